@@ -1,0 +1,1 @@
+"""One folder a chip, found through the entry-point group `nirc.backends`."""

@@ -1,0 +1,98 @@
+"""The limits of the Xylo variants, declared once.
+
+Every other module asks here. Sources: rockpool 3.1.0 ``docs/devices/xylo-overview.ipynb`` and
+``devices/xylo/*/xylo_mapper.py``; RAM sizes from ``syns61201/xa2_devkit_utils.py`` and ``syns65302/ram.py``;
+ranges measured on xylosim 0.1.3. Certainty: S read in the source, M measured, I inferred, ? chosen by us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from nirc.target import Limit, Target
+
+if TYPE_CHECKING:
+    from nirc.backends.xylo.lower import Reservoir
+
+OVERVIEW = "rockpool docs, Xylo overview"
+MAPPER = "rockpool, xylo_mapper.py"
+RAM = "rockpool, RAM addresses"
+SIM = "measured on xylosim 0.1.3"
+
+# Ranges of single values: (smallest, largest). Fields of the configuration and of the specification.
+WEIGHT = (-127, 127)  # the word is -128..127; -128 is left out as the vendor's quantisers do (S)
+WEIGHT_WORD = (-128, 127)
+THRESHOLD = (1, 32767)  # 0 and below fire 31 times a step (M)
+DASH = (0, 15)  # 4 bits (S)
+BIAS = (-128, 127)  # ?: int16 in xylosim, one byte in its RAM dump of the bias memory
+WEIGHT_SHIFT = (0, 7)  # 3-bit fields of control register 1 (S)
+STATE = (-32768, 32767)  # isyn and v, saturating (M)
+MAX_INPUT_SPIKES = 15  # per channel and step (S)
+MAX_HIDDEN_SPIKES = 31  # per neuron and step (S)
+MAX_OUTPUT_SPIKES = 1  # per neuron and step (S)
+
+
+def _variant(  # noqa: PLR0913
+    variant: str,
+    part: str,
+    description: str,
+    *,
+    hidden: int,
+    outputs: int,
+    synapses: int,
+    fan_out: int,
+    entries: int,
+    entries_certainty: str,
+    first: int,
+    last: int,
+    clock_hz: int,
+    clock_source: str,
+) -> Target:
+    def of(measure: str) -> Callable[[Reservoir], Iterable[tuple[str, int]]]:
+        def call(reservoir: Reservoir) -> Iterable[tuple[str, int]]:
+            from nirc.backends.xylo import usage
+
+            result: Any = getattr(usage, measure)(reservoir)
+            return result  # type: ignore[no-any-return]
+
+        return call
+
+    return Target(
+        "xylo",
+        variant,
+        part,
+        description,
+        (
+            Limit("input channels", 16, "X501", OVERVIEW, measure=of("input_channels")),
+            Limit("hidden neurons", hidden, "X502", OVERVIEW, measure=of("hidden_neurons")),
+            Limit("output neurons", outputs, "X503", OVERVIEW, measure=of("output_neurons")),
+            Limit("fan-out of one neuron", fan_out, "X504", OVERVIEW, measure=of("fan_out")),
+            Limit("recurrent entries", entries, "X505", RAM, entries_certainty, measure=of("entries")),
+            Limit("synaptic states per neuron", synapses, "X509", OVERVIEW, measure=of("synaptic_states")),
+            # Rules about the order of the neurons: place.py decides them.
+            Limit("neurons that inputs reach", first, "X506", MAPPER, unit="first neurons"),
+            Limit("neurons that outputs leave from", last, "X507", MAPPER, unit="last neurons"),
+            Limit("clock", clock_hz, "X511", clock_source, unit="Hz"),
+        ),
+    )
+
+
+AUDIO2 = _variant(
+    "audio2", "SYNS61201", "Xylo Audio 2", hidden=1000, outputs=8, synapses=2, fan_out=64,
+    entries=32000, entries_certainty="I", first=1000, last=1000,
+    clock_hz=50_000_000, clock_source="rockpool, power_cycles_model.py (default)",
+)  # fmt: skip
+AUDIO3 = _variant(
+    "audio3", "SYNS65302", "Xylo Audio 3", hidden=992, outputs=32, synapses=2, fan_out=1024,
+    entries=31744, entries_certainty="I", first=128, last=128,
+    clock_hz=50_000_000, clock_source="chosen: the Audio 2 default; 6.25 MHz in the vendor's notebook",
+)  # fmt: skip
+IMU = _variant(
+    "imu", "SYNS63300", "Xylo IMU", hidden=496, outputs=16, synapses=1, fan_out=512,
+    entries=31744, entries_certainty="S", first=128, last=128,
+    clock_hz=50_000_000, clock_source="chosen: the Audio 2 default",
+)  # fmt: skip
+
+# The order in which `--target xylo` tries them: the variant with the freest placement first.
+VARIANTS = (AUDIO2, AUDIO3, IMU)

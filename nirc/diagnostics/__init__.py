@@ -1,0 +1,1 @@
+"""Codes, findings and how a person or a program sees them."""

@@ -1,0 +1,78 @@
+"""Findings are collected here; a stage ends with ``log.raise_if_errors()``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from nirc.diagnostics.codes import CODES, error_class
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One finding: what is wrong, where, the value, the limit and what to do."""
+
+    code: str
+    severity: Severity
+    message: str
+    where: str = ""  # "nodes/lif1/tau", a path in the model; "" for the whole file
+    found: str = ""
+    limit: str = ""
+    source: str = ""  # where the limit or rule is written down
+    help: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Non-empty fields, for JSON."""
+        return {k: v for k, v in self.__dict__.items() if v}
+
+
+@dataclass
+class Log:
+    """Collects diagnostics of one command; the same finding twice is kept once."""
+
+    strict: bool = False
+    file: str = ""
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Keep ``diagnostic`` unless it is there already."""
+        if diagnostic.code not in CODES:
+            raise KeyError(f"diagnostic code {diagnostic.code} is not in the table")
+        if diagnostic not in self.diagnostics:
+            self.diagnostics.append(diagnostic)
+
+    def error(self, code: str, message: str, **fields: object) -> None:
+        """Something that stops the command, once the stage has looked at everything."""
+        self.add(Diagnostic(code, "error", message, **_text(fields)))
+
+    def warning(self, code: str, message: str, **fields: object) -> None:
+        """Something the user must know; the command goes on."""
+        self.add(Diagnostic(code, "warning", message, **_text(fields)))
+
+    def note(self, code: str, message: str, **fields: object) -> None:
+        """A choice that was made, with its reason."""
+        self.add(Diagnostic(code, "note", message, **_text(fields)))
+
+    def differs(self, code: str, message: str, **fields: object) -> None:
+        """The chip's dynamics differ in kind from the model's: a warning, an error under ``--strict``."""
+        self.add(Diagnostic(code, "error" if self.strict else "warning", message, **_text(fields)))
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        """Those that stop the command."""
+        return [d for d in self.diagnostics if d.severity == "error"]
+
+    def raise_if_errors(self) -> None:
+        """Raise the exception of the gravest family found, with all diagnostics, if there is an error."""
+        if self.errors:
+            raise max((error_class(d.code) for d in self.errors), key=lambda e: e.exit_code)(self.diagnostics)
+
+    def demoted(self) -> list[Diagnostic]:
+        """All findings with errors turned to notes (an alternative that was tried and did not fit)."""
+        return [replace(d, severity="note") if d.severity == "error" else d for d in self.diagnostics]
+
+
+def _text(fields: dict[str, object]) -> dict[str, str]:
+    return {k: "" if v is None else str(v) for k, v in fields.items()}  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""NIR files and objects to programs."""

@@ -1,0 +1,1 @@
+"""The intermediate representation: one networkx graph, three forms."""

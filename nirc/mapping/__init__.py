@@ -1,0 +1,1 @@
+"""Partition, place and route, independent of the chip."""
