@@ -1,0 +1,151 @@
+"""The interpreter: runs a program in any population form on a batch of samples.
+
+In a step every population sees what its sources send in the same step (a spike crosses a feed-forward network
+at once), except over feedback and delays. Inputs add up; biases are always on from their onset.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc.ir.arrays import Float
+from nirc.ir.populations import Continuous, Discrete, Population, Projection, Sink, Source
+from nirc.ir.program import Program
+from nirc.raster import Run
+from nirc.semantics.continuous import EulerStepper
+from nirc.semantics.discrete import DiscreteStepper
+from nirc.semantics.stepper import Executable, Stepper
+
+Progress = Callable[[int], None]
+CHUNK_BYTES = 1 << 28  # of one signal over all steps
+
+
+def run(
+    program: Program,
+    inputs: NDArray[np.generic],
+    *,
+    record: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Run ``inputs`` (samples, steps, channels) through ``program``; channels are all Sources, flat, in order.
+
+    ``record`` names populations whose spikes and membrane are kept. ``progress`` is told the samples done.
+    Outputs are all Sinks, flat, in order. Raises ``ValueError`` if the channels do not match.
+    """
+    sources, sinks = program.nodes(Source), program.nodes(Sink)
+    samples, steps, channels = inputs.shape
+    if channels != sum(s.n for s in sources.values()):
+        raise ValueError(f"{channels} channels for {sum(s.n for s in sources.values())} inputs")
+    kept = [*sinks, *(n for n in record if n not in sinks)]
+    widest = max(p.n for p in (*sources.values(), *sinks.values(), *program.nodes(Population).values()))
+    chunk = max(1, min(samples, CHUNK_BYTES // (8 * steps * widest or 1)))
+    parts: list[dict[str, NDArray[np.float64]]] = []
+    for start in range(0, max(samples, 1), chunk):
+        parts.append(_Batch(program, inputs[start : start + chunk], kept, record).run())
+        if progress is not None:
+            progress(min(start + chunk, samples))
+    joined = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
+    output = np.concatenate([joined[f"out/{n}"] for n in sinks], axis=2)
+    return Run(
+        output,
+        {n: joined[f"out/{n}"] for n in record},
+        {n: joined[f"v/{n}"] for n in record if f"v/{n}" in joined},
+    )
+
+
+class _Batch:
+    """One chunk of samples going through all steps."""
+
+    def __init__(self, program: Program, inputs: NDArray[np.generic], kept: list[str], record: Collection[str]) -> None:
+        self.program, self.inputs, self.kept, self.record = program, inputs, kept, record
+        self.size = len(inputs)
+        self.order = _execution_order(program)
+        self.steppers = {n: _stepper(p, program, self.size) for n, p in program.nodes(Population).items()}
+        self.past = _histories(program)
+
+    def run(self) -> dict[str, NDArray[np.float64]]:
+        steps = self.inputs.shape[1]
+        out: dict[str, NDArray[np.float64]] = {}
+        for t in range(steps):
+            now = self._step(t)
+            for name in self.kept:
+                _store(out, f"out/{name}", now[name], t, steps)
+            for name in self.record:
+                if name in self.steppers:
+                    _store(out, f"v/{name}", self.steppers[name].v, t, steps)
+        for name in self.kept:  # a raster of no steps still has its shape
+            out.setdefault(f"out/{name}", np.zeros((self.size, 0, self.program[name].n)))
+        return out
+
+    def _step(self, t: int) -> dict[str, Float]:
+        now: dict[str, Float] = {}
+        first = 0
+        for name, source in self.program.nodes(Source).items():
+            now[name] = self.inputs[:, t, first : first + source.n].astype(np.float64)
+            first += source.n
+        for name in self.order:
+            if name in now:
+                continue
+            x = self._gather(name, now, t)
+            now[name] = self.steppers[name].step(x) if name in self.steppers else x
+        for name, history in self.past.items():
+            history.appendleft(now[name])
+        return now
+
+    def _gather(self, name: str, now: dict[str, Float], t: int) -> Float:
+        total = np.zeros((self.size, self.program[name].n))
+        for source, projection in self.program.into(name):
+            signal = now[source] if projection.lag == 0 else _past(self.past[source], projection.lag)
+            if signal is not None:
+                for op in projection.ops:
+                    signal = op.apply(signal)
+                total += signal
+            for bias in projection.biases:
+                if t >= bias.onset_steps:
+                    total += bias.value
+        return total
+
+
+def _stepper(population: Population, program: Program, batch: int) -> Stepper:
+    d = population.dynamics
+    if isinstance(d, Continuous):
+        return EulerStepper(d, batch, population.n, program.dt_s, program.reset)
+    if isinstance(d, Discrete):
+        return DiscreteStepper(d, batch, population.n, program.reset)
+    if isinstance(d, Executable):
+        return d.stepper(batch)
+    raise TypeError(f"no semantics for {type(d).__name__}")
+
+
+def _execution_order(program: Program) -> list[str]:
+    """Topological over the edges that act in their own step; ties in program order."""
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(program.graph)
+    graph.add_edges_from((s, t) for s, t, p in program.edges() if p.lag == 0)
+    position = {n: i for i, n in enumerate(program.graph)}
+    return list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
+
+
+def _histories(program: Program) -> dict[str, deque[Float]]:
+    """A ring of past outputs for every node whose output is used later."""
+    longest: dict[str, int] = {}
+    for source, _, projection in program.edges():
+        assert isinstance(projection, Projection)
+        if projection.lag:
+            longest[source] = max(projection.lag, longest.get(source, 0))
+    return {name: deque(maxlen=lag) for name, lag in longest.items()}
+
+
+def _past(history: deque[Float], lag: int) -> Float | None:
+    return history[lag - 1] if len(history) >= lag else None
+
+
+def _store(out: dict[str, NDArray[np.float64]], key: str, value: Float, t: int, steps: int) -> None:
+    if key not in out:
+        out[key] = np.zeros((len(value), steps, value.shape[1]))
+    out[key][:, t] = value

@@ -1,0 +1,228 @@
+"""Runs a specification bit for bit as the chip would, many samples at once.
+
+The chip adds one source after another to a synaptic state and saturates after each. Where no order of the
+additions could leave the 16-bit range, one matrix product gives the same; a bound tells where that is, and
+the rest is added in the chip's order. Inside, arrays are (neurons, samples): a neuron's parameter is then
+constant along the inner axis. Source of the rule: ``rule.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_INPUT_SPIKES, MAX_OUTPUT_SPIKES, STATE
+from nirc.backends.xylo.rule import accumulate, decay, fire, membrane_step
+from nirc.diagnostics.log import Log
+from nirc.raster import Run
+
+if TYPE_CHECKING:
+    from nirc.backends.xylo.specification import Specification
+
+Int32 = NDArray[np.int32]
+Float32 = NDArray[np.float32]
+
+CHUNK_VALUES = 1 << 16  # states held at once, so that they stay in the processor's cache
+CHUNK_SAMPLES = 64  # but at least so many samples, to be worth a matrix product
+
+
+def emulate(
+    spec: Specification,
+    raster: ArrayLike,
+    *,
+    record: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Run:
+    """Run ``raster`` (samples, steps, Nin), whole spike counts; every sample starts from zero states.
+
+    Counts above 15 are clipped as the chip does. ``Run.output`` (samples, steps, Nout) int8 is 0 or 1.
+    With ``record``: ``spikes`` (int8) and ``v`` (int32, after spiking) of "hidden" and "readout", and in
+    ``extra`` the synaptic states "isyn/hidden", "isyn2/hidden", "isyn/readout" (int32, after decay); each
+    (samples, steps, neurons). ``progress`` is called with the number of samples done.
+    Raises ``InputError`` (U604) if the raster does not fit.
+    """
+    inputs = _checked(raster, spec.weights_in.shape[0])
+    chip = _Chip(spec)
+    tape = _Tape(chip, inputs.shape[0], inputs.shape[1], record)
+    chunk = max(CHUNK_SAMPLES, CHUNK_VALUES // len(chip.dash_syn))
+    for start in range(0, len(inputs), chunk):
+        part = inputs[start : start + chunk]
+        chip.reset(len(part))
+        for step, counts in enumerate(np.minimum(part, MAX_INPUT_SPIKES).transpose(1, 2, 0)):
+            chip.step(counts)
+            tape.write(chip, slice(start, start + len(part)), step)
+        if progress is not None:
+            progress(start + len(part))
+    return tape.run()
+
+
+def _checked(raster: ArrayLike, channels: int) -> NDArray[np.generic]:
+    """The raster as an array, once its shape and its values make sense."""
+    inputs = np.asarray(raster)
+    log = Log()
+    if inputs.dtype.kind not in "biuf":
+        log.error("U604", "the raster does not hold numbers", found=inputs.dtype, limit="whole spike counts")
+    elif inputs.ndim != 3 or inputs.shape[2] != channels:
+        log.error(
+            "U604",
+            "the raster does not have the shape that the network needs",
+            found=inputs.shape,
+            limit=f"(samples, steps, {channels})",
+        )
+    elif not (inputs >= 0).all() or (inputs.dtype.kind == "f" and not (inputs == np.floor(inputs)).all()):
+        log.error("U604", "the raster holds a value that is not a spike count", limit="whole numbers from 0")
+    log.raise_if_errors()
+    return inputs
+
+
+class _Chip:
+    """The network as stacked arrays, and its states for one batch.
+
+    Neurons: hidden, then readout. Synaptic states: one for each neuron, then the second of each hidden one.
+    Sources: input channels, then hidden neurons with their counts of the step before.
+    """
+
+    def __init__(self, spec: Specification) -> None:
+        self.inputs, self.hidden, synapses = spec.weights_in.shape
+        self.neurons = self.hidden + spec.weights_out.shape[1]
+        self.synapses = synapses if spec.uses_synapse_2 else 1
+        self.weights = _stacked_weights(spec, self.synapses)
+        self.excitatory = np.maximum(self.weights, 0).astype(np.float32)
+        reach = np.abs(self.weights).max(axis=0)
+        self.drive = np.vstack([self.weights, reach]).astype(np.float32)  # last row: bounds all the others
+        second = (spec.dash_syn_2,) if self.synapses == 2 else ()
+        self.dash_syn = _column(spec.dash_syn, spec.dash_syn_out, *second)
+        self.dash_mem = _column(spec.dash_mem, spec.dash_mem_out)
+        self.bias = _column(spec.bias_hidden, spec.bias_out)
+        self.threshold = _column(spec.threshold, spec.threshold_out)
+        self.alias = spec.aliases.tolist()
+        aliased = np.union1d(np.flatnonzero(spec.aliases >= 0), spec.aliases[spec.aliases >= 0])
+        self.in_order: list[int] = aliased.tolist()
+        self.max_spikes = np.full_like(self.threshold, MAX_HIDDEN_SPIKES)
+        self.max_spikes[self.hidden :] = MAX_OUTPUT_SPIKES
+        self.max_spikes[self.in_order] = 0  # these fire one after another, in _fire_aliased
+
+    def reset(self, samples: int) -> None:
+        """All states to zero, for a batch of ``samples``."""
+        self.sources = np.zeros((self.inputs + self.hidden, samples), np.float32)
+        self.isyn = np.zeros((len(self.dash_syn), samples), np.int32)
+        self.v = np.zeros((self.neurons, samples), np.int32)
+        self.spikes = self.v
+
+    def step(self, counts: NDArray[np.generic]) -> None:
+        """One time step. ``counts`` (Nin, samples): clipped input counts."""
+        self.sources[: self.inputs] = counts
+        self.isyn = decay(self._received(), self.dash_syn)
+        current = self.isyn[: self.neurons]
+        if self.synapses == 2:
+            current = current.copy()
+            current[: self.hidden] += self.isyn[self.neurons :]
+        v = membrane_step(self.v, current, self.dash_mem, self.bias)
+        self.spikes, self.v = fire(v, self.threshold, self.max_spikes)
+        self._fire_aliased()
+        self.sources[self.inputs :] = self.spikes[: self.hidden]
+
+    def _received(self) -> Int32:
+        """The synaptic states after this step's input, before decay."""
+        # float32 holds whole numbers up to 2^24; a sum for which a bound below holds stays far under that.
+        drive = self.drive @ self.sources
+        reach = drive[-1]
+        received = self.isyn + drive[:-1].astype(np.int32)
+        room = STATE[1] - max(int(self.isyn.max(initial=0)), -int(self.isyn.min(initial=0)))
+        suspects = np.flatnonzero(reach > room)
+        if len(suspects):
+            self._receive_in_order(received, drive[:-1, suspects], suspects)
+        return received
+
+    def _receive_in_order(self, received: Int32, drive: Float32, samples: NDArray[np.intp]) -> None:
+        """Correct ``received`` for those of ``samples`` in which an addition might saturate."""
+        up = self.excitatory @ self.sources[:, samples]
+        isyn = self.isyn[:, samples]
+        may_saturate = (isyn + up > STATE[1]) | (isyn - (up - drive) < STATE[0])
+        rows = np.flatnonzero(may_saturate.any(axis=1))
+        samples = samples[may_saturate.any(axis=0)]
+        counts = self.sources[:, samples].astype(np.int32)
+        active = np.flatnonzero(counts.any(axis=1))
+        block = np.ix_(rows, samples)
+        parts = (np.multiply.outer(self.weights[rows, source], counts[source]) for source in active)
+        received[block] = accumulate(self.isyn[block], parts)
+
+    def _fire_aliased(self) -> None:
+        """Neurons that pass spikes on or receive them, in index order: what came already lowers the cap."""
+        for neuron in self.in_order:
+            room = MAX_HIDDEN_SPIKES - self.spikes[neuron]
+            fired, self.v[neuron] = fire(self.v[neuron], self.threshold[neuron], room)
+            self.spikes[neuron] += fired
+            target = self.alias[neuron]
+            if target >= 0:
+                total = self.spikes[target] + self.spikes[neuron]
+                self.spikes[target] = np.minimum(total, MAX_HIDDEN_SPIKES)
+
+
+class _Tape:
+    """What is kept of a run: output spikes always, all states if asked. Arrays (samples, steps, neurons)."""
+
+    def __init__(self, chip: _Chip, samples: int, steps: int, record: bool) -> None:
+        hidden, readout = slice(chip.hidden), slice(chip.hidden, chip.neurons)
+        second = slice(chip.neurons, chip.neurons + chip.hidden)  # empty if no weight uses it: stays 0
+        self.tracks = [("spikes", "readout", readout)]
+        if record:
+            self.tracks += [("spikes", "hidden", hidden), ("v", "hidden", hidden), ("v", "readout", readout)]
+            self.tracks += [
+                ("isyn", "hidden", hidden),
+                ("isyn", "readout", readout),
+                ("isyn", "second", second),
+            ]
+        self.record = record
+        self.kept: dict[tuple[str, str], NDArray[np.signedinteger[Any]]] = {
+            (state, block): np.zeros(
+                (samples, steps, rows.stop - (rows.start or 0)), np.int8 if state == "spikes" else np.int32
+            )
+            for state, block, rows in self.tracks
+        }
+
+    def write(self, chip: _Chip, samples: slice, step: int) -> None:
+        """Keep the chip's states after ``step``."""
+        for state, block, rows in self.tracks:
+            values = getattr(chip, state)[rows]
+            self.kept[state, block][samples, step, : len(values)] = values.T
+
+    def run(self) -> Run:
+        """The recordings under their public names."""
+        output = self.kept["spikes", "readout"]
+        if not self.record:
+            return Run(output)
+        both = ("hidden", "readout")
+        return Run(
+            output,
+            spikes={block: self.kept["spikes", block] for block in both},
+            v={block: self.kept["v", block] for block in both},
+            extra={
+                "isyn/hidden": self.kept["isyn", "hidden"],
+                "isyn2/hidden": self.kept["isyn", "second"],
+                "isyn/readout": self.kept["isyn", "readout"],
+            },
+        )
+
+
+def _column(*parts: NDArray[np.int64]) -> Int32:
+    """Parameters of stacked rows, broadcasting over samples."""
+    return np.concatenate(parts).astype(np.int32)[:, None]
+
+
+def _stacked_weights(spec: Specification, synapses: int) -> Int32:
+    """(synaptic states, sources) shifted weights, in ``_Chip``'s order."""
+    inputs, hidden, _ = spec.weights_in.shape
+    outputs = spec.weights_out.shape[1]
+    weights = np.zeros((synapses * hidden + outputs, inputs + hidden), np.int32)
+    first = slice(hidden)
+    readout = slice(hidden, hidden + outputs)
+    second = slice(hidden + outputs, None)
+    for synapse, rows in enumerate((first, second)[:synapses]):
+        weights[rows, :inputs] = spec.weights_in[..., synapse].T << spec.weight_shift_in
+        weights[rows, inputs:] = spec.weights_rec[..., synapse].T << spec.weight_shift_rec
+    weights[readout, inputs:] = spec.weights_out.T << spec.weight_shift_out
+    return weights

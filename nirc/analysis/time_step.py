@@ -1,0 +1,71 @@
+"""NIR has no time step; exporters hide it in the parameters. This finds it again.
+
+A network trained with ``v = beta*v + x`` exports tau = dt / (1 - beta) and r = tau / dt, so dt = tau / r; CubaLIF
+also has w_in = tau_syn / dt. A gain of 1 or less carries no such information. Rockpool decays after adding and
+exports r = tau / dt * exp(-dt / tau). Source: exporters of snnTorch, sinabs, Rockpool, as measured on their files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nirc.ir.arrays import Float
+
+AGREE = 1e-3  # relative; the files hold float32
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One node's answer: the time step (seconds) that a pair of fields implies."""
+
+    where: str
+    rule: str
+    dt_s: float
+    spread: float  # relative, within the population
+
+
+def from_pair(where: str, rule: str, tau_s: Float | None, gain: Float | None) -> Evidence | None:
+    """What ``tau / gain`` says, over the neurons where it says anything."""
+    if tau_s is None or gain is None:
+        return None
+    tau_s, gain = np.broadcast_arrays(tau_s, gain)
+    telling = np.isfinite(tau_s) & np.isfinite(gain) & (gain > 1.0 + AGREE)
+    if not telling.any():
+        return None
+    steps = tau_s[telling] / gain[telling]
+    middle = float(np.median(steps))
+    return Evidence(where, rule, middle, float(np.ptp(steps)) / middle)
+
+
+def agreed(evidence: list[Evidence]) -> float | None:
+    """The one time step that all evidence agrees on, rounded to what float32 can tell; None if there is none."""
+    if not evidence:
+        return None
+    middle = float(np.median([e.dt_s for e in evidence]))
+    if any(e.spread > AGREE or abs(e.dt_s / middle - 1) > AGREE for e in evidence):
+        return None
+    return rounded(middle)
+
+
+def rounded(dt_s: float) -> float:
+    """The shortest decimal within float32's error of ``dt_s``: 9.99999975e-05 becomes 1e-4."""
+    for digits in range(1, 8):
+        short = float(f"{dt_s:.{digits - 1}e}")
+        if abs(short / dt_s - 1) < 2e-6:
+            return short
+    return dt_s
+
+
+def is_round(dt_s: float) -> bool:
+    """Whether ``dt_s`` has at most three significant digits, as time steps that people choose have."""
+    return abs(float(f"{dt_s:.2e}") / dt_s - 1) < 2e-6
+
+
+def rockpool(tau_s: float, gain: float) -> float:
+    """dt with gain = tau / dt * exp(-dt / tau), by Newton's method on u = dt / tau."""
+    u = 1.0 / gain
+    for _ in range(30):
+        u -= (u * gain - np.exp(-u)) / (gain + np.exp(-u))
+    return float(u * tau_s)

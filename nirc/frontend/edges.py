@@ -1,0 +1,122 @@
+"""Which node does an edge mean? Names in real files deviate; each certain reading is a warning, the rest an error.
+
+The deviations were measured on the published history of the NIR repository, see docs/reference/tolerance.md.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+from nirc.diagnostics.log import Log
+from nirc.frontend.raw import RawGraph, RawNode
+
+Path = tuple[str, ...]  # a node, or a node inside nested graphs
+
+
+def resolve_edges(graph: RawGraph, log: Log, *, inside: Path = ()) -> list[tuple[Path, Path]]:
+    """Edges as paths to existing nodes, in file order, duplicates dropped. Errors go to ``log`` (G251)."""
+    place = "/".join(("", *(f"nodes/{name}" for name in inside), "edges"))[1:]
+    names = _Names(graph, inside, log, place)
+    resolved: dict[tuple[Path, Path], None] = {}
+    for source, target in graph.edges:
+        if source == target and source not in graph.nodes and names.members(source):
+            log.warning(
+                "G204",
+                f"the edge from flattened subgraph `{source}` to itself is dropped: its recurrence is inside",
+                where=place,
+            )
+            continue
+        ends = names.find(source, "source"), names.find(target, "target")
+        if ends[0] is None or ends[1] is None:
+            continue
+        edge = (ends[0], ends[1])
+        if edge in resolved:
+            log.warning("G201", f"edge {source!r} -> {target!r} occurs more than once", where=place)
+        resolved[edge] = None
+    return list(resolved)
+
+
+class _Names:
+    """Looks names up in one graph; remembers what it said, so that each oddity is said once."""
+
+    def __init__(self, graph: RawGraph, inside: Path, log: Log, place: str) -> None:
+        self.nodes: Mapping[str, RawNode] = graph.nodes
+        self.inside, self.log, self.place = inside, log, place
+        named = {name for edge in graph.edges for name in edge}
+        self.unknown = sorted(named - set(graph.nodes))
+        self.unused = sorted(
+            n for n in set(graph.nodes) - named if graph.nodes[n].type not in ("Input", "Output")
+        )
+
+    def members(self, prefix: str) -> list[str]:
+        """Nodes that a flattened subgraph ``prefix`` left in this graph."""
+        return [n for n in self.nodes if n.startswith(prefix + ".")]
+
+    def find(self, name: str, end: str) -> Path | None:
+        if name in self.nodes:
+            return (name,)
+        found = self._flattened(name, end) or self._outer_path(name) or self._inner_path(name)
+        found = found or self._only_one_left(name)
+        if found is None:
+            close = difflib.get_close_matches(name[:200], list(self.nodes), n=1)
+            self.log.error(
+                "G251",
+                f"an edge names `{name[:200]}`, which is not a node of this graph",
+                where=self.place,
+                found=name[:200],
+                limit="one of " + ", ".join(sorted(self.nodes)[:12]) + (", ..." if len(self.nodes) > 12 else ""),
+                help=f"did you mean `{close[0]}`?" if close else "export the model again, or correct the edge",
+            )
+        return found
+
+    def _flattened(self, name: str, end: str) -> Path | None:
+        """``lif1`` where nodes ``lif1.input``, ``lif1.lif``, ... are: its Input as target, its Output as source."""
+        wanted = "Input" if end == "target" else "Output"
+        ports = [n for n in self.members(name) if self.nodes[n].type == wanted]
+        if len(ports) != 1:
+            return None
+        self._say("G202", f"`{name}` is a flattened subgraph: edges reach it through `{ports[0]}`", name)
+        return (ports[0],)
+
+    def _outer_path(self, name: str) -> Path | None:
+        """``lif1.lif`` inside the subgraph ``lif1`` that has a node ``lif``."""
+        for prefix in (".".join(self.inside), self.inside[-1] if self.inside else ""):
+            inner = name.removeprefix(prefix + ".")
+            if prefix and inner != name and inner in self.nodes:
+                self._say("G203", f"`{name}` is read as this subgraph's own `{inner}`", name)
+                return (inner,)
+        return None
+
+    def _inner_path(self, name: str) -> Path | None:
+        """``lif1.lif`` outside, where ``lif1`` is a nested graph with a node ``lif``."""
+        nodes, rest, path = self.nodes, name, ()
+        for separator in (".", "/"):
+            nodes, rest, path = self.nodes, name, ()
+            while rest not in nodes:
+                head = next((h for h in _prefixes(rest, separator) if h in nodes and nodes[h].graph), None)
+                if head is None:
+                    break
+                inner = nodes[head].graph
+                assert inner is not None
+                nodes, rest, path = inner.nodes, rest[len(head) + 1 :], (*path, head)
+            else:
+                self._say("G203", f"`{name}` is read as node `{rest}` inside subgraph `{'/'.join(path)}`", name)
+                return (*path, rest)
+        return None
+
+    def _only_one_left(self, name: str) -> Path | None:
+        """One unknown name and one node that no edge names can only mean each other."""
+        if self.unknown != [name] or len(self.unused) != 1:
+            return None
+        self._say("G203", f"`{name}` is read as `{self.unused[0]}`, the only node that no edge names", name)
+        return (self.unused[0],)
+
+    def _say(self, code: str, message: str, name: str) -> None:
+        self.log.warning(code, message, where=self.place, found=name)
+
+
+def _prefixes(name: str, separator: str) -> list[str]:
+    """Proper prefixes at each separator, longest first."""
+    parts = name.split(separator)
+    return [separator.join(parts[:n]) for n in range(len(parts) - 1, 0, -1)]

@@ -1,0 +1,31 @@
+"""Model in, canonical layers out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from nirc.diagnostics.log import Log
+from nirc.frontend.nodes import to_layers
+from nirc.frontend.raw import RawGraph
+from nirc.ir.program import Program
+
+
+def load_raw(model: object, log: Log) -> tuple[RawGraph, str]:
+    """The raw graph of a path or of an object of the ``nir`` package, and a printable name for the model."""
+    if isinstance(model, str | os.PathLike):
+        from nirc.frontend.hdf5 import read_raw
+
+        path = Path(model)
+        log.file = str(path)
+        return read_raw(path, log), path.stem
+    from nirc.frontend.objects import raw_from_object
+
+    log.file = "<nir graph>"
+    return raw_from_object(model, log), "model"
+
+
+def load_layers(model: object, log: Log) -> Program:
+    """Typed layers as the model nests them. Raises ``InputError``."""
+    raw, name = load_raw(model, log)
+    return to_layers(raw, log, name=name)

@@ -1,0 +1,297 @@
+"""Linear operators on flat vectors (C order), executable and unrollable.
+
+``apply`` maps (batch, n_in) to (batch, n_out). ``coo`` gives target, source and value of every stored entry,
+sorted by target, then source; structural zeros of a kernel are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from nirc.ir.arrays import Float, Int, Shape, describe, size
+from nirc.ir.layers import Pads
+
+Coo = tuple[Int, Int, Float]  # target, source, value
+
+
+@dataclass(frozen=True)
+class Dense:
+    """``W x``; weight (n_out, n_in)."""
+
+    weight: Float
+
+    @property
+    def n_in(self) -> int:
+        """Length of the vector that goes in."""
+        return self.weight.shape[1]
+
+    @property
+    def n_out(self) -> int:
+        """Length of the vector that comes out."""
+        return self.weight.shape[0]
+
+    @property
+    def entries(self) -> int:
+        """Upper bound of the stored entries."""
+        return int(np.count_nonzero(self.weight))
+
+    def apply(self, x: Float) -> Float:
+        """(batch, n_in) -> (batch, n_out)."""
+        return x @ self.weight.T
+
+    def coo(self) -> Coo:
+        """Entries of the matrix that are not zero."""
+        target, source = np.nonzero(self.weight)
+        return target, source, self.weight[target, source]
+
+    def text(self) -> str:
+        """One line for `inspect`."""
+        return f"dense {describe(self.weight)}"
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """``s * x``; scale (n,)."""
+
+    scale: Float
+
+    @property
+    def n_in(self) -> int:
+        """Length of the vector that goes in."""
+        return self.scale.shape[0]
+
+    n_out = n_in
+
+    @property
+    def entries(self) -> int:
+        """Upper bound of the stored entries."""
+        return int(np.count_nonzero(self.scale))
+
+    def apply(self, x: Float) -> Float:
+        """(batch, n) -> (batch, n)."""
+        return x * self.scale
+
+    def coo(self) -> Coo:
+        """The diagonal's entries that are not zero."""
+        index = np.flatnonzero(self.scale)
+        return index, index, self.scale[index]
+
+    def text(self) -> str:
+        """One line for `inspect`."""
+        return f"scale {describe(self.scale)}"
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Cross-correlation with groups, over 1 or 2 spatial axes; weight (C_out, C_in / groups, *kernel)."""
+
+    weight: Float
+    shape_in: Shape  # (C_in, *spatial)
+    shape_out: Shape
+    stride: Shape
+    padding: Pads
+    dilation: Shape
+    groups: int
+
+    @property
+    def n_in(self) -> int:
+        """Length of the vector that goes in."""
+        return size(self.shape_in)
+
+    @property
+    def n_out(self) -> int:
+        """Length of the vector that comes out."""
+        return size(self.shape_out)
+
+    @property
+    def entries(self) -> int:
+        """Upper bound of the stored entries (border windows counted whole)."""
+        return int(np.count_nonzero(self.weight)) * size(self.shape_out[1:])
+
+    def apply(self, x: Float) -> Float:
+        """(batch, n_in) -> (batch, n_out)."""
+        windows = _windows(
+            x.reshape(len(x), *self.shape_in), self.weight.shape[2:], self.stride, self.padding, self.dilation
+        )
+        groups = self.groups
+        batch, channels, *rest = windows.shape
+        axes = len(self.shape_in) - 1
+        windows = windows.reshape(batch, groups, channels // groups, *rest)
+        kernels = self.weight.reshape(groups, -1, *self.weight.shape[1:])
+        over = tuple(range(2 + axes, 2 + 2 * axes))  # the kernel's axes in one group's windows
+        parts = [
+            np.tensordot(windows[:, g], kernels[g], axes=((1, *over), tuple(range(1, 2 + axes))))
+            for g in range(groups)
+        ]
+        y = np.stack(parts, axis=1)  # (batch, group, *spatial, C_out / groups)
+        return np.moveaxis(y, -1, 2).reshape(batch, self.n_out)
+
+    def coo(self) -> Coo:
+        """Entries of the unrolled matrix."""
+        return _unroll(self.weight, self)
+
+    def text(self) -> str:
+        """One line for `inspect`."""
+        extra = "".join(
+            f" {name}={value}"
+            for name, value, usual in (
+                ("stride", self.stride, (1,) * len(self.stride)),
+                ("dilation", self.dilation, (1,) * len(self.dilation)),
+                ("groups", self.groups, 1),
+            )
+            if value != usual
+        )
+        return f"conv {describe(self.weight)} pad={self.padding}{extra}"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Sum over windows times ``factor`` (1 / kernel size for an average)."""
+
+    shape_in: Shape
+    shape_out: Shape
+    kernel: Shape
+    stride: Shape
+    padding: Pads
+    factor: float = 1.0
+
+    @property
+    def n_in(self) -> int:
+        """Length of the vector that goes in."""
+        return size(self.shape_in)
+
+    @property
+    def n_out(self) -> int:
+        """Length of the vector that comes out."""
+        return size(self.shape_out)
+
+    @property
+    def entries(self) -> int:
+        """Upper bound of the stored entries."""
+        return self.n_out * size(self.kernel)
+
+    def apply(self, x: Float) -> Float:
+        """(batch, n_in) -> (batch, n_out)."""
+        ones = (1,) * len(self.kernel)
+        windows = _windows(x.reshape(len(x), *self.shape_in), self.kernel, self.stride, self.padding, ones)
+        over = tuple(range(-len(self.kernel), 0))
+        return windows.sum(axis=over).reshape(len(x), self.n_out) * self.factor
+
+    def coo(self) -> Coo:
+        """Entries of the unrolled matrix."""
+        channels = self.shape_in[0]
+        kernel = np.full((channels, 1, *self.kernel), self.factor)
+        ones = (1,) * len(self.kernel)
+        return Conv(
+            kernel, self.shape_in, self.shape_out, self.stride, self.padding, ones, channels
+        ).coo()
+
+    def text(self) -> str:
+        """One line for `inspect`."""
+        return f"pool kernel={self.kernel} stride={self.stride} factor={self.factor:g}"
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """Entries by index, for what has no better structure."""
+
+    target: Int
+    source: Int
+    value: Float
+    n_in: int
+    n_out: int
+
+    @property
+    def entries(self) -> int:
+        """Stored entries."""
+        return self.value.size
+
+    @cached_property
+    def _bounds(self) -> tuple[Int, Int]:
+        rows, starts = np.unique(self.target, return_index=True)
+        return rows, starts
+
+    def apply(self, x: Float) -> Float:
+        """(batch, n_in) -> (batch, n_out)."""
+        y = np.zeros((len(x), self.n_out))
+        if self.entries:
+            rows, starts = self._bounds
+            y[:, rows] = np.add.reduceat(x[:, self.source] * self.value, starts, axis=1)
+        return y
+
+    def coo(self) -> Coo:
+        """The entries."""
+        return self.target, self.source, self.value
+
+    def text(self) -> str:
+        """One line for `inspect`."""
+        return f"sparse [{self.n_out},{self.n_in}] {self.entries} entries {describe(self.value)}"
+
+
+LinearOp = Dense | Diagonal | Conv | Pool | Sparse
+
+
+def sparse(target: Int, source: Int, value: Float, n_in: int, n_out: int) -> Sparse:
+    """A ``Sparse`` with entries sorted, duplicates added up and zeros dropped."""
+    key = target * n_in + source
+    unique, inverse = np.unique(key, return_inverse=True)
+    total = np.bincount(inverse, weights=value, minlength=unique.size) if unique.size else value
+    keep = total != 0
+    unique, total = unique[keep], total[keep]
+    return Sparse(unique // n_in, unique % n_in, total, n_in, n_out)
+
+
+def compose(first: LinearOp, second: LinearOp, *, max_entries: int) -> Sparse | None:
+    """``second(first(x))`` as one sparse operator; None if it would take more than ``max_entries`` products."""
+    target1, source1, value1 = first.coo()
+    target2, source2, value2 = second.coo()
+    order = np.argsort(target1, kind="stable")
+    target1, source1, value1 = target1[order], source1[order], value1[order]
+    start = np.searchsorted(target1, source2, side="left")
+    count = np.searchsorted(target1, source2, side="right") - start
+    total = int(count.sum())
+    if total > max_entries:
+        return None
+    mine = np.repeat(np.arange(source2.size), count)  # entry of `second` behind each product
+    within = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
+    theirs = start[mine] + within
+    return sparse(target2[mine], source1[theirs], value2[mine] * value1[theirs], first.n_in, second.n_out)
+
+
+def _windows(x: Float, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape) -> Float:
+    """(batch, channels, *spatial) -> (batch, channels, *out, *kernel), a view where nothing is padded."""
+    axes = len(kernel)
+    if any(pad != (0, 0) for pad in padding):
+        x = np.pad(x, ((0, 0), (0, 0), *padding))
+    span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    view = sliding_window_view(x, span, axis=tuple(range(2, 2 + axes)))
+    steps = (slice(None), slice(None), *(slice(None, None, s) for s in stride))
+    return view[(*steps, *(slice(None, None, d) for d in dilation))]
+
+
+def _unroll(weight: Float, conv: Conv) -> Coo:
+    """One pass over the kernel's non-zero taps, vectorised over output positions."""
+    out_ch, tap_ch, *tap = np.nonzero(weight)
+    value = weight[(out_ch, tap_ch, *tap)]
+    per_group_out = weight.shape[0] // conv.groups
+    in_ch = tap_ch + (out_ch // per_group_out) * weight.shape[1]
+    spatial_out = np.indices(conv.shape_out[1:]).reshape(len(conv.shape_out) - 1, -1)  # (axes, positions)
+    inside = np.ones((value.size, spatial_out.shape[1]), dtype=bool)
+    source = np.broadcast_to(in_ch[:, None], inside.shape).copy()
+    for axis, n in enumerate(conv.shape_in[1:]):
+        at = (
+            spatial_out[axis][None, :] * conv.stride[axis]
+            - conv.padding[axis][0]
+            + (tap[axis] * conv.dilation[axis])[:, None]
+        )
+        inside &= (at >= 0) & (at < n)
+        source = source * n + at
+    position = np.arange(spatial_out.shape[1])
+    target = out_ch[:, None] * position.size + position[None, :]
+    values = np.broadcast_to(value[:, None], inside.shape)
+    made = sparse(target[inside], source[inside], values[inside], conv.n_in, conv.n_out)
+    return made.coo()

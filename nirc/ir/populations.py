@@ -1,0 +1,125 @@
+"""Payloads of the population forms: sources, populations, sinks, and the projections between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nirc.ir.arrays import Float, Shape, size
+from nirc.ir.layers import NeuronKind
+from nirc.ir.linear import LinearOp
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input of the network."""
+
+    shape: Shape
+    origins: tuple[str, ...]
+
+    @property
+    def n(self) -> int:
+        """Channels."""
+        return size(self.shape)
+
+
+@dataclass(frozen=True)
+class Sink:
+    """An output of the network."""
+
+    shape: Shape
+    origins: tuple[str, ...]
+
+    @property
+    def n(self) -> int:
+        """Channels."""
+        return size(self.shape)
+
+
+@dataclass(frozen=True)
+class Continuous:
+    """Physical parameters, each (n,) or None where the kind has none.
+
+    ``per_step``: an integrate-and-fire gain ``r`` is added once per step instead of ``r * dt``.
+    """
+
+    kind: NeuronKind
+    tau_syn_s: Float | None = None
+    tau_mem_s: Float | None = None
+    r: Float | None = None
+    w_in: Float | None = None
+    v_leak: Float | None = None
+    v_threshold: Float | None = None
+    v_reset: Float | None = None
+    per_step: bool = False
+
+    @property
+    def fires(self) -> bool:
+        """Whether the population sends spikes (else its membrane potential)."""
+        return self.v_threshold is not None
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """One step: ``i = decay_syn*i + gain_syn*x`` (or ``i = x``); ``v = decay_mem*v + gain_mem*i + drift``.
+
+    Then a spike where ``v > threshold`` and the reset of the program. All (n,). ``max_spikes`` above 1 is for
+    what-if studies of chips that fire several times in a step (with subtraction only).
+    """
+
+    decay_mem: Float
+    gain_mem: Float
+    drift: Float
+    decay_syn: Float | None = None
+    gain_syn: Float | None = None
+    threshold: Float | None = None
+    v_reset: Float | None = None
+    max_spikes: int = 1
+
+    @property
+    def fires(self) -> bool:
+        """Whether the population sends spikes (else its membrane potential)."""
+        return self.threshold is not None
+
+
+@dataclass(frozen=True)
+class Population:
+    """Neurons with one dynamics: ``Continuous``, ``Discrete`` or a backend's integer payload."""
+
+    shape: Shape
+    dynamics: object
+    origins: tuple[str, ...]
+
+    @property
+    def n(self) -> int:
+        """Neurons."""
+        return size(self.shape)
+
+
+@dataclass(frozen=True)
+class Bias:
+    """A constant added to what a projection delivers, from ``onset_s`` seconds (``onset_steps``) on."""
+
+    value: Float  # (n,)
+    onset_s: float = 0.0
+    onset_steps: int = 0
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Linear operators applied in order to a delayed signal, plus biases. No operator: one to one.
+
+    ``feedback``: closes a cycle, so it acts one step later (no exporter lets a spike act in its own step on
+    itself). ``delay_steps`` is valid from the discrete form on and excludes that step.
+    """
+
+    ops: tuple[LinearOp, ...] = ()
+    delay_s: float = 0.0
+    delay_steps: int = 0
+    feedback: bool = False
+    biases: tuple[Bias, ...] = ()
+    origins: tuple[str, ...] = field(default=())
+
+    @property
+    def lag(self) -> int:
+        """Steps from the source's signal to its effect, feedback included."""
+        return self.delay_steps + int(self.feedback)

@@ -1,0 +1,96 @@
+"""A program: one networkx graph in one of the forms, a value that passes map to another value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, TypeVar
+
+import networkx as nx
+
+P = TypeVar("P")
+
+
+class Form(Enum):
+    """The forms of a program; the chip's own tables (*mapped*) belong to each backend."""
+
+    LAYERS = "layers"  # NIR's nodes, typed
+    CONTINUOUS = "continuous"  # populations and projections, physical parameters
+    DISCRETE = "discrete"  # coefficients per step of dt
+    INTEGER = "integer"  # a chip's number formats
+
+
+@dataclass(frozen=True)
+class Program:
+    """Nodes carry frozen payloads (attribute ``payload``), edges too (None in the layers form).
+
+    ``dt_s`` is the time step in seconds, None while unknown or irrelevant. ``reset`` is the reset rule:
+    ``model`` (v := v_reset), ``zero`` or ``subtract`` (v := v - v_threshold).
+    """
+
+    form: Form
+    graph: nx.MultiDiGraph[str]
+    name: str = "model"
+    dt_s: float | None = None
+    reset: str = "model"
+
+    @staticmethod
+    def of(
+        form: Form,
+        nodes: Mapping[str, object],
+        edges: Iterable[tuple[str, str] | tuple[str, str, object]],
+        *,
+        name: str = "model",
+        dt_s: float | None = None,
+        reset: str = "model",
+    ) -> Program:
+        """A program from payloads by name, in that order, and edges ``(source, target[, payload])``."""
+        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+        for node, payload in nodes.items():
+            graph.add_node(node, payload=payload)
+        for source, target, *payload_ in edges:
+            if source not in nodes or target not in nodes:
+                raise ValueError(f"edge {source!r} -> {target!r} names no node")
+            graph.add_edge(source, target, payload=payload_[0] if payload_ else None)
+        return Program(form, nx.freeze(graph), name, dt_s, reset)
+
+    def __getitem__(self, node: str) -> Any:  # noqa: ANN401 - the caller knows the form
+        return self.graph.nodes[node]["payload"]
+
+    def nodes(self, kind: type[P]) -> dict[str, P]:
+        """Payloads of one type by name, in program order."""
+        return {n: d["payload"] for n, d in self.graph.nodes(data=True) if isinstance(d["payload"], kind)}
+
+    def edges(self) -> Iterator[tuple[str, str, Any]]:
+        """``(source, target, payload)`` in program order."""
+        for source, target, payload in self.graph.edges(data="payload"):
+            yield source, target, payload
+
+    def into(self, target: str) -> list[tuple[str, Any]]:
+        """``(source, payload)`` of the edges into ``target``, in program order."""
+        return [(s, p) for s, _, p in self.graph.in_edges(target, data="payload")]
+
+    def out_of(self, source: str) -> list[tuple[str, Any]]:
+        """``(target, payload)`` of the edges out of ``source``, in program order."""
+        return [(t, p) for _, t, p in self.graph.out_edges(source, data="payload")]
+
+    def rebuilt(
+        self,
+        nodes: Mapping[str, object],
+        edges: Iterable[tuple[str, str] | tuple[str, str, object]],
+        **changes: Any,  # noqa: ANN401
+    ) -> Program:
+        """The same program with other nodes and edges; ``changes`` are fields (form, dt_s, ...)."""
+        fields: dict[str, Any] = {"name": self.name, "dt_s": self.dt_s, "reset": self.reset, "form": self.form}
+        fields |= changes
+        return Program.of(fields.pop("form"), nodes, edges, **fields)
+
+    def mapped(self, change: Mapping[str, object], **changes: Any) -> Program:  # noqa: ANN401
+        """The same graph with some payloads replaced."""
+        nodes = {n: change.get(n, d["payload"]) for n, d in self.graph.nodes(data=True)}
+        return self.rebuilt(nodes, self.edges(), **changes)
+
+    def having(self, **changes: Any) -> Program:  # noqa: ANN401
+        """The same nodes and edges with other fields (dt_s, reset, name)."""
+        return replace(self, **changes)

@@ -1,0 +1,75 @@
+"""A program as text: one line a node, one line a projection; arrays by type, shape, range and digest."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from nirc.ir.arrays import Shape, describe
+from nirc.ir.layers import LayerNode, Subgraph
+from nirc.ir.populations import Population, Projection, Sink, Source
+from nirc.ir.program import Form, Program
+
+
+def text(program: Program, *, origins: bool = False) -> str:
+    """Deterministic text of ``program``; with ``origins`` each line ends with the places in the file."""
+    head = f"{program.form.value} {program.name}"
+    if program.form is not Form.LAYERS:
+        head += f"  dt={'-' if program.dt_s is None else f'{program.dt_s:g} s'}  reset={program.reset}"
+    return "\n".join([head, *_body(program, "  ", origins)]) + "\n"
+
+
+def digest(program: Program) -> str:
+    """SHA-256 over the text, which names every array by its own digest."""
+    return hashlib.sha256(text(program, origins=True).encode()).hexdigest()
+
+
+def _body(program: Program, indent: str, origins: bool) -> list[str]:
+    lines = []
+    for name in program.graph:
+        payload = program[name]
+        tail = f"  # {', '.join(payload.origins)}" if origins else ""
+        lines.append(f"{indent}{name}: {_node(payload)}{tail}")
+        if isinstance(payload, LayerNode) and isinstance(payload.layer, Subgraph):
+            lines += _body(payload.layer.program, indent + "  ", origins)
+    for source, target, payload in program.edges():
+        lines.append(f"{indent}{source} -> {target}{_edge(payload)}")
+    return lines
+
+
+def _node(payload: object) -> str:
+    if isinstance(payload, LayerNode):
+        shapes = "" if payload.shape_in is None else f"{_dims(payload.shape_in)} -> {_dims(payload.shape_out or ())} "
+        return f"{shapes}{type(payload.layer).__name__}{_fields(payload.layer)}"
+    if isinstance(payload, Source | Sink):
+        return f"{type(payload).__name__.lower()}{_dims(payload.shape)}"
+    if isinstance(payload, Population):
+        return f"population{_dims(payload.shape)} {type(payload.dynamics).__name__}{_fields(payload.dynamics)}"
+    return repr(payload)
+
+
+def _edge(payload: object) -> str:
+    if not isinstance(payload, Projection):
+        return ""
+    parts = [op.text() for op in payload.ops] or ["one to one"]
+    if payload.delay_s or payload.delay_steps:
+        parts.append(f"delay {payload.delay_s:g} s ({payload.delay_steps} steps)")
+    parts += [f"bias {describe(b.value)}" + (f" from step {b.onset_steps}" if b.onset_s else "") for b in payload.biases]
+    if payload.feedback:
+        parts.append("feedback (+1 step)")
+    return "  via " + ", ".join(parts)
+
+
+def _fields(payload: object) -> str:
+    shown = []
+    for key, value in vars(payload).items():
+        if isinstance(value, np.ndarray):
+            shown.append(f"{key}={describe(value)}")
+        elif value is not None and value is not False and not isinstance(value, Program):
+            shown.append(f"{key}={value}")
+    return f"({', '.join(shown)})" if shown else ""
+
+
+def _dims(shape: Shape) -> str:
+    return "[" + ",".join(map(str, shape)) + "]"

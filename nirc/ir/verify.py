@@ -1,0 +1,75 @@
+"""Invariants of each form. A violation is a bug in the pass that made the program, never in the user's model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nirc.ir.layers import LayerNode
+from nirc.ir.populations import Continuous, Discrete, Population, Projection, Sink, Source
+from nirc.ir.program import Form, Program
+
+
+class InvalidProgramError(AssertionError):
+    """A program breaks an invariant of its form."""
+
+
+def verify(program: Program) -> None:
+    """Raise ``InvalidProgramError`` naming every broken invariant."""
+    faults = _layers(program) if program.form is Form.LAYERS else _populations(program)
+    if faults:
+        raise InvalidProgramError(f"{program.form.value} form of {program.name}: " + "; ".join(faults))
+
+
+def _layers(program: Program) -> list[str]:
+    faults = []
+    for name in program.graph:
+        payload = program[name]
+        if not isinstance(payload, LayerNode):
+            faults.append(f"{name} holds {type(payload).__name__}")
+        elif not payload.origins:
+            faults.append(f"{name} has no origin")
+        elif (payload.shape_in is None) != (payload.shape_out is None):
+            faults.append(f"{name} knows only one of its shapes")
+    return faults
+
+
+def _populations(program: Program) -> list[str]:
+    faults = []
+    for name in program.graph:
+        payload = program[name]
+        if not isinstance(payload, Source | Sink | Population):
+            faults.append(f"{name} holds {type(payload).__name__}")
+        elif isinstance(payload, Population):
+            faults += [f"{name}: {fault}" for fault in _dynamics(payload, program.form)]
+        if isinstance(payload, Source) and program.into(name):
+            faults.append(f"source {name} has an input")
+        if isinstance(payload, Sink) and program.out_of(name):
+            faults.append(f"sink {name} has an output")
+    for source, target, projection in program.edges():
+        faults += [f"{source} -> {target}: {f}" for f in _projection(projection, program[source].n, program[target].n)]
+    return faults
+
+
+def _dynamics(population: Population, form: Form) -> list[str]:
+    d = population.dynamics
+    expected = {Form.CONTINUOUS: Continuous, Form.DISCRETE: Discrete}.get(form)
+    if expected is not None and not isinstance(d, expected):
+        return [f"{type(d).__name__} in this form"]
+    arrays = {k: v for k, v in vars(d).items() if isinstance(v, np.ndarray)}
+    return [f"{k} has shape {a.shape}, not ({population.n}, ...)" for k, a in arrays.items() if a.shape[0] != population.n] + [
+        f"{k} is writeable" for k, a in arrays.items() if a.flags.writeable
+    ]
+
+
+def _projection(projection: object, n_source: int, n_target: int) -> list[str]:
+    if not isinstance(projection, Projection):
+        return [f"holds {type(projection).__name__}"]
+    faults, n = [], n_source
+    for op in projection.ops:
+        if op.n_in != n:
+            faults.append(f"{op.text()} takes {op.n_in}, gets {n}")
+        n = op.n_out
+    if n != n_target:
+        faults.append(f"delivers {n}, target has {n_target}")
+    faults += [f"a bias has shape {b.value.shape}" for b in projection.biases if b.value.shape != (n_target,)]
+    return faults

@@ -1,0 +1,123 @@
+"""CP-SAT, bounded by work: the only place that sets its parameters.
+
+One worker and a limit in CP-SAT's deterministic time give the same answer on every machine; the author
+promises that for one version of ortools only, so its version belongs into the manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ortools.sat.python.cp_model import CpModel, CpSolver, IntVar
+
+WORKERS = 1  # a constant: more of them answer by who is faster, and blame every assumption of a conflict
+
+Status = Literal["optimal", "feasible", "infeasible", "unknown"]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What the solver found. Two runs with the same model and parameters give equal solutions.
+
+    ``status``: "feasible" and "unknown" mean that the work ran out. ``values``: of all variables, by index,
+    empty if there is no solution. ``objective`` and ``bound``: None without an objective or a solution.
+    ``conflict``: for "infeasible", names of assumptions that cannot hold together, in the caller's order;
+    none can be left out. Empty if the model cannot be satisfied even without assumptions.
+    """
+
+    status: Status
+    values: tuple[int, ...] = ()
+    objective: float | None = None
+    bound: float | None = None
+    conflict: tuple[str, ...] = ()
+
+    @property
+    def found(self) -> bool:
+        """Whether there are values to read."""
+        return self.status in ("optimal", "feasible")
+
+    def value(self, variable: IntVar) -> int:
+        """The value of ``variable`` (not of an expression or a negation).
+
+        Raises ``IndexError`` if no solution was found.
+        """
+        return self.values[variable.index]
+
+
+def solve(
+    model: CpModel,
+    *,
+    seed: int = 0,
+    work: float = 10.0,
+    seconds: float | None = None,
+    assumptions: Mapping[str, IntVar] | None = None,
+) -> Solution:
+    """Solve ``model``, which is not changed, under ``assumptions`` (name -> literal that shall be true).
+
+    ``work``: most deterministic time for one search, whatever the machine. ``seconds``: wall time instead of
+    work; the answer then depends on the machine. A conflict costs one further search for each of its names;
+    a name whose search runs out of work stays in the conflict.
+    Raises ``ValueError`` if CP-SAT calls the model invalid.
+    """
+    assumed = dict(assumptions or {})
+    solver = _solver(seed, work, seconds)
+    status = _search(solver, model, assumed.values())
+    if status == "infeasible":
+        return Solution(status, conflict=_conflict(solver, model, assumed))
+    if status == "unknown":
+        return Solution(status)
+    return Solution(
+        status,
+        values=tuple(solver.response_proto.solution),
+        objective=solver.objective_value if model.has_objective() else None,
+        bound=solver.best_objective_bound if model.has_objective() else None,
+    )
+
+
+def _solver(seed: int, work: float, seconds: float | None) -> CpSolver:
+    from ortools.sat.python.cp_model import CpSolver
+
+    solver = CpSolver()
+    solver.parameters.num_workers = WORKERS
+    solver.parameters.random_seed = seed
+    if seconds is None:
+        solver.parameters.max_deterministic_time = work
+    else:
+        solver.parameters.max_time_in_seconds = seconds
+    return solver
+
+
+def _search(solver: CpSolver, model: CpModel, literals: Iterable[IntVar]) -> Status:
+    from ortools.sat.python import cp_model
+
+    assuming = model.clone()
+    assuming.clear_assumptions()
+    assuming.add_assumptions(literals)
+    status = solver.solve(assuming)
+    if status == cp_model.MODEL_INVALID:
+        raise ValueError(f"CP-SAT calls the model invalid: {model.validate()}")
+    names: dict[object, Status] = {
+        cp_model.OPTIMAL: "optimal",
+        cp_model.FEASIBLE: "feasible",
+        cp_model.INFEASIBLE: "infeasible",
+    }
+    return names.get(status, "unknown")
+
+
+def _conflict(solver: CpSolver, model: CpModel, assumed: Mapping[str, IntVar]) -> tuple[str, ...]:
+    """Drop, the last first, each name without which the others still conflict.
+
+    CP-SAT's own set is sufficient but far from minimal: presolve alone blames every assumption.
+    """
+    blamed = set(solver.sufficient_assumptions_for_infeasibility())
+    names = [name for name, literal in assumed.items() if literal.index in blamed] or list(assumed)
+    question = model.clone()
+    question.proto.clear_objective()
+    for name in reversed(names):
+        others = [n for n in names if n != name]
+        if _search(solver, question, [assumed[n] for n in others]) == "infeasible":
+            names = others
+    return tuple(names)

@@ -1,0 +1,50 @@
+"""Visible tables of what can be named: passes here, backends through the entry points `nirc.backends`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from nirc.diagnostics.log import Diagnostic
+from nirc.errors import UsageError
+
+if TYPE_CHECKING:
+    from nirc.backend import Backend
+
+# In the order in which a compilation runs them; a backend adds its own after these.
+PASSES = {
+    "flatten-nesting": "nirc.passes.flatten_nesting:FlattenNesting",
+    "complete-ports": "nirc.passes.complete_ports:CompletePorts",
+    "infer-shapes": "nirc.passes.infer_shapes:InferShapes",
+    "canonicalise": "nirc.passes.canonicalise:Canonicalise",
+    "remove-dead": "nirc.passes.remove_dead:RemoveDead",
+    "to-populations": "nirc.passes.to_populations:ToPopulations",
+    "fuse-linear": "nirc.passes.fuse_linear:FuseLinear",
+    "infer-dt": "nirc.passes.infer_dt:InferDt",
+    "discretise": "nirc.passes.discretise:Discretise",
+}
+
+
+def load(path: str) -> Any:  # noqa: ANN401
+    """The object behind ``module:name``."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def backends() -> dict[str, Backend]:
+    """Installed backends by name, built-in ones included, sorted."""
+    found = {entry.name: entry for entry in entry_points(group="nirc.backends")}
+    return {name: found[name].load() for name in sorted(found)}
+
+
+def backend(name: str) -> Backend:
+    """One backend. Raises ``UsageError`` (U601) with the names that exist."""
+    for entry in entry_points(group="nirc.backends"):
+        if entry.name == name:
+            loaded: Backend = entry.load()
+            return loaded
+    names = sorted({entry.name for entry in entry_points(group="nirc.backends")})
+    raise UsageError(
+        [Diagnostic("U601", "error", f"there is no target `{name}`", found=name, limit=", ".join(names), help="nirc targets")]
+    )

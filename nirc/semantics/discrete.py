@@ -1,0 +1,34 @@
+"""The *discrete* stage: coefficients per step, as ``ir.populations.Discrete`` defines them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc.ir.populations import Discrete
+from nirc.semantics.reset import reset
+
+Float = NDArray[np.float64]
+
+
+class DiscreteStepper:
+    """State of one discrete population."""
+
+    def __init__(self, d: Discrete, batch: int, n: int, rule: str) -> None:
+        self.d, self.rule = d, rule
+        self.v: Float = np.zeros((batch, n))
+        self.i: Float = np.zeros((batch, n))
+
+    def step(self, x: Float) -> Float:
+        """One step."""
+        d = self.d
+        if d.decay_syn is not None:
+            self.i = x = d.decay_syn * self.i + d.gain_syn * x
+        self.v = d.decay_mem * self.v + d.gain_mem * x + d.drift
+        if d.threshold is None:
+            return self.v
+        spikes = (self.v > d.threshold).astype(np.float64)
+        if d.max_spikes > 1:
+            spikes *= np.clip(np.ceil(self.v / d.threshold) - 1, 1, d.max_spikes)
+        self.v = reset(self.v, spikes, d.threshold, d.v_reset, self.rule)
+        return spikes

@@ -1,0 +1,76 @@
+"""canonicalise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from nirc.analysis.shapes import broadcast
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import Float, Shape, frozen
+from nirc.ir.layers import Delay, Layer, LayerNode, Linear, Neuron, Scale
+from nirc.ir.program import Program
+
+MEMBRANE_ONLY = {"LIF": "IF", "LI": "I"}
+
+
+@dataclass(frozen=True)
+class Canonicalise:
+    """Give every neuron its own parameters, and call an integrator an integrator (tau = inf)."""
+
+    name: ClassVar[str] = "canonicalise"
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Parameters become (n,) float64 in C order. Warns G211 for every tau = inf."""
+        changed = {}
+        for node, payload in program.nodes(LayerNode).items():
+            layer = _broadcast(payload.layer, payload.shape_in or (1,))
+            if isinstance(layer, Neuron):
+                layer = _integrators(layer, payload.origins[0], log)
+            changed[node] = replace(payload, layer=layer)
+        return program.mapped(changed)
+
+
+def _broadcast(layer: Layer, shape: Shape) -> Layer:
+    match layer:
+        case Neuron():
+            return replace(layer, **{k: frozen(broadcast(v, shape, k)) for k, v in layer.parameters().items()})
+        case Scale():
+            return Scale(frozen(broadcast(layer.scale, shape, "scale")))
+        case Delay():
+            return Delay(frozen(broadcast(layer.delay_s, shape, "delay")))
+        case Linear() if layer.weight.ndim > 2 and set(layer.weight.shape[:-2]) == {1}:
+            weight = layer.weight.reshape(layer.weight.shape[-2:])
+            bias = None if layer.bias is None else frozen(layer.bias.reshape(-1))
+            return Linear(weight, bias)
+    return layer
+
+
+def _integrators(neuron: Neuron, origin: str, log: Log) -> Neuron:
+    """tau = inf is what beta = 1 exports; with it goes r = inf (or w_in = inf), a gain of 1 per step."""
+    for tau_name, gain_name in (("tau_mem_s", "r"), ("tau_syn_s", "w_in")):
+        tau: Float | None = getattr(neuron, tau_name)
+        if tau is None or not np.isinf(tau).any():
+            continue
+        infinite = np.isinf(tau)
+        gain: Float = getattr(neuron, gain_name)
+        log.warning(
+            "G211", f"{int(infinite.sum())} of {tau.size} neurons have tau = inf and are read as integrators",
+            where=f"{origin}/{tau_name.removesuffix('_s')}", found="inf",
+            help="a finite r is their gain per step; r = inf is a gain of 1 per step",
+        )  # fmt: skip
+        neuron = replace(neuron, **{gain_name: frozen(np.where(infinite & np.isinf(gain), 1.0, gain))})
+    bad = [k for k, v in neuron.parameters().items() if not k.startswith("tau") and not np.isfinite(v).all()]
+    for field in bad:
+        log.error(
+            "F110", f"field `{field}` is infinite where the time constant is finite", where=f"{origin}/{field}",
+            found="inf", limit="finite", help="check the export",
+        )  # fmt: skip
+    log.raise_if_errors()
+    if neuron.kind in MEMBRANE_ONLY and neuron.tau_mem_s is not None and np.isinf(neuron.tau_mem_s).all():
+        kind = MEMBRANE_ONLY[neuron.kind]
+        return replace(neuron, kind=kind, tau_mem_s=None, v_leak=None)
+    return neuron
+

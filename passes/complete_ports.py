@@ -1,0 +1,39 @@
+"""complete-ports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nirc.diagnostics.log import Log
+from nirc.ir.layers import Input, LayerNode, Output
+from nirc.ir.program import Program
+
+
+@dataclass(frozen=True)
+class CompletePorts:
+    """Give a graph without Input or Output the ones that its first and last nodes imply."""
+
+    name: ClassVar[str] = "complete-ports"
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Warns (G212) of what it adds; raises ``InputError`` (G254) if nothing is connected."""
+        nodes: dict[str, object] = dict(program.nodes(LayerNode))
+        edges = [(s, t) for s, t, _ in program.edges()]
+        for kind, degree in ((Input, program.graph.in_degree), (Output, program.graph.out_degree)):
+            ends = {n for n, p in program.nodes(LayerNode).items() if isinstance(p.layer, kind) and degree(n) == 0}
+            if ends:
+                continue
+            for node in [n for n in program.graph if degree(n) == 0]:
+                port = f"{kind.__name__.lower()}_{node}"
+                nodes[port] = LayerNode(kind(None), program[node].origins)
+                edges.append((port, node) if kind is Input else (node, port))
+                log.warning("G212", f"the graph has no {kind.__name__}; one is put at `{node}`", where=program[node].origins[0])
+                ends.add(port)
+            if not ends:
+                log.error(
+                    "G254", f"the graph has no {kind.__name__} and no node where one could be", where="nodes",
+                    help=f"add an {kind.__name__} node when exporting",
+                )  # fmt: skip
+        log.raise_if_errors()
+        return program.rebuilt(nodes, edges)

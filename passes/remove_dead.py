@@ -1,0 +1,51 @@
+"""remove-dead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import networkx as nx
+
+from nirc.diagnostics.log import Log
+from nirc.ir.layers import Input, LayerNode, Neuron, Output
+from nirc.ir.program import Program
+
+
+@dataclass(frozen=True)
+class RemoveDead:
+    """Drop what no output depends on, and wires that no signal enters; Inputs stay, so that data still fits."""
+
+    name: ClassVar[str] = "remove-dead"
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Warns G213 for each; raises ``InputError`` (G254) if no output depends on anything."""
+        graph = program.graph
+        layers = {n: p.layer for n, p in program.nodes(LayerNode).items()}
+        outputs = [n for n, layer in layers.items() if isinstance(layer, Output) and not graph.out_degree(n)]
+        inputs = [n for n, layer in layers.items() if isinstance(layer, Input) and not graph.in_degree(n)]
+        # Neurons without input stay: a leak above the threshold or a start value may make them fire.
+        alive_roots = [*inputs, *(n for n, layer in layers.items() if isinstance(layer, Neuron))]
+        used = _closure(graph.reverse(copy=False), outputs)
+        keep = (used & _closure(graph, alive_roots)) | set(inputs)
+        for node in graph:
+            if node not in keep:
+                reason = "no output depends on it" if node not in used else "no signal reaches it"
+                log.warning("G213", f"`{node}` is removed: {reason}", where=program[node].origins[0])
+        if not any(node in keep for node in outputs):
+            log.error("G254", "no output depends on any input", where="edges", help="connect an Output when exporting")
+        log.raise_if_errors()
+        return program.rebuilt(
+            {n: p for n, p in program.nodes(LayerNode).items() if n in keep},
+            [(s, t) for s, t, _ in program.edges() if s in keep and t in keep],
+        )
+
+
+def _closure(graph: nx.MultiDiGraph[str], roots: list[str]) -> set[str]:
+    """``roots`` and all that can be reached from them."""
+    reached, stack = set(roots), list(roots)
+    while stack:
+        new = [n for n in graph.successors(stack.pop()) if n not in reached]
+        reached.update(new)
+        stack.extend(new)
+    return reached

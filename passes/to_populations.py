@@ -1,0 +1,167 @@
+"""to-populations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import networkx as nx
+import numpy as np
+
+from nirc.analysis.feedback import feedback_edges
+from nirc.diagnostics.log import Log
+from nirc.ir import layers as nir
+from nirc.ir import linear
+from nirc.ir.arrays import Float, frozen, size
+from nirc.ir.layers import LayerNode
+from nirc.ir.linear import LinearOp
+from nirc.ir.populations import Bias, Continuous, Population, Projection, Sink, Source
+from nirc.ir.program import Form, Program
+
+Arc = tuple[str, str, Projection]
+
+
+@dataclass(frozen=True)
+class ToPopulations:
+    """Turn every path of linear nodes between two populations into one projection."""
+
+    max_projections: int = 4096
+    name: ClassVar[str] = "to-populations"
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Raises ``CompileError``: P305 for a loop without a neuron, P307 for more paths than allowed."""
+        nodes = {n: _node(n, p, program) for n, p in program.nodes(LayerNode).items()}
+        linear_nodes = [n for n, made in nodes.items() if made is None]
+        _refuse_linear_loops(program, linear_nodes, log)
+        arcs: list[Arc] = [(s, t, Projection(origins=())) for s, t, _ in program.edges()]
+        for name in linear_nodes:
+            arcs = _eliminate(name, program[name], arcs)
+            if len(arcs) > self.max_projections:
+                log.error(
+                    "P307", "linear nodes branch and join so often that their paths cannot be listed",
+                    where=program[name].origins[0], found=f"{len(arcs)} paths", limit=self.max_projections,
+                    help="merge parallel linear layers before exporting",
+                )  # fmt: skip
+                log.raise_if_errors()
+        kept = {n: made for n, made in nodes.items() if made is not None}
+        return program.rebuilt(kept, _with_feedback(kept, arcs), form=Form.CONTINUOUS)
+
+
+def _node(name: str, payload: LayerNode, program: Program) -> Source | Sink | Population | None:
+    """The population form's node, None for a linear node or an inner port (a wire)."""
+    layer, shape = payload.layer, payload.shape_out or (1,)
+    if isinstance(layer, nir.Input) and not program.into(name):
+        return Source(shape, payload.origins)
+    if isinstance(layer, nir.Output) and not program.out_of(name):
+        return Sink(shape, payload.origins)
+    if isinstance(layer, nir.Neuron):
+        return Population(shape, Continuous(layer.kind, **layer.parameters()), payload.origins)
+    return None
+
+
+def _refuse_linear_loops(program: Program, linear_nodes: list[str], log: Log) -> None:
+    graph = program.graph.subgraph(linear_nodes)
+    for members in nx.strongly_connected_components(graph):
+        first = min(members)
+        if len(members) > 1 or graph.has_edge(first, first):
+            log.error(
+                "P305", f"`{first}` feeds itself without a neuron in between", where=program[first].origins[0],
+                found=" -> ".join(sorted(members)[:6]), help="put a neuron into the loop, or remove it",
+            )  # fmt: skip
+    log.raise_if_errors()
+
+
+def _eliminate(name: str, payload: LayerNode, arcs: list[Arc]) -> list[Arc]:
+    """Replace ``name`` by arcs from what feeds it to what it feeds. Its bias rides on the first of them only."""
+    into = [(s, p) for s, t, p in arcs if t == name]
+    out = [(t, p) for s, t, p in arcs if s == name]
+    rest = [a for a in arcs if name not in (a[0], a[1])]
+    for target, after in out:
+        for number, (source, before) in enumerate(into):
+            step = _through(payload, with_bias=number == 0)
+            rest += [(source, target, chained(chained(before, part), after)) for part in step]
+    return rest
+
+
+def _through(payload: LayerNode, *, with_bias: bool) -> list[Projection]:
+    """What one linear node does: usually one projection, one for each distinct delay of a Delay node."""
+    layer, origins = payload.layer, payload.origins
+    if isinstance(layer, nir.Delay):
+        return _delays(layer.delay_s, origins)
+    biases: tuple[Bias, ...] = ()
+    value = _bias(payload)
+    if with_bias and value is not None and value.any():
+        biases = (Bias(value),)
+    return [Projection(_operators(payload), biases=biases, origins=origins)]
+
+
+def _delays(delay_s: Float, origins: tuple[str, ...]) -> list[Projection]:
+    values = np.unique(delay_s)
+    if values.size == 1:
+        return [Projection(delay_s=float(values[0]), origins=origins)]
+    masks = [(float(d), frozen(delay_s == d)) for d in values]
+    return [Projection((linear.Diagonal(mask),), delay_s=d, origins=origins) for d, mask in masks]
+
+
+def _bias(payload: LayerNode) -> Float | None:
+    layer = payload.layer
+    if isinstance(layer, nir.Linear) and layer.bias is not None:
+        return frozen(layer.bias.reshape(-1))
+    if isinstance(layer, nir.Conv) and layer.bias is not None:
+        return frozen(np.repeat(layer.bias, size((payload.shape_out or (1,))[1:])))
+    return None
+
+
+def _operators(payload: LayerNode) -> tuple[LinearOp, ...]:
+    """The linear operators of a node on flat vectors; Flatten and inner ports do nothing there."""
+    layer = payload.layer
+    shape_in, shape_out = payload.shape_in or (1,), payload.shape_out or (1,)
+    match layer:
+        case nir.Linear() if layer.weight.ndim == 2:
+            return (linear.Dense(layer.weight),)
+        case nir.Linear():
+            return (_blocks(layer.weight),)
+        case nir.Scale():
+            return (linear.Diagonal(layer.scale),)
+        case nir.Conv():
+            return (
+                linear.Conv(layer.weight, shape_in, shape_out, layer.stride, layer.padding, layer.dilation, layer.groups),
+            )
+        case nir.Pool():
+            factor = 1.0 / size(layer.kernel) if layer.kind == "avg" else 1.0
+            pads = tuple((p, p) for p in layer.padding)
+            return (linear.Pool(shape_in, shape_out, layer.kernel, layer.stride, pads, factor),)
+    return ()
+
+
+def _blocks(weight: Float) -> linear.Sparse:
+    """A weight of more than two axes: one matrix for each index of the leading axes, side by side."""
+    *lead, rows, columns = weight.shape
+    blocks = size(tuple(lead))
+    block, row, column = np.nonzero(weight.reshape(blocks, rows, columns))
+    values = weight.reshape(blocks, rows, columns)[block, row, column]
+    return linear.sparse(block * rows + row, block * columns + column, values, blocks * columns, blocks * rows)
+
+
+def chained(first: Projection, second: Projection) -> Projection:
+    """``first``, then ``second``; delays commute with linear operators, a bias starts when it has travelled."""
+    carried = tuple(_carried(b, second) for b in first.biases)
+    return Projection(
+        first.ops + second.ops,
+        delay_s=first.delay_s + second.delay_s,
+        biases=carried + second.biases,
+        origins=first.origins + second.origins,
+    )
+
+
+def _carried(bias: Bias, through: Projection) -> Bias:
+    value = bias.value[None, :]
+    for op in through.ops:
+        value = op.apply(value)
+    return Bias(frozen(value[0]), bias.onset_s + through.delay_s)
+
+
+def _with_feedback(nodes: dict[str, Source | Sink | Population], arcs: list[Arc]) -> list[Arc]:
+    instant = [(s, t, i) for i, (s, t, p) in enumerate(arcs) if p.delay_s == 0]
+    back = feedback_edges(nodes, [n for n, made in nodes.items() if isinstance(made, Source)], instant)
+    return [(s, t, replace(p, feedback=i in back)) for i, (s, t, p) in enumerate(arcs)]

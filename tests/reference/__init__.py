@@ -1,0 +1,1 @@
+"""Slow, obvious definitions: what the fast paths are compared with."""
