@@ -1,1 +1,44 @@
-"""nirc."""
+"""nirc: from NIR models to neuromorphic chips, exactly, verifiably, and with an explanation.
+
+>>> import nirc
+>>> bundle = nirc.compile("model.nir", target="xylo")   # doctest: +SKIP
+>>> out = bundle.run(inputs)                             # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nirc.api import Bundle as Bundle
+    from nirc.api import compile as compile
+    from nirc.api import load as load
+    from nirc.errors import CompileError as CompileError
+    from nirc.errors import InputError as InputError
+    from nirc.errors import NircError as NircError
+    from nirc.errors import UsageError as UsageError
+    from nirc.frontend.load import from_nir as from_nir
+    from nirc.raster import Run as Run
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Bundle": "nirc.api",
+    "CompileError": "nirc.errors",
+    "InputError": "nirc.errors",
+    "NircError": "nirc.errors",
+    "Run": "nirc.raster",
+    "UsageError": "nirc.errors",
+    "compile": "nirc.api",
+    "from_nir": "nirc.frontend.load",
+    "load": "nirc.api",
+}
+__all__ = ["__version__", *sorted(_PUBLIC)]
+
+
+def __getattr__(name: str) -> object:
+    """Public names are loaded when first used: `import nirc` costs no numpy."""
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'nirc' has no attribute {name!r}")

@@ -1,1 +1,85 @@
-"""Xylo."""
+"""SynSense Xylo: one reservoir of hidden neurons and a readout, in three variants. The backend on a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nirc.backends.xylo.limits import VARIANTS
+from nirc.target import Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nirc.backend import Backend, Mapped, Search
+    from nirc.diagnostics.log import Log
+    from nirc.ir.program import Program
+    from nirc.pipeline import Pass
+    from nirc.raster import Run
+
+
+class Xylo:
+    """The backend `xylo`."""
+
+    name = "xylo"
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """audio2, audio3, imu: the variant with the freest order of neurons is tried first."""
+        return VARIANTS
+
+    def passes(self) -> Sequence[Pass]:
+        """Legalise, then quantise."""
+        from nirc.backends.xylo.legalise import XyloLegalise
+        from nirc.backends.xylo.quantise import XyloQuantise
+
+        return (XyloLegalise(), XyloQuantise())
+
+    def hopeless(self, discrete: Program, log: Log) -> bool:
+        """Whether the unrounded network is above a limit that rounding cannot mend, on every variant."""
+        from nirc.backends.xylo.fit import hopeless
+
+        return hopeless(discrete, log)
+
+    def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
+        """Order the neurons within the limits of ``target``."""
+        from nirc.backends.xylo.fit import fit
+
+        return fit(program, discrete, target, search, log)
+
+    def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
+        """config.json, specification.npz, deploy.py."""
+        from nirc.backends.xylo.emit import emit
+
+        return emit(mapped.chip, mapped.target, dt_s=dt_s, clock_hz=mapped.target.max("clock"))
+
+    def emulate(
+        self,
+        files: Mapping[str, bytes],
+        raster: NDArray[np.generic],
+        *,
+        record: bool = False,
+        progress: Callable[[int], None] | None = None,
+        log: Log,
+    ) -> Run:
+        """xylosim's rule, bit for bit, on config.json."""
+        from nirc.backends.xylo.config import read_config
+        from nirc.backends.xylo.emulate import emulate
+        from nirc.backends.xylo.limits import MAX_INPUT_SPIKES
+
+        spec = read_config(files["config.json"])
+        if raster.size and raster.max() > MAX_INPUT_SPIKES:
+            log.warning(
+                "X514", "some channels have more spikes in a step than the chip takes", found=int(raster.max()), limit=MAX_INPUT_SPIKES
+            )
+        return emulate(spec, raster, record=record, progress=progress)
+
+    def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
+        """Reset, decays, synaptic filter, several spikes a step: each alone, in floating point."""
+        from nirc.backends.xylo.approximations import approximations
+
+        return approximations(discrete)
+
+
+BACKEND: Backend = Xylo()

@@ -13,7 +13,6 @@ from itertools import chain
 from typing import Any, Never
 
 import numpy as np
-
 from nirc.backends.xylo.limits import (
     BIAS,
     DASH,
@@ -25,6 +24,7 @@ from nirc.backends.xylo.limits import (
     WEIGHT_WORD,
 )
 from nirc.backends.xylo.specification import IntArray, Specification
+
 from nirc.diagnostics.log import Log
 from nirc.target import Target
 
@@ -56,12 +56,13 @@ class _Reader:
     def parse(self, text: bytes) -> Tree:
         """The JSON object, without looking into it."""
         if len(text) > MAX_BYTES:
-            self.damaged("the configuration is too large", "", f"{len(text)} bytes", f"{MAX_BYTES} bytes")
+            self.damaged("the configuration is too large", "", len(text), f"{MAX_BYTES} bytes")
         try:
             tree = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
-            self.damaged("the configuration is not JSON", "", str(error)[:100] or "?", "UTF-8 JSON")
-        return self.object(tree, "")
+            reason = str(error)[:100]
+            self.damaged(f"the configuration is not JSON: {reason}", "", text[:30], "JSON in UTF-8")
+        return self.as_object(tree, "")
 
     def specification(self, tree: Tree) -> Specification:
         """Everything the neurons need."""
@@ -70,7 +71,7 @@ class _Reader:
         target = self.target(tree)
         block = "reservoir" if target.variant == "audio2" else "hidden"
         two = target.max("synaptic states per neuron") == 2
-        inputs, hidden, readout = (self.object(tree.get(key), key) for key in ("input", block, "readout"))
+        inputs, hidden, readout = (self.as_object(tree.get(key), key) for key in ("input", block, "readout"))
         neurons = self.neurons(hidden, block, target.max("hidden neurons"))
         outputs = self.neurons(readout, "readout", target.max("output neurons"))
         n, m = len(neurons), len(outputs)
@@ -126,13 +127,13 @@ class _Reader:
     def neurons(self, block: Tree, path: str, limit: int) -> list[Tree]:
         """The objects of a block's neurons: 1 to ``limit``."""
         path = _join(path, "neurons")
-        entries = self.list(block.get("neurons"), path)
+        entries = self.as_list(block.get("neurons"), path)
         self.count(len(entries), path, limit)
-        return [self.object(entry, f"{path}[{i}]") for i, entry in enumerate(entries)]
+        return [self.as_object(entry, f"{path}[{i}]") for i, entry in enumerate(entries)]
 
     def input_channels(self, inputs: Tree, target: Target) -> int:
         """The number of rows of the input matrix: 1 to 16."""
-        rows = self.list(inputs.get("weights"), "input.weights")
+        rows = self.as_list(inputs.get("weights"), "input.weights")
         self.count(len(rows), "input.weights", target.max("input channels"))
         return len(rows)
 
@@ -145,11 +146,11 @@ class _Reader:
     def matrix(self, block: Tree, key: str, path: str, shape: tuple[int, int]) -> IntArray:
         """A weight matrix of exactly ``shape``, as int64."""
         path = _join(path, key)
-        rows = self.list(block.get(key), path)
+        rows = self.as_list(block.get(key), path)
         if len(rows) != shape[0]:
             self.damaged("the matrix has the wrong number of rows", path, len(rows), shape[0])
         for i, row in enumerate(rows):
-            if len(self.list(row, f"{path}[{i}]")) != shape[1]:
+            if len(self.as_list(row, f"{path}[{i}]")) != shape[1]:
                 self.damaged("a row has the wrong number of weights", f"{path}[{i}]", len(row), shape[1])
         flat = list(chain.from_iterable(rows))
         return self.integers(flat, WEIGHT_WORD, lambda i: f"{path}[{i // shape[1]}][{i % shape[1]}]").reshape(
@@ -177,10 +178,11 @@ class _Reader:
         targets = self.integers([ids[i] for i in given], (0, len(neurons) - 1), where)
         if given and not enabled:
             self.damaged("a neuron has an alias, but aliasing is off", where(0), targets[0], "null")
-        for i in np.flatnonzero(targets == np.array(given, np.int64)):
-            self.log.error(
-                "X510", "a neuron is its own alias", where=where(i), found=targets[i], limit="another neuron"
-            )
+        for i, source in enumerate(given):
+            if ids[source] == source:
+                self.log.error(
+                    "X510", "a neuron is its own alias", where=where(i), found=source, limit="another neuron"
+                )
         aliases = np.full(len(neurons), -1)
         aliases[given] = targets
         return aliases
@@ -203,13 +205,13 @@ class _Reader:
             return np.clip(np.zeros(len(values), np.int64), *allowed)
         return np.array(values, np.int64)
 
-    def object(self, value: Any, path: str) -> Tree:
+    def as_object(self, value: Any, path: str) -> Tree:
         """``value`` if it is a JSON object."""
         if not isinstance(value, dict):
             self.damaged("a JSON object is missing", path, value, "an object")
         return value
 
-    def list(self, value: Any, path: str) -> list[Any]:
+    def as_list(self, value: Any, path: str) -> list[Any]:
         """``value`` if it is a JSON list."""
         if not isinstance(value, list):
             self.damaged("a list is missing", path, value, "a list")

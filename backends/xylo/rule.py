@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from nirc.backends.xylo.limits import STATE
+from numpy.typing import NDArray
 
 IntArray = NDArray[np.signedinteger[Any]]
 Ints = IntArray | int

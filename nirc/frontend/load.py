@@ -29,3 +29,11 @@ def load_layers(model: object, log: Log) -> Program:
     """Typed layers as the model nests them. Raises ``InputError``."""
     raw, name = load_raw(model, log)
     return to_layers(raw, log, name=name)
+
+
+def from_nir(graph: object, *, log: Log | None = None) -> Program:
+    """Typed layers of an object of the ``nir`` package (a ``NIRGraph``), without importing that package.
+
+    Raises ``InputError``. ``nirc.compile`` and ``nirc.load`` take such objects directly.
+    """
+    return load_layers(graph, log or Log())

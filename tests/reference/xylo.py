@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from nirc.backends.xylo.specification import Specification
 
 Trace = dict[str, list[list[int]]]

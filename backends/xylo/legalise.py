@@ -1,0 +1,139 @@
+"""xylo-legalise: give every population its part on the chip and every output a readout neuron."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import frozen
+from nirc.ir.linear import Diagonal
+from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
+from nirc.ir.program import Program
+
+RELAY = ".relay"  # suffix of inserted populations
+# Just below one half: a relay's weight w arrives as w / 2 and must fire, a remainder of w / 4 must not.
+RELAY_THRESHOLD = 0.499
+
+
+@dataclass(frozen=True)
+class XyloLegalise:
+    """Insert relay populations so that outputs come from readout neurons, which no input reaches."""
+
+    name: ClassVar[str] = "xylo-legalise"
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Raises ``CompileError`` (P306, P308, P311)."""
+        if not program.nodes(Population):
+            log.error("P311", "the network has no neurons", where="nodes", help="put a neuron between Input and Output")
+        _check_outputs(program, log)
+        _check_analog(program, log)
+        log.raise_if_errors()
+        program = _relay_inputs(program, log)
+        return _relay_outputs(program, log)
+
+
+def readouts(program: Program) -> dict[str, str]:
+    """Populations that can be readout neurons, each with its Sink: fed by hidden neurons only, leading nowhere else."""
+    found = {}
+    for name in program.nodes(Population):
+        targets, sources = program.out_of(name), program.into(name)
+        alone = len(targets) == 1 and isinstance(program[targets[0][0]], Sink) and len(program.into(targets[0][0])) == 1
+        if alone and _is_wire(targets[0][1]) and all(isinstance(program[s], Population) for s, _ in sources):
+            found[name] = targets[0][0]
+    # A readout neuron has no path back, so what feeds a readout must itself be hidden.
+    return {n: sink for n, sink in found.items() if not any(s in found for s, _ in program.into(n))}
+
+
+def _is_wire(projection: Projection) -> bool:
+    return not projection.ops and not projection.lag and not projection.biases
+
+
+def _check_outputs(program: Program, log: Log) -> None:
+    for sink in program.nodes(Sink):
+        for source, projection in program.into(sink):
+            direct = not projection.ops and not projection.biases and not projection.delay_steps
+            if isinstance(program[source], Source) or not direct:
+                log.error(
+                    "P308", f"output `{sink}` is fed by `{source}` through "
+                    + ("linear layers" if not direct else "nothing but a wire"),
+                    where=program[sink].origins[0], limit="outputs come directly from neurons", source="Xylo design rules",
+                    help="end the network with a spiking or leaky-integrator population",
+                )  # fmt: skip
+
+
+def _check_analog(program: Program, log: Log) -> None:
+    for name, population in program.nodes(Population).items():
+        analog = isinstance(population.dynamics, Discrete) and not population.dynamics.fires
+        if analog and any(not isinstance(program[t], Sink) for t, _ in program.out_of(name)):
+            log.error(
+                "P306", f"`{name}` sends its membrane potential, not spikes, to other populations",
+                where=population.origins[0], limit="spikes between populations", source="Xylo design rules",
+                help="use a spiking neuron there, or make it an output",
+            )  # fmt: skip
+        elif analog and not _can_read(program, name):
+            log.error(
+                "P306", f"`{name}` has no spikes and can be read as one output only", where=population.origins[0],
+                limit="one Output of its own", help="give it one Output node of its own",
+            )  # fmt: skip
+
+
+def _can_read(program: Program, name: str) -> bool:
+    targets = program.out_of(name)
+    return len(targets) == 1 and len(program.into(targets[0][0])) == 1 and not any(s == name for s, _ in program.into(name))
+
+
+def _relay_inputs(program: Program, log: Log) -> Program:
+    """A non-spiking output fed by an input needs hidden neurons in between: inputs reach hidden neurons only."""
+    nodes = dict(program.graph.nodes(data="payload"))
+    edges = []
+    for source, target, projection in program.edges():
+        payload = nodes[target]
+        analog = isinstance(payload, Population) and isinstance(payload.dynamics, Discrete) and not payload.dynamics.fires
+        if analog and isinstance(nodes[source], Source):
+            relay = source + RELAY
+            if relay not in nodes:
+                nodes[relay] = _relay(nodes[source].n, nodes[source].origins)
+                edges.append((source, relay, Projection(origins=nodes[source].origins)))
+                _say(source, nodes[source].n, nodes[source].origins[0], "input", log)
+            source = relay
+        edges.append((source, target, projection))
+    return program.rebuilt(nodes, edges)
+
+
+def _relay_outputs(program: Program, log: Log) -> Program:
+    nodes = dict(program.graph.nodes(data="payload"))
+    direct = set(readouts(program).values())
+    edges = []
+    for source, target, projection in program.edges():
+        if not isinstance(nodes[target], Sink) or target in direct:
+            edges.append((source, target, projection))
+            continue
+        relay = target + RELAY
+        if relay not in nodes:
+            nodes[relay] = _relay(nodes[target].n, nodes[target].origins)
+            edges.append((relay, target, Projection(origins=nodes[target].origins)))
+            _say(target, nodes[target].n, nodes[target].origins[0], "output", log)
+        edges.append((source, relay, projection))
+    return program.rebuilt(nodes, edges)
+
+
+def _relay(n: int, origins: tuple[str, ...]) -> Population:
+    zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
+    return Population((n,), Discrete(zeros, ones, zeros, threshold=frozen(ones * RELAY_THRESHOLD), v_reset=zeros), origins)
+
+
+def _say(name: str, n: int, origin: str, kind: str, log: Log) -> None:
+    log.differs(
+        "D408", f"{kind} `{name}` is copied by {n} relay neuron(s): isolated spikes pass one to one, long runs may gain one",
+        where=origin, source="measured on xylosim 0.1.3",
+        help="end the network with a layer of its own neurons that feeds nothing else" if kind == "output" else "",
+    )  # fmt: skip
+
+
+def wire(n: int) -> Diagonal:
+    """The identity as an operator with entries."""
+    return Diagonal(frozen(np.ones(n)))
+

@@ -1,0 +1,50 @@
+"""The integer payload of a population on Xylo, executable by the interpreter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from nirc.backends.xylo.rule import decay, fire, membrane_step, synapse_step
+from nirc.ir.arrays import Float, Int
+from nirc.semantics.stepper import Stepper
+
+
+@dataclass(frozen=True)
+class XyloNeuron:
+    """Parameters in the chip's units, each (n,) int64; weights of projections already contain the bit shift.
+
+    ``scale``: chip units per volt of the model, (n,). ``max_spikes``: 31 for hidden neurons, 1 for outputs.
+    ``shift_in``, ``shift_rec``: bit shift of weights from inputs and from hidden neurons.
+    """
+
+    dash_mem: Int
+    dash_syn: Int
+    threshold: Int
+    bias: Int
+    scale: Float
+    max_spikes: int
+    shift_in: int
+    shift_rec: int
+    silent: bool = False  # a non-spiking output: its membrane is read
+
+    def stepper(self, batch: int) -> Stepper:
+        """Fresh state for ``batch`` samples."""
+        return _XyloStepper(self, batch)
+
+
+class _XyloStepper:
+    """Adds a step's input at once: equal to the chip unless a partial sum would leave 16 bits."""
+
+    def __init__(self, neuron: XyloNeuron, batch: int) -> None:
+        self.neuron = neuron
+        self.isyn = np.zeros((batch, neuron.threshold.size), dtype=np.int64)
+        self.v: Float = np.zeros((batch, neuron.threshold.size))
+
+    def step(self, x: Float) -> Float:
+        n = self.neuron
+        self.isyn = synapse_step(self.isyn, np.rint(x).astype(np.int64), n.dash_syn)
+        v = membrane_step(self.v.astype(np.int64), self.isyn, n.dash_mem, n.bias)
+        spikes, v = fire(v, n.threshold, n.max_spikes)
+        self.v = v.astype(np.float64)
+        return self.v / n.scale if n.silent else spikes.astype(np.float64)

@@ -1,0 +1,48 @@
+"""What a reservoir needs of each limited resource: the measures that limits.py names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from nirc.backends.xylo.lower import Reservoir
+
+Measure = Iterable[tuple[str, int]]
+
+
+def input_channels(reservoir: Reservoir) -> Measure:
+    """Channels that a synapse leaves from; unused ones need none."""
+    used = np.unique(reservoir.from_input[1]).size
+    return [(_blocks(reservoir.inputs), min(reservoir.channels, max(used, 1)))]
+
+
+def hidden_neurons(reservoir: Reservoir) -> Measure:
+    """Hidden neurons before any relay."""
+    return [(_blocks(reservoir.hidden), reservoir.n_hidden)]
+
+
+def output_neurons(reservoir: Reservoir) -> Measure:
+    """Readout neurons."""
+    return [(_blocks(reservoir.readout), reservoir.n_readout)]
+
+
+def fan_out(reservoir: Reservoir) -> Measure:
+    """Recurrent entries of each hidden neuron."""
+    count = np.bincount(reservoir.recurrent[1], minlength=reservoir.n_hidden)
+    worst = np.flatnonzero(count > 0)
+    return [(reservoir.name(int(n)), int(count[n])) for n in worst[np.argsort(-count[worst], kind="stable")]]
+
+
+def entries(reservoir: Reservoir) -> Measure:
+    """Recurrent entries in total: a pair of neurons costs one."""
+    return [("all recurrent synapses", int(reservoir.recurrent[0].size))]
+
+
+def synaptic_states(reservoir: Reservoir) -> Measure:
+    """Synaptic states of one neuron: this backend uses the first synapse."""
+    return [("every hidden neuron", 1)]
+
+
+def _blocks(blocks: tuple[object, ...]) -> str:
+    return ", ".join(f"`{b.name}`" for b in blocks[:6]) + (", ..." if len(blocks) > 6 else "")  # type: ignore[attr-defined]

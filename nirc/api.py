@@ -1,0 +1,282 @@
+"""The library: load, compile, run. The command line calls nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nirc import __version__, bundle, registry
+from nirc.backend import Backend, Mapped, Search
+from nirc.diagnostics.log import Diagnostic, Log
+from nirc.ir.arrays import size
+from nirc.ir.populations import Population, Sink, Source
+from nirc.ir.program import Program
+from nirc.ir.text import digest
+from nirc.pipeline import Observer, Pass, run_passes
+from nirc.raster import Run
+from nirc.target import Target
+
+RESETS = ("model", "zero", "subtract")
+LAYER_PASSES = ("flatten-nesting", "complete-ports", "infer-shapes", "canonicalise", "remove-dead")
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may ask of a compilation; all of it goes into the manifest."""
+
+    dt_s: float | None = None
+    reset: str = "model"
+    discretise: str = "euler"
+    strict: bool = False
+    seed: int = 0
+    time_limit_s: float | None = None
+
+    def checked(self, log: Log) -> Options:
+        """Raise ``UsageError`` (U607) for values that make no sense."""
+        if self.dt_s is not None and not (np.isfinite(self.dt_s) and self.dt_s > 0):
+            log.error("U607", "--dt must be a positive number of seconds", found=self.dt_s, limit="> 0, e.g. 1e-4")
+        if self.reset not in RESETS:
+            log.error("U607", "unknown reset rule", found=self.reset, limit=", ".join(RESETS))
+        if self.discretise not in ("euler", "exponential"):
+            log.error("U607", "unknown discretisation", found=self.discretise, limit="euler, exponential")
+        if self.time_limit_s is not None and not (np.isfinite(self.time_limit_s) and self.time_limit_s > 0):
+            log.error("U607", "--time-limit must be a positive number of seconds", found=self.time_limit_s, limit="> 0")
+        if not 0 <= self.seed < 1 << 31:
+            log.error("U607", "--seed is out of range", found=self.seed, limit="0 to 2147483647")
+        log.raise_if_errors()
+        return self
+
+
+@dataclass(frozen=True)
+class Stages:
+    """A model on its way: canonical layers, and the discrete populations with what they were made from."""
+
+    layers: Program
+    continuous: Program
+    discrete: Program
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Everything about one successful compilation; ``verify`` looks at the programs, users at the bundle."""
+
+    stages: Stages
+    legal: Program
+    integer: Program
+    mapped: Mapped
+    bundle: Bundle
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Chip files with their manifest."""
+
+    manifest: dict[str, Any]
+    files: dict[str, bytes]
+    diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)
+
+    @staticmethod
+    def open(directory: str | Path) -> Bundle:
+        """Read a bundle from disk. Raises ``InputError`` (U605)."""
+        manifest, files = bundle.read(Path(directory), Log(file=str(directory)))
+        return Bundle(manifest, files)
+
+    def save(self, directory: str | Path, *, force: bool = False, log: Log | None = None) -> Path:
+        """Write the bundle, whole or not at all. Raises ``UsageError`` (U602, U608)."""
+        everything = {**self.files, bundle.MANIFEST: bundle.to_json(self.manifest)}
+        bundle.write(Path(directory), everything, force=force, log=log or Log())
+        return Path(directory)
+
+    def run(
+        self, inputs: ArrayLike, *, record: Collection[str] = (), progress: Progress | None = None, log: Log | None = None
+    ) -> Run:
+        """Run (samples, steps, ...input shape) spike counts in the chip's emulator; rows line up with the model's.
+
+        Raises ``InputError`` (U604) if the raster does not fit, ``UsageError`` (U606) for an unknown population.
+        """
+        from nirc.running import run_bundle
+
+        return run_bundle(self, np.asarray(inputs), record=record, progress=progress, log=log or Log())
+
+
+def load(model: object, *, log: Log | None = None, observe: Observer | None = None) -> Program:
+    """Canonical layers of a NIR file or a ``nir`` graph object. Raises ``InputError``."""
+    from nirc.frontend.load import load_layers
+
+    log = log or Log()
+    passes: list[Pass] = [registry.load(registry.PASSES[name])() for name in LAYER_PASSES]
+    return run_passes(load_layers(model, log), passes, log, observe)
+
+
+def lower(model: object, options: Options, *, log: Log, observe: Observer | None = None) -> Stages:
+    """Layers to discrete populations. Raises ``InputError`` or ``CompileError``."""
+    layers = load(model, log=log, observe=observe)
+
+    def make(name: str, **options: Any) -> Pass:  # noqa: ANN401
+        made: Pass = registry.load(registry.PASSES[name])(**options)
+        return made
+
+    first = [make("to-populations"), make("fuse-linear"), make("infer-dt", dt_s=options.dt_s)]
+    continuous = run_passes(layers, first, log, observe).having(reset=options.reset)
+    discrete = run_passes(continuous, [make("discretise", method=options.discretise)], log, observe)
+    return Stages(layers, continuous, discrete)
+
+
+def compile_model(  # noqa: PLR0913
+    model: object,
+    target: str,
+    options: Options | None = None,
+    *,
+    log: Log | None = None,
+    observe: Observer | None = None,
+    calibration: NDArray[np.generic] | None = None,
+) -> Compiled:
+    """Compile for ``chip`` or ``chip:variant``. Raises ``NircError`` with every finding."""
+    options, log = options or Options(), log or Log()
+    log.strict = options.strict
+    options.checked(log)
+    backend, candidates = resolve(target)
+    stages = lower(model, options, log=log, observe=observe)
+    if backend.hopeless(stages.discrete, log):
+        log.raise_if_errors()
+    legalise, quantise = backend.passes(calibration, stages.discrete)
+    legal = run_passes(stages.discrete, [legalise], log, observe)
+    integer = run_passes(legal, [quantise], log, observe)
+    search = Search(options.seed, seconds=options.time_limit_s)
+    mapped = _first_fit(backend, candidates, integer, legal, search, log)
+    made = _bundle(model, backend, mapped, stages, options, log)
+    return Compiled(stages, legal, integer, mapped, made)
+
+
+def compile(  # noqa: A001
+    model: object,
+    target: str,
+    *,
+    dt: float | None = None,
+    reset: str = "model",
+    strict: bool = False,
+    seed: int = 0,
+    calibrate: ArrayLike | None = None,
+) -> Bundle:
+    """Compile ``model`` (a path or a ``nir.NIRGraph``) for ``target``: ``xylo`` or ``xylo:audio3``.
+
+    ``dt`` in seconds; ``reset``: model, zero or subtract; ``calibrate``: input spikes (samples, steps, channels).
+    Raises ``NircError``: its ``diagnostics`` say why. Warnings are in the bundle's ``diagnostics``.
+    """
+    options = Options(dt_s=dt, reset=reset, strict=strict, seed=seed)
+    sample = None if calibrate is None else np.asarray(calibrate)
+    return compile_model(model, target, options, calibration=sample).bundle
+
+
+def resolve(target: str) -> tuple[Backend, tuple[Target, ...]]:
+    """Backend and candidate variants of ``chip[:variant]``. Raises ``UsageError`` (U601)."""
+    name, _, variant = target.partition(":")
+    backend = registry.backend(name)
+    if not variant:
+        return backend, backend.targets
+    chosen = tuple(t for t in backend.targets if t.variant == variant)
+    if not chosen:
+        log = Log()
+        names = ", ".join(t.name for t in backend.targets)
+        log.error("U601", f"`{name}` has no variant `{variant}`", found=target, limit=names, help=f"nirc targets {name}")
+        log.raise_if_errors()
+    return backend, chosen
+
+
+def _first_fit(  # noqa: PLR0913
+    backend: Backend, candidates: Sequence[Target], integer: Program, legal: Program, search: Search, log: Log
+) -> Mapped:
+    """The first variant that fits; why the ones before it do not is a note, or all errors if none does."""
+    refused: list[Log] = []
+    for target in candidates:
+        attempt = Log(strict=log.strict)
+        mapped = backend.fit(integer, legal, target, search, attempt)
+        if mapped is not None:
+            for earlier in refused:
+                for diagnostic in earlier.demoted():
+                    log.add(diagnostic)
+            for diagnostic in attempt.diagnostics:
+                log.add(diagnostic)
+            if len(candidates) > 1:
+                before = ", ".join(t.name for t in candidates[: len(refused)])
+                why = f"the first that fits after {before}" if before else "the first in the order of variants"
+                log.note("X513", f"{target.name} ({target.part}): {why}")
+            log.raise_if_errors()
+            return mapped
+        refused.append(attempt)
+    for attempt in refused:
+        for diagnostic in attempt.diagnostics:
+            log.add(diagnostic)
+    log.raise_if_errors()
+    raise AssertionError("a backend refused a network without saying why")
+
+
+def _bundle(  # noqa: PLR0913
+    model: object, backend: Backend, mapped: Mapped, stages: Stages, options: Options, log: Log
+) -> Bundle:
+    from importlib.metadata import version
+
+    dt_s = stages.continuous.dt_s
+    files = backend.emit(mapped, dt_s=dt_s)
+    files["report.json"] = bundle.to_json(_report(mapped, stages, log))
+    manifest = {
+        "schema": bundle.SCHEMA,
+        "nirc_version": __version__,
+        "ortools_version": version("ortools"),
+        "target": mapped.target.name,
+        "part": mapped.target.part,
+        "dt": dt_s,
+        "options": {
+            "reset": options.reset, "discretise": options.discretise, "strict": options.strict,
+            "dt": options.dt_s, "time_limit": options.time_limit_s,
+        },
+        "seed": options.seed,
+        "model": stages.layers.name,
+        "input_sha256": _model_digest(model),
+        "files": {name: bundle.sha256(data) for name, data in sorted(files.items())},
+        "input_shape": [list(s.shape) for s in stages.discrete.nodes(Source).values()],
+        "output_shape": [list(s.shape) for s in stages.discrete.nodes(Sink).values()],
+        "input_map": list(mapped.input_map),
+        "output_map": list(mapped.output_map),
+        "output_kind": "membrane" if mapped.silent_outputs else "spikes",
+        "latency_steps": max(mapped.latency_steps, default=0),
+        "output_latency_steps": list(mapped.latency_steps),
+        "populations": {
+            name: {"part": b.part, "index": list(b.index), "scale": list(b.scale), "latency_steps": b.latency_steps}
+            for name, b in mapped.blocks.items()
+        },
+    }  # fmt: skip
+    return Bundle(manifest, files, tuple(log.diagnostics))
+
+
+def _report(mapped: Mapped, stages: Stages, log: Log) -> dict[str, Any]:
+    return {
+        "target": mapped.target.name,
+        "utilisation": {name: {"used": used, "available": of} for name, (used, of) in mapped.utilisation.items()},
+        "populations": {
+            n: {"shape": list(p.shape), "neurons": size(p.shape), "nir_nodes": list(p.origins)}
+            for n, p in stages.discrete.nodes(Population).items()
+        },
+        "projections": [
+            {"from": s, "to": t, "operators": [op.text() for op in p.ops], "nir_nodes": list(p.origins)}
+            for s, t, p in stages.discrete.edges()
+        ],
+        "diagnostics": [d.as_dict() for d in log.diagnostics],
+    }
+
+
+def _model_digest(model: object) -> str:
+    """SHA-256 of the file; of the layers as read for an object."""
+    import os
+
+    if isinstance(model, str | os.PathLike):
+        return bundle.sha256(Path(model).read_bytes())
+    from nirc.frontend.load import load_layers
+
+    return digest(load_layers(model, Log()))

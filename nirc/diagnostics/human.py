@@ -1,0 +1,182 @@
+"""Diagnostics as a person reads them: what, where, value and limit, help; errors last, next to the prompt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from nirc.diagnostics.log import Diagnostic, Severity
+
+ORDER: tuple[Severity, ...] = ("note", "warning", "error")
+COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
+LONGEST_TEXT = 1000  # characters of one field: names in a hostile file may be megabytes long
+NARROWEST = 40
+
+Paint = Callable[..., str]  # (text, **style) -> text
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Diagnostics that say the same of several places."""
+
+    members: list[Diagnostic]
+
+    @property
+    def first(self) -> Diagnostic:
+        return self.members[0]
+
+
+def render(
+    diagnostics: Sequence[Diagnostic],
+    *,
+    file: str,
+    verbose: bool = False,
+    color: bool = False,
+    width: int | None = None,
+) -> str:
+    """All findings as text that ends in a newline; empty without findings.
+
+    Same code, severity and message make one block: the first place and the number of others, with ``verbose``
+    all of them. Notes appear only with ``verbose``, else they are counted. Nothing in the findings or in
+    ``file`` can drive the terminal: what does not print is escaped. ``width``: columns to fold at, never inside
+    a name; None for no folding.
+    """
+    paint = _styled if color else _plain
+    file = _safe(file)
+    groups = _groups([_safe_diagnostic(d) for d in diagnostics])
+    shown = [g for severity in ORDER for g in groups if g.first.severity == severity]
+    if not verbose:
+        shown = [g for g in shown if g.first.severity != "note"]
+    blocks = [_block(g, file, verbose, paint, width) for g in shown]
+    closing = _closing(diagnostics, verbose)
+    return "".join(f"{block}\n\n" for block in blocks) + (f"{closing}\n" if closing else "")
+
+
+def as_json(diagnostics: Sequence[Diagnostic]) -> list[dict[str, str]]:
+    """One object for each finding, in the order found, without empty fields. Texts are as in the file."""
+    return [d.as_dict() for d in diagnostics]
+
+
+def _groups(diagnostics: Sequence[Diagnostic]) -> list[_Group]:
+    """In order of first appearance."""
+    found: dict[tuple[str, str, str], list[Diagnostic]] = {}
+    for d in diagnostics:
+        found.setdefault((d.code, d.severity, d.message), []).append(d)
+    return [_Group(members) for members in found.values()]
+
+
+def _block(group: _Group, file: str, verbose: bool, paint: Paint, width: int | None) -> str:
+    d = group.first
+    label = f"{d.severity}[{d.code}]:"
+    head = _folded(f"{label} {d.message}", 2, width)
+    lines = [paint(label, fg=COLOURS[d.severity], bold=True) + _marked(head.removeprefix(label), paint)]
+    # Places with the same facts share the line that states them.
+    for facts, places in groupby(group.members if verbose else group.members[:1], key=_facts):
+        for place in places:
+            lines += _place(place.where, file, 0 if verbose else len(group.members) - 1, paint)
+        if facts:
+            lines.append(_item(facts, paint, width))
+    lines.append(_item(_help(d), paint, width))
+    return "\n".join(lines)
+
+
+def _place(where: str, file: str, others: int, paint: Paint) -> list[str]:
+    more = f", and {_count(others, 'more place')}" if others else ""
+    place = ": ".join(part for part in (file, where) if part) + more
+    return [paint("  -->", fg="blue", bold=True) + f" {place}"] if place else []
+
+
+def _item(text: str, paint: Paint, width: int | None) -> str:
+    return paint("   =", fg="blue", bold=True) + _marked(_folded(text, 5, width, first=4), paint)
+
+
+def _facts(d: Diagnostic) -> str:
+    told = ", ".join(f"{name} {value}" for name, value in (("found", d.found), ("limit", d.limit)) if value)
+    if not d.source:
+        return told
+    return f"{told} ({d.source})" if told else f"source: {d.source}"
+
+
+def _help(d: Diagnostic) -> str:
+    pointer = f"nirc explain {d.code}"
+    if not d.help:
+        return f"help: {pointer}"
+    stop = "" if d.help.endswith((".", "?", "!")) else "."
+    return f"help: {d.help}{stop}  {pointer}"
+
+
+def _closing(diagnostics: Sequence[Diagnostic], verbose: bool) -> str:
+    """``3 notes: -v shows them``, then ``2 errors, 3 warnings``."""
+    number = {severity: sum(d.severity == severity for d in diagnostics) for severity in ORDER}
+    lines = []
+    if number["note"] and not verbose:
+        it = "it" if number["note"] == 1 else "them"
+        lines.append(f"{_count(number['note'], 'note')}: -v shows {it}")
+    counted = [s for s in reversed(ORDER) if number[s] and (verbose or s != "note")]
+    lines.append(", ".join(_count(number[s], s) for s in counted))
+    return "\n".join(line for line in lines if line)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _safe_diagnostic(d: Diagnostic) -> Diagnostic:
+    return replace(
+        d,
+        message=_safe(d.message),
+        where=_safe(d.where),
+        found=_safe(d.found),
+        limit=_safe(d.limit),
+        source=_safe(d.source),
+        help=_safe(d.help),
+    )
+
+
+def _safe(text: str) -> str:
+    """Printable, on one line and of bounded length: escape sequences, line ends and the like are spelt out."""
+    left_out = len(text) - LONGEST_TEXT
+    if left_out > 0:
+        text = text[:LONGEST_TEXT]
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return f"{shown}... ({_count(left_out, 'character')} more)" if left_out > 0 else shown
+
+
+def _folded(text: str, indent: int, width: int | None, *, first: int = 0) -> str:
+    """``text`` in lines of ``width``, further lines indented; the first line starts at column ``first``.
+
+    A leading blank keeps the text apart from what the caller prints before it.
+    """
+    lead = " " if first else ""
+    if width is None or len(lead + text) + first <= width:
+        return lead + text
+    import textwrap
+
+    # A name must not break at its blanks; \0 can stand for them, because in texts it is escaped.
+    glued = re.sub(r"`[^`]*`", lambda name: name[0].replace(" ", "\0"), text)
+    lines = textwrap.wrap(
+        glued,
+        max(width, NARROWEST),
+        initial_indent=" " * (first + len(lead)),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)[first:].replace("\0", " ")
+
+
+def _plain(text: str, **_: object) -> str:
+    return text
+
+
+def _styled(text: str, **style: object) -> str:
+    import click
+
+    return click.style(text, **style)  # type: ignore[arg-type]
+
+
+def _marked(text: str, paint: Paint) -> str:
+    """Backquoted names in bold."""
+    return re.sub(r"`[^`\n]+`", lambda name: paint(name[0], bold=True), text)

@@ -1,0 +1,91 @@
+"""A raster through a bundle: model inputs to chip channels, chip outputs back to the model's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc import registry
+from nirc.diagnostics.log import Log
+from nirc.raster import Run
+
+if TYPE_CHECKING:
+    from nirc.api import Bundle
+
+
+def flat_raster(inputs: NDArray[np.generic], channels: int, log: Log) -> NDArray[np.int64]:
+    """(samples, steps, channels) int64 from (samples, steps, ...); raises ``InputError`` (U604)."""
+    if inputs.ndim < 3 or int(np.prod(inputs.shape[2:])) != channels:
+        log.error(
+            "U604", "the raster does not fit the network's inputs", where="inputs", found=f"shape {inputs.shape}",
+            limit=f"(samples, steps, {channels} channels in all)", help="`nirc inspect` shows the input's shape",
+        )  # fmt: skip
+        log.raise_if_errors()
+    whole = inputs.dtype.kind in "bui" or (
+        inputs.dtype.kind == "f" and bool(np.isfinite(inputs).all()) and bool((inputs == np.floor(inputs)).all())
+    )
+    if not whole or (inputs.size and (inputs.min() < 0 or inputs.max() > 1 << 20)):
+        log.error("U604", "inputs are spike counts: whole numbers from 0 on", where="inputs", found=f"dtype {inputs.dtype}")
+        log.raise_if_errors()
+    return inputs.reshape(*inputs.shape[:2], channels).astype(np.int64)
+
+
+def run_bundle(
+    bundle: Bundle,
+    inputs: NDArray[np.generic],
+    *,
+    record: Collection[str],
+    progress: Callable[[int], None] | None,
+    log: Log,
+) -> Run:
+    """Feed the raster, then ``latency_steps`` empty steps, and shift every row back to the model's step."""
+    manifest = bundle.manifest
+    populations: dict[str, Any] = manifest["populations"]
+    for name in record:
+        if name not in populations:
+            log.error("U606", f"there is no population `{name}`", found=name, limit=", ".join(sorted(populations)))
+    log.raise_if_errors()
+    raster = flat_raster(inputs, len(manifest["input_map"]), log)
+    samples, steps, _ = raster.shape
+    longest = max([manifest["latency_steps"], *(populations[n]["latency_steps"] for n in record)])
+    channel = np.array([-1 if c is None else c for c in manifest["input_map"]], dtype=np.int64)
+    chip_inputs = np.zeros((samples, steps + longest, int(channel.max(initial=-1)) + 1), dtype=np.int64)
+    chip_inputs[:, :steps, channel[channel >= 0]] = raster[:, :, channel >= 0]
+    backend = registry.backend(manifest["target"].partition(":")[0])
+    membranes = manifest["output_kind"] == "membrane"
+    chip = backend.emulate(bundle.files, chip_inputs, record=bool(record) or membranes, progress=progress, log=log)
+    log.raise_if_errors()
+    columns = _aligned(chip.output, manifest["output_map"], manifest["output_latency_steps"], steps)
+    if membranes:
+        columns = _membranes(chip, manifest, columns, steps)
+    spikes, v = {}, {}
+    for name in record:
+        block = populations[name]
+        late = [block["latency_steps"]] * len(block["index"])
+        spikes[name] = _aligned(chip.spikes[block["part"]], block["index"], late, steps)
+        v[name] = _aligned(chip.v[block["part"]], block["index"], late, steps)
+    return Run(columns, spikes, v)
+
+
+def _aligned(chip: NDArray[np.generic], index: list[int], late: list[int], steps: int) -> NDArray[np.generic]:
+    """(samples, steps, len(index)): chip column ``index[i]``, ``late[i]`` steps later than the model."""
+    result = np.zeros((len(chip), steps, len(index)), dtype=chip.dtype)
+    lags = np.asarray(late, dtype=np.int64)
+    columns = np.asarray(index, dtype=np.int64)
+    for lag in np.unique(lags):
+        mine = lags == lag
+        result[:, :, mine] = chip[:, lag : lag + steps, columns[mine]]
+    return result
+
+
+def _membranes(chip: Run, manifest: dict[str, Any], spikes: NDArray[np.generic], steps: int) -> NDArray[np.generic]:
+    """Outputs read as membrane potentials, in the model's volts."""
+    scale = np.ones(len(manifest["output_map"]))
+    for block in manifest["populations"].values():
+        if block["part"] == "readout":
+            scale[block["index"]] = block["scale"]
+    v = _aligned(chip.v["readout"], manifest["output_map"], manifest["output_latency_steps"], steps)
+    return v / scale
