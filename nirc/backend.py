@@ -64,8 +64,11 @@ class Backend(Protocol):
     def targets(self) -> tuple[Target, ...]:
         """Variants, in the order in which they are tried when the user names none."""
 
-    def passes(self) -> Sequence[Pass]:
-        """Discrete program -> integer program, the same for all variants. Findings about dynamics go to the log."""
+    def passes(self, calibration: NDArray[np.generic] | None = None, model: Program | None = None) -> Sequence[Pass]:
+        """Legalise, then quantise: discrete program -> integer program, the same for all variants.
+
+        ``calibration``: inputs (samples, steps, ...) whose answer by ``model`` (discrete) the chip should keep.
+        """
 
     def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
         """Tables for ``target``, or None with every limit that is exceeded in the log (as errors)."""

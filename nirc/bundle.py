@@ -38,6 +38,19 @@ def write(directory: Path, files: Mapping[str, bytes], *, force: bool, log: Log)
     Written beside it and renamed. An older bundle is replaced; a directory with anything else in it is left
     alone (U602) unless ``force``, which adds the files to it, the manifest last. Raises ``UsageError``.
     """
+    refuse_unusable(directory, force=force, log=log)
+    try:
+        if _kind(directory) == "other":
+            _write_into(directory, files)
+        else:
+            _replace(directory, files)
+    except OSError as error:
+        log.error("U608", f"`{directory}` cannot be written: {error.strerror or error}", found=str(directory))
+        log.raise_if_errors()
+
+
+def refuse_unusable(directory: Path, *, force: bool, log: Log) -> None:
+    """Raise ``UsageError`` (U602) if a bundle must not be written at ``directory``."""
     kind = _kind(directory)
     if kind == "other" and not force:
         log.error(
@@ -47,14 +60,6 @@ def write(directory: Path, files: Mapping[str, bytes], *, force: bool, log: Log)
     if kind == "file":
         log.error("U602", f"`{directory}` is a file or a link, not a directory", help="name another directory with --out")
     log.raise_if_errors()
-    try:
-        if kind == "other":
-            _write_into(directory, files)
-        else:
-            _replace(directory, files)
-    except OSError as error:
-        log.error("U608", f"`{directory}` cannot be written: {error.strerror or error}", found=str(directory))
-        log.raise_if_errors()
 
 
 def read(directory: Path, log: Log) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -26,6 +26,18 @@ PASSES = {
 }
 
 
+def described_passes() -> list[tuple[str, str, str]]:
+    """(name, where it runs, its one sentence): the common passes, then those of each backend."""
+    rows = [(name, "all targets", _sentence(load(path))) for name, path in PASSES.items()]
+    for name, found in backends().items():
+        rows += [(each.name, name, _sentence(type(each))) for each in found.passes()]
+    return rows
+
+
+def _sentence(pass_class: type) -> str:
+    return (pass_class.__doc__ or "").strip().splitlines()[0]
+
+
 def load(path: str) -> Any:  # noqa: ANN401
     """The object behind ``module:name``."""
     module, _, name = path.partition(":")

@@ -29,7 +29,7 @@ class Xylo:
         """audio2, audio3, imu: the variant with the freest order of neurons is tried first."""
         return VARIANTS
 
-    def passes(self) -> Sequence[Pass]:
+    def passes(self, calibration: NDArray[np.generic] | None = None, model: Program | None = None) -> Sequence[Pass]:
         """Legalise, then quantise."""
         from nirc.backends.xylo.legalise import XyloLegalise
         from nirc.backends.xylo.quantise import XyloQuantise

@@ -1,0 +1,247 @@
+"""Arguments to one call of the library. Imports no numpy before a command needs it: `nirc --help` must feel instant."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from nirc import __version__
+from nirc.diagnostics.log import Log
+from nirc.errors import NircError
+from nirc.output import Output
+
+if TYPE_CHECKING:
+    from nirc.api import Options
+
+F = TypeVar("F", bound=Callable[..., Any])
+BUG = 70
+
+EPILOG = """\b
+Examples:
+  nirc model.nir --target xylo                 compile for the first Xylo that fits
+  nirc model.nir --target xylo:audio3 -o out   for one variant, into directory out
+  nirc inspect model.nir                       what is in a model
+  nirc run out --data spikes.npz --out o.npz   run the emitted files, bit for bit
+  nirc verify model.nir --target xylo --data spikes.npz
+  nirc explain X504                            what a diagnostic means
+
+Exit status: 0 done, 1 cannot be compiled as asked, 2 usage, 3 input cannot be read, 70 a bug in nirc.
+"""
+
+
+class _Commands(click.Group):
+    """`nirc MODEL.nir ...` is `nirc compile MODEL.nir ...`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["compile", *args]
+        elif args and args[0].startswith("-") and args[0] not in ("-h", "--help", "--version"):
+            args = ["compile", *args]
+        return super().parse_args(ctx, args)
+
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(cls=_Commands, context_settings=CONTEXT, epilog=EPILOG)
+@click.version_option(__version__, prog_name="nirc")
+def cli() -> None:
+    """Compile spiking networks in NIR files for neuromorphic chips, and prove what the chip will answer.
+
+    `nirc MODEL.nir --target NAME` writes a directory (a bundle) that a lab loads on the chip. `nirc run` runs
+    the emitted files here, bit for bit; `nirc verify` shows where the answer departs from the model's.
+    """
+
+
+def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def apply(f: F) -> F:
+        for decorator in reversed(decorators):
+            f = decorator(f)
+        return f
+
+    return apply
+
+
+MODEL = click.argument("model", metavar="MODEL.nir", type=click.Path(path_type=Path))
+DATA = click.option("--data", metavar="FILE", type=click.Path(path_type=Path), required=True, help="Input spikes: .npz with `inputs` (samples, steps, ...) and optional `labels`, `dt`; a bare .npy; or nir's own data file.")
+OUTPUT = _options(
+    click.option("--format", "form", type=click.Choice(["human", "json"]), default="human", show_default=True, help="How results and diagnostics are printed."),
+    click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
+    click.option("-v", "--verbose", count=True, help="Print notes, and name, digest and time of every pass."),
+    click.option("--debug", is_flag=True, help="Show the traceback of a bug."),
+)
+COMPILING = _options(
+    click.option("--target", metavar="NAME[:VARIANT]", required=True, help="Chip to compile for; `nirc targets` lists them. Without a variant the first that fits is taken."),
+    click.option("--dt", metavar="SECONDS", type=float, help="Time step; default: as the file's parameters imply."),
+    click.option("--reset", type=click.Choice(["model", "zero", "subtract"]), default="model", show_default=True, help="Reset rule the network was trained with; `model`: v := v_reset, as NIR says."),
+    click.option("--discretise", type=click.Choice(["euler", "exponential"]), default="euler", show_default=True, help="Decays per step: forward Euler as exporters do, or exact."),
+    click.option("--strict", is_flag=True, help="Refuse where the chip's dynamics differ in kind from the model's."),
+    click.option("--calibrate", metavar="FILE", type=click.Path(path_type=Path), help="Sample inputs, to choose thresholds that keep the firing rates."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of every search."),
+    click.option("--time-limit", metavar="SECONDS", type=float, help="Bound the search by time; without it the answer does not depend on the machine."),
+    click.option("--print-ir-after", metavar="PASS|all", help="Print the program after a pass; `nirc passes` lists them."),
+)  # fmt: skip
+
+
+@cli.command("compile", epilog="`nirc MODEL.nir --target NAME` is the same.")
+@MODEL
+@COMPILING
+@click.option("-o", "--out", metavar="DIR", type=click.Path(path_type=Path), help="Bundle to write; default: MODEL.NAME in the current directory.")
+@click.option("--force", is_flag=True, help="Write into a directory that holds other things.")
+@OUTPUT
+def compile_(model: Path, target: str, out: Path | None, force: bool, print_ir_after: str | None, calibrate: Path | None, form: str, quiet: bool, verbose: int, debug: bool, **options: Any) -> None:
+    """Compile MODEL.nir for a chip and write a bundle."""
+    with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(model)) as output:
+        from nirc.api import compile_model
+
+        observe = output.observer(print_ir_after)
+        directory = out or Path(f"{model.stem}.{target.partition(':')[0]}")
+        _check_place(directory, force, output.log)
+        sample = _calibration(calibrate, output.log)
+        made = compile_model(model, target, _asked(options), log=output.log, observe=observe, calibration=sample)
+        made.bundle.save(directory, force=force, log=output.log)
+        output.compiled(made, directory)
+
+
+@cli.command()
+@MODEL
+@click.option("--dt", metavar="SECONDS", type=float, help="Time step; default: as the file's parameters imply.")
+@OUTPUT
+def inspect(model: Path, dt: float | None, form: str, quiet: bool, verbose: int, debug: bool) -> None:
+    """Show what is in MODEL.nir: layers, shapes, neurons, synapses, time step, oddities. With -v the IR."""
+    with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(model)) as output:
+        from nirc.report.inspect import inspection
+
+        output.inspected(inspection(model, dt, output.log))
+
+
+@cli.command()
+@click.argument("bundle", metavar="DIR", type=click.Path(path_type=Path))
+@DATA
+@click.option("--out", metavar="OUT.npz", type=click.Path(path_type=Path), required=True, help="Where `output` (samples, outputs) and `spikes` (samples, steps, outputs) go.")
+@click.option("--record", metavar="NAME|all", multiple=True, help="Also write spikes/NAME and v/NAME (chip units) of a population; may be repeated.")
+@OUTPUT
+def run(bundle: Path, data: Path, out: Path, record: tuple[str, ...], form: str, quiet: bool, verbose: int, debug: bool) -> None:
+    """Run the bundle DIR in its chip's bit-exact emulator; rows line up with the model's steps."""
+    with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(bundle)) as output:
+        from nirc.api import Bundle
+        from nirc.frontend.data import read_data
+        from nirc.report.arrays import save_run
+
+        opened = Bundle.open(bundle)
+        names = tuple(opened.manifest["populations"]) if "all" in record else record
+        rasters = read_data(data, output.log, dt_s=opened.manifest.get("dt"))
+        with output.progress("running", len(rasters.inputs)) as advance:
+            result = opened.run(rasters.inputs, record=names, progress=advance, log=output.log)
+        save_run(out, result, output.log)
+        output.ran(result, rasters.labels, out)
+
+
+@cli.command()
+@MODEL
+@COMPILING
+@DATA
+@click.option("--json", "json_file", metavar="F", type=click.Path(path_type=Path), help="Write the figures as JSON.")
+@OUTPUT
+def verify(model: Path, target: str, data: Path, json_file: Path | None, print_ir_after: str | None, calibrate: Path | None, form: str, quiet: bool, verbose: int, debug: bool, **options: Any) -> None:
+    """Compare the model with what the chip will answer, stage by stage, and name where agreement is lost."""
+    with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(model)) as output:
+        from nirc.frontend.data import read_data
+        from nirc.report.arrays import save_json
+        from nirc.report.verify import verify as compare
+
+        rasters = read_data(data, output.log, dt_s=options["dt"])
+        with output.progress("verifying", 1) as advance:
+            result = compare(
+                model, target, rasters, _asked(options), log=output.log, observe=output.observer(print_ir_after),
+                calibration=_calibration(calibrate, output.log), progress=advance,
+            )  # fmt: skip
+        if json_file is not None:
+            save_json(json_file, result, output.log)
+        output.verified(result)
+
+
+@cli.command()
+@click.argument("name", required=False)
+@OUTPUT
+def targets(name: str | None, form: str, quiet: bool, verbose: int, debug: bool) -> None:
+    """List targets, or one target's variants with every limit and its source."""
+    with Output(form, quiet=quiet, verbose=verbose, debug=debug) as output:
+        from nirc import registry
+
+        output.targets(list(registry.backends().values()) if name is None else [registry.backend(name.partition(":")[0])], name)
+
+
+@cli.command()
+@click.argument("code")
+@OUTPUT
+def explain(code: str, form: str, quiet: bool, verbose: int, debug: bool) -> None:
+    """Say what the diagnostic CODE means and what to do about it."""
+    with Output(form, quiet=quiet, verbose=verbose, debug=debug) as output:
+        from nirc.diagnostics.explain import explanation
+
+        output.text(explanation(code), code=code.upper())
+
+
+@cli.command()
+@OUTPUT
+def passes(form: str, quiet: bool, verbose: int, debug: bool) -> None:
+    """List the passes in the order in which they run, each with its one sentence."""
+    with Output(form, quiet=quiet, verbose=verbose, debug=debug) as output:
+        from nirc.registry import described_passes
+
+        output.passes(described_passes())
+
+
+def _asked(options: dict[str, Any]) -> Options:
+    from nirc.api import Options
+
+    return Options(
+        dt_s=options["dt"], reset=options["reset"], discretise=options["discretise"], strict=options["strict"],
+        seed=options["seed"], time_limit_s=options["time_limit"],
+    )  # fmt: skip
+
+
+def _check_place(directory: Path, force: bool, log: Log) -> None:
+    """Refuse an unusable --out before the work, not after it."""
+    from nirc.bundle import refuse_unusable
+
+    refuse_unusable(directory, force=force, log=log)
+
+
+def _calibration(path: Path | None, log: Log) -> Any:  # noqa: ANN401
+    if path is None:
+        return None
+    from nirc.frontend.data import read_data
+
+    return read_data(path, log).inputs
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Entry point: never a traceback, always an exit status of the contract."""
+    signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        cli.main(args=None if args is None else list(args), prog_name="nirc", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("interrupted; nothing was written\n")
+        sys.exit(130)
+    except NircError as error:  # raised outside any Output
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

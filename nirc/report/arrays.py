@@ -1,0 +1,50 @@
+"""Result files, each written beside its place and renamed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nirc.diagnostics.log import Log
+from nirc.raster import Run
+
+
+def save_run(path: Path, run: Run, log: Log) -> None:
+    """OUT.npz: ``output`` (samples, outputs) summed over steps, ``spikes``, and recordings. Raises U608."""
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {"output": run.output.sum(axis=1), "spikes": run.output}
+    arrays |= {f"spikes/{n}": a for n, a in run.spikes.items()} | {f"v/{n}": a for n, a in run.v.items()}
+    np.savez_compressed(buffer, **arrays)
+    _save(path, buffer.getvalue(), log)
+
+
+def save_json(path: Path, tree: object, log: Log) -> None:
+    """Readable JSON. Raises ``UsageError`` (U608)."""
+    _save(path, (json.dumps(tree, indent=1, sort_keys=True) + "\n").encode(), log)
+
+
+def _save(path: Path, data: bytes, log: Log) -> None:
+    part = ""
+    try:
+        descriptor, part = tempfile.mkstemp(prefix=f".{path.name[:80]}.", dir=path.absolute().parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(part).chmod(0o666 & ~_umask())
+        Path(part).replace(path)
+    except OSError as error:
+        if part:
+            Path(part).unlink(missing_ok=True)
+        log.error("U608", f"`{path}` cannot be written: {error.strerror or error}", found=str(path), help="name another file")
+        log.raise_if_errors()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

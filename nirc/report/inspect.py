@@ -1,0 +1,95 @@
+"""What is in a model: layers, shapes, neurons, synapses, time step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nirc import api, registry
+from nirc.diagnostics.log import Log
+from nirc.errors import CompileError
+from nirc.ir.arrays import size
+from nirc.ir.layers import LayerNode, Linear, Neuron
+from nirc.ir.linear import Pool
+from nirc.ir.populations import Population, Projection, Sink, Source
+from nirc.ir.program import Program
+from nirc.ir.text import text
+
+
+def inspection(model: Path, dt_s: float | None, log: Log) -> dict[str, Any]:
+    """Plain data about a model; what stops a compilation later (no dt, ...) is a warning here. Raises ``InputError``."""
+    layers = api.load(model, log=log)
+    result: dict[str, Any] = {
+        "model": layers.name,
+        "layers": [_layer(n, p) for n, p in layers.nodes(LayerNode).items()],
+        "edges": [[s, t] for s, t, _ in layers.edges()],
+        "ir": {"layers": text(layers, origins=True)},
+    }
+    continuous = _continuous(layers, dt_s, log)
+    if continuous is not None:
+        populations = continuous.nodes(Population)
+        result |= {
+            "dt": continuous.dt_s,
+            "inputs": {n: list(s.shape) for n, s in continuous.nodes(Source).items()},
+            "outputs": {n: list(s.shape) for n, s in continuous.nodes(Sink).items()},
+            "neurons": sum(p.n for p in populations.values()),
+            "synapses": sum(_synapses(p) for _, t, p in continuous.edges() if t in populations),
+            "recurrent": any(p.feedback for _, _, p in continuous.edges()),
+        }
+        result["ir"]["continuous"] = text(continuous, origins=True)
+    return result
+
+
+def _continuous(layers: Program, dt_s: float | None, log: Log) -> Program | None:
+    """The population form, with or without a time step; None if the model cannot be put into it."""
+    attempt = Log()
+    program: Program = layers
+    try:
+        for name in ("to-populations", "fuse-linear"):
+            program = registry.load(registry.PASSES[name])().run(program, attempt)
+        program = registry.load(registry.PASSES["infer-dt"])(dt_s=dt_s).run(program, attempt)
+    except CompileError:
+        pass
+    for d in attempt.diagnostics:
+        log.add(replace(d, severity="warning") if d.severity == "error" else d)
+    return program if program is not layers and program.form.value == "continuous" else None
+
+
+def _layer(name: str, payload: LayerNode) -> dict[str, Any]:
+    layer = payload.layer
+    kind = layer.kind if isinstance(layer, Neuron) else type(layer).__name__
+    if isinstance(layer, Linear):
+        kind = "Linear" if layer.bias is None else "Affine"
+    return {
+        "name": name,
+        "type": kind,
+        "in": list(payload.shape_in or ()),
+        "out": list(payload.shape_out or ()),
+        "neurons": size(payload.shape_out or ()) if isinstance(layer, Neuron) else 0,
+        "parameters": sum(int(v.size) for v in vars(layer).values() if hasattr(v, "dtype")),
+        "origins": list(payload.origins),
+    }
+
+
+def _synapses(projection: Projection) -> int:
+    """Weights counted once for each pair of neurons that they connect; one to one if there is no operator."""
+    return max((op.entries for op in projection.ops if not isinstance(op, Pool)), default=0)
+
+
+def as_text(inspection: dict[str, Any], *, verbose: bool) -> str:
+    """Aligned columns; with ``verbose`` the IR."""
+    rows = [("layer", "type", "in", "out", "neurons", "parameters")]
+    for x in inspection["layers"]:
+        dims = ["x".join(map(str, x[k])) for k in ("in", "out")]
+        rows.append((x["name"], x["type"], *dims, str(x["neurons"] or ""), str(x["parameters"] or "")))
+    widths = [max(len(r[i]) for r in rows) for i in range(6)]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+    lines.insert(1, "  ".join("-" * w for w in widths))
+    if "neurons" in inspection:
+        dt = f"{inspection['dt']:g} s" if inspection["dt"] else "not in the file"
+        kind = "recurrent" if inspection["recurrent"] else "feed-forward"
+        lines += ["", f"{inspection['neurons']} neurons, {inspection['synapses']} synapses, {kind}; dt {dt}"]
+    if verbose:
+        lines += ["", *(t for t in inspection["ir"].values())]
+    return "\n".join(lines) + "\n"

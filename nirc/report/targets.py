@@ -1,0 +1,39 @@
+"""Targets as a table: every limit with its source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nirc.backend import Backend
+
+CERTAINTY = {"S": "read in the source", "M": "measured", "I": "inferred", "?": "chosen by nirc"}
+
+
+def as_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
+    """Variants as plain data; ``name`` may be ``chip`` or ``chip:variant``."""
+    chosen = [t for b in backends for t in b.targets if name in (None, b.name, t.name)]
+    return [
+        {
+            "name": t.name,
+            "part": t.part,
+            "description": t.description,
+            "limits": [
+                {"name": x.name, "max": x.max, "unit": x.unit, "code": x.code, "source": x.source, "certainty": CERTAINTY[x.certainty]}
+                for x in t.limits
+            ],
+        }
+        for t in chosen
+    ]
+
+
+def as_text(tree: list[dict[str, Any]], *, limits: bool) -> str:
+    """One line a variant; with ``limits`` one line a limit."""
+    lines = []
+    for target in tree:
+        lines.append(f"{target['name']:<16} {target['part']:<12} {target['description']}")
+        if limits:
+            for x in target["limits"]:
+                lines.append(f"  {x['code']}  {x['name']:<32} {x['max']:>10} {x['unit']:<13} {x['source']} ({x['certainty']})")
+    if not limits:
+        lines.append("\n`nirc targets NAME` shows the limits of each variant and their sources.")
+    return "\n".join(lines) + "\n"
