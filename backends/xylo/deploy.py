@@ -1,0 +1,42 @@
+"""Renders deploy.py, the loader for the vendor's tools; the limits in it come from limits.py."""
+
+from __future__ import annotations
+
+from nirc.backends.xylo import limits
+from nirc.backends.xylo.specification import Specification
+from nirc.target import Target
+
+# Names in the vendor's package, by variant. Source: rockpool, devices/xylo/*/xylo_samna.py and *_devkit_utils.py.
+SAMNA = {
+    "audio2": {"module": "xyloCore2", "block": "reservoir", "neuron": "ReservoirNeuron", "board": "XyloA2TestBoard"},
+    "audio3": {"module": "xyloAudio3", "block": "hidden", "neuron": "HiddenNeuron", "board": "XyloAudio3TestBoard"},
+    "imu": {"module": "xyloImu", "block": "hidden", "neuron": "HiddenNeuron", "board": "XyloImuTestBoard"},
+}
+
+
+def deploy_py(spec: Specification, target: Target) -> bytes:
+    """A self-contained script: checks config.json, builds the vendor's object, uploads, runs a raster."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("nirc.backends.xylo"), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
+    n_in, n_hidden, _ = spec.weights_in.shape
+    ranges = {
+        "weight": limits.WEIGHT_WORD,
+        "threshold": limits.THRESHOLD,
+        "dash": limits.DASH,
+        "bias": limits.BIAS,
+        "shift": limits.WEIGHT_SHIFT,
+    }
+    text = environment.get_template("deploy.py.j2").render(
+        variant=target.variant,
+        part=target.part,
+        samna=SAMNA[target.variant],
+        synapse_2=target.max("synaptic states per neuron") > 1,
+        ranges=ranges,
+        limits={x.name: x.max for x in target.limits},
+        max_input_spikes=limits.MAX_INPUT_SPIKES,
+        shape=(n_in, n_hidden, spec.weights_out.shape[1]),
+    )
+    return text.encode()

@@ -1,0 +1,177 @@
+"""A specification as files: config.json (the vendor's field tree), specification.npz, deploy.py. Pure and deterministic.
+
+Field names: targets sheet, section 3, and the documentation of samna (`xyloCore2`, `xyloAudio3`, `xyloImu`).
+A value is checked before it is written: nothing is ever cut off or wrapped.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from nirc.backends.xylo.limits import BIAS, DASH, THRESHOLD, WEIGHT_SHIFT, WEIGHT_WORD
+from nirc.backends.xylo.specification import IntArray, Specification
+from nirc.target import Target
+
+FORMAT = "nirc-xylo-config/1"
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can hold
+
+
+def emit(spec: Specification, target: Target, *, dt_s: float | None, clock_hz: int) -> dict[str, bytes]:
+    """The chip's files by name."""
+    from nirc.backends.xylo.deploy import deploy_py
+
+    tree = config_tree(spec, target, dt_s=dt_s, clock_hz=clock_hz)
+    return {
+        "config.json": config_json(tree),
+        "specification.npz": specification_npz(spec, target),
+        "deploy.py": deploy_py(spec, target),
+    }
+
+
+def window(n_hidden: int, target: Target, limit: str) -> int:
+    """How many hidden neurons the input (or readout) matrix has rows for."""
+    return min(n_hidden, target.max(limit))
+
+
+def config_tree(spec: Specification, target: Target, *, dt_s: float | None, clock_hz: int) -> dict[str, Any]:
+    """The configuration object's fields. Raises ``AssertionError`` for a value out of range (a bug of nirc)."""
+    check(spec, target)
+    n_hidden = spec.weights_in.shape[1]
+    two = target.variant != "imu"
+    first = window(n_hidden, target, "neurons that inputs reach")
+    last = window(n_hidden, target, "neurons that outputs leave from")
+    block = "reservoir" if target.variant == "audio2" else "hidden"
+    tree: dict[str, Any] = {
+        "format": FORMAT,
+        "variant": target.variant,
+        "input": {"weights": spec.weights_in[:, :first, 0], "weight_bit_shift": spec.weight_shift_in},
+        block: {
+            "weights": spec.weights_rec[:, :, 0],
+            "weight_bit_shift": spec.weight_shift_rec,
+            "aliasing": bool((spec.aliases >= 0).any()),
+            "neurons": _hidden(spec, two),
+        },
+        "readout": {
+            "weights": spec.weights_out[n_hidden - last :],
+            "weight_bit_shift": spec.weight_shift_out,
+            "neurons": _readout(spec),
+        },
+        "bias_enable": spec.uses_bias,
+        "operation_mode": "AcceleratedTime",
+        "debug": _debug(spec, target),
+    }
+    if two:
+        tree["input"]["syn2_weights"] = spec.weights_in[:, :first, 1]
+        tree[block]["syn2_weights"] = spec.weights_rec[:, :, 1]
+        tree["synapse2_enable"] = spec.uses_synapse_2
+    if target.variant == "audio3":
+        tree["input_source"] = "SpikeEvents"
+    if target.variant != "audio2" and dt_s is not None:
+        tree["time_resolution_wrap"] = round(dt_s * clock_hz)
+    return tree
+
+
+def check(spec: Specification, target: Target) -> None:
+    """Raise ``AssertionError`` naming the first array that does not fit its field."""
+    n_hidden = spec.weights_in.shape[1]
+    first = window(n_hidden, target, "neurons that inputs reach")
+    last = window(n_hidden, target, "neurons that outputs leave from")
+    words = {
+        WEIGHT_WORD: ("weights_in", "weights_rec", "weights_out"),
+        DASH: ("dash_mem", "dash_mem_out", "dash_syn", "dash_syn_2", "dash_syn_out"),
+        THRESHOLD: ("threshold", "threshold_out"),
+        BIAS: ("bias_hidden", "bias_out"),
+        WEIGHT_SHIFT: ("weight_shift_in", "weight_shift_rec", "weight_shift_out"),
+        (-1, n_hidden - 1): ("aliases",),
+    }
+    for (low, high), names in words.items():
+        for name in names:
+            values = np.asarray(getattr(spec, name))
+            if values.size and (values.min() < low or values.max() > high):
+                raise AssertionError(f"{name} has {values.min()}..{values.max()}, outside {low}..{high}")
+    if spec.weights_in[:, first:].any() or spec.weights_out[: n_hidden - last].any():
+        raise AssertionError("a weight lies outside the neurons that inputs reach or outputs leave from")
+    if (spec.aliases == np.arange(n_hidden)).any():
+        raise AssertionError("a neuron is its own alias")
+    if target.variant == "imu" and spec.uses_synapse_2:
+        raise AssertionError("this variant has no second synapse")
+
+
+def _hidden(spec: Specification, two: bool) -> list[dict[str, int | None]]:
+    columns: dict[str, list[int]] = {
+        "i_syn_decay": spec.dash_syn.tolist(),
+        "v_mem_decay": spec.dash_mem.tolist(),
+        "threshold": spec.threshold.tolist(),
+        "v_mem_bias": spec.bias_hidden.tolist(),
+    }
+    if two:
+        columns["i_syn2_decay"] = spec.dash_syn_2.tolist()
+    rows: list[dict[str, int | None]] = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    for row, alias in zip(rows, spec.aliases.tolist(), strict=True):
+        row["alias_target"] = alias if alias >= 0 else None
+    return rows
+
+
+def _readout(spec: Specification) -> list[dict[str, int]]:
+    columns = (spec.dash_syn_out, spec.dash_mem_out, spec.threshold_out, spec.bias_out)
+    names = ("i_syn_decay", "v_mem_decay", "threshold", "v_mem_bias")
+    return [dict(zip(names, row, strict=True)) for row in zip(*(c.tolist() for c in columns), strict=True)]
+
+
+def _debug(spec: Specification, target: Target) -> dict[str, bool]:
+    """Clocks of what is used, which the vendor's tools leave to the user on Audio 2 (sheet, section 3)."""
+    if target.variant != "audio2":
+        return {}
+    return {
+        "isyn_clock_enable": True,
+        "isyn2_clock_enable": spec.uses_synapse_2,
+        "ra_clock_enable": bool((spec.aliases >= 0).any()),
+        "bias_clock_enable": spec.uses_bias,
+        "hm_clock_enable": True,
+        "ram_power_enable": True,
+    }
+
+
+def config_json(tree: dict[str, Any]) -> bytes:
+    """Sorted keys; a matrix or list of neurons has one row a line."""
+    return (_json(tree, "") + "\n").encode()
+
+
+def _json(value: Any, indent: str) -> str:  # noqa: ANN401
+    inner = indent + " "
+    if isinstance(value, dict) and any(isinstance(v, dict | list | np.ndarray) for v in value.values()):
+        parts = [f"{inner}{json.dumps(k)}: {_json(value[k], inner)}" for k in sorted(value)]
+        return "{\n" + ",\n".join(parts) + "\n" + indent + "}"
+    if isinstance(value, np.ndarray | list) and len(value):
+        rows = value.tolist() if isinstance(value, np.ndarray) else value
+        text = [inner + json.dumps(row, sort_keys=True, separators=(",", ":")) for row in rows]
+        return "[\n" + ",\n".join(text) + "\n" + indent + "]"
+    return json.dumps(value.tolist() if isinstance(value, np.ndarray) else value, sort_keys=True)
+
+
+def specification_npz(spec: Specification, target: Target) -> bytes:
+    """The arrays under the argument names of the vendor's ``config_from_specification``; same arrays, same bytes.
+
+    ``weights_in`` has only the neurons that inputs reach; without a second synapse (IMU) the last axis is left out.
+    ``aliases`` (Nhid,): -1 for none.
+    """
+    n_hidden = spec.weights_in.shape[1]
+    arrays: dict[str, IntArray] = {k: np.asarray(v) for k, v in vars(spec).items()}
+    arrays["weights_in"] = spec.weights_in[:, : window(n_hidden, target, "neurons that inputs reach")]
+    if target.variant == "imu":
+        del arrays["dash_syn_2"]
+        arrays["weights_in"], arrays["weights_rec"] = arrays["weights_in"][..., 0], spec.weights_rec[..., 0]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for name in sorted(arrays):
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(arrays[name], dtype=np.int16), version=(1, 0))
+            info = zipfile.ZipInfo(f"{name}.npy", EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, member.getvalue())
+    return buffer.getvalue()
