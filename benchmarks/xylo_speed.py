@@ -21,6 +21,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+
 from nirc.backends.xylo.config import read_config
 from nirc.backends.xylo.emulate import emulate
 from nirc.backends.xylo.specification import IntArray, Specification
@@ -117,14 +118,10 @@ def main() -> int:
     arguments = parser.parse_args()
     if bool(arguments.config) != bool(arguments.data):
         parser.error("--config and --data go together")
-    print(
-        f"{os.cpu_count()} processors, OPENBLAS_NUM_THREADS={os.environ.get('OPENBLAS_NUM_THREADS', 'unset')}"
-    )
+    print(f"{os.cpu_count()} processors, OPENBLAS_NUM_THREADS={os.environ.get('OPENBLAS_NUM_THREADS', 'unset')}")
     print("activity: share of hidden neurons and steps with a spike; medians of", arguments.repeats, "runs")
     print(f"{'':<12}{'activity':>11}{'xylosim ms':>12}{'emulator ms':>13}{'ratio':>9}  equal")
-    results = [
-        compare(name, spec, raster, arguments.repeats) for name, (spec, raster) in cases(arguments).items()
-    ]
+    results = [compare(name, spec, raster, arguments.repeats) for name, (spec, raster) in cases(arguments).items()]
     return 0 if all(results) else 1
 
 

@@ -34,7 +34,18 @@ _PUBLIC = {
     "from_nir": "nirc.frontend.load",
     "load": "nirc.api",
 }
-__all__ = ["__version__", *sorted(_PUBLIC)]
+__all__ = [
+    "Bundle",
+    "CompileError",
+    "InputError",
+    "NircError",
+    "Run",
+    "UsageError",
+    "__version__",
+    "compile",
+    "from_nir",
+    "load",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -46,7 +46,12 @@ class Options:
         if self.discretise not in ("euler", "exponential"):
             log.error("U607", "unknown discretisation", found=self.discretise, limit="euler, exponential")
         if self.time_limit_s is not None and not (np.isfinite(self.time_limit_s) and self.time_limit_s > 0):
-            log.error("U607", "--time-limit must be a positive number of seconds", found=self.time_limit_s, limit="> 0")
+            log.error(
+                "U607",
+                "--time-limit must be a positive number of seconds",
+                found=self.time_limit_s,
+                limit="> 0",
+            )
         if not 0 <= self.seed < 1 << 31:
             log.error("U607", "--seed is out of range", found=self.seed, limit="0 to 2147483647")
         log.raise_if_errors()
@@ -94,7 +99,12 @@ class Bundle:
         return Path(directory)
 
     def run(
-        self, inputs: ArrayLike, *, record: Collection[str] = (), progress: Progress | None = None, log: Log | None = None
+        self,
+        inputs: ArrayLike,
+        *,
+        record: Collection[str] = (),
+        progress: Progress | None = None,
+        log: Log | None = None,
     ) -> Run:
         """Run (samples, steps, ...input shape) spike counts in the chip's emulator; rows line up with the model's.
 
@@ -118,7 +128,7 @@ def lower(model: object, options: Options, *, log: Log, observe: Observer | None
     """Layers to discrete populations. Raises ``InputError`` or ``CompileError``."""
     layers = load(model, log=log, observe=observe)
 
-    def make(name: str, **options: Any) -> Pass:  # noqa: ANN401
+    def make(name: str, **options: Any) -> Pass:
         made: Pass = registry.load(registry.PASSES[name])(**options)
         return made
 
@@ -128,7 +138,7 @@ def lower(model: object, options: Options, *, log: Log, observe: Observer | None
     return Stages(layers, continuous, discrete)
 
 
-def compile_model(  # noqa: PLR0913
+def compile_model(
     model: object,
     target: str,
     options: Options | None = None,
@@ -154,7 +164,7 @@ def compile_model(  # noqa: PLR0913
     return Compiled(stages, legal, integer, mapped, made)
 
 
-def compile(  # noqa: A001
+def compile(
     model: object,
     target: str,
     *,
@@ -184,12 +194,18 @@ def resolve(target: str) -> tuple[Backend, tuple[Target, ...]]:
     if not chosen:
         log = Log()
         names = ", ".join(t.name for t in backend.targets)
-        log.error("U601", f"`{name}` has no variant `{variant}`", found=target, limit=names, help=f"nirc targets {name}")
+        log.error(
+            "U601",
+            f"`{name}` has no variant `{variant}`",
+            found=target,
+            limit=names,
+            help=f"nirc targets {name}",
+        )
         log.raise_if_errors()
     return backend, chosen
 
 
-def _first_fit(  # noqa: PLR0913
+def _first_fit(
     backend: Backend, candidates: Sequence[Target], integer: Program, legal: Program, search: Search, log: Log
 ) -> Mapped:
     """The first variant that fits; why the ones before it do not is a note, or all errors if none does."""
@@ -217,9 +233,7 @@ def _first_fit(  # noqa: PLR0913
     raise AssertionError("a backend refused a network without saying why")
 
 
-def _bundle(  # noqa: PLR0913
-    model: object, backend: Backend, mapped: Mapped, stages: Stages, options: Options, log: Log
-) -> Bundle:
+def _bundle(model: object, backend: Backend, mapped: Mapped, stages: Stages, options: Options, log: Log) -> Bundle:
     from importlib.metadata import version
 
     dt_s = stages.continuous.dt_s
@@ -233,8 +247,11 @@ def _bundle(  # noqa: PLR0913
         "part": mapped.target.part,
         "dt": dt_s,
         "options": {
-            "reset": options.reset, "discretise": options.discretise, "strict": options.strict,
-            "dt": options.dt_s, "time_limit": options.time_limit_s,
+            "reset": options.reset,
+            "discretise": options.discretise,
+            "strict": options.strict,
+            "dt": options.dt_s,
+            "time_limit": options.time_limit_s,
         },
         "seed": options.seed,
         "model": stages.layers.name,
@@ -251,7 +268,7 @@ def _bundle(  # noqa: PLR0913
             name: {"part": b.part, "index": list(b.index), "scale": list(b.scale), "latency_steps": b.latency_steps}
             for name, b in mapped.blocks.items()
         },
-    }  # fmt: skip
+    }
     return Bundle(manifest, files, tuple(log.diagnostics))
 
 

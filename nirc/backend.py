@@ -1,4 +1,4 @@
-"""What a backend promises. Nobody inherits: an object with these members, under the entry-point group `nirc.backends`."""
+"""What a backend promises: an object with these members under the entry-point group `nirc.backends`."""
 
 from __future__ import annotations
 
@@ -92,5 +92,3 @@ class Backend(Protocol):
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
         """The program with one difference of the chip turned on at a time, by name (for `verify`)."""
-
-

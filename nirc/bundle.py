@@ -54,11 +54,17 @@ def refuse_unusable(directory: Path, *, force: bool, log: Log) -> None:
     kind = _kind(directory)
     if kind == "other" and not force:
         log.error(
-            "U602", f"`{directory}` exists and holds something that is not of this bundle", found=_stranger(directory),
+            "U602",
+            f"`{directory}` exists and holds something that is not of this bundle",
+            found=_stranger(directory),
             help="name another directory with --out, or add the files to it with --force",
-        )  # fmt: skip
+        )
     if kind == "file":
-        log.error("U602", f"`{directory}` is a file or a link, not a directory", help="name another directory with --out")
+        log.error(
+            "U602",
+            f"`{directory}` is a file or a link, not a directory",
+            help="name another directory with --out",
+        )
     log.raise_if_errors()
 
 
@@ -76,9 +82,13 @@ def read(directory: Path, log: Log) -> tuple[dict[str, Any], dict[str, bytes]]:
         data = _read_file(directory / name, log)
         if data and sha256(data) != digest:
             log.error(
-                "U605", f"`{name}` is not the file that nirc wrote", where=name, found=sha256(data)[:16], limit=str(digest)[:16],
+                "U605",
+                f"`{name}` is not the file that nirc wrote",
+                where=name,
+                found=sha256(data)[:16],
+                limit=str(digest)[:16],
                 help="compile again; a bundle must not be edited by hand",
-            )  # fmt: skip
+            )
         files[name] = data
     log.raise_if_errors()
     return manifest, files
@@ -91,17 +101,30 @@ def _parsed(text: bytes, log: Log) -> dict[str, Any]:
         manifest = None
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         found = manifest.get("schema") if isinstance(manifest, dict) else "no JSON object"
-        log.error("U605", "the manifest is not one that this version reads", where=MANIFEST, found=str(found)[:60], limit=SCHEMA)
+        log.error(
+            "U605",
+            "the manifest is not one that this version reads",
+            where=MANIFEST,
+            found=str(found)[:60],
+            limit=SCHEMA,
+        )
         return {}
     if not _well_formed(manifest):
-        log.error("U605", "the manifest lacks a field or has one of the wrong kind", where=MANIFEST, help="compile again")
+        log.error(
+            "U605",
+            "the manifest lacks a field or has one of the wrong kind",
+            where=MANIFEST,
+            help="compile again",
+        )
     return manifest
 
 
 def _well_formed(manifest: dict[str, Any]) -> bool:
     def ints(key: str, *, none: bool) -> bool:
         values = manifest.get(key)
-        return isinstance(values, list) and all((none and v is None) or (type(v) is int and 0 <= v < 1 << 24) for v in values)
+        return isinstance(values, list) and all(
+            (none and v is None) or (type(v) is int and 0 <= v < 1 << 24) for v in values
+        )
 
     latency = manifest.get("latency_steps")
     lags = manifest.get("output_latency_steps")
@@ -125,12 +148,23 @@ def _read_file(path: Path, log: Log) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        log.error("U605", f"`{path.name}` of the bundle cannot be read: {error.strerror}", where=str(path), help="compile again")
+        log.error(
+            "U605",
+            f"`{path.name}` of the bundle cannot be read: {error.strerror}",
+            where=str(path),
+            help="compile again",
+        )
         return b""
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if status.st_size > MAX_FILE or not stat.S_ISREG(status.st_mode):
-            log.error("U605", f"`{path.name}` is too large or not a regular file", where=str(path), found=status.st_size, limit=MAX_FILE)
+            log.error(
+                "U605",
+                f"`{path.name}` is too large or not a regular file",
+                where=str(path),
+                found=status.st_size,
+                limit=MAX_FILE,
+            )
             return b""
         return file.read()
 

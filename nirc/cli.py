@@ -39,9 +39,9 @@ class _Commands(click.Group):
     """`nirc MODEL.nir ...` is `nirc compile MODEL.nir ...`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            args = ["compile", *args]
-        elif args and args[0].startswith("-") and args[0] not in ("-h", "--help", "--version"):
+        if (args and args[0] not in self.commands and not args[0].startswith("-")) or (
+            args and args[0].startswith("-") and args[0] not in ("-h", "--help", "--version")
+        ):
             args = ["compile", *args]
         return super().parse_args(ctx, args)
 
@@ -69,33 +69,93 @@ def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 
 MODEL = click.argument("model", metavar="MODEL.nir", type=click.Path(path_type=Path))
-DATA = click.option("--data", metavar="FILE", type=click.Path(path_type=Path), required=True, help="Input spikes: .npz with `inputs` (samples, steps, ...) and optional `labels`, `dt`; a bare .npy; or nir's own data file.")
+DATA = click.option(
+    "--data",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Input spikes: .npz with `inputs` (samples, steps, ...), perhaps `labels`, `dt`; a .npy; nir's data.",
+)
 OUTPUT = _options(
-    click.option("--format", "form", type=click.Choice(["human", "json"]), default="human", show_default=True, help="How results and diagnostics are printed."),
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(["human", "json"]),
+        default="human",
+        show_default=True,
+        help="How results and diagnostics are printed.",
+    ),
     click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
     click.option("-v", "--verbose", count=True, help="Print notes, and name, digest and time of every pass."),
     click.option("--debug", is_flag=True, help="Show the traceback of a bug."),
 )
 COMPILING = _options(
-    click.option("--target", metavar="NAME[:VARIANT]", required=True, help="Chip to compile for; `nirc targets` lists them. Without a variant the first that fits is taken."),
+    click.option(
+        "--target",
+        metavar="NAME[:VARIANT]",
+        required=True,
+        help="Chip to compile for; `nirc targets` lists them. Without a variant the first that fits is taken.",
+    ),
     click.option("--dt", metavar="SECONDS", type=float, help="Time step; default: as the file's parameters imply."),
-    click.option("--reset", type=click.Choice(["model", "zero", "subtract"]), default="model", show_default=True, help="Reset rule the network was trained with; `model`: v := v_reset, as NIR says."),
-    click.option("--discretise", type=click.Choice(["euler", "exponential"]), default="euler", show_default=True, help="Decays per step: forward Euler as exporters do, or exact."),
+    click.option(
+        "--reset",
+        type=click.Choice(["model", "zero", "subtract"]),
+        default="model",
+        show_default=True,
+        help="Reset rule the network was trained with; `model`: v := v_reset, as NIR says.",
+    ),
+    click.option(
+        "--discretise",
+        type=click.Choice(["euler", "exponential"]),
+        default="euler",
+        show_default=True,
+        help="Decays per step: forward Euler as exporters do, or exact.",
+    ),
     click.option("--strict", is_flag=True, help="Refuse where the chip's dynamics differ in kind from the model's."),
-    click.option("--calibrate", metavar="FILE", type=click.Path(path_type=Path), help="Sample inputs, to choose thresholds that keep the firing rates."),
+    click.option(
+        "--calibrate",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Sample inputs, to choose thresholds that keep the firing rates.",
+    ),
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of every search."),
-    click.option("--time-limit", metavar="SECONDS", type=float, help="Bound the search by time; without it the answer does not depend on the machine."),
-    click.option("--print-ir-after", metavar="PASS|all", help="Print the program after a pass; `nirc passes` lists them."),
-)  # fmt: skip
+    click.option(
+        "--time-limit",
+        metavar="SECONDS",
+        type=float,
+        help="Bound the search by time; without it the answer does not depend on the machine.",
+    ),
+    click.option(
+        "--print-ir-after", metavar="PASS|all", help="Print the program after a pass; `nirc passes` lists them."
+    ),
+)
 
 
 @cli.command("compile", epilog="`nirc MODEL.nir --target NAME` is the same.")
 @MODEL
 @COMPILING
-@click.option("-o", "--out", metavar="DIR", type=click.Path(path_type=Path), help="Bundle to write; default: MODEL.NAME in the current directory.")
+@click.option(
+    "-o",
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Bundle to write; default: MODEL.NAME in the current directory.",
+)
 @click.option("--force", is_flag=True, help="Write into a directory that holds other things.")
 @OUTPUT
-def compile_(model: Path, target: str, out: Path | None, force: bool, print_ir_after: str | None, calibrate: Path | None, form: str, quiet: bool, verbose: int, debug: bool, **options: Any) -> None:
+def compile_(
+    model: Path,
+    target: str,
+    out: Path | None,
+    force: bool,
+    print_ir_after: str | None,
+    calibrate: Path | None,
+    form: str,
+    quiet: bool,
+    verbose: int,
+    debug: bool,
+    **options: Any,
+) -> None:
     """Compile MODEL.nir for a chip and write a bundle."""
     with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(model)) as output:
         from nirc.api import compile_model
@@ -124,10 +184,30 @@ def inspect(model: Path, dt: float | None, form: str, quiet: bool, verbose: int,
 @cli.command()
 @click.argument("bundle", metavar="DIR", type=click.Path(path_type=Path))
 @DATA
-@click.option("--out", metavar="OUT.npz", type=click.Path(path_type=Path), required=True, help="Where `output` (samples, outputs) and `spikes` (samples, steps, outputs) go.")
-@click.option("--record", metavar="NAME|all", multiple=True, help="Also write spikes/NAME and v/NAME (chip units) of a population; may be repeated.")
+@click.option(
+    "--out",
+    metavar="OUT.npz",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Where `output` (samples, outputs) and `spikes` (samples, steps, outputs) go.",
+)
+@click.option(
+    "--record",
+    metavar="NAME|all",
+    multiple=True,
+    help="Also write spikes/NAME and v/NAME (chip units) of a population; may be repeated.",
+)
 @OUTPUT
-def run(bundle: Path, data: Path, out: Path, record: tuple[str, ...], form: str, quiet: bool, verbose: int, debug: bool) -> None:
+def run(
+    bundle: Path,
+    data: Path,
+    out: Path,
+    record: tuple[str, ...],
+    form: str,
+    quiet: bool,
+    verbose: int,
+    debug: bool,
+) -> None:
     """Run the bundle DIR in its chip's bit-exact emulator; rows line up with the model's steps."""
     with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(bundle)) as output:
         from nirc.api import Bundle
@@ -149,7 +229,19 @@ def run(bundle: Path, data: Path, out: Path, record: tuple[str, ...], form: str,
 @DATA
 @click.option("--json", "json_file", metavar="F", type=click.Path(path_type=Path), help="Write the figures as JSON.")
 @OUTPUT
-def verify(model: Path, target: str, data: Path, json_file: Path | None, print_ir_after: str | None, calibrate: Path | None, form: str, quiet: bool, verbose: int, debug: bool, **options: Any) -> None:
+def verify(
+    model: Path,
+    target: str,
+    data: Path,
+    json_file: Path | None,
+    print_ir_after: str | None,
+    calibrate: Path | None,
+    form: str,
+    quiet: bool,
+    verbose: int,
+    debug: bool,
+    **options: Any,
+) -> None:
     """Compare the model with what the chip will answer, stage by stage, and name where agreement is lost."""
     with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(model)) as output:
         from nirc.frontend.data import read_data
@@ -159,9 +251,15 @@ def verify(model: Path, target: str, data: Path, json_file: Path | None, print_i
         rasters = read_data(data, output.log, dt_s=options["dt"])
         with output.progress("verifying", 1) as advance:
             result = compare(
-                model, target, rasters, _asked(options), log=output.log, observe=output.observer(print_ir_after),
-                calibration=_calibration(calibrate, output.log), progress=advance,
-            )  # fmt: skip
+                model,
+                target,
+                rasters,
+                _asked(options),
+                log=output.log,
+                observe=output.observer(print_ir_after),
+                calibration=_calibration(calibrate, output.log),
+                progress=advance,
+            )
         if json_file is not None:
             save_json(json_file, result, output.log)
         output.verified(result)
@@ -175,7 +273,10 @@ def targets(name: str | None, form: str, quiet: bool, verbose: int, debug: bool)
     with Output(form, quiet=quiet, verbose=verbose, debug=debug) as output:
         from nirc import registry
 
-        output.targets(list(registry.backends().values()) if name is None else [registry.backend(name.partition(":")[0])], name)
+        output.targets(
+            list(registry.backends().values()) if name is None else [registry.backend(name.partition(":")[0])],
+            name,
+        )
 
 
 @cli.command()
@@ -203,9 +304,13 @@ def _asked(options: dict[str, Any]) -> Options:
     from nirc.api import Options
 
     return Options(
-        dt_s=options["dt"], reset=options["reset"], discretise=options["discretise"], strict=options["strict"],
-        seed=options["seed"], time_limit_s=options["time_limit"],
-    )  # fmt: skip
+        dt_s=options["dt"],
+        reset=options["reset"],
+        discretise=options["discretise"],
+        strict=options["strict"],
+        seed=options["seed"],
+        time_limit_s=options["time_limit"],
+    )
 
 
 def _check_place(directory: Path, force: bool, log: Log) -> None:
@@ -215,7 +320,7 @@ def _check_place(directory: Path, force: bool, log: Log) -> None:
     refuse_unusable(directory, force=force, log=log)
 
 
-def _calibration(path: Path | None, log: Log) -> Any:  # noqa: ANN401
+def _calibration(path: Path | None, log: Log) -> Any:
     if path is None:
         return None
     from nirc.frontend.data import read_data

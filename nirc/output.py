@@ -38,7 +38,9 @@ class Output:
     def __enter__(self) -> Output:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
         if error is not None and not self._is_expected(error):
             return False
         found = list(self.log.diagnostics)
@@ -48,7 +50,12 @@ class Output:
         if self.json:
             from nirc.diagnostics.human import as_json
 
-            json.dump({**self.results, "exit_status": self.status, "diagnostics": as_json(found)}, sys.stdout, indent=1, sort_keys=True)
+            json.dump(
+                {**self.results, "exit_status": self.status, "diagnostics": as_json(found)},
+                sys.stdout,
+                indent=1,
+                sort_keys=True,
+            )
             sys.stdout.write("\n")
         else:
             self._say(found)
@@ -89,7 +96,10 @@ class Output:
         self.results["bundle"] = str(directory)
         self.results["manifest"] = manifest
         dt = f"dt {manifest['dt']:g} s" if manifest["dt"] else "no time constants"
-        self.line(f"{manifest['model']} -> {manifest['target']} ({manifest['part']}), {dt}, latency {manifest['latency_steps']} step(s)")
+        self.line(
+            f"{manifest['model']} -> {manifest['target']} ({manifest['part']}), {dt}, "
+            f"latency {manifest['latency_steps']} step(s)"
+        )
         for name, (used, of) in mapped.utilisation.items():
             self.line(f"  {name:<32} {used:>7} of {of:<7} {bar(used / of if of else 0)}")
         self.line(f"wrote {directory}/: {', '.join(sorted([*manifest['files'], 'manifest.json']))}")
@@ -102,11 +112,14 @@ class Output:
 
             print(as_text(inspection, verbose=bool(self.verbose)), end="")
 
-    def ran(self, run: Run, labels: Any, out: Path) -> None:  # noqa: ANN401
+    def ran(self, run: Run, labels: Any, out: Path) -> None:
         """A summary of a run."""
         samples, steps, outputs = run.output.shape
         self.results |= {"out": str(out), "samples": samples, "steps": steps, "outputs": outputs}
-        self.line(f"{samples} sample(s) x {steps} steps, {outputs} outputs, {float(run.output.sum()):g} output spikes in all -> {out}")
+        self.line(
+            f"{samples} sample(s) x {steps} steps, {outputs} outputs, "
+            f"{float(run.output.sum()):g} output spikes in all -> {out}"
+        )
         if labels is not None:
             from nirc.report.verify import accuracy
 

@@ -38,7 +38,7 @@ def _sentence(pass_class: type) -> str:
     return (pass_class.__doc__ or "").strip().splitlines()[0]
 
 
-def load(path: str) -> Any:  # noqa: ANN401
+def load(path: str) -> Any:
     """The object behind ``module:name``."""
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)
@@ -58,5 +58,14 @@ def backend(name: str) -> Backend:
             return loaded
     names = sorted({entry.name for entry in entry_points(group="nirc.backends")})
     raise UsageError(
-        [Diagnostic("U601", "error", f"there is no target `{name}`", found=name, limit=", ".join(names), help="nirc targets")]
+        [
+            Diagnostic(
+                "U601",
+                "error",
+                f"there is no target `{name}`",
+                found=name,
+                limit=", ".join(names),
+                help="nirc targets",
+            )
+        ]
     )

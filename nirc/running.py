@@ -16,26 +16,35 @@ if TYPE_CHECKING:
     from nirc.api import Bundle
 
 
-def flat_raster(inputs: NDArray[np.generic], channels: int, log: Log) -> NDArray[np.int64]:
+def flat_raster(inputs: NDArray[Any], channels: int, log: Log) -> NDArray[np.int64]:
     """(samples, steps, channels) int64 from (samples, steps, ...); raises ``InputError`` (U604)."""
     if inputs.ndim < 3 or int(np.prod(inputs.shape[2:])) != channels:
         log.error(
-            "U604", "the raster does not fit the network's inputs", where="inputs", found=f"shape {inputs.shape}",
-            limit=f"(samples, steps, {channels} channels in all)", help="`nirc inspect` shows the input's shape",
-        )  # fmt: skip
+            "U604",
+            "the raster does not fit the network's inputs",
+            where="inputs",
+            found=f"shape {inputs.shape}",
+            limit=f"(samples, steps, {channels} channels in all)",
+            help="`nirc inspect` shows the input's shape",
+        )
         log.raise_if_errors()
     whole = inputs.dtype.kind in "bui" or (
         inputs.dtype.kind == "f" and bool(np.isfinite(inputs).all()) and bool((inputs == np.floor(inputs)).all())
     )
     if not whole or (inputs.size and (inputs.min() < 0 or inputs.max() > 1 << 20)):
-        log.error("U604", "inputs are spike counts: whole numbers from 0 on", where="inputs", found=f"dtype {inputs.dtype}")
+        log.error(
+            "U604",
+            "inputs are spike counts: whole numbers from 0 on",
+            where="inputs",
+            found=f"dtype {inputs.dtype}",
+        )
         log.raise_if_errors()
     return inputs.reshape(*inputs.shape[:2], channels).astype(np.int64)
 
 
 def run_bundle(
     bundle: Bundle,
-    inputs: NDArray[np.generic],
+    inputs: NDArray[Any],
     *,
     record: Collection[str],
     progress: Callable[[int], None] | None,
@@ -70,7 +79,7 @@ def run_bundle(
     return Run(columns, spikes, v)
 
 
-def _aligned(chip: NDArray[np.generic], index: list[int], late: list[int], steps: int) -> NDArray[np.generic]:
+def _aligned(chip: NDArray[Any], index: list[int], late: list[int], steps: int) -> NDArray[Any]:
     """(samples, steps, len(index)): chip column ``index[i]``, ``late[i]`` steps later than the model."""
     result = np.zeros((len(chip), steps, len(index)), dtype=chip.dtype)
     lags = np.asarray(late, dtype=np.int64)
@@ -81,7 +90,7 @@ def _aligned(chip: NDArray[np.generic], index: list[int], late: list[int], steps
     return result
 
 
-def _membranes(chip: Run, manifest: dict[str, Any], spikes: NDArray[np.generic], steps: int) -> NDArray[np.generic]:
+def _membranes(chip: Run, manifest: dict[str, Any], spikes: NDArray[Any], steps: int) -> NDArray[Any]:
     """Outputs read as membrane potentials, in the model's volts."""
     scale = np.ones(len(manifest["output_map"]))
     for block in manifest["populations"].values():

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nirc.analysis.shapes import broadcast
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Shape, frozen
-from nirc.ir.layers import Delay, Layer, LayerNode, Linear, Neuron, Scale
+from nirc.ir.layers import Delay, Layer, LayerNode, Linear, Neuron, NeuronKind, Scale
 from nirc.ir.program import Program
 
-MEMBRANE_ONLY = {"LIF": "IF", "LI": "I"}
+MEMBRANE_ONLY: dict[str, NeuronKind] = {"LIF": "IF", "LI": "I"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Canonicalise:
 def _broadcast(layer: Layer, shape: Shape) -> Layer:
     match layer:
         case Neuron():
-            return replace(layer, **{k: frozen(broadcast(v, shape, k)) for k, v in layer.parameters().items()})
+            return _with(layer, {k: frozen(broadcast(v, shape, k)) for k, v in layer.parameters().items()})
         case Scale():
             return Scale(frozen(broadcast(layer.scale, shape, "scale")))
         case Delay():
@@ -57,20 +57,30 @@ def _integrators(neuron: Neuron, origin: str, log: Log) -> Neuron:
         infinite = np.isinf(tau)
         gain: Float = getattr(neuron, gain_name)
         log.warning(
-            "G211", f"{int(infinite.sum())} of {tau.size} neurons have tau = inf and are read as integrators",
-            where=f"{origin}/{tau_name.removesuffix('_s')}", found="inf",
+            "G211",
+            f"{int(infinite.sum())} of {tau.size} neurons have tau = inf and are read as integrators",
+            where=f"{origin}/{tau_name.removesuffix('_s')}",
+            found="inf",
             help="a finite r is their gain per step; r = inf is a gain of 1 per step",
-        )  # fmt: skip
-        neuron = replace(neuron, **{gain_name: frozen(np.where(infinite & np.isinf(gain), 1.0, gain))})
+        )
+        neuron = _with(neuron, {gain_name: frozen(np.where(infinite & np.isinf(gain), 1.0, gain))})
     bad = [k for k, v in neuron.parameters().items() if not k.startswith("tau") and not np.isfinite(v).all()]
     for field in bad:
         log.error(
-            "F110", f"field `{field}` is infinite where the time constant is finite", where=f"{origin}/{field}",
-            found="inf", limit="finite", help="check the export",
-        )  # fmt: skip
+            "F110",
+            f"field `{field}` is infinite where the time constant is finite",
+            where=f"{origin}/{field}",
+            found="inf",
+            limit="finite",
+            help="check the export",
+        )
     log.raise_if_errors()
     if neuron.kind in MEMBRANE_ONLY and neuron.tau_mem_s is not None and np.isinf(neuron.tau_mem_s).all():
         kind = MEMBRANE_ONLY[neuron.kind]
         return replace(neuron, kind=kind, tau_mem_s=None, v_leak=None)
     return neuron
 
+
+def _with(neuron: Neuron, parameters: dict[str, Float]) -> Neuron:
+    changes: dict[str, Any] = dict(parameters)
+    return replace(neuron, **changes)

@@ -28,12 +28,18 @@ class CompletePorts:
                 port = f"{kind.__name__.lower()}_{node}"
                 nodes[port] = LayerNode(kind(None), program[node].origins)
                 edges.append((port, node) if kind is Input else (node, port))
-                log.warning("G212", f"the graph has no {kind.__name__}; one is put at `{node}`", where=program[node].origins[0])
+                log.warning(
+                    "G212",
+                    f"the graph has no {kind.__name__}; one is put at `{node}`",
+                    where=program[node].origins[0],
+                )
                 ends.add(port)
             if not ends:
                 log.error(
-                    "G254", f"the graph has no {kind.__name__} and no node where one could be", where="nodes",
+                    "G254",
+                    f"the graph has no {kind.__name__} and no node where one could be",
+                    where="nodes",
                     help=f"add an {kind.__name__} node when exporting",
-                )  # fmt: skip
+                )
         log.raise_if_errors()
         return program.rebuilt(nodes, edges)

@@ -45,14 +45,13 @@ class Discretise:
         else:
             decay, gain = self._step(population, "tau_mem", d.tau_mem_s, r, dt_s, log)
             drift = np.where(np.isinf(d.tau_mem_s), 0.0, (1.0 - decay) * v_leak)
-        synapse: dict[str, Float] = {}
+        decay_syn: Float | None = None
+        gain_syn: Float | None = None
         if d.tau_syn_s is not None:
             w_in = ones if d.w_in is None else d.w_in
             decay_syn, gain_syn = self._step(population, "tau_syn", d.tau_syn_s, w_in, dt_s, log)
-            synapse = {"decay_syn": frozen(decay_syn), "gain_syn": frozen(gain_syn)}
-        return Discrete(
-            frozen(decay), frozen(gain), frozen(drift), threshold=d.v_threshold, v_reset=d.v_reset, **synapse
-        )
+            decay_syn, gain_syn = frozen(decay_syn), frozen(gain_syn)
+        return Discrete(frozen(decay), frozen(gain), frozen(drift), decay_syn, gain_syn, d.v_threshold, d.v_reset)
 
     def _step(
         self, population: Population, field: str, tau_s: Float, gain: Float, dt_s: float | None, log: Log
@@ -61,10 +60,13 @@ class Discretise:
         # A step longer than tau turns Euler's decay negative; float32 may put it a hair above.
         if self.method == "euler" and (tau_s < dt_s * (1 - 1e-5)).any():
             log.error(
-                "P303", f"{int((tau_s < dt_s).sum())} of {tau_s.size} neurons have a {field} below the time step",
-                where=f"{population.origins[0]}/{field}", found=f"{tau_s.min():g} s", limit=f"dt = {dt_s:g} s",
+                "P303",
+                f"{int((tau_s < dt_s).sum())} of {tau_s.size} neurons have a {field} below the time step",
+                where=f"{population.origins[0]}/{field}",
+                found=f"{tau_s.min():g} s",
+                limit=f"dt = {dt_s:g} s",
                 help="give a smaller --dt, or --discretise exponential",
-            )  # fmt: skip
+            )
         if self.method == "euler":
             return euler(np.maximum(tau_s, dt_s), gain, dt_s)
         return exponential(tau_s, gain, dt_s)
@@ -82,8 +84,11 @@ def _steps(delay_s: float, dt_s: float | None, projection: Projection, log: Log)
     steps = max(1, round(exact))
     if abs(exact - steps) > 1e-3:
         log.warning(
-            "P304", f"a delay of {delay_s:g} s becomes {steps} step(s)", where="/".join(projection.origins[:1]),
-            found=f"{exact:.4g} steps", limit="whole steps", help="give a --dt that divides the delay",
-        )  # fmt: skip
+            "P304",
+            f"a delay of {delay_s:g} s becomes {steps} step(s)",
+            where="/".join(projection.origins[:1]),
+            found=f"{exact:.4g} steps",
+            limit="whole steps",
+            help="give a --dt that divides the delay",
+        )
     return steps
-

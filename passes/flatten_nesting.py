@@ -51,7 +51,9 @@ class _Flat:
             name += "'"
         return name
 
-    def _end(self, program: Program, node: str, inner: tuple[str, ...], prefix: str, port: type[Input | Output]) -> str | None:
+    def _end(
+        self, program: Program, node: str, inner: tuple[str, ...], prefix: str, port: type[Input | Output]
+    ) -> str | None:
         """The flat name of an edge's end: the node itself, or the port of a subgraph."""
         layer = program[node].layer
         name = prefix + node
@@ -78,4 +80,3 @@ class _Flat:
 
 def _printable(name: str) -> str:
     return "".join(c if c.isprintable() else "_" for c in name)
-

@@ -110,6 +110,8 @@ def _parallel(arcs: list[tuple[str, str, Projection]]) -> list[tuple[str, str, P
         if key in merged:
             other = merged[key][2]
             ops = (Dense(frozen(other.ops[0].weight + p.ops[0].weight)),)  # type: ignore[union-attr]
-            p = replace(other, ops=ops, biases=other.biases + p.biases, origins=other.origins + p.origins)
-        merged[key] = (source, target, p)
+            both = replace(other, ops=ops, biases=other.biases + p.biases, origins=other.origins + p.origins)
+            merged[key] = (source, target, both)
+        else:
+            merged[key] = (source, target, p)
     return list(merged.values())

@@ -35,21 +35,33 @@ class InferDt:
         if self.dt_s is not None:
             if inferred is not None and abs(inferred / self.dt_s - 1) > AGREE:
                 log.warning(
-                    "P310", f"dt = {self.dt_s:g} s is used as given; the parameters suggest {inferred:g} s",
-                    where=evidence[0].where, found=f"{self.dt_s:g} s", limit=f"{inferred:g} s ({evidence[0].rule})",
-                )  # fmt: skip
+                    "P310",
+                    f"dt = {self.dt_s:g} s is used as given; the parameters suggest {inferred:g} s",
+                    where=evidence[0].where,
+                    found=f"{self.dt_s:g} s",
+                    limit=f"{inferred:g} s ({evidence[0].rule})",
+                )
             return self.dt_s
         if inferred is not None:
             log.note("P309", f"dt = {inferred:g} s, from {evidence[0].rule}", where=evidence[0].where)
             return inferred
         if evidence:
             told = "; ".join(f"{e.where}: {e.rule} = {e.dt_s:.6g} s" for e in evidence[:4])
-            log.error("P302", "the parameters imply different time steps", found=told, limit="one dt", help="give it with --dt SECONDS")
+            log.error(
+                "P302",
+                "the parameters imply different time steps",
+                found=told,
+                limit="one dt",
+                help="give it with --dt SECONDS",
+            )
         elif _needs_dt(program):
             log.error(
-                "P301", "the file does not tell its time step", where=_needs_dt(program)[0],
-                found="no gain above 1 beside a time constant", help="give it with --dt SECONDS, e.g. --dt 1e-4",
-            )  # fmt: skip
+                "P301",
+                "the file does not tell its time step",
+                where=_needs_dt(program)[0],
+                found="no gain above 1 beside a time constant",
+                help="give it with --dt SECONDS, e.g. --dt 1e-4",
+            )
         return None
 
 
@@ -95,8 +107,10 @@ def _read_integrators(program: Program, log: Log) -> Program:
             per_step = gain_is_per_step(d.r, program.dt_s)
             if per_step:
                 log.note(
-                    "G217", f"`{name}`: r is read as the gain of one step, as exporters mean it",
-                    where=f"{population.origins[0]}/r", found=f"{np.median(d.r):g}",
-                )  # fmt: skip
+                    "G217",
+                    f"`{name}`: r is read as the gain of one step, as exporters mean it",
+                    where=f"{population.origins[0]}/r",
+                    found=f"{np.median(d.r):g}",
+                )
             changed[name] = replace(population, dynamics=replace(d, per_step=per_step))
     return program.mapped(changed)

@@ -32,12 +32,17 @@ class InferShapes:
             log.warning(remark.code, f"`{node}`: {remark.message}", **_fields(program, node, remark))
         for node, remark in attempt.misfits:
             log.error(
-                remark.code, f"`{node}`: {remark.message}", **_fields(program, node, remark),
+                remark.code,
+                f"`{node}`: {remark.message}",
+                **_fields(program, node, remark),
                 help="the shapes have no single reading: correct the model and export it again",
-            )  # fmt: skip
+            )
         log.raise_if_errors()
         return program.mapped(
-            {n: replace(p, shape_in=attempt.fits[n].shape_in, shape_out=attempt.fits[n].shape_out) for n, p in program.nodes(LayerNode).items()}
+            {
+                n: replace(p, shape_in=attempt.fits[n].shape_in, shape_out=attempt.fits[n].shape_out)
+                for n, p in program.nodes(LayerNode).items()
+            }
         )
 
 
@@ -69,7 +74,9 @@ class _Attempt:
                 consumers = [self.layers[t] for t in self._successors(node)]
                 shape, remark = source_shape(layer.shape, consumers)
                 if shape is None:
-                    self.misfits.append((node, Remark("G253", "the Input declares no shape and nothing behind it tells")))
+                    self.misfits.append(
+                        (node, Remark("G253", "the Input declares no shape and nothing behind it tells"))
+                    )
                     shape = (1,)
                 if remark is not None:
                     self.remarks.append((node, remark))
@@ -122,7 +129,13 @@ class _Attempt:
                         self.misfits.append((node, misfit.remark))
                     continue
                 if got.shape_out != self.fits[node].shape_out and node not in known:
-                    remark = Remark("G252", "signals of different shape arrive", "", str(arriving), str(self.fits[node].shape_in))
+                    remark = Remark(
+                        "G252",
+                        "signals of different shape arrive",
+                        "",
+                        str(arriving),
+                        str(self.fits[node].shape_in),
+                    )
                     self.misfits.append((node, remark))
                 self.remarks += [(node, r) for r in got.remarks if (node, r) not in seen]
                 seen |= dict.fromkeys((node, r) for r in got.remarks)
@@ -140,7 +153,7 @@ def _with_pool_strides(program: Program) -> Program | None:
 
 def _say_strides(before: Program, after: Program, log: Log) -> None:
     for node, payload in before.nodes(LayerNode).items():
-        if payload.layer is not after[node].layer:
+        if isinstance(payload.layer, Pool) and payload.layer is not after[node].layer:
             log.warning(
                 "G210",
                 f"`{node}`: only a stride of {after[node].layer.stride} agrees with the shapes around it",

@@ -33,7 +33,12 @@ class RemoveDead:
                 reason = "no output depends on it" if node not in used else "no signal reaches it"
                 log.warning("G213", f"`{node}` is removed: {reason}", where=program[node].origins[0])
         if not any(node in keep for node in outputs):
-            log.error("G254", "no output depends on any input", where="edges", help="connect an Output when exporting")
+            log.error(
+                "G254",
+                "no output depends on any input",
+                where="edges",
+                help="connect an Output when exporting",
+            )
         log.raise_if_errors()
         return program.rebuilt(
             {n: p for n, p in program.nodes(LayerNode).items() if n in keep},

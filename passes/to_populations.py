@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import networkx as nx
 import numpy as np
@@ -38,10 +38,13 @@ class ToPopulations:
             arcs = _eliminate(name, program[name], arcs)
             if len(arcs) > self.max_projections:
                 log.error(
-                    "P307", "linear nodes branch and join so often that their paths cannot be listed",
-                    where=program[name].origins[0], found=f"{len(arcs)} paths", limit=self.max_projections,
+                    "P307",
+                    "linear nodes branch and join so often that their paths cannot be listed",
+                    where=program[name].origins[0],
+                    found=f"{len(arcs)} paths",
+                    limit=self.max_projections,
                     help="merge parallel linear layers before exporting",
-                )  # fmt: skip
+                )
                 log.raise_if_errors()
         kept = {n: made for n, made in nodes.items() if made is not None}
         return program.rebuilt(kept, _with_feedback(kept, arcs), form=Form.CONTINUOUS)
@@ -55,8 +58,13 @@ def _node(name: str, payload: LayerNode, program: Program) -> Source | Sink | Po
     if isinstance(layer, nir.Output) and not program.out_of(name):
         return Sink(shape, payload.origins)
     if isinstance(layer, nir.Neuron):
-        return Population(shape, Continuous(layer.kind, **layer.parameters()), payload.origins)
+        return Population(shape, _continuous(layer), payload.origins)
     return None
+
+
+def _continuous(neuron: nir.Neuron) -> Continuous:
+    parameters: dict[str, Any] = dict(neuron.parameters())
+    return Continuous(neuron.kind, **parameters)
 
 
 def _refuse_linear_loops(program: Program, linear_nodes: list[str], log: Log) -> None:
@@ -65,9 +73,12 @@ def _refuse_linear_loops(program: Program, linear_nodes: list[str], log: Log) ->
         first = min(members)
         if len(members) > 1 or graph.has_edge(first, first):
             log.error(
-                "P305", f"`{first}` feeds itself without a neuron in between", where=program[first].origins[0],
-                found=" -> ".join(sorted(members)[:6]), help="put a neuron into the loop, or remove it",
-            )  # fmt: skip
+                "P305",
+                f"`{first}` feeds itself without a neuron in between",
+                where=program[first].origins[0],
+                found=" -> ".join(sorted(members)[:6]),
+                help="put a neuron into the loop, or remove it",
+            )
     log.raise_if_errors()
 
 
@@ -125,7 +136,15 @@ def _operators(payload: LayerNode) -> tuple[LinearOp, ...]:
             return (linear.Diagonal(layer.scale),)
         case nir.Conv():
             return (
-                linear.Conv(layer.weight, shape_in, shape_out, layer.stride, layer.padding, layer.dilation, layer.groups),
+                linear.Conv(
+                    layer.weight,
+                    shape_in,
+                    shape_out,
+                    layer.stride,
+                    layer.padding,
+                    layer.dilation,
+                    layer.groups,
+                ),
             )
         case nir.Pool():
             factor = 1.0 / size(layer.kernel) if layer.kind == "avg" else 1.0

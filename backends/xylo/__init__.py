@@ -71,7 +71,10 @@ class Xylo:
         spec = read_config(files["config.json"])
         if raster.size and raster.max() > MAX_INPUT_SPIKES:
             log.warning(
-                "X514", "some channels have more spikes in a step than the chip takes", found=int(raster.max()), limit=MAX_INPUT_SPIKES
+                "X514",
+                "some channels have more spikes in a step than the chip takes",
+                found=int(raster.max()),
+                limit=MAX_INPUT_SPIKES,
             )
         return emulate(spec, raster, record=record, progress=progress)
 

@@ -59,13 +59,23 @@ def assemble(reservoir: Reservoir, placement: Placement, channel: Channels) -> S
         return full
 
     return Specification(
-        weights_in=w_in, weights_rec=w_rec, weights_out=w_out,
-        dash_mem=at_place(hidden.dash_mem, DASH[0]), dash_mem_out=readout.dash_mem,
-        dash_syn=at_place(hidden.dash_syn, 1), dash_syn_2=at_place(hidden.dash_syn, 1), dash_syn_out=readout.dash_syn,
-        threshold=at_place(hidden.threshold, THRESHOLD[1]), threshold_out=readout.threshold,
-        bias_hidden=_within(at_place(hidden.bias, 0), BIAS), bias_out=_within(readout.bias, BIAS),
-        weight_shift_in=shift_in, weight_shift_rec=shift_rec, weight_shift_out=shift_out, aliases=aliases,
-    )  # fmt: skip
+        weights_in=w_in,
+        weights_rec=w_rec,
+        weights_out=w_out,
+        dash_mem=at_place(hidden.dash_mem, DASH[0]),
+        dash_mem_out=readout.dash_mem,
+        dash_syn=at_place(hidden.dash_syn, 1),
+        dash_syn_2=at_place(hidden.dash_syn, 1),
+        dash_syn_out=readout.dash_syn,
+        threshold=at_place(hidden.threshold, THRESHOLD[1]),
+        threshold_out=readout.threshold,
+        bias_hidden=_within(at_place(hidden.bias, 0), BIAS),
+        bias_out=_within(readout.bias, BIAS),
+        weight_shift_in=shift_in,
+        weight_shift_rec=shift_rec,
+        weight_shift_out=shift_out,
+        aliases=aliases,
+    )
 
 
 @dataclass(frozen=True)
@@ -88,9 +98,13 @@ def _joined(reservoir: Reservoir, part: str) -> _Neurons:
 
     first = neurons[0] if neurons else None
     return _Neurons(
-        join("dash_mem"), join("dash_syn"), join("threshold"), join("bias"),
-        first.shift_in if first else 0, first.shift_rec if first else 0,
-    )  # fmt: skip
+        join("dash_mem"),
+        join("dash_syn"),
+        join("threshold"),
+        join("bias"),
+        first.shift_in if first else 0,
+        first.shift_rec if first else 0,
+    )
 
 
 def _mantissa(value: np.ndarray[tuple[int, ...], np.dtype[np.float64]], shift: int) -> Int:

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any, Never
 
 import numpy as np
+
 from nirc.backends.xylo.limits import (
     BIAS,
     DASH,
@@ -24,7 +25,6 @@ from nirc.backends.xylo.limits import (
     WEIGHT_WORD,
 )
 from nirc.backends.xylo.specification import IntArray, Specification
-
 from nirc.diagnostics.log import Log
 from nirc.target import Target
 
@@ -153,9 +153,7 @@ class _Reader:
             if len(self.as_list(row, f"{path}[{i}]")) != shape[1]:
                 self.damaged("a row has the wrong number of weights", f"{path}[{i}]", len(row), shape[1])
         flat = list(chain.from_iterable(rows))
-        return self.integers(flat, WEIGHT_WORD, lambda i: f"{path}[{i // shape[1]}][{i % shape[1]}]").reshape(
-            shape
-        )
+        return self.integers(flat, WEIGHT_WORD, lambda i: f"{path}[{i // shape[1]}][{i % shape[1]}]").reshape(shape)
 
     def column(self, neurons: Sequence[Tree], path: str, name: str, allowed: tuple[int, int]) -> IntArray:
         """One field of every neuron."""
@@ -187,9 +185,7 @@ class _Reader:
         aliases[given] = targets
         return aliases
 
-    def integers(
-        self, values: Sequence[Any], allowed: tuple[int, int], where: Callable[[int], str]
-    ) -> IntArray:
+    def integers(self, values: Sequence[Any], allowed: tuple[int, int], where: Callable[[int], str]) -> IntArray:
         """``values`` as int64, each an integer (true, 1.0 and "1" are not) within ``allowed``.
 
         ``where`` gives the path of a value. Several values outside are one finding.

@@ -27,7 +27,7 @@ def nearest_dash(decay: Float, *, least: int) -> Int:
 
 def synapse_gain(decay: Float | None, gain: Float | None, dash: Int) -> Float:
     """Chip weight per model weight so that one spike delivers the same charge; without a synapse, its weight."""
-    chip = 2.0**dash - 1.0
+    chip = np.exp2(dash.astype(np.float64)) - 1.0
     if decay is None or gain is None:
         return 1.0 / chip
     return charge(decay, gain) / chip

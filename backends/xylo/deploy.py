@@ -8,8 +8,18 @@ from nirc.target import Target
 
 # Names in the vendor's package, by variant. Source: rockpool, devices/xylo/*/xylo_samna.py and *_devkit_utils.py.
 SAMNA = {
-    "audio2": {"module": "xyloCore2", "block": "reservoir", "neuron": "ReservoirNeuron", "board": "XyloA2TestBoard"},
-    "audio3": {"module": "xyloAudio3", "block": "hidden", "neuron": "HiddenNeuron", "board": "XyloAudio3TestBoard"},
+    "audio2": {
+        "module": "xyloCore2",
+        "block": "reservoir",
+        "neuron": "ReservoirNeuron",
+        "board": "XyloA2TestBoard",
+    },
+    "audio3": {
+        "module": "xyloAudio3",
+        "block": "hidden",
+        "neuron": "HiddenNeuron",
+        "board": "XyloAudio3TestBoard",
+    },
     "imu": {"module": "xyloImu", "block": "hidden", "neuron": "HiddenNeuron", "board": "XyloImuTestBoard"},
 }
 
@@ -19,7 +29,10 @@ def deploy_py(spec: Specification, target: Target) -> bytes:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("nirc.backends.xylo"), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+        loader=PackageLoader("nirc.backends.xylo"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
     )
     n_in, n_hidden, _ = spec.weights_in.shape
     ranges = {

@@ -28,25 +28,34 @@ def report(program: Program, log: Log) -> None:
         _decays(name, d, where, log)
         if d.decay_syn is None and d.decay_mem.any():
             log.differs(
-                "D403", f"`{name}` has no synaptic filter, the chip's shortest halves its input each step",
-                where=where, found="dash 1: a weight arrives as w/2, w/4, ...", source=RULE,
+                "D403",
+                f"`{name}` has no synaptic filter, the chip's shortest halves its input each step",
+                where=where,
+                found="dash 1: a weight arrives as w/2, w/4, ...",
+                source=RULE,
                 help="train with a synaptic time constant (CubaLIF)",
-            )  # fmt: skip
+            )
         if d.fires and name not in outputs:
             log.differs(
-                "D404", f"neurons of `{name}` fire up to 31 times a step on the chip, once in the model",
-                where=where, limit="1 spike a step in NIR", source=RULE,
+                "D404",
+                f"neurons of `{name}` fire up to 31 times a step on the chip, once in the model",
+                where=where,
+                limit="1 spike a step in NIR",
+                source=RULE,
                 help="`nirc verify` shows how often it happens; larger thresholds make it rarer",
-            )  # fmt: skip
+            )
         _bias(program, name, d, where, log)
 
 
 def _reset(name: str, d: Discrete, rule: str, where: str, log: Log) -> None:
     model = "to v_reset" if rule == "model" and d.v_reset is not None and d.v_reset.any() else "to zero"
     log.differs(
-        "D401", f"`{name}` resets {model} in the model, the chip subtracts the threshold", where=where,
-        source=RULE, help="if the network was trained with subtraction, say so: --reset subtract",
-    )  # fmt: skip
+        "D401",
+        f"`{name}` resets {model} in the model, the chip subtracts the threshold",
+        where=where,
+        source=RULE,
+        help="if the network was trained with subtraction, say so: --reset subtract",
+    )
 
 
 def _decays(name: str, d: Discrete, where: str, log: Log) -> None:
@@ -57,9 +66,13 @@ def _decays(name: str, d: Discrete, where: str, log: Log) -> None:
     integrates = d.decay_mem >= 1
     if integrates.any():
         log.differs(
-            "D405", f"{int(integrates.sum())} neuron(s) of `{name}` are integrators; the chip loses 1 unit a step",
-            where=where, found="dash 15", source=RULE, help="train with a finite membrane time constant",
-        )  # fmt: skip
+            "D405",
+            f"{int(integrates.sum())} neuron(s) of `{name}` are integrators; the chip loses 1 unit a step",
+            where=where,
+            found="dash 15",
+            source=RULE,
+            help="train with a finite membrane time constant",
+        )
     for field, decay, least in (("tau_mem", d.decay_mem[~integrates], 0), ("tau_syn", d.decay_syn, 1)):
         if decay is not None and decay.size:
             _decay(name, field, decay, least, where, log)
@@ -75,10 +88,14 @@ def _decay(name: str, field: str, decay: Float, least: int, where: str, log: Log
         model_steps, chip_steps = 1.0 / (1.0 - decay), 2.0**shift
     worst = int(np.argmax(np.abs(np.log(chip_steps / model_steps))))
     log.differs(
-        "D402", f"{field} of `{name}`: {int(off.sum())} of {decay.size} neurons have no power of two", where=f"{where}/{field}",
-        found=f"{model_steps[worst]:.3g} steps become {chip_steps[worst]:g}", limit="1, 2, 4, ... steps", source=RULE,
+        "D402",
+        f"{field} of `{name}`: {int(off.sum())} of {decay.size} neurons have no power of two",
+        where=f"{where}/{field}",
+        found=f"{model_steps[worst]:.3g} steps become {chip_steps[worst]:g}",
+        limit="1, 2, 4, ... steps",
+        source=RULE,
         help=f"train with {field} = 2**k * dt; weights are scaled to keep the response to a constant input",
-    )  # fmt: skip
+    )
 
 
 def _bias(program: Program, name: str, d: Discrete, where: str, log: Log) -> None:
@@ -87,5 +104,8 @@ def _bias(program: Program, name: str, d: Discrete, where: str, log: Log) -> Non
         return
     if d.decay_syn is not None or any(b.onset_steps for b in late):
         log.differs(
-            "D409", f"the constant input of `{name}` acts at once on the chip, without synapse or delay", where=where, source=RULE
+            "D409",
+            f"the constant input of `{name}` acts at once on the chip, without synapse or delay",
+            where=where,
+            source=RULE,
         )

@@ -1,4 +1,4 @@
-"""A specification as files: config.json (the vendor's field tree), specification.npz, deploy.py. Pure and deterministic.
+"""A specification as files: config.json (the vendor's field tree), specification.npz, deploy.py. Pure functions.
 
 Field names: targets sheet, section 3, and the documentation of samna (`xyloCore2`, `xyloAudio3`, `xyloImu`).
 A value is checked before it is written: nothing is ever cut off or wrapped.
@@ -111,7 +111,9 @@ def _hidden(spec: Specification, two: bool) -> list[dict[str, int | None]]:
     }
     if two:
         columns["i_syn2_decay"] = spec.dash_syn_2.tolist()
-    rows: list[dict[str, int | None]] = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    rows: list[dict[str, int | None]] = [
+        dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+    ]
     for row, alias in zip(rows, spec.aliases.tolist(), strict=True):
         row["alias_target"] = alias if alias >= 0 else None
     return rows
@@ -142,7 +144,7 @@ def config_json(tree: dict[str, Any]) -> bytes:
     return (_json(tree, "") + "\n").encode()
 
 
-def _json(value: Any, indent: str) -> str:  # noqa: ANN401
+def _json(value: Any, indent: str) -> str:
     inner = indent + " "
     if isinstance(value, dict) and any(isinstance(v, dict | list | np.ndarray) for v in value.values()):
         parts = [f"{inner}{json.dumps(k)}: {_json(value[k], inner)}" for k in sorted(value)]

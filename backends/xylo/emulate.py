@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_INPUT_SPIKES, MAX_OUTPUT_SPIKES, STATE
-from nirc.backends.xylo.rule import accumulate, decay, fire, membrane_step
 from numpy.typing import ArrayLike, NDArray
 
+from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_INPUT_SPIKES, MAX_OUTPUT_SPIKES, STATE
+from nirc.backends.xylo.rule import accumulate, decay, fire, membrane_step
 from nirc.diagnostics.log import Log
 from nirc.raster import Run
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
 import numpy as np
 
 from nirc.backend import Block, Mapped, Search
-from nirc.backends.xylo import differences, latency, usage
+from nirc.backends.xylo import cycles, differences, latency, usage
 from nirc.backends.xylo.assemble import Channels, assemble, channels
 from nirc.backends.xylo.legalise import XyloLegalise
 from nirc.backends.xylo.limits import VARIANTS
@@ -57,12 +57,20 @@ def fit(program: Program, discrete: Program, target: Target, search: Search, log
     differences.report(discrete, log)
     channel = channels(reservoir, target.max("input channels"))
     chip = assemble(reservoir, placed, channel)
+    cycles.report(chip, target, discrete.dt_s, log)
     if placed.relay_of.size:
-        log.note("X515", f"{placed.relay_of.size} alias neurons carry outputs from the last {target.max('neurons that outputs leave from')}")
+        last = target.max("neurons that outputs leave from")
+        log.note("X515", f"{placed.relay_of.size} alias neurons carry outputs from the last {last} places")
     return Mapped(
-        target, chip, _input_map(channel), tuple(range(reservoir.n_readout)), _latency(reservoir, late),
-        _placed_blocks(reservoir, placed, late), _utilisation(reservoir, placed, channel, chip, target), _silent(reservoir),
-    )  # fmt: skip
+        target,
+        chip,
+        _input_map(channel),
+        tuple(range(reservoir.n_readout)),
+        _latency(reservoir, late),
+        _placed_blocks(reservoir, placed, late),
+        _utilisation(reservoir, placed, channel, chip, target),
+        _silent(reservoir),
+    )
 
 
 def say(over: list[Finding], target: Target, log: Log) -> None:
@@ -70,11 +78,16 @@ def say(over: list[Finding], target: Target, log: Log) -> None:
     for f in over:
         more = f" ({f.others} more above it)" if f.others else ""
         log.error(
-            f.limit.code, f"{target.name} has fewer {f.limit.name} than the model needs" if "fan-out" not in f.limit.name
+            f.limit.code,
+            f"{target.name} has fewer {f.limit.name} than the model needs"
+            if "fan-out" not in f.limit.name
             else f"{f.where} has more targets than {target.name} can store",
-            where=f.where, found=f"{f.found}{more}", limit=f"{f.limit.max} ({target.part})",
-            source=f.limit.source, help=_help(f),
-        )  # fmt: skip
+            where=f.where,
+            found=f"{f.found}{more}",
+            limit=f"{f.limit.max} ({target.part})",
+            source=f.limit.source,
+            help=_help(f),
+        )
 
 
 def _help(f: Finding) -> str:
@@ -121,8 +134,8 @@ def _silent(reservoir: Reservoir) -> bool:
 def _utilisation(
     reservoir: Reservoir, placed: Placement, channel: Channels, chip: Specification, target: Target
 ) -> dict[str, tuple[int, int]]:
-    def most(measure: object) -> int:
-        return max((n for _, n in measure(reservoir)), default=0)  # type: ignore[operator]
+    def most(measure: Callable[[Reservoir], usage.Measure]) -> int:
+        return max((n for _, n in measure(reservoir)), default=0)
 
     used = {
         "input channels": channel.used,
@@ -134,16 +147,3 @@ def _utilisation(
         "neurons that outputs leave from": int(np.count_nonzero(chip.weights_out.any(axis=1))),
     }
     return {name: (n, target.max(name)) for name, n in used.items()}
-
-
-def worst_case_cycles(chip: Specification, target: Target) -> int:
-    """Clock cycles of a step in which everything fires (rockpool, power_cycles_model.py; see docs)."""
-    n_in, n_hidden = chip.weights_in.shape[:2]
-    n_out = chip.weights_out.shape[1]
-    window = min(n_hidden, target.max("neurons that inputs reach"))
-    fan_out = float(np.count_nonzero(chip.weights_rec.any(axis=2))) / max(n_hidden, 1)
-    inputs = n_in * (1 + 3.5 * window)
-    recurrent = n_hidden * (3 + 7 * fan_out)
-    readout = min(n_hidden, target.max("neurons that outputs leave from")) * (1 + 8 * n_out)
-    return math.ceil(inputs + recurrent + readout + n_hidden * 22 + 12 * n_out)
-

@@ -39,7 +39,7 @@ def report(program: Program, late: dict[str, int], log: Log) -> None:
     """Say where the chip's timing is not a mere shift of the model's (D406, D407)."""
     for source, target, projection in program.edges():
         extra = late[source] + hop(program, source, target) - late[target] - projection.lag
-        if extra == 0 or isinstance(program[source], Source) and isinstance(program[target], Sink):
+        if extra == 0 or (isinstance(program[source], Source) and isinstance(program[target], Sink)):
             continue
         where = "/".join(projection.origins[:1]) or program[target].origins[0]
         if extra > 0:
@@ -50,16 +50,22 @@ def report(program: Program, late: dict[str, int], log: Log) -> None:
 
 def _loop(source: str, target: str, extra: int, where: str, log: Log) -> None:
     log.differs(
-        "D406", f"the way back from `{source}` to `{target}` takes {extra} step(s) more on the chip than in the model",
-        where=where, found=f"{extra} extra step(s)", source="one step for every hop between hidden neurons",
+        "D406",
+        f"the way back from `{source}` to `{target}` takes {extra} step(s) more on the chip than in the model",
+        where=where,
+        found=f"{extra} extra step(s)",
+        source="one step for every hop between hidden neurons",
         help="make the loop one population with a recurrent weight",
-    )  # fmt: skip
+    )
 
 
 def _early(source: str, target: str, projection: Projection, steps: int, where: str, log: Log) -> None:
     kind = "delay" if projection.delay_steps else "shorter path"
     log.differs(
-        "D407", f"over a {kind}, `{source}` reaches `{target}` {steps} step(s) before the other signals of its step",
-        where=where, found=f"{steps} step(s) early", source="Xylo has no delays",
+        "D407",
+        f"over a {kind}, `{source}` reaches `{target}` {steps} step(s) before the other signals of its step",
+        where=where,
+        found=f"{steps} step(s) early",
+        source="Xylo has no delays",
         help="give all paths the same number of layers, or retrain with this timing",
-    )  # fmt: skip
+    )

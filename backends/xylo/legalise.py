@@ -27,7 +27,12 @@ class XyloLegalise:
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError`` (P306, P308, P311)."""
         if not program.nodes(Population):
-            log.error("P311", "the network has no neurons", where="nodes", help="put a neuron between Input and Output")
+            log.error(
+                "P311",
+                "the network has no neurons",
+                where="nodes",
+                help="put a neuron between Input and Output",
+            )
         _check_outputs(program, log)
         _check_analog(program, log)
         log.raise_if_errors()
@@ -57,11 +62,14 @@ def _check_outputs(program: Program, log: Log) -> None:
             direct = not projection.ops and not projection.biases and not projection.delay_steps
             if isinstance(program[source], Source) or not direct:
                 log.error(
-                    "P308", f"output `{sink}` is fed by `{source}` through "
+                    "P308",
+                    f"output `{sink}` is fed by `{source}` through "
                     + ("linear layers" if not direct else "nothing but a wire"),
-                    where=program[sink].origins[0], limit="outputs come directly from neurons", source="Xylo design rules",
+                    where=program[sink].origins[0],
+                    limit="outputs come directly from neurons",
+                    source="Xylo design rules",
                     help="end the network with a spiking or leaky-integrator population",
-                )  # fmt: skip
+                )
 
 
 def _check_analog(program: Program, log: Log) -> None:
@@ -69,20 +77,30 @@ def _check_analog(program: Program, log: Log) -> None:
         analog = isinstance(population.dynamics, Discrete) and not population.dynamics.fires
         if analog and any(not isinstance(program[t], Sink) for t, _ in program.out_of(name)):
             log.error(
-                "P306", f"`{name}` sends its membrane potential, not spikes, to other populations",
-                where=population.origins[0], limit="spikes between populations", source="Xylo design rules",
+                "P306",
+                f"`{name}` sends its membrane potential, not spikes, to other populations",
+                where=population.origins[0],
+                limit="spikes between populations",
+                source="Xylo design rules",
                 help="use a spiking neuron there, or make it an output",
-            )  # fmt: skip
+            )
         elif analog and not _can_read(program, name):
             log.error(
-                "P306", f"`{name}` has no spikes and can be read as one output only", where=population.origins[0],
-                limit="one Output of its own", help="give it one Output node of its own",
-            )  # fmt: skip
+                "P306",
+                f"`{name}` has no spikes and can be read as one output only",
+                where=population.origins[0],
+                limit="one Output of its own",
+                help="give it one Output node of its own",
+            )
 
 
 def _can_read(program: Program, name: str) -> bool:
     targets = program.out_of(name)
-    return len(targets) == 1 and len(program.into(targets[0][0])) == 1 and not any(s == name for s, _ in program.into(name))
+    return (
+        len(targets) == 1
+        and len(program.into(targets[0][0])) == 1
+        and not any(s == name for s, _ in program.into(name))
+    )
 
 
 def _relay_inputs(program: Program, log: Log) -> Program:
@@ -91,15 +109,18 @@ def _relay_inputs(program: Program, log: Log) -> Program:
     edges = []
     for source, target, projection in program.edges():
         payload = nodes[target]
-        analog = isinstance(payload, Population) and isinstance(payload.dynamics, Discrete) and not payload.dynamics.fires
+        analog = (
+            isinstance(payload, Population) and isinstance(payload.dynamics, Discrete) and not payload.dynamics.fires
+        )
         if analog and isinstance(nodes[source], Source):
             relay = source + RELAY
             if relay not in nodes:
                 nodes[relay] = _relay(nodes[source].n, nodes[source].origins)
                 edges.append((source, relay, Projection(origins=nodes[source].origins)))
                 _say(source, nodes[source].n, nodes[source].origins[0], "input", log)
-            source = relay
-        edges.append((source, target, projection))
+            edges.append((relay, target, projection))
+        else:
+            edges.append((source, target, projection))
     return program.rebuilt(nodes, edges)
 
 
@@ -122,18 +143,21 @@ def _relay_outputs(program: Program, log: Log) -> Program:
 
 def _relay(n: int, origins: tuple[str, ...]) -> Population:
     zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
-    return Population((n,), Discrete(zeros, ones, zeros, threshold=frozen(ones * RELAY_THRESHOLD), v_reset=zeros), origins)
+    return Population(
+        (n,), Discrete(zeros, ones, zeros, threshold=frozen(ones * RELAY_THRESHOLD), v_reset=zeros), origins
+    )
 
 
 def _say(name: str, n: int, origin: str, kind: str, log: Log) -> None:
     log.differs(
-        "D408", f"{kind} `{name}` is copied by {n} relay neuron(s): isolated spikes pass one to one, long runs may gain one",
-        where=origin, source="measured on xylosim 0.1.3",
+        "D408",
+        f"{kind} `{name}` is copied by {n} relay neuron(s): isolated spikes pass one to one, long runs may gain one",
+        where=origin,
+        source="measured on xylosim 0.1.3",
         help="end the network with a layer of its own neurons that feeds nothing else" if kind == "output" else "",
-    )  # fmt: skip
+    )
 
 
 def wire(n: int) -> Diagonal:
     """The identity as an operator with entries."""
     return Diagonal(frozen(np.ones(n)))
-

@@ -33,7 +33,7 @@ MAX_HIDDEN_SPIKES = 31  # per neuron and step (S)
 MAX_OUTPUT_SPIKES = 1  # per neuron and step (S)
 
 
-def _variant(  # noqa: PLR0913
+def _variant(
     variant: str,
     part: str,
     description: str,
@@ -79,20 +79,50 @@ def _variant(  # noqa: PLR0913
 
 
 AUDIO2 = _variant(
-    "audio2", "SYNS61201", "Xylo Audio 2", hidden=1000, outputs=8, synapses=2, fan_out=64,
-    entries=32000, entries_certainty="I", first=1000, last=1000,
-    clock_hz=50_000_000, clock_source="rockpool, power_cycles_model.py (default)",
-)  # fmt: skip
+    "audio2",
+    "SYNS61201",
+    "Xylo Audio 2",
+    hidden=1000,
+    outputs=8,
+    synapses=2,
+    fan_out=64,
+    entries=32000,
+    entries_certainty="I",
+    first=1000,
+    last=1000,
+    clock_hz=50_000_000,
+    clock_source="rockpool, power_cycles_model.py (default)",
+)
 AUDIO3 = _variant(
-    "audio3", "SYNS65302", "Xylo Audio 3", hidden=992, outputs=32, synapses=2, fan_out=1024,
-    entries=31744, entries_certainty="I", first=128, last=128,
-    clock_hz=50_000_000, clock_source="chosen: the Audio 2 default; 6.25 MHz in the vendor's notebook",
-)  # fmt: skip
+    "audio3",
+    "SYNS65302",
+    "Xylo Audio 3",
+    hidden=992,
+    outputs=32,
+    synapses=2,
+    fan_out=1024,
+    entries=31744,
+    entries_certainty="I",
+    first=128,
+    last=128,
+    clock_hz=50_000_000,
+    clock_source="chosen: the Audio 2 default; 6.25 MHz in the vendor's notebook",
+)
 IMU = _variant(
-    "imu", "SYNS63300", "Xylo IMU", hidden=496, outputs=16, synapses=1, fan_out=512,
-    entries=31744, entries_certainty="S", first=128, last=128,
-    clock_hz=50_000_000, clock_source="chosen: the Audio 2 default",
-)  # fmt: skip
+    "imu",
+    "SYNS63300",
+    "Xylo IMU",
+    hidden=496,
+    outputs=16,
+    synapses=1,
+    fan_out=512,
+    entries=31744,
+    entries_certainty="S",
+    first=128,
+    last=128,
+    clock_hz=50_000_000,
+    clock_source="chosen: the Audio 2 default",
+)
 
 # The order in which `--target xylo` tries them: the variant with the freest placement first.
 VARIANTS = (AUDIO2, AUDIO3, IMU)

@@ -81,9 +81,15 @@ def lower(program: Program, log: Log) -> Reservoir:
         parts[kind].append((op.target + start[target], op.source + start[source], op.value))
     log.raise_if_errors()
     return Reservoir(
-        program, inputs, hidden, readout, tuple(sinks),
-        _merged(parts["in"]), _merged(parts["rec"]), _merged(parts["out"]),
-    )  # fmt: skip
+        program,
+        inputs,
+        hidden,
+        readout,
+        tuple(sinks),
+        _merged(parts["in"]),
+        _merged(parts["rec"]),
+        _merged(parts["out"]),
+    )
 
 
 def _blocks(program: Program, names: list[str]) -> tuple[Block, ...]:

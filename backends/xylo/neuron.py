@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from nirc.backends.xylo.rule import decay, fire, membrane_step, synapse_step
+
+from nirc.backends.xylo.rule import fire, membrane_step, synapse_step
 from nirc.ir.arrays import Float, Int
 from nirc.semantics.stepper import Stepper
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from nirc.backends.xylo.limits import VARIANTS
 from numpy.typing import NDArray
 
+from nirc.backends.xylo.limits import VARIANTS
 from nirc.diagnostics.log import Diagnostic, Log
 from nirc.errors import UsageError
 from nirc.target import Target
@@ -42,9 +42,7 @@ class PlaceProblem:
 
     def __post_init__(self) -> None:
         if self.receives.ndim != 1 or self.receives.shape != self.read_out.shape:
-            raise ValueError(
-                f"receives {self.receives.shape} and read_out {self.read_out.shape} must be (n,)"
-            )
+            raise ValueError(f"receives {self.receives.shape} and read_out {self.read_out.shape} must be (n,)")
 
     @property
     def neurons(self) -> int:
@@ -95,9 +93,7 @@ class Conflict:
             other.report(log, where)
 
 
-def place(
-    problem: PlaceProblem, target: Target, *, seed: int = 0, work: float = 10.0
-) -> Placement | Conflict:
+def place(problem: PlaceProblem, target: Target, *, seed: int = 0, work: float = 10.0) -> Placement | Conflict:
     """The natural order if the chip takes it; else the order with fewest relays, or why there is none.
 
     Exact: a placement is found whenever there is one (see ``_model`` and ``_order``). ``work``: CP-SAT's
@@ -161,9 +157,7 @@ def _fits(problem: PlaceProblem, target: Target, *, seed: int, work: float) -> b
     )
 
 
-def _fewest_relays(
-    problem: PlaceProblem, target: Target, *, seed: int, work: float
-) -> int | list[tuple[str, ...]]:
+def _fewest_relays(problem: PlaceProblem, target: Target, *, seed: int, work: float) -> int | list[tuple[str, ...]]:
     """How many relays are needed, or all disjoint irreducible sets of limits in conflict."""
     from nirc.mapping.solver import solve
 
@@ -230,14 +224,10 @@ def _model(problem: PlaceProblem, target: Target) -> tuple[CpModel, IntVar, dict
 
     rules = {HIDDEN: rule(HIDDEN, hidden, target.max(HIDDEN))}
     if target.max(REACH) < target.max(HIDDEN):
-        outside = sum(
-            at[kind, zone] for kind in ("receives", "both", "relayed") for zone in ("last", "middle")
-        )
+        outside = sum(at[kind, zone] for kind in ("receives", "both", "relayed") for zone in ("last", "middle"))
         rules[REACH] = rule(REACH, outside, 0)
     if target.max(LEAVE) < target.max(HIDDEN):
-        outside = sum(
-            at[kind, zone] for kind in ("read out", "both", "relay") for zone in ("first", "middle")
-        )
+        outside = sum(at[kind, zone] for kind in ("read out", "both", "relay") for zone in ("first", "middle"))
         rules[LEAVE] = rule(LEAVE, outside, 0)
     model.minimize(relays)
     return model, relays, rules
@@ -278,15 +268,11 @@ def _placement(index: Index, relay_of: Index) -> Placement:
     return Placement(index[:neurons], relay_of, index[neurons:], hidden=len(index))
 
 
-def _conflict(
-    problem: PlaceProblem, target: Target, limits: tuple[str, ...], roomier: Iterable[Target]
-) -> Conflict:
+def _conflict(problem: PlaceProblem, target: Target, limits: tuple[str, ...], roomier: Iterable[Target]) -> Conflict:
     """``limits`` in words, with the numbers of the model."""
     declared = [limit for limit in target.limits if limit.name in limits]
     code = declared[0].code if len(declared) == 1 else "X508"
-    describe = {"X502": _too_many, "X506": _too_many_receive, "X507": _too_many_are_read, "X508": _no_order}[
-        code
-    ]
+    describe = {"X502": _too_many, "X506": _too_many_receive, "X507": _too_many_are_read, "X508": _no_order}[code]
     message, found, limit, remedy = describe(problem, target)
     others = [f"{v.name} (up to {v.max('fan-out of one neuron')} targets of a neuron)" for v in roomier]
     elsewhere = f"; or compile for {' or '.join(others)}, which can place this" if others else ""

@@ -71,7 +71,12 @@ class _Plan:
     """One population on its way to integers. ``factor``: chip drive per model weight, at scale 1, (n,)."""
 
     def __init__(
-        self, name: str, population: Population, output: bool, program: Program, flat: list[tuple[str, str, Projection, Sparse]]
+        self,
+        name: str,
+        population: Population,
+        output: bool,
+        program: Program,
+        flat: list[tuple[str, str, Projection, Sparse]],
     ) -> None:
         d = population.dynamics
         assert isinstance(d, Discrete)
@@ -99,7 +104,11 @@ class _Plan:
         """(n,) the largest scale at which everything stays in range."""
         bounds = [np.full(self.population.n, float(STATE[1]))]  # a neuron without inputs and threshold
         for ops, shift in ((self.inputs, shifts.inputs), (self.hidden, shifts.recurrent)):
-            bounds += [WEIGHT[1] * 2.0**shift / _at_least(largest) for op in ops for largest in [self._per_target(op, np.maximum)]]
+            bounds += [
+                WEIGHT[1] * 2.0**shift / _at_least(largest)
+                for op in ops
+                for largest in [self._per_target(op, np.maximum)]
+            ]
         bounds.append(BIAS[1] / _at_least(np.abs(self.bias)))
         total = sum((self._per_target(op, np.add) for op in self.inputs + self.hidden), np.zeros(self.population.n))
         total = total * (2.0**self.dash_syn - 1)  # isyn if every source fires once in every step
@@ -108,7 +117,8 @@ class _Plan:
         else:
             bounds.append(STATE[1] / _at_least(total))
             bounds.append(THRESHOLD[1] / THRESHOLD_ROOM / _at_least(np.abs(self.d.threshold)))
-        return np.minimum.reduce(bounds)
+        scale: Float = np.minimum.reduce(bounds)
+        return scale
 
     def _per_target(self, op: Sparse, ufunc: np.ufunc) -> Float:
         result = np.zeros(self.population.n)
@@ -137,15 +147,23 @@ class _Plan:
             clipped = int(np.count_nonzero(threshold != exact))
             if clipped:
                 log.warning(
-                    "D412", f"{clipped} threshold(s) of `{self.name}` are not above 0 and become {THRESHOLD[0]}",
-                    where=self.population.origins[0], found=f"{self.d.threshold.min():g}", limit=f">= {THRESHOLD[0]} on the chip",
-                )  # fmt: skip
+                    "D412",
+                    f"{clipped} threshold(s) of `{self.name}` are not above 0 and become {THRESHOLD[0]}",
+                    where=self.population.origins[0],
+                    found=f"{self.d.threshold.min():g}",
+                    limit=f">= {THRESHOLD[0]} on the chip",
+                )
         return XyloNeuron(
-            _read_only(self.dash_mem), _read_only(self.dash_syn), _read_only(threshold),
+            _read_only(self.dash_mem),
+            _read_only(self.dash_syn),
+            _read_only(threshold),
             _read_only(np.clip(np.rint(self.scale * self.bias), *BIAS).astype(np.int64)),
-            frozen(self.scale), MAX_OUTPUT_SPIKES if self.output else MAX_HIDDEN_SPIKES,
-            shifts.inputs, shifts.recurrent, silent=self.d.threshold is None,
-        )  # fmt: skip
+            frozen(self.scale),
+            MAX_OUTPUT_SPIKES if self.output else MAX_HIDDEN_SPIKES,
+            shifts.inputs,
+            shifts.recurrent,
+            silent=self.d.threshold is None,
+        )
 
     def weights(self, op: Sparse, from_input: bool, source: str, log: Log) -> Sparse:
         """Integer weights, bit shift included; those that round to zero are counted."""
@@ -155,9 +173,11 @@ class _Plan:
         lost = int(np.count_nonzero((value == 0) & (op.value != 0)))
         if lost:
             log.note(
-                "D410", f"{lost} of {op.entries} weights from `{source}` to `{self.name}` round to zero",
-                where=self.population.origins[0], found=f"{lost / op.entries:.1%}",
-            )  # fmt: skip
+                "D410",
+                f"{lost} of {op.entries} weights from `{source}` to `{self.name}` round to zero",
+                where=self.population.origins[0],
+                found=f"{lost / op.entries:.1%}",
+            )
         keep = value != 0
         return Sparse(op.target[keep], op.source[keep], value[keep], op.n_in, op.n_out)
 
@@ -171,8 +191,10 @@ def _flat(program: Program, log: Log) -> list[tuple[str, str, Projection, Sparse
             other, first = pairs[source, target]
             both = [np.concatenate(two) for two in zip(first.coo(), op.coo(), strict=True)]
             op = sparse(both[0], both[1], both[2], op.n_in, op.n_out)
-            p = replace(other, biases=other.biases + p.biases, origins=other.origins + p.origins)
-        pairs[source, target] = (p, op)
+            joined = replace(other, biases=other.biases + p.biases, origins=other.origins + p.origins)
+            pairs[source, target] = (joined, op)
+        else:
+            pairs[source, target] = (p, op)
     log.raise_if_errors()
     return [(s, t, p, op) for (s, t), (p, op) in pairs.items()]
 

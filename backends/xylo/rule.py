@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from nirc.backends.xylo.limits import STATE
 from numpy.typing import NDArray
+
+from nirc.backends.xylo.limits import STATE
 
 IntArray = NDArray[np.signedinteger[Any]]
 Ints = IntArray | int

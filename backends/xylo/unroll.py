@@ -24,9 +24,13 @@ def unrolled(projection: Projection, n_in: int, log: Log) -> Sparse:
     if result is not None and all(op.entries <= MAX_ENTRIES for op in projection.ops):
         return result
     log.error(
-        "P307", "a projection has too many synapses to list", where="/".join(projection.origins[:1]),
-        found=f"more than {MAX_ENTRIES}", limit=MAX_ENTRIES, help="Xylo holds some 32,000 recurrent entries",
-    )  # fmt: skip
+        "P307",
+        "a projection has too many synapses to list",
+        where="/".join(projection.origins[:1]),
+        found=f"more than {MAX_ENTRIES}",
+        limit=MAX_ENTRIES,
+        help="Xylo holds some 32,000 recurrent entries",
+    )
     empty = np.zeros(0, dtype=np.int64)
     return Sparse(empty, empty, np.zeros(0), n_in, projection.ops[-1].n_out)
 

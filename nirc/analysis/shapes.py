@@ -143,10 +143,18 @@ def _linear(layer: Linear, shape: Shape) -> Fit:
     out = strip(layer.weight.shape[:-1])
     found, limit = f"shape {shape}", f"shape {strip(need)}"
     if shape == need or strip(shape) == strip(need):
-        remarks = () if shape == strip(need) else (Remark("G205", "leading axes of length 1 are dropped", "weight", found, limit),)
+        remarks = (
+            ()
+            if shape == strip(need)
+            else (Remark("G205", "leading axes of length 1 are dropped", "weight", found, limit),)
+        )
         return Fit(shape, out, remarks)
     if size(shape) == size(need):
-        return Fit(shape, out, (Remark("G215", f"the signal is flattened to {size(need)} values", "weight", found, limit),))
+        return Fit(
+            shape,
+            out,
+            (Remark("G215", f"the signal is flattened to {size(need)} values", "weight", found, limit),),
+        )
     message = f"its weight takes {size(need)} values, {size(shape)} arrive"
     raise MisfitError(Remark("G252", message, "weight", found, limit))
 
@@ -160,7 +168,9 @@ def _spatial(shape: Shape, channels: int | None, axes: int, field: str) -> tuple
         core = (1, *core)
     if len(core) != axes + 1 or (channels is not None and core[0] != channels):
         limit = f"({channels if channels is not None else 'channels'}, {'length' if axes == 1 else 'height, width'})"
-        raise MisfitError(Remark("G252", "the signal that arrives has other axes or channels", field, f"shape {shape}", limit))
+        raise MisfitError(
+            Remark("G252", "the signal that arrives has other axes or channels", field, f"shape {shape}", limit)
+        )
     if core == shape:
         return core, ()
     return core, (Remark("G205", f"the signal is read as shape {core}", field, f"shape {shape}"),)
@@ -171,7 +181,10 @@ def _conv(layer: Conv, shape: Shape) -> Fit:
     declared = None if layer.input_shape is None else (channels, *layer.input_shape)
     remarks: tuple[Remark, ...]
     if declared is not None and len(shape) == 1 and len(declared) > 1 and size(declared) == shape[0]:
-        core, remarks = declared, (Remark("G208", f"the flat signal is read as shape {declared}", "input_shape", f"shape {shape}"),)
+        core, remarks = (
+            declared,
+            (Remark("G208", f"the flat signal is read as shape {declared}", "input_shape", f"shape {shape}"),),
+        )
     else:
         core, remarks = _spatial(shape, channels, layer.axes, "weight")
     if declared is None:
@@ -190,15 +203,22 @@ def _conv(layer: Conv, shape: Shape) -> Fit:
 def _pool(layer: Pool, shape: Shape) -> Fit:
     core, remarks = _spatial(shape, None, 2, "kernel_size")
     spatial = tuple(
-        (n + 2 * p - k) // s + 1
-        for n, p, k, s in zip(core[1:], layer.padding, layer.kernel, layer.stride, strict=True)
+        (n + 2 * p - k) // s + 1 for n, p, k, s in zip(core[1:], layer.padding, layer.kernel, layer.stride, strict=True)
     )
     return Fit(core, _positive((core[0], *spatial), "kernel_size", core), remarks)
 
 
 def _positive(shape: Shape, field: str, arriving: Shape) -> Shape:
     if min(shape) < 1:
-        raise MisfitError(Remark("G252", "the kernel is larger than the padded input", field, f"input {arriving}", "an output of 1 or more"))
+        raise MisfitError(
+            Remark(
+                "G252",
+                "the kernel is larger than the padded input",
+                field,
+                f"input {arriving}",
+                "an output of 1 or more",
+            )
+        )
     return shape
 
 
@@ -210,11 +230,22 @@ def _flatten(layer: Flatten, shape: Shape, wanted: Collection[Shape]) -> Fit:
     meant = literal is None or batch or (literal not in wanted and shifted in wanted)
     if meant and shifted is not None:
         remark = Remark(
-            "G209", f"start_dim is read without the batch axis: {shape} becomes {shifted}", "start_dim", str(layer.start_dim)
+            "G209",
+            f"start_dim is read without the batch axis: {shape} becomes {shifted}",
+            "start_dim",
+            str(layer.start_dim),
         )
         return Fit(shape, shifted, (remark,))
     if literal is None:
-        raise MisfitError(Remark("G252", "the axes to flatten do not exist", "start_dim", f"{layer.start_dim}..{layer.end_dim}", f"axes of {shape}"))
+        raise MisfitError(
+            Remark(
+                "G252",
+                "the axes to flatten do not exist",
+                "start_dim",
+                f"{layer.start_dim}..{layer.end_dim}",
+                f"axes of {shape}",
+            )
+        )
     return Fit(shape, literal)
 
 
@@ -230,7 +261,13 @@ def _port(layer: Input | Output, shape: Shape) -> Fit:
     if layer.shape is None or layer.shape == shape:
         return Fit(shape, shape)
     kind = type(layer).__name__
-    remark = Remark("G207", f"the {kind} is declared otherwise; the signal is trusted", "shape", str(layer.shape), str(shape))
+    remark = Remark(
+        "G207",
+        f"the {kind} is declared otherwise; the signal is trusted",
+        "shape",
+        str(layer.shape),
+        str(shape),
+    )
     return Fit(shape, shape, (remark,))
 
 
@@ -264,7 +301,9 @@ def _takes(layer: Layer, shape: Shape, strict: bool) -> bool:
     return not strict or not any(r.code in ("G205", "G215", "G208") for r in remarks)
 
 
-def broadcast(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], signal: Shape, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def broadcast(
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], signal: Shape, name: str
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """A parameter as (n,) for a signal of this shape. Raises ``MisfitError``."""
     shape, _ = parameter_reading(values.shape, signal, name)
     return np.ascontiguousarray(np.broadcast_to(values.reshape(shape), signal)).reshape(-1)

@@ -10,7 +10,7 @@ MOST_SUGGESTIONS = 3
 
 
 def explanation(code: str) -> str:
-    """The Markdown page of ``code`` (any case). Raises ``UsageError`` (U606), which suggests similar codes."""
+    """The Markdown page of ``code`` (any case). Raises ``UsageError`` (U606) with similar codes as help."""
     from importlib.resources import files
 
     page = files("nirc.diagnostics") / "explain" / f"{_known(code)}.md"

@@ -38,10 +38,10 @@ def render(
 ) -> str:
     """All findings as text that ends in a newline; empty without findings.
 
-    Same code, severity and message make one block: the first place and the number of others, with ``verbose``
-    all of them. Notes appear only with ``verbose``, else they are counted. Nothing in the findings or in
-    ``file`` can drive the terminal: what does not print is escaped. ``width``: columns to fold at, never inside
-    a name; None for no folding.
+    Same code, severity and message make one block: the first place and the number of others, with
+    ``verbose`` all of them. Notes appear only with ``verbose``, else they are counted. Nothing in the
+    findings or in ``file`` can drive the terminal: what does not print is escaped. ``width``: columns to
+    fold at, never inside a name; None for no folding.
     """
     paint = _styled if color else _plain
     file = _safe(file)
@@ -136,7 +136,7 @@ def _safe_diagnostic(d: Diagnostic) -> Diagnostic:
 
 
 def _safe(text: str) -> str:
-    """Printable, on one line and of bounded length: escape sequences, line ends and the like are spelt out."""
+    """Printable, on one line and of bounded length: escape sequences and line ends are spelt out."""
     left_out = len(text) - LONGEST_TEXT
     if left_out > 0:
         text = text[:LONGEST_TEXT]

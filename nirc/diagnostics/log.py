@@ -75,4 +75,4 @@ class Log:
 
 
 def _text(fields: dict[str, object]) -> dict[str, str]:
-    return {k: "" if v is None else str(v) for k, v in fields.items()}  # type: ignore[return-value]
+    return {k: "" if v is None else str(v) for k, v in fields.items()}

@@ -1,10 +1,43 @@
-"""How much a model file may ask for. Far above every published model, far below what would hurt a laptop."""
+"""How much a file may ask for, declared once. Files are hostile: every size is compared before memory is taken.
+
+The numbers are generous for spiking networks (the largest published NIR file holds 0.3 MB) and small enough
+for a laptop. They are choices of nirc, not of NIR.
+"""
+
+from __future__ import annotations
+
+MAX_FIELD_BYTES = 1 << 30  # one array, uncompressed
+MAX_TOTAL_BYTES = 1 << 31  # all arrays of one model, uncompressed
+MAX_DATA_BYTES = 1 << 32  # one raster, uncompressed
+MAX_NODES = 10_000  # with those of nested graphs
+MAX_EDGES = 100_000  # with those of nested graphs
+MAX_LINKS = 20_000  # names in one HDF5 group
+MAX_DEPTH = 32  # HDF5 groups inside each other below /node; a nested graph takes two
+MAX_NAME = 255  # characters of a node's name
+MAX_TEXT = 4096  # bytes of one text
+MAX_CHUNKS = 1 << 16  # of one HDF5 dataset
+MAX_HEAP_OBJECTS = 1 << 21  # texts that HDF5's global heap may list
+MAX_MEMBERS = 1000  # of one .npz archive
+MAX_REPORTED = 20  # errors, after which reading stops
+MAX_PRINTED = 60  # characters of a foreign name in a message
+
+
+def printable(text: str, limit: int = MAX_PRINTED) -> str:
+    """``text`` as it may appear on a terminal: control characters escaped, cut to ``limit`` characters."""
+    cut = text if len(text) <= limit else text[: limit - 3] + "..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+
+
+def bytes_as_text(count: int) -> str:
+    """A size for a message: ``1.5 GiB``."""
+    size = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.3g} TiB"
+
 
 MAX_FILE_BYTES = 4 << 30
-MAX_ARRAY_BYTES = 1 << 30  # one dataset, uncompressed
-MAX_TOTAL_BYTES = 4 << 30  # all datasets of a file, uncompressed
-MAX_NODES = 100_000
-MAX_EDGES = 1_000_000
-MAX_DEPTH = 32  # nested graphs
-MAX_NAME = 1000  # characters
-MAX_TEXT_BYTES = 1 << 16  # one text field
+MAX_ARRAY_BYTES = MAX_FIELD_BYTES
+MAX_TEXT_BYTES = MAX_TEXT

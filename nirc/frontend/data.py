@@ -40,13 +40,25 @@ def read_data(path: Path, log: Log, dt_s: float | None = None) -> Data:
     except (*DAMAGE, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         _fail(log, "the data file cannot be read", found=str(error)[:200])
     if "inputs" not in arrays:
-        _fail(log, "there is no array `inputs`", found=", ".join(sorted(arrays))[:200] or "nothing", limit="inputs")
+        _fail(
+            log,
+            "there is no array `inputs`",
+            found=", ".join(sorted(arrays))[:200] or "nothing",
+            limit="inputs",
+        )
     inputs = _counts(arrays["inputs"], log)
     return Data(inputs, _labels(arrays.get("labels"), len(inputs), log), _dt(arrays.get("dt"), log))
 
 
 def _fail(log: Log, message: str, *, found: str = "", where: str = "", limit: str = EXPECTED) -> None:
-    log.error("U603", message, where=where, found=found, limit=limit, help="np.savez(FILE, inputs=counts, labels=classes, dt=1e-4)")
+    log.error(
+        "U603",
+        message,
+        where=where,
+        found=found,
+        limit=limit,
+        help="np.savez(FILE, inputs=counts, labels=classes, dt=1e-4)",
+    )
     log.raise_if_errors()
 
 
@@ -68,11 +80,15 @@ def _arrays(path: Path, log: Log, dt_s: float | None) -> dict[str, NDArray[Any]]
                 with archive.open(member) as stream:
                     found[name] = _npy(stream, archive.getinfo(member).file_size, name, log)
         if not found:
-            _fail(log, f"this is {identify(path)} without an array `inputs`", found=", ".join(archive.namelist()[:10]))
+            _fail(
+                log,
+                f"this is {identify(path)} without an array `inputs`",
+                found=", ".join(archive.namelist()[:10]),
+            )
     return found
 
 
-def _npy(stream: Any, size: int, name: str, log: Log) -> NDArray[Any]:  # noqa: ANN401
+def _npy(stream: Any, size: int, name: str, log: Log) -> NDArray[Any]:
     """One array, after its header has been held against the bounds; pickled objects are refused."""
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -81,7 +97,13 @@ def _npy(stream: Any, size: int, name: str, log: Log) -> NDArray[Any]:  # noqa: 
     if dtype.kind not in "biuf":
         _fail(log, "this array does not hold numbers", where=name, found=str(dtype)[:60], limit="integers")
     if wanted > bounds.MAX_ARRAY_BYTES or wanted > size:
-        _fail(log, "this array is larger than allowed or than the file", where=name, found=f"{wanted} bytes", limit=f"{bounds.MAX_ARRAY_BYTES} bytes")
+        _fail(
+            log,
+            "this array is larger than allowed or than the file",
+            where=name,
+            found=f"{wanted} bytes",
+            limit=f"{bounds.MAX_ARRAY_BYTES} bytes",
+        )
     flat = np.frombuffer(stream.read(wanted), dtype=dtype)
     return flat.reshape(shape, order="F" if fortran else "C")
 
@@ -111,23 +133,37 @@ def _nir_data(path: Path, log: Log, dt_s: float | None) -> dict[str, NDArray[Any
         return {"inputs": _binned(observable, float(dt_s or 1), log), "dt": np.asarray(dt_s)}
 
 
-def _one(group: Any, preferred: str, log: Log) -> Any:  # noqa: ANN401
+def _one(group: Any, preferred: str, log: Log) -> Any:
     import h5py
 
     names = [n for n in group if isinstance(group.get(n, getlink=True), h5py.HardLink)]
     chosen = [n for n in names if n.lower() == preferred] or (names if len(names) == 1 else [])
     if len(chosen) != 1:
-        _fail(log, f"which of these is the {preferred}?", found=", ".join(names)[:200] or "nothing", limit=preferred)
+        _fail(
+            log,
+            f"which of these is the {preferred}?",
+            found=", ".join(names)[:200] or "nothing",
+            limit=preferred,
+        )
     return group[chosen[0]]
 
 
-def _binned(events: Any, dt_s: float, log: Log) -> NDArray[Any]:  # noqa: ANN401
+def _binned(events: Any, dt_s: float, log: Log) -> NDArray[Any]:
     """(samples, steps, neurons) counts from indices (-1: none) and times in seconds."""
     index, time = np.asarray(events["idx"][()]), np.asarray(events["time"][()], dtype=np.float64)
     neurons, end = int(events.attrs["n_neurons"]), float(events.attrs["t_max"])
     steps = int(np.ceil(end / dt_s - 1e-6)) if np.isfinite(end) and end > 0 else 0
-    if index.ndim != 2 or index.shape != time.shape or neurons < 1 or len(index) * steps * neurons * 8 > bounds.MAX_ARRAY_BYTES:
-        _fail(log, "the events have no usable shape or span too many steps", found=f"{index.shape} events, {steps} steps")
+    if (
+        index.ndim != 2
+        or index.shape != time.shape
+        or neurons < 1
+        or len(index) * steps * neurons * 8 > bounds.MAX_ARRAY_BYTES
+    ):
+        _fail(
+            log,
+            "the events have no usable shape or span too many steps",
+            found=f"{index.shape} events, {steps} steps",
+        )
     real = (index >= 0) & np.isfinite(time)
     sample, _ = np.nonzero(real)
     step = np.floor(time[real] / dt_s + 1e-6).astype(np.int64)
@@ -141,7 +177,12 @@ def _binned(events: Any, dt_s: float, log: Log) -> NDArray[Any]:  # noqa: ANN401
 def _counts(values: NDArray[Any], log: Log) -> NDArray[np.int64]:
     found = f"{values.dtype} {values.shape}"
     if values.ndim == 2:
-        log.warning("U604", "inputs of two axes are read as one sample of (steps, channels)", where="inputs", found=found)
+        log.warning(
+            "U604",
+            "inputs of two axes are read as one sample of (steps, channels)",
+            where="inputs",
+            found=found,
+        )
         values = values[None]
     if values.ndim < 3 or values.size == 0:
         _fail(log, "the inputs have too few axes or are empty", where="inputs", found=found)
@@ -149,7 +190,13 @@ def _counts(values: NDArray[Any], log: Log) -> NDArray[np.int64]:
         wrong = ~np.isfinite(values) | (values < 0) | (values > LARGEST_COUNT) | (values != np.floor(values))
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        _fail(log, f"{int(wrong.sum())} value(s) are no spike counts", where="inputs", found=f"{values[at]} at {at}", limit="whole numbers from 0 on")
+        _fail(
+            log,
+            f"{int(wrong.sum())} value(s) are no spike counts",
+            where="inputs",
+            found=f"{values[at]} at {at}",
+            limit="whole numbers from 0 on",
+        )
     return values.astype(np.int64)
 
 
@@ -157,7 +204,13 @@ def _labels(values: NDArray[Any] | None, samples: int, log: Log) -> NDArray[np.i
     if values is None:
         return None
     if values.shape != (samples,) or not np.isfinite(values).all():
-        _fail(log, "labels do not match the samples", where="labels", found=f"shape {values.shape}", limit=f"shape ({samples},)")
+        _fail(
+            log,
+            "labels do not match the samples",
+            where="labels",
+            found=f"shape {values.shape}",
+            limit=f"shape ({samples},)",
+        )
     return values.astype(np.int64)
 
 

@@ -45,9 +45,7 @@ class _Names:
         self.inside, self.log, self.place = inside, log, place
         named = {name for edge in graph.edges for name in edge}
         self.unknown = sorted(named - set(graph.nodes))
-        self.unused = sorted(
-            n for n in set(graph.nodes) - named if graph.nodes[n].type not in ("Input", "Output")
-        )
+        self.unused = sorted(n for n in set(graph.nodes) - named if graph.nodes[n].type not in ("Input", "Output"))
 
     def members(self, prefix: str) -> list[str]:
         """Nodes that a flattened subgraph ``prefix`` left in this graph."""
@@ -90,9 +88,9 @@ class _Names:
 
     def _inner_path(self, name: str) -> Path | None:
         """``lif1.lif`` outside, where ``lif1`` is a nested graph with a node ``lif``."""
-        nodes, rest, path = self.nodes, name, ()
         for separator in (".", "/"):
-            nodes, rest, path = self.nodes, name, ()
+            nodes, rest = self.nodes, name
+            path: Path = ()
             while rest not in nodes:
                 head = next((h for h in _prefixes(rest, separator) if h in nodes and nodes[h].graph), None)
                 if head is None:

@@ -38,9 +38,11 @@ def read_raw(path: Path, log: Log) -> RawGraph:
         raise
     except DAMAGE as error:
         log.error(
-            "F104", "the HDF5 structure is damaged or incomplete", found=str(error).splitlines()[0][:200] if str(error) else "",
+            "F104",
+            "the HDF5 structure is damaged or incomplete",
+            found=str(error).splitlines()[0][:200] if str(error) else "",
             help="copy or export the file again",
-        )  # fmt: skip
+        )
     log.raise_if_errors()
     return graph
 
@@ -53,14 +55,22 @@ def _check_file(path: Path, log: Log) -> None:
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             log.error("F101", f"`{path}` is {kind}", found=str(path), help="name a .nir file")
         elif status.st_size > bounds.MAX_FILE_BYTES:
-            log.error("F106", "the file is too large", found=f"{status.st_size} bytes", limit=f"{bounds.MAX_FILE_BYTES} bytes")
+            log.error(
+                "F106",
+                "the file is too large",
+                found=f"{status.st_size} bytes",
+                limit=f"{bounds.MAX_FILE_BYTES} bytes",
+            )
         elif not os.access(path, os.R_OK):
             log.error("F101", f"`{path}` may not be read", help="check its permissions")
         elif not _is_hdf5(path, status.st_size):
             log.error(
-                "F102", f"this is {identify(path)}, not HDF5", found=path.name,
-                limit="a NIR graph in HDF5", help="export the model with nir.write",
-            )  # fmt: skip
+                "F102",
+                f"this is {identify(path)}, not HDF5",
+                found=path.name,
+                limit="a NIR graph in HDF5",
+                help="export the model with nir.write",
+            )
     except (OSError, ValueError) as error:
         text = getattr(error, "strerror", None) or str(error)
         log.error("F101", f"`{path}` cannot be opened: {text}", found=str(path), help="check the path")
@@ -96,9 +106,12 @@ class _Reader:
             self.log.error("F103", "this is recorded data of a NIR graph, not a model", help="give it to --data")
         elif "node" not in names:
             self.log.error(
-                "F103", "the file has no group `node`, so it is no NIR graph", found=", ".join(names) or "nothing",
-                limit="node", help="export the model with nir.write",
-            )  # fmt: skip
+                "F103",
+                "the file has no group `node`, so it is no NIR graph",
+                found=", ".join(names) or "nothing",
+                limit="node",
+                help="export the model with nir.write",
+            )
         self.log.raise_if_errors()
         try:
             root = self._child(file, "node", "")
@@ -107,7 +120,13 @@ class _Reader:
                 raise _StopError
             kind = self._type(root, "node")
             if kind != "NIRGraph":
-                self.log.error("F103", f"the top node is a {kind[:60]}, not a NIRGraph", where="type", found=kind[:60], limit="NIRGraph")
+                self.log.error(
+                    "F103",
+                    f"the top node is a {kind[:60]}, not a NIRGraph",
+                    where="type",
+                    found=kind[:60],
+                    limit="NIRGraph",
+                )
             return self._graph(root, "", version)
         except _StopError:
             if not self.log.errors:
@@ -116,7 +135,12 @@ class _Reader:
 
     def _graph(self, group: Any, path: str, version: str = "") -> RawGraph:
         if len(self.open) >= bounds.MAX_DEPTH or any(group.id == up.id for up in self.open):
-            self.log.error("F106", "graphs are nested too deep, or a group contains itself", where=path[-200:], limit=f"{bounds.MAX_DEPTH} levels")
+            self.log.error(
+                "F106",
+                "graphs are nested too deep, or a group contains itself",
+                where=path[-200:],
+                limit=f"{bounds.MAX_DEPTH} levels",
+            )
             raise _StopError
         self.open.append(group)
         prefix = f"{path}/" if path else ""
@@ -124,7 +148,12 @@ class _Reader:
         if "nodes" not in group or "edges" not in group:
             for name in ("nodes", "edges"):
                 if name not in group:
-                    self.log.error("F103", f"a graph has no `{name}`", where=f"{prefix}{name}", help="export the model again")
+                    self.log.error(
+                        "F103",
+                        f"a graph has no `{name}`",
+                        where=f"{prefix}{name}",
+                        help="export the model again",
+                    )
         else:
             self._nodes(self._child(group, "nodes", path), "", f"{prefix}nodes", nodes)
         edges = self._edges(group, prefix) if "edges" in group else ()
@@ -138,13 +167,22 @@ class _Reader:
         for name in group:
             self.nodes += 1
             if self.nodes > bounds.MAX_NODES or len(name) > bounds.MAX_NAME:
-                self.log.error("F106", "too many nodes, or a name is too long", where=path[-200:], limit=f"{bounds.MAX_NODES} nodes, {bounds.MAX_NAME} characters")
+                self.log.error(
+                    "F106",
+                    "too many nodes, or a name is too long",
+                    where=path[-200:],
+                    limit=f"{bounds.MAX_NODES} nodes, {bounds.MAX_NAME} characters",
+                )
                 raise _StopError
             where = f"{path}/{name}"
             try:
                 child = self._child(group, name, path)
                 if _is_group(child) and "type" not in child and any(_is_group_link(child, k) for k in child):
-                    self.log.warning("F112", f"`{printable(lead + name)}/...` is read as node names with a slash", where=printable(where))
+                    self.log.warning(
+                        "F112",
+                        f"`{printable(lead + name)}/...` is read as node names with a slash",
+                        where=printable(where),
+                    )
                     self._nodes(child, f"{lead}{name}/", where, nodes, depth + 1)
                 else:
                     nodes[lead + name] = self._node(child, where)
@@ -173,7 +211,7 @@ class _Reader:
     def _type(self, group: Any, path: str) -> str:
         return self._text(self._child(group, "type", path), f"{path}/type")
 
-    def _child(self, group: Any, name: str, path: str) -> Any:  # noqa: ANN401
+    def _child(self, group: Any, name: str, path: str) -> Any:
         import h5py
 
         where = printable(f"{path}/{name}" if path else name)
@@ -193,7 +231,12 @@ class _Reader:
         if dataset.dtype.kind in "OSU":
             return self._text(dataset, where)
         if dataset.dtype.kind not in "biuf" or dataset.dtype.names is not None or dataset.dtype.itemsize > 8:
-            self.log.error("F107", "this field is neither numbers nor text", where=printable(where), found=str(dataset.dtype)[:60])
+            self.log.error(
+                "F107",
+                "this field is neither numbers nor text",
+                where=printable(where),
+                found=str(dataset.dtype)[:60],
+            )
             raise _StopError
         return np.asarray(self._read(dataset, where))
 
@@ -211,7 +254,12 @@ class _Reader:
                 self.log.error("F113", "this text is not UTF-8", where=printable(where))
                 raise _StopError from None
         if not isinstance(value, str) or len(value) > bounds.MAX_TEXT_BYTES:
-            self.log.error("F113", "this is no text, or too long", where=printable(where), limit=f"{bounds.MAX_TEXT_BYTES} characters")
+            self.log.error(
+                "F113",
+                "this is no text, or too long",
+                where=printable(where),
+                limit=f"{bounds.MAX_TEXT_BYTES} characters",
+            )
             raise _StopError
         return value
 
@@ -225,43 +273,68 @@ class _Reader:
                 self.log.error("F113", "edges are not pairs of names", where=printable(where), limit="(n, 2) texts")
                 return ()
             if dataset.shape[0] > bounds.MAX_EDGES:
-                self.log.error("F106", "too many edges", where=printable(where), found=dataset.shape[0], limit=bounds.MAX_EDGES)
+                self.log.error(
+                    "F106",
+                    "too many edges",
+                    where=printable(where),
+                    found=dataset.shape[0],
+                    limit=bounds.MAX_EDGES,
+                )
                 return ()
             values = self._read(dataset, where)
             return tuple((self._decoded(a, where), self._decoded(b, where)) for a, b in values)
         except _StopError:
             return ()
 
-    def _read(self, dataset: Any, where: str) -> Any:  # noqa: ANN401
+    def _read(self, dataset: Any, where: str) -> Any:
         """The values, once storage, filters and size are known to be harmless."""
         import h5py
 
         if dataset.external or dataset.is_virtual:
-            self.log.error("F105", "this data lies in another file", where=printable(where), help="store the data itself")
+            self.log.error(
+                "F105", "this data lies in another file", where=printable(where), help="store the data itself"
+            )
             raise _StopError
         if dataset.dtype.kind == "O" and h5py.check_string_dtype(dataset.dtype) is None:
-            self.log.error("F107", "this field holds references or lists", where=printable(where), found=str(dataset.dtype)[:60])
+            self.log.error(
+                "F107",
+                "this field holds references or lists",
+                where=printable(where),
+                found=str(dataset.dtype)[:60],
+            )
             raise _StopError
         properties = dataset.id.get_create_plist()
         used = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
         if used - FILTERS:
-            self.log.error("F107", "this data is compressed in a way that needs a plugin", where=printable(where), found=f"filter {min(used - FILTERS)}", help="use gzip")
+            self.log.error(
+                "F107",
+                "this data is compressed in a way that needs a plugin",
+                where=printable(where),
+                found=f"filter {min(used - FILTERS)}",
+                help="use gzip",
+            )
             raise _StopError
         size = int(dataset.size) * dataset.dtype.itemsize
         self.bytes += size
         if size > bounds.MAX_ARRAY_BYTES or self.bytes > bounds.MAX_TOTAL_BYTES:
-            self.log.error("F106", "this array is too large", where=printable(where), found=f"{size} bytes", limit=f"{bounds.MAX_ARRAY_BYTES} bytes, {bounds.MAX_TOTAL_BYTES} in all")
+            self.log.error(
+                "F106",
+                "this array is too large",
+                where=printable(where),
+                found=f"{size} bytes",
+                limit=f"{bounds.MAX_ARRAY_BYTES} bytes, {bounds.MAX_TOTAL_BYTES} in all",
+            )
             raise _StopError
         return dataset[()]
 
 
-def _is_group(thing: Any) -> bool:  # noqa: ANN401
+def _is_group(thing: Any) -> bool:
     import h5py
 
     return isinstance(thing, h5py.Group)
 
 
-def _is_group_link(group: Any, name: str) -> bool:  # noqa: ANN401
+def _is_group_link(group: Any, name: str) -> bool:
     import h5py
 
     return isinstance(group.get(name, getlink=True), h5py.HardLink) and group.get(name, getclass=True) is h5py.Group

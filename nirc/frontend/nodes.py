@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
 from nirc.frontend.edges import Path, resolve_edges
@@ -55,7 +56,10 @@ def to_layers(graph: RawGraph, log: Log, *, name: str = "model", inside: Path = 
         log.raise_if_errors()
     known = [(a, b) for a, b in edges if a[0] in nodes and b[0] in nodes]
     return Program.of(
-        Form.LAYERS, nodes, [(a[0], b[0], (a[1:], b[1:])) if a[1:] or b[1:] else (a[0], b[0]) for a, b in known], name=name
+        Form.LAYERS,
+        nodes,
+        [(a[0], b[0], (a[1:], b[1:])) if a[1:] or b[1:] else (a[0], b[0]) for a, b in known],
+        name=name,
     )
 
 
@@ -88,21 +92,33 @@ class _Fields:
         self.used: set[str] = {"type", "metadata"}
         self.bad = False
 
-    def fail(self, code: str, field: str, message: str, *, found: object = "", limit: str = "", help: str = "") -> None:  # noqa: A002
+    def fail(self, code: str, field: str, message: str, *, found: object = "", limit: str = "", help: str = "") -> None:
         self.bad = True
         self.log.error(
-            code, f"`{self.raw.type}`: {message}", where=f"{self.raw.path}/{field}", found=found, limit=limit, help=help
+            code,
+            f"`{self.raw.type}`: {message}",
+            where=f"{self.raw.path}/{field}",
+            found=found,
+            limit=limit,
+            help=help,
         )
 
     def has(self, field: str) -> bool:
         return field in self.raw.fields
 
-    def floats(self, field: str, *, default: float | None = None, infinite: bool = False, positive: bool = False) -> Float:
+    def floats(
+        self, field: str, *, default: float | None = None, infinite: bool = False, positive: bool = False
+    ) -> Float:
         """A float64 array; ``default`` makes the field optional."""
         self.used.add(field)
         if field not in self.raw.fields:
             if default is None:
-                self.fail("F109", field, f"field `{field}` is missing", help="export the model again with this field")
+                self.fail(
+                    "F109",
+                    field,
+                    f"field `{field}` is missing",
+                    help="export the model again with this field",
+                )
                 return frozen(np.ones(1))
             return frozen(default)
         value = self.raw.fields[field]
@@ -111,17 +127,26 @@ class _Fields:
             return frozen(np.ones(1))
         array = frozen(value)
         if array.size == 0:
-            self.fail("F110", field, f"field `{field}` is empty", found=f"shape {array.shape}", limit="one value or more")
+            self.fail(
+                "F110",
+                field,
+                f"field `{field}` is empty",
+                found=f"shape {array.shape}",
+                limit="one value or more",
+            )
             return frozen(np.ones(1))
         wrong = np.isnan(array) | (np.isinf(array) & (not infinite or (array < 0))) | ((array <= 0) & positive)
         if wrong.any():
             where = np.unravel_index(int(np.argmax(wrong)), array.shape)
             limit = "finite" if not positive else ("> 0" if infinite else "finite and > 0")
             self.fail(
-                "F110", field, f"field `{field}` has {int(wrong.sum())} value(s) outside its domain",
-                found=f"{array[where]} at index {tuple(map(int, where))}", limit=limit,
+                "F110",
+                field,
+                f"field `{field}` has {int(wrong.sum())} value(s) outside its domain",
+                found=f"{array[where]} at index {tuple(map(int, where))}",
+                limit=limit,
                 help="check the training run or the export",
-            )  # fmt: skip
+            )
             return frozen(np.ones(1))
         return array
 
@@ -131,17 +156,26 @@ class _Fields:
         fallback = default if default is not None else (max(low, 1),) * (count or 1)
         if field not in self.raw.fields:
             if default is None:
-                self.fail("F109", field, f"field `{field}` is missing", help="export the model again with this field")
+                self.fail(
+                    "F109",
+                    field,
+                    f"field `{field}` is missing",
+                    help="export the model again with this field",
+                )
             return fallback
         value = self.raw.fields[field]
         if isinstance(value, str):
             self.fail("F107", field, f"field `{field}` is text", found=repr(value[:40]), limit="whole numbers")
             return fallback
-        array = np.asarray(value).ravel()
+        array: NDArray[Any] = np.asarray(value).ravel()
         ok = array.size > 0 and array.dtype.kind in "iufb" and bool(np.isfinite(array).all())
         if not ok or (array != np.floor(array)).any() or (array < low).any() or (array > MAX_AXIS).any():
             self.fail(
-                "F110", field, f"field `{field}` must be whole numbers", found=str(array[:4]), limit=f"{low} to {MAX_AXIS}"
+                "F110",
+                field,
+                f"field `{field}` must be whole numbers",
+                found=str(array[:4]),
+                limit=f"{low} to {MAX_AXIS}",
             )
             return fallback
         numbers = tuple(int(n) for n in array)
@@ -149,7 +183,11 @@ class _Fields:
             numbers *= count
         if count is not None and len(numbers) != count:
             self.fail(
-                "F110", field, f"field `{field}` has {len(numbers)} values", found=str(numbers), limit=f"1 or {count} values"
+                "F110",
+                field,
+                f"field `{field}` has {len(numbers)} values",
+                found=str(numbers),
+                limit=f"1 or {count} values",
             )
             return fallback
         return numbers
@@ -166,7 +204,9 @@ class _Fields:
         """Warn of unknown fields; give up on the node if a field was reported."""
         for field in sorted(set(self.raw.fields) - self.used):
             self.log.warning(
-                "F111", f"`{self.raw.type}` has no field `{field[:60]}` in NIR; it is ignored", where=f"{self.raw.path}/{field[:60]}"
+                "F111",
+                f"`{self.raw.type}` has no field `{field[:60]}` in NIR; it is ignored",
+                where=f"{self.raw.path}/{field[:60]}",
             )
         if self.bad:
             raise _BadNodeError
@@ -183,7 +223,13 @@ def _output(f: _Fields) -> Layer:
 def _weight(f: _Fields, rank: int) -> Float:
     weight = f.floats("weight")
     if weight.ndim < rank and not f.bad:
-        f.fail("F110", "weight", f"the weight has {weight.ndim} axes", found=f"shape {weight.shape}", limit=f"{rank} axes")
+        f.fail(
+            "F110",
+            "weight",
+            f"the weight has {weight.ndim} axes",
+            found=f"shape {weight.shape}",
+            limit=f"{rank} axes",
+        )
         return frozen(np.ones((1,) * rank))
     return weight if weight.ndim >= rank else frozen(np.ones((1,) * rank))
 
@@ -199,7 +245,13 @@ def _affine(f: _Fields) -> Layer:
         if bias.size == 1:
             bias = frozen(np.broadcast_to(bias.reshape(()), rows))
         elif bias.size != int(np.prod(rows)):
-            f.fail("F110", "bias", "the bias does not match the weight", found=f"shape {bias.shape}", limit=f"shape {rows}")
+            f.fail(
+                "F110",
+                "bias",
+                "the bias does not match the weight",
+                found=f"shape {bias.shape}",
+                limit=f"shape {rows}",
+            )
         else:
             bias = frozen(bias.reshape(rows))
     return Linear(weight, bias)
@@ -213,7 +265,13 @@ def _conv(axes: int) -> Callable[[_Fields], Layer]:
     def build(f: _Fields) -> Layer:
         weight = _weight(f, axes + 2)
         if weight.ndim != axes + 2:
-            f.fail("F110", "weight", f"the weight has {weight.ndim} axes", found=f"shape {weight.shape}", limit=f"{axes + 2} axes")
+            f.fail(
+                "F110",
+                "weight",
+                f"the weight has {weight.ndim} axes",
+                found=f"shape {weight.shape}",
+                limit=f"{axes + 2} axes",
+            )
             weight = frozen(np.ones((1,) * (axes + 2)))
         bias = f.floats("bias") if f.has("bias") else None
         f.used.add("bias")
@@ -225,9 +283,21 @@ def _conv(axes: int) -> Callable[[_Fields], Layer]:
         if bias is not None and bias.size == 1:
             bias = frozen(np.full(out, bias.item()))
         if bias is not None and bias.size != out and not f.bad:
-            f.fail("F110", "bias", "the bias does not match the weight", found=f"shape {bias.shape}", limit=f"shape ({out},)")
+            f.fail(
+                "F110",
+                "bias",
+                "the bias does not match the weight",
+                found=f"shape {bias.shape}",
+                limit=f"shape ({out},)",
+            )
         if out % groups:
-            f.fail("F110", "groups", "groups do not divide the output channels", found=groups, limit=f"a divisor of {out}")
+            f.fail(
+                "F110",
+                "groups",
+                "groups do not divide the output channels",
+                found=groups,
+                limit=f"a divisor of {out}",
+            )
         declared = f.shape("input_shape")
         if declared is not None and len(declared) > axes:
             declared = declared[-axes:]
@@ -250,9 +320,12 @@ def _padding(f: _Fields, kernel: Shape, dilation: Shape, stride: Shape) -> Pads:
             total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
             return tuple((t // 2, t - t // 2) for t in total)
         f.fail(
-            "F110", "padding", "this padding has no meaning here", found=f"{text[:20]!r} with stride {stride}",
+            "F110",
+            "padding",
+            "this padding has no meaning here",
+            found=f"{text[:20]!r} with stride {stride}",
             limit="numbers, 'valid', or 'same' with stride 1",
-        )  # fmt: skip
+        )
         return ((0, 0),) * len(kernel)
     return tuple((n, n) for n in f.ints("padding", count=len(kernel), default=(0,) * len(kernel)))
 
@@ -299,9 +372,16 @@ def _neuron(kind: NeuronKind, *fields: str, optional: tuple[str, ...] = ()) -> C
             if field in optional:
                 like = values["v_threshold" if field == "v_reset" else "v_leak"]
                 absent = not f.has(field)
-                values[field] = frozen(np.full(like.shape, value)) if absent else f.floats(field, infinite=field == "w_in")
+                values[field] = (
+                    frozen(np.full(like.shape, value)) if absent else f.floats(field, infinite=field == "w_in")
+                )
                 if absent:
-                    f.log.warning(code, f"`{field}` is absent and read as {value:g}", where=f"{f.raw.path}/{field}", source=SPEC)
+                    f.log.warning(
+                        code,
+                        f"`{field}` is absent and read as {value:g}",
+                        where=f"{f.raw.path}/{field}",
+                        source=SPEC,
+                    )
         return Neuron(kind, **values)
 
     return build

@@ -27,12 +27,12 @@ class Dense:
     @property
     def n_in(self) -> int:
         """Length of the vector that goes in."""
-        return self.weight.shape[1]
+        return int(self.weight.shape[1])
 
     @property
     def n_out(self) -> int:
         """Length of the vector that comes out."""
-        return self.weight.shape[0]
+        return int(self.weight.shape[0])
 
     @property
     def entries(self) -> int:
@@ -62,7 +62,7 @@ class Diagonal:
     @property
     def n_in(self) -> int:
         """Length of the vector that goes in."""
-        return self.scale.shape[0]
+        return int(self.scale.shape[0])
 
     n_out = n_in
 
@@ -124,8 +124,7 @@ class Conv:
         kernels = self.weight.reshape(groups, -1, *self.weight.shape[1:])
         over = tuple(range(2 + axes, 2 + 2 * axes))  # the kernel's axes in one group's windows
         parts = [
-            np.tensordot(windows[:, g], kernels[g], axes=((1, *over), tuple(range(1, 2 + axes))))
-            for g in range(groups)
+            np.tensordot(windows[:, g], kernels[g], axes=((1, *over), tuple(range(1, 2 + axes)))) for g in range(groups)
         ]
         y = np.stack(parts, axis=1)  # (batch, group, *spatial, C_out / groups)
         return np.moveaxis(y, -1, 2).reshape(batch, self.n_out)
@@ -179,16 +178,15 @@ class Pool:
         ones = (1,) * len(self.kernel)
         windows = _windows(x.reshape(len(x), *self.shape_in), self.kernel, self.stride, self.padding, ones)
         over = tuple(range(-len(self.kernel), 0))
-        return windows.sum(axis=over).reshape(len(x), self.n_out) * self.factor
+        total: Float = windows.sum(axis=over).reshape(len(x), self.n_out) * self.factor
+        return total
 
     def coo(self) -> Coo:
         """Entries of the unrolled matrix."""
         channels = self.shape_in[0]
         kernel = np.full((channels, 1, *self.kernel), self.factor)
         ones = (1,) * len(self.kernel)
-        return Conv(
-            kernel, self.shape_in, self.shape_out, self.stride, self.padding, ones, channels
-        ).coo()
+        return Conv(kernel, self.shape_in, self.shape_out, self.stride, self.padding, ones, channels).coo()
 
     def text(self) -> str:
         """One line for `inspect`."""

@@ -55,7 +55,7 @@ class Program:
             graph.add_edge(source, target, payload=payload_[0] if payload_ else None)
         return Program(form, nx.freeze(graph), name, dt_s, reset)
 
-    def __getitem__(self, node: str) -> Any:  # noqa: ANN401 - the caller knows the form
+    def __getitem__(self, node: str) -> Any:
         return self.graph.nodes[node]["payload"]
 
     def nodes(self, kind: type[P]) -> dict[str, P]:
@@ -64,8 +64,7 @@ class Program:
 
     def edges(self) -> Iterator[tuple[str, str, Any]]:
         """``(source, target, payload)`` in program order."""
-        for source, target, payload in self.graph.edges(data="payload"):
-            yield source, target, payload
+        yield from self.graph.edges(data="payload")
 
     def into(self, target: str) -> list[tuple[str, Any]]:
         """``(source, payload)`` of the edges into ``target``, in program order."""
@@ -79,18 +78,23 @@ class Program:
         self,
         nodes: Mapping[str, object],
         edges: Iterable[tuple[str, str] | tuple[str, str, object]],
-        **changes: Any,  # noqa: ANN401
+        **changes: Any,
     ) -> Program:
         """The same program with other nodes and edges; ``changes`` are fields (form, dt_s, ...)."""
-        fields: dict[str, Any] = {"name": self.name, "dt_s": self.dt_s, "reset": self.reset, "form": self.form}
+        fields: dict[str, Any] = {
+            "name": self.name,
+            "dt_s": self.dt_s,
+            "reset": self.reset,
+            "form": self.form,
+        }
         fields |= changes
         return Program.of(fields.pop("form"), nodes, edges, **fields)
 
-    def mapped(self, change: Mapping[str, object], **changes: Any) -> Program:  # noqa: ANN401
+    def mapped(self, change: Mapping[str, object], **changes: Any) -> Program:
         """The same graph with some payloads replaced."""
         nodes = {n: change.get(n, d["payload"]) for n, d in self.graph.nodes(data=True)}
         return self.rebuilt(nodes, self.edges(), **changes)
 
-    def having(self, **changes: Any) -> Program:  # noqa: ANN401
+    def having(self, **changes: Any) -> Program:
         """The same nodes and edges with other fields (dt_s, reset, name)."""
         return replace(self, **changes)

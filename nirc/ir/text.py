@@ -55,7 +55,9 @@ def _edge(payload: object) -> str:
     parts = [op.text() for op in payload.ops] or ["one to one"]
     if payload.delay_s or payload.delay_steps:
         parts.append(f"delay {payload.delay_s:g} s ({payload.delay_steps} steps)")
-    parts += [f"bias {describe(b.value)}" + (f" from step {b.onset_steps}" if b.onset_s else "") for b in payload.biases]
+    parts += [
+        f"bias {describe(b.value)}" + (f" from step {b.onset_steps}" if b.onset_s else "") for b in payload.biases
+    ]
     if payload.feedback:
         parts.append("feedback (+1 step)")
     return "  via " + ", ".join(parts)

@@ -56,9 +56,9 @@ def _dynamics(population: Population, form: Form) -> list[str]:
     if expected is not None and not isinstance(d, expected):
         return [f"{type(d).__name__} in this form"]
     arrays = {k: v for k, v in vars(d).items() if isinstance(v, np.ndarray)}
-    return [f"{k} has shape {a.shape}, not ({population.n}, ...)" for k, a in arrays.items() if a.shape[0] != population.n] + [
-        f"{k} is writeable" for k, a in arrays.items() if a.flags.writeable
-    ]
+    return [
+        f"{k} has shape {a.shape}, not ({population.n}, ...)" for k, a in arrays.items() if a.shape[0] != population.n
+    ] + [f"{k} is writeable" for k, a in arrays.items() if a.flags.writeable]
 
 
 def _projection(projection: object, n_source: int, n_target: int) -> list[str]:

@@ -40,7 +40,12 @@ def _save(path: Path, data: bytes, log: Log) -> None:
     except OSError as error:
         if part:
             Path(part).unlink(missing_ok=True)
-        log.error("U608", f"`{path}` cannot be written: {error.strerror or error}", found=str(path), help="name another file")
+        log.error(
+            "U608",
+            f"`{path}` cannot be written: {error.strerror or error}",
+            found=str(path),
+            help="name another file",
+        )
         log.raise_if_errors()
 
 

@@ -18,7 +18,7 @@ from nirc.ir.text import text
 
 
 def inspection(model: Path, dt_s: float | None, log: Log) -> dict[str, Any]:
-    """Plain data about a model; what stops a compilation later (no dt, ...) is a warning here. Raises ``InputError``."""
+    """Plain data about a model; what would stop a compilation is a warning here. Raises ``InputError``."""
     layers = api.load(model, log=log)
     result: dict[str, Any] = {
         "model": layers.name,

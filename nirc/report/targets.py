@@ -18,7 +18,14 @@ def as_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
             "part": t.part,
             "description": t.description,
             "limits": [
-                {"name": x.name, "max": x.max, "unit": x.unit, "code": x.code, "source": x.source, "certainty": CERTAINTY[x.certainty]}
+                {
+                    "name": x.name,
+                    "max": x.max,
+                    "unit": x.unit,
+                    "code": x.code,
+                    "source": x.source,
+                    "certainty": CERTAINTY[x.certainty],
+                }
                 for x in t.limits
             ],
         }
@@ -33,7 +40,9 @@ def as_text(tree: list[dict[str, Any]], *, limits: bool) -> str:
         lines.append(f"{target['name']:<16} {target['part']:<12} {target['description']}")
         if limits:
             for x in target["limits"]:
-                lines.append(f"  {x['code']}  {x['name']:<32} {x['max']:>10} {x['unit']:<13} {x['source']} ({x['certainty']})")
+                lines.append(
+                    f"  {x['code']}  {x['name']:<32} {x['max']:>10} {x['unit']:<13} {x['source']} ({x['certainty']})"
+                )
     if not limits:
         lines.append("\n`nirc targets NAME` shows the limits of each variant and their sources.")
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ RECORDED = 64  # samples whose every spike is compared to find the first diverge
 Array = NDArray[Any]
 
 
-def verify(  # noqa: PLR0913
+def verify(
     model: object,
     target: str,
     data: Data,
@@ -38,7 +39,12 @@ def verify(  # noqa: PLR0913
     made = compile_model(model, target, options, log=log, observe=observe, calibration=calibration)
     dt_s = made.stages.discrete.dt_s
     if data.dt_s is not None and dt_s is not None and abs(data.dt_s / dt_s - 1) > 1e-3:
-        log.warning("U609", f"the data's steps are {data.dt_s:g} s, the model's {dt_s:g} s", found=f"{data.dt_s:g} s", limit=f"{dt_s:g} s")
+        log.warning(
+            "U609",
+            f"the data's steps are {data.dt_s:g} s, the model's {dt_s:g} s",
+            found=f"{data.dt_s:g} s",
+            limit=f"{dt_s:g} s",
+        )
     raster = flat_raster(data.inputs, len(made.bundle.manifest["input_map"]), log)
     runs = _stages(made, raster, log)
     teacher = runs["float"].output
@@ -89,7 +95,7 @@ def accuracy(counts: Array, labels: Array) -> float:
 
 def _lost_at(stages: list[dict[str, Any]]) -> str | None:
     """The stage with the largest drop of agreement; None if none drops."""
-    drops = {b["name"]: a["agreement"] - b["agreement"] for a, b in zip(stages, stages[1:], strict=False)}
+    drops = {b["name"]: a["agreement"] - b["agreement"] for a, b in pairwise(stages)}
     worst = max(drops, key=lambda name: drops[name])
     return worst if drops[worst] > 0 else None
 
@@ -100,7 +106,11 @@ def _first_divergence(made: Compiled, raster: Array, log: Log) -> dict[str, Any]
     programs = _programs(made)
     teacher = run(programs.pop("float"), raster, record=names).spikes
     for stage in ("discrete", "integer", "device"):
-        got = run(programs[stage], raster, record=names) if stage in programs else made.bundle.run(raster, record=names, log=log)
+        got = (
+            run(programs[stage], raster, record=names)
+            if stage in programs
+            else made.bundle.run(raster, record=names, log=log)
+        )
         found = [_earliest(n, teacher[n], got.spikes[n]) for n in names if made.stages.discrete[n].dynamics.fires]
         places = [f for f in found if f is not None]
         if places:
@@ -114,9 +124,13 @@ def _earliest(name: str, expected: Array, got: Array) -> dict[str, Any] | None:
         return None
     step, sample, neuron = (int(i) for i in different[0])
     return {
-        "population": name, "step": step, "sample": sample, "neuron": neuron,
-        "expected": float(expected[sample, step, neuron]), "found": float(got[sample, step, neuron]),
-    }  # fmt: skip
+        "population": name,
+        "step": step,
+        "sample": sample,
+        "neuron": neuron,
+        "expected": float(expected[sample, step, neuron]),
+        "found": float(got[sample, step, neuron]),
+    }
 
 
 def _several_spikes(made: Compiled, raster: Array, log: Log) -> dict[str, float]:
@@ -128,7 +142,11 @@ def _several_spikes(made: Compiled, raster: Array, log: Log) -> dict[str, float]
 
 def as_text(result: dict[str, Any]) -> str:
     """Tables for people, and the sentence that says where agreement is lost."""
-    lines = [f"{result['target']}, {result['samples']} sample(s)", "", _row("stage", "accuracy", "agreement", "count error")]
+    lines = [
+        f"{result['target']}, {result['samples']} sample(s)",
+        "",
+        _row("stage", "accuracy", "agreement", "count error"),
+    ]
     lines += [_line(row) for row in result["stages"]]
     lines += ["", _row("what if the chip's ... alone", "accuracy", "agreement", "count error")]
     lines += [_line(row) for row in result["what_if"]]
@@ -146,8 +164,8 @@ def as_text(result: dict[str, Any]) -> str:
     at = result["first_divergence"]
     if at is not None:
         lines.append(
-            f"First divergence: stage `{at['stage']}`, population `{at['population']}`, step {at['step']}, sample {at['sample']}, "
-            f"neuron {at['neuron']}: {at['expected']:g} spike(s) in the model, {at['found']:g} here."
+            f"First divergence: stage `{at['stage']}`, population `{at['population']}`, step {at['step']}, "
+            f"sample {at['sample']}, neuron {at['neuron']}: {at['expected']:g} spike(s) in the model, {at['found']:g} here."
         )
     return "\n".join(lines) + "\n"
 

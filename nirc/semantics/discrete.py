@@ -22,7 +22,7 @@ class DiscreteStepper:
     def step(self, x: Float) -> Float:
         """One step."""
         d = self.d
-        if d.decay_syn is not None:
+        if d.decay_syn is not None and d.gain_syn is not None:
             self.i = x = d.decay_syn * self.i + d.gain_syn * x
         self.v = d.decay_mem * self.v + d.gain_mem * x + d.drift
         if d.threshold is None:

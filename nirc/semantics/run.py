@@ -42,7 +42,7 @@ def run(
     if channels != sum(s.n for s in sources.values()):
         raise ValueError(f"{channels} channels for {sum(s.n for s in sources.values())} inputs")
     kept = [*sinks, *(n for n in record if n not in sinks)]
-    widest = max(p.n for p in (*sources.values(), *sinks.values(), *program.nodes(Population).values()))
+    widest = max(program[name].n for name in program.graph)
     chunk = max(1, min(samples, CHUNK_BYTES // (8 * steps * widest or 1)))
     parts: list[dict[str, NDArray[np.float64]]] = []
     for start in range(0, max(samples, 1), chunk):

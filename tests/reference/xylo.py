@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from nirc.backends.xylo.specification import Specification
 
 Trace = dict[str, list[list[int]]]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+
 from nirc.backends.xylo.specification import IntArray, Specification
 
 FLAVOURS = ("calm", "busy", "saturated", "ties")

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+
 from nirc.backends.xylo import emulate as module
 from nirc.backends.xylo.config import MAX_BYTES, read_config
 from nirc.backends.xylo.emulate import emulate
 from nirc.backends.xylo.specification import IntArray, Specification
-
 from nirc.errors import CompileError, InputError
 from nirc.raster import Run
 from tests.reference import xylo as reference
@@ -182,9 +182,7 @@ def test_a_written_network_is_read_back(variant: str, hidden: int) -> None:
     spec = fitting(variant, hidden)
     read = read_config(as_json(config_tree(spec, variant)))
     for field in fields(Specification):
-        np.testing.assert_array_equal(
-            getattr(read, field.name), getattr(spec, field.name), err_msg=field.name
-        )
+        np.testing.assert_array_equal(getattr(read, field.name), getattr(spec, field.name), err_msg=field.name)
 
 
 def test_switched_off_biases_and_second_synapses_are_left_out() -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nirc.backends.xylo.limits import AUDIO2, AUDIO3, IMU
 from nirc.backends.xylo.place import Conflict, Placement, PlaceProblem, check, place
-
 from nirc.diagnostics.log import Log
 from nirc.errors import UsageError
 from nirc.target import Limit, Target
@@ -94,9 +94,7 @@ def test_as_many_relays_as_trying_every_order_finds(kinds: str, hidden: int, fir
 
 @settings(max_examples=60, deadline=None)
 @given(st.text("iob-", min_size=3, max_size=5), st.integers(3, 5), st.integers(1, 2), st.integers(1, 2))
-def test_a_conflict_can_be_solved_without_any_one_of_its_limits(
-    kinds: str, hidden: int, first: int, last: int
-) -> None:
+def test_a_conflict_can_be_solved_without_any_one_of_its_limits(kinds: str, hidden: int, first: int, last: int) -> None:
     answer = place(neurons(kinds), chip(hidden, first, last))
     if isinstance(answer, Placement):
         return
@@ -211,9 +209,7 @@ def test_a_full_chip_has_no_room_for_a_relay() -> None:
     placed(neurons("-" * 990 + "b"), AUDIO3)
     conflict = refused(neurons("-" * 991 + "b"), AUDIO3)
     assert (conflict.code, conflict.limits) == ("X508", ("hidden neurons", *WINDOWS))
-    assert (
-        conflict.found == "992 hidden neurons, 1 of them both receive input and are read out; with relays 993"
-    )
+    assert conflict.found == "992 hidden neurons, 1 of them both receive input and are read out; with relays 993"
     assert conflict.limit == "992 hidden neurons; 0 places are in the first 128 and the last 128"
     assert conflict.help.startswith("let 1 neuron fewer both receive input and be read out, or remove 1")
 

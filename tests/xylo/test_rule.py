@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nirc.backends.xylo import rule
 
+from nirc.backends.xylo import rule
 from tests.reference import xylo as reference
 
 STATES = np.arange(-32768, 32768, dtype=np.int32)
