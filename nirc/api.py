@@ -153,7 +153,7 @@ def compile_model(
     options.checked(log)
     backend, candidates = resolve(target)
     stages = lower(model, options, log=log, observe=observe)
-    if backend.hopeless(stages.discrete, log):
+    if backend.hopeless(stages.discrete, candidates, log):
         log.raise_if_errors()
     legalise, quantise = backend.passes(calibration, stages.discrete)
     legal = run_passes(stages.discrete, [legalise], log, observe)

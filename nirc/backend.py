@@ -73,8 +73,8 @@ class Backend(Protocol):
     def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
         """Tables for ``target``, or None with every limit that is exceeded in the log (as errors)."""
 
-    def hopeless(self, discrete: Program, log: Log) -> bool:
-        """Whether no variant could hold the program, judged before it is quantised; the limits go to the log."""
+    def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+        """Whether none of ``targets`` could hold the program, judged before it is quantised; the limits go to the log."""
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
         """The chip's files, by name. Pure: same input, same bytes."""

@@ -36,11 +36,11 @@ class Xylo:
 
         return (XyloLegalise(), XyloQuantise())
 
-    def hopeless(self, discrete: Program, log: Log) -> bool:
-        """Whether the unrounded network is above a limit that rounding cannot mend, on every variant."""
+    def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+        """Whether the unrounded network is above a limit that rounding cannot mend, on each of ``targets``."""
         from nirc.backends.xylo.fit import hopeless
 
-        return hopeless(discrete, log)
+        return hopeless(discrete, targets, log)
 
     def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
         """Order the neurons within the limits of ``target``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,13 +32,13 @@ HELP = {
 }
 
 
-def hopeless(discrete: Program, log: Log) -> bool:
-    """Report every limit of every variant if each of them lacks channels, neurons or outputs."""
+def hopeless(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+    """Report every limit of all ``targets`` if each of them lacks channels, neurons or outputs."""
     reservoir = lower(XyloLegalise().run(discrete, Log()), Log())
-    found = {t.variant: findings(reservoir, t) for t in VARIANTS}
+    found = {t.variant: findings(reservoir, t) for t in targets}
     if not all(any(f.limit.code in SIZES for f in fs) for fs in found.values()):
         return False
-    for target in VARIANTS:
+    for target in targets:
         say(found[target.variant], target, log)
     return True
 

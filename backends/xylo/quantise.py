@@ -33,6 +33,8 @@ from nirc.ir.program import Form, Program
 
 # Thresholds stay this far below the largest state, so that a membrane can rise above them without saturating.
 THRESHOLD_ROOM = 4
+# A synaptic state has room for every source firing this often in every step: saturation is rare, not the rule.
+SPIKES_ROOM = 8
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,11 @@ class _Plan:
             ]
         bounds.append(BIAS[1] / _at_least(np.abs(self.bias)))
         total = sum((self._per_target(op, np.add) for op in self.inputs + self.hidden), np.zeros(self.population.n))
-        total = total * (2.0**self.dash_syn - 1)  # isyn if every source fires once in every step
+        total = total * (2.0**self.dash_syn - 1)  # isyn if every source fires once in each step
         if self.d.threshold is None:  # read as a membrane: must never reach the largest state
             bounds.append((STATE[1] - 1) / _at_least((total + np.abs(self.bias)) * 2.0**self.dash_mem))
         else:
-            bounds.append(STATE[1] / _at_least(total))
+            bounds.append(STATE[1] / SPIKES_ROOM / _at_least(total))
             bounds.append(THRESHOLD[1] / THRESHOLD_ROOM / _at_least(np.abs(self.d.threshold)))
         scale: Float = np.minimum.reduce(bounds)
         return scale

@@ -6,6 +6,7 @@ for a laptop. They are choices of nirc, not of NIR.
 
 from __future__ import annotations
 
+MAX_FILE_BYTES = 1 << 32  # the file itself
 MAX_FIELD_BYTES = 1 << 30  # one array, uncompressed
 MAX_TOTAL_BYTES = 1 << 31  # all arrays of one model, uncompressed
 MAX_DATA_BYTES = 1 << 32  # one raster, uncompressed
@@ -36,8 +37,3 @@ def bytes_as_text(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.3g} TiB"
-
-
-MAX_FILE_BYTES = 4 << 30
-MAX_ARRAY_BYTES = MAX_FIELD_BYTES
-MAX_TEXT_BYTES = MAX_TEXT

@@ -1,75 +1,188 @@
-"""What is this file, if it is not HDF5? Told by its first bytes alone; nothing is unpickled or decompressed."""
+"""Files that are not what they should be: told by their first bytes and, for archives, the names inside.
+
+Nothing is unpickled, nothing decompressed, and a FIFO or device is never opened.
+"""
 
 from __future__ import annotations
 
-import zipfile
+import stat
+import struct
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\x93NUMPY", "a numpy array (.npy)"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"BZh", "a bzip2 archive"),
-    (b"\xfd7zXZ\x00", "an xz archive"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
-    (b"\x7fELF", "an executable (ELF)"),
-    (b"MZ", "an executable (Windows)"),
-    (b"%PDF", "a PDF document"),
-    (b"\x89PNG", "a picture (PNG)"),
-    (b"MATLAB 5.0 MAT-file", "a MATLAB 5 file"),
-    (b"CDF\x01", "a NetCDF 3 file"),
-    (b"SQLite format 3", "an SQLite database"),
-    (b"version https://git-lfs", "a Git LFS pointer: the file itself was never fetched"),
-    (b"TFL3", "a TensorFlow Lite model"),
+from nirc.diagnostics.log import Log
+from nirc.frontend.bounds import MAX_FILE_BYTES, bytes_as_text, printable
+from nirc.frontend.refusal import RefusalError
+
+if TYPE_CHECKING:
+    from nirc.frontend.h5file import Hdf5
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+LEGACY_TORCH = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # the magic number of torch.save before 1.6, pickled
+DIRECTORY_BYTES = 1 << 16  # of a zip archive's directory, enough to name the archive
+
+_MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x93NUMPY", "a numpy array (.npy)"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"BZh", "a bzip2 archive"),
+    (0, b"\xfd7zXZ\x00", "an xz archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (0, b"Rar!", "a RAR archive"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"\x7fELF", "a program (ELF)"),
+    (0, b"MZ", "a program (Windows)"),
+    (0, b"#!", "a script"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"\x89PNG", "a picture (PNG)"),
+    (0, b"\xff\xd8\xff", "a picture (JPEG)"),
+    (0, b"MATLAB 5.0 MAT-file", "a MATLAB 5 file"),
+    (0, b"\x0e\x03\x13\x01", "an HDF4 file"),
+    (0, b"CDF\x01", "a NetCDF 3 file"),
+    (0, b"CDF\x02", "a NetCDF 3 file"),
+    (0, b"SQLite format 3", "an SQLite database"),
+    (0, b"version https://git-lfs", "a Git LFS pointer (fetch the file itself: git lfs pull)"),
+    (4, b"TFL3", "a TensorFlow Lite model"),
+    (8, b'{"', "a safetensors file"),
+    (0, b"(dp", "a Python pickle"),
+    (0, b"(lp", "a Python pickle"),
+    (0, b"ccopy_reg", "a Python pickle"),
 )
-_PICKLE = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
-LEGACY_TORCH = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # torch's magic number, pickled
+_MEMBERS: tuple[tuple[str, str], ...] = (
+    ("data.pkl", "a PyTorch archive (zip with a pickle)"),
+    ("model.weights.h5", "a Keras archive (.keras)"),
+    ("saved_model.pb", "a zipped TensorFlow model"),
+    ("word/document.xml", "a Word document"),
+)
+_TOP_NAMES: tuple[tuple[str, str, str], ...] = (
+    ("model_weights", "a Keras model", ""),
+    ("layer", "a network of Lava DL (netx)", "export the network to NIR with lava.lib.dl"),
+    ("#refs#", "a MATLAB 7.3 file", ""),
+)
+
+
+def check_file(path: Path, log: Log, *, any_format: bool = False) -> None:
+    """Raise ``InputError`` unless ``path`` is a readable regular file (F101, F106) of HDF5 (F102).
+
+    ``any_format``: do not ask for HDF5.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device, FIFO or socket"
+            raise RefusalError("F101", f"this is {kind}, not a file", printable(str(path), 200), help="name a file")
+        if status.st_size > MAX_FILE_BYTES:
+            size, limit = bytes_as_text(status.st_size), bytes_as_text(MAX_FILE_BYTES)
+            raise RefusalError("F106", "the file is too large", size, limit)
+        if not (is_hdf5(path) or any_format):
+            raise RefusalError(
+                "F102", f"this is {identify(path)}, not HDF5", printable(path.name), "a NIR graph in HDF5",
+                "export the model to NIR, and write it with nir.write",
+            )  # fmt: skip
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = getattr(error, "strerror", None) or str(error)
+        found = printable(str(path), 200)
+        log.error("F101", f"the file cannot be opened: {why}", found=found, help="check the path and its permissions")
+    except RefusalError as refusal:
+        refusal.report(log, "")
+    log.raise_if_errors()
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether the HDF5 signature stands at byte 0, or after a user block of 512, 1024, 2048, ... bytes."""
+    size, offset = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while offset < size:
+            file.seek(offset)
+            if file.read(len(SIGNATURE)) == SIGNATURE:
+                return True
+            offset = max(512, offset * 2)
+    return False
 
 
 def identify(path: Path) -> str:
-    """A phrase such as ``a PyTorch archive (zip with a pickle)``; never raises for a readable file."""
+    """A phrase such as ``a PyTorch archive (zip with a pickle)``. Raises ``OSError`` if it cannot be read."""
     with path.open("rb") as file:
         head = file.read(512)
     if not head:
         return "an empty file"
-    if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
-        return _zip(path)
-    if head.startswith(_PICKLE):
-        torch = LEGACY_TORCH in head
-        return "a pickled PyTorch object (legacy format)" if torch else "a Python pickle"
-    for magic, name in _MAGIC:
-        if head.startswith(magic) or head[4:].startswith(magic):
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _zip(zip_names(path))
+    if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return "a pickled PyTorch object (legacy format)" if LEGACY_TORCH in head else "a Python pickle"
+    for offset, magic, name in _MAGIC:
+        if head.startswith(magic, offset):
             return name
-    return _text_or_binary(head)
+    return _protobuf(head) or _text(head) or "an unknown binary file"
 
 
-def _zip(path: Path) -> str:
-    """By the names in the directory of the archive; members are not opened."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()[:1000]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return "a damaged zip archive"
-    if any(n.endswith("data.pkl") for n in names):
-        return "a PyTorch archive (zip with a pickle)"
-    if names and all(n.endswith(".npy") for n in names):
+def zip_names(path: Path) -> list[str]:
+    """The first names in a zip archive's directory, at most 64 KiB of it; empty if it cannot be found."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - (1 << 16) - 22))
+        tail = file.read()
+        end = tail.rfind(b"PK\x05\x06")
+        if end < 0 or len(tail) < end + 22:
+            return []
+        length, start = struct.unpack_from("<II", tail, end + 12)
+        file.seek(min(start, size))
+        directory = file.read(min(length, DIRECTORY_BYTES))
+    names, at = [], 0
+    while directory.startswith(b"PK\x01\x02", at) and at + 46 <= len(directory):
+        name, extra, comment = struct.unpack_from("<HHH", directory, at + 28)
+        names.append(directory[at + 46 : at + 46 + name].decode(errors="replace"))
+        at += 46 + name + extra + comment
+    return names
+
+
+def identify_hdf5(hdf5: Hdf5, names: Sequence[str]) -> RefusalError:
+    """What an HDF5 file without a group ``node`` is, by its top-level names and structure."""
+    if is_nir_data(hdf5, names):
+        help_ = "give it to --data, and the model as the argument"
+        return RefusalError("F103", "this is recorded data of a NIR graph (NIRGraphData), not a model", help=help_)
+    found = ", ".join(printable(name) for name in names[:8]) + (", ..." if len(names) > 8 else "")
+    for top, kind, help_ in _TOP_NAMES:
+        if top in names:
+            help_ = help_ or "export the network to NIR, and write it with nir.write"
+            return RefusalError("F103", f"this looks like {kind}, not a NIR graph", found, "group `node`", help_)
+    help_ = "export the network to NIR, and write it with nir.write"
+    return RefusalError("F103", "the file has no group `node`", found or "an empty file", "group `node`", help_)
+
+
+def is_nir_data(hdf5: Hdf5, names: Sequence[str]) -> bool:
+    """``NIRGraphData`` says so in an attribute of text, which HDF5 cannot read safely: its existence must do."""
+    return "nodes" in names and hdf5.has_attribute(hdf5.root, "__type__")
+
+
+def _zip(names: list[str]) -> str:
+    for end, kind in _MEMBERS:
+        if any(name == end or name.endswith(f"/{end}") for name in names):
+            return kind
+    if names and all(name.endswith(".npy") for name in names):
         return "a numpy archive (.npz)"
-    if any(n.endswith("model.weights.h5") for n in names):
-        return "a Keras archive (.keras)"
     return "a zip archive"
 
 
-def _text_or_binary(head: bytes) -> str:
+def _protobuf(head: bytes) -> str:
+    """ONNX starts with field 1, its version, and field 2, the producer's name; TensorFlow's models alike."""
+    if len(head) < 8 or head[0] != 0x08 or head[1] > 0x20 or head[2] != 0x12:
+        return ""
+    producer = head[4 : 4 + head[3]]
+    return "an ONNX model" if producer.isalnum() or b"." in producer[:20] else "a protobuf file (TensorFlow or ONNX)"
+
+
+def _text(head: bytes) -> str:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "a text file (UTF-16)"
+    if 0 in head or any(byte < 9 for byte in head):
+        return ""
     try:
-        text = head.decode("utf-8").lstrip()
+        text = head.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:
-            return "an unknown binary file"
-        text = head[: error.start].decode("utf-8").lstrip()
-    if any(ord(c) < 9 for c in text):
-        return "an unknown binary file"
-    if text.startswith(("{", "[")):
-        return "a JSON file"
-    if text.startswith("<"):
-        return "an XML or HTML file"
-    return "a text file"
+        if error.start < len(head) - 3 or len(head) < 512:  # not a letter cut in two by our reading 512 bytes
+            return ""
+        text = head[: error.start].decode()
+    start = text.lstrip()[:1]
+    return {"{": "a JSON file", "[": "a JSON file", "<": "an XML or HTML file"}.get(start, "a text file")

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from nirc.frontend.bounds import MAX_CHUNKS, MAX_FIELD_BYTES, MAX_LINKS, bytes_as_text, printable
 from nirc.frontend.refusal import RefusalError
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 GZIP, SHUFFLE, FLETCHER32, SZIP, LZF = 1, 2, 3, 4, 32000
 # What h5py can write by name. NBit (5) and ScaleOffset (6) trust sizes in the file; others are plugins.
 FILTERS = {GZIP: "gzip", SHUFFLE: "shuffle", FLETCHER32: "fletcher32", SZIP: "szip", LZF: "lzf"}
@@ -87,11 +86,16 @@ class Hdf5:
         with damage():
             return int(h5py.h5o.get_info(item).addr)
 
+    def has_attribute(self, item: Any, name: str) -> bool:
+        """Whether an object has an attribute, whatever it holds."""
+        with damage():
+            return bool(h5py.h5a.exists(item, name.encode()))
+
     def number_attribute(self, item: Any, name: str) -> float | None:
         """A scalar numeric attribute; None if it is absent or something else (text is never touched)."""
+        if not self.has_attribute(item, name):
+            return None
         with damage():
-            if not h5py.h5a.exists(item, name.encode()):
-                return None
             attribute = h5py.h5a.open(item, name.encode())
             if attribute.get_type().get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):
                 return None
@@ -209,7 +213,7 @@ def check_storage(dataset: Any, shape: Sequence[int], itemsize: int, limit: int)
         )
     packing = filters(dataset)
     if set(packing) & {GZIP, SZIP, LZF}:
-        for raw, mask in chunks(dataset):
+        for _, raw, mask in chunks(dataset):
             _check_packed(raw, packing, mask, math.prod(chunk) * itemsize)
 
 
@@ -230,26 +234,22 @@ def filters(dataset: Any) -> tuple[int, ...]:
     return codes
 
 
-def chunks(dataset: Any) -> Iterator[tuple[bytes, int]]:
-    """Each chunk as stored, with the mask of filters that were left out for it."""
-    for offset, _ in _chunk_list(dataset):
-        with damage():
-            mask, raw = dataset.read_direct_chunk(offset)
-        yield raw, mask
-
-
-def _chunk_list(dataset: Any) -> list[tuple[tuple[int, ...], int]]:
-    found: list[tuple[tuple[int, ...], int]] = []
+def chunks(dataset: Any) -> Iterator[tuple[tuple[int, ...], bytes, int]]:
+    """Each chunk as stored: where it starts, its bytes, the mask of filters that were left out for it."""
+    found: list[tuple[int, ...]] = []
 
     def keep(info: Any) -> bool | None:
-        found.append((info.chunk_offset, info.size))
+        found.append(info.chunk_offset)
         return True if len(found) > MAX_CHUNKS else None
 
     with damage():
         dataset.chunk_iter(keep)
     if len(found) > MAX_CHUNKS:
         raise RefusalError("F106", "the field is cut into too many chunks", f"more than {MAX_CHUNKS}", str(MAX_CHUNKS))
-    return found
+    for offset in found:
+        with damage():
+            mask, raw = dataset.read_direct_chunk(offset)
+        yield offset, raw, mask
 
 
 def _check_packed(raw: bytes, packing: Sequence[int], mask: int, size: int) -> None:

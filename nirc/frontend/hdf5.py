@@ -1,346 +1,208 @@
 """A hostile HDF5 file to a raw graph: no link is followed, no size trusted, no code run.
 
 Layout (NIR specification): group ``node`` with datasets ``type`` and ``edges`` and group ``nodes``; nested graphs
-have the same layout. Groups called ``metadata`` carry no meaning and are passed over.
+have the same layout. Groups called ``metadata`` carry no meaning and are passed over. Nodes come sorted by name.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nirc.diagnostics.log import Log
-from nirc.errors import InputError
-from nirc.frontend import bounds
-from nirc.frontend.foreign import identify
+from nirc.frontend.bounds import (
+    MAX_DEPTH,
+    MAX_EDGES,
+    MAX_FIELD_BYTES,
+    MAX_NAME,
+    MAX_NODES,
+    MAX_REPORTED,
+    MAX_TOTAL_BYTES,
+    printable,
+)
+from nirc.frontend.foreign import check_file, identify_hdf5
+from nirc.frontend.h5file import EXPORT_AGAIN, Hdf5, damage, is_dataset, is_group
+from nirc.frontend.h5text import Texts, is_text
 from nirc.frontend.raw import Field, RawGraph, RawNode
-
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# Filters inside the HDF5 library: deflate, shuffle, fletcher32, szip, nbit, scaleoffset; and h5py's own lzf.
-FILTERS = {1, 2, 3, 4, 5, 6, 32000}
-DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
+from nirc.frontend.refusal import RefusalError
 
 
 def read_raw(path: Path, log: Log) -> RawGraph:
-    """The graph as stored. Raises ``InputError`` (F101 to F113) with every fault found."""
-    _check_file(path, log)
-    import h5py
-
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            graph = _Reader(log).file(file)
-    except InputError:
-        raise
-    except DAMAGE as error:
-        log.error(
-            "F104",
-            "the HDF5 structure is damaged or incomplete",
-            found=str(error).splitlines()[0][:200] if str(error) else "",
-            help="copy or export the file again",
-        )
+    """The graph as stored. Raises ``InputError`` with every fault found (F101 to F108, F113)."""
+    check_file(path, log)
+    reader = _Reader(log)
+    graph = RawGraph({}, ())
+    with reader.reporting(""), Hdf5(path) as file:
+        graph = reader.model(file)
     log.raise_if_errors()
     return graph
 
 
-def _check_file(path: Path, log: Log) -> None:
-    """A regular file that starts as HDF5 does; a FIFO or a device is never opened."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            log.error("F101", f"`{path}` is {kind}", found=str(path), help="name a .nir file")
-        elif status.st_size > bounds.MAX_FILE_BYTES:
-            log.error(
-                "F106",
-                "the file is too large",
-                found=f"{status.st_size} bytes",
-                limit=f"{bounds.MAX_FILE_BYTES} bytes",
-            )
-        elif not os.access(path, os.R_OK):
-            log.error("F101", f"`{path}` may not be read", help="check its permissions")
-        elif not _is_hdf5(path, status.st_size):
-            log.error(
-                "F102",
-                f"this is {identify(path)}, not HDF5",
-                found=path.name,
-                limit="a NIR graph in HDF5",
-                help="export the model with nir.write",
-            )
-    except (OSError, ValueError) as error:
-        text = getattr(error, "strerror", None) or str(error)
-        log.error("F101", f"`{path}` cannot be opened: {text}", found=str(path), help="check the path")
-    log.raise_if_errors()
-
-
-def _is_hdf5(path: Path, size: int) -> bool:
-    """The signature stands at byte 0, or after a user block of 512, 1024, 2048, ... bytes."""
-    with path.open("rb") as file:
-        offset = 0
-        while offset < min(size, 1 << 24):
-            file.seek(offset)
-            if file.read(8) == SIGNATURE:
-                return True
-            offset = max(512, offset * 2)
-    return False
-
-
-class _StopError(Exception):
-    """A group or field has been reported and is given up."""
-
-
-@dataclass
 class _Reader:
-    log: Log
-    bytes: int = 0
-    nodes: int = 0
-    open: list[Any] = field(default_factory=list)  # groups on the way down: a hard link may lead back up
+    """What is shared by all groups of one file: the budget, the way down, and what is said once at the end."""
 
-    def file(self, file: Any) -> RawGraph:
-        names = [printable(n) for n in list(file.keys())[:20]]
-        if file.attrs.get("__type__") == "NIRGraphData":
-            self.log.error("F103", "this is recorded data of a NIR graph, not a model", help="give it to --data")
-        elif "node" not in names:
-            self.log.error(
-                "F103",
-                "the file has no group `node`, so it is no NIR graph",
-                found=", ".join(names) or "nothing",
-                limit="node",
-                help="export the model with nir.write",
-            )
-        self.log.raise_if_errors()
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self.bytes = self.nodes = self.edges = 0
+        self.way: list[int] = []  # addresses of the groups around: a hard link may lead back up
+        self.slashed: list[str] = []
+
+    @contextmanager
+    def reporting(self, where: str) -> Iterator[None]:
+        """A refusal inside is reported at ``where``, and reading goes on after the block."""
         try:
-            root = self._child(file, "node", "")
-            version = self._text(self._child(file, "version", ""), "version") if "version" in names else ""
-            if not _is_group(root):
-                raise _StopError
-            kind = self._type(root, "node")
-            if kind != "NIRGraph":
-                self.log.error(
-                    "F103",
-                    f"the top node is a {kind[:60]}, not a NIRGraph",
-                    where="type",
-                    found=kind[:60],
-                    limit="NIRGraph",
-                )
-            return self._graph(root, "", version)
-        except _StopError:
-            if not self.log.errors:
-                self.log.error("F103", "`node` is not a group", where="node")
-            return RawGraph({}, ())
+            yield
+        except RefusalError as refusal:
+            refusal.report(self.log, where)
+            if len(self.log.errors) >= MAX_REPORTED:
+                self.log.raise_if_errors()
 
-    def _graph(self, group: Any, path: str, version: str = "") -> RawGraph:
-        if len(self.open) >= bounds.MAX_DEPTH or any(group.id == up.id for up in self.open):
-            self.log.error(
-                "F106",
-                "graphs are nested too deep, or a group contains itself",
-                where=path[-200:],
-                limit=f"{bounds.MAX_DEPTH} levels",
-            )
-            raise _StopError
-        self.open.append(group)
-        prefix = f"{path}/" if path else ""
+    def model(self, hdf5: Hdf5) -> RawGraph:
+        """The graph below ``/node``."""
+        self.hdf5, self.texts = hdf5, Texts(hdf5)
+        names = hdf5.names(hdf5.root)
+        if "node" not in names:
+            raise identify_hdf5(hdf5, names)
+        node = hdf5.open(hdf5.root, "node")
+        if not is_group(node):
+            raise RefusalError("F103", "`node` is not a group", help=EXPORT_AGAIN)
+        members = hdf5.names(node)
+        kind = self._top_type(node, members)
+        if kind != "NIRGraph" or "nodes" not in members:
+            found = printable(kind) if kind != "NIRGraph" else ", ".join(map(printable, members[:8]))
+            raise RefusalError("F103", "`node` is not a NIR graph", found, "NIRGraph with `nodes` and `edges`", EXPORT_AGAIN)
+        graph = self._graph(node, members, "", self._version(names))
+        if self.slashed:
+            shown = ", ".join(f"`{printable(name)}`" for name in self.slashed[:5])
+            more = f" and {len(self.slashed) - 5} more" if len(self.slashed) > 5 else ""
+            self.log.warning("F112", f"node names with a slash: {shown}{more}", where="nodes", help="rename the nodes")
+        return graph
+
+    def _top_type(self, node: Any, members: list[str]) -> str:
+        if "type" in members:
+            return self.texts.one(self.hdf5.open(node, "type"))
+        if "nodes" in members and "edges" in members:
+            self.log.warning("F108", "the graph has no type and is read as a NIRGraph", where="type")
+            return "NIRGraph"
+        return "nothing with a type"
+
+    def _version(self, names: list[str]) -> str:
+        if "version" in names:
+            with self.reporting("version"):
+                item = self.hdf5.open(self.hdf5.root, "version")
+                return self.texts.one(item) if is_dataset(item) and is_text(item) else ""
+        return ""
+
+    @contextmanager
+    def _inside(self, group: Any) -> Iterator[None]:
+        """One group further down; refuses what is too deep or contains itself."""
+        address = self.hdf5.address(group)
+        if address in self.way:
+            raise RefusalError("F105", "a group contains itself by a hard link", limit="a tree of groups", help=EXPORT_AGAIN)
+        if len(self.way) >= MAX_DEPTH:
+            raise RefusalError("F106", "graphs are nested too deep", limit=f"{MAX_DEPTH} HDF5 groups")
+        self.way.append(address)
+        try:
+            yield
+        finally:
+            self.way.pop()
+
+    def _graph(self, group: Any, members: list[str], path: str, version: str = "") -> RawGraph:
+        """A group with ``nodes`` and ``edges``; ``path`` is its place below /node, "" for the outermost."""
         nodes: dict[str, RawNode] = {}
-        if "nodes" not in group or "edges" not in group:
-            for name in ("nodes", "edges"):
-                if name not in group:
-                    self.log.error(
-                        "F103",
-                        f"a graph has no `{name}`",
-                        where=f"{prefix}{name}",
-                        help="export the model again",
-                    )
+        edges: tuple[tuple[str, str], ...] = ()
+        with self._inside(group):
+            with self.reporting(_join(path, "nodes")):
+                if "nodes" not in members:
+                    raise RefusalError("F113", "a graph has no group `nodes`", help=EXPORT_AGAIN)
+                self._nodes(self.hdf5.open(group, "nodes"), _join(path, "nodes"), "", nodes)
+            with self.reporting(_join(path, "edges")):
+                if "edges" not in members:
+                    raise RefusalError("F113", "a graph has no list `edges`", help=EXPORT_AGAIN)
+                edges = self._edges(self.hdf5.open(group, "edges"))
+        return RawGraph(dict(sorted(nodes.items())), edges, version)
+
+    def _nodes(self, group: Any, path: str, lead: str, nodes: dict[str, RawNode]) -> None:
+        """Add the nodes of a group; ``lead`` is what their names have before the last slash."""
+        if not is_group(group):
+            raise RefusalError("F113", "`nodes` is not a group", help=EXPORT_AGAIN)
+        with self._inside(group):
+            for name in self.hdf5.names(group):
+                with self.reporting(_join(path, name)):
+                    self._count_node(lead + name)
+                    self._child(self.hdf5.open(group, name), _join(path, name), lead + name, nodes)
+
+    def _count_node(self, name: str) -> None:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            RefusalError("F106", "there are too many nodes", f"more than {MAX_NODES}", str(MAX_NODES)).report(self.log, "nodes")
+            self.log.raise_if_errors()
+        if len(name) > MAX_NAME:
+            raise RefusalError("F106", "a node's name is too long", f"{len(name)} characters", f"{MAX_NAME} characters")
+
+    def _child(self, group: Any, path: str, name: str, nodes: dict[str, RawNode]) -> None:
+        """One node; or, without a type but with groups inside, nodes whose names had a slash."""
+        members = self.hdf5.names(group) if is_group(group) else []
+        if "type" in members:
+            nodes[name] = self._node(group, members, path, name, nodes)
+        elif members and any(is_group(self.hdf5.open(group, m)) for m in members):
+            self.slashed.append(f"{name}/...")
+            self._nodes(group, path, f"{name}/", nodes)
         else:
-            self._nodes(self._child(group, "nodes", path), "", f"{prefix}nodes", nodes)
-        edges = self._edges(group, prefix) if "edges" in group else ()
-        self.open.pop()
-        return RawGraph(nodes, edges, version)
+            found = "no field at all" if is_group(group) else "a dataset instead of a group"
+            found = ", ".join(map(printable, members[:8])) or found
+            raise RefusalError("F108", "the node has no type", found, "a text `type`", EXPORT_AGAIN)
 
-    def _nodes(self, group: Any, lead: str, path: str, nodes: dict[str, RawNode], depth: int = 0) -> None:
-        if not _is_group(group) or depth > bounds.MAX_DEPTH:
-            self.log.error("F103", "`nodes` is not a group of nodes", where=path[-200:])
-            return
-        for name in group:
-            self.nodes += 1
-            if self.nodes > bounds.MAX_NODES or len(name) > bounds.MAX_NAME:
-                self.log.error(
-                    "F106",
-                    "too many nodes, or a name is too long",
-                    where=path[-200:],
-                    limit=f"{bounds.MAX_NODES} nodes, {bounds.MAX_NAME} characters",
-                )
-                raise _StopError
-            where = f"{path}/{name}"
-            try:
-                child = self._child(group, name, path)
-                if _is_group(child) and "type" not in child and any(_is_group_link(child, k) for k in child):
-                    self.log.warning(
-                        "F112",
-                        f"`{printable(lead + name)}/...` is read as node names with a slash",
-                        where=printable(where),
-                    )
-                    self._nodes(child, f"{lead}{name}/", where, nodes, depth + 1)
-                else:
-                    nodes[lead + name] = self._node(child, where)
-            except _StopError:
-                continue
-            if self.nodes > bounds.MAX_NODES:
-                raise _StopError
-
-    def _node(self, group: Any, path: str) -> RawNode:
-        if not _is_group(group) or "type" not in group:
-            self.log.error("F108", "this node has no type", where=printable(path), help="export the model again")
-            raise _StopError
-        kind = self._type(group, path)
+    def _node(self, group: Any, members: list[str], path: str, name: str, nodes: dict[str, RawNode]) -> RawNode:
+        kind = printable(self.texts.one(self.hdf5.open(group, "type")))
         if kind == "NIRGraph":
-            return RawNode(path, kind, {}, self._graph(group, path))
+            return RawNode(path, kind, graph=self._graph(group, members, path))
         fields: dict[str, Field] = {}
-        for name in group:
-            if name in ("type", "metadata"):
-                continue
-            try:
-                fields[name] = self._field(self._child(group, name, path), f"{path}/{name}")
-            except _StopError:
-                continue
+        with self._inside(group):
+            for field in members:
+                if field in ("type", "metadata"):
+                    continue
+                with self.reporting(_join(path, field)):
+                    item = self.hdf5.open(group, field)
+                    if is_group(item) and "type" in self.hdf5.names(item):
+                        self.slashed.append(f"{name}/{field}")
+                        self._count_node(f"{name}/{field}")
+                        self._child(item, _join(path, field), f"{name}/{field}", nodes)
+                    else:
+                        fields[printable(field)] = self._field(item)
         return RawNode(path, kind, fields)
 
-    def _type(self, group: Any, path: str) -> str:
-        return self._text(self._child(group, "type", path), f"{path}/type")
+    def _field(self, item: Any) -> Field:
+        if not is_dataset(item):
+            raise RefusalError("F107", "the field is a group or a type", limit="numbers or text", help=EXPORT_AGAIN)
+        if is_text(item):
+            return self.texts.one(item)
+        array = self.hdf5.numbers(item, min(MAX_FIELD_BYTES, MAX_TOTAL_BYTES - self.bytes))
+        self.bytes += array.nbytes
+        return array
 
-    def _child(self, group: Any, name: str, path: str) -> Any:
-        import h5py
-
-        where = printable(f"{path}/{name}" if path else name)
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            self.log.error("F105", "this is a link to another place or file", where=where, help="store the data itself")
-            raise _StopError
-        child = group[name]
-        if isinstance(child, h5py.Datatype):
-            self.log.error("F107", "this is a type, not data", where=where)
-            raise _StopError
-        return child
-
-    def _field(self, dataset: Any, where: str) -> Field:
-        if _is_group(dataset):
-            self.log.error("F107", "this field is a group, not numbers or text", where=printable(where))
-            raise _StopError
-        if dataset.dtype.kind in "OSU":
-            return self._text(dataset, where)
-        if dataset.dtype.kind not in "biuf" or dataset.dtype.names is not None or dataset.dtype.itemsize > 8:
-            self.log.error(
-                "F107",
-                "this field is neither numbers nor text",
-                where=printable(where),
-                found=str(dataset.dtype)[:60],
-            )
-            raise _StopError
-        return np.asarray(self._read(dataset, where))
-
-    def _text(self, dataset: Any, where: str) -> str:
-        if _is_group(dataset) or dataset.dtype.kind not in "OSU" or dataset.size != 1:
-            self.log.error("F107", "this should be one text", where=printable(where))
-            raise _StopError
-        return self._decoded(np.ravel(self._read(dataset, where))[0], where)
-
-    def _decoded(self, value: object, where: str) -> str:
-        if isinstance(value, bytes):
-            try:
-                value = value.decode("utf-8")
-            except UnicodeDecodeError:
-                self.log.error("F113", "this text is not UTF-8", where=printable(where))
-                raise _StopError from None
-        if not isinstance(value, str) or len(value) > bounds.MAX_TEXT_BYTES:
-            self.log.error(
-                "F113",
-                "this is no text, or too long",
-                where=printable(where),
-                limit=f"{bounds.MAX_TEXT_BYTES} characters",
-            )
-            raise _StopError
-        return value
-
-    def _edges(self, group: Any, prefix: str) -> tuple[tuple[str, str], ...]:
-        where = f"{prefix}edges"
-        try:
-            dataset = self._child(group, "edges", prefix.rstrip("/"))
-            if not _is_group(dataset) and dataset.size == 0:
-                return ()
-            if _is_group(dataset) or dataset.ndim != 2 or dataset.shape[1] != 2 or dataset.dtype.kind not in "OSU":
-                self.log.error("F113", "edges are not pairs of names", where=printable(where), limit="(n, 2) texts")
-                return ()
-            if dataset.shape[0] > bounds.MAX_EDGES:
-                self.log.error(
-                    "F106",
-                    "too many edges",
-                    where=printable(where),
-                    found=dataset.shape[0],
-                    limit=bounds.MAX_EDGES,
-                )
-                return ()
-            values = self._read(dataset, where)
-            return tuple((self._decoded(a, where), self._decoded(b, where)) for a, b in values)
-        except _StopError:
+    def _edges(self, item: Any) -> tuple[tuple[str, str], ...]:
+        """Pairs of names; an empty list may have any type, as h5py stores it."""
+        pairs = "(n, 2) texts"
+        if not is_dataset(item):
+            raise RefusalError("F113", "`edges` is not a list", limit=pairs)
+        with damage():
+            shape = item.shape
+        if shape is None or 0 in shape:
             return ()
-
-    def _read(self, dataset: Any, where: str) -> Any:
-        """The values, once storage, filters and size are known to be harmless."""
-        import h5py
-
-        if dataset.external or dataset.is_virtual:
-            self.log.error(
-                "F105", "this data lies in another file", where=printable(where), help="store the data itself"
-            )
-            raise _StopError
-        if dataset.dtype.kind == "O" and h5py.check_string_dtype(dataset.dtype) is None:
-            self.log.error(
-                "F107",
-                "this field holds references or lists",
-                where=printable(where),
-                found=str(dataset.dtype)[:60],
-            )
-            raise _StopError
-        properties = dataset.id.get_create_plist()
-        used = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
-        if used - FILTERS:
-            self.log.error(
-                "F107",
-                "this data is compressed in a way that needs a plugin",
-                where=printable(where),
-                found=f"filter {min(used - FILTERS)}",
-                help="use gzip",
-            )
-            raise _StopError
-        size = int(dataset.size) * dataset.dtype.itemsize
-        self.bytes += size
-        if size > bounds.MAX_ARRAY_BYTES or self.bytes > bounds.MAX_TOTAL_BYTES:
-            self.log.error(
-                "F106",
-                "this array is too large",
-                where=printable(where),
-                found=f"{size} bytes",
-                limit=f"{bounds.MAX_ARRAY_BYTES} bytes, {bounds.MAX_TOTAL_BYTES} in all",
-            )
-            raise _StopError
-        return dataset[()]
+        if not is_text(item) or len(shape) != 2 or shape[1] != 2:
+            raise RefusalError("F113", "`edges` does not hold pairs of names", f"shape {shape}", pairs, EXPORT_AGAIN)
+        if self.edges + shape[0] > MAX_EDGES:
+            raise RefusalError("F106", "there are too many edges", str(self.edges + shape[0]), str(MAX_EDGES))
+        self.edges += shape[0]
+        _, names = self.texts.read(item, most=2 * MAX_EDGES)
+        if max(map(len, names)) > MAX_NAME:
+            raise RefusalError("F106", "an edge's name is too long", limit=f"{MAX_NAME} characters")
+        return tuple(zip(names[::2], names[1::2], strict=True))
 
 
-def _is_group(thing: Any) -> bool:
-    import h5py
-
-    return isinstance(thing, h5py.Group)
-
-
-def _is_group_link(group: Any, name: str) -> bool:
-    import h5py
-
-    return isinstance(group.get(name, getlink=True), h5py.HardLink) and group.get(name, getclass=True) is h5py.Group
-
-
-def printable(text: str) -> str:
-    """``text`` for a message: control characters escaped, cut to a sane length."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:200])
-    return shown if len(text) <= 200 else shown + "..."
+def _join(path: str, name: str) -> str:
+    """A place in the file, as a message may show it."""
+    return f"{path}/{printable(name, MAX_NAME)}" if path else name

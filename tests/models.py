@@ -1,0 +1,78 @@
+"""Small NIR graphs in a line, for tests. dt is 1e-4 s; r = tau / dt as exporters write it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import nir
+import numpy as np
+
+DT = 1e-4
+DATA = Path(__file__).parent / "data"
+
+
+def lif(n: int, steps: float = 8.0, threshold: float = 1.0) -> nir.LIF:
+    """n LIF neurons with a membrane time constant of ``steps`` steps."""
+    one = np.ones(n)
+    return nir.LIF(tau=one * steps * DT, r=one * steps, v_leak=one * 0, v_threshold=one * threshold)
+
+
+def cuba(n: int, steps: float = 8.0, synapse: float = 4.0) -> nir.CubaLIF:
+    """n CubaLIF neurons."""
+    one = np.ones(n)
+    return nir.CubaLIF(
+        tau_mem=one * steps * DT,
+        tau_syn=one * synapse * DT,
+        r=one * steps,
+        w_in=one * synapse,
+        v_leak=one * 0,
+        v_threshold=one,
+    )
+
+
+def linear(rng: np.random.Generator, n_out: int, n_in: int, scale: float = 0.5) -> nir.Linear:
+    """Random weights, more positive than negative."""
+    return nir.Linear(weight=rng.normal(0.3, 1, (n_out, n_in)) * scale)
+
+
+def graph(nodes: dict[str, nir.NIRNode], edges: Sequence[tuple[str, str]]) -> nir.NIRGraph:
+    """A graph without nir's own type check, which is stricter than nirc."""
+    return nir.NIRGraph(nodes, list(edges), type_check=False)
+
+
+def chain(n_in: int, *layers: nir.NIRNode, n_out: int) -> nir.NIRGraph:
+    """Input, the layers one after the other, Output."""
+    nodes = {"in": nir.Input(np.array([n_in]))}
+    nodes |= {f"{type(layer).__name__.lower()}{i}": layer for i, layer in enumerate(layers)}
+    nodes["out"] = nir.Output(np.array([n_out]))
+    names = list(nodes)
+    return graph(nodes, list(zip(names, names[1:], strict=False)))
+
+
+def recurrent(rng: np.random.Generator, n_in: int, n: int, n_out: int) -> nir.NIRGraph:
+    """Input, a recurrent CubaLIF population, a CubaLIF readout."""
+    nodes = {
+        "in": nir.Input(np.array([n_in])),
+        "w": linear(rng, n, n_in),
+        "pop": cuba(n),
+        "rec": linear(rng, n, n, 0.2),
+        "read": linear(rng, n_out, n),
+        "last": cuba(n_out),
+        "out": nir.Output(np.array([n_out])),
+    }
+    edges = [
+        ("in", "w"),
+        ("w", "pop"),
+        ("pop", "rec"),
+        ("rec", "pop"),
+        ("pop", "read"),
+        ("read", "last"),
+        ("last", "out"),
+    ]
+    return graph(nodes, edges)
+
+
+def raster(rng: np.random.Generator, samples: int, steps: int, channels: int, rate: float = 0.2) -> np.ndarray:
+    """Poisson spike counts."""
+    return rng.poisson(rate, (samples, steps, channels)).astype(np.uint8)
