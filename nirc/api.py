@@ -220,9 +220,7 @@ def _first_fit(
             for diagnostic in attempt.diagnostics:
                 log.add(diagnostic)
             if len(candidates) > 1:
-                before = ", ".join(t.name for t in candidates[: len(refused)])
-                why = f"the first that fits after {before}" if before else "the first in the order of variants"
-                log.note("X513", f"{target.name} ({target.part}): {why}")
+                log.note("X513", f"{target.name} ({target.part}) is the first variant that fits{_why_not(refused)}")
             log.raise_if_errors()
             return mapped
         refused.append(attempt)
@@ -231,6 +229,12 @@ def _first_fit(
             log.add(diagnostic)
     log.raise_if_errors()
     raise AssertionError("a backend refused a network without saying why")
+
+
+def _why_not(refused: list[Log]) -> str:
+    """``; xylo:audio2 does not: fan-out ... (80, limit 64)`` for each variant before."""
+    reasons = [f"{d.message} ({d.found}, limit {d.limit})" for attempt in refused for d in attempt.errors[:1]]
+    return "".join(f"; {reason}" for reason in reasons)
 
 
 def _bundle(model: object, backend: Backend, mapped: Mapped, stages: Stages, options: Options, log: Log) -> Bundle:

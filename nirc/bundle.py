@@ -18,6 +18,7 @@ from nirc.diagnostics.log import Log
 
 SCHEMA = "nirc-bundle/1"
 MANIFEST = "manifest.json"
+MAX_INDEX = 1 << 20  # of a channel, neuron or step of latency in a manifest that is read
 MAX_FILE = 1 << 30  # bytes of one file in a bundle that is read
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -120,28 +121,42 @@ def _parsed(text: bytes, log: Log) -> dict[str, Any]:
 
 
 def _well_formed(manifest: dict[str, Any]) -> bool:
-    def ints(key: str, *, none: bool) -> bool:
-        values = manifest.get(key)
-        return isinstance(values, list) and all(
-            (none and v is None) or (type(v) is int and 0 <= v < 1 << 24) for v in values
-        )
-
-    latency = manifest.get("latency_steps")
-    lags = manifest.get("output_latency_steps")
+    """Whether the fields that `run` relies on have the right kinds and sizes."""
+    latency, lags, kinds = manifest.get("latency_steps"), manifest.get("output_latency_steps"), manifest.get("files")
+    populations = manifest.get("populations")
     return (
-        isinstance(manifest.get("files"), dict)
-        and all(isinstance(v, str) for v in manifest["files"].values())
-        and ints("input_map", none=True)
-        and ints("output_map", none=True)
-        and ints("output_latency_steps", none=False)
-        and type(latency) is int
-        and isinstance(lags, list)
-        and len(lags) == len(manifest["output_map"])
-        and 0 <= latency <= 1 << 16
-        and all(0 <= v <= latency for v in lags)
+        isinstance(kinds, dict)
+        and all(isinstance(v, str) for v in kinds.values())
         and isinstance(manifest.get("target"), str)
-        and isinstance(manifest.get("populations"), dict)
+        and manifest.get("output_kind") in ("spikes", "membrane")
+        and _is_index(latency)
+        and all(_is_indices(manifest.get(key), none=True) for key in ("input_map", "output_map"))
+        and _is_indices(lags)
+        and len(lags or ()) == len(manifest["output_map"])
+        and all(lag <= latency for lag in lags or ())
+        and isinstance(populations, dict)
+        and all(_is_block(block) for block in populations.values())
     )
+
+
+def _is_block(block: object) -> bool:
+    return (
+        isinstance(block, dict)
+        and isinstance(block.get("part"), str)
+        and _is_indices(block.get("index"))
+        and _is_index(block.get("latency_steps"))
+        and isinstance(block.get("scale"), list)
+        and len(block["scale"]) == len(block["index"])
+        and all(type(x) in (int, float) and x > 0 for x in block["scale"])
+    )
+
+
+def _is_index(value: object) -> bool:
+    return type(value) is int and 0 <= value < MAX_INDEX
+
+
+def _is_indices(values: object, *, none: bool = False) -> bool:
+    return isinstance(values, list) and all((none and v is None) or _is_index(v) for v in values)
 
 
 def _read_file(path: Path, log: Log) -> bytes:

@@ -100,6 +100,8 @@ class Output:
             f"{manifest['model']} -> {manifest['target']} ({manifest['part']}), {dt}, "
             f"latency {manifest['latency_steps']} step(s)"
         )
+        for choice in (d for d in self.log.diagnostics if d.code == "X513"):
+            self.line(f"  {choice.message}")
         for name, (used, of) in mapped.utilisation.items():
             self.line(f"  {name:<32} {used:>7} of {of:<7} {bar(used / of if of else 0)}")
         self.line(f"wrote {directory}/: {', '.join(sorted([*manifest['files'], 'manifest.json']))}")

@@ -67,15 +67,20 @@ def run_bundle(
     membranes = manifest["output_kind"] == "membrane"
     chip = backend.emulate(bundle.files, chip_inputs, record=bool(record) or membranes, progress=progress, log=log)
     log.raise_if_errors()
-    columns = _aligned(chip.output, manifest["output_map"], manifest["output_latency_steps"], steps)
-    if membranes:
-        columns = _membranes(chip, manifest, columns, steps)
-    spikes, v = {}, {}
-    for name in record:
-        block = populations[name]
-        late = [block["latency_steps"]] * len(block["index"])
-        spikes[name] = _aligned(chip.spikes[block["part"]], block["index"], late, steps)
-        v[name] = _aligned(chip.v[block["part"]], block["index"], late, steps)
+    try:
+        columns = _aligned(chip.output, manifest["output_map"], manifest["output_latency_steps"], steps)
+        if membranes:
+            columns = _membranes(chip, manifest, columns, steps)
+        spikes, v = {}, {}
+        for name in record:
+            block = populations[name]
+            late = [block["latency_steps"]] * len(block["index"])
+            spikes[name] = _aligned(chip.spikes[block["part"]], block["index"], late, steps)
+            v[name] = _aligned(chip.v[block["part"]], block["index"], late, steps)
+    except (IndexError, KeyError):
+        log.error("U605", "the manifest does not match the chip's files", where="manifest.json", help="compile again")
+        log.raise_if_errors()
+        raise
     return Run(columns, spikes, v)
 
 

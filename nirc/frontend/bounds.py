@@ -18,7 +18,6 @@ MAX_NAME = 255  # characters of a node's name
 MAX_TEXT = 4096  # bytes of one text
 MAX_CHUNKS = 1 << 16  # of one HDF5 dataset
 MAX_HEAP_OBJECTS = 1 << 21  # texts that HDF5's global heap may list
-MAX_MEMBERS = 1000  # of one .npz archive
 MAX_REPORTED = 20  # errors, after which reading stops
 MAX_PRINTED = 60  # characters of a foreign name in a message
 

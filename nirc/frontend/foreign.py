@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nirc.diagnostics.log import Log
 from nirc.frontend.bounds import MAX_FILE_BYTES, bytes_as_text, printable
 from nirc.frontend.refusal import RefusalError
 
@@ -55,38 +54,37 @@ _MEMBERS: tuple[tuple[str, str], ...] = (
     ("saved_model.pb", "a zipped TensorFlow model"),
     ("word/document.xml", "a Word document"),
 )
-_TOP_NAMES: tuple[tuple[str, str, str], ...] = (
-    ("model_weights", "a Keras model", ""),
-    ("layer", "a network of Lava DL (netx)", "export the network to NIR with lava.lib.dl"),
-    ("#refs#", "a MATLAB 7.3 file", ""),
+_TOP_NAMES: tuple[tuple[str, str], ...] = (
+    ("model_weights", "a Keras model"),
+    ("layer", "a network of Lava DL (netx)"),
+    ("#refs#", "a MATLAB 7.3 file"),
 )
+EXPORT = "export the network to NIR, and write it with nir.write"
 
 
-def check_file(path: Path, log: Log, *, any_format: bool = False) -> None:
-    """Raise ``InputError`` unless ``path`` is a readable regular file (F101, F106) of HDF5 (F102).
-
-    ``any_format``: do not ask for HDF5.
-    """
+def check_file(path: Path) -> None:
+    """Refuse what is not a readable regular file of a sane size (F101, F106)."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device, FIFO or socket"
-            raise RefusalError("F101", f"this is {kind}, not a file", printable(str(path), 200), help="name a file")
+            raise RefusalError("F101", f"this is {kind}, not a file", _shown(path), help="name a file")
         if status.st_size > MAX_FILE_BYTES:
             size, limit = bytes_as_text(status.st_size), bytes_as_text(MAX_FILE_BYTES)
             raise RefusalError("F106", "the file is too large", size, limit)
-        if not (is_hdf5(path) or any_format):
-            raise RefusalError(
-                "F102", f"this is {identify(path)}, not HDF5", printable(path.name), "a NIR graph in HDF5",
-                "export the model to NIR, and write it with nir.write",
-            )  # fmt: skip
+        with path.open("rb"):
+            pass
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = getattr(error, "strerror", None) or str(error)
-        found = printable(str(path), 200)
-        log.error("F101", f"the file cannot be opened: {why}", found=found, help="check the path and its permissions")
-    except RefusalError as refusal:
-        refusal.report(log, "")
-    log.raise_if_errors()
+        help_ = "check the path and its permissions"
+        raise RefusalError("F101", f"the file cannot be opened: {why}", _shown(path), help=help_) from error
+
+
+def check_hdf5(path: Path) -> None:
+    """Refuse what is not HDF5, by its name (F102). :func:`check_file` comes first."""
+    if not is_hdf5(path):
+        found = printable(path.name)
+        raise RefusalError("F102", f"this is {identify(path)}, not HDF5", found, "a NIR graph in HDF5", EXPORT)
 
 
 def is_hdf5(path: Path) -> bool:
@@ -143,17 +141,18 @@ def identify_hdf5(hdf5: Hdf5, names: Sequence[str]) -> RefusalError:
         help_ = "give it to --data, and the model as the argument"
         return RefusalError("F103", "this is recorded data of a NIR graph (NIRGraphData), not a model", help=help_)
     found = ", ".join(printable(name) for name in names[:8]) + (", ..." if len(names) > 8 else "")
-    for top, kind, help_ in _TOP_NAMES:
-        if top in names:
-            help_ = help_ or "export the network to NIR, and write it with nir.write"
-            return RefusalError("F103", f"this looks like {kind}, not a NIR graph", found, "group `node`", help_)
-    help_ = "export the network to NIR, and write it with nir.write"
-    return RefusalError("F103", "the file has no group `node`", found or "an empty file", "group `node`", help_)
+    looks = next((kind for top, kind in _TOP_NAMES if top in names), "")
+    message = f"this looks like {looks}, not a NIR graph" if looks else "the file has no group `node`"
+    return RefusalError("F103", message, found or "an empty file", "group `node`", EXPORT)
 
 
 def is_nir_data(hdf5: Hdf5, names: Sequence[str]) -> bool:
     """``NIRGraphData`` says so in an attribute of text, which HDF5 cannot read safely: its existence must do."""
     return "nodes" in names and hdf5.has_attribute(hdf5.root, "__type__")
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path), 200)
 
 
 def _zip(names: list[str]) -> str:

@@ -182,7 +182,8 @@ def number_type(dataset: Any) -> np.dtype[Any]:
             "bool, integers, floats of 16, 32 or 64 bits; text",
             f"{EXPORT_AGAIN} with real numbers",
         )
-    return np.dtype(dtype.str).newbyteorder("=")  # by its name: an enumeration is read as its integers
+    native: np.dtype[Any] = np.dtype(dtype.str).newbyteorder("=")  # by its name: an enumeration is its integers
+    return native
 
 
 def check_size(shape: Sequence[int], itemsize: int, limit: int) -> None:

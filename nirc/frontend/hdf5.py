@@ -22,20 +22,22 @@ from nirc.frontend.bounds import (
     MAX_TOTAL_BYTES,
     printable,
 )
-from nirc.frontend.foreign import check_file, identify_hdf5
+from nirc.frontend.foreign import check_file, check_hdf5, identify_hdf5
 from nirc.frontend.h5file import EXPORT_AGAIN, Hdf5, damage, is_dataset, is_group
 from nirc.frontend.h5text import Texts, is_text
 from nirc.frontend.raw import Field, RawGraph, RawNode
-from nirc.frontend.refusal import RefusalError
+from nirc.frontend.refusal import RefusalError, at
 
 
 def read_raw(path: Path, log: Log) -> RawGraph:
     """The graph as stored. Raises ``InputError`` with every fault found (F101 to F108, F113)."""
-    check_file(path, log)
     reader = _Reader(log)
     graph = RawGraph({}, ())
-    with reader.reporting(""), Hdf5(path) as file:
-        graph = reader.model(file)
+    with reader.reporting(""):
+        check_file(path)
+        check_hdf5(path)
+        with Hdf5(path) as file:
+            graph = reader.model(file)
     log.raise_if_errors()
     return graph
 
@@ -53,9 +55,10 @@ class _Reader:
     def reporting(self, where: str) -> Iterator[None]:
         """A refusal inside is reported at ``where``, and reading goes on after the block."""
         try:
-            yield
+            with at(where):
+                yield
         except RefusalError as refusal:
-            refusal.report(self.log, where)
+            refusal.report(self.log)
             if len(self.log.errors) >= MAX_REPORTED:
                 self.log.raise_if_errors()
 
@@ -72,7 +75,9 @@ class _Reader:
         kind = self._top_type(node, members)
         if kind != "NIRGraph" or "nodes" not in members:
             found = printable(kind) if kind != "NIRGraph" else ", ".join(map(printable, members[:8]))
-            raise RefusalError("F103", "`node` is not a NIR graph", found, "NIRGraph with `nodes` and `edges`", EXPORT_AGAIN)
+            raise RefusalError(
+                "F103", "`node` is not a NIR graph", found, "NIRGraph with `nodes` and `edges`", EXPORT_AGAIN
+            )
         graph = self._graph(node, members, "", self._version(names))
         if self.slashed:
             shown = ", ".join(f"`{printable(name)}`" for name in self.slashed[:5])
@@ -82,7 +87,8 @@ class _Reader:
 
     def _top_type(self, node: Any, members: list[str]) -> str:
         if "type" in members:
-            return self.texts.one(self.hdf5.open(node, "type"))
+            with at("type"):
+                return self.texts.one(self.hdf5.open(node, "type"))
         if "nodes" in members and "edges" in members:
             self.log.warning("F108", "the graph has no type and is read as a NIRGraph", where="type")
             return "NIRGraph"
@@ -100,7 +106,9 @@ class _Reader:
         """One group further down; refuses what is too deep or contains itself."""
         address = self.hdf5.address(group)
         if address in self.way:
-            raise RefusalError("F105", "a group contains itself by a hard link", limit="a tree of groups", help=EXPORT_AGAIN)
+            raise RefusalError(
+                "F105", "a group contains itself by a hard link", limit="a tree of groups", help=EXPORT_AGAIN
+            )
         if len(self.way) >= MAX_DEPTH:
             raise RefusalError("F106", "graphs are nested too deep", limit=f"{MAX_DEPTH} HDF5 groups")
         self.way.append(address)
@@ -137,7 +145,7 @@ class _Reader:
     def _count_node(self, name: str) -> None:
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            RefusalError("F106", "there are too many nodes", f"more than {MAX_NODES}", str(MAX_NODES)).report(self.log, "nodes")
+            self.log.error("F106", "there are too many nodes", where="nodes", limit=f"{MAX_NODES} nodes")
             self.log.raise_if_errors()
         if len(name) > MAX_NAME:
             raise RefusalError("F106", "a node's name is too long", f"{len(name)} characters", f"{MAX_NAME} characters")
@@ -156,7 +164,8 @@ class _Reader:
             raise RefusalError("F108", "the node has no type", found, "a text `type`", EXPORT_AGAIN)
 
     def _node(self, group: Any, members: list[str], path: str, name: str, nodes: dict[str, RawNode]) -> RawNode:
-        kind = printable(self.texts.one(self.hdf5.open(group, "type")))
+        with at(_join(path, "type")):
+            kind = printable(self.texts.one(self.hdf5.open(group, "type")))
         if kind == "NIRGraph":
             return RawNode(path, kind, graph=self._graph(group, members, path))
         fields: dict[str, Field] = {}

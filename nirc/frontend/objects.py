@@ -1,60 +1,126 @@
-"""Graphs of the ``nir`` package to raw graphs, without importing it: class names are types, attributes fields."""
+"""Graphs of the ``nir`` package to raw graphs, as writing and reading them would; ``nir`` is not imported.
+
+A node's class is its type, its attributes are its fields (checked for nir 1.0.8). Attributes that are None stand
+for fields that a file would not have.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
-from nirc.frontend import bounds
+from nirc.frontend.bounds import MAX_DEPTH, MAX_NODES, MAX_REPORTED, printable
 from nirc.frontend.raw import Field, RawGraph, RawNode
+from nirc.frontend.refusal import RefusalError, at
 
-DERIVED = {"input_type", "output_type", "metadata", "nodes", "edges"}  # not fields of the node itself
-PORTS = {"Input": ("input_type", "input"), "Output": ("output_type", "output")}
+DERIVED = ("input_type", "output_type", "metadata")  # not fields of the node itself
+PORTS = {  # (type, field) <- (attribute, key)
+    "Input": ("shape", "input_type", "input"),
+    "Output": ("shape", "output_type", "output"),
+    "Flatten": ("input_type", "input_type", "input"),
+}
 
 
 def raw_from_object(graph: object, log: Log) -> RawGraph:
-    """What reading the written graph would give. Raises ``InputError`` (F103, F106, F107)."""
-    if type(graph).__name__ != "NIRGraph" or not hasattr(graph, "nodes") or not hasattr(graph, "edges"):
-        log.error("F103", "this object is no NIRGraph", found=type(graph).__name__, limit="a path or a nir.NIRGraph")
-        log.raise_if_errors()
-    raw = _graph(graph, "", log, depth=0)
+    """What reading the written graph would give. Raises ``InputError`` (F103, F106, F107, F113)."""
+    raw = RawGraph({}, ())
+    try:
+        raw = _Converter(log).graph(graph, "", version=_version(graph))
+    except RefusalError as refusal:
+        refusal.report(log)
     log.raise_if_errors()
     return raw
 
 
-def _graph(graph: Any, path: str, log: Log, depth: int) -> RawGraph:
-    if depth > bounds.MAX_DEPTH:
-        log.error("F106", "graphs are nested too deep", where=path, limit=f"{bounds.MAX_DEPTH} levels")
-        return RawGraph({}, ())
-    prefix = f"{path}/nodes/" if path else "nodes/"
-    nodes = {str(n): _node(node, f"{prefix}{n}", log, depth) for n, node in graph.nodes.items()}
-    return RawGraph(nodes, tuple((str(a), str(b)) for a, b in graph.edges))
+class _Converter:
+    """Counts nodes over nested graphs, and reports field by field."""
+
+    def __init__(self, log: Log) -> None:
+        self.log, self.nodes, self.depth = log, 0, 0
+
+    def graph(self, graph: object, path: str, *, version: str = "") -> RawGraph:
+        nodes, edges = getattr(graph, "nodes", None), getattr(graph, "edges", None)
+        if type(graph).__name__ != "NIRGraph" or not isinstance(nodes, Mapping) or edges is None:
+            found = printable(f"{type(graph).__module__}.{type(graph).__qualname__}")
+            raise RefusalError("F103", "this object is not a NIR graph", found, "a path, or a nir.NIRGraph")
+        if self.depth > MAX_DEPTH // 2:
+            raise RefusalError("F106", "graphs are nested too deep", limit=f"{MAX_DEPTH // 2} graphs", where=path)
+        self.depth += 1
+        prefix = f"{path}/" if path else ""
+        with at(f"{prefix}edges"):
+            pairs = _edges(edges)
+        with at(f"{prefix}nodes"):
+            names = sorted(map(_name, nodes))
+        raw = {name: self._node(nodes[name], f"{prefix}nodes/{printable(name)}") for name in names}
+        self.depth -= 1
+        return RawGraph(raw, pairs, version)
+
+    def _node(self, node: object, path: str) -> RawNode:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise RefusalError("F106", "there are too many nodes", limit=f"{MAX_NODES} nodes")
+        kind = printable(type(node).__name__)
+        if kind == "NIRGraph":
+            return RawNode(path, kind, graph=self.graph(node, path))
+        fields: dict[str, Field] = {}
+        for name, value in _values(node, kind).items():
+            try:
+                with at(f"{path}/{name}"):
+                    fields[name] = _field(value)
+            except RefusalError as refusal:
+                refusal.report(self.log)
+                if len(self.log.errors) >= MAX_REPORTED:
+                    self.log.raise_if_errors()
+        return RawNode(path, kind, fields)
 
 
-def _node(node: Any, path: str, log: Log, depth: int) -> RawNode:
-    kind = type(node).__name__
-    if kind == "NIRGraph":
-        return RawNode(path, kind, {}, _graph(node, path, log, depth + 1))
-    values = {k: v for k, v in vars(node).items() if k not in DERIVED and v is not None}
+def _version(graph: object) -> str:
+    """The version of the package that the graph comes from, as its ``write`` would note it."""
+    package = sys.modules.get(type(graph).__module__.partition(".")[0])
+    return str(getattr(package, "version", ""))
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise RefusalError("F113", "a node's name is not text", printable(repr(name)), "text")
+    return name
+
+
+def _edges(edges: Any) -> tuple[tuple[str, str], ...]:
+    try:
+        return tuple((_name(source), _name(target)) for source, target in edges)
+    except (TypeError, ValueError) as error:
+        found = printable(str(error))
+        raise RefusalError("F113", "the edges are not pairs of names", found, "[(source, target), ...]") from error
+
+
+def _values(node: object, kind: str) -> dict[str, object]:
+    values = {k: v for k, v in vars(node).items() if k not in DERIVED} if hasattr(node, "__dict__") else {}
     if kind in PORTS:
-        attribute, key = PORTS[kind]
-        values = {"shape": (getattr(node, attribute, None) or {}).get(key)}
-    elif kind == "Flatten":
-        values["input_type"] = (getattr(node, "input_type", None) or {}).get("input")
-    fields = {k: _value(v, f"{path}/{k}", log) for k, v in values.items() if v is not None}
-    return RawNode(path, kind, fields)
+        field, attribute, key = PORTS[kind]
+        port = getattr(node, attribute, None)
+        values[field] = port.get(key) if isinstance(port, Mapping) else port
+    return {str(name): value for name, value in values.items() if value is not None}
 
 
-def _value(value: object, where: str, log: Log) -> Field:
+def _field(value: Any) -> Field:
+    """Text as it is; anything else as an array of numbers (tensors of torch or jax too)."""
     if isinstance(value, str):
         return value
     try:
-        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)  # torch tensors with gradients
-    except (TypeError, ValueError, RuntimeError):
-        array = np.asarray(None)
-    if array.dtype.kind not in "biuf":
-        log.error("F107", "this field is neither numbers nor text", where=where, found=type(value).__name__)
-        return np.zeros(1)
+        array: NDArray[Any] = np.array(value.detach().cpu() if hasattr(value, "detach") else value)
+    except Exception as error:  # whatever a stranger's __array__ raises
+        raise _not_numbers(type(value).__name__, printable(str(error), 120)) from error
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise _not_numbers(type(value).__name__, str(array.dtype))
     return array
+
+
+def _not_numbers(kind: str, detail: str) -> RefusalError:
+    found, limit = f"{kind}: {detail}", "numbers, arrays or text"
+    return RefusalError("F107", "the field holds something that is not numbers or text", found, limit)

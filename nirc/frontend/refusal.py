@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from nirc.diagnostics.log import Log
@@ -9,14 +11,25 @@ from nirc.diagnostics.log import Log
 
 @dataclass
 class RefusalError(Exception):
-    """One finding without its place; who catches it knows the node and field, and calls :meth:`report`."""
+    """One finding; ``where`` is filled in by who knows the node and field (see :func:`at`)."""
 
     code: str
     message: str
     found: str = ""
     limit: str = ""
     help: str = ""
+    where: str = ""
 
-    def report(self, log: Log, where: str, *, code: str | None = None) -> None:
+    def report(self, log: Log, *, code: str | None = None) -> None:
         """Say it in ``log``; ``code`` replaces the code (a data file is always U603)."""
-        log.error(code or self.code, self.message, where=where, found=self.found, limit=self.limit, help=self.help)
+        log.error(code or self.code, self.message, where=self.where, found=self.found, limit=self.limit, help=self.help)
+
+
+@contextmanager
+def at(where: str) -> Iterator[None]:
+    """A refusal inside is about ``where``, unless it says so more precisely itself."""
+    try:
+        yield
+    except RefusalError as refusal:
+        refusal.where = refusal.where or where
+        raise

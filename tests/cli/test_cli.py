@@ -1,0 +1,223 @@
+"""The outer contract: commands, files, exit statuses, and what goes to which stream."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.models import DATA
+
+BRAILLE = DATA / "paper/braille_noDelay_noBias_subtract.nir"
+VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
+
+
+def nirc(*args: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from nirc.cli import main; main()", *map(str, args)]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, env=os.environ | env, check=False, timeout=120
+    )
+
+
+def bundle_bytes(directory: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(directory.iterdir())}
+
+
+def test_compile_writes_a_bundle_beside_the_current_directory_and_says_what_it_made(tmp_path: Path) -> None:
+    done = nirc(VOWELS, "--target", "xylo", "--reset", "zero", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = {"config.json", "deploy.py", "manifest.json", "report.json", "specification.npz"}
+    assert {p.name for p in (tmp_path / "japanesevowels_rsnn.xylo").iterdir()} == names
+    assert "xylo:audio3 (SYNS65302) is the first variant that fits" in done.stdout
+    assert "80" in done.stdout and "64" in done.stdout
+    assert "D401" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_compile_as_a_command_and_without_it_write_the_same_bytes(tmp_path: Path) -> None:
+    for out, command in (("a", ()), ("b", ("compile",))):
+        done = nirc(
+            *command, BRAILLE, "--target", "xylo", "-o", out, cwd=tmp_path, PYTHONHASHSEED=str(len(out) + len(command))
+        )
+        assert done.returncode == 0, done.stderr
+    assert bundle_bytes(tmp_path / "a") == bundle_bytes(tmp_path / "b")
+
+
+def test_manifest_holds_what_the_contract_promises(tmp_path: Path) -> None:
+    nirc(BRAILLE, "--target", "xylo", "-o", "out", "--seed", "3", cwd=tmp_path)
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert manifest["target"] == "xylo:audio2" and manifest["dt"] == 1e-4 and manifest["seed"] == 3
+    assert manifest["input_map"] == list(range(12)) and manifest["output_map"] == list(range(7))
+    assert manifest["latency_steps"] == 1
+    assert set(manifest["files"]) == {"config.json", "deploy.py", "report.json", "specification.npz"}
+
+
+def test_run_writes_totals_spikes_and_recordings(tmp_path: Path) -> None:
+    nirc(VOWELS, "--target", "xylo", "--reset", "zero", "-o", "out", cwd=tmp_path)
+    data = VOWELS.with_suffix(".npz")
+    done = nirc("run", "out", "--data", data, "--out", "o.npz", "--record", "all", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = np.load(tmp_path / "o.npz")
+    assert result["output"].shape == (341, 8) and result["spikes"].shape == (341, 60, 8)
+    assert result["spikes/1.lif"].shape == result["v/1.lif"].shape == (341, 60, 80)
+    np.testing.assert_array_equal(result["output"], result["spikes"].sum(axis=1))
+
+
+def test_verify_names_the_stage_and_the_reset_rule(tmp_path: Path) -> None:
+    done = nirc(
+        "verify",
+        VOWELS,
+        "--target",
+        "xylo",
+        "--reset",
+        "zero",
+        "--data",
+        VOWELS.with_suffix(".npz"),
+        "--json",
+        "v.json",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "v.json").read_text())
+    stages = {s["name"]: s for s in result["stages"]}
+    assert list(stages) == ["float", "discrete", "integer", "device"]
+    assert stages["float"]["accuracy"] == pytest.approx(0.8504, abs=1e-4) and stages["float"]["agreement"] == 1
+    assert result["target"] == "xylo:audio3" and result["samples"] == 341
+    assert result["lost_at"] == "integer" and result["first_divergence"]["population"] in ("1.lif", "3")
+    assert stages["device"]["accuracy"] < 0.7
+    assert "Agreement is lost at stage `integer`" in done.stdout and "reset" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "code"),
+    [
+        (("nosuch.nir", "--target", "xylo"), 3, "F101"),
+        ((__file__, "--target", "xylo"), 3, "F102"),
+        ((BRAILLE, "--target", "xilo"), 2, "U601"),
+        ((BRAILLE, "--target", "xylo:audio9"), 2, "U601"),
+        ((BRAILLE, "--target", "xylo", "--dt", "-1"), 2, "U607"),
+        ((BRAILLE, "--target", "xylo", "--dt", "nan"), 2, "U607"),
+        ((BRAILLE, "--target", "xylo", "--print-ir-after", "fuze"), 2, "U606"),
+        ((BRAILLE, "--target", "xylo", "--strict"), 1, "D404"),
+        ((DATA / "paper/lif_norse.nir", "--target", "xylo"), 1, "P301"),
+        ((DATA / "zoo/digits_lif_mlp.nir", "--target", "xylo"), 1, "X501"),
+        (("inspect", "nosuch.nir"), 3, "F101"),
+        (("explain", "X999"), 2, "U606"),
+        (("targets", "tpu"), 2, "U601"),
+        (("run", "nosuch", "--data", BRAILLE, "--out", "o.npz"), 3, "U605"),
+        ((BRAILLE,), 2, "--target"),
+        (("--nonsense",), 2, "nonsense"),
+    ],
+)
+def test_what_cannot_be_done_has_a_status_and_a_code_and_leaves_nothing(
+    args: tuple[object, ...], status: int, code: str, tmp_path: Path
+) -> None:
+    done = nirc(*args, cwd=tmp_path)
+    assert done.returncode == status, done.stderr
+    assert code in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_output_is_one_object_with_results_and_diagnostics(tmp_path: Path) -> None:
+    done = nirc(BRAILLE, "--target", "xylo", "--format", "json", cwd=tmp_path)
+    result = json.loads(done.stdout)
+    assert result["exit_status"] == 0 and result["bundle"] == "braille_noDelay_noBias_subtract.xylo"
+    assert {d["code"] for d in result["diagnostics"]} >= {"D402", "D404"}
+    refused = json.loads(nirc("nosuch.nir", "--target", "xylo", "--format", "json", cwd=tmp_path).stdout)
+    assert refused["exit_status"] == 3 and refused["diagnostics"][0]["code"] == "F101"
+
+
+def test_help_teaches_and_loads_no_numpy(tmp_path: Path) -> None:
+    done = nirc("--help", cwd=tmp_path)
+    assert done.returncode == 0 and "nirc model.nir --target xylo" in done.stdout
+    check = "import sys; from nirc.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint('numpy' in sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert loaded.stdout.splitlines()[-1] == "False"
+
+
+def test_inspect_targets_passes_and_explain_answer(tmp_path: Path) -> None:
+    inspected = nirc("inspect", DATA / "history/braille_v2-50b2fc.nir", cwd=tmp_path)
+    assert "45 neurons" in inspected.stdout and "G202" in inspected.stderr and "G207" in inspected.stderr
+    limits = nirc("targets", "xylo:audio3", cwd=tmp_path).stdout
+    assert "31744" in limits and "rockpool" in limits and "audio2" not in limits
+    passes = nirc("passes", cwd=tmp_path).stdout
+    assert passes.index("flatten-nesting") < passes.index("discretise") < passes.index("xylo-quantise")
+    assert "fan-out" in nirc("explain", "x504", cwd=tmp_path).stdout
+
+
+def test_ir_can_be_printed_after_any_pass(tmp_path: Path) -> None:
+    done = nirc(BRAILLE, "--target", "xylo", "--print-ir-after", "fuse-linear", cwd=tmp_path)
+    assert "// after fuse-linear" in done.stdout and "feedback (+1 step)" in done.stdout
+
+
+def test_a_directory_with_other_things_is_left_alone_unless_forced(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.tex").write_text("years of work")
+    done = nirc(BRAILLE, "--target", "xylo", "-o", "mine", cwd=tmp_path)
+    assert done.returncode == 2 and "U602" in done.stderr
+    assert nirc(BRAILLE, "--target", "xylo", "-o", "mine", "--force", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "mine/thesis.tex").read_text() == "years of work"
+    assert (tmp_path / "mine/manifest.json").exists()
+
+
+def test_an_older_bundle_is_replaced(tmp_path: Path) -> None:
+    for target in ("xylo:audio2", "xylo:imu"):
+        assert nirc(BRAILLE, "--target", target, "-o", "out", cwd=tmp_path).returncode == 0
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["target"] == "xylo:imu"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.15, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6])
+def test_killed_at_any_moment_there_is_no_half_bundle(delay: float, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from nirc.cli import main; main()",
+        str(VOWELS),
+        "--target",
+        "xylo",
+        "-o",
+        "out",
+        "-q",
+    ]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    if (tmp_path / "out").exists():  # it was fast enough: then the bundle is whole
+        assert nirc("run", "out", "--data", VOWELS.with_suffix(".npz"), "--out", "o.npz", cwd=tmp_path).returncode == 0
+    assert nirc(VOWELS, "--target", "xylo", "-o", "out", "-q", cwd=tmp_path).returncode == 0
+    assert {p.name for p in tmp_path.iterdir()} <= {"out", "o.npz"}
+
+
+def test_an_interrupted_run_cleans_up(tmp_path: Path) -> None:
+    code = "import os, signal, nirc.bundle as b\nb._write_into = lambda *a: os.kill(os.getpid(), signal.SIGTERM)\nfrom nirc.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(BRAILLE), "--target", "xylo", "-o", "out"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130 and list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_says_so_without_a_traceback(tmp_path: Path) -> None:
+    code = "import nirc.api as a\na.compile_model = lambda *x, **y: 1 / 0\nfrom nirc.cli import main; main()"
+    args = [sys.executable, "-c", code, str(BRAILLE), "--target", "xylo"]
+    done = subprocess.run(args, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 70 and "B901" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        "Traceback"
+        in subprocess.run([*args, "--debug"], cwd=tmp_path, capture_output=True, text=True, check=False).stderr
+    )
+
+
+def test_diagnostics_have_no_colour_outside_a_terminal(tmp_path: Path) -> None:
+    assert "\x1b" not in nirc(BRAILLE, "--target", "xylo", cwd=tmp_path).stderr

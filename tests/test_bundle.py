@@ -1,0 +1,128 @@
+"""Bundles on disk: whole, checked, and never a way out of their directory."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nirc
+from tests.models import DATA
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    made = nirc.compile(DATA / "paper/braille_noDelay_noBias_subtract.nir", "xylo", reset="subtract")
+    return made.save(tmp_path / "b")
+
+
+def edited(bundle: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    change(manifest)
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    return bundle
+
+
+def refusal(bundle: Path) -> str:
+    with pytest.raises(nirc.InputError) as refused:
+        nirc.Bundle.open(bundle)
+    return str(refused.value)
+
+
+def test_what_was_saved_is_what_is_opened(bundle: Path) -> None:
+    opened = nirc.Bundle.open(bundle)
+    inputs = np.ones((1, 5, 12), int)
+    assert opened.run(inputs).output.shape == (1, 5, 7)
+
+
+def test_a_changed_file_is_noticed(bundle: Path) -> None:
+    config = bundle / "config.json"
+    config.write_text(config.read_text().replace("127", "126", 1))
+    assert "U605" in refusal(bundle) and "config.json" in refusal(bundle)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.update(schema="nirc-bundle/99"),
+        lambda m: m.update(input_map="no"),
+        lambda m: m.update(input_map=[1 << 40]),
+        lambda m: m.update(output_map=[True] * 7),
+        lambda m: m.update(latency_steps=10**12),
+        lambda m: m.update(output_latency_steps=[0]),
+        lambda m: m.pop("populations"),
+        lambda m: m["files"].update({"../../etc/passwd": "0"}),
+        lambda m: m["files"].update({"/etc/passwd": "0"}),
+        lambda m: m["populations"].update(evil=3),
+    ],
+)
+def test_a_damaged_manifest_is_refused(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    assert "U605" in refusal(edited(bundle, change))
+
+
+def test_a_population_that_the_chip_does_not_have_is_refused(bundle: Path) -> None:
+    evil = {"part": "hidden", "index": [99999], "scale": [1], "latency_steps": 0}
+    opened = nirc.Bundle.open(edited(bundle, lambda m: m["populations"].update(evil=evil)))
+    with pytest.raises(nirc.InputError, match="U605"):
+        opened.run(np.zeros((1, 2, 12), int), record=["evil"])
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": NaN}', "[" * 100_000])
+def test_a_manifest_that_is_no_json_object_is_refused(bundle: Path, text: str) -> None:
+    (bundle / "manifest.json").write_text(text)
+    assert "U605" in refusal(bundle)
+
+
+def test_links_and_pipes_are_not_followed(bundle: Path) -> None:
+    secret = bundle.parent / "secret"
+    secret.write_bytes((bundle / "config.json").read_bytes())
+    (bundle / "config.json").unlink()
+    (bundle / "config.json").symlink_to(secret)
+    assert "U605" in refusal(bundle)
+    (bundle / "config.json").unlink()
+    os.mkfifo(bundle / "config.json")
+    assert "U605" in refusal(bundle)
+
+
+def test_a_link_is_not_replaced_by_a_bundle(tmp_path: Path, bundle: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(nirc.UsageError, match="U602"):
+        nirc.Bundle.open(bundle).save(tmp_path / "link")
+
+
+def test_files_that_a_user_put_into_a_bundle_survive(bundle: Path) -> None:
+    (bundle / "results.npz").write_bytes(b"mine")
+    with pytest.raises(nirc.UsageError, match="U602"):
+        nirc.Bundle.open(bundle).save(bundle)
+    assert (bundle / "results.npz").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 4), (1, 5, 11), (1, 5, 3, 5)])
+def test_a_raster_of_another_shape_is_refused(bundle: Path, shape: tuple[int, ...]) -> None:
+    with pytest.raises(nirc.InputError, match="U604"):
+        nirc.Bundle.open(bundle).run(np.zeros(shape, int))
+
+
+@pytest.mark.parametrize("value", [-1, 0.5, np.nan, np.inf])
+def test_values_that_are_no_counts_are_refused(bundle: Path, value: float) -> None:
+    with pytest.raises(nirc.InputError, match="U604"):
+        nirc.Bundle.open(bundle).run(np.full((1, 2, 12), value))
+
+
+def test_counts_above_15_are_clipped_and_said(bundle: Path) -> None:
+    from nirc.diagnostics.log import Log
+
+    log, opened = Log(), nirc.Bundle.open(bundle)
+    many = opened.run(np.full((1, 20, 12), 99), log=log)
+    np.testing.assert_array_equal(many.output, opened.run(np.full((1, 20, 12), 15)).output)
+    assert [d.code for d in log.diagnostics] == ["X514"]
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 12), (2, 0, 12)])
+def test_empty_batches_and_rasters_have_empty_answers(bundle: Path, shape: tuple[int, ...]) -> None:
+    assert nirc.Bundle.open(bundle).run(np.zeros(shape, int)).output.shape == (*shape[:2], 7)
