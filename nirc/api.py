@@ -19,6 +19,7 @@ from nirc.ir.program import Program
 from nirc.ir.text import digest
 from nirc.pipeline import Observer, Pass, run_passes
 from nirc.raster import Run
+from nirc.running import flat_raster
 from nirc.target import Target
 
 RESETS = ("model", "zero", "subtract")
@@ -134,7 +135,8 @@ def lower(model: object, options: Options, *, log: Log, observe: Observer | None
 
     first = [make("to-populations"), make("fuse-linear"), make("infer-dt", dt_s=options.dt_s)]
     continuous = run_passes(layers, first, log, observe).having(reset=options.reset)
-    discrete = run_passes(continuous, [make("discretise", method=options.discretise)], log, observe)
+    last = [make("discretise", method=options.discretise), make("fold-synapses")]
+    discrete = run_passes(continuous, last, log, observe)
     return Stages(layers, continuous, discrete)
 
 
@@ -155,9 +157,12 @@ def compile_model(
     stages = lower(model, options, log=log, observe=observe)
     if backend.hopeless(stages.discrete, candidates, log):
         log.raise_if_errors()
-    legalise, quantise = backend.passes(calibration, stages.discrete)
+    if calibration is not None:
+        channels = sum(s.n for s in stages.discrete.nodes(Source).values())
+        calibration = flat_raster(calibration, channels, log)
+    legalise, *quantise = backend.passes(calibration, stages.discrete)
     legal = run_passes(stages.discrete, [legalise], log, observe)
-    integer = run_passes(legal, [quantise], log, observe)
+    integer = run_passes(legal, quantise, log, observe)
     search = Search(options.seed, seconds=options.time_limit_s)
     mapped = _first_fit(backend, candidates, integer, legal, search, log)
     made = _bundle(model, backend, mapped, stages, options, log)

@@ -65,7 +65,7 @@ class Backend(Protocol):
         """Variants, in the order in which they are tried when the user names none."""
 
     def passes(self, calibration: NDArray[np.generic] | None = None, model: Program | None = None) -> Sequence[Pass]:
-        """Legalise, then quantise: discrete program -> integer program, the same for all variants.
+        """The first makes the program legal, the others make it integer; the same for all variants.
 
         ``calibration``: inputs (samples, steps, ...) whose answer by ``model`` (discrete) the chip should keep.
         """
@@ -74,7 +74,7 @@ class Backend(Protocol):
         """Tables for ``target``, or None with every limit that is exceeded in the log (as errors)."""
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
-        """Whether none of ``targets`` could hold the program, judged before it is quantised; the limits go to the log."""
+        """Whether none of ``targets`` could hold the unrounded program; the limits go to the log."""
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
         """The chip's files, by name. Pure: same input, same bytes."""

@@ -23,6 +23,7 @@ PASSES = {
     "fuse-linear": "nirc.passes.fuse_linear:FuseLinear",
     "infer-dt": "nirc.passes.infer_dt:InferDt",
     "discretise": "nirc.passes.discretise:Discretise",
+    "fold-synapses": "nirc.passes.fold_synapses:FoldSynapses",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import nir
@@ -47,7 +48,7 @@ def chain(n_in: int, *layers: nir.NIRNode, n_out: int) -> nir.NIRGraph:
     nodes |= {f"{type(layer).__name__.lower()}{i}": layer for i, layer in enumerate(layers)}
     nodes["out"] = nir.Output(np.array([n_out]))
     names = list(nodes)
-    return graph(nodes, list(zip(names, names[1:], strict=False)))
+    return graph(nodes, list(pairwise(names)))
 
 
 def recurrent(rng: np.random.Generator, n_in: int, n: int, n_out: int) -> nir.NIRGraph:

@@ -30,11 +30,15 @@ class Xylo:
         return VARIANTS
 
     def passes(self, calibration: NDArray[np.generic] | None = None, model: Program | None = None) -> Sequence[Pass]:
-        """Legalise, then quantise."""
+        """Legalise, quantise, and with sample inputs calibrate."""
         from nirc.backends.xylo.legalise import XyloLegalise
         from nirc.backends.xylo.quantise import XyloQuantise
 
-        return (XyloLegalise(), XyloQuantise())
+        if calibration is None or model is None:
+            return (XyloLegalise(), XyloQuantise())
+        from nirc.backends.xylo.calibrate import XyloCalibrate
+
+        return (XyloLegalise(), XyloQuantise(), XyloCalibrate(calibration, model))
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Whether the unrounded network is above a limit that rounding cannot mend, on each of ``targets``."""

@@ -27,7 +27,7 @@ def channels(reservoir: Reservoir, most: int) -> Channels:
     n = reservoir.channels
     if n <= most:
         return Channels(np.arange(n), n)
-    used = np.unique(reservoir.from_input[1])
+    used = np.unique(reservoir.from_input.source)
     of_input = np.full(n, -1)
     of_input[used] = np.arange(used.size)
     return Channels(of_input, int(used.size))
@@ -42,14 +42,14 @@ def assemble(reservoir: Reservoir, placement: Placement, channel: Channels) -> S
     w_in = np.zeros((channel.used, n, 2), dtype=np.int64)
     w_rec = np.zeros((n, n, 2), dtype=np.int64)
     w_out = np.zeros((n, reservoir.n_readout), dtype=np.int64)
-    target, source, value = reservoir.from_input
-    w_in[channel.of_input[source], place[target], 0] = _mantissa(value, shift_in)
-    target, source, value = reservoir.recurrent
-    w_rec[place[source], place[target], 0] = _mantissa(value, shift_rec)
+    into = reservoir.from_input
+    w_in[channel.of_input[into.source], place[into.target]] = _mantissa(into.value, shift_in)
+    within = reservoir.recurrent
+    w_rec[place[within.source], place[within.target]] = _mantissa(within.value, shift_rec)
     leaves_from = place.copy()
     leaves_from[placement.relay_of] = placement.relay_index
-    target, source, value = reservoir.to_readout
-    w_out[leaves_from[source], target] = _mantissa(value, shift_out)
+    out = reservoir.to_readout
+    w_out[leaves_from[out.source], out.target] = _mantissa(out.value[:, 0], shift_out)
     aliases = np.full(n, -1)
     aliases[place[placement.relay_of]] = placement.relay_index
 
@@ -65,7 +65,7 @@ def assemble(reservoir: Reservoir, placement: Placement, channel: Channels) -> S
         dash_mem=at_place(hidden.dash_mem, DASH[0]),
         dash_mem_out=readout.dash_mem,
         dash_syn=at_place(hidden.dash_syn, 1),
-        dash_syn_2=at_place(hidden.dash_syn, 1),
+        dash_syn_2=at_place(hidden.dash_syn_2, 1),
         dash_syn_out=readout.dash_syn,
         threshold=at_place(hidden.threshold, THRESHOLD[1]),
         threshold_out=readout.threshold,
@@ -82,6 +82,7 @@ def assemble(reservoir: Reservoir, placement: Placement, channel: Channels) -> S
 class _Neurons:
     dash_mem: Int
     dash_syn: Int
+    dash_syn_2: Int
     threshold: Int
     bias: Int
     shift_in: int
@@ -96,10 +97,12 @@ def _joined(reservoir: Reservoir, part: str) -> _Neurons:
     def join(field: str) -> Int:
         return np.concatenate([np.zeros(0, dtype=np.int64), *(getattr(n, field) for n in neurons)])
 
+    unused = [np.ones_like(n.dash_syn) if n.dash_syn_2 is None else n.dash_syn_2 for n in neurons]
     first = neurons[0] if neurons else None
     return _Neurons(
         join("dash_mem"),
         join("dash_syn"),
+        np.concatenate([np.zeros(0, dtype=np.int64), *unused]),
         join("threshold"),
         join("bias"),
         first.shift_in if first else 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nirc.backends.xylo import dash
-from nirc.backends.xylo.legalise import RELAY, readouts
+from nirc.backends.xylo.legalise import is_relay, readouts
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, Population
@@ -20,7 +20,7 @@ def report(program: Program, log: Log) -> None:
     outputs = readouts(program)
     for name, population in program.nodes(Population).items():
         d = population.dynamics
-        if not isinstance(d, Discrete) or name.endswith(RELAY):
+        if not isinstance(d, Discrete) or is_relay(name):
             continue
         where = population.origins[0]
         if d.fires and program.reset != "subtract" and d.decay_mem.any():

@@ -99,8 +99,8 @@ def _help(f: Finding) -> str:
 def _ordered(reservoir: Reservoir, target: Target, search: Search, log: Log) -> Placement | None:
     n = reservoir.n_hidden
     receives, read_out = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    receives[reservoir.from_input[0]] = True
-    read_out[reservoir.to_readout[1]] = True
+    receives[reservoir.from_input.target] = True
+    read_out[reservoir.to_readout.source] = True
     answer = place(PlaceProblem(receives, read_out), target, seed=search.seed, work=search.work)
     if isinstance(answer, Conflict):
         answer.report(log)
@@ -143,7 +143,7 @@ def _utilisation(
         "output neurons": reservoir.n_readout,
         "fan-out of one neuron": most(usage.fan_out),
         "recurrent entries": most(usage.entries),
-        "neurons that inputs reach": int(np.unique(reservoir.from_input[0]).size),
+        "neurons that inputs reach": int(np.unique(reservoir.from_input.target).size),
         "neurons that outputs leave from": int(np.count_nonzero(chip.weights_out.any(axis=1))),
     }
     return {name: (n, target.max(name)) for name, n in used.items()}

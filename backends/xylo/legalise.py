@@ -9,7 +9,6 @@ import numpy as np
 
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
-from nirc.ir.linear import Diagonal
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Program
 
@@ -46,7 +45,8 @@ def readouts(program: Program) -> dict[str, str]:
     for name in program.nodes(Population):
         targets, sources = program.out_of(name), program.into(name)
         alone = len(targets) == 1 and isinstance(program[targets[0][0]], Sink) and len(program.into(targets[0][0])) == 1
-        if alone and _is_wire(targets[0][1]) and all(isinstance(program[s], Population) for s, _ in sources):
+        fed_by_neurons = all(isinstance(program[s], Population) and not p.synapse for s, p in sources)
+        if alone and _is_wire(targets[0][1]) and fed_by_neurons:
             found[name] = targets[0][0]
     # A readout neuron has no path back, so what feeds a readout must itself be hidden.
     return {n: sink for n, sink in found.items() if not any(s in found for s, _ in program.into(n))}
@@ -158,6 +158,6 @@ def _say(name: str, n: int, origin: str, kind: str, log: Log) -> None:
     )
 
 
-def wire(n: int) -> Diagonal:
-    """The identity as an operator with entries."""
-    return Diagonal(frozen(np.ones(n)))
+def is_relay(name: str) -> bool:
+    """Whether this population was inserted here."""
+    return name.endswith(RELAY)

@@ -13,7 +13,6 @@ from nirc.backends.xylo.legalise import readouts
 from nirc.backends.xylo.unroll import unrolled
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
-from nirc.ir.linear import Coo
 from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
 
@@ -29,17 +28,26 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Synapses:
+    """Entries by target, then source. ``value`` (entries, 2): weights to both receptors, bit shift included."""
+
+    target: Int
+    source: Int
+    value: Float
+
+
+@dataclass(frozen=True)
 class Reservoir:
-    """Synapses as (target, source, value), values with the bit shift; blocks in program order."""
+    """Synapses as lists, one entry for each pair of neurons; blocks in program order."""
 
     program: Program
     inputs: tuple[Block, ...]
     hidden: tuple[Block, ...]
     readout: tuple[Block, ...]
     sinks: tuple[str, ...]  # the model's output behind each readout block
-    from_input: Coo
-    recurrent: Coo
-    to_readout: Coo
+    from_input: Synapses
+    recurrent: Synapses
+    to_readout: Synapses
 
     @property
     def channels(self) -> int:
@@ -72,13 +80,15 @@ def lower(program: Program, log: Log) -> Reservoir:
     sinks = [s for s in program.nodes(Sink) if s in by_sink]
     readout = _blocks(program, [by_sink[s] for s in sinks])
     start = {b.name: b.start for b in (*inputs, *hidden, *readout)}
-    parts: dict[str, list[tuple[Int, Int, Float]]] = {"in": [], "rec": [], "out": []}
+    parts: dict[str, list[Synapses]] = {"in": [], "rec": [], "out": []}
     for source, target, projection in program.edges():
         if target not in start:
             continue
         op = unrolled(projection, program[source].n, log)
         kind = "out" if target in outputs else "in" if isinstance(program[source], Source) else "rec"
-        parts[kind].append((op.target + start[target], op.source + start[source], op.value))
+        value = np.zeros((op.value.size, 2))
+        value[:, projection.synapse] = op.value
+        parts[kind].append(Synapses(op.target + start[target], op.source + start[source], value))
     log.raise_if_errors()
     return Reservoir(
         program,
@@ -104,13 +114,15 @@ def _end(blocks: tuple[Block, ...]) -> int:
     return blocks[-1].stop if blocks else 0
 
 
-def _merged(parts: list[tuple[Int, Int, Float]]) -> Coo:
+def _merged(parts: list[Synapses]) -> Synapses:
     """Parallel projections add up: one entry for each pair of neurons."""
-    if not parts:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0)
-    target, source, value = (np.concatenate(column) for column in zip(*parts, strict=True))
-    key, inverse = np.unique(target * (int(source.max(initial=0)) + 1) + source, return_inverse=True)
-    total = np.bincount(inverse, weights=value, minlength=key.size)
-    keep = total != 0
+    none = np.zeros(0, dtype=np.int64)
+    target = np.concatenate([none, *(p.target for p in parts)])
+    source = np.concatenate([none, *(p.source for p in parts)])
+    value = np.concatenate([np.zeros((0, 2)), *(p.value for p in parts)])
     width = int(source.max(initial=0)) + 1
-    return key[keep] // width, key[keep] % width, total[keep]
+    key, inverse = np.unique(target * width + source, return_inverse=True)
+    total = np.zeros((key.size, 2))
+    np.add.at(total, inverse, value)
+    keep = total.any(axis=1)
+    return Synapses(key[keep] // width, key[keep] % width, total[keep])

@@ -27,6 +27,7 @@ class XyloNeuron:
     max_spikes: int
     shift_in: int
     shift_rec: int
+    dash_syn_2: Int | None = None  # of the second synapse, if it is used
     silent: bool = False  # a non-spiking output: its membrane is read
 
     def stepper(self, batch: int) -> Stepper:
@@ -40,12 +41,15 @@ class _XyloStepper:
     def __init__(self, neuron: XyloNeuron, batch: int) -> None:
         self.neuron = neuron
         self.isyn = np.zeros((batch, neuron.threshold.size), dtype=np.int64)
+        self.isyn_2 = self.isyn
         self.v: Float = np.zeros((batch, neuron.threshold.size))
 
-    def step(self, x: Float) -> Float:
+    def step(self, x: Float, second: Float | None = None) -> Float:
         n = self.neuron
         self.isyn = synapse_step(self.isyn, np.rint(x).astype(np.int64), n.dash_syn)
-        v = membrane_step(self.v.astype(np.int64), self.isyn, n.dash_mem, n.bias)
+        if second is not None and n.dash_syn_2 is not None:
+            self.isyn_2 = synapse_step(self.isyn_2, np.rint(second).astype(np.int64), n.dash_syn_2)
+        v = membrane_step(self.v.astype(np.int64), self.isyn + self.isyn_2, n.dash_mem, n.bias)
         spikes, v = fire(v, n.threshold, n.max_spikes)
         self.v = v.astype(np.float64)
         return self.v / n.scale if n.silent else spikes.astype(np.float64)

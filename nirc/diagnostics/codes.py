@@ -74,6 +74,7 @@ CODES: dict[str, str] = {
     "D411": "a sum of synaptic inputs may saturate",
     "D412": "a value was clipped to the chip's range",
     "D413": "a memoryless threshold is filtered by the synapse",
+    "D414": "thresholds were scaled on the calibration inputs",
     # X: limits of Xylo (exit 1)
     "X501": "too many input channels",
     "X502": "too many hidden neurons",

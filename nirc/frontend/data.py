@@ -100,7 +100,7 @@ def _labels(values: NDArray[Any], samples: int) -> NDArray[np.int64]:
 
 def _whole(values: NDArray[Any], name: str, most: int) -> None:
     """Refuse anything but whole numbers from 0 to ``most``; NaN and infinity are neither."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         wrong = (values < 0) | (values > most) | (np.floor(values) != values)
     if wrong.any():
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), values.shape))

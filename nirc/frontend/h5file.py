@@ -135,7 +135,9 @@ def damage() -> Iterator[None]:
         yield
     except MemoryError as error:
         raise RefusalError("F106", "there is not enough memory for what the file asks") from error
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
+    except RefusalError:
+        raise
+    except Exception as error:
         raise RefusalError(
             "F104",
             "the HDF5 library cannot read this part of the file",

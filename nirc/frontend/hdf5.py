@@ -206,7 +206,7 @@ class _Reader:
         if self.edges + shape[0] > MAX_EDGES:
             raise RefusalError("F106", "there are too many edges", str(self.edges + shape[0]), str(MAX_EDGES))
         self.edges += shape[0]
-        _, names = self.texts.read(item, most=2 * MAX_EDGES)
+        names = self.texts.read(item, most=2 * MAX_EDGES)
         if max(map(len, names)) > MAX_NAME:
             raise RefusalError("F106", "an edge's name is too long", limit=f"{MAX_NAME} characters")
         return tuple(zip(names[::2], names[1::2], strict=True))

@@ -48,7 +48,7 @@ class _Converter:
         if type(graph).__name__ != "NIRGraph" or not isinstance(nodes, Mapping) or edges is None:
             found = printable(f"{type(graph).__module__}.{type(graph).__qualname__}")
             raise RefusalError("F103", "this object is not a NIR graph", found, "a path, or a nir.NIRGraph")
-        if self.depth > MAX_DEPTH // 2:
+        if self.depth >= MAX_DEPTH // 2:
             raise RefusalError("F106", "graphs are nested too deep", limit=f"{MAX_DEPTH // 2} graphs", where=path)
         self.depth += 1
         prefix = f"{path}/" if path else ""

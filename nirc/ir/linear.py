@@ -16,6 +16,7 @@ from nirc.ir.arrays import Float, Int, Shape, describe, size
 from nirc.ir.layers import Pads
 
 Coo = tuple[Int, Int, Float]  # target, source, value
+DENSE_BELOW = 1 << 20  # elements up to which a full matrix is faster than its entries
 
 
 @dataclass(frozen=True)
@@ -209,15 +210,23 @@ class Sparse:
         return self.value.size
 
     @cached_property
-    def _bounds(self) -> tuple[Int, Int]:
+    def _rows(self) -> tuple[Int, Int]:
         rows, starts = np.unique(self.target, return_index=True)
         return rows, starts
 
+    @cached_property
+    def _matrix(self) -> Float:
+        matrix = np.zeros((self.n_in, self.n_out))
+        matrix[self.source, self.target] = self.value
+        return matrix
+
     def apply(self, x: Float) -> Float:
-        """(batch, n_in) -> (batch, n_out)."""
+        """(batch, n_in) -> (batch, n_out), by a full matrix where that is small."""
+        if self.n_in * self.n_out <= DENSE_BELOW:
+            return x @ self._matrix
         y = np.zeros((len(x), self.n_out))
         if self.entries:
-            rows, starts = self._bounds
+            rows, starts = self._rows
             y[:, rows] = np.add.reduceat(x[:, self.source] * self.value, starts, axis=1)
         return y
 

@@ -62,6 +62,7 @@ class Continuous:
 class Discrete:
     """One step: ``i = decay_syn*i + gain_syn*x`` (or ``i = x``); ``v = decay_mem*v + gain_mem*i + drift``.
 
+    A second receptor (``decay_syn_2``, ``gain_syn_2``) adds its own filtered input to ``i``.
     Then a spike where ``v > threshold`` and the reset of the program. All (n,). ``max_spikes`` above 1 is for
     what-if studies of chips that fire several times in a step (with subtraction only).
     """
@@ -73,6 +74,8 @@ class Discrete:
     gain_syn: Float | None = None
     threshold: Float | None = None
     v_reset: Float | None = None
+    decay_syn_2: Float | None = None
+    gain_syn_2: Float | None = None
     max_spikes: int = 1
 
     @property
@@ -109,13 +112,15 @@ class Projection:
     """Linear operators applied in order to a delayed signal, plus biases. No operator: one to one.
 
     ``feedback``: closes a cycle, so it acts one step later (no exporter lets a spike act in its own step on
-    itself). ``delay_steps`` is valid from the discrete form on and excludes that step.
+    itself). ``synapse``: the receptor of the target, 0 or 1. ``delay_steps`` is valid from the discrete form on
+    and excludes the step of feedback.
     """
 
     ops: tuple[LinearOp, ...] = ()
     delay_s: float = 0.0
     delay_steps: int = 0
     feedback: bool = False
+    synapse: int = 0
     biases: tuple[Bias, ...] = ()
     origins: tuple[str, ...] = field(default=())
 

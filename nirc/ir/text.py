@@ -58,6 +58,8 @@ def _edge(payload: object) -> str:
     parts += [
         f"bias {describe(b.value)}" + (f" from step {b.onset_steps}" if b.onset_s else "") for b in payload.biases
     ]
+    if payload.synapse:
+        parts.append(f"synapse {payload.synapse + 1}")
     if payload.feedback:
         parts.append("feedback (+1 step)")
     return "  via " + ", ".join(parts)

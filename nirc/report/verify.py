@@ -165,7 +165,8 @@ def as_text(result: dict[str, Any]) -> str:
     if at is not None:
         lines.append(
             f"First divergence: stage `{at['stage']}`, population `{at['population']}`, step {at['step']}, "
-            f"sample {at['sample']}, neuron {at['neuron']}: {at['expected']:g} spike(s) in the model, {at['found']:g} here."
+            f"sample {at['sample']}, neuron {at['neuron']}: {at['expected']:g} spike(s) in the model, "
+            f"{at['found']:g} here."
         )
     return "\n".join(lines) + "\n"
 

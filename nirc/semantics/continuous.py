@@ -36,7 +36,7 @@ class EulerStepper:
             self.i = np.zeros((batch, n))
             self.decay_syn, self.gain_syn = euler(d.tau_syn_s, one if d.w_in is None else d.w_in, dt_s or np.nan)
 
-    def step(self, x: Float) -> Float:
+    def step(self, x: Float, second: Float | None = None) -> Float:
         """One step of dt."""
         if self.i is not None:
             self.i = x = self.decay_syn * self.i + self.gain_syn * x

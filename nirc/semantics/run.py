@@ -67,6 +67,7 @@ class _Batch:
         self.order = _execution_order(program)
         self.steppers = {n: _stepper(p, program, self.size) for n, p in program.nodes(Population).items()}
         self.past = _histories(program)
+        self.two_receptors = {t for _, t, p in program.edges() if p.synapse}
 
     def run(self) -> dict[str, NDArray[np.float64]]:
         steps = self.inputs.shape[1]
@@ -91,15 +92,20 @@ class _Batch:
         for name in self.order:
             if name in now:
                 continue
-            x = self._gather(name, now, t)
-            now[name] = self.steppers[name].step(x) if name in self.steppers else x
+            x = self._gather(name, now, t, synapse=0)
+            if name in self.steppers:
+                second = self._gather(name, now, t, synapse=1) if name in self.two_receptors else None
+                x = self.steppers[name].step(x, second)
+            now[name] = x
         for name, history in self.past.items():
             history.appendleft(now[name])
         return now
 
-    def _gather(self, name: str, now: dict[str, Float], t: int) -> Float:
+    def _gather(self, name: str, now: dict[str, Float], t: int, *, synapse: int) -> Float:
         total = np.zeros((self.size, self.program[name].n))
         for source, projection in self.program.into(name):
+            if projection.synapse != synapse:
+                continue
             signal = now[source] if projection.lag == 0 else _past(self.past[source], projection.lag)
             if signal is not None:
                 for op in projection.ops:

@@ -15,8 +15,11 @@ class Stepper(Protocol):
 
     v: Float  # (batch, n) membrane after the last step
 
-    def step(self, x: Float) -> Float:
-        """(batch, n) summed input of this step -> (batch, n) spikes, or membrane of a population that is silent."""
+    def step(self, x: Float, second: Float | None = None) -> Float:
+        """(batch, n) summed input of this step -> (batch, n) spikes, or membrane of a population that is silent.
+
+        ``second``: what arrives at the second receptor, None if the population has one.
+        """
 
 
 @runtime_checkable

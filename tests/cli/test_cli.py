@@ -136,7 +136,9 @@ def test_json_output_is_one_object_with_results_and_diagnostics(tmp_path: Path) 
 def test_help_teaches_and_loads_no_numpy(tmp_path: Path) -> None:
     done = nirc("--help", cwd=tmp_path)
     assert done.returncode == 0 and "nirc model.nir --target xylo" in done.stdout
-    check = "import sys; from nirc.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint('numpy' in sys.modules)"
+    check = (
+        "import sys; from nirc.cli import cli\ncli(['--help'], standalone_mode=False)\nprint('numpy' in sys.modules)"
+    )
     loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert loaded.stdout.splitlines()[-1] == "False"
 
@@ -197,7 +199,8 @@ def test_killed_at_any_moment_there_is_no_half_bundle(delay: float, tmp_path: Pa
 
 
 def test_an_interrupted_run_cleans_up(tmp_path: Path) -> None:
-    code = "import os, signal, nirc.bundle as b\nb._write_into = lambda *a: os.kill(os.getpid(), signal.SIGTERM)\nfrom nirc.cli import main; main()"
+    code = "import os, signal, nirc.bundle as b\nb._write_into = lambda *a: os.kill(os.getpid(), signal.SIGTERM)\n"
+    code += "from nirc.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, str(BRAILLE), "--target", "xylo", "-o", "out"],
         cwd=tmp_path,

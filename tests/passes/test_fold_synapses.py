@@ -1,0 +1,65 @@
+"""Leaky integrators in front of neurons are synapses, and the answer stays the same."""
+
+from __future__ import annotations
+
+import nir
+import numpy as np
+import pytest
+
+import nirc
+from nirc.api import Options, compile_model, lower
+from nirc.diagnostics.log import Log
+from nirc.ir.populations import Discrete, Population
+from nirc.semantics.run import run
+from tests.models import DT, chain, graph, lif, linear, raster
+
+
+def li(n: int, steps: float) -> nir.LI:
+    one = np.ones(n)
+    return nir.LI(tau=one * steps * DT, r=one * steps, v_leak=one * 0)
+
+
+def two_synapses(rng: np.random.Generator, *steps: float) -> nir.NIRGraph:
+    """One population of LIF neurons with an LI in each of several input branches, and one branch without."""
+    nodes = {"in": nir.Input(np.array([4])), "direct": linear(rng, 6, 4), "pop": lif(6)}
+    edges = [("in", "direct"), ("direct", "pop")]
+    for i, tau in enumerate(steps):
+        nodes |= {f"s{i}": li(4, tau), f"w{i}": linear(rng, 6, 4, 0.1)}
+        edges += [("in", f"s{i}"), (f"s{i}", f"w{i}"), (f"w{i}", "pop")]
+    nodes |= {"read": linear(rng, 3, 6), "last": lif(3), "out": nir.Output(np.array([3]))}
+    return graph(nodes, [*edges, ("pop", "read"), ("read", "last"), ("last", "out")])
+
+
+def test_li_before_weights_and_lif_becomes_a_synapse() -> None:
+    rng = np.random.default_rng(0)
+    model = chain(4, li(4, 4), linear(rng, 6, 4), lif(6), n_out=6)
+    stages = lower(model, Options(), log=Log())
+    assert list(stages.discrete.nodes(Population)) == ["lif2"]
+    assert stages.discrete["lif2"].dynamics.decay_syn[0] == pytest.approx(0.75)
+    inputs = raster(rng, 3, 40, 4)
+    np.testing.assert_array_equal(run(stages.continuous, inputs).output, run(stages.discrete, inputs).output)
+
+
+def test_two_filters_use_two_receptors_and_keep_the_spikes() -> None:
+    rng = np.random.default_rng(1)
+    stages = lower(two_synapses(rng, 4), Options(), log=Log())
+    pop = stages.discrete["pop"].dynamics
+    assert isinstance(pop, Discrete) and pop.decay_syn is None and pop.decay_syn_2 is not None
+    inputs = raster(rng, 3, 40, 4)
+    np.testing.assert_array_equal(run(stages.continuous, inputs).output, run(stages.discrete, inputs).output)
+
+
+def test_three_filters_are_too_many_and_stay_populations() -> None:
+    stages = lower(two_synapses(np.random.default_rng(1), 4, 8), Options(), log=Log())
+    assert {"s0", "s1"} <= set(stages.discrete.nodes(Population))
+
+
+def test_the_second_synapse_reaches_xylo_but_not_imu() -> None:
+    rng = np.random.default_rng(1)
+    model = two_synapses(rng, 4)
+    made = compile_model(model, "xylo", Options(reset="subtract"))
+    assert made.mapped.chip.uses_synapse_2
+    inputs = raster(rng, 3, 40, 4, rate=0.05)
+    np.testing.assert_array_equal(made.bundle.run(inputs).output, run(made.integer, inputs).output)
+    with pytest.raises(nirc.CompileError, match="X509"):
+        nirc.compile(model, "xylo:imu")
