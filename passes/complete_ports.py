@@ -26,6 +26,8 @@ class CompletePorts:
                 continue
             for node in [n for n in program.graph if degree(n) == 0]:
                 port = f"{kind.__name__.lower()}_{node}"
+                while port in nodes:
+                    port += "'"
                 nodes[port] = LayerNode(kind(None), program[node].origins)
                 edges.append((port, node) if kind is Input else (node, port))
                 log.warning(

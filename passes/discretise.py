@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from nirc.analysis.step_gain import euler, exponential
+from nirc.analysis.time_step import MAX_STEPS, whole_steps
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete, Population, Projection
@@ -78,11 +79,20 @@ def _in_steps(projection: Projection, dt_s: float | None, log: Log) -> Projectio
 
 
 def _steps(delay_s: float, dt_s: float | None, projection: Projection, log: Log) -> int:
-    if delay_s == 0 or dt_s is None:
+    steps = whole_steps(delay_s, dt_s)
+    if not steps or dt_s is None:
         return 0
     exact = delay_s / dt_s
-    steps = max(1, round(exact))
-    if abs(exact - steps) > 1e-3:
+    if exact > MAX_STEPS:
+        log.error(
+            "P304",
+            "a delay takes too many steps",
+            where="/".join(projection.origins[:1]),
+            found=f"{delay_s:g} s, {exact:.4g} steps",
+            limit=f"{MAX_STEPS} steps",
+            help="delays are in seconds: give a longer --dt, or shorten the delay",
+        )
+    elif abs(exact - steps) > 1e-3:
         log.warning(
             "P304",
             f"a delay of {delay_s:g} s becomes {steps} step(s)",

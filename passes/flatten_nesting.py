@@ -10,6 +10,7 @@ from nirc.ir.layers import Input, LayerNode, Output, Subgraph
 from nirc.ir.program import Form, Program
 
 Edge = tuple[str, str]
+Path = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -21,44 +22,46 @@ class FlattenNesting:
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``InputError`` (G253) if an edge reaches a subgraph that has several Inputs or Outputs."""
         flat = _Flat(log)
-        flat.add(program, prefix="")
+        flat.add(program)
         log.raise_if_errors()
         return Program.of(Form.LAYERS, flat.nodes, dict.fromkeys(flat.edges), name=program.name)
 
 
 class _Flat:
+    """Collects nodes and edges; a node is known by its path through the nested graphs."""
+
     def __init__(self, log: Log) -> None:
         self.log = log
         self.nodes: dict[str, LayerNode] = {}
         self.edges: list[Edge] = []
+        self.names: dict[Path, str] = {}
 
-    def add(self, program: Program, prefix: str) -> None:
-        names = {n: _printable(prefix + n) for n in program.graph}
+    def add(self, program: Program, inside: Path = ()) -> None:
         for node, payload in program.nodes(LayerNode).items():
             if isinstance(payload.layer, Subgraph):
-                self.add(payload.layer.program, names[node] + ".")
+                self.add(payload.layer.program, (*inside, node))
             else:
-                self.nodes[self._unique(names[node])] = payload
+                name = self.names[(*inside, node)] = self._unique((*inside, node))
+                self.nodes[name] = payload
         for source, target, inner in program.edges():
             source_inner, target_inner = inner or ((), ())
-            start = self._end(program, source, source_inner, prefix, Output)
-            stop = self._end(program, target, target_inner, prefix, Input)
+            start = self._end(program, (*inside, source), source_inner, Output)
+            stop = self._end(program, (*inside, target), target_inner, Input)
             if start is not None and stop is not None:
                 self.edges.append((start, stop))
 
-    def _unique(self, name: str) -> str:
+    def _unique(self, path: Path) -> str:
+        """The path joined by dots, told apart where another node has that name already."""
+        name = "".join(c if c.isprintable() else "_" for c in ".".join(path))
         while name in self.nodes:
             name += "'"
         return name
 
-    def _end(
-        self, program: Program, node: str, inner: tuple[str, ...], prefix: str, port: type[Input | Output]
-    ) -> str | None:
+    def _end(self, program: Program, path: Path, inner: Path, port: type[Input | Output]) -> str | None:
         """The flat name of an edge's end: the node itself, or the port of a subgraph."""
-        layer = program[node].layer
-        name = prefix + node
-        while isinstance(layer, Subgraph):
-            name, nested = name + ".", layer.program
+        payload = program[path[-1]]
+        while isinstance(payload.layer, Subgraph):
+            nested = payload.layer.program
             if inner:
                 node, inner = inner[0], inner[1:]
             else:
@@ -66,17 +69,13 @@ class _Flat:
                 if len(ports) != 1:
                     self.log.error(
                         "G253",
-                        f"an edge reaches subgraph `{name[:-1]}`, which has {len(ports)} {port.__name__} nodes",
-                        where=program[node].origins[0] if node in program.graph else name,
+                        f"an edge reaches subgraph `{'.'.join(path)}`, which has {len(ports)} {port.__name__} nodes",
+                        where=payload.origins[0],
                         found=", ".join(ports) or "none",
                         limit=f"one {port.__name__}",
                         help="let the edge name the inner node",
                     )
                     return None
                 node = ports[0]
-            name, layer = name + node, nested[node].layer
-        return _printable(name)
-
-
-def _printable(name: str) -> str:
-    return "".join(c if c.isprintable() else "_" for c in name)
+            path, payload = (*path, node), nested[node]
+        return self.names[path]

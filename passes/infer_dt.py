@@ -88,14 +88,20 @@ def _as_rockpool(program: Program, log: Log) -> float | None:
 
 
 def _needs_dt(program: Program) -> list[str]:
-    """Origins of what has a time constant or a delay."""
+    """Origins of what has a time constant, a gain per second or a delay."""
     timed = [
         p.origins[0]
         for p in program.nodes(Population).values()
-        if isinstance(p.dynamics, Continuous) and (p.dynamics.tau_mem_s is not None or p.dynamics.tau_syn_s is not None)
+        if isinstance(p.dynamics, Continuous) and _is_timed(p.dynamics)
     ]
     delays = [p.origins[0] for _, _, p in program.edges() if isinstance(p, Projection) and p.delay_s > 0]
     return timed + delays
+
+
+def _is_timed(d: Continuous) -> bool:
+    if d.kind in ("I", "IF") and d.r is not None:
+        return not gain_is_per_step(d.r, None)
+    return d.tau_mem_s is not None or d.tau_syn_s is not None
 
 
 def _read_integrators(program: Program, log: Log) -> Program:

@@ -8,9 +8,11 @@ from typing import ClassVar
 
 from nirc.analysis.shapes import Fit, MisfitError, Remark, fit, requirement, source_shape
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import Shape
+from nirc.ir.arrays import Shape, size
 from nirc.ir.layers import Input, LayerNode, Pool
 from nirc.ir.program import Program
+
+MAX_SIGNAL = 1 << 24  # values of one signal: far above any chip, below what a laptop's memory holds
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class InferShapes:
     name: ClassVar[str] = "infer-shapes"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Raises ``InputError`` (G252, G253, G255) with every contradiction found."""
+        """Raises ``InputError`` (G252, G253, G255; F106 for a signal that is too large) with all that was found."""
         attempt = _Attempt(program)
         if attempt.misfits:
             repaired = _with_pool_strides(program)
@@ -37,6 +39,7 @@ class InferShapes:
                 **_fields(program, node, remark),
                 help="the shapes have no single reading: correct the model and export it again",
             )
+        attempt.refuse_huge_signals(log)
         log.raise_if_errors()
         return program.mapped(
             {
@@ -58,6 +61,20 @@ class _Attempt:
         self._sources()
         self._propagate()
         self._check()
+
+    def refuse_huge_signals(self, log: Log) -> None:
+        """Where a signal becomes larger than memory should ever hold; what lies behind it is not named."""
+        huge = {n for n, f in self.fits.items() if size(f.shape_out) > MAX_SIGNAL}
+        for node in sorted(huge):
+            if huge.isdisjoint(s for s, _ in self.program.into(node)):
+                log.error(
+                    "F106",
+                    f"`{node}`: the signal is too large",
+                    where=self.program[node].origins[0],
+                    found=f"shape {self.fits[node].shape_out}, {size(self.fits[node].shape_out)} values",
+                    limit=f"{MAX_SIGNAL} values",
+                    help="check the declared shapes and the padding",
+                )
 
     def _successors(self, node: str) -> list[str]:
         return [t for t, _ in self.program.out_of(node)]

@@ -34,18 +34,18 @@ class ToPopulations:
         linear_nodes = [n for n, made in nodes.items() if made is None]
         _refuse_linear_loops(program, linear_nodes, log)
         arcs: list[Arc] = [(s, t, Projection(origins=())) for s, t, _ in program.edges()]
-        for name in linear_nodes:
-            arcs = _eliminate(name, program[name], arcs)
-            if len(arcs) > self.max_projections:
+        for name in _sources_first(program, linear_nodes):
+            if (paths := _paths_without(name, program[name], arcs)) > self.max_projections:
                 log.error(
                     "P307",
                     "linear nodes branch and join so often that their paths cannot be listed",
                     where=program[name].origins[0],
-                    found=f"{len(arcs)} paths",
+                    found=f"{paths} paths",
                     limit=self.max_projections,
                     help="merge parallel linear layers before exporting",
                 )
                 log.raise_if_errors()
+            arcs = _eliminate(name, program[name], arcs)
         kept = {n: made for n, made in nodes.items() if made is not None}
         return program.rebuilt(kept, _with_feedback(kept, arcs), form=Form.CONTINUOUS)
 
@@ -80,6 +80,20 @@ def _refuse_linear_loops(program: Program, linear_nodes: list[str], log: Log) ->
                 help="put a neuron into the loop, or remove it",
             )
     log.raise_if_errors()
+
+
+def _sources_first(program: Program, linear_nodes: list[str]) -> list[str]:
+    """So that what follows a node is still bare when it is eliminated: a bias behind a junction counts once."""
+    position = {n: i for i, n in enumerate(program.graph)}
+    graph = program.graph.subgraph(linear_nodes)
+    return list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
+
+
+def _paths_without(name: str, payload: LayerNode, arcs: list[Arc]) -> int:
+    """How many arcs there are once ``name`` is eliminated: one for each way through it."""
+    into, out = sum(t == name for _, t, _ in arcs), sum(s == name for s, _, _ in arcs)
+    delays = np.unique(payload.layer.delay_s).size if isinstance(payload.layer, nir.Delay) else 1
+    return len(arcs) - into - out + into * out * delays
 
 
 def _eliminate(name: str, payload: LayerNode, arcs: list[Arc]) -> list[Arc]:

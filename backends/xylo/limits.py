@@ -48,6 +48,7 @@ def _variant(
     last: int,
     clock_hz: int,
     clock_source: str,
+    clock_certainty: str,
 ) -> Target:
     def of(measure: str) -> Callable[[Reservoir], Iterable[tuple[str, int]]]:
         def call(reservoir: Reservoir) -> Iterable[tuple[str, int]]:
@@ -73,7 +74,7 @@ def _variant(
             # Rules about the order of the neurons: place.py decides them.
             Limit("neurons that inputs reach", first, "X506", MAPPER, unit="first neurons"),
             Limit("neurons that outputs leave from", last, "X507", MAPPER, unit="last neurons"),
-            Limit("clock", clock_hz, "X511", clock_source, unit="Hz"),
+            Limit("clock", clock_hz, "X511", clock_source, clock_certainty, unit="Hz"),
         ),
     )
 
@@ -92,6 +93,7 @@ AUDIO2 = _variant(
     last=1000,
     clock_hz=50_000_000,
     clock_source="rockpool, power_cycles_model.py (default)",
+    clock_certainty="S",
 )
 AUDIO3 = _variant(
     "audio3",
@@ -106,7 +108,8 @@ AUDIO3 = _variant(
     first=128,
     last=128,
     clock_hz=50_000_000,
-    clock_source="chosen: the Audio 2 default; 6.25 MHz in the vendor's notebook",
+    clock_source="the Audio 2 default; 6.25 MHz in the vendor's notebook",
+    clock_certainty="?",
 )
 IMU = _variant(
     "imu",
@@ -121,7 +124,8 @@ IMU = _variant(
     first=128,
     last=128,
     clock_hz=50_000_000,
-    clock_source="chosen: the Audio 2 default",
+    clock_source="the Audio 2 default",
+    clock_certainty="?",
 )
 
 # The order in which `--target xylo` tries them: the variant with the freest placement first.

@@ -14,6 +14,7 @@ import numpy as np
 from nirc.ir.arrays import Float
 
 AGREE = 1e-3  # relative; the files hold float32
+MAX_STEPS = 1 << 24  # of a delay
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ def from_pair(where: str, rule: str, tau_s: Float | None, gain: Float | None) ->
         return None
     steps = tau_s[telling] / gain[telling]
     middle = float(np.median(steps))
+    if middle == 0:  # a quotient below the smallest number is no time step
+        return None
     return Evidence(where, rule, middle, float(np.ptp(steps)) / middle)
 
 
@@ -56,6 +59,13 @@ def rounded(dt_s: float) -> float:
         if abs(short / dt_s - 1) < 2e-6:
             return short
     return dt_s
+
+
+def whole_steps(delay_s: float, dt_s: float | None) -> int:
+    """The steps that a delay takes: none for no delay, else the nearest whole number from 1 to MAX_STEPS."""
+    if delay_s == 0 or dt_s is None:
+        return 0
+    return max(1, round(min(delay_s / dt_s, float(MAX_STEPS))))
 
 
 def is_round(dt_s: float) -> bool:

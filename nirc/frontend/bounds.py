@@ -13,6 +13,7 @@ MAX_DATA_BYTES = 1 << 32  # one raster, uncompressed
 MAX_NODES = 10_000  # with those of nested graphs
 MAX_EDGES = 100_000  # with those of nested graphs
 MAX_LINKS = 20_000  # names in one HDF5 group
+MAX_FIELDS = 256  # of one node, known or not
 MAX_DEPTH = 32  # HDF5 groups inside each other below /node; a nested graph takes two
 MAX_NAME = 255  # characters of a node's name
 MAX_TEXT = 4096  # bytes of one text

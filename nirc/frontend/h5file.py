@@ -76,7 +76,7 @@ class Hdf5:
                 "F105",
                 f"`{printable(name)}` is a {'soft' if kind == h5py.h5l.TYPE_SOFT else 'external'} link",
                 limit="hard links",
-                help="store the data itself: `h5repack` or a copy with h5py does it",
+                help="store the data itself in its place, for instance with h5py",
             )
         with damage():
             return h5py.h5o.open(group, key)
@@ -203,7 +203,7 @@ def check_storage(dataset: Any, shape: Sequence[int], itemsize: int, limit: int)
         layout, elsewhere = plist.get_layout(), plist.get_external_count() > 0
     if elsewhere or layout == h5py.h5d.VIRTUAL:
         kind = "other files (external storage)" if elsewhere else "other datasets (a virtual dataset)"
-        help_ = "store the data itself: `h5repack` does it"
+        help_ = "store the values in this file, for instance with h5py"
         raise RefusalError("F105", f"the field's values lie in {kind}", limit="values in this file", help=help_)
     if layout != h5py.h5d.CHUNKED:
         return

@@ -16,6 +16,7 @@ from nirc.frontend.bounds import (
     MAX_DEPTH,
     MAX_EDGES,
     MAX_FIELD_BYTES,
+    MAX_FIELDS,
     MAX_NAME,
     MAX_NODES,
     MAX_REPORTED,
@@ -168,6 +169,8 @@ class _Reader:
             kind = printable(self.texts.one(self.hdf5.open(group, "type")))
         if kind == "NIRGraph":
             return RawNode(path, kind, graph=self._graph(group, members, path))
+        if len(members) > MAX_FIELDS:
+            raise RefusalError("F106", "a node has too many fields", str(len(members)), str(MAX_FIELDS))
         fields: dict[str, Field] = {}
         with self._inside(group):
             for field in members:

@@ -344,7 +344,7 @@ def _flatten(f: _Fields) -> Layer:
         f.used.add(field)
         value = f.raw.fields.get(field, np.asarray(default))
         number = np.asarray(value).ravel() if not isinstance(value, str) else np.asarray([])
-        if number.size != 1 or number.dtype.kind not in "iuf" or number[0] != int(number[0]) or abs(number[0]) > 32:
+        if number.size != 1 or number.dtype.kind not in "iuf" or not (abs(number[0]) <= 32 and number[0] % 1 == 0):
             f.fail("F110", field, f"field `{field}` must be one axis", found=str(value)[:40], limit="-32 to 32")
             return default
         return int(number[0])

@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
+
 from nirc import api, registry
+from nirc.analysis.feedback import feedback_edges
 from nirc.diagnostics.log import Log
 from nirc.errors import CompileError
 from nirc.ir.arrays import size
@@ -22,7 +25,7 @@ def inspection(model: Path, dt_s: float | None, log: Log) -> dict[str, Any]:
     layers = api.load(model, log=log)
     result: dict[str, Any] = {
         "model": layers.name,
-        "layers": [_layer(n, p) for n, p in layers.nodes(LayerNode).items()],
+        "layers": [_layer(n, layers[n]) for n in _signal_order(layers)],
         "edges": [[s, t] for s, t, _ in layers.edges()],
         "ir": {"layers": text(layers, origins=True)},
     }
@@ -39,6 +42,17 @@ def inspection(model: Path, dt_s: float | None, log: Log) -> dict[str, Any]:
         }
         result["ir"]["continuous"] = text(continuous, origins=True)
     return result
+
+
+def _signal_order(layers: Program) -> list[str]:
+    """Nodes as signals reach them from the inputs, ties by name."""
+    edges = [(s, t, i) for i, (s, t, _) in enumerate(layers.edges())]
+    inputs = [n for n in layers.graph if not layers.into(n)]
+    back = feedback_edges(list(layers.graph), inputs, edges)
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(sorted(layers.graph))
+    graph.add_edges_from((s, t) for s, t, i in edges if i not in back)
+    return list(nx.lexicographical_topological_sort(graph))
 
 
 def _continuous(layers: Program, dt_s: float | None, log: Log) -> Program | None:

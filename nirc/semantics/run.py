@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.analysis.time_step import whole_steps
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete, Population, Projection, Sink, Source
-from nirc.ir.program import Program
+from nirc.ir.program import Form, Program
 from nirc.raster import Run
 from nirc.semantics.continuous import EulerStepper
 from nirc.semantics.discrete import DiscreteStepper
@@ -37,6 +39,7 @@ def run(
     ``record`` names populations whose spikes and membrane are kept. ``progress`` is told the samples done.
     Outputs are all Sinks, flat, in order. Raises ``ValueError`` if the channels do not match.
     """
+    program = _with_delays_in_steps(program) if program.form is Form.CONTINUOUS else program
     sources, sinks = program.nodes(Source), program.nodes(Sink)
     samples, steps, channels = inputs.shape
     if channels != sum(s.n for s in sources.values()):
@@ -56,6 +59,17 @@ def run(
         {n: joined[f"out/{n}"] for n in record},
         {n: joined[f"v/{n}"] for n in record if f"v/{n}" in joined},
     )
+
+
+def _with_delays_in_steps(program: Program) -> Program:
+    """The continuous form knows delays in seconds only; they take the steps that `discretise` gives them."""
+
+    def timed(p: Projection) -> Projection:
+        biases = tuple(replace(b, onset_steps=whole_steps(b.onset_s, program.dt_s)) for b in p.biases)
+        return replace(p, delay_steps=whole_steps(p.delay_s, program.dt_s), biases=biases)
+
+    nodes = dict(program.graph.nodes(data="payload"))
+    return program.rebuilt(nodes, [(s, t, timed(p)) for s, t, p in program.edges()])
 
 
 class _Batch:

@@ -299,6 +299,11 @@ def long_name(node: Any) -> None:
     node[f"nodes/{'n' * 300}/type"] = "Threshold"
 
 
+def many_fields(node: Any) -> None:
+    for i in range(bounds.MAX_FIELDS):
+        node[f"nodes/fc/x{i}"] = 0
+
+
 def many_edges(node: Any) -> None:
     replace(node, "edges", shape=(bounds.MAX_EDGES + 1, 2), dtype=TEXT)
 
@@ -309,7 +314,7 @@ def deep(node: Any) -> None:
         write_graph(node, {}, [])
 
 
-@pytest.mark.parametrize("change", [huge, huge_chunk, many_chunks, long_text, long_name, many_edges, deep])
+@pytest.mark.parametrize("change", [huge, huge_chunk, many_chunks, long_text, long_name, many_fields, many_edges, deep])
 def test_what_asks_for_too_much_is_refused_before_it_gets_it(tmp_path: Path, change: Change) -> None:
     assert refusal(changed(tmp_path / "m.nir", change)).code == "F106"
 
