@@ -283,6 +283,8 @@ def source_shape(declared: Shape | None, consumers: Collection[Layer]) -> tuple[
         for shape in candidates:
             if all(_takes(layer, shape, strict) for layer in consumers):
                 return shape, _port(Input(declared), shape).remarks[0] if shape != declared else None
+    if declared is not None and any(_is_ambiguous(layer, declared) for layer in consumers):
+        return declared, None
     for shape in dict.fromkeys(needs):
         if all(_takes(layer, shape, strict=False) for layer in consumers):
             return shape, None if declared is None else _port(Input(declared), shape).remarks[0]
@@ -291,6 +293,14 @@ def source_shape(declared: Shape | None, consumers: Collection[Layer]) -> tuple[
 
 def _without_ones(shape: Shape) -> list[Shape]:
     return [shape[n:] for n in range(1, len(shape)) if set(shape[:n]) == {1}]
+
+
+def _is_ambiguous(layer: Layer, shape: Shape) -> bool:
+    try:
+        fit(layer, shape)
+    except MisfitError as misfit:
+        return misfit.remark.code == "G255"
+    return False
 
 
 def _takes(layer: Layer, shape: Shape, strict: bool) -> bool:

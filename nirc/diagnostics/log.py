@@ -35,12 +35,14 @@ class Log:
     strict: bool = False
     file: str = ""
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    _known: set[Diagnostic] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Keep ``diagnostic`` unless it is there already."""
         if diagnostic.code not in CODES:
             raise KeyError(f"diagnostic code {diagnostic.code} is not in the table")
-        if diagnostic not in self.diagnostics:
+        if diagnostic not in self._known:  # a set: a hostile file may cause very many
+            self._known.add(diagnostic)
             self.diagnostics.append(diagnostic)
 
     def error(self, code: str, message: str, **fields: object) -> None:

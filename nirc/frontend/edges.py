@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import cached_property
 
 from nirc.diagnostics.log import Log
+from nirc.frontend.bounds import MAX_REPORTED
 from nirc.frontend.raw import RawGraph, RawNode
 
 Path = tuple[str, ...]  # a node, or a node inside nested graphs
@@ -19,6 +21,7 @@ def resolve_edges(graph: RawGraph, log: Log, *, inside: Path = ()) -> list[tuple
     place = "/".join(("", *(f"nodes/{name}" for name in inside), "edges"))[1:]
     names = _Names(graph, inside, log, place)
     resolved: dict[tuple[Path, Path], None] = {}
+    repeated: dict[tuple[str, str], None] = {}
     for source, target in graph.edges:
         if source == target and source not in graph.nodes and names.members(source):
             log.warning(
@@ -29,11 +32,17 @@ def resolve_edges(graph: RawGraph, log: Log, *, inside: Path = ()) -> list[tuple
             continue
         ends = names.find(source, "source"), names.find(target, "target")
         if ends[0] is None or ends[1] is None:
+            if len(log.errors) >= MAX_REPORTED:
+                break
             continue
         edge = (ends[0], ends[1])
         if edge in resolved:
-            log.warning("G201", f"edge {source!r} -> {target!r} occurs more than once", where=place)
+            repeated[(source, target)] = None
         resolved[edge] = None
+    for source, target in list(repeated)[:MAX_REPORTED]:
+        log.warning("G201", f"edge {source!r} -> {target!r} occurs more than once", where=place)
+    if len(repeated) > MAX_REPORTED:
+        log.warning("G201", f"{len(repeated) - MAX_REPORTED} more edges occur more than once", where=place)
     return list(resolved)
 
 
@@ -49,7 +58,16 @@ class _Names:
 
     def members(self, prefix: str) -> list[str]:
         """Nodes that a flattened subgraph ``prefix`` left in this graph."""
-        return [n for n in self.nodes if n.startswith(prefix + ".")]
+        return self._flattened_names.get(prefix, [])
+
+    @cached_property
+    def _flattened_names(self) -> dict[str, list[str]]:
+        """Nodes by each prefix of their dotted names: found once, since a file may name very many."""
+        by_prefix: dict[str, list[str]] = {}
+        for name in self.nodes:
+            for prefix in _prefixes(name, "."):
+                by_prefix.setdefault(prefix, []).append(name)
+        return by_prefix
 
     def find(self, name: str, end: str) -> Path | None:
         if name in self.nodes:

@@ -195,7 +195,7 @@ class _Fields:
     def shape(self, field: str) -> Shape | None:
         """A declared shape; absent, empty or containing zeros means: not declared."""
         self.used.add(field)
-        if field not in self.raw.fields:
+        if field not in self.raw.fields or np.size(self.raw.fields[field]) == 0:
             return None
         numbers = self.ints(field, low=0, default=())
         return numbers if numbers and 0 not in numbers else None

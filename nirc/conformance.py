@@ -1,0 +1,189 @@
+"""The laws of any backend, ours or a stranger's. ``check(backend)`` tries them all; a broken one raises AssertionError.
+
+A stranger's test suite:
+
+>>> from nirc.conformance import LAWS                       # doctest: +SKIP
+>>> @pytest.mark.parametrize("law", LAWS)                   # doctest: +SKIP
+... def test_law(law): law(MY_BACKEND)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from nirc import api
+from nirc.api import Options
+from nirc.backend import Backend
+from nirc.diagnostics.log import Log
+from nirc.errors import CompileError, UsageError
+from nirc.semantics.run import run
+
+DT_S = 1e-4
+Law = Callable[[Backend], None]
+
+
+def check(backend: Backend) -> None:
+    """Try every law."""
+    for law in LAWS:
+        law(backend)
+
+
+def describes_itself(backend: Backend) -> None:
+    """Variants have unique names, and every limit a positive value, a code and a source."""
+    names = [t.name for t in backend.targets]
+    assert names and len(set(names)) == len(names), f"variants {names}"
+    for target in backend.targets:
+        assert target.chip == backend.name, f"{target.name} is not of chip {backend.name}"
+        for limit in target.limits:
+            assert limit.max > 0 and limit.code and limit.source, f"{target.name}: limit {limit.name}"
+
+
+def gives_the_same_bytes_twice(backend: Backend) -> None:
+    """Same model, same options, same version: same files and manifest."""
+    first, second = (_compiled(backend, network(seed=1)).bundle for _ in range(2))
+    assert first.files == second.files, "files differ"
+    assert first.manifest == second.manifest, "manifests differ"
+
+
+def runs_its_files_as_the_integer_form(backend: Backend) -> None:
+    """The emulator, which sees the files alone, equals the integer form at the model's steps."""
+    for seed in range(4):
+        made = _compiled(backend, network(seed=seed, recurrent=seed % 2 == 0))
+        rng = np.random.default_rng(seed)
+        inputs = rng.poisson(0.2, (2, 40, len(made.bundle.manifest["input_map"])))
+        with TemporaryDirectory() as directory:
+            opened = api.Bundle.open(made.bundle.save(Path(directory) / "bundle"))
+        device, integer = opened.run(inputs).output, run(made.integer, inputs).output
+        assert device.shape == integer.shape, f"shape {device.shape}, not {integer.shape}"
+        assert (device == integer).all(), f"seed {seed}: {int((device != integer).sum())} outputs differ"
+        assert device.any(), f"seed {seed}: nothing fires, so nothing was compared"
+
+
+def refuses_what_is_above_a_limit(backend: Backend) -> None:
+    """At a limit of inputs, neurons or outputs a network compiles; one above it is refused by that limit's code."""
+    for target in backend.targets:
+        for limit in target.limits:
+            sizes = _SIZES.get(limit.name)
+            if sizes is None:
+                continue
+            at, above = sizes(limit.max), sizes(limit.max + 1)
+            assert _codes(backend, target.name, at).isdisjoint({limit.code}), (
+                f"{target.name}: {limit.name} at the limit"
+            )
+            assert limit.code in _codes(backend, target.name, above), f"{target.name}: {limit.name} above the limit"
+
+
+def knows_no_other_variant(backend: Backend) -> None:
+    """A variant that does not exist is a usage error."""
+    try:
+        api.resolve(f"{backend.name}:no-such-variant")
+    except UsageError:
+        return
+    raise AssertionError("an unknown variant is accepted")
+
+
+LAWS: tuple[Law, ...] = (
+    describes_itself,
+    gives_the_same_bytes_twice,
+    runs_its_files_as_the_integer_form,
+    refuses_what_is_above_a_limit,
+    knows_no_other_variant,
+)
+
+
+# --- models, as objects that look like those of the `nir` package ---
+
+
+@dataclass
+class Input:
+    """See ``nir.Input``."""
+
+    input_type: Mapping[str, Any]
+
+
+@dataclass
+class Output:
+    """See ``nir.Output``."""
+
+    output_type: Mapping[str, Any]
+
+
+@dataclass
+class Linear:
+    """See ``nir.Linear``."""
+
+    weight: Any
+
+
+@dataclass
+class CubaLIF:
+    """See ``nir.CubaLIF``."""
+
+    tau_mem: Any
+    tau_syn: Any
+    r: Any
+    w_in: Any
+    v_leak: Any
+    v_threshold: Any
+    v_reset: Any
+
+
+@dataclass
+class NIRGraph:
+    """See ``nir.NIRGraph``."""
+
+    nodes: Mapping[str, object]
+    edges: Sequence[tuple[str, str]] = field(default_factory=list)
+
+
+def network(*, seed: int = 0, inputs: int = 3, hidden: int = 8, outputs: int = 2, recurrent: bool = False) -> NIRGraph:
+    """A hidden and an output population of CubaLIF neurons with random weights; no neuron has many targets."""
+    rng = np.random.default_rng(seed)
+    few = np.zeros((outputs, hidden))
+    few[rng.integers(0, outputs, hidden), np.arange(hidden)] = 1
+    nodes: dict[str, object] = {
+        "in": Input({"input": np.array([inputs])}),
+        "w": Linear(rng.normal(0.5, 0.5, (hidden, inputs))),
+        "hidden": _neurons(hidden),
+        "v": Linear(few * rng.uniform(0.3, 1, (outputs, hidden))),
+        "last": _neurons(outputs),
+        "out": Output({"output": np.array([outputs])}),
+    }
+    edges = [("in", "w"), ("w", "hidden"), ("hidden", "v"), ("v", "last"), ("last", "out")]
+    if recurrent:
+        nodes["rec"] = Linear(np.diag(rng.normal(0, 0.2, hidden)))
+        edges += [("hidden", "rec"), ("rec", "hidden")]
+    return NIRGraph(nodes, edges)
+
+
+def _neurons(n: int) -> CubaLIF:
+    """Membrane of 8 steps, synapse of 4 steps."""
+    one = np.ones(n)
+    return CubaLIF(8 * DT_S * one, 4 * DT_S * one, 8 * one, 4 * one, 0 * one, one, 0 * one)
+
+
+_SIZES: dict[str, Callable[[int], NIRGraph]] = {
+    "input channels": lambda n: network(inputs=n),
+    "hidden neurons": lambda n: network(hidden=n, inputs=1),
+    "output neurons": lambda n: network(outputs=n, hidden=max(8, n)),
+}
+
+
+def _compiled(backend: Backend, model: NIRGraph) -> api.Compiled:
+    return api.compile_model(model, backend.name, Options(reset="subtract"))
+
+
+def _codes(backend: Backend, target: str, model: NIRGraph) -> set[str]:
+    """Codes of the errors for which ``target`` refuses ``model``; none if it compiles."""
+    log = Log()
+    try:
+        api.compile_model(model, target, Options(reset="subtract"), log=log)
+    except CompileError as refusal:
+        return {d.code for d in refusal.diagnostics if d.severity == "error"}
+    return set()
