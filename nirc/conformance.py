@@ -149,9 +149,9 @@ def network(*, seed: int = 0, inputs: int = 3, hidden: int = 8, outputs: int = 2
     few[rng.integers(0, outputs, hidden), np.arange(hidden)] = 1
     nodes: dict[str, object] = {
         "in": Input({"input": np.array([inputs])}),
-        "w": Linear(rng.normal(0.5, 0.5, (hidden, inputs))),
+        "w": Linear(rng.normal(0.3, 0.3, (hidden, inputs))),
         "hidden": _neurons(hidden),
-        "v": Linear(few * rng.uniform(0.3, 1, (outputs, hidden))),
+        "v": Linear(few * rng.uniform(0.1, 0.4, (outputs, hidden))),
         "last": _neurons(outputs),
         "out": Output({"output": np.array([outputs])}),
     }

@@ -44,7 +44,7 @@ def graph(nodes: Mapping[str, RawNode], *ways: str | tuple[str, str]) -> RawGrap
     for way in ways:
         if isinstance(way, str):
             names = way.split()
-            edges += zip(names, names[1:], strict=False)
+            edges += pairwise(names)
         else:
             edges.append(way)
     return _placed(RawGraph(dict(nodes), tuple(edges)), "")

@@ -1,0 +1,247 @@
+"""Fields of nodes: what each primitive has, what its values may be, and what is said of the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nirc.diagnostics.log import Diagnostic, Log
+from nirc.errors import InputError
+from nirc.frontend.nodes import PRIMITIVES, to_layers
+from nirc.frontend.raw import RawGraph, RawNode
+from nirc.ir.layers import Conv, Flatten, Layer, Linear, Neuron, Pool
+from tests.build import affine, changed, cuba, graph, if_, inp, lif, linear, node, out
+
+ONE = np.ones(3)
+KERNEL = np.ones((4, 2, 3, 3))
+VALID: dict[str, RawNode] = {
+    "Input": inp(3),
+    "Output": out(3),
+    "Linear": linear(np.ones((2, 3))),
+    "Affine": affine(np.ones((2, 3)), np.ones(2)),
+    "Scale": node("Scale", scale=ONE),
+    "Conv1d": node("Conv1d", input_shape=9, weight=KERNEL[..., 0], stride=1, padding=0, dilation=1, groups=1, bias=0.0),
+    "Conv2d": node("Conv2d", input_shape=(9, 9), weight=KERNEL, stride=1, padding=0, dilation=1, groups=1, bias=0.0),
+    "SumPool2d": node("SumPool2d", kernel_size=2, stride=2, padding=0),
+    "AvgPool2d": node("AvgPool2d", kernel_size=2, stride=2, padding=0),
+    "Flatten": node("Flatten", input_type=(2, 3), start_dim=0, end_dim=-1),
+    "Delay": node("Delay", delay=ONE),
+    "Threshold": node("Threshold", threshold=ONE),
+    "I": node("I", r=ONE),
+    "LI": node("LI", tau=ONE, r=ONE, v_leak=ONE),
+    "IF": if_(3),
+    "LIF": lif(3),
+    "CubaLI": node("CubaLI", tau_syn=ONE, tau_mem=ONE, r=ONE, v_leak=ONE, w_in=ONE),
+    "CubaLIF": cuba(3),
+}
+REQUIRED = {
+    "Linear": ("weight",), "Affine": ("weight", "bias"), "Scale": ("scale",), "Conv1d": ("weight",),
+    "Conv2d": ("weight",), "SumPool2d": ("kernel_size",), "AvgPool2d": ("kernel_size",), "Delay": ("delay",),
+    "Threshold": ("threshold",), "I": ("r",), "LI": ("tau", "r", "v_leak"), "IF": ("r", "v_threshold"),
+    "LIF": ("tau", "r", "v_leak", "v_threshold"), "CubaLI": ("tau_syn", "tau_mem", "r", "v_leak"),
+    "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold"),
+}  # fmt: skip
+
+
+def read(item: RawNode) -> tuple[Layer | None, list[Diagnostic]]:
+    """The layer of one node `x`, None if it is refused, and what is said."""
+    log = Log()
+    try:
+        layer: Layer = to_layers(graph({"x": item}), log)["x"].layer
+    except InputError:
+        return None, log.diagnostics
+    return layer, log.diagnostics
+
+
+def refused(item: RawNode) -> tuple[str, str]:
+    """Code and place of the only finding."""
+    layer, found = read(item)
+    assert layer is None and len(found) == 1, found
+    assert found[0].found or found[0].code == "F109"
+    return found[0].code, found[0].where
+
+
+def test_every_primitive_is_here() -> None:
+    assert set(VALID) | {"NIRGraph"} == set(PRIMITIVES)
+
+
+@pytest.mark.parametrize("kind", VALID)
+def test_a_valid_node_is_read_without_a_word(kind: str) -> None:
+    layer, found = read(VALID[kind])
+    assert layer is not None and not found
+
+
+@pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind, fields in REQUIRED.items() for field in fields])
+def test_a_missing_field_is_named(kind: str, field: str) -> None:
+    assert refused(changed(VALID[kind], **{field: None})) == ("F109", f"nodes/x/{field}")
+
+
+FLOATS = [(kind, field) for kind, fields in REQUIRED.items() for field in fields if field != "kernel_size"]
+
+
+@pytest.mark.parametrize(("kind", "field"), FLOATS)
+@pytest.mark.parametrize("value", ["text", np.nan, -np.inf, np.zeros((0, 3))], ids=["text", "nan", "-inf", "empty"])
+def test_values_that_are_no_numbers_are_refused(kind: str, field: str, value: Any) -> None:
+    old = VALID[kind].fields[field]
+    if np.ndim(value) == 0 and not isinstance(value, str):
+        value = np.full(np.shape(old), value)
+    code = "F107" if isinstance(value, str) else "F110"
+    assert refused(changed(VALID[kind], **{field: value})) == (code, f"nodes/x/{field}")
+
+
+@pytest.mark.parametrize("value", [0.0, -1e-3])
+@pytest.mark.parametrize(("kind", "field"), [(k, f) for k, f in FLOATS if f.startswith("tau")])
+def test_time_constants_are_positive(kind: str, field: str, value: float) -> None:
+    layer, found = read(changed(VALID[kind], **{field: np.array([1.0, value, 1.0])}))
+    assert layer is None and found[0].found == f"{value} at index (1,)" and "> 0" in found[0].limit
+
+
+@pytest.mark.parametrize(("field", "value"), [("tau", np.inf), ("r", np.inf)])
+def test_infinite_time_constants_and_gains_pass_here(field: str, value: float) -> None:
+    assert read(changed(lif(3), **{field: np.full(3, value)}))[0] is not None
+
+
+WHOLE = [
+    ("Conv2d", "stride"), ("Conv2d", "padding"), ("Conv2d", "dilation"), ("Conv2d", "groups"),
+    ("Conv2d", "input_shape"), ("Conv1d", "stride"), ("AvgPool2d", "kernel_size"), ("SumPool2d", "stride"),
+    ("AvgPool2d", "padding"), ("Input", "shape"), ("Output", "shape"), ("Flatten", "input_type"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "field"), WHOLE)
+@pytest.mark.parametrize("value", [0.5, -1, 1 << 40, np.nan, np.inf, -(1 << 63), (1 << 64) - 1])
+def test_counts_are_whole_and_small(kind: str, field: str, value: float) -> None:
+    assert refused(changed(VALID[kind], **{field: value})) == ("F110", f"nodes/x/{field}")
+
+
+@pytest.mark.parametrize(("kind", "field"), WHOLE)
+def test_counts_are_no_text(kind: str, field: str) -> None:
+    assert refused(changed(VALID[kind], **{field: "many"})) in (
+        ("F107", f"nodes/x/{field}"), ("F110", f"nodes/x/{field}"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ["stride", "dilation", "padding"])
+def test_counts_fit_the_number_of_axes(field: str) -> None:
+    layer, found = read(changed(VALID["Conv2d"], **{field: (1, 1, 1)}))
+    assert layer is None and [(d.code, d.where) for d in found] == [("F110", f"nodes/x/{field}")]
+
+
+@pytest.mark.parametrize("field", ["stride", "dilation", "groups"])
+def test_zero_is_no_stride(field: str) -> None:
+    assert refused(changed(VALID["Conv2d"], **{field: 0})) == ("F110", f"nodes/x/{field}")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.5, 100, (1, 2), "a", -(1 << 63), np.zeros(0)], ids=str)
+@pytest.mark.parametrize("field", ["start_dim", "end_dim"])
+def test_flatten_s_axes_are_one_small_number(field: str, value: Any) -> None:
+    assert refused(changed(VALID["Flatten"], **{field: value})) == ("F110", f"nodes/x/{field}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        ("Linear", "weight", ONE), ("Affine", "weight", 1.0), ("Conv2d", "weight", np.ones((2, 2, 3))),
+        ("Conv1d", "weight", KERNEL), ("Affine", "bias", ONE), ("Conv2d", "bias", ONE), ("Conv2d", "groups", 3),
+        ("Delay", "delay", [1.0, -1.0]), ("Conv2d", "padding", "full"),
+    ],
+)  # fmt: skip
+def test_fields_that_contradict_each_other_are_refused(kind: str, field: str, value: Any) -> None:
+    assert refused(changed(VALID[kind], **{field: value})) == ("F110", f"nodes/x/{field}")
+
+
+def test_all_faults_of_all_nodes_are_told_at_once() -> None:
+    log = Log()
+    bad = graph({"a": changed(lif(2), tau=-1.0, r="x"), "b": node("Linear"), "c": node("Lif")}, "a b c")
+    with pytest.raises(InputError):
+        to_layers(bad, log)
+    assert [(d.code, d.where) for d in log.errors] == [
+        ("F110", "nodes/a/tau"), ("F107", "nodes/a/r"), ("F109", "nodes/b/weight"), ("F108", "nodes/c/type"),
+    ]  # fmt: skip
+    assert log.errors[-1].help == "did you mean LIF?"
+
+
+def test_a_fault_inside_a_nested_graph_is_told_with_its_path() -> None:
+    log = Log()
+    inner = RawNode("", "NIRGraph", graph=graph({"x": changed(if_(2), r=np.nan)}))
+    with pytest.raises(InputError):
+        to_layers(graph({"sub": inner}), log)
+    assert [d.where for d in log.errors] == ["nodes/sub/nodes/x/r"]
+
+
+def test_an_empty_graph_is_refused() -> None:
+    log = Log()
+    with pytest.raises(InputError):
+        to_layers(RawGraph({}, ()), log)
+    assert [d.code for d in log.errors] == ["G254"]
+
+
+def test_an_unknown_field_is_ignored_with_a_word() -> None:
+    layer, found = read(changed(linear(np.eye(2)), colour=np.ones(1)))
+    assert isinstance(layer, Linear)
+    assert [(d.code, d.severity, d.where) for d in found] == [("F111", "warning", "nodes/x/colour")]
+
+
+def test_absent_reset_and_input_weight_have_the_readers_defaults() -> None:
+    layer, found = read(changed(cuba(3), v_reset=None, w_in=None))
+    assert isinstance(layer, Neuron) and layer.v_reset is not None and layer.w_in is not None
+    assert layer.v_reset.tolist() == [0, 0, 0] and layer.w_in.tolist() == [1, 1, 1]
+    assert [(d.code, d.where) for d in found] == [("G218", "nodes/x/v_reset"), ("G219", "nodes/x/w_in")]
+
+
+@pytest.mark.parametrize(
+    ("padding", "kernel", "dilation", "pads"),
+    [
+        ("valid", (3, 5), 1, ((0, 0), (0, 0))),
+        ("same", (3, 5), 1, ((1, 1), (2, 2))),
+        ("same", (2, 4), 1, ((0, 1), (1, 2))),  # an even kernel: PyTorch puts the odd one after
+        ("same", (2, 3), 3, ((1, 2), (3, 3))),
+        (2, (3, 3), 1, ((2, 2), (2, 2))),
+        ((1, 2), (3, 3), 1, ((1, 1), (2, 2))),
+    ],
+)
+def test_padding_by_number_and_by_name(padding: Any, kernel: Any, dilation: int, pads: Any) -> None:
+    layer, _ = read(changed(VALID["Conv2d"], weight=np.ones((1, 1, *kernel)), padding=padding, dilation=dilation))
+    assert isinstance(layer, Conv) and layer.padding == pads
+
+
+def test_same_padding_with_a_stride_has_no_meaning() -> None:
+    assert refused(changed(VALID["Conv2d"], padding="same", stride=2)) == ("F110", "nodes/x/padding")
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared", "read_as"),
+    [("Conv1d", 9, (9,)), ("Conv1d", [9], (9,)), ("Conv1d", [2, 9], (9,)), ("Conv2d", [9, 8], (9, 8)),
+     ("Conv2d", [2, 9, 8], (9, 8)), ("Conv2d", 9, (9, 9)), ("Conv2d", [0, 9], None)],
+)  # fmt: skip
+def test_a_convolution_s_input_shape_may_be_a_number_or_have_channels(kind: str, declared: Any, read_as: Any) -> None:
+    layer, _ = read(changed(VALID[kind], input_shape=declared))
+    assert isinstance(layer, Conv) and layer.input_shape == read_as
+
+
+def test_one_bias_stands_for_all_channels_and_rows() -> None:
+    convolution, _ = read(changed(VALID["Conv2d"], bias=2.0))
+    dense, _ = read(affine(np.ones((2, 3)), 2.0))
+    assert isinstance(convolution, Conv) and convolution.bias is not None and convolution.bias.tolist() == [2] * 4
+    assert isinstance(dense, Linear) and dense.bias is not None and dense.bias.tolist() == [2, 2]
+
+
+def test_a_pool_without_a_stride_steps_by_its_kernel() -> None:
+    layer, _ = read(changed(VALID["AvgPool2d"], kernel_size=(2, 3), stride=None, padding=None))
+    assert isinstance(layer, Pool) and layer.stride == (2, 3) and layer.padding == (0, 0)
+
+
+def test_flatten_counts_from_one_unless_told_otherwise() -> None:
+    layer, _ = read(node("Flatten"))
+    assert layer == Flatten(1, -1, None)
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint64, np.float16, np.float32, ">f8"])
+def test_any_kind_of_number_will_do(dtype: Any) -> None:
+    weight = np.ones((2, 3), dtype)
+    layer, _ = read(RawNode("", "Linear", {"weight": weight}))
+    assert isinstance(layer, Linear) and layer.weight.dtype == np.float64 and not layer.weight.flags.writeable
+    shape = RawNode("", "Input", {"shape": np.ones(2, dtype)})
+    assert read(shape)[0] is not None
