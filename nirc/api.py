@@ -148,6 +148,7 @@ def compile_model(
     log: Log | None = None,
     observe: Observer | None = None,
     calibration: NDArray[np.generic] | None = None,
+    progress: Progress | None = None,
 ) -> Compiled:
     """Compile for ``chip`` or ``chip:variant``. Raises ``NircError`` with every finding."""
     options, log = options or Options(), log or Log()
@@ -160,7 +161,7 @@ def compile_model(
     if calibration is not None:
         channels = sum(s.n for s in stages.discrete.nodes(Source).values())
         calibration = flat_raster(calibration, channels, log)
-    legalise, *quantise = backend.passes(calibration, stages.discrete)
+    legalise, *quantise = backend.passes(calibration, stages.discrete, progress)
     legal = run_passes(stages.discrete, [legalise], log, observe)
     integer = run_passes(legal, quantise, log, observe)
     search = Search(options.seed, seconds=options.time_limit_s)

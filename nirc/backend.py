@@ -64,10 +64,16 @@ class Backend(Protocol):
     def targets(self) -> tuple[Target, ...]:
         """Variants, in the order in which they are tried when the user names none."""
 
-    def passes(self, calibration: NDArray[np.generic] | None = None, model: Program | None = None) -> Sequence[Pass]:
+    def passes(
+        self,
+        calibration: NDArray[np.generic] | None = None,
+        model: Program | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Sequence[Pass]:
         """The first makes the program legal, the others make it integer; the same for all variants.
 
-        ``calibration``: inputs (samples, steps, ...) whose answer by ``model`` (discrete) the chip should keep.
+        ``calibration``: inputs (samples, steps, ...) whose answer by ``model`` (discrete) the chip should keep;
+        ``progress`` is told the percentage that is done of a long pass.
         """
 
     def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:

@@ -164,7 +164,16 @@ def compile_(
         directory = out or Path(f"{model.stem}.{target.partition(':')[0]}")
         _check_place(directory, force, output.log)
         sample = _calibration(calibrate, output.log)
-        made = compile_model(model, target, _asked(options), log=output.log, observe=observe, calibration=sample)
+        with output.progress("calibrating", 100) as advance:
+            made = compile_model(
+                model,
+                target,
+                _asked(options),
+                log=output.log,
+                observe=observe,
+                calibration=sample,
+                progress=advance,
+            )
         made.bundle.save(directory, force=force, log=output.log)
         output.compiled(made, directory)
 
@@ -249,7 +258,7 @@ def verify(
         from nirc.report.verify import verify as compare
 
         rasters = read_data(data, output.log, dt_s=options["dt"])
-        with output.progress("verifying", 1) as advance:
+        with output.progress("verifying", 100) as advance:
             result = compare(
                 model,
                 target,

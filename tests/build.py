@@ -1,6 +1,6 @@
 """Programs in a line: raw graphs as a file would give them, and what the compiler makes of them.
 
-    net = graph({"in": inp(3), "w": linear(2, 3), "pop": lif(2), "out": out(2)}, "in w pop out")
+    net = graph({"in": inp(3), "w": linear(np.ones((2, 3))), "pop": lif(2), "out": out(2)}, "in w pop out")
     stages = lowered(net)
 
 dt is 1e-4 s unless told otherwise. Arguments that are shapes are the file's own; parameters are arrays or numbers.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

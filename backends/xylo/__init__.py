@@ -29,7 +29,12 @@ class Xylo:
         """audio2, audio3, imu: the variant with the freest order of neurons is tried first."""
         return VARIANTS
 
-    def passes(self, calibration: NDArray[np.generic] | None = None, model: Program | None = None) -> Sequence[Pass]:
+    def passes(
+        self,
+        calibration: NDArray[np.generic] | None = None,
+        model: Program | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Sequence[Pass]:
         """Legalise, quantise, and with sample inputs calibrate."""
         from nirc.backends.xylo.legalise import XyloLegalise
         from nirc.backends.xylo.quantise import XyloQuantise
@@ -38,7 +43,7 @@ class Xylo:
             return (XyloLegalise(), XyloQuantise())
         from nirc.backends.xylo.calibrate import XyloCalibrate
 
-        return (XyloLegalise(), XyloQuantise(), XyloCalibrate(calibration, model))
+        return (XyloLegalise(), XyloQuantise(), XyloCalibrate(calibration, model, progress))
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Whether the unrounded network is above a limit that rounding cannot mend, on each of ``targets``."""

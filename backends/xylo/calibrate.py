@@ -7,6 +7,7 @@ the integer form. Bounded by work, not by time. Raising thresholds is what tames
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -32,6 +33,7 @@ class XyloCalibrate:
 
     inputs: NDArray[Any]  # (samples, steps, channels)
     model: Program  # discrete
+    progress: Callable[[int], None] | None = None  # told the percentage that is done
     name: ClassVar[str] = "xylo-calibrate"
 
     def run(self, program: Program, log: Log) -> Program:
@@ -41,10 +43,11 @@ class XyloCalibrate:
         taught = run(self.model, inputs, record=names).spikes
         target = {n: taught[n].sum(axis=1) for n in names}
         chosen = dict.fromkeys(names, 1.0)
-        for _ in range(ROUNDS):
-            for name in names:
-                errors = [_error(_scaled(program, chosen | {name: f}), inputs, name, target) for f in FACTORS]
-                chosen[name] = float(FACTORS[int(np.argmin(errors))])
+        for number, name in enumerate(names * ROUNDS, start=1):
+            errors = [_error(_scaled(program, chosen | {name: f}), inputs, name, target) for f in FACTORS]
+            chosen[name] = float(FACTORS[int(np.argmin(errors))])
+            if self.progress is not None:
+                self.progress(100 * number // (len(names) * ROUNDS))
         for name, factor in chosen.items():
             log.note(
                 "D414",

@@ -22,7 +22,9 @@ def worst_case(chip: Specification, target: Target) -> int:
     read = min(n_hidden, target.max("neurons that outputs leave from"))
     entries = int(np.count_nonzero(chip.weights_rec.any(axis=2)))
     inputs = n_in * (1 + 3.5 * reached)
-    return math.ceil(inputs + 3 * n_hidden + 7 * entries + read * (1 + 8 * n_out) + 22 * n_hidden + 12 * n_out)
+    hidden, outputs = 22 * n_hidden, 12 * n_out
+    cycles: float = inputs + 3 * n_hidden + 7 * entries + read * (1 + 8 * n_out) + hidden + outputs
+    return math.ceil(cycles)
 
 
 def report(chip: Specification, target: Target, dt_s: float | None, log: Log) -> None:

@@ -54,7 +54,7 @@ def to_layers(graph: RawGraph, log: Log, *, name: str = "model", inside: Path = 
         if not graph.nodes:
             log.error("G254", "the graph has no nodes", where="nodes", help="export the model again")
         log.raise_if_errors()
-    known = [(a, b) for a, b in edges if a[0] in nodes and b[0] in nodes]
+    known = sorted((a, b) for a, b in edges if a[0] in nodes and b[0] in nodes)  # a set: its order means nothing
     return Program.of(
         Form.LAYERS,
         nodes,
@@ -168,6 +168,7 @@ class _Fields:
             self.fail("F107", field, f"field `{field}` is text", found=repr(value[:40]), limit="whole numbers")
             return fallback
         array: NDArray[Any] = np.asarray(value).ravel()
+        array = array.astype(np.float64) if array.dtype.kind == "f" else array  # MAX_AXIS is no float16
         ok = array.size > 0 and array.dtype.kind in "iufb" and bool(np.isfinite(array).all())
         if not ok or (array != np.floor(array)).any() or (array < low).any() or (array > MAX_AXIS).any():
             self.fail(
@@ -344,7 +345,7 @@ def _flatten(f: _Fields) -> Layer:
         f.used.add(field)
         value = f.raw.fields.get(field, np.asarray(default))
         number = np.asarray(value).ravel() if not isinstance(value, str) else np.asarray([])
-        if number.size != 1 or number.dtype.kind not in "iuf" or not (abs(number[0]) <= 32 and number[0] % 1 == 0):
+        if number.size != 1 or number.dtype.kind not in "iuf" or not (-32 <= number[0] <= 32 and number[0] % 1 == 0):
             f.fail("F110", field, f"field `{field}` must be one axis", found=str(value)[:40], limit="-32 to 32")
             return default
         return int(number[0])

@@ -191,7 +191,8 @@ class Pool:
 
     def text(self) -> str:
         """One line for `inspect`."""
-        return f"pool kernel={self.kernel} stride={self.stride} factor={self.factor:g}"
+        pad = f" pad={self.padding}" if any(p != (0, 0) for p in self.padding) else ""
+        return f"pool kernel={self.kernel} stride={self.stride}{pad} factor={self.factor:g}"
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 
+from nirc.ir import arrays
 from nirc.ir.arrays import Shape, describe
 from nirc.ir.layers import LayerNode, Subgraph
 from nirc.ir.populations import Population, Projection, Sink, Source
@@ -21,8 +24,31 @@ def text(program: Program, *, origins: bool = False) -> str:
 
 
 def digest(program: Program) -> str:
-    """SHA-256 over the text, which names every array by its own digest."""
-    return hashlib.sha256(text(program, origins=True).encode()).hexdigest()
+    """SHA-256 over everything that the program holds, every bit of its arrays included."""
+    h = hashlib.sha256(text(program, origins=True).encode())
+    for part in _exactly(program):
+        h.update(part.encode() + b"\0")
+    return h.hexdigest()
+
+
+def _exactly(value: object) -> Iterator[str]:
+    """All payloads down to numbers and arrays; the text shortens both."""
+    if isinstance(value, Program):
+        for name in value.graph:
+            yield from _exactly(value[name])
+        for _, _, payload in value.edges():
+            yield from _exactly(payload)
+    elif isinstance(value, np.ndarray):
+        yield arrays.digest(value)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _exactly(item)
+    elif is_dataclass(value):
+        yield type(value).__name__
+        for each in fields(value):
+            yield from _exactly(getattr(value, each.name))
+    else:
+        yield repr(value)
 
 
 def _body(program: Program, indent: str, origins: bool) -> list[str]:

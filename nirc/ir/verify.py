@@ -46,7 +46,9 @@ def _populations(program: Program) -> list[str]:
         if isinstance(payload, Sink) and program.out_of(name):
             faults.append(f"sink {name} has an output")
     for source, target, projection in program.edges():
-        faults += [f"{source} -> {target}: {f}" for f in _projection(projection, program[source].n, program[target].n)]
+        n_source, n_target = getattr(program[source], "n", None), getattr(program[target], "n", None)
+        if n_source is not None and n_target is not None:  # else one of them has been named above
+            faults += [f"{source} -> {target}: {f}" for f in _projection(projection, n_source, n_target)]
     return faults
 
 
@@ -57,7 +59,9 @@ def _dynamics(population: Population, form: Form) -> list[str]:
         return [f"{type(d).__name__} in this form"]
     arrays = {k: v for k, v in vars(d).items() if isinstance(v, np.ndarray)}
     return [
-        f"{k} has shape {a.shape}, not ({population.n}, ...)" for k, a in arrays.items() if a.shape[0] != population.n
+        f"{k} has shape {a.shape}, not ({population.n}, ...)"
+        for k, a in arrays.items()
+        if a.shape[:1] != (population.n,)
     ] + [f"{k} is writeable" for k, a in arrays.items() if a.flags.writeable]
 
 

@@ -35,8 +35,11 @@ def verify(
     calibration: Array | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """The JSON of `nirc verify`. Raises ``NircError`` if the model does not compile or the raster does not fit."""
-    made = compile_model(model, target, options, log=log, observe=observe, calibration=calibration)
+    """The JSON of `nirc verify`; ``progress`` is told the percentage that is done. Raises ``NircError`` if the model does not compile or the raster does not fit."""
+    tell = progress or (lambda _: None)
+    made = compile_model(
+        model, target, options, log=log, observe=observe, calibration=calibration, progress=lambda p: tell(p // 2)
+    )
     dt_s = made.stages.discrete.dt_s
     if data.dt_s is not None and dt_s is not None and abs(data.dt_s / dt_s - 1) > 1e-3:
         log.warning(
@@ -47,6 +50,7 @@ def verify(
         )
     raster = flat_raster(data.inputs, len(made.bundle.manifest["input_map"]), log)
     runs = _stages(made, raster, log)
+    tell(75)
     teacher = runs["float"].output
     stages = [_figures(name, r.output, teacher, data.labels) for name, r in runs.items()]
     backend = registry.backend(target.partition(":")[0])
@@ -54,8 +58,7 @@ def verify(
         _figures(name, run(program, raster).output, teacher, data.labels)
         for name, program in backend.approximations(made.stages.discrete)
     ]
-    if progress is not None:
-        progress(1)
+    tell(100)
     return {
         "target": made.mapped.target.name,
         "samples": len(raster),

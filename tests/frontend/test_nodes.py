@@ -154,7 +154,7 @@ def test_fields_that_contradict_each_other_are_refused(kind: str, field: str, va
 
 def test_all_faults_of_all_nodes_are_told_at_once() -> None:
     log = Log()
-    bad = graph({"a": changed(lif(2), tau=-1.0, r="x"), "b": node("Linear"), "c": node("Lif")}, "a b c")
+    bad = graph({"a": changed(lif(2), tau=-1.0, r="x"), "b": node("Linear"), "c": node("LIFF")}, "a b c")
     with pytest.raises(InputError):
         to_layers(bad, log)
     assert [(d.code, d.where) for d in log.errors] == [

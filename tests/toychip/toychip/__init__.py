@@ -24,7 +24,7 @@ class ToyChip:
     name = "toychip"
     targets: tuple[Target, ...] = (TOY,)
 
-    def passes(self, calibration: Any = None, model: Program | None = None) -> Sequence[Pass]:
+    def passes(self, calibration: Any = None, model: Program | None = None, progress: Any = None) -> Sequence[Pass]:
         """Nothing to legalise: the first pass does nothing."""
         return (Keep(), ToyQuantise())
 

@@ -1,0 +1,72 @@
+"""A program as text: what a person reads, and what the digest stands on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nirc.diagnostics.log import Log
+from nirc.frontend.nodes import to_layers
+from nirc.ir.text import digest, text
+from tests.build import affine, delay, graph, if_, inp, lif, linear, lowered, nested, out
+
+NET = graph(
+    {
+        "in": inp(3),
+        "w": affine([[0.5, 0, 0], [0, 0, -0.25]], [0.0, 1.0]),
+        "pop": lif(2),
+        "rec": linear([[0.0, 1.0], [1.0, 0.0]]),
+        "wait": delay(3e-4),
+        "out": out(2),
+    },
+    "in w pop wait out",
+    "pop rec pop",
+)
+
+
+def test_layers() -> None:
+    assert text(lowered(NET).layers) == (
+        "layers model\n"
+        "  in: [3] -> [3] Input(shape=(3,))\n"
+        "  w: [3] -> [2] Linear(weight=f64[2,3] -0.25..0.5 #1e9b, bias=f64[2] 0..1 #2891)\n"
+        "  pop: [2] -> [2] Neuron(kind=LIF, tau_mem_s=f64[2] 0.0008, r=f64[2] 8, v_leak=f64[2] 0,"
+        " v_threshold=f64[2] 1, v_reset=f64[2] 0)\n"
+        "  rec: [2] -> [2] Linear(weight=f64[2,2] 0..1 #d35c)\n"
+        "  wait: [2] -> [2] Delay(delay_s=f64[2] 0.0003)\n"
+        "  out: [2] -> [2] Output(shape=(2,))\n"
+        "  in -> w\n  w -> pop\n  pop -> rec\n  pop -> wait\n  rec -> pop\n  wait -> out\n"
+    )
+
+
+def test_populations() -> None:
+    assert text(lowered(NET).discrete) == (
+        "discrete model  dt=0.0001 s  reset=model\n"
+        "  in: source[3]\n"
+        "  pop: population[2] Discrete(decay_mem=f64[2] 0.875, gain_mem=f64[2] 1, drift=f64[2] 0,"
+        " threshold=f64[2] 1, v_reset=f64[2] 0, max_spikes=1)\n"
+        "  out: sink[2]\n"
+        "  in -> pop  via dense f64[2,3] -0.25..0.5 #1e9b, bias f64[2] 0..1 #2891\n"
+        "  pop -> pop  via dense f64[2,2] 0..1 #d35c, feedback (+1 step)\n"
+        "  pop -> out  via one to one, delay 0.0003 s (3 steps)\n"
+    )
+
+
+def test_origins_end_the_line() -> None:
+    lines = text(lowered(NET).layers, origins=True).splitlines()
+    assert lines[1].endswith("# nodes/in") and lines[3].endswith("# nodes/pop")
+
+
+def test_a_nested_graph_is_indented() -> None:
+    inner = nested(graph({"input": inp(1), "lif": if_(), "output": out(1)}, "input lif output"))
+    shown = text(to_layers(graph({"sub": inner, "out": out(1)}, "sub out"), Log()))
+    assert "  sub: Subgraph\n    input: Input" in shown and "\n    input -> lif\n" in shown
+
+
+def test_the_digest_tells_programs_apart_by_one_weight() -> None:
+    def net(weight: float) -> str:
+        w = np.eye(3)
+        w[2, 0] = weight
+        return digest(
+            lowered(graph({"in": inp(3), "w": linear(w), "pop": if_(3), "out": out()}, "in w pop out")).discrete
+        )
+
+    assert net(0.5) == net(0.5) != net(0.5000001)
