@@ -35,7 +35,10 @@ def verify(
     calibration: Array | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """The JSON of `nirc verify`; ``progress`` is told the percentage that is done. Raises ``NircError`` if the model does not compile or the raster does not fit."""
+    """The JSON of `nirc verify`; ``progress`` is told the percentage that is done.
+
+    Raises ``NircError`` if the model does not compile or the raster does not fit.
+    """
     tell = progress or (lambda _: None)
     made = compile_model(
         model, target, options, log=log, observe=observe, calibration=calibration, progress=lambda p: tell(p // 2)
