@@ -23,8 +23,9 @@ sys.path.insert(0, sys.argv[1])
 import importlib.util
 for name in ("passes", "backends"):  # the package mapping of pyproject.toml, for a tree that is not installed
     import nirc
+    folder = Path(sys.argv[1]) / name
     spec = importlib.util.spec_from_file_location(
-        "nirc." + name, Path(sys.argv[1]) / name / "__init__.py", submodule_search_locations=[str(Path(sys.argv[1]) / name)])
+        "nirc." + name, folder / "__init__.py", submodule_search_locations=[str(folder)])
     module = importlib.util.module_from_spec(spec)
     sys.modules["nirc." + name] = module
     spec.loader.exec_module(module)
@@ -41,7 +42,8 @@ for model in sorted(Path(sys.argv[2]).rglob("*.nir")):
         made = compile_model(model, "xylo", Options(dt_s=1e-4), observe=observe)
         found |= {f"{model.name} {name}": sha256(data) for name, data in made.bundle.files.items()}
     except NircError as refusal:
-        found[f"{model.name} refused"] = " ".join(sorted({d.code for d in refusal.diagnostics if d.severity == "error"}))
+        codes = {d.code for d in refusal.diagnostics if d.severity == "error"}
+        found[f"{model.name} refused"] = " ".join(sorted(codes))
 print(json.dumps(found))
 """
 

@@ -40,7 +40,7 @@ def nested(inner: RawGraph) -> RawNode:
 
 
 def graph(nodes: Mapping[str, RawNode], *ways: str | tuple[str, str]) -> RawGraph:
-    """Nodes by name; a way ``"a b c"`` is the edges a -> b and b -> c, a pair is one edge (names with blanks)."""
+    """Nodes by name, sorted as readers give them; a way ``"a b c"`` is the edges a -> b and b -> c, a pair is one edge (names with blanks)."""
     edges: list[tuple[str, str]] = []
     for way in ways:
         if isinstance(way, str):
@@ -48,7 +48,7 @@ def graph(nodes: Mapping[str, RawNode], *ways: str | tuple[str, str]) -> RawGrap
             edges += pairwise(names)
         else:
             edges.append(way)
-    return _placed(RawGraph(dict(nodes), tuple(edges)), "")
+    return _placed(RawGraph(dict(sorted(nodes.items())), tuple(edges)), "")
 
 
 def _placed(raw: RawGraph, place: str) -> RawGraph:

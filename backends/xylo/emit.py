@@ -81,15 +81,15 @@ def check(spec: Specification, target: Target) -> None:
     n_hidden = spec.weights_in.shape[1]
     first = window(n_hidden, target, "neurons that inputs reach")
     last = window(n_hidden, target, "neurons that outputs leave from")
-    words = {
-        WEIGHT_WORD: ("weights_in", "weights_rec", "weights_out"),
-        DASH: ("dash_mem", "dash_mem_out", "dash_syn", "dash_syn_2", "dash_syn_out"),
-        THRESHOLD: ("threshold", "threshold_out"),
-        BIAS: ("bias_hidden", "bias_out"),
-        WEIGHT_SHIFT: ("weight_shift_in", "weight_shift_rec", "weight_shift_out"),
-        (-1, n_hidden - 1): ("aliases",),
-    }
-    for (low, high), names in words.items():
+    words: list[tuple[tuple[int, int], tuple[str, ...]]] = [
+        (WEIGHT_WORD, ("weights_in", "weights_rec", "weights_out")),
+        (DASH, ("dash_mem", "dash_mem_out", "dash_syn", "dash_syn_2", "dash_syn_out")),
+        (THRESHOLD, ("threshold", "threshold_out")),
+        (BIAS, ("bias_hidden", "bias_out")),
+        (WEIGHT_SHIFT, ("weight_shift_in", "weight_shift_rec", "weight_shift_out")),
+        ((-1, n_hidden - 1), ("aliases",)),
+    ]
+    for (low, high), names in words:
         for name in names:
             values = np.asarray(getattr(spec, name))
             if values.size and (values.min() < low or values.max() > high):

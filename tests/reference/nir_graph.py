@@ -1,153 +1,132 @@
-"""What a NIR graph computes, node by node and step by step: slow, and close to the words of the specification.
+"""What a NIR graph computes, one neuron and one step at a time, straight from the canonical layers.
 
-Takes canonical layers (shapes known, one parameter for each neuron) and nothing of what the compiler makes of them.
-Signals are told apart by their origin, the neurons or Input that sent them, so that a loop can be given its step:
-an edge between populations that closes a cycle acts one step later, unless a Delay lies on the way.
+Rules (NIR specification; docs/reference/semantics.md): forward Euler; current, membrane, threshold (v > v_threshold),
+reset. Inputs of a node add up. A signal crosses the whole graph in its own step, except that a population hears
+itself one step later, and through a Delay after so many steps (at least one). A Delay gives zero until then.
 """
 
 from __future__ import annotations
 
-from functools import cache
+import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nirc.ir import layers as nir
+from nirc.ir.layers import LayerNode
 from nirc.ir.program import Program
 from tests.reference.linear import convolve, pool
 
 Array = NDArray[Any]
-Origin = tuple[str, bool]  # who sent it, and whether it went through a Delay
-BIAS: Origin = ("", False)
 
 
-def evaluate(program: Program, inputs: Array, *, dt_s: float, reset: str = "model") -> Array:
-    """(steps, channels) -> (steps, outputs): all Inputs flat in order, all Outputs flat in order."""
-    graph = _Graph(program, dt_s, reset, inputs)
-    return np.array([graph.outputs(t) for t in range(len(inputs))])
+class Reference:
+    """One sample: ``inputs`` (steps, channels), all Inputs flat in program order.
 
+    ``late``: further (source, target) pairs of populations that are heard one step later, in larger loops.
+    """
 
-class _Graph:
-    def __init__(self, program: Program, dt_s: float, reset: str, inputs: Array) -> None:
-        self.dt_s, self.reset = dt_s, reset
-        self.nodes = {n: p for n, p in program.nodes(nir.LayerNode).items()}
-        self.before = {n: [s for s, _ in program.into(n)] for n in self.nodes}
-        self.after = {n: [t for t, _ in program.out_of(n)] for n in self.nodes}
-        self.inputs = self._split(inputs)
-        self.senders = [n for n in self.nodes if self._sends(n)]
-        self.sinks = [n for n, p in self.nodes.items() if isinstance(p.layer, nir.Output) and not self.after[n]]
-        self.late = self._edges_that_close_cycles()
-        self.states: dict[str, list[tuple[Array, Array]]] = {n: [] for n in self.senders}  # (i, v) after each step
-        self.part = cache(self._part)
-        self.signal = cache(self._signal)
+    def __init__(
+        self, program: Program, inputs: Array, *, dt: float, reset: str = "model", late: Collection[Any] = ()
+    ) -> None:
+        self.program, self.inputs, self.dt, self.reset, self.late = program, inputs, dt, reset, late
+        self.nodes: dict[str, LayerNode] = program.nodes(LayerNode)
+        self.spikes: dict[tuple[str, int], Array] = {}
+        self.v: dict[str, Array] = {}
+        self.i: dict[str, Array] = {}
 
-    def _split(self, inputs: Array) -> dict[str, Array]:
-        found, first = {}, 0
-        for name, payload in self.nodes.items():
-            if isinstance(payload.layer, nir.Input) and not self.before[name]:
-                n = self._size(name)
-                found[name] = inputs[:, first : first + n].astype(float)
-                first += n
-        assert first == inputs.shape[1]
-        return found
+    def output(self) -> Array:
+        """(steps, outputs), all Outputs flat in program order."""
+        ends = [n for n, p in self.nodes.items() if isinstance(p.layer, nir.Output) and not self.program.out_of(n)]
+        return np.array(
+            [np.concatenate([self.sum(n, t, None, False).ravel() for n in ends]) for t in range(len(self.inputs))]
+        )
 
-    def _size(self, name: str) -> int:
-        return int(np.prod(self.nodes[name].shape_out or (1,)))
-
-    def _sends(self, name: str) -> bool:
-        return name in self.inputs or isinstance(self.nodes[name].layer, nir.Neuron)
-
-    def _edges_that_close_cycles(self) -> set[tuple[str, str]]:
-        """Depth first from the Inputs, neighbours by name: an edge to a population that is still being visited."""
-        late: set[tuple[str, str]] = set()
-        active: list[str] = []
-        done: set[str] = set()
-
-        def visit(name: str) -> None:
-            active.append(name)
-            for target in sorted(self._reached_at_once(name)):
-                if target in active:
-                    late.add((name, target))
-                elif target not in done:
-                    visit(target)
-            active.remove(name)
-            done.add(name)
-
-        for root in [*sorted(self.inputs), *sorted(self.senders)]:
-            if root not in done:
-                visit(root)
-        return late
-
-    def _reached_at_once(self, name: str) -> set[str]:
-        """Populations behind ``name``, through linear nodes that let something pass without delay."""
-        found: set[str] = set()
-        for target in self.after[name]:
-            layer = self.nodes[target].layer
-            if self._sends(target):
-                found.add(target)
-            elif not isinstance(layer, nir.Delay) or (layer.delay_s == 0).any():
-                found |= self._reached_at_once(target)
-        return found
-
-    def outputs(self, t: int) -> Array:
-        for name in self.senders:
-            self.signal(name, t)
-        return np.concatenate([self._arriving(name, t) for name in self.sinks])
-
-    def _signal(self, name: str, t: int) -> Array:
-        """What an Input or a population sends at step ``t``."""
-        if t < 0:
-            return np.zeros(self._size(name))
-        if name in self.inputs:
-            return self.inputs[name][t]
-        layer = self.nodes[name].layer
-        assert isinstance(layer, nir.Neuron)
-        if t and len(self.states[name]) < t:
-            self.signal(name, t - 1)
-        zero = np.zeros(self._size(name))
-        i, v = self.states[name][t - 1] if t else (zero, zero)
-        i, v, sent = self._step(layer, i, v, self._arriving(name, t))
-        self.states[name].append((i, v))
-        return sent
-
-    def _arriving(self, name: str, t: int) -> Array:
-        total = np.zeros(self._size(name))
-        for source in self.before[name]:
-            total += self.part(source, BIAS, t)
-            for sender in self.senders:
-                lag = 1 if (sender, name) in self.late else 0
-                total += self.part(source, (sender, False), t - lag) + self.part(source, (sender, True), t)
+    def sum(self, node: str, t: int, listener: str | None, delayed: bool) -> Array:
+        """All that arrives at ``node`` in step t on the way to the population ``listener``."""
+        total = np.zeros(self.nodes[node].shape_in or (1,))
+        for source, _ in self.program.into(node):
+            total = total + self.signal(source, t, listener, delayed).reshape(total.shape)
         return total
 
-    def _part(self, name: str, origin: Origin, t: int) -> Array:
-        """What leaves ``name`` at step ``t``, as far as it comes from ``origin``."""
-        zero = np.zeros(self._size(name))
+    def signal(self, node: str, t: int, listener: str | None, delayed: bool) -> Array:
+        """What ``node`` sends in step t; ``delayed``: a Delay lies between it and the listener."""
+        layer, shape = self.nodes[node].layer, self.nodes[node].shape_out or (1,)
         if t < 0:
-            return zero
-        if self._sends(name):
-            return self.signal(name, t) if origin == (name, False) else zero
-        payload = self.nodes[name]
-        if isinstance(payload.layer, nir.Delay):
-            return self._delayed(name, payload.layer, origin, t)
-        x = sum((self.part(source, origin, t) for source in self.before[name]), np.zeros(()))
-        x = np.broadcast_to(x, int(np.prod(payload.shape_in or (1,))))
-        return zero + linear(payload.layer, x.reshape(payload.shape_in or (1,)), bias=origin == BIAS).ravel()
+            return np.zeros(shape)
+        if isinstance(layer, nir.Input) and not self.program.into(node):
+            return self.channels(node, t).reshape(shape)
+        if isinstance(layer, nir.Neuron):
+            later = not delayed and (node == listener or (node, listener) in self.late)
+            return self.fire(node, t - 1 if later else t).reshape(shape)
+        if isinstance(layer, nir.Delay):
+            waits = [max(1, round(d / self.dt)) if d > 0 else 0 for d in layer.delay_s]
+            at = {w: self.sum(node, t - w, listener, delayed or w > 0).ravel() for w in waits if t >= w}
+            return np.array([at[w][i] if w in at else 0.0 for i, w in enumerate(waits)]).reshape(shape)
+        return linear(layer, self.sum(node, t, listener, delayed)).reshape(shape)
 
-    def _delayed(self, name: str, layer: nir.Delay, origin: Origin, t: int) -> Array:
-        made = np.zeros(self._size(name))
-        sender, was_delayed = origin
-        for k, seconds in enumerate(layer.delay_s):
-            steps = max(1, round(seconds / self.dt_s)) if seconds else 0
-            takes = [origin]
-            if steps and origin != BIAS:
-                takes = [(sender, False), (sender, True)] if was_delayed else []
-            made[k] = sum(self.part(s, o, t - steps)[k] for s in self.before[name] for o in takes)
-        return made
+    def channels(self, node: str, t: int) -> Array:
+        first = 0
+        for name, p in self.nodes.items():
+            if isinstance(p.layer, nir.Input) and not self.program.into(name):
+                n = math.prod(p.shape_out or (1,))
+                if name == node:
+                    return self.inputs[t, first : first + n]
+                first += n
+        raise KeyError(node)
 
-    def _step(self, n: nir.Neuron, i: Array, v: Array, x: Array) -> tuple[Array, Array, Array]:
-        """Current, membrane, threshold, reset: the new i and v, and what is sent."""
-        i = x
-        if n.kind == "Threshold":
-            return i, x, (x > n.v_threshold).astype(float)
-        raise NotImplementedError
+    def fire(self, node: str, t: int) -> Array:
+        """Spikes (or membrane) of a population in step t; computes all steps before it."""
+        if t < 0:
+            return np.zeros(self.nodes[node].shape_out or (1,)).ravel()
+        if (node, t) not in self.spikes:
+            self.fire(node, t - 1)
+            x = self.sum(node, t, node, False).ravel()
+            layer = self.nodes[node].layer
+            assert isinstance(layer, nir.Neuron)
+            v, i = self.v.setdefault(node, np.zeros(x.size)), self.i.setdefault(node, np.zeros(x.size))
+            self.spikes[node, t] = np.array([self.step(layer, n, v, i, x[n]) for n in range(x.size)])
+        return self.spikes[node, t]
+
+    def step(self, layer: nir.Neuron, n: int, v: Array, i: Array, x: float) -> float:
+        """One neuron, one step."""
+        p = {name: float(value[n]) for name, value in layer.parameters().items()}
+        if layer.kind == "Threshold":
+            return float(x > p["v_threshold"])
+        if "tau_syn_s" in p:
+            i[n] = euler(i[n], 0.0, p["tau_syn_s"], p["w_in"], x, self.dt)
+            x = i[n]
+        if "tau_mem_s" in p:
+            v[n] = euler(v[n], p["v_leak"], p["tau_mem_s"], p["r"], x, self.dt)
+        else:
+            v[n] += p["r"] * x if p["r"] < self.dt**-0.5 else p["r"] * self.dt * x
+        if "v_threshold" not in p:
+            return float(v[n])
+        spike = v[n] > p["v_threshold"]
+        if spike:
+            v[n] = {"model": p["v_reset"], "zero": 0.0, "subtract": v[n] - p["v_threshold"]}[self.reset]
+        return float(spike)
+
+
+def euler(v: float, leak: float, tau: float, gain: float, x: float, dt: float) -> float:
+    """``tau v' = (leak - v) + gain x``; tau = inf integrates ``gain x`` once per step."""
+    return v + gain * x if math.isinf(tau) else v + dt / tau * (leak - v) + gain * dt / tau * x
+
+
+def linear(layer: nir.Layer, x: Array) -> Array:
+    """One linear node."""
+    match layer:
+        case nir.Linear():
+            rows = layer.weight.reshape(-1, layer.weight.shape[-1])
+            return rows @ x.ravel() + (0.0 if layer.bias is None else layer.bias.ravel())
+        case nir.Scale():
+            return layer.scale * x.ravel()
+        case nir.Conv():
+            y = convolve(x, layer.weight, layer.stride, layer.padding, layer.dilation, layer.groups)
+            return y if layer.bias is None else y + layer.bias.reshape(-1, *(1,) * (y.ndim - 1))
+        case nir.Pool():
+            pads = [(p, p) for p in layer.padding]
+            return pool(x, layer.kernel, layer.stride, pads, average=layer.kind == "avg")
+    return x  # Flatten, an inner Input or Output: the same values

@@ -1,0 +1,144 @@
+"""fuse-linear: shorter chains, the same values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from nirc.diagnostics.log import Log
+from nirc.frontend.raw import RawGraph
+from nirc.ir.arrays import frozen
+from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, sparse
+from nirc.ir.populations import Projection
+from nirc.ir.program import Program
+from nirc.passes.fuse_linear import FuseLinear, fuse
+from nirc.pipeline import run_passes
+from nirc.semantics.run import run
+from tests.build import DT, adder, affine, delay, graph, if_, inp, layers, linear, lowered, made, out, scale
+from tests.passes.chains import network, networks, quarters, raster
+from tests.reference.nir_graph import Reference
+
+
+def ops(program: Program, source: str, target: str) -> list[tuple[LinearOp, ...]]:
+    return [p.ops for s, t, p in program.edges() if (s, t) == (source, target)]
+
+
+def unfused(raw: RawGraph) -> Program:
+    names = ("to-populations", "infer-dt", "discretise")
+    passes = [made(name, **({"dt_s": DT} if name == "infer-dt" else {})) for name in names]
+    return run_passes(layers(raw), passes, Log())
+
+
+@given(networks)
+@settings(max_examples=50)
+def test_fused_unfused_and_reference_spike_alike(net: tuple[RawGraph, int]) -> None:
+    raw, channels = net
+    x = raster(channels, 8, channels)
+    slow = unfused(raw)
+    fast = FuseLinear().run(slow, Log())
+    expected = Reference(layers(raw), x[0], dt=DT).output()
+    np.testing.assert_array_equal(run(slow, x).output[0], expected)
+    np.testing.assert_array_equal(run(fast, x).output[0], expected)
+    assert sum(len(p.ops) for *_, p in fast.edges()) <= sum(len(p.ops) for *_, p in slow.edges())
+
+
+def test_the_random_networks_do_spike() -> None:
+    """Else the comparison above would prove nothing."""
+    spiking = 0
+    for seed in range(40):
+        raw, channels = network(seed)
+        spiking += bool(lowered(raw).outputs(raster(channels, 8, channels)).any())
+    assert spiking > 20
+
+
+@pytest.mark.parametrize("first", ["conv", "pool", "dense", "sparse", "diagonal"])
+@pytest.mark.parametrize("second", ["conv", "pool", "dense", "sparse", "diagonal"])
+def test_any_two_operators_keep_their_product(first: str, second: str) -> None:
+    dice = np.random.default_rng(0)
+
+    def op(kind: str) -> LinearOp:
+        pads, one = ((1, 1), (1, 1)), (1, 1)
+        weight = frozen(quarters(dice, 12, 12))
+        return {
+            "conv": Conv(frozen(quarters(dice, 3, 3, 3, 3)), (3, 2, 2), (3, 2, 2), one, pads, one, 1),
+            "pool": Pool((3, 2, 2), (3, 2, 2), (3, 3), one, pads, 0.25),
+            "dense": Dense(weight),
+            "sparse": sparse(*Dense(weight).coo(), 12, 12),
+            "diagonal": Diagonal(frozen(np.repeat(quarters(dice, 3), 4))),
+        }[kind]
+
+    chain = (op(first), op(second))
+    x = quarters(dice, 5, 12)
+    expected, got = chain[1].apply(chain[0].apply(x)), x
+    for each in fuse(chain):
+        got = each.apply(got)
+    np.testing.assert_array_equal(got, expected)
+    if first == second and first in ("dense", "diagonal"):
+        assert len(fuse(chain)) == 1
+
+
+def test_a_scale_after_a_convolution_goes_into_its_kernel_if_it_is_the_same_over_each_map() -> None:
+    kernel = Conv(frozen(np.ones((2, 1, 1, 1))), (1, 2, 2), (2, 2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    per_map, per_pixel = np.repeat([2.0, 3.0], 4), np.arange(8.0)
+    (both,) = fuse((kernel, Diagonal(frozen(per_map))))
+    assert isinstance(both, Conv) and both.weight.ravel().tolist() == [2, 3]
+    assert len(fuse((kernel, Diagonal(frozen(per_pixel))))) == 2
+
+
+def test_a_scale_of_ones_and_a_pool_of_one_pixel_vanish() -> None:
+    nothing = Pool((2, 3, 3), (2, 3, 3), (1, 1), (1, 1), ((0, 0), (0, 0)))
+    assert fuse((Diagonal(frozen(np.ones(18))), nothing)) == ()
+
+
+def test_a_bottleneck_stays_two_matrices() -> None:
+    narrow, wide = Dense(frozen(np.ones((1, 50)))), Dense(frozen(np.ones((50, 1))))
+    assert len(fuse((narrow, wide))) == 2
+    assert len(fuse((wide, narrow))) == 1
+
+
+def test_sparse_keeps_its_entries_when_scaled() -> None:
+    entries = sparse(np.array([0, 1]), np.array([1, 0]), np.array([2.0, 3.0]), 2, 2)
+    (scaled,) = fuse((Diagonal(frozen([10.0, 0.0])), entries))
+    assert isinstance(scaled, Sparse) and scaled.coo()[2].tolist() == [30]
+
+
+def test_parallel_matrices_become_one_and_keep_both_biases() -> None:
+    raw = graph(
+        {"in": inp(1), "a": affine([[2.0]], [1.0]), "b": affine([[3.0]], [10.0]), "pop": adder(), "out": out(1)},
+        "in a pop out",
+        "in b pop",
+    )
+    stages = lowered(raw)
+    ((only,),) = ops(stages.discrete, "in", "pop")
+    assert isinstance(only, Dense) and only.weight.item() == 5
+    assert stages.outputs([[[1.0], [0.0]]]).ravel().tolist() == [16, 27]
+    (projection,) = (p for s, _, p in stages.discrete.edges() if s == "in")
+    assert projection.origins == ("nodes/a", "nodes/b")
+
+
+def test_parallel_matrices_of_different_delay_stay_apart() -> None:
+    raw = graph(
+        {"in": inp(1), "a": linear([[2.0]]), "b": linear([[3.0]]), "d": delay(DT), "pop": adder(), "out": out(1)},
+        "in a pop out",
+        "in b d pop",
+    )
+    stages = lowered(raw)
+    assert len(ops(stages.discrete, "in", "pop")) == 2
+    assert stages.outputs([[[1.0], [0.0]]]).ravel().tolist() == [2, 5]
+
+
+def test_one_to_one_wires_are_never_merged_away() -> None:
+    raw = graph(
+        {"in": inp(2), "a": scale(1.0), "b": scale(1.0), "pop": if_(2, 1.5), "out": out(2)}, "in a pop out", "in b pop"
+    )
+    assert lowered(raw).outputs([[[1.0, 0.0]]]).ravel().tolist() == [1, 0]
+
+
+def test_nothing_is_said_and_the_argument_stays_as_it_was() -> None:
+    raw, _ = network(3)
+    before, log = unfused(raw), Log()
+    edges = [p for *_, p in before.edges()]
+    FuseLinear().run(before, log)
+    assert not log.diagnostics and all(a is b for a, b in zip(edges, (p for *_, p in before.edges()), strict=True))
+    assert all(isinstance(p, Projection) for p in edges)
