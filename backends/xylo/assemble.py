@@ -28,6 +28,8 @@ def channels(reservoir: Reservoir, most: int) -> Channels:
     if n <= most:
         return Channels(np.arange(n), n)
     used = np.unique(reservoir.from_input.source)
+    if not used.size:  # nothing listens; a network still has a channel
+        used = np.arange(1)
     of_input = np.full(n, -1)
     of_input[used] = np.arange(used.size)
     return Channels(of_input, int(used.size))

@@ -256,3 +256,13 @@ def test_same_input_same_bytes(tmp_path: Path) -> None:
     model = DATA / "zoo/japanesevowels_rsnn.nir"
     one, two = (nirc.compile(model, "xylo", reset="zero") for _ in range(2))
     assert one.files == two.files and one.manifest == two.manifest
+
+
+def test_unused_inputs_need_no_channel_and_even_none_at_all_runs() -> None:
+    weight = np.zeros((4, 20))
+    model = chain(20, nir.Linear(weight), lif(4), nir.Linear(np.ones((2, 4))), lif(2), n_out=2)
+    assert nirc.compile(model, "xylo").run(np.ones((1, 5, 20), int)).output.sum() == 0
+    weight[:, [3, 19]] = 1
+    bundle = nirc.compile(model, "xylo")
+    assert [i for i, c in enumerate(bundle.manifest["input_map"]) if c is not None] == [3, 19]
+    assert bundle.run(np.ones((1, 20, 20), int)).output.sum() > 0

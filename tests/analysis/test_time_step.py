@@ -1,0 +1,102 @@
+"""The time step that exporters hide in the parameters is found, where they agree on one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nirc.analysis.step_gain import euler, exponential, gain_is_per_step
+from nirc.analysis.time_step import (
+    MAX_STEPS,
+    Evidence,
+    agreed,
+    from_pair,
+    is_round,
+    rockpool,
+    rounded,
+    whole_steps,
+)
+
+TAU = np.array([8e-4, 2e-3, 5e-2])
+
+
+def says(tau: np.ndarray | None, gain: np.ndarray | None) -> Evidence | None:
+    return from_pair("nodes/x/r", "tau / r", tau, gain)
+
+
+@given(st.sampled_from([1e-3, 5e-4, 1e-4, 2.5e-5, 1e-6]), st.integers(0, 1000))
+def test_float32_parameters_give_the_decimal_that_was_meant(dt: float, seed: int) -> None:
+    tau = (dt / np.random.default_rng(seed).uniform(0.001, 0.9, 5)).astype(np.float32).astype(float)
+    gain = (tau / dt).astype(np.float32).astype(float)
+    found = says(tau, gain)
+    assert found is not None and agreed([found]) == dt
+
+
+@pytest.mark.parametrize(
+    ("tau", "gain"),
+    [(None, TAU), (TAU, None), (TAU, np.ones(3)), (TAU, np.zeros(3)), (TAU, -TAU / 1e-4), (TAU * np.inf, TAU / 1e-4),
+     (np.array([5e-324]), np.array([1e308]))],
+)  # fmt: skip
+def test_gains_of_one_or_less_and_infinite_times_tell_nothing(tau: np.ndarray, gain: np.ndarray) -> None:
+    assert says(tau, gain) is None
+
+
+def test_one_telling_neuron_is_enough() -> None:
+    found = says(np.array([np.inf, 8e-4, 2e-3]), np.array([1.0, 8.0, 1.0]))
+    assert found == Evidence("nodes/x/r", "tau / r", 1e-4, 0.0)
+
+
+def test_evidence_that_disagrees_gives_no_time_step() -> None:
+    one, other = says(TAU, TAU / 1e-4), says(TAU, TAU / 2e-4)
+    assert one is not None and other is not None
+    assert agreed([one]) == 1e-4 and agreed([one, other]) is None and agreed([]) is None
+    spread = says(TAU, np.array([8.0, 21.0, 500.0]))
+    assert spread is not None and agreed([spread]) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "meant"),
+    [(9.99999975e-05, 1e-4), (0.001, 0.001), (1 / 30, 0.0333333), (2.5000001e-5, 2.5e-5), (1.23456e-3, 1.23456e-3)],
+)
+def test_rounding_stops_where_float32_ends(found: float, meant: float) -> None:
+    assert rounded(found) == pytest.approx(meant, rel=1e-12)
+
+
+def test_time_steps_that_people_choose_are_round() -> None:
+    assert is_round(1e-4) and is_round(2.5e-5) and is_round(1.25e-3) and not is_round(9.512e-5)
+
+
+@pytest.mark.parametrize("tau", [2e-3, 2e-2, 0.1])
+def test_rockpool_s_gain_is_undone(tau: float) -> None:
+    dt = 1e-3
+    assert rockpool(tau, tau / dt * np.exp(-dt / tau)) == pytest.approx(dt, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("delay", "steps"),
+    [(0.0, 0), (1e-4, 1), (3e-4, 3), (3.4e-4, 3), (1e-6, 1), (5e-324, 1), (1e308, MAX_STEPS), (np.inf, MAX_STEPS)],
+)
+def test_delays_take_whole_steps(delay: float, steps: int) -> None:
+    assert whole_steps(delay, 1e-4) == steps
+    assert whole_steps(delay, None) == 0
+
+
+def test_euler_and_the_exponential_differ_in_the_second_order() -> None:
+    tau, gain = np.array([1e-2, np.inf]), np.array([100.0, 0.5])
+    (d1, g1), (d2, g2) = euler(tau, gain, 1e-4), exponential(tau, gain, 1e-4)
+    assert d1.tolist() == [0.99, 1.0] and g1.tolist() == [1.0, 0.5]
+    assert abs(d1[0] - d2[0]) < 1e-4 and abs(g1[0] - g2[0]) < 1e-2 and (d2[1], g2[1]) == (1.0, 0.5)
+    assert d2[0] == pytest.approx(np.exp(-0.01))
+
+
+@pytest.mark.parametrize(
+    ("r", "dt", "per_step"),
+    [(1.0, 1e-4, True), (1e4, 1e-4, False), (0.2, 1e-3, True), (1e3, 1e-3, False), (1.0, None, True),
+     (1e3, None, False), (-1e4, 1e-4, False)],
+)  # fmt: skip
+def test_an_integrator_s_gain_is_per_step_or_per_second_whichever_is_nearer(
+    r: float, dt: float | None, per_step: bool
+) -> None:
+    assert gain_is_per_step(np.array([r, r, 1.0]), dt) == per_step
