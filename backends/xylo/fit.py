@@ -101,7 +101,7 @@ def _ordered(reservoir: Reservoir, target: Target, search: Search, log: Log) -> 
     receives, read_out = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     receives[reservoir.from_input.target] = True
     read_out[reservoir.to_readout.source] = True
-    answer = place(PlaceProblem(receives, read_out), target, seed=search.seed, work=search.work)
+    answer = place(PlaceProblem(receives, read_out), target, seed=search.seed, work=search.work, seconds=search.seconds)
     if isinstance(answer, Conflict):
         answer.report(log)
         return None

@@ -93,20 +93,25 @@ class Conflict:
             other.report(log, where)
 
 
-def place(problem: PlaceProblem, target: Target, *, seed: int = 0, work: float = 10.0) -> Placement | Conflict:
+def place(
+    problem: PlaceProblem, target: Target, *, seed: int = 0, work: float = 10.0, seconds: float | None = None
+) -> Placement | Conflict:
     """The natural order if the chip takes it; else the order with fewest relays, or why there is none.
 
     Exact: a placement is found whenever there is one (see ``_model`` and ``_order``). ``work``: CP-SAT's
     deterministic time; the model has the same few variables for every network, far below the default.
+    ``seconds``: wall time instead, if the user asks for it.
     Raises ``UsageError`` (U607) if ``work`` is too little to find anything.
     """
     if _natural_order_is_legal(problem, target):
         return _placement(np.arange(problem.neurons), relay_of=np.arange(0))
-    answer = _fewest_relays(problem, target, seed=seed, work=work)
+    answer = _fewest_relays(problem, target, seed=seed, work=work, seconds=seconds)
     if isinstance(answer, int):
         relay_of = np.flatnonzero(problem.receives & problem.read_out)[:answer]
         return _placement(_order(problem, target, relay_of), relay_of)
-    roomier = [v for v in VARIANTS if v.name != target.name and _fits(problem, v, seed=seed, work=work)]
+    roomier = [
+        v for v in VARIANTS if v.name != target.name and _fits(problem, v, seed=seed, work=work, seconds=seconds)
+    ]
     first, *others = (_conflict(problem, target, limits, roomier) for limits in answer)
     return replace(first, also=tuple(others))
 
@@ -151,19 +156,21 @@ def _natural_order_is_legal(problem: PlaceProblem, target: Target) -> bool:
     )
 
 
-def _fits(problem: PlaceProblem, target: Target, *, seed: int, work: float) -> bool:
+def _fits(problem: PlaceProblem, target: Target, *, seed: int, work: float, seconds: float | None) -> bool:
     return _natural_order_is_legal(problem, target) or isinstance(
-        _fewest_relays(problem, target, seed=seed, work=work), int
+        _fewest_relays(problem, target, seed=seed, work=work, seconds=seconds), int
     )
 
 
-def _fewest_relays(problem: PlaceProblem, target: Target, *, seed: int, work: float) -> int | list[tuple[str, ...]]:
+def _fewest_relays(
+    problem: PlaceProblem, target: Target, *, seed: int, work: float, seconds: float | None
+) -> int | list[tuple[str, ...]]:
     """How many relays are needed, or all disjoint irreducible sets of limits in conflict."""
     from nirc.mapping.solver import solve
 
     model, relays, rules = _model(problem, target)
     conflicts: list[tuple[str, ...]] = []
-    while not (solution := solve(model, seed=seed, work=work, assumptions=rules)).found:
+    while not (solution := solve(model, seed=seed, work=work, seconds=seconds, assumptions=rules)).found:
         if solution.status == "unknown":
             message = "the search for an order of the neurons was given too little work to find anything"
             raise UsageError([Diagnostic("U607", "error", message, found=f"{work} units of work")])
