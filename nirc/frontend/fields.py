@@ -1,0 +1,149 @@
+"""Typed access to the fields of one raw node; every fault is reported with node, field, value and domain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc.diagnostics.log import Log
+from nirc.frontend.raw import RawNode
+from nirc.ir.arrays import Float, Shape, frozen
+
+MAX_AXIS = 1 << 24  # the longest axis that a shape may declare
+
+
+class BadNodeError(Exception):
+    """The node has been reported; nothing can be built from it."""
+
+
+class Fields:
+    """Typed access to one node's fields; every fault is reported with node and field."""
+
+    def __init__(self, raw: RawNode, log: Log) -> None:
+        self.raw, self.log = raw, log
+        self.used: set[str] = {"type", "metadata"}
+        self.bad = False
+
+    def fail(self, code: str, field: str, message: str, *, found: object = "", limit: str = "", help: str = "") -> None:
+        """Report a fault of ``field``; the node is given up in the end."""
+        self.bad = True
+        self.log.error(
+            code,
+            f"`{self.raw.type}`: {message}",
+            where=f"{self.raw.path}/{field}",
+            found=found,
+            limit=limit,
+            help=help,
+        )
+
+    def has(self, field: str) -> bool:
+        """Whether the file has this field."""
+        return field in self.raw.fields
+
+    def floats(
+        self, field: str, *, default: float | None = None, infinite: bool = False, positive: bool = False
+    ) -> Float:
+        """A float64 array; ``default`` makes the field optional."""
+        self.used.add(field)
+        if field not in self.raw.fields:
+            if default is None:
+                self.fail(
+                    "F109",
+                    field,
+                    f"field `{field}` is missing",
+                    help="export the model again with this field",
+                )
+                return frozen(np.ones(1))
+            return frozen(default)
+        value = self.raw.fields[field]
+        if isinstance(value, str):
+            self.fail("F107", field, f"field `{field}` is text", found=repr(value[:40]), limit="numbers")
+            return frozen(np.ones(1))
+        array = frozen(value)
+        if array.size == 0:
+            self.fail(
+                "F110",
+                field,
+                f"field `{field}` is empty",
+                found=f"shape {array.shape}",
+                limit="one value or more",
+            )
+            return frozen(np.ones(1))
+        wrong = np.isnan(array) | (np.isinf(array) & (not infinite or (array < 0))) | ((array <= 0) & positive)
+        if wrong.any():
+            where = np.unravel_index(int(np.argmax(wrong)), array.shape)
+            limit = "finite" if not positive else ("> 0" if infinite else "finite and > 0")
+            self.fail(
+                "F110",
+                field,
+                f"field `{field}` has {int(wrong.sum())} value(s) outside its domain",
+                found=f"{array[where]} at index {tuple(map(int, where))}",
+                limit=limit,
+                help="check the training run or the export",
+            )
+            return frozen(np.ones(1))
+        return array
+
+    def ints(self, field: str, *, default: Shape | None = None, low: int = 0, count: int | None = None) -> Shape:
+        """A tuple of integers >= ``low``; a scalar is repeated ``count`` times."""
+        self.used.add(field)
+        fallback = default if default is not None else (max(low, 1),) * (count or 1)
+        if field not in self.raw.fields:
+            if default is None:
+                self.fail(
+                    "F109",
+                    field,
+                    f"field `{field}` is missing",
+                    help="export the model again with this field",
+                )
+            return fallback
+        value = self.raw.fields[field]
+        if isinstance(value, str):
+            self.fail("F107", field, f"field `{field}` is text", found=repr(value[:40]), limit="whole numbers")
+            return fallback
+        array: NDArray[Any] = np.asarray(value).ravel()
+        array = array.astype(np.float64) if array.dtype.kind == "f" else array  # MAX_AXIS is no float16
+        ok = array.size > 0 and array.dtype.kind in "iufb" and bool(np.isfinite(array).all())
+        if not ok or (array != np.floor(array)).any() or (array < low).any() or (array > MAX_AXIS).any():
+            self.fail(
+                "F110",
+                field,
+                f"field `{field}` must be whole numbers",
+                found=str(array[:4]),
+                limit=f"{low} to {MAX_AXIS}",
+            )
+            return fallback
+        numbers = tuple(int(n) for n in array)
+        if count is not None and len(numbers) == 1:
+            numbers *= count
+        if count is not None and len(numbers) != count:
+            self.fail(
+                "F110",
+                field,
+                f"field `{field}` has {len(numbers)} values",
+                found=str(numbers),
+                limit=f"1 or {count} values",
+            )
+            return fallback
+        return numbers
+
+    def shape(self, field: str) -> Shape | None:
+        """A declared shape; absent, empty or containing zeros means: not declared."""
+        self.used.add(field)
+        if field not in self.raw.fields or np.size(self.raw.fields[field]) == 0:
+            return None
+        numbers = self.ints(field, low=0, default=())
+        return numbers if numbers and 0 not in numbers else None
+
+    def finish(self) -> None:
+        """Warn of unknown fields; give up on the node if a field was reported."""
+        for field in sorted(set(self.raw.fields) - self.used):
+            self.log.warning(
+                "F111",
+                f"`{self.raw.type}` has no field `{field[:60]}` in NIR; it is ignored",
+                where=f"{self.raw.path}/{field[:60]}",
+            )
+        if self.bad:
+            raise BadNodeError

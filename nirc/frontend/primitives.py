@@ -1,0 +1,213 @@
+"""What each NIR primitive is built from: which fields it has, and what values they may take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from nirc.frontend.fields import Fields
+from nirc.ir.arrays import Float, Shape, frozen
+from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, Linear, Neuron, NeuronKind, Output, Pads, Pool, Scale
+
+SPEC = "NIR specification, reader of nir 1.0.8"
+DEFAULTS = {"v_reset": ("G218", 0.0), "w_in": ("G219", 1.0)}
+
+
+def _input(f: Fields) -> Layer:
+    return Input(f.shape("shape"))
+
+
+def _output(f: Fields) -> Layer:
+    return Output(f.shape("shape"))
+
+
+def _weight(f: Fields, rank: int) -> Float:
+    weight = f.floats("weight")
+    if weight.ndim < rank and not f.bad:
+        f.fail(
+            "F110",
+            "weight",
+            f"the weight has {weight.ndim} axes",
+            found=f"shape {weight.shape}",
+            limit=f"{rank} axes",
+        )
+        return frozen(np.ones((1,) * rank))
+    return weight if weight.ndim >= rank else frozen(np.ones((1,) * rank))
+
+
+def _linear(f: Fields) -> Layer:
+    return Linear(_weight(f, 2))
+
+
+def _affine(f: Fields) -> Layer:
+    weight, bias = _weight(f, 2), f.floats("bias")
+    rows = weight.shape[:-1]
+    if not f.bad:
+        if bias.size == 1:
+            bias = frozen(np.broadcast_to(bias.reshape(()), rows))
+        elif bias.size != int(np.prod(rows)):
+            f.fail(
+                "F110",
+                "bias",
+                "the bias does not match the weight",
+                found=f"shape {bias.shape}",
+                limit=f"shape {rows}",
+            )
+        else:
+            bias = frozen(bias.reshape(rows))
+    return Linear(weight, bias)
+
+
+def _scale(f: Fields) -> Layer:
+    return Scale(f.floats("scale"))
+
+
+def _conv(axes: int) -> Callable[[Fields], Layer]:
+    def build(f: Fields) -> Layer:
+        weight = _weight(f, axes + 2)
+        if weight.ndim != axes + 2:
+            f.fail(
+                "F110",
+                "weight",
+                f"the weight has {weight.ndim} axes",
+                found=f"shape {weight.shape}",
+                limit=f"{axes + 2} axes",
+            )
+            weight = frozen(np.ones((1,) * (axes + 2)))
+        bias = f.floats("bias") if f.has("bias") else None
+        f.used.add("bias")
+        stride = f.ints("stride", low=1, count=axes, default=(1,) * axes)
+        dilation = f.ints("dilation", low=1, count=axes, default=(1,) * axes)
+        groups = f.ints("groups", low=1, count=1, default=(1,))[0]
+        padding = _padding(f, weight.shape[2:], dilation, stride)
+        out = weight.shape[0]
+        if bias is not None and bias.size == 1:
+            bias = frozen(np.full(out, bias.item()))
+        if bias is not None and bias.size != out and not f.bad:
+            f.fail(
+                "F110",
+                "bias",
+                "the bias does not match the weight",
+                found=f"shape {bias.shape}",
+                limit=f"shape ({out},)",
+            )
+        if out % groups:
+            f.fail(
+                "F110",
+                "groups",
+                "groups do not divide the output channels",
+                found=groups,
+                limit=f"a divisor of {out}",
+            )
+        declared = f.shape("input_shape")
+        if declared is not None and len(declared) > axes:
+            declared = declared[-axes:]
+        if declared is not None and len(declared) != axes:
+            declared = declared * axes if len(declared) == 1 else None
+        bias = None if bias is None else frozen(bias.reshape(-1))
+        return Conv(weight, bias, stride, padding, dilation, groups, declared)
+
+    return build
+
+
+def _padding(f: Fields, kernel: Shape, dilation: Shape, stride: Shape) -> Pads:
+    """Pads per axis; ``same`` as PyTorch does it (the odd one goes after), ``valid`` is none."""
+    text = f.raw.fields.get("padding")
+    if isinstance(text, str):
+        f.used.add("padding")
+        if text == "valid":
+            return ((0, 0),) * len(kernel)
+        if text == "same" and set(stride) == {1}:
+            total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+            return tuple((t // 2, t - t // 2) for t in total)
+        f.fail(
+            "F110",
+            "padding",
+            "this padding has no meaning here",
+            found=f"{text[:20]!r} with stride {stride}",
+            limit="numbers, 'valid', or 'same' with stride 1",
+        )
+        return ((0, 0),) * len(kernel)
+    return tuple((n, n) for n in f.ints("padding", count=len(kernel), default=(0,) * len(kernel)))
+
+
+def _pool(kind: Literal["sum", "avg"]) -> Callable[[Fields], Layer]:
+    def build(f: Fields) -> Layer:
+        kernel = f.ints("kernel_size", low=1, count=2)
+        stride = f.ints("stride", low=1, count=2, default=kernel)
+        return Pool(kind, kernel, stride, f.ints("padding", count=2, default=(0, 0)))
+
+    return build
+
+
+def _flatten(f: Fields) -> Layer:
+    def dim(field: str, default: int) -> int:
+        f.used.add(field)
+        value = f.raw.fields.get(field, np.asarray(default))
+        number = np.asarray(value).ravel() if not isinstance(value, str) else np.asarray([])
+        if number.size != 1 or number.dtype.kind not in "iuf" or not (-32 <= number[0] <= 32 and number[0] % 1 == 0):
+            f.fail("F110", field, f"field `{field}` must be one axis", found=str(value)[:40], limit="-32 to 32")
+            return default
+        return int(number[0])
+
+    declared = f.ints("input_type", default=()) or None  # zeros stand for unknown lengths, the rank still counts
+    return Flatten(dim("start_dim", 1), dim("end_dim", -1), declared)
+
+
+def _delay(f: Fields) -> Layer:
+    delay = f.floats("delay")
+    if (delay < 0).any():
+        f.fail("F110", "delay", "a delay is negative", found=delay.min(), limit=">= 0 seconds")
+    return Delay(delay)
+
+
+def _neuron(kind: NeuronKind, *fields: str, optional: tuple[str, ...] = ()) -> Callable[[Fields], Layer]:
+    names = {"tau_syn": "tau_syn_s", "tau_mem": "tau_mem_s", "tau": "tau_mem_s", "threshold": "v_threshold"}
+
+    def build(f: Fields) -> Layer:
+        values: dict[str, Float] = {}
+        for field in fields:
+            tau = field.startswith("tau")
+            values[names.get(field, field)] = f.floats(field, infinite=tau or field == "r", positive=tau)
+        for field, (code, value) in DEFAULTS.items():
+            if field in optional:
+                like = values["v_threshold" if field == "v_reset" else "v_leak"]
+                absent = not f.has(field)
+                values[field] = (
+                    frozen(np.full(like.shape, value)) if absent else f.floats(field, infinite=field == "w_in")
+                )
+                if absent:
+                    f.log.warning(
+                        code,
+                        f"`{field}` is absent and read as {value:g}",
+                        where=f"{f.raw.path}/{field}",
+                        source=SPEC,
+                    )
+        return Neuron(kind, **values)
+
+    return build
+
+
+BUILDERS: dict[str, Callable[[Fields], Layer]] = {
+    "Input": _input,
+    "Output": _output,
+    "Linear": _linear,
+    "Affine": _affine,
+    "Scale": _scale,
+    "Conv1d": _conv(1),
+    "Conv2d": _conv(2),
+    "SumPool2d": _pool("sum"),
+    "AvgPool2d": _pool("avg"),
+    "Flatten": _flatten,
+    "Delay": _delay,
+    "Threshold": _neuron("Threshold", "threshold"),
+    "I": _neuron("I", "r"),
+    "LI": _neuron("LI", "tau", "r", "v_leak"),
+    "IF": _neuron("IF", "r", "v_threshold", optional=("v_reset",)),
+    "LIF": _neuron("LIF", "tau", "r", "v_leak", "v_threshold", optional=("v_reset",)),
+    "CubaLI": _neuron("CubaLI", "tau_syn", "tau_mem", "r", "v_leak", optional=("w_in",)),
+    "CubaLIF": _neuron("CubaLIF", "tau_syn", "tau_mem", "r", "v_leak", "v_threshold", optional=("v_reset", "w_in")),
+}
+PRIMITIVES = tuple(sorted([*BUILDERS, "NIRGraph"]))
