@@ -1,0 +1,99 @@
+"""Floating-point populations to Xylo's integers: decays, scales, shifts, thresholds."""
+
+from __future__ import annotations
+
+import nir
+import numpy as np
+import pytest
+
+from nirc.api import Options, compile_model
+from nirc.backends.xylo.dash import INTEGRATOR, membrane_gain, nearest_dash, synapse_gain
+from nirc.backends.xylo.specification import Specification
+from tests.models import DT, chain, cuba, graph, lif, linear
+
+
+def chip(model: nir.NIRGraph, target: str = "xylo:audio2") -> Specification:
+    made: Specification = compile_model(model, target, Options(dt_s=DT, reset="subtract")).mapped.chip
+    return made
+
+
+@pytest.mark.parametrize("k", range(1, 15))
+def test_a_time_constant_of_a_power_of_two_is_exact(k: int) -> None:
+    decay = np.array([1 - 2.0**-k])
+    dash = nearest_dash(decay, least=0)
+    assert dash[0] == k
+    assert membrane_gain(decay, np.array([0.7]), dash)[0] == pytest.approx(0.7)
+    # The chip decays after adding: a weight w delivers w * (1 - 2**-k) in its first step, the model gain * w.
+    assert synapse_gain(decay, np.array([0.25]), dash)[0] * (1 - 2.0**-k) == pytest.approx(0.25)
+
+
+def test_decays_that_have_no_dash_get_the_nearest_within_range() -> None:
+    assert nearest_dash(np.array([0.0, 0.9, 0.95, 1.0, 1 - 1e-9]), least=0).tolist() == [0, 3, 4, 15, 15]
+    assert nearest_dash(np.array([0.0]), least=1).tolist() == [1]  # dash 0 would let no input arrive
+    assert INTEGRATOR == 15
+
+
+@pytest.mark.parametrize(
+    ("neuron", "dash_mem", "dash_syn"),
+    [
+        (lif(3, steps=8), 3, 1),
+        (cuba(3, steps=16, synapse=4), 4, 2),
+        (cuba(3, steps=4, synapse=1), 2, 1),  # tau_syn = dt: dash 0 would read as always 0
+        (nir.IF(r=np.ones(3), v_threshold=np.ones(3)), 15, 1),
+        (nir.Threshold(threshold=np.ones(3)), 0, 1),
+    ],
+)
+def test_each_primitive_has_its_dashes(neuron: nir.NIRNode, dash_mem: int, dash_syn: int) -> None:
+    rng = np.random.default_rng(0)
+    spec = chip(chain(2, linear(rng, 3, 2), neuron, linear(rng, 2, 3), lif(2), n_out=2))
+    assert spec.dash_mem.tolist() == [dash_mem] * 3 and spec.dash_syn.tolist() == [dash_syn] * 3
+
+
+def test_weights_keep_their_ratios_and_use_the_whole_word() -> None:
+    weight = np.array([[1.0, -0.5], [0.1, 0.05], [3.0, 0.75]])
+    spec = chip(chain(2, nir.Linear(weight), cuba(3), nir.Linear(np.ones((2, 3))), cuba(2), n_out=2))
+    words = spec.weights_in[..., 0].T  # (hidden, inputs)
+    assert (np.abs(words).max(axis=1) > 63).all()  # a scale of its own for each neuron
+    np.testing.assert_allclose(words / words[:, :1], weight / weight[:, :1], atol=0.01)
+
+
+def test_a_matrix_eight_times_larger_gets_a_larger_bit_shift() -> None:
+    rng = np.random.default_rng(0)
+    nodes = {
+        "in": nir.Input(np.array([2])),
+        "w": nir.Linear(np.full((6, 2), 8.0)),
+        "pop": cuba(6),
+        "rec": nir.Linear(np.where(rng.random((6, 6)) < 0.5, 1.0, -0.93)),
+        "read": linear(rng, 2, 6),
+        "last": cuba(2),
+        "out": nir.Output(np.array([2])),
+    }
+    edges = [
+        ("in", "w"),
+        ("w", "pop"),
+        ("pop", "rec"),
+        ("rec", "pop"),
+        ("pop", "read"),
+        ("read", "last"),
+        ("last", "out"),
+    ]
+    spec = chip(graph(nodes, edges))
+    assert spec.weight_shift_in > spec.weight_shift_rec
+    assert np.abs(spec.weights_rec).max() > 31 and np.abs(spec.weights_in).max() > 63
+
+
+def test_a_membrane_at_the_threshold_does_not_fire_as_nir_says() -> None:
+    """The chip fires at v >= threshold, NIR at v > v_threshold: the integer threshold lies one above."""
+    model = chain(
+        1, nir.Linear(np.ones((1, 1))), cuba(1, steps=8, synapse=2), nir.Linear(np.ones((1, 1))), lif(1), n_out=1
+    )
+    made = compile_model(model, "xylo:audio2", Options(reset="subtract"))
+    scale = made.bundle.manifest["populations"]["cubalif1"]["scale"][0]
+    assert made.mapped.chip.threshold[0] == np.floor(scale) + 1
+
+
+def test_signs_of_rounding_are_even_handed() -> None:
+    """Rounding to nearest, not towards zero: what is 0.6 of a step becomes 1."""
+    weight = np.array([[127.0, 0.6, -0.6, 0.4]])
+    spec = chip(chain(4, nir.Linear(weight), cuba(1), nir.Linear(np.ones((1, 1))), cuba(1), n_out=1))
+    assert spec.weights_in[:, 0, 0].tolist() == [127, 1, -1, 0]
