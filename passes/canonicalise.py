@@ -23,13 +23,14 @@ class Canonicalise:
     name: ClassVar[str] = "canonicalise"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Parameters become (n,) float64 in C order. Warns G211 for every tau = inf."""
+        """Parameters become (n,) float64 in C order. Warns G211 for every tau = inf. Raises ``InputError`` (F110)."""
         changed = {}
         for node, payload in program.nodes(LayerNode).items():
             layer = _broadcast(payload.layer, payload.shape_in or (1,))
             if isinstance(layer, Neuron):
                 layer = _integrators(layer, payload.origins[0], log)
             changed[node] = replace(payload, layer=layer)
+        log.raise_if_errors()
         return program.mapped(changed)
 
 
@@ -59,7 +60,7 @@ def _integrators(neuron: Neuron, origin: str, log: Log) -> Neuron:
         log.warning(
             "G211",
             f"{int(infinite.sum())} of {tau.size} neurons have tau = inf and are read as integrators",
-            where=f"{origin}/{tau_name.removesuffix('_s')}",
+            where=f"{origin}/{neuron.file_field(tau_name)}",
             found="inf",
             help="a finite r is their gain per step; r = inf is a gain of 1 per step",
         )
@@ -74,7 +75,6 @@ def _integrators(neuron: Neuron, origin: str, log: Log) -> Neuron:
             limit="finite",
             help="check the export",
         )
-    log.raise_if_errors()
     if neuron.kind in MEMBRANE_ONLY and neuron.tau_mem_s is not None and np.isinf(neuron.tau_mem_s).all():
         kind = MEMBRANE_ONLY[neuron.kind]
         return replace(neuron, kind=kind, tau_mem_s=None, v_leak=None)

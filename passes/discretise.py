@@ -14,6 +14,8 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete, Population, Projection
 from nirc.ir.program import Form, Program
 
+MAX_VALUE = 1e100  # of a coefficient or weight, and of a chain of them: squares and sums of these stay finite
+
 
 @dataclass(frozen=True)
 class Discretise:
@@ -23,11 +25,12 @@ class Discretise:
     name: ClassVar[str] = "discretise"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Raises ``CompileError`` (P303, P304)."""
+        """Raises ``CompileError`` (P303, P304), ``InputError`` (F110) for numbers that would overflow."""
         nodes = dict(program.graph.nodes(data="payload"))
         for name, population in program.nodes(Population).items():
             nodes[name] = replace(population, dynamics=self._dynamics(population, program.dt_s, log))
         edges = [(s, t, _in_steps(p, program.dt_s, log)) for s, t, p in program.edges()]
+        _refuse_overflow(nodes, edges, log)
         log.raise_if_errors()
         return program.rebuilt(nodes, edges, form=Form.DISCRETE)
 
@@ -44,7 +47,8 @@ class Discretise:
             gain = r if d.per_step or dt_s is None else r * dt_s
             decay, drift = ones, zeros
         else:
-            decay, gain = self._step(population, "tau_mem", d.tau_mem_s, r, dt_s, log)
+            field = "tau" if d.kind in ("LI", "LIF") else "tau_mem"
+            decay, gain = self._step(population, field, d.tau_mem_s, r, dt_s, log)
             drift = np.where(np.isinf(d.tau_mem_s), 0.0, (1.0 - decay) * v_leak)
         decay_syn: Float | None = None
         gain_syn: Float | None = None
@@ -71,6 +75,35 @@ class Discretise:
         if self.method == "euler":
             return euler(np.maximum(tau_s, dt_s), gain, dt_s)
         return exponential(tau_s, gain, dt_s)
+
+
+def _refuse_overflow(nodes: dict[str, object], edges: list[tuple[str, str, Projection]], log: Log) -> None:
+    """Report F110 where a number is not finite or too large to go on with: 1e200 times 1e200 is no weight."""
+    sizes = [(p.origins[0], _largest(p.dynamics)) for p in nodes.values() if isinstance(p, Population)]
+    for source, target, p in edges:
+        factors = [_largest(op) for op in p.ops]
+        worst = max(factors + [float(np.prod(factors))] + [_largest(b) for b in p.biases], key=_badness)
+        sizes.append((p.origins[0] if p.origins else f"edges/{source}/{target}", worst))
+    for where, found in sizes:
+        if not found <= MAX_VALUE:
+            log.error(
+                "F110",
+                "parameters, or their product along linear layers, are too large to compute with",
+                where=where,
+                found=f"{found:.3g}",
+                limit=f"{MAX_VALUE:g}",
+                help="check the training run or the export",
+            )
+
+
+def _badness(value: float) -> float:
+    return np.inf if np.isnan(value) else value
+
+
+def _largest(payload: object) -> float:
+    """The largest magnitude among the numbers of ``payload``; NaN if one is NaN."""
+    numbers = [v for v in vars(payload).values() if isinstance(v, float | np.ndarray) and np.size(v)]
+    return float(np.max([np.max(np.abs(v)) for v in numbers], initial=0.0))
 
 
 def _in_steps(projection: Projection, dt_s: float | None, log: Log) -> Projection:

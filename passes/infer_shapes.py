@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from nirc.analysis.shapes import Fit, MisfitError, Remark, fit, requirement, source_shape
+from nirc.analysis.shapes import Fit, MisfitError, Remark, fit, literal_shape, requirement, source_shape
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Shape, size
 from nirc.ir.layers import Input, LayerNode, Pool
@@ -108,8 +108,10 @@ class _Attempt:
                 for target in self._successors(node := queue.popleft()):
                     if target not in self.fits and self._try(target, self.fits[node].shape_out):
                         queue.append(target)
-            seed = next((n for n in pending if n not in self.fits and requirement(self.layers[n]) is not None), None)
-            pending = deque(n for n in pending if n not in self.fits and n != seed)
+            pending = deque(n for n in pending if n not in self.fits)
+            seeds = (n for shape in (requirement, literal_shape) for n in pending if shape(self.layers[n]) is not None)
+            seed = next(seeds, None)
+            pending = deque(n for n in pending if n != seed)
             if seed is None:
                 break
             if self._try(seed, None):

@@ -40,7 +40,10 @@ def nested(inner: RawGraph) -> RawNode:
 
 
 def graph(nodes: Mapping[str, RawNode], *ways: str | tuple[str, str]) -> RawGraph:
-    """Nodes by name, sorted as readers give them; a way ``"a b c"`` is the edges a -> b and b -> c, a pair is one edge (names with blanks)."""
+    """Nodes by name, sorted as readers give them.
+
+    A way ``"a b c"`` is the edges a -> b and b -> c; a pair is one edge, for names with blanks.
+    """
     edges: list[tuple[str, str]] = []
     for way in ways:
         if isinstance(way, str):
@@ -119,6 +122,11 @@ def changed(item: RawNode, **fields: Field | ArrayLike | None) -> RawNode:
     kept = {k: v for k, v in item.fields.items() if k not in fields}
     new = {k: v if isinstance(v, str) else np.asarray(v) for k, v in fields.items() if v is not None}
     return replace(item, fields=kept | new)
+
+
+def refusals(raw: RawGraph, *, dt: float | None = DT) -> list[tuple[str, str]]:
+    """(code, where) of every error."""
+    return [(d.code, d.where) for d in said(raw, dt=dt) if d.severity == "error"]
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,20 @@ def requirement(layer: Layer) -> Shape | None:
     return None
 
 
+def literal_shape(layer: Layer) -> Shape | None:
+    """As ``requirement``, but one value in a list is one neuron: for what no signal reaches."""
+    shape = requirement(layer)
+    if shape is None and isinstance(layer, Neuron) and any(map(len, _parameters(layer).values())):
+        return (1,)
+    return shape
+
+
 def fit(layer: Layer, arriving: Shape | None, wanted: Collection[Shape] = ()) -> Fit:
     """How ``layer`` takes a signal of shape ``arriving`` (None: not known, its own arrays must tell).
 
     ``wanted`` are the shapes that the layers behind it demand; only Flatten looks at them. Raises ``MisfitError``.
     """
-    shape = arriving if arriving is not None else requirement(layer)
+    shape = arriving if arriving is not None else literal_shape(layer)
     if shape is None:
         raise MisfitError(Remark("G253", "its shape cannot be inferred from anything before it"))
     match layer:

@@ -15,7 +15,7 @@ def gain_is_per_step(r: Float, dt_s: float | None) -> bool:
 
     Exporters write r = 1 or r = 1 / dt for the same thing; the nearer of the two, on a logarithmic scale, decides.
     """
-    typical = float(np.median(np.abs(r)))
+    typical = float(np.median(np.minimum(np.abs(r), 1e300)))  # the middle of two is their sum halved
     return typical < (PER_STEP_WITHOUT_DT if dt_s is None else dt_s**-0.5)
 
 

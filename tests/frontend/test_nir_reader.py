@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from nirc.ir.text import digest, text
 from nirc.pipeline import run_passes
 from tests.build import made
 
-READ = ["paper/braille_noDelay_bias_zero", "paper/braille_noDelay_noBias_subtract", "paper/cnn_sinabs", "paper/lif_norse",
-        "zoo/basicmotions_lif_ff", "zoo/digits_if_cnn", "zoo/digits_lif_mlp", "zoo/japanesevowels_rsnn"]  # fmt: skip
+READ = [
+    "paper/braille_noDelay_bias_zero", "paper/braille_noDelay_noBias_subtract", "paper/cnn_sinabs", "paper/lif_norse",
+    "zoo/basicmotions_lif_ff", "zoo/digits_if_cnn", "zoo/digits_lif_mlp", "zoo/japanesevowels_rsnn",
+]  # fmt: skip
 Named = tuple[str, Any]
 
 
@@ -155,7 +158,7 @@ def every_primitive() -> Any:
         "read": nir.CubaLI(np.ones(2), np.ones(2), np.ones(2), np.zeros(2), np.ones(2)),
     }
     names = ["input", *(n for n in nodes if n not in ("input", "output")), "output"]
-    return nir.NIRGraph(nodes, list(zip(names, names[1:], strict=False)))
+    return nir.NIRGraph(nodes, list(pairwise(names)))
 
 
 def kinds(graph: Any) -> set[str]:
@@ -177,7 +180,11 @@ def parameters(draw: st.DrawFn, shape: tuple[int, ...], count: int) -> list[Any]
     return [rng.uniform(0.1, 2, shape).astype(draw(st.sampled_from([np.float32, np.float64]))) for _ in range(count)]
 
 
-ELEMENTWISE = {nir.I: 1, nir.LI: 3, nir.IF: 3, nir.LIF: 5, nir.CubaLI: 5, nir.CubaLIF: 7, nir.Threshold: 1, nir.Scale: 1, nir.Delay: 1}  # fmt: skip
+# How many parameters each has.
+ELEMENTWISE = {
+    nir.I: 1, nir.LI: 3, nir.IF: 3, nir.LIF: 5, nir.CubaLI: 5, nir.CubaLIF: 7, nir.Threshold: 1, nir.Scale: 1,
+    nir.Delay: 1,
+}  # fmt: skip
 
 
 @st.composite
@@ -211,7 +218,7 @@ def chains(draw: st.DrawFn) -> Any:
         kind = draw(st.sampled_from(list(ELEMENTWISE)))
         nodes[f"n{number}"], n = kind(*parameters(draw, (m,), ELEMENTWISE[kind])), m
     nodes["output"] = nir.Output(np.array([n]))
-    edges = list(zip(nodes, list(nodes)[1:], strict=False))
+    edges = list(pairwise(nodes))
     if draw(st.booleans()):
         nodes["rec"] = nir.Linear(rng.normal(size=(n, n)))
         last = edges[-1][0]

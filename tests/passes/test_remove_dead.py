@@ -31,7 +31,7 @@ def test_neurons_without_input_stay_since_a_leak_may_make_them_fire() -> None:
 
 
 def test_nothing_left_is_refused() -> None:
-    raw = graph({"in": inp(1), "pop": if_(), "s": scale([1.0]), "out": out(1)}, "in pop", "s out")
+    raw = graph({"in": inp(1), "pop": if_(), "s": scale([1.0, 2.0]), "out": out(2)}, "in pop", "s out")
     assert ("G254", "edges") in findings(raw)
 
 

@@ -1,0 +1,103 @@
+"""infer-dt: the time step as given, else as the parameters imply, else a refusal that says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nirc.diagnostics.log import Diagnostic
+from nirc.frontend.raw import RawGraph, RawNode
+from tests.build import DT, changed, cuba, delay, findings, graph, if_, inp, lif, lowered, node, out, refusals, said
+
+
+def alone(item: RawNode, *more: RawNode) -> RawGraph:
+    """Input, the node `x`, further nodes, Output."""
+    nodes = {"x": item} | {f"y{i}": each for i, each in enumerate(more)}
+    return graph({"in": inp(1), **nodes, "out": out(1)}, " ".join(["in", *nodes, "out"]))
+
+
+def only(code: str, raw: RawGraph, dt: float | None = None) -> Diagnostic:
+    (found,) = [d for d in said(raw, dt=dt) if d.code == code]
+    return found
+
+
+def test_dt_comes_from_tau_and_r() -> None:
+    made = lowered(alone(lif(1)), dt=None)
+    assert made.discrete.dt_s == DT
+    note = only("P309", alone(lif(1)))
+    assert (note.where, note.severity) == ("nodes/x/r", "note") and "0.0001 s" in note.message
+
+
+def test_a_synapse_tells_it_too() -> None:
+    item = cuba(1, r=[1.0])  # only w_in says anything
+    assert lowered(alone(item), dt=None).discrete.dt_s == DT
+    assert only("P309", alone(item)).where == "nodes/x/w_in"
+
+
+def test_a_given_step_wins_and_a_disagreement_is_said() -> None:
+    made = lowered(alone(lif(1)), dt=2e-4)
+    assert made.discrete.dt_s == 2e-4
+    warning = only("P310", alone(lif(1)), dt=2e-4)
+    assert (warning.found, warning.where) == ("0.0002 s", "nodes/x/r") and warning.limit.startswith("0.0001 s")
+
+
+def test_a_given_step_that_agrees_is_taken_without_a_word() -> None:
+    assert findings(alone(lif(1)), dt=DT) == []
+
+
+def test_nodes_that_disagree_are_refused_with_what_each_says() -> None:
+    raw = alone(lif(1), changed(lif(1), tau=[8e-3]))
+    refusal = only("P302", raw)
+    assert "nodes/x/r: tau / r = 0.0001 s" in refusal.found and "nodes/y0/r: tau / r = 0.001 s" in refusal.found
+    assert refusals(raw, dt=DT) == []
+
+
+@pytest.mark.parametrize(
+    ("item", "where"),
+    [
+        (lif(1, r=[1.0]), "nodes/x"),
+        (node("LI", tau=[1e-3], r=[0.5], v_leak=[0.0]), "nodes/x"),
+        (cuba(1, r=[1.0], w_in=[1.0]), "nodes/x"),
+        (changed(if_(1), r=[1e4]), "nodes/x"),  # a gain per second
+        (node("I", r=[-1e3]), "nodes/x"),
+    ],
+)
+def test_without_evidence_it_must_be_given(item: RawNode, where: str) -> None:
+    assert refusals(alone(item), dt=None) == [("P301", where)]
+    assert "--dt" in only("P301", alone(item)).help
+    assert refusals(alone(item), dt=1e-6) == []
+
+
+def test_a_delay_needs_a_time_step() -> None:
+    assert refusals(alone(if_(1), delay(1e-3)), dt=None) == [("P301", "nodes/y0")]
+
+
+def test_what_has_no_time_needs_none() -> None:
+    made = lowered(alone(if_(1), node("Threshold", threshold=[0.5])), dt=None)
+    assert made.discrete.dt_s is None and not [d for d in made.said if d.severity == "error"]
+
+
+@pytest.mark.parametrize(
+    ("r", "dt", "gain", "said_so"),
+    [(1.0, None, 1.0, True), (1.0, 1e-4, 1.0, True), (1e4, 1e-4, 1.0, False), (2e3, 1e-3, 2.0, False),
+     (0.5, 1e-3, 0.5, True)],
+)  # fmt: skip
+def test_an_integrator_s_gain_is_per_step_or_per_second(r: float, dt: float | None, gain: float, said_so: bool) -> None:
+    raw = alone(changed(if_(1), r=[r]))
+    made = lowered(raw, dt=dt)
+    assert made.discrete["x"].dynamics.gain_mem.item() == pytest.approx(gain)
+    assert ("G217" in {d.code for d in made.said}) == said_so
+
+
+def test_rockpool_s_exponential_gain_is_recognised() -> None:
+    tau = np.array([2e-2])
+    item = lif(1, tau=tau, r=tau / 1e-3 * np.exp(-1e-3 / tau))
+    assert lowered(alone(item), dt=None).discrete.dt_s == 1e-3
+    assert any(d.code == "P309" and "Rockpool" in d.message for d in said(alone(item), dt=None))
+
+
+def test_numbers_at_the_edge_of_what_floats_hold_do_no_harm() -> None:
+    tiny = lif(1, tau=[5e-324], r=[1e308])
+    assert refusals(alone(tiny), dt=None) == [("P301", "nodes/x")]
+    huge = lif(1, tau=[1e308], r=[2.0])
+    assert lowered(alone(huge), dt=None).discrete.dt_s == pytest.approx(5e307)
