@@ -23,7 +23,7 @@ from nirc.running import flat_raster
 from nirc.target import Target
 
 RESETS = ("model", "zero", "subtract")
-LAYER_PASSES = ("flatten-nesting", "complete-ports", "infer-shapes", "canonicalise", "remove-dead")
+LAYER_PASSES = ("flatten-nesting", "complete-ports", "remove-dead", "infer-shapes", "canonicalise")
 Progress = Callable[[int], None]
 
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 PASSES = {
     "flatten-nesting": "nirc.passes.flatten_nesting:FlattenNesting",
     "complete-ports": "nirc.passes.complete_ports:CompletePorts",
+    "remove-dead": "nirc.passes.remove_dead:RemoveDead",
     "infer-shapes": "nirc.passes.infer_shapes:InferShapes",
     "canonicalise": "nirc.passes.canonicalise:Canonicalise",
-    "remove-dead": "nirc.passes.remove_dead:RemoveDead",
     "to-populations": "nirc.passes.to_populations:ToPopulations",
     "fuse-linear": "nirc.passes.fuse_linear:FuseLinear",
     "infer-dt": "nirc.passes.infer_dt:InferDt",

@@ -62,7 +62,7 @@ def _integrators(neuron: Neuron, origin: str, log: Log) -> Neuron:
             f"{int(infinite.sum())} of {tau.size} neurons have tau = inf and are read as integrators",
             where=f"{origin}/{neuron.file_field(tau_name)}",
             found="inf",
-            help="a finite r is their gain per step; r = inf is a gain of 1 per step",
+            help="r = inf is a gain of 1 per step; a finite r is read as that of an IF",
         )
         neuron = _with(neuron, {gain_name: frozen(np.where(infinite & np.isinf(gain), 1.0, gain))})
     bad = [k for k, v in neuron.parameters().items() if not k.startswith("tau") and not np.isfinite(v).all()]

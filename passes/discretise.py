@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -79,30 +80,26 @@ class Discretise:
 
 def _refuse_overflow(nodes: dict[str, object], edges: list[tuple[str, str, Projection]], log: Log) -> None:
     """Report F110 where a number is not finite or too large to go on with: 1e200 times 1e200 is no weight."""
-    sizes = [(p.origins[0], _largest(p.dynamics)) for p in nodes.values() if isinstance(p, Population)]
+    found = [(p.origins[0], _largest(vars(p.dynamics).values())) for p in nodes.values() if isinstance(p, Population)]
     for source, target, p in edges:
-        factors = [_largest(op) for op in p.ops]
-        worst = max(factors + [float(np.prod(factors))] + [_largest(b) for b in p.biases], key=_badness)
-        sizes.append((p.origins[0] if p.origins else f"edges/{source}/{target}", worst))
-    for where, found in sizes:
-        if not found <= MAX_VALUE:
+        factors = [_largest(vars(op).values()) for op in p.ops]
+        most = _largest([*factors, float(np.prod(factors)), *(b.value for b in p.biases)])
+        found.append((p.origins[0] if p.origins else f"edges/{source}/{target}", most))
+    for where, most in found:
+        if not most <= MAX_VALUE:
             log.error(
                 "F110",
                 "parameters, or their product along linear layers, are too large to compute with",
                 where=where,
-                found=f"{found:.3g}",
+                found=f"{most:.3g}",
                 limit=f"{MAX_VALUE:g}",
                 help="check the training run or the export",
             )
 
 
-def _badness(value: float) -> float:
-    return np.inf if np.isnan(value) else value
-
-
-def _largest(payload: object) -> float:
-    """The largest magnitude among the numbers of ``payload``; NaN if one is NaN."""
-    numbers = [v for v in vars(payload).values() if isinstance(v, float | np.ndarray) and np.size(v)]
+def _largest(values: Iterable[object]) -> float:
+    """The largest magnitude among the numbers and arrays in ``values``; NaN if one is NaN."""
+    numbers = [v for v in values if isinstance(v, float | np.ndarray) and np.size(v)]
     return float(np.max([np.max(np.abs(v)) for v in numbers], initial=0.0))
 
 

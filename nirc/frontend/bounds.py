@@ -17,8 +17,11 @@ MAX_FIELDS = 256  # of one node, known or not
 MAX_DEPTH = 32  # HDF5 groups inside each other below /node; a nested graph takes two
 MAX_NAME = 255  # characters of a node's name
 MAX_TEXT = 4096  # bytes of one text
-MAX_CHUNKS = 1 << 16  # of one HDF5 dataset
-MAX_HEAP_OBJECTS = 1 << 21  # texts that HDF5's global heap may list
+MAX_TOTAL_TEXT = 1 << 26  # bytes of all texts: each may be referred to many times
+MAX_TOTAL_FIELDS = 100_000  # of all nodes: a field may have many names
+MAX_CHUNKS = 1 << 17  # of all HDF5 datasets
+MAX_LZF_BYTES = 1 << 26  # packed by lzf, as stored: nirc measures it byte by byte
+MAX_HEAP_OBJECTS = 1 << 19  # texts that HDF5's global heap may list
 MAX_REPORTED = 20  # errors, after which reading stops
 MAX_PRINTED = 60  # characters of a foreign name in a message
 

@@ -12,6 +12,7 @@ from nirc.frontend.raw import RawNode
 from nirc.ir.arrays import Float, Shape, frozen
 
 MAX_AXIS = 1 << 24  # the longest axis that a shape may declare
+MAX_AXES = 32  # values of a shape or of a field that has one for each axis
 
 
 class BadNodeError(Exception):
@@ -102,6 +103,10 @@ class Fields:
         value = self.raw.fields[field]
         if isinstance(value, str):
             self.fail("F107", field, f"field `{field}` is text", found=repr(value[:40]), limit="whole numbers")
+            return fallback
+        if np.size(value) > MAX_AXES:
+            message, limit = f"field `{field}` has too many values", f"{MAX_AXES} values"
+            self.fail("F110", field, message, found=f"{np.size(value)} values", limit=limit)
             return fallback
         array: NDArray[Any] = np.asarray(value).ravel()
         array = array.astype(np.float64) if array.dtype.kind == "f" else array  # MAX_AXIS is no float16

@@ -88,15 +88,20 @@ def check_hdf5(path: Path) -> None:
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether the HDF5 signature stands at byte 0, or after a user block of 512, 1024, 2048, ... bytes."""
+    """Whether the file has the HDF5 signature."""
+    return signature_offset(path) is not None
+
+
+def signature_offset(path: Path) -> int | None:
+    """Where the HDF5 signature stands: at byte 0, or after a user block of 512, 1024, 2048, ... bytes."""
     size, offset = path.stat().st_size, 0
     with path.open("rb") as file:
         while offset < size:
             file.seek(offset)
             if file.read(len(SIGNATURE)) == SIGNATURE:
-                return True
+                return offset
             offset = max(512, offset * 2)
-    return False
+    return None
 
 
 def identify(path: Path) -> str:

@@ -5,10 +5,6 @@ Text of variable length goes through :mod:`nirc.frontend.h5text`, never through 
 
 from __future__ import annotations
 
-import math
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -18,23 +14,21 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.frontend.bounds import MAX_CHUNKS, MAX_FIELD_BYTES, MAX_LINKS, bytes_as_text, printable
-from nirc.frontend.refusal import RefusalError
+from nirc.frontend.bounds import MAX_FIELD_BYTES, MAX_LINKS, MAX_NAME, printable
+from nirc.frontend.h5chunks import Budget, check_size, check_storage
+from nirc.frontend.h5heaps import check_local_heaps
+from nirc.frontend.refusal import EXPORT_AGAIN, RefusalError, damage
 
-GZIP, SHUFFLE, FLETCHER32, SZIP, LZF = 1, 2, 3, 4, 32000
-# What h5py can write by name. NBit (5) and ScaleOffset (6) trust sizes in the file; others are plugins.
-FILTERS = {GZIP: "gzip", SHUFFLE: "shuffle", FLETCHER32: "fletcher32", SZIP: "szip", LZF: "lzf"}
-CHECKSUM_BYTES = 4  # what fletcher32 adds to a chunk
-LZF_RATIO = 88  # 264 bytes out of 3: the longest back reference
-EXPORT_AGAIN = "export the model again"
+MAX_NAME_BYTES = 4 * MAX_NAME  # UTF-8
 
 
 class Hdf5:
     """An open HDF5 file. Every method raises :class:`RefusalError` and nothing else."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.budget = path, Budget()
         with damage():
+            check_local_heaps(path)
             self.file: Any = h5py.File(path, "r", locking=False)
 
     def __enter__(self) -> Hdf5:
@@ -57,13 +51,15 @@ class Hdf5:
         found: list[bytes] = []
 
         def keep(name: bytes) -> bool | None:
-            found.append(name)
-            return True if len(found) > MAX_LINKS else None  # anything but None stops the walk
+            found.append(name)  # many links may share one long name
+            return True if len(found) > MAX_LINKS or len(name) > MAX_NAME_BYTES else None  # None goes on
 
         with damage():
             group.links.iterate(keep, order=h5py.h5.ITER_NATIVE)  # other orders build a table first
         if len(found) > MAX_LINKS:
             raise RefusalError("F106", "a group has too many members", f"more than {MAX_LINKS}", str(MAX_LINKS))
+        if max(map(len, found), default=0) > MAX_NAME_BYTES:
+            raise RefusalError("F106", "a name is too long", limit=f"{MAX_NAME} characters")
         return sorted(as_text(name) for name in found)
 
     def open(self, group: Any, name: str) -> Any:
@@ -110,7 +106,7 @@ class Hdf5:
         dtype = number_type(dataset)
         shape = shape_of(dataset)
         check_size(shape, dtype.itemsize, limit)
-        check_storage(dataset, shape, dtype.itemsize, limit)
+        check_storage(dataset, shape, dtype.itemsize, limit, self.budget)
         with damage():
             array = np.empty(shape, dtype)
             if array.size:
@@ -126,24 +122,6 @@ def is_group(item: Any) -> bool:
 def is_dataset(item: Any) -> bool:
     """Whether an opened object is a dataset (the third kind is a named type)."""
     return isinstance(item, h5py.h5d.DatasetID)
-
-
-@contextmanager
-def damage() -> Iterator[None]:
-    """What HDF5 raises on bytes that make no sense, as one refusal: its classes follow no rule."""
-    try:
-        yield
-    except MemoryError as error:
-        raise RefusalError("F106", "there is not enough memory for what the file asks") from error
-    except RefusalError:
-        raise
-    except Exception as error:
-        raise RefusalError(
-            "F104",
-            "the HDF5 library cannot read this part of the file",
-            printable(str(error), 120),
-            help=f"copy the file again from its source, or {EXPORT_AGAIN}",
-        ) from error
 
 
 def as_text(raw: bytes) -> str:
@@ -169,14 +147,14 @@ def shape_of(dataset: Any) -> tuple[int, ...]:
 def number_type(dataset: Any) -> np.dtype[Any]:
     """The numpy type of a dataset of numbers: bool, integers, floats of 2, 4 or 8 bytes."""
     try:
-        dtype = dataset.dtype
+        dtype, stored = dataset.dtype, dataset.get_type().get_size()
     except TypeError as error:
         raise RefusalError(
             "F107", "the field's type is unknown", printable(str(error), 120), "numbers or text"
         ) from error
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise RefusalError("F104", "the field's type cannot be read", printable(str(error), 120)) from error
-    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+    if dtype.kind not in "biuf" or dtype.itemsize > 8 or stored != dtype.itemsize:
         raise RefusalError(
             "F107",
             "the field holds something that is not numbers or text",
@@ -186,96 +164,3 @@ def number_type(dataset: Any) -> np.dtype[Any]:
         )
     native: np.dtype[Any] = np.dtype(dtype.str).newbyteorder("=")  # by its name: an enumeration is its integers
     return native
-
-
-def check_size(shape: Sequence[int], itemsize: int, limit: int) -> None:
-    """Refuse an array above ``limit`` bytes."""
-    size = math.prod(shape) * itemsize
-    if size > limit:
-        found = f"shape {tuple(shape)}, {bytes_as_text(size)}"
-        raise RefusalError("F106", "the field is too large", found, bytes_as_text(limit))
-
-
-def check_storage(dataset: Any, shape: Sequence[int], itemsize: int, limit: int) -> None:
-    """Refuse data in other files, unknown filters, and chunks that unpack to more than they declare."""
-    with damage():
-        plist = dataset.get_create_plist()
-        layout, elsewhere = plist.get_layout(), plist.get_external_count() > 0
-    if elsewhere or layout == h5py.h5d.VIRTUAL:
-        kind = "other files (external storage)" if elsewhere else "other datasets (a virtual dataset)"
-        help_ = "store the values in this file, for instance with h5py"
-        raise RefusalError("F105", f"the field's values lie in {kind}", limit="values in this file", help=help_)
-    if layout != h5py.h5d.CHUNKED:
-        return
-    with damage():
-        chunk = plist.get_chunk()
-    check_size(chunk, itemsize, limit)
-    if math.prod(-(-n // c) for n, c in zip(shape, chunk, strict=True)) > MAX_CHUNKS:
-        raise RefusalError(
-            "F106", "the field is cut into too many chunks", f"chunks of {chunk}", f"{MAX_CHUNKS} chunks"
-        )
-    packing = filters(dataset)
-    if set(packing) & {GZIP, SZIP, LZF}:
-        for _, raw, mask in chunks(dataset):
-            _check_packed(raw, packing, mask, math.prod(chunk) * itemsize)
-
-
-def filters(dataset: Any) -> tuple[int, ...]:
-    """The filters of a dataset in the order of writing, each known and there once."""
-    with damage():
-        plist = dataset.get_create_plist()
-        codes = tuple(int(plist.get_filter(i)[0]) for i in range(plist.get_nfilters()))
-    for code in codes:
-        if code not in FILTERS or codes.count(code) > 1:
-            raise RefusalError(
-                "F107",
-                "the field is packed by a filter that nirc does not run",
-                f"HDF5 filter {code}" + (", twice" if code in FILTERS else ""),
-                ", ".join(FILTERS.values()),
-                "`h5repack -f GZIP=6 old.nir new.nir` packs the file anew",
-            )
-    return codes
-
-
-def chunks(dataset: Any) -> Iterator[tuple[tuple[int, ...], bytes, int]]:
-    """Each chunk as stored: where it starts, its bytes, the mask of filters that were left out for it."""
-    found: list[tuple[int, ...]] = []
-
-    def keep(info: Any) -> bool | None:
-        found.append(info.chunk_offset)
-        return True if len(found) > MAX_CHUNKS else None
-
-    with damage():
-        dataset.chunk_iter(keep)
-    if len(found) > MAX_CHUNKS:
-        raise RefusalError("F106", "the field is cut into too many chunks", f"more than {MAX_CHUNKS}", str(MAX_CHUNKS))
-    for offset in found:
-        with damage():
-            mask, raw = dataset.read_direct_chunk(offset)
-        yield offset, raw, mask
-
-
-def _check_packed(raw: bytes, packing: Sequence[int], mask: int, size: int) -> None:
-    """Refuse a stored chunk that unpacks to more than its ``size`` bytes: HDF5 would follow it without a bound."""
-    most = size + CHECKSUM_BYTES
-    active = [code for i, code in enumerate(packing) if not mask >> i & 1]
-    if GZIP in active:
-        inflate(raw, most)
-    elif LZF in active and len(raw) * LZF_RATIO > max(most, MAX_FIELD_BYTES):
-        raise RefusalError(
-            "F106", "a packed chunk may unpack without end", bytes_as_text(len(raw)), bytes_as_text(most)
-        )
-    elif SZIP in active and int.from_bytes(raw[:4], "little") > most:
-        raise RefusalError("F106", "a packed chunk unpacks to more than it declares", limit=bytes_as_text(most))
-
-
-def inflate(raw: bytes, most: int) -> bytes:
-    """Unpack gzip data of HDF5, at most ``most`` bytes."""
-    try:
-        data = zlib.decompressobj().decompress(raw, most + 1)
-    except zlib.error as error:
-        raise RefusalError("F104", "a packed chunk is damaged", str(error)) from error
-    if len(data) > most:
-        found, limit = f"more than {bytes_as_text(most)}", bytes_as_text(most)
-        raise RefusalError("F106", "a packed chunk unpacks to more than it declares", found, limit)
-    return data

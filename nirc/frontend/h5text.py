@@ -20,10 +20,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.frontend import h5file
-from nirc.frontend.bounds import MAX_FIELD_BYTES, MAX_HEAP_OBJECTS, MAX_TEXT, bytes_as_text
-from nirc.frontend.h5file import Hdf5, damage
-from nirc.frontend.refusal import RefusalError
+from nirc.frontend import h5chunks, h5file
+from nirc.frontend.bounds import MAX_FIELD_BYTES, MAX_HEAP_OBJECTS, MAX_TEXT, MAX_TOTAL_TEXT, bytes_as_text
+from nirc.frontend.h5chunks import Budget
+from nirc.frontend.h5file import Hdf5
+from nirc.frontend.refusal import EXPORT_AGAIN, RefusalError, damage
 
 
 class Texts:
@@ -32,7 +33,7 @@ class Texts:
     def __init__(self, hdf5: Hdf5) -> None:
         self.hdf5 = hdf5
         self._collections: dict[int, dict[int, tuple[int, int]]] = {}
-        self._objects = 0
+        self._objects = self._bytes = 0
 
     def read(self, dataset: Any, most: int) -> list[str]:
         """The texts of a dataset (C order), at most ``most``. Raises ``RefusalError``."""
@@ -53,13 +54,19 @@ class Texts:
             raise RefusalError("F107", "the field should be one text", f"shape {shape}", "one text")
         return self.read(dataset, most=1)[0]
 
+    def _count(self, count: int) -> None:
+        """Take ``count`` bytes off what the file's texts may have together."""
+        self._bytes += count
+        if self._bytes > MAX_TOTAL_TEXT:
+            raise RefusalError("F106", "the file holds too much text", limit=bytes_as_text(MAX_TOTAL_TEXT))
+
     def _fixed(self, dataset: Any, shape: tuple[int, ...]) -> list[bytes]:
         with damage():
             dtype = dataset.dtype
         if dtype.itemsize > MAX_TEXT:
             raise _too_long(dtype.itemsize)
-        h5file.check_size(shape, dtype.itemsize, MAX_FIELD_BYTES)
-        h5file.check_storage(dataset, shape, dtype.itemsize, MAX_FIELD_BYTES)
+        self._count(math.prod(shape) * dtype.itemsize)
+        h5chunks.check_storage(dataset, shape, dtype.itemsize, MAX_FIELD_BYTES, self.hdf5.budget)
         values = np.zeros(shape, np.dtype(dtype.str))
         with damage():
             dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
@@ -84,13 +91,13 @@ class Texts:
 
     def _references(self, dataset: Any, shape: tuple[int, ...], itemsize: int) -> NDArray[np.void]:
         """The stored elements of a dataset of variable-length text, not yet followed."""
-        h5file.check_storage(dataset, shape, itemsize, MAX_FIELD_BYTES)
+        h5chunks.check_storage(dataset, shape, itemsize, MAX_FIELD_BYTES, self.hdf5.budget)
         with damage():
             plist = dataset.get_create_plist()
             layout, offset = plist.get_layout(), dataset.get_offset()
         references = np.zeros(shape, f"V{itemsize}")
         if layout == h5py.h5d.CHUNKED:
-            _fill_from_chunks(references, dataset)
+            _fill_from_chunks(references, dataset, self.hdf5.budget)
         elif layout == h5py.h5d.COMPACT:
             help_ = "`h5repack -l CONTI old.nir new.nir` stores it otherwise"
             raise RefusalError("F107", "text of variable length is stored in an object header", help=help_)
@@ -105,6 +112,7 @@ class Texts:
             return b""
         if length > MAX_TEXT:
             raise _too_long(length)
+        self._count(length)
         if address not in self._collections:
             self._collections[address] = self._collection(file, address)
         start, size = self._collections[address].get(index, (0, -1))
@@ -144,16 +152,15 @@ def _is_variable(dataset: Any) -> bool:
         return bool(dataset.get_type().is_variable_str())
 
 
-def _fill_from_chunks(references: NDArray[np.void], dataset: Any) -> None:
+def _fill_from_chunks(references: NDArray[np.void], dataset: Any, budget: Budget) -> None:
     with damage():
-        chunk = dataset.get_create_plist().get_chunk()
-    packing = h5file.filters(dataset)
-    size = math.prod(chunk) * references.itemsize
-    for offset, raw, mask in h5file.chunks(dataset):
-        active = [code for i, code in enumerate(packing) if not mask >> i & 1]
-        data = _unpack(raw, active, size, references.itemsize)
-        block = np.frombuffer(data, references.dtype).reshape(chunk)
-        inside = tuple(slice(o, o + c) for o, c in zip(offset, chunk, strict=True))
+        plist = dataset.get_create_plist()
+        shape = plist.get_chunk()
+    size = math.prod(shape) * references.itemsize
+    for chunk in h5chunks.chunks(dataset, h5chunks.filters(plist, references.itemsize), budget, size):
+        data = _unpack(chunk.raw, chunk.packing, size, references.itemsize)
+        block = np.frombuffer(data, references.dtype).reshape(shape)
+        inside = tuple(slice(o, o + c) for o, c in zip(chunk.offset, shape, strict=True))
         part = references[inside]  # chunks at the edge stick out
         part[...] = block[tuple(slice(n) for n in part.shape)]
 
@@ -161,13 +168,13 @@ def _fill_from_chunks(references: NDArray[np.void], dataset: Any) -> None:
 def _unpack(raw: bytes, active: Sequence[int], size: int, itemsize: int) -> bytes:
     """Undo gzip and shuffle, last filter first."""
     for code in reversed(active):
-        if code == h5file.GZIP:
-            raw = h5file.inflate(raw, size)
-        elif code == h5file.SHUFFLE and len(raw) % itemsize == 0:
+        if code == h5chunks.GZIP:
+            raw = h5chunks.inflate(raw, size)
+        elif code == h5chunks.SHUFFLE and len(raw) % itemsize == 0:
             raw = np.frombuffer(raw, np.uint8).reshape(itemsize, -1).T.tobytes()
         else:
             help_ = "`h5repack -f NONE old.nir new.nir` unpacks it"
-            raise RefusalError("F107", "text packed in this way is not read", h5file.FILTERS[code], "gzip", help_)
+            raise RefusalError("F107", "text packed in this way is not read", h5chunks.FILTERS[code], "gzip", help_)
     if len(raw) != size:
         raise _damaged("a packed chunk has the wrong size")
     return raw
@@ -181,7 +188,7 @@ def _bytes(file: BinaryIO, at: int, count: int) -> bytes:
 
 
 def _damaged(message: str) -> RefusalError:
-    return RefusalError("F104", message, help=f"copy the file again from its source, or {h5file.EXPORT_AGAIN}")
+    return RefusalError("F104", message, help=f"copy the file again from its source, or {EXPORT_AGAIN}")
 
 
 def _too_long(length: int) -> RefusalError:

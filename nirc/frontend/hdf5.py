@@ -21,13 +21,14 @@ from nirc.frontend.bounds import (
     MAX_NODES,
     MAX_REPORTED,
     MAX_TOTAL_BYTES,
+    MAX_TOTAL_FIELDS,
     printable,
 )
 from nirc.frontend.foreign import check_file, check_hdf5, identify_hdf5
-from nirc.frontend.h5file import EXPORT_AGAIN, Hdf5, damage, is_dataset, is_group
+from nirc.frontend.h5file import Hdf5, is_dataset, is_group
 from nirc.frontend.h5text import Texts, is_text
 from nirc.frontend.raw import Field, RawGraph, RawNode
-from nirc.frontend.refusal import RefusalError, at
+from nirc.frontend.refusal import EXPORT_AGAIN, RefusalError, at, damage
 
 
 def read_raw(path: Path, log: Log) -> RawGraph:
@@ -48,7 +49,7 @@ class _Reader:
 
     def __init__(self, log: Log) -> None:
         self.log = log
-        self.bytes = self.nodes = self.edges = 0
+        self.bytes = self.nodes = self.fields = self.edges = 0
         self.way: list[int] = []  # addresses of the groups around: a hard link may lead back up
         self.slashed: list[str] = []
 
@@ -151,6 +152,14 @@ class _Reader:
         if len(name) > MAX_NAME:
             raise RefusalError("F106", "a node's name is too long", f"{len(name)} characters", f"{MAX_NAME} characters")
 
+    def _count_fields(self, count: int) -> None:
+        if count > MAX_FIELDS:
+            raise RefusalError("F106", "a node has too many fields", str(count), str(MAX_FIELDS))
+        self.fields += count
+        if self.fields > MAX_TOTAL_FIELDS:
+            self.log.error("F106", "the nodes have too many fields", where="nodes", limit=f"{MAX_TOTAL_FIELDS} fields")
+            self.log.raise_if_errors()
+
     def _child(self, group: Any, path: str, name: str, nodes: dict[str, RawNode]) -> None:
         """One node; or, without a type but with groups inside, nodes whose names had a slash."""
         members = self.hdf5.names(group) if is_group(group) else []
@@ -167,10 +176,9 @@ class _Reader:
     def _node(self, group: Any, members: list[str], path: str, name: str, nodes: dict[str, RawNode]) -> RawNode:
         with at(_join(path, "type")):
             kind = printable(self.texts.one(self.hdf5.open(group, "type")))
+        self._count_fields(len(members))
         if kind == "NIRGraph":
             return RawNode(path, kind, graph=self._graph(group, members, path))
-        if len(members) > MAX_FIELDS:
-            raise RefusalError("F106", "a node has too many fields", str(len(members)), str(MAX_FIELDS))
         fields: dict[str, Field] = {}
         with self._inside(group):
             for field in members:

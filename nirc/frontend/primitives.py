@@ -148,7 +148,8 @@ def _flatten(f: Fields) -> Layer:
         value = f.raw.fields.get(field, np.asarray(default))
         number = np.asarray(value).ravel() if not isinstance(value, str) else np.asarray([])
         if number.size != 1 or number.dtype.kind not in "iuf" or not (-32 <= number[0] <= 32 and number[0] % 1 == 0):
-            f.fail("F110", field, f"field `{field}` must be one axis", found=str(value)[:40], limit="-32 to 32")
+            found = str(value)[:40] if np.size(value) == 1 else f"shape {np.shape(value)}"
+            f.fail("F110", field, f"field `{field}` must be one axis", found=found, limit="-32 to 32")
             return default
         return int(number[0])
 

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from nirc.diagnostics.log import Log
+from nirc.frontend.bounds import printable
+
+EXPORT_AGAIN = "export the model again"
 
 
 @dataclass
@@ -33,3 +36,21 @@ def at(where: str) -> Iterator[None]:
     except RefusalError as refusal:
         refusal.where = refusal.where or where
         raise
+
+
+@contextmanager
+def damage() -> Iterator[None]:
+    """What HDF5 raises on bytes that make no sense, as one refusal: its classes follow no rule."""
+    try:
+        yield
+    except MemoryError as error:
+        raise RefusalError("F106", "there is not enough memory for what the file asks") from error
+    except RefusalError:
+        raise
+    except Exception as error:
+        raise RefusalError(
+            "F104",
+            "the HDF5 library cannot read this part of the file",
+            printable(str(error), 120),
+            help=f"copy the file again from its source, or {EXPORT_AGAIN}",
+        ) from error

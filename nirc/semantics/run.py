@@ -49,7 +49,8 @@ def run(
     chunk = max(1, min(samples, CHUNK_BYTES // (8 * steps * widest or 1)))
     parts: list[dict[str, NDArray[np.float64]]] = []
     for start in range(0, max(samples, 1), chunk):
-        parts.append(_Batch(program, inputs[start : start + chunk], kept, record).run())
+        with np.errstate(over="ignore", invalid="ignore"):  # weights of 1e308 give infinite membranes, no messages
+            parts.append(_Batch(program, inputs[start : start + chunk], kept, record).run())
         if progress is not None:
             progress(min(start + chunk, samples))
     joined = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}

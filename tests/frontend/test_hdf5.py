@@ -207,6 +207,17 @@ def test_text_that_points_nowhere_is_damage_and_not_a_hang(tmp_path: Path) -> No
         assert refusal(tmp_path / "bad.nir").code == "F104"
 
 
+def test_free_blocks_that_lead_round_in_a_heap_are_damage_and_not_a_hang(tmp_path: Path) -> None:
+    """HDF5 2.0.0 itself takes memory until there is none."""
+    whole = bytearray(small(tmp_path / "m.nir").read_bytes())
+    heap = whole.index(b"HEAP\0")
+    _, free, data = struct.unpack_from("<QQQ", whole, heap + 8)
+    struct.pack_into("<Q", whole, data + free, free)
+    (tmp_path / "m.nir").write_bytes(whole)
+    said = refusal(tmp_path / "m.nir")
+    assert said.code == "F104" and "no end" in said.message
+
+
 @pytest.mark.parametrize("libver", ["earliest", "latest"])
 def test_flipped_bytes_give_a_graph_or_a_refusal(tmp_path: Path, libver: str) -> None:
     with h5py.File(tmp_path / "m.nir", "w", libver=libver) as file:
@@ -288,7 +299,7 @@ def huge_chunk(node: Any) -> None:
 
 
 def many_chunks(node: Any) -> None:
-    node["nodes/fc"].create_dataset("x", (1 << 17,), "i1", chunks=(1,))
+    node["nodes/fc"].create_dataset("x", (bounds.MAX_CHUNKS + 1,), "i1", chunks=(1,))
 
 
 def long_text(node: Any) -> None:
@@ -330,17 +341,18 @@ def test_many_nodes_stop_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert refusal(small(tmp_path / "m.nir")).code == "F106"
 
 
-def test_a_packed_bomb_is_refused(tmp_path: Path) -> None:
-    """A chunk that declares 800 bytes and would unpack to 10 MB."""
+def test_one_text_or_field_under_many_names_counts_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def share(node: Any) -> None:
+        node["nodes/fc/text"] = "x" * 1000
+        for i in range(9):
+            node[f"nodes/copy{i}"] = node["nodes/fc"]
 
-    def bomb(node: Any) -> None:
-        import zlib
-
-        field = node["nodes/fc"].create_dataset("x", (100,), "f8", chunks=(100,), compression="gzip")
-        field.id.write_direct_chunk((0,), zlib.compress(bytes(10_000_000)))
-
-    said = refusal(changed(tmp_path / "m.nir", bomb))
-    assert (said.code, said.where) == ("F106", "nodes/fc/x") and "unpacks" in said.message
+    path = changed(tmp_path / "m.nir", share)
+    assert found(path)[0] is not None
+    for limit, value in (("h5text.MAX_TOTAL_TEXT", 5000), ("hdf5.MAX_TOTAL_FIELDS", 20)):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"nirc.frontend.{limit}", value)
+            assert {d.code for d in found(path)[1]} == {"F106"}
 
 
 # -- F107: not numbers or text -----------------------------------------------------------------------------------

@@ -137,7 +137,8 @@ def test_a_chain_that_stays_a_chain_is_measured_by_its_product() -> None:
     pop = node("IF", r=np.ones((1, 4, 4)), v_threshold=np.ones((1, 4, 4)), v_reset=np.zeros((1, 4, 4)))
     nodes = {"in": inp(1, 4, 4), "a": conv, "b": conv, "pop": pop, "out": out(1, 4, 4)}
     assert refusals(graph(nodes, "in a b pop out")) == [("F110", "nodes/a")]
-    assert refusals(graph(nodes, "in a pop out", "b a")) != []
+    del nodes["b"]
+    assert refusals(graph(nodes, "in a pop out")) == []
 
 
 def test_gains_rests_and_biases_are_measured_too() -> None:
