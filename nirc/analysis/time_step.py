@@ -13,6 +13,7 @@ import numpy as np
 
 from nirc.ir.arrays import Float
 
+SHORTEST_S, LONGEST_S = 1e-9, 100.0  # beyond, a quotient is no time step that anyone chose
 AGREE = 1e-3  # relative; the files hold float32
 MAX_STEPS = 1 << 24  # of a delay
 
@@ -37,7 +38,7 @@ def from_pair(where: str, rule: str, tau_s: Float | None, gain: Float | None) ->
         return None
     steps = tau_s[telling] / gain[telling]
     middle = float(np.median(steps))
-    if middle == 0:  # a quotient below the smallest number is no time step
+    if not SHORTEST_S <= middle <= LONGEST_S:
         return None
     return Evidence(where, rule, middle, float(np.ptp(steps)) / middle)
 

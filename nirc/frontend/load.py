@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from nirc.diagnostics.log import Log
+from nirc.frontend.bounds import MAX_NAME, printable
 from nirc.frontend.nodes import to_layers
 from nirc.frontend.raw import RawGraph
 from nirc.ir.program import Program
@@ -18,11 +19,16 @@ def load_raw(model: object, log: Log) -> tuple[RawGraph, str]:
 
         path = Path(model)
         log.file = str(path)
-        return read_raw(path, log), path.stem
+        return read_raw(path, log), _name(path)
     from nirc.frontend.objects import raw_from_object
 
     log.file = "<nir graph>"
     return raw_from_object(model, log), "model"
+
+
+def _name(path: Path) -> str:
+    """The file's name without its suffix, the same in every locale: bytes that are no UTF-8 are spelt out."""
+    return printable(os.fsencode(path.stem).decode("utf-8", "backslashreplace"), MAX_NAME)
 
 
 def load_layers(model: object, log: Log) -> Program:

@@ -25,9 +25,9 @@ def text(program: Program, *, origins: bool = False) -> str:
 
 def digest(program: Program) -> str:
     """SHA-256 over everything that the program holds, every bit of its arrays included."""
-    h = hashlib.sha256(text(program, origins=True).encode())
+    h = hashlib.sha256(text(program, origins=True).encode(errors="backslashreplace"))
     for part in _exactly(program):
-        h.update(part.encode() + b"\0")
+        h.update(part.encode(errors="backslashreplace") + b"\0")
     return h.hexdigest()
 
 

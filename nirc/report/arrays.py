@@ -1,4 +1,4 @@
-"""Result files, each written beside its place and renamed."""
+"""Result files, each written beside its place and renamed; what is not a file (a device, a pipe) is written into."""
 
 from __future__ import annotations
 
@@ -30,16 +30,12 @@ def save_json(path: Path, tree: object, log: Log) -> None:
 
 
 def _save(path: Path, data: bytes, log: Log) -> None:
-    part = ""
     try:
-        descriptor, part = tempfile.mkstemp(prefix=f".{path.name[:80]}.", dir=path.absolute().parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(part).chmod(0o666 & ~_umask())
-        Path(part).replace(path)
+        if path.exists() and not path.is_file():  # renaming would put a file in the place of /dev/null
+            path.write_bytes(data)
+        else:
+            _put(Path(os.path.realpath(path)), data)  # a link stays a link
     except OSError as error:
-        if part:
-            Path(part).unlink(missing_ok=True)
         log.error(
             "U608",
             f"`{path}` cannot be written: {error.strerror or error}",
@@ -47,6 +43,19 @@ def _save(path: Path, data: bytes, log: Log) -> None:
             help="name another file",
         )
         log.raise_if_errors()
+
+
+def _put(path: Path, data: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:20]}.", dir=path.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        part.chmod(0o666 & ~_umask())
+        part.replace(path)
+    except BaseException:  # an interruption too leaves nothing behind
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _umask() -> int:

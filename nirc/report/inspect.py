@@ -21,7 +21,11 @@ from nirc.ir.text import text
 
 
 def inspection(model: Path, dt_s: float | None, log: Log) -> dict[str, Any]:
-    """Plain data about a model; what would stop a compilation is a warning here. Raises ``InputError``."""
+    """Plain data about a model; what would stop a compilation is a warning here.
+
+    Raises ``InputError``, and ``UsageError`` (U607) for a time step that makes no sense.
+    """
+    api.Options(dt_s=dt_s).checked(log)
     layers = api.load(model, log=log)
     result: dict[str, Any] = {
         "model": layers.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,19 @@ def test_counts_fit_the_number_of_axes(field: str) -> None:
     assert layer is None and [(d.code, d.where) for d in found] == [("F110", f"nodes/x/{field}")]
 
 
+@pytest.mark.parametrize(("kind", "field"), WHOLE)
+def test_a_shape_of_millions_of_values_is_refused_before_it_is_listed(kind: str, field: str) -> None:
+    """A file of a megabyte may hold a million of them; as Python numbers they would take all memory."""
+    start = time.process_time()
+    assert refused(changed(VALID[kind], **{field: np.ones(1 << 24, np.int8)})) == ("F110", f"nodes/x/{field}")
+    assert time.process_time() - start < 0.5
+
+
+def test_thirty_two_values_are_a_shape() -> None:
+    assert read(changed(inp(3), shape=np.ones(32)))[0] is not None
+    assert refused(changed(inp(3), shape=np.ones(33))) == ("F110", "nodes/x/shape")
+
+
 @pytest.mark.parametrize("field", ["stride", "dilation", "groups"])
 def test_zero_is_no_stride(field: str) -> None:
     assert refused(changed(VALID["Conv2d"], **{field: 0})) == ("F110", f"nodes/x/{field}")
@@ -150,6 +164,12 @@ def test_flatten_s_axes_are_one_small_number(field: str, value: Any) -> None:
 )  # fmt: skip
 def test_fields_that_contradict_each_other_are_refused(kind: str, field: str, value: Any) -> None:
     assert refused(changed(VALID[kind], **{field: value})) == ("F110", f"nodes/x/{field}")
+
+
+def test_an_array_in_place_of_an_axis_is_not_printed() -> None:
+    """As text this one would have 65536 numbers and as many brackets."""
+    layer, found = read(changed(VALID["Flatten"], start_dim=np.ones((2,) * 16)))
+    assert layer is None and found[0].found == f"shape {(2,) * 16}"
 
 
 def test_all_faults_of_all_nodes_are_told_at_once() -> None:
