@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nirc.backends.xylo import limits
-from nirc.backends.xylo.specification import Specification
 from nirc.target import Target
 
 # Names in the vendor's package, by variant. Source: rockpool, devices/xylo/*/xylo_samna.py and *_devkit_utils.py.
@@ -24,7 +23,7 @@ SAMNA = {
 }
 
 
-def deploy_py(spec: Specification, target: Target) -> bytes:
+def deploy_py(target: Target) -> bytes:
     """A self-contained script: checks config.json, builds the vendor's object, uploads, runs a raster."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -34,7 +33,6 @@ def deploy_py(spec: Specification, target: Target) -> bytes:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    n_in, n_hidden, _ = spec.weights_in.shape
     ranges = {
         "weight": limits.WEIGHT_WORD,
         "threshold": limits.THRESHOLD,
@@ -50,6 +48,5 @@ def deploy_py(spec: Specification, target: Target) -> bytes:
         ranges=ranges,
         limits={x.name: x.max for x in target.limits},
         max_input_spikes=limits.MAX_INPUT_SPIKES,
-        shape=(n_in, n_hidden, spec.weights_out.shape[1]),
     )
     return text.encode()

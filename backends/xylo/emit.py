@@ -29,7 +29,7 @@ def emit(spec: Specification, target: Target, *, dt_s: float | None, clock_hz: i
     return {
         "config.json": config_json(tree),
         "specification.npz": specification_npz(spec, target),
-        "deploy.py": deploy_py(spec, target),
+        "deploy.py": deploy_py(target),
     }
 
 
@@ -71,6 +71,8 @@ def config_tree(spec: Specification, target: Target, *, dt_s: float | None, cloc
         tree["synapse2_enable"] = spec.uses_synapse_2
     if target.variant == "audio3":
         tree["input_source"] = "SpikeEvents"
+    if target.variant == "imu":
+        tree["imu_if_input_enable"] = False  # spikes come from the host, not from the sensor
     if target.variant != "audio2" and dt_s is not None:
         tree["time_resolution_wrap"] = round(dt_s * clock_hz)
     return tree
@@ -126,17 +128,16 @@ def _readout(spec: Specification) -> list[dict[str, int]]:
 
 
 def _debug(spec: Specification, target: Target) -> dict[str, bool]:
-    """Clocks of what is used, which the vendor's tools leave to the user on Audio 2 (sheet, section 3)."""
-    if target.variant != "audio2":
+    """Clocks and memory power, which the vendor leaves to the user; Audio 3 has none of these switches.
+
+    Source: rockpool, ``syns61201/xylo_samna.py`` and ``syns63300/xylo_imu_devkit_utils.py``.
+    """
+    if target.variant == "audio3":
         return {}
-    return {
-        "isyn_clock_enable": True,
-        "isyn2_clock_enable": spec.uses_synapse_2,
-        "ra_clock_enable": bool((spec.aliases >= 0).any()),
-        "bias_clock_enable": spec.uses_bias,
-        "hm_clock_enable": True,
-        "ram_power_enable": True,
-    }
+    flags = {f"{clock}_clock_enable": True for clock in ("isyn", "ra", "hm")} | {"ram_power_enable": True}
+    if target.variant == "imu":
+        return flags | {"bias_clock_enable": True, "always_update_omp_stat": True}
+    return flags | {"bias_clock_enable": spec.uses_bias, "isyn2_clock_enable": spec.uses_synapse_2}
 
 
 def config_json(tree: dict[str, Any]) -> bytes:
@@ -160,7 +161,8 @@ def specification_npz(spec: Specification, target: Target) -> bytes:
     """The arrays under the argument names of the vendor's ``config_from_specification``; same arrays, same bytes.
 
     ``weights_in`` has only the neurons that inputs reach; without a second synapse (IMU) the last axis is left out.
-    ``aliases`` (Nhid,): -1 for none.
+    ``weights_out`` has a row for every hidden neuron, which all three of the vendor's functions take. The bit shifts
+    have no axis. ``aliases`` (Nhid,): -1 for none.
     """
     n_hidden = spec.weights_in.shape[1]
     arrays: dict[str, IntArray] = {k: np.asarray(v) for k, v in vars(spec).items()}
@@ -172,7 +174,8 @@ def specification_npz(spec: Specification, target: Target) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name in sorted(arrays):
             member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(arrays[name], dtype=np.int16), version=(1, 0))
+            array = np.array(arrays[name], dtype=np.int16, order="C")  # ascontiguousarray would add an axis to a shift
+            np.lib.format.write_array(member, array, version=(1, 0))
             info = zipfile.ZipInfo(f"{name}.npy", EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, member.getvalue())

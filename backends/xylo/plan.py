@@ -25,6 +25,11 @@ from nirc.ir.populations import Discrete, Population, Projection
 THRESHOLD_ROOM = 4
 # A synaptic state has room for every source firing this often in every step: saturation is rare, not the rule.
 SPIKES_ROOM = 8
+# ... for this many steps. Slower synapses have room for no longer: their weights would have no bits left
+# (measured: tau_syn of 128 steps, count error 0.8 instead of 18.6).
+STEPS_ROOM = 16
+# Outputs read as membranes have room for 2**10 such steps; an endless integrator would have room for nothing else.
+SLOWEST_READ = 10
 # An integrator's floor error would be endless; beyond this dash more of it is not held against a scale.
 SLOWEST_JUDGED = 8
 
@@ -83,10 +88,11 @@ class Plan:
         for drive in self.drives:
             bounds.append(WEIGHT[1] * 2.0 ** drive.shift(shifts) / at_least(drive.largest))
             # isyn if every source fires once in each step
-            total += drive.total * (2.0 ** self.receptors[drive.synapse].dash - 1)
+            total += drive.total * np.minimum(2.0 ** self.receptors[drive.synapse].dash - 1, STEPS_ROOM)
         bounds.append(BIAS[1] / at_least(np.abs(self.bias)))
-        if self.d.threshold is None:  # read as a membrane: must never reach the largest state
-            bounds.append((STATE[1] - 1) / at_least((total + np.abs(self.bias)) * 2.0**self.dash_mem))
+        if self.d.threshold is None:  # read as a membrane: should never reach the largest state
+            steps = 2.0 ** np.minimum(self.dash_mem, SLOWEST_READ)
+            bounds.append((STATE[1] - 1) / at_least((total + np.abs(self.bias)) * steps))
         else:
             bounds.append(STATE[1] / SPIKES_ROOM / at_least(total))
             bounds.append(THRESHOLD[1] / THRESHOLD_ROOM / at_least(np.abs(self.d.threshold)))
@@ -148,7 +154,8 @@ class Plan:
             keep = value != 0
             lost = op.entries - int(np.count_nonzero(keep))
             if lost:
-                log.note(
+                say = log.warning if 2 * lost >= op.entries else log.note  # most of a layer gone is no detail
+                say(
                     "D410",
                     f"{lost} of {op.entries} weights from `{drive.connection.source}` to `{self.name}` round to zero",
                     where=self.population.origins[0],

@@ -75,7 +75,7 @@ def _block(group: _Group, file: str, verbose: bool, paint: Paint, width: int | N
     # Places with the same facts share the line that states them.
     for facts, places in groupby(group.members if verbose else group.members[:1], key=_facts):
         for place in places:
-            lines += _place(place.where, file, 0 if verbose else len(group.members) - 1, paint)
+            lines += _place(place.where, place.file or file, 0 if verbose else len(group.members) - 1, paint)
         if facts:
             lines.append(_item(facts, paint, width))
     lines.append(_item(_help(d), paint, width))
@@ -132,6 +132,7 @@ def _safe_diagnostic(d: Diagnostic) -> Diagnostic:
         limit=_safe(d.limit),
         source=_safe(d.source),
         help=_safe(d.help),
+        file=_safe(d.file),
     )
 
 

@@ -22,6 +22,7 @@ class Diagnostic:
     limit: str = ""
     source: str = ""  # where the limit or rule is written down
     help: str = ""
+    file: str = ""  # the file that it is about, if that is not the command's own
 
     def as_dict(self) -> dict[str, str]:
         """Non-empty fields, for JSON."""

@@ -99,5 +99,5 @@ def test_rockpool_s_exponential_gain_is_recognised() -> None:
 def test_numbers_at_the_edge_of_what_floats_hold_do_no_harm() -> None:
     tiny = lif(1, tau=[5e-324], r=[1e308])
     assert refusals(alone(tiny), dt=None) == [("P301", "nodes/x")]
-    huge = lif(1, tau=[1e308], r=[2.0])
-    assert lowered(alone(huge), dt=None).discrete.dt_s == pytest.approx(5e307)
+    huge = lif(1, tau=[1e308], r=[2.0])  # no time step that anyone chose
+    assert refusals(alone(huge), dt=None) == [("P301", "nodes/x")]

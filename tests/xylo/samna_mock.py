@@ -1,12 +1,17 @@
 """A strict stand-in for the parts of the vendor's package `samna` that deploy.py uses.
 
-Objects take known attributes only, and values of the vendor's types only (plain int and bool, lists of lists). A fake
-board runs nirc's emulator on what was uploaded and answers with the events that a board would send.
+Objects take known attributes only, and values of the vendor's types only (plain int and bool, lists of lists). What
+differs between the chips differs here: Audio 2 counts in `timestamp`, is reached through `get_xylo_model` and tells
+its outputs through a NeuronStateSinkNode; the others count in `timestep`. A fake board runs nirc's emulator on what was
+uploaded; its time goes on from run to run, and its neurons keep their states until the configuration clears them.
+Source: rockpool 3.1.0, `devices/xylo/*/xylo_samna.py` and `*_devkit_utils.py`; samna's reference.
 """
 
 from __future__ import annotations
 
+import enum
 import json
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -23,20 +28,49 @@ MODULES = {
 }
 
 
+class OperationMode(enum.Enum):
+    """How a chip's time runs."""
+
+    Manual = 0
+    AcceleratedTime = 1
+    RealTime = 2
+
+
+class InputSource(enum.Enum):
+    """Where Audio 3's spikes come from."""
+
+    SpikeEvents = 0
+    DigitalMicrophone = 1
+
+
+@dataclass(frozen=True)
+class NeuronRange:
+    """Neurons first..end-1, to be recorded."""
+
+    first: int
+    end: int
+
+
 class Strict:
     """Accepts exactly the attributes of ``_fields``: name -> (check, default)."""
 
     _fields: ClassVar[dict[str, tuple[Any, Any]]] = {}
 
-    def __init__(self) -> None:
+    def __init__(self, **values: object) -> None:
         for name, (_, default) in self._fields.items():
             object.__setattr__(self, name, default() if callable(default) else default)
+        for name, value in values.items():
+            setattr(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in self._fields:
             raise AttributeError(f"{type(self).__name__} has no attribute {name}")
         self._fields[name][0](name, value)
         object.__setattr__(self, name, value)
+
+
+def strict(name: str, fields: dict[str, tuple[Any, Any]]) -> type[Strict]:
+    return type(name, (Strict,), {"_fields": fields})
 
 
 def integer(low: int, high: int) -> Any:
@@ -60,11 +94,15 @@ def matrix(name: str, value: object) -> None:
             integer(*INT8)(name, x)
 
 
-def anything(name: str, value: object) -> None:
-    """A field whose type is not modelled."""
+def a(kind: type) -> Any:
+    def check(name: str, value: object) -> None:
+        if not isinstance(value, kind):
+            raise TypeError(f"{name}: {value!r} is no {kind.__name__}")
+
+    return check
 
 
-def of(kind: type) -> Any:
+def list_of(kind: type) -> Any:
     def check(name: str, value: object) -> None:
         if not isinstance(value, list) or not all(isinstance(x, kind) for x in value):
             raise TypeError(f"{name} is no list of {kind.__name__}")
@@ -73,64 +111,85 @@ def of(kind: type) -> Any:
 
 
 def make(variant: str) -> SimpleNamespace:
-    """The package `samna` with the module of one variant and one board of it."""
-    module_name, block, neuron_name, board_name = MODULES[variant]
-    two = variant != "imu"
-    numbers = {"i_syn_decay": (integer(0, 15), 1), "v_mem_decay": (integer(0, 15), 1)}
-    numbers |= {"threshold": (integer(*INT16), 0), "v_mem_bias": (integer(*INT16), 0)}
-    second = {"i_syn2_decay": (integer(0, 15), 1)} if two else {}
-    hidden = type(neuron_name, (Strict,), {"_fields": numbers | second | {"alias_target": (integer(0, 999), None)}})
-    output = type("OutputNeuron", (Strict,), {"_fields": dict(numbers)})
-    shift = {"weight_bit_shift": (integer(0, 7), 0), "weights": (matrix, list)}
-    syn2 = {"syn2_weights": (matrix, list)} if two else {}
-    inputs = type("Input", (Strict,), {"_fields": shift | syn2})
-    inner_fields = shift | syn2 | {"aliasing": (boolean, False), "neurons": (of(hidden), list)}
-    inner = type("Block", (Strict,), {"_fields": inner_fields})
-    readout = type("Readout", (Strict,), {"_fields": shift | {"neurons": (of(output), list)}})
-    clocks = ("isyn", "isyn2", "ra", "bias", "hm")
-    debug_fields = {f"{c}_clock_enable": (boolean, False) for c in clocks} | {"ram_power_enable": (boolean, False)}
-    debug_fields["monitor_neuron_spike"] = (anything, None)
-    debug = type("Debug", (Strict,), {"_fields": debug_fields})
-    fields: dict[str, tuple[Any, Any]] = {
-        "input": (anything, inputs),
-        block: (anything, inner),
-        "readout": (anything, readout),
-        "debug": (anything, debug),
-        "bias_enable": (boolean, False),
-        "operation_mode": (anything, None),
-    }
-    if variant == "audio2":
-        fields["synapse2_enable"] = (boolean, False)
-    if variant == "audio3":
-        fields["input_source"] = (anything, None)
-    configuration = type("XyloConfiguration", (Strict,), {"_fields": fields})
-    event = SimpleNamespace(
-        **{
-            name: type(name, (Strict,), {"_fields": {f: (integer(0, 1 << 31), 0) for f in own}})
-            for name, own in {"Spike": ("neuron_id", "timestep"), "TriggerProcessing": ("target_timestep",)}.items()
-        }
-    )
-    event.Readout = type("Readout", (), {})
+    """The package `samna` with the module of one variant and one board of it, ``samna.board``."""
+    module_name, block, _, board_name = MODULES[variant]
     module = SimpleNamespace(
-        configuration=SimpleNamespace(
-            XyloConfiguration=configuration,
-            OutputNeuron=output,
-            NeuronRange=lambda a, b: (a, b),
-            **{neuron_name: hidden},
-        ),
-        event=event,
-        OperationMode=SimpleNamespace(AcceleratedTime="AcceleratedTime"),
-        InputSource=SimpleNamespace(SpikeEvents="SpikeEvents"),
+        configuration=_configuration(variant),
+        event=_events(variant),
+        OperationMode=OperationMode,
         validate_configuration=lambda config: validate(config, block),
     )
-    board = Board(module, variant, block)
+    if variant == "audio3":
+        module.InputSource = InputSource
+    board = Board(module, variant)
+    if variant == "audio2":
+        module.NeuronStateSinkNode = lambda: StateSink(board)
+    devices = [SimpleNamespace(device_type_name="Speck2fDevKit"), SimpleNamespace(device_type_name=board_name)]
     return SimpleNamespace(
         **{module_name: module},
         device=SimpleNamespace(
-            get_all_devices=lambda: [SimpleNamespace(device_type_name=board_name)], open_device=lambda info: board
+            get_all_devices=lambda: devices, open_device=lambda info: board if info is devices[1] else None
         ),
-        graph=SimpleNamespace(sink_from=lambda node: board, source_to=lambda node: board),
+        graph=SimpleNamespace(sink_from=board.sink_from, source_to=board.source_to, EventFilterGraph=Graph),
         board=board,
+    )
+
+
+def _configuration(variant: str) -> SimpleNamespace:
+    _, block, neuron_name, _ = MODULES[variant]
+    two = variant != "imu"
+    cell = {"i_syn_decay": (integer(0, 15), 1), "v_mem_decay": (integer(0, 15), 1)}
+    cell |= {"threshold": (integer(*INT16), 0), "v_mem_bias": (integer(*INT16), 0)}
+    second = {"i_syn2_decay": (integer(0, 15), 1)} if two else {}
+    hidden = strict(neuron_name, cell | second | {"alias_target": (integer(0, 999), None)})
+    output = strict("OutputNeuron", cell)
+    weights = {"weight_bit_shift": (integer(0, 7), 0), "weights": (matrix, list)}
+    both = weights | ({"syn2_weights": (matrix, list)} if two else {})
+    inputs, readout = strict("Input", both), strict("Readout", weights | {"neurons": (list_of(output), list)})
+    inner = strict("Block", both | {"aliasing": (boolean, False), "neurons": (list_of(hidden), list)})
+    flags: dict[str, tuple[Any, Any]] = dict.fromkeys(_debug_flags(variant), (boolean, False))
+    monitor = a(list) if variant == "audio3" else a(NeuronRange)
+    debug = strict("Debug", flags | {"monitor_neuron_spike": (monitor, None)})
+    fields: dict[str, tuple[Any, Any]] = {
+        "input": (a(inputs), inputs),
+        block: (a(inner), inner),
+        "readout": (a(readout), readout),
+        "debug": (a(debug), debug),
+        "bias_enable": (boolean, False),
+        "operation_mode": (a(OperationMode), OperationMode.Manual),
+    }
+    if two:
+        fields["synapse2_enable"] = (boolean, False)
+    if variant == "audio2":
+        fields["clear_network_state"] = (boolean, False)
+    elif variant == "audio3":
+        fields["input_source"] = (a(InputSource), InputSource.DigitalMicrophone)
+    else:
+        fields["imu_if_input_enable"] = (boolean, True)
+    return SimpleNamespace(
+        XyloConfiguration=strict("XyloConfiguration", fields),
+        OutputNeuron=output,
+        NeuronRange=NeuronRange,
+        **{neuron_name: hidden},
+    )
+
+
+def _debug_flags(variant: str) -> list[str]:
+    clocks = {"audio2": ("isyn", "isyn2", "ra", "bias", "hm"), "audio3": (), "imu": ("isyn", "ra", "bias", "hm")}
+    return [f"{c}_clock_enable" for c in clocks[variant]] + ["ram_power_enable", "always_update_omp_stat"]
+
+
+def _events(variant: str) -> SimpleNamespace:
+    step = "timestamp" if variant == "audio2" else "timestep"
+    count = integer(0, 1 << 31)
+    target: dict[str, tuple[Any, Any]] = {} if variant == "audio2" else {"target_timestep": (count, None)}
+    return SimpleNamespace(
+        Spike=strict("Spike", {"neuron_id": (count, 0), step: (count, 0)}),
+        TriggerProcessing=strict("TriggerProcessing", target),
+        TriggerReadout=strict("TriggerReadout", {}),
+        WriteRegisterValue=strict("WriteRegisterValue", {"address": (count, 0), "data": (count, 0)}),
+        RegisterValue=type("RegisterValue", (), {}),  # another event, which may come between Readouts
+        Readout=type("Readout", (), {}),
     )
 
 
@@ -138,49 +197,160 @@ def validate(config: Any, block: str) -> tuple[bool, str]:
     """Shapes must agree with the lists of neurons; thresholds must be positive."""
     inner = getattr(config, block)
     n, outputs = len(inner.neurons), len(config.readout.neurons)
-    if np.shape(inner.weights) != (n, n):
-        return False, f"{block}.weights do not match {n} neurons"
-    if any(len(row) > n for row in config.input.weights) or any(len(r) != outputs for r in config.readout.weights):
-        return False, "input or readout weights do not match the neurons"
+    first = last = n if block == "reservoir" else min(n, 128)
+    shapes = [("input", config.input, None, first), (block, inner, n, n), ("readout", config.readout, last, outputs)]
+    for name, part, rows, columns in shapes:
+        for key in ("weights", "syn2_weights"):
+            found = getattr(part, key, [])
+            if key == "syn2_weights" and not found:
+                continue
+            if (rows is not None and len(found) != rows) or any(len(row) != columns for row in found):
+                return False, f"{name}.{key} does not match the neurons"
     if any(x.threshold < 1 for x in (*inner.neurons, *config.readout.neurons)):
         return False, "a threshold is not positive"
     return True, ""
 
 
-class Board:
-    """Takes a configuration and input events; answers a Readout for each step, as nirc's emulator computes it."""
+class Graph:
+    """An EventFilterGraph: passes nothing on before it is started."""
 
-    def __init__(self, module: Any, variant: str, block: str) -> None:
-        self.module, self.variant, self.block = module, variant, block
+    def sequential(self, nodes: list[Any]) -> list[Any]:
+        self.nodes = nodes
+        return nodes
+
+    def start(self) -> None:
+        self.nodes[-1].connected = True
+
+
+class StateSink:
+    """Audio 2's NeuronStateSinkNode: what the outputs did since ``reset``, a list for each output."""
+
+    def __init__(self, board: Board) -> None:
+        self.board, self.connected, self.configured = board, False, False
+        board.state_sinks.append(self)
+
+    def set_configuration(self, config: Any) -> None:
+        assert config is self.board.config
+        self.configured = True
+
+    def reset(self) -> None:
+        self.rows: list[list[int]] = []
+
+    def add(self, row: list[int]) -> None:
+        if self.connected and self.configured:
+            self.rows.append(row)
+
+    def get_output_spike(self) -> list[list[int]]:
+        return [list(column) for column in zip(*self.rows, strict=True)]
+
+
+class Board:
+    """Takes a configuration and input events; answers as the chip of ``variant`` would, computed by the emulator."""
+
+    def __init__(self, module: Any, variant: str) -> None:
+        self.module, self.variant, self.block = module, variant, MODULES[variant][1]
         self.config: Any = None
+        self.uploads: list[Any] = []
         self.written: list[Any] = []
         self.answers: list[Any] = []
+        self.state_sinks: list[StateSink] = []
+        self.initialised = variant != "audio2"
+        self.microphone, self.sensor_port, self.silent = variant == "audio2", variant != "imu", False
+        self.step = 0  # the first step that has not been processed
+        self.past: list[list[int]] = []  # input counts of all steps since the states were cleared
+        if variant == "audio2":
+            self.get_xylo_model = lambda: self
+            self.get_afe_model = lambda: SimpleNamespace(set_saer_interface_enable=self._microphone)
+            self.get_source_node, self.get_sink_node = lambda: "source", lambda: "sink"
+        else:
+            self.get_model = lambda: self
+            self.get_model_source_node, self.get_model_sink_node = lambda: "source", lambda: "sink"
+        if variant == "audio3":
+            self.get_source_node, self.get_sink_node = lambda: "source", lambda: "sink"
+        if variant == "imu":
+            self.enable_manual_input_acceleration = self._sensor_port
+            self.close_ram_access = lambda: None
 
-    def get_model(self) -> Board:
+    def sink_from(self, node: object) -> Board:
+        assert node == "source"
         return self
 
-    def get_source_node(self) -> None: ...
-
-    def get_sink_node(self) -> None: ...
+    def source_to(self, node: object) -> Board:
+        assert node == "sink"
+        return self
 
     def apply_configuration(self, config: Any) -> None:
+        assert self.initialised, "Audio 2 wants one step before anything else"
+        assert config.operation_mode is OperationMode.AcceleratedTime
+        ok, message = validate(config, self.block)
+        assert ok, message
         self.config = config
+        self.uploads.append(config)
+        if getattr(config, "clear_network_state", False):
+            self.past = []
 
     def get_events(self) -> list[Any]:
         answers, self.answers = self.answers, []
         return answers
 
     def write(self, events: list[Any]) -> None:
-        self.written = events
+        event = self.module.event
+        self.written += events
+        if [type(e) for e in events] == [event.TriggerReadout]:
+            self._answer(self.step if self.variant == "audio2" else self.step - 1, [])
+        elif [type(e) for e in events] == [event.TriggerProcessing] and self.variant == "audio2":
+            self.initialised, self.step = True, self.step + 1
+        else:
+            self._process(events)
+
+    def _process(self, events: list[Any]) -> None:
+        """Every step up to the end that ``events`` give, unless something that must be off is still on."""
+        assert not self.microphone and self.sensor_port
+        assert not getattr(self.config, "imu_if_input_enable", False)
+        assert getattr(self.config, "input_source", InputSource.SpikeEvents) is InputSource.SpikeEvents
+        if self.silent:
+            return
+        spikes, end = self._audio2(events) if self.variant == "audio2" else self._others(events)
+        counts = np.zeros((end - self.step, len(self.config.input.weights)), dtype=np.int64)
+        late = self.step
+        for channel, step in spikes:
+            assert step >= late, "input spikes must come in the order of time"
+            counts[step - self.step, channel] += 1
+            late = step
+        self.past += counts.tolist()
+        run = emulate(read_config(self.as_json()), np.array([self.past]), record=True)
+        for i in range(len(self.past) - len(counts), len(self.past)):
+            spikes_out = [int(x) for x in run.output[0, i]]
+            for sink in self.state_sinks:
+                sink.add(spikes_out)
+            self._answer(self.step, spikes_out, [int(x) for x in run.v["readout"][0, i]])
+            self.step += 1
+
+    def _audio2(self, events: list[Any]) -> tuple[list[tuple[int, int]], int]:
+        """A spike after the end makes the last step run; the registers that it went to are wiped out."""
+        *spikes, last = [e for e in events if isinstance(e, self.module.event.Spike)]
+        wiped = [e.address for e in events[len(spikes) + 1 :] if e.data == 0]
+        assert wiped == [0x11, 0x12, 0x13, 0x14], "the spike after the end would reach the next sample"
+        return [(e.neuron_id, e.timestamp) for e in spikes], last.timestamp
+
+    def _others(self, events: list[Any]) -> tuple[list[tuple[int, int]], int]:
         *spikes, trigger = events
         assert isinstance(trigger, self.module.event.TriggerProcessing)
-        raster = np.zeros((1, trigger.target_timestep, len(self.config.input.weights)), dtype=np.int64)
-        for spike in spikes:
-            raster[0, spike.timestep, spike.neuron_id] += 1
-        for step, row in enumerate(emulate(read_config(self.as_json()), raster).output[0]):
-            answer = self.module.event.Readout()
-            answer.timestep, answer.output_spikes = step, [int(x) for x in row]
-            self.answers.append(answer)
+        return [(e.neuron_id, e.timestep) for e in spikes], trigger.target_timestep
+
+    def _answer(self, step: int, spikes: list[int], v: list[int] | None = None) -> None:
+        answer = self.module.event.Readout()
+        if self.variant == "audio2":
+            answer.timestamp = step
+        else:
+            answer.timestep, answer.output_spikes, answer.output_v_mems = step, spikes, v
+        self.answers += [self.module.event.RegisterValue(), answer]
+
+    def _microphone(self, on: bool) -> None:
+        self.microphone = on
+
+    def _sensor_port(self, on: bool) -> None:
+        self.sensor_port = on
 
     def as_json(self) -> bytes:
         """The uploaded object as config.json would say it."""
@@ -191,7 +361,10 @@ class Board:
             return [tree(x) for x in thing] if isinstance(thing, list) else thing
 
         config = tree(self.config) | {"format": "nirc-xylo-config/1", "variant": self.variant}
-        config["debug"] = {}
-        if self.variant == "audio3":  # samna has no such switch there; the emulator's file does
-            config["synapse2_enable"] = True
+        config |= {"debug": {}, "operation_mode": "AcceleratedTime", "input_source": "SpikeEvents"}
+        if self.variant != "imu" and not config["synapse2_enable"]:  # the chip then leaves these memories alone
+            n_in, n = len(config["input"]["weights"]), len(config[self.block]["neurons"])
+            columns = len(config["input"]["weights"][0])
+            config["input"]["syn2_weights"] = [[0] * columns] * n_in
+            config[self.block]["syn2_weights"] = [[0] * n] * n
         return json.dumps(config).encode()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import operator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any
@@ -14,7 +16,17 @@ import pytest
 
 from nirc.backends.xylo.config import read_config
 from nirc.backends.xylo.emit import emit
-from nirc.backends.xylo.limits import AUDIO2, AUDIO3, IMU, VARIANTS
+from nirc.backends.xylo.limits import (
+    AUDIO2,
+    AUDIO3,
+    BIAS,
+    DASH,
+    IMU,
+    THRESHOLD,
+    VARIANTS,
+    WEIGHT_SHIFT,
+    WEIGHT_WORD,
+)
 from nirc.backends.xylo.specification import Specification
 from nirc.target import Target
 
@@ -54,6 +66,16 @@ def emitted(spec: Specification, target: Target) -> dict[str, bytes]:
     return emit(spec, target, dt_s=1e-3, clock_hz=50_000_000)
 
 
+def tree(spec: Specification, target: Target) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(emitted(spec, target)["config.json"])
+    return loaded
+
+
+def schema() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((files("nirc.backends.xylo") / "config.schema.json").read_text())
+    return loaded
+
+
 @pytest.mark.parametrize("target", VARIANTS, ids=lambda t: t.variant)
 @pytest.mark.parametrize("hidden", [5, 140])
 def test_what_is_emitted_reads_back_and_obeys_the_schema(target: Target, hidden: int) -> None:
@@ -65,9 +87,51 @@ def test_what_is_emitted_reads_back_and_obeys_the_schema(target: Target, hidden:
     back = read_config(made["config.json"])
     for name, value in vars(spec).items():
         np.testing.assert_array_equal(getattr(back, name), value, err_msg=name)
-    schema = json.loads((files("nirc.backends.xylo") / "config.schema.json").read_text())
-    jsonschema.validate(json.loads(made["config.json"]), schema)
+    jsonschema.validate(json.loads(made["config.json"]), schema())
     assert made == emitted(spec, target)
+
+
+@pytest.mark.parametrize("target", VARIANTS, ids=lambda t: t.variant)
+def test_the_schema_has_the_numbers_of_limits_py(target: Target) -> None:
+    whole = schema()
+    words = {"weight": WEIGHT_WORD, "dash": DASH, "threshold": THRESHOLD, "bias": BIAS, "shift": WEIGHT_SHIFT}
+    assert {k: (v["minimum"], v["maximum"]) for k, v in whole["$defs"].items()} == words
+    mine = next(v["properties"] for v in whole["oneOf"] if v["properties"]["variant"]["const"] == target.variant)
+    block = mine["reservoir" if target is AUDIO2 else "hidden"]["properties"]
+    sizes = {
+        "input channels": mine["input"]["properties"]["weights"]["maxItems"],
+        "neurons that inputs reach": mine["input"]["properties"]["weights"]["items"]["maxItems"],
+        "hidden neurons": block["neurons"]["maxItems"],
+        "neurons that outputs leave from": mine["readout"]["properties"]["weights"]["maxItems"],
+        "output neurons": mine["readout"]["properties"]["neurons"]["maxItems"],
+    }
+    assert sizes == {name: target.max(name) for name in sizes}
+
+
+@pytest.mark.parametrize("target", VARIANTS, ids=lambda t: t.variant)
+def test_the_schema_refuses_what_the_chip_cannot_hold(target: Target) -> None:
+    good = tree(specification(two=target is not IMU), target)
+    validator = jsonschema.Draft202012Validator(schema())
+    assert validator.is_valid(good)
+    changes: list[Callable[[dict[str, Any]], object]] = [
+        lambda c: c["input"]["weights"][0].__setitem__(0, 128),
+        lambda c: c["input"].__setitem__("weights", [[0]] * 17),
+        lambda c: c["readout"]["neurons"][0].__setitem__("threshold", 0),
+        lambda c: c["readout"]["neurons"][0].__setitem__("i_syn_decay", 16),
+        lambda c: c.__setitem__("bias_enable", 1),
+        lambda c: c.__setitem__("another", 1),
+        lambda c: c.pop("debug"),
+    ]
+    for change in changes:
+        bad = json.loads(json.dumps(good))
+        change(bad)
+        assert not validator.is_valid(bad)
+
+
+def test_a_matrix_has_one_row_a_line() -> None:
+    lines = emitted(specification(), AUDIO2)["config.json"].decode().splitlines()
+    row = json.dumps(specification().weights_in[1, :, 0].tolist(), separators=(",", ":"))
+    assert f"   {row}," in lines and lines == [line.rstrip() for line in lines]
 
 
 def test_the_specification_has_the_vendors_names_and_shapes() -> None:
@@ -75,6 +139,11 @@ def test_the_specification_has_the_vendors_names_and_shapes() -> None:
     arrays = np.load(io.BytesIO(emitted(spec, AUDIO3)["specification.npz"]))
     assert arrays["weights_in"].shape == (3, 128, 2) and arrays["weights_rec"].shape == (140, 140, 2)
     np.testing.assert_array_equal(arrays["bias_hidden"], spec.bias_hidden)
+    for name in ("weight_shift_in", "weight_shift_rec", "weight_shift_out"):
+        assert operator.index(arrays[name]) == getattr(spec, name)  # the vendor's field takes no array of one
+    for name in ("weights_rec", "weights_out", "dash_syn_2", "threshold_out", "aliases"):
+        np.testing.assert_array_equal(arrays[name], getattr(spec, name))
+    assert {arrays[name].dtype.kind for name in arrays.files} == {"i"}
     single = np.load(io.BytesIO(emitted(specification(two=False), IMU)["specification.npz"]))
     assert single["weights_in"].shape == (3, 5) and "dash_syn_2" not in single.files
 
@@ -125,6 +194,20 @@ def test_a_second_synapse_is_not_emitted_for_imu_nor_an_alias_to_itself() -> Non
         emitted(spec, AUDIO2)
 
 
-def test_clocks_of_what_is_used_are_on() -> None:
-    debug: dict[str, Any] = json.loads(emitted(specification(), AUDIO2)["config.json"])["debug"]
-    assert all(debug.values())
+def test_what_the_vendor_leaves_to_the_user_is_switched_on() -> None:
+    assert all(tree(specification(), AUDIO2)["debug"].values())
+    plain = specification(two=False)
+    plain.bias_hidden[:], plain.bias_out[:] = 0, 0
+    off = {flag for flag, on in tree(plain, AUDIO2)["debug"].items() if not on}
+    assert off == {"isyn2_clock_enable", "bias_clock_enable"}
+    imu = tree(plain, IMU)
+    assert all(imu["debug"].values()) and imu["debug"]["always_update_omp_stat"] is True
+    assert imu["imu_if_input_enable"] is False and "synapse2_enable" not in imu
+    assert tree(plain, AUDIO3)["input_source"] == "SpikeEvents"
+
+
+@pytest.mark.parametrize(("dt_s", "wrap"), [(1e-3, 50_000), (1e-4, 5_000), (None, None)])
+def test_a_step_of_the_clock_is_told_where_the_chip_has_a_field_for_it(dt_s: float | None, wrap: int | None) -> None:
+    config = json.loads(emit(specification(), AUDIO3, dt_s=dt_s, clock_hz=50_000_000)["config.json"])
+    assert config.get("time_resolution_wrap") == wrap
+    assert "time_resolution_wrap" not in tree(specification(), AUDIO2)
