@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -294,7 +294,7 @@ def _report(mapped: Mapped, stages: Stages, log: Log) -> dict[str, Any]:
             {"from": s, "to": t, "operators": [op.text() for op in p.ops], "nir_nodes": list(p.origins)}
             for s, t, p in stages.discrete.edges()
         ],
-        "diagnostics": [d.as_dict() for d in log.diagnostics],
+        "diagnostics": [replace(d, file="").as_dict() for d in log.diagnostics],  # no paths: same input, same bytes
     }
 
 

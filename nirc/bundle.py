@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,8 @@ SCHEMA = "nirc-bundle/1"
 MANIFEST = "manifest.json"
 MAX_INDEX = 1 << 20  # of a channel, neuron or step of latency in a manifest that is read
 MAX_FILE = 1 << 30  # bytes of one file in a bundle that is read
+LOOKS = 3
+SWAPS = 100  # attempts to be the last of several commands that write the same bundle
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -40,19 +43,33 @@ def write(directory: Path, files: Mapping[str, bytes], *, force: bool, log: Log)
     alone (U602) unless ``force``, which adds the files to it, the manifest last. Raises ``UsageError``.
     """
     refuse_unusable(directory, force=force, log=log)
-    try:
-        if _kind(directory) == "other":
+    with _reported(directory, log):
+        if _kind(directory) in ("other", "held"):
             _write_into(directory, files)
         else:
             _replace(directory, files)
+
+
+@contextlib.contextmanager
+def _reported(directory: Path, log: Log) -> Iterator[None]:
+    """What the file system refuses, as U608."""
+    try:
+        yield
     except OSError as error:
-        log.error("U608", f"`{directory}` cannot be written: {error.strerror or error}", found=str(directory))
+        log.error(
+            "U608",
+            f"`{directory}` cannot be written: {error.strerror or error}",
+            found=str(directory),
+            help="check the path, its permissions and the space left on the disk",
+        )
         log.raise_if_errors()
 
 
 def refuse_unusable(directory: Path, *, force: bool, log: Log) -> None:
-    """Raise ``UsageError`` (U602) if a bundle must not be written at ``directory``."""
-    kind = _kind(directory)
+    """Raise ``UsageError`` (U602, U608) if a bundle must not, or cannot, be written at ``directory``."""
+    kind = "free"
+    with _reported(directory, log):
+        kind = _kind(directory)
     if kind == "other" and not force:
         log.error(
             "U602",
@@ -65,6 +82,12 @@ def refuse_unusable(directory: Path, *, force: bool, log: Log) -> None:
             "U602",
             f"`{directory}` is a file or a link, not a directory",
             help="name another directory with --out",
+        )
+    if kind == "held" and not force:
+        log.error(
+            "U602",
+            f"`{directory}` cannot be replaced by a bundle: it is the current directory, or a disk is mounted there",
+            help="name a new directory inside it with --out, or write the files there one by one with --force",
         )
     log.raise_if_errors()
 
@@ -130,7 +153,8 @@ def _well_formed(manifest: dict[str, Any]) -> bool:
         and isinstance(manifest.get("target"), str)
         and manifest.get("output_kind") in ("spikes", "membrane")
         and _is_index(latency)
-        and all(_is_indices(manifest.get(key), none=True) for key in ("input_map", "output_map"))
+        and _is_indices(manifest.get("input_map"), none=True)
+        and _is_indices(manifest.get("output_map"))
         and _is_indices(lags)
         and len(lags or ()) == len(manifest["output_map"])
         and all(lag <= latency for lag in lags or ())
@@ -185,12 +209,28 @@ def _read_file(path: Path, log: Log) -> bytes:
 
 
 def _kind(directory: Path) -> str:
-    """``free``, ``bundle`` (only files of ours in it), ``other`` or ``file``."""
-    if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
-        return "file"
-    if not directory.exists() or not any(directory.iterdir()):
+    """What is at ``directory``; looked at again if it changes meanwhile, as when two commands write one bundle."""
+    kind = "free"
+    for _ in range(LOOKS):
+        with contextlib.suppress(FileNotFoundError):
+            kind = _look(directory)
+            if kind != "other":
+                break
+    return kind
+
+
+def _look(directory: Path) -> str:
+    """``free``, ``bundle`` (only files of ours in it), ``held`` (these, but not to be renamed), ``other``, ``file``."""
+    try:
+        if not stat.S_ISDIR(directory.lstat().st_mode):
+            return "file"
+    except FileNotFoundError:
         return "free"
-    return "bundle" if not _stranger(directory) else "other"
+    if any(directory.iterdir()) and _stranger(directory):
+        return "other"
+    if directory.is_mount() or Path.cwd().is_relative_to(directory.resolve()):
+        return "held"
+    return "bundle" if any(directory.iterdir()) else "free"
 
 
 def _stranger(directory: Path) -> str:
@@ -206,9 +246,25 @@ def _replace(directory: Path, files: Mapping[str, bytes]) -> None:
         new, old = partial / "new", partial / "old"
         new.mkdir()
         _write_into(new, files)
-        if directory.exists():
-            directory.rename(old)
-        new.rename(directory)
+        try:
+            _swap(new, directory, old)
+        except BaseException:  # an interruption too: the older bundle goes back to its place
+            if old.exists() and not directory.exists():
+                old.rename(directory)
+            raise
+
+
+def _swap(new: Path, directory: Path, old: Path) -> None:
+    """``new`` to ``directory``, and what was there to ``old``; others may do the same at the same time."""
+    for attempt in range(SWAPS):
+        with contextlib.suppress(FileNotFoundError):
+            directory.rename(old if not attempt else old.with_name(f"old{attempt}"))
+        try:
+            new.rename(directory)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or attempt == SWAPS - 1:
+                raise
 
 
 @contextlib.contextmanager
@@ -216,10 +272,11 @@ def _beside(directory: Path) -> Iterator[Path]:
     """A working directory on the same file system, removed at the end; those of killed runs are removed first."""
     parent = directory.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{directory.name}.partial-"
-    for stale in parent.glob(prefix.replace("[", "[[]") + "*"):
-        if not _alive(stale.name.removeprefix(prefix).partition("-")[0]):
-            shutil.rmtree(stale, ignore_errors=True)
+    prefix = f".{directory.name[:40]}.partial-"  # a name has 255 bytes
+    ours = re.compile(re.escape(prefix) + r"(\d+)-\w{8}")  # nothing else may ever be removed
+    for path in parent.iterdir():
+        if (stale := ours.fullmatch(path.name)) and not _alive(int(stale[1])):
+            shutil.rmtree(path, ignore_errors=True)
     partial = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=parent))
     try:
         yield partial
@@ -227,10 +284,10 @@ def _beside(directory: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _alive(pid: str) -> bool:
+def _alive(pid: int) -> bool:
     try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
+        os.kill(pid, 0)
+    except (OverflowError, ProcessLookupError):
         return False
     except OSError:
         return True

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
+import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nirc import __version__
+from nirc import __version__, streams
 from nirc.diagnostics.log import Log
 from nirc.errors import NircError
 from nirc.output import Output
 
 if TYPE_CHECKING:
     from nirc.api import Options
+    from nirc.frontend.data import Data
 
 F = TypeVar("F", bound=Callable[..., Any])
-BUG = 70
+FILE = click.Path(path_type=Path, readable=False)  # whoever opens it says why it cannot be read
+SUGGESTED = 0.6  # likeness from which a first word is a mistyped command rather than a model
 
 EPILOG = """\b
 Examples:
@@ -39,11 +46,20 @@ class _Commands(click.Group):
     """`nirc MODEL.nir ...` is `nirc compile MODEL.nir ...`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _refuse_mistyped(self, args)
         if (args and args[0] not in self.commands and not args[0].startswith("-")) or (
             args and args[0].startswith("-") and args[0] not in ("-h", "--help", "--version")
         ):
             args = ["compile", *args]
         return super().parse_args(ctx, args)
+
+
+def _refuse_mistyped(group: click.Group, args: list[str]) -> None:
+    """`nirc inspct model.nir` is no model called inspct."""
+    if not args or args[0] in group.commands or not args[0].isalpha() or Path(args[0]).exists():
+        return
+    if close := difflib.get_close_matches(args[0], group.commands, n=1, cutoff=SUGGESTED):
+        raise click.UsageError(f"there is no command and no file `{args[0]}`; did you mean `nirc {close[0]}`?")
 
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -68,11 +84,11 @@ def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
-MODEL = click.argument("model", metavar="MODEL.nir", type=click.Path(path_type=Path))
+MODEL = click.argument("model", metavar="MODEL.nir", type=FILE)
 DATA = click.option(
     "--data",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FILE,
     required=True,
     help="Input spikes: .npz with `inputs` (samples, steps, ...), perhaps `labels`, `dt`; a .npy; nir's data.",
 )
@@ -115,7 +131,7 @@ COMPILING = _options(
     click.option(
         "--calibrate",
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=FILE,
         help="Sample inputs, to choose thresholds that keep the firing rates.",
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of every search."),
@@ -138,7 +154,7 @@ COMPILING = _options(
     "-o",
     "--out",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Bundle to write; default: MODEL.NAME in the current directory.",
 )
 @click.option("--force", is_flag=True, help="Write into a directory that holds other things.")
@@ -163,7 +179,7 @@ def compile_(
         observe = output.observer(print_ir_after)
         directory = out or Path(f"{model.stem}.{target.partition(':')[0]}")
         _check_place(directory, force, output.log)
-        sample = _calibration(calibrate, output.log)
+        sample = _calibration(calibrate, options["dt"], output.log)
         with output.progress("calibrating", 100) as advance:
             made = compile_model(
                 model,
@@ -191,12 +207,12 @@ def inspect(model: Path, dt: float | None, form: str, quiet: bool, verbose: int,
 
 
 @cli.command()
-@click.argument("bundle", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("bundle", metavar="DIR", type=FILE)
 @DATA
 @click.option(
     "--out",
     metavar="OUT.npz",
-    type=click.Path(path_type=Path),
+    type=FILE,
     required=True,
     help="Where `output` (samples, outputs) and `spikes` (samples, steps, outputs) go.",
 )
@@ -220,12 +236,11 @@ def run(
     """Run the bundle DIR in its chip's bit-exact emulator; rows line up with the model's steps."""
     with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(bundle)) as output:
         from nirc.api import Bundle
-        from nirc.frontend.data import read_data
         from nirc.report.arrays import save_run
 
         opened = Bundle.open(bundle)
         names = tuple(opened.manifest["populations"]) if "all" in record else record
-        rasters = read_data(data, output.log, dt_s=opened.manifest.get("dt"))
+        rasters = _rasters(data, opened.manifest.get("dt"), output.log)
         with output.progress("running", len(rasters.inputs)) as advance:
             result = opened.run(rasters.inputs, record=names, progress=advance, log=output.log)
         save_run(out, result, output.log)
@@ -236,7 +251,7 @@ def run(
 @MODEL
 @COMPILING
 @DATA
-@click.option("--json", "json_file", metavar="F", type=click.Path(path_type=Path), help="Write the figures as JSON.")
+@click.option("--json", "json_file", metavar="F", type=FILE, help="Write the figures as JSON.")
 @OUTPUT
 def verify(
     model: Path,
@@ -253,11 +268,10 @@ def verify(
 ) -> None:
     """Compare the model with what the chip will answer, stage by stage, and name where agreement is lost."""
     with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(model)) as output:
-        from nirc.frontend.data import read_data
         from nirc.report.arrays import save_json
         from nirc.report.verify import verify as compare
 
-        rasters = read_data(data, output.log, dt_s=options["dt"])
+        rasters = _rasters(data, options["dt"], output.log)
         with output.progress("verifying", 100) as advance:
             result = compare(
                 model,
@@ -266,7 +280,7 @@ def verify(
                 _asked(options),
                 log=output.log,
                 observe=output.observer(print_ir_after),
-                calibration=_calibration(calibrate, output.log),
+                calibration=_calibration(calibrate, options["dt"], output.log),
                 progress=advance,
             )
         if json_file is not None:
@@ -329,23 +343,41 @@ def _check_place(directory: Path, force: bool, log: Log) -> None:
     refuse_unusable(directory, force=force, log=log)
 
 
-def _calibration(path: Path | None, log: Log) -> Any:
-    if path is None:
-        return None
+def _calibration(path: Path | None, dt_s: float | None, log: Log) -> Any:
+    return None if path is None else _rasters(path, dt_s, log).inputs
+
+
+def _rasters(path: Path, dt_s: float | None, log: Log) -> Data:
+    """The data of ``path``; findings name that file, not the command's model or bundle. Raises ``InputError``."""
     from nirc.frontend.data import read_data
 
-    return read_data(path, log).inputs
+    own, data = Log(), None
+    with contextlib.suppress(NircError):  # said below
+        data = read_data(path, own, dt_s)
+    for finding in own.diagnostics:
+        log.add(replace(finding, file=str(path)))
+    log.raise_if_errors()
+    assert data is not None
+    return data
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Entry point: never a traceback, always an exit status of the contract."""
+    given = sys.argv[1:] if args is None else list(args)
+    streams.make_usable()
     signal.signal(signal.SIGTERM, _interrupted)
     try:
-        cli.main(args=None if args is None else list(args), prog_name="nirc", standalone_mode=False)
+        # Not cli.main(): it would answer a closed pipe with status 1, which says that the model does not compile.
+        with cli.make_context("nirc", list(given)) as context:
+            cli.invoke(context)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
-        error.show()
+        if _wants_json(given):
+            wrong = {"code": "U607", "severity": "error", "message": error.format_message()}
+            print(json.dumps({"diagnostics": [wrong], "exit_status": 2}, indent=1, sort_keys=True))
+        else:
+            error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         sys.stderr.write("interrupted; nothing was written\n")
@@ -353,8 +385,18 @@ def main(args: Sequence[str] | None = None) -> None:
     except NircError as error:  # raised outside any Output
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        sys.stderr.close()
+        streams.give_up()
         sys.exit(141)
+    except OSError as error:  # a file's errors are reported where it is written: this is a stream's
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"error[U608]: what nirc has to say cannot be written: {error.strerror}\n")
+        streams.give_up()
+        sys.exit(2)
+
+
+def _wants_json(args: Sequence[str]) -> bool:
+    """Whether ``--format json`` was asked for, on a command line that makes no sense."""
+    return "--format=json" in args or ("--format", "json") in pairwise(args)
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:

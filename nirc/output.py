@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from nirc.diagnostics.log import Diagnostic, Log
 from nirc.errors import NircError, UsageError
+from nirc.frontend.bounds import printable
+from nirc.streams import is_lost
 
 if TYPE_CHECKING:
     from nirc.api import Compiled
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from nirc.raster import Run
 
 BUG = 70
+MAX_SHOWN = 1000  # characters of a path
 ISSUES = "please report it with the command, the model and the output of --debug"
 
 
@@ -69,7 +72,7 @@ class Output:
             return True
         if self.debug or not isinstance(error, Exception):
             return False
-        if isinstance(error, BrokenPipeError):
+        if is_lost(error):
             return False
         self.status = BUG
         at = _innermost(error)
@@ -104,7 +107,8 @@ class Output:
             self.line(f"  {choice.message}")
         for name, (used, of) in mapped.utilisation.items():
             self.line(f"  {name:<32} {used:>7} of {of:<7} {bar(used / of if of else 0)}")
-        self.line(f"wrote {directory}/: {', '.join(sorted([*manifest['files'], 'manifest.json']))}")
+        names = ", ".join(sorted([*manifest["files"], "manifest.json"]))
+        self.line(f"wrote {printable(str(directory), MAX_SHOWN)}/: {names}")
 
     def inspected(self, inspection: dict[str, Any]) -> None:
         """Tables of layers and totals."""
@@ -120,11 +124,12 @@ class Output:
         self.results |= {"out": str(out), "samples": samples, "steps": steps, "outputs": outputs}
         self.line(
             f"{samples} sample(s) x {steps} steps, {outputs} outputs, "
-            f"{float(run.output.sum()):g} output spikes in all -> {out}"
+            f"{float(run.output.sum()):g} output spikes in all -> {printable(str(out), MAX_SHOWN)}"
         )
         if labels is not None:
-            from nirc.report.verify import accuracy
+            from nirc.report.verify import accuracy, check_labels
 
+            check_labels(labels, outputs, self.log)
             share = accuracy(run.output.sum(axis=1), labels)
             self.results["accuracy"] = share
             self.line(f"accuracy {share:.4f}")

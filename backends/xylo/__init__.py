@@ -77,6 +77,9 @@ class Xylo:
         from nirc.backends.xylo.emulate import emulate
         from nirc.backends.xylo.limits import MAX_INPUT_SPIKES
 
+        if "config.json" not in files:
+            log.error("U605", "the bundle has no `config.json`", where="manifest.json/files", help="compile again")
+            log.raise_if_errors()
         spec = read_config(files["config.json"])
         if raster.size and raster.max() > MAX_INPUT_SPIKES:
             log.warning(

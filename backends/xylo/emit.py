@@ -94,6 +94,8 @@ def check(spec: Specification, target: Target) -> None:
     for (low, high), names in words:
         for name in names:
             values = np.asarray(getattr(spec, name))
+            if values.dtype.kind != "i":  # the comparison below lets fractions and NaN through
+                raise AssertionError(f"{name} holds {values.dtype}, not integers")
             if values.size and (values.min() < low or values.max() > high):
                 raise AssertionError(f"{name} has {values.min()}..{values.max()}, outside {low}..{high}")
     if spec.weights_in[:, first:].any() or spec.weights_out[: n_hidden - last].any():

@@ -52,6 +52,7 @@ def verify(
             limit=f"{dt_s:g} s",
         )
     raster = flat_raster(data.inputs, len(made.bundle.manifest["input_map"]), log)
+    check_labels(data.labels, len(made.bundle.manifest["output_map"]), log)
     runs = _stages(made, raster, log)
     tell(75)
     teacher = runs["float"].output
@@ -92,6 +93,19 @@ def _figures(name: str, output: Array, teacher: Array, labels: Array | None) -> 
         "count_error": float(np.mean(np.abs(counts - expected))) if counts.size else 0.0,
         "spikes": float(output.sum()),
     }
+
+
+def check_labels(labels: Array | None, outputs: int, log: Log) -> None:
+    """Warn (U604) of classes that no output can answer, as when they count from 1."""
+    if labels is not None and labels.size and labels.max() >= outputs:
+        log.warning(
+            "U604",
+            "some labels name classes that the network has no output for",
+            where="labels",
+            found=int(labels.max()),
+            limit=f"0 to {outputs - 1}",
+            help="classes count from 0",
+        )
 
 
 def accuracy(counts: Array, labels: Array) -> float:

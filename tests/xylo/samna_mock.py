@@ -125,12 +125,20 @@ def make(variant: str) -> SimpleNamespace:
     if variant == "audio2":
         module.NeuronStateSinkNode = lambda: StateSink(board)
     devices = [SimpleNamespace(device_type_name="Speck2fDevKit"), SimpleNamespace(device_type_name=board_name)]
+    wires: dict[str, Any] = {}
+    if variant == "audio2":
+        wires["BasicSinkNode_xylo_core2_event_output_event"] = lambda: Wire(board)
+        wires["BasicSourceNode_xylo_core2_event_input_event"] = lambda: Wire(board)
+        graph = SimpleNamespace(EventFilterGraph=Graph)
+    else:
+        graph = SimpleNamespace(sink_from=board.sink_from, source_to=board.source_to)
     return SimpleNamespace(
         **{module_name: module},
+        **wires,
         device=SimpleNamespace(
             get_all_devices=lambda: devices, open_device=lambda info: board if info is devices[1] else None
         ),
-        graph=SimpleNamespace(sink_from=board.sink_from, source_to=board.source_to, EventFilterGraph=Graph),
+        graph=graph,
         board=board,
     )
 
@@ -214,30 +222,49 @@ def validate(config: Any, block: str) -> tuple[bool, str]:
 class Graph:
     """An EventFilterGraph: passes nothing on before it is started."""
 
+    def __init__(self) -> None:
+        self.ours: list[Any] = []
+
     def sequential(self, nodes: list[Any]) -> list[Any]:
-        self.nodes = nodes
+        assert nodes[0] == "source" or nodes[-1] == "sink"
+        self.ours += [node for node in nodes if not isinstance(node, str)]
         return nodes
 
     def start(self) -> None:
-        self.nodes[-1].connected = True
+        for node in self.ours:
+            node.connected = True
+
+
+class Wire:
+    """Audio 2's buffers: to or from the board, once a graph connects them."""
+
+    def __init__(self, board: Board) -> None:
+        self.board, self.connected = board, False
+
+    def get_events(self) -> list[Any]:
+        return self.board.get_events() if self.connected else []
+
+    def write(self, events: list[Any]) -> None:
+        assert self.connected
+        self.board.write(events)
 
 
 class StateSink:
     """Audio 2's NeuronStateSinkNode: what the outputs did since ``reset``, a list for each output."""
 
     def __init__(self, board: Board) -> None:
-        self.board, self.connected, self.configured = board, False, False
+        self.board, self.connected = board, False
+        self.config: Any = None
         board.state_sinks.append(self)
 
     def set_configuration(self, config: Any) -> None:
-        assert config is self.board.config
-        self.configured = True
+        self.config = config
 
     def reset(self) -> None:
         self.rows: list[list[int]] = []
 
     def add(self, row: list[int]) -> None:
-        if self.connected and self.configured:
+        if self.connected and self.config is self.board.config:
             self.rows.append(row)
 
     def get_output_spike(self) -> list[list[int]]:

@@ -158,7 +158,13 @@ FAULTS: list[tuple[str, str, Change]] = [  # place ("block" is the variant's nam
     ("readout.neurons[1].threshold", "-5 is outside", put("readout", "neurons", 1, "threshold", value=-5)),
     ("bias_enable", "1 is not true or false", top("bias_enable", 1)),
     ("debug", "is missing", lambda c, b: c.pop("debug")),
-    ("debug", "is not a flag", put("debug", "__class__", value=True)),
+    ("debug", "'__class__' is not a field", put("debug", "__class__", value=True)),
+    ("config.json", "'synapse_2_enable' is not a field", top("synapse_2_enable", True)),
+    ("input", "'weight' is not a field", put("input", "weight", value=[])),
+    ("block", "'alias' is not a field", put("block", "alias", value=True)),
+    ("block.neurons[2]", "'alias_traget' is not a field", put("block", "neurons", 2, "alias_traget", value=0)),
+    ("readout.neurons[0]", "'alias_target' is not", put("readout", "neurons", 0, "alias_target", value=None)),
+    ("block.neurons[1].alias_target", "is missing", lambda c, b: b["neurons"][1].pop("alias_target")),
     ("format", "is not 'nirc-xylo-config/1'", top("format", "nirc-xylo-config/2")),
     ("variant", "'speck' is not", top("variant", "speck")),
     ("operation_mode", "'RealTime' is not 'AcceleratedTime'", top("operation_mode", "RealTime")),
@@ -194,6 +200,10 @@ def test_each_fault_is_found_at_its_place_with_value_and_range(target: Target, t
         (IMU, top("imu_if_input_enable", True)),
         (IMU, top("imu_if_input_enable", 0)),
         (IMU, put("debug", "always_update_omp_stat", value=None)),
+        (AUDIO2, top("time_resolution_wrap", 50_000)),
+        (AUDIO3, top("time_resolution_wrap", -1)),
+        (IMU, top("time_resolution_wrap", 50_000.0)),
+        (IMU, top("synapse2_enable", False)),
     ],
 )
 def test_the_variants_own_fields_are_checked(target: Target, change: Change, tmp_path: Path) -> None:
@@ -258,6 +268,13 @@ def test_what_is_no_configuration_is_refused_without_a_traceback(text: str, tmp_
     (written(AUDIO2, tmp_path) / "config.json").write_bytes(text.encode(errors="surrogateescape"))
     done = script(tmp_path, "--check")
     assert done.returncode == 1 and "Traceback" not in done.stderr and done.stdout + done.stderr
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = written(AUDIO2, tmp_path) / "config.json"
+    path.write_text(path.read_text().replace('"bias_enable": true', '"bias_enable": false,\n "bias_enable": true'))
+    done = script(tmp_path, "--check")
+    assert done.returncode == 1 and "same key twice" in done.stderr
 
 
 # Building
@@ -348,6 +365,16 @@ def test_a_refusal_by_the_vendor_is_passed_on(tmp_path: Path, samna: Any, monkey
         call(written(AUDIO2, tmp_path), monkeypatch, "--dry-run")
 
 
+@pytest.mark.parametrize("name", ["isyn_clock_enable", "ram_power_enable"])
+def test_a_samna_that_lacks_a_field_is_a_message(
+    name: str, tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    debug = type(samna.xyloCore2.configuration.XyloConfiguration().debug)
+    monkeypatch.delitem(debug._fields, name)
+    with pytest.raises(SystemExit, match=f"does not take the configuration: AttributeError: .*{name}"):
+        call(written(AUDIO2, tmp_path), monkeypatch, "--dry-run")
+
+
 def test_without_the_vendors_package_the_script_says_what_is_missing(tmp_path: Path) -> None:
     done = script(written(AUDIO2, tmp_path), "--dry-run")
     assert done.returncode == 3 and "samna" in done.stderr and "Traceback" not in done.stderr
@@ -387,16 +414,39 @@ def test_two_runs_on_the_board_are_what_nirc_run_gives(
     assert samna.board.step > 40
 
 
-@each_variant
-def test_samples_start_afresh_or_a_warning_says_that_they_do_not(
+def test_every_sample_starts_from_cleared_states(tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = compiled("audio2", tmp_path / "b")
+    inputs = raster(np.random.default_rng(1), 3, 20, 3, rate=0.5)
+    expected = nirc.Bundle.open(directory).run(inputs).output
+    np.testing.assert_array_equal(run_on_board(directory, inputs, monkeypatch), expected)
+
+
+@pytest.mark.parametrize("variant", ["audio3", "imu"])
+def test_where_states_cannot_be_cleared_samples_in_a_row_must_be_asked_for(
     variant: str, tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = compiled(variant, tmp_path / "b")
     inputs = raster(np.random.default_rng(1), 3, 20, 3, rate=0.5)
-    found = run_on_board(directory, inputs, monkeypatch)
-    if variant == "audio2":
-        np.testing.assert_array_equal(found, nirc.Bundle.open(directory).run(inputs).output)
-    assert capsys.readouterr().err.count("cannot clear the neurons' states") == (variant != "audio2")
+    with pytest.raises(SystemExit, match="--keep-state"):
+        run_on_board(directory, inputs, monkeypatch)
+    assert samna.board.written == [] and not (tmp_path / "out").exists()
+    found = run_on_board(directory, inputs, monkeypatch, "--keep-state")
+    assert capsys.readouterr().err.count("cannot clear the neurons' states") == 1
+    expected = nirc.Bundle.open(directory).run(inputs).output
+    np.testing.assert_array_equal(found[0], expected[0])  # the board was new; then the samples differ
+    assert (found[1:] != expected[1:]).any()
+
+
+@pytest.mark.parametrize("variant", ["audio3", "imu"])
+def test_a_samna_that_can_clear_states_is_asked_to(
+    variant: str, tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = next(m for m in (getattr(samna, n, None) for n in ("xyloAudio3", "xyloImu")) if m).configuration
+    configuration.XyloConfiguration._fields["clear_network_state"] = (samna_mock.boolean, False)
+    directory = compiled(variant, tmp_path / "b")
+    inputs = raster(np.random.default_rng(1), 3, 20, 3, rate=0.5)
+    expected = nirc.Bundle.open(directory).run(inputs).output
+    np.testing.assert_array_equal(run_on_board(directory, inputs, monkeypatch), expected)
 
 
 def membranes(variant: str, directory: Path) -> Path:
@@ -432,6 +482,19 @@ def test_a_board_that_is_missing_or_silent_ends_the_script(
     samna.device.get_all_devices = list
     with pytest.raises(SystemExit, match="TestBoard is connected"):
         call(directory, monkeypatch)
+    samna.device = None  # as if the vendor's own code failed
+    with pytest.raises(SystemExit, match="the run failed: AttributeError"):
+        call(directory, monkeypatch)
+
+
+def test_a_missing_folder_is_noticed_before_the_run(
+    tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = compiled("audio2", tmp_path / "b")
+    np.savez(tmp_path / "in.npz", inputs=np.ones((1, 5, 3), dtype=int))
+    with pytest.raises(SystemExit, match="--out: there is no folder"):
+        call(directory, monkeypatch, "--raster", tmp_path / "in.npz", "--out", tmp_path / "no" / "out.npz")
+    assert samna.board.written == []
 
 
 @pytest.mark.parametrize(
@@ -467,7 +530,13 @@ def test_a_damaged_raster_is_refused(data: bytes, tmp_path: Path, samna: Any, mo
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("input_map", None), ("input_map", [0, 1, 99]), ("output_map", [0, -1]), ("output_latency_steps", [0])],
+    [
+        ("input_map", None),
+        ("input_map", [0, 1, 99]),
+        ("output_map", [0, -1]),
+        ("output_latency_steps", [0]),
+        ("output_kind", "volts"),
+    ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(
     key: str, value: object, tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
@@ -476,4 +545,16 @@ def test_a_manifest_that_does_not_fit_is_refused(
     manifest = json.loads((directory / "manifest.json").read_text())
     (directory / "manifest.json").write_text(json.dumps(manifest | {key: value}))
     with pytest.raises(SystemExit, match=key):
+        run_on_board(directory, np.ones((1, 5, 3), dtype=int), monkeypatch)
+
+
+@pytest.mark.parametrize("variant", ["imu"])
+@pytest.mark.parametrize("populations", [None, [], {}, {"a": {"part": "readout", "index": [0, 1], "scale": [1, 0]}}])
+def test_membranes_without_a_scale_are_refused(
+    populations: object, variant: str, tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = membranes(variant, tmp_path / "b")
+    manifest = json.loads((directory / "manifest.json").read_text())
+    (directory / "manifest.json").write_text(json.dumps(manifest | {"populations": populations}))
+    with pytest.raises(SystemExit, match="scale"):
         run_on_board(directory, np.ones((1, 5, 3), dtype=int), monkeypatch)

@@ -148,30 +148,53 @@ def test_the_specification_has_the_vendors_names_and_shapes() -> None:
     assert single["weights_in"].shape == (3, 5) and "dash_syn_2" not in single.files
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("weights_in", 128),
-        ("weights_rec", -129),
-        ("weights_out", 1000),
-        ("threshold", 0),
-        ("threshold_out", 32768),
-        ("dash_mem", 16),
-        ("dash_syn_out", -1),
-        ("bias_hidden", 128),
-        ("aliases", 5),
-    ],
-)
-def test_a_value_out_of_range_never_reaches_a_file(field: str, value: int) -> None:
+RANGES = {
+    "weights_in": WEIGHT_WORD,
+    "weights_rec": WEIGHT_WORD,
+    "weights_out": WEIGHT_WORD,
+    "dash_mem": DASH,
+    "dash_mem_out": DASH,
+    "dash_syn": DASH,
+    "dash_syn_2": DASH,
+    "dash_syn_out": DASH,
+    "threshold": THRESHOLD,
+    "threshold_out": THRESHOLD,
+    "bias_hidden": BIAS,
+    "bias_out": BIAS,
+    "weight_shift_in": WEIGHT_SHIFT,
+    "weight_shift_rec": WEIGHT_SHIFT,
+    "weight_shift_out": WEIGHT_SHIFT,
+    "aliases": (-1, 4),
+}
+
+
+def having(field: str, value: object) -> Specification:
+    """A good specification but for the last value of one field."""
     spec = specification()
-    getattr(spec, field).flat[0] = value
-    with pytest.raises(AssertionError, match=field):
-        emitted(spec, AUDIO2)
+    if isinstance(getattr(spec, field), int):
+        return replace(spec, **{field: value})
+    values = np.array(getattr(spec, field), dtype=np.asarray(value).dtype)
+    values.flat[-1] = value
+    return replace(spec, **{field: values})
 
 
-def test_a_shift_out_of_range_never_reaches_a_file() -> None:
-    with pytest.raises(AssertionError, match="weight_shift_rec"):
-        emitted(replace(specification(), weight_shift_rec=8), AUDIO2)
+def test_every_field_has_a_range() -> None:
+    assert set(RANGES) == set(vars(specification()))
+
+
+@pytest.mark.parametrize("field", RANGES)
+def test_a_value_out_of_range_never_reaches_a_file(field: str) -> None:
+    low, high = RANGES[field]
+    for value in (low - 1, high + 1, -(1 << 16), 1 << 16):  # the last two would wrap to 0
+        with pytest.raises(AssertionError, match=f"{field} has .* outside {low}..{high}"):
+            emitted(having(field, value), AUDIO2)
+
+
+@pytest.mark.parametrize("field", RANGES)
+@pytest.mark.parametrize("value", [1.5, float("nan"), True])
+def test_what_is_no_integer_never_reaches_a_file(field: str, value: object) -> None:
+    with pytest.raises(AssertionError, match=f"{field} holds (float64|bool)"):
+        emitted(having(field, value), AUDIO2)
 
 
 @pytest.mark.parametrize("place", ["first", "last"])
