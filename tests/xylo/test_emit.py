@@ -171,11 +171,11 @@ RANGES = {
 def having(field: str, value: object) -> Specification:
     """A good specification but for the last value of one field."""
     spec = specification()
-    if isinstance(getattr(spec, field), int):
-        return replace(spec, **{field: value})
-    values = np.array(getattr(spec, field), dtype=np.asarray(value).dtype)
-    values.flat[-1] = value
-    return replace(spec, **{field: values})
+    changed: dict[str, Any] = {field: value}
+    if not isinstance(getattr(spec, field), int):
+        changed[field] = np.array(getattr(spec, field), dtype=np.asarray(value).dtype)
+        changed[field].flat[-1] = value
+    return replace(spec, **changed)
 
 
 def test_every_field_has_a_range() -> None:
