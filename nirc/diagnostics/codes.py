@@ -1,7 +1,7 @@
 """Every diagnostic code with its title; ``explain/CODE.md`` tells the rest. A code is never reused.
 
 The first letter is the family: F file, G graph, P passes, D dynamics that differ from the model,
-X Xylo limits, U usage and data, B a bug in nirc.
+X Xylo limits, S Speck limits, U usage and data, B a bug in nirc.
 """
 
 from __future__ import annotations
@@ -74,6 +74,9 @@ CODES: dict[str, str] = {
     "D412": "a value was clipped to the chip's range",
     "D413": "a memoryless threshold is filtered by the synapse",
     "D414": "thresholds were scaled on the calibration inputs",
+    "D415": "a constant input acts by ticks of a clock, not with the events",
+    "D416": "neurons fire once per event, not once per step",
+    "D417": "leak: constant on the chip, proportional in the model",
     # X: limits of Xylo (exit 1)
     "X501": "too many input channels",
     "X502": "too many hidden neurons",
@@ -89,6 +92,29 @@ CODES: dict[str, str] = {
     "X513": "the variant that was chosen, and why",
     "X514": "inputs above 15 spikes per channel and step are clipped",
     "X515": "relay neurons were added",
+    # S: limits of Speck (exit 1)
+    "S701": "the kernel is too large for a core",
+    "S702": "a stride is not one of 1, 2, 4, 8",
+    "S703": "padding is above 7",
+    "S704": "a map is larger than a core takes",
+    "S705": "a layer has too many input channels",
+    "S706": "pooling after spiking is not one that the chip has",
+    "S707": "the kernel memory is too small",
+    "S708": "the neuron memory is too small",
+    "S709": "the bias memory is too small",
+    "S710": "a layer has too many destinations",
+    "S711": "the layers cannot be placed on the cores together",
+    "S712": "the chip has no such neuron",
+    "S713": "thresholds, gains or biases differ within a channel",
+    "S714": "recurrence",
+    "S715": "delays",
+    "S716": "a threshold is not positive",
+    "S717": "a value in the configuration is outside the chip's range",
+    "S718": "the slow clock cannot tick once per time step",
+    "S719": "the readout layer cannot take this output",
+    "S720": "the input does not fit the event camera",
+    "S721": "projections into a population cannot share a core",
+    "S722": "a layer was split over several cores",
     # U: usage and data
     "U601": "unknown target or variant",
     "U602": "the output directory is not empty and not a bundle",

@@ -1,0 +1,114 @@
+"""SynSense Speck 2e and 2f: nine event-driven convolution cores and an event camera. The backend on a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nirc.backends.speck.limits import VARIANTS
+from nirc.target import Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nirc.backend import Backend, ChipOption, Mapped, Search
+    from nirc.diagnostics.log import Log
+    from nirc.ir.program import Program
+    from nirc.pipeline import Pass
+    from nirc.raster import Run
+
+
+@dataclass(frozen=True)
+class Speck:
+    """The backend `speck`. ``input``: host or dvs; ``readout``: monitor or layer."""
+
+    input: str = "host"
+    readout: str = "monitor"
+
+    name = "speck"
+    modes = ("synchronous", "events")
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """2f, 2e: the same limits."""
+        return VARIANTS
+
+    @property
+    def options(self) -> tuple[ChipOption, ...]:
+        """Where events come from, and how the answer leaves the chip."""
+        from nirc.backend import ChipOption
+
+        return (
+            ChipOption("input", ("host", "dvs"), "events from the host, or from the chip's own camera"),
+            ChipOption(
+                "readout",
+                ("monitor", "layer"),
+                "read spikes as monitor events, or let the readout layer vote (15 classes; the last layer's kernel "
+                "memory grows fourfold)",
+            ),
+        )
+
+    def having(self, chosen: Mapping[str, str]) -> Backend:
+        """The backend with these options."""
+        return replace(self, **chosen)
+
+    def passes(
+        self,
+        calibration: NDArray[np.generic] | None = None,
+        model: Program | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Sequence[Pass]:
+        """Legalise and quantise; sample inputs tell how busy the layers are and where membranes lie."""
+        from nirc.backends.speck.legalise import SpeckLegalise
+        from nirc.backends.speck.measure import measure
+        from nirc.backends.speck.quantise import Measured, SpeckQuantise
+
+        known = Measured() if calibration is None or model is None else measure(model, calibration, progress)
+        return (SpeckLegalise(camera=self.input == "dvs"), SpeckQuantise(known))
+
+    def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+        """Never known before the layers are legal, which costs nothing."""
+        return False
+
+    def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
+        """Layers to cores."""
+        from nirc.backends.speck.fit import fit
+
+        return fit(program, target, search, log, from_camera=self.input == "dvs", readout=self.readout == "layer")
+
+    def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
+        """config.json, weights.npz, deploy.py."""
+        from nirc.backends.speck.emit import emit
+
+        return emit(mapped.chip, dt_s=dt_s)
+
+    def emulate(
+        self,
+        files: Mapping[str, bytes],
+        raster: NDArray[np.generic],
+        *,
+        mode: str | None = None,
+        record: bool = False,
+        progress: Callable[[int], None] | None = None,
+        log: Log,
+    ) -> Run:
+        """The rule of the cores on config.json: frame by frame as sinabs sums up, or event by event as the chip."""
+        from nirc.backends.speck.config import read_config
+        from nirc.backends.speck.emulate import emulate
+
+        if "config.json" not in files:
+            log.error("U605", "the bundle has no `config.json`", where="manifest.json/files", help="compile again")
+            log.raise_if_errors()
+        configuration = read_config(files["config.json"])
+        return emulate(configuration, raster, mode=mode or self.modes[0], record=record, progress=progress)
+
+    def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
+        """Several spikes a step, rounding, leak: each alone."""
+        from nirc.backends.speck.approximations import approximations
+
+        return approximations(discrete)
+
+
+BACKEND: Backend = Speck()

@@ -1,0 +1,225 @@
+"""Event by event, as the chip: no sums of a frame are formed, and an event makes a neuron fire once at most.
+
+Rule of one update (targets sheet, section 2): ``v = clip(v + w, threshold_low, 32767)``, then one spike if
+``v >= threshold_high``, which takes the threshold away or sets ``v`` to 0. An event updates every neuron whose window
+holds its pixel; a tick of the slow clock, at the start of each step, updates all neurons of a core by their bias.
+``limits.py`` lists what of this is chosen.
+
+Order (chosen; the chip's parallel units may break ties otherwise). Input events of a step come by rising channel of
+the raster, each as often as its count; one event takes all its routes before the next event. A spike belongs to the
+step of the input event or tick at its root. Within a step a core gets its own tick first, then what other cores'
+ticks caused, then what the first input event caused, and so on. What one root sends from several sources comes
+from the routes first, then from the cores by rising number, each in the order in which that source sent it; a spike
+with two ways into a core takes them in the order of the destinations. One update fires neurons by (y, x, channel).
+
+A core sees nothing but the order of its own input, so layer after layer is exact. In a core every neuron sees only
+its own updates: the r-th update of all positions of all samples is done at once, whatever events they stem from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc.backends.speck.configuration import Configuration, CoreLayer
+from nirc.backends.speck.geometry import Map, Pair
+from nirc.backends.speck.limits import BIAS_TICK_FIRES, FIRES_AT_THRESHOLD, STATE, ZERO_WEIGHT_UPDATES
+from nirc.backends.speck.synchronous import Recorded
+from nirc.ir.arrays import Int, size
+
+BLOCK_EVENTS = 1 << 18  # input events worked on before the next steps
+BLOCK_VALUES = 1 << 25  # recorded numbers of a block
+BLOCK_UPDATES = 1 << 20  # updates of positions (of all their channels) worked on at a time
+TICK = 0  # the root of what a tick causes; input events count from 1
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Events in their order. ``neuron``: flat in the map of the source, or the channel of the raster.
+
+    ``time``: (step * samples + sample) * roots + root.
+    """
+
+    time: Int
+    neuron: Int
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The meaning of ``Spikes.time`` in a block."""
+
+    samples: int
+    steps: int
+    roots: int
+
+    def ticks(self) -> Int:
+        """The time of the tick of each sample and step."""
+        return np.arange(self.steps * self.samples) * self.roots + TICK
+
+
+class EventByEvent:
+    """The cores' membranes for a batch of samples; ``order``: layers, each after those that feed it."""
+
+    max_samples = 64
+
+    def __init__(self, configuration: Configuration, order: Sequence[CoreLayer], samples: int) -> None:
+        self.cores = [_Core(configuration, layer, samples) for layer in order]
+
+    @staticmethod
+    def rows(configuration: Configuration, raster: NDArray[np.generic]) -> int:
+        """Steps, of all samples together, that fit into a block."""
+        rows = max(1, raster.shape[0] * raster.shape[1])
+        events = max(1, int(raster.sum()) // rows)
+        neurons = sum(layer.neurons for layer in configuration.layers)
+        return max(1, min(BLOCK_EVENTS // events, BLOCK_VALUES // (neurons + configuration.input_channels)))
+
+    def run(self, raster: Int, watched: set[int], record: bool) -> tuple[Recorded, Recorded]:
+        """Go on with ``raster`` (samples, steps, channels): spikes of the ``watched`` cores and, to record, membranes.
+
+        Each (samples, steps, neurons), by core.
+        """
+        clock, events = input_events(raster)
+        sent = {-1: events}  # the raster as a source
+        counts: Recorded = {}
+        membranes: Recorded = {}
+        for core in self.cores:
+            number = core.layer.core
+            arrivals = core.arrivals(sent, clock)
+            if record:
+                sent[number], membranes[number] = core.recorded(arrivals, clock)
+            else:
+                sent[number] = core.run(arrivals, clock)
+            if number in watched:
+                counts[number] = _counted(sent[number], core.layer.neurons, clock)
+        return counts, membranes
+
+
+def input_events(raster: Int) -> tuple[Clock, Spikes]:
+    """Events of ``raster`` (samples, steps, channels) in the order in which the host sends them."""
+    samples, steps, _ = raster.shape
+    by_step = raster.transpose(1, 0, 2)
+    per_row = by_step.sum(axis=2).reshape(-1)
+    clock = Clock(samples, steps, int(per_row.max(initial=0)) + 1)
+    *_, channel = np.nonzero(by_step)
+    neuron = np.repeat(channel, by_step[by_step > 0])
+    row = np.repeat(np.arange(steps * samples), per_row)
+    root = np.arange(neuron.size) - np.repeat(np.cumsum(per_row) - per_row, per_row) + 1
+    return clock, Spikes(row * clock.roots + root, neuron)
+
+
+def _counted(spikes: Spikes, neurons: int, clock: Clock) -> Int:
+    """(samples, steps, neurons)."""
+    row = spikes.time // clock.roots
+    counts = np.bincount(row * neurons + spikes.neuron, minlength=clock.steps * clock.samples * neurons)
+    return counts.reshape(clock.steps, clock.samples, neurons).transpose(1, 0, 2)
+
+
+class _Core:
+    """One core: tables of what an event does, and the membranes (samples * positions, channels).
+
+    An event's address is ``channel * (pixels + 1) + pixel`` in the input map; the tick has the one after the last
+    channel and the last pixel, so that its bias is the table's last row.
+    """
+
+    def __init__(self, configuration: Configuration, layer: CoreLayer, samples: int) -> None:
+        self.layer = layer
+        self.channels, self.positions = layer.shape_out[0], size(layer.shape_out[1:])
+        self.pixels = size(layer.shape_in[1:])
+        self.tick = layer.shape_in[0] * (self.pixels + 1) + self.pixels
+        self.ways = _ways(configuration, layer)
+        self.count, self.first, self.position, self.tap = _updates(layer)
+        self.taps = size(layer.kernel.shape[2:])
+        kernel = layer.kernel.transpose(1, 2, 3, 0).reshape(-1, self.channels)
+        self.weights = np.vstack([kernel, layer.bias]).astype(np.int32)
+        self.silent = _silent(self.weights)
+        initial = layer.initial.reshape(self.channels, self.positions).T
+        self.v = np.tile(initial.astype(np.int32), (samples, 1))
+
+    def arrivals(self, sent: dict[int, Spikes], clock: Clock) -> Spikes:
+        """All that comes in, in order; ``neuron`` is the address here."""
+        times, addresses = [], []
+        if self.layer.leak_enable:
+            times.append(clock.ticks())
+            addresses.append(np.full(clock.steps * clock.samples, self.tick))
+        for source, way in self.ways.items():
+            address = way[sent[source].neuron]
+            time = np.repeat(sent[source].time, way.shape[1])
+            inside = address.reshape(-1) >= 0
+            times.append(time[inside])
+            addresses.append(address.reshape(-1)[inside])
+        if len(times) == 1:
+            return Spikes(times[0], addresses[0])
+        time = np.concatenate([*times, np.zeros(0, np.int64)])
+        merged = np.argsort(time, kind="stable")  # stable: the order of sources and in a source stays
+        return Spikes(time[merged], np.concatenate([*addresses, np.zeros(0, np.int64)])[merged])
+
+    def recorded(self, events: Spikes, clock: Clock) -> tuple[Spikes, Int]:
+        """``run`` step by step, with the membranes (samples, steps, neurons) at the end of each step."""
+        membranes = np.empty((clock.samples, clock.steps, self.layer.neurons), np.int64)
+        ends = np.searchsorted(events.time, np.arange(1, clock.steps + 1) * clock.samples * clock.roots)
+        parts, start = [], 0
+        for step, end in enumerate(ends):
+            parts.append(self.run(Spikes(events.time[start:end], events.neuron[start:end]), clock))
+            by_channel = self.v.reshape(clock.samples, self.positions, self.channels).transpose(0, 2, 1)
+            membranes[:, step] = by_channel.reshape(clock.samples, -1)
+            start = end
+        return _joined(parts), membranes
+
+    def run(self, events: Spikes, clock: Clock) -> Spikes:
+        """Take ``events``; the spikes that they cause, in order."""
+        channel, pixel = np.divmod(events.neuron, self.pixels + 1)
+        done = np.cumsum(self.count[pixel])
+        total = int(done[-1]) if done.size else 0
+        cuts = [int(np.searchsorted(done, n)) for n in range(BLOCK_UPDATES, total, BLOCK_UPDATES)]
+        parts = []
+        for start, end in zip([0, *cuts], [*cuts, done.size], strict=True):
+            parts.append(self._run(events.time[start:end], channel[start:end], pixel[start:end], clock))
+        return _joined(parts)
+
+    def _run(self, time: Int, channel: Int, pixel: Int, clock: Clock) -> Spikes:
+        count = self.count[pixel]
+        event = np.repeat(np.arange(count.size), count)
+        entry = np.arange(event.size) + np.repeat(self.first[pixel] - np.cumsum(count) + count, count)
+        sample = time // clock.roots % clock.samples
+        row = self.position[entry] + (sample * self.positions)[event]
+        weight = self.tap[entry] + (channel * self.taps)[event]
+        rounds = _Rounds.of(row, len(self.v))
+        v = self.v[rounds.rows]
+        fired = self._fire(v, weight[rounds.update], rounds.starts)
+        self.v[rounds.rows] = v
+        slot, out = np.divmod(fired, self.channels)
+        order = rounds.update[slot] * self.channels + out
+        order.sort()
+        update, out = np.divmod(order, self.channels)
+        return Spikes(time[event[update]], out * self.positions + self.position[entry[update]])
+
+    def _fire(self, v: NDArray[np.int32], weight: Int, starts: list[int]) -> Int:
+        """All rounds, one after another: round r updates the first rows of ``v`` by rows of the weight table.
+
+        The answer: which entry of (updates in order of rounds, channels) made a spike, flat.
+        """
+        low, high = self.layer.threshold_low, STATE[1]
+        threshold, to_zero = self.layer.threshold_high, self.layer.return_to_zero
+        enough = threshold if FIRES_AT_THRESHOLD else threshold + 1
+        flat, buffer = v.reshape(-1), np.empty_like(v)
+        fired = [np.zeros(0, np.int64)]
+        for start, end in pairwise(starts):
+            now, w = v[: end - start], buffer[: end - start]
+            self.weights.take(weight[start:end], axis=0, out=w, mode="clip")  # other modes copy once more
+            now += w
+            np.maximum(now, low, out=now)
+            np.minimum(now, high, out=now)
+            fires = now >= enough
+            if self.silent is not None:
+                fires &= ~self.silent[weight[start:end]]
+            hits = fires.reshape(-1).nonzero()[0]
+            if hits.size:
+                if to_zero:
+                    flat[hits] = 0
+                else:
+                    flat[hits] -= threshold
+                fired.append(hits + start * self.channels)
+        return np.concatenate(fired)

@@ -1,0 +1,174 @@
+"""speck-quantise: weights to 8 bits, biases and thresholds to 16, by one common scale a layer.
+
+The scale is the largest at which everything stays in range; where a smaller one makes every number of the layer a
+whole one, that is taken, and nothing is rounded. Source: sheet, section 5; unlike sinabs, biases use their 16 bits
+and the lower bound of the membrane does not enter the scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+
+from nirc.backends.speck.geometry import Map
+from nirc.backends.speck.leak import leak_per_step
+from nirc.backends.speck.limits import BIAS, STATE, THRESHOLD_LOW, WEIGHT
+from nirc.backends.speck.neuron import SpeckNeuron
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import Float, frozen
+from nirc.ir.linear import Conv
+from nirc.ir.populations import Discrete, Population, Projection
+from nirc.ir.program import Form, Program
+
+MOST_THRESHOLD = STATE[1] - WEIGHT[1]  # so that an event cannot take a membrane out of 16 bits
+DEFAULT_RATE = 0.1  # events per step of a neuron or input, for the load of the cores, unless measured
+DISTINCT = 256  # more different magnitudes than 8 bits have cannot all be whole
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the model does on sample inputs, by node: spikes per step, and the mean of the membranes above 0 (volts)."""
+
+    events: Mapping[str, float] = field(default_factory=dict)
+    membrane: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SpeckQuantise:
+    """Choose one scale for each layer and round weights, biases and thresholds; those that vanish are counted."""
+
+    measured: Measured = Measured()
+    name: ClassVar[str] = "speck-quantise"
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Never refuses: sizes and ranges are judged when the layers are placed."""
+        nodes = dict(program.graph.nodes(data="payload"))
+        edges = [(s, t, p) for s, t, p in program.edges() if not isinstance(program[t], Population)]
+        for name, population in program.nodes(Population).items():
+            layer = _Layer(name, population, program.into(name), program)
+            nodes[name] = replace(population, dynamics=layer.neuron(self.measured, log))
+            edges += [(s, name, p) for s, p in layer.projections(log)]
+        return program.rebuilt(nodes, edges, form=Form.INTEGER)
+
+
+class _Layer:
+    """One population on its way to integers."""
+
+    def __init__(self, name: str, population: Population, into: list[tuple[str, Projection]], program: Program) -> None:
+        assert isinstance(population.dynamics, Discrete) and population.dynamics.threshold is not None
+        self.name, self.population, self.into, self.program = name, population, into, program
+        self.dynamics = population.dynamics
+        self.threshold = float(population.dynamics.threshold[0])
+        self.bias = sum((b.value for _, p in into for b in p.biases), np.zeros(population.n))
+        self.leaky = bool((self.dynamics.decay_mem != 1).any())
+
+    def neuron(self, measured: Measured, log: Log) -> SpeckNeuron:
+        """Thresholds, bias and what the emulator needs."""
+        leak = leak_per_step(self.dynamics, measured.membrane.get(self.name))
+        self.drive = self.bias - leak
+        self.scale, self.exact = self._scale()
+        zero = self.program.reset != "subtract"
+        high, initial = self._threshold(zero=zero)
+        bias = np.rint(self.drive * self.scale)
+        if self.leaky:
+            _say_leak(self.name, self.population, leak, bias, self.scale, log)
+        return SpeckNeuron(
+            shape=_output_map(self.into),
+            threshold_high=high,
+            threshold_low=THRESHOLD_LOW[1] if self.leaky else THRESHOLD_LOW[0],
+            return_to_zero=zero,
+            initial=initial,
+            bias=frozen(bias.astype(np.int64)),
+            scale=frozen(np.full(self.population.n, self.scale)),
+            events=sum(measured.events.get(s, _default(self.program, s)) for s, _ in self.into),
+        )
+
+    def projections(self, log: Log) -> list[tuple[str, Projection]]:
+        """The same projections with whole weights and no bias."""
+        return [(source, self._rounded(source, p, log)) for source, p in self.into]
+
+    def _rounded(self, source: str, projection: Projection, log: Log) -> Projection:
+        *before, conv = projection.ops
+        assert isinstance(conv, Conv)
+        weight = np.clip(np.rint(conv.weight * self.scale), *WEIGHT)
+        lost, of = int(((weight == 0) & (conv.weight != 0)).sum()), int(np.count_nonzero(conv.weight))
+        if lost:
+            log.note(
+                "D410",
+                f"{lost} of {of} weights from `{source}` to `{self.name}` round to zero",
+                where=projection.origins[0] if projection.origins else self.population.origins[0],
+                found=f"{lost}",
+                limit="8 bits, one scale a layer",
+            )
+        return replace(projection, ops=(*before, replace(conv, weight=frozen(weight))), biases=())
+
+    def _scale(self) -> tuple[float, bool]:
+        """Chip units per volt, and whether all numbers become whole without rounding."""
+        weights = np.concatenate([p.ops[-1].weight.ravel() for _, p in self.into])
+        most = min(
+            _most(weights, WEIGHT), _most(self.drive, BIAS), MOST_THRESHOLD / self.threshold
+        )
+        whole = None if self.leaky else _whole(np.concatenate([weights, self.drive, [self.threshold]]), most)
+        return (most, False) if whole is None else (whole, True)
+
+    def _threshold(self, *, zero: bool) -> tuple[int, int]:
+        """threshold_high and the initial membrane, for a chip that fires at the threshold (NIR: above it).
+
+        Whole numbers with a reset to zero: one more. With subtraction the amount must not change, so all
+        membranes start one lower instead: exact as well. Rounded numbers: the nearest threshold for a
+        subtraction, the next whole number above for a comparison.
+        """
+        at = self.threshold * self.scale
+        if zero:
+            return max(1, int(np.floor(at + 1e-9)) + 1), 0
+        return max(1, int(np.rint(at))), -1 if self.exact else 0
+
+
+def _most(values: Float, allowed: tuple[int, int]) -> float:
+    """The largest factor that keeps ``values`` within ``allowed``."""
+    low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+    return min(allowed[1] / high if high > 0 else np.inf, allowed[0] / low if low < 0 else np.inf)
+
+
+def _whole(values: Float, most: float) -> float | None:
+    """The largest factor up to ``most`` that makes all ``values`` whole, None if there is none."""
+    magnitudes = np.unique(np.abs(values[values != 0]))
+    if not 0 < magnitudes.size <= DISTINCT:
+        return None
+    # The smallest number becomes some whole number, so only these factors can do it.
+    factors = np.arange(1, int(most * magnitudes[0] + 1e-9) + 1) / magnitudes[0]
+    for factor in factors[::-1]:
+        scaled = magnitudes * factor
+        if (np.abs(scaled - np.rint(scaled)) <= 1e-9 * np.maximum(1, scaled)).all():
+            return float(factor)
+    return None
+
+
+def _output_map(into: list[tuple[str, Projection]]) -> Map:
+    f, y, x = into[0][1].ops[-1].shape_out
+    return f, y, x
+
+
+def _default(program: Program, source: str) -> float:
+    return float(program[source].n * DEFAULT_RATE)
+
+
+def _say_leak(name: str, population: Population, leak: Float, bias: Float, scale: float, log: Log) -> None:
+    """How far a constant leak is from the model's proportional one."""
+    d = population.dynamics
+    assert isinstance(d, Discrete) and d.threshold is not None
+    slope, threshold = 1 - d.decay_mem, d.threshold
+    worst = np.maximum(leak, slope * threshold - leak) / threshold
+    log.differs(
+        "D417",
+        f"`{name}` leaks {float(np.mean(leak / threshold)):.2%} of its threshold a step, whatever its membrane; "
+        f"the model leaks {float(slope.mean()):.2%} of the membrane: up to {float(worst.max()):.2%} of the threshold "
+        "a step apart, and inhibition below 0 is lost",
+        where=population.origins[0],
+        found=f"bias {int(bias.min())}..{int(bias.max())} LSB, {1 / scale:.3g} V each",
+        source="sheet, section 2.1",
+        help="train with IF neurons, or give --calibrate so that the leak fits the membranes that occur",
+    )

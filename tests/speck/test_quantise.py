@@ -1,0 +1,141 @@
+"""One scale a layer: weights to 8 bits, biases and thresholds to 16; whole numbers stay what they are."""
+
+from __future__ import annotations
+
+import nir
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nirc.api import Options, lower
+from nirc.backends.speck.legalise import SpeckLegalise
+from nirc.backends.speck.neuron import SpeckNeuron
+from nirc.backends.speck.quantise import Measured, SpeckQuantise
+from nirc.diagnostics.log import Diagnostic, Log
+from nirc.ir.program import Program
+from nirc.semantics.run import run
+from tests.models import lif
+from tests.speck.networks import conv, fire, line, small
+
+
+def quantised(
+    model: nir.NIRGraph, *, reset: str = "subtract", measured: Measured | None = None
+) -> tuple[Program, Program, list[Diagnostic]]:
+    """Discrete program, integer program and what was said about the latter."""
+    log = Log()
+    discrete = lower(model, Options(reset=reset), log=Log()).discrete
+    return discrete, SpeckQuantise(measured or Measured()).run(SpeckLegalise().run(discrete, Log()), log), log.diagnostics
+
+
+def weights(program: Program, name: str) -> np.ndarray:
+    ((_, projection),) = program.into(name)
+    return projection.ops[-1].weight
+
+
+def neuron(program: Program, name: str) -> SpeckNeuron:
+    found = program[name].dynamics
+    assert isinstance(found, SpeckNeuron)
+    return found
+
+
+def dense(weight: np.ndarray, *, threshold: float = 1.0, bias: np.ndarray | None = None) -> nir.NIRGraph:
+    """A single layer of integrate-and-fire neurons."""
+    n = len(weight)
+    layer = nir.Linear(weight) if bias is None else nir.Affine(weight, bias)
+    return line((weight.shape[1],), layer, fire(n, threshold=threshold), out=(n,))
+
+
+@pytest.mark.parametrize(
+    ("largest", "smallest", "expected"),
+    [(0.5, -0.1, (127, -25)), (0.1, -0.5, (26, -128)), (0.5, -0.5, (127, -127))],
+)
+def test_the_largest_weight_takes_all_of_8_bits(largest: float, smallest: float, expected: tuple[int, int]) -> None:
+    odd = 0.0123456789  # so that nothing is whole
+    _, made, _ = quantised(dense(np.array([[largest, smallest, odd]])))
+    assert tuple(weights(made, "n1").ravel()[:2]) == expected
+
+
+def test_a_threshold_is_rounded_to_the_nearest_that_is_subtracted() -> None:
+    _, made, _ = quantised(dense(np.array([[0.5, 0.0123456789]]), threshold=0.3))
+    assert neuron(made, "n1").threshold_high == round(0.3 * 127 / 0.5)
+    assert neuron(made, "n1").initial == 0
+
+
+def test_a_threshold_is_the_next_whole_number_above_where_the_membrane_returns_to_zero() -> None:
+    """76.2 in the chip's units: 76 does not exceed it, 77 does."""
+    _, made, _ = quantised(dense(np.array([[0.5, 0.0123456789]]), threshold=0.3), reset="model")
+    assert neuron(made, "n1").threshold_high == 77
+    assert neuron(made, "n1").return_to_zero
+
+
+def test_biases_use_16_bits_and_do_not_cost_weights_their_precision() -> None:
+    """sinabs squeezes a bias of 5 into 8 bits, and the weights of 0.1 to 0.4 become 3 to 10."""
+    model = dense(np.array([[0.1, 0.2], [0.3, 0.4]]) + 0.00123456789, bias=np.array([5.0, 0.0]))
+    _, made, _ = quantised(model)
+    assert weights(made, "n1").max() == 127
+    assert neuron(made, "n1").bias.max() == round(5 * 127 / 0.40123456789)
+
+
+def test_the_lower_bound_does_not_enter_the_scale() -> None:
+    """sinabs takes -32768 as a potential where there is no bound, and all weights become 0 and -1."""
+    _, made, _ = quantised(small(np.random.default_rng(0)))
+    for name in ("n1", "n4", "n8"):
+        assert neuron(made, name).threshold_low == -32768
+        assert np.abs(weights(made, name)).max() >= 127
+
+
+def test_a_threshold_far_above_the_weights_bounds_the_scale() -> None:
+    _, made, _ = quantised(dense(np.array([[0.5, 0.0123456789]]), threshold=1000.0))
+    assert neuron(made, "n1").threshold_high == 32640
+
+
+def test_weights_that_vanish_are_counted() -> None:
+    _, _, said = quantised(dense(np.array([[1.0, 1e-4, -1e-4, 0.0]])))
+    (told,) = [d for d in said if d.code == "D410"]
+    assert told.message.startswith("2 of 3 weights")
+
+
+@given(st.integers(0, 500), st.integers(1, 60), st.booleans(), st.booleans())
+def test_whole_numbers_are_exact_up_to_the_strict_threshold(seed: int, threshold: int, zero: bool, halves: bool) -> None:
+    """Whole weights, biases and thresholds: the chip fires in the same steps as the model."""
+    rng = np.random.default_rng(seed)
+    unit = 0.5 if halves else 1.0
+    weight = rng.integers(-5, 6, (4, 3)) * unit
+    weight[0, 0] = 5 * unit
+    bias = rng.integers(-1, 2, 4) * unit
+    model = dense(weight, threshold=threshold * unit, bias=bias)
+    discrete, made, _ = quantised(model, reset="model" if zero else "subtract")
+    inputs = rng.integers(0, 2, (2, 30, 3)) * (rng.random((2, 30, 3)) < 0.5)
+    expected = run(discrete, inputs, record=["n1"])
+    # Where the model would need several spikes in a step the chip fires them: a difference in kind, not of numbers.
+    if zero or (expected.v["n1"] <= threshold * unit).all():
+        got = run(made, inputs).output
+        assert ((got > 0) == expected.output).all()
+        assert zero or (got <= 1).all()
+
+
+def test_a_leak_is_a_constant_that_is_right_at_half_the_threshold() -> None:
+    model = line((2,), nir.Linear(np.array([[0.7, 0.0123456789]])), lif(1, steps=10.0), out=(1,))
+    _, made, said = quantised(model)
+    scale = 127 / 0.7
+    assert neuron(made, "n1").bias.tolist() == [-round(0.1 * 0.5 * scale)]
+    assert neuron(made, "n1").threshold_low == -1
+    assert [d.severity for d in said if d.code == "D417"] == ["warning"]
+
+
+def test_a_leak_follows_the_membranes_that_were_measured() -> None:
+    model = line((2,), nir.Linear(np.array([[0.7, 0.0123456789]])), lif(1, steps=10.0), out=(1,))
+    _, made, _ = quantised(model, measured=Measured(membrane={"n1": 0.2}))
+    assert neuron(made, "n1").bias.tolist() == [-round(0.1 * 0.2 * 127 / 0.7)]
+
+
+def test_layers_without_any_weight_still_have_a_threshold() -> None:
+    _, made, _ = quantised(dense(np.zeros((2, 2))))
+    assert neuron(made, "n1").threshold_high > 0
+
+
+def test_a_branch_is_rounded_with_the_scale_of_its_layer() -> None:
+    rng = np.random.default_rng(0)
+    _, made, _ = quantised(line((1, 6, 6), conv(rng, 1, 2, padding=1), fire(2, 6, 6), out=(2, 6, 6)))
+    assert weights(made, "n1").dtype == float and (weights(made, "n1") == np.rint(weights(made, "n1"))).all()
