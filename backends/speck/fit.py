@@ -9,12 +9,13 @@ from nirc.backends.speck import differences
 from nirc.backends.speck.assemble import assemble
 from nirc.backends.speck.camera import camera
 from nirc.backends.speck.configuration import Configuration
+from nirc.backends.speck.demands import Demand, PlaceProblem
 from nirc.backends.speck.geometry import kernel_words, neuron_words
 from nirc.backends.speck.limits import CORES, ERRATA, READOUT_SPREAD, STRIDES
 from nirc.backends.speck.lower import lower
 from nirc.backends.speck.network import Layer, Network
 from nirc.backends.speck.neuron import SpeckNeuron
-from nirc.backends.speck.place import Conflict, Demand, Placement, PlaceProblem, place
+from nirc.backends.speck.place import Placement, place
 from nirc.backends.speck.slow_clock import slow_clock_hz
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Int
@@ -135,10 +136,11 @@ def _placed(
         for layer in network.layers
     )
     answer = place(PlaceProblem(demands, free), seed=search.seed, work=search.work, seconds=search.seconds)
-    if isinstance(answer, Conflict):
-        answer.report(log)
-        return None
-    return answer
+    if isinstance(answer, Placement):
+        return answer
+    for each in answer:
+        each.report(log)
+    return None
 
 
 def _say_split(placed: Placement, log: Log) -> None:

@@ -39,7 +39,7 @@ class SpeckLegalise:
         _refuse_foreign(program, log)
         log.raise_if_errors()
         made = _Maps(program, camera=self.camera)
-        for name in _order(program):
+        for name in sources_first(program):
             if isinstance(program[name], Population):
                 made.add(name, log)
         log.raise_if_errors()
@@ -161,7 +161,8 @@ def _say_pooling(name: str, ways: list[Way], log: Log) -> None:
             )
 
 
-def _order(program: Program) -> list[str]:
+def sources_first(program: Program) -> list[str]:
+    """Nodes of a feed-forward program, each after all that feed it; ties in program order."""
     position = {n: i for i, n in enumerate(program.graph)}
     return list(nx.lexicographical_topological_sort(nx.DiGraph(program.graph), key=position.__getitem__))
 

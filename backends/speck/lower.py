@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.backends.speck.convolve import pair
+from nirc.backends.speck.legalise import sources_first
 from nirc.backends.speck.limits import READOUT_SPREAD
 from nirc.backends.speck.network import Arrow, Layer, Network
 from nirc.backends.speck.neuron import SpeckNeuron
@@ -23,7 +24,8 @@ from nirc.ir.program import Program
 def lower(program: Program, *, readout: bool = False) -> Network:
     """Layers of a program in the integer form. ``readout``: spread the last layer for the readout layer's erratum."""
     watched = tuple(dict.fromkeys(s for sink in program.nodes(Sink) for s, _ in program.into(sink)))
-    layers = [_layer(name, population, program) for name, population in program.nodes(Population).items()]
+    populations = program.nodes(Population)
+    layers = [_layer(name, populations[name], program) for name in sources_first(program) if name in populations]
     if readout:
         layers = [_spread(layer) if layer.name in watched else layer for layer in layers]
     inputs = {name: source.n for name, source in program.nodes(Source).items()}

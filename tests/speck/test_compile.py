@@ -1,0 +1,253 @@
+"""Models in, Speck configurations out: they fit or say why not, and the emitted files answer as the integer form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+
+import nirc
+from nirc.api import Options, compile_model
+from nirc.backends.speck.config import read_config
+from nirc.backends.speck.configuration import Configuration
+from nirc.diagnostics.log import Log
+from nirc.semantics.run import run
+from tests.models import DATA, graph, lif
+from tests.speck.networks import conv, fire, flatten, line, pool, small
+
+CNN = DATA / "paper/cnn_sinabs.nir"
+DIGITS = DATA / "zoo/digits_if_cnn.nir"
+
+
+def compiled(model: object, target: str = "speck", **options: Any) -> nirc.Bundle:
+    return nirc.compile(model, target, reset=options.pop("reset", "subtract"), **options)
+
+
+def configuration(bundle: nirc.Bundle) -> Configuration:
+    return read_config(bundle.files["config.json"])
+
+
+def refused(model: object, **options: Any) -> list[tuple[str, str, str]]:
+    with pytest.raises(nirc.CompileError) as refusal:
+        compiled(model, **options)
+    return [(d.code, d.found, d.limit) for d in refusal.value.diagnostics if d.severity == "error"]
+
+
+def spikes(model: object, *, samples: int = 4, steps: int = 12, rate: float = 0.3, **options: Any) -> np.ndarray:
+    """The bundle's answer to random input, after checking that it is the integer form's."""
+    made = compile_model(model, "speck", Options(reset="subtract", **options))
+    inputs = np.random.default_rng(0).poisson(rate, (samples, steps, len(made.bundle.manifest["input_map"])))
+    device = made.bundle.run(inputs).output
+    np.testing.assert_array_equal(device, run(made.integer, inputs).output)
+    assert device.any(), "nothing fires, so nothing was compared"
+    return device
+
+
+def test_the_n_mnist_network_of_the_nir_paper_fills_the_memories_that_the_sheet_lists() -> None:
+    bundle = compiled(CNN)
+    layers = configuration(bundle).layers
+    made = {name: used for name, (used, _) in utilisation(bundle).items() if "words" in name}
+    assert sorted(made.values()) == sorted([1024, 4096, 4096, 4096, 2048, 512, 32768, 256, 4096, 10])
+    assert len(layers) == 5
+    assert all(core.kernel.max() == 127 or core.kernel.min() == -128 for core in layers)
+    assert {d.code for d in bundle.diagnostics if d.severity == "error"} == set()
+
+
+def utilisation(bundle: nirc.Bundle) -> dict[str, tuple[int, int]]:
+    report = json.loads(bundle.files["report.json"])
+    return {name: (row["used"], row["available"]) for name, row in report["utilisation"].items()}
+
+
+@pytest.mark.parametrize("model", [CNN, DIGITS])
+def test_the_emitted_files_answer_as_the_integer_form(model: Path) -> None:
+    spikes(model)
+
+
+def test_digits_keep_their_accuracy_on_the_chip_in_both_modes() -> None:
+    data = np.load(DATA / "zoo/digits_if_cnn.npz")
+    bundle = compiled(DIGITS)
+    for mode in ("synchronous", "events"):
+        counts = bundle.run(data["inputs"], mode=mode).output.sum(axis=1)
+        accuracy = float(np.mean(counts.argmax(axis=1) == data["labels"]))
+        assert abs(accuracy - 0.7988) < 0.02, mode
+
+
+def test_a_layer_too_large_for_any_core_is_split_by_output_channel() -> None:
+    """64 kernels of 64 x 8 x 8 take 256 Ki words: cores 5 and 6 hold 16 of them each, 3 and 4 half as many."""
+    rng = np.random.default_rng(0)
+    model = line((64, 8, 8), flatten(64, 8, 8), nir.Linear(rng.normal(0.02, 0.1, (40, 4096))), fire(40), out=(40,))
+    bundle = compiled(model)
+    cores = configuration(bundle).layers
+    assert len(cores) > 1 and sum(core.shape_out[0] for core in cores) == 40
+    assert [d.code for d in bundle.diagnostics if d.code == "S722"] == ["S722"]
+    spikes(model, rate=0.05)
+
+
+def test_the_parts_of_a_layer_are_put_together_again_by_feature_shift() -> None:
+    rng = np.random.default_rng(0)
+    model = line(
+        (4, 64, 64), conv(rng, 4, 24, padding=1), fire(24, 64, 64), pool(4), conv(rng, 24, 4, padding=1),
+        fire(4, 16, 16), out=(4, 16, 16),
+    )  # fmt: skip
+    layers = configuration(compiled(model)).layers
+    shifts = sorted((d.feature_shift, core.shape_out[0]) for core in layers for d in core.destinations)
+    assert len(shifts) == 2 and shifts[0] == (0, shifts[1][0])
+    spikes(model, samples=1, steps=4)
+
+
+def test_a_skip_connection_takes_the_second_destination() -> None:
+    rng = np.random.default_rng(4)
+    nodes = {
+        "in": nir.Input(np.array([2, 8, 8])),
+        "a": conv(rng, 2, 4, padding=1),
+        "first": fire(4, 8, 8),
+        "b": conv(rng, 4, 4, padding=1),
+        "second": fire(4, 8, 8),
+        "c": conv(rng, 4, 3, 1),
+        "d": conv(rng, 4, 3, padding=1),
+        "last": fire(3, 8, 8),
+        "out": nir.Output(np.array([3, 8, 8])),
+    }
+    edges = [("in", "a"), ("a", "first"), ("first", "b"), ("b", "second"), ("second", "c"), ("first", "d"),
+             ("c", "last"), ("d", "last"), ("last", "out")]  # fmt: skip
+    model = graph(nodes, edges)
+    layers = configuration(compiled(model)).layers
+    (joined,) = [core for core in layers if core.monitor]
+    assert joined.shape_in[0] == 8
+    assert {d.feature_shift for core in layers for d in core.destinations if d.layer == joined.core} == {0, 4}
+    assert max(len(core.destinations) for core in layers) == 2
+    spikes(model)
+
+
+def test_a_plain_residual_sum_shares_input_channels() -> None:
+    rng = np.random.default_rng(4)
+    nodes = {
+        "in": nir.Input(np.array([2, 8, 8])),
+        "a": conv(rng, 2, 4, padding=1),
+        "first": fire(4, 8, 8),
+        "b": conv(rng, 4, 4, padding=1),
+        "second": fire(4, 8, 8),
+        "c": conv(rng, 4, 3, padding=1),
+        "last": fire(3, 8, 8),
+        "out": nir.Output(np.array([3, 8, 8])),
+    }
+    edges = [("in", "a"), ("a", "first"), ("first", "b"), ("b", "second"), ("second", "c"), ("first", "c"),
+             ("c", "last"), ("last", "out")]  # fmt: skip
+    model = graph(nodes, edges)
+    (joined,) = [core for core in configuration(compiled(model)).layers if core.monitor]
+    assert joined.shape_in[0] == 4
+    spikes(model)
+
+
+def test_three_listeners_are_one_too_many() -> None:
+    rng = np.random.default_rng(4)
+    nodes: dict[str, nir.NIRNode] = {
+        "in": nir.Input(np.array([2, 8, 8])),
+        "a": conv(rng, 2, 4, padding=1),
+        "first": fire(4, 8, 8),
+    }
+    edges = [("in", "a"), ("a", "first")]
+    for i in range(3):
+        nodes |= {f"w{i}": conv(rng, 4, 2, padding=1), f"pop{i}": fire(2, 8, 8), f"out{i}": nir.Output(np.array([2, 8, 8]))}
+        edges += [("first", f"w{i}"), (f"w{i}", f"pop{i}"), (f"pop{i}", f"out{i}")]
+    assert "S710" in {code for code, _, _ in refused(graph(nodes, edges))}
+
+
+def test_ten_layers_are_one_too_many() -> None:
+    layers = [each for _ in range(10) for each in (nir.Linear(np.eye(3)), fire(3, threshold=0.5))]
+    (code, _, limit) = refused(line((3,), *layers, out=(3,)))[0]
+    assert code == "S711" and "9" in limit
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "layers", "out", "code"),
+    [
+        ("a map of 100 x 100", (1, 100, 100), [conv(np.random.default_rng(0), 1, 2, padding=1), fire(2, 100, 100)],
+         (2, 100, 100), "S704"),
+        ("an input of 200 x 200", (1, 200, 200),
+         [conv(np.random.default_rng(0), 1, 2, 8, stride=4), fire(2, 49, 49)], (2, 49, 49), "S704"),
+        ("stride 3", (2, 64, 64), [conv(np.random.default_rng(0), 2, 16, 4, stride=3), fire(16, 21, 21)],
+         (16, 21, 21), "S702"),
+        ("padding 9", (2, 20, 20), [conv(np.random.default_rng(0), 2, 4, padding=9), fire(4, 36, 36)],
+         (4, 36, 36), "S703"),
+        ("kernel 17", (1, 64, 64), [conv(np.random.default_rng(0), 1, 2, 17), fire(2, 48, 48)], (2, 48, 48), "S701"),
+        ("pooling by 3", (1, 60, 60),
+         [conv(np.random.default_rng(0), 1, 4, padding=1), fire(4, 60, 60), pool(3),
+          conv(np.random.default_rng(0), 4, 8, padding=1), fire(8, 20, 20)], (8, 20, 20), "S706"),
+    ],
+)  # fmt: skip
+def test_what_the_vendors_mapper_takes_though_the_chip_cannot_run_it_is_refused(
+    name: str, shape: tuple[int, ...], layers: list[nir.NIRNode], out: tuple[int, ...], code: str
+) -> None:
+    assert code in {found for found, _, _ in refused(line(shape, *layers, out=out))}
+
+
+def test_biases_set_the_slow_clock_to_one_tick_a_step() -> None:
+    rng = np.random.default_rng(0)
+    model = line((1, 6, 6), conv(rng, 1, 2, padding=1, bias=True), fire(2, 6, 6), out=(2, 6, 6))
+    bundle = compiled(model, dt=1e-3)
+    assert configuration(bundle).slow_clock_hz == 1000
+    assert "D415" in {d.code for d in bundle.diagnostics}
+    assert refused(model, dt=1e-5)[0][:2] == ("S718", "100000 Hz")
+    assert configuration(compiled(model)).slow_clock_hz is None  # no time step: the user is told to give one
+
+
+def test_lif_neurons_leak_a_constant_and_the_report_says_how_far_that_is() -> None:
+    model = line((4,), nir.Linear(np.full((3, 4), 0.3)), lif(3, steps=20.0), out=(3,))
+    bundle = compiled(model)
+    (core,) = configuration(bundle).layers
+    assert core.threshold_low == -1 and (core.bias < 0).all()
+    (told,) = [d.message for d in bundle.diagnostics if d.code == "D417"]
+    assert "2.50% of its threshold a step" in told
+
+
+def test_strict_refuses_because_the_chip_has_no_steps() -> None:
+    assert ("D416", "", "one spike per event") in refused(DIGITS, strict=True)
+
+
+def test_the_readout_layer_gets_every_fourth_channel() -> None:
+    model = small(np.random.default_rng(0))
+    plain, voted = compiled(model), compiled(model, chip={"readout": "layer"})
+    (core,) = [core for core in configuration(voted).layers if core.core == configuration(voted).readout]
+    assert core.shape_out == (17, 1, 1)
+    assert not np.delete(core.kernel, np.s_[::4], axis=0).any()
+    inputs = np.random.default_rng(1).poisson(0.4, (3, 12, 64))
+    np.testing.assert_array_equal(plain.run(inputs).output, voted.run(inputs).output)
+
+
+def test_the_readout_layer_has_15_classes() -> None:
+    model = line((4,), nir.Linear(np.ones((16, 4))), fire(16), out=(16,))
+    assert [code for code, _, _ in refused(model, chip={"readout": "layer"})] == ["S719"]
+
+
+def test_the_camera_can_be_the_input() -> None:
+    rng = np.random.default_rng(0)
+    model = line((2, 64, 64), pool(2), conv(rng, 2, 4, padding=1), fire(4, 32, 32), out=(4, 32, 32))
+    tree = json.loads(compiled(model, chip={"input": "dvs"}).files["config.json"])["dvs_layer"]
+    assert tree["pass_sensor_events"] and tree["pooling"] == {"x": 2, "y": 2}
+    assert tree["origin"] == {"x": 16, "y": 16} and tree["cut"] == {"x": 47, "y": 47}  # 32 x 32 of 64 x 64 pooled pixels
+    assert sum(d["enable"] for d in tree["destinations"]) == 1
+    spikes(model, samples=1, steps=4, chip=(("input", "dvs"),))
+
+
+def test_the_camera_has_two_polarities() -> None:
+    model = line((3, 8, 8), conv(np.random.default_rng(0), 3, 2), fire(2, 6, 6), out=(2, 6, 6))
+    assert [code for code, _, _ in refused(model, chip={"input": "dvs"})] == ["S720"]
+
+
+def test_measured_activity_decides_which_core_is_loaded() -> None:
+    rng = np.random.default_rng(0)
+    made = [
+        compile_model(small(rng), "speck", Options(reset="subtract"), calibration=calibration, log=Log())
+        for calibration in (None, np.ones((2, 6, 64), dtype=int))
+    ]
+    events = [m.integer["n1"].dynamics.events for m in made]
+    assert events == [pytest.approx(6.4), 64.0]
+
+
+def test_the_same_model_gives_the_same_bytes() -> None:
+    assert compiled(DIGITS).files == compiled(DIGITS).files
