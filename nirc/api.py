@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nirc import __version__, bundle, registry
-from nirc.backend import Backend, Mapped, Search
+from nirc.backend import Backend, Mapped, Search, configured, options_of
 from nirc.diagnostics.log import Diagnostic, Log
 from nirc.ir.arrays import size
 from nirc.ir.populations import Population, Sink, Source
@@ -37,6 +37,7 @@ class Options:
     strict: bool = False
     seed: int = 0
     time_limit_s: float | None = None
+    chip: tuple[tuple[str, str], ...] = ()  # (name, value) of the chip's own options, sorted
 
     def checked(self, log: Log) -> Options:
         """Raise ``UsageError`` (U607) for values that make no sense."""
@@ -72,6 +73,7 @@ class Stages:
 class Compiled:
     """Everything about one successful compilation; ``verify`` looks at the programs, users at the bundle."""
 
+    backend: Backend  # with the chip options that were asked for
     stages: Stages
     legal: Program
     integer: Program
@@ -103,17 +105,19 @@ class Bundle:
         self,
         inputs: ArrayLike,
         *,
+        mode: str | None = None,
         record: Collection[str] = (),
         progress: Progress | None = None,
         log: Log | None = None,
     ) -> Run:
         """Run (samples, steps, ...input shape) spike counts in the chip's emulator; rows line up with the model's.
 
-        Raises ``InputError`` (U604) if the raster does not fit, ``UsageError`` (U606) for an unknown population.
+        ``mode``: how the emulator goes about it, for chips that have several ways. Raises ``InputError`` (U604) if
+        the raster does not fit, ``UsageError`` for an unknown population (U606) or mode (U607).
         """
         from nirc.running import run_bundle
 
-        return run_bundle(self, np.asarray(inputs), record=record, progress=progress, log=log or Log())
+        return run_bundle(self, np.asarray(inputs), mode=mode, record=record, progress=progress, log=log or Log())
 
 
 def load(model: object, *, log: Log | None = None, observe: Observer | None = None) -> Program:
@@ -155,6 +159,7 @@ def compile_model(
     log.strict = options.strict
     options.checked(log)
     backend, candidates = resolve(target)
+    backend = configured(backend, options.chip, log)
     stages = lower(model, options, log=log, observe=observe)
     if backend.hopeless(stages.discrete, candidates, log):
         log.raise_if_errors()
@@ -167,7 +172,7 @@ def compile_model(
     search = Search(options.seed, seconds=options.time_limit_s)
     mapped = _first_fit(backend, candidates, integer, legal, search, log)
     made = _bundle(model, backend, mapped, stages, options, log)
-    return Compiled(stages, legal, integer, mapped, made)
+    return Compiled(backend, stages, legal, integer, mapped, made)
 
 
 def compile(
@@ -179,13 +184,15 @@ def compile(
     strict: bool = False,
     seed: int = 0,
     calibrate: ArrayLike | None = None,
+    chip: Mapping[str, str] | None = None,
 ) -> Bundle:
     """Compile ``model`` (a path or a ``nir.NIRGraph``) for ``target``: ``xylo`` or ``xylo:audio3``.
 
-    ``dt`` in seconds; ``reset``: model, zero or subtract; ``calibrate``: input spikes (samples, steps, channels).
+    ``dt`` in seconds; ``reset``: model, zero or subtract; ``calibrate``: input spikes (samples, steps, channels);
+    ``chip``: options of the chip's own, as ``nirc targets`` lists them.
     Raises ``NircError``: its ``diagnostics`` say why. Warnings are in the bundle's ``diagnostics``.
     """
-    options = Options(dt_s=dt, reset=reset, strict=strict, seed=seed)
+    options = Options(dt_s=dt, reset=reset, strict=strict, seed=seed, chip=tuple(sorted((chip or {}).items())))
     sample = None if calibrate is None else np.asarray(calibrate)
     return compile_model(model, target, options, calibration=sample).bundle
 
@@ -262,6 +269,7 @@ def _bundle(model: object, backend: Backend, mapped: Mapped, stages: Stages, opt
             "strict": options.strict,
             "dt": options.dt_s,
             "time_limit": options.time_limit_s,
+            "chip": {o.name: o.values[0] for o in options_of(backend)} | dict(options.chip),
         },
         "seed": options.seed,
         "model": stages.layers.name,

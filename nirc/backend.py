@@ -26,6 +26,15 @@ class Search:
 
 
 @dataclass(frozen=True)
+class ChipOption:
+    """An option that one chip family adds: ``--set NAME=VALUE``."""
+
+    name: str
+    values: tuple[str, ...]  # the first is the default
+    help: str
+
+
+@dataclass(frozen=True)
 class Block:
     """A population on the chip: which of the emulator's recorded neurons are its own, and its unit per volt."""
 
@@ -64,6 +73,17 @@ class Backend(Protocol):
     def targets(self) -> tuple[Target, ...]:
         """Variants, in the order in which they are tried when the user names none."""
 
+    @property
+    def options(self) -> tuple[ChipOption, ...]:
+        """What this family adds to the options of a compilation; () if nothing."""
+
+    def having(self, chosen: Mapping[str, str]) -> Backend:
+        """The same backend with these options; only called with values that ``options`` allows."""
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Ways in which the emulator can run the files; the first is the default, which equals the integer form."""
+
     def passes(
         self,
         calibration: NDArray[np.generic] | None = None,
@@ -90,11 +110,50 @@ class Backend(Protocol):
         files: Mapping[str, bytes],
         raster: NDArray[np.generic],
         *,
+        mode: str | None = None,
         record: bool = False,
         progress: Callable[[int], None] | None = None,
         log: Log,
     ) -> Run:
-        """Run (samples, steps, channels) on the emitted files alone, bit for bit as the chip does."""
+        """Run (samples, steps, channels) on the emitted files alone, bit for bit as the chip does.
+
+        ``mode``: one of ``modes``, None for the first.
+        """
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
         """The program with one difference of the chip turned on at a time, by name (for `verify`)."""
+
+
+def options_of(backend: Backend) -> tuple[ChipOption, ...]:
+    """The options that ``backend`` adds; () for one that was written before there were any."""
+    return getattr(backend, "options", ())
+
+
+def modes_of(backend: Backend) -> tuple[str, ...]:
+    """The modes of ``backend``'s emulator; one for a backend that was written before there were several."""
+    return getattr(backend, "modes", ("synchronous",))
+
+
+def configured(backend: Backend, chosen: Sequence[tuple[str, str]], log: Log) -> Backend:
+    """``backend`` with the options ``chosen``, (name, value) pairs.
+
+    Raises ``UsageError`` (U607) for every name or value that the chip does not have, and for a name given twice.
+    """
+    known = {option.name: option for option in options_of(backend)}
+    for name, value in chosen:
+        if name not in known:
+            names = ", ".join(known) or f"none: {backend.name} has no options"
+            log.error(
+                "U607",
+                f"{backend.name} has no option `{name}`",
+                found=f"{name}={value}",
+                limit=names,
+                help=f"nirc targets {backend.name}",
+            )
+        elif value not in known[name].values:
+            values = ", ".join(known[name].values)
+            log.error("U607", f"unknown value of {backend.name}'s option `{name}`", found=value, limit=values)
+        elif sum(other == name for other, _ in chosen) > 1:
+            log.error("U607", f"{backend.name}'s option `{name}` is given several values", limit="one value")
+    log.raise_if_errors()
+    return backend.having(dict(chosen)) if chosen else backend

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nirc.api import Options
     from nirc.frontend.data import Data
 
+Pairs = tuple[tuple[str, str], ...]
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, readable=False)  # whoever opens it says why it cannot be read
 SUGGESTED = 0.6  # likeness from which a first word is a mistyped command rather than a model
@@ -84,6 +85,17 @@ def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
+def _pairs(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Pairs:
+    """NAME=VALUE, as often as given."""
+    pairs = []
+    for text in given:
+        name, _, value = text.partition("=")
+        if not (name and value):
+            raise click.BadParameter(f"`{text}` is not of the form NAME=VALUE")
+        pairs.append((name, value))
+    return tuple(pairs)
+
+
 MODEL = click.argument("model", metavar="MODEL.nir", type=FILE)
 DATA = click.option(
     "--data",
@@ -140,6 +152,20 @@ COMPILING = _options(
         metavar="SECONDS",
         type=float,
         help="Bound the search by time; without it the answer does not depend on the machine.",
+    ),
+    click.option(
+        "--set",
+        "chip",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=_pairs,
+        help="An option of the chip's own; `nirc targets NAME` lists them. May be repeated.",
+    ),
+    click.option(
+        "--input",
+        "camera",
+        metavar="VALUE",
+        help="Where events come from, for chips with a camera: host, dvs. Short for --set input=VALUE.",
     ),
     click.option(
         "--print-ir-after", metavar="PASS|all", help="Print the program after a pass; `nirc passes` lists them."
@@ -217,6 +243,9 @@ def inspect(model: Path, dt: float | None, form: str, quiet: bool, verbose: int,
     help="Where `output` (samples, outputs) and `spikes` (samples, steps, outputs) go.",
 )
 @click.option(
+    "--mode", metavar="NAME", help="How the emulator runs, for chips with several modes; default: the chip's first."
+)
+@click.option(
     "--record",
     metavar="NAME|all",
     multiple=True,
@@ -227,6 +256,7 @@ def run(
     bundle: Path,
     data: Path,
     out: Path,
+    mode: str | None,
     record: tuple[str, ...],
     form: str,
     quiet: bool,
@@ -242,7 +272,7 @@ def run(
         names = tuple(opened.manifest["populations"]) if "all" in record else record
         rasters = _rasters(data, opened.manifest.get("dt"), output.log)
         with output.progress("running", len(rasters.inputs)) as advance:
-            result = opened.run(rasters.inputs, record=names, progress=advance, log=output.log)
+            result = opened.run(rasters.inputs, mode=mode, record=names, progress=advance, log=output.log)
         save_run(out, result, output.log)
         output.ran(result, rasters.labels, out)
 
@@ -326,6 +356,7 @@ def passes(form: str, quiet: bool, verbose: int, debug: bool) -> None:
 def _asked(options: dict[str, Any]) -> Options:
     from nirc.api import Options
 
+    camera = [] if options["camera"] is None else [("input", options["camera"])]
     return Options(
         dt_s=options["dt"],
         reset=options["reset"],
@@ -333,6 +364,7 @@ def _asked(options: dict[str, Any]) -> Options:
         strict=options["strict"],
         seed=options["seed"],
         time_limit_s=options["time_limit"],
+        chip=tuple(sorted({*options["chip"], *camera})),
     )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from nirc import api
 from nirc.api import Options
-from nirc.backend import Backend
+from nirc.backend import Backend, modes_of, options_of
 from nirc.diagnostics.log import Log
 from nirc.errors import CompileError, UsageError
 from nirc.semantics.run import run
@@ -35,13 +35,17 @@ def check(backend: Backend) -> None:
 
 
 def describes_itself(backend: Backend) -> None:
-    """Variants have unique names, and every limit a positive value, a code and a source."""
+    """Variants and options have unique names, every limit a positive value, a code and a source."""
     names = [t.name for t in backend.targets]
     assert names and len(set(names)) == len(names), f"variants {names}"
     for target in backend.targets:
         assert target.chip == backend.name, f"{target.name} is not of chip {backend.name}"
         for limit in target.limits:
             assert limit.max > 0 and limit.code and limit.source, f"{target.name}: limit {limit.name}"
+    options = options_of(backend)
+    assert len({o.name for o in options}) == len(options), "two options have one name"
+    for option in options:
+        assert option.values and len(set(option.values)) == len(option.values), f"values of option {option.name}"
 
 
 def gives_the_same_bytes_twice(backend: Backend) -> None:
@@ -63,6 +67,27 @@ def runs_its_files_as_the_integer_form(backend: Backend) -> None:
         assert device.shape == integer.shape, f"shape {device.shape}, not {integer.shape}"
         assert (device == integer).all(), f"seed {seed}: {int((device != integer).sum())} outputs differ"
         assert device.any(), f"seed {seed}: nothing fires, so nothing was compared"
+
+
+def has_defaults(backend: Backend) -> None:
+    """An option that is given its default changes nothing."""
+    defaults = tuple(sorted((o.name, o.values[0]) for o in options_of(backend)))
+    silent, spoken = (_compiled(backend, network(seed=1), chip).bundle for chip in ((), defaults))
+    assert silent.files == spoken.files, "files differ"
+    assert silent.manifest == spoken.manifest, "manifests differ"
+
+
+def runs_in_every_mode(backend: Backend) -> None:
+    """Each mode of the emulator gives the same shape, and the same answer twice."""
+    bundle = _compiled(backend, network(seed=1)).bundle
+    inputs = np.random.default_rng(1).poisson(0.2, (2, 40, len(bundle.manifest["input_map"])))
+    modes, default = modes_of(backend), bundle.run(inputs).output
+    assert modes and len(set(modes)) == len(modes), f"modes {modes}"
+    assert (bundle.run(inputs, mode=modes[0]).output == default).all(), f"{modes[0]} is not what runs by default"
+    for mode in modes:
+        first, second = (bundle.run(inputs, mode=mode).output for _ in range(2))
+        assert first.shape == default.shape, f"{mode}: shape {first.shape}, not {default.shape}"
+        assert (first == second).all(), f"{mode}: {int((first != second).sum())} outputs differ the second time"
 
 
 def refuses_what_is_above_a_limit(backend: Backend) -> None:
@@ -91,7 +116,9 @@ def knows_no_other_variant(backend: Backend) -> None:
 LAWS: tuple[Law, ...] = (
     describes_itself,
     gives_the_same_bytes_twice,
+    has_defaults,
     runs_its_files_as_the_integer_form,
+    runs_in_every_mode,
     refuses_what_is_above_a_limit,
     knows_no_other_variant,
 )
@@ -175,8 +202,8 @@ _SIZES: dict[str, Callable[[int], NIRGraph]] = {
 }
 
 
-def _compiled(backend: Backend, model: NIRGraph) -> api.Compiled:
-    return api.compile_model(model, backend.name, Options(reset="subtract"))
+def _compiled(backend: Backend, model: NIRGraph, chip: tuple[tuple[str, str], ...] = ()) -> api.Compiled:
+    return api.compile_model(model, backend.name, Options(reset="subtract", chip=chip))
 
 
 def _codes(backend: Backend, target: str, model: NIRGraph) -> set[str]:

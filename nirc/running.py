@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc import registry
+from nirc.backend import modes_of
 from nirc.diagnostics.log import Log
 from nirc.raster import Run
 
@@ -46,13 +47,21 @@ def run_bundle(
     bundle: Bundle,
     inputs: NDArray[Any],
     *,
+    mode: str | None = None,
     record: Collection[str],
     progress: Callable[[int], None] | None,
     log: Log,
 ) -> Run:
-    """Feed the raster, then ``latency_steps`` empty steps, and shift every row back to the model's step."""
+    """Feed the raster, then ``latency_steps`` empty steps, and shift every row back to the model's step.
+
+    Raises ``InputError`` (U604, U605), ``UsageError`` for an unknown population (U606) or mode (U607).
+    """
     manifest = bundle.manifest
     populations: dict[str, Any] = manifest["populations"]
+    backend = registry.backend(manifest["target"].partition(":")[0])
+    modes = modes_of(backend)
+    if mode is not None and mode not in modes:
+        log.error("U607", f"{backend.name} has no mode `{mode}`", found=mode, limit=", ".join(modes))
     for name in record:
         if name not in populations:
             log.error("U606", f"there is no population `{name}`", found=name, limit=", ".join(sorted(populations)))
@@ -62,10 +71,15 @@ def run_bundle(
     longest = max([manifest["latency_steps"], *(populations[n]["latency_steps"] for n in record)])
     channel = np.array([-1 if c is None else c for c in manifest["input_map"]], dtype=np.int64)
     chip_inputs = np.zeros((samples, steps + longest, int(channel.max(initial=-1)) + 1), dtype=np.int64)
-    chip_inputs[:, :steps, channel[channel >= 0]] = raster[:, :, channel >= 0]
-    backend = registry.backend(manifest["target"].partition(":")[0])
+    listened = channel >= 0
+    # Adds, because several inputs may share a channel, as pixels that are pooled.
+    by_channel = chip_inputs[:, :steps].transpose(2, 0, 1)
+    np.add.at(by_channel, channel[listened], raster[:, :, listened].transpose(2, 0, 1))
     membranes = manifest["output_kind"] == "membrane"
-    chip = backend.emulate(bundle.files, chip_inputs, record=bool(record) or membranes, progress=progress, log=log)
+    asked = {} if mode is None or len(modes) == 1 else {"mode": mode}  # with one mode a backend may not know the word
+    chip = backend.emulate(
+        bundle.files, chip_inputs, **asked, record=bool(record) or membranes, progress=progress, log=log
+    )
     log.raise_if_errors()
     try:
         columns = _aligned(chip.output, manifest["output_map"], manifest["output_latency_steps"], steps)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,24 +14,16 @@ import nirc
 from nirc import registry
 from nirc.backend import Backend
 from nirc.conformance import LAWS, Law, network
+from nirc.raster import Run
 from tests.models import DATA
-
-TOY = Path(__file__).parent / "toychip"
-ENTRY = "[nirc.backends]\ntoychip = toychip:BACKEND\n"
+from tests.strangers import command, installed
 
 
 @pytest.fixture
 def toychip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
-    """toychip as if it had been installed: a distribution with an entry point, and the package on the path."""
-    info = tmp_path / "site" / "toychip-1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toychip\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(ENTRY)
-    for path in (TOY, info.parent):
-        monkeypatch.syspath_prepend(str(path))
-    yield registry.backend("toychip")
-    for name in [m for m in sys.modules if m.split(".")[0] == "toychip"]:
-        del sys.modules[name]
+    """The smallest chip."""
+    with installed("toychip", tmp_path, monkeypatch) as backend:
+        yield backend
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
@@ -46,19 +37,20 @@ def test_law_of_a_strangers_backend(toychip: Backend, law: Law) -> None:
     law(toychip)
 
 
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_law_of_a_chip_with_options_and_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, law: Law) -> None:
+    with installed("toycamera", tmp_path, monkeypatch) as backend:
+        law(backend)
+
+
 def test_a_strangers_chip_is_compiled_for_and_listed(toychip: Backend, tmp_path: Path) -> None:
     bundle = nirc.compile(network(), "toychip", reset="subtract")
     bundle.save(tmp_path / "b")
     assert nirc.Bundle.open(tmp_path / "b").run(np.ones((1, 9, 3))).output.sum() > 0
-    code = f"import sys; sys.path[:0] = {[str(tmp_path / 'site'), str(TOY)]!r}; from nirc.cli import main; main()"
-    listed = subprocess.run(
-        [sys.executable, "-c", code, "targets", "--format", "json"], capture_output=True, text=True, check=True
-    )
+    listed = command(tmp_path, "targets", "--format", "json")
     assert "toychip:one" in {t["name"] for t in json.loads(listed.stdout)["targets"]}
-    command = [sys.executable, "-c", code, "verify", str(DATA / "zoo/basicmotions_lif_ff.nir"), "--target", "toychip"]
-    refused = subprocess.run(
-        [*command, "--data", str(DATA / "zoo/basicmotions_lif_ff.npz")], capture_output=True, text=True, check=False
-    )
+    model, data = DATA / "zoo/basicmotions_lif_ff.nir", DATA / "zoo/basicmotions_lif_ff.npz"
+    refused = command(tmp_path, "verify", model, "--target", "toychip", "--data", data)
     assert refused.returncode == 1 and "X501" in refused.stderr and "X502" in refused.stderr
 
 
@@ -86,3 +78,35 @@ def test_the_laws_catch_files_that_change_from_run_to_run(toychip: Backend, monk
     monkeypatch.setattr(chip, "to_json", lambda n: whole(n) + b" " * next(count))
     with pytest.raises(AssertionError, match="files differ"):
         next(law for law in LAWS if law.__name__ == "gives_the_same_bytes_twice")(toychip)
+
+
+def test_the_laws_catch_a_default_that_changes_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with installed("toycamera", tmp_path, monkeypatch) as backend:
+        monkeypatch.setattr(type(backend), "having", lambda self, chosen: type(self)("dvs"))
+        with pytest.raises(AssertionError, match="files differ"):
+            next(law for law in LAWS if law.__name__ == "has_defaults")(backend)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda output, mode: output[:1] if mode == "one-event" else output, "shape"),
+        (lambda output, mode: output + np.random.default_rng().random() if mode == "one-event" else output, "second"),
+        (lambda output, mode: output if mode is None else 1 - output, "by default"),
+    ],
+)
+def test_the_laws_catch_modes_that_cannot_be_relied_on(
+    answer: Callable[[np.ndarray, str | None], np.ndarray],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with installed("toycamera", tmp_path, monkeypatch) as backend:
+        whole = backend.emulate
+
+        def emulate(*args: Any, mode: str | None = None, **kwargs: Any) -> Run:
+            return Run(answer(whole(*args, mode=mode, **kwargs).output, mode))
+
+        monkeypatch.setattr(backend, "emulate", emulate)
+        with pytest.raises(AssertionError, match=message):
+            next(law for law in LAWS if law.__name__ == "runs_in_every_mode")(backend)

@@ -68,9 +68,7 @@ def conflict(members: tuple[Member, ...], problem: PlaceProblem, cores: Sequence
     )
 
 
-def _one_layer(
-    members: tuple[Member, ...], demand: Demand, memory: str, cores: Sequence[Core], cure: str
-) -> Conflict:
+def _one_layer(members: tuple[Member, ...], demand: Demand, memory: str, cores: Sequence[Core], cure: str) -> Conflict:
     caps = [capacity(demand, core, (memory,)) for core in cores]
     whole = any(limit == ONE_CORE for _, limit in members)
     most = max(caps) if whole else sum(caps)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
+from nirc.backends.speck import emit as files
 from nirc.backends.speck import limits
 from nirc.backends.speck.configuration import Configuration
 from nirc.target import Target
@@ -26,11 +29,24 @@ def deploy_py(configuration: Configuration) -> bytes:
         variant=target.variant,
         boards=BOARDS[target.variant],
         limits=vars(limits),
+        fixed=_fixed(),
         input_map=target.max("input map"),
         output_map=target.max("output map"),
         channels=target.max("input channels"),
     )
     return text.encode()
+
+
+def _fixed() -> dict[str, object]:
+    """Parts of config.json that are the same in all files; objects as the inside of a Python dict, in lines."""
+    parts = {"core": files.CORE_FIXED, "dvs": files.DVS_FIXED, "filter": files.DVS_FILTER}
+    parts["readout"] = files.readout_layer(enabled=False)
+    return {name: _lines(part) for name, part in parts.items()} | {"pins": files.READOUT_PINS}
+
+
+def _lines(part: dict[str, object]) -> str:
+    text = repr(part)[1:-1].replace("'", '"').replace(": ", ":~")  # a line must not end between name and value
+    return fill(text, 116, initial_indent="    ", subsequent_indent="    ").replace("~", " ")
 
 
 def _target(variant: str) -> Target:

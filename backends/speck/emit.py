@@ -76,7 +76,7 @@ def emit(configuration: Configuration, *, dt_s: float | None) -> dict[str, bytes
 
 
 def tree(configuration: Configuration) -> dict[str, Any]:
-    """The configuration object's fields, JSON values only. Raises ``AssertionError`` for what does not fit them."""
+    """The configuration object's fields; arrays stay int64 arrays. Raises ``AssertionError`` for what does not fit."""
     check(configuration)
     layers, dvs, enabled = configuration.by_core(), configuration.dvs, configuration.readout is not None
     routes = configuration.inputs
@@ -116,9 +116,9 @@ def _core(layer: CoreLayer) -> dict[str, Any]:
             "padding": _xy(layer.padding),
             "stride": _xy(layer.stride),
         },
-        "weights": _x_before_y(layer.kernel).tolist(),
-        "biases": layer.bias.tolist(),
-        "neurons_initial_value": _x_before_y(layer.initial).tolist(),
+        "weights": _x_before_y(layer.kernel),
+        "biases": layer.bias,
+        "neurons_initial_value": _x_before_y(layer.initial),
         "threshold_high": layer.threshold_high,
         "threshold_low": layer.threshold_low,
         "return_to_zero": layer.return_to_zero,
@@ -263,17 +263,19 @@ def config_json(tree: dict[str, Any]) -> bytes:
 
 def _json(value: Any, indent: str) -> str:
     inner = indent + " "
-    if isinstance(value, dict) and any(isinstance(v, dict | list) for v in value.values()):
+    if isinstance(value, dict) and any(isinstance(v, dict | list | np.ndarray) for v in value.values()):
         parts = [f"{inner}{json.dumps(k)}: {_json(value[k], inner)}" for k in sorted(value)]
         return "{\n" + ",\n".join(parts) + "\n" + indent + "}"
-    if isinstance(value, list) and value and isinstance(value[0], dict | list):
-        row = _json if isinstance(value[0], dict) else _row
-        return "[\n" + ",\n".join(inner + row(v, inner) for v in value) + "\n" + indent + "]"
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return _compact(value.tolist())
+    if isinstance(value, np.ndarray):  # a channel at a time: all as lists at once would take seconds to collect
+        return "[\n" + ",\n".join(inner + _compact(channel.tolist()) for channel in value) + "\n" + indent + "]"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join(inner + _json(v, inner) for v in value) + "\n" + indent + "]"
     return json.dumps(value, sort_keys=True)
 
 
-def _row(value: Any, indent: str) -> str:
-    return json.dumps(value, separators=(",", ":"))
+_compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def weights_npz(configuration: Configuration) -> bytes:

@@ -1,4 +1,4 @@
-"""Runs a configuration: frame by frame as sinabs does (``synchronous.py``) or event by event as the chip (``events.py``).
+"""Runs a configuration: frame by frame as sinabs (``synchronous.py``), or event by event as the chip (``events.py``).
 
 Both work through blocks of samples and steps, so that memory stays bounded.
 """
@@ -81,7 +81,7 @@ def _checked(raster: ArrayLike, channels: int) -> NDArray[np.generic]:
             found=inputs.shape,
             limit=f"(samples, steps, {channels})",
         )
-    elif not (inputs >= 0).all() or (inputs.dtype.kind == "f" and not (inputs == np.floor(inputs)).all()):
+    elif not np.isfinite(inputs).all() or (inputs < 0).any() or (inputs != np.floor(inputs)).any():
         log.error("U604", "the raster holds a value that is not a spike count", limit="whole numbers from 0")
     log.raise_if_errors()
     return inputs

@@ -18,8 +18,9 @@ its own updates: the r-th update of all positions of all samples is done at once
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,9 +73,10 @@ class EventByEvent:
     def rows(configuration: Configuration, raster: NDArray[np.generic]) -> int:
         """Steps, of all samples together, that fit into a block."""
         rows = max(1, raster.shape[0] * raster.shape[1])
-        events = max(1, int(raster.sum()) // rows)
+        events: int = max(1, int(raster.sum()) // rows)
         neurons = sum(layer.neurons for layer in configuration.layers)
-        return max(1, min(BLOCK_EVENTS // events, BLOCK_VALUES // (neurons + configuration.input_channels)))
+        values = neurons + configuration.input_channels
+        return max(1, min(BLOCK_EVENTS // events, BLOCK_VALUES // max(1, values)))
 
     def run(self, raster: Int, watched: set[int], record: bool) -> tuple[Recorded, Recorded]:
         """Go on with ``raster`` (samples, steps, channels): spikes of the ``watched`` cores and, to record, membranes.
@@ -223,3 +225,108 @@ class _Core:
                     flat[hits] -= threshold
                 fired.append(hits + start * self.channels)
         return np.concatenate(fired)
+
+
+@dataclass(frozen=True)
+class _Rounds:
+    """Updates by rounds: round r is the r-th update of every row that has so many, the busiest row first.
+
+    ``rows``: those with updates, busiest first; ``update``: all updates, round after round, in the order of
+    ``rows``; round r is ``starts[r]`` to ``starts[r + 1]``.
+    """
+
+    rows: Int
+    update: Int
+    starts: list[int]
+
+    @classmethod
+    def of(cls, row: Int, rows: int) -> _Rounds:
+        """From the row of each update, in the order of time; there are ``rows`` rows."""
+        by_row = np.argsort(row.astype(np.uint16) if rows <= 1 << 16 else row, kind="stable")  # 16 bits: radix sort
+        length = np.bincount(row, minlength=rows)
+        busiest = np.argsort(-length, kind="stable")[: np.count_nonzero(length)]
+        place = np.empty(rows, np.int64)
+        place[busiest] = np.arange(busiest.size)
+        number = np.arange(row.size) - np.repeat(np.cumsum(length) - length, length)  # of the update in its row
+        starts = np.concatenate([[0], np.cumsum(np.bincount(number))]).astype(np.int64)
+        update = np.empty(row.size, np.int64)
+        update[starts[number] + np.repeat(place, length)] = by_row
+        return cls(busiest, update, starts.tolist())
+
+
+def _ways(configuration: Configuration, layer: CoreLayer) -> dict[int, Int]:
+    """By source (-1: the raster), in the order of merging: addresses (neurons of the source, ways into this core).
+
+    -1 is an address outside the input map: the event is dropped.
+    """
+    ways: dict[int, Int] = {}
+    routes = [route for route in configuration.inputs if route.layer == layer.core]
+    if routes:
+        table = np.full((configuration.input_channels, len(routes)), -1)
+        for way, route in enumerate(routes):
+            channels = slice(route.first, route.first + size(route.shape))
+            table[channels, way] = _addresses(route.shape, route.pooling, route.feature_shift, layer.shape_in)
+        ways[-1] = table
+    for source in sorted(configuration.layers, key=lambda other: other.core):
+        columns = [
+            _addresses(source.shape_out, (d.pooling, d.pooling), d.feature_shift, layer.shape_in)
+            for d in source.destinations
+            if d.layer == layer.core
+        ]
+        if columns:
+            ways[source.core] = np.stack(columns, axis=1)
+    return ways
+
+
+def _addresses(shape: Map, pooling: Pair, feature_shift: int, into: Map) -> Int:
+    """The address in a core's input map of every neuron of a map of ``shape``, -1 if there is none."""
+    channel, y, x = np.indices(shape).reshape(3, -1)
+    channel, y, x = channel + feature_shift, y // pooling[0], x // pooling[1]
+    inside = (channel < into[0]) & (y < into[1]) & (x < into[2])
+    return np.where(inside, channel * (into[1] * into[2] + 1) + y * into[2] + x, -1)
+
+
+def _updates(layer: CoreLayer) -> tuple[Int, Int, Int, Int]:
+    """What an event at each pixel updates, positions by (y, x): how many, the first entry; position and tap of each.
+
+    The pixel after the last one is the tick: every position, tap 0.
+    """
+    down, across = (_hits(layer, axis) for axis in (0, 1))
+    columns, kernel = layer.shape_out[2], layer.kernel.shape[3]
+    position, tap, count = [], [], []
+    for oy, ky in down:
+        for ox, kx in across:
+            position.append((oy[:, None] * columns + ox).ravel())
+            tap.append((ky[:, None] * kernel + kx).ravel())
+            count.append(oy.size * ox.size)
+    position.append(np.arange(size(layer.shape_out[1:])))
+    tap.append(np.zeros_like(position[-1]))
+    count.append(position[-1].size)
+    counts = np.array(count)
+    return counts, np.cumsum(counts) - counts, np.concatenate(position), np.concatenate(tap)
+
+
+def _hits(layer: CoreLayer, axis: int) -> list[tuple[Int, Int]]:
+    """Along one axis, for each pixel: the outputs whose window holds it, and where in the window."""
+    outputs = np.arange(layer.shape_out[1 + axis])
+    result = []
+    for pixel in range(layer.shape_in[1 + axis]):
+        tap = pixel + layer.padding[axis] - outputs * layer.stride[axis]
+        inside = (tap >= 0) & (tap < layer.kernel.shape[2 + axis])
+        result.append((outputs[inside], tap[inside]))
+    return result
+
+
+def _silent(weights: NDArray[np.int32]) -> NDArray[np.bool_] | None:
+    """Entries of the weight table after which the threshold is not looked at; None if there are none."""
+    silent = np.zeros(weights.shape, bool)
+    if not ZERO_WEIGHT_UPDATES:
+        silent[:-1] = weights[:-1] == 0
+    if not BIAS_TICK_FIRES:
+        silent[-1] = True
+    return silent if silent.any() else None
+
+
+def _joined(parts: list[Spikes]) -> Spikes:
+    none = np.zeros(0, np.int64)
+    return Spikes(np.concatenate([none, *(p.time for p in parts)]), np.concatenate([none, *(p.neuron for p in parts)]))

@@ -76,9 +76,7 @@ class _Maps:
             biases = tuple(replace(b, value=frozen(b.value * factor)) for b in p.biases)
             self.edges.append((source, name, replace(p, ops=ops, biases=biases)))
 
-    def _best(
-        self, into: list[tuple[str, Projection]], uniform: list[Float]
-    ) -> tuple[list[Way] | None, Frame | None]:
+    def _best(self, into: list[tuple[str, Projection]], uniform: list[Float]) -> tuple[list[Way] | None, Frame | None]:
         """On the natural map if that breaks no limit, else with every neuron as a channel if that breaks none."""
         fallback: tuple[list[Way] | None, Frame | None] = (None, None)
         for ways in (self._ways(into, flat_=False), self._ways(into, flat_=True)):
@@ -119,7 +117,9 @@ class _Maps:
         if not flat_:
             way = convolved(ops, shape, host=host)
             # A map too large for one kernel: the host can address every input as a channel instead.
-            large = way is not None and host and way[1].shape_out[1:] == (1, 1) and max(way[1].weight.shape[2:]) > KERNEL[1]
+            large = (
+                way is not None and host and way[1].shape_out[1:] == (1, 1) and max(way[1].weight.shape[2:]) > KERNEL[1]
+            )
             if not large:
                 return way
         conv = whole_map(ops, flat(shape) if host else shape)
@@ -142,7 +142,9 @@ def _fits_alone(ways: list[Way], f: Frame) -> bool:
     channels = sum(conv.shape_in[0] for _, _, conv, _ in ways)
     alone = kernel_words(channels, 1, (f.kernel, f.kernel)) <= max(core.kernel for core in CORES)
     outputs, inputs = _map_of(ways), f.size_in
-    return not f.faults and alone and channels <= CHANNELS and max(outputs[1:]) <= OUTPUT_MAP and max(inputs) <= INPUT_MAP
+    return (
+        not f.faults and alone and channels <= CHANNELS and max(outputs[1:]) <= OUTPUT_MAP and max(inputs) <= INPUT_MAP
+    )
 
 
 def _say_pooling(name: str, ways: list[Way], log: Log) -> None:

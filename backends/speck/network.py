@@ -64,7 +64,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """All layers, sources first. ``inputs``: model inputs by name with their channels, flat; ``watched``: layers that are read out."""
+    """All layers, sources first. ``inputs``: model inputs by name with their channels; ``watched``: layers read out."""
 
     inputs: dict[str, int]
     layers: tuple[Layer, ...]

@@ -151,9 +151,7 @@ class _Model:
     def disorder(self) -> LinearExpr:
         """Small if layers lie in order on rising cores."""
         last = len(self.problem.demands)
-        return sum(
-            k * (last - i) * use for i, row in enumerate(self.on) for k, use in enumerate(row)
-        )  # type: ignore[return-value]
+        return sum(k * (last - i) * use for i, row in enumerate(self.on) for k, use in enumerate(row))  # type: ignore[return-value]
 
 
 class _Search:
@@ -184,7 +182,8 @@ class _Search:
     def best(self, fewest: Solution) -> Placement:
         """Of all placements with as few parts, by falling importance: certain order, even load, readable numbers."""
         model, cp = self.model, self.model.cp
-        largest = cp.new_int_var(0, LOAD_STEPS * len(self.problem.demands), "largest load")
+        # A core holds one part, but loads are rounded channel by channel: a little above LOAD_STEPS is possible.
+        largest = cp.new_int_var(0, 2 * LOAD_STEPS, "largest load")
         for load in model.loads():
             cp.add(load <= largest)
         chosen = fewest

@@ -72,7 +72,8 @@ class _Layer:
         self.scale, self.exact = self._scale()
         zero = self.program.reset != "subtract"
         high, initial = self._threshold(zero=zero)
-        bias = np.rint(self.drive * self.scale)
+        bias = np.rint(self.drive * self.scale).astype(np.int64)
+        bias.setflags(write=False)
         if self.leaky:
             _say_leak(self.name, self.population, leak, bias, self.scale, log)
         return SpeckNeuron(
@@ -81,7 +82,7 @@ class _Layer:
             threshold_low=THRESHOLD_LOW[1] if self.leaky else THRESHOLD_LOW[0],
             return_to_zero=zero,
             initial=initial,
-            bias=frozen(bias.astype(np.int64)),
+            bias=bias,
             scale=frozen(np.full(self.population.n, self.scale)),
             events=sum(measured.events.get(s, _default(self.program, s)) for s, _ in self.into),
         )
@@ -108,9 +109,7 @@ class _Layer:
     def _scale(self) -> tuple[float, bool]:
         """Chip units per volt, and whether all numbers become whole without rounding."""
         weights = np.concatenate([p.ops[-1].weight.ravel() for _, p in self.into])
-        most = min(
-            _most(weights, WEIGHT), _most(self.drive, BIAS), MOST_THRESHOLD / self.threshold
-        )
+        most = min(_most(weights, WEIGHT), _most(self.drive, BIAS), MOST_THRESHOLD / self.threshold)
         whole = None if self.leaky else _whole(np.concatenate([weights, self.drive, [self.threshold]]), most)
         return (most, False) if whole is None else (whole, True)
 

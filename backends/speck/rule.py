@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[Any]
 
 
-def fire(
-    v: Numbers, threshold_high: int, threshold_low: int, return_to_zero: bool
-) -> tuple[Numbers, Numbers]:
+def fire(v: Numbers, threshold_high: int, threshold_low: int, return_to_zero: bool) -> tuple[Numbers, Numbers]:
     """Spikes of a step and the membrane after them; ``v`` of any shape, integers or whole floats below 2^52.
 
     A positive ``v`` gives ``v div threshold_high`` spikes (at least 1 is the smallest threshold); each takes the

@@ -17,7 +17,7 @@ from nirc.backends.speck.rule import fire
 from nirc.ir.arrays import Float, Int, size
 from nirc.ir.linear import Conv, Pool
 
-BLOCK_BYTES = 1 << 28  # of the arrays for all steps of a block
+BLOCK_BYTES = 1 << 25  # of the arrays for all steps of a block; larger ones leave the cache and take twice the time
 Recorded = dict[int, NDArray[np.number]]  # by core: (samples, steps, neurons)
 
 
@@ -46,10 +46,11 @@ class Synchronous:
         Each (samples, steps, neurons), by core.
         """
         samples, steps, _ = raster.shape
+        counts = raster.astype(np.float64).reshape(samples * steps, -1)
         sent: dict[int, Float] = {}
         membranes: Recorded = {}
         for layer in self.order:
-            arrivals = self._arrivals(layer, raster.astype(np.float64).reshape(samples * steps, -1), sent)
+            arrivals = self._arrivals(layer, counts, sent)
             x = _conv(layer).apply(arrivals).reshape(samples, steps, layer.neurons)
             spikes = self._fire(layer, x)
             sent[layer.core] = spikes.reshape(samples * steps, -1)
@@ -100,12 +101,12 @@ def _routed(raster: Float, route: InputRoute) -> Float:
 
 def _place(total: Float, spikes: Float, shape: Map, pooling: Pair, feature_shift: int) -> None:
     """Add ``spikes``, flat, pooled to ``total`` (rows, channels, y, x); what lies outside is lost."""
-    channels, *sides = shape
-    y, x = (n // p for n, p in zip(sides, pooling, strict=True))
+    channels = shape[0]
+    y, x = (n // p for n, p in zip(shape[1:], pooling, strict=True))
     if y == 0 or x == 0:
         return
-    pooled = Pool(shape, (channels, y, x), pooling, pooling, ((0, 0), (0, 0))).apply(
-        spikes.reshape(len(spikes), channels, *sides)[:, :, : y * pooling[0], : x * pooling[1]]
-    )
+    whole = (channels, y * pooling[0], x * pooling[1])
+    pool = Pool(whole, (channels, y, x), pooling, pooling, ((0, 0), (0, 0)))
+    pooled = pool.apply(spikes.reshape(-1, *shape)[:, :, : whole[1], : whole[2]]).reshape(-1, channels, y, x)
     into = total[:, feature_shift : feature_shift + channels, :y, :x]
-    into += pooled.reshape(len(spikes), channels, y, x)[:, : into.shape[1], : into.shape[2], : into.shape[3]]
+    into += pooled[:, : into.shape[1], : into.shape[2], : into.shape[3]]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nirc.backend import Backend, Mapped, Search
+    from nirc.backend import Backend, ChipOption, Mapped, Search
     from nirc.diagnostics.log import Log
     from nirc.ir.program import Program
     from nirc.pipeline import Pass
@@ -23,11 +23,17 @@ class Xylo:
     """The backend `xylo`."""
 
     name = "xylo"
+    options: tuple[ChipOption, ...] = ()
+    modes = ("synchronous",)
 
     @property
     def targets(self) -> tuple[Target, ...]:
         """audio2, audio3, imu: the variant with the freest order of neurons is tried first."""
         return VARIANTS
+
+    def having(self, chosen: Mapping[str, str]) -> Backend:
+        """No options: itself."""
+        return self
 
     def passes(
         self,
@@ -68,6 +74,7 @@ class Xylo:
         files: Mapping[str, bytes],
         raster: NDArray[np.generic],
         *,
+        mode: str | None = None,
         record: bool = False,
         progress: Callable[[int], None] | None = None,
         log: Log,

@@ -7,10 +7,8 @@ outside the chip's ranges (X510) are all collected first. Fields that do not cha
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
-from typing import Any, Never
 
 import numpy as np
 
@@ -25,13 +23,11 @@ from nirc.backends.xylo.limits import (
     WEIGHT_WORD,
 )
 from nirc.backends.xylo.specification import IntArray, Specification
-from nirc.diagnostics.log import Log
+from nirc.hostile_json import JsonReader, Tree, join
 from nirc.target import Target
 
 FORMAT = "nirc-xylo-config/1"
 MAX_BYTES = 32 << 20  # the largest network (1000 x 1000 x 2 weights) takes 12 MB in one line
-
-Tree = dict[str, Any]
 
 
 def read_config(text: bytes) -> Specification:
@@ -47,22 +43,11 @@ def read_config(text: bytes) -> Specification:
     return specification
 
 
-class _Reader:
-    """Takes fields out of the tree; ``path`` is always the JSON path of what is being read."""
+class _Reader(JsonReader):
+    """The tree as a ``Specification``."""
 
     def __init__(self) -> None:
-        self.log = Log(file="config.json")
-
-    def parse(self, text: bytes) -> Tree:
-        """The JSON object, without looking into it."""
-        if len(text) > MAX_BYTES:
-            self.damaged("the configuration is too large", "", len(text), f"{MAX_BYTES} bytes")
-        try:
-            tree = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            reason = str(error)[:100]
-            self.damaged(f"the configuration is not JSON: {reason}", "", text[:30], "JSON in UTF-8")
-        return self.as_object(tree, "")
+        super().__init__("config.json", outside_code="X510", source=SIM, max_bytes=MAX_BYTES)
 
     def specification(self, tree: Tree) -> Specification:
         """Everything the neurons need."""
@@ -126,7 +111,7 @@ class _Reader:
 
     def neurons(self, block: Tree, path: str, limit: int) -> list[Tree]:
         """The objects of a block's neurons: 1 to ``limit``."""
-        path = _join(path, "neurons")
+        path = join(path, "neurons")
         entries = self.as_list(block.get("neurons"), path)
         self.count(len(entries), path, limit)
         return [self.as_object(entry, f"{path}[{i}]") for i, entry in enumerate(entries)]
@@ -145,7 +130,7 @@ class _Reader:
 
     def matrix(self, block: Tree, key: str, path: str, shape: tuple[int, int]) -> IntArray:
         """A weight matrix of exactly ``shape``, as int64."""
-        path = _join(path, key)
+        path = join(path, key)
         rows = self.as_list(block.get(key), path)
         if len(rows) != shape[0]:
             self.damaged("the matrix has the wrong number of rows", path, len(rows), shape[0])
@@ -162,8 +147,7 @@ class _Reader:
 
     def shift(self, block: Tree, path: str) -> int:
         """A block's weight_bit_shift."""
-        path = _join(path, "weight_bit_shift")
-        return int(self.integers([block.get("weight_bit_shift")], WEIGHT_SHIFT, lambda _: path)[0])
+        return self.integer(block, "weight_bit_shift", path, WEIGHT_SHIFT)
 
     def aliases(self, neurons: Sequence[Tree], path: str, enabled: bool) -> IntArray:
         """Target of each hidden neuron, -1 for none (null in the file)."""
@@ -184,75 +168,3 @@ class _Reader:
         aliases = np.full(len(neurons), -1)
         aliases[given] = targets
         return aliases
-
-    def integers(self, values: Sequence[Any], allowed: tuple[int, int], where: Callable[[int], str]) -> IntArray:
-        """``values`` as int64, each an integer (true, 1.0 and "1" are not) within ``allowed``.
-
-        ``where`` gives the path of a value. Several values outside are one finding.
-        """
-        if not set(map(type, values)) <= {int}:
-            i = next(i for i, value in enumerate(values) if type(value) is not int)
-            self.damaged("a value is not an integer", where(i), values[i], f"{allowed[0]}..{allowed[1]}")
-        if values and not (allowed[0] <= min(values) and max(values) <= allowed[1]):
-            bad = [i for i, value in enumerate(values) if not allowed[0] <= value <= allowed[1]]
-            others = f"; so are {len(bad) - 1} more values of this field" if len(bad) > 1 else ""
-            message = f"a value is outside the chip's range{others}"
-            self.outside(where(bad[0]), values[bad[0]], allowed, message, SIM)
-            return np.clip(np.zeros(len(values), np.int64), *allowed)
-        return np.array(values, np.int64)
-
-    def as_object(self, value: Any, path: str) -> Tree:
-        """``value`` if it is a JSON object."""
-        if not isinstance(value, dict):
-            self.damaged("a JSON object is missing", path, value, "an object")
-        return value
-
-    def as_list(self, value: Any, path: str) -> list[Any]:
-        """``value`` if it is a JSON list."""
-        if not isinstance(value, list):
-            self.damaged("a list is missing", path, value, "a list")
-        return value
-
-    def flag(self, block: Tree, key: str, path: str) -> bool:
-        """A field that is true or false."""
-        value = block.get(key)
-        if not isinstance(value, bool):
-            self.damaged("a flag is neither true nor false", _join(path, key), value, "true or false")
-        return value
-
-    def outside(self, path: str, found: int, allowed: tuple[int, int], message: str, source: str) -> None:
-        """Note a value outside its range."""
-        limit = f"{allowed[0]}..{allowed[1]}"
-        self.log.error("X510", message, where=path, found=_shown(found), limit=limit, source=source)
-
-    def damaged(self, message: str, path: str, found: object, expected: object) -> Never:
-        """Stop: the rest of the file cannot be understood."""
-        help_ = "compile the model again; a bundle's files are not meant to be edited"
-        self.log.error("U605", message, where=path, found=_shown(found), limit=expected, help=help_)
-        self.log.raise_if_errors()
-        raise AssertionError("an error was logged")
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
-
-
-def _shown(value: object) -> str:
-    """A few characters of a value that may be huge."""
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    return "nothing" if value is None else repr(value)[:60]
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> Tree:
-    """A JSON object in which no key appears twice (readers disagree on which one counts)."""
-    tree = dict(pairs)
-    if len(tree) < len(pairs):
-        raise ValueError("an object has the same key twice")
-    return tree
-
-
-def _refuse(constant: str) -> Never:
-    raise ValueError(f"{constant} is not a number")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from nirc.backend import Backend
+from nirc.backend import Backend, options_of
 
 CERTAINTY = {"S": "read in the source", "M": "measured", "I": "inferred", "?": "chosen by nirc"}
 
 
 def as_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
     """Variants as plain data; ``name`` may be ``chip`` or ``chip:variant``."""
-    chosen = [t for b in backends for t in b.targets if name in (None, b.name, t.name)]
+    chosen = [(b, t) for b in backends for t in b.targets if name in (None, b.name, t.name)]
     return [
         {
             "name": t.name,
@@ -28,13 +28,14 @@ def as_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
                 }
                 for x in t.limits
             ],
+            "options": [{"name": o.name, "values": list(o.values), "help": o.help} for o in options_of(b)],
         }
-        for t in chosen
+        for b, t in chosen
     ]
 
 
 def as_text(tree: list[dict[str, Any]], *, limits: bool) -> str:
-    """One line a variant; with ``limits`` one line a limit."""
+    """One line a variant; with ``limits`` (of one chip) one line a limit, and the options of the chip."""
     lines = []
     for target in tree:
         lines.append(f"{target['name']:<16} {target['part']:<12} {target['description']}")
@@ -43,6 +44,11 @@ def as_text(tree: list[dict[str, Any]], *, limits: bool) -> str:
                 lines.append(
                     f"  {x['code']}  {x['name']:<32} {x['max']:>10} {x['unit']:<13} {x['source']} ({x['certainty']})"
                 )
+    if limits and (options := tree[0]["options"]):
+        lines.append("\nOptions (the first value is the default):")
+        lines += [f"  {'--set ' + o['name'] + '=' + '|'.join(o['values']):<38} {o['help']}" for o in options]
     if not limits:
-        lines.append("\n`nirc targets NAME` shows the limits of each variant and their sources.")
+        lines.append(
+            "\n`nirc targets NAME` shows the limits of each variant with their sources, and the chip's options."
+        )
     return "\n".join(lines) + "\n"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc import registry
 from nirc.api import Compiled, Options, compile_model
+from nirc.backend import modes_of
 from nirc.diagnostics.log import Log
 from nirc.frontend.data import Data
 from nirc.ir.populations import Population
@@ -20,7 +19,9 @@ from nirc.raster import Run
 from nirc.running import flat_raster
 from nirc.semantics.run import run
 
-RECORDED = 64  # samples whose every spike is compared to find the first divergence
+RECORDED = 64  # samples at most whose every spike is compared to find the first divergence
+RECORDED_VALUES = 1 << 26  # spikes and membranes of these samples stay below
+DEVICE = 3  # the place of the stage "device"
 Array = NDArray[Any]
 
 
@@ -36,6 +37,8 @@ def verify(
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """The JSON of `nirc verify`; ``progress`` is told the percentage that is done.
+
+    Stages: float, discrete, integer, device (the emulator's default mode), device:MODE for each other mode.
 
     Raises ``NircError`` if the model does not compile or the raster does not fit.
     """
@@ -57,20 +60,20 @@ def verify(
     tell(75)
     teacher = runs["float"].output
     stages = [_figures(name, r.output, teacher, data.labels) for name, r in runs.items()]
-    backend = registry.backend(target.partition(":")[0])
     what_if = [
         _figures(name, run(program, raster).output, teacher, data.labels)
-        for name, program in backend.approximations(made.stages.discrete)
+        for name, program in made.backend.approximations(made.stages.discrete)
     ]
     tell(100)
+    recorded = raster[: _recorded(made, raster)]
     return {
         "target": made.mapped.target.name,
         "samples": len(raster),
         "stages": stages,
         "lost_at": _lost_at(stages),
         "what_if": sorted(what_if, key=lambda row: row["agreement"]),
-        "first_divergence": _first_divergence(made, raster[:RECORDED], log),
-        "several_spikes": _several_spikes(made, raster[:RECORDED], log),
+        "first_divergence": _first_divergence(made, recorded, log),
+        "several_spikes": _several_spikes(made, recorded, log),
     }
 
 
@@ -79,8 +82,19 @@ def _programs(made: Compiled) -> dict[str, Program]:
 
 
 def _stages(made: Compiled, raster: Array, log: Log) -> dict[str, Run]:
+    """The output of each stage; last the device, in the default mode and then in the other modes of the emulator."""
     runs = {name: run(program, raster) for name, program in _programs(made).items()}
-    return runs | {"device": made.bundle.run(raster, log=log)}
+    runs["device"] = made.bundle.run(raster, log=log)
+    for mode in modes_of(made.backend)[1:]:
+        runs[f"device:{mode}"] = made.bundle.run(raster, mode=mode, log=log)
+    return runs
+
+
+def _recorded(made: Compiled, raster: Array) -> int:
+    """How many samples are recorded."""
+    neurons = sum(len(block["index"]) for block in made.bundle.manifest["populations"].values())
+    values: int = 2 * raster.shape[1] * neurons
+    return max(1, min(RECORDED, (RECORDED_VALUES - 1) // max(1, values)))
 
 
 def _figures(name: str, output: Array, teacher: Array, labels: Array | None) -> dict[str, Any]:
@@ -114,8 +128,8 @@ def accuracy(counts: Array, labels: Array) -> float:
 
 
 def _lost_at(stages: list[dict[str, Any]]) -> str | None:
-    """The stage with the largest drop of agreement; None if none drops."""
-    drops = {b["name"]: a["agreement"] - b["agreement"] for a, b in pairwise(stages)}
+    """The stage with the largest drop of agreement; None if none drops. Every mode is compared with the device."""
+    drops = {s["name"]: stages[min(i, DEVICE)]["agreement"] - s["agreement"] for i, s in enumerate(stages[1:])}
     worst = max(drops, key=lambda name: drops[name])
     return worst if drops[worst] > 0 else None
 

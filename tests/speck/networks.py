@@ -43,7 +43,9 @@ def fire(*shape: int, threshold: float | np.ndarray = 1.0) -> nir.IF:
     return nir.IF(r=one, v_threshold=one * threshold, v_reset=0 * one)
 
 
-def pool(kernel: int | tuple[int, int] = 2, *, stride: int | None = None, padding: int = 0, avg: bool = False) -> nir.NIRNode:
+def pool(
+    kernel: int | tuple[int, int] = 2, *, stride: int | None = None, padding: int = 0, avg: bool = False
+) -> nir.NIRNode:
     """A sum (or average) pool, windows side by side unless told otherwise."""
     kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
     steps = kernel if stride is None else (stride, stride)

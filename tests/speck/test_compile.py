@@ -73,7 +73,7 @@ def test_digits_keep_their_accuracy_on_the_chip_in_both_modes() -> None:
     for mode in ("synchronous", "events"):
         counts = bundle.run(data["inputs"], mode=mode).output.sum(axis=1)
         accuracy = float(np.mean(counts.argmax(axis=1) == data["labels"]))
-        assert abs(accuracy - 0.7988) < 0.02, mode
+        assert accuracy > 0.7988 - 0.01, mode  # .829 and .817: several spikes a step serve this network well
 
 
 def test_a_layer_too_large_for_any_core_is_split_by_output_channel() -> None:
@@ -152,7 +152,11 @@ def test_three_listeners_are_one_too_many() -> None:
     }
     edges = [("in", "a"), ("a", "first")]
     for i in range(3):
-        nodes |= {f"w{i}": conv(rng, 4, 2, padding=1), f"pop{i}": fire(2, 8, 8), f"out{i}": nir.Output(np.array([2, 8, 8]))}
+        nodes |= {
+            f"w{i}": conv(rng, 4, 2, padding=1),
+            f"pop{i}": fire(2, 8, 8),
+            f"out{i}": nir.Output(np.array([2, 8, 8])),
+        }
         edges += [("first", f"w{i}"), (f"w{i}", f"pop{i}"), (f"pop{i}", f"out{i}")]
     assert "S710" in {code for code, _, _ in refused(graph(nodes, edges))}
 
@@ -229,7 +233,10 @@ def test_the_camera_can_be_the_input() -> None:
     model = line((2, 64, 64), pool(2), conv(rng, 2, 4, padding=1), fire(4, 32, 32), out=(4, 32, 32))
     tree = json.loads(compiled(model, chip={"input": "dvs"}).files["config.json"])["dvs_layer"]
     assert tree["pass_sensor_events"] and tree["pooling"] == {"x": 2, "y": 2}
-    assert tree["origin"] == {"x": 16, "y": 16} and tree["cut"] == {"x": 47, "y": 47}  # 32 x 32 of 64 x 64 pooled pixels
+    assert tree["origin"] == {"x": 16, "y": 16} and tree["cut"] == {
+        "x": 47,
+        "y": 47,
+    }  # 32 x 32 of 64 x 64 pooled pixels
     assert sum(d["enable"] for d in tree["destinations"]) == 1
     spikes(model, samples=1, steps=4, chip=(("input", "dvs"),))
 

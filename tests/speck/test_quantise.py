@@ -25,7 +25,11 @@ def quantised(
     """Discrete program, integer program and what was said about the latter."""
     log = Log()
     discrete = lower(model, Options(reset=reset), log=Log()).discrete
-    return discrete, SpeckQuantise(measured or Measured()).run(SpeckLegalise().run(discrete, Log()), log), log.diagnostics
+    return (
+        discrete,
+        SpeckQuantise(measured or Measured()).run(SpeckLegalise().run(discrete, Log()), log),
+        log.diagnostics,
+    )
 
 
 def weights(program: Program, name: str) -> np.ndarray:
@@ -97,7 +101,9 @@ def test_weights_that_vanish_are_counted() -> None:
 
 
 @given(st.integers(0, 500), st.integers(1, 60), st.booleans(), st.booleans())
-def test_whole_numbers_are_exact_up_to_the_strict_threshold(seed: int, threshold: int, zero: bool, halves: bool) -> None:
+def test_whole_numbers_are_exact_up_to_the_strict_threshold(
+    seed: int, threshold: int, zero: bool, halves: bool
+) -> None:
     """Whole weights, biases and thresholds: the chip fires in the same steps as the model."""
     rng = np.random.default_rng(seed)
     unit = 0.5 if halves else 1.0

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nirc.backend import Block, Mapped, Search
+from nirc.backend import Backend, Block, ChipOption, Mapped, Search
 from nirc.diagnostics.log import Log
 from nirc.ir.program import Program
 from nirc.pipeline import Pass
@@ -23,6 +23,12 @@ class ToyChip:
 
     name = "toychip"
     targets: tuple[Target, ...] = (TOY,)
+    options: tuple[ChipOption, ...] = ()
+    modes: tuple[str, ...] = ("synchronous",)
+
+    def having(self, chosen: Mapping[str, str]) -> Backend:
+        """No options: itself."""
+        return self
 
     def passes(self, calibration: Any = None, model: Program | None = None, progress: Any = None) -> Sequence[Pass]:
         """Nothing to legalise: the first pass does nothing."""
@@ -53,6 +59,7 @@ class ToyChip:
         files: Mapping[str, bytes],
         raster: np.ndarray,
         *,
+        mode: str | None = None,
         record: bool = False,
         progress: Callable[[int], None] | None = None,
         log: Log,

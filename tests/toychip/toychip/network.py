@@ -85,17 +85,21 @@ def from_json(text: bytes) -> Network:
 
 
 def emulate(network: Network, raster: np.ndarray) -> Run:
-    """(samples, steps, inputs) -> output spikes; populations are visited one after the other."""
+    """(samples, steps, inputs) -> output spikes, and everything of "all" neurons; visits one population after another.
+
+    (A real backend keeps states only if it is asked to.)
+    """
     samples, steps, _ = raster.shape
     n = network.neurons
     cut = {k: ToyNeuron(n.decay[a:b], n.decay_syn[a:b], n.threshold[a:b]) for k, (a, b) in network.places.items()}
     steppers = {name: ToyStepper(neuron, samples) for name, neuron in cut.items()}
     spikes = np.zeros((samples, len(n.threshold)))
-    output = np.zeros((samples, steps, len(network.outputs)))
+    fired, v = np.zeros((2, samples, steps, len(n.threshold)))
     for t in range(steps):
         for name in sorted(network.places, key=lambda k: network.places[k]):
             a, b = network.places[name]
             signal = np.concatenate([raster[:, t], spikes], axis=1)
             spikes[:, a:b] = steppers[name].step(signal @ network.weights[a:b].T)
-        output[:, t] = spikes[:, list(network.outputs)]
-    return Run(output)
+            v[:, t, a:b] = steppers[name].v
+        fired[:, t] = spikes
+    return Run(fired[:, :, list(network.outputs)], {"all": fired}, {"all": v})

@@ -1,0 +1,663 @@
+"""The loader script: finds every fault without the vendor's package, and tells the chip everything with it."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nirc.backends.speck import limits
+from nirc.backends.speck.configuration import Configuration, CoreLayer, Destination, Dvs, InputRoute
+from nirc.backends.speck.emit import emit
+from nirc.backends.speck.emulate import emulate
+from nirc.backends.speck.geometry import kernel_words, neuron_words
+from tests.speck import samna_mock
+
+Config = dict[str, Any]
+Change = Callable[[Config], object]
+ROOT = Path(__file__).parents[2]
+STEP_US, LEAD_US = 1000, 100_000
+
+each_variant = pytest.mark.parametrize("variant", ["2f", "2e"])
+
+
+def configuration(variant: str = "2f") -> Configuration:
+    """Core 1: 2 x 4 x 5 -> 3 x 4 x 5, pooled by 2 into core 3: 3 x 2 x 2 -> 4 x 1 x 1, monitored. Sides differ."""
+    rng = np.random.default_rng(0)
+    first = CoreLayer(
+        core=1,
+        shape_in=(2, 4, 5),
+        shape_out=(3, 4, 5),
+        kernel=rng.integers(-60, 100, (3, 2, 3, 3)),
+        stride=(1, 1),
+        padding=(1, 1),
+        bias=np.zeros(3, np.int64),
+        threshold_high=120,
+        threshold_low=-200,
+        return_to_zero=False,
+        initial=rng.integers(-50, 50, (3, 4, 5)),
+        destinations=(Destination(3, pooling=2),),
+    )
+    last = CoreLayer(
+        core=3,
+        shape_in=(3, 2, 2),
+        shape_out=(4, 1, 1),
+        kernel=rng.integers(-40, 100, (4, 3, 2, 2)),
+        stride=(1, 1),
+        padding=(0, 0),
+        bias=np.zeros(4, np.int64),
+        threshold_high=90,
+        threshold_low=-1,
+        return_to_zero=True,
+        initial=np.zeros((4, 1, 1), np.int64),
+        monitor=True,
+    )
+    route = InputRoute(first=0, shape=(2, 8, 10), layer=1, pooling=(2, 2))
+    return Configuration(variant, (first, last), (route,))
+
+
+def with_bias(hz: float | None = 1000.0) -> Configuration:
+    chip = configuration()
+    first = replace(chip.layers[0], bias=np.array([0, -3, 4]))
+    return replace(chip, layers=(first, chip.layers[1]), slow_clock_hz=hz)
+
+
+def with_camera() -> Configuration:
+    chip = configuration()
+    dvs = Dvs(origin=(30, 29), cut=(33, 33), pooling=2, merge=False)
+    return replace(chip, dvs=dvs)
+
+
+def with_readout() -> Configuration:
+    chip = configuration()
+    last = replace(chip.layers[1], destinations=(Destination(limits.READOUT),))
+    return replace(chip, layers=(chip.layers[0], last), readout=3)
+
+
+def written(chip: Configuration, directory: Path, **manifest: object) -> Path:
+    """The chip's files, and what deploy.py reads of a manifest: outputs in another order than on the chip."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, data in emit(chip, dt_s=STEP_US / 1e6).items():
+        (directory / name).write_bytes(data)
+    known: dict[str, object] = {
+        "dt": STEP_US / 1e6,
+        "input_map": list(range(chip.input_channels)),
+        "output_map": [2, 0, 1, 3],
+        "output_latency_steps": [0, 0, 0, 0],
+        "output_kind": "spikes",
+    }
+    (directory / "manifest.json").write_text(json.dumps(known | manifest))
+    return directory
+
+
+def script(directory: Path, *args: object) -> subprocess.CompletedProcess[str]:
+    """deploy.py in an interpreter without any package."""
+    command = [sys.executable, "-I", "-S", str(directory / "deploy.py"), *map(str, args)]
+    environment = {"PYTHONIOENCODING": "ascii:strict"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+
+
+def with_samna(directory: Path, text: str, *args: object) -> subprocess.CompletedProcess[str]:
+    """deploy.py where ``import samna`` finds a module with this text before any other."""
+    package = directory.parent / "packages"
+    package.mkdir(exist_ok=True)
+    (package / "samna.py").write_text(text)
+    command = [sys.executable, str(directory / "deploy.py"), *map(str, args)]
+    environment = {"PYTHONPATH": f"{package}:{ROOT}"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+
+
+def on_board(directory: Path, *args: object, variant: str = "2f", more: str = "") -> list[list[Any]]:
+    """deploy.py with the stand-in for samna; the board's log."""
+    log = directory.parent / "log.json"
+    made = f"samna_mock.make({variant!r}, Path({str(log)!r}))"
+    text = f"import sys\nfrom pathlib import Path\nfrom tests.speck import samna_mock\nmade = {made}\n{more}\n"
+    done = with_samna(directory, f"{text}sys.modules['samna'] = made\n", "--settle", 0, *args)
+    assert done.returncode == 0, done.stdout + done.stderr
+    on_board.said = done.stdout + done.stderr  # type: ignore[attr-defined]
+    return list(json.loads(log.read_text()))
+
+
+def loaded(directory: Path) -> Any:
+    spec = importlib.util.spec_from_file_location("speck_deploy_under_test", directory / "deploy.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def applied(log: list[list[Any]]) -> list[Any]:
+    return [entry[1] for entry in log if entry[0] == "apply"]
+
+
+def sent(log: list[list[Any]]) -> list[list[list[int]]]:
+    return [entry[1] for entry in log if entry[0] == "write"]
+
+
+# Checking
+
+
+@each_variant
+def test_a_good_configuration_passes_without_any_package(variant: str, tmp_path: Path) -> None:
+    done = script(written(configuration(variant), tmp_path), "--check")
+    assert done.returncode == 0 and not done.stderr
+    assert done.stdout.splitlines() == [
+        "core 1: 2x4x5 -> 3x4x5, words: kernel 128 of 16384, neuron 96 of 65536, bias 0 of 1024; "
+        "to 3 (pooling 2, channels from 0)",
+        "core 3: 3x2x2 -> 4x1x1, words: kernel 48 of 32768, neuron 4 of 32768, bias 0 of 1024; to the host",
+    ]
+
+
+@pytest.mark.parametrize("chip", [with_bias(), with_bias(None), with_camera(), with_readout()])
+def test_clock_camera_and_readout_pass_too(chip: Configuration, tmp_path: Path) -> None:
+    done = script(written(chip, tmp_path), "--check")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert ("bias 3 of 1024" in done.stdout) == any(layer.leak_enable for layer in chip.layers)
+    assert ("to 12 " in done.stdout) == (chip.readout is not None)
+
+
+@each_variant
+def test_the_script_is_python_3_9_and_has_the_numbers_of_the_chip(variant: str, tmp_path: Path) -> None:
+    text = (written(configuration(variant), tmp_path) / "deploy.py").read_text()
+    ast.parse(text, feature_version=(3, 9))
+    module = loaded(tmp_path)
+    assert [{"kernel": c.kernel, "neuron": c.neuron, "bias": c.bias} for c in limits.CORES] == module.CORES
+    assert (module.WEIGHT, module.BIAS, module.STATE) == (limits.WEIGHT, limits.BIAS, limits.STATE)
+    assert module.CORE["threshold_low"] == limits.THRESHOLD_LOW and variant == module.VARIANT
+    assert "eval(" not in text and "exec(" not in text and "pickle=True" not in text
+
+
+def test_help_teaches(tmp_path: Path) -> None:
+    done = script(written(configuration(), tmp_path), "--help")
+    assert done.returncode == 0
+    assert all(word in done.stdout for word in ("--check", "--data", "--flash", "--step-us", "samna", "Exit status"))
+
+
+def put(*path: str | int, value: object) -> Change:
+    def change(config: Config) -> None:
+        place: Any = config
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+
+    return change
+
+
+def core(number: int, *path: str | int, value: object) -> Change:
+    return put("cnn_layers", number, *path, value=value)
+
+
+ONE = "cnn_layers[1]"
+SENT = "destinations"
+TO_1 = {"enable": True, "layer": 1, "pooling": 1, "feature_shift": 0}
+XY = {"x": 0, "y": 0}
+TO_READOUT = TO_1 | {"layer": limits.READOUT}
+FAULTS: list[tuple[str, str, Change]] = [  # place, what is said, change
+    ("format", "2' is not 'nirc-speck-config/1'", put("format", value="nirc-speck-config/2")),
+    ("variant", "'2e' is not '2f'", put("variant", value="2e")),
+    ("config.json", "'weights' is not a field", put("weights", value=[])),
+    ("config.json", "'__class__' is not a field", put("__class__", value=[])),
+    ("cnn_layers", "not a list of 9", lambda c: c["cnn_layers"].pop()),
+    ("cnn_layers", "an object is not a list of 9", put("cnn_layers", value={})),
+    ("cnn_layers[0]", "7 is not an object", core(0, value=7)),
+    (f"{ONE}.threshold_high", "is missing", lambda c: c["cnn_layers"][1].pop("threshold_high")),
+    (f"{ONE}", "'threshold_hihg' is not a field", core(1, "threshold_hihg", value=1)),
+    (f"{ONE}.threshold_high", "0 is not a whole number from 1 to 32767", core(1, "threshold_high", value=0)),
+    (f"{ONE}.threshold_high", "true is not", core(1, "threshold_high", value=True)),
+    (f"{ONE}.threshold_high", "120.0 is not", core(1, "threshold_high", value=120.0)),
+    (f"{ONE}.threshold_high", "'NaN' is not", core(1, "threshold_high", value=float("nan"))),
+    (f"{ONE}.threshold_high", "...", core(1, "threshold_high", value=10**3000)),
+    (f"{ONE}.threshold_low", "0 is not a whole number from -32768 to -1", core(1, "threshold_low", value=0)),
+    (f"{ONE}.return_to_zero", "1 is not true or false", core(1, "return_to_zero", value=1)),
+    (f"{ONE}.leak_enable", "true is not false", core(1, "leak_enable", value=True)),
+    (f"{ONE}.leak_enable", "false is not true", core(1, "biases", value=[0, 5, 0])),
+    (f"{ONE}.biases", "not a list of 3", core(1, "biases", value=[0])),
+    (f"{ONE}.biases[2]", "32768 is not", core(1, "biases", 2, value=32768)),
+    (f"{ONE}.weights", "not a list of 3", lambda c: c["cnn_layers"][1]["weights"].pop()),
+    (f"{ONE}.weights[0]", "not a list of 2", core(1, "weights", 0, value=[])),
+    (f"{ONE}.weights[0][1][2]", "not a list of 3", core(1, "weights", 0, 1, 2, value=[1, 2])),
+    (f"{ONE}.weights[0][1][2][0]", "128 is not a whole number", core(1, "weights", 0, 1, 2, 0, value=128)),
+    (f"{ONE}.weights[0][1][2][0]", "null is not", core(1, "weights", 0, 1, 2, 0, value=None)),
+    (f"{ONE}.weights[0][1][2][0]", "is not", core(1, "weights", 0, 1, 2, 0, value="\ud800é __import__('os')")),
+    (f"{ONE}.weights", "7 is not a list", core(1, "weights", value=7)),
+    (f"{ONE}", "has no weights, but", core(1, "weights", value=[])),
+    (f"{ONE}.neurons_initial_value[0]", "not a list of 5", core(1, "neurons_initial_value", 0, value=[[0] * 5] * 4)),
+    (f"{ONE}.neurons_initial_value[0][4][3]", "-32769 is", core(1, "neurons_initial_value", 0, 4, 3, value=-32769)),
+    (f"{ONE}.dimensions.kernel_size", "17 is not", core(1, "dimensions", "kernel_size", value=17)),
+    (f"{ONE}.dimensions", "0 is no size", core(1, "dimensions", "kernel_size", value=0)),
+    (f"{ONE}.dimensions.stride.x", "3 is not 1 or 2 or 4 or 8", core(1, "dimensions", "stride", "x", value=3)),
+    (f"{ONE}.dimensions.padding.y", "8 is not", core(1, "dimensions", "padding", "y", value=8)),
+    (f"{ONE}.dimensions.output_shape.size.y", "4 is not 2", core(1, "dimensions", "padding", "y", value=0)),
+    (f"{ONE}.dimensions.output_shape.size.x", "5 is not 3", core(1, "dimensions", "stride", "x", value=2)),
+    (
+        f"{ONE}.dimensions.output_shape.size.x",
+        "65 is not",
+        core(1, "dimensions", "output_shape", "size", "x", value=65),
+    ),
+    (f"{ONE}.dimensions.input_shape.size.x", "129 is", core(1, "dimensions", "input_shape", "size", "x", value=129)),
+    (f"{ONE}.{SENT}", "not a list of 2", lambda c: c["cnn_layers"][1][SENT].pop()),
+    (f"{ONE}.{SENT}[0].layer", "9 is not 0 or", core(1, SENT, 0, "layer", value=9)),
+    (f"{ONE}.{SENT}[0]", "core 2 is not in use", core(1, SENT, 0, "layer", value=2)),
+    (f"{ONE}.{SENT}[0]", "channels 1..3, core 3 takes 3", core(1, SENT, 0, "feature_shift", value=1)),
+    (f"{ONE}.{SENT}[0]", "a map of 4 x 5, core 3 takes 2 x 2", core(1, SENT, 0, "pooling", value=1)),
+    (f"{ONE}.{SENT}[0].pooling", "3 is not 1 or 2 or 4", core(1, SENT, 0, "pooling", value=3)),
+    (f"{ONE}.{SENT}[1].feature_shift", "1024 is not", core(1, SENT, 1, "feature_shift", value=1024)),
+    ("cnn_layers[0]", "has no weights, but", core(0, "monitor_enable", value=True)),
+    ("cnn_layers[0]", "has no weights, but", core(0, "dimensions", "kernel_size", value=3)),
+    ("cnn_layers", "no core is monitored", core(3, "monitor_enable", value=False)),
+    ("cnn_layers", "a loop", core(3, SENT, 0, value=TO_1)),
+    (
+        "dvs_layer.cut.x",
+        "5 is outside 6..127",
+        lambda c: c["dvs_layer"].update(origin=XY | {"x": 6}, cut=XY | {"x": 5}),
+    ),
+    ("dvs_layer.cut.x", "127 is outside 0..63", put("dvs_layer", "pooling", "x", value=2)),
+    ("dvs_layer.pass_sensor_events", "true is not false", put("dvs_layer", "pass_sensor_events", value=True)),
+    (
+        "dvs_layer.destinations[0]",
+        "a map of 128 x 128",
+        put("dvs_layer", SENT, 0, value=TO_1),
+    ),
+    (
+        "dvs_layer.destinations",
+        "cannot feed the readout",
+        put("dvs_layer", SENT, 0, value=TO_READOUT),
+    ),
+    ("dvs_filter.filter_size", "16 is not 1", put("dvs_filter", "filter_size", value=16)),
+    ("readout.enable", "true is not false", put("readout", "enable", value=True)),
+    ("nirc.readout_core", "3, but the cores with destination 12 are []", put("nirc", "readout_core", value=3)),
+    (
+        "nirc.readout_core",
+        "null, but the cores with destination 12 are [3]",
+        core(3, SENT, 0, value=TO_READOUT),
+    ),
+    ("factory_config.io_sel", "24 is not 0", put("factory_config", "io_sel", value=24)),
+    ("factory_config.io_sel", "1 is not 0 or 24", put("factory_config", "io_sel", value=1)),
+    ("nirc.slow_clock_hz", "9.9 is not null or a number from 10", put("nirc", "slow_clock_hz", value=9.9)),
+    ("nirc.slow_clock_hz", "true is not", put("nirc", "slow_clock_hz", value=True)),
+    ("nirc.inputs", "null is not a list", put("nirc", "inputs", value=None)),
+    ("nirc.inputs[0]", "7 is not an object", put("nirc", "inputs", 0, value=7)),
+    ("nirc.inputs[0]", "channels 2..3, core 1 takes 2", put("nirc", "inputs", 0, "feature_shift", value=2)),
+    ("nirc.inputs[0]", "core 7 is not in use", put("nirc", "inputs", 0, "layer", value=7)),
+    ("nirc.inputs[0].shape[1]", "0 is not", put("nirc", "inputs", 0, "shape", 1, value=0)),
+    ("nirc.inputs[0].first", "-1 is not", put("nirc", "inputs", 0, "first", value=-1)),
+]
+
+
+def test_each_fault_is_found_at_its_place_with_value_and_range(tmp_path: Path) -> None:
+    module = loaded(written(configuration(), tmp_path))
+    good = module.read_json("config.json")
+    assert module.check_config(copy.deepcopy(good)) == []
+    for path, said, change in FAULTS:
+        config = copy.deepcopy(good)
+        change(config)
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        faults = module.check_config(module.read_json("config.json"))
+        assert any(f.startswith(f"{path}: ") and said in f for f in faults), (path, said, faults)
+        assert all(f.isascii() and len(f) < 200 for f in faults)
+
+
+def test_all_faults_are_listed(tmp_path: Path) -> None:
+    path = written(configuration(), tmp_path) / "config.json"
+    config = json.loads(path.read_text())
+    config["cnn_layers"][1]["weights"][0][0][0][0] = 1000
+    config["cnn_layers"][3]["biases"][0] = 40_000
+    config["nirc"]["inputs"][0]["layer"] = 8
+    path.write_text(json.dumps(config))
+    done = script(tmp_path, "--check")
+    assert done.returncode == 1 and len(done.stdout.splitlines()) == 4, done.stdout  # and the bias without leak_enable
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "shape_in", "shape_out", "kernel", "fault"),
+    [
+        (3, (8, 4, 4), (256, 1, 1), 4, None),  # the sheet's examples: a full core, one that is too small
+        (2, (8, 4, 4), (256, 1, 1), 4, "32768 words of kernel memory, this core has 16384"),
+        (2, (16, 7, 7), (10, 1, 1), 7, None),
+        (2, (17, 7, 7), (10, 1, 1), 7, "17408 words of kernel memory, this core has 16384"),
+        (0, (1, 64, 64), (16, 64, 64), 1, None),
+        (3, (1, 64, 64), (16, 64, 64), 1, "65536 words of neuron memory, this core has 32768"),
+        (8, (1, 33, 33), (4, 33, 33), 1, None),  # 33 counts as 64
+        (8, (1, 33, 33), (5, 33, 33), 1, "20480 words of neuron memory, this core has 16384"),
+    ],
+)
+def test_memories_are_counted_as_the_sheet_says(
+    number: int,
+    shape_in: tuple[int, int, int],
+    shape_out: tuple[int, int, int],
+    kernel: int,
+    fault: str | None,
+    tmp_path: Path,
+) -> None:
+    layer = replace(
+        configuration().layers[1],
+        core=number,
+        shape_in=shape_in,
+        shape_out=shape_out,
+        kernel=np.ones((shape_out[0], shape_in[0], kernel, kernel), np.int64),
+        bias=np.zeros(shape_out[0], np.int64),
+        initial=np.zeros(shape_out, np.int64),
+    )
+    chip = Configuration("2f", (layer,), (InputRoute(0, shape_in, number),))
+    module = loaded(written(chip, tmp_path))
+    config = module.read_json("config.json")
+    assert module.check_config(config) == ([] if fault is None else [f"cnn_layers[{number}]: {fault}"])
+    words = module.words(config["cnn_layers"][number])
+    assert words["kernel"] == kernel_words(shape_in[0], shape_out[0], (kernel, kernel))
+    assert words["neuron"] == neuron_words(shape_out)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "[" * 100_000, '{"a": 1, "a": 2}', "1" * 10_000, "\udcff"])
+@pytest.mark.parametrize("name", ["config.json", "manifest.json"])
+def test_what_is_no_configuration_is_refused_without_a_traceback(name: str, text: str, tmp_path: Path) -> None:
+    (written(configuration(), tmp_path) / name).write_bytes(text.encode(errors="surrogateescape"))
+    done = script(tmp_path, "--check")
+    assert done.returncode == 1 and "Traceback" not in done.stderr and done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("input_map", None),
+        ("input_map", [0, 1, 160]),
+        ("input_map", [True]),
+        ("output_map", [0, 1, 2, None]),
+        ("output_map", [0, 1, 2, -1]),
+        ("output_map", [0, 1, 2, 4]),
+        ("output_latency_steps", [0]),
+        ("output_kind", "membrane"),
+        ("dt", 0),
+        ("dt", "1"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_a_fault(key: str, value: object, tmp_path: Path) -> None:
+    done = script(written(configuration(), tmp_path, **{key: value}), "--check")
+    assert done.returncode == 1 and f"manifest.json: {key}" in done.stdout and not done.stderr
+
+
+# Building
+
+
+@pytest.mark.parametrize("chip", [configuration("2f"), configuration("2e"), with_bias(), with_camera(), with_readout()])
+def test_the_vendors_object_gets_every_field(chip: Configuration, tmp_path: Path) -> None:
+    directory = written(chip, tmp_path / "b")
+    (applied_once,) = applied(on_board(directory, variant=chip.variant))
+    config = json.loads((directory / "config.json").read_text())
+    config["dvs_filter"]["filter_size"] = {"x": 1, "y": 1}
+    for part in ("dvs_layer", "dvs_filter", "readout", "factory_config"):
+        assert applied_once[part] == config[part]
+    for layer in chip.layers:
+        assert applied_once["cnn_layers"][layer.core] == config["cnn_layers"][layer.core]
+    unused = [c for i, c in enumerate(applied_once["cnn_layers"]) if i not in chip.by_core()]
+    assert not any(c["weights"] or c["monitor_enable"] for c in unused)
+
+
+def test_the_flash_image_is_samnas_and_needs_no_board(tmp_path: Path) -> None:
+    directory = written(with_readout(), tmp_path / "b")
+    image = tmp_path / "image.bin"
+    assert on_board(directory, "--flash", image, more="made.device = made.graph = None") == []
+    inside = json.loads(image.read_bytes())
+    assert inside["factory_config"]["io_sel"] == 24 and len(inside["cnn_layers"][1]["weights"]) == 3
+
+
+def test_a_dry_run_opens_no_board(tmp_path: Path) -> None:
+    directory = written(configuration(), tmp_path / "b")
+    assert on_board(directory, "--dry-run", more="made.device = made.graph = None") == []
+    assert "samna accepts the configuration" in on_board.said  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def samna(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The stand-in in this interpreter, where tests can change it."""
+    package = samna_mock.make("2f")
+    monkeypatch.setitem(sys.modules, "samna", package)
+    return package
+
+
+def call(directory: Path, monkeypatch: pytest.MonkeyPatch, *args: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["deploy.py", "--settle", "0", *map(str, args)])
+    loaded(directory).main()
+
+
+def test_a_refusal_by_the_vendor_is_passed_on(tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    samna.speck2f.validate_configuration = lambda made: (False, "the moon is full")
+    with pytest.raises(SystemExit, match="samna refuses the configuration: the moon is full"):
+        call(written(configuration(), tmp_path), monkeypatch)
+    assert samna.board.log == []
+
+
+def test_a_samna_that_lacks_a_field_is_a_message(tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = samna.speck2f.configuration.SpeckConfiguration()
+    del type(made.cnn_layers[0])._fields["leak_internal_slow_clk_enable"]
+    with pytest.raises(SystemExit, match=r"does not take the configuration: AttributeError: .*leak_internal"):
+        call(written(configuration(), tmp_path), monkeypatch)
+
+
+def test_a_samna_that_hands_out_copies_is_noticed(tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = samna.speck2f.configuration.SpeckConfiguration
+    new = kind._fields["cnn_layers"][1]
+    monkeypatch.setattr(
+        kind, "__getattribute__", lambda s, n: new() if n == "cnn_layers" else object.__getattribute__(s, n)
+    )
+    core = type(new()[0])._fields["dimensions"][1]
+    monkeypatch.setattr(core, "__setattr__", lambda *_: None)
+    with pytest.raises(SystemExit, match="kernel_size stays 0, not 3"):
+        call(written(configuration(), tmp_path), monkeypatch)
+
+
+def test_destinations_of_the_camera_may_have_no_pooling(
+    tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dvs = samna.speck2f.configuration.SpeckConfiguration().dvs_layer
+    fields = type(dvs.destinations[0])._fields
+    monkeypatch.setattr(type(dvs.destinations[0]), "_fields", {k: v for k, v in fields.items() if k != "pooling"})
+    call(written(with_camera(), tmp_path), monkeypatch)
+    assert len(samna.board.log) == 2
+
+
+def test_without_the_vendors_package_the_script_says_how_to_get_it(tmp_path: Path) -> None:
+    done = script(written(configuration(), tmp_path))
+    assert done.returncode == 3 and "samna` is not installed" in done.stderr and "pip install" in done.stderr
+
+
+def test_the_public_stub_is_not_imported(tmp_path: Path) -> None:
+    directory = written(configuration(), tmp_path / "b")
+    trap = f"PYPI_SAMNA = True\nopen({str(tmp_path / 'imported')!r}, 'w')\n"
+    done = with_samna(directory, trap)
+    assert done.returncode == 3 and "stub" in done.stderr and "--index-url" in done.stderr
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_samna_that_cannot_be_imported_is_a_message(tmp_path: Path) -> None:
+    done = with_samna(written(configuration(), tmp_path / "b"), "raise OSError('no libusb')\n")
+    assert done.returncode == 3 and "no libusb" in done.stderr and "Traceback" not in done.stderr
+
+
+# Running
+
+
+def test_the_slow_clock_stands_still_while_the_configuration_is_written(tmp_path: Path) -> None:
+    log = on_board(written(with_bias(333.333), tmp_path / "b"))
+    assert [entry[:2] for entry in log if entry[0] != "apply"] == [
+        ["slow clock", False],
+        ["rate", 333],
+        ["slow clock", True],
+    ]
+    assert [entry[0] for entry in log].index("apply") == 1
+    log = on_board(written(configuration(), tmp_path / "b"))
+    assert [entry[0] for entry in log] == ["slow clock", "apply"] and log[0][1] is False
+
+
+def run_on_board(directory: Path, inputs: np.ndarray, *args: object, **kw: Any) -> tuple[np.ndarray, list[list[Any]]]:
+    np.savez(directory.parent / "in.npz", inputs=inputs)
+    out = directory.parent / "out"  # numpy would add .npz
+    log = on_board(directory, "--data", directory.parent / "in.npz", "--out", out, *args, **kw)
+    with np.load(out) as saved:
+        np.testing.assert_array_equal(saved["output"], saved["spikes"].sum(axis=1))
+        return np.asarray(saved["spikes"]), log
+
+
+def raster(samples: int, steps: int, channels: int = 160) -> np.ndarray:
+    return np.random.default_rng(1).poisson(0.06, (samples, steps, channels))
+
+
+@each_variant
+def test_the_board_gives_what_the_emulator_gives(variant: str, tmp_path: Path) -> None:
+    chip, inputs = configuration(variant), raster(3, 8)
+    spikes, log = run_on_board(written(chip, tmp_path / "b"), inputs, variant=variant)
+    expected = emulate(chip, inputs, mode="events").output
+    assert expected.sum() > 20
+    np.testing.assert_array_equal(spikes, expected[:, :, [2, 0, 1, 3]])
+    assert len(applied(log)) == len(sent(log)) == 3  # initial states again for every sample
+    assert applied(log)[0] == applied(log)[2]
+
+
+def test_events_go_by_rising_channel_evenly_over_their_step(tmp_path: Path) -> None:
+    chip = configuration()
+    small = InputRoute(first=0, shape=(1, 2, 2), layer=1, feature_shift=1)
+    again = InputRoute(first=0, shape=(1, 2, 2), layer=3, feature_shift=2)
+    wide = InputRoute(first=4, shape=(1, 1, 14), layer=1, pooling=(1, 2))  # pixels 10 to 13 lie outside
+    chip = replace(chip, inputs=(small, again, wide))
+    inputs = np.zeros((1, 3, 18), dtype=int)
+    inputs[0, 0, [3, 1]] = 1, 2
+    inputs[0, 2, [4 + 9, 4 + 10, 0]] = 1
+    inputs[0, 2, 2] = 1
+    _, log = run_on_board(written(chip, tmp_path / "b"), inputs)
+    a, b = [1, 1, 0, 1], [3, 2, 0, 1]  # core, channel, y, x of channel 1, by both routes
+    c, d = [1, 1, 1, 1], [3, 2, 1, 1]
+    first = [[LEAD_US + i * STEP_US // 6, *e] for i, e in enumerate([a, b, a, b, c, d])]
+    third = [[1, 1, 0, 0], [3, 2, 0, 0], [1, 1, 1, 0], [3, 2, 1, 0], [1, 0, 0, 4]]
+    assert sent(log) == [[*first, *([LEAD_US + 2 * STEP_US + i * STEP_US // 5, *e] for i, e in enumerate(third))]]
+
+
+def test_inputs_that_nothing_listens_to_are_left_out(tmp_path: Path) -> None:
+    channels = [None, *range(159, -1, -1)]
+    directory = written(configuration(), tmp_path / "b", input_map=channels)
+    inputs = raster(1, 4, 161)
+    spikes, _ = run_on_board(directory, inputs)
+    expected = emulate(configuration(), inputs[:, :, :0:-1], mode="events").output
+    np.testing.assert_array_equal(spikes, expected[:, :, [2, 0, 1, 3]])
+
+
+def test_outputs_that_come_later_are_moved_back(tmp_path: Path) -> None:
+    directory = written(configuration(), tmp_path / "b", output_latency_steps=[1, 1, 1, 1])
+    inputs = raster(1, 6)
+    spikes, _ = run_on_board(directory, inputs, more=f"made.board.late = {STEP_US}")
+    expected = emulate(configuration(), inputs, mode="events").output
+    np.testing.assert_array_equal(spikes, expected[:, :, [2, 0, 1, 3]])
+
+
+def test_spikes_after_the_last_step_are_told(tmp_path: Path) -> None:
+    inputs = raster(1, 6)
+    spikes, _ = run_on_board(written(configuration(), tmp_path / "b"), inputs, more=f"made.board.late = {STEP_US}")
+    expected = emulate(configuration(), inputs, mode="events").output[:, :, [2, 0, 1, 3]]
+    np.testing.assert_array_equal(spikes[:, 1:], expected[:, :-1])
+    late = int(expected[:, -1].sum())
+    assert late and f"warning: {late} spikes came after" in on_board.said  # type: ignore[attr-defined]
+
+
+def test_the_camera_adds_nothing_to_a_file(tmp_path: Path) -> None:
+    _, log = run_on_board(written(with_camera(), tmp_path / "b"), raster(1, 3))
+    assert applied(log)[0]["dvs_layer"]["pass_sensor_events"] is False
+
+
+def test_a_step_of_another_length_takes_the_slow_clock_along(
+    tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = written(with_bias(), tmp_path / "b")
+    np.save(tmp_path / "in.npy", np.zeros((1, 2, 160)))
+    for args, rate in (((), 1000), (("--step-us", 5000), 200)):
+        samna.board.log.clear()
+        call(directory, monkeypatch, "--data", tmp_path / "in.npy", "--out", tmp_path / "out", *args)
+        assert ["rate", rate] in samna.board.log
+    with pytest.raises(SystemExit, match="slow clock of 100000 Hz"):
+        call(directory, monkeypatch, "--data", tmp_path / "in.npy", "--out", tmp_path / "out", "--step-us", 10)
+
+
+def test_a_step_of_unknown_length_is_asked_for(tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = written(configuration(), tmp_path / "b", dt=None)
+    np.save(tmp_path / "in.npy", np.zeros((1, 2, 160)))
+    with pytest.raises(SystemExit, match="--step-us"):
+        call(directory, monkeypatch, "--data", tmp_path / "in.npy")
+    assert samna.board.log == []
+
+
+def test_a_board_that_is_missing_ends_the_script(tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = written(configuration(), tmp_path / "b")
+    samna.device.get_all_devices = list
+    with pytest.raises(SystemExit, match="Speck2fDevKit"):
+        call(directory, monkeypatch)
+    samna.device = None  # as if the vendor's own code failed
+    with pytest.raises(SystemExit, match="the run failed: AttributeError"):
+        call(directory, monkeypatch)
+
+
+def test_a_missing_folder_is_noticed_before_the_run(
+    tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "in.npy", np.zeros((1, 2, 160)))
+    with pytest.raises(SystemExit, match="--out: there is no folder"):
+        out = tmp_path / "no" / "out.npz"
+        call(written(configuration(), tmp_path / "b"), monkeypatch, "--data", tmp_path / "in.npy", "--out", out)
+    assert samna.board.log == []
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        np.zeros((1, 5, 4)),
+        np.zeros((1, 0, 160)),
+        np.zeros((5, 160)),
+        np.full((1, 5, 160), 1 << 21),
+        np.full((1, 5, 160), 1 << 20),
+        np.full((1, 5, 160), -1),
+        np.full((1, 5, 160), 0.5),
+        np.full((1, 5, 160), np.nan),
+        np.full((1, 5, 160), np.inf),
+        np.full((1, 5, 160), "1"),
+        np.full((1, 5, 160), 1j),
+    ],
+)
+def test_a_raster_that_does_not_fit_is_refused(
+    inputs: np.ndarray, tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(tmp_path / "in.npz", inputs=inputs)
+    with pytest.raises(SystemExit, match="inputs"):
+        call(written(configuration(), tmp_path / "b"), monkeypatch, "--data", tmp_path / "in.npz")
+    assert sent(samna.board.log) == []
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x93NUMPY", b"no array"])
+def test_a_damaged_raster_is_refused(data: bytes, tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bad.npz").write_bytes(data)
+    with pytest.raises(SystemExit, match="cannot be read"):
+        call(written(configuration(), tmp_path / "b"), monkeypatch, "--data", tmp_path / "bad.npz")
+
+
+def test_the_stand_in_is_strict() -> None:
+    made = samna_mock.make("2f").speck2f.configuration.SpeckConfiguration()
+    for part, name, value in [
+        (made, "cnn_layer", None),
+        (made, "cnn_layers", []),
+        (made.cnn_layers[0], "weights", [[[[128]]]]),
+        (made.cnn_layers[0], "weights", [[[1]]]),
+        (made.cnn_layers[0], "biases", np.zeros(1, dtype=np.int8)),
+        (made.cnn_layers[0], "leak_enable", 1),
+        (made.cnn_layers[0].dimensions, "kernel_size", 17),
+        (made.cnn_layers[0].dimensions.stride, "x", 9),
+        (made.dvs_filter, "filter_size", 1),
+        (made.factory_config, "io_sel", True),
+    ]:
+        with pytest.raises((AttributeError, TypeError)):
+            setattr(part, name, value)

@@ -1,0 +1,135 @@
+"""Frame by frame: equal to the slow definition, and what a step does to a membrane, in small stories."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nirc.backends.speck import emulate as front
+from nirc.backends.speck import synchronous
+from nirc.backends.speck.configuration import Configuration, CoreLayer, Destination, InputRoute
+from nirc.backends.speck.emulate import emulate
+from nirc.backends.speck.rule import fire
+from nirc.errors import InputError
+from tests.speck import reference
+from tests.speck.reference import one_neuron, random_configuration, random_raster
+
+
+def run(configuration: Configuration, *counts: int) -> tuple[list[int], list[int]]:
+    """Spikes and membranes of a single neuron over the steps of one channel."""
+    made = emulate(configuration, np.array(counts).reshape(1, -1, 1), record=True)
+    return made.output[0, :, 0].tolist(), made.v["neurons"][0, :, 0].tolist()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_equal_to_the_slow_definition(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    configuration = random_configuration(rng)
+    raster = random_raster(rng, configuration, samples=2, steps=3)
+    made = emulate(configuration, raster, record=True)
+    expected = [reference.run_synchronous(configuration, sample) for sample in raster]
+    np.testing.assert_array_equal(made.output, [trace.output for trace in expected])
+    np.testing.assert_array_equal(made.spikes["neurons"], [trace.spikes for trace in expected])
+    np.testing.assert_array_equal(made.v["neurons"], [trace.v for trace in expected])
+    np.testing.assert_array_equal(emulate(configuration, raster).output, made.output)
+
+
+def test_the_random_networks_are_busy() -> None:
+    spikes = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        configuration = random_configuration(rng)
+        spikes.append(emulate(configuration, random_raster(rng, configuration, samples=2, steps=3)).output)
+    assert sum(bool(s.any()) for s in spikes) > 30
+    assert max(s.max() for s in spikes) > 1
+
+
+def test_small_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    configuration = random_configuration(rng)
+    raster = random_raster(rng, configuration, samples=5, steps=7)
+    whole = emulate(configuration, raster, record=True)
+    monkeypatch.setattr(synchronous, "BLOCK_BYTES", 1)
+    percents: list[int] = []
+    parts = emulate(configuration, raster, record=True, progress=percents.append)
+    np.testing.assert_array_equal(parts.output, whole.output)
+    np.testing.assert_array_equal(parts.v["neurons"], whole.v["neurons"])
+    assert len(percents) == 35 and percents == sorted(percents) and percents[-1] == 100
+
+
+def test_a_step_gives_several_spikes_and_keeps_the_remainder() -> None:
+    assert run(one_neuron(5, threshold=4), 2, 0, 1) == ([2, 0, 1], [2, 2, 3])
+
+
+def test_return_to_zero_forgets_the_remainder() -> None:
+    assert run(one_neuron(5, threshold=4, return_to_zero=True), 2, 0, 1) == ([2, 0, 1], [0, 0, 0])
+
+
+def test_the_lower_bound_comes_after_the_sum() -> None:
+    both = one_neuron(5, -9, threshold=4, low=-1)
+    made = emulate(both, [[[2, 1], [0, 1]]], record=True)
+    assert made.v["neurons"].tolist() == [[[1], [-1]]]  # 10 - 9; then 1 - 9
+
+
+def test_order_within_a_step_does_not_matter() -> None:
+    for weights in ((5, -5), (-5, 5)):
+        assert not emulate(one_neuron(*weights, threshold=4), [[[1, 1]]]).output.any()
+
+
+def test_a_bias_is_added_once_a_step() -> None:
+    assert run(one_neuron(0, threshold=4, bias=3), 0, 0, 0) == ([0, 1, 1], [3, 2, 1])
+
+
+def test_weight_127_at_threshold_127_fires_once() -> None:
+    assert run(one_neuron(127, threshold=127), 1) == ([1], [0])
+
+
+def test_nothing_saturates() -> None:
+    assert run(one_neuron(127, threshold=1), 1000) == ([127_000], [0])
+
+
+def test_fire_on_any_shape_and_type() -> None:
+    v = np.array([[[-9, -1], [3, 4]], [[7, 8], [9, 0]]])
+    for kind in (np.int32, np.int64, np.float64):
+        spikes, after = fire(v.astype(kind), 4, -3, False)
+        assert spikes.tolist() == [[[0, 0], [0, 1]], [[1, 2], [2, 0]]]
+        assert after.tolist() == [[[-3, -1], [3, 0]], [[3, 0], [1, 0]]]
+        assert spikes.dtype == after.dtype == kind
+        assert fire(v.astype(kind), 4, -3, True)[1].tolist() == [[[-3, -1], [3, 0]], [[0, 0], [0, 0]]]
+
+
+def test_outputs_are_monitored_cores_by_rising_number() -> None:
+    first = one_neuron(5, threshold=5, core=7).layers[0]
+    routes = (InputRoute(0, (1, 1, 1), 7), InputRoute(1, (1, 1, 1), 2))
+    second = one_neuron(5, threshold=5, core=2).layers[0]
+    both = Configuration("2f", (second, first), routes)
+    assert emulate(both, [[[1, 0]]]).output.tolist() == [[[0, 1]]]
+
+
+def test_a_loop_of_cores_is_refused() -> None:
+    layer = one_neuron(5, threshold=4).layers[0]
+    loop = CoreLayer(**{**vars(layer), "destinations": (Destination(layer.core),)})
+    for mode in front.MODES:
+        with pytest.raises(ValueError, match="cycle"):
+            emulate(Configuration("2f", (loop,), (InputRoute(0, (1, 1, 1), 0),)), [[[1]]], mode=mode)
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="synchronous, events"):
+        emulate(one_neuron(5, threshold=4), [[[1]]], mode="both")
+
+
+@pytest.mark.parametrize(
+    "raster", [[[1]], [[[1, 1]]], [[[-1]]], [[[0.5]]], [[["1"]]], [[[float("nan")]]], [[[float("inf")]]]]
+)
+def test_a_raster_that_does_not_fit_is_refused(raster: object) -> None:
+    with pytest.raises(InputError) as caught:
+        emulate(one_neuron(5, threshold=4), raster)
+    assert [d.code for d in caught.value.diagnostics] == ["U604"]
+
+
+@pytest.mark.parametrize("mode", front.MODES)
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0, 0)])
+def test_nothing_in_nothing_out(mode: str, shape: tuple[int, int]) -> None:
+    made = emulate(one_neuron(5, threshold=4), np.zeros((*shape, 1)), mode=mode, record=True)
+    assert made.output.shape == made.v["neurons"].shape == (*shape, 1)
