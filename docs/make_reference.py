@@ -17,6 +17,7 @@ FAMILIES = {
     "P": "Passes: time steps, delays, what can be a network",
     "D": "Where the chip's dynamics differ from the model's (errors with `--strict`)",
     "X": "Limits of Xylo",
+    "S": "Limits of Speck",
     "U": "Options and data",
     "B": "nirc itself",
 }

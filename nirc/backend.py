@@ -84,6 +84,10 @@ class Backend(Protocol):
     def modes(self) -> tuple[str, ...]:
         """Ways in which the emulator can run the files; the first is the default, which equals the integer form."""
 
+    @property
+    def law_neuron(self) -> str:
+        """The NIR neuron of the laws' networks: CubaLIF, also recurrent, or IF, feed-forward."""
+
     def passes(
         self,
         calibration: NDArray[np.generic] | None = None,
@@ -132,6 +136,11 @@ def options_of(backend: Backend) -> tuple[ChipOption, ...]:
 def modes_of(backend: Backend) -> tuple[str, ...]:
     """The modes of ``backend``'s emulator; one for a backend that was written before there were several."""
     return getattr(backend, "modes", ("synchronous",))
+
+
+def law_neuron_of(backend: Backend) -> str:
+    """The neuron with which the laws try ``backend``; CubaLIF for one that does not say."""
+    return getattr(backend, "law_neuron", "CubaLIF")
 
 
 def configured(backend: Backend, chosen: Sequence[tuple[str, str]], log: Log) -> Backend:

@@ -19,7 +19,7 @@ import numpy as np
 
 from nirc import api
 from nirc.api import Options
-from nirc.backend import Backend, modes_of, options_of
+from nirc.backend import Backend, law_neuron_of, modes_of, options_of
 from nirc.diagnostics.log import Log
 from nirc.errors import CompileError, UsageError
 from nirc.semantics.run import run
@@ -50,7 +50,7 @@ def describes_itself(backend: Backend) -> None:
 
 def gives_the_same_bytes_twice(backend: Backend) -> None:
     """Same model, same options, same version: same files and manifest."""
-    first, second = (_compiled(backend, network(seed=1)).bundle for _ in range(2))
+    first, second = (_compiled(backend).bundle for _ in range(2))
     assert first.files == second.files, "files differ"
     assert first.manifest == second.manifest, "manifests differ"
 
@@ -58,7 +58,7 @@ def gives_the_same_bytes_twice(backend: Backend) -> None:
 def runs_its_files_as_the_integer_form(backend: Backend) -> None:
     """The emulator, which sees the files alone, equals the integer form at the model's steps."""
     for seed in range(4):
-        made = _compiled(backend, network(seed=seed, recurrent=seed % 2 == 0))
+        made = _compiled(backend, seed=seed, recurrent=seed % 2 == 0)
         rng = np.random.default_rng(seed)
         inputs = rng.poisson(0.2, (2, 40, len(made.bundle.manifest["input_map"])))
         with TemporaryDirectory() as directory:
@@ -72,14 +72,14 @@ def runs_its_files_as_the_integer_form(backend: Backend) -> None:
 def has_defaults(backend: Backend) -> None:
     """An option that is given its default changes nothing."""
     defaults = tuple(sorted((o.name, o.values[0]) for o in options_of(backend)))
-    silent, spoken = (_compiled(backend, network(seed=1), chip).bundle for chip in ((), defaults))
+    silent, spoken = (_compiled(backend, chip=chip).bundle for chip in ((), defaults))
     assert silent.files == spoken.files, "files differ"
     assert silent.manifest == spoken.manifest, "manifests differ"
 
 
 def runs_in_every_mode(backend: Backend) -> None:
     """Each mode of the emulator gives the same shape, and the same answer twice."""
-    bundle = _compiled(backend, network(seed=1)).bundle
+    bundle = _compiled(backend).bundle
     inputs = np.random.default_rng(1).poisson(0.2, (2, 40, len(bundle.manifest["input_map"])))
     modes, default = modes_of(backend), bundle.run(inputs).output
     assert modes and len(set(modes)) == len(modes), f"modes {modes}"
@@ -97,7 +97,7 @@ def refuses_what_is_above_a_limit(backend: Backend) -> None:
             sizes = _SIZES.get(limit.name)
             if sizes is None:
                 continue
-            at, above = sizes(limit.max), sizes(limit.max + 1)
+            at, above = (network(**sizes(n), neuron=law_neuron_of(backend)) for n in (limit.max, limit.max + 1))
             assert _codes(backend, target.name, at).isdisjoint({limit.code}), (
                 f"{target.name}: {limit.name} at the limit"
             )
@@ -162,6 +162,15 @@ class CubaLIF:
 
 
 @dataclass
+class IF:
+    """See ``nir.IF``."""
+
+    r: Any
+    v_threshold: Any
+    v_reset: Any
+
+
+@dataclass
 class NIRGraph:
     """See ``nir.NIRGraph``."""
 
@@ -169,40 +178,60 @@ class NIRGraph:
     edges: Sequence[tuple[str, str]] = field(default_factory=list)
 
 
-def network(*, seed: int = 0, inputs: int = 3, hidden: int = 8, outputs: int = 2, recurrent: bool = False) -> NIRGraph:
-    """A hidden and an output population of CubaLIF neurons with random weights; no neuron has many targets."""
+def network(
+    *,
+    seed: int = 0,
+    inputs: int = 3,
+    hidden: int = 8,
+    outputs: int = 2,
+    recurrent: bool = False,
+    neuron: str = "CubaLIF",
+) -> NIRGraph:
+    """A hidden and an output population with random weights; no neuron has many targets.
+
+    ``neuron``: CubaLIF or IF; networks of IF neurons are never recurrent.
+    """
     rng = np.random.default_rng(seed)
     few = np.zeros((outputs, hidden))
     few[rng.integers(0, outputs, hidden), np.arange(hidden)] = 1
     nodes: dict[str, object] = {
         "in": Input({"input": np.array([inputs])}),
         "w": Linear(rng.normal(0.3, 0.3, (hidden, inputs))),
-        "hidden": _neurons(hidden),
+        "hidden": _NEURONS[neuron](hidden),
         "v": Linear(few * rng.uniform(0.1, 0.4, (outputs, hidden))),
-        "last": _neurons(outputs),
+        "last": _NEURONS[neuron](outputs),
         "out": Output({"output": np.array([outputs])}),
     }
     edges = [("in", "w"), ("w", "hidden"), ("hidden", "v"), ("v", "last"), ("last", "out")]
-    if recurrent:
+    if recurrent and neuron != "IF":
         nodes["rec"] = Linear(np.diag(rng.normal(0, 0.2, hidden)))
         edges += [("hidden", "rec"), ("rec", "hidden")]
     return NIRGraph(nodes, edges)
 
 
-def _neurons(n: int) -> CubaLIF:
+def _cuba_lif(n: int) -> CubaLIF:
     """Membrane of 8 steps, synapse of 4 steps."""
     one = np.ones(n)
     return CubaLIF(8 * DT_S * one, 4 * DT_S * one, 8 * one, 4 * one, 0 * one, one, 0 * one)
 
 
-_SIZES: dict[str, Callable[[int], NIRGraph]] = {
-    "input channels": lambda n: network(inputs=n),
-    "hidden neurons": lambda n: network(hidden=n, inputs=1),
-    "output neurons": lambda n: network(outputs=n, hidden=max(8, n)),
+def _if(n: int) -> IF:
+    one = np.ones(n)
+    return IF(one, one, 0 * one)
+
+
+_NEURONS: dict[str, Callable[[int], object]] = {"CubaLIF": _cuba_lif, "IF": _if}
+_SIZES: dict[str, Callable[[int], dict[str, Any]]] = {
+    "input channels": lambda n: {"inputs": n},
+    "hidden neurons": lambda n: {"hidden": n, "inputs": 1},
+    "output neurons": lambda n: {"outputs": n, "hidden": max(8, n)},
 }
 
 
-def _compiled(backend: Backend, model: NIRGraph, chip: tuple[tuple[str, str], ...] = ()) -> api.Compiled:
+def _compiled(
+    backend: Backend, *, seed: int = 1, recurrent: bool = False, chip: tuple[tuple[str, str], ...] = ()
+) -> api.Compiled:
+    model = network(seed=seed, recurrent=recurrent, neuron=law_neuron_of(backend))
     return api.compile_model(model, backend.name, Options(reset="subtract", chip=chip))
 
 

@@ -29,6 +29,7 @@ class Speck:
 
     name = "speck"
     modes = ("synchronous", "events")
+    law_neuron = "IF"
 
     @property
     def targets(self) -> tuple[Target, ...]:

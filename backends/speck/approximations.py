@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from nirc.backends.speck.convolve import parts_of
 from nirc.backends.speck.legalise import SpeckLegalise
 from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.backends.speck.quantise import SpeckQuantise
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
-from nirc.ir.populations import Population, Projection
+from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Program
 
 MOST_SPIKES = 1 << 20  # in a step: no bound
@@ -27,11 +29,12 @@ def approximations(discrete: Program) -> list[tuple[str, Program]]:
 
 
 def _several(discrete: Program) -> Program:
-    nodes = {
-        n: replace(p, dynamics=replace(p.dynamics, max_spikes=MOST_SPIKES))  # type: ignore[type-var]
-        for n, p in discrete.nodes(Population).items()
-    }
-    return discrete.mapped(nodes)
+    return discrete.mapped({n: _changed(p, max_spikes=MOST_SPIKES) for n, p in discrete.nodes(Population).items()})
+
+
+def _changed(population: Population, **fields: Any) -> Population:
+    assert isinstance(population.dynamics, Discrete)
+    return replace(population, dynamics=replace(population.dynamics, **fields))
 
 
 def _rounded(legal: Program) -> Program:
@@ -44,12 +47,13 @@ def _rounded(legal: Program) -> Program:
         assert isinstance(neuron, SpeckNeuron)
         scale[name] = float(neuron.scale[0])
         at = neuron.threshold_high / neuron.scale * (1.0 if neuron.initial else FIRES_AT)
-        nodes[name] = replace(population, dynamics=replace(population.dynamics, threshold=frozen(at)))
+        nodes[name] = _changed(population, threshold=frozen(at))
     return legal.rebuilt(nodes, [(s, t, _whole(p, scale.get(t))) for s, t, p in legal.edges()])
 
 
 def _whole(p: Projection, scale: float | None) -> Projection:
     if scale is None:  # into a Sink
         return p
-    *before, conv = p.ops
-    return replace(p, ops=(*before, replace(conv, weight=frozen(np.rint(conv.weight * scale) / scale))))  # type: ignore[call-arg, union-attr]
+    pool, conv = parts_of(p)
+    whole = replace(conv, weight=frozen(np.rint(conv.weight * scale) / scale))
+    return replace(p, ops=(whole,) if pool is None else (pool, whole))

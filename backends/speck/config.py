@@ -144,7 +144,7 @@ class _Reader:
         initial = self.array(entry["neurons_initial_value"], (n_out, x, y), STATE, f"{path}.neurons_initial_value")
         bias = self.array(entry["biases"], (n_out,), BIAS, f"{path}.biases")
         leak = self.flag(entry["leak_enable"], f"{path}.leak_enable")
-        if leak and not bias.any():
+        if leak and not bias.any() and not self.log.errors:
             self.damaged("the leak is on, but no bias is set", f"{path}.leak_enable", True, "false")
         return CoreLayer(
             core=core.number,
@@ -166,6 +166,7 @@ class _Reader:
         """Shapes in and out, kernel size, stride and padding that agree and fit the core's memories."""
         names = ("input_shape", "output_shape", "kernel_size", "padding", "stride")
         block = self.as_object(value, path, names)
+        earlier = len(self.log.errors)
         shape_in = self.shape(block["input_shape"], INPUT_SIDE, f"{path}.input_shape")
         shape_out = self.shape(block["output_shape"], OUTPUT_SIDE, f"{path}.output_shape")
         k = self.integer(block["kernel_size"], KERNEL, f"{path}.kernel_size")
@@ -173,7 +174,7 @@ class _Reader:
         stride = self.pair(block["stride"], (STRIDES[0], STRIDES[-1]), f"{path}.stride")
         if not set(stride) <= set(STRIDES):
             self.outside(f"{path}.stride", stride, STRIDES, "the chip has no such stride", DATASHEET)
-        self.log.raise_if_errors()  # sizes count only if each alone is possible
+        self.stop_if_more(earlier)  # sizes can be compared only if each alone is possible
         sizes = zip(shape_in[1:], stride, padding, strict=True)
         fitting = tuple(output_size(n, k, step, pad) for n, step, pad in sizes)
         if shape_out[1:] != fitting:
@@ -187,7 +188,7 @@ class _Reader:
         for name, words, most in memories:
             if words > most:
                 self.outside(path, f"{words} words", (0, most), f"the core's {name} memory is too small", SINABS)
-        self.log.raise_if_errors()
+        self.stop_if_more(earlier)
         return shape_in, shape_out, k, stride, padding
 
     def shape(self, value: Any, sides: Range, path: str) -> Map:
@@ -417,7 +418,12 @@ class _Reader:
                 self.damaged("a field is missing", _join(path, name), None, "this field")
         for name in block:
             if name not in names:
-                self.damaged("a field is unknown", _join(path, name if name.isidentifier() else repr(name))[:100], block[name], "no such field")
+                self.damaged(
+                    "a field is unknown",
+                    _join(path, name if name.isidentifier() else repr(name))[:100],
+                    block[name],
+                    "no such field",
+                )
 
     def as_list(self, value: Any, path: str, n: int | None = None) -> list[Any]:
         """``value`` if it is a JSON list, of ``n`` entries if told."""
@@ -425,6 +431,11 @@ class _Reader:
             expected = "a list" if n is None else f"a list of {n}"
             self.damaged("a list is missing or of the wrong length", path, value, expected)
         return value
+
+    def stop_if_more(self, errors: int) -> None:
+        """Raise if there are more findings now; those of other cores do not matter here."""
+        if len(self.log.errors) > errors:
+            self.log.raise_if_errors()
 
     def outside(self, path: str, found: object, allowed: Sequence[int], message: str, source: str) -> None:
         """Note a value that the chip does not take; ``allowed`` is (least, most), or a list of single values."""

@@ -57,11 +57,14 @@ def conflict(members: tuple[Member, ...], problem: PlaceProblem, cores: Sequence
     if len(concerned) == 1 and len(memories) == 1:
         return _one_layer(members, concerned[0], memories[0], cores, cure)
     counted = ", ".join(f"`{d.name}` {_fewest(d, cores, limits)}" for d in concerned)
+    names = f"`{concerned[0].name}`" if len(concerned) == 1 else f"{len(concerned)} layers together"
+    surplus = len(concerned) - len(cores)
+    if surplus > 0 and not memories:
+        cure = f"leave out {surplus} layer(s): each takes a core of its own"
     return Conflict(
         members,
         "S711",
-        f"{len(concerned)} layer(s) cannot be placed on the {len(cores)} cores together"
-        + (f" ({' and '.join(memories)})" if memories else ""),
+        f"{names} cannot be placed on the {len(cores)} cores" + (f" ({' and '.join(memories)})" if memories else ""),
         f"cores that each layer takes at least, alone on the chip: {counted}",
         f"{len(cores)} cores, one layer each" + "".join(f"; {_sizes(m, cores)}" for m in memories),
         cure or "make several of these layers smaller, or leave some out",
@@ -139,34 +142,31 @@ def _advice(memory: str, demand: Demand) -> str:
 
 
 def _cure(members: tuple[Member, ...], problem: PlaceProblem, cores: Sequence[Core]) -> str:
-    """The first single change of a layer that ends this conflict, tried out; empty if none of them does."""
+    """The first single change of a layer that lets all be placed, else one that ends this conflict; each tried out."""
     from nirc.backends.speck.place import holds_together
 
     layers = {name for name, limit in members if limit == PLACED}
+    partly = ""
     for i, demand in enumerate(problem.demands):
-        if demand.name in layers:
-            for changed, words in _changes(demand):
-                demands = (*problem.demands[:i], changed, *problem.demands[i + 1 :])
-                if holds_together(members, replace(problem, demands=demands), cores):
-                    return words
-    return ""
+        for changed, words in _changes(demand) if demand.name in layers else ():
+            after = replace(problem, demands=(*problem.demands[:i], changed, *problem.demands[i + 1 :]))
+            if holds_together(None, after, cores):
+                return f"{words} would do"
+            if not partly and holds_together(members, after, cores):
+                partly = f"{words} would end this conflict, though not all there is"
+    return partly
 
 
 def _changes(demand: Demand) -> Iterator[tuple[Demand, str]]:
     """Changes of one layer, the mildest first."""
     c, (ky, kx), (f, y, x) = demand.channels_in, demand.kernel, demand.shape_out
     if max(y, x) > 1:
-        yield (
-            replace(demand, shape_out=(f, -(-y // 2), -(-x // 2))),
-            f"stride 2 in `{demand.name}`, or pooling by 2 before it, would do: a quarter of its neuron memory",
-        )
+        halved = replace(demand, shape_out=(f, -(-y // 2), -(-x // 2)))
+        yield halved, f"stride 2 in `{demand.name}`, or pooling by 2 before it,"
     elif max(ky, kx) > 1:
         half: Pair = (-(-ky // 2), -(-kx // 2))
-        yield (
-            replace(demand, kernel=half),
-            f"pooling by 2 before `{demand.name}` would do: a quarter of its kernel memory",
-        )
+        yield replace(demand, kernel=half), f"pooling by 2 before `{demand.name}`"
     if f > 1:
-        yield replace(demand, shape_out=(f // 2, y, x)), f"half the output channels in `{demand.name}` would do"
+        yield replace(demand, shape_out=(f // 2, y, x)), f"half the output channels in `{demand.name}`"
     if c > 1:
-        yield replace(demand, channels_in=c // 2), f"half the input channels of `{demand.name}` would do"
+        yield replace(demand, channels_in=c // 2), f"half the input channels of `{demand.name}`"

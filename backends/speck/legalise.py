@@ -35,7 +35,7 @@ class SpeckLegalise:
     name: ClassVar[str] = "speck-legalise"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Raises ``CompileError`` (P308, P311, S707, S712 to S716, S721)."""
+        """Raises ``CompileError`` (P308, P311, S706, S712 to S716, S721)."""
         _refuse_foreign(program, log)
         log.raise_if_errors()
         made = _Maps(program, camera=self.camera)
@@ -58,7 +58,9 @@ class _Maps:
 
     def add(self, name: str, log: Log) -> None:
         population: Population = self.program[name]
-        same, factor = to_one_threshold(population.dynamics)
+        dynamics = population.dynamics
+        assert isinstance(dynamics, Discrete)
+        same, factor = to_one_threshold(dynamics)
         into = [(s, replace(p, ops=fuse((*p.ops, Diagonal(frozen(factor)))))) for s, p in self.program.into(name)]
         bias = sum((b.value * factor for _, p in into for b in p.biases), np.zeros(population.n))
         uniform = [bias, same.decay_mem]

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.backends.speck.convolve import pair
+from nirc.backends.speck.convolve import pair, parts_of
 from nirc.backends.speck.legalise import sources_first
 from nirc.backends.speck.limits import READOUT_SPREAD
 from nirc.backends.speck.network import Arrow, Layer, Network
 from nirc.backends.speck.neuron import SpeckNeuron
-from nirc.ir.linear import Conv, Pool
-from nirc.ir.populations import Population, Projection, Sink, Source
+from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
 
 
@@ -46,9 +45,9 @@ def _layer(name: str, population: Population, program: Program) -> Layer:
     blocks: list[_Block] = []
     arrows = []
     into = program.into(name)
-    first = into[0][1].ops[-1]
+    _, first = parts_of(into[0][1])
     for source, projection in into:
-        pool, conv = _parts(projection)
+        pool, conv = parts_of(projection)
         block = next((b for b in blocks if np.array_equal(b.kernel, conv.weight)), None)
         if block is None:
             block = _Block(sum(b.kernel.shape[1] for b in blocks), conv.weight)
@@ -57,7 +56,7 @@ def _layer(name: str, population: Population, program: Program) -> Layer:
         pooling = (1, 1) if pool is None else pair(pool.kernel)
         arrows.append(Arrow(source, (c, y, x), pooling, block.shift))
     kernel = np.concatenate([b.kernel for b in blocks], axis=1).astype(np.int64)
-    size_in = [conv.shape_in[a] + conv.padding[a - 1][1] - conv.padding[a - 1][0] for a in (1, 2) for conv in (first,)]
+    size_in = [first.shape_in[1 + a] + first.padding[a][1] - first.padding[a][0] for a in (0, 1)]
     return Layer(
         name=name,
         origin=population.origins[0],
@@ -70,14 +69,6 @@ def _layer(name: str, population: Population, program: Program) -> Layer:
         arrows=tuple(arrows),
         events=neuron.events,
     )
-
-
-def _parts(projection: Projection) -> tuple[Pool | None, Conv]:
-    *before, conv = projection.ops
-    assert isinstance(conv, Conv)
-    pool = before[0] if before else None
-    assert pool is None or isinstance(pool, Pool)
-    return pool, conv
 
 
 def _spread(layer: Layer) -> Layer:

@@ -63,16 +63,17 @@ def place(
     Raises ``UsageError`` (U607) if the search was given too little work to tell.
     """
     search = _Search(problem, cores, seed, work, seconds)
-    fewest = search.solve(search.model.parts)
+    fewest = search.known(search.solve(search.model.parts))
     if fewest.found:
         return search.best(fewest)
     return [conflict(members, problem, cores) for members in search.conflicts()]
 
 
-def holds_together(members: Iterable[Member], problem: PlaceProblem, cores: Sequence[Core]) -> bool:
-    """Whether ``problem`` can be placed under these rules alone (rules that it no longer has are kept by any)."""
+def holds_together(members: Iterable[Member] | None, problem: PlaceProblem, cores: Sequence[Core]) -> bool:
+    """Whether ``problem`` can be placed under these rules (those that it still has), or under all of them."""
     search = _Search(problem, cores, 0, 10.0, None)
-    return search.solve(None, [m for m in members if m in search.model.rules]).found
+    rules = None if members is None else [m for m in members if m in search.model.rules]
+    return search.solve(None, rules).found
 
 
 class _Model:
@@ -161,7 +162,7 @@ class _Search:
         self, problem: PlaceProblem, cores: Sequence[Core], seed: int, work: float, seconds: float | None
     ) -> None:
         self.problem, self.cores = problem, cores
-        self.bounds = {"seed": seed, "work": work, "seconds": seconds}
+        self.seed, self.work, self.seconds = seed, work, seconds
         self.model = _Model(problem, cores)
 
     def solve(self, objective: LinearExpr | None = None, members: Iterable[Member] | None = None) -> Solution:
@@ -170,13 +171,23 @@ class _Search:
 
         rules = self.model.rules if members is None else {m: self.model.rules[m] for m in members}
         if objective is None:
-            self.model.cp.clear_objective()
+            self.model.cp.proto.clear_objective()
         else:
             self.model.cp.minimize(objective)
-        found = solve(self.model.cp, assumptions={str(i): r for i, r in enumerate(rules.values())}, **self.bounds)  # type: ignore[arg-type]
+        return solve(
+            self.model.cp,
+            seed=self.seed,
+            work=self.work,
+            seconds=self.seconds,
+            assumptions={str(i): rule for i, rule in enumerate(rules.values())},
+        )
+
+    def known(self, found: Solution) -> Solution:
+        """``found``; raises ``UsageError`` (U607) if it neither is a placement nor proves that there is none."""
         if found.status == "unknown":
             message = "the search for cores was given too little work to find anything"
-            raise UsageError([Diagnostic("U607", "error", message, found=str(self.bounds["work"]))])
+            bound = f"{self.work} units of work" if self.seconds is None else f"{self.seconds} s"
+            raise UsageError([Diagnostic("U607", "error", message, found=bound)])
         return found
 
     def best(self, fewest: Solution) -> Placement:
@@ -189,19 +200,23 @@ class _Search:
         chosen = fewest
         cp.add(model.parts <= round(fewest.objective or 0))
         for objective in (model.reordered(), largest, model.disorder()):
-            chosen = self.solve(objective)
+            better = self.solve(objective)
+            if not better.found:  # the work ran out: what is known is still a placement
+                break
+            chosen = better
             cp.add(objective <= round(chosen.objective or 0))
         return Placement(tuple(part for i in range(len(model.on)) for part in self._parts(i, chosen)))
 
     def _parts(self, i: int, chosen: Solution) -> list[Part]:
-        """Layer i, its channels as even as its cores allow."""
+        """Layer i, its channels as even over the speeds of its cores as their memories allow."""
         demand = self.problem.demands[i]
         mine = [core for core, use in zip(self.cores, self.model.on[i], strict=True) if chosen.value(use)]
         sizes: dict[int, int] = {}
-        left = demand.channels
-        for done, core in enumerate(sorted(mine, key=lambda c: (capacity(demand, c), c.number))):
-            sizes[core.number] = min(capacity(demand, core), -(-left // (len(mine) - done)))
-            left -= sizes[core.number]
+        left, speed = demand.channels, sum(core.speed for core in mine)
+        # The fullest first: what it cannot hold is left to the others.
+        for core in sorted(mine, key=lambda c: (capacity(demand, c) / c.speed, c.number)):
+            sizes[core.number] = min(capacity(demand, core), -(-left * core.speed // speed))
+            left, speed = left - sizes[core.number], speed - core.speed
         parts, first = [], 0
         for core in mine:
             parts.append(Part(demand.name, core.number, first, first + sizes[core.number]))
@@ -230,7 +245,7 @@ class _Search:
         return [*alone, *around]
 
     def _clash(self, members: list[Member]) -> tuple[Member, ...] | None:
-        solution = self.solve(None, members)
+        solution = self.known(self.solve(None, members))
         if solution.found:
             return None
         return tuple(members[int(i)] for i in solution.conflict)

@@ -13,13 +13,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from nirc.backends.speck.convolve import parts_of
 from nirc.backends.speck.geometry import Map
 from nirc.backends.speck.leak import leak_per_step
 from nirc.backends.speck.limits import BIAS, STATE, THRESHOLD_LOW, WEIGHT
 from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import Float, frozen
-from nirc.ir.linear import Conv
+from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Form, Program
 
@@ -92,8 +92,7 @@ class _Layer:
         return [(source, self._rounded(source, p, log)) for source, p in self.into]
 
     def _rounded(self, source: str, projection: Projection, log: Log) -> Projection:
-        *before, conv = projection.ops
-        assert isinstance(conv, Conv)
+        pool, conv = parts_of(projection)
         weight = np.clip(np.rint(conv.weight * self.scale), *WEIGHT)
         lost, of = int(((weight == 0) & (conv.weight != 0)).sum()), int(np.count_nonzero(conv.weight))
         if lost:
@@ -104,11 +103,12 @@ class _Layer:
                 found=f"{lost}",
                 limit="8 bits, one scale a layer",
             )
-        return replace(projection, ops=(*before, replace(conv, weight=frozen(weight))), biases=())
+        whole = replace(conv, weight=frozen(weight))
+        return replace(projection, ops=(whole,) if pool is None else (pool, whole), biases=())
 
     def _scale(self) -> tuple[float, bool]:
         """Chip units per volt, and whether all numbers become whole without rounding."""
-        weights = np.concatenate([p.ops[-1].weight.ravel() for _, p in self.into])
+        weights = np.concatenate([parts_of(p)[1].weight.ravel() for _, p in self.into])
         most = min(_most(weights, WEIGHT), _most(self.drive, BIAS), MOST_THRESHOLD / self.threshold)
         whole = None if self.leaky else _whole(np.concatenate([weights, self.drive, [self.threshold]]), most)
         return (most, False) if whole is None else (whole, True)
@@ -147,7 +147,7 @@ def _whole(values: Float, most: float) -> float | None:
 
 
 def _output_map(into: list[tuple[str, Projection]]) -> Map:
-    f, y, x = into[0][1].ops[-1].shape_out
+    f, y, x = parts_of(into[0][1])[1].shape_out
     return f, y, x
 
 
@@ -155,7 +155,7 @@ def _default(program: Program, source: str) -> float:
     return float(program[source].n * DEFAULT_RATE)
 
 
-def _say_leak(name: str, population: Population, leak: Float, bias: Float, scale: float, log: Log) -> None:
+def _say_leak(name: str, population: Population, leak: Float, bias: Int, scale: float, log: Log) -> None:
     """How far a constant leak is from the model's proportional one."""
     d = population.dynamics
     assert isinstance(d, Discrete) and d.threshold is not None

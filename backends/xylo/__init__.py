@@ -25,6 +25,7 @@ class Xylo:
     name = "xylo"
     options: tuple[ChipOption, ...] = ()
     modes = ("synchronous",)
+    law_neuron = "CubaLIF"
 
     @property
     def targets(self) -> tuple[Target, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -60,7 +60,7 @@ def random_configuration(
         read = readout and source.name == list(layers)[-1]
         ends = (*source.ends, Destination(READOUT)) if read else tuple(source.ends)
         monitor = read or not ends or bool(rng.integers(4) == 0)
-        layers[source.name] = _having(own, destinations=ends, monitor=monitor)
+        layers[source.name] = replace(own, destinations=ends, monitor=monitor)
     return Configuration(
         variant=str(rng.choice(["2e", "2f"])),
         layers=tuple(layers[core] for core in sorted(layers)),
@@ -147,17 +147,13 @@ def _filled(rng: np.random.Generator, layer: CoreLayer, core: int) -> CoreLayer:
     weights = (WEIGHT[0], WEIGHT[1] + 1) if wide else (-12, 30)
     biases = (BIAS[0], BIAS[1] + 1) if wide else (-4, 6)
     states = (STATE[0], STATE[1] + 1) if wide else (-1, 2)
-    return _having(
+    return replace(
         layer,
         core=core,
         kernel=rng.integers(*weights, layer.kernel.shape),
         bias=rng.integers(*biases, layer.bias.shape) * rng.integers(2),
         initial=rng.integers(*states, layer.initial.shape) * rng.integers(2),
     )
-
-
-def _having(layer: CoreLayer, **changes: object) -> CoreLayer:
-    return CoreLayer(**{f.name: changes.get(f.name, getattr(layer, f.name)) for f in fields(CoreLayer)})
 
 
 def _routes(sources: Sequence[_Source]) -> tuple[InputRoute, ...]:

@@ -220,7 +220,7 @@ def discretised(
 
 def sinabs_placement(made: Any, variant: str = "2f") -> tuple[dict[int, int], Any]:
     """Cores by layer from sinabs' mapper, and the configuration object its builder wrote. ValueError if it refuses."""
-    configuration = made.make_config(device=f"speck{variant}devkit" if variant == "2f" else "speck2e")
+    configuration = made.make_config(device=f"speck{variant}devkit")
     return dict(made.layer2core_map), configuration
 
 

@@ -250,6 +250,7 @@ FAULTS: list[tuple[str, str, Change]] = [  # place, what is said, change
     (f"{ONE}.{SENT}[0]", "core 2 is not in use", core(1, SENT, 0, "layer", value=2)),
     (f"{ONE}.{SENT}[0]", "channels 1..3, core 3 takes 3", core(1, SENT, 0, "feature_shift", value=1)),
     (f"{ONE}.{SENT}[0]", "a map of 4 x 5, core 3 takes 2 x 2", core(1, SENT, 0, "pooling", value=1)),
+    (f"{ONE}.{SENT}[0]", "2 x 2, core 3 takes 2 x 1", core(3, "dimensions", "input_shape", "size", "x", value=1)),
     (f"{ONE}.{SENT}[0].pooling", "3 is not 1 or 2 or 4", core(1, SENT, 0, "pooling", value=3)),
     (f"{ONE}.{SENT}[1].feature_shift", "1024 is not", core(1, SENT, 1, "feature_shift", value=1024)),
     ("cnn_layers[0]", "has no weights, but", core(0, "monitor_enable", value=True)),
@@ -521,6 +522,16 @@ def test_the_board_gives_what_the_emulator_gives(variant: str, tmp_path: Path) -
     np.testing.assert_array_equal(spikes, expected[:, :, [2, 0, 1, 3]])
     assert len(applied(log)) == len(sent(log)) == 3  # initial states again for every sample
     assert applied(log)[0] == applied(log)[2]
+
+
+def test_outputs_are_the_neurons_of_monitored_cores_by_channel_row_and_column(tmp_path: Path) -> None:
+    chip, inputs = configuration(), raster(1, 8)
+    chip = replace(chip, layers=(replace(chip.layers[0], monitor=True), chip.layers[1]))
+    same = {"output_map": list(range(64)), "output_latency_steps": [0] * 64}
+    spikes, _ = run_on_board(written(chip, tmp_path / "b", **same), inputs)
+    expected = emulate(chip, inputs, mode="events").output
+    assert expected[:, :, :60].any() and expected[:, :, 60:].any()
+    np.testing.assert_array_equal(spikes, expected)
 
 
 def test_events_go_by_rising_channel_evenly_over_their_step(tmp_path: Path) -> None:

@@ -165,6 +165,11 @@ def test_parts_are_as_even_as_the_cores_allow() -> None:
     assert placed(problem(wide))["wide"] == [(3, 8), (5, 16), (6, 16)]
 
 
+def test_small_cores_are_filled_and_the_rest_is_shared_evenly() -> None:
+    large = layer("large", 1, 3, (50, 64, 64))  # cores 0 to 2 hold 16 channels, 3 and 4 hold 8
+    assert placed(problem(large))["large"] == [(0, 14), (1, 14), (2, 14), (3, 8)]
+
+
 def test_splitting_saves_what_one_core_a_layer_cannot_place() -> None:
     """Matching layers to cores, as sinabs does, gives up here: no single core holds `big`."""
     big, small = chain(layer("big", 1, 3, (20, 64, 64)), layer("small", 20, 3, (4, 16, 16)))
@@ -239,6 +244,12 @@ def test_a_map_too_large_is_blamed_alone() -> None:
     assert "80 of the 200" in conflict.message  # 3 * 16 + 2 * 8 + 4 * 4
 
 
+def test_a_layer_that_cannot_be_placed_anyway_is_blamed_before_the_number_of_layers() -> None:
+    tiny = [layer(f"tiny{i}", 3, 1, (3, 1, 1)) for i in range(9)]
+    (conflict,) = refused(problem(*chain(*tiny, layer("huge", 3, 3, (200, 64, 64)))))
+    assert set(conflict.members) == {("huge", "placed"), ("huge", "neuron memory")}
+
+
 @pytest.mark.parametrize(
     ("demand", "limit", "code"),
     [
@@ -285,6 +296,13 @@ def test_the_busiest_layer_gets_a_fast_core() -> None:
     fast = Core(0, 1 << 14, 1 << 14, 1024, 2)
     slow = [Core(i, 1 << 14, 1 << 14, 1024, 1) for i in (1, 2)]
     assert placed(problem(calm, busy, calmer), [fast, *slow])["busy"] == [(0, 4)]
+
+
+@pytest.mark.parametrize("channels", [3, 6, 7, 10, 13])
+def test_a_load_that_is_no_whole_number_per_channel_does_not_get_in_the_way(channels: int) -> None:
+    """Loads are rounded channel by channel; a single layer once came out above the largest load that there was."""
+    only = layer("only", 64 if channels <= 8 else 32, 8, (channels, 1, 1), operations=1.0)
+    assert len(placed(problem(only))["only"]) == 1
 
 
 def test_few_parts_come_before_an_even_load() -> None:
@@ -364,7 +382,7 @@ def small_chips(draw: st.DrawFn) -> tuple[PlaceProblem, tuple[Core, ...]]:
         for number in sorted(draw(st.sets(st.integers(0, 8), min_size=count, max_size=5)))
     )
     demands: list[Demand] = []
-    for i in range(draw(st.integers(2, 4))):
+    for i in range(draw(st.integers(1, 4))):
         known = [d.name for d in demands] + ["camera", "host"]
         demands.append(
             layer(
@@ -374,7 +392,7 @@ def small_chips(draw: st.DrawFn) -> tuple[PlaceProblem, tuple[Core, ...]]:
                 (draw(st.integers(1, 9)), draw(st.integers(1, 3)), draw(st.integers(1, 3))),
                 *draw(st.lists(st.sampled_from(known), min_size=1, max_size=2)),
                 bias=draw(st.booleans()),
-                operations=draw(st.sampled_from([0.0, 1.0, 8.0])),
+                operations=draw(st.sampled_from([0.0, 1.0, 8.0, 50.0])),
                 whole=draw(st.integers(0, 3)) == 0,
             )
         )

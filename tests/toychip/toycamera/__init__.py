@@ -25,6 +25,7 @@ class ToyCamera(ToyChip):
         ChipOption("led", ("off", "on"), "the light beside the camera"),
     )
     modes: tuple[str, ...] = ("synchronous", "one-event")
+    law_neuron = "CubaLIF"
 
     def __init__(self, source: str = "host") -> None:
         self.source = source

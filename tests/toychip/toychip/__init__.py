@@ -25,6 +25,7 @@ class ToyChip:
     targets: tuple[Target, ...] = (TOY,)
     options: tuple[ChipOption, ...] = ()
     modes: tuple[str, ...] = ("synchronous",)
+    law_neuron = "CubaLIF"
 
     def having(self, chosen: Mapping[str, str]) -> Backend:
         """No options: itself."""
