@@ -131,6 +131,7 @@ class _Reader:
             for i, to in enumerate(layer.destinations):
                 path = f"cnn_layers[{layer.core}].destinations[{i}]"
                 self.target(to.layer, layer.shape_out[0], to.feature_shift, path, layers)
+                self.map(layer.shape_out, to, path, layers)
         self.no_circle(layers)
         return layers
 
@@ -229,6 +230,15 @@ class _Reader:
             found, most = f"{shift}..{shift + channels - 1}", (0, layers[core].shape_in[0] - 1)
             message = f"channels go beyond the input channels of core {core}"
             self.outside(f"{path}.feature_shift", found, most, message, DATASHEET)
+
+    def map(self, shape: Map, to: Destination, path: str, layers: dict[int, CoreLayer]) -> None:
+        """The pooled map fits into the target's; only what is left over beside whole windows may be lost."""
+        if to.layer in layers:
+            pooled, sides = [n // to.pooling for n in shape[1:]], layers[to.layer].shape_in[1:]
+            if pooled[0] > sides[0] or pooled[1] > sides[1]:
+                message = f"the pooled map is larger than the input map of core {to.layer}"
+                found, limit = " x ".join(map(str, pooled)), " x ".join(map(str, sides))
+                self.log.error("S717", message, where=path, found=found, limit=limit, source=DATASHEET)
 
     def no_circle(self, layers: dict[int, CoreLayer]) -> None:
         """Spikes never come back to a core that they left."""

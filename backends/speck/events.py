@@ -31,7 +31,7 @@ from nirc.backends.speck.limits import BIAS_TICK_FIRES, FIRES_AT_THRESHOLD, STAT
 from nirc.backends.speck.synchronous import Recorded
 from nirc.ir.arrays import Int, size
 
-BLOCK_EVENTS = 1 << 18  # input events worked on before the next steps
+BLOCK_EVENTS = 1 << 16  # input events worked on before the next steps
 BLOCK_VALUES = 1 << 25  # recorded numbers of a block
 BLOCK_UPDATES = 1 << 20  # updates of positions (of all their channels) worked on at a time
 TICK = 0  # the root of what a tick causes; input events count from 1

@@ -31,7 +31,7 @@ class _Source:
 def random_configuration(
     rng: np.random.Generator, *, cores: int | None = None, dvs: bool | None = None, readout: bool | None = None
 ) -> Configuration:
-    """Up to ``cores`` layers on maps of up to 10 pixels; ``dvs``, ``readout``: with or without, None for either.
+    """Up to ``cores`` layers on maps of up to 8 pixels; ``dvs``, ``readout``: with or without, None for either.
 
     Weights are mostly positive and thresholds low, so that spikes come through; some layers use whole ranges.
     """
@@ -83,7 +83,7 @@ def _inputs(rng: np.random.Generator, dvs: bool) -> tuple[list[_Source], Dvs | N
 
 
 def _map(rng: np.random.Generator, channels: int) -> Map:
-    return int(rng.integers(1, channels + 1)), int(rng.integers(3, 11)), int(rng.integers(3, 11))
+    return int(rng.integers(1, channels + 1)), int(rng.integers(3, 9)), int(rng.integers(3, 9))
 
 
 def _heard(rng: np.random.Generator, chip: Sequence[_Source], *, parts: int) -> list[_Source]:
@@ -98,11 +98,12 @@ def _heard(rng: np.random.Generator, chip: Sequence[_Source], *, parts: int) -> 
 
 
 def _together(rng: np.random.Generator, heard: Sequence[_Source], pooling: Sequence[int]) -> tuple[Map, list[int]]:
-    """The map that holds all of them, summed or concatenated; now and then a row too small, so that events drop."""
-    y = max(-(-s.shape[1] // p) for s, p in zip(heard, pooling, strict=True))
-    x = max(-(-s.shape[2] // p) for s, p in zip(heard, pooling, strict=True))
-    if y > 1 and not any(s.name < 0 for s in heard) and rng.integers(4) == 0:
-        y -= 1
+    """The map that holds all of them, summed or concatenated, with room for pixels beside whole windows or without."""
+    spare = int(rng.integers(2))
+    y, x = (
+        max(max(1, (s.shape[axis] + spare * (p - 1)) // p) for s, p in zip(heard, pooling, strict=True))
+        for axis in (1, 2)
+    )
     channels = [s.shape[0] for s in heard]
     if rng.integers(2):
         return (max(channels), y, x), [0] * len(heard)
@@ -114,13 +115,12 @@ def _layer(rng: np.random.Generator, core: int, shape_in: Map, *, classes: bool)
     _, y, x = shape_in
     if classes:  # a stride above the difference of the sides: one window
         k, stride, padding = min(y, x, 4), (8, 8), (0, 0)
-        y, x = min(y, k + 7), min(x, k + 7)
-        shape_in = (shape_in[0], y, x)
         channels = 4 * int(rng.integers(0, 15)) + 1
     else:
         k = int(rng.integers(1, min(y, x, 5) + 1))
         stride = (int(rng.choice([1, 1, 2])), int(rng.choice([1, 1, 2, 4])))
-        padding = (int(rng.integers(0, 3)), int(rng.integers(0, 3)))
+        most = 2 if max(y, x) <= 4 else (k - 1) // 2  # maps stay within 8 pixels
+        padding = (int(rng.integers(0, most + 1)), int(rng.integers(0, most + 1)))
         channels = int(rng.integers(1, 6))
     sides = (output_size(y, k, stride[0], padding[0]), output_size(x, k, stride[1], padding[1]))
     shape_out = (channels, *sides)

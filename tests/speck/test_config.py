@@ -229,6 +229,15 @@ def test_a_raster_without_end_is_refused(shape: list[int]) -> None:
     assert refused(text, CompileError, "S717")[-1].limit in ("1..1048576", "0..9437184")
 
 
+def test_a_map_that_the_target_cannot_hold_is_refused_but_not_the_rest_of_a_pooling_window() -> None:
+    rows = core(8, 2, 2, Destination(2, 2), shape_in=(2, 5, 7), shape_out=(2, 5, 7), initial=np.zeros((2, 5, 7), int))
+    layer = core(2, 2, 1, shape_in=(2, 2, 3), shape_out=(1, 2, 3), initial=np.zeros((1, 2, 3), int))
+    chip = Configuration("2f", (layer, rows), (InputRoute(0, (2, 9, 9), 8),))
+    assert_same(read_config(written(chip)), chip)
+    (finding,) = refused(put(chip, ("cnn_layers[8].destinations[0].pooling", 1)), CompileError, "S717")
+    assert (finding.where, finding.found, finding.limit) == ("cnn_layers[8].destinations[0]", "5 x 7", "2 x 3")
+
+
 def test_many_routes_of_large_inputs_are_refused() -> None:
     route = {"first": 0, "shape": [1, 1024, 1024], "layer": 1, "pooling": {"x": 1, "y": 1}, "feature_shift": 0}
     assert read_config(put(split(), ("nirc.inputs", [route] * 9))).input_channels == 1 << 20
@@ -354,6 +363,30 @@ def test_a_readout_layer_takes_no_maps() -> None:
     assert finding.where == "cnn_layers[7].dimensions.output_shape"
 
 
+@pytest.mark.parametrize("where", [[], ["cnn_layers", 0], ["dvs_layer"], ["readout"], ["nirc"], ["nirc", "inputs", 0]])
+def test_a_field_that_is_missing_or_unknown_is_named(where: Path) -> None:
+    def block(whole: Any) -> Any:
+        for key in where:
+            whole = whole[key]
+        return whole
+
+    for name in block(json.loads(written(split()))):
+        whole = json.loads(written(split()))
+        del block(whole)[name]
+        (finding,) = refused(as_json(whole), InputError, "U605")
+        assert finding.where.endswith(name)
+    whole = json.loads(written(split()))
+    block(whole)["speed"] = 1
+    (finding,) = refused(as_json(whole), InputError, "U605")
+    assert finding.where.endswith("speed") and finding.message == "a field is unknown"
+
+
+def test_an_output_map_that_does_not_follow_from_the_input_is_named() -> None:
+    (finding,) = refused(put(split(), ("cnn_layers[0].dimensions.output_shape.size.x", 5)), InputError, "U605")
+    assert finding.where == "cnn_layers[0].dimensions.output_shape.size"
+    assert "(4, 6)" in finding.limit
+
+
 def test_a_chip_without_a_used_core_is_refused() -> None:
     whole = json.loads(written(split()))
     whole["cnn_layers"] = [whole["cnn_layers"][2]] * 9
@@ -423,17 +456,18 @@ PLACES = [list(places(whole, [])) for whole in TREES]
 FIELDS = [[p for p in some if not any(isinstance(k, int) and k > 9 for k in p) and len(p) < 7] for some in PLACES]
 
 
-def changed(data: st.DataObject, whole: Any, some: list[Path]) -> Any:
-    """``whole`` with one node deleted, replaced by something strange or by another node, or doubled."""
-    way: list[Any] = data.draw(st.sampled_from(some))
-    at = whole
+def has(at: Any, key: Any) -> bool:
+    """Whether a node is (still) there: an earlier change may have taken it away."""
+    return key in at if isinstance(at, dict) else isinstance(at, list) and isinstance(key, int) and key < len(at)
+
+
+def changed(data: st.DataObject, whole: Any, way: list[Any]) -> None:
+    """Delete one node, put something strange or another node in its place, or double it."""
+    at, last = whole, way[-1]
     for key in way[:-1]:
-        at = at[key] if (key in at if isinstance(at, dict) else isinstance(at, list) and key < len(at)) else None
-        if at is None:
-            return whole  # an earlier change took it away
-    last = way[-1]
-    if not (last in at if isinstance(at, dict) else isinstance(at, list) and last < len(at)):
-        return whole
+        at = at[key] if has(at, key) else None
+    if not has(at, last):
+        return
     match data.draw(st.sampled_from(["delete", "replace", "swap", "double"])):
         case "delete":
             del at[last]
@@ -447,7 +481,6 @@ def changed(data: st.DataObject, whole: Any, some: list[Path]) -> Any:
             at.insert(last, at[last])
         case "double":
             at[f"{last}2"] = at[last]
-    return whole
 
 
 @given(st.data(), st.integers(0, len(TREES) - 1), st.integers(1, 3))
@@ -455,7 +488,8 @@ def changed(data: st.DataObject, whole: Any, some: list[Path]) -> Any:
 def test_damage_anywhere_reads_or_has_a_code(data: st.DataObject, which: int, changes: int) -> None:
     whole = json.loads(json.dumps(TREES[which]))
     for _ in range(changes):
-        whole = changed(data, whole, data.draw(st.sampled_from([PLACES[which], FIELDS[which]])))
+        some = (PLACES if data.draw(st.booleans()) else FIELDS)[which]
+        changed(data, whole, some[data.draw(st.integers(0, len(some) - 1))])
     try:
         read = read_config(as_json(whole))
     except NircError as error:
