@@ -121,7 +121,7 @@ class Backend(Protocol):
     ) -> Run:
         """Run (samples, steps, channels) on the emitted files alone, bit for bit as the chip does.
 
-        ``mode``: one of ``modes``, None for the first.
+        ``mode``: one of ``modes``, None for the first. ``progress`` is told the samples done.
         """
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:

@@ -33,7 +33,7 @@ def emulate(
 
     ``Run.output`` (samples, steps, outputs) int64: spikes of the monitored cores by rising number, each map in C order.
     With ``record``: ``spikes["neurons"]`` and ``v["neurons"]`` int64, of all used cores in the same way; ``v`` is the
-    membrane at the end of a step. ``progress`` is told the percentage that is done.
+    membrane at the end of a step. ``progress`` is told the samples done.
     Raises ``InputError`` (U604) if the raster does not fit, ``ValueError`` for a loop of cores or an unknown ``mode``.
     """
     if mode not in MODES:
@@ -53,7 +53,7 @@ def emulate(
             times = slice(start, min(start + block, steps))
             tape.write(batch, times, *machine.run(inputs[batch, times].astype(np.int64), tape.watched, record))
             if progress is not None:
-                progress(100 * (first * steps + times.stop * (batch.stop - first)) // (samples * steps))
+                progress(first + (batch.stop - first) * times.stop // steps)
     return tape.run()
 
 
