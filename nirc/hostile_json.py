@@ -7,7 +7,8 @@ collected first. Every diagnostic names the JSON path, the value and what is all
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain
 from typing import Any, Never
 
 import numpy as np
@@ -16,15 +17,19 @@ from numpy.typing import NDArray
 from nirc.diagnostics.log import Log
 
 Tree = dict[str, Any]
-IntArray = NDArray[np.int64]
+Range = tuple[int, int]
+Int = NDArray[np.int64]
 
 
 class JsonReader:
-    """Takes fields out of a tree; ``path`` is always the JSON path of the object that a field belongs to."""
+    """Takes values out of a tree; ``path`` is always the JSON path of what is being read.
 
-    def __init__(self, file: str, *, outside_code: str, source: str, max_bytes: int) -> None:
+    ``code`` and ``source``: of the chip's ranges; ``max_bytes``: of a file.
+    """
+
+    def __init__(self, file: str, *, code: str, source: str, max_bytes: int) -> None:
         self.log = Log(file=file)
-        self.outside_code, self.source, self.max_bytes = outside_code, source, max_bytes
+        self.code, self.source, self.max_bytes = code, source, max_bytes
 
     def parse(self, text: bytes) -> Tree:
         """The JSON object, without looking into it."""
@@ -37,29 +42,18 @@ class JsonReader:
             self.damaged(f"the configuration is not JSON: {reason}", "", text[:30], "JSON in UTF-8")
         return self.as_object(tree, "")
 
-    def child(self, tree: Tree, key: str, path: str = "") -> Tree:
-        """The object in a field."""
-        return self.as_object(tree.get(key), join(path, key))
+    def array(self, value: Any, shape: tuple[int, ...], allowed: Range, path: str) -> Int:
+        """Nested lists of exactly ``shape``, as int64."""
+        flat: list[Any] = [value]
+        for depth, n in enumerate(shape):
+            for i, row in enumerate(flat):
+                if type(row) is not list or len(row) != n:
+                    at = path + _index(i, shape[:depth])
+                    self.damaged("a list is missing or of the wrong length", at, row, f"a list of {n}")
+            flat = list(chain.from_iterable(flat))
+        return self.integers(flat, allowed, lambda i: path + _index(i, shape)).reshape(shape)
 
-    def items(self, tree: Tree, key: str, path: str = "") -> list[Any]:
-        """The list in a field."""
-        return self.as_list(tree.get(key), join(path, key))
-
-    def flag(self, tree: Tree, key: str, path: str = "") -> bool:
-        """A field that is true or false."""
-        value = tree.get(key)
-        if not isinstance(value, bool):
-            self.damaged("a flag is neither true nor false", join(path, key), value, "true or false")
-        return value
-
-    def integer(self, tree: Tree, key: str, path: str, allowed: tuple[int, int]) -> int:
-        """A field that is one integer within ``allowed``."""
-        where = join(path, key)
-        return int(self.integers([tree.get(key)], allowed, lambda _: where)[0])
-
-    def integers(
-        self, values: Sequence[Any], allowed: tuple[int, int], where: Callable[[int], str], source: str = ""
-    ) -> IntArray:
+    def integers(self, values: Sequence[Any], allowed: Range, where: Callable[[int], str]) -> Int:
         """``values`` as int64, each an integer (true, 1.0 and "1" are not) within ``allowed``.
 
         ``where`` gives the path of a value. Several values outside are one finding.
@@ -67,46 +61,75 @@ class JsonReader:
         if not set(map(type, values)) <= {int}:
             i = next(i for i, value in enumerate(values) if type(value) is not int)
             self.damaged("a value is not an integer", where(i), values[i], f"{allowed[0]}..{allowed[1]}")
-        if values and not (allowed[0] <= min(values) and max(values) <= allowed[1]):
+        if values and not allowed[0] <= min(values) <= max(values) <= allowed[1]:
             bad = [i for i, value in enumerate(values) if not allowed[0] <= value <= allowed[1]]
             others = f"; so are {len(bad) - 1} more values of this field" if len(bad) > 1 else ""
             message = f"a value is outside the chip's range{others}"
-            self.outside(where(bad[0]), values[bad[0]], allowed, message, source)
+            self.outside(where(bad[0]), values[bad[0]], allowed, message)
             return np.clip(np.zeros(len(values), np.int64), *allowed)
         return np.array(values, np.int64)
 
-    def nested(
-        self, tree: Tree, key: str, path: str, shape: tuple[int, ...], allowed: tuple[int, int], source: str = ""
-    ) -> IntArray:
-        """Lists in lists of exactly ``shape``, as int64; lengths are checked before anything is made of them."""
-        where = join(path, key)
-        rows: list[Any] = [tree.get(key)]
-        for depth, n in enumerate(shape):
-            for i, row in enumerate(rows):
-                at = where + _index(i, shape[:depth])
-                if len(self.as_list(row, at)) != n:
-                    self.damaged("a list has the wrong length", at, len(row), n)
-            rows = [item for row in rows for item in row]
-        return self.integers(rows, allowed, lambda i: where + _index(i, shape), source).reshape(shape)
+    def integer(self, value: Any, allowed: Range, path: str) -> int:
+        """One integer."""
+        return int(self.integers([value], allowed, lambda _: path)[0])
 
-    def as_object(self, value: Any, path: str) -> Tree:
-        """``value`` if it is a JSON object."""
+    def flag(self, value: Any, path: str) -> bool:
+        """A field that is true or false."""
+        if not isinstance(value, bool):
+            self.damaged("a flag is neither true nor false", path, value, "true or false")
+        return value
+
+    def same(self, value: Any, expected: Any, path: str) -> None:
+        """A field that nirc always writes in the same way: of the same type, too (1 is not true)."""
+        if isinstance(expected, dict):
+            for name, inner in self.as_object(value, path, expected).items():
+                self.same(inner, expected[name], f"{path}.{name}")
+        elif isinstance(expected, list):
+            for i, inner in enumerate(self.as_list(value, path, len(expected))):
+                self.same(inner, expected[i], f"{path}[{i}]")
+        elif type(value) is not type(expected) or value != expected:
+            self.damaged("the setting is unknown to the emulator", path, value, json.dumps(expected))
+
+    def as_object(self, value: Any, path: str, names: Collection[str] | None = None) -> Tree:
+        """``value`` if it is a JSON object, of exactly these fields if told."""
         if not isinstance(value, dict):
             self.damaged("a JSON object is missing", path, value, "an object")
+        if names is not None:
+            self.keys(value, path, names)
         return value
 
-    def as_list(self, value: Any, path: str) -> list[Any]:
-        """``value`` if it is a JSON list."""
-        if not isinstance(value, list):
-            self.damaged("a list is missing", path, value, "a list")
+    def keys(self, block: Tree, path: str, names: Collection[str]) -> None:
+        """All of ``names`` and no other: what is not read could mean something to the chip."""
+        for name in names:
+            if name not in block:
+                self.damaged("a field is missing", join(path, name), None, "this field")
+        for name in block:
+            if name not in names:
+                self.damaged(
+                    "a field is unknown",
+                    join(path, name if name.isidentifier() else repr(name))[:100],
+                    block[name],
+                    "no such field",
+                )
+
+    def as_list(self, value: Any, path: str, n: int | None = None) -> list[Any]:
+        """``value`` if it is a JSON list, of ``n`` entries if told."""
+        if not isinstance(value, list) or (n is not None and len(value) != n):
+            expected = "a list" if n is None else f"a list of {n}"
+            self.damaged("a list is missing or of the wrong length", path, value, expected)
         return value
 
-    def outside(self, path: str, found: object, allowed: object, message: str, source: str = "") -> None:
-        """Note a value outside its range; ``allowed`` is a pair (smallest, largest) or says what is."""
-        limit = f"{allowed[0]}..{allowed[1]}" if isinstance(allowed, tuple) else allowed
-        self.log.error(
-            self.outside_code, message, where=path, found=_shown(found), limit=limit, source=source or self.source
-        )
+    def stop_if_more(self, errors: int) -> None:
+        """Raise if there are more findings now; those of other cores do not matter here."""
+        if len(self.log.errors) > errors:
+            self.log.raise_if_errors()
+
+    def outside(self, path: str, found: object, allowed: Sequence[int], message: str, source: str = "") -> None:
+        """Note a value that the chip does not take; ``allowed`` is (least, most), or a list of single values."""
+        span = isinstance(allowed, tuple) and len(allowed) == 2
+        limit = f"{allowed[0]}..{allowed[1]}" if span else ", ".join(map(str, allowed))
+        shown = found if isinstance(found, str) else _shown(found)
+        self.log.error(self.code, message, where=path, found=shown, limit=limit, source=source or self.source)
 
     def damaged(self, message: str, path: str, found: object, expected: object) -> Never:
         """Stop: the rest of the file cannot be understood."""
@@ -122,8 +145,8 @@ def join(path: str, key: str) -> str:
 
 
 def _index(i: int, shape: tuple[int, ...]) -> str:
-    """Flat index ``i`` as ``[2][0]``."""
-    return "".join(f"[{n}]" for n in np.unravel_index(i, shape)) if shape else ""
+    """The place of entry ``i`` in nested lists of ``shape``: "[2][0]"."""
+    return "".join(f"[{n}]" for n in np.unravel_index(i, shape))
 
 
 def _shown(value: object) -> str:

@@ -7,14 +7,10 @@ meaning. Every field is looked at: a switch that the emulator does not know must
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
-from itertools import chain
 from math import prod
-from typing import Any, Never
-
-import numpy as np
+from typing import Any
 
 from nirc.backends.speck import emit
 from nirc.backends.speck.configuration import Configuration, CoreLayer, Destination, Dvs, InputRoute
@@ -43,14 +39,10 @@ from nirc.backends.speck.limits import (
     WEIGHT,
     Core,
 )
-from nirc.diagnostics.log import Log
-from nirc.ir.arrays import Int
+from nirc.hostile_json import JsonReader, Range, Tree
 
 MAX_BYTES = 16 << 20  # a full chip takes 4 to 6 MB
 MAX_ROUTED = len(CORES) * MAX_RASTER  # input channels, counted once for each core that they go to
-
-Tree = dict[str, Any]
-Range = tuple[int, int]
 
 INPUT_SIDE = (1, VARIANTS[0].max("input map"))
 OUTPUT_SIDE = (1, VARIANTS[0].max("output map"))
@@ -70,24 +62,11 @@ def read_config(text: bytes) -> Configuration:
     return configuration
 
 
-class _Reader:
-    """Takes fields out of the tree; ``path`` is always the JSON path of what is being read."""
+class _Reader(JsonReader):
+    """The tree as a ``Configuration``."""
 
     def __init__(self) -> None:
-        self.log = Log(file="config.json")
-
-    def parse(self, text: bytes) -> Tree:
-        """The JSON object, without looking into it."""
-        if len(text) > MAX_BYTES:
-            self.damaged("the configuration is too large", "", len(text), f"{MAX_BYTES} bytes")
-        try:
-            tree = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            reason = str(error)[:100]
-            self.damaged(f"the configuration is not JSON: {reason}", "", text[:30], "JSON in UTF-8")
-        if not isinstance(tree, dict):
-            self.damaged("a JSON object is missing", "", tree, "an object")
-        return tree
+        super().__init__("config.json", code="S717", source=DATASHEET, max_bytes=MAX_BYTES)
 
     def configuration(self, tree: Tree) -> Configuration:
         """Everything that the emulator needs."""
@@ -174,7 +153,7 @@ class _Reader:
         padding = self.pair(block["padding"], PADDING, f"{path}.padding")
         stride = self.pair(block["stride"], (STRIDES[0], STRIDES[-1]), f"{path}.stride")
         if not set(stride) <= set(STRIDES):
-            self.outside(f"{path}.stride", stride, STRIDES, "the chip has no such stride", DATASHEET)
+            self.outside(f"{path}.stride", stride, STRIDES, "the chip has no such stride")
         self.stop_if_more(earlier)  # sizes can be compared only if each alone is possible
         sizes = zip(shape_in[1:], stride, padding, strict=True)
         fitting = tuple(output_size(n, k, step, pad) for n, step, pad in sizes)
@@ -217,7 +196,7 @@ class _Reader:
         """A destination's pooling: 1, 2 or 4."""
         pooling = self.integer(value, (POOLINGS[0], POOLINGS[-1]), path)
         if pooling not in POOLINGS:
-            self.outside(path, pooling, POOLINGS, "the chip has no such pooling", DATASHEET)
+            self.outside(path, pooling, POOLINGS, "the chip has no such pooling")
         return pooling
 
     def target(self, core: int, channels: int, shift: int, path: str, layers: dict[int, CoreLayer]) -> None:
@@ -229,7 +208,7 @@ class _Reader:
         elif channels + shift > layers[core].shape_in[0]:
             found, most = f"{shift}..{shift + channels - 1}", (0, layers[core].shape_in[0] - 1)
             message = f"channels go beyond the input channels of core {core}"
-            self.outside(f"{path}.feature_shift", found, most, message, DATASHEET)
+            self.outside(f"{path}.feature_shift", found, most, message)
 
     def map(self, shape: Map, to: Destination, path: str, layers: dict[int, CoreLayer]) -> None:
         """The pooled map fits into the target's; only what is left over beside whole windows may be lost."""
@@ -355,138 +334,11 @@ class _Reader:
             self.damaged("a frequency is not a number", "nirc.slow_clock_hz", value, "a number or null")
         if not SLOW_CLOCK_HZ[0] <= value <= SLOW_CLOCK_HZ[1]:
             message = "the frequency is outside the chip's range"
-            self.outside("nirc.slow_clock_hz", value, SLOW_CLOCK_HZ, message, DATASHEET)
+            self.outside("nirc.slow_clock_hz", value, SLOW_CLOCK_HZ, message)
             return None
         return float(value)
-
-    # Single values.
-
-    def array(self, value: Any, shape: tuple[int, ...], allowed: Range, path: str) -> Int:
-        """Nested lists of exactly ``shape``, as int64."""
-        flat: list[Any] = [value]
-        for depth, n in enumerate(shape):
-            for i, row in enumerate(flat):
-                if type(row) is not list or len(row) != n:
-                    at = path + _index(i, shape[:depth])
-                    self.damaged("a list is missing or of the wrong length", at, row, f"a list of {n}")
-            flat = list(chain.from_iterable(flat))
-        return self.integers(flat, allowed, lambda i: path + _index(i, shape)).reshape(shape)
-
-    def integers(self, values: Sequence[Any], allowed: Range, where: Callable[[int], str]) -> Int:
-        """``values`` as int64, each an integer (true, 1.0 and "1" are not) within ``allowed``.
-
-        ``where`` gives the path of a value. Several values outside are one finding.
-        """
-        if not set(map(type, values)) <= {int}:
-            i = next(i for i, value in enumerate(values) if type(value) is not int)
-            self.damaged("a value is not an integer", where(i), values[i], f"{allowed[0]}..{allowed[1]}")
-        if values and not allowed[0] <= min(values) <= max(values) <= allowed[1]:
-            bad = [i for i, value in enumerate(values) if not allowed[0] <= value <= allowed[1]]
-            others = f"; so are {len(bad) - 1} more values of this field" if len(bad) > 1 else ""
-            message = f"a value is outside the chip's range{others}"
-            self.outside(where(bad[0]), values[bad[0]], allowed, message, DATASHEET)
-            return np.clip(np.zeros(len(values), np.int64), *allowed)
-        return np.array(values, np.int64)
-
-    def integer(self, value: Any, allowed: Range, path: str) -> int:
-        """One integer."""
-        return int(self.integers([value], allowed, lambda _: path)[0])
 
     def pair(self, value: Any, allowed: Range, path: str) -> Pair:
         """An object of x and y, as (y, x)."""
         block = self.as_object(value, path, ("x", "y"))
         return self.integer(block["y"], allowed, f"{path}.y"), self.integer(block["x"], allowed, f"{path}.x")
-
-    def flag(self, value: Any, path: str) -> bool:
-        """A field that is true or false."""
-        if not isinstance(value, bool):
-            self.damaged("a flag is neither true nor false", path, value, "true or false")
-        return value
-
-    def same(self, value: Any, expected: Any, path: str) -> None:
-        """A field that nirc always writes in the same way: of the same type, too (1 is not true)."""
-        if isinstance(expected, dict):
-            for name, inner in self.as_object(value, path, expected).items():
-                self.same(inner, expected[name], f"{path}.{name}")
-        elif isinstance(expected, list):
-            for i, inner in enumerate(self.as_list(value, path, len(expected))):
-                self.same(inner, expected[i], f"{path}[{i}]")
-        elif type(value) is not type(expected) or value != expected:
-            self.damaged("the setting is unknown to the emulator", path, value, json.dumps(expected))
-
-    def as_object(self, value: Any, path: str, names: Collection[str]) -> Tree:
-        """``value`` if it is a JSON object of exactly these fields."""
-        if not isinstance(value, dict):
-            self.damaged("a JSON object is missing", path, value, "an object")
-        self.keys(value, path, names)
-        return value
-
-    def keys(self, block: Tree, path: str, names: Collection[str]) -> None:
-        """All of ``names`` and no other: what is not read could mean something to the chip."""
-        for name in names:
-            if name not in block:
-                self.damaged("a field is missing", _join(path, name), None, "this field")
-        for name in block:
-            if name not in names:
-                self.damaged(
-                    "a field is unknown",
-                    _join(path, name if name.isidentifier() else repr(name))[:100],
-                    block[name],
-                    "no such field",
-                )
-
-    def as_list(self, value: Any, path: str, n: int | None = None) -> list[Any]:
-        """``value`` if it is a JSON list, of ``n`` entries if told."""
-        if not isinstance(value, list) or (n is not None and len(value) != n):
-            expected = "a list" if n is None else f"a list of {n}"
-            self.damaged("a list is missing or of the wrong length", path, value, expected)
-        return value
-
-    def stop_if_more(self, errors: int) -> None:
-        """Raise if there are more findings now; those of other cores do not matter here."""
-        if len(self.log.errors) > errors:
-            self.log.raise_if_errors()
-
-    def outside(self, path: str, found: object, allowed: Sequence[int], message: str, source: str) -> None:
-        """Note a value that the chip does not take; ``allowed`` is (least, most), or a list of single values."""
-        span = isinstance(allowed, tuple) and len(allowed) == 2
-        limit = f"{allowed[0]}..{allowed[1]}" if span else ", ".join(map(str, allowed))
-        shown = found if isinstance(found, str) else _shown(found)
-        self.log.error("S717", message, where=path, found=shown, limit=limit, source=source)
-
-    def damaged(self, message: str, path: str, found: object, expected: object) -> Never:
-        """Stop: the rest of the file cannot be understood."""
-        help_ = "compile the model again; a bundle's files are not meant to be edited"
-        self.log.error("U605", message, where=path, found=_shown(found), limit=expected, help=help_)
-        self.log.raise_if_errors()
-        raise AssertionError("an error was logged")
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
-
-
-def _index(i: int, shape: tuple[int, ...]) -> str:
-    """The place of entry ``i`` in nested lists of ``shape``: "[2][0]"."""
-    return "".join(f"[{n}]" for n in np.unravel_index(i, shape))
-
-
-def _shown(value: object) -> str:
-    """A few characters of a value that may be huge."""
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    return "nothing" if value is None else repr(value)[:60]
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> Tree:
-    """A JSON object in which no key appears twice (readers disagree on which one counts)."""
-    tree = dict(pairs)
-    if len(tree) < len(pairs):
-        raise ValueError("an object has the same key twice")
-    return tree
-
-
-def _refuse(constant: str) -> Never:
-    raise ValueError(f"{constant} is not a number")

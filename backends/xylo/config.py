@@ -47,7 +47,7 @@ class _Reader(JsonReader):
     """The tree as a ``Specification``."""
 
     def __init__(self) -> None:
-        super().__init__("config.json", outside_code="X510", source=SIM, max_bytes=MAX_BYTES)
+        super().__init__("config.json", code="X510", source=SIM, max_bytes=MAX_BYTES)
 
     def specification(self, tree: Tree) -> Specification:
         """Everything the neurons need."""
@@ -64,7 +64,7 @@ class _Reader(JsonReader):
         last = min(n, target.max("neurons that outputs leave from"))
         n_in = self.input_channels(inputs, target)
 
-        use_2 = two and self.flag(tree, "synapse2_enable", "")
+        use_2 = two and self.flag(tree.get("synapse2_enable"), "synapse2_enable")
         weights_in = np.zeros((n_in, n, 2), np.int64)
         weights_rec = np.zeros((n, n, 2), np.int64)
         weights_out = np.zeros((n, m), np.int64)
@@ -74,7 +74,7 @@ class _Reader(JsonReader):
         if two:
             weights_in[:, :first, 1] = self.matrix(inputs, "syn2_weights", "input", (n_in, first)) * use_2
             weights_rec[..., 1] = self.matrix(hidden, "syn2_weights", block, (n, n)) * use_2
-        use_bias = self.flag(tree, "bias_enable", "")
+        use_bias = self.flag(tree.get("bias_enable"), "bias_enable")
 
         def column(name: str, allowed: tuple[int, int]) -> IntArray:
             return self.column(neurons, f"{block}.neurons", name, allowed)
@@ -98,7 +98,7 @@ class _Reader(JsonReader):
             weight_shift_in=self.shift(inputs, "input"),
             weight_shift_rec=self.shift(hidden, block),
             weight_shift_out=self.shift(readout, "readout"),
-            aliases=self.aliases(neurons, block, self.flag(hidden, "aliasing", block)),
+            aliases=self.aliases(neurons, block, self.flag(hidden.get("aliasing"), f"{block}.aliasing")),
         )
 
     def target(self, tree: Tree) -> Target:
@@ -147,7 +147,7 @@ class _Reader(JsonReader):
 
     def shift(self, block: Tree, path: str) -> int:
         """A block's weight_bit_shift."""
-        return self.integer(block, "weight_bit_shift", path, WEIGHT_SHIFT)
+        return self.integer(block.get("weight_bit_shift"), WEIGHT_SHIFT, join(path, "weight_bit_shift"))
 
     def aliases(self, neurons: Sequence[Tree], path: str, enabled: bool) -> IntArray:
         """Target of each hidden neuron, -1 for none (null in the file)."""
