@@ -8,6 +8,7 @@ from textwrap import fill
 from nirc.backends.speck import emit as files
 from nirc.backends.speck import limits
 from nirc.backends.speck.configuration import Configuration
+from nirc.chipfiles import script
 from nirc.target import Target
 
 # Boards as samna names them, the usual one first. Source: sinabs, backend/dynapcnn/io.py.
@@ -16,16 +17,10 @@ BOARDS = {"2f": ("Speck2fDevKit", "Speck2fModuleDevKit"), "2e": ("Speck2eDevKit"
 
 def deploy_py(configuration: Configuration) -> bytes:
     """A self-contained script: checks config.json, builds the vendor's object, uploads, runs a raster."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("nirc.backends.speck"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
     target = _target(configuration.variant)
-    text = environment.get_template("deploy.py.j2").render(
+    return script(
+        "nirc.backends.speck",
+        "deploy.py.j2",
         part=target.part,
         variant=target.variant,
         boards=BOARDS[target.variant],
@@ -35,7 +30,6 @@ def deploy_py(configuration: Configuration) -> bytes:
         output_map=target.max("output map"),
         channels=target.max("input channels"),
     )
-    return text.encode()
 
 
 def _fixed() -> dict[str, object]:

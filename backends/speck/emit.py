@@ -6,9 +6,7 @@ A value is checked before it is written: nothing is ever cut off or wrapped.
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,10 +29,10 @@ from nirc.backends.speck.limits import (
     THRESHOLD_LOW,
     WEIGHT,
 )
+from nirc.chipfiles import npz
 from nirc.ir.arrays import Int
 
 FORMAT = "nirc-speck-config/1"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can hold
 DESTINATIONS = 2  # of a core and of the DVS layer
 MAX_RASTER = 1 << 20  # input channels of the host's raster
 READOUT_PINS = 24  # factory_config.io_sel that brings the readout layer's answer to the pins
@@ -291,12 +289,4 @@ def weights_npz(configuration: Configuration) -> bytes:
         arrays[f"{core}/weights"] = _x_before_y(layer.kernel).astype(np.int8, order="C")
         arrays[f"{core}/biases"] = layer.bias.astype(np.int16)
         arrays[f"{core}/neurons_initial_value"] = _x_before_y(layer.initial).astype(np.int16, order="C")
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        for name in sorted(arrays):
-            member = io.BytesIO()
-            np.lib.format.write_array(member, arrays[name], version=(1, 0))
-            info = zipfile.ZipInfo(f"{name}.npy", EPOCH)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, member.getvalue())
-    return buffer.getvalue()
+    return npz(arrays)

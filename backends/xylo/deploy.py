@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nirc.backends.xylo import limits
+from nirc.chipfiles import script
 from nirc.target import Target
 
 # Names in the vendor's package, by variant. Source: rockpool, devices/xylo/*/xylo_samna.py and *_devkit_utils.py.
@@ -25,14 +26,6 @@ SAMNA = {
 
 def deploy_py(target: Target) -> bytes:
     """A self-contained script: checks config.json, builds the vendor's object, uploads, runs a raster."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("nirc.backends.xylo"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
     ranges = {
         "weight": limits.WEIGHT_WORD,
         "threshold": limits.THRESHOLD,
@@ -40,7 +33,9 @@ def deploy_py(target: Target) -> bytes:
         "bias": limits.BIAS,
         "shift": limits.WEIGHT_SHIFT,
     }
-    text = environment.get_template("deploy.py.j2").render(
+    return script(
+        "nirc.backends.xylo",
+        "deploy.py.j2",
         variant=target.variant,
         part=target.part,
         samna=SAMNA[target.variant],
@@ -49,4 +44,3 @@ def deploy_py(target: Target) -> bytes:
         limits={x.name: x.max for x in target.limits},
         max_input_spikes=limits.MAX_INPUT_SPIKES,
     )
-    return text.encode()

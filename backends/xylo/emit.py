@@ -6,19 +6,17 @@ A value is checked before it is written: nothing is ever cut off or wrapped.
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from typing import Any
 
 import numpy as np
 
 from nirc.backends.xylo.limits import BIAS, DASH, THRESHOLD, WEIGHT_SHIFT, WEIGHT_WORD
 from nirc.backends.xylo.specification import IntArray, Specification
+from nirc.chipfiles import npz
 from nirc.target import Target
 
 FORMAT = "nirc-xylo-config/1"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can hold
 
 
 def emit(spec: Specification, target: Target, *, dt_s: float | None, clock_hz: int) -> dict[str, bytes]:
@@ -172,13 +170,5 @@ def specification_npz(spec: Specification, target: Target) -> bytes:
     if target.variant == "imu":
         del arrays["dash_syn_2"]
         arrays["weights_in"], arrays["weights_rec"] = arrays["weights_in"][..., 0], spec.weights_rec[..., 0]
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        for name in sorted(arrays):
-            member = io.BytesIO()
-            array = np.array(arrays[name], dtype=np.int16, order="C")  # ascontiguousarray would add an axis to a shift
-            np.lib.format.write_array(member, array, version=(1, 0))
-            info = zipfile.ZipInfo(f"{name}.npy", EPOCH)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, member.getvalue())
-    return buffer.getvalue()
+    # ascontiguousarray would add an axis to a shift
+    return npz({name: np.array(array, dtype=np.int16, order="C") for name, array in arrays.items()})

@@ -81,3 +81,20 @@ def small(rng: np.random.Generator) -> nir.NIRGraph:
         fire(5),
         out=(5,),
     )
+
+
+def skipping(rng: np.random.Generator, *, kernels: tuple[int, int] = (1, 3)) -> nir.NIRGraph:
+    """2 x 8 x 8: a first layer, a second one, and a last one that gets both, through kernels of these sizes."""
+    nodes = {
+        "in": nir.Input(np.array([2, 8, 8])),
+        "a": conv(rng, 2, 4, padding=1),
+        "first": fire(4, 8, 8),
+        "b": conv(rng, 4, 4, padding=1),
+        "second": fire(4, 8, 8),
+        "c": conv(rng, 4, 3, kernels[0], padding=kernels[0] // 2),
+        "d": conv(rng, 4, 3, kernels[1], padding=kernels[1] // 2),
+        "last": fire(3, 8, 8),
+        "out": nir.Output(np.array([3, 8, 8])),
+    }
+    ways = "in a first b second c last", "first d last out"
+    return graph(nodes, [edge for way in ways for edge in pairwise(way.split())])

@@ -17,7 +17,7 @@ from nirc.backends.speck.configuration import Configuration
 from nirc.diagnostics.log import Log
 from nirc.semantics.run import run
 from tests.models import DATA, graph, lif
-from tests.speck.networks import conv, fire, flatten, line, pool, small
+from tests.speck.networks import conv, fire, flatten, line, pool, skipping, small
 
 CNN = DATA / "paper/cnn_sinabs.nir"
 DIGITS = DATA / "zoo/digits_if_cnn.nir"
@@ -100,21 +100,7 @@ def test_the_parts_of_a_layer_are_put_together_again_by_feature_shift() -> None:
 
 
 def test_a_skip_connection_takes_the_second_destination() -> None:
-    rng = np.random.default_rng(4)
-    nodes = {
-        "in": nir.Input(np.array([2, 8, 8])),
-        "a": conv(rng, 2, 4, padding=1),
-        "first": fire(4, 8, 8),
-        "b": conv(rng, 4, 4, padding=1),
-        "second": fire(4, 8, 8),
-        "c": conv(rng, 4, 3, 1),
-        "d": conv(rng, 4, 3, padding=1),
-        "last": fire(3, 8, 8),
-        "out": nir.Output(np.array([3, 8, 8])),
-    }
-    edges = [("in", "a"), ("a", "first"), ("first", "b"), ("b", "second"), ("second", "c"), ("first", "d"),
-             ("c", "last"), ("d", "last"), ("last", "out")]  # fmt: skip
-    model = graph(nodes, edges)
+    model = skipping(np.random.default_rng(4))
     layers = configuration(compiled(model)).layers
     (joined,) = [core for core in layers if core.monitor]
     assert joined.shape_in[0] == 8

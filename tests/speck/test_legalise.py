@@ -19,7 +19,7 @@ from nirc.ir.populations import Population, Source
 from nirc.ir.program import Program
 from nirc.semantics.run import run
 from tests.models import cuba, graph
-from tests.speck.networks import conv, fire, flatten, line, pool, small
+from tests.speck.networks import conv, fire, flatten, line, pool, skipping, small
 
 
 def legal(model: nir.NIRGraph, *, reset: str = "subtract", camera: bool = False) -> tuple[Program, Program]:
@@ -185,21 +185,7 @@ def test_thresholds_of_single_neurons_make_each_a_channel_where_it_fits() -> Non
 
 
 def test_a_residual_sum_keeps_two_projections_with_one_frame() -> None:
-    rng = np.random.default_rng(4)
-    nodes = {
-        "in": nir.Input(np.array([2, 8, 8])),
-        "a": conv(rng, 2, 4, padding=1),
-        "first": fire(4, 8, 8),
-        "b": conv(rng, 4, 4, padding=1),
-        "second": fire(4, 8, 8),
-        "c": conv(rng, 4, 3, 1),
-        "d": conv(rng, 4, 3, 5, padding=2),
-        "last": fire(3, 8, 8),
-        "out": nir.Output(np.array([3, 8, 8])),
-    }
-    edges = [("in", "a"), ("a", "first"), ("first", "b"), ("b", "second"), ("second", "c"), ("first", "d"),
-             ("c", "last"), ("d", "last"), ("last", "out")]  # fmt: skip
-    made = same_answer(graph(nodes, edges))
+    made = same_answer(skipping(np.random.default_rng(4), kernels=(1, 5)))
     kernels = {s: p.ops[-1] for s, p in made.into("last")}
     assert {k.weight.shape for k in kernels.values()} == {(3, 4, 5, 5)}
     assert kernels["first"].padding == kernels["second"].padding
