@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Speck:
-    """The backend `speck`. ``input``: host or dvs; ``readout``: monitor or layer."""
+    """The backend `speck`. ``input``: host or dvs; ``readout``: monitor or layer; ``floor``: none or threshold."""
 
     input: str = "host"
     readout: str = "monitor"
+    floor: str = "none"
 
     name = "speck"
     modes = ("synchronous", "events")
@@ -38,7 +39,7 @@ class Speck:
 
     @property
     def options(self) -> tuple[ChipOption, ...]:
-        """Where events come from, and how the answer leaves the chip."""
+        """Where events come from, how the answer leaves the chip, how far membranes fall."""
         from nirc.backend import ChipOption
 
         return (
@@ -48,6 +49,11 @@ class Speck:
                 ("monitor", "layer"),
                 "read spikes as monitor events, or let the readout layer vote (15 classes; the last layer's kernel "
                 "memory grows fourfold)",
+            ),
+            ChipOption(
+                "floor",
+                ("none", "threshold"),
+                "membranes fall as far as 16 bits go (NIR knows no bound), or to minus the threshold (sinabs trains so)",
             ),
         )
 
@@ -67,7 +73,7 @@ class Speck:
         from nirc.backends.speck.quantise import Measured, SpeckQuantise
 
         known = Measured() if calibration is None or model is None else measure(model, calibration, progress)
-        return (SpeckLegalise(camera=self.input == "dvs"), SpeckQuantise(known))
+        return (SpeckLegalise(camera=self.input == "dvs"), SpeckQuantise(known, self.floor == "threshold"))
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Never known before the layers are legal, which costs nothing."""

@@ -41,6 +41,7 @@ class SpeckQuantise:
     """Choose one scale for each layer and round weights, biases and thresholds; those that vanish are counted."""
 
     measured: Measured = Measured()
+    bounded: bool = False  # no membrane falls below minus its threshold
     name: ClassVar[str] = "speck-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
@@ -49,7 +50,7 @@ class SpeckQuantise:
         edges = [(s, t, p) for s, t, p in program.edges() if not isinstance(program[t], Population)]
         for name, population in program.nodes(Population).items():
             layer = _Layer(name, population, program.into(name), program)
-            nodes[name] = replace(population, dynamics=layer.neuron(self.measured, log))
+            nodes[name] = replace(population, dynamics=layer.neuron(self.measured, log, bounded=self.bounded))
             edges += [(s, name, p) for s, p in layer.projections(log)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
 
@@ -65,7 +66,7 @@ class _Layer:
         self.bias = sum((b.value for _, p in into for b in p.biases), np.zeros(population.n))
         self.leaky = bool((self.dynamics.decay_mem != 1).any())
 
-    def neuron(self, measured: Measured, log: Log) -> SpeckNeuron:
+    def neuron(self, measured: Measured, log: Log, *, bounded: bool) -> SpeckNeuron:
         """Thresholds, bias and what the emulator needs."""
         leak = leak_per_step(self.dynamics, measured.membrane.get(self.name))
         self.drive = self.bias - leak
@@ -79,7 +80,8 @@ class _Layer:
         return SpeckNeuron(
             shape=_output_map(self.into),
             threshold_high=high,
-            threshold_low=THRESHOLD_LOW[1] if self.leaky else THRESHOLD_LOW[0],
+            # A constant leak would pull a membrane to any bound: it stays where the model's leak ends, at 0.
+            threshold_low=THRESHOLD_LOW[1] if self.leaky else -high if bounded else THRESHOLD_LOW[0],
             return_to_zero=zero,
             initial=initial,
             bias=bias,

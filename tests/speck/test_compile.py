@@ -242,5 +242,12 @@ def test_measured_activity_decides_which_core_is_loaded() -> None:
     assert events == [pytest.approx(6.4), 64.0]
 
 
+def test_membranes_fall_to_minus_the_threshold_if_the_network_was_trained_so() -> None:
+    free, bounded = (configuration(compiled(DIGITS, chip={"floor": floor})).layers for floor in ("none", "threshold"))
+    assert {core.threshold_low for core in free} == {-32768}
+    assert [core.threshold_low for core in bounded] == [-core.threshold_high for core in free]
+    spikes(DIGITS, chip=(("floor", "threshold"),))
+
+
 def test_the_same_model_gives_the_same_bytes() -> None:
     assert compiled(DIGITS).files == compiled(DIGITS).files
