@@ -53,7 +53,7 @@ class Speck:
             ChipOption(
                 "floor",
                 ("none", "threshold"),
-                "membranes fall as far as 16 bits go (NIR knows no bound), or to minus the threshold (sinabs trains so)",
+                "membranes fall as far as 16 bits go (NIR has no bound), or to minus the threshold (sinabs trains so)",
             ),
         )
 

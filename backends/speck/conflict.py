@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nirc.backends.speck.demands import (
@@ -36,12 +36,17 @@ class Conflict:
     limit: str
     help: str
 
-    def report(self, log: Log) -> None:
-        """Write it down as an error."""
-        source = DATASHEET if self.code == "S710" else SINABS
-        where = self.members[0][0]
+    def report(self, log: Log, origins: Mapping[str, str]) -> None:
+        """Write it down as an error; ``origins``: where each layer stands in the file."""
+        name = self.members[0][0]
         log.error(
-            self.code, self.message, where=where, found=self.found, limit=self.limit, source=source, help=self.help
+            self.code,
+            self.message,
+            where=origins.get(name, name),
+            found=self.found,
+            limit=self.limit,
+            source=DATASHEET if self.code == "S710" else SINABS,
+            help=self.help,
         )
 
 
@@ -51,16 +56,17 @@ def conflict(members: tuple[Member, ...], problem: PlaceProblem, cores: Sequence
     limits = {limit for _, limit in members}
     concerned = [d for d in problem.demands if d.name in layers]
     memories = [m for m in (KERNEL, NEURON, BIAS) if m in limits]
-    cure = _cure(members, problem, cores)
+    surplus = len(problem.demands) - len(cores)
+    if surplus > 0 and limits == {PLACED}:  # nothing smaller would do
+        cure = f"leave out {surplus} of the {len(problem.demands)} layers: each takes a core of its own"
+    else:
+        cure = _cure(members, problem, cores)
     if DESTINATIONS in limits:
         return _destinations(members, concerned, problem, cores, cure)
     if len(concerned) == 1 and len(memories) == 1:
         return _one_layer(members, concerned[0], memories[0], cores, cure)
     counted = ", ".join(f"`{d.name}` {_fewest(d, cores, limits)}" for d in concerned)
     names = f"`{concerned[0].name}`" if len(concerned) == 1 else f"{len(concerned)} layers together"
-    surplus = len(concerned) - len(cores)
-    if surplus > 0 and not memories:
-        cure = f"leave out {surplus} layer(s): each takes a core of its own"
     return Conflict(
         members,
         "S711",
@@ -132,10 +138,11 @@ def _sizes(memory: str, cores: Sequence[Core]) -> str:
 
 
 def _advice(memory: str, demand: Demand) -> str:
-    if memory == KERNEL and demand.shape_out[1:] == (1, 1):
+    if memory == KERNEL and demand.shape_out[1:] == (1, 1) and max(demand.kernel) > 1:
         return f"pool more, or use fewer channels, before `{demand.name}`: its kernel is as large as the map"
     if memory == KERNEL:
-        return f"use a smaller kernel or fewer channels in `{demand.name}` and before it"
+        smaller = "fewer" if max(demand.kernel) == 1 else "a smaller kernel or fewer"
+        return f"use {smaller} channels in `{demand.name}` or before it"
     if memory == NEURON:
         return f"use a larger stride in `{demand.name}`, or pool before it: its map is stored before pooling"
     return f"use fewer channels in `{demand.name}`, or no bias"

@@ -10,6 +10,7 @@ from nirc.backends.speck.assemble import assemble
 from nirc.backends.speck.camera import camera
 from nirc.backends.speck.configuration import Configuration
 from nirc.backends.speck.demands import Demand, PlaceProblem
+from nirc.backends.speck.emit import MAX_RASTER
 from nirc.backends.speck.geometry import kernel_words, neuron_words
 from nirc.backends.speck.limits import CORES, ERRATA, READOUT_SPREAD, STRIDES
 from nirc.backends.speck.lower import lower
@@ -74,11 +75,23 @@ def _scale(program: Program, name: str) -> tuple[float, ...]:
 
 
 def _say_limits(network: Network, target: Target, log: Log) -> None:
+    """Everything above a limit; both variants have the same ones, so it is said once."""
+    channels = sum(network.inputs.values())
+    if channels > MAX_RASTER:
+        log.error(
+            "S704",
+            "the input has more channels than a raster holds",
+            where="nodes",
+            found=channels,
+            limit=MAX_RASTER,
+            source="nirc",
+            help="pool the events before they come in",
+        )
     for f in findings(network, target):
         more = f" ({f.others} more above it)" if f.others else ""
         log.error(
             f.limit.code,
-            f"{f.limit.name} above what a core of {target.part} takes",
+            f"{f.limit.name} above what a core takes",
             where=f.where,
             found=f"{f.found}{more}",
             limit=f"{f.limit.max} {f.limit.unit}".strip(),
@@ -141,7 +154,7 @@ def _placed(
     if isinstance(answer, Placement):
         return answer
     for each in answer:
-        each.report(log)
+        each.report(log, {layer.name: layer.origin for layer in network.layers})
     return None
 
 

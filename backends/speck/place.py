@@ -66,7 +66,10 @@ def place(
     fewest = search.known(search.solve(search.model.parts))
     if fewest.found:
         return search.best(fewest)
-    return [conflict(members, problem, cores) for members in search.conflicts()]
+    clashes = search.conflicts()
+    # Several sets of ten layers say the same: there are nine cores.
+    too_many = [c for c in clashes if all(limit == PLACED for _, limit in c)]
+    return [conflict(c, problem, cores) for c in clashes if c not in too_many[1:]]
 
 
 def holds_together(members: Iterable[Member] | None, problem: PlaceProblem, cores: Sequence[Core]) -> bool:

@@ -284,7 +284,7 @@ def test_independent_causes_are_all_reported() -> None:
     answer = refused(problem(layer("map", 1, 3, (200, 64, 64)), layer("kernel", 1024, 16, (200, 1, 1))))
     assert [c.code for c in answer] == ["S708", "S707"]
     for conflict in answer:
-        conflict.report(log)
+        conflict.report(log, {})
     assert [(d.code, d.where) for d in log.errors] == [("S708", "map"), ("S707", "kernel")]
     assert all(d.help and d.found and d.limit for d in log.errors)
 
