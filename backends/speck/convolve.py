@@ -23,7 +23,7 @@ def convolved(ops: tuple[LinearOp, ...], shape: Map, *, host: bool) -> tuple[Poo
     """
     if ops and isinstance(ops[0], Pool) and _can_be_pooled(pool := _planar(ops[0]), shape, host=host):
         inner = _one_convolution(ops[1:], _map(pool.shape_out)) or whole_map(ops[1:], _map(pool.shape_out))
-        if inner is not None and (host or not _reaches_remainder(pool, inner)):
+        if inner is not None:
             return replace(pool, factor=1.0), _scaled(inner, pool.factor)
     conv = _one_convolution(ops, shape) or whole_map(ops, shape)
     return None if conv is None else (None, conv)
@@ -139,7 +139,7 @@ def _can_be_pooled(pool: Pool, shape: Map, *, host: bool) -> bool:
     return plain and (host or (pool.kernel[0] == pool.kernel[1] and pool.kernel[0] in POOLINGS))
 
 
-def _reaches_remainder(pool: Pool, conv: Conv) -> bool:
+def reaches_remainder(pool: Pool, conv: Conv) -> bool:
     """Whether rows that the pool leaves out would, pooled as well, fall on the kernel's reach beyond the map."""
     for axis in (0, 1):
         inside, p = pool.shape_out[1 + axis], pool.kernel[axis]

@@ -9,7 +9,7 @@ from typing import ClassVar
 import networkx as nx
 import numpy as np
 
-from nirc.backends.speck.convolve import convolved, flat, planes, whole_map
+from nirc.backends.speck.convolve import convolved, flat, planes, reaches_remainder, whole_map
 from nirc.backends.speck.dynamics import refuse_foreign, to_one_threshold
 from nirc.backends.speck.frame import Frame, frame, framed
 from nirc.backends.speck.geometry import Map, kernel_words
@@ -71,6 +71,9 @@ class _Maps:
             return
         if f.faults:
             _say_pooling(name, ways, log)
+        for way in ways:
+            if self._lost(way):
+                _say_lost(name, way, log)
         self.maps[name] = _map_of(ways)
         self.nodes[name] = replace(population, dynamics=same)
         for source, pool, conv, p in ways:
@@ -87,7 +90,9 @@ class _Maps:
             f = frame([conv for _, _, conv, _ in ways])
             if f is None:
                 continue
-            if _fits_alone(ways, f):
+            # A map declared larger than it is would let in the rows that a pool leaves out.
+            let_in = any(self._lost(way) and f.size_in != way[2].shape_in[1:] for way in ways)
+            if _fits_alone(ways, f) and not let_in:
                 return ways, f
             if fallback[0] is None:
                 fallback = ways, f
@@ -112,6 +117,12 @@ class _Maps:
                 p = replace(before, biases=before.biases + p.biases, origins=before.origins + p.origins)  # noqa: PLW2901
             found[key] = (source, pool, conv, p)
         return list(found.values())
+
+    def _lost(self, way: Way) -> bool:
+        """Whether spikes that a pool leaves out come to a core's padding; the host never sends them."""
+        source, pool, conv, _ = way
+        host = isinstance(self.program[source], Source) and not self.camera
+        return pool is not None and not host and reaches_remainder(pool, conv)
 
     def _way(self, source: str, ops: tuple[LinearOp, ...], *, flat_: bool) -> tuple[Pool | None, Conv] | None:
         host = isinstance(self.program[source], Source) and not self.camera
@@ -163,6 +174,20 @@ def _say_pooling(name: str, ways: list[Way], log: Log) -> None:
                 source=DATASHEET,
                 help="pool by 2 or 4, or use a strided convolution",
             )
+
+
+def _say_lost(name: str, way: Way, log: Log) -> None:
+    source, pool, _, p = way
+    assert pool is not None
+    log.warning(
+        "D418",
+        f"pooling `{source}` leaves out rows at the edge, whose spikes come to the padding of `{name}`: "
+        "the core is taken to drop them, as sinabs does",
+        where=p.origins[0],
+        found=f"a map of {pool.shape_in[1:]}, pooled by {pool.kernel[0]}",
+        source="chosen by nirc: no public source says it",
+        help="use maps that the pooling divides",
+    )
 
 
 def sources_first(program: Program) -> list[str]:

@@ -40,7 +40,8 @@ READOUT_CLASSES = 15
 SLOW_CLOCK_HZ = (10, 10_000)  # external slow clock (S)
 DVS_SIZE = 128  # pixels a side (S)
 
-# Rules of the chip that no public source states; the emulator's choices, all in one place.
+# Rules of the chip that no public source states; the emulator's choices, all in one place. Two more have no switch:
+# events outside a core's input map are lost (D418), and membranes saturate above (STATE).
 FIRES_AT_THRESHOLD = True  # ?: v >= threshold_high, as sinabs and its hardware test do
 BIAS_TICK_FIRES = True  # ?: a tick of the slow clock compares with the threshold as an event does
 ZERO_WEIGHT_UPDATES = True  # ?: a kernel entry of 0 is an update too: a neuron still above threshold fires again

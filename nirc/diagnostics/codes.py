@@ -77,6 +77,7 @@ CODES: dict[str, str] = {
     "D415": "a constant input acts by ticks of a clock, not with the events",
     "D416": "neurons fire once per event, not once per step",
     "D417": "leak: constant on the chip, proportional in the model",
+    "D418": "spikes that pooling leaves out are taken to be dropped",
     # X: limits of Xylo (exit 1)
     "X501": "too many input channels",
     "X502": "too many hidden neurons",

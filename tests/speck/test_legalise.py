@@ -145,12 +145,15 @@ def test_pooling_by_three_before_a_linear_layer_goes_into_its_weights() -> None:
     assert pooling is None and kernel.weight.shape == (4, 3, 12, 12)
 
 
-def test_rows_that_a_pool_leaves_out_never_count_as_padding() -> None:
-    """7 rows pooled by 2 leave one over; its events would fall on the padding of a 3 x 3 kernel."""
+def test_rows_that_a_pool_leaves_out_are_named_if_they_come_to_padding() -> None:
+    """7 rows pooled by 2 leave one over; its events come to where a 3 x 3 kernel has its padding."""
     rng = np.random.default_rng(5)
     padded = line((1, 7, 7), conv(rng, 1, 3, padding=1), fire(3, 7, 7), pool(), conv(rng, 3, 4, padding=1),
                   fire(4, 3, 3), out=(4, 3, 3))  # fmt: skip
-    assert into(same_answer(padded), "n4")[0] is None
+    log = Log()
+    SpeckLegalise().run(lower(padded, Options(reset="subtract"), log=Log()).discrete, log)
+    assert [d.code for d in log.diagnostics] == ["D418"]
+    assert into(same_answer(padded), "n4")[0] is not None
     bare = line((1, 7, 7), conv(rng, 1, 3, padding=1), fire(3, 7, 7), pool(), conv(rng, 3, 4), fire(4, 1, 1),
                 out=(4, 1, 1))  # fmt: skip
     assert into(same_answer(bare), "n4")[0] is not None
