@@ -18,6 +18,7 @@ FAMILIES = {
     "D": "Where the chip's dynamics differ from the model's (errors with `--strict`)",
     "X": "Limits of Xylo",
     "S": "Limits of Speck",
+    "L": "Limits of Loihi 2",
     "U": "Options and data",
     "B": "nirc itself",
 }

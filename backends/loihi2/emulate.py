@@ -1,0 +1,263 @@
+"""Runs tables bit for bit as Lava's fixed-point models, many samples at once.
+
+Steps: row r of every recording is the state after Lava's time step r + 1, and raster column k is sent in that same
+row, k. A synapse takes one step, so column k, like a spike recorded in row k, reaches u of its target in row
+k + 1 + delay. A chain of p populations thus answers column k in row k + p at the earliest: whoever wants those rows
+hands over empty columns after the last. Source of the rule: ``rule.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nirc.backends.loihi2 import rule
+from nirc.backends.loihi2.tables import Population, Projection, Tables
+from nirc.diagnostics.log import Log
+from nirc.raster import Run
+
+Bool = NDArray[np.bool_]
+Int32 = NDArray[np.int32]
+
+CHUNK_VALUES = 1 << 18  # states held at once, so that they stay in the processor's cache
+CHUNK_SAMPLES = 64  # but at least so many samples, to be worth a matrix product
+MAX_VALUES = 1 << 27  # unless they would be more than these; nor has a matrix more
+SPARSE = 32  # with less than one synapse in so many entries of its matrix, a projection is summed spike by spike
+WALKED = 1 << 21  # synapses that are added up at once in doing so
+FLOAT32_WHOLE = 1 << 24  # float32 holds whole numbers up to here
+
+
+def emulate(
+    tables: Tables,
+    raster: ArrayLike,
+    *,
+    record: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Run:
+    """Run ``raster`` (samples, steps, channels), whole spike counts; every sample starts from the tables' v_init.
+
+    Messages are binary: any count above 0 is one spike. ``Run.output`` (samples, steps, outputs) int32: spikes, 0 or
+    1, or v of a readout. With ``record``: ``spikes`` (int8) and ``v`` (int32, after the reset) of every population
+    by name, and its u in ``extra`` as "u/NAME" (int32); each (samples, steps, neurons). ``progress`` is called with
+    the number of samples done. Raises ``InputError`` (U604) if the raster does not fit.
+    """
+    inputs = _checked(raster, tables.channels)
+    machine = _Machine(tables)
+    tape = _Tape(tables, len(inputs), inputs.shape[1], record)
+    chunk = machine.samples_at_once()
+    for start in range(0, len(inputs), chunk):
+        part = inputs[start : start + chunk] != 0
+        machine.reset(len(part))
+        for step in range(inputs.shape[1]):
+            machine.step(part[:, step])
+            tape.write(machine, slice(start, start + len(part)), step)
+        if progress is not None:
+            progress(start + len(part))
+    return tape.run(tables)
+
+
+def _checked(raster: ArrayLike, channels: int) -> NDArray[np.generic]:
+    """The raster as an array, once its shape and its values make sense."""
+    inputs = np.asarray(raster)
+    log = Log()
+    if inputs.dtype.kind not in "biuf":
+        log.error("U604", "the raster does not hold numbers", found=inputs.dtype, limit="whole spike counts")
+    elif inputs.ndim != 3 or inputs.shape[2] != channels:
+        log.error(
+            "U604",
+            "the raster does not have the shape that the network needs",
+            found=inputs.shape,
+            limit=f"(samples, steps, {channels})",
+        )
+    elif not np.isfinite(inputs).all() or (inputs < 0).any() or (inputs != np.floor(inputs)).any():
+        log.error("U604", "the raster holds a value that is not a spike count", limit="whole numbers from 0")
+    log.raise_if_errors()
+    return inputs
+
+
+class _Machine:
+    """The network prepared for stepping, and its states for one batch of samples."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        sizes = tables.sizes()
+        self.bundles = [_Bundle(projection, sizes) for projection in tables.projections]
+        depth = {population.name: 1 for population in tables.populations}
+        for bundle in self.bundles:
+            depth[bundle.target] = max(depth[bundle.target], 1 + max(bundle.delays, default=0))
+        self.cells = {p.name: _Cells(p, depth[p.name]) for p in tables.populations}
+
+    def samples_at_once(self) -> int:
+        """Samples of a batch."""
+        values = sum(len(cells.bias) * (cells.depth + 4) for cells in self.cells.values())
+        values += sum(bundle.n_places for bundle in self.bundles)
+        wanted = max(CHUNK_SAMPLES, CHUNK_VALUES // max(1, values))
+        return max(1, min(wanted, MAX_VALUES // max(1, values)))
+
+    def reset(self, samples: int) -> None:
+        """Back to the start, for a batch of ``samples``."""
+        self.now = 0
+        for cells in self.cells.values():
+            cells.reset(samples)
+
+    def step(self, column: Bool) -> None:
+        """One time step. ``column`` (samples, channels): who sends."""
+        sent = {source.name: column[:, source.channels] for source in self.tables.inputs}
+        for name, cells in self.cells.items():
+            cells.step(self.now)
+            sent[name] = cells.spikes
+        for bundle in self.bundles:
+            sums = bundle.sums(sent[bundle.source])
+            into = self.cells[bundle.target]
+            for k, delay in enumerate(bundle.delays):
+                into.due[(self.now + 1 + delay) % into.depth] += sums[:, k]
+        self.now += 1
+
+
+class _Cells:
+    """A population's states (samples, n) and, in ``due`` (depth, samples, n), what is on its way to it."""
+
+    def __init__(self, population: Population, depth: int) -> None:
+        self.population, self.depth = population, depth
+        self.bias = rule.effective_bias(population.bias_mant, population.bias_exp)
+
+    def reset(self, samples: int) -> None:
+        """The start."""
+        shape = (samples, len(self.bias))
+        self.u = np.zeros(shape, np.int32)
+        self.v = np.zeros(shape, np.int32) + self.population.v_init.astype(np.int32)
+        self.spikes = np.zeros(shape, np.bool_)
+        self.due = np.zeros((self.depth, *shape), np.int32)  # goes round at 32 bits, as in Lava
+
+    def step(self, now: int) -> None:
+        """Take in what is due and fire."""
+        arrived = self.due[now % self.depth]
+        self.u = rule.current_step(self.u, arrived, self.population.du)
+        v = rule.membrane_step(self.v, self.u, self.bias, self.population.dv)
+        self.spikes, self.v = rule.fire(v, self.population.vth)
+        arrived[:] = 0
+
+
+@dataclass(frozen=True)
+class _Synapses:
+    """A projection's synapses one by one: source neuron, target place and effective weight.
+
+    There is a place for each delay and target neuron: number of the delay * targets + neuron.
+    """
+
+    sources: NDArray[np.int64]
+    places: NDArray[np.int64]
+    weights: Int32
+    n_sources: int
+    n_places: int
+
+
+class _Matrix:
+    """Synapses as a matrix."""
+
+    def __init__(self, synapses: _Synapses) -> None:
+        reach = np.bincount(synapses.places, np.abs(synapses.weights), minlength=1).max()
+        precision = np.float32 if reach <= FLOAT32_WHOLE else np.float64
+        self.weights = np.zeros((synapses.n_sources, synapses.n_places), precision)
+        self.weights[synapses.sources, synapses.places] = synapses.weights
+
+    def sums(self, spikes: Bool) -> NDArray[np.int64]:
+        """(samples, places): what ``spikes`` (samples, sources) brings."""
+        total: NDArray[np.int64] = (spikes.astype(self.weights.dtype) @ self.weights).astype(np.int64)
+        return total
+
+
+class _Lists:
+    """Synapses as a list for each source, for projections that are mostly empty."""
+
+    def __init__(self, synapses: _Synapses) -> None:
+        order = np.argsort(synapses.sources, kind="stable")
+        self.fan_out = np.bincount(synapses.sources, minlength=synapses.n_sources)
+        self.first = np.cumsum(self.fan_out) - self.fan_out
+        self.places, self.n_places = synapses.places[order], synapses.n_places
+        self.weights = synapses.weights[order].astype(np.float64)
+
+    def sums(self, spikes: Bool) -> NDArray[np.int64]:
+        """(samples, places): what ``spikes`` (samples, sources) brings. Looks at those only who spike."""
+        total = np.zeros(len(spikes) * self.n_places)
+        samples, sources = np.nonzero(spikes)
+        ends = np.cumsum(self.fan_out[sources])
+        start = done = 0
+        while start < len(sources):
+            stop = max(start + 1, int(np.searchsorted(ends, done + WALKED, "right")))
+            some = slice(start, stop)
+            count = self.fan_out[sources[some]]
+            skipped = self.first[sources[some]] - (ends[some] - count - done)
+            synapse = np.arange(count.sum()) + np.repeat(skipped, count)
+            place = self.places[synapse] + np.repeat(samples[some] * self.n_places, count)
+            total += np.bincount(place, self.weights[synapse], minlength=len(total))
+            start, done = stop, int(ends[stop - 1])
+        return total.astype(np.int64).reshape(len(spikes), self.n_places)
+
+
+class _Bundle:
+    """A projection, ready to sum up what a step sends."""
+
+    def __init__(self, projection: Projection, sizes: dict[str, int]) -> None:
+        self.source, self.target, self.exponent = projection.source, projection.target, projection.weight_exp
+        self.n_targets = sizes[self.target]
+        weights = rule.effective_weights(projection.weights, projection.sign_mode, projection.num_weight_bits)
+        at = np.nonzero(weights)
+        rows, cols = at[0], at[-1]
+        if projection.rows is not None and projection.cols is not None:
+            rows, cols = projection.rows[at].astype(np.int64), projection.cols[at].astype(np.int64)
+        delays, number = np.zeros(1, np.int64), np.zeros(len(rows), np.int64)
+        if projection.delays is not None:
+            delays, number = np.unique(projection.delays[at], return_inverse=True)
+        self.delays: list[int] = delays.tolist()
+        self.n_places = len(self.delays) * self.n_targets
+        n_sources, places = sizes[self.source], number * self.n_targets + rows
+        synapses = _Synapses(cols, places, weights[at], n_sources, self.n_places)
+        dense = n_sources * self.n_places <= min(SPARSE * len(places), MAX_VALUES)
+        self.synapses = _Matrix(synapses) if dense else _Lists(synapses)
+
+    def sums(self, spikes: Bool) -> Int32:
+        """(samples, delays, targets): what ``spikes`` (samples, sources) sends, one sum a delay, scaled."""
+        scaled = rule.scaled(self.synapses.sums(spikes), self.exponent).astype(np.int32)
+        return scaled.reshape(len(spikes), len(self.delays), self.n_targets)
+
+
+class _Tape:
+    """What is kept of a run: (samples, steps, neurons) by state and population."""
+
+    def __init__(self, tables: Tables, samples: int, steps: int, record: bool) -> None:
+        self.record = record
+        spiking = {population.name: population.spikes for population in tables.populations}
+        wanted = {("spikes" if spiking[output.population] else "v", output.population) for output in tables.outputs}
+        if record:
+            wanted |= {(state, name) for state in ("spikes", "v", "u") for name in spiking}
+        sizes = tables.sizes()
+        self.spiking = spiking
+        self.kept = {
+            (state, name): np.zeros((samples, steps, sizes[name]), np.int8 if state == "spikes" else np.int32)
+            for state, name in sorted(wanted)
+        }
+
+    def write(self, machine: _Machine, samples: slice, step: int) -> None:
+        """Keep the states after ``step``."""
+        for (state, name), values in self.kept.items():
+            values[samples, step] = getattr(machine.cells[name], state)
+
+    def run(self, tables: Tables) -> Run:
+        """The recordings under their public names."""
+        columns = [
+            self.kept["spikes" if self.spiking[output.population] else "v", output.population][:, :, output.neurons]
+            for output in tables.outputs
+        ]
+        output = np.concatenate(columns, axis=2).astype(np.int32)
+        if not self.record:
+            return Run(output)
+        return Run(
+            output,
+            spikes={name: self.kept["spikes", name] for name in self.spiking},
+            v={name: self.kept["v", name] for name in self.spiking},
+            extra={f"u/{name}": self.kept["u", name] for name in self.spiking},
+        )

@@ -1,0 +1,234 @@
+"""Routers and the directed links between them, as arrays: meshes and tori, square, triangular and in 3-D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Ints = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+IntsLike = npt.ArrayLike
+
+# The steps of each axis along (x, y, z). Direction d < axes goes forward along axis d, d + axes goes back.
+GRID = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+TRIANGLE = ((1, 0, 0), (1, 1, 0), (0, 1, 0))
+NAMES = {1: "EW", 2: "ENWS", 3: ("E", "N", "U", "W", "S", "D")}
+TRIANGLE_NAMES = ("E", "NE", "N", "W", "SW", "S")
+
+
+@dataclass(frozen=True, eq=False)
+class LinkGraph:
+    """Routers on a regular grid and the links that work. All arrays are read-only.
+
+    Router ``x + width * (y + height * z)`` has the coordinates (x, y, z). Links are numbered by source router,
+    then direction; a faulty router keeps its id and has no links. ``cost``: of one message over the link, in any
+    unit. ``capacity``: load that the link bears, in the unit of the traffic's weight (inf: unknown).
+    """
+
+    size: tuple[int, int, int]  # routers along x, y, z
+    wraps: bool  # a torus: the last router of each row is linked with the first
+    triangular: bool
+    source: Ints  # (links,) router
+    target: Ints  # (links,) router
+    direction: Ints  # (links,) index into direction_names
+    cost: Floats  # (links,)
+    capacity: Floats  # (links,)
+    works: npt.NDArray[np.bool_]  # (routers,) False: faulty
+    outgoing: Ints  # (routers, directions) link that leaves the router in this direction, -1: none
+    incoming: Ints  # (routers, directions) link that arrives while travelling in this direction, -1: none
+    steps: Ints  # (axes, 3) how one step forward along each axis changes x, y, z
+
+    def __post_init__(self) -> None:
+        for name in ("cost", "capacity"):
+            values = getattr(self, name)
+            if values.shape != self.source.shape or not (values > 0).all():
+                raise ValueError(f"{name} needs one number above 0 for each of the {self.source.size} links")
+        for values in vars(self).values():
+            if isinstance(values, np.ndarray):
+                values.setflags(write=False)
+
+    @property
+    def routers(self) -> int:
+        """Routers, faulty ones included."""
+        return self.size[0] * self.size[1] * self.size[2]
+
+    @property
+    def direction_names(self) -> tuple[str, ...]:
+        """The names of the directions; the opposite of direction d is (d + half their number) modulo their number."""
+        return TRIANGLE_NAMES if self.triangular else tuple(NAMES[len(self.steps)])
+
+    @property
+    def coordinates(self) -> Ints:
+        """(routers, 3) int32: x, y, z of each router."""
+        return _coordinates(self.size)
+
+    def hops(self, source: IntsLike, target: IntsLike) -> Ints:
+        """(pairs,) int32: the fewest links from source to target routers if nothing were faulty."""
+        pairs = np.broadcast_arrays(np.asarray(source, np.int32), np.asarray(target, np.int32))
+        flat = [np.ascontiguousarray(p).ravel() for p in pairs]
+        result: Ints = _all_hops(flat[0], flat[1], np.array(self.size, np.int64), self.wraps, self.triangular)
+        return result.reshape(pairs[0].shape)
+
+    def with_borders(
+        self, tile: tuple[int, ...], *, cost: float | Sequence[float], capacity: float | Sequence[float] = np.inf
+    ) -> LinkGraph:
+        """The same graph where links between tiles (the chips of a board) have another cost and capacity.
+
+        ``tile``: routers of a tile along x, y (and z). ``cost`` and ``capacity``: one number, or one per axis.
+        """
+        if any(t < 1 for t in tile) or len(tile) > 3:
+            raise ValueError(f"a tile has one to three sizes of at least 1, not {tile}")
+        at = self.coordinates[:, : len(tile)]
+        # A torus of one tile crosses its border where it wraps: ask where the step leads, not where it ends.
+        delta = np.concatenate([self.steps, -self.steps])[self.direction][:, : len(tile)]
+        here = at[self.source]
+        crosses = (here // np.array(tile) != (here + delta) // np.array(tile)).any(axis=1)
+        axes = len(self.steps)
+        return replace(
+            self,
+            cost=np.where(crosses, _per_link(cost, axes, self.direction), self.cost),
+            capacity=np.where(crosses, _per_link(capacity, axes, self.direction), self.capacity),
+        )
+
+
+def mesh(
+    width: int,
+    height: int,
+    depth: int = 1,
+    *,
+    wraps: bool = False,
+    triangular: bool = False,
+    cost: float | Sequence[float] = 1.0,
+    capacity: float | Sequence[float] = np.inf,
+    faulty_routers: IntsLike = (),
+    faulty_links: IntsLike = (),
+) -> LinkGraph:
+    """Routers in a box; with ``depth`` above 1 in three dimensions.
+
+    ``wraps``: a torus. ``triangular``: six directions in the plane, E, NE, N, W, SW, S, numbered 0 to 5 as on
+    SpiNNaker (Furber et al., "Overview of the SpiNNaker System Architecture", 2013). ``cost``, ``capacity``:
+    one number, or one per axis (E, N, up; triangular: E, NE, N). ``faulty_links``: (n, 2) router and direction;
+    only this direction is cut, name the opposite link too if both are.
+    Raises ``ValueError`` for a size below 1, a triangular box, an unknown router or direction.
+    """
+    size = (width, height, depth)
+    if min(size) < 1 or (triangular and depth > 1):
+        raise ValueError(f"no {'triangular ' * triangular}mesh of {width} x {height} x {depth} routers")
+    steps = np.array(TRIANGLE if triangular else GRID[: 3 if depth > 1 else 2], np.int32)
+    at, deltas = _coordinates(size), np.concatenate([steps, -steps])
+    routers, directions = len(at), len(deltas)
+
+    there = at[:, None, :] + deltas[None]
+    exists = np.ones((routers, directions), bool)
+    if wraps:  # a ring of one router has no links
+        there = there % np.array(size)
+        exists &= (there != at[:, None, :]).any(axis=2)
+    else:
+        exists &= ((there >= 0) & (there < np.array(size))).all(axis=2)
+    to = there[..., 0] + width * (there[..., 1] + height * there[..., 2])
+    works = np.ones(routers, bool)
+    works[_checked(faulty_routers, 1, (routers,), "faulty_routers")[:, 0]] = False
+    cut = _checked(faulty_links, 2, (routers, directions), "faulty_links")
+    exists[cut[:, 0], cut[:, 1]] = False
+    exists &= works[:, None] & works[np.where(exists, to, 0)]
+
+    source, direction = (part.astype(np.int32) for part in np.nonzero(exists))
+    target = to[source, direction].astype(np.int32)
+    outgoing, incoming = (np.full((routers, directions), -1, np.int32) for _ in range(2))
+    outgoing[source, direction] = incoming[target, direction] = np.arange(len(source), dtype=np.int32)
+    return LinkGraph(
+        size=size,
+        wraps=wraps,
+        triangular=triangular,
+        source=source,
+        target=target,
+        direction=direction,
+        cost=_per_link(cost, len(steps), direction),
+        capacity=_per_link(capacity, len(steps), direction),
+        works=works,
+        outgoing=outgoing,
+        incoming=incoming,
+        steps=steps,
+    )
+
+
+def _coordinates(size: tuple[int, int, int]) -> Ints:
+    width, height, depth = size
+    ids = np.arange(width * height * depth, dtype=np.int32)
+    return np.stack([ids % width, ids // width % height, ids // (width * height)], axis=1)
+
+
+def _per_link(value: float | Sequence[float], axes: int, direction: Ints) -> Floats:
+    per_axis = np.asarray(value, np.float64)
+    if per_axis.shape not in ((), (axes,)):
+        raise ValueError(f"expected one number or {axes} (one per axis), found shape {per_axis.shape}")
+    return np.broadcast_to(per_axis, axes)[direction % axes].copy()
+
+
+def _checked(ids: IntsLike, columns: int, bounds: tuple[int, ...], name: str) -> npt.NDArray[np.int64]:
+    rows = np.asarray(ids, np.int64).reshape(-1, columns)
+    wrong = ((rows < 0) | (rows >= np.array(bounds))).any(axis=1)
+    if wrong.any():
+        raise ValueError(f"{name}: {rows[wrong][0].tolist()} does not exist (limits {list(bounds)})")
+    return rows
+
+
+@njit(cache=True)
+def steps_between(source: int, target: int, size: Longs, wraps: bool, triangular: bool) -> tuple[int, int, int]:
+    """Signed steps along each axis of a shortest way if nothing is faulty; of two equal ways round, forward.
+
+    On triangles a pair of steps E and N becomes one NE (W and S: SW), so at most two of the three are not 0.
+    """
+    width, height = size[0], size[1]
+    x = target % width - source % width
+    y = target // width % height - source // width % height
+    z = target // (width * height) - source // (width * height)
+    if not wraps:
+        return _triangle(x, y) if triangular else (x, y, z)
+    if not triangular:
+        return _shorter(x, width), _shorter(y, height), _shorter(z, size[2])
+    x, y = x % width, y % height
+    best, fewest = _triangle(x, y), -1
+    for other_x in (x, x - width):
+        for other_y in (y, y - height):
+            way = _triangle(other_x, other_y)
+            hops = abs(way[0]) + abs(way[1]) + abs(way[2])
+            if fewest < 0 or hops < fewest:
+                best, fewest = way, hops
+    return best
+
+
+@njit(cache=True)
+def _shorter(delta: int, ring: int) -> int:
+    delta = delta % ring
+    return delta if 2 * delta <= ring else delta - ring
+
+
+@njit(cache=True)
+def _triangle(x: int, y: int) -> tuple[int, int, int]:
+    diagonal = 0
+    if x > 0 and y > 0:
+        diagonal = min(x, y)
+    elif x < 0 and y < 0:
+        diagonal = max(x, y)
+    return x - diagonal, diagonal, y - diagonal
+
+
+@njit(cache=True)
+def hops_between(source: int, target: int, size: Longs, wraps: bool, triangular: bool) -> int:
+    """The fewest links between two routers if nothing is faulty."""
+    a, b, c = steps_between(source, target, size, wraps, triangular)
+    return abs(a) + abs(b) + abs(c)
+
+
+@njit(cache=True)
+def _all_hops(source: Ints, target: Ints, size: Longs, wraps: bool, triangular: bool) -> Ints:
+    hops = np.empty(source.size, np.int32)
+    for i in range(source.size):
+        hops[i] = hops_between(source[i], target[i], size, wraps, triangular)
+    return hops
