@@ -124,7 +124,7 @@ class Cells:
         return cells[np.lexsort((hilbert(core), hilbert(chip)))]
 
     def part(self, cells: Ints) -> tuple[Cells, Ints]:
-        """Only ``cells`` (n,), in the smallest box of chips around them; and (cells of that box,) their numbers here."""
+        """Only ``cells`` (n,), in the smallest box of chips around them; and (its cells,) their numbers here."""
         at = self.coordinates(cells)
         tile = np.array(self.tile)
         low = at.min(axis=0) // tile * tile
@@ -198,7 +198,7 @@ def hilbert(points: npt.ArrayLike) -> Ints:
     for bit in reversed(range(1, bits)):
         flip ^= np.where((x[-1] >> bit) & 1 == 1, (1 << bit) - 1, 0)
     x ^= flip
-    place = np.zeros_like(x[0])
+    place: Ints = np.zeros_like(x[0])
     for bit in reversed(range(bits)):
         for axis in range(axes):
             place = place << 1 | (x[axis] >> bit) & 1

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from nirc.mapping.compiled import compiled
 from nirc.mapping.links import Ints, LinkGraph, Longs
 from nirc.mapping.route import Routes
 
@@ -50,7 +50,7 @@ def find_cycle(links: LinkGraph, routes: Routes) -> Ints | None:
     return cycle if cycle.size else None
 
 
-@njit(cache=True)
+@compiled
 def _fill(
     first: Longs, link: Ints, source: Ints, target: Ints, direction: Ints, seen: Longs, arrived: Ints, follows: Bools
 ) -> None:
@@ -63,7 +63,7 @@ def _fill(
             seen[target[link[i]]], arrived[target[link[i]]] = net + 1, link[i]
 
 
-@njit(cache=True)
+@compiled
 def _cycle(follows: Bools, outgoing: Ints, target: Ints) -> Ints:
     """Kahn's sort (1962): take away links that nothing waits to enter; what is left hangs on a cycle. Empty: none."""
     links, directions = follows.shape
@@ -91,10 +91,10 @@ def _cycle(follows: Bools, outgoing: Ints, target: Ints) -> Ints:
                     end += 1
     if end == links:
         return ready[:0]
-    return _back_round(follows, outgoing, target, waiting)
+    return _back_round(follows, outgoing, target, waiting)  # type: ignore[no-any-return]
 
 
-@njit(cache=True)
+@compiled
 def _back_round(follows: Bools, outgoing: Ints, target: Ints, waiting: Ints) -> Ints:
     """Go from a link that is left to one that leads to it, and so on, until one comes again."""
     links, directions = follows.shape

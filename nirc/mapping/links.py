@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from nirc.mapping.compiled import compiled
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
@@ -178,7 +179,7 @@ def _checked(ids: IntsLike, columns: int, bounds: tuple[int, ...], name: str) ->
     return rows
 
 
-@njit(cache=True)
+@compiled
 def steps_between(source: int, target: int, size: Longs, wraps: bool, triangular: bool) -> tuple[int, int, int]:
     """Signed steps along each axis of a shortest way if nothing is faulty; of two equal ways round, forward.
 
@@ -200,16 +201,16 @@ def steps_between(source: int, target: int, size: Longs, wraps: bool, triangular
             hops = abs(way[0]) + abs(way[1]) + abs(way[2])
             if fewest < 0 or hops < fewest:
                 best, fewest = way, hops
-    return best
+    return best  # type: ignore[no-any-return]
 
 
-@njit(cache=True)
+@compiled
 def _shorter(delta: int, ring: int) -> int:
     delta = delta % ring
     return delta if 2 * delta <= ring else delta - ring
 
 
-@njit(cache=True)
+@compiled
 def _triangle(x: int, y: int) -> tuple[int, int, int]:
     diagonal = 0
     if x > 0 and y > 0:
@@ -219,14 +220,14 @@ def _triangle(x: int, y: int) -> tuple[int, int, int]:
     return x - diagonal, diagonal, y - diagonal
 
 
-@njit(cache=True)
+@compiled
 def hops_between(source: int, target: int, size: Longs, wraps: bool, triangular: bool) -> int:
     """The fewest links between two routers if nothing is faulty."""
     a, b, c = steps_between(source, target, size, wraps, triangular)
-    return abs(a) + abs(b) + abs(c)
+    return abs(a) + abs(b) + abs(c)  # type: ignore[no-any-return]
 
 
-@njit(cache=True)
+@compiled
 def _all_hops(source: Ints, target: Ints, size: Longs, wraps: bool, triangular: bool) -> Ints:
     hops = np.empty(source.size, np.int32)
     for i in range(source.size):

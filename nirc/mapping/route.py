@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from nirc.mapping.compiled import compiled
 from nirc.mapping.links import Floats, Ints, LinkGraph, Longs, hops_between, steps_between
 
 Progress = Callable[[str, float], None]  # stage, share that is done
@@ -250,7 +250,7 @@ def _joined(pieces: list[Ints]) -> Ints:
     return whole
 
 
-@njit(cache=True)
+@compiled
 def _label(island: Ints, outgoing: Ints, incoming: Ints, source: Ints, target: Ints) -> None:
     """Number the connected parts 1, 2, ... in place; the direction of links does not count. Faulty: -1."""
     stack = np.empty(island.size, np.int32)
@@ -272,7 +272,7 @@ def _label(island: Ints, outgoing: Ints, incoming: Ints, source: Ints, target: I
                         top += 1
 
 
-@njit(cache=True)
+@compiled
 def _grow(
     net: int,
     source: Ints,
@@ -313,7 +313,7 @@ def _grow(
     return net
 
 
-@njit(cache=True)
+@compiled
 def _ordered_branch(source: int, target: int, net: int, grid: _Grid, scratch: _Scratch, out: Ints, begin: int) -> int:
     """Walk the ordered way back from the target to the net's tree; returns the new end of ``out``, -1 if broken."""
     axes = grid.incoming.shape[1] // 2
@@ -342,7 +342,7 @@ def _ordered_branch(source: int, target: int, net: int, grid: _Grid, scratch: _S
     return end
 
 
-@njit(cache=True)
+@compiled
 def _longest_last(steps: tuple[int, int, int]) -> tuple[int, int, int]:
     """Axes by number of steps, rising; of equal ones the later axis first, as it is taken last."""
     a, b, c = 2, 1, 0
@@ -355,7 +355,7 @@ def _longest_last(steps: tuple[int, int, int]) -> tuple[int, int, int]:
     return a, b, c
 
 
-@njit(cache=True)
+@compiled
 def _cheapest_branch(
     source: int,
     target: int,
@@ -384,7 +384,7 @@ def _cheapest_branch(
         scratch.closed[router] = search
         scratch.steps[0] += 1
         if scratch.seen[router] == net:
-            return _traced(router, target, net, grid, scratch, out, begin)
+            return _traced(router, target, net, grid, scratch, out, begin)  # type: ignore[no-any-return]
         for direction in range(grid.incoming.shape[1]):
             link = grid.incoming[router, direction]
             if link < 0:
@@ -399,7 +399,7 @@ def _cheapest_branch(
     return -1
 
 
-@njit(cache=True)
+@compiled
 def _price(link: int, weight: float, grid: _Grid, pressure: _Pressure) -> float:
     """The cost of the link for one more net of this weight; never below its plain cost."""
     full = (pressure.loads[link] + weight) / pressure.goal[link]
@@ -407,7 +407,7 @@ def _price(link: int, weight: float, grid: _Grid, pressure: _Pressure) -> float:
     return price
 
 
-@njit(cache=True)
+@compiled
 def _traced(router: int, target: int, net: int, grid: _Grid, scratch: _Scratch, out: Ints, end: int) -> int:
     while router != target:
         link = scratch.came[router]
@@ -475,7 +475,7 @@ def _turns(nets: int, seed: int) -> npt.NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-@njit(cache=True)
+@compiled
 def _copy(begin: Longs, end: Longs, pool: Ints, link: Ints) -> None:
     at = 0
     for net in range(begin.size):
@@ -484,7 +484,7 @@ def _copy(begin: Longs, end: Longs, pool: Ints, link: Ints) -> None:
             at += 1
 
 
-@njit(cache=True)
+@compiled
 def _counted(begin: Longs, end: Longs, pool: Ints, weight: Floats, links: int) -> Floats:
     """Loads from scratch: adding and taking off again drifts."""
     loads = np.zeros(links)
@@ -494,7 +494,7 @@ def _counted(begin: Longs, end: Longs, pool: Ints, weight: Floats, links: int) -
     return loads
 
 
-@njit(cache=True)
+@compiled
 def _weighed(loads: Floats, cost: Floats) -> float:
     """Their product, added up in order: BLAS orders it as the machine likes."""
     total = 0.0
@@ -503,7 +503,7 @@ def _weighed(loads: Floats, cost: Floats) -> float:
     return total
 
 
-@njit(cache=True)
+@compiled
 def _uses(begin: Longs, end: Longs, link: Ints, marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """(nets,) whether the tree has a marked link."""
     uses = np.zeros(begin.size, np.bool_)
@@ -513,7 +513,7 @@ def _uses(begin: Longs, end: Longs, link: Ints, marked: npt.NDArray[np.bool_]) -
     return uses
 
 
-@njit(cache=True)
+@compiled
 def _reroute(
     todo: Longs,
     at: int,
@@ -565,7 +565,7 @@ def _reroute(
     return at, filled
 
 
-@njit(cache=True)
+@compiled
 def _walk(
     source: Ints,
     first: Longs,

@@ -1,0 +1,213 @@
+"""Place nodes on cells: least sum of traffic x distance, one call for any size.
+
+Tiny problems are annealed and then given to CP-SAT, which may prove the answer. Up to some thousand nodes: the
+spectral layout, which is the optimum if the traffic is a mesh itself, then annealing from several starts. Larger
+ones go through levels (multilevel.py). Work is counted in moves, never in seconds, and threads only share out
+independent runs: the same problem and seed give the same placement on every machine.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nirc.mapping.anneal import anneal, cooling
+from nirc.mapping.bounds import lower_bound
+from nirc.mapping.cells import Cells, cost
+from nirc.mapping.multilevel import place_by_levels, refine, spectral
+from nirc.mapping.traffic import Ints, Traffic
+
+Effort = Literal["quick", "normal"]
+Progress = Callable[[str], None]
+
+MOST_NODES_EXACT = 8
+MOST_NODES_ANNEALED = 4000
+COARSEST = 1500  # nodes of the last level
+LANES = 2  # runs at a time; the answer does not depend on it
+WORK = 4.5e9  # edge visits of annealing in a lane, about half a minute
+COARSE_WORK = 4e8
+MOVES_PER_NODE = 1500  # at each level
+QUICK_MOVES, QUICK_MOVES_PER_NODE = 250_000, 25  # at least so many in all
+RUN_PER_NODE = 70_000  # moves of one annealing run; more work goes into further runs
+REHEATS = 1 / 8, 1 / 5  # of the hottest temperature: this much finds better places without losing the good ones
+STAGES = 1000
+PROBE = 0.03  # of the moves look for the right temperatures
+ROOMY = 4  # more cells than this times the nodes: the far ones are not looked at
+
+
+@dataclass(frozen=True, eq=False)
+class PlacementResult:
+    """``cell_of_node`` (nodes,) numbers of cells, all different; no placement costs less than ``bound``."""
+
+    cell_of_node: Ints
+    cost: int
+    bound: int
+
+    @property
+    def proven(self) -> bool:
+        """Whether this is known to be an optimum."""
+        return self.cost == self.bound
+
+
+def place_on(
+    traffic: Traffic, cells: Cells, *, effort: Effort = "normal", seed: int = 0, progress: Progress | None = None
+) -> PlacementResult:
+    """A cell for every node. ``seed``: 0 or more. ``progress`` is told in a line what is being done.
+
+    Raises ``ValueError`` if there are more nodes than usable cells, or if costs could leave 64 bits.
+    """
+    if traffic.nodes > cells.count:
+        raise ValueError(f"{traffic.nodes} nodes do not fit on {cells.count} cells")
+    if float(traffic.weights.sum(dtype=np.float64)) * cells.farthest >= 2.0**62:
+        raise ValueError("traffic times distance could leave 64 bits: scale the weights down")
+    if not traffic.weights.size:
+        return PlacementResult(cells.curve()[: traffic.nodes], 0, 0)
+    bound = lower_bound(traffic, cells)
+    field, cell_of = cells, None
+    if cells.count > ROOMY * traffic.nodes:
+        field, cell_of = cells.part(cells.curve()[: ROOMY // 2 * traffic.nodes])
+    if effort == "quick":
+        at = _quick(traffic, field, seed)
+    elif traffic.nodes <= MOST_NODES_ANNEALED:
+        at = _annealed(traffic, field, bound, WORK, seed, progress)
+    else:
+        at = place_by_levels(
+            traffic,
+            field,
+            lambda coarse, blocks: _annealed(coarse, blocks, 0, COARSE_WORK, seed, progress),
+            nodes=COARSEST,
+            moves_per_node=MOVES_PER_NODE,
+            seed=seed,
+            progress=progress,
+        )
+    at = at if cell_of is None else cell_of[at]
+    found = cost(traffic, cells, at)
+    if effort == "normal" and bound < found and traffic.nodes <= MOST_NODES_EXACT and cell_of is None:
+        at, bound = _exact(traffic, cells, at, bound, seed)
+        found = cost(traffic, cells, at)
+    return PlacementResult(at, found, bound)
+
+
+def _quick(traffic: Traffic, cells: Cells, seed: int) -> Ints:
+    """Nodes in their own order or along their connections, whatever is cheaper, on a curve; then a short annealing."""
+    at = min(on_curve(traffic, cells), _along_connections(traffic, cells), key=lambda at: cost(traffic, cells, at))
+    return refine(traffic, cells, at, max(QUICK_MOVES, QUICK_MOVES_PER_NODE * traffic.nodes), seed=seed)
+
+
+def on_curve(traffic: Traffic, cells: Cells) -> Ints:
+    """(nodes,) the nodes in the order of their numbers along a space-filling curve."""
+    return cells.curve()[: traffic.nodes]
+
+
+def _along_connections(traffic: Traffic, cells: Cells) -> Ints:
+    """(nodes,) the nodes along the curve, breadth first from one of the least degree (Cuthill and McKee, 1969)."""
+    neighbours, rows = traffic.neighbours.tolist(), traffic.indptr.tolist()
+    order: list[int] = []
+    seen = [False] * traffic.nodes
+    for first in np.argsort(np.diff(traffic.indptr), kind="stable").tolist():
+        if seen[first]:
+            continue
+        seen[first] = True
+        waiting = deque([first])
+        while waiting:
+            node = waiting.popleft()
+            order.append(node)
+            for other in neighbours[rows[node] : rows[node + 1]]:
+                if not seen[other]:
+                    seen[other] = True
+                    waiting.append(other)
+    at = np.empty(traffic.nodes, dtype=np.int64)
+    at[order] = cells.curve()[: traffic.nodes]
+    return at
+
+
+def _annealed(traffic: Traffic, cells: Cells, bound: int, work: float, seed: int, progress: Progress | None) -> Ints:
+    """(nodes,) the best of the spectral layout and of some lanes of annealing, which are left out if it is optimal."""
+    flat = spectral(traffic, cells, lambda at: cost(traffic, cells, at))
+    best = anneal(traffic, cells, flat, np.zeros(1), 1000 * traffic.nodes, seed=seed).cell_of_node
+    found = cost(traffic, cells, best)
+    if found == bound:
+        return best
+    if progress:
+        progress(f"annealing {traffic.nodes} nodes")
+    moves = int(work / (traffic.neighbours.size / traffic.nodes + 4))  # a move looks at the edges of up to two nodes
+    hot, cold = _range(traffic, cells, int(PROBE * moves), seed)
+    with ThreadPoolExecutor(LANES) as pool:
+        lanes = pool.map(lambda k: _lane(traffic, cells, hot, cold, moves, bound, LANES * seed + k), range(LANES))
+        return min([best, *lanes], key=lambda at: cost(traffic, cells, at))
+
+
+def _lane(traffic: Traffic, cells: Cells, hot: float, cold: float, moves: int, bound: int, seed: int) -> Ints:
+    """(nodes,) the best of some runs from random starts, then heated up again, less, several times."""
+    run = max(min(int(0.7 * moves), RUN_PER_NODE * traffic.nodes), 1)
+    starts = max(moves // (2 * run), 1)
+    again = max(round((moves - starts * run) / (run // 2 + 1)), 1)
+    best, least = np.zeros(0, dtype=np.int64), 1 << 62
+    for k in range(starts + again):
+        if least == bound:
+            break
+        fresh = k < starts
+        start = _shuffled(traffic, cells, seed * (starts + again) + k) if fresh else best
+        top = hot if fresh else hot * REHEATS[k % len(REHEATS)]
+        falling = cooling(top, min(cold, top / 4), STAGES)
+        got = anneal(traffic, cells, start, falling, run if fresh else run // 2, seed=seed * (starts + again) + k)
+        if got.cost[-1] <= least:
+            best, least = got.cell_of_node, int(got.cost[-1])
+    return best
+
+
+def _range(traffic: Traffic, cells: Cells, moves: int, seed: int) -> tuple[float, float]:
+    """The temperatures between which a quick run sees the cost fall: from 70 % of the way to all but 0.2 % of it."""
+    most = float(traffic.weights.max()) * max(cells.farthest, 1)
+    temperatures = cooling(most, 0.05, 300)
+    seen = anneal(traffic, cells, _shuffled(traffic, cells, seed), temperatures, moves, seed=seed).cost
+    top, low = float(seen[:20].mean()), float(seen[-1])
+    left = (np.minimum.accumulate(seen) - low) / max(top - low, 1.0)
+    hot = temperatures[np.argmax(left < 0.3)]
+    cold = temperatures[np.argmax(left < 0.002)]
+    return float(hot), max(min(float(cold), float(hot) / 4), 0.05)
+
+
+def _shuffled(traffic: Traffic, cells: Cells, seed: int) -> Ints:
+    return np.random.default_rng(seed).permutation(np.flatnonzero(cells.usable))[: traffic.nodes]
+
+
+def _exact(traffic: Traffic, cells: Cells, at: Ints, bound: int, seed: int) -> tuple[Ints, int]:
+    """A placement at least as good as ``at``, and the best bound, by CP-SAT."""
+    from ortools.sat.python.cp_model import CpModel
+
+    from nirc.mapping.solver import solve
+
+    model = CpModel()
+    usable = np.flatnonzero(cells.usable)
+    places = cells.places(usable)
+    on = [[model.new_bool_var(f"{v}@{c}") for c in usable] for v in range(traffic.nodes)]
+    for v, row in enumerate(on):
+        model.add_exactly_one(row)
+        for c, there in zip(usable, row, strict=True):
+            model.add_hint(there, bool(at[v] == c))
+    for column in zip(*on, strict=True):
+        model.add_at_most_one(column)
+    total = []
+    for a, b, weight in zip(*traffic.edges(), strict=True):
+        for axis, ruler in enumerate(cells.positions):
+            if ruler.size == 1:
+                continue
+            apart = model.new_int_var(0, int(ruler[-1] - ruler[0]), f"{a}-{b}, axis {axis}")
+            difference = sum(int(p) * (x - y) for p, x, y in zip(places[:, axis], on[a], on[b], strict=True))
+            model.add(apart >= difference)
+            model.add(apart >= -difference)
+            total.append(int(weight) * apart)
+    model.add(sum(total) >= bound)
+    model.minimize(sum(total))
+    solution = solve(model, seed=seed)
+    if solution.bound is not None:
+        bound = max(bound, int(np.ceil(solution.bound - 1e-6)))
+        better = np.array([next(c for c, t in zip(usable, row, strict=True) if solution.value(t)) for row in on])
+        at = min(at, better, key=lambda at: cost(traffic, cells, at))
+    return at, bound
