@@ -2,8 +2,8 @@
 
 A move takes a node and a cell, and lets the node and whatever is in the cell change places. Half of the moves (as
 ``DIRECTED`` says) put a node beside one or two of its neighbours, which random cells hardly ever do on a large mesh;
-the others stay within a window that shrinks while few moves are accepted, as in VPR (Betz and Rose, "VPR: a new packing,
-placement and routing tool for FPGA research", FPL 1997).
+the others stay within a window that shrinks while few moves are accepted, as in VPR (Betz and Rose, "VPR: a new
+packing, placement and routing tool for FPGA research", FPL 1997).
 
 The answer is the same on every machine: integer costs, a generator of its own (xorshift64, Marsaglia 2003), and
 tabled logarithms, since ``exp`` differs in the last bit from one C library to the next.
