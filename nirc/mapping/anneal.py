@@ -203,6 +203,11 @@ def cooling(hot: float, cold: float, stages: int) -> npt.NDArray[np.float64]:
     return np.concatenate([hot * np.cumprod(np.r_[1.0, np.full(falling - 1, ratio)]), np.zeros(stages - falling)])
 
 
+def moves_for(traffic: Traffic, visits: float) -> int:
+    """How many moves make about ``visits`` visits of edges, which measure the time that annealing takes."""
+    return max(int(visits / (traffic.neighbours.size / traffic.nodes + 4)), 1)
+
+
 def temperature_for(traffic: Traffic, cells: Cells, start: Ints, rate: float, *, window: int | None = None) -> float:
     """The lowest power of sqrt 2 at which a share of ``rate`` of the first moves from ``start`` is accepted."""
     moves = max(2000, min(traffic.nodes, 20000))

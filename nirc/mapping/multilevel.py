@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.anneal import anneal, cooling, temperature_for
+from nirc.mapping.anneal import anneal, cooling, moves_for, temperature_for
 from nirc.mapping.cells import AXES, Cells
 from nirc.mapping.compiled import compiled
 from nirc.mapping.traffic import Ints, Traffic
@@ -48,14 +48,14 @@ def place_by_levels(
     coarsest: Coarsest,
     *,
     nodes: int,
-    moves_per_node: int,
+    visits_per_node: int,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Ints:
     """(nodes,) the cell of each node.
 
     ``coarsest`` places the last level, of at most about ``nodes`` nodes, on a mesh of blocks.
-    ``moves_per_node``: the work of annealing at each level.
+    ``visits_per_node``: the work of annealing at each level, see ``moves_for``.
     """
     levels = coarsen(traffic, nodes)
     below = [traffic, *(level.traffic for level in levels)]
@@ -67,7 +67,8 @@ def place_by_levels(
             progress(f"refining {finer.nodes} nodes")
         lying = blocks.places(at)[group]
         blocks = cells.coarse(finer.nodes)
-        at = refine(finer, blocks, spread(lying, blocks), finer.nodes * moves_per_node, seed=seed)
+        moves = moves_for(finer, visits_per_node * finer.nodes)
+        at = refine(finer, blocks, spread(lying, blocks), moves, seed=seed)
     return at
 
 

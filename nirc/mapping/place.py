@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from nirc.mapping.anneal import anneal, cooling
+from nirc.mapping.anneal import anneal, cooling, moves_for
 from nirc.mapping.bounds import lower_bound
 from nirc.mapping.cells import Cells, cost
 from nirc.mapping.multilevel import place_by_levels, refine, spectral
@@ -25,13 +25,13 @@ from nirc.mapping.traffic import Ints, Traffic
 Effort = Literal["quick", "normal"]
 Progress = Callable[[str], None]
 
-MOST_NODES_EXACT = 8
+MOST_NODES_EXACT = 10  # CP-SAT proves random problems of this size in some seconds, hardly any of 12
 MOST_NODES_ANNEALED = 4000
 COARSEST = 1500  # nodes of the last level
 LANES = 2  # runs at a time; the answer does not depend on it
 WORK = 2.4e9  # edge visits of annealing in a lane, about 20 s on an idle core
 COARSE_WORK = 4e8
-MOVES_PER_NODE = 1500  # at each level
+VISITS_PER_NODE = 25_000  # edge visits of annealing for every node of a level
 QUICK_MOVES, QUICK_MOVES_PER_NODE = 250_000, 25  # at least so many in all
 RUN_PER_NODE = 70_000  # moves of one annealing run; more work goes into further runs
 REHEATS = 1 / 8, 1 / 5  # of the hottest temperature: this much finds better places without losing the good ones
@@ -81,7 +81,7 @@ def place_on(
             field,
             lambda coarse, blocks: _annealed(coarse, blocks, 0, COARSE_WORK, seed, progress),
             nodes=COARSEST,
-            moves_per_node=MOVES_PER_NODE,
+            visits_per_node=VISITS_PER_NODE,
             seed=seed,
             progress=progress,
         )
@@ -135,7 +135,7 @@ def _annealed(traffic: Traffic, cells: Cells, bound: int, work: float, seed: int
         return best
     if progress:
         progress(f"annealing {traffic.nodes} nodes")
-    moves = int(work / (traffic.neighbours.size / traffic.nodes + 4))  # a move looks at the edges of up to two nodes
+    moves = moves_for(traffic, work)
     hot, cold = _range(traffic, cells, int(PROBE * moves), seed)
     with ThreadPoolExecutor(LANES) as pool:
         lanes = pool.map(lambda k: _lane(traffic, cells, hot, cold, moves, bound, LANES * seed + k), range(LANES))
@@ -167,10 +167,10 @@ def _range(traffic: Traffic, cells: Cells, moves: int, seed: int) -> tuple[float
     temperatures = cooling(most, 0.05, 300)
     seen = anneal(traffic, cells, _shuffled(traffic, cells, seed), temperatures, moves, seed=seed).cost
     top, low = float(seen[:20].mean()), float(seen[-1])
-    left = (np.minimum.accumulate(seen) - low) / max(top - low, 1.0)
-    hot = temperatures[np.argmax(left < 0.3)]
-    cold = temperatures[np.argmax(left < 0.002)]
-    return float(hot), max(min(float(cold), float(hot) / 4), 0.05)
+    left = (seen - low) / max(top - low, 1.0)
+    # the last time that it is so high: on a small mesh the cost jumps about, and is low once by chance
+    hot, cold = (float(temperatures[np.flatnonzero(np.r_[True, left[1:] > share])[-1]]) for share in (0.3, 0.002))
+    return hot, max(min(cold, hot / 4), 0.05)
 
 
 def _shuffled(traffic: Traffic, cells: Cells, seed: int) -> Ints:

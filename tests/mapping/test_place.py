@@ -22,7 +22,7 @@ def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enough for small problems; the same code."""
     monkeypatch.setattr(place, "WORK", 2e7)
     monkeypatch.setattr(place, "COARSE_WORK", 1e7)
-    monkeypatch.setattr(place, "MOVES_PER_NODE", 200)
+    monkeypatch.setattr(place, "VISITS_PER_NODE", 2000)
 
 
 def planted(side: int, seed: int = 0) -> tuple[Traffic, int]:
