@@ -34,6 +34,7 @@ EPILOG = """\b
 Examples:
   nirc model.nir --target xylo                 compile for the first Xylo that fits
   nirc model.nir --target xylo:audio3 -o out   for one variant, into directory out
+  nirc model.nir --target all                  every target: fits or why not, cores, cost
   nirc inspect model.nir                       what is in a model
   nirc run out --data spikes.npz --out o.npz   run the emitted files, bit for bit
   nirc verify model.nir --target xylo --data spikes.npz
@@ -122,7 +123,8 @@ COMPILING = _options(
         "--target",
         metavar="NAME[:VARIANT]",
         required=True,
-        help="Chip to compile for; `nirc targets` lists them. Without a variant the first that fits is taken.",
+        help="Chip to compile for; `nirc targets` lists them. Without a variant the first that fits is taken; "
+        "`all` compares every target and writes nothing.",
     ),
     click.option("--dt", metavar="SECONDS", type=float, help="Time step; default: as the file's parameters imply."),
     click.option(
@@ -184,12 +186,19 @@ COMPILING = _options(
     help="Bundle to write; default: MODEL.NAME in the current directory.",
 )
 @click.option("--force", is_flag=True, help="Write into a directory that holds other things.")
+@click.option(
+    "--data",
+    metavar="FILE",
+    type=FILE,
+    help="With --target all: input spikes, for accuracy and agreement on every target.",
+)
 @OUTPUT
 def compile_(
     model: Path,
     target: str,
     out: Path | None,
     force: bool,
+    data: Path | None,
     print_ir_after: str | None,
     calibrate: Path | None,
     form: str,
@@ -202,6 +211,11 @@ def compile_(
     with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(model)) as output:
         from nirc.api import compile_model
 
+        if target == "all":
+            _compare(model, out, data, calibrate, options, output)
+            return
+        if data is not None:
+            output.refuse("--data goes with --target all", help="`nirc verify` compares one target with the model")
         observe = output.observer(print_ir_after)
         directory = out or Path(f"{model.stem}.{target.partition(':')[0]}")
         _check_place(directory, force, output.log)
@@ -351,6 +365,23 @@ def passes(form: str, quiet: bool, verbose: int, debug: bool) -> None:
         from nirc.registry import described_passes
 
         output.passes(described_passes())
+
+
+def _compare(
+    model: Path, out: Path | None, data: Path | None, calibrate: Path | None, options: dict[str, Any], output: Output
+) -> None:
+    """`--target all`: a table, no bundle. Status 1 if the model fits no target."""
+    from nirc.report.comparison import compare
+
+    if out is not None:
+        output.refuse(
+            "--target all writes no bundle", found=f"--out {out}", help="leave --out away, or name one target"
+        )
+    rasters = None if data is None else _rasters(data, options["dt"], output.log)
+    sample = _calibration(calibrate, options["dt"], output.log)
+    with output.progress("comparing", 100) as advance:
+        result = compare(model, _asked(options), log=output.log, calibration=sample, data=rasters, progress=advance)
+    output.compared(result)
 
 
 def _asked(options: dict[str, Any]) -> Options:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -86,6 +87,11 @@ class Output:
         color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         sys.stderr.write(render(shown, file=self.file, verbose=bool(self.verbose), color=color))
 
+    def refuse(self, message: str, **fields: object) -> None:
+        """Options that do not go together. Raises ``UsageError`` (U607)."""
+        self.log.error("U607", message, **fields)
+        self.log.raise_if_errors()
+
     def line(self, text: str = "") -> None:
         """One line of a result."""
         if not self.quiet and not self.json:
@@ -109,6 +115,15 @@ class Output:
             self.line(f"  {name:<32} {used:>7} of {of:<7} {bar(used / of if of else 0)}")
         names = ", ".join(sorted([*manifest["files"], "manifest.json"]))
         self.line(f"wrote {printable(str(directory), MAX_SHOWN)}/: {names}")
+
+    def compared(self, result: dict[str, Any]) -> None:
+        """Every target in a table; status 1 if none fits."""
+        self.results |= result
+        self.status = 0 if any(row["fits"] for row in result["targets"]) else 1
+        if not self.json and not self.quiet:
+            from nirc.report.comparison import as_text
+
+            print(as_text(result, shutil.get_terminal_size((120, 24)).columns), end="")
 
     def inspected(self, inspection: dict[str, Any]) -> None:
         """Tables of layers and totals."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from nirc.backend import Backend, ChipOption, Mapped, Search
     from nirc.diagnostics.log import Log
+    from nirc.estimate import Activity, Figure
     from nirc.ir.program import Program
     from nirc.pipeline import Pass
     from nirc.raster import Run
@@ -110,6 +111,12 @@ class Speck:
             log.raise_if_errors()
         configuration = read_config(files["config.json"])
         return emulate(configuration, raster, mode=mode or self.modes[0], record=record, progress=progress)
+
+    def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
+        """Published costs of a step."""
+        from nirc.backends.speck.estimate import estimate
+
+        return estimate(mapped, activity, dt_s)
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
         """Several spikes a step, rounding, leak: each alone."""

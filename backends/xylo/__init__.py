@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nirc.backends.xylo.limits import VARIANTS
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from nirc.backend import Backend, ChipOption, Mapped, Search
     from nirc.diagnostics.log import Log
+    from nirc.estimate import Activity, Figure
     from nirc.ir.program import Program
     from nirc.pipeline import Pass
     from nirc.raster import Run
@@ -97,6 +98,12 @@ class Xylo:
                 limit=MAX_INPUT_SPIKES,
             )
         return emulate(spec, raster, record=record, progress=progress)
+
+    def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
+        """Published costs of a step."""
+        from nirc.backends.xylo.estimate import estimate
+
+        return estimate(mapped, activity, dt_s)
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
         """Reset, decays, synaptic filter, several spikes a step: each alone, in floating point."""
