@@ -19,6 +19,8 @@ Not covered: branches of one multicast message that wait for each other when rou
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,6 +29,42 @@ from nirc.mapping.links import Ints, LinkGraph, Longs
 from nirc.mapping.route import Routes
 
 Bools = npt.NDArray[np.bool_]
+SHOWN = 12  # links of a cycle in a text
+
+
+@dataclass(frozen=True)
+class DeadlockCheck:
+    """The answer of ``check``.
+
+    ``dependencies``: pairs of links of which one is held while the other is waited for. ``cycle``: links, each waiting
+    for the next and the last for the first; empty if there is no such cycle. ``text``: this in words, for reports.
+    """
+
+    dependencies: int
+    cycle: tuple[int, ...]
+    text: str
+
+    @property
+    def free(self) -> bool:
+        """Whether the routes cannot deadlock."""
+        return not self.cycle
+
+
+def check(links: LinkGraph, routes: Routes) -> DeadlockCheck:
+    """Whether a cyclic channel dependency exists among ``routes``, and the cycle if there is one."""
+    count = int(np.count_nonzero(dependencies(links, routes)))
+    cycle = find_cycle(links, routes)
+    if cycle is None:
+        return DeadlockCheck(count, (), f"no cycle among {count} channel dependencies")
+    steps = [f"{_point(links, links.source[k])} {links.direction_names[links.direction[k]]}" for k in cycle[:SHOWN]]
+    more = f" ... {cycle.size - SHOWN} more ..." if cycle.size > SHOWN else ""
+    way = f"{', '.join(steps)}{more}, and again {_point(links, links.source[cycle[0]])}"
+    return DeadlockCheck(count, tuple(cycle.tolist()), f"{cycle.size} links wait for one another in a circle: {way}")
+
+
+def _point(links: LinkGraph, router: int) -> str:
+    x, y, z = links.coordinates[router].tolist()
+    return f"({x}, {y}, {z})" if links.size[2] > 1 else f"({x}, {y})"
 
 
 def dependencies(links: LinkGraph, routes: Routes) -> Bools:

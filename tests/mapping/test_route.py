@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nirc.mapping.deadlock import dependencies, find_cycle
+from nirc.mapping.deadlock import check, dependencies, find_cycle
 from nirc.mapping.links import LinkGraph, mesh
 from nirc.mapping.route import Nets, Routes, UnreachableError, route, walk
 
@@ -356,6 +356,25 @@ def test_four_turns_make_a_circle_and_three_do_not() -> None:
     turns = [(east, north), (north, west), (west, south), (south, east)]
     assert find_cycle(links, crafted(links, turns[:3])) is None
     assert sorted(assert_cycle(links, crafted(links, turns))) == sorted([east, north, west, south])
+
+
+def test_one_call_says_whether_routes_can_deadlock_and_shows_the_circle() -> None:
+    safe = mesh(4, 3)
+    answer = check(safe, all_to_all(safe))
+    assert (
+        answer.free
+        and answer.cycle == ()
+        and answer.text == f"no cycle among {answer.dependencies} channel dependencies"
+    )
+    assert answer.dependencies == np.count_nonzero(dependencies(safe, all_to_all(safe))) > 0
+    links = mesh(2, 2)
+    routes = crafted(links, [(0, 2), (2, 6), (6, 5), (5, 0)])
+    answer = check(links, routes)
+    assert not answer.free and sorted(answer.cycle) == [0, 2, 5, 6] and answer.dependencies == 4
+    for step in ("(0, 0) E", "(1, 0) N", "(1, 1) W", "(0, 1) S"):
+        assert step in answer.text
+    ring = mesh(20, 1, 2, wraps=True)
+    assert "8 more" in check(ring, all_to_all(ring)).text
 
 
 def crafted(links: LinkGraph, ways: list[tuple[int, int]]) -> Routes:
