@@ -1,4 +1,8 @@
-"""Inner loops in machine code. Only modules that are imported when a search begins may import this one."""
+"""Inner loops in machine code. Only modules that are imported when a search begins may import this one.
+
+numba keeps what it compiled beside the source and looks at that file's date only: after an edit of a compiled function
+that others call, remove ``__pycache__/*.nb?``.
+"""
 
 from __future__ import annotations
 

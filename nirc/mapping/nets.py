@@ -1,0 +1,147 @@
+"""What is routed and what comes of it: nets, their trees, and a walker that follows the trees to check them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nirc.mapping.compiled import compiled
+from nirc.mapping.links import Floats, Ints, LinkGraph, Longs
+
+SHOWN = 5  # unreachable targets listed in a message
+
+
+@dataclass(frozen=True, eq=False)
+class Nets:
+    """What is routed: each net sends from one router to some. Targets of a net may repeat and include its source.
+
+    The targets of net i are ``target[first[i]:first[i + 1]]``. Raises ``ValueError`` for arrays that do not fit.
+    """
+
+    source: Ints  # (nets,) router
+    first: Longs  # (nets + 1,)
+    target: Ints  # (pairs,) router
+    weight: Floats  # (nets,) load on each link of the net's tree, at least 0
+
+    def __post_init__(self) -> None:
+        kinds = {"source": np.int32, "first": np.int64, "target": np.int32, "weight": np.float64}
+        for name, kind in kinds.items():
+            array = np.ascontiguousarray(getattr(self, name), kind)
+            object.__setattr__(self, name, array)
+            if array.ndim != 1:
+                raise ValueError(f"{name} must have one axis, not {array.ndim}")
+        if not self.source.size == self.weight.size == self.first.size - 1:
+            raise ValueError(f"{self.source.size} sources, {self.weight.size} weights, {self.first.size} firsts (+1)")
+        if self.first[0] != 0 or self.first[-1] != self.target.size or (np.diff(self.first) < 0).any():
+            raise ValueError(f"first must rise from 0 to the number of targets, {self.target.size}")
+        if not (self.weight >= 0).all() or not np.isfinite(self.weight).all():
+            raise ValueError("weights must be finite and at least 0")
+
+    @classmethod
+    def unicast(cls, source: npt.ArrayLike, target: npt.ArrayLike, weight: npt.ArrayLike = 1.0) -> Nets:
+        """One net for each pair of routers; ``weight``: one number or (pairs,)."""
+        sources = np.asarray(source, np.int32)
+        weights = np.broadcast_to(np.asarray(weight, np.float64), sources.shape)
+        return cls(sources, np.arange(sources.size + 1), np.asarray(target, np.int32), weights)
+
+
+@dataclass(frozen=True, eq=False)
+class Routes:
+    """A tree for each net: the links ``link[first[i]:first[i + 1]]``, each after the link that leads to it."""
+
+    first: Longs  # (nets + 1,)
+    link: Ints  # (links of all trees,)
+    loads: Floats  # (links,) sum of the weights of the nets that use the link
+
+    @property
+    def hops(self) -> Longs:
+        """(nets,) links that each net uses."""
+        return np.diff(self.first)
+
+    @property
+    def max_load(self) -> float:
+        """The load of the busiest link."""
+        return float(self.loads.max(initial=0.0))
+
+    def cost(self, links: LinkGraph) -> float:
+        """Sum over links of load times cost."""
+        return float(weighed(self.loads, links.cost))
+
+
+class UnreachableError(ValueError):
+    """Faults cut targets off. ``nets``, ``targets``: (n,) net and router of each target without a way."""
+
+    def __init__(self, nets: Nets, links: LinkGraph, pairs: Longs) -> None:
+        self.nets = (np.searchsorted(nets.first, pairs, side="right") - 1).astype(np.int64)
+        self.targets = nets.target[pairs]
+        at, works = links.coordinates, links.works
+        lines = []
+        for net, target in list(zip(self.nets.tolist(), self.targets.tolist(), strict=True))[:SHOWN]:
+            source = int(nets.source[net])
+            broken = [f"router {r} is faulty" for r in sorted({source, target}) if not works[r]]
+            why = " and ".join(broken) or "no way of working links is left"
+            lines.append(f"net {net}: router {source} {_point(at[source])} -> {target} {_point(at[target])}, {why}")
+        if pairs.size > SHOWN:
+            lines.append(f"and {pairs.size - SHOWN} more")
+        count = np.unique(self.nets).size
+        super().__init__(f"{pairs.size} targets of {count} nets are cut off: {'; '.join(lines)}")
+
+
+def _point(xyz: Ints) -> str:
+    return f"({', '.join(str(c) for c in xyz.tolist())})"
+
+
+def walk(nets: Nets, links: LinkGraph, routes: Routes) -> Ints:
+    """Check the trees by following them; (pairs,) int32: the links from the source to each target.
+
+    Raises ``ValueError`` if a tree uses a link that nothing leads to, enters a router twice, or misses a target.
+    """
+    hops = np.zeros(nets.target.size, np.int32)
+    net, code = _walk(
+        nets.source, nets.first, nets.target, routes.first, routes.link, links.source, links.target, links.routers, hops
+    )
+    if code:
+        faults = ("", "uses a link that nothing leads to", "enters a router twice", "misses a target")
+        raise ValueError(f"the tree of net {net} {faults[code]}")
+    return hops
+
+
+@compiled
+def weighed(loads: Floats, cost: Floats) -> float:
+    """Their product, added up in order: BLAS orders it as the machine likes."""
+    total = 0.0
+    for link in range(loads.size):
+        total += loads[link] * cost[link]
+    return total
+
+
+@compiled
+def _walk(
+    source: Ints,
+    first: Longs,
+    target: Ints,
+    tree_first: Longs,
+    link: Ints,
+    link_source: Ints,
+    link_target: Ints,
+    routers: int,
+    hops: Ints,
+) -> tuple[int, int]:
+    """Fill in ``hops``; (net, fault), fault 0 if every tree is right."""
+    seen, depth = np.full(routers, -1, np.int64), np.zeros(routers, np.int32)
+    for net in range(source.size):
+        seen[source[net]], depth[source[net]] = net, 0
+        for i in range(tree_first[net], tree_first[net + 1]):
+            here, there = link_source[link[i]], link_target[link[i]]
+            if seen[here] != net:
+                return net, 1
+            if seen[there] == net:
+                return net, 2
+            seen[there], depth[there] = net, depth[here] + 1
+        for pair in range(first[net], first[net + 1]):
+            if seen[target[pair]] != net:
+                return net, 3
+            hops[pair] = depth[target[pair]]
+    return -1, 0
