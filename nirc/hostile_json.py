@@ -124,7 +124,7 @@ class JsonReader:
         if len(self.log.errors) > errors:
             self.log.raise_if_errors()
 
-    def outside(self, path: str, found: object, allowed: Sequence[int], message: str, source: str = "") -> None:
+    def outside(self, path: str, found: object, allowed: Sequence[float], message: str, source: str = "") -> None:
         """Note a value that the chip does not take; ``allowed`` is (least, most), or a list of single values."""
         span = isinstance(allowed, tuple) and len(allowed) == 2
         limit = f"{allowed[0]}..{allowed[1]}" if span else ", ".join(map(str, allowed))

@@ -1,7 +1,7 @@
 """Every diagnostic code with its title; ``explain/CODE.md`` tells the rest. A code is never reused.
 
 The first letter is the family: F file, G graph, P passes, D dynamics that differ from the model,
-X Xylo limits, S Speck limits, L Loihi 2 limits, U usage and data, B a bug in nirc.
+X Xylo limits, S Speck limits, L Loihi 2 limits, N SpiNNaker2 limits, U usage and data, B a bug in nirc.
 """
 
 from __future__ import annotations
@@ -118,6 +118,8 @@ CODES: dict[str, str] = {
     "S722": "a layer was split over several cores",
     # L: limits of Loihi 2 (exit 1); L801 to L809, its sizes, come with the compiler for it
     "L810": "a value in the network is outside the chip's range",
+    # N: limits of SpiNNaker2 (exit 1)
+    "N910": "a value in the network is outside the range of SpiNNaker2",
     # U: usage and data
     "U601": "unknown target or variant",
     "U602": "the output directory is not empty and not a bundle",

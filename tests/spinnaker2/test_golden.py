@@ -1,0 +1,52 @@
+"""Three runs of a 400-neuron recurrent network, recorded on a chip: 31,561 spikes, not one may differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nirc.backends.spinnaker2 import rule
+from nirc.backends.spinnaker2.emulate import emulate
+from nirc.backends.spinnaker2.tables import from_npz, to_npz
+from tests.spinnaker2.field import FIELDS, INPUT, Field, N
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+def test_the_chips_spikes(field: Field) -> None:
+    recorded = field.recorded()
+    assert recorded.sum() == field.spikes
+    assert np.count_nonzero(field.kernel()) == 18_000
+    run = emulate(from_npz(to_npz(field.tables())), field.raster()[None])
+    assert int((run.output[0] != recorded).sum()) == 0
+
+
+def differing(field: Field, monkeypatch: pytest.MonkeyPatch, name: str, wrong: object) -> int:
+    """Entries that differ from the chip's with another rule."""
+    monkeypatch.setattr(rule, name, wrong)
+    return int((emulate(field.tables(), field.raster()[None]).output[0] != field.recorded()).sum())
+
+
+def test_the_recordings_tell_equality_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def strictly(v: np.ndarray, threshold: np.ndarray, v_reset: np.ndarray, reset: str) -> tuple[np.ndarray, ...]:
+        return v > threshold, np.where(v > threshold, v_reset, v).astype(np.float32)
+
+    assert differing(FIELDS[0], monkeypatch, "fire", strictly) == 15_642
+
+
+def test_the_recordings_tell_the_reset_apart() -> None:
+    tables, field = FIELDS[1].tables(), FIELDS[1]
+    cells, inhibitor = tables.populations
+    zero = replace(cells, reset="reset_to_v_reset", v_reset=np.zeros(1, np.float32))
+    run = emulate(replace(tables, populations=(zero, inhibitor)), field.raster()[None])
+    assert int((run.output[0] != field.recorded()).sum()) == 17_545
+
+
+def test_the_recordings_tell_the_delay_apart() -> None:
+    field, tables = FIELDS[2], FIELDS[2].tables()
+    first, *others = tables.projections
+    late = replace(first, delay=np.ones(N, np.int64))
+    run = emulate(replace(tables, projections=(late, *others)), field.raster()[None])
+    assert run.output[0].any() and (run.output[0] != field.recorded()).any()
+    assert int(first.weight[0]) == INPUT
