@@ -19,6 +19,7 @@ FAMILIES = {
     "X": "Limits of Xylo",
     "S": "Limits of Speck",
     "L": "Limits of Loihi 2",
+    "N": "Limits of SpiNNaker2",
     "U": "Options and data",
     "B": "nirc itself",
 }
