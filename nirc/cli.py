@@ -296,12 +296,19 @@ def run(
 @COMPILING
 @DATA
 @click.option("--json", "json_file", metavar="F", type=FILE, help="Write the figures as JSON.")
+@click.option(
+    "--max-accuracy-drop",
+    metavar="SHARE",
+    type=click.FloatRange(0, 1),
+    help="End with status 1 if the chip answers worse than the model by more than this, e.g. 0.01.",
+)
 @OUTPUT
 def verify(
     model: Path,
     target: str,
     data: Path,
     json_file: Path | None,
+    max_accuracy_drop: float | None,
     print_ir_after: str | None,
     calibrate: Path | None,
     form: str,
@@ -313,7 +320,7 @@ def verify(
     """Compare the model with what the chip will answer, stage by stage, and name where agreement is lost."""
     with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(model)) as output:
         from nirc.report.arrays import save_json
-        from nirc.report.verify import verify as compare
+        from nirc.verification.verify import verify as compare
 
         rasters = _rasters(data, options["dt"], output.log)
         with output.progress("verifying", 100) as advance:
@@ -325,11 +332,13 @@ def verify(
                 log=output.log,
                 observe=output.observer(print_ir_after),
                 calibration=_calibration(calibrate, options["dt"], output.log),
+                max_accuracy_drop=max_accuracy_drop,
                 progress=advance,
             )
         if json_file is not None:
             save_json(json_file, result, output.log)
         output.verified(result)
+        output.log.raise_if_errors()
 
 
 @cli.command()

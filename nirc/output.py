@@ -142,7 +142,7 @@ class Output:
             f"{float(run.output.sum()):g} output spikes in all -> {printable(str(out), MAX_SHOWN)}"
         )
         if labels is not None:
-            from nirc.report.verify import accuracy, check_labels
+            from nirc.verification.score import accuracy, check_labels
 
             check_labels(labels, outputs, self.log)
             share = accuracy(run.output.sum(axis=1), labels)

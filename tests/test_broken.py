@@ -22,8 +22,8 @@ from nirc.diagnostics.log import Log
 from nirc.frontend.data import Data
 from nirc.report.arrays import save_json
 from nirc.report.inspect import inspection
-from nirc.report.verify import verify
 from nirc.semantics.run import run
+from nirc.verification.verify import verify
 from tests.models import DATA, DT, chain, cuba, lif, linear, raster
 
 BRAILLE = DATA / "paper/braille_noDelay_noBias_subtract.nir"

@@ -18,7 +18,8 @@ from nirc.backend import Backend
 from nirc.conformance import network
 from nirc.diagnostics.log import Log
 from nirc.frontend.data import Data
-from nirc.report import verify
+from nirc.verification import record
+from nirc.verification.verify import lost_at, verify
 from tests.models import chain, lif
 from tests.strangers import command, installed
 
@@ -164,8 +165,8 @@ def test_verify_has_a_stage_for_every_mode(toycamera: Backend, files: Path) -> N
 def test_every_mode_is_compared_with_the_device_to_say_where_agreement_is_lost() -> None:
     shares = {"float": 1.0, "discrete": 1.0, "integer": 0.9, "device": 0.9, "device:a": 0.5, "device:b": 0.4}
     stages = [{"name": name, "agreement": share} for name, share in shares.items()]
-    assert verify._lost_at(stages) == "device:b"
-    assert verify._lost_at(stages[:4]) == "integer"
+    assert lost_at(stages) == "device:b"
+    assert lost_at(stages[:4]) == "integer"
 
 
 @pytest.mark.parametrize(("values", "samples"), [(1 << 26, 5), (2 * 30 * 10 * 3 + 1, 3), (2 * 30 * 10 * 3, 2), (1, 1)])
@@ -182,10 +183,10 @@ def test_verify_records_no_more_samples_than_fit(
         return whole(self, inputs, **options)
 
     monkeypatch.setattr(nirc.Bundle, "run", run)
-    monkeypatch.setattr(verify, "RECORDED", 5)
-    monkeypatch.setattr(verify, "RECORDED_VALUES", values)
+    monkeypatch.setattr(record, "RECORDED", 5)
+    monkeypatch.setattr(record, "RECORDED_VALUES", values)
     data = Data(np.zeros((6, 30, 3), int), None, None)
-    verify.verify(network(), "toycamera", data, Options(reset="subtract"), log=Log())
+    verify(network(), "toycamera", data, Options(reset="subtract"), log=Log())
     assert set(recorded) == {samples}
 
 

@@ -60,6 +60,8 @@ CODES: dict[str, str] = {
     "P309": "the time step was inferred from the file",
     "P310": "the given time step differs from the one that the file suggests",
     "P311": "nothing is left to compile",
+    "P312": "the chip answers worse than allowed",
+    "P313": "a population falls silent on the chip",
     # D: the chip's dynamics differ in kind from the model's (error under --strict)
     "D401": "reset: the chip subtracts the threshold",
     "D402": "decay: the chip's time constants are powers of two of the time step",

@@ -17,10 +17,10 @@ from nirc.estimate import Activity, estimates
 from nirc.frontend.data import Data
 from nirc.ir.populations import Source
 from nirc.report.activity import activity
-from nirc.report.verify import accuracy, check_labels
 from nirc.running import flat_raster
 from nirc.semantics.run import run
 from nirc.target import Target
+from nirc.verification.score import accuracy, check_labels
 
 ALL = "all"
 SHOWN_CODES = 6

@@ -1,0 +1,132 @@
+"""Float, discrete, integer and device on the same inputs: how much agreement each stage keeps, and what costs most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nirc.api import Compiled, Options, compile_model
+from nirc.backend import modes_of
+from nirc.diagnostics.log import Log
+from nirc.frontend.data import Data
+from nirc.ir.program import Program
+from nirc.pipeline import Observer, Step
+from nirc.raster import Run
+from nirc.running import flat_raster
+from nirc.semantics.run import run
+from nirc.verification import populations
+from nirc.verification.divergence import first_divergence
+from nirc.verification.record import Array, record, stages_of
+from nirc.verification.score import check_labels, score
+
+PLACE_OF_DEVICE = 3  # among the stages
+
+
+def verify(
+    model: object,
+    target: str,
+    data: Data,
+    options: Options,
+    *,
+    log: Log,
+    observe: Observer | None = None,
+    calibration: Array | None = None,
+    max_accuracy_drop: float | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """The JSON of `nirc verify`; ``progress`` is told the percentage that is done.
+
+    Stages: float, discrete, integer, device (the emulator's default mode), device:MODE for each other mode. What
+    must not pass is logged as errors, not raised: a population that falls silent (P313) and, with
+    ``max_accuracy_drop``, a device that answers worse (P312).
+
+    Raises ``NircError`` if the model does not compile or the raster does not fit.
+    """
+    tell = progress or (lambda _: None)
+    steps: list[Step] = []
+
+    def watch(step: Step) -> None:
+        steps.append(step)
+        if observe is not None:
+            observe(step)
+
+    made = compile_model(
+        model, target, options, log=log, observe=watch, calibration=calibration, progress=lambda p: tell(p // 2)
+    )
+    _check_step(data, made, log)
+    raster = flat_raster(data.inputs, len(made.bundle.manifest["input_map"]), log)
+    check_labels(data.labels, len(made.bundle.manifest["output_map"]), log)
+    runs = _runs(made, raster, log)
+    tell(70)
+    teacher = runs["float"].output
+    stages = [score(name, r.output, teacher, data.labels) for name, r in runs.items()]
+    alone = dict(made.backend.approximations(made.stages.discrete))
+    what_if = [score(name, run(program, raster).output, teacher, data.labels) for name, program in alone.items()]
+    tell(85)
+    recording = record(made, stages_of(made, steps), raster, log)
+    populations.say_silent(recording, made, alone, raster, log)
+    if max_accuracy_drop is not None:
+        _say_drop(stages, max_accuracy_drop, log)
+    rows = populations.table(recording)
+    tell(100)
+    return {
+        "target": made.mapped.target.name,
+        "samples": len(raster),
+        "stages": stages,
+        "lost_at": lost_at(stages),
+        "what_if": sorted(what_if, key=lambda row: row["agreement"]),
+        "first_divergence": first_divergence(recording),
+        "populations": rows,
+        "rounded_to_zero": populations.vanished(made),
+    }
+
+
+def _check_step(data: Data, made: Compiled, log: Log) -> None:
+    dt_s = made.stages.discrete.dt_s
+    if data.dt_s is not None and dt_s is not None and abs(data.dt_s / dt_s - 1) > 1e-3:
+        log.warning(
+            "U609",
+            f"the data's steps are {data.dt_s:g} s, the model's {dt_s:g} s",
+            found=f"{data.dt_s:g} s",
+            limit=f"{dt_s:g} s",
+        )
+
+
+def _runs(made: Compiled, raster: Array, log: Log) -> dict[str, Run]:
+    """The output of each stage; last the device, in the default mode and then in the other modes of the emulator."""
+    programs: dict[str, Program] = {
+        "float": made.stages.continuous,
+        "discrete": made.stages.discrete,
+        "integer": made.integer,
+    }
+    runs = {name: run(program, raster) for name, program in programs.items()}
+    runs["device"] = made.bundle.run(raster, log=log)
+    for mode in modes_of(made.backend)[1:]:
+        runs[f"device:{mode}"] = made.bundle.run(raster, mode=mode, log=log)
+    return runs
+
+
+def lost_at(stages: list[dict[str, Any]]) -> str | None:
+    """The stage with the largest drop of agreement; None if none drops. Every mode is compared with the device."""
+    drops = {s["name"]: stages[min(i, PLACE_OF_DEVICE)]["agreement"] - s["agreement"] for i, s in enumerate(stages[1:])}
+    worst = max(drops, key=lambda name: drops[name])
+    return worst if drops[worst] > 0 else None
+
+
+def _say_drop(stages: list[dict[str, Any]], most: float, log: Log) -> None:
+    """P312 for every mode of the device that answers worse than the model by more than ``most``.
+
+    Without labels the model's own answers are taken as right: the drop is the share of samples that differ.
+    """
+    kind = "agreement" if stages[0]["accuracy"] is None else "accuracy"
+    for stage in stages[PLACE_OF_DEVICE:]:
+        drop = stages[0][kind] - stage[kind]
+        if drop > most:
+            low, high = stage[f"{kind}_interval"]
+            log.error(
+                "P312",
+                f"{kind} at stage `{stage['name']}` is {drop:.4f} below the model's",
+                found=f"{stage[kind]:.4f}, model {stages[0][kind]:.4f}",
+                limit=f"a drop of {most:g}",
+                help=f"95 % interval {low:.4f} to {high:.4f}; calibrate the scales with --calibrate",
+            )
