@@ -121,7 +121,9 @@ CODES: dict[str, str] = {
     # L: limits of Loihi 2 (exit 1); L801 to L809, its sizes, come with the compiler for it
     "L810": "a value in the network is outside the chip's range",
     # N: limits of SpiNNaker2 (exit 1)
+    "N904": "a routing table has too many entries",
     "N910": "a value in the network is outside the range of SpiNNaker2",
+    "N920": "the slices need more routing keys than there are",
     # U: usage and data
     "U601": "unknown target or variant",
     "U602": "the output directory is not empty and not a bundle",

@@ -1,0 +1,122 @@
+"""From trees and keys to routing tables: an entry at every router that a tree passes, none left to default routing."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nirc.mapping.compiled import compiled
+from nirc.mapping.keys import Keys
+from nirc.mapping.links import LinkGraph
+from nirc.mapping.route import Nets, Routes
+from nirc.mapping.tables.entries import Bits, Ints, Longs, Tables
+
+
+def tables_for(nets: Nets, routes: Routes, links: LinkGraph, keys: Keys, local_cores: npt.ArrayLike) -> Tables:
+    """The tables that take the packets of every net along its tree to the cores of its targets.
+
+    Net i sends the keys of slice i. ``local_cores`` (pairs,): the core, from 0, at each router of ``nets.target``; the
+    same core may be named twice. The entries of a router are in the order of their keys, and no two match the same
+    packet. A net without targets has one entry, without a route, at its source: its packets end there.
+    Raises ``ValueError`` for arrays that do not fit and trees that do not reach the targets.
+    """
+    cores = np.ascontiguousarray(local_cores, np.int64)
+    count = nets.source.size
+    if cores.shape != nets.target.shape or keys.key.size != count or routes.first.size != count + 1:
+        raise ValueError(
+            f"{count} nets with {nets.target.size} targets, but {routes.first.size - 1} trees, {keys.key.size} keys "
+            f"and {cores.size} cores"
+        )
+    if cores.size and cores.min() < 0:
+        raise ValueError(f"cores are numbered from 0, not {cores.min()}")
+    directions = links.outgoing.shape[1]
+    words = (directions + int(cores.max(initial=-1))) // 64 + 1
+    # Entry i is net i at its source, entry count + j where link j of all trees ends.
+    router = np.concatenate([nets.source, links.target[routes.link]])
+    net = np.concatenate([np.arange(count), np.repeat(np.arange(count), routes.hops)])
+    bits = np.zeros((router.size, words), np.uint64)
+    lost = _fill(
+        nets.source, nets.first, nets.target, directions + cores, routes.first, routes.link, links.source, links.target,
+        links.direction, np.full(links.routers, -1, np.int64), np.full(links.routers, -1, np.int64), bits,
+    )  # fmt: skip
+    if lost >= 0:
+        raise ValueError(f"the tree of net {lost} is broken, or misses a target")
+    route, examples = _interned(bits)
+    order = np.argsort(router.astype(np.int64) << 32 | keys.key[net], kind="stable")
+    first = np.concatenate([[0], np.cumsum(np.bincount(router, minlength=links.routers))])
+    net = net[order]
+    return Tables(first, keys.key[net], keys.mask[net], route[order], bits[examples], directions)
+
+
+@compiled
+def _fill(
+    source: Ints,
+    first: Longs,
+    target: Ints,
+    bit: Longs,
+    tree_first: Longs,
+    link: Ints,
+    link_source: Ints,
+    link_target: Ints,
+    direction: Ints,
+    seen: Longs,
+    entry: Longs,
+    bits: Bits,
+) -> int:
+    """Set the bits of the route of every entry. Returns a net whose tree is not one, or -1.
+
+    ``bit`` (pairs,): of the local core. ``seen``, ``entry`` (routers,): the last net that passed, its entry there.
+    """
+    for net in range(source.size):
+        seen[source[net]], entry[source[net]] = net, net
+        for i in range(tree_first[net], tree_first[net + 1]):
+            here, there = link_source[link[i]], link_target[link[i]]
+            if seen[here] != net or seen[there] == net:
+                return net
+            _set(bits, entry[here], direction[link[i]])
+            seen[there], entry[there] = net, source.size + i
+        for pair in range(first[net], first[net + 1]):
+            if seen[target[pair]] != net:
+                return net
+            _set(bits, entry[target[pair]], bit[pair])
+    return -1
+
+
+@compiled
+def _set(bits: Bits, row: int, bit: int) -> None:
+    bits[row, bit >> 6] |= np.uint64(1) << np.uint64(bit & 63)
+
+
+def _interned(bits: Bits) -> tuple[Ints, Longs]:
+    """(rows,) the number of each row among the different ones, in the order of their first; and those first rows."""
+    number = np.empty(len(bits), np.int32)
+    examples = np.empty(len(bits), np.int64)
+    room = 1 << max(2 * len(bits) - 1, 1).bit_length()
+    found = _intern(bits, np.full(room, -1, np.int64), number, examples)
+    return number, examples[:found].copy()
+
+
+@compiled
+def _intern(bits: Bits, slots: Longs, number: Ints, examples: Longs) -> int:
+    """A hash table with open addressing; ``slots`` a power of two, more than rows."""
+    found = 0
+    for row in range(len(bits)):
+        mixed = np.uint64(0)
+        for word in range(bits.shape[1]):
+            mixed = (mixed ^ bits[row, word]) * np.uint64(0x9E3779B97F4A7C15)
+            mixed ^= mixed >> np.uint64(29)
+        slot = np.int64(mixed & np.uint64(slots.size - 1))
+        while True:
+            if slots[slot] < 0:
+                slots[slot] = found
+                examples[found] = row
+                found += 1
+                break
+            same = True
+            for word in range(bits.shape[1]):
+                same &= bits[row, word] == bits[examples[slots[slot]], word]
+            if same:
+                break
+            slot = (slot + 1) & (slots.size - 1)
+        number[row] = slots[slot]
+    return found

@@ -1,0 +1,81 @@
+"""Routing tables as arrays: the tables of all routers in one value.
+
+An entry is a key, a mask and a route. A packet with key p matches where ``p & mask == key``; of the entries of a router
+that match, the first counts, so their order is part of the table. A route is a set of links and local cores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint32]
+Bits = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """The entries of router r, in their order: ``first[r]`` to ``first[r + 1]``. All arrays are read-only.
+
+    ``routes`` holds each different route once: bit d of its words (64 to a word, lowest first) is the link in direction
+    d, bit ``directions + c`` the local core c. No bit is set: the packet is dropped.
+    Raises ``ValueError`` for arrays that do not fit and for an entry that cannot match (key bit 1 where the mask is 0).
+    """
+
+    first: Longs  # (routers + 1,)
+    key: Words  # (entries,)
+    mask: Words  # (entries,)
+    route: Ints  # (entries,) row of routes
+    routes: Bits  # (different routes, words)
+    directions: int
+
+    def __post_init__(self) -> None:
+        kinds = {"first": np.int64, "key": np.uint32, "mask": np.uint32, "route": np.int32, "routes": np.uint64}
+        for name, kind in kinds.items():
+            array = np.ascontiguousarray(getattr(self, name), kind)
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        entries = self.key.size
+        if not self.key.shape == self.mask.shape == self.route.shape == (entries,) or self.routes.ndim != 2:
+            raise ValueError("key, mask and route must have one axis of the same length, routes two axes")
+        if self.first[0] != 0 or self.first[-1] != entries or (np.diff(self.first) < 0).any():
+            raise ValueError(f"first must rise from 0 to the number of entries, {entries}")
+        if entries and not 0 <= self.route.min() <= self.route.max() < len(self.routes):
+            raise ValueError(f"route names rows {self.route.min()} to {self.route.max()} of {len(self.routes)}")
+        never = np.flatnonzero(self.key & ~self.mask)
+        if never.size:
+            raise ValueError(
+                f"entry {never[0]} of router {self.router_of(int(never[0]))} never matches: "
+                f"key {self.key[never[0]]:#010x} has bits outside of mask {self.mask[never[0]]:#010x}"
+            )
+
+    @property
+    def routers(self) -> int:
+        """How many routers there are, those with an empty table included."""
+        return self.first.size - 1
+
+    @property
+    def sizes(self) -> Longs:
+        """(routers,) entries of each."""
+        return np.diff(self.first)
+
+    @property
+    def fewest(self) -> Longs:
+        """(routers,) different routes in each table: no table that says the same has fewer entries."""
+        router = np.repeat(np.arange(self.routers), self.sizes)
+        different = np.unique(router * max(len(self.routes), 1) + self.route)
+        return np.bincount(different // max(len(self.routes), 1), minlength=self.routers)
+
+    def router_of(self, entry: int) -> int:
+        """The router whose table has the entry."""
+        return int(np.searchsorted(self.first, entry, side="right")) - 1
+
+    def links_and_cores(self, route: int) -> tuple[list[int], list[int]]:
+        """The directions and the local cores that a row of ``routes`` sends to, in rising order."""
+        words = self.routes[route].astype("<u8").view(np.uint8)
+        bits = np.flatnonzero(np.unpackbits(words, bitorder="little"))
+        return bits[bits < self.directions].tolist(), (bits[bits >= self.directions] - self.directions).tolist()

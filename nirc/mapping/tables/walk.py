@@ -1,0 +1,277 @@
+"""The proof: every packet of every source is followed through the tables, link by link.
+
+Packets of a net that the tables treat alike go together: at first all its keys; where an entry matches only some of
+them, the two halves go on by themselves from the source. So the walk covers each of 2^32 keys and takes about as long
+as the trees are large.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nirc.mapping.compiled import compiled
+from nirc.mapping.keys import Keys
+from nirc.mapping.links import LinkGraph
+from nirc.mapping.route import Nets
+from nirc.mapping.tables.entries import Bits, Ints, Longs, Tables, Words
+
+NONE, MISSED, STRAY, LOOP, DEAD_LINK, NO_ENTRY = range(6)
+WHAT = {
+    MISSED: "does not arrive",
+    STRAY: "is delivered to a core that is no target",
+    LOOP: "comes to the router a second time",
+    DEAD_LINK: "leaves over a link that does not work",
+    NO_ENTRY: "matches no entry",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The first thing that goes wrong with the packets of a net."""
+
+    kind: int  # a key of WHAT
+    net: int
+    atom: int  # of the slice
+    key: int
+    router: int
+    entry: int  # of all entries of the tables, -1: none
+    core: int  # local core; for DEAD_LINK the direction; -1: none
+
+    def __str__(self) -> str:
+        entry = f", entry {self.entry}" if self.entry >= 0 else ""
+        core = f", {'direction' if self.kind == DEAD_LINK else 'core'} {self.core}" if self.core >= 0 else ""
+        where = f"router {self.router}{entry}{core}"
+        return f"net {self.net}, atom {self.atom}, key {self.key:#010x}: {WHAT[self.kind]} ({where})"
+
+
+def walk(
+    tables: Tables, nets: Nets, links: LinkGraph, keys: Keys, local_cores: npt.ArrayLike, *, most: int = 20
+) -> list[Fault]:
+    """Follow every packet from its source; empty if exactly the targets get it, each once.
+
+    ``local_cores`` (pairs,): the core at each router of ``nets.target``. At most one fault for each net and ``most`` in
+    all. Keys of a block beyond the atoms of its slice are held to the same rules.
+    Raises ``ValueError`` for arrays that do not fit.
+    """
+    cores = np.ascontiguousarray(local_cores, np.int64)
+    if cores.shape != nets.target.shape or keys.key.size != nets.source.size or tables.routers != links.routers:
+        raise ValueError("nets, keys, cores and tables differ in number")
+    directions, many = tables.directions, 64 * tables.routes.shape[1]
+    faults: list[Fault] = []
+    if (cores + directions >= many).any():
+        many = int(cores.max()) + directions + 1
+    wanted = np.full((links.routers, many), -1, np.int64)
+    net = 0
+    while net < nets.source.size and len(faults) < most:
+        found = np.full(6, -1, np.int64)
+        net = _follow(
+            net, nets.source, nets.first, nets.target, cores + directions, keys.key, keys.mask, links.outgoing,
+            links.target, tables.first, tables.key, tables.mask, tables.route, tables.routes, wanted,
+            np.full(links.routers, -1, np.int64), np.empty(links.routers, np.int32), found,
+        )  # fmt: skip
+        if found[0] > 0:
+            kind, router, entry, bit, key, bad = (int(v) for v in found)
+            core = bit if kind == DEAD_LINK or bit < 0 else bit - directions
+            faults.append(Fault(kind, bad, key - int(keys.key[bad]), key, router, entry, core))
+    return faults
+
+
+def differences(tables: Tables, reference: Tables, *, most: int = 20) -> list[str]:
+    """Where a packet that an entry of ``reference`` matches has another route in ``tables``; empty: nowhere.
+
+    The entries of each router of ``reference`` must not overlap. Raises ``ValueError`` if the routers differ in number.
+    """
+    if tables.routers != reference.routers:
+        raise ValueError(f"{tables.routers} routers, the reference has {reference.routers}")
+    same = _same_routes(tables, reference)
+    found = np.full(most, -1, np.int64)
+    _compare(
+        tables.first, tables.key, tables.mask, tables.route, reference.first, reference.key, reference.mask,
+        reference.route, same, found,
+    )  # fmt: skip
+    return [
+        f"router {reference.router_of(entry)}: packets {reference.key[entry]:#010x} with mask "
+        f"{reference.mask[entry]:#010x} get another route"
+        for entry in found[found >= 0].tolist()
+    ]
+
+
+def _same_routes(tables: Tables, reference: Tables) -> Longs:
+    """(routes of tables,) the row of the same route in the reference, -1: none."""
+    rows = {reference.routes[r].tobytes().rstrip(b"\0"): r for r in range(len(reference.routes))}
+    return np.array([rows.get(r.tobytes().rstrip(b"\0"), -1) for r in tables.routes], np.int64)
+
+
+@compiled
+def first_match(key: int, mask: int, begin: int, end: int, keys: Words, masks: Words) -> int:
+    """The first entry from ``begin`` to ``end`` that matches one of the packets of this key and mask, or -1."""
+    for entry in range(begin, end):
+        if (key ^ keys[entry]) & mask & masks[entry] == 0:
+            return entry
+    return -1
+
+
+@compiled
+def _compare(
+    first: Longs,
+    key: Words,
+    mask: Words,
+    route: Ints,
+    ref_first: Longs,
+    ref_key: Words,
+    ref_mask: Words,
+    ref_route: Ints,
+    same: Longs,
+    found: Longs,
+) -> None:
+    """Put the entries of the reference that are not kept into ``found``, until it is full."""
+    count = 0
+    halves_key, halves_mask = np.empty(40, np.uint32), np.empty(40, np.uint32)
+    for router in range(first.size - 1):
+        for entry in range(ref_first[router], ref_first[router + 1]):
+            halves_key[0], halves_mask[0], top = ref_key[entry], ref_mask[entry], 1
+            while top:
+                top -= 1
+                k, m = halves_key[top], halves_mask[top]
+                at = first_match(k, m, first[router], first[router + 1], key, mask)
+                rest = np.int64(mask[at] & ~m) if at >= 0 else np.int64(0)
+                if at < 0 or (rest == 0 and same[route[at]] != ref_route[entry]):
+                    if count == found.size:
+                        return
+                    found[count] = entry
+                    count += 1
+                    break
+                if rest:
+                    top = _split(k, m, rest, halves_key, halves_mask, top)
+
+
+@compiled
+def _split(key: int, mask: int, rest: int, keys: Words, masks: Words, top: int) -> int:
+    """Push the two halves of these packets, which differ in the lowest bit of ``rest``."""
+    bit = rest & -rest
+    keys[top], masks[top] = key | bit, mask | bit
+    keys[top + 1], masks[top + 1] = key, mask | bit
+    return top + 2
+
+
+@compiled
+def _follow(
+    net: int,
+    source: Ints,
+    first: Longs,
+    target: Ints,
+    bit: Longs,
+    net_key: Words,
+    net_mask: Words,
+    outgoing: Ints,
+    link_target: Ints,
+    table_first: Longs,
+    key: Words,
+    mask: Words,
+    route: Ints,
+    routes: Bits,
+    wanted: npt.NDArray[np.int64],
+    seen: Longs,
+    queue: Ints,
+    found: Longs,
+) -> int:
+    """Follow the nets from ``net`` on, to the first fault. Returns the net after the last that was followed.
+
+    ``wanted`` (routers, bits): the number of the last walk that had to deliver there, and was yet to.
+    ``seen`` (routers,): the number of the last walk that came by. ``found``: kind, router, entry, bit, key, net.
+    """
+    halves_key, halves_mask = np.empty(40, np.uint32), np.empty(40, np.uint32)
+    walks = net << 32
+    while net < source.size:
+        halves_key[0], halves_mask[0], top = net_key[net], net_mask[net], 1
+        while top:
+            top -= 1
+            k, m = halves_key[top], halves_mask[top]
+            walks += 1
+            left = 0
+            for pair in range(first[net], first[net + 1]):
+                if wanted[target[pair], bit[pair]] != walks:
+                    wanted[target[pair], bit[pair]] = walks
+                    left += 1
+            rest = _one_walk(
+                walks, k, m, source[net], left, outgoing, link_target, table_first, key, mask, route, routes, wanted,
+                seen, queue, found,
+            )  # fmt: skip
+            if rest:
+                top = _split(k, m, rest, halves_key, halves_mask, top)
+            elif found[0] > 0:
+                if found[0] == MISSED:
+                    for pair in range(first[net + 1] - 1, first[net] - 1, -1):
+                        if wanted[target[pair], bit[pair]] == walks:
+                            found[1], found[3] = target[pair], bit[pair]
+                found[4], found[5] = k, net
+                return net + 1
+        net += 1
+    return net
+
+
+@compiled
+def _one_walk(
+    number: int,
+    key: int,
+    mask: int,
+    source: int,
+    left: int,
+    outgoing: Ints,
+    link_target: Ints,
+    table_first: Longs,
+    keys: Words,
+    masks: Words,
+    route: Ints,
+    routes: Bits,
+    wanted: npt.NDArray[np.int64],
+    seen: Longs,
+    queue: Ints,
+    found: Longs,
+) -> int:
+    """One walk of packets that go together. Returns bits in which they have to be told apart, or 0: ``found`` says."""
+    directions = outgoing.shape[1]
+    queue[0], head, tail = source, 0, 1
+    seen[source] = number
+    while head < tail:
+        router = queue[head]
+        head += 1
+        entry = first_match(key, mask, table_first[router], table_first[router + 1], keys, masks)
+        found[1], found[2], found[3] = router, entry, -1
+        if entry < 0:
+            found[0] = NO_ENTRY
+            return 0
+        apart = np.int64(masks[entry] & ~mask)
+        if apart:
+            return int(apart)
+        for word in range(routes.shape[1]):
+            bits = routes[route[entry], word]
+            at = 64 * word
+            while bits:
+                if bits & np.uint64(1):
+                    found[3] = at
+                    if at >= directions:
+                        if wanted[router, at] != number:
+                            found[0] = STRAY
+                            return 0
+                        wanted[router, at] = -1
+                        left -= 1
+                    elif outgoing[router, at] < 0:
+                        found[0] = DEAD_LINK
+                        return 0
+                    else:
+                        there = link_target[outgoing[router, at]]
+                        if seen[there] == number:
+                            found[0], found[1], found[3] = LOOP, there, -1
+                            return 0
+                        seen[there] = number
+                        queue[tail] = there
+                        tail += 1
+                bits >>= np.uint64(1)
+                at += 1
+    found[2], found[3] = -1, -1
+    found[0] = MISSED if left else NONE
+    return 0

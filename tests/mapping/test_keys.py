@@ -1,0 +1,82 @@
+"""Keys: one block for each slice, one for each population, all different."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nirc.mapping.keys import KeysError, allocate
+
+
+def test_population_slice_and_atom_have_fields_of_their_own() -> None:
+    keys = allocate([0, 0, 0, 1], [100, 100, 20, 3])
+    assert [hex(k) for k in keys.key] == ["0x0", "0x80", "0x100", "0x200"]
+    assert [hex(m) for m in keys.mask] == ["0xffffff80"] * 4
+    assert [hex(k) for k in keys.population_key] == ["0x0", "0x200"]
+    assert [hex(m) for m in keys.population_mask] == ["0xfffffe00"] * 2
+
+
+def test_orders_decide_who_are_neighbours() -> None:
+    keys = allocate([0, 0, 0, 1, 2], [4] * 5, place=[5, 1, 3, 0, 0], rank=[2, 1, 0])
+    assert (keys.key >> 2).tolist() == [8 + 2, 8 + 0, 8 + 1, 4, 0]
+
+
+def test_one_large_population_leaves_the_others_narrow_fields() -> None:
+    # 2^16 slices of one neuron, and 4 slices of 2^20: common fields would need 1 + 16 + 20 bits.
+    keys = allocate(np.repeat([0, 1], [1 << 16, 4]), np.repeat([1, 1 << 20], [1 << 16, 4]))
+    assert keys.key[(1 << 16) - 1] == (1 << 16) - 1
+    assert keys.key[-4:].tolist() == [(1 << 22) + (i << 20) for i in range(4)]
+
+
+def test_blocks_of_all_sizes_fill_the_last_bit_and_no_more() -> None:
+    atoms = [1 << 31, *(1 << b for b in range(30, -1, -1)), 1]
+    keys = allocate(np.arange(33), atoms)
+    assert (~keys.mask.astype(np.uint32)).astype(np.int64).sum() + 33 == 1 << 32
+    with pytest.raises(KeysError, match="need 33 bits") as refusal:
+        allocate(np.arange(34), [*atoms, 1])
+    assert refusal.value.bits == 33
+
+
+def test_a_population_of_2_to_the_32_neurons_has_all_keys() -> None:
+    keys = allocate([0], [1 << 32])
+    assert (keys.key.tolist(), keys.mask.tolist()) == ([0], [0])
+    with pytest.raises(KeysError):
+        allocate([0], [(1 << 32) + 1])
+
+
+def test_no_slices_need_no_keys() -> None:
+    assert allocate([], []).key.size == 0
+
+
+@pytest.mark.parametrize(("population", "atoms"), [([0, 2], [1, 1]), ([0], [0]), ([0, 1], [1])])
+def test_empty_populations_and_slices_are_refused(population: list[int], atoms: list[int]) -> None:
+    with pytest.raises(ValueError, match="at least one atom"):
+        allocate(population, atoms)
+
+
+def test_blocks_that_overlap_are_refused() -> None:
+    keys = allocate([0, 1], [4, 4])
+    with pytest.raises(ValueError, match="slices 0 and 1 overlap"):
+        replace(keys, key=np.array([0, 0]))
+    with pytest.raises(ValueError, match="aligned"):
+        replace(keys, key=np.array([0, 2]))
+    with pytest.raises(ValueError, match="at most the keys"):
+        replace(keys, atoms=np.array([4, 5]))
+
+
+@given(st.lists(st.lists(st.integers(1, 1 << 20), min_size=1, max_size=20), max_size=40), st.randoms())
+def test_every_neuron_has_a_key_and_every_population_a_mask(sizes: list[list[int]], random: object) -> None:
+    population = np.repeat(np.arange(len(sizes)), [len(s) for s in sizes]).astype(np.int64)
+    atoms = np.array([a for s in sizes for a in s], np.int64)
+    place = np.array([random.random() for _ in atoms])  # type: ignore[attr-defined]
+    keys = allocate(population, atoms, place=place)  # checks itself that blocks do not overlap
+    last = keys.key.astype(np.int64) + atoms - 1
+    for end in (keys.key.astype(np.int64), last):
+        assert ((end & keys.mask) == keys.key).all()
+        # of all populations exactly its own
+        owners = (end[:, None] & keys.population_mask[None]) == keys.population_key[None]
+        assert (owners.sum(axis=1) == 1).all() and owners[np.arange(atoms.size), population].all()

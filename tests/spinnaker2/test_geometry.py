@@ -1,0 +1,68 @@
+"""The board and the chip as SpiNNMachine 7.4.1 has them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nirc.backends.spinnaker2.geometry import (
+    CORES,
+    QUADS,
+    ROUTER,
+    board_links,
+    chip_links,
+    hops_to_router,
+    on_board,
+    quad_of,
+    router_of,
+)
+
+# Lowest and highest y of the chips in each column of the board: version_248.py, CHIPS_PER_BOARD.
+ROWS = [(0, 3), (0, 4), (0, 5), (0, 6), (0, 7), (1, 7), (2, 7), (3, 7)]
+
+
+def test_the_board_is_a_hexagon_of_48_chips() -> None:
+    y, x = np.mgrid[-1:9, -1:9]
+    chips = [(int(a), int(b)) for a, b in zip(x[on_board(x, y)], y[on_board(x, y)], strict=True)]
+    assert sorted(chips) == [(x, y) for x, (low, high) in enumerate(ROWS) for y in range(low, high + 1)]
+    assert board_links().works.sum() == len(chips) == 48
+
+
+def test_links_go_the_six_ways_of_spinnaker_and_do_not_wrap() -> None:
+    links = board_links()
+    ways = [links.outgoing[router_of(3, 3), d] for d in range(6)]
+    there = links.coordinates[links.target[ways], :2].tolist()
+    assert there == [[4, 3], [4, 4], [3, 4], [2, 3], [2, 2], [3, 2]]
+    assert links.source.size == 6 * (48 - 8)  # eight rows, columns and diagonals of chips
+    assert (links.outgoing[router_of(0, 0)] >= 0).tolist() == [True, True, True, False, False, False]
+
+
+def test_bad_chips_and_links_are_left_out() -> None:
+    links = board_links(bad_chips=[(3, 3)], bad_links=[(0, 0, 1)])
+    assert not links.works[router_of(3, 3)] and links.outgoing[router_of(0, 0), 1] < 0
+    assert links.outgoing[router_of(1, 1), 4] >= 0  # the way back
+    for bad in ({"bad_chips": [(0, 4)]}, {"bad_links": [(7, 2, 0)]}):
+        with pytest.raises(ValueError, match="no chip"):
+            board_links(**bad)
+    with pytest.raises(ValueError, match="does not exist"):
+        board_links(bad_links=[(0, 0, 6)])
+
+
+def test_a_chip_alone_has_no_links() -> None:
+    assert (chip_links().routers, chip_links().source.size) == (1, 0)
+
+
+def test_38_quads_fill_the_chip_but_for_the_router_and_two_holes() -> None:
+    everywhere = {(x, y) for x in range(1, 8) for y in range(1, 7)}
+    assert everywhere - set(QUADS) == {*ROUTER, (7, 3), (7, 4)}
+    assert len(set(QUADS)) == len(QUADS) and CORES == 152
+    # core ids in SpiNNMachine's QUAD_MAP
+    assert quad_of([1, 4, 5, 77, 152]).tolist() == [[7, 6, 0], [7, 6, 3], [7, 5, 0], [1, 1, 0], [5, 3, 3]]
+    with pytest.raises(ValueError, match="1 to 152"):
+        quad_of([0])
+
+
+def test_the_router_is_reached_in_five_hops_from_the_farthest_corner() -> None:
+    hops = hops_to_router(np.arange(1, CORES + 1))
+    assert (hops.min(), hops.max()) == (1, 5)
+    assert hops_to_router([1, 77]).tolist() == [5, 5]
