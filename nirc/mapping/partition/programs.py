@@ -1,0 +1,100 @@
+"""The problem that a program poses: its populations, and the structure of its projections."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from nirc.ir import linear
+from nirc.ir.linear import LinearOp
+from nirc.ir.populations import Population as Neurons
+from nirc.ir.populations import Projection as Synapses
+from nirc.ir.populations import Source
+from nirc.ir.program import Program
+from nirc.mapping.partition import reach
+from nirc.mapping.partition.boxes import AXES, three_axes
+from nirc.mapping.partition.problem import Floats, Population, Problem, Projection
+
+DEFAULT_RATE = 0.1  # spikes of a neuron in a step, where nothing was measured: a choice
+FULL = 0.5  # a matrix with at least this share of entries counts as dense
+MOST_ENTRIES = 1 << 26
+
+
+def problem_of(
+    program: Program, rates: Mapping[str, float | Floats] | None = None, *, inputs_on_core: bool = False
+) -> Problem:
+    """Sources and populations of a ``program`` in its order. ``rates``: by name, see ``Population.rate``.
+
+    Raises ``ValueError`` if operators in a row have too many entries to be composed.
+    """
+    known = rates or {}
+    mixed: dict[str, Source | Neurons] = {**program.nodes(Source), **program.nodes(Neurons)}
+    ends = {name: mixed[name] for name in program.graph.nodes if name in mixed}
+    populations = tuple(
+        Population(
+            name,
+            _shape(end.shape),
+            known.get(name, DEFAULT_RATE),
+            on_core=inputs_on_core or isinstance(end, Neurons),
+        )
+        for name, end in ends.items()
+    )
+    number = {name: i for i, name in enumerate(ends)}
+    projections = tuple(
+        Projection(number[s], number[t], reach_of(p.ops, populations[number[s]].shape, populations[number[t]].shape))
+        for s, t, p in program.edges()
+        if isinstance(p, Synapses) and s in number and t in number
+    )
+    return Problem(populations, projections)
+
+
+def reach_of(ops: Sequence[LinearOp], source: Sequence[int], target: Sequence[int]) -> reach.Reach:
+    """The structure of linear operators in a row, between populations of these shapes; none: one to one.
+
+    Raises ``ValueError`` if they have more than ``MOST_ENTRIES`` entries together and no structure of their own.
+    """
+    here, there = three_axes(source), three_axes(target)
+    if not ops and here == there:
+        return reach.one_to_one(here)
+    n = math.prod(here)
+    chain = list(ops) or [linear.Diagonal(np.ones(n))]
+    if len(chain) == 1 and (structured := _structured(chain[0], here, there)) is not None:
+        return structured
+    one = chain[0]
+    for op in chain[1:]:
+        composed = linear.compose(one, op, max_entries=MOST_ENTRIES)
+        if composed is None:
+            raise ValueError(f"operators in a row have more than {MOST_ENTRIES} entries together")
+        one = composed
+    if one.entries > MOST_ENTRIES:
+        raise ValueError(f"{one.entries} synapses without a structure are more than {MOST_ENTRIES}")
+    post, pre, _ = one.coo()
+    return reach.sparse(here, there, pre, post)
+
+
+def _structured(op: LinearOp, source: tuple[int, int, int], target: tuple[int, int, int]) -> reach.Reach | None:
+    """An operator as a product of axes, None if it is not one between maps of these shapes."""
+    if isinstance(op, linear.Dense):
+        return reach.dense(source, target) if op.entries >= FULL * op.weight.size else None
+    if isinstance(op, linear.Diagonal):
+        return reach.one_to_one(source) if source == target else None
+    if not isinstance(op, linear.Conv | linear.Pool):
+        return None
+    if (three_axes(op.shape_in), three_axes(op.shape_out)) != (source, target):
+        return None
+    before = [pad[0] for pad in op.padding]
+    if isinstance(op, linear.Pool):
+        channels = op.shape_in[0]
+        return reach.window(
+            op.shape_in, op.shape_out, op.kernel, stride=op.stride, padding=before, dilation=[1, 1], groups=channels
+        )
+    kernel, dilation = op.weight.shape[2:], op.dilation
+    return reach.window(
+        op.shape_in, op.shape_out, kernel, stride=op.stride, padding=before, dilation=dilation, groups=op.groups
+    )
+
+
+def _shape(shape: Sequence[int]) -> tuple[int, ...]:
+    return tuple(shape) if 0 < len(shape) <= AXES else (math.prod(shape),)
