@@ -342,6 +342,40 @@ def verify(
 
 
 @cli.command()
+@click.argument("bundle", metavar="DIR", type=FILE)
+@click.option("--plot", metavar="FILE", type=FILE, help="Draw the placement: FILE.svg or FILE.png (needs matplotlib).")
+@click.option(
+    "--by",
+    type=click.Choice(["population", "use"]),
+    default="population",
+    show_default=True,
+    help="What the colours of --plot mean.",
+)
+@click.option(
+    "--rows", type=click.IntRange(min=0), default=20, show_default=True, help="Cores in the table; 0: all of them."
+)
+@OUTPUT
+def mapping(
+    bundle: Path, plot: Path | None, by: str, rows: int, form: str, quiet: bool, verbose: int, debug: bool
+) -> None:
+    """Show which core of a many-core chip holds what: use per core, busiest links, and a picture."""
+    with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(bundle)) as output:
+        from nirc.api import Bundle
+        from nirc.report.arrays import save_bytes
+        from nirc.report.mapping import as_tree, check_picture, read_floorplan
+
+        if plot is not None:
+            check_picture(plot, output.log)
+        opened = Bundle.open(bundle)
+        plan = read_floorplan(opened, output.log)
+        if plot is not None:
+            from nirc.report.floorplan import picture
+
+            save_bytes(plot, picture(plan, plot.suffix.lower()[1:], by=by), output.log)
+        output.mapped(plan, as_tree(plan, opened.manifest), rows)
+
+
+@cli.command()
 @click.argument("name", required=False)
 @OUTPUT
 def targets(name: str | None, form: str, quiet: bool, verbose: int, debug: bool) -> None:

@@ -21,6 +21,7 @@ from nirc.streams import is_lost
 if TYPE_CHECKING:
     from nirc.api import Compiled
     from nirc.backend import Backend
+    from nirc.mapping.floorplan import Floorplan
     from nirc.pipeline import Observer, Step
     from nirc.raster import Run
 
@@ -156,6 +157,14 @@ class Output:
             from nirc.report.verify import as_text
 
             print(as_text(result), end="")
+
+    def mapped(self, plan: Floorplan, tree: dict[str, Any], rows: int) -> None:
+        """Tables of cores and links."""
+        from nirc.report.mapping import as_text
+
+        self.results["mapping"] = tree
+        if not self.json and not self.quiet:
+            print(as_text(plan, tree, rows), end="")
 
     def targets(self, backends: list[Backend], name: str | None) -> None:
         """Variants, and with a name their limits."""

@@ -134,11 +134,13 @@ CODES: dict[str, str] = {
     "U607": "an option has a value that makes no sense",
     "U608": "the bundle cannot be written",
     "U609": "the data's time step differs from the model's",
+    "U610": "the bundle has no mapping to show",
+    "U611": "a package that draws is not installed",
     # B: nirc itself (exit 70)
     "B901": "a bug in nirc",
 }
 
-_USAGE = {"U601", "U602", "U606", "U607", "U608"}
+_USAGE = {"U601", "U602", "U606", "U607", "U608", "U610", "U611"}
 
 
 def error_class(code: str) -> type[NircError]:

@@ -21,15 +21,16 @@ def save_run(path: Path, run: Run, log: Log) -> None:
     arrays: dict[str, Any] = {"output": run.output.sum(axis=1), "spikes": run.output}
     arrays |= {f"spikes/{n}": a for n, a in run.spikes.items()} | {f"v/{n}": a for n, a in run.v.items()}
     np.savez_compressed(buffer, **arrays)
-    _save(path, buffer.getvalue(), log)
+    save_bytes(path, buffer.getvalue(), log)
 
 
 def save_json(path: Path, tree: object, log: Log) -> None:
     """Readable JSON. Raises ``UsageError`` (U608)."""
-    _save(path, (json.dumps(tree, indent=1, sort_keys=True) + "\n").encode(), log)
+    save_bytes(path, (json.dumps(tree, indent=1, sort_keys=True) + "\n").encode(), log)
 
 
-def _save(path: Path, data: bytes, log: Log) -> None:
+def save_bytes(path: Path, data: bytes, log: Log) -> None:
+    """``data`` as a file. Raises ``UsageError`` (U608)."""
     try:
         if path.exists() and not path.is_file():  # renaming would put a file in the place of /dev/null
             path.write_bytes(data)

@@ -1,0 +1,337 @@
+"""Draws a floorplan: cores on the mesh, coloured by population or by use, and links by load. Needs matplotlib.
+
+Up to ``MOST_DRAWN`` cells every core is a square, split between its populations, and every link a line beside its
+opposite; larger machines become a raster of cells, and the links within and between chips are added up. Layers of a
+three-dimensional grid lie side by side; links between them are triangles.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nirc.mapping.floorplan import Core, Floorplan, Point
+from nirc.report.mapping import load, parts_by_size
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Color = tuple[float, float, float, float]
+
+AXES = 3
+MOST_DRAWN = 3000  # cells with patches of their own
+MOST_LABELLED = 160  # cells with their use written in them
+MOST_NAMED = 16  # populations in the legend
+LARGEST, SMALLEST = 13.0, 1.6  # inches of the drawing's longer side
+CELL = 0.55  # inches of a cell, where there is room
+GAP, TITLE, LEGEND, ROW = 0.4, 0.5, 2.4, 0.2  # inches; LEAST_HEIGHT has room for a full legend
+LEAST_HEIGHT = 2.6
+POINTS = 72  # in an inch
+FREE, BROKEN = (0.955, 0.955, 0.955, 1.0), (0.80, 0.80, 0.80, 1.0)
+INK, FAINT = "#333333", "#b8b8b8"
+EDGE = 0.04  # cells around the grid, for the borders of its chips
+LIGHTEST = 0.45  # of the scale of loads: fainter lines cannot be seen
+FONTS = {"font.size": 9, "hatch.linewidth": 0.8, "svg.hashsalt": "nirc", "svg.fonttype": "none"}
+
+
+def picture(plan: Floorplan, kind: str, *, by: str = "population") -> bytes:
+    """The file's bytes; ``kind``: svg or png. ``by``: population or use. The same plan gives the same bytes."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with mpl.rc_context(FONTS):
+        figure = _figure(plan, by)
+        FigureCanvasAgg(figure)
+        buffer = io.BytesIO()
+        metadata = {"Date": None} if kind == "svg" else {"Software": None}
+        figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _figure(plan: Floorplan, by: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    title, (plan, low) = _title(plan), _in_use(plan)
+    width, height, depth = plan.size
+    columns = min(depth, max(1, round((depth * height / width) ** 0.5)))
+    lines = -(-depth // columns)
+    longer = max(columns * width, lines * height)
+    scale = max(min(CELL, LARGEST / longer), SMALLEST / longer)
+    panel = width * scale + GAP, height * scale + GAP
+    wide, high = columns * panel[0] + LEGEND, max(lines * panel[1] + TITLE, LEAST_HEIGHT)
+    figure = Figure(figsize=(wide, high))
+    paint = _Paint(plan, by)
+    for z in range(depth):
+        line, column = divmod(z, columns)
+        left, bottom = GAP + column * panel[0], high - TITLE - (line + 1) * panel[1] + GAP
+        size = width * scale / wide, height * scale / high
+        _panel(figure.add_axes((left / wide, bottom / high, *size)), plan, z, paint, scale, low)
+    paint.explain(figure, (columns * panel[0] + GAP + 0.1) / wide, 1 - TITLE / high)
+    figure.text(GAP / wide, 1 - 0.5 * TITLE / high, title, fontsize=10, color=INK, va="center")
+    return figure
+
+
+def _in_use(plan: Floorplan) -> tuple[Floorplan, Point]:
+    """The chips around what is in use, as a grid of its own, and where its first cell lies in the whole."""
+    ends = [(link.source, link.target) for link in plan.links]
+    routers = np.array([at for pair in ends for at in pair], dtype=np.int64).reshape(-1, AXES) * plan.router
+    cells = np.concatenate([np.array([core.at for core in plan.cores], dtype=np.int64).reshape(-1, AXES), routers])
+    if not len(cells):
+        return plan, (0, 0, 0)
+    chip = np.array(plan.chip)
+    low = cells.min(axis=0) // chip * chip
+    size = (cells.max(axis=0) // chip + 1) * chip - low
+    if (size == plan.size).all():
+        return plan, (0, 0, 0)
+
+    def moved(at: Point, unit: tuple[int, ...] = (1, 1, 1)) -> Point:
+        x, y, z = (int(k - begin // per) for k, begin, per in zip(at, low, unit, strict=True))
+        return x, y, z
+
+    def inside(points: tuple[Point, ...]) -> tuple[Point, ...]:
+        return tuple(moved(at) for at in points if ((at >= low) & (np.array(at) < low + size)).all())
+
+    links = (replace(k, source=moved(k.source, plan.router), target=moved(k.target, plan.router)) for k in plan.links)
+    part = replace(
+        plan,
+        size=tuple(size.tolist()),
+        cores=tuple(replace(core, at=moved(core.at)) for core in plan.cores),
+        links=tuple(links),
+        faulty=inside(plan.faulty),
+        absent=inside(plan.absent),
+    )
+    return part, tuple(low.tolist())
+
+
+def _title(plan: Floorplan) -> str:
+    chips = len({core.chip for core in plan.cores})
+    words = [f"{len(plan.cores)} core{_s(len(plan.cores))} on {chips} chip{_s(chips)}"]
+    if plan.cost is not None:
+        words.append(f"traffic × distance {plan.cost:,.0f}")
+    if plan.size != plan.chip:
+        words.append(f"grid {' x '.join(map(str, plan.size))}, chips in use shown")
+    if plan.links:
+        words.append(f"busiest link {max(link.load for link in plan.links):,.4g}")
+    return ", ".join(words)
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+class _Paint:
+    """Colours, and what the legend says about them."""
+
+    def __init__(self, plan: Floorplan, by: str) -> None:
+        from matplotlib import colormaps
+        from matplotlib.colors import Normalize
+
+        self.plan, self.by = plan, by
+        self.names = list(dict.fromkeys(part.population for core in plan.cores for part in core.parts))
+        few = len(self.names) <= 10
+        wheel = colormaps["tab10" if few else "turbo"]
+        spread = range(len(self.names)) if few else np.linspace(0.05, 0.95, len(self.names))
+        self.of_name = {name: _lighter(wheel(at)) for name, at in zip(self.names, spread, strict=True)}
+        self.use = colormaps["YlGn"]
+        self.heat = colormaps["Greys"]
+        self.busiest = max((link.load for link in plan.links), default=0.0) or 1.0
+        self.loads = Normalize(0, self.busiest)
+
+    def shares(self, core: Core) -> list[tuple[Color, float]]:
+        """Colours of the core from left to right, and how much of it each takes."""
+        if self.by == "use" or not core.parts:
+            return [(self.use(0.65 * min(load(core, self.plan), 1.0)), 1.0)]
+        total = sum(part.neurons for part in core.parts)
+        return [(self.of_name[part.population], part.neurons / total) for part in parts_by_size(core)]
+
+    def line(self, load: float) -> Color:
+        color: Color = self.heat(LIGHTEST + (1 - LIGHTEST) * self.loads(load))
+        return color
+
+    def explain(self, figure: Figure, left: float, top: float) -> None:
+        """Legend and colour bars, from ``left`` and ``top`` (shares of the figure)."""
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+        from matplotlib.patches import Patch
+
+        wide, high = figure.get_size_inches()
+        handles = []
+        if self.by == "population":
+            handles = [Patch(color=self.of_name[name], label=_short(name)) for name in self.names[:MOST_NAMED]]
+            if (more := len(self.names) - MOST_NAMED) > 0:
+                handles.append(Patch(color="white", label=f"and {more} more"))
+        handles.append(Patch(facecolor=FREE, edgecolor=FAINT, label="free"))
+        if self.plan.faulty:
+            handles.append(Patch(facecolor=BROKEN, edgecolor=INK, hatch="xxxx", label="faulty"))
+        figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(left, top), frameon=False, borderaxespad=0)
+        bars = []
+        if self.by == "use":
+            bars.append((ScalarMappable(Normalize(0, 100), _part(self.use, 0.0, 0.65)), "scarcest resource in use, %"))
+        if self.plan.links:
+            bars.append((ScalarMappable(self.loads, _part(self.heat, LIGHTEST, 1.0)), "load of a link"))
+        at = top - (ROW * len(handles) + 0.3) / high
+        for colors, label in bars:
+            axes = figure.add_axes((left + 0.1 / wide, at, 1.5 / wide, 0.12 / high))
+            bar = figure.colorbar(colors, cax=axes, orientation="horizontal", label=label)
+            bar.ax.tick_params(labelsize=7)
+            bar.ax.locator_params(nbins=4)
+            bar.outline.set_visible(False)
+            at -= 0.7 / high
+
+
+def _part(colors: Any, low: float, high: float) -> Any:
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colors(np.linspace(low, high, 256)))
+
+
+def _lighter(color: Color) -> Color:
+    """Lines and letters stay visible on it."""
+    r, g, b = (0.35 + 0.65 * k for k in color[:3])
+    return r, g, b, 1.0
+
+
+def _short(name: str) -> str:
+    return (name if len(name) <= 24 else f"{name[:21]}...").replace("$", r"\$")
+
+
+def _panel(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float, low: Point) -> None:
+    width, height, depth = plan.size
+    small = width * height <= MOST_DRAWN
+    (_squares if small else _raster)(axes, plan, z, paint)
+    _borders(axes, plan, scale)
+    (_lines if small else _summed_lines)(axes, plan, z, paint, scale)
+    axes.set(xlim=(-0.5 - EDGE, width - 0.5 + EDGE), ylim=(-0.5 - EDGE, height - 0.5 + EDGE), aspect="equal")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, labelsize=7, labelcolor="#777777")
+    across, up = _ticks(width, plan.chip[0]), _ticks(height, plan.chip[1])
+    axes.set_xticks(across, [str(low[0] + x) for x in across])
+    axes.set_yticks(up, [str(low[1] + y) for y in up])
+    if depth > 1:
+        axes.set_title(f"z = {low[2] + z}", fontsize=8, color=INK, pad=3)
+
+
+def _ticks(cells: int, chip: int) -> list[int]:
+    step = 1 if cells <= 16 else max(chip, -(-cells // 12 // chip) * chip)
+    return list(range(0, cells, step))
+
+
+def _squares(axes: Axes, plan: Floorplan, z: int, paint: _Paint) -> None:
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    width, height, _ = plan.size
+    used = {core.at: core for core in plan.cores if core.at[2] == z}
+    hidden = {at for at in (*plan.absent, *plan.faulty) if at[2] == z}
+    patches, colors = [], []
+    for at in ((x, y, z) for y in range(height) for x in range(width)):
+        left = at[0] - 0.46
+        for color, share in paint.shares(used[at]) if at in used else ([] if at in hidden else [(FREE, 1.0)]):
+            patches.append(Rectangle((left, at[1] - 0.46), 0.92 * share, 0.92))
+            colors.append(color)
+            left += 0.92 * share
+    axes.add_collection(PatchCollection(patches, facecolors=colors, linewidths=0))
+    broken = [Rectangle((x - 0.46, y - 0.46), 0.92, 0.92) for x, y, at_z in plan.faulty if at_z == z]
+    hatched = PatchCollection(broken, facecolors=[BROKEN], edgecolors=INK, hatch="xxxx", linewidths=0)
+    axes.add_collection(hatched)
+    if width * height <= MOST_LABELLED:
+        for at, core in used.items():
+            axes.text(at[0] - 0.42, at[1] + 0.43, f"{load(core, plan):.0%}", va="top", size=5.5, color=INK)
+
+
+def _raster(axes: Axes, plan: Floorplan, z: int, paint: _Paint) -> None:
+    width, height, _ = plan.size
+    image = np.full((height, width, 4), FREE)
+    for core in plan.cores:
+        if core.at[2] == z:
+            image[core.at[1], core.at[0]] = max(paint.shares(core), key=lambda pair: pair[1])[0]
+    for points, color in ((plan.absent, (1.0, 1.0, 1.0, 1.0)), (plan.faulty, (0.35, 0.35, 0.35, 1.0))):
+        for x, y, at_z in points:
+            if at_z == z:
+                image[y, x] = color
+    axes.imshow(image, origin="lower", interpolation="nearest")
+
+
+def _borders(axes: Axes, plan: Floorplan, scale: float) -> None:
+    """Chips, as a grid of lines."""
+    width, height, _ = plan.size
+    style: dict[str, Any] = {"colors": "#666666", "linewidth": min(1.4, max(0.5, 3.5 * scale))}
+    axes.vlines(np.arange(0, width + 1, plan.chip[0]) - 0.5, -0.5, height - 0.5, **style)
+    axes.hlines(np.arange(0, height + 1, plan.chip[1]) - 0.5, -0.5, width - 0.5, **style)
+
+
+def _lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float) -> None:
+    """Each link beside its opposite, on the right of its way; a link round the edge as two stubs."""
+    segments, loads, upright = [], [], []
+    for link in sorted(plan.links, key=lambda link: link.load):
+        if link.source[2] != z:
+            continue
+        a, b = _middle(link.source, plan), _middle(link.target, plan)
+        if link.target[2] != z:
+            upright.append((a, link))
+            continue
+        step = b - a
+        along = step / max(float(np.abs(step).max()), 1e-9)
+        aside = 0.1 * np.array([along[1], -along[0]])
+        reach = 1.6 * max(plan.router[:2])
+        if np.abs(step).max() > max(
+            reach, *(1.6 * (c if c < s else 0) for c, s in zip(plan.chip, plan.size, strict=True))
+        ):
+            segments += [(a + aside, a + aside - 0.6 * along), (b + aside + 0.6 * along, b + aside)]
+            loads += [link.load, link.load]
+        else:
+            inset = 0.16 * along
+            segments.append((a + aside + inset, b + aside - inset))
+            loads.append(link.load)
+    _draw(axes, segments, loads, paint, 0.08 * POINTS * min(scale, CELL))
+    for a, link in upright:
+        up = link.target[2] > z
+        axes.plot(
+            a[0] + 0.3,
+            a[1] + (0.3 if up else -0.3),
+            marker="^" if up else "v",
+            color=paint.line(link.load),
+            markersize=14 * min(scale, CELL),
+            markeredgewidth=0,
+        )
+
+
+def _summed_lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float) -> None:
+    """What goes between neighbouring chips of the layer, both ways added up, on a scale of its own."""
+    between: dict[tuple[Point, Point], float] = defaultdict(float)
+    for link in plan.links:
+        a, b = _chip_of(link.source, plan), _chip_of(link.target, plan)
+        if a != b and a[2] == b[2] == z // plan.chip[2] and link.source[2] * plan.router[2] == z:
+            between[min(a, b), max(a, b)] += link.load
+    if not between:
+        return
+    half = np.array(plan.chip[:2]) / 2 - 0.5
+    ordered = sorted(between.items(), key=lambda item: item[1])
+    segments = [tuple(np.array(end[:2]) * plan.chip[:2] + half for end in ends) for ends, _ in ordered]
+    most = ordered[-1][1]
+    loads = [load / most * paint.busiest for _, load in ordered]
+    _draw(axes, segments, loads, paint, 0.25 * POINTS * min(plan.chip[:2]) * scale)
+
+
+def _draw(axes: Axes, segments: list[Any], loads: list[float], paint: _Paint, widest: float) -> None:
+    from matplotlib.collections import LineCollection
+
+    widths = [max(0.5, widest * (0.25 + 0.75 * paint.loads(load))) for load in loads]
+    colors = [paint.line(load) for load in loads]
+    axes.add_collection(LineCollection(segments, colors=colors, linewidths=widths, capstyle="butt", zorder=3))
+
+
+def _middle(router: Point, plan: Floorplan) -> npt.NDArray[np.float64]:
+    """The middle of a router's cells on the drawing."""
+    return np.array([router[k] * plan.router[k] + (plan.router[k] - 1) / 2 for k in (0, 1)])
+
+
+def _chip_of(router: Point, plan: Floorplan) -> Point:
+    x, y, z = (at * per // chip for at, per, chip in zip(router, plan.router, plan.chip, strict=True))
+    return x, y, z

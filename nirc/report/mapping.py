@@ -1,0 +1,176 @@
+"""The mapping of a bundle: how full each core is, what the links carry, and the picture of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nirc.api import Bundle
+from nirc.diagnostics.log import Log
+from nirc.frontend.bounds import printable
+from nirc.hostile_json import JsonReader
+from nirc.mapping.floorplan import KEY, Core, Floorplan, Link, Part, Point
+
+FILE = "mapping.json"
+MOST_BYTES = 1 << 30
+SOURCE = "nirc/mapping/floorplan.py"
+BUSIEST = 5  # links
+NAMED = 3  # populations of a core in the table
+PICTURES = (".svg", ".png")
+
+
+def read_floorplan(bundle: Bundle, log: Log) -> Floorplan:
+    """The floorplan of ``bundle``.
+
+    Raises ``UsageError`` (U610) if its chip has no cores to place, ``InputError`` (U605) for a damaged file.
+    """
+    target = printable(bundle.manifest["target"])
+    if FILE not in bundle.files:
+        log.error(
+            "U610",
+            f"a bundle for {target} has no {FILE}: on this chip there are no cores to choose",
+            found=", ".join(sorted(bundle.files))[:200],
+            help="`nirc mapping` is for many-core chips; how full this one is stands in report.json: `utilisation`",
+        )
+    log.raise_if_errors()
+    reader = JsonReader(FILE, code="U605", source=SOURCE, max_bytes=MOST_BYTES)
+    tree = reader.parse(bundle.files[FILE])
+    if KEY not in tree:
+        reader.damaged("a field is missing", KEY, None, "this field")
+    return Floorplan.from_tree(tree[KEY], reader)
+
+
+def check_picture(path: Path, log: Log) -> None:
+    """Raise ``UsageError``: U607 for a kind of picture that cannot be drawn, U611 if nothing is there to draw it."""
+    from importlib.util import find_spec
+
+    if path.suffix.lower() not in PICTURES:
+        log.error(
+            "U607", "--plot draws another kind of picture", found=path.suffix or "none", limit=", ".join(PICTURES)
+        )
+    elif find_spec("matplotlib") is None:
+        log.error(
+            "U611",
+            "--plot needs matplotlib, which is not installed",
+            help="pip install 'nirc[viz]' (or pip install matplotlib); the table needs neither",
+        )
+    log.raise_if_errors()
+
+
+def as_tree(plan: Floorplan, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Plain data: the cores, the heaviest first, sums over them, and the links, the busiest first."""
+    cores = sorted(plan.cores, key=lambda core: (-load(core, plan), core.at[::-1]))
+    sums = {name: sum(core.usage.get(name, 0) for core in cores) for name in sorted(plan.limits)}
+    return {
+        "model": manifest["model"],
+        "target": manifest["target"],
+        "size": list(plan.size),
+        "cores_used": len(cores),
+        "cores_usable": plan.size[0] * plan.size[1] * plan.size[2] - len(plan.faulty) - len(plan.absent),
+        "chips_used": len({core.chip for core in cores}),
+        "cost": plan.cost,
+        "bound": plan.bound,
+        "resources": {
+            name: {"max": most, "unit": unit, "sum": sums[name], "mean": _share(sums[name], most * len(cores))}
+            for name, (most, unit) in sorted(plan.limits.items())
+        },
+        "cores": [
+            {
+                "chip": core.chip,
+                "at": list(core.at),
+                "share": load(core, plan),
+                "usage": dict(sorted(core.usage.items())),
+                "parts": [
+                    {"population": part.population, "box": [list(span) for span in part.box]} for part in core.parts
+                ],
+            }
+            for core in cores
+        ],
+        "links": [
+            {"from": list(link.source), "to": list(link.target), "load": link.load, "capacity": link.capacity}
+            for link in sorted(plan.links, key=_busiest_first)
+        ],
+    }
+
+
+def load(core: Core, plan: Floorplan) -> float:
+    """The share of the resource that is scarcest on the core."""
+    return max((_share(used, plan.limits[name][0]) for name, used in core.usage.items()), default=0.0)
+
+
+def as_text(plan: Floorplan, tree: dict[str, Any], rows: int) -> str:
+    """Tables of at most ``rows`` cores (0: all) and the busiest links."""
+    title = f"{tree['model']} -> {tree['target']}: {tree['cores_used']} of {tree['cores_usable']} cores"
+    lines = [f"{printable(title)}, {tree['chips_used']} chip(s)"]
+    if plan.cost is not None:
+        least = "" if plan.bound is None else f"; no placement is below {plan.bound:g}"
+        lines.append(f"traffic x distance {plan.cost:g}{least}")
+    lines += ["", *_cores_text(plan, tree, rows)]
+    if tree["links"]:
+        total = sum(link["load"] for link in tree["links"])
+        lines += ["", f"busiest links (of {len(tree['links'])} in use, load {total:g} in all)"]
+        lines += _columns([_link_row(link, plan) for link in tree["links"][:BUSIEST]], "llrl")
+    return "\n".join(lines) + "\n"
+
+
+def _cores_text(plan: Floorplan, tree: dict[str, Any], rows: int) -> list[str]:
+    names = sorted(plan.limits)
+    shown = tree["cores"][: rows or None]
+    table = [
+        ("chip", "core", *(cell for name in names for cell in (name, "")), "populations"),
+        ("", "", *(cell for name in names for cell in (f"of {plan.limits[name][0]:g}", plan.limits[name][1])), ""),
+    ]
+    for core in shown:
+        used = ((f"{core['usage'].get(n, 0):g}", _percent(core["usage"].get(n, 0), plan.limits[n][0])) for n in names)
+        table.append((str(core["chip"]), _point(core["at"], plan), *(x for pair in used for x in pair), _parts(core)))
+    sums = ((f"{r['sum']:g}", f"{r['mean']:4.0%} mean") for _, r in sorted(tree["resources"].items()))
+    table.append(("sum", f"{tree['cores_used']} cores", *(x for pair in sums for x in pair), ""))
+    lines = _columns(table, "ll" + "rl" * len(names) + "l")
+    if left := len(tree["cores"]) - len(shown):
+        lines.insert(-1, f"... and {left} cores that are less full (--rows 0 prints all)")
+    return lines
+
+
+def _columns(table: list[tuple[str, ...]], sides: str) -> list[str]:
+    if not table:
+        return []
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    return [
+        "  ".join(c.rjust(w) if s == "r" else c.ljust(w) for c, w, s in zip(row, widths, sides, strict=True)).rstrip()
+        for row in table
+    ]
+
+
+def _parts(core: dict[str, Any]) -> str:
+    texts = [
+        f"{part['population']}[{', '.join(f'{begin}:{end}' for begin, end in part['box'])}]" for part in core["parts"]
+    ]
+    more = f", and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    return ", ".join(texts[:NAMED]) + more
+
+
+def _link_row(link: dict[str, Any], plan: Floorplan) -> tuple[str, str, str, str]:
+    of = "" if link["capacity"] is None else f"of {link['capacity']:g} {_percent(link['load'], link['capacity'])}"
+    return _point(link["from"], plan), f"-> {_point(link['to'], plan)}", f"{link['load']:g}", of
+
+
+def _busiest_first(link: Link) -> tuple[float, float, Point, Point]:
+    share = _share(link.load, link.capacity) if link.capacity is not None else 0.0
+    return -share, -link.load, link.source[::-1], link.target[::-1]
+
+
+def _point(at: list[int], plan: Floorplan) -> str:
+    return f"({', '.join(map(str, at if plan.size[2] > 1 else at[:2]))})"
+
+
+def _share(used: float, of: float) -> float:
+    return used / of if of else float(used > 0)
+
+
+def _percent(used: float, of: float) -> str:
+    return f"{_share(used, of):4.0%}"
+
+
+def parts_by_size(core: Core) -> list[Part]:
+    """What is on the core, most neurons first."""
+    return sorted(core.parts, key=lambda part: (-part.neurons, part.population))
