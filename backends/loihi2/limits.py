@@ -34,6 +34,14 @@ WRAP = 1 << 23  # u goes round beyond it (S: LIF_MODELS); a compiler keeps below
 ENTRY_BYTES = 6  # a neuron, an input axon, an axon map or an output axon
 SYNAPSE_WORD_BYTES = 8
 
+# How synapses fill those words, and how many entries a layer takes: the same logs.
+WORD_BITS = 64  # (I: shared kernels come out at whole weight sizes)
+SYNAPSE_BITS = 20  # weight, index and the like of one synapse in a dense layer or a list (I: 15 to 20 are seen)
+AXON_HEADER_BITS = 12  # of the synapses of one input axon (I)
+KERNEL_AXONS = 2  # input axons of a convolution, whatever its size (S: 1 or 2 are seen)
+KERNEL_MAPS = 2  # axon maps for each place of a map that feeds a convolution (I: 1 or 2 are seen)
+KERNEL_OUT_AXONS = 1  # output axons for each such place (?: from 1/2 to 8 are seen; none for a dense layer, S)
+
 
 def _variant(variant: str, description: str, *, chips: int, cores: int, cores_source: str, certainty: str) -> Target:
     return Target(

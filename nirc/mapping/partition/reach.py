@@ -100,6 +100,10 @@ class Explicit:
         """(n,) the source neurons with a synapse into one box (3, 2), rising."""
         return np.unique(self._into(box))
 
+    def fans(self, box: Boxes) -> Ints:
+        """(n,) how many synapses each of the ``sources`` has into one box."""
+        return np.unique(self._into(box), return_counts=True)[1]
+
 
 Reach = Product | Explicit
 
