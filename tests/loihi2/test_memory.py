@@ -73,7 +73,7 @@ def test_shared_memory_is_the_sum_of_all_entries() -> None:
 
 
 def test_published_networks_take_no_more_cores_than_published() -> None:
-    """PilotNet 74 cores, MNIST 5, Oxford 5. Intel's halves tiles until they fit, and gives each layer cores of its own."""
+    """PilotNet 74, MNIST 5, Oxford 5: there, tiles are halved until they fit, and each layer has its own cores."""
     found = {
         name: partition(problem, cores_of(problem, OHEO_GULCH))
         for name, problem in (
