@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nirc.backends.loihi2 import rule
+from nirc.backends.loihi2.geometry import Geometry, windows
+from nirc.backends.loihi2.limits import WRAP
 from nirc.backends.loihi2.tables import Population, Projection, Tables
 from nirc.diagnostics.log import Log
 from nirc.raster import Run
@@ -198,12 +200,43 @@ class _Lists:
         return total.astype(np.int64).reshape(len(spikes), self.n_places)
 
 
+class _Convolution:
+    """A shared kernel, as one matrix product over what each output sees."""
+
+    def __init__(self, weights: Int32, geometry: Geometry) -> None:
+        self.geometry, self.kernel = geometry, (weights.shape[2], weights.shape[3])
+        per_group = weights.reshape(geometry.groups, -1, weights[0].size)
+        reach = np.abs(per_group.astype(np.int64)).sum(axis=2).max()
+        precision = np.float32 if reach <= FLOAT32_WHOLE else np.float64
+        self.weights = per_group.transpose(0, 2, 1).astype(precision)  # (group, taps, channels)
+        self.at_once = max(1, MAX_VALUES // 8 // (geometry.positions * per_group[:, 0].size))
+
+    def sums(self, spikes: Bool) -> NDArray[np.int64]:
+        """(samples, places): what ``spikes`` (samples, sources) brings, gone round at 24 bits as in Lava."""
+        total = np.zeros((len(spikes), self.geometry.n_out), np.int64)
+        for start in range(0, len(spikes), self.at_once):
+            seen = windows(spikes[start : start + self.at_once], self.geometry, self.kernel)
+            product = seen.astype(self.weights.dtype) @ self.weights  # (samples, group, positions, channels)
+            total[start : start + self.at_once] = product.swapaxes(2, 3).reshape(len(seen), -1)
+        turned: NDArray[np.int64] = (total + WRAP) % (2 * WRAP) - WRAP
+        return turned
+
+
 class _Bundle:
     """A projection, ready to sum up what a step sends."""
 
     def __init__(self, projection: Projection, sizes: dict[str, int]) -> None:
         self.source, self.target, self.exponent = projection.source, projection.target, projection.weight_exp
         self.n_targets = sizes[self.target]
+        self.delays: list[int] = [0]
+        self.n_places = self.n_targets
+        self.synapses: _Matrix | _Lists | _Convolution
+        if projection.geometry is not None:
+            self.synapses = _Convolution(projection.weights.astype(np.int32), projection.geometry)
+        else:
+            self.synapses = self._listed(projection, sizes)
+
+    def _listed(self, projection: Projection, sizes: dict[str, int]) -> _Matrix | _Lists:
         weights = rule.effective_weights(projection.weights, projection.sign_mode, projection.num_weight_bits)
         at = np.nonzero(weights)
         rows, cols = at[0], at[-1]
@@ -212,12 +245,12 @@ class _Bundle:
         delays, number = np.zeros(1, np.int64), np.zeros(len(rows), np.int64)
         if projection.delays is not None:
             delays, number = np.unique(projection.delays[at], return_inverse=True)
-        self.delays: list[int] = delays.tolist()
+        self.delays = delays.tolist()
         self.n_places = len(self.delays) * self.n_targets
         n_sources, places = sizes[self.source], number * self.n_targets + rows
         synapses = _Synapses(cols, places, weights[at], n_sources, self.n_places)
         dense = n_sources * self.n_places <= min(SPARSE * len(places), MAX_VALUES)
-        self.synapses = _Matrix(synapses) if dense else _Lists(synapses)
+        return _Matrix(synapses) if dense else _Lists(synapses)
 
     def sums(self, spikes: Bool) -> Int32:
         """(samples, delays, targets): what ``spikes`` (samples, sources) sends, one sum a delay, scaled."""

@@ -13,6 +13,7 @@ LOGS = "lava-dl 0.6.0, partitioner logs in tutorials/lava/lib/dl/netx"
 COMPILER = "lava-nc 0.10.0, magma/compiler/subcompilers/constants.py"
 LIF_MODELS = "lava-nc 0.10.0, proc/lif/models.py"
 DENSE_MODELS = "lava-nc 0.10.0, proc/dense/models.py, utils/weightutils.py"
+CONV_MODELS = "lava-nc 0.10.0, proc/conv/models.py"
 TOOLS_1 = "Loihi 1 tools, brian2_loihi and nengo-loihi"
 REPORTS = "Intel's announcements and press reports"
 
@@ -27,6 +28,10 @@ WEIGHT = (-256, 255)  # as handed to Lava; truncation follows, see ``rule.effect
 WEIGHT_BITS = (1, 8)  # (S: DENSE_MODELS)
 WEIGHT_EXP = (-8, 7)  # (?: range of TOOLS_1; Lava takes any)
 DELAY = (0, 63)  # steps on top of the one that every synapse takes (S: DENSE_MODELS)
+CONV_WEIGHT = (-256, 254)  # even: Lava's convolution neither clips nor drops bits (M: CONV_MODELS)
+CONV_MAP = (1, 256)  # rows, columns: the chip's coordinates go round at 256 (S: LOGS warn of it)
+CONV_STEP = (1, 127)  # kernel size, stride, dilation, groups: held in int8 (S: CONV_MODELS)
+CONV_PADDING = (0, 127)  # likewise
 STATE_SHIFT = 6  # synaptic input and threshold are shifted left by it (S: LIF_MODELS)
 WRAP = 1 << 23  # u goes round beyond it (S: LIF_MODELS); a compiler keeps below
 

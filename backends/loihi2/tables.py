@@ -14,21 +14,28 @@ import json
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import (
     BIAS_EXP,
     BIAS_MANT,
+    CONV_MAP,
+    CONV_MODELS,
+    CONV_PADDING,
+    CONV_STEP,
+    CONV_WEIGHT,
     DELAY,
     DENSE_MODELS,
     DU,
     DV,
     LIF_MODELS,
+    LOGS,
     STATE,
     TOOLS_1,
     VTH,
@@ -41,14 +48,16 @@ from nirc.errors import NircError
 from nirc.frontend.bounds import MAX_NAME, MAX_TOTAL_BYTES, printable
 from nirc.hostile_json import JsonReader, Tree
 
-Kind = Literal["dense", "sparse"]
-KINDS: tuple[Kind, ...] = ("dense", "sparse")
+Kind = Literal["dense", "sparse", "conv"]
+KINDS: tuple[Kind, ...] = ("dense", "sparse", "conv")
 
 FILE = "network.npz"
 FORMAT = "nirc-loihi2-1"
 STRUCTURE = "network"
 MAX_STRUCTURE_BYTES = 1 << 24
 MAX_INDEX = (1 << 31) - 1
+MAX_PRODUCTS = 1 << 34  # of a convolution in a step of the emulator
+MAX_SEEN = 1 << 28  # values that it looks at
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,8 @@ class Projection:
 
     Dense: ``weights`` and ``delays`` (targets, sources). Sparse: one entry a synapse in ``weights``, ``delays``,
     ``rows`` (its target neuron) and ``cols`` (its source), sorted by row, then column, none twice.
+    Conv: ``weights`` (C_out, C_in / groups, y, x), a kernel in NIR's order, shared over space as ``geometry`` says;
+    even, mixed, of 8 bits and exponent 0, since Lava's fixed-point model does nothing to them; no delays.
     ``delays`` are extra steps, None for none.
     """
 
@@ -107,6 +118,7 @@ class Projection:
     delays: IntArray | None = None
     num_weight_bits: int = 8
     weight_exp: int = 0
+    geometry: Geometry | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +176,13 @@ _ARRAYS: dict[str, dict[str, tuple[str, _Range, str]]] = {
     },
     "outputs": {"neurons": ("<i4", _INDEX, "")},
 }
+_GEOMETRY: dict[str, tuple[int, _Range, str]] = {  # numbers, range and its source; of shapes in the second
+    "shape_in": (3, (1, MAX_INDEX), ""),
+    "shape_out": (3, (1, MAX_INDEX), ""),
+    "stride": (2, CONV_STEP, CONV_MODELS),
+    "padding": (2, CONV_PADDING, CONV_MODELS),
+    "dilation": (2, CONV_STEP, CONV_MODELS),
+}
 _OPTIONAL = ("rows", "cols", "delays")
 _BLOCKS: dict[str, Any] = {
     "inputs": Input,
@@ -188,6 +207,8 @@ def to_npz(tables: Tables) -> bytes:
             fields = dict(vars(block))
             arrays = {name: fields.pop(name) for name in _ARRAYS[kind]}
             present = [name for name, array in arrays.items() if array is not None]
+            if isinstance(geometry := fields.get("geometry"), Geometry):
+                fields["geometry"] = asdict(geometry)
             members |= {f"{kind}/{i}/{name}": arrays[name].astype(_ARRAYS[kind][name][0]) for name in present}
             structure[kind].append({**fields, "arrays": present})
     text = json.dumps(structure, sort_keys=True, default=int).encode()
@@ -251,12 +272,14 @@ class _Reader(JsonReader):
         made = []
         for i, entry in enumerate(self.as_list(value, kind)):
             path = f"{kind}[{i}]"
-            block = self.as_object(entry, path, (*words, *choices, *flags, *numbers, "arrays"))
+            extra = ("geometry",) if kind == "projections" else ()
+            block = self.as_object(entry, path, (*words, *choices, *flags, *numbers, *extra, "arrays"))
             fields: dict[str, Any] = {name: self.word(block[name], f"{path}.{name}") for name in words}
             fields |= {name: self.choice(block[name], allowed, f"{path}.{name}") for name, allowed in choices.items()}
             fields |= {name: self.flag(block[name], f"{path}.{name}") for name in flags}
             # Ranges are looked at with those of the arrays.
             fields |= {name: self.integer(block[name], (-MAX_INDEX, MAX_INDEX), f"{path}.{name}") for name in numbers}
+            fields |= {name: self.geometry(block[name], f"{path}.{name}") for name in extra}
             listed = self.as_list(block["arrays"], f"{path}.arrays")
             present = [name for name in _ARRAYS[kind] if name not in _OPTIONAL or name in listed]
             self.same(listed, present, f"{path}.arrays")
@@ -264,6 +287,18 @@ class _Reader(JsonReader):
                 fields[name] = self.member(f"{kind}/{i}/{name}", f"{path}.{name}", _ARRAYS[kind][name][0])
             made.append(_BLOCKS[kind](**fields))
         return made
+
+    def geometry(self, value: Any, path: str) -> Geometry | None:
+        """A convolution's shapes and steps, whole numbers; none for other projections."""
+        if value is None:
+            return None
+        block = self.as_object(value, path, (*_GEOMETRY, "groups"))
+        anything = (-MAX_INDEX, MAX_INDEX)
+        lists = {
+            name: tuple(self.array(block[name], (n,), anything, f"{path}.{name}").tolist())
+            for name, (n, _, _) in _GEOMETRY.items()
+        }
+        return Geometry(**lists, groups=self.integer(block["groups"], anything, f"{path}.groups"))
 
     def member(self, name: str, path: str, dtype: str) -> NDArray[Any]:
         """An array of exactly this type; no more memory is taken than the file has bytes for it."""
@@ -325,10 +360,14 @@ class _Reader(JsonReader):
         receivers = {population.name: population.n for population in tables.populations}
         targets = self.known(projection.target, receivers, f"{path}.target")
         rows, cols = projection.rows, projection.cols
-        if projection.kind == "dense":
+        if (projection.geometry is not None) != (projection.kind == "conv"):
+            self.damaged("convolutions have a geometry, no others", f"{path}.geometry", projection.kind, "conv")
+        if projection.kind != "sparse" and (rows is not None or cols is not None):
+            self.damaged(f"a {projection.kind} projection has no rows and columns", path, "rows, cols", "weights alone")
+        if projection.geometry is not None:
+            self.convolution(projection, projection.geometry, sources, targets, path)
+        elif projection.kind == "dense":
             self.shape(projection.weights, (targets, sources), f"{path}.weights")
-            if rows is not None or cols is not None:
-                self.damaged("a dense projection has no rows and columns", path, "rows, cols", "weights alone")
         elif rows is None or cols is None:
             self.damaged("the places of the synapses are missing", path, None, "rows and cols")
         else:
@@ -340,6 +379,34 @@ class _Reader(JsonReader):
                 self.damaged("synapses are out of order or double", path, "rows, cols", "by row, then column")
         if projection.delays is not None:
             self.shape(projection.delays, projection.weights.shape, f"{path}.delays")
+
+    def convolution(self, p: Projection, g: Geometry, sources: int, targets: int, path: str) -> None:
+        """A kernel that fits its geometry, and a geometry that fits its ends."""
+        at = f"{path}.geometry"
+        for name, (_, allowed, source) in _GEOMETRY.items():
+            self.range(np.array(getattr(g, name)), allowed, f"{at}.{name}", source)
+        self.range(np.array([g.groups]), CONV_STEP, f"{at}.groups", CONV_MODELS)
+        self.range(np.array([*g.shape_in[1:], *g.shape_out[1:]]), CONV_MAP, at, LOGS)
+        self.log.raise_if_errors()
+        if p.weights.ndim != 4 or g.shape_in[0] % g.groups or g.shape_out[0] % g.groups:
+            self.damaged("groups do not divide the channels", at, g.groups, "a kernel of 4 axes, equal groups")
+        kernel = (p.weights.shape[2], p.weights.shape[3])
+        self.range(np.array(kernel), CONV_STEP, f"{path}.weights", CONV_MODELS)
+        self.shape(p.weights, g.kernel_shape(kernel), f"{path}.weights")
+        for name, n, found in (("shape_in", sources, g.n_in), ("shape_out", targets, g.n_out)):
+            if n != found:
+                self.damaged("a map has another size than its neurons", f"{at}.{name}", found, n)
+        if g.covers(kernel) != g.shape_out[1:]:
+            self.damaged("the kernel gives another output", f"{at}.shape_out", g.shape_out[1:], g.covers(kernel))
+        for size, most in ((p.weights.size * g.positions, MAX_PRODUCTS), (g.looks_at(kernel), MAX_SEEN)):
+            if size > most:
+                self.damaged("the convolution is too large", at, size, most)
+        fixed = (p.sign_mode, p.num_weight_bits, p.weight_exp, p.delays is None)
+        if fixed != ("mixed", 8, 0, True):
+            self.damaged("a convolution is mixed, of 8 bits, exponent 0 and no delays", path, fixed, "no such settings")
+        if (p.weights & 1).any():
+            odd = int(p.weights[(p.weights & 1) != 0].flat[0])
+            self.outside(f"{path}.weights", odd, CONV_WEIGHT, "a weight of a convolution is odd", CONV_MODELS)
 
     def values(self, block: Any, kind: str, path: str) -> None:
         """Note everything outside the chip's ranges, once a field."""

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.tables import Input, Population, Projection, Tables
 
 Trace = dict[str, NDArray[np.int32]]
@@ -39,9 +40,15 @@ def require_lava() -> SimpleNamespace:
 @functools.cache
 def _lava() -> SimpleNamespace:
     _import_var_model()
+    from lava.magma.core.process.ports.ports import ReshapePort
+
+    # numpy 2.4 knows the argument `newshape` of Lava's own method no more.
+    ReshapePort.get_transform_func_fwd = lambda port: functools.partial(np.reshape, shape=port.shape)
     from lava.magma.compiler.compiler_graphs import find_processes
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.proc.conv.models import PyConvModelFixed
+    from lava.proc.conv.process import Conv
     from lava.proc.dense.models import PyDelayDenseModelBitAcc, PyDenseModelBitAcc
     from lava.proc.dense.process import DelayDense, Dense
     from lava.proc.io.source import PySendModelFixed, RingBuffer
@@ -71,6 +78,7 @@ def _lava() -> SimpleNamespace:
         RingBuffer=RingBuffer,
         LIF=LIF,
         Monitor=Monitor,
+        Conv=Conv,
         SignMode=SignMode,
         csr_matrix=csr_matrix,
         synapses={
@@ -82,6 +90,7 @@ def _lava() -> SimpleNamespace:
         models={  # what the tag fixed_pt means for each
             RingBuffer: PySendModelFixed,
             LIF: RecordedLif,
+            Conv: PyConvModelFixed,
             Dense: PyDenseModelBitAcc,
             DelayDense: PyDelayDenseModelBitAcc,
             Sparse: PySparseModelBitAcc,
@@ -129,6 +138,8 @@ class Network:
         )  # fmt: skip
 
     def _synapses(self, p: Projection) -> Any:
+        if p.geometry is not None:
+            return self._convolution(p, p.geometry)
         sizes = self.tables.sizes()
         options: dict[str, Any] = {}
         if p.delays is not None:
@@ -142,6 +153,21 @@ class Network:
         )
         ({**self.inputs, **self.neurons}[p.source]).s_out.connect(made.s_in)
         made.a_out.connect(self.neurons[p.target].a_in)
+        return made
+
+    def _convolution(self, p: Projection, g: Geometry) -> Any:
+        """Lava has x before y, channels last, and turns the kernel round."""
+        made = self.lava.Conv(
+            weight=np.ascontiguousarray(p.weights[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)),
+            input_shape=g.shape_in[::-1],
+            padding=g.padding[::-1],
+            stride=g.stride[::-1],
+            dilation=g.dilation[::-1],
+            groups=g.groups,
+        )
+        source, target = {**self.inputs, **self.neurons}[p.source], self.neurons[p.target]
+        source.s_out.reshape(g.shape_in).transpose((2, 1, 0)).connect(made.s_in)
+        made.a_out.transpose((2, 1, 0)).reshape((g.n_out,)).connect(target.a_in)
         return made
 
     def _matrix(self, p: Projection, values: NDArray[Any], sizes: dict[str, int]) -> Any:

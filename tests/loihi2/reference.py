@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.tables import Input, Kind, Output, Population, Projection, SignMode, Tables
 
 Lists = list[list[int]]
@@ -53,6 +54,8 @@ def scaled(total: int, exponent: int) -> int:
 
 def synapses(p: Projection) -> list[tuple[int, int, int, int]]:
     """(target, source, stored weight, delay) of each."""
+    if p.geometry is not None:
+        return convolution(p.weights.tolist(), p.geometry)
     if p.kind == "dense":
         at = list(np.ndindex(p.weights.shape))
     else:
@@ -62,6 +65,23 @@ def synapses(p: Projection) -> list[tuple[int, int, int, int]]:
     delays = [0] * len(weights) if p.delays is None else p.delays.ravel().tolist()
     stored = [weight(w, p.sign_mode, p.num_weight_bits) for w in weights]
     return [(row, col, w, d) for (row, col), w, d in zip(at, stored, delays, strict=True)]
+
+
+def convolution(kernel: list[Any], g: Geometry) -> list[tuple[int, int, int, int]]:
+    """The synapses of a kernel that every output looks at its part of the map with."""
+    (channels, height, width), (features, rows, columns) = g.shape_in, g.shape_out
+    found = []
+    for f, y, x in np.ndindex(features, rows, columns):
+        group = f // (features // g.groups)
+        for c, taps in enumerate(kernel[f]):
+            for ky, row in enumerate(taps):
+                for kx, w in enumerate(row):
+                    at_y = y * g.stride[0] - g.padding[0] + ky * g.dilation[0]
+                    at_x = x * g.stride[1] - g.padding[1] + kx * g.dilation[1]
+                    if 0 <= at_y < height and 0 <= at_x < width:
+                        source = ((group * (channels // g.groups) + c) * height + at_y) * width + at_x
+                        found.append(((f * rows + y) * columns + x, source, w, 0))
+    return found
 
 
 def run_sample(tables: Tables, raster: NDArray[Any]) -> dict[str, dict[str, Lists]]:
@@ -114,6 +134,47 @@ def random_tables(rng: np.random.Generator, flavour: str) -> Tables:
     projections = [_projection(rng, f"w{i}", a, b, sizes, flavour) for i, (a, b) in enumerate(ends)]
     outputs = [Output(p.name, rng.permutation(p.n)[: 1 + rng.integers(p.n)]) for p in populations[-2:]]
     return Tables(channels, tuple(inputs), tuple(populations), tuple(projections), tuple(outputs))
+
+
+def random_convolutions(rng: np.random.Generator) -> Tables:
+    """An input map, one or two convolutions after each other, and a dense readout."""
+    groups = int(rng.integers(1, 4))
+    shape = (groups * int(rng.integers(1, 3)), int(rng.integers(3, 9)), int(rng.integers(3, 9)))
+    populations: list[Population] = []
+    projections = []
+    inputs = (Input("in", rng.permutation(shape[0] * shape[1] * shape[2])),)
+    before, n = "in", inputs[0].n
+    channels = n
+    for i in range(rng.integers(1, 3)):
+        kernel, geometry = _convolution(rng, shape, groups)
+        mant = rng.integers(-30, 30, geometry.n_out)
+        name, zeros = f"pop{i}", np.zeros(geometry.n_out, np.int64)
+        neurons = Population(name, int(rng.integers(4096)), int(rng.integers(4096)), 150, mant, zeros, zeros)
+        populations.append(neurons)
+        projections.append(Projection(f"w{i}", before, name, "conv", kernel, "mixed", geometry=geometry))
+        before, n, shape = name, geometry.n_out, geometry.shape_out
+        groups = int(rng.choice([g for g in (1, 2, 3) if shape[0] % g == 0]))
+    projections.append(Projection("out", before, "last", "dense", rng.integers(-256, 256, (3, n)), "mixed"))
+    zero = np.zeros(3, np.int64)
+    last = Population("last", 4095, 100, 131071, zero, zero, zero, spikes=False)
+    return Tables(channels, inputs, (*populations, last), tuple(projections), (Output("last", np.arange(3)),))
+
+
+def _convolution(
+    rng: np.random.Generator, shape: tuple[int, int, int], groups: int
+) -> tuple[NDArray[np.int64], Geometry]:
+    """A kernel that fits on ``shape``."""
+    per_axis = []
+    for n in shape[1:]:
+        padding, stride, dilation = (int(rng.integers(low, 4)) for low in (0, 1, 1))
+        kernel = int(rng.integers(1, min(4, (n + 2 * padding - 1) // dilation + 1) + 1))
+        per_axis.append(
+            ((n + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1, stride, padding, dilation, kernel)
+        )
+    outs, strides, paddings, dilations, kernels = zip(*per_axis, strict=True)
+    features = groups * int(rng.integers(1, 4))
+    weights = 2 * rng.integers(-128, 128, (features, shape[0] // groups, *kernels))
+    return weights, Geometry(shape, (features, *outs), strides, paddings, dilations, groups)
 
 
 def random_raster(rng: np.random.Generator, samples: int, steps: int, channels: int) -> NDArray[np.int64]:

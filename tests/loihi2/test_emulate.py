@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from nirc.backends.loihi2 import emulate as machine
 from nirc.backends.loihi2 import tables as tables_
 from nirc.backends.loihi2.emulate import emulate
+from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import VARIANTS
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables, from_npz, to_npz
 from nirc.errors import CompileError, InputError, NircError
 from nirc.raster import Run
-from tests.loihi2.reference import FLAVOURS, random_raster, random_tables, run_sample
+from tests.loihi2.reference import FLAVOURS, random_convolutions, random_raster, random_tables, run_sample
 
 ZERO = np.zeros(1, np.int64)
 LIF = Population("lif", du=4095, dv=163, vth=25, bias_mant=ZERO, bias_exp=ZERO, v_init=ZERO)
@@ -75,6 +76,43 @@ def test_random_networks(flavour: str, seed: int, shape: tuple[int, int]) -> Non
     tables = random_network(seed, flavour)
     raster = random_raster(np.random.default_rng(seed), *shape, tables.channels)
     assert_equals_reference(tables, raster)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_convolutions(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tables = random_convolutions(rng)
+    raster = random_raster(rng, 2, 8, tables.channels)
+    run = assert_equals_reference(from_npz(to_npz(tables)), raster)
+    event(f"spikes: {bool(run.spikes['pop0'].any())}")
+
+
+def test_a_convolution_in_parts_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    tables = random_convolutions(rng)
+    raster = random_raster(rng, 5, 30, tables.channels)
+    expected = emulate(tables, raster, record=True)
+    assert expected.spikes["pop0"].any() and expected.output.any()
+    for values in ({"MAX_VALUES": 8}, {"FLOAT32_WHOLE": 0}):
+        with monkeypatch.context() as patch:
+            for name, value in values.items():
+                patch.setattr(machine, name, value)
+            np.testing.assert_array_equal(emulate(tables, raster).output, expected.output)
+
+
+def test_a_convolution_goes_round_at_24_bits() -> None:
+    """As Lava's model does; a dense one would go on to 32 bits."""
+    n = 200 * 200
+    kernel = np.full((1, n, 1, 1), 254)
+    geometry = Geometry((n, 1, 1), (1, 1, 1))
+    p = Projection("w", "in", "lif", "conv", kernel, "mixed", geometry=geometry)
+    tables = replace(PAPER, inputs=(Input("in", np.zeros(n, np.int64)),), projections=(p,))
+    run = emulate(tables, np.array([[[1], [0]]]), record=True)
+    total = n * 254 - 2**24
+    u = (total * 64 + 2**31) % 2**32 - 2**31
+    u += -(2**24) if u > 2**23 else 2**24 if u <= -(2**23) else 0
+    assert run.extra["u/lif"][0, :, 0].tolist() == [0, u]
 
 
 def test_the_random_networks_reach_what_they_are_for() -> None:
@@ -351,7 +389,8 @@ STRUCTURES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a bell in a name": (_at("populations", 0, "name", value="\a"), "populations[0].name"),
     "a list for a name": (_at("populations", 0, "name", value=["lif"]), "populations[0].name"),
     "a name twice": (_at("inputs", 0, "name", value="lif"), ""),
-    "an unknown kind": (_at("projections", 0, "kind", value="conv"), "projections[0].kind"),
+    "an unknown kind": (_at("projections", 0, "kind", value="pool"), "projections[0].kind"),
+    "a convolution without geometry": (_at("projections", 0, "kind", value="conv"), "projections[0].geometry"),
     "an unknown sign mode": (_at("projections", 0, "sign_mode", value="null"), "projections[0].sign_mode"),
     "an unknown source": (_at("projections", 0, "source", value="lof"), "projections[0].source"),
     "an input as target": (_at("projections", 0, "target", value="in"), "projections[0].target"),
@@ -378,6 +417,47 @@ def sparse(rows: list[int], cols: list[int]) -> Tables:
     return replace(PAPER, projections=(entries,))
 
 
+KERNEL = np.zeros((2, 2, 3, 3), np.int64)
+CONV = Projection(
+    "w", "in", "lif", "conv", KERNEL, "mixed", geometry=Geometry((2, 4, 4), (2, 2, 3), padding=(0, 1), stride=(1, 2))
+)
+
+
+def convolution(geometry: dict[str, Any] | None = None, **fields: Any) -> Tables:
+    """A convolution of 2 x 4 x 4 inputs to 2 x 2 x 2 neurons, with something changed."""
+    before = Geometry((2, 4, 4), (2, 2, 2), stride=(1, 2), padding=(0, 1))
+    p = replace(CONV, geometry=replace(before, **(geometry or {})))
+    zeros = np.zeros(8, np.int64)
+    cells = replace(LIF, bias_mant=zeros, bias_exp=zeros, v_init=zeros)
+    tables = replace(PAPER, inputs=(Input("in", np.zeros(32, np.int64)),), populations=(cells,))
+    return replace(tables, projections=(replace(p, **fields),))
+
+
+def test_the_convolution_that_the_cases_change_is_sound() -> None:
+    from_npz(to_npz(convolution()))
+
+
+GEOMETRIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "no geometry": (_at("projections", 0, "geometry", value=None), "projections[0].geometry"),
+    "a list": (_at("projections", 0, "geometry", value=[]), "projections[0].geometry"),
+    "a field more": (_at("projections", 0, "geometry", "x", value=1), "projections[0].geometry.x"),
+    "two axes": (_at("projections", 0, "geometry", "shape_in", value=[4, 4]), "projections[0].geometry.shape_in"),
+    "a fraction": (_at("projections", 0, "geometry", "stride", value=[1, 1.5]), "projections[0].geometry.stride[1]"),
+    "a truth": (_at("projections", 0, "geometry", "groups", value=True), "projections[0].geometry.groups"),
+    "a number": (_at("projections", 0, "geometry", "padding", value=1), "projections[0].geometry.padding"),
+    "of a dense projection": (_at("projections", 0, "kind", value="dense"), "projections[0].geometry"),
+}
+
+
+@pytest.mark.parametrize("case", GEOMETRIES)
+def test_a_geometry_that_makes_no_sense_is_refused(case: str) -> None:
+    change, where = GEOMETRIES[case]
+    with pytest.raises(InputError) as refusal:
+        from_npz(restructured(convolution(), change))
+    (found,) = refusal.value.diagnostics
+    assert (found.code, found.where) == ("U605", where)
+
+
 def lif(**fields: Any) -> Tables:
     return replace(PAPER, populations=(replace(LIF, **fields),))
 
@@ -399,6 +479,18 @@ CONTRADICTIONS = {
     ),
     "two projections of one name": replace(PAPER, projections=(SYNAPSE, SYNAPSE)),
     "no outputs": replace(PAPER, outputs=()),
+    "a convolution with columns": convolution(rows=ZERO, cols=ZERO),
+    "a convolution with delays": convolution(delays=KERNEL),
+    "a convolution with an exponent": convolution(weight_exp=1),
+    "a convolution of few bits": convolution(num_weight_bits=7),
+    "an excitatory convolution": convolution(sign_mode="excitatory"),
+    "a flat kernel": convolution(weights=KERNEL[0]),
+    "a kernel of other channels": convolution(weights=KERNEL[:, :1]),
+    "groups that do not divide": convolution({"groups": 3}),
+    "another output": convolution({"stride": (1, 1)}),
+    "a map of another size": convolution({"shape_in": (1, 4, 4)}, weights=KERNEL[:, :1]),
+    "a kernel that leaves nothing": convolution({"dilation": (2, 3)}),
+    "more windows than memory": convolution({"padding": (127, 127), "shape_in": (2**28, 4, 4)}),
     "an output beyond the neurons": replace(PAPER, outputs=(Output("lif", ZERO + 1),)),
 }
 
@@ -425,6 +517,12 @@ OUTSIDE: dict[str, tuple[Tables, str]] = {
     "num_weight_bits": (weights(num_weight_bits=0), "1..8"),
     "weight_exp": (weights(weight_exp=8), "-8..7"),
     "delays": (weights(delays=np.array([[64]])), "0..63"),
+    "weights of a convolution": (convolution(weights=KERNEL + 256), "-256..255"),
+    "weights of a convolution, odd": (convolution(weights=KERNEL + 3), "-256..254"),
+    "geometry.stride": (convolution({"stride": (1, 128)}), "1..127"),
+    "geometry.padding": (convolution({"padding": (-1, 0)}), "0..127"),
+    "geometry.groups": (convolution({"groups": 0}), "1..127"),
+    "geometry": (convolution({"shape_in": (2, 4, 257)}), "1..256"),
 }
 
 

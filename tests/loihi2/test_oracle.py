@@ -13,7 +13,7 @@ from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables, from_npz, to_npz
 from tests.loihi2.oracle import Network, require_lava, run_lava
-from tests.loihi2.reference import FLAVOURS, random_raster, random_tables
+from tests.loihi2.reference import FLAVOURS, random_convolutions, random_raster, random_tables
 
 pytestmark = pytest.mark.oracle
 
@@ -44,6 +44,13 @@ def test_random_networks(flavour: str, first: int) -> None:
         rng = np.random.default_rng(seed)
         tables = random_tables(rng, flavour)
         assert_equals_lava(tables, random_raster(rng, 1, STEPS, tables.channels)[0])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_convolutions(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tables = random_convolutions(rng)
+    assert_equals_lava(tables, random_raster(rng, 1, 8, tables.channels)[0])
 
 
 def test_a_network_from_its_file() -> None:
