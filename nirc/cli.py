@@ -38,6 +38,7 @@ Examples:
   nirc inspect model.nir                       what is in a model
   nirc run out --data spikes.npz --out o.npz   run the emitted files, bit for bit
   nirc verify model.nir --target xylo --data spikes.npz
+  nirc export model.nir --target xylo -o chip.nir   the network with the chip's numbers, as NIR
   nirc explain X504                            what a diagnostic means
 
 Exit status: 0 done, 1 cannot be compiled as asked, 2 usage, 3 input cannot be read, 70 a bug in nirc.
@@ -118,14 +119,7 @@ OUTPUT = _options(
     click.option("-v", "--verbose", count=True, help="Print notes, and name, digest and time of every pass."),
     click.option("--debug", is_flag=True, help="Show the traceback of a bug."),
 )
-COMPILING = _options(
-    click.option(
-        "--target",
-        metavar="NAME[:VARIANT]",
-        required=True,
-        help="Chip to compile for; `nirc targets` lists them. Without a variant the first that fits is taken; "
-        "`all` compares every target and writes nothing.",
-    ),
+LOWERING = _options(
     click.option("--dt", metavar="SECONDS", type=float, help="Time step; default: as the file's parameters imply."),
     click.option(
         "--reset",
@@ -169,6 +163,16 @@ COMPILING = _options(
         metavar="VALUE",
         help="Where events come from, for chips with a camera: host, dvs. Short for --set input=VALUE.",
     ),
+)
+COMPILING = _options(
+    click.option(
+        "--target",
+        metavar="NAME[:VARIANT]",
+        required=True,
+        help="Chip to compile for; `nirc targets` lists them. Without a variant the first that fits is taken; "
+        "`all` compares every target and writes nothing.",
+    ),
+    LOWERING,
     click.option(
         "--print-ir-after", metavar="PASS|all", help="Print the program after a pass; `nirc passes` lists them."
     ),
@@ -373,6 +377,42 @@ def mapping(
 
             save_bytes(plot, picture(plan, plot.suffix.lower()[1:], by=by), output.log)
         output.mapped(plan, as_tree(plan, opened.manifest), rows)
+
+
+@cli.command()
+@MODEL
+@click.option("--target", metavar="NAME[:VARIANT]", help="The chip, for the stages `legal` and `integer`.")
+@LOWERING
+@click.option(
+    "--stage",
+    type=click.Choice(["float", "discrete", "legal", "integer"]),
+    default="integer",
+    show_default=True,
+    help="The form to write: as read, per step, as the chip wants it, or with the numbers that the chip will use.",
+)
+@click.option("-o", "--out", metavar="OUT.nir", type=FILE, required=True, help="The NIR file to write.")
+@OUTPUT
+def export(
+    model: Path,
+    target: str | None,
+    stage: str,
+    out: Path,
+    calibrate: Path | None,
+    form: str,
+    quiet: bool,
+    verbose: int,
+    debug: bool,
+    **options: Any,
+) -> None:
+    """Write a stage of the compilation as NIR, for simulators to evaluate or fine-tune what the chip will run."""
+    with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(model)) as output:
+        from nirc.export.export import export as exported
+        from nirc.report.arrays import save_bytes
+
+        sample = _calibration(calibrate, options["dt"], output.log)
+        data = exported(model, stage, target, _asked(options), log=output.log, calibration=sample)
+        save_bytes(out, data, output.log)
+        output.exported(stage, out)
 
 
 @cli.command()

@@ -166,6 +166,11 @@ class Output:
         if not self.json and not self.quiet:
             print(as_text(plan, tree, rows), end="")
 
+    def exported(self, stage: str, out: Path) -> None:
+        """Where the file is."""
+        self.results |= {"stage": stage, "out": str(out)}
+        self.line(f"stage {stage} -> {printable(str(out), MAX_SHOWN)}")
+
     def targets(self, backends: list[Backend], name: str | None) -> None:
         """Variants, and with a name their limits."""
         from nirc.report.targets import as_text, as_tree

@@ -9,15 +9,12 @@ import numpy as np
 
 from nirc.backends.speck.convolve import parts_of
 from nirc.backends.speck.legalise import SpeckLegalise
-from nirc.backends.speck.neuron import SpeckNeuron
+from nirc.backends.speck.neuron import FIRES_AT, MOST_SPIKES, SpeckNeuron
 from nirc.backends.speck.quantise import SpeckQuantise
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Program
-
-MOST_SPIKES = 1 << 20  # in a step: no bound
-FIRES_AT = 1 - 1e-9  # of a threshold: the chip fires there, a program above it
 
 
 def approximations(discrete: Program) -> list[tuple[str, Program]]:

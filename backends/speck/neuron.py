@@ -9,7 +9,11 @@ import numpy as np
 from nirc.backends.speck.geometry import Map
 from nirc.backends.speck.rule import fire
 from nirc.ir.arrays import Float, Int
+from nirc.ir.populations import Discrete
 from nirc.semantics.stepper import Stepper
+
+MOST_SPIKES = 1 << 20  # in a step: no bound
+FIRES_AT = 1 - 1e-9  # of a threshold: the chip fires there, a program above it
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,12 @@ class SpeckNeuron:
     def stepper(self, batch: int) -> Stepper:
         """Fresh state for ``batch`` samples."""
         return _SpeckStepper(self, batch)
+
+    def as_discrete(self) -> Discrete:
+        """The same neuron in chip units, without a lower bound. One that starts at -1 fires above the threshold."""
+        one = np.ones(self.bias.size)
+        at = self.threshold_high * (1.0 if self.initial else FIRES_AT)
+        return Discrete(one, one, self.bias.astype(np.float64), threshold=at * one, max_spikes=MOST_SPIKES)
 
 
 class _SpeckStepper:

@@ -8,7 +8,10 @@ import numpy as np
 
 from nirc.backends.xylo.rule import fire, membrane_step, synapse_step
 from nirc.ir.arrays import Float, Int
+from nirc.ir.populations import Discrete
 from nirc.semantics.stepper import Stepper
+
+FIRES_AT = 1 - 1e-9  # of a threshold: the chip fires there, a program above it
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,25 @@ class XyloNeuron:
     def stepper(self, batch: int) -> Stepper:
         """Fresh state for ``batch`` samples."""
         return _XyloStepper(self, batch)
+
+    def as_discrete(self) -> Discrete:
+        """The same neuron in chip units without the rounding of its states; it fires at, not above, the threshold."""
+
+        def decay(dash: Int) -> Float:
+            return 1.0 - 2.0 ** -dash.astype(np.float64)
+
+        second = None if self.dash_syn_2 is None else decay(self.dash_syn_2)
+        return Discrete(
+            decay_mem=decay(self.dash_mem),
+            gain_mem=np.ones(self.threshold.size),
+            drift=self.bias.astype(np.float64),
+            decay_syn=decay(self.dash_syn),
+            gain_syn=decay(self.dash_syn),  # the chip decays after adding
+            threshold=None if self.silent else self.threshold.astype(np.float64) * FIRES_AT,
+            decay_syn_2=second,
+            gain_syn_2=second,
+            max_spikes=self.max_spikes,
+        )
 
 
 class _XyloStepper:

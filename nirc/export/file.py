@@ -1,0 +1,32 @@
+"""The bytes of a NIR file."""
+
+from __future__ import annotations
+
+import io
+
+from nirc.export.graph import Graph
+
+VERSION = "1.0.8"  # of the reader that the layout was checked with
+
+
+def nir_bytes(graph: Graph) -> bytes:
+    """HDF5 as ``nir.write`` lays it out: node/{type, nodes/NAME/FIELD, edges}, version. Same graph, same bytes."""
+    import h5py
+    import numpy as np
+
+    buffer = io.BytesIO()
+    text = h5py.string_dtype()
+    with h5py.File(buffer, "w", track_order=False) as file:
+        file.create_dataset("version", data=VERSION, dtype=text)
+        root = file.create_group("node")
+        root.create_dataset("type", data="NIRGraph", dtype=text)
+        for name, fields in sorted(graph.nodes.items()):
+            group = root.create_group(f"nodes/{name}")
+            for field, value in sorted(fields.items()):
+                if isinstance(value, str):
+                    group.create_dataset(field, data=value, dtype=text)
+                else:
+                    squeeze = {"compression": "gzip"} if np.size(value) > 1 else {}
+                    group.create_dataset(field, data=value, track_times=False, **squeeze)
+        root.create_dataset("edges", data=sorted(graph.edges), dtype=text)
+    return buffer.getvalue()

@@ -1,0 +1,132 @@
+"""A stage written as NIR and read again computes the same; the `nir` package reads it too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+
+from nirc.api import Options, compile_model, lower
+from nirc.diagnostics.log import Log
+from nirc.errors import NircError
+from nirc.export.export import export
+from nirc.export.graph import to_graph
+from nirc.ir.populations import Population
+from nirc.semantics.run import run
+from tests.cli.test_cli import nirc
+from tests.models import DATA, chain, cuba
+
+ZOO = ["basicmotions_lif_ff", "japanesevowels_rsnn", "digits_lif_mlp", "digits_if_cnn"]
+RNG = np.random.default_rng(0)
+
+
+def written(model: object, stage: str, path: Path, target: str | None = None, **options: Any) -> tuple[Path, Log]:
+    log = Log()
+    path.write_bytes(export(model, stage, target, Options(**options), log=log))
+    return path, log
+
+
+def spikes(model: object, inputs: np.ndarray, **options: Any) -> np.ndarray:
+    return run(lower(model, Options(**options), log=Log()).discrete, inputs).output
+
+
+@pytest.mark.parametrize("stage", ["float", "discrete"])
+@pytest.mark.parametrize("name", ZOO)
+def test_a_stage_that_is_read_again_answers_as_the_model(name: str, stage: str, tmp_path: Path) -> None:
+    model = DATA / f"zoo/{name}.nir"
+    inputs = np.load(model.with_suffix(".npz"))["inputs"][:20]
+    inputs = inputs.reshape(*inputs.shape[:2], -1)
+    path, _ = written(model, stage, tmp_path / "x.nir", reset="subtract" if "cnn" in name else "zero")
+    nir.read(path)
+    assert (spikes(path, inputs) == spikes(model, inputs)).all()
+    assert spikes(path, inputs).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "least"),
+    [("japanesevowels_rsnn", "xylo", 0.9), ("basicmotions_lif_ff", "xylo", 0.8), ("digits_if_cnn", "speck", 1.0)],
+)
+def test_the_integer_stage_holds_what_the_chip_uses(name: str, target: str, least: float, tmp_path: Path) -> None:
+    """Up to what NIR cannot say: several spikes a step, which are allowed again here, and rounding of states."""
+    model = DATA / f"zoo/{name}.nir"
+    inputs = np.load(model.with_suffix(".npz"))["inputs"][:40]
+    inputs = inputs.reshape(*inputs.shape[:2], -1)
+    path, log = written(model, "integer", tmp_path / "x.nir", target, reset="subtract")
+    assert {d.code for d in log.diagnostics} >= {"P315"}
+    nir.read(path)
+    made = compile_model(model, target, Options(reset="subtract"))
+    read = lower(path, Options(reset="subtract"), log=Log()).discrete
+    again = {n: _unbounded(p, made.integer[n].dynamics.as_discrete().max_spikes) for n, p in _populations(read).items()}
+    got, chip = run(read.mapped(again), inputs).output, run(made.integer, inputs).output
+    agreeing = (got.sum(axis=1).argmax(axis=1) == chip.sum(axis=1).argmax(axis=1)).mean()
+    assert agreeing >= least
+    assert chip.any()
+
+
+def _populations(program: Any) -> dict[str, Any]:
+    return program.nodes(Population)
+
+
+def _unbounded(population: Any, most: int) -> Any:
+    return replace(population, dynamics=replace(population.dynamics, max_spikes=most))
+
+
+def test_a_bias_a_delay_and_a_leak_survive(tmp_path: Path) -> None:
+    one = np.ones(3)
+    model = chain(
+        2,
+        nir.Affine(RNG.normal(0.5, 0.3, (3, 2)), RNG.normal(0, 0.1, 3)),
+        nir.Delay(one * 3e-4),
+        nir.LIF(tau=one * 8e-4, r=one * 8, v_leak=one * 0.3, v_threshold=one, v_reset=one * 0.1),
+        nir.Linear(RNG.normal(0.5, 0.3, (2, 3))),
+        cuba(2),
+        n_out=2,
+    )
+    inputs = RNG.poisson(0.5, (4, 50, 2))
+    for stage in ("float", "discrete"):
+        path, _ = written(model, stage, tmp_path / f"{stage}.nir")
+        got, expected = (run(lower(m, Options(), log=Log()).discrete, inputs).output for m in (path, model))
+        assert expected.any() and (got == expected).all()
+
+
+def test_same_model_same_bytes(tmp_path: Path) -> None:
+    first, second = (export(DATA / "zoo/digits_if_cnn.nir", "float", None, Options(), log=Log()) for _ in range(2))
+    assert first == second
+
+
+def test_an_integrator_with_a_constant_input_gets_a_matrix_for_it(tmp_path: Path) -> None:
+    one = np.ones(2)
+    weight = np.array([[0.5, 0.1], [0.2, 0.4]])
+    model = chain(2, nir.Affine(weight, one * 0.25), nir.Scale(one * 2), nir.IF(one, one, one * 0), n_out=2)
+    inputs = RNG.poisson(0.3, (2, 30, 2))
+    path, _ = written(model, "discrete", tmp_path / "x.nir")
+    assert (spikes(path, inputs) == spikes(model, inputs)).all()
+
+
+def test_what_depends_on_the_chip_asks_for_it(tmp_path: Path) -> None:
+    with pytest.raises(NircError) as refusal:
+        export(DATA / "zoo/digits_if_cnn.nir", "integer", None, Options(), log=Log())
+    assert refusal.value.diagnostics[-1].code == "U607"
+
+
+def test_the_command_writes_the_file(tmp_path: Path) -> None:
+    model = DATA / "zoo/japanesevowels_rsnn.nir"
+    done = nirc("export", model, "--target", "xylo", "-o", "chip.nir", cwd=tmp_path)
+    assert done.returncode == 0 and "P315" in done.stderr, done.stderr
+    assert nirc("inspect", "chip.nir", cwd=tmp_path).returncode == 0
+    assert nirc("export", model, "-o", "x/y.nir", "--stage", "float", cwd=tmp_path).returncode == 2
+    assert nirc("export", "none.nir", "--stage", "float", "-o", "y.nir", cwd=tmp_path).returncode == 3
+
+
+def test_two_receptors_are_refused_with_the_way_out() -> None:
+    program = lower(chain(2, nir.Linear(np.eye(2)), cuba(2), n_out=2), Options(), log=Log()).discrete
+    name, population = next(iter(_populations(program).items()))
+    both = replace(population.dynamics, decay_syn_2=np.ones(2) / 2, gain_syn_2=np.ones(2))
+    log = Log()
+    with pytest.raises(NircError):
+        to_graph(program.mapped({name: replace(population, dynamics=both)}), log)
+    assert [d.code for d in log.errors] == ["P314"] and "earlier stage" in log.errors[0].help
