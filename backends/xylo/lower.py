@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nirc.analysis.unroll import unrolled
 from nirc.backends.xylo.legalise import readouts
-from nirc.backends.xylo.unroll import unrolled
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Population, Sink, Source

@@ -12,10 +12,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from nirc.analysis.unroll import unrolled
 from nirc.backends.xylo.legalise import readouts
 from nirc.backends.xylo.limits import WEIGHT_SHIFT
 from nirc.backends.xylo.plan import Connection, Plan, Shifts
-from nirc.backends.xylo.unroll import unrolled
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import sparse
 from nirc.ir.populations import Population, Source

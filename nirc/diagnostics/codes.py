@@ -82,6 +82,9 @@ CODES: dict[str, str] = {
     "D416": "neurons fire once per event, not once per step",
     "D417": "leak: constant on the chip, proportional in the model",
     "D418": "spikes that pooling leaves out are taken to be dropped",
+    "D430": "weights have 4 bits because inputs come with different delays",
+    "D431": "a part of a constant input acts at once instead of through the synapse",
+    "D432": "neurons start from another membrane",
     # X: limits of Xylo (exit 1)
     "X501": "too many input channels",
     "X502": "too many hidden neurons",
@@ -123,8 +126,15 @@ CODES: dict[str, str] = {
     # L: limits of Loihi 2 (exit 1); L801 to L809, its sizes, come with the compiler for it
     "L810": "a value in the network is outside the chip's range",
     # N: limits of SpiNNaker2 (exit 1)
+    "N901": "the network needs more processing elements than the system has",
+    "N902": "more neurons on a processing element than the models take",
+    "N903": "a neuron's synapses do not fit the memory of a processing element",
     "N904": "a routing table has too many entries",
+    "N905": "a population filters its inputs in two ways",
+    "N906": "a threshold is below 0",
     "N910": "a value in the network is outside the range of SpiNNaker2",
+    "N911": "inputs above one spike per channel and step act as one",
+    "N912": "relay neurons were added for delays",
     "N920": "the slices need more routing keys than there are",
     # U: usage and data
     "U601": "unknown target or variant",

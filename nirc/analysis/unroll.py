@@ -1,4 +1,4 @@
-"""Projections as sparse entries: Xylo stores every synapse on its own."""
+"""Projections as sparse entries, for chips that store every synapse on its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.linear import LinearOp, Sparse, compose, sparse
 from nirc.ir.populations import Projection
 
-MAX_ENTRIES = 1 << 24  # far above any Xylo, below what would hurt a laptop
+MAX_ENTRIES = 1 << 24  # far above any core, below what would hurt a laptop
 
 
 def unrolled(projection: Projection, n_in: int, log: Log) -> Sparse:
@@ -29,7 +29,7 @@ def unrolled(projection: Projection, n_in: int, log: Log) -> Sparse:
         where="/".join(projection.origins[:1]),
         found=f"more than {MAX_ENTRIES}",
         limit=MAX_ENTRIES,
-        help="Xylo holds some 32,000 recurrent entries",
+        help="pool or convolve instead of connecting all with all, or make the layers smaller",
     )
     empty = np.zeros(0, dtype=np.int64)
     return Sparse(empty, empty, np.zeros(0), n_in, projection.ops[-1].n_out)

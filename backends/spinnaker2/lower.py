@@ -1,0 +1,118 @@
+"""The integer form as the chip's populations and projections, not yet split over processing elements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nirc.backends.spinnaker2.limits import MAX_ATOMS
+from nirc.backends.spinnaker2.neuron import SpinNeuron
+from nirc.backends.spinnaker2.rule import Float32
+from nirc.backends.spinnaker2.tables import Convolution, Input, Output, Population, Projection, Tables
+from nirc.ir import populations as ir
+from nirc.ir.linear import Conv, Pool, Sparse
+from nirc.ir.program import Program
+
+
+def lower(program: Program) -> Tables:
+    """Tables of a program in the integer form; as many atoms a processing element as its index has room for."""
+    inputs, first = [], 0
+    for name, port in program.nodes(ir.Source).items():
+        inputs.append(Input(name, np.arange(first, first + port.n), MAX_ATOMS))
+        first += port.n
+    populations = {name: _population(name, p) for name, p in program.nodes(ir.Population).items()}
+    late = lateness(program)
+    projections: list[Projection] = []
+    convolutions: list[Convolution] = []
+    for target in populations:
+        for source in dict.fromkeys(s for s, _ in program.into(target)):
+            mine = [p for s, p in program.into(target) if s == source]
+            if isinstance(mine[0].ops[-1], Conv):
+                convolutions.append(_convolution(source, target, mine[0]))
+            else:
+                projections.append(_projection(source, target, mine, late))
+    outputs = [
+        Output(source, np.arange(program[sink].n))
+        for sink in program.nodes(ir.Sink)
+        for source, _ in program.into(sink)
+    ]
+    return Tables(
+        first, tuple(inputs), tuple(populations.values()), tuple(projections), tuple(convolutions), tuple(outputs)
+    )
+
+
+def lateness(program: Program) -> Mapping[str, int]:
+    """Steps by which each node of the integer form is later on the chip than in the model."""
+    late = dict.fromkeys(program.nodes(ir.Source), 0)
+    for name, population in program.nodes(ir.Population).items():
+        assert isinstance(population.dynamics, SpinNeuron)
+        late[name] = population.dynamics.late
+    return late | {sink: late[program.into(sink)[0][0]] for sink in program.nodes(ir.Sink)}
+
+
+def _population(name: str, population: ir.Population) -> Population:
+    d = population.dynamics
+    assert isinstance(d, SpinNeuron)
+    decay = None if d.synaptic_decay is None else _short(d.synaptic_decay)
+    return Population(
+        name,
+        d.model,
+        population.n,
+        MAX_ATOMS,
+        d.reset,
+        _short(d.threshold),
+        _short(d.alpha_decay),
+        _short(d.i_offset),
+        _short(d.v_init),
+        _short(d.v_reset),
+        decay,
+        decay,
+        d.fires,
+    )
+
+
+def _short(values: Float32) -> Float32:
+    """One value for all neurons, where they agree."""
+    return values[:1] if (values == values[0]).all() else values
+
+
+def _projection(source: str, target: str, parts: list[ir.Projection], late: Mapping[str, int]) -> Projection:
+    """All synapses from one population to another, whatever their delays and receptors."""
+    pre, post, weight, delay = [], [], [], []
+    for part in parts:
+        (op,) = part.ops
+        assert isinstance(op, Sparse)
+        pre.append(op.source)
+        post.append(op.target)
+        weight.append(op.value)
+        delay.append(np.full(op.value.size, part.lag + late[target] - late[source] - 1))
+    pre_, post_, weight_, delay_ = (np.concatenate(arrays) for arrays in (pre, post, weight, delay))
+    order = np.lexsort((delay_, post_, pre_))
+    arrays = (a[order].astype(np.int64) for a in (pre_, post_, weight_, delay_))
+    return Projection(f"{source} -> {target}", source, target, *arrays)
+
+
+def _convolution(source: str, target: str, projection: ir.Projection) -> Convolution:
+    *pools, conv = projection.ops
+    assert isinstance(conv, Conv)
+    shape, pool = conv.shape_in, (1, 1)
+    for before in pools:
+        assert isinstance(before, Pool)
+        shape, pool = before.shape_in, (before.kernel[0], before.kernel[1])
+    return Convolution(
+        f"{source} -> {target}",
+        source,
+        target,
+        in_height=shape[1],
+        in_width=shape[2],
+        stride_x=conv.stride[1],
+        stride_y=conv.stride[0],
+        pool_x=pool[1],
+        pool_y=pool[0],
+        pad_top=conv.padding[0][0],
+        pad_bottom=conv.padding[0][1],
+        pad_left=conv.padding[1][0],
+        pad_right=conv.padding[1][1],
+        weight=conv.weight.transpose(1, 0, 2, 3).astype(np.int64),
+    )
