@@ -1,0 +1,48 @@
+"""Renders deploy.py, which runs network.npz through Intel's Lava; what it checks comes from the file's own layout."""
+
+from __future__ import annotations
+
+from pprint import pformat
+
+from nirc.backends.loihi2 import limits, tables
+from nirc.chipfiles import script
+
+
+def deploy_py() -> bytes:
+    """A self-contained script (numpy and Lava, no nirc): checks network.npz, builds the processes, runs a raster.
+
+    It is the same for every network: it reads network.npz, manifest.json and, if asked, mapping.json beside it.
+    """
+    return script(
+        "nirc.backends.loihi2",
+        "deploy.py.j2",
+        format=tables.FORMAT,
+        max_index=tables.MAX_INDEX,
+        fields=_literal({kind: _fields(kind) for kind in tables._ARRAYS}),
+        arrays=_literal({kind: _arrays(kind) for kind in tables._ARRAYS}),
+        optional=_literal(tables._OPTIONAL),
+        conv_weight=_literal(limits.CONV_WEIGHT),
+        conv_map=_literal(limits.CONV_MAP),
+        kernel=_literal(limits.CONV_STEP),
+    )
+
+
+def _fields(kind: str) -> dict[str, object]:
+    """What may stand in the fields of a block, in the words of the script's ``Check.value``."""
+    fields: dict[str, object] = {name: "name" for name in tables._WORDS[kind]}
+    fields |= {name: list(allowed) for name, allowed in tables._CHOICES.get(kind, {}).items()}
+    fields |= {name: "flag" for name in tables._FLAGS.get(kind, ())}
+    fields |= {name: span for name, (span, _) in tables._NUMBERS.get(kind, {}).items()}
+    if kind == "projections":
+        numbers = {name: (count, *span) for name, (count, span, _) in tables._GEOMETRY.items()}
+        fields["geometry"] = numbers | {"groups": (0, *limits.CONV_STEP)}
+    return fields
+
+
+def _arrays(kind: str) -> dict[str, object]:
+    return {name: (dtype, *span) for name, (dtype, span, _) in tables._ARRAYS[kind].items()}
+
+
+def _literal(value: object) -> str:
+    """Python text of plain data, in the given order."""
+    return pformat(value, width=110, sort_dicts=False)

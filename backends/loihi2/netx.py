@@ -1,0 +1,259 @@
+"""network.net, the HDF5 file that lava-dl's netx reads, for networks that are a chain.
+
+netx decides much by itself: it picks the sign mode, the number of bits and the exponent of weights, and has one
+exponent for biases. So its choices are made here first, and a network whose numbers they would change gets no file,
+but the reason. Quirks that this rests on (lava-dl 0.6.0, ``netx/hdf5.py``, ``netx/utils.py``,
+``netx/blocks/process.py``):
+
+- Weights are whole numbers. Small ones are shifted left and an exponent takes it back: values stay. The sign mode
+  that netx finds is not passed on; Lava then finds one for each matrix. Weights above 254 beside negative ones are
+  clipped; a matrix without any weight ends in a division by zero.
+- A recurrent layer's matrices share their bits and exponent. With delays its exponent is dropped and both matrices
+  get the same delays, so these are not written.
+- Convolutions have no exponent, no delays, and the order of axes (x, y, channels); a dense layer behind one counts
+  (channels, y, x), which is what ``flatten`` asks for. There is no pooling and no way from dense to convolution.
+- ``bias`` is a mantissa with exponent 6. Delays are clipped to 62. Neurons start at 0.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc.backends.loihi2 import rule
+from nirc.backends.loihi2.geometry import Geometry
+from nirc.backends.loihi2.limits import BIAS_MANT, CONV_WEIGHT
+from nirc.backends.loihi2.rule import SignMode
+from nirc.backends.loihi2.tables import Population, Projection, Tables
+
+FILE = "network.net"
+BIAS_EXP = 6
+MAX_DELAY = 62
+MAX_MATRIX = 1 << 24  # entries; netx has no sparse layers in the file
+MIXED = (-256, 254)
+NEURON = "CUBA"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A population with what reaches it: from the layer before and, perhaps, from itself."""
+
+    population: Population
+    forward: Projection
+    recurrent: Projection | None
+
+
+class _NotAChainError(Exception):
+    """Its text is the reason."""
+
+
+def network_net(tables: Tables) -> bytes | None:
+    """The bytes of ``network.net``, the same for the same tables; None if netx cannot hold them exactly.
+
+    netx's ``inp`` takes the raster's channels; its ``out`` are all neurons of the last population, in order.
+    """
+    try:
+        return _hdf5(_contents(tables))
+    except _NotAChainError:
+        return None
+
+
+def why_no_net(tables: Tables) -> str:
+    """Why ``network_net`` gives None; empty if it does not."""
+    try:
+        _contents(tables)
+    except _NotAChainError as reason:
+        return str(reason)
+    return ""
+
+
+def _contents(tables: Tables) -> list[dict[str, Any]]:
+    """The fields of the file, layer by layer."""
+    layers = _chain(tables)
+    contents = [_input(tables, layers[0])]
+    shape: tuple[int, ...] = (tables.channels,) if layers[0].forward.geometry is None else ()
+    for layer in layers:
+        geometry = layer.forward.geometry
+        if geometry is None and len(shape) == 3:
+            contents.append({"type": "flatten"})
+        contents.append(_dense(layer, tables) if geometry is None else _convolution(layer, geometry, shape))
+        shape = (layer.population.n,) if geometry is None else geometry.shape_out
+    return contents
+
+
+def _require(condition: bool, reason: str) -> None:
+    if not condition:
+        raise _NotAChainError(reason)
+
+
+# Whether it is a chain.
+
+
+def _chain(tables: Tables) -> list[Layer]:
+    """The populations in order."""
+    _require(len(tables.inputs) == 1, "the network has several inputs")
+    source = tables.inputs[0]
+    plain = source.n == tables.channels and bool((source.channels == np.arange(source.n)).all())
+    _require(plain, "the input's lines are not the channels of the raster in order")
+    layers: list[Layer] = []
+    at = source.name
+    left = {projection.name: projection for projection in tables.projections}
+    for _ in tables.populations:
+        forward = [p for p in left.values() if p.source == at and p.target != at]
+        _require(len(forward) == 1, f"{len(forward)} projections lead on from `{at}`, a chain has one")
+        at = forward[0].target
+        population = next(p for p in tables.populations if p.name == at)
+        loops = [p for p in left.values() if p.source == at == p.target]
+        _require(len(loops) < 2, f"`{at}` has several recurrent projections")
+        layers.append(Layer(population, forward[0], loops[0] if loops else None))
+        for used in (forward[0], *loops):
+            del left[used.name]
+        if len(layers) == len(tables.populations):
+            break
+    _require(not left, "projections jump over a population or lead back")
+    _require({output.population for output in tables.outputs} == {at}, "outputs are not those of the last population")
+    return layers
+
+
+# What a layer holds, by the names of the file.
+
+
+def _input(tables: Tables, first: Layer) -> dict[str, Any]:
+    geometry = first.forward.geometry
+    shape = (tables.channels,) if geometry is None else geometry.shape_in
+    return {"type": "input", "shape": np.array(shape, np.int32)}
+
+
+def _dense(layer: Layer, tables: Tables) -> dict[str, Any]:
+    population, forward, loop = layer.population, layer.forward, layer.recurrent
+    sizes = tables.sizes()
+    weights = [_values(p, sizes) for p in (forward, loop) if p is not None]
+    _unchanged(weights, population.name)
+    fields: dict[str, Any] = {
+        "type": "dense" if loop is None else "dense_rec",
+        "shape": np.array([population.n], np.int32),
+        "weight": weights[0].astype(np.int32),
+    }
+    if loop is not None:
+        fields["weight_rec"] = weights[1].astype(np.int32)
+        delayed = [p.name for p in (forward, loop) if p.delays is not None and p.delays.any()]
+        _require(not delayed, f"netx gets delays of a recurrent layer wrong, `{population.name}` has some")
+    elif forward.delays is not None and forward.delays.any():
+        delays = _matrix(forward, forward.delays, sizes)
+        _require(int(delays.max()) <= MAX_DELAY, f"netx clips delays to {MAX_DELAY}, `{forward.name}` has 63")
+        fields["delay"] = delays.astype(np.int32)
+    return fields | _neurons(population, (population.n,))
+
+
+def _convolution(layer: Layer, geometry: Geometry, shape: tuple[int, ...]) -> dict[str, Any]:
+    population, forward = layer.population, layer.forward
+    _require(layer.recurrent is None, f"netx has no recurrent convolution, `{population.name}` is one")
+    if shape:
+        _require(shape == geometry.shape_in, f"`{forward.name}` sees another map than the layer before it gives")
+    low, high = CONV_WEIGHT
+    fits = low <= int(forward.weights.min()) and int(forward.weights.max()) <= high
+    _require(fits, f"weights of `{forward.name}` do not fit into 8 bits")
+    fields = {
+        "type": "conv",
+        "shape": np.array(geometry.shape_out, np.int32),
+        "weight": forward.weights.astype(np.int32),
+        "stride": np.array(geometry.stride, np.int32),
+        "padding": np.array(geometry.padding, np.int32),
+        "dilation": np.array(geometry.dilation, np.int32),
+        "groups": np.int32(geometry.groups),
+    }
+    return fields | _neurons(population, geometry.shape_out)
+
+
+def _neurons(population: Population, shape: tuple[int, ...]) -> dict[str, Any]:
+    """The group ``neuron`` and the bias. ``shape``: (n,) or (channels, y, x)."""
+    _require(not population.v_init.any(), f"neurons of `{population.name}` do not start at 0, which netx cannot say")
+    bias = rule.effective_bias(population.bias_mant, population.bias_exp)
+    mantissa = bias >> BIAS_EXP
+    exact = bool(((mantissa << BIAS_EXP) == bias).all())
+    fits = BIAS_MANT[0] <= int(mantissa.min()) and int(mantissa.max()) <= BIAS_MANT[1]
+    _require(exact and fits, f"a bias of `{population.name}` is no multiple of {1 << BIAS_EXP} with 13 bits")
+    fields: dict[str, Any] = {
+        "neuron/type": NEURON,
+        "neuron/iDecay": np.int32(population.du + 1),
+        "neuron/vDecay": np.int32(population.dv),
+        "neuron/vThMant": np.int32(population.vth),
+    }
+    if bias.any():
+        # netx takes a bias for each neuron of a map in the order of its process: x, y, channels.
+        by_axis = mantissa if len(shape) == 1 else mantissa.reshape(shape).transpose(2, 1, 0)
+        fields["bias"] = by_axis.astype(np.int32)
+    return fields
+
+
+# Weights, and what netx makes of them.
+
+
+def _matrix(p: Projection, values: NDArray[Any], sizes: dict[str, int]) -> NDArray[np.int64]:
+    """(targets, sources)."""
+    shape = (sizes[p.target], sizes[p.source])
+    _require(shape[0] * shape[1] <= MAX_MATRIX, f"`{p.name}` as a matrix would be too large")
+    if p.rows is None or p.cols is None:
+        return values.astype(np.int64)
+    matrix = np.zeros(shape, np.int64)
+    matrix[p.rows, p.cols] = values
+    return matrix
+
+
+def _values(p: Projection, sizes: dict[str, int]) -> NDArray[np.int64]:
+    """What a spike adds: stored weights times 2^exponent, whole numbers."""
+    stored = rule.effective_weights(p.weights, p.sign_mode, p.num_weight_bits)
+    whole = p.weight_exp >= 0 or not (stored % (1 << -p.weight_exp)).any()
+    _require(whole, f"sums of `{p.name}` are rounded by its negative exponent, which netx cannot say")
+    return _matrix(p, rule.scaled(stored.astype(np.int64), p.weight_exp), sizes)
+
+
+def _unchanged(weights: list[NDArray[np.int64]], name: str) -> None:
+    """Require that netx keeps the values of a layer's matrices, which it looks at together."""
+    together = np.hstack(weights)
+    low, high = int(together.min()), int(together.max())
+    _require(low != 0 or high != 0, f"netx cannot read a layer without weights, `{name}` has none")
+    in_range = low >= MIXED[0] and high <= MIXED[1] if low < 0 < high else low >= -256 and high <= 255
+    _require(in_range, f"weights of `{name}` do not fit into 8 bits without an exponent, which netx cannot say")
+    shift, bits = _bits(together)
+    _require(bits <= 8, f"weights of `{name}` need a ninth bit in netx")
+    for matrix in weights:
+        mode: SignMode = "excitatory" if matrix.min() >= 0 else "inhibitory" if matrix.max() <= 0 else "mixed"
+        kept = rule.effective_weights(matrix << shift, mode, bits)
+        _require(bool((kept == matrix << shift).all()), f"netx would change weights of `{name}`")
+
+
+def _bits(weights: NDArray[np.int64]) -> tuple[int, int]:
+    """How far netx shifts weights to the left, and how many bits it gives them."""
+    low, high = int(weights.min()), int(weights.max())
+    if high < 0:
+        scale, signed = -256 / low, 0
+    elif low >= 0:
+        scale, signed = 255 / high, 0
+    else:
+        scale, signed = min(127 / high if high else np.inf, -128 / low), 1
+    shift = int(np.floor(np.log2(scale))) + signed
+    zeros = next((n for n in range(8, 0, -1) if not (weights % (1 << n)).any()), 0)
+    return shift, 8 - shift - (zeros - signed)
+
+
+# The file.
+
+
+def _hdf5(layers: list[dict[str, Any]]) -> bytes:
+    """HDF5 without any time in it."""
+    import h5py
+
+    packed = io.BytesIO()
+    with h5py.File(packed, "w", libver=("earliest", "v108"), track_order=False) as file:
+        for i, fields in enumerate(layers):
+            group = file.create_group(f"layer/{i}")
+            for name, value in fields.items():
+                kind = "S10" if isinstance(value, str) else None
+                data = np.array([value.encode()], kind) if isinstance(value, str) else value
+                group.create_dataset(name, data=data, track_times=False)
+    return packed.getvalue()
