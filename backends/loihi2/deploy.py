@@ -18,9 +18,9 @@ def deploy_py() -> bytes:
         "deploy.py.j2",
         format=tables.FORMAT,
         max_index=tables.MAX_INDEX,
-        fields=_literal({kind: _fields(kind) for kind in tables._ARRAYS}),
-        arrays=_literal({kind: _arrays(kind) for kind in tables._ARRAYS}),
-        optional=_literal(tables._OPTIONAL),
+        fields=_literal({kind: _fields(kind) for kind in tables.ARRAYS}),
+        arrays=_literal({kind: _arrays(kind) for kind in tables.ARRAYS}),
+        optional=_literal(tables.OPTIONAL),
         conv_weight=_literal(limits.CONV_WEIGHT),
         conv_map=_literal(limits.CONV_MAP),
         kernel=_literal(limits.CONV_STEP),
@@ -29,18 +29,18 @@ def deploy_py() -> bytes:
 
 def _fields(kind: str) -> dict[str, object]:
     """What may stand in the fields of a block, in the words of the script's ``Check.value``."""
-    fields: dict[str, object] = {name: "name" for name in tables._WORDS[kind]}
-    fields |= {name: list(allowed) for name, allowed in tables._CHOICES.get(kind, {}).items()}
-    fields |= {name: "flag" for name in tables._FLAGS.get(kind, ())}
-    fields |= {name: span for name, (span, _) in tables._NUMBERS.get(kind, {}).items()}
+    fields: dict[str, object] = dict.fromkeys(tables.WORDS[kind], "name")
+    fields |= {name: list(allowed) for name, allowed in tables.CHOICES.get(kind, {}).items()}
+    fields |= dict.fromkeys(tables.FLAGS.get(kind, ()), "flag")
+    fields |= {name: span for name, (span, _) in tables.NUMBERS.get(kind, {}).items()}
     if kind == "projections":
-        numbers = {name: (count, *span) for name, (count, span, _) in tables._GEOMETRY.items()}
+        numbers = {name: (count, *span) for name, (count, span, _) in tables.GEOMETRY.items()}
         fields["geometry"] = numbers | {"groups": (0, *limits.CONV_STEP)}
     return fields
 
 
 def _arrays(kind: str) -> dict[str, object]:
-    return {name: (dtype, *span) for name, (dtype, span, _) in tables._ARRAYS[kind].items()}
+    return {name: (dtype, *span) for name, (dtype, span, _) in tables.ARRAYS[kind].items()}
 
 
 def _literal(value: object) -> str:

@@ -149,19 +149,19 @@ class Tables:
 
 _Range = tuple[int, int]
 _INDEX = (0, MAX_INDEX)  # compared with what it points into later
-_WORDS = {
+WORDS = {
     "inputs": ("name",),
     "populations": ("name",),
     "projections": ("name", "source", "target"),
     "outputs": ("population",),
 }
-_CHOICES: dict[str, dict[str, tuple[str, ...]]] = {"projections": {"kind": KINDS, "sign_mode": SIGN_MODES}}
-_FLAGS = {"populations": ("spikes",)}
-_NUMBERS: dict[str, dict[str, tuple[_Range, str]]] = {
+CHOICES: dict[str, dict[str, tuple[str, ...]]] = {"projections": {"kind": KINDS, "sign_mode": SIGN_MODES}}
+FLAGS = {"populations": ("spikes",)}
+NUMBERS: dict[str, dict[str, tuple[_Range, str]]] = {
     "populations": {"du": (DU, LIF_MODELS), "dv": (DV, LIF_MODELS), "vth": (VTH, LIF_MODELS)},
     "projections": {"num_weight_bits": (WEIGHT_BITS, DENSE_MODELS), "weight_exp": (WEIGHT_EXP, TOOLS_1)},
 }
-_ARRAYS: dict[str, dict[str, tuple[str, _Range, str]]] = {
+ARRAYS: dict[str, dict[str, tuple[str, _Range, str]]] = {
     "inputs": {"channels": ("<i4", _INDEX, "")},
     "populations": {
         "bias_mant": ("<i2", BIAS_MANT, LIF_MODELS),
@@ -176,14 +176,14 @@ _ARRAYS: dict[str, dict[str, tuple[str, _Range, str]]] = {
     },
     "outputs": {"neurons": ("<i4", _INDEX, "")},
 }
-_GEOMETRY: dict[str, tuple[int, _Range, str]] = {  # numbers, range and its source; of shapes in the second
+GEOMETRY: dict[str, tuple[int, _Range, str]] = {  # numbers, range and its source; of shapes in the second
     "shape_in": (3, (1, MAX_INDEX), ""),
     "shape_out": (3, (1, MAX_INDEX), ""),
     "stride": (2, CONV_STEP, CONV_MODELS),
     "padding": (2, CONV_PADDING, CONV_MODELS),
     "dilation": (2, CONV_STEP, CONV_MODELS),
 }
-_OPTIONAL = ("rows", "cols", "delays")
+OPTIONAL = ("rows", "cols", "delays")
 _BLOCKS: dict[str, Any] = {
     "inputs": Input,
     "populations": Population,
@@ -205,11 +205,11 @@ def to_npz(tables: Tables) -> bytes:
         structure[kind] = []
         for i, block in enumerate(getattr(tables, kind)):
             fields = dict(vars(block))
-            arrays = {name: fields.pop(name) for name in _ARRAYS[kind]}
+            arrays = {name: fields.pop(name) for name in ARRAYS[kind]}
             present = [name for name, array in arrays.items() if array is not None]
             if isinstance(geometry := fields.get("geometry"), Geometry):
                 fields["geometry"] = asdict(geometry)
-            members |= {f"{kind}/{i}/{name}": arrays[name].astype(_ARRAYS[kind][name][0]) for name in present}
+            members |= {f"{kind}/{i}/{name}": arrays[name].astype(ARRAYS[kind][name][0]) for name in present}
             structure[kind].append({**fields, "arrays": present})
     text = json.dumps(structure, sort_keys=True, default=int).encode()
     members[STRUCTURE] = np.frombuffer(text, np.uint8)
@@ -267,8 +267,8 @@ class _Reader(JsonReader):
 
     def blocks(self, value: Any, kind: str) -> list[Any]:
         """The inputs, the populations, the projections or the outputs."""
-        words, flags = _WORDS[kind], _FLAGS.get(kind, ())
-        choices, numbers = _CHOICES.get(kind, {}), _NUMBERS.get(kind, {})
+        words, flags = WORDS[kind], FLAGS.get(kind, ())
+        choices, numbers = CHOICES.get(kind, {}), NUMBERS.get(kind, {})
         made = []
         for i, entry in enumerate(self.as_list(value, kind)):
             path = f"{kind}[{i}]"
@@ -281,10 +281,10 @@ class _Reader(JsonReader):
             fields |= {name: self.integer(block[name], (-MAX_INDEX, MAX_INDEX), f"{path}.{name}") for name in numbers}
             fields |= {name: self.geometry(block[name], f"{path}.{name}") for name in extra}
             listed = self.as_list(block["arrays"], f"{path}.arrays")
-            present = [name for name in _ARRAYS[kind] if name not in _OPTIONAL or name in listed]
+            present = [name for name in ARRAYS[kind] if name not in OPTIONAL or name in listed]
             self.same(listed, present, f"{path}.arrays")
             for name in present:
-                fields[name] = self.member(f"{kind}/{i}/{name}", f"{path}.{name}", _ARRAYS[kind][name][0])
+                fields[name] = self.member(f"{kind}/{i}/{name}", f"{path}.{name}", ARRAYS[kind][name][0])
             made.append(_BLOCKS[kind](**fields))
         return made
 
@@ -292,11 +292,11 @@ class _Reader(JsonReader):
         """A convolution's shapes and steps, whole numbers; none for other projections."""
         if value is None:
             return None
-        block = self.as_object(value, path, (*_GEOMETRY, "groups"))
+        block = self.as_object(value, path, (*GEOMETRY, "groups"))
         anything = (-MAX_INDEX, MAX_INDEX)
         lists = {
             name: tuple(self.array(block[name], (n,), anything, f"{path}.{name}").tolist())
-            for name, (n, _, _) in _GEOMETRY.items()
+            for name, (n, _, _) in GEOMETRY.items()
         }
         return Geometry(**lists, groups=self.integer(block["groups"], anything, f"{path}.groups"))
 
@@ -383,7 +383,7 @@ class _Reader(JsonReader):
     def convolution(self, p: Projection, g: Geometry, sources: int, targets: int, path: str) -> None:
         """A kernel that fits its geometry, and a geometry that fits its ends."""
         at = f"{path}.geometry"
-        for name, (_, allowed, source) in _GEOMETRY.items():
+        for name, (_, allowed, source) in GEOMETRY.items():
             self.range(np.array(getattr(g, name)), allowed, f"{at}.{name}", source)
         self.range(np.array([g.groups]), CONV_STEP, f"{at}.groups", CONV_MODELS)
         self.range(np.array([*g.shape_in[1:], *g.shape_out[1:]]), CONV_MAP, at, LOGS)
@@ -410,9 +410,9 @@ class _Reader(JsonReader):
 
     def values(self, block: Any, kind: str, path: str) -> None:
         """Note everything outside the chip's ranges, once a field."""
-        for name, (allowed, source) in _NUMBERS.get(kind, {}).items():
+        for name, (allowed, source) in NUMBERS.get(kind, {}).items():
             self.range(np.array([getattr(block, name)]), allowed, f"{path}.{name}", source)
-        for name, (_, allowed, source) in _ARRAYS[kind].items():
+        for name, (_, allowed, source) in ARRAYS[kind].items():
             if (array := getattr(block, name)) is not None:
                 self.range(array, allowed, f"{path}.{name}", source)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import subprocess
@@ -39,7 +40,7 @@ def cut(rng: np.random.Generator, tables: Tables, directory: Path) -> int:
     cores = []
     for p in tables.populations:
         ends = sorted({0, p.n, *rng.integers(0, p.n + 1, 2).tolist()})
-        boxes = [[[a, b]] for a, b in zip(ends, ends[1:], strict=False)]
+        boxes = [[[a, b]] for a, b in itertools.pairwise(ends)]
         cores += [{"parts": [{"population": p.name, "box": box}]} for box in rng.permutation(boxes).tolist()]
     (directory / "mapping.json").write_text(json.dumps({"floorplan": {"cores": cores}}))
     return len(cores)

@@ -136,7 +136,8 @@ class LIF(Process):
         self.u, self.v = Var(self, "u", shape), Var(self, "v", shape)
         self.population = Population(
             self.name, du, dv, vth,
-            integers(bias_mant, shape, -4096, 4095), integers(bias_exp, shape, 0, 7), integers(v, shape, -(2**23), 2**23)
+            integers(bias_mant, shape, -4096, 4095), integers(bias_exp, shape, 0, 7),
+            integers(v, shape, -(2**23), 2**23),
         )  # fmt: skip
 
 
@@ -316,7 +317,9 @@ class _Run:
             lines.append(source.data.reshape(-1, steps))
             inputs.append(Input(name, start_line + np.arange(len(lines[-1]))))
         populations = tuple(
-            Population(name, *[getattr(p.population, f) for f in ("du", "dv", "vth", "bias_mant", "bias_exp", "v_init")])
+            Population(
+                name, *[getattr(p.population, f) for f in ("du", "dv", "vth", "bias_mant", "bias_exp", "v_init")]
+            )
             for p, name in neurons.items()
         )
         projections = tuple(
