@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import json
 import signal
 import sys
@@ -106,7 +107,7 @@ DATA = click.option(
     required=True,
     help="Input spikes: .npz with `inputs` (samples, steps, ...), perhaps `labels`, `dt`; a .npy; nir's data.",
 )
-OUTPUT = _options(
+_OUTPUT = _options(
     click.option(
         "--format",
         "form",
@@ -115,10 +116,25 @@ OUTPUT = _options(
         show_default=True,
         help="How results and diagnostics are printed.",
     ),
+    click.option(
+        "--sarif", metavar="FILE", type=FILE, help="Also write the diagnostics as SARIF 2.1.0, for CI systems."
+    ),
     click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
     click.option("-v", "--verbose", count=True, help="Print notes, and name, digest and time of every pass."),
     click.option("--debug", is_flag=True, help="Show the traceback of a bug."),
 )
+
+
+def OUTPUT(command: Callable[..., None]) -> Callable[..., None]:  # noqa: N802 - a decorator like its neighbours
+    """The options that say how a command speaks; it gets them as one argument ``output``."""
+
+    @functools.wraps(command)
+    def speaking(*, form: str, sarif: Path | None, quiet: bool, verbose: int, debug: bool, **rest: Any) -> None:
+        command(output=Output(form, quiet=quiet, verbose=verbose, debug=debug, sarif=sarif), **rest)
+
+    return _OUTPUT(speaking)
+
+
 LOWERING = _options(
     click.option("--dt", metavar="SECONDS", type=float, help="Time step; default: as the file's parameters imply."),
     click.option(
@@ -205,14 +221,11 @@ def compile_(
     data: Path | None,
     print_ir_after: str | None,
     calibrate: Path | None,
-    form: str,
-    quiet: bool,
-    verbose: int,
-    debug: bool,
+    output: Output,
     **options: Any,
 ) -> None:
     """Compile MODEL.nir for a chip and write a bundle."""
-    with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(model)) as output:
+    with output.about(str(model)):
         from nirc.api import compile_model
 
         if target == "all":
@@ -242,9 +255,9 @@ def compile_(
 @MODEL
 @click.option("--dt", metavar="SECONDS", type=float, help="Time step; default: as the file's parameters imply.")
 @OUTPUT
-def inspect(model: Path, dt: float | None, form: str, quiet: bool, verbose: int, debug: bool) -> None:
+def inspect(model: Path, dt: float | None, output: Output) -> None:
     """Show what is in MODEL.nir: layers, shapes, neurons, synapses, time step, oddities. With -v the IR."""
-    with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(model)) as output:
+    with output.about(str(model)):
         from nirc.report.inspect import inspection
 
         output.inspected(inspection(model, dt, output.log))
@@ -276,13 +289,10 @@ def run(
     out: Path,
     mode: str | None,
     record: tuple[str, ...],
-    form: str,
-    quiet: bool,
-    verbose: int,
-    debug: bool,
+    output: Output,
 ) -> None:
     """Run the bundle DIR in its chip's bit-exact emulator; rows line up with the model's steps."""
-    with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(bundle)) as output:
+    with output.about(str(bundle)):
         from nirc.api import Bundle
         from nirc.report.arrays import save_run
 
@@ -315,14 +325,11 @@ def verify(
     max_accuracy_drop: float | None,
     print_ir_after: str | None,
     calibrate: Path | None,
-    form: str,
-    quiet: bool,
-    verbose: int,
-    debug: bool,
+    output: Output,
     **options: Any,
 ) -> None:
     """Compare the model with what the chip will answer, stage by stage, and name where agreement is lost."""
-    with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(model)) as output:
+    with output.about(str(model)):
         from nirc.report.arrays import save_json
         from nirc.verification.verify import verify as compare
 
@@ -359,11 +366,9 @@ def verify(
     "--rows", type=click.IntRange(min=0), default=20, show_default=True, help="Cores in the table; 0: all of them."
 )
 @OUTPUT
-def mapping(
-    bundle: Path, plot: Path | None, by: str, rows: int, form: str, quiet: bool, verbose: int, debug: bool
-) -> None:
+def mapping(bundle: Path, plot: Path | None, by: str, rows: int, output: Output) -> None:
     """Show which core of a many-core chip holds what: use per core, busiest links, and a picture."""
-    with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(bundle)) as output:
+    with output.about(str(bundle)):
         from nirc.api import Bundle
         from nirc.report.arrays import save_bytes
         from nirc.report.mapping import as_tree, check_picture, read_floorplan
@@ -398,14 +403,11 @@ def export(
     stage: str,
     out: Path,
     calibrate: Path | None,
-    form: str,
-    quiet: bool,
-    verbose: int,
-    debug: bool,
+    output: Output,
     **options: Any,
 ) -> None:
     """Write a stage of the compilation as NIR, for simulators to evaluate or fine-tune what the chip will run."""
-    with Output(form, quiet=quiet, verbose=verbose, debug=debug, file=str(model)) as output:
+    with output.about(str(model)):
         from nirc.export.export import export as exported
         from nirc.report.arrays import save_bytes
 
@@ -418,9 +420,9 @@ def export(
 @cli.command()
 @click.argument("name", required=False)
 @OUTPUT
-def targets(name: str | None, form: str, quiet: bool, verbose: int, debug: bool) -> None:
+def targets(name: str | None, output: Output) -> None:
     """List targets, or one target's variants with every limit and its source."""
-    with Output(form, quiet=quiet, verbose=verbose, debug=debug) as output:
+    with output:
         from nirc import registry
 
         output.targets(
@@ -432,9 +434,9 @@ def targets(name: str | None, form: str, quiet: bool, verbose: int, debug: bool)
 @cli.command()
 @click.argument("code")
 @OUTPUT
-def explain(code: str, form: str, quiet: bool, verbose: int, debug: bool) -> None:
+def explain(code: str, output: Output) -> None:
     """Say what the diagnostic CODE means and what to do about it."""
-    with Output(form, quiet=quiet, verbose=verbose, debug=debug) as output:
+    with output:
         from nirc.diagnostics.explain import explanation
 
         output.text(explanation(code), code=code.upper())
@@ -442,9 +444,9 @@ def explain(code: str, form: str, quiet: bool, verbose: int, debug: bool) -> Non
 
 @cli.command()
 @OUTPUT
-def passes(form: str, quiet: bool, verbose: int, debug: bool) -> None:
+def passes(output: Output) -> None:
     """List the passes in the order in which they run, each with its one sentence."""
-    with Output(form, quiet=quiet, verbose=verbose, debug=debug) as output:
+    with output:
         from nirc.registry import described_passes
 
         output.passes(described_passes())

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from nirc import __version__
 from nirc.diagnostics.log import Diagnostic, Log
 from nirc.errors import NircError, UsageError
 from nirc.frontend.bounds import printable
@@ -33,12 +34,17 @@ ISSUES = "please report it with the command, the model and the output of --debug
 class Output:
     """Context of one command. Findings are printed when it ends, whatever the end is."""
 
-    def __init__(self, form: str, *, quiet: bool, verbose: int, debug: bool, file: str = "") -> None:
-        self.json, self.quiet, self.verbose, self.debug = form == "json", quiet, verbose, debug
-        self.log = Log(file=file)
-        self.file = file
+    def __init__(self, form: str, *, quiet: bool, verbose: int, debug: bool, sarif: Path | None = None) -> None:
+        self.json, self.quiet, self.verbose, self.debug, self.sarif = form == "json", quiet, verbose, debug, sarif
+        self.log = Log()
+        self.file = ""
         self.results: dict[str, Any] = {}
         self.status = 0
+
+    def about(self, file: str) -> Output:
+        """This, for a command on ``file``."""
+        self.file = self.log.file = file
+        return self
 
     def __enter__(self) -> Output:
         return self
@@ -52,6 +58,7 @@ class Output:
         if isinstance(error, NircError):
             self.status = error.exit_code
             found += [d for d in error.diagnostics if d not in found]
+        found += self._write_sarif(found)
         if self.json:
             from nirc.diagnostics.human import as_json
 
@@ -68,6 +75,20 @@ class Output:
         if self.status:
             sys.exit(self.status)
         return error is not None
+
+    def _write_sarif(self, found: Sequence[Diagnostic]) -> list[Diagnostic]:
+        """The file of --sarif; what it could not be written for is one more finding."""
+        if self.sarif is None:
+            return []
+        from nirc.diagnostics.sarif import as_sarif
+        from nirc.report.arrays import save_json
+
+        log = Log()
+        try:
+            save_json(self.sarif, as_sarif(found, self.file, __version__), log)
+        except NircError as error:
+            self.status = self.status or error.exit_code
+        return log.diagnostics
 
     def _is_expected(self, error: BaseException) -> bool:
         if isinstance(error, NircError):

@@ -1,0 +1,48 @@
+"""`--sarif FILE`: the diagnostics for CI systems, whatever the command's end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.cli.test_cli import nirc
+from tests.models import DATA
+
+VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
+
+
+def results(path: Path) -> list[dict[str, Any]]:
+    tree = json.loads(path.read_text())
+    assert tree["version"] == "2.1.0" and tree["runs"][0]["tool"]["driver"]["name"] == "nirc"
+    rules = [rule["id"] for rule in tree["runs"][0]["tool"]["driver"]["rules"]]
+    found: list[dict[str, Any]] = tree["runs"][0]["results"]
+    assert all(rules[r["ruleIndex"]] == r["ruleId"] for r in found)
+    return found
+
+
+def test_warnings_and_notes_of_a_compilation_are_in_the_file(tmp_path: Path) -> None:
+    done = nirc(VOWELS, "--target", "xylo", "--sarif", "x.sarif", cwd=tmp_path)
+    found = results(tmp_path / "x.sarif")
+    assert done.returncode == 0
+    assert {"warning", "note"} == {r["level"] for r in found}
+    reset = next(r for r in found if r["ruleId"] == "D401")
+    assert reset["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("japanesevowels_rsnn.nir")
+    assert reset["locations"][0]["logicalLocations"][0]["fullyQualifiedName"]
+
+
+def test_errors_are_in_the_file_too(tmp_path: Path) -> None:
+    done = nirc(DATA / "zoo/digits_lif_mlp.nir", "--target", "xylo", "--sarif", "x.sarif", cwd=tmp_path)
+    assert done.returncode == 1
+    errors = [r for r in results(tmp_path / "x.sarif") if r["level"] == "error"]
+    assert {"X501"} <= {r["ruleId"] for r in errors} and "limit 16" in errors[0]["message"]["text"]
+
+
+def test_a_file_that_is_not_there_is_a_result(tmp_path: Path) -> None:
+    assert nirc("inspect", "none.nir", "--sarif", "x.sarif", cwd=tmp_path).returncode == 3
+    assert [r["ruleId"] for r in results(tmp_path / "x.sarif")] == ["F101"]
+
+
+def test_a_place_that_cannot_be_written_is_said_and_changes_the_status(tmp_path: Path) -> None:
+    done = nirc("inspect", VOWELS, "--sarif", "no/such/x.sarif", cwd=tmp_path)
+    assert done.returncode == 2 and "U608" in done.stderr
