@@ -13,7 +13,7 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def as_sarif(found: Sequence[Diagnostic], file: str, version: str) -> dict[str, Any]:
-    """One run with the rules that occur. ``version``: of nirc. ``file``: what findings are about that name no file of their own."""
+    """One run with the rules that occur. ``version``: of nirc. ``file``: of findings that name none."""
     codes = sorted({d.code for d in found})
     rules = [
         {"id": code, "shortDescription": {"text": CODES[code]}, "help": {"text": f"nirc explain {code}"}}
