@@ -91,4 +91,3 @@ def processes_of(group: int) -> list[int]:
             if int(member_of) == group and state != "Z":
                 found.append(int(entry.name))
     return found
-
