@@ -128,7 +128,7 @@ def _search(subject: Subject, weights: Floats | None) -> float:
     best = np.inf
     for _ in range(ROUNDS):
         taken = _at_least(subject, low)
-        held = (taken <= subject.cores.capacity).all(axis=2).any(axis=1)
+        held = np.any(np.all(taken <= subject.cores.capacity, axis=2), axis=1)
         low, high, taken = low[held], high[held], taken[held]
         most, fewest = high.prod(axis=1).astype(float), low.prod(axis=1).astype(float)
         if weights is None:
