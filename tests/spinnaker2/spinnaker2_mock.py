@@ -99,7 +99,7 @@ class Population(Strict):
             need(not record, "nobody records a spike_list")
             for neuron, times in params.items():
                 need(is_int(neuron, 0, size - 1) and type(times) is list, "times of", neuron)
-                need(all(is_int(t, 0, 1 << 31) for t in times) and times == sorted(set(times)), "times", times)
+                need(all(is_int(t, 0, 1 << 31) for t in times) and times == sorted(times), "times", times)
             return
         need(neuron_model in PARAMETERS, "neuron_model", neuron_model)
         need(set(params) <= PARAMETERS[neuron_model], "unknown parameters", set(params) - PARAMETERS[neuron_model])
@@ -338,7 +338,8 @@ def play(net: Network, steps: int, *, equality: bool) -> None:
     spikes = {p.name: {i: [] for i in range(p.size)} for p in net.populations}
     voltages = {name: {i: np.zeros(steps) for i in range(len(all_))} for name, all_ in cells.items()}
     for t in range(steps):
-        fired = [(p.name, i) for p in net.populations if p.name not in cells for i, at in p.params.items() if t in at]
+        sources = [p for p in net.populations if p.name not in cells]
+        fired = [(p.name, i) for p in sources for i, times in p.params.items() for _ in range(times.count(t))]
         for name, all_ in cells.items():
             for i, cell in enumerate(all_):
                 if cell.step(due.pop((t, name, i), [])):

@@ -26,7 +26,7 @@ MODEL_INPUTS = 5  # of ``network``: four channels and one that nothing listens t
 
 def raster(seed: int, *, samples: int = 2, steps: int = 12, channels: int = MODEL_INPUTS) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return rng.poisson(0.5, (samples, steps, channels))
+    return (rng.random((samples, steps, channels)) < 0.6).astype(np.int64)
 
 
 def ran(directory: Path, inputs: np.ndarray, *args: object, **asked: Any) -> dict[str, np.ndarray]:
@@ -267,7 +267,7 @@ def test_a_raster_that_does_not_fit_is_refused(tmp_path: Path) -> None:
             module.load_raster(tmp_path / "in.npz", MODEL_INPUTS)
     good = raster(0).reshape(2, 12, 1, MODEL_INPUTS).astype(float)
     np.savez(tmp_path / "in.npz", inputs=good)
-    np.testing.assert_array_equal(module.load_raster(tmp_path / "in.npz", MODEL_INPUTS), good[:, :, 0] > 0)
+    np.testing.assert_array_equal(module.load_raster(tmp_path / "in.npz", MODEL_INPUTS), good[:, :, 0])
 
 
 def test_refusals_come_before_the_vendor_is_asked(tmp_path: Path) -> None:
@@ -277,7 +277,10 @@ def test_refusals_come_before_the_vendor_is_asked(tmp_path: Path) -> None:
     for args, said in (
         (("--raster", directory / "bad.npy"), "--raster: inputs have shape (2, 12, 3)"),
         (("--raster", directory / "none.npy"), "--raster: cannot be read"),
-        (("--raster", directory / "in.npy", "--record", "nobody"), "there is no population 'nobody'"),
+        (
+            ("--raster", directory / "in.npy", "--record", "nobody"),
+            "no population 'nobody'; there are ['pop 0'",
+        ),
         (("--raster", directory / "in.npy", "--out", tmp_path / "no" / "out.npz"), "there is no such folder"),
     ):
         done = deploy(directory, "--chip", "a", *args)
