@@ -96,5 +96,5 @@ def _places(parts: Split, system: System) -> tuple[Int, Int, float]:
 def _nets(parts: Split, chip: Int, core: Int, seconds: float) -> tuple[Nets, Int]:
     """A net for each slice, in spikes a second, and the core of each of its targets."""
     first = np.searchsorted(parts.pair_source, np.arange(parts.count + 1))
-    weight = RATE * (parts.end - parts.begin) / seconds
+    weight = (RATE / seconds * (parts.end - parts.begin)).astype(np.float64)
     return Nets(chip.astype(np.int32), first, chip[parts.pair_target].astype(np.int32), weight), core[parts.pair_target]

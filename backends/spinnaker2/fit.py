@@ -34,8 +34,8 @@ class Request:
     atoms: Names[str, int] = field(default_factory=dict)
     steps: int = STEPS
     tick_s: float | None = None
-    prices: Prices = Prices()
-    faults: Faults = Faults()
+    prices: Prices = field(default_factory=Prices)
+    faults: Faults = field(default_factory=Faults)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _floorplan(parts: Split, placed: Assignment, system: System, prices: Prices)
         size=system.size,
         chip=QUAD_MAP,
         router=QUAD_MAP,
-        limits=limits | {term: (prices.dyn_bytes, "bytes") for term in TERMS},
+        limits=limits | dict.fromkeys(TERMS, (prices.dyn_bytes, "bytes")),
         cores=cores,
         links=loaded_links(system.links, placed.routes),
         faulty=system.faulty(),
@@ -142,9 +142,7 @@ def _floorplan(parts: Split, placed: Assignment, system: System, prices: Prices)
     )
 
 
-def _mapped(
-    program: Program, target: Target, chip: Chip, parts: Split, placed: Assignment, system: System
-) -> Mapped:
+def _mapped(program: Program, target: Target, chip: Chip, parts: Split, placed: Assignment, system: System) -> Mapped:
     late = lateness(program)
     sinks = [(sink, program.into(sink)[0][0]) for sink in program.nodes(Sink)]
     outputs = sum(program[sink].n for sink, _ in sinks)
@@ -182,5 +180,3 @@ def _utilisation(parts: Split, placed: Assignment, system: System, chip: Chip) -
         "memory of a processing element": (memory, int(limits["memory"][0])),
         "routing entries of a chip": (int(placed.routing.sizes.max(initial=0)), ROUTER_ENTRIES),
     }
-
-

@@ -66,7 +66,8 @@ class Memory:
 
     def __init__(self, tables: Tables, prices: Prices, steps: int) -> None:
         self.tables, self.prices, self.steps = tables, prices, steps
-        self.blocks: dict[str, Input | Population] = {b.name: b for b in (*tables.inputs, *tables.populations)}
+        self.blocks: dict[str, Input | Population] = {b.name: b for b in tables.inputs}
+        self.blocks |= {b.name: b for b in tables.populations}
         self.incoming: dict[str, list[Incoming]] = {name: [] for name in self.blocks}
         for c in connections(tables):
             self.incoming[c.target].append(_sorted(c, convolved=any(_is(c, k) for k in tables.convolutions)))
@@ -110,7 +111,8 @@ class Memory:
 
     def total(self, name: str, atoms: int, source_atoms: dict[str, int]) -> Int:
         """(slices,) bytes."""
-        return np.sum(list(self.terms(name, atoms, source_atoms).values()), axis=0)
+        total: Int = np.sum(list(self.terms(name, atoms, source_atoms).values()), axis=0)
+        return total
 
 
 def _sorted(c: Connections, *, convolved: bool) -> Incoming:

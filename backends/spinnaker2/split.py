@@ -102,8 +102,9 @@ def _refuse(memory: Memory, name: str, atoms: int, source_atoms: dict[str, int],
     what = f"{atoms} neurons" if atoms > 1 else f"neuron {worst} alone"
     log.error(
         "N903",
-        f"{what} of `{name}` do not fit the memory of a processing element" if atoms > 1 else f"{what} of `{name}` does"
-        " not fit the memory of a processing element",
+        f"{what} of `{name}` do not fit the memory of a processing element"
+        if atoms > 1
+        else f"{what} of `{name}` does not fit the memory of a processing element",
         where=name,
         found=f"{used:,} bytes: {parts}",
         limit=f"{memory.prices.dyn_bytes:,} bytes",

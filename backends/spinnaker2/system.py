@@ -50,7 +50,11 @@ class Faults:
             else:
                 chips.append(chip)
         whole = all(on_board(c % BOARD_SIDE, c // BOARD_SIDE) for c in [*chips, *(c for c, _ in [*cores, *links])])
-        return Faults(tuple(chips), tuple(cores), tuple(links)) if whole and all(1 <= k <= CORES for _, k in cores) else None
+        return (
+            Faults(tuple(chips), tuple(cores), tuple(links))
+            if whole and all(1 <= k <= CORES for _, k in cores)
+            else None
+        )
 
 
 class System:
@@ -124,5 +128,3 @@ def _snake(*, board: bool) -> list[int]:
         row = [x + BOARD_SIDE * y for x in range(BOARD_SIDE) if on_board(x, y)]
         made += row if y % 2 == 0 else row[::-1]
     return made
-
-
