@@ -37,9 +37,9 @@ def emulate(
 ) -> Run:
     """Run ``raster`` (samples, steps, channels), whole spike counts; every sample starts from the tables' v_init.
 
-    A ``spike_list`` sends a spike for each entry of its list: a count of 2 is two of them.
-    ``Run.output`` (samples, steps, outputs): spikes, int32, or float32 if there is a readout, whose column is its v. With ``record``: ``spikes``
-    (int8) and ``v`` (float32, after the reset) of every population by name, each (samples, steps, neurons).
+    A ``spike_list`` sends a spike for each entry of its list: a count of 2 is two of them. ``Run.output`` (samples,
+    steps, outputs): spikes, int32, or float32 if there is a readout, whose column is its v. With ``record``:
+    ``spikes`` (int8) and ``v`` (float32, after the reset) of every population by name, each (samples, steps, neurons).
     ``progress`` is called with the number of samples done. Raises ``InputError`` (U604) if the raster does not fit.
     """
     inputs = _checked(raster, tables.channels)
