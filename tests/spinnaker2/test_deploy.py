@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -171,6 +172,15 @@ def test_no_room_to_record_and_late_cores_are_warnings(tmp_path: Path) -> None:
 
 
 # Refusing
+
+
+def test_the_documentation_tells_every_option_field_and_model(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/spinnaker2-files.md").read_text()
+    module = loaded(written(network(0), tmp_path))
+    words = set(re.findall(r"--[a-z0-9-]+", (tmp_path / "deploy.py").read_text())) - {"--help"}
+    words |= {name for kind in module.FIELDS.values() for name in kind}
+    words |= {name for kind in module.ARRAYS.values() for name in kind} | set(module.FIELDS["populations"]["model"])
+    assert len(words) > 40 and [word for word in sorted(words) if word not in page] == []
 
 
 def test_the_script_is_python_3_9_the_same_for_all_and_runs_nothing_that_it_reads(tmp_path: Path) -> None:
