@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nirc import __version__, bundle, registry
-from nirc.backend import Backend, Mapped, Search, configured, options_of
+from nirc.backend import Backend, Mapped, Search, configured, options_of, passes_of
 from nirc.diagnostics.log import Diagnostic, Log
+from nirc.ir.arrays import digest as array_digest
 from nirc.ir.arrays import size
 from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
@@ -166,12 +167,13 @@ def compile_model(
     if calibration is not None:
         channels = sum(s.n for s in stages.discrete.nodes(Source).values())
         calibration = flat_raster(calibration, channels, log)
-    legalise, *quantise = backend.passes(calibration, stages.discrete, progress)
+    legalise, *quantise = passes_of(backend, calibration, stages.discrete, progress, options.seed)
     legal = run_passes(stages.discrete, [legalise], log, observe)
     integer = run_passes(legal, quantise, log, observe)
     search = Search(options.seed, seconds=options.time_limit_s)
     mapped = _first_fit(backend, candidates, integer, legal, search, log)
-    made = _bundle(model, backend, mapped, stages, options, log)
+    told = None if calibration is None else _calibration(calibration, quantise)
+    made = _bundle(model, backend, mapped, stages, options, log, told)
     return Compiled(backend, stages, legal, integer, mapped, made)
 
 
@@ -250,16 +252,29 @@ def _why_not(refused: list[Log]) -> str:
     return "".join(f"; {reason}" for reason in reasons)
 
 
-def _bundle(model: object, backend: Backend, mapped: Mapped, stages: Stages, options: Options, log: Log) -> Bundle:
-    from importlib.metadata import version
+def _calibration(inputs: NDArray[np.generic], passes: Sequence[Pass]) -> dict[str, Any]:
+    """What was calibrated with, and what the backend's passes chose."""
+    told: dict[str, Any] = {"inputs": list(inputs.shape), "inputs_sha256": array_digest(inputs)}
+    for each in passes:
+        told |= getattr(each, "report", {})
+    return told
 
-    from nirc.report.html import report_html
+
+def _bundle(
+    model: object,
+    backend: Backend,
+    mapped: Mapped,
+    stages: Stages,
+    options: Options,
+    log: Log,
+    calibration: dict[str, Any] | None,
+) -> Bundle:
+    from importlib.metadata import version
 
     dt_s = stages.continuous.dt_s
     files = backend.emit(mapped, dt_s=dt_s)
-    report = _report(mapped, stages, log)
-    files["report.json"] = bundle.to_json(report)
-    manifest: dict[str, Any] = {
+    files["report.json"] = bundle.to_json(_report(mapped, stages, log))
+    manifest = {
         "schema": bundle.SCHEMA,
         "nirc_version": __version__,
         "ortools_version": version("ortools"),
@@ -277,6 +292,7 @@ def _bundle(model: object, backend: Backend, mapped: Mapped, stages: Stages, opt
         "seed": options.seed,
         "model": stages.layers.name,
         "input_sha256": _model_digest(model),
+        "files": {name: bundle.sha256(data) for name, data in sorted(files.items())},
         "input_shape": [list(s.shape) for s in stages.discrete.nodes(Source).values()],
         "output_shape": [list(s.shape) for s in stages.discrete.nodes(Sink).values()],
         "input_map": list(mapped.input_map),
@@ -289,8 +305,8 @@ def _bundle(model: object, backend: Backend, mapped: Mapped, stages: Stages, opt
             for name, b in mapped.blocks.items()
         },
     }
-    files["report.html"] = report_html(report, manifest)
-    manifest["files"] = {name: bundle.sha256(data) for name, data in sorted(files.items())}
+    if calibration is not None:
+        manifest["calibration"] = calibration
     return Bundle(manifest, files, tuple(log.diagnostics))
 
 

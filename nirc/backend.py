@@ -27,25 +27,11 @@ class Search:
 
 @dataclass(frozen=True)
 class ChipOption:
-    """An option that one chip family adds: ``--set NAME=VALUE``.
-
-    ``accepts``: whether another value than ``values`` makes sense; ``form``: what such a value looks like.
-    """
+    """An option that one chip family adds: ``--set NAME=VALUE``."""
 
     name: str
     values: tuple[str, ...]  # the first is the default
     help: str
-    form: str = ""
-    accepts: Callable[[str], bool] | None = None
-
-    def takes(self, value: str) -> bool:
-        """Whether ``value`` may be given."""
-        return value in self.values or (self.accepts is not None and self.accepts(value))
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """All values, the free form last."""
-        return (*self.values, self.form) if self.form else self.values
 
 
 @dataclass(frozen=True)
@@ -111,7 +97,9 @@ class Backend(Protocol):
         """The first makes the program legal, the others make it integer; the same for all variants.
 
         ``calibration``: inputs (samples, steps, ...) whose answer by ``model`` (discrete) the chip should keep;
-        ``progress`` is told the percentage that is done of a long pass.
+        ``progress`` is told the percentage that is done of a long pass. A backend that draws at random takes one more
+        keyword, ``seed: int = 0``. A pass may have a ``report``, a dict of plain values that it fills with what it
+        chose, and that the manifest keeps.
         """
 
     def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
@@ -152,6 +140,23 @@ def modes_of(backend: Backend) -> tuple[str, ...]:
     return getattr(backend, "modes", ("synchronous",))
 
 
+def passes_of(
+    backend: Backend,
+    calibration: NDArray[np.generic] | None,
+    model: Program | None,
+    progress: Callable[[int], None] | None,
+    seed: int,
+) -> Sequence[Pass]:
+    """``backend.passes``; with the seed, if it takes one."""
+    from inspect import signature
+
+    seeded: Any = backend.passes
+    if "seed" in signature(seeded).parameters:
+        found: Sequence[Pass] = seeded(calibration, model, progress, seed=seed)
+        return found
+    return backend.passes(calibration, model, progress)
+
+
 def law_neuron_of(backend: Backend) -> str:
     """The neuron with which the laws try ``backend``; CubaLIF for one that does not say."""
     return getattr(backend, "law_neuron", "CubaLIF")
@@ -173,8 +178,8 @@ def configured(backend: Backend, chosen: Sequence[tuple[str, str]], log: Log) ->
                 limit=names,
                 help=f"nirc targets {backend.name}",
             )
-        elif not known[name].takes(value):
-            values = ", ".join(known[name].choices)
+        elif value not in known[name].values:
+            values = ", ".join(known[name].values)
             log.error("U607", f"unknown value of {backend.name}'s option `{name}`", found=value, limit=values)
         elif sum(other == name for other, _ in chosen) > 1:
             log.error("U607", f"{backend.name}'s option `{name}` is given several values", limit="one value")

@@ -156,7 +156,7 @@ LOWERING = _options(
         "--calibrate",
         metavar="FILE",
         type=FILE,
-        help="Sample inputs, to choose thresholds that keep the firing rates.",
+        help="Sample inputs, no labels: gains, decays and weights at which the chip answers as the model.",
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of every search."),
     click.option(

@@ -42,8 +42,9 @@ class Xylo:
         calibration: NDArray[np.generic] | None = None,
         model: Program | None = None,
         progress: Callable[[int], None] | None = None,
+        seed: int = 0,
     ) -> Sequence[Pass]:
-        """Legalise, quantise, and with sample inputs calibrate."""
+        """Legalise, then quantise: with sample inputs so that the chip answers as the model did."""
         from nirc.backends.xylo.legalise import XyloLegalise
         from nirc.backends.xylo.quantise import XyloQuantise
 
@@ -51,7 +52,7 @@ class Xylo:
             return (XyloLegalise(), XyloQuantise())
         from nirc.backends.xylo.calibrate import XyloCalibrate
 
-        return (XyloLegalise(), XyloQuantise(), XyloCalibrate(calibration, model, progress))
+        return (XyloLegalise(), XyloCalibrate(calibration, seed, progress))
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Whether the unrounded network is above a limit that rounding cannot mend, on each of ``targets``."""

@@ -1,81 +1,170 @@
-"""xylo-calibrate: thresholds at which each population's spike counts come closest to the model's on sample inputs.
+"""xylo-calibrate: parameters at which the chip's spikes come nearest to the model's on sample inputs.
 
-Coordinate search: population by population in program order, every factor of a fixed grid, two rounds, judged by
-the integer form. Bounded by work, not by time. Raising thresholds is what tames several spikes in a step
-(targets sheet, section 5).
+What Xylo lets the calibration change: gains, weights and biases; the decays, to neighbouring powers of two; and a
+synapse of each hidden neuron to itself (a brake) that stands in for the reset to zero. Method: ``nirc.calibration``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.backends.xylo.legalise import is_relay
-from nirc.backends.xylo.limits import THRESHOLD
-from nirc.backends.xylo.neuron import XyloNeuron
+from nirc.analysis.unroll import unrolled
+from nirc.backends.xylo import dash
+from nirc.backends.xylo.legalise import is_relay, readouts
+from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, VARIANTS
+from nirc.backends.xylo.lower import lower
+from nirc.backends.xylo.quantise import XyloQuantise
+from nirc.calibration.calibrate import calibrate
+from nirc.calibration.chip import Knobs
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Population
+from nirc.ir.arrays import Float, Int, frozen
+from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
 from nirc.semantics.run import run
+from nirc.target import findings
 
-FACTORS = 2.0 ** (np.arange(-4, 13) / 8.0)  # 0.71 to 2.8, in steps of 9 %
-ROUNDS = 2
-MAX_SAMPLES = 128
+SLOWER, FASTER = 3, 2  # places by which a dash may move
+SLOWEST = 8  # ... up to this one, if it was not above it
 
 
 @dataclass(frozen=True)
 class XyloCalibrate:
-    """Scale thresholds, population by population, until spike counts on sample inputs are nearest to the model's."""
+    """Quantise, then search gains, decays and weights whose spikes on sample inputs are nearest to the model's."""
 
     inputs: NDArray[Any]  # (samples, steps, channels)
-    model: Program  # discrete
+    seed: int = 0
     progress: Callable[[int], None] | None = None  # told the percentage that is done
+    report: dict[str, Any] = field(default_factory=dict, compare=False)  # what was chosen
     name: ClassVar[str] = "xylo-calibrate"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Never fails; a note (D414) tells each factor that was chosen."""
-        inputs = self.inputs[:MAX_SAMPLES]
-        names = [n for n in _adjustable(program) if n in self.model.graph]
-        taught = run(self.model, inputs, record=names).spikes
-        target = {n: taught[n].sum(axis=1) for n in names}
-        chosen = dict.fromkeys(names, 1.0)
-        for number, name in enumerate(names * ROUNDS, start=1):
-            errors = [_error(_scaled(program, chosen | {name: f}), inputs, name, target) for f in FACTORS]
-            chosen[name] = float(FACTORS[int(np.argmin(errors))])
-            if self.progress is not None:
-                self.progress(100 * number // (len(names) * ROUNDS))
-        for name, factor in chosen.items():
+        """Raises ``CompileError`` (P307) if a projection is too large to unroll."""
+        own = Log()
+        start = XyloQuantise().run(program, own)
+        done = calibrate(program, start, _Xylo(), self.inputs, self.seed, self.progress)
+        self.report.update(done.report)
+        if done.program is not None:
+            own = Log()
+            XyloQuantise().run(done.program, own)
+        for finding in own.diagnostics:
+            log.add(finding)
+        _say(program, done.report, log)
+        return done.integer
+
+
+class _Xylo:
+    """The chip, as the calibration sees it."""
+
+    def dynamics(self, legal: Program) -> Program:
+        """Decays of powers of two, a synapse of at least one step, subtraction, up to 31 spikes a step."""
+        outputs, log = readouts(legal), Log()
+        nodes = dict(legal.graph.nodes(data="payload"))
+        into: dict[str, Float] = {n: np.zeros(p.n) for n, p in legal.nodes(Population).items()}
+        edges = []
+        for source, target, p in legal.edges():
+            if target not in into:
+                edges.append((source, target, p))
+                continue
+            d = legal[target].dynamics
+            for bias in p.biases:
+                into[target] = into[target] + bias.value * _charge(d, p.synapse)
+            edges.append((source, target, replace(p, ops=(unrolled(p, legal[source].n, log),), biases=())))
+        log.raise_if_errors()
+        for name, population in legal.nodes(Population).items():
+            most = 1 if name in outputs else MAX_HIDDEN_SPIKES
+            assert isinstance(population.dynamics, Discrete)
+            nodes[name] = replace(population, dynamics=_bridged(population.dynamics, into[name], most))
+        return legal.rebuilt(nodes, edges, reset="subtract")
+
+    def knobs(self, program: Program, name: str) -> Knobs | None:
+        """All but relays, and populations whose threshold the chip cannot have."""
+        d = program[name].dynamics
+        if is_relay(name) or (d.threshold is not None and (d.threshold <= 0).any()):
+            return None
+        hidden = d.fires and d.max_spikes > 1
+        return Knobs(_neighbours(d.decay_mem, 0), _neighbours(d.decay_syn, 1), drift=True, brake=hidden)
+
+    def quantised(self, program: Program) -> Program:
+        """As without calibration."""
+        return XyloQuantise().run(program, Log())
+
+    def answers(self, integer: Program, program: Program, inputs: Int) -> Sequence[Float]:
+        """The integer form, which is the chip."""
+        return [run(integer, inputs).output]
+
+    def affordable(self, integer: Program, start: Program) -> bool:
+        """Brakes cost an entry of fan-out each: no variant may be lost by them."""
+        mine, before = (lower(p, Log()) for p in (integer, start))
+        return all(not findings(mine, v) or findings(before, v) for v in VARIANTS)
+
+
+def _charge(d: Discrete, synapse: int) -> Float:
+    decay, gain = (d.decay_syn_2, d.gain_syn_2) if synapse else (d.decay_syn, d.gain_syn)
+    return np.ones(d.decay_mem.size) if decay is None or gain is None else dash.charge(decay, gain)
+
+
+def _bridged(d: Discrete, current: Float, most: int) -> Discrete:
+    """``current``: what biases deliver in a step, past the synapse."""
+    shift = dash.nearest_dash(d.decay_mem, least=0)
+    membrane = dash.membrane_gain(d.decay_mem, d.gain_mem, shift)
+    own = dash.membrane_gain(d.decay_mem, np.ones_like(membrane), shift) * d.drift
+    syn, gain = _synapse(d.decay_syn, d.gain_syn, d.decay_mem.size)
+    fires = d.threshold is not None and bool((d.threshold > 0).all())
+    bridged = replace(
+        d,
+        decay_mem=frozen(1.0 - 2.0**-shift),
+        gain_mem=frozen(membrane),
+        drift=frozen(own + membrane * current),
+        decay_syn=syn,
+        gain_syn=gain,
+        max_spikes=most if fires else 1,
+    )
+    if d.decay_syn_2 is not None:
+        syn, gain = _synapse(d.decay_syn_2, d.gain_syn_2, d.decay_mem.size)
+        bridged = replace(bridged, decay_syn_2=syn, gain_syn_2=gain)
+    return bridged
+
+
+def _synapse(decay: Float | None, gain: Float | None, n: int) -> tuple[Float, Float]:
+    """Decay and gain of the synapse that the chip has instead. It decays after adding: w * decay arrives first."""
+    shift = dash.nearest_dash(np.zeros(n) if decay is None else decay, least=1)
+    chip = 1.0 - 2.0**-shift
+    return frozen(chip), frozen(dash.synapse_gain(decay, gain, shift) * chip)
+
+
+def _neighbours(decay: Float | None, least: int) -> tuple[Float, ...]:
+    """The decays with every neuron's dash moved by the same number of places."""
+    if decay is None:
+        return ()
+    now = dash.nearest_dash(decay, least=least)
+    found: list[Int] = []
+    for move in range(-FASTER, SLOWER + 1):
+        moved = np.clip(now + move, least, np.maximum(now, SLOWEST))
+        if not any(np.array_equal(moved, other) for other in found):
+            found.append(moved)
+    return tuple(frozen(1.0 - 2.0**-shift) for shift in found)
+
+
+def _say(program: Program, report: dict[str, Any], log: Log) -> None:
+    """One note (D414) a population."""
+    kept = report["kept"]
+    for name, setting in report["populations"].items():
+        where = program[name].origins[0]
+        if kept == "start":
             log.note(
-                "D414",
-                f"thresholds of `{name}` are scaled by {factor:.3g} to keep its spike counts",
-                where=program[name].origins[0],
-                found=f"{len(inputs)} sample(s)",
+                "D414", f"`{name}` stays as it was: no calibration is better on samples it has not seen", where=where
             )
-        return _scaled(program, chosen)
-
-
-def _adjustable(program: Program) -> list[str]:
-    populations = program.nodes(Population).items()
-    return [
-        n for n, p in populations if isinstance(p.dynamics, XyloNeuron) and not p.dynamics.silent and not is_relay(n)
-    ]
-
-
-def _scaled(program: Program, factors: dict[str, float]) -> Program:
-    changed = {}
-    for name, factor in factors.items():
-        neuron: XyloNeuron = program[name].dynamics
-        threshold = np.clip(np.rint(neuron.threshold * factor), *THRESHOLD).astype(np.int64)
-        threshold.setflags(write=False)
-        changed[name] = replace(program[name], dynamics=replace(neuron, threshold=threshold))
-    return program.mapped(changed)
-
-
-def _error(program: Program, inputs: NDArray[Any], name: str, target: dict[str, NDArray[Any]]) -> float:
-    """Mean absolute difference of the spike counts of ``name``."""
-    counts = run(program, inputs, record=[name]).spikes[name].sum(axis=1)
-    return float(np.abs(counts - target[name]).mean())
+            continue
+        gains = ", ".join(f"{g:.3g}" for g in setting["gains"])
+        log.note(
+            "D414",
+            f"`{name}` is calibrated: inputs times {gains}, constant current times {setting['drift']:.3g}, "
+            f"brake of {setting['brake_thresholds']:.3g} thresholds; then weights ({kept})",
+            where=where,
+            found=f"distance {setting['distance_before']:.3g} -> {setting['distance_after']:.3g}",
+        )

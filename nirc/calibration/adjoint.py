@@ -1,0 +1,127 @@
+"""Linear operators backwards: what a change of the output means for the input, and for the operator's own numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nirc.ir.arrays import Float, frozen, size
+from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
+
+
+def numbers(op: LinearOp) -> Float | None:
+    """The numbers of ``op`` that calibration may change; None if it has none (pools, scales)."""
+    if isinstance(op, Dense | Conv):
+        return op.weight
+    return op.value if isinstance(op, Sparse) else None
+
+
+def having(op: LinearOp, values: Float) -> LinearOp:
+    """``op`` with other ``numbers``."""
+    if isinstance(op, Dense | Conv):
+        return replace(op, weight=frozen(values))
+    assert isinstance(op, Sparse)
+    return Sparse(op.target, op.source, frozen(values), op.n_in, op.n_out)
+
+
+class Operator:
+    """One operator, ready for many batches: ``apply`` as forwards, ``to_input`` and ``to_numbers`` backwards."""
+
+    def __init__(self, op: LinearOp) -> None:
+        self.op = op
+        self.matrix: Float | None = None
+        if isinstance(op, Dense):
+            self.matrix = op.weight
+        elif isinstance(op, Sparse):
+            self.matrix = np.zeros((op.n_out, op.n_in))
+            self.matrix[op.target, op.source] = op.value
+
+    def apply(self, x: Float) -> Float:
+        """(batch, n_in) -> (batch, n_out)."""
+        return self.op.apply(x) if self.matrix is None else x @ self.matrix.T
+
+    def to_input(self, delta: Float) -> Float:
+        """(batch, n_out) -> (batch, n_in): the transpose."""
+        if self.matrix is not None:
+            return delta @ self.matrix
+        if isinstance(self.op, Diagonal):
+            return delta * self.op.scale
+        if isinstance(self.op, Conv):
+            return _conv_to_input(self.op, delta)
+        assert isinstance(self.op, Pool)
+        return _pool_to_input(self.op, delta)
+
+    def to_numbers(self, x: Float, delta: Float) -> Float:
+        """Gradient of ``numbers`` for input ``x`` (batch, n_in) and ``delta`` (batch, n_out)."""
+        if isinstance(self.op, Conv):
+            return _conv_to_weight(self.op, x, delta)
+        gradient: Float = delta.T @ x
+        if isinstance(self.op, Sparse):
+            return gradient[self.op.target, self.op.source]
+        assert isinstance(self.op, Dense)
+        return gradient
+
+
+def _taps(op: Conv) -> list[tuple[slice, ...]]:
+    """For each tap of the kernel, in C order, the slices of the padded input that it meets."""
+    axes = list(zip(op.dilation, op.stride, op.shape_out[1:], strict=True))
+    return [
+        tuple(slice(t * d, t * d + s * (n - 1) + 1, s) for t, (d, s, n) in zip(tap, axes, strict=True))
+        for tap in np.ndindex(*op.weight.shape[2:])
+    ]
+
+
+def _padded(op: Conv | Pool, x: Float) -> Float:
+    x = x.reshape(len(x), *op.shape_in)
+    return np.pad(x, ((0, 0), (0, 0), *op.padding)) if any(p != (0, 0) for p in op.padding) else x
+
+
+def _unpadded(op: Conv | Pool, x: Float) -> Float:
+    inside = tuple(slice(p[0], p[0] + n) for p, n in zip(op.padding, op.shape_in[1:], strict=True))
+    return x[(slice(None), slice(None), *inside)].reshape(len(x), -1)
+
+
+def _room(op: Conv | Pool, batch: int) -> Float:
+    spatial = tuple(n + p[0] + p[1] for n, p in zip(op.shape_in[1:], op.padding, strict=True))
+    return np.zeros((batch, op.shape_in[0], *spatial))
+
+
+def _by_group(op: Conv) -> Float:
+    """The kernel as (taps, groups, out, in)."""
+    out, per_group, *kernel = op.weight.shape
+    taps: Float = op.weight.reshape(op.groups, out // op.groups, per_group, size(tuple(kernel))).transpose(3, 0, 1, 2)
+    return taps
+
+
+def _conv_to_input(op: Conv, delta: Float) -> Float:
+    batch = len(delta)
+    delta = delta.reshape(batch, op.groups, op.shape_out[0] // op.groups, -1)
+    room = _room(op, batch)
+    for kernel, slices in zip(_by_group(op), _taps(op), strict=True):
+        part = np.matmul(kernel.transpose(0, 2, 1), delta)  # (batch, groups, in, positions)
+        room[(slice(None), slice(None), *slices)] += part.reshape(batch, op.shape_in[0], *op.shape_out[1:])
+    return _unpadded(op, room)
+
+
+def _conv_to_weight(op: Conv, x: Float, delta: Float) -> Float:
+    batch, groups, per_out = len(x), op.groups, op.shape_out[0] // op.groups
+    padded = _padded(op, x)
+    delta = delta.reshape(batch, groups, per_out, -1).transpose(1, 2, 0, 3).reshape(groups, per_out, -1)
+    parts = []
+    for slices in _taps(op):
+        seen = padded[(slice(None), slice(None), *slices)].reshape(batch, groups, op.shape_in[0] // groups, -1)
+        rows = seen.transpose(1, 0, 3, 2).reshape(groups, delta.shape[2], -1)
+        parts.append(np.matmul(delta, rows).reshape(op.shape_out[0], -1))  # (out, in per group)
+    return np.stack(parts, axis=-1).reshape(op.weight.shape)
+
+
+def _pool_to_input(op: Pool, delta: Float) -> Float:
+    batch = len(delta)
+    delta = delta.reshape(batch, *op.shape_out) * op.factor
+    room = _room(op, batch)
+    axes = list(zip(op.stride, op.shape_out[1:], strict=True))
+    for tap in np.ndindex(*op.kernel):
+        slices = tuple(slice(t, t + s * (n - 1) + 1, s) for t, (s, n) in zip(tap, axes, strict=True))
+        room[(slice(None), slice(None), *slices)] += delta
+    return _unpadded(op, room)
