@@ -271,10 +271,13 @@ def _bundle(
 ) -> Bundle:
     from importlib.metadata import version
 
+    from nirc.report.html import report_html
+
     dt_s = stages.continuous.dt_s
     files = backend.emit(mapped, dt_s=dt_s)
-    files["report.json"] = bundle.to_json(_report(mapped, stages, log))
-    manifest = {
+    report = _report(mapped, stages, log)
+    files["report.json"] = bundle.to_json(report)
+    manifest: dict[str, Any] = {
         "schema": bundle.SCHEMA,
         "nirc_version": __version__,
         "ortools_version": version("ortools"),
@@ -292,7 +295,6 @@ def _bundle(
         "seed": options.seed,
         "model": stages.layers.name,
         "input_sha256": _model_digest(model),
-        "files": {name: bundle.sha256(data) for name, data in sorted(files.items())},
         "input_shape": [list(s.shape) for s in stages.discrete.nodes(Source).values()],
         "output_shape": [list(s.shape) for s in stages.discrete.nodes(Sink).values()],
         "input_map": list(mapped.input_map),
@@ -307,6 +309,8 @@ def _bundle(
     }
     if calibration is not None:
         manifest["calibration"] = calibration
+    files["report.html"] = report_html(report, manifest)
+    manifest["files"] = {name: bundle.sha256(data) for name, data in sorted(files.items())}
     return Bundle(manifest, files, tuple(log.diagnostics))
 
 

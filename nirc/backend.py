@@ -27,11 +27,25 @@ class Search:
 
 @dataclass(frozen=True)
 class ChipOption:
-    """An option that one chip family adds: ``--set NAME=VALUE``."""
+    """An option that one chip family adds: ``--set NAME=VALUE``.
+
+    ``accepts``: whether another value than ``values`` makes sense; ``form``: what such a value looks like.
+    """
 
     name: str
     values: tuple[str, ...]  # the first is the default
     help: str
+    form: str = ""
+    accepts: Callable[[str], bool] | None = None
+
+    def takes(self, value: str) -> bool:
+        """Whether ``value`` may be given."""
+        return value in self.values or (self.accepts is not None and self.accepts(value))
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """All values, the free form last."""
+        return (*self.values, self.form) if self.form else self.values
 
 
 @dataclass(frozen=True)
@@ -178,8 +192,8 @@ def configured(backend: Backend, chosen: Sequence[tuple[str, str]], log: Log) ->
                 limit=names,
                 help=f"nirc targets {backend.name}",
             )
-        elif value not in known[name].values:
-            values = ", ".join(known[name].values)
+        elif not known[name].takes(value):
+            values = ", ".join(known[name].choices)
             log.error("U607", f"unknown value of {backend.name}'s option `{name}`", found=value, limit=values)
         elif sum(other == name for other, _ in chosen) > 1:
             log.error("U607", f"{backend.name}'s option `{name}` is given several values", limit="one value")

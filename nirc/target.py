@@ -9,7 +9,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Limit:
-    """The largest value of one resource. ``certainty``: sheet marks S read, M measured, I inferred, ? chosen."""
+    """The largest value of one resource. ``certainty``: S read in the source, M measured, R reported
+    by a survey, I inferred, ? chosen."""
 
     name: str
     max: int

@@ -6,6 +6,7 @@ from pprint import pformat
 
 from nirc.backends.loihi2 import limits, tables
 from nirc.chipfiles import script
+from nirc.frontend.bounds import MAX_NAME
 
 
 def deploy_py() -> bytes:
@@ -18,6 +19,7 @@ def deploy_py() -> bytes:
         "deploy.py.j2",
         format=tables.FORMAT,
         max_index=tables.MAX_INDEX,
+        max_name=MAX_NAME,
         fields=_literal({kind: _fields(kind) for kind in tables.ARRAYS}),
         arrays=_literal({kind: _arrays(kind) for kind in tables.ARRAYS}),
         optional=_literal(tables.OPTIONAL),

@@ -40,12 +40,15 @@ class Drive:
         return op
 
 
-def drives(program: Program, log: Log) -> list[Drive]:
-    """All projections into populations that have entries at all. Notes P307 for one that is too large to unroll."""
+def drives(program: Program, log: Log, *, convolve: bool = True) -> list[Drive]:
+    """All projections into populations that have entries at all. Notes P307 for one that is too large to unroll.
+
+    ``convolve`` false: convolutions synapse by synapse, too.
+    """
     found = []
     for name, population in program.nodes(Population).items():
         mine = [(s, p) for s, p in program.into(name) if all(_any(op) for op in p.ops)]
-        convolves = len(mine) == 1 and _convolves(mine[0][1].ops, population)
+        convolves = convolve and len(mine) == 1 and _convolves(mine[0][1].ops, population)
         for source, projection in mine:
             op = None if convolves else unrolled(projection, program[source].n, log)
             if op is None or op.entries:

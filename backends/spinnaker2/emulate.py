@@ -19,9 +19,8 @@ from nirc.backends.spinnaker2.tables import FILTERED, Convolution, Int, Populati
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Conv, Pool, compose
 from nirc.raster import Run
-from nirc.semantics.synapses import Synapses, summing
+from nirc.semantics.synapses import Counts, Synapses, summing
 
-Bool = NDArray[np.bool_]
 Float32 = NDArray[np.float32]
 CHUNK_VALUES = 1 << 18  # states held at once, so that they stay in the processor's cache
 CHUNK_SAMPLES = 64  # but at least so many samples, to be worth a matrix product
@@ -38,17 +37,17 @@ def emulate(
 ) -> Run:
     """Run ``raster`` (samples, steps, channels), whole spike counts; every sample starts from the tables' v_init.
 
-    A ``spike_list`` sends one spike a step: any count above 0 is one. ``Run.output`` (samples, steps, outputs):
-    spikes, int32, or float32 if there is a readout, whose column is its v. With ``record``: ``spikes`` (int8) and
-    ``v`` (float32, after the reset) of every population by name, each (samples, steps, neurons). ``progress`` is
-    called with the number of samples done. Raises ``InputError`` (U604) if the raster does not fit.
+    A ``spike_list`` sends a spike for each entry of its list: a count of 2 is two of them. ``Run.output`` (samples,
+    steps, outputs): spikes, int32, or float32 if there is a readout, whose column is its v. With ``record``:
+    ``spikes`` (int8) and ``v`` (float32, after the reset) of every population by name, each (samples, steps, neurons).
+    ``progress`` is called with the number of samples done. Raises ``InputError`` (U604) if the raster does not fit.
     """
     inputs = _checked(raster, tables.channels)
     machine = _Machine(tables)
     tape = _Tape(tables, len(inputs), inputs.shape[1], record)
     chunk = machine.samples_at_once()
     for start in range(0, len(inputs), chunk):
-        part = inputs[start : start + chunk] != 0
+        part = inputs[start : start + chunk].astype(np.int64)
         machine.reset(len(part))
         for step in range(inputs.shape[1]):
             machine.step(part[:, step])
@@ -146,9 +145,9 @@ class _Machine:
         for cells in self.cells.values():
             cells.reset(samples)
 
-    def step(self, column: Bool) -> None:
-        """One time step. ``column`` (samples, channels): who sends."""
-        sent = {source.name: column[:, source.channels] for source in self.tables.inputs}
+    def step(self, column: NDArray[np.int64]) -> None:
+        """One time step. ``column`` (samples, channels): how often each sends."""
+        sent: dict[str, Counts] = {source.name: column[:, source.channels] for source in self.tables.inputs}
         for name, cells in self.cells.items():
             cells.step(self.now)
             sent[name] = cells.spikes
@@ -212,7 +211,7 @@ class _Bundle:
         pre, weight = synapses.pre.astype(np.int64), synapses.weight.astype(np.int64)
         self.synapses = summing(Synapses(pre, places, weight, n_sources, self.n_places))
 
-    def sums(self, spikes: Bool) -> NDArray[np.int64]:
+    def sums(self, spikes: Counts) -> NDArray[np.int64]:
         """(samples, delays, signs, targets): what ``spikes`` (samples, sources) sends, one sum a delay and sign."""
         return self.synapses.sums(spikes).reshape(len(spikes), len(self.delays), self.signs, self.n_targets)
 

@@ -44,11 +44,14 @@ SIGNS = 2  # excitatory and inhibitory (I)
 SLOT_BYTES = 2  # (I)
 STATE_WORDS = {"lif": 2, "lif_curr_exp": 4}  # of 4 bytes, a neuron (I)
 SPIKE_BYTES = 4  # of a spike_list entry (?)
+INPUT_RATE = 0.1  # spikes of an input in a step, for the room that they take (?)
+STEPS = 256  # of recording, where the user says nothing (?)
 
 # Time.
 TICK_S = 1e-3  # of the system, where nothing asks for more (S: SCRIPTS)
 EVENTS_PER_S = 12e6  # synaptic events of a PE, at best (R); plan with half
 PLANNED = 0.5
+RATE = 0.1  # spikes of a neuron in a step, where nothing is known (?)
 LINK_SPIKES_PER_S = 62.5e6  # of one direction of a link on the board (I)
 
 

@@ -39,7 +39,7 @@ FORMAT = "nirc-spinnaker2-1"
 
 @dataclass(frozen=True)
 class Input:
-    """A population of model ``spike_list``: one spike for each step in which its channel of the raster is not 0.
+    """A population of model ``spike_list``: in each step as many spikes as its channel of the raster counts.
 
     ``channels`` (n,): which channel of the raster each of its n neurons plays. ``atoms``: most of them on a PE.
     """

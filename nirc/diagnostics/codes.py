@@ -133,9 +133,10 @@ CODES: dict[str, str] = {
     "N905": "a population filters its inputs in two ways",
     "N906": "a threshold is below 0",
     "N910": "a value in the network is outside the range of SpiNNaker2",
-    "N911": "inputs above one spike per channel and step act as one",
+    "N911": "several spikes of an input in one step",
     "N912": "relay neurons were added for delays",
     "N920": "the slices need more routing keys than there are",
+    "N921": "faults cut off chips that have to be reached",
     # U: usage and data
     "U601": "unknown target or variant",
     "U602": "the output directory is not empty and not a bundle",

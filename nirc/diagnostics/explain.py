@@ -7,6 +7,7 @@ from nirc.diagnostics.log import Diagnostic
 from nirc.errors import UsageError
 
 MOST_SUGGESTIONS = 3
+MEANS = "**What it means.**"
 
 
 def explanation(code: str) -> str:
@@ -15,6 +16,13 @@ def explanation(code: str) -> str:
 
     page = files("nirc.diagnostics") / "explain" / f"{_known(code)}.md"
     return page.read_text(encoding="utf-8")
+
+
+def meaning(code: str) -> str:
+    """The paragraph of the page that says what ``code`` means, without Markdown. Raises as ``explanation`` does."""
+    paragraphs = explanation(code).split("\n\n")
+    told = next(p for p in paragraphs if p.startswith(MEANS))
+    return " ".join(told.removeprefix(MEANS).replace("`", "").split())
 
 
 def title(code: str) -> str:

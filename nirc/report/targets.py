@@ -6,7 +6,7 @@ from typing import Any
 
 from nirc.backend import Backend, options_of
 
-CERTAINTY = {"S": "read in the source", "M": "measured", "I": "inferred", "?": "chosen by nirc"}
+CERTAINTY = {"S": "read in the source", "M": "measured", "R": "reported", "I": "inferred", "?": "chosen by nirc"}
 
 
 def as_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
@@ -28,7 +28,7 @@ def as_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
                 }
                 for x in t.limits
             ],
-            "options": [{"name": o.name, "values": list(o.values), "help": o.help} for o in options_of(b)],
+            "options": [{"name": o.name, "values": list(o.choices), "help": o.help} for o in options_of(b)],
         }
         for b, t in chosen
     ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Bool = NDArray[np.bool_]
+Counts = NDArray[np.bool_] | NDArray[np.signedinteger[Any]]  # spikes of each, booleans or whole numbers
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 
@@ -32,7 +32,7 @@ class Synapses:
 class Sums(Protocol):
     """Adds up what spikes bring."""
 
-    def sums(self, spikes: Bool) -> Int64:
+    def sums(self, spikes: Counts) -> Int64:
         """(samples, places) of ``spikes`` (samples, sources)."""
 
 
@@ -47,12 +47,14 @@ class _Matrix:
     """Synapses as a matrix."""
 
     def __init__(self, synapses: Synapses) -> None:
-        reach = np.bincount(synapses.places, np.abs(synapses.weights), minlength=1).max()
-        precision = np.float32 if reach <= FLOAT32_WHOLE else np.float64
+        self.reach = float(np.bincount(synapses.places, np.abs(synapses.weights), minlength=1).max())
+        precision = np.float32 if self.reach <= FLOAT32_WHOLE else np.float64
         self.weights = np.zeros((synapses.n_sources, synapses.n_places), precision)
         self.weights[synapses.sources, synapses.places] = synapses.weights
 
-    def sums(self, spikes: Bool) -> Int64:
+    def sums(self, spikes: Counts) -> Int64:
+        if self.reach * int(spikes.max(initial=0)) > FLOAT32_WHOLE:
+            self.weights = self.weights.astype(np.float64)
         total: Int64 = (spikes.astype(self.weights.dtype) @ self.weights).astype(np.int64)
         return total
 
@@ -67,10 +69,11 @@ class _Lists:
         self.places, self.n_places = synapses.places[order], synapses.n_places
         self.weights = synapses.weights[order].astype(np.float64)
 
-    def sums(self, spikes: Bool) -> Int64:
+    def sums(self, spikes: Counts) -> Int64:
         """Looks at those only who spike."""
         total = np.zeros(len(spikes) * self.n_places)
         samples, sources = np.nonzero(spikes)
+        times = spikes[samples, sources].astype(np.float64)
         ends = np.cumsum(self.fan_out[sources])
         start = done = 0
         while start < len(sources):
@@ -80,6 +83,6 @@ class _Lists:
             skipped = self.first[sources[some]] - (ends[some] - count - done)
             synapse = np.arange(count.sum()) + np.repeat(skipped, count)
             place = self.places[synapse] + np.repeat(samples[some] * self.n_places, count)
-            total += np.bincount(place, self.weights[synapse], minlength=len(total))
+            total += np.bincount(place, self.weights[synapse] * np.repeat(times[some], count), minlength=len(total))
             start, done = stop, int(ends[stop - 1])
         return total.astype(np.int64).reshape(len(spikes), self.n_places)

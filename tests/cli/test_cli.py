@@ -33,7 +33,7 @@ def bundle_bytes(directory: Path) -> dict[str, bytes]:
 def test_compile_writes_a_bundle_beside_the_current_directory_and_says_what_it_made(tmp_path: Path) -> None:
     done = nirc(VOWELS, "--target", "xylo", "--reset", "zero", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    names = {"config.json", "deploy.py", "manifest.json", "report.json", "specification.npz"}
+    names = {"config.json", "deploy.py", "manifest.json", "report.html", "report.json", "specification.npz"}
     assert {p.name for p in (tmp_path / "japanesevowels_rsnn.xylo").iterdir()} == names
     assert "xylo:audio3 (SYNS65302) is the first variant that fits" in done.stdout
     assert "80" in done.stdout and "64" in done.stdout
@@ -55,7 +55,7 @@ def test_manifest_holds_what_the_contract_promises(tmp_path: Path) -> None:
     assert manifest["target"] == "xylo:audio2" and manifest["dt"] == 1e-4 and manifest["seed"] == 3
     assert manifest["input_map"] == list(range(12)) and manifest["output_map"] == list(range(7))
     assert manifest["latency_steps"] == 1
-    assert set(manifest["files"]) == {"config.json", "deploy.py", "report.json", "specification.npz"}
+    assert set(manifest["files"]) == {"config.json", "deploy.py", "report.html", "report.json", "specification.npz"}
 
 
 def test_run_writes_totals_spikes_and_recordings(tmp_path: Path) -> None:

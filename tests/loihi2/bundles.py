@@ -27,7 +27,7 @@ def write(directory: Path, tables: Tables, **manifest: Any) -> Path:
         "output_map": list(range(columns)),
         "output_latency_steps": [0] * columns,
         "output_kind": "spikes",
-        "populations": {p.name: {"latency_steps": 0} for p in tables.populations},
+        "populations": {},
     }
     (directory / "deploy.py").write_bytes(deploy_py())
     (directory / "network.npz").write_bytes(to_npz(tables))

@@ -95,6 +95,12 @@ class Board:
     refuse: Exception | None = None
 
 
+@dataclass
+class LogConfig:
+    level: int
+    level_console: int
+
+
 class Process:
     """``side_in`` and ``side_out``: host or chip, where its input comes from and its output goes to."""
 
@@ -129,8 +135,9 @@ def integers(value: Any, shape: Shape, low: int, high: int) -> NDArray[np.int64]
 
 class LIF(Process):
     def __init__(self, *, shape: Shape, v: Any = 0, du: int = 0, dv: int = 0, bias_mant: Any = 0, bias_exp: Any = 0,
-                 vth: int = 10, name: str | None = None) -> None:  # fmt: skip
+                 vth: int = 10, name: str | None = None, log_config: LogConfig | None = None) -> None:  # fmt: skip
         super().__init__(name)
+        assert log_config is None or type(log_config) is LogConfig
         assert all(type(x) is int for x in (du, dv, vth)), "one value for all neurons"
         self.a_in, self.s_out = self.port("a_in", shape), self.port("s_out", shape)
         self.u, self.v = Var(self, "u", shape), Var(self, "v", shape)
@@ -397,6 +404,7 @@ def install(monkeypatch: pytest.MonkeyPatch, *, extension: bool = True) -> Board
         "lava.magma.compiler.var_model": {},
         "lava.magma.compiler.compiler_graphs": {"find_processes": find_processes},
         "lava.magma.core.process.ports.ports": {"ReshapePort": type("ReshapePort", (), {})},
+        "lava.magma.core.process.process": {"LogConfig": LogConfig},
         "lava.magma.core.run_conditions": {"RunSteps": RunSteps},
         "lava.magma.core.run_configs": {"Loihi2HwCfg": Loihi2HwCfg, "Loihi2SimCfg": no_simulator},
         "lava.proc.conv.process": {"Conv": Conv},

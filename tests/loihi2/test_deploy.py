@@ -353,11 +353,34 @@ def test_rows_are_shifted_by_the_latency_and_by_what_the_adapters_add(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: lava_mock.Board
 ) -> None:
     board.steps_in, board.steps_out = 2, 3
-    write(tmp_path, lines_and_neurons(), output_latency_steps=[1] * 4, populations={"relay": {"latency_steps": 1}})
+    write(tmp_path, lines_and_neurons(), output_latency_steps=[1] * 4,
+          populations={"relay": {"part": "neurons", "index": [0, 1, 2, 3], "latency_steps": 1}})  # fmt: skip
     inputs = random_raster(np.random.default_rng(0), 3, 12, 4) > 0
     got = run(tmp_path, monkeypatch, inputs, "--adapter-steps", "2", "3", "--record", "relay")
     assert (got["spikes"] == inputs).all() and (got["spikes/relay"] == inputs).all() and inputs.any()
     assert (got["u/relay"] == inputs * 20 * 64).all()
+
+
+def test_populations_of_the_model_are_recorded_in_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: lava_mock.Board
+) -> None:
+    """A population may be split over several of the chip's, and a readout is known by its outputs."""
+    blocks = {
+        "both": {"part": "neurons", "index": [4, 2, 0], "latency_steps": 1},
+        "up": {"part": "readout", "index": [0], "latency_steps": 2, "scale": [1.0]},
+    }
+    tables = lines_and_neurons(readout=True)
+    write(tmp_path, tables, populations=blocks)
+    inputs = random_raster(np.random.default_rng(0), 2, 12, 4)
+    got = run(tmp_path, monkeypatch, inputs, "--record", "both", "up", "sum")
+    late = np.concatenate([inputs, np.zeros((2, 2, 4), int)], axis=1)
+    want = emulate(tables, late, record=True)
+    np.testing.assert_array_equal(got["v/both"][:, :, 0], want.v["sum"][:, 1:-1, 0])
+    np.testing.assert_array_equal(got["spikes/both"][:, :, 1:], want.spikes["relay"][:, 1:-1, [2, 0]])
+    np.testing.assert_array_equal(got["v/up"], want.v["sum"][:, 2:])
+    np.testing.assert_array_equal(got["v/sum"], want.v["sum"][:, :-2])
+    with pytest.raises(SystemExit, match="no population 'other'"):
+        run(tmp_path, monkeypatch, inputs, "--record", "other")
 
 
 def test_membranes_come_in_volts_and_model_inputs_may_share_a_channel(
@@ -426,7 +449,18 @@ def test_an_answer_that_cannot_be_written_leaves_nothing(
     (tmp_path / "out.npz").mkdir()
     with pytest.raises(OSError, match=r"out\.npz"):
         call(tmp_path, monkeypatch, "--raster", inputs, "--out", tmp_path / "out.npz", "--hardware")
-    assert not list(tmp_path.glob(".deploy*"))
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_link_and_a_device_stay_what_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: lava_mock.Board
+) -> None:
+    write(tmp_path, lines_and_neurons())
+    (tmp_path / "out.npz").symlink_to("kept.npz")
+    assert "spikes" in run(tmp_path, monkeypatch, np.ones((1, 2, 4)))
+    assert (tmp_path / "out.npz").is_symlink() and (tmp_path / "kept.npz").is_file()
+    call(tmp_path, monkeypatch, "--raster", tmp_path / "in.npz", "--out", "/dev/null", "--hardware")
+    assert Path("/dev/null").is_char_device()
 
 
 def test_the_stored_weights_are_the_rules() -> None:

@@ -1,30 +1,98 @@
-"""Parts onto cores: first fit, the largest first, with preference for a core that already gets the same spikes."""
+"""Populations to cores: the fewest cores, by filling them in several orders and by taking apart and filling again."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 
-from nirc.mapping.partition.boxes import Ints
+from nirc.mapping.partition.boxes import Boxes
+from nirc.mapping.partition.filling import Filling, add
+from nirc.mapping.partition.tiling import Subject
+
+WORK = 2_000_000  # populations times cores of all rounds of taking apart
+ROUNDS = 60  # of taking apart
+APART = 4  # populations at most that are taken apart besides those of the emptiest core
 
 
-def pack(taken: Ints, capacity: Ints) -> Ints:
-    """(parts,) the core of each; ``taken`` (parts, resources) none above ``capacity``."""
-    share = (taken / np.maximum(capacity, 1)).max(axis=1)
-    order = np.argsort(-share, kind="stable")
-    core = np.full(len(taken), -1, dtype=np.int64)
-    left = np.zeros((len(taken), capacity.size), dtype=np.int64)
-    least = taken.min(axis=0, initial=0 if not len(taken) else int(taken.max()))
-    opened: list[int] = []
-    used = 0
-    for part in order.tolist():
-        room = np.flatnonzero((left[opened] >= taken[part]).all(axis=1)) if opened else np.zeros(0, np.int64)
-        if room.size:
-            core[part] = opened[int(room[0])]
-        else:
-            core[part], used = used, used + 1
-            left[core[part]] = capacity
-            opened.append(int(core[part]))
-        left[core[part]] -= taken[part]
-        if (left[core[part]] < least).any():
-            opened.remove(int(core[part]))
-    return core
+def pack(
+    subjects: Sequence[Subject],
+    alone: Mapping[int, Boxes],
+    pinned: Mapping[int, Boxes],
+    *,
+    enough: int,
+    thorough: bool,
+    seed: int,
+    progress: Callable[[str], None] | None = None,
+) -> Filling:
+    """All populations on cores. ``enough``: no search for fewer cores; not ``thorough``: one order only."""
+    by_number = {s.number: s for s in subjects}
+    orders = _orders(subjects, alone)[: None if thorough else 1]
+    empty = Filling.empty(subjects[0].cores.capacity)
+    tried = [_filled(empty.copy(), [by_number[i] for i in order], alone, pinned) for order in orders]
+    best = min(tried, key=lambda filling: _rank(filling, by_number))
+    if not thorough:
+        return best
+    if progress:
+        progress(f"{best.count} cores, at least {enough}; trying others")
+    rng = np.random.default_rng(seed)
+    rank = _rank(best, by_number)
+    least = enough, sum(s.spikes_into(alone[s.number]) for s in subjects)
+    for _ in range(min(ROUNDS, WORK // (best.count * len(subjects)))):
+        if rank <= least:
+            break
+        other = _again(best, by_number, alone, pinned, rng)
+        if (new := _rank(other, by_number)) <= rank:
+            best, rank = other, new
+    return best
+
+
+def _rank(filling: Filling, subjects: Mapping[int, Subject]) -> tuple[int, float]:
+    """Cores, then spikes into the parts as if none shared a core."""
+    return filling.count, sum(subjects[i].spikes_into(boxes) for i, boxes in filling.boxes.items())
+
+
+def _filled(
+    filling: Filling, subjects: Sequence[Subject], alone: Mapping[int, Boxes], pinned: Mapping[int, Boxes]
+) -> Filling:
+    for s in subjects:
+        add(filling, s, alone[s.number], pinned=s.number in pinned)
+    return filling
+
+
+def _orders(subjects: Sequence[Subject], alone: Mapping[int, Boxes]) -> list[list[int]]:
+    """By falling share of a core: of a single neuron, of all parts, of the largest part; and as they come."""
+    capacity = np.maximum(subjects[0].cores.capacity, 1)
+    one, part, all_ = {}, {}, {}
+    for s in subjects:
+        cost = s.cost(alone[s.number])
+        single = s.cost(np.array([[(0, 1)] * 3]))[0]
+        one[s.number] = float((single / capacity).max())
+        part[s.number] = float((cost / capacity).max())
+        all_[s.number] = float((cost.sum(axis=0) / capacity).max())
+    numbers = [s.number for s in subjects]
+    keys: list[Callable[[int], tuple[float, ...]]] = [
+        lambda i: (-one[i], -all_[i], i),
+        lambda i: (-all_[i], i),
+        lambda i: (-part[i], -all_[i], i),
+        lambda i: (float(i),),
+    ]
+    return [sorted(numbers, key=key) for key in keys]
+
+
+def _again(
+    filling: Filling,
+    subjects: Mapping[int, Subject],
+    alone: Mapping[int, Boxes],
+    pinned: Mapping[int, Boxes],
+    rng: np.random.Generator,
+) -> Filling:
+    """Without the populations of one of the emptier cores and a few others, then those again in another order."""
+    emptiest = np.argsort(-(filling.left / np.maximum(filling.capacity, 1)).min(axis=1), kind="stable")
+    core = int(emptiest[min(int(rng.exponential(2.0)), emptiest.size - 1)])
+    out = [i for i in filling.boxes if (filling.core[i] == core).any()][: APART * 2]
+    others = [i for i in filling.boxes if i not in out]
+    out += rng.permutation(np.array(others, dtype=np.int64))[: int(rng.integers(0, APART + 1))].tolist()
+    cost = {i: subjects[i].cost(filling.boxes[i]) for i in out}
+    order = rng.permutation(np.array(out)).tolist()
+    return _filled(filling.without(out, cost), [subjects[i] for i in order], alone, pinned)

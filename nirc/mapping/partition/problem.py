@@ -138,9 +138,9 @@ class Cores:
 
 @dataclass(frozen=True)
 class Oversized:
-    """Something that no core holds: neuron ``neuron`` alone (or, of a prescribed part, its first) takes too much.
+    """Something that no core holds: a neuron alone, or a prescribed part (``pinned``).
 
-    ``box``: its ranges along the three axes.
+    ``neuron``: its number, or that of the first of the part; ``box``: the ranges along the three axes.
     """
 
     population: str
@@ -148,6 +148,14 @@ class Oversized:
     resource: Resource
     need: int
     box: tuple[tuple[int, int], ...]
+    pinned: bool = False
+
+    def __str__(self) -> str:
+        what = f"neuron {self.neuron} of {self.population}"
+        if self.pinned:
+            ranges = " x ".join(f"{a}..{b - 1}" for a, b in self.box)
+            what = f"the prescribed part {ranges} of {self.population}"
+        return f"{what} needs {self.need} {self.resource.name}, a core has {self.resource.capacity}"
 
 
 class PartitionError(ValueError):
@@ -157,15 +165,9 @@ class PartitionError(ValueError):
 class OversizedError(PartitionError):
     """Single neurons, or parts that were prescribed, take more than a core has: all of them, worst first."""
 
-    def __init__(self, oversized: Sequence[Oversized], *, pinned: bool = False) -> None:
+    def __init__(self, oversized: Sequence[Oversized]) -> None:
         self.oversized = tuple(oversized)
-        self.pinned = pinned
-        lines = [
-            f"{'a part' if pinned else 'neuron'} {o.neuron if not pinned else o.box} of {o.population} needs {o.need} "
-            f"{o.resource.name}, a core has {o.resource.capacity}"
-            for o in self.oversized
-        ]
-        super().__init__("; ".join(lines))
+        super().__init__("; ".join(str(o) for o in self.oversized))
 
 
 class TooManyCoresError(PartitionError):

@@ -7,23 +7,29 @@ from typing import Literal
 
 import numpy as np
 
-from nirc.mapping.partition.boxes import Boxes, Ints, Shape3, full_cuts, grid, whole
+from nirc.mapping.partition.bounds import fewest_alone, fewest_cores
+from nirc.mapping.partition.boxes import Boxes, Ints, Shape3
+from nirc.mapping.partition.exact import fewer_cores
+from nirc.mapping.partition.hyperedges import hyperedges
+from nirc.mapping.partition.merging import merged
 from nirc.mapping.partition.packing import pack
+from nirc.mapping.partition.pinned import pinned_parts
 from nirc.mapping.partition.problem import (
     Atoms,
     Cores,
-    Floats,
     Oversized,
     OversizedError,
     Problem,
     TooManyCoresError,
 )
 from nirc.mapping.partition.result import Partition
-from nirc.mapping.partition.tiling import fewest_parts
+from nirc.mapping.partition.tiling import Subject, fewest_parts
 
 Effort = Literal["quick", "normal"]
 Progress = Callable[[str], None]
 CHUNK = 1 << 18  # boxes that are measured at a time
+WORK = 200_000_000  # targets that are looked at for less traffic, at most
+WORK_PER_PART = 100_000
 
 
 def partition(
@@ -43,87 +49,130 @@ def partition(
     Raises ``OversizedError`` for neurons, or prescribed parts, that no core holds, ``TooManyCoresError`` if there are
     not enough cores, ``ValueError`` for a pinned population that does not exist or parts that are no boxes.
     """
-    pins = _checked(problem, pinned or {})
-    boxes = {i: _parts(problem, cores, i, pins) for i, p in enumerate(problem.populations) if p.on_core}
-    oversized = [o for found in boxes.values() if isinstance(found, list) for o in found]
-    if oversized:
-        raise OversizedError(oversized, pinned=any(i in pins for i, found in boxes.items() if isinstance(found, list)))
-    arrays = {i: found for i, found in boxes.items() if not isinstance(found, list)}
-    population = np.repeat(np.array([*arrays], dtype=np.int64), [len(found) for found in arrays.values()])
-    every = np.concatenate([np.zeros((0, 3, 2), dtype=np.int64), *arrays.values()])
-    taken = np.concatenate(
-        [np.zeros((0, len(cores.resources)), np.int64), *(cores.cost(i, found) for i, found in arrays.items())]
-    )
-    core = pack(taken, cores.capacity) if cores.shared else np.arange(len(every))
-    core = _renumbered(core)
-    count = int(core.max(initial=-1)) + 1
-    usage = np.zeros((count, len(cores.resources)), dtype=np.int64)
-    np.add.at(usage, core, taken)
-    bound = _bound(problem, cores)
+    pins = pinned_parts(problem, pinned or {})
+    subjects = [Subject(problem, cores, i) for i, p in enumerate(problem.populations) if p.on_core]
+    alone = _alone(subjects, pins, progress)
+    thorough = effort == "normal"
+    if not subjects:
+        none = np.zeros(0, dtype=np.int64)
+        return Partition(problem, cores, none, np.zeros((0, 3, 2), np.int64), none, none.reshape(0, 1), 0)
+    if cores.shared:
+        boxes, core, bound = _shared(subjects, alone, pins, thorough, seed, progress)
+    else:
+        boxes, core, bound = _separate(subjects, alone, pins)
+    population = np.repeat(np.array([*boxes], dtype=np.int64), [len(found) for found in boxes.values()])
+    every = np.concatenate([*boxes.values()])
+    taken = np.concatenate([cores.cost(i, found) for i, found in boxes.items()])
+    at = np.concatenate([*core.values()])
+    if cores.merged is not None and cores.shared:
+        bound = 1  # other bounds add up what parts might share
+        edges = hyperedges(problem, population, every)
+        at = _renumbered(merged(cores.merged, cores.capacity, population, every, at, edges))
+    elif thorough and cores.shared and at.size > at.max() + 1:
+        at = _calmed(problem, cores, population, every, at, taken, seed, progress)
+    at = _renumbered(at)
+    count = int(at.max()) + 1
     if count > cores.count:
         raise TooManyCoresError(count, cores.count, bound)
-    return Partition(problem, cores, population, every, core, usage, bound)
+    return Partition(problem, cores, population, every, at, _usage(cores, population, every, at, taken), bound)
 
 
-def _checked(problem: Problem, pinned: Mapping[str, Atoms]) -> dict[int, Boxes]:
-    names = {p.name: i for i, p in enumerate(problem.populations) if p.on_core}
-    unknown = [name for name in pinned if name not in names]
-    if unknown:
-        raise ValueError(f"parts are prescribed for {', '.join(unknown)}, which is no population on cores")
-    return {names[name]: pinned_parts(problem.populations[names[name]].box, atoms) for name, atoms in pinned.items()}
+def _alone(subjects: list[Subject], pins: Mapping[int, Boxes], progress: Progress | None) -> dict[int, Boxes]:
+    """The parts of each population if it had the cores for itself. Raises ``OversizedError``."""
+    if progress:
+        progress(f"cutting {len(subjects)} populations")
+    alone: dict[int, Boxes] = {}
+    oversized: list[Oversized] = []
+    for s in subjects:
+        parts = pins.get(s.number)
+        if parts is None:
+            parts = fewest_parts(s)
+            oversized += oversized_in(s, None) if parts is None else []
+        else:
+            oversized += oversized_in(s, parts)
+        if parts is not None:
+            alone[s.number] = parts
+    if oversized:
+        raise OversizedError(oversized)
+    return alone
 
 
-def pinned_parts(shape: Shape3, atoms: Atoms) -> Boxes:
-    """Parts of ``atoms`` neurons in C order, or of these lengths. Raises ``ValueError`` if that gives no boxes."""
-    lengths = [atoms] if isinstance(atoms, int) else list(atoms)
-    if not lengths or min(lengths) < 1 or len(lengths) > len(shape):
-        raise ValueError(f"a part has at least one neuron along each of at most three axes, not {atoms}")
-    if isinstance(atoms, int):
-        lengths = _sides(shape, atoms)
-    lengths += [shape[axis] for axis in range(len(lengths), len(shape))]
-    return grid([full_cuts(n, min(length, n)) for n, length in zip(shape, lengths, strict=True)])
+Found = tuple[dict[int, Boxes], dict[int, Ints], int]  # parts, their cores, and the bound
 
 
-def _sides(shape: Shape3, atoms: int) -> list[int]:
-    """The box that ``atoms`` consecutive neurons are, over and over."""
-    c, h, w = shape
-    if atoms >= c * h * w:
-        return [c, h, w]
-    for plane, sides in ((h * w, [atoms // (h * w), h, w]), (w, [1, atoms // w, w]), (1, [1, 1, atoms])):
-        whole_rows = atoms % plane == 0 and atoms >= plane
-        divides = {h * w: True, w: h % max(atoms // w, 1) == 0, 1: w % atoms == 0}[plane]
-        if whole_rows and divides:
-            return sides
-    raise ValueError(f"{atoms} consecutive neurons of {c} x {h} x {w} are not always a box: take a multiple of {h * w}")
+def _separate(subjects: list[Subject], alone: Mapping[int, Boxes], pins: Mapping[int, Boxes]) -> Found:
+    core, first = {}, 0
+    for s in subjects:
+        core[s.number] = first + np.arange(len(alone[s.number]))
+        first += len(alone[s.number])
+    least = [len(alone[s.number]) if s.number in pins else fewest_alone(s, len(alone[s.number])) for s in subjects]
+    return dict(alone), core, sum(least)
 
 
-def _parts(problem: Problem, cores: Cores, i: int, pins: Mapping[int, Boxes]) -> Boxes | list[Oversized]:
-    population = problem.populations[i]
-    if i in pins:
-        return pins[i] if cores.fits(i, pins[i]).all() else oversized_in(problem, cores, i, pins[i])
-    rates = [float(np.mean(problem.populations[p.source].rate)) for p in problem.into[i]]
+def _shared(
+    subjects: list[Subject],
+    alone: Mapping[int, Boxes],
+    pins: Mapping[int, Boxes],
+    thorough: bool,
+    seed: int,
+    progress: Progress | None,
+) -> Found:
+    capacity = subjects[0].cores.capacity
+    enough = fewest_cores(subjects, alone, pins)
+    filling = pack(subjects, alone, pins, enough=enough, thorough=thorough, seed=seed, progress=progress)
+    boxes = {s.number: filling.boxes[s.number] for s in subjects}
+    core = {s.number: filling.core[s.number] for s in subjects}
+    count = filling.count
+    usage = capacity - filling.left
+    bound = fewest_cores(subjects, alone, pins, usage=usage)
+    if thorough and bound < count:
+        better, bound = fewer_cores(subjects, pins, count, bound, seed=seed)
+        if better is not None:
+            boxes, core = better
+    return boxes, core, bound
 
-    def spikes_in(boxes: Boxes) -> Floats:
-        total: Floats = np.zeros(len(boxes))
-        for projection, rate in zip(problem.into[i], rates, strict=True):
-            total += rate * projection.reach.axons(boxes)
-        return total
 
-    found = fewest_parts(population.box, lambda boxes: cores.fits(i, boxes), spikes_in)
-    if found is not None:
-        return found
-    return oversized_in(problem, cores, i, None)
+def _calmed(
+    problem: Problem,
+    cores: Cores,
+    population: Ints,
+    boxes: Boxes,
+    core: Ints,
+    taken: Ints,
+    seed: int,
+    progress: Progress | None,
+) -> Ints:
+    from nirc.mapping.partition.moves import calmed
+
+    if progress:
+        progress(f"moving {core.size} parts between {int(core.max()) + 1} cores")
+    edges = hyperedges(problem, population, boxes)
+    work = min(WORK, WORK_PER_PART * core.size)
+    return calmed(edges, core, taken, cores.capacity, own_is_free=cores.own_is_free, work=work, seed=seed)
 
 
-def oversized_in(problem: Problem, cores: Cores, i: int, boxes: Boxes | None) -> list[Oversized]:
-    """For each resource the worst of these boxes, or of all single neurons."""
-    population = problem.populations[i]
+def _usage(cores: Cores, population: Ints, boxes: Boxes, core: Ints, taken: Ints) -> Ints:
+    count = int(core.max()) + 1
+    usage = np.zeros((count, len(cores.resources)), dtype=np.int64)
+    if cores.merged is None:
+        np.add.at(usage, core, taken)
+        return usage
+    order = np.argsort(core, kind="stable")
+    for c, parts in enumerate(np.split(order, np.cumsum(np.bincount(core))[:-1])):
+        usage[c] = cores.merged(population[parts], boxes[parts])
+    return usage
+
+
+def oversized_in(subject: Subject, boxes: Boxes | None) -> list[Oversized]:
+    """For each resource the worst of these boxes, or of all single neurons, that is more than a core has."""
+    population = subject.problem.populations[subject.number]
+    capacity = subject.cores.capacity
     worst: dict[int, tuple[int, Boxes]] = {}
     total = population.neurons if boxes is None else len(boxes)
     for begin in range(0, total, CHUNK):
         some = _single(population.box, begin, min(begin + CHUNK, total)) if boxes is None else boxes[begin:][:CHUNK]
-        need = cores.cost(i, some)
-        for r in np.flatnonzero((need > cores.capacity).any(axis=0)).tolist():
+        need = subject.cost(some)
+        for r in np.flatnonzero((need > capacity).any(axis=0)).tolist():
             at = int(need[:, r].argmax())
             if r not in worst or need[at, r] > worst[r][0]:
                 worst[r] = int(need[at, r]), some[at]
@@ -131,9 +180,10 @@ def oversized_in(problem: Problem, cores: Cores, i: int, boxes: Boxes | None) ->
         Oversized(
             population.name,
             int(np.ravel_multi_index(tuple(box[:, 0]), population.box)),
-            cores.resources[r],
+            subject.cores.resources[r],
             need_r,
             tuple((int(a), int(b)) for a, b in box),
+            pinned=boxes is not None,
         )
         for r, (need_r, box) in sorted(worst.items())
     ]
@@ -150,12 +200,3 @@ def _renumbered(core: Ints) -> Ints:
     rank = np.empty(first.size, dtype=np.int64)
     rank[np.argsort(first)] = np.arange(first.size)
     return rank[of.ravel()]
-
-
-def _bound(problem: Problem, cores: Cores) -> int:
-    """What all populations take of each resource, over its capacity."""
-    on = [i for i, p in enumerate(problem.populations) if p.on_core]
-    if not on:
-        return 0
-    total = sum(cores.cost(i, whole(problem.populations[i].box))[0] for i in on)
-    return max(int((-(-total // np.maximum(cores.capacity, 1))).max()), 1)

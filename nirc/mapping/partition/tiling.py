@@ -1,71 +1,113 @@
-"""A population cut into the fewest parts that each fit a core, in a grid; of such grids the one with least input."""
+"""A population alone on cores: the fewest parts that each fit one; of those the ones that get the fewest spikes.
+
+Flat populations are cut into ranges. Maps are cut into grids, searched over the lengths of a part along the axes, and
+into slabs across one axis with a grid of its own in each, found by dynamic programming over where the slabs end.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.partition.boxes import (
-    AXES,
-    Boxes,
-    Ints,
-    Shape3,
-    even_cuts,
-    grid,
-)
+from nirc.mapping.partition.boxes import AXES, Boxes, Ints, Shape3, even_cuts, grid, whole
+from nirc.mapping.partition.problem import Cores, Problem
+from nirc.mapping.partition.reach import Product
 
-Fits = Callable[[Boxes], npt.NDArray[np.bool_]]
-Input = Callable[[Boxes], npt.NDArray[np.float64]]
-
-MOST_TRIED = 64  # grids with few parts that are looked at whole
+MOST_TRIED = 24  # tilings with equally few parts whose spikes are counted
+LONGEST_SLABS = 1024  # an axis longer than this is not cut into slabs
+NEVER = 1 << 50  # parts: not possible
 
 
-def fewest_parts(shape: Shape3, fits: Fits, spikes_in: Input) -> Boxes | None:
-    """(k, 3, 2) the parts of a grid; None if even parts of one neuron do not all fit.
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A population as it is cut: what boxes of it take, and the spikes that reach them."""
 
-    ``spikes_in(boxes)``: (k,) what reaches each box in a step, the measure of grids with equally many parts.
+    problem: Problem
+    cores: Cores
+    number: int
+
+    @property
+    def shape(self) -> Shape3:
+        """Three axes."""
+        return self.problem.populations[self.number].box
+
+    @property
+    def flat(self) -> bool:
+        """Whether there is one axis only."""
+        return self.shape[1] * self.shape[2] == 1
+
+    @property
+    def alike(self) -> bool:
+        """Whether a box takes at most what one of its size in the middle takes, as with structured projections."""
+        return all(isinstance(p.reach, Product) for p in self.problem.into[self.number])
+
+    def cost(self, boxes: Boxes) -> Ints:
+        """(k, resources)."""
+        return self.cores.cost(self.number, boxes)
+
+    def fits(self, boxes: Boxes, left: Ints | None = None) -> npt.NDArray[np.bool_]:
+        """(k,) whether a core with so much left, or an empty one, holds the box."""
+        capacity = self.cores.capacity if left is None else left
+        held: npt.NDArray[np.bool_] = np.all(self.cost(boxes) <= capacity, axis=1)
+        return held
+
+    def spikes_into(self, boxes: Boxes) -> float:
+        """Spikes a step that reach these boxes, each counted once for every projection and box; rates averaged."""
+        total = 0.0
+        for p in self.problem.into[self.number]:
+            total += float(np.mean(self.problem.populations[p.source].rate)) * float(p.reach.axons(boxes).sum())
+        return total
+
+
+def fewest_parts(subject: Subject) -> Boxes | None:
+    """(k, 3, 2) a part each; None if a single neuron does not fit a core."""
+    if subject.fits(whole(subject.shape))[0]:
+        return whole(subject.shape)
+    if subject.flat:
+        return _ranges(subject)
+    tilings = [*_grids(subject, candidates(subject)), *_slabs(subject)]
+    if not tilings:
+        single = grid([np.arange(n + 1) for n in subject.shape])
+        return single if subject.fits(single).all() else None
+    few = min(len(boxes) for boxes in tilings)
+    return min((boxes for boxes in tilings if len(boxes) == few), key=subject.spikes_into)
+
+
+def candidates(subject: Subject, left: Ints | None = None) -> Ints:
+    """(k, 3) lengths of a part that fits a core with so much left, fewest parts first.
+
+    For every choice on two axes the most on the longest; judged by a part in the middle, where windows see most.
     """
-    if shape[1] * shape[2] == 1:
-        return _greedy(shape, fits)
-    best: tuple[int, float] | None = None
-    found = None
-    for tried, sizes in enumerate(_candidates(shape, fits)):
-        cuts = [even_cuts(n, -(-n // s)) for n, s in zip(shape, sizes, strict=True)]
-        count = math.prod(c.size - 1 for c in cuts)
-        if best is not None and (count > best[0] or tried > MOST_TRIED):
-            break
-        boxes = grid(cuts)
-        if fits(boxes).all():
-            measure = (count, float(spikes_in(boxes).sum()))
-            if best is None or measure < best:
-                best, found = measure, boxes
-    if found is None:
-        single = grid([np.arange(n + 1) for n in shape])
-        return single if fits(single).all() else None
-    return found
-
-
-def _candidates(shape: Shape3, fits: Fits) -> list[tuple[int, int, int]]:
-    """Lengths of a part along each axis, fewest parts first: for every choice on two axes the most on the longest."""
+    shape = subject.shape
     long = int(np.argmax(shape))
-    others = [a for a in range(AXES) if a != long]
-    a, b = (_lengths(shape[i]) for i in others)
-    low = np.zeros((a.size * b.size, AXES), dtype=np.int64)
-    low[:, others[0]], low[:, others[1]] = (x.ravel() for x in np.meshgrid(a, b, indexing="ij"))
-    high = low.copy()
-    high[:, long] = shape[long]
-    while (low[:, long] < high[:, long]).any():
-        middle = low.copy()
-        middle[:, long] = (low[:, long] + high[:, long] + 1) // 2
-        held = fits(_middle(shape, middle))
-        low[held, long] = middle[held, long]
-        high[~held, long] = middle[~held, long] - 1
-    low = low[low[:, long] > 0]
+    a, b = (axis for axis in range(AXES) if axis != long)
+    low = np.zeros((_lengths(shape[a]).size * _lengths(shape[b]).size, AXES), dtype=np.int64)
+    low[:, a], low[:, b] = (x.ravel() for x in np.meshgrid(_lengths(shape[a]), _lengths(shape[b]), indexing="ij"))
+    low = _longest(subject, low, long, left)
     parts = np.prod(-(-np.array(shape) // low), axis=1)
-    return [tuple(row) for row in low[np.argsort(parts, kind="stable")].tolist()]
+    return low[np.argsort(parts, kind="stable")]
+
+
+def middle(shape: Shape3, sizes: Ints) -> Boxes:
+    """Boxes of these lengths (k, 3) in the middle."""
+    start = (np.array(shape) - sizes) // 2
+    return np.stack([start, start + sizes], axis=-1)
+
+
+def _longest(subject: Subject, sizes: Ints, axis: int, left: Ints | None) -> Ints:
+    """Those of ``sizes`` (k, 3) that fit with some length along ``axis``, with the longest one."""
+    low, high = sizes.copy(), sizes.copy()
+    low[:, axis], high[:, axis] = 0, subject.shape[axis]
+    while (low[:, axis] < high[:, axis]).any():
+        tried = low.copy()
+        tried[:, axis] = (low[:, axis] + high[:, axis] + 1) // 2
+        held = subject.fits(middle(subject.shape, tried), left)
+        low[held, axis] = tried[held, axis]
+        high[~held, axis] = tried[~held, axis] - 1
+    return low[low[:, axis] > 0]
 
 
 def _lengths(n: int) -> Ints:
@@ -73,25 +115,124 @@ def _lengths(n: int) -> Ints:
     return np.unique(-(-n // np.arange(1, n + 1)))[::-1]
 
 
-def _middle(shape: Shape3, sizes: Ints) -> Boxes:
-    """Boxes of these lengths (k, 3) in the middle, where windows see most."""
-    start = (np.array(shape) - sizes) // 2
-    return np.stack([start, start + sizes], axis=-1)
+def _ranges(subject: Subject) -> Boxes | None:
+    """A flat population in even ranges if they are as few as can be, else in ranges as long as fits."""
+    n = subject.shape[0]
+    if not subject.fits(_flat(np.arange(n + 1))).all():
+        return None
+    low, high = 1, n
+    while low < high:
+        parts = (low + high) // 2
+        if subject.fits(_flat(even_cuts(n, parts))).all():
+            high = parts
+        else:
+            low = parts + 1
+    even = _flat(even_cuts(n, low))
+    if subject.alike:
+        return even
+    greedy = _flat(np.array(_greedy_cuts(subject)))
+    return even if len(even) <= len(greedy) else greedy
 
 
-def _greedy(shape: Shape3, fits: Fits) -> Boxes | None:
-    """Ranges of a flat population, each as long as fits: no cut into ranges has fewer, as costs grow with a range."""
-    n, start, ranges = shape[0], 0, []
-    while start < n:
-        low, high = start, n
-        while low < high:
-            middle = (low + high + 1) // 2
-            if fits(np.array([[(start, middle), (0, 1), (0, 1)]]))[0]:
-                low = middle
-            else:
-                high = middle - 1
-        if low == start:
-            return None
-        ranges.append([(start, low), (0, 1), (0, 1)])
-        start = low
-    return np.array(ranges, dtype=np.int64)
+def _flat(cuts: Ints) -> Boxes:
+    one = np.array([0, 1])
+    return grid([cuts, one, one])
+
+
+def _greedy_cuts(subject: Subject) -> list[int]:
+    """Each range as long as fits: no cut into ranges has fewer of them, as what a range takes grows with it."""
+    n, cuts = subject.shape[0], [0]
+    while cuts[-1] < n:
+        cuts.append(reaches(subject, cuts[-1], None))
+    return cuts
+
+
+def reaches(subject: Subject, start: int, left: Ints | None) -> int:
+    """The end of the longest range of a flat population from ``start`` that a core with so much left holds."""
+    low, step = start, 1
+    n = subject.shape[0]
+    while low < n:
+        ends = np.minimum(low + step * np.array([1, 2, 4, 8]), n)
+        held = subject.fits(np.array([[(start, int(end)), (0, 1), (0, 1)] for end in ends]), left)
+        good = int(np.argmin(held)) if not held.all() else held.size
+        if good == 0:
+            if step == 1:
+                break
+            step = max(step // 8, 1)
+            continue
+        low = int(ends[good - 1])
+        step = step * 8 if good == held.size else max(step * 2 ** (good - 1) // 8, 1)
+    return low
+
+
+def _grids(subject: Subject, sizes: Ints) -> Iterator[Boxes]:
+    """Even grids with parts of at most these lengths, those that fit and have as few parts as the first."""
+    shape = np.array(subject.shape)
+    fewest = None
+    tried = 0
+    for row in (-(-shape // sizes)).tolist():
+        count = int(np.prod(row))
+        if fewest is not None and (count > fewest or tried >= MOST_TRIED):
+            return
+        boxes = grid([even_cuts(n, parts) for n, parts in zip(subject.shape, row, strict=True)])
+        if subject.fits(boxes).all():
+            fewest = count
+            tried += 1
+            yield boxes
+
+
+def _slabs(subject: Subject) -> Iterator[Boxes]:
+    """For each axis the fewest parts if it is cut into slabs of any thickness, each slab evenly along the others."""
+    for axis, n in enumerate(subject.shape):
+        if not 1 < n <= LONGEST_SLABS:
+            continue
+        count, sizes = _parts_of_slabs(subject, axis)
+        total = np.full(n + 1, NEVER)
+        last = np.zeros(n + 1, dtype=np.int64)
+        total[0] = 0
+        for end in range(1, n + 1):
+            sums = total[end - 1 :: -1] + count[1 : end + 1]
+            last[end] = 1 + int(np.argmin(sums))
+            total[end] = sums[last[end] - 1]
+        if total[n] >= NEVER:
+            continue
+        thick = []
+        end = n
+        while end:
+            thick.append(int(last[end]))
+            end -= thick[-1]
+        boxes = _slab_boxes(subject.shape, axis, sorted(thick, reverse=True), sizes)
+        if subject.fits(boxes).all():
+            yield boxes
+
+
+def _parts_of_slabs(subject: Subject, axis: int) -> tuple[Ints, Ints]:
+    """(n + 1,) for each thickness of a slab across ``axis`` its fewest parts, and (n + 1, 3) their lengths."""
+    n = subject.shape[axis]
+    a, b = (other for other in range(AXES) if other != axis)
+    if subject.shape[a] > subject.shape[b]:
+        a, b = b, a
+    lengths = _lengths(subject.shape[a])
+    sizes = np.zeros((n * lengths.size, AXES), dtype=np.int64)
+    sizes[:, axis] = np.repeat(np.arange(1, n + 1), lengths.size)
+    sizes[:, a] = np.tile(lengths, n)
+    sizes = _longest(subject, sizes, b, None)
+    others = np.array(subject.shape)[[a, b]]
+    parts = np.prod(-(-others // sizes[:, [a, b]]), axis=1)
+    order = np.lexsort((parts, sizes[:, axis]))
+    thickness, first = np.unique(sizes[order, axis], return_index=True)
+    count = np.full(n + 1, NEVER)
+    best = np.zeros((n + 1, AXES), dtype=np.int64)
+    count[thickness], best[thickness] = parts[order][first], sizes[order][first]
+    return count, best
+
+
+def _slab_boxes(shape: Shape3, axis: int, thick: list[int], sizes: Ints) -> Boxes:
+    pieces = []
+    start = 0
+    for t in thick:
+        cuts = [even_cuts(n, -(-n // int(size))) for n, size in zip(shape, sizes[t], strict=True)]
+        cuts[axis] = np.array([start, start + t])
+        start += t
+        pieces.append(grid(cuts))
+    return np.concatenate(pieces)

@@ -7,8 +7,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nirc.mapping.partition import Partition, PartitionError, Population, Problem, Projection, dense, partition
+from nirc.mapping.partition import (
+    Partition,
+    PartitionError,
+    Population,
+    Problem,
+    Projection,
+    dense,
+    exact,
+    packing,
+    partition,
+    search,
+)
 from tests.mapping.partition.networks import chip, core_of_neurons, network, slow_spikes
+
+
+@pytest.fixture(autouse=True)
+def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough for small problems; the same code."""
+    monkeypatch.setattr(packing, "ROUNDS", 5)
+    monkeypatch.setattr(search, "WORK", 100_000)
+    monkeypatch.setattr(exact, "WORK", 0.2)
 
 
 def cut(seed: int) -> Partition | None:

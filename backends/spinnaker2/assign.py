@@ -1,0 +1,100 @@
+"""A PE for every slice, keys, and the routing tables of all chips.
+
+On a chip every packet goes by the event router in its middle, so the least way on the mesh is had by giving the
+busiest slices the nearest PEs. Chips of a board are filled one after the other along a snake, populations in the order
+of the network, so that what sends to each other is on one chip or on neighbours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc.backends.spinnaker2.geometry import hops_to_router
+from nirc.backends.spinnaker2.limits import RATE, ROUTER_ENTRIES
+from nirc.backends.spinnaker2.split import Split
+from nirc.backends.spinnaker2.system import System
+from nirc.diagnostics.log import Log
+from nirc.mapping.keys import Keys, KeysError, allocate
+from nirc.mapping.nets import Nets, Routes, UnreachableError
+from nirc.mapping.tables.entries import Tables as Routing
+
+Int = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """``chip``, ``core`` (slices,). ``nets``: one for each slice, to the routers of its targets, whose PEs are
+    ``local_cores``. ``entries``: of all tables before and after merging. ``cost``: packets times hops on the chips'
+    meshes, a step.
+    """
+
+    chip: Int
+    core: Int
+    keys: Keys
+    nets: Nets
+    local_cores: Int
+    routes: Routes
+    routing: Routing
+    entries: tuple[int, int]
+    cost: float
+
+
+def assign(parts: Split, system: System, seconds: float, log: Log) -> Assignment | None:
+    """Everything about where slices are and how their spikes get there; None with the reasons in ``log``.
+
+    ``seconds``: of a step. Raises nothing: N904, N920 and N921 (a target that faults cut off) are in the log.
+    """
+    from nirc.mapping.route import route
+    from nirc.mapping.tables.build import tables_for
+    from nirc.mapping.tables.minimise import minimised
+
+    chip, core, cost = _places(parts, system)
+    try:
+        keys = allocate(parts.owner, parts.end - parts.begin)
+        nets, cores = _nets(parts, chip, core, seconds)
+        routes = route(nets, system.links)
+        if (routes.loads > system.links.capacity).any():
+            routes = route(nets, system.links, congestion_aware=True)
+    except KeysError as error:
+        log.error("N920", str(error), found=f"{error.bits} bits", limit="32 bits")
+        return None
+    except UnreachableError as error:
+        log.error("N921", "faults cut off some chips", found=str(error)[:200], limit="a way of working links")
+        return None
+    long = tables_for(nets, routes, system.links, keys, cores)
+    routing = minimised(long)
+    most = int(routing.sizes.max(initial=0))
+    if most > ROUTER_ENTRIES:
+        worst = int(routing.sizes.argmax())
+        log.error("N904", f"the routing table of chip {worst} is too long", found=most, limit=ROUTER_ENTRIES)
+        return None
+    entries = (len(long.key), len(routing.key))
+    return Assignment(chip, core, keys, nets, cores, routes, routing, entries, cost)
+
+
+def _places(parts: Split, system: System) -> tuple[Int, Int, float]:
+    """(slices,) chip and core, and packets times hops."""
+    size = parts.end - parts.begin
+    packets = RATE * size.astype(np.float64)  # sent
+    np.add.at(packets, parts.pair_target, RATE * size[parts.pair_source])  # and received
+    chip, core = np.zeros(parts.count, np.int64), np.zeros(parts.count, np.int64)
+    done, cost = 0, 0.0
+    for number in system.chips:
+        cores = system.cores(number)
+        mine = np.arange(done, min(done + len(cores), parts.count))
+        busiest = mine[np.argsort(-packets[mine], kind="stable")]
+        chip[mine], core[busiest] = number, cores[: len(mine)]
+        cost += float((packets[busiest] * hops_to_router(cores[: len(mine)])).sum()) if len(mine) else 0.0
+        done += len(mine)
+    assert done == parts.count, "more slices than PEs"
+    return chip, core, cost
+
+
+def _nets(parts: Split, chip: Int, core: Int, seconds: float) -> tuple[Nets, Int]:
+    """A net for each slice, in spikes a second, and the core of each of its targets."""
+    first = np.searchsorted(parts.pair_source, np.arange(parts.count + 1))
+    weight = (RATE / seconds * (parts.end - parts.begin)).astype(np.float64)
+    return Nets(chip.astype(np.int32), first, chip[parts.pair_target].astype(np.int32), weight), core[parts.pair_target]

@@ -1,0 +1,182 @@
+"""Does a network fit the chip, or the board, and where does everything go?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Names
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from nirc.backend import Block, Mapped
+from nirc.backends.spinnaker2.assign import Assignment, assign
+from nirc.backends.spinnaker2.limits import MAX_ATOMS, ROUTER_ENTRIES, STEPS, SURVEY
+from nirc.backends.spinnaker2.lower import lateness, lower
+from nirc.backends.spinnaker2.mapping import Mapping, Slice
+from nirc.backends.spinnaker2.memory import TERMS, Memory, Prices
+from nirc.backends.spinnaker2.neuron import SpinNeuron
+from nirc.backends.spinnaker2.split import Split, split
+from nirc.backends.spinnaker2.system import QUAD_MAP, Faults, System
+from nirc.backends.spinnaker2.tables import Tables
+from nirc.backends.spinnaker2.tick import events, tick
+from nirc.diagnostics.log import Log
+from nirc.ir.populations import Population, Sink, Source
+from nirc.ir.program import Program
+from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links
+from nirc.target import Target
+
+READOUT = "readout"  # the emulator's name for all outputs, if there are membranes among them
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user may ask: atoms by population, steps of recording, a tick in seconds, prices and faults."""
+
+    atoms: Names[str, int] = field(default_factory=dict)
+    steps: int = STEPS
+    tick_s: float | None = None
+    prices: Prices = field(default_factory=Prices)
+    faults: Faults = field(default_factory=Faults)
+
+
+@dataclass(frozen=True)
+class Chip:
+    """What is emitted."""
+
+    tables: Tables
+    mapping: Mapping
+
+
+def fit(program: Program, target: Target, request: Request, log: Log) -> Mapped | None:
+    """Tables and mapping for ``target`` from the integer form, or None with the reasons in ``log``."""
+    tables = lower(program)
+    _check_names(request, tables, log)
+    if log.errors:
+        return None
+    memory = Memory(tables, request.prices, request.steps)
+    parts = split(memory, request.atoms, log)
+    system = System(board=target.max("chips") > 1, faults=request.faults)
+    if parts is None or not _enough(parts, system, target, log):
+        return None
+    time = tick(parts, request.tick_s)
+    placed = assign(parts, system, time.seconds, log)
+    if placed is None:
+        return None
+    sliced = _with_atoms(tables, parts.atoms)
+    mapping = Mapping(
+        _floorplan(parts, placed, system, request.prices), _slices(parts, placed), placed.routing, time, request.steps
+    )
+    return _mapped(program, target, Chip(sliced, mapping), parts, placed, system)
+
+
+def _check_names(request: Request, tables: Tables, log: Log) -> None:
+    for name in request.atoms:
+        if name not in tables.sizes():
+            known = ", ".join(tables.sizes())
+            log.error("N902", f"there is no population `{name}` to be split", found=name, limit=known[:200])
+
+
+def _enough(parts: Split, system: System, target: Target, log: Log) -> bool:
+    if parts.count <= system.count:
+        return True
+    many = np.bincount(parts.owner, minlength=len(parts.names))
+    most = [f"`{parts.names[i]}` {many[i]}" for i in np.argsort(-many, kind="stable")[:3]]
+    log.error(
+        "N901",
+        f"{target.name} has fewer processing elements than the model needs",
+        where=parts.names[int(many.argmax())],
+        found=f"{parts.count}: {', '.join(most)}{', ...' if len(many) > 3 else ''}",
+        limit=f"{system.count} ({target.description})",
+        source=SURVEY,
+        help="make these layers smaller, prune them, or compile for spinnaker2:board",
+    )
+    return False
+
+
+def _with_atoms(tables: Tables, atoms: Names[str, int]) -> Tables:
+    return replace(
+        tables,
+        inputs=tuple(replace(source, atoms=atoms[source.name]) for source in tables.inputs),
+        populations=tuple(replace(p, atoms=atoms[p.name]) for p in tables.populations),
+    )
+
+
+def _slices(parts: Split, placed: Assignment) -> tuple[Slice, ...]:
+    columns = (parts.owner, parts.begin, parts.end, placed.chip, placed.core, placed.keys.key, placed.keys.mask)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return tuple(Slice(parts.names[owner], *row) for owner, *row in rows)
+
+
+def _floorplan(parts: Split, placed: Assignment, system: System, prices: Prices) -> Floorplan:
+    used = {term: parts.usage[term].tolist() for term in TERMS}
+    total = np.sum([parts.usage[term] for term in TERMS], axis=0).tolist()
+    busy = events(parts).tolist()
+    cores = tuple(
+        Core(
+            int(placed.chip[i]),
+            system.at(int(placed.chip[i]), int(placed.core[i])),
+            (Part(parts.names[parts.owner[i]], ((int(parts.begin[i]), int(parts.end[i])),)),),
+            {
+                "neurons": int(parts.end[i] - parts.begin[i]),
+                "memory": total[i],
+                "events": round(busy[i], 3),
+                **{term: used[term][i] for term in TERMS if used[term][i]},
+            },
+        )
+        for i in range(parts.count)
+    )
+    limits: dict[str, tuple[float, str]] = {
+        "neurons": (MAX_ATOMS, "neurons"),
+        "memory": (prices.dyn_bytes, "bytes"),
+        "events": (1e18, "a step, expected"),
+    }
+    return Floorplan(
+        size=system.size,
+        chip=QUAD_MAP,
+        router=QUAD_MAP,
+        limits=limits | dict.fromkeys(TERMS, (prices.dyn_bytes, "bytes")),
+        cores=cores,
+        links=loaded_links(system.links, placed.routes),
+        faulty=system.faulty(),
+        absent=system.absent(),
+        cost=placed.cost,
+    )
+
+
+def _mapped(program: Program, target: Target, chip: Chip, parts: Split, placed: Assignment, system: System) -> Mapped:
+    late = lateness(program)
+    sinks = [(sink, program.into(sink)[0][0]) for sink in program.nodes(Sink)]
+    outputs = sum(program[sink].n for sink, _ in sinks)
+    silent = any(not program[source].dynamics.fires for _, source in sinks)
+    blocks = {}
+    for name, population in program.nodes(Population).items():
+        neuron = population.dynamics
+        assert isinstance(neuron, SpinNeuron)
+        blocks[name] = Block(name, tuple(range(population.n)), tuple(neuron.scale.tolist()), neuron.late)
+    first = 0
+    for sink, source in sinks:
+        n, neuron = program[sink].n, program[source].dynamics
+        if silent and not neuron.fires:  # its membranes are columns of the output
+            blocks[source] = Block(READOUT, tuple(range(first, first + n)), tuple(neuron.scale.tolist()), neuron.late)
+        first += n
+    return Mapped(
+        target,
+        chip,
+        tuple(range(sum(s.n for s in program.nodes(Source).values()))),
+        tuple(range(outputs)),
+        tuple(late[sink] for sink, _ in sinks for _ in range(program[sink].n)),
+        blocks,
+        _utilisation(parts, placed, system, chip),
+        silent,
+    )
+
+
+def _utilisation(parts: Split, placed: Assignment, system: System, chip: Chip) -> dict[str, tuple[int, int]]:
+    limits = chip.mapping.floorplan.limits
+    memory = max(int(core.usage["memory"]) for core in chip.mapping.floorplan.cores)
+    return {
+        "processing elements": (parts.count, system.count),
+        "chips": (len(np.unique(placed.chip)), len(system.chips)),
+        "neurons of a processing element": (int((parts.end - parts.begin).max()), MAX_ATOMS),
+        "memory of a processing element": (memory, int(limits["memory"][0])),
+        "routing entries of a chip": (int(placed.routing.sizes.max(initial=0)), ROUTER_ENTRIES),
+    }

@@ -1,0 +1,177 @@
+"""Small problems exactly: can the parts do with so many cores? Asked of CP-SAT, which proves it or finds them.
+
+A flat population whose ranges take the same wherever they lie is a number of neurons on each core; ranges on one core
+may as well be one range, as cuts save nothing. Any other population is an exact cover by its boxes, if they are few;
+prescribed parts are boxes without a choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nirc.mapping.partition.boxes import AXES, Boxes, Ints, Shape3, neurons_of
+from nirc.mapping.partition.relations import Blocks, Every
+from nirc.mapping.partition.tiling import Subject
+
+if TYPE_CHECKING:
+    from ortools.sat.python.cp_model import CpModel
+
+    from nirc.mapping.solver import Solution
+
+MOST_CORES = 12
+MOST_BOXES = 150  # of a population that is covered by boxes
+MOST_NEURONS = 4096  # of a population that is a number on each core
+MOST_VARIABLES = 4000
+WORK = 2.0  # for one number of cores
+
+Answer = tuple[dict[int, Boxes], dict[int, Ints]]  # boxes and cores of the parts, by population
+
+
+@dataclass(frozen=True, eq=False)
+class _Sizes:
+    """``table`` (most of a core + 1, resources): what so many neurons take."""
+
+    number: int
+    neurons: int
+    table: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class _Cover:
+    """Boxes that fit, what each takes, and for each neuron the boxes over it; or each box once."""
+
+    number: int
+    boxes: Boxes
+    cost: Ints
+    over: list[list[int]]
+
+
+def fewer_cores(
+    subjects: list[Subject], pinned: Mapping[int, Boxes], count: int, bound: int, *, seed: int
+) -> tuple[Answer | None, int]:
+    """Parts on fewer than ``count`` cores if there are any, and what is then known to be the least.
+
+    Gives (None, ``bound``) if the problem is too large to ask.
+    """
+    if not subjects or count > MOST_CORES:
+        return None, bound
+    shapes = [_shape(s, pinned.get(s.number)) for s in subjects]
+    known = [shape for shape in shapes if shape is not None]
+    sizes = [1 if isinstance(shape, _Sizes) else len(shape.boxes) for shape in known]
+    if len(known) < len(shapes) or sum(sizes) * count > MOST_VARIABLES:
+        return None, bound
+    best: Answer | None = None
+    capacity = subjects[0].cores.capacity
+    for cores in range(count - 1, bound - 1, -1):
+        solution, variables = _solve(known, capacity, cores, seed)
+        if solution.status == "infeasible":
+            return best, cores + 1
+        if not solution.found:
+            return best, bound
+        best = _read(known, solution, variables)
+    return best, bound
+
+
+def _shape(subject: Subject, pinned: Boxes | None) -> _Sizes | _Cover | None:
+    if pinned is not None:
+        return _Cover(subject.number, pinned, subject.cost(pinned), [[k] for k in range(len(pinned))])
+    n = subject.shape[0]
+    relations = [p.reach.axes[0] for p in subject.problem.into[subject.number]] if subject.alike else []  # type: ignore[union-attr]
+    same = all(isinstance(r, Every) or (isinstance(r, Blocks) and r.groups == r.n_out) for r in relations)
+    if subject.flat and subject.alike and same and n <= MOST_NEURONS:
+        table = subject.cost(np.array([[(0, k), (0, 1), (0, 1)] for k in range(1, n + 1)]))
+        held = (table <= subject.cores.capacity).all(axis=1)
+        table = table[: int(held.sum())]
+        return _Sizes(subject.number, n, np.concatenate([np.zeros_like(table[:1]), table]))
+    boxes = _all_boxes(subject.shape)
+    if boxes is None:
+        return None
+    boxes = boxes[subject.fits(boxes)]
+    over: list[list[int]] = [[] for _ in range(int(np.prod(subject.shape)))]
+    for k, box in enumerate(boxes):
+        for neuron in neurons_of(subject.shape, box).tolist():
+            over[neuron].append(k)
+    return _Cover(subject.number, boxes, subject.cost(boxes), over)
+
+
+def _all_boxes(shape: Shape3) -> Boxes | None:
+    """None if they are too many."""
+    if int(np.prod([n * (n + 1) // 2 for n in shape])) > MOST_BOXES:
+        return None
+    ranges = [list(combinations(range(n + 1), 2)) for n in shape]
+    return np.array(list(product(*ranges)), dtype=np.int64).reshape(-1, AXES, 2)
+
+
+def _solve(
+    shapes: list[_Sizes | _Cover], capacity: Ints, cores: int, seed: int
+) -> tuple[Solution, list[list[list[Any]]]]:
+    """By shape and core: the number of neurons, or a literal for each box."""
+    from ortools.sat.python.cp_model import CpModel
+
+    from nirc.mapping.solver import solve
+
+    model = CpModel()
+    taken: list[list[list[Any]]] = [[[] for _ in capacity] for _ in range(cores)]
+    variables = []
+    for shape in shapes:
+        on = [
+            _numbers(model, shape, taken[k]) if isinstance(shape, _Sizes) else _literals(model, shape, taken[k])
+            for k in range(cores)
+        ]
+        variables.append(on)
+        if isinstance(shape, _Sizes):
+            model.add(sum(row[0] for row in on) == shape.neurons)
+            continue
+        for boxes in shape.over:
+            model.add_exactly_one([on[k][b] for k in range(cores) for b in boxes])
+    for k in range(cores):
+        for r, most in enumerate(capacity.tolist()):
+            model.add(sum(taken[k][r]) <= most)
+    return solve(model, seed=seed, work=WORK), variables
+
+
+def _numbers(model: CpModel, shape: _Sizes, taken: list[list[Any]]) -> list[Any]:
+    n = model.new_int_var(0, len(shape.table) - 1, f"neurons of {shape.number}")
+    for r in range(shape.table.shape[1]):
+        column = shape.table[:, r]
+        steps = np.diff(column[1:])
+        if column.size > 1 and (steps == steps[:1]).all():  # so much for being there, so much for each neuron
+            slope = int(steps[0]) if steps.size else 0
+            there = model.new_bool_var("")
+            model.add(n >= 1).only_enforce_if(there)
+            model.add(n == 0).only_enforce_if(~there)
+            taken[r].append(slope * n + (int(column[1]) - slope) * there)
+            continue
+        amount = model.new_int_var(0, int(column.max(initial=0)), "")
+        model.add_element(n, column.tolist(), amount)
+        taken[r].append(amount)
+    return [n]
+
+
+def _literals(model: CpModel, shape: _Cover, taken: list[list[Any]]) -> list[Any]:
+    on = [model.new_bool_var(f"box {k} of {shape.number}") for k in range(len(shape.boxes))]
+    for r in range(shape.cost.shape[1]):
+        taken[r] += [int(c) * there for c, there in zip(shape.cost[:, r], on, strict=True) if c]
+    return on
+
+
+def _read(shapes: list[_Sizes | _Cover], solution: Solution, variables: list[list[list[Any]]]) -> Answer:
+    boxes: dict[int, Boxes] = {}
+    core: dict[int, Ints] = {}
+    for shape, on in zip(shapes, variables, strict=True):
+        if isinstance(shape, _Sizes):
+            numbers = np.array([solution.value(row[0]) for row in on])
+            used = np.flatnonzero(numbers)
+            ends = np.cumsum(numbers[used])
+            ranges = [[(int(b - n), int(b)), (0, 1), (0, 1)] for b, n in zip(ends, numbers[used], strict=True)]
+            boxes[shape.number], core[shape.number] = np.array(ranges), used
+            continue
+        chosen = sorted((b, k) for k, row in enumerate(on) for b, there in enumerate(row) if solution.value(there))
+        at = [b for b, _ in chosen]
+        boxes[shape.number], core[shape.number] = shape.boxes[at], np.array([k for _, k in chosen])
+    return boxes, core

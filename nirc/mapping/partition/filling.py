@@ -1,0 +1,207 @@
+"""Populations one after the other onto cores that others have left room on, so that few new cores are opened.
+
+What a population does to the cores so far is judged by three ways to cut it: as if it were alone; in even grids with
+parts small enough for the room that is left; and, if it is flat, in ranges that fill the room exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nirc.mapping.partition.boxes import Boxes, Ints, even_cuts, grid
+from nirc.mapping.partition.tiling import Subject, candidates, middle, reaches
+
+ROOMS = 6  # different rooms whose size is tried as that of a part
+MOST_GRIDS = 4096  # grids that are compared
+
+
+@dataclass(eq=False)
+class Filling:
+    """Cores as they fill up. ``left`` (cores, resources); parts by population: their boxes and cores."""
+
+    capacity: Ints
+    left: Ints
+    boxes: dict[int, Boxes] = field(default_factory=dict)
+    core: dict[int, Ints] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, capacity: Ints) -> Filling:
+        """No core is used yet."""
+        return cls(capacity, np.zeros((0, capacity.size), dtype=np.int64))
+
+    @property
+    def count(self) -> int:
+        """Cores in use."""
+        return len(self.left)
+
+    def copy(self) -> Filling:
+        """One that can be filled without changing this."""
+        return Filling(self.capacity, self.left.copy(), dict(self.boxes), dict(self.core))
+
+    def put(self, number: int, boxes: Boxes, cost: Ints, core: Ints) -> None:
+        """Parts of a population on cores; numbers above those in use open new ones."""
+        new = int(core.max(initial=-1)) + 1 - self.count
+        if new > 0:
+            self.left = np.concatenate([self.left, np.tile(self.capacity, (new, 1))])
+        np.subtract.at(self.left, core, cost)
+        self.boxes[number], self.core[number] = boxes, core
+
+    def without(self, numbers: Collection[int], cost: Mapping[int, Ints]) -> Filling:
+        """Without some populations, and without cores that they leave empty. ``cost``: of the parts of each."""
+        left = self.left.copy()
+        for i in numbers:
+            np.add.at(left, self.core[i], cost[i])
+        kept = [i for i in self.boxes if i not in numbers]
+        used = np.unique(np.concatenate([np.zeros(0, np.int64), *(self.core[i] for i in kept)]))
+        return Filling(
+            self.capacity,
+            left[used],
+            {i: self.boxes[i] for i in kept},
+            {i: np.searchsorted(used, self.core[i]) for i in kept},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    boxes: Boxes
+    cost: Ints
+    core: Ints
+    new: int
+
+    def rank(self, subject: Subject) -> tuple[int, float, int]:
+        return self.new, subject.spikes_into(self.boxes), len(self.boxes)
+
+
+def add(filling: Filling, subject: Subject, alone: Boxes, *, pinned: bool = False) -> None:
+    """The population onto the cores: fewest new ones, then least spikes into its parts.
+
+    ``alone``: its parts if it had the cores for itself, or, ``pinned``, in any case.
+    """
+    plans = [_packed(filling, subject, alone)]
+    if not pinned and plans[0].new:
+        room = _room(filling, subject)
+        if room.size:
+            plans += [p for p in (_gridded(filling, subject, room), _filled(filling, subject, room)) if p]
+    best = plans[0] if len(plans) == 1 else min(plans, key=lambda plan: plan.rank(subject))
+    filling.put(subject.number, best.boxes, best.cost, best.core)
+
+
+def _room(filling: Filling, subject: Subject) -> Ints:
+    """Cores that could take at least the cheapest neuron (of those at the ends and in the middle)."""
+    shape = np.array(subject.shape)
+    starts = np.unique([np.zeros(3, np.int64), shape // 2, shape - 1], axis=0)
+    least = subject.cost(np.stack([starts, starts + 1], axis=-1)).min(axis=0)
+    return np.flatnonzero((filling.left >= least).all(axis=1))
+
+
+def slots(left: Ints, cost: Ints) -> Ints:
+    """(rooms, costs) how often each cost (k, resources) goes into each room (m, resources)."""
+    often = np.full((len(left), len(cost)), np.iinfo(np.int64).max)
+    for r in range(left.shape[1]):
+        taken = cost[:, r]
+        with np.errstate(divide="ignore"):
+            fit = np.where(taken > 0, left[:, r, None] // np.maximum(taken, 1), np.iinfo(np.int64).max)
+        np.minimum(often, fit, out=often)
+    return often
+
+
+def _packed(filling: Filling, subject: Subject, boxes: Boxes, room: Ints | None = None) -> _Plan:
+    """These parts, as they are, into the tightest rooms that take the costliest of them; the rest onto new cores."""
+    cost = subject.cost(boxes)
+    worst = cost.max(axis=0, keepdims=True)
+    room = np.flatnonzero((filling.left >= cost.min(axis=0)).all(axis=1)) if room is None else room
+    core = np.full(len(boxes), -1, dtype=np.int64)
+    if room.size:
+        often = slots(filling.left[room], worst)[:, 0]
+        rest = ((filling.left[room] - worst) / np.maximum(filling.capacity, 1)).min(axis=1)
+        order = np.lexsort((rest, -np.minimum(often, len(boxes))))
+        taken = np.repeat(room[order], np.minimum(often[order], len(boxes)))[: len(boxes)]
+        core[: taken.size] = taken
+        core = _squeezed(filling, cost, core, room)
+    open_ = np.flatnonzero(core < 0)
+    per = max(int(slots(filling.capacity[None], worst)[0, 0]), 1)
+    core[open_] = filling.count + np.arange(open_.size) // per
+    return _Plan(boxes, cost, core, -(-open_.size // per))
+
+
+def _squeezed(filling: Filling, cost: Ints, core: Ints, room: Ints) -> Ints:
+    """Parts that are still without a core, one by one into the tightest room that takes just them; few of either."""
+    out = np.flatnonzero(core < 0)
+    if not out.size or out.size * room.size > 1 << 22:
+        return core
+    left = filling.left[room].copy()
+    inside = np.flatnonzero(core >= 0)
+    np.subtract.at(left, np.searchsorted(room, core[inside]), cost[inside])
+    for part in out.tolist():
+        fits = np.flatnonzero((left >= cost[part]).all(axis=1))
+        if fits.size:
+            tight = fits[np.argmin((left[fits] / np.maximum(filling.capacity, 1)).sum(axis=1))]
+            left[tight] -= cost[part]
+            core[part] = room[tight]
+    return core
+
+
+def _gridded(filling: Filling, subject: Subject, room: Ints) -> _Plan | None:
+    """The even grid that opens the fewest new cores."""
+    kinds, often = np.unique(filling.left[room], axis=0, return_counts=True)
+    wide = np.argsort(-(kinds / np.maximum(filling.capacity, 1)).min(axis=1), kind="stable")[:ROOMS]
+    sizes = [candidates(subject), *(candidates(subject, left) for left in kinds[wide])]
+    every = np.unique(np.concatenate(sizes), axis=0)
+    parts = np.prod(-(-np.array(subject.shape) // every), axis=1)
+    every = every[np.argsort(parts, kind="stable")[:MOST_GRIDS]]
+    rows = np.unique(-(-np.array(subject.shape) // every), axis=0)
+    every = -(-np.array(subject.shape) // rows)
+    cost = subject.cost(middle(subject.shape, every))
+    parts = rows.prod(axis=1)
+    inside = (np.minimum(slots(kinds, cost), parts) * often[:, None]).sum(axis=0)
+    per = slots(filling.capacity[None], cost)[0]
+    new = -(-np.maximum(parts - inside, 0) // np.maximum(per, 1))
+    new[per == 0] = np.iinfo(np.int64).max
+    for choice in np.lexsort((parts, new))[:4]:
+        cuts = [even_cuts(n, m) for n, m in zip(subject.shape, rows[choice].tolist(), strict=True)]
+        boxes = grid(cuts)
+        if subject.alike or subject.fits(boxes).all():
+            return _packed(filling, subject, boxes, room)
+    return None
+
+
+def _filled(filling: Filling, subject: Subject, room: Ints) -> _Plan | None:
+    """A flat population in ranges as long as the rooms hold, the fewest rooms that spare as many cores as can be."""
+    if not subject.flat:
+        return None
+    n = subject.shape[0]
+    kinds, of = np.unique(filling.left[room], axis=0, return_inverse=True)
+    holds = np.array([reaches(subject, 0, left) for left in kinds])[of.ravel()]
+    new_holds = reaches(subject, 0, None)
+    new = max(-(-(n - int(holds.sum())) // new_holds), 0)
+    rest = n - new * new_holds
+    order = np.lexsort((room, -holds))
+    needed = int(np.searchsorted(np.cumsum(holds[order]), max(rest, 0))) + 1 if rest > 0 else 0
+    chosen = order[:needed]
+    if needed == 1:  # the smallest room that does
+        enough = np.flatnonzero(holds >= rest)
+        chosen = enough[[np.argmin(holds[enough])]] if enough.size else chosen
+    cuts, cores, spare = [0], [], [*order[needed:].tolist()]
+    waiting = chosen.tolist()
+    fresh = filling.count
+    while cuts[-1] < n:
+        if not waiting and fresh - filling.count >= new and spare:
+            waiting.append(spare.pop(0))  # ranges further on take more than the first: use what else there is
+        if waiting:
+            k = waiting.pop(0)
+            left, core = filling.left[room[k]], int(room[k])
+        else:
+            left, core = filling.capacity, fresh
+            fresh += 1
+        end = reaches(subject, cuts[-1], left)
+        if end > cuts[-1]:
+            cuts.append(end)
+            cores.append(core)
+        elif core >= filling.count:
+            return None
+    one = np.array([0, 1])
+    boxes = grid([np.array(cuts), one, one])
+    return _Plan(boxes, subject.cost(boxes), np.array(cores), fresh - filling.count)

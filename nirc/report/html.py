@@ -1,0 +1,50 @@
+"""report.html of a bundle: what was made, how full the chip is, what will differ and what each finding means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nirc.diagnostics.codes import CODES
+from nirc.diagnostics.explain import meaning
+
+MOST_ROWS = 200  # of a table; the rest is counted
+
+
+def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes:
+    """A page that needs nothing from elsewhere. ``report``: the tree of report.json. Same input, same bytes.
+
+    Names come from the model's file: all of them are escaped.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("nirc.report"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    findings = [{"where": "", "found": "", "limit": "", **d} for d in report["diagnostics"]]
+    warnings = [d for d in findings if d["severity"] == "warning"]
+    codes = sorted({d["code"] for d in findings})
+    page = environment.get_template("report.html.j2").render(
+        report=report,
+        manifest=manifest,
+        neurons=sum(p["neurons"] for p in report["populations"].values()),
+        bars=[_bar(name, use["used"], use["available"]) for name, use in report["utilisation"].items()],
+        findings={
+            "differs": [d for d in warnings if d["code"][0] == "D"],
+            "other": [d for d in warnings if d["code"][0] != "D"],
+            "note": [d for d in findings if d["severity"] == "note"],
+        },
+        meanings={code: (CODES[code], meaning(code)) for code in codes},
+        most=MOST_ROWS,
+    )
+    return page.encode()
+
+
+def _bar(name: str, used: int, available: int) -> dict[str, Any]:
+    share = used / available if available else 0.0
+    level = "full" if share > 0.9 else "busy" if share > 0.7 else "free"
+    return {"name": name, "used": used, "available": available, "percent": round(100 * share), "level": level}

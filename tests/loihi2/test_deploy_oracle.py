@@ -1,0 +1,93 @@
+"""The emitted deploy.py through Lava itself, as its user runs it: equal to the emulator in every spike and state."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nirc.backends.loihi2.emulate import emulate
+from nirc.backends.loihi2.tables import Tables
+from tests.loihi2.bundles import cut, save, script, write
+from tests.loihi2.oracle import require_lava
+from tests.loihi2.reference import random_convolutions, random_raster, random_tables
+from tests.loihi2.test_deploy import lines_and_neurons
+
+pytestmark = pytest.mark.oracle
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lava() -> None:
+    require_lava()
+
+
+def assert_lava_says_the_same(directory: Path, tables: Tables, inputs: np.ndarray, *args: str) -> None:
+    """deploy.py's answer and its recordings of every population."""
+    names = [p.name for p in tables.populations]
+    out = directory / "out.npz"
+    done = script(directory, "--raster", save(directory / "in.npz", inputs), "--out", out, "--record", *names, *args)
+    assert done.returncode == 0, done.stdout + done.stderr
+    want = emulate(tables, inputs, record=True)
+    with np.load(out) as got:
+        np.testing.assert_array_equal(got["spikes"], want.output)
+        for name in names:
+            np.testing.assert_array_equal(got[f"spikes/{name}"], want.spikes[name], err_msg=name)
+            np.testing.assert_array_equal(got[f"v/{name}"], want.v[name], err_msg=name)
+            np.testing.assert_array_equal(got[f"u/{name}"], want.extra[f"u/{name}"], err_msg=name)
+
+
+@pytest.mark.parametrize("flavour", ["recurrent", "delayed", "convolutional"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_random_networks(flavour: str, seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    tables = random_convolutions(rng) if flavour == "convolutional" else random_tables(rng, flavour)
+    write(tmp_path, tables)
+    assert_lava_says_the_same(tmp_path, tables, random_raster(rng, 1 + seed, 30, tables.channels))
+
+
+@pytest.mark.parametrize("flavour", ["recurrent", "delayed", "convolutional"])
+def test_one_process_per_core_changes_nothing(flavour: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    tables = random_convolutions(rng) if flavour == "convolutional" else random_tables(rng, flavour)
+    write(tmp_path, tables)
+    assert cut(rng, tables, tmp_path) > len(tables.populations)
+    inputs = random_raster(rng, 1, 30, tables.channels)
+    assert_lava_says_the_same(tmp_path, tables, inputs, "--one-process-per-core")
+
+
+def test_an_interrupted_run_leaves_no_file_and_no_process(tmp_path: Path) -> None:
+    write(tmp_path, lines_and_neurons())
+    inputs = save(tmp_path / "in.npz", np.ones((1, 200_000, 4), np.uint8))
+    command = [sys.executable, "-I", tmp_path / "deploy.py", "--raster", inputs, "--out", tmp_path / "out.npz"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+        group, end = run.pid, time.monotonic() + 60
+        while len(processes_of(group)) < 5 and time.monotonic() < end:  # source, synapses, neurons, sink and more
+            time.sleep(0.1)
+        time.sleep(0.5)
+        run.send_signal(signal.SIGINT)
+        said = run.communicate(timeout=30)[1]
+    assert run.returncode == 130 and "interrupted" in said and "Traceback" not in said
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["deploy.py", "in.npz", "manifest.json", "network.npz"]
+    end = time.monotonic() + 20
+    while processes_of(group) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not processes_of(group)
+
+
+def processes_of(group: int) -> list[int]:
+    """The processes, zombies left out, of a process group."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, member_of = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            except OSError:
+                continue
+            if int(member_of) == group and state != "Z":
+                found.append(int(entry.name))
+    return found

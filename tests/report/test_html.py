@@ -1,0 +1,69 @@
+"""report.html: a page for people that trusts no name and loads nothing."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import nir
+import numpy as np
+import pytest
+
+import nirc
+from nirc.diagnostics.codes import CODES
+from nirc.diagnostics.explain import meaning
+from tests.models import DATA, graph, lif
+
+VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
+
+
+class Page(HTMLParser):
+    """Tags that are open at the end, and every attribute that could load something."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "link", "img", "br"):
+            self.open.append(tag)
+        self.loads += [f"{tag} {name}" for name, _ in attrs if name in ("src", "href") or name.startswith("on")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def page_of(bundle: nirc.Bundle) -> str:
+    text = bundle.files["report.html"].decode()
+    page = Page(text)
+    assert not page.open and not page.loads and "<script" not in text
+    return text
+
+
+def test_it_says_how_full_the_chip_is_and_what_differs() -> None:
+    bundle = nirc.compile(VOWELS, "xylo", reset="zero")
+    text = page_of(bundle)
+    assert "80 of " in text and "xylo:audio3" in text
+    for d in bundle.diagnostics:
+        assert d.code in text
+    assert meaning("D401")[:60] in text.replace("&#39;", "'")
+    assert bundle.manifest["files"]["report.html"]
+
+
+def test_names_of_a_hostile_model_stay_text() -> None:
+    name = "<script>alert(1)</script>"
+    nodes = {
+        "in": nir.Input(np.array([1])),
+        "w": nir.Linear(np.ones((1, 1))),
+        name: lif(1),
+        "out": nir.Output(np.array([1])),
+    }
+    text = page_of(nirc.compile(graph(nodes, [("in", "w"), ("w", name), (name, "out")]), "xylo", reset="subtract"))
+    assert "alert(1)" in text
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_has_a_meaning_in_plain_words(code: str) -> None:
+    assert len(meaning(code)) > 30 and not re.search(r"\*\*|`", meaning(code))

@@ -1,0 +1,92 @@
+"""Bundles around hand-made networks, without a compiler; deploy.py run on them in a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nirc.backends.spinnaker2.deploy import deploy_py
+from nirc.backends.spinnaker2.emulate import emulate
+from nirc.backends.spinnaker2.tables import Tables, to_npz
+from tests.spinnaker2 import spinnaker2_mock
+from tests.spinnaker2.networks import mapping
+
+Tree = dict[str, Any]
+LATE = 2  # steps, of the first output; the others are one later
+SCALE = 4.0  # chip units per volt of a readout
+
+
+def manifest(tables: Tables, files: dict[str, bytes]) -> Tree:
+    """Model input i is channel i, but nothing listens to the last; outputs in turned order."""
+    columns = sum(len(o.neurons) for o in tables.outputs)
+    kinds = {p.name: p for p in tables.populations}
+    membrane = not kinds[tables.outputs[0].population].spikes
+    blocks = {
+        p.name: {"part": p.name, "index": list(range(p.n))[::-1], "latency_steps": 1, "scale": [1.0] * p.n}
+        for p in tables.populations
+    }
+    if membrane:
+        blocks["outputs"] = {
+            "part": "readout",
+            "index": list(range(columns)),
+            "latency_steps": LATE,
+            "scale": [SCALE] * columns,
+        }
+    return {
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        "input_map": [*range(tables.channels), None],
+        "output_map": list(range(columns))[::-1],
+        "output_latency_steps": [LATE, *[LATE + 1] * (columns - 1)],
+        "output_kind": "membrane" if membrane else "spikes",
+        "populations": blocks,
+    }
+
+
+def written(tables: Tables, directory: Path, **fields: Any) -> Path:
+    """The files of a bundle. ``fields``: of the mapping."""
+    directory.mkdir(parents=True, exist_ok=True)
+    files = {"network.npz": to_npz(tables), "mapping.json": mapping(tables, **fields).to_json()}
+    files["deploy.py"] = deploy_py()
+    tree = manifest(tables, files)
+    for name, data in {**files, "manifest.json": json.dumps(tree).encode()}.items():
+        (directory / name).write_bytes(data)
+    return directory
+
+
+def expected(tables: Tables, inputs: np.ndarray, directory: Path) -> np.ndarray:
+    """(samples, steps, outputs) by nirc's emulator, at the model's steps."""
+    tree = json.loads((directory / "manifest.json").read_text())
+    samples, steps, _ = inputs.shape
+    raster = np.zeros((samples, steps + LATE + 1, tables.channels))
+    raster[:, :steps] = inputs[:, :, : tables.channels] > 0
+    chip = emulate(tables, raster).output
+    columns = zip(tree["output_map"], tree["output_latency_steps"], strict=True)
+    answer = np.stack([chip[:, late : late + steps, column] for column, late in columns], axis=2)
+    return answer / SCALE if tree["output_kind"] == "membrane" else answer
+
+
+def deploy(
+    directory: Path, *args: object, vendor: bool = True, without: str = "", python: tuple[str, ...] = (), **asked: Any
+) -> subprocess.CompletedProcess[str]:
+    """deploy.py in a process of its own, with the stand-in unless ``vendor`` is false. ``asked``: of the stand-in."""
+    site = directory / "site"
+    environment = {"PATH": os.environ["PATH"], "PYTHONIOENCODING": "ascii:strict", "OMP_NUM_THREADS": "1"}
+    if vendor:
+        spinnaker2_mock.install(site, without=without)
+        asked = {"log": str(directory / "log"), **asked}
+        environment |= {"PYTHONPATH": str(site), "SPINNAKER2_MOCK": json.dumps(asked)}
+    command = [sys.executable, *python, str(directory / "deploy.py"), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+
+
+def runs(directory: Path) -> list[Tree]:
+    """What the stand-in noted, run by run."""
+    log = directory / "log"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
