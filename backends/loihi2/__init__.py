@@ -1,1 +1,99 @@
-"""Intel Loihi 2: the chip's rules, executable. The compiler for it is to come; nothing here is registered yet."""
+"""Intel Loihi 2: stock LIF neurons on neurocores, as Lava's fixed-point models describe them. The backend on a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nirc.backend import ChipOption
+from nirc.backends.loihi2.limits import VARIANTS
+from nirc.target import Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nirc.backend import Backend, Mapped, Search
+    from nirc.diagnostics.log import Log
+    from nirc.ir.program import Program
+    from nirc.pipeline import Pass
+    from nirc.raster import Run
+
+CONSTANTS = ChipOption(
+    "constants", ("rounded", "paper"), "rounded to nearest, or cut off as in the NIR paper's importer (K = 256)"
+)
+
+
+@dataclass(frozen=True)
+class Loihi2:
+    """The backend `loihi2`. ``constants``: rounded or paper."""
+
+    constants: str = "rounded"
+    name = "loihi2"
+    options: tuple[ChipOption, ...] = (CONSTANTS,)
+    modes = ("synchronous",)
+    law_neuron = "CubaLIF"
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """oheogulch, kapohopoint, halapoint: the smallest system first."""
+        return VARIANTS
+
+    def having(self, chosen: Mapping[str, str]) -> Backend:
+        """Another way to choose constants."""
+        return replace(self, constants=chosen.get("constants", self.constants))
+
+    def passes(
+        self,
+        calibration: NDArray[np.generic] | None = None,
+        model: Program | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Sequence[Pass]:
+        """Legalise and quantise; with sample inputs the neurons' rates are measured for the placement."""
+        from nirc.backends.loihi2.legalise import LoihiLegalise
+        from nirc.backends.loihi2.quantise import LoihiQuantise
+
+        return (LoihiLegalise(), LoihiQuantise(paper=self.constants == "paper"))
+
+    def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+        """Whether there are more neurons than the largest of ``targets`` has places."""
+        from nirc.backends.loihi2.fit import hopeless
+
+        return hopeless(discrete, targets, log)
+
+    def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
+        """Cores, places and ways within the limits of ``target``."""
+        from nirc.backends.loihi2.fit import fit
+
+        return fit(program, discrete, target, search, log)
+
+    def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
+        """network.npz, mapping.json."""
+        from nirc.backends.loihi2.emit import emit
+
+        return emit(mapped.chip, dt_s=dt_s)
+
+    def emulate(
+        self,
+        files: Mapping[str, bytes],
+        raster: NDArray[np.generic],
+        *,
+        mode: str | None = None,
+        record: bool = False,
+        progress: Callable[[int], None] | None = None,
+        log: Log,
+    ) -> Run:
+        """Lava's fixed-point models, bit for bit, on network.npz."""
+        from nirc.backends.loihi2.bundle import emulate_files
+
+        return emulate_files(files, raster, record=record, progress=progress, log=log)
+
+    def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
+        """Reset and decays, each alone, in floating point."""
+        from nirc.backends.loihi2.approximations import approximations
+
+        return approximations(discrete)
+
+
+BACKEND: Backend = Loihi2()

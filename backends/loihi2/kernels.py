@@ -1,0 +1,131 @@
+"""A chain of linear operators as the one operator that a projection of Loihi 2 is: dense, sparse or a shared kernel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nirc.analysis.convolution import as_map, densified, one_convolution, planar, planar_shape
+from nirc.backends.loihi2.geometry import Geometry
+from nirc.backends.loihi2.limits import CONV_MAP, CONV_PADDING, CONV_STEP
+from nirc.ir.arrays import frozen
+from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, compose, sparse
+from nirc.passes.fuse_linear import fuse
+
+MAX_ENTRIES = 1 << 24  # of a list of synapses: below what would hurt a laptop
+FULL = 2  # a list with more than one entry in so many places is stored as a matrix
+
+Kernel = Dense | Sparse | Conv
+
+
+def one_operator(ops: tuple[LinearOp, ...], n_in: int) -> Kernel | None:
+    """The chain as one operator, a kernel shared over space if it has one; None if it is too large to list.
+
+    Pooling goes into what follows: summing and then convolving is a convolution with a larger kernel and stride.
+    """
+    ops = fuse(ops)
+    if not ops:
+        return identity(n_in)
+    conv = _kernel(ops)
+    if conv is not None:
+        return conv
+    if len(ops) == 1 and isinstance(ops[0], Dense):
+        return ops[0]
+    return unrolled(ops)
+
+
+def identity(n: int) -> Sparse:
+    """One to one."""
+    index = np.arange(n)
+    return Sparse(index, index, np.ones(n), n, n)
+
+
+def unrolled(ops: tuple[LinearOp, ...]) -> Dense | Sparse | None:
+    """The chain synapse by synapse; None if there are too many."""
+    if any(op.entries > MAX_ENTRIES for op in ops):
+        return None
+    result = _listed(ops[0])
+    for op in ops[1:]:
+        both = compose(result, op, max_entries=MAX_ENTRIES)
+        if both is None:
+            return None
+        result = both
+    return settled(result)
+
+
+def settled(op: Sparse) -> Dense | Sparse:
+    """A matrix if the list is nearly full."""
+    if FULL * op.entries < op.n_in * op.n_out:
+        return op
+    matrix = np.zeros((op.n_out, op.n_in))
+    matrix[op.target, op.source] = op.value
+    return Dense(frozen(matrix))
+
+
+def geometry_of(conv: Conv) -> Geometry | None:
+    """Its geometry, if the chip's convolution takes it."""
+    paddings = [pad for pad, _ in conv.padding]
+    steps = [*conv.weight.shape[2:], *conv.stride, *conv.dilation, conv.groups]
+    maps = [*conv.shape_in[1:], *conv.shape_out[1:]]
+    sound = (
+        all(before == after for before, after in conv.padding)
+        and CONV_STEP[0] <= min(steps) <= max(steps) <= CONV_STEP[1]
+        and CONV_PADDING[0] <= min(paddings) <= max(paddings) <= CONV_PADDING[1]
+        and CONV_MAP[0] <= min(maps) <= max(maps) <= CONV_MAP[1]
+    )
+    if not sound:
+        return None
+    (sy, sx), (py, px), (dy, dx) = conv.stride, paddings, conv.dilation
+    made = Geometry(as_map(conv.shape_in), as_map(conv.shape_out), (sy, sx), (py, px), (dy, dx), conv.groups)
+    ky, kx = conv.weight.shape[2:]
+    return made if made.covers((ky, kx)) == made.shape_out[1:] else None
+
+
+def _kernel(ops: tuple[LinearOp, ...]) -> Conv | None:
+    """The chain as a convolution that the chip takes."""
+    first = ops[0]
+    conv: Conv | None = None
+    if len(ops) == 1 and isinstance(first, Conv):
+        conv = _planar(first)
+    elif len(ops) == 1 and isinstance(first, Pool):
+        pool = planar(first)
+        channels = pool.shape_in[0]
+        kernel = frozen(np.full((channels, 1, *pool.kernel), pool.factor))
+        conv = Conv(kernel, pool.shape_in, pool.shape_out, pool.stride, pool.padding, (1, 1), channels)
+    elif isinstance(first, Conv | Pool) and len(first.shape_in) in (2, 3):
+        conv = one_convolution(ops, planar_shape(first.shape_in))
+    if conv is None:
+        return None
+    conv = _evenly_padded(conv)
+    return conv if geometry_of(conv) is not None else None
+
+
+def _planar(conv: Conv) -> Conv:
+    """A convolution over one axis as one over maps of one row."""
+    if conv.weight.ndim == 4:
+        return conv
+    shapes = planar_shape(conv.shape_in), planar_shape(conv.shape_out)
+    weight = conv.weight[:, :, None, :]
+    return Conv(
+        weight, *shapes, (1, *conv.stride), ((0, 0), *conv.padding), (1, *conv.dilation), conv.groups
+    )  # fmt: skip
+
+
+def _evenly_padded(conv: Conv) -> Conv:
+    """Lava pads both sides alike: what one side lacks is padded, and zeros of the kernel look at it."""
+    if all(before == after for before, after in conv.padding):
+        return conv
+    if max(conv.dilation) > 1:
+        conv = densified(conv)
+    most = [max(pads) for pads in conv.padding]
+    grown = [(m - before, m - after) for m, (before, after) in zip(most, conv.padding, strict=True)]
+    weight = np.pad(conv.weight, ((0, 0), (0, 0), *grown))
+    return replace(conv, weight=frozen(weight), padding=tuple((m, m) for m in most))
+
+
+def _listed(op: LinearOp) -> Sparse:
+    if isinstance(op, Diagonal):
+        index = np.flatnonzero(op.scale)
+        return Sparse(index, index, op.scale[index], op.n_in, op.n_out)
+    return op if isinstance(op, Sparse) else sparse(*op.coo(), op.n_in, op.n_out)

@@ -1,0 +1,206 @@
+"""loihi2-legalise: what stock LIF neurons and their synapses can do, as far as that is exact.
+
+Afterwards every projection is one operator with its gains folded in and leads to the one synaptic filter that its
+target has; every output is a plain wire from a population; constants are drifts, or come from a neuron that always
+fires; no lag is longer than a synapse's delay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from nirc.backends.loihi2.dynamics import one_filter, refuse_foreign, start_up_fails
+from nirc.backends.loihi2.kernels import MAX_ENTRIES, one_operator
+from nirc.backends.loihi2.latency import timing
+from nirc.backends.loihi2.limits import DELAY
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import Float, frozen
+from nirc.ir.linear import Dense, Diagonal
+from nirc.ir.populations import Discrete, Population, Projection, Sink
+from nirc.ir.program import Program
+
+Arc = tuple[str, str, Projection]
+
+CLOCK = "always"  # the neuron that fires in every step
+SUM = ".sum"  # suffix of readouts that add up what an output gets
+DELAYED = ".delayed"  # suffix of relays
+COPY = ".copy"  # suffix of a readout for a second output
+
+
+@dataclass(frozen=True)
+class LoihiLegalise:
+    """Fold gains, filters, constants and long delays into what stock neurons and synapses can do."""
+
+    name: ClassVar[str] = "loihi2-legalise"
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Raises ``CompileError`` (P306, P307, P311)."""
+        refuse_foreign(program, log)
+        log.raise_if_errors()
+        program = _read_outs(program)
+        program = _one_filter_each(program, log)
+        program = _short_lags(program)
+        program = _constants(program)
+        return _one_operator_each(program, log)
+
+
+def memoryless(n: int, origins: tuple[str, ...], threshold: float | None, drift: float = 0.0) -> Population:
+    """Neurons whose v is the input of the step plus ``drift``; they fire above ``threshold``."""
+    zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
+    fires = None if threshold is None else frozen(ones * threshold)
+    return Population((n,), Discrete(zeros, ones, frozen(ones * drift), threshold=fires, v_reset=zeros), origins)
+
+
+def _read_outs(program: Program) -> Program:
+    """Outputs come from one population by a wire: what else leads to one is added up by a readout without memory."""
+    nodes, edges = dict(program.graph.nodes(data="payload")), []
+    for source, target, p in program.edges():
+        if not isinstance(nodes[target], Sink) or _is_wire(program, source, target, p):
+            edges.append((source, target, p))
+            continue
+        reader = target + SUM
+        if reader not in nodes:
+            nodes[reader] = memoryless(nodes[target].n, nodes[target].origins, None)
+            edges.append((reader, target, Projection(origins=nodes[target].origins)))
+        edges.append((source, reader, p))
+    return _copied(program.rebuilt(nodes, edges))
+
+
+def _is_wire(program: Program, source: str, target: str, p: Projection) -> bool:
+    alone = len(program.into(target)) == 1 and isinstance(program[source], Population)
+    return alone and not p.ops and not p.lag and not p.biases
+
+
+def _copied(program: Program) -> Program:
+    """A readout of its own for each output: it is read in one place."""
+    nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
+    for name in program.nodes(Population):
+        sinks = [t for t, _ in program.out_of(name)]
+        if program[name].dynamics.fires or len(sinks) < 2:
+            continue
+        for number, sink in enumerate(sinks[1:], start=2):
+            copy = f"{name}{COPY}{number}"
+            nodes[copy] = program[name]
+            edges = [(copy if (s, t) == (name, sink) else s, t, p) for s, t, p in edges]
+            edges += [(s, copy, p) for s, t, p in edges if t == name]
+    return program.rebuilt(nodes, edges)
+
+
+def _one_filter_each(program: Program, log: Log) -> Program:
+    """Gains go into the weights; a second receptor becomes several synapses of different delays (``dynamics``)."""
+    nodes, edges = dict(program.graph.nodes(data="payload")), []
+    clock = _Clock(program)
+    for name, population in program.nodes(Population).items():
+        plan = one_filter(name, population, log)
+        drift = np.array(plan.dynamics.drift)
+        for source, p in program.into(name):
+            taps = plan.taps[p.synapse]
+            for bias in p.biases:
+                current = bias.value * plan.gain[p.synapse]
+                if plan.unfiltered[p.synapse] and not bias.onset_steps:
+                    drift = drift + current
+                else:
+                    edges += _spread(clock.edge(name, current, bias.onset_steps, p.origins), taps)
+            ops = (*p.ops, Diagonal(frozen(plan.gain[p.synapse])))
+            edges += _spread((source, name, replace(p, ops=ops, biases=(), synapse=0)), taps)
+        nodes[name] = replace(population, dynamics=replace(plan.dynamics, drift=frozen(drift)))
+    edges += [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
+    return program.rebuilt({**nodes, **clock.nodes}, edges)
+
+
+def _spread(arc: Arc, taps: tuple[float, ...]) -> list[Arc]:
+    """The projection once for each step in which a spike acts, with its share."""
+    source, target, p = arc
+    n = p.ops[-1].n_out
+    return [
+        (source, target, replace(p, ops=(*p.ops, Diagonal(frozen(np.full(n, share)))), delay_steps=p.delay_steps + k))
+        for k, share in enumerate(taps)
+        if share
+    ]
+
+
+class _Clock:
+    """The neuron that always fires, made when it is wanted."""
+
+    def __init__(self, program: Program) -> None:
+        self.name = CLOCK
+        while self.name in program.graph and not is_clock(program, self.name):
+            self.name += "."
+        self.nodes: dict[str, Population] = {}
+
+    def edge(self, target: str, value: Float, onset_steps: int, origins: tuple[str, ...]) -> Arc:
+        """``value`` (n,) in every step from ``onset_steps`` on."""
+        self.nodes.setdefault(self.name, memoryless(1, origins or (target,), 0.5, drift=1.0))
+        op = Dense(frozen(value[:, None]))
+        return self.name, target, Projection(ops=(op,), delay_steps=onset_steps, origins=origins)
+
+
+def _constants(program: Program) -> Program:
+    """A drift that would set a neuron off before its first step comes from the clock instead.
+
+    The chip's neurons of a deep layer run for some steps before the first spike can reach them. A start value makes
+    up for that, unless it would be out of range.
+    """
+    nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
+    clock, late = _Clock(program), timing(program).late
+    for name, population in program.nodes(Population).items():
+        d = population.dynamics
+        if is_clock(program, name) or not start_up_fails(d, program.reset, late[name]):
+            continue
+        shift = np.zeros(population.n)
+        if program.reset == "model" and d.v_reset is not None:
+            shift = np.where(d.decay_mem < 1, (1 - d.decay_mem) * d.v_reset, 0.0)
+        direct = (1.0,) if d.decay_syn is None else (1.0, -float(d.decay_syn[0]))
+        edges += _spread(clock.edge(name, d.drift - shift, 0, population.origins), direct)
+        nodes[name] = replace(population, dynamics=replace(d, drift=frozen(shift)))
+    return program.rebuilt({**clock.nodes, **nodes}, edges)
+
+
+def is_clock(program: Program, name: str) -> bool:
+    """Whether ``name`` is the neuron that always fires."""
+    return name.startswith(CLOCK) and program[name].n == 1 and not program.into(name)
+
+
+def _short_lags(program: Program) -> Program:
+    """Spikes that wait for longer than a synapse can hold them are relayed by neurons of their own."""
+    nodes, edges = dict(program.graph.nodes(data="payload")), []
+    for source, target, p in program.edges():
+        name, lag = source, p.lag
+        number = 0
+        while lag > DELAY[1]:
+            number += 1
+            relay = f"{source}{DELAYED}{number * DELAY[1]}"
+            if relay not in nodes:
+                n, origins = nodes[source].n, nodes[source].origins
+                nodes[relay] = memoryless(n, origins, 0.5)
+                edges.append((name, relay, Projection(delay_steps=DELAY[1], origins=p.origins or origins)))
+            name, lag = relay, lag - DELAY[1]
+        if name != source:
+            p = replace(p, delay_steps=lag, feedback=False)  # noqa: PLW2901 - the rest of the way
+        edges.append((name, target, p))
+    return program.rebuilt(nodes, edges)
+
+
+def _one_operator_each(program: Program, log: Log) -> Program:
+    edges: list[Arc] = []
+    for source, target, p in program.edges():
+        if isinstance(program[target], Sink):
+            edges.append((source, target, p))
+            continue
+        op = one_operator(p.ops, program[source].n)
+        if op is None:
+            log.error(
+                "P307",
+                "a projection has too many synapses to list",
+                where="/".join(p.origins[:1]) or program[target].origins[0],
+                found=f"more than {MAX_ENTRIES}",
+                limit=MAX_ENTRIES,
+                help="convolutions and poolings alone are not listed; a chip holds some 120 million synapses",
+            )
+        else:
+            edges.append((source, target, replace(p, ops=(op,))))
+    log.raise_if_errors()
+    return program.rebuilt(dict(program.graph.nodes(data="payload")), edges)

@@ -1,0 +1,68 @@
+"""The integer payloads of a program for Loihi 2, executable by the interpreter at the model's steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nirc.backends.loihi2 import rule
+from nirc.ir.arrays import Float, Int
+from nirc.semantics.stepper import Stepper
+
+
+@dataclass(frozen=True)
+class LoihiNeuron:
+    """Neurons in the chip's units, each array (n,) int64; weights of projections already contain the exponent.
+
+    ``scale``: chip units of v per volt of the model, (n,). ``v_start``: v before the model's first step; ``v_init``:
+    before the chip's, which comes ``late`` steps earlier. ``spikes`` false: a readout.
+    """
+
+    du: Int
+    dv: Int
+    vth: Int
+    bias_mant: Int
+    bias_exp: Int
+    v_start: Int
+    v_init: Int
+    scale: Float
+    late: int = 0
+    spikes: bool = True
+
+    def stepper(self, batch: int) -> Stepper:
+        """Fresh state for ``batch`` samples."""
+        return _LoihiStepper(self, batch)
+
+
+@dataclass(frozen=True)
+class BinaryInput:
+    """Messages carry no numbers: any count above 0 is one spike."""
+
+    def stepper(self, batch: int) -> Stepper:
+        """It has no state."""
+        return _BinaryStepper()
+
+
+class _LoihiStepper:
+    def __init__(self, neuron: LoihiNeuron, batch: int) -> None:
+        self.neuron = neuron
+        self.bias = rule.effective_bias(neuron.bias_mant, neuron.bias_exp)
+        self.u = np.zeros((batch, neuron.du.size), np.int32)
+        self.v: Float = np.tile(neuron.v_start.astype(np.float64), (batch, 1))
+
+    def step(self, x: Float, second: Float | None = None) -> Float:
+        n = self.neuron
+        self.u = rule.current_step(self.u, np.rint(x).astype(np.int64), n.du)
+        v = rule.membrane_step(self.v.astype(np.int32), self.u, self.bias, n.dv)
+        spikes, v = rule.fire(v, n.vth)
+        self.v = v.astype(np.float64)
+        return spikes.astype(np.float64) if n.spikes else self.v / n.scale
+
+
+class _BinaryStepper:
+    v: Float = np.zeros((1, 1))
+
+    def step(self, x: Float, second: Float | None = None) -> Float:
+        spikes: Float = (x > 0).astype(np.float64)
+        return spikes

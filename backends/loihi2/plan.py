@@ -1,0 +1,193 @@
+"""One population on its way to integers: how many units a volt is, exponents, weights, threshold and bias.
+
+All is reckoned in thresholds: a neuron's voltage unit is chosen so that all of a population have the same ``vth``,
+and ``k``, that number (for a readout: units per volt), is what is sought. Everything that must stay in range bounds
+``k`` from above; among the largest values the one with the least rounding error is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nirc.backends.loihi2 import rule
+from nirc.backends.loihi2.dynamics import START_ROOM, shifted, start_before
+from nirc.backends.loihi2.limits import BIAS_EXP, BIAS_MANT, DU, STATE, STATE_SHIFT, VTH, WEIGHT_EXP, WRAP
+from nirc.ir.arrays import Float, Int
+from nirc.ir.linear import Conv, Dense, Sparse
+from nirc.ir.populations import Discrete, Population
+
+UNIT = 1 << STATE_SHIFT
+LARGEST = 254  # mantissa of a mixed weight, which is even
+LARGEST_ONE_SIGN = 255
+CANDIDATES = 48  # values of k that are tried, between the largest and half of it
+JUDGED = 1 << 14  # weights of a projection that its error is judged by
+SLOWEST_READ = 1024.0  # steps of full input that an endless integrator's readout has room for
+READ_BITS = 64  # a readout's largest weight is at least so large, if need be at the expense of ``room``
+LEAST_ROOM = 1 / 64
+PAPER_K, PAPER_VTH, PAPER_DECAY = 256, 131071, 4095  # the NIR paper's importer: section 4.1 of the targets sheet
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A projection into the population. ``value``: its weights (of a kernel: each once) in thresholds of their
+    targets at gain 1; ``positive`` and ``negative`` (n,): what all sources together bring each neuron at most."""
+
+    op: Dense | Sparse | Conv
+    value: Float
+    positive: Float
+    negative: Float
+
+    @property
+    def shared(self) -> bool:
+        """A kernel: Lava knows no exponent and drops no bits there."""
+        return isinstance(self.op, Conv)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether weights of both signs, or the even ones of a kernel, are to be stored."""
+        return self.shared or bool(self.value.size and self.value.min() < 0 < self.value.max())
+
+    @property
+    def largest(self) -> float:
+        """Magnitude of the largest weight."""
+        return float(np.abs(self.value).max(initial=0.0))
+
+    @property
+    def most(self) -> float:
+        """The largest ``k`` at which it can be stored."""
+        top = LARGEST if self.shared else (LARGEST if self.mixed else LARGEST_ONE_SIGN) * 2.0 ** WEIGHT_EXP[1]
+        return top / max(self.largest, 1e-30)
+
+    def step(self, k: float) -> float:
+        """The grid of its weights in units: 2^exponent, twice that if they are mixed, since those are even."""
+        if self.shared:
+            return 2.0
+        return grid(self.largest * k, mixed=self.mixed)
+
+    def rounded(self, k: float, value: Float | None = None, *, floor: bool = False) -> Float:
+        """Weights on that grid, half to even (or towards zero)."""
+        step, value = self.step(k), self.value if value is None else value
+        whole = np.trunc(value * k / step) if floor else np.rint(value * k / step)
+        top = (LARGEST if self.mixed else LARGEST_ONE_SIGN) * (step / 2 if self.mixed else step)
+        kept: Float = np.clip(whole * step, -top, top)
+        return kept
+
+
+def grid(largest: float, *, mixed: bool) -> float:
+    """The least grid on which weights up to ``largest`` can be stored, with an exponent of at most 7."""
+    top, least = (LARGEST, -1) if mixed else (LARGEST_ONE_SIGN, 0)
+    exponent = least
+    while largest > top * 2.0**exponent * (1 + 1e-9) and exponent < WEIGHT_EXP[1]:
+        exponent += 1
+    return 2.0**exponent * (2 if mixed else 1)
+
+
+class Plan:
+    """A population with its drives; ``late``: steps by which the chip starts before its first."""
+
+    def __init__(self, population: Population, ops: list[Dense | Sparse | Conv], reset: str, late: int) -> None:
+        d = population.dynamics
+        assert isinstance(d, Discrete)
+        self.d, self.n, self.late = d, population.n, late
+        self.fires = d.threshold is not None
+        threshold, self.drift, self.start = shifted(d, reset)
+        self.never_rests = np.zeros(self.n, np.bool_) if threshold is None else threshold <= 0
+        self.unit = np.ones(self.n) if threshold is None else np.where(self.never_rests, 1.0, threshold)
+        self.threshold = threshold
+        self.du, self.dv = self._decays()
+        self.drift = self.drift * self._leak_gain()
+        self.drives = [_drive(op, self.unit) for op in ops]
+
+    def _decays(self) -> tuple[Int, Int]:
+        syn = np.zeros(self.n) if self.d.decay_syn is None else self.d.decay_syn
+        du = np.rint(rule.DECAY_UNITY * (1 - syn)).astype(np.int64) - 1
+        dv = np.rint(rule.DECAY_UNITY * (1 - self.d.decay_mem)).astype(np.int64)
+        return np.clip(du, *DU), np.clip(dv, 0, rule.DECAY_UNITY)
+
+    def _leak_gain(self) -> Float:
+        """What keeps the resting voltage where it is although the leak is rounded."""
+        leak = 1 - self.d.decay_mem
+        return np.where(leak > 0, self.dv / rule.DECAY_UNITY / np.where(leak > 0, leak, 1.0), 1.0)
+
+    @property
+    def kept_u(self) -> Float:
+        """(n,) steps of input that u holds at most: 1 / (1 - decay)."""
+        return rule.DECAY_UNITY / (self.du + 1.0)
+
+    def reach(self) -> Float:
+        """(n,) the largest magnitude of u, in thresholds: every source of one sign in every step, for ever."""
+        positive = sum((drive.positive for drive in self.drives), np.zeros(self.n))
+        negative = sum((drive.negative for drive in self.drives), np.zeros(self.n))
+        largest: Float = np.maximum(positive, negative) * self.kept_u
+        return largest
+
+    def most(self) -> float:
+        """The largest ``k`` that everything but a readout's v allows."""
+        bounds = [drive.most for drive in self.drives]
+        bounds.append((WRAP / UNIT - 1) / max(float(self.reach().max()), 1e-30))
+        drift = float(np.abs(self.drift / self.unit).max())
+        bounds.append(BIAS_MANT[1] * 2.0 ** BIAS_EXP[1] / UNIT / max(drift, 1e-30))
+        bounds.append(STATE[1] / UNIT / max(self._start_reach(), 1e-30))
+        if self.fires:
+            bounds.append(float(VTH[1]))
+        return float(min(bounds))
+
+    def _start_reach(self) -> float:
+        """The largest magnitude of a start value, in thresholds; what is beyond ``START_ROOM`` is cut off."""
+        if not self.fires:
+            return 0.0
+        before = start_before(self.d.decay_mem, self.drift, self.start, self.late) / self.unit
+        finite = np.abs(before[np.isfinite(before)])
+        return min(START_ROOM, float(finite.max(initial=0.0)))
+
+    def readout_reach(self) -> float:
+        """The largest magnitude of a readout's v per volt, all sources firing in every step."""
+        leak = np.maximum(self.dv / rule.DECAY_UNITY, 1 / SLOWEST_READ)
+        return float(((self.reach() + np.abs(self.drift)) / leak).max())
+
+    def error(self, k: float) -> float:
+        """Sum of squares of what rounding does to weights and bias, in thresholds."""
+        total = 0.0
+        for drive in self.drives:
+            if not drive.value.size:
+                continue
+            some = drive.value.ravel()[:: max(1, drive.value.size // JUDGED)]
+            total += float(((drive.rounded(k, some) / k - some) ** 2).mean())
+        drift = self.drift / self.unit
+        mant, exp = split_bias(np.rint(drift * k * UNIT).astype(np.int64))
+        return total + float(((mant * 2.0**exp / (k * UNIT) - drift) ** 2).mean())
+
+    def best(self, most: float) -> float:
+        """Of some values from half of ``most`` on the one with the least error; whole for a threshold."""
+        tried = most * 2.0 ** -(np.arange(CANDIDATES) / CANDIDATES)
+        if self.fires:
+            tried = np.unique(np.maximum(np.floor(tried), 1))[::-1]
+        return min((float(k) for k in tried), key=self.error)
+
+
+def _drive(op: Dense | Sparse | Conv, unit: Float) -> Drive:
+    if isinstance(op, Dense):
+        value = op.weight / unit[:, None]
+        return Drive(op, value, np.maximum(value, 0).sum(axis=1), np.maximum(-value, 0).sum(axis=1))
+    if isinstance(op, Conv):
+        value = op.weight / unit.reshape(op.shape_out[0], -1)[:, 0].reshape(-1, 1, 1, 1)
+        positions = op.shape_out[1] * op.shape_out[2]
+        sums = [np.maximum(sign * value, 0).sum(axis=(1, 2, 3)) for sign in (1, -1)]
+        return Drive(op, value, *(np.repeat(total, positions) for total in sums))
+    value = op.value / unit[op.target]
+    n = unit.size
+    return Drive(
+        op, value, *(np.bincount(op.target, np.maximum(sign * value, 0), minlength=n) for sign in (1, -1))
+    )  # fmt: skip
+
+
+def split_bias(bias: Int) -> tuple[Int, Int]:
+    """Mantissa and the least exponent for each; magnitudes beyond what 7 takes are cut off."""
+    top = BIAS_MANT[1]
+    exponent = np.zeros_like(bias)
+    for _ in range(BIAS_EXP[1]):
+        exponent += (np.rint(np.abs(bias) / 2.0**exponent) > top) & (exponent < BIAS_EXP[1])
+    mantissa = np.clip(np.rint(bias / 2.0**exponent), -top, top).astype(np.int64)
+    return mantissa, exponent

@@ -1,0 +1,228 @@
+"""loihi2-quantise: discrete populations to the chip's integers, u proven to stay within its 24 bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from nirc.backends.loihi2 import rule
+from nirc.backends.loihi2.dynamics import start_before
+from nirc.backends.loihi2.kernels import settled, unrolled
+from nirc.backends.loihi2.latency import Timing, timing
+from nirc.backends.loihi2.limits import LIF_MODELS, STATE, VTH, WRAP
+from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
+from nirc.backends.loihi2.plan import LEAST_ROOM, PAPER_DECAY, PAPER_K, PAPER_VTH, READ_BITS, UNIT, Plan, split_bias
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import Float, Int, frozen
+from nirc.ir.linear import Conv, Dense, Sparse
+from nirc.ir.populations import Population, Projection, Sink, Source
+from nirc.ir.program import Form, Program
+
+INPUT = ".spikes"  # suffix of what makes binary messages of an input's counts
+
+
+@dataclass(frozen=True)
+class LoihiQuantise:
+    """Choose units, exponents and sign modes. ``paper``: the constants of the NIR paper's importer instead."""
+
+    paper: bool = False
+    name: ClassVar[str] = "loihi2-quantise"
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Never fails: what would leave a range is cut off with a warning (D412)."""
+        found = timing(program)
+        program = _storable(program, found)
+        nodes: dict[str, object] = {}
+        edges: list[tuple[str, str, Projection]] = []
+        for name, payload in program.graph.nodes(data="payload"):
+            nodes[name] = payload
+            if isinstance(payload, Source):
+                nodes[name + INPUT] = Population(payload.shape, BinaryInput(), payload.origins)
+                edges.append((name, name + INPUT, Projection(origins=payload.origins)))
+        numbered = [(i, s, t, p) for i, (s, t, p) in enumerate(program.edges())]
+        for name, population in program.nodes(Population).items():
+            into = [(i, s, p) for i, s, t, p in numbered if t == name]
+            quantised = _Population(name, population, [p for _, _, p in into], program.reset, found.late[name], self)
+            nodes[name] = replace(population, dynamics=quantised.neuron(log))
+            for (i, source, p), op in zip(into, quantised.weights(log), strict=True):
+                source = source + INPUT if isinstance(program[source], Source) else source  # noqa: PLW2901
+                delay = p.delay_steps + found.extra[i]
+                edges.append((source, name, replace(p, ops=(op,), biases=(), delay_steps=delay)))
+        edges += [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
+        return program.rebuilt(nodes, edges, form=Form.INTEGER, reset="zero")
+
+
+def _storable(program: Program, found: Timing) -> Program:
+    """Kernels stay shared where the chip's convolution takes them: no delays, one threshold a channel, and neurons
+    that are not split."""
+    edges = []
+    for (source, target, p), delay in zip(program.edges(), found.delays, strict=True):
+        if p.ops and isinstance(op := p.ops[0], Conv) and (delay or not _uniform(program, source, target, op)):
+            listed = unrolled(p.ops)
+            if listed is not None:
+                p = replace(p, ops=(settled(listed) if isinstance(listed, Sparse) else listed,))  # noqa: PLW2901
+        edges.append((source, target, p))
+    return program.rebuilt(dict(program.graph.nodes(data="payload")), edges)
+
+
+def _uniform(program: Program, source: str, target: str, op: Conv) -> bool:
+    """Whether neither end is split, and the target has one threshold a channel."""
+    for name in (source, target):
+        payload = program[name]
+        if isinstance(payload, Population):
+            plan = Plan(payload, [], program.reset, 0)
+            if len({*zip(plan.du.tolist(), plan.dv.tolist(), plan.never_rests.tolist(), strict=True)}) > 1:
+                return False
+    unit = Plan(program[target], [], program.reset, 0).unit.reshape(op.shape_out[0], -1)
+    return bool((unit == unit[:, :1]).all())
+
+
+class _Population:
+    """The plan of a population, carried out."""
+
+    def __init__(
+        self, name: str, population: Population, into: list[Projection], reset: str, late: int, how: LoihiQuantise
+    ) -> None:
+        self.name, self.population, self.paper, self.into = name, population, how.paper, into
+        ops = [p.ops[0] for p in into]
+        self.plan = Plan(population, ops, reset, late)  # type: ignore[arg-type] - the pass before left no others
+        self.share = 1.0  # of its sources that may fire in every step before a readout is read wrongly
+        self.k = PAPER_K if self.paper else self._k()
+
+    def _k(self) -> float:
+        plan = self.plan
+        most = plan.most()
+        if not plan.fires:
+            room = VTH[1] / max(plan.readout_reach(), 1e-30)
+            useful = min((READ_BITS / max(d.largest, 1e-30) for d in plan.drives), default=most)
+            wanted = min(max(room, min(useful, room / LEAST_ROOM)), most)
+            self.share, most = min(1.0, room / wanted), wanted
+        k = plan.best(max(most, 1.0) if plan.fires else most)
+        while self._u_reach(k) >= WRAP and k > 1:  # rounding may have added some
+            k = np.floor(k * 0.98) if plan.fires else k * 0.98
+        return k
+
+    def _u_reach(self, k: float) -> float:
+        """The largest u that the rounded weights can bring about."""
+        plan = self.plan
+        signs = [np.zeros(plan.n), np.zeros(plan.n)]
+        for drive in plan.drives:
+            rounded = replace(drive, value=drive.rounded(k))
+            for total, sign in zip(signs, (1, -1), strict=True):
+                total += _sums(rounded, sign, plan.n)
+        return float((np.maximum(*signs) * plan.kept_u).max() * UNIT)
+
+    def weights(self, log: Log) -> list[Dense | Sparse | Conv]:
+        """Integer weights, exponent included, of every projection."""
+        result: list[Dense | Sparse | Conv] = []
+        for drive in self.plan.drives:
+            volts = drive.value if not self.paper else _in_volts(drive.op, drive.value, self.plan.unit)
+            plain = replace(drive, value=volts)
+            value = plain.rounded(self.k, floor=self.paper)
+            self._lost(plain.value, value, log)
+            result.append(_with(drive.op, frozen(value)))
+        return result
+
+    def _lost(self, exact: Float, value: Float, log: Log) -> None:
+        entries, kept = int(np.count_nonzero(exact)), int(np.count_nonzero(value))
+        where = self.population.origins[0]
+        if kept < entries:
+            say = log.warning if 2 * kept <= entries else log.note
+            lost = entries - kept
+            say(
+                "D410",
+                f"{lost} of {entries} weights into `{self.name}` round to zero",
+                where=where,
+                found=f"{lost / entries:.1%}",
+            )
+        beyond = int((np.abs(exact * self.k) > np.abs(value).max(initial=0.0) * 1.01 + 2).sum())
+        if beyond:
+            log.warning(
+                "D412",
+                f"{beyond} weight(s) into `{self.name}` are too large beside its threshold and are clipped",
+                where=where,
+                found=f"{np.abs(exact).max() * self.k:.4g} units",
+                limit=f"{np.abs(value).max():.4g} units",
+            )
+
+    def neuron(self, log: Log) -> LoihiNeuron:
+        """The population's integer parameters."""
+        plan, n = self.plan, self.plan.n
+        du, dv = plan.du, plan.dv
+        scale = np.full(n, UNIT * self.k) / plan.unit
+        vth = np.where(plan.never_rests, 0, np.full(n, int(self.k))) if plan.fires else np.full(n, VTH[1])
+        if self.paper:
+            scale = np.full(n, float(UNIT * PAPER_K))
+            kept_syn = np.zeros(n) if plan.d.decay_syn is None else plan.d.decay_syn
+            du = np.where(kept_syn > 0, np.trunc(PAPER_DECAY * (1 - kept_syn)), PAPER_DECAY).astype(np.int64)
+            dv = np.trunc(PAPER_DECAY * (1 - plan.d.decay_mem) + 1e-6).astype(np.int64)
+            if plan.threshold is not None:
+                vth = np.clip((PAPER_VTH * plan.threshold).astype(np.int64) >> 9, *VTH)
+        mant, exp = split_bias(np.rint(plan.drift * scale).astype(np.int64))
+        if plan.never_rests.any():
+            log.warning(
+                "D412",
+                f"{int(plan.never_rests.sum())} threshold(s) of `{self.name}` are not above v_reset and become 0",
+                where=self.population.origins[0],
+                found=f"{plan.d.threshold.min():g}" if plan.d.threshold is not None else "",
+                limit="vth 0 or more, with v_reset as zero",
+                source=LIF_MODELS,
+            )
+        start = np.clip(np.rint(plan.start * scale), *STATE).astype(np.int64)
+        bias = rule.effective_bias(mant, exp).astype(np.int64)
+        v_init = start_value(start, bias, dv, vth, plan.late)
+        v_start = _run_free(v_init, bias, dv, vth, plan.late)
+        return LoihiNeuron(
+            _kept(du), _kept(dv), _kept(vth), _kept(mant), _kept(exp), _kept(v_start), _kept(v_init),
+            frozen(scale), plan.late, plan.fires,
+        )  # fmt: skip
+
+
+def start_value(start: Int, bias: Int, dv: Int, vth: Int, steps: int) -> Int:
+    """v from which ``steps`` steps without input lead exactly to ``start``, or as near as a quiet neuron gets.
+
+    Undoes the decay: ``trunc(x (4096 - dv) / 4096) = z`` for x = z 4096 / (4096 - dv), rounded away from zero.
+    """
+    v = start.astype(np.int64)
+    top = np.minimum(vth << 6, STATE[1])
+    kept = rule.DECAY_UNITY - dv
+    for _ in range(steps):
+        z = v - bias
+        magnitude = np.where(kept > 0, -(-np.abs(z) * rule.DECAY_UNITY // np.maximum(kept, 1)), 0)
+        v = np.clip(np.sign(z) * magnitude, STATE[0], top)
+    return v
+
+
+def _run_free(v: Int, bias: Int, dv: Int, vth: Int, steps: int) -> Int:
+    """v after ``steps`` steps without input."""
+    state = v.astype(np.int32)
+    none = np.zeros_like(state)
+    for _ in range(steps):
+        _, state = rule.fire(rule.membrane_step(state, none, bias.astype(np.int32), dv), vth)
+    return state.astype(np.int64)
+
+
+def _sums(drive: object, sign: int, n: int) -> Float:
+    """(n,) what all sources bring by weights of one sign."""
+    op, value = drive.op, np.maximum(sign * drive.value, 0)  # type: ignore[attr-defined]
+    if isinstance(op, Dense):
+        return np.asarray(value.sum(axis=1))
+    if isinstance(op, Conv):
+        return np.repeat(value.sum(axis=(1, 2, 3)), op.shape_out[1] * op.shape_out[2])
+    return np.bincount(op.target, value, minlength=n)
+
+
+def _in_volts(op: Dense | Sparse | Conv, value: Float, unit: Float) -> Float:
+    return op.value if isinstance(op, Sparse) else op.weight
+
+
+def _with(op: Dense | Sparse | Conv, value: Float) -> Dense | Sparse | Conv:
+    return replace(op, value=value) if isinstance(op, Sparse) else replace(op, weight=value)
+
+
+def _kept(x: Int) -> Int:
+    x = np.array(x, dtype=np.int64)
+    x.setflags(write=False)
+    return x

@@ -1,0 +1,103 @@
+"""Chains of linear operators as one convolution over two axes, where they are one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nirc.ir.arrays import frozen, size
+from nirc.ir.linear import Conv, Diagonal, LinearOp, Pool
+
+Map = tuple[int, int, int]  # channels, y, x
+
+
+def one_convolution(ops: tuple[LinearOp, ...], shape: Map) -> Conv | None:
+    """The chain as one convolution that keeps the map, None if there is none."""
+    conv: Conv | None = None
+    for op in ops:
+        here = shape if conv is None else as_map(conv.shape_out)
+        each = as_convolution(op, here)
+        if each is None:
+            return None
+        conv = each if conv is None else composed(conv, each)
+        if conv is None:
+            return None
+    return conv or as_convolution(Diagonal(np.ones(size(shape))), shape)
+
+
+def as_convolution(op: LinearOp, shape: Map) -> Conv | None:
+    """One operator on a map as a dense, undilated convolution of two axes."""
+    match op:
+        case Conv() if planar_shape(op.shape_in) == shape:
+            return densified(op)
+        case Pool() if planar_shape(op.shape_in) == shape:
+            op = planar(op)
+            kernel = np.full((shape[0], 1, *op.kernel), op.factor)
+            return densified(Conv(kernel, op.shape_in, op.shape_out, op.stride, op.padding, (1, 1), shape[0]))
+        case Diagonal():
+            channels = op.scale.reshape(shape[0], -1)
+            if (channels == channels[:, :1]).all():
+                weight = np.diag(channels[:, 0])[:, :, None, None]
+                return Conv(frozen(weight), shape, shape, (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    return None
+
+
+def composed(first: Conv, second: Conv) -> Conv | None:
+    """``second(first(x))`` as one convolution; None if the border of the map would come out differently.
+
+    What ``second`` pads with zeros, the composition computes: the same only if ``first`` gives zero there.
+    """
+    (c, h, w), (f, oh, ow) = as_map(first.shape_in), as_map(second.shape_out)
+    pads = []
+    for axis, n in enumerate((h, w)):
+        before, after = second.padding[axis]
+        k, s, n_mid = first.weight.shape[2 + axis], first.stride[axis], first.shape_out[1 + axis]
+        apart = first.padding[axis] == (0, 0) and k <= s and n <= n_mid * s
+        if (before or after) and not apart:
+            return None
+        pads.append((first.padding[axis][0] + before * s, first.padding[axis][1] + after * s))
+    ky, kx = (first.weight.shape[2 + a] + (second.weight.shape[2 + a] - 1) * first.stride[a] for a in (0, 1))
+    weight = np.zeros((f, c, ky, kx))
+    for y in range(second.weight.shape[2]):
+        for x in range(second.weight.shape[3]):
+            top, left = y * first.stride[0], x * first.stride[1]
+            part = np.tensordot(second.weight[:, :, y, x], first.weight, axes=1)
+            weight[:, :, top : top + part.shape[2], left : left + part.shape[3]] += part
+    stride = (first.stride[0] * second.stride[0], first.stride[1] * second.stride[1])
+    return Conv(frozen(weight), (c, h, w), (f, oh, ow), stride, tuple(pads), (1, 1), 1)
+
+
+def densified(op: Conv) -> Conv:
+    """Two axes, no groups, no dilation: what is missing becomes zeros of a larger kernel."""
+    weight, stride, padding, dilation = op.weight, op.stride, op.padding, op.dilation
+    if weight.ndim == 3:  # Conv1d: a map of one row
+        weight = weight[:, :, None, :]
+        stride, padding, dilation = (1, *stride), ((0, 0), *padding), (1, *dilation)
+    f, per_group, *kernel = weight.shape
+    span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    full = np.zeros((f, per_group * op.groups, *span))
+    for group in range(op.groups):
+        out = slice(group * (f // op.groups), (group + 1) * (f // op.groups))
+        into = slice(group * per_group, (group + 1) * per_group)
+        full[out, into, :: dilation[0], :: dilation[1]] = weight[out]
+    shapes = planar_shape(op.shape_in), planar_shape(op.shape_out)
+    return Conv(frozen(full), *shapes, stride, padding, (1, 1), 1)
+
+
+def planar(pool: Pool) -> Pool:
+    """A pool of two axes."""
+    if len(pool.kernel) == 2:
+        return pool
+    shapes = planar_shape(pool.shape_in), planar_shape(pool.shape_out)
+    return Pool(*shapes, (1, *pool.kernel), (1, *pool.stride), ((0, 0), *pool.padding), pool.factor)
+
+
+def planar_shape(shape: tuple[int, ...]) -> Map:
+    """(channels, y, x) of a map of one or two axes."""
+    c, *rest = shape
+    return (c, 1, *rest) if len(rest) == 1 else (c, *rest)  # type: ignore[return-value]
+
+
+def as_map(shape: tuple[int, ...]) -> Map:
+    """A shape that has three axes already."""
+    c, y, x = shape
+    return c, y, x
