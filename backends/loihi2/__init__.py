@@ -1,4 +1,4 @@
-"""Intel Loihi 2: stock LIF neurons on neurocores, as Lava's fixed-point models describe them. The backend on a screen."""
+"""Intel Loihi 2: stock LIF neurons, as Lava's fixed-point models describe them. The backend on a screen."""
 
 from __future__ import annotations
 

@@ -28,13 +28,20 @@ class OneFilter:
     taps: tuple[tuple[float, ...], tuple[float, ...]]
 
 
+def discrete(population: Population) -> Discrete:
+    """Its dynamics, in the discrete form."""
+    dynamics = population.dynamics
+    assert isinstance(dynamics, Discrete)
+    return dynamics
+
+
 def refuse_foreign(program: Program, log: Log) -> None:
     """P311 without neurons; P306 where a membrane potential would travel."""
     populations = program.nodes(Population)
     if not populations:
         log.error("P311", "the network has no neurons", where="nodes", help="put a neuron between Input and Output")
     for name, population in populations.items():
-        if population.dynamics.fires:
+        if discrete(population).fires:
             continue
         for target, p in program.out_of(name):
             wire = isinstance(program[target], Sink) and not p.ops and not p.lag and not p.biases
@@ -55,7 +62,7 @@ def one_filter(name: str, population: Population, log: Log) -> OneFilter:
 
     L812 if that would take more synapses than there are delays; the filters of a population must then be uniform.
     """
-    d = population.dynamics
+    d = discrete(population)
     n = population.n
     zeros, ones = np.zeros(n), np.ones(n)
     decays = [zeros if x is None else x for x in (d.decay_syn, d.decay_syn_2)]

@@ -37,6 +37,8 @@ def timing(program: Program) -> Timing:
     edges = list(program.edges())
     arcs = [(s, t, p.lag) for s, t, p in edges if not isinstance(program[t], Sink)]
     late = _late(list(program.graph), _without_tight_loops(arcs, edges, program))
+    if late is None:
+        raise AssertionError("what is left has no endless loop")
     delays, extra = [], []
     for source, target, p in edges:
         if isinstance(program[target], Sink):
@@ -62,18 +64,18 @@ def _without_tight_loops(
     for arc in arcs:
         if number[arc[0]] == number[arc[1]]:
             inside.setdefault(number[arc[0]], []).append(arc)
-    tight = {i for i, own in inside.items() if _late([n for n in number if number[n] == i], own, check=True) is None}
+    tight = {i for i, own in inside.items() if _late([n for n in number if number[n] == i], own) is None}
     back = {
         (s, t, p.lag) for s, t, p in edges if p.feedback and number[s] == number[t] and number[s] in tight
     }  # fmt: skip
     kept = [arc for arc in arcs if arc not in back]
     # A delay within such a loop may still be shorter than the way: then the loop's delays count for nothing.
-    if _late(list(program.graph), kept, check=True) is None:
+    if _late(list(program.graph), kept) is None:
         kept = [a for a in kept if number[a[0]] != number[a[1]] or number[a[0]] not in tight]
     return kept
 
 
-def _late(names: Sequence[str], arcs: Sequence[Arc], *, check: bool = False) -> dict[str, int] | None:
+def _late(names: Sequence[str], arcs: Sequence[Arc]) -> dict[str, int] | None:
     """The longest ways, None if a loop makes them endless (Bellman and Ford)."""
     late = dict.fromkeys(names, 0)
     for _ in range(len(late) + 1):

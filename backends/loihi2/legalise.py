@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nirc.backends.loihi2.dynamics import one_filter, refuse_foreign, start_up_fails
+from nirc.backends.loihi2.dynamics import discrete, one_filter, refuse_foreign, start_up_fails
 from nirc.backends.loihi2.kernels import MAX_ENTRIES, one_operator
 from nirc.backends.loihi2.latency import timing
 from nirc.backends.loihi2.limits import DELAY
@@ -79,7 +79,7 @@ def _copied(program: Program) -> Program:
     nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
     for name in program.nodes(Population):
         sinks = [t for t, _ in program.out_of(name)]
-        if program[name].dynamics.fires or len(sinks) < 2:
+        if discrete(program[name]).fires or len(sinks) < 2:
             continue
         for number, sink in enumerate(sinks[1:], start=2):
             copy = f"{name}{COPY}{number}"
@@ -147,7 +147,7 @@ def _constants(program: Program) -> Program:
     nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
     clock, late = _Clock(program), timing(program).late
     for name, population in program.nodes(Population).items():
-        d = population.dynamics
+        d = discrete(population)
         if is_clock(program, name) or not start_up_fails(d, program.reset, late[name]):
             continue
         shift = np.zeros(population.n)

@@ -48,6 +48,17 @@ KERNEL_MAPS = 2  # axon maps for each place of a map that feeds a convolution (I
 KERNEL_OUT_AXONS = 1  # output axons for each such place (?: from 1/2 to 8 are seen; none for a dense layer, S)
 
 
+# Where cores and chips lie, for the placement. Public sources give the mesh of a chip only.
+CHIP = (16, 8, 1)  # cores of a die along x, y (I: "8 x 16 mesh" in REPORTS)
+CORES_OFF = {
+    "oheogulch": 8,
+    "kapohopoint": 8,
+    "halapoint": 6,
+}  # of 128 that are not handed out; which ones: (?) the last
+SYSTEMS = {"oheogulch": (1, 1, 1), "kapohopoint": (2, 2, 2), "halapoint": (12, 12, 8)}  # chips along x, y, z (?)
+CHIP_LINK = 4  # what a step to the next chip costs, in steps between cores (?)
+
+
 def _variant(variant: str, description: str, *, chips: int, cores: int, cores_source: str, certainty: str) -> Target:
     return Target(
         "loihi2",

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nirc.backends.loihi2.kernels import geometry_of
-from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
-from nirc.backends.loihi2.plan import grid
+from nirc.backends.loihi2.neuron import LoihiNeuron
+from nirc.backends.loihi2.plan import Kernel, grid
 from nirc.backends.loihi2.quantise import INPUT
 from nirc.backends.loihi2.rule import SignMode
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables
@@ -23,7 +23,6 @@ from nirc.ir.populations import Population as Node
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 
-Kernel = Dense | Sparse | Conv
 FULL = 2  # a matrix with fewer than one synapse in so many places is a list
 SMALL = 4096  # but not below so many places
 
@@ -48,17 +47,19 @@ class Lowered:
 
 def lower(program: Program) -> Lowered:
     """Tables of an integer program."""
-    inputs, pieces, first = [], {}, 0
+    inputs: list[Input] = []
+    pieces: dict[str, tuple[Piece, ...]] = {}
+    first = 0
     for name, source in program.nodes(Source).items():
         inputs.append(Input(name, np.arange(first, first + source.n)))
         pieces[name + INPUT] = (Piece(name, name, np.arange(source.n)),)
         first += source.n
     populations = []
     for name, node in program.nodes(Node).items():
-        if isinstance(node.dynamics, BinaryInput):
-            continue
-        pieces[name] = _split(name, node.dynamics)
-        populations += [_population(piece, node.dynamics) for piece in pieces[name]]
+        neuron = node.dynamics
+        if isinstance(neuron, LoihiNeuron):
+            pieces[name] = _split(name, neuron)
+            populations += [_population(piece, neuron) for piece in pieces[name]]
     projections = list(_projections(program, pieces))
     outputs, output_map = _outputs(program, pieces)
     tables = Tables(first, tuple(inputs), tuple(populations), tuple(projections), outputs)

@@ -18,6 +18,7 @@ from nirc.ir.arrays import Float, Int
 from nirc.ir.linear import Conv, Dense, Sparse
 from nirc.ir.populations import Discrete, Population
 
+Kernel = Dense | Sparse | Conv
 UNIT = 1 << STATE_SHIFT
 LARGEST = 254  # mantissa of a mixed weight, which is even
 LARGEST_ONE_SIGN = 255
@@ -34,7 +35,7 @@ class Drive:
     """A projection into the population. ``value``: its weights (of a kernel: each once) in thresholds of their
     targets at gain 1; ``positive`` and ``negative`` (n,): what all sources together bring each neuron at most."""
 
-    op: Dense | Sparse | Conv
+    op: Kernel
     value: Float
     positive: Float
     negative: Float
@@ -87,7 +88,7 @@ def grid(largest: float, *, mixed: bool) -> float:
 class Plan:
     """A population with its drives; ``late``: steps by which the chip starts before its first."""
 
-    def __init__(self, population: Population, ops: list[Dense | Sparse | Conv], reset: str, late: int) -> None:
+    def __init__(self, population: Population, ops: list[Kernel], reset: str, late: int) -> None:
         d = population.dynamics
         assert isinstance(d, Discrete)
         self.d, self.n, self.late = d, population.n, late
@@ -167,7 +168,7 @@ class Plan:
         return min((float(k) for k in tried), key=self.error)
 
 
-def _drive(op: Dense | Sparse | Conv, unit: Float) -> Drive:
+def _drive(op: Kernel, unit: Float) -> Drive:
     if isinstance(op, Dense):
         value = op.weight / unit[:, None]
         return Drive(op, value, np.maximum(value, 0).sum(axis=1), np.maximum(-value, 0).sum(axis=1))
@@ -178,9 +179,8 @@ def _drive(op: Dense | Sparse | Conv, unit: Float) -> Drive:
         return Drive(op, value, *(np.repeat(total, positions) for total in sums))
     value = op.value / unit[op.target]
     n = unit.size
-    return Drive(
-        op, value, *(np.bincount(op.target, np.maximum(sign * value, 0), minlength=n) for sign in (1, -1))
-    )  # fmt: skip
+    positive, negative = (np.bincount(op.target, np.maximum(sign * value, 0), minlength=n) for sign in (1, -1))
+    return Drive(op, value, positive.astype(np.float64), negative.astype(np.float64))
 
 
 def split_bias(bias: Int) -> tuple[Int, Int]:

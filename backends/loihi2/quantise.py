@@ -8,12 +8,23 @@ from typing import ClassVar
 import numpy as np
 
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.dynamics import start_before
 from nirc.backends.loihi2.kernels import settled, unrolled
 from nirc.backends.loihi2.latency import Timing, timing
 from nirc.backends.loihi2.limits import LIF_MODELS, STATE, VTH, WRAP
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
-from nirc.backends.loihi2.plan import LEAST_ROOM, PAPER_DECAY, PAPER_K, PAPER_VTH, READ_BITS, UNIT, Plan, split_bias
+from nirc.backends.loihi2.plan import (
+    LEAST_ROOM,
+    PAPER_DECAY,
+    PAPER_K,
+    PAPER_VTH,
+    READ_BITS,
+    SLOWEST_READ,
+    UNIT,
+    Drive,
+    Kernel,
+    Plan,
+    split_bias,
+)
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Conv, Dense, Sparse
@@ -86,8 +97,8 @@ class _Population:
         self, name: str, population: Population, into: list[Projection], reset: str, late: int, how: LoihiQuantise
     ) -> None:
         self.name, self.population, self.paper, self.into = name, population, how.paper, into
-        ops = [p.ops[0] for p in into]
-        self.plan = Plan(population, ops, reset, late)  # type: ignore[arg-type] - the pass before left no others
+        ops = [op for p in into if isinstance(op := p.ops[0], Kernel)]  # the pass before left no others
+        self.plan = Plan(population, ops, reset, late)
         self.share = 1.0  # of its sources that may fire in every step before a readout is read wrongly
         self.k = PAPER_K if self.paper else self._k()
 
@@ -107,16 +118,16 @@ class _Population:
     def _u_reach(self, k: float) -> float:
         """The largest u that the rounded weights can bring about."""
         plan = self.plan
-        signs = [np.zeros(plan.n), np.zeros(plan.n)]
+        positive, negative = np.zeros(plan.n), np.zeros(plan.n)
         for drive in plan.drives:
             rounded = replace(drive, value=drive.rounded(k))
-            for total, sign in zip(signs, (1, -1), strict=True):
-                total += _sums(rounded, sign, plan.n)
-        return float((np.maximum(*signs) * plan.kept_u).max() * UNIT)
+            positive += _sums(rounded, 1, plan.n)
+            negative += _sums(rounded, -1, plan.n)
+        return float((np.maximum(positive, negative) * plan.kept_u).max() * UNIT)
 
-    def weights(self, log: Log) -> list[Dense | Sparse | Conv]:
+    def weights(self, log: Log) -> list[Kernel]:
         """Integer weights, exponent included, of every projection."""
-        result: list[Dense | Sparse | Conv] = []
+        result: list[Kernel] = []
         for drive in self.plan.drives:
             volts = drive.value if not self.paper else _in_volts(drive.op, drive.value, self.plan.unit)
             plain = replace(drive, value=volts)
@@ -170,6 +181,7 @@ class _Population:
                 limit="vth 0 or more, with v_reset as zero",
                 source=LIF_MODELS,
             )
+        self._read(log)
         start = np.clip(np.rint(plan.start * scale), *STATE).astype(np.int64)
         bias = rule.effective_bias(mant, exp).astype(np.int64)
         v_init = start_value(start, bias, dv, vth, plan.late)
@@ -178,6 +190,22 @@ class _Population:
             _kept(du), _kept(dv), _kept(vth), _kept(mant), _kept(exp), _kept(v_start), _kept(v_init),
             frozen(scale), plan.late, plan.fires,
         )  # fmt: skip
+
+    def _read(self, log: Log) -> None:
+        """D423 where a readout is safe for a part of its input only, or for a time."""
+        endless = bool((self.plan.dv == 0).any())
+        if self.plan.fires or (self.share >= 1 and not endless):
+            return
+        log.differs(
+            "D423",
+            f"`{self.name}` is read as a membrane and would reach the threshold, and be reset, under full input",
+            where=self.population.origins[0],
+            found=f"safe up to {self.share:.2g} of what all its inputs bring that fire in every step"
+            + (f", for {SLOWEST_READ:g} steps" if endless else ""),
+            limit=f"vth {VTH[1]}",
+            source=LIF_MODELS,
+            help="shorter time constants of the readout, or fewer inputs; look for membranes that fall back to 0",
+        )
 
 
 def start_value(start: Int, bias: Int, dv: Int, vth: Int, steps: int) -> Int:
@@ -204,21 +232,21 @@ def _run_free(v: Int, bias: Int, dv: Int, vth: Int, steps: int) -> Int:
     return state.astype(np.int64)
 
 
-def _sums(drive: object, sign: int, n: int) -> Float:
+def _sums(drive: Drive, sign: int, n: int) -> Float:
     """(n,) what all sources bring by weights of one sign."""
-    op, value = drive.op, np.maximum(sign * drive.value, 0)  # type: ignore[attr-defined]
+    op, value = drive.op, np.maximum(sign * drive.value, 0)
     if isinstance(op, Dense):
         return np.asarray(value.sum(axis=1))
     if isinstance(op, Conv):
         return np.repeat(value.sum(axis=(1, 2, 3)), op.shape_out[1] * op.shape_out[2])
-    return np.bincount(op.target, value, minlength=n)
+    return np.bincount(op.target, value, minlength=n).astype(np.float64)
 
 
-def _in_volts(op: Dense | Sparse | Conv, value: Float, unit: Float) -> Float:
+def _in_volts(op: Kernel, value: Float, unit: Float) -> Float:
     return op.value if isinstance(op, Sparse) else op.weight
 
 
-def _with(op: Dense | Sparse | Conv, value: Float) -> Dense | Sparse | Conv:
+def _with(op: Kernel, value: Float) -> Kernel:
     return replace(op, value=value) if isinstance(op, Sparse) else replace(op, weight=value)
 
 

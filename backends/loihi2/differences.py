@@ -1,0 +1,83 @@
+"""Where the chip's dynamics differ in kind from the model's: one finding for each population and kind."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nirc.backends.loihi2.limits import LIF_MODELS
+from nirc.backends.loihi2.neuron import LoihiNeuron
+from nirc.backends.loihi2.rule import DECAY_UNITY
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import Float
+from nirc.ir.populations import Discrete, Population
+from nirc.ir.program import Program
+
+NOTICED = 0.01  # relative difference of a time constant from which on rounding is told
+
+
+def report(legal: Program, integer: Program, log: Log) -> None:
+    """D419 to D423 for every population: ``legal`` is discrete, ``integer`` what became of it."""
+    for name, population in legal.nodes(Population).items():
+        d, neuron = population.dynamics, integer[name].dynamics
+        assert isinstance(d, Discrete) and isinstance(neuron, LoihiNeuron)
+        where = population.origins[0]
+        if d.fires and legal.reset == "subtract" and d.decay_mem.any():
+            log.differs(
+                "D419",
+                f"`{name}` subtracts the threshold in the model, the chip resets to zero",
+                where=where,
+                source=LIF_MODELS,
+                help="train with a reset to zero; `nirc verify` shows what it costs",
+            )
+        _decay(name, "tau_mem", d.decay_mem, neuron.dv / DECAY_UNITY, where, log)
+        if d.decay_syn is not None:
+            _decay(name, "tau_syn", d.decay_syn, (neuron.du + 1) / DECAY_UNITY, where, log)
+        _start(name, d, neuron, legal.reset, where, log)
+
+
+def _decay(name: str, field: str, decay: Float, loss: Float, where: str, log: Log) -> None:
+    exact = 1.0 - decay
+    vanished = (exact > 0) != (loss > 0)
+    if vanished.any():
+        chip = "an integrator" if (loss == 0).any() else "a loss of 1/4096 a step"
+        log.differs(
+            "D420",
+            f"{field} of `{name}`: {int(vanished.sum())} of {decay.size} neurons become {chip} on the chip",
+            where=f"{where}/{field}",
+            found=f"a loss of {exact[vanished][0]:.3g} a step",
+            limit="whole 4096ths; u loses at least 1 of them",
+            source=LIF_MODELS,
+            help="a longer --dt, or a shorter time constant",
+        )
+        return
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.where(exact > 0, np.abs(loss / exact - 1), 0.0)
+    if off.max() > NOTICED:
+        worst = int(off.argmax())
+        log.note(
+            "D421",
+            f"{field} of `{name}`: {int((off > NOTICED).sum())} of {decay.size} neurons change by more than 1 %",
+            where=f"{where}/{field}",
+            found=f"{1 / exact[worst]:.4g} steps become {1 / loss[worst]:.4g}",
+            limit="whole 4096ths a step",
+            source=LIF_MODELS,
+        )
+
+
+def _start(name: str, d: Discrete, neuron: LoihiNeuron, reset: str, where: str, log: Log) -> None:
+    if not neuron.spikes:
+        return
+    wanted = np.zeros(neuron.dv.size)
+    if reset == "model" and d.v_reset is not None and d.decay_mem.any():
+        wanted = np.rint(-d.v_reset * neuron.scale)
+    off = np.abs(neuron.v_start - wanted) > 64
+    if off.any():
+        worst = int(np.abs(neuron.v_start - wanted).argmax())
+        log.differs(
+            "D422",
+            f"{int(off.sum())} neuron(s) of `{name}` begin at another voltage than in the model",
+            where=where,
+            found=f"{neuron.v_start[worst] / neuron.scale[worst]:.4g} V above v_reset",
+            limit=f"{wanted[worst] / neuron.scale[worst]:.4g} V",
+            source="neurons of deep layers run for some steps before their first input",
+        )

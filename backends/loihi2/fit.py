@@ -1,0 +1,151 @@
+"""Does a network fit a system, on how many cores, where? Everything that is in the way is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nirc.backend import Block, Mapped, Search
+from nirc.backends.loihi2 import differences, latency
+from nirc.backends.loihi2.bundle import NEURONS, READOUT
+from nirc.backends.loihi2.chip import Chip
+from nirc.backends.loihi2.cores import Placed, place
+from nirc.backends.loihi2.limits import VARIANTS
+from nirc.backends.loihi2.lower import Lowered, lower
+from nirc.backends.loihi2.neuron import LoihiNeuron
+from nirc.diagnostics.log import Log
+from nirc.ir.populations import Population, Sink
+from nirc.ir.program import Program
+from nirc.mapping.partition import OversizedError, TooManyCoresError
+from nirc.target import Limit, Target
+
+HELP = {
+    "L801": "make the layers smaller, or share kernels: lists of synapses take most of the memory",
+    "L802": "a part has too many neurons: this is a bug of nirc, the partition should have split it",
+    "L804": "give the neuron fewer inputs: all synapses of a neuron lie on one core",
+    "L807": "give the neuron fewer inputs: all synapses of a neuron lie on one core",
+    "L808": "give the neuron fewer inputs: all synapses of a neuron lie on one core",
+}
+
+
+def hopeless(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+    """Report L801 for all ``targets`` if each has fewer places than there are neurons."""
+    neurons = sum(p.n for p in discrete.nodes(Population).values())
+    needs = {t.variant: -(-neurons // t.max("neurons of a core")) for t in targets}
+    if not all(needs[t.variant] > t.max("cores") for t in targets):
+        return False
+    for target in targets:
+        _too_many(needs[target.variant], target, f"{neurons} neurons need at least so many", log)
+    return True
+
+
+def fit(program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
+    """Tables and places on ``target``, or None with the reasons in ``log``.
+
+    ``discrete`` is legalised, ``program`` integer.
+    """
+    timing = latency.timing(discrete)
+    latency.report(discrete, timing, log)
+    if any(d.code == "L809" for d in log.errors):
+        return None
+    lowered = lower(program)
+    placed = _placed(lowered, program, target, search, log)
+    if placed is None:
+        return None
+    differences.report(discrete, program, log)
+    chip = Chip(lowered.tables, placed, dict(timing.late))
+    return Mapped(
+        target,
+        chip,
+        tuple(range(lowered.tables.channels)),
+        lowered.output_map,
+        tuple(timing.late[sink] for sink in program.nodes(Sink) for _ in range(program[sink].n)),
+        _blocks(program, lowered),
+        _utilisation(placed, target),
+        any(not p.spikes for p in lowered.tables.populations),
+    )
+
+
+def _placed(lowered: Lowered, program: Program, target: Target, search: Search, log: Log) -> Placed | None:
+    shapes = {
+        name: program[name].shape
+        for name, pieces in lowered.pieces.items()
+        if len(pieces) == 1 and 0 < len(program[name].shape) <= 3 and name in program.graph
+    }
+    try:
+        return place(lowered.tables, shapes, {}, target, seed=search.seed, quick=search.seconds is None)
+    except TooManyCoresError as error:
+        _too_many(error.found, target, str(error), log)
+    except OversizedError as error:
+        limits = {limit.name: limit for limit in target.limits}
+        for o in error.oversized:
+            limit = limits[o.resource.name]
+            _over(limit, f"`{o.population}`, neuron {o.neuron}", o.need, target, log)
+    return None
+
+
+def _too_many(cores: int, target: Target, why: str, log: Log) -> None:
+    limit = next(limit for limit in target.limits if limit.name == "cores")
+    roomier = [t for t in VARIANTS if t.max("cores") >= cores]
+    other = f", or compile for {roomier[0].name} ({roomier[0].max('cores')} cores)" if roomier else ""
+    log.error(
+        "L801",
+        f"{target.name} has fewer cores than the model needs",
+        where="the whole network",
+        found=f"{cores} cores ({why})",
+        limit=f"{limit.max} ({target.part})",
+        source=limit.source,
+        help=HELP["L801"] + other,
+    )
+
+
+def _over(limit: Limit, where: str, found: int, target: Target, log: Log) -> None:
+    log.error(
+        limit.code,
+        f"a neuron needs more {limit.name.removesuffix(' of a core')} than a core of {target.name} has",
+        where=where,
+        found=found,
+        limit=f"{limit.max} {limit.unit}".strip(),
+        source=limit.source,
+        help=HELP.get(limit.code, "make the layer smaller"),
+    )
+
+
+def _blocks(program: Program, lowered: Lowered) -> dict[str, Block]:
+    """Where each population's neurons are among all neurons side by side; readouts among the outputs' columns."""
+    start, first = {}, 0
+    for process in lowered.tables.populations:
+        start[process.name] = first
+        first += process.n
+    columns = {}
+    at = 0
+    for sink in program.nodes(Sink):
+        ((source, _),) = program.into(sink)
+        n = program[sink].n
+        columns[source] = lowered.output_map[at : at + n]
+        at += n
+    blocks = {}
+    for name, population in program.nodes(Population).items():
+        neuron = population.dynamics
+        if not isinstance(neuron, LoihiNeuron):
+            continue
+        scale = tuple(neuron.scale.tolist())
+        if not neuron.spikes:
+            blocks[name] = Block(READOUT, tuple(columns[name]), scale, neuron.late)
+            continue
+        index = np.zeros(population.n, np.int64)
+        for piece in lowered.pieces[name]:
+            index[piece.index] = start[piece.name] + np.arange(piece.index.size)
+        blocks[name] = Block(NEURONS, tuple(index.tolist()), scale, neuron.late)
+    return blocks
+
+
+def _utilisation(placed: Placed, target: Target) -> dict[str, tuple[int, int]]:
+    used = {"cores": (placed.partition.count, target.max("cores"))}
+    chips = len({core.chip for core in placed.floorplan.cores})
+    used["chips"] = (chips, target.max("chips"))
+    most = placed.partition.usage.max(axis=0, initial=0).tolist()
+    for resource, n in zip(placed.partition.cores.resources, most, strict=True):
+        used[resource.name] = (int(n), resource.capacity)
+    return used
