@@ -30,7 +30,7 @@ def _rounded(discrete: Program, limit: int) -> Program:
     """All weights whole multiples of each neuron's unit, at most ``limit`` of them."""
     try:
         program = Spinnaker2Legalise().run(discrete, Log())
-        found = [replace(d, ops=(d.entries,)) for d in drives(program, Log(), convolve=False)]
+        found = [replace(d, ops=(d.entries,)) for d in drives(program, Log(), unroll=program.nodes(Population))]
     except NircError:  # then it was not compiled either
         return discrete
     edges = [(s, t, p) for s, t, p in program.edges() if not isinstance(program[t], Population)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,15 +41,15 @@ class Drive:
         return op
 
 
-def drives(program: Program, log: Log, *, convolve: bool = True) -> list[Drive]:
+def drives(program: Program, log: Log, *, unroll: Collection[str] = ()) -> list[Drive]:
     """All projections into populations that have entries at all. Notes P307 for one that is too large to unroll.
 
-    ``convolve`` false: convolutions synapse by synapse, too.
+    ``unroll``: populations into which even convolutions are listed synapse by synapse.
     """
     found = []
     for name, population in program.nodes(Population).items():
         mine = [(s, p) for s, p in program.into(name) if all(_any(op) for op in p.ops)]
-        convolves = convolve and len(mine) == 1 and _convolves(mine[0][1].ops, population)
+        convolves = name not in unroll and len(mine) == 1 and _convolves(mine[0][1].ops, population)
         for source, projection in mine:
             op = None if convolves else unrolled(projection, program[source].n, log)
             if op is None or op.entries:
@@ -57,10 +58,10 @@ def drives(program: Program, log: Log, *, convolve: bool = True) -> list[Drive]:
 
 
 def merged(found: list[Drive]) -> list[Drive]:
-    """Synapses between the same neurons with the same delay are one, with the sum of their weights."""
-    groups: dict[tuple[str, str, int], list[Drive]] = {}
+    """Synapses between the same neurons with the same delay and receptor are one, with the sum of their weights."""
+    groups: dict[tuple[str, str, int, int], list[Drive]] = {}
     for drive in found:
-        groups.setdefault((drive.source, drive.target, drive.extra), []).append(drive)
+        groups.setdefault((drive.source, drive.target, drive.extra, drive.projection.synapse), []).append(drive)
     return [_sum(group) for group in groups.values()]
 
 
@@ -85,7 +86,13 @@ def _convolves(ops: tuple[LinearOp, ...], population: Population) -> bool:
     d = population.dynamics
     assert isinstance(d, Discrete)
     *before, conv = ops or (None,)
-    if not isinstance(conv, Conv) or conv.weight.ndim != 4 or d.decay_syn is not None or len(before) > 1:
+    if (
+        not isinstance(conv, Conv)
+        or conv.weight.ndim != 4
+        or d.decay_syn is not None
+        or d.decay_syn_2 is not None
+        or len(before) > 1
+    ):
         return False
     square = conv.stride[0] == conv.stride[1] and set(conv.dilation) == {1} and conv.groups == 1
     return square and all(_pools(pool, conv) for pool in before) and per_channel(d.gain_mem, conv) is not None

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from nirc.backends.spinnaker2.limits import SHEET
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
 from nirc.ir.populations import Discrete, Population, Sink, Source
@@ -23,7 +22,7 @@ class Spinnaker2Legalise:
     name: ClassVar[str] = "spinnaker2-legalise"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Raises ``CompileError`` (P306, P308, P311, N905, N906)."""
+        """Raises ``CompileError`` (P306, P308, P311, N906)."""
         if not program.nodes(Population):
             log.error("P311", "the network has no neurons", where="nodes", help="put a neuron between Input and Output")
         for name, population in program.nodes(Population).items():
@@ -43,15 +42,6 @@ def relay(n: int, origins: tuple[str, ...]) -> Population:
 def _check_neuron(name: str, population: Population, log: Log) -> None:
     d = population.dynamics
     assert isinstance(d, Discrete)
-    if d.decay_syn_2 is not None or (d.decay_syn is None and d.gain_syn_2 is not None):
-        log.error(
-            "N905",
-            f"`{name}` filters its inputs in two ways",
-            where=population.origins[0],
-            limit="one synaptic time constant a neuron",
-            source=SHEET,
-            help="give all inputs of the population the same filter, or none",
-        )
     if d.threshold is not None and (d.threshold < 0).any():
         log.error(
             "N906",

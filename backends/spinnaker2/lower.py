@@ -54,7 +54,6 @@ def lateness(program: Program) -> Mapping[str, int]:
 def _population(name: str, population: ir.Population) -> Population:
     d = population.dynamics
     assert isinstance(d, SpinNeuron)
-    decay = None if d.synaptic_decay is None else _short(d.synaptic_decay)
     return Population(
         name,
         d.model,
@@ -66,8 +65,8 @@ def _population(name: str, population: ir.Population) -> Population:
         _short(d.i_offset),
         _short(d.v_init),
         _short(d.v_reset),
-        decay,
-        decay,
+        None if d.exc_decay is None else _short(d.exc_decay),
+        None if d.inh_decay is None else _short(d.inh_decay),
         d.fires,
     )
 

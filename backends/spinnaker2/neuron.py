@@ -20,7 +20,7 @@ class SpinNeuron:
 
     ``late``: steps by which it is later on the chip than in the model; its own constants act from the chip's first
     step on. ``scale`` (n,): chip units per volt of the model. ``fires`` false: a readout, whose v is the output.
-    ``synaptic_decay``: of both currents; excitatory weights come in at receptor 0, inhibitory ones at receptor 1.
+    ``exc_decay``, ``inh_decay``: of the currents; excitatory weights come in at receptor 0, inhibitory ones at 1.
     """
 
     model: Model
@@ -33,7 +33,8 @@ class SpinNeuron:
     scale: Float
     late: int
     fires: bool = True
-    synaptic_decay: Float32 | None = None
+    exc_decay: Float32 | None = None
+    inh_decay: Float32 | None = None
 
     def stepper(self, batch: int) -> Stepper:
         """State of ``batch`` samples at the model's first step."""
@@ -42,6 +43,13 @@ class SpinNeuron:
     def fires_before_its_time(self) -> NDArray[np.bool_]:
         """(n,) who spikes on the chip before the model's first step, of its constants alone."""
         return _SpinStepper(self, 1).early[0] if self.fires else np.zeros(len(self.v_init), np.bool_)
+
+
+def single(values: Float | Float32) -> Float32:
+    """A read-only float32 copy."""
+    made: Float32 = np.array(values, np.float32)
+    made.setflags(write=False)
+    return made
 
 
 class _SpinStepper:
@@ -59,10 +67,10 @@ class _SpinStepper:
     def step(self, x: Float, second: Float | None = None) -> Float:
         n = self.neuron
         drive = x.astype(np.float32)
-        if n.synaptic_decay is not None:
+        if n.exc_decay is not None and n.inh_decay is not None:
             inhibition = np.zeros_like(drive) if second is None else second.astype(np.float32)
-            self.exc = rule.current_step(self.exc, drive, n.synaptic_decay)
-            self.inh = rule.current_step(self.inh, inhibition, n.synaptic_decay)
+            self.exc = rule.current_step(self.exc, drive, n.exc_decay)
+            self.inh = rule.current_step(self.inh, inhibition, n.inh_decay)
             drive = self.exc + self.inh
         spikes = self._step(drive)
         self.v = self.state.astype(np.float64)

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.backends.spinnaker2.constants import Clocked, shares, start, whole_part
+from nirc.backends.spinnaker2.clocks import Arc, Clocks, User
+from nirc.backends.spinnaker2.constants import Clocked, start, whole_part
 from nirc.backends.spinnaker2.drives import Drive, drives, per_channel
-from nirc.backends.spinnaker2.legalise import free_name
 from nirc.backends.spinnaker2.limits import DELAYED_WEIGHT, NEVER, SHEET, WEIGHT
-from nirc.backends.spinnaker2.neuron import SpinNeuron
-from nirc.backends.spinnaker2.rule import Float32, Reset
+from nirc.backends.spinnaker2.neuron import SpinNeuron, single
+from nirc.backends.spinnaker2.receptors import receptors
+from nirc.backends.spinnaker2.rule import Float32
 from nirc.backends.spinnaker2.scales import row_scales
 from nirc.backends.spinnaker2.tables import Model
 from nirc.backends.spinnaker2.timing import Timed, timed
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import Float, Int, frozen, size
+from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.linear import Conv, LinearOp, Pool, Sparse
-from nirc.ir.populations import Discrete, Population, Projection, Sink
+from nirc.ir.populations import Discrete, Population, Sink
 from nirc.ir.program import Form, Program
 
 TINY = np.float32(1e-30)  # the least threshold, far above what the processor may round to 0
-BIAS = "bias"  # name of populations of clocks
-Arc = tuple[str, str, Projection]
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,36 @@ class Spinnaker2Quantise:
     name: ClassVar[str] = "spinnaker2-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Raises ``CompileError`` (P307) if a projection is too large to list its synapses."""
-        found = drives(program, log)
+        """Raises ``CompileError``: P307 if a projection is too large to list, N905 for a neuron with two filters."""
+        unroll: set[str] = set()
+        while True:
+            attempt = Log()
+            made = self._attempt(program, unroll, attempt)
+            # Clocks cannot feed a convolution's target: its synapses have to be listed then.
+            again = {name for name, q in made.items() if q.convolves and q.clocked}
+            if not again:
+                break
+            unroll |= again
+        for diagnostic in attempt.diagnostics:
+            log.add(diagnostic)
+        log.raise_if_errors()
+        nodes: dict[str, object] = {n: p for n, p in program.graph.nodes(data="payload") if n not in made}
+        arcs = [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
+        clocks = Clocks()
+        for name, q in made.items():
+            nodes[name] = replace(q.population, dynamics=q.neuron)
+            arcs += q.arcs
+            if q.clocked:
+                limit, origins = q.limit, q.population.origins
+                clocks.add(name, User(q.n, q.late, limit, q.filtered, origins, tuple(q.clocked)))
+        clocks.into(nodes, arcs)
+        return program.rebuilt(nodes, arcs, form=Form.INTEGER)
+
+    def _attempt(self, program: Program, unroll: Collection[str], log: Log) -> dict[str, _Quantised]:
+        found = drives(program, log, unroll=unroll)
         log.raise_if_errors()
         plan = timed(program, found, log, relays=self.relays)
-        nodes: dict[str, object] = {n: p for n, p in program.graph.nodes(data="payload") if n not in plan.populations}
-        arcs: list[Arc] = []
-        clocks = _Clocks()
-        for name, population in plan.populations.items():
-            made = _Quantised(name, population, plan, program, log)
-            nodes[name] = replace(population, dynamics=made.neuron)
-            arcs += made.arcs
-            clocks.add(name, made)
-        arcs += [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
-        clocks.into(nodes, arcs, plan.late)
-        return program.rebuilt(nodes, arcs, form=Form.INTEGER)
+        return {name: _Quantised(name, p, plan, program, log) for name, p in plan.populations.items()}
 
 
 class _Quantised:
@@ -63,14 +78,13 @@ class _Quantised:
         assert isinstance(population.dynamics, Discrete)
         self.name, self.population, self.plan, self.program, self.log = name, population, plan, program, log
         self.dynamics, self.n = population.dynamics, population.n
-        self.filtered = self.dynamics.decay_syn is not None
         self.late = plan.late[name]
         self.into = [d for d in plan.drives if d.target == name]
         self.convolves = any(d.convolution for d in self.into)
         self.delayed = any(d.extra for d in self.into)
         self.limit = (DELAYED_WEIGHT if self.delayed else WEIGHT)[1]
-        gain = self.dynamics.gain_mem
-        self.gain = gain if self.dynamics.gain_syn is None else gain * self.dynamics.gain_syn
+        self.receptors = receptors(name, population, self.into, log)
+        self.filtered = self.receptors.decays is not None
         self.clocked: list[Clocked] = []
         biases = self._biases()
         self.scale = self._scales(biases)
@@ -78,15 +92,19 @@ class _Quantised:
         self.arcs = [arc for d in self.into for arc in self._whole(d)]
         self.neuron = self._neuron(biases)
 
-    def _biases(self) -> dict[int, Float]:
-        """By onset, as they reach the membrane or, if there is one, the synaptic filter; in volts."""
-        found: dict[int, Float] = {}
-        if self.name in self.program.graph:
-            for bias in (b for _, p in self.program.into(self.name) for b in p.biases if b.value.any()):
-                found[bias.onset_steps] = found.get(bias.onset_steps, np.zeros(self.n)) + bias.value * self.gain
+    def _gain(self, drive: Drive) -> Float:
+        return self.receptors.gains[drive.projection.synapse]
+
+    def _biases(self) -> dict[tuple[int, int], Float]:
+        """By receptor and onset, as they reach the membrane or, if there is one, the synaptic filter; in volts."""
+        found: dict[tuple[int, int], Float] = {}
+        into = self.program.into(self.name) if self.name in self.program.graph else []
+        for receptor, bias in ((p.synapse, b) for _, p in into for b in p.biases if b.value.any()):
+            key = (receptor, bias.onset_steps)
+            found[key] = found.get(key, np.zeros(self.n)) + bias.value * self.receptors.gains[receptor]
         return found
 
-    def _scales(self, biases: dict[int, Float]) -> Float:
+    def _scales(self, biases: dict[tuple[int, int], Float]) -> Float:
         """Chip units per volt of each neuron."""
         if self.convolves:
             conv, gain = self._kernel(self.into[0])
@@ -94,9 +112,8 @@ class _Quantised:
             channel, tap = np.nonzero(taps)
             scale = row_scales(channel, taps[channel, tap], len(gain), self.limit)
             return np.repeat(scale, size(conv.shape_out[1:]))
-        entries = [d.entries for d in self.into]
-        row = np.concatenate([np.zeros(0, np.int64), *(op.target for op in entries)])
-        value = np.concatenate([np.zeros(0), *(op.value * self.gain[op.target] for op in entries)])
+        row = np.concatenate([np.zeros(0, np.int64), *(d.entries.target for d in self.into)])
+        value = np.concatenate([np.zeros(0), *(d.entries.value * self._gain(d)[d.entries.target] for d in self.into)])
         constant = sum(biases.values(), np.zeros(self.n)) if self.filtered and biases else None
         return row_scales(row, value, self.n, self.limit, constant)
 
@@ -104,16 +121,15 @@ class _Quantised:
         """The convolution with the factor of a pooling before it, and its gain by channel."""
         *pools, conv = drive.ops
         assert isinstance(conv, Conv)
-        gain = per_channel(self.gain, conv)
+        gain = per_channel(self._gain(drive), conv)
         assert gain is not None
         factor = float(np.prod([getattr(pool, "factor", 1.0) for pool in pools]))
         return replace(conv, weight=frozen(conv.weight * factor)), gain
 
     def _whole(self, drive: Drive) -> list[Arc]:
-        """The projection with whole weights, one for each receptor, at the chip's own time."""
-        projection = drive.projection
+        """The projection with whole weights, one for each of the chip's receptors, at the chip's own time."""
         lag = self.plan.late[drive.source] + 1 + drive.extra - self.late
-        timing = replace(projection, delay_steps=lag, feedback=False, delay_s=0.0, biases=(), synapse=0)
+        timing = replace(drive.projection, delay_steps=lag, feedback=False, delay_s=0.0, biases=(), synapse=0)
         if drive.convolution:
             conv, gain = self._kernel(drive)
             exact = conv.weight * (gain * self.scale.reshape(len(gain), -1)[:, 0]).reshape(-1, 1, 1, 1)
@@ -123,7 +139,7 @@ class _Quantised:
             ops: tuple[LinearOp, ...] = (*pools, replace(conv, weight=frozen(whole)))
             return [(drive.source, self.name, replace(timing, ops=ops))]
         op = drive.entries
-        exact = op.value * (self.gain * self.scale)[op.target]
+        exact = op.value * (self._gain(drive) * self.scale)[op.target]
         whole = np.rint(exact)
         self._say_lost(drive, exact, whole)
         signs = (whole > 0, whole < 0) if self.filtered else (whole != 0,)
@@ -133,31 +149,35 @@ class _Quantised:
             if mine.any()
         ]
 
-    def _neuron(self, biases: dict[int, Float]) -> SpinNeuron:
+    def _neuron(self, biases: dict[tuple[int, int], Float]) -> SpinNeuron:
         """Parameters, constants first: those that the chip adds itself, and those that clocks bring."""
         d, scale = self.dynamics, self.scale
         offset = scale * d.drift
-        for onset, value in sorted(biases.items()):
-            offset = offset + self._clock(onset, scale * value) if self.filtered or onset else offset + scale * value
+        for (receptor, onset), value in sorted(biases.items()):
+            waits = self.filtered or onset
+            offset = offset + (self._clock(onset, scale * value, receptor) if waits else scale * value)
         neuron = self._parameters(offset)
         early = neuron.fires_before_its_time()
         if early.any() and not self.filtered:
             # Constants that reach the threshold before the model begins have to wait for a clock.
             waiting = np.where(early, offset, 0.0)
-            neuron = self._parameters(offset - waiting + self._clock(0, waiting))
+            neuron = self._parameters(offset - waiting + self._clock(0, waiting, 0))
             early = neuron.fires_before_its_time()
         if early.any():
-            neuron = replace(neuron, v_init=_single(np.where(early, 0.0, neuron.v_init)))
+            neuron = replace(neuron, v_init=single(np.where(early, 0.0, neuron.v_init)))
             self._say_early(early)
         return neuron
 
-    def _clock(self, onset: int, wanted: Float) -> Float:
+    def _clock(self, onset: int, wanted: Float, receptor: int) -> Float:
         """What clocks leave of a constant ``wanted`` (n,) in chip units, as an offset of the membrane."""
         whole, left = whole_part(wanted, self.limit)
+        decays, signs = self.receptors.decays, self.receptors.signs
+        if signs:  # what has the other sign would come through the other filter
+            wrong = np.sign(whole) == -signs[receptor]
+            whole, left = np.where(wrong, 0, whole), np.where(wrong, wanted, left)
         if whole.any():
             self.clocked.append(Clocked(onset, whole))
-        decay = self.dynamics.decay_syn
-        if not self.filtered or decay is None:
+        if decays is None:
             return left
         if left.any():
             self.log.note(
@@ -168,27 +188,28 @@ class _Quantised:
                 found=f"{np.abs(left / self.scale).max():.2g} V",
                 limit="whole units",
             )
+        decay = decays[0] if not signs or signs[receptor] > 0 else decays[1]
         return np.where(decay < 1, left / np.where(decay < 1, 1 - decay, 1.0), 0.0)
 
     def _parameters(self, offset: Float) -> SpinNeuron:
-        d, scale = self.dynamics, self.scale
+        d, scale, decays = self.dynamics, self.scale, self.receptors.decays
         subtract = self.program.reset == "subtract"
-        reset: Reset = "reset_by_subtraction" if subtract else "reset_to_v_reset"
         keeps = self.program.reset == "model" and d.v_reset is not None
         v_reset = scale * d.v_reset if keeps and d.v_reset is not None else np.zeros(self.n)
         threshold = np.full(self.n, NEVER) if d.threshold is None else scale * d.threshold
         return SpinNeuron(
-            self._model(),
-            reset,
-            _frozen(np.maximum(strictly_above(threshold), TINY)),
-            _single(d.decay_mem),
-            _single(offset),
-            _single(start(offset, d.decay_mem, self.late)),
-            _single(v_reset),
-            frozen(scale),
-            self.late,
-            d.fires,
-            None if d.decay_syn is None else _single(d.decay_syn),
+            model=self._model(),
+            reset="reset_by_subtraction" if subtract else "reset_to_v_reset",
+            threshold=single(np.maximum(strictly_above(threshold), TINY)),
+            alpha_decay=single(d.decay_mem),
+            i_offset=single(offset),
+            v_init=single(start(offset, d.decay_mem, self.late)),
+            v_reset=single(v_reset),
+            scale=frozen(scale),
+            late=self.late,
+            fires=d.fires,
+            exc_decay=None if decays is None else single(decays[0]),
+            inh_decay=None if decays is None else single(decays[1]),
         )
 
     def _model(self) -> Model:
@@ -213,7 +234,9 @@ class _Quantised:
 
     def _say_bits(self) -> None:
         values = (
-            [d.entries.value * (self.gain * self.scale)[d.entries.target] for d in self.into] if self.delayed else []
+            [d.entries.value * (self._gain(d) * self.scale)[d.entries.target] for d in self.into]
+            if self.delayed
+            else []
         )
         if any((np.abs(v - np.rint(v)) > 1e-4).any() for v in values):
             self.log.note(
@@ -237,76 +260,6 @@ class _Quantised:
         )
 
 
-class _Clocks:
-    """Neurons that spike in every step from a given one on: one population for each lateness of targets."""
-
-    def __init__(self) -> None:
-        self.wanted: dict[int, list[tuple[str, _Quantised]]] = {}
-
-    def add(self, name: str, made: _Quantised) -> None:
-        """What ``name`` asks of clocks."""
-        if made.clocked:
-            self.wanted.setdefault(made.late, []).append((name, made))
-
-    def into(self, nodes: dict[str, object], arcs: list[Arc], late: dict[str, int]) -> None:
-        """Add the clocks and their projections."""
-        for lateness, users in sorted(self.wanted.items()):
-            name = free_name(BIAS, nodes)
-            copies: dict[int, int] = {}
-            weights: list[tuple[str, _Quantised, int, int, Int]] = []
-            for target, made in users:
-                for clocked in made.clocked:
-                    parts = shares(clocked.weight, made.limit)
-                    copies[clocked.onset] = max(copies.get(clocked.onset, 0), len(parts))
-                    weights += [(target, made, clocked.onset, k, part) for k, part in enumerate(parts)]
-            first = dict(
-                zip(sorted(copies), np.cumsum([0, *(copies[o] for o in sorted(copies))]).tolist(), strict=False)
-            )
-            n = sum(copies.values())
-            onsets = np.repeat(sorted(copies), [copies[o] for o in sorted(copies)])
-            origins = tuple(dict.fromkeys(made.population.origins[0] for _, made in users))
-            nodes[name] = Population((n,), _clock(onsets, lateness), origins)
-            late[name] = lateness - 1
-            arcs += self._arcs(name, n, first, weights)
-
-    @staticmethod
-    def _arcs(
-        name: str, n: int, first: dict[int, int], weights: list[tuple[str, _Quantised, int, int, Int]]
-    ) -> list[Arc]:
-        made_arcs: list[Arc] = []
-        for target in dict.fromkeys(target for target, *_ in weights):
-            mine = [(made, first[onset] + k, part) for t, made, onset, k, part in weights if t == target]
-            made = mine[0][0]
-            matrix = np.zeros((made.n, n))
-            for _, column, part in mine:
-                matrix[:, column] += part
-            signs = (matrix > 0, matrix < 0) if made.filtered else (matrix != 0,)
-            for receptor, which in enumerate(signs):
-                at = np.nonzero(which)
-                if at[0].size:
-                    op = Sparse(at[0], at[1], matrix[at], n, made.n)
-                    origins = made.population.origins
-                    made_arcs.append((name, target, Projection((op,), synapse=receptor, origins=origins)))
-        return made_arcs
-
-
-def _clock(onsets: NDArray[np.int64], lateness: int) -> SpinNeuron:
-    """Counts the chip's steps and spikes so that its targets see the spike in the model's step ``onsets`` (n,)."""
-    first = (onsets + lateness).astype(np.float64)
-    zeros, ones = np.zeros(len(onsets)), np.ones(len(onsets))
-    return SpinNeuron(
-        "lif_no_delay",
-        "reset_to_v_reset",
-        _single(first),
-        _single(ones),
-        _single(ones),
-        _single(zeros),
-        _single(first - 1),
-        frozen(ones),
-        lateness - 1,
-    )
-
-
 def strictly_above(value: Float) -> Float32:
     """The least float32 above ``value``: the chip fires at the threshold, NIR above it."""
     nearest = value.astype(np.float32)
@@ -316,13 +269,3 @@ def strictly_above(value: Float) -> Float32:
 
 def _entries(op: Sparse, whole: Float, mine: NDArray[np.bool_]) -> Sparse:
     return Sparse(op.target[mine], op.source[mine], frozen(whole[mine]), op.n_in, op.n_out)
-
-
-def _single(values: Float | Float32) -> Float32:
-    return _frozen(np.asarray(values, np.float32))
-
-
-def _frozen(values: Float32) -> Float32:
-    made = values.copy()
-    made.setflags(write=False)
-    return made

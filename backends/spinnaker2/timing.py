@@ -10,6 +10,7 @@ from nirc.analysis.retiming import Edge, retime
 from nirc.backends.spinnaker2.drives import Drive, merged
 from nirc.backends.spinnaker2.legalise import RELAY, free_name, relay
 from nirc.backends.spinnaker2.limits import DELAY, SCRIPTS
+from nirc.backends.spinnaker2.receptors import is_filtered
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Sparse
 from nirc.ir.populations import Discrete, Population, Projection, Sink
@@ -49,7 +50,7 @@ def needs_clock(name: str, population: Population, program: Program) -> bool:
     d = population.dynamics
     assert isinstance(d, Discrete)
     biases = [b for _, p in program.into(name) for b in p.biases if b.value.any()]
-    return any(d.decay_syn is not None or b.onset_steps for b in biases)
+    return any(is_filtered(d) or b.onset_steps for b in biases)
 
 
 class _Relays:

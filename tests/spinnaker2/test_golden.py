@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
 
+import nirc
 from nirc.backends.spinnaker2 import rule
 from nirc.backends.spinnaker2.emulate import emulate
 from nirc.backends.spinnaker2.tables import from_npz, to_npz
+from tests.spinnaker2 import field_nir
 from tests.spinnaker2.field import FIELDS, INPUT, Field, N
 
 
@@ -50,3 +54,24 @@ def test_the_recordings_tell_the_delay_apart() -> None:
     run = emulate(replace(tables, projections=(late, *others)), field.raster()[None])
     assert run.output[0].any() and (run.output[0] != field.recorded()).any()
     assert int(first.weight[0]) == INPUT
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+def test_the_chips_spikes_from_a_nir_file(field: Field, tmp_path: Path) -> None:
+    """Compiled, written, read and run; the weights in the files are those that the chip had."""
+    nir.write(tmp_path / "field.nir", field_nir.graph(field))
+    reset = "subtract" if field.filtered else "model"
+    bundle = nirc.compile(tmp_path / "field.nir", "spinnaker2", dt=field_nir.DT_S, reset=reset)
+    bundle.save(tmp_path / "bundle")
+    opened = nirc.Bundle.open(tmp_path / "bundle")
+    answer = opened.run(field.raster()[None]).output[0]  # aligned with the inputs: a step earlier than on the chip
+    recorded = field.recorded()
+    assert recorded[0].sum() == 0
+    assert int((answer[:-1] != recorded[1:]).sum()) == 0
+    network = from_npz(opened.files["network.npz"])
+    compiled, given = ({(p.source, p.target): p for p in t.projections} for t in (network, field.tables()))
+    assert len(compiled) == len(given) == 3
+    for ends, projection in given.items():
+        for name in ("pre", "post", "weight", "delay"):
+            mine = getattr(compiled[ends], name)
+            np.testing.assert_array_equal(mine, getattr(projection, name), err_msg=f"{name} of {ends}")
