@@ -8,7 +8,7 @@ import numpy.typing as npt
 from nirc.mapping.compiled import compiled
 from nirc.mapping.keys import Keys
 from nirc.mapping.links import LinkGraph
-from nirc.mapping.route import Nets, Routes
+from nirc.mapping.nets import Nets, Routes
 from nirc.mapping.tables.entries import Bits, Ints, Longs, Tables
 
 

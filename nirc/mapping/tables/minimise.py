@@ -1,24 +1,27 @@
 """Fewer entries that say the same to every packet that exists.
 
-A table is rebuilt as a decision list (Rivest, "Learning decision lists", 1987), route by route. All entries of a route
-come before those of the routes that are still to come, so they may match packets of routes that are done, and packets
-that no source sends, but none of a route to come. A route whose entries fit into one is taken at once: no table has
-fewer for it, and the others get more room. Of the rest the route with the fewest packets goes first; its entries are
-widened like the implicants of two-level logic (Brayton et al., "Logic Minimization Algorithms", 1984, EXPAND). The
-order by generality that ordered covering keeps (Mundy, Heathcote and Garside, "On-chip order-exploiting routing table
-minimization for a multicast supercomputer network", HPSR 2016) is not needed: any order is a table.
+A table is rebuilt as a decision list (Rivest, "Learning decision lists", Machine Learning 1987), route by route. All
+entries of a route come before those of the routes that are still to come, so they may match packets of routes that are
+done, and packets that no source sends, but none of a route to come. A route whose blocks fit into one entry is taken at
+once: no table has fewer for it, and the others get more room. Of the rest the route with the fewest blocks goes first,
+and a local search moves routes up and down while that saves entries.
+
+The order by generality that ordered covering keeps (Mundy, Heathcote and Garside, "On-chip order-exploiting routing
+table minimization for a multicast supercomputer network", HPSR 2016) is not needed: any order is a table.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from nirc.mapping.compiled import compiled
+from nirc.mapping.tables.cover import Blocks, cover, scratch_for
 from nirc.mapping.tables.entries import Ints, Longs, Tables, Words
+from nirc.mapping.tables.reorder import Cubes, reorder
 from nirc.mapping.tables.walk import differences
 
-Bools = npt.NDArray[np.bool_]
+MOVES_PER_ROUTE = 8
+WORK = 100_000_000  # looks at a block, for one table: the search ends there
 
 
 def minimised(tables: Tables) -> Tables:
@@ -80,70 +83,75 @@ def _minimise(
     key: Words, mask: Words, route: Ints, local: Ints, out_key: Words, out_mask: Words, out_route: Ints
 ) -> int:
     """One table, sorted by key. Returns its new length. ``local`` (routes,): scratch, all -1 before and after."""
-    order, start, count = _by_route(route, local)
-    key, mask, route = key[order], mask[order], route[order]
-    alive = np.ones(key.size, np.bool_)
-    hull_key, hull_mask, inside = _hulls(key, mask, start[: count + 1])
-    waiting = np.ones(count, np.bool_)
-    bars, free = np.empty(key.size, np.uint32), np.empty(key.size, np.uint32)
-    covered = np.empty(key.size, np.bool_)
+    by_route, start = _by_route(route, local)
+    blocks = Blocks(key[by_route], mask[by_route], start, np.zeros(key.size, np.int64))
+    cubes = Cubes(np.empty(key.size, np.uint32), np.empty(key.size, np.uint32), np.zeros(start.size - 1, np.int64))
+    scratch = scratch_for(key.size, WORK)
+    order = _first_order(blocks)
+    for place in range(order.size):
+        begin, end = start[order[place]], start[order[place] + 1]
+        blocks.place[begin:end] = place
+    for place in range(order.size):
+        begin = start[order[place]]
+        cubes.many[order[place]] = cover(order[place], place, blocks, scratch, cubes.key[begin:], cubes.mask[begin:])
+    reorder(order, blocks, cubes, scratch, MOVES_PER_ROUTE * order.size)
     size = 0
-    for _ in range(count):
-        best = -1
-        for r in range(count):
-            if waiting[r] and (inside[r] == 0 or best < 0 or (inside[best] and _less(r, best, start))):
-                best = r
-                if inside[r] == 0:
-                    break
-        begin, end = start[best], start[best + 1]
-        if inside[best] == 0:
-            out_key[size], out_mask[size] = hull_key[best], hull_mask[best]
-            many = 1
-        else:
-            many = _cover(begin, end, key, mask, alive, bars, free, covered, out_key[size:], out_mask[size:])
-        out_route[size : size + many] = route[begin]
-        size += many
-        waiting[best] = False
-        alive[begin:end] = False
-        for r in range(count):
-            if waiting[r]:
-                for i in range(begin, end):
-                    inside[r] -= (key[i] ^ hull_key[r]) & mask[i] & hull_mask[r] == 0
+    for place in range(order.size):
+        begin, count = start[order[place]], cubes.many[order[place]]
+        out_key[size : size + count] = cubes.key[begin : begin + count]
+        out_mask[size : size + count] = cubes.mask[begin : begin + count]
+        out_route[size : size + count] = route[by_route[begin]]
+        size += count
     return size
 
 
 @compiled
-def _less(a: int, b: int, start: Longs) -> bool:
-    """Fewer entries go first; then as the routes come."""
-    return bool(start[a + 1] - start[a] < start[b + 1] - start[b])
-
-
-@compiled
-def _by_route(route: Ints, local: Ints) -> tuple[Longs, Longs, int]:
-    """The entries sorted by route, in the order of the first of each; where each route starts; how many there are."""
+def _by_route(route: Ints, local: Ints) -> tuple[Longs, Longs]:
+    """The entries sorted by route, routes in the order of their first entries; where each route starts."""
     number = np.empty(route.size, np.int64)
-    start = np.zeros(route.size + 2, np.int64)
     count = 0
     for i in range(route.size):
         if local[route[i]] < 0:
             local[route[i]] = count
             count += 1
         number[i] = local[route[i]]
-        start[number[i] + 1] += 1
+    start = np.zeros(count + 1, np.int64)
     for i in range(route.size):
         local[route[i]] = -1
-    for r in range(count):
-        start[r + 1] += start[r]
-    return np.argsort(number, kind="mergesort"), start, count
+        start[number[i] + 1] += 1
+    return np.argsort(number, kind="mergesort"), np.cumsum(start)
+
+
+@compiled
+def _first_order(blocks: Blocks) -> Longs:
+    """The routes from the top of the table: those first that one entry matches, else those with the fewest blocks."""
+    key, mask, start = blocks.key, blocks.mask, blocks.start
+    routes = start.size - 1
+    hull_key, hull_mask, inside = _hulls(key, mask, start)
+    waiting = np.ones(routes, np.bool_)
+    order = np.empty(routes, np.int64)
+    for place in range(routes):
+        best, fewest = -1, 0
+        for r in range(routes):
+            if waiting[r]:
+                many = start[r + 1] - start[r] if inside[r] else 0
+                if best < 0 or many < fewest:
+                    best, fewest = r, many
+        order[place], waiting[best] = best, False
+        for r in range(routes):
+            if waiting[r] and inside[r]:
+                for i in range(start[best], start[best + 1]):
+                    inside[r] -= (key[i] ^ hull_key[r]) & mask[i] & hull_mask[r] == 0
+    return order
 
 
 @compiled
 def _hulls(key: Words, mask: Words, start: Longs) -> tuple[Words, Words, Longs]:
-    """The narrowest entry that matches all of a route, and how many entries of other routes it meets."""
-    count = start.size - 1
-    hull_key, hull_mask = np.empty(count, np.uint32), np.empty(count, np.uint32)
-    inside = np.zeros(count, np.int64)
-    for r in range(count):
+    """The narrowest entry that matches all of a route, and how many blocks of other routes it meets."""
+    routes = start.size - 1
+    hull_key, hull_mask = np.empty(routes, np.uint32), np.empty(routes, np.uint32)
+    inside = np.zeros(routes, np.int64)
+    for r in range(routes):
         k, m = key[start[r]], mask[start[r]]
         for i in range(start[r] + 1, start[r + 1]):
             m &= mask[i] & ~(k ^ key[i])
@@ -152,89 +160,3 @@ def _hulls(key: Words, mask: Words, start: Longs) -> tuple[Words, Words, Longs]:
             if not start[r] <= i < start[r + 1]:
                 inside[r] += (key[i] ^ hull_key[r]) & mask[i] & m == 0
     return hull_key, hull_mask, inside
-
-
-@compiled
-def _cover(
-    begin: int,
-    end: int,
-    key: Words,
-    mask: Words,
-    alive: Bools,
-    bars: Words,
-    free: Words,
-    covered: Bools,
-    out_key: Words,
-    out_mask: Words,
-) -> int:
-    """Entries that match those from ``begin`` to ``end`` and no other that is alive. Returns how many.
-
-    Each begins as the first that is not yet matched. In ``free[i]`` are the bits that it must let go to match i, in
-    ``bars`` the sets of bits that it may not let go all.
-    """
-    size = 0
-    covered[begin:end] = False
-    for seed in range(begin, end):
-        if covered[seed]:
-            continue
-        k, m = key[seed], mask[seed]
-        barred = _bars(k, m, begin, end, key, mask, alive, bars)
-        for i in range(begin, end):
-            free[i] = m & ((k ^ key[i]) | ~mask[i])
-        gone = np.uint32(0)
-        while True:
-            best, fewest = -1, 33
-            for i in range(begin, end):
-                if not covered[i]:
-                    many = _ones(free[i] & ~gone)
-                    if 0 < many < fewest and _allowed(gone | free[i], bars, barred):
-                        best, fewest = i, many
-            if best < 0:
-                break
-            gone |= free[best]
-        for i in range(begin, end):
-            covered[i] |= free[i] & ~gone == 0
-        out_key[size], out_mask[size] = k & ~gone, m & ~gone
-        size += 1
-    return size
-
-
-@compiled
-def _bars(k: int, m: int, begin: int, end: int, key: Words, mask: Words, alive: Bools, bars: Words) -> int:
-    """For each entry of another route the bits that keep it out; only sets that hold no other. Returns how many."""
-    size = 0
-    for i in range(key.size):
-        if not alive[i] or begin <= i < end:
-            continue
-        bar = (k ^ key[i]) & m & mask[i]
-        new = True
-        for j in range(size):
-            if bars[j] & ~bar == 0:
-                new = False
-                break
-        if not new:
-            continue
-        kept = 0
-        for j in range(size):
-            if bar & ~bars[j]:
-                bars[kept] = bars[j]
-                kept += 1
-        bars[kept] = bar
-        size = kept + 1
-    return size
-
-
-@compiled
-def _allowed(gone: int, bars: Words, barred: int) -> bool:
-    ok = True
-    for j in range(barred):
-        ok &= bars[j] & ~gone != 0
-    return ok
-
-
-@compiled
-def _ones(word: int) -> int:
-    """Bits that are 1 (Warren, "Hacker's Delight", 2012, figure 5-2)."""
-    word = word - ((word >> 1) & 0x55555555)
-    word = (word & 0x33333333) + ((word >> 2) & 0x33333333)
-    return (((word + (word >> 4)) & 0x0F0F0F0F) * 0x01010101 & 0xFFFFFFFF) >> 24

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nirc.mapping.compiled import compiled
 from nirc.mapping.keys import Keys
 from nirc.mapping.links import LinkGraph
-from nirc.mapping.route import Nets
+from nirc.mapping.nets import Nets
 from nirc.mapping.tables.entries import Bits, Ints, Longs, Tables, Words
 
 NONE, MISSED, STRAY, LOOP, DEAD_LINK, NO_ENTRY = range(6)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from nirc.mapping.keys import Keys, allocate
 from nirc.mapping.links import LinkGraph, mesh
-from nirc.mapping.route import Nets, Routes, UnreachableError, route
+from nirc.mapping.nets import Nets, Routes, UnreachableError
+from nirc.mapping.route import route
 from nirc.mapping.tables.build import tables_for
 from nirc.mapping.tables.entries import Tables
 
