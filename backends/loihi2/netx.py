@@ -12,12 +12,16 @@ but the reason. Quirks that this rests on (lava-dl 0.6.0, ``netx/hdf5.py``, ``ne
   get the same delays, so these are not written.
 - Convolutions have no exponent, no delays, and the order of axes (x, y, channels); a dense layer behind one counts
   (channels, y, x), which is what ``flatten`` asks for. There is no pooling and no way from dense to convolution.
-- ``bias`` is a mantissa with exponent 6. Delays are clipped to 62. Neurons start at 0.
+- ``bias`` is a mantissa with exponent 6. Delays are clipped to 62.
+- Neurons start at 0. Where biases would be at work before the first input arrives, tables start lower (v_init), so
+  that a layer is at rest when its first row begins. netx gets the same from its reset, which sets u and v to 0, in
+  each layer a step later: with ``reset_offset=1`` in just that row. The file's attribute ``load`` says so.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +61,7 @@ def network_net(tables: Tables) -> bytes | None:
     netx's ``inp`` takes the raster's channels; its ``out`` are all neurons of the last population, in order.
     """
     try:
-        return _hdf5(_contents(tables))
+        return _hdf5(_contents(tables), _load(tables))
     except _NotAChainError:
         return None
 
@@ -74,6 +78,7 @@ def why_no_net(tables: Tables) -> str:
 def _contents(tables: Tables) -> list[dict[str, Any]]:
     """The fields of the file, layer by layer."""
     layers = _chain(tables)
+    _starts(layers)
     contents = [_input(tables, layers[0])]
     shape: tuple[int, ...] = (tables.channels,) if layers[0].forward.geometry is None else ()
     for layer in layers:
@@ -171,7 +176,6 @@ def _convolution(layer: Layer, geometry: Geometry, shape: tuple[int, ...]) -> di
 
 def _neurons(population: Population, shape: tuple[int, ...]) -> dict[str, Any]:
     """The group ``neuron`` and the bias. ``shape``: (n,) or (channels, y, x)."""
-    _require(not population.v_init.any(), f"neurons of `{population.name}` do not start at 0, which netx cannot say")
     bias = rule.effective_bias(population.bias_mant, population.bias_exp)
     mantissa = bias >> BIAS_EXP
     exact = bool(((mantissa << BIAS_EXP) == bias).all())
@@ -188,6 +192,38 @@ def _neurons(population: Population, shape: tuple[int, ...]) -> dict[str, Any]:
         by_axis = mantissa if len(shape) == 1 else mantissa.reshape(shape).transpose(2, 1, 0)
         fields["bias"] = by_axis.astype(np.int32)
     return fields
+
+
+def _starts(layers: list[Layer]) -> None:
+    """Require that neurons start at 0, or that all are at 0 in the first row of their layer and silent before it."""
+    if not _reset(layer.population for layer in layers):
+        return
+    for row, layer in enumerate(layers, start=1):
+        population = layer.population
+        from_zero, from_start = (_after(population, v, row) for v in (0 * population.v_init, population.v_init))
+        rests = from_zero is not None and from_start is not None and not from_start.any()
+        _require(rests, f"neurons of `{population.name}` do not start at 0, which netx cannot say")
+
+
+def _after(population: Population, start: NDArray[Any], rows: int) -> NDArray[np.int32] | None:
+    """v after ``rows`` without input; None if a neuron fires."""
+    bias, v = rule.effective_bias(population.bias_mant, population.bias_exp), start.astype(np.int32)
+    for _ in range(rows):
+        spikes, v = rule.fire(rule.membrane_step(v, np.zeros_like(v), bias, population.dv), population.vth)
+        if spikes.any():
+            return None
+    return v
+
+
+def _reset(populations: Iterable[Population]) -> bool:
+    """Whether netx has to reset, since a neuron does not start at 0."""
+    return any(population.v_init.any() for population in populations)
+
+
+def _load(tables: Tables) -> str:
+    """How a user loads the file."""
+    more = ", reset_interval=STEPS, reset_offset=1" if _reset(tables.populations) else ""
+    return f'lava.lib.dl.netx.hdf5.Network(net_config="{FILE}"{more})'
 
 
 # Weights, and what netx makes of them.
@@ -244,12 +280,13 @@ def _bits(weights: NDArray[np.int64]) -> tuple[int, int]:
 # The file.
 
 
-def _hdf5(layers: list[dict[str, Any]]) -> bytes:
+def _hdf5(layers: list[dict[str, Any]], load: str) -> bytes:
     """HDF5 without any time in it."""
     import h5py
 
     packed = io.BytesIO()
     with h5py.File(packed, "w", libver=("earliest", "v108"), track_order=False) as file:
+        file.attrs["load"] = load
         for i, fields in enumerate(layers):
             group = file.create_group(f"layer/{i}")
             for name, value in fields.items():

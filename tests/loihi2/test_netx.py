@@ -21,6 +21,11 @@ def cells(name: str, **fields: Any) -> Population:
     return replace(Population(name, 4095, 100, 500, TWO, TWO, TWO), **fields)
 
 
+def resting(name: str, row: int, **fields: Any) -> Population:
+    """With a bias, and from a start that it makes up for in ``row`` steps without a leak."""
+    return cells(name, dv=0, bias_mant=TWO + 64, v_init=TWO - 64 * row, **fields)
+
+
 def way(source: str, target: str, weights: Any = ((2, 4), (-6, 8)), **fields: Any) -> Projection:
     return replace(Projection(f"{source} {target}", source, target, "dense", np.array(weights), "mixed"), **fields)
 
@@ -96,7 +101,9 @@ NO_CHAINS: dict[str, tuple[Tables, str]] = {
     "a delayed loop": (
         chain(way("in", "a"), way("a", "a", delays=np.ones((2, 2), np.int64)), way("a", "b")), "recurrent layer wrong",
     ),
-    "a start": (chain(populations=(cells("a"), cells("b", v_init=TWO + 1))), "start at 0"),
+    "a start": (chain(populations=(cells("a"), cells("b", v_init=TWO + 100))), "start at 0"),
+    "a start that some have not": (chain(populations=(resting("a", 1), cells("b", bias_mant=TWO + 64))), "of `b`"),
+    "a spike before the reset": (chain(populations=(resting("a", 1, vth=0), resting("b", 2))), "of `a`"),
     "a fine bias": (chain(populations=(cells("a"), cells("b", bias_mant=TWO + 32))), "multiple of 64"),
     "a large bias": (
         chain(populations=(cells("a"), cells("b", bias_mant=TWO + 4095, bias_exp=TWO + 7))), "multiple of 64",
@@ -112,6 +119,17 @@ def test_what_netx_would_change_is_not_written_and_the_reason_is_told(case: str)
     tables, reason = NO_CHAINS[case]
     assert network_net(tables) is None
     assert reason in why_no_net(tables)
+
+
+def test_starts_that_biases_make_up_for_are_a_reset() -> None:
+    data = network_net(chain(populations=(resting("a", 1), resting("b", 2))))
+    assert data is not None
+    with h5py.File(io.BytesIO(data)) as file:
+        assert file.attrs["load"].endswith('(net_config="network.net", reset_interval=STEPS, reset_offset=1)')
+    plain = network_net(chain())
+    assert plain is not None
+    with h5py.File(io.BytesIO(plain)) as file:
+        assert file.attrs["load"] == 'lava.lib.dl.netx.hdf5.Network(net_config="network.net")'
 
 
 def test_no_reason_where_there_is_a_file() -> None:
