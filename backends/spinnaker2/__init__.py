@@ -70,7 +70,7 @@ class Spinnaker2:
         return fit(program, target, request(dict(self.chosen)), log)
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
-        """network.npz, mapping.json."""
+        """network.npz, mapping.json, deploy.py."""
         from nirc.backends.spinnaker2.emit import emit
 
         return emit(mapped.chip)

@@ -65,7 +65,7 @@ def expected(tables: Tables, inputs: np.ndarray, directory: Path) -> np.ndarray:
     tree = json.loads((directory / "manifest.json").read_text())
     samples, steps, _ = inputs.shape
     raster = np.zeros((samples, steps + LATE + 1, tables.channels))
-    raster[:, :steps] = inputs[:, :, : tables.channels] > 0
+    raster[:, :steps] = inputs[:, :, : tables.channels]
     chip = emulate(tables, raster).output
     columns = zip(tree["output_map"], tree["output_latency_steps"], strict=True)
     answer = np.stack([chip[:, late : late + steps, column] for column, late in columns], axis=2)

@@ -91,6 +91,17 @@ def test_recordings_are_what_the_emulator_records(tmp_path: Path) -> None:
     assert records == {"in": [], "other in": [], "pop 0": both, "pop 1": both, "pop 2": ["spikes"]}
 
 
+def test_several_spikes_in_a_step_are_sent_with_a_warning(tmp_path: Path) -> None:
+    tables, inputs = network(4), raster(4) * 3
+    directory = written(tables, tmp_path)
+    np.save(directory / "in.npy", inputs)
+    done = deploy(directory, "--chip", "a", "--raster", directory / "in.npy", "--out", tmp_path / "o.npz")
+    assert "several spikes in a step" in done.stderr
+    wanted = expected(tables, inputs, directory)
+    assert (wanted != expected(tables, inputs // 3, directory)).any()
+    np.testing.assert_array_equal(np.load(tmp_path / "o.npz")["spikes"], wanted)
+
+
 def test_every_sample_gets_a_board_and_a_network_of_its_own(tmp_path: Path) -> None:
     inputs = np.repeat(raster(1, samples=1), 3, axis=0)
     saved = ran(written(network(1), tmp_path), inputs, "--chip", "10.0.0.1")

@@ -1,0 +1,63 @@
+"""Trained networks, compiled, through deploy.py and the stand-in: the same numbers as `nirc run`, to the bit."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+import nirc
+from tests.spinnaker2.bundles import deploy, runs
+
+DATA = Path(__file__).parents[1] / "data"
+# name, options, samples and steps (of random inputs where no data came with the model)
+MODELS: list[tuple[str, dict[str, Any], int, int]] = [
+    ("paper/braille_noDelay_noBias_subtract", {"reset": "subtract"}, 2, 60),
+    ("paper/braille_noDelay_bias_zero", {"reset": "zero"}, 2, 60),
+    ("paper/lif_norse", {"dt": 1e-4}, 1, 200),
+    ("paper/cnn_sinabs", {}, 1, 5),
+    ("zoo/basicmotions_lif_ff", {}, 2, 40),
+    ("zoo/digits_if_cnn", {}, 1, 12),
+    ("zoo/digits_lif_mlp", {}, 2, 12),
+    ("zoo/japanesevowels_rsnn", {}, 2, 20),
+]
+
+
+def inputs_for(path: Path, shape: list[int], samples: int, steps: int) -> np.ndarray:
+    """The data that came with the model, else random spikes."""
+    if path.exists():
+        with np.load(path) as data:
+            return np.asarray(data["inputs"][:samples, :steps])
+    rng = np.random.default_rng(0)
+    return (rng.random((samples, steps, *shape)) < 0.3).astype(np.int64)
+
+
+@pytest.mark.parametrize(("name", "options", "samples", "steps"), MODELS, ids=[m[0].split("/")[1] for m in MODELS])
+def test_a_trained_network_gives_what_nirc_run_gives(
+    name: str, options: dict[str, Any], samples: int, steps: int, tmp_path: Path
+) -> None:
+    bundle = nirc.compile(DATA / f"{name}.nir", "spinnaker2", **options)
+    directory = bundle.save(tmp_path / "b")
+    inputs = inputs_for(DATA / f"{name}.npz", bundle.manifest["input_shape"][0], samples, steps)
+    np.savez(tmp_path / "in.npz", inputs=inputs)
+    every = sorted(bundle.manifest["populations"])
+    done = deploy(
+        directory, "--chip", "a", "--raster", tmp_path / "in.npz", "--out", tmp_path / "o", "--record", *every
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    wanted = bundle.run(inputs, record=every)
+    assert wanted.output.any()
+    with np.load(tmp_path / "o") as saved:
+        np.testing.assert_array_equal(saved["spikes"], wanted.output)
+        for population in every:
+            np.testing.assert_array_equal(saved[f"spikes/{population}"], wanted.spikes[population])
+            np.testing.assert_array_equal(saved[f"v/{population}"], wanted.v[population])
+    schema = json.loads((files("nirc.backends.spinnaker2") / "mapping.schema.json").read_text())
+    mapping = json.loads(bundle.files["mapping.json"])
+    jsonschema.validate(mapping, schema)
+    assert runs(directory)[0]["tick"] == mapping["tick"]["seconds"]
