@@ -23,15 +23,19 @@ if TYPE_CHECKING:
 CONSTANTS = ChipOption(
     "constants", ("rounded", "paper"), "rounded to nearest, or cut off as in the NIR paper's importer (K = 256)"
 )
+NETX = ChipOption(
+    "netx", ("chains", "never"), "chains: weights of a chain without exponents, so that network.net can hold them"
+)
 
 
 @dataclass(frozen=True)
 class Loihi2:
-    """The backend `loihi2`. ``constants``: rounded or paper."""
+    """The backend `loihi2`. ``constants``: rounded or paper; ``netx``: chains or never."""
 
     constants: str = "rounded"
+    netx: str = "chains"
     name = "loihi2"
-    options: tuple[ChipOption, ...] = (CONSTANTS,)
+    options: tuple[ChipOption, ...] = (CONSTANTS, NETX)
     modes = ("synchronous",)
     law_neuron = "CubaLIF"
 
@@ -42,7 +46,7 @@ class Loihi2:
 
     def having(self, chosen: Mapping[str, str]) -> Backend:
         """Another way to choose constants."""
-        return replace(self, constants=chosen.get("constants", self.constants))
+        return replace(self, constants=chosen.get("constants", self.constants), netx=chosen.get("netx", self.netx))
 
     def passes(
         self,
@@ -54,7 +58,7 @@ class Loihi2:
         from nirc.backends.loihi2.legalise import LoihiLegalise
         from nirc.backends.loihi2.quantise import LoihiQuantise
 
-        return (LoihiLegalise(), LoihiQuantise(paper=self.constants == "paper"))
+        return (LoihiLegalise(), LoihiQuantise(self.constants == "paper", self.netx == "chains"))
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Whether there are more neurons than the largest of ``targets`` has places."""
@@ -69,7 +73,7 @@ class Loihi2:
         return fit(program, discrete, target, search, log)
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
-        """network.npz, mapping.json."""
+        """network.npz, network.net for a chain, deploy.py, mapping.json."""
         from nirc.backends.loihi2.emit import emit
 
         return emit(mapped.chip, dt_s=dt_s)

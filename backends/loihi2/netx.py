@@ -33,6 +33,7 @@ from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import BIAS_MANT, CONV_WEIGHT
 from nirc.backends.loihi2.rule import SignMode
 from nirc.backends.loihi2.tables import Population, Projection, Tables
+from nirc.ir.program import Program
 
 FILE = "network.net"
 BIAS_EXP = 6
@@ -88,6 +89,19 @@ def _contents(tables: Tables) -> list[dict[str, Any]]:
         contents.append(_dense(layer, tables) if geometry is None else _convolution(layer, geometry, shape))
         shape = (layer.population.n,) if geometry is None else geometry.shape_out
     return contents
+
+
+def is_line(program: Program) -> bool:
+    """Whether each node of ``program`` leads on to one other at most and comes from one, itself left out."""
+    ends = [(source, target) for source, target, _ in program.edges() if source != target]
+    return all(len({end[side] for end in ends}) == len(ends) for side in (0, 1))
+
+
+def netx_holds(program: Program) -> bool:
+    """Whether an integer program gets a file."""
+    from nirc.backends.loihi2.lower import lower  # which imports the pass that asks
+
+    return not why_no_net(lower(program).tables)
 
 
 def _require(condition: bool, reason: str) -> None:

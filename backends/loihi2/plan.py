@@ -7,7 +7,7 @@ and ``k``, that number (for a readout: units per volt), is what is sought. Every
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,12 +33,14 @@ PAPER_K, PAPER_VTH, PAPER_DECAY = 256, 131071, 4095  # the NIR paper's importer:
 @dataclass(frozen=True)
 class Drive:
     """A projection into the population. ``value``: its weights (of a kernel: each once) in thresholds of their
-    targets at gain 1; ``positive`` and ``negative`` (n,): what all sources together bring each neuron at most."""
+    targets at gain 1; ``positive`` and ``negative`` (n,): what all sources together bring each neuron at most;
+    ``even``: weights of one sign are to be even, too."""
 
     op: Kernel
     value: Float
     positive: Float
     negative: Float
+    even: bool = False
 
     @property
     def shared(self) -> bool:
@@ -48,17 +50,16 @@ class Drive:
     @property
     def mixed(self) -> bool:
         """Whether weights of both signs, or the even ones of a kernel, are to be stored."""
-        return self.shared or bool(self.value.size and self.value.min() < 0 < self.value.max())
+        return self.shared or self.even or bool(self.value.size and self.value.min() < 0 < self.value.max())
 
     @property
     def largest(self) -> float:
         """Magnitude of the largest weight."""
         return float(np.abs(self.value).max(initial=0.0))
 
-    @property
-    def most(self) -> float:
-        """The largest ``k`` at which it can be stored."""
-        top = LARGEST if self.shared else (LARGEST if self.mixed else LARGEST_ONE_SIGN) * 2.0 ** WEIGHT_EXP[1]
+    def most(self, exponent: int) -> float:
+        """The largest ``k`` at which it can be stored with exponents up to ``exponent``."""
+        top = LARGEST if self.shared else (LARGEST if self.mixed else LARGEST_ONE_SIGN) * 2.0**exponent
         return top / max(self.largest, 1e-30)
 
     def step(self, k: float) -> float:
@@ -86,12 +87,17 @@ def grid(largest: float, *, mixed: bool) -> float:
 
 
 class Plan:
-    """A population with its drives; ``late``: steps by which the chip starts before its first."""
+    """A population with its drives; ``late``: steps by which the chip starts before its first.
 
-    def __init__(self, population: Population, ops: list[Kernel], reset: str, late: int) -> None:
+    ``whole``: weights without positive exponents and biases in their units, as network.net can hold them.
+    """
+
+    def __init__(
+        self, population: Population, ops: list[Kernel], reset: str, late: int, *, whole: bool = False
+    ) -> None:
         d = population.dynamics
         assert isinstance(d, Discrete)
-        self.d, self.n, self.late = d, population.n, late
+        self.d, self.n, self.late, self.whole = d, population.n, late, whole
         self.fires = d.threshold is not None
         threshold, self.drift, self.start = shifted(d, reset)
         self.never_rests = np.zeros(self.n, np.bool_) if threshold is None else threshold <= 0
@@ -99,7 +105,8 @@ class Plan:
         self.threshold = threshold
         self.du, self.dv = self._decays()
         self.drift = self.drift * self._leak_gain()
-        self.drives = [_drive(op, self.unit) for op in ops]
+        even = whole and len(ops) > 1  # netx has one number of bits for them all
+        self.drives = [replace(_drive(op, self.unit), even=even) for op in ops]
 
     def _decays(self) -> tuple[Int, Int]:
         syn = np.zeros(self.n) if self.d.decay_syn is None else self.d.decay_syn
@@ -126,10 +133,11 @@ class Plan:
 
     def most(self) -> float:
         """The largest ``k`` that everything but a readout's v allows."""
-        bounds = [drive.most for drive in self.drives]
+        weight_exp, bias_exp = (0, STATE_SHIFT) if self.whole else (WEIGHT_EXP[1], BIAS_EXP[1])
+        bounds = [drive.most(weight_exp) for drive in self.drives]
         bounds.append((WRAP / UNIT - 1) / max(float(self.reach().max()), 1e-30))
         drift = float(np.abs(self.drift / self.unit).max())
-        bounds.append(BIAS_MANT[1] * 2.0 ** BIAS_EXP[1] / UNIT / max(drift, 1e-30))
+        bounds.append(BIAS_MANT[1] * 2.0**bias_exp / UNIT / max(drift, 1e-30))
         bounds.append(STATE[1] / UNIT / max(self._start_reach(), 1e-30))
         if self.fires:
             bounds.append(float(VTH[1]))
@@ -156,9 +164,13 @@ class Plan:
                 continue
             some = drive.value.ravel()[:: max(1, drive.value.size // JUDGED)]
             total += float(((drive.rounded(k, some) / k - some) ** 2).mean())
-        drift = self.drift / self.unit
-        mant, exp = split_bias(np.rint(drift * k * UNIT).astype(np.int64))
-        return total + float(((mant * 2.0**exp / (k * UNIT) - drift) ** 2).mean())
+        mant, exp = self.bias(k * UNIT / self.unit)
+        return total + float(((mant * 2.0**exp / (k * UNIT) - self.drift / self.unit) ** 2).mean())
+
+    def bias(self, scale: Float) -> tuple[Int, Int]:
+        """Mantissas and exponents of the drift, at ``scale`` (n,) units of v a volt."""
+        step = UNIT if self.whole else 1
+        return split_bias(np.rint(self.drift * scale / step).astype(np.int64) * step)
 
     def best(self, most: float) -> float:
         """Of some values from half of ``most`` on the one with the least error; whole for a threshold."""
@@ -175,8 +187,8 @@ def _drive(op: Kernel, unit: Float) -> Drive:
     if isinstance(op, Conv):
         value = op.weight / unit.reshape(op.shape_out[0], -1)[:, 0].reshape(-1, 1, 1, 1)
         positions = op.shape_out[1] * op.shape_out[2]
-        sums = [np.maximum(sign * value, 0).sum(axis=(1, 2, 3)) for sign in (1, -1)]
-        return Drive(op, value, *(np.repeat(total, positions) for total in sums))
+        above, below = (np.maximum(sign * value, 0).sum(axis=(1, 2, 3)) for sign in (1, -1))
+        return Drive(op, value, np.repeat(above, positions), np.repeat(below, positions))
     value = op.value / unit[op.target]
     n = unit.size
     positive, negative = (np.bincount(op.target, np.maximum(sign * value, 0), minlength=n) for sign in (1, -1))

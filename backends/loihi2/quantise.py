@@ -11,6 +11,7 @@ from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.kernels import settled, unrolled
 from nirc.backends.loihi2.latency import Timing, timing
 from nirc.backends.loihi2.limits import LIF_MODELS, STATE, VTH, WRAP
+from nirc.backends.loihi2.netx import is_line, netx_holds
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
 from nirc.backends.loihi2.plan import (
     LEAST_ROOM,
@@ -23,7 +24,6 @@ from nirc.backends.loihi2.plan import (
     Drive,
     Kernel,
     Plan,
-    split_bias,
 )
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
@@ -31,18 +31,36 @@ from nirc.ir.linear import Conv, Dense, Sparse
 from nirc.ir.populations import Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
 
+LEAST_WHOLE = 64  # units a threshold that a chain keeps, or network.net is given up (?: a choice)
 INPUT = ".spikes"  # suffix of what makes binary messages of an input's counts
 
 
 @dataclass(frozen=True)
 class LoihiQuantise:
-    """Choose units, exponents and sign modes. ``paper``: the constants of the NIR paper's importer instead."""
+    """Choose units, exponents and sign modes. ``paper``: the constants of the NIR paper's importer instead.
+
+    ``netx``: a chain gets weights without exponents, if that leaves it units enough, so that network.net can hold it.
+    """
 
     paper: bool = False
+    netx: bool = True
     name: ClassVar[str] = "loihi2-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
         """Never fails: what would leave a range is cut off with a warning (D412)."""
+        if self.netx and not self.paper and is_line(program):
+            tried = Log(strict=log.strict)
+            made = self._quantised(program, tried, whole=True)
+            if made is not None and netx_holds(made):
+                for diagnostic in tried.diagnostics:
+                    log.add(diagnostic)
+                return made
+        made = self._quantised(program, log, whole=False)
+        assert made is not None
+        return made
+
+    def _quantised(self, program: Program, log: Log, *, whole: bool) -> Program | None:
+        """None if ``whole`` weights leave a population less than ``LEAST_WHOLE`` units a threshold."""
         found = timing(program)
         program = _storable(program, found)
         nodes: dict[str, object] = {}
@@ -55,7 +73,11 @@ class LoihiQuantise:
         numbered = [(i, s, t, p) for i, (s, t, p) in enumerate(program.edges())]
         for name, population in program.nodes(Population).items():
             into = [(i, s, p) for i, s, t, p in numbered if t == name]
-            quantised = _Population(name, population, [p for _, _, p in into], program.reset, found.late[name], self)
+            quantised = _Population(
+                name, population, [p for _, _, p in into], program.reset, found.late[name], self, whole
+            )
+            if whole and quantised.plan.fires and quantised.k < LEAST_WHOLE:
+                return None
             nodes[name] = replace(population, dynamics=quantised.neuron(log))
             for (i, source, p), op in zip(into, quantised.weights(log), strict=True):
                 source = source + INPUT if isinstance(program[source], Source) else source  # noqa: PLW2901
@@ -94,11 +116,18 @@ class _Population:
     """The plan of a population, carried out."""
 
     def __init__(
-        self, name: str, population: Population, into: list[Projection], reset: str, late: int, how: LoihiQuantise
+        self,
+        name: str,
+        population: Population,
+        into: list[Projection],
+        reset: str,
+        late: int,
+        how: LoihiQuantise,
+        whole: bool,
     ) -> None:
         self.name, self.population, self.paper, self.into = name, population, how.paper, into
         ops = [op for p in into if isinstance(op := p.ops[0], Kernel)]  # the pass before left no others
-        self.plan = Plan(population, ops, reset, late)
+        self.plan = Plan(population, ops, reset, late, whole=whole)
         self.share = 1.0  # of its sources that may fire in every step before a readout is read wrongly
         self.k = PAPER_K if self.paper else self._k()
 
@@ -171,7 +200,7 @@ class _Population:
             dv = np.trunc(PAPER_DECAY * (1 - plan.d.decay_mem) + 1e-6).astype(np.int64)
             if plan.threshold is not None:
                 vth = np.clip((PAPER_VTH * plan.threshold).astype(np.int64) >> 9, *VTH)
-        mant, exp = split_bias(np.rint(plan.drift * scale).astype(np.int64))
+        mant, exp = plan.bias(scale)
         if plan.never_rests.any():
             log.warning(
                 "D412",
