@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def lower(program: Program) -> Tables:
             if isinstance(mine[0].ops[-1], Conv):
                 convolutions.append(_convolution(source, target, mine[0]))
             else:
-                projections.append(_projection(source, target, mine, late))
+                projections += _projections(source, target, mine, late)
     outputs = [
         Output(source, np.arange(program[sink].n))
         for sink in program.nodes(ir.Sink)
@@ -76,8 +77,21 @@ def _short(values: Float32) -> Float32:
     return values[:1] if (values == values[0]).all() else values
 
 
+def _projections(source: str, target: str, parts: list[ir.Projection], late: Mapping[str, int]) -> Iterator[Projection]:
+    """All synapses from one population to another; a second projection if some excite and inhibit the same neuron."""
+    whole = _projection(source, target, parts, late)
+    key = np.stack([whole.pre, whole.post, whole.delay])
+    if not (np.diff(key) == 0).all(axis=0).any():
+        yield whole
+        return
+    for sign, word in ((1, "excites"), (-1, "inhibits")):
+        mine = np.sign(whole.weight) == sign
+        fields = {name: getattr(whole, name)[mine] for name in ("pre", "post", "weight", "delay")}
+        yield replace(whole, name=f"{whole.name}, {word}", **fields)
+
+
 def _projection(source: str, target: str, parts: list[ir.Projection], late: Mapping[str, int]) -> Projection:
-    """All synapses from one population to another, whatever their delays and receptors."""
+    """All of them, sorted."""
     pre, post, weight, delay = [], [], [], []
     for part in parts:
         (op,) = part.ops
