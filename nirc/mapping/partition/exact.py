@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nirc.mapping.partition.boxes import AXES, Boxes, Ints, Shape3, neurons_of
-from nirc.mapping.partition.relations import Blocks, Every
 from nirc.mapping.partition.tiling import Subject
 
 if TYPE_CHECKING:
@@ -80,14 +79,9 @@ def fewer_cores(
 def _shape(subject: Subject, pinned: Boxes | None) -> _Sizes | _Cover | None:
     if pinned is not None:
         return _Cover(subject.number, pinned, subject.cost(pinned), [[k] for k in range(len(pinned))])
-    n = subject.shape[0]
-    relations = [p.reach.axes[0] for p in subject.problem.into[subject.number]] if subject.alike else []  # type: ignore[union-attr]
-    same = all(isinstance(r, Every) or (isinstance(r, Blocks) and r.groups == r.n_out) for r in relations)
-    if subject.flat and subject.alike and same and n <= MOST_NEURONS:
-        table = subject.cost(np.array([[(0, k), (0, 1), (0, 1)] for k in range(1, n + 1)]))
-        held = (table <= subject.cores.capacity).all(axis=1)
-        table = table[: int(held.sum())]
-        return _Sizes(subject.number, n, np.concatenate([np.zeros_like(table[:1]), table]))
+    n, table = subject.shape[0], subject.by_length
+    if table is not None and n <= MOST_NEURONS:
+        return _Sizes(subject.number, n, table[(table <= subject.cores.capacity).all(axis=1)])
     boxes = _all_boxes(subject.shape)
     if boxes is None:
         return None

@@ -1,7 +1,7 @@
 """Populations one after the other onto cores that others have left room on, so that few new cores are opened.
 
-What a population does to the cores so far is judged by three ways to cut it: as if it were alone; in even grids with
-parts small enough for the room that is left; and, if it is flat, in ranges that fill the room exactly.
+What a population does to the cores so far is judged by two ways to cut it: as if it were alone; and in ranges that
+fill the room exactly, if it is flat; else in even grids with parts small enough for the room that is left.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nirc.mapping.partition.boxes import Boxes, Ints, even_cuts, grid
-from nirc.mapping.partition.tiling import Subject, candidates, middle, reaches
+from nirc.mapping.partition.tiling import Subject, candidates, longest, middle, reaches
 
 ROOMS = 6  # different rooms whose size is tried as that of a part
 MOST_GRIDS = 4096  # grids that are compared
@@ -84,7 +84,8 @@ def add(filling: Filling, subject: Subject, alone: Boxes, *, pinned: bool = Fals
     if not pinned and plans[0].new:
         room = _room(filling, subject)
         if room.size:
-            plans += [p for p in (_gridded(filling, subject, room), _filled(filling, subject, room)) if p]
+            other = _filled(filling, subject, room) if subject.flat else _gridded(filling, subject, room)
+            plans += [other] if other else []
     best = plans[0] if len(plans) == 1 else min(plans, key=lambda plan: plan.rank(subject))
     filling.put(subject.number, best.boxes, best.cost, best.core)
 
@@ -170,11 +171,12 @@ def _gridded(filling: Filling, subject: Subject, room: Ints) -> _Plan | None:
 
 def _filled(filling: Filling, subject: Subject, room: Ints) -> _Plan | None:
     """A flat population in ranges as long as the rooms hold, the fewest rooms that spare as many cores as can be."""
-    if not subject.flat:
-        return None
     n = subject.shape[0]
     kinds, of = np.unique(filling.left[room], axis=0, return_inverse=True)
-    holds = np.array([reaches(subject, 0, left) for left in kinds])[of.ravel()]
+    if subject.by_length is None:
+        holds = np.array([reaches(subject, 0, left) for left in kinds])[of.ravel()]
+    else:
+        holds = np.minimum(longest(subject.by_length, kinds), n)[of.ravel()]
     new_holds = reaches(subject, 0, None)
     new = max(-(-(n - int(holds.sum())) // new_holds), 0)
     rest = n - new * new_holds

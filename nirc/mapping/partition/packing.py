@@ -8,9 +8,10 @@ import numpy as np
 
 from nirc.mapping.partition.boxes import Boxes
 from nirc.mapping.partition.filling import Filling, add
+from nirc.mapping.partition.reach import Explicit
 from nirc.mapping.partition.tiling import Subject
 
-WORK = 2_000_000  # populations times cores of all rounds of taking apart
+WORK = 2_000_000  # populations times cores, and synapses without a structure, of all rounds of taking apart
 ROUNDS = 60  # of taking apart
 APART = 4  # populations at most that are taken apart besides those of the emptiest core
 
@@ -38,7 +39,10 @@ def pack(
     rng = np.random.default_rng(seed)
     rank = _rank(best, by_number)
     least = enough, sum(s.spikes_into(alone[s.number]) for s in subjects)
-    for _ in range(min(ROUNDS, WORK // (best.count * len(subjects)))):
+    entries = sum(
+        p.reach.source.size for s in subjects for p in s.problem.into[s.number] if isinstance(p.reach, Explicit)
+    )
+    for _ in range(min(ROUNDS, WORK // (best.count * len(subjects) + entries))):
         if rank <= least:
             break
         other = _again(best, by_number, alone, pinned, rng)

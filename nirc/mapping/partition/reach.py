@@ -13,6 +13,8 @@ import numpy.typing as npt
 from nirc.mapping.partition.boxes import AXES, Boxes, Ints, Shape3, neurons_of, three_axes
 from nirc.mapping.partition.relations import Blocks, Every, Relation, Window
 
+SORTED = 8  # fewer synapses than sources / this are sorted, more of them counted
+
 
 @dataclass(frozen=True)
 class Product:
@@ -90,7 +92,7 @@ class Explicit:
 
     def axons(self, boxes: Boxes) -> Ints:
         """(k,) source neurons with a synapse into each box, each counted once."""
-        return np.array([np.unique(self._into(box)).size for box in boxes], dtype=np.int64)
+        return np.array([self.fans(box).size for box in boxes], dtype=np.int64)
 
     def synapses(self, boxes: Boxes) -> Ints:
         """(k,) synapses into each box."""
@@ -102,7 +104,11 @@ class Explicit:
 
     def fans(self, box: Boxes) -> Ints:
         """(n,) how many synapses each of the ``sources`` has into one box."""
-        return np.unique(self._into(box), return_counts=True)[1]
+        source = self._into(box)
+        if source.size * SORTED < math.prod(self.source_shape):
+            return np.unique(source, return_counts=True)[1]
+        counts = np.bincount(source)
+        return counts[counts > 0]
 
 
 Reach = Product | Explicit

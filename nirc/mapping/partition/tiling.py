@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,11 @@ import numpy.typing as npt
 from nirc.mapping.partition.boxes import AXES, Boxes, Ints, Shape3, even_cuts, grid, whole
 from nirc.mapping.partition.problem import Cores, Problem
 from nirc.mapping.partition.reach import Product
+from nirc.mapping.partition.relations import Blocks, Every
 
 MOST_TRIED = 24  # tilings with equally few parts whose spikes are counted
 LONGEST_SLABS = 1024  # an axis longer than this is not cut into slabs
+LONGEST_TABLE = 1 << 18  # neurons of a population whose ranges are measured once and for all
 NEVER = 1 << 50  # parts: not possible
 
 
@@ -43,6 +46,22 @@ class Subject:
     def alike(self) -> bool:
         """Whether a box takes at most what one of its size in the middle takes, as with structured projections."""
         return all(isinstance(p.reach, Product) for p in self.problem.into[self.number])
+
+    @cached_property
+    def by_length(self) -> Ints | None:
+        """(neurons + 1, resources) what a range of so many neurons takes, if the population is flat and it is the same
+        wherever the range lies.
+        """
+        n = self.shape[0]
+        if not self.flat or not self.alike or n > LONGEST_TABLE:
+            return None
+        relations = [p.reach.axes[0] for p in self.problem.into[self.number] if isinstance(p.reach, Product)]
+        if not all(isinstance(r, Every) or (isinstance(r, Blocks) and r.groups == r.n_out) for r in relations):
+            return None
+        ends = np.arange(1, n + 1)
+        boxes = np.tile(np.array([(0, 1)] * AXES), (n, 1, 1))
+        boxes[:, 0, 1] = ends
+        return np.concatenate([np.zeros((1, len(self.cores.resources)), np.int64), self.cost(boxes)])
 
     def cost(self, boxes: Boxes) -> Ints:
         """(k, resources)."""
@@ -118,8 +137,6 @@ def _lengths(n: int) -> Ints:
 def _ranges(subject: Subject) -> Boxes | None:
     """A flat population in even ranges if they are as few as can be, else in ranges as long as fits."""
     n = subject.shape[0]
-    if not subject.fits(_flat(np.arange(n + 1))).all():
-        return None
     low, high = 1, n
     while low < high:
         parts = (low + high) // 2
@@ -128,6 +145,8 @@ def _ranges(subject: Subject) -> Boxes | None:
         else:
             low = parts + 1
     even = _flat(even_cuts(n, low))
+    if not subject.fits(even).all():
+        return None
     if subject.alike:
         return even
     greedy = _flat(np.array(_greedy_cuts(subject)))
@@ -151,6 +170,8 @@ def reaches(subject: Subject, start: int, left: Ints | None) -> int:
     """The end of the longest range of a flat population from ``start`` that a core with so much left holds."""
     low, step = start, 1
     n = subject.shape[0]
+    if subject.by_length is not None:
+        return min(start + int(longest(subject.by_length, subject.cores.capacity if left is None else left)), n)
     while low < n:
         ends = np.minimum(low + step * np.array([1, 2, 4, 8]), n)
         held = subject.fits(np.array([[(start, int(end)), (0, 1), (0, 1)] for end in ends]), left)
@@ -163,6 +184,12 @@ def reaches(subject: Subject, start: int, left: Ints | None) -> int:
         low = int(ends[good - 1])
         step = step * 8 if good == held.size else max(step * 2 ** (good - 1) // 8, 1)
     return low
+
+
+def longest(by_length: Ints, left: Ints) -> Ints:
+    """(rooms,) the longest range that each room, (rooms, resources) or (resources,), has place for."""
+    ends = [np.searchsorted(by_length[:, r], left[..., r], side="right") - 1 for r in range(by_length.shape[1])]
+    return np.min(ends, axis=0)
 
 
 def _grids(subject: Subject, sizes: Ints) -> Iterator[Boxes]:
