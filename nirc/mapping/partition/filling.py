@@ -75,13 +75,13 @@ class _Plan:
         return self.new, subject.spikes_into(self.boxes), len(self.boxes)
 
 
-def add(filling: Filling, subject: Subject, alone: Boxes, *, pinned: bool = False) -> None:
+def add(filling: Filling, subject: Subject, alone: Boxes, *, whole: bool = False) -> None:
     """The population onto the cores: fewest new ones, then least spikes into its parts.
 
-    ``alone``: its parts if it had the cores for itself, or, ``pinned``, in any case.
+    ``alone``: its parts if it had the cores for itself, or, ``whole``, in any case.
     """
     plans = [_packed(filling, subject, alone)]
-    if not pinned and plans[0].new:
+    if not whole and plans[0].new:
         room = _room(filling, subject)
         if room.size:
             other = _filled(filling, subject, room) if subject.flat else _gridded(filling, subject, room)

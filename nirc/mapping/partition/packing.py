@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -22,45 +22,52 @@ def pack(
     pinned: Mapping[int, Boxes],
     *,
     enough: int,
+    slack: float,
     thorough: bool,
     seed: int,
     progress: Callable[[str], None] | None = None,
 ) -> Filling:
-    """All populations on cores. ``enough``: no search for fewer cores; not ``thorough``: one order only."""
+    """All populations on cores. ``enough``: fewer cores are impossible; not ``thorough``: one order only.
+
+    ``slack``: so much more than the fewest cores, as a share of them, may be used for fewer spikes into the parts.
+    """
     by_number = {s.number: s for s in subjects}
     orders = _orders(subjects, alone)[: None if thorough else 1]
     empty = Filling.empty(subjects[0].cores.capacity)
     tried = [_filled(empty.copy(), [by_number[i] for i in order], alone, pinned) for order in orders]
-    best = min(tried, key=lambda filling: _rank(filling, by_number))
+    tried.append(_filled(empty.copy(), [by_number[i] for i in orders[0]], alone, alone))
+    most = int(min(filling.count for filling in tried) * (1 + slack))
+    best = min(tried, key=lambda filling: _rank(filling, by_number, most))
     if not thorough:
         return best
     if progress:
         progress(f"{best.count} cores, at least {enough}; trying others")
     rng = np.random.default_rng(seed)
-    rank = _rank(best, by_number)
-    least = enough, sum(s.spikes_into(alone[s.number]) for s in subjects)
+    least = sum(s.spikes_into(alone[s.number]) for s in subjects)
     entries = sum(
         p.reach.source.size for s in subjects for p in s.problem.into[s.number] if isinstance(p.reach, Explicit)
     )
     for _ in range(min(ROUNDS, WORK // (best.count * len(subjects) + entries))):
-        if rank <= least:
+        rank = _rank(best, by_number, most)
+        if best.count <= enough and rank[1] <= least:
             break
         other = _again(best, by_number, alone, pinned, rng)
-        if (new := _rank(other, by_number)) <= rank:
-            best, rank = other, new
+        most = min(most, int(other.count * (1 + slack)))
+        best = min(best, other, key=lambda filling: _rank(filling, by_number, most))
     return best
 
 
-def _rank(filling: Filling, subjects: Mapping[int, Subject]) -> tuple[int, float]:
-    """Cores, then spikes into the parts as if none shared a core."""
-    return filling.count, sum(subjects[i].spikes_into(boxes) for i, boxes in filling.boxes.items())
+def _rank(filling: Filling, subjects: Mapping[int, Subject], most: int) -> tuple[int, float, int]:
+    """Cores above ``most``, spikes into the parts as if none shared a core, cores."""
+    spikes = sum(subjects[i].spikes_into(boxes) for i, boxes in filling.boxes.items())
+    return max(filling.count - most, 0), spikes, filling.count
 
 
 def _filled(
-    filling: Filling, subjects: Sequence[Subject], alone: Mapping[int, Boxes], pinned: Mapping[int, Boxes]
+    filling: Filling, subjects: Sequence[Subject], alone: Mapping[int, Boxes], whole: Collection[int]
 ) -> Filling:
     for s in subjects:
-        add(filling, s, alone[s.number], pinned=s.number in pinned)
+        add(filling, s, alone[s.number], whole=s.number in whole)
     return filling
 
 

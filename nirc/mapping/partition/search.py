@@ -30,6 +30,7 @@ Progress = Callable[[str], None]
 CHUNK = 1 << 18  # boxes that are measured at a time
 WORK = 200_000_000  # targets that are looked at for less traffic, at most
 WORK_PER_PART = 100_000
+SLACK = 0.01
 
 
 def partition(
@@ -38,26 +39,29 @@ def partition(
     *,
     pinned: Mapping[str, Atoms] | None = None,
     effort: Effort = "normal",
+    slack: float = SLACK,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Partition:
     """Parts of all populations that are on cores, and a core for each part.
 
     ``pinned``: for a population, by name, how many neurons a part has: consecutive in C order, or lengths along the
-    axes; the last parts may be smaller. ``effort`` "quick" leaves out what is searched for beyond the first good
-    answer. ``seed``: 0 or more. ``progress`` is told in a line what is being done.
+    axes; the last parts may be smaller. ``slack``: so many more than the fewest cores, as a share of them, may be used
+    for less traffic; 0.01 changes nothing below a hundred cores, and beyond, the last core that is saved costs dearly.
+    ``effort`` "quick" leaves out what is searched for beyond the first good answer. ``seed``: 0 or more.
+    ``progress`` is told in a line what is being done.
     Raises ``OversizedError`` for neurons, or prescribed parts, that no core holds, ``TooManyCoresError`` if there are
     not enough cores, ``ValueError`` for a pinned population that does not exist or parts that are no boxes.
     """
     pins = pinned_parts(problem, pinned or {})
     subjects = [Subject(problem, cores, i) for i, p in enumerate(problem.populations) if p.on_core]
-    alone = _alone(subjects, pins, progress)
+    alone = _alone(subjects, pins, slack, progress)
     thorough = effort == "normal"
     if not subjects:
         none = np.zeros(0, dtype=np.int64)
         return Partition(problem, cores, none, np.zeros((0, 3, 2), np.int64), none, none.reshape(0, 1), 0)
     if cores.shared:
-        boxes, core, bound = _shared(subjects, alone, pins, thorough, seed, progress)
+        boxes, core, bound = _shared(subjects, alone, pins, slack, thorough, seed, progress)
     else:
         boxes, core, bound = _separate(subjects, alone, pins)
     population = np.repeat(np.array([*boxes], dtype=np.int64), [len(found) for found in boxes.values()])
@@ -77,7 +81,9 @@ def partition(
     return Partition(problem, cores, population, every, at, _usage(cores, population, every, at, taken), bound)
 
 
-def _alone(subjects: list[Subject], pins: Mapping[int, Boxes], progress: Progress | None) -> dict[int, Boxes]:
+def _alone(
+    subjects: list[Subject], pins: Mapping[int, Boxes], slack: float, progress: Progress | None
+) -> dict[int, Boxes]:
     """The parts of each population if it had the cores for itself. Raises ``OversizedError``."""
     if progress:
         progress(f"cutting {len(subjects)} populations")
@@ -86,7 +92,7 @@ def _alone(subjects: list[Subject], pins: Mapping[int, Boxes], progress: Progres
     for s in subjects:
         parts = pins.get(s.number)
         if parts is None:
-            parts = fewest_parts(s)
+            parts = fewest_parts(s, slack)
             oversized += oversized_in(s, None) if parts is None else []
         else:
             oversized += oversized_in(s, parts)
@@ -113,19 +119,20 @@ def _shared(
     subjects: list[Subject],
     alone: Mapping[int, Boxes],
     pins: Mapping[int, Boxes],
+    slack: float,
     thorough: bool,
     seed: int,
     progress: Progress | None,
 ) -> Found:
     capacity = subjects[0].cores.capacity
     enough = fewest_cores(subjects, alone, pins)
-    filling = pack(subjects, alone, pins, enough=enough, thorough=thorough, seed=seed, progress=progress)
+    filling = pack(subjects, alone, pins, enough=enough, slack=slack, thorough=thorough, seed=seed, progress=progress)
     boxes = {s.number: filling.boxes[s.number] for s in subjects}
     core = {s.number: filling.core[s.number] for s in subjects}
     count = filling.count
     usage = capacity - filling.left
     bound = fewest_cores(subjects, alone, pins, usage=usage)
-    if thorough and bound < count:
+    if thorough and bound < count and int(bound * (1 + slack)) < count:
         better, bound = fewer_cores(subjects, pins, count, bound, seed=seed)
         if better is not None:
             boxes, core = better

@@ -6,7 +6,7 @@ into slabs across one axis with a grid of its own in each, found by dynamic prog
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nirc.mapping.partition.boxes import AXES, Boxes, Ints, Shape3, even_cuts, grid, whole
-from nirc.mapping.partition.problem import Cores, Problem
+from nirc.mapping.partition.problem import Cores, Floats, Problem
 from nirc.mapping.partition.reach import Product
 from nirc.mapping.partition.relations import Blocks, Every
 
-MOST_TRIED = 24  # tilings with equally few parts whose spikes are counted
+MOST_TRIED = 8  # grids with hardly more parts than the fewest that are looked at whole
+MOST_SLAB_PARTS = 256  # above that, what slabs gain is too little for the borders that they make
 LONGEST_SLABS = 1024  # an axis longer than this is not cut into slabs
 LONGEST_TABLE = 1 << 18  # neurons of a population whose ranges are measured once and for all
 NEVER = 1 << 50  # parts: not possible
@@ -73,26 +74,36 @@ class Subject:
         held: npt.NDArray[np.bool_] = np.all(self.cost(boxes) <= capacity, axis=1)
         return held
 
-    def spikes_into(self, boxes: Boxes) -> float:
-        """Spikes a step that reach these boxes, each counted once for every projection and box; rates averaged."""
-        total = 0.0
+    def spikes_into_each(self, boxes: Boxes) -> Floats:
+        """(k,) spikes a step that reach each box, once for every projection; rates averaged."""
+        total = np.zeros(len(boxes))
         for p in self.problem.into[self.number]:
-            total += float(np.mean(self.problem.populations[p.source].rate)) * float(p.reach.axons(boxes).sum())
+            total += float(np.mean(self.problem.populations[p.source].rate)) * p.reach.axons(boxes)
         return total
 
+    def spikes_into(self, boxes: Boxes) -> float:
+        """Of all these boxes."""
+        return float(self.spikes_into_each(boxes).sum())
 
-def fewest_parts(subject: Subject) -> Boxes | None:
-    """(k, 3, 2) a part each; None if a single neuron does not fit a core."""
+
+def fewest_parts(subject: Subject, slack: float = 0.0) -> Boxes | None:
+    """(k, 3, 2) a part each; None if a single neuron does not fit a core.
+
+    ``slack``: so much more than the fewest parts, as a share of them, may be cut for fewer spikes into the parts.
+    """
     if subject.fits(whole(subject.shape))[0]:
         return whole(subject.shape)
     if subject.flat:
         return _ranges(subject)
-    tilings = [*_grids(subject, candidates(subject)), *_slabs(subject)]
+    sizes = candidates(subject)
+    tilings = [*_grids(subject, sizes, slack)]
+    if tilings and min(len(boxes) for boxes in tilings) <= MOST_SLAB_PARTS:
+        tilings += _slabs(subject)
     if not tilings:
         single = grid([np.arange(n + 1) for n in subject.shape])
         return single if subject.fits(single).all() else None
-    few = min(len(boxes) for boxes in tilings)
-    return min((boxes for boxes in tilings if len(boxes) == few), key=subject.spikes_into)
+    most = int(min(len(boxes) for boxes in tilings) * (1 + slack))
+    return min((boxes for boxes in tilings if len(boxes) <= most), key=subject.spikes_into)
 
 
 def candidates(subject: Subject, left: Ints | None = None) -> Ints:
@@ -192,20 +203,34 @@ def longest(by_length: Ints, left: Ints) -> Ints:
     return np.min(ends, axis=0)
 
 
-def _grids(subject: Subject, sizes: Ints) -> Iterator[Boxes]:
-    """Even grids with parts of at most these lengths, those that fit and have as few parts as the first."""
-    shape = np.array(subject.shape)
+def _grids(subject: Subject, sizes: Ints, slack: float) -> Iterator[Boxes]:
+    """Even grids with parts of at most these lengths: the first that fits, fewest parts first, and of those that have
+    hardly more parts some that get the fewest spikes.
+    """
+    rows = np.unique(-(-np.array(subject.shape) // sizes), axis=0)
+    parts = rows.prod(axis=1)
+    rows, parts = (x[np.argsort(parts, kind="stable")] for x in (rows, parts))
     fewest = None
-    tried = 0
-    for row in (-(-shape // sizes)).tolist():
-        count = int(np.prod(row))
-        if fewest is not None and (count > fewest or tried >= MOST_TRIED):
-            return
-        boxes = grid([even_cuts(n, parts) for n, parts in zip(subject.shape, row, strict=True)])
+    for row in rows.tolist():
+        boxes = _even(subject, row)
         if subject.fits(boxes).all():
-            fewest = count
-            tried += 1
+            fewest = len(boxes)
             yield boxes
+            break
+    if fewest is None:
+        return
+    near = np.flatnonzero((parts >= fewest) & (parts <= int(fewest * (1 + slack))))
+    inside = middle(subject.shape, -(-np.array(subject.shape) // rows[near]))
+    spikes = subject.spikes_into_each(inside) * parts[near]
+    for row in rows[near[np.argsort(spikes, kind="stable")[:MOST_TRIED]]].tolist():
+        boxes = _even(subject, row)
+        if subject.fits(boxes).all():
+            yield boxes
+
+
+def _even(subject: Subject, row: Sequence[int]) -> Boxes:
+    """The even grid with so many ranges along each axis."""
+    return grid([even_cuts(n, parts) for n, parts in zip(subject.shape, row, strict=True)])
 
 
 def _slabs(subject: Subject) -> Iterator[Boxes]:
