@@ -13,6 +13,7 @@ from nirc.backends.loihi2.chip import Chip
 from nirc.backends.loihi2.cores import Placed, place
 from nirc.backends.loihi2.limits import VARIANTS
 from nirc.backends.loihi2.lower import Lowered, lower
+from nirc.backends.loihi2.netx import why_no_net
 from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Population, Sink
@@ -54,6 +55,8 @@ def fit(program: Program, discrete: Program, target: Target, search: Search, log
     if placed is None:
         return None
     differences.report(discrete, program, log)
+    if reason := why_no_net(lowered.tables):
+        log.note("L813", f"`network.net` for lava-dl is not written: {reason}", source="lava-dl 0.6.0, netx")
     chip = Chip(lowered.tables, placed, dict(timing.late))
     return Mapped(
         target,

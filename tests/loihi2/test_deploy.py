@@ -258,7 +258,11 @@ MANIFESTS: dict[str, Tree] = {
     "input_map": {"input_map": [0, 1, 2, 4]},
     "output_map": {"output_map": [0, 1, 2, 9]},
     "output_latency_steps": {"output_latency_steps": [0]},
-    "output_kind": {"output_kind": "membrane"},
+    "scale": {
+        "output_kind": "membrane",
+        "populations": {"a": {"part": "readout", "index": [0], "scale": [float("nan")]}},
+    },
+    "index": {"output_kind": "membrane", "populations": {"a": {"part": "readout", "index": [4], "scale": [1]}}},
 }
 
 
@@ -392,6 +396,18 @@ def test_membranes_come_in_volts_and_model_inputs_may_share_a_channel(
     inputs[0, 0] = [3, 1, 1, 0, 0]  # one spike on channel 0
     inputs[0, 2] = [0, 0, 0, 1, 1]
     assert run(tmp_path, monkeypatch, inputs)["spikes"][0, :, 0].tolist() == [2.0, 2.0, 6.0, 6.0]
+
+
+def test_spikes_and_membranes_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: lava_mock.Board
+) -> None:
+    """Spikes come late from the adapter, v does not."""
+    board.steps_out = 2
+    tables = lines_and_neurons(readout=True, outputs=(Output("sum", ZERO), Output("relay", ZERO)))
+    write(tmp_path, tables, output_kind="membrane", populations={"o": {"part": "readout", "index": [0], "scale": [64]}})
+    inputs = np.ones((1, 6, 4))
+    got = run(tmp_path, monkeypatch, inputs, "--adapter-steps", "0", "2")
+    np.testing.assert_array_equal(got["spikes"], emulate(tables, inputs).output / [64, 1])
 
 
 def test_each_way_to_a_board_is_asked_for_as_lava_wants_it(

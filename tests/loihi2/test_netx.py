@@ -7,12 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import h5py
+import nir
 import numpy as np
 import pytest
 
+import nirc
 from nirc.backends.loihi2.netx import network_net, why_no_net
-from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables
+from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables, from_npz
+from tests import models
 from tests.loihi2.chains import FLAVOURS, random_chain
+from tests.models import DATA
 
 TWO = np.zeros(2, np.int64)
 
@@ -134,3 +138,22 @@ def test_starts_that_biases_make_up_for_are_a_reset() -> None:
 
 def test_no_reason_where_there_is_a_file() -> None:
     assert why_no_net(chain()) == ""
+
+
+@pytest.mark.parametrize("netx", ["chains", "never"])
+def test_a_bundle_has_the_file_or_says_why_not(netx: str) -> None:
+    made = nirc.compile(DATA / "paper/lif_norse.nir", "loihi2", dt=1e-4, chip={"netx": netx})
+    notes = [d.message for d in made.diagnostics if d.code == "L813"]
+    if netx == "chains":
+        assert not notes and "network.net" in made.files
+    else:
+        assert "network.net" not in made.files and "do not fit into 8 bits" in notes[0]
+
+
+def test_a_chain_whose_weights_are_far_above_its_threshold_keeps_its_exponents() -> None:
+    """Without them a threshold would have a unit or two."""
+    model = models.chain(2, nir.Linear(np.array([[200.0, 1.0], [1.0, 1.0]])), models.lif(2), n_out=2)
+    made = nirc.compile(model, "loihi2", dt=models.DT)
+    assert "network.net" not in made.files
+    (population,) = from_npz(made.files["network.npz"]).populations
+    assert population.vth > 64
