@@ -58,7 +58,12 @@ class Loihi2:
         from nirc.backends.loihi2.legalise import LoihiLegalise
         from nirc.backends.loihi2.quantise import LoihiQuantise
 
-        return (LoihiLegalise(), LoihiQuantise(self.constants == "paper", self.netx == "chains"))
+        usual = (LoihiLegalise(), LoihiQuantise(self.constants == "paper", self.netx == "chains"))
+        if calibration is None:
+            return usual
+        from nirc.backends.loihi2.measure import LoihiMeasure
+
+        return (*usual, LoihiMeasure(calibration, progress))
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Whether there are more neurons than the largest of ``targets`` has places."""

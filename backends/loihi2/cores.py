@@ -18,6 +18,7 @@ from nirc.backends.loihi2.limits import CHIP, CHIP_LINK, CORES_OFF, SYSTEMS
 from nirc.backends.loihi2.memory import cores_of
 from nirc.backends.loihi2.tables import Projection as Synapses
 from nirc.backends.loihi2.tables import Tables
+from nirc.ir.arrays import Float
 from nirc.mapping import partition as parts_
 from nirc.mapping.cells import Cells, cost
 from nirc.mapping.floorplan import Core, Floorplan, Link, Part, Point
@@ -31,6 +32,7 @@ MOST_BY_HAND = 64  # cores whose links are followed one by one
 DEFAULT_RATE = 0.1  # spikes of a neuron in a step where nothing was measured (?: a choice)
 
 Shape = tuple[int, ...]
+Rates = Mapping[str, Float]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Placed:
 
 
 def place(
-    tables: Tables, shapes: Mapping[str, Shape], rates: Mapping[str, float], target: Target, *, seed: int, quick: bool
+    tables: Tables, shapes: Mapping[str, Shape], rates: Rates, target: Target, *, seed: int, quick: bool
 ) -> Placed:
     """Cores for ``tables``. ``shapes``: of populations, where they are maps. ``rates``: spikes of a neuron a step.
 
@@ -95,7 +97,7 @@ def cells_of(target: Target, cores: int) -> Cells:
     return Cells.chips((x, y, z), CHIP, chip_link=CHIP_LINK, excluded=np.flatnonzero(off).tolist())
 
 
-def problem_of(tables: Tables, shapes: Mapping[str, Shape], rates: Mapping[str, float]) -> Problem:
+def problem_of(tables: Tables, shapes: Mapping[str, Shape], rates: Rates) -> Problem:
     """What is to be partitioned: a population for each process of Lava, with the structure of its synapses."""
     maps: dict[str, Shape] = {}
     for p in tables.projections:
@@ -207,7 +209,7 @@ def _by_hand(found: Partition, cells: Cells, at: Ints, targets: tuple[tuple[int,
         tree = {step for core in cores for step in _way(places[found.core[part]], places[core])}
         for step in tree:
             loads[step] = loads.get(step, 0.0) + float(sent[part])
-    return tuple(Link(a, b, load) for (a, b), load in sorted(loads.items()) if load)
+    return tuple(Link(a, b, round(load, 6)) for (a, b), load in sorted(loads.items()) if load)
 
 
 def _way(source: Point, target: Point) -> list[tuple[Point, Point]]:

@@ -70,9 +70,9 @@ def _start(name: str, d: Discrete, neuron: LoihiNeuron, reset: str, where: str, 
     wanted = np.zeros(neuron.dv.size)
     if reset == "model" and d.v_reset is not None and d.decay_mem.any():
         wanted = np.rint(-d.v_reset * neuron.scale)
-    off = np.abs(neuron.v_start - wanted) > 64
+    off = (np.abs(neuron.v_start - wanted) > 64) & (neuron.dv < DECAY_UNITY)  # without memory it does not matter
     if off.any():
-        worst = int(np.abs(neuron.v_start - wanted).argmax())
+        worst = int((np.abs(neuron.v_start - wanted) * off).argmax())
         log.differs(
             "D422",
             f"{int(off.sum())} neuron(s) of `{name}` begin at another voltage than in the model",

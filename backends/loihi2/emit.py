@@ -7,7 +7,9 @@ from typing import Any
 
 from nirc.backends.loihi2.chip import Chip
 from nirc.backends.loihi2.deploy import deploy_py
+from nirc.backends.loihi2.limits import WRAP
 from nirc.backends.loihi2.netx import network_net
+from nirc.backends.loihi2.ranges import largest_u
 from nirc.backends.loihi2.tables import FILE, to_npz
 from nirc.mapping.floorplan import KEY
 
@@ -49,8 +51,31 @@ def mapping_json(chip: Chip, dt_s: float | None) -> bytes:
             "spikes_a_step_between_cores": round(found.traffic, 6),
         },
         "cores": {"used": found.count, "bound": found.bound},
-        "latency_steps": dict(sorted(chip.late.items())),
+        "latency_steps": chip.late,
+        "largest_u": {"proven": largest_u(chip.tables), "limit": WRAP},
         "dt": dt_s,
         "note": "public Lava takes no placement: this one tells fit, split, chips and cost; see deploy.py --help",
     }
-    return (json.dumps(tree, sort_keys=True, indent=1) + "\n").encode()
+    return _text(tree).encode()
+
+
+def _text(tree: dict[str, Any]) -> str:
+    """JSON, a line for each entry of the lists and objects below: large systems have some 100,000 cores."""
+    lines = []
+    for key, value in sorted(tree.items()):
+        if isinstance(value, dict):
+            inner = ",\n".join(f"  {json.dumps(name)}: {_rows(value[name])}" for name in sorted(value))
+            lines.append(f" {json.dumps(key)}: {{\n{inner}\n }}")
+        else:
+            lines.append(f" {json.dumps(key)}: {_line(value)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _rows(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join("   " + _line(row) for row in value) + "\n  ]"
+    return _line(value)
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -11,15 +11,18 @@ from nirc.backends.loihi2 import differences, latency
 from nirc.backends.loihi2.bundle import NEURONS, READOUT
 from nirc.backends.loihi2.chip import Chip
 from nirc.backends.loihi2.cores import Placed, place
-from nirc.backends.loihi2.limits import VARIANTS
+from nirc.backends.loihi2.limits import LOGS, VARIANTS
 from nirc.backends.loihi2.lower import Lowered, lower
 from nirc.backends.loihi2.netx import why_no_net
 from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.diagnostics.log import Log
+from nirc.ir.arrays import Float
 from nirc.ir.populations import Population, Sink
 from nirc.ir.program import Program
 from nirc.mapping.partition import OversizedError, TooManyCoresError
 from nirc.target import Limit, Target
+
+MANY = 8  # groups of a population from which on splitting is a warning: as many as a core holds
 
 HELP = {
     "L801": "make the layers smaller, or share kernels: lists of synapses take most of the memory",
@@ -48,8 +51,6 @@ def fit(program: Program, discrete: Program, target: Target, search: Search, log
     """
     timing = latency.timing(discrete)
     latency.report(discrete, timing, log)
-    if any(d.code == "L809" for d in log.errors):
-        return None
     lowered = lower(program)
     placed = _placed(lowered, program, target, search, log)
     if placed is None:
@@ -57,6 +58,7 @@ def fit(program: Program, discrete: Program, target: Target, search: Search, log
     differences.report(discrete, program, log)
     if reason := why_no_net(lowered.tables):
         log.note("L813", f"`network.net` for lava-dl is not written: {reason}", source="lava-dl 0.6.0, netx")
+    _say_split(lowered, program, log)
     chip = Chip(lowered.tables, placed, dict(timing.late))
     return Mapped(
         target,
@@ -77,7 +79,9 @@ def _placed(lowered: Lowered, program: Program, target: Target, search: Search, 
         if len(pieces) == 1 and 0 < len(program[name].shape) <= 3 and name in program.graph
     }
     try:
-        return place(lowered.tables, shapes, {}, target, seed=search.seed, quick=search.seconds is None)
+        return place(
+            lowered.tables, shapes, _rates(lowered, program), target, seed=search.seed, quick=search.seconds is None
+        )
     except TooManyCoresError as error:
         _too_many(error.found, target, str(error), log)
     except OversizedError as error:
@@ -86,6 +90,16 @@ def _placed(lowered: Lowered, program: Program, target: Target, search: Search, 
             limit = limits[o.resource.name]
             _over(limit, f"`{o.population}`, neuron {o.neuron}", o.need, target, log)
     return None
+
+
+def _rates(lowered: Lowered, program: Program) -> dict[str, Float]:
+    """Measured spikes a step, by process and input."""
+    rates: dict[str, Float] = {}
+    for name, pieces in lowered.pieces.items():
+        measured = program[name].dynamics.rate
+        if measured is not None:
+            rates |= {piece.name: measured[piece.index] for piece in pieces}
+    return rates
 
 
 def _too_many(cores: int, target: Target, why: str, log: Log) -> None:
@@ -113,6 +127,21 @@ def _over(limit: Limit, where: str, found: int, target: Target, log: Log) -> Non
         source=limit.source,
         help=HELP.get(limit.code, "make the layer smaller"),
     )
+
+
+def _say_split(lowered: Lowered, program: Program, log: Log) -> None:
+    for name, pieces in lowered.pieces.items():
+        if len(pieces) > 1:
+            say = log.warning if len(pieces) > MANY else log.note
+            say(
+                "L814",
+                f"`{name}` is split into {len(pieces)} groups of neurons, one for each pair of decays",
+                where=program[name].origins[0],
+                found=f"{len(pieces)} groups",
+                limit="8 groups a core",
+                source=LOGS,
+                help="train with time constants that neurons share; groups of one neuron fill cores quickly",
+            )
 
 
 def _blocks(program: Program, lowered: Lowered) -> dict[str, Block]:

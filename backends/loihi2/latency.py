@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from nirc.backends.loihi2.limits import DELAY, DENSE_MODELS
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Projection, Sink
 from nirc.ir.program import Program
@@ -90,8 +89,8 @@ def _late(names: Sequence[str], arcs: Sequence[Arc]) -> dict[str, int] | None:
 
 
 def report(program: Program, found: Timing, log: Log) -> None:
-    """D406 for loops that take longer on the chip, L809 for delays that no synapse has."""
-    for (source, target, p), delay, extra in zip(program.edges(), found.delays, found.extra, strict=True):
+    """D406 for loops that take longer on the chip."""
+    for (source, target, p), extra in zip(program.edges(), found.extra, strict=True):
         where = "/".join(p.origins[:1]) or program[target].origins[0]
         if extra:
             log.differs(
@@ -101,14 +100,4 @@ def report(program: Program, found: Timing, log: Log) -> None:
                 found=f"{extra} extra step(s)",
                 source="one step for every synapse",
                 help="make the loop one population with a recurrent weight, or give it a delay of that many steps",
-            )
-        if delay > DELAY[1]:
-            log.error(
-                "L809",
-                f"`{source}` must wait {delay} steps for the longer ways to `{target}`",
-                where=where,
-                found=delay,
-                limit=f"{DELAY[1]} steps",
-                source=DENSE_MODELS,
-                help="put a layer of its own into the shorter way",
             )

@@ -15,7 +15,7 @@ import numpy as np
 from nirc.backends.loihi2.dynamics import discrete, one_filter, refuse_foreign, start_up_fails
 from nirc.backends.loihi2.kernels import MAX_ENTRIES, one_operator
 from nirc.backends.loihi2.latency import timing
-from nirc.backends.loihi2.limits import DELAY
+from nirc.backends.loihi2.limits import DELAY, DENSE_MODELS
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Dense, Diagonal
@@ -42,8 +42,7 @@ class LoihiLegalise:
         log.raise_if_errors()
         program = _read_outs(program)
         program = _one_filter_each(program, log)
-        program = _short_lags(program)
-        program = _constants(program)
+        program = _short_waits(_constants(program), log)
         return _one_operator_each(program, log)
 
 
@@ -164,24 +163,39 @@ def is_clock(program: Program, name: str) -> bool:
     return name.startswith(CLOCK) and program[name].n == 1 and not program.into(name)
 
 
-def _short_lags(program: Program) -> Program:
-    """Spikes that wait for longer than a synapse can hold them are relayed by neurons of their own."""
+def _short_waits(program: Program, log: Log) -> Program:
+    """Spikes that wait for longer than a synapse can hold them are relayed by neurons of their own, exactly."""
+    found = timing(program)
+    late = dict(found.late)
     nodes, edges = dict(program.graph.nodes(data="payload")), []
-    for source, target, p in program.edges():
-        name, lag = source, p.lag
-        number = 0
-        while lag > DELAY[1]:
-            number += 1
-            relay = f"{source}{DELAYED}{number * DELAY[1]}"
+    for (source, target, p), wait in zip(program.edges(), found.delays, strict=True):
+        name, lag, here, hops = source, p.lag, wait, 0
+        while here > DELAY[1]:
+            part, hops = min(lag, DELAY[1]), hops + 1
+            relay = f"{source}{DELAYED}{p.lag - lag + part}.{hops}"
+            late[relay] = max(0, late[name] + 1 - part)
             if relay not in nodes:
                 n, origins = nodes[source].n, nodes[source].origins
                 nodes[relay] = memoryless(n, origins, 0.5)
-                edges.append((name, relay, Projection(delay_steps=DELAY[1], origins=p.origins or origins)))
-            name, lag = relay, lag - DELAY[1]
+                edges.append((name, relay, Projection(delay_steps=part, origins=p.origins or origins)))
+            here -= late[relay] - late[name] + part  # what the way to the relay takes
+            name, lag = relay, lag - part
         if name != source:
+            _say_relays(source, target, wait, hops * nodes[source].n, p, program, log)
             p = replace(p, delay_steps=lag, feedback=False)  # noqa: PLW2901 - the rest of the way
         edges.append((name, target, p))
     return program.rebuilt(nodes, edges)
+
+
+def _say_relays(source: str, target: str, wait: int, relays: int, p: Projection, program: Program, log: Log) -> None:
+    log.note(
+        "L809",
+        f"spikes from `{source}` to `{target}` wait in {relays} relay neuron(s) on their way",
+        where="/".join(p.origins[:1]) or program[target].origins[0],
+        found=f"{wait} steps",
+        limit=f"{DELAY[1]} steps in a synapse",
+        source=DENSE_MODELS,
+    )
 
 
 def _one_operator_each(program: Program, log: Log) -> Program:

@@ -17,6 +17,7 @@ from nirc.backends.loihi2.plan import Kernel, grid
 from nirc.backends.loihi2.quantise import INPUT
 from nirc.backends.loihi2.rule import SignMode
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables
+from nirc.frontend.bounds import MAX_NAME, printable
 from nirc.ir.arrays import Float, Int
 from nirc.ir.linear import Conv, Dense, Sparse
 from nirc.ir.populations import Population as Node
@@ -24,6 +25,7 @@ from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 
 FULL = 2  # a matrix with fewer than one synapse in so many places is a list
+ROOM = 20  # characters that a name may grow by
 SMALL = 4096  # but not below so many places
 
 
@@ -45,20 +47,38 @@ class Lowered:
     output_map: tuple[int, ...]
 
 
+class _Labels:
+    """Names for the tables: printable, not too long, none twice."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+
+    def new(self, name: str) -> str:
+        base = label = printable(name, MAX_NAME - ROOM)
+        number = 1
+        while label in self.taken:
+            number += 1
+            label = f"{base}~{number}"
+        self.taken.add(label)
+        return label
+
+
 def lower(program: Program) -> Lowered:
     """Tables of an integer program."""
+    labels = _Labels()
     inputs: list[Input] = []
     pieces: dict[str, tuple[Piece, ...]] = {}
     first = 0
     for name, source in program.nodes(Source).items():
-        inputs.append(Input(name, np.arange(first, first + source.n)))
-        pieces[name + INPUT] = (Piece(name, name, np.arange(source.n)),)
+        label = labels.new(name)
+        inputs.append(Input(label, np.arange(first, first + source.n)))
+        pieces[name + INPUT] = (Piece(label, name, np.arange(source.n)),)
         first += source.n
     populations = []
     for name, node in program.nodes(Node).items():
         neuron = node.dynamics
         if isinstance(neuron, LoihiNeuron):
-            pieces[name] = _split(name, neuron)
+            pieces[name] = _split(name, neuron, labels)
             populations += [_population(piece, neuron) for piece in pieces[name]]
     projections = list(_projections(program, pieces))
     outputs, output_map = _outputs(program, pieces)
@@ -66,13 +86,16 @@ def lower(program: Program) -> Lowered:
     return Lowered(tables, pieces, output_map)
 
 
-def _split(name: str, neuron: LoihiNeuron) -> tuple[Piece, ...]:
+def _split(name: str, neuron: LoihiNeuron, labels: _Labels) -> tuple[Piece, ...]:
     kinds = np.stack([neuron.du, neuron.dv, neuron.vth], axis=1)
     _, first, kind = np.unique(kinds, axis=0, return_index=True, return_inverse=True)
     if len(first) == 1:
-        return (Piece(name, name, np.arange(len(kinds))),)
+        return (Piece(labels.new(name), name, np.arange(len(kinds))),)
     order = np.argsort(first, kind="stable")
-    return tuple(Piece(f"{name}/{i}", name, np.flatnonzero(kind.ravel() == k)) for i, k in enumerate(order))
+    groups = [np.flatnonzero(kind.ravel() == k) for k in order]
+    return tuple(
+        Piece(labels.new(f"{printable(name, MAX_NAME - 2 * ROOM)}/{i}"), name, g) for i, g in enumerate(groups)
+    )
 
 
 def _population(piece: Piece, neuron: LoihiNeuron) -> Population:

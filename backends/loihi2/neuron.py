@@ -16,7 +16,8 @@ class LoihiNeuron:
     """Neurons in the chip's units, each array (n,) int64; weights of projections already contain the exponent.
 
     ``scale``: chip units of v per volt of the model, (n,). ``v_start``: v before the model's first step; ``v_init``:
-    before the chip's, which comes ``late`` steps earlier. ``spikes`` false: a readout.
+    before the chip's, which comes ``late`` steps earlier. ``spikes`` false: a readout. ``rate`` (n,): spikes a step
+    on sample inputs, None if there were none.
     """
 
     du: Int
@@ -29,6 +30,7 @@ class LoihiNeuron:
     scale: Float
     late: int = 0
     spikes: bool = True
+    rate: Float | None = None
 
     def stepper(self, batch: int) -> Stepper:
         """Fresh state for ``batch`` samples."""
@@ -37,7 +39,9 @@ class LoihiNeuron:
 
 @dataclass(frozen=True)
 class BinaryInput:
-    """Messages carry no numbers: any count above 0 is one spike."""
+    """Messages carry no numbers: any count above 0 is one spike. ``rate``: see ``LoihiNeuron``."""
+
+    rate: Float | None = None
 
     def stepper(self, batch: int) -> Stepper:
         """It has no state."""

@@ -142,6 +142,7 @@ CODES: dict[str, str] = {
     "L811": "inputs above one spike per channel and step count once",
     "L812": "a population has two synaptic filters",
     "L813": "the network has no network.net",
+    "L814": "a population is split because its decays differ",
     # N: limits of SpiNNaker2 (exit 1)
     "N901": "the network needs more processing elements than the system has",
     "N902": "more neurons on a processing element than the models take",
