@@ -14,7 +14,7 @@ from nirc.mapping.partition.problem import Cores, Floats, Problem
 from nirc.mapping.traffic import Traffic
 
 if TYPE_CHECKING:
-    from nirc.mapping.route import Nets
+    from nirc.mapping.nets import Nets
 
 UNITS_PER_SPIKE = 1000  # traffic is in whole numbers: thousandths of a spike and step
 
@@ -80,7 +80,7 @@ class Partition:
         Routers are cores here: put their places in with ``Nets.source`` and ``.target`` as indices. ``outside``: the
         router where spikes of external inputs enter, one net for each such input; None leaves them out.
         """
-        from nirc.mapping.route import Nets
+        from nirc.mapping.nets import Nets
 
         edges = self.hyperedges
         senders = np.where(edges.source >= 0, edges.source, len(self.core) + edges.population)

@@ -200,7 +200,8 @@ def reaches(subject: Subject, start: int, left: Ints | None) -> int:
 def longest(by_length: Ints, left: Ints) -> Ints:
     """(rooms,) the longest range that each room, (rooms, resources) or (resources,), has place for."""
     ends = [np.searchsorted(by_length[:, r], left[..., r], side="right") - 1 for r in range(by_length.shape[1])]
-    return np.min(ends, axis=0)
+    shortest: Ints = np.min(ends, axis=0)
+    return shortest
 
 
 def _grids(subject: Subject, sizes: Ints, slack: float) -> Iterator[Boxes]:
