@@ -9,7 +9,7 @@ import numpy as np
 
 from nirc.backend import Block, Mapped
 from nirc.backends.spinnaker2.assign import Assignment, assign
-from nirc.backends.spinnaker2.limits import MAX_ATOMS, ROUTER_ENTRIES, STEPS, SURVEY
+from nirc.backends.spinnaker2.limits import MAX_PIXELS, ROUTER_ENTRIES, STEPS, SURVEY
 from nirc.backends.spinnaker2.lower import lateness, lower
 from nirc.backends.spinnaker2.mapping import Mapping, Slice
 from nirc.backends.spinnaker2.memory import TERMS, Memory, Prices
@@ -125,7 +125,7 @@ def _floorplan(parts: Split, placed: Assignment, system: System, prices: Prices)
         for i in range(parts.count)
     )
     limits: dict[str, tuple[float, str]] = {
-        "neurons": (MAX_ATOMS, "neurons"),
+        "neurons": (MAX_PIXELS, "neurons"),
         "memory": (prices.dyn_bytes, "bytes"),
         "events": (1e18, "a step, expected"),
     }
@@ -176,7 +176,7 @@ def _utilisation(parts: Split, placed: Assignment, system: System, chip: Chip) -
     return {
         "processing elements": (parts.count, system.count),
         "chips": (len(np.unique(placed.chip)), len(system.chips)),
-        "neurons of a processing element": (int((parts.end - parts.begin).max()), MAX_ATOMS),
+        "neurons of a processing element": (int((parts.end - parts.begin).max()), MAX_PIXELS),
         "memory of a processing element": (memory, int(limits["memory"][0])),
         "routing entries of a chip": (int(placed.routing.sizes.max(initial=0)), ROUTER_ENTRIES),
     }

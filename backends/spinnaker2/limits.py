@@ -16,6 +16,7 @@ GENERATED = "NESTML's class for py-spinnaker2, iaf_psc_exp_neuron_nestml.py, 202
 MACHINE = "SpiNNMachine, spinn_machine/version/version_spin2.py"
 BOARD = "SpiNNMachine, spinn_machine/version/version_248.py"
 SURVEY = "survey of the chip's paper and documentation, 2026"
+PAPER = "NIR paper, paper/02_cnn/s2_apply.ipynb"
 SHEET = "targets sheet, section 2"
 
 # Ranges of single values: (smallest, largest).
@@ -27,7 +28,8 @@ DECAY = (0.0, 1.0)
 NEVER = 1e30  # the threshold of a readout, which must not fire
 MAP = 1 << 12  # a convolution's sizes, strides and paddings (?: no limit is published)
 
-MAX_ATOMS = 250  # neurons of a PE (S: GENERATED; their index has 8 bits, so never above 256)
+MAX_ATOMS = 250  # neurons of a PE (S: GENERATED)
+MAX_PIXELS = 256  # of model lif_conv2d (S: PAPER sets as many; the index has 8 bits)
 PES = 148  # of a chip, that the vendor's tools use (R); 152 on the die (S: datasheet 0.03)
 CHIPS = 48  # of a board (S: BOARD)
 ROUTER_ENTRIES = 16_384  # of a chip's table (S: MACHINE)
@@ -65,6 +67,7 @@ def _variant(variant: str, description: str, *, chips: int, source: str) -> Targ
             Limit("processing elements", chips * PES, "N901", f"{SURVEY}; 152 on the die", "R"),
             Limit("chips", chips, "N901", source),
             Limit("neurons of a processing element", MAX_ATOMS, "N902", GENERATED),
+            Limit("pixels of a convolution on one", MAX_PIXELS, "N902", PAPER),
             Limit("memory of a processing element", DYN_BYTES, "N903", GENERATED, "I", "bytes"),
             Limit("routing entries of a chip", ROUTER_ENTRIES, "N904", MACHINE),
             Limit("weight", WEIGHT[1], "N910", IMPORTER, unit="without delays"),

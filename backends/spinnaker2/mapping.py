@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nirc.backends.spinnaker2.geometry import BOARD_SIDE, CORES, LINKS
-from nirc.backends.spinnaker2.limits import MAX_ATOMS, ROUTER_ENTRIES, SCRIPTS
+from nirc.backends.spinnaker2.limits import MAX_PIXELS, ROUTER_ENTRIES, SCRIPTS
 from nirc.bundle import to_json
 from nirc.hostile_json import JsonReader, Range
 from nirc.mapping.floorplan import KEY, LARGEST, MOST_NEURONS, MOST_TEXT, Floorplan
@@ -156,8 +156,8 @@ class _Reader(JsonReader):
         last = -1
         for i, s in enumerate(slices):
             room = WORD - s.mask + 1
-            if room & (room - 1) or s.key & ~s.mask or not 0 < s.end - s.begin <= min(room, MAX_ATOMS):
-                expected = f"a block of 2^n keys for 1..{MAX_ATOMS} neurons"
+            if room & (room - 1) or s.key & ~s.mask or not 0 < s.end - s.begin <= min(room, MAX_PIXELS):
+                expected = f"a block of 2^n keys for 1..{MAX_PIXELS} neurons"
                 self.damaged("the keys of a slice are no block", f"slices[{i}]", f"{s.key:#x}/{s.mask:#x}", expected)
             if s.key <= last:
                 self.damaged("keys overlap or are out of order", f"slices[{i}].key", s.key, f"above {last}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from nirc.backend import ChipOption
 from nirc.backends.spinnaker2.fit import Request
-from nirc.backends.spinnaker2.limits import DYN_BYTES, DYN_MOST, MAX_ATOMS, STEPS
+from nirc.backends.spinnaker2.limits import DYN_BYTES, DYN_MOST, MAX_PIXELS, STEPS
 from nirc.backends.spinnaker2.memory import Prices
 from nirc.backends.spinnaker2.system import Faults
 
@@ -53,7 +53,7 @@ def _pairs(text: str) -> dict[str, int] | None:
 
 def _atoms(text: str) -> bool:
     found = _pairs(text) or {}
-    return bool(found) and all(1 <= n <= MAX_ATOMS for n in found.values())
+    return bool(found) and all(1 <= n <= MAX_PIXELS for n in found.values())
 
 
 def _prices(text: str) -> bool:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.backends.spinnaker2.limits import MAX_ATOMS, SHEET
+from nirc.backends.spinnaker2.limits import GENERATED
 from nirc.backends.spinnaker2.memory import TERMS, Memory
+from nirc.backends.spinnaker2.tables import most_atoms
 from nirc.diagnostics.log import Log
 
 Int = NDArray[np.int64]
@@ -45,17 +46,18 @@ class Split:
 
 def split(memory: Memory, asked: Mapping[str, int], log: Log) -> Split | None:
     """Slices of all populations, of ``asked`` atoms where given; None with the reasons (N902, N903) in ``log``."""
-    atoms = {name: min(MAX_ATOMS, block.n) for name, block in memory.blocks.items()}
+    most = {name: most_atoms(getattr(block, "model", "spike_list")) for name, block in memory.blocks.items()}
+    atoms = {name: min(most[name], block.n) for name, block in memory.blocks.items()}
     for name, wanted in asked.items():
-        if wanted > MAX_ATOMS:
+        if wanted > most[name]:
             log.error(
                 "N902",
                 f"{wanted} neurons of `{name}` on a processing element were asked for",
                 found=wanted,
-                limit=MAX_ATOMS,
-                source=SHEET,
+                limit=most[name],
+                source=GENERATED,
             )
-        atoms[name] = min(wanted, MAX_ATOMS, memory.blocks[name].n)
+        atoms[name] = min(wanted, most[name], memory.blocks[name].n)
     # The population tables grow with the slices that send: smaller slices there may call for smaller ones here.
     while not log.errors:
         before = dict(atoms)
@@ -108,7 +110,7 @@ def _refuse(memory: Memory, name: str, atoms: int, source_atoms: dict[str, int],
         where=name,
         found=f"{used:,} bytes: {parts}",
         limit=f"{memory.prices.dyn_bytes:,} bytes",
-        source=SHEET,
+        source=GENERATED,
         help="prune or pool what comes in, record fewer steps (--set steps=N), or --set memory=BYTES",
     )
 

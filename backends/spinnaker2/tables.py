@@ -21,6 +21,7 @@ from nirc.backends.spinnaker2.limits import (
     IMPORTER,
     MAP,
     MAX_ATOMS,
+    MAX_PIXELS,
     SCRIPTS,
     WEIGHT,
 )
@@ -32,6 +33,12 @@ Model = Literal["lif", "lif_no_delay", "lif_curr_exp", "lif_curr_exp_no_delay", 
 MODELS: tuple[Model, ...] = ("lif", "lif_no_delay", "lif_curr_exp", "lif_curr_exp_no_delay", "lif_conv2d")
 DELAYED = ("lif", "lif_curr_exp")  # models whose synapses have delays, and 4 bits of weight
 FILTERED = ("lif_curr_exp", "lif_curr_exp_no_delay")  # models with synaptic currents
+
+
+def most_atoms(model: str) -> int:
+    """Neurons of a model that a processing element takes; ``model`` may be ``spike_list`` as well."""
+    return MAX_PIXELS if model == "lif_conv2d" else MAX_ATOMS
+
 
 FILE = "network.npz"
 FORMAT = "nirc-spinnaker2-1"
@@ -171,7 +178,7 @@ class Tables:
 
 
 _INDEX = (0, MAX_INDEX)  # compared with what it points into later
-_ATOMS = ((1, MAX_ATOMS), GENERATED)
+_ATOMS = ((1, MAX_PIXELS), GENERATED)
 _GEOMETRY = {
     **dict.fromkeys(("in_height", "in_width", "stride_x", "stride_y", "pool_x", "pool_y"), ((1, MAP), "nirc")),
     **dict.fromkeys(("pad_top", "pad_bottom", "pad_left", "pad_right"), ((0, MAP), "nirc")),
@@ -248,6 +255,11 @@ class _Format(NpzFormat):
             self.indices(source.channels, tables.channels, f"inputs[{i}].channels")
         for i, population in enumerate(tables.populations):
             self.population(population, f"populations[{i}]")
+        for i, source in enumerate(tables.inputs):
+            self._range(np.array([source.atoms]), (1, MAX_ATOMS), f"inputs[{i}].atoms", GENERATED)
+        for i, population in enumerate(tables.populations):
+            allowed = (1, most_atoms(population.model))
+            self._range(np.array([population.atoms]), allowed, f"populations[{i}].atoms", GENERATED)
         self.unique([*tables.inputs, *tables.populations], "the inputs and populations")
         self.unique([*tables.projections, *tables.convolutions], "the projections")
         self.ranges(tables.blocks())

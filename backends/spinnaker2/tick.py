@@ -29,4 +29,4 @@ def tick(parts: Split, asked: float | None) -> Tick:
         return Tick(asked, f"as asked; the busiest PE, of {worst}, has {expected}", int((busy > asked).sum()))
     if need <= TICK_S:
         return Tick(TICK_S, f"users' scripts run at 1 ms; the busiest PE, of {worst}, has {expected}")
-    return Tick(STEP_S * math.ceil(need / STEP_S), f"the busiest PE, of {worst}, has {expected}, 6 million a second")
+    return Tick(round(STEP_S * math.ceil(need / STEP_S), 4), f"the busiest PE, of {worst}, has {expected}, 6 million a second")

@@ -37,6 +37,7 @@ REQUIRED = {"threshold", "alpha_decay"}
 RESETS = ("reset_to_v_reset", "reset_by_subtraction")
 RECORDABLE = ("spikes", "v")
 MAX_ATOMS = 250
+MAX_PIXELS = 256  # of a lif_conv2d
 GEOMETRY = {"in_height", "in_width", "stride_x", "stride_y", "pool_x", "pool_y"} | {
     f"pad_{side}" for side in ("top", "bottom", "left", "right")
 }
@@ -117,7 +118,7 @@ class Population(Strict):
                 need(bool(((np.asarray(values) >= 0) & (np.asarray(values) <= 1)).all()), key, "outside 0..1")
 
     def set_max_atoms_per_core(self, n: int) -> None:
-        need(is_int(n, 1, MAX_ATOMS), "atoms", n)
+        need(is_int(n, 1, MAX_PIXELS if self.neuron_model == "lif_conv2d" else MAX_ATOMS), "atoms", n)
         self.atoms = n
 
     def get_spikes(self) -> dict[int, list[int]]:

@@ -430,7 +430,7 @@ NETWORK_FAULTS: list[tuple[str, Callable[[dict[str, bytes]], object]]] = [
     ("populations/1/threshold is missing", lambda files: files.pop("populations/1/threshold.npy")),
     ("populations[0].model: 'izhikevich' is not", block("populations", 0, model="izhikevich")),
     ("populations[0].model: None is not", block("populations", 0, model=None)),
-    ("populations[0].atoms: 251 is not (1, 250)", block("populations", 0, atoms=251)),
+    ("populations[0].atoms: 257 is not (1, 256)", block("populations", 0, atoms=257)),
     ("populations[0].atoms: True is not", block("populations", 0, atoms=True)),
     ("populations[0].n: 2.0 is not", block("populations", 0, n=2.0)),
     ("populations[0].reset: 'no' is not", block("populations", 0, reset="no")),
