@@ -29,4 +29,7 @@ def tick(parts: Split, asked: float | None) -> Tick:
         return Tick(asked, f"as asked; the busiest PE, of {worst}, has {expected}", int((busy > asked).sum()))
     if need <= TICK_S:
         return Tick(TICK_S, f"users' scripts run at 1 ms; the busiest PE, of {worst}, has {expected}")
-    return Tick(round(STEP_S * math.ceil(need / STEP_S), 4), f"the busiest PE, of {worst}, has {expected}, 6 million a second")
+    seconds = round(STEP_S * math.ceil(need / STEP_S), 4)
+    return Tick(
+        seconds, f"the busiest PE, of {worst}, has {expected}; {EVENTS_PER_S * PLANNED:,.0f} a second are planned"
+    )
