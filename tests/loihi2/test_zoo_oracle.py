@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import jsonschema
+import nir
 import numpy as np
 import pytest
 
@@ -19,7 +20,7 @@ from nirc.backends.loihi2.tables import from_npz
 from tests.loihi2.bundles import save, script
 from tests.loihi2.oracle import require_lava
 from tests.loihi2.test_netx_oracle import netx, run_netx
-from tests.models import DATA
+from tests.models import DATA, DT, chain, lif, linear, raster
 
 __all__ = ["netx"]  # a fixture
 pytestmark = pytest.mark.oracle
@@ -29,6 +30,7 @@ MODELS: dict[str, tuple[str, dict[str, Any], int]] = {  # file, options, steps
     "braille": ("paper/braille_noDelay_bias_zero.nir", {"reset": "zero"}, 40),
     "digits": ("zoo/digits_lif_mlp.nir", {}, 25),
     "cnn": ("paper/cnn_sinabs.nir", {}, 8),
+    "vowels": ("zoo/japanesevowels_rsnn.nir", {}, 25),
 }
 
 
@@ -48,7 +50,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Bundle,
 
 def inputs_for(name: str, bundle: Bundle) -> np.ndarray:
     """(1, steps, channels), 0 and 1; dense enough that outputs fire."""
-    density = {"lif": 0.7, "braille": 0.3, "digits": 0.4, "cnn": 0.3}[name]
+    density = {"lif": 0.7, "braille": 0.3, "digits": 0.4, "cnn": 0.3, "vowels": 0.5}[name]
     shape = (1, MODELS[name][2], len(bundle.manifest["input_map"]))
     return (np.random.default_rng(0).random(shape) < density).astype(np.uint8)
 
@@ -59,7 +61,7 @@ def test_the_bundles_script_says_what_nirc_run_says(
 ) -> None:
     bundle, directory = bundles[name]
     inputs = inputs_for(name, bundle)
-    recorded = sorted(bundle.manifest["populations"]) if name in ("lif", "braille") else []
+    recorded = sorted(bundle.manifest["populations"]) if name in ("lif", "braille", "vowels") else []
     out = tmp_path / "out.npz"
     extra = ["--record", *recorded] if recorded else []
     done = script(directory, "--raster", save(tmp_path / "in.npz", inputs), "--out", out, *extra)
@@ -95,7 +97,7 @@ def test_netx_says_what_nirc_run_says(
 
 
 def test_which_models_get_a_file_for_netx(bundles: dict[str, tuple[Bundle, Path]]) -> None:
-    """All but the recurrent one, whose constant inputs pass through synapses, from a neuron that always fires."""
+    """All but the one whose constant inputs pass through synapses, from a neuron that always fires."""
     found = {name for name, (bundle, _) in bundles.items() if "network.net" in bundle.files}
     assert found == set(MODELS) - {"braille"}
 
@@ -124,3 +126,23 @@ def test_the_split_that_the_bundle_has_changes_nothing(
 def test_where_it_is_obeys_the_schema(name: str, bundles: dict[str, tuple[Bundle, Path]]) -> None:
     schema = json.loads((files("nirc.backends.loihi2") / "mapping.schema.json").read_text())
     jsonschema.validate(json.loads(bundles[name][0].files["mapping.json"]), schema)
+
+
+def test_membranes_of_a_readout_are_volts_of_the_model(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    one = np.ones(3)
+    readout = nir.LI(tau=one * 6 * DT, r=one * 6, v_leak=one * 0)
+    model = chain(4, linear(rng, 5, 4), lif(5), linear(rng, 3, 5), readout, n_out=3)
+    bundle = nirc.compile(model, "loihi2")
+    directory = bundle.save(tmp_path / "bundle")
+    inputs = raster(rng, 2, 20, 4) > 0
+    recorded = sorted(bundle.manifest["populations"])
+    out = tmp_path / "out.npz"
+    done = script(directory, "--raster", save(tmp_path / "in.npz", inputs), "--out", out, "--record", *recorded)
+    assert done.returncode == 0, done.stdout + done.stderr
+    want = bundle.run(inputs, record=recorded)
+    with np.load(out) as got:
+        np.testing.assert_array_equal(got["spikes"], want.output)
+        for population in recorded:
+            np.testing.assert_array_equal(got[f"v/{population}"], want.v[population])
+    assert bundle.manifest["output_kind"] == "membrane" and np.abs(want.output).max() > 0.1
