@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.tables import Tables
+from tests.loihi2 import lava_mock
 from tests.loihi2.bundles import cut, save, script, write
 from tests.loihi2.oracle import require_lava
 from tests.loihi2.reference import random_convolutions, random_raster, random_tables
@@ -91,3 +94,30 @@ def processes_of(group: int) -> list[int]:
             if int(member_of) == group and state != "Z":
                 found.append(int(entry.name))
     return found
+
+
+def test_the_stand_in_takes_no_argument_that_lava_does_not() -> None:
+    from lava.magma.core.process.process import LogConfig
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2HwCfg
+    from lava.proc.conv.process import Conv
+    from lava.proc.dense.process import DelayDense, Dense
+    from lava.proc.io.sink import RingBuffer as Sink
+    from lava.proc.io.source import RingBuffer as Source
+    from lava.proc.lif.process import LIF
+    from lava.proc.sparse.process import DelaySparse, Sparse
+    from lava.utils import loihi
+
+    free = {"options"}  # of Dense and the like: checked in the stand-in, any in Lava
+    real = (LogConfig, RunSteps, Loihi2HwCfg, Conv, DelayDense, Dense, LIF, DelaySparse, Sparse)
+    pairs = [(getattr(lava_mock, c.__name__), c) for c in real] + [(lava_mock.Sink, Sink), (lava_mock.Source, Source)]
+    for mine, theirs in pairs:
+        assert arguments(mine) - free <= arguments(theirs), mine
+    assert {g.name for g in lava_mock.ChipGeneration} == {g.name for g in loihi.ChipGeneration}
+    assert {"partition", "board", "loihi_gen"} <= arguments(loihi.use_slurm_host)
+    assert {"host_address", "loihi_gen"} <= arguments(loihi.use_ethernet_host)
+
+
+def arguments(callable_: Any) -> set[str]:
+    """By name; of a class those of its ``__init__``, since Lava's have a metaclass that takes anything."""
+    return set(inspect.signature(callable_.__init__ if isinstance(callable_, type) else callable_).parameters)
