@@ -23,6 +23,8 @@ class Blocks(NamedTuple):
     mask: Words
     start: Longs  # (routes + 1,) the blocks of route r are start[r] to start[r + 1]
     place: Longs  # (blocks,) of the block's route in the order, from the top of the table
+    hull_key: Words  # (routes,) the narrowest entry that matches all of a route
+    hull_mask: Words
 
 
 class Scratch(NamedTuple):

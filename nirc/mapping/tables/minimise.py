@@ -84,10 +84,12 @@ def _minimise(
 ) -> int:
     """One table, sorted by key. Returns its new length. ``local`` (routes,): scratch, all -1 before and after."""
     by_route, start = _by_route(route, local)
-    blocks = Blocks(key[by_route], mask[by_route], start, np.zeros(key.size, np.int64))
+    key, mask = key[by_route], mask[by_route]
+    hull_key, hull_mask, inside = _hulls(key, mask, start)
+    blocks = Blocks(key, mask, start, np.zeros(key.size, np.int64), hull_key, hull_mask)
     cubes = Cubes(np.empty(key.size, np.uint32), np.empty(key.size, np.uint32), np.zeros(start.size - 1, np.int64))
     scratch = scratch_for(key.size, WORK)
-    order = _first_order(blocks)
+    order = _first_order(blocks, inside)
     for place in range(order.size):
         begin, end = start[order[place]], start[order[place] + 1]
         blocks.place[begin:end] = place
@@ -123,11 +125,10 @@ def _by_route(route: Ints, local: Ints) -> tuple[Longs, Longs]:
 
 
 @compiled
-def _first_order(blocks: Blocks) -> Longs:
+def _first_order(blocks: Blocks, inside: Longs) -> Longs:
     """The routes from the top of the table: those first that one entry matches, else those with the fewest blocks."""
     key, mask, start = blocks.key, blocks.mask, blocks.start
     routes = start.size - 1
-    hull_key, hull_mask, inside = _hulls(key, mask, start)
     waiting = np.ones(routes, np.bool_)
     order = np.empty(routes, np.int64)
     for place in range(routes):
@@ -141,7 +142,7 @@ def _first_order(blocks: Blocks) -> Longs:
         for r in range(routes):
             if waiting[r] and inside[r]:
                 for i in range(start[best], start[best + 1]):
-                    inside[r] -= (key[i] ^ hull_key[r]) & mask[i] & hull_mask[r] == 0
+                    inside[r] -= (key[i] ^ blocks.hull_key[r]) & mask[i] & blocks.hull_mask[r] == 0
     return order
 
 

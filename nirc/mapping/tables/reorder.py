@@ -81,7 +81,7 @@ def _try(
     route = order[end]
     many, change = 0, 0
     if end > begin:  # it has fewer in its way, and is in the way of those it passed
-        if cubes.many[route] > 1:
+        if cubes.many[route] > 1 and _freed(route, order, begin, end, blocks):
             change += _again(route, end, blocks, cubes, scratch, other)
             changed[many] = route
             many += 1
@@ -97,21 +97,18 @@ def _try(
         hope = 0
         for place in range(end + 1, begin + 1):
             hope += cubes.many[order[place]] - 1
-        hit = False
         for place in range(end + 1, begin + 1):
             if _meets(route, order[place], blocks, cubes):
-                hit = True
+                change += _again(route, end, blocks, cubes, scratch, other)
+                changed[many] = route
+                many += 1
                 break
-        if hit:
-            change += _again(route, end, blocks, cubes, scratch, other)
-            changed[many] = route
-            many += 1
         for place in range(end + 1, begin + 1):
             if change > hope:
                 return False
             passed = order[place]
-            if cubes.many[passed] > 1:
-                hope -= cubes.many[passed] - 1
+            hope -= cubes.many[passed] - 1
+            if cubes.many[passed] > 1 and _in_hull(passed, route, blocks):
                 change += _again(passed, place, blocks, cubes, scratch, other)
                 changed[many] = passed
                 many += 1
@@ -120,6 +117,25 @@ def _try(
     for i in range(many):
         _keep(changed[i], blocks.start, cubes, other)
     return True
+
+
+@compiled
+def _freed(route: int, order: Longs, begin: int, end: int, blocks: Blocks) -> bool:
+    """Whether one of the routes that this one has passed may have been in its way."""
+    for place in range(begin, end):  # noqa: SIM110 - a generator is not compiled
+        if _in_hull(route, order[place], blocks):
+            return True
+    return False
+
+
+@compiled
+def _in_hull(route: int, foreign: int, blocks: Blocks) -> bool:
+    """Whether a block of the foreign route may keep blocks of the route apart: no entry is wider than the hull."""
+    k, m = blocks.hull_key[route], blocks.hull_mask[route]
+    for i in range(blocks.start[foreign], blocks.start[foreign + 1]):
+        if (k ^ blocks.key[i]) & m & blocks.mask[i] == 0:
+            return True
+    return False
 
 
 @compiled

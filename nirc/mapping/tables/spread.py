@@ -1,0 +1,148 @@
+"""Keys that make routing tables short: the bits that are left over go to the population field.
+
+Two packets share an entry if no foreign key lies between theirs. With populations numbered 0, 1, 2, ... the keys lie so
+close that there nearly always is one. So each bit of the wide field cuts the populations into two halves, in a way that
+populations with the same route at some router stay on one side: then that bit stays fixed in their common entry and
+keeps half of the others out. Each such group weighs as many foreign populations as earlier bits have left inside of its
+entry. A cut is a local search on the hypergraph of the groups (after Fiduccia and Mattheyses, "A linear-time heuristic
+for improving network partitions", DAC 1982); the first state is random, so cuts differ.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nirc.mapping.compiled import compiled
+from nirc.mapping.keys import KEY_BITS, Keys
+from nirc.mapping.tables.entries import Floats, Longs, Tables
+
+SWEEPS = 10
+SLACK = 0.04  # of the populations: how far from the middle a cut may be
+
+
+def spread(keys: Keys, population: npt.ArrayLike, tables: Tables, *, seed: int = 0) -> Keys:
+    """The same slices and atoms under other population fields; build the tables again with the result.
+
+    ``population`` (slices,) as given to ``allocate``; ``tables``: built with ``keys``, not yet minimised. All slices of
+    a population keep one mask. Unchanged if the populations have blocks of different sizes, or no bit is left over.
+    """
+    owner = np.asarray(population, np.int64)
+    populations = keys.population_key.size
+    if populations < 3 or np.ptp(keys.population_mask.astype(np.int64)):
+        return keys
+    below = int(~keys.population_mask[0]).bit_length()
+    code, width = _codes(_groups(keys, owner, tables), populations, KEY_BITS - below, seed)
+    if width <= _bits(populations):
+        return keys
+    first = (code << below).astype(np.uint32)
+    inside = keys.key - keys.population_key[owner]
+    return Keys(first[owner] + inside, keys.mask, keys.atoms, first, keys.population_mask)
+
+
+class _Groups(NamedTuple):
+    """Populations with the same route at a router, as compressed rows both ways."""
+
+    first: Longs  # (groups + 1,)
+    member: Longs  # (pins,) population
+    others: Floats  # (groups,) populations of the router that are not in the group
+    of_first: Longs  # (populations + 1,)
+    of: Longs  # (pins,) group
+
+
+def _groups(keys: Keys, owner: Longs, tables: Tables) -> _Groups:
+    order = np.argsort(keys.key, kind="stable")
+    member = owner[order][np.searchsorted(keys.key[order], tables.key)]
+    router = np.repeat(np.arange(tables.routers), tables.sizes)
+    populations = keys.population_key.size
+    pins = np.unique((router * len(tables.routes) + tables.route) * populations + member)
+    label, member = np.divmod(pins, populations)
+    label, group, sizes = np.unique(label, return_inverse=True, return_counts=True)
+    at = label // max(len(tables.routes), 1)
+    passing = np.bincount(at, sizes, minlength=tables.routers)
+    back = np.argsort(member, kind="stable")
+    return _Groups(
+        np.concatenate([[0], np.cumsum(sizes)]),
+        member,
+        passing[at] - sizes,
+        np.concatenate([[0], np.cumsum(np.bincount(member, minlength=populations))]),
+        group[back],
+    )
+
+
+def _codes(groups: _Groups, populations: int, room: int, seed: int) -> tuple[Longs, int]:
+    """(populations,) different codes of at most ``room`` bits, and how many bits they have.
+
+    Populations that no cut has told apart are numbered in the lowest bits; as many cuts as leave room for that.
+    """
+    best, width = np.arange(populations), _bits(populations)
+    code = np.zeros(populations, np.int64)
+    fixed = np.zeros(groups.first.size - 1, np.int64)
+    state = np.full(1, seed, np.uint64)
+    for cuts in range(1, room):
+        side = _cut(groups, fixed, state)
+        code = code << 1 | side
+        order = np.argsort(code, kind="stable")
+        same = np.concatenate([[0], np.cumsum(np.diff(code[order]) != 0)])
+        number = np.arange(populations) - np.searchsorted(same, same)
+        low = _bits(int(number.max()) + 1)
+        if cuts + low > room:
+            break
+        if cuts + low >= width:
+            width = cuts + low
+            best = np.empty(populations, np.int64)
+            best[order] = code[order] << low | number
+    return best, width
+
+
+def _bits(count: int) -> int:
+    return max(count - 1, 0).bit_length()
+
+
+@compiled
+def _cut(groups: _Groups, fixed: Longs, state: npt.NDArray[np.uint64]) -> Longs:
+    """(populations,) 0 or 1. ``fixed`` (groups,): earlier cuts that leave a group whole; this one is added."""
+    first, member, others, of_first, of = groups
+    populations, many = of_first.size - 1, first.size - 1
+    side = np.empty(populations, np.int64)
+    for p in range(populations):
+        state[0] = state[0] * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)  # Knuth's MMIX
+        side[p] = np.int64(state[0] >> np.uint64(63))
+    ones = np.zeros(many, np.int64)
+    weight = np.zeros(many)
+    most = 1
+    for g in range(many):
+        size = first[g + 1] - first[g]
+        most = max(most, size)
+        for i in range(first[g], first[g + 1]):
+            ones[g] += side[member[i]]
+        if size > 1:
+            weight[g] = others[g] * 0.5 ** fixed[g] / size
+    torn = np.sqrt(np.arange(most + 1))  # what it costs to have so many on the smaller side
+    total = side.sum()
+    for _ in range(SWEEPS):
+        moved = False
+        for p in range(populations):
+            step = 1 - 2 * side[p]
+            skew = abs(2 * (total + step) - populations)
+            if skew > 2 * SLACK * populations + 1 and skew > abs(2 * total - populations):
+                continue
+            gain = 0.0
+            for i in range(of_first[p], of_first[p + 1]):
+                g = of[i]
+                size = first[g + 1] - first[g]
+                after = ones[g] + step
+                gain += weight[g] * (torn[min(ones[g], size - ones[g])] - torn[min(after, size - after)])
+            if gain > 1e-9:
+                moved = True
+                side[p] += step
+                total += step
+                for i in range(of_first[p], of_first[p + 1]):
+                    ones[of[i]] += step
+        if not moved:
+            break
+    for g in range(many):
+        fixed[g] += ones[g] == 0 or ones[g] == first[g + 1] - first[g]
+    return side
