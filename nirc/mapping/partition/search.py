@@ -9,6 +9,7 @@ import numpy as np
 
 from nirc.mapping.partition.bounds import fewest_alone, fewest_cores
 from nirc.mapping.partition.boxes import Boxes, Ints, Shape3
+from nirc.mapping.partition.descent import descended, small
 from nirc.mapping.partition.exact import fewer_cores
 from nirc.mapping.partition.hyperedges import hyperedges
 from nirc.mapping.partition.merging import merged
@@ -72,7 +73,7 @@ def partition(
         bound = 1  # other bounds add up what parts might share
         edges = hyperedges(problem, population, every)
         at = _renumbered(merged(cores.merged, cores.capacity, population, every, at, edges))
-    elif thorough and cores.shared and at.size > at.max() + 1:
+    elif thorough and cores.shared and at.size > at.max() + 1 > 1:
         at = _calmed(problem, cores, population, every, at, taken, seed, progress)
     at = _renumbered(at)
     count = int(at.max()) + 1
@@ -149,11 +150,13 @@ def _calmed(
     seed: int,
     progress: Progress | None,
 ) -> Ints:
+    edges = hyperedges(problem, population, boxes)
+    if small(edges, core.size):
+        return descended(edges, core, taken, cores.capacity, own_is_free=cores.own_is_free)
     from nirc.mapping.partition.moves import calmed
 
     if progress:
         progress(f"moving {core.size} parts between {int(core.max()) + 1} cores")
-    edges = hyperedges(problem, population, boxes)
     work = min(WORK, WORK_PER_PART * core.size)
     return calmed(edges, core, taken, cores.capacity, own_is_free=cores.own_is_free, work=work, seed=seed)
 
