@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import nirc
+from tests.models import DT, chain, lif, linear
 from tests.spinnaker2.bundles import deploy, runs
 
 DATA = Path(__file__).parents[1] / "data"
@@ -61,3 +62,20 @@ def test_a_trained_network_gives_what_nirc_run_gives(
     mapping = json.loads(bundle.files["mapping.json"])
     jsonschema.validate(mapping, schema)
     assert runs(directory)[0]["tick"] == mapping["tick"]["seconds"]
+
+
+def test_a_network_over_several_chips_is_for_the_board_only(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    model = chain(2, linear(rng, 40_000, 2), lif(40_000), n_out=40_000)
+    bundle = nirc.compile(model, "spinnaker2:board", reset="subtract", dt=DT)
+    assert len({s["chip"] for s in json.loads(bundle.files["mapping.json"])["slices"]}) > 1
+    directory = bundle.save(tmp_path / "b")
+    assert deploy(directory, "--check", vendor=False).returncode == 0
+    np.save(tmp_path / "in.npy", (rng.random((1, 4, 2)) < 0.5).astype(int))
+    args = ("--raster", tmp_path / "in.npy", "--out", tmp_path / "o")
+    refused = deploy(directory, "--chip", "a", *args)
+    assert refused.returncode == 1 and "see --board" in refused.stderr
+    done = deploy(directory, "--board", "a", *args)
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "o") as saved:
+        np.testing.assert_array_equal(saved["spikes"], bundle.run(np.load(tmp_path / "in.npy")).output)
