@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import sys
 from collections.abc import Callable
@@ -271,6 +272,17 @@ def test_a_manifest_of_another_network_is_refused(case: str, tmp_path: Path, mon
     write(tmp_path, lines_and_neurons(), **MANIFESTS[case])
     with pytest.raises(SystemExit, match=r"manifest\.json"):
         call(tmp_path, monkeypatch, "--check")
+
+
+def test_files_of_different_bundles_are_noticed(tmp_path: Path) -> None:
+    digest = hashlib.sha256(to_npz(lines_and_neurons())).hexdigest()
+    write(tmp_path, lines_and_neurons(), files={"network.npz": digest})
+    assert script(tmp_path, "--check").stderr == ""
+    first = lines_and_neurons().projections[0]
+    other = lines_and_neurons(projections=(replace(first, weights=first.weights + 1),))
+    (tmp_path / "network.npz").write_bytes(to_npz(other))
+    done = script(tmp_path, "--check")
+    assert done.returncode == 0 and "network.npz is not the file" in done.stderr
 
 
 PLANS: dict[str, Any] = {

@@ -63,7 +63,8 @@ def test_one_process_per_core_changes_nothing(flavour: str, tmp_path: Path) -> N
     assert_lava_says_the_same(tmp_path, tables, inputs, "--one-process-per-core")
 
 
-def test_an_interrupted_run_leaves_no_file_and_no_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_file_and_no_process(how: signal.Signals, tmp_path: Path) -> None:
     write(tmp_path, lines_and_neurons())
     inputs = save(tmp_path / "in.npz", np.ones((1, 200_000, 4), np.uint8))
     command = [sys.executable, "-I", tmp_path / "deploy.py", "--raster", inputs, "--out", tmp_path / "out.npz"]
@@ -72,7 +73,7 @@ def test_an_interrupted_run_leaves_no_file_and_no_process(tmp_path: Path) -> Non
         while len(processes_of(group)) < 5 and time.monotonic() < end:  # source, synapses, neurons, sink and more
             time.sleep(0.1)
         time.sleep(0.5)
-        run.send_signal(signal.SIGINT)
+        run.send_signal(how)
         said = run.communicate(timeout=30)[1]
     assert run.returncode == 130 and "interrupted" in said and "Traceback" not in said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["deploy.py", "in.npz", "manifest.json", "network.npz"]
