@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from nirc.mapping.solver import Solution
 
-MOST_CORES = 12
+MOST_CORES = 20
 MOST_BOXES = 150  # of a population that is covered by boxes
 MOST_NEURONS = 4096  # of a population that is a number on each core
 MOST_VARIABLES = 4000
-WORK = 2.0  # for one number of cores
+WORK = 4.0  # for one number of cores
 
 Answer = tuple[dict[int, Boxes], dict[int, Ints]]  # boxes and cores of the parts, by population
 
@@ -126,6 +126,10 @@ def _solve(
     for k in range(cores):
         for r, most in enumerate(capacity.tolist()):
             model.add(sum(taken[k][r]) <= most)
+    # Cores are alike: number them by how much they hold of the first population that is a number on each.
+    for on in [v for v, shape in zip(variables, shapes, strict=True) if isinstance(shape, _Sizes)][:1]:
+        for a, b in pairwise(on):
+            model.add(a[0] >= b[0])
     return solve(model, seed=seed, work=WORK), variables
 
 

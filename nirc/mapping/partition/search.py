@@ -12,6 +12,7 @@ from nirc.mapping.partition.boxes import Boxes, Ints, Shape3
 from nirc.mapping.partition.descent import descended, small
 from nirc.mapping.partition.exact import fewer_cores
 from nirc.mapping.partition.hyperedges import hyperedges
+from nirc.mapping.partition.joining import joined
 from nirc.mapping.partition.merging import merged
 from nirc.mapping.partition.packing import pack
 from nirc.mapping.partition.pinned import pinned_parts
@@ -66,20 +67,22 @@ def partition(
     else:
         boxes, core, bound = _separate(subjects, alone, pins)
     population = np.repeat(np.array([*boxes], dtype=np.int64), [len(found) for found in boxes.values()])
-    every = np.concatenate([*boxes.values()])
-    taken = np.concatenate([cores.cost(i, found) for i, found in boxes.items()])
-    at = np.concatenate([*core.values()])
+    every, at = np.concatenate([*boxes.values()]), np.concatenate([*core.values()])
+    kept = np.array([*pins], dtype=np.int64)
+    if cores.shared:
+        population, every, at = joined(population, every, at, kept)
     if cores.merged is not None and cores.shared:
         bound = 1  # other bounds add up what parts might share
         edges = hyperedges(problem, population, every)
         at = _renumbered(merged(cores.merged, cores.capacity, population, every, at, edges))
     elif thorough and cores.shared and at.size > at.max() + 1 > 1:
-        at = _calmed(problem, cores, population, every, at, taken, seed, progress)
+        at = _renumbered(_calmed(cores, problem, population, every, at, seed, progress))
+        population, every, at = joined(population, every, at, kept)
     at = _renumbered(at)
     count = int(at.max()) + 1
     if count > cores.count:
         raise TooManyCoresError(count, cores.count, bound)
-    return Partition(problem, cores, population, every, at, _usage(cores, population, every, at, taken), bound)
+    return Partition(problem, cores, population, every, at, _usage(cores, population, every, at), bound)
 
 
 def _alone(
@@ -141,16 +144,9 @@ def _shared(
 
 
 def _calmed(
-    problem: Problem,
-    cores: Cores,
-    population: Ints,
-    boxes: Boxes,
-    core: Ints,
-    taken: Ints,
-    seed: int,
-    progress: Progress | None,
+    cores: Cores, problem: Problem, population: Ints, boxes: Boxes, core: Ints, seed: int, progress: Progress | None
 ) -> Ints:
-    edges = hyperedges(problem, population, boxes)
+    edges, taken = hyperedges(problem, population, boxes), _taken(cores, population, boxes)
     if small(edges, core.size):
         return descended(edges, core, taken, cores.capacity, own_is_free=cores.own_is_free)
     from nirc.mapping.partition.moves import calmed
@@ -161,11 +157,18 @@ def _calmed(
     return calmed(edges, core, taken, cores.capacity, own_is_free=cores.own_is_free, work=work, seed=seed)
 
 
-def _usage(cores: Cores, population: Ints, boxes: Boxes, core: Ints, taken: Ints) -> Ints:
+def _taken(cores: Cores, population: Ints, boxes: Boxes) -> Ints:
+    """(parts, resources); parts by population."""
+    numbers, first = np.unique(population, return_index=True)
+    pieces = np.split(boxes, first[1:])
+    return np.concatenate([cores.cost(int(i), piece) for i, piece in zip(numbers, pieces, strict=True)])
+
+
+def _usage(cores: Cores, population: Ints, boxes: Boxes, core: Ints) -> Ints:
     count = int(core.max()) + 1
     usage = np.zeros((count, len(cores.resources)), dtype=np.int64)
     if cores.merged is None:
-        np.add.at(usage, core, taken)
+        np.add.at(usage, core, _taken(cores, population, boxes))
         return usage
     order = np.argsort(core, kind="stable")
     for c, parts in enumerate(np.split(order, np.cumsum(np.bincount(core))[:-1])):

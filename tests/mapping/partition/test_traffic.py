@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nirc.mapping.partition.boxes import Ints
+from nirc.mapping.partition.boxes import Ints, even_cuts, grid
 from nirc.mapping.partition.descent import descended
 from nirc.mapping.partition.hyperedges import Hyperedges
+from nirc.mapping.partition.joining import joined
 from nirc.mapping.partition.moves import calmed
 from nirc.mapping.partition.result import core_pairs
 
@@ -81,3 +82,26 @@ def test_spikes_between_cores_by_definition(seed: int) -> None:
     source, target, spikes = core_pairs(edges, core, 4)
     assert float(spikes.sum()) == pytest.approx(slow_traffic(edges, core, False))
     assert float(spikes[source != target].sum()) == pytest.approx(slow_traffic(edges, core, True))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_joined_parts_are_the_same_neurons_on_the_same_cores(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(1, 6, 3))
+    boxes = grid([even_cuts(n, int(rng.integers(1, n + 1))) for n in shape])
+    core = rng.integers(0, 2, len(boxes))
+    population = np.zeros(len(boxes), np.int64)
+
+    def painted(boxes: np.ndarray, core: np.ndarray) -> np.ndarray:
+        field = np.full(shape, -1)
+        for box, c in zip(boxes, core, strict=True):
+            assert (field[tuple(slice(a, b) for a, b in box)] == -1).all()
+            field[tuple(slice(a, b) for a, b in box)] = c
+        return field
+
+    same, fewer, at = joined(population, boxes, core, np.zeros(0, np.int64))
+    assert (painted(fewer, at) == painted(boxes, core)).all()
+    assert len(same) == len(fewer) <= len(boxes)
+    assert core.any() or len(fewer) == 1
+    assert len(joined(population, boxes, core, np.zeros(1, np.int64))[1]) == len(boxes)
