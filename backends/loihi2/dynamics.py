@@ -12,7 +12,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population, Sink
 from nirc.ir.program import Program
 
-LEAST_TAP = 2.0**-9  # of the first: below half a step of an 8-bit weight
+LEAST_TAP = 2.0**-14  # of the first; what is left out adds up over the slow filter
 MOST_TAPS = DELAY[1] + 1
 START_ROOM = 64.0  # thresholds below 0 that a start value may lie; more would cost weights their bits
 

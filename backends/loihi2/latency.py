@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import networkx as nx
 
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Projection, Sink
+from nirc.ir.populations import Sink
 from nirc.ir.program import Program
 
 Arc = tuple[str, str, int]  # source, target, lag in the model
@@ -35,7 +35,7 @@ def timing(program: Program) -> Timing:
     """Of a legal program. Wires to outputs cost nothing."""
     edges = list(program.edges())
     arcs = [(s, t, p.lag) for s, t, p in edges if not isinstance(program[t], Sink)]
-    late = _late(list(program.graph), _without_tight_loops(arcs, edges, program))
+    late = _late(list(program.graph), _without_tight_loops(arcs, program))
     if late is None:
         raise AssertionError("what is left has no endless loop")
     delays, extra = [], []
@@ -51,10 +51,8 @@ def timing(program: Program) -> Timing:
     return Timing(late, tuple(delays), tuple(extra))
 
 
-def _without_tight_loops(
-    arcs: Sequence[Arc], edges: Sequence[tuple[str, str, Projection]], program: Program
-) -> list[Arc]:
-    """``arcs`` without the feedback of loops that have less lag than populations."""
+def _without_tight_loops(arcs: Sequence[Arc], program: Program) -> list[Arc]:
+    """``arcs`` without those that come later, in loops that have less lag than populations. The rest has no loop."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(program.graph)
     graph.add_edges_from((s, t) for s, t, _ in arcs)
@@ -63,15 +61,8 @@ def _without_tight_loops(
     for arc in arcs:
         if number[arc[0]] == number[arc[1]]:
             inside.setdefault(number[arc[0]], []).append(arc)
-    tight = {i for i, own in inside.items() if _late([n for n in number if number[n] == i], own) is None}
-    back = {
-        (s, t, p.lag) for s, t, p in edges if p.feedback and number[s] == number[t] and number[s] in tight
-    }  # fmt: skip
-    kept = [arc for arc in arcs if arc not in back]
-    # A delay within such a loop may still be shorter than the way: then the loop's delays count for nothing.
-    if _late(list(program.graph), kept) is None:
-        kept = [a for a in kept if number[a[0]] != number[a[1]] or number[a[0]] not in tight]
-    return kept
+    tight = {i for i, own in inside.items() if _late(sorted({name for s, t, _ in own for name in (s, t)}), own) is None}
+    return [(s, t, lag) for s, t, lag in arcs if number[s] != number[t] or number[s] not in tight or not lag]
 
 
 def _late(names: Sequence[str], arcs: Sequence[Arc]) -> dict[str, int] | None:
