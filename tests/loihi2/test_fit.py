@@ -1,0 +1,134 @@
+"""Cores, chips, places and ways: what fits is placed within every limit, what does not is refused by its number."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+
+from nirc.api import Compiled, Options, compile_model
+from nirc.backends.loihi2.cores import cells_of
+from nirc.backends.loihi2.limits import CHIP, VARIANTS
+from nirc.errors import CompileError
+from nirc.hostile_json import JsonReader
+from nirc.mapping.floorplan import Floorplan
+from tests.models import DATA, DT, chain, lif, linear, recurrent
+
+RNG = np.random.default_rng(0)
+CNN = DATA / "paper/cnn_sinabs.nir"
+
+
+def compiled(model: Any, target: str = "loihi2", **options: Any) -> Compiled:
+    return compile_model(model, target, Options(dt_s=DT, **options))
+
+
+def mapping(made: Compiled) -> dict[str, Any]:
+    tree: dict[str, Any] = json.loads(made.bundle.files["mapping.json"])
+    return tree
+
+
+def refused(model: Any, target: str) -> dict[str, Any]:
+    """The errors by code."""
+    with pytest.raises(CompileError) as refusal:
+        compiled(model, target)
+    return {d.code: d for d in refusal.value.diagnostics if d.severity == "error"}
+
+
+def wide(n_in: int, n: int) -> nir.NIRGraph:
+    return chain(n_in, nir.Linear(weight=np.full((n, n_in), 0.01)), lif(n), n_out=n)
+
+
+def test_a_small_network_takes_one_core() -> None:
+    tree = mapping(compiled(recurrent(RNG, 3, 8, 2)))
+    (core,) = tree["floorplan"]["cores"]
+    assert core["at"] == [0, 0, 0] and not tree["floorplan"]["links"]
+    assert tree["cores"] == {"used": 1, "bound": 1}
+
+
+def test_every_neuron_is_on_one_core_and_no_core_is_above_a_limit() -> None:
+    made = compiled(CNN)
+    tree = mapping(made)
+    plan = Floorplan.from_tree(tree["floorplan"], JsonReader("mapping.json", code="L810", source="", max_bytes=1 << 24))
+    held: dict[str, int] = {}
+    for core in plan.cores:
+        for part in core.parts:
+            held[part.population] = held.get(part.population, 0) + part.neurons
+        for name, used in core.usage.items():
+            assert used <= plan.limits[name][0]
+    assert held == {p.name: p.n for p in made.mapped.chip.tables.populations}
+
+
+def test_links_carry_what_leaves_a_core_and_every_target_is_reached() -> None:
+    tree = mapping(compiled(CNN))
+    cores, parts = tree["floorplan"]["cores"], tree["routing"]["parts"]
+    places = [tuple(core["at"]) for core in cores]
+    leaves = {places[p["core"]] for p in parts if set(p["targets"]) - {p["core"]}}
+    arrives = {places[t] for p in parts for t in p["targets"] if t != p["core"]}
+    links = {(tuple(k["from"]), tuple(k["to"])) for k in tree["floorplan"]["links"]}
+    assert leaves <= {a for a, _ in links} and arrives <= {b for _, b in links}
+    assert all(sum(abs(x - y) for x, y in zip(a, b, strict=True)) == 1 for a, b in links)
+    assert tree["floorplan"]["bound"] <= tree["floorplan"]["cost"]
+
+
+def test_a_spike_is_sent_once_to_each_core() -> None:
+    """Two parts behind one population: each gets all its spikes, and the sender's own core is free."""
+    made = compiled(chain(4, linear(RNG, 700, 4), lif(700), linear(RNG, 900, 700), lif(900), n_out=900))
+    tree = mapping(made)
+    senders = [p for p in tree["routing"]["parts"] if p["population"] == "lif1"]
+    assert len(tree["floorplan"]["cores"]) > 3
+    assert all(p["targets"] == sorted(set(p["targets"])) for p in senders)
+
+
+def test_calibration_weighs_the_traffic() -> None:
+    quiet = np.zeros((2, 10, 2 * 34 * 34))
+    made = compile_model(CNN, "loihi2", Options(dt_s=DT), calibration=quiet)
+    assert mapping(made)["routing"]["spikes_a_step_between_cores"] == 0
+    assert mapping(compiled(CNN))["routing"]["spikes_a_step_between_cores"] > 0
+
+
+# Limits.
+
+
+def test_too_many_inputs_of_one_neuron_are_refused_by_every_limit_that_they_break() -> None:
+    found = refused(wide(16_001, 1), "loihi2:oheogulch")
+    assert {"L804", "L807", "L808"} == set(found)
+    assert found["L804"].found == "16001" and found["L804"].limit == "16000"
+
+
+def test_at_the_limit_of_the_shared_memory() -> None:
+    """One neuron with n inputs takes 12 bytes for itself and its map, and 14 for each input."""
+    n = (120_000 - 12) // 14
+    assert compiled(wide(n, 1)).mapped.utilisation["shared memory of a core"] == (12 + 14 * n, 120_000)
+    assert set(refused(wide(n + 1, 1), "loihi2:oheogulch")) == {"L808"}
+
+
+def test_a_network_that_one_chip_cannot_hold_goes_to_the_next_system() -> None:
+    model = wide(2000, 2600)
+    found = refused(model, "loihi2:oheogulch")
+    assert set(found) == {"L801"} and "kapohopoint" in found["L801"].help
+    made = compiled(model)
+    assert made.mapped.target.variant == "kapohopoint" and made.mapped.utilisation["chips"] == (2, 8)
+    assert {core.chip for core in made.mapped.chip.placed.floorplan.cores} == {0, 1}
+
+
+def test_more_neurons_than_places_are_refused_before_anything_is_searched() -> None:
+    n = 120 * 4096 + 1
+    model = chain(n, lif(n), n_out=n)
+    assert "neurons need at least so many" in refused(model, "loihi2:oheogulch")["L801"].found
+
+
+@pytest.mark.parametrize("target", VARIANTS, ids=lambda t: t.variant)
+def test_a_system_has_its_cores(target: Any) -> None:
+    cells = cells_of(target, target.max("cores"))
+    assert cells.count == target.max("cores") and cells.tile == CHIP
+    assert cells_of(target, 1).count in (120, 122)
+
+
+def test_every_limit_is_asked_for_by_its_code() -> None:
+    """What the partition counts are the limits that `nirc targets` prints."""
+    made = compiled(recurrent(RNG, 3, 8, 2))
+    names = {limit.name for limit in VARIANTS[0].limits} - {"delay"}
+    assert set(made.mapped.utilisation) == names
