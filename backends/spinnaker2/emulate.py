@@ -206,7 +206,7 @@ class _Bundle:
         delays, number = np.unique(synapses.delay.astype(np.int64), return_inverse=True)
         self.delays: list[int] = delays.tolist()
         sign = (synapses.weight < 0).astype(np.int64) if self.signs == 2 else 0
-        places = (number * self.signs + sign) * self.n_targets + synapses.post
+        places = (number * self.signs + sign) * self.n_targets + synapses.post.astype(np.int64)
         self.n_places = len(self.delays) * self.signs * self.n_targets
         pre, weight = synapses.pre.astype(np.int64), synapses.weight.astype(np.int64)
         self.synapses = summing(Synapses(pre, places, weight, n_sources, self.n_places))

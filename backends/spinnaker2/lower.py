@@ -15,6 +15,8 @@ from nirc.ir import populations as ir
 from nirc.ir.linear import Conv, Pool, Sparse
 from nirc.ir.program import Program
 
+WORDS = (np.int32, np.int32, np.int16, np.int16)  # of pre, post, weight and delay
+
 
 def lower(program: Program) -> Tables:
     """Tables of a program in the integer form; as many atoms a processing element as its index has room for."""
@@ -80,8 +82,8 @@ def _short(values: Float32) -> Float32:
 def _projections(source: str, target: str, parts: list[ir.Projection], late: Mapping[str, int]) -> Iterator[Projection]:
     """All synapses from one population to another; a second projection if some excite and inhibit the same neuron."""
     whole = _projection(source, target, parts, late)
-    key = np.stack([whole.pre, whole.post, whole.delay])
-    if not (np.diff(key) == 0).all(axis=0).any():
+    same = (np.diff(whole.pre) == 0) & (np.diff(whole.post) == 0) & (np.diff(whole.delay) == 0)
+    if not same.any():
         yield whole
         return
     for sign, word in ((1, "excites"), (-1, "inhibits")):
@@ -102,7 +104,7 @@ def _projection(source: str, target: str, parts: list[ir.Projection], late: Mapp
         delay.append(np.full(op.value.size, part.lag + late[target] - late[source] - 1))
     pre_, post_, weight_, delay_ = (np.concatenate(arrays) for arrays in (pre, post, weight, delay))
     order = np.lexsort((delay_, post_, pre_))
-    arrays = (a[order].astype(np.int64) for a in (pre_, post_, weight_, delay_))
+    arrays = (a[order].astype(kind) for a, kind in zip((pre_, post_, weight_, delay_), WORDS, strict=True))
     return Projection(f"{source} -> {target}", source, target, *arrays)
 
 

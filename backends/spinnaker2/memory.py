@@ -18,6 +18,7 @@ from nirc.backends.spinnaker2.emulate import Connections, connections
 from nirc.backends.spinnaker2.tables import DELAYED, FILTERED, Convolution, Input, Population, Tables
 
 Int = NDArray[np.int64]
+Int32 = NDArray[np.int32]
 TERMS = ("table", "rows", "ring", "state", "recording", "kernel", "spikes")
 
 
@@ -48,8 +49,8 @@ class Incoming:
     """Synapses into a population, sorted by source neuron, then target neuron. ``rows``: stored one by one."""
 
     source: str
-    pre: Int
-    post: Int
+    pre: Int32
+    post: Int32
     rows: bool
 
     def slices(self, atoms: int) -> tuple[Int, Int, Int]:
@@ -58,7 +59,7 @@ class Incoming:
         new = np.ones(len(to), np.bool_)
         new[1:] = (self.pre[1:] != self.pre[:-1]) | (to[1:] != to[:-1])
         start = np.flatnonzero(new)
-        return self.pre[start], to[start], np.diff(np.append(start, len(to)))
+        return self.pre[start].astype(np.int64), to[start].astype(np.int64), np.diff(np.append(start, len(to)))
 
 
 class Memory:
@@ -103,8 +104,10 @@ class Memory:
             if into.rows:
                 size = -(-(p.row_header + p.synapse_bytes * synapses) // 4) * 4
                 rows += np.bincount(to, size, minlength=len(n)).astype(np.int64)
-            pairs = np.unique(pre // source_atoms[into.source] * len(n) + to)
-            senders += np.bincount(pairs % len(n), minlength=len(n))
+            sources = -(-self.blocks[into.source].n // source_atoms[into.source])
+            sends = np.zeros((sources, len(n)), np.bool_)
+            sends[pre // source_atoms[into.source], to] = True
+            senders += sends.sum(axis=0)
         made["table"] = senders * p.mpt_words * 4 * p.mpt_factor
         made["rows"] = rows
         return made
@@ -116,10 +119,12 @@ class Memory:
 
 
 def _sorted(c: Connections, *, convolved: bool) -> Incoming:
-    pre, post = c.pre.astype(np.int64), c.post.astype(np.int64)
-    key_sorted = len(pre) < 2 or bool(((np.diff(pre) > 0) | ((np.diff(pre) == 0) & (np.diff(post) >= 0))).all())
-    order = slice(None) if key_sorted else np.lexsort((post, pre))
-    return Incoming(c.source, pre[order], post[order], rows=not convolved)
+    pre, post = c.pre.astype(np.int32, copy=False), c.post.astype(np.int32, copy=False)
+    step = np.diff(pre)
+    if not ((step > 0) | ((step == 0) & (np.diff(post) >= 0))).all():
+        order = np.lexsort((post, pre))
+        pre, post = pre[order], post[order]
+    return Incoming(c.source, pre, post, rows=not convolved)
 
 
 def _is(c: Connections, convolution: Convolution) -> bool:

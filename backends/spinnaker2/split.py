@@ -125,9 +125,12 @@ def _slices(memory: Memory, atoms: Mapping[str, int]) -> Split:
     keys, weights = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for name in names:
         for into in memory.incoming[name]:
-            pre, to, synapses = into.slices(atoms[name])
-            keys.append((first[into.source] + pre // atoms[into.source]) * total + first[name] + to)
-            weights.append(synapses)
+            pre, to, count = into.slices(atoms[name])
+            here, there = -(-memory.blocks[into.source].n // atoms[into.source]), len(sizes[names.index(name)])
+            joined = np.bincount(pre // atoms[into.source] * there + to, count, minlength=here * there)
+            pairs = np.flatnonzero(joined)
+            keys.append((first[into.source] + pairs // there) * total + first[name] + pairs % there)
+            weights.append(joined[pairs].astype(np.int64))
     key, of = np.unique(np.concatenate(keys), return_inverse=True)
     synapses = np.bincount(of.ravel(), np.concatenate(weights), minlength=len(key)).astype(np.int64)
     terms = [memory.terms(name, atoms[name], dict(atoms)) for name in names]
