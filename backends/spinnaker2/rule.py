@@ -2,8 +2,9 @@
 
 Every function is pure and works element by element on float32 arrays of any batch shape, broadcasting parameters.
 Checked against 31,561 spikes recorded on a chip: ``lif`` with a reset to a value and ``lif_curr_exp`` with subtraction.
-Taken over from those to the models without delays and the other resets (I); the order of additions inside a step is
-chosen (?). Source: targets sheet, section 4.
+Two recordings of ``lif_curr_exp_no_delay``, with either reset, are possible under the rule, and one is not if v takes
+the current of the step before (``benchmarks/spinnaker2_recorded.py``). Taken over to the other models without delays
+(I); the order of additions inside a step is chosen (?). Source: targets sheet, section 4.
 """
 
 from __future__ import annotations

@@ -325,6 +325,8 @@ def log(net: Network, steps: int, **more: object) -> None:
         raise RuntimeError("the board does not answer \u26a0")
     if asked("fault") == "interrupted":
         os.kill(os.getpid(), signal.SIGINT)
+    if asked("fault") == "terminated":
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def play(net: Network, steps: int, *, equality: bool) -> None:
