@@ -71,6 +71,36 @@ def test_the_papers_convolutional_network_fits_a_chip_and_agrees_with_float() ->
     assert (device.sum(axis=1).argmax(axis=1) == exact.sum(axis=1).argmax(axis=1)).mean() >= 0.7
 
 
+def behind(model: nir.NIRGraph, first: str, shape: tuple[int, ...]) -> nir.NIRGraph:
+    """The part of a chain from node ``first`` on."""
+    follows = dict(model.edges)
+    nodes, name = {"input": nir.Input(np.array(shape))}, first
+    while name in model.nodes:
+        nodes[name] = model.nodes[name]
+        name = follows.get(name, "")
+    edges = [("input", first), *((s, t) for s, t in model.edges if s in nodes and t in nodes and s != "input")]
+    return nir.NIRGraph(nodes, edges, type_check=False)
+
+
+def test_the_ten_digits_that_a_speck_saw_are_read_as_what_they_are() -> None:
+    """The recorded activity of the first layer, spread over 60 steps, through the rest of the network."""
+    counts = np.load(PAPER / "speck_activity.npy")[0].astype(int).reshape(10, 1, -1)
+    step = np.arange(60)[None, :, None]
+    inputs = (step * counts // 60 != (step - 1) * counts // 60).astype(np.uint8)
+    made = compile_model(behind(nir.read(PAPER / "cnn_sinabs.nir"), "2", (16, 16, 16)), "loihi2", Options(dt_s=1e-3))
+    device = made.bundle.run(inputs).output.sum(axis=1).argmax(axis=1)
+    assert device.tolist() == run(made.stages.discrete, inputs).output.sum(axis=1).argmax(axis=1).tolist()
+    assert device.tolist() == list(range(10))
+
+
+def test_what_a_xylo_recorded_of_a_braille_letter_is_read_as_float_reads_it() -> None:
+    name = "braille_noDelay_noBias_subtract"
+    inputs = np.minimum(np.load(PAPER / f"xylo_activity_{name.removeprefix('braille_')}.npy"), 1)[None]
+    made = compile_model(behind(nir.read(PAPER / f"{name}.nir"), "fc2", (40,)), "loihi2", Options(dt_s=DT))
+    device, exact = made.bundle.run(inputs).output.sum(axis=1), run(made.stages.discrete, inputs).output.sum(axis=1)
+    assert device.argmax() == exact.argmax() and np.abs(device - exact).max() <= 2 and exact.min() > 0
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_any_network(seed: int) -> None:
