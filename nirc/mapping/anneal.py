@@ -1,169 +1,43 @@
 """Simulated annealing of a placement, in a compiled loop.
 
-A move takes a node and a cell, and lets the node and whatever is in the cell change places. Half of the moves (as
-``DIRECTED`` says) put a node beside one or two of its neighbours, which random cells hardly ever do on a large mesh;
-the others stay within a window that shrinks while few moves are accepted, as in VPR (Betz and Rose, "VPR: a new
+A move takes a node and a cell, and lets the node and whatever is in the cell change places. Every other
+move puts a node beside one or two of its neighbours, which random cells hardly ever do on a large mesh; the
+others stay within a window that shrinks while few moves are accepted, as in VPR (Betz and Rose, "VPR: a new
 packing, placement and routing tool for FPGA research", FPL 1997).
 
-The answer is the same on every machine: integer costs, a generator of its own (xorshift64, Marsaglia 2003), and
-tabled logarithms, since ``exp`` differs in the last bit from one C library to the next.
+Two loops take the very same moves: tabled.py, where a refused move costs little, and edgewise.py for problems whose
+tables would not stay in the processor's cache. Costs are integers and random numbers our own (moves.py): the answer is
+the same on every machine.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nirc.mapping.cells import MOST_CELLS, Cells, cost
-from nirc.mapping.compiled import compiled
+from nirc.mapping.edgewise import run_edgewise
+from nirc.mapping.moves import FREE, NO_CELL, UPHILL
+from nirc.mapping.tabled import run_tabled
 from nirc.mapping.traffic import Ints, Traffic
 
-DIRECTED = 128  # of 256 moves
-WANTED_RATE = 0.44  # share of accepted moves below which the window shrinks (VPR)
-FREE, NO_CELL = -1, -2
-# An uphill step d is taken at temperature T if d <= T * e with e drawn from the exponential distribution.
-UPHILL = np.round(-np.log((np.arange(4096) + 0.5) / 4096), 6)
-
-
-@compiled
-def _next(state):  # type: ignore[no-untyped-def]
-    state ^= state << np.uint64(13)
-    state ^= state >> np.uint64(7)
-    return state ^ (state << np.uint64(17))
-
-
-@compiled
-def _below(bits, n):  # type: ignore[no-untyped-def]
-    """32 random bits -> 0..n-1."""
-    return np.int64((bits * np.uint64(n)) >> np.uint64(32))
-
-
-@compiled
-def _at(indptr, neighbours, weights, place, node, x, y, z):  # type: ignore[no-untyped-def]
-    """What the edges of ``node`` would cost at (x, y, z); an edge to a node that lies there costs nothing."""
-    total = np.int64(0)
-    for j in range(indptr[node], indptr[node + 1]):
-        to = neighbours[j]
-        total += weights[j] * (abs(x - place[to, 0]) + abs(y - place[to, 1]) + abs(z - place[to, 2]))
-    return total
-
-
-@compiled
-def _tell(indptr, neighbours, weights, place, own, node, other, x0, y0, z0, x1, y1, z1):  # type: ignore[no-untyped-def]
-    """Add to the costs of the neighbours of ``node``, but ``other``, what its way from 0 to 1 changes."""
-    for j in range(indptr[node], indptr[node + 1]):
-        to = neighbours[j]
-        if to != other:
-            x, y, z = place[to, 0], place[to, 1], place[to, 2]
-            far = abs(x1 - x) + abs(y1 - y) + abs(z1 - z)
-            own[to] += weights[j] * np.int64(far - abs(x0 - x) - abs(y0 - y) - abs(z0 - z))
-
-
-@compiled
-def _run(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, and numba inlines nothing across files
-    indptr, neighbours, weights, xs, ys, zs, near, uphill, at, coord, temperatures, per_stage, window, shrink, seed,
-    directed, change, rates,
-):  # fmt: skip
-    """Anneal in place; ``change`` (stages,) and ``rates`` (stages,) tell what each stage did."""
-    nodes = coord.shape[0]
-    width, height, depth = xs.size, ys.size, zs.size
-    place = np.empty((nodes, 4), np.int32)
-    for v in range(nodes):
-        place[v, 0], place[v, 1], place[v, 2] = xs[coord[v, 0]], ys[coord[v, 1]], zs[coord[v, 2]]
-    own = np.empty(nodes, np.int64)  # what the edges of each node cost
-    for v in range(nodes):
-        own[v] = _at(indptr, neighbours, weights, place, v, place[v, 0], place[v, 1], place[v, 2])
-    state = np.uint64(seed) * np.uint64(2654435761) + np.uint64(88172645463325252)
-    low32 = np.uint64(0xFFFFFFFF)
-    half = np.uint64(32)
-    widest = max(width, height, depth) - 1
-    reach = min(float(window), float(widest))
-    for stage in range(temperatures.size):
-        temperature = temperatures[stage]
-        accepted = 0
-        gain = np.int64(0)
-        r = max(np.int64(reach + 0.5), np.int64(1))
-        for _ in range(per_stage):
-            state = _next(state)
-            a = _below(state >> half, nodes)
-            ax, ay, az = coord[a, 0], coord[a, 1], coord[a, 2]
-            begin = indptr[a]
-            degree = indptr[a + 1] - begin
-            aside = np.int64(state & np.uint64(255)) < directed and degree > 0
-            luck = uphill[np.int64((state >> np.uint64(8)) & np.uint64(4095))]
-            state = _next(state)
-            if aside:
-                to = neighbours[begin + _below(state >> half, degree)]
-                k = _below(state & low32, near.shape[0])
-                state = _next(state)
-                beside = to  # or level with one neighbour and in line with another
-                if state & np.uint64(1):
-                    beside = neighbours[begin + _below(state >> half, degree)]
-                bx, by, bz = coord[to, 0] + near[k, 0], coord[beside, 1] + near[k, 1], coord[to, 2] + near[k, 2]
-                if bx < 0 or by < 0 or bz < 0 or bx >= width or by >= height or bz >= depth:
-                    continue
-            else:
-                first, last = max(ax - r, 0), min(ax + r, width - 1)
-                bx = first + _below(state >> half, last - first + 1)
-                first, last = max(ay - r, 0), min(ay + r, height - 1)
-                by = first + _below(state & low32, last - first + 1)
-                bz = az
-                if depth > 1:
-                    state = _next(state)
-                    first, last = max(az - r, 0), min(az + r, depth - 1)
-                    bz = first + _below(state >> half, last - first + 1)
-            there = bx + width * (by + height * bz)
-            b = at[there]
-            if b == a or b == NO_CELL:  # noqa: PLR1714, SIM109 - a set would be built at every move
-                continue
-            x0, y0, z0 = place[a, 0], place[a, 1], place[a, 2]
-            x1, y1, z1 = xs[bx], ys[by], zs[bz]
-            # most moves are refused: the old costs are known, and often the new one of the first node is too high
-            allowed = own[a] + np.int64(temperature * luck)
-            if b >= 0:
-                allowed += own[b]
-            new_a = _at(indptr, neighbours, weights, place, a, x1, y1, z1)
-            if new_a > allowed:
-                continue
-            new_b, between = np.int64(0), np.int64(0)
-            if b >= 0:
-                new_b = _at(indptr, neighbours, weights, place, b, x0, y0, z0)
-                if new_a + new_b > allowed:
-                    continue
-                for j in range(begin, begin + degree):  # the edge between the two was missed twice
-                    if neighbours[j] == b:
-                        between = weights[j] * (abs(x1 - x0) + abs(y1 - y0) + abs(z1 - z0))
-                if new_a + new_b + 2 * between > allowed:
-                    continue
-                gain += new_b + between - own[b]
-                _tell(indptr, neighbours, weights, place, own, b, a, x1, y1, z1, x0, y0, z0)
-                own[b] = new_b + between
-            gain += new_a + between - own[a]
-            _tell(indptr, neighbours, weights, place, own, a, b, x0, y0, z0, x1, y1, z1)
-            own[a] = new_a + between
-            accepted += 1
-            at[ax + width * (ay + height * az)] = b
-            at[there] = a
-            coord[a, 0], coord[a, 1], coord[a, 2] = bx, by, bz
-            place[a, 0], place[a, 1], place[a, 2] = x1, y1, z1
-            if b >= 0:
-                coord[b, 0], coord[b, 1], coord[b, 2] = ax, ay, az
-                place[b, 0], place[b, 1], place[b, 2] = x0, y0, z0
-        change[stage] = gain
-        rates[stage] = accepted / per_stage
-        if shrink:
-            reach = min(max(reach * (1.0 + 0.1 * (rates[stage] - WANTED_RATE)), 1.0), float(widest))
+MOST_TABLED = 4 << 20  # bytes of the table of costs
 
 
 @dataclass(frozen=True, eq=False)
 class Annealed:
-    """``cell_of_node`` (nodes,) after the last stage; ``cost`` (stages,) and ``rates`` (stages,) of accepted moves."""
+    """``cell_of_node`` (nodes,) after the last stage; ``cost`` (stages,) and ``rates`` (stages,) of accepted moves.
+
+    ``work``: about how many nanoseconds this takes on a server of 2024, by the moves tried and taken.
+    """
 
     cell_of_node: Ints
     cost: Ints
     rates: npt.NDArray[np.float64]
+    work: float
 
 
 def anneal(
@@ -188,12 +62,41 @@ def anneal(
     rates = np.zeros(temperatures.size)
     per_stage = max(moves // temperatures.size, 1)
     before = cost(traffic, cells, start)
-    _run(
-        traffic.indptr, traffic.neighbours, traffic.weights, *(ruler.astype(np.int32) for ruler in cells.positions),
-        _beside(cells), UPHILL, at, coordinates, temperatures, per_stage, float(window or MOST_CELLS), window is None,
-        seed, DIRECTED, change, rates,
-    )  # fmt: skip
-    return Annealed(cells.number(coordinates), before + np.cumsum(change), rates)
+    rulers = [ruler.astype(np.int32) for ruler in cells.positions]
+    rest = (_beside(cells), UPHILL, at, coordinates, temperatures, per_stage, float(window or MOST_CELLS),
+            window is None, seed, change, rates)  # fmt: skip
+    edges = traffic.indptr, traffic.neighbours, traffic.weights
+    table = _table(traffic, cells)
+    if table is None:
+        run_edgewise(*edges, *rulers, *rest)
+    else:
+        run_tabled(*edges, table, _apart(cells, table.dtype), cells.shape, *rest)
+    tried, taken = per_stage * temperatures.size, float(per_stage * rates.sum())
+    degree = traffic.neighbours.size / traffic.nodes
+    work = 20 * tried + 2 * degree * taken * (5 + 0.2 * sum(cells.shape))
+    if table is None:
+        work = tried * (30 + 7 * degree)
+    return Annealed(cells.number(coordinates), before + np.cumsum(change), rates, work)
+
+
+def _table(traffic: Traffic, cells: Cells) -> npt.NDArray[Any] | None:
+    """Room for the costs of every node at every coordinate; None if that is too much."""
+    most = int(np.add.reduceat(np.append(traffic.weights, 0), traffic.indptr[:-1]).max(initial=0)) * cells.farthest
+    kind = np.int32 if most < 1 << 30 else np.int64
+    table = (
+        np.empty((traffic.nodes, sum(cells.shape)), kind) if traffic.nodes * sum(cells.shape) <= MOST_TABLED else None
+    )
+    return None if table is None or table.nbytes > MOST_TABLED else table
+
+
+def _apart(cells: Cells, kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Distances of the coordinates of each axis, the axes one after the other on the diagonal."""
+    made = np.zeros((sum(cells.shape),) * 2, kind)
+    begin = 0
+    for ruler in cells.positions:
+        made[begin : begin + ruler.size, begin : begin + ruler.size] = np.abs(np.subtract.outer(ruler, ruler))
+        begin += ruler.size
+    return made
 
 
 def cooling(hot: float, cold: float, stages: int) -> npt.NDArray[np.float64]:

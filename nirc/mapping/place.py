@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from nirc.mapping.anneal import anneal, cooling, moves_for
+from nirc.mapping.anneal import anneal, cooling
 from nirc.mapping.bounds import lower_bound
 from nirc.mapping.cells import Cells, cost
 from nirc.mapping.multilevel import place_by_levels, refine, spectral
@@ -29,14 +29,18 @@ MOST_NODES_EXACT = 10  # CP-SAT proves random problems of this size in some seco
 MOST_NODES_ANNEALED = 4000
 COARSEST = 1500  # nodes of the last level
 LANES = 2  # runs at a time; the answer does not depend on it
-WORK = 2.4e9  # edge visits of annealing in a lane, about 20 s on an idle core
-COARSE_WORK = 4e8
+WORK = 20e9  # of annealing in a lane, see ``Annealed.work``: about 20 s on an idle core
+COARSE_WORK = 4e9
 VISITS_PER_NODE = 25_000  # edge visits of annealing for every node of a level
 QUICK_MOVES, QUICK_MOVES_PER_NODE = 250_000, 25  # at least so many in all
-RUN_PER_NODE = 70_000  # moves of one annealing run; more work goes into further runs
-REHEATS = 1 / 8, 1 / 5  # of the hottest temperature: this much finds better places without losing the good ones
+RUN_PER_PAIR = 500  # moves of a run from a random start, times the nodes squared: longer ones gain little
+RUN_SHARE = 0.7  # of the work of a lane, at most, for one such run
+REHEATS = 1 / 8, 1 / 5, 1 / 3  # of the hottest temperature: find better places without losing the good ones
+REHEATED = 1 / 8  # of the moves of a run
+PATIENCE = 24  # reheats without gain before the next random start
+HOTTEST, COLDEST = 0.2, 0.002  # of the way down are left, see ``_range``
 STAGES = 1000
-PROBE = 0.03  # of the moves look for the right temperatures
+PROBE_PER_NODE = 5000  # moves that look for the right temperatures
 ROOMY = 4  # more cells than this times the nodes: the far ones are not looked at
 
 
@@ -135,41 +139,55 @@ def _annealed(traffic: Traffic, cells: Cells, bound: int, work: float, seed: int
         return best
     if progress:
         progress(f"annealing {traffic.nodes} nodes")
-    moves = moves_for(traffic, work)
-    hot, cold = _range(traffic, cells, int(PROBE * moves), seed)
+    hot, cold = _range(traffic, cells, PROBE_PER_NODE * traffic.nodes, seed)
     with ThreadPoolExecutor(LANES) as pool:
-        lanes = pool.map(lambda k: _lane(traffic, cells, hot, cold, moves, bound, LANES * seed + k), range(LANES))
+        lanes = pool.map(lambda k: _lane(traffic, cells, hot, cold, work, bound, LANES * seed + k), range(LANES))
         return min([best, *lanes], key=lambda at: cost(traffic, cells, at))
 
 
-def _lane(traffic: Traffic, cells: Cells, hot: float, cold: float, moves: int, bound: int, seed: int) -> Ints:
-    """(nodes,) the best of some runs from random starts, then heated up again, less, several times."""
-    run = max(min(int(0.7 * moves), RUN_PER_NODE * traffic.nodes), 1)
-    starts = max(moves // (2 * run), 1)
-    again = max(round((moves - starts * run) / (run // 2 + 1)), 1)
+def _lane(traffic: Traffic, cells: Cells, hot: float, cold: float, work: float, bound: int, seed: int) -> Ints:
+    """(nodes,) the best that comes of random starts, each cooled down and then heated up again, less, many times."""
+    run = max(min(RUN_PER_PAIR * traffic.nodes**2, int(RUN_SHARE * work / _work_per_move(traffic, cells))), STAGES)
     best, least = np.zeros(0, dtype=np.int64), 1 << 62
-    for k in range(starts + again):
-        if least == bound:
-            break
-        fresh = k < starts
-        start = _shuffled(traffic, cells, seed * (starts + again) + k) if fresh else best
-        top = hot if fresh else hot * REHEATS[k % len(REHEATS)]
-        falling = cooling(top, min(cold, top / 4), STAGES)
-        got = anneal(traffic, cells, start, falling, run if fresh else run // 2, seed=seed * (starts + again) + k)
-        if got.cost[-1] <= least:
-            best, least = got.cell_of_node, int(got.cost[-1])
+    here, low, idle, number = best, least, PATIENCE, 0
+    while work > 0 and least > bound:
+        number += 1
+        fresh = idle >= PATIENCE
+        top = hot if fresh else hot * REHEATS[number % len(REHEATS)]
+        got = anneal(
+            traffic,
+            cells,
+            _shuffled(traffic, cells, (seed << 20) + number) if fresh else here,
+            cooling(top, min(cold, top / 4), STAGES),
+            run if fresh else max(int(REHEATED * run), STAGES),
+            seed=(seed << 20) + number,
+        )
+        work -= got.work
+        found = int(got.cost[-1])
+        idle = 0 if fresh or found < low else idle + 1
+        if fresh or found <= low:
+            here, low = got.cell_of_node, found
+        if low < least:
+            best, least = here, low
     return best
 
 
+def _work_per_move(traffic: Traffic, cells: Cells) -> float:
+    """As a short run from somewhere middling tells."""
+    middling = cooling(float(np.sqrt(traffic.weights.mean() * cells.farthest)), 0.1, 100)
+    moves = 100 * traffic.nodes
+    return anneal(traffic, cells, _shuffled(traffic, cells, 0), middling, moves).work / moves
+
+
 def _range(traffic: Traffic, cells: Cells, moves: int, seed: int) -> tuple[float, float]:
-    """The temperatures between which a quick run sees the cost fall: from 70 % of the way to all but 0.2 % of it."""
+    """The temperatures between which a quick run sees the cost fall: from 80 % of the way to all but 0.2 % of it."""
     most = float(traffic.weights.max()) * max(cells.farthest, 1)
     temperatures = cooling(most, 0.05, 300)
     seen = anneal(traffic, cells, _shuffled(traffic, cells, seed), temperatures, moves, seed=seed).cost
     top, low = float(seen[:20].mean()), float(seen[-1])
     left = (seen - low) / max(top - low, 1.0)
     # the last time that it is so high: on a small mesh the cost jumps about, and is low once by chance
-    hot, cold = (float(temperatures[np.flatnonzero(np.r_[True, left[1:] > share])[-1]]) for share in (0.3, 0.002))
+    hot, cold = (float(temperatures[np.flatnonzero(np.r_[True, left[1:] > share])[-1]]) for share in (HOTTEST, COLDEST))
     return hot, max(min(cold, hot / 4), 0.05)
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nirc.mapping import anneal as annealing
 from nirc.mapping import multilevel, place
 from nirc.mapping.anneal import anneal, cooling, temperature_for
 from nirc.mapping.bounds import nearest
@@ -50,6 +51,28 @@ def test_parallel_edges_are_added_and_loops_dropped() -> None:
 def test_wrong_edges_are_refused(src: object, dst: object, weight: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Traffic.from_edges(3, src, dst, weight)  # type: ignore[arg-type]
+
+
+# annealing
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10**6), st.integers(1, 3), st.integers(2, 24), st.sampled_from([1, 10**7]))
+def test_both_loops_take_the_same_moves(seed: int, depth: int, nodes: int, scale: int) -> None:
+    """With tables and without; large weights need tables of 64 bits."""
+    rng = np.random.default_rng(seed)
+    src, dst = rng.integers(0, nodes, (2, 3 * nodes))
+    traffic = Traffic.from_edges(nodes, src, dst, scale * rng.integers(0, 50, src.size))
+    cells = Cells.chips((2, 2, 1), (3, 3, depth), chip_link=4, excluded=[0, 7])
+    start = rng.permutation(np.flatnonzero(cells.usable))[:nodes]
+    made = []
+    for most in (annealing.MOST_TABLED, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(annealing, "MOST_TABLED", most)
+            made.append(anneal(traffic, cells, start, cooling(60.0 * scale, scale, 30), 6000, seed=seed))
+    assert (made[0].cell_of_node == made[1].cell_of_node).all()
+    assert (made[0].cost == made[1].cost).all() and (made[0].rates == made[1].rates).all()
+    assert made[0].cost[-1] == cost(traffic, cells, made[0].cell_of_node)
 
 
 # cells
