@@ -67,14 +67,19 @@ class Speck:
         calibration: NDArray[np.generic] | None = None,
         model: Program | None = None,
         progress: Callable[[int], None] | None = None,
+        seed: int = 0,
     ) -> Sequence[Pass]:
-        """Legalise and quantise; sample inputs tell how busy the layers are and where membranes lie."""
+        """Legalise and quantise; with sample inputs so that the chip answers as the model did."""
         from nirc.backends.speck.legalise import SpeckLegalise
-        from nirc.backends.speck.measure import measure
         from nirc.backends.speck.quantise import Measured, SpeckQuantise
 
-        known = Measured() if calibration is None or model is None else measure(model, calibration, progress)
-        return (SpeckLegalise(camera=self.input == "dvs"), SpeckQuantise(known, self.floor == "threshold"))
+        camera, bounded = self.input == "dvs", self.floor == "threshold"
+        if calibration is None or model is None:
+            return (SpeckLegalise(camera=camera), SpeckQuantise(Measured(), bounded))
+        from nirc.backends.speck.calibrate import SpeckCalibrate
+
+        calibrate = SpeckCalibrate(calibration, model, bounded, not camera, seed, progress)
+        return (SpeckLegalise(camera=camera), calibrate)
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Never known before the layers are legal, which costs nothing."""

@@ -21,6 +21,7 @@ from nirc.backends.xylo.lower import lower
 from nirc.backends.xylo.quantise import XyloQuantise
 from nirc.calibration.calibrate import calibrate
 from nirc.calibration.chip import Knobs
+from nirc.calibration.report import say
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population
@@ -53,7 +54,7 @@ class XyloCalibrate:
             XyloQuantise().run(done.program, own)
         for finding in own.diagnostics:
             log.add(finding)
-        _say(program, done.report, log)
+        say(program, done.report, log)
         return done.integer
 
 
@@ -93,7 +94,7 @@ class _Xylo:
         """As without calibration."""
         return XyloQuantise().run(program, Log())
 
-    def answers(self, integer: Program, program: Program, inputs: Int) -> Sequence[Float]:
+    def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
         """The integer form, which is the chip."""
         return [run(integer, inputs).output]
 
@@ -148,23 +149,3 @@ def _neighbours(decay: Float | None, least: int) -> tuple[Float, ...]:
         if not any(np.array_equal(moved, other) for other in found):
             found.append(moved)
     return tuple(frozen(1.0 - 2.0**-shift) for shift in found)
-
-
-def _say(program: Program, report: dict[str, Any], log: Log) -> None:
-    """One note (D414) a population."""
-    kept = report["kept"]
-    for name, setting in report["populations"].items():
-        where = program[name].origins[0]
-        if kept == "start":
-            log.note(
-                "D414", f"`{name}` stays as it was: no calibration is better on samples it has not seen", where=where
-            )
-            continue
-        gains = ", ".join(f"{g:.3g}" for g in setting["gains"])
-        log.note(
-            "D414",
-            f"`{name}` is calibrated: inputs times {gains}, constant current times {setting['drift']:.3g}, "
-            f"brake of {setting['brake_thresholds']:.3g} thresholds; then weights ({kept})",
-            where=where,
-            found=f"distance {setting['distance_before']:.3g} -> {setting['distance_after']:.3g}",
-        )

@@ -20,7 +20,7 @@ from nirc.calibration.adjoint import having, numbers
 from nirc.calibration.chip import Chip, Knobs
 from nirc.calibration.distil import Distillation
 from nirc.calibration.guard import Judged, better, judged
-from nirc.calibration.objective import TINY
+from nirc.calibration.report import START, report
 from nirc.calibration.samples import Samples, samples
 from nirc.calibration.unrolled import Unrolled
 from nirc.ir.arrays import Float, frozen
@@ -29,7 +29,7 @@ from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Program
 from nirc.semantics.run import run
 
-MIXED, RANDOM = 48, 64  # made-up samples for each half of the given ones
+MIXED, RANDOM = 48, 64  # made-up samples for each part of the given ones
 SNAPSHOTS = 6
 SEARCHING, LEARNING = 30, 95  # percent done at the end of each
 Progress = Callable[[int], None]
@@ -71,10 +71,9 @@ def calibrate(
     tell(5)
 
     def look(name: str, program: Program | None, integer: Program) -> _Kept:
-        answers = chip.answers(integer, legal if program is None else program, own.judge)
-        return _Kept(program, integer, judged(name, answers, expected))
+        return _Kept(program, integer, judged(name, chip.answers(integer, own.judge), expected, own.judge_given))
 
-    first = look("start", None, start)
+    first = look(START, None, start)
     found, searched = _searched(braked, knobs, brakes, own, taught, rng, tell)
     searched, brakes = _without_idle_brakes(searched, brakes)
     if brakes and not chip.affordable(chip.quantised(searched), start):
@@ -82,17 +81,18 @@ def calibrate(
         found, searched = _searched(bridged, knobs, {}, own, taught, rng, tell)
         brakes = {}
     kept = [first, look("search", searched, chip.quantised(searched))]
-    learning = Distillation(searched, knobs, brakes, own.fit, taught, rng)
+    learning = Distillation(searched, knobs, brakes, own.fit, taught, rng, own.fit_given)
 
     def snapshot(done: int, of: int, program: Program) -> None:
         kept.append(look(f"distillation, {done} of {of} rounds", program, chip.quantised(program)))
         tell(SEARCHING + (LEARNING - SEARCHING) * done // of)
 
     learning.run(snapshot, max(1, learning.rounds() // SNAPSHOTS))
-    good = [k for k in kept[1:] if better(k.judged, first.judged, own.judge_given)]
+    good = [k for k in kept[1:] if better(k.judged, first.judged) and chip.affordable(k.integer, start)]
     best = min(good, key=lambda k: k.judged.mean, default=first)
     tell(100)
-    return Calibrated(best.program, best.integer, _report(kept, best, found, knobs, own, seed))
+    told = report([k.judged for k in kept], best.judged, found, knobs, own, seed)
+    return Calibrated(best.program, best.integer, told)
 
 
 def _compact(spikes: Mapping[str, NDArray[Any]]) -> Taught:
@@ -185,42 +185,3 @@ def _scaled(p: Projection, factor: float) -> Projection:
     assert value is not None
     ops = tuple(having(op, value * factor) if k == last else op for k, op in enumerate(p.ops))
     return replace(p, ops=ops, biases=tuple(replace(b, value=frozen(b.value * factor)) for b in p.biases))
-
-
-def _report(
-    kept: list[_Kept],
-    best: _Kept,
-    found: dict[str, gains.Found],
-    knobs: dict[str, Knobs],
-    own: Samples,
-    seed: int,
-) -> dict[str, Any]:
-    return {
-        "seed": seed,
-        "samples": {
-            "fit": len(own.fit),
-            "fit_given": own.fit_given,
-            "judge": len(own.judge),
-            "judge_given": own.judge_given,
-        },
-        "kept": best.judged.name,
-        "stages": [{"name": k.judged.name, "distance": round(k.judged.mean, 6)} for k in kept],
-        "populations": {
-            name: {
-                "gains": [gains.factor(g) for g in f.setting.gains],
-                "drift": gains.factor(f.setting.drift),
-                "brake_thresholds": f.setting.brake / gains.FINE,
-                "decay_mem": _told(knobs[name].mem, f.setting.mem),
-                "decay_syn": _told(knobs[name].syn, f.setting.syn),
-                "distance_before": round(f.start, 6),
-                "distance_after": round(f.best, 6),
-            }
-            for name, f in found.items()
-        },
-        "explained": round(1 - best.judged.mean / (kept[0].judged.mean + TINY), 6),
-    }
-
-
-def _told(choices: tuple[Float, ...], place: int) -> list[float] | None:
-    """Smallest and largest decay of the chosen alternative; None: as it was."""
-    return [float(choices[place].min()), float(choices[place].max())] if choices else None

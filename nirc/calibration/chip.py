@@ -42,7 +42,7 @@ class Chip(Protocol):
     def quantised(self, program: Program) -> Program:
         """The integer form of ``program``, a variation of ``dynamics``' answer or the legal program itself."""
 
-    def answers(self, integer: Program, program: Program, inputs: Int) -> Sequence[Float]:
+    def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
         """Outputs (samples, steps, outputs) on ``inputs``, by each way in which the chip may work."""
 
     def affordable(self, integer: Program, start: Program) -> bool:

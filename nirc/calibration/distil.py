@@ -17,17 +17,20 @@ from nirc.calibration.adjoint import having, numbers
 from nirc.calibration.chip import Knobs
 from nirc.calibration.exact import on_grid
 from nirc.calibration.objective import echo, power, traces, traces_back
+from nirc.calibration.samples import given_share
 from nirc.calibration.unrolled import Gradients, Key, Unrolled, components
 from nirc.ir.arrays import Float, Int, frozen, size
-from nirc.ir.populations import Discrete, Population
+from nirc.ir.populations import Discrete, Population, Sink
 from nirc.ir.program import Program
 
 BATCH = 32
-ROUNDS = 120
+ROUNDS = 160
 FEWEST = 30
 WORK = 6e10  # multiply-adds of all rounds together
-RATE, LAST = 0.01, 0.1  # of a change, in units of the operator's root mean square; share of it in the last round
+RATE, LAST = 0.01, 0.1
+# of a change, in units of the operator's root mean square; share of it in the last round
 DRIFT_UNIT = 0.1  # of a threshold: the unit of changes of a constant current
+MOST_GIVEN = 0.75  # of a batch
 FIRST, SECOND = 0.9, 0.99  # Adam's decays
 Rng = np.random.Generator
 Snapshot = Callable[[int, int, Program], None]
@@ -73,13 +76,19 @@ class Distillation:
         inputs: Int,
         taught: Mapping[str, NDArray[np.generic]],
         rng: Rng,
+        given: int,
     ) -> None:
+        self.given = given
+        self.outputs = {s for sink in program.nodes(Sink) for s, _ in program.into(sink)}
         self.program, self.inputs, self.taught, self.rng = program, inputs, taught, rng
         self.own = frozenset(brakes.values())
         self.edges = list(program.edges())
         self.decay = echo(inputs.shape[1])
         self.names = [n for n in taught if isinstance(program[n].dynamics, Discrete)]
         self.units = {n: power(np.asarray(taught[n], np.float64), self.decay) for n in self.names}
+        self.count_units = {
+            n: float((np.asarray(taught[n], np.float64).sum(axis=1) ** 2).sum(axis=1).mean()) + 1e-9 for n in self.names
+        }
         looped = [n for c in components(program) for n in c if len(c) > 1 or _recurrent(self.edges, n, self.own)]
         self.looped = looped
         self.weights: dict[Key, _Number] = {}
@@ -112,7 +121,7 @@ class Distillation:
         """All rounds; ``snapshot`` sees (rounds done, rounds, program) after each ``every``."""
         rounds = self.rounds()
         for done in range(1, rounds + 1):
-            chosen = self.rng.permutation(len(self.inputs))[:BATCH]
+            chosen = self._batch()
             gradients = self._gradients(self.now(), chosen)
             rate = RATE * (1.0 - (1.0 - LAST) * (done - 1) / rounds)
             for key, number in self.weights.items():
@@ -122,6 +131,13 @@ class Distillation:
             if done % every == 0 or done == rounds:
                 snapshot(done, rounds, self.now())
 
+    def _batch(self) -> NDArray[np.int64]:
+        """Given and made-up samples by their weight."""
+        own = min(round(BATCH * min(MOST_GIVEN, given_share(self.given))), self.given)
+        given = self.rng.permutation(self.given)[:own]
+        made = self.given + self.rng.permutation(len(self.inputs) - self.given)[: BATCH - own]
+        return np.concatenate([given, made])
+
     def _gradients(self, program: Program, chosen: NDArray[np.int64]) -> Gradients:
         taught = {n: self.taught[n][chosen].astype(np.float64) for n in self.names}
         unrolled = Unrolled(program, {n: taught[n] for n in self.looped}, self.own)
@@ -130,6 +146,9 @@ class Distillation:
         for name in self.names:
             off = traces(signals[name] - taught[name], self.decay)
             slopes[name] = traces_back(off, self.decay) * (2.0 / (self.units[name] * len(chosen)))
+            if name in self.outputs:
+                count = (signals[name] - taught[name]).sum(axis=1, keepdims=True)
+                slopes[name] += count * (2.0 / (self.count_units[name] * len(chosen)))
         return unrolled.backward(slopes)
 
     def now(self) -> Program:

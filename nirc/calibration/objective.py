@@ -38,7 +38,7 @@ def power(taught: Float, decay: float) -> float:
 
 
 def distances(answer: Float, taught: Float) -> Float:
-    """(samples,) squared error of the output's counts and of its traces, each in units of the model's own.
+    """(samples,) squared error of the output's counts and of its traces, each in units of the model's own mean square.
 
     ``answer`` and ``taught`` (samples, steps, outputs).
     """

@@ -15,8 +15,10 @@ from nirc.ir.arrays import Int
 
 Rng = np.random.Generator
 
-MOST_GIVEN = 96  # samples looked at
+MOST_GIVEN = 256  # samples looked at
 RATES = (0.02, 0.6)  # spikes of a channel and step in a random sample, on average over its channels
+HALF = 0.5
+WORTH = 16  # given samples that count as much as all made-up ones
 SPREAD = 0.5  # of the logarithm of a channel's rate, and of its change over time
 LONGEST_BURST = 30  # steps for which a rate stays
 
@@ -31,31 +33,39 @@ class Samples:
     judge_given: int
 
 
+def given_share(given: int) -> float:
+    """Weight of so many given samples against the made-up ones: they are what the network is for, but may be few."""
+    return given / (given + WORTH)
+
+
 def samples(inputs: NDArray[np.generic], rng: Rng, *, mixed: int, random: int) -> Samples:
-    """Every other of the given ``inputs`` to fit with, the others to judge by, with as many made-up ones each.
+    """Three quarters of the given ``inputs`` to fit with, the others to judge by, each with as many made-up ones.
 
     ``mixed``: recombinations; ``random``: random samples. At most ``MOST_GIVEN`` of the given ones, evenly chosen.
     """
     index = np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), MOST_GIVEN)).round().astype(np.int64))
     given = inputs[index].astype(np.int64)
-    halves = (given[::2], given[1::2] if len(given) > 1 else given)
+    seen = np.arange(len(given)) % 4 == 1
+    halves = (given[~seen], given[seen]) if seen.any() else (given, given)
     made = [np.concatenate([h, mixtures(h, rng, mixed), random_rates(h, rng, random)]) for h in halves]
     return Samples(made[0], made[1], len(halves[0]), len(halves[1]))
 
 
 def mixtures(given: Int, rng: Rng, count: int) -> Int:
-    """Channels permuted; half of the channels of one sample with half of another's; one after the other."""
+    """In turn: channels permuted; half of the channels from another sample; one sample after another; spikes lost."""
     samples, steps, channels = given.shape
     made = np.zeros((count, steps, channels), np.int64)
     for k in range(count):
-        one = given[rng.integers(samples)][:, rng.permutation(channels)]
-        two = given[rng.integers(samples)][:, rng.permutation(channels)]
-        if k % 3 == 1:
-            one = np.where(rng.random(channels) < 0.5, one, two)
-        elif k % 3 == 2:
+        one, two = given[rng.integers(samples)], given[rng.integers(samples)]
+        if k % 4 == 0:
+            made[k] = one[:, rng.permutation(channels)]
+        elif k % 4 == 1:
+            made[k] = np.where(rng.random(channels) < HALF, one, two)
+        elif k % 4 == 2:
             cut = int(rng.integers(steps))
-            one = np.concatenate([one[cut:], two[:cut]])
-        made[k] = one
+            made[k] = np.concatenate([one[cut:], two[:cut]])
+        else:
+            made[k] = one * (rng.random((steps, channels)) < rng.uniform(HALF, 1.0))
     return made
 
 

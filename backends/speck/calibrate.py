@@ -1,0 +1,123 @@
+"""speck-calibrate: weights at which the chip's spikes come nearest to the model's on sample inputs.
+
+What Speck lets the calibration change: kernels, and their scale against the layer's threshold. It has no leak of the
+model's kind, and biases only by its slow clock, so neither is touched. Method: ``nirc.calibration``; judged summed up
+step by step and event by event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc.backends.speck.assemble import assemble
+from nirc.backends.speck.emulate import emulate
+from nirc.backends.speck.limits import VARIANTS
+from nirc.backends.speck.lower import lower
+from nirc.backends.speck.measure import measure
+from nirc.backends.speck.place import Part, Placement
+from nirc.backends.speck.quantise import SpeckQuantise
+from nirc.calibration.calibrate import calibrate
+from nirc.calibration.chip import Knobs
+from nirc.calibration.report import say
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import Float, Int
+from nirc.ir.populations import Discrete, Population, Sink
+from nirc.ir.program import Program
+from nirc.semantics.run import run
+
+MOST_SPIKES = 1 << 20  # in a step: no bound
+MEASURING = 10  # percent done after the measurement
+
+
+@dataclass(frozen=True)
+class SpeckCalibrate:
+    """Quantise, then search kernels whose spikes on sample inputs are nearest to the model's."""
+
+    inputs: NDArray[Any]  # (samples, steps, channels)
+    model: Program  # discrete
+    bounded: bool = False  # no membrane falls below minus its threshold
+    events: bool = True  # judge event by event as well: not with the camera as the input
+    seed: int = 0
+    progress: Callable[[int], None] | None = None  # told the percentage that is done
+    report: dict[str, Any] = field(default_factory=dict, compare=False)  # what was chosen
+    name: ClassVar[str] = "speck-calibrate"
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Never refuses: sizes and ranges are judged when the layers are placed."""
+        tell = self.progress or (lambda _: None)
+        quantise = SpeckQuantise(
+            measure(self.model, self.inputs, lambda done: tell(done * MEASURING // 100)), self.bounded
+        )
+        own = Log()
+        start = quantise.run(program, own)
+        chip = _Speck(quantise, self.events)
+        done = calibrate(
+            program, start, chip, self.inputs, self.seed, lambda d: tell(MEASURING + d * (100 - MEASURING) // 100)
+        )
+        self.report.update(done.report)
+        if done.program is not None:
+            own = Log()
+            quantise.run(done.program, own)
+        for finding in own.diagnostics:
+            log.add(finding)
+        say(program, done.report, log)
+        return done.integer
+
+
+@dataclass(frozen=True)
+class _Speck:
+    """The chip, as the calibration sees it."""
+
+    quantise: SpeckQuantise
+    events: bool
+
+    def dynamics(self, legal: Program) -> Program:
+        """As many spikes in a step as the membrane holds thresholds, if they are taken away."""
+        if legal.reset != "subtract":
+            return legal
+        return legal.mapped({n: _several(p) for n, p in legal.nodes(Population).items()})
+
+    def knobs(self, program: Program, name: str) -> Knobs | None:
+        """The kernels."""
+        return Knobs()
+
+    def quantised(self, program: Program) -> Program:
+        """As without calibration."""
+        return self.quantise.run(program, Log())
+
+    def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
+        """Summed up step by step; and event by event, each layer on a core of its own, however large."""
+        synchronous: Float = run(integer, inputs).output
+        if not self.events:
+            return [synchronous]
+        network = lower(integer)
+        parts = tuple(Part(layer.name, core, 0, layer.shape_out[0]) for core, layer in enumerate(network.layers))
+        chip = assemble(network, integer, Placement(parts), VARIANTS[0], slow_clock_hz=None, dvs=None, readout=False)
+        output = emulate(chip, inputs, mode="events").output.astype(np.float64)
+        return [synchronous, output[:, :, _columns(integer, network.watched)]]
+
+    def affordable(self, integer: Program, start: Program) -> bool:
+        """Kernels that were equal may share input channels of a core: they must stay equal."""
+        mine, before = (lower(p) for p in (integer, start))
+        return all(a.shape_in == b.shape_in for a, b in zip(mine.layers, before.layers, strict=True))
+
+
+def _several(population: Population) -> Population:
+    assert isinstance(population.dynamics, Discrete)
+    return replace(population, dynamics=replace(population.dynamics, max_spikes=MOST_SPIKES))
+
+
+def _columns(program: Program, watched: tuple[str, ...]) -> Int:
+    """For each output of the model its column among the spikes of the watched layers, in their order on the chip."""
+    order = [n for n in [layer.name for layer in lower(program).layers] if n in watched]
+    first, start = {}, 0
+    for name in order:
+        first[name] = start
+        start += program[name].n
+    sources = [program.into(sink)[0][0] for sink in program.nodes(Sink)]
+    return np.concatenate([first[s] + np.arange(program[s].n) for s in sources])
