@@ -53,17 +53,21 @@ class Loihi2:
         calibration: NDArray[np.generic] | None = None,
         model: Program | None = None,
         progress: Callable[[int], None] | None = None,
+        seed: int = 0,
     ) -> Sequence[Pass]:
-        """Legalise and quantise; with sample inputs the neurons' rates are measured for the placement."""
+        """Legalise and quantise; with sample inputs calibrated, and rates are measured for the placement."""
         from nirc.backends.loihi2.legalise import LoihiLegalise
         from nirc.backends.loihi2.quantise import LoihiQuantise
 
         usual = (LoihiLegalise(), LoihiQuantise(self.constants == "paper", self.netx == "chains"))
-        if calibration is None:
+        if calibration is None or model is None:
             return usual
+        from nirc.backends.loihi2.calibrate import LoihiCalibrate
         from nirc.backends.loihi2.measure import LoihiMeasure
 
-        return (*usual, LoihiMeasure(calibration, progress))
+        legalise, quantise = usual
+        calibrate = LoihiCalibrate(quantise, calibration, model, seed=seed, progress=progress)
+        return (legalise, calibrate, LoihiMeasure(calibration))
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Whether there are more neurons than the largest of ``targets`` has places."""

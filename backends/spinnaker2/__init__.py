@@ -51,12 +51,19 @@ class Spinnaker2:
         calibration: NDArray[np.generic] | None = None,
         model: Program | None = None,
         progress: Callable[[int], None] | None = None,
+        seed: int = 0,
     ) -> Sequence[Pass]:
-        """Legalise and quantise; sample inputs are of no use to it."""
+        """Legalise and quantise; with sample inputs calibrated."""
         from nirc.backends.spinnaker2.legalise import Spinnaker2Legalise
         from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
 
-        return (Spinnaker2Legalise(), Spinnaker2Quantise(relays=dict(self.chosen).get("delays") == "relays"))
+        quantise = Spinnaker2Quantise(relays=dict(self.chosen).get("delays") == "relays")
+        if calibration is None or model is None:
+            return (Spinnaker2Legalise(), quantise)
+        from nirc.backends.spinnaker2.calibrate import Spinnaker2Calibrate
+
+        calibrate = Spinnaker2Calibrate(quantise, calibration, model, seed=seed, progress=progress)
+        return (Spinnaker2Legalise(), calibrate)
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Never known before the populations are split."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nirc.calibration.adjoint import having, numbers
 from nirc.calibration.chip import Knobs
 from nirc.calibration.exact import on_grid
-from nirc.calibration.objective import echo, power, traces, traces_back
+from nirc.calibration.objective import count_power, echo, power, traces, traces_back
 from nirc.calibration.samples import given_share
 from nirc.calibration.unrolled import Gradients, Key, Unrolled, components
 from nirc.ir.arrays import Float, Int, frozen, size
@@ -86,9 +86,7 @@ class Distillation:
         self.decay = echo(inputs.shape[1])
         self.names = [n for n in taught if isinstance(program[n].dynamics, Discrete)]
         self.units = {n: power(np.asarray(taught[n], np.float64), self.decay) for n in self.names}
-        self.count_units = {
-            n: float((np.asarray(taught[n], np.float64).sum(axis=1) ** 2).sum(axis=1).mean()) + 1e-9 for n in self.names
-        }
+        self.count_units = {n: count_power(np.asarray(taught[n], np.float64)) for n in self.names}
         looped = [n for c in components(program) for n in c if len(c) > 1 or _recurrent(self.edges, n, self.own)]
         self.looped = looped
         self.weights: dict[Key, _Number] = {}

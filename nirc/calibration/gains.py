@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.calibration.adjoint import numbers
 from nirc.calibration.chip import Knobs
 from nirc.calibration.neuron import Forward
 from nirc.calibration.objective import TINY, echo, traces
@@ -75,6 +76,8 @@ class Search:
         edges = [e for e in unrolled.edges if e.target == name and e.number != brake]
         self.edges = edges
         self.live: dict[int, Edge] = {i: e for i, e in enumerate(edges) if e.live}
+        # a projection without numbers, as a wire, has no gain
+        self.scalable = [knobs.gains and any(numbers(o.op) is not None for o in e.ops) for e in edges]
         samples, steps, n = taught.shape
         chosen = np.arange(n)
         if not self.live and n > MOST_NEURONS:
@@ -127,7 +130,7 @@ class Search:
             return int(np.clip(place + rng.integers(-1, 2), 0, len(choices) - 1))
 
         common = SHARED * rng.standard_normal()
-        gains = tuple(moved(g, common) for g in s.gains) if knobs.gains else s.gains
+        gains = tuple(moved(g, common) if may else 0 for g, may in zip(s.gains, self.scalable, strict=True))
         drift = moved(s.drift, common) if knobs.drift else s.drift
         mem, syn = stepped(s.mem, knobs.mem, 0.4), stepped(s.syn, knobs.syn, 0.3)
         brake = s.brake

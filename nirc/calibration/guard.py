@@ -34,7 +34,10 @@ class Judged:
 
 
 def judged(name: str, answers: Sequence[Float], taught: Float, given: int) -> Judged:
-    """``answers``: outputs (samples, steps, outputs) of each way in which the chip may work; the first are ``given``."""
+    """``answers``: outputs (samples, steps, outputs) of each way in which the chip may work.
+
+    The first samples are the ``given`` ones.
+    """
     every: Float = np.mean([distances(a, taught) for a in answers], axis=0)
     return Judged(name, every[:given], every[given:])
 

@@ -37,6 +37,11 @@ def power(taught: Float, decay: float) -> float:
     return float((traces(taught, decay) ** 2).sum() / max(1, len(taught))) + TINY
 
 
+def count_power(taught: Float) -> float:
+    """The same of the counts over all steps."""
+    return float((taught.sum(axis=1) ** 2).sum() / max(1, len(taught))) + TINY
+
+
 def distances(answer: Float, taught: Float) -> Float:
     """(samples,) squared error of the output's counts and of its traces, each in units of the model's own mean square.
 
@@ -44,8 +49,7 @@ def distances(answer: Float, taught: Float) -> Float:
     """
     decay = echo(taught.shape[1])
     counts, expected = answer.sum(axis=1), taught.sum(axis=1)
-    unit = float((expected**2).sum() / max(1, len(expected))) + TINY
-    by_count: Float = ((counts - expected) ** 2).sum(axis=1) / unit
+    by_count: Float = ((counts - expected) ** 2).sum(axis=1) / count_power(taught)
     off = traces(answer, decay) - traces(taught, decay)
     by_trace: Float = (off**2).sum(axis=(1, 2)) / power(taught, decay)
     return np.asarray(by_count + by_trace)

@@ -1,0 +1,86 @@
+"""Calibration for chips whose neurons are the model's own, but for rounding and perhaps the reset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+
+from nirc.calibration.calibrate import calibrate
+from nirc.calibration.chip import Knobs
+from nirc.calibration.report import say
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import Float, Int
+from nirc.ir.populations import Discrete
+from nirc.ir.program import Program
+from nirc.pipeline import Pass
+from nirc.semantics.run import run
+
+
+@dataclass(frozen=True)
+class PlainCalibrate:
+    """Quantise, then search gains and weights whose spikes on sample inputs are nearest to the model's.
+
+    ``model``: discrete; what the legaliser added to it stays as it is. ``reset``: of the chip, by the rule that the
+    model has; a rule that is left out stays.
+    """
+
+    quantise: Pass
+    inputs: NDArray[Any]  # (samples, steps, channels)
+    model: Program
+    reset: tuple[tuple[str, str], ...] = ()
+    seed: int = 0
+    progress: Callable[[int], None] | None = None  # told the percentage that is done
+    report: dict[str, Any] = field(default_factory=dict, compare=False)  # what was chosen
+    name: ClassVar[str] = "calibrate"
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Raises what ``quantise`` raises."""
+        own = Log()
+        start = self.quantise.run(program, own)
+        own.raise_if_errors()
+        chip = _Plain(self.quantise, dict(self.reset), self.model)
+        done = calibrate(program, start, chip, self.inputs, self.seed, self.progress)
+        self.report.update(done.report)
+        if done.program is not None:
+            own = Log()
+            self.quantise.run(done.program, own)
+        for finding in own.diagnostics:
+            log.add(finding)
+        say(program, done.report, log)
+        return done.integer
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """The chip, as the calibration sees it."""
+
+    quantise: Pass
+    reset: dict[str, str]
+    model: Program
+
+    def dynamics(self, legal: Program) -> Program:
+        """Its own, with the chip's reset."""
+        return legal.having(reset=self.reset.get(legal.reset, legal.reset))
+
+    def knobs(self, program: Program, name: str) -> Knobs | None:
+        """Gains, weights, and constant currents where there are any."""
+        d = program[name].dynamics
+        if name not in self.model.graph or not isinstance(d, Discrete):
+            return None
+        return Knobs(drift=bool(d.drift.any()))
+
+    def quantised(self, program: Program) -> Program:
+        """As without calibration."""
+        return self.quantise.run(program, Log())
+
+    def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
+        """The integer form, which is the chip."""
+        output: Float = run(integer, inputs).output
+        return [output]
+
+    def affordable(self, integer: Program, start: Program) -> bool:
+        """Nothing is added."""
+        return True
