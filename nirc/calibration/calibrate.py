@@ -141,10 +141,11 @@ def _searched(
     for component in order:
         for name in component:
             if name in knobs:
-                forced = {n: taught[n].astype(np.float64) for n in component if n != name}
-                u = Unrolled(program)
+                others = {n: taught[n].astype(np.float64) for n in component}
+                itself = frozenset(i for i, (s, t, _) in enumerate(program.edges()) if s == t)
+                u = Unrolled(program, others, itself)
                 u.feed(own.fit)
-                u.signal |= signal | forced
+                u.signal |= signal
                 search = gains.Search(u, name, knobs[name], taught[name], brakes.get(name), rng)
                 found[name] = search.best()
                 program = _set(program, name, knobs[name], found[name].setting, brakes.get(name))

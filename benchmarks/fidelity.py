@@ -1,0 +1,115 @@
+"""Accuracy on the emulated chip against float, without and with calibration: the table of docs/reference/fidelity.md.
+
+Calibrates on the first quarter of each file's samples, without their labels, and measures on the rest, by each chip's
+emulator on the emitted files, in all its modes; default options otherwise (``--reset`` as the network was trained).
+CPU seconds are those of the calibrated compilation in this process.
+
+    python benchmarks/fidelity.py [--target CHIP ...] [--seed N] [MODEL.nir ...]
+
+MODEL.npz lies beside each model; a network trained with subtraction is one whose name contains ``_if_``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the products are small: two threads wait for each other
+
+import numpy as np  # after the line above
+from numpy.typing import NDArray
+
+from nirc import registry
+from nirc.api import Compiled, Options, compile_model
+from nirc.backend import modes_of
+from nirc.diagnostics.log import Log
+from nirc.errors import NircError
+from nirc.semantics.run import run
+
+ZOO = Path(__file__).parents[1] / "tests/data/zoo"
+CHIPS = ("loihi2", "speck", "spinnaker2", "xylo")
+MODELS = ("basicmotions_lif_ff", "japanesevowels_rsnn", "digits_lif_mlp", "digits_if_cnn")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model with its samples: the first quarter to calibrate with, the rest to measure on."""
+
+    path: Path
+    quarter: NDArray[Any]
+    rest: NDArray[Any]
+    labels: NDArray[Any]
+
+    @staticmethod
+    def of(path: Path) -> Network:
+        """The model and, beside it, its samples."""
+        with np.load(path.with_suffix(".npz")) as data:
+            inputs, labels = data["inputs"], data["labels"]
+        inputs = inputs.reshape(*inputs.shape[:2], -1).astype(np.int64)
+        cut = len(inputs) // 4
+        return Network(path, inputs[:cut], inputs[cut:], labels[cut:])
+
+    @property
+    def reset(self) -> str:
+        """The rule that it was trained with."""
+        return "subtract" if "_if_" in self.path.stem else "model"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", type=Path)
+    parser.add_argument("--target", action="append")
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    targets = asked.target or [
+        name for name in registry.backends() if name in ("loihi2", "speck", "spinnaker2", "xylo")
+    ]
+    print("| network | chip | mode | float | uncalibrated | agreement | calibrated | agreement | CPU s |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for path in asked.models or [ZOO / f"{name}.nir" for name in MODELS]:
+        network = Network.of(path)
+        for target in targets:
+            for row in rows(network, target, asked.seed):
+                print("| " + " | ".join(row) + " |", flush=True)
+
+
+def rows(network: Network, target: str, seed: int) -> list[list[str]]:
+    """One row for each mode of the emulator; one with the codes of the limits where the network does not fit."""
+    options = Options(reset=network.reset, seed=seed)
+    log = Log()
+    try:
+        start = compile_model(network.path, target, options, log=log)
+        begun = time.process_time()
+        calibrated = compile_model(network.path, target, options, log=Log(), calibration=network.quarter)
+        seconds = time.process_time() - begun
+    except NircError as error:
+        codes = ", ".join(sorted({d.code for d in error.diagnostics if d.severity == "error"}))
+        return [[network.path.stem, target, "does not fit: " + codes, *["-"] * 6]]
+    taught = run(start.stages.continuous, network.rest).output.sum(axis=1).argmax(axis=1)
+    right = f"{np.mean(taught == network.labels):.3f}"
+    return [
+        [
+            network.path.stem,
+            target,
+            mode,
+            right,
+            *scores(start, network, mode, taught),
+            *scores(calibrated, network, mode, taught),
+            f"{seconds:.0f}",
+        ]
+        for mode in modes_of(start.backend)
+    ]
+
+
+def scores(made: Compiled, network: Network, mode: str, taught: NDArray[Any]) -> list[str]:
+    """Accuracy and agreement on the rest."""
+    answer = made.bundle.run(network.rest, mode=mode, log=Log()).output.sum(axis=1).argmax(axis=1)
+    return [f"{np.mean(answer == network.labels):.3f}", f"{np.mean(answer == taught):.3f}"]
+
+
+if __name__ == "__main__":
+    main()

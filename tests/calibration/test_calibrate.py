@@ -1,0 +1,136 @@
+"""The whole of it on small networks: nearer to the model, never farther, the same bytes, and what the report says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nirc.calibration import calibrate as module
+from nirc.calibration.calibrate import Calibrated, calibrate
+from nirc.calibration.chip import Knobs
+from nirc.calibration.guard import Judged, better
+from nirc.calibration.samples import samples
+from nirc.ir.arrays import Float, Int, frozen
+from nirc.ir.populations import Discrete
+from nirc.ir.program import Program
+from nirc.semantics.run import run
+from tests.calibration.test_unrolled import network
+
+
+class Subtracting:
+    """A chip in floating point that takes the threshold away, up to 31 times a step; with or without a brake."""
+
+    def __init__(self, *, brake: bool = True, room: bool = True) -> None:
+        self.brake, self.room = brake, room
+
+    def dynamics(self, legal: Program) -> Program:
+        several = {n: replace(legal[n], dynamics=replace(legal[n].dynamics, max_spikes=31)) for n in ("a", "b")}
+        return legal.having(reset="subtract").mapped(several)
+
+    def knobs(self, program: Program, name: str) -> Knobs | None:
+        d: Discrete = program[name].dynamics
+        slower = frozen(1 - (1 - d.decay_mem) / 2)
+        return Knobs(mem=(d.decay_mem, slower), drift=True, brake=self.brake)
+
+    def quantised(self, program: Program) -> Program:
+        return program
+
+    def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
+        return [run(integer, inputs).output]
+
+    def affordable(self, integer: Program, start: Program) -> bool:
+        return self.room or len(list(integer.edges())) == len(list(start.edges()))
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nirc.calibration import distil, gains
+
+    monkeypatch.setattr(distil, "ROUNDS", 30)
+    monkeypatch.setattr(gains, "GENERATIONS", 6)
+    monkeypatch.setattr(module, "MIXED", 8)
+    monkeypatch.setattr(module, "RANDOM", 8)
+
+
+def given(n: int = 24) -> np.ndarray:
+    return np.random.default_rng(7).integers(0, 3, (n, 20, 4))
+
+
+def calibrated(chip: Subtracting, seed: int = 0, *, loop: bool = True) -> tuple[Program, Program, Calibrated]:
+    legal = network(loop=loop).having(reset="zero")
+    start = chip.dynamics(legal)
+    return legal, start, calibrate(legal, start, chip, given(), seed)
+
+
+def error(program: Program, legal: Program) -> float:
+    unseen = np.random.default_rng(8).integers(0, 3, (64, 20, 4))
+    return float(np.abs(run(program, unseen).output.sum(axis=1) - run(legal, unseen).output.sum(axis=1)).mean())
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_a_reset_that_differs_is_bridged_on_samples_that_were_not_seen(*, loop: bool) -> None:
+    legal, start, done = calibrated(Subtracting(), loop=loop)
+    assert done.report["kept"] != "start"
+    assert error(done.integer, legal) < 0.6 * error(start, legal)
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    one, two = (calibrated(Subtracting(), seed=3)[2] for _ in range(2))
+    assert one.report == two.report
+    for (_, _, p), (_, _, q) in zip(one.integer.edges(), two.integer.edges(), strict=True):
+        for a, b in zip(p.ops, q.ops, strict=True):
+            assert np.array_equal(a.coo()[2], b.coo()[2])
+
+
+def test_a_chip_without_room_for_brakes_gets_none() -> None:
+    _, start, done = calibrated(Subtracting(room=False))
+    assert len(list(done.integer.edges())) == len(list(start.edges()))
+    assert all("brake_thresholds" not in p for p in done.report["populations"].values())
+
+
+def test_where_nothing_is_better_the_start_is_kept() -> None:
+    """The chip computes what the model does: no variation can be nearer."""
+
+    class Same(Subtracting):
+        def dynamics(self, legal: Program) -> Program:
+            return legal
+
+    legal = network(loop=False).having(reset="zero")
+    done = calibrate(legal, legal, Same(brake=False), given(), 0)
+    assert done.report["kept"] == "start" and done.program is None and done.integer is legal
+    assert done.report["stages"][0]["distance"] == 0
+
+
+def test_the_report_names_samples_stages_and_settings() -> None:
+    _, _, done = calibrated(Subtracting())
+    told = done.report
+    assert told["samples"] == {"fit": 18 + 16, "fit_given": 18, "judge": 6 + 16, "judge_given": 6}
+    assert [s["name"] for s in told["stages"][:2]] == ["start", "search"] and told["kept"] in [
+        s["name"] for s in told["stages"]
+    ]
+    assert set(told["populations"]) == {"a", "b"}
+    assert len(told["populations"]["a"]["gains"]) == 3  # from the input, from itself, from `b`
+
+
+def test_the_guard_wants_more_than_noise() -> None:
+    noisy = np.array([1.0, 0.0, 2.0, 1.0])
+    start = Judged("start", noisy, noisy)
+    assert not better(Judged("other", noisy[::-1], noisy[::-1]), start)  # the same mean
+    assert better(Judged("other", noisy - 0.5, noisy - 0.5), start)
+    assert not better(Judged("other", noisy + 0.5, noisy - 0.9), start)  # worse on the given samples
+
+
+def test_made_up_samples_are_counts_of_the_same_shape() -> None:
+    made = samples(given(), np.random.default_rng(0), mixed=9, random=9)
+    assert made.fit.shape == (18 + 18, 20, 4) and made.judge.shape == (6 + 18, 20, 4)
+    assert made.fit.min() == 0 and made.fit.max() <= given().max()
+    rates = (made.fit[18 + 9 :] > 0).mean(axis=(1, 2))
+    assert rates.max() > 3 * rates.min() > 0
+
+
+def test_one_sample_is_fitted_to_and_judged_by() -> None:
+    made = samples(given(1), np.random.default_rng(0), mixed=2, random=2)
+    assert made.fit_given == made.judge_given == 1
