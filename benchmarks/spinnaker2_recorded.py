@@ -187,12 +187,12 @@ def played(net: Network, x: Array) -> Array:
 
 
 def compiled(net: Network, x: Array) -> Array:
-    """The same of the network that nirc compiles, shifted back to the model's steps."""
+    """The same of the network that nirc compiles, shifted to where the importer's is: one step after the model."""
     path = DATA / f"braille_{net.name}.nir"
     bundle = nirc.compile(path, "spinnaker2", reset="zero" if net.zero else "subtract", dt=DT)
     tables = from_npz(bundle.files["network.npz"])
     block = bundle.manifest["populations"]["lif1.lif"]
-    late = block["latency_steps"]
+    late = block["latency_steps"] - 1
     spikes = _played_tables(tables, np.concatenate([x, np.zeros((late, CHANNELS))]))[block["part"]]
     return spikes[late:, block["index"]]
 
@@ -268,9 +268,18 @@ def main() -> None:
     if x is None:
         return
     for net in nets:
-        for what, spikes in (("the importer's parameters", played(net, x)), ("as nirc compiles it", compiled(net, x))):
-            wrong, there = int((spikes != net.recorded).sum()), int(net.recorded.sum())
-            print(f"  {net.name}, {what:26s} {wrong} of {spikes.size} entries differ ({there} recorded spikes)")
+        exact = network(net.name, whole=lambda weights: weights)
+        runs = {
+            "the importer's": played(net, x),
+            "as nirc compiles it": compiled(net, x),
+            "without rounding": played(exact, x),
+        }
+        print(f"  {net.name}: {int(net.recorded.sum())} recorded spikes; of {net.recorded.size} entries differ")
+        for what, spikes in runs.items():
+            from_chip, from_exact = (int((spikes != other).sum()) for other in (net.recorded, runs["without rounding"]))
+            print(
+                f"    {what:20s} {from_chip:5d} from the recording, {from_exact:5d} from the network without rounding"
+            )
 
 
 if __name__ == "__main__":
