@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from nirc.backend import Backend, Mapped, Search
     from nirc.diagnostics.log import Log
+    from nirc.estimate import Activity, Figure
     from nirc.ir.program import Program
     from nirc.pipeline import Pass
     from nirc.raster import Run
@@ -101,6 +102,12 @@ class Loihi2:
         from nirc.backends.loihi2.bundle import emulate_files
 
         return emulate_files(files, raster, record=record, progress=progress, log=log)
+
+    def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
+        """Published costs of a step."""
+        from nirc.backends.loihi2.estimate import estimate
+
+        return estimate(mapped, activity, dt_s)
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
         """Reset and decays, each alone, in floating point."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nirc.backends.loihi2 import rule
+from nirc.backends.loihi2.limits import STATE_SHIFT
 from nirc.ir.arrays import Float, Int
+from nirc.ir.populations import Discrete
 from nirc.semantics.stepper import Stepper
 
 
@@ -36,6 +38,22 @@ class LoihiNeuron:
         """Fresh state for ``batch`` samples."""
         return _LoihiStepper(self, batch)
 
+    def as_discrete(self) -> Discrete:
+        """The same neuron in chip units without the rounding of its states, shifted so that v starts at 0."""
+        keep_mem, keep_syn = 1 - self.dv / rule.DECAY_UNITY, 1 - (self.du + 1) / rule.DECAY_UNITY
+        filtered, gain = bool(keep_syn.any()), np.full(self.du.size, float(1 << STATE_SHIFT))
+        start, one = self.v_start.astype(np.float64), np.ones(self.du.size)
+        bias = rule.effective_bias(self.bias_mant, self.bias_exp)
+        return Discrete(
+            decay_mem=keep_mem,
+            gain_mem=one if filtered else gain,
+            drift=bias - (1 - keep_mem) * start,
+            decay_syn=keep_syn if filtered else None,
+            gain_syn=gain if filtered else None,
+            threshold=(self.vth << STATE_SHIFT) - start if self.spikes else None,
+            v_reset=-start,
+        )
+
 
 @dataclass(frozen=True)
 class BinaryInput:
@@ -46,6 +64,11 @@ class BinaryInput:
     def stepper(self, batch: int) -> Stepper:
         """It has no state."""
         return _BinaryStepper()
+
+    def as_discrete(self) -> Discrete:
+        """A comparison with 0."""
+        zero = np.zeros(1)
+        return Discrete(zero, zero + 1, zero, threshold=zero, v_reset=zero)
 
 
 class _LoihiStepper:

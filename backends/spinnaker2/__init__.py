@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from nirc.backend import Backend, ChipOption, Mapped, Search
     from nirc.diagnostics.log import Log
+    from nirc.estimate import Activity, Figure
     from nirc.ir.program import Program
     from nirc.pipeline import Pass
     from nirc.raster import Run
@@ -96,6 +97,12 @@ class Spinnaker2:
         from nirc.backends.spinnaker2.bundled import run
 
         return run(files, raster, record=record, progress=progress, log=log)
+
+    def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
+        """Published costs of a step."""
+        from nirc.backends.spinnaker2.estimate import estimate
+
+        return estimate(mapped, activity, dt_s)
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
         """Rounding of weights, and of constants, each alone."""

@@ -11,7 +11,10 @@ from nirc.backends.spinnaker2 import rule
 from nirc.backends.spinnaker2.rule import Float32, Reset
 from nirc.backends.spinnaker2.tables import Model
 from nirc.ir.arrays import Float
+from nirc.ir.populations import Discrete
 from nirc.semantics.stepper import Stepper
+
+FIRES_AT = 1 - 1e-9  # of a threshold: the chip fires there, a program above it
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,23 @@ class SpinNeuron:
     def stepper(self, batch: int) -> Stepper:
         """State of ``batch`` samples at the model's first step."""
         return _SpinStepper(self, batch)
+
+    def as_discrete(self) -> Discrete:
+        """The same neuron in chip units and double precision; one receptor if both currents decay alike."""
+        one = np.ones(len(self.v_init))
+        exc, inh = self.exc_decay, self.inh_decay
+        two = exc is not None and inh is not None and bool((exc != inh).any())
+        return Discrete(
+            decay_mem=self.alpha_decay.astype(np.float64),
+            gain_mem=one,
+            drift=self.i_offset.astype(np.float64),
+            decay_syn=None if exc is None else exc.astype(np.float64),
+            gain_syn=None if exc is None else one,
+            threshold=self.threshold.astype(np.float64) * FIRES_AT if self.fires else None,
+            v_reset=self.v_reset.astype(np.float64),
+            decay_syn_2=inh.astype(np.float64) if two and inh is not None else None,
+            gain_syn_2=one if two else None,
+        )
 
     def fires_before_its_time(self) -> NDArray[np.bool_]:
         """(n,) who spikes on the chip before the model's first step, of its constants alone."""

@@ -102,7 +102,11 @@ def _neuron(name: str, population: Population, dt_s: float | None, log: Log) -> 
 
 
 def _shaped(fields: Fields, shape: tuple[int, ...]) -> Fields:
-    return {k: v.reshape(shape) if isinstance(v, np.ndarray) else v for k, v in fields.items()}
+    """Arrays (n,), or (1,) for a whole population, in the population's shape."""
+    return {
+        k: np.broadcast_to(v if v.size == 1 else v.reshape(shape), shape) if isinstance(v, np.ndarray) else v
+        for k, v in fields.items()
+    }
 
 
 def _left_out(log: Log, what: str, help: str = "a simulator that reads the file will differ by this") -> None:

@@ -1,0 +1,26 @@
+"""Energy and time of a step on SpiNNaker2.
+
+Source: SENECA paper (Front. Neurosci. 2023), table 3, citing Hoeppner et al., "The SpiNNaker 2 Processing Element
+Architecture for Hybrid Digital Neuromorphic Computing" (2021). Energy of updates, hops and idling is not published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nirc.backend import Mapped
+from nirc.backends.spinnaker2.fit import Chip
+from nirc.estimate import Activity, Figure
+
+OPERATION_J = 10e-12
+SENECA = "SENECA paper 2023, table 3: synaptic operations only"
+
+
+def estimate(mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterator[Figure]:
+    """Energy of synaptic operations, and the system tick that the run will have."""
+    chip: Chip = mapped.chip
+    tick = chip.mapping.tick
+    yield Figure(
+        "energy of synaptic operations per step", sum(activity.operations.values()) * OPERATION_J, "J", SENECA, "S"
+    )
+    yield Figure("time per step", tick.seconds, "s", f"system tick: {tick.reason}", "I")
