@@ -9,7 +9,7 @@ import numpy as np
 from nirc.backends.spinnaker2.drives import drives
 from nirc.backends.spinnaker2.legalise import Spinnaker2Legalise
 from nirc.backends.spinnaker2.limits import DELAYED_WEIGHT, WEIGHT
-from nirc.backends.spinnaker2.scales import row_scales
+from nirc.backends.spinnaker2.scales import rounded, row_scales
 from nirc.diagnostics.log import Log
 from nirc.errors import NircError
 from nirc.ir.arrays import frozen
@@ -34,7 +34,7 @@ def _rounded(discrete: Program, limit: int) -> Program:
     except NircError:  # then it was not compiled either
         return discrete
     edges = [(s, t, p) for s, t, p in program.edges() if not isinstance(program[t], Population)]
-    rounded = {id(d.projection): d for d in found}
+    known = {id(d.projection): d for d in found}
     for name, population in program.nodes(Population).items():
         d = population.dynamics
         assert isinstance(d, Discrete)
@@ -43,11 +43,11 @@ def _rounded(discrete: Program, limit: int) -> Program:
         value = np.concatenate([np.zeros(0), *(op.value for op in mine)])
         scale = row_scales(row, value, population.n, limit)
         for source, projection in program.into(name):
-            if (drive := rounded.get(id(projection))) is None:
+            if (drive := known.get(id(projection))) is None:
                 edges.append((source, name, projection))
                 continue
             op = drive.entries
-            weight = np.rint(op.value * scale[op.target]) / scale[op.target]
+            weight = rounded(op.value * scale[op.target], op.target, population.n, limit) / scale[op.target]
             whole = Sparse(op.target, op.source, frozen(weight), op.n_in, op.n_out)
             edges.append((source, name, replace(projection, ops=(whole,))))
     return program.rebuilt(dict(program.graph.nodes(data="payload")), edges)

@@ -16,7 +16,7 @@ from nirc.backends.spinnaker2.limits import DELAYED_WEIGHT, NEVER, SHEET, WEIGHT
 from nirc.backends.spinnaker2.neuron import SpinNeuron, single
 from nirc.backends.spinnaker2.receptors import receptors
 from nirc.backends.spinnaker2.rule import Float32
-from nirc.backends.spinnaker2.scales import row_scales
+from nirc.backends.spinnaker2.scales import rounded, row_scales
 from nirc.backends.spinnaker2.tables import Model
 from nirc.backends.spinnaker2.timing import Timed, timed
 from nirc.diagnostics.log import Log
@@ -133,14 +133,15 @@ class _Quantised:
         if drive.convolution:
             conv, gain = self._kernel(drive)
             exact = conv.weight * (gain * self.scale.reshape(len(gain), -1)[:, 0]).reshape(-1, 1, 1, 1)
-            whole = np.rint(exact)
+            channel = np.repeat(np.arange(len(gain)), exact[0].size)
+            whole = rounded(exact.ravel(), channel, len(gain), self.limit).reshape(exact.shape)
             self._say_lost(drive, exact, whole)
             pools = tuple(replace(pool, factor=1.0) for pool in drive.ops[:-1] if isinstance(pool, Pool))
             ops: tuple[LinearOp, ...] = (*pools, replace(conv, weight=frozen(whole)))
             return [(drive.source, self.name, replace(timing, ops=ops))]
         op = drive.entries
         exact = op.value * (self._gain(drive) * self.scale)[op.target]
-        whole = np.rint(exact)
+        whole = rounded(exact, op.target, self.n, self.limit)
         self._say_lost(drive, exact, whole)
         signs = (whole > 0, whole < 0) if self.filtered else (whole != 0,)
         return [
