@@ -22,7 +22,7 @@ from nirc.semantics.run import run
 from nirc.target import Target
 from nirc.verification.score import accuracy, check_labels
 
-ALL = "all"
+CORES = ("cores", "processing elements")  # what a chip calls them
 SHOWN_CODES = 6
 Array = NDArray[Any]
 
@@ -98,7 +98,7 @@ def _fits(target: Target, made: Compiled, busy: Activity, attempt: Log) -> dict[
         "fits": True,
         "why": [],
         "utilisation": {name: {"used": used, "available": of} for name, (used, of) in use.items()},
-        "fullest": max(use, key=lambda name: use[name][0] / max(1, use[name][1]), default=""),
+        "fullest": max((n for n in use if n != "chips"), key=lambda n: use[n][0] / max(1, use[n][1]), default=""),
         "latency_steps": made.bundle.manifest["latency_steps"],
         "differs": sorted({d.code for d in attempt.diagnostics if d.code[0] == "D" and d.severity != "note"}),
         "estimates": [vars(figure) for figure in figures],
@@ -161,7 +161,8 @@ def _cells(row: dict[str, Any], scored: bool) -> list[str]:
         codes = ", ".join(dict.fromkeys(why["code"] for why in row["why"]))
         return [row["target"], f"no: {codes}", *[""] * (4 + len(_SCORES) * scored)]
     use, fullest = row["utilisation"], row["fullest"]
-    cores = f"{use['cores']['used']} of {use['cores']['available']}" if "cores" in use else "1"
+    unit = next((use[name] for name in CORES if name in use), None)
+    cores = "1" if unit is None else f"{unit['used']} of {unit['available']}"
     share = f"{fullest} {use[fullest]['used'] / max(1, use[fullest]['available']):.0%}" if fullest else ""
     differs = " ".join(row["differs"][:SHOWN_CODES]) + (" ..." if len(row["differs"]) > SHOWN_CODES else "")
     cells = [row["target"], "yes", cores, share, f"{row['latency_steps']} step(s)", differs]
