@@ -71,7 +71,7 @@ def place_on(
         raise ValueError("traffic times distance could leave 64 bits: scale the weights down")
     if not traffic.weights.size:
         return PlacementResult(cells.curve()[: traffic.nodes], 0, 0)
-    bound = lower_bound(traffic, cells)
+    bound = lower_bound(traffic, cells, spectral=effort == "normal")
     field, cell_of = cells, None
     if cells.count > ROOMY * traffic.nodes:
         field, cell_of = cells.part(cells.curve()[: ROOMY // 2 * traffic.nodes])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nirc.mapping import anneal as annealing
 from nirc.mapping import multilevel, place
 from nirc.mapping.anneal import anneal, cooling, temperature_for
-from nirc.mapping.bounds import nearest
+from nirc.mapping.bounds import lower_bound, nearest
 from nirc.mapping.cells import Cells, cost
 from nirc.mapping.traffic import Traffic
 
@@ -51,6 +51,19 @@ def test_parallel_edges_are_added_and_loops_dropped() -> None:
 def test_wrong_edges_are_refused(src: object, dst: object, weight: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Traffic.from_edges(3, src, dst, weight)  # type: ignore[arg-type]
+
+
+# bounds
+
+
+def test_traffic_without_locality_has_a_bound_that_means_something() -> None:
+    """Random graphs: the bound from eigenvalues is half of what annealing finds, the others a seventh."""
+    rng = np.random.default_rng(1)
+    traffic, cells = Traffic.from_edges(256, *rng.integers(0, 256, (2, 1024))), Cells.mesh(16, 17, excluded=[3])
+    found = anneal(traffic, cells, cells.curve()[:256], cooling(20.0, 0.5, 100), 2_000_000).cost[-1]
+    assert (
+        lower_bound(traffic, cells, spectral=False) < 0.35 * found < 0.5 * found < lower_bound(traffic, cells) <= found
+    )
 
 
 # annealing
