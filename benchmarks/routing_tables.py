@@ -173,7 +173,7 @@ def same_trees(repeats: int) -> None:
         "300 populations of 1 to 5 slices": random_graph(300, (1, 6), 5, 0),
         "600 populations of 10 slices": random_graph(600, 10, 5, 1),
         "60 populations of 100 slices": random_graph(60, 100, 5, 2),
-        "7104 populations of 1 slice": random_graph(7104, 1, 3, 3),
+        "1500 populations of 1 slice": random_graph(1500, 1, 3, 3),
         "8 layers of 40 x 20 slices": layered_graph(8, 40, 20, 4),
     }
     print(
