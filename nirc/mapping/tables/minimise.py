@@ -31,11 +31,14 @@ def minimised(tables: Tables) -> Tables:
     then: nothing sends it. Every table is compared with the old one before it is returned.
     Raises ``ValueError`` for entries that overlap.
     """
-    key, mask = tables.key.copy(), tables.mask.copy()
-    route, sizes = tables.route.copy(), np.zeros(tables.routers, np.int64)
-    clash = _minimise_all(tables.first, key, mask, route, len(tables.routes), sizes)
-    if clash >= 0:
-        raise ValueError(f"entry {clash} of router {tables.router_of(clash)} overlaps with another")
+    router = np.repeat(np.arange(tables.routers), tables.sizes)
+    order = np.argsort(router << 32 | tables.key, kind="stable")
+    key, mask, route = tables.key[order], tables.mask[order], tables.route[order]
+    clash = np.flatnonzero((router[:-1] == router[1:]) & ((key | ~mask)[:-1] >= key[1:]))
+    if clash.size:
+        raise ValueError(f"entry {order[clash[0] + 1]} of router {router[clash[0]]} overlaps with another")
+    sizes = np.zeros(tables.routers, np.int64)
+    _minimise_all(tables.first, key, mask, route, len(tables.routes), sizes)
     first = np.concatenate([[0], np.cumsum(sizes)])
     kept = np.repeat(tables.first[:-1] - first[:-1], sizes) + np.arange(first[-1])
     result = Tables(first, key[kept], mask[kept], route[kept], tables.routes, tables.directions)
@@ -46,19 +49,14 @@ def minimised(tables: Tables) -> Tables:
 
 
 @compiled
-def _minimise_all(first: Longs, key: Words, mask: Words, route: Ints, routes: int, sizes: Longs) -> int:
-    """Minimise each table in place, at the beginning of its old place. Returns an entry that overlaps, or -1."""
+def _minimise_all(first: Longs, key: Words, mask: Words, route: Ints, routes: int, sizes: Longs) -> None:
+    """Minimise each table, sorted by key, in place, at the beginning of its old place."""
     local = np.full(routes, -1, np.int32)
     for router in range(first.size - 1):
         begin, end = first[router], first[router + 1]
-        order = np.argsort(key[begin:end], kind="mergesort")
-        k, m, r = key[begin:end][order], mask[begin:end][order], route[begin:end][order]
-        for i in range(1, k.size):
-            if (k[i - 1] | ~m[i - 1]) >= k[i]:
-                return int(begin + order[i])
+        k, m, r = key[begin:end].copy(), mask[begin:end].copy(), route[begin:end].copy()
         n = _joined_siblings(k, m, r)
         sizes[router] = _minimise(k[:n], m[:n], r[:n], local, key[begin:end], mask[begin:end], route[begin:end])
-    return -1
 
 
 @compiled
@@ -121,7 +119,13 @@ def _by_route(route: Ints, local: Ints) -> tuple[Longs, Longs]:
     for i in range(route.size):
         local[route[i]] = -1
         start[number[i] + 1] += 1
-    return np.argsort(number, kind="mergesort"), np.cumsum(start)
+    for r in range(count):
+        start[r + 1] += start[r]
+    order, at = np.empty(route.size, np.int64), start.copy()
+    for i in range(route.size):
+        order[at[number[i]]] = i
+        at[number[i]] += 1
+    return order, start
 
 
 @compiled

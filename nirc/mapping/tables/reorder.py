@@ -78,54 +78,49 @@ def _try(
     order: Longs, blocks: Blocks, cubes: Cubes, scratch: Scratch, other: Cubes, changed: Longs, begin: int, end: int
 ) -> bool:
     """Entries for the new order, of the routes that need or may profit from others. False: it would cost more."""
-    route = order[end]
-    many, change = 0, 0
-    if end > begin:  # it has fewer in its way, and is in the way of those it passed
-        if cubes.many[route] > 1 and _freed(route, order, begin, end, blocks):
-            change += _again(route, end, blocks, cubes, scratch, other)
-            changed[many] = route
-            many += 1
-        for place in range(begin, end):
-            passed = order[place]
-            if _meets(passed, route, blocks, cubes):
-                change += _again(passed, place, blocks, cubes, scratch, other)
-                changed[many] = passed
-                many += 1
-                if change > 0:
-                    return False
-    else:
-        hope = 0
-        for place in range(end + 1, begin + 1):
-            hope += cubes.many[order[place]] - 1
-        for place in range(end + 1, begin + 1):
-            if _meets(route, order[place], blocks, cubes):
-                change += _again(route, end, blocks, cubes, scratch, other)
-                changed[many] = route
-                many += 1
-                break
-        for place in range(end + 1, begin + 1):
-            if change > hope:
-                return False
-            passed = order[place]
-            hope -= cubes.many[passed] - 1
-            if cubes.many[passed] > 1 and _in_hull(passed, route, blocks):
-                change += _again(passed, place, blocks, cubes, scratch, other)
-                changed[many] = passed
-                many += 1
-    if change > 0:
-        return False
+    many = _concerned(order, blocks, cubes, changed, begin, end)
+    change, hope = 0, 0
     for i in range(many):
-        _keep(changed[i], blocks.start, cubes, other)
+        hope += cubes.many[order[changed[i]]] - 1
+    for i in range(many):
+        route = order[changed[i]]
+        hope -= cubes.many[route] - 1
+        first = blocks.start[route]
+        other.many[route] = cover(route, changed[i], blocks, scratch, other.key[first:], other.mask[first:])
+        change += other.many[route] - cubes.many[route]
+        if change > hope:
+            return False
+    for i in range(many):
+        route = order[changed[i]]
+        first, after = blocks.start[route], blocks.start[route] + other.many[route]
+        cubes.many[route] = other.many[route]
+        cubes.key[first:after] = other.key[first:after]
+        cubes.mask[first:after] = other.mask[first:after]
     return True
 
 
 @compiled
-def _freed(route: int, order: Longs, begin: int, end: int, blocks: Blocks) -> bool:
-    """Whether one of the routes that this one has passed may have been in its way."""
-    for place in range(begin, end):  # noqa: SIM110 - a generator is not compiled
-        if _in_hull(route, order[place], blocks):
-            return True
-    return False
+def _concerned(order: Longs, blocks: Blocks, cubes: Cubes, changed: Longs, begin: int, end: int) -> int:
+    """Fill ``changed`` with the places of the routes to look at. Returns how many."""
+    route, many = order[end], 0
+    low, high = (begin, end) if end > begin else (end + 1, begin + 1)
+    down = end > begin  # it has fewer in its way, and is in the way of those it passed; else the other way round
+    for place in range(low, high):
+        passed = order[place]
+        if (
+            (cubes.many[route] > 1 and _in_hull(route, passed, blocks))
+            if down
+            else _meets(route, passed, blocks, cubes)
+        ):
+            changed[many] = end
+            many += 1
+            break
+    for place in range(low, high):
+        passed = order[place]
+        if _meets(passed, route, blocks, cubes) if down else cubes.many[passed] > 1 and _in_hull(passed, route, blocks):
+            changed[many] = place
+            many += 1
+    return many
 
 
 @compiled
@@ -147,19 +142,3 @@ def _meets(route: int, below: int, blocks: Blocks, cubes: Cubes) -> bool:
             if (cubes.key[cube] ^ blocks.key[i]) & cubes.mask[cube] & blocks.mask[i] == 0:
                 return True
     return False
-
-
-@compiled
-def _again(route: int, place: int, blocks: Blocks, cubes: Cubes, scratch: Scratch, other: Cubes) -> int:
-    """Entries for the route at this place, into ``other``. Returns how many more they are."""
-    first = blocks.start[route]
-    other.many[route] = cover(route, place, blocks, scratch, other.key[first:], other.mask[first:])
-    return int(other.many[route] - cubes.many[route])
-
-
-@compiled
-def _keep(route: int, start: Longs, cubes: Cubes, other: Cubes) -> None:
-    first, count = start[route], other.many[route]
-    cubes.many[route] = count
-    cubes.key[first : first + count] = other.key[first : first + count]
-    cubes.mask[first : first + count] = other.mask[first : first + count]
