@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nirc.backend import ChipOption
@@ -27,16 +27,20 @@ CONSTANTS = ChipOption(
 NETX = ChipOption(
     "netx", ("chains", "never"), "chains: weights of a chain without exponents, so that network.net can hold them"
 )
+SYNAPSES = ChipOption(
+    "synapses", ("one", "two"), "two: what rounding leaves of a weight in a second one; finer, for twice the memory"
+)
 
 
 @dataclass(frozen=True)
 class Loihi2:
-    """The backend `loihi2`. ``constants``: rounded or paper; ``netx``: chains or never."""
+    """The backend `loihi2`. ``constants``: rounded or paper; ``netx``: chains or never; ``synapses``: one or two."""
 
     constants: str = "rounded"
     netx: str = "chains"
+    synapses: str = "one"
     name = "loihi2"
-    options: tuple[ChipOption, ...] = (CONSTANTS, NETX)
+    options = (CONSTANTS, NETX, SYNAPSES)
     modes = ("synchronous",)
     law_neuron = "CubaLIF"
 
@@ -47,7 +51,7 @@ class Loihi2:
 
     def having(self, chosen: Mapping[str, str]) -> Backend:
         """Another way to choose constants."""
-        return replace(self, constants=chosen.get("constants", self.constants), netx=chosen.get("netx", self.netx))
+        return Loihi2(**{"constants": self.constants, "netx": self.netx, "synapses": self.synapses} | dict(chosen))
 
     def passes(
         self,
@@ -60,15 +64,14 @@ class Loihi2:
         from nirc.backends.loihi2.legalise import LoihiLegalise
         from nirc.backends.loihi2.quantise import LoihiQuantise
 
-        usual = (LoihiLegalise(), LoihiQuantise(self.constants == "paper", self.netx == "chains"))
+        quantise = LoihiQuantise(self.constants == "paper", self.netx == "chains", self.synapses == "two")
         if calibration is None or model is None:
-            return usual
+            return (LoihiLegalise(), quantise)
         from nirc.backends.loihi2.calibrate import LoihiCalibrate
         from nirc.backends.loihi2.measure import LoihiMeasure
 
-        legalise, quantise = usual
         calibrate = LoihiCalibrate(quantise, calibration, model, seed=seed, progress=progress)
-        return (legalise, calibrate, LoihiMeasure(calibration))
+        return (LoihiLegalise(), calibrate, LoihiMeasure(calibration))
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Whether there are more neurons than the largest of ``targets`` has places."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.kernels import settled, unrolled
+from nirc.backends.loihi2.kernels import MAX_ENTRIES, settled, unrolled
 from nirc.backends.loihi2.latency import Timing, timing
 from nirc.backends.loihi2.limits import LIF_MODELS, STATE, VTH, WRAP
 from nirc.backends.loihi2.netx import is_line, netx_holds
@@ -40,15 +40,17 @@ class LoihiQuantise:
     """Choose units, exponents and sign modes. ``paper``: the constants of the NIR paper's importer instead.
 
     ``netx``: a chain gets weights without exponents, if that leaves it units enough, so that network.net can hold it.
+    ``twice``: what rounding leaves of the weights goes into a second projection beside each.
     """
 
     paper: bool = False
     netx: bool = True
+    twice: bool = False
     name: ClassVar[str] = "loihi2-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Never fails: what would leave a range is cut off with a warning (D412)."""
-        if self.netx and not self.paper and is_line(program):
+        """What would leave a range is cut off with a warning (D412). Raises ``CompileError`` (P307)."""
+        if self.netx and not self.paper and not self.twice and is_line(program):
             tried = Log(strict=log.strict)
             made = self._quantised(program, tried, whole=True)
             if made is not None and netx_holds(made):
@@ -62,7 +64,8 @@ class LoihiQuantise:
     def _quantised(self, program: Program, log: Log, *, whole: bool) -> Program | None:
         """None if ``whole`` weights leave a population less than ``LEAST_WHOLE`` units a threshold."""
         found = timing(program)
-        program = _storable(program, found)
+        program = _storable(program, found, log, listed=self.twice)
+        log.raise_if_errors()
         nodes: dict[str, object] = {}
         edges: list[tuple[str, str, Projection]] = []
         for name, payload in program.graph.nodes(data="payload"):
@@ -79,23 +82,33 @@ class LoihiQuantise:
             if whole and quantised.plan.fires and quantised.k < LEAST_WHOLE:
                 return None
             nodes[name] = replace(population, dynamics=quantised.neuron(log))
-            for (i, source, p), op in zip(into, quantised.weights(log), strict=True):
+            for (i, source, p), stored in zip(into, quantised.weights(log), strict=True):
                 source = source + INPUT if isinstance(program[source], Source) else source  # noqa: PLW2901
                 delay = p.delay_steps + found.extra[i]
-                edges.append((source, name, replace(p, ops=(op,), biases=(), delay_steps=delay)))
+                edges += [(source, name, replace(p, ops=(op,), biases=(), delay_steps=delay)) for op in stored]
         edges += [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER, reset="zero")
 
 
-def _storable(program: Program, found: Timing) -> Program:
+def _storable(program: Program, found: Timing, log: Log, *, listed: bool) -> Program:
     """Kernels stay shared where the chip's convolution takes them: no delays, one threshold a channel, and neurons
-    that are not split."""
+    that are not split. ``listed``: none stays, since kernels have no exponents. P307 if a list would be too long."""
     edges = []
     for (source, target, p), delay in zip(program.edges(), found.delays, strict=True):
-        if p.ops and isinstance(op := p.ops[0], Conv) and (delay or not _uniform(program, source, target, op)):
-            listed = unrolled(p.ops)
-            if listed is not None:
-                p = replace(p, ops=(settled(listed) if isinstance(listed, Sparse) else listed,))  # noqa: PLW2901
+        conv = p.ops[0] if p.ops else None
+        if isinstance(conv, Conv) and (listed or delay or not _uniform(program, source, target, conv)):
+            entries = unrolled(p.ops)
+            if entries is None:
+                log.error(
+                    "P307",
+                    f"the convolution into `{target}` cannot stay shared and has too many synapses to list",
+                    where="/".join(p.origins[:1]) or program[target].origins[0],
+                    found=f"{conv.entries} synapses",
+                    limit=MAX_ENTRIES,
+                    help="one time constant for the maps on both sides, one threshold a channel, no delays beside it",
+                )
+                continue
+            p = replace(p, ops=(settled(entries) if isinstance(entries, Sparse) else entries,))  # noqa: PLW2901
         edges.append((source, target, p))
     return program.rebuilt(dict(program.graph.nodes(data="payload")), edges)
 
@@ -125,7 +138,7 @@ class _Population:
         how: LoihiQuantise,
         whole: bool,
     ) -> None:
-        self.name, self.population, self.paper, self.into = name, population, how.paper, into
+        self.name, self.population, self.paper, self.twice = name, population, how.paper, how.twice
         ops = [op for p in into if isinstance(op := p.ops[0], Kernel)]  # the pass before left no others
         self.plan = Plan(population, ops, reset, late, whole=whole)
         self.share = 1.0  # of its sources that may fire in every step before a readout is read wrongly
@@ -139,7 +152,10 @@ class _Population:
             useful = min((READ_BITS / max(d.largest, 1e-30) for d in plan.drives), default=most)
             wanted = min(max(room, min(useful, room / LEAST_ROOM)), most)
             self.share, most = min(1.0, room / wanted), wanted
-        k = plan.best(max(most, 1.0) if plan.fires else most)
+        if self.twice:  # what one weight lacks the other has: only the size of a unit counts
+            k = np.floor(max(most, 1.0)) if plan.fires else most
+        else:
+            k = plan.best(max(most, 1.0) if plan.fires else most)
         while self._u_reach(k) >= WRAP and k > 1:  # rounding may have added some
             k = np.floor(k * 0.98) if plan.fires else k * 0.98
         return k
@@ -148,21 +164,28 @@ class _Population:
         """The largest u that the rounded weights can bring about."""
         plan = self.plan
         positive, negative = np.zeros(plan.n), np.zeros(plan.n)
-        for drive in plan.drives:
+        for drive in [*plan.drives, *(self._rest(drive, k) for drive in plan.drives if self.twice)]:
             rounded = replace(drive, value=drive.rounded(k))
             positive += _sums(rounded, 1, plan.n)
             negative += _sums(rounded, -1, plan.n)
         return float((np.maximum(positive, negative) * plan.kept_u).max() * UNIT)
 
-    def weights(self, log: Log) -> list[Kernel]:
-        """Integer weights, exponent included, of every projection."""
-        result: list[Kernel] = []
+    def _rest(self, drive: Drive, k: float) -> Drive:
+        """What rounding leaves of the weights."""
+        return replace(drive, value=drive.value - drive.rounded(k) / k)
+
+    def weights(self, log: Log) -> list[list[Kernel]]:
+        """Integer weights, exponent included, of every projection; what they leave in a second one, if wanted."""
+        result: list[list[Kernel]] = []
         for drive in self.plan.drives:
             volts = drive.value if not self.paper else _in_volts(drive.op, drive.value, self.plan.unit)
             plain = replace(drive, value=volts)
             value = plain.rounded(self.k, floor=self.paper)
             self._lost(plain.value, value, log)
-            result.append(_with(drive.op, frozen(value)))
+            result.append([_with(drive.op, frozen(value))])
+            rest = self._rest(plain, self.k).rounded(self.k) if self.twice else value * 0
+            if rest.any():
+                result[-1].append(_with(drive.op, frozen(rest)))
         return result
 
     def _lost(self, exact: Float, value: Float, log: Log) -> None:

@@ -21,7 +21,8 @@ from nirc.backends.loihi2.ranges import largest_u
 from nirc.backends.loihi2.tables import Projection, Tables
 from nirc.diagnostics.log import Log
 from tests.loihi2.graphs import random_graph
-from tests.loihi2.reference import synapses, towards_zero
+from tests.loihi2.reference import synapses as synapses_of
+from tests.loihi2.reference import towards_zero
 from tests.models import DT, chain, cuba, lif, linear
 
 RNG = np.random.default_rng(0)
@@ -45,7 +46,7 @@ def worst_u(tables: Tables, name: str, steps: int) -> int:
     for sign in (1, -1):
         total = np.zeros(population.n)
         for p in tables.projections:
-            for row, _, w, _ in synapses(p) if p.target == name else ():
+            for row, _, w, _ in synapses_of(p) if p.target == name else ():
                 total[row] += max(0, sign * w) * Fraction(2) ** p.weight_exp
         u = 0
         for _ in range(steps):
@@ -182,6 +183,28 @@ def test_a_reset_elsewhere_is_where_the_voltage_is_counted_from() -> None:
 def test_thresholds_below_the_reset_become_zero() -> None:
     made, said = compiled(chain(2, linear(RNG, 2, 2), lif(2, threshold=-1.0), n_out=2))
     assert "D412" in said and made.mapped.chip.tables.populations[0].vth == 0
+
+
+# Two synapses for a weight.
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_two_synapses_come_much_nearer_to_a_weight(seed: int) -> None:
+    """The second holds what rounding leaves in the first; u still never goes round."""
+    rng = np.random.default_rng(seed)
+    model = chain(6, nir.Linear(weight=rng.normal(size=(5, 6)) * rng.choice([0.01, 1, 30])), cuba(5), n_out=5)
+    errors = []
+    for synapses in ("one", "two"):
+        made, _ = compiled(model, synapses=synapses)
+        scale = np.array(made.mapped.blocks["cubalif1"].scale) / 64
+        total = np.zeros((5, 6))
+        for p in made.mapped.chip.tables.projections:
+            for row, col, w, _delay in synapses_of(p):
+                total[row, col] += w * 2.0**p.weight_exp
+        exact = model.nodes["linear0"].weight
+        errors.append(np.abs(total / scale[:, None] - exact).max() / np.abs(exact).max())
+        assert max(largest_u(made.mapped.chip.tables).values()) < 2**23
+    assert errors[0] < 1 / 200 and errors[1] < errors[0] / 8
 
 
 # Readouts.
