@@ -9,7 +9,7 @@ import numpy as np
 
 from nirc.backend import Block, Mapped
 from nirc.backends.spinnaker2.assign import Assignment, assign
-from nirc.backends.spinnaker2.limits import MAX_PIXELS, ROUTER_ENTRIES, STEPS, SURVEY
+from nirc.backends.spinnaker2.limits import EVENTS_PER_S, MAX_PIXELS, PLANNED, ROUTER_ENTRIES, STEPS, SURVEY
 from nirc.backends.spinnaker2.lower import lateness, lower
 from nirc.backends.spinnaker2.mapping import Mapping, Slice
 from nirc.backends.spinnaker2.memory import TERMS, Memory, Prices
@@ -63,7 +63,11 @@ def fit(program: Program, target: Target, request: Request, log: Log) -> Mapped 
         return None
     sliced = _with_atoms(tables, parts.atoms)
     mapping = Mapping(
-        _floorplan(parts, placed, system, request.prices), _slices(parts, placed), placed.routing, time, request.steps
+        _floorplan(parts, placed, system, request.prices, time.seconds),
+        _slices(parts, placed),
+        placed.routing,
+        time,
+        request.steps,
     )
     return _mapped(program, target, Chip(sliced, mapping), parts, placed, system)
 
@@ -106,7 +110,7 @@ def _slices(parts: Split, placed: Assignment) -> tuple[Slice, ...]:
     return tuple(Slice(parts.names[owner], *row) for owner, *row in rows)
 
 
-def _floorplan(parts: Split, placed: Assignment, system: System, prices: Prices) -> Floorplan:
+def _floorplan(parts: Split, placed: Assignment, system: System, prices: Prices, seconds: float) -> Floorplan:
     used = {term: parts.usage[term].tolist() for term in TERMS}
     total = np.sum([parts.usage[term] for term in TERMS], axis=0).tolist()
     busy = events(parts).tolist()
@@ -127,7 +131,7 @@ def _floorplan(parts: Split, placed: Assignment, system: System, prices: Prices)
     limits: dict[str, tuple[float, str]] = {
         "neurons": (MAX_PIXELS, "neurons"),
         "memory": (prices.dyn_bytes, "bytes"),
-        "events": (1e18, "a step, expected"),
+        "events": (EVENTS_PER_S * PLANNED * seconds, "a tick, expected"),
     }
     return Floorplan(
         size=system.size,
@@ -173,9 +177,10 @@ def _mapped(program: Program, target: Target, chip: Chip, parts: Split, placed: 
 def _utilisation(parts: Split, placed: Assignment, system: System, chip: Chip) -> dict[str, tuple[int, int]]:
     limits = chip.mapping.floorplan.limits
     memory = max(int(core.usage["memory"]) for core in chip.mapping.floorplan.cores)
+    chips = {"chips": (len(np.unique(placed.chip)), len(system.chips))} if system.board else {}
     return {
         "processing elements": (parts.count, system.count),
-        "chips": (len(np.unique(placed.chip)), len(system.chips)),
+        **chips,
         "neurons of a processing element": (int((parts.end - parts.begin).max()), MAX_PIXELS),
         "memory of a processing element": (memory, int(limits["memory"][0])),
         "routing entries of a chip": (int(placed.routing.sizes.max(initial=0)), ROUTER_ENTRIES),
