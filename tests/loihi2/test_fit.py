@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 
 from nirc.api import Compiled, Options, compile_model
+from nirc.backend import Search
+from nirc.backends.loihi2 import BACKEND
 from nirc.backends.loihi2.cores import cells_of
 from nirc.backends.loihi2.limits import CHIP, VARIANTS
+from nirc.backends.loihi2.measure import LoihiMeasure
+from nirc.diagnostics.log import Log
 from nirc.errors import CompileError
 from nirc.hostile_json import JsonReader
 from nirc.mapping.floorplan import Floorplan
@@ -82,11 +86,12 @@ def test_a_spike_is_sent_once_to_each_core() -> None:
     assert all(p["targets"] == sorted(set(p["targets"])) for p in senders)
 
 
-def test_calibration_weighs_the_traffic() -> None:
-    quiet = np.zeros((2, 10, 2 * 34 * 34))
-    made = compile_model(CNN, "loihi2", Options(dt_s=DT), calibration=quiet)
-    assert mapping(made)["routing"]["spikes_a_step_between_cores"] == 0
-    assert mapping(compiled(CNN))["routing"]["spikes_a_step_between_cores"] > 0
+def test_measured_rates_weigh_the_traffic() -> None:
+    made = compiled(chain(4, linear(RNG, 500, 4), lif(500), linear(RNG, 300, 500), lif(300), n_out=300))
+    assert made.mapped.chip.placed.partition.traffic > 0
+    quiet = LoihiMeasure(np.zeros((1, 5, 4))).run(made.integer, Log())
+    mapped = BACKEND.fit(quiet, made.legal, made.mapped.target, Search(), Log())
+    assert mapped is not None and mapped.chip.placed.partition.traffic == 0
 
 
 # Limits.
