@@ -2,11 +2,12 @@
 
 On a chip every packet goes by the event router in its middle, so the least way on the mesh is had by giving the
 busiest slices the nearest PEs. Chips of a board are filled one after the other along a snake, populations in the order
-of the network, so that what sends to each other is on one chip or on neighbours.
+in which spikes come by, so that what sends to each other is on one chip or on neighbours.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,16 +82,35 @@ def _places(parts: Split, system: System) -> tuple[Int, Int, float]:
     packets = RATE * size.astype(np.float64)  # sent
     np.add.at(packets, parts.pair_target, RATE * size[parts.pair_source])  # and received
     chip, core = np.zeros(parts.count, np.int64), np.zeros(parts.count, np.int64)
+    order = np.lexsort((parts.begin, _along_the_network(parts)[parts.owner]))
     done, cost = 0, 0.0
     for number in system.chips:
         cores = system.cores(number)
-        mine = np.arange(done, min(done + len(cores), parts.count))
+        mine = order[done : done + len(cores)]
         busiest = mine[np.argsort(-packets[mine], kind="stable")]
         chip[mine], core[busiest] = number, cores[: len(mine)]
         cost += float((packets[busiest] * hops_to_router(cores[: len(mine)])).sum()) if len(mine) else 0.0
         done += len(mine)
     assert done == parts.count, "more slices than PEs"
     return chip, core, cost
+
+
+def _along_the_network(parts: Split) -> Int:
+    """(populations,) a rank each: breadth first, from those that nothing feeds, then from any that are left."""
+    count = len(parts.names)
+    ends = np.unique(parts.owner[parts.pair_source] * count + parts.owner[parts.pair_target])
+    source, target = ends // count, ends % count
+    fed = np.isin(np.arange(count), target[source != target])
+    rank = np.full(count, -1, np.int64)
+    reached = 0
+    for root in [*np.flatnonzero(~fed).tolist(), *range(count)]:
+        waiting = deque([root] if rank[root] < 0 else [])
+        while waiting:
+            here = waiting.popleft()
+            if rank[here] < 0:
+                rank[here], reached = reached, reached + 1
+                waiting.extend(target[source == here].tolist())
+    return rank
 
 
 def _nets(parts: Split, chip: Int, core: Int, seconds: float) -> tuple[Nets, Int]:

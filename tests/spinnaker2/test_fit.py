@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -210,6 +211,26 @@ def test_every_packet_of_random_graphs_arrives(seed: int, board: bool) -> None:
     assert walk(placed.routing, placed.nets, system.links, placed.keys, placed.local_cores) == []
     assert placed.entries[1] <= placed.entries[0]
     assert pairs(parts) == pairs_one_by_one(tables, parts)
+
+
+def test_a_board_is_filled_along_the_network_whatever_the_names_are() -> None:
+    """A chain through 40 populations of 10 PEs each: every packet stays on its chip or goes to the next."""
+    hops = []
+    for turn in (1, 7):
+        rng = np.random.default_rng(0)
+        names = [f"p{i * turn % 40}" for i in range(40)]
+        made = {name: population(rng, name, "lif_no_delay", 500) for name in sorted(names)}
+        every, zeros = np.arange(500), np.zeros(500, int)
+        wires = [Projection("in", "in", names[0], zeros[:1], zeros[:1], zeros[:1] + 1, zeros[:1])]
+        wires += [Projection(f"{a} {b}", a, b, every, every, zeros + 1, zeros) for a, b in pairwise(names)]
+        outputs = (Output(names[-1], every),)
+        tables = Tables(1, (Input("in", zeros[:1], 1),), tuple(made.values()), tuple(wires), (), outputs)
+        parts = split(Memory(tables, Prices(), 16), dict.fromkeys(names, 50), Log())
+        assert parts is not None
+        placed = assign(parts, System(board=True, faults=Faults()), 1e-3, Log())
+        assert placed is not None
+        hops.append(int(placed.routes.hops.sum()))
+    assert hops[0] == hops[1] <= 20, "two borders between three chips, ten slices cross each"
 
 
 def random_graph(seed: int, populations: int) -> Tables:
