@@ -89,7 +89,7 @@ def calibrate(
 
     learning.run(snapshot, max(1, learning.rounds() // SNAPSHOTS))
     good = [k for k in kept[1:] if better(k.judged, first.judged) and chip.affordable(k.integer, start)]
-    best = min(good, key=lambda k: k.judged.mean, default=first)
+    best = min(good, key=lambda k: k.judged.far, default=first)
     tell(100)
     told = report([k.judged for k in kept], best.judged, found, knobs, own, seed)
     return Calibrated(best.program, best.integer, told)

@@ -27,7 +27,8 @@ BATCH = 32
 ROUNDS = 160
 FEWEST = 30
 WORK = 6e10  # multiply-adds of all rounds together
-RATE, LAST = 0.01, 0.1
+# In loops every change comes back; measured: JapaneseVowels agrees less with 0.01 after 100 rounds than before.
+RATE, RATE_IN_LOOPS, LAST = 0.01, 0.004, 0.1
 # of a change, in units of the operator's root mean square; share of it in the last round
 DRIFT_UNIT = 0.1  # of a threshold: the unit of changes of a constant current
 MOST_GIVEN = 0.75  # of a batch
@@ -121,7 +122,7 @@ class Distillation:
         for done in range(1, rounds + 1):
             chosen = self._batch()
             gradients = self._gradients(self.now(), chosen)
-            rate = RATE * (1.0 - (1.0 - LAST) * (done - 1) / rounds)
+            rate = (RATE_IN_LOOPS if self.looped else RATE) * (1.0 - (1.0 - LAST) * (done - 1) / rounds)
             for key, number in self.weights.items():
                 number.learn(gradients.weights[key], rate, done)
             for name, number in self.drift.items():

@@ -53,3 +53,11 @@ def distances(answer: Float, taught: Float) -> Float:
     off = traces(answer, decay) - traces(taught, decay)
     by_trace: Float = (off**2).sum(axis=(1, 2)) / power(taught, decay)
     return np.asarray(by_count + by_trace)
+
+
+def disagreements(answer: Float, taught: Float) -> Float:
+    """(samples,) 1 where the output with the largest count is another than the model's; 0 for a model with several."""
+    counts, expected = answer.sum(axis=1), taught.sum(axis=1)
+    clear = (expected == expected.max(axis=1, keepdims=True)).sum(axis=1) == 1
+    differs: Float = (clear & (counts.argmax(axis=1) != expected.argmax(axis=1))).astype(np.float64)
+    return differs

@@ -34,7 +34,7 @@ def report(
             "judge_given": own.judge_given,
         },
         "kept": kept.name,
-        "stages": [{"name": s.name, "distance": round(s.mean, 6)} for s in stages],
+        "stages": [{"name": s.name, "distance": round(s.far, 6), "agreement": round(s.agreement, 6)} for s in stages],
         "populations": {name: _setting(f, knobs[name]) for name, f in found.items()},
     }
 

@@ -18,6 +18,7 @@ Rng = np.random.Generator
 MOST_GIVEN = 256  # samples looked at
 RATES = (0.02, 0.6)  # spikes of a channel and step in a random sample, on average over its channels
 HALF = 0.5
+JUDGED_MORE = 2  # times as many made-up samples to judge by: to run them is cheap
 WORTH = 16  # given samples that count as much as all made-up ones
 SPREAD = 0.5  # of the logarithm of a channel's rate, and of its change over time
 LONGEST_BURST = 30  # steps for which a rate stays
@@ -39,7 +40,7 @@ def given_share(given: int) -> float:
 
 
 def samples(inputs: NDArray[np.generic], rng: Rng, *, mixed: int, random: int) -> Samples:
-    """Three quarters of the given ``inputs`` to fit with, the others to judge by, each with as many made-up ones.
+    """Three quarters of the given ``inputs`` to fit with, the others to judge by, each with made-up ones.
 
     ``mixed``: recombinations; ``random``: random samples. At most ``MOST_GIVEN`` of the given ones, evenly chosen.
     """
@@ -47,7 +48,10 @@ def samples(inputs: NDArray[np.generic], rng: Rng, *, mixed: int, random: int) -
     given = inputs[index].astype(np.int64)
     seen = np.arange(len(given)) % 4 == 1
     halves = (given[~seen], given[seen]) if seen.any() else (given, given)
-    made = [np.concatenate([h, mixtures(h, rng, mixed), random_rates(h, rng, random)]) for h in halves]
+    made = [
+        np.concatenate([h, mixtures(h, rng, times * mixed), random_rates(h, rng, times * random)])
+        for h, times in zip(halves, (1, JUDGED_MORE), strict=True)
+    ]
     return Samples(made[0], made[1], len(halves[0]), len(halves[1]))
 
 
