@@ -25,6 +25,7 @@ class Spinnaker2Legalise:
         """Raises ``CompileError`` (P306, P308, P311, N906)."""
         if not program.nodes(Population):
             log.error("P311", "the network has no neurons", where="nodes", help="put a neuron between Input and Output")
+            log.raise_if_errors()
         for name, population in program.nodes(Population).items():
             _check_neuron(name, population, log)
             _check_analog(name, population, program, log)

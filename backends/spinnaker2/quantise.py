@@ -42,7 +42,7 @@ class Spinnaker2Quantise:
         """Raises ``CompileError``: P307 if a projection is too large to list, N905 for a neuron with two filters."""
         unroll: set[str] = set()
         while True:
-            attempt = Log()
+            attempt = Log(strict=log.strict)
             made = self._attempt(program, unroll, attempt)
             # Clocks cannot feed a convolution's target: its synapses have to be listed then.
             again = {name for name, q in made.items() if q.convolves and q.clocked}
