@@ -116,19 +116,25 @@ def as_text(plan: Floorplan, tree: dict[str, Any], rows: int) -> str:
 def _cores_text(plan: Floorplan, tree: dict[str, Any], rows: int) -> list[str]:
     names = sorted(plan.limits)
     shown = tree["cores"][: rows or None]
-    table = [
-        ("chip", "core", *(cell for name in names for cell in (name, "")), "populations"),
-        ("", "", *(cell for name in names for cell in (f"of {plan.limits[name][0]:g}", plan.limits[name][1])), ""),
-    ]
+    limits = [f"of {plan.limits[name][0]:g} {plan.limits[name][1]}".rstrip() for name in names]
+    table = [("chip", "core", *_titles(names), "populations"), ("", "", *limits, "")]
     for core in shown:
-        used = ((f"{core['usage'].get(n, 0):g}", _percent(core["usage"].get(n, 0), plan.limits[n][0])) for n in names)
-        table.append((str(core["chip"]), _point(core["at"], plan), *(x for pair in used for x in pair), _parts(core)))
-    sums = ((f"{r['sum']:g}", f"{r['mean']:4.0%} mean") for _, r in sorted(tree["resources"].items()))
-    table.append(("sum", f"{tree['cores_used']} cores", *(x for pair in sums for x in pair), ""))
-    lines = _columns(table, "ll" + "rl" * len(names) + "l")
+        used = [f"{core['usage'].get(n, 0):g} {_percent(core['usage'].get(n, 0), plan.limits[n][0])}" for n in names]
+        table.append((str(core["chip"]), _point(core["at"], plan), *used, _parts(core)))
+    sums = [f"{r['sum']:g} {r['mean']:4.0%}" for _, r in sorted(tree["resources"].items())]
+    table.append(("sum", f"{tree['cores_used']} cores", *sums, "(mean)"))
+    lines = _columns(table, "ll" + "r" * len(names) + "l")
     if left := len(tree["cores"]) - len(shown):
         lines.insert(-1, f"... and {left} cores that are less full (--rows 0 prints all)")
     return lines
+
+
+def _titles(names: list[str]) -> list[str]:
+    """The names without the words that all of them end with ("of a core")."""
+    words = [name.split() for name in names]
+    while len(words) > 1 and min(map(len, words)) > 1 and len({name[-1] for name in words}) == 1:
+        words = [name[:-1] for name in words]
+    return [" ".join(name) for name in words]
 
 
 def _columns(table: list[tuple[str, ...]], sides: str) -> list[str]:

@@ -15,6 +15,7 @@ from nirc.api import Bundle
 from nirc.bundle import sha256, to_json
 from nirc.mapping.floorplan import Core, Floorplan, Link, Part
 from nirc.report.floorplan import picture
+from nirc.report.mapping import _titles
 from tests.cli.test_cli import BRAILLE
 from tests.cli.test_cli import nirc as command
 
@@ -64,9 +65,16 @@ def test_the_table_has_the_fullest_core_first_with_what_is_on_it(bundle: Path) -
     assert first.split()[:8] == ["0", "(1,", "1)", "40", "62%", "500", "24%", "layer"]
     assert first.endswith("layer 0[4:12], relay[0:2, 1:3]") and "(0, 1)" in second
     assert "3 cores" in left
-    assert total.split() == ["sum", "5", "cores", "100", "31%", "mean", "2500", "24%", "mean"]
+    assert total.split() == ["sum", "5", "cores", "100", "31%", "2500", "24%", "(mean)"]
     assert links[1].startswith("busiest links (of 4 in use, load 18 in all)")
     assert links[2].split() == ["(0,", "1)", "->", "(1,", "1)", "6", "of", "50", "12%"]
+
+
+def test_words_that_all_resources_end_with_are_left_out() -> None:
+    assert _titles(["axons of a core", "synapse memory of a core"]) == ["axons", "synapse memory"]
+    assert _titles(["axons", "neurons"]) == ["axons", "neurons"] and _titles(["neurons of a core"]) == [
+        "neurons of a core"
+    ]
 
 
 def test_the_data_has_every_core(bundle: Path) -> None:
