@@ -234,6 +234,8 @@ class _Population:
                 source=LIF_MODELS,
             )
         self._read(log)
+        if self.paper:
+            self._may_go_round(log)
         start = np.clip(np.rint(plan.start * scale), *STATE).astype(np.int64)
         bias = rule.effective_bias(mant, exp).astype(np.int64)
         v_init = start_value(start, bias, dv, vth, plan.late)
@@ -242,6 +244,21 @@ class _Population:
             _kept(du), _kept(dv), _kept(vth), _kept(mant), _kept(exp), _kept(v_start), _kept(v_init),
             frozen(scale), plan.late, plan.fires,
         )  # fmt: skip
+
+    def _may_go_round(self, log: Log) -> None:
+        """The paper's K = 256 looks at no range: tell where u may leave its 24 bits."""
+        plan = self.plan
+        largest = float((self.plan.reach() * plan.unit).max(initial=0.0)) * PAPER_K * UNIT
+        if largest >= WRAP:
+            log.warning(
+                "D412",
+                f"with the paper's constants u of `{self.name}` goes round if many of its inputs fire",
+                where=self.population.origins[0],
+                found=f"{largest:.4g}",
+                limit=WRAP - 1,
+                source=LIF_MODELS,
+                help="leave out --set constants=paper",
+            )
 
     def _read(self, log: Log) -> None:
         """D423 where a readout is safe for a part of its input only, or for a time."""

@@ -240,6 +240,12 @@ def test_the_papers_constants() -> None:
     assert p.dv == 164 and p.vth > 500
 
 
+def test_the_papers_constants_look_at_no_range_and_it_is_told() -> None:
+    many = chain(600, nir.Linear(weight=np.full((2, 600), 1.0)), lif(2, threshold=100.0), n_out=2)
+    assert "D412" in compiled(many, constants="paper")[1]
+    assert "D412" not in compiled(many)[1]
+
+
 def test_kernels_have_final_weights() -> None:
     """Lava's convolution neither clips, nor drops bits, nor knows an exponent."""
     one = np.ones((2, 4, 4))
