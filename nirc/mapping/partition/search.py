@@ -32,7 +32,7 @@ Progress = Callable[[str], None]
 CHUNK = 1 << 18  # boxes that are measured at a time
 WORK = 200_000_000  # targets that are looked at for less traffic, at most
 WORK_PER_PART = 100_000
-SLACK = 0.01
+SLACK = 0.02
 
 
 def partition(
@@ -49,7 +49,7 @@ def partition(
 
     ``pinned``: for a population, by name, how many neurons a part has: consecutive in C order, or lengths along the
     axes; the last parts may be smaller. ``slack``: so many more than the fewest cores, as a share of them, may be used
-    for less traffic; 0.01 changes nothing below a hundred cores, and beyond, the last core that is saved costs dearly.
+    for less traffic; 0.02 changes nothing below fifty cores, and beyond, the last cores that are saved cost dearly.
     ``effort`` "quick" leaves out what is searched for beyond the first good answer. ``seed``: 0 or more.
     ``progress`` is told in a line what is being done.
     Raises ``OversizedError`` for neurons, or prescribed parts, that no core holds, ``TooManyCoresError`` if there are

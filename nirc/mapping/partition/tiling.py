@@ -19,7 +19,7 @@ from nirc.mapping.partition.reach import Product
 from nirc.mapping.partition.relations import Blocks, Every
 
 MOST_TRIED = 8  # grids with hardly more parts than the fewest that are looked at whole
-MOST_SLAB_PARTS = 256  # above that, what slabs gain is too little for the borders that they make
+MOST_SLAB_PARTS = 256  # more of them are not cut into slabs of channels
 LONGEST_SLABS = 1024  # an axis longer than this is not cut into slabs
 LONGEST_TABLE = 1 << 18  # neurons of a population whose ranges are measured once and for all
 NEVER = 1 << 50  # parts: not possible
@@ -97,8 +97,8 @@ def fewest_parts(subject: Subject, slack: float = 0.0) -> Boxes | None:
         return _ranges(subject)
     sizes = candidates(subject)
     tilings = [*_grids(subject, sizes, slack)]
-    if tilings and min(len(boxes) for boxes in tilings) <= MOST_SLAB_PARTS:
-        tilings += _slabs(subject)
+    if tilings:
+        tilings += _slabs(subject, min(len(boxes) for boxes in tilings) <= MOST_SLAB_PARTS)
     if not tilings:
         single = grid([np.arange(n + 1) for n in subject.shape])
         return single if subject.fits(single).all() else None
@@ -234,33 +234,46 @@ def _even(subject: Subject, row: Sequence[int]) -> Boxes:
     return grid([even_cuts(n, parts) for n, parts in zip(subject.shape, row, strict=True)])
 
 
-def _slabs(subject: Subject) -> Iterator[Boxes]:
-    """For each axis the fewest parts if it is cut into slabs of any thickness, each slab evenly along the others."""
+def _slabs(subject: Subject, few: bool) -> Iterator[Boxes]:
+    """For each axis the fewest parts if it is cut into slabs of any thickness, each slab evenly along the others.
+
+    Many parts (not ``few``) are cut so along the axes of space only: slabs of channels make too many borders.
+    """
     for axis, n in enumerate(subject.shape):
-        if not 1 < n <= LONGEST_SLABS:
+        if not 1 < n <= LONGEST_SLABS or (axis == 0 and not few):
             continue
-        count, sizes = _parts_of_slabs(subject, axis)
-        total = np.full(n + 1, NEVER)
-        last = np.zeros(n + 1, dtype=np.int64)
-        total[0] = 0
-        for end in range(1, n + 1):
-            sums = total[end - 1 :: -1] + count[1 : end + 1]
-            last[end] = 1 + int(np.argmin(sums))
-            total[end] = sums[last[end] - 1]
-        if total[n] >= NEVER:
-            continue
-        thick = []
-        end = n
-        while end:
-            thick.append(int(last[end]))
-            end -= thick[-1]
-        boxes = _slab_boxes(subject.shape, axis, sorted(thick, reverse=True), sizes)
-        if subject.fits(boxes).all():
-            yield boxes
+        for deep in (False, True) if axis else (False,):
+            yield from _slabs_across(subject, axis, deep)
 
 
-def _parts_of_slabs(subject: Subject, axis: int) -> tuple[Ints, Ints]:
-    """(n + 1,) for each thickness of a slab across ``axis`` its fewest parts, and (n + 1, 3) their lengths."""
+def _slabs_across(subject: Subject, axis: int, deep: bool) -> Iterator[Boxes]:
+    """At most one way. ``deep``: all channels in every part, which mostly makes more parts that hear less."""
+    n = subject.shape[axis]
+    value, sizes = _parts_of_slabs(subject, axis, deep)
+    total = np.full(n + 1, NEVER, dtype=np.float64)
+    last = np.zeros(n + 1, dtype=np.int64)
+    total[0] = 0
+    for end in range(1, n + 1):
+        sums = total[end - 1 :: -1] + value[1 : end + 1]
+        last[end] = 1 + int(np.argmin(sums))
+        total[end] = sums[last[end] - 1]
+    if total[n] >= NEVER:
+        return
+    thick = []
+    end = n
+    while end:
+        thick.append(int(last[end]))
+        end -= thick[-1]
+    boxes = _slab_boxes(subject.shape, axis, sorted(thick, reverse=True), sizes)
+    if subject.fits(boxes).all():
+        yield boxes
+
+
+def _parts_of_slabs(subject: Subject, axis: int, deep: bool) -> tuple[Floats, Ints]:
+    """(n + 1,) for each thickness of a slab across ``axis`` its fewest parts, and (n + 1, 3) their lengths.
+
+    Of equally few, those that get the fewest spikes; these are added to the parts as a small fraction.
+    """
     n = subject.shape[axis]
     a, b = (other for other in range(AXES) if other != axis)
     if subject.shape[a] > subject.shape[b]:
@@ -270,14 +283,19 @@ def _parts_of_slabs(subject: Subject, axis: int) -> tuple[Ints, Ints]:
     sizes[:, axis] = np.repeat(np.arange(1, n + 1), lengths.size)
     sizes[:, a] = np.tile(lengths, n)
     sizes = _longest(subject, sizes, b, None)
+    if deep:
+        sizes = sizes[sizes[:, 0] == subject.shape[0]]
     others = np.array(subject.shape)[[a, b]]
     parts = np.prod(-(-others // sizes[:, [a, b]]), axis=1)
-    order = np.lexsort((parts, sizes[:, axis]))
+    spikes = subject.spikes_into_each(middle(subject.shape, sizes)) * parts
+    order = np.lexsort((spikes, parts, sizes[:, axis]))
     thickness, first = np.unique(sizes[order, axis], return_index=True)
-    count = np.full(n + 1, NEVER)
+    chosen = order[first]
+    fraction = 0.4 / max(n * float((spikes[chosen] / thickness).max(initial=0.0)), 1e-300)  # in all less than a part
+    value = np.full(n + 1, NEVER, dtype=np.float64)
     best = np.zeros((n + 1, AXES), dtype=np.int64)
-    count[thickness], best[thickness] = parts[order][first], sizes[order][first]
-    return count, best
+    value[thickness], best[thickness] = parts[chosen] + fraction * spikes[chosen], sizes[chosen]
+    return value, best
 
 
 def _slab_boxes(shape: Shape3, axis: int, thick: list[int], sizes: Ints) -> Boxes:
