@@ -12,7 +12,8 @@ from nirc.mapping.partition.reach import Explicit
 from nirc.mapping.partition.tiling import Subject
 
 WORK = 2_000_000  # populations times cores, and synapses without a structure, of all rounds of taking apart
-ROUNDS = 60  # of taking apart
+ROUNDS = 200  # of taking apart
+PROVEN_ROUNDS = 20  # once fewer cores are impossible
 APART = 4  # populations at most that are taken apart besides those of the emptiest core
 
 
@@ -47,11 +48,16 @@ def pack(
     entries = sum(
         p.reach.source.size for s in subjects for p in s.problem.into[s.number] if isinstance(p.reach, Explicit)
     )
-    for _ in range(min(ROUNDS, WORK // (best.count * len(subjects) + entries))):
-        rank = _rank(best, by_number, most)
-        if best.count <= enough and rank[1] <= least:
+    rounds = min(ROUNDS, WORK // (best.count * len(subjects) + entries))
+    now, proven = best, 0
+    for k in range(rounds):
+        proven += best.count <= enough
+        if proven and (proven > PROVEN_ROUNDS or _rank(best, by_number, most)[1] <= least):
             break
-        other = _again(best, by_number, alone, pinned, rng)
+        roams = 2 * k < rounds and best.count > enough  # first for fewer cores, whatever the spikes
+        now = now if roams else best
+        other = _again(now, by_number, alone, pinned, rng)
+        now = other if other.count <= now.count else now
         most = min(most, int(other.count * (1 + slack)))
         best = min(best, other, key=lambda filling: _rank(filling, by_number, most))
     return best
@@ -98,12 +104,25 @@ def _again(
     pinned: Mapping[int, Boxes],
     rng: np.random.Generator,
 ) -> Filling:
-    """Without the populations of one of the emptier cores and a few others, then those again in another order."""
-    emptiest = np.argsort(-(filling.left / np.maximum(filling.capacity, 1)).min(axis=1), kind="stable")
-    core = int(emptiest[min(int(rng.exponential(2.0)), emptiest.size - 1)])
-    out = [i for i in filling.boxes if (filling.core[i] == core).any()][: APART * 2]
+    """Without some populations, then those again in another order.
+
+    By turns those of one of the emptier cores, so that it may be spared, and one that is cut so that more spikes
+    reach it than it would get alone; and a few others each time.
+    """
+    if rng.random() < 0.5:
+        emptiest = np.argsort(-(filling.left / np.maximum(filling.capacity, 1)).min(axis=1), kind="stable")
+        core = int(emptiest[_near_first(rng, emptiest.size)])
+        out = [i for i in filling.boxes if (filling.core[i] == core).any()][: APART * 2]
+    else:
+        more = {i: subjects[i].spikes_into(b) - subjects[i].spikes_into(alone[i]) for i, b in filling.boxes.items()}
+        out = [sorted(more, key=lambda i: (-more[i], i))[_near_first(rng, len(more))]]
     others = [i for i in filling.boxes if i not in out]
     out += rng.permutation(np.array(others, dtype=np.int64))[: int(rng.integers(0, APART + 1))].tolist()
     cost = {i: subjects[i].cost(filling.boxes[i]) for i in out}
     order = rng.permutation(np.array(out)).tolist()
     return _filled(filling.without(out, cost), [subjects[i] for i in order], alone, pinned)
+
+
+def _near_first(rng: np.random.Generator, n: int) -> int:
+    """Of 0..n-1, small numbers more often."""
+    return min(int(rng.exponential(2.0)), n - 1)
