@@ -176,6 +176,16 @@ def spectral(traffic: Traffic, cells: Cells, cost_of: Callable[[Ints], int]) -> 
     searched, at last in small steps.
     """
     smooth = _smoothest(traffic.indptr, traffic.neighbours, AXES, SWEEPS, SOLVER_STEPS)
+    found = [_best_turn(smooth, cells, cost_of)]
+    box = _snug(traffic, cells, smooth)
+    if box is not None:
+        part, number = cells.part(box)
+        found.append(number[_best_turn(smooth, part, lambda at: cost_of(number[at]))])
+    return min(found, key=cost_of)
+
+
+def _best_turn(smooth: npt.NDArray[np.float64], cells: Cells, cost_of: Callable[[Ints], int]) -> Ints:
+    """(nodes,) the functions, turned and spread over all of ``cells``."""
     axes = np.argsort([-ruler.size for ruler in cells.positions], kind="stable")
     best: tuple[int, float, bool, Ints] | None = None
     step = 1.0 / ANGLES
@@ -191,6 +201,28 @@ def spectral(traffic: Traffic, cells: Cells, cost_of: Callable[[Ints], int]) -> 
         if step < FINEST:
             return best[3]
         trials = [(best[1] - step, best[2]), (best[1] + step, best[2])]
+
+
+def _snug(traffic: Traffic, cells: Cells, smooth: npt.NDArray[np.float64]) -> Ints | None:
+    """The cells of a box that just holds the nodes, where the whole is too roomy for a mesh; None if there is none.
+
+    A mesh is as long as its smoothest function is smooth: the sides are in the ratio of the roots of the eigenvalues.
+    """
+    nodes, (width, height, depth) = traffic.nodes, cells.shape
+    if nodes == cells.count or depth > 1 or not traffic.weights.size:
+        return None
+    low, high, _ = traffic.edges()
+    first, second = (float(((row[low] - row[high]) ** 2).sum()) for row in smooth[:2])
+    most, least = max(width, height), min(width, height)
+    long = min(max(round((nodes * (second / max(first, 1e-12)) ** 0.5) ** 0.5), 1), most)
+    short = -(-nodes // long)
+    if short > least:
+        return None
+    x, y = (long, short) if width >= height else (short, long)
+    columns, rows = np.meshgrid(np.arange(x), np.arange(y))
+    box = (columns + width * rows).ravel()
+    box = box[cells.usable[box]]
+    return box if nodes <= box.size < cells.count else None
 
 
 def _turned(smooth: npt.NDArray[np.float64], half_tangent: float, mirror: bool, axes: Ints) -> Ints:

@@ -89,6 +89,17 @@ def test_a_mesh_is_found_again_and_proven_to_be_the_best(side: int) -> None:
     assert result.cost == optimum and result.proven
 
 
+@pytest.mark.parametrize(("width", "height", "side"), [(10, 10, 13), (12, 7, 12)])
+def test_a_mesh_is_found_on_a_larger_one_too(width: int, height: int, side: int) -> None:
+    rng = np.random.default_rng(3)
+    number = rng.permutation(width * height).reshape(height, width)
+    src = np.concatenate([number[:, :-1].ravel(), number[:-1].ravel()])
+    dst = np.concatenate([number[:, 1:].ravel(), number[1:].ravel()])
+    traffic = Traffic.from_edges(width * height, src, dst, rng.integers(1, 20, src.size))
+    result = place_on(traffic, Cells.mesh(side, side))
+    assert result.proven and result.cost == traffic.edges()[2].sum()
+
+
 def test_nodes_that_talk_share_a_chip() -> None:
     """Two groups of four, all talking within: on two chips of 2 x 2 none may cross the dear link."""
     pairs = [(g + a, g + b) for g in (0, 4) for a in range(4) for b in range(a)]
