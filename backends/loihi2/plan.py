@@ -27,6 +27,7 @@ JUDGED = 1 << 14  # weights of a projection that its error is judged by
 SLOWEST_READ = 1024.0  # steps of full input that an endless integrator's readout has room for
 READ_BITS = 64  # a readout's largest weight is at least so large, if need be at the expense of ``room``
 LEAST_ROOM = 1 / 64
+TAMED = 0.9  # of the range of u, at a threshold of one unit; rounding may add some
 PAPER_K, PAPER_VTH, PAPER_DECAY = 256, 131071, 4095  # the NIR paper's importer: section 4.1 of the targets sheet
 
 
@@ -131,6 +132,14 @@ class Plan:
         largest: Float = np.maximum(positive, negative) * self.kept_u
         return largest
 
+    def tame(self) -> bool:
+        """Reduce weights that would make u go round even with a threshold of one unit; whether there were any."""
+        factor = np.minimum(1.0, TAMED * WRAP / UNIT / np.maximum(self.reach(), 1e-30))
+        if (factor == 1).all():
+            return False
+        self.drives = [replace(_scaled(drive, factor), even=drive.even) for drive in self.drives]
+        return True
+
     def most(self) -> float:
         """The largest ``k`` that everything but a readout's v allows."""
         weight_exp, bias_exp = (0, STATE_SHIFT) if self.whole else (WEIGHT_EXP[1], BIAS_EXP[1])
@@ -193,6 +202,18 @@ def _drive(op: Kernel, unit: Float) -> Drive:
     n = unit.size
     positive, negative = (np.bincount(op.target, np.maximum(sign * value, 0), minlength=n) for sign in (1, -1))
     return Drive(op, value, positive.astype(np.float64), negative.astype(np.float64))
+
+
+def _scaled(drive: Drive, factor: Float) -> Drive:
+    """The drive with the weights into each neuron times ``factor`` (n,); a kernel's by the least of a channel."""
+    op = drive.op
+    if isinstance(op, Conv):
+        per_channel = factor.reshape(op.shape_out[0], -1).min(axis=1)
+        factor = np.repeat(per_channel, factor.size // per_channel.size)
+        value = drive.value * per_channel.reshape(-1, 1, 1, 1)
+    else:
+        value = drive.value * (factor[:, None] if isinstance(op, Dense) else factor[op.target])
+    return Drive(op, value, drive.positive * factor, drive.negative * factor)
 
 
 def split_bias(bias: Int) -> tuple[Int, Int]:

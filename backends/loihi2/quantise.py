@@ -141,6 +141,7 @@ class _Population:
         self.name, self.population, self.paper, self.twice = name, population, how.paper, how.twice
         ops = [op for p in into if isinstance(op := p.ops[0], Kernel)]  # the pass before left no others
         self.plan = Plan(population, ops, reset, late, whole=whole)
+        self.tamed = self.plan.fires and not self.paper and self.plan.tame()
         self.share = 1.0  # of its sources that may fire in every step before a readout is read wrongly
         self.k = PAPER_K if self.paper else self._k()
 
@@ -156,7 +157,8 @@ class _Population:
             k = np.floor(max(most, 1.0)) if plan.fires else most
         else:
             k = plan.best(max(most, 1.0) if plan.fires else most)
-        while self._u_reach(k) >= WRAP and k > 1:  # rounding may have added some
+        least = 1 if plan.fires else 1e-30
+        while self._u_reach(k) >= WRAP and k > least:  # rounding may have added some
             k = np.floor(k * 0.98) if plan.fires else k * 0.98
         return k
 
@@ -234,6 +236,16 @@ class _Population:
                 source=LIF_MODELS,
             )
         self._read(log)
+        if self.tamed:
+            log.warning(
+                "D412",
+                f"weights into `{self.name}` are so large beside its threshold that u would go round; they are reduced",
+                where=self.population.origins[0],
+                found="more than 100,000 thresholds in all",
+                limit=f"u within {WRAP - 1}",
+                source=LIF_MODELS,
+                help="check the scale of weights and threshold",
+            )
         if self.paper:
             self._may_go_round(log)
         start = np.clip(np.rint(plan.start * scale), *STATE).astype(np.int64)

@@ -15,12 +15,12 @@ from nirc.ir.arrays import Float
 
 
 def largest_u(tables: Tables) -> dict[str, int]:
-    """For each population the largest magnitude of u that any input brings about, rounded up."""
+    """For each population the largest magnitude of u that any input brings about, a whole number."""
     sums = {p.name: np.zeros((2, p.n)) for p in tables.populations}
     for projection in tables.projections:
         sums[projection.target] += _sums(projection, sums[projection.target].shape[1])
     return {
-        p.name: int(np.ceil(sums[p.name].max(initial=0.0) * (1 << STATE_SHIFT) * rule.DECAY_UNITY / (p.du + 1)))
+        p.name: int(np.floor(sums[p.name].max(initial=0.0) * (1 << STATE_SHIFT) * rule.DECAY_UNITY / (p.du + 1)))
         for p in tables.populations
     }
 

@@ -66,6 +66,15 @@ def test_u_never_goes_round(seed: int) -> None:
         assert worst <= bound and (slow or worst >= 0.95 * bound - 500)
 
 
+@pytest.mark.parametrize("synapses", ["one", "two"])
+@pytest.mark.parametrize("neuron", [lif(2, threshold=1e-3), cuba(2, synapse=50)])
+def test_u_does_not_go_round_with_weights_of_any_size(neuron: nir.NIRNode, synapses: str) -> None:
+    """A hundred weights of a million thresholds each: reduced, and told."""
+    made, said = compiled(chain(100, nir.Linear(weight=np.full((2, 100), 1e6)), neuron, n_out=2), synapses=synapses)
+    assert "D412" in said and max(largest_u(made.mapped.chip.tables).values()) < 2**23
+    assert made.bundle.run(np.ones((1, 20, 100), np.int64)).output.any()
+
+
 def test_weights_are_on_the_grid_that_the_chip_stores() -> None:
     for seed in range(12):
         for p in tables_of(random_graph(seed)).projections:
