@@ -158,7 +158,7 @@ class _Population:
         else:
             k = plan.best(max(most, 1.0) if plan.fires else most)
         least = 1 if plan.fires else 1e-30
-        while self._u_reach(k) >= WRAP and k > least:  # rounding may have added some
+        while self._u_reach(k) > WRAP - 2 and k > least:  # rounding may have added some
             k = np.floor(k * 0.98) if plan.fires else k * 0.98
         return k
 
