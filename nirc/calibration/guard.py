@@ -1,8 +1,8 @@
 """Which of several calibrations to keep: none may end below where it started, on samples it has not seen.
 
-Two measures: how far the outputs' spikes are from the model's, and how often another output has the largest count. The
-second is what users look at, and the first says little of it: a network that fires twice too often everywhere is far
-from the model and may answer as it does.
+Two measures: how far the outputs' spikes are from the model's, on all judged samples; and how often another output has
+the largest count, on the given ones. (On made-up samples the second says nothing of real ones. Measured on
+BasicMotions: .865 before and .835 after a calibration that brings it from .633 to .933 on samples that were left out.)
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nirc.ir.arrays import Float
 
 HARMLESS = 0.02  # of the start's distance: what a few given samples may lose without a veto
 NOISE = 1.0  # standard errors of the mean difference
-FAR = 1.0  # distance of a silent chip, or of one that fires twice as often
+FEW = 12  # given samples: of fewer, a lost answer or two is noise
 
 
 @dataclass(frozen=True)
@@ -56,22 +56,12 @@ def judged(name: str, answers: Sequence[Float], taught: Float, given: int) -> Ju
 
 
 def better(one: Judged, start: Judged) -> bool:
-    """Whether ``one`` is nearer to the model than ``start`` beyond noise, and answers as the model no less often.
-
-    If the start is ``FAR`` away and answers as the model all the same, it does so by more than the measured spikes:
-    then ``one`` must answer so more often, beyond noise. Neither measure may be worse on the given samples.
-    """
-    nearer, agreeing = start.distance - one.distance, start.differs - one.differs
-    given = start.given
-    if not _beyond_noise(nearer, given):
-        return False
-    if one.agreement < start.agreement:
-        return False
-    if start.far > FAR and agreeing.any() and not _beyond_noise(agreeing, given):
-        return False
-    own = nearer[:given]
+    """Whether ``one`` is nearer to the model than ``start``, beyond noise, and on the given ones no worse in either."""
+    nearer, given = start.distance - one.distance, start.given
+    own, won = nearer[:given], (start.differs - one.differs)[:given]
     kept = own.mean() >= -max(NOISE * _error(own), HARMLESS * start.far)
-    return bool(kept and agreeing[:given].sum() >= 0)
+    allowed = NOISE * np.sqrt(np.abs(won).sum()) if given < FEW else 0.0  # a sign test
+    return bool(_beyond_noise(nearer, given) and kept and won.sum() >= -allowed)
 
 
 def _beyond_noise(gain: Float, given: int) -> bool:

@@ -15,13 +15,12 @@ from tests.models import chain, lif, linear, recurrent
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nirc.calibration import calibrate, distil, gains, guard
+    from nirc.calibration import calibrate, distil, gains
 
     monkeypatch.setattr(distil, "ROUNDS", 30)
     monkeypatch.setattr(gains, "GENERATIONS", 8)
     monkeypatch.setattr(calibrate, "MIXED", 12)
     monkeypatch.setattr(calibrate, "RANDOM", 12)
-    monkeypatch.setattr(guard, "FAR", 99.0)  # outputs of networks at random agree by chance
 
 
 def spikes(n: int, channels: int, seed: int) -> np.ndarray:
