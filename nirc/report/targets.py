@@ -37,8 +37,9 @@ def as_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
 def as_text(tree: list[dict[str, Any]], *, limits: bool) -> str:
     """One line a variant; with ``limits`` (of one chip) one line a limit, and the options of the chip."""
     lines = []
+    widest = max((len(target["name"]) for target in tree), default=0)
     for target in tree:
-        lines.append(f"{target['name']:<16} {target['part']:<12} {target['description']}")
+        lines.append(f"{target['name']:<{widest}}  {target['part']:<12} {target['description']}")
         if limits:
             for x in target["limits"]:
                 lines.append(
