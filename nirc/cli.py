@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import functools
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -225,6 +226,7 @@ def compile_(
     **options: Any,
 ) -> None:
     """Compile MODEL.nir for a chip and write a bundle."""
+    _one_thread(calibrate)
     with output.about(str(model)):
         from nirc.api import compile_model
 
@@ -329,6 +331,7 @@ def verify(
     **options: Any,
 ) -> None:
     """Compare the model with what the chip will answer, stage by stage, and name where agreement is lost."""
+    _one_thread(calibrate)
     with output.about(str(model)):
         from nirc.report.arrays import save_json
         from nirc.verification.verify import verify as compare
@@ -489,6 +492,15 @@ def _check_place(directory: Path, force: bool, log: Log) -> None:
     from nirc.bundle import refuse_unusable
 
     refuse_unusable(directory, force=force, log=log)
+
+
+def _one_thread(calibrate: Path | None) -> None:
+    """A calibration's products are small: threads would only wait for each other (measured: 35 s of CPU for 10).
+
+    Before numpy is imported, which reads it once; a user's own choice stays.
+    """
+    if calibrate is not None:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _calibration(path: Path | None, dt_s: float | None, log: Log) -> Any:
