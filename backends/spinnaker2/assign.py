@@ -66,7 +66,7 @@ def assign(parts: Split, system: System, seconds: float, log: Log) -> Assignment
         log.error("N921", "faults cut off some chips", found=str(error)[:200], limit="a way of working links")
         return None
     long = tables_for(nets, routes, system.links, keys, cores)
-    routing = minimised(long)
+    routing = minimised(long) if system.board else long  # a chip has fewer slices than a hundredth of the entries
     most = int(routing.sizes.max(initial=0))
     if most > ROUTER_ENTRIES:
         worst = int(routing.sizes.argmax())

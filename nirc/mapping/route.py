@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nirc.mapping.congestion import spread_load
 from nirc.mapping.links import LinkGraph
 from nirc.mapping.nets import Nets, Routes, UnreachableError, walk
@@ -33,6 +35,8 @@ def route(
     for name, ids in (("source", nets.source), ("target", nets.target)):
         if ids.size and (ids.min() < 0 or ids.max() >= links.routers):
             raise ValueError(f"{name} names routers {ids.min()} to {ids.max()}; there are 0 to {links.routers - 1}")
+    if links.routers == 1:
+        return Routes(np.zeros(nets.source.size + 1, np.int64), np.zeros(0, np.int32), np.zeros(0))
     routes = ordered_trees(nets, links, progress)
     if congestion_aware:
         routes = spread_load(nets, links, routes, seed, rounds, work, progress)

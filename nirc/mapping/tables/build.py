@@ -11,6 +11,8 @@ from nirc.mapping.links import LinkGraph
 from nirc.mapping.nets import Nets, Routes
 from nirc.mapping.tables.entries import Bits, Ints, Longs, Tables
 
+FEW = 1000  # rows that are compared without compiled code
+
 
 def tables_for(nets: Nets, routes: Routes, links: LinkGraph, keys: Keys, local_cores: npt.ArrayLike) -> Tables:
     """The tables that take the packets of every net along its tree to the cores of its targets.
@@ -35,10 +37,17 @@ def tables_for(nets: Nets, routes: Routes, links: LinkGraph, keys: Keys, local_c
     router = np.concatenate([nets.source, links.target[routes.link]])
     net = np.concatenate([np.arange(count), np.repeat(np.arange(count), routes.hops)])
     bits = np.zeros((router.size, words), np.uint64)
-    lost = _fill(
-        nets.source, nets.first, nets.target, directions + cores, routes.first, routes.link, links.source, links.target,
-        links.direction, np.full(links.routers, -1, np.int64), np.full(links.routers, -1, np.int64), bits,
-    )  # fmt: skip
+    if links.routers == 1:
+        lost, pair = -1, np.repeat(np.arange(count), np.diff(nets.first))
+        np.bitwise_or.at(
+            bits, (pair, (directions + cores) >> 6), np.uint64(1) << ((directions + cores) & 63).astype(np.uint64)
+        )
+    else:
+        lost = _fill(
+            nets.source, nets.first, nets.target, directions + cores, routes.first, routes.link, links.source,
+            links.target, links.direction, np.full(links.routers, -1, np.int64), np.full(links.routers, -1, np.int64),
+            bits,
+        )  # fmt: skip
     if lost >= 0:
         raise ValueError(f"the tree of net {lost} is broken, or misses a target")
     route, examples = _interned(bits)
@@ -89,6 +98,10 @@ def _set(bits: Bits, row: int, bit: int) -> None:
 
 def _interned(bits: Bits) -> tuple[Ints, Longs]:
     """(rows,) the number of each row among the different ones, in the order of their first; and those first rows."""
+    if len(bits) <= FEW:
+        rows: dict[bytes, int] = {}
+        of = np.array([rows.setdefault(row.tobytes(), len(rows)) for row in bits], np.int32)
+        return of, np.unique(of, return_index=True)[1]
     number = np.empty(len(bits), np.int32)
     examples = np.empty(len(bits), np.int64)
     room = 1 << max(2 * len(bits) - 1, 1).bit_length()

@@ -59,6 +59,8 @@ def walk(
     cores = np.ascontiguousarray(local_cores, np.int64)
     if cores.shape != nets.target.shape or keys.key.size != nets.source.size or tables.routers != links.routers:
         raise ValueError("nets, keys, cores and tables differ in number")
+    if links.routers == 1 and _arrives_at_once(tables, nets, keys, cores):
+        return []
     directions, many = tables.directions, 64 * tables.routes.shape[1]
     faults: list[Fault] = []
     if (cores + directions >= many).any():
@@ -77,6 +79,22 @@ def walk(
             core = bit if kind == DEAD_LINK or bit < 0 else bit - directions
             faults.append(Fault(kind, bad, key - int(keys.key[bad]), key, router, entry, core))
     return faults
+
+
+def _arrives_at_once(tables: Tables, nets: Nets, keys: Keys, cores: Longs) -> bool:
+    """On one router: one entry for each net takes all its packets to all its targets. If not, all may still be well."""
+    entry = np.full(nets.source.size, -1, np.int64)
+    for net, (key, mask) in enumerate(zip(keys.key, keys.mask, strict=True)):
+        some = np.flatnonzero(((tables.key ^ key) & tables.mask & mask) == 0)  # entries that match some packet of it
+        if not some.size or tables.mask[some[0]] & ~mask:
+            return False
+        entry[net] = some[0]
+    wanted = np.zeros((nets.source.size, 64 * tables.routes.shape[1]), np.bool_)
+    if cores.size and int(cores.max()) + tables.directions >= wanted.shape[1]:
+        return False
+    wanted[np.repeat(np.arange(nets.source.size), np.diff(nets.first)), cores + tables.directions] = True
+    words = tables.routes[tables.route[entry]].astype("<u8").view(np.uint8)
+    return bool((np.unpackbits(words, axis=1, bitorder="little").astype(np.bool_) == wanted).all())
 
 
 def differences(tables: Tables, reference: Tables, *, most: int = 20) -> list[str]:
