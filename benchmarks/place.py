@@ -6,7 +6,7 @@
 
 FILE.npz: ``side`` (the mesh is side x side, every hop costs 1), ``nodes``, and edges ``src``, ``dst``, ``weight``.
 OUT.npz: ``xy`` (nodes, 2) integers. A ``reference.json`` beside the file, {file name: {method: [cost, ...]}}, is
-compared with.
+compared with; a table also runs rig 2.4.1 if it is installed (``rig_placer.py``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from rig_placer import rig_cost
 
 from nirc.mapping.cells import Cells, cost
 from nirc.mapping.place import Effort, PlacementResult, on_curve, place_on
@@ -149,12 +150,13 @@ def table(paths: list[Path], effort: Effort, seed: int) -> None:
         traffic, cells = read(path)
         result, seconds, cpu = solve(traffic, cells, effort, seed)
         known = references(path)
-        rig = min((value for name, value in known.items() if name.startswith("rig")), default=0.0)
+        ran = rig_cost(traffic, cells)
+        rig = ran[0] if ran else min((value for name, value in known.items() if name.startswith("rig")), default=0.0)
         print(
             f"{path.name:26} {result.cost:9} {result.bound:9} {_ratio(result.cost, result.bound):>6} {seconds:8.1f} "
             f"{cpu:6.1f} "
             f"{_ratio(result.cost, rig):>7} {_ratio(result.cost, known.get('anneal', 0.0)):>12}"
-            f"{'  optimal' if result.proven else ''}",
+            f"{'  optimal' if result.proven else ''}{f'  (rig: {ran[1]:.1f} s)' if ran else ''}",
             flush=True,
         )
 
