@@ -12,8 +12,8 @@ import io
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -45,13 +45,17 @@ class ArrayField:
 
 @dataclass(frozen=True)
 class BlockKind:
-    """What each block of a kind holds. ``make``: the dataclass with all these fields."""
+    """What each block of a kind holds. ``make``: the dataclass with all these fields.
+
+    ``nested``: fields that are a dataclass of their own or None; each with what reads it, given JSON and its path.
+    """
 
     make: Any
     words: tuple[str, ...] = ("name",)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     numbers: Mapping[str, tuple[tuple[int, int], str]] = field(default_factory=dict)  # range, source
+    nested: Mapping[str, Callable[[JsonReader, Any, str], Any]] = field(default_factory=dict)
     arrays: Mapping[str, ArrayField] = field(default_factory=dict)
 
 
@@ -74,6 +78,7 @@ class NpzFormat(JsonReader):
             for i, block in enumerate(blocks[kind]):
                 fields = dict(vars(block))
                 arrays = {name: fields.pop(name) for name in described.arrays}
+                fields |= {name: asdict(fields[name]) for name in described.nested if fields[name] is not None}
                 present = [name for name, array in arrays.items() if array is not None]
                 members |= {f"{kind}/{i}/{name}": arrays[name].astype(described.arrays[name].dtype) for name in present}
                 structure[kind].append({**fields, "arrays": present})
@@ -119,7 +124,8 @@ class NpzFormat(JsonReader):
     def _blocks(self, value: Any, kind: str) -> list[Any]:
         """The blocks of one kind."""
         described = self.kinds[kind]
-        names = (*described.words, *described.choices, *described.flags, *described.numbers, "arrays")
+        scalars = (*described.words, *described.choices, *described.flags, *described.numbers)
+        names = (*scalars, *described.nested, "arrays")
         made = []
         for i, entry in enumerate(self.as_list(value, kind)):
             path = f"{kind}[{i}]"
@@ -131,6 +137,7 @@ class NpzFormat(JsonReader):
             # Ranges are looked at with those of the arrays.
             for name in described.numbers:
                 fields[name] = self.integer(block[name], (-MAX_INDEX, MAX_INDEX), f"{path}.{name}")
+            fields |= {name: read(self, block[name], f"{path}.{name}") for name, read in described.nested.items()}
             listed = self.as_list(block["arrays"], f"{path}.arrays")
             present = [name for name, array in described.arrays.items() if not array.optional or name in listed]
             self.same(listed, present, f"{path}.arrays")

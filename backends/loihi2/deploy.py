@@ -7,6 +7,7 @@ from pprint import pformat
 from nirc.backends.loihi2 import limits, tables
 from nirc.chipfiles import script
 from nirc.frontend.bounds import MAX_NAME
+from nirc.hostile_npz import MAX_INDEX, BlockKind
 
 
 def deploy_py() -> bytes:
@@ -18,31 +19,33 @@ def deploy_py() -> bytes:
         "nirc.backends.loihi2",
         "deploy.py.j2",
         format=tables.FORMAT,
-        max_index=tables.MAX_INDEX,
+        max_index=MAX_INDEX,
         max_name=MAX_NAME,
-        fields=_literal({kind: _fields(kind) for kind in tables.ARRAYS}),
-        arrays=_literal({kind: _arrays(kind) for kind in tables.ARRAYS}),
-        optional=_literal(tables.OPTIONAL),
+        fields=_literal({name: _fields(kind) for name, kind in tables.KINDS.items()}),
+        arrays=_literal({name: _arrays(kind) for name, kind in tables.KINDS.items()}),
+        optional=_literal(
+            tuple(n for kind in tables.KINDS.values() for n, array in kind.arrays.items() if array.optional)
+        ),
         conv_weight=_literal(limits.CONV_WEIGHT),
         conv_map=_literal(limits.CONV_MAP),
         kernel=_literal(limits.CONV_STEP),
     )
 
 
-def _fields(kind: str) -> dict[str, object]:
+def _fields(kind: BlockKind) -> dict[str, object]:
     """What may stand in the fields of a block, in the words of the script's ``Check.value``."""
-    fields: dict[str, object] = dict.fromkeys(tables.WORDS[kind], "name")
-    fields |= {name: list(allowed) for name, allowed in tables.CHOICES.get(kind, {}).items()}
-    fields |= dict.fromkeys(tables.FLAGS.get(kind, ()), "flag")
-    fields |= {name: span for name, (span, _) in tables.NUMBERS.get(kind, {}).items()}
-    if kind == "projections":
+    fields: dict[str, object] = dict.fromkeys(kind.words, "name")
+    fields |= {name: list(allowed) for name, allowed in kind.choices.items()}
+    fields |= dict.fromkeys(kind.flags, "flag")
+    fields |= {name: span for name, (span, _) in kind.numbers.items()}
+    if "geometry" in kind.nested:
         numbers = {name: (count, *span) for name, (count, span, _) in tables.GEOMETRY.items()}
         fields["geometry"] = numbers | {"groups": (0, *limits.CONV_STEP)}
     return fields
 
 
-def _arrays(kind: str) -> dict[str, object]:
-    return {name: (dtype, *span) for name, (dtype, span, _) in tables.ARRAYS[kind].items()}
+def _arrays(kind: BlockKind) -> dict[str, object]:
+    return {name: (array.dtype, *array.allowed) for name, array in kind.arrays.items()}
 
 
 def _literal(value: object) -> str:

@@ -85,7 +85,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch, tables: Tables) -> bytes:
     from nirc.backends.loihi2 import tables as module
 
     with monkeypatch.context() as patch:
-        patch.setattr(module._Reader, "check", lambda self, tables: None)
+        patch.setattr(module._Format, "check", lambda self, tables: None)
         return to_npz(tables)
 
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from nirc import hostile_npz
 from nirc.backends.loihi2 import emulate as machine
-from nirc.backends.loihi2 import tables as tables_
 from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import VARIANTS
@@ -349,7 +349,7 @@ def test_the_same_member_twice_is_refused() -> None:
 
 def test_a_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = to_npz(PAPER)
-    monkeypatch.setattr(tables_, "MAX_TOTAL_BYTES", len(data))
+    monkeypatch.setattr(hostile_npz, "MAX_TOTAL_BYTES", len(data))
     from_npz(data)
     with pytest.raises(InputError, match="too large"):
         from_npz(data + b"x")

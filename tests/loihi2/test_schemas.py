@@ -61,9 +61,9 @@ def test_the_schema_refuses_a_geometry_that_the_reader_refuses(case: str) -> Non
 
 def test_the_schema_has_the_ranges_of_the_limits() -> None:
     found = schema("network.schema.json")
-    for kind, numbers in tables.NUMBERS.items():
+    for kind, described in tables.KINDS.items():
         fields = found["properties"][kind]["items"]["properties"]
-        for name, (span, _) in numbers.items():
+        for name, (span, _) in described.numbers.items():
             assert (fields[name]["minimum"], fields[name]["maximum"]) == span, name
     steps, shape = found["$defs"]["step"], found["$defs"]["map"]["prefixItems"]
     padding = found["$defs"]["geometry"]["properties"]["padding"]["items"]
