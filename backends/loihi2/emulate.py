@@ -9,7 +9,6 @@ hands over empty columns after the last. Source of the rule: ``rule.py``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,16 +19,14 @@ from nirc.backends.loihi2.limits import WRAP
 from nirc.backends.loihi2.tables import Population, Projection, Tables
 from nirc.diagnostics.log import Log
 from nirc.raster import Run
+from nirc.semantics.synapses import FLOAT32_WHOLE, Sums, Synapses, summing
 
 Bool = NDArray[np.bool_]
 Int32 = NDArray[np.int32]
 
 CHUNK_VALUES = 1 << 18  # states held at once, so that they stay in the processor's cache
 CHUNK_SAMPLES = 64  # but at least so many samples, to be worth a matrix product
-MAX_VALUES = 1 << 27  # unless they would be more than these; nor has a matrix more
-SPARSE = 32  # with less than one synapse in so many entries of its matrix, a projection is summed spike by spike
-WALKED = 1 << 21  # synapses that are added up at once in doing so
-FLOAT32_WHOLE = 1 << 24  # float32 holds whole numbers up to here
+MAX_VALUES = 1 << 27  # unless they would be more than these
 
 
 def emulate(
@@ -143,63 +140,6 @@ class _Cells:
         arrived[:] = 0
 
 
-@dataclass(frozen=True)
-class _Synapses:
-    """A projection's synapses one by one: source neuron, target place and effective weight.
-
-    There is a place for each delay and target neuron: number of the delay * targets + neuron.
-    """
-
-    sources: NDArray[np.int64]
-    places: NDArray[np.int64]
-    weights: Int32
-    n_sources: int
-    n_places: int
-
-
-class _Matrix:
-    """Synapses as a matrix."""
-
-    def __init__(self, synapses: _Synapses) -> None:
-        reach = np.bincount(synapses.places, np.abs(synapses.weights), minlength=1).max()
-        precision = np.float32 if reach <= FLOAT32_WHOLE else np.float64
-        self.weights = np.zeros((synapses.n_sources, synapses.n_places), precision)
-        self.weights[synapses.sources, synapses.places] = synapses.weights
-
-    def sums(self, spikes: Bool) -> NDArray[np.int64]:
-        """(samples, places): what ``spikes`` (samples, sources) brings."""
-        total: NDArray[np.int64] = (spikes.astype(self.weights.dtype) @ self.weights).astype(np.int64)
-        return total
-
-
-class _Lists:
-    """Synapses as a list for each source, for projections that are mostly empty."""
-
-    def __init__(self, synapses: _Synapses) -> None:
-        order = np.argsort(synapses.sources, kind="stable")
-        self.fan_out = np.bincount(synapses.sources, minlength=synapses.n_sources)
-        self.first = np.cumsum(self.fan_out) - self.fan_out
-        self.places, self.n_places = synapses.places[order], synapses.n_places
-        self.weights = synapses.weights[order].astype(np.float64)
-
-    def sums(self, spikes: Bool) -> NDArray[np.int64]:
-        """(samples, places): what ``spikes`` (samples, sources) brings. Looks at those only who spike."""
-        total = np.zeros(len(spikes) * self.n_places)
-        samples, sources = np.nonzero(spikes)
-        ends = np.cumsum(self.fan_out[sources])
-        start = done = 0
-        while start < len(sources):
-            stop = max(start + 1, int(np.searchsorted(ends, done + WALKED, "right")))
-            some = slice(start, stop)
-            count = self.fan_out[sources[some]]
-            skipped = self.first[sources[some]] - (ends[some] - count - done)
-            synapse = np.arange(count.sum()) + np.repeat(skipped, count)
-            place = self.places[synapse] + np.repeat(samples[some] * self.n_places, count)
-            total += np.bincount(place, self.weights[synapse], minlength=len(total))
-            start, done = stop, int(ends[stop - 1])
-        return total.astype(np.int64).reshape(len(spikes), self.n_places)
-
-
 class _Convolution:
     """A shared kernel, as one matrix product over what each output sees."""
 
@@ -230,13 +170,14 @@ class _Bundle:
         self.n_targets = sizes[self.target]
         self.delays: list[int] = [0]
         self.n_places = self.n_targets
-        self.synapses: _Matrix | _Lists | _Convolution
+        self.synapses: Sums | _Convolution
         if projection.geometry is not None:
             self.synapses = _Convolution(projection.weights.astype(np.int32), projection.geometry)
         else:
             self.synapses = self._listed(projection, sizes)
 
-    def _listed(self, projection: Projection, sizes: dict[str, int]) -> _Matrix | _Lists:
+    def _listed(self, projection: Projection, sizes: dict[str, int]) -> Sums:
+        """A place for each delay and target neuron: number of the delay * targets + neuron."""
         weights = rule.effective_weights(projection.weights, projection.sign_mode, projection.num_weight_bits)
         at = np.nonzero(weights)
         rows, cols = at[0], at[-1]
@@ -247,10 +188,8 @@ class _Bundle:
             delays, number = np.unique(projection.delays[at], return_inverse=True)
         self.delays = delays.tolist()
         self.n_places = len(self.delays) * self.n_targets
-        n_sources, places = sizes[self.source], number * self.n_targets + rows
-        synapses = _Synapses(cols, places, weights[at], n_sources, self.n_places)
-        dense = n_sources * self.n_places <= min(SPARSE * len(places), MAX_VALUES)
-        return _Matrix(synapses) if dense else _Lists(synapses)
+        places, stored = number * self.n_targets + rows, weights[at].astype(np.int64)
+        return summing(Synapses(cols, places, stored, sizes[self.source], self.n_places))
 
     def sums(self, spikes: Bool) -> Int32:
         """(samples, delays, targets): what ``spikes`` (samples, sources) sends, one sum a delay, scaled."""

@@ -54,7 +54,7 @@ class _Matrix:
 
     def sums(self, spikes: Counts) -> Int64:
         if self.reach * int(spikes.max(initial=0)) > FLOAT32_WHOLE:
-            self.weights = self.weights.astype(np.float64)
+            self.weights = self.weights.astype(np.float64, copy=False)
         total: Int64 = (spikes.astype(self.weights.dtype) @ self.weights).astype(np.int64)
         return total
 
@@ -73,7 +73,7 @@ class _Lists:
         """Looks at those only who spike."""
         total = np.zeros(len(spikes) * self.n_places)
         samples, sources = np.nonzero(spikes)
-        times = spikes[samples, sources].astype(np.float64)
+        times = None if spikes.dtype == np.bool_ else spikes[samples, sources].astype(np.float64)
         ends = np.cumsum(self.fan_out[sources])
         start = done = 0
         while start < len(sources):
@@ -83,6 +83,9 @@ class _Lists:
             skipped = self.first[sources[some]] - (ends[some] - count - done)
             synapse = np.arange(count.sum()) + np.repeat(skipped, count)
             place = self.places[synapse] + np.repeat(samples[some] * self.n_places, count)
-            total += np.bincount(place, self.weights[synapse] * np.repeat(times[some], count), minlength=len(total))
+            brought = self.weights[synapse]
+            if times is not None:
+                brought *= np.repeat(times[some], count)
+            total += np.bincount(place, brought, minlength=len(total))
             start, done = stop, int(ends[stop - 1])
         return total.astype(np.int64).reshape(len(spikes), self.n_places)
