@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nirc.diagnostics.log import Log
 
 Array = NDArray[Any]
 
@@ -23,3 +26,26 @@ class Run:
     spikes: Mapping[str, Array] = field(default_factory=dict)
     v: Mapping[str, Array] = field(default_factory=dict)
     extra: Mapping[str, Array] = field(default_factory=dict)  # chip-specific states, e.g. "isyn/hidden"
+
+
+def spike_counts(raster: ArrayLike, channels: int) -> Array:
+    """``raster`` (samples, steps, channels) as an array, its type kept; raises ``InputError`` (U604) if it is none."""
+    inputs = np.asarray(raster)
+    log = Log()
+    if inputs.dtype.kind not in "biuf":
+        log.error("U604", "the raster does not hold numbers", found=inputs.dtype, limit="whole spike counts")
+    elif inputs.ndim != 3 or inputs.shape[2] != channels:
+        log.error(
+            "U604",
+            "the raster does not have the shape that the network needs",
+            found=inputs.shape,
+            limit=f"(samples, steps, {channels})",
+        )
+    elif (inputs < 0).any() or (inputs.dtype.kind == "f" and not _whole(inputs)):
+        log.error("U604", "the raster holds a value that is not a spike count", limit="whole numbers from 0")
+    log.raise_if_errors()
+    return inputs
+
+
+def _whole(values: Array) -> bool:
+    return bool(np.isfinite(values).all()) and bool((values == np.floor(values)).all())

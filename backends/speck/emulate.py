@@ -9,14 +9,13 @@ from collections.abc import Callable
 from graphlib import TopologicalSorter
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from nirc.backends.speck.configuration import Configuration, CoreLayer
 from nirc.backends.speck.events import EventByEvent
 from nirc.backends.speck.synchronous import Recorded, Synchronous
-from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Int
-from nirc.raster import Run
+from nirc.raster import Run, spike_counts
 
 MODES: dict[str, type[Synchronous] | type[EventByEvent]] = {"synchronous": Synchronous, "events": EventByEvent}
 
@@ -38,7 +37,7 @@ def emulate(
     """
     if mode not in MODES:
         raise ValueError(f"mode `{mode}` is not one of {', '.join(MODES)}")
-    inputs = _checked(raster, configuration.input_channels)
+    inputs = spike_counts(raster, configuration.input_channels)
     order = in_order(configuration)
     samples, steps, _ = inputs.shape
     tape = _Tape(configuration, samples, steps, record)
@@ -66,25 +65,6 @@ def in_order(configuration: Configuration) -> list[CoreLayer]:
             if destination.layer in cores:  # the readout layer is none
                 sources[destination.layer].append(layer.core)
     return [cores[core] for core in TopologicalSorter(sources).static_order()]  # its CycleError is a ValueError
-
-
-def _checked(raster: ArrayLike, channels: int) -> NDArray[np.generic]:
-    """The raster as an array, once its shape and its values make sense."""
-    inputs = np.asarray(raster)
-    log = Log()
-    if inputs.dtype.kind not in "biuf":
-        log.error("U604", "the raster does not hold numbers", found=inputs.dtype, limit="whole spike counts")
-    elif inputs.ndim != 3 or inputs.shape[2] != channels:
-        log.error(
-            "U604",
-            "the raster does not have the shape that the network needs",
-            found=inputs.shape,
-            limit=f"(samples, steps, {channels})",
-        )
-    elif not np.isfinite(inputs).all() or (inputs < 0).any() or (inputs != np.floor(inputs)).any():
-        log.error("U604", "the raster holds a value that is not a spike count", limit="whole numbers from 0")
-    log.raise_if_errors()
-    return inputs
 
 
 class _Tape:

@@ -18,7 +18,7 @@ from nirc.backends.spinnaker2 import rule
 from nirc.backends.spinnaker2.tables import FILTERED, Convolution, Int, Population, Tables
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Conv, Pool, compose
-from nirc.raster import Run
+from nirc.raster import Run, spike_counts
 from nirc.semantics.synapses import Counts, Synapses, summing
 
 Float32 = NDArray[np.float32]
@@ -42,7 +42,7 @@ def emulate(
     ``spikes`` (int8) and ``v`` (float32, after the reset) of every population by name, each (samples, steps, neurons).
     ``progress`` is called with the number of samples done. Raises ``InputError`` (U604) if the raster does not fit.
     """
-    inputs = _checked(raster, tables.channels)
+    inputs = spike_counts(raster, tables.channels)
     machine = _Machine(tables)
     tape = _Tape(tables, len(inputs), inputs.shape[1], record)
     chunk = machine.samples_at_once()
@@ -55,25 +55,6 @@ def emulate(
         if progress is not None:
             progress(start + len(part))
     return tape.run(tables)
-
-
-def _checked(raster: ArrayLike, channels: int) -> NDArray[np.generic]:
-    """The raster as an array, once its shape and its values make sense."""
-    inputs = np.asarray(raster)
-    log = Log()
-    if inputs.dtype.kind not in "biuf":
-        log.error("U604", "the raster does not hold numbers", found=inputs.dtype, limit="whole spike counts")
-    elif inputs.ndim != 3 or inputs.shape[2] != channels:
-        log.error(
-            "U604",
-            "the raster does not have the shape that the network needs",
-            found=inputs.shape,
-            limit=f"(samples, steps, {channels})",
-        )
-    elif not np.isfinite(inputs).all() or (inputs < 0).any() or (inputs != np.floor(inputs)).any():
-        log.error("U604", "the raster holds a value that is not a spike count", limit="whole numbers from 0")
-    log.raise_if_errors()
-    return inputs
 
 
 @dataclass(frozen=True)

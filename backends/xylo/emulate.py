@@ -16,8 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_INPUT_SPIKES, MAX_OUTPUT_SPIKES, STATE
 from nirc.backends.xylo.rule import accumulate, decay, fire, membrane_step
-from nirc.diagnostics.log import Log
-from nirc.raster import Run
+from nirc.raster import Run, spike_counts
 
 if TYPE_CHECKING:
     from nirc.backends.xylo.specification import Specification
@@ -44,7 +43,7 @@ def emulate(
     (samples, steps, neurons). ``progress`` is called with the number of samples done.
     Raises ``InputError`` (U604) if the raster does not fit.
     """
-    inputs = _checked(raster, spec.weights_in.shape[0])
+    inputs = spike_counts(raster, spec.weights_in.shape[0])
     chip = _Chip(spec)
     tape = _Tape(chip, inputs.shape[0], inputs.shape[1], record)
     chunk = max(CHUNK_SAMPLES, CHUNK_VALUES // len(chip.dash_syn))
@@ -57,25 +56,6 @@ def emulate(
         if progress is not None:
             progress(start + len(part))
     return tape.run()
-
-
-def _checked(raster: ArrayLike, channels: int) -> NDArray[np.generic]:
-    """The raster as an array, once its shape and its values make sense."""
-    inputs = np.asarray(raster)
-    log = Log()
-    if inputs.dtype.kind not in "biuf":
-        log.error("U604", "the raster does not hold numbers", found=inputs.dtype, limit="whole spike counts")
-    elif inputs.ndim != 3 or inputs.shape[2] != channels:
-        log.error(
-            "U604",
-            "the raster does not have the shape that the network needs",
-            found=inputs.shape,
-            limit=f"(samples, steps, {channels})",
-        )
-    elif not (inputs >= 0).all() or (inputs.dtype.kind == "f" and not (inputs == np.floor(inputs)).all()):
-        log.error("U604", "the raster holds a value that is not a spike count", limit="whole numbers from 0")
-    log.raise_if_errors()
-    return inputs
 
 
 class _Chip:
