@@ -20,7 +20,6 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from rig_placer import rig_cost
 
 from nirc.mapping.cells import Cells, cost
 from nirc.mapping.place import Effort, PlacementResult, on_curve, place_on
@@ -143,6 +142,8 @@ def one(path: Path, out: Path, effort: Effort, seed: int) -> None:
 
 
 def table(paths: list[Path], effort: Effort, seed: int) -> None:
+    from rig_placer import rig_cost  # beside this script
+
     print(
         f"{'':26} {'cost':>9} {'bound':>9} {'ratio':>6} {'seconds':>8} {'CPU s':>6} {'to rig':>7} {'to annealer':>12}"
     )
