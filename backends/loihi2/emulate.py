@@ -19,10 +19,12 @@ from nirc.backends.loihi2.limits import WRAP
 from nirc.backends.loihi2.tables import Population, Projection, Tables
 from nirc.raster import Run, spike_counts
 from nirc.semantics.synapses import FLOAT32_WHOLE, Sums, Synapses, summing
+from nirc.semantics.tape import Tape
 
 Bool = NDArray[np.bool_]
 Int32 = NDArray[np.int32]
 
+STATES = {"spikes": np.int8, "v": np.int32, "u": np.int32}  # what is recorded, and its type
 CHUNK_VALUES = 1 << 18  # states held at once, so that they stay in the processor's cache
 CHUNK_SAMPLES = 64  # but at least so many samples, to be worth a matrix product
 MAX_VALUES = 1 << 27  # unless they would be more than these
@@ -44,17 +46,17 @@ def emulate(
     """
     inputs = spike_counts(raster, tables.channels)
     machine = _Machine(tables)
-    tape = _Tape(tables, len(inputs), inputs.shape[1], record)
+    tape = Tape(tables.populations, tables.outputs, STATES, inputs.shape[:2], record=record)
     chunk = machine.samples_at_once()
     for start in range(0, len(inputs), chunk):
         part = inputs[start : start + chunk] != 0
         machine.reset(len(part))
         for step in range(inputs.shape[1]):
             machine.step(part[:, step])
-            tape.write(machine, slice(start, start + len(part)), step)
+            tape.write(machine.cells, slice(start, start + len(part)), step)
         if progress is not None:
             progress(start + len(part))
-    return tape.run(tables)
+    return tape.run()
 
 
 class _Machine:
@@ -175,41 +177,3 @@ class _Bundle:
         """(samples, delays, targets): what ``spikes`` (samples, sources) sends, one sum a delay, scaled."""
         scaled = rule.scaled(self.synapses.sums(spikes), self.exponent).astype(np.int32)
         return scaled.reshape(len(spikes), len(self.delays), self.n_targets)
-
-
-class _Tape:
-    """What is kept of a run: (samples, steps, neurons) by state and population."""
-
-    def __init__(self, tables: Tables, samples: int, steps: int, record: bool) -> None:
-        self.record = record
-        spiking = {population.name: population.spikes for population in tables.populations}
-        wanted = {("spikes" if spiking[output.population] else "v", output.population) for output in tables.outputs}
-        if record:
-            wanted |= {(state, name) for state in ("spikes", "v", "u") for name in spiking}
-        sizes = tables.sizes()
-        self.spiking = spiking
-        self.kept = {
-            (state, name): np.zeros((samples, steps, sizes[name]), np.int8 if state == "spikes" else np.int32)
-            for state, name in sorted(wanted)
-        }
-
-    def write(self, machine: _Machine, samples: slice, step: int) -> None:
-        """Keep the states after ``step``."""
-        for (state, name), values in self.kept.items():
-            values[samples, step] = getattr(machine.cells[name], state)
-
-    def run(self, tables: Tables) -> Run:
-        """The recordings under their public names."""
-        columns = [
-            self.kept["spikes" if self.spiking[output.population] else "v", output.population][:, :, output.neurons]
-            for output in tables.outputs
-        ]
-        output = np.concatenate(columns, axis=2).astype(np.int32)
-        if not self.record:
-            return Run(output)
-        return Run(
-            output,
-            spikes={name: self.kept["spikes", name] for name in self.spiking},
-            v={name: self.kept["v", name] for name in self.spiking},
-            extra={f"u/{name}": self.kept["u", name] for name in self.spiking},
-        )

@@ -20,8 +20,10 @@ from nirc.diagnostics.log import Log
 from nirc.ir.linear import Conv, Pool, compose
 from nirc.raster import Run, spike_counts
 from nirc.semantics.synapses import Counts, Synapses, summing
+from nirc.semantics.tape import Tape
 
 Float32 = NDArray[np.float32]
+STATES = {"spikes": np.int8, "v": np.float32}  # what is recorded, and its type
 CHUNK_VALUES = 1 << 18  # states held at once, so that they stay in the processor's cache
 CHUNK_SAMPLES = 64  # but at least so many samples, to be worth a matrix product
 MAX_VALUES = 1 << 27  # unless they would be more than these
@@ -44,17 +46,17 @@ def emulate(
     """
     inputs = spike_counts(raster, tables.channels)
     machine = _Machine(tables)
-    tape = _Tape(tables, len(inputs), inputs.shape[1], record)
+    tape = Tape(tables.populations, tables.outputs, STATES, inputs.shape[:2], record=record)
     chunk = machine.samples_at_once()
     for start in range(0, len(inputs), chunk):
         part = inputs[start : start + chunk].astype(np.int64)
         machine.reset(len(part))
         for step in range(inputs.shape[1]):
             machine.step(part[:, step])
-            tape.write(machine, slice(start, start + len(part)), step)
+            tape.write(machine.cells, slice(start, start + len(part)), step)
         if progress is not None:
             progress(start + len(part))
-    return tape.run(tables)
+    return tape.run()
 
 
 @dataclass(frozen=True)
@@ -195,40 +197,3 @@ class _Bundle:
     def sums(self, spikes: Counts) -> NDArray[np.int64]:
         """(samples, delays, signs, targets): what ``spikes`` (samples, sources) sends, one sum a delay and sign."""
         return self.synapses.sums(spikes).reshape(len(spikes), len(self.delays), self.signs, self.n_targets)
-
-
-class _Tape:
-    """What is kept of a run: (samples, steps, neurons) by state and population."""
-
-    def __init__(self, tables: Tables, samples: int, steps: int, record: bool) -> None:
-        self.record = record
-        self.spiking = {population.name: population.spikes for population in tables.populations}
-        wanted = {(self._state(output.population), output.population) for output in tables.outputs}
-        if record:
-            wanted |= {(state, name) for state in ("spikes", "v") for name in self.spiking}
-        sizes = tables.sizes()
-        self.kept = {
-            (state, name): np.zeros((samples, steps, sizes[name]), np.int8 if state == "spikes" else np.float32)
-            for state, name in sorted(wanted)
-        }
-
-    def _state(self, name: str) -> str:
-        return "spikes" if self.spiking[name] else "v"
-
-    def write(self, machine: _Machine, samples: slice, step: int) -> None:
-        """Keep the states after ``step``."""
-        for (state, name), values in self.kept.items():
-            values[samples, step] = getattr(machine.cells[name], state)
-
-    def run(self, tables: Tables) -> Run:
-        """The recordings under their public names."""
-        columns = [self.kept[self._state(o.population), o.population][:, :, o.neurons] for o in tables.outputs]
-        output = np.concatenate(columns, axis=2)
-        output = output.astype(np.int32) if output.dtype == np.int8 else output
-        if not self.record:
-            return Run(output)
-        return Run(
-            output,
-            spikes={name: self.kept["spikes", name] for name in self.spiking},
-            v={name: self.kept["v", name] for name in self.spiking},
-        )
