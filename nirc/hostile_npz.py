@@ -12,7 +12,7 @@ import io
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -219,3 +219,21 @@ class NpzFormat(JsonReader):
         twice = [name for name, n in Counter(block.name for block in blocks).items() if n > 1]
         if twice:
             self.damaged(f"two of {what} have the same name", "", twice[0], "names that differ")
+
+    def ends(self, block: Any, inputs: Iterable[Any], populations: Sequence[Any], path: str) -> tuple[int, int]:
+        """Neurons of the ``source`` of a block, which sends, and of its ``target``, which is a population."""
+        receivers = {population.name: population.n for population in populations}
+        senders = {source.name: source.n for source in inputs}
+        senders |= {population.name: population.n for population in populations if population.spikes}
+        return self.known(block.source, senders, f"{path}.source"), self.known(
+            block.target, receivers, f"{path}.target"
+        )
+
+    def outputs(self, outputs: Sequence[Any], populations: Iterable[Any]) -> None:
+        """One or more outputs, each some neurons of a population."""
+        if not outputs:
+            self.damaged("the network has no outputs", "outputs", None, "one or more")
+        sizes = {population.name: population.n for population in populations}
+        for i, output in enumerate(outputs):
+            n = self.known(output.population, sizes, f"outputs[{i}].population")
+            self.indices(output.neurons, n, f"outputs[{i}].neurons")

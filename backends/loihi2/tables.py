@@ -228,22 +228,13 @@ class _Format(NpzFormat):
         self.unique(tables.projections, "the projections")
         for i, projection in enumerate(tables.projections):
             self.synapses(projection, tables, f"projections[{i}]")
-        if not tables.outputs:
-            self.damaged("the network has no outputs", "outputs", None, "one or more")
-        populations = {population.name: population.n for population in tables.populations}
-        for i, output in enumerate(tables.outputs):
-            n = self.known(output.population, populations, f"outputs[{i}].population")
-            self.indices(output.neurons, n, f"outputs[{i}].neurons")
+        self.outputs(tables.outputs, tables.populations)
         self.ranges(tables.blocks())
         self.log.raise_if_errors()
 
     def synapses(self, projection: Projection, tables: Tables, path: str) -> None:
         """A projection whose ends exist and whose arrays fit them."""
-        readouts = {population.name for population in tables.populations if not population.spikes}
-        senders = {name: n for name, n in tables.sizes().items() if name not in readouts}
-        sources = self.known(projection.source, senders, f"{path}.source")
-        receivers = {population.name: population.n for population in tables.populations}
-        targets = self.known(projection.target, receivers, f"{path}.target")
+        sources, targets = self.ends(projection, tables.inputs, tables.populations, path)
         rows, cols = projection.rows, projection.cols
         if (projection.geometry is not None) != (projection.kind == "conv"):
             self.damaged("convolutions have a geometry, no others", f"{path}.geometry", projection.kind, "conv")

@@ -269,12 +269,7 @@ class _Format(NpzFormat):
         for i, convolution in enumerate(tables.convolutions):
             self.convolution(convolution, tables, f"convolutions[{i}]")
         self.targets(tables)
-        if not tables.outputs:
-            self.damaged("the network has no outputs", "outputs", None, "one or more")
-        populations = {population.name: population.n for population in tables.populations}
-        for i, output in enumerate(tables.outputs):
-            n = self.known(output.population, populations, f"outputs[{i}].population")
-            self.indices(output.neurons, n, f"outputs[{i}].neurons")
+        self.outputs(tables.outputs, tables.populations)
         self.log.raise_if_errors()
 
     def population(self, population: Population, path: str) -> None:
@@ -288,18 +283,14 @@ class _Format(NpzFormat):
             if value.shape != (1,):
                 self.shape(value, (population.n,), f"{path}.{name}")
 
-    def ends(self, block: Projection | Convolution, tables: Tables, path: str) -> tuple[int, Population]:
+    def source_and_target(self, block: Projection | Convolution, tables: Tables, path: str) -> tuple[int, Population]:
         """Neurons of a source that sends, and a target that exists."""
-        readouts = {population.name for population in tables.populations if not population.spikes}
-        senders = {name: n for name, n in tables.sizes().items() if name not in readouts}
-        sources = self.known(block.source, senders, f"{path}.source")
-        receivers = {population.name: population.n for population in tables.populations}
-        self.known(block.target, receivers, f"{path}.target")
+        sources, _ = self.ends(block, tables.inputs, tables.populations, path)
         return sources, next(p for p in tables.populations if p.name == block.target)
 
     def projection(self, projection: Projection, tables: Tables, path: str) -> None:
         """Synapses in order, within what the target's model takes."""
-        sources, target = self.ends(projection, tables, path)
+        sources, target = self.source_and_target(projection, tables, path)
         if target.model == "lif_conv2d":
             self.damaged("the model takes no list of synapses", f"{path}.target", target.model, "a convolution")
         pre, post = projection.pre, projection.post
@@ -317,7 +308,7 @@ class _Format(NpzFormat):
 
     def convolution(self, convolution: Convolution, tables: Tables, path: str) -> None:
         """Maps that have as many pixels as there are neurons."""
-        sources, target = self.ends(convolution, tables, path)
+        sources, target = self.source_and_target(convolution, tables, path)
         if target.model != "lif_conv2d":
             self.damaged("the model takes no convolution", f"{path}.target", target.model, "lif_conv2d")
         if convolution.weight.ndim != 4 or 0 in convolution.weight.shape:
