@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import os
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from nirc.backends.loihi2.deploy import deploy_py
 from nirc.backends.loihi2.tables import Tables, to_npz
+from tests.deployed import loaded
 
 
 def write(directory: Path, tables: Tables, **manifest: Any) -> Path:
@@ -57,14 +57,6 @@ def script(directory: Path, *args: object, python: tuple[str, ...] = ("-I",), **
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     clean |= {"PYTHONIOENCODING": "ascii:strict", **environment}
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=clean)
-
-
-def loaded(directory: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("deploy_under_test", directory / "deploy.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def call(directory: Path, monkeypatch: pytest.MonkeyPatch, *args: object) -> None:

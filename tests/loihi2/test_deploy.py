@@ -21,8 +21,9 @@ from nirc.backends.loihi2.deploy import deploy_py
 from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables, from_npz, to_npz
 from nirc.errors import NircError
+from tests.deployed import loaded
 from tests.loihi2 import lava_mock
-from tests.loihi2.bundles import call, cut, loaded, save, script, write
+from tests.loihi2.bundles import call, cut, save, script, write
 from tests.loihi2.reference import FLAVOURS, random_convolutions, random_raster, random_tables
 from tests.loihi2.test_emulate import CONTRADICTIONS, OUTSIDE, members, packed, restructured
 

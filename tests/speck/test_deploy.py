@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import importlib.util
 import json
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from nirc.backends.speck.configuration import Configuration, CoreLayer, Destinat
 from nirc.backends.speck.emit import emit
 from nirc.backends.speck.emulate import emulate
 from nirc.backends.speck.geometry import kernel_words, neuron_words
+from tests.deployed import loaded
 from tests.speck import samna_mock
 
 Config = dict[str, Any]
@@ -126,14 +126,6 @@ def on_board(directory: Path, *args: object, variant: str = "2f", more: str = ""
     assert done.returncode == 0, done.stdout + done.stderr
     on_board.said = done.stdout + done.stderr  # type: ignore[attr-defined]
     return list(json.loads(log.read_text()))
-
-
-def loaded(directory: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("speck_deploy_under_test", directory / "deploy.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def applied(log: list[list[Any]]) -> list[Any]:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,15 @@ def runs(directory: Path) -> list[Tree]:
     """What the stand-in noted, run by run."""
     log = directory / "log"
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def put(*path: str | int, value: object) -> Callable[[Tree], None]:
+    """A change of one value in a tree."""
+
+    def change(whole: Tree) -> None:
+        place: Any = whole
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+
+    return change

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import io
 import json
 import re
@@ -18,7 +17,8 @@ import pytest
 
 from nirc.backends.spinnaker2.emulate import emulate
 from nirc.backends.spinnaker2.tables import Tables
-from tests.spinnaker2.bundles import LATE, Tree, deploy, expected, runs, written
+from tests.deployed import loaded
+from tests.spinnaker2.bundles import LATE, Tree, deploy, expected, put, runs, written
 from tests.spinnaker2.field import FIELDS, N
 from tests.spinnaker2.networks import convolutional, mapping, network, one
 
@@ -267,15 +267,6 @@ BAD_RASTERS: list[np.ndarray] = [
 ]
 
 
-def loaded(directory: Path) -> Any:
-    """deploy.py as a module."""
-    spec = importlib.util.spec_from_file_location("deploy_under_test", directory / "deploy.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_a_raster_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     module = loaded(written(network(0), tmp_path))
     for inputs in BAD_RASTERS:
@@ -492,16 +483,6 @@ def test_each_fault_of_a_convolution_is_found(tmp_path: Path) -> None:
         (directory / "network.npz").write_bytes(packed(files))
         faults = module.check_files(directory)[1]
         assert any(f.startswith(f"network.npz: {said}") for f in faults), (said, faults)
-
-
-def put(*path: str | int, value: object) -> Callable[[Tree], None]:
-    def change(whole: Tree) -> None:
-        place: Any = whole
-        for key in path[:-1]:
-            place = place[key]
-        place[path[-1]] = value
-
-    return change
 
 
 MAPPING_FAULTS: list[tuple[str, Callable[[Tree], object]]] = [

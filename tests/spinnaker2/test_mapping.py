@@ -6,7 +6,6 @@ import copy
 import json
 from collections.abc import Callable
 from importlib.resources import files
-from typing import Any
 
 import jsonschema
 import numpy as np
@@ -16,9 +15,9 @@ from nirc.backends.spinnaker2.geometry import CORES, LINKS
 from nirc.backends.spinnaker2.limits import ROUTER_ENTRIES
 from nirc.backends.spinnaker2.mapping import FIELDS, FORMAT, SLICE_FIELDS, from_json
 from nirc.errors import NircError
+from tests.spinnaker2.bundles import Tree, put
 from tests.spinnaker2.networks import mapping, network
 
-Tree = dict[str, Any]
 TABLES = network(0)
 MAPPING = mapping(TABLES)
 
@@ -55,16 +54,6 @@ def test_the_schema_has_the_numbers_of_the_code() -> None:
     assert fields["routers"]["items"]["properties"]["entries"]["maxItems"] == ROUTER_ENTRIES
     assert whole["$defs"]["core"]["maximum"] == CORES
     assert fields["routes"]["items"]["properties"]["links"]["items"]["maximum"] == LINKS - 1
-
-
-def put(*path: str | int, value: object) -> Callable[[Tree], None]:
-    def change(whole: Tree) -> None:
-        place: Any = whole
-        for key in path[:-1]:
-            place = place[key]
-        place[path[-1]] = value
-
-    return change
 
 
 DAMAGE = [

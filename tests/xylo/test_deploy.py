@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import importlib.util
 import json
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import nirc
 from nirc.backends.xylo.emit import emit
 from nirc.backends.xylo.limits import AUDIO2, AUDIO3, IMU, VARIANTS
 from nirc.target import Target
+from tests.deployed import loaded
 from tests.models import DT, chain, cuba, linear, raster, recurrent
 from tests.xylo import samna_mock
 from tests.xylo.test_emit import specification
@@ -50,14 +50,6 @@ def script(directory: Path, *args: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-I", "-S", str(directory / "deploy.py"), *map(str, args)]
     environment = {"PYTHONIOENCODING": "ascii:strict"}
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
-
-
-def loaded(directory: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("deploy_under_test", directory / "deploy.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def call(directory: Path, monkeypatch: pytest.MonkeyPatch, *args: object) -> None:
