@@ -1,0 +1,53 @@
+"""What-if programs: each says what one difference of the chip costs alone."""
+
+from __future__ import annotations
+
+import nir
+import numpy as np
+import pytest
+
+from nirc.api import Options, compile_model, lower
+from nirc.backends.loihi2.approximations import approximations
+from nirc.diagnostics.log import Log
+from nirc.semantics.run import run
+from tests.models import DATA, chain, cuba, lif
+
+NAMES = ["basicmotions_lif_ff", "japanesevowels_rsnn", "digits_lif_mlp", "digits_if_cnn"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_and_decays_together_are_nearly_what_the_integer_form_does(name: str) -> None:
+    """Counts of the two what-ifs lie within a few spikes of the integer form's; rounding of states is what is left."""
+    model = DATA / f"zoo/{name}.nir"
+    inputs = np.load(model.with_suffix(".npz"))["inputs"][:40]
+    inputs = inputs.reshape(*inputs.shape[:2], -1)
+    made = compile_model(model, "loihi2", Options(reset="zero"))
+    alone = dict(approximations(made.stages.discrete))
+    assert list(alone) == ["weights: 8 bits", "decays: whole 4096ths"]
+    chip = run(made.integer, inputs).output.sum(axis=1)
+    stored = run(alone["weights: 8 bits"], inputs).output.sum(axis=1)
+    model_ = run(made.stages.discrete, inputs).output.sum(axis=1)
+    assert chip.any() and np.abs(stored - chip).mean() <= np.abs(model_ - chip).mean() + 0.05
+
+
+def test_a_network_of_whole_numbers_loses_nothing() -> None:
+    weight = np.array([[0.5, -0.25], [1.0, 0.75]])
+    model = chain(2, nir.Linear(weight), nir.IF(np.ones(2), np.ones(2), np.zeros(2)), n_out=2)
+    discrete = lower(model, Options(), log=Log()).discrete
+    inputs = np.random.default_rng(0).poisson(0.5, (4, 60, 2)).clip(0, 1)
+    answers = {name: run(program, inputs).output for name, program in approximations(discrete)}
+    for answer in answers.values():
+        assert answer.any() and (answer == run(discrete, inputs).output).all()
+
+
+def test_subtraction_is_named_first() -> None:
+    discrete = lower(chain(2, nir.Linear(np.eye(2)), lif(2), n_out=2), Options(reset="subtract"), log=Log()).discrete
+    assert approximations(discrete.having(reset="subtract"))[0][0] == "reset: to zero"
+
+
+def test_a_synaptic_filter_keeps_its_gain() -> None:
+    model = chain(3, nir.Linear(np.random.default_rng(1).normal(0.4, 0.3, (4, 3))), cuba(4), n_out=4)
+    discrete = lower(model, Options(), log=Log()).discrete
+    inputs = np.random.default_rng(2).poisson(0.3, (4, 80, 3)).clip(0, 1)
+    stored, expected = (run(p, inputs).output for p in (dict(approximations(discrete))["weights: 8 bits"], discrete))
+    assert expected.any() and abs(stored.sum() / expected.sum() - 1) < 0.1
