@@ -28,17 +28,20 @@ NETX = ChipOption(
     "netx", ("chains", "never"), "chains: weights of a chain without exponents, so that network.net can hold them"
 )
 SYNAPSES = ChipOption(
-    "synapses", ("one", "two"), "two: what rounding leaves of a weight in a second one; finer, for twice the memory"
+    "synapses",
+    ("auto", "one", "two"),
+    "two: what rounding leaves of a weight in a second one; finer, for twice the memory. auto: two with --calibrate, "
+    "for small networks without kernels",
 )
 
 
 @dataclass(frozen=True)
 class Loihi2:
-    """The backend `loihi2`. ``constants``: rounded or paper; ``netx``: chains or never; ``synapses``: one or two."""
+    """The backend `loihi2`. ``constants``: rounded, paper; ``netx``: chains, never; ``synapses``: auto, one, two."""
 
     constants: str = "rounded"
     netx: str = "chains"
-    synapses: str = "one"
+    synapses: str = "auto"
     name = "loihi2"
     options = (CONSTANTS, NETX, SYNAPSES)
     modes = ("synchronous",)
@@ -70,7 +73,9 @@ class Loihi2:
         from nirc.backends.loihi2.calibrate import LoihiCalibrate
         from nirc.backends.loihi2.measure import LoihiMeasure
 
-        calibrate = LoihiCalibrate(quantise, calibration, model, seed=seed, progress=progress)
+        calibrate = LoihiCalibrate(
+            quantise, calibration, model, seed=seed, progress=progress, finer=self.synapses == "auto"
+        )
         return (LoihiLegalise(), calibrate, LoihiMeasure(calibration))
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
