@@ -9,11 +9,11 @@ import numpy as np
 
 from nirc.backends.speck.convolve import parts_of
 from nirc.backends.speck.legalise import SpeckLegalise
-from nirc.backends.speck.neuron import FIRES_AT, MOST_SPIKES, SpeckNeuron
+from nirc.backends.speck.neuron import MOST_SPIKES, SpeckNeuron
 from nirc.backends.speck.quantise import SpeckQuantise
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
-from nirc.ir.populations import Discrete, Population, Projection
+from nirc.ir.populations import FIRES_AT, Discrete, Population, Projection
 from nirc.ir.program import Program
 
 

@@ -9,11 +9,10 @@ import numpy as np
 from nirc.backends.speck.geometry import Map
 from nirc.backends.speck.rule import fire
 from nirc.ir.arrays import Float, Int
-from nirc.ir.populations import Discrete
+from nirc.ir.populations import FIRES_AT, Discrete
 from nirc.semantics.stepper import Stepper
 
 MOST_SPIKES = 1 << 20  # in a step: no bound
-FIRES_AT = 1 - 1e-9  # of a threshold: the chip fires there, a program above it
 
 
 @dataclass(frozen=True)

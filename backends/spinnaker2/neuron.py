@@ -11,10 +11,8 @@ from nirc.backends.spinnaker2 import rule
 from nirc.backends.spinnaker2.rule import Float32, Reset
 from nirc.backends.spinnaker2.tables import Model
 from nirc.ir.arrays import Float
-from nirc.ir.populations import Discrete
+from nirc.ir.populations import FIRES_AT, Discrete
 from nirc.semantics.stepper import Stepper
-
-FIRES_AT = 1 - 1e-9  # of a threshold: the chip fires there, a program above it
 
 
 @dataclass(frozen=True)

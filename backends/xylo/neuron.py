@@ -8,10 +8,8 @@ import numpy as np
 
 from nirc.backends.xylo.rule import fire, membrane_step, synapse_step
 from nirc.ir.arrays import Float, Int
-from nirc.ir.populations import Discrete
+from nirc.ir.populations import FIRES_AT, Discrete
 from nirc.semantics.stepper import Stepper
-
-FIRES_AT = 1 - 1e-9  # of a threshold: the chip fires there, a program above it
 
 
 @dataclass(frozen=True)

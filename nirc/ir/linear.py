@@ -6,6 +6,7 @@ sorted by target, then source; structural zeros of a kernel are left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -268,6 +269,14 @@ def compose(first: LinearOp, second: LinearOp, *, max_entries: int) -> Sparse | 
     within = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
     theirs = start[mine] + within
     return sparse(target2[mine], source1[theirs], value2[mine] * value1[theirs], first.n_in, second.n_out)
+
+
+def composed(ops: Sequence[LinearOp], *, max_entries: int) -> LinearOp | None:
+    """``ops``, one or more, in order as one operator: itself if it is one; None if ``compose`` gives up on the way."""
+    whole: LinearOp | None = ops[0]
+    for op in ops[1:]:
+        whole = None if whole is None else compose(whole, op, max_entries=max_entries)
+    return whole
 
 
 def _windows(x: Float, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape) -> Float:

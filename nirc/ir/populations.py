@@ -8,6 +8,8 @@ from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.layers import NeuronKind
 from nirc.ir.linear import LinearOp
 
+FIRES_AT = 1 - 1e-9  # of a threshold, for a chip whose neurons fire at it: those of a program fire above it
+
 
 @dataclass(frozen=True)
 class Source:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.estimate import Activity
-from nirc.ir.linear import LinearOp, compose
+from nirc.ir.linear import composed
 from nirc.ir.populations import Population, Projection, Source
 from nirc.ir.program import Program
 from nirc.semantics.run import run
@@ -58,9 +58,7 @@ def fan_out(projection: Projection, sources: int) -> NDArray[np.float64]:
     """(sources,) how many targets each source neuron has; where a chain is too long to multiply out, its ways."""
     if not projection.ops:
         return np.ones(sources)
-    whole: LinearOp | None = projection.ops[0]
-    for op in projection.ops[1:]:
-        whole = None if whole is None else compose(whole, op, max_entries=MOST_PRODUCTS)
+    whole = composed(projection.ops, max_entries=MOST_PRODUCTS)
     if whole is not None:
         return np.bincount(whole.coo()[1], minlength=sources).astype(np.float64)
     ways: NDArray[np.float64] = np.ones(projection.ops[-1].n_out)

@@ -9,7 +9,7 @@ import numpy as np
 
 from nirc.api import Compiled
 from nirc.diagnostics.log import Log
-from nirc.ir.linear import LinearOp, compose
+from nirc.ir.linear import composed
 from nirc.ir.populations import Population
 from nirc.ir.program import Program
 from nirc.semantics.run import run
@@ -92,9 +92,7 @@ def _synapses(program: Program) -> dict[tuple[str, str], int]:
     counts: dict[tuple[str, str], int] = {}
     for source, target, projection in program.edges():
         if isinstance(program[target], Population) and projection.ops:
-            whole: LinearOp | None = projection.ops[0]
-            for op in projection.ops[1:]:
-                whole = None if whole is None else compose(whole, op, max_entries=MOST_PRODUCTS)
+            whole = composed(projection.ops, max_entries=MOST_PRODUCTS)
             if whole is not None and whole.entries <= MOST_PRODUCTS:
                 n = int(np.count_nonzero(whole.coo()[2]))
                 counts[source, target] = counts.get((source, target), 0) + n

@@ -2,8 +2,8 @@
 
 Traffic is a hypergraph's cut: a hyperedge costs its spikes for each distinct core of its targets (not the source's
 own, if that is free). A move is proposed to a core that a neighbour in some hyperedge of the part is on. Work is
-counted in targets that are looked at; integer weights, a generator of its own and tabled logarithms make the answer
-the same on every machine.
+counted in targets that are looked at; weights are whole, random numbers and logarithms those of the annealing of
+placements: so the answer is the same on every machine.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from nirc.mapping.compiled import compiled
+from nirc.mapping.moves import UPHILL, below, following
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hyperedges import Hyperedges
 
-UPHILL = np.round(-np.log((np.arange(4096) + 0.5) / 4096), 6)  # a step up of d is taken at T if d <= T * one of these
 STAGES = 60
 COLDEST = 1e-3  # of the first temperature
 WEIGHT_UNITS = 2.0**40  # all weights together
@@ -48,18 +48,6 @@ def _incident(edges: Hyperedges, parts: int) -> tuple[Ints, Ints, Ints]:
     roles = np.bincount(of.ravel(), weights=role, minlength=key.size).astype(np.int64)
     part, edge = np.divmod(key, edges.source.size)
     return np.append(0, np.cumsum(np.bincount(part, minlength=parts))), edge, roles
-
-
-@compiled
-def _next(state):  # type: ignore[no-untyped-def]
-    state ^= state << np.uint64(13)
-    state ^= state >> np.uint64(7)
-    return state ^ (state << np.uint64(17))
-
-
-@compiled
-def _below(state, n):  # type: ignore[no-untyped-def]
-    return np.int64(((state >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
 
 
 @compiled
@@ -120,15 +108,15 @@ def _anneal(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, and nu
         until = work * (stage + 2) // (stages + 1)
         while spent < until:
             spent += 2
-            state = _next(state)
-            p = _below(state, parts)
+            state = following(state)
+            p = below(state >> np.uint64(32), parts)
             degree = pfirst[p + 1] - pfirst[p]
             if degree == 0:
                 continue
-            state = _next(state)
-            e = pedge[pfirst[p] + _below(state, degree)]
-            state = _next(state)
-            k = _below(state, first[e + 1] - first[e] + 1)
+            state = following(state)
+            e = pedge[pfirst[p] + below(state >> np.uint64(32), degree)]
+            state = following(state)
+            k = below(state >> np.uint64(32), first[e + 1] - first[e] + 1)
             other = source[e] if k == 0 else target[first[e] + k - 1]
             if other < 0 or core[other] == core[p]:
                 continue
@@ -139,8 +127,8 @@ def _anneal(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, and nu
                 fits &= left[b, r] >= taken[p, r]
             q = np.int64(-1)
             if not fits:
-                state = _next(state)
-                q = member[b, _below(state, count[b])]
+                state = following(state)
+                q = member[b, below(state >> np.uint64(32), count[b])]
                 fits = True
                 for r in range(resources):
                     fits &= left[b, r] + taken[q, r] >= taken[p, r] and left[a, r] + taken[p, r] >= taken[q, r]

@@ -62,12 +62,9 @@ def reach_of(ops: Sequence[LinearOp], source: Sequence[int], target: Sequence[in
     chain = list(ops) or [linear.Diagonal(np.ones(n))]
     if len(chain) == 1 and (structured := _structured(chain[0], here, there)) is not None:
         return structured
-    one = chain[0]
-    for op in chain[1:]:
-        composed = linear.compose(one, op, max_entries=MOST_ENTRIES)
-        if composed is None:
-            raise ValueError(f"operators in a row have more than {MOST_ENTRIES} entries together")
-        one = composed
+    one = linear.composed(chain, max_entries=MOST_ENTRIES)
+    if one is None:
+        raise ValueError(f"operators in a row have more than {MOST_ENTRIES} entries together")
     if one.entries > MOST_ENTRIES:
         raise ValueError(f"{one.entries} synapses without a structure are more than {MOST_ENTRIES}")
     post, pre, _ = one.coo()
