@@ -15,6 +15,9 @@ from nirc.pipeline import Pass
 from nirc.raster import Run
 from nirc.target import Target
 
+# Approximations that chips make, as their names begin (``weights: 8 bits``): see ``Backend.approximations``.
+KINDS = ("weights", "constants", "decays", "reset", "saturation", "states", "delays")
+
 
 @dataclass(frozen=True)
 class Search:
@@ -141,7 +144,11 @@ class Backend(Protocol):
         """
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
-        """The program with one difference of the chip turned on at a time, by name (for `verify`)."""
+        """The program with one approximation of the chip turned on at a time, by name (for `verify`).
+
+        A name is one of ``KINDS``, a colon and what the chip does; a kind without a name is one that the chip does
+        not approximate.
+        """
 
 
 def options_of(backend: Backend) -> tuple[ChipOption, ...]:

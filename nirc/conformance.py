@@ -19,7 +19,7 @@ import numpy as np
 
 from nirc import api
 from nirc.api import Options
-from nirc.backend import Backend, law_neuron_of, modes_of, options_of
+from nirc.backend import KINDS, Backend, law_neuron_of, modes_of, options_of
 from nirc.diagnostics.log import Log
 from nirc.errors import CompileError, UsageError
 from nirc.semantics.run import run
@@ -104,6 +104,32 @@ def refuses_what_is_above_a_limit(backend: Backend) -> None:
             assert limit.code in _codes(backend, target.name, above), f"{target.name}: {limit.name} above the limit"
 
 
+def names_its_approximations(backend: Backend) -> None:
+    """Each of `verify`'s what-ifs is named by its kind, runs as the model does, and leaves it alone where it is exact.
+
+    Where the integer form answers otherwise than the model, so does one of them: no loss is without a name. None is
+    of another shape, and the same model gives the same ones twice.
+    """
+    for seed in range(4):
+        made = _compiled(backend, seed=seed, recurrent=seed % 2 == 0, reset="zero" if seed > 1 else "subtract")
+        model = made.stages.discrete
+        alone, again = (made.backend.approximations(model) for _ in range(2))
+        names = [name for name, _ in alone]
+        assert names == [name for name, _ in again] and len(set(names)) == len(names), f"names {names}"
+        kinds = {name: name.partition(":")[0] for name in names}
+        strange = [name for name, kind in kinds.items() if kind not in KINDS]
+        assert not strange, f"{strange} begin with none of {', '.join(KINDS)}"
+        inputs = np.random.default_rng(seed).poisson(0.2, (2, 40, len(made.bundle.manifest["input_map"])))
+        exact, answers = run(model, inputs).output, {name: run(program, inputs).output for name, program in alone}
+        for (name, answer), (_, program) in zip(answers.items(), again, strict=True):
+            assert answer.shape == exact.shape, f"{name}: shape {answer.shape}, not {exact.shape}"
+            assert np.isfinite(answer).all(), f"{name}: answers that are not finite"
+            assert (answer == run(program, inputs).output).all(), f"{name}: another answer the second time"
+        if (run(made.integer, inputs).output != exact).any():
+            guilty = [name for name, answer in answers.items() if (answer != exact).any()]
+            assert guilty, f"seed {seed}: the chip answers otherwise than the model, and none of {names} does"
+
+
 def knows_no_other_variant(backend: Backend) -> None:
     """A variant that does not exist is a usage error."""
     try:
@@ -120,6 +146,7 @@ LAWS: tuple[Law, ...] = (
     runs_its_files_as_the_integer_form,
     runs_in_every_mode,
     refuses_what_is_above_a_limit,
+    names_its_approximations,
     knows_no_other_variant,
 )
 
@@ -229,10 +256,15 @@ _SIZES: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 def _compiled(
-    backend: Backend, *, seed: int = 1, recurrent: bool = False, chip: tuple[tuple[str, str], ...] = ()
+    backend: Backend,
+    *,
+    seed: int = 1,
+    recurrent: bool = False,
+    reset: str = "subtract",
+    chip: tuple[tuple[str, str], ...] = (),
 ) -> api.Compiled:
     model = network(seed=seed, recurrent=recurrent, neuron=law_neuron_of(backend))
-    return api.compile_model(model, backend.name, Options(reset="subtract", chip=chip))
+    return api.compile_model(model, backend.name, Options(reset=reset, chip=chip))
 
 
 def _codes(backend: Backend, target: str, model: NIRGraph) -> set[str]:

@@ -118,10 +118,12 @@ class Loihi2:
         return estimate(mapped, activity, dt_s)
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
-        """Reset and decays, each alone, in floating point."""
+        """Reset, decays, rounding, saturation: each alone, in floating point."""
         from nirc.backends.loihi2.approximations import approximations
+        from nirc.backends.loihi2.quantise import LoihiQuantise
 
-        return approximations(discrete)
+        how = LoihiQuantise(self.constants == "paper", self.netx == "chains", self.synapses == "two")
+        return approximations(discrete, how)
 
 
 BACKEND: Backend = Loihi2()

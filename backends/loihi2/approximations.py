@@ -6,24 +6,43 @@ from dataclasses import replace
 
 import numpy as np
 
+from nirc.backends.loihi2.dynamics import shifted
+from nirc.backends.loihi2.latency import timing
 from nirc.backends.loihi2.legalise import LoihiLegalise
-from nirc.backends.loihi2.limits import STATE_SHIFT
-from nirc.backends.loihi2.quantise import LoihiQuantise
-from nirc.backends.loihi2.rule import DECAY_UNITY
+from nirc.backends.loihi2.limits import STATE, STATE_SHIFT
+from nirc.backends.loihi2.neuron import LoihiNeuron
+from nirc.backends.loihi2.quantise import INPUT, LoihiQuantise
+from nirc.backends.loihi2.rule import DECAY_UNITY, effective_bias
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.linear import Conv, Dense, LinearOp, Sparse
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
+from nirc.semantics.held import Held
+from nirc.semantics.variations import altered, capped_inputs, inverse, later, times
 
 
-def approximations(discrete: Program) -> list[tuple[str, Program]]:
-    """Programs by name, each with one approximation of the chip turned on."""
-    made = [("decays: whole 4096ths", _rounded(discrete))]
-    if (stored := _stored(discrete)) is not None:
-        made.insert(0, ("weights: 8 bits", stored))
+def approximations(discrete: Program, quantise: LoihiQuantise | None = None) -> list[tuple[str, Program]]:
+    """Programs by name, each with one approximation of the chip turned on, as ``quantise`` makes it."""
+    legal = LoihiLegalise().run(discrete, Log())
+    integer = (quantise or LoihiQuantise()).run(legal, Log())
+    made = [
+        (
+            "weights: 8 bits" if quantise is None or not quantise.twice else "weights: twice 8 bits",
+            _stored(legal, integer),
+        ),
+        ("decays: whole 4096ths", _rounded(discrete)),
+        ("constants: rounded biases", altered(legal, lambda n, d: _bias(d, legal.reset, integer[n].dynamics))),
+        ("saturation: one spike of an input a step", capped_inputs(discrete, 1)),
+        ("saturation: membranes of 24 bits", altered(legal, lambda n, d: _words(d, legal.reset, integer[n].dynamics))),
+        (
+            "states: decay towards zero in whole units",
+            altered(legal, lambda n, d: _cut(d, legal.reset, integer[n].dynamics)),
+        ),
+    ]
     if discrete.reset == "subtract":
         made.insert(0, ("reset: to zero", discrete.having(reset="zero")))
+    if slow := {i: extra for i, extra in enumerate(timing(legal).extra) if extra}:
+        made.append(("delays: a step for every synapse", later(legal, slow)))
     return made
 
 
@@ -37,33 +56,48 @@ def _rounded(program: Program) -> Program:
     return program.mapped(nodes)
 
 
-def _stored(discrete: Program) -> Program | None:
-    """The legal program with the weights that the chip stores, in volts; None where they were taken apart."""
-    legal = LoihiLegalise().run(discrete, Log())
-    integer = LoihiQuantise().run(legal, Log())
+def _bias(d: Discrete, reset: str, neuron: LoihiNeuron) -> Discrete:
+    """The constant as stored, from which the rounded leak and the shift to a reset of zero are taken back."""
+    exact = shifted(d, reset)[1]
+    leak = 1 - d.decay_mem
+    kept = np.where(leak > 0, neuron.dv / DECAY_UNITY * inverse(leak), 1.0)
+    stored = effective_bias(neuron.bias_mant, neuron.bias_exp) / neuron.scale * inverse(kept)
+    return replace(d, drift=frozen(d.drift + np.where(kept > 0, stored - exact, 0.0)))
+
+
+def _words(d: Discrete, reset: str, neuron: LoihiNeuron) -> Held:
+    unit = 1 / neuron.scale
+    zero = _zero(d, reset)  # the chip's voltages are counted from the reset
+    return Held(d, reset, unit, v=(STATE[0] * unit + zero, STATE[1] * unit + zero))
+
+
+def _cut(d: Discrete, reset: str, neuron: LoihiNeuron) -> Held:
+    return Held(d, reset, 1 / neuron.scale, decayed=_towards_zero, zero=_zero(d, reset))
+
+
+def _towards_zero(x: Float, kept: Float, unit: Float) -> Float:
+    return np.trunc(x * kept / unit) * unit
+
+
+def _zero(d: Discrete, reset: str) -> Float:
+    return -shifted(d, reset)[2]
+
+
+def _stored(legal: Program, integer: Program) -> Program:
+    """The legal program with the weights that the chip stores, in volts."""
     edges = [(s, t, p) for s, t, p in legal.edges() if not isinstance(legal[t], Population)]
+    waits = {
+        (s, t, p.delay_steps + extra): p for (s, t, p), extra in zip(legal.edges(), timing(legal).extra, strict=True)
+    }
     for name, population in legal.nodes(Population).items():
-        d, before, after = population.dynamics, legal.into(name), integer.into(name)
-        if len(before) != len(after):
-            return None
+        d = population.dynamics
         assert isinstance(d, Discrete)
         gain = d.gain_mem if d.gain_syn is None else d.gain_mem * d.gain_syn
         volts = (1 << STATE_SHIFT) / (integer[name].dynamics.scale * gain)
-        edges += [
-            (s, name, replace(p, ops=(_times(q.ops[0], volts),))) for (s, p), (_, q) in zip(before, after, strict=True)
-        ]
+        for stored, q in integer.into(name):
+            source = stored.removesuffix(INPUT) if stored not in legal.graph else stored
+            edges.append((source, name, replace(waits[source, name, q.delay_steps], ops=(times(q.ops[0], volts),))))
     return legal.rebuilt(dict(legal.graph.nodes(data="payload")), edges)
-
-
-def _times(op: LinearOp, factor: Float) -> LinearOp:
-    """``factor`` (n_out,) on every output; of a kernel it is the same over a map."""
-    if isinstance(op, Dense):
-        return replace(op, weight=op.weight * factor[:, None])
-    if isinstance(op, Sparse):
-        return replace(op, value=op.value * factor[op.target])
-    assert isinstance(op, Conv)
-    channel = factor.reshape(op.shape_out[0], -1)[:, 0]
-    return replace(op, weight=op.weight * channel.reshape(-1, *[1] * (op.weight.ndim - 1)))
 
 
 def _whole(decay: Float, least: int) -> Float:

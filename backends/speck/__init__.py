@@ -127,7 +127,7 @@ class Speck:
         """Several spikes a step, rounding, leak: each alone."""
         from nirc.backends.speck.approximations import approximations
 
-        return approximations(discrete)
+        return approximations(discrete, camera=self.input == "dvs", bounded=self.floor == "threshold")
 
 
 BACKEND: Backend = Speck()

@@ -3,54 +3,75 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from nirc.backends.speck.convolve import parts_of
+from nirc.backends.speck.leak import leak_per_step
 from nirc.backends.speck.legalise import SpeckLegalise
 from nirc.backends.speck.neuron import MOST_SPIKES, SpeckNeuron
-from nirc.backends.speck.quantise import SpeckQuantise
+from nirc.backends.speck.quantise import Measured, SpeckQuantise
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import frozen
-from nirc.ir.populations import FIRES_AT, Discrete, Population, Projection
+from nirc.ir.arrays import Float, frozen
+from nirc.ir.populations import FIRES_AT, Discrete, Population
 from nirc.ir.program import Program
+from nirc.semantics.held import Held
+from nirc.semantics.variations import altered, times
 
 
-def approximations(discrete: Program) -> list[tuple[str, Program]]:
-    """Programs by name, each with one approximation of the chip turned on."""
-    found = [("weights and thresholds: 8 bits", _rounded(SpeckLegalise().run(discrete, Log())))]
-    if discrete.reset == "subtract":
-        found.append(("several spikes a step", _several(discrete)))
+def approximations(discrete: Program, *, camera: bool = False, bounded: bool = False) -> list[tuple[str, Program]]:
+    """Programs by name, each with one approximation of the chip turned on. ``bounded``: see ``SpeckQuantise``."""
+    legal = SpeckLegalise(camera=camera).run(discrete, Log())
+    integer = SpeckQuantise(Measured(), bounded).run(legal, Log())
+    neurons = {n: p.dynamics for n, p in integer.nodes(Population).items() if isinstance(p.dynamics, SpeckNeuron)}
+    leaky = {n for n, p in legal.nodes(Population).items() if (p.dynamics.decay_mem != 1).any()}  # type: ignore[attr-defined]
+    found = [
+        ("weights: 8 bits, one scale a layer", _weights(legal, integer, neurons)),
+        ("constants: whole thresholds and biases", _constants(legal, neurons, leaky)),
+        ("saturation: several spikes a step", altered(discrete, lambda _, d: replace(d, max_spikes=MOST_SPIKES))),
+    ]
+    held = {n: q for n, q in neurons.items() if n not in leaky}
+    if held:
+        bound = "minus the threshold" if bounded else "16 bits"
+        bounds = altered(legal, lambda n, d: _bounded(d, legal.reset, held[n]), held)
+        found.append((f"saturation: membranes down to {bound}", bounds))
+    if leaky:
+        leaks = altered(legal, lambda n, d: _leaking(d, legal.reset, neurons[n]), leaky)
+        found.append(("decays: a constant leak, and nothing below 0", leaks))
     return found
 
 
-def _several(discrete: Program) -> Program:
-    return discrete.mapped({n: _changed(p, max_spikes=MOST_SPIKES) for n, p in discrete.nodes(Population).items()})
+def _weights(legal: Program, integer: Program, neurons: dict[str, SpeckNeuron]) -> Program:
+    """The kernels that the chip stores, in volts."""
+    edges = []
+    for name in legal.graph:
+        for (source, p), (_, stored) in zip(legal.into(name), integer.into(name), strict=True):
+            ops = p.ops
+            if name in neurons:
+                *pools, kernel = stored.ops
+                ops = (*pools, times(kernel, 1 / neurons[name].scale))
+            edges.append((source, name, replace(p, ops=ops)))
+    return legal.rebuilt(dict(legal.graph.nodes(data="payload")), edges)
 
 
-def _changed(population: Population, **fields: Any) -> Population:
-    assert isinstance(population.dynamics, Discrete)
-    return replace(population, dynamics=replace(population.dynamics, **fields))
-
-
-def _rounded(legal: Program) -> Program:
-    """The legal program with the chip's numbers, in volts; its leak and biases stay the model's."""
-    integer = SpeckQuantise().run(legal, Log())
+def _constants(legal: Program, neurons: dict[str, SpeckNeuron], leaky: set[str]) -> Program:
+    """Thresholds as stored; what rounding a bias adds or takes away is one more constant. A leak is not rounded."""
     nodes = dict(legal.graph.nodes(data="payload"))
-    scale: dict[str, float] = {}
-    for name, population in legal.nodes(Population).items():
-        neuron = integer[name].dynamics
-        assert isinstance(neuron, SpeckNeuron)
-        scale[name] = float(neuron.scale[0])
+    for name, neuron in neurons.items():
+        d = legal[name].dynamics
         at = neuron.threshold_high / neuron.scale * (1.0 if neuron.initial else FIRES_AT)
-        nodes[name] = _changed(population, threshold=frozen(at))
-    return legal.rebuilt(nodes, [(s, t, _whole(p, scale.get(t))) for s, t, p in legal.edges()])
+        exact = sum((b.value for _, p in legal.into(name) for b in p.biases), np.zeros(neuron.bias.size))
+        lost = 0.0 * exact if name in leaky else neuron.bias / neuron.scale - exact
+        nodes[name] = replace(nodes[name], dynamics=replace(d, threshold=frozen(at), drift=frozen(d.drift + lost)))
+    return legal.rebuilt(nodes, legal.edges())
 
 
-def _whole(p: Projection, scale: float | None) -> Projection:
-    if scale is None:  # into a Sink
-        return p
-    pool, conv = parts_of(p)
-    whole = replace(conv, weight=frozen(np.rint(conv.weight * scale) / scale))
-    return replace(p, ops=(whole,) if pool is None else (pool, whole))
+def _bounded(d: Discrete, reset: str, neuron: SpeckNeuron) -> Held:
+    low = neuron.threshold_low / neuron.scale
+    return Held(d, reset, 1 / neuron.scale, v=(low, np.full_like(low, np.inf)))
+
+
+def _leaking(d: Discrete, reset: str, neuron: SpeckNeuron) -> Held:
+    one: Float = np.ones_like(d.decay_mem)
+    low = neuron.threshold_low / neuron.scale
+    same = replace(d, decay_mem=frozen(one), drift=frozen(d.drift - leak_per_step(d, None)))
+    return Held(same, reset, 1 / neuron.scale, v=(low, np.inf * one))

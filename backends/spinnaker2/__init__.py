@@ -108,7 +108,7 @@ class Spinnaker2:
         """Rounding of weights, and of constants, each alone."""
         from nirc.backends.spinnaker2.approximations import approximations
 
-        return approximations(discrete)
+        return approximations(discrete, relays=dict(self.chosen).get("delays") == "relays")
 
 
 BACKEND: Backend = Spinnaker2()

@@ -24,6 +24,7 @@ from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.linear import Conv, LinearOp, Pool, Sparse
 from nirc.ir.populations import Discrete, Population, Sink
 from nirc.ir.program import Form, Program
+from nirc.semantics.variations import inverse, times
 
 TINY = np.float32(1e-30)  # the least threshold, far above what the processor may round to 0
 
@@ -40,18 +41,7 @@ class Spinnaker2Quantise:
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError``: P307 if a projection is too large to list, N905 for a neuron with two filters."""
-        unroll: set[str] = set()
-        while True:
-            attempt = Log(strict=log.strict)
-            made = self._attempt(program, unroll, attempt)
-            # Clocks cannot feed a convolution's target: its synapses have to be listed then.
-            again = {name for name, q in made.items() if q.convolves and q.clocked}
-            if not again:
-                break
-            unroll |= again
-        for diagnostic in attempt.diagnostics:
-            log.add(diagnostic)
-        log.raise_if_errors()
+        made = self.planned(program, log)
         nodes: dict[str, object] = {n: p for n, p in program.graph.nodes(data="payload") if n not in made}
         arcs = [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
         clocks = Clocks()
@@ -64,14 +54,30 @@ class Spinnaker2Quantise:
         clocks.into(nodes, arcs)
         return program.rebuilt(nodes, arcs, form=Form.INTEGER)
 
-    def _attempt(self, program: Program, unroll: Collection[str], log: Log) -> dict[str, _Quantised]:
+    def planned(self, program: Program, log: Log) -> dict[str, Quantised]:
+        """Every population of the chip with its whole numbers. Raises as ``run`` does."""
+        unroll: set[str] = set()
+        while True:
+            attempt = Log(strict=log.strict)
+            made = self._attempt(program, unroll, attempt)
+            # Clocks cannot feed a convolution's target: its synapses have to be listed then.
+            again = {name for name, q in made.items() if q.convolves and q.clocked}
+            if not again:
+                break
+            unroll |= again
+        for diagnostic in attempt.diagnostics:
+            log.add(diagnostic)
+        log.raise_if_errors()
+        return made
+
+    def _attempt(self, program: Program, unroll: Collection[str], log: Log) -> dict[str, Quantised]:
         found = drives(program, log, unroll=unroll)
         log.raise_if_errors()
         plan = timed(program, found, log, relays=self.relays)
-        return {name: _Quantised(name, p, plan, program, log) for name, p in plan.populations.items()}
+        return {name: Quantised(name, p, plan, program, log) for name, p in plan.populations.items()}
 
 
-class _Quantised:
+class Quantised:
     """One population with all that comes into it."""
 
     def __init__(self, name: str, population: Population, plan: Timed, program: Program, log: Log) -> None:
@@ -130,6 +136,20 @@ class _Quantised:
         """The projection with whole weights, one for each of the chip's receptors, at the chip's own time."""
         lag = self.plan.late[drive.source] + 1 + drive.extra - self.late
         timing = replace(drive.projection, delay_steps=lag, feedback=False, delay_s=0.0, biases=(), synapse=0)
+        whole = self.stored(drive)
+        if drive.convolution:
+            return [(drive.source, self.name, replace(timing, ops=whole))]
+        (op,) = whole
+        assert isinstance(op, Sparse)
+        signs = (op.value > 0, op.value < 0) if self.filtered else (op.value != 0,)
+        return [
+            (drive.source, self.name, replace(timing, ops=(_entries(op, mine),), synapse=receptor))
+            for receptor, mine in enumerate(signs)
+            if mine.any()
+        ]
+
+    def stored(self, drive: Drive) -> tuple[LinearOp, ...]:
+        """The operators of ``drive`` with the whole weights that the chip stores."""
         if drive.convolution:
             conv, gain = self._kernel(drive)
             exact = conv.weight * (gain * self.scale.reshape(len(gain), -1)[:, 0]).reshape(-1, 1, 1, 1)
@@ -137,18 +157,17 @@ class _Quantised:
             whole = rounded(exact.ravel(), channel, len(gain), self.limit).reshape(exact.shape)
             self._say_lost(drive, exact, whole)
             pools = tuple(replace(pool, factor=1.0) for pool in drive.ops[:-1] if isinstance(pool, Pool))
-            ops: tuple[LinearOp, ...] = (*pools, replace(conv, weight=frozen(whole)))
-            return [(drive.source, self.name, replace(timing, ops=ops))]
+            return (*pools, replace(conv, weight=frozen(whole)))
         op = drive.entries
         exact = op.value * (self._gain(drive) * self.scale)[op.target]
         whole = rounded(exact, op.target, self.n, self.limit)
         self._say_lost(drive, exact, whole)
-        signs = (whole > 0, whole < 0) if self.filtered else (whole != 0,)
-        return [
-            (drive.source, self.name, replace(timing, ops=(_entries(op, whole, mine),), synapse=receptor))
-            for receptor, mine in enumerate(signs)
-            if mine.any()
-        ]
+        return (Sparse(op.target, op.source, frozen(whole), op.n_in, op.n_out),)
+
+    def in_volts(self, drive: Drive) -> tuple[LinearOp, ...]:
+        """The same in the model's units."""
+        *pools, op = self.stored(drive)
+        return (*pools, times(op, inverse(self._gain(drive) * self.scale)))
 
     def _neuron(self, biases: dict[tuple[int, int], Float]) -> SpinNeuron:
         """Parameters, constants first: those that the chip adds itself, and those that clocks bring."""
@@ -268,5 +287,5 @@ def strictly_above(value: Float) -> Float32:
     return np.where(nearest.astype(np.float64) > value, nearest, above)
 
 
-def _entries(op: Sparse, whole: Float, mine: NDArray[np.bool_]) -> Sparse:
-    return Sparse(op.target[mine], op.source[mine], frozen(whole[mine]), op.n_in, op.n_out)
+def _entries(op: Sparse, mine: NDArray[np.bool_]) -> Sparse:
+    return Sparse(op.target[mine], op.source[mine], frozen(op.value[mine]), op.n_in, op.n_out)

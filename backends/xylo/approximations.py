@@ -2,40 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from nirc.backends.xylo import dash
-from nirc.backends.xylo.legalise import readouts
-from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES
-from nirc.ir.arrays import frozen
-from nirc.ir.populations import Discrete, Population
+from nirc.backends.xylo.latency import earliest, hop
+from nirc.backends.xylo.legalise import XyloLegalise, readouts
+from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_INPUT_SPIKES, STATE
+from nirc.backends.xylo.plan import Plan, Shifts
+from nirc.backends.xylo.quantise import planned
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import Float, frozen
+from nirc.ir.linear import Sparse
+from nirc.ir.populations import FIRES_AT, Discrete, Population
 from nirc.ir.program import Program
+from nirc.semantics.held import Held
+from nirc.semantics.variations import altered, capped_inputs, inverse
 
-Change = Callable[[Discrete], Discrete]
+Plans = dict[str, tuple[Plan, Shifts]]
 
 
 def approximations(discrete: Program) -> list[tuple[str, Program]]:
-    """Programs by name, each with one approximation of the chip turned on."""
+    """Programs by name, each with one approximation of the chip turned on; reset and several spikes also together."""
     hidden = [n for n in discrete.nodes(Population) if n not in readouts(discrete)]
-    subtract = discrete.having(reset="subtract")
-    return [
-        ("reset: subtract the threshold", subtract),
-        ("reset and up to 31 spikes a step", _changed(subtract, _several_spikes, hidden)),
-        ("membrane decay: power of two", _changed(discrete, _membrane_decay)),
-        ("synapse: power of two, at least one step", _changed(discrete, _synapse)),
+    legal = XyloLegalise().run(discrete, Log())
+    plans = planned(legal, Log())
+    made = [
+        ("weights: 8 bits, common bit shifts", _weights(legal, plans)),
+        ("constants: whole thresholds and biases", altered(legal, lambda n, d: _constants(d, *plans[n]))),
+        ("decays: membrane by a power of two", altered(discrete, lambda _, d: _membrane_decay(d))),
+        ("decays: synapse by a power of two, never none", altered(discrete, lambda _, d: _synapse(d))),
+        ("saturation: up to 31 spikes a step", altered(discrete, lambda _, d: _several_spikes(d), hidden)),
+        ("saturation: states of 16 bits", altered(legal, lambda n, d: _words(d, legal.reset, *plans[n]))),
+        ("saturation: 15 spikes of an input a step", capped_inputs(discrete, MAX_INPUT_SPIKES)),
+        ("states: leaks of whole units", altered(legal, lambda n, d: _floored(d, legal.reset, *plans[n]))),
     ]
+    if discrete.reset != "subtract":
+        subtract = discrete.having(reset="subtract")
+        several = altered(subtract, lambda _, d: _several_spikes(d), hidden)
+        made += [
+            ("reset: subtract the threshold", subtract),
+            ("reset: subtract, up to 31 times a step", several),
+        ]
+    if (timed := _timed(legal)) is not None:
+        made.append(("delays: a step for every hop", timed))
+    return made
 
 
-def _changed(program: Program, change: Change, names: list[str] | None = None) -> Program:
-    nodes = {
-        n: replace(p, dynamics=change(p.dynamics))
-        for n, p in program.nodes(Population).items()
-        if isinstance(p.dynamics, Discrete) and (names is None or n in names)
-    }
-    return program.mapped(nodes)
+def _weights(legal: Program, plans: Plans) -> Program:
+    """The weights that the chip stores, in the model's units."""
+    edges = [(s, t, p) for s, t, p in legal.edges() if t not in plans]
+    for name, (plan, shifts) in plans.items():
+        scale = plan.scale(shifts)
+        for c, op in plan.weights(shifts, Log()):
+            unit = inverse(scale * plan.membrane * plan.receptors[c.projection.synapse].gain)
+            stored = Sparse(op.target, op.source, frozen(op.value * unit[op.target]), op.n_in, op.n_out)
+            edges.append((c.source, name, replace(c.projection, ops=(stored,))))
+    return legal.rebuilt(dict(legal.graph.nodes(data="payload")), edges)
+
+
+def _constants(d: Discrete, plan: Plan, shifts: Shifts) -> Discrete:
+    """Thresholds, and what biases bring in all, as the chip has them."""
+    neuron, scale = plan.neuron(shifts, Log()), plan.scale(shifts)
+    own = dash.membrane_gain(d.decay_mem, np.ones_like(d.gain_mem), plan.dash_mem)
+    drift = frozen(d.drift + (neuron.bias / scale - plan.bias) * inverse(own))
+    return replace(
+        d, drift=drift, threshold=None if d.threshold is None else frozen(neuron.threshold / scale * FIRES_AT)
+    )
+
+
+def _words(d: Discrete, reset: str, plan: Plan, shifts: Shifts) -> Held:
+    unit = 1 / plan.scale(shifts)
+    most = (STATE[0] * unit, STATE[1] * unit)
+    return Held(d, reset, unit, v=most, current=most)
+
+
+def _floored(d: Discrete, reset: str, plan: Plan, shifts: Shifts) -> Held:
+    return Held(d, reset, 1 / plan.scale(shifts), decayed=_leak)
+
+
+def _leak(x: Float, kept: Float, unit: Float) -> Float:
+    """A state loses whole units, rounded down, and at least one while it is above 0 (``rule.leak``)."""
+    lost = np.maximum(np.floor(x * (1 - kept) / unit) * unit, np.minimum(x, unit))
+    left: Float = np.where(kept > 0, x - lost, 0.0)
+    return left
 
 
 def _several_spikes(d: Discrete) -> Discrete:
@@ -57,3 +108,14 @@ def _synapse(d: Discrete) -> Discrete:
     # The chip decays after adding: of a weight w, w * decay arrives in the first step.
     gain = dash.synapse_gain(d.decay_syn, d.gain_syn, shift) * decay
     return replace(d, decay_syn=frozen(decay), gain_syn=frozen(gain))
+
+
+def _timed(legal: Program) -> Program | None:
+    """The chip's own timing, where it is no mere shift of the model's; outputs may be some steps late."""
+    at = earliest(legal)
+    edges, moved = [], False
+    for source, target, p in legal.edges():
+        lag = at[source] + hop(legal, source, target) - at[target]
+        moved = moved or lag != p.lag
+        edges.append((source, target, replace(p, delay_steps=lag, feedback=False)))
+    return legal.rebuilt(dict(legal.graph.nodes(data="payload")), edges) if moved else None

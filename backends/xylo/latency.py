@@ -30,6 +30,16 @@ def latencies(program: Program) -> dict[str, int]:
     return late
 
 
+def earliest(program: Program) -> dict[str, int]:
+    """Steps after an input's in which each node's signal can appear on the chip at all: over the shortest path."""
+    reached = {target for source in program.nodes(Source) for target in nx.descendants(program.graph, source)}
+    at = {name: len(reached) if name in reached else 0 for name in program.graph}
+    for _ in at:
+        for source, target, _ in program.edges():
+            at[target] = min(at[target], at[source] + hop(program, source, target))
+    return at
+
+
 def hop(program: Program, source: str, target: str) -> int:
     """Steps that the chip needs from ``source`` to ``target``."""
     return int(isinstance(program[source], Population) and not isinstance(program[target], Sink))

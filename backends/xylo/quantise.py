@@ -30,22 +30,27 @@ class XyloQuantise:
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError`` (P307) if a projection is too large to unroll."""
-        outputs = set(readouts(program))
-        found = _connections(program, log)
-        plans = {
-            n: Plan(n, p, output=n in outputs, into=[c for c in found if c.target == n])
-            for n, p in program.nodes(Population).items()
-        }
-        hidden = _best_shifts([p for p in plans.values() if not p.output])
-        readout = _best_shifts([p for p in plans.values() if p.output])
+        plans = planned(program, log)
         nodes = dict(program.graph.nodes(data="payload"))
         edges = [(s, t, p) for s, t, p in program.edges() if t not in plans]  # into sinks
-        for name, plan in plans.items():
-            shifts = readout if plan.output else hidden
+        for name, (plan, shifts) in plans.items():
             nodes[name] = replace(nodes[name], dynamics=plan.neuron(shifts, log))
             for c, op in plan.weights(shifts, log):
                 edges.append((c.source, name, replace(c.projection, ops=(op,), biases=())))
         return program.rebuilt(nodes, edges, form=Form.INTEGER, reset="subtract")
+
+
+def planned(program: Program, log: Log) -> dict[str, tuple[Plan, Shifts]]:
+    """Each population's plan, with the bit shifts of its weights. Raises ``CompileError`` (P307)."""
+    outputs = set(readouts(program))
+    found = _connections(program, log)
+    plans = {
+        n: Plan(n, p, output=n in outputs, into=[c for c in found if c.target == n])
+        for n, p in program.nodes(Population).items()
+    }
+    hidden = _best_shifts([p for p in plans.values() if not p.output])
+    readout = _best_shifts([p for p in plans.values() if p.output])
+    return {name: (plan, readout if plan.output else hidden) for name, plan in plans.items()}
 
 
 def _connections(program: Program, log: Log) -> list[Connection]:

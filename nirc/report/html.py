@@ -7,6 +7,7 @@ from typing import Any
 
 from nirc.diagnostics.codes import CODES
 from nirc.diagnostics.explain import meaning
+from nirc.report.calibration import POPULATION_HEAD, population_rows, stage_rows, summary
 
 MOST_ROWS = 200  # of a table; the rest is counted
 
@@ -39,9 +40,17 @@ def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes
             "note": [d for d in findings if d["severity"] == "note"],
         },
         meanings={code: (CODES[code], meaning(code)) for code in codes},
+        calibration=_calibration(manifest.get("calibration")),
         most=MOST_ROWS,
     )
     return page.encode()
+
+
+def _calibration(told: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if told is None:
+        return None
+    rows = population_rows(told)
+    return {"summary": summary(told), "stages": stage_rows(told), "head": POPULATION_HEAD, "populations": rows}
 
 
 def _bar(name: str, used: int, available: int) -> dict[str, Any]:

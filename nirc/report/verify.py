@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from nirc.report.calibration import NOTHING, POPULATION_HEAD, population_rows, stage_rows, summary
+
 
 def as_text(result: dict[str, Any]) -> str:
     """Stages, what-ifs, populations, and where the first spike departs."""
@@ -11,13 +13,17 @@ def as_text(result: dict[str, Any]) -> str:
     lines += [_line(row) for row in result["stages"]]
     lines += ["", _row("what if the chip's ... alone", *_HEAD)]
     lines += [_line(row) for row in result["what_if"]]
+    if result["exact"]:
+        lines.append(f"The chip makes no approximation of: {', '.join(result['exact'])}.")
+    if result["calibration"] is not None:
+        lines += ["", *_calibration(result["calibration"])]
     lines += ["", *_populations(result["populations"]), ""]
     if result["lost_at"] is None:
         lines.append("No stage loses agreement.")
     else:
         lines.append(f"Agreement is lost at stage `{result['lost_at']}`.")
         if result["what_if"] and result["what_if"][0]["agreement"] < 1:
-            lines.append(_largest(result["what_if"]))
+            lines.append(_largest(result["what_if"], calibrated=result["calibration"] is not None))
     busy = {row["name"]: row["several"] for row in result["populations"] if row["several"] > 0}
     if busy:
         told = ", ".join(f"`{n}` {share:.1%}" for n, share in busy.items())
@@ -40,6 +46,25 @@ def as_text(result: dict[str, Any]) -> str:
 _HEAD = ("accuracy", "agreement", "(95 %)", "count error")
 
 
+def _calibration(told: dict[str, Any]) -> list[str]:
+    """The what-ifs above are of the uncalibrated chip, which is said here, too."""
+    lines = [summary(told), "The what-ifs above are those of the chip without it."]
+    if stages := stage_rows(told):
+        lines += [_row("calibration stage", "distance", "agreement")]
+        lines += [_row(name, far, agreement, "kept" if kept else "") for name, far, agreement, kept in stages]
+    if rows := population_rows(told):
+        lines += [_table(POPULATION_HEAD, rows)]
+    return lines
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Columns as wide as what is in them; those that hold nothing are left out."""
+    shown = [k for k in range(len(head)) if any(row[k] != NOTHING for row in rows)]
+    width = {k: max(len(row[k]) for row in (head, *rows)) for k in shown}
+    texts = [[row[k].ljust(width[k]) if k == 0 else row[k].rjust(width[k]) for k in shown] for row in (head, *rows)]
+    return "\n".join("  ".join(cells) for cells in texts)
+
+
 def _populations(rows: list[dict[str, Any]]) -> list[str]:
     """Rates in spikes per neuron and step; the distance of spike trains is van Rossum's, 1 for a spike misplaced."""
     head = _row("population", "rate", "on chip", "rate error", "distance")
@@ -47,13 +72,14 @@ def _populations(rows: list[dict[str, Any]]) -> list[str]:
     return [head, *(_row(name, *(f"{x:.4f}" for x in numbers)) for name, *numbers in cells)] if rows else []
 
 
-def _largest(what_if: list[dict[str, Any]]) -> str:
+def _largest(what_if: list[dict[str, Any]], *, calibrated: bool) -> str:
     parts = [f"{row['name']} ({row['agreement']:.3f})" for row in what_if[:2]]
-    return f"The largest part alone: {parts[0]}" + (f"; then {parts[1]}" if len(parts) > 1 else "") + "."
+    head = "Without calibration the largest part alone is" if calibrated else "The largest part alone:"
+    return f"{head} {parts[0]}" + (f"; then {parts[1]}" if len(parts) > 1 else "") + "."
 
 
 def _row(*cells: str) -> str:
-    return f"{cells[0]:<46}" + "".join(f"{c:>13}" for c in cells[1:])
+    return (f"{cells[0]:<48}" + "".join(f"{c:>13}" for c in cells[1:])).rstrip()
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nirc.api import Compiled, Options, compile_model
-from nirc.backend import modes_of
+from nirc.backend import KINDS, modes_of
 from nirc.diagnostics.log import Log
 from nirc.frontend.data import Data
 from nirc.ir.program import Program
@@ -74,7 +74,9 @@ def verify(
         "samples": len(raster),
         "stages": stages,
         "lost_at": lost_at(stages),
-        "what_if": sorted(what_if, key=lambda row: row["agreement"]),
+        "what_if": sorted(what_if, key=lambda row: (row["agreement"], -row["count_error"])),
+        "exact": [kind for kind in KINDS if not any(name.partition(":")[0] == kind for name in alone)],
+        "calibration": made.bundle.manifest.get("calibration"),
         "first_divergence": first_divergence(recording),
         "populations": rows,
         "rounded_to_zero": populations.vanished(made),

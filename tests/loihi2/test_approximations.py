@@ -23,7 +23,7 @@ def test_weights_and_decays_together_are_nearly_what_the_integer_form_does(name:
     inputs = inputs.reshape(*inputs.shape[:2], -1)
     made = compile_model(model, "loihi2", Options(reset="zero"))
     alone = dict(approximations(made.stages.discrete))
-    assert list(alone) == ["weights: 8 bits", "decays: whole 4096ths"]
+    assert list(alone)[:2] == ["weights: 8 bits", "decays: whole 4096ths"]
     chip = run(made.integer, inputs).output.sum(axis=1)
     stored = run(alone["weights: 8 bits"], inputs).output.sum(axis=1)
     model_ = run(made.stages.discrete, inputs).output.sum(axis=1)

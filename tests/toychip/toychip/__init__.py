@@ -15,7 +15,7 @@ from nirc.raster import Run
 from nirc.target import Target, findings
 from toychip import network
 from toychip.limits import TOY
-from toychip.quantise import ToyQuantise
+from toychip.quantise import ToyQuantise, in_volts
 
 
 class ToyChip:
@@ -69,8 +69,12 @@ class ToyChip:
         return network.emulate(network.from_json(files["network.json"]), raster)
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
-        """The reset is the only difference in kind."""
-        return [("reset: subtract the threshold", discrete.having(reset="subtract"))]
+        """The reset is the only difference in kind; the weights are rounded."""
+        integer = ToyQuantise().run(discrete, Log())
+        return [
+            ("weights: 8 bits", in_volts(integer, discrete)),
+            ("reset: subtract the threshold", discrete.having(reset="subtract")),
+        ]
 
 
 class Keep:

@@ -67,6 +67,17 @@ class ToyQuantise:
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
 
 
+def in_volts(integer: Program, discrete: Program) -> Program:
+    """``discrete`` with the weights that the chip stores."""
+    edges = []
+    for source, target, q in integer.edges():
+        if isinstance(integer[target], Population):
+            unit = discrete[target].dynamics.threshold / integer[target].dynamics.threshold / _gain(discrete[target])
+            q = replace(q, ops=(Dense(frozen(q.ops[0].weight * unit[:, None])),))  # noqa: PLW2901
+        edges.append((source, target, q))
+    return discrete.rebuilt(dict(discrete.graph.nodes(data="payload")), edges)
+
+
 def _gain(p: Population) -> Float:
     return p.dynamics.gain_mem * (1.0 if p.dynamics.gain_syn is None else p.dynamics.gain_syn)
 

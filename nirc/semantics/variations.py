@@ -1,0 +1,64 @@
+"""Programs with one thing changed, for what-if studies: what one approximation of a chip costs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from nirc.ir.arrays import Float, frozen
+from nirc.ir.linear import Conv, Dense, LinearOp, Sparse
+from nirc.ir.populations import FIRES_AT, Discrete, Population, Projection, Source
+from nirc.ir.program import Program
+
+Alter = Callable[[str, Discrete], object]
+CAPPED = ".capped"  # suffix of what bounds an input's counts
+
+
+def altered(program: Program, alter: Alter, names: Collection[str] | None = None) -> Program:
+    """``program`` with ``alter(name, dynamics)`` as the dynamics of its discrete populations, or of ``names`` only."""
+    return program.mapped(
+        {
+            name: replace(p, dynamics=alter(name, p.dynamics))
+            for name, p in program.nodes(Population).items()
+            if isinstance(p.dynamics, Discrete) and (names is None or name in names)
+        }
+    )
+
+
+def capped_inputs(program: Program, most: int) -> Program:
+    """No channel has more than ``most`` spikes in a step."""
+    nodes = dict(program.graph.nodes(data="payload"))
+    edges: list[tuple[str, str, Projection]] = []
+    for name, source in program.nodes(Source).items():
+        zeros, ones = frozen(np.zeros(source.n)), frozen(np.ones(source.n))
+        cap = Discrete(zeros, ones, zeros, threshold=frozen(ones * FIRES_AT), v_reset=zeros, max_spikes=most)
+        nodes[name + CAPPED] = Population(source.shape, cap, source.origins)
+        edges.append((name, name + CAPPED, Projection(origins=source.origins)))
+    edges += [(s + CAPPED if isinstance(program[s], Source) else s, t, p) for s, t, p in program.edges()]
+    return program.rebuilt(nodes, edges)
+
+
+def later(program: Program, steps: Mapping[int, int]) -> Program:
+    """The edges with these numbers, in the program's order, by so many steps later; none by default."""
+    edges = [
+        (s, t, replace(p, delay_steps=p.delay_steps + steps.get(i, 0))) for i, (s, t, p) in enumerate(program.edges())
+    ]
+    return program.rebuilt(dict(program.graph.nodes(data="payload")), edges)
+
+
+def times(op: LinearOp, factor: Float) -> LinearOp:
+    """``factor`` (n_out,) on every output of an operator with numbers; of a kernel it is the same over a map."""
+    if isinstance(op, Dense):
+        return replace(op, weight=op.weight * factor[:, None])
+    if isinstance(op, Sparse):
+        return replace(op, value=op.value * factor[op.target])
+    assert isinstance(op, Conv)
+    channel = factor.reshape(op.shape_out[0], -1)[:, 0]
+    return replace(op, weight=op.weight * channel.reshape(-1, *[1] * (op.weight.ndim - 1)))
+
+
+def inverse(x: Float) -> Float:
+    """1 / x; 0 where x is 0."""
+    return np.where(x != 0, 1 / np.where(x != 0, x, 1.0), 0.0)

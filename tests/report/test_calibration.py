@@ -1,0 +1,58 @@
+"""What a calibration chose is shown: in `verify`'s text and JSON, and in the bundle's page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from nirc.report.calibration import population_rows, stage_rows, summary
+from tests.cli.test_cli import nirc
+from tests.models import DATA
+
+MOTIONS = DATA / "zoo/basicmotions_lif_ff.nir"
+TOLD = {
+    "inputs": [4, 9, 2],
+    "samples": {"fit": 9, "fit_given": 3, "judge": 5, "judge_given": 1},
+    "kept": "search",
+    "stages": [
+        {"name": "start", "distance": 2.0, "agreement": 0.5},
+        {"name": "search", "distance": 0.25, "agreement": 1.0},
+    ],
+    "populations": {
+        "<b>": {"distance_before": 3.0, "distance_after": 1.0, "gains": [1.5, 0.5], "decay_mem": [0.5, 0.5]},
+        "last": {"distance_before": 1.0, "distance_after": 1.0, "drift": 0.75},
+    },
+}
+
+
+def test_the_rows_say_what_was_chosen() -> None:
+    assert "kept stage `search`: distance 2 -> 0.25, agreement 0.500 -> 1.000" in summary(TOLD)
+    assert "judged on 5 others (1 given)" in summary(TOLD)
+    assert stage_rows(TOLD)[1] == ("search", "0.25", "1.000", True)
+    assert population_rows(TOLD)[0] == ("<b>", "3", "1", "1.5, 0.5", "-", "-", "0.5", "-")
+
+
+def test_a_start_that_was_kept_is_said_so() -> None:
+    assert "changed nothing" in summary(TOLD | {"kept": "start"})
+
+
+def test_a_strangers_calibration_may_say_nothing() -> None:
+    told = {"inputs": [4, 9, 2], "inputs_sha256": "0"}
+    assert summary(told) == "Calibration: inputs [4, 9, 2]." and not stage_rows(told) and not population_rows(told)
+
+
+def test_verify_and_the_bundle_show_it(tmp_path: Path) -> None:
+    data = np.load(MOTIONS.with_suffix(".npz"))["inputs"]
+    np.savez(tmp_path / "d.npz", inputs=data[::4])
+    asked = (MOTIONS, "--target", "spinnaker2", "--calibrate", "d.npz")
+    shown = nirc("verify", *asked, "--data", "d.npz", "--json", "v.json", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    told = json.loads((tmp_path / "v.json").read_text())["calibration"]
+    assert summary(told) in shown.stdout and "calibration stage" in shown.stdout
+    assert nirc(*asked, "-o", "b", cwd=tmp_path).returncode == 0
+    manifest = json.loads((tmp_path / "b/manifest.json").read_text())
+    assert manifest["calibration"] == told
+    page = (tmp_path / "b/report.html").read_text()
+    assert "What calibration chose" in page and all(s["name"] in page for s in told["stages"])

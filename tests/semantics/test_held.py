@@ -1,0 +1,71 @@
+"""States held in a chip's words: without rounding and bounds nothing changes; with them, just what is asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nirc.api import Options, lower
+from nirc.diagnostics.log import Log
+from nirc.ir.populations import Discrete
+from nirc.semantics.held import Held
+from nirc.semantics.run import run
+from nirc.semantics.variations import altered, capped_inputs, later
+from tests.models import DATA
+
+VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
+
+
+def neuron(**fields: object) -> Discrete:
+    one = np.ones(1)
+    return Discrete(**{"decay_mem": one / 2, "gain_mem": one, "drift": 0 * one, "threshold": 10 * one} | fields)  # type: ignore[arg-type]
+
+
+def membranes(held: Held, inputs: list[float]) -> list[float]:
+    stepper, found = held.stepper(1), []
+    for x in inputs:
+        stepper.step(np.full((1, 1), x))
+        found.append(float(stepper.v[0, 0]))
+    return found
+
+
+@pytest.mark.parametrize("rule", ["model", "zero", "subtract"])
+def test_words_without_rounding_and_bounds_are_the_model(rule: str) -> None:
+    discrete = lower(VOWELS, Options(reset=rule), log=Log()).discrete
+    inputs = np.load(VOWELS.with_suffix(".npz"))["inputs"][:20]
+    held = altered(discrete, lambda _, d: Held(d, rule, np.ones(d.decay_mem.size)))
+    got, exact = run(held, inputs).output, run(discrete, inputs).output
+    assert exact.any() and (got == exact).all()
+
+
+def test_a_decay_is_rounded_and_counted_from_its_zero() -> None:
+    def down(x: np.ndarray, kept: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        return np.floor(x * kept / unit) * unit
+
+    one = np.ones(1)
+    assert membranes(Held(neuron(), "zero", one, down), [5, 0, 0, 0]) == [5, 2, 1, 0]
+    assert membranes(Held(neuron(), "zero", one, down, zero=one), [5, 0]) == [4.5, 1.5]  # -1 halved is -1; 3.5 is 1
+
+
+def test_membranes_and_currents_saturate() -> None:
+    one = np.ones(1)
+    assert membranes(Held(neuron(), "zero", one, v=(-3 * one, 4 * one)), [9, -9, 0]) == [4, -3, -1.5]
+    assert membranes(Held(neuron(), "zero", one, current=(-one, one)), [9, 9, -9]) == [1, 1.5, -0.25]
+    filtered = neuron(decay_syn=one / 2, gain_syn=one)
+    assert membranes(Held(filtered, "zero", one, current=(-2 * one, 2 * one)), [9, 0, 0]) == [2, 2, 1.5]
+
+
+def test_counts_of_an_input_are_capped_and_no_others() -> None:
+    discrete = lower(VOWELS, Options(), log=Log()).discrete
+    inputs = np.random.default_rng(0).poisson(0.8, (6, 40, 12))
+    got = run(capped_inputs(discrete, 2), inputs).output
+    assert (got == run(discrete, np.minimum(inputs, 2)).output).all() and (got != run(discrete, inputs).output).any()
+
+
+def test_an_edge_comes_later() -> None:
+    discrete = lower(VOWELS, Options(), log=Log()).discrete
+    inputs = np.random.default_rng(0).poisson(0.3, (2, 40, 12))
+    number = next(i for i, (s, _, _) in enumerate(discrete.edges()) if s == "input")
+    moved, exact = run(later(discrete, {number: 3}), inputs).output, run(discrete, inputs).output
+    assert exact[:, :-3].any() and not (moved == exact).all()
+    assert (run(later(discrete, {}), inputs).output == exact).all()
