@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nirc.backend import ChipOption
@@ -33,19 +33,31 @@ SYNAPSES = ChipOption(
     "two: what rounding leaves of a weight in a second one; finer, for twice the memory. auto: two with --calibrate, "
     "for small networks without kernels",
 )
+RESET = ChipOption(
+    "reset",
+    ("exact", "zero"),
+    "exact: where a threshold is to be subtracted (--reset subtract), each neuron does it by a synapse to itself. "
+    "zero: it is reset to zero instead",
+)
 
 
 @dataclass(frozen=True)
 class Loihi2:
-    """The backend `loihi2`. ``constants``: rounded, paper; ``netx``: chains, never; ``synapses``: auto, one, two."""
+    """The backend `loihi2`. Fields: its options, see their texts above."""
 
     constants: str = "rounded"
     netx: str = "chains"
     synapses: str = "auto"
+    reset: str = "exact"
     name = "loihi2"
-    options = (CONSTANTS, NETX, SYNAPSES)
+    options = (CONSTANTS, NETX, SYNAPSES, RESET)
     modes = ("synchronous",)
     law_neuron = "CubaLIF"
+
+    @property
+    def subtracts(self) -> bool:
+        """Whether subtraction is done by synapses; the paper's importer knew of none."""
+        return self.reset == "exact" and self.constants != "paper"
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -54,7 +66,7 @@ class Loihi2:
 
     def having(self, chosen: Mapping[str, str]) -> Backend:
         """Another way to choose constants."""
-        return Loihi2(**{"constants": self.constants, "netx": self.netx, "synapses": self.synapses} | dict(chosen))
+        return replace(self, **dict(chosen))
 
     def passes(
         self,
@@ -67,16 +79,17 @@ class Loihi2:
         from nirc.backends.loihi2.legalise import LoihiLegalise
         from nirc.backends.loihi2.quantise import LoihiQuantise
 
+        legalise = LoihiLegalise(self.subtracts)
         quantise = LoihiQuantise(self.constants == "paper", self.netx == "chains", self.synapses == "two")
         if calibration is None or model is None:
-            return (LoihiLegalise(), quantise)
+            return (legalise, quantise)
         from nirc.backends.loihi2.calibrate import LoihiCalibrate
         from nirc.backends.loihi2.measure import LoihiMeasure
 
         calibrate = LoihiCalibrate(
             quantise, calibration, model, seed=seed, progress=progress, finer=self.synapses == "auto"
         )
-        return (LoihiLegalise(), calibrate, LoihiMeasure(calibration))
+        return (legalise, calibrate, LoihiMeasure(calibration))
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Whether there are more neurons than the largest of ``targets`` has places."""
@@ -123,7 +136,7 @@ class Loihi2:
         from nirc.backends.loihi2.quantise import LoihiQuantise
 
         how = LoihiQuantise(self.constants == "paper", self.netx == "chains", self.synapses == "two")
-        return approximations(discrete, how)
+        return approximations(discrete, how, exact=self.subtracts)
 
 
 BACKEND: Backend = Loihi2()

@@ -13,6 +13,7 @@ from nirc.backends.loihi2.limits import STATE, STATE_SHIFT
 from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.backends.loihi2.quantise import INPUT, LoihiQuantise
 from nirc.backends.loihi2.rule import DECAY_UNITY, effective_bias
+from nirc.backends.loihi2.soft_reset import reset_to_zero
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population
@@ -21,16 +22,21 @@ from nirc.semantics.held import Held
 from nirc.semantics.variations import altered, capped_inputs, inverse, later, times
 
 
-def approximations(discrete: Program, quantise: LoihiQuantise | None = None) -> list[tuple[str, Program]]:
-    """Programs by name, each with one approximation of the chip turned on, as ``quantise`` makes it."""
-    legal = LoihiLegalise().run(discrete, Log())
+def approximations(
+    discrete: Program, quantise: LoihiQuantise | None = None, *, exact: bool = True
+) -> list[tuple[str, Program]]:
+    """Programs by name, each with one approximation of the chip turned on, as ``quantise`` makes it.
+
+    ``exact``: subtraction by synapses, wherever they can do it.
+    """
+    legal = LoihiLegalise(exact).run(discrete, Log())
     integer = (quantise or LoihiQuantise()).run(legal, Log())
     made = [
         (
             "weights: 8 bits" if quantise is None or not quantise.twice else "weights: twice 8 bits",
             _stored(legal, integer),
         ),
-        ("decays: whole 4096ths", _rounded(discrete)),
+        ("decays: whole 4096ths", _rounded(legal)),
         ("constants: rounded biases", altered(legal, lambda n, d: _bias(d, legal.reset, integer[n].dynamics))),
         ("saturation: one spike of an input a step", capped_inputs(discrete, 1)),
         ("saturation: membranes of 24 bits", altered(legal, lambda n, d: _words(d, legal.reset, integer[n].dynamics))),
@@ -39,8 +45,8 @@ def approximations(discrete: Program, quantise: LoihiQuantise | None = None) -> 
             altered(legal, lambda n, d: _cut(d, legal.reset, integer[n].dynamics)),
         ),
     ]
-    if discrete.reset == "subtract":
-        made.insert(0, ("reset: to zero", discrete.having(reset="zero")))
+    if any(reset_to_zero(legal, name) for name in legal.nodes(Population)):
+        made.insert(0, ("reset: to zero", legal.having(reset="zero")))
     if slow := {i: extra for i, extra in enumerate(timing(legal).extra) if extra}:
         made.append(("delays: a step for every synapse", later(legal, slow)))
     return made

@@ -1,7 +1,8 @@
 """loihi2-calibrate: weights at which the chip's spikes come nearest to the model's on sample inputs.
 
-What differs in kind is the reset of networks that subtract their threshold: this chip's neurons go to zero. Method:
-``nirc.calibration``.
+What may differ in kind is the reset of networks that subtract their threshold: some of this chip's neurons go to zero.
+Where all have brakes (``soft_reset``), the calibration sees neurons that subtract, without brakes, which come back
+before every quantisation. Method: ``nirc.calibration``.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from nirc.backends.loihi2.quantise import LoihiQuantise
+from nirc.backends.loihi2.soft_reset import braked, rebraked, reset_to_zero, unbraked
 from nirc.calibration.plain import PlainCalibrate
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Conv
 from nirc.ir.populations import Population
 from nirc.ir.program import Program
+from nirc.pipeline import Pass
 
 RESET = (("subtract", "zero"),)  # the chip's rule by the model's
 MOST_SYNAPSES = 1 << 19  # that get a second one unasked: with it a third of the smallest system's memory (?: a choice)
@@ -37,7 +40,28 @@ class LoihiCalibrate(PlainCalibrate):
         if self.finer and not self.quantise.paper and _roomy(program):
             self.report["synapses"] = "two"
             return replace(self, quantise=replace(self.quantise, twice=True), finer=False).run(program, log)
-        return super().run(program, log)
+        plain, names = unbraked(program)
+        if not names:
+            return super().run(program, log)
+        again = replace(self, quantise=_Braked(self.quantise, tuple(names)))
+        if any(reset_to_zero(program, name) for name in program.nodes(Population)):
+            return super(LoihiCalibrate, again).run(program, log)
+        return super(LoihiCalibrate, replace(again, reset=())).run(plain, log)
+
+
+@dataclass(frozen=True)
+class _Braked:
+    """Brakes on the populations ``names``, as their decays and thresholds want them, before ``quantise``."""
+
+    quantise: Pass
+    names: tuple[str, ...]
+    name: ClassVar[str] = LoihiQuantise.name
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Raises what ``quantise`` raises."""
+        plain = [name for name in self.names if program[name].dynamics.decay_syn is None]
+        rest = [name for name in self.names if name not in plain]
+        return self.quantise.run(braked(rebraked(program, rest), plain), log)
 
 
 def _roomy(program: Program) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 from nirc.backends.loihi2.limits import LIF_MODELS
 from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.backends.loihi2.rule import DECAY_UNITY
+from nirc.backends.loihi2.soft_reset import has_brake, reset_to_zero, why_not
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, Population
@@ -21,17 +22,19 @@ def report(legal: Program, integer: Program, log: Log) -> None:
         d, neuron = population.dynamics, integer[name].dynamics
         assert isinstance(d, Discrete) and isinstance(neuron, LoihiNeuron)
         where = population.origins[0]
-        if d.fires and legal.reset == "subtract" and d.decay_mem.any():
+        if reset_to_zero(legal, name):
             log.differs(
                 "D419",
                 f"`{name}` subtracts the threshold in the model, the chip resets to zero",
                 where=where,
+                found=why_not(legal, name) or "a reset to zero was asked for",
                 source=LIF_MODELS,
                 help="train with a reset to zero; `nirc verify` shows what it costs",
             )
-        _decay(name, "tau_mem", d.decay_mem, neuron.dv / DECAY_UNITY, where, log)
         if d.decay_syn is not None:
-            _decay(name, "tau_syn", d.decay_syn, (neuron.du + 1) / DECAY_UNITY, where, log)
+            field = "tau_mem" if has_brake(legal, name) else "tau_syn"
+            _decay(name, field, d.decay_syn, (neuron.du + 1) / DECAY_UNITY, where, log)
+        _decay(name, "tau_mem", d.decay_mem, neuron.dv / DECAY_UNITY, where, log)
         _start(name, d, neuron, legal.reset, where, log)
 
 

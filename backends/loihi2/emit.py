@@ -9,7 +9,7 @@ from nirc.backends.loihi2.chip import Chip
 from nirc.backends.loihi2.deploy import deploy_py
 from nirc.backends.loihi2.limits import WRAP
 from nirc.backends.loihi2.netx import network_net
-from nirc.backends.loihi2.ranges import largest_u
+from nirc.backends.loihi2.ranges import goes_round_after, largest_u
 from nirc.backends.loihi2.tables import FILE, to_npz
 from nirc.mapping.floorplan import KEY
 
@@ -52,11 +52,17 @@ def mapping_json(chip: Chip, dt_s: float | None) -> bytes:
         },
         "cores": {"used": found.count, "bound": found.bound},
         "latency_steps": chip.late,
-        "largest_u": {"proven": largest_u(chip.tables), "limit": WRAP},
+        "largest_u": _largest_u(chip),
         "dt": dt_s,
         "note": "public Lava takes no placement: this one tells fit, split, chips and cost; see deploy.py --help",
     }
     return _text(tree).encode()
+
+
+def _largest_u(chip: Chip) -> dict[str, Any]:
+    after = goes_round_after(chip.tables)
+    proven = {name: u for name, u in largest_u(chip.tables).items() if name not in after}
+    return {"proven": proven, "goes_round_after": after, "limit": WRAP}
 
 
 def _text(tree: dict[str, Any]) -> str:

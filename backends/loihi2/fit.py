@@ -11,10 +11,12 @@ from nirc.backends.loihi2 import differences, latency
 from nirc.backends.loihi2.bundle import NEURONS, READOUT
 from nirc.backends.loihi2.chip import Chip
 from nirc.backends.loihi2.cores import Placed, place
-from nirc.backends.loihi2.limits import LOGS, VARIANTS
+from nirc.backends.loihi2.limits import LIF_MODELS, LOGS, VARIANTS, WRAP
 from nirc.backends.loihi2.lower import Lowered, lower
 from nirc.backends.loihi2.netx import why_no_net
 from nirc.backends.loihi2.neuron import LoihiNeuron
+from nirc.backends.loihi2.plan import ROOMS
+from nirc.backends.loihi2.ranges import goes_round_after
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Population, Sink
@@ -56,6 +58,7 @@ def fit(program: Program, discrete: Program, target: Target, search: Search, log
     if placed is None:
         return None
     differences.report(discrete, program, log)
+    _say_room(lowered, program, log)
     if reason := why_no_net(lowered.tables):
         log.note("L813", f"`network.net` for lava-dl is not written: {reason}", source="lava-dl 0.6.0, netx")
     _say_split(lowered, program, log)
@@ -127,6 +130,23 @@ def _over(limit: Limit, where: str, found: int, target: Target, log: Log) -> Non
         source=limit.source,
         help=HELP.get(limit.code, "make the layer smaller"),
     )
+
+
+def _say_room(lowered: Lowered, program: Program, log: Log) -> None:
+    """D424: a membrane in u that goes round under full input."""
+    after = goes_round_after(lowered.tables)
+    for name, pieces in lowered.pieces.items():
+        if steps := [after[piece.name] for piece in pieces if piece.name in after]:
+            say = log.note if min(steps) >= ROOMS[0][0] else log.warning
+            say(
+                "D424",
+                f"the membrane of `{name}` goes round if all its inputs of one sign fire for long",
+                where=program[name].origins[0],
+                found=f"room for {min(steps)} steps in which they all do",
+                limit=f"u within {WRAP - 1}",
+                source=LIF_MODELS,
+                help="--set reset=zero has no such limit; smaller weights or fewer inputs leave more room",
+            )
 
 
 def _say_split(lowered: Lowered, program: Program, log: Log) -> None:

@@ -2,7 +2,7 @@
 
 Afterwards every projection is one operator with its gains folded in and leads to the one synaptic filter that its
 target has; every output is a plain wire from a population; constants are drifts, or come from a neuron that always
-fires; no lag is longer than a synapse's delay.
+fires; no lag is longer than a synapse's delay; and where a threshold is subtracted, a synapse does it, if it can.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from typing import ClassVar
 
 import numpy as np
 
+from nirc.backends.loihi2.clock import Arc, Clock, is_clock, memoryless
 from nirc.backends.loihi2.dynamics import discrete, one_filter, refuse_foreign, start_up_fails
 from nirc.backends.loihi2.kernels import MAX_ENTRIES, one_operator
 from nirc.backends.loihi2.latency import timing
 from nirc.backends.loihi2.limits import DELAY, DENSE_MODELS
+from nirc.backends.loihi2.soft_reset import subtracting
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import Float, frozen
-from nirc.ir.linear import Dense, Diagonal
-from nirc.ir.populations import Discrete, Population, Projection, Sink
+from nirc.ir.arrays import frozen
+from nirc.ir.linear import Diagonal
+from nirc.ir.populations import Population, Projection, Sink
 from nirc.ir.program import Program
 
-Arc = tuple[str, str, Projection]
-
-CLOCK = "always"  # the neuron that fires in every step
 SUM = ".sum"  # suffix of readouts that add up what an output gets
 DELAYED = ".delayed"  # suffix of relays
 COPY = ".copy"  # suffix of a readout for a second output
@@ -32,8 +31,12 @@ COPY = ".copy"  # suffix of a readout for a second output
 
 @dataclass(frozen=True)
 class LoihiLegalise:
-    """Fold gains, filters, constants and long delays into what stock neurons and synapses can do."""
+    """Fold gains, filters, constants and long delays into what stock neurons and synapses can do.
 
+    ``exact``: subtraction by synapses, wherever they can do it.
+    """
+
+    exact: bool = True
     name: ClassVar[str] = "loihi2-legalise"
 
     def run(self, program: Program, log: Log) -> Program:
@@ -41,16 +44,11 @@ class LoihiLegalise:
         refuse_foreign(program, log)
         log.raise_if_errors()
         program = _read_outs(program)
-        program = _one_filter_each(program, log)
+        program = _one_operator_each(_one_filter_each(program, log), log)
+        if self.exact:
+            program = subtracting(program)
         program = _short_waits(_constants(program), log)
         return _one_operator_each(program, log)
-
-
-def memoryless(n: int, origins: tuple[str, ...], threshold: float | None, drift: float = 0.0) -> Population:
-    """Neurons whose v is the input of the step plus ``drift``; they fire above ``threshold``."""
-    zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
-    fires = None if threshold is None else frozen(ones * threshold)
-    return Population((n,), Discrete(zeros, ones, frozen(ones * drift), threshold=fires, v_reset=zeros), origins)
 
 
 def _read_outs(program: Program) -> Program:
@@ -91,7 +89,7 @@ def _copied(program: Program) -> Program:
 def _one_filter_each(program: Program, log: Log) -> Program:
     """Gains go into the weights; a second receptor becomes several synapses of different delays (``dynamics``)."""
     nodes, edges = dict(program.graph.nodes(data="payload")), []
-    clock = _Clock(program)
+    clock = Clock(program)
     for name, population in program.nodes(Population).items():
         plan = one_filter(name, population, log)
         drift = np.array(plan.dynamics.drift)
@@ -121,22 +119,6 @@ def _spread(arc: Arc, taps: tuple[float, ...]) -> list[Arc]:
     ]
 
 
-class _Clock:
-    """The neuron that always fires, made when it is wanted."""
-
-    def __init__(self, program: Program) -> None:
-        self.name = CLOCK
-        while self.name in program.graph and not is_clock(program, self.name):
-            self.name += "."
-        self.nodes: dict[str, Population] = {}
-
-    def edge(self, target: str, value: Float, onset_steps: int, origins: tuple[str, ...]) -> Arc:
-        """``value`` (n,) in every step from ``onset_steps`` on."""
-        self.nodes.setdefault(self.name, memoryless(1, origins or (target,), 0.5, drift=1.0))
-        op = Dense(frozen(value[:, None]))
-        return self.name, target, Projection(ops=(op,), delay_steps=onset_steps, origins=origins)
-
-
 def _constants(program: Program) -> Program:
     """A drift that would set a neuron off before its first step comes from the clock instead.
 
@@ -144,7 +126,7 @@ def _constants(program: Program) -> Program:
     up for that, unless it would be out of range.
     """
     nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
-    clock, late = _Clock(program), timing(program).late
+    clock, late = Clock(program), timing(program).late
     for name, population in program.nodes(Population).items():
         d = discrete(population)
         if is_clock(program, name) or not start_up_fails(d, program.reset, late[name]):
@@ -156,11 +138,6 @@ def _constants(program: Program) -> Program:
         edges += _spread(clock.edge(name, d.drift - shift, 0, population.origins), direct)
         nodes[name] = replace(population, dynamics=replace(d, drift=frozen(shift)))
     return program.rebuilt({**clock.nodes, **nodes}, edges)
-
-
-def is_clock(program: Program, name: str) -> bool:
-    """Whether ``name`` is the neuron that always fires."""
-    return name.startswith(CLOCK) and program[name].n == 1 and not program.into(name)
 
 
 def _short_waits(program: Program, log: Log) -> Program:

@@ -7,6 +7,7 @@ and ``k``, that number (for a readout: units per volt), is what is sought. Every
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,11 +15,13 @@ import numpy as np
 from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.dynamics import START_ROOM, shifted, start_before
 from nirc.backends.loihi2.limits import BIAS_EXP, BIAS_MANT, DU, STATE, STATE_SHIFT, VTH, WEIGHT_EXP, WRAP
+from nirc.backends.loihi2.ranges import largest_state
 from nirc.ir.arrays import Float, Int
 from nirc.ir.linear import Conv, Dense, Sparse
 from nirc.ir.populations import Discrete, Population
 
 Kernel = Dense | Sparse | Conv
+Sums = tuple[Float, Float]  # what all sources bring each neuron by weights of either sign, as magnitudes
 UNIT = 1 << STATE_SHIFT
 LARGEST = 254  # mantissa of a mixed weight, which is even
 LARGEST_ONE_SIGN = 255
@@ -28,6 +31,11 @@ SLOWEST_READ = 1024.0  # steps of full input that an endless integrator's readou
 READ_BITS = 64  # a readout's largest weight is at least so large, if need be at the expense of ``room``
 LEAST_ROOM = 1 / 64
 TAMED = 0.9  # of the range of u, at a threshold of one unit; rounding may add some
+# What a membrane in u has: room for steps of full one-signed input, and steps of its grid in its largest weight. The
+# first that can be had is taken; without any it is not worth having (?: choices. Real inputs fill u more slowly by far:
+# in 12 steps of the digits networks to a twentieth where there is room for 32 steps. Measured there: a largest weight
+# of 16 steps costs less than a reset to zero).
+ROOMS = ((64.0, 64), (48.0, 64), (32.0, 64), (32.0, 16), (24.0, 16), (16.0, 16))
 PAPER_K, PAPER_VTH, PAPER_DECAY = 256, 131071, 4095  # the NIR paper's importer: section 4.1 of the targets sheet
 
 
@@ -91,10 +99,19 @@ class Plan:
     """A population with its drives; ``late``: steps by which the chip starts before its first.
 
     ``whole``: weights without positive exponents and biases in their units, as network.net can hold them.
+    ``brake``: the operator by which neurons take away their threshold (``soft_reset``): u is the membrane, and may go
+    round after ``steps`` steps in which all sources of one sign fire.
     """
 
     def __init__(
-        self, population: Population, ops: list[Kernel], reset: str, late: int, *, whole: bool = False
+        self,
+        population: Population,
+        ops: list[Kernel],
+        reset: str,
+        late: int,
+        *,
+        whole: bool = False,
+        brake: int | None = None,
     ) -> None:
         d = population.dynamics
         assert isinstance(d, Discrete)
@@ -108,6 +125,8 @@ class Plan:
         self.drift = self.drift * self._leak_gain()
         even = whole and len(ops) > 1  # netx has one number of bits for them all
         self.drives = [replace(_drive(op, self.unit), even=even) for op in ops]
+        self.brake = brake
+        self.steps = self._steps()
 
     def _decays(self) -> tuple[Int, Int]:
         syn = np.zeros(self.n) if self.d.decay_syn is None else self.d.decay_syn
@@ -120,17 +139,37 @@ class Plan:
         leak = 1 - self.d.decay_mem
         return np.where(leak > 0, self.dv / rule.DECAY_UNITY / np.where(leak > 0, leak, 1.0), 1.0)
 
-    @property
-    def kept_u(self) -> Float:
-        """(n,) steps of input that u holds at most: 1 / (1 - decay)."""
-        return rule.DECAY_UNITY / (self.du + 1.0)
+    def _steps(self) -> float:
+        """Steps of full input that u must have room for."""
+        if self.brake is None:
+            return np.inf
+        return next((steps for steps, levels in ROOMS if self._keeps(levels, steps)), ROOMS[-1][0])
 
-    def reach(self) -> Float:
-        """(n,) the largest magnitude of u, in thresholds: every source of one sign in every step, for ever."""
-        positive = sum((drive.positive for drive in self.drives), np.zeros(self.n))
-        negative = sum((drive.negative for drive in self.drives), np.zeros(self.n))
-        largest: Float = np.maximum(positive, negative) * self.kept_u
-        return largest
+    @property
+    def has_room(self) -> bool:
+        """Whether weights of a membrane in u keep enough bits."""
+        return self._keeps(ROOMS[-1][1], self.steps)
+
+    def _keeps(self, levels: int, steps: float) -> bool:
+        """Whether the largest weight is ``levels`` steps of its grid, with room for ``steps`` of full input."""
+        drives = [drive for i, drive in enumerate(self.drives) if i != self.brake]
+        heaviest = max((drive.largest / drive.step(0.0) for drive in drives), default=0.0)
+        return WRAP / UNIT * heaviest >= levels * float(self._reach(steps).max())
+
+    def reach(self, k: float = 1.0, sums: Sequence[Sums] | None = None) -> Float:
+        """(n,) the largest magnitude of u, every source of one sign firing in each of ``steps``, in thresholds.
+
+        ``sums``: what the drives bring, positive and negative, in other units of which ``k`` are a threshold.
+        """
+        return self._reach(self.steps, k, sums)
+
+    def _reach(self, steps: float, k: float = 1.0, sums: Sequence[Sums] | None = None) -> Float:
+        sums = [(drive.positive, drive.negative) for drive in self.drives] if sums is None else sums
+        zeros = np.zeros(self.n)
+        brake = zeros if self.brake is None else sums[self.brake][1]
+        positive = sum((above for i, (above, _) in enumerate(sums) if i != self.brake), zeros)
+        negative = sum((below for i, (_, below) in enumerate(sums) if i != self.brake), zeros)
+        return largest_state(positive, negative, self.du, steps, brake=brake, threshold=k)
 
     def tame(self) -> bool:
         """Reduce weights that would make u go round even with a threshold of one unit; whether there were any."""
@@ -174,6 +213,7 @@ class Plan:
             some = drive.value.ravel()[:: max(1, drive.value.size // JUDGED)]
             total += float(((drive.rounded(k, some) / k - some) ** 2).mean())
         mant, exp = self.bias(k * UNIT / self.unit)
+        total += (float(np.rint(k)) / k - 1) ** 2 if self.fires else 0.0
         return total + float(((mant * 2.0**exp / (k * UNIT) - self.drift / self.unit) ** 2).mean())
 
     def bias(self, scale: Float) -> tuple[Int, Int]:
@@ -183,10 +223,33 @@ class Plan:
 
     def best(self, most: float) -> float:
         """Of some values from half of ``most`` on the one with the least error; whole for a threshold."""
+        if self.brake is not None:
+            return min(self._braking_from(most), key=self.error)
         tried = most * 2.0 ** -(np.arange(CANDIDATES) / CANDIDATES)
         if self.fires:
             tried = np.unique(np.maximum(np.floor(tried), 1))[::-1]
         return min((float(k) for k in tried), key=self.error)
+
+    def braking(self, k: float) -> float:
+        """The largest value up to ``k`` at which the brake is a weight that can be stored; ``k`` if it is too small.
+
+        What a spike leaves of the membrane adds up, an error of the threshold does not: so this need not be whole.
+        """
+        assert self.brake is not None
+        drive = self.drives[self.brake]
+        whole = np.floor(drive.largest * k / drive.step(k) * (1 + 1e-12))
+        return float(whole * drive.step(k) / max(drive.largest, 1e-30)) or k
+
+    def _braking_from(self, most: float) -> list[float]:
+        """All such values from ``most`` down to half of it: 128 or so, since the brake has 8 bits."""
+        assert self.brake is not None
+        found = [self.braking(most)]
+        while found[-1] > most / 2 and len(found) <= LARGEST_ONE_SIGN:
+            drive = self.drives[self.brake]
+            found.append(self.braking(found[-1] - 0.5 * drive.step(found[-1]) / drive.largest))
+            if found[-1] >= found[-2]:
+                break
+        return found
 
 
 def _drive(op: Kernel, unit: Float) -> Drive:

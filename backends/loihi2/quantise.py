@@ -25,6 +25,7 @@ from nirc.backends.loihi2.plan import (
     Kernel,
     Plan,
 )
+from nirc.backends.loihi2.soft_reset import brake_of
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Conv, Dense, Sparse
@@ -50,7 +51,8 @@ class LoihiQuantise:
 
     def run(self, program: Program, log: Log) -> Program:
         """What would leave a range is cut off with a warning (D412). Raises ``CompileError`` (P307)."""
-        if self.netx and not self.paper and not self.twice and is_line(program):
+        braked = any(brake_of(program, name) is not None for name in program.nodes(Population))
+        if self.netx and not self.paper and not self.twice and not braked and is_line(program):
             tried = Log(strict=log.strict)
             made = self._quantised(program, tried, whole=True)
             if made is not None and netx_holds(made):
@@ -76,8 +78,9 @@ class LoihiQuantise:
         numbered = [(i, s, t, p) for i, (s, t, p) in enumerate(program.edges())]
         for name, population in program.nodes(Population).items():
             into = [(i, s, p) for i, s, t, p in numbered if t == name]
+            brake = None if self.paper else brake_of(program, name)
             quantised = _Population(
-                name, population, [p for _, _, p in into], program.reset, found.late[name], self, whole
+                name, population, [p for _, _, p in into], program.reset, found.late[name], self, whole, brake
             )
             if whole and quantised.plan.fires and quantised.k < LEAST_WHOLE:
                 return None
@@ -137,10 +140,11 @@ class _Population:
         late: int,
         how: LoihiQuantise,
         whole: bool,
+        brake: int | None,
     ) -> None:
         self.name, self.population, self.paper, self.twice = name, population, how.paper, how.twice
         ops = [op for p in into if isinstance(op := p.ops[0], Kernel)]  # the pass before left no others
-        self.plan = Plan(population, ops, reset, late, whole=whole)
+        self.plan = Plan(population, ops, reset, late, whole=whole, brake=brake)
         self.tamed = self.plan.fires and not self.paper and self.plan.tame()
         self.share = 1.0  # of its sources that may fire in every step before a readout is read wrongly
         self.k = PAPER_K if self.paper else self._k()
@@ -159,18 +163,19 @@ class _Population:
             k = plan.best(max(most, 1.0) if plan.fires else most)
         least = 1 if plan.fires else 1e-30
         while self._u_reach(k) > WRAP - 2 and k > least:  # rounding may have added some
-            k = np.floor(k * 0.98) if plan.fires else k * 0.98
+            k = k * 0.98 if not plan.fires else np.floor(k * 0.98) if plan.brake is None else plan.braking(k * 0.98)
         return k
 
     def _u_reach(self, k: float) -> float:
         """The largest u that the rounded weights can bring about."""
         plan = self.plan
-        positive, negative = np.zeros(plan.n), np.zeros(plan.n)
-        for drive in [*plan.drives, *(self._rest(drive, k) for drive in plan.drives if self.twice)]:
-            rounded = replace(drive, value=drive.rounded(k))
-            positive += _sums(rounded, 1, plan.n)
-            negative += _sums(rounded, -1, plan.n)
-        return float((np.maximum(positive, negative) * plan.kept_u).max() * UNIT)
+        zeros, sums = np.zeros(plan.n), []
+        for drive in plan.drives:
+            parts = [drive, self._rest(drive, k)] if self.twice else [drive]
+            stored = [replace(part, value=part.rounded(k)) for part in parts]
+            above, below = (sum((_sums(part, sign, plan.n) for part in stored), zeros) for sign in (1, -1))
+            sums.append((above, below))
+        return float(plan.reach(k, sums).max() * UNIT)
 
     def _rest(self, drive: Drive, k: float) -> Drive:
         """What rounding leaves of the weights."""
@@ -217,7 +222,7 @@ class _Population:
         plan, n = self.plan, self.plan.n
         du, dv = plan.du, plan.dv
         scale = np.full(n, UNIT * self.k) / plan.unit
-        vth = np.where(plan.never_rests, 0, np.full(n, int(self.k))) if plan.fires else np.full(n, VTH[1])
+        vth = np.where(plan.never_rests, 0, np.full(n, int(np.rint(self.k)))) if plan.fires else np.full(n, VTH[1])
         if self.paper:
             scale = np.full(n, float(UNIT * PAPER_K))
             kept_syn = np.zeros(n) if plan.d.decay_syn is None else plan.d.decay_syn

@@ -87,6 +87,7 @@ CODES: dict[str, str] = {
     "D421": "a time constant is rounded to whole 4096ths a step",
     "D422": "neurons begin at another voltage",
     "D423": "a readout may reach the threshold if many of its inputs fire for long",
+    "D424": "a membrane that is kept in u goes round after many steps of full input",
     "D430": "weights have 4 bits because inputs come with different delays",
     "D431": "a part of a constant input acts at once instead of through the synapse",
     "D432": "neurons start from another membrane",

@@ -1,0 +1,41 @@
+"""Neurons that legalisation adds: without memory, and the one that fires in every step and so brings constants."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nirc.ir.arrays import Float, frozen
+from nirc.ir.linear import Dense
+from nirc.ir.populations import Discrete, Population, Projection
+from nirc.ir.program import Program
+
+Arc = tuple[str, str, Projection]
+NAME = "always"
+
+
+class Clock:
+    """The neuron that always fires, made when it is wanted: ``nodes`` to be added to ``program``."""
+
+    def __init__(self, program: Program) -> None:
+        self.name = NAME
+        while self.name in program.graph and not is_clock(program, self.name):
+            self.name += "."
+        self.nodes: dict[str, Population] = {}
+
+    def edge(self, target: str, value: Float, onset_steps: int, origins: tuple[str, ...]) -> Arc:
+        """``value`` (n,) in every step from ``onset_steps`` on."""
+        self.nodes.setdefault(self.name, memoryless(1, origins or (target,), 0.5, drift=1.0))
+        op = Dense(frozen(value[:, None]))
+        return self.name, target, Projection(ops=(op,), delay_steps=onset_steps, origins=origins)
+
+
+def is_clock(program: Program, name: str) -> bool:
+    """Whether ``name`` is the neuron that always fires."""
+    return name.startswith(NAME) and program[name].n == 1 and not program.into(name)
+
+
+def memoryless(n: int, origins: tuple[str, ...], threshold: float | None, drift: float = 0.0) -> Population:
+    """Neurons whose v is the input of the step plus ``drift``; they fire above ``threshold``."""
+    zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
+    fires = None if threshold is None else frozen(ones * threshold)
+    return Population((n,), Discrete(zeros, ones, frozen(ones * drift), threshold=fires, v_reset=zeros), origins)
