@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.analysis.rounding import sums_kept
 from nirc.backends.spinnaker2.clocks import Arc, Clocks, User
 from nirc.backends.spinnaker2.constants import Clocked, start, whole_part
 from nirc.backends.spinnaker2.drives import Drive, drives, per_channel
@@ -16,7 +17,7 @@ from nirc.backends.spinnaker2.limits import DELAYED_WEIGHT, NEVER, SHEET, WEIGHT
 from nirc.backends.spinnaker2.neuron import SpinNeuron, single
 from nirc.backends.spinnaker2.receptors import receptors
 from nirc.backends.spinnaker2.rule import Float32
-from nirc.backends.spinnaker2.scales import rounded, row_scales
+from nirc.backends.spinnaker2.scales import row_scales
 from nirc.backends.spinnaker2.tables import Model
 from nirc.backends.spinnaker2.timing import Timed, timed
 from nirc.diagnostics.log import Log
@@ -154,13 +155,13 @@ class Quantised:
             conv, gain = self._kernel(drive)
             exact = conv.weight * (gain * self.scale.reshape(len(gain), -1)[:, 0]).reshape(-1, 1, 1, 1)
             channel = np.repeat(np.arange(len(gain)), exact[0].size)
-            whole = rounded(exact.ravel(), channel, len(gain), self.limit).reshape(exact.shape)
+            whole = sums_kept(exact.ravel(), channel, len(gain), -self.limit, self.limit).reshape(exact.shape)
             self._say_lost(drive, exact, whole)
             pools = tuple(replace(pool, factor=1.0) for pool in drive.ops[:-1] if isinstance(pool, Pool))
             return (*pools, replace(conv, weight=frozen(whole)))
         op = drive.entries
         exact = op.value * (self._gain(drive) * self.scale)[op.target]
-        whole = rounded(exact, op.target, self.n, self.limit)
+        whole = sums_kept(exact, op.target, self.n, -self.limit, self.limit)
         self._say_lost(drive, exact, whole)
         return (Sparse(op.target, op.source, frozen(whole), op.n_in, op.n_out),)
 

@@ -37,24 +37,6 @@ def row_scales(row: Int, value: Float, n: int, limit: int, constant: Float | Non
     return np.where(rows.empty, 1.0, np.where(np.isnan(whole), best, whole))
 
 
-def rounded(value: Float, row: Int, n: int, limit: int) -> Float:
-    """Whole numbers within ``limit``, each at most 1 off; of each of ``n`` rows the sum is as near as can be.
-
-    Rounded one by one, small weights of one sign all lose, and together they are what drives a neuron: so those that
-    lose most are rounded the other way, as many as it takes.
-    """
-    whole = np.rint(value)
-    lost = value - whole
-    missing = np.rint(np.bincount(row, lost, minlength=n))
-    sign = np.sign(missing)[row]
-    some = np.flatnonzero(sign)
-    order = some[np.lexsort((-(lost * sign)[some], row[some]))]
-    place = np.arange(len(order)) - np.searchsorted(row[order], row[order])
-    turned = order[place < np.abs(missing)[row[order]]]
-    whole[turned] += sign[turned]
-    return np.clip(whole, -limit, limit)
-
-
 class _Rows:
     """Entries sorted by row."""
 

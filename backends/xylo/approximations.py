@@ -66,7 +66,7 @@ def _constants(d: Discrete, plan: Plan, shifts: Shifts) -> Discrete:
     """Thresholds, and what biases bring in all, as the chip has them."""
     neuron, scale = plan.neuron(shifts, Log()), plan.scale(shifts)
     own = dash.membrane_gain(d.decay_mem, np.ones_like(d.gain_mem), plan.dash_mem)
-    drift = frozen(d.drift + (neuron.bias / scale - plan.bias) * inverse(own))
+    drift = frozen(d.drift + ((neuron.bias + plan.kept(scale)) / scale - plan.bias) * inverse(own))
     return replace(
         d, drift=drift, threshold=None if d.threshold is None else frozen(neuron.threshold / scale * FIRES_AT)
     )
@@ -79,7 +79,9 @@ def _words(d: Discrete, reset: str, plan: Plan, shifts: Shifts) -> Held:
 
 
 def _floored(d: Discrete, reset: str, plan: Plan, shifts: Shifts) -> Held:
-    return Held(d, reset, 1 / plan.scale(shifts), decayed=_leak)
+    """With what the bias holds against it."""
+    scale = plan.scale(shifts)
+    return Held(replace(d, drift=frozen(d.drift - plan.kept(scale) / scale)), reset, 1 / scale, decayed=_leak)
 
 
 def _leak(x: Float, kept: Float, unit: Float) -> Float:

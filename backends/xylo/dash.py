@@ -47,3 +47,17 @@ def membrane_gain(decay: Float, gain: Float, dash: Int) -> Float:
     """
     steady = gain / np.maximum(1.0 - decay, 2.0**-INTEGRATOR) / 2.0**dash
     return np.where(decay >= 1.0, gain, np.minimum(np.abs(steady), np.abs(gain)) * np.sign(gain))
+
+
+def kept_by_rounding(dash: Int, largest: Float) -> Float:
+    """(n,) units by which a state loses too little in a step, in the mean over its values from 0 to ``largest``.
+
+    Rounding down keeps half a unit in the mean, above 0 and below it; but a state above 0 loses 1 at least, which is
+    too much below ``2**dash``. Exact for whole ``largest``; see ``rule.leak``.
+    """
+    step = np.exp2(dash.astype(np.float64))
+    below = np.minimum(step - 1, largest)
+    lost = below - below * (below + 1) / (2 * step)
+    kept = np.maximum(largest + 1 - step, 0) * (step - 1) / (2 * step)
+    result: Float = (kept - lost) / (largest + 1)
+    return result

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nirc.analysis.rounding import sums_kept
 from nirc.backends.xylo import dash
 from nirc.backends.xylo.limits import (
     BIAS,
@@ -32,6 +33,9 @@ STEPS_ROOM = 16
 SLOWEST_READ = 10
 # An integrator's floor error would be endless; beyond this dash more of it is not held against a scale.
 SLOWEST_JUDGED = 8
+
+# Share of the steps in which a synaptic state is taken to be large (none, a quarter and all of them measured as worse).
+SYNAPSE_BUSY = 0.5
 
 
 @dataclass(frozen=True)
@@ -120,13 +124,27 @@ class Plan:
             dash_syn=_read_only(self.receptors[0].dash),
             dash_syn_2=None if second is None else _read_only(second),
             threshold=_read_only(self._threshold(scale, log)),
-            bias=_read_only(np.clip(np.rint(scale * self.bias), *BIAS).astype(np.int64)),
+            bias=_read_only(np.clip(np.rint(scale * self.bias - self.kept(scale)), *BIAS).astype(np.int64)),
             scale=frozen(scale),
             max_spikes=MAX_OUTPUT_SPIKES if self.output else MAX_HIDDEN_SPIKES,
             shift_in=shifts.inputs,
             shift_rec=shifts.recurrent,
             silent=self.d.threshold is None,
         )
+
+    def kept(self, scale: Float) -> Float:
+        """(n,) units that rounding leaves on the membrane in each step, in the mean, and that the bias takes away.
+
+        Membranes are taken to be anywhere up to the threshold, synaptic states to be large for a part of the time: of
+        what a state keeps in each step, it holds 2^dash in the end. Measured on 15 networks against the chip's
+        dynamics without rounding: count error .21 instead of .27, agreement .981 instead of .977.
+        """
+        high = np.full(self.population.n, float(STATE[1]))
+        top = high if self.d.threshold is None else np.floor(np.minimum(scale * np.abs(self.d.threshold), high))
+        total = dash.kept_by_rounding(self.dash_mem, top)
+        for receptor in self.receptors:
+            total = total + SYNAPSE_BUSY * 2.0**receptor.dash * dash.kept_by_rounding(receptor.dash, high)
+        return total
 
     def _threshold(self, scale: Float, log: Log) -> Int:
         """The chip fires at v >= threshold, the model at v > v_threshold."""
@@ -146,11 +164,12 @@ class Plan:
         return threshold
 
     def weights(self, shifts: Shifts, log: Log) -> list[tuple[Connection, Sparse]]:
-        """Integer weights of every connection, bit shift included; those that round to zero are counted."""
+        """Integer weights of every connection, bit shift included, each row's sum kept; zeros are counted."""
         scale, result = self.scale(shifts), []
         for drive in self.drives:
             step, op = 2.0 ** drive.shift(shifts), drive.connection.op
-            value = np.clip(np.rint(drive.value * scale[drive.target] / step), *WEIGHT) * step
+            exact = drive.value * scale[drive.target] / step
+            value = sums_kept(exact, drive.target, self.population.n, *WEIGHT) * step
             keep = value != 0
             lost = op.entries - int(np.count_nonzero(keep))
             if lost:

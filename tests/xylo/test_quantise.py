@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nir
 import numpy as np
 import pytest
 
 from nirc.api import Options, compile_model
-from nirc.backends.xylo.dash import INTEGRATOR, membrane_gain, nearest_dash, synapse_gain
+from nirc.backends.xylo.dash import INTEGRATOR, kept_by_rounding, membrane_gain, nearest_dash, synapse_gain
+from nirc.backends.xylo.neuron import XyloNeuron
 from nirc.backends.xylo.specification import Specification
+from nirc.semantics.discrete import DiscreteStepper
 from tests.models import DT, chain, cuba, graph, lif, linear
 
 
@@ -97,3 +101,22 @@ def test_signs_of_rounding_are_even_handed() -> None:
     weight = np.array([[127.0, 0.6, -0.6, 0.4]])
     spec = chip(chain(4, nir.Linear(weight), cuba(1), nir.Linear(np.ones((1, 1))), cuba(1), n_out=1))
     assert spec.weights_in[:, 0, 0].tolist() == [127, 1, -1, 0]
+
+
+@pytest.mark.parametrize(("dash_mem", "dash_syn"), [(3, 1), (5, 2), (4, 3)])
+def test_the_bias_holds_what_rounding_the_states_down_adds(dash_mem: int, dash_syn: int) -> None:
+    """Against the same neuron without rounding; its membranes would be higher by more than half of 2^dash."""
+    one = np.ones(64, np.int64)
+    membrane, synapse = (float(kept_by_rounding(k * one, 32767.0 * one)[0]) for k in (dash_mem, dash_syn))
+    kept = membrane + synapse * 2**dash_syn  # whose inputs never rest
+    bias = int(np.rint(-kept))
+    neuron = XyloNeuron(dash_mem * one, dash_syn * one, 32767 * one, bias * one, 1.0 * one, 31, 0, 0)
+    exact = replace(neuron.as_discrete(), drift=(bias + kept) * one)
+    drive = np.random.default_rng(0).integers(-20, 60, (300, 1, 64)).astype(np.float64)
+    chip, model = neuron.stepper(1), DiscreteStepper(exact, 1, 64, "subtract")
+    off = []
+    for x in drive:
+        chip.step(x)
+        model.step(x)
+        off.append((chip.v - model.v).mean())
+    assert abs(np.mean(off[100:])) < 0.1 * 2**dash_mem < 0.5 * 2**dash_mem < kept * 2**dash_mem

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nirc.backends.xylo import rule
+from nirc.backends.xylo.dash import kept_by_rounding
 from tests.reference import xylo as reference
 
 STATES = np.arange(-32768, 32768, dtype=np.int32)
@@ -79,3 +80,12 @@ def test_arguments_are_left_alone() -> None:
     rule.membrane_step(v, v, 3, 1)
     rule.decay(v, 2)
     assert (v == before).all()
+
+
+@pytest.mark.parametrize("dash", range(16))
+def test_what_rounding_keeps_is_the_mean_over_whole_blocks(dash: int) -> None:
+    for largest in ((1 << dash) - 1, 2**15 - 1):
+        x = np.arange(largest + 1)
+        expected = np.mean(x / 2.0**dash - rule.leak(x, dash))
+        got = kept_by_rounding(np.array([dash]), np.array([float(largest)]))
+        assert got[0] == pytest.approx(expected, abs=1e-12)

@@ -1,0 +1,32 @@
+"""Rounding that keeps the sum of each row."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nirc.analysis.rounding import sums_kept
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(-15, 15), (-127, 127), (-128, 127)]))
+@settings(max_examples=60, deadline=None)
+def test_it_keeps_the_sum_of_each_row(seed: int, between: tuple[int, int]) -> None:
+    rng = np.random.default_rng(seed)
+    n, rows = int(rng.integers(1, 400)), int(rng.integers(1, 9))
+    row = rng.integers(0, rows, n)
+    exact = np.clip(rng.normal(rng.normal(), 30, n), *between)
+    whole = sums_kept(exact, row, rows, *between)
+    assert whole.min() >= between[0] and whole.max() <= between[1] and (np.abs(whole - exact) <= 1).all()
+    inside = np.bincount(row, np.isin(np.rint(exact), between), minlength=rows) == 0
+    assert (np.abs(np.bincount(row, whole - exact, minlength=rows))[inside] <= 0.5 + 1e-9).all()
+
+
+def test_whole_numbers_and_no_numbers_stay() -> None:
+    value = np.array([3.0, -7.0, 0.0])
+    assert sums_kept(value, np.array([0, 0, 1]), 2, -15, 15).tolist() == value.tolist()
+    assert not sums_kept(np.zeros(0), np.zeros(0, np.int64), 3, -15, 15).size
+
+
+def test_many_small_ones_of_one_sign_do_not_all_vanish() -> None:
+    assert sums_kept(np.full(10, 0.4), np.zeros(10, np.int64), 1, -127, 127).sum() == 4
