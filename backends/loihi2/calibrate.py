@@ -1,7 +1,7 @@
 """loihi2-calibrate: weights at which the chip's spikes come nearest to the model's on sample inputs.
 
 What may differ in kind is the reset of networks that subtract their threshold: some of this chip's neurons go to zero.
-Where all have brakes (``soft_reset``), the calibration sees neurons that subtract, without brakes, which come back
+Where synapses subtract it (``soft_reset``), the calibration sees neurons that do so by themselves; the synapses come
 before every quantisation. Method: ``nirc.calibration``.
 """
 
@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from nirc.backends.loihi2.legalise import LoihiLegalise, subtracted
 from nirc.backends.loihi2.quantise import LoihiQuantise
-from nirc.backends.loihi2.soft_reset import braked, rebraked, reset_to_zero, unbraked
+from nirc.backends.loihi2.soft_reset import has_brake, reset_to_zero
 from nirc.calibration.plain import PlainCalibrate
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Conv
@@ -40,18 +41,18 @@ class LoihiCalibrate(PlainCalibrate):
         if self.finer and not self.quantise.paper and _roomy(program):
             self.report["synapses"] = "two"
             return replace(self, quantise=replace(self.quantise, twice=True), finer=False).run(program, log)
-        plain, names = unbraked(program)
+        names = tuple(name for name in program.nodes(Population) if has_brake(program, name))
         if not names:
             return super().run(program, log)
-        again = replace(self, quantise=_Braked(self.quantise, tuple(names)))
-        if any(reset_to_zero(program, name) for name in program.nodes(Population)):
-            return super(LoihiCalibrate, again).run(program, log)
-        return super(LoihiCalibrate, replace(again, reset=())).run(plain, log)
+        lost = sum(program[name].n for name in program.nodes(Population) if reset_to_zero(program, name))
+        reset = RESET if lost > sum(program[name].n for name in names) else ()
+        again = replace(self, quantise=_Subtracting(self.quantise, names), reset=reset)
+        return super(LoihiCalibrate, again).run(LoihiLegalise(exact=False).run(self.model, Log()), log)
 
 
 @dataclass(frozen=True)
-class _Braked:
-    """Brakes on the populations ``names``, as their decays and thresholds want them, before ``quantise``."""
+class _Subtracting:
+    """Synapses that subtract the thresholds of the populations ``names``, then ``quantise``."""
 
     quantise: Pass
     names: tuple[str, ...]
@@ -59,9 +60,7 @@ class _Braked:
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises what ``quantise`` raises."""
-        plain = [name for name in self.names if program[name].dynamics.decay_syn is None]
-        rest = [name for name in self.names if name not in plain]
-        return self.quantise.run(braked(rebraked(program, rest), plain), log)
+        return self.quantise.run(subtracted(program, Log(), self.names), log)
 
 
 def _roomy(program: Program) -> bool:

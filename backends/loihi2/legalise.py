@@ -7,6 +7,7 @@ fires; no lag is longer than a synapse's delay; and where a threshold is subtrac
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -45,10 +46,16 @@ class LoihiLegalise:
         log.raise_if_errors()
         program = _read_outs(program)
         program = _one_operator_each(_one_filter_each(program, log), log)
-        if self.exact:
-            program = subtracting(program)
-        program = _short_waits(_constants(program), log)
-        return _one_operator_each(program, log)
+        return subtracted(program, log, None if self.exact else ())
+
+
+def subtracted(program: Program, log: Log, names: Collection[str] | None = None) -> Program:
+    """Subtraction by synapses, wherever they can do it or in the populations ``names``, and what is left to do then.
+
+    Of a program with one filter a population and one operator a projection, or of a legal one without subtraction.
+    """
+    program = _short_waits(_constants(subtracting(program, log, names)), log)
+    return _one_operator_each(program, log)
 
 
 def _read_outs(program: Program) -> Program:

@@ -25,7 +25,7 @@ from nirc.backends.loihi2.plan import (
     Kernel,
     Plan,
 )
-from nirc.backends.loihi2.soft_reset import brake_of
+from nirc.backends.loihi2.soft_reset import brake_of, taps_of_a_filter
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Conv, Dense, Sparse
@@ -80,7 +80,7 @@ class LoihiQuantise:
             into = [(i, s, p) for i, s, t, p in numbered if t == name]
             brake = None if self.paper else brake_of(program, name)
             quantised = _Population(
-                name, population, [p for _, _, p in into], program.reset, found.late[name], self, whole, brake
+                name, population, [(s, p) for _, s, p in into], program.reset, found.late[name], self, whole, brake
             )
             if whole and quantised.plan.fires and quantised.k < LEAST_WHOLE:
                 return None
@@ -135,7 +135,7 @@ class _Population:
         self,
         name: str,
         population: Population,
-        into: list[Projection],
+        into: list[tuple[str, Projection]],
         reset: str,
         late: int,
         how: LoihiQuantise,
@@ -143,9 +143,10 @@ class _Population:
         brake: int | None,
     ) -> None:
         self.name, self.population, self.paper, self.twice = name, population, how.paper, how.twice
-        ops = [op for p in into if isinstance(op := p.ops[0], Kernel)]  # the pass before left no others
+        ops = [op for _, p in into if isinstance(op := p.ops[0], Kernel)]  # the pass before left no others
         self.plan = Plan(population, ops, reset, late, whole=whole, brake=brake)
         self.tamed = self.plan.fires and not self.paper and self.plan.tame()
+        self.taps = taps_of_a_filter(into, brake)
         self.share = 1.0  # of its sources that may fire in every step before a readout is read wrongly
         self.k = PAPER_K if self.paper else self._k()
 
@@ -170,30 +171,39 @@ class _Population:
         """The largest u that the rounded weights can bring about."""
         plan = self.plan
         zeros, sums = np.zeros(plan.n), []
-        for drive in plan.drives:
-            parts = [drive, self._rest(drive, k)] if self.twice else [drive]
-            stored = [replace(part, value=part.rounded(k)) for part in parts]
-            above, below = (sum((_sums(part, sign, plan.n) for part in stored), zeros) for sign in (1, -1))
+        for drive, values in zip(plan.drives, self._stored(k), strict=True):
+            parts = [replace(drive, value=value) for value in values]
+            above, below = (sum((_sums(part, sign, plan.n) for part in parts), zeros) for sign in (1, -1))
             sums.append((above, below))
         return float(plan.reach(k, sums).max() * UNIT)
 
-    def _rest(self, drive: Drive, k: float) -> Drive:
-        """What rounding leaves of the weights."""
-        return replace(drive, value=drive.value - drive.rounded(k) / k)
+    def _stored(self, k: float) -> list[list[Float]]:
+        """Integer weights of each drive; then, if wanted, what they leave. The rest of a tap goes to the next one."""
+        result: list[list[Float]] = [[] for _ in self.plan.drives]
+        for numbers in self.taps:
+            left: Float | float = 0.0
+            for i in numbers:
+                drive = replace(self.plan.drives[i], value=self.plan.drives[i].value + left)
+                for _ in range(1 + self.twice):
+                    result[i].append(drive.rounded(k))
+                    drive = replace(drive, value=drive.value - result[i][-1] / k)
+                left = drive.value
+        return result
 
     def weights(self, log: Log) -> list[list[Kernel]]:
         """Integer weights, exponent included, of every projection; what they leave in a second one, if wanted."""
-        result: list[list[Kernel]] = []
-        for drive in self.plan.drives:
-            volts = drive.value if not self.paper else _in_volts(drive.op, drive.value, self.plan.unit)
-            plain = replace(drive, value=volts)
-            value = plain.rounded(self.k, floor=self.paper)
-            self._lost(plain.value, value, log)
-            result.append([_with(drive.op, frozen(value))])
-            rest = self._rest(plain, self.k).rounded(self.k) if self.twice else value * 0
-            if rest.any():
-                result[-1].append(_with(drive.op, frozen(rest)))
-        return result
+        drives, stored = self.plan.drives, self._stored(self.k)
+        if self.paper:
+            drives = [replace(d, value=_in_volts(d.op, d.value, self.plan.unit)) for d in drives]
+            stored = [[drive.rounded(self.k, floor=True)] for drive in drives]
+        for numbers in self.taps:
+            exact = sum((drives[i].value for i in numbers[1:]), drives[numbers[0]].value)
+            kept = sum((stored[i][0] for i in numbers[1:]), stored[numbers[0]][0])
+            self._lost(exact, kept, log)
+        return [
+            [_with(drive.op, frozen(value)) for i, value in enumerate(values) if not i or value.any()]
+            for drive, values in zip(drives, stored, strict=True)
+        ]
 
     def _lost(self, exact: Float, value: Float, log: Log) -> None:
         entries, kept = int(np.count_nonzero(exact)), int(np.count_nonzero(value))

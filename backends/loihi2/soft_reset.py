@@ -5,72 +5,110 @@ the membrane does, and v, which forgets all in every step (dv 4096), equals it. 
 sends itself arrives before its next comparison with the threshold, when the membrane has decayed once. It is therefore
 ``-decay * threshold``. Constants reach u from the neuron that always fires.
 
+A synaptic filter, which u was for, is made of synapses with delays: what it lets through of a spike after k steps,
+``decay_syn ** k``, arrives by one that takes k steps more; the last one brings all the rest.
+
 u goes round where v would stay at its largest value, and an integrator's u keeps what it gets for 4096 steps. A
 population whose weights would be left with too few bits keeps the reset to zero (``plan.ROOMS``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from nirc.backends.loihi2.clock import Clock, is_clock
-from nirc.backends.loihi2.kernels import identity
+from nirc.backends.loihi2.kernels import identity, one_operator
+from nirc.backends.loihi2.limits import DELAY
 from nirc.backends.loihi2.plan import ROOMS, Plan
+from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.linear import Conv
+from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Sparse
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Program
 
+REST = 2.0**-8  # of what comes through a filter: its last synapse has no more than that of later steps
+MOST_TAPS = DELAY[1] + 1
+MOST_SYNAPSES = 1 << 18  # into a population that a filter may be made of: some seven cores (?: a choice)
 
-def subtracting(program: Program) -> Program:
-    """``program``, each projection of which is one operator, with brakes wherever a threshold is to be subtracted."""
+
+def subtracting(program: Program, log: Log, names: Collection[str] | None = None) -> Program:
+    """``program``, each projection of which is one operator, with brakes wherever a threshold is to be subtracted.
+
+    ``names``: of the populations that get them; None: all that can have them.
+    """
     if program.reset != "subtract":
         return program
-    fitting = [name for name in program.nodes(Population) if not why_not(program, name)]
-    return braked(program, fitting)
+    for name in [n for n in program.nodes(Population) if not why_not(program, n)] if names is None else names:
+        taps = _taps(program, name)
+        if taps > 1:
+            log.note(
+                "D425",
+                f"the synaptic filter of `{name}` is made of synapses with {taps} delays, so that it can subtract",
+                where=program[name].origins[0],
+                found=f"{taps * _synapses(program, name)} synapses for {_synapses(program, name)}",
+                source="u, the chip's filter, is the membrane where thresholds are subtracted",
+                help="--set reset=zero keeps one synapse each, and resets to zero",
+            )
+        program = braked(program, name)
+    return program
 
 
-def braked(program: Program, names: Collection[str]) -> Program:
-    """The same network: u of the populations ``names`` is their membrane, and they have brakes."""
+def braked(program: Program, name: str) -> Program:
+    """The same network: u of the population ``name`` is its membrane, and it has a brake."""
+    program = _without_filter(program, name)
     nodes, edges, clock = dict(program.graph.nodes(data="payload")), list(program.edges()), Clock(program)
-    for name in names:
-        population: Population = program[name]
-        d = population.dynamics
-        assert isinstance(d, Discrete)
-        if d.drift.any():
-            edges.append(clock.edge(name, d.drift, 0, population.origins))
-        nodes[name] = replace(population, dynamics=_in_u(d))
-        edges.append((name, name, _brake(population, d.decay_mem, d)))
+    population: Population = program[name]
+    d = population.dynamics
+    assert isinstance(d, Discrete) and d.threshold is not None
+    if d.drift.any():
+        edges.append(clock.edge(name, d.drift, 0, population.origins))
+    zeros, ones = frozen(np.zeros(population.n)), frozen(np.ones(population.n))
+    in_u = replace(d, decay_mem=zeros, decay_syn=d.decay_mem, gain_syn=ones, drift=zeros)  # weights have the gains
+    nodes[name] = replace(population, dynamics=in_u)
+    op = replace(identity(population.n), value=frozen(-(d.decay_mem * d.threshold)))
+    edges.append((name, name, Projection(ops=(op,), feedback=True, origins=population.origins)))
     return program.rebuilt({**clock.nodes, **nodes}, edges)
 
 
-def unbraked(program: Program) -> tuple[Program, list[str]]:
-    """The same network with membranes in v and without brakes; which populations had them."""
-    names = [name for name in program.nodes(Population) if has_brake(program, name)]
+def _without_filter(program: Program, name: str) -> Program:
+    """The synaptic filter as synapses with delays."""
+    population: Population = program[name]
+    d = population.dynamics
+    assert isinstance(d, Discrete)
+    if d.decay_syn is None:
+        return program
+    taps = _taps(program, name)
+    shares = [d.decay_syn**k for k in range(taps)]
+    shares[-1] = shares[-1] / (1 - d.decay_syn)
+    edges = []
+    for source, target, p in program.edges():
+        if target != name:
+            edges.append((source, target, p))
+            continue
+        for k, share in enumerate(shares):
+            op = one_operator((*p.ops, Diagonal(frozen(share))), program[source].n)
+            assert op is not None  # they are not so many
+            edges.append((source, target, replace(p, ops=(op,), delay_steps=p.delay_steps + k)))
     nodes = dict(program.graph.nodes(data="payload"))
-    for name in names:
-        d = nodes[name].dynamics
-        memory = replace(d, decay_mem=d.decay_syn, decay_syn=None, gain_syn=None)
-        nodes[name] = replace(nodes[name], dynamics=memory)
-    brakes = [program.into(name)[_number(program, name)][1] for name in names]
-    edges = [(s, t, p) for s, t, p in program.edges() if not any(p is brake for brake in brakes)]
-    return program.rebuilt(nodes, edges), names
+    nodes[name] = replace(population, dynamics=replace(d, decay_syn=None, gain_syn=None))
+    return program.rebuilt(nodes, edges)
 
 
-def rebraked(program: Program, names: Collection[str]) -> Program:
-    """Brakes whose weights were changed, as they were: of what ``names`` send themselves, the likest to one."""
-    edges = list(program.edges())
-    for name in names:
-        d = program[name].dynamics
-        exact = -(d.decay_syn * d.threshold)
-        own = [i for i, (s, t, p) in enumerate(edges) if s == t == name and not p.delay_steps]
-        far = {i: np.abs(full - exact).max() for i in own if (full := _to_itself(edges[i][2], exact.size)) is not None}
-        number = min(far, key=lambda i: far[i])
-        edges[number] = (name, name, _brake(program[name], d.decay_syn, d))
-    return program.rebuilt(dict(program.graph.nodes(data="payload")), edges)
+def _taps(program: Program, name: str) -> int:
+    """How many synapses stand for one. More than ``MOST_TAPS`` if those were not enough."""
+    decay = program[name].dynamics.decay_syn
+    slowest = 0.0 if decay is None else float(decay.max())
+    if slowest >= REST ** (1 / MOST_TAPS):
+        return MOST_TAPS + 1
+    return max(1, int(np.ceil(np.log(REST) / np.log(slowest)))) if slowest else 1
+
+
+def _synapses(program: Program, name: str) -> int:
+    return sum(p.ops[0].entries for _, p in program.into(name))
 
 
 def has_brake(program: Program, name: str) -> bool:
@@ -110,13 +148,15 @@ def why_not(program: Program, name: str) -> str:
     assert isinstance(d, Discrete)
     if d.threshold is None or not d.decay_mem.any() or is_clock(program, name):
         return "there is nothing to subtract"
-    if d.decay_syn is not None:
-        return "u is its synaptic filter and cannot be its membrane as well"
     if not ((d.threshold > 0) & (d.decay_mem >= 0) & (d.decay_mem <= 1)).all():
         return "its thresholds are not above 0"
-    made = braked(program, [name])
-    ops = [p.ops[0] for _, p in made.into(name)]
-    plan = Plan(made[name], ops, program.reset, 0, brake=_number(made, name))
+    taps = _taps(program, name)
+    if d.decay_syn is not None and (taps > MOST_TAPS or (d.decay_syn < 0).any()):
+        return f"its synaptic filter is too slow to be made of {MOST_TAPS} delays"
+    if taps > 1 and (synapses := taps * _synapses(program, name)) > MOST_SYNAPSES:
+        return f"its synaptic filter would take {synapses} synapses, more than {MOST_SYNAPSES}"
+    made = braked(program, name)
+    plan = Plan(made[name], [p.ops[0] for _, p in made.into(name)], program.reset, 0, brake=brake_of(made, name))
     if plan.has_room:
         return ""
     steps, levels = ROOMS[-1]
@@ -125,20 +165,24 @@ def why_not(program: Program, name: str) -> str:
 
 def brake_of(program: Program, name: str) -> int | None:
     """The number of the brake among the projections into ``name``; None if it has none."""
-    return _number(program, name) if has_brake(program, name) else None
+    into = enumerate(program.into(name))
+    return next((i for i, (s, p) in into if s == name and is_brake(program[name], p)), None)
 
 
-def _number(program: Program, name: str) -> int:
-    return next(i for i, (s, p) in enumerate(program.into(name)) if s == name and is_brake(program[name], p))
+def taps_of_a_filter(into: Sequence[tuple[str, Projection]], brake: int | None) -> list[list[int]]:
+    """Numbers of projections into a population; with a brake, together those that are one with several delays."""
+    found = [[i] for i in range(len(into))]
+    if brake is None:
+        return found
+    for i, ((before, p), (source, q)) in enumerate(pairwise(into), start=1):
+        same = source == before and q.lag == p.lag + 1 and brake not in (i - 1, i)
+        if same and _same_places(p.ops[0], q.ops[0]):
+            found[i] = [*found[i - 1], i]
+            found[i - 1] = []
+    return [numbers for numbers in found if numbers]
 
 
-def _in_u(d: Discrete) -> Discrete:
-    """The neuron with its membrane in u. Gains are in the weights already."""
-    zeros, ones = frozen(np.zeros(d.decay_mem.size)), frozen(np.ones(d.decay_mem.size))
-    return replace(d, decay_mem=zeros, decay_syn=d.decay_mem, gain_syn=ones, drift=zeros)
-
-
-def _brake(population: Population, decay: Float, d: Discrete) -> Projection:
-    assert d.threshold is not None
-    op = replace(identity(population.n), value=frozen(-(decay * d.threshold)))
-    return Projection(ops=(op,), feedback=True, origins=population.origins)
+def _same_places(one: LinearOp, other: LinearOp) -> bool:
+    if isinstance(one, Sparse) and isinstance(other, Sparse):
+        return np.array_equal(one.target, other.target) and np.array_equal(one.source, other.source)
+    return isinstance(one, Dense) and isinstance(other, Dense) and one.weight.shape == other.weight.shape

@@ -88,6 +88,7 @@ CODES: dict[str, str] = {
     "D422": "neurons begin at another voltage",
     "D423": "a readout may reach the threshold if many of its inputs fire for long",
     "D424": "a membrane that is kept in u goes round after many steps of full input",
+    "D425": "a synaptic filter is made of synapses with delays",
     "D430": "weights have 4 bits because inputs come with different delays",
     "D431": "a part of a constant input acts at once instead of through the synapse",
     "D432": "neurons start from another membrane",

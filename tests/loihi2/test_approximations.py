@@ -41,10 +41,10 @@ def test_a_network_of_whole_numbers_loses_nothing() -> None:
 
 
 def test_a_reset_that_is_lost_is_named_first() -> None:
-    """Behind a synaptic filter, or where it is asked for; else it costs nothing and is not named."""
+    """Behind a slow synaptic filter, or where it is asked for; else it costs nothing and is not named."""
     plain, filtered = (
         lower(chain(2, nir.Linear(np.eye(2)), neurons, n_out=2), Options(reset="subtract"), log=Log()).discrete
-        for neurons in (lif(2), cuba(2))
+        for neurons in (lif(2), cuba(2, synapse=40))
     )
     assert approximations(filtered)[0][0] == approximations(plain, exact=False)[0][0] == "reset: to zero"
     assert "reset: to zero" not in dict(approximations(plain))

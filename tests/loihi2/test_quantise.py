@@ -173,8 +173,8 @@ def test_leaks_that_are_too_small_are_told() -> None:
     assert "D421" in compiled(chain(2, linear(RNG, 2, 2), lif(2, 500), n_out=2))[1]
 
 
-def test_subtraction_behind_a_synaptic_filter_is_told() -> None:
-    model = chain(2, linear(RNG, 2, 2), cuba(2), n_out=2)
+def test_subtraction_behind_a_slow_synaptic_filter_is_told() -> None:
+    model = chain(2, linear(RNG, 2, 2), cuba(2, synapse=40), n_out=2)
     assert "D419" in compiled(model, "subtract")[1]
     assert "D419" not in compiled(model, "zero")[1]
 

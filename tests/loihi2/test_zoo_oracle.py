@@ -31,6 +31,7 @@ MODELS: dict[str, tuple[str, dict[str, Any], int]] = {  # file, options, steps
     "digits": ("zoo/digits_lif_mlp.nir", {}, 25),
     "cnn": ("paper/cnn_sinabs.nir", {}, 8),
     "integrators": ("zoo/digits_if_cnn.nir", {"reset": "subtract"}, 12),
+    "taps": ("paper/braille_noDelay_noBias_subtract.nir", {"reset": "subtract"}, 20),
     "vowels": ("zoo/japanesevowels_rsnn.nir", {}, 25),
 }
 
@@ -51,7 +52,9 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Bundle,
 
 def inputs_for(name: str, bundle: Bundle) -> np.ndarray:
     """(1, steps, channels), 0 and 1; dense enough that outputs fire."""
-    density = {"lif": 0.7, "braille": 0.3, "digits": 0.4, "cnn": 0.3, "integrators": 0.3, "vowels": 0.5}[name]
+    density = {"lif": 0.7, "braille": 0.3, "digits": 0.4, "cnn": 0.3, "integrators": 0.3, "taps": 0.5, "vowels": 0.5}[
+        name
+    ]
     shape = (1, MODELS[name][2], len(bundle.manifest["input_map"]))
     return (np.random.default_rng(0).random(shape) < density).astype(np.uint8)
 
@@ -62,7 +65,9 @@ def test_the_bundles_script_says_what_nirc_run_says(
 ) -> None:
     bundle, directory = bundles[name]
     inputs = inputs_for(name, bundle)
-    recorded = sorted(bundle.manifest["populations"]) if name in ("lif", "braille", "integrators", "vowels") else []
+    recorded = (
+        sorted(bundle.manifest["populations"]) if name in ("lif", "braille", "integrators", "taps", "vowels") else []
+    )
     out = tmp_path / "out.npz"
     extra = ["--record", *recorded] if recorded else []
     done = script(directory, "--raster", save(tmp_path / "in.npz", inputs), "--out", out, *extra)
@@ -98,10 +103,10 @@ def test_netx_says_what_nirc_run_says(
 
 
 def test_which_models_get_a_file_for_netx(bundles: dict[str, tuple[Bundle, Path]]) -> None:
-    """All but one whose constant inputs pass through synapses, from a neuron that always fires, and one whose maps
-    inhibit themselves."""
+    """All but one whose constant inputs pass through synapses, from a neuron that always fires, and two that subtract
+    thresholds, by maps that inhibit themselves and by filters that are made of delays."""
     found = {name for name, (bundle, _) in bundles.items() if "network.net" in bundle.files}
-    assert found == set(MODELS) - {"braille", "integrators"}
+    assert found == set(MODELS) - {"braille", "integrators", "taps"}
 
 
 def test_without_the_wish_for_netx_constants_are_finer() -> None:
