@@ -9,16 +9,16 @@ import numpy as np
 from nirc.backends.loihi2.dynamics import shifted
 from nirc.backends.loihi2.latency import timing
 from nirc.backends.loihi2.legalise import LoihiLegalise
-from nirc.backends.loihi2.limits import STATE, STATE_SHIFT
+from nirc.backends.loihi2.limits import STATE, STATE_SHIFT, WRAP
 from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.backends.loihi2.quantise import INPUT, LoihiQuantise
 from nirc.backends.loihi2.rule import DECAY_UNITY, effective_bias
-from nirc.backends.loihi2.soft_reset import reset_to_zero
+from nirc.backends.loihi2.soft_reset import has_brake, reset_to_zero
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
-from nirc.semantics.held import Held
+from nirc.semantics.held import Decayed, Held, exactly
 from nirc.semantics.variations import altered, capped_inputs, inverse, later, times
 
 
@@ -39,7 +39,7 @@ def approximations(
         ("decays: whole 4096ths", _rounded(legal)),
         ("constants: rounded biases", altered(legal, lambda n, d: _bias(d, legal.reset, integer[n].dynamics))),
         ("saturation: one spike of an input a step", capped_inputs(discrete, 1)),
-        ("saturation: membranes of 24 bits", altered(legal, lambda n, d: _words(d, legal.reset, integer[n].dynamics))),
+        ("saturation: membranes of 24 bits", _in_words(legal, integer)),
         (
             "states: decay towards zero in whole units",
             altered(legal, lambda n, d: _cut(d, legal.reset, integer[n].dynamics)),
@@ -71,10 +71,23 @@ def _bias(d: Discrete, reset: str, neuron: LoihiNeuron) -> Discrete:
     return replace(d, drift=frozen(d.drift + np.where(kept > 0, stored - exact, 0.0)))
 
 
-def _words(d: Discrete, reset: str, neuron: LoihiNeuron) -> Held:
+def _in_words(legal: Program, integer: Program) -> Program:
+    """States of 24 bits: v saturates, and a membrane that is kept in u goes round."""
+    return altered(
+        legal,
+        lambda n, d: _words(d, legal.reset, integer[n].dynamics, going_round if has_brake(legal, n) else exactly),
+    )
+
+
+def _words(d: Discrete, reset: str, neuron: LoihiNeuron, decayed: Decayed) -> Held:
     unit = 1 / neuron.scale
     zero = _zero(d, reset)  # the chip's voltages are counted from the reset
-    return Held(d, reset, unit, v=(STATE[0] * unit + zero, STATE[1] * unit + zero))
+    return Held(d, reset, unit, decayed, v=(STATE[0] * unit + zero, STATE[1] * unit + zero))
+
+
+def going_round(x: Float, kept: Float, unit: Float) -> Float:
+    """As u does beyond 24 bits, taken note of in the step after."""
+    return ((x / unit + WRAP) % (2 * WRAP) - WRAP) * unit * kept
 
 
 def _cut(d: Discrete, reset: str, neuron: LoihiNeuron) -> Held:

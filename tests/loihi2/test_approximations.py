@@ -50,6 +50,19 @@ def test_a_reset_that_is_lost_is_named_first() -> None:
     assert "reset: to zero" not in dict(approximations(plain))
 
 
+def test_a_membrane_that_goes_round_is_shown() -> None:
+    """Inhibition for long drives an integrator's u out of its 24 bits; the model's membrane goes on sinking."""
+    weight = np.array([[1.0] + [-0.9] * 60])
+    model = chain(61, nir.Linear(weight), nir.IF(np.ones(1), np.ones(1), np.zeros(1)), n_out=1)
+    discrete = lower(model, Options(reset="subtract"), log=Log()).discrete
+    inputs = np.ones((1, 150, 61), np.uint8)
+    inputs[0, 100:, 1:] = 0
+    alone = run(dict(approximations(discrete))["saturation: membranes of 24 bits"], inputs).output
+    made = compile_model(model, "loihi2", Options(reset="subtract"))
+    chip = made.bundle.run(inputs).output
+    assert not run(discrete, inputs).output.any() and alone.any() and np.abs(chip - alone).mean() < 0.1
+
+
 def test_a_synaptic_filter_keeps_its_gain() -> None:
     model = chain(3, nir.Linear(np.random.default_rng(1).normal(0.4, 0.3, (4, 3))), cuba(4), n_out=4)
     discrete = lower(model, Options(), log=Log()).discrete
