@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nirc.analysis.rounding import sums_kept
 from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.dynamics import START_ROOM, shifted, start_before
 from nirc.backends.loihi2.limits import BIAS_EXP, BIAS_MANT, DU, STATE, STATE_SHIFT, VTH, WEIGHT_EXP, WRAP
@@ -78,12 +79,24 @@ class Drive:
         return grid(self.largest * k, mixed=self.mixed)
 
     def rounded(self, k: float, value: Float | None = None, *, floor: bool = False) -> Float:
-        """Weights on that grid, half to even (or towards zero)."""
-        step, value = self.step(k), self.value if value is None else value
-        whole = np.trunc(value * k / step) if floor else np.rint(value * k / step)
-        top = (LARGEST if self.mixed else LARGEST_ONE_SIGN) * (step / 2 if self.mixed else step)
-        kept: Float = np.clip(whole * step, -top, top)
-        return kept
+        """Weights on that grid, the sum of each neuron's kept; towards zero with ``floor``, one by one if given."""
+        step = self.step(k)
+        top = float(LARGEST // 2 if self.mixed else LARGEST_ONE_SIGN)
+        if value is not None or floor:
+            value = (self.value if value is None else value) * k / step
+            return np.clip(np.trunc(value) if floor else np.rint(value), -top, top) * step
+        exact = (self.value * k / step).ravel()
+        return sums_kept(exact, self._rows(), self._n_rows, -top, top).reshape(self.value.shape) * step
+
+    @property
+    def _n_rows(self) -> int:
+        return self.op.n_out if isinstance(self.op, Sparse) else len(self.value)
+
+    def _rows(self) -> Int:
+        """Of each weight the neuron, of a kernel the map, that it leads to."""
+        if isinstance(self.op, Sparse):
+            return self.op.target
+        return np.repeat(np.arange(len(self.value)), self.value[0].size) if len(self.value) else np.zeros(0, np.int64)
 
 
 def grid(largest: float, *, mixed: bool) -> float:

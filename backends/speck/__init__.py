@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nirc.backend import Backend, ChipOption, Mapped, Search
+    from nirc.backends.speck.quantise import SpeckQuantise
     from nirc.diagnostics.log import Log
     from nirc.estimate import Activity, Figure
     from nirc.ir.program import Program
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Speck:
-    """The backend `speck`. ``input``: host or dvs; ``readout``: monitor or layer; ``floor``: none or threshold."""
+    """The backend `speck`; its fields are the values of ``options``."""
 
     input: str = "host"
     readout: str = "monitor"
     floor: str = "none"
+    rounding: str = "sums"
 
     name = "speck"
     modes = ("synchronous", "events")
@@ -40,7 +42,7 @@ class Speck:
 
     @property
     def options(self) -> tuple[ChipOption, ...]:
-        """Where events come from, how the answer leaves the chip, how far membranes fall."""
+        """Where events come from, how the answer leaves the chip, how far membranes fall, how weights are rounded."""
         from nirc.backend import ChipOption
 
         return (
@@ -55,6 +57,12 @@ class Speck:
                 "floor",
                 ("none", "threshold"),
                 "membranes fall as far as 16 bits go (NIR has no bound), or to minus the threshold (sinabs trains so)",
+            ),
+            ChipOption(
+                "rounding",
+                ("sums", "nearest"),
+                "keep the sum of each channel's weights, at the scale that rounds best; or as sinabs does, each weight "
+                "by itself at the largest scale",
             ),
         )
 
@@ -71,15 +79,19 @@ class Speck:
     ) -> Sequence[Pass]:
         """Legalise and quantise; with sample inputs so that the chip answers as the model did."""
         from nirc.backends.speck.legalise import SpeckLegalise
-        from nirc.backends.speck.quantise import Measured, SpeckQuantise
 
-        camera, bounded = self.input == "dvs", self.floor == "threshold"
+        camera = self.input == "dvs"
         if calibration is None or model is None:
-            return (SpeckLegalise(camera=camera), SpeckQuantise(Measured(), bounded))
+            return (SpeckLegalise(camera=camera), self._quantise())
         from nirc.backends.speck.calibrate import SpeckCalibrate
 
-        calibrate = SpeckCalibrate(calibration, model, bounded, not camera, seed, progress)
+        calibrate = SpeckCalibrate(calibration, model, self._quantise(), not camera, seed, progress)
         return (SpeckLegalise(camera=camera), calibrate)
+
+    def _quantise(self) -> SpeckQuantise:
+        from nirc.backends.speck.quantise import Measured, SpeckQuantise
+
+        return SpeckQuantise(Measured(), self.floor == "threshold", self.rounding == "nearest")
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Never known before the layers are legal, which costs nothing."""
@@ -127,7 +139,7 @@ class Speck:
         """Several spikes a step, rounding, leak: each alone."""
         from nirc.backends.speck.approximations import approximations
 
-        return approximations(discrete, camera=self.input == "dvs", bounded=self.floor == "threshold")
+        return approximations(discrete, self._quantise(), camera=self.input == "dvs")
 
 
 BACKEND: Backend = Speck()

@@ -9,7 +9,7 @@ import numpy as np
 from nirc.backends.speck.leak import leak_per_step
 from nirc.backends.speck.legalise import SpeckLegalise
 from nirc.backends.speck.neuron import MOST_SPIKES, SpeckNeuron
-from nirc.backends.speck.quantise import Measured, SpeckQuantise
+from nirc.backends.speck.quantise import SpeckQuantise
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import FIRES_AT, Discrete, Population
@@ -18,10 +18,12 @@ from nirc.semantics.held import Held
 from nirc.semantics.variations import altered, times
 
 
-def approximations(discrete: Program, *, camera: bool = False, bounded: bool = False) -> list[tuple[str, Program]]:
-    """Programs by name, each with one approximation of the chip turned on. ``bounded``: see ``SpeckQuantise``."""
-    legal = SpeckLegalise(camera=camera).run(discrete, Log())
-    integer = SpeckQuantise(Measured(), bounded).run(legal, Log())
+def approximations(
+    discrete: Program, quantise: SpeckQuantise | None = None, *, camera: bool = False
+) -> list[tuple[str, Program]]:
+    """Programs by name, each with one approximation of the chip turned on, as ``quantise`` makes it."""
+    legal, quantise = SpeckLegalise(camera=camera).run(discrete, Log()), quantise or SpeckQuantise()
+    integer = quantise.run(legal, Log())
     neurons = {n: p.dynamics for n, p in integer.nodes(Population).items() if isinstance(p.dynamics, SpeckNeuron)}
     leaky = {n for n, p in legal.nodes(Population).items() if (p.dynamics.decay_mem != 1).any()}  # type: ignore[attr-defined]
     found = [
@@ -31,7 +33,7 @@ def approximations(discrete: Program, *, camera: bool = False, bounded: bool = F
     ]
     held = {n: q for n, q in neurons.items() if n not in leaky}
     if held:
-        bound = "minus the threshold" if bounded else "16 bits"
+        bound = "minus the threshold" if quantise.bounded else "16 bits"
         bounds = altered(legal, lambda n, d: _bounded(d, legal.reset, held[n]), held)
         found.append((f"saturation: membranes down to {bound}", bounds))
     if leaky:

@@ -40,7 +40,7 @@ class SpeckCalibrate:
 
     inputs: NDArray[Any]  # (samples, steps, channels)
     model: Program  # discrete
-    bounded: bool = False  # no membrane falls below minus its threshold
+    how: SpeckQuantise = field(default_factory=SpeckQuantise)  # what is measured here is added to it
     events: bool = True  # judge event by event as well: not with the camera as the input
     seed: int = 0
     progress: Callable[[int], None] | None = None  # told the percentage that is done
@@ -50,9 +50,8 @@ class SpeckCalibrate:
     def run(self, program: Program, log: Log) -> Program:
         """Never refuses: sizes and ranges are judged when the layers are placed."""
         tell = self.progress or (lambda _: None)
-        quantise = SpeckQuantise(
-            measure(self.model, self.inputs, lambda done: tell(done * MEASURING // 100)), self.bounded
-        )
+        measured = measure(self.model, self.inputs, lambda done: tell(done * MEASURING // 100))
+        quantise = replace(self.how, measured=measured)
         own = Log()
         start = quantise.run(program, own)
         chip = _Speck(quantise, self.events)

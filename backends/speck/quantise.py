@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nirc.analysis.rounding import sums_kept
 from nirc.backends.speck.convolve import parts_of
 from nirc.backends.speck.geometry import Map
 from nirc.backends.speck.leak import leak_per_step
@@ -25,6 +26,8 @@ from nirc.ir.program import Form, Program
 
 MOST_THRESHOLD = STATE[1] - WEIGHT[1]  # so that an event cannot take a membrane out of 16 bits
 DEFAULT_RATE = 0.1  # events per step of a neuron or input, for the load of the cores, unless measured
+SHARES = np.linspace(1.0, 0.75, 51)  # of the largest scale, of which the one with the least error is taken
+DRIVE = 0.3  # of a threshold that comes in a step: what an error of the threshold is weighed by (?: .1 was worse)
 DISTINCT = 256  # more different magnitudes than 8 bits have cannot all be whole
 
 
@@ -42,6 +45,7 @@ class SpeckQuantise:
 
     measured: Measured = Measured()
     bounded: bool = False  # no membrane falls below minus its threshold
+    nearest: bool = False  # the largest scale, and each weight rounded by itself, as sinabs does
     name: ClassVar[str] = "speck-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
@@ -49,7 +53,7 @@ class SpeckQuantise:
         nodes = dict(program.graph.nodes(data="payload"))
         edges = [(s, t, p) for s, t, p in program.edges() if not isinstance(program[t], Population)]
         for name, population in program.nodes(Population).items():
-            layer = _Layer(name, population, program.into(name), program)
+            layer = _Layer(name, population, program.into(name), program, self.nearest)
             nodes[name] = replace(population, dynamics=layer.neuron(self.measured, log, bounded=self.bounded))
             edges += [(s, name, p) for s, p in layer.projections(log)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
@@ -58,9 +62,11 @@ class SpeckQuantise:
 class _Layer:
     """One population on its way to integers."""
 
-    def __init__(self, name: str, population: Population, into: list[tuple[str, Projection]], program: Program) -> None:
+    def __init__(
+        self, name: str, population: Population, into: list[tuple[str, Projection]], program: Program, nearest: bool
+    ) -> None:
         assert isinstance(population.dynamics, Discrete) and population.dynamics.threshold is not None
-        self.name, self.population, self.into, self.program = name, population, into, program
+        self.name, self.population, self.into, self.program, self.nearest = name, population, into, program, nearest
         self.dynamics = population.dynamics
         self.threshold = float(population.dynamics.threshold[0])
         self.bias = sum((b.value for _, p in into for b in p.biases), np.zeros(population.n))
@@ -95,7 +101,7 @@ class _Layer:
 
     def _rounded(self, source: str, projection: Projection, log: Log) -> Projection:
         pool, conv = parts_of(projection)
-        weight = np.clip(np.rint(conv.weight * self.scale), *WEIGHT)
+        weight = self._whole_kernel(conv.weight * self.scale)
         lost, of = int(((weight == 0) & (conv.weight != 0)).sum()), int(np.count_nonzero(conv.weight))
         if lost:
             log.note(
@@ -108,12 +114,35 @@ class _Layer:
         whole = replace(conv, weight=frozen(weight))
         return replace(projection, ops=(whole,) if pool is None else (pool, whole), biases=())
 
+    def _whole_kernel(self, exact: Float) -> Float:
+        """Whole weights; the sum of each output channel's stays what it is."""
+        if self.nearest:
+            nearest: Float = np.clip(np.rint(exact), *WEIGHT)
+            return nearest
+        channel = np.repeat(np.arange(len(exact)), exact[0].size)
+        return sums_kept(exact.ravel(), channel, len(exact), *WEIGHT).reshape(exact.shape)
+
     def _scale(self) -> tuple[float, bool]:
-        """Chip units per volt, and whether all numbers become whole without rounding."""
+        """Chip units per volt, and whether all numbers become whole without rounding; else the one that rounds best."""
         weights = np.concatenate([parts_of(p)[1].weight.ravel() for _, p in self.into])
         most = min(_most(weights, WEIGHT), _most(self.drive, BIAS), MOST_THRESHOLD / self.threshold)
         whole = None if self.leaky else _whole(np.concatenate([weights, self.drive, [self.threshold]]), most)
-        return (most, False) if whole is None else (whole, True)
+        if whole is not None:
+            return whole, True
+        if self.nearest or self.leaky:  # the constant leak is off by more: a finer one helps most (measured)
+            return most, False
+        return min((most * share for share in SHARES), key=lambda scale: self._error(weights, scale)), False
+
+    def _error(self, weights: Float, scale: float) -> float:
+        """Mean square of what rounding does to a membrane in a step: by weights, biases and threshold."""
+        wrong = np.rint(weights * scale) / scale - weights
+        lost = np.rint(self.drive * scale) / scale - self.drive
+        exact, zero = self.threshold * scale, self.program.reset != "subtract"
+        # A comparison with the next whole number above lies between it and the one below; a subtraction is a number.
+        whole = float(np.floor(exact)) + 0.5 if zero else max(1.0, float(np.rint(exact)))
+        at = whole / scale - self.threshold
+        channels = _output_map(self.into)[0]
+        return DEFAULT_RATE * float(np.sum(wrong**2)) / channels + float(np.mean(lost**2)) + (DRIVE * at) ** 2
 
     def _threshold(self, *, zero: bool) -> tuple[int, int]:
         """threshold_high and the initial membrane, for a chip that fires at the threshold (NIR: above it).

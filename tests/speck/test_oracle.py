@@ -222,7 +222,7 @@ def test_memories_of_the_cores(sinabs: SimpleNamespace, variant: str) -> None:
 def compiled(request: pytest.FixtureRequest, data: Path) -> tuple[Path, Any, Configuration]:
     """File, bundle and what its config.json says."""
     file = data / request.param
-    bundle = compile_model(file, "speck", Options(reset="subtract")).bundle
+    bundle = compile_model(file, "speck", Options(reset="subtract", chip=(("rounding", "nearest"),))).bundle
     return file, bundle, read_config(bundle.files["config.json"])
 
 

@@ -20,14 +20,14 @@ from tests.speck.networks import conv, fire, line, small
 
 
 def quantised(
-    model: nir.NIRGraph, *, reset: str = "subtract", measured: Measured | None = None
+    model: nir.NIRGraph, *, reset: str = "subtract", measured: Measured | None = None, nearest: bool = False
 ) -> tuple[Program, Program, list[Diagnostic]]:
     """Discrete program, integer program and what was said about the latter."""
     log = Log()
     discrete = lower(model, Options(reset=reset), log=Log()).discrete
     return (
         discrete,
-        SpeckQuantise(measured or Measured()).run(SpeckLegalise().run(discrete, Log()), log),
+        SpeckQuantise(measured or Measured(), nearest=nearest).run(SpeckLegalise().run(discrete, Log()), log),
         log.diagnostics,
     )
 
@@ -56,19 +56,19 @@ def dense(weight: np.ndarray, *, threshold: float = 1.0, bias: np.ndarray | None
 )
 def test_the_largest_weight_takes_all_of_8_bits(largest: float, smallest: float, expected: tuple[int, int]) -> None:
     odd = 0.0123456789  # so that nothing is whole
-    _, made, _ = quantised(dense(np.array([[largest, smallest, odd]])))
+    _, made, _ = quantised(dense(np.array([[largest, smallest, odd]])), nearest=True)
     assert tuple(weights(made, "n1").ravel()[:2]) == expected
 
 
 def test_a_threshold_is_rounded_to_the_nearest_that_is_subtracted() -> None:
-    _, made, _ = quantised(dense(np.array([[0.5, 0.0123456789]]), threshold=0.3))
+    _, made, _ = quantised(dense(np.array([[0.5, 0.0123456789]]), threshold=0.3), nearest=True)
     assert neuron(made, "n1").threshold_high == round(0.3 * 127 / 0.5)
     assert neuron(made, "n1").initial == 0
 
 
 def test_a_threshold_is_the_next_whole_number_above_where_the_membrane_returns_to_zero() -> None:
     """76.2 in the chip's units: 76 does not exceed it, 77 does."""
-    _, made, _ = quantised(dense(np.array([[0.5, 0.0123456789]]), threshold=0.3), reset="model")
+    _, made, _ = quantised(dense(np.array([[0.5, 0.0123456789]]), threshold=0.3), reset="model", nearest=True)
     assert neuron(made, "n1").threshold_high == 77
     assert neuron(made, "n1").return_to_zero
 
@@ -76,22 +76,37 @@ def test_a_threshold_is_the_next_whole_number_above_where_the_membrane_returns_t
 def test_biases_use_16_bits_and_do_not_cost_weights_their_precision() -> None:
     """sinabs squeezes a bias of 5 into 8 bits, and the weights of 0.1 to 0.4 become 3 to 10."""
     model = dense(np.array([[0.1, 0.2], [0.3, 0.4]]) + 0.00123456789, bias=np.array([5.0, 0.0]))
-    _, made, _ = quantised(model)
+    _, made, _ = quantised(model, nearest=True)
     assert weights(made, "n1").max() == 127
     assert neuron(made, "n1").bias.max() == round(5 * 127 / 0.40123456789)
 
 
 def test_the_lower_bound_does_not_enter_the_scale() -> None:
     """sinabs takes -32768 as a potential where there is no bound, and all weights become 0 and -1."""
-    _, made, _ = quantised(small(np.random.default_rng(0)))
+    _, made, _ = quantised(small(np.random.default_rng(0)), nearest=True)
     for name in ("n1", "n4", "n8"):
         assert neuron(made, name).threshold_low == -32768
         assert np.abs(weights(made, name)).max() >= 127
 
 
 def test_a_threshold_far_above_the_weights_bounds_the_scale() -> None:
-    _, made, _ = quantised(dense(np.array([[0.5, 0.0123456789]]), threshold=1000.0))
+    _, made, _ = quantised(dense(np.array([[0.5, 0.0123456789]]), threshold=1000.0), nearest=True)
     assert neuron(made, "n1").threshold_high == 32640
+
+
+def test_sums_of_channels_are_kept_at_a_scale_that_rounds_better() -> None:
+    """Against sinabs' way: each channel's sum within half a unit, bias and threshold nearer to the model's."""
+    rng = np.random.default_rng(2)
+    weight, bias = rng.normal(0.0, 0.1, (5, 40)), rng.normal(0.0, 0.01, 5)
+    off = {}
+    for nearest in (False, True):
+        _, made, _ = quantised(dense(weight, bias=bias), nearest=nearest)
+        kernel, n = weights(made, "n1").reshape(5, -1), neuron(made, "n1")
+        sums = np.abs(kernel.sum(axis=1) - weight.sum(axis=1) * n.scale).max()
+        constants = np.abs(n.bias / n.scale - bias).max() + abs(n.threshold_high / n.scale[0] - 1)
+        assert np.abs(kernel).max() <= 128 and (nearest or sums <= 0.5 + 1e-9)
+        off[nearest] = (sums, constants)
+    assert off[False][0] < off[True][0] and off[False][1] < off[True][1]
 
 
 def test_weights_that_vanish_are_counted() -> None:
