@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from nirc.api import Bundle
 
 
-def flat_raster(inputs: NDArray[Any], channels: int, log: Log) -> NDArray[np.int64]:
-    """(samples, steps, channels) int64 from (samples, steps, ...); raises ``InputError`` (U604)."""
+def flat_raster(inputs: NDArray[Any], channels: int, log: Log, file: str = "") -> NDArray[np.int64]:
+    """(samples, steps, channels) int64 from (samples, steps, ...) of ``file``; raises ``InputError`` (U604)."""
     if inputs.ndim < 3 or int(np.prod(inputs.shape[2:])) != channels:
         log.error(
             "U604",
@@ -27,6 +27,7 @@ def flat_raster(inputs: NDArray[Any], channels: int, log: Log) -> NDArray[np.int
             found=f"shape {inputs.shape}",
             limit=f"(samples, steps, {channels} channels in all)",
             help="`nirc inspect` shows the input's shape",
+            file=file,
         )
         log.raise_if_errors()
     whole = inputs.dtype.kind in "bui" or (
@@ -38,6 +39,7 @@ def flat_raster(inputs: NDArray[Any], channels: int, log: Log) -> NDArray[np.int
             "inputs are spike counts: whole numbers from 0 on",
             where="inputs",
             found=f"dtype {inputs.dtype}",
+            file=file,
         )
         log.raise_if_errors()
     return inputs.reshape(*inputs.shape[:2], channels).astype(np.int64)

@@ -64,6 +64,7 @@ CODES: dict[str, str] = {
     "P313": "a population falls silent on the chip",
     "P314": "NIR has no words for a part of the network",
     "P315": "something that NIR cannot say is left out of an exported file",
+    "P316": "the model answers nothing on some samples",
     # D: the chip's dynamics differ in kind from the model's (error under --strict)
     "D401": "reset: the chip subtracts the threshold",
     "D402": "decay: the chip's time constants are powers of two of the time step",

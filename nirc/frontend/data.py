@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,15 @@ SAME_STEP = 1e-3  # relative difference below which two time steps are the same
 
 @dataclass(frozen=True)
 class Data:
-    """``inputs`` (samples, steps, ...) spike counts; ``labels`` (samples,) classes; ``dt_s`` seconds a step."""
+    """``inputs`` (samples, steps, ...) spike counts; ``labels`` (samples,) classes; ``dt_s`` seconds a step.
+
+    ``file``: where they were read from, for findings.
+    """
 
     inputs: NDArray[np.int64]
     labels: NDArray[np.int64] | None = None
     dt_s: float | None = None
+    file: str = ""
 
 
 def read_data(path: Path, log: Log, dt_s: float | None = None) -> Data:
@@ -41,7 +45,7 @@ def read_data(path: Path, log: Log, dt_s: float | None = None) -> Data:
     data = Data(np.zeros((0, 0, 0), np.int64))
     try:
         check_file(path)
-        data = _checked(_arrays(path, dt_s), log)
+        data = replace(_checked(_arrays(path, dt_s), log), file=str(path))
     except RefusalError as refusal:
         refusal.help = refusal.help or EXAMPLE
         refusal.report(log, code="U603")

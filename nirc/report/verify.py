@@ -28,6 +28,13 @@ def as_text(result: dict[str, Any]) -> str:
     if busy:
         told = ", ".join(f"`{n}` {share:.1%}" for n, share in busy.items())
         lines.append(f"Several spikes in one step, of the steps with spikes: {told}.")
+    dead = {row["name"]: row for row in result["populations"] if row["silent"]}
+    if dead:
+        told = ", ".join(f"`{n}` {row['silent']} of {row['neurons']}" for n, row in dead.items())
+        lines.append(f"Neurons that fire in the model and never on the chip: {told}.")
+    if result["not_compared"]:
+        told = ", ".join(f"`{name}`" for name in result["not_compared"])
+        lines.append(f"Not compared, since the chip has them in another shape: {told}.")
     lines += [
         f"Of {row['synapses']} synapses `{row['from']}` -> `{row['to']}` {row['zero']} round to zero."
         for row in result["rounded_to_zero"]

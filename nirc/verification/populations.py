@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ def table(recording: Recording) -> list[dict[str, Any]]:
 
     ``rate`` and ``device_rate``: spikes per neuron and step; ``rate_error``: mean absolute difference of a neuron's
     rate; ``distance``: mean van Rossum distance of a neuron's train in a sample; ``several``: share of its spiking
-    steps in which a neuron fires more than once.
+    steps in which a neuron fires more than once; ``silent``: neurons that fire in the model and never on the device.
     """
     device = recording.stages[-1][1]
     rows = []
@@ -39,13 +39,27 @@ def table(recording: Recording) -> list[dict[str, Any]]:
                 "device_rate": rate(got),
                 "rate_error": float(np.abs(difference).mean()) if difference.size else 0.0,
                 "distance": float(van_rossum(expected, got).mean()) if difference.size else 0.0,
+                "silent": int((expected.any(axis=(0, 1)) & ~got.any(axis=(0, 1))).sum()),
                 "several": float((got > 1).sum() / max(1, (got > 0).sum())),
             }
         )
     return rows
 
 
-def say_silent(recording: Recording, made: Compiled, what_if: Mapping[str, Program], raster: Array, log: Log) -> None:
+def left_out(recording: Recording) -> list[str]:
+    """Populations that fire in the model and are not on the device under their own name, whole."""
+    device = recording.stages[-1][1]
+    return [name for name in recording.teacher if name not in device]
+
+
+def say_silent(
+    recording: Recording,
+    made: Compiled,
+    what_if: Mapping[str, Program],
+    lost: Sequence[Mapping[str, Any]],
+    raster: Array,
+    log: Log,
+) -> None:
     """An error (P313) with its cause for each population that fires in the model and never on the device."""
     device = recording.stages[-1][1]
     silent = [n for n, got in device.items() if not got.any() and recording.teacher[n].any()]
@@ -60,7 +74,8 @@ def say_silent(recording: Recording, made: Compiled, what_if: Mapping[str, Progr
         before = [s for s, _ in made.stages.discrete.into(name) if s in silent and s != name]
         log.error(
             "P313",
-            f"`{name}` fires in the model and never on the chip: {_cause(name, before, recording, alone)}",
+            f"`{name}` fires in the model and never on the chip: "
+            + "; ".join(_causes(name, before, recording, alone, lost)),
             where=made.stages.discrete[name].origins[0],
             found="0 spikes",
             limit=f"{int(recording.teacher[name].sum())} in the model, on {len(some)} sample(s)",
@@ -68,32 +83,59 @@ def say_silent(recording: Recording, made: Compiled, what_if: Mapping[str, Progr
         )
 
 
-def _cause(name: str, before: list[str], recording: Recording, alone: Mapping[str, Mapping[str, Array]]) -> str:
+def _causes(
+    name: str,
+    before: list[str],
+    recording: Recording,
+    alone: Mapping[str, Mapping[str, Array]],
+    lost: Sequence[Mapping[str, Any]],
+) -> Iterator[str]:
+    """A silent population before it; or the pass since which it is silent, what silences it, and weights it lost."""
     if before:
-        return f"`{before[0]}`, which drives it, is silent"
-    blamed = [about for about, spikes in alone.items() if name in spikes and not spikes[name].any()]
+        yield f"`{before[0]}`, which drives it, is silent"
+        return
     first = next((s for s, spikes in recording.stages if name in spikes and not spikes[name].any()), None)
-    since = "" if first is None else f"on the {DEVICE}" if first.program is None else f"from pass {first.after} on"
-    return f"{since}; this alone silences it: {', '.join(blamed)}" if blamed else since
+    if first is not None:
+        yield f"on the {DEVICE}" if first.program is None else f"from pass {first.after} on"
+    blamed = [about for about, spikes in alone.items() if name in spikes and not spikes[name].any()]
+    if blamed:
+        yield f"this alone silences it: {' / '.join(blamed)}"
+    for row in lost:
+        if row["to"] == name and row["zero"]:
+            yield f"{row['zero']} of {row['synapses']} synapses from `{row['from']}` round to zero"
 
 
 def vanished(made: Compiled) -> list[dict[str, Any]]:
     """Synapses that rounded to zero, counted for each pair of populations (or input) that quantisation keeps apart."""
-    legal, integer = _synapses(made.legal), _synapses(made.integer)
+    legal, integer = _synapses(made.legal, {}), _synapses(made.integer, _stand_ins(made.legal, made.integer))
     return [
-        {"from": source, "to": target, "synapses": n, "zero": max(0, n - integer[source, target])}
+        {"from": source, "to": target, "synapses": len(n), "zero": len(np.setdiff1d(n, integer[source, target]))}
         for (source, target), n in legal.items()
         if (source, target) in integer
     ]
 
 
-def _synapses(program: Program) -> dict[tuple[str, str], int]:
-    """Synapses by (source, target), kernels unrolled; without those that are too many to unroll."""
-    counts: dict[tuple[str, str], int] = {}
+def _stand_ins(legal: Program, integer: Program) -> dict[str, str]:
+    """What repeats the spikes of one node of the legal program on the chip, by name."""
+    found: dict[str, str] = {}
+    for name in integer.graph:
+        into = integer.into(name)
+        if name not in legal.graph and len(into) == 1:
+            found[name] = into[0][0]
+    return found
+
+
+def _synapses(program: Program, stand_ins: Mapping[str, str]) -> dict[tuple[str, str], Array]:
+    """Pairs of neurons with a synapse by (source, target), kernels unrolled; without those that are too many for it."""
+    pairs: dict[tuple[str, str], Array] = {}
     for source, target, projection in program.edges():
+        while source in stand_ins:
+            source = stand_ins[source]  # noqa: PLW2901
         if isinstance(program[target], Population) and projection.ops:
             whole = composed(projection.ops, max_entries=MOST_PRODUCTS)
             if whole is not None and whole.entries <= MOST_PRODUCTS:
-                n = int(np.count_nonzero(whole.coo()[2]))
-                counts[source, target] = counts.get((source, target), 0) + n
-    return counts
+                row, column, value = whole.coo()
+                mine = (row * whole.n_in + column)[value != 0]
+                key = (source, target)
+                pairs[key] = np.union1d(pairs[key], mine) if key in pairs else np.unique(mine)
+    return pairs

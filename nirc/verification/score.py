@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nirc.diagnostics.log import Log
 
 Array = NDArray[Any]
+SILENT = 0.1  # of the samples may go without an answer of the model before that is told
 Z_95 = 1.959963984540054  # of the normal distribution, two-sided
 
 
@@ -47,7 +48,7 @@ def wilson(hits: int, trials: int) -> list[float]:
     return [max(0.0, middle - half), min(1.0, middle + half)]
 
 
-def check_labels(labels: Array | None, outputs: int, log: Log) -> None:
+def check_labels(labels: Array | None, outputs: int, log: Log, file: str = "") -> None:
     """Warn (U604) of classes that no output can answer, as when they count from 1."""
     if labels is not None and labels.size and labels.max() >= outputs:
         log.warning(
@@ -57,4 +58,19 @@ def check_labels(labels: Array | None, outputs: int, log: Log) -> None:
             found=int(labels.max()),
             limit=f"0 to {outputs - 1}",
             help="classes count from 0",
+            file=file,
         )
+
+
+def check_answers(teacher: Array, log: Log) -> int:
+    """Samples on which the model itself answers nothing; a warning (P316) if they are more than ``SILENT`` of all."""
+    silent = int((~teacher.any(axis=(1, 2))).sum())
+    if silent > SILENT * len(teacher):
+        log.warning(
+            "P316",
+            f"the model's outputs are silent on {silent} of {len(teacher)} sample(s): to agree on these says nothing",
+            found=silent,
+            limit=f"{SILENT:.0%} of the samples",
+            help="check that inputs, time step and reset rule are those of the training",
+        )
+    return silent

@@ -17,7 +17,7 @@ from nirc.semantics.run import run
 from nirc.verification import populations
 from nirc.verification.divergence import first_divergence
 from nirc.verification.record import Array, record, stages_of
-from nirc.verification.score import check_labels, score
+from nirc.verification.score import check_answers, check_labels, score
 
 PLACE_OF_DEVICE = 3  # among the stages
 
@@ -54,17 +54,19 @@ def verify(
         model, target, options, log=log, observe=watch, calibration=calibration, progress=lambda p: tell(p // 2)
     )
     _check_step(data, made, log)
-    raster = flat_raster(data.inputs, len(made.bundle.manifest["input_map"]), log)
-    check_labels(data.labels, len(made.bundle.manifest["output_map"]), log)
+    raster = flat_raster(data.inputs, len(made.bundle.manifest["input_map"]), log, data.file)
+    check_labels(data.labels, len(made.bundle.manifest["output_map"]), log, data.file)
     runs = _runs(made, raster, log)
     tell(70)
     teacher = runs["float"].output
+    silent = check_answers(teacher, log)
     stages = [score(name, r.output, teacher, data.labels) for name, r in runs.items()]
     alone = dict(made.backend.approximations(made.stages.discrete))
     what_if = [score(name, run(program, raster).output, teacher, data.labels) for name, program in alone.items()]
     tell(85)
     recording = record(made, stages_of(made, steps), raster, log)
-    populations.say_silent(recording, made, alone, raster, log)
+    lost = populations.vanished(made)
+    populations.say_silent(recording, made, alone, lost, raster, log)
     if max_accuracy_drop is not None:
         _say_drop(stages, max_accuracy_drop, log)
     rows = populations.table(recording)
@@ -72,6 +74,7 @@ def verify(
     return {
         "target": made.mapped.target.name,
         "samples": len(raster),
+        "silent_samples": silent,
         "stages": stages,
         "lost_at": lost_at(stages),
         "what_if": sorted(what_if, key=lambda row: (row["agreement"], -row["count_error"])),
@@ -79,7 +82,8 @@ def verify(
         "calibration": made.bundle.manifest.get("calibration"),
         "first_divergence": first_divergence(recording),
         "populations": rows,
-        "rounded_to_zero": populations.vanished(made),
+        "not_compared": populations.left_out(recording),
+        "rounded_to_zero": lost,
     }
 
 
@@ -91,6 +95,7 @@ def _check_step(data: Data, made: Compiled, log: Log) -> None:
             f"the data's steps are {data.dt_s:g} s, the model's {dt_s:g} s",
             found=f"{data.dt_s:g} s",
             limit=f"{dt_s:g} s",
+            file=data.file,
         )
 
 

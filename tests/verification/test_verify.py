@@ -13,6 +13,7 @@ import pytest
 from nirc.api import Options
 from nirc.diagnostics.log import Log
 from nirc.frontend.data import Data
+from nirc.report.verify import as_text
 from nirc.verification.verify import verify
 from tests.cli.test_cli import nirc
 from tests.models import DATA, chain, lif
@@ -43,6 +44,45 @@ def test_a_population_that_falls_silent_is_an_error_with_its_cause() -> None:
     assert [row["name"] for row in silent] == [said[0].message.split("`")[1]]
     zero = [row for row in result["rounded_to_zero"] if row["zero"]]
     assert zero == [{"from": "in", "to": zero[0]["to"], "synapses": 3, "zero": 1}]
+
+
+@pytest.mark.parametrize("chip", ["xylo", "loihi2", "spinnaker2", "speck"])
+def test_the_causes_are_named_on_every_chip(chip: str) -> None:
+    """An input that never spikes has the large weights: those of the other vanish, and nothing fires any more."""
+    first, second = nir.Linear(np.array([[2000.0, 0.3], [2000.0, 0.2]])), nir.Linear(np.eye(2) * 1.5)
+    inputs = np.zeros((3, 40, 2), int)
+    inputs[:, :, 1] = 1
+    log = Log()
+    data = Data(inputs, None, None)
+    result = verify(chain(2, first, lif(2), second, lif(2), n_out=2), chip, data, Options(reset="zero"), log=log)
+    said = [d.message for d in log.errors if d.code == "P313"]
+    assert len(said) == 2 and f"from pass {chip}-quantise on; this alone silences it: weights" in said[0]
+    assert "2 of 4 synapses from `in` round to zero" in said[0]
+    assert said[1].endswith("`lif1`, which drives it, is silent")
+    assert [row["silent"] for row in result["populations"]] == [2, 2] and not result["not_compared"]
+    text = as_text(result)
+    assert "never on the chip: `lif1` 2 of 2, `lif3` 2 of 2." in text and "`in` -> `lif1` 2 round to zero" in text
+
+
+def test_a_model_that_answers_nothing_agrees_with_anything() -> None:
+    model = chain(2, nir.Linear(np.eye(2)), lif(2), n_out=2)
+    result, log = verified(model, np.zeros((20, 9, 2), int))
+    assert result["silent_samples"] == 20 and [d.code for d in log.diagnostics if d.severity == "warning"][-1] == "P316"
+    inputs = np.ones((20, 9, 2), int)
+    inputs[0] = 0  # one of twenty may be silent
+    result, log = verified(model, inputs)
+    assert result["silent_samples"] == 1 and "P316" not in {d.code for d in log.diagnostics}
+
+
+def test_findings_about_the_data_name_their_file(tmp_path: Path) -> None:
+    data = np.load(VOWELS.with_suffix(".npz"))
+    np.savez(tmp_path / "narrow.npz", inputs=data["inputs"][:2, :, :5])
+    np.savez(tmp_path / "shifted.npz", inputs=data["inputs"][:2], labels=data["labels"][:2] + 8, dt=0.5)
+    asked = ("verify", VOWELS, "--target", "loihi2")
+    narrow = nirc(*asked, "--data", "narrow.npz", cwd=tmp_path)
+    assert narrow.returncode == 3 and "--> narrow.npz: inputs" in narrow.stderr
+    shifted = nirc(*asked, "--data", "shifted.npz", cwd=tmp_path).stderr
+    assert "--> shifted.npz: labels" in shifted and "U609" in shifted and shifted.count("--> shifted.npz") == 2
 
 
 def test_the_first_divergence_names_the_pass() -> None:
