@@ -112,7 +112,11 @@ def by_default(network: Network, target: str, seed: int) -> list[list[str]]:
 
 def refused(network: Network, target: str, error: NircError) -> list[str]:
     """Every limit that forbids the network, each once."""
-    limits = {d.code: f"{d.code}: {d.message}" for d in error.diagnostics if d.severity == "error"}
+    limits = {
+        d.code: f"{d.code}: {d.message} ({d.found}, limit {d.limit})" if d.found else f"{d.code}: {d.message}"
+        for d in reversed(error.diagnostics)
+        if d.severity == "error"
+    }
     return [network.path.stem, target, "does not fit: " + "; ".join(limits.values())]
 
 

@@ -61,8 +61,7 @@ class Speck:
             ChipOption(
                 "rounding",
                 ("sums", "nearest"),
-                "keep the sum of each channel's weights, at the scale that rounds best; or as sinabs does, each weight "
-                "by itself at the largest scale",
+                "keep the sum of each channel's weights, or round each by itself, as sinabs does",
             ),
         )
 

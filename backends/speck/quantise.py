@@ -26,8 +26,6 @@ from nirc.ir.program import Form, Program
 
 MOST_THRESHOLD = STATE[1] - WEIGHT[1]  # so that an event cannot take a membrane out of 16 bits
 DEFAULT_RATE = 0.1  # events per step of a neuron or input, for the load of the cores, unless measured
-SHARES = np.linspace(1.0, 0.75, 51)  # of the largest scale, of which the one with the least error is taken
-DRIVE = 0.3  # of a threshold that comes in a step: what an error of the threshold is weighed by (?: .1 was worse)
 DISTINCT = 256  # more different magnitudes than 8 bits have cannot all be whole
 
 
@@ -45,7 +43,7 @@ class SpeckQuantise:
 
     measured: Measured = Measured()
     bounded: bool = False  # no membrane falls below minus its threshold
-    nearest: bool = False  # the largest scale, and each weight rounded by itself, as sinabs does
+    nearest: bool = False  # each weight rounded by itself, as sinabs does
     name: ClassVar[str] = "speck-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
@@ -123,26 +121,11 @@ class _Layer:
         return sums_kept(exact.ravel(), channel, len(exact), *WEIGHT).reshape(exact.shape)
 
     def _scale(self) -> tuple[float, bool]:
-        """Chip units per volt, and whether all numbers become whole without rounding; else the one that rounds best."""
+        """Chip units per volt, and whether all numbers become whole without rounding."""
         weights = np.concatenate([parts_of(p)[1].weight.ravel() for _, p in self.into])
         most = min(_most(weights, WEIGHT), _most(self.drive, BIAS), MOST_THRESHOLD / self.threshold)
         whole = None if self.leaky else _whole(np.concatenate([weights, self.drive, [self.threshold]]), most)
-        if whole is not None:
-            return whole, True
-        if self.nearest or self.leaky:  # the constant leak is off by more: a finer one helps most (measured)
-            return most, False
-        return min((most * share for share in SHARES), key=lambda scale: self._error(weights, scale)), False
-
-    def _error(self, weights: Float, scale: float) -> float:
-        """Mean square of what rounding does to a membrane in a step: by weights, biases and threshold."""
-        wrong = np.rint(weights * scale) / scale - weights
-        lost = np.rint(self.drive * scale) / scale - self.drive
-        exact, zero = self.threshold * scale, self.program.reset != "subtract"
-        # A comparison with the next whole number above lies between it and the one below; a subtraction is a number.
-        whole = float(np.floor(exact)) + 0.5 if zero else max(1.0, float(np.rint(exact)))
-        at = whole / scale - self.threshold
-        channels = _output_map(self.into)[0]
-        return DEFAULT_RATE * float(np.sum(wrong**2)) / channels + float(np.mean(lost**2)) + (DRIVE * at) ** 2
+        return (most, False) if whole is None else (whole, True)
 
     def _threshold(self, *, zero: bool) -> tuple[int, int]:
         """threshold_high and the initial membrane, for a chip that fires at the threshold (NIR: above it).
