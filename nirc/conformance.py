@@ -119,7 +119,7 @@ def names_its_approximations(backend: Backend) -> None:
         kinds = {name: name.partition(":")[0] for name in names}
         strange = [name for name, kind in kinds.items() if kind not in KINDS]
         assert not strange, f"{strange} begin with none of {', '.join(KINDS)}"
-        inputs = np.random.default_rng(seed).poisson(0.2, (2, 40, len(made.bundle.manifest["input_map"])))
+        inputs = np.random.default_rng(seed).poisson(0.2, (16, 100, len(made.bundle.manifest["input_map"])))
         exact, answers = run(model, inputs).output, {name: run(program, inputs).output for name, program in alone}
         for (name, answer), (_, program) in zip(answers.items(), again, strict=True):
             assert answer.shape == exact.shape, f"{name}: shape {answer.shape}, not {exact.shape}"

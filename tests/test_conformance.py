@@ -80,6 +80,23 @@ def test_the_laws_catch_files_that_change_from_run_to_run(toychip: Backend, monk
         next(law for law in LAWS if law.__name__ == "gives_the_same_bytes_twice")(toychip)
 
 
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        (lambda found: [f for f in found if not f[0].startswith("weights")], "and none of"),
+        (lambda found: [("rounding: 8 bits", found[0][1]), *found[1:]], "begin with none of"),
+        (lambda found: [*found, found[0]], "names"),
+    ],
+)
+def test_the_laws_catch_a_loss_without_a_name(
+    kept: Callable[[Any], Any], message: str, toychip: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = type(toychip).approximations
+    monkeypatch.setattr(type(toychip), "approximations", lambda self, discrete: kept(whole(self, discrete)))
+    with pytest.raises(AssertionError, match=message):
+        next(law for law in LAWS if law.__name__ == "names_its_approximations")(toychip)
+
+
 def test_the_laws_catch_a_default_that_changes_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with installed("toycamera", tmp_path, monkeypatch) as backend:
         monkeypatch.setattr(type(backend), "having", lambda self, chosen: type(self)("dvs"))
