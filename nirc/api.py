@@ -166,7 +166,7 @@ def compile_model(
         log.raise_if_errors()
     if calibration is not None:
         channels = sum(s.n for s in stages.discrete.nodes(Source).values())
-        calibration = flat_raster(calibration, channels, log)
+        calibration = flat_raster(calibration, channels, log, where="inputs to calibrate with")
     legalise, *quantise = passes_of(backend, calibration, stages.discrete, progress, options.seed)
     legal = run_passes(stages.discrete, [legalise], log, observe)
     integer = run_passes(legal, quantise, log, observe)

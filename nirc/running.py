@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from nirc.api import Bundle
 
 
-def flat_raster(inputs: NDArray[Any], channels: int, log: Log, file: str = "") -> NDArray[np.int64]:
-    """(samples, steps, channels) int64 from (samples, steps, ...) of ``file``; raises ``InputError`` (U604)."""
+def flat_raster(
+    inputs: NDArray[Any], channels: int, log: Log, file: str = "", where: str = "inputs"
+) -> NDArray[np.int64]:
+    """(samples, steps, channels) int64 from (samples, steps, ...) of ``file``; raises ``InputError`` (U604).
+
+    ``where``: what they are called in findings.
+    """
     if inputs.ndim < 3 or int(np.prod(inputs.shape[2:])) != channels:
         log.error(
             "U604",
             "the raster does not fit the network's inputs",
-            where="inputs",
+            where=where,
             found=f"shape {inputs.shape}",
             limit=f"(samples, steps, {channels} channels in all)",
             help="`nirc inspect` shows the input's shape",
@@ -37,7 +42,7 @@ def flat_raster(inputs: NDArray[Any], channels: int, log: Log, file: str = "") -
         log.error(
             "U604",
             "inputs are spike counts: whole numbers from 0 on",
-            where="inputs",
+            where=where,
             found=f"dtype {inputs.dtype}",
             file=file,
         )

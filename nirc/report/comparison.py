@@ -51,7 +51,13 @@ def compare(
         log.add(finding)
     channels = sum(s.n for s in stages.discrete.nodes(Source).values())
     raster = None if data is None else flat_raster(data.inputs, channels, log, data.file)
-    sample = raster if raster is not None else None if calibration is None else flat_raster(calibration, channels, log)
+    sample = (
+        raster
+        if raster is not None
+        else None
+        if calibration is None
+        else flat_raster(calibration, channels, log, where="inputs to calibrate with")
+    )
     busy = activity(stages.discrete, sample)
     teacher = None if raster is None else run(stages.continuous, raster).output.sum(axis=1)
     if data is not None and teacher is not None:
