@@ -18,7 +18,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.linear import Conv
 from nirc.ir.populations import Population
 from nirc.ir.program import Program
-from nirc.pipeline import Pass
+from nirc.rounding.rule import Rounding
 
 RESET = (("subtract", "zero"),)  # the chip's rule by the model's
 MOST_SYNAPSES = 1 << 19  # that get a second one unasked: with it a third of the smallest system's memory (?: a choice)
@@ -54,9 +54,13 @@ class LoihiCalibrate(PlainCalibrate):
 class _Subtracting:
     """Synapses that subtract the thresholds of the populations ``names``, then ``quantise``."""
 
-    quantise: Pass
+    quantise: LoihiQuantise
     names: tuple[str, ...]
     name: ClassVar[str] = LoihiQuantise.name
+
+    def rounding_by(self, rounding: Rounding) -> _Braked:
+        """The same with another rule by which weights become whole."""
+        return replace(self, quantise=self.quantise.rounding_by(rounding))
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises what ``quantise`` raises."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nirc.analysis.rounding import sums_kept
+from nirc.rounding.rule import with_sums_kept
 from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.dynamics import START_ROOM, shifted, start_before
 from nirc.backends.loihi2.limits import BIAS_EXP, BIAS_MANT, DU, STATE, STATE_SHIFT, VTH, WEIGHT_EXP, WRAP
@@ -80,23 +80,16 @@ class Drive:
 
     def rounded(self, k: float, value: Float | None = None, *, floor: bool = False) -> Float:
         """Weights on that grid, the sum of each neuron's kept; towards zero with ``floor``, one by one if given."""
-        step = self.step(k)
-        top = float(LARGEST // 2 if self.mixed else LARGEST_ONE_SIGN)
+        step, top = self.step(k), self.top
         if value is not None or floor:
             value = (self.value if value is None else value) * k / step
             return np.clip(np.trunc(value) if floor else np.rint(value), -top, top) * step
-        exact = (self.value * k / step).ravel()
-        return sums_kept(exact, self._rows(), self._n_rows, -top, top).reshape(self.value.shape) * step
+        return with_sums_kept(self.op, self.value * k / step, -top, top) * step
 
     @property
-    def _n_rows(self) -> int:
-        return self.op.n_out if isinstance(self.op, Sparse) else len(self.value)
-
-    def _rows(self) -> Int:
-        """Of each weight the neuron, of a kernel the map, that it leads to."""
-        if isinstance(self.op, Sparse):
-            return self.op.target
-        return np.repeat(np.arange(len(self.value)), self.value[0].size) if len(self.value) else np.zeros(0, np.int64)
+    def top(self) -> float:
+        """The largest weight that can be stored, in steps of its grid."""
+        return float(LARGEST // 2 if self.mixed else LARGEST_ONE_SIGN)
 
 
 def grid(largest: float, *, mixed: bool) -> float:

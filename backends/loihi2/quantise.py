@@ -31,6 +31,7 @@ from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Conv, Dense, Sparse
 from nirc.ir.populations import Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
+from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 
 LEAST_WHOLE = 64  # units a threshold that a chain keeps, or network.net is given up (?: a choice)
 INPUT = ".spikes"  # suffix of what makes binary messages of an input's counts
@@ -41,13 +42,19 @@ class LoihiQuantise:
     """Choose units, exponents and sign modes. ``paper``: the constants of the NIR paper's importer instead.
 
     ``netx``: a chain gets weights without exponents, if that leaves it units enough, so that network.net can hold it.
-    ``twice``: what rounding leaves of the weights goes into a second projection beside each.
+    ``twice``: what rounding leaves of the weights goes into a second projection beside each. ``rounding``: of weights
+    that are stored once, unless they are the paper's.
     """
 
     paper: bool = False
     netx: bool = True
     twice: bool = False
+    rounding: Rounding = KEEPING_SUMS
     name: ClassVar[str] = "loihi2-quantise"
+
+    def rounding_by(self, rounding: Rounding) -> LoihiQuantise:
+        """The same with another rule by which weights become whole."""
+        return replace(self, rounding=rounding)
 
     def run(self, program: Program, log: Log) -> Program:
         """What would leave a range is cut off with a warning (D412). Raises ``CompileError`` (P307)."""
@@ -143,6 +150,8 @@ class _Population:
         brake: int | None,
     ) -> None:
         self.name, self.population, self.paper, self.twice = name, population, how.paper, how.twice
+        self.sources = [source for source, _ in into]
+        self.rounding = KEEPING_SUMS if how.twice else how.rounding
         ops = [op for _, p in into if isinstance(op := p.ops[0], Kernel)]  # the pass before left no others
         self.plan = Plan(population, ops, reset, late, whole=whole, brake=brake)
         self.tamed = self.plan.fires and not self.paper and self.plan.tame()
@@ -185,10 +194,16 @@ class _Population:
             for i in numbers:
                 drive = replace(self.plan.drives[i], value=self.plan.drives[i].value + left)
                 for _ in range(1 + self.twice):
-                    result[i].append(drive.rounded(k))
+                    result[i].append(self._whole(self.sources[i], drive, k))
                     drive = replace(drive, value=drive.value - result[i][-1] / k)
                 left = drive.value
         return result
+
+    def _whole(self, source: str, drive: Drive, k: float) -> Float:
+        """Integer weights, exponent included."""
+        step, top = drive.step(k), drive.top
+        exact = drive.value * k / step
+        return self.rounding.whole(Weights(source, self.plan.d, drive.op, exact, -top, top)) * step
 
     def weights(self, log: Log) -> list[list[Kernel]]:
         """Integer weights, exponent included, of every projection; what they leave in a second one, if wanted."""

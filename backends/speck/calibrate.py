@@ -28,6 +28,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Discrete, Population, Sink
 from nirc.ir.program import Program
+from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
 
 MOST_SPIKES = 1 << 20  # in a step: no bound
@@ -59,9 +60,7 @@ class SpeckCalibrate:
             program, start, chip, self.inputs, self.seed, lambda d: tell(MEASURING + d * (100 - MEASURING) // 100)
         )
         self.report.update(done.report)
-        if done.program is not None:
-            own = Log()
-            quantise.run(done.program, own)
+        own = done.told or own
         for finding in own.diagnostics:
             log.add(finding)
         say(program, done.report, log)
@@ -85,9 +84,9 @@ class _Speck:
         """The kernels."""
         return Knobs()
 
-    def quantised(self, program: Program) -> Program:
-        """As without calibration."""
-        return self.quantise.run(program, Log())
+    def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
+        """As without calibration, but for ``rounding``."""
+        return replace(self.quantise, rounding=rounding).run(program, log)
 
     def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
         """Summed up step by step; and event by event, each layer on a core of its own, however large."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nirc.analysis.rounding import sums_kept
+from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 from nirc.backends.speck.convolve import parts_of
 from nirc.backends.speck.geometry import Map
 from nirc.backends.speck.leak import leak_per_step
@@ -44,6 +44,7 @@ class SpeckQuantise:
     measured: Measured = Measured()
     bounded: bool = False  # no membrane falls below minus its threshold
     nearest: bool = False  # each weight rounded by itself, as sinabs does
+    rounding: Rounding = KEEPING_SUMS  # unless to the nearest
     name: ClassVar[str] = "speck-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
@@ -51,7 +52,7 @@ class SpeckQuantise:
         nodes = dict(program.graph.nodes(data="payload"))
         edges = [(s, t, p) for s, t, p in program.edges() if not isinstance(program[t], Population)]
         for name, population in program.nodes(Population).items():
-            layer = _Layer(name, population, program.into(name), program, self.nearest)
+            layer = _Layer(name, population, program.into(name), program, None if self.nearest else self.rounding)
             nodes[name] = replace(population, dynamics=layer.neuron(self.measured, log, bounded=self.bounded))
             edges += [(s, name, p) for s, p in layer.projections(log)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
@@ -61,11 +62,16 @@ class _Layer:
     """One population on its way to integers."""
 
     def __init__(
-        self, name: str, population: Population, into: list[tuple[str, Projection]], program: Program, nearest: bool
+        self,
+        name: str,
+        population: Population,
+        into: list[tuple[str, Projection]],
+        program: Program,
+        rounding: Rounding | None,  # None: each to the nearest
     ) -> None:
         assert isinstance(population.dynamics, Discrete) and population.dynamics.threshold is not None
-        self.name, self.population, self.into, self.program, self.nearest = name, population, into, program, nearest
-        self.dynamics = population.dynamics
+        self.name, self.population, self.into, self.program = name, population, into, program
+        self.dynamics, self.rounding = population.dynamics, rounding
         self.threshold = float(population.dynamics.threshold[0])
         self.bias = sum((b.value for _, p in into for b in p.biases), np.zeros(population.n))
         self.leaky = bool((self.dynamics.decay_mem != 1).any())
@@ -99,7 +105,12 @@ class _Layer:
 
     def _rounded(self, source: str, projection: Projection, log: Log) -> Projection:
         pool, conv = parts_of(projection)
-        weight = self._whole_kernel(conv.weight * self.scale)
+        exact = conv.weight * self.scale
+        if self.rounding is None:
+            weight = np.clip(np.rint(exact), *WEIGHT)
+        else:
+            pools = () if pool is None else (pool,)
+            weight = self.rounding.whole(Weights(source, self.dynamics, conv, exact, *WEIGHT, pools))
         lost, of = int(((weight == 0) & (conv.weight != 0)).sum()), int(np.count_nonzero(conv.weight))
         if lost:
             log.note(
@@ -111,14 +122,6 @@ class _Layer:
             )
         whole = replace(conv, weight=frozen(weight))
         return replace(projection, ops=(whole,) if pool is None else (pool, whole), biases=())
-
-    def _whole_kernel(self, exact: Float) -> Float:
-        """Whole weights; the sum of each output channel's stays what it is."""
-        if self.nearest:
-            nearest: Float = np.clip(np.rint(exact), *WEIGHT)
-            return nearest
-        channel = np.repeat(np.arange(len(exact)), exact[0].size)
-        return sums_kept(exact.ravel(), channel, len(exact), *WEIGHT).reshape(exact.shape)
 
     def _scale(self) -> tuple[float, bool]:
         """Chip units per volt, and whether all numbers become whole without rounding."""

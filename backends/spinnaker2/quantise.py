@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.analysis.rounding import sums_kept
 from nirc.backends.spinnaker2.clocks import Arc, Clocks, User
 from nirc.backends.spinnaker2.constants import Clocked, start, whole_part
 from nirc.backends.spinnaker2.drives import Drive, drives, per_channel
@@ -25,6 +24,7 @@ from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.linear import Conv, LinearOp, Pool, Sparse
 from nirc.ir.populations import Discrete, Population, Sink
 from nirc.ir.program import Form, Program
+from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 from nirc.semantics.variations import inverse, times
 
 TINY = np.float32(1e-30)  # the least threshold, far above what the processor may round to 0
@@ -38,7 +38,12 @@ class Spinnaker2Quantise:
     """
 
     relays: bool = False
+    rounding: Rounding = KEEPING_SUMS
     name: ClassVar[str] = "spinnaker2-quantise"
+
+    def rounding_by(self, rounding: Rounding) -> Spinnaker2Quantise:
+        """The same with another rule by which weights become whole."""
+        return replace(self, rounding=rounding)
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError``: P307 if a projection is too large to list, N905 for a neuron with two filters."""
@@ -75,15 +80,18 @@ class Spinnaker2Quantise:
         found = drives(program, log, unroll=unroll)
         log.raise_if_errors()
         plan = timed(program, found, log, relays=self.relays)
-        return {name: Quantised(name, p, plan, program, log) for name, p in plan.populations.items()}
+        return {name: Quantised(name, p, plan, program, self.rounding, log) for name, p in plan.populations.items()}
 
 
 class Quantised:
     """One population with all that comes into it."""
 
-    def __init__(self, name: str, population: Population, plan: Timed, program: Program, log: Log) -> None:
+    def __init__(
+        self, name: str, population: Population, plan: Timed, program: Program, rounding: Rounding, log: Log
+    ) -> None:
         assert isinstance(population.dynamics, Discrete)
         self.name, self.population, self.plan, self.program, self.log = name, population, plan, program, log
+        self.rounding = rounding
         self.dynamics, self.n = population.dynamics, population.n
         self.late = plan.late[name]
         self.into = [d for d in plan.drives if d.target == name]
@@ -154,16 +162,19 @@ class Quantised:
         if drive.convolution:
             conv, gain = self._kernel(drive)
             exact = conv.weight * (gain * self.scale.reshape(len(gain), -1)[:, 0]).reshape(-1, 1, 1, 1)
-            channel = np.repeat(np.arange(len(gain)), exact[0].size)
-            whole = sums_kept(exact.ravel(), channel, len(gain), -self.limit, self.limit).reshape(exact.shape)
-            self._say_lost(drive, exact, whole)
             pools = tuple(replace(pool, factor=1.0) for pool in drive.ops[:-1] if isinstance(pool, Pool))
+            whole = self._rounded(drive, conv, exact, pools)
             return (*pools, replace(conv, weight=frozen(whole)))
         op = drive.entries
         exact = op.value * (self._gain(drive) * self.scale)[op.target]
-        whole = sums_kept(exact, op.target, self.n, -self.limit, self.limit)
-        self._say_lost(drive, exact, whole)
+        whole = self._rounded(drive, op, exact)
         return (Sparse(op.target, op.source, frozen(whole), op.n_in, op.n_out),)
+
+    def _rounded(self, drive: Drive, op: Conv | Sparse, exact: Float, pools: tuple[Pool, ...] = ()) -> Float:
+        weights = Weights(drive.source, self.dynamics, op, exact, -self.limit, self.limit, pools)
+        whole = self.rounding.whole(weights)
+        self._say_lost(drive, exact, whole)
+        return whole
 
     def in_volts(self, drive: Drive) -> tuple[LinearOp, ...]:
         """The same in the model's units."""

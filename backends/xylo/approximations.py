@@ -17,6 +17,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Sparse
 from nirc.ir.populations import FIRES_AT, Discrete, Population
 from nirc.ir.program import Program
+from nirc.rounding.rule import KEEPING_SUMS
 from nirc.semantics.held import Held
 from nirc.semantics.variations import altered, capped_inputs, inverse
 
@@ -55,7 +56,7 @@ def _weights(legal: Program, plans: Plans) -> Program:
     edges = [(s, t, p) for s, t, p in legal.edges() if t not in plans]
     for name, (plan, shifts) in plans.items():
         scale = plan.scale(shifts)
-        for c, op in plan.weights(shifts, Log()):
+        for c, op in plan.weights(shifts, KEEPING_SUMS, Log()):
             unit = inverse(scale * plan.membrane * plan.receptors[c.projection.synapse].gain)
             stored = Sparse(op.target, op.source, frozen(op.value * unit[op.target]), op.n_in, op.n_out)
             edges.append((c.source, name, replace(c.projection, ops=(stored,))))

@@ -26,6 +26,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
+from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
 from nirc.target import findings
 
@@ -49,9 +50,7 @@ class XyloCalibrate:
         start = XyloQuantise().run(program, own)
         done = calibrate(program, start, _Xylo(), self.inputs, self.seed, self.progress)
         self.report.update(done.report)
-        if done.program is not None:
-            own = Log()
-            XyloQuantise().run(done.program, own)
+        own = done.told or own
         for finding in own.diagnostics:
             log.add(finding)
         say(program, done.report, log)
@@ -90,9 +89,9 @@ class _Xylo:
         hidden = d.fires and d.max_spikes > 1
         return Knobs(_neighbours(d.decay_mem, 0), _neighbours(d.decay_syn, 1), drift=True, brake=hidden)
 
-    def quantised(self, program: Program) -> Program:
-        """As without calibration."""
-        return XyloQuantise().run(program, Log())
+    def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
+        """As without calibration, but for ``rounding``."""
+        return XyloQuantise(rounding).run(program, log)
 
     def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
         """The integer form, which is the chip."""

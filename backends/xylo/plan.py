@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nirc.analysis.rounding import sums_kept
 from nirc.backends.xylo import dash
 from nirc.backends.xylo.limits import (
     BIAS,
@@ -21,6 +20,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Sparse
 from nirc.ir.populations import Discrete, Population, Projection
+from nirc.rounding.rule import Rounding, Weights
 
 # Thresholds stay this far below the largest state, so that a membrane can rise above them without saturating.
 THRESHOLD_ROOM = 4
@@ -163,13 +163,13 @@ class Plan:
             )
         return threshold
 
-    def weights(self, shifts: Shifts, log: Log) -> list[tuple[Connection, Sparse]]:
-        """Integer weights of every connection, bit shift included, each row's sum kept; zeros are counted."""
+    def weights(self, shifts: Shifts, rounding: Rounding, log: Log) -> list[tuple[Connection, Sparse]]:
+        """Integer weights of every connection, bit shift included; zeros are counted."""
         scale, result = self.scale(shifts), []
         for drive in self.drives:
             step, op = 2.0 ** drive.shift(shifts), drive.connection.op
             exact = drive.value * scale[drive.target] / step
-            value = sums_kept(exact, drive.target, self.population.n, *WEIGHT) * step
+            value = rounding.whole(Weights(drive.connection.source, self.d, op, exact, *WEIGHT)) * step
             keep = value != 0
             lost = op.entries - int(np.count_nonzero(keep))
             if lost:

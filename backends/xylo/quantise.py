@@ -20,12 +20,14 @@ from nirc.diagnostics.log import Log
 from nirc.ir.linear import sparse
 from nirc.ir.populations import Population, Source
 from nirc.ir.program import Form, Program
+from nirc.rounding.rule import KEEPING_SUMS, Rounding
 
 
 @dataclass(frozen=True)
 class XyloQuantise:
     """Choose dashes, scales and bit shifts; weights become integers, those that vanish are counted."""
 
+    rounding: Rounding = KEEPING_SUMS
     name: ClassVar[str] = "xylo-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
@@ -35,7 +37,7 @@ class XyloQuantise:
         edges = [(s, t, p) for s, t, p in program.edges() if t not in plans]  # into sinks
         for name, (plan, shifts) in plans.items():
             nodes[name] = replace(nodes[name], dynamics=plan.neuron(shifts, log))
-            for c, op in plan.weights(shifts, log):
+            for c, op in plan.weights(shifts, self.rounding, log):
                 edges.append((c.source, name, replace(c.projection, ops=(op,), biases=())))
         return program.rebuilt(nodes, edges, form=Form.INTEGER, reset="subtract")
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,13 +24,18 @@ from nirc.calibration.guard import Judged, better, judged
 from nirc.calibration.report import START, report
 from nirc.calibration.samples import Samples, samples
 from nirc.calibration.unrolled import Unrolled
-from nirc.ir.arrays import Float, frozen
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Sparse
-from nirc.ir.populations import Discrete, Population, Projection
+from nirc.ir.populations import Discrete, Population, Projection, Source
 from nirc.ir.program import Program
+from nirc.rounding.activity import ByActivity
 from nirc.semantics.run import run
 
-MIXED, RANDOM = 48, 64  # made-up samples for each part of the given ones
+MIXED, RANDOM = (
+    int(os.environ.get("MIXED", 48)),
+    int(os.environ.get("RNDS", 64)),
+)  # made-up samples for each part of the given ones
 SNAPSHOTS = 6
 SEARCHING, LEARNING = 30, 95  # percent done at the end of each
 Progress = Callable[[int], None]
@@ -38,17 +44,17 @@ Taught = dict[str, NDArray[np.generic]]
 
 @dataclass(frozen=True)
 class Calibrated:
-    """``program``: the calibrated chip's dynamics (None: the start was kept); ``integer``: what the chip will run."""
+    """``integer``: what the chip will run; ``told``: what its quantisation said (None: the start was kept)."""
 
-    program: Program | None
     integer: Program
+    told: Log | None
     report: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class _Kept:
-    program: Program | None
     integer: Program
+    told: Log | None
     judged: Judged
 
 
@@ -61,7 +67,7 @@ def calibrate(
     """
     tell = progress or (lambda _: None)
     rng = np.random.default_rng(seed)
-    own = samples(inputs, rng, mixed=MIXED, random=RANDOM)
+    own = samples(inputs, rng, mixed=MIXED, random=RANDOM, answer=lambda x: run(legal, x).output.sum(axis=1))
     bridged = chip.dynamics(legal)
     names = [n for n in bridged.nodes(Population) if n in legal.graph]
     taught = _compact(run(legal, own.fit, record=names).spikes)
@@ -70,21 +76,27 @@ def calibrate(
     braked, brakes = _with_brakes(bridged, knobs)
     tell(5)
 
-    def look(name: str, program: Program | None, integer: Program) -> _Kept:
-        return _Kept(program, integer, judged(name, chip.answers(integer, own.judge), expected, own.judge_given))
+    def look(name: str, integer: Program, told: Log | None) -> _Kept:
+        return _Kept(integer, told, judged(name, chip.answers(integer, own.judge), expected, own.judge_given))
 
-    first = look(START, None, start)
+    def quantised(name: str, program: Program) -> _Kept:
+        told = Log()
+        return look(name, chip.quantised(program, rounding, told), told)
+
+    first = look(START, start, None)
+    rounding = ByActivity({**taught, **_inputs(legal, own.fit)})
+    plainly = quantised("rounding", legal)
     found, searched = _searched(braked, knobs, brakes, own, taught, rng, tell)
     searched, brakes = _without_idle_brakes(searched, brakes)
-    if brakes and not chip.affordable(chip.quantised(searched), start):
+    if brakes and not chip.affordable(chip.quantised(searched, rounding, Log()), start):
         knobs = {n: replace(k, brake=False) for n, k in knobs.items()}
         found, searched = _searched(bridged, knobs, {}, own, taught, rng, tell)
         brakes = {}
-    kept = [first, look("search", searched, chip.quantised(searched))]
+    kept = [first, plainly, quantised("search", searched)]
     learning = Distillation(searched, knobs, brakes, own.fit, taught, rng, own.fit_given)
 
     def snapshot(done: int, of: int, program: Program) -> None:
-        kept.append(look(f"distillation, {done} of {of} rounds", program, chip.quantised(program)))
+        kept.append(quantised(f"distillation, {done} of {of} rounds", program))
         tell(SEARCHING + (LEARNING - SEARCHING) * done // of)
 
     learning.run(snapshot, max(1, learning.rounds() // SNAPSHOTS))
@@ -92,7 +104,13 @@ def calibrate(
     best = min(good, key=lambda k: k.judged.far, default=first)
     tell(100)
     told = report([k.judged for k in kept], best.judged, found, knobs, own, seed)
-    return Calibrated(best.program, best.integer, told)
+    return Calibrated(best.integer, best.told, told)
+
+
+def _inputs(program: Program, fed: Int) -> Taught:
+    """What each source sends."""
+    ends = np.cumsum([s.n for s in program.nodes(Source).values()])
+    return dict(zip(program.nodes(Source), np.split(fed, ends[:-1], axis=2), strict=True))
 
 
 def _compact(spikes: Mapping[str, NDArray[Any]]) -> Taught:

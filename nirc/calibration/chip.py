@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
 from nirc.ir.program import Program
+from nirc.rounding.rule import Rounding
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Chip(Protocol):
     def knobs(self, program: Program, name: str) -> Knobs | None:
         """What may be changed of ``name`` in ``program`` (the answer of ``dynamics``); None: nothing."""
 
-    def quantised(self, program: Program) -> Program:
+    def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
         """The integer form of ``program``, a variation of ``dynamics``' answer or the legal program itself."""
 
     def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
 
@@ -16,7 +16,15 @@ from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Discrete
 from nirc.ir.program import Program
 from nirc.pipeline import Pass
+from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
+
+
+class Quantise(Pass, Protocol):
+    """A quantiser whose rounding can be chosen."""
+
+    def rounding_by(self, rounding: Rounding) -> Pass:
+        """The same with another rule."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class PlainCalibrate:
     model has; a rule that is left out stays.
     """
 
-    quantise: Pass
+    quantise: Quantise
     inputs: NDArray[Any]  # (samples, steps, channels)
     model: Program
     reset: tuple[tuple[str, str], ...] = ()
@@ -44,9 +52,7 @@ class PlainCalibrate:
         chip = _Plain(self.quantise, dict(self.reset), self.model)
         done = calibrate(program, start, chip, self.inputs, self.seed, self.progress)
         self.report.update(done.report)
-        if done.program is not None:
-            own = Log()
-            self.quantise.run(done.program, own)
+        own = done.told or own
         for finding in own.diagnostics:
             log.add(finding)
         say(program, done.report, log)
@@ -57,7 +63,7 @@ class PlainCalibrate:
 class _Plain:
     """The chip, as the calibration sees it."""
 
-    quantise: Pass
+    quantise: Quantise
     reset: dict[str, str]
     model: Program
 
@@ -72,9 +78,9 @@ class _Plain:
             return None
         return Knobs(drift=bool(d.drift.any()))
 
-    def quantised(self, program: Program) -> Program:
-        """As without calibration."""
-        return self.quantise.run(program, Log())
+    def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
+        """As without calibration, but for ``rounding``."""
+        return self.quantise.rounding_by(rounding).run(program, log)
 
     def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
         """The integer form, which is the chip."""

@@ -116,7 +116,7 @@ class Conv:
 
     def apply(self, x: Float) -> Float:
         """(batch, n_in) -> (batch, n_out)."""
-        windows = _windows(
+        windows = windows_of(
             x.reshape(len(x), *self.shape_in), self.weight.shape[2:], self.stride, self.padding, self.dilation
         )
         groups = self.groups
@@ -178,7 +178,7 @@ class Pool:
     def apply(self, x: Float) -> Float:
         """(batch, n_in) -> (batch, n_out)."""
         ones = (1,) * len(self.kernel)
-        windows = _windows(x.reshape(len(x), *self.shape_in), self.kernel, self.stride, self.padding, ones)
+        windows = windows_of(x.reshape(len(x), *self.shape_in), self.kernel, self.stride, self.padding, ones)
         over = tuple(range(-len(self.kernel), 0))
         total: Float = windows.sum(axis=over).reshape(len(x), self.n_out) * self.factor
         return total
@@ -279,7 +279,7 @@ def composed(ops: Sequence[LinearOp], *, max_entries: int) -> LinearOp | None:
     return whole
 
 
-def _windows(x: Float, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape) -> Float:
+def windows_of(x: Float, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape) -> Float:
     """(batch, channels, *spatial) -> (batch, channels, *out, *kernel), a view where nothing is padded."""
     axes = len(kernel)
     if any(pad != (0, 0) for pad in padding):

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 import nirc
 from nirc import api
-from nirc.analysis.rounding import sums_kept
 from nirc.api import Compiled, Options
 from nirc.backends.spinnaker2.assign import assign
 from nirc.backends.spinnaker2.fit import Chip
@@ -28,6 +27,7 @@ from nirc.conformance import network
 from nirc.diagnostics.log import Log
 from nirc.errors import CompileError, InputError, UsageError
 from nirc.mapping.tables.walk import walk
+from nirc.rounding.sums import sums_kept
 from tests.models import DATA
 from tests.spinnaker2.networks import one, population
 

@@ -1,0 +1,1 @@
+"""How weights become whole numbers: by the sum of a neuron's weights, or by what its sources really send."""

@@ -1,0 +1,58 @@
+"""What a quantiser asks, and the answer without sample inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from nirc.ir.arrays import Float
+from nirc.ir.linear import Conv, Dense, LinearOp, Sparse
+from nirc.ir.populations import Discrete
+from nirc.rounding.sums import sums_kept
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Numbers of ``op`` (its weight or values, same shape) in units of the chip's grid, to be whole, from ``low`` to
+    ``high``.
+
+    ``source`` sends through ``before`` and ``op`` into a population of ``target`` dynamics.
+    """
+
+    source: str
+    target: Discrete
+    op: Dense | Sparse | Conv
+    exact: Float
+    low: float
+    high: float
+    before: tuple[LinearOp, ...] = ()
+
+
+def with_sums_kept(op: Dense | Sparse | Conv, exact: Float, low: float, high: float) -> Float:
+    """``exact`` numbers of ``op`` made whole; of each neuron, or channel of a convolution, the sum is as near as can be."""
+    if isinstance(op, Sparse):
+        row, n = op.target, op.n_out
+    else:
+        n = len(exact)
+        row = np.repeat(np.arange(n), exact[0].size if n else 0)
+    return sums_kept(exact.ravel(), row, n, low, high).reshape(exact.shape)
+
+
+class Rounding(Protocol):
+    """A rule by which weights become whole."""
+
+    def whole(self, weights: Weights) -> Float:
+        """Whole numbers in the shape of ``weights.exact``."""
+
+
+class KeepingSums:
+    """Of each neuron the sum of its weights is kept: all that can be said of what its sources send."""
+
+    def whole(self, weights: Weights) -> Float:
+        """See ``with_sums_kept``."""
+        return with_sums_kept(weights.op, weights.exact, weights.low, weights.high)
+
+
+KEEPING_SUMS = KeepingSums()
