@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nirc.rounding.rule import with_sums_kept
 from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.dynamics import START_ROOM, shifted, start_before
 from nirc.backends.loihi2.limits import BIAS_EXP, BIAS_MANT, DU, STATE, STATE_SHIFT, VTH, WEIGHT_EXP, WRAP
@@ -20,6 +19,7 @@ from nirc.backends.loihi2.ranges import largest_state
 from nirc.ir.arrays import Float, Int
 from nirc.ir.linear import Conv, Dense, Sparse
 from nirc.ir.populations import Discrete, Population
+from nirc.rounding.rule import with_sums_kept
 
 Kernel = Dense | Sparse | Conv
 Sums = tuple[Float, Float]  # what all sources bring each neuron by weights of either sign, as magnitudes

@@ -13,7 +13,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 from nirc.backends.speck.convolve import parts_of
 from nirc.backends.speck.geometry import Map
 from nirc.backends.speck.leak import leak_per_step
@@ -23,6 +22,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Form, Program
+from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 
 MOST_THRESHOLD = STATE[1] - WEIGHT[1]  # so that an event cannot take a membrane out of 16 bits
 DEFAULT_RATE = 0.1  # events per step of a neuron or input, for the load of the cores, unless measured

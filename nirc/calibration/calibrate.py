@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,9 +19,9 @@ from nirc.calibration import gains
 from nirc.calibration.adjoint import having, numbers
 from nirc.calibration.chip import Chip, Knobs
 from nirc.calibration.distil import Distillation
-from nirc.calibration.guard import Judged, better, judged
+from nirc.calibration.guard import Judged, better, judged, no_worse
 from nirc.calibration.report import START, report
-from nirc.calibration.samples import Samples, samples
+from nirc.calibration.samples import Counts, Samples, samples
 from nirc.calibration.unrolled import Unrolled
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
@@ -32,11 +31,9 @@ from nirc.ir.program import Program
 from nirc.rounding.activity import ByActivity
 from nirc.semantics.run import run
 
-MIXED, RANDOM = (
-    int(os.environ.get("MIXED", 48)),
-    int(os.environ.get("RNDS", 64)),
-)  # made-up samples for each part of the given ones
-SNAPSHOTS = 6
+MADE_UP = Counts(mixed=48, random=160, clear=240)  # samples for each part of the given ones
+FEWEST = 1 / 8  # of them for a network that takes long
+WORK = 4e8  # multiply-adds that all of them may take once
 SEARCHING, LEARNING = 30, 95  # percent done at the end of each
 Progress = Callable[[int], None]
 Taught = dict[str, NDArray[np.generic]]
@@ -67,7 +64,7 @@ def calibrate(
     """
     tell = progress or (lambda _: None)
     rng = np.random.default_rng(seed)
-    own = samples(inputs, rng, mixed=MIXED, random=RANDOM, answer=lambda x: run(legal, x).output.sum(axis=1))
+    own = samples(inputs, rng, _counts(legal, inputs.shape[1]), lambda x: run(legal, x).output.sum(axis=1))
     bridged = chip.dynamics(legal)
     names = [n for n in bridged.nodes(Population) if n in legal.graph]
     taught = _compact(run(legal, own.fit, record=names).spikes)
@@ -77,7 +74,7 @@ def calibrate(
     tell(5)
 
     def look(name: str, integer: Program, told: Log | None) -> _Kept:
-        return _Kept(integer, told, judged(name, chip.answers(integer, own.judge), expected, own.judge_given))
+        return _Kept(integer, told, judged(name, chip.answers(integer, own.judge), expected, own))
 
     def quantised(name: str, program: Program) -> _Kept:
         told = Log()
@@ -85,26 +82,35 @@ def calibrate(
 
     first = look(START, start, None)
     rounding = ByActivity({**taught, **_inputs(legal, own.fit)})
-    plainly = quantised("rounding", legal)
+    rounded = quantised("rounding", legal)
     found, searched = _searched(braked, knobs, brakes, own, taught, rng, tell)
     searched, brakes = _without_idle_brakes(searched, brakes)
     if brakes and not chip.affordable(chip.quantised(searched, rounding, Log()), start):
         knobs = {n: replace(k, brake=False) for n, k in knobs.items()}
         found, searched = _searched(bridged, knobs, {}, own, taught, rng, tell)
         brakes = {}
-    kept = [first, plainly, quantised("search", searched)]
+    kept = [quantised("search", searched)]
     learning = Distillation(searched, knobs, brakes, own.fit, taught, rng, own.fit_given)
 
     def snapshot(done: int, of: int, program: Program) -> None:
         kept.append(quantised(f"distillation, {done} of {of} rounds", program))
         tell(SEARCHING + (LEARNING - SEARCHING) * done // of)
 
-    learning.run(snapshot, max(1, learning.rounds() // SNAPSHOTS))
-    good = [k for k in kept[1:] if better(k.judged, first.judged) and chip.affordable(k.integer, start)]
+    learning.run(snapshot)
+    good = [k for k in kept if better(k.judged, first.judged) and chip.affordable(k.integer, start)]
+    good += [rounded] if no_worse(rounded.judged, first.judged) and chip.affordable(rounded.integer, start) else []
     best = min(good, key=lambda k: k.judged.far, default=first)
     tell(100)
-    told = report([k.judged for k in kept], best.judged, found, knobs, own, seed)
+    told = report([k.judged for k in (first, rounded, *kept)], best.judged, found, knobs, own, seed)
     return Calibrated(best.integer, best.told, told)
+
+
+def _counts(program: Program, steps: int) -> Counts:
+    """Fewer samples for a network that takes long."""
+    once = sum(op.entries for _, _, p in program.edges() for op in p.ops) + sum(program[n].n for n in program.graph)
+    total = MADE_UP.mixed + MADE_UP.random + MADE_UP.clear
+    share = min(1.0, max(FEWEST, WORK / (total * steps * once)))
+    return Counts(*(round(share * n) for n in (MADE_UP.mixed, MADE_UP.random, MADE_UP.clear)))
 
 
 def _inputs(program: Program, fed: Int) -> Taught:
