@@ -58,7 +58,7 @@ class _Subtracting:
     names: tuple[str, ...]
     name: ClassVar[str] = LoihiQuantise.name
 
-    def rounding_by(self, rounding: Rounding) -> _Braked:
+    def rounding_by(self, rounding: Rounding) -> _Subtracting:
         """The same with another rule by which weights become whole."""
         return replace(self, quantise=self.quantise.rounding_by(rounding))
 

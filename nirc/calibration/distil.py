@@ -118,8 +118,11 @@ class Distillation:
         cost = BATCH * steps * (3 * once + 60 * neurons)
         return int(min(ROUNDS, max(FEWEST, WORK // max(1, cost))))
 
-    def run(self, snapshot: Snapshot) -> None:
-        """All rounds; ``snapshot`` sees (rounds done, rounds, program) after half of them, and the mean at the end."""
+    def run(self, snapshot: Snapshot, tell: Callable[[float], None]) -> None:
+        """All rounds; ``snapshot`` sees (rounds done, rounds, program) after half of them, and the mean at the end.
+
+        ``tell``: the share that is done.
+        """
         rounds = self.rounds()
         averaged = max(1, round(AVERAGED * rounds))
         everything = [*self.weights.values(), *self.drift.values()]
@@ -131,6 +134,7 @@ class Distillation:
                 number.learn(gradients.weights[key], rate, done)
             for name, number in self.drift.items():
                 number.learn(gradients.drift[name], rate, done)
+            tell(done / rounds)
             if done == rounds // 2:
                 snapshot(done, rounds, self.now())
             if done > rounds - averaged:

@@ -69,7 +69,8 @@ class _Plain:
 
     def dynamics(self, legal: Program) -> Program:
         """Its own, with the chip's reset."""
-        return legal.having(reset=self.reset.get(legal.reset, legal.reset))
+        reset = self.reset.get(legal.reset, legal.reset)
+        return legal if reset == legal.reset else legal.having(reset=reset)
 
     def knobs(self, program: Program, name: str) -> Knobs | None:
         """Gains, weights, and constant currents where there are any."""

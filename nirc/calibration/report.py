@@ -14,6 +14,7 @@ from nirc.ir.arrays import Float
 from nirc.ir.program import Program
 
 START = "start"  # the name of the uncalibrated network
+ROUNDING = "rounding"  # of the same with its weights rounded by what the sources send
 
 
 def report(
@@ -35,7 +36,10 @@ def report(
         },
         "kept": kept.name,
         "stages": [{"name": s.name, "distance": round(s.far, 6), "agreement": round(s.agreement, 6)} for s in stages],
-        "populations": {name: _setting(f, knobs[name]) for name, f in found.items()},
+        "populations": {
+            name: {} if kept.name in {START, ROUNDING} or name not in found else _setting(found[name], knobs[name])
+            for name in knobs
+        },
     }
 
 
@@ -63,9 +67,10 @@ def say(program: Program, told: Mapping[str, Any], log: Log) -> None:
     """One note (D414) a population."""
     for name, setting in told["populations"].items():
         where = program[name].origins[0]
-        if told["kept"] == START:
-            message = f"`{name}` stays as it was: no calibration is better on samples that it has not seen"
-            log.note("D414", message, where=where)
+        if not setting:
+            rounded = "weights are rounded by what its sources send; nothing else is better"
+            what = rounded if told["kept"] == ROUNDING else "no calibration is better"
+            log.note("D414", f"`{name}` stays as it was: {what} on samples that it has not seen", where=where)
             continue
         log.note(
             "D414",

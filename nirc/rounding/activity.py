@@ -87,7 +87,7 @@ def _some(x: Float, most: int) -> Float:
 def _tractable(op: Dense | Sparse | Conv) -> bool:
     if isinstance(op, Conv):
         return op.weight[0].size <= MOST_SOURCES
-    return op.n_in <= MOST_SOURCES and op.n_in * op.n_out <= MOST_ENTRIES
+    return bool(op.n_in <= MOST_SOURCES and op.n_in * op.n_out <= MOST_ENTRIES)
 
 
 def _matrix(op: Dense | Sparse | Conv, exact: Float) -> tuple[Float, NDArray[np.bool_]]:

@@ -31,7 +31,7 @@ class Weights:
 
 
 def with_sums_kept(op: Dense | Sparse | Conv, exact: Float, low: float, high: float) -> Float:
-    """``exact`` numbers of ``op`` made whole; of each neuron, or channel of a convolution, the sum is as near as can be."""
+    """Numbers of ``op`` made whole; of each neuron, or channel of a convolution, the sum is as near as can be."""
     if isinstance(op, Sparse):
         row, n = op.target, op.n_out
     else:
