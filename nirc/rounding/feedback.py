@@ -3,7 +3,8 @@
 Of a neuron with weights w, rounded to q, and sources whose filtered spikes are x, the squared error of the summed
 input is (q - w)' G (q - w) with G = mean of x x'. Source by source, the error is passed on to the sources that are
 still to be rounded in the proportions that make up for it best (optimal brain surgeon, Hassibi & Stork 1993; for
-quantisation Frantar et al., "GPTQ", 2023). All neurons at once. Then single weights move by one as long as that helps.
+quantisation Frantar et al., "GPTQ", 2023). All neurons at once. Then single weights move as long as that helps; and
+what comes of it is never worse than rounding to the nearest.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ def with_feedback(exact: Float, there: NDArray[np.bool_], gram: Float, low: floa
         whole[:, k] = np.where(there[:, k], np.clip(np.rint(left[:, k]), low, high), 0.0)
         wrong = (left[:, k] - whole[:, k]) / passed[k, k]
         left[:, k + 1 :] -= wrong[:, None] * passed[k, k + 1 :]
-    found = np.empty_like(whole)
-    found[:, order] = whole
-    back = np.empty_like(there)
-    back[:, order] = there
-    return _descended(found, exact, back, gram, low, high)
+    back = np.argsort(order)
+    whole, there = whole[:, back], there[:, back]
+    nearest = np.where(there, np.clip(np.rint(exact), low, high), 0.0)
+    found, other = (_descended(start, exact, there, gram, low, high) for start in (whole, nearest))
+    worse = squared_error(other, exact, gram) < squared_error(found, exact, gram)
+    return np.where(worse[:, None], other, found)
 
 
 def _descended(whole: Float, exact: Float, there: NDArray[np.bool_], gram: Float, low: float, high: float) -> Float:
