@@ -88,11 +88,8 @@ def calibrate(
         bridged, knobs = _affordable(chip, dynamics, knobs, rounding, start, own.fit, taught, rng, tell)
         tried.append(quantised("search", bridged.program))
         learning = Distillation(bridged.program, knobs, bridged.brakes, own.fit, taught, rng, own.fit_given)
-
-        def snapshot(done: int, of: int, program: Program) -> None:
-            tried.append(quantised(f"distillation, {done} of {of} rounds", program))
-
-        learning.run(snapshot, lambda share: tell(round(SEARCHED + (LEARNT - SEARCHED) * share)))
+        learnt = learning.run(lambda share: tell(round(SEARCHED + (LEARNT - SEARCHED) * share)))
+        tried.append(quantised("distillation", learnt))
         good += [k for k in tried[2:] if better(k.judged, first.judged) and chip.affordable(k.integer, start)]
     best = min(good, key=lambda k: k.judged.far, default=first)
     tell(100)

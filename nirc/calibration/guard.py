@@ -19,6 +19,7 @@ from nirc.ir.arrays import Float
 
 HARMLESS = 0.02  # of the start's distance: what a few given samples may lose without a veto
 NOISE = 1.0  # standard errors of the mean difference
+CLEAR_NOISE = 2.0  # the same of answers to clear samples: they are made up, and many
 FEW = 12  # given samples: of fewer, a lost answer or two is noise
 
 
@@ -68,14 +69,14 @@ def no_worse(one: Judged, start: Judged) -> bool:
     nearer, won, given = start.distance - one.distance, start.differs - one.differs, start.given
     own = nearer[:given]
     kept = own.mean() >= -max(NOISE * _error(own), HARMLESS * start.far)
-    answered = _kept_answers(won[:given], exactly=given >= FEW) and _kept_answers(won[len(won) - start.clear :])
-    return bool(one.far <= start.far and kept and answered)
+    mine, clear = won[:given], won[len(won) - start.clear :]
+    answered = _kept_answers(mine, 0.0 if given >= FEW else NOISE) and _kept_answers(clear, CLEAR_NOISE)
+    return bool(one.far < start.far and kept and answered)
 
 
-def _kept_answers(won: Float, *, exactly: bool = False) -> bool:
-    """Whether no more answers are lost than won, but for noise: a sign test."""
-    allowed = 0.0 if exactly else NOISE * np.sqrt(np.abs(won).sum())
-    return bool(won.sum() >= -allowed)
+def _kept_answers(won: Float, noise: float) -> bool:
+    """Whether no more answers are lost than won, but for ``noise`` standard deviations: a sign test."""
+    return bool(won.sum() >= -noise * np.sqrt(np.abs(won).sum()))
 
 
 def _beyond_noise(gain: Float, given: int) -> bool:

@@ -86,7 +86,7 @@ def _some(x: Float, most: int) -> Float:
 
 def _tractable(op: Dense | Sparse | Conv) -> bool:
     if isinstance(op, Conv):
-        return op.weight[0].size <= MOST_SOURCES
+        return bool(op.weight[0].size <= MOST_SOURCES)
     return bool(op.n_in <= MOST_SOURCES and op.n_in * op.n_out <= MOST_ENTRIES)
 
 
