@@ -33,7 +33,8 @@ from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
 
 MADE_UP = Counts(mixed=48, random=160, clear=240)  # samples for each part of the given ones
-FEWEST = 1 / 8  # of them for a network that takes long
+SLOW = Counts(mixed=4, random=8, clear=0)  # ... for a network that takes long: clear ones have to be bred
+FEWEST = 1 / 8  # of ``MADE_UP``, else it is ``SLOW``
 WORK = 4e8  # multiply-adds that all of them may take once
 PREPARED, SEARCHED, LEARNT = 10, 30, 95  # percent done at the end of each
 Progress = Callable[[int], None]
@@ -124,7 +125,9 @@ def _counts(program: Program, steps: int) -> Counts:
     """Fewer samples for a network that takes long."""
     once = sum(op.entries for _, _, p in program.edges() for op in p.ops) + sum(program[n].n for n in program.graph)
     total = MADE_UP.mixed + MADE_UP.random + MADE_UP.clear
-    share = min(1.0, max(FEWEST, WORK / (total * steps * once)))
+    share = min(1.0, WORK / (total * steps * once))
+    if share < FEWEST:
+        return SLOW
     return Counts(*(round(share * n) for n in (MADE_UP.mixed, MADE_UP.random, MADE_UP.clear)))
 
 

@@ -23,9 +23,11 @@ FEW = 4.0  # spikes: a lead of one over less than this is no clear one
 
 def clear(given: Int, rng: Rng, count: int, answers: Answers) -> Int:
     """(count, steps, channels), as many for each output as there are."""
+    if not count:
+        return given[:0]
     pool = np.concatenate([random_inputs(given, rng, POOL * count), mixtures(given, rng, count)])
     pool, sums = _best(pool, answers(pool), count)
-    for _ in range(GENERATIONS if count else 0):
+    for _ in range(GENERATIONS):
         children = _children(pool, sums.argmax(axis=1), rng)
         pool, sums = _best(np.concatenate([pool, children]), np.concatenate([sums, answers(children)]), count)
     return pool

@@ -20,7 +20,6 @@ from nirc.ir.arrays import Float
 HARMLESS = 0.02  # of the start's distance: what a few given samples may lose without a veto
 NOISE = 1.0  # standard errors of the mean difference
 CLEAR_NOISE = 2.0  # the same of answers to clear samples: they are made up, and many
-FEW = 12  # given samples: of fewer, a lost answer or two is noise
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def no_worse(one: Judged, start: Judged) -> bool:
     own = nearer[:given]
     kept = own.mean() >= -max(NOISE * _error(own), HARMLESS * start.far)
     mine, clear = won[:given], won[len(won) - start.clear :]
-    answered = _kept_answers(mine, 0.0 if given >= FEW else NOISE) and _kept_answers(clear, CLEAR_NOISE)
+    answered = _kept_answers(mine, NOISE) and _kept_answers(clear, CLEAR_NOISE)
     return bool(one.far < start.far and kept and answered)
 
 

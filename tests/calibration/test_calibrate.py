@@ -138,15 +138,16 @@ def test_the_guard_keeps_a_start_that_answers_given_samples_more_often_however_f
     many, agrees = np.tile(NOISY, 6), np.zeros(24)
     start = Judged("start", many + 10, agrees, given=16)
     assert better(Judged("other", many, agrees, 16), start)
-    once = agrees.copy()
-    once[3] = 1
-    assert not better(Judged("other", many, once, 16), start)
+    twice = agrees.copy()
+    twice[:2] = 1
+    assert not better(Judged("other", many, twice, 16), start)
     made_up = agrees.copy()
-    made_up[20] = 1  # says nothing of real samples
+    made_up[16:] = 1  # says nothing of real samples
     assert better(Judged("other", many, made_up, 16), start)
+    assert not better(Judged("other", many, made_up, 16, clear=8), replace(start, clear=8))
 
 
-def test_of_a_few_given_samples_one_lost_answer_is_noise_and_all_of_them_are_not() -> None:
+def test_one_lost_answer_is_noise_and_all_of_them_are_not() -> None:
     many, agrees = np.tile(NOISY, 4), np.zeros(16)
     start = Judged("start", many + 10, agrees, given=4)
     once, always = agrees.copy(), agrees.copy()
