@@ -2,7 +2,8 @@
 
 All populations learn at once from the traces of the model's spikes, through the chip's own dynamics. Within a loop
 each neuron is told the model's spikes (Unrolled's ``forced``): errors of a recurrent network do not feed on themselves
-while it learns. Bounded by work; operators keep their zeros and their shared kernels.
+while it learns. Then the loops stay as they are and run free, and the other populations learn from what they really
+send. Bounded by work; operators keep their zeros and their shared kernels.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ WORK = 6e10  # multiply-adds of all rounds together
 # In loops every change comes back; measured: JapaneseVowels gets worse from 0.03 on, other networks from 0.08 on.
 RATE, RATE_IN_LOOPS, LAST = 0.03, 0.01, 0.1
 # of a change, in units of the operator's root mean square; share of it in the last round
+TOLD = 0.6  # of the rounds, the first: populations of loops learn, and are told what the model sends
 AVERAGED = 0.3  # of the rounds, the last: their mean is what was learnt
 DRIFT_UNIT = 0.1  # of a threshold: the unit of changes of a constant current
 MOST_GIVEN = 0.75  # of a batch
@@ -51,6 +53,10 @@ class _Number:
     @staticmethod
     def of(value: Float, unit: float, mask: NDArray[np.bool_]) -> _Number:
         return _Number(value.copy(), unit, mask, *(np.zeros_like(value) for _ in range(3)))
+
+    def afresh(self) -> _Number:
+        """To be learnt from here on."""
+        return _Number.of(self.value, self.unit, self.mask)
 
     def learn(self, gradient: Float, rate: float, round_: int) -> None:
         self.first = FIRST * self.first + (1 - FIRST) * gradient
@@ -118,25 +124,42 @@ class Distillation:
         return int(min(ROUNDS, max(FEWEST, WORK // max(1, cost))))
 
     def run(self, tell: Callable[[float], None]) -> Program:
-        """All rounds; the program with the mean of what the last ones have learnt. ``tell``: the share that is done."""
+        """All rounds; the program with what was learnt. ``tell``: the share that is done."""
         rounds = self.rounds()
+        if not self.looped or set(self.names) <= set(self.looped):
+            self._learn(rounds, RATE_IN_LOOPS if self.looped else RATE, tell)
+            return self.now()
+        told = round(TOLD * rounds)
+        self._learn(told, RATE_IN_LOOPS, lambda share: tell(TOLD * share))
+        self._settle()
+        self._learn(rounds - told, RATE, lambda share: tell(TOLD + (1.0 - TOLD) * share))
+        return self.now()
+
+    def _learn(self, rounds: int, rate: float, tell: Callable[[float], None]) -> None:
+        """So many rounds; the mean of the last ones stays."""
         averaged = max(1, round(AVERAGED * rounds))
         everything = [*self.weights.values(), *self.drift.values()]
         for done in range(1, rounds + 1):
-            chosen = self._batch()
-            gradients = self._gradients(self.now(), chosen)
-            rate = (RATE_IN_LOOPS if self.looped else RATE) * (1.0 - (1.0 - LAST) * (done - 1) / rounds)
+            gradients = self._gradients(self.now(), self._batch())
+            now = rate * (1.0 - (1.0 - LAST) * (done - 1) / rounds)
             for key, number in self.weights.items():
-                number.learn(gradients.weights[key], rate, done)
+                number.learn(gradients.weights[key], now, done)
             for name, number in self.drift.items():
-                number.learn(gradients.drift[name], rate, done)
+                number.learn(gradients.drift[name], now, done)
             tell(done / rounds)
             if done > rounds - averaged:
                 for number in everything:
                     number.total += number.value
         for number in everything:
             number.value = number.total / averaged
-        return self.now()
+
+    def _settle(self) -> None:
+        """Populations of loops have learnt: they run free, and the others learn from what they really send."""
+        self.program, self.edges = (settled := self.now()), list(settled.edges())
+        mine = {n for n in self.names if n not in self.looped}
+        self.weights = {k: n.afresh() for k, n in self.weights.items() if self.edges[k[0]][1] in mine}
+        self.drift = {k: n.afresh() for k, n in self.drift.items() if k in mine}
+        self.names, self.looped = [n for n in self.names if n in mine], []
 
     def _batch(self) -> NDArray[np.int64]:
         """Given and made-up samples by their weight."""
@@ -147,7 +170,7 @@ class Distillation:
 
     def _gradients(self, program: Program, chosen: NDArray[np.int64]) -> Gradients:
         taught = {n: self.taught[n][chosen].astype(np.float64) for n in self.names}
-        unrolled = Unrolled(program, {n: taught[n] for n in self.looped}, self.own)
+        unrolled = Unrolled(program, {n: taught[n] for n in self.looped} if self.looped else None, self.own)
         signals = unrolled.forward(self.inputs[chosen])
         slopes = {}
         for name in self.names:
