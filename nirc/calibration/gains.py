@@ -143,7 +143,8 @@ class Search:
         candidates, (samples, steps, n) = len(settings), self.taught.shape
         gains = np.array([[factor(g) for g in s.gains] for s in settings]).reshape(candidates, -1, 1, 1)
         d = self._dynamics(settings)
-        brake = np.array([s.brake / FINE for s in settings])[:, None, None] * _brake_unit(self.d)
+        braking = 0.0 if self.brake is None else _brake_unit(self.d)
+        brake = np.array([s.brake / FINE for s in settings])[:, None, None] * braking
         shape = (candidates, samples, n)
         stepper = Forward(d, shape, self.rule)
         sent: list[Float] = []

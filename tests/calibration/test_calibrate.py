@@ -181,3 +181,18 @@ def test_made_up_samples_are_counts_of_the_same_shape() -> None:
 def test_one_sample_is_fitted_to_and_judged_by() -> None:
     made = samples(given(1), np.random.default_rng(0), Counts(2, 2, 2), by_channel)
     assert made.fit_given == made.judge_given == 1
+
+
+def test_an_output_that_is_read_as_a_membrane_is_calibrated_too() -> None:
+    class Read(Subtracting):
+        def dynamics(self, legal: Program) -> Program:
+            several = {"a": replace(legal["a"], dynamics=replace(legal["a"].dynamics, max_spikes=31))}
+            return legal.having(reset="subtract").mapped(several)
+
+        def knobs(self, program: Program, name: str) -> Knobs | None:
+            return replace(super().knobs(program, name) or Knobs(), brake=name == "a")
+
+    legal = network(loop=False, fires=False).having(reset="zero")
+    chip = Read()
+    done = calibrate(legal, chip.dynamics(legal), chip, given(), 0)
+    assert error(done.integer, legal) <= error(chip.dynamics(legal), legal)
