@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.analysis.exact import on_grid
 from nirc.calibration.adjoint import having, numbers
 from nirc.calibration.chip import Knobs
-from nirc.calibration.exact import on_grid
 from nirc.calibration.objective import count_power, echo, power, traces, traces_back
 from nirc.calibration.samples import given_share
 from nirc.calibration.unrolled import Gradients, Key, Unrolled, components

@@ -13,9 +13,9 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.analysis.exact import on_grid
 from nirc.calibration import neuron
 from nirc.calibration.adjoint import Operator, numbers
-from nirc.calibration.exact import on_grid
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, Population, Projection, Source
 from nirc.ir.program import Program

@@ -12,21 +12,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.analysis.exact import on_grid
 from nirc.ir.arrays import Float
 
 DAMPING = 0.01  # of the mean of G's diagonal, added to it: the samples are not all there is
+TINY = 1e-9
 SWEEPS = 4  # over all sources, at most
 
 
 def with_feedback(exact: Float, there: NDArray[np.bool_], gram: Float, low: float, high: float) -> Float:
     """``exact`` (neurons, sources) as whole numbers from ``low`` to ``high``; 0 where no synapse is ``there``.
 
-    ``gram`` (sources, sources): G above.
+    ``gram`` (sources, sources): G above. What libraries compute is cut to a grid, so that their order does not matter.
     """
     size = np.diag(gram)
-    gram = gram + DAMPING * max(float(size.mean()), 1e-30) * np.eye(size.size)
+    gram = on_grid(gram + DAMPING * max(float(size.mean()), 1e-30) * np.eye(size.size))
     order = np.argsort(-size, kind="stable")  # what matters most is rounded first, and nearest
-    passed = np.linalg.cholesky(np.linalg.inv(gram[np.ix_(order, order)])).T
+    passed = on_grid(np.linalg.cholesky(np.linalg.inv(gram[np.ix_(order, order)])).T)
     left, there = exact[:, order].copy(), there[:, order]
     whole = np.zeros_like(left)
     for k in range(size.size):
@@ -37,13 +39,13 @@ def with_feedback(exact: Float, there: NDArray[np.bool_], gram: Float, low: floa
     whole, there = whole[:, back], there[:, back]
     nearest = np.where(there, np.clip(np.rint(exact), low, high), 0.0)
     found, other = (_descended(start, exact, there, gram, low, high) for start in (whole, nearest))
-    worse = squared_error(other, exact, gram) < squared_error(found, exact, gram)
+    worse = squared_error(other, exact, gram) < squared_error(found, exact, gram) * (1 - TINY)
     return np.where(worse[:, None], other, found)
 
 
 def _descended(whole: Float, exact: Float, there: NDArray[np.bool_], gram: Float, low: float, high: float) -> Float:
     """Coordinate descent: each weight in turn to the whole number that is best while the others stay."""
-    pull = (whole - exact) @ gram  # (neurons, sources) half the slope
+    pull = on_grid((whole - exact) @ gram)  # (neurons, sources) half the slope
     for _ in range(SWEEPS):
         moved = False
         for k in range(len(gram)):

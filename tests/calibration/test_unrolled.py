@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nirc.analysis.exact import on_grid
 from nirc.calibration.adjoint import having
-from nirc.calibration.exact import on_grid
 from nirc.calibration.unrolled import Unrolled, components
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Dense
