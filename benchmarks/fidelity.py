@@ -8,7 +8,8 @@ CPU seconds are those of the calibrated compilation in this process.
 
 ``--uncalibrated``: the default compilation only, measured on all samples, with the mean absolute error of a count.
 
-MODEL.npz lies beside each model; a network trained with subtraction is one whose name contains ``_if_``.
+The last rows are the means for each chip over the networks that fit it. MODEL.npz lies beside each model (more of
+them: ``benchmarks/strangers.py``); a network trained with subtraction is one whose name contains ``_if_``.
 """
 
 from __future__ import annotations
@@ -83,12 +84,30 @@ def main() -> None:
     ]
     head = BY_DEFAULT if asked.uncalibrated else HEAD
     print(f"{head}\n|{'---|' * (head.count('|') - 1)}")
+    measure, table = by_default if asked.uncalibrated else rows, list[list[str]]()
     for path in asked.models or [ZOO / f"{name}.nir" for name in MODELS]:
         network = Network.of(path)
         for target in targets:
-            made = by_default(network, target, asked.seed) if asked.uncalibrated else rows(network, target, asked.seed)
-            for row in made:
-                print("| " + " | ".join(row) + " |", flush=True)
+            made = measure(network, target, asked.seed)
+            table += made
+            show(made)
+    show(means(table))
+
+
+def show(table: list[list[str]]) -> None:
+    """Print rows as soon as they are known."""
+    for row in table:
+        print("| " + " | ".join(row) + " |", flush=True)
+
+
+def means(table: list[list[str]]) -> list[list[str]]:
+    """One row for each chip and mode: the means over the networks that fit."""
+    fits = [row for row in table if len(row) > 3 and row[3] != "-"]
+    found = []
+    for chip, mode in dict.fromkeys((row[1], row[2]) for row in fits):
+        figures = np.array([row[3:] for row in fits if row[1:3] == [chip, mode]], np.float64)
+        found.append([f"mean of {len(figures)}", chip, mode, *(f"{x:.3f}" for x in figures.mean(axis=0))])
+    return found
 
 
 def by_default(network: Network, target: str, seed: int) -> list[list[str]]:
