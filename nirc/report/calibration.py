@@ -40,9 +40,14 @@ def stage_rows(told: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
 
 
 def population_rows(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Name, distance before and after the search, gains of the inputs, of the constant, brake, both decays."""
+    """Name, distance before and after the search, gains of the inputs, of the constant, brake, both decays.
+
+    None of those whose parameters stayed as they were.
+    """
     populations: Mapping[str, Mapping[str, Any]] = told.get("populations", {})
-    return [(name, *(_cell(setting.get(field)) for field in _SHOWN)) for name, setting in populations.items()]
+    return [
+        (name, *(_cell(setting.get(field)) for field in _SHOWN)) for name, setting in populations.items() if setting
+    ]
 
 
 POPULATION_HEAD = ("population", "before", "after", "inputs times", "constant times", "brake", "decay_mem", "decay_syn")

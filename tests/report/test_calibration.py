@@ -38,6 +38,10 @@ def test_a_start_that_was_kept_is_said_so() -> None:
     assert "changed nothing" in summary(TOLD | {"kept": "start"})
 
 
+def test_a_population_whose_parameters_stayed_has_no_row() -> None:
+    assert population_rows(TOLD | {"populations": {"a": {}, **TOLD["populations"]}}) == population_rows(TOLD)
+
+
 def test_a_strangers_calibration_may_say_nothing() -> None:
     told = {"inputs": [4, 9, 2], "inputs_sha256": "0"}
     assert summary(told) == "Calibration: inputs [4, 9, 2]." and not stage_rows(told) and not population_rows(told)
