@@ -20,7 +20,7 @@ from nirc.ir.program import Program
 from nirc.ir.text import digest
 from nirc.pipeline import Observer, Pass, run_passes
 from nirc.raster import Run
-from nirc.running import flat_raster
+from nirc.running import Samples, calibration_raster
 from nirc.target import Target
 
 RESETS = ("model", "zero", "subtract")
@@ -152,7 +152,7 @@ def compile_model(
     *,
     log: Log | None = None,
     observe: Observer | None = None,
-    calibration: NDArray[np.generic] | None = None,
+    calibration: Samples | None = None,
     progress: Progress | None = None,
 ) -> Compiled:
     """Compile for ``chip`` or ``chip:variant``. Raises ``NircError`` with every finding."""
@@ -164,15 +164,16 @@ def compile_model(
     stages = lower(model, options, log=log, observe=observe)
     if backend.hopeless(stages.discrete, candidates, log):
         log.raise_if_errors()
+    raster = None
     if calibration is not None:
         channels = sum(s.n for s in stages.discrete.nodes(Source).values())
-        calibration = flat_raster(calibration, channels, log, where="inputs to calibrate with")
-    legalise, *quantise = passes_of(backend, calibration, stages.discrete, progress, options.seed)
+        raster = calibration_raster(calibration, channels, log)
+    legalise, *quantise = passes_of(backend, raster, stages.discrete, progress, options.seed)
     legal = run_passes(stages.discrete, [legalise], log, observe)
     integer = run_passes(legal, quantise, log, observe)
     search = Search(options.seed, seconds=options.time_limit_s)
     mapped = _first_fit(backend, candidates, integer, legal, search, log)
-    told = None if calibration is None else _calibration(calibration, quantise)
+    told = None if raster is None else _calibration(raster, quantise)
     made = _bundle(model, backend, mapped, stages, options, log, told)
     return Compiled(backend, stages, legal, integer, mapped, made)
 

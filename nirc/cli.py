@@ -296,7 +296,8 @@ def export(
         from nirc.report.arrays import save_bytes
 
         sample = _calibration(calibrate, options["dt"], output.log)
-        data = exported(model, stage, target, _asked(options), log=output.log, calibration=sample)
+        with output.progress("calibrating", 100) as advance:
+            data = exported(model, stage, target, _asked(options), log=output.log, calibration=sample, progress=advance)
         save_bytes(out, data, output.log)
         output.exported(stage, out)
 
@@ -384,8 +385,8 @@ def _one_thread(calibrate: Path | None) -> None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def _calibration(path: Path | None, dt_s: float | None, log: Log) -> Any:
-    return None if path is None else _rasters(path, dt_s, log).inputs
+def _calibration(path: Path | None, dt_s: float | None, log: Log) -> Data | None:
+    return None if path is None else _rasters(path, dt_s, log)
 
 
 def _rasters(path: Path, dt_s: float | None, log: Log) -> Data:

@@ -135,6 +135,10 @@ class Output:
             self.line(f"  {choice.message}")
         for name, (used, of) in mapped.utilisation.items():
             self.line(f"  {name:<32} {used:>7} of {of:<7} {bar(used / of if of else 0)}")
+        if manifest.get("calibration"):
+            from nirc.report.calibration import summary
+
+            self.line(summary(manifest["calibration"]))
         names = ", ".join(sorted([*manifest["files"], "manifest.json"]))
         self.line(f"wrote {printable(str(directory), MAX_SHOWN)}/: {names}")
 

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from nirc import registry
 from nirc.backend import modes_of
 from nirc.diagnostics.log import Log
+from nirc.frontend.data import Data
 from nirc.raster import Run
 
 if TYPE_CHECKING:
     from nirc.api import Bundle
+
+Samples = Data | NDArray[np.generic]  # to calibrate with: read from a file, or an array
 
 
 def flat_raster(
@@ -48,6 +51,23 @@ def flat_raster(
         )
         log.raise_if_errors()
     return inputs.reshape(*inputs.shape[:2], channels).astype(np.int64)
+
+
+def calibration_raster(samples: Samples, channels: int, log: Log) -> NDArray[np.int64]:
+    """(samples, steps, channels) to calibrate with; raises ``InputError`` (U604). Warns if nothing spikes (U612)."""
+    inputs, file = (samples.inputs, samples.file) if isinstance(samples, Data) else (samples, "")
+    where = "inputs" if file else "inputs to calibrate with"
+    raster = flat_raster(inputs, channels, log, file, where)
+    if not raster.any():
+        log.warning(
+            "U612",
+            "the inputs to calibrate with have no spikes: only inputs that nirc makes up count",
+            where=where,
+            found=f"{len(raster)} silent sample(s)",
+            help="give samples as the network will see them",
+            file=file,
+        )
+    return raster
 
 
 def run_bundle(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -201,6 +202,38 @@ def test_events_to_calibrate_with_are_counted_in_the_given_time_step(tmp_path: P
     nir.write_data(tmp_path / "events.nir", nir.NIRGraphData(nodes={"input": node}))
     done = command(BRAILLE, *XYLO, "--dt", "1e-4", "--calibrate", "events.nir", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_inputs_to_calibrate_with_are_named_by_their_file_where_they_do_not_fit(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", inputs=np.ones((4, 5, 7), np.int64))
+    for asked in ((*XYLO, "-o", "b"), ("--target", "all"), ("verify",), ("export",)):
+        before, rest = (asked[:1], ()) if asked[0] in {"verify", "export"} else ((), asked)
+        rest = {"verify": (*XYLO, "--data", "other.npz"), "export": (*XYLO, "-o", "x.nir")}.get(asked[0], rest)
+        done = command(*before, BRAILLE, *rest, "--calibrate", "other.npz", cwd=tmp_path)
+        assert done.returncode == 3 and "U604" in done.stderr and "--> other.npz: inputs" in done.stderr, done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["other.npz"]
+
+
+def test_inputs_to_calibrate_with_that_are_silent_are_warned_of() -> None:
+    """Rates cast to integers are a common mistake; a calibration on made-up inputs alone went through unsaid."""
+    model = chain(3, linear(np.random.default_rng(0), 4, 3), lif(4), n_out=4)
+    log = Log()
+    compile_model(model, "spinnaker2", Options(dt_s=DT), log=log, calibration=np.zeros((4, 5, 3), np.int64))
+    assert [d.found for d in log.diagnostics if d.code == "U612"] == ["4 silent sample(s)"]
+
+
+def test_an_interrupted_calibration_leaves_nothing(tmp_path: Path) -> None:
+    data = DATA / "zoo/japanesevowels_rsnn"
+    every = [*NIRC, data.with_suffix(".nir"), *XYLO, "--calibrate", data.with_suffix(".npz"), "-o", "b", "-v"]
+    with subprocess.Popen(list(map(str, every)), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run_:
+        assert run_.stderr is not None
+        for line in run_.stderr:  # -v: the calibration is what comes after this pass
+            if line.startswith("xylo-legalise"):
+                break
+        run_.send_signal(signal.SIGINT)
+        said = run_.stderr.read()
+        status = run_.wait(timeout=60)
+    assert status == 130 and said == "interrupted; nothing was written\n" and not list(tmp_path.iterdir())
 
 
 # --- wrong answers ---

@@ -47,7 +47,8 @@ def bridge(
     found: dict[str, gains.Found] = {}
     order = Unrolled(program).components
     signal: dict[str, Float] = {}
-    for done, component in enumerate(order):
+    to_do = sum(name in knobs for component in order for name in component)
+    for component in order:
         for name in component:
             if name in knobs:
                 others = {n: taught[n].astype(np.float64) for n in component}
@@ -56,15 +57,19 @@ def bridge(
                 u.feed(inputs)
                 u.signal |= signal
                 search = gains.Search(u, name, knobs[name], taught[name], brakes.get(name), rng)
-                found[name] = search.best()
+                found[name] = search.best(_part(tell, len(found), to_do))
                 program = _set(program, name, knobs[name], found[name].setting, brakes.get(name))
         u = Unrolled(program)
         u.feed(inputs)
         u.signal |= signal
         u.run(component)
         signal |= {n: u.signal[n] for n in component}
-        tell((done + 1) / len(order))
     return Bridged(*_without_idle_brakes(program, brakes, found))
+
+
+def _part(tell: Callable[[float], None], number: int, of: int) -> Callable[[float], None]:
+    """Tells the share of the whole, from that of its part ``number``."""
+    return lambda share: tell((number + share) / of)
 
 
 def _with_brakes(program: Program, knobs: dict[str, Knobs]) -> tuple[Program, dict[str, int]]:

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from nirc.calibration.bridge import Bridged, Taught, bridge
 from nirc.calibration.chip import Chip, Knobs
+from nirc.calibration.clear import Answers
 from nirc.calibration.distil import Distillation
 from nirc.calibration.guard import Judged, better, judged, no_worse
-from nirc.calibration.report import ROUNDING, START, report
+from nirc.calibration.report import LEARNT, ROUNDING, SEARCHED, START, report
 from nirc.calibration.samples import Counts, samples
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import Int
+from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Population, Source
 from nirc.ir.program import Program
 from nirc.rounding.activity import ByActivity
@@ -36,7 +37,7 @@ MADE_UP = Counts(mixed=48, random=160, clear=240)  # samples for each part of th
 SLOW = Counts(mixed=4, random=8, clear=0)  # ... for a network that takes long: clear ones have to be bred
 FEWEST = 1 / 8  # of ``MADE_UP``, else it is ``SLOW``
 WORK = 4e8  # multiply-adds that all of them may take once
-PREPARED, SEARCHED, LEARNT = 10, 30, 95  # percent done at the end of each
+PREPARED, BRIDGED, DISTILLED = 10, 30, 95  # percent done at the end of each
 Progress = Callable[[int], None]
 
 
@@ -65,7 +66,7 @@ def calibrate(
     """
     tell = progress or (lambda _: None)
     rng = np.random.default_rng(seed)
-    own = samples(inputs, rng, _counts(legal, inputs.shape[1]), lambda x: run(legal, x).output.sum(axis=1))
+    own = samples(inputs, rng, _counts(legal, inputs.shape[1]), _telling(legal, tell))
     dynamics = chip.dynamics(legal)
     names = [n for n in dynamics.nodes(Population) if n in legal.graph]
     taught = _compact(run(legal, own.fit, record=names).spikes)
@@ -87,10 +88,10 @@ def calibrate(
     bridged = Bridged(dynamics, {}, {})
     if dynamics is not legal:
         bridged, knobs = _affordable(chip, dynamics, knobs, rounding, start, own.fit, taught, rng, tell)
-        tried.append(quantised("search", bridged.program))
+        tried.append(quantised(SEARCHED, bridged.program))
         learning = Distillation(bridged.program, knobs, bridged.brakes, own.fit, taught, rng, own.fit_given)
-        learnt = learning.run(lambda share: tell(round(SEARCHED + (LEARNT - SEARCHED) * share)))
-        tried.append(quantised("distillation", learnt))
+        learnt = learning.run(lambda share: tell(round(BRIDGED + (DISTILLED - BRIDGED) * share)))
+        tried.append(quantised(LEARNT, learnt))
         good += [k for k in tried[2:] if better(k.judged, first.judged) and chip.affordable(k.integer, start)]
     best = min(good, key=lambda k: k.judged.far, default=first)
     tell(100)
@@ -112,7 +113,7 @@ def _affordable(
     """The bridge, without brakes if the chip has no room for them; and the knobs that were turned."""
 
     def share(done: float) -> None:
-        tell(round(PREPARED + (SEARCHED - PREPARED) * done))
+        tell(round(PREPARED + (BRIDGED - PREPARED) * done))
 
     found = bridge(dynamics, knobs, inputs, taught, rng, share)
     if found.brakes and not chip.affordable(chip.quantised(found.program, rounding, Log()), start):
@@ -129,6 +130,19 @@ def _counts(program: Program, steps: int) -> Counts:
     if share < FEWEST:
         return SLOW
     return Counts(*(round(share * n) for n in (MADE_UP.mixed, MADE_UP.random, MADE_UP.clear)))
+
+
+def _telling(program: Program, tell: Progress) -> Answers:
+    """What the model answers while samples are made up, which takes long: a percent for every question."""
+    asked = 0
+
+    def answers(inputs: Int) -> Float:
+        nonlocal asked
+        asked += 1
+        tell(min(asked, PREPARED - 1))
+        return np.asarray(run(program, inputs).output.sum(axis=1))
+
+    return answers
 
 
 def _inputs(program: Program, fed: Int) -> Taught:

@@ -9,6 +9,7 @@ The *brake* is a synapse of a neuron to itself that takes away what a reset to z
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,12 +103,13 @@ class Search:
     def _syn(self) -> int:
         return 0 if self.d.decay_syn is None else _place(self.knobs.syn, self.d.decay_syn, self.chosen)
 
-    def best(self) -> Found:
-        """The best setting of ``GENERATIONS`` generations."""
+    def best(self, tell: Callable[[float], None] = lambda _: None) -> Found:
+        """The best setting of ``GENERATIONS`` generations. ``tell``: the share of them that is done."""
         best = self.start()
         start = least = float(self.errors([best])[0])
         width = WIDE
-        for _ in range(GENERATIONS):
+        for done in range(GENERATIONS):
+            tell(done / GENERATIONS)
             candidates = [self._varied(best, width) for _ in range(CANDIDATES)]
             errors = self.errors(candidates)
             k = int(np.argmin(errors))

@@ -15,6 +15,8 @@ from nirc.ir.program import Program
 
 START = "start"  # the name of the uncalibrated network
 ROUNDING = "rounding"  # of the same with its weights rounded by what the sources send
+SEARCHED = "search"  # after the bridge
+LEARNT = "distillation"  # after every weight has learnt
 
 
 def report(
@@ -65,16 +67,20 @@ def _range(values: Float) -> list[float]:
 
 def say(program: Program, told: Mapping[str, Any], log: Log) -> None:
     """One note (D414) a population."""
+    learnt = "; then its weights" if told["kept"] == LEARNT else ""
     for name, setting in told["populations"].items():
         where = program[name].origins[0]
         if not setting:
-            rounded = "weights are rounded by what its sources send; nothing else is better"
-            what = rounded if told["kept"] == ROUNDING else "no calibration is better"
-            log.note("D414", f"`{name}` stays as it was: {what} on samples that it has not seen", where=where)
+            what = (
+                "keeps its parameters: its weights are rounded by what its sources send; nothing else is better"
+                if told["kept"] == ROUNDING
+                else "stays as it was: no calibration is better"
+            )
+            log.note("D414", f"`{name}` {what} on samples that it has not seen", where=where)
             continue
         log.note(
             "D414",
-            f"`{name}` is calibrated: {', '.join(_words(setting))}; then its weights ({told['kept']})",
+            f"`{name}` is calibrated: {', '.join(_words(setting))}{learnt}",
             where=where,
             found=f"distance {setting['distance_before']:.3g} -> {setting['distance_after']:.3g}",
         )

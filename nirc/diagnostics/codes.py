@@ -170,6 +170,7 @@ CODES: dict[str, str] = {
     "U609": "the data's time step differs from the model's",
     "U610": "the bundle has no mapping to show",
     "U611": "a package that draws is not installed",
+    "U612": "the inputs to calibrate with have no spikes",
     # B: nirc itself (exit 70)
     "B901": "a bug in nirc",
 }

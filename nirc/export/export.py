@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from nirc.api import Options, compile_model, lower
 from nirc.diagnostics.log import Log
 from nirc.export.file import nir_bytes
 from nirc.export.graph import to_graph
-from nirc.verification.record import Array
+from nirc.running import Samples
 
 STAGES = ("float", "discrete", "legal", "integer")
 
@@ -18,7 +20,8 @@ def export(
     options: Options,
     *,
     log: Log,
-    calibration: Array | None = None,
+    calibration: Samples | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> bytes:
     """The file. ``float`` and ``discrete`` need no target; ``legal`` is what the backend quantises.
 
@@ -32,7 +35,7 @@ def export(
     if target is None:
         log.error("U607", f"stage `{stage}` depends on the chip", found="no --target", help="nirc targets lists them")
         log.raise_if_errors()
-    made = compile_model(model, str(target), options, log=log, calibration=calibration)
+    made = compile_model(model, str(target), options, log=log, calibration=calibration, progress=progress)
     programs = {"float": made.stages.continuous, "discrete": made.stages.discrete}
     programs |= {"legal": made.legal, "integer": made.integer}
     return nir_bytes(to_graph(programs[stage], log))

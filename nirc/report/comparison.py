@@ -17,7 +17,7 @@ from nirc.estimate import Activity, estimates
 from nirc.frontend.data import Data
 from nirc.ir.populations import Source
 from nirc.report.activity import activity
-from nirc.running import flat_raster
+from nirc.running import Samples, calibration_raster, flat_raster
 from nirc.semantics.run import run
 from nirc.target import Target
 from nirc.verification.score import accuracy, check_labels
@@ -32,7 +32,7 @@ def compare(
     options: Options,
     *,
     log: Log,
-    calibration: Array | None = None,
+    calibration: Samples | None = None,
     data: Data | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
@@ -51,14 +51,8 @@ def compare(
         log.add(finding)
     channels = sum(s.n for s in stages.discrete.nodes(Source).values())
     raster = None if data is None else flat_raster(data.inputs, channels, log, data.file)
-    sample = (
-        raster
-        if raster is not None
-        else None
-        if calibration is None
-        else flat_raster(calibration, channels, log, where="inputs to calibrate with")
-    )
-    busy = activity(stages.discrete, sample)
+    given = None if calibration is None else calibration_raster(calibration, channels, log)
+    busy = activity(stages.discrete, given if raster is None else raster)
     teacher = None if raster is None else run(stages.continuous, raster).output.sum(axis=1)
     if data is not None and teacher is not None:
         check_labels(data.labels, teacher.shape[1], log)
@@ -69,7 +63,14 @@ def compare(
         mine = {o.name for o in options_of(backend)}
         asked = replace(options, chip=tuple(pair for pair in options.chip if pair[0] in mine))
         try:
-            made = compile_model(model, target.name, asked, log=attempt, calibration=calibration)
+            made = compile_model(
+                model,
+                target.name,
+                asked,
+                log=attempt,
+                calibration=given,
+                progress=_part(tell, done, len(tried)),
+            )
         except CompileError:
             rows.append(_refused(target, attempt))
             continue
@@ -81,6 +82,11 @@ def compare(
         rows.append(row)
     tell(100)
     return {"model": stages.layers.name, "activity": busy.how, "targets": rows}
+
+
+def _part(tell: Callable[[int], None], number: int, of: int) -> Callable[[int], None]:
+    """Tells the percentage of the whole, from that of its part ``number``."""
+    return lambda percent: tell((100 * number + percent) // of)
 
 
 def _check_options(backends: list[Backend], options: Options, log: Log) -> None:

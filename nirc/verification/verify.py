@@ -12,7 +12,7 @@ from nirc.frontend.data import Data
 from nirc.ir.program import Program
 from nirc.pipeline import Observer, Step
 from nirc.raster import Run
-from nirc.running import flat_raster
+from nirc.running import Samples, flat_raster
 from nirc.semantics.run import run
 from nirc.verification import populations
 from nirc.verification.divergence import first_divergence
@@ -30,7 +30,7 @@ def verify(
     *,
     log: Log,
     observe: Observer | None = None,
-    calibration: Array | None = None,
+    calibration: Samples | None = None,
     max_accuracy_drop: float | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:

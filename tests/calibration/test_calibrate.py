@@ -14,6 +14,7 @@ from nirc.calibration.chip import Knobs
 from nirc.calibration.clear import clear
 from nirc.calibration.guard import Judged, better
 from nirc.calibration.random_inputs import random_inputs
+from nirc.calibration.report import say
 from nirc.calibration.samples import Counts, samples
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
@@ -126,6 +127,33 @@ def test_the_report_names_samples_stages_and_settings() -> None:
 
 NOISY = np.array([1.0, 0.0, 2.0, 1.0])
 SAME = np.array([0.0, 1.0, 0.0, 1.0])
+
+
+def test_progress_moves_all_the_way_and_never_back() -> None:
+    """While samples are bred and in every generation of the search too, which take longest on the zoo."""
+    told: list[int] = []
+    legal = network(loop=False).having(reset="zero")
+    chip = Subtracting()
+    calibrate(legal, chip.dynamics(legal), chip, given(), 0, told.append)
+    assert told == sorted(told) and told[-1] == 100
+    seen = set(told)
+    assert sum(p < module.PREPARED for p in seen) >= 8  # every question to the model
+    assert sum(module.PREPARED < p < module.BRIDGED for p in seen) >= 6  # generations of two populations
+    assert sum(module.BRIDGED < p < module.DISTILLED for p in seen) >= 25
+
+
+def test_a_note_speaks_of_learnt_weights_only_where_they_were_kept() -> None:
+    legal, _, done = calibrated(Subtracting())
+    notes = {}
+    for kept in ("search", "distillation", "rounding", "start"):
+        log = Log()
+        told = done.report | {"kept": kept}
+        if kept in {"rounding", "start"}:
+            told |= {"populations": {name: {} for name in told["populations"]}}
+        say(legal, told, log)
+        notes[kept] = log.diagnostics[0].message
+    assert "then its weights" in notes["distillation"] and "weights" not in notes["search"]
+    assert "keeps its parameters" in notes["rounding"] and "stays as it was" in notes["start"]
 
 
 def test_the_guard_wants_more_than_noise() -> None:

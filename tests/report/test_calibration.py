@@ -55,7 +55,8 @@ def test_verify_and_the_bundle_show_it(tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     told = json.loads((tmp_path / "v.json").read_text())["calibration"]
     assert summary(told) in shown.stdout and "calibration stage" in shown.stdout
-    assert nirc(*asked, "-o", "b", cwd=tmp_path).returncode == 0
+    made = nirc(*asked, "-o", "b", cwd=tmp_path)
+    assert made.returncode == 0 and summary(told) in made.stdout, made.stderr
     manifest = json.loads((tmp_path / "b/manifest.json").read_text())
     assert manifest["calibration"] == told
     page = (tmp_path / "b/report.html").read_text()
