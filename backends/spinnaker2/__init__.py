@@ -43,6 +43,16 @@ class Spinnaker2:
 
         return OPTIONS
 
+    @property
+    def _relays(self) -> bool:
+        return dict(self.chosen).get("delays") == "relays"
+
+    @property
+    def _copies(self) -> int | None:
+        """None: as many as there is room for, if the network is calibrated."""
+        asked = dict(self.chosen).get("copies", "auto")
+        return None if asked == "auto" else int(asked)
+
     def having(self, chosen: Mapping[str, str]) -> Backend:
         """The backend with these options."""
         return Spinnaker2(tuple(sorted({**dict(self.chosen), **chosen}.items())))
@@ -58,12 +68,14 @@ class Spinnaker2:
         from nirc.backends.spinnaker2.legalise import Spinnaker2Legalise
         from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
 
-        quantise = Spinnaker2Quantise(relays=dict(self.chosen).get("delays") == "relays")
+        quantise = Spinnaker2Quantise(self._relays, self._copies or 1)
         if calibration is None or model is None:
             return (Spinnaker2Legalise(), quantise)
         from nirc.backends.spinnaker2.calibrate import Spinnaker2Calibrate
 
-        calibrate = Spinnaker2Calibrate(quantise, calibration, model, seed=seed, progress=progress)
+        calibrate = Spinnaker2Calibrate(
+            quantise, calibration, model, seed=seed, progress=progress, finer=self._copies is None
+        )
         return (Spinnaker2Legalise(), calibrate)
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
@@ -107,8 +119,9 @@ class Spinnaker2:
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
         """Rounding of weights, and of constants, each alone."""
         from nirc.backends.spinnaker2.approximations import approximations
+        from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
 
-        return approximations(discrete, relays=dict(self.chosen).get("delays") == "relays")
+        return approximations(discrete, Spinnaker2Quantise(self._relays, self._copies or 1))
 
 
 BACKEND: Backend = Spinnaker2()

@@ -22,10 +22,10 @@ from nirc.semantics.variations import altered, inverse
 Made = dict[str, Quantised]
 
 
-def approximations(discrete: Program, *, relays: bool = False) -> list[tuple[str, Program]]:
-    """Programs by name, each with one approximation of the chip turned on. ``relays``: see ``Spinnaker2Quantise``."""
+def approximations(discrete: Program, quantise: Spinnaker2Quantise) -> list[tuple[str, Program]]:
+    """Programs by name, each with one approximation of the chip turned on."""
     legal = Spinnaker2Legalise().run(discrete, Log())
-    made = Spinnaker2Quantise(relays).planned(legal, Log())
+    made = quantise.planned(legal, Log())
     narrow = any(q.delayed for q in made.values())
     weights = _driven(legal, made, lambda q, d: replace(d.projection, ops=q.in_volts(d)))
     found = [

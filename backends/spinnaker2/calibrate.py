@@ -5,14 +5,30 @@ The chip's neurons are the model's; its weights have 8 bits, or 4 where there ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from nirc.backends.spinnaker2.copies import roomy
+from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
 from nirc.calibration.plain import PlainCalibrate
+from nirc.diagnostics.log import Log
+from nirc.ir.program import Program
 
 
 @dataclass(frozen=True)
 class Spinnaker2Calibrate(PlainCalibrate):
-    """Quantise, then search gains and weights whose spikes on sample inputs are nearest to the model's."""
+    """Quantise, then search gains and weights whose spikes on sample inputs are nearest to the model's.
 
+    ``finer``: inputs are sent by several spike sources, as far as there is room.
+    """
+
+    finer: bool = False
     name: ClassVar[str] = "spinnaker2-calibrate"
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Raises what ``quantise`` raises."""
+        assert isinstance(self.quantise, Spinnaker2Quantise)
+        if self.finer and (copies := roomy(program)) > 1:
+            self.report["copies"] = copies
+            return replace(self, quantise=replace(self.quantise, copies=copies), finer=False).run(program, log)
+        return super().run(program, log)

@@ -10,7 +10,7 @@ import numpy as np
 from nirc.backend import Block, Mapped
 from nirc.backends.spinnaker2.assign import Assignment, assign
 from nirc.backends.spinnaker2.limits import EVENTS_PER_S, MAX_PIXELS, PLANNED, ROUTER_ENTRIES, STEPS, SURVEY
-from nirc.backends.spinnaker2.lower import lateness, lower
+from nirc.backends.spinnaker2.lower import lateness, lower, neurons
 from nirc.backends.spinnaker2.mapping import Mapping, Slice
 from nirc.backends.spinnaker2.memory import TERMS, Memory, Prices
 from nirc.backends.spinnaker2.neuron import SpinNeuron
@@ -19,7 +19,7 @@ from nirc.backends.spinnaker2.system import QUAD_MAP, Faults, System
 from nirc.backends.spinnaker2.tables import Tables
 from nirc.backends.spinnaker2.tick import events, tick
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Population, Sink, Source
+from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links
 from nirc.target import Target
@@ -152,7 +152,7 @@ def _mapped(program: Program, target: Target, chip: Chip, parts: Split, placed: 
     outputs = sum(program[sink].n for sink, _ in sinks)
     silent = any(not program[source].dynamics.fires for _, source in sinks)
     blocks = {}
-    for name, population in program.nodes(Population).items():
+    for name, population in neurons(program).items():
         neuron = population.dynamics
         assert isinstance(neuron, SpinNeuron)
         blocks[name] = Block(name, tuple(range(population.n)), tuple(neuron.scale.tolist()), neuron.late)

@@ -22,6 +22,7 @@ SHEET = "targets sheet, section 2"
 # Ranges of single values: (smallest, largest).
 DELAYED_WEIGHT = (-15, 15)  # 4 bits and a sign, of the models with delays (S: SCRIPTS)
 WEIGHT = (-127, 127)  # 8 bits, of the models without (S: IMPORTER scales to them)
+RING = 32_767  # of what weights of inputs with copies bring together in a step (?: the buffers have 16 bits)
 DELAY = (0, 7)  # steps on top of the one that every synapse takes (S: SCRIPTS)
 FLOAT32 = (-3.4028234663852886e38, 3.4028234663852886e38)  # state and parameters: finite (S: GENERATED)
 DECAY = (0.0, 1.0)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nirc.backends.spinnaker2.copies import Copy
 from nirc.backends.spinnaker2.limits import MAX_ATOMS
 from nirc.backends.spinnaker2.neuron import SpinNeuron
 from nirc.backends.spinnaker2.rule import Float32
@@ -20,11 +21,12 @@ WORDS = (np.int32, np.int32, np.int16, np.int16)  # of pre, post, weight and del
 
 def lower(program: Program) -> Tables:
     """Tables of a program in the integer form; as many atoms a processing element as its index has room for."""
-    inputs, first = [], 0
+    inputs, first = {}, 0
     for name, port in program.nodes(ir.Source).items():
-        inputs.append(Input(name, np.arange(first, first + port.n), MAX_ATOMS))
+        inputs[name] = Input(name, np.arange(first, first + port.n), MAX_ATOMS)
         first += port.n
-    populations = {name: _population(name, p) for name, p in program.nodes(ir.Population).items()}
+    inputs |= {name: _copies(name, program, inputs) for name in copies(program)}
+    populations = {name: _population(name, p) for name, p in neurons(program).items()}
     late = lateness(program)
     projections: list[Projection] = []
     convolutions: list[Convolution] = []
@@ -41,17 +43,40 @@ def lower(program: Program) -> Tables:
         for source, _ in program.into(sink)
     ]
     return Tables(
-        first, tuple(inputs), tuple(populations.values()), tuple(projections), tuple(convolutions), tuple(outputs)
+        first,
+        tuple(inputs.values()),
+        tuple(populations.values()),
+        tuple(projections),
+        tuple(convolutions),
+        tuple(outputs),
     )
 
 
 def lateness(program: Program) -> Mapping[str, int]:
     """Steps by which each node of the integer form is later on the chip than in the model."""
-    late = dict.fromkeys(program.nodes(ir.Source), 0)
-    for name, population in program.nodes(ir.Population).items():
+    late = dict.fromkeys([*program.nodes(ir.Source), *copies(program)], 0)
+    for name, population in neurons(program).items():
         assert isinstance(population.dynamics, SpinNeuron)
         late[name] = population.dynamics.late
     return late | {sink: late[program.into(sink)[0][0]] for sink in program.nodes(ir.Sink)}
+
+
+def copies(program: Program) -> list[str]:
+    """Populations that repeat channels of an input."""
+    return [name for name, p in program.nodes(ir.Population).items() if isinstance(p.dynamics, Copy)]
+
+
+def neurons(program: Program) -> dict[str, ir.Population]:
+    """All other populations."""
+    return {name: p for name, p in program.nodes(ir.Population).items() if not isinstance(p.dynamics, Copy)}
+
+
+def _copies(name: str, program: Program, inputs: Mapping[str, Input]) -> Input:
+    """A list of spikes for each copy: that of its channel."""
+    ((source, projection),) = program.into(name)
+    (op,) = projection.ops
+    assert isinstance(op, Sparse)
+    return Input(name, inputs[source].channels[op.source], MAX_ATOMS)
 
 
 def _population(name: str, population: ir.Population) -> Population:

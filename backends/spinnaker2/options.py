@@ -80,6 +80,12 @@ OPTIONS = (
         "by relay neurons",
     ),
     ChipOption(
+        "copies",
+        (AUTO, "1", "2", "4", "8"),
+        "by how many spike sources a channel of an input is sent at most: its weights are sums of so many, and finer. "
+        "auto: with --calibrate as many as small networks have room for, else 1",
+    ),
+    ChipOption(
         "steps",
         (str(STEPS),),
         "steps of a run, for which PEs need room to play inputs and record outputs",

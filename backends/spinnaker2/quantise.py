@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nirc.backends.spinnaker2.clocks import Arc, Clocks, User
 from nirc.backends.spinnaker2.constants import Clocked, start, whole_part
+from nirc.backends.spinnaker2.copies import Summed, add_copies
 from nirc.backends.spinnaker2.drives import Drive, drives, per_channel
 from nirc.backends.spinnaker2.limits import DELAYED_WEIGHT, NEVER, SHEET, WEIGHT
 from nirc.backends.spinnaker2.neuron import SpinNeuron, single
@@ -22,7 +23,7 @@ from nirc.backends.spinnaker2.timing import Timed, timed
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.linear import Conv, LinearOp, Pool, Sparse
-from nirc.ir.populations import Discrete, Population, Sink
+from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Form, Program
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 from nirc.semantics.variations import inverse, times
@@ -34,10 +35,12 @@ TINY = np.float32(1e-30)  # the least threshold, far above what the processor ma
 class Spinnaker2Quantise:
     """Choose models, delays, scales and thresholds; weights become whole, those that vanish are counted.
 
-    ``relays``: delays are made by relay neurons, so that all weights have 8 bits.
+    ``relays``: delays are made by relay neurons, so that all weights have 8 bits. ``copies``: by how many spike
+    sources a channel of an input may be sent, which makes its weights so many times larger.
     """
 
     relays: bool = False
+    copies: int = 1
     rounding: Rounding = KEEPING_SUMS
     name: ClassVar[str] = "spinnaker2-quantise"
 
@@ -58,6 +61,7 @@ class Spinnaker2Quantise:
                 limit, origins = q.limit, q.population.origins
                 clocks.add(name, User(q.n, q.late, limit, q.filtered, origins, tuple(q.clocked)))
         clocks.into(nodes, arcs)
+        add_copies((summed for q in made.values() for summed in q.sums), nodes, arcs, log)
         return program.rebuilt(nodes, arcs, form=Form.INTEGER)
 
     def planned(self, program: Program, log: Log) -> dict[str, Quantised]:
@@ -80,18 +84,18 @@ class Spinnaker2Quantise:
         found = drives(program, log, unroll=unroll)
         log.raise_if_errors()
         plan = timed(program, found, log, relays=self.relays)
-        return {name: Quantised(name, p, plan, program, self.rounding, log) for name, p in plan.populations.items()}
+        return {name: Quantised(name, p, plan, program, self, log) for name, p in plan.populations.items()}
 
 
 class Quantised:
     """One population with all that comes into it."""
 
     def __init__(
-        self, name: str, population: Population, plan: Timed, program: Program, rounding: Rounding, log: Log
+        self, name: str, population: Population, plan: Timed, program: Program, how: Spinnaker2Quantise, log: Log
     ) -> None:
         assert isinstance(population.dynamics, Discrete)
         self.name, self.population, self.plan, self.program, self.log = name, population, plan, program, log
-        self.rounding = rounding
+        self.rounding, self.copies = how.rounding, how.copies
         self.dynamics, self.n = population.dynamics, population.n
         self.late = plan.late[name]
         self.into = [d for d in plan.drives if d.target == name]
@@ -104,11 +108,17 @@ class Quantised:
         biases = self._biases()
         self.scale = self._scales(biases)
         self._say_bits()
+        self.sums: list[Summed] = []
         self.arcs = [arc for d in self.into for arc in self._whole(d)]
         self.neuron = self._neuron(biases)
 
     def _gain(self, drive: Drive) -> Float:
         return self.receptors.gains[drive.projection.synapse]
+
+    def _times(self, drive: Drive) -> int:
+        """How many times ``limit`` a weight may be: more than once if the input may be copied."""
+        copied = drive.source in self.program.graph and isinstance(self.program[drive.source], Source)
+        return self.copies if copied and not self.convolves else 1
 
     def _biases(self) -> dict[tuple[int, int], Float]:
         """By receptor and onset, as they reach the membrane or, if there is one, the synaptic filter; in volts."""
@@ -130,7 +140,9 @@ class Quantised:
         row = np.concatenate([np.zeros(0, np.int64), *(d.entries.target for d in self.into)])
         value = np.concatenate([np.zeros(0), *(d.entries.value * self._gain(d)[d.entries.target] for d in self.into)])
         constant = sum(biases.values(), np.zeros(self.n)) if self.filtered and biases else None
-        return row_scales(row, value, self.n, self.limit, constant)
+        parts = [np.full(d.entries.value.size, self._times(d)) for d in self.into]
+        copied = np.concatenate([np.zeros(0, np.int64), *parts]) if self.copies > 1 else None
+        return row_scales(row, value, self.n, self.limit, constant, copied)
 
     def _kernel(self, drive: Drive) -> tuple[Conv, Float]:
         """The convolution with the factor of a pooling before it, and its gain by channel."""
@@ -151,11 +163,16 @@ class Quantised:
         (op,) = whole
         assert isinstance(op, Sparse)
         signs = (op.value > 0, op.value < 0) if self.filtered else (op.value != 0,)
-        return [
+        made = [
             (drive.source, self.name, replace(timing, ops=(_entries(op, mine),), synapse=receptor))
             for receptor, mine in enumerate(signs)
             if mine.any()
         ]
+        if self._times(drive) == 1:
+            return made
+        sums = [Summed.of(*arc, self.limit) for arc in made]
+        self.sums += sums
+        return [summed.arc for summed in sums]
 
     def stored(self, drive: Drive) -> tuple[LinearOp, ...]:
         """The operators of ``drive`` with the whole weights that the chip stores."""
@@ -171,7 +188,8 @@ class Quantised:
         return (Sparse(op.target, op.source, frozen(whole), op.n_in, op.n_out),)
 
     def _rounded(self, drive: Drive, op: Conv | Sparse, exact: Float, pools: tuple[Pool, ...] = ()) -> Float:
-        weights = Weights(drive.source, self.dynamics, op, exact, -self.limit, self.limit, pools)
+        limit = self.limit * self._times(drive)
+        weights = Weights(drive.source, self.dynamics, op, exact, -limit, limit, pools)
         whole = self.rounding.whole(weights)
         self._say_lost(drive, exact, whole)
         return whole

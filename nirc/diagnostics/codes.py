@@ -156,6 +156,7 @@ CODES: dict[str, str] = {
     "N910": "a value in the network is outside the range of SpiNNaker2",
     "N911": "several spikes of an input in one step",
     "N912": "relay neurons were added for delays",
+    "N913": "channels of an input are sent by several spike sources",
     "N920": "the slices need more routing keys than there are",
     "N921": "faults cut off chips that have to be reached",
     # U: usage and data
