@@ -10,7 +10,7 @@ import numpy as np
 from nirc.api import Compiled
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import composed
-from nirc.ir.populations import Population
+from nirc.ir.populations import Population, Projection
 from nirc.ir.program import Program
 from nirc.semantics.run import run
 from nirc.verification.distance import van_rossum
@@ -120,9 +120,14 @@ def _stand_ins(legal: Program, integer: Program) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in integer.graph:
         into = integer.into(name)
-        if name not in legal.graph and len(into) == 1:
+        if name not in legal.graph and len(into) == 1 and _neuron_by_neuron(into[0][1]):
             found[name] = into[0][0]
     return found
+
+
+def _neuron_by_neuron(projection: Projection) -> bool:
+    whole = composed(projection.ops, max_entries=MOST_PRODUCTS) if projection.ops else None
+    return not projection.ops or (whole is not None and bool(np.array_equal(*whole.coo()[:2])))
 
 
 def _synapses(program: Program, stand_ins: Mapping[str, str]) -> dict[tuple[str, str], Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
 from nirc.backends.spinnaker2.scales import row_scales
 from nirc.backends.spinnaker2.tables import DELAYED, Tables, from_npz
 from nirc.diagnostics.log import Log
+from nirc.estimate import Activity
 from nirc.ir.linear import sparse
 from nirc.ir.populations import Population, Projection
 from nirc.semantics.run import run
+from nirc.verification.populations import vanished
 from tests.models import DT, chain, lif
 from tests.spinnaker2.bundles import deploy
 from tests.spinnaker2.test_meaning import DT_S
@@ -165,6 +168,26 @@ def test_deploy_py_plays_copies_as_nirc_runs_them(tmp_path: Path) -> None:
     assert wanted.output.any()
     with np.load(tmp_path / "o") as saved:
         np.testing.assert_array_equal(saved["spikes"], wanted.output)
+
+
+def test_weights_that_vanish_are_counted_as_they_are_stored() -> None:
+    weight = np.where(RNG.random((5, 4)) < 0.4, 1e-4, RNG.uniform(0.5, 1.0, (5, 4)))
+    made = compiled(chain(4, nir.Linear(weight), lif(5), n_out=5), copies="8")
+    assert any(isinstance(p.dynamics, Copy) for p in made.integer.nodes(Population).values())
+    (row,) = vanished(made)
+    assert (row["synapses"], row["zero"]) == (20, (weight == 1e-4).sum())
+
+
+def test_the_estimate_counts_what_copies_bring() -> None:
+    made = compiled(copies="8")
+    joules = []
+    for tables in (tables_of(compiled(copies="1")), tables_of(made)):
+        busy = Activity({"in": 2.0}, {"a": 0.5 * 96}, {}, "")
+        mapped = replace(made.mapped, chip=replace(made.mapped.chip, tables=tables))
+        joules.append(next(iter(made.backend.estimate(mapped, busy, None))).value)
+    synapses = sum(p.pre.size for p in tables_of(made).projections if p.source == "in.copies")
+    assert joules[1] - joules[0] == pytest.approx(0.5 * synapses * 10e-12)
+    assert synapses > 96
 
 
 # Unasked.
