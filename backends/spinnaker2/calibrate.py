@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from nirc.backends.spinnaker2.copies import roomy
+from nirc.backends.spinnaker2.copies import Copy, roomy
 from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
 from nirc.calibration.plain import PlainCalibrate
 from nirc.diagnostics.log import Log
+from nirc.ir.populations import Population
 from nirc.ir.program import Program
 
 
@@ -28,7 +29,10 @@ class Spinnaker2Calibrate(PlainCalibrate):
     def run(self, program: Program, log: Log) -> Program:
         """Raises what ``quantise`` raises."""
         assert isinstance(self.quantise, Spinnaker2Quantise)
-        if self.finer and (copies := roomy(program)) > 1:
+        copies = roomy(program) if self.finer else self.quantise.copies
+        made = super(Spinnaker2Calibrate, replace(self, quantise=replace(self.quantise, copies=copies))).run(
+            program, log
+        )
+        if any(isinstance(p.dynamics, Copy) for p in made.nodes(Population).values()):
             self.report["copies"] = copies
-            return replace(self, quantise=replace(self.quantise, copies=copies), finer=False).run(program, log)
-        return super().run(program, log)
+        return made

@@ -15,7 +15,7 @@ import numpy as np
 from nirc.backends.spinnaker2.clocks import Arc
 from nirc.backends.spinnaker2.constants import shares
 from nirc.backends.spinnaker2.legalise import free_name
-from nirc.backends.spinnaker2.limits import DYN_BYTES, MAX_ATOMS, PES, SYNAPSE_BYTES
+from nirc.backends.spinnaker2.limits import DYN_BYTES, MAX_ATOMS, PES, ROW_HEADER, SYNAPSE_BYTES
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Sparse, sparse
@@ -25,8 +25,10 @@ from nirc.semantics.stepper import Stepper
 
 COPIES = ".copies"  # suffix of populations of copies
 CHOICES = (8, 4, 2)  # of ``--set copies``, besides 1
-MOST_SOURCES = PES * MAX_ATOMS // 16  # channels times copies unasked: a sixteenth of the neurons (?: a choice)
-MOST_SYNAPSES = PES * DYN_BYTES // SYNAPSE_BYTES // 4  # of all, with copies, unasked: a quarter of the memory (?)
+# Unasked in networks that take, with copies, a quarter of a chip at most, and half of a PE for a neuron (?: choices).
+MOST_SLICES = PES // 4
+MOST_SYNAPSES = PES * DYN_BYTES // SYNAPSE_BYTES // 4
+MOST_FAN_IN = DYN_BYTES // (SYNAPSE_BYTES + ROW_HEADER) // 2
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,15 @@ def add_copies(sums: Iterable[Summed], nodes: dict[str, object], arcs: list[Arc]
 
 def roomy(program: Program) -> int:
     """The copies that the inputs of a legal program may have unasked; 1 if there is no room for more."""
-    entries = {True: 0, False: 0}
-    for source, target, p in program.edges():
-        if isinstance(program[target], Population):
-            entries[isinstance(program[source], Source)] += sum(op.entries for op in p.ops)
-    channels = sum(source.n for source in program.nodes(Source).values())
-    for copies in CHOICES:
-        synapses = entries[False] + copies * entries[True]
-        if channels * copies <= MOST_SOURCES and synapses <= MOST_SYNAPSES:
-            return copies
-    return 1
+    return next((copies for copies in CHOICES if _small(program, copies)), 1)
+
+
+def _small(program: Program, copies: int) -> bool:
+    times = {name: copies if isinstance(program[name], Source) else 1 for name in program.graph}
+    slices = sum(-(-program[name].n * k // MAX_ATOMS) for name, k in times.items())
+    synapses, fan_in = 0, 0
+    for name in program.nodes(Population):
+        into = program.into(name)
+        synapses += sum(times[source] * op.entries for source, p in into for op in p.ops)
+        fan_in = max(fan_in, sum(times[source] * program[source].n for source, _ in into))
+    return slices <= MOST_SLICES and synapses <= MOST_SYNAPSES and fan_in <= MOST_FAN_IN

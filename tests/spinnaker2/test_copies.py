@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from nirc.ir.linear import sparse
 from nirc.ir.populations import Population, Projection
 from nirc.semantics.run import run
 from nirc.verification.populations import vanished
-from tests.models import DT, chain, lif
+from tests.models import DT, chain, graph, lif
 from tests.spinnaker2.bundles import deploy
 from tests.spinnaker2.test_meaning import DT_S
 from tests.spinnaker2.test_random import STEPS, network
@@ -203,20 +204,32 @@ def test_with_sample_inputs_a_small_network_gets_as_many_as_it_may_have_and_says
     assert off[0] < off[1]
 
 
+def test_kernels_take_no_copies_and_nothing_is_said_of_them() -> None:
+    weight = RNG.normal(0.3, 0.4, (2, 1, 2, 2))
+    tau, r, leak, threshold = (np.full((2, 1, 1), v) for v in (8 * DT, 8.0, 0.0, 1.0))
+    nodes: dict[str, nir.NIRNode] = {"in": nir.Input(np.array([1, 2, 2]))}
+    nodes["conv"] = nir.Conv2d((2, 2), weight, 1, 0, 1, 1, np.zeros(2))
+    nodes["lif"] = nir.LIF(tau, r, leak, threshold)
+    nodes["out"] = nir.Output(np.array([2, 1, 1]))
+    made = compiled(graph(nodes, list(pairwise(nodes))), samples=8)
+    assert [p.model for p in tables_of(made).populations] == ["lif_conv2d"]
+    assert "copies" not in made.bundle.manifest["calibration"]
+
+
 def test_without_sample_inputs_nothing_changes() -> None:
     plain = compiled()
     assert plain.bundle.files["network.npz"] == compiled(copies="1").bundle.files["network.npz"]
     assert not any(isinstance(p.dynamics, Copy) for p in plain.integer.nodes(Population).values())
 
 
-@pytest.mark.parametrize(("name", "most", "copies"), [("MOST_SOURCES", 16, 4), ("MOST_SYNAPSES", 300, 2)])
+@pytest.mark.parametrize(("name", "most", "copies"), [("MOST_FAN_IN", 24, 4), ("MOST_SYNAPSES", 300, 2)])
 def test_a_large_network_gets_fewer(monkeypatch: pytest.MonkeyPatch, name: str, most: int, copies: int) -> None:
     """4 channels with 96 synapses, and 72 behind them."""
     legal = compiled().legal
     assert module.roomy(legal) == 8
     monkeypatch.setattr(module, name, most)
     assert module.roomy(legal) == copies
-    monkeypatch.setattr(module, name, 1)
+    monkeypatch.setattr(module, "MOST_SLICES", 3)
     assert module.roomy(legal) == 1
 
 
