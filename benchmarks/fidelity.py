@@ -105,8 +105,12 @@ def means(table: list[list[str]]) -> list[list[str]]:
     fits = [row for row in table if len(row) > 3 and row[3] != "-"]
     found = []
     for chip, mode in dict.fromkeys((row[1], row[2]) for row in fits):
-        figures = np.array([row[3:] for row in fits if row[1:3] == [chip, mode]], np.float64)
-        found.append([f"mean of {len(figures)}", chip, mode, *(f"{x:.3f}" for x in figures.mean(axis=0))])
+        cells = [row[3:] for row in fits if row[1:3] == [chip, mode]]
+        digits = [len(cell.partition(".")[2]) for cell in cells[0]]
+        figures = np.array(cells, np.float64).mean(axis=0)
+        found.append(
+            [f"mean of {len(cells)}", chip, mode, *(f"{x:.{d}f}" for x, d in zip(figures, digits, strict=True))]
+        )
     return found
 
 

@@ -5,7 +5,7 @@
     python benchmarks/fidelity.py DIR/*.nir
 
 Eleven networks, each from seeds of its own name: the same files for the same torch on the same machine, nearly the same
-accuracy elsewhere. CPU seconds are printed.
+accuracy elsewhere. About two minutes of one core.
 
 Each .npz holds ``inputs`` (spikes, (samples, steps, ...)), ``labels``, ``dt`` (s) and ``ref_output``, the spikes of the
 trained network in torch. Those with ``_if_`` in their name subtract the threshold, which NIR cannot say.
