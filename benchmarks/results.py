@@ -100,7 +100,7 @@ def cell(model: Model, chip: str, data: Data, *, calibrated: bool) -> str:
         made = compile_model(str(model.path), chip, options, log=log, calibration=data.sample if calibrated else None)
     except NircError as refusal:
         worst = {
-            d.code: f"{d.code}: {d.found}, limit {d.limit.split(' (')[0]}"
+            d.code: f"{d.code}: " + ", ".join(filter(None, (d.found, f"limit {d.limit.split(' (')[0]}")))
             for d in refusal.diagnostics
             if d.severity == "error"
         }
@@ -142,7 +142,8 @@ def table(models: tuple[Model, ...], *, calibrated: tuple[bool, ...]) -> Iterato
 HEAD = """# Results
 
 Made by `python benchmarks/results.py`; nothing here is typed by hand. All figures are the emulators', which are
-bit-exact to the chips' public rules; no chip was at hand. Intervals are 95 %.
+bit-exact to the chips' public rules; no chip was at hand. Intervals are 95 %. Speck runs summed up step by step;
+event by event: [fidelity](reference/fidelity.md).
 """
 
 

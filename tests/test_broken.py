@@ -260,10 +260,12 @@ def test_an_output_that_forgets_nothing_is_not_always_zero(readout: Callable[[in
 def test_slow_synapses_keep_their_weights() -> None:
     rng = np.random.default_rng(0)
     weights = nir.Linear(rng.normal(0.1, 0.02, (20, 3)))
-    made, said = compiled(weights, cuba(20, synapse=256), linear(rng, 2, 20), cuba(2), n_out=2)
+    made, _ = compiled(weights, cuba(20, synapse=256), linear(rng, 2, 20), cuba(2), n_out=2)
     inputs = raster(rng, 10, 100, 3)
     model, chip = (x.output.sum(axis=1) for x in (run(made.stages.continuous, inputs), made.bundle.run(inputs)))
-    assert "D410" not in {code for code, _ in said} and np.abs(model - chip).mean() < 0.2 * model.mean()
+    # Of the second layer, whose weights are normal around 0, one of .7 units becomes 0 so that the sum is kept.
+    lost = [d.message for d in made.bundle.diagnostics if d.code == "D410" and "to `cubalif1`" in d.message]
+    assert not lost and np.abs(model - chip).mean() < 0.2 * model.mean()
 
 
 def test_losing_most_of_a_layer_to_rounding_is_a_warning() -> None:
