@@ -18,6 +18,7 @@ from nirc.calibration.samples import Samples, given_share
 from nirc.ir.arrays import Float
 
 HARMLESS = 0.02  # of the start's distance: what a few given samples may lose without a veto
+LEAST = 0.05  # of the start's distance: what a change has to bring to be worth it
 NOISE = 1.0  # standard errors of the mean difference
 CLEAR_NOISE = 2.0  # the same of answers to clear samples: they are made up, and many
 
@@ -63,14 +64,14 @@ def better(one: Judged, start: Judged) -> bool:
 
 
 def no_worse(one: Judged, start: Judged) -> bool:
-    """Whether ``one`` is as near as ``start``: on all samples, on the given ones, and in its answers to these and to
-    clear ones."""
+    """Whether ``one`` is nearer than ``start`` on all samples, as near on the given ones, and answers these and clear
+    ones as well."""
     nearer, won, given = start.distance - one.distance, start.differs - one.differs, start.given
     own = nearer[:given]
     kept = own.mean() >= -max(NOISE * _error(own), HARMLESS * start.far)
     mine, clear = won[:given], won[len(won) - start.clear :]
     answered = _kept_answers(mine, NOISE) and _kept_answers(clear, CLEAR_NOISE)
-    return bool(one.far < start.far and kept and answered)
+    return bool(one.far < (1 - LEAST) * start.far and kept and answered)
 
 
 def _kept_answers(won: Float, noise: float) -> bool:

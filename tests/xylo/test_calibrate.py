@@ -8,6 +8,7 @@ import pytest
 
 import nirc
 from nirc.api import Compiled, Options, compile_model
+from nirc.calibration.samples import Counts
 from nirc.diagnostics.log import Log
 from nirc.semantics.run import run
 from tests.models import chain, lif, linear, recurrent
@@ -19,8 +20,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(distil, "ROUNDS", 30)
     monkeypatch.setattr(gains, "GENERATIONS", 8)
-    monkeypatch.setattr(calibrate, "MIXED", 12)
-    monkeypatch.setattr(calibrate, "RANDOM", 12)
+    monkeypatch.setattr(calibrate, "MADE_UP", Counts(mixed=12, random=12, clear=12))
 
 
 def spikes(n: int, channels: int, seed: int) -> np.ndarray:
@@ -50,8 +50,10 @@ def test_the_emitted_files_answer_more_like_the_model_on_samples_not_seen() -> N
 
 
 def test_the_emulator_equals_the_integer_form_with_brakes() -> None:
-    rng = np.random.default_rng(1)
+    """A network whose synaptic states never saturate in between: the integer form adds all sources at once."""
+    rng = np.random.default_rng(3)
     done = made(recurrent(rng, 4, 12, 3), spikes(16, 4, seed=2))
+    assert done.bundle.manifest["calibration"]["kept"] == "distillation"
     unseen = spikes(20, 4, seed=3)
     assert np.array_equal(done.bundle.run(unseen).output, run(done.integer, unseen).output)
 
