@@ -13,11 +13,11 @@ from nirc.ir.arrays import Float
 BITS = 20
 
 
-def on_grid(x: Float) -> Float:
-    """``x`` rounded to whole multiples of 2^-20 of the power of two above its largest magnitude."""
+def on_grid(x: Float, bits: int = BITS) -> Float:
+    """``x`` rounded to whole multiples of 2^-bits of the power of two above its largest magnitude."""
     largest = float(np.max(np.abs(x), initial=0.0))
     if not (0.0 < largest < np.inf):
         return x
-    step = 2.0 ** (int(np.frexp(largest)[1]) - BITS)
+    step = 2.0 ** (int(np.frexp(largest)[1]) - bits)
     rounded: Float = np.rint(x / step) * step
     return rounded

@@ -34,6 +34,8 @@ class ByActivity:
             return KEEPING_SUMS.whole(weights)
         matrix, there = _matrix(weights.op, weights.exact)
         grams = self._grams(weights)
+        if not all(np.isfinite(gram).all() for gram in (matrix, *grams)):  # membranes without bounds as sources
+            return KEEPING_SUMS.whole(weights)
         parts = zip(np.split(matrix, len(grams)), np.split(there, len(grams)), grams, strict=True)
         low, high = weights.low, weights.high
         whole = np.concatenate([with_feedback(m, t, gram, low, high) for m, t, gram in parts])

@@ -17,6 +17,7 @@ from nirc.ir.arrays import Float
 
 DAMPING = 0.01  # of the mean of G's diagonal, added to it: the samples are not all there is
 TINY = 1e-9
+ENOUGH = 36  # bits of what libraries compute
 SWEEPS = 4  # over all sources, at most
 
 
@@ -26,9 +27,9 @@ def with_feedback(exact: Float, there: NDArray[np.bool_], gram: Float, low: floa
     ``gram`` (sources, sources): G above. What libraries compute is cut to a grid, so that their order does not matter.
     """
     size = np.diag(gram)
-    gram = on_grid(gram + DAMPING * max(float(size.mean()), 1e-30) * np.eye(size.size))
+    gram = _settled(gram + DAMPING * max(float(size.mean()), 1e-30) * np.eye(size.size))
     order = np.argsort(-size, kind="stable")  # what matters most is rounded first, and nearest
-    passed = on_grid(np.linalg.cholesky(np.linalg.inv(gram[np.ix_(order, order)])).T)
+    passed = _settled(np.linalg.cholesky(np.linalg.inv(gram[np.ix_(order, order)])).T)
     left, there = exact[:, order].copy(), there[:, order]
     whole = np.zeros_like(left)
     for k in range(size.size):
@@ -45,7 +46,7 @@ def with_feedback(exact: Float, there: NDArray[np.bool_], gram: Float, low: floa
 
 def _descended(whole: Float, exact: Float, there: NDArray[np.bool_], gram: Float, low: float, high: float) -> Float:
     """Coordinate descent: each weight in turn to the whole number that is best while the others stay."""
-    pull = on_grid((whole - exact) @ gram)  # (neurons, sources) half the slope
+    pull = _settled((whole - exact) @ gram)  # (neurons, sources) half the slope
     for _ in range(SWEEPS):
         moved = False
         for k in range(len(gram)):
@@ -58,6 +59,11 @@ def _descended(whole: Float, exact: Float, there: NDArray[np.bool_], gram: Float
         if not moved:
             break
     return whole
+
+
+def _settled(x: Float) -> Float:
+    """``x`` without its last bits, in which the order of summation shows."""
+    return on_grid(x, ENOUGH)
 
 
 def squared_error(whole: Float, exact: Float, gram: Float) -> Float:

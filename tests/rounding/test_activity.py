@@ -70,6 +70,13 @@ def test_every_group_of_a_kernel_has_its_own_moments() -> None:
     assert whole.shape == exact.shape and (np.abs(whole - exact) < 1.5).all()
 
 
+def test_of_sources_without_bounds_sums_are_kept() -> None:
+    exact = RNG.normal(0, 2, (3, 5))
+    weights = Weights("a", leaky(3), Dense(exact), exact, -7, 7)
+    signal = np.full((2, 4, 5), np.inf)
+    assert np.array_equal(ByActivity({"a": signal}).whole(weights), KEEPING_SUMS.whole(weights))
+
+
 def test_without_the_sources_spikes_sums_are_kept() -> None:
     exact = RNG.normal(0, 2, (3, 5))
     weights = Weights("relay", leaky(3), Dense(exact), exact, -7, 7)

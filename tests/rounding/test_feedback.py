@@ -35,6 +35,15 @@ def test_sources_that_fire_together_make_up_for_one_another() -> None:
     assert found < 0.1 * squared_error(np.clip(np.rint(exact), -15, 15), exact, gram).mean()
 
 
+def test_one_source_may_outweigh_all_others_by_far() -> None:
+    rng = np.random.default_rng(3)
+    gram = moments(rng, 300, 3)
+    gram[0] *= 1e4
+    gram[:, 0] *= 1e4
+    exact = rng.normal(0, 5, (4, 300))
+    assert np.abs(with_feedback(exact, exact != 0, gram, -15, 15)).max() <= 15
+
+
 def test_whole_weights_stay_as_they_are() -> None:
     rng = np.random.default_rng(1)
     exact = rng.integers(-9, 10, (5, 20)).astype(float)
