@@ -10,7 +10,10 @@ from nirc.diagnostics.log import Diagnostic
 from nirc.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nirc.backend import Backend
+    from nirc.pipeline import Pass
 
 # In the order in which a compilation runs them; a backend adds its own after these.
 PASSES = {
@@ -28,11 +31,27 @@ PASSES = {
 
 
 def described_passes() -> list[tuple[str, str, str]]:
-    """(name, where it runs, its one sentence): the common passes, then those of each backend."""
+    """(name, where it runs, its one sentence): the common passes, then those of each backend.
+
+    After these what runs with `--calibrate`, in the place of the quantisation or beside it.
+    """
     rows = [(name, "all targets", _sentence(load(path))) for name, path in PASSES.items()]
     for name, found in backends().items():
-        rows += [(each.name, name, _sentence(type(each))) for each in found.passes()]
+        plain = found.passes()
+        rows += [(each.name, name, _sentence(type(each))) for each in plain]
+        names = {each.name for each in plain}
+        more = [each for each in _calibrating(found) if each.name not in names]
+        rows += [(each.name, name, f"{_sentence(type(each))} (--calibrate)") for each in more]
     return rows
+
+
+def _calibrating(found: Backend) -> Sequence[Pass]:
+    """The passes with inputs to calibrate with: they are made, not run, so that nothing need be in these."""
+    import numpy as np
+
+    from nirc.ir.program import Program
+
+    return found.passes(np.zeros((1, 1, 1), dtype=np.int64), Program.of("discrete", {}, ()))
 
 
 def _sentence(pass_class: type) -> str:

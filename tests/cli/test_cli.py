@@ -158,6 +158,19 @@ def test_ir_can_be_printed_after_any_pass(tmp_path: Path) -> None:
     assert "// after fuse-linear" in done.stdout and "feedback (+1 step)" in done.stdout
 
 
+@pytest.mark.parametrize("chip", ["loihi2", "speck", "spinnaker2", "xylo"])
+def test_the_pass_that_calibrates_is_listed_for_every_chip(chip: str, tmp_path: Path) -> None:
+    listed = [line.split()[:2] for line in nirc("passes", cwd=tmp_path).stdout.splitlines()]
+    assert listed.count([f"{chip}-calibrate", chip]) == 1
+
+
+def test_ir_can_be_printed_after_the_pass_that_calibrates(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", inputs=np.ones((1, 2, 12), np.int64))
+    asked = ("--target", "spinnaker2", "--calibrate", "d.npz", "--print-ir-after", "spinnaker2-calibrate")
+    done = nirc(BRAILLE, *asked, cwd=tmp_path)
+    assert done.returncode == 0 and "// after spinnaker2-calibrate" in done.stdout, done.stderr
+
+
 def test_a_directory_with_other_things_is_left_alone_unless_forced(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.tex").write_text("years of work")
