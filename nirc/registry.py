@@ -49,9 +49,9 @@ def _calibrating(found: Backend) -> Sequence[Pass]:
     """The passes with inputs to calibrate with: they are made, not run, so that nothing need be in these."""
     import numpy as np
 
-    from nirc.ir.program import Program
+    from nirc.ir.program import Form, Program
 
-    return found.passes(np.zeros((1, 1, 1), dtype=np.int64), Program.of("discrete", {}, ()))
+    return found.passes(np.zeros((1, 1, 1), dtype=np.int64), Program.of(Form.DISCRETE, {}, ()))
 
 
 def _sentence(pass_class: type) -> str:
