@@ -54,7 +54,7 @@ class SpeckCalibrate:
         measured = measure(self.model, self.inputs, lambda done: tell(done * MEASURING // 100))
         quantise = replace(self.how, measured=measured)
         own = Log()
-        start = quantise.run(program, own)
+        start = replace(quantise, measured=replace(measured, membrane={})).run(program, own)  # without measured leaks
         chip = _Speck(quantise, self.events)
         done = calibrate(
             program, start, chip, self.inputs, self.seed, lambda d: tell(MEASURING + d * (100 - MEASURING) // 100)

@@ -186,5 +186,5 @@ def _say_leak(name: str, population: Population, leak: Float, bias: Int, scale: 
         where=population.origins[0],
         found=f"bias {int(bias.min())}..{int(bias.max())} LSB, {1 / scale:.3g} V each",
         source="sheet, section 2.1",
-        help="train with IF neurons, or give --calibrate so that the leak fits the membranes that occur",
+        help="train with IF neurons, or give --calibrate, which tries a leak that fits the membranes that occur",
     )
