@@ -82,7 +82,7 @@ def test_findings_about_the_data_name_their_file(tmp_path: Path) -> None:
     narrow = nirc(*asked, "--data", "narrow.npz", cwd=tmp_path)
     assert narrow.returncode == 3 and "--> narrow.npz: inputs" in narrow.stderr
     wide = nirc(*asked, "--data", VOWELS.with_suffix(".npz"), "--calibrate", "narrow.npz", cwd=tmp_path)
-    assert wide.returncode == 3 and ": inputs to calibrate with" in wide.stderr and "(2, 60, 5)" in wide.stderr
+    assert wide.returncode == 3 and "--> narrow.npz: inputs" in wide.stderr and "(2, 60, 5)" in wide.stderr
     shifted = nirc(*asked, "--data", "shifted.npz", cwd=tmp_path).stderr
     assert "--> shifted.npz: labels" in shifted and "U609" in shifted and shifted.count("--> shifted.npz") == 2
 
