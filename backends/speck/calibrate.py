@@ -23,7 +23,6 @@ from nirc.backends.speck.place import Part, Placement
 from nirc.backends.speck.quantise import SpeckQuantise
 from nirc.calibration.calibrate import calibrate
 from nirc.calibration.chip import Knobs
-from nirc.calibration.report import say
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Discrete, Population, Sink
@@ -60,10 +59,7 @@ class SpeckCalibrate:
             program, start, chip, self.inputs, self.seed, lambda d: tell(MEASURING + d * (100 - MEASURING) // 100)
         )
         self.report.update(done.report)
-        own = done.told or own
-        for finding in own.diagnostics:
-            log.add(finding)
-        say(program, done.report, log)
+        done.say(program, own, log)
         return done.integer
 
 

@@ -21,7 +21,6 @@ from nirc.backends.xylo.lower import lower
 from nirc.backends.xylo.quantise import XyloQuantise
 from nirc.calibration.calibrate import calibrate
 from nirc.calibration.chip import Knobs
-from nirc.calibration.report import say
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population
@@ -50,10 +49,7 @@ class XyloCalibrate:
         start = XyloQuantise().run(program, own)
         done = calibrate(program, start, _Xylo(), self.inputs, self.seed, self.progress)
         self.report.update(done.report)
-        own = done.told or own
-        for finding in own.diagnostics:
-            log.add(finding)
-        say(program, done.report, log)
+        done.say(program, own, log)
         return done.integer
 
 

@@ -19,18 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.calibration.bridge import Bridged, Taught, bridge
-from nirc.calibration.chip import Chip, Knobs
+from nirc.calibration.chip import Chip
 from nirc.calibration.clear import Answers
 from nirc.calibration.distil import Distillation
 from nirc.calibration.guard import Judged, better, judged, no_worse
-from nirc.calibration.report import LEARNT, ROUNDING, SEARCHED, START, report
+from nirc.calibration.report import LEARNT, ROUNDING, SEARCHED, START, report, say
 from nirc.calibration.samples import Counts, samples
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Population, Source
 from nirc.ir.program import Program
 from nirc.rounding.activity import ByActivity
-from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
 
 MADE_UP = Counts(mixed=48, random=160, clear=240)  # samples for each part of the given ones
@@ -48,6 +47,12 @@ class Calibrated:
     integer: Program
     told: Log | None
     report: dict[str, Any]
+
+    def say(self, program: Program, start: Log, log: Log) -> None:
+        """What the quantisation that was kept said, ``start`` if it is the start's; and what was chosen (D414)."""
+        for finding in (self.told or start).diagnostics:
+            log.add(finding)
+        say(program, self.report, log)
 
 
 @dataclass(frozen=True)
@@ -81,14 +86,21 @@ def calibrate(
         told = Log()
         return look(name, chip.quantised(program, rounding, told), told)
 
+    def share(done: float) -> None:
+        tell(round(PREPARED + (BRIDGED - PREPARED) * done))
+
     first, rounded = look(START, start, None), quantised(ROUNDING, legal)
     good = [rounded] if no_worse(rounded.judged, first.judged) and chip.affordable(rounded.integer, start) else []
     tried = [first, rounded]
     tell(PREPARED)
     bridged = Bridged(dynamics, {}, {})
     if dynamics is not legal:
-        bridged, knobs = _affordable(chip, dynamics, knobs, rounding, start, own.fit, taught, rng, tell)
+        bridged = bridge(dynamics, knobs, own.fit, taught, rng, share)
         tried.append(quantised(SEARCHED, bridged.program))
+        if bridged.brakes and not chip.affordable(tried[-1].integer, start):
+            knobs = {n: replace(k, brake=False) for n, k in knobs.items()}
+            bridged = bridge(dynamics, knobs, own.fit, taught, rng, share)
+            tried[-1] = quantised(SEARCHED, bridged.program)
         learning = Distillation(bridged.program, knobs, bridged.brakes, own.fit, taught, rng, own.fit_given)
         learnt = learning.run(lambda share: tell(round(BRIDGED + (DISTILLED - BRIDGED) * share)))
         tried.append(quantised(LEARNT, learnt))
@@ -97,29 +109,6 @@ def calibrate(
     tell(100)
     told = report([k.judged for k in tried], best.judged, bridged.found, knobs, own, seed)
     return Calibrated(best.integer, best.told, told)
-
-
-def _affordable(
-    chip: Chip,
-    dynamics: Program,
-    knobs: dict[str, Knobs],
-    rounding: Rounding,
-    start: Program,
-    inputs: Int,
-    taught: Taught,
-    rng: np.random.Generator,
-    tell: Progress,
-) -> tuple[Bridged, dict[str, Knobs]]:
-    """The bridge, without brakes if the chip has no room for them; and the knobs that were turned."""
-
-    def share(done: float) -> None:
-        tell(round(PREPARED + (BRIDGED - PREPARED) * done))
-
-    found = bridge(dynamics, knobs, inputs, taught, rng, share)
-    if found.brakes and not chip.affordable(chip.quantised(found.program, rounding, Log()), start):
-        knobs = {n: replace(k, brake=False) for n, k in knobs.items()}
-        found = bridge(dynamics, knobs, inputs, taught, rng, share)
-    return found, knobs
 
 
 def _counts(program: Program, steps: int) -> Counts:

@@ -11,6 +11,7 @@ import numpy as np
 
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete
+from nirc.semantics.reset import fire
 
 SHARP = 2.0  # wide enough that silent neurons learn
 
@@ -34,17 +35,8 @@ class Forward:
             self.i_2 = d.decay_syn_2 * self.i_2 + d.gain_syn_2 * second
             x = x + self.i_2
         self.before = self.v = d.decay_mem * self.v + d.gain_mem * x + d.drift
-        if d.threshold is None:
-            return self.v
-        spikes = (self.v > d.threshold).astype(np.float64)
-        if d.max_spikes > 1:
-            spikes *= np.clip(np.ceil(self.v / d.threshold) - 1, 1, d.max_spikes)
-        if self.rule == "subtract":
-            self.v = self.v - spikes * d.threshold
-        else:
-            rest = 0.0 if self.rule == "zero" or d.v_reset is None else d.v_reset
-            self.v = np.where(spikes > 0, rest, self.v)
-        return spikes
+        sent, self.v = fire(d, self.v, self.rule)
+        return sent
 
 
 class Backward:

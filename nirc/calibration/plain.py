@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from nirc.calibration.calibrate import calibrate
 from nirc.calibration.chip import Knobs
-from nirc.calibration.report import say
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Discrete
@@ -52,10 +51,7 @@ class PlainCalibrate:
         chip = _Plain(self.quantise, dict(self.reset), self.model)
         done = calibrate(program, start, chip, self.inputs, self.seed, self.progress)
         self.report.update(done.report)
-        own = done.told or own
-        for finding in own.diagnostics:
-            log.add(finding)
-        say(program, done.report, log)
+        done.say(program, own, log)
         return done.integer
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.ir.populations import Discrete
-from nirc.semantics.reset import reset
+from nirc.semantics.reset import fire
 
 Float = NDArray[np.float64]
 
@@ -29,10 +29,5 @@ class DiscreteStepper:
             self.i_2 = d.decay_syn_2 * self.i_2 + d.gain_syn_2 * second
             x = x + self.i_2
         self.v = d.decay_mem * self.v + d.gain_mem * x + d.drift
-        if d.threshold is None:
-            return self.v
-        spikes = (self.v > d.threshold).astype(np.float64)
-        if d.max_spikes > 1:
-            spikes *= np.clip(np.ceil(self.v / d.threshold) - 1, 1, d.max_spikes)
-        self.v = reset(self.v, spikes, d.threshold, d.v_reset, self.rule)
-        return spikes
+        sent, self.v = fire(d, self.v, self.rule)
+        return sent

@@ -9,7 +9,7 @@ import numpy as np
 
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete
-from nirc.semantics.reset import reset
+from nirc.semantics.reset import fire
 from nirc.semantics.stepper import Stepper
 
 Decayed = Callable[[Float, Float, Float], Float]  # state, what a step keeps of it, unit -> the state after the decay
@@ -69,13 +69,8 @@ class _HeldStepper:
         zero = 0.0 if held.zero is None else held.zero
         left = held.decayed(self.v - zero, d.decay_mem, held.unit) + d.decay_mem * zero
         self.v = _within(left + _within(x, held.current) + d.drift, held.v)
-        if d.threshold is None:
-            return self.v
-        spikes = (self.v > d.threshold).astype(np.float64)
-        if d.max_spikes > 1:
-            spikes *= np.clip(np.ceil(self.v / d.threshold) - 1, 1, d.max_spikes)
-        self.v = reset(self.v, spikes, d.threshold, d.v_reset, held.rule)
-        return spikes
+        sent, self.v = fire(d, self.v, held.rule)
+        return sent
 
 
 def _within(x: Float, between: Range | None) -> Float:
