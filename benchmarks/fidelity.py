@@ -121,7 +121,7 @@ def by_default(network: Network, target: str, seed: int) -> list[list[str]]:
     except NircError as error:
         return [refused(network, target, error)]
     inputs, labels = network.everything
-    taught = run(made.stages.continuous, inputs).output.sum(axis=1)
+    taught = run(made.stages.reference, inputs).output.sum(axis=1)
     found = []
     for mode in modes_of(made.backend):
         counts = made.bundle.run(inputs, mode=mode, log=Log()).output.sum(axis=1)
@@ -154,7 +154,7 @@ def rows(network: Network, target: str, seed: int) -> list[list[str]]:
         seconds = time.process_time() - begun
     except NircError as error:
         return [[*refused(network, target, error), *["-"] * 6]]
-    taught = run(start.stages.continuous, network.rest).output.sum(axis=1).argmax(axis=1)
+    taught = run(start.stages.reference, network.rest).output.sum(axis=1).argmax(axis=1)
     right = f"{np.mean(taught == network.labels):.3f}"
     return [
         [

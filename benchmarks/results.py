@@ -116,7 +116,7 @@ def _cores(made: Compiled) -> str:
 
 def _answers(made: Compiled, data: Data) -> str:
     raster = flat_raster(data.inputs, len(made.bundle.manifest["input_map"]), Log())
-    teacher = run(made.stages.continuous, raster).output
+    teacher = run(made.stages.reference, raster).output
     found = score("device", made.bundle.run(raster).output, teacher, data.labels)
     model = score("float", teacher, teacher, data.labels)
     low, high = found["agreement_interval"]

@@ -22,6 +22,7 @@ from nirc.pipeline import Observer, Pass, run_passes
 from nirc.raster import Run
 from nirc.running import Samples, calibration_raster
 from nirc.target import Target
+from nirc.writers.writer import Reading
 
 RESETS = ("model", "zero", "subtract")
 LAYER_PASSES = ("flatten-nesting", "complete-ports", "remove-dead", "infer-shapes", "canonicalise")
@@ -34,7 +35,8 @@ class Options:
 
     dt_s: float | None = None
     reset: str = "model"
-    discretise: str = "euler"
+    discretise: str | None = None
+    writer: str | None = None  # as ``--from`` takes it; None: as the file shows
     strict: bool = False
     seed: int = 0
     time_limit_s: float | None = None
@@ -46,7 +48,7 @@ class Options:
             log.error("U607", "--dt must be a positive number of seconds", found=self.dt_s, limit="> 0, e.g. 1e-4")
         if self.reset not in RESETS:
             log.error("U607", "unknown reset rule", found=self.reset, limit=", ".join(RESETS))
-        if self.discretise not in ("euler", "exponential"):
+        if self.discretise not in (None, "euler", "exponential"):
             log.error("U607", "unknown discretisation", found=self.discretise, limit="euler, exponential")
         if self.time_limit_s is not None and not (np.isfinite(self.time_limit_s) and self.time_limit_s > 0):
             log.error(
@@ -63,10 +65,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Stages:
-    """A model on its way: canonical layers, and the discrete populations with what they were made from."""
+    """A model on its way from the file to discrete populations.
 
+    ``reading``: by whose rule. ``continuous``: populations with the parameters of the file. ``reference``: one step of
+    each as its simulator computes it, the float stage, that the chip is compared with.
+    """
+
+    reading: Reading
     layers: Program
     continuous: Program
+    reference: Program
     discrete: Program
 
 
@@ -121,28 +129,52 @@ class Bundle:
         return run_bundle(self, np.asarray(inputs), mode=mode, record=record, progress=progress, log=log or Log())
 
 
-def load(model: object, *, log: Log | None = None, observe: Observer | None = None) -> Program:
+def load(
+    model: object, *, options: Options | None = None, log: Log | None = None, observe: Observer | None = None
+) -> Program:
     """Canonical layers of a NIR file or a ``nir`` graph object. Raises ``InputError``."""
-    from nirc.frontend.load import load_layers
+    return load_as(model, options or Options(), log=log or Log(), observe=observe)[0]
 
-    log = log or Log()
-    passes: list[Pass] = [registry.load(registry.PASSES[name])() for name in LAYER_PASSES]
-    return run_passes(load_layers(model, log), passes, log, observe)
+
+def load_as(model: object, options: Options, *, log: Log, observe: Observer | None = None) -> tuple[Program, Reading]:
+    """Canonical layers, and how the file is read. Raises ``InputError``, ``UsageError`` for a choice (U607)."""
+    from nirc.frontend.load import load_raw
+    from nirc.frontend.nodes import to_layers
+    from nirc.writers.reading import reading_of
+
+    raw, name = load_raw(model, log)
+    typed = to_layers(raw, log, name=name)
+    reading = reading_of(
+        raw,
+        asked=options.writer,
+        reset=None if options.reset == "model" else options.reset,
+        discretise=options.discretise,
+        log=log,
+    )
+    passes: list[Pass] = [registry.load(registry.PASSES[each])() for each in LAYER_PASSES]
+    return run_passes(reading.writer.rewire(typed, log), passes, log, observe), reading
 
 
 def lower(model: object, options: Options, *, log: Log, observe: Observer | None = None) -> Stages:
     """Layers to discrete populations. Raises ``InputError`` or ``CompileError``."""
-    layers = load(model, log=log, observe=observe)
+    layers, reading = load_as(model, options, log=log, observe=observe)
+    return lower_layers(layers, reading, options, log=log, observe=observe)
+
+
+def lower_layers(
+    layers: Program, reading: Reading, options: Options, *, log: Log, observe: Observer | None = None
+) -> Stages:
+    """As ``lower``, from canonical layers that are read as ``reading`` says."""
 
     def make(name: str, **options: Any) -> Pass:
         made: Pass = registry.load(registry.PASSES[name])(**options)
         return made
 
-    first = [make("to-populations"), make("fuse-linear"), make("infer-dt", dt_s=options.dt_s)]
-    continuous = run_passes(layers, first, log, observe).having(reset=options.reset)
-    last = [make("discretise", method=options.discretise), make("fold-synapses")]
-    discrete = run_passes(continuous, last, log, observe)
-    return Stages(layers, continuous, discrete)
+    first = [make("to-populations"), make("fuse-linear"), make("infer-dt", dt_s=options.dt_s, reading=reading)]
+    continuous = run_passes(layers, first, log, observe)
+    second = [make("discretise", reading=reading), make("normalise-rules")]
+    reference = run_passes(continuous, second, log, observe)
+    return Stages(reading, layers, continuous, reference, run_passes(reference, [make("fold-synapses")], log, observe))
 
 
 def compile_model(
@@ -184,18 +216,23 @@ def compile(
     *,
     dt: float | None = None,
     reset: str = "model",
+    discretise: str | None = None,
+    writer: str | None = None,
     strict: bool = False,
     seed: int = 0,
+    time_limit: float | None = None,
     calibrate: ArrayLike | None = None,
     chip: Mapping[str, str] | None = None,
 ) -> Bundle:
     """Compile ``model`` (a path or a ``nir.NIRGraph``) for ``target``: ``xylo`` or ``xylo:audio3``.
 
-    ``dt`` in seconds; ``reset``: model, zero or subtract; ``calibrate``: input spikes (samples, steps, channels);
-    ``chip``: options of the chip's own, as ``nirc targets`` lists them.
+    ``dt`` in seconds; ``reset``: model, zero or subtract; ``discretise``: euler or exponential, for files that are read
+    by the letter of NIR; ``writer``: who wrote the file, such as ``"snntorch,reset=zero"``, None for what the file
+    shows; ``time_limit`` of the search in seconds; ``calibrate``: input spikes (samples, steps, channels); ``chip``:
+    options of the chip's own, as ``nirc targets`` lists them.
     Raises ``NircError``: its ``diagnostics`` say why. Warnings are in the bundle's ``diagnostics``.
     """
-    options = Options(dt_s=dt, reset=reset, strict=strict, seed=seed, chip=tuple(sorted((chip or {}).items())))
+    options = Options(dt, reset, discretise, writer, strict, seed, time_limit, tuple(sorted((chip or {}).items())))
     sample = None if calibrate is None else np.asarray(calibrate)
     return compile_model(model, target, options, calibration=sample).bundle
 
@@ -287,12 +324,14 @@ def _bundle(
         "dt": dt_s,
         "options": {
             "reset": options.reset,
+            "from": options.writer,
             "discretise": options.discretise,
             "strict": options.strict,
             "dt": options.dt_s,
             "time_limit": options.time_limit_s,
             "chip": {o.name: o.values[0] for o in options_of(backend)} | dict(options.chip),
         },
+        "writer": written(stages.reading),
         "seed": options.seed,
         "model": stages.layers.name,
         "input_sha256": _model_digest(model),
@@ -313,6 +352,18 @@ def _bundle(
     files["report.html"] = report_html(report, manifest)
     manifest["files"] = {name: bundle.sha256(data) for name, data in sorted(files.items())}
     return Bundle(manifest, files, tuple(log.diagnostics))
+
+
+def written(reading: Reading) -> dict[str, Any]:
+    """Who wrote the file, how surely, and what was assumed; for manifests, reports and `inspect`."""
+    told: dict[str, Any] = {
+        "name": reading.writer.name,
+        "confidence": reading.confidence,
+        "evidence": list(reading.evidence),
+        "assumed": reading.assumed,
+        "from": reading.text,
+    }
+    return told | ({"candidates": list(reading.candidates)} if reading.candidates else {})
 
 
 def _report(mapped: Mapped, stages: Stages, log: Log) -> dict[str, Any]:

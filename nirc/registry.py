@@ -1,4 +1,4 @@
-"""Visible tables of what can be named: passes here, backends through the entry points `nirc.backends`."""
+"""Visible tables of what can be named: passes here, backends and writers through entry points."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from nirc.backend import Backend
     from nirc.pipeline import Pass
+    from nirc.writers.writer import Writer
 
 # In the order in which a compilation runs them; a backend adds its own after these.
 PASSES = {
@@ -26,6 +27,7 @@ PASSES = {
     "fuse-linear": "nirc.passes.fuse_linear:FuseLinear",
     "infer-dt": "nirc.passes.infer_dt:InferDt",
     "discretise": "nirc.passes.discretise:Discretise",
+    "normalise-rules": "nirc.passes.normalise_rules:NormaliseRules",
     "fold-synapses": "nirc.passes.fold_synapses:FoldSynapses",
 }
 
@@ -62,6 +64,12 @@ def load(path: str) -> Any:
     """The object behind ``module:name``."""
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)
+
+
+def writers() -> dict[str, Writer]:
+    """Installed writers by name, built-in ones included, sorted; the letter of NIR comes last."""
+    found = {entry.name: entry for entry in entry_points(group="nirc.writers")}
+    return {name: found[name].load() for name in sorted(found, key=lambda name: (name == "nir", name))}
 
 
 def backends() -> dict[str, Backend]:

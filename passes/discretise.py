@@ -3,79 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
-from nirc.analysis.step_gain import euler, exponential
 from nirc.analysis.time_step import MAX_STEPS, whole_steps
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import Float, frozen
+from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete, Population, Projection
 from nirc.ir.program import Form, Program
+from nirc.writers.nir import WRITER as LETTER
+from nirc.writers.writer import Reading, Setting
 
 MAX_VALUE = 1e100  # of a coefficient or weight, and of a chain of them: squares and sums of these stay finite
 
 
 @dataclass(frozen=True)
 class Discretise:
-    """Coefficients per step of dt: forward Euler as the exporters do it, or the exact exponential."""
+    """One step of dt for every population, by the rule of the simulator that wrote the file."""
 
-    method: Literal["euler", "exponential"] = "euler"
+    reading: Reading = field(default_factory=lambda: Reading(LETTER, LETTER.defaults()))
     name: ClassVar[str] = "discretise"
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError`` (P303, P304), ``InputError`` (F110) for numbers that would overflow."""
+        writer, values = self.reading.writer, self.reading.values
+        own = writer.time_step(program, values)
+        dt_s = program.dt_s if own is None else own
+        feeds_itself = {s for s, t, _ in program.edges() if s == t}
         nodes = dict(program.graph.nodes(data="payload"))
         for name, population in program.nodes(Population).items():
-            nodes[name] = replace(population, dynamics=self._dynamics(population, program.dt_s, log))
+            c = population.dynamics
+            assert isinstance(c, Continuous)
+            d = writer.step(c, population.n, Setting(dt_s, values, name in feeds_itself))
+            nodes[name] = replace(population, dynamics=d)
+            _refuse_fast(population, c, d, dt_s, self.reading, log)
         edges = [(s, t, _in_steps(p, program.dt_s, log)) for s, t, p in program.edges()]
         _refuse_overflow(nodes, edges, log)
         log.raise_if_errors()
         return program.rebuilt(nodes, edges, form=Form.DISCRETE)
 
-    def _dynamics(self, population: Population, dt_s: float | None, log: Log) -> Discrete:
-        d = population.dynamics
-        assert isinstance(d, Continuous)
-        n = population.n
-        zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
-        v_leak = zeros if d.v_leak is None else d.v_leak
-        if d.kind == "Threshold":
-            return Discrete(zeros, ones, zeros, threshold=d.v_threshold, v_reset=zeros)
-        r = ones if d.r is None else d.r
-        if d.tau_mem_s is None:
-            gain = r if d.per_step or dt_s is None else r * dt_s
-            decay, drift = ones, zeros
-        else:
-            field = "tau" if d.kind in ("LI", "LIF") else "tau_mem"
-            decay, gain = self._step(population, field, d.tau_mem_s, r, dt_s, log)
-            drift = np.where(np.isinf(d.tau_mem_s), 0.0, (1.0 - decay) * v_leak)
-        decay_syn: Float | None = None
-        gain_syn: Float | None = None
-        if d.tau_syn_s is not None:
-            w_in = ones if d.w_in is None else d.w_in
-            decay_syn, gain_syn = self._step(population, "tau_syn", d.tau_syn_s, w_in, dt_s, log)
-            decay_syn, gain_syn = frozen(decay_syn), frozen(gain_syn)
-        return Discrete(frozen(decay), frozen(gain), frozen(drift), decay_syn, gain_syn, d.v_threshold, d.v_reset)
 
-    def _step(
-        self, population: Population, field: str, tau_s: Float, gain: Float, dt_s: float | None, log: Log
-    ) -> tuple[Float, Float]:
-        assert dt_s is not None  # infer-dt refuses otherwise
-        # A step longer than tau turns Euler's decay negative; float32 may put it a hair above.
-        if self.method == "euler" and (tau_s < dt_s * (1 - 1e-5)).any():
+def _refuse_fast(
+    population: Population, c: Continuous, d: Discrete, dt_s: float | None, reading: Reading, log: Log
+) -> None:
+    """P303 where a state would swing instead of decaying: its time constant is below the time step."""
+    mem = "tau" if c.kind in ("LI", "LIF") else "tau_mem"
+    for name, tau_s, decay in ((mem, c.tau_mem_s, d.decay_mem), ("tau_syn", c.tau_syn_s, d.decay_syn)):
+        if tau_s is not None and decay is not None and (decay < 0).any():
             log.error(
                 "P303",
-                f"{int((tau_s < dt_s).sum())} of {tau_s.size} neurons have a {field} below the time step",
-                where=f"{population.origins[0]}/{field}",
+                f"{int((decay < 0).sum())} of {tau_s.size} neurons have a {name} below the time step",
+                where=f"{population.origins[0]}/{name}",
                 found=f"{tau_s.min():g} s",
-                limit=f"dt = {dt_s:g} s",
-                help="give a smaller --dt, or --discretise exponential",
+                limit="" if dt_s is None else f"dt = {dt_s:g} s",
+                help=_slower(tau_s, reading),
             )
-        if self.method == "euler":
-            return euler(np.maximum(tau_s, dt_s), gain, dt_s)
-        return exponential(tau_s, gain, dt_s)
+
+
+def _slower(tau_s: Float, reading: Reading) -> str:
+    """Advice that fits the file: a step that resolves the fastest neuron, or the writer's own choice."""
+    fastest = float(tau_s.min())
+    if any(c.key == "dt" for c in reading.writer.choices):
+        return f"another dt of the export: --from {reading.writer.name},dt=SECONDS, or another writer"
+    return (
+        f"if the network ran with such steps, its decay is no Euler step: --discretise exponential. Else give its "
+        f"own step, --dt {fastest / 10:.1g} or less"
+    )
 
 
 def _refuse_overflow(nodes: dict[str, object], edges: list[tuple[str, str, Projection]], log: Log) -> None:

@@ -105,5 +105,12 @@ def _with_receptors(population: Population, found: list[Filter | None]) -> Popul
         chosen = found[number] if number < len(found) else None
         return None if chosen is None else frozen(np.full(population.n, chosen[part]))
 
-    dynamics = replace(d, decay_syn=full(0, 0), gain_syn=full(0, 1), decay_syn_2=full(1, 0), gain_syn_2=full(1, 1))
+    dynamics = replace(
+        d,
+        decay_syn=full(0, 0),
+        gain_syn=full(0, 1),
+        decay_syn_2=full(1, 0),
+        gain_syn_2=full(1, 1),
+        rule=d.rule.with_synapse(),
+    )
     return replace(population, dynamics=dynamics)

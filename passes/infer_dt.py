@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 
 from nirc.analysis.step_gain import gain_is_per_step
-from nirc.analysis.time_step import AGREE, Evidence, agreed, from_pair, is_round, rockpool, rounded
+from nirc.analysis.time_step import AGREE, Evidence, agreed, from_pair
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Continuous, Population, Projection
 from nirc.ir.program import Program
+from nirc.writers.nir import WRITER as LETTER
+from nirc.writers.writer import Reading
+
+FEW_STEPS = 3.0  # a time constant of fewer steps: r = tau / dt is no longer the likely reading
+SHORT_S = 1e-3  # time constants below it are no seconds of a neuron
 
 
 @dataclass(frozen=True)
 class InferDt:
-    """Set the time step: as given, else as the parameters imply, else refuse if anything depends on it."""
+    """Set the time step: as given, else as writer or parameters imply, else refuse if anything depends on it."""
 
     dt_s: float | None = None
+    reading: Reading = field(default_factory=lambda: Reading(LETTER, LETTER.defaults()))
     name: ClassVar[str] = "infer-dt"
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError`` (P301, P302)."""
+        if self.reading.writer.name != LETTER.name:
+            return program.having(dt_s=self._written(program, log))
         evidence = [e for n, p in program.nodes(Population).items() for e in _evidence(n, p)]
         dt_s = self._choose(program, evidence, log)
         log.raise_if_errors()
         return _read_integrators(program.having(dt_s=dt_s), log)
 
+    def _written(self, program: Program, log: Log) -> float | None:
+        """The writer's own step; a step that the user gives names the time, and changes no neuron."""
+        own = self.reading.writer.time_step(program, self.reading.values)
+        if self.dt_s is not None and own is not None and abs(own / self.dt_s - 1) > AGREE:
+            log.warning(
+                "P310",
+                f"a step of {self.dt_s:g} s is used as given; {self.reading.writer.title} steps by {own:g} s, "
+                "and decays stay those of its own step",
+                found=f"{self.dt_s:g} s",
+                limit=f"{own:g} s",
+            )
+        return own if self.dt_s is None else self.dt_s
+
     def _choose(self, program: Program, evidence: list[Evidence], log: Log) -> float | None:
         inferred = agreed(evidence)
-        if inferred is not None and not is_round(inferred):
-            inferred = _as_rockpool(program, log) or inferred
         if self.dt_s is not None:
             if inferred is not None and abs(inferred / self.dt_s - 1) > AGREE:
                 log.warning(
@@ -43,7 +62,7 @@ class InferDt:
                 )
             return self.dt_s
         if inferred is not None:
-            log.note("P309", f"dt = {inferred:g} s, from {evidence[0].rule}", where=evidence[0].where)
+            _say_inferred(inferred, evidence, log)
             return inferred
         if evidence:
             told = "; ".join(f"{e.where}: {e.rule} = {e.dt_s:.6g} s" for e in evidence[:4])
@@ -60,9 +79,51 @@ class InferDt:
                 "the file does not tell its time step",
                 where=_needs_dt(program)[0],
                 found="no gain above 1 beside a time constant",
-                help="give it with --dt SECONDS, e.g. --dt 1e-4",
+                help=_advice(program),
             )
         return None
+
+
+def _say_inferred(dt_s: float, evidence: list[Evidence], log: Log) -> None:
+    """P309: a note, or a warning where the step is so long beside a time constant that r may mean something else."""
+    coarse = [e for e in evidence if e.tau_s / dt_s < FEW_STEPS]
+    if not coarse:
+        log.note("P309", f"dt = {dt_s:g} s, from {evidence[0].rule}", where=evidence[0].where)
+        return
+    first = coarse[0]
+    log.warning(
+        "P309",
+        f"dt = {dt_s:g} s is taken from {first.rule}: a time constant of {first.tau_s / dt_s:.3g} steps",
+        where=first.where,
+        found=f"{first.tau_s:g} s",
+        limit=f"{FEW_STEPS:g} steps or more, where r is surely tau / dt",
+        help=f"if r is a gain and no step, give the network's own step, such as --dt {first.tau_s / 20:.1g}; "
+        f"if it is right, --dt {dt_s:g} says so",
+    )
+
+
+def _advice(program: Program) -> str:
+    """What helps this file, by the size of its time constants."""
+    dynamics = [p.dynamics for p in program.nodes(Population).values()]
+    taus = [d.tau_mem_s for d in dynamics if isinstance(d, Continuous) and d.tau_mem_s is not None]
+    taus += [d.tau_syn_s for d in dynamics if isinstance(d, Continuous) and d.tau_syn_s is not None]
+    if not taus:
+        return "give it with --dt SECONDS, as in the training script"
+    fastest, slowest = min(float(t.min()) for t in taus), max(float(t.max()) for t in taus)
+    if fastest >= 1.0:
+        return (
+            f"time constants of {fastest:g} with r = 1 are steps, as Sinabs writes them: --from sinabs; "
+            "if they are seconds, give the step of the training script with --dt SECONDS"
+        )
+    if slowest < SHORT_S:
+        return (
+            f"time constants below 1 ms with r = 1 are tau times dt, as Norse writes them: --from norse,dt=1e-3; "
+            f"if they are seconds, give the step: --dt {fastest / 20:.1g}"
+        )
+    return (
+        f"give the step of the training script with --dt SECONDS: for these time constants ({fastest:g} s and more) "
+        f"{fastest / 20:.1g} or less; or say who wrote the file with --from"
+    )
 
 
 def _evidence(name: str, population: Population) -> list[Evidence]:
@@ -72,19 +133,6 @@ def _evidence(name: str, population: Population) -> list[Evidence]:
     membrane = from_pair(f"{where}/r", "tau / r", d.tau_mem_s, d.r)
     synapse = from_pair(f"{where}/w_in", "tau_syn / w_in", d.tau_syn_s, d.w_in)
     return [e for e in (membrane, synapse) if e is not None]
-
-
-def _as_rockpool(program: Program, log: Log) -> float | None:
-    """The step that Rockpool's exporter means, if it makes every neuron's step round."""
-    steps = []
-    for population in program.nodes(Population).values():
-        d = population.dynamics
-        if isinstance(d, Continuous) and d.tau_mem_s is not None and d.r is not None and (d.r > 1).all():
-            steps.append(rounded(rockpool(float(np.median(d.tau_mem_s)), float(np.median(d.r)))))
-    if not steps or not is_round(steps[0]) or any(abs(s / steps[0] - 1) > AGREE for s in steps):
-        return None
-    log.note("P309", f"dt = {steps[0]:g} s as Rockpool exports it: r = tau / dt * exp(-dt / tau)")
-    return steps[0]
 
 
 def _needs_dt(program: Program) -> list[str]:

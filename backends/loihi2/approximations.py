@@ -19,7 +19,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
 from nirc.semantics.held import Decayed, Held, exactly
-from nirc.semantics.variations import altered, capped_inputs, inverse, later, times
+from nirc.semantics.variations import altered, capped_inputs, inverse, later, ruled, times
 
 
 def approximations(
@@ -37,16 +37,16 @@ def approximations(
             _stored(legal, integer),
         ),
         ("decays: whole 4096ths", _rounded(legal)),
-        ("constants: rounded biases", altered(legal, lambda n, d: _bias(d, legal.reset, integer[n].dynamics))),
+        ("constants: rounded biases", altered(legal, lambda n, d: _bias(d, integer[n].dynamics))),
         ("saturation: one spike of an input a step", capped_inputs(discrete, 1)),
         ("saturation: membranes of 24 bits", _in_words(legal, integer)),
         (
             "states: decay towards zero in whole units",
-            altered(legal, lambda n, d: _cut(d, legal.reset, integer[n].dynamics)),
+            altered(legal, lambda n, d: _cut(d, integer[n].dynamics)),
         ),
     ]
     if any(reset_to_zero(legal, name) for name in legal.nodes(Population)):
-        made.insert(0, ("reset: to zero", legal.having(reset="zero")))
+        made.insert(0, ("reset: to zero", ruled(legal, lambda rule: rule.at_once("set"))))
     if slow := {i: extra for i, extra in enumerate(timing(legal).extra) if extra}:
         made.append(("delays: a step for every synapse", later(legal, slow)))
     return made
@@ -62,9 +62,9 @@ def _rounded(program: Program) -> Program:
     return program.mapped(nodes)
 
 
-def _bias(d: Discrete, reset: str, neuron: LoihiNeuron) -> Discrete:
+def _bias(d: Discrete, neuron: LoihiNeuron) -> Discrete:
     """The constant as stored, from which the rounded leak and the shift to a reset of zero are taken back."""
-    exact = shifted(d, reset)[1]
+    exact = shifted(d)[1]
     leak = 1 - d.decay_mem
     kept = np.where(leak > 0, neuron.dv / DECAY_UNITY * inverse(leak), 1.0)
     stored = effective_bias(neuron.bias_mant, neuron.bias_exp) / neuron.scale * inverse(kept)
@@ -75,14 +75,14 @@ def _in_words(legal: Program, integer: Program) -> Program:
     """States of 24 bits: v saturates, and a membrane that is kept in u goes round."""
     return altered(
         legal,
-        lambda n, d: _words(d, legal.reset, integer[n].dynamics, going_round if has_brake(legal, n) else exactly),
+        lambda n, d: _words(d, integer[n].dynamics, going_round if has_brake(legal, n) else exactly),
     )
 
 
-def _words(d: Discrete, reset: str, neuron: LoihiNeuron, decayed: Decayed) -> Held:
+def _words(d: Discrete, neuron: LoihiNeuron, decayed: Decayed) -> Held:
     unit = 1 / neuron.scale
-    zero = _zero(d, reset)  # the chip's voltages are counted from the reset
-    return Held(d, reset, unit, decayed, v=(STATE[0] * unit + zero, STATE[1] * unit + zero))
+    zero = _zero(d)  # the chip's voltages are counted from the reset
+    return Held(d, unit, decayed, v=(STATE[0] * unit + zero, STATE[1] * unit + zero))
 
 
 def going_round(x: Float, kept: Float, unit: Float) -> Float:
@@ -90,16 +90,16 @@ def going_round(x: Float, kept: Float, unit: Float) -> Float:
     return ((x / unit + WRAP) % (2 * WRAP) - WRAP) * unit * kept
 
 
-def _cut(d: Discrete, reset: str, neuron: LoihiNeuron) -> Held:
-    return Held(d, reset, 1 / neuron.scale, decayed=_towards_zero, zero=_zero(d, reset))
+def _cut(d: Discrete, neuron: LoihiNeuron) -> Held:
+    return Held(d, 1 / neuron.scale, decayed=_towards_zero, zero=_zero(d))
 
 
 def _towards_zero(x: Float, kept: Float, unit: Float) -> Float:
     return np.trunc(x * kept / unit) * unit
 
 
-def _zero(d: Discrete, reset: str) -> Float:
-    return -shifted(d, reset)[2]
+def _zero(d: Discrete) -> Float:
+    return -shifted(d)[2]
 
 
 def _stored(legal: Program, integer: Program) -> Program:

@@ -20,7 +20,6 @@ from nirc.ir.populations import Population
 from nirc.ir.program import Program
 from nirc.rounding.rule import Rounding
 
-RESET = (("subtract", "zero"),)  # the chip's rule by the model's
 MOST_SYNAPSES = 1 << 19  # that get a second one unasked: with it a third of the smallest system's memory (?: a choice)
 
 
@@ -31,7 +30,7 @@ class LoihiCalibrate(PlainCalibrate):
     ``finer``: weights get a second synapse for what rounding leaves of them, if there is room and no kernel.
     """
 
-    reset: tuple[tuple[str, str], ...] = RESET
+    resets_to_zero: bool = True
     finer: bool = False
     name: ClassVar[str] = "loihi2-calibrate"
 
@@ -45,8 +44,8 @@ class LoihiCalibrate(PlainCalibrate):
         if not names:
             return super().run(program, log)
         lost = sum(program[name].n for name in program.nodes(Population) if reset_to_zero(program, name))
-        reset = RESET if lost > sum(program[name].n for name in names) else ()
-        again = replace(self, quantise=_Subtracting(self.quantise, names), reset=reset)
+        to_zero = lost > sum(program[name].n for name in names)
+        again = replace(self, quantise=_Subtracting(self.quantise, names), resets_to_zero=to_zero)
         return super(LoihiCalibrate, again).run(LoihiLegalise(exact=False).run(self.model, Log()), log)
 
 

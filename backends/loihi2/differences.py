@@ -35,7 +35,7 @@ def report(legal: Program, integer: Program, log: Log) -> None:
             field = "tau_mem" if has_brake(legal, name) else "tau_syn"
             _decay(name, field, d.decay_syn, (neuron.du + 1) / DECAY_UNITY, where, log)
         _decay(name, "tau_mem", d.decay_mem, neuron.dv / DECAY_UNITY, where, log)
-        _start(name, d, neuron, legal.reset, where, log)
+        _start(name, d, neuron, where, log)
 
 
 def _decay(name: str, field: str, decay: Float, loss: Float, where: str, log: Log) -> None:
@@ -67,12 +67,12 @@ def _decay(name: str, field: str, decay: Float, loss: Float, where: str, log: Lo
         )
 
 
-def _start(name: str, d: Discrete, neuron: LoihiNeuron, reset: str, where: str, log: Log) -> None:
+def _start(name: str, d: Discrete, neuron: LoihiNeuron, where: str, log: Log) -> None:
     if not neuron.spikes:
         return
     wanted = np.zeros(neuron.dv.size)
-    if reset == "model" and d.v_reset is not None and d.decay_mem.any():
-        wanted = np.rint(-d.v_reset * neuron.scale)
+    if d.resets_to is not None and d.decay_mem.any():
+        wanted = np.rint(-d.resets_to * neuron.scale)
     off = (np.abs(neuron.v_start - wanted) > 64) & (neuron.dv < DECAY_UNITY)  # without memory it does not matter
     if off.any():
         worst = int((np.abs(neuron.v_start - wanted) * off).argmax())

@@ -11,6 +11,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population, Sink
 from nirc.ir.program import Program
+from nirc.ir.rules import Rule
 
 LEAST_TAP = 2.0**-14  # of the first; what is left out adds up over the slow filter
 MOST_TAPS = DELAY[1] + 1
@@ -81,11 +82,16 @@ def one_filter(name: str, population: Population, log: Log) -> OneFilter:
     kept = None if not decays[main].any() and (d.decay_syn is None or second) else frozen(decays[main])
     made = replace(
         d, decay_syn=kept, gain_syn=None if kept is None else frozen(ones), decay_syn_2=None, gain_syn_2=None,
-        gain_mem=frozen(ones),
+        gain_mem=frozen(ones), rule=_ruled(d.rule, kept),
     )  # fmt: skip
     gain = (d.gain_mem * gains[0], d.gain_mem * gains[1])
     unfiltered = (not decays[0].any(), not decays[1].any())
     return OneFilter(made, gain, unfiltered, (taps[0], taps[1]))
+
+
+def _ruled(rule: Rule, decay_syn: Float | None) -> Rule:
+    """With a synaptic current where a filter stays."""
+    return rule.with_synapse() if decay_syn is not None else rule.without_synapse()
 
 
 def _taps(slow: float, fast: float) -> tuple[float, ...]:
@@ -110,12 +116,11 @@ def _two_filters(name: str, population: Population, which: str, log: Log) -> Non
     log.raise_if_errors()
 
 
-def shifted(d: Discrete, rule: str) -> tuple[Float | None, Float, Float]:
+def shifted(d: Discrete) -> tuple[Float | None, Float, Float]:
     """Threshold, drift and start with v_reset as the zero of the voltage (the chip resets to 0). All (n,)."""
     n = d.decay_mem.size
     zero = np.zeros(n)
-    resets = d.threshold is not None and rule == "model" and d.v_reset is not None and bool(d.decay_mem.any())
-    reset = d.v_reset if resets and d.v_reset is not None else zero
+    reset = d.resets_to if d.resets_to is not None and d.decay_mem.any() else zero
     threshold = None if d.threshold is None else d.threshold - reset
     return threshold, d.drift - (1 - d.decay_mem) * reset, -reset
 
@@ -129,9 +134,9 @@ def start_before(decay: Float, drift: Float, start: Float, steps: int) -> Float:
     return v
 
 
-def start_up_fails(d: Discrete, rule: str, late: int) -> bool:
+def start_up_fails(d: Discrete, late: int) -> bool:
     """Whether no start value keeps a neuron quiet until its first step, ``late`` steps after the chip's."""
-    threshold, drift, start = shifted(d, rule)
+    threshold, drift, start = shifted(d)
     if threshold is None or not late or not drift.any():
         return False
     memory = d.decay_mem > 0

@@ -136,11 +136,11 @@ def _constants(program: Program) -> Program:
     clock, late = Clock(program), timing(program).late
     for name, population in program.nodes(Population).items():
         d = discrete(population)
-        if is_clock(program, name) or not start_up_fails(d, program.reset, late[name]):
+        if is_clock(program, name) or not start_up_fails(d, late[name]):
             continue
         shift = np.zeros(population.n)
-        if program.reset == "model" and d.v_reset is not None:
-            shift = np.where(d.decay_mem < 1, (1 - d.decay_mem) * d.v_reset, 0.0)
+        if d.resets_to is not None:
+            shift = np.where(d.decay_mem < 1, (1 - d.decay_mem) * d.resets_to, 0.0)
         direct = (1.0,) if d.decay_syn is None else (1.0, -float(d.decay_syn[0]))
         edges += _spread(clock.edge(name, d.drift - shift, 0, population.origins), direct)
         nodes[name] = replace(population, dynamics=replace(d, drift=frozen(shift)))

@@ -113,7 +113,6 @@ class Plan:
         self,
         population: Population,
         ops: list[Kernel],
-        reset: str,
         late: int,
         *,
         whole: bool = False,
@@ -123,7 +122,7 @@ class Plan:
         assert isinstance(d, Discrete)
         self.d, self.n, self.late, self.whole = d, population.n, late, whole
         self.fires = d.threshold is not None
-        threshold, self.drift, self.start = shifted(d, reset)
+        threshold, self.drift, self.start = shifted(d)
         self.never_rests = np.zeros(self.n, np.bool_) if threshold is None else threshold <= 0
         self.unit = np.ones(self.n) if threshold is None else np.where(self.never_rests, 1.0, threshold)
         self.threshold = threshold

@@ -87,7 +87,7 @@ class LoihiQuantise:
             into = [(i, s, p) for i, s, t, p in numbered if t == name]
             brake = None if self.paper else brake_of(program, name)
             quantised = _Population(
-                name, population, [(s, p) for _, s, p in into], program.reset, found.late[name], self, whole, brake
+                name, population, [(s, p) for _, s, p in into], found.late[name], self, whole, brake
             )
             if whole and quantised.plan.fires and quantised.k < LEAST_WHOLE:
                 return None
@@ -97,7 +97,7 @@ class LoihiQuantise:
                 delay = p.delay_steps + found.extra[i]
                 edges += [(source, name, replace(p, ops=(op,), biases=(), delay_steps=delay)) for op in stored]
         edges += [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
-        return program.rebuilt(nodes, edges, form=Form.INTEGER, reset="zero")
+        return program.rebuilt(nodes, edges, form=Form.INTEGER)
 
 
 def _storable(program: Program, found: Timing, log: Log, *, listed: bool) -> Program:
@@ -128,10 +128,10 @@ def _uniform(program: Program, source: str, target: str, op: Conv) -> bool:
     for name in (source, target):
         payload = program[name]
         if isinstance(payload, Population):
-            plan = Plan(payload, [], program.reset, 0)
+            plan = Plan(payload, [], 0)
             if len({*zip(plan.du.tolist(), plan.dv.tolist(), plan.never_rests.tolist(), strict=True)}) > 1:
                 return False
-    unit = Plan(program[target], [], program.reset, 0).unit.reshape(op.shape_out[0], -1)
+    unit = Plan(program[target], [], 0).unit.reshape(op.shape_out[0], -1)
     return bool((unit == unit[:, :1]).all())
 
 
@@ -143,7 +143,6 @@ class _Population:
         name: str,
         population: Population,
         into: list[tuple[str, Projection]],
-        reset: str,
         late: int,
         how: LoihiQuantise,
         whole: bool,
@@ -153,7 +152,7 @@ class _Population:
         self.sources = [source for source, _ in into]
         self.rounding = KEEPING_SUMS if how.twice else how.rounding
         ops = [op for _, p in into if isinstance(op := p.ops[0], Kernel)]  # the pass before left no others
-        self.plan = Plan(population, ops, reset, late, whole=whole, brake=brake)
+        self.plan = Plan(population, ops, late, whole=whole, brake=brake)
         self.tamed = self.plan.fires and not self.paper and self.plan.tame()
         self.taps = taps_of_a_filter(into, brake)
         self.share = 1.0  # of its sources that may fire in every step before a readout is read wrongly

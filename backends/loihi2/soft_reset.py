@@ -29,6 +29,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Sparse
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Program
+from nirc.ir.rules import LETTER
 
 REST = 2.0**-8  # of what comes through a filter: its last synapse has no more than that of later steps
 MOST_TAPS = DELAY[1] + 1
@@ -40,8 +41,6 @@ def subtracting(program: Program, log: Log, names: Collection[str] | None = None
 
     ``names``: of the populations that get them; None: all that can have them.
     """
-    if program.reset != "subtract":
-        return program
     for name in [n for n in program.nodes(Population) if not why_not(program, n)] if names is None else names:
         taps = _taps(program, name)
         if taps > 1:
@@ -67,9 +66,11 @@ def braked(program: Program, name: str) -> Program:
     if d.drift.any():
         edges.append(clock.edge(name, d.drift, 0, population.origins))
     zeros, ones = frozen(np.zeros(population.n)), frozen(np.ones(population.n))
-    in_u = replace(d, decay_mem=zeros, decay_syn=d.decay_mem, gain_syn=ones, drift=zeros)  # weights have the gains
+    rule = LETTER.with_synapse()  # v forgets all, so that its reset is none
+    in_u = replace(d, decay_mem=zeros, decay_syn=d.decay_mem, gain_syn=ones, drift=zeros, rule=rule)
     nodes[name] = replace(population, dynamics=in_u)
-    op = replace(identity(population.n), value=frozen(-(d.decay_mem * d.threshold)))
+    taken = d.threshold if d.rule.reset_is_late else d.decay_mem * d.threshold
+    op = replace(identity(population.n), value=frozen(-taken))
     edges.append((name, name, Projection(ops=(op,), feedback=True, origins=population.origins)))
     return program.rebuilt({**clock.nodes, **nodes}, edges)
 
@@ -94,7 +95,7 @@ def _without_filter(program: Program, name: str) -> Program:
             assert op is not None  # they are not so many
             edges.append((source, target, replace(p, ops=(op,), delay_steps=p.delay_steps + k)))
     nodes = dict(program.graph.nodes(data="payload"))
-    nodes[name] = replace(population, dynamics=replace(d, decay_syn=None, gain_syn=None))
+    nodes[name] = replace(population, dynamics=replace(d, decay_syn=None, gain_syn=None, rule=d.rule.without_synapse()))
     return program.rebuilt(nodes, edges)
 
 
@@ -122,7 +123,7 @@ def is_brake(population: Population, p: Projection) -> bool:
     if not isinstance(d, Discrete) or d.threshold is None or d.decay_syn is None or d.decay_mem.any():
         return False
     full = None if p.delay_steps or not p.feedback else _to_itself(p, population.n)
-    return full is not None and bool((full == -(d.decay_syn * d.threshold)).all())
+    return full is not None and any(bool((full == -taken).all()) for taken in (d.decay_syn * d.threshold, d.threshold))
 
 
 def _to_itself(p: Projection, n: int) -> Float | None:
@@ -138,7 +139,7 @@ def _to_itself(p: Projection, n: int) -> Float | None:
 def reset_to_zero(program: Program, name: str) -> bool:
     """Whether ``name`` loses what is above its threshold, of a legal program in which it would be kept."""
     d = program[name].dynamics
-    return program.reset == "subtract" and d.fires and bool(d.decay_mem.any())
+    return d.fires and d.rule.reset == "subtract" and bool(d.decay_mem.any())
 
 
 def why_not(program: Program, name: str) -> str:
@@ -146,7 +147,7 @@ def why_not(program: Program, name: str) -> str:
     population: Population = program[name]
     d = population.dynamics
     assert isinstance(d, Discrete)
-    if d.threshold is None or not d.decay_mem.any() or is_clock(program, name):
+    if d.rule.reset != "subtract" or d.threshold is None or not d.decay_mem.any() or is_clock(program, name):
         return "there is nothing to subtract"
     if not ((d.threshold > 0) & (d.decay_mem >= 0) & (d.decay_mem <= 1)).all():
         return "its thresholds are not above 0"
@@ -156,7 +157,7 @@ def why_not(program: Program, name: str) -> str:
     if taps > 1 and (synapses := taps * _synapses(program, name)) > MOST_SYNAPSES:
         return f"its synaptic filter would take {synapses} synapses, more than {MOST_SYNAPSES}"
     made = braked(program, name)
-    plan = Plan(made[name], [p.ops[0] for _, p in made.into(name)], program.reset, 0, brake=brake_of(made, name))
+    plan = Plan(made[name], [p.ops[0] for _, p in made.into(name)], 0, brake=brake_of(made, name))
     if plan.has_room:
         return ""
     steps, levels = ROOMS[-1]

@@ -8,14 +8,15 @@ import numpy as np
 
 from nirc.backends.speck.leak import leak_per_step
 from nirc.backends.speck.legalise import SpeckLegalise
-from nirc.backends.speck.neuron import MOST_SPIKES, SpeckNeuron
+from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.backends.speck.quantise import SpeckQuantise
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.populations import FIRES_AT, Discrete, Population
+from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
+from nirc.ir.rules import Fire, Rule
 from nirc.semantics.held import Held
-from nirc.semantics.variations import altered, times
+from nirc.semantics.variations import altered, ruled, times
 
 
 def approximations(
@@ -29,17 +30,21 @@ def approximations(
     found = [
         ("weights: 8 bits, one scale a layer", _weights(legal, integer, neurons)),
         ("constants: whole thresholds and biases", _constants(legal, neurons, leaky)),
-        ("saturation: several spikes a step", altered(discrete, lambda _, d: replace(d, max_spikes=MOST_SPIKES))),
+        ("saturation: several spikes a step", ruled(discrete, _several)),
     ]
     held = {n: q for n, q in neurons.items() if n not in leaky}
     if held:
         bound = "minus the threshold" if quantise.bounded else "16 bits"
-        bounds = altered(legal, lambda n, d: _bounded(d, legal.reset, held[n]), held)
+        bounds = altered(legal, lambda n, d: _bounded(d, held[n]), held)
         found.append((f"saturation: membranes down to {bound}", bounds))
     if leaky:
-        leaks = altered(legal, lambda n, d: _leaking(d, legal.reset, neurons[n]), leaky)
+        leaks = altered(legal, lambda n, d: _leaking(d, neurons[n]), leaky)
         found.append(("decays: a constant leak, and nothing below 0", leaks))
     return found
+
+
+def _several(rule: Rule) -> Rule:
+    return rule if rule.fires is None else rule.with_fire(Fire(rule.fires.at, None))
 
 
 def _weights(legal: Program, integer: Program, neurons: dict[str, SpeckNeuron]) -> Program:
@@ -60,20 +65,22 @@ def _constants(legal: Program, neurons: dict[str, SpeckNeuron], leaky: set[str])
     nodes = dict(legal.graph.nodes(data="payload"))
     for name, neuron in neurons.items():
         d = legal[name].dynamics
-        at = neuron.threshold_high / neuron.scale * (1.0 if neuron.initial else FIRES_AT)
+        at = neuron.threshold_high / neuron.scale
+        rule = d.rule if neuron.initial else d.rule.with_fire(replace(d.rule.fires, at=">="))
         exact = sum((b.value for _, p in legal.into(name) for b in p.biases), np.zeros(neuron.bias.size))
         lost = 0.0 * exact if name in leaky else neuron.bias / neuron.scale - exact
-        nodes[name] = replace(nodes[name], dynamics=replace(d, threshold=frozen(at), drift=frozen(d.drift + lost)))
+        stored = replace(d, threshold=frozen(at), drift=frozen(d.drift + lost), rule=rule)
+        nodes[name] = replace(nodes[name], dynamics=stored)
     return legal.rebuilt(nodes, legal.edges())
 
 
-def _bounded(d: Discrete, reset: str, neuron: SpeckNeuron) -> Held:
+def _bounded(d: Discrete, neuron: SpeckNeuron) -> Held:
     low = neuron.threshold_low / neuron.scale
-    return Held(d, reset, 1 / neuron.scale, v=(low, np.full_like(low, np.inf)))
+    return Held(d, 1 / neuron.scale, v=(low, np.full_like(low, np.inf)))
 
 
-def _leaking(d: Discrete, reset: str, neuron: SpeckNeuron) -> Held:
+def _leaking(d: Discrete, neuron: SpeckNeuron) -> Held:
     one: Float = np.ones_like(d.decay_mem)
     low = neuron.threshold_low / neuron.scale
     same = replace(d, decay_mem=frozen(one), drift=frozen(d.drift - leak_per_step(d, None)))
-    return Held(same, reset, 1 / neuron.scale, v=(low, np.inf * one))
+    return Held(same, 1 / neuron.scale, v=(low, np.inf * one))

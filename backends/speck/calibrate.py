@@ -25,12 +25,13 @@ from nirc.calibration.calibrate import calibrate
 from nirc.calibration.chip import Knobs
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
-from nirc.ir.populations import Discrete, Population, Sink
+from nirc.ir.populations import Sink
 from nirc.ir.program import Program
+from nirc.ir.rules import Rule, plain
 from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
+from nirc.semantics.variations import ruled
 
-MOST_SPIKES = 1 << 20  # in a step: no bound
 MEASURING = 10  # percent done after the measurement
 
 
@@ -72,9 +73,7 @@ class _Speck:
 
     def dynamics(self, legal: Program) -> Program:
         """As many spikes in a step as the membrane holds thresholds, if they are taken away."""
-        if legal.reset != "subtract":
-            return legal
-        return legal.mapped({n: _several(p) for n, p in legal.nodes(Population).items()})
+        return ruled(legal, several)
 
     def knobs(self, program: Program, name: str) -> Knobs | None:
         """The kernels."""
@@ -101,9 +100,11 @@ class _Speck:
         return all(a.shape_in == b.shape_in for a, b in zip(mine.layers, before.layers, strict=True))
 
 
-def _several(population: Population) -> Population:
-    assert isinstance(population.dynamics, Discrete)
-    return replace(population, dynamics=replace(population.dynamics, max_spikes=MOST_SPIKES))
+def several(rule: Rule) -> Rule:
+    """Neurons that subtract fire without a bound."""
+    if rule.fires is None or rule.reset != "subtract":
+        return rule
+    return plain("subtract", synapse=rule.has_synapse, at=rule.fires.at, most=None)
 
 
 def _columns(program: Program, watched: tuple[str, ...]) -> Int:

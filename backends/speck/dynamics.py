@@ -10,7 +10,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population
 
 
-def refuse_foreign(name: str, population: Population, rule: str, log: Log) -> None:
+def refuse_foreign(name: str, population: Population, log: Log) -> None:
     """Report (S712, S716) what no core can compute."""
     d = population.dynamics
     assert isinstance(d, Discrete)
@@ -36,8 +36,8 @@ def refuse_foreign(name: str, population: Population, rule: str, log: Log) -> No
         refuse("keeps nothing from one step to the next", "", f"decay {d.decay_mem.min():g}", "use IF neurons")
     if (d.drift != 0).any():
         refuse("is drawn to a v_leak that is not 0", "v_leak", _range(d.drift), "train with v_leak = 0")
-    if rule == "model" and d.v_reset is not None and (d.v_reset != 0).any():
-        refuse("is reset to a v_reset that is not 0", "v_reset", _range(d.v_reset), "train with v_reset = 0")
+    if (reset := d.resets_to) is not None:
+        refuse("is reset to a v_reset that is not 0", "v_reset", _range(reset), "train with v_reset = 0")
     if (d.threshold <= 0).any():
         log.error(
             "S716",
@@ -59,7 +59,16 @@ def to_one_threshold(d: Discrete) -> tuple[Discrete, Float]:
     assert d.threshold is not None
     common = float(d.threshold.max())
     ones = np.ones(d.threshold.size)
-    same = Discrete(d.decay_mem, frozen(ones), d.drift, threshold=frozen(ones * common), v_reset=frozen(ones * 0))
+    least = None if d.v_least is None else frozen(d.v_least * (common / d.threshold))
+    same = Discrete(
+        d.decay_mem,
+        frozen(ones),
+        d.drift,
+        threshold=frozen(ones * common),
+        v_reset=frozen(ones * 0),
+        rule=d.rule,
+        v_least=least,
+    )
     return same, d.gain_mem * (common / d.threshold)
 
 

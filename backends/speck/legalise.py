@@ -229,7 +229,7 @@ def _refuse_foreign(program: Program, log: Log) -> None:
     if not program.nodes(Population):
         log.error("P311", "the network has no neurons", where="nodes", help="put a neuron between Input and Output")
     for name, population in program.nodes(Population).items():
-        refuse_foreign(name, population, program.reset, log)
+        refuse_foreign(name, population, log)
     for sink in program.nodes(Sink):
         into = program.into(sink)
         wires = [isinstance(program[s], Population) and not (p.ops or p.biases or p.lag) for s, p in into]

@@ -9,10 +9,11 @@ import numpy as np
 from nirc.backends.speck.geometry import Map
 from nirc.backends.speck.rule import fire
 from nirc.ir.arrays import Float, Int
-from nirc.ir.populations import FIRES_AT, Discrete
+from nirc.ir.populations import Discrete
+from nirc.ir.rules import parse
 from nirc.semantics.stepper import Stepper
 
-MOST_SPIKES = 1 << 20  # in a step: no bound
+RULE = parse("decay v, add x->v, fire >= many, subtract, bound, emit")
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,17 @@ class SpeckNeuron:
         return _SpeckStepper(self, batch)
 
     def as_discrete(self) -> Discrete:
-        """The same neuron in chip units, without a lower bound. One that starts at -1 fires above the threshold."""
+        """The same neuron in chip units, summed up over a step."""
         one = np.ones(self.bias.size)
-        at = self.threshold_high * (1.0 if self.initial else FIRES_AT)
-        return Discrete(one, one, self.bias.astype(np.float64), threshold=at * one, max_spikes=MOST_SPIKES)
+        return Discrete(
+            one,
+            one,
+            self.bias.astype(np.float64),
+            threshold=self.threshold_high * one,
+            rule=RULE.with_reset("set") if self.return_to_zero else RULE,
+            v_least=self.threshold_low * one,
+            v_start=self.initial * one if self.initial else None,
+        )
 
 
 class _SpeckStepper:

@@ -81,7 +81,7 @@ class _Layer:
         leak = leak_per_step(self.dynamics, measured.membrane.get(self.name))
         self.drive = self.bias - leak
         self.scale, self.exact = self._scale()
-        zero = self.program.reset != "subtract"
+        zero = self.dynamics.rule.reset != "subtract"
         high, initial = self._threshold(zero=zero)
         bias = np.rint(self.drive * self.scale).astype(np.int64)
         bias.setflags(write=False)
@@ -90,8 +90,7 @@ class _Layer:
         return SpeckNeuron(
             shape=_output_map(self.into),
             threshold_high=high,
-            # A constant leak would pull a membrane to any bound: it stays where the model's leak ends, at 0.
-            threshold_low=THRESHOLD_LOW[1] if self.leaky else -high if bounded else THRESHOLD_LOW[0],
+            threshold_low=self._lowest(high, bounded=bounded),
             return_to_zero=zero,
             initial=initial,
             bias=bias,
@@ -130,14 +129,28 @@ class _Layer:
         whole = None if self.leaky else _whole(np.concatenate([weights, self.drive, [self.threshold]]), most)
         return (most, False) if whole is None else (whole, True)
 
+    def _lowest(self, high: int, *, bounded: bool) -> int:
+        """threshold_low: the model's own bound, if it has one.
+
+        A constant leak would pull a membrane to any bound: it stays where the model's leak ends, at 0.
+        """
+        if self.leaky:
+            return THRESHOLD_LOW[1]
+        if self.dynamics.v_least is not None:
+            return int(np.clip(np.rint(self.dynamics.v_least.max() * self.scale), *THRESHOLD_LOW))
+        return -high if bounded else THRESHOLD_LOW[0]
+
     def _threshold(self, *, zero: bool) -> tuple[int, int]:
-        """threshold_high and the initial membrane, for a chip that fires at the threshold (NIR: above it).
+        """threshold_high and the initial membrane, for a chip that fires at the threshold (NIR's letter: above it).
 
         Whole numbers with a reset to zero: one more. With subtraction the amount must not change, so all
         membranes start one lower instead: exact as well. Rounded numbers: the nearest threshold for a
         subtraction, the next whole number above for a comparison.
         """
         at = self.threshold * self.scale
+        fires = self.dynamics.rule.fires
+        if fires is not None and fires.at == ">=":
+            return max(1, int(np.ceil(at - 1e-9) if zero else np.rint(at))), 0
         if zero:
             return max(1, int(np.floor(at + 1e-9)) + 1), 0
         return max(1, int(np.rint(at))), -1 if self.exact else 0

@@ -30,7 +30,7 @@ def approximations(discrete: Program, quantise: Spinnaker2Quantise) -> list[tupl
     weights = _driven(legal, made, lambda q, d: replace(d.projection, ops=q.in_volts(d)))
     found = [
         ("weights: 8 bits" + (", or 4 and a sign where delays differ" if narrow else ""), weights),
-        ("states: single precision", altered(legal, lambda _, d: _single(d, legal.reset))),
+        ("states: single precision", altered(legal, lambda _, d: _single(d))),
     ]
     if (clocked := _clocked(legal, made)) is not None:
         found.append(("constants: through a filter in whole weights", clocked))
@@ -65,12 +65,12 @@ def _origin(legal: Program, made: Made, source: str) -> str:
     return source
 
 
-def _single(d: Discrete, reset: str) -> Held:
+def _single(d: Discrete) -> Held:
     def decayed(x: Float, kept: Float, unit: Float) -> Float:
         left: Float = (x.astype(np.float32) * kept.astype(np.float32)).astype(np.float64)
         return left
 
-    return Held(d, reset, np.ones_like(d.decay_mem), decayed=decayed)
+    return Held(d, np.ones_like(d.decay_mem), decayed=decayed)
 
 
 def _clocked(legal: Program, made: Made) -> Program | None:

@@ -11,7 +11,9 @@ from nirc.backends.spinnaker2 import rule
 from nirc.backends.spinnaker2.rule import Float32, Reset
 from nirc.backends.spinnaker2.tables import Model
 from nirc.ir.arrays import Float
-from nirc.ir.populations import FIRES_AT, Discrete
+from nirc.ir.populations import Discrete
+from nirc.ir.rules import MEMBRANE, Rule, plain
+from nirc.ir.rules import Reset as Kind
 from nirc.semantics.stepper import Stepper
 
 
@@ -52,11 +54,20 @@ class SpinNeuron:
             drift=self.i_offset.astype(np.float64),
             decay_syn=None if exc is None else exc.astype(np.float64),
             gain_syn=None if exc is None else one,
-            threshold=self.threshold.astype(np.float64) * FIRES_AT if self.fires else None,
+            threshold=self.threshold.astype(np.float64) if self.fires else None,
             v_reset=self.v_reset.astype(np.float64),
             decay_syn_2=inh.astype(np.float64) if two and inh is not None else None,
             gain_syn_2=one if two else None,
+            rule=self._rule(),
         )
+
+    def _rule(self) -> Rule:
+        """The chip's: a spike where v is at the threshold or above it."""
+        synapse = self.exc_decay is not None
+        if not self.fires:
+            return MEMBRANE.with_synapse() if synapse else MEMBRANE
+        reset: Kind = "subtract" if self.reset == "reset_by_subtraction" else "set"
+        return plain(reset, synapse=synapse, at=">=")
 
     def fires_before_its_time(self) -> NDArray[np.bool_]:
         """(n,) who spikes on the chip before the model's first step, of its constants alone."""

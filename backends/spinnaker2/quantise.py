@@ -243,14 +243,14 @@ class Quantised:
 
     def _parameters(self, offset: Float) -> SpinNeuron:
         d, scale, decays = self.dynamics, self.scale, self.receptors.decays
-        subtract = self.program.reset == "subtract"
-        keeps = self.program.reset == "model" and d.v_reset is not None
-        v_reset = scale * d.v_reset if keeps and d.v_reset is not None else np.zeros(self.n)
+        subtract = d.rule.reset == "subtract"
+        v_reset = np.zeros(self.n) if d.resets_to is None else scale * d.resets_to
+        above = d.rule.fires is None or d.rule.fires.at == ">"
         threshold = np.full(self.n, NEVER) if d.threshold is None else scale * d.threshold
         return SpinNeuron(
             model=self._model(),
             reset="reset_by_subtraction" if subtract else "reset_to_v_reset",
-            threshold=single(np.maximum(strictly_above(threshold), TINY)),
+            threshold=single(np.maximum(strictly_above(threshold) if above else threshold, TINY)),
             alpha_decay=single(d.decay_mem),
             i_offset=single(offset),
             v_init=single(start(offset, d.decay_mem, self.late)),

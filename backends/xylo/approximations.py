@@ -15,11 +15,12 @@ from nirc.backends.xylo.quantise import planned
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Sparse
-from nirc.ir.populations import FIRES_AT, Discrete, Population
+from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
+from nirc.ir.rules import Fire, Rule
 from nirc.rounding.rule import KEEPING_SUMS
 from nirc.semantics.held import Held
-from nirc.semantics.variations import altered, capped_inputs, inverse
+from nirc.semantics.variations import altered, capped_inputs, inverse, ruled
 
 Plans = dict[str, tuple[Plan, Shifts]]
 
@@ -35,12 +36,12 @@ def approximations(discrete: Program) -> list[tuple[str, Program]]:
         ("decays: membrane by a power of two", altered(discrete, lambda _, d: _membrane_decay(d))),
         ("decays: synapse by a power of two, never none", altered(discrete, lambda _, d: _synapse(d))),
         ("saturation: up to 31 spikes a step", altered(discrete, lambda _, d: _several_spikes(d), hidden)),
-        ("saturation: states of 16 bits", altered(legal, lambda n, d: _words(d, legal.reset, *plans[n]))),
+        ("saturation: states of 16 bits", altered(legal, lambda n, d: _words(d, *plans[n]))),
         ("saturation: 15 spikes of an input a step", capped_inputs(discrete, MAX_INPUT_SPIKES)),
-        ("states: leaks of whole units", altered(legal, lambda n, d: _floored(d, legal.reset, *plans[n]))),
+        ("states: leaks of whole units", altered(legal, lambda n, d: _floored(d, *plans[n]))),
     ]
-    if discrete.reset != "subtract":
-        subtract = discrete.having(reset="subtract")
+    if any(d.fires and (d.rule.reset != "subtract" or d.rule.reset_is_late) for d in _dynamics(discrete)):
+        subtract = ruled(discrete, lambda rule: rule.at_once("subtract"))
         several = altered(subtract, lambda _, d: _several_spikes(d), hidden)
         made += [
             ("reset: subtract the threshold", subtract),
@@ -68,21 +69,20 @@ def _constants(d: Discrete, plan: Plan, shifts: Shifts) -> Discrete:
     neuron, scale = plan.neuron(shifts, Log()), plan.scale(shifts)
     own = dash.membrane_gain(d.decay_mem, np.ones_like(d.gain_mem), plan.dash_mem)
     drift = frozen(d.drift + ((neuron.bias + plan.kept(scale)) / scale - plan.bias) * inverse(own))
-    return replace(
-        d, drift=drift, threshold=None if d.threshold is None else frozen(neuron.threshold / scale * FIRES_AT)
-    )
+    threshold = None if d.threshold is None else frozen(neuron.threshold / scale)
+    return replace(d, drift=drift, threshold=threshold, rule=_at_threshold(d.rule))
 
 
-def _words(d: Discrete, reset: str, plan: Plan, shifts: Shifts) -> Held:
+def _words(d: Discrete, plan: Plan, shifts: Shifts) -> Held:
     unit = 1 / plan.scale(shifts)
     most = (STATE[0] * unit, STATE[1] * unit)
-    return Held(d, reset, unit, v=most, current=most)
+    return Held(d, unit, v=most, current=most)
 
 
-def _floored(d: Discrete, reset: str, plan: Plan, shifts: Shifts) -> Held:
+def _floored(d: Discrete, plan: Plan, shifts: Shifts) -> Held:
     """With what the bias holds against it."""
     scale = plan.scale(shifts)
-    return Held(replace(d, drift=frozen(d.drift - plan.kept(scale) / scale)), reset, 1 / scale, decayed=_leak)
+    return Held(replace(d, drift=frozen(d.drift - plan.kept(scale) / scale)), 1 / scale, decayed=_leak)
 
 
 def _leak(x: Float, kept: Float, unit: Float) -> Float:
@@ -93,8 +93,18 @@ def _leak(x: Float, kept: Float, unit: Float) -> Float:
 
 
 def _several_spikes(d: Discrete) -> Discrete:
-    fires = d.threshold is not None and bool((d.threshold > 0).all())
-    return replace(d, max_spikes=MAX_HIDDEN_SPIKES) if fires else d
+    fires = d.rule.fires
+    if fires is None or d.threshold is None or not (d.threshold > 0).all():
+        return d
+    return replace(d, rule=d.rule.with_fire(Fire(fires.at, MAX_HIDDEN_SPIKES)))
+
+
+def _at_threshold(rule: Rule) -> Rule:
+    return rule if rule.fires is None else rule.with_fire(replace(rule.fires, at=">="))
+
+
+def _dynamics(program: Program) -> list[Discrete]:
+    return [p.dynamics for p in program.nodes(Population).values() if isinstance(p.dynamics, Discrete)]
 
 
 def _membrane_decay(d: Discrete) -> Discrete:
@@ -110,7 +120,7 @@ def _synapse(d: Discrete) -> Discrete:
     decay = 1.0 - 2.0**-shift
     # The chip decays after adding: of a weight w, w * decay arrives in the first step.
     gain = dash.synapse_gain(d.decay_syn, d.gain_syn, shift) * decay
-    return replace(d, decay_syn=frozen(decay), gain_syn=frozen(gain))
+    return replace(d, decay_syn=frozen(decay), gain_syn=frozen(gain), rule=d.rule.with_synapse())
 
 
 def _timed(legal: Program) -> Program | None:

@@ -25,6 +25,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
+from nirc.ir.rules import MEMBRANE, plain
 from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
 from nirc.target import findings
@@ -75,14 +76,14 @@ class _Xylo:
             most = 1 if name in outputs else MAX_HIDDEN_SPIKES
             assert isinstance(population.dynamics, Discrete)
             nodes[name] = replace(population, dynamics=_bridged(population.dynamics, into[name], most))
-        return legal.rebuilt(nodes, edges, reset="subtract")
+        return legal.rebuilt(nodes, edges)
 
     def knobs(self, program: Program, name: str) -> Knobs | None:
         """All but relays, and populations whose threshold the chip cannot have."""
         d = program[name].dynamics
         if is_relay(name) or (d.threshold is not None and (d.threshold <= 0).any()):
             return None
-        hidden = d.fires and d.max_spikes > 1
+        hidden = d.rule.fires is not None and d.rule.fires.most != 1
         return Knobs(_neighbours(d.decay_mem, 0), _neighbours(d.decay_syn, 1), drift=True, brake=hidden)
 
     def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
@@ -118,7 +119,7 @@ def _bridged(d: Discrete, current: Float, most: int) -> Discrete:
         drift=frozen(own + membrane * current),
         decay_syn=syn,
         gain_syn=gain,
-        max_spikes=most if fires else 1,
+        rule=plain("subtract", synapse=True, most=most if fires else 1) if d.fires else MEMBRANE.with_synapse(),
     )
     if d.decay_syn_2 is not None:
         syn, gain = _synapse(d.decay_syn_2, d.gain_syn_2, d.decay_mem.size)

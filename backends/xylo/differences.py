@@ -23,8 +23,8 @@ def report(program: Program, log: Log) -> None:
         if not isinstance(d, Discrete) or is_relay(name):
             continue
         where = population.origins[0]
-        if d.fires and program.reset != "subtract" and d.decay_mem.any():
-            _reset(name, d, program.reset, where, log)
+        if d.fires and d.rule.reset != "subtract" and d.decay_mem.any():
+            _reset(name, d, where, log)
         _decays(name, d, where, log)
         if d.decay_syn is None and d.decay_mem.any():
             log.differs(
@@ -35,7 +35,7 @@ def report(program: Program, log: Log) -> None:
                 source=RULE,
                 help="train with a synaptic time constant (CubaLIF)",
             )
-        if d.fires and name not in outputs:
+        if d.rule.fires is not None and d.rule.fires.most == 1 and name not in outputs:
             log.differs(
                 "D404",
                 f"neurons of `{name}` fire up to 31 times a step on the chip, once in the model",
@@ -47,11 +47,12 @@ def report(program: Program, log: Log) -> None:
         _bias(program, name, d, where, log)
 
 
-def _reset(name: str, d: Discrete, rule: str, where: str, log: Log) -> None:
-    model = "to v_reset" if rule == "model" and d.v_reset is not None and d.v_reset.any() else "to zero"
+def _reset(name: str, d: Discrete, where: str, log: Log) -> None:
+    model = "resets to zero" if d.resets_to is None else "resets to v_reset"
+    model = "is not reset" if d.rule.reset == "none" else model
     log.differs(
         "D401",
-        f"`{name}` resets {model} in the model, the chip subtracts the threshold",
+        f"`{name}` {model} in the model, the chip subtracts the threshold",
         where=where,
         source=RULE,
         help="if the network was trained with subtraction, say so: --reset subtract",

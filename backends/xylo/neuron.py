@@ -8,8 +8,12 @@ import numpy as np
 
 from nirc.backends.xylo.rule import fire, membrane_step, synapse_step
 from nirc.ir.arrays import Float, Int
-from nirc.ir.populations import FIRES_AT, Discrete
+from nirc.ir.populations import Discrete
+from nirc.ir.rules import Fire, Rule, parse
 from nirc.semantics.stepper import Stepper
+
+HIDDEN = parse("add x->i, decay i, decay v, add i->v, fire >= 31, subtract, emit")
+READ = Rule(HIDDEN.operations[:4])
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class XyloNeuron:
         return _XyloStepper(self, batch)
 
     def as_discrete(self) -> Discrete:
-        """The same neuron in chip units without the rounding of its states; it fires at, not above, the threshold."""
+        """The same neuron in chip units without the rounding of its states."""
 
         def decay(dash: Int) -> Float:
             return 1.0 - 2.0 ** -dash.astype(np.float64)
@@ -47,11 +51,11 @@ class XyloNeuron:
             gain_mem=np.ones(self.threshold.size),
             drift=self.bias.astype(np.float64),
             decay_syn=decay(self.dash_syn),
-            gain_syn=decay(self.dash_syn),  # the chip decays after adding
-            threshold=None if self.silent else self.threshold.astype(np.float64) * FIRES_AT,
+            gain_syn=np.ones(self.threshold.size),
+            threshold=None if self.silent else self.threshold.astype(np.float64),
             decay_syn_2=second,
-            gain_syn_2=second,
-            max_spikes=self.max_spikes,
+            gain_syn_2=None if second is None else np.ones(second.size),
+            rule=READ if self.silent else HIDDEN.with_fire(Fire(">=", self.max_spikes)),
         )
 
 

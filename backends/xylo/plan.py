@@ -31,6 +31,7 @@ SPIKES_ROOM = 8
 STEPS_ROOM = 16
 # Outputs read as membranes have room for 2**10 such steps; an endless integrator would have room for nothing else.
 SLOWEST_READ = 10
+CERTAIN = 1e-9  # relative: a product that rounding has put above the threshold in the model
 # An integrator's floor error would be endless; beyond this dash more of it is not held against a scale.
 SLOWEST_JUDGED = 8
 
@@ -147,10 +148,13 @@ class Plan:
         return total
 
     def _threshold(self, scale: Float, log: Log) -> Int:
-        """The chip fires at v >= threshold, the model at v > v_threshold."""
+        """The chip fires at v >= threshold, NIR's letter at v > v_threshold."""
         if self.d.threshold is None:
             return np.full(self.population.n, THRESHOLD[1])
-        exact = np.floor(scale * self.d.threshold).astype(np.int64) + 1
+        at = scale * self.d.threshold
+        fires = self.d.rule.fires
+        above = fires is None or fires.at == ">"
+        exact = np.floor(at).astype(np.int64) + 1 if above else np.ceil(at - CERTAIN * at).astype(np.int64)
         threshold = np.clip(exact, *THRESHOLD)
         clipped = int(np.count_nonzero(threshold != exact))
         if clipped:

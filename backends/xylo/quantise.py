@@ -39,7 +39,7 @@ class XyloQuantise:
             nodes[name] = replace(nodes[name], dynamics=plan.neuron(shifts, log))
             for c, op in plan.weights(shifts, self.rounding, log):
                 edges.append((c.source, name, replace(c.projection, ops=(op,), biases=())))
-        return program.rebuilt(nodes, edges, form=Form.INTEGER, reset="subtract")
+        return program.rebuilt(nodes, edges, form=Form.INTEGER)
 
 
 def planned(program: Program, log: Log) -> dict[str, tuple[Plan, Shifts]]:

@@ -26,6 +26,7 @@ class Evidence:
     rule: str
     dt_s: float
     spread: float  # relative, within the population
+    tau_s: float  # the shortest time constant of these neurons
 
 
 def from_pair(where: str, rule: str, tau_s: Float | None, gain: Float | None) -> Evidence | None:
@@ -40,7 +41,7 @@ def from_pair(where: str, rule: str, tau_s: Float | None, gain: Float | None) ->
     middle = float(np.median(steps))
     if not SHORTEST_S <= middle <= LONGEST_S:
         return None
-    return Evidence(where, rule, middle, float(np.ptp(steps)) / middle)
+    return Evidence(where, rule, middle, float(np.ptp(steps)) / middle, float(tau_s[telling].min()))
 
 
 def agreed(evidence: list[Evidence]) -> float | None:

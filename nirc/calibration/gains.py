@@ -73,7 +73,7 @@ class Search:
     ) -> None:
         d = unrolled.populations[name].dynamics
         assert isinstance(d, Discrete)
-        self.knobs, self.rule, self.rng, self.brake = knobs, unrolled.program.reset, rng, brake
+        self.knobs, self.rng, self.brake = knobs, rng, brake
         edges = [e for e in unrolled.edges if e.target == name and e.number != brake]
         self.edges = edges
         self.live: dict[int, Edge] = {i: e for i, e in enumerate(edges) if e.live}
@@ -148,7 +148,7 @@ class Search:
         braking = 0.0 if self.brake is None else _brake_unit(self.d)
         brake = np.array([s.brake / FINE for s in settings])[:, None, None] * braking
         shape = (candidates, samples, n)
-        stepper = Forward(d, shape, self.rule)
+        stepper = Forward(d, shape)
         sent: list[Float] = []
         lags = max([1, *(e.projection.lag for e in self.live.values())])
         echoes, counts, off = np.zeros(shape), np.zeros(shape), np.zeros(candidates)
@@ -236,7 +236,7 @@ def _chosen(d: Discrete, chosen: NDArray[np.int64]) -> Discrete:
     def pick(values: Float | None) -> Any:
         return None if values is None else values[chosen]
 
-    fields = ("decay_mem", "gain_mem", "drift", "decay_syn", "gain_syn", "threshold", "v_reset")
+    fields = ("decay_mem", "gain_mem", "drift", "decay_syn", "gain_syn", "threshold", "v_reset", "v_least", "v_start")
     return replace(d, **{f: pick(getattr(d, f)) for f in (*fields, "decay_syn_2", "gain_syn_2")})
 
 

@@ -11,39 +11,39 @@ import numpy as np
 
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete
-from nirc.semantics.reset import fire
+from nirc.ir.rules import Fire
+from nirc.semantics.neuron import NeuronStepper
 
 SHARP = 2.0  # wide enough that silent neurons learn
 
 
-class Forward:
-    """State of one population; ``before``: the membrane before the reset. Arrays (..., n) of any batch shape."""
+class Forward(NeuronStepper):
+    """One population over a batch. ``before``: the membrane that the last comparison saw, (..., n)."""
 
-    def __init__(self, d: Discrete, shape: tuple[int, ...], rule: str) -> None:
-        self.d, self.rule = d, rule
-        self.v: Float = np.zeros(shape)
-        self.i: Float = np.zeros(shape)
-        self.i_2: Float = np.zeros(shape)
-        self.before = self.v
+    def __init__(self, d: Discrete, shape: tuple[int, ...]) -> None:
+        super().__init__(d, shape)
+        self.before: Float = self.v
 
-    def step(self, x: Float, second: Float | None) -> Float:
+    def step(self, x: Float, second: Float | None = None) -> Float:
         """Summed input of both receptors -> spikes, or the membrane of a population that is silent."""
-        d = self.d
-        if d.decay_syn is not None and d.gain_syn is not None:
-            self.i = x = d.decay_syn * self.i + d.gain_syn * x
-        if second is not None and d.decay_syn_2 is not None and d.gain_syn_2 is not None:
-            self.i_2 = d.decay_syn_2 * self.i_2 + d.gain_syn_2 * second
-            x = x + self.i_2
-        self.before = self.v = d.decay_mem * self.v + d.gain_mem * x + d.drift
-        sent, self.v = fire(d, self.v, self.rule)
+        sent = super().step(x, second)
+        if not self.d.fires:
+            self.before = self.v
         return sent
+
+    def fire(self, op: Fire) -> None:
+        """Keep what the comparison sees."""
+        self.before = self.v
+        super().fire(op)
 
 
 class Backward:
-    """The same population from the last step to the first."""
+    """The same population from the last step to the first. A reset that is late counts as one at once."""
 
-    def __init__(self, d: Discrete, rule: str) -> None:
-        self.d, self.rule = d, rule
+    def __init__(self, d: Discrete) -> None:
+        self.d = d
+        self.sets = d.rule.reset == "set"
+        self.several = d.rule.fires is not None and d.rule.fires.most != 1
         self.v: Float | float = 0.0
         self.i: Float | float = 0.0
         self.i_2: Float | float = 0.0
@@ -55,8 +55,8 @@ class Backward:
             into = self.v + slope
         else:
             away = (before - d.threshold) / d.threshold
-            far = np.maximum(-away, 0.0) if d.max_spikes > 1 else np.abs(away)
-            kept = self.v if self.rule == "subtract" else self.v * (away <= 0)
+            far = np.maximum(-away, 0.0) if self.several else np.abs(away)
+            kept = self.v * (away <= 0) if self.sets else self.v
             into = kept + slope / (d.threshold * (1.0 + SHARP * far) ** 2)
         self.v = into * d.decay_mem
         first = second = into * d.gain_mem

@@ -14,9 +14,11 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Discrete
 from nirc.ir.program import Program
+from nirc.ir.rules import Reset, Rule, plain
 from nirc.pipeline import Pass
 from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
+from nirc.semantics.variations import ruled
 
 
 class Quantise(Pass, Protocol):
@@ -30,14 +32,14 @@ class Quantise(Pass, Protocol):
 class PlainCalibrate:
     """Quantise, then search gains and weights whose spikes on sample inputs are nearest to the model's.
 
-    ``model``: discrete; what the legaliser added to it stays as it is. ``reset``: of the chip, by the rule that the
-    model has; a rule that is left out stays.
+    ``model``: discrete; what the legaliser added to it stays as it is. ``resets_to_zero``: the chip sets the membrane
+    to zero where the model subtracts its threshold.
     """
 
     quantise: Quantise
     inputs: NDArray[Any]  # (samples, steps, channels)
     model: Program
-    reset: tuple[tuple[str, str], ...] = ()
+    resets_to_zero: bool = False
     seed: int = 0
     progress: Callable[[int], None] | None = None  # told the percentage that is done
     report: dict[str, Any] = field(default_factory=dict, compare=False)  # what was chosen
@@ -48,7 +50,7 @@ class PlainCalibrate:
         own = Log()
         start = self.quantise.run(program, own)
         own.raise_if_errors()
-        chip = _Plain(self.quantise, dict(self.reset), self.model)
+        chip = _Plain(self.quantise, self.resets_to_zero, self.model)
         done = calibrate(program, start, chip, self.inputs, self.seed, self.progress)
         self.report.update(done.report)
         done.say(program, own, log)
@@ -60,13 +62,16 @@ class _Plain:
     """The chip, as the calibration sees it."""
 
     quantise: Quantise
-    reset: dict[str, str]
+    resets_to_zero: bool
     model: Program
 
     def dynamics(self, legal: Program) -> Program:
-        """Its own, with the chip's reset."""
-        reset = self.reset.get(legal.reset, legal.reset)
-        return legal if reset == legal.reset else legal.having(reset=reset)
+        """Its own, with the chip's reset, at once."""
+        return ruled(legal, self._rule)
+
+    def _rule(self, rule: Rule) -> Rule:
+        reset: Reset = "set" if self.resets_to_zero or rule.reset != "subtract" else "subtract"
+        return plain(reset, synapse=rule.has_synapse)
 
     def knobs(self, program: Program, name: str) -> Knobs | None:
         """Gains, weights, and constant currents where there are any."""

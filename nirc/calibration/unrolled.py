@@ -106,7 +106,7 @@ class Unrolled:
         states = {}
         for name in component:
             n = self.populations[name].n
-            states[name] = neuron.Forward(_dynamics(self.populations[name]), (samples, n), self.program.reset)
+            states[name] = neuron.Forward(_dynamics(self.populations[name]), (samples, n))
             self.signal[name], self.before[name] = np.zeros((samples, steps, n)), np.zeros((samples, steps, n))
         live = {name: [e for e in self.edges if e.live and e.target == name] for name in component}
         for t in range(steps):
@@ -165,7 +165,7 @@ class Unrolled:
     def _back(self, component: list[str], found: Gradients) -> None:
         steps = self.signal[component[0]].shape[1]
         slope = {n: self.slope.get(n, np.zeros_like(self.signal[n])) for n in component}
-        states = {n: neuron.Backward(_dynamics(self.populations[n]), self.program.reset) for n in component}
+        states = {n: neuron.Backward(_dynamics(self.populations[n])) for n in component}
         current = {n: (np.zeros_like(self.signal[n]), np.zeros_like(self.signal[n])) for n in component}
         leaving = {n: [e for e in self.edges if e.live and e.source == n] for n in component}
         for name in component:

@@ -1,6 +1,6 @@
 """Every diagnostic code with its title; ``explain/CODE.md`` tells the rest. A code is never reused.
 
-The first letter is the family: F file, G graph, P passes, D dynamics that differ from the model,
+The first letter is the family: F file, G graph, W writer of the file, P passes, D dynamics that differ from the model,
 X Xylo limits, S Speck limits, L Loihi 2 limits, N SpiNNaker2 limits, U usage and data, B a bug in nirc.
 """
 
@@ -48,6 +48,11 @@ CODES: dict[str, str] = {
     "G253": "a shape cannot be inferred",
     "G254": "the graph is empty or connects nothing",
     "G255": "a parameter's shape fits its population in no single way",
+    # W: who wrote the file, and what it does not say
+    "W201": "the writer of the file was recognised",
+    "W202": "the file does not record a choice of its writer",
+    "W203": "the writer of the file cannot be told for sure",
+    "W205": "what the writer's exporter connects or orders otherwise is mended",
     # P: passes (exit 1)
     "P301": "the time step cannot be inferred from the file",
     "P302": "the file contradicts itself about the time step",

@@ -57,8 +57,6 @@ def to_graph(program: Program, log: Log) -> Graph:
             chain.add(constants.pop(target))  # on one of the projections only
         chain.into(program[target].shape)
         chain.write(nodes, edges)
-    if program.reset == "subtract":
-        _left_out(log, "that a spike subtracts the threshold", help="read the file with --reset subtract")
     log.raise_if_errors()
     return Graph(nodes, tuple(dict.fromkeys(edges)))
 
@@ -96,9 +94,32 @@ def _neuron(name: str, population: Population, dt_s: float | None, log: Log) -> 
             help="export an earlier stage",
         )
         return Written({"type": "Threshold", "threshold": np.ones(population.n)})
-    if dynamics.max_spikes > 1:
-        _left_out(log, f"that `{name}` fires up to {dynamics.max_spikes} times in a step")
+    for what, help_ in _unsaid(dynamics):
+        _left_out(log, f"that `{name}` {what}", help=help_ or "a simulator that reads the file will differ by this")
     return per_step(dynamics, dt_s)
+
+
+def _unsaid(d: Discrete) -> list[tuple[str, str]]:
+    """What NIR's letter does not say of these neurons, and the option of nirc that does."""
+    rule, fires = d.rule, d.rule.fires
+    if fires is None:
+        return []
+    found = []
+    if rule.reset == "subtract":
+        found.append(("subtracts the threshold at a spike", "read the file with --reset subtract"))
+    if rule.reset == "none":
+        found.append(("is not reset by a spike", ""))
+    if rule.reset_is_late:
+        found.append(("is reset a step after a spike", ""))
+    if fires.most != 1:
+        found.append((f"fires {'any number of' if fires.most is None else f'up to {fires.most}'} times in a step", ""))
+    if fires.at == ">=":
+        found.append(("fires at its threshold, not above it only", ""))
+    if d.v_least is not None:
+        found.append(("has a lower bound of the membrane", ""))
+    if d.v_start is not None:
+        found.append(("does not start at 0", ""))
+    return found
 
 
 def _shaped(fields: Fields, shape: tuple[int, ...]) -> Fields:

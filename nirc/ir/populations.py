@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.layers import NeuronKind
 from nirc.ir.linear import LinearOp
-
-FIRES_AT = 1 - 1e-9  # of a threshold, for a chip whose neurons fire at it: those of a program fire above it
+from nirc.ir.rules import LETTER, Rule
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,12 @@ class Continuous:
 
 @dataclass(frozen=True)
 class Discrete:
-    """One step: ``i = decay_syn*i + gain_syn*x`` (or ``i = x``); ``v = decay_mem*v + gain_mem*i + drift``.
+    """Coefficients of one step for the operations of ``rule``, all (n,).
 
-    A second receptor (``decay_syn_2``, ``gain_syn_2``) adds its own filtered input to ``i``.
-    Then a spike where ``v > threshold`` and the reset of the program. All (n,). ``max_spikes`` above 1 is for
-    what-if studies of chips that fire several times in a step (with subtraction only).
+    ``decay v``: v = decay_mem * v + drift. ``add ...->v``: v += gain_mem * (i or x). ``decay i``: i = decay_syn * i.
+    ``add x->i``: i += gain_syn * x. A second receptor (``decay_syn_2``, ``gain_syn_2``) has a current of its own. A
+    receptor without a decay passes on what comes in. ``v_start``: v before the first step, None for 0. ``v_least``: the
+    lower bound of v where the rule has one. ``v_reset``: None for 0.
     """
 
     decay_mem: Float
@@ -78,12 +78,20 @@ class Discrete:
     v_reset: Float | None = None
     decay_syn_2: Float | None = None
     gain_syn_2: Float | None = None
-    max_spikes: int = 1
+    rule: Rule = LETTER
+    v_least: Float | None = None
+    v_start: Float | None = None
 
     @property
     def fires(self) -> bool:
         """Whether the population sends spikes (else its membrane potential)."""
         return self.threshold is not None
+
+    @property
+    def resets_to(self) -> Float | None:
+        """(n,) the potential that a spike sets v to; None if that is 0 or a spike does not set v."""
+        held = self.rule.reset == "set" and self.v_reset is not None and bool(self.v_reset.any())
+        return self.v_reset if held else None
 
 
 @dataclass(frozen=True)

@@ -25,15 +25,13 @@ class Form(Enum):
 class Program:
     """Nodes carry frozen payloads (attribute ``payload``), edges too (None in the layers form).
 
-    ``dt_s`` is the time step in seconds, None while unknown or irrelevant. ``reset`` is the reset rule:
-    ``model`` (v := v_reset), ``zero`` or ``subtract`` (v := v - v_threshold).
+    ``dt_s`` is the time step in seconds, None while unknown or irrelevant.
     """
 
     form: Form
     graph: nx.MultiDiGraph[str]
     name: str = "model"
     dt_s: float | None = None
-    reset: str = "model"
 
     @staticmethod
     def of(
@@ -43,7 +41,6 @@ class Program:
         *,
         name: str = "model",
         dt_s: float | None = None,
-        reset: str = "model",
     ) -> Program:
         """A program from payloads by name, in that order, and edges ``(source, target[, payload])``."""
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
@@ -53,7 +50,7 @@ class Program:
             if source not in nodes or target not in nodes:
                 raise ValueError(f"edge {source!r} -> {target!r} names no node")
             graph.add_edge(source, target, payload=payload_[0] if payload_ else None)
-        return Program(form, nx.freeze(graph), name, dt_s, reset)
+        return Program(form, nx.freeze(graph), name, dt_s)
 
     def __getitem__(self, node: str) -> Any:
         return self.graph.nodes[node]["payload"]
@@ -84,7 +81,6 @@ class Program:
         fields: dict[str, Any] = {
             "name": self.name,
             "dt_s": self.dt_s,
-            "reset": self.reset,
             "form": self.form,
         }
         fields |= changes
@@ -96,5 +92,5 @@ class Program:
         return self.rebuilt(nodes, self.edges(), **changes)
 
     def having(self, **changes: Any) -> Program:
-        """The same nodes and edges with other fields (dt_s, reset, name)."""
+        """The same nodes and edges with other fields (dt_s, name)."""
         return replace(self, **changes)

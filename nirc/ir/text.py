@@ -13,13 +13,14 @@ from nirc.ir.arrays import Shape, describe
 from nirc.ir.layers import LayerNode, Subgraph
 from nirc.ir.populations import Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
+from nirc.ir.rules import Rule
 
 
 def text(program: Program, *, origins: bool = False) -> str:
     """Deterministic text of ``program``; with ``origins`` each line ends with the places in the file."""
     head = f"{program.form.value} {program.name}"
     if program.form is not Form.LAYERS:
-        head += f"  dt={'-' if program.dt_s is None else f'{program.dt_s:g} s'}  reset={program.reset}"
+        head += f"  dt={'-' if program.dt_s is None else f'{program.dt_s:g} s'}"
     return "\n".join([head, *_body(program, "  ", origins)]) + "\n"
 
 
@@ -96,6 +97,8 @@ def _fields(payload: object) -> str:
     for key, value in vars(payload).items():
         if isinstance(value, np.ndarray):
             shown.append(f"{key}={describe(value)}")
+        elif isinstance(value, Rule):
+            shown.append(f"rule=[{value.text}]")
         elif value is not None and value is not False and not isinstance(value, Program):
             shown.append(f"{key}={value}")
     return f"({', '.join(shown)})" if shown else ""

@@ -7,6 +7,7 @@ import numpy as np
 from nirc.ir.layers import LayerNode
 from nirc.ir.populations import Continuous, Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
+from nirc.ir.rules import faults as rule_faults
 
 
 class InvalidProgramError(AssertionError):
@@ -57,12 +58,17 @@ def _dynamics(population: Population, form: Form) -> list[str]:
     expected = {Form.CONTINUOUS: Continuous, Form.DISCRETE: Discrete}.get(form)
     if expected is not None and not isinstance(d, expected):
         return [f"{type(d).__name__} in this form"]
+    against = _rule(d) if isinstance(d, Discrete) else []
     arrays = {k: v for k, v in vars(d).items() if isinstance(v, np.ndarray)}
-    return [
-        f"{k} has shape {a.shape}, not ({population.n}, ...)"
-        for k, a in arrays.items()
-        if a.shape[:1] != (population.n,)
-    ] + [f"{k} is writeable" for k, a in arrays.items() if a.flags.writeable]
+    return (
+        against
+        + [
+            f"{k} has shape {a.shape}, not ({population.n}, ...)"
+            for k, a in arrays.items()
+            if a.shape[:1] != (population.n,)
+        ]
+        + [f"{k} is writeable" for k, a in arrays.items() if a.flags.writeable]
+    )
 
 
 def _projection(projection: object, n_source: int, n_target: int) -> list[str]:
@@ -77,3 +83,12 @@ def _projection(projection: object, n_source: int, n_target: int) -> list[str]:
         faults.append(f"delivers {n}, target has {n_target}")
     faults += [f"a bias has shape {b.value.shape}" for b in projection.biases if b.value.shape != (n_target,)]
     return faults
+
+
+def _rule(d: Discrete) -> list[str]:
+    """Contradictions between an update rule and the coefficients that it works with."""
+    synapse = d.decay_syn is not None or d.decay_syn_2 is not None
+    found = rule_faults(d.rule, synapse=synapse, fires=d.fires)
+    if d.rule.bounded != (d.v_least is not None):
+        found.append("the rule and the parameters do not agree on a lower bound")
+    return found

@@ -53,7 +53,7 @@ def compare(
     raster = None if data is None else flat_raster(data.inputs, channels, log, data.file)
     given = None if calibration is None else calibration_raster(calibration, channels, log)
     busy = activity(stages.discrete, given if raster is None else raster)
-    teacher = None if raster is None else run(stages.continuous, raster).output.sum(axis=1)
+    teacher = None if raster is None else run(stages.reference, raster).output.sum(axis=1)
     if data is not None and teacher is not None:
         check_labels(data.labels, teacher.shape[1], log)
     rows, tried = [], [(b, t) for b in backends for t in b.targets]

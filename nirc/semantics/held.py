@@ -9,7 +9,7 @@ import numpy as np
 
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete
-from nirc.semantics.reset import fire
+from nirc.semantics.neuron import NeuronStepper
 from nirc.semantics.stepper import Stepper
 
 Decayed = Callable[[Float, Float, Float], Float]  # state, what a step keeps of it, unit -> the state after the decay
@@ -23,7 +23,7 @@ def exactly(state: Float, kept: Float, unit: Float) -> Float:
 
 @dataclass(frozen=True)
 class Held:
-    """``neuron`` under the reset ``rule``, but for one thing that a chip does with its states.
+    """``neuron``, but for one thing that a chip does with its states.
 
     ``decayed`` rounds what is left of a state after a step to multiples of ``unit`` (n,), volts of the membrane, which
     are counted from ``zero`` (n,); None: from 0.
@@ -31,7 +31,6 @@ class Held:
     """
 
     neuron: Discrete
-    rule: str
     unit: Float
     decayed: Decayed = exactly
     zero: Float | None = None
@@ -47,30 +46,45 @@ class Held:
         return self.neuron
 
 
-class _HeldStepper:
-    """As ``DiscreteStepper``; synaptic states are kept in volts of the membrane, their gain included."""
+class _HeldStepper(NeuronStepper):
+    """Synaptic currents are kept in volts of the membrane, with both gains included."""
 
     def __init__(self, held: Held, batch: int) -> None:
-        self.held, d = held, held.neuron
-        shape = (batch, d.decay_mem.size)
-        self.v: Float = np.zeros(shape)
-        self.i: Float = np.zeros(shape)
-        self.i_2: Float = np.zeros(shape)
+        super().__init__(held.neuron, (batch, held.neuron.decay_mem.size))
+        self.held = held
 
-    def step(self, x: Float, second: Float | None = None) -> Float:
-        held, d = self.held, self.held.neuron
-        x = d.gain_mem * x
-        if d.decay_syn is not None and d.gain_syn is not None:
-            self.i = x = _within(held.decayed(self.i, d.decay_syn, held.unit) + d.gain_syn * x, held.current)
-        if second is not None and d.decay_syn_2 is not None and d.gain_syn_2 is not None:
-            after = held.decayed(self.i_2, d.decay_syn_2, held.unit) + d.gain_syn_2 * d.gain_mem * second
-            self.i_2 = _within(after, held.current)
-            x = x + self.i_2
+    def decay_current(self) -> None:
+        """As the chip rounds it."""
+        d, held = self.d, self.held
+        kept = np.zeros_like(d.decay_mem) if d.decay_syn is None else d.decay_syn
+        self.i = held.decayed(self.i, kept, held.unit)
+        if self.i_2 is not None and d.decay_syn_2 is not None:
+            self.i_2 = held.decayed(self.i_2, d.decay_syn_2, held.unit)
+
+    def add_to_current(self) -> None:
+        """Saturates."""
+        d = self.d
+        gain = d.gain_mem if d.gain_syn is None else d.gain_mem * d.gain_syn
+        self.i = _within(self.i + gain * self.x, self.held.current)
+        if self.i_2 is not None and self.second is not None and d.gain_syn_2 is not None:
+            self.i_2 = _within(self.i_2 + d.gain_mem * d.gain_syn_2 * self.second, self.held.current)
+
+    def decay_membrane(self) -> None:
+        """As the chip rounds it, from its own zero."""
+        d, held = self.d, self.held
         zero = 0.0 if held.zero is None else held.zero
-        left = held.decayed(self.v - zero, d.decay_mem, held.unit) + d.decay_mem * zero
-        self.v = _within(left + _within(x, held.current) + d.drift, held.v)
-        sent, self.v = fire(d, self.v, held.rule)
-        return sent
+        self.v = held.decayed(self.v - zero, d.decay_mem, held.unit) + d.decay_mem * zero
+
+    def add_current(self) -> None:
+        """Saturates."""
+        self._reach(self.i if self.i_2 is None else self.i + self.i_2)
+
+    def add_input(self) -> None:
+        """Saturates."""
+        self._reach(self.d.gain_mem * self.x)
+
+    def _reach(self, x: Float) -> None:
+        self.v = _within(self.v + _within(x, self.held.current) + self.d.drift, self.held.v)
 
 
 def _within(x: Float, between: Range | None) -> Float:

@@ -1,4 +1,4 @@
-"""The interpreter: runs a program in any population form on a batch of samples.
+"""The interpreter: runs a discrete or integer program on a batch of samples.
 
 In a step every population sees what its sources send in the same step (a spike crosses a feed-forward network
 at once), except over feedback and delays. Inputs add up; biases are always on from their onset.
@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import replace
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.analysis.time_step import whole_steps
 from nirc.ir.arrays import Float
-from nirc.ir.populations import Continuous, Discrete, Population, Projection, Sink, Source
-from nirc.ir.program import Form, Program
+from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
+from nirc.ir.program import Program
 from nirc.raster import Run
-from nirc.semantics.continuous import EulerStepper
-from nirc.semantics.discrete import DiscreteStepper
+from nirc.semantics.neuron import NeuronStepper
 from nirc.semantics.stepper import Executable, Stepper
 
 Progress = Callable[[int], None]
@@ -39,7 +36,6 @@ def run(
     ``record`` names populations whose spikes and membrane are kept. ``progress`` is told the samples done.
     Outputs are all Sinks, flat, in order. Raises ``ValueError`` if the channels do not match.
     """
-    program = _with_delays_in_steps(program) if program.form is Form.CONTINUOUS else program
     sources, sinks = program.nodes(Source), program.nodes(Sink)
     samples, steps, channels = inputs.shape
     if channels != sum(s.n for s in sources.values()):
@@ -62,17 +58,6 @@ def run(
     )
 
 
-def _with_delays_in_steps(program: Program) -> Program:
-    """The continuous form knows delays in seconds only; they take the steps that `discretise` gives them."""
-
-    def timed(p: Projection) -> Projection:
-        biases = tuple(replace(b, onset_steps=whole_steps(b.onset_s, program.dt_s)) for b in p.biases)
-        return replace(p, delay_steps=whole_steps(p.delay_s, program.dt_s), biases=biases)
-
-    nodes = dict(program.graph.nodes(data="payload"))
-    return program.rebuilt(nodes, [(s, t, timed(p)) for s, t, p in program.edges()])
-
-
 class _Batch:
     """One chunk of samples going through all steps."""
 
@@ -80,7 +65,7 @@ class _Batch:
         self.program, self.inputs, self.kept, self.record = program, inputs, kept, record
         self.size = len(inputs)
         self.order = _execution_order(program)
-        self.steppers = {n: _stepper(p, program, self.size) for n, p in program.nodes(Population).items()}
+        self.steppers = {n: _stepper(p, self.size) for n, p in program.nodes(Population).items()}
         self.past = _histories(program)
         self.two_receptors = {t for _, t, p in program.edges() if p.synapse}
 
@@ -132,12 +117,10 @@ class _Batch:
         return total
 
 
-def _stepper(population: Population, program: Program, batch: int) -> Stepper:
+def _stepper(population: Population, batch: int) -> Stepper:
     d = population.dynamics
-    if isinstance(d, Continuous):
-        return EulerStepper(d, batch, population.n, program.dt_s, program.reset)
     if isinstance(d, Discrete):
-        return DiscreteStepper(d, batch, population.n, program.reset)
+        return NeuronStepper(d, (batch, population.n))
     if isinstance(d, Executable):
         return d.stepper(batch)
     raise TypeError(f"no semantics for {type(d).__name__}")

@@ -9,8 +9,9 @@ import numpy as np
 
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Conv, Dense, LinearOp, Sparse
-from nirc.ir.populations import FIRES_AT, Discrete, Population, Projection, Source
+from nirc.ir.populations import Discrete, Population, Projection, Source
 from nirc.ir.program import Program
+from nirc.ir.rules import LETTER, Fire, Rule
 
 Alter = Callable[[str, Discrete], object]
 CAPPED = ".capped"  # suffix of what bounds an input's counts
@@ -27,13 +28,22 @@ def altered(program: Program, alter: Alter, names: Collection[str] | None = None
     )
 
 
+def ruled(program: Program, change: Callable[[Rule], Rule], names: Collection[str] | None = None) -> Program:
+    """``program`` with other update rules in its populations that fire, or in those of ``names``."""
+
+    def alter(_: str, d: Discrete) -> Discrete:
+        return replace(d, rule=change(d.rule)) if d.fires else d
+
+    return altered(program, alter, names)
+
+
 def capped_inputs(program: Program, most: int) -> Program:
     """No channel has more than ``most`` spikes in a step."""
     nodes = dict(program.graph.nodes(data="payload"))
     edges: list[tuple[str, str, Projection]] = []
     for name, source in program.nodes(Source).items():
         zeros, ones = frozen(np.zeros(source.n)), frozen(np.ones(source.n))
-        cap = Discrete(zeros, ones, zeros, threshold=frozen(ones * FIRES_AT), v_reset=zeros, max_spikes=most)
+        cap = Discrete(zeros, ones, zeros, threshold=ones, v_reset=zeros, rule=LETTER.with_fire(Fire(">=", most)))
         nodes[name + CAPPED] = Population(source.shape, cap, source.origins)
         edges.append((name, name + CAPPED, Projection(origins=source.origins)))
     edges += [(s + CAPPED if isinstance(program[s], Source) else s, t, p) for s, t, p in program.edges()]

@@ -20,7 +20,8 @@ Array = NDArray[Any]
 DEVICE = "device"
 RECORDED = 64  # samples at most whose every spike is compared
 RECORDED_VALUES = 1 << 26  # spikes and membranes of these samples stay below
-EXECUTABLE = (Form.CONTINUOUS, Form.DISCRETE, Form.INTEGER)
+EXECUTABLE = (Form.DISCRETE, Form.INTEGER)
+REFERENCE = ("discretise", "normalise-rules")  # what these make is what the others are compared with
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ class Recording:
 
 def stages_of(made: Compiled, steps: Sequence[Step]) -> tuple[Stage, ...]:
     """Every pass that changed the program, from the discrete form on, then the device."""
-    found, before = [], made.stages.continuous
+    found, before = [], made.stages.reference
     for step in steps:
         if step.program.form in EXECUTABLE and step.program.dt_s == made.stages.continuous.dt_s:
-            if step.program is not before and step.program.form is not Form.CONTINUOUS:
+            if step.program is not before and step.name not in REFERENCE:
                 found.append(Stage(step.program.form.value, step.name, step.program))
             before = step.program
     return (*found, Stage(DEVICE, "the chip's files", None))
@@ -57,7 +58,7 @@ def record(made: Compiled, stages: Sequence[Stage], raster: Array, log: Log) -> 
     Populations that a pass splits or renames are compared where their name stands for as many neurons as before.
     """
     some = raster[: _samples(made, raster)]
-    model = made.stages.continuous
+    model = made.stages.reference
     names = [name for name, p in model.nodes(Population).items() if p.dynamics.fires]  # type: ignore[attr-defined]
     teacher = run(model, some, record=names).spikes
     found = []

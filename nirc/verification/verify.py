@@ -102,7 +102,7 @@ def _check_step(data: Data, made: Compiled, log: Log) -> None:
 def _runs(made: Compiled, raster: Array, log: Log) -> dict[str, Run]:
     """The output of each stage; last the device, in the default mode and then in the other modes of the emulator."""
     programs: dict[str, Program] = {
-        "float": made.stages.continuous,
+        "float": made.stages.reference,
         "discrete": made.stages.discrete,
         "integer": made.integer,
     }

@@ -95,4 +95,4 @@ def test_any_graph_becomes_programs_or_a_refusal(raw: RawGraph, dt: float | None
         return
     channels = sum(s.n for s in made.discrete.nodes(Source).values())
     run(made.discrete, np.ones((1, 2, channels)))
-    run(made.continuous, np.ones((1, 2, channels)))
+    run(made.reference, np.ones((1, 2, channels)))

@@ -37,7 +37,7 @@ def test_li_before_weights_and_lif_becomes_a_synapse() -> None:
     assert list(stages.discrete.nodes(Population)) == ["lif2"]
     assert stages.discrete["lif2"].dynamics.decay_syn[0] == pytest.approx(0.75)
     inputs = raster(rng, 3, 40, 4)
-    np.testing.assert_array_equal(run(stages.continuous, inputs).output, run(stages.discrete, inputs).output)
+    np.testing.assert_array_equal(run(stages.reference, inputs).output, run(stages.discrete, inputs).output)
 
 
 def test_two_filters_use_two_receptors_and_keep_the_spikes() -> None:
@@ -46,7 +46,7 @@ def test_two_filters_use_two_receptors_and_keep_the_spikes() -> None:
     pop = stages.discrete["pop"].dynamics
     assert isinstance(pop, Discrete) and pop.decay_syn is None and pop.decay_syn_2 is not None
     inputs = raster(rng, 3, 40, 4)
-    np.testing.assert_array_equal(run(stages.continuous, inputs).output, run(stages.discrete, inputs).output)
+    np.testing.assert_array_equal(run(stages.reference, inputs).output, run(stages.discrete, inputs).output)
 
 
 def test_three_filters_are_too_many_and_stay_populations() -> None:

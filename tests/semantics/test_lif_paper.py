@@ -22,7 +22,7 @@ FLOAT32 = 1e-6  # volts; the threshold is 0.1 V
 def test_voltages_and_spikes_are_those_of_norse(data: Path) -> None:
     given, voltage, spikes = np.loadtxt(data / "paper/lif_norse.csv", delimiter=",").T
     stages = api.lower(data / "paper/lif_norse.nir", api.Options(dt_s=1e-4), log=Log())
-    for program in (stages.continuous, stages.discrete):
+    for program in (stages.reference, stages.discrete):
         ran = run(program, given.reshape(1, -1, 1), record=["1"])
         assert np.flatnonzero(ran.output).tolist() == np.flatnonzero(spikes).tolist() == [460, 510, 710, 760]
         np.testing.assert_allclose(ran.v["1"].ravel(), voltage, atol=FLOAT32)

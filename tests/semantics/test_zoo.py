@@ -27,7 +27,7 @@ def test_float_and_discrete_spikes_are_those_of_the_framework(data: Path, name: 
     inputs = recorded["inputs"]
     flat = inputs.reshape(*inputs.shape[:2], -1)
     stages = lower(data / f"zoo/{name}.nir", Options(reset=RESETS[name]), log=Log())
-    for program in (stages.continuous, stages.discrete):
+    for program in (stages.reference, stages.discrete):
         np.testing.assert_array_equal(run(program, flat).output, expected)
     assert expected.any()
 

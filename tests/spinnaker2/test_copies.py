@@ -199,7 +199,7 @@ def test_with_sample_inputs_a_small_network_gets_as_many_as_it_may_have_and_says
     assert auto.bundle.manifest["calibration"]["copies"] == 8
     assert "copies" not in one.bundle.manifest["calibration"]
     rest = INPUTS[8:]
-    model = run(auto.stages.continuous, rest).output.sum(axis=1)
+    model = run(auto.stages.reference, rest).output.sum(axis=1)
     off = [np.abs(made.bundle.run(rest).output.sum(axis=1) - model).mean() for made in (auto, one)]
     assert off[0] < off[1]
 

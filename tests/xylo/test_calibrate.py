@@ -39,7 +39,7 @@ def made(model: nir.NIRGraph, inputs: np.ndarray | None, target: str = "xylo") -
 
 
 def counts_off(compiled: Compiled, inputs: np.ndarray) -> float:
-    taught = run(compiled.stages.continuous, inputs).output.sum(axis=1)
+    taught = run(compiled.stages.reference, inputs).output.sum(axis=1)
     return float(np.abs(compiled.bundle.run(inputs).output.sum(axis=1) - taught).mean())
 
 

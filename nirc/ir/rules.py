@@ -1,0 +1,242 @@
+"""A neuron's update rule as data: an ordered list of named operations on its states.
+
+The states of a neuron are the membrane potential ``v`` and the synaptic current ``i``. NIR's letter, every simulator
+that writes NIR, and every chip is a value of ``Rule``. ``nirc.semantics.neuron`` runs any of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["i", "v"]
+Comparison = Literal[">", ">="]
+Reset = Literal["set", "subtract", "none"]
+MANY = "many"  # in the text of a rule: spikes in a step without a bound
+
+
+@dataclass(frozen=True)
+class Decay:
+    """The state decays towards its leak."""
+
+    state: State
+
+    @property
+    def text(self) -> str:
+        """``decay v``."""
+        return f"decay {self.state}"
+
+
+@dataclass(frozen=True)
+class Add:
+    """The input ``x``, or the synaptic current, is added to a state with the gain of that state."""
+
+    source: Literal["x", "i"]
+    to: State
+
+    @property
+    def text(self) -> str:
+        """``add x->v``."""
+        return f"add {self.source}->{self.to}"
+
+
+@dataclass(frozen=True)
+class Fire:
+    """Neurons fire where v is above the threshold (``>=``: or at it), floor(v / threshold) times at most ``most``.
+
+    ``most`` is None where the number of spikes in a step has no bound.
+    """
+
+    at: Comparison = ">"
+    most: int | None = 1
+
+    @property
+    def text(self) -> str:
+        """``fire >= many``."""
+        return f"fire {self.at} {MANY if self.most is None else self.most}"
+
+
+@dataclass(frozen=True)
+class Act:
+    """An operation without options.
+
+    ``subtract``: the threshold, for each spike of the last ``fire``. ``set``: v to v_reset where the last ``fire`` had
+    a spike. ``restore``: adds the threshold for each spike of the ``fire`` before the last. ``bound``: v from below.
+    ``emit``: the spikes of the last ``fire`` leave the neuron, those of the step before if none came yet.
+    """
+
+    text: Literal["subtract", "set", "restore", "bound", "emit"]
+
+
+Operation = Decay | Add | Fire | Act
+SUBTRACT, SET, RESTORE, BOUND, EMIT = Act("subtract"), Act("set"), Act("restore"), Act("bound"), Act("emit")
+_PLAIN_OPERATIONS: tuple[Operation, ...] = (
+    Decay("i"), Decay("v"), Add("x", "i"), Add("x", "v"), Add("i", "v"), SUBTRACT, SET, RESTORE, BOUND, EMIT
+)  # fmt: skip
+_PLAIN = {op.text: op for op in _PLAIN_OPERATIONS}
+_FIRE = re.compile(r"fire (>=?) (many|[1-9][0-9]{0,8})")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One step of a neuron. A population that never fires sends its membrane potential."""
+
+    operations: tuple[Operation, ...]
+
+    @property
+    def text(self) -> str:
+        """The operations in order, as ``parse`` reads them."""
+        return ", ".join(op.text for op in self.operations)
+
+    @property
+    def fires(self) -> Fire | None:
+        """The operation that decides on the spikes that leave; None for a rule without spikes."""
+        if EMIT not in self.operations:
+            return None
+        at = self.operations.index(EMIT)
+        before = (*self.operations[at:], *self.operations[:at])
+        return next((op for op in reversed(before) if isinstance(op, Fire)), None)
+
+    @property
+    def has_synapse(self) -> bool:
+        """Whether the input passes a synaptic current."""
+        return Add("x", "i") in self.operations
+
+    @property
+    def reset(self) -> Reset:
+        """What a spike does to the membrane potential."""
+        if SUBTRACT in self.operations:
+            return "subtract"
+        return "set" if SET in self.operations else "none"
+
+    @property
+    def reset_is_late(self) -> bool:
+        """Whether a spike acts on the membrane in the next step, after its decay and input."""
+        ops = self.operations
+        acts = [i for i, op in enumerate(ops) if op in (SUBTRACT, SET)]
+        fires = [i for i, op in enumerate(ops) if isinstance(op, Fire)]
+        if not acts or not fires:
+            return False
+        last_fire = max(i for i in fires if i < acts[0])
+        return any(isinstance(op, Decay | Add) for op in ops[last_fire : acts[0]])
+
+    @property
+    def restores(self) -> bool:
+        """Whether a threshold taken before the comparison is given back after it."""
+        return RESTORE in self.operations
+
+    @property
+    def emits_late(self) -> bool:
+        """Whether the spikes that leave are those of the membrane before this step's update."""
+        if EMIT not in self.operations:
+            return False
+        rest = self.operations[self.operations.index(EMIT) :]
+        return any(isinstance(op, Decay | Add) for op in rest)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the membrane potential has a lower bound."""
+        return BOUND in self.operations
+
+    @property
+    def decays_after_adding(self) -> bool:
+        """Whether the membrane takes the synaptic current after the decay that follows the input."""
+        return self._before(Add("x", "i"), Decay("i")) and self._before(Decay("i"), Add("i", "v"))
+
+    def _before(self, first: Operation, second: Operation) -> bool:
+        ops = self.operations
+        return first in ops and second in ops and ops.index(first) < ops.index(second)
+
+    def without_reset(self) -> Rule:
+        """The same rule with no effect of a spike on the membrane."""
+        return Rule(tuple(op for op in self.operations if op not in (SUBTRACT, SET, RESTORE)))
+
+    def with_reset(self, reset: Reset) -> Rule:
+        """The same rule, but a spike subtracts, sets, or does nothing, at once after the comparison."""
+        ops = list(self.without_reset().operations)
+        if reset != "none":
+            last = max(i for i, op in enumerate(ops) if isinstance(op, Fire))
+            ops.insert(last + 1, SUBTRACT if reset == "subtract" else SET)
+        return Rule(tuple(ops))
+
+    def at_once(self, reset: Reset) -> Rule:
+        """One comparison, then the reset, in place of any that is late or given back; unchanged without spikes."""
+        fire = self.fires
+        return self if fire is None else plain(reset, synapse=self.has_synapse, at=fire.at, most=fire.most)
+
+    def with_fire(self, fire: Fire) -> Rule:
+        """The same rule with another comparison or number of spikes."""
+        return Rule(tuple(fire if isinstance(op, Fire) else op for op in self.operations))
+
+    def with_synapse(self) -> Rule:
+        """The same rule with a synaptic current between input and membrane, decayed before the input is added."""
+        if self.has_synapse:
+            return self
+        made: list[Operation] = []
+        for op in self.operations:
+            if op == Decay("v"):
+                made += [Decay("i"), Add("x", "i")]
+            made.append(Add("i", "v") if op == Add("x", "v") else op)
+        return Rule(tuple(made))
+
+    def without_synapse(self) -> Rule:
+        """The same rule with an input that reaches the membrane in its own step."""
+        kept = [op for op in self.operations if op not in (Decay("i"), Add("x", "i"))]
+        return Rule(tuple(Add("x", "v") if op == Add("i", "v") else op for op in kept))
+
+
+def parse(text: str) -> Rule:
+    """The rule of ``Rule.text``. Raises ``ValueError`` naming the operation that does not exist."""
+    return Rule(tuple(_operation(part.strip()) for part in text.split(",")))
+
+
+def _operation(text: str) -> Operation:
+    if text in _PLAIN:
+        return _PLAIN[text]
+    match = _FIRE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"`{text}` is no operation of an update rule")
+    most = None if match[2] == MANY else int(match[2])
+    return Fire(">=" if match[1] == ">=" else ">", most)
+
+
+def faults(rule: Rule, *, synapse: bool, fires: bool) -> list[str]:
+    """Contradictions inside ``rule``, and with a population that has a synapse or a threshold."""
+    ops, found = rule.operations, []
+    if sum(op in (Add("x", "i"), Add("x", "v")) for op in ops) != 1:
+        found.append("the rule does not add the input exactly once")
+    if rule.has_synapse != (Add("i", "v") in ops) or rule.has_synapse != (Decay("i") in ops):
+        found.append("the rule uses a part of the synaptic current only")
+    if rule.has_synapse != synapse:
+        found.append(f"the rule has {'a' if rule.has_synapse else 'no'} synaptic current, the parameters do not agree")
+    if (rule.fires is not None) != fires:
+        found.append(f"the rule {'fires' if rule.fires else 'never fires'}, the parameters do not agree")
+    found += _unsupported(ops)
+    return found
+
+
+def _unsupported(ops: Iterable[Operation]) -> list[str]:
+    """Operations that need a comparison before them and have none."""
+    seen, found = 0, []
+    for op in ops:
+        seen += isinstance(op, Fire)
+        need = {SUBTRACT: 1, SET: 1, RESTORE: 2}.get(op, 0) if isinstance(op, Act) else 0
+        if seen < need:
+            found.append(f"`{op.text}` comes before the comparison that it needs")
+    return found
+
+
+LETTER = parse("decay v, add x->v, fire > 1, set, emit")
+"""NIR's letter: decay and input, then v > v_threshold, then v := v_reset. Source: docs/reference/semantics.md."""
+
+
+def plain(reset: Reset, *, synapse: bool, at: Comparison = ">", most: int | None = 1) -> Rule:
+    """NIR's order of operations with another comparison and reset, which acts at once."""
+    rule = LETTER.with_reset(reset).with_fire(Fire(at, most))
+    return rule.with_synapse() if synapse else rule
+
+
+MEMBRANE = parse("decay v, add x->v")
+"""A leaky integrator, which sends its membrane potential."""

@@ -1,0 +1,113 @@
+"""Facts about a NIR file that tell its writer: names, types, number formats and relations between parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc.frontend.raw import RawGraph, RawNode
+from nirc.ir.arrays import Float
+
+FLOAT32 = 2e-6  # relative: a few roundings of float32
+TIMED = ("LIF", "CubaLIF", "LI", "CubaLI")
+NEURONS = (*TIMED, "IF", "I", "Threshold")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of the file or of a nested graph; ``name`` has the names of the graphs around it, joined by dots."""
+
+    name: str
+    raw: RawNode
+
+    @property
+    def type(self) -> str:
+        """Its NIR primitive."""
+        return self.raw.type
+
+    def numbers(self, field: str) -> Float | None:
+        """A field as a flat float64 array, None if it is absent, text or empty."""
+        value = self.raw.fields.get(field)
+        if value is None or isinstance(value, str) or np.size(value) == 0 or value.dtype.kind not in "biuf":
+            return None
+        flat: Float = np.asarray(value, np.float64).ravel()
+        return flat
+
+    def stored(self, field: str) -> NDArray[np.generic] | None:
+        """A field as stored; None if it is absent or text."""
+        value = self.raw.fields.get(field)
+        return None if value is None or isinstance(value, str) else value
+
+    @property
+    def tau_mem(self) -> Float | None:
+        """The membrane's time constant, whatever its field is called."""
+        return self.numbers("tau_mem" if self.type.startswith("Cuba") else "tau")
+
+    def all_equal(self, field: str, value: float) -> bool:
+        """Whether the field is there and every entry is ``value``."""
+        numbers = self.numbers(field)
+        return numbers is not None and bool((numbers == value).all())
+
+
+class Facts:
+    """What a file shows of its writer, without its edges' meaning and without any guess."""
+
+    def __init__(self, graph: RawGraph) -> None:
+        self.graph = graph
+        self.nodes = tuple(_nodes(graph, ""))
+
+    def of(self, *types: str) -> list[Node]:
+        """Nodes of these types, in the file's order."""
+        return [n for n in self.nodes if n.type in types]
+
+    @cached_property
+    def neurons(self) -> list[Node]:
+        """All neurons."""
+        return self.of(*NEURONS)
+
+    @cached_property
+    def timed(self) -> list[Node]:
+        """Neurons with a membrane time constant."""
+        return self.of(*TIMED)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the outermost nodes that are no ports and no nested graphs' inner nodes."""
+        return [n for n, raw in self.graph.nodes.items() if raw.type not in ("Input", "Output")]
+
+    def named(self, pattern: str) -> bool:
+        """Whether every outermost node that is no port has a name of this form."""
+        return bool(self.names) and all(re.fullmatch(pattern, name) for name in self.names)
+
+    @cached_property
+    def port_names(self) -> bool:
+        """Whether the one Input is called ``input`` and the one Output ``output``, as nirtorch does."""
+        ports = {raw.type: n for n, raw in self.graph.nodes.items() if raw.type in ("Input", "Output")}
+        return ports == {"Input": "input", "Output": "output"}
+
+    def port_shapes(self, kind: str) -> list[tuple[int, ...]]:
+        """Declared shapes of the outermost Inputs or Outputs."""
+        shapes = (raw.fields.get("shape") for raw in self.graph.nodes.values() if raw.type == kind)
+        return [tuple(int(x) for x in np.ravel(s)) for s in shapes if s is not None and not isinstance(s, str)]
+
+    def resting_at_zero(self) -> bool:
+        """Whether v_leak and v_reset are 0 wherever the file has them."""
+        return all(n.numbers(f) is None or n.all_equal(f, 0) for n in self.neurons for f in ("v_leak", "v_reset"))
+
+
+def _nodes(graph: RawGraph, prefix: str) -> Iterator[Node]:
+    for name, raw in graph.nodes.items():
+        yield Node(prefix + name, raw)
+        if raw.graph is not None:
+            yield from _nodes(raw.graph, f"{prefix}{name}.")
+
+
+def close(a: Float, b: Float | float, tolerance: float = FLOAT32) -> bool:
+    """Whether two arrays are equal up to the roundings of float32, with infinities in the same places."""
+    with np.errstate(invalid="ignore"):
+        return bool(np.allclose(a, b, rtol=tolerance, atol=0.0, equal_nan=False))

@@ -1,0 +1,73 @@
+"""Lava-DL's slayer, CUBA neurons; source: lava-dl 0.6.0 and the converter in its repository, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nirc.ir.arrays import Float
+from nirc.ir.populations import Continuous, Discrete
+from nirc.ir.program import Program
+from nirc.ir.rules import parse
+from nirc.writers.facts import Facts, Node
+from nirc.writers.writer import NO_EVIDENCE, Evidence, Setting, Writer, made, membrane_rule, memoryless
+
+DT_S = 1e-4
+UNITY = 4096  # decays are whole 4096ths
+RULE = parse("emit, decay i, add x->i, decay v, add i->v, fire > 1, set")  # a block delays its spikes by a step
+WITHOUT = parse("emit, decay v, add x->v, fire > 1, set")
+WEIGHT_UNIT = 64  # weights are whole 64ths
+GRID = 1e-3  # of a unit: float32 parameters
+
+
+def step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """NIR's letter, a step later, with decays of whole 4096ths and gains of 1."""
+    if c.kind == "Threshold":
+        return memoryless(c, n)
+    synapse = c.tau_syn_s is not None
+    rule = RULE if synapse else WITHOUT
+    return made(
+        c,
+        n,
+        rule if c.fires else membrane_rule(synapse=synapse),
+        decay_mem=1.0 if c.tau_mem_s is None else _kept(c.tau_mem_s),
+        decay_syn=None if c.tau_syn_s is None else _kept(c.tau_syn_s),
+    )
+
+
+def _kept(tau_s: Float) -> Float:
+    return 1.0 - np.rint(UNITY * DT_S / tau_s) / UNITY
+
+
+def evidence(facts: Facts) -> Evidence:
+    """Decays of whole 4096ths and weights of whole 64ths: the grids of the chip that slayer trains for."""
+    cuba = facts.of("CubaLIF", "CubaLI")
+    weights = [w for n in facts.of("Linear", "Affine", "Conv2d", "Conv1d") if (w := n.numbers("weight")) is not None]
+    if not cuba or len(cuba) != len(facts.neurons) or not weights or not all(map(_on_grid, cuba)):
+        return NO_EVIDENCE
+    quantised = all(np.abs(w * WEIGHT_UNIT - np.rint(w * WEIGHT_UNIT)).max() < GRID and w.any() for w in weights)
+    reasons = [f"all time constants are {DT_S:g} s * {UNITY} / k for whole k"]
+    if quantised:
+        reasons.append(f"all weights are whole {WEIGHT_UNIT}ths")
+    return Evidence(quantised, tuple(reasons))
+
+
+def _on_grid(node: Node) -> bool:
+    for tau, gain in ((node.tau_mem, node.numbers("r")), (node.numbers("tau_syn"), node.numbers("w_in"))):
+        if tau is None or gain is None or tau.size != gain.size or not np.isfinite(tau).all():
+            return False
+        k = UNITY * DT_S / tau
+        if np.abs(k - np.rint(k)).max() > GRID * max(1.0, float(k.max())) or (k < 0.5).any():
+            return False
+        if not np.allclose(gain, tau / DT_S, rtol=1e-5):
+            return False
+    return True
+
+
+def time_step(program: Program, values: Mapping[str, str]) -> float:
+    """Always 1e-4 s."""
+    return DT_S
+
+
+WRITER = Writer("lava", "Lava-DL 0.6.0 (slayer)", evidence, step, time_step=time_step)

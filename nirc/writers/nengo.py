@@ -1,0 +1,67 @@
+"""Nengo, by the converter of NIR's examples; source: nengo 4.1.0 (``LIF.step``), measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nirc.ir.arrays import Float
+from nirc.ir.populations import Continuous, Discrete
+from nirc.ir.program import Program
+from nirc.ir.rules import LETTER
+from nirc.writers.facts import Facts
+from nirc.writers.norse import is_step
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, membrane_rule, memoryless
+
+LONGEST_S = 1.0  # a time constant above it is no number of seconds
+
+
+def step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """Exact exponentials. Nengo also times spikes within the step, which no chip here does: see docs."""
+    if c.kind == "Threshold":
+        return memoryless(c, n)
+    dt_s = float(setting.values["dt"])
+    gain: Float | float = 1.0 if c.r is None else c.r
+    decay: Float | float = 1.0 if c.tau_mem_s is None else np.exp(-dt_s / c.tau_mem_s)
+    decay_syn = None if c.tau_syn_s is None else np.exp(-dt_s / c.tau_syn_s)
+    gain_syn = 1.0 if c.w_in is None else c.w_in
+    rule = LETTER if c.fires else membrane_rule(synapse=False)
+    return made(
+        c,
+        n,
+        rule if decay_syn is None else rule.with_synapse(),
+        decay_mem=decay,
+        gain_mem=gain if c.tau_mem_s is None else gain * (1 - decay),
+        decay_syn=decay_syn,
+        gain_syn=1.0 if decay_syn is None else gain_syn * (1 - decay_syn),
+    )
+
+
+def evidence(facts: Facts) -> Evidence:
+    """r = 1 and a threshold of 1 in double precision, with time constants in seconds: a hint, never a proof."""
+    fires = facts.of("LIF", "CubaLIF")
+    timed = facts.timed
+    if not fires or len(timed) != len(facts.neurons) or facts.of("Conv2d", "SumPool2d", "AvgPool2d"):
+        return NO_EVIDENCE
+    normal = all(n.all_equal("r", 1.0) for n in timed) and all(n.all_equal("v_threshold", 1.0) for n in fires)
+    seconds = all(t is not None and t.min() > 0 and t.max() < LONGEST_S for t in (n.tau_mem for n in timed))
+    double = any((s := n.stored("tau")) is not None and s.dtype == np.float64 for n in timed)
+    if not (normal and seconds and double):
+        return NO_EVIDENCE
+    return Evidence(False, ("r = 1 and v_threshold = 1 in double precision",), open=("dt",))
+
+
+def time_step(program: Program, values: Mapping[str, str]) -> float:
+    """As chosen."""
+    return float(values["dt"])
+
+
+WRITER = Writer(
+    "nengo",
+    "Nengo 4.1.0",
+    evidence,
+    step,
+    choices=(Choice("dt", ("1e-3",), "the simulator's dt", "SECONDS", is_step),),
+    time_step=time_step,
+)

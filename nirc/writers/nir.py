@@ -1,0 +1,84 @@
+"""The letter of NIR, for files by hand, by other tools and by writers that cannot be told."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nirc.analysis.step_gain import euler, exponential
+from nirc.ir.arrays import Float, frozen
+from nirc.ir.populations import Continuous, Discrete
+from nirc.ir.rules import LETTER
+from nirc.writers.facts import Facts
+from nirc.writers.writer import (
+    NO_EVIDENCE,
+    Choice,
+    Evidence,
+    Setting,
+    Writer,
+    made,
+    membrane_rule,
+    memoryless,
+    replace_reset,
+)
+
+HAIR = 1e-5  # relative: float32 may put a time constant below the time step
+
+
+def step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """Forward Euler as exporters mean it, or the exact exponential; v > v_threshold, then the reset.
+
+    An integrator's gain counts once per step or per second, as ``infer-dt`` has decided.
+    """
+    if c.kind == "Threshold":
+        return memoryless(c, n)
+    dt_s = setting.dt_s
+    exact = setting.values["discretise"] == "exponential"
+    one = np.ones(n)
+    r = one if c.r is None else c.r
+    if c.tau_mem_s is None:
+        decay, gain = one, r if c.per_step or dt_s is None else r * dt_s
+    else:
+        decay, gain = _of_step(c.tau_mem_s, r, dt_s, exact=exact)
+    decay_syn: Float | None = None
+    gain_syn = one
+    if c.tau_syn_s is not None:
+        decay_syn, gain_syn = _of_step(c.tau_syn_s, one if c.w_in is None else c.w_in, dt_s, exact=exact)
+    if c.fires:
+        rule = LETTER.with_reset("subtract") if setting.values["reset"] == "subtract" else LETTER
+    else:
+        rule = membrane_rule(synapse=False)
+    if setting.values["reset"] == "zero" and c.fires:
+        c = replace_reset(c, frozen(np.zeros(n)))
+    return made(
+        c,
+        n,
+        rule if decay_syn is None else rule.with_synapse(),
+        decay_mem=decay,
+        gain_mem=gain,
+        decay_syn=decay_syn,
+        gain_syn=gain_syn,
+    )
+
+
+def _of_step(tau_s: Float, gain: Float, dt_s: float | None, *, exact: bool) -> tuple[Float, Float]:
+    assert dt_s is not None  # infer-dt refuses otherwise
+    if exact:
+        return exponential(tau_s, gain, dt_s)
+    return euler(np.where((tau_s < dt_s) & (tau_s > dt_s * (1 - HAIR)), dt_s, tau_s), gain, dt_s)
+
+
+def evidence(facts: Facts) -> Evidence:
+    """None: the letter is what is left."""
+    return NO_EVIDENCE
+
+
+WRITER = Writer(
+    "nir",
+    "the letter of NIR",
+    evidence,
+    step,
+    choices=(
+        Choice("reset", ("model", "zero", "subtract"), "what a spike does to the membrane"),
+        Choice("discretise", ("euler", "exponential"), "how a state decays in a step"),
+    ),
+)

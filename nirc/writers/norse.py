@@ -1,0 +1,115 @@
+"""Norse. LIFBoxCell, LIFCell, IAFCell; source: norse 1.1.0 (``functional``, ``export_nir``), norse#411, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nirc.ir.arrays import Float
+from nirc.ir.populations import Continuous, Discrete
+from nirc.ir.program import Program
+from nirc.ir.rules import Rule, parse
+from nirc.writers.facts import Facts
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, memoryless
+
+RUN_DT_S = 1e-3  # of a network that was not told its dt
+SLOWEST_S = 1.0  # a time constant above it, read with the usual dt, was not scaled by dt
+BOX = parse("decay v, add x->v, fire > 1, set, emit")
+CELL = parse("add x->i, decay v, add i->v, decay i, fire > 1, set, emit")
+READOUT = Rule(CELL.operations[:4])
+
+
+def step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """beta = 1 - dt^2 / tau: the file's tau is dt * tau. LIFBox starts at v_leak, LIFCell takes i before its decay."""
+    if c.kind == "Threshold":
+        return memoryless(c, n)
+    if c.tau_mem_s is None:
+        return made(c, n, _rule(c, BOX, setting))
+    share = _share(c.tau_mem_s, setting)
+    if c.tau_syn_s is None:
+        return made(c, n, _rule(c, BOX, setting), decay_mem=1 - share, gain_mem=share * _gain(c), starts_at_leak=True)
+    return made(
+        c,
+        n,
+        _rule(c, CELL, setting),
+        decay_mem=1 - share,
+        gain_mem=share * _gain(c),
+        decay_syn=1 - _share(c.tau_syn_s, setting),
+    )
+
+
+def _share(tau_s: Float, setting: Setting) -> Float:
+    """What a state loses in a step. The exporter multiplies tau by its dt; dt = 1 leaves tau as it is."""
+    exported = float(setting.values["dt"])
+    run = exported if exported < 1 else RUN_DT_S
+    return run * exported / tau_s
+
+
+def _gain(c: Continuous) -> Float | float:
+    return 1.0 if c.r is None else c.r
+
+
+def _rule(c: Continuous, rule: Rule, setting: Setting) -> Rule:
+    if not c.fires:
+        return READOUT if rule is CELL else Rule(rule.operations[:2])
+    return rule.with_reset("subtract") if setting.values["reset"] == "subtract" else rule
+
+
+def evidence(facts: Facts) -> Evidence:
+    """Ports with a batch axis, r = 1, and time constants far below a millisecond."""
+    known = ("LIF", "CubaLIF", "IF", "LI", "CubaLI")
+    if not facts.neurons or any(n.type not in known for n in facts.neurons):
+        return NO_EVIDENCE
+    if not all(n.all_equal("r", 1.0) for n in facts.neurons):
+        return NO_EVIDENCE
+    inputs, outputs = facts.port_shapes("Input"), facts.port_shapes("Output")
+    batched = [s for s in (*inputs, *outputs) if len(s) > 1 and s[0] == 1]
+    both = bool(inputs) and len(batched) == len(inputs) + len(outputs)
+    taus = [t for n in facts.timed if (t := n.tau_mem) is not None]
+    longest = max((float(t.max()) for t in taus), default=0.0)
+    short = bool(taus) and longest < RUN_DT_S
+    reasons = []
+    if both:
+        reasons.append("r = 1, and Input and Output have a batch axis of 1")
+    if short:
+        reasons.append(f"r = 1 and time constants below 1 ms (at most {longest:.3g} s): tau was multiplied by dt")
+    if not reasons:
+        return NO_EVIDENCE
+    batched_neurons = any(s.ndim > 1 and s.shape[0] == 1 for n in facts.neurons if (s := n.stored("r")) is not None)
+    numbered = facts.port_names and facts.named(r"\d+|\d+\.\S+|\w*(lif|cell|linear|conv|fc)\w*\d*")
+    float32 = all(n.numbers("v_threshold") is None or _float32(n.stored("v_threshold")) for n in facts.neurons)
+    assumed = {"dt": "1"} if longest / RUN_DT_S > SLOWEST_S else {}
+    open_ = (*(("dt",) if taus else ()), *(("reset",) if facts.of("LIF", "CubaLIF", "IF") else ()))
+    return Evidence(both and numbered and float32 and not batched_neurons, tuple(reasons), assumed, open_)
+
+
+def _float32(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == np.float32
+
+
+def time_step(program: Program, values: Mapping[str, str]) -> float:
+    """The dt that the network ran with."""
+    dt_s = float(values["dt"])
+    return dt_s if dt_s < 1 else RUN_DT_S
+
+
+def is_step(text: str) -> bool:
+    """Whether ``text`` is a time step in seconds, at most 1."""
+    try:
+        return 0 < float(text) <= 1
+    except ValueError:
+        return False
+
+
+WRITER = Writer(
+    "norse",
+    "Norse 1.1.0",
+    evidence,
+    step,
+    choices=(
+        Choice("dt", ("1e-3",), "the dt of the export (1: tau was not scaled)", "SECONDS", is_step),
+        Choice("reset", ("zero", "subtract"), "what a spike does to the membrane (reset_method)"),
+    ),
+    time_step=time_step,
+)

@@ -1,0 +1,139 @@
+"""How a file is read: by the writer that the user names, that the file records, or that its fingerprints show."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from nirc import registry
+from nirc.diagnostics.log import Log
+from nirc.frontend.raw import RawGraph
+from nirc.writers.facts import Facts
+from nirc.writers.writer import Evidence, Reading, Writer
+
+LETTER_NAME = "nir"
+Values = Mapping[str, str]
+
+
+def parse_from(text: str, log: Log) -> tuple[Writer, dict[str, str]]:
+    """Writer and given values of ``NAME[,KEY=VALUE]...``. Raises ``UsageError`` (U607)."""
+    name, *pairs = (part.strip() for part in text.split(","))
+    known = registry.writers()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        help_ = f"did you mean {close[0]}?" if close else "--from nir is the letter of NIR"
+        log.error("U607", "unknown writer in --from", found=name[:60], limit=", ".join(known), help=help_)
+        log.raise_if_errors()
+    writer, given = known[name], {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        _check(writer, key.strip(), value.strip(), log)
+        if key.strip() in given:
+            log.error("U607", f"--from gives `{key.strip()}` twice", found=text[:80], limit="once")
+        given[key.strip()] = value.strip()
+    log.raise_if_errors()
+    return writer, given
+
+
+def _check(writer: Writer, key: str, value: str, log: Log) -> None:
+    choice = next((c for c in writer.choices if c.key == key), None)
+    if choice is None:
+        keys = ", ".join(f"{c.key}={c.all_values}" for c in writer.choices) or "none"
+        log.error("U607", f"{writer.name} has no choice `{key[:40]}`", found=f"{key}={value}"[:80], limit=keys)
+    elif not choice.takes(value):
+        log.error("U607", f"--from {writer.name}: unknown value of `{key}`", found=value[:40], limit=choice.all_values)
+
+
+def found_in(graph: RawGraph) -> dict[str, Evidence]:
+    """What speaks for each writer, by name, for those with reasons; conclusive ones first."""
+    facts = Facts(graph)
+    found = {name: w.evidence(facts) for name, w in registry.writers().items()}
+    named = {name: e for name, e in found.items() if e.reasons}
+    return dict(sorted(named.items(), key=lambda item: (not item[1].conclusive, -len(item[1].reasons), item[0])))
+
+
+def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discretise: str | None, log: Log) -> Reading:
+    """The reading of a file, told to ``log`` (W201 to W203).
+
+    ``asked``: ``--from``. ``reset`` and ``discretise``: the options of these names, None if not given. Raises
+    ``UsageError`` (U607) for a choice that the writer does not have, or ``CompileError`` (W202, W203) under --strict.
+    """
+    if asked is None and discretise is not None:
+        asked = LETTER_NAME  # other writers know how their states decay
+    if asked is not None:
+        writer, given = parse_from(asked, log)
+        seen = writer.evidence(Facts(graph))
+        reading = _chosen(writer, seen, given, "given", log, reset, discretise)
+        _say_open(reading, log)
+        return reading
+    found = found_in(graph)
+    conclusive = [name for name, e in found.items() if e.conclusive]
+    if len(conclusive) == 1:
+        name = conclusive[0]
+        writer, seen = registry.writers()[name], found[name]
+        reading = _chosen(writer, seen, {}, "conclusive", log, reset, None)
+        log.note("W201", f"the file was written by {writer.title}: {'; '.join(seen.reasons)}")
+        _say_open(reading, log)
+        return reading
+    letter = registry.writers()[LETTER_NAME]
+    reading = _chosen(letter, Evidence(), {}, "open" if found else "none", log, reset, discretise)
+    if not found:
+        return reading
+    reasons = tuple(f"{name}: {reason}" for name, e in found.items() for reason in e.reasons)
+    log.differs(
+        "W203",
+        f"the file may be by {_either([registry.writers()[n].title for n in found])}, and is read by NIR's letter",
+        found="; ".join(reasons),
+        help=f"say who wrote it: {', '.join(f'--from {n}' for n in (*found, LETTER_NAME))}",
+    )
+    return Reading(letter, reading.values, "open", reasons, (), tuple(found))
+
+
+def _chosen(
+    writer: Writer,
+    seen: Evidence,
+    given: Values,
+    confidence: str,
+    log: Log,
+    reset: str | None,
+    discretise: str | None,
+) -> Reading:
+    options = {k: v for k, v in (("reset", reset), ("discretise", discretise)) if v is not None}
+    keys = {c.key for c in writer.choices}
+    for key, value in options.items():
+        if key not in keys:
+            log.error(
+                "U607",
+                f"--{key} {value} goes with other writers: {writer.name}'s networks have no such choice",
+                found=f"--{key} {value}",
+                limit=", ".join(n for n, w in registry.writers().items() if any(c.key == key for c in w.choices)),
+                help=f"leave it out, or read the file by NIR's letter: --from {LETTER_NAME}",
+            )
+        else:
+            _check(writer, key, value, log)
+    log.raise_if_errors()
+    values = writer.defaults() | dict(seen.assumed) | options | dict(given)
+    open_ = tuple(k for k in seen.open if k not in given and k not in options)
+    if writer.name == LETTER_NAME:
+        open_ = ()
+    return Reading(writer, values, confidence, seen.reasons, open_)
+
+
+def _say_open(reading: Reading, log: Log) -> None:
+    """W202 for each choice that the file does not record, with the value taken and the option that changes it."""
+    choices = {c.key: c for c in reading.writer.choices}
+    for key in reading.open_keys:
+        choice = choices[key]
+        others = [v for v in choice.values if v != reading.values[key]] + ([choice.form] if choice.form else [])
+        log.differs(
+            "W202",
+            f"the file does not say {choice.question}: {key}={reading.values[key]} is taken",
+            found=f"{reading.writer.name},{key}={reading.values[key]}",
+            limit=choice.all_values,
+            help=f"if the network differs: --from {reading.writer.name},{key}={'|'.join(others)}; if not, "
+            f"--from {reading.writer.name},{key}={reading.values[key]} says so",
+        )
+
+
+def _either(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -1,0 +1,93 @@
+"""Rockpool. LIFTorch, LIFNeuronTorch, ExpSynTorch; source: rockpool 3.1.0 (behaviour of the package), measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nirc.analysis.time_step import AGREE, is_round, rockpool, rounded
+from nirc.ir.arrays import Float
+from nirc.ir.populations import Continuous, Discrete, Population
+from nirc.ir.program import Program
+from nirc.ir.rules import Fire, Rule, parse
+from nirc.writers.facts import Facts, Node
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, memoryless
+
+WITH_SYNAPSE = parse("add x->i, decay i, decay v, add i->v, fire >= many, subtract, emit")
+WITHOUT = parse("decay v, add x->v, fire >= many, subtract, emit")
+READ_SYNAPSE = Rule(WITH_SYNAPSE.operations[:4])
+USUAL_DT_S = 1e-3
+
+
+def step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """Exponential decays, gains of 1. The synaptic current decays after the input is added, and so does a readout."""
+    if c.kind == "Threshold":
+        return memoryless(c, n)
+    dt_s = setting.dt_s or USUAL_DT_S
+    decay: Float | float = 1.0 if c.tau_mem_s is None else np.exp(-dt_s / c.tau_mem_s)
+    decay_syn = None if c.tau_syn_s is None else np.exp(-dt_s / c.tau_syn_s)
+    if not c.fires:
+        rule = Rule(WITHOUT.operations[:2]) if decay_syn is None else READ_SYNAPSE
+        gain = decay if decay_syn is None else 1.0
+        return made(c, n, rule, decay_mem=decay, gain_mem=gain, decay_syn=decay_syn)
+    most = setting.values["spikes"]
+    rule = WITHOUT if decay_syn is None else WITH_SYNAPSE
+    rule = rule.with_fire(Fire(">=", None if most == "many" else int(most)))
+    return made(c, n, rule, decay_mem=decay, decay_syn=decay_syn)
+
+
+def evidence(facts: Facts) -> Evidence:
+    """r = tau / dt * exp(-dt / tau) with a round dt, w_in = 1, and names like ``1_LIFTorch``."""
+    steps = [s for n in facts.timed if (s := _dt_s(n)) is not None]
+    agreed = bool(steps) and len(steps) == len(facts.timed) and all(abs(s / steps[0] - 1) < AGREE for s in steps)
+    agreed = agreed and is_round(steps[0]) and all(n.all_equal("w_in", 1.0) for n in facts.of("CubaLIF", "CubaLI"))
+    named = facts.named(r"\d+_[A-Za-z]\w*")
+    torch = [n for n in facts.names if n.endswith(("Torch", "Jax"))]
+    reasons = []
+    if agreed:
+        reasons.append(f"r = tau / dt * exp(-dt / tau) with dt = {steps[0]:g} s in all {len(steps)} timed nodes")
+    if torch:
+        reasons.append(f"nodes are called after Rockpool's modules, such as `{torch[0]}`")
+    if not reasons or (facts.timed and not agreed):
+        return NO_EVIDENCE
+    conclusive = (agreed and not _is_plain(facts)) or (bool(torch) and named)
+    return Evidence(conclusive, tuple(reasons), open=("spikes",) if facts.of("LIF", "CubaLIF", "IF") else ())
+
+
+def _is_plain(facts: Facts) -> bool:
+    """Whether r = tau / dt would explain the file as well: where tau / dt is so large that the factor is 1."""
+    return all(float(np.median(r)) > 1e5 for n in facts.timed if (r := n.numbers("r")) is not None)
+
+
+def _dt_s(node: Node) -> float | None:
+    """The step of every neuron of a node, if they agree."""
+    tau, r = node.tau_mem, node.numbers("r")
+    if tau is None or r is None or tau.size != r.size or not (np.isfinite(tau) & np.isfinite(r) & (r > 0)).all():
+        return None
+    steps = [rockpool(float(t), float(g)) for t, g in {*zip(tau.tolist(), r.tolist(), strict=True)}]
+    middle = float(np.median(steps))
+    return rounded(middle) if middle > 0 and np.ptp(steps) <= AGREE * middle else None
+
+
+def time_step(program: Program, values: Mapping[str, str]) -> float:
+    """From the first population whose parameters tell it; 1e-3 s, Rockpool's default, if none does."""
+    for population in program.nodes(Population).values():
+        d = population.dynamics
+        if isinstance(d, Continuous) and d.tau_mem_s is not None and d.r is not None and (d.r > 0).all():
+            return rounded(rockpool(float(np.median(d.tau_mem_s)), float(np.median(d.r))))
+    return USUAL_DT_S
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 1 <= int(text[:10]) < 1 << 31 and len(text) < 11
+
+
+WRITER = Writer(
+    "rockpool",
+    "Rockpool 3.1.0",
+    evidence,
+    step,
+    choices=(Choice("spikes", ("many",), "how often a neuron may fire in a step (max_spikes_per_dt)", "N", _is_count),),
+    time_step=time_step,
+)

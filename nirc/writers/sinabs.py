@@ -1,0 +1,97 @@
+"""Sinabs. IAF, LIF, ExpLeak and their squeezed forms; source: sinabs 3.1.3 (``layers``, ``nir``), measured."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from nirc.ir.arrays import Float, frozen
+from nirc.ir.populations import Continuous, Discrete
+from nirc.ir.rules import BOUND, EMIT, Fire, Rule, parse
+from nirc.writers.facts import Facts, Node
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, membrane_rule, memoryless
+
+RULE = parse("decay v, add x->v, fire >= many, subtract, emit")
+
+
+def step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """tau is in steps: beta = exp(-1 / tau), the gain is 1 - beta with norm_input. IF neurons have a gain of 1."""
+    if c.kind == "Threshold":
+        return memoryless(c, n)
+    values = setting.values
+    decay: Float | float = 1.0 if c.tau_mem_s is None else np.exp(-1.0 / c.tau_mem_s)
+    normed = c.tau_mem_s is not None and values["norm_input"] == "yes"
+    floor = None if values["floor"] == "none" else frozen(np.full(n, float(values["floor"])))
+    if not c.fires:
+        return made(c, n, membrane_rule(synapse=False), decay_mem=decay, gain_mem=1 - decay if normed else 1.0)
+    rule = RULE if values["spikes"] == "many" else RULE.with_fire(Fire(">=", 1))
+    rule = rule.with_reset("set") if values["reset"] == "zero" else rule
+    if floor is not None:
+        at = rule.operations.index(EMIT)
+        rule = Rule((*rule.operations[:at], BOUND, *rule.operations[at:]))
+    return made(c, n, rule, decay_mem=decay, gain_mem=1 - decay if normed else 1.0, v_least=floor)
+
+
+def evidence(facts: Facts) -> Evidence:
+    """r = 1, time constants of a step and more, no Linear (a bias of 0 is written), Inputs without a batch axis."""
+    known = ("LIF", "IF", "LI")
+    if not facts.neurons or any(n.type not in known for n in facts.neurons) or facts.of("Linear", "Scale", "Delay"):
+        return NO_EVIDENCE
+    if not all(n.all_equal("r", 1.0) for n in facts.neurons) or not facts.resting_at_zero():
+        return NO_EVIDENCE
+    if not all(map(_in_steps, facts.timed)) or facts.of("NIRGraph"):
+        return NO_EVIDENCE
+    if any(len(s) > 1 and s[0] == 1 and len(s) != 3 for s in facts.port_shapes("Input")):
+        return NO_EVIDENCE
+    float32 = all(n.stored(f) is None or _is_float32(n, f) for n in facts.neurons for f in ("r", "v_threshold"))
+    if not float32:
+        return NO_EVIDENCE
+    reasons = ["r = 1 in every neuron, in float32"]
+    if facts.timed:
+        reasons.append("time constants of 1 and more, which are steps and not seconds")
+    plain = [n for n in facts.of("Affine") if n.all_equal("bias", 0.0)]
+    if plain:
+        reasons.append(f"{len(plain)} Affine node(s) with a bias of zeros where others write Linear")
+    if facts.of("SumPool2d"):
+        reasons.append("SumPool2d, which Sinabs pools with")
+    numbered = facts.port_names and facts.named(r"\d+")
+    if numbered:
+        reasons.append("nodes are called by their place in a Sequential, as nirtorch calls them")
+    weighted = bool(facts.of("Affine", "Conv1d", "Conv2d"))
+    conclusive = facts.port_names and weighted and (numbered or bool(facts.timed) or bool(plain))
+    conclusive = conclusive and not facts.of("AvgPool2d") if not facts.timed else conclusive
+    fires = bool(facts.of("LIF", "IF"))
+    open_ = (*(("spikes", "reset", "floor") if fires else ()), *(("norm_input",) if facts.timed else ()))
+    return Evidence(conclusive, tuple(reasons), {}, open_)
+
+
+def _in_steps(node: Node) -> bool:
+    tau = node.tau_mem
+    return tau is not None and bool((tau >= 1.0).all())
+
+
+def _is_float32(node: Node, field: str) -> bool:
+    stored = node.stored(field)
+    return stored is not None and stored.dtype == np.float32
+
+
+def _is_volts(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+WRITER = Writer(
+    "sinabs",
+    "Sinabs 3.1.3",
+    evidence,
+    step,
+    choices=(
+        Choice("spikes", ("many", "one"), "how often a neuron may fire in a step (spike_fn)"),
+        Choice("reset", ("subtract", "zero"), "what a spike does to the membrane (reset_fn)"),
+        Choice("floor", ("none",), "the lower bound of the membrane (min_v_mem)", "VOLTS", _is_volts),
+        Choice("norm_input", ("yes", "no"), "whether the input is scaled by 1 - beta (norm_input)"),
+    ),
+)

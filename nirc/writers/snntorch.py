@@ -1,0 +1,136 @@
+"""snnTorch. Leaky, Synaptic, RLeaky and RSynaptic; source: snntorch 1.0.0 (``_neurons``, ``export_nir``), measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nirc.ir.arrays import Float
+from nirc.ir.populations import Continuous, Discrete
+from nirc.ir.program import Program
+from nirc.ir.rules import LETTER, parse
+from nirc.writers.facts import Facts, Node, close
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, membrane_rule, memoryless
+
+DT_S = 1e-4  # the exporter's constant: tau = DT_S / (1 - beta), r = tau / DT_S
+
+LATE_SUBTRACT = parse("fire > 1, decay v, add x->v, subtract, fire > 1, emit")
+RESTORED = parse("fire > 1, decay v, add x->v, subtract, fire > 1, restore, subtract, emit")
+LATE_SET = parse("fire > 1, decay v, add x->v, set, fire > 1, emit")
+
+
+def step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """A gain of 1, beta = 1 - DT_S / tau, alpha = 1 - DT_S / tau_syn. The reset is a step late unless told otherwise.
+
+    ``zero``: Leaky without recurrence resets at once, Synaptic and recurrent cells in the next step.
+    """
+    if c.kind == "Threshold":
+        return memoryless(c, n)
+    synapse = c.tau_syn_s is not None
+    rule = membrane_rule(synapse=synapse)
+    if c.fires:
+        reset, delayed = setting.values["reset"], setting.values["reset_delay"] == "yes"
+        if reset == "subtract":
+            rule = LATE_SUBTRACT if delayed else RESTORED
+        elif reset == "zero":
+            rule = LATE_SET if delayed and (synapse or setting.recurrent) else LETTER
+        else:
+            rule = LETTER.without_reset()
+        rule = rule.with_synapse() if synapse else rule
+    return made(
+        c,
+        n,
+        rule,
+        decay_mem=1.0 if c.tau_mem_s is None else _kept(c.tau_mem_s),
+        decay_syn=None if c.tau_syn_s is None else _kept(c.tau_syn_s),
+    )
+
+
+def _kept(tau_s: Float) -> Float:
+    """beta; float32 may put tau a hair below DT_S where beta is 0."""
+    kept: Float = np.maximum(1.0 - DT_S / tau_s, 0.0)
+    return kept
+
+
+def evidence(facts: Facts) -> Evidence:
+    """r = tau / 1e-4 in every node with the roundings of float32, and the names that nirtorch gives."""
+    nodes = facts.timed
+    if not nodes or any(n.type not in ("LIF", "CubaLIF", "IF", "LI", "CubaLI") for n in facts.neurons):
+        return NO_EVIDENCE
+    if not all(map(_as_exported, nodes)) or not facts.resting_at_zero():
+        return NO_EVIDENCE
+    reasons = [f"r = tau / {DT_S:g} s in all {len(nodes)} nodes that have a time constant"]
+    traced = any(map(_has_rounding_of_beta, nodes))
+    if traced:
+        reasons.append("tau carries the rounding of 1 - beta in float32")
+    numbered = facts.port_names and facts.named(r"\d+|\d+\.(lif|w_rec|input|output)")
+    if numbered:
+        reasons.append("nodes are called by their place in a Sequential, as nirtorch calls them")
+    celled = any(name.endswith(".w_rec") for name in facts.names)
+    if celled:
+        reasons.append("a recurrent cell is called `X.lif` and `X.w_rec`")
+    single = all((s := n.stored("r")) is not None and s.dtype == np.float32 for n in nodes)
+    conclusive = all(map(_is_float32, nodes)) and (numbered or celled or (traced and single))
+    return Evidence(conclusive, tuple(reasons), open=_open(facts))
+
+
+def _open(facts: Facts) -> tuple[str, ...]:
+    return ("reset", "reset_delay") if facts.of("LIF", "CubaLIF", "IF") else ()
+
+
+def _as_exported(node: Node) -> bool:
+    tau, r = node.tau_mem, node.numbers("r")
+    pairs = [(tau, r)]
+    if node.numbers("w_in") is not None:  # exporters of 2023 left it out
+        pairs.append((node.numbers("tau_syn"), node.numbers("w_in")))
+    return all(t is not None and g is not None and t.size == g.size and close(g, t / DT_S) for t, g in pairs)
+
+
+def _is_float32(node: Node) -> bool:
+    """Stored in float32, or computed in float64 from a beta of float32, as recurrent cells are."""
+    stored = node.stored("tau_mem" if node.type.startswith("Cuba") else "tau")
+    return stored is not None and (stored.dtype == np.float32 or _beta_is_float32(node))
+
+
+def _beta_is_float32(node: Node) -> bool:
+    """Whether 1 - 1e-4 / tau is a number that float32 has, up to the rounding of float64."""
+    tau = node.tau_mem
+    assert tau is not None
+    beta = 1.0 - DT_S / tau
+    return bool((np.abs(beta.astype(np.float32) - beta) < 1e-14).all())
+
+
+def _has_rounding_of_beta(node: Node) -> bool:
+    """Whether tau is 1e-4 / (1 - beta) for some beta of float32, and not a round number of seconds."""
+    tau = node.tau_mem
+    assert tau is not None
+    tau = tau[np.isfinite(tau)]
+    plain = np.array([float(f"{t:.5e}") for t in tau])
+    stored = node.stored("tau_mem" if node.type.startswith("Cuba") else "tau")
+    if stored is not None and stored.dtype != np.float32:
+        return _beta_is_float32(node) and bool((np.abs(plain / tau - 1) > 1e-12).any())
+    short = tau.astype(np.float32)
+    beta = (1.0 - DT_S / tau).astype(np.float32)
+    near = [beta, np.nextafter(beta, np.float32(2)), np.nextafter(beta, np.float32(-2))]
+    with np.errstate(divide="ignore"):
+        written = np.any([np.float32(DT_S) / (np.float32(1) - b) == short for b in near], axis=0)
+    return bool(written.all() and (plain.astype(np.float32) != short).any())
+
+
+def time_step(program: Program, values: Mapping[str, str]) -> float:
+    """Always 1e-4 s."""
+    return DT_S
+
+
+WRITER = Writer(
+    "snntorch",
+    "snnTorch 1.0.0",
+    evidence,
+    step,
+    choices=(
+        Choice("reset", ("subtract", "zero", "none"), "what a spike does to the membrane (reset_mechanism)"),
+        Choice("reset_delay", ("yes", "no"), "whether the reset acts in the next step (reset_delay)"),
+    ),
+    time_step=time_step,
+)

@@ -1,0 +1,142 @@
+"""Spyx. LIF, IF, CuBaLIF, LI and recurrent cells; source: spyx 1.0.0 (``nn``, ``nir``), measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from nirc.analysis.time_step import AGREE
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import Float, frozen, size
+from nirc.ir.layers import Flatten, Input, LayerNode, Linear, Neuron, Subgraph
+from nirc.ir.populations import Continuous, Discrete, Population
+from nirc.ir.program import Program
+from nirc.ir.rules import parse
+from nirc.writers.facts import Facts
+from nirc.writers.writer import NO_EVIDENCE, Evidence, Setting, Writer, made, membrane_rule, memoryless
+
+STEPS = 1.0  # dt where no parameter tells one: Spyx counts in steps
+PLAIN = parse("fire > 1, emit, decay v, add x->v, subtract")
+WITH_SYNAPSE = parse("fire > 1, emit, decay i, add x->i, subtract, decay v, add i->v")
+
+
+def step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """r holds beta. A gain of 1, and the spikes that leave are those of the membrane before the update."""
+    if c.kind == "Threshold":
+        return memoryless(c, n)
+    dt_s = setting.dt_s or STEPS
+    synapse = c.tau_syn_s is not None
+    if not c.fires:
+        decay: Float | float = 1.0 if c.tau_mem_s is None else 1.0 - dt_s / c.tau_mem_s
+        rule = membrane_rule(synapse=synapse)
+    else:
+        decay = 1.0 if c.tau_mem_s is None or c.r is None else c.r
+        rule = WITH_SYNAPSE if synapse else PLAIN
+    return made(c, n, rule, decay_mem=decay, decay_syn=None if c.tau_syn_s is None else 1.0 - dt_s / c.tau_syn_s)
+
+
+def evidence(facts: Facts) -> Evidence:
+    """Names like ``layer_3``, and r = 1 - dt / tau with one dt."""
+    named = facts.named(r"layer_\d+(_threshold)?")
+    cells = facts.of("LIF", "CubaLIF")
+    steps = [(n.tau_mem, n.numbers("r")) for n in cells]
+    told = [t * (1 - r) for t, r in steps if t is not None and r is not None and t.size == r.size and (r < 1).all()]
+    agreed = bool(told) and len(told) == len(cells)
+    if agreed:
+        every = np.concatenate(told)
+        middle = float(np.median(every))
+        agreed = middle > 0 and bool((np.abs(every / middle - 1) < AGREE).all())
+    reasons = []
+    if named:
+        reasons.append("nodes are called `layer_0`, `layer_1`, ...")
+    if agreed:
+        reasons.append(f"r = 1 - dt / tau with dt = {middle:.3g} in every LIF and CubaLIF")
+    if not reasons or (cells and not agreed):
+        return NO_EVIDENCE
+    return Evidence(named or agreed, tuple(reasons))
+
+
+def time_step(program: Program, values: Mapping[str, str]) -> float | None:
+    """tau (1 - r) of the populations whose r is below 1; None where Spyx counts in steps."""
+    told = [
+        float(np.median(d.tau_mem_s * (1 - d.r)))
+        for p in program.nodes(Population).values()
+        if isinstance(d := p.dynamics, Continuous)
+        and d.fires
+        and d.tau_mem_s is not None
+        and d.r is not None
+        and (d.r < 1).all()
+    ]
+    dt_s = float(np.median(told)) if told else STEPS
+    return None if abs(dt_s / STEPS - 1) < AGREE else dt_s
+
+
+def rewire(program: Program, log: Log) -> Program:
+    """Inputs of recurrent cells reach the neurons, and Flatten counts channels last, as in Spyx itself."""
+    nodes: dict[str, object] = {}
+    for name, payload in program.nodes(LayerNode).items():
+        layer = payload.layer
+        if isinstance(layer, Subgraph):
+            layer = Subgraph(_cell(layer.program, payload.origins[0], log))
+        nodes[name] = replace(payload, layer=layer)
+    for name, payload in program.nodes(LayerNode).items():
+        if isinstance(payload.layer, Flatten) and _is_map(payload.layer):
+            for target, _ in program.out_of(name):
+                nodes[target] = _channels_first(nodes[target], payload.layer, log)
+    return program.rebuilt(nodes, program.edges())
+
+
+def _cell(cell: Program, where: str, log: Log) -> Program:
+    layers = {n: p.layer for n, p in cell.nodes(LayerNode).items()}
+    entries = [n for n, layer in layers.items() if isinstance(layer, Input)]
+    neurons = [n for n, layer in layers.items() if isinstance(layer, Neuron)]
+    if len(entries) != 1 or len(neurons) != 1:
+        return cell
+    (entry,), (neuron,) = entries, neurons
+    edges = list(cell.edges())
+    wrong = [(s, t, p) for s, t, p in edges if s == entry and isinstance(layers[t], Linear)]
+    if not wrong or not any(s == neuron and t == wrong[0][1] for s, t, _ in edges):
+        return cell
+    log.warning(
+        "W205",
+        f"the input of a recurrent cell is wired to `{neuron}`: Spyx's exporter wires it to `{wrong[0][1]}`",
+        where=f"{where}/edges",
+        found=f"{entry} -> {wrong[0][1]}",
+        limit=f"{entry} -> {neuron}",
+    )
+    return cell.rebuilt(
+        dict(cell.graph.nodes(data="payload")),
+        [(s, neuron, p) if (s, t, p) in wrong else (s, t, p) for s, t, p in edges],
+    )
+
+
+def _is_map(layer: Flatten) -> bool:
+    return layer.input_shape is not None and len(layer.input_shape) == 3
+
+
+def _channels_first(payload: object, flatten: Flatten, log: Log) -> object:
+    """The layer behind a Flatten with its columns in the order of nirc's Flatten."""
+    assert isinstance(payload, LayerNode) and flatten.input_shape is not None
+    layer, (c, h, w) = payload.layer, flatten.input_shape
+    if not isinstance(layer, Linear) or layer.weight.shape[-1] != size((c, h, w)):
+        log.warning(
+            "W205",
+            "Spyx's Flatten counts channels last, and what follows has no weights whose order could be changed",
+            where=payload.origins[0],
+        )
+        return payload
+    rows = layer.weight.reshape(*layer.weight.shape[:-1], h, w, c)
+    weight = frozen(np.moveaxis(rows, -1, -3).reshape(layer.weight.shape))
+    log.warning(
+        "W205",
+        "columns of the weight are reordered: Spyx's Flatten counts height, width, channel",
+        where=f"{payload.origins[0]}/weight",
+        found=f"({h}, {w}, {c})",
+        limit=f"({c}, {h}, {w})",
+    )
+    return replace(payload, layer=Linear(weight, layer.bias))
+
+
+WRITER = Writer("spyx", "Spyx 1.0.0", evidence, step, time_step=time_step, rewire=rewire)

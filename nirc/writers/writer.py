@@ -1,0 +1,180 @@
+"""What a writer is: a simulator that writes NIR files, and the rule by which it steps them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import Float, frozen
+from nirc.ir.populations import Continuous, Discrete
+from nirc.ir.program import Program
+from nirc.ir.rules import LETTER, MEMBRANE, Rule
+from nirc.writers.facts import Facts
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a file of this writer does not say: ``--from NAME,KEY=VALUE``.
+
+    ``form`` names the values that ``accepts`` takes beside ``values``, whose first is the simulator's default.
+    ``question`` ends the sentence "the file does not say ...".
+    """
+
+    key: str
+    values: tuple[str, ...]
+    question: str
+    form: str = ""
+    accepts: Callable[[str], bool] | None = None
+
+    def takes(self, value: str) -> bool:
+        """Whether ``value`` may be given."""
+        return value in self.values or (self.accepts is not None and self.accepts(value))
+
+    @property
+    def all_values(self) -> str:
+        """``subtract|zero|none``."""
+        return "|".join((*self.values, self.form) if self.form else self.values)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for a writer.
+
+    ``conclusive``: no other writer, and no person with other numbers in mind, would have left this. ``reasons`` are
+    plain sentences; a writer without reasons is no candidate. ``assumed``: values of choices that the file suggests.
+    ``open``: keys of the choices that matter to this file and that it does not record.
+    """
+
+    conclusive: bool = False
+    reasons: tuple[str, ...] = ()
+    assumed: Mapping[str, str] = field(default_factory=dict)
+    open: tuple[str, ...] = ()
+
+
+NO_EVIDENCE = Evidence()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a population's step depends on beside its own parameters."""
+
+    dt_s: float | None
+    values: Mapping[str, str]
+    recurrent: bool = False  # the population feeds itself
+
+
+Step = Callable[[Continuous, int, Setting], Discrete]
+
+
+def _as_it_is(program: Program, log: Log) -> Program:
+    return program
+
+
+def _no_step(program: Program, values: Mapping[str, str]) -> float | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A simulator that writes NIR files.
+
+    ``evidence`` looks at the file. ``step`` gives one step of a population of ``n`` neurons. ``time_step`` gives dt in
+    seconds from the continuous program, None where the simulator counts in steps. ``rewire`` mends what the exporter
+    is known to connect or to order otherwise, on typed layers as nested in the file. ``reads_dt``: the user's ``--dt``
+    changes the numbers of a step.
+    """
+
+    name: str
+    title: str  # as its authors spell it, with the version whose rule this is
+    evidence: Callable[[Facts], Evidence]
+    step: Step
+    choices: tuple[Choice, ...] = ()
+    time_step: Callable[[Program, Mapping[str, str]], float | None] = _no_step
+    rewire: Callable[[Program, Log], Program] = _as_it_is
+    map_order: str = "channels first"  # of the values that Flatten gives
+
+    def defaults(self) -> dict[str, str]:
+        """Every choice with the simulator's own default."""
+        return {c.key: c.values[0] for c in self.choices}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file is read: by whose rule, with which values of the writer's choices, and why.
+
+    ``confidence``: given (by the user), recorded (in the file), conclusive, open (evidence for ``candidates``, none of
+    it conclusive: the letter of NIR is used) or none. ``open_keys``: choices that the file does not record.
+    """
+
+    writer: Writer
+    values: Mapping[str, str]
+    confidence: str = "none"
+    evidence: tuple[str, ...] = ()
+    open_keys: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """As ``--from`` takes it, with every choice that is not the default."""
+        other = [f"{k}={v}" for k, v in self.values.items() if self.writer.defaults().get(k) != v]
+        return ",".join((self.writer.name, *other))
+
+    @property
+    def assumed(self) -> dict[str, str]:
+        """Choices that neither the file nor the user made, with the values taken."""
+        return {k: self.values[k] for k in self.open_keys}
+
+
+def made(
+    c: Continuous,
+    n: int,
+    rule: Rule,
+    *,
+    decay_mem: Float | float = 1.0,
+    gain_mem: Float | float = 1.0,
+    decay_syn: Float | float | None = None,
+    gain_syn: Float | float = 1.0,
+    v_least: Float | None = None,
+    starts_at_leak: bool = False,
+) -> Discrete:
+    """A population of ``n`` neurons with these coefficients, each (n,) or one number; v_leak, thresholds from ``c``.
+
+    ``decay_syn`` None: without a synaptic current.
+    """
+
+    def full(value: Float | float) -> Float:
+        return frozen(np.broadcast_to(np.asarray(value, np.float64), (n,)))
+
+    decay = full(decay_mem)
+    leak = np.zeros(n) if c.v_leak is None else c.v_leak
+    drift = np.where(decay == 1.0, 0.0, (1.0 - decay) * leak)
+    return Discrete(
+        decay,
+        full(gain_mem),
+        frozen(drift),
+        None if decay_syn is None else full(decay_syn),
+        None if decay_syn is None else full(gain_syn),
+        c.v_threshold,
+        c.v_reset,
+        rule=rule,
+        v_least=v_least,
+        v_start=frozen(leak) if starts_at_leak and leak.any() else None,
+    )
+
+
+def memoryless(c: Continuous, n: int) -> Discrete:
+    """NIR's Threshold: a spike where the input of this step is above the threshold. The same for all writers."""
+    return made(replace_reset(c, np.zeros(n)), n, LETTER, decay_mem=0.0)
+
+
+def membrane_rule(*, synapse: bool) -> Rule:
+    """A population that never fires sends its membrane potential after decay and input."""
+    return MEMBRANE.with_synapse() if synapse else MEMBRANE
+
+
+def replace_reset(c: Continuous, v_reset: Float) -> Continuous:
+    """The same neurons with another reset potential (n,)."""
+    return replace(c, v_reset=frozen(v_reset))

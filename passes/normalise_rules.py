@@ -1,0 +1,80 @@
+"""normalise-rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import frozen
+from nirc.ir.populations import Discrete, Population, Projection
+from nirc.ir.program import Program
+from nirc.ir.rules import EMIT, SUBTRACT, Add, Decay, Fire, Operation, Rule
+
+
+@dataclass(frozen=True)
+class NormaliseRules:
+    """Write update rules that mean the same in one way (spikes unchanged).
+
+    Spikes leave after the update: those of the membrane before it leave a step later by the delays behind it. The
+    synaptic current decays before the input is added: where it decays afterwards, its gain has the decay.
+    """
+
+    name: ClassVar[str] = "normalise-rules"
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Never fails."""
+        nodes = dict(program.graph.nodes(data="payload"))
+        late = set()
+        for name, population in program.nodes(Population).items():
+            d = population.dynamics
+            assert isinstance(d, Discrete)
+            made = _decayed_first(_emitting_last(d))
+            if made is not d:
+                nodes[name] = replace(population, dynamics=made)
+            if d.rule.emits_late:
+                late.add(name)
+        edges = [(s, t, _a_step_later(p) if s in late else p) for s, t, p in program.edges()]
+        return program.rebuilt(nodes, edges)
+
+
+def _a_step_later(p: Projection) -> Projection:
+    """The spikes of the step before leave now, so that a cycle needs no further step."""
+    return replace(p, delay_steps=p.delay_steps + 1, feedback=False)
+
+
+def _emitting_last(d: Discrete) -> Discrete:
+    """``emit`` at the end: the comparison comes again, with a reset at once if nothing is between."""
+    ops = d.rule.operations
+    if not d.rule.emits_late:
+        return d
+    at = ops.index(EMIT)
+    rest, fires = list(ops[at + 1 :]), [op for op in ops[:at] if isinstance(op, Fire)]
+    if not fires:  # the spikes of the step before
+        return replace(d, rule=Rule((*rest, EMIT)))
+    fire = fires[-1]
+    first = next(i for i, op in enumerate(rest) if op in (Decay("v"), Add("x", "v"), Add("i", "v")))
+    if SUBTRACT in rest[:first]:
+        rest.remove(SUBTRACT)
+        return replace(d, rule=Rule((*rest, fire, SUBTRACT, EMIT)))
+    return replace(d, rule=Rule((fire, *rest, fire, EMIT)))
+
+
+def _decayed_first(d: Discrete) -> Discrete:
+    ops = d.rule.operations
+    add, decay, use = Add("x", "i"), Decay("i"), Add("i", "v")
+    if add not in ops or ops.index(decay) < ops.index(add):
+        return d
+    others: list[Operation] = [op for op in ops if op not in (add, decay)]
+    at = min(i for i, op in enumerate(others) if isinstance(op, Decay | Add))
+    rule = Rule((*others[:at], decay, add, *others[at:]))
+    if ops.index(use) < ops.index(decay):  # the membrane takes the current before its decay
+        return replace(d, rule=rule)
+    zero = np.zeros(d.decay_mem.size)
+    gain = (zero if d.decay_syn is None else d.decay_syn) * (1.0 if d.gain_syn is None else d.gain_syn)
+    made = replace(d, rule=rule, gain_syn=frozen(gain))
+    if d.decay_syn_2 is not None and d.gain_syn_2 is not None:
+        made = replace(made, gain_syn_2=frozen(d.decay_syn_2 * d.gain_syn_2))
+    return made
