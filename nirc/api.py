@@ -24,7 +24,7 @@ from nirc.running import Samples, calibration_raster
 from nirc.target import Target
 from nirc.writers.writer import Reading
 
-RESETS = ("model", "zero", "subtract")
+RESETS = ("model", "zero", "subtract", "none")
 LAYER_PASSES = ("flatten-nesting", "complete-ports", "remove-dead", "infer-shapes", "canonicalise")
 Progress = Callable[[int], None]
 
@@ -151,8 +151,13 @@ def load_as(model: object, options: Options, *, log: Log, observe: Observer | No
         discretise=options.discretise,
         log=log,
     )
+    return canonical(reading.writer.rewire(typed, log), log, observe), reading
+
+
+def canonical(typed: Program, log: Log, observe: Observer | None = None) -> Program:
+    """Canonical layers from typed ones as the file nests them. Raises ``InputError``."""
     passes: list[Pass] = [registry.load(registry.PASSES[each])() for each in LAYER_PASSES]
-    return run_passes(reading.writer.rewire(typed, log), passes, log, observe), reading
+    return run_passes(typed, passes, log, observe)
 
 
 def lower(model: object, options: Options, *, log: Log, observe: Observer | None = None) -> Stages:

@@ -72,22 +72,30 @@ def OUTPUT(command: Callable[..., None]) -> Callable[..., None]:  # noqa: N802 -
     return _OUTPUT(speaking)
 
 
-LOWERING = _options(
+READING = _options(
+    click.option(
+        "--from",
+        "writer",
+        metavar="NAME[,KEY=VALUE]...",
+        help="Who wrote the file, and what it does not say, e.g. snntorch,reset=zero; `nir` is the letter of NIR. "
+        "Default: as the file shows. `nirc writers` lists names, keys and values.",
+    ),
     click.option("--dt", metavar="SECONDS", type=float, help="Time step; default: as the file's parameters imply."),
     click.option(
         "--reset",
-        type=click.Choice(["model", "zero", "subtract"]),
+        type=click.Choice(["model", "zero", "subtract", "none"]),
         default="model",
         show_default=True,
-        help="Reset rule the network was trained with; `model`: v := v_reset, as NIR says.",
+        help="What a spike does to the membrane; `model`: the writer's default, for NIR's letter v := v_reset.",
     ),
     click.option(
         "--discretise",
         type=click.Choice(["euler", "exponential"]),
-        default="euler",
-        show_default=True,
-        help="Decays per step: forward Euler as exporters do, or exact.",
+        help="Decays per step where the file is read by NIR's letter: forward Euler (default), or exact.",
     ),
+)
+LOWERING = _options(
+    READING,
     click.option("--strict", is_flag=True, help="Refuse where the chip's dynamics differ in kind from the model's."),
     click.option(
         "--calibrate",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nirc import __version__, streams
-from nirc.arguments import COMPILING, DATA, FILE, LOWERING, MODEL, OUTPUT
+from nirc.arguments import COMPILING, DATA, FILE, LOWERING, MODEL, OUTPUT, READING
 from nirc.diagnostics.log import Log
 from nirc.errors import NircError
 from nirc.output import Output
@@ -136,14 +136,28 @@ def compile_(
 
 @cli.command()
 @MODEL
-@click.option("--dt", metavar="SECONDS", type=float, help="Time step; default: as the file's parameters imply.")
+@READING
+@click.option(
+    "--data",
+    metavar="FILE",
+    type=FILE,
+    help="Inputs with the simulator's own `outputs` (samples, steps, ...): which rule reproduces them?",
+)
 @OUTPUT
-def inspect(model: Path, dt: float | None, output: Output) -> None:
-    """Show what is in MODEL.nir: layers, shapes, neurons, synapses, time step, oddities. With -v the IR."""
+def inspect(model: Path, data: Path | None, output: Output, **options: Any) -> None:
+    """Show what is in MODEL.nir: writer, layers, shapes, neurons, synapses, time step, oddities. With -v the IR.
+
+    With --data every rule that the file may mean is run, and the table says which gives the recorded outputs.
+    """
     with output.about(str(model)):
+        from nirc.api import Options
         from nirc.report.inspect import inspection
 
-        output.inspected(inspection(model, dt, output.log))
+        asked = Options(options["dt"], options["reset"], options["discretise"], options["writer"])
+        recorded = None if data is None else _rasters(data, options["dt"], output.log)
+        with output.progress("comparing rules", 100) as advance:
+            found = inspection(model, asked, output.log, recorded, advance)
+        output.inspected(found)
 
 
 @cli.command()
@@ -362,6 +376,7 @@ def _asked(options: dict[str, Any]) -> Options:
         dt_s=options["dt"],
         reset=options["reset"],
         discretise=options["discretise"],
+        writer=options["writer"],
         strict=options["strict"],
         seed=options["seed"],
         time_limit_s=options["time_limit"],

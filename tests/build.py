@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nirc import registry
-from nirc.api import LAYER_PASSES
+from nirc.api import LAYER_PASSES, Options, lower_layers
 from nirc.diagnostics.log import Diagnostic, Log
 from nirc.errors import NircError
 from nirc.frontend.nodes import to_layers
@@ -25,6 +25,8 @@ from nirc.ir.arrays import Float
 from nirc.ir.program import Program
 from nirc.pipeline import Pass, run_passes
 from nirc.semantics.run import run
+from nirc.writers.nir import WRITER as LETTER
+from nirc.writers.writer import Reading
 
 DT = 1e-4
 
@@ -135,13 +137,14 @@ class Made:
 
     layers: Program
     continuous: Program
+    reference: Program
     discrete: Program
     said: list[Diagnostic]
 
     def outputs(self, inputs: ArrayLike) -> Float:
         """Output of the discrete stage, after checking that the float stage gives the same up to rounding."""
         raster: NDArray[np.float64] = np.asarray(inputs, float)
-        exact, got = run(self.continuous, raster).output, run(self.discrete, raster).output
+        exact, got = run(self.reference, raster).output, run(self.discrete, raster).output
         np.testing.assert_allclose(exact, got, rtol=1e-9, atol=1e-9)
         return got
 
@@ -152,13 +155,13 @@ def layers(raw: RawGraph, log: Log | None = None) -> Program:
     return run_passes(to_layers(raw, log), [made(name) for name in LAYER_PASSES], log)
 
 
-def lowered(raw: RawGraph, *, dt: float | None = DT, reset: str = "model") -> Made:
-    """Everything up to discrete populations. Raises ``NircError``."""
+def lowered(raw: RawGraph, *, dt: float | None = DT, reset: str = "model", discretise: str = "euler") -> Made:
+    """Everything up to discrete populations, by the letter of NIR. Raises ``NircError``."""
     log = Log()
     canonical = layers(raw, log)
-    first = [made("to-populations"), made("fuse-linear"), made("infer-dt", dt_s=dt)]
-    continuous = run_passes(canonical, first, log).having(reset=reset)
-    return Made(canonical, continuous, run_passes(continuous, [made("discretise")], log), log.diagnostics)
+    reading = Reading(LETTER, {"reset": reset, "discretise": discretise})
+    stages = lower_layers(canonical, reading, Options(dt_s=dt), log=log)
+    return Made(canonical, stages.continuous, stages.reference, stages.discrete, log.diagnostics)
 
 
 def said(raw: RawGraph, *, dt: float | None = DT) -> list[Diagnostic]:

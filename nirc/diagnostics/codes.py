@@ -52,6 +52,7 @@ CODES: dict[str, str] = {
     "W201": "the writer of the file was recognised",
     "W202": "the file does not record a choice of its writer",
     "W203": "the writer of the file cannot be told for sure",
+    "W204": "the rule that is used does not give the recorded outputs",
     "W205": "what the writer's exporter connects or orders otherwise is mended",
     # P: passes (exit 1)
     "P301": "the time step cannot be inferred from the file",

@@ -18,7 +18,7 @@ from nirc.frontend.refusal import RefusalError, at
 
 EXPECTED = "spike counts (samples, steps, ...input shape)"
 EXAMPLE = "np.savez('data.npz', inputs=counts, labels=classes, dt=1e-4)"
-KEYS = ("inputs", "labels", "dt")
+KEYS = ("inputs", "labels", "dt", "outputs")
 LARGEST_COUNT = 1 << 20  # spikes of one channel in one step: more is no spike count
 SAME_STEP = 1e-3  # relative difference below which two time steps are the same
 
@@ -27,13 +27,14 @@ SAME_STEP = 1e-3  # relative difference below which two time steps are the same
 class Data:
     """``inputs`` (samples, steps, ...) spike counts; ``labels`` (samples,) classes; ``dt_s`` seconds a step.
 
-    ``file``: where they were read from, for findings.
+    ``outputs`` (samples, steps, ...) float64: what a simulator recorded. ``file``: where all was read from, for findings.
     """
 
     inputs: NDArray[np.int64]
     labels: NDArray[np.int64] | None = None
     dt_s: float | None = None
     file: str = ""
+    outputs: NDArray[np.float64] | None = None
 
 
 def read_data(path: Path, log: Log, dt_s: float | None = None) -> Data:
@@ -77,7 +78,9 @@ def _checked(arrays: Mapping[str, NDArray[Any]], log: Log) -> Data:
         labels = _labels(arrays["labels"], len(inputs)) if "labels" in arrays else None
     with at("dt"):
         dt_s = _time_step(arrays["dt"]) if "dt" in arrays else None
-    return Data(inputs, labels, dt_s)
+    with at("outputs"):
+        outputs = _outputs(arrays["outputs"], inputs.shape[:2]) if "outputs" in arrays else None
+    return Data(inputs, labels, dt_s, outputs=outputs)
 
 
 def _counts(values: NDArray[Any], log: Log) -> NDArray[np.int64]:
@@ -100,6 +103,18 @@ def _labels(values: NDArray[Any], samples: int) -> NDArray[np.int64]:
         raise RefusalError("U603", "the labels do not match the samples", f"shape {values.shape}", limit)
     _whole(values, "a class", np.iinfo(np.int32).max)
     return values.astype(np.int64)
+
+
+def _outputs(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    if values.ndim < 3 or values.shape[:2] != shape:
+        limit = f"({shape[0]} samples, {shape[1]} steps, ...output shape)"
+        raise RefusalError("U603", "the recorded outputs do not match the inputs", f"shape {values.shape}", limit)
+    if values.size * 8 > MAX_DATA_BYTES:
+        raise RefusalError("U603", "the recorded outputs are too large", f"{values.size} values")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        raise RefusalError("U603", "a recorded output is not finite", f"{values[index]} at index {index}")
+    return values.astype(np.float64)
 
 
 def _whole(values: NDArray[Any], name: str, most: int) -> None:

@@ -17,7 +17,9 @@ from nirc.semantics.run import run
 from nirc.verification import populations
 from nirc.verification.divergence import first_divergence
 from nirc.verification.record import Array, record, stages_of
+from nirc.verification.recorded import Recording, recording, stage_shares
 from nirc.verification.score import check_answers, check_labels, score
+from nirc.writers.writer import Reading
 
 PLACE_OF_DEVICE = 3  # among the stages
 
@@ -36,9 +38,10 @@ def verify(
 ) -> dict[str, Any]:
     """The JSON of `nirc verify`; ``progress`` is told the percentage that is done.
 
-    Stages: float, discrete, integer, device (the emulator's default mode), device:MODE for each other mode. What
-    must not pass is logged as errors, not raised: a population that falls silent (P313) and, with
-    ``max_accuracy_drop``, a device that answers worse (P312).
+    Stages: recorded (the simulator's outputs, where ``data`` has them), float, discrete, integer, device (the
+    emulator's default mode), device:MODE for each other mode. What must not pass is logged as errors, not raised: a
+    population that falls silent (P313) and, with ``max_accuracy_drop``, a device that answers worse than the recording
+    or else the model (P312).
 
     Raises ``NircError`` if the model does not compile or the raster does not fit.
     """
@@ -61,28 +64,34 @@ def verify(
     teacher = runs["float"].output
     silent = check_answers(teacher, log)
     stages = [score(name, r.output, teacher, data.labels) for name, r in runs.items()]
+    kept = recording(data, made.stages.reference, log)
+    if kept is not None:
+        _say_recorded(kept, teacher, made.stages.reading, log)
     alone = dict(made.backend.approximations(made.stages.discrete))
     what_if = [score(name, run(program, raster).output, teacher, data.labels) for name, program in alone.items()]
     tell(85)
-    recording = record(made, stages_of(made, steps), raster, log)
+    watched = record(made, stages_of(made, steps), raster, log)
     lost = populations.vanished(made)
-    populations.say_silent(recording, made, alone, lost, raster, log)
+    populations.say_silent(watched, made, alone, lost, raster, log)
+    first = [] if kept is None else [score("recorded", kept.outputs, teacher, data.labels)]
     if max_accuracy_drop is not None:
-        _say_drop(stages, max_accuracy_drop, log)
-    rows = populations.table(recording)
+        right, whose = (teacher, "model") if kept is None else (kept.outputs, "recording")
+        _say_drop(runs, right, whose, data.labels, max_accuracy_drop, log)
+    rows = populations.table(watched)
     tell(100)
     return {
         "target": made.mapped.target.name,
         "samples": len(raster),
         "silent_samples": silent,
-        "stages": stages,
+        "stages": first + stages,
+        "recorded": None if kept is None else stage_shares(kept, {name: r.output for name, r in runs.items()}),
         "lost_at": lost_at(stages),
         "what_if": sorted(what_if, key=lambda row: (row["agreement"], -row["count_error"])),
         "exact": [kind for kind in KINDS if not any(name.partition(":")[0] == kind for name in alone)],
         "calibration": made.bundle.manifest.get("calibration"),
-        "first_divergence": first_divergence(recording),
+        "first_divergence": first_divergence(watched),
         "populations": rows,
-        "not_compared": populations.left_out(recording),
+        "not_compared": populations.left_out(watched),
         "rounded_to_zero": lost,
     }
 
@@ -120,20 +129,35 @@ def lost_at(stages: list[dict[str, Any]]) -> str | None:
     return worst if drops[worst] > 0 else None
 
 
-def _say_drop(stages: list[dict[str, Any]], most: float, log: Log) -> None:
-    """P312 for every mode of the device that answers worse than the model by more than ``most``.
+def _say_recorded(kept: Recording, teacher: Array, reading: Reading, log: Log) -> None:
+    """W204 where the float stage is not what the simulator recorded."""
+    share, first = kept.share(teacher), kept.first_difference(teacher)
+    if first is not None:
+        log.warning(
+            "W204",
+            f"read as {reading.text}, the model gives {share:.2%} of the recorded outputs",
+            found=f"{first['found']:g} at sample {first['sample']}, step {first['step']}, output {first['output']}",
+            limit=f"{first['recorded']:g} recorded",
+            help="`nirc inspect MODEL --data FILE` says which --from gives them",
+        )
 
-    Without labels the model's own answers are taken as right: the drop is the share of samples that differ.
+
+def _say_drop(runs: dict[str, Run], right: Array, whose: str, labels: Array | None, most: float, log: Log) -> None:
+    """P312 for every mode of the device that answers worse than ``right`` (samples, steps, n) by more than ``most``.
+
+    Without labels these answers are taken as right: the drop is the share of samples that differ.
     """
-    kind = "agreement" if stages[0]["accuracy"] is None else "accuracy"
-    for stage in stages[PLACE_OF_DEVICE:]:
-        drop = stages[0][kind] - stage[kind]
+    best = score(whose, right, right, labels)
+    kind = "agreement" if labels is None else "accuracy"
+    for name, device in [*runs.items()][PLACE_OF_DEVICE:]:
+        stage = score(name, device.output, right, labels)
+        drop = best[kind] - stage[kind]
         if drop > most:
             low, high = stage[f"{kind}_interval"]
             log.error(
                 "P312",
-                f"{kind} at stage `{stage['name']}` is {drop:.4f} below the model's",
-                found=f"{stage[kind]:.4f}, model {stages[0][kind]:.4f}",
+                f"{kind} at stage `{name}` is {drop:.4f} below the {whose}'s",
+                found=f"{stage[kind]:.4f}, {whose} {best[kind]:.4f}",
                 limit=f"a drop of {most:g}",
                 help=f"95 % interval {low:.4f} to {high:.4f}; calibrate the scales with --calibrate",
             )

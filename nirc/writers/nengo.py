@@ -11,8 +11,7 @@ from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER
 from nirc.writers.facts import Facts
-from nirc.writers.norse import is_step
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, membrane_rule, memoryless
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, is_step, made, membrane_rule, memoryless
 
 LONGEST_S = 1.0  # a time constant above it is no number of seconds
 
@@ -62,6 +61,6 @@ WRITER = Writer(
     "Nengo 4.1.0",
     evidence,
     step,
-    choices=(Choice("dt", ("1e-3",), "the simulator's dt", "SECONDS", is_step),),
+    choices=(Choice("dt", ("1e-3",), "the simulator's dt", "SECONDS", is_step, ("1e-4",)),),
     time_step=time_step,
 )

@@ -11,7 +11,7 @@ from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import Rule, parse
 from nirc.writers.facts import Facts
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, memoryless
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, is_step, made, memoryless
 
 RUN_DT_S = 1e-3  # of a network that was not told its dt
 SLOWEST_S = 1.0  # a time constant above it, read with the usual dt, was not scaled by dt
@@ -94,21 +94,13 @@ def time_step(program: Program, values: Mapping[str, str]) -> float:
     return dt_s if dt_s < 1 else RUN_DT_S
 
 
-def is_step(text: str) -> bool:
-    """Whether ``text`` is a time step in seconds, at most 1."""
-    try:
-        return 0 < float(text) <= 1
-    except ValueError:
-        return False
-
-
 WRITER = Writer(
     "norse",
     "Norse 1.1.0",
     evidence,
     step,
     choices=(
-        Choice("dt", ("1e-3",), "the dt of the export (1: tau was not scaled)", "SECONDS", is_step),
+        Choice("dt", ("1e-3",), "the dt of the export (1: tau was not scaled)", "SECONDS", is_step, ("1e-4", "1")),
         Choice("reset", ("zero", "subtract"), "what a spike does to the membrane (reset_method)"),
     ),
     time_step=time_step,

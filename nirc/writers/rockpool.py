@@ -88,6 +88,10 @@ WRITER = Writer(
     "Rockpool 3.1.0",
     evidence,
     step,
-    choices=(Choice("spikes", ("many",), "how often a neuron may fire in a step (max_spikes_per_dt)", "N", _is_count),),
+    choices=(
+        Choice(
+            "spikes", ("many",), "how often a neuron may fire in a step (max_spikes_per_dt)", "N", _is_count, ("1",)
+        ),
+    ),
     time_step=time_step,
 )

@@ -91,7 +91,7 @@ WRITER = Writer(
     choices=(
         Choice("spikes", ("many", "one"), "how often a neuron may fire in a step (spike_fn)"),
         Choice("reset", ("subtract", "zero"), "what a spike does to the membrane (reset_fn)"),
-        Choice("floor", ("none",), "the lower bound of the membrane (min_v_mem)", "VOLTS", _is_volts),
+        Choice("floor", ("none",), "the lower bound of the membrane (min_v_mem)", "VOLTS", _is_volts, ("-1",)),
         Choice("norm_input", ("yes", "no"), "whether the input is scaled by 1 - beta (norm_input)"),
     ),
 )

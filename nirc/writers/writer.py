@@ -20,6 +20,7 @@ class Choice:
     """What a file of this writer does not say: ``--from NAME,KEY=VALUE``.
 
     ``form`` names the values that ``accepts`` takes beside ``values``, whose first is the simulator's default.
+    ``tried``: values of that form with which recorded outputs are compared.
     ``question`` ends the sentence "the file does not say ...".
     """
 
@@ -28,6 +29,7 @@ class Choice:
     question: str
     form: str = ""
     accepts: Callable[[str], bool] | None = None
+    tried: tuple[str, ...] = ()
 
     def takes(self, value: str) -> bool:
         """Whether ``value`` may be given."""
@@ -126,6 +128,14 @@ class Reading:
     def assumed(self) -> dict[str, str]:
         """Choices that neither the file nor the user made, with the values taken."""
         return {k: self.values[k] for k in self.open_keys}
+
+
+def is_step(text: str) -> bool:
+    """Whether ``text`` is a time step in seconds, at most 1."""
+    try:
+        return 0 < float(text) <= 1
+    except ValueError:
+        return False
 
 
 def made(
