@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nirc.analysis import rule_differences
 from nirc.backends.loihi2.limits import LIF_MODELS
 from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.backends.loihi2.rule import DECAY_UNITY
@@ -12,30 +13,32 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
+from nirc.ir.rules import LETTER, Rule
 
 NOTICED = 0.01  # relative difference of a time constant from which on rounding is told
 
 
 def report(legal: Program, integer: Program, log: Log) -> None:
-    """D419 to D423 for every population: ``legal`` is discrete, ``integer`` what became of it."""
+    """What differs in a step, D420 to D423 for every population: ``legal`` is discrete, ``integer`` its numbers."""
+    rule_differences.report(legal, chip_rule, LIF_MODELS, log, lambda name: _why_zero(legal, name))
     for name, population in legal.nodes(Population).items():
         d, neuron = population.dynamics, integer[name].dynamics
         assert isinstance(d, Discrete) and isinstance(neuron, LoihiNeuron)
         where = population.origins[0]
-        if reset_to_zero(legal, name):
-            log.differs(
-                "D419",
-                f"`{name}` subtracts the threshold in the model, the chip resets to zero",
-                where=where,
-                found=why_not(legal, name) or "a reset to zero was asked for",
-                source=LIF_MODELS,
-                help="train with a reset to zero; `nirc verify` shows what it costs",
-            )
         if d.decay_syn is not None:
             field = "tau_mem" if has_brake(legal, name) else "tau_syn"
             _decay(name, field, d.decay_syn, (neuron.du + 1) / DECAY_UNITY, where, log)
         _decay(name, "tau_mem", d.decay_mem, neuron.dv / DECAY_UNITY, where, log)
         _start(name, d, neuron, where, log)
+
+
+def chip_rule(name: str, d: Discrete) -> Rule:
+    """NIR's letter. Where synapses subtract the threshold, v forgets all and its reset makes no difference."""
+    return LETTER if d.rule.fires is not None else d.rule
+
+
+def _why_zero(legal: Program, name: str) -> str:
+    return (why_not(legal, name) or "a reset to zero was asked for") if reset_to_zero(legal, name) else ""
 
 
 def _decay(name: str, field: str, decay: Float, loss: Float, where: str, log: Log) -> None:

@@ -29,7 +29,6 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Sparse
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Program
-from nirc.ir.rules import LETTER
 
 REST = 2.0**-8  # of what comes through a filter: its last synapse has no more than that of later steps
 MOST_TAPS = DELAY[1] + 1
@@ -66,7 +65,7 @@ def braked(program: Program, name: str) -> Program:
     if d.drift.any():
         edges.append(clock.edge(name, d.drift, 0, population.origins))
     zeros, ones = frozen(np.zeros(population.n)), frozen(np.ones(population.n))
-    rule = LETTER.with_synapse()  # v forgets all, so that its reset is none
+    rule = d.rule.at_once("none").with_synapse()  # v forgets all in every step
     in_u = replace(d, decay_mem=zeros, decay_syn=d.decay_mem, gain_syn=ones, drift=zeros, rule=rule)
     nodes[name] = replace(population, dynamics=in_u)
     taken = d.threshold if d.rule.reset_is_late else d.decay_mem * d.threshold

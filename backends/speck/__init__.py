@@ -100,7 +100,9 @@ class Speck:
         """Layers to cores."""
         from nirc.backends.speck.fit import fit
 
-        return fit(program, target, search, log, from_camera=self.input == "dvs", readout=self.readout == "layer")
+        return fit(
+            program, discrete, target, search, log, from_camera=self.input == "dvs", readout=self.readout == "layer"
+        )
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
         """config.json, weights.npz, deploy.py."""

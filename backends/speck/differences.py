@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from nirc.analysis import rule_differences
 from nirc.backends.speck.limits import DATASHEET
 from nirc.backends.speck.network import Network
 from nirc.diagnostics.log import Log
+from nirc.ir.populations import Discrete, Population
+from nirc.ir.program import Program
+from nirc.ir.rules import BOUND, EMIT, Rule, plain
 
 
-def report(network: Network, log: Log) -> None:
-    """D416: no steps on the chip."""
+def report(network: Network, legal: Program, log: Log) -> None:
+    """What differs in a step, and D416: the chip has no steps, which is a note where the model has several spikes."""
+    rule_differences.report(legal, chip_rule, DATASHEET, log)
     first = network.layers[0]
-    log.differs(
+    fires = [p.dynamics.rule.fires for p in legal.nodes(Population).values() if isinstance(p.dynamics, Discrete)]
+    say = log.note if all(f is not None and f.most is None for f in fires) else log.differs
+    say(
         "D416",
         "neurons compare with their threshold at every event, not once a step: they may fire several times in a "
         "step, and on a part of its input",
@@ -20,3 +27,15 @@ def report(network: Network, log: Log) -> None:
         help="`nirc verify` shows both: summed up step by step, and event by event; several spikes a step in "
         "training (sinabs' MultiSpike) remove a part of the difference",
     )
+
+
+def chip_rule(name: str, d: Discrete) -> Rule:
+    """The model's reset at once, any number of spikes in a step, and its lower bound."""
+    fires = d.rule.fires
+    if fires is None:
+        return d.rule
+    rule = plain("subtract" if d.rule.reset == "subtract" else "set", synapse=False, at=fires.at, most=None)
+    if not d.rule.bounded:
+        return rule
+    at = rule.operations.index(EMIT)
+    return Rule((*rule.operations[:at], BOUND, *rule.operations[at:]))

@@ -35,9 +35,16 @@ HELP = {
 
 
 def fit(
-    program: Program, target: Target, search: Search, log: Log, *, from_camera: bool, readout: bool
+    program: Program,
+    legal: Program,
+    target: Target,
+    search: Search,
+    log: Log,
+    *,
+    from_camera: bool,
+    readout: bool,
 ) -> Mapped | None:
-    """Tables for ``target`` from the integer form, or None with the reasons in ``log``."""
+    """Tables for ``target`` from the integer form of ``legal``, or None with the reasons in ``log``."""
     network = lower(program, readout=readout)
     _say_limits(network, target, log)
     if readout:
@@ -50,7 +57,7 @@ def fit(
     clock = slow_clock_hz(network, program.dt_s, log)
     if log.errors:
         return None
-    differences.report(network, log)
+    differences.report(network, legal, log)
     _say_split(placed, log)
     chip = assemble(network, program, placed, target, slow_clock_hz=clock, dvs=window, readout=readout)
     sinks = [program.into(sink)[0][0] for sink in program.nodes(Sink)]

@@ -87,7 +87,7 @@ class Spinnaker2:
         from nirc.backends.spinnaker2.fit import fit
         from nirc.backends.spinnaker2.options import request
 
-        return fit(program, target, request(dict(self.chosen)), log)
+        return fit(program, discrete, target, request(dict(self.chosen)), log)
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
         """network.npz, mapping.json, deploy.py."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from nirc.analysis import rule_differences
 from nirc.backend import Block, Mapped
 from nirc.backends.spinnaker2.assign import Assignment, assign
-from nirc.backends.spinnaker2.limits import EVENTS_PER_S, MAX_PIXELS, PLANNED, ROUTER_ENTRIES, STEPS, SURVEY
+from nirc.backends.spinnaker2.limits import EVENTS_PER_S, MAX_PIXELS, PLANNED, ROUTER_ENTRIES, SHEET, STEPS, SURVEY
 from nirc.backends.spinnaker2.lower import lateness, lower, neurons
 from nirc.backends.spinnaker2.mapping import Mapping, Slice
 from nirc.backends.spinnaker2.memory import TERMS, Memory, Prices
@@ -19,8 +20,9 @@ from nirc.backends.spinnaker2.system import QUAD_MAP, Faults, System
 from nirc.backends.spinnaker2.tables import Tables
 from nirc.backends.spinnaker2.tick import events, tick
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Sink, Source
+from nirc.ir.populations import Discrete, Sink, Source
 from nirc.ir.program import Program
+from nirc.ir.rules import Reset, Rule, plain
 from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links
 from nirc.target import Target
 
@@ -46,8 +48,17 @@ class Chip:
     mapping: Mapping
 
 
-def fit(program: Program, target: Target, request: Request, log: Log) -> Mapped | None:
-    """Tables and mapping for ``target`` from the integer form, or None with the reasons in ``log``."""
+def chip_rule(name: str, d: Discrete) -> Rule:
+    """The model's reset at once and one spike a step. Thresholds are float32: both comparisons are exact."""
+    fires = d.rule.fires
+    if fires is None:
+        return d.rule
+    reset: Reset = "subtract" if d.rule.reset == "subtract" else "set"
+    return plain(reset, synapse=d.rule.has_synapse, at=fires.at)
+
+
+def fit(program: Program, legal: Program, target: Target, request: Request, log: Log) -> Mapped | None:
+    """Tables and mapping for ``target`` from the integer form of ``legal``, or None with the reasons in ``log``."""
     tables = lower(program)
     _check_names(request, tables, log)
     if log.errors:
@@ -57,6 +68,7 @@ def fit(program: Program, target: Target, request: Request, log: Log) -> Mapped 
     system = System(board=target.max("chips") > 1, faults=request.faults)
     if parts is None or not _enough(parts, system, target, log):
         return None
+    rule_differences.report(legal, chip_rule, SHEET, log)
     time = tick(parts, request.tick_s)
     placed = assign(parts, system, time.seconds, log)
     if placed is None:

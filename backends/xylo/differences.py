@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from nirc.analysis import rule_differences
+from nirc.analysis.rule_differences import ChipRule
 from nirc.backends.xylo import dash
 from nirc.backends.xylo.legalise import is_relay, readouts
+from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_OUTPUT_SPIKES
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
+from nirc.ir.rules import Rule, plain
 
 RULE = "xylosim 0.1.3, measured"
 EXACT = 1e-4  # relative difference of a decay that float32 parameters leave
@@ -17,14 +21,12 @@ EXACT = 1e-4  # relative difference of a decay that float32 parameters leave
 
 def report(program: Program, log: Log) -> None:
     """Log D401 to D413 for every population of the legalised discrete ``program``."""
-    outputs = readouts(program)
+    rule_differences.report(program, chip_rule(program), RULE, log)
     for name, population in program.nodes(Population).items():
         d = population.dynamics
         if not isinstance(d, Discrete) or is_relay(name):
             continue
         where = population.origins[0]
-        if d.fires and d.rule.reset != "subtract" and d.decay_mem.any():
-            _reset(name, d, where, log)
         _decays(name, d, where, log)
         if d.decay_syn is None and d.decay_mem.any():
             log.differs(
@@ -35,28 +37,20 @@ def report(program: Program, log: Log) -> None:
                 source=RULE,
                 help="train with a synaptic time constant (CubaLIF)",
             )
-        if d.rule.fires is not None and d.rule.fires.most == 1 and name not in outputs:
-            log.differs(
-                "D404",
-                f"neurons of `{name}` fire up to 31 times a step on the chip, once in the model",
-                where=where,
-                limit="1 spike a step in NIR",
-                source=RULE,
-                help="`nirc verify` shows how often it happens; larger thresholds make it rarer",
-            )
         _bias(program, name, d, where, log)
 
 
-def _reset(name: str, d: Discrete, where: str, log: Log) -> None:
-    model = "resets to zero" if d.resets_to is None else "resets to v_reset"
-    model = "is not reset" if d.rule.reset == "none" else model
-    log.differs(
-        "D401",
-        f"`{name}` {model} in the model, the chip subtracts the threshold",
-        where=where,
-        source=RULE,
-        help="if the network was trained with subtraction, say so: --reset subtract",
-    )
+def chip_rule(program: Program) -> ChipRule:
+    """Subtraction at once, up to 31 spikes a step of hidden neurons and one of readouts. A relay is the chip's own."""
+    outputs = readouts(program)
+
+    def rule(name: str, d: Discrete) -> Rule:
+        if d.rule.fires is None or is_relay(name):
+            return d.rule
+        most = MAX_OUTPUT_SPIKES if name in outputs else MAX_HIDDEN_SPIKES
+        return plain("subtract", synapse=True, at=d.rule.fires.at, most=most)  # thresholds are whole: both are exact
+
+    return rule
 
 
 def _decays(name: str, d: Discrete, where: str, log: Log) -> None:

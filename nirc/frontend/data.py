@@ -27,7 +27,7 @@ SAME_STEP = 1e-3  # relative difference below which two time steps are the same
 class Data:
     """``inputs`` (samples, steps, ...) spike counts; ``labels`` (samples,) classes; ``dt_s`` seconds a step.
 
-    ``outputs`` (samples, steps, ...) float64: what a simulator recorded. ``file``: where all was read from, for findings.
+    ``outputs`` (samples, steps, ...) float64: what a simulator recorded. ``file``: where all was read, for findings.
     """
 
     inputs: NDArray[np.int64]

@@ -234,7 +234,7 @@ LETTER = parse("decay v, add x->v, fire > 1, set, emit")
 
 def plain(reset: Reset, *, synapse: bool, at: Comparison = ">", most: int | None = 1) -> Rule:
     """NIR's order of operations with another comparison and reset, which acts at once."""
-    rule = LETTER.with_reset(reset).with_fire(Fire(at, most))
+    rule = LETTER.with_fire(Fire(at, most)).with_reset(reset)
     return rule.with_synapse() if synapse else rule
 
 

@@ -177,7 +177,7 @@ def test_strict_refuses_what_the_chip_does_otherwise() -> None:
     model.nodes["pop"].tau_syn = np.full(8, 40 * DT)  # too slow a filter to be made of delays
     with pytest.raises(CompileError) as refusal:
         nirc.compile(model, "loihi2", dt=DT, reset="subtract", strict=True)
-    assert "D419" in {d.code for d in refusal.value.diagnostics if d.severity == "error"}
+    assert "D401" in {d.code for d in refusal.value.diagnostics if d.severity == "error"}
     nirc.compile(model, "loihi2", dt=DT, reset="zero", strict=True)
 
 

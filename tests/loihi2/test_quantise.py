@@ -175,8 +175,8 @@ def test_leaks_that_are_too_small_are_told() -> None:
 
 def test_subtraction_behind_a_slow_synaptic_filter_is_told() -> None:
     model = chain(2, linear(RNG, 2, 2), cuba(2, synapse=40), n_out=2)
-    assert "D419" in compiled(model, "subtract")[1]
-    assert "D419" not in compiled(model, "zero")[1]
+    assert "D401" in compiled(model, "subtract")[1]
+    assert "D401" not in compiled(model, "zero")[1]
 
 
 def test_a_reset_elsewhere_is_where_the_voltage_is_counted_from() -> None:

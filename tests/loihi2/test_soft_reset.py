@@ -85,7 +85,7 @@ def test_a_network_whose_numbers_the_chip_can_store_fires_exactly_as_the_model(
         clear &= (np.abs(before - threshold) > lost + 0.002).all(axis=(1, 2))
     assume(clear.any())
     np.testing.assert_array_equal(made.bundle.run(inputs).output[clear], exact.output[clear])
-    assert "D419" not in said and ("D420" in said) == (16 in kinds)
+    assert "D401" not in said and ("D420" in said) == (16 in kinds)
 
 
 @pytest.mark.parametrize("threshold", [0.5, 1.0, 3.7])
@@ -153,7 +153,7 @@ def test_a_synaptic_filter_is_made_of_delays(synapse: float) -> None:
     exact, said = compiled(model)
     zero = compiled(model, reset="zero")[0]
     near, far = (np.abs((m.bundle.run(inputs).output - expected).sum(axis=1)).mean() for m in (exact, zero))
-    assert near < far / 2 and said["D425"] == "note" and "D419" not in said
+    assert near < far / 2 and said["D425"] == "note" and "D401" not in said
     lags = [p.delay_steps for s, p in made.into("p") if s == "in"]
     assert lags == list(range(len(lags)))
 
@@ -171,7 +171,7 @@ def test_filters_that_differ_from_neuron_to_neuron() -> None:
 def test_too_many_synapses_for_a_filter_are_not_made() -> None:
     weight = np.random.default_rng(0).normal(size=(200, 200))
     _, said = compiled(chain(200, nir.Linear(weight=weight), cuba(200, synapse=8), n_out=200))
-    assert "D419" in said and "D425" not in said
+    assert "D401" in said and "D425" not in said
 
 
 # Which populations, and what is said of the others.
@@ -189,19 +189,19 @@ def test_a_slow_synaptic_filter_keeps_the_reset_to_zero_beside_others_that_subtr
     assert [has_brake(made, name) for name in ("if1", "cubalif3", "lif5")] == [True, False, True]
     inputs = binary(0, 5, 60, 4)
     np.testing.assert_allclose(run(made, inputs).output, run(discrete, inputs).output, atol=1e-9)
-    assert compiled(mixed())[1]["D419"] == "warning"
+    assert compiled(mixed())[1]["D401"] == "warning"
 
 
 def test_the_reset_to_zero_can_be_asked_for() -> None:
     made, said = compiled(chain(3, linear(np.random.default_rng(0), 3, 3), lif(3), n_out=3), reset="zero")
-    assert not has_brake(made.legal, "lif1") and "D419" in said
+    assert not has_brake(made.legal, "lif1") and "D401" in said
     assert all(p.source != p.target for p in made.mapped.chip.tables.projections)
 
 
 def test_the_papers_constants_know_of_no_brakes() -> None:
     model = chain(3, linear(np.random.default_rng(0), 3, 3), lif(3), n_out=3)
     made, said = compiled(model, constants="paper")
-    assert not has_brake(made.legal, "lif1") and "D419" in said
+    assert not has_brake(made.legal, "lif1") and "D401" in said
 
 
 @pytest.mark.parametrize(("inputs", "room"), [(2, 64), (300, 24), (4000, 0)])
@@ -211,7 +211,7 @@ def test_many_inputs_leave_less_room_and_too_many_none(inputs: int, room: int) -
     made, said = compiled(chain(inputs, nir.Linear(weight=weight), if_(2), n_out=2))
     tables = made.mapped.chip.tables
     after = goes_round_after(tables)
-    assert (after.get("if1", 0) >= room) and ("D419" in said) == (not room)
+    assert (after.get("if1", 0) >= room) and ("D401" in said) == (not room)
     if room:
         assert said["D424"] == ("note" if after["if1"] >= 64 else "warning")
         assert largest_u(tables, after["if1"])["if1"] < 2**23 <= largest_u(tables, after["if1"] + 1)["if1"]
@@ -220,7 +220,7 @@ def test_many_inputs_leave_less_room_and_too_many_none(inputs: int, room: int) -
 
 def test_short_time_constants_never_go_round() -> None:
     made, said = compiled(chain(6, linear(np.random.default_rng(0), 4, 6), lif(4, 20), n_out=4))
-    assert not goes_round_after(made.mapped.chip.tables) and "D424" not in said and "D419" not in said
+    assert not goes_round_after(made.mapped.chip.tables) and "D424" not in said and "D401" not in said
 
 
 # Lava's.
@@ -247,7 +247,7 @@ def test_lava_says_the_same_of_maps_constants_and_filters(seed: int) -> None:
     }
     names = list(nodes)
     made, said = compiled(graph(nodes, list(pairwise(names))))
-    assert "D425" in said and "D419" not in said
+    assert "D425" in said and "D401" not in said
     tables = made.mapped.chip.tables
     raster = binary(seed, 1, 40, tables.channels)
     assert any(p.kind == "conv" for p in tables.projections) and emulate(tables, raster).output.any()

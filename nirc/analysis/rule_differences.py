@@ -1,0 +1,114 @@
+"""Differences between the update rule of a model and that of a chip, computed from the two values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from nirc.diagnostics.log import Log
+from nirc.ir.populations import Discrete, Population
+from nirc.ir.program import Program
+from nirc.ir.rules import Rule
+
+ChipRule = Callable[[str, Discrete], Rule]  # a population's name and dynamics -> the rule by which the chip runs it
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that a chip does otherwise: ``code``, and sentences for the model and the chip."""
+
+    code: str
+    model: str
+    chip: str
+    help: str
+
+
+def differences(d: Discrete, chip: Rule) -> Iterator[Difference]:
+    """The differences of a population that fires. Without memory of the membrane a reset makes none."""
+    model, fires, other = d.rule, d.rule.fires, chip.fires
+    if fires is None or other is None:
+        return
+    if d.decay_mem.any():
+        yield from _reset(d, chip)
+    if _more(other.most, fires.most):
+        yield Difference(
+            "D404",
+            f"fires {_times(fires.most)} a step in the model",
+            f"{_times(other.most)} on the chip",
+            "`nirc verify` shows how often it happens; larger thresholds make it rarer",
+        )
+    if _more(fires.most, other.most):
+        yield Difference(
+            "D441",
+            f"fires {_times(fires.most)} a step in the model",
+            f"{_times(other.most)} on the chip",
+            "train with one spike a step, or with thresholds that are rarely reached twice",
+        )
+    if model.bounded and not chip.bounded:
+        yield Difference(
+            "D443",
+            "has a lower bound of the membrane in the model",
+            "none on the chip",
+            "train without a bound, or with little inhibition",
+        )
+    if fires.at != other.at:
+        yield Difference(
+            "D442",
+            f"fires at v {fires.at} threshold in the model",
+            f"at v {other.at} threshold on the chip",
+            "only a membrane that is exactly at its threshold tells the two apart",
+        )
+
+
+def _reset(d: Discrete, chip: Rule) -> Iterator[Difference]:
+    model = d.rule
+    if model.reset != chip.reset:
+        help_ = "if the network was trained otherwise than the model is read, say so with --from or --reset"
+        yield Difference("D401", f"{_resets(model, d)} in the model", f"{_resets(chip, d)} on the chip", help_)
+    elif model.reset_is_late and not chip.reset_is_late:
+        yield Difference(
+            "D440",
+            f"{_resets(model, d)} in the step after a spike, after the decay, in the model",
+            "at once on the chip",
+            "train with a reset at once (snnTorch: reset_delay=False)",
+        )
+
+
+def _resets(rule: Rule, d: Discrete) -> str:
+    if rule.reset == "subtract":
+        return "subtracts the threshold"
+    if rule.reset == "none":
+        return "is not reset"
+    return "resets to zero" if d.resets_to is None else "resets to v_reset"
+
+
+def _times(most: int | None) -> str:
+    if most is None:
+        return "any number of times"
+    return "once" if most == 1 else f"up to {most} times"
+
+
+def _more(one: int | None, other: int | None) -> bool:
+    """Whether ``one`` bound of spikes is above ``other``; any bound of several spikes counts as none."""
+    return (one is None or one > 1) and other == 1
+
+
+def report(program: Program, chip: ChipRule, source: str, log: Log, found: Callable[[str], str] | None = None) -> None:
+    """One finding for each population of the discrete ``program`` and kind; ties (D442) are notes.
+
+    ``found`` gives the reason of a different reset for a population's name, where the chip has one.
+    """
+    for name, population in program.nodes(Population).items():
+        d = population.dynamics
+        if not isinstance(d, Discrete):
+            continue
+        for each in differences(d, chip(name, d)):
+            say = log.note if each.code == "D442" else log.differs
+            say(
+                each.code,
+                f"`{name}` {each.model}, {each.chip}",
+                where=population.origins[0],
+                found="" if found is None or each.code != "D401" else found(name),
+                source=source,
+                help=each.help,
+            )
