@@ -317,6 +317,8 @@ def _bundle(
     from nirc.report.html import report_html
 
     dt_s = stages.continuous.dt_s
+    shown = [s.delay_steps for s in stages.discrete.nodes(Sink).values() for _ in range(s.n)]
+    latency = [late - shown_later for late, shown_later in zip(mapped.latency_steps, shown, strict=True)]
     files = backend.emit(mapped, dt_s=dt_s)
     report = _report(mapped, stages, log)
     files["report.json"] = bundle.to_json(report)
@@ -345,8 +347,8 @@ def _bundle(
         "input_map": list(mapped.input_map),
         "output_map": list(mapped.output_map),
         "output_kind": "membrane" if mapped.silent_outputs else "spikes",
-        "latency_steps": max(mapped.latency_steps, default=0),
-        "output_latency_steps": list(mapped.latency_steps),
+        "latency_steps": max(latency, default=0),
+        "output_latency_steps": latency,
         "populations": {
             name: {"part": b.part, "index": list(b.index), "scale": list(b.scale), "latency_steps": b.latency_steps}
             for name, b in mapped.blocks.items()

@@ -20,6 +20,7 @@ from nirc.diagnostics.log import Log
 SCHEMA = "nirc-bundle/1"
 MANIFEST = "manifest.json"
 MAX_INDEX = 1 << 20  # of a channel, neuron or step of latency in a manifest that is read
+MAX_LEAD = 1 << 10  # steps
 MAX_FILE = 1 << 30  # bytes of one file in a bundle that is read
 LOOKS = 3
 SWAPS = 100  # attempts to be the last of several commands that write the same bundle
@@ -152,10 +153,11 @@ def _well_formed(manifest: dict[str, Any]) -> bool:
         and all(isinstance(v, str) for v in kinds.values())
         and isinstance(manifest.get("target"), str)
         and manifest.get("output_kind") in ("spikes", "membrane")
-        and _is_index(latency)
+        and _is_lag(latency)
         and _is_indices(manifest.get("input_map"), none=True)
         and _is_indices(manifest.get("output_map"))
-        and _is_indices(lags)
+        and isinstance(lags, list)
+        and all(map(_is_lag, lags))
         and len(lags or ()) == len(manifest["output_map"])
         and all(lag <= latency for lag in lags or ())
         and isinstance(populations, dict)
@@ -173,6 +175,11 @@ def _is_block(block: object) -> bool:
         and len(block["scale"]) == len(block["index"])
         and all(type(x) in (int, float) and x > 0 for x in block["scale"])
     )
+
+
+def _is_lag(value: object) -> bool:
+    """Steps by which an output is later on the chip; below 0 where the model shows its outputs late."""
+    return type(value) is int and -MAX_LEAD <= value < MAX_INDEX
 
 
 def _is_index(value: object) -> bool:

@@ -95,7 +95,7 @@ def run_bundle(
     log.raise_if_errors()
     raster = flat_raster(inputs, len(manifest["input_map"]), log)
     samples, steps, _ = raster.shape
-    longest = max([manifest["latency_steps"], *(populations[n]["latency_steps"] for n in record)])
+    longest = max([0, manifest["latency_steps"], *(populations[n]["latency_steps"] for n in record)])
     channel = np.array([-1 if c is None else c for c in manifest["input_map"]], dtype=np.int64)
     chip_inputs = np.zeros((samples, steps + longest, int(channel.max(initial=-1)) + 1), dtype=np.int64)
     listened = channel >= 0
@@ -126,13 +126,14 @@ def run_bundle(
 
 
 def _aligned(chip: NDArray[Any], index: list[int], late: list[int], steps: int) -> NDArray[Any]:
-    """(samples, steps, len(index)): chip column ``index[i]``, ``late[i]`` steps later than the model."""
+    """(samples, steps, len(index)): chip column ``index[i]``, ``late[i]`` steps later than the model, or earlier."""
     result = np.zeros((len(chip), steps, len(index)), dtype=chip.dtype)
     lags = np.asarray(late, dtype=np.int64)
     columns = np.asarray(index, dtype=np.int64)
     for lag in np.unique(lags):
         mine = lags == lag
-        result[:, :, mine] = chip[:, lag : lag + steps, columns[mine]]
+        first = max(0, -int(lag))
+        result[:, first:, mine] = chip[:, lag + first : max(lag + first, lag + steps), columns[mine]]
     return result
 
 

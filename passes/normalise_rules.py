@@ -9,7 +9,7 @@ import numpy as np
 
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
-from nirc.ir.populations import Discrete, Population, Projection
+from nirc.ir.populations import Discrete, Population, Projection, Sink
 from nirc.ir.program import Program
 from nirc.ir.rules import EMIT, SUBTRACT, Add, Decay, Fire, Operation, Rule
 
@@ -18,8 +18,9 @@ from nirc.ir.rules import EMIT, SUBTRACT, Add, Decay, Fire, Operation, Rule
 class NormaliseRules:
     """Write update rules that mean the same in one way (spikes unchanged).
 
-    Spikes leave after the update: those of the membrane before it leave a step later by the delays behind it. The
-    synaptic current decays before the input is added: where it decays afterwards, its gain has the decay.
+    Spikes leave after the update. Those of the membrane before it leave a step later, by delays behind it, and outputs
+    show them a step later. The synaptic current decays before the input is added. Where it decays afterwards, its gain
+    has the decay.
     """
 
     name: ClassVar[str] = "normalise-rules"
@@ -36,7 +37,10 @@ class NormaliseRules:
                 nodes[name] = replace(population, dynamics=made)
             if d.rule.emits_late:
                 late.add(name)
-        edges = [(s, t, _a_step_later(p) if s in late else p) for s, t, p in program.edges()]
+        shown = {n for n in program.nodes(Sink) if program.into(n) and all(s in late for s, _ in program.into(n))}
+        for name in shown:
+            nodes[name] = replace(program[name], delay_steps=program[name].delay_steps + 1)
+        edges = [(s, t, _a_step_later(p) if s in late and t not in shown else p) for s, t, p in program.edges()]
         return program.rebuilt(nodes, edges)
 
 

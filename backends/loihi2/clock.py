@@ -8,6 +8,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Dense
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Program
+from nirc.ir.rules import LETTER, MEMBRANE
 
 Arc = tuple[str, str, Projection]
 NAME = "always"
@@ -38,4 +39,6 @@ def memoryless(n: int, origins: tuple[str, ...], threshold: float | None, drift:
     """Neurons whose v is the input of the step plus ``drift``; they fire above ``threshold``."""
     zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
     fires = None if threshold is None else frozen(ones * threshold)
-    return Population((n,), Discrete(zeros, ones, frozen(ones * drift), threshold=fires, v_reset=zeros), origins)
+    rule = MEMBRANE if fires is None else LETTER
+    made = Discrete(zeros, ones, frozen(ones * drift), threshold=fires, v_reset=zeros, rule=rule)
+    return Population((n,), made, origins)

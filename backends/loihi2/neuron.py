@@ -10,6 +10,7 @@ from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.limits import STATE_SHIFT
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Discrete
+from nirc.ir.rules import LETTER, MEMBRANE, Rule
 from nirc.semantics.stepper import Stepper
 
 
@@ -52,7 +53,14 @@ class LoihiNeuron:
             gain_syn=gain if filtered else None,
             threshold=(self.vth << STATE_SHIFT) - start if self.spikes else None,
             v_reset=-start,
+            rule=_rule(fires=self.spikes, filtered=filtered),
         )
+
+
+def _rule(*, fires: bool, filtered: bool) -> Rule:
+    """NIR's letter; a readout sends v."""
+    rule = LETTER if fires else MEMBRANE
+    return rule.with_synapse() if filtered else rule
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from nirc.analysis import rule_differences
 from nirc.backends.loihi2.clock import Clock, is_clock
 from nirc.backends.loihi2.kernels import identity, one_operator
-from nirc.backends.loihi2.limits import DELAY
+from nirc.backends.loihi2.limits import DELAY, LIF_MODELS
 from nirc.backends.loihi2.plan import ROOMS, Plan
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
@@ -51,6 +52,7 @@ def subtracting(program: Program, log: Log, names: Collection[str] | None = None
                 source="u, the chip's filter, is the membrane where thresholds are subtracted",
                 help="--set reset=zero keeps one synapse each, and resets to zero",
             )
+        rule_differences.report_restoring(program, name, LIF_MODELS, log)
         program = braked(program, name)
     return program
 
@@ -146,7 +148,8 @@ def why_not(program: Program, name: str) -> str:
     population: Population = program[name]
     d = population.dynamics
     assert isinstance(d, Discrete)
-    if d.rule.reset != "subtract" or d.threshold is None or not d.decay_mem.any() or is_clock(program, name):
+    remembers = d.decay_mem.any() or d.rule.reset_is_late
+    if d.rule.reset != "subtract" or d.threshold is None or not remembers or is_clock(program, name):
         return "there is nothing to subtract"
     if not ((d.threshold > 0) & (d.decay_mem >= 0) & (d.decay_mem <= 1)).all():
         return "its thresholds are not above 0"

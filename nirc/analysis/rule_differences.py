@@ -23,13 +23,20 @@ class Difference:
     help: str
 
 
+RESTORING = Difference(
+    "D440",
+    "compares in the model with a threshold less where the membrane still is above it",
+    "at every step alike on the chip",
+    "thresholds that are rarely reached twice; `nirc verify` shows what it costs",
+)
+
+
 def differences(d: Discrete, chip: Rule) -> Iterator[Difference]:
     """The differences of a population that fires. Without memory of the membrane a reset makes none."""
     model, fires, other = d.rule, d.rule.fires, chip.fires
     if fires is None or other is None:
         return
-    if d.decay_mem.any():
-        yield from _reset(d, chip)
+    yield from _reset(d, chip)
     if _more(other.most, fires.most):
         yield Difference(
             "D404",
@@ -62,16 +69,21 @@ def differences(d: Discrete, chip: Rule) -> Iterator[Difference]:
 
 def _reset(d: Discrete, chip: Rule) -> Iterator[Difference]:
     model = d.rule
+    late = model.reset_is_late and not chip.reset_is_late
+    if not d.decay_mem.any() and not late:
+        return
     if model.reset != chip.reset:
         help_ = "if the network was trained otherwise than the model is read, say so with --from or --reset"
         yield Difference("D401", f"{_resets(model, d)} in the model", f"{_resets(chip, d)} on the chip", help_)
-    elif model.reset_is_late and not chip.reset_is_late:
+    elif late and (model.reset == "set" or (d.decay_mem != 1).any()):
         yield Difference(
             "D440",
             f"{_resets(model, d)} in the step after a spike, after the decay, in the model",
             "at once on the chip",
             "train with a reset at once (snnTorch: reset_delay=False)",
         )
+    elif model.restores:
+        yield RESTORING
 
 
 def _resets(rule: Rule, d: Discrete) -> str:
@@ -94,21 +106,25 @@ def _more(one: int | None, other: int | None) -> bool:
 
 
 def report(program: Program, chip: ChipRule, source: str, log: Log, found: Callable[[str], str] | None = None) -> None:
-    """One finding for each population of the discrete ``program`` and kind; ties (D442) are notes.
+    """One finding for each population of the discrete ``program`` and kind. Ties (D442) are notes.
 
     ``found`` gives the reason of a different reset for a population's name, where the chip has one.
     """
     for name, population in program.nodes(Population).items():
         d = population.dynamics
-        if not isinstance(d, Discrete):
-            continue
-        for each in differences(d, chip(name, d)):
-            say = log.note if each.code == "D442" else log.differs
-            say(
-                each.code,
-                f"`{name}` {each.model}, {each.chip}",
-                where=population.origins[0],
-                found="" if found is None or each.code != "D401" else found(name),
-                source=source,
-                help=each.help,
-            )
+        if isinstance(d, Discrete):
+            for each in differences(d, chip(name, d)):
+                _say(name, population, each, "" if found is None or each.code != "D401" else found(name), source, log)
+
+
+def report_restoring(program: Program, name: str, source: str, log: Log) -> None:
+    """D440 of a population that a legaliser gives the plain rule before ``report`` sees it."""
+    population: Population = program[name]
+    if isinstance(population.dynamics, Discrete) and population.dynamics.rule.restores:
+        _say(name, population, RESTORING, "", source, log)
+
+
+def _say(name: str, population: Population, each: Difference, found: str, source: str, log: Log) -> None:
+    say = log.note if each.code == "D442" else log.differs
+    message = f"`{name}` {each.model}, {each.chip}"
+    say(each.code, message, where=population.origins[0], found=found, source=source, help=each.help)

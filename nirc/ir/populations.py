@@ -25,10 +25,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Sink:
-    """An output of the network."""
+    """An output of the network, which shows what reaches it ``delay_steps`` later."""
 
     shape: Shape
     origins: tuple[str, ...]
+    delay_steps: int = 0
 
     @property
     def n(self) -> int:

@@ -113,8 +113,10 @@ class Rule:
 
     @property
     def reset_is_late(self) -> bool:
-        """Whether a spike acts on the membrane in the next step, after its decay and input."""
+        """Whether a spike acts on the membrane in the next step, after its decay and input, and on nothing before."""
         ops = self.operations
+        if RESTORE in ops:
+            return False
         acts = [i for i, op in enumerate(ops) if op in (SUBTRACT, SET)]
         fires = [i for i, op in enumerate(ops) if isinstance(op, Fire)]
         if not acts or not fires:

@@ -70,7 +70,8 @@ def _node(payload: object) -> str:
         shapes = "" if payload.shape_in is None else f"{_dims(payload.shape_in)} -> {_dims(payload.shape_out or ())} "
         return f"{shapes}{type(payload.layer).__name__}{_fields(payload.layer)}"
     if isinstance(payload, Source | Sink):
-        return f"{type(payload).__name__.lower()}{_dims(payload.shape)}"
+        late = getattr(payload, "delay_steps", 0)
+        return f"{type(payload).__name__.lower()}{_dims(payload.shape)}" + (f" {late} step(s) later" if late else "")
     if isinstance(payload, Population):
         return f"population{_dims(payload.shape)} {type(payload.dynamics).__name__}{_fields(payload.dynamics)}"
     return repr(payload)

@@ -50,11 +50,20 @@ def run(
         if progress is not None:
             progress(min(start + chunk, samples))
     joined = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
-    output = np.concatenate([joined[f"out/{n}"] for n in sinks], axis=2)
+    output = np.concatenate([_shown(joined[f"out/{n}"], s.delay_steps) for n, s in sinks.items()], axis=2)
     return Run(
         output,
         {n: joined[f"out/{n}"] for n in record},
         {n: joined[f"v/{n}"] for n in record if f"v/{n}" in joined},
+    )
+
+
+def _shown(signal: Float, delay: int) -> Float:
+    """(samples, steps, n), ``delay`` steps later."""
+    return (
+        signal
+        if delay == 0
+        else np.concatenate([np.zeros_like(signal), signal], axis=1)[:, signal.shape[1] - delay : -delay]
     )
 
 
