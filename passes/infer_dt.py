@@ -37,8 +37,12 @@ class InferDt:
         return _read_integrators(program.having(dt_s=dt_s), log)
 
     def _written(self, program: Program, log: Log) -> float | None:
-        """The writer's own step; a step that the user gives names the time, and changes no neuron."""
+        """The writer's own step; a step that the user gives names the time, and changes no neuron.
+
+        A step of 1 is no number of seconds: the simulator counts in steps.
+        """
         own = self.reading.writer.time_step(program, self.reading.values)
+        own = None if own == 1.0 else own
         if self.dt_s is not None and own is not None and abs(own / self.dt_s - 1) > AGREE:
             log.warning(
                 "P310",

@@ -37,7 +37,11 @@ class NormaliseRules:
                 nodes[name] = replace(population, dynamics=made)
             if d.rule.emits_late:
                 late.add(name)
-        shown = {n for n in program.nodes(Sink) if program.into(n) and all(s in late for s, _ in program.into(n))}
+        shown = {
+            n
+            for n in program.nodes(Sink)
+            if program.into(n) and all(s in late and not p.biases for s, p in program.into(n))
+        }
         for name in shown:
             nodes[name] = replace(program[name], delay_steps=program[name].delay_steps + 1)
         edges = [(s, t, _a_step_later(p) if s in late and t not in shown else p) for s, t, p in program.edges()]
@@ -56,8 +60,8 @@ def _emitting_last(d: Discrete) -> Discrete:
         return d
     at = ops.index(EMIT)
     rest, fires = list(ops[at + 1 :]), [op for op in ops[:at] if isinstance(op, Fire)]
-    if not fires:  # the spikes of the step before
-        return replace(d, rule=Rule((*rest, EMIT)))
+    if not fires:  # the spikes, or the membrane, of the step before
+        return replace(d, rule=Rule((*rest, EMIT) if d.fires else tuple(rest)))
     fire = fires[-1]
     first = next(i for i, op in enumerate(rest) if op in (Decay("v"), Add("x", "v"), Add("i", "v")))
     if SUBTRACT in rest[:first]:

@@ -162,8 +162,7 @@ def _operators(payload: LayerNode) -> tuple[LinearOp, ...]:
             )
         case nir.Pool():
             factor = 1.0 / size(layer.kernel) if layer.kind == "avg" else 1.0
-            pads = tuple((p, p) for p in layer.padding)
-            return (linear.Pool(shape_in, shape_out, layer.kernel, layer.stride, pads, factor),)
+            return (linear.Pool(shape_in, shape_out, layer.kernel, layer.stride, layer.padding, factor),)
     return ()
 
 

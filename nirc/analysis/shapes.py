@@ -211,7 +211,8 @@ def _conv(layer: Conv, shape: Shape) -> Fit:
 def _pool(layer: Pool, shape: Shape) -> Fit:
     core, remarks = _spatial(shape, None, 2, "kernel_size")
     spatial = tuple(
-        (n + 2 * p - k) // s + 1 for n, p, k, s in zip(core[1:], layer.padding, layer.kernel, layer.stride, strict=True)
+        (n + before + after - k) // s + 1
+        for n, (before, after), k, s in zip(core[1:], layer.padding, layer.kernel, layer.stride, strict=True)
     )
     return Fit(core, _positive((core[0], *spatial), "kernel_size", core), remarks)
 

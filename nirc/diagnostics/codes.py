@@ -54,6 +54,7 @@ CODES: dict[str, str] = {
     "W203": "the writer of the file cannot be told for sure",
     "W204": "the rule that is used does not give the recorded outputs",
     "W205": "what the writer's exporter connects or orders otherwise is mended",
+    "W206": "the exporter has left out a layer",
     # P: passes (exit 1)
     "P301": "the time step cannot be inferred from the file",
     "P302": "the file contradicts itself about the time step",

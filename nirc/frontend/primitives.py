@@ -137,7 +137,8 @@ def _pool(kind: Literal["sum", "avg"]) -> Callable[[Fields], Layer]:
     def build(f: Fields) -> Layer:
         kernel = f.ints("kernel_size", low=1, count=2)
         stride = f.ints("stride", low=1, count=2, default=kernel)
-        return Pool(kind, kernel, stride, f.ints("padding", count=2, default=(0, 0)))
+        pads = tuple((n, n) for n in f.ints("padding", count=2, default=(0, 0)))
+        return Pool(kind, kernel, stride, pads)
 
     return build
 

@@ -77,7 +77,7 @@ class Pool:
     kind: Literal["sum", "avg"]
     kernel: Shape
     stride: Shape
-    padding: Shape
+    padding: Pads
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,8 @@ class Discrete:
     ``decay v``: v = decay_mem * v + drift. ``add ...->v``: v += gain_mem * (i or x). ``decay i``: i = decay_syn * i.
     ``add x->i``: i += gain_syn * x. A second receptor (``decay_syn_2``, ``gain_syn_2``) has a current of its own. A
     receptor without a decay passes on what comes in. ``v_start``: v before the first step, None for 0. ``v_least``: the
-    lower bound of v where the rule has one. ``v_reset``: None for 0.
+    lower bound of v where the rule has one. ``v_reset``: None for 0. ``grain``: a decay cuts its state towards 0 to a
+    multiple of this many volts, None where states are real numbers.
     """
 
     decay_mem: Float
@@ -82,6 +83,7 @@ class Discrete:
     rule: Rule = LETTER
     v_least: Float | None = None
     v_start: Float | None = None
+    grain: float | None = None
 
     @property
     def fires(self) -> bool:

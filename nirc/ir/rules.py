@@ -64,7 +64,8 @@ class Act:
 
     ``subtract``: the threshold, for each spike of the last ``fire``. ``set``: v to v_reset where the last ``fire`` had
     a spike. ``restore``: adds the threshold for each spike of the ``fire`` before the last. ``bound``: v from below.
-    ``emit``: the spikes of the last ``fire`` leave the neuron, those of the step before if none came yet.
+    ``emit``: the spikes of the last ``fire`` leave the neuron, those of the step before if none came yet. Without
+    ``fire`` it is the membrane that leaves, at this point.
     """
 
     text: Literal["subtract", "set", "restore", "bound", "emit"]

@@ -39,7 +39,7 @@ class NeuronStepper:
         self.x, self.second = x, second
         for operation in self.operations:
             operation()
-        return self.v.copy() if self.d.threshold is None or self.sent is None else self.sent
+        return self.v.copy() if self.sent is None else self.sent
 
     def _bound(self, op: Operation) -> Callable[[], None]:
         match op:
@@ -64,9 +64,9 @@ class NeuronStepper:
 
     def decay_current(self) -> None:
         """The currents decay. A receptor without a filter keeps nothing."""
-        self.i = np.zeros_like(self.i) if self.d.decay_syn is None else self.d.decay_syn * self.i
+        self.i = np.zeros_like(self.i) if self.d.decay_syn is None else self._cut(self.d.decay_syn * self.i)
         if self.i_2 is not None and self.d.decay_syn_2 is not None:
-            self.i_2 = self.d.decay_syn_2 * self.i_2
+            self.i_2 = self._cut(self.d.decay_syn_2 * self.i_2)
 
     def add_to_current(self) -> None:
         """The input of each receptor is added to its current."""
@@ -77,9 +77,12 @@ class NeuronStepper:
     def decay_membrane(self) -> None:
         """The membrane decays, and the constant drift is added."""
         if self.decay_mem is not None:
-            self.v = self.decay_mem * self.v
+            self.v = self._cut(self.decay_mem * self.v)
         if self.drift is not None:
             self.v = self.v + self.drift
+
+    def _cut(self, state: Float) -> Float:
+        return state if self.d.grain is None else np.trunc(state / self.d.grain) * self.d.grain
 
     def add_current(self) -> None:
         """The currents are added to the membrane."""
@@ -119,8 +122,8 @@ class NeuronStepper:
         self.v = np.maximum(self.v, -np.inf if self.d.v_least is None else self.d.v_least)
 
     def emit(self) -> None:
-        """The spikes of the last comparison leave."""
-        self.sent = self.spikes
+        """The spikes of the last comparison leave, or the membrane of a population that never fires."""
+        self.sent = self.spikes if self.d.threshold is not None else self.v
 
 
 def _unless_one(factor: Float) -> Float | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
-from nirc.ir.rules import parse
-from nirc.writers.facts import Facts, Node
-from nirc.writers.writer import NO_EVIDENCE, Evidence, Setting, Writer, made, membrane_rule, memoryless
+from nirc.ir.rules import EMIT, Rule, parse
+from nirc.writers.facts import Facts, Node, close
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, membrane_rule, memoryless
 
 DT_S = 1e-4
 UNITY = 4096  # decays are whole 4096ths
@@ -22,18 +23,21 @@ GRID = 1e-3  # of a unit: float32 parameters
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """NIR's letter, a step later, with decays of whole 4096ths and gains of 1."""
+    """NIR's letter, a step later, with decays of whole 4096ths that cut states to 4096ths of a volt, and gains of 1."""
     if c.kind == "Threshold":
         return memoryless(c, n)
     synapse = c.tau_syn_s is not None
     rule = RULE if synapse else WITHOUT
-    return made(
+    if setting.values["delay_shift"] == "no":
+        rule = Rule((*rule.operations[1:], EMIT))
+    cut = made(
         c,
         n,
         rule if c.fires else membrane_rule(synapse=synapse),
         decay_mem=1.0 if c.tau_mem_s is None else _kept(c.tau_mem_s),
         decay_syn=None if c.tau_syn_s is None else _kept(c.tau_syn_s),
     )
+    return replace(cut, grain=1.0 / UNITY)
 
 
 def _kept(tau_s: Float) -> Float:
@@ -50,17 +54,17 @@ def evidence(facts: Facts) -> Evidence:
     reasons = [f"all time constants are {DT_S:g} s * {UNITY} / k for whole k"]
     if quantised:
         reasons.append(f"all weights are whole {WEIGHT_UNIT}ths")
-    return Evidence(quantised, tuple(reasons))
+    return Evidence(quantised, tuple(reasons), open=("delay_shift",), overrules=("snntorch",))
 
 
 def _on_grid(node: Node) -> bool:
     for tau, gain in ((node.tau_mem, node.numbers("r")), (node.numbers("tau_syn"), node.numbers("w_in"))):
-        if tau is None or gain is None or tau.size != gain.size or not np.isfinite(tau).all():
+        if tau is None or gain is None or tau.size != gain.size:
             return False
         k = UNITY * DT_S / tau
-        if np.abs(k - np.rint(k)).max() > GRID * max(1.0, float(k.max())) or (k < 0.5).any():
+        if np.abs(k - np.rint(k)).max() > GRID * max(1.0, float(k.max())):
             return False
-        if not np.allclose(gain, tau / DT_S, rtol=1e-5):
+        if not close(gain, tau / DT_S, 1e-5):
             return False
     return True
 
@@ -70,4 +74,11 @@ def time_step(program: Program, values: Mapping[str, str]) -> float:
     return DT_S
 
 
-WRITER = Writer("lava", "Lava-DL 0.6.0 (slayer)", evidence, step, time_step=time_step)
+WRITER = Writer(
+    "lava",
+    "Lava-DL 0.6.0 (slayer)",
+    evidence,
+    step,
+    choices=(Choice("delay_shift", ("yes", "no"), "whether a block delays its spikes by a step (delay_shift)"),),
+    time_step=time_step,
+)

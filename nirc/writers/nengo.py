@@ -9,10 +9,11 @@ import numpy as np
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
-from nirc.ir.rules import LETTER
+from nirc.ir.rules import LETTER, parse
 from nirc.writers.facts import Facts
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, is_step, made, membrane_rule, memoryless
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, is_step, made, memoryless
 
+FILTER = parse("emit, decay v, add x->v")  # a Lowpass sends what it held before this step's input
 LONGEST_S = 1.0  # a time constant above it is no number of seconds
 
 
@@ -25,7 +26,7 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
     decay: Float | float = 1.0 if c.tau_mem_s is None else np.exp(-dt_s / c.tau_mem_s)
     decay_syn = None if c.tau_syn_s is None else np.exp(-dt_s / c.tau_syn_s)
     gain_syn = 1.0 if c.w_in is None else c.w_in
-    rule = LETTER if c.fires else membrane_rule(synapse=False)
+    rule = LETTER if c.fires else FILTER
     return made(
         c,
         n,

@@ -21,7 +21,7 @@ READOUT = Rule(CELL.operations[:4])
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """beta = 1 - dt^2 / tau: the file's tau is dt * tau. LIFBox starts at v_leak, LIFCell takes i before its decay."""
+    """beta = 1 - dt^2 / tau: the file's tau is dt * tau. v starts at v_leak, LIFCell takes i before its decay."""
     if c.kind == "Threshold":
         return memoryless(c, n)
     if c.tau_mem_s is None:
@@ -36,6 +36,7 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
         decay_mem=1 - share,
         gain_mem=share * _gain(c),
         decay_syn=1 - _share(c.tau_syn_s, setting),
+        starts_at_leak=True,
     )
 
 

@@ -68,6 +68,7 @@ def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discret
         return reading
     found = found_in(graph)
     conclusive = [name for name, e in found.items() if e.conclusive]
+    conclusive = [n for n in conclusive if not any(n in found[other].overrules for other in conclusive)]
     if len(conclusive) == 1:
         name = conclusive[0]
         writer, seen = registry.writers()[name], found[name]
@@ -120,12 +121,16 @@ def _chosen(
 
 
 def _say_open(reading: Reading, log: Log) -> None:
-    """W202 for each choice that the file does not record, with the value taken and the option that changes it."""
+    """W202 for each choice that the file does not record, with the value taken and the option that changes it.
+
+    A note where the user has named the writer, and with it the simulator's defaults.
+    """
     choices = {c.key: c for c in reading.writer.choices}
     for key in reading.open_keys:
         choice = choices[key]
         others = [v for v in choice.values if v != reading.values[key]] + ([choice.form] if choice.form else [])
-        log.differs(
+        say = log.note if reading.confidence == "given" else log.differs
+        say(
             "W202",
             f"the file does not say {choice.question}: {key}={reading.values[key]} is taken",
             found=f"{reading.writer.name},{key}={reading.values[key]}",

@@ -12,7 +12,7 @@ from nirc.ir.populations import Continuous, Discrete, Population
 from nirc.ir.program import Program
 from nirc.ir.rules import Fire, Rule, parse
 from nirc.writers.facts import Facts, Node
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, memoryless
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, is_count, made, memoryless
 
 WITH_SYNAPSE = parse("add x->i, decay i, decay v, add i->v, fire >= many, subtract, emit")
 WITHOUT = parse("decay v, add x->v, fire >= many, subtract, emit")
@@ -79,19 +79,13 @@ def time_step(program: Program, values: Mapping[str, str]) -> float:
     return USUAL_DT_S
 
 
-def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and 1 <= int(text[:10]) < 1 << 31 and len(text) < 11
-
-
 WRITER = Writer(
     "rockpool",
     "Rockpool 3.1.0",
     evidence,
     step,
     choices=(
-        Choice(
-            "spikes", ("many",), "how often a neuron may fire in a step (max_spikes_per_dt)", "N", _is_count, ("1",)
-        ),
+        Choice("spikes", ("many",), "how often a neuron may fire in a step (max_spikes_per_dt)", "N", is_count, ("1",)),
     ),
     time_step=time_step,
 )

@@ -10,9 +10,11 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.rules import BOUND, EMIT, Fire, Rule, parse
 from nirc.writers.facts import Facts, Node
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, membrane_rule, memoryless
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, is_count, made, memoryless
 
 RULE = parse("decay v, add x->v, fire >= many, subtract, emit")
+READOUT = parse("decay v, add x->v")
+BOUNDED_READOUT = parse("decay v, add x->v, emit, bound")
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
@@ -21,16 +23,22 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
         return memoryless(c, n)
     values = setting.values
     decay: Float | float = 1.0 if c.tau_mem_s is None else np.exp(-1.0 / c.tau_mem_s)
-    normed = c.tau_mem_s is not None and values["norm_input"] == "yes"
     floor = None if values["floor"] == "none" else frozen(np.full(n, float(values["floor"])))
-    if not c.fires:
-        return made(c, n, membrane_rule(synapse=False), decay_mem=decay, gain_mem=1 - decay if normed else 1.0)
-    rule = RULE if values["spikes"] == "many" else RULE.with_fire(Fire(">=", 1))
+    if not c.fires:  # ExpLeak has norm_input=False by default, and sends v before it is bounded
+        return made(c, n, READOUT if floor is None else BOUNDED_READOUT, decay_mem=decay, v_least=floor)
+    normed = c.tau_mem_s is not None and values["norm_input"] == "yes"
+    rule = RULE.with_fire(Fire(">=", _most(values["spikes"])))
     rule = rule.with_reset("set") if values["reset"] == "zero" else rule
     if floor is not None:
         at = rule.operations.index(EMIT)
         rule = Rule((*rule.operations[:at], BOUND, *rule.operations[at:]))
     return made(c, n, rule, decay_mem=decay, gain_mem=1 - decay if normed else 1.0, v_least=floor)
+
+
+def _most(spikes: str) -> int | None:
+    if spikes == "many":
+        return None
+    return 1 if spikes == "one" else int(spikes)
 
 
 def evidence(facts: Facts) -> Evidence:
@@ -55,14 +63,14 @@ def evidence(facts: Facts) -> Evidence:
         reasons.append(f"{len(plain)} Affine node(s) with a bias of zeros where others write Linear")
     if facts.of("SumPool2d"):
         reasons.append("SumPool2d, which Sinabs pools with")
-    numbered = facts.port_names and facts.named(r"\d+")
+    numbered = facts.port_names and facts.named(r"(\w+\.)*\d+")
     if numbered:
         reasons.append("nodes are called by their place in a Sequential, as nirtorch calls them")
     weighted = bool(facts.of("Affine", "Conv1d", "Conv2d"))
     conclusive = facts.port_names and weighted and (numbered or bool(facts.timed) or bool(plain))
     conclusive = conclusive and not facts.of("AvgPool2d") if not facts.timed else conclusive
     fires = bool(facts.of("LIF", "IF"))
-    open_ = (*(("spikes", "reset", "floor") if fires else ()), *(("norm_input",) if facts.timed else ()))
+    open_ = (*(("spikes", "reset", "floor") if fires else ()), *(("norm_input",) if facts.of("LIF") else ()))
     return Evidence(conclusive, tuple(reasons), {}, open_)
 
 
@@ -89,7 +97,7 @@ WRITER = Writer(
     evidence,
     step,
     choices=(
-        Choice("spikes", ("many", "one"), "how often a neuron may fire in a step (spike_fn)"),
+        Choice("spikes", ("many", "one"), "how often a neuron may fire in a step (spike_fn)", "N", is_count),
         Choice("reset", ("subtract", "zero"), "what a spike does to the membrane (reset_fn)"),
         Choice("floor", ("none",), "the lower bound of the membrane (min_v_mem)", "VOLTS", _is_volts, ("-1",)),
         Choice("norm_input", ("yes", "no"), "whether the input is scaled by 1 - beta (norm_input)"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
@@ -15,6 +16,7 @@ from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, 
 
 DT_S = 1e-4  # the exporter's constant: tau = DT_S / (1 - beta), r = tau / DT_S
 
+NEURONS, WEIGHTS = ".lif", ".w_rec"  # names of the parts of a recurrent cell
 LATE_SUBTRACT = parse("fire > 1, decay v, add x->v, subtract, fire > 1, emit")
 RESTORED = parse("fire > 1, decay v, add x->v, subtract, fire > 1, restore, subtract, emit")
 LATE_SET = parse("fire > 1, decay v, add x->v, set, fire > 1, emit")
@@ -48,8 +50,8 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
 
 
 def _kept(tau_s: Float) -> Float:
-    """beta; float32 may put tau a hair below DT_S where beta is 0."""
-    kept: Float = np.maximum(1.0 - DT_S / tau_s, 0.0)
+    """beta as the simulator uses it: learnt ones are clipped to 0 and 1 at every step, and written unclipped."""
+    kept: Float = np.clip(1.0 - DT_S / tau_s, 0.0, 1.0)
     return kept
 
 
@@ -64,7 +66,7 @@ def evidence(facts: Facts) -> Evidence:
     traced = any(map(_has_rounding_of_beta, nodes))
     if traced:
         reasons.append("tau carries the rounding of 1 - beta in float32")
-    numbered = facts.port_names and facts.named(r"\d+|\d+\.(lif|w_rec|input|output)")
+    numbered = facts.port_names and facts.named(r"(\w+\.)*\d+(\.(lif|w_rec|input|output))?")
     if numbered:
         reasons.append("nodes are called by their place in a Sequential, as nirtorch calls them")
     celled = any(name.endswith(".w_rec") for name in facts.names)
@@ -123,6 +125,24 @@ def time_step(program: Program, values: Mapping[str, str]) -> float:
     return DT_S
 
 
+def rewire(program: Program, log: Log) -> Program:
+    """Recurrent weights lead back to their neurons only: a cell that comes first is written with edges to the next."""
+    wrong = [
+        (s, t, p)
+        for s, t, p in program.edges()
+        if s.endswith(WEIGHTS) and t != (lif := s.removesuffix(WEIGHTS) + NEURONS) and lif in program.graph
+    ]
+    for source, target, _ in wrong:
+        log.warning(
+            "W205",
+            f"the edge from `{source}` to `{target}` is dropped: snnTorch's recurrent weights lead to their neurons",
+            where="edges",
+            found=f"{source} -> {target}",
+        )
+    kept = [edge for edge in program.edges() if edge not in wrong]
+    return program.rebuilt(dict(program.graph.nodes(data="payload")), kept) if wrong else program
+
+
 WRITER = Writer(
     "snntorch",
     "snnTorch 1.0.0",
@@ -133,4 +153,5 @@ WRITER = Writer(
         Choice("reset_delay", ("yes", "no"), "whether the reset acts in the next step (reset_delay)"),
     ),
     time_step=time_step,
+    rewire=rewire,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import numpy as np
 from nirc.analysis.time_step import AGREE
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen, size
-from nirc.ir.layers import Flatten, Input, LayerNode, Linear, Neuron, Subgraph
+from nirc.ir.layers import Flatten, Input, LayerNode, Linear, Neuron, Pool, Subgraph
 from nirc.ir.populations import Continuous, Discrete, Population
 from nirc.ir.program import Program
 from nirc.ir.rules import parse
@@ -32,7 +33,7 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
         decay: Float | float = 1.0 if c.tau_mem_s is None else 1.0 - dt_s / c.tau_mem_s
         rule = membrane_rule(synapse=synapse)
     else:
-        decay = 1.0 if c.tau_mem_s is None or c.r is None else c.r
+        decay = 1.0 if c.tau_mem_s is None or c.r is None else np.clip(c.r, 0.0, 1.0)
         rule = WITH_SYNAPSE if synapse else PLAIN
     return made(c, n, rule, decay_mem=decay, decay_syn=None if c.tau_syn_s is None else 1.0 - dt_s / c.tau_syn_s)
 
@@ -59,7 +60,7 @@ def evidence(facts: Facts) -> Evidence:
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float | None:
-    """tau (1 - r) of the populations whose r is below 1; None where Spyx counts in steps."""
+    """tau (1 - r) of the populations whose r is below 1; None where no parameter tells it."""
     told = [
         float(np.median(d.tau_mem_s * (1 - d.r)))
         for p in program.nodes(Population).values()
@@ -69,12 +70,13 @@ def time_step(program: Program, values: Mapping[str, str]) -> float | None:
         and d.r is not None
         and (d.r < 1).all()
     ]
-    dt_s = float(np.median(told)) if told else STEPS
-    return None if abs(dt_s / STEPS - 1) < AGREE else dt_s
+    dt_s = float(np.median(told)) if told else None
+    return STEPS if dt_s is not None and abs(dt_s / STEPS - 1) < AGREE else dt_s
 
 
 def rewire(program: Program, log: Log) -> Program:
     """Inputs of recurrent cells reach the neurons, and Flatten counts channels last, as in Spyx itself."""
+    _say_gaps(list(program.nodes(LayerNode)), log)
     nodes: dict[str, object] = {}
     for name, payload in program.nodes(LayerNode).items():
         layer = payload.layer
@@ -82,10 +84,26 @@ def rewire(program: Program, log: Log) -> Program:
             layer = Subgraph(_cell(layer.program, payload.origins[0], log))
         nodes[name] = replace(payload, layer=layer)
     for name, payload in program.nodes(LayerNode).items():
+        if isinstance(payload.layer, Pool) and any(before for before, _ in payload.layer.padding):
+            nodes[name] = replace(payload, layer=_unevenly_padded(payload.layer, payload.origins[0], log))
         if isinstance(payload.layer, Flatten) and _is_map(payload.layer):
             for target, _ in program.out_of(name):
                 nodes[target] = _channels_first(nodes[target], payload.layer, log)
     return program.rebuilt(nodes, program.edges())
+
+
+def _say_gaps(names: list[str], log: Log) -> None:
+    """W206: layers are numbered in order, and the exporter leaves out those that it does not know."""
+    numbers = sorted(int(m[1]) for n in names if (m := re.fullmatch(r"layer_(\d+)", n)))
+    missing = sorted(set(range(len(numbers) and numbers[-1] + 1)) - set(numbers))
+    if missing:
+        log.differs(
+            "W206",
+            f"the file lacks layer {', '.join(map(str, missing))}: Spyx's exporter leaves out what it does not know",
+            where="nodes",
+            found=", ".join(f"layer_{n}" for n in numbers),
+            help="replace ALIF, LI, Dropout and their like by layers that NIR has, and export again",
+        )
 
 
 def _cell(cell: Program, where: str, log: Log) -> Program:
@@ -110,6 +128,20 @@ def _cell(cell: Program, where: str, log: Log) -> Program:
         dict(cell.graph.nodes(data="payload")),
         [(s, neuron, p) if (s, t, p) in wrong else (s, t, p) for s, t, p in edges],
     )
+
+
+def _unevenly_padded(pool: Pool, where: str, log: Log) -> Pool:
+    """SAME padding: the file holds the zeros of both sides in all, of which the larger half comes last."""
+    total = [before for before, _ in pool.padding]
+    pads = tuple((n // 2, n - n // 2) for n in total)
+    log.warning(
+        "W205",
+        "padding of the pool is divided between both sides: Spyx's exporter writes their sum",
+        where=f"{where}/padding",
+        found=tuple(total),
+        limit=pads,
+    )
+    return replace(pool, padding=pads)
 
 
 def _is_map(layer: Flatten) -> bool:

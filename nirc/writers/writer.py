@@ -47,13 +47,15 @@ class Evidence:
 
     ``conclusive``: no other writer, and no person with other numbers in mind, would have left this. ``reasons`` are
     plain sentences; a writer without reasons is no candidate. ``assumed``: values of choices that the file suggests.
-    ``open``: keys of the choices that matter to this file and that it does not record.
+    ``open``: keys of the choices that matter to this file and that it does not record. ``overrules``: writers whose
+    fingerprints are among this one's.
     """
 
     conclusive: bool = False
     reasons: tuple[str, ...] = ()
     assumed: Mapping[str, str] = field(default_factory=dict)
     open: tuple[str, ...] = ()
+    overrules: tuple[str, ...] = ()
 
 
 NO_EVIDENCE = Evidence()
@@ -136,6 +138,11 @@ def is_step(text: str) -> bool:
         return 0 < float(text) <= 1
     except ValueError:
         return False
+
+
+def is_count(text: str) -> bool:
+    """Whether ``text`` is a number of spikes from 1 on."""
+    return text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= 1
 
 
 def made(

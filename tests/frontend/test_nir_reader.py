@@ -65,7 +65,7 @@ def values(layer: Layer) -> dict[str, Any]:
             rest = {k: v for k, v in vars(layer).items() if k not in ("padding", "input_shape")}
             return {**rest, **pads}
         case Pool():
-            return {"kernel_size": layer.kernel, "stride": layer.stride, "padding": layer.padding}
+            return {"kernel_size": layer.kernel, "stride": layer.stride, "padding": tuple(n for n, _ in layer.padding)}
         case Flatten():
             return {"start_dim": layer.start_dim, "end_dim": layer.end_dim}
         case Scale():

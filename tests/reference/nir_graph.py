@@ -127,6 +127,5 @@ def linear(layer: nir.Layer, x: Array) -> Array:
             y = convolve(x, layer.weight, layer.stride, layer.padding, layer.dilation, layer.groups)
             return y if layer.bias is None else y + layer.bias.reshape(-1, *(1,) * (y.ndim - 1))
         case nir.Pool():
-            pads = [(p, p) for p in layer.padding]
-            return pool(x, layer.kernel, layer.stride, pads, average=layer.kind == "avg")
+            return pool(x, layer.kernel, layer.stride, list(layer.padding), average=layer.kind == "avg")
     return x  # Flatten, an inner Input or Output: the same values
