@@ -18,6 +18,7 @@ from nirc.ir.arrays import size
 from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import digest
+from nirc.passes.add_readout import Readout
 from nirc.pipeline import Observer, Pass, run_passes
 from nirc.raster import Run
 from nirc.running import Samples, calibration_raster
@@ -36,6 +37,7 @@ class Options:
     dt_s: float | None = None
     reset: str = "model"
     discretise: str | None = None
+    readout: str | None = None  # neurons behind weighted outputs, as ``--readout`` takes them
     writer: str | None = None  # as ``--from`` takes it; None: as the file shows
     strict: bool = False
     seed: int = 0
@@ -50,6 +52,13 @@ class Options:
             log.error("U607", "unknown reset rule", found=self.reset, limit=", ".join(RESETS))
         if self.discretise not in (None, "euler", "exponential"):
             log.error("U607", "unknown discretisation", found=self.discretise, limit="euler, exponential")
+        if self.readout is not None and Readout.parse(self.readout) is None:
+            log.error(
+                "U607",
+                "--readout takes li[:STEPS] or if[:THRESHOLD]",
+                found=self.readout[:40],
+                limit="li:8, if:1; STEPS from 1, THRESHOLD above 0",
+            )
         if self.time_limit_s is not None and not (np.isfinite(self.time_limit_s) and self.time_limit_s > 0):
             log.error(
                 "U607",
@@ -177,7 +186,8 @@ def lower_layers(
 
     first = [make("to-populations"), make("fuse-linear"), make("infer-dt", dt_s=options.dt_s, reading=reading)]
     continuous = run_passes(layers, first, log, observe)
-    second = [make("discretise", reading=reading), make("normalise-rules")]
+    readout = None if options.readout is None else Readout.parse(options.readout)
+    second = [make("discretise", reading=reading), make("normalise-rules"), make("add-readout", readout=readout)]
     reference = run_passes(continuous, second, log, observe)
     return Stages(reading, layers, continuous, reference, run_passes(reference, [make("fold-synapses")], log, observe))
 
@@ -223,6 +233,7 @@ def compile(
     reset: str = "model",
     discretise: str | None = None,
     writer: str | None = None,
+    readout: str | None = None,
     strict: bool = False,
     seed: int = 0,
     time_limit: float | None = None,
@@ -233,11 +244,21 @@ def compile(
 
     ``dt`` in seconds; ``reset``: model, zero or subtract; ``discretise``: euler or exponential, for files that are read
     by the letter of NIR; ``writer``: who wrote the file, such as ``"snntorch,reset=zero"``, None for what the file
-    shows; ``time_limit`` of the search in seconds; ``calibrate``: input spikes (samples, steps, channels); ``chip``:
+    shows; ``readout``: neurons behind a linear output, such as ``"li:8"``; ``time_limit`` of the search in seconds; ``calibrate``: input spikes (samples, steps, channels); ``chip``:
     options of the chip's own, as ``nirc targets`` lists them.
     Raises ``NircError``: its ``diagnostics`` say why. Warnings are in the bundle's ``diagnostics``.
     """
-    options = Options(dt, reset, discretise, writer, strict, seed, time_limit, tuple(sorted((chip or {}).items())))
+    options = Options(
+        dt_s=dt,
+        reset=reset,
+        discretise=discretise,
+        readout=readout,
+        writer=writer,
+        strict=strict,
+        seed=seed,
+        time_limit_s=time_limit,
+        chip=tuple(sorted((chip or {}).items())),
+    )
     sample = None if calibrate is None else np.asarray(calibrate)
     return compile_model(model, target, options, calibration=sample).bundle
 
@@ -332,6 +353,7 @@ def _bundle(
         "options": {
             "reset": options.reset,
             "from": options.writer,
+            "readout": options.readout,
             "discretise": options.discretise,
             "strict": options.strict,
             "dt": options.dt_s,

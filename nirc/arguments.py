@@ -96,6 +96,12 @@ READING = _options(
 )
 LOWERING = _options(
     READING,
+    click.option(
+        "--readout",
+        metavar="li[:STEPS]|if[:THRESHOLD]",
+        help="Add readout neurons behind an output that is a linear layer: leaky integrators that are read as membranes, "
+        "or integrate-and-fire neurons.",
+    ),
     click.option("--strict", is_flag=True, help="Refuse where the chip's dynamics differ in kind from the model's."),
     click.option(
         "--calibrate",

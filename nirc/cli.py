@@ -153,7 +153,7 @@ def inspect(model: Path, data: Path | None, output: Output, **options: Any) -> N
         from nirc.api import Options
         from nirc.report.inspect import inspection
 
-        asked = Options(options["dt"], options["reset"], options["discretise"], options["writer"])
+        asked = Options(options["dt"], options["reset"], options["discretise"], writer=options["writer"])
         recorded = None if data is None else _rasters(data, options["dt"], output.log)
         with output.progress("comparing rules", 100) as advance:
             found = inspection(model, asked, output.log, recorded, advance)
@@ -376,6 +376,7 @@ def _asked(options: dict[str, Any]) -> Options:
         dt_s=options["dt"],
         reset=options["reset"],
         discretise=options["discretise"],
+        readout=options["readout"],
         writer=options["writer"],
         strict=options["strict"],
         seed=options["seed"],

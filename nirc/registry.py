@@ -28,6 +28,7 @@ PASSES = {
     "infer-dt": "nirc.passes.infer_dt:InferDt",
     "discretise": "nirc.passes.discretise:Discretise",
     "normalise-rules": "nirc.passes.normalise_rules:NormaliseRules",
+    "add-readout": "nirc.passes.add_readout:AddReadout",
     "fold-synapses": "nirc.passes.fold_synapses:FoldSynapses",
 }
 

@@ -22,7 +22,8 @@ class FoldSynapses:
     """Turn a leaky integrator in front of neurons into their synaptic filter (values unchanged).
 
     A filter that is the same for all its channels commutes with the linear operators behind it, so LI -> W -> LIF
-    is W -> LIF with a synapse. A neuron takes two different filters at most; what does not fit stays as it is.
+    is W -> LIF with a synapse. A constant that W adds behind the filter goes into the neurons' leak, v_leak + r * bias.
+    A neuron takes two different filters at most. What does not fit stays as it is.
     """
 
     name: ClassVar[str] = "fold-synapses"
@@ -37,8 +38,11 @@ class FoldSynapses:
             return program
         nodes = {n: p for n, p in program.graph.nodes(data="payload") if n not in filters}
         edges: list[Arc] = []
+        constants: dict[str, Float] = {}
         for source, target, projection in program.edges():
             if source in filters:
+                for bias in projection.biases:
+                    constants[target] = constants.get(target, np.zeros(program[target].n)) + bias.value
                 receptor = (wanted[target] or []).index(filters[source])
                 edges += [(s, target, _joined(p, projection, receptor)) for s, p in program.into(source)]
             elif target not in filters:
@@ -46,7 +50,7 @@ class FoldSynapses:
                 edges.append((source, target, replace(projection, synapse=found.index(None) if found else 0)))
         for name, found in wanted.items():
             if found and any(f is not None for f in found):
-                nodes[name] = _with_receptors(program[name], found)
+                nodes[name] = _with_receptors(program[name], found, constants.get(name))
         return program.rebuilt(nodes, edges)
 
 
@@ -60,7 +64,7 @@ def _filter(program: Program, name: str, population: Population) -> Filter | Non
     for target, projection in program.out_of(name):
         payload = program[target]
         takes = isinstance(payload, Population) and isinstance(payload.dynamics, Discrete) and payload.dynamics.fires
-        if not takes or payload.dynamics.decay_syn is not None or projection.biases:
+        if not takes or payload.dynamics.decay_syn is not None or any(b.onset_steps for b in projection.biases):
             return None
     return float(d.decay_mem[0]), float(d.gain_mem[0])
 
@@ -97,7 +101,8 @@ def _through(value: Float, ops: tuple[LinearOp, ...]) -> Float:
     return frozen(row[0])
 
 
-def _with_receptors(population: Population, found: list[Filter | None]) -> Population:
+def _with_receptors(population: Population, found: list[Filter | None], constant: Float | None) -> Population:
+    """Neurons with the filters ``found``, and ``constant`` (n,) in their membrane at every step."""
     d = population.dynamics
     assert isinstance(d, Discrete)
 
@@ -105,8 +110,10 @@ def _with_receptors(population: Population, found: list[Filter | None]) -> Popul
         chosen = found[number] if number < len(found) else None
         return None if chosen is None else frozen(np.full(population.n, chosen[part]))
 
+    drift = d.drift if constant is None else frozen(d.drift + d.gain_mem * constant)
     dynamics = replace(
         d,
+        drift=drift,
         decay_syn=full(0, 0),
         gain_syn=full(0, 1),
         decay_syn_2=full(1, 0),

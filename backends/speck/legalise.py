@@ -241,7 +241,7 @@ def _refuse_foreign(program: Program, log: Log) -> None:
                 found=", ".join(s for s, _ in into),
                 limit="one population, without linear layers or pooling behind it",
                 source="spikes leave a core only",
-                help="end the network with a spiking population of its own for each Output",
+                help="--readout if:1 adds integrate-and-fire neurons; or end the network with a spiking population",
             )
     for source, target, p in program.edges():
         if isinstance(program[target], Sink):

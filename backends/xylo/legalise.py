@@ -68,7 +68,7 @@ def _check_outputs(program: Program, log: Log) -> None:
                     where=program[sink].origins[0],
                     limit="outputs come directly from neurons",
                     source="Xylo design rules",
-                    help="end the network with a spiking or leaky-integrator population",
+                    help="--readout li:8 adds leaky integrators, --readout if:1 spiking neurons; or end the network with a LIF or LI",
                 )
 
 

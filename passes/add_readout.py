@@ -1,0 +1,79 @@
+"""add-readout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import frozen
+from nirc.ir.populations import Discrete, Population, Projection, Sink
+from nirc.ir.program import Program
+from nirc.ir.rules import MEMBRANE, plain
+
+KINDS = ("li", "if")
+STEPS, THRESHOLD = 8.0, 1.0  # of `li` and `if` where the user gives no number
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Neurons behind a weighted output: ``li`` with a time constant in steps, or ``if`` with a threshold."""
+
+    kind: str
+    value: float
+
+    @staticmethod
+    def parse(text: str) -> Readout | None:
+        """``li``, ``li:8``, ``if``, ``if:0.5``; None for anything else."""
+        kind, _, number = text.partition(":")
+        try:
+            value = float(number) if number else {"li": STEPS, "if": THRESHOLD}.get(kind, 0.0)
+        except ValueError:
+            return None
+        least = 1.0 if kind == "li" else 0.0
+        return Readout(kind, value) if kind in KINDS and least <= value < np.inf and value > 0 else None
+
+    def neurons(self, n: int) -> Discrete:
+        """Leaky integrators whose membrane is read, or integrate-and-fire neurons that subtract their threshold."""
+        one, zero = frozen(np.ones(n)), frozen(np.zeros(n))
+        if self.kind == "li":
+            return Discrete(frozen(one * (1.0 - 1.0 / self.value)), one, zero, rule=MEMBRANE)
+        rule = plain("subtract", synapse=False)
+        return Discrete(one, one, zero, threshold=frozen(one * self.value), v_reset=zero, rule=rule)
+
+
+@dataclass(frozen=True)
+class AddReadout:
+    """Put readout neurons in front of each output that is no population as it is (only with --readout)."""
+
+    readout: Readout | None = None
+    name: ClassVar[str] = "add-readout"
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Notes P318 for each output."""
+        if self.readout is None:
+            return program
+        nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
+        for name, sink in program.nodes(Sink).items():
+            into = program.into(name)
+            if len(into) == 1 and isinstance(program[into[0][0]], Population) and _is_wire(into[0][1]):
+                continue
+            made = f"{name}.readout"
+            while made in nodes:
+                made += "'"
+            nodes[made] = Population(sink.shape, self.readout.neurons(sink.n), sink.origins)
+            edges = [(s, made if t == name else t, p) for s, t, p in edges]
+            edges.append((made, name, Projection(origins=sink.origins)))
+            log.note(
+                "P318",
+                f"output `{name}` is read from {sink.n} neurons that were added",
+                where=sink.origins[0],
+                found=f"{self.readout.kind}:{self.readout.value:g}",
+            )
+        return program.rebuilt(nodes, edges)
+
+
+def _is_wire(p: Projection) -> bool:
+    return not p.ops and not p.biases and not p.lag
