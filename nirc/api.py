@@ -242,10 +242,12 @@ def compile(
 ) -> Bundle:
     """Compile ``model`` (a path or a ``nir.NIRGraph``) for ``target``: ``xylo`` or ``xylo:audio3``.
 
-    ``dt`` in seconds; ``reset``: model, zero or subtract; ``discretise``: euler or exponential, for files that are read
-    by the letter of NIR; ``writer``: who wrote the file, such as ``"snntorch,reset=zero"``, None for what the file
-    shows; ``readout``: neurons behind a linear output, such as ``"li:8"``; ``time_limit`` of the search in seconds; ``calibrate``: input spikes (samples, steps, channels); ``chip``:
-    options of the chip's own, as ``nirc targets`` lists them.
+    ``dt`` in seconds. ``reset``: model, zero, subtract or none. ``discretise``: euler or exponential, for files that
+    are read by the letter of NIR. ``writer``: who wrote the file, such as ``"snntorch,reset=zero"``, None for what the
+    file shows. ``readout``: neurons behind a linear output, such as ``"li:8"``. ``time_limit`` of the search in seconds.
+    ``calibrate``: input spikes (samples, steps, channels). ``chip``: options of the chip's own, as ``nirc targets``
+    lists them.
+
     Raises ``NircError``: its ``diagnostics`` say why. Warnings are in the bundle's ``diagnostics``.
     """
     options = Options(

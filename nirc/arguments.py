@@ -99,7 +99,7 @@ LOWERING = _options(
     click.option(
         "--readout",
         metavar="li[:STEPS]|if[:THRESHOLD]",
-        help="Add readout neurons behind an output that is a linear layer: leaky integrators that are read as membranes, "
+        help="Add readout neurons behind an output that is a linear layer: leaky integrators whose membrane is read, "
         "or integrate-and-fire neurons.",
     ),
     click.option("--strict", is_flag=True, help="Refuse where the chip's dynamics differ in kind from the model's."),

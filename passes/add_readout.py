@@ -14,6 +14,7 @@ from nirc.ir.program import Program
 from nirc.ir.rules import MEMBRANE, plain
 
 KINDS = ("li", "if")
+ADVICE = "--readout li:8 adds leaky integrators that are read, --readout if:1 spiking neurons; or end with a LIF or LI"
 STEPS, THRESHOLD = 8.0, 1.0  # of `li` and `if` where the user gives no number
 
 

@@ -11,6 +11,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
 from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Program
+from nirc.passes.add_readout import ADVICE
 
 RELAY = ".relay"  # suffix of inserted populations
 
@@ -78,7 +79,7 @@ def _check_outputs(program: Program, log: Log) -> None:
                 else f"output `{sink}` is weighted",
                 where=program[sink].origins[0],
                 limit="outputs come directly from neurons",
-                help="--readout li:8 adds leaky integrators, --readout if:1 spiking neurons; or end the network with a LIF or LI",
+                help=ADVICE,
             )
 
 

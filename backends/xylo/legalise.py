@@ -11,6 +11,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Program
+from nirc.passes.add_readout import ADVICE
 
 RELAY = ".relay"  # suffix of inserted populations
 # Just below one half: a relay's weight w arrives as w / 2 and must fire, a remainder of w / 4 must not.
@@ -68,7 +69,7 @@ def _check_outputs(program: Program, log: Log) -> None:
                     where=program[sink].origins[0],
                     limit="outputs come directly from neurons",
                     source="Xylo design rules",
-                    help="--readout li:8 adds leaky integrators, --readout if:1 spiking neurons; or end the network with a LIF or LI",
+                    help=ADVICE,
                 )
 
 
