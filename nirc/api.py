@@ -244,7 +244,7 @@ def compile(
 
     ``dt`` in seconds. ``reset``: model, zero, subtract or none. ``discretise``: euler or exponential, for files that
     are read by the letter of NIR. ``writer``: who wrote the file, such as ``"snntorch,reset=zero"``, None for what the
-    file shows. ``readout``: neurons behind a linear output, such as ``"li:8"``. ``time_limit`` of the search in seconds.
+    file shows. ``readout``: neurons behind a linear output, such as ``"li:8"``. ``time_limit``: of the search, seconds.
     ``calibrate``: input spikes (samples, steps, channels). ``chip``: options of the chip's own, as ``nirc targets``
     lists them.
 
