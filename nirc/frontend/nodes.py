@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-
 from nirc.diagnostics.log import Log
 from nirc.frontend.edges import Path, resolve_edges
 from nirc.frontend.fields import BadNodeError, Fields
+from nirc.frontend.other_names import advice
 from nirc.frontend.primitives import BUILDERS, PRIMITIVES
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.ir.layers import Layer, LayerNode, Subgraph
@@ -41,14 +40,13 @@ def _layer(raw: RawNode, log: Log, inside: Path) -> Layer:
         return Subgraph(to_layers(raw.graph or RawGraph({}, ()), log, name=inside[-1], inside=inside))
     build = BUILDERS.get(raw.type)
     if build is None:
-        close = difflib.get_close_matches(raw.type[:60], PRIMITIVES, n=1)
         log.error(
             "F108",
             f"`{raw.type[:60]}` is not a NIR primitive",
             where=f"{raw.path}/type",
             found=raw.type[:60],
             limit=", ".join(PRIMITIVES),
-            help=f"did you mean {close[0]}?" if close else "express the layer by NIR primitives when exporting",
+            help=advice(raw.type),
         )
         raise BadNodeError
     fields = Fields(raw, log)

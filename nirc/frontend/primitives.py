@@ -13,6 +13,8 @@ from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, Linear, Neuron, N
 
 SPEC = "NIR specification, reader of nir 1.0.8"
 DEFAULTS = {"v_reset": ("G218", 0.0), "w_in": ("G219", 1.0)}
+TORCH = "the default of the layer in PyTorch; NIR has none"
+FLATTEN = "nir 1.0.8, Flatten"
 
 
 def _input(f: Fields) -> Layer:
@@ -78,6 +80,8 @@ def _conv(axes: int) -> Callable[[Fields], Layer]:
             weight = frozen(np.ones((1,) * (axes + 2)))
         bias = f.floats("bias") if f.has("bias") else None
         f.used.add("bias")
+        for field, value in {"bias": "no bias", "stride": 1, "padding": 0, "dilation": 1, "groups": 1}.items():
+            f.assume(field, value, TORCH)
         stride = f.ints("stride", low=1, count=axes, default=(1,) * axes)
         dilation = f.ints("dilation", low=1, count=axes, default=(1,) * axes)
         groups = f.ints("groups", low=1, count=1, default=(1,))[0]
@@ -137,6 +141,8 @@ def _pool(kind: Literal["sum", "avg"]) -> Callable[[Fields], Layer]:
     def build(f: Fields) -> Layer:
         kernel = f.ints("kernel_size", low=1, count=2)
         stride = f.ints("stride", low=1, count=2, default=kernel)
+        f.assume("stride", f"the kernel's size, {kernel}", TORCH)
+        f.assume("padding", 0, TORCH)
         return Pool(kind, kernel, stride, f.ints("padding", count=2, default=(0, 0)))
 
     return build
@@ -145,6 +151,7 @@ def _pool(kind: Literal["sum", "avg"]) -> Callable[[Fields], Layer]:
 def _flatten(f: Fields) -> Layer:
     def dim(field: str, default: int) -> int:
         f.used.add(field)
+        f.assume(field, default, FLATTEN)
         value = f.raw.fields.get(field, np.asarray(default))
         number = np.asarray(value).ravel() if not isinstance(value, str) else np.asarray([])
         if number.size != 1 or number.dtype.kind not in "iuf" or not (-32 <= number[0] <= 32 and number[0] % 1 == 0):
