@@ -22,10 +22,14 @@ class BadNodeError(Exception):
 
 
 class Fields:
-    """Typed access to one node's fields; every fault is reported with node and field."""
+    """Typed access to one node's fields; every fault is reported with node and field.
 
-    def __init__(self, raw: RawNode, log: Log) -> None:
+    ``connected``: the node has edges, so that what its neighbours say can be compared later.
+    """
+
+    def __init__(self, raw: RawNode, log: Log, *, connected: bool = False) -> None:
         self.raw, self.log = raw, log
+        self.connected = connected
         self.used: set[str] = {"type", "metadata"}
         self.bad = False
         self.missing: list[str] = []

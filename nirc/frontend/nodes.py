@@ -15,9 +15,10 @@ from nirc.ir.program import Form, Program
 def to_layers(graph: RawGraph, log: Log, *, name: str = "model", inside: Path = ()) -> Program:
     """Typed layers, nested as in the file; shapes stay unknown. Raises ``InputError`` with every fault found."""
     nodes: dict[str, LayerNode] = {}
+    connected = {name for edge in graph.edges for name in edge}
     for node_name, raw in graph.nodes.items():
         try:
-            layer = _layer(raw, log, (*inside, node_name))
+            layer = _layer(raw, log, (*inside, node_name), connected=node_name in connected)
         except BadNodeError:
             continue
         nodes[node_name] = LayerNode(layer, (raw.path,))
@@ -35,7 +36,7 @@ def to_layers(graph: RawGraph, log: Log, *, name: str = "model", inside: Path = 
     )
 
 
-def _layer(raw: RawNode, log: Log, inside: Path) -> Layer:
+def _layer(raw: RawNode, log: Log, inside: Path, *, connected: bool) -> Layer:
     if raw.type == "NIRGraph":
         return Subgraph(to_layers(raw.graph or RawGraph({}, ()), log, name=inside[-1], inside=inside))
     build = BUILDERS.get(raw.type)
@@ -49,7 +50,7 @@ def _layer(raw: RawNode, log: Log, inside: Path) -> Layer:
             help=advice(raw.type),
         )
         raise BadNodeError
-    fields = Fields(raw, log)
+    fields = Fields(raw, log, connected=connected)
     layer = build(fields)
     fields.finish()
     return layer

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from nirc.frontend.fields import Fields
-from nirc.ir.arrays import Float, Shape, frozen
+from nirc.ir.arrays import Float, Shape, frozen, size
 from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, Linear, Neuron, NeuronKind, Output, Pads, Pool, Scale
 
 SPEC = "NIR specification, reader of nir 1.0.8"
@@ -45,21 +45,33 @@ def _linear(f: Fields) -> Layer:
 
 def _affine(f: Fields) -> Layer:
     weight, bias = _weight(f, 2), f.floats("bias")
-    rows = weight.shape[:-1]
-    if not f.bad:
-        if bias.size == 1:
-            bias = frozen(np.broadcast_to(bias.reshape(()), rows))
-        elif bias.size != int(np.prod(rows)):
-            f.fail(
-                "F110",
-                "bias",
-                "the bias does not match the weight",
-                found=f"shape {bias.shape}",
-                limit=f"shape {rows}",
-            )
-        else:
-            bias = frozen(bias.reshape(rows))
-    return Linear(weight, bias)
+    return Linear(weight, _bias(f, bias, weight.shape[:-1], weight.shape[-1:]))
+
+
+def _bias(f: Fields, bias: Float, rows: Shape, others: Shape) -> Float:
+    """A bias of shape ``rows``, the axes of the weight that give values; ``others`` are its other axes.
+
+    A bias that is as long as another axis says that the weight is stored in another order. It is kept as it is
+    where the node has neighbours: infer-shapes asks them, and refuses it in any case.
+    """
+    if f.bad or bias.shape == rows:
+        return bias
+    if bias.size == 1:
+        return frozen(np.broadcast_to(bias.reshape(()), rows))
+    if bias.size == size(rows):
+        return frozen(bias.reshape(rows))
+    if bias.ndim > len(rows) and bias.shape[-len(rows) :] == rows:
+        lead = bias.shape[: -len(rows)]
+        first = bias.reshape(-1, *rows)[0]
+        if (bias == first).all():
+            message = f"`bias`: the leading axes {lead} repeat the same values: a batch axis, which is dropped"
+            found, limit = f"shape {bias.shape}", f"shape {rows}"
+            f.log.warning("G222", message, where=f"{f.raw.path}/bias", found=found, limit=limit)
+            return frozen(first)
+    if not (f.connected and bias.size in others):
+        message = "the bias does not match the weight"
+        f.fail("F110", "bias", message, found=f"shape {bias.shape}", limit=f"shape {rows}")
+    return bias
 
 
 def _scale(f: Fields) -> Layer:
@@ -78,7 +90,8 @@ def _conv(axes: int) -> Callable[[Fields], Layer]:
                 limit=f"{axes + 2} axes",
             )
             weight = frozen(np.ones((1,) * (axes + 2)))
-        bias = f.floats("bias") if f.has("bias") else None
+        out = weight.shape[0]
+        bias = _bias(f, f.floats("bias"), (out,), weight.shape[1:]) if f.has("bias") else None
         f.used.add("bias")
         for field, value in {"bias": "no bias", "stride": 1, "padding": 0, "dilation": 1, "groups": 1}.items():
             f.assume(field, value, TORCH)
@@ -86,18 +99,8 @@ def _conv(axes: int) -> Callable[[Fields], Layer]:
         dilation = f.ints("dilation", low=1, count=axes, default=(1,) * axes)
         groups = f.ints("groups", low=1, count=1, default=(1,))[0]
         padding = _padding(f, weight.shape[2:], dilation, stride)
-        out = weight.shape[0]
-        if bias is not None and bias.size == 1:
-            bias = frozen(np.full(out, bias.item()))
-        if bias is not None and bias.size != out and not f.bad:
-            f.fail(
-                "F110",
-                "bias",
-                "the bias does not match the weight",
-                found=f"shape {bias.shape}",
-                limit=f"shape ({out},)",
-            )
-        if out % groups:
+        turned = bias is not None and bias.size != out  # the weight may have its axes in another order
+        if out % groups and not turned:
             f.fail(
                 "F110",
                 "groups",

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nirc.analysis.shapes import Fit, MisfitError, broadcast, fit, parameter_reading, requirement, source_shape, strip
+from nirc.analysis.parameters import broadcast, parameter_reading, strip
+from nirc.analysis.remark import MisfitError
+from nirc.analysis.shapes import Fit, fit, requirement
+from nirc.analysis.source_shape import source_shape
 from nirc.diagnostics.log import Log
 from nirc.frontend.nodes import to_layers
 from nirc.frontend.raw import RawNode
@@ -15,7 +18,22 @@ from nirc.ir.arrays import Shape
 from nirc.ir.layers import Flatten, Input, Layer, Output
 from nirc.ir.layers import Linear as LinearLayer
 from nirc.ir.program import Program
-from tests.build import affine, changed, delay, findings, graph, if_, inp, layers, lif, linear, node, out, scale
+from tests.build import (
+    affine,
+    changed,
+    delay,
+    findings,
+    graph,
+    if_,
+    inp,
+    layers,
+    lif,
+    linear,
+    node,
+    out,
+    refusals,
+    scale,
+)
 
 
 def layer(item: RawNode) -> Layer:
@@ -63,22 +81,61 @@ def test_leading_ones_go_but_never_the_last_axis(shape: Shape, left: Shape) -> N
     ],
 )
 def test_a_parameter_has_one_reading(own: Shape, signal: Shape, read_as: Shape, code: str | None) -> None:
-    shape, remark = parameter_reading(own, signal, "r")
-    assert shape == read_as and (remark.code if remark else None) == code
     values = np.arange(np.prod(own, dtype=int), dtype=float).reshape(own)
-    full = broadcast(values, signal, "r").reshape(signal)
-    np.testing.assert_array_equal(full, np.broadcast_to(values.reshape(shape), signal))
+    reading = parameter_reading(values, signal)
+    assert reading.values.shape == read_as and [r.code for r in reading.remarks] == ([code] if code else [])
+    full = broadcast(values, signal).reshape(signal)
+    np.testing.assert_array_equal(full, np.broadcast_to(values.reshape(read_as), signal))
 
 
 @pytest.mark.parametrize(
     ("own", "signal", "code"),
     [((3,), (4,), "G252"), ((3,), (3, 3, 4), "G255"), ((3,), (3, 4, 3), "G255"), ((4,), (2, 3, 4), "G252"),
-     ((2, 3), (2, 3, 4), "G252"), ((2,), (1,), "G252")],
+     ((2, 3), (2, 3, 4), "G252"), ((2,), (1,), "G252"), ((3, 4), (2, 3, 4), "G252"), ((5, 4), (4,), "G252"),
+     ((5, 2, 3, 4), (2, 3, 4), "G252"), ((5, 2, 1, 1), (2, 3, 4), "G252")],
 )  # fmt: skip
 def test_or_none(own: Shape, signal: Shape, code: str) -> None:
     with pytest.raises(MisfitError) as refused:
-        parameter_reading(own, signal, "r")
-    assert refused.value.remark.code == code and "`r`" in refused.value.remark.message
+        parameter_reading(counted(own), signal)
+    assert refused.value.remark.code == code
+
+
+@pytest.mark.parametrize(
+    ("own", "signal"),
+    [((5,), (8,)), ((3, 4), (2, 3, 4)), ((3,), (3, 3, 4)), ((2,), (1,)), ((9,), (2, 3, 4)), ((5, 3), (2, 3, 4)),
+     ((7, 7, 7), (4,))],
+)  # fmt: skip
+def test_equal_values_are_one_value_whatever_their_number(own: Shape, signal: Shape) -> None:
+    reading = parameter_reading(np.full(own, 0.5), signal)
+    assert [r.code for r in reading.remarks] == ["G221"]
+    assert broadcast(np.full(own, 0.5), signal).tolist() == [0.5] * int(np.prod(signal))
+    assert parameter_reading(np.full(own, np.inf), signal).remarks
+    with pytest.raises(MisfitError):
+        parameter_reading(counted(own), signal)
+
+
+@pytest.mark.parametrize(
+    ("row", "signal", "codes"),
+    [((4,), (4,), ["G222"]), ((2, 3, 4), (2, 3, 4), ["G222"]), ((2, 1, 1), (2, 3, 4), ["G222", "G216"]),
+     ((1, 4), (4,), ["G222"])],
+)  # fmt: skip
+@pytest.mark.parametrize("lead", [(5,), (6, 5)])
+def test_a_batch_axis_of_parameters_is_dropped_if_it_repeats_the_same_values(
+    lead: Shape, row: Shape, signal: Shape, codes: list[str]
+) -> None:
+    values = np.broadcast_to(counted(row), (*lead, *row))
+    assert [r.code for r in parameter_reading(values, signal).remarks] == codes
+    np.testing.assert_array_equal(broadcast(values, signal), broadcast(counted(row), signal))
+
+
+def test_a_batch_axis_whose_rows_differ_is_refused_as_such() -> None:
+    with pytest.raises(MisfitError, match="differ along the leading axes"):
+        parameter_reading(counted((5, 4)), (4,))
+
+
+def counted(shape: Shape) -> np.ndarray:
+    """Values that all differ."""
+    return np.arange(np.prod(shape, dtype=int), dtype=float).reshape(shape)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +267,14 @@ def test_ports_trust_the_signal() -> None:
         ((5,), scale(2.0), (5,), None),
         (None, scale(2.0), None, None),
         ((1, 1, 4), if_(4), (4,), "G207"),
+        ((4, 2, 8, 8), node("Conv2d", weight=np.ones((4, 2, 3, 3))), (2, 8, 8), "G207"),  # a batch axis
+        ((9, 4, 2, 8, 8), node("Conv2d", weight=np.ones((4, 2, 3, 3))), (2, 8, 8), "G207"),
+        ((4, 2, 16), node("Conv1d", weight=np.ones((4, 2, 3))), (2, 16), "G207"),
+        ((4, 2, 8, 8), node("AvgPool2d", kernel_size=2, stride=2, padding=0), (2, 8, 8), "G207"),
+        ((4, 8), if_(8), (8,), "G207"),
+        ((4, 2, 8), linear(np.ones((2, 16))), (2, 8), "G207"),
+        ((3, 8, 8), node("Conv2d", weight=np.ones((4, 1, 3, 3))), (3, 8, 8), None),  # 3 channels, or a batch of 3?
+        ((3, 3, 4), changed(if_(3), r=[1.0, 2.0, 3.0]), (3, 3, 4), None),
     ],
 )
 def test_an_input_is_what_its_consumers_take(
@@ -225,8 +290,8 @@ def ended(*names: str, **nodes: RawNode) -> tuple[Program, list[tuple[str, str]]
 
 
 def test_ambiguous_parameters_are_refused_with_node_and_field() -> None:
-    raw = graph({"in": inp(3, 3, 4), "x": changed(if_(3)), "out": out()}, "in x out")
-    assert ("G255", "nodes/x/r") in findings(raw)
+    raw = graph({"in": inp(3, 3, 4), "x": changed(if_(3), r=[1.0, 2.0, 3.0]), "out": out()}, "in x out")
+    assert refusals(raw) == [("G255", "nodes/x/r")]
 
 
 def test_leading_ones_of_every_parameter_never_change_the_result() -> None:
