@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -96,9 +97,18 @@ def _turned(program: Program, signals: Signals, chosen: Inference) -> tuple[Layo
         if not turned or any(_are_alike(turned, other) for other in tried):
             continue
         tried.append(turned)
-        if Inference(Reading(program.mapped(turned)), signals).is_clean:
+        if _is_shown(Inference(Reading(program.mapped(turned)), signals), list(turned)):
             return layout, list(turned)
     return None
+
+
+def _is_shown(turned: Inference, nodes: list[str]) -> bool:
+    """True if all agree, and at least two nodes or weights say so: one alone may be wrong itself."""
+    if not turned.is_clean:
+        return False
+    ends = Counter(turned.signals.of(node, end) for node in nodes for end in (TAKES, GIVES))
+    between = sum(number > 1 for number in ends.values())  # signals that join two of the weights
+    return between + len(_around(turned.program, nodes)) > 1
 
 
 def _are_alike(some: dict[str, LayerNode], other: dict[str, LayerNode]) -> bool:
@@ -128,9 +138,11 @@ def _refuse_layout(program: Program, layout: Layout, nodes: list[str], log: Log)
     orders = " and ".join(dict.fromkeys(layout.order(layer) for layer in layers))
     expressions = " and ".join(dict.fromkeys(layout.turned(layer) for layer in layers))
     verb = "the weights are" if len(nodes) > 1 else "the weight is"
+    around = _around(program, nodes)
+    shown = f"as {named(around)} show{'s' if len(around) == 1 else ''}" if around else "as they show together"
     log.error(
         "G256",
-        f"{named(nodes)}: {verb} stored as {orders}, as {_around(program, nodes)}",
+        f"{named(nodes)}: {verb} stored as {orders}, {shown}",
         where=f"{first.origins[0]}/weight",
         found=f"shape {first.layer.weight.shape}",
         limit=f"shape {turned.layer.weight.shape}",
@@ -139,15 +151,12 @@ def _refuse_layout(program: Program, layout: Layout, nodes: list[str], log: Log)
     log.raise_if_errors()
 
 
-def _around(program: Program, nodes: list[str]) -> str:
-    """The nodes that say how many values the signals at ``nodes`` have, and that they agree."""
+def _around(program: Program, nodes: list[str]) -> list[str]:
+    """The nodes that say how many values the signals at ``nodes`` have."""
     signals, layers = Signals(program), {n: p.layer for n, p in program.nodes(LayerNode).items()}
     said = claims(layers, signals, {})
     at = dict.fromkeys(signals.of(node, end) for node in nodes for end in (TAKES, GIVES))
-    names = dict.fromkeys(c.node for signal in at for c in said.get(signal, []) if c.node not in nodes)
-    if not names:
-        return "all weights together show"
-    return f"{named(names)} show{'s' if len(names) == 1 else ''}"
+    return list(dict.fromkeys(c.node for signal in at for c in said.get(signal, []) if c.node not in nodes))
 
 
 def _with_pool_strides(program: Program) -> Program | None:

@@ -27,18 +27,24 @@ SAME_SIZE = Neuron | Scale | Delay | Flatten | Input | Output  # take as many va
 class Claim:
     """One node's word on a signal.
 
-    ``text``: what it says, for a message. ``loose``: batch axes may stand before the signal's own, and the axis of
-    channels may be missing. ``channels``: only the first number of ``shape`` is said. ``weak``: parameters that are
-    all equal, which could be one. ``inner_field``: the field at fault where only axes behind the first are wrong.
+    ``text``: what it says, for a message.
+    ``firm``: a weight, which cannot be read otherwise.
+    ``loose``: batch axes may stand before the signal's own, and the axis of channels may be missing.
+    ``channels``: only the first number of ``shape`` is said.
+    ``weak``: parameters that are all equal, which could be one.
+    ``by_arrival``: what arrives decides on it, too.
+    ``inner_field``: the field at fault where only axes behind the first are wrong.
     """
 
     node: str
     field: str
     shape: Shape
     text: str
+    firm: bool = False
     loose: bool = False
     channels: bool = False
     weak: bool = False
+    by_arrival: bool = False
     inner_field: str = ""
 
     def field_against(self, shape: Shape) -> str:
@@ -110,14 +116,26 @@ def _claims(node: str, layer: Layer, known: Fit | None) -> list[tuple[int, Claim
         case Linear():
             takes, gives = requirement(layer) or (), strip(layer.weight.shape[:-1])
             return [
-                (TAKES, Claim(node, "weight", takes, f"its weight takes {_values(takes)}")),
-                (GIVES, Claim(node, "weight", gives, f"its weight gives {_values(gives)}")),
+                (TAKES, Claim(node, "weight", takes, f"its weight takes {_values(takes)}", firm=True)),
+                (GIVES, Claim(node, "weight", gives, f"its weight gives {_values(gives)}", firm=True)),
             ]
         case Conv():
             return _conv_claims(node, layer, known)
         case Pool() if known is not None:
             gives = known.shape_out
-            return [(GIVES, Claim(node, "kernel_size", gives, f"it gives shape {gives}", inner_field="kernel_size"))]
+            return [
+                (
+                    GIVES,
+                    Claim(
+                        node,
+                        "kernel_size",
+                        gives,
+                        f"it gives shape {gives}",
+                        by_arrival=True,
+                        inner_field="kernel_size",
+                    ),
+                )
+            ]
         case Neuron() | Scale() | Delay():
             return _parameter_claims(node, layer)
         case Flatten():
@@ -132,17 +150,21 @@ def _claims(node: str, layer: Layer, known: Fit | None) -> list[tuple[int, Claim
 def _conv_claims(node: str, layer: Conv, known: Fit | None) -> list[tuple[int, Claim]]:
     channels = layer.weight.shape[1] * layer.groups
     need = requirement(layer)
-    found = [(TAKES, Claim(node, "weight", (channels,), f"its weight takes {channels} channels", channels=True))]
-    if need is not None:
+    if need is None:
+        text = f"its weight takes {channels} channel{'' if channels == 1 else 's'}"
+        found = [(TAKES, Claim(node, "weight", (channels,), text, firm=True, channels=True))]
+    else:
         text = f"its weight and input_shape take shape {need}"
-        found = [(TAKES, Claim(node, "weight", need, text))]
+        found = [(TAKES, Claim(node, "weight", need, text, inner_field="input_shape"))]
     try:
         known = known or (fit(layer, need) if need is not None else None)
     except MisfitError:
         return found
     if known is not None:
         gives = known.shape_out
-        found.append((GIVES, Claim(node, "weight", gives, f"it gives shape {gives}", inner_field="padding")))
+        found.append(
+            (GIVES, Claim(node, "weight", gives, f"it gives shape {gives}", by_arrival=True, inner_field="padding"))
+        )
     return found
 
 

@@ -197,7 +197,7 @@ def _seconded(node: str, said: Sequence[Claim], witnesses: Witnesses) -> Contrad
 
 
 def _correct(wrong: Claim) -> str:
-    before = " or what comes before it" if wrong.inner_field else ""  # its shape depends on what arrives
+    before = " or what comes before it" if wrong.by_arrival else ""
     return f"correct `{wrong.node}`{before} and {EXPORT}"
 
 

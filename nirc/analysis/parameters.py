@@ -38,10 +38,10 @@ def parameters(layer: Elementwise) -> dict[str, Float]:
 def fullest(layer: Elementwise) -> tuple[str, Float] | None:
     """Name and values of the parameter with most values; None if all are scalars.
 
-    Where their shapes differ, values that are not all equal come first: they cannot be one value.
+    Values that are not all equal come first: they cannot be one value.
     """
     full = {name: values for name, values in parameters(layer).items() if values.size > 1}
-    if len({values.shape for values in full.values()}) > 1:
+    if len(full) > 1:
         full = {name: values for name, values in full.items() if not are_equal(values)} or full
     return max(full.items(), key=lambda item: (item[1].size, item[1].ndim), default=None)
 
@@ -53,7 +53,7 @@ def could_be_one(layer: Elementwise) -> bool:
 
 def are_equal(values: Float) -> bool:
     """True if all values are the same number."""
-    return bool((values == values.flat[0]).all())
+    return bool(values.flat[0] == values.flat[-1] and (values == values.flat[0]).all())
 
 
 def parameter_reading(values: Float, signal: Shape) -> Reading:

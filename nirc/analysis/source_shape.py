@@ -27,8 +27,8 @@ def source_shape(
 
     Tried in order: as declared, without leading ones, without leading axes of a batch or of time where what it
     feeds fixes the axes, and what the arrays behind it demand. The last may change the number of values only for
-    the ``sole`` Input of a graph, and only if all ``others`` at its signal agree. ``needs_first``: before a
-    consumer is made to repair the declared shape, others are asked.
+    the ``sole`` Input of a graph, and only if all ``others`` agree: what else is said at its signal.
+    ``needs_first``: before a consumer is made to repair the declared shape, others are asked.
     """
     if declared is None:
         return _undeclared(consumers, others), None
@@ -41,7 +41,9 @@ def _readings(
     declared: Shape, consumers: Collection[Layer], others: Sequence[Claim], sole: bool, needs_first: bool
 ) -> Iterator[Shape]:
     """Shapes that all consumers take, the most certain first."""
+    weights = [claim for claim in others if claim.firm]
     literal = [declared, strip(declared), *_without_ones(declared)]
+    literal = [shape for shape in literal if all(claim.supports(shape) for claim in weights)]
     yield from (shape for shape in literal if all(_takes(layer, shape, strict=True) for layer in consumers))
     needs = [shape for shape in _needs(consumers, others) if _may_give_way(declared, shape, others, sole)]
     needed = [shape for shape in needs if all(_takes(layer, shape) for layer in consumers)]

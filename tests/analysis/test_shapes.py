@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nirc.analysis.parameters import broadcast, parameter_reading, strip
 from nirc.analysis.remark import MisfitError
 from nirc.analysis.shapes import Fit, fit, requirement
-from nirc.analysis.source_shape import source_shape
 from nirc.diagnostics.log import Log
 from nirc.frontend.nodes import to_layers
 from nirc.frontend.raw import RawNode
@@ -31,7 +29,6 @@ from tests.build import (
     linear,
     node,
     out,
-    refusals,
     scale,
 )
 
@@ -52,90 +49,6 @@ def codes(found: Fit) -> list[str]:
 
 def neuron(shape: Shape) -> Layer:
     return layer(node("IF", r=np.ones(shape), v_threshold=np.ones(shape), v_reset=np.ones(shape)))
-
-
-@pytest.mark.parametrize(
-    ("shape", "left"),
-    [((3,), (3,)), ((1, 3), (3,)), ((1, 1, 1), (1,)), ((2, 1), (2, 1)), ((1, 2, 1), (2, 1)), ((1,), (1,)), ((), ())],
-)
-def test_leading_ones_go_but_never_the_last_axis(shape: Shape, left: Shape) -> None:
-    assert strip(shape) == left
-
-
-@pytest.mark.parametrize(
-    ("own", "signal", "read_as", "code"),
-    [
-        ((4,), (4,), (4,), None),
-        ((1, 1, 4), (4,), (4,), "G205"),
-        ((1, 4), (1, 4), (1, 4), None),
-        ((), (4,), (1,), "G206"),
-        ((1,), (4,), (1,), "G206"),
-        ((1, 1, 1), (2, 3, 3), (1, 1, 1), "G206"),
-        ((1, 1), (1,), (1,), "G205"),
-        ((), (1,), (1,), None),
-        ((2, 1, 1), (2, 3, 4), (2, 1, 1), "G216"),
-        ((2,), (2, 3, 4), (2, 1, 1), "G216"),
-        ((1, 2, 1, 1), (2, 3, 4), (2, 1, 1), "G216"),
-        ((24,), (2, 3, 4), (2, 3, 4), "G205"),
-        ((1, 2, 3, 4), (2, 3, 4), (2, 3, 4), "G205"),
-    ],
-)
-def test_a_parameter_has_one_reading(own: Shape, signal: Shape, read_as: Shape, code: str | None) -> None:
-    values = np.arange(np.prod(own, dtype=int), dtype=float).reshape(own)
-    reading = parameter_reading(values, signal)
-    assert reading.values.shape == read_as and [r.code for r in reading.remarks] == ([code] if code else [])
-    full = broadcast(values, signal).reshape(signal)
-    np.testing.assert_array_equal(full, np.broadcast_to(values.reshape(read_as), signal))
-
-
-@pytest.mark.parametrize(
-    ("own", "signal", "code"),
-    [((3,), (4,), "G252"), ((3,), (3, 3, 4), "G255"), ((3,), (3, 4, 3), "G255"), ((4,), (2, 3, 4), "G252"),
-     ((2, 3), (2, 3, 4), "G252"), ((2,), (1,), "G252"), ((3, 4), (2, 3, 4), "G252"), ((5, 4), (4,), "G252"),
-     ((5, 2, 3, 4), (2, 3, 4), "G252"), ((5, 2, 1, 1), (2, 3, 4), "G252")],
-)  # fmt: skip
-def test_or_none(own: Shape, signal: Shape, code: str) -> None:
-    with pytest.raises(MisfitError) as refused:
-        parameter_reading(counted(own), signal)
-    assert refused.value.remark.code == code
-
-
-@pytest.mark.parametrize(
-    ("own", "signal"),
-    [((5,), (8,)), ((3, 4), (2, 3, 4)), ((3,), (3, 3, 4)), ((2,), (1,)), ((9,), (2, 3, 4)), ((5, 3), (2, 3, 4)),
-     ((7, 7, 7), (4,))],
-)  # fmt: skip
-def test_equal_values_are_one_value_whatever_their_number(own: Shape, signal: Shape) -> None:
-    reading = parameter_reading(np.full(own, 0.5), signal)
-    assert [r.code for r in reading.remarks] == ["G221"]
-    assert broadcast(np.full(own, 0.5), signal).tolist() == [0.5] * int(np.prod(signal))
-    assert parameter_reading(np.full(own, np.inf), signal).remarks
-    with pytest.raises(MisfitError):
-        parameter_reading(counted(own), signal)
-
-
-@pytest.mark.parametrize(
-    ("row", "signal", "codes"),
-    [((4,), (4,), ["G222"]), ((2, 3, 4), (2, 3, 4), ["G222"]), ((2, 1, 1), (2, 3, 4), ["G222", "G216"]),
-     ((1, 4), (4,), ["G222"])],
-)  # fmt: skip
-@pytest.mark.parametrize("lead", [(5,), (6, 5)])
-def test_a_batch_axis_of_parameters_is_dropped_if_it_repeats_the_same_values(
-    lead: Shape, row: Shape, signal: Shape, codes: list[str]
-) -> None:
-    values = np.broadcast_to(counted(row), (*lead, *row))
-    assert [r.code for r in parameter_reading(values, signal).remarks] == codes
-    np.testing.assert_array_equal(broadcast(values, signal), broadcast(counted(row), signal))
-
-
-def test_a_batch_axis_whose_rows_differ_is_refused_as_such() -> None:
-    with pytest.raises(MisfitError, match="differ along the leading axes"):
-        parameter_reading(counted((5, 4)), (4,))
-
-
-def counted(shape: Shape) -> np.ndarray:
-    """Values that all differ."""
-    return np.arange(np.prod(shape, dtype=int), dtype=float).reshape(shape)
 
 
 @pytest.mark.parametrize(
@@ -253,45 +166,9 @@ def test_ports_trust_the_signal() -> None:
     assert codes(fit(Output((1, 3)), (3,))) == ["G207"] == codes(fit(Input((4,)), (3,)))
 
 
-@pytest.mark.parametrize(
-    ("declared", "consumer", "shape", "code"),
-    [
-        ((3,), linear(np.ones((2, 3))), (3,), None),
-        ((1, 3), linear(np.ones((2, 3))), (3,), "G207"),
-        ((256, 3), linear(np.ones((2, 3))), (3,), "G207"),  # a time axis
-        ((7,), linear(np.ones((2, 3))), (3,), "G207"),  # Rockpool: the weight matrix is trusted
-        (None, linear(np.ones((2, 3))), (3,), None),
-        ((2, 3), linear(np.ones((2, 6))), (2, 3), None),
-        ((1, 2, 5, 5), node("Conv2d", weight=np.ones((4, 2, 3, 3))), (2, 5, 5), "G207"),
-        ((1, 5, 5), node("Conv2d", weight=np.ones((4, 1, 3, 3))), (1, 5, 5), None),
-        ((5,), scale(2.0), (5,), None),
-        (None, scale(2.0), None, None),
-        ((1, 1, 4), if_(4), (4,), "G207"),
-        ((4, 2, 8, 8), node("Conv2d", weight=np.ones((4, 2, 3, 3))), (2, 8, 8), "G207"),  # a batch axis
-        ((9, 4, 2, 8, 8), node("Conv2d", weight=np.ones((4, 2, 3, 3))), (2, 8, 8), "G207"),
-        ((4, 2, 16), node("Conv1d", weight=np.ones((4, 2, 3))), (2, 16), "G207"),
-        ((4, 2, 8, 8), node("AvgPool2d", kernel_size=2, stride=2, padding=0), (2, 8, 8), "G207"),
-        ((4, 8), if_(8), (8,), "G207"),
-        ((4, 2, 8), linear(np.ones((2, 16))), (2, 8), "G207"),
-        ((3, 8, 8), node("Conv2d", weight=np.ones((4, 1, 3, 3))), (3, 8, 8), None),  # 3 channels, or a batch of 3?
-        ((3, 3, 4), changed(if_(3), r=[1.0, 2.0, 3.0]), (3, 3, 4), None),
-    ],
-)
-def test_an_input_is_what_its_consumers_take(
-    declared: Shape | None, consumer: RawNode, shape: Shape | None, code: str | None
-) -> None:
-    found, remark = source_shape(declared, [layer(consumer)])
-    assert found == shape and (remark.code if remark else None) == code
-
-
 def ended(*names: str, **nodes: RawNode) -> tuple[Program, list[tuple[str, str]]]:
     raw = graph(nodes, " ".join(names))
     return layers(raw), findings(raw)
-
-
-def test_ambiguous_parameters_are_refused_with_node_and_field() -> None:
-    raw = graph({"in": inp(3, 3, 4), "x": changed(if_(3), r=[1.0, 2.0, 3.0]), "out": out()}, "in x out")
-    assert refusals(raw) == [("G255", "nodes/x/r")]
 
 
 def test_leading_ones_of_every_parameter_never_change_the_result() -> None:
