@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nirc.analysis.shapes import broadcast
+from nirc.analysis.parameters import broadcast
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Shape, frozen
 from nirc.ir.layers import Delay, Layer, LayerNode, Linear, Neuron, NeuronKind, Scale
@@ -37,11 +37,11 @@ class Canonicalise:
 def _broadcast(layer: Layer, shape: Shape) -> Layer:
     match layer:
         case Neuron():
-            return _with(layer, {k: frozen(broadcast(v, shape, k)) for k, v in layer.parameters().items()})
+            return _with(layer, {k: frozen(broadcast(v, shape)) for k, v in layer.parameters().items()})
         case Scale():
-            return Scale(frozen(broadcast(layer.scale, shape, "scale")))
+            return Scale(frozen(broadcast(layer.scale, shape)))
         case Delay():
-            return Delay(frozen(broadcast(layer.delay_s, shape, "delay")))
+            return Delay(frozen(broadcast(layer.delay_s, shape)))
         case Linear() if layer.weight.ndim > 2 and set(layer.weight.shape[:-2]) == {1}:
             weight = layer.weight.reshape(layer.weight.shape[-2:])
             bias = None if layer.bias is None else frozen(layer.bias.reshape(-1))

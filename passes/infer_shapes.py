@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from nirc.analysis.shapes import Fit, MisfitError, Remark, fit, literal_shape, requirement, source_shape
+from nirc.analysis.claims import GIVES, TAKES, Signals, claims
+from nirc.analysis.contradiction import named
+from nirc.analysis.inference import Inference, Reading, reached
+from nirc.analysis.layouts import LAYOUTS, Layout
+from nirc.analysis.remark import Remark
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import Shape, size
-from nirc.ir.layers import Input, LayerNode, Pool
+from nirc.ir.arrays import size
+from nirc.ir.layers import Conv, Input, LayerNode, Linear, Pool
 from nirc.ir.program import Program
 
 MAX_SIGNAL = 1 << 24  # values of one signal: far above any chip, below what a laptop's memory holds
+MAX_LEAD = 2  # leading axes of an Input that are tried as those of a batch and of time
+MAX_SINGLE = 12  # nodes around a dispute whose weights are tried one by one in another order of axes
 
 
 @dataclass(frozen=True)
@@ -22,142 +29,134 @@ class InferShapes:
     name: ClassVar[str] = "infer-shapes"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Raises ``InputError`` (G252, G253, G255; F106 for a signal that is too large) with all that was found."""
-        attempt = _Attempt(program)
-        if attempt.misfits:
-            repaired = _with_pool_strides(program)
-            second = _Attempt(repaired) if repaired is not None else attempt
-            if not second.misfits and repaired is not None:
-                _say_strides(program, repaired, log)
-                program, attempt = repaired, second
-        for node, remark in attempt.remarks:
-            log.warning(remark.code, f"`{node}`: {remark.message}", **_fields(program, node, remark))
-        for node, remark in attempt.misfits:
-            log.error(
-                remark.code,
-                f"`{node}`: {remark.message}",
-                **_fields(program, node, remark),
-                help="the shapes have no single reading: correct the model and export it again",
-            )
-        attempt.refuse_huge_signals(log)
+        """Raises ``InputError`` (G252, G253, G255, G256, F110; F106 for a signal that is too large).
+
+        Each cause is one error. What lies behind a contradiction is not looked at.
+        """
+        signals = Signals(program)
+        chosen = _best(program, signals)
+        turned = None if chosen.is_clean else _turned(program, signals, chosen)
+        if turned is not None:
+            _refuse_layout(program, *turned, log)
+        _report_strides(program, chosen.reading.program, log)
+        contradictions = chosen.contradictions()
+        for node, remark in chosen.remarks:
+            if not (contradictions and remark.overrules):
+                log.warning(remark.code, f"`{node}`: {remark.message}", **_fields(program, node, remark))
+        for found in contradictions:
+            fields = _fields(program, found.node, found.remark)
+            log.error(found.remark.code, f"`{found.node}`: {found.remark.message}", **fields, help=found.help)
+        _refuse_huge_signals(chosen, log)
         log.raise_if_errors()
-        return program.mapped(
-            {
-                n: replace(p, shape_in=attempt.fits[n].shape_in, shape_out=attempt.fits[n].shape_out)
-                for n, p in program.nodes(LayerNode).items()
-            }
-        )
+        return chosen.shaped()
 
 
-class _Attempt:
-    """One inference over the whole graph: propagate shapes first, then check every edge."""
+def _readings(program: Program) -> Iterator[Reading]:
+    """The graph as it stands, then with its certain repairs."""
+    layers = [p.layer for p in program.nodes(LayerNode).values()]
+    yield Reading(program)
+    strides = _with_pool_strides(program)
+    if strides is not None:
+        yield Reading(strides, changes=1)
+    if any(isinstance(layer, Conv) and layer.input_shape is not None for layer in layers):
+        yield Reading(program, needs_first=True)
+    most = max((len(layer.shape or ()) for layer in layers if isinstance(layer, Input)), default=0)
+    for lead in range(1, min(most - 1, MAX_LEAD) + 1):
+        yield Reading(program, lead=lead)
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.layers = {n: p.layer for n, p in program.nodes(LayerNode).items()}
-        self.fits: dict[str, Fit] = {}
-        self.remarks: list[tuple[str, Remark]] = []
-        self.misfits: list[tuple[str, Remark]] = []
-        self._sources()
-        self._propagate()
-        self._check()
 
-    def refuse_huge_signals(self, log: Log) -> None:
-        """Where a signal becomes larger than memory should ever hold; what lies behind it is not named."""
-        huge = {n for n, f in self.fits.items() if size(f.shape_out) > MAX_SIGNAL}
-        for node in sorted(huge):
-            if huge.isdisjoint(s for s, _ in self.program.into(node)):
-                log.error(
-                    "F106",
-                    f"`{node}`: the signal is too large",
-                    where=self.program[node].origins[0],
-                    found=f"shape {self.fits[node].shape_out}, {size(self.fits[node].shape_out)} values",
-                    limit=f"{MAX_SIGNAL} values",
-                    help="check the declared shapes and the padding",
-                )
+def _best(program: Program, signals: Signals) -> Inference:
+    """The reading that goes against fewest statements; where none succeeds, the one that comes furthest."""
+    tried: list[Inference] = []
+    for reading in _readings(program):
+        tried.append(Inference(reading, signals))
+        if tried[-1].is_clean:
+            return tried[-1]
+    succeeded = [attempt for attempt in tried if not attempt.misfits]
+    if succeeded:
+        return min(succeeded, key=lambda attempt: attempt.cost)
+    unchanged = [attempt for attempt in tried if not attempt.reading.changes]
+    return max(unchanged, key=lambda attempt: len(attempt.fits))
 
-    def _successors(self, node: str) -> list[str]:
-        return [t for t, _ in self.program.out_of(node)]
 
-    def _wanted(self, node: str) -> set[Shape]:
-        return {r for t in self._successors(node) if (r := requirement(self.layers[t])) is not None}
+def _turned(program: Program, signals: Signals, chosen: Inference) -> tuple[Layout, list[str]] | None:
+    """The order of axes in which weights agree with all around them, and which weights; None if there is none.
 
-    def _fit(self, node: str, arriving: Shape | None) -> Fit:
-        return fit(self.layers[node], arriving, self._wanted(node))
+    All weights are tried together, then each Linear at a signal that is in dispute.
+    """
+    nodes = list(reached(program, [n for n in program.graph if not program.into(n)]))
+    disputed = {n for n, _ in chosen.misfits} | {n for n, remark in chosen.remarks if remark.overrules}
+    at = {signals.of(node, end) for node in disputed for end in (TAKES, GIVES)}
+    near = [n for n in nodes if {signals.of(n, TAKES), signals.of(n, GIVES)} & at]
+    choices = [(layout, nodes) for layout in LAYOUTS]
+    if len(near) <= MAX_SINGLE:
+        choices += [(LAYOUTS[0], [node]) for node in near]
+    tried: list[dict[str, LayerNode]] = []
+    for layout, some in choices:
+        turned = {n: payload for n in some if (payload := _laid_out(program[n], layout)) is not None}
+        if not turned or any(_are_alike(turned, other) for other in tried):
+            continue
+        tried.append(turned)
+        if _is_shown(Inference(Reading(program.mapped(turned)), signals), list(turned)):
+            return layout, list(turned)
+    return None
 
-    def _sources(self) -> None:
-        for node, layer in self.layers.items():
-            if isinstance(layer, Input) and not self.program.into(node):
-                consumers = [self.layers[t] for t in self._successors(node)]
-                shape, remark = source_shape(layer.shape, consumers)
-                if shape is None:
-                    self.misfits.append(
-                        (node, Remark("G253", "the Input declares no shape and nothing behind it tells"))
-                    )
-                    shape = (1,)
-                if remark is not None:
-                    self.remarks.append((node, remark))
-                self.fits[node] = Fit(shape, shape)
 
-    def _propagate(self) -> None:
-        """Breadth first from the Inputs, then from nodes whose arrays fix their shape (loops without input)."""
-        queue = deque(self.fits)
-        pending = deque(n for n in self.layers if n not in self.fits)
-        while queue or pending:
-            while queue:
-                for target in self._successors(node := queue.popleft()):
-                    if target not in self.fits and self._try(target, self.fits[node].shape_out):
-                        queue.append(target)
-            pending = deque(n for n in pending if n not in self.fits)
-            seeds = (n for shape in (requirement, literal_shape) for n in pending if shape(self.layers[n]) is not None)
-            seed = next(seeds, None)
-            pending = deque(n for n in pending if n != seed)
-            if seed is None:
-                break
-            if self._try(seed, None):
-                queue.append(seed)
+def _is_shown(turned: Inference, nodes: list[str]) -> bool:
+    """True if all agree, and at least two nodes or weights say so: one alone may be wrong itself."""
+    if not turned.is_clean:
+        return False
+    ends = Counter(turned.signals.of(node, end) for node in nodes for end in (TAKES, GIVES))
+    between = sum(number > 1 for number in ends.values())  # signals that join two of the weights
+    return between + len(_around(turned.program, nodes)) > 1
 
-    def _try(self, node: str, arriving: Shape | None) -> bool:
-        try:
-            self.fits[node] = self._fit(node, arriving)
-        except MisfitError as misfit:
-            self.misfits.append((node, misfit.remark))
-            need = requirement(self.layers[node])
-            if need is None:
-                return False
-            try:  # go on behind the contradiction, so that all of them are found
-                self.fits[node] = self._fit(node, need)
-            except MisfitError:
-                return False
-        return True
 
-    def _check(self) -> None:
-        seen = dict.fromkeys(self.remarks) | dict.fromkeys(self.misfits)
-        known = {node for node, _ in self.misfits}
-        for node in self.layers:
-            arrivals = [self.fits[s].shape_out for s, _ in self.program.into(node) if s in self.fits]
-            if node not in self.fits:
-                if node not in known:
-                    self.misfits.append((node, Remark("G253", "its shape cannot be inferred: no signal reaches it")))
-                continue
-            for arriving in dict.fromkeys(arrivals):
-                try:
-                    got = self._fit(node, arriving)
-                except MisfitError as misfit:
-                    if (node, misfit.remark) not in seen:
-                        self.misfits.append((node, misfit.remark))
-                    continue
-                if got.shape_out != self.fits[node].shape_out and node not in known:
-                    remark = Remark(
-                        "G252",
-                        "signals of different shape arrive",
-                        "",
-                        str(arriving),
-                        str(self.fits[node].shape_in),
-                    )
-                    self.misfits.append((node, remark))
-                self.remarks += [(node, r) for r in got.remarks if (node, r) not in seen]
-                seen |= dict.fromkeys((node, r) for r in got.remarks)
+def _are_alike(some: dict[str, LayerNode], other: dict[str, LayerNode]) -> bool:
+    """True if both turn the same weights to the same shapes."""
+    if some.keys() != other.keys():
+        return False
+    return all(node.layer.weight.shape == other[n].layer.weight.shape for n, node in some.items())
+
+
+def _laid_out(payload: LayerNode, layout: Layout) -> LayerNode | None:
+    """A node with its weight in NIR's order; None if its shape stays the same."""
+    layer = payload.layer
+    if not isinstance(layer, Linear | Conv):
+        return None
+    turned = layout.read(layer)
+    if not isinstance(turned, Linear | Conv) or turned.weight.shape == layer.weight.shape:
+        return None
+    return replace(payload, layer=turned)
+
+
+def _refuse_layout(program: Program, layout: Layout, nodes: list[str], log: Log) -> None:
+    """Report once that weights are stored in another order. Raises ``InputError``."""
+    first = program[nodes[0]]
+    turned = _laid_out(first, layout)
+    assert turned is not None
+    layers = [program[node].layer for node in nodes]
+    orders = " and ".join(dict.fromkeys(layout.order(layer) for layer in layers))
+    expressions = " and ".join(dict.fromkeys(layout.turned(layer) for layer in layers))
+    verb = "the weights are" if len(nodes) > 1 else "the weight is"
+    around = _around(program, nodes)
+    shown = f"as {named(around)} show{'s' if len(around) == 1 else ''}" if around else "as they show together"
+    log.error(
+        "G256",
+        f"{named(nodes)}: {verb} stored as {orders}, {shown}",
+        where=f"{first.origins[0]}/weight",
+        found=f"shape {first.layer.weight.shape}",
+        limit=f"shape {turned.layer.weight.shape}",
+        help=f"export {expressions}, also of weights whose shape does not show it, such as square ones",
+    )
+    log.raise_if_errors()
+
+
+def _around(program: Program, nodes: list[str]) -> list[str]:
+    """The nodes that say how many values the signals at ``nodes`` have."""
+    signals, layers = Signals(program), {n: p.layer for n, p in program.nodes(LayerNode).items()}
+    said = claims(layers, signals, {})
+    at = dict.fromkeys(signals.of(node, end) for node in nodes for end in (TAKES, GIVES))
+    return list(dict.fromkeys(c.node for signal in at for c in said.get(signal, []) if c.node not in nodes))
 
 
 def _with_pool_strides(program: Program) -> Program | None:
@@ -170,7 +169,7 @@ def _with_pool_strides(program: Program) -> Program | None:
     return program.mapped(changed) if changed else None
 
 
-def _say_strides(before: Program, after: Program, log: Log) -> None:
+def _report_strides(before: Program, after: Program, log: Log) -> None:
     for node, payload in before.nodes(LayerNode).items():
         if isinstance(payload.layer, Pool) and payload.layer is not after[node].layer:
             log.warning(
@@ -179,6 +178,22 @@ def _say_strides(before: Program, after: Program, log: Log) -> None:
                 where=f"{payload.origins[0]}/stride",
                 found=payload.layer.stride,
                 limit=after[node].layer.stride,
+            )
+
+
+def _refuse_huge_signals(found: Inference, log: Log) -> None:
+    """Where a signal becomes larger than memory should ever hold; what lies behind it is not named."""
+    huge = {n for n, f in found.fits.items() if size(f.shape_out) > MAX_SIGNAL}
+    for node in sorted(huge):
+        if huge.isdisjoint(s for s, _ in found.program.into(node)):
+            shape = found.fits[node].shape_out
+            log.error(
+                "F106",
+                f"`{node}`: the signal is too large",
+                where=found.program[node].origins[0],
+                found=f"shape {shape}, {size(shape)} values",
+                limit=f"{MAX_SIGNAL} values",
+                help="check the declared shapes and the padding",
             )
 
 

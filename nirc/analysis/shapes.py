@@ -9,29 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import numpy as np
-
-from nirc.ir.arrays import Shape, size
+from nirc.analysis.parameters import fullest, parameter_remarks, parameters, strip
+from nirc.analysis.remark import MisfitError, Remark
+from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, Linear, Neuron, Output, Pool, Scale
-
-
-@dataclass(frozen=True)
-class Remark:
-    """A reading that the file does not spell out, or (in a ``MisfitError``) a contradiction."""
-
-    code: str
-    message: str
-    field: str = ""
-    found: str = ""
-    limit: str = ""
-
-
-class MisfitError(Exception):
-    """No single reading makes this layer take the arriving signal."""
-
-    def __init__(self, remark: Remark) -> None:
-        super().__init__(remark.message)
-        self.remark = remark
 
 
 @dataclass(frozen=True)
@@ -41,13 +22,6 @@ class Fit:
     shape_in: Shape
     shape_out: Shape
     remarks: tuple[Remark, ...] = ()
-
-
-def strip(shape: Shape) -> Shape:
-    """Without leading axes of length 1, but never without any axis: (1, 1, 7) -> (7,); (1, 1) -> (1,)."""
-    while len(shape) > 1 and shape[0] == 1:
-        shape = shape[1:]
-    return shape
 
 
 def requirement(layer: Layer) -> Shape | None:
@@ -60,14 +34,15 @@ def requirement(layer: Layer) -> Shape | None:
         case Flatten(input_shape=declared) if declared is not None and 0 not in declared:
             return declared
         case Neuron() | Scale() | Delay():
-            return _parameter_shape(layer)
+            full = fullest(layer)
+            return None if full is None else strip(full[1].shape)
     return None
 
 
 def literal_shape(layer: Layer) -> Shape | None:
     """As ``requirement``, but one value in a list is one neuron: for what no signal reaches."""
     shape = requirement(layer)
-    if shape is None and isinstance(layer, Neuron) and any(map(len, _parameters(layer).values())):
+    if shape is None and isinstance(layer, Neuron) and any(values.ndim for values in parameters(layer).values()):
         return (1,)
     return shape
 
@@ -79,7 +54,7 @@ def fit(layer: Layer, arriving: Shape | None, wanted: Collection[Shape] = ()) ->
     """
     shape = arriving if arriving is not None else literal_shape(layer)
     if shape is None:
-        raise MisfitError(Remark("G253", "its shape cannot be inferred from anything before it"))
+        raise MisfitError(Remark("G253", "its shape cannot be inferred from anything before it", own=True))
     match layer:
         case Linear():
             return _linear(layer, shape)
@@ -90,81 +65,41 @@ def fit(layer: Layer, arriving: Shape | None, wanted: Collection[Shape] = ()) ->
         case Flatten():
             return _flatten(layer, shape, wanted)
         case Neuron() | Scale() | Delay():
-            return _elementwise(layer, shape)
+            return Fit(shape, shape, parameter_remarks(layer, shape))
         case Input() | Output():
             return _port(layer, shape)
     raise TypeError(f"no shapes for {type(layer).__name__}")
 
 
-def _parameters(layer: Neuron | Scale | Delay) -> dict[str, Shape]:
-    if isinstance(layer, Neuron):
-        return {layer.file_field(name): value.shape for name, value in layer.parameters().items()}
-    if isinstance(layer, Scale):
-        return {"scale": layer.scale.shape}
-    return {"delay": layer.delay_s.shape}
-
-
-def _parameter_shape(layer: Neuron | Scale | Delay) -> Shape | None:
-    """The fullest parameter's shape; None if all are scalars."""
-    full = [strip(s) for s in _parameters(layer).values() if size(s) > 1]
-    return max(full, key=lambda s: (size(s), len(s)), default=None)
-
-
-def _elementwise(layer: Neuron | Scale | Delay, shape: Shape) -> Fit:
-    by_shape: dict[Shape, list[str]] = {}
-    for name, own in _parameters(layer).items():
-        by_shape.setdefault(own, []).append(name)
-    remarks = [r for own, names in by_shape.items() if (r := parameter_reading(own, shape, *names)[1])]
-    return Fit(shape, shape, tuple(remarks))
-
-
-def parameter_reading(own: Shape, signal: Shape, *names: str) -> tuple[Shape, Remark | None]:
-    """The shape to give parameters so that they broadcast over ``signal``, and what to say of it.
-
-    Raises ``MisfitError`` where the parameter fits in no way, or in more than one.
-    """
-    listed = ", ".join(f"`{name}`" for name in names)
-
-    def remark(code: str, message: str) -> Remark:
-        return Remark(code, f"{listed}: {message}", names[0], f"shape {own}", f"shape {signal}")
-
-    if own == signal:
-        return own, None
-    if size(own) == 1:
-        ones = (1,) * len(signal)
-        if size(signal) > 1:
-            return ones, remark("G206", f"one value stands for all {size(signal)} neurons")
-        return ones, remark("G205", "leading axes of length 1 are dropped") if len(own) > 1 else None
-    if strip(own) == strip(signal) or size(own) == size(signal):
-        return signal, remark("G205", f"read as shape {signal}")
-    core = strip(own)
-    per_channel = core[0] == signal[0] and set(core[1:]) <= {1}
-    if per_channel and len(core) == 1 and core[0] in signal[1:]:
-        raise MisfitError(remark("G255", "one value per channel, or one per row or column?"))
-    if per_channel:
-        return (signal[0], *(1,) * (len(signal) - 1)), remark("G216", "read as one value per channel")
-    raise MisfitError(remark("G252", "the signal that arrives has another shape"))
-
-
 def _linear(layer: Linear, shape: Shape) -> Fit:
     need = (*layer.weight.shape[:-2], layer.weight.shape[-1])
+    _check_bias(layer.bias, layer.weight.shape[:-1])
     out = strip(layer.weight.shape[:-1])
     found, limit = f"shape {shape}", f"shape {strip(need)}"
-    if shape == need or strip(shape) == strip(need):
-        remarks = (
-            ()
-            if shape == strip(need)
-            else (Remark("G205", "leading axes of length 1 are dropped", "weight", found, limit),)
-        )
-        return Fit(shape, out, remarks)
+    if shape == strip(need):
+        return Fit(shape, out)
+    if strip(shape) == strip(need):
+        message = "leading axes of length 1 are dropped"
+        return Fit(shape, out, (Remark("G205", message, "weight", found, limit),))
     if size(shape) == size(need):
-        return Fit(
-            shape,
-            out,
-            (Remark("G215", f"the signal is flattened to {size(need)} values", "weight", found, limit),),
-        )
+        message = f"the signal is flattened to {size(need)} values"
+        return Fit(shape, out, (Remark("G215", message, "weight", found, limit),))
     message = f"its weight takes {size(need)} values, {size(shape)} arrive"
     raise MisfitError(Remark("G252", message, "weight", found, limit))
+
+
+def _check_bias(bias: Float | None, rows: Shape) -> None:
+    """A bias of another size passes the reader where it suits the weight's other axis: see `layouts`."""
+    if bias is not None and bias.size != size(rows):
+        message = "the bias does not match the weight"
+        found, limit = f"shape {bias.shape}", f"shape {rows}"
+        raise MisfitError(Remark("F110", message, "bias", found, limit, own=True))
+
+
+def lacks_channels(layer: Layer, shape: Shape) -> bool:
+    """True if a convolution or pool takes ``shape`` only as a map without an axis for its channels."""
+    axes = layer.axes if isinstance(layer, Conv) else 2
+    return isinstance(layer, Conv | Pool) and len(shape) == axes
 
 
 def _spatial(shape: Shape, channels: int | None, axes: int, field: str) -> tuple[Shape, tuple[Remark, ...]]:
@@ -176,9 +111,10 @@ def _spatial(shape: Shape, channels: int | None, axes: int, field: str) -> tuple
         core = (1, *core)
     if len(core) != axes + 1 or (channels is not None and core[0] != channels):
         limit = f"({channels if channels is not None else 'channels'}, {'length' if axes == 1 else 'height, width'})"
-        raise MisfitError(
-            Remark("G252", "the signal that arrives has other axes or channels", field, f"shape {shape}", limit)
-        )
+        message = "the signal that arrives has other axes or channels"
+        if channels is not None and len(core) == axes + 1 and core[-1] == channels:
+            message += ": its last axis has as many values as there are channels, which NIR puts first"
+        raise MisfitError(Remark("G252", message, field, f"shape {shape}", limit))
     if core == shape:
         return core, ()
     return core, (Remark("G205", f"the signal is read as shape {core}", field, f"shape {shape}"),)
@@ -186,6 +122,7 @@ def _spatial(shape: Shape, channels: int | None, axes: int, field: str) -> tuple
 
 def _conv(layer: Conv, shape: Shape) -> Fit:
     channels = layer.weight.shape[1] * layer.groups
+    _check_bias(layer.bias, layer.weight.shape[:1])
     declared = None if layer.input_shape is None else (channels, *layer.input_shape)
     remarks: tuple[Remark, ...]
     if declared is not None and len(shape) == 1 and len(declared) > 1 and size(declared) == shape[0]:
@@ -198,7 +135,8 @@ def _conv(layer: Conv, shape: Shape) -> Fit:
     if declared is None:
         remarks += (Remark("G214", f"its input is {core}", "input_shape"),)
     elif declared != core:
-        remarks += (Remark("G208", "the signal that arrives is trusted", "input_shape", str(declared), str(core)),)
+        message = "the signal that arrives is trusted"
+        remarks += (Remark("G208", message, "input_shape", str(declared), str(core), overrules=True),)
     spatial = tuple(
         (n + before + after - d * (k - 1) - 1) // s + 1
         for n, (before, after), d, k, s in zip(
@@ -219,15 +157,8 @@ def _pool(layer: Pool, shape: Shape) -> Fit:
 
 def _positive(shape: Shape, field: str, arriving: Shape) -> Shape:
     if min(shape) < 1:
-        raise MisfitError(
-            Remark(
-                "G252",
-                "the kernel is larger than the padded input",
-                field,
-                f"input {arriving}",
-                "an output of 1 or more",
-            )
-        )
+        message, limit = "the kernel is larger than the padded input", "an output of 1 or more"
+        raise MisfitError(Remark("G252", message, field, f"input {arriving}", limit, own=True))
     return shape
 
 
@@ -238,23 +169,11 @@ def _flatten(layer: Flatten, shape: Shape, wanted: Collection[Shape]) -> Fit:
     batch = layer.input_shape is not None and len(layer.input_shape) == len(shape) + 1
     meant = literal is None or batch or (literal not in wanted and shifted in wanted)
     if meant and shifted is not None:
-        remark = Remark(
-            "G209",
-            f"start_dim is read without the batch axis: {shape} becomes {shifted}",
-            "start_dim",
-            str(layer.start_dim),
-        )
-        return Fit(shape, shifted, (remark,))
+        message = f"start_dim is read without the batch axis: {shape} becomes {shifted}"
+        return Fit(shape, shifted, (Remark("G209", message, "start_dim", str(layer.start_dim)),))
     if literal is None:
-        raise MisfitError(
-            Remark(
-                "G252",
-                "the axes to flatten do not exist",
-                "start_dim",
-                f"{layer.start_dim}..{layer.end_dim}",
-                f"axes of {shape}",
-            )
-        )
+        found, limit = f"{layer.start_dim}..{layer.end_dim}", f"axes of {shape}"
+        raise MisfitError(Remark("G252", "the axes to flatten do not exist", "start_dim", found, limit, own=True))
     return Fit(shape, literal)
 
 
@@ -269,60 +188,26 @@ def _merged(shape: Shape, start: int, end: int) -> Shape | None:
 def _port(layer: Input | Output, shape: Shape) -> Fit:
     if layer.shape is None or layer.shape == shape:
         return Fit(shape, shape)
-    kind = type(layer).__name__
-    remark = Remark(
-        "G207",
-        f"the {kind} is declared otherwise; the signal is trusted",
-        "shape",
-        str(layer.shape),
-        str(shape),
-    )
-    return Fit(shape, shape, (remark,))
+    return Fit(shape, shape, (port_remark(type(layer).__name__, layer.shape, shape, "arrives"),))
 
 
-def source_shape(declared: Shape | None, consumers: Collection[Layer]) -> tuple[Shape | None, Remark | None]:
-    """The shape of a network input, from its declaration and from what it feeds.
+def port_remark(kind: str, declared: Shape, shape: Shape, trusted: str) -> Remark:
+    """The remark on an Input or Output (``kind``) whose signal has another shape than is declared.
 
-    Tried in order: as declared, without leading ones, flattened, what a consumer's arrays demand, and any of
-    them without a leading (time or batch) axis. The last is only for consumers that fix no shape.
+    ``trusted``: where the shape comes from, as the end of "than what ...".
     """
-    needs = [need for layer in consumers if (need := requirement(layer)) is not None]
-    candidates = [] if declared is None else [declared, strip(declared), *_without_ones(declared)]
-    for strict in (True, False):
-        for shape in candidates:
-            if all(_takes(layer, shape, strict) for layer in consumers):
-                return shape, _port(Input(declared), shape).remarks[0] if shape != declared else None
-    if declared is not None and any(_is_ambiguous(layer, declared) for layer in consumers):
-        return declared, None
-    for shape in dict.fromkeys(needs):
-        if all(_takes(layer, shape, strict=False) for layer in consumers):
-            return shape, None if declared is None else _port(Input(declared), shape).remarks[0]
-    return declared, None
+    found, limit = str(declared), str(shape)
+    lead = leading_axes(declared, shape)
+    if lead is None:
+        message = f"the {kind} is declared otherwise than what {trusted}, which is trusted"
+        return Remark("G207", message, "shape", found, limit, overrules=size(declared) != size(shape))
+    message = f"the {kind} declares leading axes {lead}, of a batch or of time, which are dropped"
+    return Remark("G207", message, "shape", found, limit)
 
 
-def _without_ones(shape: Shape) -> list[Shape]:
-    return [shape[n:] for n in range(1, len(shape)) if set(shape[:n]) == {1}]
-
-
-def _is_ambiguous(layer: Layer, shape: Shape) -> bool:
-    try:
-        fit(layer, shape)
-    except MisfitError as misfit:
-        return misfit.remark.code == "G255"
-    return False
-
-
-def _takes(layer: Layer, shape: Shape, strict: bool) -> bool:
-    try:
-        remarks = fit(layer, shape).remarks
-    except MisfitError:
-        return False
-    return not strict or not any(r.code in ("G205", "G215", "G208") for r in remarks)
-
-
-def broadcast(
-    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], signal: Shape, name: str
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """A parameter as (n,) for a signal of this shape. Raises ``MisfitError``."""
-    shape, _ = parameter_reading(values.shape, signal, name)
-    return np.ascontiguousarray(np.broadcast_to(values.reshape(shape), signal)).reshape(-1)
+def leading_axes(declared: Shape, shape: Shape) -> Shape | None:
+    """The axes that ``declared`` has before as many values as ``shape`` has; None if that is not how they differ."""
+    for lead in reversed(range(1, len(declared))):
+        if size(declared[lead:]) == size(shape):
+            return declared[:lead]
+    return None

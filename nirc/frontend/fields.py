@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
 from nirc.frontend.raw import RawNode
+from nirc.frontend.refusal import EXPORT_AGAIN, UNFINISHED
 from nirc.ir.arrays import Float, Shape, frozen
 
 MAX_AXIS = 1 << 24  # the longest axis that a shape may declare
@@ -20,12 +22,17 @@ class BadNodeError(Exception):
 
 
 class Fields:
-    """Typed access to one node's fields; every fault is reported with node and field."""
+    """Typed access to one node's fields; every fault is reported with node and field.
 
-    def __init__(self, raw: RawNode, log: Log) -> None:
+    ``connected``: the node has edges, so that what its neighbours say can be compared later.
+    """
+
+    def __init__(self, raw: RawNode, log: Log, *, connected: bool = False) -> None:
         self.raw, self.log = raw, log
+        self.connected = connected
         self.used: set[str] = {"type", "metadata"}
         self.bad = False
+        self.missing: list[str] = []
 
     def fail(self, code: str, field: str, message: str, *, found: object = "", limit: str = "", help: str = "") -> None:
         """Report a fault of ``field``; the node is given up in the end."""
@@ -43,6 +50,17 @@ class Fields:
         """Whether the file has this field."""
         return field in self.raw.fields
 
+    def assume(self, field: str, value: object, source: str) -> None:
+        """Warn (G220) of the ``value`` that an absent field is read as; ``source`` says where it is from."""
+        if field not in self.raw.fields:
+            self.log.warning(
+                "G220",
+                f"`{field}` is absent and read as {value}",
+                where=f"{self.raw.path}/{field}",
+                source=source,
+                help="write the field when exporting, also where the framework has a default",
+            )
+
     def floats(
         self, field: str, *, default: float | None = None, infinite: bool = False, positive: bool = False
     ) -> Float:
@@ -50,12 +68,7 @@ class Fields:
         self.used.add(field)
         if field not in self.raw.fields:
             if default is None:
-                self.fail(
-                    "F109",
-                    field,
-                    f"field `{field}` is missing",
-                    help="export the model again with this field",
-                )
+                self._missing(field)
                 return frozen(np.ones(1))
             return frozen(default)
         value = self.raw.fields[field]
@@ -93,12 +106,7 @@ class Fields:
         fallback = default if default is not None else (max(low, 1),) * (count or 1)
         if field not in self.raw.fields:
             if default is None:
-                self.fail(
-                    "F109",
-                    field,
-                    f"field `{field}` is missing",
-                    help="export the model again with this field",
-                )
+                self._missing(field)
             return fallback
         value = self.raw.fields[field]
         if isinstance(value, str):
@@ -142,13 +150,37 @@ class Fields:
         numbers = self.ints(field, low=0, default=())
         return numbers if numbers and 0 not in numbers else None
 
+    def _missing(self, field: str) -> None:
+        self.bad = True
+        self.missing.append(field)
+
+    def _report_missing(self) -> None:
+        """Report (F109) each missing field, or the node as a whole if it has none at all."""
+        if len(self.missing) > 1 and not self.raw.fields:
+            self.log.error(
+                "F109",
+                f"`{self.raw.type}`: all of its fields are missing",
+                where=self.raw.path,
+                found="no fields",
+                limit=", ".join(self.missing),
+                help=UNFINISHED,
+            )
+            return
+        for field in self.missing:
+            help_ = f"{EXPORT_AGAIN} with this field"
+            self.fail("F109", field, f"field `{field}` is missing", help=help_)
+
     def finish(self) -> None:
         """Warn of unknown fields; give up on the node if a field was reported."""
+        self._report_missing()
+        absent = sorted(self.used - set(self.raw.fields))
         for field in sorted(set(self.raw.fields) - self.used):
+            close = difflib.get_close_matches(field[:60], absent, n=1)
             self.log.warning(
                 "F111",
                 f"`{self.raw.type}` has no field `{field[:60]}` in NIR; it is ignored",
                 where=f"{self.raw.path}/{field[:60]}",
+                help=f"did you mean `{close[0]}`?" if close else "",
             )
         if self.bad:
             raise BadNodeError

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nirc.frontend.bounds import MAX_FILE_BYTES, bytes_as_text, printable
-from nirc.frontend.refusal import RefusalError
+from nirc.frontend.refusal import UNFINISHED, RefusalError
 
 if TYPE_CHECKING:
     from nirc.frontend.h5file import Hdf5
@@ -60,6 +60,7 @@ _TOP_NAMES: tuple[tuple[str, str], ...] = (
     ("#refs#", "a MATLAB 7.3 file"),
 )
 EXPORT = "export the network to NIR, and write it with nir.write"
+EMPTY, ZEROS, BEGINNING = "an empty file", "a file that begins with zeros", "the first bytes of an HDF5 file"
 
 
 def check_file(path: Path) -> None:
@@ -83,8 +84,9 @@ def check_file(path: Path) -> None:
 def check_hdf5(path: Path) -> None:
     """Refuse what is not HDF5, by its name (F102). :func:`check_file` comes first."""
     if not is_hdf5(path):
-        found = printable(path.name)
-        raise RefusalError("F102", f"this is {identify(path)}, not HDF5", found, "a NIR graph in HDF5", EXPORT)
+        kind, found = identify(path), printable(path.name)
+        help_ = UNFINISHED if kind in (EMPTY, ZEROS, BEGINNING) else EXPORT
+        raise RefusalError("F102", f"this is {kind}, not HDF5", found, "a NIR graph in HDF5", help_)
 
 
 def is_hdf5(path: Path) -> bool:
@@ -109,7 +111,9 @@ def identify(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(512)
     if not head:
-        return "an empty file"
+        return EMPTY
+    if SIGNATURE.startswith(head):
+        return BEGINNING
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip(zip_names(path))
     if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
@@ -117,6 +121,8 @@ def identify(path: Path) -> str:
     for offset, magic, name in _MAGIC:
         if head.startswith(magic, offset):
             return name
+    if not any(head):
+        return ZEROS
     return _protobuf(head) or _text(head) or "an unknown binary file"
 
 
@@ -148,7 +154,8 @@ def identify_hdf5(hdf5: Hdf5, names: Sequence[str]) -> RefusalError:
     found = ", ".join(printable(name) for name in names[:8]) + (", ..." if len(names) > 8 else "")
     looks = next((kind for top, kind in _TOP_NAMES if top in names), "")
     message = f"this looks like {looks}, not a NIR graph" if looks else "the file has no group `node`"
-    return RefusalError("F103", message, found or "an empty file", "group `node`", EXPORT)
+    help_ = UNFINISHED if set(names) <= {"version"} else EXPORT
+    return RefusalError("F103", message, found or "an HDF5 file with nothing in it", "group `node`", help_)
 
 
 def is_nir_data(hdf5: Hdf5, names: Sequence[str]) -> bool:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nirc.frontend.bounds import MAX_FIELD_BYTES, MAX_LINKS, MAX_NAME, printable
 from nirc.frontend.h5chunks import Budget, check_size, check_storage
 from nirc.frontend.h5heaps import check_local_heaps
+from nirc.frontend.h5superblock import check_finished, explained
 from nirc.frontend.refusal import EXPORT_AGAIN, RefusalError, damage
 
 MAX_NAME_BYTES = 4 * MAX_NAME  # UTF-8
@@ -27,9 +28,13 @@ class Hdf5:
 
     def __init__(self, path: Path) -> None:
         self.path, self.budget = path, Budget()
-        with damage():
-            check_local_heaps(path)
-            self.file: Any = h5py.File(path, "r", locking=False)
+        try:
+            with damage():
+                check_finished(path)
+                check_local_heaps(path)
+                self.file: Any = h5py.File(path, "r", locking=False)
+        except RefusalError as refusal:
+            raise explained(refusal, path) from refusal
 
     def __enter__(self) -> Hdf5:
         return self

@@ -13,23 +13,20 @@ import mmap
 from pathlib import Path
 
 from nirc.frontend.bounds import MAX_HEAP_OBJECTS
-from nirc.frontend.foreign import signature_offset
+from nirc.frontend.h5superblock import superblock
 from nirc.frontend.refusal import EXPORT_AGAIN, RefusalError
 
 HEAP = b"HEAP\0"
 LAST = 1  # "no further free block"
-SUPERBLOCK = 16  # bytes of it that are needed here
-SIZES_AT = {0: 13, 1: 13, 2: 9, 3: 9}  # in the superblock, by its version: bytes of an address, bytes of a length
 
 
 def check_local_heaps(path: Path) -> None:
     """Refuse a file in which a list of free blocks has no end (F104). Costs one search through the file."""
-    base = signature_offset(path)
+    block = superblock(path)
+    if block is None:
+        return  # the library refuses it
+    base, address, length = block.base, block.address_bytes, block.length_bytes
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if base is None or base + SUPERBLOCK > len(data):
-            return  # the library refuses it
-        at = base + SIZES_AT.get(data[base + 8], 9)
-        address, length = data[at], data[at + 1]
         left = MAX_HEAP_OBJECTS
         found = data.find(HEAP)
         while found >= 0:

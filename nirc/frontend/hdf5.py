@@ -28,7 +28,9 @@ from nirc.frontend.foreign import check_file, check_hdf5, identify_hdf5
 from nirc.frontend.h5file import Hdf5, is_dataset, is_group
 from nirc.frontend.h5text import Texts, is_text
 from nirc.frontend.raw import Field, RawGraph, RawNode
-from nirc.frontend.refusal import EXPORT_AGAIN, RefusalError, at, damage
+from nirc.frontend.refusal import EXPORT_AGAIN, UNFINISHED, RefusalError, at, damage
+
+GRAPH = ("nodes", "edges", "type")  # the members of a NIRGraph, in the order in which nir 1.0.8 writes them
 
 
 def read_raw(path: Path, log: Log) -> RawGraph:
@@ -74,12 +76,15 @@ class _Reader:
         if not is_group(node):
             raise RefusalError("F103", "`node` is not a group", help=EXPORT_AGAIN)
         members = hdf5.names(node)
+        missing = [name for name in GRAPH if name not in members]
+        if missing not in ([], ["type"]) and set(members) <= {*GRAPH, "metadata"}:
+            raise _unfinished(missing, members)
         kind = self._top_type(node, members)
         if kind != "NIRGraph" or "nodes" not in members:
             found = printable(kind) if kind != "NIRGraph" else ", ".join(map(printable, members[:8]))
-            raise RefusalError(
-                "F103", "`node` is not a NIR graph", found, "NIRGraph with `nodes` and `edges`", EXPORT_AGAIN
-            )
+            limit = "NIRGraph with `nodes` and `edges`"
+            help_ = "did you mean NIRGraph?" if kind.lower() == "nirgraph" and kind != "NIRGraph" else EXPORT_AGAIN
+            raise RefusalError("F103", "`node` is not a NIR graph", found, limit, help_)
         graph = self._graph(node, members, "", self._version(names))
         if self.slashed:
             shown = ", ".join(f"`{printable(name)}`" for name in self.slashed[:5])
@@ -92,9 +97,14 @@ class _Reader:
             with at("type"):
                 return self.texts.one(self.hdf5.open(node, "type"))
         if "nodes" in members and "edges" in members:
-            self.log.warning("F108", "the graph has no type and is read as a NIRGraph", where="type")
+            self._warn_of_no_type("type")
             return "NIRGraph"
         return "nothing with a type"
+
+    def _warn_of_no_type(self, where: str) -> None:
+        message = "the graph has no type and is read as a NIRGraph"
+        help_ = "see that the exporter ends without an error: it writes the type last"
+        self.log.warning("F108", message, where=where, help=help_)
 
     def _version(self, names: list[str]) -> str:
         if "version" in names:
@@ -126,11 +136,11 @@ class _Reader:
         with self._inside(group):
             with self.reporting(_join(path, "nodes")):
                 if "nodes" not in members:
-                    raise RefusalError("F113", "a graph has no group `nodes`", help=EXPORT_AGAIN)
+                    raise RefusalError("F113", "a graph has no group `nodes`", help=UNFINISHED)
                 self._nodes(self.hdf5.open(group, "nodes"), _join(path, "nodes"), "", nodes)
             with self.reporting(_join(path, "edges")):
                 if "edges" not in members:
-                    raise RefusalError("F113", "a graph has no list `edges`", help=EXPORT_AGAIN)
+                    raise RefusalError("F113", "a graph has no list `edges`", help=UNFINISHED)
                 edges = self._edges(self.hdf5.open(group, "edges"))
         return RawGraph(dict(sorted(nodes.items())), edges, version)
 
@@ -165,13 +175,16 @@ class _Reader:
         members = self.hdf5.names(group) if is_group(group) else []
         if "type" in members:
             nodes[name] = self._node(group, members, path, name, nodes)
+        elif {"nodes", "edges"} <= set(members):
+            self._warn_of_no_type(_join(path, "type"))
+            nodes[name] = RawNode(path, "NIRGraph", graph=self._graph(group, members, path))
         elif members and any(is_group(self.hdf5.open(group, m)) for m in members):
             self.slashed.append(f"{name}/...")
             self._nodes(group, path, f"{name}/", nodes)
         else:
             found = "no field at all" if is_group(group) else "a dataset instead of a group"
             found = ", ".join(map(printable, members[:8])) or found
-            raise RefusalError("F108", "the node has no type", found, "a text `type`", EXPORT_AGAIN)
+            raise RefusalError("F108", "the node has no type", found, "a text `type`", UNFINISHED)
 
     def _node(self, group: Any, members: list[str], path: str, name: str, nodes: dict[str, RawNode]) -> RawNode:
         with at(_join(path, "type")):
@@ -221,6 +234,16 @@ class _Reader:
         if max(map(len, names)) > MAX_NAME:
             raise RefusalError("F106", "an edge's name is too long", limit=f"{MAX_NAME} characters")
         return tuple(zip(names[::2], names[1::2], strict=True))
+
+
+def _unfinished(missing: list[str], members: list[str]) -> RefusalError:
+    """The refusal of a NIRGraph that lacks some of its members, and has no others."""
+    listed = " and ".join(f"`{name}`" for name in missing)
+    found = ", ".join(members) or "an empty group `node`"
+    code = "F103" if "type" in missing or "nodes" in missing else "F113"
+    where = "edges" if code == "F113" else ""
+    message = f"the NIR graph is not complete, it lacks {listed}"
+    return RefusalError(code, message, found, ", ".join(GRAPH), UNFINISHED, where)
 
 
 def _join(path: str, name: str) -> str:

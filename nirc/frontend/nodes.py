@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-
 from nirc.diagnostics.log import Log
 from nirc.frontend.edges import Path, resolve_edges
 from nirc.frontend.fields import BadNodeError, Fields
+from nirc.frontend.other_names import advice
 from nirc.frontend.primitives import BUILDERS, PRIMITIVES
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.ir.layers import Layer, LayerNode, Subgraph
@@ -16,9 +15,10 @@ from nirc.ir.program import Form, Program
 def to_layers(graph: RawGraph, log: Log, *, name: str = "model", inside: Path = ()) -> Program:
     """Typed layers, nested as in the file; shapes stay unknown. Raises ``InputError`` with every fault found."""
     nodes: dict[str, LayerNode] = {}
+    connected = {name for edge in graph.edges for name in edge}
     for node_name, raw in graph.nodes.items():
         try:
-            layer = _layer(raw, log, (*inside, node_name))
+            layer = _layer(raw, log, (*inside, node_name), connected=node_name in connected)
         except BadNodeError:
             continue
         nodes[node_name] = LayerNode(layer, (raw.path,))
@@ -36,22 +36,21 @@ def to_layers(graph: RawGraph, log: Log, *, name: str = "model", inside: Path = 
     )
 
 
-def _layer(raw: RawNode, log: Log, inside: Path) -> Layer:
+def _layer(raw: RawNode, log: Log, inside: Path, *, connected: bool) -> Layer:
     if raw.type == "NIRGraph":
         return Subgraph(to_layers(raw.graph or RawGraph({}, ()), log, name=inside[-1], inside=inside))
     build = BUILDERS.get(raw.type)
     if build is None:
-        close = difflib.get_close_matches(raw.type[:60], PRIMITIVES, n=1)
         log.error(
             "F108",
             f"`{raw.type[:60]}` is not a NIR primitive",
             where=f"{raw.path}/type",
             found=raw.type[:60],
             limit=", ".join(PRIMITIVES),
-            help=f"did you mean {close[0]}?" if close else "express the layer by NIR primitives when exporting",
+            help=advice(raw.type),
         )
         raise BadNodeError
-    fields = Fields(raw, log)
+    fields = Fields(raw, log, connected=connected)
     layer = build(fields)
     fields.finish()
     return layer

@@ -8,11 +8,13 @@ from typing import Literal
 import numpy as np
 
 from nirc.frontend.fields import Fields
-from nirc.ir.arrays import Float, Shape, frozen
+from nirc.ir.arrays import Float, Shape, frozen, size
 from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, Linear, Neuron, NeuronKind, Output, Pads, Pool, Scale
 
 SPEC = "NIR specification, reader of nir 1.0.8"
 DEFAULTS = {"v_reset": ("G218", 0.0), "w_in": ("G219", 1.0)}
+TORCH = "the default of the layer in PyTorch; NIR has none"
+FLATTEN = "nir 1.0.8, Flatten"
 
 
 def _input(f: Fields) -> Layer:
@@ -43,21 +45,33 @@ def _linear(f: Fields) -> Layer:
 
 def _affine(f: Fields) -> Layer:
     weight, bias = _weight(f, 2), f.floats("bias")
-    rows = weight.shape[:-1]
-    if not f.bad:
-        if bias.size == 1:
-            bias = frozen(np.broadcast_to(bias.reshape(()), rows))
-        elif bias.size != int(np.prod(rows)):
-            f.fail(
-                "F110",
-                "bias",
-                "the bias does not match the weight",
-                found=f"shape {bias.shape}",
-                limit=f"shape {rows}",
-            )
-        else:
-            bias = frozen(bias.reshape(rows))
-    return Linear(weight, bias)
+    return Linear(weight, _bias(f, bias, weight.shape[:-1], weight.shape[-1:]))
+
+
+def _bias(f: Fields, bias: Float, rows: Shape, others: Shape) -> Float:
+    """A bias of shape ``rows``, the axes of the weight that give values; ``others`` are its other axes.
+
+    A bias that is as long as another axis says that the weight is stored in another order. It is kept as it is
+    where the node has neighbours: infer-shapes asks them, and refuses it in any case.
+    """
+    if f.bad or bias.shape == rows:
+        return bias
+    if bias.size == 1:
+        return frozen(np.broadcast_to(bias.reshape(()), rows))
+    if bias.size == size(rows):
+        return frozen(bias.reshape(rows))
+    if bias.ndim > len(rows) and bias.shape[-len(rows) :] == rows:
+        lead = bias.shape[: -len(rows)]
+        first = bias.reshape(-1, *rows)[0]
+        if (bias == first).all():
+            message = f"`bias`: the leading axes {lead} repeat the same values: a batch axis, which is dropped"
+            found, limit = f"shape {bias.shape}", f"shape {rows}"
+            f.log.warning("G222", message, where=f"{f.raw.path}/bias", found=found, limit=limit)
+            return frozen(first)
+    if not (f.connected and bias.size in others):
+        message = "the bias does not match the weight"
+        f.fail("F110", "bias", message, found=f"shape {bias.shape}", limit=f"shape {rows}")
+    return bias
 
 
 def _scale(f: Fields) -> Layer:
@@ -76,24 +90,17 @@ def _conv(axes: int) -> Callable[[Fields], Layer]:
                 limit=f"{axes + 2} axes",
             )
             weight = frozen(np.ones((1,) * (axes + 2)))
-        bias = f.floats("bias") if f.has("bias") else None
+        out = weight.shape[0]
+        bias = _bias(f, f.floats("bias"), (out,), weight.shape[1:]) if f.has("bias") else None
         f.used.add("bias")
+        for field, value in {"bias": "no bias", "stride": 1, "padding": 0, "dilation": 1, "groups": 1}.items():
+            f.assume(field, value, TORCH)
         stride = f.ints("stride", low=1, count=axes, default=(1,) * axes)
         dilation = f.ints("dilation", low=1, count=axes, default=(1,) * axes)
         groups = f.ints("groups", low=1, count=1, default=(1,))[0]
         padding = _padding(f, weight.shape[2:], dilation, stride)
-        out = weight.shape[0]
-        if bias is not None and bias.size == 1:
-            bias = frozen(np.full(out, bias.item()))
-        if bias is not None and bias.size != out and not f.bad:
-            f.fail(
-                "F110",
-                "bias",
-                "the bias does not match the weight",
-                found=f"shape {bias.shape}",
-                limit=f"shape ({out},)",
-            )
-        if out % groups:
+        turned = bias is not None and bias.size != out  # the weight may have its axes in another order
+        if out % groups and not turned:
             f.fail(
                 "F110",
                 "groups",
@@ -137,6 +144,8 @@ def _pool(kind: Literal["sum", "avg"]) -> Callable[[Fields], Layer]:
     def build(f: Fields) -> Layer:
         kernel = f.ints("kernel_size", low=1, count=2)
         stride = f.ints("stride", low=1, count=2, default=kernel)
+        f.assume("stride", f"the kernel's size, {kernel}", TORCH)
+        f.assume("padding", 0, TORCH)
         pads = tuple((n, n) for n in f.ints("padding", count=2, default=(0, 0)))
         return Pool(kind, kernel, stride, pads)
 
@@ -146,6 +155,7 @@ def _pool(kind: Literal["sum", "avg"]) -> Callable[[Fields], Layer]:
 def _flatten(f: Fields) -> Layer:
     def dim(field: str, default: int) -> int:
         f.used.add(field)
+        f.assume(field, default, FLATTEN)
         value = f.raw.fields.get(field, np.asarray(default))
         number = np.asarray(value).ravel() if not isinstance(value, str) else np.asarray([])
         if number.size != 1 or number.dtype.kind not in "iuf" or not (-32 <= number[0] <= 32 and number[0] % 1 == 0):

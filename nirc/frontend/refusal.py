@@ -10,6 +10,7 @@ from nirc.diagnostics.log import Log
 from nirc.frontend.bounds import printable
 
 EXPORT_AGAIN = "export the model again"
+UNFINISHED = "the exporter ended before it had written the file: export again, and see that it ends without an error"
 
 
 @dataclass

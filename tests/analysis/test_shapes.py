@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nirc.analysis.shapes import Fit, MisfitError, broadcast, fit, parameter_reading, requirement, source_shape, strip
+from nirc.analysis.remark import MisfitError
+from nirc.analysis.shapes import Fit, fit, requirement
 from nirc.diagnostics.log import Log
 from nirc.frontend.nodes import to_layers
 from nirc.frontend.raw import RawNode
@@ -15,7 +16,21 @@ from nirc.ir.arrays import Shape
 from nirc.ir.layers import Flatten, Input, Layer, Output
 from nirc.ir.layers import Linear as LinearLayer
 from nirc.ir.program import Program
-from tests.build import affine, changed, delay, findings, graph, if_, inp, layers, lif, linear, node, out, scale
+from tests.build import (
+    affine,
+    changed,
+    delay,
+    findings,
+    graph,
+    if_,
+    inp,
+    layers,
+    lif,
+    linear,
+    node,
+    out,
+    scale,
+)
 
 
 def layer(item: RawNode) -> Layer:
@@ -34,51 +49,6 @@ def codes(found: Fit) -> list[str]:
 
 def neuron(shape: Shape) -> Layer:
     return layer(node("IF", r=np.ones(shape), v_threshold=np.ones(shape), v_reset=np.ones(shape)))
-
-
-@pytest.mark.parametrize(
-    ("shape", "left"),
-    [((3,), (3,)), ((1, 3), (3,)), ((1, 1, 1), (1,)), ((2, 1), (2, 1)), ((1, 2, 1), (2, 1)), ((1,), (1,)), ((), ())],
-)
-def test_leading_ones_go_but_never_the_last_axis(shape: Shape, left: Shape) -> None:
-    assert strip(shape) == left
-
-
-@pytest.mark.parametrize(
-    ("own", "signal", "read_as", "code"),
-    [
-        ((4,), (4,), (4,), None),
-        ((1, 1, 4), (4,), (4,), "G205"),
-        ((1, 4), (1, 4), (1, 4), None),
-        ((), (4,), (1,), "G206"),
-        ((1,), (4,), (1,), "G206"),
-        ((1, 1, 1), (2, 3, 3), (1, 1, 1), "G206"),
-        ((1, 1), (1,), (1,), "G205"),
-        ((), (1,), (1,), None),
-        ((2, 1, 1), (2, 3, 4), (2, 1, 1), "G216"),
-        ((2,), (2, 3, 4), (2, 1, 1), "G216"),
-        ((1, 2, 1, 1), (2, 3, 4), (2, 1, 1), "G216"),
-        ((24,), (2, 3, 4), (2, 3, 4), "G205"),
-        ((1, 2, 3, 4), (2, 3, 4), (2, 3, 4), "G205"),
-    ],
-)
-def test_a_parameter_has_one_reading(own: Shape, signal: Shape, read_as: Shape, code: str | None) -> None:
-    shape, remark = parameter_reading(own, signal, "r")
-    assert shape == read_as and (remark.code if remark else None) == code
-    values = np.arange(np.prod(own, dtype=int), dtype=float).reshape(own)
-    full = broadcast(values, signal, "r").reshape(signal)
-    np.testing.assert_array_equal(full, np.broadcast_to(values.reshape(shape), signal))
-
-
-@pytest.mark.parametrize(
-    ("own", "signal", "code"),
-    [((3,), (4,), "G252"), ((3,), (3, 3, 4), "G255"), ((3,), (3, 4, 3), "G255"), ((4,), (2, 3, 4), "G252"),
-     ((2, 3), (2, 3, 4), "G252"), ((2,), (1,), "G252")],
-)  # fmt: skip
-def test_or_none(own: Shape, signal: Shape, code: str) -> None:
-    with pytest.raises(MisfitError) as refused:
-        parameter_reading(own, signal, "r")
-    assert refused.value.remark.code == code and "`r`" in refused.value.remark.message
 
 
 @pytest.mark.parametrize(
@@ -196,37 +166,9 @@ def test_ports_trust_the_signal() -> None:
     assert codes(fit(Output((1, 3)), (3,))) == ["G207"] == codes(fit(Input((4,)), (3,)))
 
 
-@pytest.mark.parametrize(
-    ("declared", "consumer", "shape", "code"),
-    [
-        ((3,), linear(np.ones((2, 3))), (3,), None),
-        ((1, 3), linear(np.ones((2, 3))), (3,), "G207"),
-        ((256, 3), linear(np.ones((2, 3))), (3,), "G207"),  # a time axis
-        ((7,), linear(np.ones((2, 3))), (3,), "G207"),  # Rockpool: the weight matrix is trusted
-        (None, linear(np.ones((2, 3))), (3,), None),
-        ((2, 3), linear(np.ones((2, 6))), (2, 3), None),
-        ((1, 2, 5, 5), node("Conv2d", weight=np.ones((4, 2, 3, 3))), (2, 5, 5), "G207"),
-        ((1, 5, 5), node("Conv2d", weight=np.ones((4, 1, 3, 3))), (1, 5, 5), None),
-        ((5,), scale(2.0), (5,), None),
-        (None, scale(2.0), None, None),
-        ((1, 1, 4), if_(4), (4,), "G207"),
-    ],
-)
-def test_an_input_is_what_its_consumers_take(
-    declared: Shape | None, consumer: RawNode, shape: Shape | None, code: str | None
-) -> None:
-    found, remark = source_shape(declared, [layer(consumer)])
-    assert found == shape and (remark.code if remark else None) == code
-
-
 def ended(*names: str, **nodes: RawNode) -> tuple[Program, list[tuple[str, str]]]:
     raw = graph(nodes, " ".join(names))
     return layers(raw), findings(raw)
-
-
-def test_ambiguous_parameters_are_refused_with_node_and_field() -> None:
-    raw = graph({"in": inp(3, 3, 4), "x": changed(if_(3)), "out": out()}, "in x out")
-    assert ("G255", "nodes/x/r") in findings(raw)
 
 
 def test_leading_ones_of_every_parameter_never_change_the_result() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from nirc.diagnostics.log import Diagnostic, Log
 from nirc.errors import InputError
+from nirc.frontend import other_names
 from nirc.frontend.nodes import PRIMITIVES, to_layers
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.ir.layers import Conv, Flatten, Layer, Linear, Neuron, Pool
@@ -248,14 +249,96 @@ def test_one_bias_stands_for_all_channels_and_rows() -> None:
     assert isinstance(dense, Linear) and dense.bias is not None and dense.bias.tolist() == [2, 2]
 
 
-def test_a_pool_without_a_stride_steps_by_its_kernel() -> None:
-    layer, _ = read(changed(VALID["AvgPool2d"], kernel_size=(2, 3), stride=None, padding=None))
-    assert isinstance(layer, Pool) and layer.stride == (2, 3) and layer.padding == (0, 0)
+USUAL = [
+    ("Conv2d", "bias", "no bias"), ("Conv2d", "stride", "1"), ("Conv2d", "padding", "0"), ("Conv2d", "dilation", "1"),
+    ("Conv2d", "groups", "1"), ("Conv1d", "bias", "no bias"), ("Conv1d", "stride", "1"), ("Conv1d", "padding", "0"),
+    ("Conv1d", "dilation", "1"), ("Conv1d", "groups", "1"), ("SumPool2d", "stride", "the kernel's size, (2, 2)"),
+    ("SumPool2d", "padding", "0"), ("AvgPool2d", "stride", "the kernel's size, (2, 2)"), ("AvgPool2d", "padding", "0"),
+    ("Flatten", "start_dim", "1"), ("Flatten", "end_dim", "-1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "field", "value"), USUAL)
+def test_a_field_that_is_filled_in_is_reported_with_its_value_and_source(kind: str, field: str, value: str) -> None:
+    """A padding that is taken for 0 in silence is another network."""
+    layer, found = read(changed(VALID[kind], **{field: None}))
+    assert layer is not None and [(d.code, d.severity, d.where) for d in found] == [
+        ("G220", "warning", f"nodes/x/{field}")
+    ]
+    assert found[0].message == f"`{field}` is absent and read as {value}" and found[0].source
+
+
+def test_fields_that_are_filled_in_have_the_reported_value() -> None:
+    layer, found = read(node("Conv2d", weight=KERNEL))
+    assert isinstance(layer, Conv) and layer.bias is None and layer.groups == 1
+    assert (layer.stride, layer.padding, layer.dilation) == ((1, 1), ((0, 0), (0, 0)), (1, 1))
+    assert [d.where.rpartition("/")[2] for d in found] == ["bias", "stride", "padding", "dilation", "groups"]
+    pool, _ = read(changed(VALID["AvgPool2d"], kernel_size=(2, 3), stride=None, padding=None))
+    assert isinstance(pool, Pool) and pool.stride == (2, 3) and pool.padding == (0, 0)
+
+
+def test_a_misspelt_field_is_named_beside_the_one_that_is_absent() -> None:
+    _, found = read(changed(VALID["Conv2d"], strides=2, stride=None))
+    assert [(d.code, d.help) for d in found if d.code == "F111"] == [("F111", "did you mean `stride`?")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "help_"),
+    [
+        ("Spike", "did you mean Threshold?"),
+        ("Heaviside", "did you mean Threshold?"),
+        ("Dense", "did you mean Linear, or Affine with a bias?"),
+        ("Conv", "did you mean Conv1d or Conv2d?"),
+        ("SumPool", "did you mean SumPool2d?"),
+        ("AveragePooling2D", "did you mean AvgPool2d?"),
+        ("Leaky", "did you mean LIF, or LI without spikes?"),
+        ("LIFBoxCell", "did you mean LIF?"),
+        ("LIFCell", "did you mean CubaLIF, as Norse exports it, or LIF?"),
+        ("IAFSqueeze", "did you mean IF?"),
+        ("CubaLi", "did you mean CubaLI?"),
+        ("linear", "did you mean Linear?"),
+        ("CONV_2D", "did you mean Conv2d?"),
+        ("Treshold", "did you mean Threshold?"),
+        ("LIFNeurons", "did you mean LIF?"),
+        ("OutputLayer", "did you mean Output?"),
+        ("NirGraph", "did you mean NIRGraph?"),
+    ],
+)
+def test_a_name_of_another_tool_or_a_misspelling_gets_the_primitive_that_is_meant(kind: str, help_: str) -> None:
+    _, found = read(node(kind))
+    assert [(d.code, d.where, d.help) for d in found] == [("F108", "nodes/x/type", help_)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [("MaxPool2d", ("SumPool2d", "AvgPool2d")), ("ReLU", ("IF", "LIF", "Threshold")), ("BatchNorm2d", ("fold",)),
+     ("Dropout", ("leave it out",)), ("Add", ("edges",)), ("Concat", ("Linear",)), ("RLeaky", ("LIF", "Linear")),
+     ("Synapse", ("Linear", "LI", "CubaLIF")), ("ALIF", ("LIF",)), ("Conv3d", ("Conv2d",))],
+)  # fmt: skip
+def test_what_nir_lacks_gets_what_to_do_instead(kind: str, names: tuple[str, ...]) -> None:
+    _, found = read(node(kind))
+    assert all(name in found[0].help for name in names)
+
+
+@pytest.mark.parametrize("kind", ["", "Foo", "\x1b[2J", "9" * 100_000, "Custom"])
+def test_a_name_like_no_other_gets_no_wild_guess(kind: str) -> None:
+    _, found = read(node(kind))
+    assert found[0].help == "express the layer by NIR primitives when exporting"
+
+
+def test_advice_names_primitives_that_exist() -> None:
+    meant = set(other_names.MEANS)
+    assert meant <= set(PRIMITIVES) and not set(other_names.FAMILIES) ^ set(other_names.OTHERWISE)
 
 
 def test_flatten_counts_from_one_unless_told_otherwise() -> None:
     layer, _ = read(node("Flatten"))
     assert layer == Flatten(1, -1, None)
+
+
+def test_a_node_without_any_field_is_one_finding() -> None:
+    layer, found = read(node("LIF"))
+    assert layer is None and [(d.code, d.where) for d in found if d.severity == "error"] == [("F109", "nodes/x")]
 
 
 @pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint64, np.float16, np.float32, ">f8"])

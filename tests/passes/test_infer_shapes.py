@@ -11,7 +11,7 @@ from nirc.frontend.raw import RawNode
 from nirc.ir.arrays import Shape
 from tests.build import adder, changed, findings, graph, if_, inp, layers, lif, linear, node, out, refusals, said, scale
 
-CONV = node("Conv2d", weight=np.ones((2, 1, 3, 3)), stride=1, padding=0, dilation=1, groups=1)
+CONV = node("Conv2d", weight=np.ones((2, 1, 3, 3)), stride=1, padding=0, dilation=1, groups=1, bias=0.0)
 
 
 def neurons(*shape: int) -> RawNode:
@@ -55,23 +55,6 @@ def test_a_recurrent_part_without_input_takes_its_own_shapes() -> None:
         "clock w clock pop",
     )
     assert findings(raw) == [] and shape(raw, "clock") == (2,)
-
-
-def test_every_contradiction_is_named_once() -> None:
-    raw = graph(
-        {
-            "in": inp(3),
-            "a": linear(np.ones((2, 3))),
-            "b": if_(5),
-            "c": linear(np.ones((2, 4))),
-            "d": if_(2),
-            "out": out(2),
-        },
-        "in a b c d out",
-    )
-    assert findings(raw) == [("G252", "nodes/b/r"), ("G252", "nodes/c/weight")]
-    (first, _) = said(raw)
-    assert (first.found, first.limit) == ("shape (5,)", "shape (2,)") and first.help
 
 
 def test_signals_of_different_shape_do_not_add_up() -> None:

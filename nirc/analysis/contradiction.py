@@ -1,0 +1,242 @@
+"""Contradictions between shapes, each cause as one finding at the node that is at fault.
+
+At every signal most nodes are believed, see `claims`. Where nothing is believed by most, the finding names all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import networkx as nx
+
+from nirc.analysis.claims import TAKES, Claim, Signals, Vote, claims, vote
+from nirc.analysis.remark import Remark
+from nirc.analysis.shapes import Fit
+from nirc.ir.arrays import Shape, size
+from nirc.ir.layers import Input, Layer, Linear, Output
+from nirc.ir.program import Program
+
+MOST_NAMES = 4  # in one message
+MOST_FINDINGS = 20  # of one graph: a hostile one may have thousands
+EXPORT = "export the model again"
+
+Misfit = tuple[str, Remark]  # a node and why it does not take what arrives
+Cause = Callable[[str, Remark], Misfit]
+Witnesses = Callable[[str, Shape], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A finding about ``node``, and what to do."""
+
+    node: str
+    remark: Remark
+    help: str
+
+
+class Contradictions:
+    """Turns the misfits of one reading of a graph into findings, one for each signal that is in dispute."""
+
+    def __init__(self, program: Program, layers: Mapping[str, Layer], signals: Signals, fits: Mapping[str, Fit]):
+        self.program, self.layers, self.signals, self.fits = program, layers, signals, fits
+        self.claims = claims(layers, signals, fits)
+        self._meetings: dict[int, list[str]] = {}  # nodes that several signals enter
+        for node in layers:
+            if program.graph.in_degree(node) > 1:
+                self._meetings.setdefault(signals.of(node, TAKES), []).append(node)
+
+    def of(self, misfits: Sequence[Misfit], cause: Cause, witnesses: Witnesses) -> list[Contradiction]:
+        """Findings in the order of ``misfits``; those at one signal are one. At most `MOST_FINDINGS`.
+
+        ``cause`` leads from a misfit to the one that it follows from. ``witnesses`` gives the nodes behind a node
+        that agree with a shape, if only that shape enters the node.
+        """
+        found: list[Contradiction] = []
+        seen: set[int] = set()
+        for misfit in misfits:
+            if len(found) >= MOST_FINDINGS:
+                break
+            if self.signals.of(misfit[0], TAKES) in seen:
+                continue
+            node, remark = cause(*misfit)
+            signal = self.signals.of(node, TAKES)
+            if remark.own or remark.code != "G252":
+                found.append(Contradiction(node, remark, _own_help(remark)))
+            elif signal not in seen:
+                seen.add(signal)
+                found.append(self._at(signal, node, remark, witnesses))
+        return found
+
+    def is_outvoted(self, node: str, shape: Shape) -> bool:
+        """True if most nodes at the signal that enters ``node`` agree that it is not of ``shape``."""
+        return self._support(self.signals.of(node, TAKES), shape) == 0
+
+    def is_doubtful(self, node: str, shape: Shape) -> bool:
+        """True unless most nodes at the signal that enters ``node`` agree that it is of ``shape``."""
+        return self._support(self.signals.of(node, TAKES), shape) != 1
+
+    @cache  # noqa: B019, as long-lived as one inference
+    def _support(self, signal: int, shape: Shape) -> float | None:
+        """The share of a majority's claims that support ``shape``; None without a majority."""
+        decided = vote(self.claims.get(signal, []))
+        if decided is None:
+            return None
+        return sum(claim.supports(shape) for claim in decided.supporters) / len(decided.supporters)
+
+    def _at(self, signal: int, node: str, remark: Remark, witnesses: Witnesses) -> Contradiction:
+        said = self.claims.get(signal, [])
+        found = self._concatenated(signal, said) or self._shared_out(signal)
+        decided = vote(said)
+        if found is not None:
+            return found
+        disputing = {claim.node for claim in decided.dissenters} if decided is not None else set()
+        meeting = self._meeting(signal) if decided is None or len(disputing) > 1 else None
+        if meeting is not None:
+            return meeting
+        if decided is None:
+            return _seconded(node, said, witnesses) or _undecided(node, remark, said)
+        if decided.dissenters:
+            return _decided(decided)
+        return Contradiction(node, remark, f"correct `{node}` and {EXPORT}")
+
+    def _concatenated(self, signal: int, said: Sequence[Claim]) -> Contradiction | None:
+        """Signals that meet at a node, where something asks for as many values as they have together."""
+        for node in self._meetings.get(signal, [])[:MOST_FINDINGS]:
+            arriving = self._arriving(node)
+            joined = _joined(list(arriving.values()))
+            asking = [c for c in said if joined is not None and c.node not in arriving and c.supports(joined)]
+            if joined is not None and asking:
+                return self._add_up(node, arriving, joined, asking[0])
+        return None
+
+    def _meeting(self, signal: int) -> Contradiction | None:
+        """Signals of different size that meet at a node, of which none is the only one to differ."""
+        for node in self._meetings.get(signal, [])[:MOST_FINDINGS]:
+            arriving = self._arriving(node)
+            if len({size(shape) for shape in arriving.values()}) > 1:
+                names = _listed([f"`{source}` ({_short(shape)})" for source, shape in arriving.items()])
+                message = f"{names} meet here, where NIR adds signals up: they must be of the same shape"
+                shapes = _listed([f"shape {shape}" for shape in arriving.values()])
+                help_ = "let each go through a Linear whose outputs are of the same shape, or correct one of them"
+                return Contradiction(node, Remark("G252", message, "", shapes), help_)
+        return None
+
+    def _arriving(self, node: str) -> dict[str, Shape]:
+        """Shapes that reach ``node``, by source, without what comes back from the node itself.
+
+        What an Input without a declared shape has is a guess of nirc, and left out.
+        """
+        back = nx.descendants(self.program.graph, node) | {node}
+        sources = dict.fromkeys(s for s, _ in self.program.into(node) if s in self.fits and s not in back)
+        guessed = {s for s in sources if isinstance(port := self.layers[s], Input) and port.shape is None}
+        sources = {s: None for s in sources if s not in guessed}
+        return {source: self.fits[source].shape_out for source in sources}
+
+    def _add_up(self, node: str, arriving: Mapping[str, Shape], joined: Shape, asking: Claim) -> Contradiction:
+        names = _listed([f"`{source}` ({_short(shape)})" for source, shape in arriving.items()])
+        message = f"{names} meet here: NIR adds such signals, it does not join them into {_short(joined)}"
+        field = asking.field if asking.node == node else ""
+        found = _listed([f"shape {shape}" for shape in arriving.values()])
+        help_ = f"use one Input or layer of {_short(joined)}, or one Linear for each signal, whose outputs add up"
+        asker = self.layers[asking.node]
+        if isinstance(asker, Linear):
+            rows = asker.weight.shape[-2]
+            weights = _listed([f"({rows}, {size(shape)})" for shape in arriving.values()])
+            help_ = (
+                f"use one Input or layer of {_short(joined)}, or split `{asking.node}` into Linear nodes with "
+                f"weights of shape {weights}, whose outputs add up"
+            )
+        return Contradiction(node, Remark("G252", message, field, found, f"shape {asking.shape}"), help_)
+
+    def _shared_out(self, signal: int) -> Contradiction | None:
+        """Several Outputs that together declare as many values as the signal that each of them gets."""
+        ports = [c for c in self.claims.get(signal, []) if isinstance(self.layers[c.node], Output)]
+        here = {claim.node: claim.shape for claim in ports}
+        sources = [s for n in here for s, _ in self.program.into(n) if s in self.fits]
+        if len(here) < 2 or not sources:
+            return None
+        shape = self.fits[sources[0]].shape_out
+        if sum(map(size, here.values())) != size(shape):
+            return None
+        names = _listed([f"`{n}` ({_short(s)})" for n, s in here.items()])
+        node = next(iter(here))
+        message = f"{names} share the {_short(shape)} of `{sources[0]}`, but an Output takes a whole signal"
+        help_ = f"use one Output of {_short(shape)}, or split `{sources[0]}` into one layer for each Output"
+        return Contradiction(node, Remark("G252", message, "shape", str(here[node]), str(shape)), help_)
+
+
+def _decided(decided: Vote) -> Contradiction:
+    """The finding where most agree: at the first node that says something else."""
+    wrong = decided.dissenters[0]
+    agreeing = named(claim.node for claim in decided.supporters)
+    others = dict.fromkeys(claim.node for claim in decided.dissenters if claim.node != wrong.node)
+    message = f"{wrong.text}, but {agreeing} agree on {_short(decided.shape)}"
+    if others:
+        message += f"; {named(others)} differ{'s' if len(others) == 1 else ''}, too"
+    field = wrong.field_against(decided.shape)
+    remark = Remark("G252", message, field, f"shape {wrong.shape}", f"shape {decided.shape}")
+    return Contradiction(wrong.node, remark, _correct(wrong))
+
+
+def _seconded(node: str, said: Sequence[Claim], witnesses: Witnesses) -> Contradiction | None:
+    """The finding where the nodes behind ``node`` agree with it: at the first node that contradicts both."""
+    own = next((claim for claim in said if claim.node == node and not claim.channels), None)
+    if own is None:
+        return None
+    wrong = next((claim for claim in said if not claim.channels and not claim.supports(own.shape)), None)
+    agreeing = witnesses(node, own.shape) if wrong is not None else []
+    if wrong is None or not agreeing:
+        return None
+    verb = "agrees" if len(agreeing) == 1 else "agree"
+    message = f"{wrong.text}, but `{node}` is made for {_short(own.shape)}, and {named(agreeing)} behind it {verb}"
+    field = wrong.field_against(own.shape)
+    remark = Remark("G252", message, field, f"shape {wrong.shape}", f"shape {own.shape}")
+    return Contradiction(wrong.node, remark, _correct(wrong))
+
+
+def _correct(wrong: Claim) -> str:
+    before = " or what comes before it" if wrong.by_arrival else ""
+    return f"correct `{wrong.node}`{before} and {EXPORT}"
+
+
+def _undecided(node: str, remark: Remark, said: Sequence[Claim]) -> Contradiction:
+    """The finding where no more nodes agree on one shape than on another: at the node that cannot go on."""
+    others = [f"`{claim.node}`: {claim.text}" for claim in said if claim.node != node]
+    more = f" ({', '.join(others[:MOST_NAMES])})" if others else ""
+    help_ = f"nothing around it tells which is right: correct one of them and {EXPORT}"
+    return Contradiction(node, replace(remark, message=remark.message + more), help_)
+
+
+def _own_help(remark: Remark) -> str:
+    if remark.code == "F110":
+        return "if the weight is stored as (in, out), export weight.T; otherwise correct the bias"
+    return f"the shapes have no single reading: correct the model and {EXPORT}"
+
+
+def _joined(shapes: Sequence[Shape]) -> Shape | None:
+    """Several signals behind one another: along the first axis if the others agree, else value by value."""
+    if len(shapes) < 2:
+        return None
+    if len({shape[1:] for shape in shapes}) == 1:
+        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+    return (sum(map(size, shapes)),)
+
+
+def _short(shape: Shape) -> str:
+    values = f"{size(shape)} value{'' if size(shape) == 1 else 's'}"
+    return values if len(shape) == 1 else f"shape {shape}"
+
+
+def named(nodes: Iterable[str]) -> str:
+    """Names of nodes for a message, each once; of many the first few and a number."""
+    return _listed([f"`{node}`" for node in dict.fromkeys(nodes)])
+
+
+def _listed(names: Sequence[str]) -> str:
+    """``a, b and c``; of many names the first few and a number."""
+    shown = list(names)
+    if len(shown) > MOST_NAMES + 1:
+        shown = [*shown[:MOST_NAMES], f"{len(shown) - MOST_NAMES} more"]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

@@ -1,0 +1,292 @@
+"""The shape of every signal under one reading of a graph, and where that reading fails."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import networkx as nx
+
+from nirc.analysis.claims import TAKES, Claim, Signals, claims
+from nirc.analysis.contradiction import Contradiction, Contradictions
+from nirc.analysis.remark import MisfitError, Remark
+from nirc.analysis.shapes import Fit, fit, lacks_channels, leading_axes, literal_shape, requirement
+from nirc.analysis.source_shape import source_shape
+from nirc.ir.arrays import Shape
+from nirc.ir.layers import Conv, Input, LayerNode, Linear, Output, Pool
+from nirc.ir.program import Program
+
+MOST_ASKED = 4  # further inferences to decide who is right
+DOUBTFUL = ("G208", "G221")  # readings against a node's word that may hide a fault before it
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read a graph.
+
+    ``lead``: leading axes that Inputs lose. ``needs_first``: Inputs give way before a layer's declaration does.
+    ``changes``: 1 if the reading changes a field, else 0. ``given``: a node, and the shape that is taken to enter it.
+    """
+
+    program: Program
+    lead: int = 0
+    needs_first: bool = False
+    changes: int = 0
+    given: tuple[str, Shape] | None = None
+
+
+class Inference:
+    """One inference over the whole graph: propagate shapes first, then check every edge."""
+
+    def __init__(self, reading: Reading, signals: Signals) -> None:
+        self.reading, self.program, self.signals = reading, reading.program, signals
+        self.layers = {n: p.layer for n, p in self.program.nodes(LayerNode).items()}
+        self.fits: dict[str, Fit] = {}
+        self.remarks: list[tuple[str, Remark]] = []
+        self.misfits: list[tuple[str, Remark]] = []
+        self.failed: set[str] = set()
+        self.dropped: dict[str, Shape] = {}  # leading axes that Inputs declare, by node
+        self.shortened: set[int] = set()  # their signals
+        self.sole = _sole_ports(self.program)
+        fixing = [n for n, layer in self.layers.items() if isinstance(layer, Linear | Conv | Pool)]
+        self.ranked = {signals.of(node, TAKES) for node in fixing}  # signals whose number of axes is known
+        self.said = claims(self.layers, signals, {})
+        self.asked = 0
+        self._sources()
+        self._propagate()
+        self._check()
+        self._look_for_outvoted()
+
+    @property
+    def cost(self) -> int:
+        """How much of what nodes say the reading goes against. Parameters count most: they are seldom wrong."""
+        overruled = {node: remark.code for node, remark in self.remarks if remark.overrules}
+        return 2 * self.reading.changes + sum(3 if code == "G221" else 2 for code in overruled.values())
+
+    @property
+    def is_clean(self) -> bool:
+        """True if every node is read as it says."""
+        return not self.misfits and not self.cost
+
+    def contradictions(self) -> list[Contradiction]:
+        """One finding for each cause: the first node on the way to a misfit where most do not agree."""
+        if not self.misfits:
+            return []
+        judge = Contradictions(self.program, self.layers, self.signals, self.fits)
+        doubts = {n: r for n, r in self.remarks if r.code in DOUBTFUL and judge.is_doubtful(n, self.fits[n].shape_in)}
+
+        def cause(node: str, remark: Remark) -> tuple[str, Remark]:
+            return self._cause(node, remark, doubts)
+
+        return judge.of(self.misfits, cause, self._witnesses)
+
+    def _witnesses(self, node: str, shape: Shape) -> list[str]:
+        """Nodes behind ``node`` that agree with ``shape``, if all fit where only that shape enters it."""
+        if self.asked >= MOST_ASKED:
+            return []
+        self.asked += 1
+        other = Inference(replace(self.reading, given=(node, shape)), self.signals)
+        if other.misfits:
+            return []
+        shaped = {n for n, layer in self.layers.items() if not isinstance(layer, Linear)}  # by what arrives
+        return [n for n in reached(self.program, [node], only=shaped) if other.confirms(n, node)]
+
+    def confirms(self, node: str, source: str) -> bool:
+        """True if ``node`` itself says how large its signal is, which is not that of ``source``, and is right."""
+        signal = self.signals.of(node, TAKES)
+        if signal == self.signals.of(source, TAKES) or node not in self.fits:
+            return False
+        said = [claim for claim in self.said.get(signal, []) if claim.node == node and not claim.channels]
+        return any(claim.supports(self.fits[node].shape_in) for claim in said)
+
+    def _cause(self, node: str, remark: Remark, doubts: Mapping[str, Remark]) -> tuple[str, Remark]:
+        """The first of ``doubts`` on the way to a misfit, as a misfit; without one the misfit itself."""
+        if not doubts:
+            return node, remark
+        before = nx.ancestors(self.program.graph, node) | {node}
+        for other in reached(self.program, self._starts()):
+            if other in doubts and other in before:
+                doubt = doubts[other]
+                message = f"it is made for {doubt.found}, {doubt.limit} arrives"
+                return other, replace(doubt, code="G252", message=message)
+        return node, remark
+
+    def _starts(self) -> list[str]:
+        return [node for node in self.program.graph if not self.program.into(node)]
+
+    def shaped(self) -> Program:
+        """The program with all shapes."""
+        return self.program.mapped(
+            {
+                n: replace(p, shape_in=self.fits[n].shape_in, shape_out=self.fits[n].shape_out)
+                for n, p in self.program.nodes(LayerNode).items()
+            }
+        )
+
+    def _successors(self, node: str) -> list[str]:
+        return [t for t, _ in self.program.out_of(node)]
+
+    def _wanted(self, node: str) -> set[Shape]:
+        return {r for t in self._successors(node) if (r := requirement(self.layers[t])) is not None}
+
+    def _fit(self, node: str, arriving: Shape | None) -> Fit:
+        """As ``fit``; a port may only be overruled if it is the sole one of its kind and one signal enters it."""
+        layer = self.layers[node]
+        if self.reading.given is not None and self.reading.given[0] == node:
+            arriving = self.reading.given[1]
+        found = fit(layer, arriving, self._wanted(node))
+        if self.dropped and arriving is not None and self._is_guess(node, arriving, found):
+            message = "without leading axes, the signal that arrives has too few"
+            raise MisfitError(Remark("G252", message, found=f"shape {arriving}"))
+        may_give_way = node in self.sole and len({s for s, _ in self.program.into(node)}) <= 1
+        if isinstance(layer, Input | Output) and not may_give_way:
+            for remark in found.remarks:
+                if remark.overrules:
+                    message = f"it declares shape {layer.shape}, shape {arriving} arrives"
+                    raise MisfitError(Remark("G252", message, "shape", remark.found, remark.limit))
+        return found
+
+    def _is_guess(self, node: str, arriving: Shape, found: Fit) -> bool:
+        """True if a node takes a signal without its leading axes, but nothing shows how many axes it has."""
+        if lacks_channels(self.layers[node], arriving):
+            return True
+        signal = self.signals.of(node, TAKES)
+        shortened = signal in self.shortened and signal not in self.ranked
+        return shortened and any(remark.code == "G216" for remark in found.remarks)
+
+    def _sources(self) -> None:
+        for node, layer in self.layers.items():
+            if not isinstance(layer, Input) or self.program.into(node):
+                continue
+            consumers = [self.layers[t] for t in self._successors(node)]
+            others: list[Claim] = []
+            if layer.shape is None or node in self.sole:
+                others = [c for c in self.said.get(self.signals.of(node, TAKES), []) if c.node != node]
+            shape, remark = source_shape(
+                layer.shape, consumers, others, sole=node in self.sole, needs_first=self.reading.needs_first
+            )
+            if shape is None:
+                message = "the Input declares no shape and nothing behind it tells"
+                self.misfits.append((node, Remark("G253", message, own=True)))
+                continue
+            if self.reading.lead and len(shape) > self.reading.lead:
+                shape = shape[self.reading.lead :]
+                remark = next(iter(fit(layer, shape).remarks), None)
+            self._note_leading_axes(node, layer.shape, shape)
+            if remark is not None:
+                self.remarks.append((node, remark))
+            self.fits[node] = Fit(shape, shape)
+
+    def _note_leading_axes(self, node: str, declared: Shape | None, shape: Shape) -> None:
+        """A batch is as long for every Input: other leading axes are none."""
+        lead = None if declared is None else leading_axes(declared, shape)
+        lead = lead if lead is None else tuple(n for n in lead if n != 1)
+        if lead and (other := next(iter(self.dropped), None)) is not None and self.dropped[other] != lead:
+            message = f"it declares leading axes {lead}, `{other}` declares {self.dropped[other]}: no batch has both"
+            self.misfits.append((node, Remark("G252", message, "shape", str(declared), str(shape), own=True)))
+        if lead:
+            self.dropped[node] = lead
+            self.shortened.add(self.signals.of(node, TAKES))
+
+    def _propagate(self) -> None:
+        """Breadth first from the Inputs, then from nodes whose arrays fix their shape (loops without input)."""
+        queue = deque(self.fits)
+        pending = deque(n for n in self.layers if n not in self.fits)
+        while queue or pending:
+            while queue:
+                for target in self._successors(node := queue.popleft()):
+                    if target not in self.fits and self._try(target, self.fits[node].shape_out):
+                        queue.append(target)
+            stopped = self._stopped()
+            pending = deque(n for n in pending if n not in self.fits and n not in stopped)
+            seeds = (n for shape in (requirement, literal_shape) for n in pending if shape(self.layers[n]) is not None)
+            seed = next(seeds, None)
+            pending = deque(n for n in pending if n != seed)
+            if seed is None:
+                break
+            if self._try(seed, None):
+                queue.append(seed)
+
+    def _stopped(self) -> dict[str, None]:
+        """Nodes with a contradiction, and all behind them."""
+        return reached(self.program, [node for node, _ in self.misfits])
+
+    def _try(self, node: str, arriving: Shape | None) -> bool:
+        if node in self.failed:
+            return False
+        try:
+            self.fits[node] = self._fit(node, arriving)
+        except MisfitError as misfit:
+            self.failed.add(node)
+            self.misfits.append((node, misfit.remark))
+            return False
+        return True
+
+    def _check(self) -> None:
+        seen = dict.fromkeys(self.remarks) | dict.fromkeys(self.misfits)
+        stopped = self._stopped()
+        for node in self.layers:
+            if node not in self.fits:
+                if node not in stopped:
+                    message = "its shape cannot be inferred: no signal reaches it"
+                    self.misfits.append((node, Remark("G253", message, own=True)))
+                continue
+            arrivals = [self.fits[s].shape_out for s, _ in self.program.into(node) if s in self.fits]
+            for arriving in dict.fromkeys(arrivals):
+                try:
+                    got = self._fit(node, arriving)
+                except MisfitError as misfit:
+                    self.misfits.append((node, misfit.remark))
+                    continue
+                if got.shape_out != self.fits[node].shape_out:
+                    found, limit = str(arriving), str(self.fits[node].shape_in)
+                    self.misfits.append((node, Remark("G252", "signals of different shape arrive", "", found, limit)))
+                self.remarks += [(node, r) for r in got.remarks if (node, r) not in seen]
+                seen |= dict.fromkeys((node, r) for r in got.remarks)
+
+    def _look_for_outvoted(self) -> None:
+        """No reading may go against a node's word that most others at the signal share."""
+        overruled = {node: remark for node, remark in self.remarks if remark.overrules}
+        if self.misfits or not overruled:
+            return
+        judge = Contradictions(self.program, self.layers, self.signals, self.fits)
+        for node, remark in overruled.items():
+            if judge.is_outvoted(node, self.fits[node].shape_in):
+                self.misfits.append((node, replace(remark, code="G252")))
+
+
+def reached(program: Program, roots: Iterable[str], *, only: Collection[str] | None = None) -> dict[str, None]:
+    """``roots`` and all nodes behind them, the nearest first. ``only``: nodes that lead further, None for all."""
+    found = dict.fromkeys(roots)
+    queue = deque(found)
+    while queue:
+        node = queue.popleft()
+        if only is not None and node not in only:
+            continue
+        new = [n for n in program.graph.successors(node) if n not in found]
+        found |= dict.fromkeys(new)
+        queue.extend(new)
+    return found
+
+
+def _sole_ports(program: Program) -> set[str]:
+    """Inputs and Outputs that are the only one of their kind in their graph, nested or flattened into names.
+
+    Those that feed nothing do not count.
+    """
+    keys: dict[str, tuple[object, ...]] = {}
+    for node, payload in program.nodes(LayerNode).items():
+        if isinstance(payload.layer, Input | Output):
+            keys[node] = _port_key(program, node, payload)
+    number = Counter(keys.values())
+    return {node for node, key in keys.items() if number[key] == 1}
+
+
+def _port_key(program: Program, node: str, payload: LayerNode) -> tuple[object, ...]:
+    kind = type(payload.layer).__name__
+    enters, leaves = bool(program.into(node)), bool(program.out_of(node))
+    if enters and leaves:
+        outer, _, name = payload.origins[0].rpartition("nodes/")
+        return kind, outer, name.rpartition(".")[0]
+    return (kind,) if enters or leaves else (kind, node)

@@ -1,0 +1,30 @@
+"""What an analysis of shapes has to say: readings that a file does not spell out, and contradictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A reading that the file does not spell out, or (in a ``MisfitError``) a contradiction.
+
+    ``overrules``: the reading goes against a number of values that the node states.
+    ``own``: the contradiction lies inside the node, whatever its neighbours say.
+    """
+
+    code: str
+    message: str
+    field: str = ""
+    found: str = ""
+    limit: str = ""
+    overrules: bool = False
+    own: bool = False
+
+
+class MisfitError(Exception):
+    """No single reading makes a layer take the arriving signal."""
+
+    def __init__(self, remark: Remark) -> None:
+        super().__init__(remark.message)
+        self.remark = remark

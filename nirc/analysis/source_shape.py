@@ -1,0 +1,111 @@
+"""The shape of a network input, from its declaration and from what it feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from nirc.analysis.claims import Claim
+from nirc.analysis.parameters import strip
+from nirc.analysis.remark import MisfitError, Remark
+from nirc.analysis.shapes import fit, lacks_channels, port_remark, requirement
+from nirc.ir.arrays import Shape, size
+from nirc.ir.layers import Conv, Layer, Linear, Pool
+
+MOST_NEEDS = 32  # shapes that are tried: a hostile file may ask for thousands
+REPAIRS = ("G205", "G215", "G208")  # of a consumer that takes a shape, but not as it stands
+
+
+def source_shape(
+    declared: Shape | None,
+    consumers: Collection[Layer],
+    others: Sequence[Claim] = (),
+    *,
+    sole: bool = True,
+    needs_first: bool = False,
+) -> tuple[Shape | None, Remark | None]:
+    """The shape of an Input and what to say of it; no shape if nothing tells.
+
+    Tried in order: as declared, without leading ones, without leading axes of a batch or of time where what it
+    feeds fixes the axes, and what the arrays behind it demand. The last may change the number of values only for
+    the ``sole`` Input of a graph, and only if all ``others`` agree: what else is said at its signal.
+    ``needs_first``: before a consumer is made to repair the declared shape, others are asked.
+    """
+    if declared is None:
+        return _undeclared(consumers, others), None
+    for shape in _readings(declared, consumers, others, sole, needs_first):
+        return shape, None if shape == declared else port_remark("Input", declared, shape, "it feeds")
+    return declared, None
+
+
+def _readings(
+    declared: Shape, consumers: Collection[Layer], others: Sequence[Claim], sole: bool, needs_first: bool
+) -> Iterator[Shape]:
+    """Shapes that all consumers take, the most certain first."""
+    weights = [claim for claim in others if claim.firm]
+    literal = [declared, strip(declared), *_without_ones(declared)]
+    literal = [shape for shape in literal if all(claim.supports(shape) for claim in weights)]
+    yield from (shape for shape in literal if all(_takes(layer, shape, strict=True) for layer in consumers))
+    needs = [shape for shape in _needs(consumers, others) if _may_give_way(declared, shape, others, sole)]
+    needed = [shape for shape in needs if all(_takes(layer, shape) for layer in consumers)]
+    if needs_first:
+        yield from needed
+    yield from (shape for shape in literal if all(_takes(layer, shape) for layer in consumers))
+    if any(isinstance(layer, Linear | Conv | Pool) or requirement(layer) is not None for layer in consumers):
+        shorter = [declared[lead:] for lead in range(1, len(declared))]
+        yield from (shape for shape in shorter if all(_asks_for(layer, shape) for layer in consumers))
+    if any(_is_ambiguous(layer, declared) for layer in consumers):
+        yield declared
+    yield from needed
+
+
+def _undeclared(consumers: Collection[Layer], others: Sequence[Claim]) -> Shape | None:
+    needs = _needs(consumers, others)
+    certain = [claim for claim in others if not claim.weak]
+    taken = [shape for shape in needs if all(_takes(layer, shape) for layer in consumers)]
+    agreed = [shape for shape in taken if all(claim.supports(shape) for claim in certain[:MOST_NEEDS])]
+    return next(iter([*agreed, *taken, *needs]), None)
+
+
+def _needs(consumers: Collection[Layer], others: Sequence[Claim]) -> list[Shape]:
+    """Shapes that are asked for: by the consumers, then by weights and by parameters further away."""
+    asked = [need for layer in consumers if (need := requirement(layer)) is not None]
+    further = sorted((claim for claim in others if not claim.channels), key=lambda claim: (claim.weak, claim.loose))
+    return list(dict.fromkeys([*asked, *(claim.shape for claim in further)]))[:MOST_NEEDS]
+
+
+def _may_give_way(declared: Shape, shape: Shape, others: Sequence[Claim], sole: bool) -> bool:
+    """True if ``shape`` may stand for the declared one: it lays out as many values, or all others agree on it."""
+    if size(shape) == size(declared):
+        return True
+    if not sole or not all(claim.supports(shape) for claim in others):
+        return False
+    certain = any(not claim.weak for claim in others)
+    return certain or not others or len({claim.node for claim in others}) > 1
+
+
+def _without_ones(shape: Shape) -> list[Shape]:
+    return [shape[n:] for n in range(1, len(shape)) if set(shape[:n]) == {1}]
+
+
+def _is_ambiguous(layer: Layer, shape: Shape) -> bool:
+    try:
+        fit(layer, shape)
+    except MisfitError as misfit:
+        return misfit.remark.code == "G255"
+    return False
+
+
+def _asks_for(layer: Layer, shape: Shape) -> bool:
+    """True if a layer takes ``shape`` by the number of its axes, without one for each channel being read into it."""
+    if lacks_channels(layer, shape):
+        return False
+    return _takes(layer, shape) and not any(remark.code == "G216" for remark in fit(layer, shape).remarks)
+
+
+def _takes(layer: Layer, shape: Shape, *, strict: bool = False) -> bool:
+    """True if a layer takes ``shape``, of which equal parameters in another number are no sign."""
+    try:
+        said = fit(layer, shape).remarks
+    except MisfitError:
+        return False
+    return not any(r.code == "G221" or (strict and r.code in REPAIRS) for r in said)
