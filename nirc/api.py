@@ -152,7 +152,6 @@ def load_as(model: object, options: Options, *, log: Log, observe: Observer | No
     from nirc.writers.reading import reading_of
 
     raw, name = load_raw(model, log)
-    typed = to_layers(raw, log, name=name)
     reading = reading_of(
         raw,
         asked=options.writer,
@@ -160,6 +159,7 @@ def load_as(model: object, options: Options, *, log: Log, observe: Observer | No
         discretise=options.discretise,
         log=log,
     )
+    typed = to_layers(reading.writer.repair(raw, log), log, name=name)
     return canonical(reading.writer.rewire(typed, log), log, observe), reading
 
 

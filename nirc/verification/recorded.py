@@ -137,7 +137,7 @@ def compare(
         writer = reading.writer
         try:
             if writer.name not in layers:
-                typed = to_layers(raw, Log(), name=name)
+                typed = to_layers(writer.repair(raw, Log()), Log(), name=name)
                 layers[writer.name] = api.canonical(writer.rewire(typed, Log()), Log())
             program = api.lower_layers(layers[writer.name], reading, replace(options, writer=None), log=Log()).reference
         except NircError:

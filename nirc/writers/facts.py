@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -105,6 +105,16 @@ def _nodes(graph: RawGraph, prefix: str) -> Iterator[Node]:
         yield Node(prefix + name, raw)
         if raw.graph is not None:
             yield from _nodes(raw.graph, f"{prefix}{name}.")
+
+
+def changed(graph: RawGraph, change: Callable[[Node], Mapping[str, NDArray[np.generic]]]) -> RawGraph:
+    """``graph`` with other fields: ``change`` gives those of each node, nested ones included."""
+
+    def of(raw: RawNode) -> RawNode:
+        inner = None if raw.graph is None else changed(raw.graph, change)
+        return replace(raw, fields={**raw.fields, **change(Node("", raw))}, graph=inner)
+
+    return replace(graph, nodes={name: of(raw) for name, raw in graph.nodes.items()})
 
 
 def close(a: Float, b: Float | float, tolerance: float = FLOAT32) -> bool:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
+from nirc.frontend.raw import RawGraph
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, parse
-from nirc.writers.facts import Facts, Node, close
+from nirc.writers.facts import TIMED, Facts, Node, changed, close
 from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, membrane_rule, memoryless
 
+HAIR = 1e-5  # relative: float32 may put a time constant below DT_S
 DT_S = 1e-4  # the exporter's constant: tau = DT_S / (1 - beta), r = tau / DT_S
 
 NEURONS, WEIGHTS = ".lif", ".w_rec"  # names of the parts of a recurrent cell
@@ -125,6 +128,31 @@ def time_step(program: Program, values: Mapping[str, str]) -> float:
     return DT_S
 
 
+def repair(graph: RawGraph, log: Log) -> RawGraph:
+    """beta and alpha within 0 and 1, as the simulator clips them: learnt ones may lie beyond."""
+    return changed(graph, lambda node: _clipped(node, log))
+
+
+def _clipped(node: Node, log: Log) -> dict[str, NDArray[np.generic]]:
+    made: dict[str, NDArray[np.generic]] = {}
+    for field, gain in (("tau", "r"), ("tau_mem", "r"), ("tau_syn", "w_in")):
+        tau, stored, factor = node.numbers(field), node.stored(field), node.stored(gain)
+        if node.type not in TIMED or tau is None or stored is None or factor is None:
+            continue
+        above, below = tau < 0, (tau > 0) & (tau < DT_S * (1 - HAIR))
+        if factor.shape == stored.shape and (above | below).any():
+            kept = np.where(above, np.inf, np.where(below, DT_S, tau)).reshape(stored.shape)
+            made[field], made[gain] = kept, kept / DT_S
+            log.warning(
+                "W205",
+                f"{int((above | below).sum())} decay(s) are clipped to 0 and 1, as snnTorch clips them at every step",
+                where=f"{node.raw.path}/{field}",
+                found=f"{tau.min():.4g} s",
+                limit=f"{DT_S:g} s or more",
+            )
+    return made
+
+
 def rewire(program: Program, log: Log) -> Program:
     """Recurrent weights lead back to their neurons only: a cell that comes first is written with edges to the next."""
     wrong = [
@@ -153,5 +181,6 @@ WRITER = Writer(
         Choice("reset_delay", ("yes", "no"), "whether the reset acts in the next step (reset_delay)"),
     ),
     time_step=time_step,
+    repair=repair,
     rewire=rewire,
 )

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nirc.analysis.time_step import AGREE
 from nirc.diagnostics.log import Log
+from nirc.frontend.raw import RawGraph
 from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.layers import Flatten, Input, LayerNode, Linear, Neuron, Pool, Subgraph
 from nirc.ir.populations import Continuous, Discrete, Population
 from nirc.ir.program import Program
 from nirc.ir.rules import parse
-from nirc.writers.facts import Facts
+from nirc.writers.facts import TIMED, Facts, Node, changed
 from nirc.writers.writer import NO_EVIDENCE, Evidence, Setting, Writer, made, membrane_rule, memoryless
 
 STEPS = 1.0  # dt where no parameter tells one: Spyx counts in steps
@@ -35,7 +37,8 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
     else:
         decay = 1.0 if c.tau_mem_s is None or c.r is None else np.clip(c.r, 0.0, 1.0)
         rule = WITH_SYNAPSE if synapse else PLAIN
-    return made(c, n, rule, decay_mem=decay, decay_syn=None if c.tau_syn_s is None else 1.0 - dt_s / c.tau_syn_s)
+    decay_syn = None if c.tau_syn_s is None else np.clip(1.0 - dt_s / c.tau_syn_s, 0.0, 1.0)
+    return made(c, n, rule, decay_mem=decay, decay_syn=decay_syn)
 
 
 def evidence(facts: Facts) -> Evidence:
@@ -43,7 +46,7 @@ def evidence(facts: Facts) -> Evidence:
     named = facts.named(r"layer_\d+(_threshold)?")
     cells = facts.of("LIF", "CubaLIF")
     steps = [(n.tau_mem, n.numbers("r")) for n in cells]
-    told = [t * (1 - r) for t, r in steps if t is not None and r is not None and t.size == r.size and (r < 1).all()]
+    told = [t * (1 - r) for t, r in steps if t is not None and r is not None and t.size == r.size and (r != 1).all()]
     agreed = bool(told) and len(told) == len(cells)
     if agreed:
         every = np.concatenate(told)
@@ -61,17 +64,35 @@ def evidence(facts: Facts) -> Evidence:
 
 def time_step(program: Program, values: Mapping[str, str]) -> float | None:
     """tau (1 - r) of the populations whose r is below 1; None where no parameter tells it."""
-    told = [
-        float(np.median(d.tau_mem_s * (1 - d.r)))
-        for p in program.nodes(Population).values()
-        if isinstance(d := p.dynamics, Continuous)
-        and d.fires
-        and d.tau_mem_s is not None
-        and d.r is not None
-        and (d.r < 1).all()
-    ]
+    told: list[float] = []
+    for population in program.nodes(Population).values():
+        d = population.dynamics
+        if isinstance(d, Continuous) and d.fires and d.tau_mem_s is not None and d.r is not None:
+            telling = np.isfinite(d.tau_mem_s) & (d.r < 1)
+            told += (d.tau_mem_s[telling] * (1 - d.r[telling])).tolist()
     dt_s = float(np.median(told)) if told else None
     return STEPS if dt_s is not None and abs(dt_s / STEPS - 1) < AGREE else dt_s
+
+
+def repair(graph: RawGraph, log: Log) -> RawGraph:
+    """beta and alpha within 0 and 1, as the simulator clips them: beyond 1 tau is negative."""
+    return changed(graph, lambda node: _clipped(node, log))
+
+
+def _clipped(node: Node, log: Log) -> dict[str, NDArray[np.generic]]:
+    made: dict[str, NDArray[np.generic]] = {}
+    for field in ("tau", "tau_mem", "tau_syn"):
+        tau, stored = node.numbers(field), node.stored(field)
+        if node.type in TIMED and tau is not None and stored is not None and (tau < 0).any():
+            made[field] = np.where(tau < 0, np.inf, tau).reshape(stored.shape)
+            log.warning(
+                "W205",
+                f"{int((tau < 0).sum())} decay(s) are clipped to 1, as Spyx clips them at every step",
+                where=f"{node.raw.path}/{field}",
+                found=f"{tau.min():.4g} s",
+                limit="above 0",
+            )
+    return made
 
 
 def rewire(program: Program, log: Log) -> Program:
@@ -171,4 +192,4 @@ def _channels_first(payload: object, flatten: Flatten, log: Log) -> object:
     return replace(payload, layer=Linear(weight, layer.bias))
 
 
-WRITER = Writer("spyx", "Spyx 1.0.0", evidence, step, time_step=time_step, rewire=rewire)
+WRITER = Writer("spyx", "Spyx 1.0.0", evidence, step, time_step=time_step, repair=repair, rewire=rewire)

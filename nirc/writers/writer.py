@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nirc.diagnostics.log import Log
+from nirc.frontend.raw import RawGraph
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
@@ -77,6 +78,10 @@ def _as_it_is(program: Program, log: Log) -> Program:
     return program
 
 
+def _as_stored(graph: RawGraph, log: Log) -> RawGraph:
+    return graph
+
+
 def _no_step(program: Program, values: Mapping[str, str]) -> float | None:
     return None
 
@@ -86,9 +91,10 @@ class Writer:
     """A simulator that writes NIR files.
 
     ``evidence`` looks at the file. ``step`` gives one step of a population of ``n`` neurons. ``time_step`` gives dt in
-    seconds from the continuous program, None where the simulator counts in steps. ``rewire`` mends what the exporter
-    is known to connect or to order otherwise, on typed layers as nested in the file. ``reads_dt``: the user's ``--dt``
-    changes the numbers of a step.
+    seconds from the continuous program, None where no parameter tells it, 1.0 where the simulator counts in steps.
+    ``repair`` brings numbers of the file into NIR's domain, where the simulator clips what its exporter writes
+    unclipped. ``rewire`` mends what the exporter is known to connect or to order otherwise, on typed layers as nested
+    in the file.
     """
 
     name: str
@@ -97,8 +103,8 @@ class Writer:
     step: Step
     choices: tuple[Choice, ...] = ()
     time_step: Callable[[Program, Mapping[str, str]], float | None] = _no_step
+    repair: Callable[[RawGraph, Log], RawGraph] = _as_stored
     rewire: Callable[[Program, Log], Program] = _as_it_is
-    map_order: str = "channels first"  # of the values that Flatten gives
 
     def defaults(self) -> dict[str, str]:
         """Every choice with the simulator's own default."""
