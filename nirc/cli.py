@@ -34,7 +34,8 @@ Examples:
   nirc model.nir --target xylo                 compile for the first Xylo that fits
   nirc model.nir --target xylo:audio3 -o out   for one variant, into directory out
   nirc model.nir --target all                  every target: fits or why not, cores, cost
-  nirc inspect model.nir                       what is in a model
+  nirc inspect model.nir                       what is in a model, and who wrote it
+  nirc inspect model.nir --data recorded.npz   which rule gives the simulator's own outputs
   nirc run out --data spikes.npz --out o.npz   run the emitted files, bit for bit
   nirc verify model.nir --target xylo --data spikes.npz
   nirc export model.nir --target xylo -o chip.nir   the network with the chip's numbers, as NIR
@@ -339,6 +340,19 @@ def explain(code: str, output: Output) -> None:
         from nirc.diagnostics.explain import explanation
 
         output.text(explanation(code), code=code.upper())
+
+
+@cli.command()
+@OUTPUT
+def writers(output: Output) -> None:
+    """List who may have written a file, and what its files do not say: names, keys and values of --from.
+
+    Of the values of a key the first is the simulator's own default.
+    """
+    with output:
+        from nirc import registry
+
+        output.writers(list(registry.writers().values()))
 
 
 @cli.command()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nirc.mapping.floorplan import Floorplan
     from nirc.pipeline import Observer, Step
     from nirc.raster import Run
+    from nirc.writers.writer import Writer
 
 BUG = 70
 MAX_SHOWN = 1000  # characters of a path
@@ -207,6 +208,16 @@ class Output:
         self.results["targets"] = tree
         if not self.json and not self.quiet:
             print(as_text(tree, limits=name is not None), end="")
+
+    def writers(self, writers: list[Writer]) -> None:
+        """Names, keys, values and what each key is about."""
+        self.results["writers"] = [
+            {"name": w.name, "title": w.title, "choices": {c.key: c.all_values for c in w.choices}} for w in writers
+        ]
+        for writer in writers:
+            self.line(f"{writer.name:<10} {writer.title}")
+            for choice in writer.choices:
+                self.line(f"{'':<10} {choice.key}={choice.all_values}: {choice.question}")
 
     def passes(self, rows: list[tuple[str, str, str]]) -> None:
         """Name, scope and sentence of every pass."""
