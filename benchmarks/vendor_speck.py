@@ -104,6 +104,7 @@ def linear(kind: Kind) -> nn.Sequential:
 NETWORKS = {
     "gesture": Kind(gesture, (2, 128, 128)),
     "gesture, biases": Kind(gesture, (2, 128, 128), bias=0.02),
+    "gesture, min_v_mem -20": Kind(gesture, (2, 128, 128), floor=-20.0),
     "gesture, no min_v_mem": Kind(gesture, (2, 128, 128), floor=None),
     "conv": Kind(conv, (2, 16, 16)),
     "conv, biases": Kind(conv, (2, 16, 16), bias=0.05),

@@ -2,8 +2,8 @@
 
 The scale is the largest at which everything stays in range. Where a smaller one makes every number of the layer a
 whole one, that is taken, and nothing is rounded. Source: sheet, section 5. Unlike sinabs, biases use their 16 bits
-and the lower bound of the membrane does not enter the scale. Networks of Sinabs get Sinabs' own integers where these
-two do not matter: benchmarks/vendor_speck.py.
+and the lower bound of the membrane does not enter the scale. Networks that fire at their threshold, as Sinabs' do, get
+Sinabs' own integers unless these are much coarser.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 
 MOST_THRESHOLD = STATE[1] - WEIGHT[1]  # so that an event cannot take a membrane out of 16 bits
 DEFAULT_RATE = 0.1  # events per step of a neuron or input, for the load of the cores, unless measured
+COARSEST = 0.25  # share of the finest scale at which Sinabs' is taken still (benchmarks/vendor_speck.py)
 DISTINCT = 256  # more different magnitudes than 8 bits have cannot all be whole
 
 
@@ -82,7 +83,7 @@ class _Layer:
         self.threshold = float(population.dynamics.threshold[0])
         self.bias = sum((b.value for _, p in into for b in p.biases), np.zeros(population.n))
         self.leaky = bool((self.dynamics.decay_mem != 1).any())
-        self.single = rounding is None and _fires_at_threshold(population)
+        self.as_sinabs = rounding is None and _fires_at_threshold(population) and not self.leaky
 
     def neuron(self, measured: Measured, log: Log, *, bounded: bool) -> SpeckNeuron:
         """Thresholds, bias and what the emulator needs."""
@@ -135,14 +136,23 @@ class _Layer:
         weights = np.concatenate([parts_of(p)[1].weight.ravel() for _, p in self.into])
         most = min(_most(weights, WEIGHT), _most(self.drive, BIAS), MOST_THRESHOLD / self.threshold)
         whole = None if self.leaky else _whole(np.concatenate([weights, self.drive, [self.threshold]]), most)
-        if whole is None:
-            return (float(np.float32(most)) if self.single else most), False
-        return whole, True
+        if whole is not None:
+            return whole, True
+        return (self._scale_of_sinabs(most) if self.as_sinabs else most), False
+
+    def _scale_of_sinabs(self, most: float) -> float:
+        """Sinabs' scale, in single precision, if it is not much coarser than ``most``.
+
+        Sinabs has 8 bits for biases, and its scale keeps the lower bound of the membrane within 16 bits.
+        """
+        bound = np.zeros(0) if self.dynamics.v_least is None else self.dynamics.v_least
+        theirs = min(most, _most(self.bias, WEIGHT), _most(bound, THRESHOLD_LOW))
+        return float(np.float32(theirs if theirs >= COARSEST * most else most))
 
     def _units(self, volts: Float) -> Float:
         """``volts`` in the chip's units, not yet whole. Sinabs scales in single precision, and ties follow from it."""
         scaled = volts * self.scale
-        return scaled.astype(np.float32).astype(np.float64) if self.single and not self.exact else scaled
+        return scaled.astype(np.float32).astype(np.float64) if self.as_sinabs and not self.exact else scaled
 
     def _lowest(self, high: int, *, bounded: bool) -> int:
         """threshold_low: the model's own bound, if it has one.
