@@ -29,6 +29,7 @@ LARGEST_ONE_SIGN = 255
 CANDIDATES = 48  # values of k that are tried, between the largest and half of it
 JUDGED = 1 << 14  # weights of a projection that its error is judged by
 SLOWEST_READ = 1024.0  # steps of full input that an endless integrator's readout has room for
+EXACT = 1e-18  # sum of squares, in thresholds, that float32 weights leave where nothing is rounded
 READ_BITS = 64  # a readout's largest weight is at least so large, if need be at the expense of ``room``
 LEAST_ROOM = 1 / 64
 TAMED = 0.9  # of the range of u, at a threshold of one unit; rounding may add some
@@ -225,6 +226,20 @@ class Plan:
         """Mantissas and exponents of the drift, at ``scale`` (n,) units of v a volt."""
         step = UNIT if self.whole else 1
         return split_bias(np.rint(self.drift * scale / step).astype(np.int64) * step)
+
+    def of_the_model(self, most: float) -> float | None:
+        """The ``k`` up to ``most`` at which the chip's states have the model's grain, if that rounds nothing else.
+
+        The chip cuts what a decay leaves as the model does, so that every spike is equal.
+        """
+        if self.d.grain is None or self.brake is not None:
+            return None
+        k = self.unit / (UNIT * self.d.grain)
+        first = float(k[0])
+        storable = first <= most and (not self.fires or first == np.rint(first))
+        if not storable or (k != first).any() or self.error(first) > EXACT:
+            return None
+        return first
 
     def best(self, most: float) -> float:
         """Of some values from half of ``most`` on the one with the least error; whole for a threshold."""

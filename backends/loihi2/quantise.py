@@ -89,7 +89,7 @@ class LoihiQuantise:
             quantised = _Population(
                 name, population, [(s, p) for _, s, p in into], found.late[name], self, whole, brake
             )
-            if whole and quantised.plan.fires and quantised.k < LEAST_WHOLE:
+            if whole and quantised.plan.fires and quantised.own_grain is None and quantised.k < LEAST_WHOLE:
                 return None
             nodes[name] = replace(population, dynamics=quantised.neuron(log))
             for (i, source, p), stored in zip(into, quantised.weights(log), strict=True):
@@ -156,13 +156,16 @@ class _Population:
         self.tamed = self.plan.fires and not self.paper and self.plan.tame()
         self.taps = taps_of_a_filter(into, brake)
         self.share = 1.0  # of its sources that may fire in every step before a readout is read wrongly
+        self.own_grain = None if self.paper or self.twice else self.plan.of_the_model(self.plan.most())
         self.k = PAPER_K if self.paper else self._k()
 
     def _k(self) -> float:
         plan = self.plan
         most = plan.most()
+        room = most if plan.fires else VTH[1] / max(plan.readout_reach(), 1e-30)
+        if self.own_grain is not None and self.own_grain <= room:
+            return self.own_grain
         if not plan.fires:
-            room = VTH[1] / max(plan.readout_reach(), 1e-30)
             useful = min((READ_BITS / max(d.largest, 1e-30) for d in plan.drives), default=most)
             wanted = min(max(room, min(useful, room / LEAST_ROOM)), most)
             self.share, most = min(1.0, room / wanted), wanted

@@ -29,7 +29,7 @@ class Speck:
     input: str = "host"
     readout: str = "monitor"
     floor: str = "none"
-    rounding: str = "sums"
+    rounding: str = "auto"
 
     name = "speck"
     modes = ("synchronous", "events")
@@ -60,8 +60,9 @@ class Speck:
             ),
             ChipOption(
                 "rounding",
-                ("sums", "nearest"),
-                "keep the sum of each channel's weights, or round each by itself, as sinabs does",
+                ("auto", "sums", "nearest"),
+                "keep the sum of each channel's weights, or round each by itself, as sinabs does (auto: networks "
+                "that fire at their threshold, such as Sinabs', as sinabs does)",
             ),
         )
 
@@ -90,7 +91,8 @@ class Speck:
     def _quantise(self) -> SpeckQuantise:
         from nirc.backends.speck.quantise import Measured, SpeckQuantise
 
-        return SpeckQuantise(Measured(), self.floor == "threshold", self.rounding == "nearest")
+        nearest = None if self.rounding == "auto" else self.rounding == "nearest"
+        return SpeckQuantise(Measured(), self.floor == "threshold", nearest)
 
     def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Never known before the layers are legal, which costs nothing."""

@@ -1,8 +1,9 @@
 """speck-quantise: weights to 8 bits, biases and thresholds to 16, by one common scale a layer.
 
-The scale is the largest at which everything stays in range; where a smaller one makes every number of the layer a
-whole one, that is taken, and nothing is rounded. Source: sheet, section 5; unlike sinabs, biases use their 16 bits
-and the lower bound of the membrane does not enter the scale.
+The scale is the largest at which everything stays in range. Where a smaller one makes every number of the layer a
+whole one, that is taken, and nothing is rounded. Source: sheet, section 5. Unlike sinabs, biases use their 16 bits
+and the lower bound of the membrane does not enter the scale. Networks that fire at their threshold, as Sinabs' do, get
+Sinabs' own integers unless these are much coarser.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 
 MOST_THRESHOLD = STATE[1] - WEIGHT[1]  # so that an event cannot take a membrane out of 16 bits
 DEFAULT_RATE = 0.1  # events per step of a neuron or input, for the load of the cores, unless measured
+COARSEST = 0.25  # share of the finest scale at which Sinabs' is taken still (benchmarks/vendor_speck.py)
 DISTINCT = 256  # more different magnitudes than 8 bits have cannot all be whole
 
 
@@ -43,7 +45,7 @@ class SpeckQuantise:
 
     measured: Measured = Measured()
     bounded: bool = False  # no membrane falls below minus its threshold
-    nearest: bool = False  # each weight rounded by itself, as sinabs does
+    nearest: bool | None = None  # each weight rounded by itself; None: where the model fires at its threshold
     rounding: Rounding = KEEPING_SUMS  # unless to the nearest
     name: ClassVar[str] = "speck-quantise"
 
@@ -52,10 +54,16 @@ class SpeckQuantise:
         nodes = dict(program.graph.nodes(data="payload"))
         edges = [(s, t, p) for s, t, p in program.edges() if not isinstance(program[t], Population)]
         for name, population in program.nodes(Population).items():
-            layer = _Layer(name, population, program.into(name), program, None if self.nearest else self.rounding)
+            layer = _Layer(name, population, program.into(name), program, self._rounding(population))
             nodes[name] = replace(population, dynamics=layer.neuron(self.measured, log, bounded=self.bounded))
             edges += [(s, name, p) for s, p in layer.projections(log)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
+
+    def _rounding(self, population: Population) -> Rounding | None:
+        """None for the nearest. A rule that sample inputs have chosen goes before the rule of the model."""
+        chosen = self.rounding is not KEEPING_SUMS
+        nearest = not chosen and _fires_at_threshold(population) if self.nearest is None else self.nearest
+        return None if nearest else self.rounding
 
 
 class _Layer:
@@ -75,6 +83,7 @@ class _Layer:
         self.threshold = float(population.dynamics.threshold[0])
         self.bias = sum((b.value for _, p in into for b in p.biases), np.zeros(population.n))
         self.leaky = bool((self.dynamics.decay_mem != 1).any())
+        self.as_sinabs = rounding is None and _fires_at_threshold(population) and not self.leaky
 
     def neuron(self, measured: Measured, log: Log, *, bounded: bool) -> SpeckNeuron:
         """Thresholds, bias and what the emulator needs."""
@@ -83,7 +92,7 @@ class _Layer:
         self.scale, self.exact = self._scale()
         zero = self.dynamics.rule.reset != "subtract"
         high, initial = self._threshold(zero=zero)
-        bias = np.rint(self.drive * self.scale).astype(np.int64)
+        bias = np.rint(self._units(self.drive)).astype(np.int64)
         bias.setflags(write=False)
         if self.leaky:
             _say_leak(self.name, self.population, leak, bias, self.scale, log)
@@ -104,7 +113,7 @@ class _Layer:
 
     def _rounded(self, source: str, projection: Projection, log: Log) -> Projection:
         pool, conv = parts_of(projection)
-        exact = conv.weight * self.scale
+        exact = self._units(conv.weight)
         if self.rounding is None:
             weight = np.clip(np.rint(exact), *WEIGHT)
         else:
@@ -127,7 +136,23 @@ class _Layer:
         weights = np.concatenate([parts_of(p)[1].weight.ravel() for _, p in self.into])
         most = min(_most(weights, WEIGHT), _most(self.drive, BIAS), MOST_THRESHOLD / self.threshold)
         whole = None if self.leaky else _whole(np.concatenate([weights, self.drive, [self.threshold]]), most)
-        return (most, False) if whole is None else (whole, True)
+        if whole is not None:
+            return whole, True
+        return (self._scale_of_sinabs(most) if self.as_sinabs else most), False
+
+    def _scale_of_sinabs(self, most: float) -> float:
+        """Sinabs' scale, in single precision, if it is not much coarser than ``most``.
+
+        Sinabs has 8 bits for biases, and its scale keeps the lower bound of the membrane within 16 bits.
+        """
+        bound = np.zeros(0) if self.dynamics.v_least is None else self.dynamics.v_least
+        theirs = min(most, _most(self.bias, WEIGHT), _most(bound, THRESHOLD_LOW))
+        return float(np.float32(theirs if theirs >= COARSEST * most else most))
+
+    def _units(self, volts: Float) -> Float:
+        """``volts`` in the chip's units, not yet whole. Sinabs scales in single precision, and ties follow from it."""
+        scaled = volts * self.scale
+        return scaled.astype(np.float32).astype(np.float64) if self.as_sinabs and not self.exact else scaled
 
     def _lowest(self, high: int, *, bounded: bool) -> int:
         """threshold_low: the model's own bound, if it has one.
@@ -137,7 +162,7 @@ class _Layer:
         if self.leaky:
             return THRESHOLD_LOW[1]
         if self.dynamics.v_least is not None:
-            return int(np.clip(np.rint(self.dynamics.v_least.max() * self.scale), *THRESHOLD_LOW))
+            return int(np.clip(np.rint(self._units(self.dynamics.v_least)).max(), *THRESHOLD_LOW))
         return -high if bounded else THRESHOLD_LOW[0]
 
     def _threshold(self, *, zero: bool) -> tuple[int, int]:
@@ -147,13 +172,19 @@ class _Layer:
         membranes start one lower instead: exact as well. Rounded numbers: the nearest threshold for a
         subtraction, the next whole number above for a comparison.
         """
-        at = self.threshold * self.scale
-        fires = self.dynamics.rule.fires
-        if fires is not None and fires.at == ">=":
+        at = float(self._units(np.array(self.threshold)))
+        if _fires_at_threshold(self.population):
             return max(1, int(np.ceil(at - 1e-9) if zero else np.rint(at))), 0
         if zero:
             return max(1, int(np.floor(at + 1e-9)) + 1), 0
         return max(1, int(np.rint(at))), -1 if self.exact else 0
+
+
+def _fires_at_threshold(population: Population) -> bool:
+    """Whether the model compares as the chip does, as Sinabs' networks do."""
+    assert isinstance(population.dynamics, Discrete)
+    fires = population.dynamics.rule.fires
+    return fires is not None and fires.at == ">="
 
 
 def _most(values: Float, allowed: tuple[int, int]) -> float:
