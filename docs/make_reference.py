@@ -14,6 +14,7 @@ EXPLANATIONS = files("nirc.diagnostics") / "explain"
 FAMILIES = {
     "F": "The file",
     "G": "The graph: G201 to G219 are repairs, from G251 on refusals",
+    "W": "Writers: who wrote the file, and what it does not say (W202 to W204 are errors with `--strict`)",
     "P": "Passes: time steps, delays, what can be a network",
     "D": "Where the chip's dynamics differ from the model's (errors with `--strict`)",
     "X": "Limits of Xylo",

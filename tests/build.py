@@ -26,6 +26,7 @@ from nirc.ir.program import Program
 from nirc.pipeline import Pass, run_passes
 from nirc.semantics.run import run
 from nirc.writers.nir import WRITER as LETTER
+from nirc.writers.reading import parse_from
 from nirc.writers.writer import Reading
 
 DT = 1e-4
@@ -157,9 +158,18 @@ def layers(raw: RawGraph, log: Log | None = None) -> Program:
 
 def lowered(raw: RawGraph, *, dt: float | None = DT, reset: str = "model", discretise: str = "euler") -> Made:
     """Everything up to discrete populations, by the letter of NIR. Raises ``NircError``."""
+    return _lowered(raw, Reading(LETTER, {"reset": reset, "discretise": discretise}), dt)
+
+
+def written_by(writer: str, raw: RawGraph, *, dt: float | None = None) -> Made:
+    """Everything up to discrete populations, by the rule of ``writer`` as ``--from`` takes it. Raises ``NircError``."""
+    named, given = parse_from(writer, Log())
+    return _lowered(raw, Reading(named, named.defaults() | given), dt)
+
+
+def _lowered(raw: RawGraph, reading: Reading, dt: float | None) -> Made:
     log = Log()
     canonical = layers(raw, log)
-    reading = Reading(LETTER, {"reset": reset, "discretise": discretise})
     stages = lower_layers(canonical, reading, Options(dt_s=dt), log=log)
     return Made(canonical, stages.continuous, stages.reference, stages.discrete, log.diagnostics)
 

@@ -77,6 +77,7 @@ _PLAIN_OPERATIONS: tuple[Operation, ...] = (
     Decay("i"), Decay("v"), Add("x", "i"), Add("x", "v"), Add("i", "v"), SUBTRACT, SET, RESTORE, BOUND, EMIT
 )  # fmt: skip
 _PLAIN = {op.text: op for op in _PLAIN_OPERATIONS}
+_ON_MEMBRANE = (Decay("v"), Add("x", "v"), Add("i", "v"))
 _FIRE = re.compile(r"fire (>=?) (many|[1-9][0-9]{0,8})")
 
 
@@ -123,7 +124,7 @@ class Rule:
         if not acts or not fires:
             return False
         last_fire = max(i for i in fires if i < acts[0])
-        return any(isinstance(op, Decay | Add) for op in ops[last_fire : acts[0]])
+        return any(op in _ON_MEMBRANE for op in ops[last_fire : acts[0]])
 
     @property
     def restores(self) -> bool:
@@ -216,8 +217,19 @@ def faults(rule: Rule, *, synapse: bool, fires: bool) -> list[str]:
         found.append(f"the rule has {'a' if rule.has_synapse else 'no'} synaptic current, the parameters do not agree")
     if (rule.fires is not None) != fires:
         found.append(f"the rule {'fires' if rule.fires else 'never fires'}, the parameters do not agree")
+    if any(isinstance(op, Fire) for op in ops) != (EMIT in ops):
+        found.append("the rule compares with the threshold and nothing leaves, or the other way round")
+    if ops.count(Decay("v")) != 1:
+        found.append("the rule does not decay the membrane exactly once")
+    found += _repeated(ops)
     found += _unsupported(ops)
     return found
+
+
+def _repeated(ops: tuple[Operation, ...]) -> list[str]:
+    """Operations that come twice, though the states they work on need them once a step."""
+    once = (Decay("i"), Add("i", "v"), SET, RESTORE, BOUND, EMIT)
+    return [f"`{op.text}` comes {ops.count(op)} times" for op in once if ops.count(op) > 1]
 
 
 def _unsupported(ops: Iterable[Operation]) -> list[str]:

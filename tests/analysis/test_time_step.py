@@ -45,7 +45,7 @@ def test_gains_of_one_or_less_and_infinite_times_tell_nothing(tau: np.ndarray, g
 
 def test_one_telling_neuron_is_enough() -> None:
     found = says(np.array([np.inf, 8e-4, 2e-3]), np.array([1.0, 8.0, 1.0]))
-    assert found == Evidence("nodes/x/r", "tau / r", 1e-4, 0.0)
+    assert found == Evidence("nodes/x/r", "tau / r", 1e-4, 0.0, tau_s=8e-4)
 
 
 def test_evidence_that_disagrees_gives_no_time_step() -> None:

@@ -20,9 +20,16 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete
 from nirc.ir.program import Program
+from nirc.ir.rules import Fire, Rule
 from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
-from tests.calibration.test_unrolled import network
+from nirc.semantics.variations import ruled
+from tests.calibration.test_unrolled import network, resetting
+
+
+def several(rule: Rule) -> Rule:
+    """The threshold is subtracted, up to 31 times a step."""
+    return rule.with_reset("subtract").with_fire(Fire(">", 31))
 
 
 class Subtracting:
@@ -32,8 +39,7 @@ class Subtracting:
         self.brake, self.room = brake, room
 
     def dynamics(self, legal: Program) -> Program:
-        several = {n: replace(legal[n], dynamics=replace(legal[n].dynamics, max_spikes=31)) for n in ("a", "b")}
-        return legal.having(reset="subtract").mapped(several)
+        return ruled(legal, several)
 
     def knobs(self, program: Program, name: str) -> Knobs | None:
         d: Discrete = program[name].dynamics
@@ -41,7 +47,7 @@ class Subtracting:
         return Knobs(mem=(d.decay_mem, slower), drift=True, brake=self.brake)
 
     def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
-        return program if program.reset == "subtract" else self.dynamics(program)
+        return program if program["a"].dynamics.rule.reset == "subtract" else self.dynamics(program)
 
     def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
         return [run(integer, inputs).output]
@@ -66,7 +72,7 @@ def given(n: int = 24) -> np.ndarray:
 def calibrated(
     chip: Subtracting, seed: int = 0, *, loop: bool = True, network_seed: int = 0
 ) -> tuple[Program, Program, Calibrated]:
-    legal = network(loop=loop, seed=network_seed).having(reset="zero")
+    legal = resetting(network(loop=loop, seed=network_seed), "set")
     start = chip.dynamics(legal)
     return legal, start, calibrate(legal, start, chip, given(), seed)
 
@@ -108,7 +114,7 @@ def test_where_nothing_is_better_the_start_is_kept() -> None:
         def dynamics(self, legal: Program) -> Program:
             return legal
 
-    legal = network(loop=False).having(reset="zero")
+    legal = resetting(network(loop=False), "set")
     done = calibrate(legal, legal, Same(brake=False), given(), 0)
     assert done.report["kept"] in {"start", "rounding"} and done.integer is legal
     assert done.report["stages"][0]["distance"] == 0
@@ -132,7 +138,7 @@ SAME = np.array([0.0, 1.0, 0.0, 1.0])
 def test_progress_moves_all_the_way_and_never_back() -> None:
     """While samples are bred and in every generation of the search too, which take longest on the zoo."""
     told: list[int] = []
-    legal = network(loop=False).having(reset="zero")
+    legal = resetting(network(loop=False), "set")
     chip = Subtracting()
     calibrate(legal, chip.dynamics(legal), chip, given(), 0, told.append)
     assert told == sorted(told) and told[-1] == 100
@@ -214,13 +220,12 @@ def test_one_sample_is_fitted_to_and_judged_by() -> None:
 def test_an_output_that_is_read_as_a_membrane_is_calibrated_too() -> None:
     class Read(Subtracting):
         def dynamics(self, legal: Program) -> Program:
-            several = {"a": replace(legal["a"], dynamics=replace(legal["a"].dynamics, max_spikes=31))}
-            return legal.having(reset="subtract").mapped(several)
+            return ruled(legal, several, ["a"])
 
         def knobs(self, program: Program, name: str) -> Knobs | None:
             return replace(super().knobs(program, name) or Knobs(), brake=name == "a")
 
-    legal = network(loop=False, fires=False).having(reset="zero")
+    legal = resetting(network(loop=False, fires=False), "set")
     chip = Read()
     done = calibrate(legal, chip.dynamics(legal), chip, given(), 0)
     assert error(done.integer, legal) <= error(chip.dynamics(legal), legal)

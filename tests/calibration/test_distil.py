@@ -13,7 +13,7 @@ from nirc.calibration.distil import Distillation
 from nirc.ir.linear import Dense
 from nirc.ir.program import Program
 from nirc.semantics.run import run
-from tests.calibration.test_unrolled import network
+from tests.calibration.test_unrolled import network, resetting
 
 Learn = Callable[[Program], Program]
 
@@ -24,14 +24,14 @@ def learning(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Distillatio
     monkeypatch.setattr(distil, "ROUNDS", 40)
 
     def made(*, loop: bool, readout: bool = True) -> tuple[Distillation, Program]:
-        model = network(loop=loop).having(reset="zero")
+        model = resetting(network(loop=loop), "set")
         if readout:  # `b` answers to the loop and sends nothing back
             kept = [(s, t, p) for s, t, p in model.edges() if (s, t) != ("b", "a")]
             model = model.rebuilt(dict(model.graph.nodes(data="payload")), kept)
         inputs = (np.random.default_rng(7).random((40, 20, 4)) < 0.3).astype(np.int64)
         taught = run(model, inputs, record=["a", "b"]).spikes
         knobs = {"a": Knobs(drift=True), "b": Knobs()}
-        chip = model.having(reset="subtract")
+        chip = resetting(model, "subtract")
         return Distillation(chip, knobs, {}, inputs, taught, np.random.default_rng(0), 20), model
 
     return made

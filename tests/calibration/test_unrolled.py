@@ -14,7 +14,11 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Dense
 from nirc.ir.populations import Bias, Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
+from nirc.ir.rules import Fire, Reset, plain
+from nirc.ir.verify import verify
 from nirc.semantics.run import run
+from nirc.semantics.variations import ruled
+from nirc.writers.writer import membrane_rule
 
 N_IN, N, N_OUT, STEPS = 4, 6, 3, 9
 
@@ -25,9 +29,9 @@ def neurons(n: int, rng: np.random.Generator, *, synapse: bool, fires: bool = Tr
 
     syn = (values(0.3, 0.8), values(0.5, 1.0)) if synapse else (None, None)
     threshold = values(0.8, 1.2) if fires else None
-    return Population(
-        (n,), Discrete(values(0.5, 1.0), values(0.5, 1.0), values(-0.1, 0.1), *syn, threshold=threshold), ("n",)
-    )
+    rule = plain("subtract", synapse=synapse) if fires else membrane_rule(synapse=synapse)
+    d = Discrete(values(0.5, 1.0), values(0.5, 1.0), values(-0.1, 0.1), *syn, threshold=threshold, rule=rule)
+    return Population((n,), d, ("n",))
 
 
 def network(*, loop: bool, synapse: bool = True, fires: bool = True, seed: int = 0) -> Program:
@@ -51,7 +55,14 @@ def network(*, loop: bool, synapse: bool = True, fires: bool = True, seed: int =
     if loop:
         edges.append(("a", "a", Projection(dense(N, N), feedback=True)))
         edges.append(("b", "a", Projection(dense(N, N_OUT), feedback=True, delay_steps=1)))
-    return Program.of(Form.DISCRETE, nodes, edges, reset="subtract")
+    program = Program.of(Form.DISCRETE, nodes, edges)
+    verify(program)
+    return program
+
+
+def resetting(program: Program, reset: Reset) -> Program:
+    """``program`` with another reset of all its populations that fire."""
+    return ruled(program, lambda rule: rule.with_reset(reset))
 
 
 def inputs(samples: int = 5) -> np.ndarray:
@@ -59,13 +70,12 @@ def inputs(samples: int = 5) -> np.ndarray:
 
 
 @pytest.mark.parametrize("loop", [False, True])
-@pytest.mark.parametrize("rule", ["subtract", "zero"])
+@pytest.mark.parametrize("reset", ["subtract", "set"])
 @pytest.mark.parametrize("several", [False, True])
-def test_forwards_it_is_the_interpreter(*, loop: bool, rule: str, several: bool) -> None:
-    program = network(loop=loop).having(reset=rule)
-    if several and rule == "subtract":
-        a = program["a"]
-        program = program.mapped({"a": replace(a, dynamics=replace(a.dynamics, max_spikes=31))})
+def test_forwards_it_is_the_interpreter(*, loop: bool, reset: Reset, several: bool) -> None:
+    program = resetting(network(loop=loop), reset)
+    if several and reset == "subtract":
+        program = ruled(program, lambda rule: rule.with_fire(Fire(">", 31)), ["a"])
     expected = run(program, inputs(), record=["a", "b"])
     assert expected.spikes["a"].sum() > 0
     found = Unrolled(program).forward(inputs())
@@ -98,7 +108,8 @@ def test_backwards_it_is_the_slope(*, loop: bool) -> None:
     program = network(loop=loop, fires=False)
     for name in ("a", "b"):
         p = program[name]
-        program = program.mapped({name: replace(p, dynamics=replace(p.dynamics, threshold=None))})
+        silent = membrane_rule(synapse=p.dynamics.rule.has_synapse)
+        program = program.mapped({name: replace(p, dynamics=replace(p.dynamics, threshold=None, rule=silent))})
     x = inputs()
     rng = np.random.default_rng(3)
     slopes = {"a": rng.normal(size=(5, STEPS, N)), "b": rng.normal(size=(5, STEPS, N_OUT))}

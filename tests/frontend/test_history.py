@@ -1,4 +1,7 @@
-"""Published files, old and new, are all read; every deviation is named by code, node and field."""
+"""Published files, old and new, are all read; every deviation is named by code, node and field.
+
+Their writers are recognised where the file shows them, and what it does not say is asked for.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,27 @@ from pathlib import Path
 import pytest
 
 import nirc
+from nirc.api import Options, load_as
 from nirc.diagnostics.log import Log
 from nirc.ir.layers import Conv, LayerNode, Neuron
 from nirc.ir.program import Program
 
 
 def read(path: Path) -> tuple[Program, set[tuple[str, str]]]:
-    """The canonical layers, and (code, where) of all that was said."""
+    """The canonical layers, and (code, where) of all that was said about the file's form."""
     log = Log()
     program = nirc.load(path, log=log)
-    return program, {(d.code, d.where) for d in log.diagnostics}
+    return program, {(d.code, d.where) for d in log.diagnostics if not d.code.startswith("W")}
+
+
+def asked(path: Path) -> tuple[str, list[str]]:
+    """Who wrote the file, and what it leaves open, as W201 to W203 say it."""
+    log = Log()
+    _, reading = load_as(path, Options(), log=log)
+    said = [(d.code, d.found) for d in log.diagnostics if d.code.startswith("W")]
+    codes = {"conclusive": ["W201", *["W202"] * len(reading.open_keys)], "open": ["W203"], "none": []}
+    assert [code for code, _ in said] == codes[reading.confidence]
+    return reading.text, [found for code, found in said if code == "W202"]
 
 
 def absent(*nodes: str, fields: tuple[str, ...] = ("v_reset", "w_in")) -> set[tuple[str, str]]:
@@ -88,3 +102,39 @@ def test_the_paper_s_files_lack_v_reset_and_nothing_else(data: Path, name: str, 
 def test_what_today_s_exporters_write_is_read_without_a_word(data: Path, name: str) -> None:
     _, said = read(data / f"zoo/{name}.nir")
     assert said == set()
+
+
+SNNTORCH = ["snntorch,reset=subtract", "snntorch,reset_delay=yes"]
+
+
+@pytest.mark.parametrize(
+    ("file", "writer", "open_choices"),
+    [
+        ("history/braille_v2-50b2fc", "snntorch", SNNTORCH),
+        ("history/lif_rockpool-d70a32", "rockpool", ["rockpool,spikes=many"]),
+        ("paper/braille_noDelay_bias_zero", "snntorch", SNNTORCH),
+        ("paper/braille_noDelay_noBias_subtract", "snntorch", SNNTORCH),
+        ("paper/cnn_sinabs", "sinabs", ["sinabs,spikes=many", "sinabs,reset=subtract", "sinabs,floor=none"]),
+        ("zoo/basicmotions_lif_ff", "snntorch", SNNTORCH),
+        ("zoo/digits_lif_mlp", "snntorch", SNNTORCH),
+        ("zoo/japanesevowels_rsnn", "snntorch", SNNTORCH),
+    ],
+)
+def test_a_writer_is_recognised_and_its_open_choices_are_named(
+    data: Path, file: str, writer: str, open_choices: list[str]
+) -> None:
+    assert asked(data / f"{file}.nir") == (writer, open_choices)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "history/braille_flattened-190043",
+        "history/braille_subgraph-77b4a8",
+        "history/scnn_mnist-669fbf",
+        "paper/lif_norse",
+        "zoo/digits_if_cnn",
+    ],
+)
+def test_where_nothing_is_certain_the_letter_of_nir_is_read(data: Path, file: str) -> None:
+    assert asked(data / f"{file}.nir") == ("nir", [])

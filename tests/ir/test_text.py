@@ -40,11 +40,11 @@ def test_layers() -> None:
 
 def test_populations() -> None:
     assert text(lowered(NET).discrete) == (
-        "discrete model  dt=0.0001 s  reset=model\n"
+        "discrete model  dt=0.0001 s\n"
         "  in: source[3]\n"
         "  out: sink[2]\n"
         "  pop: population[2] Discrete(decay_mem=f64[2] 0.875, gain_mem=f64[2] 1, drift=f64[2] 0,"
-        " threshold=f64[2] 1, v_reset=f64[2] 0, max_spikes=1)\n"
+        " threshold=f64[2] 1, v_reset=f64[2] 0, rule=[decay v, add x->v, fire > 1, set, emit])\n"
         "  in -> pop  via dense f64[2,3] -0.25..0.5 #1e9b, bias f64[2] 0..1 #2891\n"
         "  pop -> pop  via dense f64[2,2] 0..1 #d35c, feedback (+1 step)\n"
         "  pop -> out  via one to one, delay 0.0003 s (3 steps)\n"

@@ -10,6 +10,8 @@ import pytest
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete
 from nirc.passes.discretise import Discretise
+from nirc.writers.nir import WRITER as LETTER
+from nirc.writers.writer import Reading
 from tests.build import (
     DT,
     adder,
@@ -33,8 +35,9 @@ def alone(item: Any) -> Any:
     return graph({"in": inp(1), "x": item, "out": out(1)}, "in x out")
 
 
-def dynamics(item: Any, method: Any = "euler") -> Discrete:
-    program = Discretise(method=method).run(lowered(alone(item)).continuous, Log())
+def dynamics(item: Any, discretise: str = "euler") -> Discrete:
+    reading = Reading(LETTER, LETTER.defaults() | {"discretise": discretise})
+    program = Discretise(reading).run(lowered(alone(item)).continuous, Log())
     found: Discrete = program["x"].dynamics
     return found
 

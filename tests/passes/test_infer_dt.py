@@ -7,7 +7,23 @@ import pytest
 
 from nirc.diagnostics.log import Diagnostic
 from nirc.frontend.raw import RawGraph, RawNode
-from tests.build import DT, changed, cuba, delay, findings, graph, if_, inp, lif, lowered, node, out, refusals, said
+from tests.build import (
+    DT,
+    changed,
+    cuba,
+    delay,
+    findings,
+    graph,
+    if_,
+    inp,
+    lif,
+    lowered,
+    node,
+    out,
+    refusals,
+    said,
+    written_by,
+)  # fmt: skip
 
 
 def alone(item: RawNode, *more: RawNode) -> RawGraph:
@@ -89,11 +105,34 @@ def test_an_integrator_s_gain_is_per_step_or_per_second(r: float, dt: float | No
     assert ("G217" in {d.code for d in made.said}) == said_so
 
 
-def test_rockpool_s_exponential_gain_is_recognised() -> None:
+def test_rockpool_s_exponential_gain_tells_its_step_to_rockpool_s_reading_only() -> None:
     tau = np.array([2e-2])
     item = lif(1, tau=tau, r=tau / 1e-3 * np.exp(-1e-3 / tau))
-    assert lowered(alone(item), dt=None).discrete.dt_s == 1e-3
-    assert any(d.code == "P309" and "Rockpool" in d.message for d in said(alone(item), dt=None))
+    assert written_by("rockpool", alone(item)).discrete.dt_s == 1e-3
+    assert lowered(alone(item), dt=None).discrete.dt_s == pytest.approx(1e-3 * np.exp(1e-3 / 2e-2), rel=1e-5)
+
+
+def test_a_writer_s_own_step_stays_when_the_user_names_another() -> None:
+    """The step that is given names the time. The decay is the one that the network was trained with."""
+    made = written_by("snntorch", alone(lif(1)), dt=2e-4)
+    assert made.discrete.dt_s == 2e-4 and made.discrete["x"].dynamics.decay_mem.item() == pytest.approx(1 - 1 / 8)
+    (warning,) = [d for d in made.said if d.code == "P310"]
+    assert (warning.found, warning.limit) == ("0.0002 s", "0.0001 s")
+
+
+@pytest.mark.parametrize(("tau_steps", "severity"), [(3.1, "note"), (2.9, "warning")])
+def test_a_step_that_is_long_beside_a_time_constant_is_warned_of(tau_steps: float, severity: str) -> None:
+    said_so = only("P309", alone(lif(1, steps=tau_steps)))
+    assert said_so.severity == severity
+    assert (severity == "note") or ("--dt" in said_so.help and said_so.limit.startswith("3 steps"))
+
+
+@pytest.mark.parametrize(
+    ("tau_s", "advice"),
+    [(20.0, "--from sinabs"), (5e-5, "--from norse,dt=1e-3"), (2e-2, "--dt SECONDS")],
+)
+def test_the_advice_for_a_missing_step_fits_the_time_constants(tau_s: float, advice: str) -> None:
+    assert advice in only("P301", alone(lif(1, tau=[tau_s], r=[1.0]))).help
 
 
 def test_numbers_at_the_edge_of_what_floats_hold_do_no_harm() -> None:

@@ -8,6 +8,7 @@ import pytest
 from nirc.api import Options, lower
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete
+from nirc.ir.rules import LETTER
 from nirc.semantics.held import Held
 from nirc.semantics.run import run
 from nirc.semantics.variations import altered, capped_inputs, later
@@ -31,9 +32,9 @@ def membranes(held: Held, inputs: list[float]) -> list[float]:
 
 @pytest.mark.parametrize("rule", ["model", "zero", "subtract"])
 def test_words_without_rounding_and_bounds_are_the_model(rule: str) -> None:
-    discrete = lower(VOWELS, Options(reset=rule), log=Log()).discrete
+    discrete = lower(VOWELS, Options(reset=rule, writer="nir"), log=Log()).discrete
     inputs = np.load(VOWELS.with_suffix(".npz"))["inputs"][:20]
-    held = altered(discrete, lambda _, d: Held(d, rule, np.ones(d.decay_mem.size)))
+    held = altered(discrete, lambda _, d: Held(d, np.ones(d.decay_mem.size)))
     got, exact = run(held, inputs).output, run(discrete, inputs).output
     assert exact.any() and (got == exact).all()
 
@@ -43,16 +44,16 @@ def test_a_decay_is_rounded_and_counted_from_its_zero() -> None:
         return np.floor(x * kept / unit) * unit
 
     one = np.ones(1)
-    assert membranes(Held(neuron(), "zero", one, down), [5, 0, 0, 0]) == [5, 2, 1, 0]
-    assert membranes(Held(neuron(), "zero", one, down, zero=one), [5, 0]) == [4.5, 1.5]  # -1 halved is -1; 3.5 is 1
+    assert membranes(Held(neuron(), one, down), [5, 0, 0, 0]) == [5, 2, 1, 0]
+    assert membranes(Held(neuron(), one, down, zero=one), [5, 0]) == [4.5, 1.5]  # -1 halved is -1; 3.5 is 1
 
 
 def test_membranes_and_currents_saturate() -> None:
     one = np.ones(1)
-    assert membranes(Held(neuron(), "zero", one, v=(-3 * one, 4 * one)), [9, -9, 0]) == [4, -3, -1.5]
-    assert membranes(Held(neuron(), "zero", one, current=(-one, one)), [9, 9, -9]) == [1, 1.5, -0.25]
-    filtered = neuron(decay_syn=one / 2, gain_syn=one)
-    assert membranes(Held(filtered, "zero", one, current=(-2 * one, 2 * one)), [9, 0, 0]) == [2, 2, 1.5]
+    assert membranes(Held(neuron(), one, v=(-3 * one, 4 * one)), [9, -9, 0]) == [4, -3, -1.5]
+    assert membranes(Held(neuron(), one, current=(-one, one)), [9, 9, -9]) == [1, 1.5, -0.25]
+    filtered = neuron(decay_syn=one / 2, gain_syn=one, rule=LETTER.with_synapse())
+    assert membranes(Held(filtered, one, current=(-2 * one, 2 * one)), [9, 0, 0]) == [2, 2, 1.5]
 
 
 def test_counts_of_an_input_are_capped_and_no_others() -> None:

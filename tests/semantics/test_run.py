@@ -12,7 +12,7 @@ from nirc.frontend.raw import RawNode
 from nirc.ir.arrays import frozen
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
-from nirc.passes.discretise import Discretise
+from nirc.ir.rules import plain
 from nirc.passes.fold_synapses import FoldSynapses
 from nirc.semantics import run as interpreter
 from nirc.semantics.run import run
@@ -95,12 +95,11 @@ def test_subtraction_leaves_several_spikes_for_later_steps() -> None:
 
 def test_some_chips_send_them_all_at_once() -> None:
     one = frozen(np.ones(1))
-    several = Discrete(one, one, frozen([0.0]), threshold=one, v_reset=frozen([0.0]), max_spikes=3)
+    several = Discrete(one, one, frozen([0.0]), threshold=one, rule=plain("subtract", synapse=False, most=3))
     program = Program.of(
         Form.DISCRETE,
         {"in": Source((1,), ("i",)), "x": Population((1,), several, ("x",)), "out": Sink((1,), ("o",))},
         [("in", "x", Projection()), ("x", "out", Projection())],
-        reset="subtract",
     )
     ran = run(program, steps(1, 0.5, 2, 9), record=["x"])
     assert ran.output.ravel().tolist() == [0, 1, 2, 3]  # 1 is not above 1; 2.5 sends two; 9.5 sends three at most
@@ -117,8 +116,7 @@ def test_neurons_of_one_population_have_their_own_parameters() -> None:
 
 def test_the_exponential_decays_more_slowly_than_euler() -> None:
     item = node("LI", tau=[2 * DT], r=[1.0], v_leak=[0.0])
-    exact = Discretise(method="exponential").run(alone(item).continuous, Log())
-    v = run(exact, steps(1, 0)).output.ravel()
+    v = run(alone(item, discretise="exponential").discrete, steps(1, 0)).output.ravel()
     assert v[1] / v[0] == pytest.approx(np.exp(-0.5))
 
 

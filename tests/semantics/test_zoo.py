@@ -11,31 +11,48 @@ from nirc.api import Options, lower
 from nirc.diagnostics.log import Log
 from nirc.semantics.run import run
 
-RESETS = {
+LETTER = {
     "basicmotions_lif_ff": "zero",
     "digits_if_cnn": "subtract",
     "digits_lif_mlp": "zero",
     "japanesevowels_rsnn": "zero",
 }
+WRITERS = {
+    "basicmotions_lif_ff": "snntorch,reset=zero",
+    "digits_if_cnn": "snntorch,reset_delay=no",
+    "digits_lif_mlp": "snntorch,reset=zero",
+    "japanesevowels_rsnn": "snntorch,reset=zero,reset_delay=no",
+}
 
 
-@pytest.mark.parametrize("name", RESETS)
-def test_float_and_discrete_spikes_are_those_of_the_framework(data: Path, name: str) -> None:
-    """``nir_output`` where the framework's own rule cannot be said in NIR, else its recorded output."""
-    recorded = np.load(data / f"zoo/{name}.npz")
-    expected = recorded["nir_output"] if "nir_output" in recorded else recorded["ref_output"]
-    inputs = recorded["inputs"]
-    flat = inputs.reshape(*inputs.shape[:2], -1)
-    stages = lower(data / f"zoo/{name}.nir", Options(reset=RESETS[name]), log=Log())
+def assert_spikes(path: Path, options: Options, key: str) -> None:
+    """Float and discrete stage give the array ``key`` of the recorded samples, and it has spikes."""
+    recorded = np.load(path.with_suffix(".npz"))
+    flat = recorded["inputs"].reshape(*recorded["inputs"].shape[:2], -1)
+    stages = lower(path, options, log=Log())
     for program in (stages.reference, stages.discrete):
-        np.testing.assert_array_equal(run(program, flat).output, expected)
-    assert expected.any()
+        np.testing.assert_array_equal(run(program, flat).output, recorded[key])
+    assert recorded[key].any()
 
 
-@pytest.mark.parametrize("name", RESETS)
+@pytest.mark.parametrize("name", WRITERS)
+def test_float_and_discrete_spikes_are_those_of_the_framework(data: Path, name: str) -> None:
+    assert_spikes(data / f"zoo/{name}.nir", Options(writer=WRITERS[name]), "ref_output")
+
+
+@pytest.mark.parametrize("name", LETTER)
+def test_by_the_letter_of_nir_too_where_it_can_say_them(data: Path, name: str) -> None:
+    """``nir_output`` where NIR cannot say the framework's own rule, else the framework's output."""
+    key = "nir_output" if name == "digits_if_cnn" else "ref_output"
+    assert_spikes(data / f"zoo/{name}.nir", Options(writer="nir", reset=LETTER[name]), key)
+
+
+@pytest.mark.parametrize("name", LETTER)
 def test_the_time_step_is_found_in_the_file(data: Path, name: str) -> None:
-    log = Log()
-    stages = lower(data / f"zoo/{name}.nir", Options(), log=log)
-    timed = name != "digits_if_cnn"  # integrate-and-fire neurons have no time constant
-    assert stages.discrete.dt_s == (1e-4 if timed else None)
-    assert ("P309" in {d.code for d in log.diagnostics}) == timed
+    """Integrate-and-fire neurons have no time constant, and show no writer."""
+    timed = name != "digits_if_cnn"
+    for writer, code in (("nir", "P309"), (None, "W201")):
+        log = Log()
+        stages = lower(data / f"zoo/{name}.nir", Options(writer=writer), log=log)
+        assert stages.discrete.dt_s == (1e-4 if timed else None)
+        assert (code in {d.code for d in log.diagnostics}) == timed

@@ -12,7 +12,7 @@ from nirc.api import Options, compile_model
 from nirc.backends.xylo.dash import INTEGRATOR, kept_by_rounding, membrane_gain, nearest_dash, synapse_gain
 from nirc.backends.xylo.neuron import XyloNeuron
 from nirc.backends.xylo.specification import Specification
-from nirc.semantics.discrete import DiscreteStepper
+from nirc.semantics.neuron import NeuronStepper
 from tests.models import DT, chain, cuba, graph, lif, linear
 
 
@@ -113,7 +113,7 @@ def test_the_bias_holds_what_rounding_the_states_down_adds(dash_mem: int, dash_s
     neuron = XyloNeuron(dash_mem * one, dash_syn * one, 32767 * one, bias * one, 1.0 * one, 31, 0, 0)
     exact = replace(neuron.as_discrete(), drift=(bias + kept) * one)
     drive = np.random.default_rng(0).integers(-20, 60, (300, 1, 64)).astype(np.float64)
-    chip, model = neuron.stepper(1), DiscreteStepper(exact, 1, 64, "subtract")
+    chip, model = neuron.stepper(1), NeuronStepper(exact, (1, 64))
     off = []
     for x in drive:
         chip.step(x)
