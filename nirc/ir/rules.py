@@ -217,8 +217,8 @@ def faults(rule: Rule, *, synapse: bool, fires: bool) -> list[str]:
         found.append(f"the rule has {'a' if rule.has_synapse else 'no'} synaptic current, the parameters do not agree")
     if (rule.fires is not None) != fires:
         found.append(f"the rule {'fires' if rule.fires else 'never fires'}, the parameters do not agree")
-    if any(isinstance(op, Fire) for op in ops) != (EMIT in ops):
-        found.append("the rule compares with the threshold and nothing leaves, or the other way round")
+    if any(isinstance(op, Fire) for op in ops) and EMIT not in ops:
+        found.append("the rule compares with the threshold and nothing leaves")
     if ops.count(Decay("v")) != 1:
         found.append("the rule does not decay the membrane exactly once")
     found += _repeated(ops)

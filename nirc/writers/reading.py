@@ -129,14 +129,15 @@ def _say_open(reading: Reading, log: Log) -> None:
     for key in reading.open_keys:
         choice = choices[key]
         others = [v for v in choice.values if v != reading.values[key]] + ([choice.form] if choice.form else [])
+        this = f"--from {reading.writer.name},{key}="
+        change = f"{this}{'|'.join(others)}" if others else "export another form of it"
         say = log.note if reading.confidence == "given" else log.differs
         say(
             "W202",
             f"the file does not say {choice.question}: {key}={reading.values[key]} is taken",
             found=f"{reading.writer.name},{key}={reading.values[key]}",
             limit=choice.all_values,
-            help=f"if the network differs: --from {reading.writer.name},{key}={'|'.join(others)}; if not, "
-            f"--from {reading.writer.name},{key}={reading.values[key]} says so",
+            help=f"if the network differs: {change}; if not, {this}{reading.values[key]} says so",
         )
 
 

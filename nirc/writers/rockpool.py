@@ -18,6 +18,7 @@ WITH_SYNAPSE = parse("add x->i, decay i, decay v, add i->v, fire >= many, subtra
 WITHOUT = parse("decay v, add x->v, fire >= many, subtract, emit")
 READ_SYNAPSE = Rule(WITH_SYNAPSE.operations[:4])
 USUAL_DT_S = 1e-3
+CERTAIN = 1e-4  # relative: what float32 parameters leave of a step
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
@@ -65,18 +66,30 @@ def _dt_s(node: Node) -> float | None:
     tau, r = node.tau_mem, node.numbers("r")
     if tau is None or r is None or tau.size != r.size or not (np.isfinite(tau) & np.isfinite(r) & (r > 0)).all():
         return None
-    steps = [rockpool(float(t), float(g)) for t, g in {*zip(tau.tolist(), r.tolist(), strict=True)}]
+    steps = _steps(tau, r)
     middle = float(np.median(steps))
-    return rounded(middle) if middle > 0 and np.ptp(steps) <= AGREE * middle else None
+    return _short(middle) if middle > 0 and np.ptp(steps) <= AGREE * middle else None
+
+
+def _steps(tau_s: Float, r: Float) -> list[float]:
+    """The step that each pair of a time constant and a gain implies."""
+    return [rockpool(float(t), float(g)) for t, g in {*zip(tau_s.tolist(), r.tolist(), strict=True)}]
+
+
+def _short(dt_s: float) -> float:
+    """The step of three digits that is meant: float32 parameters tell it to four."""
+    short = float(f"{dt_s:.2e}")
+    return short if abs(short / dt_s - 1) < CERTAIN else rounded(dt_s)
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float:
-    """From the first population whose parameters tell it; 1e-3 s, Rockpool's default, if none does."""
+    """What most neurons' parameters imply; 1e-3 s, Rockpool's default, if none does."""
+    steps: list[float] = []
     for population in program.nodes(Population).values():
         d = population.dynamics
         if isinstance(d, Continuous) and d.tau_mem_s is not None and d.r is not None and (d.r > 0).all():
-            return rounded(rockpool(float(np.median(d.tau_mem_s)), float(np.median(d.r))))
-    return USUAL_DT_S
+            steps += _steps(d.tau_mem_s, d.r)
+    return _short(float(np.median(steps))) if steps else USUAL_DT_S
 
 
 WRITER = Writer(

@@ -18,7 +18,7 @@ from nirc.ir.populations import Continuous, Discrete, Population
 from nirc.ir.program import Program
 from nirc.ir.rules import parse
 from nirc.writers.facts import TIMED, Facts, Node, changed
-from nirc.writers.writer import NO_EVIDENCE, Evidence, Setting, Writer, made, membrane_rule, memoryless
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, membrane_rule, memoryless
 
 STEPS = 1.0  # dt where no parameter tells one: Spyx counts in steps
 PLAIN = parse("fire > 1, emit, decay v, add x->v, subtract")
@@ -59,7 +59,14 @@ def evidence(facts: Facts) -> Evidence:
         reasons.append(f"r = 1 - dt / tau with dt = {middle:.3g} in every LIF and CubaLIF")
     if not reasons or (cells and not agreed):
         return NO_EVIDENCE
-    return Evidence(named or agreed, tuple(reasons))
+    return Evidence(named or agreed, tuple(reasons), open=("complete",) if _ends_in_spikes(facts) else ())
+
+
+def _ends_in_spikes(facts: Facts) -> bool:
+    """Whether the last numbered layer fires, so that a layer behind it may be missing."""
+    last = max(facts.names, key=lambda name: [int(n) for n in re.findall(r"\d+", name)], default="")
+    node = facts.graph.nodes.get(last)
+    return node is not None and node.type in ("LIF", "IF", "CubaLIF", "NIRGraph", "Threshold")
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float | None:
@@ -192,4 +199,15 @@ def _channels_first(payload: object, flatten: Flatten, log: Log) -> object:
     return replace(payload, layer=Linear(weight, layer.bias))
 
 
-WRITER = Writer("spyx", "Spyx 1.0.0", evidence, step, time_step=time_step, repair=repair, rewire=rewire)
+WRITER = Writer(
+    "spyx",
+    "Spyx 1.0.0",
+    evidence,
+    step,
+    choices=(
+        Choice("complete", ("yes",), "whether a last LI layer was left out, which Spyx's exporter does not write"),
+    ),
+    time_step=time_step,
+    repair=repair,
+    rewire=rewire,
+)

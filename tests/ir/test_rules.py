@@ -74,7 +74,7 @@ def test_rules_of_writers_and_chips_contradict_nothing(rule: Rule) -> None:
         ("decay v, add x->v, add i->v, fire > 1, emit", "a part of the synaptic current only"),
         ("decay i, decay v, add x->v, fire > 1, emit", "a part of the synaptic current only"),
         ("decay v, add x->v, fire > 1", "nothing leaves"),
-        ("decay v, add x->v, emit", "nothing leaves"),
+        ("decay v, add x->v, emit", "never fires"),
         ("add x->v, fire > 1, emit", "decay the membrane exactly once"),
         ("decay v, decay v, add x->v, fire > 1, emit", "decay the membrane exactly once"),
         ("decay v, add x->v, fire > 1, emit, emit", "`emit` comes 2 times"),
