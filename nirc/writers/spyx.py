@@ -59,14 +59,7 @@ def evidence(facts: Facts) -> Evidence:
         reasons.append(f"r = 1 - dt / tau with dt = {middle:.3g} in every LIF and CubaLIF")
     if not reasons or (cells and not agreed):
         return NO_EVIDENCE
-    return Evidence(named or agreed, tuple(reasons), open=("complete",) if _ends_in_spikes(facts) else ())
-
-
-def _ends_in_spikes(facts: Facts) -> bool:
-    """Whether the last numbered layer fires, so that a layer behind it may be missing."""
-    last = max(facts.names, key=lambda name: [int(n) for n in re.findall(r"\d+", name)], default="")
-    node = facts.graph.nodes.get(last)
-    return node is not None and node.type in ("LIF", "IF", "CubaLIF", "NIRGraph", "Threshold")
+    return Evidence(named or agreed, tuple(reasons), open=("complete",))
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float | None:
