@@ -77,7 +77,8 @@ _PLAIN_OPERATIONS: tuple[Operation, ...] = (
     Decay("i"), Decay("v"), Add("x", "i"), Add("x", "v"), Add("i", "v"), SUBTRACT, SET, RESTORE, BOUND, EMIT
 )  # fmt: skip
 _PLAIN = {op.text: op for op in _PLAIN_OPERATIONS}
-_ON_MEMBRANE = (Decay("v"), Add("x", "v"), Add("i", "v"))
+_INTO_MEMBRANE = (Add("x", "v"), Add("i", "v"))
+_ON_MEMBRANE = (Decay("v"), *_INTO_MEMBRANE)
 _FIRE = re.compile(r"fire (>=?) (many|[1-9][0-9]{0,8})")
 
 
@@ -133,11 +134,14 @@ class Rule:
 
     @property
     def emits_late(self) -> bool:
-        """Whether the spikes that leave are those of the membrane before this step's update."""
+        """Whether what leaves, spikes or the membrane, is that of the membrane before this step's input."""
         if EMIT not in self.operations:
             return False
-        rest = self.operations[self.operations.index(EMIT) :]
-        return any(isinstance(op, Decay | Add) for op in rest)
+        before = self.operations[: self.operations.index(EMIT)]
+        compared = [k for k, op in enumerate(before) if isinstance(op, Fire)]
+        if self.fires is not None:
+            before = before[: compared[-1]] if compared else ()
+        return not any(op in _INTO_MEMBRANE for op in before)
 
     @property
     def bounded(self) -> bool:
@@ -217,8 +221,8 @@ def faults(rule: Rule, *, synapse: bool, fires: bool) -> list[str]:
         found.append(f"the rule has {'a' if rule.has_synapse else 'no'} synaptic current, the parameters do not agree")
     if (rule.fires is not None) != fires:
         found.append(f"the rule {'fires' if rule.fires else 'never fires'}, the parameters do not agree")
-    if any(isinstance(op, Fire) for op in ops) != (EMIT in ops):
-        found.append("the rule compares with the threshold and nothing leaves, or the other way round")
+    if any(isinstance(op, Fire) for op in ops) and EMIT not in ops:
+        found.append("the rule compares with the threshold and nothing leaves")
     if ops.count(Decay("v")) != 1:
         found.append("the rule does not decay the membrane exactly once")
     found += _repeated(ops)
