@@ -115,7 +115,12 @@ def _are_alike(some: dict[str, LayerNode], other: dict[str, LayerNode]) -> bool:
     """True if both turn the same weights to the same shapes."""
     if some.keys() != other.keys():
         return False
-    return all(node.layer.weight.shape == other[n].layer.weight.shape for n, node in some.items())
+    return all(_weight_shape(node) == _weight_shape(other[name]) for name, node in some.items())
+
+
+def _weight_shape(payload: LayerNode) -> Shape:
+    layer = payload.layer
+    return layer.weight.shape if isinstance(layer, Linear | Conv) else ()
 
 
 def _laid_out(payload: LayerNode, layout: Layout) -> LayerNode | None:

@@ -99,6 +99,8 @@ def any_rule(draw: st.DrawFn) -> Rule:
     ops = list(draw(st.permutations(needed)))
     fires = st.builds(Fire, st.sampled_from([">", ">="]), st.sampled_from([1, 2, 31, None]))
     if not draw(st.booleans()):
+        for op in draw(st.sampled_from([(), (EMIT,), (BOUND,), (EMIT, BOUND)])):
+            ops.insert(draw(st.integers(0, len(ops))), op)
         return Rule(tuple(ops))
     count = draw(st.integers(1, 2))
     fire = draw(fires)
@@ -141,6 +143,7 @@ def neurons(draw: st.DrawFn, rules: st.SearchStrategy[Rule], n: int = 3, *, rece
         rule=rule,
         v_least=eighths(-16, 0) if rule.bounded else None,
         v_start=draw(st.sampled_from([None, eighths(-8, 24)])),
+        grain=draw(st.sampled_from([None, None, 0.125])),
     )
 
 

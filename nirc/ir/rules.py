@@ -77,7 +77,8 @@ _PLAIN_OPERATIONS: tuple[Operation, ...] = (
     Decay("i"), Decay("v"), Add("x", "i"), Add("x", "v"), Add("i", "v"), SUBTRACT, SET, RESTORE, BOUND, EMIT
 )  # fmt: skip
 _PLAIN = {op.text: op for op in _PLAIN_OPERATIONS}
-_ON_MEMBRANE = (Decay("v"), Add("x", "v"), Add("i", "v"))
+_INTO_MEMBRANE = (Add("x", "v"), Add("i", "v"))
+_ON_MEMBRANE = (Decay("v"), *_INTO_MEMBRANE)
 _FIRE = re.compile(r"fire (>=?) (many|[1-9][0-9]{0,8})")
 
 
@@ -133,11 +134,14 @@ class Rule:
 
     @property
     def emits_late(self) -> bool:
-        """Whether the spikes that leave are those of the membrane before this step's update."""
+        """Whether what leaves, spikes or the membrane, is that of the membrane before this step's input."""
         if EMIT not in self.operations:
             return False
-        rest = self.operations[self.operations.index(EMIT) :]
-        return any(isinstance(op, Decay | Add) for op in rest)
+        before = self.operations[: self.operations.index(EMIT)]
+        compared = [k for k, op in enumerate(before) if isinstance(op, Fire)]
+        if self.fires is not None:
+            before = before[: compared[-1]] if compared else ()
+        return not any(op in _INTO_MEMBRANE for op in before)
 
     @property
     def bounded(self) -> bool:

@@ -29,7 +29,7 @@ class NeuronStepper:
         self.sent: Float | None = None
         self.gain_mem = _unless_one(d.gain_mem)
         self.gain_syn = None if d.gain_syn is None else _unless_one(d.gain_syn)
-        self.decay_mem = _unless_one(d.decay_mem)
+        self.decay_mem = _unless_one(d.decay_mem) if d.grain is None else d.decay_mem
         self.drift = d.drift if d.drift.any() else None
         self.threshold: Float = np.zeros(0) if d.threshold is None else d.threshold
         self.operations = [self._bound(op) for op in d.rule.operations]

@@ -74,7 +74,6 @@ def test_rules_of_writers_and_chips_contradict_nothing(rule: Rule) -> None:
         ("decay v, add x->v, add i->v, fire > 1, emit", "a part of the synaptic current only"),
         ("decay i, decay v, add x->v, fire > 1, emit", "a part of the synaptic current only"),
         ("decay v, add x->v, fire > 1", "nothing leaves"),
-        ("decay v, add x->v, emit", "never fires"),
         ("add x->v, fire > 1, emit", "decay the membrane exactly once"),
         ("decay v, decay v, add x->v, fire > 1, emit", "decay the membrane exactly once"),
         ("decay v, add x->v, fire > 1, emit, emit", "`emit` comes 2 times"),
@@ -112,6 +111,9 @@ def test_a_rule_and_parameters_that_do_not_agree_are_named() -> None:
         (SPYX, "subtract", True, False, True),
         (SPYX_CUBA, "subtract", False, False, True),  # the threshold is taken before the membrane decays
         (parse("emit, decay v, add x->v, fire > 1, set"), "set", False, False, True),
+        (parse("emit, decay v, add x->v"), "none", False, False, True),
+        (parse("decay v, add x->v, emit, bound"), "none", False, False, False),
+        (parse("add x->i, decay v, add i->v, fire > 1, set, emit, decay i"), "set", False, False, False),
     ],
 )
 def test_the_order_of_operations_tells_reset_and_time(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 
 @dataclass
 class Coefficients:
@@ -24,6 +26,7 @@ class Coefficients:
     v_reset: float | None = None
     v_least: float | None = None
     v_start: float | None = None
+    grain: float | None = None
 
 
 class Neuron:
@@ -40,10 +43,10 @@ class Neuron:
         c, sent = self.c, None
         for verb, *rest in self.words:
             if (verb, *rest) == ("decay", "i"):
-                self.i = 0.0 if c.decay_syn is None else c.decay_syn * self.i
-                self.i_2 = 0.0 if c.decay_syn_2 is None else c.decay_syn_2 * self.i_2
+                self.i = 0.0 if c.decay_syn is None else self._cut(c.decay_syn * self.i)
+                self.i_2 = 0.0 if c.decay_syn_2 is None else self._cut(c.decay_syn_2 * self.i_2)
             elif (verb, *rest) == ("decay", "v"):
-                self.v = c.decay_mem * self.v + c.drift
+                self.v = self._cut(c.decay_mem * self.v) + c.drift
             elif (verb, *rest) == ("add", "x->i"):
                 self.i += x if c.gain_syn is None else c.gain_syn * x
                 self.i_2 += 0.0 if c.gain_syn_2 is None else c.gain_syn_2 * second
@@ -64,10 +67,14 @@ class Neuron:
             elif verb == "bound":
                 self.v = self.v if c.v_least is None else max(self.v, c.v_least)
             elif verb == "emit":
-                sent = self.fired[1]
+                sent = self.v if c.threshold is None else self.fired[1]
             else:
                 raise AssertionError(f"{verb} {rest}")
-        return self.v if sent is None or c.threshold is None else sent
+        return self.v if sent is None else sent
+
+    def _cut(self, state: float) -> float:
+        grain = self.c.grain
+        return state if grain is None else math.trunc(state / grain) * grain
 
     def _spikes(self, comparison: str, most: str) -> float:
         """As many as the membrane holds thresholds, one at least where it is past the threshold."""
@@ -77,3 +84,12 @@ class Neuron:
             return 0.0
         whole = math.floor(self.v / threshold) if threshold > 0 else 1
         return float(max(1, whole if most == "many" else min(whole, int(most))))
+
+
+def one_by_one(d: object) -> list[Neuron]:
+    """The neurons of a population: anything with a ``rule`` and the coefficients, each (n,), one number or None."""
+    n = np.size(d.decay_mem)  # type: ignore[attr-defined]
+    numbers = {k: getattr(d, k) for k in Coefficients.__dataclass_fields__}
+    full = {k: None if v is None else np.broadcast_to(v, n) for k, v in numbers.items()}
+    made = [{k: None if v is None else float(v[j]) for k, v in full.items()} for j in range(n)]
+    return [Neuron(d.rule.text, Coefficients(**each)) for each in made]  # type: ignore[attr-defined,arg-type]

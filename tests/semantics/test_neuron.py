@@ -11,7 +11,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete
 from nirc.ir.rules import faults, parse
 from nirc.semantics.neuron import NeuronStepper
-from tests.reference.rules import Coefficients, Neuron
+from tests.reference.rules import one_by_one
 from tests.rules import any_rule, drives, neurons, of_writers_and_chips
 
 ONE = frozen(np.ones(1))
@@ -23,8 +23,9 @@ def neuron(rule: str, **fields: object) -> Discrete:
     usual: dict[str, object] = {"decay_mem": 1.0, "gain_mem": 1.0, "drift": 0.0}
     if parsed.fires:
         usual["threshold"] = 1.0
+    grain = fields.pop("grain", None)
     numbers = {k: v if v is None else frozen(np.full(1, float(v))) for k, v in (usual | fields).items()}  # type: ignore[arg-type]
-    d = Discrete(**numbers, rule=parsed)
+    d = Discrete(**numbers, rule=parsed, grain=grain)  # type: ignore[arg-type]
     synapse = d.decay_syn is not None or d.decay_syn_2 is not None
     assert faults(parsed, synapse=synapse, fires=d.fires) == []
     return d
@@ -150,7 +151,7 @@ def test_a_late_reset_to_zero_loses_the_input_of_its_step() -> None:
 def test_what_was_taken_too_early_is_given_back() -> None:
     """snnTorch without reset_delay: where a membrane starts above its threshold, the comparison sees a threshold less."""
     rule = "fire > 1, decay v, add x->v, subtract, fire > 1, restore, subtract, emit"
-    assert ran(neuron(rule), 2.5, 0, 0.75) == ([1, 0, 1], [1.5, 1.5, 2.25])
+    assert ran(neuron(rule), 2.5, 0, 0.75) == ([1, 0, 1], [1.5, 1.5, 1.25])
 
 
 def test_a_bound_holds_from_below() -> None:
@@ -169,6 +170,22 @@ def test_spikes_may_leave_before_the_membrane_is_updated() -> None:
 
 def test_spikes_that_leave_first_are_those_of_the_step_before() -> None:
     assert sent("emit, decay v, add x->v, fire > 1, set", 2, 0, 2) == [0, 1, 0]
+
+
+def test_a_membrane_may_leave_before_its_input_comes() -> None:
+    """Nengo's Lowpass sends what it held."""
+    assert sent("emit, decay v, add x->v", 4, 0, 0, decay_mem=0.5) == [0, 4, 2]
+
+
+def test_a_membrane_may_leave_before_it_is_bound() -> None:
+    assert ran(neuron("decay v, add x->v, emit, bound", v_least=-1), -3, 0) == ([-3, -1], [-1, -1])
+
+
+def test_a_decay_may_cut_states_to_a_grain() -> None:
+    assert sent("decay v, add x->v", 0.75, 0, 0, decay_mem=0.5, grain=0.25) == [0.75, 0.25, 0]
+    assert sent("decay v, add x->v", -0.75, 0, decay_mem=0.5, grain=0.25) == [-0.75, -0.25]
+    rule = "decay i, add x->i, decay v, add i->v"
+    assert sent(rule, 0.75, 0, decay_mem=0, decay_syn=0.5, gain_syn=1, grain=0.25) == [0.75, 0.25]
 
 
 def test_the_membrane_may_start_anywhere() -> None:
@@ -200,11 +217,7 @@ def test_a_step_leaves_its_input_and_what_was_sent_alone() -> None:
 
 def defined(d: Discrete, x: Float, second: Float) -> tuple[Float, Float]:
     """(steps, n) what leaves and the membranes, by the slow definition."""
-    names = Coefficients.__dataclass_fields__
-    slow = [
-        Neuron(d.rule.text, Coefficients(**{k: None if (a := getattr(d, k)) is None else float(a[j]) for k in names}))
-        for j in range(d.decay_mem.size)
-    ]
+    slow = one_by_one(d)
     out, v = np.zeros_like(x), np.zeros_like(x)
     for t in range(len(x)):
         for j, each in enumerate(slow):

@@ -185,8 +185,13 @@ def test_loops_over_two_populations_and_shortcuts_are_named() -> None:
 
 
 def test_strict_turns_every_difference_in_kind_into_an_error() -> None:
-    found = {code for code, _, _ in refused(DATA / "zoo/basicmotions_lif_ff.nir", strict=True)}
+    found = {code for code, _, _ in refused(DATA / "zoo/basicmotions_lif_ff.nir", writer="nir", strict=True)}
     assert {"D401", "D402", "D403", "D404"} <= found
+
+
+def test_strict_refuses_a_file_whose_simulator_s_choices_are_open() -> None:
+    found = {code for code, _, _ in refused(DATA / "zoo/basicmotions_lif_ff.nir", strict=True)}
+    assert found == {"W202"}
 
 
 def test_time_constants_of_powers_of_two_with_subtraction_leave_only_several_spikes_a_step() -> None:

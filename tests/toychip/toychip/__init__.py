@@ -12,6 +12,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.program import Program
 from nirc.pipeline import Pass
 from nirc.raster import Run
+from nirc.semantics.variations import ruled
 from nirc.target import Target, findings
 from toychip import network
 from toychip.limits import TOY
@@ -73,7 +74,7 @@ class ToyChip:
         integer = ToyQuantise().run(discrete, Log())
         return [
             ("weights: 8 bits", in_volts(integer, discrete)),
-            ("reset: subtract the threshold", discrete.having(reset="subtract")),
+            ("reset: subtract the threshold", ruled(discrete, lambda rule: rule.at_once("subtract"))),
         ]
 
 
