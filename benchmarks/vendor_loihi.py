@@ -176,9 +176,7 @@ def _after(block: Any, channels: int, shape: tuple[int, ...]) -> tuple[int, ...]
         tuple(int(n) for n in pair[:2])
         for pair in (block.synapse.kernel_size, block.synapse.stride, block.synapse.padding)
     )
-    sides = (
-        (n + 2 * p - k) // s + 1 for n, k, s, p in zip(shape[1:], kernel, stride, padding, strict=True)
-    )
+    sides = ((n + 2 * p - k) // s + 1 for n, k, s, p in zip(shape[1:], kernel, stride, padding, strict=True))
     return channels, *sides
 
 
@@ -217,8 +215,7 @@ def compare(name: str, seed: int, made: Case, file: Path) -> list[str]:
     spikes = found.bundle.run(made.raster).output
     near = fidelity(spikes, made.outputs)
     units = [
-        max(block["scale"]) / (WEIGHT_UNIT * WEIGHT_UNIT)
-        for block in found.bundle.manifest["populations"].values()
+        max(block["scale"]) / (WEIGHT_UNIT * WEIGHT_UNIT) for block in found.bundle.manifest["populations"].values()
     ]
     return [
         name,
@@ -250,7 +247,9 @@ def main() -> int:
         for name in arguments.networks:
             for seed in range(arguments.seeds):
                 made = case(NETWORKS[name], seed, arguments.samples, arguments.steps)
-                rows.append(compare(name, seed, made, folder / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}.nir"))
+                rows.append(
+                    compare(name, seed, made, folder / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}.nir")
+                )
     print(f"{arguments.samples} samples of {arguments.steps} steps\n")
     print(table(HEADS, rows))
     return 0

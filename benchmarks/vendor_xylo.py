@@ -91,7 +91,7 @@ def case(kind: Kind, seed: int, samples: int, steps: int) -> Case:
     """A seeded network whose layers all fire."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    raster = (rng.random((samples, steps, kind.sizes[0])) < INPUT_RATE * rng.uniform(0.2, 2, (samples, 1, kind.sizes[0])))
+    raster = rng.random((samples, steps, kind.sizes[0])) < INPUT_RATE * rng.uniform(0.2, 2, (samples, 1, kind.sizes[0]))
     network = stack(kind, rng)
     scale(network, torch.tensor(raster[:SCALED_ON]).float())
     return Case(kind, network, raster.astype(np.int64), run(network, raster))
@@ -192,7 +192,9 @@ def main() -> int:
             found = []
             for seed in range(arguments.seeds):
                 made = case(NETWORKS[name], seed, arguments.samples, arguments.steps)
-                found.append(compare(name, seed, made, folder / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}.nir"))
+                found.append(
+                    compare(name, seed, made, folder / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}.nir")
+                )
             every += found
             rows += _rows(name, found)
     rows += _rows("mean", every)

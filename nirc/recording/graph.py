@@ -39,7 +39,13 @@ def _part(call: Call, site: Site, simulator: Simulator) -> Part | None:
         return flatten(call.shape_in)
     try:
         return simulator.convert(call.module)(call.module, site)
-    except (AttributeError, TypeError, ValueError, KeyError, RuntimeError) as error:  # a module that was changed by hand
+    except (
+        AttributeError,
+        TypeError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+    ) as error:  # a module that was changed by hand
         kind = type(call.module).__name__
         site.refuse(f"it is not as {kind} usually is: {error}", found=kind, help=f"make it anew by {kind}(...)")
         return None

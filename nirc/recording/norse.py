@@ -117,6 +117,11 @@ def layout(modules: Collection[Any]) -> Layout:
     return "steps first" if any(type(m).__name__ in WITH_TIME for m in modules) else "step"
 
 
+def lead(module: Any) -> int:
+    """Cells make one step in a call, layers with time all."""
+    return 2 if type(module).__name__ in WITH_TIME else 1
+
+
 SIMULATOR = Simulator(
     "norse",
     "norse",
@@ -127,8 +132,9 @@ SIMULATOR = Simulator(
     },
     reset,
     layout,
+    lead,
     layers={},
-    open=("SequentialState", "RecurrentSequential", "Lift"),
+    open=("SequentialState", "Lift"),
     states=True,
     zero_bias=True,
 )

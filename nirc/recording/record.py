@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,12 +100,15 @@ def record(
     outputs = runner.run(given.inputs, shape, log)
     save_bytes(Path(model), file, log)
     given = replace(given, outputs=outputs.astype(np.float64), file=str(data))
+    if not outputs.any():
+        log.warning("P316", "no output fires on any sample, so that equal answers say nothing", where="outputs")
     stages = _read(Path(model), log)
     equal = None if stages is None else _compared(stages, given, compare, text, log)
     _save(Path(data), given, outputs, text, None if stages is None else stages.continuous.dt_s, log)
     for each in log.diagnostics:
         if each.severity == "warning":
-            warnings.warn(f"{each.code}: {each.message}", stacklevel=2)
+            found = f" (found {each.found})" if each.found else ""
+            warnings.warn(f"{each.code}: {each.message}{found}. nirc explain {each.code}", stacklevel=2)
     return Recorded(Path(model), Path(data), text, outputs, equal, tuple(log.diagnostics))
 
 
@@ -158,13 +161,13 @@ def _compared(stages: Stages, data: Data, samples: int, text: str, log: Log) -> 
             f"the file read as {text} gives {share:.4%} of the recorded outputs",
             found=f"{first['found']:g} at sample {first['sample']}, step {first['step']}, output {first['output']}",
             limit=f"{first['recorded']:g}",
-            help="near a threshold the float32 of the simulator may decide otherwise; if many differ, tell nirc's authors",
+            help="float32 may decide otherwise at a threshold; if many entries differ, report it to nirc",
         )
     return share
 
 
 def _save(path: Path, data: Data, outputs: Array, text: str, dt_s: float | None, log: Log) -> None:
-    arrays: Mapping[str, Any] = {"inputs": _small(data.inputs), "outputs": outputs, "from": np.array(text)}
+    arrays: dict[str, Any] = {"inputs": _small(data.inputs), "outputs": outputs, "from": np.array(text)}
     arrays |= {} if data.labels is None else {"labels": data.labels}
     arrays |= {} if dt_s is None else {"dt": np.array(dt_s)}
     buffer = io.BytesIO()

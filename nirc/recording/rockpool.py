@@ -107,12 +107,18 @@ def layout(modules: Collection[Any]) -> Layout:
     return "samples first"
 
 
+def lead(module: Any) -> int:
+    """Samples and steps."""
+    return 2
+
+
 SIMULATOR = Simulator(
     "rockpool",
     "rockpool",
     {"LIFTorch": lif, "LIFNeuronTorch": lif_neuron, "ExpSynTorch": exp_syn},
     reset,
     layout,
+    lead,
     layers={"LinearTorch": linear},
     open=("TorchSequential", "TorchResidual", "Sequential"),
 )

@@ -32,10 +32,11 @@ class Simulator:
     """A torch package that steps spiking neurons.
 
     ``name``: as in ``--from``. ``package``: the root of its classes' modules. ``neurons``: by class name, modules with
-    a state. ``layers``: by class name, its own modules without a state. ``open``: its modules that only call others.
-    ``layout``: how a network takes its input. ``reset``: sets the states of all modules to their start.
-    ``states``: a network that is called once a step takes and returns its states. ``folded``: sets modules up for a
-    batch of so many samples while it is open. ``zero_bias``: its exporter writes zeros where a bias is absent.
+    a state. ``reset`` sets the states of all modules to their start. ``layout``: how a network takes its input.
+    ``lead``: the number of axes for samples and steps that a neuron takes. ``layers``: by class name, its own modules
+    without a state. ``open``: its modules that only call others. ``states``: a network that is called once a step
+    takes and returns its states. ``folded`` sets modules up for a batch of so many samples while it is open.
+    ``zero_bias``: its exporter writes zeros where a bias is absent.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Simulator:
     neurons: Mapping[str, Convert]
     reset: Callable[[Collection[Any]], None]
     layout: Callable[[Collection[Any]], Layout]
+    lead: Callable[[Any], int]
     layers: Mapping[str, Convert]
     open: tuple[str, ...] = ()
     states: bool = False

@@ -1,4 +1,4 @@
-"""Sinabs. IAF, LIF, ExpLeak, recurrent and squeezed forms; source: sinabs 3.1.3 (behaviour of the package), measured."""
+"""Sinabs. IAF, LIF, ExpLeak, recurrent and squeezed forms; source: sinabs 3.1.3 (behaviour), measured."""
 
 from __future__ import annotations
 
@@ -28,17 +28,20 @@ def iaf(module: Any, site: Site) -> Part:
 
 def lif(module: Any, site: Site) -> Part:
     """LIF: the time constant is in steps."""
-    normed = {"norm_input": ("yes", "spiking") if module.norm_input else ("no",)}
+    normed = {"norm_input": ("yes" if module.norm_input else "no",)}
     return Part({"": _leaky(module, site) | _threshold(module, site)}, choices=_choices(module, site) | normed)
 
 
 def leak(module: Any, site: Site) -> Part:
-    """ExpLeak: a membrane that never fires."""
+    """ExpLeak: a membrane that never fires. NIR's reading has no norm_input for it, so that a Scale stands for it."""
     _no_synapse(module, site)
-    if module.min_v_mem is not None:
-        site.refuse("a membrane that never fires has a lower bound (min_v_mem)", limit="None")
     fields = _leaky(module, site) | {"type": "LI"}
-    return Part({"": fields}, choices={"norm_input": ("yes",) if module.norm_input else ("no", "spiking")})
+    choices = {"floor": _floor(module)}
+    if not module.norm_input:
+        return Part({"": fields}, choices=choices)
+    site.warn("its norm_input is written as a Scale, which Sinabs' own exporter leaves out")
+    scale: Fields = {"type": "Scale", "scale": 1 - np.exp(-1 / fields["tau"].astype(np.float64))}
+    return Part({"norm": scale, "leak": fields}, (("norm", "leak"),), "norm", "leak", choices)
 
 
 def iaf_recurrent(module: Any, site: Site) -> Part:
@@ -102,8 +105,11 @@ def _choices(module: Any, site: Site) -> dict[str, tuple[str, ...]]:
             found=f"{list(BEFORE)} become {after} with {SPIKES.tolist()} spikes",
             limit="MembraneSubtract(), MembraneReset()",
         )
-    floor = "none" if module.min_v_mem is None else repr(float(module.min_v_mem))
-    return {"spikes": (most,), "reset": (reset,), "floor": (floor,)}
+    return {"spikes": (most,), "reset": (reset,), "floor": _floor(module)}
+
+
+def _floor(module: Any) -> tuple[str, ...]:
+    return ("none" if module.min_v_mem is None else repr(float(module.min_v_mem)),)
 
 
 def _fed_back(module: Any, site: Site, neuron: Part) -> Part:
@@ -150,6 +156,11 @@ def folded(modules: Collection[Any], samples: int) -> Iterator[None]:
             module.batch_size = batch_size
 
 
+def lead(module: Any) -> int:
+    """Squeezed layers take samples and steps as one axis."""
+    return 1 if hasattr(module, "squeeze_forward") else 2
+
+
 SIMULATOR = Simulator(
     "sinabs",
     "sinabs",
@@ -159,6 +170,7 @@ SIMULATOR = Simulator(
     },
     reset,
     layout,
+    lead,
     layers={"SumPool2d": sum_pool},
     open=("Repeat", "FlattenTime", "UnflattenTime", "Merge", "Network"),
     folded=folded,

@@ -90,10 +90,11 @@ def _choices(module: Any, site: Site, *, at_once: bool) -> dict[str, tuple[str, 
             found=f"{reset} in the next step, {module.reset_mechanism} at once",
             help="make the layer with reset_mechanism",
         )
-    if reset == "none":
-        return {"reset": (reset,), "reset_delay": (delay, "no" if delay == "yes" else "yes")}
-    if reset == "zero" and at_once:  # a neuron that feeds itself is read as a recurrent cell, which resets later
-        return {"reset": (reset,), "reset_delay": ("no",) if site.looped else (delay, "no" if delay == "yes" else "yes")}
+    either = (delay, "no" if delay == "yes" else "yes")
+    if reset == "none" or (reset == "zero" and at_once and not site.looped):
+        return {"reset": (reset,), "reset_delay": either}
+    if reset == "zero" and at_once:  # read with a delay, a neuron that feeds itself is a cell that resets later
+        return {"reset": (reset,), "reset_delay": ("no",)}
     return {"reset": (reset,), "reset_delay": (delay,)}
 
 
@@ -145,11 +146,17 @@ def layout(modules: Collection[Any]) -> Layout:
     return "step"
 
 
+def lead(module: Any) -> int:
+    """Samples only: neurons make one step in a call."""
+    return 1
+
+
 SIMULATOR = Simulator(
     "snntorch",
     "snntorch",
     {"Leaky": leaky, "Synaptic": synaptic, "RLeaky": rleaky, "RSynaptic": rsynaptic},
     reset,
     layout,
+    lead,
     layers={},
 )

@@ -22,14 +22,16 @@ from nirc.recording.simulator import Simulator, modules_of
 NOTE = "_nirc_signal"
 INPUT = "input"
 FLATTEN = "flatten"
-SAME = frozenset(  # functions whose result has the values of their first argument
-    "clone detach contiguous to float double type cpu cuda requires_grad_ __getitem__ select unbind split chunk view "
-    "view_as reshape reshape_as flatten unflatten squeeze unsqueeze expand __iter__".split()
-)
-TURNED = frozenset("transpose swapaxes swapdims permute movedim moveaxis".split())
-JOINED = frozenset(("stack", "cat", "concat", "concatenate"))
-ADDED = frozenset(("add", "add_", "__add__", "__radd__", "__iadd__"))
-DROPPED = frozenset("dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout".split())
+SAME = {  # functions whose result has the values of their first argument
+    *("clone", "detach", "contiguous", "to", "float", "double", "type", "cpu", "cuda", "requires_grad_"),
+    *("__getitem__", "select", "unbind", "split", "chunk", "__iter__", "expand"),
+    *("view", "view_as", "reshape", "reshape_as", "flatten", "unflatten", "squeeze", "unsqueeze"),
+}
+TURNED = {"transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis"}
+JOINED = {"stack", "cat", "concat", "concatenate"}
+ADDED = {"add", "add_", "__add__", "__radd__", "__iadd__"}
+DROPPED = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
+NEW = {"zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "new_zeros", "new_ones"}
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,11 @@ class Signal:
 
 @dataclass
 class Call:
-    """The last call of a node. ``module`` is None where a function did it."""
+    """The last call of a node, by a module or a function (None). ``before``: the number of the last but one."""
 
     module: Any
     number: int
+    before: int
     signal: Signal | None
     shape_in: Shape
     shape_out: Shape
@@ -87,7 +90,7 @@ class Trace:
         self.flattening = ""  # the module whose call is watched, if that is a Flatten
         self._depth = self._count = 0
         self._stateless: dict[tuple[str, frozenset[str]], str] = {}
-        self._watched = dict(_watched(network, simulator))
+        self._watched = dict(_watched(network, simulator, "", set()))
         self._flattens = {n: m for n, m in modules_of(network).items() if type(m).__name__ == "Flatten"}
         self._given: Any = None
 
@@ -142,20 +145,38 @@ class Trace:
         kind = self.simulator.kind(module)
         if kind == "unknown" or given is None:
             _put(results[0], Signal(problem=f"`{name}`, a module of the type {type(module).__name__}"))
+        elif kind == "neuron" and self._elsewhere(name, signal):
+            _put(results[0], Signal(problem=f"`{name}`, whose one state is used in two places"))
         elif signal is not None and signal.problem:
             _put(results[0], signal)
+        elif kind == "neuron" and given.ndim - len(self._features(signal, given)) != self.simulator.lead(module):
+            problem = (
+                f"what `{name}` gets, of shape {tuple(given.shape)}, which it takes other axes of for samples and steps"
+            )
+            _put(results[0], Signal(problem=problem))
         else:
             self._note(name, module, kind == "neuron", signal, given, results[0])
+
+    def _elsewhere(self, name: str, signal: Signal | None) -> bool:
+        """Whether a neuron got something else in its last call, not only less or more of the same."""
+        last = self.calls[name].signal if name in self.calls else None
+        if last is None or signal is None:
+            return False
+        return not (last.nodes <= signal.nodes or signal.nodes <= last.nodes)
 
     def _note(self, name: str, module: Any, neuron: bool, signal: Signal | None, given: Any, result: Any) -> None:
         shape_in = self._features(signal, given)
         node = name if neuron else self._use(name, frozenset() if signal is None else signal.nodes)
-        lead = given.ndim - len(shape_in)
-        shape_out = tuple(result.shape[lead:])
+        shape_out = tuple(result.shape[given.ndim - len(shape_in) :])
+        _put(result, self._call(node, module, signal, shape_in, shape_out))
+
+    def _call(self, node: str, module: Any, signal: Signal | None, shape_in: Shape, shape_out: Shape) -> Signal:
+        """Count a call of a node; the signal that it gives."""
         self._count += 1
-        self.calls[node] = Call(module, self._count, signal, shape_in, shape_out)
+        before = self.calls[node].number if node in self.calls else 0
+        self.calls[node] = Call(module, self._count, before, signal, shape_in, shape_out)
         self.shapes[node] = shape_out
-        _put(result, Signal(((node, self._count),)))
+        return Signal(((node, self._count),))
 
     def _use(self, name: str, sources: frozenset[str]) -> str:
         """The node of a use of a layer: each combination of sources is a use of its own.
@@ -181,34 +202,31 @@ class Trace:
         """Note the results of a function."""
         given = list(_tensors((args, kwargs)))
         signals = [s for s in map(_of, given) if s is not None]
-        results = list(_tensors(result))
         name = getattr(function, "__name__", str(function))
-        if self._depth or not signals:
+        if self._depth or not signals or name in NEW:
             return
         if name == "__setitem__":
             _put(args[0], self._placed(args[0], args[2]))
-            return
-        if not results:
-            return
-        if name in ("zeros_like", "ones_like", "new_zeros", "empty_like", "rand_like", "randn_like", "full_like"):
-            return
-        problems = [s for s in signals if s.problem]
-        if problems:
-            made = problems[0]
-        elif name in SAME or (name in DROPPED and torch.equal(given[0], results[0])):
-            for each in results:
-                _put(each, self._same(given[0], signals[0], each, name, args))
-            return
-        elif name in TURNED:
-            made = self._turned(given[0], signals[0], results[0], name)
-        elif name in ADDED:
-            made = self._sum(args, name)
-        elif name in JOINED:
-            made = self._joined(given, results[0], name)
-        else:
-            made = Signal(problem=f"the function {resolve_name(function) or name}")
-        for each in results:
-            _put(each, made)
+        problem = next((s for s in signals if s.problem), None)
+        for each in _tensors(result):
+            _put(each, problem or self._made(function, name, (args, kwargs), given, each))
+
+    def _made(
+        self, function: Any, name: str, called: tuple[Any, dict[str, Any]], given: list[Any], result: Any
+    ) -> Signal:
+        args, kwargs = called
+        first = _of(given[0])
+        if first is not None and name in SAME:
+            return self._same(given[0], first, result, name, args)
+        if first is not None and name in DROPPED and torch.equal(given[0], result):
+            return first
+        if first is not None and name in TURNED:
+            return self._turned(given[0], first, result, name)
+        if name in ADDED and kwargs.get("alpha", 1) == 1:
+            return self._sum(args)
+        if name in JOINED:
+            return self._joined(given, result, name)
+        return Signal(problem=f"the function {resolve_name(function) or name}")
 
     def _same(self, given: Any, signal: Signal, result: Any, name: str, args: Any) -> Signal:
         """A function that changes axes of samples and steps at most, or flattens the others."""
@@ -231,12 +249,9 @@ class Trace:
 
     def _flat(self, signal: Signal, shape: Shape) -> Signal:
         node = self._use(self.flattening or FLATTEN, signal.nodes)
-        self._count += 1
-        self.calls[node] = Call(None, self._count, signal, shape, (size(shape),))
-        self.shapes[node] = (size(shape),)
-        return Signal(((node, self._count),))
+        return self._call(node, None, signal, shape, (size(shape),))
 
-    def _sum(self, args: Any, name: str) -> Signal:
+    def _sum(self, args: Any) -> Signal:
         """The sum of signals of one shape; what is 0 everywhere adds nothing."""
         sources: list[tuple[str, int]] = []
         for each in args[:2]:
@@ -295,9 +310,14 @@ class Trace:
                 continue
             for source, number in call.signal.sources:
                 edges.append((source, name))
-                if source != INPUT and number != self.calls[source].number:
-                    late.add((source, name))
                 new.append(source)
+                if source == INPUT or number == self.calls[source].number:
+                    continue
+                late.add((source, name))
+                if number != self.calls[source].before:
+                    _refuse(f"what `{name}` gets from `{source}`, several steps late", log, where=name)
+        if not log.errors and INPUT not in {source for source, _ in edges}:
+            _refuse("a network whose output does not depend on its input", log)
         log.raise_if_errors()
         found = Wiring(
             dict(sorted(calls.items(), key=lambda item: item[1].number)),
@@ -358,18 +378,20 @@ class _Mode(TorchFunctionMode):  # type: ignore[misc]  # torch is not looked at 
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        with torch._C.DisableTorchFunction():
-            self.trace.between(func, args, kwargs or {}, result)
+        self.trace.between(func, args, kwargs or {}, result)
         return result
 
 
-def _watched(module: Any, simulator: Simulator, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Neurons, layers and unknown modules with their names; nothing inside of them."""
+def _watched(module: Any, simulator: Simulator, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Neurons, layers and unknown modules with the first of their names; nothing inside of them."""
+    if id(module) in seen:
+        return
+    seen.add(id(module))
     if simulator.kind(module) != "open":
         yield name or "network", module
         return
     for key, child in torch.nn.Module.named_children(module):
-        yield from _watched(child, simulator, f"{name}.{key}" if name else key)
+        yield from _watched(child, simulator, f"{name}.{key}" if name else key, seen)
 
 
 def _tensors(value: Any) -> Iterator[Any]:

@@ -56,7 +56,7 @@ def found_in(graph: RawGraph) -> dict[str, Evidence]:
 
 
 def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discretise: str | None, log: Log) -> Reading:
-    """The reading of a file, told to ``log`` (W201 to W203, W206).
+    """The reading of a file, told to ``log`` (W201 to W203, W207).
 
     ``asked``: ``--from``. ``reset`` and ``discretise``: the options of these names, None if not given. Raises
     ``UsageError`` (U607) for a choice that the writer does not have, or ``CompileError`` (W202, W203) under --strict.
@@ -97,14 +97,14 @@ def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discret
 
 
 def _recorded(graph: RawGraph, reset: str | None, log: Log) -> Reading | None:
-    """The reading that the file itself records; None, with a warning (W206), if the text means nothing."""
+    """The reading that the file itself records; None, with a warning (W207), if the text means nothing."""
     attempt = Log()
     try:
         writer, given = parse_from(graph.recorded, attempt)
     except UsageError:
         first = attempt.errors[0]
         log.warning(
-            "W206",
+            "W207",
             f"the file's note of who wrote it is ignored: {first.message}",
             where=FROM_PLACE,
             found=printable(graph.recorded),
