@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from nirc.errors import UsageError as UsageError
     from nirc.frontend.load import from_nir as from_nir
     from nirc.raster import Run as Run
+    from nirc.recording.record import Recorded as Recorded
+    from nirc.recording.record import record as record
 
 __version__ = "0.1.0"
 
@@ -28,23 +30,27 @@ _PUBLIC = {
     "CompileError": "nirc.errors",
     "InputError": "nirc.errors",
     "NircError": "nirc.errors",
+    "Recorded": "nirc.recording.record",
     "Run": "nirc.raster",
     "UsageError": "nirc.errors",
     "compile": "nirc.api",
     "from_nir": "nirc.frontend.load",
     "load": "nirc.api",
+    "record": "nirc.recording.record",
 }
 __all__ = [
     "Bundle",
     "CompileError",
     "InputError",
     "NircError",
+    "Recorded",
     "Run",
     "UsageError",
     "__version__",
     "compile",
     "from_nir",
     "load",
+    "record",
 ]
 
 

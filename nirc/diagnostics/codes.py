@@ -59,6 +59,12 @@ CODES: dict[str, str] = {
     "W204": "the rule that is used does not give the recorded outputs",
     "W205": "what the writer's exporter connects or orders otherwise is mended",
     "W206": "the exporter has left out a layer",
+    "W207": "the file's note of who wrote it cannot be used",
+    "W210": "NIR has no words for a part of the network that is recorded",
+    "W211": "layers of a network differ in a choice that a file can say only once",
+    "W212": "a file of this module would compute something else",
+    "W213": "a recorded file holds what the simulator's own exporter leaves out",
+    "W214": "the network that is to be recorded cannot be run",
     # P: passes (exit 1)
     "P301": "the time step cannot be inferred from the file",
     "P302": "the file contradicts itself about the time step",
@@ -187,11 +193,13 @@ CODES: dict[str, str] = {
     "U610": "the bundle has no mapping to show",
     "U611": "a package that draws is not installed",
     "U612": "the inputs to calibrate with have no spikes",
+    "U613": "the simulator of the network is not known",
+    "U614": "a package that recording needs is not installed",
     # B: nirc itself (exit 70)
     "B901": "a bug in nirc",
 }
 
-_USAGE = {"U601", "U602", "U606", "U607", "U608", "U610", "U611"}
+_USAGE = {"U601", "U602", "U606", "U607", "U608", "U610", "U611", "U613", "U614"}
 
 
 def error_class(code: str) -> type[NircError]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 
 from nirc.export.graph import Graph
 
 VERSION = "1.0.8"  # of the reader that the layout was checked with
 
 
-def nir_bytes(graph: Graph) -> bytes:
-    """HDF5 as ``nir.write`` lays it out: node/{type, nodes/NAME/FIELD, edges}, version. Same graph, same bytes."""
+def nir_bytes(graph: Graph, metadata: Mapping[str, str] | None = None) -> bytes:
+    """HDF5 as ``nir.write`` lays it out: node/{type, nodes/NAME/FIELD, edges}, version. Same graph, same bytes.
+
+    ``metadata``: texts of the outermost graph, in node/metadata.
+    """
     import h5py
     import numpy as np
 
@@ -28,5 +32,7 @@ def nir_bytes(graph: Graph) -> bytes:
                 else:
                     squeeze = {"compression": "gzip"} if np.size(value) > 1 else {}
                     group.create_dataset(field, data=value, track_times=False, **squeeze)
+        for key, note in sorted((metadata or {}).items()):
+            root.create_dataset(f"metadata/{key}", data=note, dtype=text)
         root.create_dataset("edges", data=sorted(graph.edges), dtype=text)
     return buffer.getvalue()

@@ -16,6 +16,7 @@ MAX_LINKS = 20_000  # names in one HDF5 group
 MAX_FIELDS = 256  # of one node, known or not
 MAX_DEPTH = 32  # HDF5 groups inside each other below /node; a nested graph takes two
 MAX_NAME = 255  # characters of a node's name
+MAX_FROM = 200  # characters of the text that says who wrote a file
 MAX_TEXT = 4096  # bytes of one text
 MAX_TOTAL_TEXT = 1 << 26  # bytes of all texts: each may be referred to many times
 MAX_TOTAL_FIELDS = 100_000  # of all nodes: a field may have many names

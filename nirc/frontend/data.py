@@ -57,6 +57,17 @@ def read_data(path: Path, log: Log, dt_s: float | None = None) -> Data:
     return data
 
 
+def data_of(arrays: Mapping[str, NDArray[Any]], log: Log) -> Data:
+    """Rasters from arrays under the names of an .npz file. Raises ``InputError`` (U603)."""
+    data = Data(np.zeros((0, 0, 0), np.int64))
+    try:
+        data = _checked(arrays, log)
+    except RefusalError as refusal:
+        refusal.report(log)
+    log.raise_if_errors()
+    return data
+
+
 def _arrays(path: Path, dt_s: float | None) -> Mapping[str, NDArray[Any]]:
     """Unchecked arrays under the names of an .npz file, whatever the file is."""
     if is_hdf5(path):

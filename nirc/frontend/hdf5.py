@@ -1,13 +1,15 @@
 """A hostile HDF5 file to a raw graph: no link is followed, no size trusted, no code run.
 
 Layout (NIR specification): group ``node`` with datasets ``type`` and ``edges`` and group ``nodes``; nested graphs
-have the same layout. Groups called ``metadata`` carry no meaning and are passed over. Nodes come sorted by name.
+have the same layout. Groups called ``metadata`` carry no meaning and are passed over, except for one text of the
+outermost graph that says who wrote the file. Nodes come sorted by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from nirc.frontend.bounds import (
 from nirc.frontend.foreign import check_file, check_hdf5, identify_hdf5
 from nirc.frontend.h5file import Hdf5, is_dataset, is_group
 from nirc.frontend.h5text import Texts, is_text
-from nirc.frontend.raw import Field, RawGraph, RawNode
+from nirc.frontend.raw import FROM_KEY, FROM_PLACE, Field, RawGraph, RawNode, recorded_text
 from nirc.frontend.refusal import EXPORT_AGAIN, UNFINISHED, RefusalError, at, damage
 
 GRAPH = ("nodes", "edges", "type")  # the members of a NIRGraph, in the order in which nir 1.0.8 writes them
@@ -85,7 +87,7 @@ class _Reader:
             limit = "NIRGraph with `nodes` and `edges`"
             help_ = "did you mean NIRGraph?" if kind.lower() == "nirgraph" and kind != "NIRGraph" else EXPORT_AGAIN
             raise RefusalError("F103", "`node` is not a NIR graph", found, limit, help_)
-        graph = self._graph(node, members, "", self._version(names))
+        graph = replace(self._graph(node, members, "", self._version(names)), recorded=self._recorded(node, members))
         if self.slashed:
             shown = ", ".join(f"`{printable(name)}`" for name in self.slashed[:5])
             more = f" and {len(self.slashed) - 5} more" if len(self.slashed) > 5 else ""
@@ -112,6 +114,18 @@ class _Reader:
                 item = self.hdf5.open(self.hdf5.root, "version")
                 return self.texts.one(item) if is_dataset(item) and is_text(item) else ""
         return ""
+
+    def _recorded(self, node: Any, members: list[str]) -> str:
+        """The text that says who wrote the file; "" if there is none. What is no such text is warned of (W207)."""
+        try:
+            group = self.hdf5.open(node, "metadata") if "metadata" in members else None
+            if group is None or not is_group(group) or FROM_KEY not in self.hdf5.names(group):
+                return ""
+            return recorded_text(self.texts.one(self.hdf5.open(group, FROM_KEY)))
+        except RefusalError as refusal:
+            message = f"the file's note of who wrote it is ignored: {refusal.message}"
+            self.log.warning("W207", message, where=FROM_PLACE, found=refusal.found, limit=refusal.limit)
+            return ""
 
     @contextmanager
     def _inside(self, group: Any) -> Iterator[None]:

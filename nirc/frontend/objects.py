@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
 from nirc.frontend.bounds import MAX_DEPTH, MAX_NODES, MAX_REPORTED, printable
-from nirc.frontend.raw import Field, RawGraph, RawNode
+from nirc.frontend.raw import FROM_KEY, FROM_PLACE, Field, RawGraph, RawNode, recorded_text
 from nirc.frontend.refusal import RefusalError, at
 
 DERIVED = ("input_type", "output_type", "metadata")  # not fields of the node itself
@@ -31,6 +32,7 @@ def raw_from_object(graph: object, log: Log) -> RawGraph:
     raw = RawGraph({}, ())
     try:
         raw = _Converter(log).graph(graph, "", version=_version(graph))
+        raw = replace(raw, recorded=_recorded(graph, log))
     except RefusalError as refusal:
         refusal.report(log)
     log.raise_if_errors()
@@ -77,6 +79,19 @@ class _Converter:
                 if len(self.log.errors) >= MAX_REPORTED:
                     self.log.raise_if_errors()
         return RawNode(path, kind, fields)
+
+
+def _recorded(graph: object, log: Log) -> str:
+    """The text in the graph's metadata that says who wrote it; "" if there is none or it is none (W207)."""
+    metadata = getattr(graph, "metadata", None)
+    if not isinstance(metadata, Mapping) or FROM_KEY not in metadata:
+        return ""
+    try:
+        return recorded_text(metadata[FROM_KEY])
+    except RefusalError as refusal:
+        message = f"the graph's note of who wrote it is ignored: {refusal.message}"
+        log.warning("W207", message, where=FROM_PLACE, found=refusal.found, limit=refusal.limit)
+        return ""
 
 
 def _version(graph: object) -> str:

@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.frontend.bounds import MAX_FROM, printable
+from nirc.frontend.refusal import RefusalError
+
 Field = NDArray[np.generic] | str
+FROM_KEY = "nirc_from"  # in the metadata of the outermost graph: who wrote the file, as ``--from`` takes it
+FROM_PLACE = f"metadata/{FROM_KEY}"
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,23 @@ class RawNode:
 
 @dataclass(frozen=True)
 class RawGraph:
-    """Nodes by name and edges as stored: order and duplicates kept, names unresolved."""
+    """Nodes by name and edges as stored: order and duplicates kept, names unresolved.
+
+    ``recorded``: the text under ``FROM_KEY``, not yet understood; "" if the file has none.
+    """
 
     nodes: Mapping[str, RawNode]
     edges: tuple[tuple[str, str], ...]
     version: str = ""
+    recorded: str = ""
+
+
+def recorded_text(value: object) -> str:
+    """``value`` if it may stand under ``FROM_KEY``. Raises ``RefusalError`` (W207)."""
+    limit = f"a text of 1 to {MAX_FROM} printable characters"
+    if not isinstance(value, str):
+        raise RefusalError("W207", "it is no text", type(value).__name__, limit)
+    if not 0 < len(value) <= MAX_FROM or not value.isprintable():
+        found = f"{len(value)} characters: {printable(value)}"
+        raise RefusalError("W207", "it is too long, empty or not printable", found, limit)
+    return str(value)

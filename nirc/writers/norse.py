@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,8 +25,9 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
     """beta = 1 - dt^2 / tau: the file's tau is dt * tau. v starts at v_leak, LIFCell takes i before its decay."""
     if c.kind == "Threshold":
         return memoryless(c, n)
-    if c.tau_mem_s is None:
-        return made(c, n, _rule(c, BOX, setting))
+    if c.tau_mem_s is None:  # IAFCell starts where it is reset to
+        d = made(c, n, _rule(c, BOX, setting))
+        return replace(d, v_start=c.v_reset) if c.v_reset is not None and c.v_reset.any() else d
     share = _share(c.tau_mem_s, setting)
     if c.tau_syn_s is None:
         return made(c, n, _rule(c, BOX, setting), decay_mem=1 - share, gain_mem=share * _gain(c), starts_at_leak=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from nirc import registry
 from nirc.diagnostics.log import Log
-from nirc.frontend.raw import RawGraph
+from nirc.errors import UsageError
+from nirc.frontend.bounds import printable
+from nirc.frontend.raw import FROM_PLACE, RawGraph
 from nirc.writers.facts import Facts
 from nirc.writers.writer import Evidence, Reading, Writer
 
@@ -53,7 +56,7 @@ def found_in(graph: RawGraph) -> dict[str, Evidence]:
 
 
 def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discretise: str | None, log: Log) -> Reading:
-    """The reading of a file, told to ``log`` (W201 to W203).
+    """The reading of a file, told to ``log`` (W201 to W203, W207).
 
     ``asked``: ``--from``. ``reset`` and ``discretise``: the options of these names, None if not given. Raises
     ``UsageError`` (U607) for a choice that the writer does not have, or ``CompileError`` (W202, W203) under --strict.
@@ -66,6 +69,9 @@ def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discret
         reading = _chosen(writer, seen, given, "given", log, reset, discretise)
         _say_open(reading, log)
         return reading
+    noted = _recorded(graph, reset, log) if graph.recorded else None
+    if noted is not None:
+        return noted
     found = found_in(graph)
     conclusive = [name for name, e in found.items() if e.conclusive]
     conclusive = [n for n in conclusive if not any(n in found[other].overrules for other in conclusive)]
@@ -88,6 +94,30 @@ def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discret
         help=f"say who wrote it: {', '.join(f'--from {n}' for n in (*found, LETTER_NAME))}",
     )
     return Reading(letter, reading.values, "open", reasons, (), tuple(found))
+
+
+def _recorded(graph: RawGraph, reset: str | None, log: Log) -> Reading | None:
+    """The reading that the file itself records; None, with a warning (W207), if the text means nothing."""
+    attempt = Log()
+    try:
+        writer, given = parse_from(graph.recorded, attempt)
+    except UsageError:
+        first = attempt.errors[0]
+        log.warning(
+            "W207",
+            f"the file's note of who wrote it is ignored: {first.message}",
+            where=FROM_PLACE,
+            found=printable(graph.recorded),
+            limit=first.limit,
+            help="say it with --from, or record the network again with nirc.record",
+        )
+        return None
+    kept = {k: v for k, v in given.items() if k != "reset" or reset is None}  # the user's --reset wins
+    reading = _chosen(writer, writer.evidence(Facts(graph)), kept, "recorded", log, reset, None)
+    note = f"the file records that {writer.title} wrote it: {graph.recorded}"
+    log.note("W201", note, where=FROM_PLACE)
+    _say_open(reading, log)
+    return replace(reading, evidence=(f"{FROM_PLACE} is `{graph.recorded}`", *reading.evidence))
 
 
 def _chosen(

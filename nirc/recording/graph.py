@@ -1,0 +1,99 @@
+"""A watched network as a NIR graph, and the text that says what the graph cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nirc.diagnostics.log import Log
+from nirc.export.graph import Graph
+from nirc.export.neurons import Fields
+from nirc.recording.parts import Part, Shape, Site, flatten
+from nirc.recording.simulator import Simulator, agreed
+from nirc.recording.trace import INPUT, Call, Wiring
+from nirc.writers.writer import Writer
+
+OUTPUT = "output"
+
+
+def parts_of(wiring: Wiring, simulator: Simulator, log: Log) -> dict[str, Part]:
+    """The nodes of every module that leads to the output. Raises ``CompileError`` with every finding (W212)."""
+
+    def passes(name: str) -> bool:
+        module = wiring.calls[name].module
+        return module is None or simulator.kind(module) != "neuron"
+
+    parts = {}
+    for name, call in wiring.calls.items():
+        site = Site(name, call.shape_in, call.shape_out, log, wiring.feeds_itself(name, passes))
+        part = _part(call, site, simulator)
+        if part is not None:
+            parts[name] = part
+    log.raise_if_errors()
+    return parts
+
+
+def _part(call: Call, site: Site, simulator: Simulator) -> Part | None:
+    if call.module is None:
+        return flatten(call.shape_in)
+    try:
+        return simulator.convert(call.module)(call.module, site)
+    except (
+        AttributeError,
+        TypeError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+    ) as error:  # a module that was changed by hand
+        kind = type(call.module).__name__
+        site.refuse(f"it is not as {kind} usually is: {error}", found=kind, help=f"make it anew by {kind}(...)")
+        return None
+
+
+def text_of(parts: Mapping[str, Part], simulator: Simulator, writer: Writer, log: Log) -> str:
+    """What ``--from`` would have to be told, with every choice of the writer.
+
+    Raises ``CompileError``: W211 where two modules differ, W212 for a value that nirc does not read.
+    """
+    values = agreed({name: part.choices for name, part in parts.items()}, log)
+    texts = [writer.name]
+    for choice in writer.choices:
+        value = values.get(choice.key, choice.values[0])
+        if not choice.takes(value):
+            log.error("W212", f"nirc has no rule for {choice.key}={value}", found=value, limit=choice.all_values)
+        texts.append(f"{choice.key}={value}")
+    log.raise_if_errors()
+    return ",".join(texts)
+
+
+def to_graph(parts: Mapping[str, Part], wiring: Wiring, shape_in: Shape, shape_out: Shape) -> Graph:
+    """Nodes by the names of their modules, between ``input`` and ``output``, without batch and time."""
+    names = _names(parts)
+    nodes: dict[str, Fields] = {INPUT: {"type": "Input", "shape": np.array(shape_in)}}
+    edges: list[tuple[str, str]] = []
+    for name, part in parts.items():
+        nodes |= {_join(names[name], suffix): fields for suffix, fields in part.nodes.items()}
+        edges += [(_join(names[name], a), _join(names[name], b)) for a, b in part.edges]
+    exits = {name: _join(names[name], part.exit) for name, part in parts.items()} | {INPUT: INPUT}
+    edges += [(exits[source], _join(names[target], parts[target].entry)) for source, target in wiring.edges]
+    nodes[OUTPUT] = {"type": "Output", "shape": np.array(shape_out)}
+    edges += [(exits[source], OUTPUT) for source in wiring.outputs]
+    return Graph(nodes, tuple(edges))
+
+
+def _names(parts: Mapping[str, Part]) -> dict[str, str]:
+    """Names of modules as a file may have them: no slash, and not those of the ports."""
+    names: dict[str, str] = {}
+    taken = {INPUT, OUTPUT}
+    for name in parts:
+        free = name.replace("/", "_")
+        while free in taken:
+            free += "_"
+        taken.add(free)
+        names[name] = free
+    return names
+
+
+def _join(name: str, suffix: str) -> str:
+    return f"{name}.{suffix}" if suffix else name

@@ -1,0 +1,124 @@
+"""Rockpool's torch modules. LIFTorch, LIFNeuronTorch, ExpSynTorch, LinearTorch; source: rockpool 3.1.0, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import torch
+
+from nirc.export.neurons import Fields
+from nirc.recording.parts import Array, Part, Site, as_array, recurrent
+from nirc.recording.simulator import Layout, Simulator
+
+MANY = 2**16  # spikes in a step, Rockpool's default: no bound for any network
+MEMBRANES = (-1.0, 0.5, 1.0, 2.5, 300.0)  # at a threshold of 1
+FIRED = (0.0, 0.0, 1.0, 2.0, 300.0)
+
+
+def lif(module: Any, site: Site) -> Part:
+    """LIFTorch: the synaptic current decays after the input is added."""
+    if module.size_in != module.size_out:
+        site.refuse(
+            "its neurons have several synapses",
+            found=f"{module.size_in} inputs for {module.size_out} neurons",
+            limit="one synapse a neuron",
+        )
+        return Part({"": {"type": "CubaLIF"}})
+    tau_syn = site.full(as_array(module.tau_syn).squeeze())
+    fields = _membrane(module, site, "tau_mem") | {"type": "CubaLIF", "tau_syn": tau_syn}
+    fields |= {"w_in": np.ones(site.shape_out)}
+    part = Part({"": fields}, choices=_choices(module, site))
+    if not module._has_rec:
+        return part
+    site.warn("its recurrent weights are written, which Rockpool's own exporter leaves out")
+    return recurrent(part, Part({"": {"type": "Linear", "weight": as_array(module.w_rec).T}}))
+
+
+def lif_neuron(module: Any, site: Site) -> Part:
+    """LIFNeuronTorch: a membrane without a synapse."""
+    fields = _membrane(module, site, "tau") | {"type": "LIF"}
+    return Part({"": fields}, choices=_choices(module, site))
+
+
+def exp_syn(module: Any, site: Site) -> Part:
+    """ExpSynTorch: a current that decays after the input is added, and that never fires."""
+    _quiet(module, site)
+    tau = site.full(module.tau)
+    fields = {"type": "LI", "tau": tau, "r": _r(module, tau), "v_leak": np.zeros(site.shape_out)}
+    return Part({"": fields}, choices={"dt": (repr(float(module.dt)),)})
+
+
+def linear(module: Any, site: Site) -> Part:
+    """LinearTorch: its weights are (inputs, outputs)."""
+    fields: Fields = {"type": "Linear", "weight": as_array(module.weight).T}
+    if module.bias is not None:
+        bias = np.broadcast_to(as_array(module.bias), site.shape_out).copy()
+        fields |= {"type": "Affine", "bias": bias}
+    return Part({"": fields})
+
+
+def _membrane(module: Any, site: Site, name: str) -> Fields:
+    _quiet(module, site)
+    tau = site.full(module.tau_mem)
+    kept = np.exp(-float(module.dt) / tau)
+    bias = site.full(module.bias)
+    if bias.any():
+        site.warn("its bias is written as v_leak, where Rockpool's own exporter writes 0", found=f"{bias.flat[0]:g}")
+    fields = {name: tau, "r": _r(module, tau), "v_leak": bias / (1 - kept)}
+    return fields | {"v_threshold": site.full(module.threshold), "v_reset": np.zeros(site.shape_out)}
+
+
+def _r(module: Any, tau: Array) -> Array:
+    """As Rockpool's exporter writes it."""
+    dt = float(module.dt)
+    return np.asarray(tau * np.exp(-dt / tau) / dt)
+
+
+def _quiet(module: Any, site: Site) -> None:
+    if float(module.noise_std) != 0:
+        site.refuse("noise is added to its states (noise_std)", found=float(module.noise_std), limit="0")
+
+
+def _choices(module: Any, site: Site) -> dict[str, tuple[str, ...]]:
+    """How often neurons fire in a step; dt is no choice of ``--from``, but one for all modules."""
+    most = float(module.max_spikes_per_dt)
+    one = torch.tensor(1.0)
+    fired = module.spike_generation_fn(torch.tensor(MEMBRANES), one, torch.tensor(0.5), torch.tensor(most))
+    if fired.detach().tolist() != [min(f, most) for f in FIRED] or most < 1 or (most < MANY and most != int(most)):
+        site.refuse(
+            "its spike_generation_fn is not known",
+            found=f"{fired.detach().tolist()} spikes at {list(MEMBRANES)} times the threshold",
+            limit="StepPWL or PeriodicExponential with a whole number of spikes",
+        )
+    return {"spikes": ("many" if most >= MANY else str(int(most)),), "dt": (repr(float(module.dt)),)}
+
+
+def reset(modules: Collection[Any]) -> None:
+    """States to their start."""
+    for module in modules:
+        if hasattr(module, "reset_state"):
+            module.reset_state()
+
+
+def layout(modules: Collection[Any]) -> Layout:
+    """Networks take all steps of all samples at once."""
+    return "samples first"
+
+
+def lead(module: Any) -> int:
+    """Samples and steps."""
+    return 2
+
+
+SIMULATOR = Simulator(
+    "rockpool",
+    "rockpool",
+    {"LIFTorch": lif, "LIFNeuronTorch": lif_neuron, "ExpSynTorch": exp_syn},
+    reset,
+    layout,
+    lead,
+    layers={"LinearTorch": linear},
+    open=("TorchSequential", "TorchResidual", "Sequential"),
+)

@@ -1,0 +1,188 @@
+"""A network run as its simulator runs it: step by step, or with all steps at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nirc.diagnostics.log import Log
+from nirc.recording.parts import Shape
+from nirc.recording.simulator import Layout, Simulator, modules_of
+from nirc.recording.trace import Signal, Trace, Wiring, refuse_output, signal_of
+
+Step = Callable[[Any, Any], tuple[Any, Any]]
+Array = NDArray[Any]
+LAYOUTS: tuple[Layout, ...] = ("step", "steps first", "samples first", "folded")
+WATCHED_SAMPLES = 2  # more than one: a batch axis is told from an axis of length 1
+WATCHED_STEPS = 3  # what the second step gets from the first shows in the third for sure
+CHUNK_BYTES = 1 << 26  # of the inputs of one call: the network's own signals are larger
+
+
+class Runner:
+    """A network with what is needed to call it.
+
+    ``step``: the user's own way to call it once a step. ``reset``: sets states to their start that no module of the
+    simulator has.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        simulator: Simulator,
+        layout: Layout,
+        *,
+        step: Step | None,
+        reset: Callable[[], object] | None,
+        output: int | None,
+    ) -> None:
+        self.network, self.simulator, self.layout = network, simulator, layout
+        self.step, self.reset, self.output = step, reset, output
+        self.modules = list(modules_of(network).values())
+        self._state: Any = None
+
+    def trace(self, inputs: Array, log: Log) -> tuple[Trace, Wiring]:
+        """Watch the network run: what leads to its output. Raises ``CompileError`` (W210, W214)."""
+        few = np.resize(inputs[:WATCHED_SAMPLES], (WATCHED_SAMPLES, *inputs.shape[1:]))
+        if self.layout == "step":
+            few = few[:, np.arange(WATCHED_STEPS) % few.shape[1]]
+        trace = Trace(self.network, self.simulator, inputs.shape[2:])
+        result = None
+        with self._ready(len(few), log), trace.watching():
+            for x in self._inputs(few):
+                trace.begin(x)
+                result = self._call(x)
+        self.output = self._place(result, log)
+        return trace, trace.wiring(_at(result, self.output), log)
+
+    def run(self, inputs: Array, shape: Shape, log: Log) -> Array:
+        """``inputs`` (samples, steps, ...) to outputs (samples, steps, *shape), as the network computes them.
+
+        Raises ``CompileError`` (W214) if the network raises or gives another shape.
+        """
+        chunk = max(1, min(len(inputs), CHUNK_BYTES // (4 * inputs[0].size or 1)))
+        parts = []
+        for start in range(0, len(inputs), chunk):
+            part = inputs[start : start + chunk]
+            results = []
+            with self._ready(len(part), log):
+                for x in self._inputs(part):
+                    results.append(_at(self._call(x), self.output).detach().cpu().numpy())
+            parts.append(self._arranged(results, (*part.shape[:2], *shape), log))
+        return np.concatenate(parts)
+
+    @contextmanager
+    def _ready(self, samples: int, log: Log) -> Iterator[None]:
+        """States at their start, no gradients, evaluation mode. What the network raises becomes W214."""
+        training = [m for m in self.modules if m.training]
+        try:
+            for module in training:
+                module.training = False
+            with torch.no_grad(), self.simulator.folded(self.modules, samples):
+                self._restart()
+                yield
+                self._restart()
+        except Exception as error:
+            log.error(
+                "W214",
+                f"the network cannot be run: {type(error).__name__}: {error}"[:400],
+                found=f"layout {self.layout!r}",
+                help="layout= says which axes the network takes, step= how it is called in a step",
+            )
+        finally:
+            for module in training:
+                module.training = True
+        log.raise_if_errors()
+
+    def _restart(self) -> None:
+        self._state = None
+        self.simulator.reset(self.modules)
+        if self.reset is not None:
+            self.reset()
+
+    def _inputs(self, inputs: Array) -> Iterator[Any]:
+        """What the network is called with, one after the other."""
+        parameters = (p for m in self.modules for p in torch.nn.Module.parameters(m, recurse=False))
+        one = next((p for p in parameters if p.dtype.is_floating_point), torch.zeros(1))
+        x = torch.as_tensor(inputs.astype(np.float32)).to(one.device, one.dtype)
+        if self.layout == "step":
+            for t in range(x.shape[1]):
+                yield x[:, t]
+        elif self.layout == "steps first":
+            yield x.transpose(0, 1)
+        else:
+            yield x.flatten(0, 1) if self.layout == "folded" else x
+
+    def _call(self, x: Any) -> Any:
+        """One call, with the states of the call before if the network takes them."""
+        if self.step is not None:
+            output, self._state = self.step(x, self._state)
+            return output
+        result = self.network(x) if self._state is None else self.network(x, self._state)
+        if self.simulator.states and self.layout == "step" and isinstance(result, tuple) and len(result) > 1:
+            self._state = result[1]
+        return result
+
+    def _place(self, result: Any, log: Log) -> int | None:
+        """Which of the returned values is the output; None if there is only one. Raises ``CompileError`` (W210)."""
+        if isinstance(result, torch.Tensor):
+            self._refuse_unless_signal(result, log)
+            return None
+        values = list(result) if isinstance(result, tuple | list) else []
+        if self.output is not None:
+            if not 0 <= self.output < len(values):
+                log.error("U607", "output= points to nothing", found=self.output, limit=f"0 to {len(values) - 1}")
+                log.raise_if_errors()
+            self._refuse_unless_signal(values[self.output], log)
+            return self.output
+        good = {i: s for i, v in enumerate(values) if (s := _good(v)) is not None}
+        if not good:
+            self._refuse_unless_signal(next((v for v in values if signal_of(v) is not None), None), log)
+        if len({s.nodes for s in good.values()}) > 1:
+            found = ", ".join(f"{i}: {' + '.join(sorted(s.nodes))}" for i, s in good.items())
+            help_ = "output=NUMBER says which; a file is recorded for one of them"
+            log.error("W210", "NIR has no words for a network with several outputs", found=found, help=help_)
+            log.raise_if_errors()
+        return min(good)
+
+    @staticmethod
+    def _refuse_unless_signal(value: Any, log: Log) -> None:
+        if _good(value) is None:
+            refuse_output(signal_of(value), log)
+            log.raise_if_errors()
+
+    def _arranged(self, results: list[Array], wanted: tuple[int, ...], log: Log) -> Array:
+        """The results of all calls as (samples, steps, ...output shape)."""
+        samples, steps, *shape = wanted
+        if self.layout == "step":
+            found = np.stack(results, axis=1) if len({r.shape for r in results}) == 1 else results[0]
+        elif self.layout == "steps first":
+            found = np.swapaxes(results[0], 0, 1) if results[0].ndim > 1 else results[0]
+        elif self.layout == "folded" and results[0].shape == (samples * steps, *shape):
+            found = results[0].reshape(wanted)
+        else:
+            found = results[0]
+        if found.shape != wanted:
+            log.error(
+                "W214",
+                "the network gives outputs of another shape than its last layer",
+                found=f"shape {found.shape} with layout {self.layout!r}",
+                limit=f"({samples} samples, {steps} steps, output shape {tuple(shape)})",
+                help="return the output of every step; layout= says which axes the network takes",
+            )
+            log.raise_if_errors()
+        return found
+
+
+def _at(result: Any, place: int | None) -> Any:
+    return result if place is None else result[place]
+
+
+def _good(value: Any) -> Signal | None:
+    """The note of a tensor that is a signal of the network."""
+    signal = signal_of(value)
+    return signal if signal is not None and signal.sources else None
