@@ -16,6 +16,7 @@ Needs torch and matplotlib, and lava-nc 0.10.0 and lava-dl 0.6.0 installed witho
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 from collections.abc import Callable
@@ -64,7 +65,7 @@ def dense(*sizes: int) -> Callable[[dict[str, Any]], nn.Sequential]:
     """Dense blocks."""
 
     def make(neuron: dict[str, Any]) -> nn.Sequential:
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        pairs = itertools.pairwise(sizes)
         return nn.Sequential(*(slayer.block.cuba.Dense(neuron, a, b) for a, b in pairs))
 
     return make
@@ -162,7 +163,7 @@ def export(made: Case, file: Path) -> None:
         nodes[f"n{number}"] = _neurons(block.neuron, shape)
     nodes["output"] = nir.Output(np.array(shape))
     names = list(nodes)
-    nir.write(file, nir.NIRGraph(nodes, list(zip(names[:-1], names[1:], strict=True))))
+    nir.write(file, nir.NIRGraph(nodes, list(itertools.pairwise(names))))
     np.savez_compressed(file.with_suffix(".npz"), inputs=made.raster, outputs=made.outputs)
 
 

@@ -1,4 +1,4 @@
-"""Rockpool's networks on Xylo: its own mapper, quantisers and XyloSim, and nirc's bundle, both beside the float network.
+"""Rockpool's networks on Xylo: its own mapper, quantisers and XyloSim, and nirc's bundle, beside the float network.
 
     python benchmarks/vendor_xylo.py [--networks NAME ...] [--samples N] [--steps N] [--seeds N] [--keep DIR]
 

@@ -84,7 +84,7 @@ def main() -> None:
             "# Files of the simulators, as nirc reads them",
             "",
             f"Made by `python benchmarks/writers.py --write`. {len(rows)} files, default run: {total}.",
-            "Equal means every entry of the simulator's own output, spikes exactly, membranes within 1e-4 of the largest.",
+            "Equal: every entry of the simulator's own output, spikes exactly, membranes within 1e-4 of the largest.",
             "",
             "| simulator | network | default run | right `--from` | equal entries with it | lost on export |",
             "|---|---|---|---|---|---|",

@@ -13,7 +13,7 @@ from nirc.analysis.inference import Inference, Reading, reached
 from nirc.analysis.layouts import LAYOUTS, Layout
 from nirc.analysis.remark import Remark
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import size
+from nirc.ir.arrays import Shape, size
 from nirc.ir.layers import Conv, Input, LayerNode, Linear, Pool
 from nirc.ir.program import Program
 
@@ -149,8 +149,8 @@ def _refuse_layout(program: Program, layout: Layout, nodes: list[str], log: Log)
         "G256",
         f"{named(nodes)}: {verb} stored as {orders}, {shown}",
         where=f"{first.origins[0]}/weight",
-        found=f"shape {first.layer.weight.shape}",
-        limit=f"shape {turned.layer.weight.shape}",
+        found=f"shape {_weight_shape(first)}",
+        limit=f"shape {_weight_shape(turned)}",
         help=f"export {expressions}, also of weights whose shape does not show it, such as square ones",
     )
     log.raise_if_errors()
