@@ -394,12 +394,13 @@ def written(reading: Reading) -> dict[str, Any]:
         "assumed": reading.assumed,
         "from": reading.text,
     }
-    return told | ({"candidates": list(reading.candidates)} if reading.candidates else {})
+    return told | {"candidates": list(reading.candidates)}
 
 
 def _report(mapped: Mapped, stages: Stages, log: Log) -> dict[str, Any]:
     return {
         "target": mapped.target.name,
+        "writer": written(stages.reading),
         "utilisation": {name: {"used": used, "available": of} for name, (used, of) in mapped.utilisation.items()},
         "populations": {
             n: {"shape": list(p.shape), "neurons": size(p.shape), "nir_nodes": list(p.origins)}
