@@ -92,8 +92,9 @@ class Facts:
 
     def port_shapes(self, kind: str) -> list[tuple[int, ...]]:
         """Declared shapes of the outermost Inputs or Outputs."""
-        shapes = (raw.fields.get("shape") for raw in self.graph.nodes.values() if raw.type == kind)
-        return [tuple(int(x) for x in np.ravel(s)) for s in shapes if s is not None and not isinstance(s, str)]
+        ports = (Node(name, raw) for name, raw in self.graph.nodes.items() if raw.type == kind)
+        shapes = (shape for port in ports if (shape := port.numbers("shape")) is not None)
+        return [tuple(int(x) for x in shape) for shape in shapes if np.isfinite(shape).all()]
 
     def resting_at_zero(self) -> bool:
         """Whether v_leak and v_reset are 0 wherever the file has them."""
