@@ -274,7 +274,7 @@ def test_fields_that_are_filled_in_have_the_reported_value() -> None:
     assert (layer.stride, layer.padding, layer.dilation) == ((1, 1), ((0, 0), (0, 0)), (1, 1))
     assert [d.where.rpartition("/")[2] for d in found] == ["bias", "stride", "padding", "dilation", "groups"]
     pool, _ = read(changed(VALID["AvgPool2d"], kernel_size=(2, 3), stride=None, padding=None))
-    assert isinstance(pool, Pool) and pool.stride == (2, 3) and pool.padding == (0, 0)
+    assert isinstance(pool, Pool) and pool.stride == (2, 3) and pool.padding == ((0, 0), (0, 0))
 
 
 def test_a_misspelt_field_is_named_beside_the_one_that_is_absent() -> None:
