@@ -1,6 +1,6 @@
 """Empty modules for what a simulator imports and a small network does not need.
 
-Sinabs and Rockpool import ``samna``, the driver of the boards. Slayer imports ``cv2`` and ``torchvision``.
+Sinabs and Rockpool import ``samna``, the driver of the boards. Slayer imports its object detection, which wants OpenCV.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from blank_modules import install
 from recorded_kinds import Array, Kinds, Recording, Rng, normal, spikes
 from torch_chain import tensor
 
-install("cv2", "torchvision")
+install("lava.lib.dl.slayer.object_detection")  # wants OpenCV and torchvision
 
 from lava.lib.dl import slayer  # noqa: E402
 
