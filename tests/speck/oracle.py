@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Array = NDArray[Any]
-INSTALL = "pip install torch==2.13.0 matplotlib pbr nirtorch==2.0.2; pip install --no-deps sinabs==3.1.3"
+INSTALL = "pip install torch==2.13.0 matplotlib pbr nirtorch==2.6; pip install --no-deps sinabs==3.1.3"
 
 
 def require_sinabs() -> SimpleNamespace:
