@@ -19,6 +19,7 @@ UNITY = 4096  # decays are whole 4096ths
 RULE = parse("emit, decay i, add x->i, decay v, add i->v, fire > 1, set")  # a block delays its spikes by a step
 WITHOUT = parse("emit, decay v, add x->v, fire > 1, set")
 WEIGHT_UNIT = 64  # weights are whole 64ths
+DISTINCT = 4  # odd 64ths among the weights, which nobody writes by hand
 GRID = 1e-3  # of a unit: float32 parameters
 
 
@@ -50,7 +51,9 @@ def evidence(facts: Facts) -> Evidence:
     weights = [w for n in facts.of("Linear", "Affine", "Conv2d", "Conv1d") if (w := n.numbers("weight")) is not None]
     if not cuba or len(cuba) != len(facts.neurons) or not weights or not all(map(_on_grid, cuba)):
         return NO_EVIDENCE
-    quantised = all(np.abs(w * WEIGHT_UNIT - np.rint(w * WEIGHT_UNIT)).max() < GRID and w.any() for w in weights)
+    units = np.concatenate(weights) * WEIGHT_UNIT
+    fine = np.unique(units[np.rint(units) % 2 == 1]).size >= DISTINCT  # whole weights lie on every grid
+    quantised = bool(np.abs(units - np.rint(units)).max() < GRID) and fine
     reasons = [f"all time constants are {DT_S:g} s * {UNITY} / k for whole k"]
     if quantised:
         reasons.append(f"all weights are whole {WEIGHT_UNIT}ths")

@@ -63,3 +63,23 @@ def test_the_second_synapse_reaches_xylo_but_not_imu() -> None:
     np.testing.assert_array_equal(made.bundle.run(inputs).output, run(made.integer, inputs).output)
     with pytest.raises(nirc.CompileError, match="X509"):
         nirc.compile(model, "xylo:imu")
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_a_constant_behind_the_filter_goes_into_the_neurons_leak(recurrent: bool) -> None:
+    """LI -> Affine with a bias -> LIF: the bias reaches the membrane unfiltered, in every step."""
+    rng = np.random.default_rng(3)
+    nodes = {"in": nir.Input(np.array([4])), "s": li(4, 5.0)}
+    nodes |= {"w": nir.Affine(rng.normal(0.3, 0.5, (6, 4)), rng.normal(0.05, 0.05, 6)), "pop": lif(6)}
+    nodes["out"] = nir.Output(np.array([6]))
+    edges = [("in", "s"), ("s", "w"), ("w", "pop"), ("pop", "out")]
+    if recurrent:
+        nodes |= {"back": li(6, 5.0), "r": nir.Affine(rng.normal(0, 0.2, (6, 6)), np.full(6, 0.02))}
+        edges += [("pop", "back"), ("back", "r"), ("r", "pop")]
+    stages = lower(graph(nodes, edges), Options(), log=Log())
+    assert list(stages.discrete.nodes(Population)) == ["pop"]
+    inputs = raster(rng, 3, 40, 4)
+    before, after = run(stages.reference, inputs).output, run(stages.discrete, inputs).output
+    np.testing.assert_array_equal(before, after)
+    assert before.any()
+    compile_model(graph(nodes, edges), "loihi2")

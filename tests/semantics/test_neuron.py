@@ -149,7 +149,7 @@ def test_a_late_reset_to_zero_loses_the_input_of_its_step() -> None:
 
 
 def test_what_was_taken_too_early_is_given_back() -> None:
-    """snnTorch without reset_delay: where a membrane starts above its threshold, the comparison sees a threshold less."""
+    """snnTorch without reset_delay: a membrane that starts above its threshold is compared a threshold lower."""
     rule = "fire > 1, decay v, add x->v, subtract, fire > 1, restore, subtract, emit"
     assert ran(neuron(rule), 2.5, 0, 0.75) == ([1, 0, 1], [1.5, 1.5, 1.25])
 

@@ -1,0 +1,65 @@
+"""Readout neurons behind an output that is a linear layer, if the user asks for them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nirc.api import Options, compile_model, lower
+from nirc.diagnostics.log import Log
+from nirc.errors import CompileError, UsageError
+from nirc.ir.populations import Population
+from nirc.passes.add_readout import Readout
+from nirc.semantics.run import run
+from tests.models import chain, lif, linear, raster
+
+
+def network() -> object:
+    rng = np.random.default_rng(0)
+    return chain(4, linear(rng, 6, 4), lif(6), linear(rng, 3, 6), n_out=3)
+
+
+def test_a_leaky_integrator_adds_up_what_the_layer_gives() -> None:
+    inputs = raster(np.random.default_rng(1), 2, 30, 4)
+    plain = run(lower(network(), Options(), log=Log()).reference, inputs).output
+    read = run(lower(network(), Options(readout="li:4"), log=Log()).reference, inputs).output
+    expected = np.zeros_like(plain)
+    for t in range(30):
+        expected[:, t] = plain[:, t] + (0.75 * expected[:, t - 1] if t else 0)
+    np.testing.assert_allclose(read, expected)
+
+
+def test_integrate_and_fire_neurons_count_what_the_layer_gives() -> None:
+    stages = lower(network(), Options(readout="if:2"), log=Log())
+    inputs = raster(np.random.default_rng(1), 2, 30, 4)
+    spikes = run(stages.reference, inputs).output
+    assert set(np.unique(spikes)) == {0.0, 1.0}
+    assert stages.reference["out.readout"].dynamics.threshold.tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("target", ["xylo", "loihi2", "spinnaker2"])
+def test_a_network_that_a_chip_refuses_compiles_with_it(target: str) -> None:
+    if target != "loihi2":  # adds up without one
+        with pytest.raises(CompileError, match="P308") as refusal:
+            compile_model(network(), target)
+        assert any("--readout" in d.help for d in refusal.value.diagnostics)
+    made = compile_model(network(), target, Options(readout="li:8"))
+    assert made.bundle.manifest["options"]["readout"] == "li:8"
+    assert made.bundle.manifest["output_kind"] == "membrane"
+
+
+def test_an_output_that_is_a_population_stays_as_it_is() -> None:
+    model = chain(4, linear(np.random.default_rng(0), 6, 4), lif(6), n_out=6)
+    assert list(lower(model, Options(readout="li"), log=Log()).reference.nodes(Population)) == ["lif1"]
+
+
+@pytest.mark.parametrize("text", ["", "lif", "li:0.5", "li:inf", "if:0", "if:-1", "if:x", "li:1:2", "li:nan"])
+def test_anything_else_is_refused(text: str) -> None:
+    assert Readout.parse(text) is None
+    with pytest.raises(UsageError, match="--readout"):
+        compile_model(network(), "xylo", Options(readout=text))
+
+
+def test_without_a_number_there_are_defaults() -> None:
+    assert Readout.parse("li") == Readout("li", 8.0)
+    assert Readout.parse("if") == Readout("if", 1.0)

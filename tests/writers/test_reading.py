@@ -1,0 +1,154 @@
+"""Who wrote a file: evidence, options, what stays open, and files that are by nobody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nirc import registry
+from nirc.api import Options, compile_model, load_as
+from nirc.diagnostics.log import Log
+from nirc.errors import CompileError, UsageError
+from nirc.writers.reading import reading_of
+from nirc.writers.writer import Reading
+from tests.build import DT, affine, changed, cuba, graph, if_, inp, lif, linear, out
+from tests.models import DATA
+from tests.writers.cases import DATA as CASES
+
+LEAKY = CASES / "snntorch" / "leaky_zero.nir"
+
+
+def read(raw: object, *, asked: str | None = None, reset: str | None = None, strict: bool = False) -> Reading:
+    return reading_of(raw, asked=asked, reset=reset, discretise=None, log=Log(strict=strict))  # type: ignore[arg-type]
+
+
+def said(model: Path, **options: object) -> set[tuple[str, str]]:
+    log = Log()
+    load_as(model, Options(**options), log=log)  # type: ignore[arg-type]
+    return {(d.code, d.severity) for d in log.diagnostics if d.code[0] == "W"}
+
+
+# -- files by hand ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [lif(2), cuba(2), if_(2), lif(2, r=np.ones(2), tau=np.full(2, 0.02)), lif(2, r=np.full(2, 2.0))],
+    ids=["lif", "cuba", "if", "r1", "r2"],
+)
+def test_a_file_by_hand_is_nobody_s(neuron: object) -> None:
+    found = read(graph({"a": inp(3), "w": linear(np.ones((2, 3))), "n": neuron, "b": out(2)}, "a w n b"))  # type: ignore[dict-item]
+    assert found.writer.name == "nir"
+    assert found.confidence in ("none", "open")
+
+
+def test_one_changed_number_is_no_snntorch_file_any_more() -> None:
+    """r = tau / 1e-4 holds in every node of an export; a person changes one of them."""
+    usual = lif(2, 7.3)
+    nodes = {"input": inp(2), "0": linear(np.eye(2)), "1": usual, "2": linear(np.eye(2)), "3": lif(2), "output": out(2)}
+    assert "snntorch" in read(graph(nodes, "input 0 1 2 3 output")).candidates
+    nodes["3"] = changed(usual, r=np.array([1.0, 7.3]))
+    assert read(graph(nodes, "input 0 1 2 3 output")).confidence == "none"
+
+
+@pytest.mark.parametrize("name", ["paper/lif_norse", "zoo/digits_if_cnn"])
+def test_published_files_without_fingerprints_stay_nobody_s(name: str) -> None:
+    assert load_as(DATA / f"{name}.nir", Options(), log=Log())[1].confidence == "none"
+
+
+@pytest.mark.parametrize(
+    ("name", "writer"),
+    [
+        ("paper/braille_noDelay_bias_zero", "snntorch"),
+        ("paper/cnn_sinabs", "sinabs"),
+        ("zoo/digits_lif_mlp", "snntorch"),
+        ("history/lif_rockpool-d70a32", "rockpool"),
+    ],
+)
+def test_published_files_with_fingerprints_are_their_simulator_s(name: str, writer: str) -> None:
+    reading = load_as(DATA / f"{name}.nir", Options(), log=Log())[1]
+    assert (reading.writer.name, reading.confidence) == (writer, "conclusive")
+    assert reading.evidence
+
+
+# -- what stays open --------------------------------------------------------------------------------------------
+
+
+def test_every_choice_that_the_file_does_not_record_is_a_warning_with_its_option() -> None:
+    log = Log()
+    _, reading = load_as(LEAKY, Options(), log=log)
+    warnings = [d for d in log.diagnostics if d.code == "W202"]
+    assert reading.assumed == {"reset": "subtract", "reset_delay": "yes"}
+    assert [d.found for d in warnings] == ["snntorch,reset=subtract", "snntorch,reset_delay=yes"]
+    assert "--from snntorch,reset=zero" in warnings[0].help
+
+
+def test_a_choice_that_is_given_is_open_no_more() -> None:
+    reading = load_as(LEAKY, Options(writer="snntorch,reset=zero"), log=Log())[1]
+    assert reading.text == "snntorch,reset=zero"
+    assert reading.assumed == {"reset_delay": "yes"}
+    assert ("W202", "warning") in said(LEAKY)
+    assert ("W202", "warning") not in said(LEAKY, writer="snntorch")  # whoever names the writer means its defaults
+
+
+def test_strict_refuses_while_a_choice_is_open() -> None:
+    with pytest.raises(CompileError) as refusal:
+        compile_model(LEAKY, "loihi2", Options(strict=True))
+    assert {d.code for d in refusal.value.diagnostics if d.severity == "error"} == {"W202"}
+    compile_model(LEAKY, "loihi2", Options(strict=True, writer="snntorch,reset=zero"))
+
+
+def test_where_no_evidence_is_conclusive_the_candidates_are_named() -> None:
+    nodes = {"in": inp(2), "w": affine(np.eye(2), np.zeros(2)), "n": lif(2, 2.0), "o": out(2)}
+    log = Log()
+    reading = reading_of(graph(nodes, "in w n o"), asked=None, reset=None, discretise=None, log=log)
+    (told,) = [d for d in log.diagnostics if d.code == "W203"]
+    assert reading.writer.name == "nir" and reading.candidates == ("snntorch",)
+    assert "--from snntorch" in told.help and "--from nir" in told.help
+
+
+def test_reset_goes_to_whoever_wrote_the_file() -> None:
+    assert load_as(LEAKY, Options(reset="zero"), log=Log())[1].text == "snntorch,reset=zero"
+    assert load_as(LEAKY, Options(reset="zero", writer="nir"), log=Log())[1].text == "nir,reset=zero"
+    with pytest.raises(UsageError, match="rockpool"):
+        load_as(LEAKY, Options(reset="zero", writer="rockpool"), log=Log())
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ("snntorhc", "did you mean snntorch"),
+        ("snntorch,rest=zero", "reset=subtract|zero|none"),
+        ("snntorch,reset=soft", "subtract|zero|none"),
+        ("sinabs,floor=low", "none|VOLTS"),
+        ("rockpool,spikes=0", "many|N"),
+        ("norse,dt=-1", "1e-3|SECONDS"),
+        ("snntorch,reset=zero,reset=zero", "once"),
+        ("", "lava"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_what_would(asked: str, hint: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        load_as(LEAKY, Options(writer=asked), log=Log())
+    told = refusal.value.diagnostics[-1]
+    assert told.code == "U607" and hint in f"{told.limit} {told.help}"
+
+
+def test_the_table_of_writers_is_whole() -> None:
+    writers = registry.writers()
+    assert list(writers) == ["lava", "nengo", "norse", "rockpool", "sinabs", "snntorch", "spyx", "nir"]
+    for name, writer in writers.items():
+        assert writer.name == name
+        for choice in writer.choices:
+            assert choice.values and all(choice.takes(value) for value in (*choice.values, *choice.tried))
+
+
+def test_a_step_of_the_user_names_the_time_and_changes_no_decay() -> None:
+    log = Log()
+    made = compile_model(LEAKY, "loihi2", Options(dt_s=1e-3, writer="snntorch,reset=zero"), log=log)
+    usual = compile_model(LEAKY, "loihi2", Options(writer="snntorch,reset=zero"))
+    assert made.bundle.manifest["dt"] == 1e-3 and usual.bundle.manifest["dt"] == DT
+    assert made.bundle.files["network.npz"] == usual.bundle.files["network.npz"]
+    assert "P310" in {d.code for d in log.diagnostics}
