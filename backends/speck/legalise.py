@@ -61,6 +61,16 @@ class _Maps:
         dynamics = population.dynamics
         assert isinstance(dynamics, Discrete)
         same, factor = to_one_threshold(dynamics)
+        if not self.program.into(name):
+            log.error(
+                "S712",
+                f"`{name}` gets no input",
+                where=population.origins[0],
+                limit="a layer of the chip has a kernel, and so a source",
+                help="connect it, or leave it out",
+            )
+            self.maps[name] = planes(population.shape)
+            return
         into = [(s, replace(p, ops=fuse((*p.ops, Diagonal(frozen(factor)))))) for s, p in self.program.into(name)]
         bias = sum((b.value * factor for _, p in into for b in p.biases), np.zeros(population.n))
         uniform = [bias, same.decay_mem]

@@ -19,7 +19,7 @@ UNITY = 4096  # decays are whole 4096ths
 RULE = parse("emit, decay i, add x->i, decay v, add i->v, fire > 1, set")  # a block delays its spikes by a step
 WITHOUT = parse("emit, decay v, add x->v, fire > 1, set")
 WEIGHT_UNIT = 64  # weights are whole 64ths
-DISTINCT = 4  # odd 64ths among the weights, which nobody writes by hand
+COARSE, DISTINCT = 8, 4  # so many weights are no multiples of 8 units: nobody writes them by hand
 GRID = 1e-3  # of a unit: float32 parameters
 
 
@@ -52,7 +52,7 @@ def evidence(facts: Facts) -> Evidence:
     if not cuba or len(cuba) != len(facts.neurons) or not weights or not all(map(_on_grid, cuba)):
         return NO_EVIDENCE
     units = np.concatenate(weights) * WEIGHT_UNIT
-    fine = np.unique(units[np.rint(units) % 2 == 1]).size >= DISTINCT  # whole weights lie on every grid
+    fine = np.unique(units[np.rint(units) % COARSE != 0]).size >= DISTINCT  # whole weights lie on every grid
     quantised = bool(np.abs(units - np.rint(units)).max() < GRID) and fine
     reasons = [f"all time constants are {DT_S:g} s * {UNITY} / k for whole k"]
     if quantised:

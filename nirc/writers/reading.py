@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from nirc import registry
 from nirc.diagnostics.log import Log
 from nirc.errors import UsageError
@@ -47,10 +49,16 @@ def _check(writer: Writer, key: str, value: str, log: Log) -> None:
         log.error("U607", f"--from {writer.name}: unknown value of `{key}`", found=value[:40], limit=choice.all_values)
 
 
+def evidence_of(writer: Writer, facts: Facts) -> Evidence:
+    """What speaks for ``writer``, without a word about numbers that make no sense."""
+    with np.errstate(all="ignore"):
+        return writer.evidence(facts)
+
+
 def found_in(graph: RawGraph) -> dict[str, Evidence]:
     """What speaks for each writer, by name, for those with reasons; conclusive ones first."""
     facts = Facts(graph)
-    found = {name: w.evidence(facts) for name, w in registry.writers().items()}
+    found = {name: evidence_of(w, facts) for name, w in registry.writers().items()}
     named = {name: e for name, e in found.items() if e.reasons}
     return dict(sorted(named.items(), key=lambda item: (not item[1].conclusive, -len(item[1].reasons), item[0])))
 
@@ -65,7 +73,7 @@ def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discret
         asked = LETTER_NAME  # other writers know how their states decay
     if asked is not None:
         writer, given = parse_from(asked, log)
-        seen = writer.evidence(Facts(graph))
+        seen = evidence_of(writer, Facts(graph))
         reading = _chosen(writer, seen, given, "given", log, reset, discretise)
         _say_open(reading, log)
         return reading
@@ -113,7 +121,7 @@ def _recorded(graph: RawGraph, reset: str | None, log: Log) -> Reading | None:
         )
         return None
     kept = {k: v for k, v in given.items() if k != "reset" or reset is None}  # the user's --reset wins
-    reading = _chosen(writer, writer.evidence(Facts(graph)), kept, "recorded", log, reset, None)
+    reading = _chosen(writer, evidence_of(writer, Facts(graph)), kept, "recorded", log, reset, None)
     note = f"the file records that {writer.title} wrote it: {graph.recorded}"
     log.note("W201", note, where=FROM_PLACE)
     _say_open(reading, log)

@@ -18,6 +18,7 @@ from nirc.ir.linear import Conv, Pool
 from nirc.ir.populations import Population, Source
 from nirc.ir.program import Program
 from nirc.semantics.run import run
+from tests import build
 from tests.models import cuba, graph
 from tests.speck.networks import conv, fire, flatten, line, pool, skipping, small
 
@@ -320,3 +321,11 @@ def _applied(ops: tuple[Any, ...], x: np.ndarray) -> np.ndarray:
     for op in ops:
         x = op.apply(x)
     return x
+
+
+def test_a_population_without_any_input_is_refused() -> None:
+    """No kernel leads to it, so that no core can hold it."""
+    raw = build.graph({"in": build.inp(2), "n": build.if_(2), "m": build.if_(2), "o": build.out(2)}, "in n", "m o")
+    with pytest.raises(CompileError) as refusal:
+        SpeckLegalise().run(build.lowered(raw).discrete, Log())
+    assert ("S712", "nodes/m") in [(d.code, d.where) for d in refusal.value.diagnostics]
