@@ -19,6 +19,7 @@ UNITY = 4096  # decays are whole 4096ths
 RULE = parse("emit, decay i, add x->i, decay v, add i->v, fire > 1, set")  # a block delays its spikes by a step
 WITHOUT = parse("emit, decay v, add x->v, fire > 1, set")
 WEIGHT_UNIT = 64  # weights are whole 64ths
+WEIGHT_BY_HAND = 16  # parts of the numbers that people choose
 GRID = 1e-3  # of a unit: float32 parameters
 
 
@@ -45,16 +46,24 @@ def _kept(tau_s: Float) -> Float:
 
 
 def evidence(facts: Facts) -> Evidence:
-    """Decays of whole 4096ths and weights of whole 64ths: the grids of the chip that slayer trains for."""
+    """Decays of whole 4096ths and weights of whole 64ths: the grids of the chip that slayer trains for.
+
+    Weights that are all whole 16ths are those of a person: of trained ones half are not.
+    """
     cuba = facts.of("CubaLIF", "CubaLI")
     weights = [w for n in facts.of("Linear", "Affine", "Conv2d", "Conv1d") if (w := n.numbers("weight")) is not None]
     if not cuba or len(cuba) != len(facts.neurons) or not weights or not all(map(_on_grid, cuba)):
         return NO_EVIDENCE
-    quantised = all(np.abs(w * WEIGHT_UNIT - np.rint(w * WEIGHT_UNIT)).max() < GRID and w.any() for w in weights)
+    quantised = all(_are_whole(w, WEIGHT_UNIT) and w.any() for w in weights)
+    trained = quantised and not all(_are_whole(w, WEIGHT_BY_HAND) for w in weights)
     reasons = [f"all time constants are {DT_S:g} s * {UNITY} / k for whole k"]
     if quantised:
         reasons.append(f"all weights are whole {WEIGHT_UNIT}ths")
-    return Evidence(quantised, tuple(reasons), open=("delay_shift",), overrules=("snntorch",))
+    return Evidence(trained, tuple(reasons), open=("delay_shift",), overrules=("snntorch",))
+
+
+def _are_whole(weights: Float, parts: int) -> bool:
+    return bool(np.abs(weights * parts - np.rint(weights * parts)).max() < GRID)
 
 
 def _on_grid(node: Node) -> bool:
