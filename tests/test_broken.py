@@ -182,7 +182,7 @@ def test_a_mistyped_command_is_not_taken_for_a_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dt", [0.0, -1.0, float("nan")])
 def test_inspect_takes_no_impossible_time_step(dt: float) -> None:
     with pytest.raises(nirc.NircError) as refusal:
-        inspection(BRAILLE, dt, Log())
+        inspection(BRAILLE, Options(dt_s=dt), Log())
     assert [d.code for d in refusal.value.diagnostics] == ["U607"]
 
 

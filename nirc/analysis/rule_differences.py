@@ -70,7 +70,7 @@ def differences(d: Discrete, chip: Rule) -> Iterator[Difference]:
 def _reset(d: Discrete, chip: Rule) -> Iterator[Difference]:
     model = d.rule
     late = model.reset_is_late and not chip.reset_is_late
-    if not d.decay_mem.any() and not late:
+    if not d.decay_mem.any() and not late and not model.restores:
         return
     if model.reset != chip.reset:
         help_ = "if the network was trained otherwise than the model is read, say so with --from or --reset"

@@ -51,7 +51,7 @@ def test_the_recorded_runs_come_from_the_compiled_file(file: str) -> None:
 
 @pytest.mark.parametrize("name", ["braille_noDelay_bias_zero", "braille_noDelay_noBias_subtract"])
 def test_the_papers_recurrent_networks_fit_a_core_and_agree_with_float(name: str) -> None:
-    made = compile_model(PAPER / f"{name}.nir", "loihi2")
+    made = compile_model(PAPER / f"{name}.nir", "loihi2", Options(writer="nir"))
     assert made.mapped.utilisation["cores"] == (1, 120) and made.mapped.target.variant == "oheogulch"
     rng = np.random.default_rng(0)
     inputs = (rng.random((60, 256, 12)) < rng.uniform(0, 0.3, (60, 1, 12))).astype(np.uint8)
@@ -61,7 +61,7 @@ def test_the_papers_recurrent_networks_fit_a_core_and_agree_with_float(name: str
 
 
 def test_the_papers_convolutional_network_fits_a_chip_and_agrees_with_float() -> None:
-    made = compile_model(PAPER / "cnn_sinabs.nir", "loihi2", Options(dt_s=1e-3))
+    made = compile_model(PAPER / "cnn_sinabs.nir", "loihi2", Options(dt_s=1e-3, writer="nir"))
     assert made.mapped.target.variant == "oheogulch" and made.mapped.utilisation["cores"][0] <= 8
     kinds = [p.kind for p in made.mapped.chip.tables.projections]
     assert kinds.count("conv") == 3  # the pools went into the matrix and the kernels behind them
@@ -88,7 +88,8 @@ def test_the_ten_digits_that_a_speck_saw_are_read_as_what_they_are() -> None:
     counts = np.load(PAPER / "speck_activity.npy")[0].astype(int).reshape(10, 1, -1)
     step = np.arange(60)[None, :, None]
     inputs = (step * counts // 60 != (step - 1) * counts // 60).astype(np.uint8)
-    made = compile_model(behind(nir.read(PAPER / "cnn_sinabs.nir"), "2", (16, 16, 16)), "loihi2", Options(dt_s=1e-3))
+    rest = behind(nir.read(PAPER / "cnn_sinabs.nir"), "2", (16, 16, 16))
+    made = compile_model(rest, "loihi2", Options(dt_s=1e-3, writer="nir"))
     device = made.bundle.run(inputs).output.sum(axis=1).argmax(axis=1)
     assert device.tolist() == run(made.stages.discrete, inputs).output.sum(axis=1).argmax(axis=1).tolist()
     assert device.tolist() == list(range(10))
@@ -97,7 +98,8 @@ def test_the_ten_digits_that_a_speck_saw_are_read_as_what_they_are() -> None:
 def test_what_a_xylo_recorded_of_a_braille_letter_is_read_as_float_reads_it() -> None:
     name = "braille_noDelay_noBias_subtract"
     inputs = np.minimum(np.load(PAPER / f"xylo_activity_{name.removeprefix('braille_')}.npy"), 1)[None]
-    made = compile_model(behind(nir.read(PAPER / f"{name}.nir"), "fc2", (40,)), "loihi2", Options(dt_s=DT))
+    options = Options(dt_s=DT, writer="nir")
+    made = compile_model(behind(nir.read(PAPER / f"{name}.nir"), "fc2", (40,)), "loihi2", options)
     device, exact = made.bundle.run(inputs).output.sum(axis=1), run(made.stages.discrete, inputs).output.sum(axis=1)
     assert device.argmax() == exact.argmax() and np.abs(device - exact).max() <= 2 and exact.min() > 0
 
