@@ -36,7 +36,7 @@ with only_simulators():
     from rockpool.transform.quantize_methods import channel_quantize, global_quantize
 
 DT = 1e-3
-RATES = (0.15, 0.05)  # spikes a neuron and step that weights are scaled to: hidden, output
+RATES = (0.15, 0.08)  # spikes a neuron and step that weights are scaled to: hidden, output
 HALVINGS = 16  # of the interval of the factor
 SCALED_ON = 8  # samples
 INPUT_RATE = 0.1
