@@ -74,11 +74,11 @@ def integrator(*shape: int, tau: Any = 8e-3, leak: Any = 0.0, dt: float = 1e-3) 
 
 
 def recorded(
-    net: nn.Module, inputs: Array, *, export_dt: float = 1e-3, batched: bool = True, infer: bool = False
+    net: nn.Module, inputs: Array, *, export_dt: float = 1e-3, batch: int = 1, infer: bool = False
 ) -> Recording:
-    """Export ``net`` and run it step by step."""
+    """Export ``net`` with ``batch`` samples (0: one without a batch axis) and run it step by step."""
     net.eval()
-    first = tensor(inputs[:1, 0] if batched else inputs[0, 0])
+    first = tensor(inputs[:batch, 0] if batch else inputs[0, 0])
     with torch.no_grad():
         graph = to_nir(net, first, dt=export_dt)
         if infer:
@@ -139,11 +139,12 @@ kind("lifbox_deep", "four layers", READ)(chain(box, 12, 14, 10, 8, 5))
 kind("lifbox_one_layer", "one layer", READ)(chain(box, 12, 7))
 kind("lifbox_counts", "inputs are spike counts", READ)(chain(box, inputs=counts))
 kind("lifbox_unbatched", "exported with one sample without batch: nir.read opens it", READ)(
-    chain(box, export={"batched": False})
+    chain(box, export={"batch": 0})
 )
 kind("lifbox_unbatched_subtract", "exported with one sample without batch", f"{READ},reset=subtract")(
-    chain(box, export={"batched": False}, **SUB)
+    chain(box, export={"batch": 0}, **SUB)
 )
+kind("lifbox_batch4", "exported with four samples: Input (4, 12), Output (4, 5)", READ)(chain(box, export={"batch": 4}))
 kind("lifcell", "LIFCell: CubaLIF", READ)(chain(lif))
 kind("lifcell_dt1e-4", "LIFCell, exported and run with dt=1e-4", f"{READ},dt=1e-4")(
     chain(lif, dt=1e-4, tau=1e-3, tau_syn=5e-4, export={"export_dt": 1e-4})
@@ -152,12 +153,12 @@ kind("lifcell_leak", "LIFCell, v_leak 0.1", READ)(chain(lif, leak=0.1))
 kind("lifcell_vreset", "LIFCell, v_reset -0.3", READ, lost="v_reset")(chain(lif, reset=-0.3))
 kind("lifcell_one_layer", "one LIFCell layer", READ)(chain(lif, 12, 7))
 kind("lifcell_nobias", "LIFCell, no bias", READ)(chain(lif, bias=False))
-kind("lifcell_unbatched", "LIFCell, exported without batch", READ)(chain(lif, export={"batched": False}))
+kind("lifcell_unbatched", "LIFCell, exported without batch", READ)(chain(lif, export={"batch": 0}))
 kind("lifcell_dt1", "LIFCell, exported with dt=1", f"{READ},dt=1")(chain(lif, export={"export_dt": 1.0}))
 kind("if", "IAFCell", READ)(chain(iaf))
 kind("if_thr", "IAFCell, threshold 0.7", READ)(chain(iaf, threshold=0.7))
 kind("if_vreset", "IAFCell, v_reset 0.3: membranes start there", READ, lost="v_reset")(chain(iaf, reset=0.3))
-kind("if_unbatched", "IAFCell, exported without batch", READ)(chain(iaf, export={"batched": False}))
+kind("if_unbatched", "IAFCell, exported without batch", READ)(chain(iaf, export={"batch": 0}))
 kind("if_deep", "IAFCell, four layers", READ)(chain(iaf, 12, 14, 10, 8, 5))
 
 
@@ -242,13 +243,13 @@ def _(rng: Rng) -> Recording:
 @kind("conv_lifbox", "two convolutions, exported without batch and with infer_types(): the output is a map", READ)
 def _(rng: Rng) -> Recording:
     net = chained(rng, nn.Conv2d(2, 4, 3, stride=2), box(4, 3, 3), nn.Conv2d(4, 3, 2, padding=1), box(3, 4, 4))
-    return recorded(net, spikes(rng, 2, 8, 8), batched=False, infer=True)
+    return recorded(net, spikes(rng, 2, 8, 8), batch=0, infer=True)
 
 
 @kind("conv_lifcell", "a convolution and LIFCell, exported without batch and with infer_types()", READ)
 def _(rng: Rng) -> Recording:
     net = chained(rng, nn.Conv2d(2, 3, 3), lif(3, 6, 6))
-    return recorded(net, spikes(rng, 2, 8, 8), batched=False, infer=True)
+    return recorded(net, spikes(rng, 2, 8, 8), batch=0, infer=True)
 
 
 # ---- what the exporter refuses ----
