@@ -13,12 +13,12 @@ from tests.build import cuba, graph, inp, linear, out
 
 def seen(weight: np.ndarray) -> Evidence:
     """Of a network whose time constants are 512 and 1024 parts of 4096."""
-    nodes = {"in": inp(3), "w": linear(weight), "x": cuba(2, steps=8, synapse=4), "out": out(2)}
+    nodes = {"in": inp(weight.shape[1]), "w": linear(weight), "x": cuba(2, steps=8, synapse=4), "out": out(2)}
     return evidence(Facts(graph(nodes, "in w x out")))
 
 
 def test_weights_of_trained_64ths_are_conclusive() -> None:
-    weight = np.random.default_rng(0).integers(-100, 100, (2, 3)) * 2 / 64
+    weight = np.random.default_rng(0).integers(-100, 100, (2, 12)) * 2 / 64
     assert seen(weight).conclusive
 
 
