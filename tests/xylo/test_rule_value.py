@@ -1,4 +1,4 @@
-"""Xylo's neuron is a value: its rule, run by the interpreter inside the chip's words, is the chip's own integer step."""
+"""Xylo's neuron is a value: its rule, run inside the chip's words, is the chip's own integer step."""
 
 from __future__ import annotations
 
