@@ -72,7 +72,10 @@ def evidence(facts: Facts) -> Evidence:
     taus = [t for n in facts.timed if (t := n.tau_mem) is not None]
     longest = max((float(t.max()) for t in taus), default=0.0)
     short = bool(taus) and longest < RUN_DT_S
+    float32 = all(n.numbers("v_threshold") is None or _float32(n.stored("v_threshold")) for n in facts.neurons)
     reasons = []
+    if not taus and float32:
+        reasons.append("IF neurons with r = 1 in float32")
     if both:
         reasons.append("r = 1, and Input and Output have a batch axis of 1")
     if short:
@@ -81,7 +84,6 @@ def evidence(facts: Facts) -> Evidence:
         return NO_EVIDENCE
     batched_neurons = any(s.ndim > 1 and s.shape[0] == 1 for n in facts.neurons if (s := n.stored("r")) is not None)
     numbered = facts.port_names and facts.named(r"\d+|\d+\.\S+|\w*(lif|cell|linear|conv|fc)\w*\d*")
-    float32 = all(n.numbers("v_threshold") is None or _float32(n.stored("v_threshold")) for n in facts.neurons)
     assumed = {"dt": "1"} if longest / RUN_DT_S > SLOWEST_S else {}
     open_ = (*(("dt",) if taus else ()), *(("reset",) if facts.of("LIF", "CubaLIF", "IF") else ()))
     return Evidence(both and numbered and float32 and not batched_neurons, tuple(reasons), assumed, open_)

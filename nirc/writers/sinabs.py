@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 
@@ -58,17 +59,19 @@ def evidence(facts: Facts) -> Evidence:
     reasons = ["r = 1 in every neuron, in float32"]
     if facts.timed:
         reasons.append("time constants of 1 and more, which are steps and not seconds")
-    plain = [n for n in facts.of("Affine") if n.all_equal("bias", 0.0)]
+    plain = [n for n in facts.of("Affine", "Conv1d", "Conv2d") if n.all_equal("bias", 0.0)]
     if plain:
-        reasons.append(f"{len(plain)} Affine node(s) with a bias of zeros where others write Linear")
+        reasons.append(f"{len(plain)} layer(s) with a bias of zeros, where others leave the bias out")
     if facts.of("SumPool2d"):
         reasons.append("SumPool2d, which Sinabs pools with")
-    numbered = facts.port_names and facts.named(r"(\w+\.)*\d+")
+    numbers = [name for name in facts.names if re.fullmatch(r"(\w+\.)*\d+", name)]
+    numbered = facts.port_names and 2 * len(numbers) > len(facts.names)
     if numbered:
         reasons.append("nodes are called by their place in a Sequential, as nirtorch calls them")
-    weighted = bool(facts.of("Affine", "Conv1d", "Conv2d"))
-    conclusive = facts.port_names and weighted and (numbered or bool(facts.timed) or bool(plain))
-    conclusive = conclusive and not facts.of("AvgPool2d") if not facts.timed else conclusive
+    # Norse writes the same for a dense network of IF neurons with biases.
+    typical = bool(facts.timed) or bool(plain) or bool(facts.of("SumPool2d"))
+    conclusive = numbered and typical and bool(facts.of("Affine", "Conv1d", "Conv2d"))
+    conclusive = conclusive and (bool(facts.timed) or not facts.of("AvgPool2d"))
     fires = bool(facts.of("LIF", "IF"))
     open_ = (*(("spikes", "reset", "floor") if fires else ()), *(("norm_input",) if facts.of("LIF") else ()))
     return Evidence(conclusive, tuple(reasons), {}, open_)

@@ -59,7 +59,7 @@ def evidence(facts: Facts) -> Evidence:
         reasons.append(f"r = 1 - dt / tau with dt = {middle:.3g} in every LIF and CubaLIF")
     if not reasons or (cells and not agreed):
         return NO_EVIDENCE
-    return Evidence(named or agreed, tuple(reasons), open=("complete",))
+    return Evidence(named, tuple(reasons), open=("complete",))
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float | None:
