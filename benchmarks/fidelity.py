@@ -1,8 +1,8 @@
 """Accuracy on the emulated chip against float, without and with calibration: the table of docs/reference/fidelity.md.
 
 Calibrates on the first quarter of each file's samples, without their labels, and measures on the rest, by each chip's
-emulator on the emitted files, in all its modes; default options otherwise (``--reset`` as the network was trained).
-CPU seconds are those of the calibrated compilation in this process.
+emulator on the emitted files, in all its modes. Files are read by NIR's letter with the reset of the training. Other
+options are the default ones. CPU seconds are those of the calibrated compilation in this process.
 
     python benchmarks/fidelity.py [--target CHIP ...] [--seed N] [--uncalibrated] [MODEL.nir ...]
 
@@ -117,7 +117,7 @@ def means(table: list[list[str]]) -> list[list[str]]:
 def by_default(network: Network, target: str, seed: int) -> list[list[str]]:
     """One row for each mode of the emulator, on all samples."""
     try:
-        made = compile_model(network.path, target, Options(reset=network.reset, seed=seed), log=Log())
+        made = compile_model(network.path, target, Options(reset=network.reset, writer="nir", seed=seed), log=Log())
     except NircError as error:
         return [refused(network, target, error)]
     inputs, labels = network.everything
@@ -145,7 +145,7 @@ def refused(network: Network, target: str, error: NircError) -> list[str]:
 
 def rows(network: Network, target: str, seed: int) -> list[list[str]]:
     """One row for each mode of the emulator; one with the codes of the limits where the network does not fit."""
-    options = Options(reset=network.reset, seed=seed)
+    options = Options(reset=network.reset, writer="nir", seed=seed)
     log = Log()
     try:
         start = compile_model(network.path, target, options, log=log)

@@ -88,14 +88,14 @@ def compile_inputs(model: Model) -> int:
     from nirc.api import lower
     from nirc.ir.populations import Source
 
-    stages = lower(str(model.path), Options(dt_s=model.dt_s, reset=model.reset), log=Log())
+    stages = lower(str(model.path), Options(dt_s=model.dt_s, reset=model.reset, writer="nir"), log=Log())
     return sum(source.n for source in stages.discrete.nodes(Source).values())
 
 
 def cell(model: Model, chip: str, data: Data, *, calibrated: bool) -> str:
     """What one chip answers, or the limits that forbid it."""
     log = Log()
-    options = Options(dt_s=model.dt_s, reset=model.reset)
+    options = Options(dt_s=model.dt_s, reset=model.reset, writer="nir")
     try:
         made = compile_model(str(model.path), chip, options, log=log, calibration=data.sample if calibrated else None)
     except NircError as refusal:

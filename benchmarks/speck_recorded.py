@@ -30,7 +30,7 @@ STEPS = 300
 
 def first_core(floor: str) -> Configuration:
     """The configuration of the N-MNIST network, cut down to its first core, which is monitored."""
-    bundle = nirc.compile(DATA / "cnn_sinabs.nir", "speck", reset="subtract", chip={"floor": floor})
+    bundle = nirc.compile(DATA / "cnn_sinabs.nir", "speck", writer="nir", reset="subtract", chip={"floor": floor})
     whole = read_config(bundle.files["config.json"])
     layer = whole.by_core()[whole.inputs[0].layer]
     return Configuration(whole.variant, (replace(layer, destinations=(), monitor=True),), whole.inputs)

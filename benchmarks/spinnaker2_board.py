@@ -40,7 +40,7 @@ def network(layers: int, n: int, fan_in: int) -> Program:
         nodes[f"p{k}"] = Population((n,), neuron, (f"p{k}",))
     nodes["out"] = Sink((n,), ("out",))
     edges.append((f"p{layers - 1}", "out", Projection(origins=("out",))))
-    return Program.of(Form.DISCRETE, nodes, edges, dt_s=1e-3, reset="zero")
+    return Program.of(Form.DISCRETE, nodes, edges, dt_s=1e-3)
 
 
 def main() -> None:
@@ -57,9 +57,10 @@ def main() -> None:
 
     program, log = network(asked.layers, asked.neurons, asked.fan_in), Log()
     tell("made")
-    integer = Spinnaker2Quantise().run(Spinnaker2Legalise().run(program, log), log)
+    legal = Spinnaker2Legalise().run(program, log)
+    integer = Spinnaker2Quantise().run(legal, log)
     tell("quantised")
-    mapped = fit(integer, BOARD_48, Request(steps=10), log)
+    mapped = fit(integer, legal, BOARD_48, Request(steps=10), log)
     if mapped is None:
         raise SystemExit("\n".join(f"{d.code}: {d.message}: {d.found}, limit {d.limit}" for d in log.errors))
     tell("mapped")

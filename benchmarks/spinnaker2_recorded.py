@@ -189,7 +189,7 @@ def played(net: Network, x: Array) -> Array:
 def compiled(net: Network, x: Array) -> Array:
     """The same of the network that nirc compiles, shifted to where the importer's is: one step after the model."""
     path = DATA / f"braille_{net.name}.nir"
-    bundle = nirc.compile(path, "spinnaker2", reset="zero" if net.zero else "subtract", dt=DT)
+    bundle = nirc.compile(path, "spinnaker2", writer="nir", reset="zero" if net.zero else "subtract", dt=DT)
     tables = from_npz(bundle.files["network.npz"])
     block = bundle.manifest["populations"]["lif1.lif"]
     late = block["latency_steps"] - 1
