@@ -52,7 +52,7 @@ def _part(call: Call, site: Site, simulator: Simulator) -> Part | None:
 
 
 def text_of(parts: Mapping[str, Part], simulator: Simulator, writer: Writer, log: Log) -> str:
-    """What ``--from`` would have to be told, with every choice of the writer.
+    """Return the text that ``--from`` takes, with every choice of the writer.
 
     Raises ``CompileError``: W211 where two modules differ, W212 for a value that nirc does not read.
     """
@@ -68,7 +68,7 @@ def text_of(parts: Mapping[str, Part], simulator: Simulator, writer: Writer, log
 
 
 def _as_known(value: str, known: Sequence[str]) -> str:
-    """A number as it is usually written: 1e-3 for 0.001."""
+    """Return a number as it is usually written: 1e-3 for 0.001."""
     try:
         number = float(value)
         return next((k for k in known if k[-1].isdigit() and float(k) == number), value)
@@ -92,7 +92,7 @@ def to_graph(parts: Mapping[str, Part], wiring: Wiring, shape_in: Shape, shape_o
 
 
 def _names(parts: Mapping[str, Part]) -> dict[str, str]:
-    """Names of modules as a file may have them: no slash, and not those of the ports."""
+    """Names of modules as a file may have them, without slashes and apart from the ports."""
     names: dict[str, str] = {}
     taken = {INPUT, OUTPUT}
     for name in parts:

@@ -177,28 +177,16 @@ def test_metadata_of_nodes_and_of_inner_graphs_is_no_note(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("note", "code"), [("snntorch,reset=zero", "W201"), (3, "W207"), ("x" * 300, "W207")])
-def test_graph_objects_have_the_same_note(note: Any, code: str) -> None:
+def test_graph_objects_have_the_same_note(note: object, code: str) -> None:
     """nir keeps metadata when it writes and reads, and so does what compiles an object."""
-    model = noted_object(note)
     log = Log()
-    _, reading = load_as(model, Options(), log=log)
+    _, reading = load_as(noted_object(note), Options(), log=log)
     assert codes(log.diagnostics)[0] == code
     assert (reading.confidence == "recorded") == (code == "W201")
 
 
 def test_nir_itself_keeps_the_note(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    model = graph(
-        {
-            "input": nir.Input(np.array([2])),
-            "w": linear(rng, 3, 2),
-            "lif": cuba(3),
-            "output": nir.Output(np.array([3])),
-        },
-        [("input", "w"), ("w", "lif"), ("lif", "output")],
-    )
-    model.metadata["nirc_from"] = "snntorch"
-    nir.write(tmp_path / "one.nir", model)
+    nir.write(tmp_path / "one.nir", noted_object("snntorch"))
     nir.write(tmp_path / "two.nir", nir.read(tmp_path / "one.nir"))
     raw, _ = found(tmp_path / "two.nir")
     assert raw is not None and raw.recorded == "snntorch"

@@ -18,9 +18,7 @@ import pytest
 from tests.recording.networks import require
 
 PAGE = Path(__file__).parents[2] / "docs" / "from-your-simulator.md"
-SECTIONS = {
-    title: text for title, text in (s.split("\n", 1) for s in re.split(r"^## ", PAGE.read_text(), flags=re.M)[1:])
-}
+SECTIONS = dict(s.split("\n", 1) for s in re.split(r"^## ", PAGE.read_text(), flags=re.M)[1:])
 NEAR = {"Nengo": 0.98}  # its spikes have times between steps
 TORCH = ("snnTorch", "Norse", "Sinabs", "Rockpool")
 WHERE = {
