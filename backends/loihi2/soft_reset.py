@@ -52,7 +52,7 @@ def subtracting(program: Program, log: Log, names: Collection[str] | None = None
                 source="u, the chip's filter, is the membrane where thresholds are subtracted",
                 help="--set reset=zero keeps one synapse each, and resets to zero",
             )
-        rule_differences.report_restoring(program, name, LIF_MODELS, log)
+        rule_differences.report_replaced(program, name, LIF_MODELS, log)
         program = braked(program, name)
     return program
 
@@ -68,7 +68,7 @@ def braked(program: Program, name: str) -> Program:
         edges.append(clock.edge(name, d.drift, 0, population.origins))
     zeros, ones = frozen(np.zeros(population.n)), frozen(np.ones(population.n))
     rule = d.rule.at_once("none").with_synapse()  # v forgets all in every step
-    in_u = replace(d, decay_mem=zeros, decay_syn=d.decay_mem, gain_syn=ones, drift=zeros, rule=rule)
+    in_u = replace(d, decay_mem=zeros, decay_syn=d.decay_mem, gain_syn=ones, drift=zeros, rule=rule, v_least=None)
     nodes[name] = replace(population, dynamics=in_u)
     taken = d.threshold if d.rule.reset_is_late else d.decay_mem * d.threshold
     op = replace(identity(population.n), value=frozen(-taken))

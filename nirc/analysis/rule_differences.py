@@ -29,6 +29,12 @@ RESTORING = Difference(
     "at every step alike on the chip",
     "thresholds that are rarely reached twice; `nirc verify` shows what it costs",
 )
+UNBOUNDED = Difference(
+    "D443",
+    "has a lower bound of the membrane in the model",
+    "none on the chip",
+    "train without a bound, or with little inhibition",
+)
 
 
 def differences(d: Discrete, chip: Rule) -> Iterator[Difference]:
@@ -52,12 +58,7 @@ def differences(d: Discrete, chip: Rule) -> Iterator[Difference]:
             "train with one spike a step, or with thresholds that are rarely reached twice",
         )
     if model.bounded and not chip.bounded:
-        yield Difference(
-            "D443",
-            "has a lower bound of the membrane in the model",
-            "none on the chip",
-            "train without a bound, or with little inhibition",
-        )
+        yield UNBOUNDED
     if fires.at != other.at:
         yield Difference(
             "D442",
@@ -117,11 +118,14 @@ def report(program: Program, chip: ChipRule, source: str, log: Log, found: Calla
                 _say(name, population, each, "" if found is None or each.code != "D401" else found(name), source, log)
 
 
-def report_restoring(program: Program, name: str, source: str, log: Log) -> None:
-    """D440 of a population that a legaliser gives the plain rule before ``report`` sees it."""
+def report_replaced(program: Program, name: str, source: str, log: Log) -> None:
+    """D440 and D443 of a population that a legaliser gives the plain rule before ``report`` sees it."""
     population: Population = program[name]
-    if isinstance(population.dynamics, Discrete) and population.dynamics.rule.restores:
-        _say(name, population, RESTORING, "", source, log)
+    if isinstance(population.dynamics, Discrete):
+        rule = population.dynamics.rule
+        lost = [each for each, there in ((RESTORING, rule.restores), (UNBOUNDED, rule.bounded)) if there]
+        for each in lost:
+            _say(name, population, each, "", source, log)
 
 
 def _say(name: str, population: Population, each: Difference, found: str, source: str, log: Log) -> None:

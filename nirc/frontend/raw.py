@@ -30,7 +30,7 @@ class RawNode:
 class RawGraph:
     """Nodes by name and edges as stored: order and duplicates kept, names unresolved.
 
-    ``recorded``: the text under ``FROM_KEY``, not yet understood; "" if the file has none.
+    ``recorded``: the text under ``FROM_KEY`` as stored, "" if the file has none.
     """
 
     nodes: Mapping[str, RawNode]
@@ -40,7 +40,7 @@ class RawGraph:
 
 
 def recorded_text(value: object) -> str:
-    """``value`` if it may stand under ``FROM_KEY``. Raises ``RefusalError`` (W207)."""
+    """Return ``value`` if it may stand under ``FROM_KEY``. Raises ``RefusalError`` (W207)."""
     limit = f"a text of 1 to {MAX_FROM} printable characters"
     if not isinstance(value, str):
         raise RefusalError("W207", "it is no text", type(value).__name__, limit)

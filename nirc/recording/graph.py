@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -52,19 +52,28 @@ def _part(call: Call, site: Site, simulator: Simulator) -> Part | None:
 
 
 def text_of(parts: Mapping[str, Part], simulator: Simulator, writer: Writer, log: Log) -> str:
-    """What ``--from`` would have to be told, with every choice of the writer.
+    """Return the text that ``--from`` takes, with every choice of the writer.
 
     Raises ``CompileError``: W211 where two modules differ, W212 for a value that nirc does not read.
     """
     values = agreed({name: part.choices for name, part in parts.items()}, log)
     texts = [writer.name]
     for choice in writer.choices:
-        value = values.get(choice.key, choice.values[0])
+        value = _as_known(values.get(choice.key, choice.values[0]), (*choice.values, *choice.tried))
         if not choice.takes(value):
             log.error("W212", f"nirc has no rule for {choice.key}={value}", found=value, limit=choice.all_values)
         texts.append(f"{choice.key}={value}")
     log.raise_if_errors()
     return ",".join(texts)
+
+
+def _as_known(value: str, known: Sequence[str]) -> str:
+    """Return a number as it is usually written: 1e-3 for 0.001."""
+    try:
+        number = float(value)
+        return next((k for k in known if k[-1].isdigit() and float(k) == number), value)
+    except ValueError:
+        return value
 
 
 def to_graph(parts: Mapping[str, Part], wiring: Wiring, shape_in: Shape, shape_out: Shape) -> Graph:
@@ -83,7 +92,7 @@ def to_graph(parts: Mapping[str, Part], wiring: Wiring, shape_in: Shape, shape_o
 
 
 def _names(parts: Mapping[str, Part]) -> dict[str, str]:
-    """Names of modules as a file may have them: no slash, and not those of the ports."""
+    """Names of modules as a file may have them, without slashes and apart from the ports."""
     names: dict[str, str] = {}
     taken = {INPUT, OUTPUT}
     for name in parts:

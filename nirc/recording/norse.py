@@ -1,4 +1,4 @@
-"""Norse. Cells of LIFBox, LIF, IAF, LIBox and LI, and layers with time; source: norse 1.1.0 (behaviour), measured."""
+"""Norse's cells of LIFBox, LIF, IAF, LIBox and LI, and its layers with time, as measured with norse 1.1.0."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _dt(module: Any, site: Site) -> dict[str, tuple[str, ...]]:
 
 
 def _fires(p: Any, site: Site, *, resets: bool) -> Fields:
-    """Threshold and reset; Norse's exporter leaves out v_reset."""
+    """Threshold and reset potential. Norse's exporter leaves out the latter."""
     from norse.torch.functional.threshold import threshold
 
     shift = torch.tensor(PROBE)

@@ -100,7 +100,7 @@ def convolution(module: Any, site: Site) -> Part:
 
 
 def _padding(module: Any, site: Site) -> Array:
-    """Zeros on either side; ``same`` in numbers."""
+    """Return the number of zeros on either side of each axis."""
     if module.padding == "valid":
         return np.zeros(len(module.kernel_size), int)
     if module.padding != "same":
@@ -146,7 +146,7 @@ def _square(weight: Array, padding: Array, dilation: Array, site: Site) -> tuple
 
 
 def pool(module: Any, site: Site, *, kind: str) -> Part:
-    """Average or sum over a window; windows that stick out at the end are left out, as NIR does."""
+    """Average or sum over a window. NIR leaves out windows that stick out of the map."""
     kernel = _pair(module.kernel_size)
     stride = _pair(module.kernel_size if module.stride is None else module.stride)
     padding = _pair(getattr(module, "padding", 0))
@@ -175,7 +175,7 @@ def flatten(shape: Shape) -> Part:
 
 
 def recurrent(neuron: Part, back: Part) -> Part:
-    """A neuron whose spikes come back through ``back``, as a cell ``lif`` with ``w_rec``."""
+    """A cell: the neuron ``lif``, whose spikes come back through the weights ``w_rec``."""
     (fields,), (weights,) = neuron.nodes.values(), back.nodes.values()
     nodes = {"lif": fields, "w_rec": weights}
     return replace(neuron, nodes=nodes, edges=(("lif", "w_rec"), ("w_rec", "lif")), entry="lif", exit="lif")

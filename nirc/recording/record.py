@@ -32,11 +32,12 @@ Named = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Recorded:
-    """What was recorded.
+    """A recording on disk, and how well nirc reproduces it.
 
-    ``text``: as ``--from`` takes it; it is in both files. ``outputs`` (samples, steps, ...output shape): what the
-    simulator computed. ``equal``: the share of them that the file gives when nirc reads it, None if nirc cannot read
-    it or was not asked to. ``diagnostics``: everything that was noticed; warnings are raised as Python's, too.
+    ``text`` is in both files, in the form that ``--from`` takes. ``outputs`` (samples, steps,
+    ...output shape) are those of the simulator. ``equal``: the share of them that nirc computes
+    from the file, None if nirc cannot read the file or no sample was compared. ``diagnostics``:
+    all findings. The warnings among them are Python warnings, too.
     """
 
     model: Path
@@ -67,12 +68,13 @@ def record(
     given, ``dt`` in seconds if the simulator has one, and ``from``: what the NIR file cannot say, read from the
     modules. The text is also in the NIR file (metadata ``nirc_from``), where nirc finds it.
 
-    ``simulator``: its name, None to see it from the modules. ``layout``: what the network is called with, ``"step"``
-    (samples, ...) once a step, ``"steps first"`` (steps, samples, ...), ``"samples first"`` (samples, steps, ...) or
-    ``"folded"`` (samples * steps, ...); None for the simulator's usual one. ``step(x, state)`` calls the network for
-    one step and returns output and state, with a state of None at first. ``reset``: is called before every run, for
-    states that no module of the simulator holds. ``output``: which of several returned values is recorded.
-    ``compare``: samples that are run by nirc and compared.
+    ``simulator``: its name, None to see it from the modules. ``layout``: what the network is called
+    with. ``"step"`` is (samples, ...) once a step, ``"steps first"`` is (steps, samples, ...),
+    ``"samples first"`` is (samples, steps, ...), ``"folded"`` is (samples * steps, ...), and None is
+    the usual one of the simulator. ``step(x, state)`` makes one step of the network and returns
+    output and state. The first state is None. ``reset()`` is called before every run, for states
+    that no module of the simulator holds. ``output``: the place of the output among several returned
+    values. ``compare``: the number of samples that nirc runs and compares.
 
     The network runs in evaluation mode without gradients, from its start states. Raises ``UsageError`` (U607, U608,
     U613, U614), ``InputError`` (U603), or ``CompileError`` for what a file cannot hold (W210 to W212) and for a
@@ -113,7 +115,7 @@ def record(
 
 
 def _given(inputs: Any, labels: Any, log: Log) -> Data:
-    """Checked inputs and labels; tensors are taken too."""
+    """Checked inputs and labels, from arrays or tensors."""
     arrays = {"inputs": inputs} if labels is None else {"inputs": inputs, "labels": labels}
     return data_of({k: np.asarray(v.detach().cpu() if hasattr(v, "detach") else v) for k, v in arrays.items()}, log)
 
@@ -131,7 +133,7 @@ def _require_torch(log: Log) -> None:
 
 
 def _read(model: Path, log: Log) -> Stages | None:
-    """The file as nirc reads it. What nirc refuses is a warning here: the file is right, and says what it says."""
+    """The file as nirc reads it, None if nirc refuses it. The reasons become warnings: the file is right."""
     attempt = Log(file=str(model))
     try:
         return lower(str(model), Options(), log=attempt)
@@ -143,7 +145,7 @@ def _read(model: Path, log: Log) -> Stages | None:
 
 
 def _compared(stages: Stages, data: Data, samples: int, text: str, log: Log) -> float | None:
-    """The share of recorded outputs that the file gives. Warns if not all are (W204)."""
+    """The share of recorded outputs that the file gives. Warns if it is not all of them (W204)."""
     from nirc.semantics.run import run
     from nirc.verification.recorded import recording
 

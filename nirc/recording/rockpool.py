@@ -1,4 +1,4 @@
-"""Rockpool's torch modules. LIFTorch, LIFNeuronTorch, ExpSynTorch, LinearTorch; source: rockpool 3.1.0, measured."""
+"""Rockpool's LIFTorch, LIFNeuronTorch, ExpSynTorch and LinearTorch, as measured with rockpool 3.1.0."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _quiet(module: Any, site: Site) -> None:
 
 
 def _choices(module: Any, site: Site) -> dict[str, tuple[str, ...]]:
-    """How often neurons fire in a step; dt is no choice of ``--from``, but one for all modules."""
+    """The most spikes in a step, and dt, which is no choice of ``--from`` but the same in all modules."""
     most = float(module.max_spikes_per_dt)
     one = torch.tensor(1.0)
     fired = module.spike_generation_fn(torch.tensor(MEMBRANES), one, torch.tensor(0.5), torch.tensor(most))

@@ -105,7 +105,7 @@ class Runner:
             self.reset()
 
     def _inputs(self, inputs: Array) -> Iterator[Any]:
-        """What the network is called with, one after the other."""
+        """The tensors that the network is called with, one after the other."""
         parameters = (p for m in self.modules for p in torch.nn.Module.parameters(m, recurse=False))
         one = next((p for p in parameters if p.dtype.is_floating_point), torch.zeros(1))
         x = torch.as_tensor(inputs.astype(np.float32)).to(one.device, one.dtype)
@@ -128,7 +128,10 @@ class Runner:
         return result
 
     def _place(self, result: Any, log: Log) -> int | None:
-        """Which of the returned values is the output; None if there is only one. Raises ``CompileError`` (W210)."""
+        """The place of the output among the returned values, None if there is one value.
+
+        Raises ``CompileError`` (W210).
+        """
         if isinstance(result, torch.Tensor):
             self._refuse_unless_signal(result, log)
             return None
@@ -183,6 +186,6 @@ def _at(result: Any, place: int | None) -> Any:
 
 
 def _good(value: Any) -> Signal | None:
-    """The note of a tensor that is a signal of the network."""
+    """The note of a tensor if that is a signal of the network."""
     signal = signal_of(value)
     return signal if signal is not None and signal.sources else None

@@ -1,4 +1,4 @@
-"""What a simulator is to a recording: how its modules become nodes, and how it runs them."""
+"""Simulators that can be recorded: how their modules become nodes, and how they run a network."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Simulator:
     zero_bias: bool = False
 
     def kind(self, module: Any) -> Kind:
-        """Whether a module is a neuron, a layer, of an unknown kind, or open: the trace looks into it."""
+        """Say what the trace does with a module. It looks into a module that is open."""
         root, name = _root(module), type(module).__name__
         if root == self.package:
             if name in self.neurons:
@@ -65,7 +65,7 @@ class Simulator:
         return "open"
 
     def convert(self, module: Any) -> Convert:
-        """What makes nodes of a neuron or layer."""
+        """Return the function that makes nodes of this neuron or layer."""
         name = type(module).__name__
         if _root(module) == "torch":
             return partial(linear, zero_bias=self.zero_bias) if name == "Linear" else LAYERS[name]
@@ -73,7 +73,10 @@ class Simulator:
 
 
 def modules_of(network: Any) -> dict[str, Any]:
-    """All modules of a network by name, itself as ``""``. Rockpool gives ``modules`` another meaning."""
+    """Return all modules of a network by name, itself as ``""``.
+
+    Rockpool gives the method ``modules`` another meaning.
+    """
     return dict(nn.Module.named_modules(network))
 
 
@@ -87,7 +90,7 @@ SIMULATORS = {
 
 
 def simulator_of(network: Any, asked: str | None, log: Log) -> Simulator:
-    """The simulator that a network is made of, or the one that is asked for.
+    """Return the simulator that a network is made of, or the one that is asked for.
 
     Raises ``UsageError`` (U613) if it is not known.
     """
@@ -111,7 +114,7 @@ def simulator_of(network: Any, asked: str | None, log: Log) -> Simulator:
 
 
 def agreed(values: Mapping[str, Mapping[str, tuple[str, ...]]], log: Log) -> dict[str, str]:
-    """One value for each choice from what each module (by name) computes by.
+    """Return one value for each choice, given the values that fit each module, by its name.
 
     Raises ``CompileError`` (W211) where two modules compute by different ones.
     """

@@ -1,4 +1,4 @@
-"""Sinabs. IAF, LIF, ExpLeak, recurrent and squeezed forms; source: sinabs 3.1.3 (behaviour), measured."""
+"""Sinabs' IAF, LIF, ExpLeak, recurrent and squeezed layers, as measured with sinabs 3.1.3."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def lif(module: Any, site: Site) -> Part:
 
 
 def leak(module: Any, site: Site) -> Part:
-    """ExpLeak: a membrane that never fires. NIR's reading has no norm_input for it, so that a Scale stands for it."""
+    """ExpLeak: a membrane that never fires. A Scale stands for norm_input, which Sinabs' files do not say."""
     _no_synapse(module, site)
     fields = _leaky(module, site) | {"type": "LI"}
     choices = {"floor": _floor(module)}
@@ -86,7 +86,7 @@ def _no_synapse(module: Any, site: Site) -> None:
 
 
 def _choices(module: Any, site: Site) -> dict[str, tuple[str, ...]]:
-    """How often neurons fire in a step, what a spike does and the lower bound, by what the functions do."""
+    """Most spikes in a step, reset and lower bound. The functions are tried, their names do not matter."""
     _no_synapse(module, site)
     one = torch.tensor(1.0)
     spikes = module.spike_fn.apply(torch.tensor(MEMBRANES), one, module.surrogate_grad_fn).detach().tolist()

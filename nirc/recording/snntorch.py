@@ -1,4 +1,4 @@
-"""snnTorch. Leaky, Synaptic, RLeaky and RSynaptic; source: snntorch 1.0.0 (behaviour of the package), measured."""
+"""snnTorch's Leaky, Synaptic, RLeaky and RSynaptic, as measured with snntorch 1.0.0."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _cuba(module: Any, site: Site) -> Fields:
 
 
 def _kept(value: Any, site: Site) -> Array:
-    """What is kept of a state in a step; snnTorch clips it to 0 and 1."""
+    """The share of a state that is left after a step. snnTorch clips it to 0 and 1."""
     return np.clip(site.full(value), 0.0, 1.0)
 
 
@@ -99,7 +99,7 @@ def _choices(module: Any, site: Site, *, at_once: bool) -> dict[str, tuple[str, 
 
 
 def _graded(module: Any, site: Site, part: Part) -> Part:
-    """What leaves, times graded_spikes_factor."""
+    """Multiply the spikes that leave by graded_spikes_factor."""
     factor = site.full(module.graded_spikes_factor)
     if (factor == 1).all():
         return part

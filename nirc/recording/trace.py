@@ -1,4 +1,4 @@
-"""Which module's output goes into which module: a network watched while it runs.
+"""A network watched while it runs: its modules, and the signals between them.
 
 Every tensor that carries a signal of the network has a note of where the signal comes from. Hooks on neurons and
 layers read the notes of inputs and write those of outputs. Functions between modules are watched by torch's function
@@ -36,7 +36,10 @@ NEW = {"zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn
 
 @dataclass(frozen=True)
 class Signal:
-    """Where a tensor comes from: nodes, each with the number of the call that gave it; or why it is no signal."""
+    """The origin of a tensor: nodes, each with the number of the call that gave it.
+
+    ``problem`` says why a tensor is no signal of the network. It has no sources then.
+    """
 
     sources: tuple[tuple[str, int], ...] = ()
     problem: str = ""
@@ -69,7 +72,7 @@ class Wiring:
     outputs: tuple[str, ...]
 
     def feeds_itself(self, name: str, passes: Callable[[str], bool]) -> bool:
-        """Whether the output of a node comes back to it through nodes of which ``passes`` holds."""
+        """Return True if the output of a node comes back to it through nodes of which ``passes`` is true."""
         reached, new = set(), [name]
         while new:
             here = new.pop()
@@ -158,7 +161,7 @@ class Trace:
             self._note(name, module, kind == "neuron", signal, given, results[0])
 
     def _elsewhere(self, name: str, signal: Signal | None) -> bool:
-        """Whether a neuron got something else in its last call, not only less or more of the same."""
+        """Return True if a neuron got something else in its last call, and not only less or more."""
         last = self.calls[name].signal if name in self.calls else None
         if last is None or signal is None:
             return False
@@ -171,7 +174,7 @@ class Trace:
         _put(result, self._call(node, module, signal, shape_in, shape_out))
 
     def _call(self, node: str, module: Any, signal: Signal | None, shape_in: Shape, shape_out: Shape) -> Signal:
-        """Count a call of a node; the signal that it gives."""
+        """Note a call of a node, and return the signal that it gives."""
         self._count += 1
         before = self.calls[node].number if node in self.calls else 0
         self.calls[node] = Call(module, self._count, before, signal, shape_in, shape_out)
@@ -252,7 +255,7 @@ class Trace:
         return self._call(node, None, signal, shape, (size(shape),))
 
     def _sum(self, args: Any) -> Signal:
-        """The sum of signals of one shape; what is 0 everywhere adds nothing."""
+        """The sum of signals of one shape. A tensor of zeros adds nothing."""
         sources: list[tuple[str, int]] = []
         for each in args[:2]:
             signal = _of(each) if isinstance(each, torch.Tensor) else None
@@ -268,7 +271,7 @@ class Trace:
         return Signal(tuple(sources))
 
     def _joined(self, given: list[Any], result: Any, name: str) -> Signal:
-        """Steps or samples put together; the last of them stands for all."""
+        """Steps or samples put together. The last of them stands for all."""
         signals = [_of(each) for each in given]
         nodes = {None if s is None else s.nodes for s in signals}
         last = signals[-1]
@@ -293,7 +296,10 @@ class Trace:
     # The result.
 
     def wiring(self, output: Any, log: Log) -> Wiring:
-        """What leads to ``output``, from the last call of every node. Raises ``CompileError`` (W210)."""
+        """The part of the network that leads to ``output``, from the last call of every node.
+
+        Raises ``CompileError`` (W210).
+        """
         end = _of(output)
         assert end is not None
         calls: dict[str, Call] = {}
@@ -383,7 +389,7 @@ class _Mode(TorchFunctionMode):  # type: ignore[misc]  # torch is not looked at 
 
 
 def _watched(module: Any, simulator: Simulator, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Neurons, layers and unknown modules with the first of their names; nothing inside of them."""
+    """Neurons, layers and unknown modules with the first of their names, without modules inside of them."""
     if id(module) in seen:
         return
     seen.add(id(module))
@@ -415,7 +421,7 @@ def _put(tensor: Any, signal: Signal) -> None:
 
 
 def _leading(index: Any, lead: int) -> bool:
-    """Whether an index is of whole numbers and slices in the first ``lead`` axes only."""
+    """Return True if an index has whole numbers and slices in the first ``lead`` axes only."""
     parts = index if isinstance(index, tuple) else (index,)
     if any(p is Ellipsis or p is None or isinstance(p, torch.Tensor | list) for p in parts):
         return False

@@ -105,7 +105,7 @@ def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discret
 
 
 def _recorded(graph: RawGraph, reset: str | None, log: Log) -> Reading | None:
-    """The reading that the file itself records; None, with a warning (W207), if the text means nothing."""
+    """The reading that the file itself records, or None with a warning (W207) if its text means nothing."""
     attempt = Log()
     try:
         writer, given = parse_from(graph.recorded, attempt)

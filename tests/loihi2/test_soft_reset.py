@@ -101,6 +101,15 @@ def test_weights_of_any_size_come_near(threshold: float, steps: float) -> None:
     assert (expected == got).mean() > (expected == zero).mean()
 
 
+def test_a_lower_bound_is_lost_and_said_so() -> None:
+    """Sinabs' min_v_mem: u has no bound, and the rule of the chip none either."""
+    log = Log()
+    options = Options(writer="sinabs,spikes=one,floor=-1")
+    made = compile_model(chain(3, linear(np.random.default_rng(0), 4, 3), if_(4), n_out=4), "loihi2", options, log=log)
+    assert "D443" in {d.code for d in log.diagnostics}
+    assert all(p.dynamics.v_least is None for p in made.legal.nodes(Population).values())
+
+
 def test_what_is_above_the_threshold_is_kept() -> None:
     """One input of 3.5 thresholds is three spikes, one a step."""
     made, _ = compiled(chain(1, nir.Linear(weight=np.array([[3.5]])), if_(1), n_out=1))
