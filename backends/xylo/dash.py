@@ -13,6 +13,7 @@ from nirc.backends.xylo.limits import DASH
 from nirc.ir.arrays import Float, Int
 
 INTEGRATOR = DASH[1]  # the slowest decay: loses one unit a step
+ALIKE = 1e-6  # decays that are nearer to each other are taken to be so far apart
 
 
 def nearest_dash(decay: Float, *, least: int) -> Int:
@@ -47,6 +48,28 @@ def membrane_gain(decay: Float, gain: Float, dash: Int) -> Float:
     """
     steady = gain / np.maximum(1.0 - decay, 2.0**-INTEGRATOR) / 2.0**dash
     return np.where(decay >= 1.0, gain, np.minimum(np.abs(steady), np.abs(gain)) * np.sign(gain))
+
+
+def peak_gain(decay_syn: Float, decay_mem: Float, gain: Float, dash_syn: Int, dash_mem: Int) -> Float:
+    """Chip input per model input: one spike lifts the membrane as high as in the model.
+
+    For models that fire as the chip does, at the threshold and with subtraction. Where no dash is near a decay, the
+    height of one spike says more of how often they fire than the response to a constant input. Measured by
+    benchmarks/vendor_xylo.py: count error .10 instead of .24, agreement .97 instead of .93.
+    """
+    chip = _peak(1 - 2.0**-dash_syn, 1 - 2.0**-dash_mem)
+    return gain * _peak(decay_syn, decay_mem) / chip
+
+
+def _peak(decay_syn: Float, decay_mem: Float) -> Float:
+    """(n,) the highest membrane after one unit of charge: the sum of two geometric series at its largest step."""
+    slowest, fastest = 1 - 2.0**-INTEGRATOR, 1e-6
+    a, b = (np.clip(decay, fastest, slowest) for decay in (decay_syn, decay_mem))
+    b = np.where(np.abs(a - b) < ALIKE, a * (1 - ALIKE), b)
+    longest = np.log(np.log(b) / np.log(a)) / np.log(a / b)  # steps, the first included, as a real number
+    steps = (np.maximum(np.floor(longest), 1), np.ceil(longest))
+    highest = np.maximum(*((a**n - b**n) / (a - b) for n in steps))
+    return (1 - a) * highest
 
 
 def kept_by_rounding(dash: Int, largest: Float) -> Float:
