@@ -66,12 +66,19 @@ class Plan:
         assert isinstance(d, Discrete)
         self.name, self.population, self.d, self.output = name, population, d, output
         self.dash_mem = dash.nearest_dash(d.decay_mem, least=0)
-        self.membrane = dash.membrane_gain(d.decay_mem, d.gain_mem, self.dash_mem)
         self.receptors = [_Receptor(d.decay_syn, d.gain_syn, population.n)]
+        self.membrane = self._membrane_gain()
         if d.decay_syn_2 is not None:
             self.receptors.append(_Receptor(d.decay_syn_2, d.gain_syn_2, population.n))
         self.drives = [self._drive(c) for c in into]
         self.bias = self._bias([c.projection for c in into])
+
+    def _membrane_gain(self) -> Float:
+        d, fires = self.d, self.d.rule.fires
+        as_the_chip = fires is not None and fires.at == ">=" and d.rule.reset == "subtract"
+        if as_the_chip and d.decay_syn is not None:
+            return dash.peak_gain(d.decay_syn, d.decay_mem, d.gain_mem, self.receptors[0].dash, self.dash_mem)
+        return dash.membrane_gain(d.decay_mem, d.gain_mem, self.dash_mem)
 
     def _drive(self, connection: Connection) -> _Drive:
         factor = self.membrane * self.receptors[connection.projection.synapse].gain

@@ -43,6 +43,7 @@ def require_sinabs() -> SimpleNamespace:
             from sinabs.backend.dynapcnn import DynapcnnLayer, DynapcnnNetwork
             from sinabs.backend.dynapcnn.chips import Speck2EConfigBuilder, Speck2FConfigBuilder
             from sinabs.backend.dynapcnn.discretize import discretize_conv_spike_
+            from sinabs.nir import to_nir
     except ImportError as error:
         reason = f"the vendor's software is missing ({error}); install it: {INSTALL}"
         if os.environ.get("NIRC_REQUIRE_ORACLES") == "1":
@@ -57,6 +58,7 @@ def require_sinabs() -> SimpleNamespace:
         DynapcnnLayer=DynapcnnLayer,
         DynapcnnNetwork=DynapcnnNetwork,
         discretise_in_place=discretize_conv_spike_,
+        to_nir=to_nir,
         builders={"2e": Speck2EConfigBuilder, "2f": Speck2FConfigBuilder},
     )
 

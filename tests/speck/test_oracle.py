@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -227,9 +228,9 @@ def compiled(request: pytest.FixtureRequest, data: Path) -> tuple[Path, Any, Con
 
 
 def test_compiled_weights_are_those_of_sinabs(compiled: tuple[Path, Any, Configuration]) -> None:
-    """Also the thresholds; but not the lower bound, which NIR does not have. Both scale in double precision."""
+    """Also the thresholds; but not the lower bound, which NIR does not have."""
     file, _, configuration = compiled
-    theirs, ours = discretised(file, double=True), in_order(configuration)
+    theirs, ours = discretised(file), in_order(configuration)
     assert len(ours) == len(theirs.weights)
     for layer, weight, bias, threshold in zip(ours, theirs.weights, theirs.biases, theirs.thresholds, strict=True):
         np.testing.assert_array_equal(layer.kernel, weight)
@@ -246,6 +247,57 @@ def test_single_precision_moves_only_ties(data: Path, file: str, differ: int) ->
     apart = np.concatenate([np.abs(a - b).ravel() for a, b in zip(single.weights, double.weights, strict=True)])
     assert apart.max() <= 1
     assert int(apart.sum()) == differ
+
+
+@pytest.mark.parametrize("floor", [-1.0, -0.3, -20.0])
+@pytest.mark.parametrize("bias", [0.0, 0.2])
+def test_a_network_of_sinabs_is_its_dynapcnn_network_on_the_chip(
+    sinabs: SimpleNamespace, tmp_path: Path, floor: float, bias: float
+) -> None:
+    """Exported by Sinabs' own exporter: every integer and every spike is that of Sinabs' quantised network."""
+    s, rng = sinabs, np.random.default_rng(3)
+    model, raster = _trained(s, rng, floor, bias), random_raster(rng, 3, 15, 2 * 12 * 12)
+    sample = s.torch.tensor(raster[0, :1]).float().reshape(1, 2, 12, 12)
+    graph = s.to_nir(model, sample)
+    graph.infer_types()  # nirtorch 2.6 leaves the shapes of convolutions open
+    nir.write(tmp_path / "model.nir", graph)
+    with s.torch.no_grad():
+        theirs = s.DynapcnnNetwork(_trained(s, np.random.default_rng(3), floor, bias), (2, 12, 12), dvs_input=False)
+    bundle = compile_model(tmp_path / "model.nir", "speck", Options(writer=f"sinabs,floor={floor:g}")).bundle
+    for ours, layer in zip(
+        in_order(read_config(bundle.files["config.json"])), theirs.dynapcnn_layers.values(), strict=True
+    ):
+        np.testing.assert_array_equal(ours.kernel, layer.conv_layer.weight.detach().numpy())
+        assert ours.threshold_high == int(layer.spk_layer.spike_threshold)
+        assert ours.threshold_low == int(layer.spk_layer.min_v_mem)
+    expected = []
+    for shown in s.torch.tensor(raster).float().reshape(3, 15, 2, 12, 12):
+        for layer in theirs.dynapcnn_layers.values():
+            layer.spk_layer.reset_states()
+        with s.torch.no_grad():
+            expected.append(theirs(shown).reshape(15, -1).numpy())
+    assert np.sum(expected) > 10
+    np.testing.assert_array_equal(bundle.run(raster).output, expected)
+
+
+def _trained(s: SimpleNamespace, rng: np.random.Generator, floor: float, bias: float) -> Any:
+    """Two convolutions with pools and a linear layer, seeded."""
+
+    def filled(module: Any, spread: float) -> Any:
+        module.weight.data = s.torch.tensor(rng.normal(0.3 * spread, spread, module.weight.shape)).float()
+        if bias:
+            module.bias.data = s.torch.tensor(rng.normal(0, bias, module.bias.shape)).float()
+        return module
+
+    def neurons() -> Any:
+        return s.layers.IAFSqueeze(batch_size=1, spike_threshold=1.0, min_v_mem=floor)
+
+    biased = bias > 0
+    return s.nn.Sequential(
+        filled(s.nn.Conv2d(2, 4, 3, padding=1, bias=biased), 0.2), neurons(), s.layers.SumPool2d(2),
+        filled(s.nn.Conv2d(4, 6, 3, padding=1, bias=biased), 0.1), neurons(), s.layers.SumPool2d(2),
+        s.nn.Flatten(), filled(s.nn.Linear(6 * 3 * 3, 5, bias=biased), 0.1), neurons(),
+    )  # fmt: skip
 
 
 def test_compiled_layers_fit_their_cores_by_sinabs_rules(compiled: tuple[Path, Any, Configuration]) -> None:

@@ -32,6 +32,12 @@ def quantised(
     )
 
 
+def of_sinabs(model: nir.NIRGraph, floor: str = "none", **how: bool | None) -> Program:
+    """Integers of a network that is read as Sinabs': it fires at its threshold, any number of times."""
+    discrete = lower(model, Options(writer=f"sinabs,floor={floor}"), log=Log()).discrete
+    return SpeckQuantise(**how).run(SpeckLegalise().run(discrete, Log()), Log())
+
+
 def weights(program: Program, name: str) -> np.ndarray:
     ((_, projection),) = program.into(name)
     return projection.ops[-1].weight
@@ -156,3 +162,55 @@ def test_a_branch_is_rounded_with_the_scale_of_its_layer() -> None:
     rng = np.random.default_rng(0)
     _, made, _ = quantised(line((1, 6, 6), conv(rng, 1, 2, padding=1), fire(2, 6, 6), out=(2, 6, 6)))
     assert weights(made, "n1").dtype == float and (weights(made, "n1") == np.rint(weights(made, "n1"))).all()
+
+
+def sinabs_rounds(weight: np.ndarray) -> np.ndarray:
+    """In single precision: the scale, the product, and then to the nearest, ties to even."""
+    single = weight.astype(np.float32)
+    return np.rint(single * (np.float32(127) / single.max())).astype(np.int64)
+
+
+def test_weights_of_sinabs_are_rounded_as_sinabs_rounds_them() -> None:
+    """One by one, not by their sum, and in single precision: weights beside a tie are ties there, and only there."""
+    largest = np.float32(0.2997)
+    halves = ((np.arange(127) + 0.5) / (127 / np.float64(largest))).astype(np.float32)
+    beside = [halves, np.nextafter(halves, np.float32(0)), np.nextafter(halves, np.float32(1))]
+    weight = np.concatenate([*beside, [largest]])[None].astype(np.float64)
+    expected = sinabs_rounds(weight)
+    assert (expected != np.rint(weight * (127 / weight.max()))).any()
+    np.testing.assert_array_equal(weights(of_sinabs(dense(weight)), "n1").reshape(1, -1), expected)
+    kept = weights(of_sinabs(dense(weight), nearest=False), "n1").reshape(1, -1)
+    assert (kept != expected).any()
+
+
+def test_other_networks_keep_the_sums_of_their_weights() -> None:
+    weight = np.random.default_rng(4).uniform(0.0, 0.3, (4, 1000))
+    _, made, _ = quantised(dense(weight), nearest=None)
+    exact = (weight * (127 / weight.max())).sum(axis=1)
+    assert np.abs(weights(made, "n1").reshape(4, 1000).sum(axis=1) - exact).max() <= 0.5 + 1e-9
+
+
+def test_a_threshold_of_sinabs_is_reached_and_not_only_passed() -> None:
+    """Two inputs of half a threshold fire a neuron of Sinabs, and none by the letter of NIR."""
+    model = dense(np.array([[0.5, 0.5]]))
+    ones = np.ones((1, 1, 2))
+    assert run(of_sinabs(model), ones).output.sum() == 1
+    assert run(quantised(model)[1], ones).output.sum() == 0
+
+
+def test_biases_of_sinabs_have_8_bits_unless_that_costs_much() -> None:
+    """Down to a quarter of the finest scale the integers are those of Sinabs."""
+    weight = np.random.default_rng(5).uniform(-0.1, 0.2, (2, 20))
+    for bias, largest in ((0.7, 127 * weight.max() / 0.7), (5.0, 127)):
+        made = of_sinabs(dense(weight, bias=np.array([bias, -0.01])))
+        assert weights(made, "n1").max() == round(largest)
+
+
+@pytest.mark.parametrize(("floor", "low"), [("-1", -635), ("-0.3", -190), ("-60", -32768), ("none", -32768)])
+def test_the_lower_bound_of_sinabs_is_the_chips(floor: str, low: int) -> None:
+    """-60 V would be -38100 at the finest scale: the scale is a little coarser. Without one, 16 bits are left."""
+    weight = np.array([[0.2, -0.0345678, 0.0123456]])
+    made = of_sinabs(dense(weight), floor)
+    assert neuron(made, "n1").threshold_low == low
+    assert neuron(made, "n1").threshold_high == (546 if floor == "-60" else 635)
+    assert weights(made, "n1").max() == (109 if floor == "-60" else 127)

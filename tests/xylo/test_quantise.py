@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from nirc.api import Options, compile_model
-from nirc.backends.xylo.dash import INTEGRATOR, kept_by_rounding, membrane_gain, nearest_dash, synapse_gain
+from nirc.backends.xylo.dash import (
+    INTEGRATOR,
+    kept_by_rounding,
+    membrane_gain,
+    nearest_dash,
+    peak_gain,
+    synapse_gain,
+)
 from nirc.backends.xylo.neuron import XyloNeuron
 from nirc.backends.xylo.specification import Specification
 from nirc.semantics.neuron import NeuronStepper
@@ -29,6 +36,30 @@ def test_a_time_constant_of_a_power_of_two_is_exact(k: int) -> None:
     assert membrane_gain(decay, np.array([0.7]), dash)[0] == pytest.approx(0.7)
     # The chip decays after adding: a weight w delivers w * (1 - 2**-k) in its first step, the model gain * w.
     assert synapse_gain(decay, np.array([0.25]), dash)[0] * (1 - 2.0**-k) == pytest.approx(0.25)
+
+
+def highest(decay_syn: float, decay_mem: float, gain_syn: float, gain_mem: float) -> float:
+    """The membrane after one spike, at its largest: step by step."""
+    current, v, top = gain_syn, 0.0, 0.0
+    for _ in range(4000):
+        v = decay_mem * v + gain_mem * current
+        current, top = decay_syn * current, max(top, v)
+    return top
+
+
+@pytest.mark.parametrize(
+    ("decay_syn", "decay_mem"), [(0.9, 0.95), (0.7, 0.91), (0.95, 0.95), (0.99, 0.5), (0.0, 0.9), (0.875, 0.9375)]
+)
+def test_a_spike_lifts_the_membrane_as_high_as_in_a_model_that_fires_as_the_chip_does(
+    decay_syn: float, decay_mem: float
+) -> None:
+    syn, mem, gain = np.array([decay_syn]), np.array([decay_mem]), np.array([0.6])
+    dash_syn, dash_mem = nearest_dash(syn, least=1), nearest_dash(mem, least=0)
+    per_weight = peak_gain(syn, mem, gain, dash_syn, dash_mem) * synapse_gain(syn, np.array([0.8]), dash_syn)
+    chip_syn, chip_mem = (1 - 2.0 ** -float(dash[0]) for dash in (dash_syn, dash_mem))
+    # The chip decays after adding: a weight w delivers chip_syn * w in its first step.
+    chip = highest(chip_syn, chip_mem, chip_syn * float(per_weight[0]), 1.0)
+    assert chip == pytest.approx(highest(decay_syn, decay_mem, 0.8, 0.6), rel=1e-5)
 
 
 def test_decays_that_have_no_dash_get_the_nearest_within_range() -> None:
