@@ -14,6 +14,7 @@ from nirc.errors import UsageError
 from nirc.frontend.bounds import printable
 from nirc.frontend.raw import FROM_PLACE, RawGraph
 from nirc.writers.facts import Facts
+from nirc.writers.importer import AS, LOADED, loaded
 from nirc.writers.writer import Evidence, Reading, Writer
 
 LETTER_NAME = "nir"
@@ -21,7 +22,10 @@ Values = Mapping[str, str]
 
 
 def parse_from(text: str, log: Log) -> tuple[Writer, dict[str, str]]:
-    """Writer and given values of ``NAME[,KEY=VALUE]...``. Raises ``UsageError`` (U607)."""
+    """Writer and given values of ``NAME[,KEY=VALUE]...``. Raises ``UsageError`` (U607).
+
+    With ``as=loaded`` the writer is what the simulator's importer makes of a file.
+    """
     name, *pairs = (part.strip() for part in text.split(","))
     known = registry.writers()
     if name not in known:
@@ -30,6 +34,8 @@ def parse_from(text: str, log: Log) -> tuple[Writer, dict[str, str]]:
         log.error("U607", "unknown writer in --from", found=name[:60], limit=", ".join(known), help=help_)
         log.raise_if_errors()
     writer, given = known[name], {}
+    if f"{AS.key}={LOADED}" in (pair.replace(" ", "") for pair in pairs):
+        writer = _loaded(writer, log)
     for pair in pairs:
         key, _, value = pair.partition("=")
         _check(writer, key.strip(), value.strip(), log)
@@ -38,6 +44,14 @@ def parse_from(text: str, log: Log) -> tuple[Writer, dict[str, str]]:
         given[key.strip()] = value.strip()
     log.raise_if_errors()
     return writer, given
+
+
+def _loaded(writer: Writer, log: Log) -> Writer:
+    if writer.importer is None:
+        names = ", ".join(n for n, w in registry.writers().items() if w.importer is not None)
+        log.error("U607", f"{writer.title} loads no files", found=writer.name, limit=names)
+        log.raise_if_errors()
+    return loaded(writer)
 
 
 def _check(writer: Writer, key: str, value: str, log: Log) -> None:
