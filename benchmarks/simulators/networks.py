@@ -28,6 +28,7 @@ from nirc.export.graph import Graph
 from nirc.export.importable import as_stepped
 from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
+from nirc.ir.verify import InvalidProgramError
 from nirc.semantics.run import run
 
 DATA = Path(__file__).parents[2] / "tests/data"
@@ -290,7 +291,9 @@ def stages_of(model: Path, options: Options) -> Iterator[tuple[str, Program]]:
     for chip in CHIPS:
         try:
             made = compile_model(model, chip, options, log=Log())
-        except NircError:
+        except (NircError, InvalidProgramError) as error:
+            if isinstance(error, InvalidProgramError):
+                print(f"{model.stem} on {chip}: {error}", file=sys.stderr)
             continue
         yield f"legal, {chip}", made.legal
         yield f"integer, {chip}", made.integer

@@ -15,8 +15,7 @@ from nirc.ir.arrays import Shape
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
 from nirc.running import Samples
-from nirc.writers.importer import AS, LOADED
-from nirc.writers.reading import LETTER_NAME, parse_from
+from nirc.writers.reading import LETTER_NAME, parse_for
 from nirc.writers.writer import Reading, Writer
 
 STAGES = ("float", "discrete", "legal", "integer")
@@ -73,7 +72,7 @@ def exported(
     importer is to compute the stage. Raises ``NircError``: P317 for what that importer cannot be told.
     """
     if simulator is not None:
-        parse_from(_as_loaded(simulator), log)  # a mistake there is told before the work
+        parse_for(simulator, log)  # a mistake there is told before the work
     if stage not in ("float", "discrete") and target is None:
         log.error("U607", f"stage `{stage}` depends on the chip", found="no --target", help="nirc targets lists them")
         log.raise_if_errors()
@@ -97,16 +96,10 @@ def _program(stage: str, first: Program, stages: Stages, made: Compiled | None) 
     return {"float": first, "discrete": stages.discrete, "legal": made.legal, "integer": made.integer}[stage]
 
 
-def _as_loaded(simulator: str) -> str:
-    name, _, pairs = simulator.partition(",")
-    return ",".join(part for part in (name.strip(), f"{AS.key}={LOADED}", pairs.strip()) if part)
-
-
 def for_simulator(simulator: str, program: Program, log: Log) -> Exported:
     """``program`` in the discrete form or a later one, for the importer of ``simulator``. Raises as ``exported``."""
-    writer, values = parse_from(_as_loaded(simulator), log)
-    asked = {key: value for key, value in values.items() if key != AS.key}
-    made = to_importable(program, writer, asked, log)
+    writer, values = parse_for(simulator, log)
+    made = to_importable(program, writer, values, log)
     importer = made.importer
     plain_call = importer.call({c.key: c.values[0] for c in importer.choices})
     loading = importer.call(made.values)
@@ -114,8 +107,8 @@ def for_simulator(simulator: str, program: Program, log: Log) -> Exported:
         log.warning(
             "P319",
             f"the file computes the stage only if {writer.title} loads it with {_choices_of(made.reading)}",
-            found="; ".join(line.strip() for line in loading.splitlines()),
             limit=plain_call,
+            help="load it with the lines that `nirc export` prints",
         )
     (entry,) = (fields for fields in made.graph.nodes.values() if fields["type"] == "Input")
     shape = tuple(int(n) for n in entry["shape"])

@@ -6,6 +6,7 @@ import heapq
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -58,7 +59,24 @@ def to_importable(program: Program, writer: Writer, values: Mapping[str, str], l
     ``values``: choices of the importer that the user made. Raises ``CompileError``: P317 for each node that the
     importer would make another one of, P307 for a matrix that is too large. Warns (P315) of limits of a chip's numbers.
     """
-    return _Export(as_stepped(program, log), writer, dict(values), log).made()
+    export = _Export(as_stepped(program, log), writer, dict(values), log)
+    made = export.made()
+    if any(_is_rounded(p) and not export.loaded[name].cuts for name, p in program.nodes(Population).items()):
+        log.warning(
+            "P315",
+            "NIR cannot say that the chip rounds states between steps",
+            help="the loaded network may differ from the chip in single spikes: `nirc run` is exact",
+        )
+    return made
+
+
+def _is_rounded(population: Population) -> bool:
+    """Whether a chip keeps fractions of its states from step to step, and has to round them."""
+    if not hasattr(population.dynamics, "as_discrete"):
+        return False
+    d = population.dynamics.as_discrete()
+    decays = [decay for decay in (d.decay_mem, d.decay_syn) if decay is not None]
+    return any(((decay > 0) & (decay < 1)).any() for decay in decays)
 
 
 def as_stepped(program: Program, log: Log) -> Program:
@@ -134,9 +152,9 @@ class _Export:
             return Loaded(None, ("two receptors",))
         loaded = load(self.importer, d, self.values)
         if loaded.refused:
-            message = f"`{name}` would be loaded as another neuron"
-            rule = loaded.rule and f"[{loaded.rule}]"
-            self._refuse(message, where, "; ".join(loaded.refused), rule, self._elsewhere(d))
+            message = f"the neurons would be others: {'; '.join(loaded.refused)}"
+            rule = loaded.rule and f"loaded by [{loaded.rule}]"
+            self._refuse(message, where, f"`{name}` by [{d.rule.text}]", rule, self._elsewhere(d))
         for remark in loaded.remarks:
             self.log.differs(
                 "P315",
@@ -148,13 +166,18 @@ class _Export:
 
     def _elsewhere(self, d: Discrete) -> str:
         """Choices and simulators that load the neuron as it is."""
-        fitting = [text for text, importer, values in _ways(self.writer) if not load(importer, d, values).refused]
+        loads = {text: load(importer, d, values) for text, importer, values in self._ways}
+        fitting = [text for text, each in loads.items() if not each.refused and not each.late]
         if not fitting:
             return OTHERWISE
         own = [text for text in fitting if text.startswith(f"{self.writer.name},")]
         if own:
-            return f"--for {own[0]} writes the file all the same, and says what has to be set once it is loaded"
-        return f"--for {', '.join(fitting)}, where such a neuron is built; or {OTHERWISE}"
+            return f"--for {own[0]} writes the file all the same, and prints what has to be set once it is loaded"
+        return f"--for {', '.join(fitting)} can be told of such neurons; or {OTHERWISE}"
+
+    @cached_property
+    def _ways(self) -> list[tuple[str, Importer, dict[str, str]]]:
+        return list(_ways(self.writer))
 
     def _choices(self) -> None:
         """Choices that cells need, which have to agree."""
@@ -329,7 +352,7 @@ class _Export:
         place = {name: i for i, name in enumerate(ordered)}
         edges = sorted({*made.forward, *made.back}, key=lambda e: (place[e[0]], place[e[1]]))
         self._check_order(made, edges, names)
-        nodes = {names[n]: made.fields[n] for n in ordered}
+        nodes = {names[n]: _in_float32(made.fields[n]) if self.importer.single else made.fields[n] for n in ordered}
         return Graph(nodes, tuple((names[s], names[t]) for s, t in edges))
 
     def _check_order(self, made: _Nodes, edges: list[Edge], names: Mapping[str, str]) -> None:
@@ -350,6 +373,11 @@ class _Export:
                 f"{len([1 for _, t in forward if t == back_to[wrong]])} inputs, run {self.importer.order}",
                 "branches that meet again are run in the right order in a few forms only",
             )
+
+
+def _in_float32(fields: Fields) -> Fields:
+    floats = {k: v for k, v in fields.items() if isinstance(v, np.ndarray) and v.dtype == np.float64}
+    return fields | {k: v.astype(np.float32) for k, v in floats.items()}
 
 
 def _takes(route: Route, value: Float, shapes: Mapping[str, Shape], primitives: Primitives) -> bool:

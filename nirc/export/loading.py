@@ -26,7 +26,7 @@ class Loaded:
     """A population as a simulator loads it: ``cell``, and why it is not what was asked for.
 
     ``refused``: reasons that rule it out. ``remarks``: limits of the chip's numbers, which no simulator has. ``late``:
-    spikes leave a step later than those of the normalised rule.
+    spikes leave a step later than those of the normalised rule. ``cuts``: states are whole numbers, as on a chip.
     """
 
     cell: Cell | None
@@ -34,6 +34,7 @@ class Loaded:
     remarks: tuple[str, ...] = ()
     rule: str = ""
     late: bool = False
+    cuts: bool = False
 
 
 def load(importer: Importer, wanted: Discrete, values: Mapping[str, str] | None = None) -> Loaded:
@@ -52,7 +53,8 @@ def load(importer: Importer, wanted: Discrete, values: Mapping[str, str] | None 
     refused = tuple(_kinds(asked, got))
     if not refused:
         refused = tuple(_numbers(asked, got, cell))
-    return Loaded(cell, refused, tuple(_limits(asked, got)), step.rule.text, late)
+    refused = tuple(f"the stage {reason}" for reason in refused)
+    return Loaded(cell, refused, tuple(_limits(asked, got)), step.rule.text, late, step.grain is not None)
 
 
 def _normalised(d: Discrete) -> tuple[Discrete, bool]:

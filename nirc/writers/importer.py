@@ -66,7 +66,8 @@ class Importer:
     *nested* (the same as a graph of its own) or *none*.
 
     ``pads_pools`` and ``dilates``: whether pools have a padding and kernels a dilation. ``map_order``: of the values
-    that Flatten gives. ``remark``: how the loaded network is run.
+    that Flatten gives. ``single``: arrays have to be float32. ``remark``: how the network is
+    run.
     """
 
     call: Callable[[Mapping[str, str]], str]
@@ -81,6 +82,7 @@ class Importer:
     pads_pools: bool = False
     dilates: bool = True
     map_order: str = "channels first"
+    single: bool = False
     remark: str = ""
 
 

@@ -35,6 +35,7 @@ from nirc.writers.writer import (
     replace_reset,
 )
 
+HAIR = 1e-5  # relative: a rounding of float32
 RUN_DT_S = 1e-3  # of a network that was not told its dt
 SLOWEST_S = 1.0  # a time constant above it, read with the usual dt, was not scaled by dt
 BOX = parse("decay v, add x->v, fire > 1, set, emit")
@@ -130,20 +131,26 @@ def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
         return made(zero, n, BOX if c.fires else Rule(BOX.operations[:2]))
     share = RUN_DT_S / c.tau_mem_s
     if c.tau_syn_s is None:
-        return made(zero, n, BOX, decay_mem=1 - share, gain_mem=share, starts_at_leak=True)
+        return made(zero, n, BOX, decay_mem=_left(share), gain_mem=share, starts_at_leak=True)
     share_syn = RUN_DT_S / c.tau_syn_s
     leak = np.zeros(n) if c.v_leak is None else c.v_leak
     d = made(
         zero,
         n,
         (BOX.with_reset("subtract") if setting.values["reset"] == "subtract" else BOX).with_synapse(),
-        decay_mem=1 - share,
+        decay_mem=_left(share),
         gain_mem=share * _gain(c),
-        decay_syn=1 - share_syn,
+        decay_syn=_left(share_syn),
         gain_syn=share_syn * (1.0 if c.w_in is None else c.w_in),
         starts_at_leak=True,
     )
     return replace(d, drift=frozen(share * leak * (1 + _gain(c))))
+
+
+def _left(share: Float) -> Float:
+    """What a state keeps of itself; float32 may put a time constant a hair below the step."""
+    left = 1.0 - share
+    return np.where((left < 0) & (left > -HAIR), 0.0, left)
 
 
 def write(d: Discrete) -> Cell | str:

@@ -224,6 +224,7 @@ IMPORTER = Importer(
     frozenset({"Affine", "Linear", "Conv2d", "SumPool2d", "Flatten"}),
     order="path",
     loops="pair",
+    time_step=lambda program, values: STEPS,
     rewire=rewire,
     dilates=False,
     map_order="channels last",
