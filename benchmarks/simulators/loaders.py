@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
-import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,26 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from blank_modules import install
 
 Array = np.ndarray
 Values = Mapping[str, str]
-
-
-class Blank(types.ModuleType):
-    """A module in which every name exists: the driver of boards, which no simulation needs."""
-
-    __path__: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        below = Blank(f"{self.__name__}.{name}")
-        sys.modules[below.__name__] = below
-        setattr(self, name, below)
-        return below
-
-    def __call__(self, *_: Any, **__: Any) -> Any:
-        return self
 
 
 @contextlib.contextmanager
@@ -99,7 +81,7 @@ def load_norse(path: Path, values: Values, samples: int) -> Any:
 
 
 def load_sinabs(path: Path, values: Values, samples: int) -> Any:
-    sys.modules.setdefault("samna", Blank("samna"))
+    install("samna")
     from sinabs.nir import from_nir
 
     return from_nir(read(path), batch_size=samples)
@@ -196,8 +178,7 @@ def run_nengo(network: Any, inputs: Array) -> Array:
 
 def load_lava(path: Path, values: Values, samples: int) -> Any:
     """Slayer's blocks in the order of the edges, with the published converter's parameters."""
-    for name in ("cv2", "torchvision"):
-        sys.modules.setdefault(name, Blank(name))
+    install("cv2", "torchvision")
     import nir
     import torch
     from lava.lib.dl import slayer

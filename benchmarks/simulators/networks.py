@@ -215,7 +215,7 @@ def branches() -> Iterator[Network]:
     m = Maker(7)
     layers = m.affine(12, 12), m.lif(12), m.affine(12, 12), m.lif(12), m.affine(5, 12), m.lif(5)
     yield Network("LIF, a shortcut one to one", chain((12,), (5,), *layers, more=(("1", "3"),)), "nir")
-    graph = chain((12,), (5,), *layers, m.affine(12, 12), more=(("1", "6"), ("6", "3"), ("5", "output")))
+    graph = chain((12,), (5,), *layers, m.affine(5, 12), more=(("1", "6"), ("6", "5"), ("5", "output")))
     edges = tuple(e for e in graph.edges if e not in (("5", "6"), ("6", "output")))
     yield Network("LIF, a shortcut by a matrix", Graph(graph.nodes, edges), "nir")
     layers = m.affine(16, 12), m.lif(16), {"type": "Delay", "delay": np.full(16, 2e-4)}, m.affine(5, 16), m.lif(5)
@@ -284,6 +284,15 @@ def trained() -> Iterator[Network]:
             yield Network(path.stem, path, reading)
 
 
+def recorded() -> Iterator[Network]:
+    """Networks that the simulators exported themselves, in tests/data/simulators."""
+    for index in sorted(DATA.glob("simulators/*/cases.json")):
+        for kind, row in json.loads(index.read_text()).items():
+            path = index.with_name(f"{kind}.nir")
+            if path.exists() and not row.get("lost"):
+                yield Network(f"{index.parent.name}/{kind}", path, row["read"])
+
+
 def stages_of(model: Path, options: Options) -> Iterator[tuple[str, Program]]:
     """(name, program) of every stage; a chip that does not take the model has none."""
     stages: Stages = lower(model, options, log=Log())
@@ -312,8 +321,9 @@ def inputs_for(model: Path, program: Program) -> np.ndarray:
     """(samples, steps, ...input shape): recorded inputs, else random spikes."""
     shape = next(iter(program.nodes(Source).values())).shape
     kept = model.with_suffix(".npz")
-    if kept.exists() and model.parent.name == "zoo":
-        return np.load(kept)["inputs"][:SAMPLES, : 2 * STEPS].reshape(SAMPLES, -1, *shape)
+    if kept.exists():
+        inputs = np.load(kept)["inputs"][:SAMPLES, : 2 * STEPS]
+        return inputs.reshape(*inputs.shape[:2], *shape)
     rng = np.random.default_rng(0)
     return (rng.random((SAMPLES, STEPS, *shape)) < RATE).astype(np.uint8)
 
@@ -321,7 +331,7 @@ def inputs_for(model: Path, program: Program) -> np.ndarray:
 def main() -> None:
     folder, names = Path(sys.argv[1]), sys.argv[2:]
     rows: list[dict[str, Any]] = []
-    for network in (*small(), *trained()):
+    for network in (*small(), *trained(), *recorded()):
         model = network.model
         if isinstance(model, Graph):
             model = folder / "model.nir"

@@ -15,7 +15,7 @@ from nirc.ir.rules import BOUND, LETTER, Fire, Rule, plain
 from nirc.passes.normalise_rules import NormaliseRules
 from nirc.writers.importer import Cell, Importer, parameters, setting, total_gain
 
-PASSES = 1e-6  # a synapse that keeps less passes its input on: float32
+PASSES = 1e-6  # a state that keeps less keeps nothing, one that loses less keeps all: float32
 DECAYS = 1e-6  # a difference of decays that float32 makes
 POTENTIALS = 1e-5  # a relative difference of potentials that float32 and its roundings make
 LEAST_OF_16_BITS = float(-(1 << 15))
@@ -79,8 +79,8 @@ def simplest(d: Discrete) -> Discrete:
     fires = d.rule.fires
     if fires is None:
         return d
-    forgets = not d.decay_mem.any() and not d.rule.reset_is_late and not d.rule.restores
-    late_from_all = d.rule.reset_is_late and d.rule.reset == "subtract" and bool((d.decay_mem == 1).all())
+    forgets = bool((d.decay_mem < PASSES).all()) and not d.rule.reset_is_late and not d.rule.restores
+    late_from_all = d.rule.reset_is_late and d.rule.reset == "subtract" and bool((d.decay_mem > 1 - PASSES).all())
     if forgets or (late_from_all and not d.rule.bounded):
         reset = "set" if forgets else "subtract"
         d = replace(d, rule=plain(reset, synapse=d.rule.has_synapse, at=fires.at, most=fires.most))

@@ -63,6 +63,7 @@ class Layer:
     """One node: its kind, what it does (None for Flatten), and the shapes of its signals.
 
     ``bias`` (n,) of a convolution or matrix. ``columns``: shape of a map whose values come channels last, for a matrix.
+    ``then``: operators that follow in the same matrix.
     """
 
     kind: Kind
@@ -71,6 +72,7 @@ class Layer:
     shape: Shape
     bias: Float | None = None
     columns: Shape | None = None
+    then: tuple[LinearOp, ...] = ()
 
     def with_bias(self, value: Float) -> Layer | None:
         """The node with a constant on top, None where its primitive has no such bias."""
@@ -98,17 +100,20 @@ class Layer:
                 return self._matrix(op, primitives, where, log)
 
     def _matrix(self, op: LinearOp, primitives: Primitives, where: str, log: Log) -> Fields:
-        if op.n_in * op.n_out > MOST_ENTRIES:
-            found = f"{op.n_out} x {op.n_in}"
-            message, help_ = "a projection has too many entries for a matrix", "export an earlier stage"
-            log.error("P307", message, where=where, found=found, limit=MOST_ENTRIES, help=help_)
-            return {"type": "Linear", "weight": np.zeros((1, 1))}
+        for each in (op, *self.then):
+            if each.n_in * each.n_out > MOST_ENTRIES:
+                found = f"{each.n_out} x {each.n_in}"
+                message, help_ = "a projection has too many entries for a matrix", "export an earlier stage"
+                log.error("P307", message, where=where, found=found, limit=MOST_ENTRIES, help=help_)
+                return {"type": "Linear", "weight": np.zeros((1, 1))}
         weight = _dense(op)
+        for each in self.then:
+            weight = _dense(each) @ weight
         if self.columns is not None:
             weight = np.moveaxis(weight.reshape(-1, *self.columns), 1, -1).reshape(weight.shape)
         if self.bias is None and primitives.has("Linear"):
             return {"type": "Linear", "weight": weight}
-        return {"type": "Affine", "weight": weight, "bias": np.zeros(op.n_out) if self.bias is None else self.bias}
+        return {"type": "Affine", "weight": weight, "bias": np.zeros(len(weight)) if self.bias is None else self.bias}
 
 
 def planned(steps: Sequence[Step], shape: Shape, primitives: Primitives) -> list[Layer]:
@@ -148,9 +153,17 @@ def _primitive(step: LinearOp | Later, shape: Shape, primitives: Primitives) -> 
 
 
 def _add_matrix(made: list[Layer], shape: Shape, op: LinearOp) -> None:
-    """A matrix behind what is made, with its columns in the order of a Flatten right before it."""
+    """A matrix behind what is made, with its columns in the order of a Flatten right before it.
+
+    Two matrices are one, unless one between few signals and many would grow.
+    """
     made += flattened(ending(made, shape))
     before = made[-1] if made else None
+    if before is not None and before.kind == "matrix" and before.bias is None:
+        n_in, between = before.shape_in[0], before.shape[0]
+        if n_in * op.n_out <= between * (n_in + op.n_out):
+            made[-1] = replace(before, shape=(op.n_out,), then=(*before.then, op))
+            return
     columns = before.shape_in if before is not None and before.kind == "flatten" else None
     made.append(Layer("matrix", op, (op.n_in,), (op.n_out,), columns=columns))
 
