@@ -39,6 +39,7 @@ Examples:
   nirc run out --data spikes.npz --out o.npz   run the emitted files, bit for bit
   nirc verify model.nir --target xylo --data spikes.npz
   nirc export model.nir --target xylo -o chip.nir   the network with the chip's numbers, as NIR
+  nirc export model.nir --stage float --for norse -o n.nir   what Norse loads as this network
   nirc explain X504                            what a diagnostic means
 
 Exit status: 0 done, 1 cannot be compiled as asked, 2 usage, 3 input cannot be read, 70 a bug in nirc.
@@ -283,7 +284,18 @@ def mapping(bundle: Path, plot: Path | None, by: str, rows: int, output: Output)
         output.mapped(plan, as_tree(plan, opened.manifest), rows)
 
 
-@cli.command()
+EXPORT_EPILOG = """\b
+Examples:
+  nirc export model.nir --target xylo -o chip.nir             the numbers that the chip will use
+  nirc export model.nir --stage float --for norse -o n.nir    what Norse loads as the network that was read
+  nirc export model.nir --stage float --for snntorch,reset=subtract,reset_delay=yes -o s.nir
+
+A simulator's importer chooses resets, bounds and numbers of spikes of its own. --for writes the parameters from
+which it computes the stage, and refuses (P317) what no parameter can tell it. docs/reference/export.md has a table.
+"""
+
+
+@cli.command(epilog=EXPORT_EPILOG)
 @MODEL
 @click.option("--target", metavar="NAME[:VARIANT]", help="The chip, for the stages `legal` and `integer`.")
 @LOWERING
@@ -294,12 +306,20 @@ def mapping(bundle: Path, plot: Path | None, by: str, rows: int, output: Output)
     show_default=True,
     help="The form to write: as read, per step, as the chip wants it, or with the numbers that the chip will use.",
 )
+@click.option(
+    "--for",
+    "simulator",
+    metavar="NAME[,KEY=VALUE]...",
+    help="The simulator that is to load the file and to compute the stage: snntorch, norse, sinabs, rockpool, spyx, "
+    "nengo, lava. Default: none, the file says what NIR can say.",
+)
 @click.option("-o", "--out", metavar="OUT.nir", type=FILE, required=True, help="The NIR file to write.")
 @OUTPUT
 def export(
     model: Path,
     target: str | None,
     stage: str,
+    simulator: str | None,
     out: Path,
     calibrate: Path | None,
     output: Output,
@@ -307,14 +327,23 @@ def export(
 ) -> None:
     """Write a stage of the compilation as NIR, for simulators to evaluate or fine-tune what the chip will run."""
     with output.about(str(model)):
-        from nirc.export.export import export as exported
+        from nirc.export.export import exported
         from nirc.report.arrays import save_bytes
 
         sample = _calibration(calibrate, options["dt"], output.log)
         with output.progress("calibrating", 100) as advance:
-            data = exported(model, stage, target, _asked(options), log=output.log, calibration=sample, progress=advance)
-        save_bytes(out, data, output.log)
-        output.exported(stage, out)
+            made = exported(
+                model,
+                stage,
+                target,
+                _asked(options),
+                simulator=simulator,
+                log=output.log,
+                calibration=sample,
+                progress=advance,
+            )
+        save_bytes(out, made.data, output.log)
+        output.exported(stage, out, made.loading, made.remark)
 
 
 @cli.command()

@@ -192,10 +192,16 @@ class Output:
         if not self.json and not self.quiet:
             print(as_text(plan, tree, rows), end="")
 
-    def exported(self, stage: str, out: Path) -> None:
-        """Where the file is."""
+    def exported(self, stage: str, out: Path, loading: str, remark: str) -> None:
+        """Where the file is, and the Python that loads it in the simulator that it is for."""
         self.results |= {"stage": stage, "out": str(out)}
         self.line(f"stage {stage} -> {printable(str(out), MAX_SHOWN)}")
+        if loading:
+            self.results |= {"loading": loading, "remark": remark}
+            self.line("to load it:")
+            for line in loading.replace("FILE", repr(printable(str(out), MAX_SHOWN))).splitlines():
+                self.line(f"  {line}")
+            self.line(f"  # {remark}")
 
     def targets(self, backends: list[Backend], name: str | None) -> None:
         """Variants, and with a name their limits."""

@@ -82,7 +82,9 @@ CODES: dict[str, str] = {
     "P314": "NIR has no words for a part of the network",
     "P315": "something that NIR cannot say is left out of an exported file",
     "P316": "the model answers nothing on some samples",
+    "P317": "a simulator cannot be told a part of the network",
     "P318": "readout neurons were added",
+    "P319": "an exported file has to be loaded with an argument or a setting",
     # D: the chip's dynamics differ in kind from the model's (error under --strict)
     "D401": "reset: a spike acts on the membrane otherwise on the chip",
     "D402": "decay: the chip's time constants are powers of two of the time step",

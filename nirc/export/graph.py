@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from nirc.diagnostics.log import Log
-from nirc.export.neurons import Fields, Written, per_step, physical
-from nirc.export.operators import Chain
-from nirc.ir.arrays import Float
+from nirc.export.neurons import Written, per_step, physical
+from nirc.export.operators import EVERY, Later, Plus, Route, Step, laid_out
+from nirc.ir.arrays import Float, Shape
+from nirc.ir.linear import Diagonal
 from nirc.ir.populations import Continuous, Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
+from nirc.writers.importer import Fields
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes by name and edges, as a NIR file holds them."""
+    """Nodes by name and edges, as a NIR file holds them. A node of type NIRGraph has a ``Graph`` under "graph"."""
 
     nodes: Mapping[str, Fields]
     edges: tuple[tuple[str, str], ...]
@@ -29,44 +31,92 @@ def to_graph(program: Program, log: Log) -> Graph:
     Raises ``CompileError``: P314 for what NIR has no words for, P307 for a matrix that is too large. Warns (P315) of
     what is left out: the reset rule, onsets of biases, several spikes in a step.
     """
+    neurons = {name: _neuron(name, p, program.dt_s, log) for name, p in program.nodes(Population).items()}
+    routes = _routes(program, neurons, log)
+    shapes = laid_out({name: program[name].shape for name in program.graph}, routes, EVERY)
+    names = _names(program)
     nodes: dict[str, Fields] = {}
-    neurons: dict[str, Written] = {}
     for name, payload in program.graph.nodes(data="payload"):
-        if isinstance(payload, Population):
-            neurons[name] = _neuron(name, payload, program.dt_s, log)
-            nodes[name] = _shaped(neurons[name].fields, payload.shape)
+        shape = shapes[name]
+        if name in neurons:
+            nodes[names[name]] = shaped(neurons[name].fields, shape)
         else:
             assert isinstance(payload, Source | Sink)
-            nodes[name] = {
-                "type": "Input" if isinstance(payload, Source) else "Output",
-                "shape": np.array(payload.shape),
-            }
-    edges: list[tuple[str, str]] = []
-    constants = {name: made.constant for name, made in neurons.items() if made.constant is not None}
-    for source, target, projection in program.edges():
-        chain = Chain(source, target, program[source].shape, log)
-        delay_s, early, late = _constants(projection, program, log)
-        chain.apply(projection.ops, early)
-        if delay_s:
-            chain.delay(delay_s)
-        if late.any():
-            chain.add(late)
-        if target in neurons and (gain := neurons[target].gain) is not None:
-            chain.scale(gain)
-        if target in constants:
-            chain.add(constants.pop(target))  # on one of the projections only
-        chain.into(program[target].shape)
-        chain.write(nodes, edges)
+            nodes[names[name]] = port("Input" if isinstance(payload, Source) else "Output", shape)
+    edges: dict[tuple[str, str], None] = {}
+    for route in routes:
+        source, target = names[route.source], names[route.target]
+        layers = route.layers(shapes[route.source], shapes[route.target], EVERY)
+        if not layers and (source, target) in edges:  # a second edge of its own
+            n = int(np.prod(shapes[route.source]))
+            one = Route(route.source, route.target, (Diagonal(np.ones(n)),))
+            layers = one.layers(shapes[route.source], shapes[route.target], EVERY)
+        before = source
+        for layer in layers:
+            fields = layer.fields(EVERY, f"{route.source} -> {route.target}", log)
+            name = _free(f"{source}__{target}__{fields['type'].lower()}", nodes)
+            nodes[name] = fields
+            edges[before, name] = None
+            before = name
+        edges[before, target] = None
     log.raise_if_errors()
-    return Graph(nodes, tuple(dict.fromkeys(edges)))
+    return Graph(nodes, tuple(sorted(edges)))
 
 
-def _constants(projection: Projection, program: Program, log: Log) -> tuple[float, Float, Float]:
+def port(kind: str, shape: Shape) -> Fields:
+    """An Input or Output."""
+    return {"type": kind, "shape": np.array(shape)}
+
+
+def shaped(fields: Fields, shape: Shape) -> Fields:
+    """Arrays (n,), or (1,) for a whole population, in the population's shape."""
+    return {
+        k: np.broadcast_to(v if v.size == 1 else v.reshape(shape), shape) if isinstance(v, np.ndarray) else v
+        for k, v in fields.items()
+    }
+
+
+def _names(program: Program) -> dict[str, str]:
+    """Names as HDF5 can hold them: a slash would be a group inside a group."""
+    names: dict[str, str] = {}
+    for name in program.graph:
+        names[name] = _free(name.replace("/", ".").strip(".") or "node", set(names.values()))
+    return names
+
+
+def _free(stem: str, taken: Container[str]) -> str:
+    number = 0
+    while (name := f"{stem}{number or ''}") in taken:
+        number += 1
+    return name
+
+
+def _routes(program: Program, neurons: Mapping[str, Written], log: Log) -> list[Route]:
+    constants = {name: made.constant for name, made in neurons.items() if made.constant is not None}
+    routes = []
+    for source, target, projection in program.edges():
+        steps: list[Step] = list(projection.ops)
+        delay_s, early, late = _constants(projection, program, program[target].n, log)
+        if early.any():
+            steps.append(Plus(early))
+        if delay_s:
+            steps.append(Later(delay_s))
+        if late.any():
+            steps.append(Plus(late))
+        if target in neurons and (gain := neurons[target].gain) is not None:
+            steps.append(Diagonal(gain))
+        if target in constants:
+            steps.append(Plus(constants.pop(target)))  # on one of the projections only
+        routes.append(Route(source, target, tuple(steps)))
+    return routes
+
+
+def _constants(projection: Projection, program: Program, n: int, log: Log) -> tuple[float, Float, Float]:
     """The delay in seconds, and the biases (n,) before and behind it: one that begins with the signal is before it."""
     discrete = program.form is not Form.CONTINUOUS
     dt_s = program.dt_s or 0.0
     delay_s = projection.delay_steps * dt_s if discrete else projection.delay_s
-    early, late = np.zeros(1), np.zeros(1)
+    early, late = np.zeros(n), np.zeros(n)
     for bias in projection.biases:
         onset_s = bias.onset_steps * dt_s if discrete else bias.onset_s
         if onset_s == delay_s:
@@ -120,14 +170,6 @@ def _unsaid(d: Discrete) -> list[tuple[str, str]]:
     if d.v_start is not None:
         found.append(("does not start at 0", ""))
     return found
-
-
-def _shaped(fields: Fields, shape: tuple[int, ...]) -> Fields:
-    """Arrays (n,), or (1,) for a whole population, in the population's shape."""
-    return {
-        k: np.broadcast_to(v if v.size == 1 else v.reshape(shape), shape) if isinstance(v, np.ndarray) else v
-        for k, v in fields.items()
-    }
 
 
 def _left_out(log: Log, what: str, help: str = "a simulator that reads the file will differ by this") -> None:

@@ -8,18 +8,14 @@ an IF (or I) of gain 1 / dt.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete
+from nirc.writers.importer import ENDLESS, Fields
 
-ENDLESS = 2.0**40  # steps of a state that does not decay, where the node must have a time constant
 NEARLY = 1e-6  # float32: a gain that exporters meant to be 1 stays in r
-
-Fields = dict[str, Any]  # of a node: numbers, arrays and text, with its type under "type"
-
 
 @dataclass(frozen=True)
 class Written:

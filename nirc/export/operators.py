@@ -1,124 +1,298 @@
-"""A projection as a chain of NIR nodes."""
+"""A projection as a chain of NIR nodes.
+
+``planned`` decides on the nodes and their shapes, and builds nothing. ``Layer.fields`` builds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from nirc.diagnostics.log import Log
-from nirc.export.neurons import Fields
-from nirc.ir.arrays import Float, Shape
+from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool
+from nirc.writers.importer import Fields
 
 MOST_ENTRIES = 1 << 26  # of an operator that NIR holds only as a full matrix
-MOST_IDENTITY = 1 << 12  # neurons of a constant input that needs a matrix of its own
 
 
-class Chain:
-    """Grows from ``source`` to ``target``; ``shape``: of the signal at its end. Faults go to the log (P307, P314)."""
+@dataclass(frozen=True)
+class Primitives:
+    """What a file may have between populations: NIR types, and what the two-dimensional ones are able to do."""
 
-    def __init__(self, source: str, target: str, shape: Shape, log: Log) -> None:
-        self.source, self.target, self.shape, self.log = source, target, shape, log
-        self.made: list[Fields] = []
+    types: frozenset[str]
+    pads_pools: bool = True
+    dilates: bool = True
+    channels_last: bool = False  # of the values that Flatten gives
 
-    def apply(self, ops: Sequence[LinearOp], bias: Float) -> None:
-        """All operators in order, then ``bias`` (n,) or (1,), inside the last of them where its primitive has one."""
-        for number, op in enumerate(ops):
-            last = number == len(ops) - 1
-            if self._operator(op, np.broadcast_to(bias if last else 0.0, op.n_out)) and last:
-                return
-        if bias.any():
-            self.add(bias)
+    def has(self, *types: str) -> bool:
+        """Whether all these types are there."""
+        return self.types.issuperset(types)
 
-    def _operator(self, op: LinearOp, bias: Float) -> bool:
-        """Whether the primitive took the bias in."""
-        match op:
-            case Diagonal():
-                self.scale(op.scale)
-            case Conv() if _symmetric(op.padding):
-                maps = bias.reshape(op.shape_out[0], -1)
-                even = bool((maps == maps[:, :1]).all())
-                self._append(_conv(op, maps[:, 0] if even else np.zeros(len(maps))), op.shape_out)
-                return even
-            case Pool() if len(op.kernel) == 2 and _symmetric(op.padding) and op.factor in _factors(op):
-                self._append(_pool(op), op.shape_out)
-            case _:
-                self._matrix(op, bias)
-                return True
-        return False
 
-    def _matrix(self, op: LinearOp, bias: Float) -> None:
-        if op.n_in * op.n_out > MOST_ENTRIES:
-            self._refuse(
-                "P307", "a projection has too many entries for a matrix", f"{op.n_out} x {op.n_in}", MOST_ENTRIES
-            )
-            return
-        self.into((op.n_in,))
-        if isinstance(op, Dense):
-            weight = op.weight
+EVERY = Primitives(
+    frozenset({"Affine", "Linear", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Flatten", "Scale", "Delay"})
+)
+
+
+@dataclass(frozen=True)
+class Plus:
+    """A constant (n,) on top of the signal."""
+
+    value: Float
+
+
+@dataclass(frozen=True)
+class Later:
+    """All signals later by ``seconds``."""
+
+    seconds: float
+
+
+Step = LinearOp | Plus | Later
+
+
+Kind = Literal["flatten", "delay", "scale", "conv", "pool", "matrix"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One node: its kind, what it does (None for Flatten), and the shapes of its signals.
+
+    ``bias`` (n,) of a convolution or matrix. ``columns``: shape of a map whose values come channels last, for a matrix.
+    ``then``: operators that follow in the same matrix.
+    """
+
+    kind: Kind
+    step: LinearOp | Later | None
+    shape_in: Shape
+    shape: Shape
+    bias: Float | None = None
+    columns: Shape | None = None
+    then: tuple[LinearOp, ...] = ()
+
+    def with_bias(self, value: Float) -> Layer | None:
+        """The node with a constant on top, None where its primitive has no such bias."""
+        if self.kind not in ("conv", "matrix"):
+            return None
+        total = np.broadcast_to(value if self.bias is None else self.bias + value, size(self.shape))
+        maps = total.reshape(self.shape[0], -1)
+        return replace(self, bias=total) if bool((maps == maps[:, :1]).all()) else None
+
+    def fields(self, primitives: Primitives, where: str, log: Log) -> Fields:
+        """The node's fields. Faults go to the log (P307)."""
+        match self.step:
+            case None:
+                return _flatten(self.shape_in)
+            case Later():
+                return {"type": "Delay", "delay": np.full(self.shape, self.step.seconds)}
+            case Conv() if self.kind == "conv":
+                bias = np.zeros(size(self.shape)) if self.bias is None else self.bias
+                return _conv(self.step, bias.reshape(self.shape[0], -1)[:, 0])
+            case Pool() if self.kind == "pool":
+                return _pool(self.step)
+            case Diagonal() if self.kind == "scale":
+                return {"type": "Scale", "scale": self.step.scale.reshape(self.shape)}
+            case op:
+                return self._matrix(op, primitives, where, log)
+
+    def _matrix(self, op: LinearOp, primitives: Primitives, where: str, log: Log) -> Fields:
+        for each in (op, *self.then):
+            if each.n_in * each.n_out > MOST_ENTRIES:
+                found = f"{each.n_out} x {each.n_in}"
+                message, help_ = "a projection has too many entries for a matrix", "export an earlier stage"
+                log.error("P307", message, where=where, found=found, limit=MOST_ENTRIES, help=help_)
+                return {"type": "Linear", "weight": np.zeros((1, 1))}
+        weight = _dense(op)
+        for each in self.then:
+            weight = _dense(each) @ weight
+        if self.columns is not None:
+            weight = np.moveaxis(weight.reshape(-1, *self.columns), 1, -1).reshape(weight.shape)
+        if self.bias is None and primitives.has("Linear"):
+            return {"type": "Linear", "weight": weight}
+        return {"type": "Affine", "weight": weight, "bias": np.zeros(len(weight)) if self.bias is None else self.bias}
+
+
+def planned(steps: Sequence[Step], shape: Shape, primitives: Primitives) -> list[Layer]:
+    """The nodes for ``steps`` in order, on a signal of ``shape``.
+
+    Each operator is the primitive that it comes from, where its map arrives. It is a full matrix otherwise.
+    """
+    made: list[Layer] = []
+    for step in steps:
+        if isinstance(step, Plus):
+            with_bias = made[-1].with_bias(step.value) if made else None
+            if with_bias is not None:
+                made[-1] = with_bias
+                continue
+            _add_matrix(made, shape, Diagonal(np.ones(step.value.size)))
+            made[-1] = replace(made[-1], bias=step.value)
+        elif (layer := _primitive(step, ending(made, shape), primitives)) is not None:
+            made.append(layer)
         else:
-            target, source, value = op.coo()
-            weight = np.zeros((op.n_out, op.n_in))
-            np.add.at(weight, (target, source), value)
-        fields: Fields = {"type": "Linear", "weight": weight}
-        self._append(fields | {"type": "Affine", "bias": bias} if bias.any() else fields, (op.n_out,))
+            assert not isinstance(step, Later)
+            _add_matrix(made, shape, step)
+    return made
 
-    def scale(self, factors: Float) -> None:
-        """Every signal times its factor (n,)."""
-        self._append({"type": "Scale", "scale": factors.reshape(self.shape)}, self.shape)
 
-    def delay(self, seconds: float) -> None:
-        """All signals later by ``seconds``."""
-        self._append({"type": "Delay", "delay": np.full(self.shape, seconds)}, self.shape)
+def _primitive(step: LinearOp | Later, shape: Shape, primitives: Primitives) -> Layer | None:
+    """The node of a primitive of its own; None where ``step`` needs a matrix."""
+    match step:
+        case Later():
+            return Layer("delay", step, shape, shape)
+        case Diagonal() if primitives.has("Scale"):
+            return Layer("scale", step, shape, shape)
+        case Pool() if step.shape_in == shape and is_primitive_pool(step, primitives):
+            return Layer("pool", step, shape, step.shape_out)
+        case Conv() if (conv := _as_primitive(step, shape, primitives)) is not None:
+            return Layer("conv", conv, shape, conv.shape_out)
+    return None
 
-    def add(self, constant: Float) -> None:
-        """A constant (n,) on top of the signal: NIR has it only together with a matrix."""
-        if constant.size > MOST_IDENTITY:
-            self._refuse(
-                "P314", "a constant input needs a matrix of its own", f"{constant.size} neurons", MOST_IDENTITY
-            )
+
+def _add_matrix(made: list[Layer], shape: Shape, op: LinearOp) -> None:
+    """A matrix behind what is made, with its columns in the order of a Flatten right before it.
+
+    Two matrices are one, unless one between few signals and many would grow.
+    """
+    made += flattened(ending(made, shape))
+    before = made[-1] if made else None
+    if before is not None and before.kind == "matrix" and before.bias is None:
+        n_in, between = before.shape_in[0], before.shape[0]
+        if n_in * op.n_out <= between * (n_in + op.n_out):
+            made[-1] = replace(before, shape=(op.n_out,), then=(*before.then, op))
             return
-        self.into((constant.size,))
-        self._append({"type": "Affine", "weight": np.eye(constant.size), "bias": constant}, self.shape)
+    columns = before.shape_in if before is not None and before.kind == "flatten" else None
+    made.append(Layer("matrix", op, (op.n_in,), (op.n_out,), columns=columns))
 
-    def into(self, shape: Shape) -> None:
-        """The signal in another shape: NIR can flatten a map, nothing else."""
-        if shape == self.shape:
-            return
-        if len(shape) > 1:
-            self._refuse("P314", "a vector would become a map again", f"{self.shape}", f"{shape}")
-            return
-        fields = {"type": "Flatten", "start_dim": 0, "end_dim": len(self.shape) - 1, "input_type": np.array(self.shape)}
-        self._append(fields, shape)
 
-    def write(self, nodes: dict[str, Fields], edges: list[tuple[str, str]]) -> None:
-        """Add the chain to ``nodes``, under names that are free, and ``edges``."""
-        before = self.source
-        for fields in self.made:
-            stem, number = f"{self.source}__{self.target}__{fields['type'].lower()}", 0
-            while (name := f"{stem}{number or ''}") in nodes:
-                number += 1
-            nodes[name] = fields
-            edges.append((before, name))
-            before = name
-        edges.append((before, self.target))
+def ordered(layers: list[Layer], primitives: Primitives) -> list[Layer]:
+    """``layers`` for a reader whose Flatten counts as ``primitives`` says: matrices behind it, one if there is none."""
+    if not primitives.channels_last:
+        return [replace(layer, columns=None) for layer in layers]
+    if not layers or layers[-1].kind != "flatten":
+        return layers
+    last, n = layers[-1], size(layers[-1].shape)
+    return [*layers, Layer("matrix", Diagonal(np.ones(n)), (n,), (n,), columns=last.shape_in)]
 
-    def _append(self, fields: Fields, shape: Shape) -> None:
-        self.made.append(fields)
-        self.shape = shape
 
-    def _refuse(self, code: str, message: str, found: str, limit: object) -> None:
-        where = f"{self.source} -> {self.target}"
-        self.log.error(code, message, where=where, found=found, limit=limit, help="export an earlier stage")
+@dataclass(frozen=True)
+class Route:
+    """A projection: what happens to the signal of ``source`` on its way to ``target``."""
+
+    source: str
+    target: str
+    steps: tuple[Step, ...]
+
+    def layers(self, shape: Shape, target: Shape, primitives: Primitives) -> list[Layer]:
+        """The nodes on the way from a population of ``shape`` to one of ``target``."""
+        made = planned(self.steps, shape, primitives)
+        if ending(made, shape) != target:
+            made += flattened(ending(made, shape))
+        return ordered(made, primitives)
+
+
+def laid_out(
+    shapes: Mapping[str, Shape], routes: Sequence[Route], primitives: Primitives, flat: Container[str] = ()
+) -> dict[str, Shape]:
+    """Shapes of the populations in the file, those in ``flat`` without axes.
+
+    NIR makes no map of a vector: what a vector enters is written flat.
+    """
+    maps = primitives.has("Flatten")
+    made = {name: shape if maps and name not in flat else (size(shape),) for name, shape in shapes.items()}
+    changed = True
+    while changed:
+        changed = False
+        for route in routes:
+            target, before = made[route.target], made[route.source]
+            if len(target) > 1 and ending(planned(route.steps, before, primitives), before) != target:
+                made[route.target] = (size(target),)
+                changed = True
+    return made
+
+
+def flattened(shape: Shape) -> list[Layer]:
+    """A Flatten, where ``shape`` is a map."""
+    return [Layer("flatten", None, shape, (size(shape),))] if len(shape) > 1 else []
+
+
+def ending(layers: list[Layer], shape: Shape) -> Shape:
+    """Shape of the signal behind ``layers``."""
+    return layers[-1].shape if layers else shape
+
+
+def is_primitive_pool(op: Pool, primitives: Primitives) -> bool:
+    """Whether a primitive pools like this."""
+    if len(op.kernel) != 2 or not _symmetric(op.padding):
+        return False
+    if any(before for before, _ in op.padding) and not primitives.pads_pools:
+        return False
+    kinds = {1.0: "SumPool2d", 1.0 / float(np.prod(op.kernel)): "AvgPool2d"}
+    return kinds.get(op.factor, "") in primitives.types
+
+
+def _as_primitive(op: Conv, shape: Shape, primitives: Primitives) -> Conv | None:
+    """``op`` as nir.read takes it, one group and as many rows as columns; None where it needs a matrix."""
+    axes = len(op.shape_in) - 1
+    if op.shape_in != shape or f"Conv{axes}d" not in primitives.types or not _symmetric(op.padding):
+        return None
+    op = _ungrouped(op)
+    if not primitives.dilates:
+        op = _undilated(op)
+    return _squared(op)
+
+
+def _ungrouped(op: Conv) -> Conv:
+    """One group: other groups' weights are zeros. nir.read counts the channels of one group only."""
+    if op.groups == 1:
+        return op
+    out, each, *kernel = op.weight.shape
+    weight = np.zeros((out, op.groups, each, *kernel))
+    group = np.arange(out) // (out // op.groups)
+    weight[np.arange(out), group] = op.weight
+    return replace(op, weight=weight.reshape(out, op.groups * each, *kernel), groups=1)
+
+
+def _undilated(op: Conv) -> Conv:
+    """A dense kernel with zeros between the taps."""
+    kernel = op.weight.shape[2:]
+    span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, op.dilation, strict=True))
+    weight = np.zeros((*op.weight.shape[:2], *span))
+    weight[(slice(None), slice(None), *(slice(None, None, d) for d in op.dilation))] = op.weight
+    return replace(op, weight=weight, dilation=(1,) * len(span))
+
+
+def _squared(op: Conv) -> Conv | None:
+    """As many rows as columns, by zeros on both sides; None where one side would have more. nir.read asks for it."""
+    kernel = op.weight.shape[2:]
+    more = [max(kernel) - k for k in kernel]
+    if any(m % 2 for m in more):
+        return None
+    half = [m // 2 for m in more]
+    weight = np.pad(op.weight, ((0, 0), (0, 0), *((h, h) for h in half)))
+    pads = tuple((p + h * d, q + h * d) for (p, q), h, d in zip(op.padding, half, op.dilation, strict=True))
+    return replace(op, weight=weight, padding=pads)
 
 
 def _symmetric(padding: Sequence[tuple[int, int]]) -> bool:
     return all(before == after for before, after in padding)
 
 
-def _factors(op: Pool) -> tuple[float, float]:
-    return 1.0, 1.0 / float(np.prod(op.kernel))
+def _dense(op: LinearOp) -> Float:
+    if isinstance(op, Dense):
+        return op.weight
+    target, source, value = op.coo()
+    weight = np.zeros((op.n_out, op.n_in))
+    np.add.at(weight, (target, source), value)
+    return weight
+
+
+def _flatten(shape: Shape) -> Fields:
+    """All axes, counted from the last, so that a simulator may put a batch before them."""
+    return {"type": "Flatten", "start_dim": -len(shape), "end_dim": -1, "input_type": np.array(shape)}
 
 
 def _conv(op: Conv, bias: Float) -> Fields:

@@ -7,12 +7,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from nirc.ir.arrays import Float
+from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
-from nirc.ir.rules import EMIT, Rule, parse
+from nirc.ir.rules import EMIT, LETTER, Rule, parse
 from nirc.writers.facts import Facts, Node, close
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, membrane_rule, memoryless
+from nirc.writers.importer import Cell, Importer, constant_input, of_one_threshold, rescaled, threshold_for, total_gain
+from nirc.writers.writer import (
+    NO_EVIDENCE,
+    Choice,
+    Evidence,
+    Setting,
+    Writer,
+    made,
+    membrane_rule,
+    memoryless,
+    replace_reset,
+)
 
 DT_S = 1e-4
 UNITY = 4096  # decays are whole 4096ths
@@ -21,6 +32,7 @@ WITHOUT = parse("emit, decay v, add x->v, fire > 1, set")
 WEIGHT_UNIT = 64  # weights are whole 64ths
 COARSE, DISTINCT = 8, 4  # so many weights are no multiples of 8 units: nobody writes them by hand
 GRID = 1e-3  # of a unit: float32 parameters
+CHIP_GAIN = 64.0  # of a weight on Loihi 2, whose states are whole numbers
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
@@ -77,6 +89,64 @@ def time_step(program: Program, values: Mapping[str, str]) -> float:
     return DT_S
 
 
+def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """The published converter: CUBA neurons by the letter of NIR, without the delay of slayer's own blocks."""
+    zero = replace_reset(c, np.zeros(n))
+    if c.kind == "Threshold":
+        return memoryless(c, n)
+    if c.tau_mem_s is None or c.tau_syn_s is None:
+        return made(zero, n, LETTER if c.fires else membrane_rule(synapse=False))
+    rule = LETTER if c.fires else membrane_rule(synapse=False)
+    gain = np.ones(n) if c.w_in is None else c.w_in * DT_S / c.tau_syn_s
+    d = made(zero, n, rule.with_synapse(), decay_mem=_kept(c.tau_mem_s), decay_syn=_kept(c.tau_syn_s), gain_syn=gain)
+    return replace(d, grain=1.0 / UNITY)
+
+
+def write(d: Discrete) -> Cell | str:
+    """CUBA neurons as CubaLIF, with one threshold and one pair of decays a population.
+
+    Slayer cuts states to whole numbers, as the chip does. Potentials of the chip keep their unit.
+    """
+    if not d.fires:
+        return "its converter builds no neuron that sends its membrane"
+    zero = np.zeros(d.decay_mem.size)
+    decay_syn = zero if d.decay_syn is None else d.decay_syn
+    gain: Float | None
+    if (total_gain(d) == CHIP_GAIN).all():
+        d = rescaled(d, zero + 1.0 / UNITY)
+        gain = total_gain(d)
+        d = replace(d, gain_mem=frozen(zero + 1))
+    elif d.grain == 1.0 / UNITY or not _cuts(d.decay_mem, decay_syn):
+        d, gain = of_one_threshold(d)
+    else:
+        return f"its converter cuts states to {UNITY}ths, and the stage does not"
+    for value in (d.decay_mem, decay_syn, d.threshold):
+        if value is not None and (value != value[0]).any():
+            return "its converter builds neurons of one decay and one threshold a population"
+    tau, tau_syn = (DT_S / np.maximum(1.0 - kept, 1e-12) for kept in (d.decay_mem, decay_syn))
+    fields = {"tau_mem": tau, "r": tau / DT_S, "tau_syn": tau_syn, "w_in": tau_syn / DT_S}
+    fields |= {"v_leak": zero, "v_threshold": threshold_for(d, ">"), "v_reset": zero}
+    return Cell({"type": "CubaLIF", **fields}, gain, constant_input(d))
+
+
+def _cuts(*decays: Float) -> bool:
+    """Whether a decay leaves a part of a state, which is cut then."""
+    return any(((decay > 0) & (decay < 1)).any() for decay in decays)
+
+
+IMPORTER = Importer(
+    lambda values: "the converter of NIR's documentation (nir_to_lava.py): import_from_nir(nir.read(FILE), "
+    "ImportConfig(library_preference=LavaLibrary.LavaDl))",
+    loaded_step,
+    write,
+    frozenset({"Affine"}),
+    order="path",
+    time_step=time_step,
+    single=True,
+    remark="Lava-DL itself reads no NIR files: netx loads slayer's own, which bundles for Loihi 2 have (network.net)",
+)
+
+
 WRITER = Writer(
     "lava",
     "Lava-DL 0.6.0 (slayer)",
@@ -84,4 +154,5 @@ WRITER = Writer(
     step,
     choices=(Choice("delay_shift", ("yes", "no"), "whether a block delays its spikes by a step (delay_shift)"),),
     time_step=time_step,
+    importer=IMPORTER,
 )

@@ -6,12 +6,24 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nirc.ir.arrays import Float
+from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, parse
 from nirc.writers.facts import Facts
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, is_step, made, memoryless
+from nirc.writers.importer import Cell, Importer, constant_input, of_unit_gain
+from nirc.writers.writer import (
+    NO_EVIDENCE,
+    Choice,
+    Evidence,
+    Setting,
+    Writer,
+    is_step,
+    made,
+    membrane_rule,
+    memoryless,
+    replace_reset,
+)
 
 FILTER = parse("emit, decay v, add x->v")  # a Lowpass sends what it held before this step's input
 LONGEST_S = 1.0  # a time constant above it is no number of seconds
@@ -57,6 +69,38 @@ def time_step(program: Program, values: Mapping[str, str]) -> float:
     return float(values["dt"])
 
 
+def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """The published converter: an IF by the letter of NIR. A LIF is Nengo's own, see ``step``."""
+    if c.tau_mem_s is None:
+        return made(replace_reset(c, np.zeros(n)), n, LETTER if c.fires else membrane_rule(synapse=False))
+    return step(c, n, Setting(setting.dt_s, {"dt": "1e-3"}, setting.recurrent))
+
+
+def write(d: Discrete) -> Cell | str:
+    """IF neurons. Nengo's LIF spikes within a step, which no stage of nirc does."""
+    if not d.fires or d.decay_syn is not None or (d.decay_mem != 1).any():
+        return "its converter builds IF neurons alone by steps; a LIF of Nengo spikes within the step"
+    d, gain = of_unit_gain(d)
+    assert d.threshold is not None and d.rule.fires is not None
+    # The converter divides by the threshold, and a tie may fall to either side: it is moved off the threshold.
+    toward = np.float32(np.inf if d.rule.fires.at == ">" else -np.inf)
+    threshold = np.nextafter(d.threshold.astype(np.float32), toward).astype(np.float64)
+    zero = np.zeros(threshold.size)
+    fields = {"type": "IF", "r": zero + 1, "v_threshold": frozen(threshold), "v_reset": zero}
+    return Cell(fields, gain, constant_input(d))
+
+
+IMPORTER = Importer(
+    lambda values: "the converter of NIR's paper (paper/02_cnn/nengo_import.py): nir_to_nengo(nir.read(FILE))",
+    loaded_step,
+    write,
+    frozenset({"Affine"}),
+    order="ready",
+    time_step=lambda program, values: 1e-3,
+    remark="Nengo itself reads no NIR files",
+)
+
+
 WRITER = Writer(
     "nengo",
     "Nengo 4.1.0",
@@ -64,4 +108,5 @@ WRITER = Writer(
     step,
     choices=(Choice("dt", ("1e-3",), "the simulator's dt", "SECONDS", is_step, ("1e-4",)),),
     time_step=time_step,
+    importer=IMPORTER,
 )

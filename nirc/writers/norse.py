@@ -7,13 +7,35 @@ from dataclasses import replace
 
 import numpy as np
 
-from nirc.ir.arrays import Float
+from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import Rule, parse
 from nirc.writers.facts import Facts
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, is_step, made, memoryless
+from nirc.writers.importer import (
+    ENDLESS,
+    Cell,
+    Importer,
+    constant_input,
+    nearest_float32,
+    of_unit_gain,
+    rescaled,
+    threshold_for,
+    total_gain,
+)
+from nirc.writers.writer import (
+    NO_EVIDENCE,
+    Choice,
+    Evidence,
+    Setting,
+    Writer,
+    is_step,
+    made,
+    memoryless,
+    replace_reset,
+)
 
+HAIR = 1e-5  # relative: a rounding of float32
 RUN_DT_S = 1e-3  # of a network that was not told its dt
 SLOWEST_S = 1.0  # a time constant above it, read with the usual dt, was not scaled by dt
 BOX = parse("decay v, add x->v, fire > 1, set, emit")
@@ -99,6 +121,95 @@ def time_step(program: Program, values: Mapping[str, str]) -> float:
     return dt_s if dt_s < 1 else RUN_DT_S
 
 
+def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """``from_nir``: LIFBox and IAF cells reset to zero; the reset of a CubaLIF is an argument. r of a LIF is not read.
+
+    A CubaLIF is two box cells, both drawn to v_leak, where they start.
+    """
+    zero = replace_reset(c, np.zeros(n))
+    if c.kind == "Threshold":
+        return memoryless(c, n)
+    if c.tau_mem_s is None or not c.fires:
+        return made(zero, n, BOX if c.fires else Rule(BOX.operations[:2]))
+    share = RUN_DT_S / c.tau_mem_s
+    if c.tau_syn_s is None:
+        return made(zero, n, BOX, decay_mem=_left(share), gain_mem=share, starts_at_leak=True)
+    share_syn = RUN_DT_S / c.tau_syn_s
+    leak = np.zeros(n) if c.v_leak is None else c.v_leak
+    d = made(
+        zero,
+        n,
+        (BOX.with_reset("subtract") if setting.values["reset"] == "subtract" else BOX).with_synapse(),
+        decay_mem=_left(share),
+        gain_mem=share * _gain(c),
+        decay_syn=_left(share_syn),
+        gain_syn=share_syn * (1.0 if c.w_in is None else c.w_in),
+        starts_at_leak=True,
+    )
+    return replace(d, drift=frozen(share * leak * (1 + _gain(c))))
+
+
+def _left(share: Float) -> Float:
+    """What a state keeps of itself; float32 may put a time constant a hair below the step."""
+    left = 1.0 - share
+    return np.where((left < 0) & (left > -HAIR), 0.0, left)
+
+
+def write(d: Discrete) -> Cell | str:
+    """IAF as IF, LIFBox as LIF, and as a CubaLIF what has a synapse or subtracts."""
+    if not d.fires:
+        return "its importer builds no neuron that sends its membrane"
+    zero = np.zeros(d.decay_mem.size)
+    if d.decay_syn is not None or d.rule.reset == "subtract":
+        d, gain = of_unit_gain(d)
+        share, share_syn = _share_of(d.decay_mem), _share_of(zero if d.decay_syn is None else d.decay_syn)
+        fields = {"tau_mem": _tau_of(share), "r": 1 / share, "tau_syn": _tau_of(share_syn), "w_in": 1 / share_syn}
+        fields |= {"v_leak": zero, "v_threshold": threshold_for(d, ">"), "v_reset": zero}
+        values = {"reset": "subtract" if d.rule.reset == "subtract" else "zero"}
+        return Cell({"type": "CubaLIF", **fields}, gain, constant_input(d), values=values)
+    if (d.decay_mem == 1).all():
+        d, gain = of_unit_gain(d)
+        fields = {"r": zero + 1, "v_threshold": threshold_for(d, ">"), "v_reset": zero}
+        return Cell({"type": "IF", **fields}, gain, constant_input(d))
+    share, leak = _share_of(d.decay_mem), zero if d.v_start is None else d.v_start
+    if not (total_gain(d) > 0).all():
+        return "its importer builds no neuron with a gain that is not positive"
+    unit = share / total_gain(d)
+    d = rescaled(d, unit)
+    leak = leak * unit
+    constant = d.drift / share - leak
+    fields = {"tau": _tau_of(share), "r": zero + 1, "v_leak": leak, "v_threshold": threshold_for(d, ">")}
+    return Cell({"type": "LIF", **fields, "v_reset": zero}, None, constant if constant.any() else None)
+
+
+def _share_of(decay: Float) -> Float:
+    """(n,) of a step, what a state loses; never nothing, as it divides."""
+    return np.maximum(1.0 - decay, 1.0 / ENDLESS)
+
+
+def _tau_of(share: Float) -> Float:
+    """(n,) seconds: the time constant whose inverse times dt, in float32, is ``share``."""
+    dt = np.float32(RUN_DT_S)
+    return nearest_float32(RUN_DT_S / share, share, lambda tau: dt * (np.float32(1) / tau))
+
+
+def _called(values: Mapping[str, str]) -> str:
+    subtract = ", reset_method=norse.torch.functional.reset.reset_subtract"
+    return f"net = norse.torch.from_nir(nir.read(FILE){subtract if values.get('reset') == 'subtract' else ''})"
+
+
+IMPORTER = Importer(
+    _called,
+    loaded_step,
+    write,
+    frozenset({"Affine", "Linear", "Conv2d", "SumPool2d", "Flatten"}),
+    loops="any",
+    choices=(Choice("reset", ("zero", "subtract"), "what a spike does to a CubaLIF (reset_method)"),),
+    time_step=lambda program, values: RUN_DT_S,
+    remark="outputs, state = net(step, state) for each step, state None at first",
+)
+
+
 WRITER = Writer(
     "norse",
     "Norse 1.1.0",
@@ -109,4 +220,5 @@ WRITER = Writer(
         Choice("reset", ("zero", "subtract"), "what a spike does to the membrane (reset_method)"),
     ),
     time_step=time_step,
+    importer=IMPORTER,
 )

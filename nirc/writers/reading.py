@@ -14,6 +14,7 @@ from nirc.errors import UsageError
 from nirc.frontend.bounds import printable
 from nirc.frontend.raw import FROM_PLACE, RawGraph
 from nirc.writers.facts import Facts
+from nirc.writers.importer import AS, LOADED, loaded
 from nirc.writers.writer import Evidence, Reading, Writer
 
 LETTER_NAME = "nir"
@@ -21,32 +22,50 @@ Values = Mapping[str, str]
 
 
 def parse_from(text: str, log: Log) -> tuple[Writer, dict[str, str]]:
-    """Writer and given values of ``NAME[,KEY=VALUE]...``. Raises ``UsageError`` (U607)."""
-    name, *pairs = (part.strip() for part in text.split(","))
+    """Writer and given values of ``NAME[,KEY=VALUE]...``. Raises ``UsageError`` (U607).
+
+    With ``as=loaded`` the writer is what the simulator's importer makes of a file.
+    """
     known = registry.writers()
+    if f"{AS.key}={LOADED}" in text.replace(" ", "").split(","):
+        known = {name: loaded(writer) for name, writer in known.items() if writer.importer is not None}
+    return _parsed(text, known, "--from", log)
+
+
+def parse_for(text: str, log: Log) -> tuple[Writer, dict[str, str]]:
+    """The simulator that is to load a file, and given values of its importer's choices. Raises as ``parse_from``."""
+    every = registry.writers()
+    known = {n: replace(w, choices=w.importer.choices) for n, w in every.items() if w.importer is not None}
+    writer, given = _parsed(text, known, "--for", log)
+    return every[writer.name], given
+
+
+def _parsed(text: str, known: Mapping[str, Writer], option: str, log: Log) -> tuple[Writer, dict[str, str]]:
+    name, *pairs = (part.strip() for part in text.split(","))
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
-        help_ = f"did you mean {close[0]}?" if close else "--from nir is the letter of NIR"
-        log.error("U607", "unknown writer in --from", found=name[:60], limit=", ".join(known), help=help_)
+        help_ = f"did you mean {close[0]}?" if close else f"{option} nir is the letter of NIR" * (LETTER_NAME in known)
+        log.error("U607", f"unknown writer in {option}", found=name[:60], limit=", ".join(known), help=help_)
         log.raise_if_errors()
     writer, given = known[name], {}
     for pair in pairs:
         key, _, value = pair.partition("=")
-        _check(writer, key.strip(), value.strip(), log)
+        _check(writer, key.strip(), value.strip(), log, option)
         if key.strip() in given:
-            log.error("U607", f"--from gives `{key.strip()}` twice", found=text[:80], limit="once")
+            log.error("U607", f"{option} gives `{key.strip()}` twice", found=text[:80], limit="once")
         given[key.strip()] = value.strip()
     log.raise_if_errors()
     return writer, given
 
 
-def _check(writer: Writer, key: str, value: str, log: Log) -> None:
+def _check(writer: Writer, key: str, value: str, log: Log, option: str = "--from") -> None:
     choice = next((c for c in writer.choices if c.key == key), None)
     if choice is None:
         keys = ", ".join(f"{c.key}={c.all_values}" for c in writer.choices) or "none"
         log.error("U607", f"{writer.name} has no choice `{key[:40]}`", found=f"{key}={value}"[:80], limit=keys)
     elif not choice.takes(value):
-        log.error("U607", f"--from {writer.name}: unknown value of `{key}`", found=value[:40], limit=choice.all_values)
+        message = f"{option} {writer.name}: unknown value of `{key}`"
+        log.error("U607", message, found=value[:40], limit=choice.all_values)
 
 
 def evidence_of(writer: Writer, facts: Facts) -> Evidence:

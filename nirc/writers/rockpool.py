@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from nirc.analysis.time_step import AGREE, is_round, rockpool, rounded
-from nirc.ir.arrays import Float
+from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete, Population
 from nirc.ir.program import Program
 from nirc.ir.rules import Fire, Rule, parse
 from nirc.writers.facts import Facts, Node
+from nirc.writers.importer import ENDLESS, Cell, Importer, exact_tau, of_unit_gain, rescaled, threshold_for
 from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, is_count, made, memoryless
 
 WITH_SYNAPSE = parse("add x->i, decay i, decay v, add i->v, fire >= many, subtract, emit")
 WITHOUT = parse("decay v, add x->v, fire >= many, subtract, emit")
 READ_SYNAPSE = Rule(WITH_SYNAPSE.operations[:4])
 USUAL_DT_S = 1e-3
+TIES = 2.0**-20  # relative: above the rounding errors of float32
+WHOLE = 2.0**30  # the longest time constant of an LI that is loaded, which has to be a whole number
 CERTAIN = 1e-4  # relative: what float32 parameters leave of a step
 
 
@@ -92,6 +96,84 @@ def time_step(program: Program, values: Mapping[str, str]) -> float:
     return _short(float(np.median(steps))) if steps else USUAL_DT_S
 
 
+def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """``from_nir``: LIFTorch and ExpSynTorch with one dt each, from tau / (1 + r). v_leak is a constant input to v.
+
+    The time constants of an ExpSynTorch lose their fractions.
+    """
+    if c.kind == "Threshold":
+        return memoryless(c, n)
+    if c.tau_mem_s is None:
+        return made(c, n, WITHOUT if c.fires else Rule(WITHOUT.operations[:2]))
+    dt_s = _loaded_dt_s(c)
+    if c.tau_syn_s is None:
+        decay = np.exp(-dt_s / np.maximum(np.trunc(c.tau_mem_s), 1e-300))
+        rule = WITHOUT if c.fires else Rule(WITHOUT.operations[:2])
+        return made(replace(c, v_leak=None), n, rule, decay_mem=decay, gain_mem=1.0 if c.fires else decay)
+    d = made(
+        replace(c, v_leak=None),
+        n,
+        WITH_SYNAPSE if c.fires else READ_SYNAPSE,
+        decay_mem=np.exp(-dt_s / c.tau_mem_s),
+        decay_syn=np.exp(-dt_s / c.tau_syn_s),
+    )
+    return d if c.v_leak is None else replace(d, drift=frozen(c.v_leak))
+
+
+def _loaded_dt_s(c: Continuous) -> float:
+    assert c.tau_mem_s is not None
+    return float(np.min(c.tau_mem_s / (1 + (0.0 if c.r is None else c.r))))
+
+
+def loaded_time_step(program: Program, values: Mapping[str, str]) -> float:
+    """From the first population with a time constant."""
+    for population in program.nodes(Population).values():
+        d = population.dynamics
+        if isinstance(d, Continuous) and d.tau_mem_s is not None:
+            return rounded(_loaded_dt_s(d))
+    return USUAL_DT_S
+
+
+def write(d: Discrete) -> Cell | str:
+    """LIFTorch as CubaLIF, ExpSynTorch as LI. Without a synapse: one that keeps next to nothing, in a unit of its own."""
+    d, gain = of_unit_gain(d)
+    zero = np.zeros(d.decay_mem.size)
+    if d.threshold is None:
+        return _written_li(d, gain)
+    kept = np.maximum(zero if d.decay_syn is None else d.decay_syn, 1 / ENDLESS)
+    whole = (d.threshold > 1) & (d.threshold == np.rint(d.threshold))
+    d = rescaled(d, kept)  # what arrives is multiplied by what the synapse keeps
+    ties = np.where((kept <= 1 / ENDLESS) & whole, TIES, 0.0)  # in such a unit sums are rounded, and fall short of ties
+    tau = exact_tau(d.decay_mem, USUAL_DT_S)
+    fields = {"tau_mem": tau, "r": tau / USUAL_DT_S - 1, "tau_syn": exact_tau(kept, USUAL_DT_S), "w_in": zero + 1}
+    fields |= {"v_leak": d.drift, "v_threshold": threshold_for(d, ">=") * (1 - ties), "v_reset": zero}
+    return Cell({"type": "CubaLIF", **fields}, gain)
+
+
+def _written_li(d: Discrete, gain: Float | None) -> Cell | str:
+    if d.decay_syn is not None:
+        return "its importer builds no readout with a synapse"
+    if d.decay_mem.size == 1 or not (d.decay_mem > 0).all():
+        return "its importer builds no readout of a single neuron, and none without memory"
+    rate = np.maximum(-np.log(d.decay_mem), 1 / ENDLESS)
+    dt = WHOLE * float(rate.min())
+    tau = np.rint(dt / rate)
+    fields = {"tau": tau, "r": tau / dt - 1, "v_leak": np.zeros(tau.size)}
+    left = (1.0 if gain is None else gain) / d.decay_mem
+    return Cell({"type": "LI", **fields}, left, d.drift / d.decay_mem if d.drift.any() else None)
+
+
+IMPORTER = Importer(
+    lambda values: "net = rockpool.nn.modules.from_nir(nir.read(FILE))",
+    loaded_step,
+    write,
+    frozenset({"Affine", "Linear"}),
+    loops="nested",
+    time_step=loaded_time_step,
+    remark="outputs, _ = net(inputs), inputs (samples, steps, channels)",
+)
+
+
 WRITER = Writer(
     "rockpool",
     "Rockpool 3.1.0",
@@ -101,4 +183,5 @@ WRITER = Writer(
         Choice("spikes", ("many",), "how often a neuron may fire in a step (max_spikes_per_dt)", "N", is_count, ("1",)),
     ),
     time_step=time_step,
+    importer=IMPORTER,
 )

@@ -11,9 +11,11 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.rules import BOUND, EMIT, Fire, Rule, parse
 from nirc.writers.facts import Facts, Node
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, is_count, made, memoryless
+from nirc.writers.importer import Cell, Importer, constant_input, exact_tau, of_unit_gain, threshold_for
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, is_count, made, membrane_rule, memoryless
 
 RULE = parse("decay v, add x->v, fire >= many, subtract, emit")
+BOUNDED = parse("decay v, add x->v, fire >= many, subtract, bound, emit")
 READOUT = parse("decay v, add x->v")
 BOUNDED_READOUT = parse("decay v, add x->v, emit, bound")
 
@@ -94,6 +96,44 @@ def _is_volts(text: str) -> bool:
         return False
 
 
+def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """``from_nir``: several spikes a step and subtraction. An IF has the bound -v_threshold, a LIF none and no norm."""
+    if c.kind == "Threshold":
+        return memoryless(c, n)
+    decay: Float | float = 1.0 if c.tau_mem_s is None else np.exp(-1.0 / c.tau_mem_s)
+    if c.v_threshold is None:
+        return made(c, n, membrane_rule(synapse=False), decay_mem=decay)
+    if c.tau_mem_s is None:
+        return made(c, n, BOUNDED, v_least=frozen(-c.v_threshold))
+    return made(c, n, RULE, decay_mem=decay)
+
+
+def write(d: Discrete) -> Cell | str:
+    """IAF as IF where the bound is -v_threshold, LIF as LIF, ExpLeak as LI. The importer compares v_leak as a vector."""
+    if d.decay_syn is not None:
+        return "its importer builds no synaptic filter (tau_syn is None)"
+    d, gain = of_unit_gain(d)
+    zero = np.zeros(d.decay_mem.size)
+    tau = exact_tau(d.decay_mem)
+    if d.threshold is None:
+        return Cell({"type": "LI", "tau": tau, "r": zero + 1, "v_leak": zero}, gain, constant_input(d), flat=True)
+    threshold = threshold_for(d, ">=")
+    fields = {"r": zero + 1, "v_threshold": threshold, "v_reset": zero}
+    bounded = d.v_least is not None and np.allclose(d.v_least, -d.threshold, rtol=1e-6, atol=0)
+    if bounded and (d.decay_mem == 1).all():
+        return Cell({"type": "IF", **fields}, gain, constant_input(d))
+    return Cell({"type": "LIF", "tau": tau, "v_leak": zero, **fields}, gain, constant_input(d), flat=True)
+
+
+IMPORTER = Importer(
+    lambda values: "net = sinabs.from_nir(nir.read(FILE), batch_size=SAMPLES)",
+    loaded_step,
+    write,
+    frozenset({"Affine", "Conv2d", "SumPool2d", "Flatten"}),
+    remark="outputs, _ = net(inputs), with samples and steps in one axis",
+)
+
+
 WRITER = Writer(
     "sinabs",
     "Sinabs 3.1.3",
@@ -105,4 +145,5 @@ WRITER = Writer(
         Choice("floor", ("none",), "the lower bound of the membrane (min_v_mem)", "VOLTS", _is_volts, ("-1",)),
         Choice("norm_input", ("yes", "no"), "whether the input is scaled by 1 - beta (norm_input)"),
     ),
+    importer=IMPORTER,
 )

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
 from nirc.frontend.raw import RawGraph
-from nirc.ir.arrays import Float
+from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
-from nirc.ir.rules import LETTER, parse
+from nirc.ir.rules import LETTER, Rule, parse
 from nirc.writers.facts import TIMED, Facts, Node, changed, close
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, membrane_rule, memoryless
+from nirc.writers.importer import Cell, Importer, constant_input, euler_tau, of_one_threshold, threshold_for
+from nirc.writers.writer import (
+    NO_EVIDENCE,
+    Choice,
+    Evidence,
+    Setting,
+    Writer,
+    made,
+    membrane_rule,
+    memoryless,
+    replace_reset,
+)
 
 HAIR = 1e-5  # relative: float32 may put a time constant below DT_S
 DT_S = 1e-4  # the exporter's constant: tau = DT_S / (1 - beta), r = tau / DT_S
@@ -23,6 +35,7 @@ NEURONS, WEIGHTS = ".lif", ".w_rec"  # names of the parts of a recurrent cell
 LATE_SUBTRACT = parse("fire > 1, decay v, add x->v, subtract, fire > 1, emit")
 RESTORED = parse("fire > 1, decay v, add x->v, subtract, fire > 1, restore, subtract, emit")
 LATE_SET = parse("fire > 1, decay v, add x->v, set, fire > 1, emit")
+IF_DECAY = 0.9  # of an IF that is loaded: a Leaky of this beta
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
@@ -35,14 +48,7 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
     synapse = c.tau_syn_s is not None
     rule = membrane_rule(synapse=synapse)
     if c.fires:
-        reset, delayed = setting.values["reset"], setting.values["reset_delay"] == "yes"
-        if reset == "subtract":
-            rule = LATE_SUBTRACT if delayed else RESTORED
-        elif reset == "zero":
-            rule = LATE_SET if delayed and (synapse or setting.recurrent) else LETTER
-        else:
-            rule = LETTER.without_reset()
-        rule = rule.with_synapse() if synapse else rule
+        rule = _rule(setting, synapse=synapse, cell=synapse or setting.recurrent)
     return made(
         c,
         n,
@@ -50,6 +56,18 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
         decay_mem=1.0 if c.tau_mem_s is None else _kept(c.tau_mem_s),
         decay_syn=None if c.tau_syn_s is None else _kept(c.tau_syn_s),
     )
+
+
+def _rule(setting: Setting, *, synapse: bool, cell: bool) -> Rule:
+    """The rule of the chosen reset; ``cell``: a neuron that resets to zero late where it is delayed."""
+    reset, delayed = setting.values["reset"], setting.values["reset_delay"] == "yes"
+    if reset == "subtract":
+        rule = LATE_SUBTRACT if delayed else RESTORED
+    elif reset == "zero":
+        rule = LATE_SET if delayed and cell else LETTER
+    else:
+        rule = LETTER.without_reset()
+    return rule.with_synapse() if synapse else rule
 
 
 def _kept(tau_s: Float) -> Float:
@@ -171,6 +189,78 @@ def rewire(program: Program, log: Log) -> Program:
     return program.rebuilt(dict(program.graph.nodes(data="payload")), kept) if wrong else program
 
 
+def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """``import_from_nir``: Leaky and Synaptic, reset to zero at once; v_reset is not read. An IF leaks by 0.9.
+
+    Other resets are set after loading. A gain other than 1 goes into the threshold.
+    """
+    zero = replace_reset(c, np.zeros(n))
+    if c.kind == "Threshold":
+        return memoryless(c, n)
+    if c.kind == "IF":
+        return made(zero, n, RESTORED, decay_mem=IF_DECAY)
+    synapse = c.tau_syn_s is not None
+    if not c.fires or c.tau_mem_s is None:
+        return made(c, n, membrane_rule(synapse=synapse))
+    gain = np.ones(n) if c.r is None else c.r * DT_S / c.tau_mem_s
+    if c.tau_syn_s is not None and c.w_in is not None:
+        gain = gain * c.w_in * DT_S / c.tau_syn_s
+    d = made(
+        zero,
+        n,
+        _rule(setting, synapse=synapse, cell=synapse),
+        decay_mem=_kept(c.tau_mem_s),
+        decay_syn=None if c.tau_syn_s is None else _kept(c.tau_syn_s),
+    )
+    return d if d.threshold is None else replace(d, threshold=frozen(d.threshold / gain))
+
+
+def write(d: Discrete) -> Cell | str:
+    """Leaky as LIF and Synaptic as CubaLIF, with one threshold for all neurons."""
+    if not d.fires:
+        return "its importer builds no neuron that sends its membrane"
+    d, gain = of_one_threshold(d)
+    ones = np.ones(d.decay_mem.size)
+    tau = euler_tau(d.decay_mem, DT_S)
+    fields = {"r": tau / DT_S, "v_leak": 0 * ones, "v_threshold": threshold_for(d, ">"), "v_reset": 0 * ones}
+    if d.decay_syn is None:
+        return Cell({"type": "LIF", "tau": tau, **fields}, gain, constant_input(d))
+    tau_syn = euler_tau(d.decay_syn, DT_S)
+    return Cell({"type": "CubaLIF", "tau_mem": tau, "tau_syn": tau_syn, "w_in": tau_syn / DT_S, **fields}, gain)
+
+
+def _loaded_by(values: Mapping[str, str]) -> str:
+    """The call, and the lines that set another reset; ``import_from_nir`` has no argument for it."""
+    call = "net = snntorch.import_nir.import_from_nir(nir.read(FILE))"
+    reset, delay = values.get("reset", "zero"), values.get("reset_delay", "no")
+    if (reset, delay) == ("zero", "no"):
+        return call
+    function = {"zero": "_base_zero", "subtract": "_base_sub", "none": "_base_int"}[reset]
+    return (
+        f"{call}\n"
+        "for m in net.modules():\n"
+        "    if isinstance(m, (snntorch.Leaky, snntorch.Synaptic)):\n"
+        f"        m.reset_mechanism, m.reset_delay = {reset!r}, {delay == 'yes'}\n"
+        f"        m.state_function = m.{function}"
+    )
+
+
+IMPORTER = Importer(
+    _loaded_by,
+    loaded_step,
+    write,
+    frozenset({"Affine", "Linear", "Conv2d", "SumPool2d", "AvgPool2d", "Flatten"}),
+    order="ready",
+    loops="long",
+    choices=(
+        Choice("reset", ("zero", "subtract", "none"), "what a spike does to the membrane, set after loading"),
+        Choice("reset_delay", ("no", "yes"), "whether the reset acts in the next step, set after loading"),
+    ),
+    time_step=time_step,
+    remark="nirtorch 2.6 or later; outputs, state = net(step, state) for each step, state None at first",
+)
+
+
 WRITER = Writer(
     "snntorch",
     "snnTorch 1.0.0",
@@ -183,4 +273,5 @@ WRITER = Writer(
     time_step=time_step,
     repair=repair,
     rewire=rewire,
+    importer=IMPORTER,
 )

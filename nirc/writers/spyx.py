@@ -18,6 +18,7 @@ from nirc.ir.populations import Continuous, Discrete, Population
 from nirc.ir.program import Program
 from nirc.ir.rules import parse
 from nirc.writers.facts import TIMED, Facts, Node, changed
+from nirc.writers.importer import Cell, Importer, constant_input, euler_tau, of_unit_gain, threshold_for
 from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, membrane_rule, memoryless
 
 STEPS = 1.0  # dt where no parameter tells one: Spyx counts in steps
@@ -192,6 +193,45 @@ def _channels_first(payload: object, flatten: Flatten, log: Log) -> object:
     return replace(payload, layer=Linear(weight, layer.bias))
 
 
+def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """``from_nir`` with its dt of 1: as ``step``, but beta comes from tau. An LI with a Threshold behind is a PSU_LIF."""
+    if c.fires and c.tau_mem_s is not None:
+        c = replace(c, r=frozen(1.0 - STEPS / c.tau_mem_s))
+    return step(c, n, Setting(STEPS, setting.values, setting.recurrent))
+
+
+def write(d: Discrete) -> Cell | str:
+    """LIF and CuBaLIF; a PSU_LIF, as LI and Threshold, where a spike does not reset."""
+    if not d.fires:
+        return "its importer builds no neuron that sends its membrane"
+    d, gain = of_unit_gain(d)
+    zero, tau = np.zeros(d.decay_mem.size), euler_tau(d.decay_mem, STEPS)
+    threshold = threshold_for(d, ">")
+    if d.rule.reset == "none" and d.decay_syn is None:
+        fields = {"type": "LI", "tau": tau, "r": zero + 1, "v_leak": zero}
+        return Cell(fields, gain, constant_input(d), threshold=threshold)
+    fields = {"r": d.decay_mem, "v_leak": zero, "v_threshold": threshold, "v_reset": zero}
+    if d.decay_syn is None:
+        return Cell({"type": "LIF", "tau": tau, **fields}, gain, constant_input(d))
+    tau_syn = euler_tau(d.decay_syn, STEPS)
+    return Cell({"type": "CubaLIF", "tau_mem": tau, "tau_syn": tau_syn, "w_in": zero + 1, **fields}, gain)
+
+
+IMPORTER = Importer(
+    lambda values: "net, outputs = spyx.nir.from_nir(nir.read(FILE), INPUTS)",
+    loaded_step,
+    write,
+    frozenset({"Affine", "Linear", "Conv2d", "SumPool2d", "Flatten"}),
+    order="path",
+    loops="pair",
+    time_step=lambda program, values: STEPS,
+    rewire=rewire,
+    dilates=False,
+    map_order="channels last",
+    remark="INPUTS (steps, samples, ...), maps with the channel last",
+)
+
+
 WRITER = Writer(
     "spyx",
     "Spyx 1.0.0",
@@ -203,4 +243,5 @@ WRITER = Writer(
     time_step=time_step,
     repair=repair,
     rewire=rewire,
+    importer=IMPORTER,
 )

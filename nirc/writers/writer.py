@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, MEMBRANE, Rule
 from nirc.writers.facts import Facts
+
+if TYPE_CHECKING:
+    from nirc.writers.importer import Importer
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Writer:
     seconds from the continuous program, None where no parameter tells it, 1.0 where the simulator counts in steps.
     ``repair`` brings numbers of the file into NIR's domain, where the simulator clips what its exporter writes
     unclipped. ``rewire`` mends what the exporter is known to connect or to order otherwise, on typed layers as nested
-    in the file.
+    in the file. ``importer``: how the simulator loads files, None where nothing is known of it.
     """
 
     name: str
@@ -105,6 +109,7 @@ class Writer:
     time_step: Callable[[Program, Mapping[str, str]], float | None] = _no_step
     repair: Callable[[RawGraph, Log], RawGraph] = _as_stored
     rewire: Callable[[Program, Log], Program] = _as_it_is
+    importer: Importer | None = None
 
     def defaults(self) -> dict[str, str]:
         """Every choice with the simulator's own default."""

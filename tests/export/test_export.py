@@ -16,6 +16,7 @@ from nirc.errors import NircError
 from nirc.export.export import export
 from nirc.export.graph import to_graph
 from nirc.ir.populations import Population
+from nirc.ir.rules import LETTER
 from nirc.semantics.run import run
 from tests.cli.test_cli import nirc
 from tests.models import DATA, chain, cuba
@@ -37,13 +38,24 @@ def spikes(model: object, inputs: np.ndarray, **options: Any) -> np.ndarray:
 @pytest.mark.parametrize("stage", ["float", "discrete"])
 @pytest.mark.parametrize("name", ZOO)
 def test_a_stage_that_is_read_again_answers_as_the_model(name: str, stage: str, tmp_path: Path) -> None:
+    """The file records by whose rule it is read, so that no option is needed."""
     model = DATA / f"zoo/{name}.nir"
     inputs = np.load(model.with_suffix(".npz"))["inputs"][:20]
     inputs = inputs.reshape(*inputs.shape[:2], -1)
-    path, _ = written(model, stage, tmp_path / "x.nir", reset="subtract" if "cnn" in name else "zero")
+    reading = {"writer": "nir,reset=subtract" if "cnn" in name else "nir,reset=zero"}
+    path, _ = written(model, stage, tmp_path / "x.nir", **reading)
     nir.read(path)
-    assert (spikes(path, inputs) == spikes(model, inputs)).all()
+    assert (spikes(path, inputs) == spikes(model, inputs, **reading)).all()
     assert spikes(path, inputs).any()
+
+
+def test_physical_parameters_are_read_by_the_writer_of_the_model(tmp_path: Path) -> None:
+    model = DATA / "zoo/basicmotions_lif_ff.nir"
+    inputs = np.load(model.with_suffix(".npz"))["inputs"][:20]
+    path, _ = written(model, "float", tmp_path / "x.nir", writer="snntorch,reset=none")
+    reading = lower(path, Options(), log=Log()).reading
+    assert (reading.text, reading.confidence) == ("snntorch,reset=none", "recorded")
+    assert (spikes(path, inputs) == spikes(model, inputs, writer="snntorch,reset=none")).all()
 
 
 @pytest.mark.parametrize(
@@ -57,16 +69,18 @@ def test_a_stage_that_is_read_again_answers_as_the_model(name: str, stage: str, 
     ],
 )
 def test_the_integer_stage_holds_what_the_chip_uses(name: str, target: str, least: float, tmp_path: Path) -> None:
-    """Up to what NIR cannot say: several spikes a step, which are allowed again here, and rounding of states."""
+    """Up to what NIR cannot say, which is put back here: the chip's rule. Rounding of states is left."""
     model = DATA / f"zoo/{name}.nir"
     inputs = np.load(model.with_suffix(".npz"))["inputs"][:40]
     inputs = inputs.reshape(*inputs.shape[:2], -1)
     path, log = written(model, "integer", tmp_path / "x.nir", target, reset="subtract")
     nir.read(path)
     made = compile_model(model, target, Options(reset="subtract"))
-    assert ("P315" in {d.code for d in log.diagnostics}) == (made.integer.reset == "subtract")
-    read = lower(path, Options(reset=made.integer.reset), log=Log()).discrete
-    again = {n: _unbounded(p, made.integer[n].dynamics.as_discrete().max_spikes) for n, p in _populations(read).items()}
+    rules = {n: p.dynamics.as_discrete().rule for n, p in _populations(made.integer).items()}
+    other = any(rule.without_synapse() != LETTER for rule in rules.values())
+    assert ("P315" in {d.code for d in log.diagnostics}) == other
+    read = lower(path, Options(), log=Log()).discrete
+    again = {n: replace(p, dynamics=_stepping(p.dynamics, rules[n])) for n, p in _populations(read).items()}
     got, chip = run(read.mapped(again), inputs).output, run(made.integer, inputs).output
     agreeing = (got.sum(axis=1).argmax(axis=1) == chip.sum(axis=1).argmax(axis=1)).mean()
     assert agreeing >= least
@@ -77,8 +91,9 @@ def _populations(program: Any) -> dict[str, Any]:
     return program.nodes(Population)
 
 
-def _unbounded(population: Any, most: int) -> Any:
-    return replace(population, dynamics=replace(population.dynamics, max_spikes=most))
+def _stepping(d: Any, rule: Any) -> Any:
+    least = -np.inf * np.ones(d.decay_mem.size) if rule.bounded else None
+    return replace(d, rule=rule, v_least=least)
 
 
 def test_a_bias_a_delay_and_a_leak_survive(tmp_path: Path) -> None:
