@@ -25,7 +25,11 @@ Values = Mapping[str, str]
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """Keep the packages' prints and warnings off the screen."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         yield
 
@@ -157,7 +161,9 @@ def load_nengo(path: Path, values: Values, samples: int) -> Any:
         for source, target in graph.edges:
             nengo.Connection(ends[source], ends[target], synapse=None)
         given: list[Array] = []
-        entry = nengo.Node(lambda t: given[0][min(round(t / dt) - 1, len(given[0]) - 1)], size_out=ends["input"].size_in)
+        entry = nengo.Node(
+            lambda t: given[0][min(round(t / dt) - 1, len(given[0]) - 1)], size_out=ends["input"].size_in
+        )
         nengo.Connection(entry, ends["input"], synapse=None)
         probe = nengo.Probe(ends["output"], synapse=None)
     return model, given, probe

@@ -118,7 +118,9 @@ def rockpool(n: int, kind: str = "CubaLIF", dt: float = 1e-3) -> Fields:
     return {"type": kind, **(cuba if kind == "CubaLIF" else {"tau": tau}), "r": r, "v_leak": 0 * one, **fires}
 
 
-def chain(n_in: tuple[int, ...], n_out: tuple[int, ...], *layers: Fields, more: tuple[tuple[str, str], ...] = ()) -> Graph:
+def chain(
+    n_in: tuple[int, ...], n_out: tuple[int, ...], *layers: Fields, more: tuple[tuple[str, str], ...] = ()
+) -> Graph:
     """Layers called 0, 1, ... one after the other; ``more`` edges."""
     nodes = {"input": {"type": "Input", "shape": np.array(n_in)}}
     nodes |= {str(i): layer for i, layer in enumerate(layers)}
@@ -139,7 +141,9 @@ def flatten(*shape: int) -> Fields:
 
 def convolutional(m: Maker, neuron: Callable[..., Fields], pooled: str = "SumPool2d", **conv: Any) -> Graph:
     """Two channels of 8 x 8, a convolution, a pool, a linear layer."""
-    size = int((8 + 2 * conv.get("padding", [1])[0] - conv.get("dilation", [1])[0] * 2 - 1) / conv.get("stride", [1])[0] + 1)
+    size = int(
+        (8 + 2 * conv.get("padding", [1])[0] - conv.get("dilation", [1])[0] * 2 - 1) / conv.get("stride", [1])[0] + 1
+    )
     n = 4 * (size // 2) ** 2
     first = m.conv(4, 2, 8, **conv)
     layers = (first, neuron(4, size, size), pool(pooled), flatten(4, size // 2, size // 2))
@@ -250,7 +254,9 @@ def of_writers() -> Iterator[Network]:
     yield Network("LIFTorch, ExpSynTorch", chain((12,), (5,), *layers), "rockpool")
     layers = m.affine(16, 12), rockpool(16), m.affine(16, 16, bias=False), m.affine(5, 16), rockpool(5)
     graph = chain((12,), (5,), *layers, more=(("1", "2"), ("2", "1"), ("1", "3")))
-    yield Network("LIFTorch, recurrent", Graph(graph.nodes, tuple(e for e in graph.edges if e != ("2", "3"))), "rockpool")
+    yield Network(
+        "LIFTorch, recurrent", Graph(graph.nodes, tuple(e for e in graph.edges if e != ("2", "3"))), "rockpool"
+    )
     for kind in ("LIF", "CubaLIF"):
         layers = m.affine(16, 12), spyx_lif(16, kind), m.affine(5, 16), spyx_lif(5, kind)
         yield Network(f"{kind} of Spyx", chain((12,), (5,), *layers), "spyx")

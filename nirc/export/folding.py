@@ -69,7 +69,9 @@ def _scaled(op: LinearOp, scale: Float, *, out: bool) -> LinearOp:
             return Dense(op.weight * (scale[:, None] if out else scale[None, :]))
         case Diagonal():
             return Diagonal(op.scale * scale)
-        case Conv() if op.groups == 1 and (each := _of_channels(scale, op.shape_out if out else op.shape_in)) is not None:
+        case Conv() if (
+            op.groups == 1 and (each := _of_channels(scale, op.shape_out if out else op.shape_in)) is not None
+        ):
             axes = (1,) * (op.weight.ndim - 2)
             return replace(op, weight=op.weight * each.reshape((-1, 1, *axes) if out else (1, -1, *axes)))
         case Pool() if (each := _of_channels(scale, op.shape_in if not out else op.shape_out)) is not None:

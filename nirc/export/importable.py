@@ -222,7 +222,9 @@ class _Export:
             else:
                 self._refuse("signals cannot be delayed", where, f"{lag} step(s) from `{source}` to `{target}`", "none")
         if loop and self.importer.loops == "none":
-            self._refuse("layers are run one after the other, without a way back", where, f"`{source}` -> `{target}`", "")
+            self._refuse(
+                "layers are run one after the other, without a way back", where, f"`{source}` -> `{target}`", ""
+            )
         if loop and source != target and self.importer.loops in ("pair", "nested"):
             message = "neurons feed themselves by one matrix at most"
             self._refuse(message, where, f"`{source}` -> `{target}`", "a population that feeds itself")

@@ -92,7 +92,12 @@ def _kinds(asked: Discrete, got: Discrete) -> Iterator[str]:
     """Reasons that the rules tell; both rules where no shorter one is found."""
     if _essence(asked) == _essence(got):
         return
-    found = [*_of_synapse(asked.rule, got.rule), *_of_spikes(asked, got), *_of_resets(asked, got), *_of_bounds(asked, got)]
+    found = [
+        *_of_synapse(asked.rule, got.rule),
+        *_of_spikes(asked, got),
+        *_of_resets(asked, got),
+        *_of_bounds(asked, got),
+    ]
     yield from found or [f"steps by [{asked.rule.text}], loaded by [{got.rule.text}]"]
 
 
@@ -114,7 +119,11 @@ def _of_bounds(asked: Discrete, got: Discrete) -> Iterator[str]:
 
 def _of_synapse(asked: Rule, got: Rule) -> Iterator[str]:
     if asked.has_synapse != got.has_synapse:
-        yield "has a synaptic filter, loaded it has none" if asked.has_synapse else "has no synaptic filter, loaded it has one"
+        yield (
+            "has a synaptic filter, loaded it has none"
+            if asked.has_synapse
+            else "has no synaptic filter, loaded it has one"
+        )
 
 
 def _of_spikes(asked: Discrete, got: Discrete) -> Iterator[str]:
@@ -145,7 +154,9 @@ def _reset(d: Discrete) -> str:
 
 
 def _times(fire: Fire) -> str:
-    return "once at most" if fire.most == 1 else "any number of times" if fire.most is None else f"up to {fire.most} times"
+    return (
+        "once at most" if fire.most == 1 else "any number of times" if fire.most is None else f"up to {fire.most} times"
+    )
 
 
 def _most(d: Discrete) -> int | None:

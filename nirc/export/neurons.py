@@ -17,6 +17,7 @@ from nirc.writers.importer import ENDLESS, Fields
 
 NEARLY = 1e-6  # float32: a gain that exporters meant to be 1 stays in r
 
+
 @dataclass(frozen=True)
 class Written:
     """``fields`` (arrays (n,)); ``gain`` on what arrives and ``constant`` added to it, (n,), None for 1 and 0."""

@@ -135,8 +135,10 @@ def _cuts(*decays: Float) -> bool:
 
 
 IMPORTER = Importer(
-    lambda values: "the converter of NIR's documentation (nir_to_lava.py): import_from_nir(nir.read(FILE), "
-    "ImportConfig(library_preference=LavaLibrary.LavaDl))",
+    lambda values: (
+        "the converter of NIR's documentation (nir_to_lava.py): import_from_nir(nir.read(FILE), "
+        "ImportConfig(library_preference=LavaLibrary.LavaDl))"
+    ),
     loaded_step,
     write,
     frozenset({"Affine"}),

@@ -12,7 +12,17 @@ from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.rules import BOUND, EMIT, Fire, Rule, parse
 from nirc.writers.facts import Facts, Node
 from nirc.writers.importer import Cell, Importer, constant_input, exact_tau, of_unit_gain, threshold_for
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, is_count, made, membrane_rule, memoryless
+from nirc.writers.writer import (
+    NO_EVIDENCE,
+    Choice,
+    Evidence,
+    Setting,
+    Writer,
+    is_count,
+    made,
+    membrane_rule,
+    memoryless,
+)
 
 RULE = parse("decay v, add x->v, fire >= many, subtract, emit")
 BOUNDED = parse("decay v, add x->v, fire >= many, subtract, bound, emit")

@@ -295,7 +295,9 @@ def test_two_inputs_are_refused() -> None:
 
 
 def test_a_loop_is_refused_where_layers_run_one_after_the_other() -> None:
-    errors = refused("nengo", graph({"in": inp(2), "a": if_(2), "w": linear(weights(2, 2)), "out": out(2)}, "in a out", "a w a"))
+    errors = refused(
+        "nengo", graph({"in": inp(2), "a": if_(2), "w": linear(weights(2, 2)), "out": out(2)}, "in a out", "a w a")
+    )
     assert "without a way back" in errors[0].message
 
 

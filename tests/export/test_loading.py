@@ -190,7 +190,9 @@ def test_what_cannot_be_said_has_a_reason(name: str, d: Discrete, reason: str) -
 def test_the_chips_own_units_reach_slayer_as_they_are() -> None:
     """Loihi 2 adds weights times 64 to whole states: slayer's states are 4096ths."""
     one = np.ones(N)
-    d = Discrete(one * (1 - 512 / 4096), one, one * 0, one * 0.5, one * 64, one * 6400, one * 0, rule=LETTER.with_synapse())
+    d = Discrete(
+        one * (1 - 512 / 4096), one, one * 0, one * 0.5, one * 64, one * 6400, one * 0, rule=LETTER.with_synapse()
+    )
     loaded = load(importer("lava"), d)
     assert not loaded.refused and loaded.cell is not None
     assert (loaded.cell.fields["v_threshold"] == 6400 / 4096).all()
