@@ -30,7 +30,7 @@ def folded(ops: Sequence[LinearOp], gain: Float | None, shape: Shape, primitives
         else:
             if isinstance(op, Pool) and not is_primitive_pool(op, primitives):
                 factor *= op.factor
-                op = replace(op, factor=1.0)
+                op = replace(op, factor=1.0)  # noqa: PLW2901 - its factor waits for a matrix
             made.append(op if waiting is None else _scaled(op, waiting, out=False))
             waiting = None
     if waiting is not None:

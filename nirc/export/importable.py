@@ -16,7 +16,7 @@ from nirc.diagnostics.log import Log
 from nirc.export.folding import folded
 from nirc.export.graph import Graph, port, shaped
 from nirc.export.loading import Loaded, load
-from nirc.export.operators import EVERY, Plus, Primitives, Route, laid_out, planned
+from nirc.export.operators import Plus, Primitives, Route, laid_out, planned
 from nirc.export.order import Edge, fault, run_order
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.linear import Dense, Diagonal

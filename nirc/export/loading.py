@@ -11,7 +11,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
-from nirc.ir.rules import BOUND, LETTER, Fire, Rule, plain
+from nirc.ir.rules import BOUND, LETTER, Fire, Reset, Rule, plain
 from nirc.passes.normalise_rules import NormaliseRules
 from nirc.writers.importer import Cell, Importer, parameters, setting, total_gain
 
@@ -82,7 +82,7 @@ def simplest(d: Discrete) -> Discrete:
     forgets = bool((d.decay_mem < PASSES).all()) and not d.rule.reset_is_late and not d.rule.restores
     late_from_all = d.rule.reset_is_late and d.rule.reset == "subtract" and bool((d.decay_mem > 1 - PASSES).all())
     if forgets or (late_from_all and not d.rule.bounded):
-        reset = "set" if forgets else "subtract"
+        reset: Reset = "set" if forgets else "subtract"
         d = replace(d, rule=plain(reset, synapse=d.rule.has_synapse, at=fires.at, most=fires.most))
         d = replace(d, v_reset=None, v_least=None) if forgets else d
     return d

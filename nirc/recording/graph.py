@@ -8,10 +8,10 @@ import numpy as np
 
 from nirc.diagnostics.log import Log
 from nirc.export.graph import Graph
-from nirc.export.neurons import Fields
 from nirc.recording.parts import Part, Shape, Site, flatten
 from nirc.recording.simulator import Simulator, agreed
 from nirc.recording.trace import INPUT, Call, Wiring
+from nirc.writers.importer import Fields
 from nirc.writers.writer import Writer
 
 OUTPUT = "output"

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from nirc.export.neurons import Fields
 from nirc.recording.parts import Array, Part, Site, as_array
 from nirc.recording.simulator import Layout, Simulator
+from nirc.writers.importer import Fields
 
 PROBE = (-1.0, 0.0, 0.25, 3.0)  # above the threshold by: fires never, never, once, once
 WITH_TIME = ("LIF", "LIFRecurrent", "IAF", "LI", "Lift", "SNN", "SNNRecurrent")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
-from nirc.export.neurons import Fields
+from nirc.writers.importer import Fields
 
 Shape = tuple[int, ...]
 Array = NDArray[Any]

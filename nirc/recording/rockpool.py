@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from nirc.export.neurons import Fields
 from nirc.recording.parts import Array, Part, Site, as_array, recurrent
 from nirc.recording.simulator import Layout, Simulator
+from nirc.writers.importer import Fields
 
 MANY = 2**16  # spikes in a step, Rockpool's default: no bound for any network
 MEMBRANES = (-1.0, 0.5, 1.0, 2.5, 300.0)  # at a threshold of 1

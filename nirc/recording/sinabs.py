@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from nirc.export.neurons import Fields
 from nirc.recording.parts import Part, Site, convolution, linear, pool, recurrent
 from nirc.recording.simulator import Layout, Simulator
+from nirc.writers.importer import Fields
 
 MEMBRANES = (-1.0, 0.5, 1.0, 2.5, 300.0)  # at a threshold of 1
 MANY = [0.0, 0.0, 1.0, 2.0, 300.0]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from nirc.export.neurons import Fields
 from nirc.recording.parts import Array, Part, Site, convolution, linear, recurrent
 from nirc.recording.simulator import Layout, Simulator
+from nirc.writers.importer import Fields
 from nirc.writers.snntorch import DT_S
 
 RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}

@@ -62,7 +62,7 @@ class Importer:
 
     ``order``: how the graph is run. *depth first*: nodes in the order of a depth-first walk along the edges, each
     once a step. *ready*: a node as soon as its inputs are there. *path*: the first edge of each node is followed.
-    ``loops``: which cycles act one step later. *any*, *long* (of three nodes and more), *pair* (neurons and one matrix),
+    ``loops``: which cycles act one step later. *any*, *long* (of three nodes or more), *pair* (neurons and one matrix),
     *nested* (the same as a graph of its own) or *none*.
 
     ``pads_pools`` and ``dilates``: whether pools have a padding and kernels a dilation. ``map_order``: of the values
@@ -117,7 +117,11 @@ def parameters(cell: Cell) -> Continuous:
         f["type"],
         tau_syn_s=f.get("tau_syn"),
         tau_mem_s=f.get("tau_mem", f.get("tau")),
-        **{key: f.get(key) for key in ("r", "w_in", "v_leak", "v_threshold", "v_reset")},
+        r=f.get("r"),
+        w_in=f.get("w_in"),
+        v_leak=f.get("v_leak"),
+        v_threshold=f.get("v_threshold"),
+        v_reset=f.get("v_reset"),
     )
 
 
@@ -173,7 +177,7 @@ def of_one_threshold(d: Discrete) -> tuple[Discrete, Float | None]:
 
 
 def threshold_for(d: Discrete, at: Comparison) -> Float:
-    """(n,) the threshold at which ``at`` decides as ``d`` does in float32: a rounding lower for ``>``, higher for ``>=``.
+    """(n,) the threshold at which ``at`` decides as ``d`` in float32: a rounding lower for ``>``, higher for ``>=``.
 
     >= at a threshold is > at the number of float32 before it.
     """

@@ -135,7 +135,7 @@ def loaded_time_step(program: Program, values: Mapping[str, str]) -> float:
 
 
 def write(d: Discrete) -> Cell | str:
-    """LIFTorch as CubaLIF, ExpSynTorch as LI. Without a synapse: one that keeps next to nothing, in a unit of its own."""
+    """LIFTorch as CubaLIF, ExpSynTorch as LI. Without a synapse: one that keeps next to nothing, in its own unit."""
     d, gain = of_unit_gain(d)
     zero = np.zeros(d.decay_mem.size)
     if d.threshold is None:

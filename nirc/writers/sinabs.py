@@ -119,7 +119,7 @@ def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
 
 
 def write(d: Discrete) -> Cell | str:
-    """IAF as IF where the bound is -v_threshold, LIF as LIF, ExpLeak as LI. The importer compares v_leak as a vector."""
+    """IAF as IF where the bound is -v_threshold, LIF as LIF, ExpLeak as LI. The importer takes v_leak as a vector."""
     if d.decay_syn is not None:
         return "its importer builds no synaptic filter (tau_syn is None)"
     d, gain = of_unit_gain(d)

@@ -194,7 +194,7 @@ def _channels_first(payload: object, flatten: Flatten, log: Log) -> object:
 
 
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """``from_nir`` with its dt of 1: as ``step``, but beta comes from tau. An LI with a Threshold behind is a PSU_LIF."""
+    """``from_nir`` with its dt of 1: as ``step``, but beta comes from tau. LI with a Threshold behind is a PSU_LIF."""
     if c.fires and c.tau_mem_s is not None:
         c = replace(c, r=frozen(1.0 - STEPS / c.tau_mem_s))
     return step(c, n, Setting(STEPS, setting.values, setting.recurrent))
