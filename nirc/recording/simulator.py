@@ -99,7 +99,7 @@ def simulator_of(network: Any, asked: str | None, log: Log) -> Simulator:
     found = [name for name in SIMULATORS if name in roots]
     if asked is not None and asked not in SIMULATORS:
         log.error("U613", "this simulator is not known to nirc.record", found=asked[:60], limit=known)
-    elif asked is None and len(found) != 1:
+    elif not isinstance(network, nn.Module) or (asked is None and len(found) != 1):
         log.error(
             "U613",
             "it is unclear which simulator the network runs in",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nir
 import numpy as np
 import pytest
@@ -79,6 +80,14 @@ def taken(network: Any, inputs: NDArray[Any], where: Path, **options: Any) -> Ta
     assert kept is not None
     computed = run(stages.reference, inputs.reshape(*inputs.shape[:2], -1)).output
     return Taken(recorded, kept.share(computed), tuple(str(w.message) for w in heard))
+
+
+def without_note(model: Path) -> str:
+    """How nirc reads a recorded file whose note is removed: the writer's name and the confidence."""
+    with h5py.File(model, "a") as file:
+        del file["node/metadata"]
+    reading = lower(str(model), Options(), log=Log()).reading
+    return f"{reading.writer.name}, {reading.confidence}"
 
 
 def refused(network: Any, inputs: NDArray[Any], where: Path, **options: Any) -> Diagnostic:

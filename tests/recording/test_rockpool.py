@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.recording.networks import louder, refused, require, spikes, taken
+from tests.recording.networks import louder, refused, require, spikes, taken, without_note
 
 if TYPE_CHECKING:
     import rockpool.nn.combinators as rc
@@ -65,6 +65,11 @@ def test_biases_and_recurrent_weights_are_in_the_file(neurons: Any, tmp_path: Pa
     """Rockpool's exporter leaves both out; that is said."""
     result = taken(dense(neurons), spikes(12, rate=0.1), tmp_path)
     assert result.equal == 1.0 and result.codes() == {"W213"} and result.recorded.outputs.any()
+
+
+def test_the_file_has_the_fingerprints_of_rockpool_too(tmp_path: Path) -> None:
+    model = taken(dense(lambda n: rm.LIFTorch(n)), spikes(12), tmp_path).recorded.model
+    assert without_note(model) == "rockpool, conclusive"
 
 
 def test_a_residual_and_the_torch_interface(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.recording.networks import louder, refused, require, spikes, taken
+from tests.recording.networks import louder, refused, require, spikes, taken, without_note
 
 if TYPE_CHECKING:
     import sinabs.activation as sa
@@ -58,6 +58,10 @@ def test_every_choice_is_read_from_what_the_functions_do(neurons: Any, text: str
     result = taken(dense(neurons), spikes(12), tmp_path)
     assert result.recorded.text == text
     assert result.recorded.equal == result.equal == 1.0 and result.recorded.outputs.any() and not result.codes()
+
+
+def test_the_file_has_the_fingerprints_of_sinabs_too(tmp_path: Path) -> None:
+    assert without_note(taken(dense(lambda: sl.IAF()), spikes(12), tmp_path).recorded.model) == "sinabs, conclusive"
 
 
 @pytest.mark.parametrize("made_for", [{"batch_size": 7}, {"num_timesteps": 11}])

@@ -13,7 +13,7 @@ from nirc.api import Options
 from nirc.diagnostics.log import Log
 from nirc.frontend.data import read_data
 from nirc.verification.recorded import compare
-from tests.recording.networks import louder, refused, require, spikes, taken
+from tests.recording.networks import louder, refused, require, spikes, taken, without_note
 
 if TYPE_CHECKING:
     import snntorch as snn
@@ -250,6 +250,11 @@ def test_inspect_finds_the_rule_that_is_recorded(tmp_path: Path) -> None:
     rows = compare(str(recorded.model), Options(), read_data(recorded.data, Log()), Log())
     assert rows[0]["default"] and rows[0]["from"] == "snntorch" and rows[0]["equal"] == 1.0
     assert all(row["equal"] < 1.0 for row in rows[1:])
+
+
+def test_the_file_has_the_fingerprints_of_snntorch_too(tmp_path: Path) -> None:
+    network = chain(nn.Linear(12, 20), cells("rleaky", 20), nn.Linear(20, 5), cells("leaky", 5))
+    assert without_note(taken(network, spikes(12), tmp_path).recorded.model) == "snntorch, conclusive"
 
 
 def test_training_mode_weights_and_gradients_are_as_before(tmp_path: Path) -> None:
