@@ -28,6 +28,7 @@ from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 MOST_THRESHOLD = STATE[1] - WEIGHT[1]  # so that an event cannot take a membrane out of 16 bits
 DEFAULT_RATE = 0.1  # events per step of a neuron or input, for the load of the cores, unless measured
 COARSEST = 0.25  # share of the finest scale at which Sinabs' is taken still (benchmarks/vendor_speck.py)
+SINGLE = 1e-6  # relative: what single precision may add to a scale
 DISTINCT = 256  # more different magnitudes than 8 bits have cannot all be whole
 
 
@@ -138,16 +139,17 @@ class _Layer:
         whole = None if self.leaky else _whole(np.concatenate([weights, self.drive, [self.threshold]]), most)
         if whole is not None:
             return whole, True
-        return (self._scale_of_sinabs(most) if self.as_sinabs else most), False
+        return (self._scale_of_sinabs(weights, most) if self.as_sinabs else most), False
 
-    def _scale_of_sinabs(self, most: float) -> float:
-        """Sinabs' scale, in single precision, if it is not much coarser than ``most``.
+    def _scale_of_sinabs(self, weights: Float, most: float) -> float:
+        """Sinabs' scale, if it is not much coarser than ``most``.
 
         Sinabs has 8 bits for biases, and its scale keeps the lower bound of the membrane within 16 bits.
         """
         bound = np.zeros(0) if self.dynamics.v_least is None else self.dynamics.v_least
-        theirs = min(most, _most(self.bias, WEIGHT), _most(bound, THRESHOLD_LOW))
-        return float(np.float32(theirs if theirs >= COARSEST * most else most))
+        limits = ((weights, WEIGHT), (self.bias, WEIGHT), (bound, THRESHOLD_LOW))
+        theirs = min(_most_in_single_precision(values, allowed) for values, allowed in limits)
+        return theirs if COARSEST * most <= theirs <= most * (1 + SINGLE) else most
 
     def _units(self, volts: Float) -> Float:
         """``volts`` in the chip's units, not yet whole. Sinabs scales in single precision, and ties follow from it."""
@@ -191,6 +193,14 @@ def _most(values: Float, allowed: tuple[int, int]) -> float:
     """The largest factor that keeps ``values`` within ``allowed``."""
     low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
     return min(allowed[1] / high if high > 0 else np.inf, allowed[0] / low if low < 0 else np.inf)
+
+
+def _most_in_single_precision(values: Float, allowed: tuple[int, int]) -> float:
+    """As ``_most``, computed as Sinabs does: torch divides by a reciprocal."""
+    bounds = ((float(values.max(initial=0.0)), allowed[1]), (float(values.min(initial=0.0)), allowed[0]))
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        factors = [np.float32(limit) * (np.float32(1) / np.float32(value)) for value, limit in bounds if value]
+    return min((float(factor) for factor in factors), default=np.inf)
 
 
 def _whole(values: Float, most: float) -> float | None:

@@ -165,9 +165,9 @@ def test_a_branch_is_rounded_with_the_scale_of_its_layer() -> None:
 
 
 def sinabs_rounds(weight: np.ndarray) -> np.ndarray:
-    """In single precision: the scale, the product, and then to the nearest, ties to even."""
+    """In single precision: the scale by a reciprocal, the product, and then to the nearest, ties to even."""
     single = weight.astype(np.float32)
-    return np.rint(single * (np.float32(127) / single.max())).astype(np.int64)
+    return np.rint(single * (np.float32(127) * (np.float32(1) / single.max()))).astype(np.int64)
 
 
 def test_weights_of_sinabs_are_rounded_as_sinabs_rounds_them() -> None:
