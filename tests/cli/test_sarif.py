@@ -22,7 +22,7 @@ def results(path: Path) -> list[dict[str, Any]]:
 
 
 def test_warnings_and_notes_of_a_compilation_are_in_the_file(tmp_path: Path) -> None:
-    done = nirc(VOWELS, "--target", "xylo", "--sarif", "x.sarif", cwd=tmp_path)
+    done = nirc(VOWELS, "--from", "nir", "--target", "xylo", "--sarif", "x.sarif", cwd=tmp_path)
     found = results(tmp_path / "x.sarif")
     assert done.returncode == 0
     assert {"warning", "note"} == {r["level"] for r in found}
