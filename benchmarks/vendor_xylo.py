@@ -198,9 +198,7 @@ def main() -> int:
             found = []
             for seed in range(arguments.seeds):
                 made = case(NETWORKS[name], seed, arguments.samples, arguments.steps)
-                found.append(
-                    compare(made, folder / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}.nir")
-                )
+                found.append(compare(made, folder / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}.nir"))
             every += found
             rows += _rows(name, found)
     rows += _rows("mean", every)

@@ -25,14 +25,15 @@ from tests.models import DATA, DT, chain, lif, linear, raster
 __all__ = ["netx"]  # a fixture
 pytestmark = pytest.mark.oracle
 
+LETTER: dict[str, Any] = {"writer": "nir"}
 MODELS: dict[str, tuple[str, dict[str, Any], int]] = {  # file, options, steps
-    "lif": ("paper/lif_norse.nir", {"dt": 1e-4}, 60),
-    "braille": ("paper/braille_noDelay_bias_zero.nir", {"reset": "zero"}, 40),
-    "digits": ("zoo/digits_lif_mlp.nir", {}, 25),
-    "cnn": ("paper/cnn_sinabs.nir", {}, 8),
-    "integrators": ("zoo/digits_if_cnn.nir", {"reset": "subtract"}, 12),
-    "taps": ("paper/braille_noDelay_noBias_subtract.nir", {"reset": "subtract"}, 20),
-    "vowels": ("zoo/japanesevowels_rsnn.nir", {}, 25),
+    "lif": ("paper/lif_norse.nir", LETTER | {"dt": 1e-4}, 60),
+    "braille": ("paper/braille_noDelay_bias_zero.nir", LETTER | {"reset": "zero"}, 40),
+    "digits": ("zoo/digits_lif_mlp.nir", LETTER, 25),
+    "cnn": ("paper/cnn_sinabs.nir", LETTER, 8),
+    "integrators": ("zoo/digits_if_cnn.nir", LETTER | {"reset": "subtract"}, 12),
+    "taps": ("paper/braille_noDelay_noBias_subtract.nir", LETTER | {"reset": "subtract"}, 20),
+    "vowels": ("zoo/japanesevowels_rsnn.nir", LETTER, 25),
 }
 
 
