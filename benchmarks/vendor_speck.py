@@ -6,7 +6,7 @@ Each network is made in Sinabs with seeded weights, scaled until every layer fir
 DynapcnnNetwork runs on the CPU, without samna. nirc reads the file with ``--from sinabs`` and its bundle runs in the
 synchronous emulator. All three get the same raster. Counts are output spikes of all samples. `apart` is the difference
 of nirc's count from DynapcnnNetwork's. `error` is the sum of the outputs' count differences over the float network's
-count. `steps` is the share of entries (sample, step, output) with equal spikes. `agree` is the share of samples with the
+count. `steps`: the share of entries (sample, step, output) with equal spikes. `agree`: the share of samples with the
 float network's arg-max.
 
 Needs torch, nirtorch and matplotlib, and sinabs 3.1.3 installed without its dependencies.
