@@ -34,7 +34,7 @@ for name in sys.argv[1].split(","):
                     if file not in ("report.json", "report.html", "deploy.py"):
                         found[f"{key} {file}"] = hashlib.sha256(data).hexdigest()[:12]
             except NircError as error:
-                found[key] = "refused: " + ",".join(sorted({d.code for d in error.diagnostics if d.severity == "error"}))
+                found[key] = "refused: " + ",".join(sorted({d.code for d in error.diagnostics}))
 print(json.dumps(found))
 """
 
