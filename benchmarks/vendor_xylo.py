@@ -38,8 +38,8 @@ with only_simulators():
 
 DT = 1e-3
 RATES = (0.15, 0.08)  # spikes a neuron and step that weights are scaled to: hidden, output
-HALVINGS = 10  # of the interval of the factor
-SCALED_ON = 4  # samples
+HALVINGS = 16  # of the interval of the factor
+SCALED_ON = 8  # samples
 INPUT_RATE = 0.1
 Specification = dict[str, Any]
 QUANTISERS: Mapping[str, Callable[..., Specification]] = {"global": global_quantize, "channel": channel_quantize}
