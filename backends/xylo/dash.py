@@ -56,7 +56,7 @@ def peak_gain(decay_syn: Float, decay_mem: Float, gain: Float, dash_syn: Int, da
 
     For models that fire as the chip does, at the threshold and with subtraction. Where no dash is near a decay, the
     height of one spike says more of how often they fire than the response to a constant input. Measured by
-    benchmarks/vendor_xylo.py: count error .10 instead of .24, agreement .97 instead of .93.
+    benchmarks/vendor_xylo.py: count error .09 instead of .22, agreement .95 instead of .93.
     """
     syn, mem = (1.0 - np.exp2(-dash.astype(np.float64)) for dash in (dash_syn, dash_mem))
     return gain * _peak(decay_syn, decay_mem) / _peak(syn, mem)

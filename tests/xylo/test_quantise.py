@@ -8,7 +8,7 @@ import nir
 import numpy as np
 import pytest
 
-from nirc.api import Options, compile_model
+from nirc.api import Options, compile_model, lower
 from nirc.backends.xylo.dash import (
     INTEGRATOR,
     kept_by_rounding,
@@ -17,9 +17,15 @@ from nirc.backends.xylo.dash import (
     peak_gain,
     synapse_gain,
 )
+from nirc.backends.xylo.legalise import XyloLegalise
 from nirc.backends.xylo.neuron import XyloNeuron
+from nirc.backends.xylo.quantise import XyloQuantise
 from nirc.backends.xylo.specification import Specification
+from nirc.diagnostics.log import Log
+from nirc.ir.populations import Population
+from nirc.ir.rules import Fire
 from nirc.semantics.neuron import NeuronStepper
+from nirc.semantics.variations import ruled
 from tests.models import DT, chain, cuba, graph, lif, linear
 
 
@@ -60,6 +66,16 @@ def test_a_spike_lifts_the_membrane_as_high_as_in_a_model_that_fires_as_the_chip
     # The chip decays after adding: a weight w delivers chip_syn * w in its first step.
     chip = highest(chip_syn, chip_mem, chip_syn * float(per_weight[0]), 1.0)
     assert chip == pytest.approx(highest(decay_syn, decay_mem, 0.8, 0.6), rel=1e-5)
+
+
+def test_models_that_fire_as_the_chip_have_finer_states() -> None:
+    """Room for 4 spikes of every source a step, not 8: they fire as often on the chip as in the model."""
+    model = chain(40, nir.Linear(np.full((3, 40), 0.1)), cuba(3), nir.Linear(np.full((2, 3), 0.1)), cuba(2), n_out=2)
+    discrete = lower(model, Options(dt_s=DT, reset="subtract"), log=Log()).discrete
+    alike = ruled(discrete, lambda rule: rule.with_fire(Fire(">=", None)))
+    coarse, fine = (XyloQuantise().run(XyloLegalise().run(p, Log()), Log()) for p in (discrete, alike))
+    first = next(name for name in coarse.nodes(Population))
+    assert fine[first].dynamics.scale == pytest.approx(2 * coarse[first].dynamics.scale)
 
 
 def test_decays_that_have_no_dash_get_the_nearest_within_range() -> None:
