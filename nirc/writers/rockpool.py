@@ -61,8 +61,13 @@ def evidence(facts: Facts) -> Evidence:
 
 
 def _is_plain(facts: Facts) -> bool:
-    """Whether r = tau / dt would explain the file as well: where tau / dt is so large that the factor is 1."""
-    return all(float(np.median(r)) > 1e5 for n in facts.timed if (r := n.numbers("r")) is not None)
+    """Whether r = tau / dt with a round dt explains every timed node as well, as in files of other tools."""
+    return all(_plain_step_is_round(n) for n in facts.timed)
+
+
+def _plain_step_is_round(node: Node) -> bool:
+    tau, r = node.tau_mem, node.numbers("r")
+    return tau is not None and r is not None and is_round(float(np.median(tau)) / float(np.median(r)))
 
 
 def _dt_s(node: Node) -> float | None:
@@ -72,7 +77,7 @@ def _dt_s(node: Node) -> float | None:
         return None
     steps = _steps(tau, r)
     middle = float(np.median(steps))
-    return _short(middle) if middle > 0 and np.ptp(steps) <= AGREE * middle else None
+    return rounded(middle) if middle > 0 and np.ptp(steps) <= AGREE * middle else None
 
 
 def _steps(tau_s: Float, r: Float) -> list[float]:

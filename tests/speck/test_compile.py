@@ -196,7 +196,7 @@ def test_lif_neurons_leak_a_constant_and_the_report_says_how_far_that_is() -> No
 
 
 def test_strict_refuses_because_the_chip_has_no_steps() -> None:
-    assert ("D416", "", "one spike per event") in refused(DIGITS, strict=True)
+    assert ("D416", "", "one spike per event") in refused(DIGITS, strict=True, writer="nir")
 
 
 def test_the_readout_layer_gets_every_fourth_channel() -> None:

@@ -44,6 +44,15 @@ def test_a_file_by_hand_is_nobody_s(neuron: object) -> None:
     assert found.confidence in ("none", "open")
 
 
+@pytest.mark.parametrize("steps", [1.5, 9.7, 25.476, 300.1, 1e5, 3e6])
+def test_gains_of_tau_over_dt_are_nobody_s_whatever_the_time_constant(steps: float) -> None:
+    """With one time constant, some other step of three digits often explains the gain after Rockpool's formula."""
+    for longer in np.random.default_rng(0).uniform(1, 2, 300):
+        neuron = lif(2, steps * longer)
+        found = read(graph({"a": inp(3), "w": linear(np.ones((2, 3))), "n": neuron, "b": out(2)}, "a w n b"))
+        assert found.confidence != "conclusive", neuron
+
+
 def test_one_changed_number_is_no_snntorch_file_any_more() -> None:
     """r = tau / 1e-4 holds in every node of an export; a person changes one of them."""
     usual = lif(2, 7.3)
