@@ -20,7 +20,7 @@ import hashlib, json, sys
 from pathlib import Path
 from nirc.api import Options, compile_model
 from nirc.diagnostics.log import Log
-from nirc.errors import NircError
+from nirc.diagnostics.errors import NircError
 letter = {"writer": "nir"} if "writer" in Options.__dataclass_fields__ else {}
 found = {}
 for name in sys.argv[1].split(","):

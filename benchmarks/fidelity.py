@@ -26,11 +26,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the products are small: tw
 import numpy as np  # after the line above
 from numpy.typing import NDArray
 
-from nirc import registry
 from nirc.api import Compiled, Options, compile_model
-from nirc.backend import modes_of
+from nirc.chip import registry
+from nirc.chip.backend import modes_of
+from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.errors import NircError
 from nirc.semantics.run import run
 
 ZOO = Path(__file__).parents[1] / "tests/data/zoo"

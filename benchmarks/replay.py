@@ -31,8 +31,8 @@ for name in ("passes", "backends"):  # the package mapping of pyproject.toml, fo
     spec.loader.exec_module(module)
     setattr(nirc, name, module)
 from nirc.api import Options, compile_model
-from nirc.bundle import sha256
-from nirc.errors import NircError
+from nirc.files.bundle import sha256
+from nirc.diagnostics.errors import NircError
 from nirc.ir.text import digest
 found = {}
 for model in sorted(Path(sys.argv[2]).rglob("*.nir")):

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc import registry
 from nirc.api import Compiled, Options, compile_model
+from nirc.chip import registry
+from nirc.chip.running import flat_raster
+from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.errors import NircError
-from nirc.running import flat_raster
 from nirc.semantics.run import run
 from nirc.verification.score import score
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).parents[1]
-NIRC = [sys.executable, "-c", "from nirc.cli import main; main()"]
+NIRC = [sys.executable, "-c", "from nirc.cli.main import main; main()"]
 COMMANDS = {
     "import the libraries": [sys.executable, "-c", "import numpy, h5py, networkx, jinja2"],
     "nirc --help": [*NIRC, "--help"],

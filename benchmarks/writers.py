@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from nirc.api import Options, lower
+from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.errors import NircError
-from nirc.frontend.data import read_data
+from nirc.files.data import read_data
 from nirc.semantics.run import run
 from nirc.verification.recorded import recording
 

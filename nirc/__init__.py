@@ -10,29 +10,29 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from nirc.version import __version__
+
 if TYPE_CHECKING:
     from nirc.api import Bundle as Bundle
     from nirc.api import compile as compile
     from nirc.api import load as load
-    from nirc.errors import CompileError as CompileError
-    from nirc.errors import InputError as InputError
-    from nirc.errors import NircError as NircError
-    from nirc.errors import UsageError as UsageError
+    from nirc.diagnostics.errors import CompileError as CompileError
+    from nirc.diagnostics.errors import InputError as InputError
+    from nirc.diagnostics.errors import NircError as NircError
+    from nirc.diagnostics.errors import UsageError as UsageError
     from nirc.frontend.load import from_nir as from_nir
-    from nirc.raster import Run as Run
     from nirc.recording.record import Recorded as Recorded
     from nirc.recording.record import record as record
-
-__version__ = "0.1.0"
+    from nirc.semantics.raster import Run as Run
 
 _PUBLIC = {
     "Bundle": "nirc.api",
-    "CompileError": "nirc.errors",
-    "InputError": "nirc.errors",
-    "NircError": "nirc.errors",
+    "CompileError": "nirc.diagnostics.errors",
+    "InputError": "nirc.diagnostics.errors",
+    "NircError": "nirc.diagnostics.errors",
     "Recorded": "nirc.recording.record",
-    "Run": "nirc.raster",
-    "UsageError": "nirc.errors",
+    "Run": "nirc.semantics.raster",
+    "UsageError": "nirc.diagnostics.errors",
     "compile": "nirc.api",
     "from_nir": "nirc.frontend.load",
     "load": "nirc.api",

@@ -10,23 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nirc import __version__, bundle, registry
-from nirc.backend import Backend, Mapped, Search, configured, options_of, passes_of
-from nirc.diagnostics.log import Diagnostic, Log
+from nirc.chip import registry
+from nirc.chip.backend import Backend, Mapped, Search, configured, options_of, passes_of
+from nirc.chip.running import Samples, calibration_raster, run_bundle
+from nirc.chip.target import Target
+from nirc.diagnostics.errors import Diagnostic
+from nirc.diagnostics.log import Log
+from nirc.files import bundle
 from nirc.ir.arrays import digest as array_digest
 from nirc.ir.arrays import size
 from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import digest
 from nirc.passes.add_readout import Readout
-from nirc.pipeline import Observer, Pass, run_passes
-from nirc.raster import Run
-from nirc.running import Samples, calibration_raster
-from nirc.target import Target
+from nirc.passes.pipeline import Observer, Pass, passes_to, run_passes
+from nirc.semantics.raster import Run
+from nirc.version import __version__
 from nirc.writers.writer import Reading
 
 RESETS = ("model", "zero", "subtract", "none")
-LAYER_PASSES = ("flatten-nesting", "complete-ports", "remove-dead", "infer-shapes", "canonicalise")
 Progress = Callable[[int], None]
 
 
@@ -133,9 +135,9 @@ class Bundle:
         ``mode``: how the emulator goes about it, for chips that have several ways. Raises ``InputError`` (U604) if
         the raster does not fit, ``UsageError`` for an unknown population (U606) or mode (U607).
         """
-        from nirc.running import run_bundle
-
-        return run_bundle(self, np.asarray(inputs), mode=mode, record=record, progress=progress, log=log or Log())
+        return run_bundle(
+            self.manifest, self.files, np.asarray(inputs), mode=mode, record=record, progress=progress, log=log or Log()
+        )
 
 
 def load(
@@ -165,8 +167,7 @@ def load_as(model: object, options: Options, *, log: Log, observe: Observer | No
 
 def canonical(typed: Program, log: Log, observe: Observer | None = None) -> Program:
     """Canonical layers from typed ones as the file nests them. Raises ``InputError``."""
-    passes: list[Pass] = [registry.load(registry.PASSES[each])() for each in LAYER_PASSES]
-    return run_passes(typed, passes, log, observe)
+    return run_passes(typed, passes_to("layers"), log, observe)
 
 
 def lower(model: object, options: Options, *, log: Log, observe: Observer | None = None) -> Stages:
@@ -179,17 +180,12 @@ def lower_layers(
     layers: Program, reading: Reading, options: Options, *, log: Log, observe: Observer | None = None
 ) -> Stages:
     """As ``lower``, from canonical layers that are read as ``reading`` says."""
-
-    def make(name: str, **options: Any) -> Pass:
-        made: Pass = registry.load(registry.PASSES[name])(**options)
-        return made
-
-    first = [make("to-populations"), make("fuse-linear"), make("infer-dt", dt_s=options.dt_s, reading=reading)]
-    continuous = run_passes(layers, first, log, observe)
     readout = None if options.readout is None else Readout.parse(options.readout)
-    second = [make("discretise", reading=reading), make("normalise-rules"), make("add-readout", readout=readout)]
-    reference = run_passes(continuous, second, log, observe)
-    return Stages(reading, layers, continuous, reference, run_passes(reference, [make("fold-synapses")], log, observe))
+    settings = {"dt_s": options.dt_s, "reading": reading, "readout": readout}
+    continuous = run_passes(layers, passes_to("continuous", **settings), log, observe)
+    reference = run_passes(continuous, passes_to("reference", **settings), log, observe)
+    discrete = run_passes(reference, passes_to("discrete", **settings), log, observe)
+    return Stages(reading, layers, continuous, reference, discrete)
 
 
 def compile_model(

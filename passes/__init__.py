@@ -1,1 +1,1 @@
-"""One pass a file. `nirc.registry.PASSES` lists them."""
+"""One pass a file. `pipeline.PIPELINE` lists them."""

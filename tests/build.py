@@ -15,15 +15,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nirc import registry
-from nirc.api import LAYER_PASSES, Options, lower_layers
-from nirc.diagnostics.log import Diagnostic, Log
-from nirc.errors import NircError
+from nirc.api import Options, lower_layers
+from nirc.diagnostics.errors import Diagnostic, NircError
+from nirc.diagnostics.log import Log
 from nirc.frontend.nodes import to_layers
 from nirc.frontend.raw import Field, RawGraph, RawNode
 from nirc.ir.arrays import Float
 from nirc.ir.program import Program
-from nirc.pipeline import Pass, run_passes
+from nirc.passes.pipeline import PIPELINE, Pass, passes_to, run_passes
 from nirc.semantics.run import run
 from nirc.writers.nir import WRITER as LETTER
 from nirc.writers.reading import parse_from
@@ -153,7 +152,7 @@ class Made:
 def layers(raw: RawGraph, log: Log | None = None) -> Program:
     """Canonical layers. Raises ``InputError``."""
     log = log or Log()
-    return run_passes(to_layers(raw, log), [made(name) for name in LAYER_PASSES], log)
+    return run_passes(to_layers(raw, log), passes_to("layers"), log)
 
 
 def lowered(raw: RawGraph, *, dt: float | None = DT, reset: str = "model", discretise: str = "euler") -> Made:
@@ -189,8 +188,8 @@ def findings(raw: RawGraph, *, dt: float | None = DT) -> list[tuple[str, str]]:
 
 def made(name: str, **options: object) -> Pass:
     """A pass of the table by name."""
-    each: Pass = registry.load(registry.PASSES[name])(**options)
-    return each
+    (entry,) = [entry for entry in PIPELINE if entry.name == name]
+    return entry.pass_class(**options)
 
 
 def steps(*spikes: ArrayLike) -> Float:

@@ -9,7 +9,6 @@ from typing import get_args
 import numpy as np
 from hypothesis import strategies as st
 
-from nirc import registry
 from nirc.backends.speck import neuron as speck
 from nirc.backends.xylo import neuron as xylo
 from nirc.ir.arrays import Float, frozen
@@ -30,7 +29,7 @@ from nirc.ir.rules import (
     Rule,
     plain,
 )  # fmt: skip
-from nirc.writers.writer import Setting, Writer
+from nirc.writers.writer import Setting, Writer, installed_writers
 
 ONE = frozen(np.ones(1))
 CHIPS: dict[str, Rule] = {
@@ -74,7 +73,7 @@ def settings_of(writer: Writer) -> Iterator[Setting]:
 def of_writers() -> dict[str, Rule]:
     """Every rule that an installed writer gives a neuron of any kind, by its text."""
     made: dict[str, Rule] = {}
-    for writer in registry.writers().values():
+    for writer in installed_writers().values():
         for setting in settings_of(writer):
             for kind in get_args(NeuronKind):
                 rule = writer.step(continuous(kind), 1, setting).rule

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nirc import registry
-from nirc.backend import Backend
+from nirc.chip import registry
+from nirc.chip.backend import Backend
 
 FOLDER = Path(__file__).parent / "toychip"
 PACKAGES = ("toychip", "toycamera")
@@ -36,7 +36,7 @@ def installed(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def command(tmp_path: Path, *args: object) -> subprocess.CompletedProcess[str]:
     """``nirc ARGS`` run in ``tmp_path``, where a chip has been installed."""
     path = [str(tmp_path / "site"), str(FOLDER)]
-    code = f"import sys; sys.path[:0] = {path!r}; from nirc.cli import main; main()"
+    code = f"import sys; sys.path[:0] = {path!r}; from nirc.cli.main import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, args)],
         cwd=tmp_path,

@@ -17,18 +17,18 @@ import numpy as np
 import pytest
 
 import nirc
-from nirc import bundle
 from nirc.api import Compiled, Options, compile_model
+from nirc.cli.inspect import inspection
 from nirc.diagnostics.log import Log
-from nirc.frontend.data import Data
-from nirc.report.arrays import save_json
-from nirc.report.inspect import inspection
+from nirc.files import bundle
+from nirc.files.data import Data
+from nirc.files.results import save_json
 from nirc.semantics.run import run
 from nirc.verification.verify import verify
 from tests.models import DATA, DT, chain, cuba, lif, linear, raster
 
 BRAILLE = DATA / "paper/braille_noDelay_noBias_subtract.nir"
-NIRC = [sys.executable, "-c", "from nirc.cli import main; main()"]
+NIRC = [sys.executable, "-c", "from nirc.cli.main import main; main()"]
 XYLO = ("--target", "xylo")
 FILES = {"a": b"first", bundle.MANIFEST: b"{}"}
 

@@ -14,11 +14,11 @@ import pytest
 
 import nirc
 from nirc.api import Options, compile_model
-from nirc.backend import Backend
-from nirc.conformance import network
+from nirc.chip.backend import Backend
 from nirc.diagnostics.log import Log
-from nirc.frontend.data import Data
+from nirc.files.data import Data
 from nirc.verification import record
+from nirc.verification.laws import network
 from nirc.verification.verify import lost_at, verify
 from tests.models import chain, lif
 from tests.strangers import command, installed

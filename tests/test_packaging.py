@@ -20,10 +20,6 @@ def packages() -> dict[str, Path]:
     return found
 
 
-def test_every_package_is_listed() -> None:
-    assert set(SETUPTOOLS["packages"]) == set(packages())
-
-
 def test_every_template_schema_and_page_is_listed() -> None:
     data = SETUPTOOLS["package-data"]
     for name, folder in packages().items():

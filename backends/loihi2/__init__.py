@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nirc.backend import ChipOption
 from nirc.backends.loihi2.limits import VARIANTS
-from nirc.target import Target
+from nirc.chip.backend import ChipOption
+from nirc.chip.target import Target
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nirc.backend import Backend, Mapped, Search
+    from nirc.chip.backend import Backend, Mapped, Search
+    from nirc.chip.estimate import Activity, Figure
     from nirc.diagnostics.log import Log
-    from nirc.estimate import Activity, Figure
     from nirc.ir.program import Program
-    from nirc.pipeline import Pass
-    from nirc.raster import Run
+    from nirc.passes.pipeline import Pass
+    from nirc.semantics.raster import Run
 
 CONSTANTS = ChipOption(
     "constants", ("rounded", "paper"), "rounded to nearest, or cut off as in the NIR paper's importer (K = 256)"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.tables import FILE, Tables, from_npz
 from nirc.diagnostics.log import Log
-from nirc.raster import Run
+from nirc.semantics.raster import Run
 
 NEURONS, READOUT = "neurons", "readout"
 

@@ -18,6 +18,7 @@ from nirc.backends.loihi2.limits import CHIP, CHIP_LINK, CORES_OFF, SYSTEMS
 from nirc.backends.loihi2.memory import cores_of
 from nirc.backends.loihi2.tables import Projection as Synapses
 from nirc.backends.loihi2.tables import Tables
+from nirc.chip.target import Target
 from nirc.ir.arrays import Float
 from nirc.mapping import partition as parts_
 from nirc.mapping.cells import Cells, cost
@@ -25,7 +26,6 @@ from nirc.mapping.floorplan import Core, Floorplan, Link, Part, Point
 from nirc.mapping.partition import Partition, Problem
 from nirc.mapping.partition.boxes import three_axes
 from nirc.mapping.traffic import Ints
-from nirc.target import Target
 
 MOST_TRIED = 6  # cores whose every order is tried; more are annealed
 MOST_BY_HAND = 64  # cores whose links are followed one by one

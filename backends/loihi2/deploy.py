@@ -5,9 +5,9 @@ from __future__ import annotations
 from pprint import pformat
 
 from nirc.backends.loihi2 import limits, tables
-from nirc.chipfiles import script
-from nirc.frontend.bounds import MAX_NAME
-from nirc.hostile_npz import MAX_INDEX, BlockKind
+from nirc.files.bounds import MAX_NAME
+from nirc.files.chipfiles import script
+from nirc.files.npz import MAX_INDEX, BlockKind
 
 
 def deploy_py() -> bytes:

@@ -17,7 +17,7 @@ from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.geometry import Geometry, windows
 from nirc.backends.loihi2.limits import WRAP
 from nirc.backends.loihi2.tables import Population, Projection, Tables
-from nirc.raster import Run, spike_counts
+from nirc.semantics.raster import Run, spike_counts
 from nirc.semantics.synapses import FLOAT32_WHOLE, Sums, Synapses, summing
 from nirc.semantics.tape import Tape
 

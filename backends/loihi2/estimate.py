@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nirc.backend import Mapped
-from nirc.estimate import Activity, Figure
+from nirc.chip.backend import Mapped
+from nirc.chip.estimate import Activity, Figure
 
 OPERATION_J, ACCESS_J, UPDATE_J = 35.5e-12, 51.2e-12, 21.6e-12  # a synaptic operation; a neuron, each step
 SPIKE_J, MESSAGE_J = 69.3e-12, 111.0e-12

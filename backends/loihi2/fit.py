@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nirc.backend import Block, Mapped, Search
 from nirc.backends.loihi2 import differences, latency
 from nirc.backends.loihi2.bundle import NEURONS, READOUT
 from nirc.backends.loihi2.chip import Chip
@@ -17,12 +16,13 @@ from nirc.backends.loihi2.netx import why_no_net
 from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.backends.loihi2.plan import ROOMS
 from nirc.backends.loihi2.ranges import goes_round_after
+from nirc.chip.backend import Block, Mapped, Search
+from nirc.chip.target import Limit, Target
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Population, Sink
 from nirc.ir.program import Program
 from nirc.mapping.partition import OversizedError, TooManyCoresError
-from nirc.target import Limit, Target
 
 MANY = 8  # groups of a population from which on splitting is a warning: as many as a core holds
 

@@ -7,7 +7,7 @@ Certainty: S read in the source, M measured, I inferred, ? chosen by us.
 
 from __future__ import annotations
 
-from nirc.target import Limit, Target
+from nirc.chip.target import Limit, Target
 
 LOGS = "lava-dl 0.6.0, partitioner logs in tutorials/lava/lib/dl/netx"
 COMPILER = "lava-nc 0.10.0, magma/compiler/subcompilers/constants.py"

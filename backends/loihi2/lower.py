@@ -17,7 +17,7 @@ from nirc.backends.loihi2.plan import Kernel, grid
 from nirc.backends.loihi2.quantise import INPUT
 from nirc.backends.loihi2.rule import SignMode
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables
-from nirc.frontend.bounds import MAX_NAME, printable
+from nirc.files.bounds import MAX_NAME, printable
 from nirc.ir.arrays import Float, Int
 from nirc.ir.linear import Conv, Dense, Sparse
 from nirc.ir.populations import Population as Node

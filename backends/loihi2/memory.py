@@ -22,10 +22,10 @@ from nirc.backends.loihi2.limits import (
     SYNAPSE_WORD_BYTES,
     WORD_BITS,
 )
+from nirc.chip.target import Target
 from nirc.mapping.partition import Cores, Explicit, Problem, Projection, Resource
 from nirc.mapping.partition.boxes import Boxes, Ints, lengths, volume
 from nirc.mapping.partition.relations import Blocks, Window
-from nirc.target import Target
 
 # Names of the limits, in the order of the columns of a cost.
 RESOURCES = (

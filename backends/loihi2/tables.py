@@ -1,6 +1,6 @@
 """What the emulator runs and Lava is given: populations and projections in the chip's integers; and their file.
 
-``network.npz`` is read and written by ``nirc.hostile_npz``.
+``network.npz`` is read and written by ``nirc.files.npz``.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from nirc.backends.loihi2.limits import (
     WEIGHT_EXP,
 )
 from nirc.backends.loihi2.rule import SIGN_MODES, IntArray, SignMode
-from nirc.hostile_json import JsonReader
-from nirc.hostile_npz import MAX_INDEX, ArrayField, BlockKind, NpzFormat
+from nirc.files.json import JsonReader
+from nirc.files.npz import MAX_INDEX, ArrayField, BlockKind, NpzFormat
 
 Kind = Literal["dense", "sparse", "conv"]
 PROJECTIONS: tuple[Kind, ...] = ("dense", "sparse", "conv")

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nirc.backends.speck.limits import VARIANTS
-from nirc.target import Target
+from nirc.chip.target import Target
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nirc.backend import Backend, ChipOption, Mapped, Search
     from nirc.backends.speck.quantise import SpeckQuantise
+    from nirc.chip.backend import Backend, ChipOption, Mapped, Search
+    from nirc.chip.estimate import Activity, Figure
     from nirc.diagnostics.log import Log
-    from nirc.estimate import Activity, Figure
     from nirc.ir.program import Program
-    from nirc.pipeline import Pass
-    from nirc.raster import Run
+    from nirc.passes.pipeline import Pass
+    from nirc.semantics.raster import Run
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Speck:
     @property
     def options(self) -> tuple[ChipOption, ...]:
         """Where events come from, how the answer leaves the chip, how far membranes fall, how weights are rounded."""
-        from nirc.backend import ChipOption
+        from nirc.chip.backend import ChipOption
 
         return (
             ChipOption("input", ("host", "dvs"), "events from the host, or from the chip's own camera"),

@@ -9,8 +9,8 @@ from nirc.backends.speck.limits import READOUT
 from nirc.backends.speck.network import Arrow, Layer, Network
 from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.backends.speck.place import Part, Placement
+from nirc.chip.target import Target
 from nirc.ir.program import Program
-from nirc.target import Target
 
 
 def assemble(

@@ -39,7 +39,7 @@ from nirc.backends.speck.limits import (
     WEIGHT,
     Core,
 )
-from nirc.hostile_json import JsonReader, Range, Tree
+from nirc.files.json import JsonReader, Range, Tree
 
 MAX_BYTES = 16 << 20  # a full chip takes 4 to 6 MB
 MAX_ROUTED = len(CORES) * MAX_RASTER  # input channels, counted once for each core that they go to

@@ -8,8 +8,8 @@ from textwrap import fill
 from nirc.backends.speck import emit as files
 from nirc.backends.speck import limits
 from nirc.backends.speck.configuration import Configuration
-from nirc.chipfiles import script
-from nirc.target import Target
+from nirc.chip.target import Target
+from nirc.files.chipfiles import script
 
 # Boards as samna names them, the usual one first. Source: sinabs, backend/dynapcnn/io.py.
 BOARDS = {"2f": ("Speck2fDevKit", "Speck2fModuleDevKit"), "2e": ("Speck2eDevKit", "Speck2eTestBoard")}

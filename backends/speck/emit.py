@@ -29,7 +29,7 @@ from nirc.backends.speck.limits import (
     THRESHOLD_LOW,
     WEIGHT,
 )
-from nirc.chipfiles import npz
+from nirc.files.chipfiles import npz
 from nirc.ir.arrays import Int
 
 FORMAT = "nirc-speck-config/1"

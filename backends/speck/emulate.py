@@ -15,7 +15,7 @@ from nirc.backends.speck.configuration import Configuration, CoreLayer
 from nirc.backends.speck.events import EventByEvent
 from nirc.backends.speck.synchronous import Recorded, Synchronous
 from nirc.ir.arrays import Int
-from nirc.raster import Run, spike_counts
+from nirc.semantics.raster import Run, spike_counts
 
 MODES: dict[str, type[Synchronous] | type[EventByEvent]] = {"synchronous": Synchronous, "events": EventByEvent}
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nirc.backend import Mapped
 from nirc.backends.speck.configuration import Configuration
-from nirc.estimate import Activity, Figure
+from nirc.chip.backend import Mapped
+from nirc.chip.estimate import Activity, Figure
 
 LATENCY_S = 3.36e-6 / 9  # of an event in a layer
 RESTING_W = 0.42e-3

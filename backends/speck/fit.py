@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from nirc.backend import Block, Mapped, Search
 from nirc.backends.speck import differences
 from nirc.backends.speck.assemble import assemble
 from nirc.backends.speck.camera import camera
@@ -18,11 +17,12 @@ from nirc.backends.speck.network import Layer, Network
 from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.backends.speck.place import Placement, place
 from nirc.backends.speck.slow_clock import slow_clock_hz
+from nirc.chip.backend import Block, Mapped, Search
+from nirc.chip.target import Target, findings
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Int
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
-from nirc.target import Target, findings
 
 NEURONS = "neurons"  # the emulator's name for all neurons of all used cores, by rising core number
 

@@ -22,8 +22,7 @@ from nirc.backends.speck.demands import (
     capacity,
 )
 from nirc.backends.speck.limits import CHANNELS, CORES, Core
-from nirc.diagnostics.log import Diagnostic
-from nirc.errors import UsageError
+from nirc.diagnostics.errors import Diagnostic, UsageError
 
 if TYPE_CHECKING:
     from ortools.sat.python.cp_model import CpModel, IntVar, LinearExpr

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nirc.backends.spinnaker2.limits import VARIANTS
-from nirc.target import Target
+from nirc.chip.target import Target
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nirc.backend import Backend, ChipOption, Mapped, Search
+    from nirc.chip.backend import Backend, ChipOption, Mapped, Search
+    from nirc.chip.estimate import Activity, Figure
     from nirc.diagnostics.log import Log
-    from nirc.estimate import Activity, Figure
     from nirc.ir.program import Program
-    from nirc.pipeline import Pass
-    from nirc.raster import Run
+    from nirc.passes.pipeline import Pass
+    from nirc.semantics.raster import Run
 
 
 @dataclass(frozen=True)

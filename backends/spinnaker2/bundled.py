@@ -17,7 +17,7 @@ from nirc.backends.spinnaker2.emulate import emulate
 from nirc.backends.spinnaker2.fit import READOUT
 from nirc.backends.spinnaker2.limits import SCRIPTS
 from nirc.diagnostics.log import Log
-from nirc.raster import Run
+from nirc.semantics.raster import Run
 
 
 def run(

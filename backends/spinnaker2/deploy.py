@@ -6,8 +6,8 @@ from pprint import pformat
 
 from nirc.backends.spinnaker2 import limits, mapping, tables
 from nirc.backends.spinnaker2.geometry import CORES
-from nirc.chipfiles import script
-from nirc.hostile_npz import BlockKind
+from nirc.files.chipfiles import script
+from nirc.files.npz import BlockKind
 
 
 def deploy_py() -> bytes:

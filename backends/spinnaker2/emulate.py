@@ -18,7 +18,7 @@ from nirc.backends.spinnaker2 import rule
 from nirc.backends.spinnaker2.tables import FILTERED, Convolution, Int, Population, Tables
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Conv, Pool, compose
-from nirc.raster import Run, spike_counts
+from nirc.semantics.raster import Run, spike_counts
 from nirc.semantics.synapses import Counts, Synapses, summing
 from nirc.semantics.tape import Tape
 

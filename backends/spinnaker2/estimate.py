@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nirc.backend import Mapped
 from nirc.backends.spinnaker2.fit import Chip
 from nirc.backends.spinnaker2.tables import Tables
-from nirc.estimate import Activity, Figure
+from nirc.chip.backend import Mapped
+from nirc.chip.estimate import Activity, Figure
 
 OPERATION_J = 10e-12
 SENECA = "SENECA paper 2023, table 3: synaptic operations only"

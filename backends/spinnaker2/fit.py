@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nirc.analysis import rule_differences
-from nirc.backend import Block, Mapped
 from nirc.backends.spinnaker2.assign import Assignment, assign
 from nirc.backends.spinnaker2.limits import EVENTS_PER_S, MAX_PIXELS, PLANNED, ROUTER_ENTRIES, SHEET, STEPS, SURVEY
 from nirc.backends.spinnaker2.lower import lateness, lower, neurons
@@ -19,12 +18,13 @@ from nirc.backends.spinnaker2.split import Split, split
 from nirc.backends.spinnaker2.system import QUAD_MAP, Faults, System
 from nirc.backends.spinnaker2.tables import Tables
 from nirc.backends.spinnaker2.tick import events, tick
+from nirc.chip.backend import Block, Mapped
+from nirc.chip.target import Target
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete, Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.rules import Reset, Rule, plain
 from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links
-from nirc.target import Target
 
 READOUT = "readout"  # the emulator's name for all outputs, if there are membranes among them
 

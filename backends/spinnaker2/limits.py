@@ -8,7 +8,7 @@ paper and documentation, I inferred, ? chosen by us.
 
 from __future__ import annotations
 
-from nirc.target import Limit, Target
+from nirc.chip.target import Limit, Target
 
 SCRIPTS = "users' scripts for py-spinnaker2"
 IMPORTER = "py-spinnaker2, s2_nir.py"

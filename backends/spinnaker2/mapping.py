@@ -15,8 +15,8 @@ import numpy as np
 
 from nirc.backends.spinnaker2.geometry import BOARD_SIDE, CORES, LINKS
 from nirc.backends.spinnaker2.limits import MAX_PIXELS, ROUTER_ENTRIES, SCRIPTS
-from nirc.bundle import to_json
-from nirc.hostile_json import JsonReader, Range
+from nirc.files.bundle import to_json
+from nirc.files.json import JsonReader, Range
 from nirc.mapping.floorplan import KEY, LARGEST, MOST_NEURONS, MOST_TEXT, Floorplan
 from nirc.mapping.tables.entries import Tables
 

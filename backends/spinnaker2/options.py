@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from nirc.backend import ChipOption
 from nirc.backends.spinnaker2.fit import Request
 from nirc.backends.spinnaker2.limits import DYN_BYTES, DYN_MOST, MAX_PIXELS, STEPS
 from nirc.backends.spinnaker2.memory import Prices
 from nirc.backends.spinnaker2.system import Faults
+from nirc.chip.backend import ChipOption
 
 AUTO = "auto"
 NUMBER = re.compile(r"[1-9][0-9]{0,8}")

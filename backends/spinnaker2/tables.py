@@ -1,6 +1,6 @@
 """What the emulator runs and py-spinnaker2 is given: populations and projections in its words; and their file.
 
-``network.npz`` is read and written by ``nirc.hostile_npz``. Names of models and parameters are the vendor's.
+``network.npz`` is read and written by ``nirc.files.npz``. Names of models and parameters are the vendor's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nirc.backends.spinnaker2.limits import (
     WEIGHT,
 )
 from nirc.backends.spinnaker2.rule import RESETS, Float32, Reset
-from nirc.hostile_npz import MAX_INDEX, ArrayField, BlockKind, NpzFormat
+from nirc.files.npz import MAX_INDEX, ArrayField, BlockKind, NpzFormat
 
 Int = NDArray[np.signedinteger[Any]]
 Model = Literal["lif", "lif_no_delay", "lif_curr_exp", "lif_curr_exp_no_delay", "lif_conv2d"]

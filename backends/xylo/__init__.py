@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nirc.backends.xylo.limits import VARIANTS
-from nirc.target import Target
+from nirc.chip.target import Target
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nirc.backend import Backend, ChipOption, Mapped, Search
+    from nirc.chip.backend import Backend, ChipOption, Mapped, Search
+    from nirc.chip.estimate import Activity, Figure
     from nirc.diagnostics.log import Log
-    from nirc.estimate import Activity, Figure
     from nirc.ir.program import Program
-    from nirc.pipeline import Pass
-    from nirc.raster import Run
+    from nirc.passes.pipeline import Pass
+    from nirc.semantics.raster import Run
 
 
 class Xylo:

@@ -21,6 +21,7 @@ from nirc.backends.xylo.lower import lower
 from nirc.backends.xylo.quantise import XyloQuantise
 from nirc.calibration.calibrate import calibrate
 from nirc.calibration.chip import Knobs
+from nirc.chip.target import findings
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population
@@ -28,7 +29,6 @@ from nirc.ir.program import Program
 from nirc.ir.rules import MEMBRANE, plain
 from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
-from nirc.target import findings
 
 SLOWER, FASTER = 3, 2  # places by which a dash may move
 SLOWEST = 8  # ... up to this one, if it was not above it

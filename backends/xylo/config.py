@@ -23,8 +23,8 @@ from nirc.backends.xylo.limits import (
     WEIGHT_WORD,
 )
 from nirc.backends.xylo.specification import IntArray, Specification
-from nirc.hostile_json import JsonReader, Tree, join
-from nirc.target import Target
+from nirc.chip.target import Target
+from nirc.files.json import JsonReader, Tree, join
 
 FORMAT = "nirc-xylo-config/1"
 MAX_BYTES = 32 << 20  # the largest network (1000 x 1000 x 2 weights) takes 12 MB in one line

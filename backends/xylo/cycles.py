@@ -10,8 +10,8 @@ import math
 import numpy as np
 
 from nirc.backends.xylo.specification import Specification
+from nirc.chip.target import Target
 from nirc.diagnostics.log import Log
-from nirc.target import Target
 
 
 def worst_case(chip: Specification, target: Target) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nirc.backends.xylo import limits
-from nirc.chipfiles import script
-from nirc.target import Target
+from nirc.chip.target import Target
+from nirc.files.chipfiles import script
 
 # Names in the vendor's package, by variant. Source: rockpool, devices/xylo/*/xylo_samna.py and *_devkit_utils.py.
 SAMNA = {

@@ -13,8 +13,8 @@ import numpy as np
 
 from nirc.backends.xylo.limits import BIAS, DASH, THRESHOLD, WEIGHT_SHIFT, WEIGHT_WORD
 from nirc.backends.xylo.specification import IntArray, Specification
-from nirc.chipfiles import npz
-from nirc.target import Target
+from nirc.chip.target import Target
+from nirc.files.chipfiles import npz
 
 FORMAT = "nirc-xylo-config/1"
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_INPUT_SPIKES, MAX_OUTPUT_SPIKES, STATE
 from nirc.backends.xylo.rule import accumulate, decay, fire, membrane_step
-from nirc.raster import Run, spike_counts
+from nirc.semantics.raster import Run, spike_counts
 
 if TYPE_CHECKING:
     from nirc.backends.xylo.specification import Specification

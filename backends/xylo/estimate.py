@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nirc.backend import Mapped
 from nirc.backends.xylo.specification import Specification
-from nirc.estimate import Activity, Figure
+from nirc.chip.backend import Mapped
+from nirc.chip.estimate import Activity, Figure
 
 SOURCE = "rockpool, power_cycles_model.py"
 MARGIN = 1.2  # rockpool's default on top of the cycles

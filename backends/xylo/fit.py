@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from nirc.backend import Block, Mapped, Search
 from nirc.backends.xylo import cycles, differences, latency, usage
 from nirc.backends.xylo.assemble import Channels, assemble, channels
 from nirc.backends.xylo.legalise import XyloLegalise
@@ -15,9 +14,10 @@ from nirc.backends.xylo.lower import Reservoir, lower
 from nirc.backends.xylo.neuron import XyloNeuron
 from nirc.backends.xylo.place import Conflict, Placement, PlaceProblem, place
 from nirc.backends.xylo.specification import Specification
+from nirc.chip.backend import Block, Mapped, Search
+from nirc.chip.target import Finding, Target, findings
 from nirc.diagnostics.log import Log
 from nirc.ir.program import Program
-from nirc.target import Finding, Target, findings
 
 # Limits that no rounding of weights can bring down.
 SIZES = ("X501", "X502", "X503")

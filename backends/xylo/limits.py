@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from nirc.target import Limit, Target
+from nirc.chip.target import Limit, Target
 
 if TYPE_CHECKING:
     from nirc.backends.xylo.lower import Reservoir

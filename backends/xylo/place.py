@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.backends.xylo.limits import VARIANTS
-from nirc.diagnostics.log import Diagnostic, Log
-from nirc.errors import UsageError
-from nirc.target import Target
+from nirc.chip.target import Target
+from nirc.diagnostics.errors import Diagnostic, UsageError
+from nirc.diagnostics.log import Log
 
 if TYPE_CHECKING:
     from ortools.sat.python.cp_model import CpModel, IntVar, LinearExpr

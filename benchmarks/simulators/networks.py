@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from nirc import registry
 from nirc.api import Options, Stages, compile_model, lower
+from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.errors import NircError
 from nirc.export.export import for_simulator
 from nirc.export.file import nir_bytes
 from nirc.export.graph import Graph
@@ -30,6 +29,7 @@ from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.verify import InvalidProgramError
 from nirc.semantics.run import run
+from nirc.writers.writer import installed_writers
 
 DATA = Path(__file__).parents[2] / "tests/data"
 CHIPS = ("xylo", "speck", "loihi2", "spinnaker2")
@@ -316,7 +316,7 @@ def stages_of(model: Path, options: Options) -> Iterator[tuple[str, Program]]:
 
 def ways(name: str) -> Iterator[str]:
     """``--for`` with every value of the importer's choices, the plain name first."""
-    importer = registry.writers()[name].importer
+    importer = installed_writers()[name].importer
     assert importer is not None
     for chosen in product(*(c.values for c in importer.choices)):
         other = [f"{c.key}={v}" for c, v in zip(importer.choices, chosen, strict=True) if v != c.values[0]]

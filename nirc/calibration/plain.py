@@ -15,7 +15,7 @@ from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import Reset, Rule, plain
-from nirc.pipeline import Pass
+from nirc.passes.pipeline import Pass
 from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
 from nirc.semantics.variations import ruled

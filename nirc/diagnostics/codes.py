@@ -6,7 +6,7 @@ X Xylo limits, S Speck limits, L Loihi 2 limits, N SpiNNaker2 limits, U usage an
 
 from __future__ import annotations
 
-from nirc.errors import CompileError, InputError, NircError, UsageError
+from nirc.diagnostics.errors import CompileError, InputError, NircError, UsageError
 
 CODES: dict[str, str] = {
     # F: the file itself (exit 3)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from nirc.diagnostics.codes import CODES
-from nirc.diagnostics.log import Diagnostic
-from nirc.errors import UsageError
+from nirc.diagnostics.errors import Diagnostic, UsageError
 
 MOST_SUGGESTIONS = 3
 MEANS = "**What it means.**"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from nirc.diagnostics.log import Diagnostic, Severity
+from nirc.diagnostics.errors import Diagnostic, Severity
 
 ORDER: tuple[Severity, ...] = ("note", "warning", "error")
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}

@@ -3,30 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from nirc.diagnostics.codes import CODES, error_class
-
-Severity = Literal["error", "warning", "note"]
-
-
-@dataclass(frozen=True)
-class Diagnostic:
-    """One finding: what is wrong, where, the value, the limit and what to do."""
-
-    code: str
-    severity: Severity
-    message: str
-    where: str = ""  # "nodes/lif1/tau", a path in the model; "" for the whole file
-    found: str = ""
-    limit: str = ""
-    source: str = ""  # where the limit or rule is written down
-    help: str = ""
-    file: str = ""  # the file that it is about, if that is not the command's own
-
-    def as_dict(self) -> dict[str, str]:
-        """Non-empty fields, for JSON."""
-        return {k: v for k, v in self.__dict__.items() if v}
+from nirc.diagnostics.errors import Diagnostic
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nirc.diagnostics.codes import CODES
-from nirc.diagnostics.log import Diagnostic
+from nirc.diagnostics.errors import Diagnostic
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 

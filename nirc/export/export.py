@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from nirc.api import Compiled, Options, Stages, compile_model, lower
+from nirc.chip.running import Samples
 from nirc.diagnostics.log import Log
 from nirc.export.file import nir_bytes
 from nirc.export.graph import Graph, to_graph
@@ -14,7 +15,6 @@ from nirc.frontend.raw import FROM_KEY
 from nirc.ir.arrays import Shape
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
-from nirc.running import Samples
 from nirc.writers.reading import LETTER_NAME, parse_for
 from nirc.writers.writer import Reading, Writer
 

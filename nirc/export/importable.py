@@ -11,7 +11,6 @@ from itertools import product
 
 import numpy as np
 
-from nirc import registry
 from nirc.diagnostics.log import Log
 from nirc.export.folding import folded
 from nirc.export.graph import Graph, port, shaped
@@ -24,7 +23,7 @@ from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
 from nirc.passes.normalise_rules import NormaliseRules
 from nirc.writers.importer import AS, LOADED, Fields, Importer
-from nirc.writers.writer import Writer
+from nirc.writers.writer import Writer, installed_writers
 
 INPUT, OUTPUT = "input", "output"
 MOST_NAME = 80  # characters that a node keeps of a population's name
@@ -390,7 +389,7 @@ def _takes(route: Route, value: Float, shapes: Mapping[str, Shape], primitives: 
 
 def _ways(writer: Writer) -> Iterator[tuple[str, Importer, dict[str, str]]]:
     """Every importer with every value of its choices, ``writer``'s first: as --for takes them."""
-    others = [w for w in registry.writers().values() if w.name != writer.name]
+    others = [w for w in installed_writers().values() if w.name != writer.name]
     for each in (writer, *others):
         if each.importer is None:
             continue

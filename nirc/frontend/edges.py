@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from nirc.diagnostics.log import Log
-from nirc.frontend.bounds import MAX_REPORTED
+from nirc.files.bounds import MAX_REPORTED
 from nirc.frontend.raw import RawGraph, RawNode
 
 Path = tuple[str, ...]  # a node, or a node inside nested graphs

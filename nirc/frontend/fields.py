@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
+from nirc.files.refusal import EXPORT_AGAIN, UNFINISHED
 from nirc.frontend.raw import RawNode
-from nirc.frontend.refusal import EXPORT_AGAIN, UNFINISHED
 from nirc.ir.arrays import Float, Shape, frozen
 
 MAX_AXIS = 1 << 24  # the longest axis that a shape may declare

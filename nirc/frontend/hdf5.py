@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nirc.diagnostics.log import Log
-from nirc.frontend.bounds import (
+from nirc.files.bounds import (
     MAX_DEPTH,
     MAX_EDGES,
     MAX_FIELD_BYTES,
@@ -26,11 +26,11 @@ from nirc.frontend.bounds import (
     MAX_TOTAL_FIELDS,
     printable,
 )
-from nirc.frontend.foreign import check_file, check_hdf5, identify_hdf5
-from nirc.frontend.h5file import Hdf5, is_dataset, is_group
-from nirc.frontend.h5text import Texts, is_text
+from nirc.files.foreign import check_file, check_hdf5, identify_hdf5
+from nirc.files.hdf5.file import Hdf5, is_dataset, is_group
+from nirc.files.hdf5.text import Texts, is_text
+from nirc.files.refusal import EXPORT_AGAIN, UNFINISHED, RefusalError, at, damage
 from nirc.frontend.raw import FROM_KEY, FROM_PLACE, Field, RawGraph, RawNode, recorded_text
-from nirc.frontend.refusal import EXPORT_AGAIN, UNFINISHED, RefusalError, at, damage
 
 GRAPH = ("nodes", "edges", "type")  # the members of a NIRGraph, in the order in which nir 1.0.8 writes them
 

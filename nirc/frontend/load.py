@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from nirc.diagnostics.log import Log
-from nirc.frontend.bounds import MAX_NAME, printable
+from nirc.files.bounds import MAX_NAME, printable
 from nirc.frontend.nodes import to_layers
 from nirc.frontend.raw import RawGraph
 from nirc.ir.program import Program

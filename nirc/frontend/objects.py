@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
-from nirc.frontend.bounds import MAX_DEPTH, MAX_NODES, MAX_REPORTED, printable
+from nirc.files.bounds import MAX_DEPTH, MAX_NODES, MAX_REPORTED, printable
+from nirc.files.refusal import RefusalError, at
 from nirc.frontend.raw import FROM_KEY, FROM_PLACE, Field, RawGraph, RawNode, recorded_text
-from nirc.frontend.refusal import RefusalError, at
 
 DERIVED = ("input_type", "output_type", "metadata")  # not fields of the node itself
 PORTS = {  # (type, field) <- (attribute, key)

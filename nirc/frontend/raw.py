@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.frontend.bounds import MAX_FROM, printable
-from nirc.frontend.refusal import RefusalError
+from nirc.files.bounds import MAX_FROM, printable
+from nirc.files.refusal import RefusalError
 
 Field = NDArray[np.generic] | str
 FROM_KEY = "nirc_from"  # in the metadata of the outermost graph: who wrote the file, as ``--from`` takes it

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nirc.hostile_json import JsonReader, join
+from nirc.files.json import JsonReader, join
 
 if TYPE_CHECKING:
     from nirc.mapping.links import LinkGraph

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nirc import registry
 from nirc.api import Options, Stages, lower
-from nirc.diagnostics.log import Diagnostic, Log
-from nirc.errors import NircError
+from nirc.chip.running import flat_raster
+from nirc.diagnostics.errors import Diagnostic, NircError
+from nirc.diagnostics.log import Log
 from nirc.export.file import nir_bytes
-from nirc.frontend.data import Data, data_of
+from nirc.files.data import Data, data_of
+from nirc.files.results import save_bytes
 from nirc.frontend.raw import FROM_KEY
-from nirc.report.arrays import save_bytes
-from nirc.running import flat_raster
+from nirc.writers.writer import installed_writers
 
 if TYPE_CHECKING:
     from nirc.recording.running import Step
@@ -96,7 +96,7 @@ def record(
     runner = Runner(network, chosen, wanted, step=step, reset=reset, output=output)
     trace, wiring = runner.trace(given.inputs, log)
     parts = parts_of(wiring, chosen, log)
-    text = text_of(parts, chosen, registry.writers()[chosen.name], log)
+    text = text_of(parts, chosen, installed_writers()[chosen.name], log)
     shape = trace.shapes[wiring.outputs[0]]
     file = nir_bytes(to_graph(parts, wiring, given.inputs.shape[2:], shape), {FROM_KEY: text})
     outputs = runner.run(given.inputs, shape, log)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.estimate import Activity
+from nirc.chip.estimate import Activity
 from nirc.ir.linear import composed
 from nirc.ir.populations import Population, Projection, Source
 from nirc.ir.program import Program

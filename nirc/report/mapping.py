@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nirc.api import Bundle
 from nirc.diagnostics.log import Log
-from nirc.frontend.bounds import printable
-from nirc.hostile_json import JsonReader
+from nirc.files.bounds import printable
+from nirc.files.json import JsonReader
 from nirc.mapping.floorplan import KEY, Core, Floorplan, Link, Part, Point
 
 FILE = "mapping.json"
@@ -19,22 +19,22 @@ NAMED = 3  # populations of a core in the table
 PICTURES = (".svg", ".png")
 
 
-def read_floorplan(bundle: Bundle, log: Log) -> Floorplan:
-    """The floorplan of ``bundle``.
+def read_floorplan(manifest: Mapping[str, Any], files: Mapping[str, bytes], log: Log) -> Floorplan:
+    """The floorplan of a bundle with this manifest and these files.
 
     Raises ``UsageError`` (U610) if its chip has no cores to place, ``InputError`` (U605) for a damaged file.
     """
-    target = printable(bundle.manifest["target"])
-    if FILE not in bundle.files:
+    target = printable(manifest["target"])
+    if FILE not in files:
         log.error(
             "U610",
             f"a bundle for {target} has no {FILE}: on this chip there are no cores to choose",
-            found=", ".join(sorted(bundle.files))[:200],
+            found=", ".join(sorted(files))[:200],
             help="`nirc mapping` is for many-core chips; how full this one is stands in report.json: `utilisation`",
         )
     log.raise_if_errors()
     reader = JsonReader(FILE, code="U605", source=SOURCE, max_bytes=MOST_BYTES)
-    tree = reader.parse(bundle.files[FILE])
+    tree = reader.parse(files[FILE])
     if KEY not in tree:
         reader.damaged("a field is missing", KEY, None, "this field")
     return Floorplan.from_tree(tree[KEY], reader)

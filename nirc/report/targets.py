@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nirc.backend import Backend, options_of
+from nirc.chip.backend import Backend, options_of
 
 CERTAINTY = {"S": "read in the source", "M": "measured", "R": "reported", "I": "inferred", "?": "chosen by nirc"}
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Program
-from nirc.raster import Run
 from nirc.semantics.neuron import NeuronStepper
+from nirc.semantics.raster import Run
 from nirc.semantics.stepper import Executable, Stepper
 
 Progress = Callable[[int], None]

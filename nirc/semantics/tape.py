@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nirc.raster import Array, Run
+from nirc.semantics.raster import Array, Run
 
 
 class Neurons(Protocol):

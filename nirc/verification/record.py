@@ -13,7 +13,7 @@ from nirc.api import Compiled
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Population
 from nirc.ir.program import Form, Program
-from nirc.pipeline import Step
+from nirc.passes.pipeline import Step
 from nirc.semantics.run import run
 
 Array = NDArray[Any]

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc import api, registry
+from nirc import api
+from nirc.chip.running import flat_raster
+from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.errors import NircError
-from nirc.frontend.data import Data
+from nirc.files.data import Data
 from nirc.frontend.load import load_raw
 from nirc.frontend.nodes import to_layers
 from nirc.ir.populations import Population, Sink
 from nirc.ir.program import Program
-from nirc.running import flat_raster
 from nirc.semantics.run import run
 from nirc.writers.reading import reading_of
-from nirc.writers.writer import Reading, Writer
+from nirc.writers.writer import Reading, Writer, installed_writers
 
 Array = NDArray[Any]
 NEAR = 1e-4  # of the largest value: membranes that float32 computed
@@ -96,7 +96,7 @@ def readings(usual: Reading, *, asked: bool) -> Iterator[Reading]:
     yield usual
     if asked:
         return
-    for writer in registry.writers().values():
+    for writer in installed_writers().values():
         for values in _values(writer, usual):
             if (writer.name, values) != (usual.writer.name, dict(usual.values)):
                 yield Reading(writer, values)

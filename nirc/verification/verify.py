@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from nirc.api import Compiled, Options, compile_model
-from nirc.backend import KINDS, modes_of
+from nirc.chip.backend import KINDS, modes_of
+from nirc.chip.running import Samples, flat_raster
 from nirc.diagnostics.log import Log
-from nirc.frontend.data import Data
+from nirc.files.data import Data
 from nirc.ir.program import Program
-from nirc.pipeline import Observer, Step
-from nirc.raster import Run
-from nirc.running import Samples, flat_raster
+from nirc.passes.pipeline import Observer, Step
+from nirc.semantics.raster import Run
 from nirc.semantics.run import run
 from nirc.verification import populations
 from nirc.verification.divergence import first_divergence

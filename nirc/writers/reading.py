@@ -8,14 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from nirc import registry
+from nirc.diagnostics.errors import UsageError
 from nirc.diagnostics.log import Log
-from nirc.errors import UsageError
-from nirc.frontend.bounds import printable
+from nirc.files.bounds import printable
 from nirc.frontend.raw import FROM_PLACE, RawGraph
 from nirc.writers.facts import Facts
 from nirc.writers.importer import AS, LOADED, loaded
-from nirc.writers.writer import Evidence, Reading, Writer
+from nirc.writers.writer import Evidence, Reading, Writer, installed_writers
 
 LETTER_NAME = "nir"
 Values = Mapping[str, str]
@@ -26,7 +25,7 @@ def parse_from(text: str, log: Log) -> tuple[Writer, dict[str, str]]:
 
     With ``as=loaded`` the writer is what the simulator's importer makes of a file.
     """
-    known = registry.writers()
+    known = installed_writers()
     if f"{AS.key}={LOADED}" in text.replace(" ", "").split(","):
         known = {name: loaded(writer) for name, writer in known.items() if writer.importer is not None}
     return _parsed(text, known, "--from", log)
@@ -34,7 +33,7 @@ def parse_from(text: str, log: Log) -> tuple[Writer, dict[str, str]]:
 
 def parse_for(text: str, log: Log) -> tuple[Writer, dict[str, str]]:
     """The simulator that is to load a file, and given values of its importer's choices. Raises as ``parse_from``."""
-    every = registry.writers()
+    every = installed_writers()
     known = {n: replace(w, choices=w.importer.choices) for n, w in every.items() if w.importer is not None}
     writer, given = _parsed(text, known, "--for", log)
     return every[writer.name], given
@@ -77,7 +76,7 @@ def evidence_of(writer: Writer, facts: Facts) -> Evidence:
 def found_in(graph: RawGraph) -> dict[str, Evidence]:
     """What speaks for each writer, by name, for those with reasons; conclusive ones first."""
     facts = Facts(graph)
-    found = {name: evidence_of(w, facts) for name, w in registry.writers().items()}
+    found = {name: evidence_of(w, facts) for name, w in installed_writers().items()}
     named = {name: e for name, e in found.items() if e.reasons}
     return dict(sorted(named.items(), key=lambda item: (not item[1].conclusive, -len(item[1].reasons), item[0])))
 
@@ -104,19 +103,19 @@ def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discret
     conclusive = [n for n in conclusive if not any(n in found[other].overrules for other in conclusive)]
     if len(conclusive) == 1:
         name = conclusive[0]
-        writer, seen = registry.writers()[name], found[name]
+        writer, seen = installed_writers()[name], found[name]
         reading = _chosen(writer, seen, {}, "conclusive", log, reset, None)
         log.note("W201", f"the file was written by {writer.title}: {'; '.join(seen.reasons)}")
         _say_open(reading, log)
         return reading
-    letter = registry.writers()[LETTER_NAME]
+    letter = installed_writers()[LETTER_NAME]
     reading = _chosen(letter, Evidence(), {}, "open" if found else "none", log, reset, discretise)
     if not found:
         return reading
     reasons = tuple(f"{name}: {reason}" for name, e in found.items() for reason in e.reasons)
     log.differs(
         "W203",
-        f"the file may be by {_either([registry.writers()[n].title for n in found])}, and is read by NIR's letter",
+        f"the file may be by {_either([installed_writers()[n].title for n in found])}, and is read by NIR's letter",
         found="; ".join(reasons),
         help=f"say who wrote it: {', '.join(f'--from {n}' for n in (*found, LETTER_NAME))}",
     )
@@ -164,7 +163,7 @@ def _chosen(
                 "U607",
                 f"--{key} {value} goes with other writers: {writer.name}'s networks have no such choice",
                 found=f"--{key} {value}",
-                limit=", ".join(n for n, w in registry.writers().items() if any(c.key == key for c in w.choices)),
+                limit=", ".join(n for n, w in installed_writers().items() if any(c.key == key for c in w.choices)),
                 help=f"leave it out, or read the file by NIR's letter: --from {LETTER_NAME}",
             )
         else:

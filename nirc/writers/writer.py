@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -206,3 +207,9 @@ def membrane_rule(*, synapse: bool) -> Rule:
 def replace_reset(c: Continuous, v_reset: Float) -> Continuous:
     """The same neurons with another reset potential (n,)."""
     return replace(c, v_reset=frozen(v_reset))
+
+
+def installed_writers() -> dict[str, Writer]:
+    """Return the installed writers by name, sorted. The letter of NIR comes last."""
+    found = {entry.name: entry for entry in entry_points(group="nirc.writers")}
+    return {name: found[name].load() for name in sorted(found, key=lambda name: (name == "nir", name))}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nirc.analysis.claims import Claim, vote
-from nirc.diagnostics.log import Diagnostic
+from nirc.diagnostics.errors import Diagnostic
 from nirc.frontend.raw import RawGraph, RawNode
 from tests.build import changed, findings, graph, inp, layers, linear, nested, node, out, refusals, said, scale
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nirc.analysis.layouts import TRANSPOSE
-from nirc.diagnostics.log import Diagnostic
+from nirc.diagnostics.errors import Diagnostic
 from nirc.frontend.raw import RawGraph, RawNode
 from tests.build import affine, findings, graph, if_, inp, linear, node, out, refusals, said
 

@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nirc.analysis.rule_differences import differences, report
-from nirc.diagnostics.log import Diagnostic, Log
-from nirc.errors import CompileError
+from nirc.diagnostics.errors import CompileError, Diagnostic
+from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program

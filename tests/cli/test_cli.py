@@ -20,7 +20,7 @@ VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
 
 
 def nirc(*args: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from nirc.cli import main; main()", *map(str, args)]
+    command = [sys.executable, "-c", "from nirc.cli.main import main; main()", *map(str, args)]
     return subprocess.run(
         command, cwd=cwd, capture_output=True, text=True, env=os.environ | env, check=False, timeout=120
     )
@@ -138,7 +138,8 @@ def test_help_teaches_and_loads_no_numpy(tmp_path: Path) -> None:
     done = nirc("--help", cwd=tmp_path)
     assert done.returncode == 0 and "nirc model.nir --target xylo" in done.stdout
     check = (
-        "import sys; from nirc.cli import cli\ncli(['--help'], standalone_mode=False)\nprint('numpy' in sys.modules)"
+        "import sys; from nirc.cli.main import cli\n"
+        "cli(['--help'], standalone_mode=False)\nprint('numpy' in sys.modules)"
     )
     loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert loaded.stdout.splitlines()[-1] == "False"
@@ -194,7 +195,7 @@ def test_killed_at_any_moment_there_is_no_half_bundle(delay: float, tmp_path: Pa
     command = [
         sys.executable,
         "-c",
-        "from nirc.cli import main; main()",
+        "from nirc.cli.main import main; main()",
         str(VOWELS),
         "--target",
         "xylo",
@@ -213,8 +214,9 @@ def test_killed_at_any_moment_there_is_no_half_bundle(delay: float, tmp_path: Pa
 
 
 def test_an_interrupted_run_cleans_up(tmp_path: Path) -> None:
-    code = "import os, signal, nirc.bundle as b\nb._write_into = lambda *a: os.kill(os.getpid(), signal.SIGTERM)\n"
-    code += "from nirc.cli import main; main()"
+    code = "import os, signal, nirc.files.bundle as b\n"
+    code += "b._write_into = lambda *a: os.kill(os.getpid(), signal.SIGTERM)\n"
+    code += "from nirc.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, str(BRAILLE), "--target", "xylo", "-o", "out"],
         cwd=tmp_path,
@@ -226,7 +228,7 @@ def test_an_interrupted_run_cleans_up(tmp_path: Path) -> None:
 
 
 def test_a_bug_says_so_without_a_traceback(tmp_path: Path) -> None:
-    code = "import nirc.api as a\na.compile_model = lambda *x, **y: 1 / 0\nfrom nirc.cli import main; main()"
+    code = "import nirc.api as a\na.compile_model = lambda *x, **y: 1 / 0\nfrom nirc.cli.main import main; main()"
     args = [sys.executable, "-c", code, str(BRAILLE), "--target", "xylo"]
     done = subprocess.run(args, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 70 and "B901" in done.stderr and "Traceback" not in done.stderr

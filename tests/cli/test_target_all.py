@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nirc import registry
+from nirc.chip import registry
 from nirc.ir.linear import Conv, Dense, Diagonal, Pool
 from nirc.ir.populations import Projection
 from nirc.report.activity import fan_out

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from nirc.api import Options, compile_model, lower
+from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.errors import NircError
 from nirc.export.export import export
 from nirc.export.graph import to_graph
 from nirc.ir.populations import Population

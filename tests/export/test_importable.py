@@ -11,15 +11,15 @@ import nir
 import numpy as np
 import pytest
 
-from nirc import registry
 from nirc.api import Options, lower
-from nirc.diagnostics.log import Diagnostic, Log
-from nirc.errors import NircError
+from nirc.diagnostics.errors import Diagnostic, NircError
+from nirc.diagnostics.log import Log
 from nirc.export.export import Exported, exported, for_simulator
 from nirc.export.importable import as_stepped
 from nirc.export.order import fault, run_order
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.semantics.run import run
+from nirc.writers.writer import installed_writers
 from tests.build import affine, cuba, delay, graph, if_, inp, lif, linear, lowered, node, out, written_by
 from tests.cli.test_cli import nirc
 from tests.models import DATA, raster
@@ -380,4 +380,4 @@ def test_a_simulator_that_does_not_exist_is_a_mistake_of_usage(asked: str) -> No
 
 
 def test_every_writer_but_the_letter_says_how_it_loads() -> None:
-    assert {n for n, w in registry.writers().items() if w.importer is not None} == set(SIMULATORS)
+    assert {n for n, w in installed_writers().items() if w.importer is not None} == set(SIMULATORS)

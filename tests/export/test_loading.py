@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nirc import registry
 from nirc.export.loading import load
 from nirc.ir.arrays import frozen
 from nirc.ir.populations import Discrete
@@ -18,13 +17,14 @@ from nirc.ir.rules import LETTER, MEMBRANE, Fire, Rule, parse, plain
 from nirc.semantics.neuron import NeuronStepper
 from nirc.writers.importer import Importer, parameters, setting
 from nirc.writers.snntorch import LATE_SUBTRACT, RESTORED
+from nirc.writers.writer import installed_writers
 
 N = 5
 MANY = parse("decay v, add x->v, fire >= many, subtract, emit")
 
 
 def importer(name: str) -> Importer:
-    found = registry.writers()[name].importer
+    found = installed_writers()[name].importer
     assert found is not None
     return found
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from nirc.api import Options, compile_model, lower
+from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.errors import NircError
 from nirc.export import operators
 from nirc.export.file import nir_bytes
 from nirc.export.graph import to_graph

@@ -9,8 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from nirc.diagnostics.log import Diagnostic, Log
-from nirc.errors import InputError
+from nirc.diagnostics.errors import Diagnostic, InputError
+from nirc.diagnostics.log import Log
 from nirc.frontend.hdf5 import read_raw
 from nirc.frontend.raw import RawGraph
 

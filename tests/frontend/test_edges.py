@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from nirc.diagnostics.log import Diagnostic, Log
+from nirc.diagnostics.errors import Diagnostic
+from nirc.diagnostics.log import Log
 from nirc.frontend.edges import resolve_edges
 from nirc.frontend.raw import RawGraph, RawNode
 from tests.build import graph, if_, inp, nested, out, scale

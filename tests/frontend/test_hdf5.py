@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from nirc.frontend import bounds
+from nirc.files import bounds
 from tests.frontend.files import CHAIN, SMALL, TEXT, found, refusal, small, write_graph
 
 Change = Callable[[Any], None]
@@ -349,9 +349,9 @@ def test_one_text_or_field_under_many_names_counts_each_time(tmp_path: Path, mon
 
     path = changed(tmp_path / "m.nir", share)
     assert found(path)[0] is not None
-    for limit, value in (("h5text.MAX_TOTAL_TEXT", 5000), ("hdf5.MAX_TOTAL_FIELDS", 20)):
+    for limit, value in (("files.hdf5.text.MAX_TOTAL_TEXT", 5000), ("frontend.hdf5.MAX_TOTAL_FIELDS", 20)):
         with monkeypatch.context() as patch:
-            patch.setattr(f"nirc.frontend.{limit}", value)
+            patch.setattr(f"nirc.{limit}", value)
             assert {d.code for d in found(path)[1]} == {"F106"}
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nirc.errors import NircError
+from nirc.diagnostics.errors import NircError
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.ir.populations import Source
 from nirc.semantics.run import run

@@ -18,7 +18,7 @@ from nirc.frontend.load import from_nir, load_layers
 from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, LayerNode, Linear, Neuron, Output, Pool, Scale
 from nirc.ir.program import Program
 from nirc.ir.text import digest, text
-from nirc.pipeline import run_passes
+from nirc.passes.pipeline import run_passes
 from tests.build import made
 
 READ = [

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nirc.diagnostics.log import Diagnostic, Log
-from nirc.errors import InputError
+from nirc.diagnostics.errors import Diagnostic, InputError
+from nirc.diagnostics.log import Log
 from nirc.frontend import other_names
 from nirc.frontend.nodes import PRIMITIVES, to_layers
 from nirc.frontend.raw import RawGraph, RawNode

@@ -10,8 +10,8 @@ import nir
 import numpy as np
 import pytest
 
-from nirc.diagnostics.log import Diagnostic, Log
-from nirc.errors import InputError
+from nirc.diagnostics.errors import Diagnostic, InputError
+from nirc.diagnostics.log import Log
 from nirc.frontend.hdf5 import read_raw
 from nirc.frontend.objects import raw_from_object
 from nirc.frontend.raw import RawGraph

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from nirc.api import Options, load_as
-from nirc.diagnostics.log import Diagnostic, Log
+from nirc.diagnostics.errors import Diagnostic
+from nirc.diagnostics.log import Log
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.writers.reading import reading_of
 from nirc.writers.writer import Reading

@@ -15,7 +15,7 @@ from nirc.ir.linear import Dense
 from nirc.ir.populations import Bias, Continuous, Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
 from nirc.ir.verify import InvalidProgramError, verify
-from nirc.pipeline import run_passes
+from nirc.passes.pipeline import run_passes
 
 GOOD_LAYERS = {"in": LayerNode(Input((2,)), ("nodes/in",)), "s": LayerNode(Scale(frozen([1.0])), ("nodes/s",))}
 ONE = frozen(np.ones(2))

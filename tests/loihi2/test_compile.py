@@ -22,8 +22,8 @@ from nirc.backends.loihi2 import BACKEND
 from nirc.backends.loihi2.plan import ROOMS
 from nirc.backends.loihi2.ranges import largest_u
 from nirc.backends.loihi2.tables import from_npz, to_npz
+from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
-from nirc.errors import CompileError
 from nirc.semantics.run import run
 from tests.loihi2.graphs import random_graph
 from tests.models import DATA, DT, chain, lif, linear, raster, recurrent
@@ -202,7 +202,7 @@ def test_a_small_network_compiles_in_a_moment(tmp_path: Path) -> None:
     model = PAPER / "lif_norse.nir"
     arguments = ["-q", str(model), "--target", "loihi2", "--dt", "1e-4", "-o", str(tmp_path / "b")]
     code = f"""import sys
-from nirc.cli import main
+from nirc.cli.main import main
 try: main({arguments!r})
 finally: print(sorted({{"numba", "ortools.sat", "matplotlib"}} & set(sys.modules)))"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -20,7 +20,7 @@ from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.deploy import deploy_py
 from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables, from_npz, to_npz
-from nirc.errors import NircError
+from nirc.diagnostics.errors import NircError
 from tests.deployed import loaded
 from tests.loihi2 import lava_mock
 from tests.loihi2.bundles import call, cut, save, script, write

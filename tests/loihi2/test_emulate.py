@@ -15,15 +15,15 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from nirc import hostile_npz
 from nirc.backends.loihi2 import emulate as machine
 from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import VARIANTS
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables, from_npz, to_npz
-from nirc.errors import CompileError, InputError, NircError
-from nirc.raster import Run
+from nirc.diagnostics.errors import CompileError, InputError, NircError
+from nirc.files import npz as hostile_npz
 from nirc.semantics import synapses
+from nirc.semantics.raster import Run
 from tests.loihi2.reference import FLAVOURS, random_convolutions, random_raster, random_tables, run_sample
 
 ZERO = np.zeros(1, np.int64)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from nirc.api import Compiled, Options, compile_model
-from nirc.backend import Search
 from nirc.backends.loihi2 import BACKEND
 from nirc.backends.loihi2.cores import cells_of
 from nirc.backends.loihi2.limits import CHIP, VARIANTS
 from nirc.backends.loihi2.measure import LoihiMeasure
+from nirc.chip.backend import Search
+from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
-from nirc.errors import CompileError
-from nirc.hostile_json import JsonReader
+from nirc.files.json import JsonReader
 from nirc.mapping.floorplan import Floorplan
 from tests.models import DATA, DT, chain, lif, linear, recurrent
 

@@ -10,8 +10,8 @@ from nirc.api import Options, lower
 from nirc.backends.loihi2.kernels import geometry_of, one_operator
 from nirc.backends.loihi2.latency import timing
 from nirc.backends.loihi2.legalise import LoihiLegalise
+from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
-from nirc.errors import CompileError
 from nirc.ir.arrays import frozen
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
 from nirc.ir.populations import Discrete, Population

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from nirc.backends.loihi2 import limits, tables
-from nirc.frontend.bounds import MAX_NAME
+from nirc.files.bounds import MAX_NAME
 from tests.loihi2.reference import FLAVOURS
 from tests.loihi2.test_deploy import GEOMETRIES, STRUCTURES, lines_and_neurons, network
 from tests.loihi2.test_emulate import members

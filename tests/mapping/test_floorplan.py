@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nirc.bundle import to_json
-from nirc.errors import InputError
-from nirc.hostile_json import JsonReader
+from nirc.diagnostics.errors import InputError
+from nirc.files.bundle import to_json
+from nirc.files.json import JsonReader
 from nirc.mapping.floorplan import Core, Floorplan, Link, Part, loaded_links
 
 LIMITS = {"neurons": (8192, "neurons"), "synapse memory": (131072.0, "bytes")}

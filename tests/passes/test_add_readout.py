@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nirc.api import Options, compile_model, lower
+from nirc.diagnostics.errors import CompileError, UsageError
 from nirc.diagnostics.log import Log
-from nirc.errors import CompileError, UsageError
 from nirc.ir.populations import Population
 from nirc.passes.add_readout import Readout
 from nirc.semantics.run import run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.errors import InputError
+from nirc.diagnostics.errors import InputError
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.ir.layers import LayerNode, Subgraph
 from tests.build import adder, findings, graph, if_, inp, layers, linear, lowered, nested, out, scale, steps

@@ -13,7 +13,7 @@ from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, sparse
 from nirc.ir.populations import Projection
 from nirc.ir.program import Program
 from nirc.passes.fuse_linear import FuseLinear, fuse
-from nirc.pipeline import run_passes
+from nirc.passes.pipeline import run_passes
 from nirc.semantics.run import run
 from tests.build import DT, adder, affine, delay, graph, if_, inp, layers, linear, lowered, made, out, scale
 from tests.passes.chains import network, networks, quarters, raster

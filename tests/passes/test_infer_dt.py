@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.diagnostics.log import Diagnostic
+from nirc.diagnostics.errors import Diagnostic
 from nirc.frontend.raw import RawGraph, RawNode
 from tests.build import (
     DT,

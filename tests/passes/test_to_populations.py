@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
-from nirc.errors import CompileError
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.ir.linear import Dense, Diagonal
 from nirc.ir.populations import Population, Projection, Sink, Source

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 import nirc
 from nirc.api import Options, lower
-from nirc.diagnostics.log import Diagnostic, Log
-from nirc.errors import NircError
-from nirc.frontend.data import read_data
+from nirc.diagnostics.errors import Diagnostic, NircError
+from nirc.diagnostics.log import Log
+from nirc.files.data import read_data
 from nirc.semantics.run import run
 from nirc.verification.recorded import recording
 

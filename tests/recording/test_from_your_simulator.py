@@ -45,7 +45,7 @@ def nirc(command: str) -> str:
     """The output of a command line of the page."""
     words = command.split()
     assert words[0] == "nirc"
-    start = f"import sys; sys.path[:] = {sys.path!r}; from nirc.cli import main; main()"
+    start = f"import sys; sys.path[:] = {sys.path!r}; from nirc.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", start, *words[1:]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -83,12 +83,12 @@ def test_what_a_section_writes_is_read_as_it_says(section: str, number: int, her
 
 @pytest.mark.parametrize("section", TORCH)
 def test_tables_name_choices_that_nirc_has(section: str) -> None:
-    from nirc import registry
+    from nirc.writers.writer import installed_writers
 
     options = re.findall(r"--from (\w+),(\w+)=(\S+?)`", SECTIONS[section])
     assert options
     for writer, key, values in options:
-        (choice,) = [c for c in registry.writers()[writer].choices if c.key == key]
+        (choice,) = [c for c in installed_writers()[writer].choices if c.key == key]
         for value in values.split("\\|"):
             assert value.isupper() or choice.takes(value), (writer, key, value)
-    assert {key for _, key, _ in options} == {c.key for c in registry.writers()[options[0][0]].choices}
+    assert {key for _, key, _ in options} == {c.key for c in installed_writers()[options[0][0]].choices}

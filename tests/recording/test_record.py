@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nirc
-from nirc.errors import UsageError
+from nirc.diagnostics.errors import UsageError
 
 INPUTS = np.ones((1, 2, 3))
 

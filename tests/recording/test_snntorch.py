@@ -11,7 +11,7 @@ import pytest
 import nirc
 from nirc.api import Options
 from nirc.diagnostics.log import Log
-from nirc.frontend.data import read_data
+from nirc.files.data import read_data
 from nirc.verification.recorded import compare
 from tests.recording.networks import louder, refused, require, spikes, taken, without_note
 
@@ -442,7 +442,7 @@ def test_a_network_of_no_simulator_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_a_finding(tmp_path: Path) -> None:
-    from nirc.errors import UsageError
+    from nirc.diagnostics.errors import UsageError
 
     with pytest.raises(UsageError, match="U608"):
         nirc.record(two_layers(by_steps), spikes(12), tmp_path / "no" / "m.nir", tmp_path / "r.npz")

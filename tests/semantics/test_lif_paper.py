@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from nirc import api
+from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
-from nirc.errors import CompileError
 from nirc.semantics.run import run
 
 FLOAT32 = 1e-6  # volts; the threshold is 0.1 V

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from nirc.backends.speck.config import MAX_BYTES, read_config
 from nirc.backends.speck.configuration import Configuration, CoreLayer, Destination, Dvs, InputRoute
 from nirc.backends.speck.emit import config_json, tree
-from nirc.diagnostics.log import Diagnostic
-from nirc.errors import CompileError, InputError, NircError
+from nirc.diagnostics.errors import CompileError, Diagnostic, InputError, NircError
 from tests.speck.configurations import assert_same, configurations, full_chip, random_configuration
 
 Path = list[str | int]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from nirc.api import Options, lower
 from nirc.backends.speck.legalise import SpeckLegalise
+from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
-from nirc.errors import CompileError
 from nirc.ir.linear import Conv, Pool
 from nirc.ir.populations import Population, Source
 from nirc.ir.program import Program

@@ -15,8 +15,8 @@ from nirc.backends.speck.conflict import Conflict
 from nirc.backends.speck.demands import Demand, Member, PlaceProblem
 from nirc.backends.speck.limits import CORES, Core
 from nirc.backends.speck.place import Placement, place
+from nirc.diagnostics.errors import UsageError
 from nirc.diagnostics.log import Log
-from nirc.errors import UsageError
 
 Map = tuple[int, int, int]
 

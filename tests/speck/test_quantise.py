@@ -12,7 +12,8 @@ from nirc.api import Options, lower
 from nirc.backends.speck.legalise import SpeckLegalise
 from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.backends.speck.quantise import Measured, SpeckQuantise
-from nirc.diagnostics.log import Diagnostic, Log
+from nirc.diagnostics.errors import Diagnostic
+from nirc.diagnostics.log import Log
 from nirc.ir.program import Program
 from nirc.semantics.run import run
 from tests.models import lif

@@ -10,7 +10,7 @@ from nirc.backends.speck import synchronous
 from nirc.backends.speck.configuration import Configuration, CoreLayer, Destination, InputRoute
 from nirc.backends.speck.emulate import emulate
 from nirc.backends.speck.rule import fire
-from nirc.errors import InputError
+from nirc.diagnostics.errors import InputError
 from tests.speck import reference
 from tests.speck.reference import one_neuron, random_configuration, random_raster
 

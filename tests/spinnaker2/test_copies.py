@@ -22,8 +22,8 @@ from nirc.backends.spinnaker2.limits import DELAYED_WEIGHT, RING, WEIGHT
 from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
 from nirc.backends.spinnaker2.scales import row_scales
 from nirc.backends.spinnaker2.tables import DELAYED, Tables, from_npz
+from nirc.chip.estimate import Activity
 from nirc.diagnostics.log import Log
-from nirc.estimate import Activity
 from nirc.ir.linear import sparse
 from nirc.ir.populations import Population, Projection
 from nirc.semantics.run import run

@@ -23,11 +23,11 @@ from nirc.backends.spinnaker2.scales import row_scales
 from nirc.backends.spinnaker2.split import Split, split
 from nirc.backends.spinnaker2.system import Faults, System
 from nirc.backends.spinnaker2.tables import Input, Output, Projection, Tables
-from nirc.conformance import network
+from nirc.diagnostics.errors import CompileError, InputError, UsageError
 from nirc.diagnostics.log import Log
-from nirc.errors import CompileError, InputError, UsageError
 from nirc.mapping.tables.walk import walk
 from nirc.rounding.sums import sums_kept
+from nirc.verification.laws import network
 from tests.models import DATA
 from tests.spinnaker2.networks import one, population
 

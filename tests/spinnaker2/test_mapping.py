@@ -14,7 +14,7 @@ import pytest
 from nirc.backends.spinnaker2.geometry import CORES, LINKS
 from nirc.backends.spinnaker2.limits import ROUTER_ENTRIES
 from nirc.backends.spinnaker2.mapping import FIELDS, FORMAT, SLICE_FIELDS, from_json
-from nirc.errors import NircError
+from nirc.diagnostics.errors import NircError
 from tests.spinnaker2.bundles import Tree, put
 from tests.spinnaker2.networks import mapping, network
 

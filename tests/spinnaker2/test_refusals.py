@@ -10,8 +10,8 @@ import pytest
 
 from nirc import api
 from nirc.api import Options
-from nirc.diagnostics.log import Diagnostic, Log
-from nirc.errors import CompileError
+from nirc.diagnostics.errors import CompileError, Diagnostic
+from nirc.diagnostics.log import Log
 from tests.spinnaker2.test_meaning import DT_S, Nodes, fires, graph, leaks, whole
 
 Edges = list[tuple[str, str]]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nirc.backends.spinnaker2.emulate import emulate
 from nirc.backends.spinnaker2.tables import Output, Tables, from_npz, to_npz
-from nirc.errors import NircError
+from nirc.diagnostics.errors import NircError
 from tests.spinnaker2.networks import convolutional, network, one
 
 TABLES = network(0)

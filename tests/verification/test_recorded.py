@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from nirc.api import Options
+from nirc.cli.inspect import as_text, inspection
+from nirc.diagnostics.errors import InputError
 from nirc.diagnostics.log import Log
-from nirc.errors import InputError
-from nirc.frontend.data import read_data
-from nirc.report.inspect import as_text, inspection
+from nirc.files.data import read_data
 from nirc.verification.recorded import Recording, compare
 from nirc.verification.verify import verify
 from tests.cli.test_cli import nirc

@@ -12,7 +12,7 @@ import pytest
 
 from nirc.api import Options
 from nirc.diagnostics.log import Log
-from nirc.frontend.data import Data
+from nirc.files.data import Data
 from nirc.report.verify import as_text
 from nirc.verification.verify import verify
 from tests.cli.test_cli import nirc

@@ -8,10 +8,10 @@ import nir
 import numpy as np
 import pytest
 
-from nirc import registry
 from nirc.api import Options, lower
+from nirc.chip import registry
 from nirc.diagnostics.log import Log
-from nirc.frontend.data import Data
+from nirc.files.data import Data
 from nirc.report.verify import as_text
 from nirc.semantics.run import run
 from nirc.verification.verify import verify

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from nirc.api import Options, lower
+from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.errors import NircError
-from nirc.frontend.data import read_data
+from nirc.files.data import read_data
 from nirc.semantics.run import run
 from nirc.verification.recorded import recording
 from tests.writers.cases import SIMULATORS, Case, cases

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nirc import registry
 from nirc.api import Options, compile_model, load_as
+from nirc.diagnostics.errors import CompileError, UsageError
 from nirc.diagnostics.log import Log
-from nirc.errors import CompileError, UsageError
 from nirc.writers.reading import reading_of
-from nirc.writers.writer import Reading
+from nirc.writers.writer import Reading, installed_writers
 from tests.build import DT, affine, changed, cuba, graph, if_, inp, lif, linear, out
 from tests.models import DATA
 from tests.writers.cases import DATA as CASES
@@ -147,7 +146,7 @@ def test_what_makes_no_sense_is_refused_with_what_would(asked: str, hint: str) -
 
 
 def test_the_table_of_writers_is_whole() -> None:
-    writers = registry.writers()
+    writers = installed_writers()
     assert list(writers) == ["lava", "nengo", "norse", "rockpool", "sinabs", "snntorch", "spyx", "nir"]
     for name, writer in writers.items():
         assert writer.name == name

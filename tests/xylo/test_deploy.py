@@ -18,7 +18,7 @@ import pytest
 import nirc
 from nirc.backends.xylo.emit import emit
 from nirc.backends.xylo.limits import AUDIO2, AUDIO3, IMU, VARIANTS
-from nirc.target import Target
+from nirc.chip.target import Target
 from tests.deployed import loaded
 from tests.models import DT, chain, cuba, linear, raster, recurrent
 from tests.xylo import samna_mock

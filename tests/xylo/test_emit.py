@@ -28,7 +28,7 @@ from nirc.backends.xylo.limits import (
     WEIGHT_WORD,
 )
 from nirc.backends.xylo.specification import Specification
-from nirc.target import Target
+from nirc.chip.target import Target
 
 
 def specification(*, hidden: int = 5, seed: int = 0, two: bool = True, window: int = 128) -> Specification:

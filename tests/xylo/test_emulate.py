@@ -15,8 +15,8 @@ from nirc.backends.xylo import emulate as module
 from nirc.backends.xylo.config import MAX_BYTES, read_config
 from nirc.backends.xylo.emulate import emulate
 from nirc.backends.xylo.specification import IntArray, Specification
-from nirc.errors import CompileError, InputError
-from nirc.raster import Run
+from nirc.diagnostics.errors import CompileError, InputError
+from nirc.semantics.raster import Run
 from tests.reference import xylo as reference
 from tests.xylo.networks import (
     as_json,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from nirc.backends.xylo.config import read_config
 from nirc.backends.xylo.emulate import emulate
 from nirc.backends.xylo.specification import IntArray, Specification
-from nirc.raster import Run
+from nirc.semantics.raster import Run
 from tests.xylo.networks import (
     FLAVOURS,
     as_json,

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from nirc.backends.xylo.limits import AUDIO2, AUDIO3, IMU
 from nirc.backends.xylo.place import Conflict, Placement, PlaceProblem, check, place
+from nirc.chip.target import Limit, Target
+from nirc.diagnostics.errors import UsageError
 from nirc.diagnostics.log import Log
-from nirc.errors import UsageError
-from nirc.target import Limit, Target
 
 WINDOWS = ("neurons that inputs reach", "neurons that outputs leave from")
 

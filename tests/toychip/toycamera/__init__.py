@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from nirc.backend import Backend, ChipOption, Mapped
+from nirc.chip.backend import Backend, ChipOption, Mapped
+from nirc.chip.target import Target
 from nirc.diagnostics.log import Log
-from nirc.raster import Run
-from nirc.target import Target
+from nirc.semantics.raster import Run
 from toychip import ToyChip
 from toychip.limits import TOY
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from nirc.backend import Backend, Block, ChipOption, Mapped, Search
+from nirc.chip.backend import Backend, Block, ChipOption, Mapped, Search
+from nirc.chip.target import Target, findings
 from nirc.diagnostics.log import Log
 from nirc.ir.program import Program
-from nirc.pipeline import Pass
-from nirc.raster import Run
+from nirc.passes.pipeline import Pass
+from nirc.semantics.raster import Run
 from nirc.semantics.variations import ruled
-from nirc.target import Target, findings
 from toychip import network
 from toychip.limits import TOY
 from toychip.quantise import ToyQuantise, in_volts

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from nirc.chip.target import Limit, Target
 from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
-from nirc.target import Limit, Target
 
 WEIGHT = (-127, 127)
 MADE_UP = "made up for this test"

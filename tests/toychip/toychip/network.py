@@ -13,7 +13,7 @@ import numpy as np
 
 from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
-from nirc.raster import Run
+from nirc.semantics.raster import Run
 from toychip.quantise import ToyNeuron, ToyStepper
 
 

@@ -1,0 +1,7 @@
+"""``python -m nirc``."""
+
+from __future__ import annotations
+
+from nirc.cli.main import main
+
+main()

@@ -1,0 +1,142 @@
+"""A raster through a bundle: model inputs to chip channels, chip outputs back to the model's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc.chip import registry
+from nirc.chip.backend import modes_of
+from nirc.diagnostics.log import Log
+from nirc.files.data import Data
+from nirc.semantics.raster import Run
+
+Samples = Data | NDArray[np.generic]  # to calibrate with: read from a file, or an array
+
+
+def flat_raster(
+    inputs: NDArray[Any], channels: int, log: Log, file: str = "", where: str = "inputs"
+) -> NDArray[np.int64]:
+    """(samples, steps, channels) int64 from (samples, steps, ...) of ``file``; raises ``InputError`` (U604).
+
+    ``where``: what they are called in findings.
+    """
+    if inputs.ndim < 3 or int(np.prod(inputs.shape[2:])) != channels:
+        log.error(
+            "U604",
+            "the raster does not fit the network's inputs",
+            where=where,
+            found=f"shape {inputs.shape}",
+            limit=f"(samples, steps, {channels} channels in all)",
+            help="`nirc inspect` shows the input's shape",
+            file=file,
+        )
+        log.raise_if_errors()
+    whole = inputs.dtype.kind in "bui" or (
+        inputs.dtype.kind == "f" and bool(np.isfinite(inputs).all()) and bool((inputs == np.floor(inputs)).all())
+    )
+    if not whole or (inputs.size and (inputs.min() < 0 or inputs.max() > 1 << 20)):
+        log.error(
+            "U604",
+            "inputs are spike counts: whole numbers from 0 on",
+            where=where,
+            found=f"dtype {inputs.dtype}",
+            file=file,
+        )
+        log.raise_if_errors()
+    return inputs.reshape(*inputs.shape[:2], channels).astype(np.int64)
+
+
+def calibration_raster(samples: Samples, channels: int, log: Log) -> NDArray[np.int64]:
+    """(samples, steps, channels) to calibrate with; raises ``InputError`` (U604). Warns if nothing spikes (U612)."""
+    inputs, file = (samples.inputs, samples.file) if isinstance(samples, Data) else (samples, "")
+    where = "inputs" if file else "inputs to calibrate with"
+    raster = flat_raster(inputs, channels, log, file, where)
+    if not raster.any():
+        log.warning(
+            "U612",
+            "the inputs to calibrate with have no spikes: only inputs that nirc makes up count",
+            where=where,
+            found=f"{len(raster)} silent sample(s)",
+            help="give samples as the network will see them",
+            file=file,
+        )
+    return raster
+
+
+def run_bundle(
+    manifest: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    inputs: NDArray[Any],
+    *,
+    mode: str | None = None,
+    record: Collection[str],
+    progress: Callable[[int], None] | None,
+    log: Log,
+) -> Run:
+    """Feed the raster, then ``latency_steps`` empty steps, and shift every row back to the model's step.
+
+    Raises ``InputError`` (U604, U605), ``UsageError`` for an unknown population (U606) or mode (U607).
+    """
+    populations: dict[str, Any] = manifest["populations"]
+    backend = registry.backend(manifest["target"].partition(":")[0])
+    modes = modes_of(backend)
+    if mode is not None and mode not in modes:
+        log.error("U607", f"{backend.name} has no mode `{mode}`", found=mode, limit=", ".join(modes))
+    for name in record:
+        if name not in populations:
+            log.error("U606", f"there is no population `{name}`", found=name, limit=", ".join(sorted(populations)))
+    log.raise_if_errors()
+    raster = flat_raster(inputs, len(manifest["input_map"]), log)
+    samples, steps, _ = raster.shape
+    longest = max([0, manifest["latency_steps"], *(populations[n]["latency_steps"] for n in record)])
+    channel = np.array([-1 if c is None else c for c in manifest["input_map"]], dtype=np.int64)
+    chip_inputs = np.zeros((samples, steps + longest, int(channel.max(initial=-1)) + 1), dtype=np.int64)
+    listened = channel >= 0
+    # Adds, because several inputs may share a channel, as pixels that are pooled.
+    by_channel = chip_inputs[:, :steps].transpose(2, 0, 1)
+    np.add.at(by_channel, channel[listened], raster[:, :, listened].transpose(2, 0, 1))
+    membranes = manifest["output_kind"] == "membrane"
+    asked = {} if mode is None or len(modes) == 1 else {"mode": mode}  # with one mode a backend may not know the word
+    chip = backend.emulate(files, chip_inputs, **asked, record=bool(record) or membranes, progress=progress, log=log)
+    log.raise_if_errors()
+    try:
+        columns = _aligned(chip.output, manifest["output_map"], manifest["output_latency_steps"], steps)
+        if membranes:
+            columns = _membranes(chip, manifest, columns, steps)
+        spikes, v = {}, {}
+        for name in record:
+            block = populations[name]
+            late = [block["latency_steps"]] * len(block["index"])
+            spikes[name] = _aligned(chip.spikes[block["part"]], block["index"], late, steps)
+            v[name] = _aligned(chip.v[block["part"]], block["index"], late, steps)
+    except (IndexError, KeyError):
+        log.error("U605", "the manifest does not match the chip's files", where="manifest.json", help="compile again")
+        log.raise_if_errors()
+        raise
+    return Run(columns, spikes, v)
+
+
+def _aligned(chip: NDArray[Any], index: list[int], late: list[int], steps: int) -> NDArray[Any]:
+    """(samples, steps, len(index)): chip column ``index[i]``, ``late[i]`` steps later than the model, or earlier."""
+    result = np.zeros((len(chip), steps, len(index)), dtype=chip.dtype)
+    lags = np.asarray(late, dtype=np.int64)
+    columns = np.asarray(index, dtype=np.int64)
+    for lag in np.unique(lags):
+        mine = lags == lag
+        first = max(0, -int(lag))
+        result[:, first:, mine] = chip[:, lag + first : max(lag + first, lag + steps), columns[mine]]
+    return result
+
+
+def _membranes(chip: Run, manifest: Mapping[str, Any], spikes: NDArray[Any], steps: int) -> NDArray[Any]:
+    """Outputs read as membrane potentials, in the model's volts."""
+    scale = np.ones(len(manifest["output_map"]))
+    for block in manifest["populations"].values():
+        if block["part"] == "readout":
+            scale[block["index"]] = block["scale"]
+    v = _aligned(chip.v["readout"], manifest["output_map"], manifest["output_latency_steps"], steps)
+    return v / scale

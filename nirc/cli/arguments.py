@@ -1,0 +1,146 @@
+"""Arguments and options that several commands share. Imports no numpy, as ``cli.py``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from nirc.cli.output import Output
+
+Pairs = tuple[tuple[str, str], ...]
+F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path, readable=False)  # whoever opens it says why it cannot be read
+
+
+def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def apply(f: F) -> F:
+        for decorator in reversed(decorators):
+            f = decorator(f)
+        return f
+
+    return apply
+
+
+def _pairs(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Pairs:
+    """NAME=VALUE, as often as given."""
+    pairs = []
+    for text in given:
+        name, _, value = text.partition("=")
+        if not (name and value):
+            raise click.BadParameter(f"`{text}` is not of the form NAME=VALUE")
+        pairs.append((name, value))
+    return tuple(pairs)
+
+
+MODEL = click.argument("model", metavar="MODEL.nir", type=FILE)
+DATA = click.option(
+    "--data",
+    metavar="FILE",
+    type=FILE,
+    required=True,
+    help="Input spikes: .npz with `inputs` (samples, steps, ...), perhaps `labels`, `dt`; a .npy; nir's data.",
+)
+_OUTPUT = _options(
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(["human", "json"]),
+        default="human",
+        show_default=True,
+        help="How results and diagnostics are printed.",
+    ),
+    click.option(
+        "--sarif", metavar="FILE", type=FILE, help="Also write the diagnostics as SARIF 2.1.0, for CI systems."
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
+    click.option("-v", "--verbose", count=True, help="Print notes, and name, digest and time of every pass."),
+    click.option("--debug", is_flag=True, help="Show the traceback of a bug."),
+)
+
+
+def OUTPUT(command: Callable[..., None]) -> Callable[..., None]:  # noqa: N802 - a decorator like its neighbours
+    """The options that say how a command speaks; it gets them as one argument ``output``."""
+
+    @functools.wraps(command)
+    def speaking(*, form: str, sarif: Path | None, quiet: bool, verbose: int, debug: bool, **rest: Any) -> None:
+        command(output=Output(form, quiet=quiet, verbose=verbose, debug=debug, sarif=sarif), **rest)
+
+    return _OUTPUT(speaking)
+
+
+READING = _options(
+    click.option(
+        "--from",
+        "writer",
+        metavar="NAME[,KEY=VALUE]...",
+        help="Who wrote the file, and what it does not say, e.g. snntorch,reset=zero; `nir` is the letter of NIR. "
+        "Default: as the file shows. `nirc writers` lists names, keys and values.",
+    ),
+    click.option("--dt", metavar="SECONDS", type=float, help="Time step; default: as the file's parameters imply."),
+    click.option(
+        "--reset",
+        type=click.Choice(["model", "zero", "subtract", "none"]),
+        default="model",
+        show_default=True,
+        help="What a spike does to the membrane; `model`: the writer's default, for NIR's letter v := v_reset.",
+    ),
+    click.option(
+        "--discretise",
+        type=click.Choice(["euler", "exponential"]),
+        help="Decays per step where the file is read by NIR's letter: forward Euler (default), or exact.",
+    ),
+)
+LOWERING = _options(
+    READING,
+    click.option(
+        "--readout",
+        metavar="li[:STEPS]|if[:THRESHOLD]",
+        help="Add readout neurons behind an output that is a linear layer: leaky integrators whose membrane is read, "
+        "or integrate-and-fire neurons.",
+    ),
+    click.option("--strict", is_flag=True, help="Refuse where the chip's dynamics differ in kind from the model's."),
+    click.option(
+        "--calibrate",
+        metavar="FILE",
+        type=FILE,
+        help="Sample inputs, no labels: gains, decays and weights at which the chip answers as the model.",
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of every search."),
+    click.option(
+        "--time-limit",
+        metavar="SECONDS",
+        type=float,
+        help="Bound the search by time; without it the answer does not depend on the machine.",
+    ),
+    click.option(
+        "--set",
+        "chip",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=_pairs,
+        help="An option of the chip's own; `nirc targets NAME` lists them. May be repeated.",
+    ),
+    click.option(
+        "--input",
+        "camera",
+        metavar="VALUE",
+        help="Where events come from, for chips with a camera: host, dvs. Short for --set input=VALUE.",
+    ),
+)
+COMPILING = _options(
+    click.option(
+        "--target",
+        metavar="NAME[:VARIANT]",
+        required=True,
+        help="Chip to compile for; `nirc targets` lists them. Without a variant the first that fits is taken; "
+        "`all` compares every target and writes nothing.",
+    ),
+    LOWERING,
+    click.option(
+        "--print-ir-after", metavar="PASS|all", help="Print the program after a pass; `nirc passes` lists them."
+    ),
+)

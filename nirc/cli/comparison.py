@@ -1,0 +1,183 @@
+"""`--target all`: every variant of every chip side by side: what fits, why not, how full, what differs, the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from nirc.api import Compiled, Options, compile_model, lower
+from nirc.chip import registry
+from nirc.chip.backend import Backend, options_of
+from nirc.chip.estimate import Activity, estimates
+from nirc.chip.running import Samples, calibration_raster, flat_raster
+from nirc.chip.target import Target
+from nirc.diagnostics.errors import CompileError
+from nirc.diagnostics.log import Log
+from nirc.files.data import Data
+from nirc.ir.populations import Source
+from nirc.report.activity import activity
+from nirc.semantics.run import run
+from nirc.verification.score import accuracy, check_labels
+
+CORES = ("cores", "processing elements")  # what a chip calls them
+SHOWN_CODES = 6
+Array = NDArray[Any]
+
+
+def compare(
+    model: object,
+    options: Options,
+    *,
+    log: Log,
+    calibration: Samples | None = None,
+    data: Data | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """``{"model", "activity", "targets": [...]}``: a row for every variant, in the order of `nirc targets`.
+
+    ``data``: also accuracy and agreement of each chip's emulator with the model. The chip options among ``options``
+    go to the chips that have them. ``progress`` is told the percentage that is done.
+    Raises ``InputError`` for a model or data that cannot be read, ``UsageError`` (U607) for an option no chip has.
+    """
+    tell = progress or (lambda _: None)
+    backends = list(registry.backends().values())
+    _check_options(backends, options, log)
+    common = Log()
+    stages = lower(model, options, log=common)
+    for finding in common.diagnostics:
+        log.add(finding)
+    channels = sum(s.n for s in stages.discrete.nodes(Source).values())
+    raster = None if data is None else flat_raster(data.inputs, channels, log, data.file)
+    given = None if calibration is None else calibration_raster(calibration, channels, log)
+    busy = activity(stages.discrete, given if raster is None else raster)
+    teacher = None if raster is None else run(stages.reference, raster).output.sum(axis=1)
+    if data is not None and teacher is not None:
+        check_labels(data.labels, teacher.shape[1], log)
+    rows, tried = [], [(b, t) for b in backends for t in b.targets]
+    for done, (backend, target) in enumerate(tried):
+        tell(100 * done // len(tried))
+        attempt = Log(strict=options.strict)
+        mine = {o.name for o in options_of(backend)}
+        asked = replace(options, chip=tuple(pair for pair in options.chip if pair[0] in mine))
+        try:
+            made = compile_model(
+                model,
+                target.name,
+                asked,
+                log=attempt,
+                calibration=given,
+                progress=_part(tell, done, len(tried)),
+            )
+        except CompileError:
+            rows.append(_refused(target, attempt))
+            continue
+        row = _fits(target, made, busy, attempt)
+        if raster is not None and data is not None and teacher is not None:
+            counts = made.bundle.run(raster, log=Log()).output.sum(axis=1)
+            row["agreement"] = float((counts.argmax(axis=1) == teacher.argmax(axis=1)).mean())
+            row["accuracy"] = None if data.labels is None else accuracy(counts, data.labels)
+        rows.append(row)
+    tell(100)
+    return {"model": stages.layers.name, "activity": busy.how, "targets": rows}
+
+
+def _part(tell: Callable[[int], None], number: int, of: int) -> Callable[[int], None]:
+    """Tells the percentage of the whole, from that of its part ``number``."""
+    return lambda percent: tell((100 * number + percent) // of)
+
+
+def _check_options(backends: list[Backend], options: Options, log: Log) -> None:
+    known = sorted({o.name for b in backends for o in options_of(b)})
+    for name, value in options.chip:
+        if name not in known:
+            log.error("U607", f"no chip has an option `{name}`", found=f"{name}={value}", limit=", ".join(known))
+    log.raise_if_errors()
+
+
+def _refused(target: Target, attempt: Log) -> dict[str, Any]:
+    return {"target": target.name, "part": target.part, "fits": False, "why": [d.as_dict() for d in attempt.errors]}
+
+
+def _fits(target: Target, made: Compiled, busy: Activity, attempt: Log) -> dict[str, Any]:
+    use = made.mapped.utilisation
+    figures = estimates(made.backend, made.mapped, busy, made.stages.discrete.dt_s)
+    return {
+        "target": target.name,
+        "part": target.part,
+        "fits": True,
+        "why": [],
+        "utilisation": {name: {"used": used, "available": of} for name, (used, of) in use.items()},
+        "fullest": max((n for n in use if n != "chips"), key=lambda n: use[n][0] / max(1, use[n][1]), default=""),
+        "latency_steps": made.bundle.manifest["latency_steps"],
+        "differs": sorted({d.code for d in attempt.diagnostics if d.code[0] == "D" and d.severity != "note"}),
+        "estimates": [vars(figure) for figure in figures],
+    }
+
+
+def as_text(result: dict[str, Any], width: int) -> str:
+    """The table, the reasons of those that do not fit, and the estimates with their sources."""
+    from io import StringIO
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    scored = any("agreement" in row for row in result["targets"])
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("target", "fits", "cores", "fullest resource", "latency", "differs", *(_SCORES if scored else ())):
+        table.add_column(name, overflow="fold")
+    for row in result["targets"]:
+        table.add_row(*_cells(row, scored))
+    told = StringIO()
+    console = Console(file=told, width=width, no_color=True, highlight=False, markup=False)
+    console.print(table)
+    for names, text in _gathered(result["targets"], _reasons):
+        console.print(f"{names}: does not fit: {text}")
+    for names, text in _gathered(result["targets"], _costs):
+        console.print(f"{names}: estimated {text}")
+    console.print(f"Activity behind the estimates: {result['activity']}. None of them is a measurement.")
+    return "\n".join(line.rstrip() for line in told.getvalue().splitlines()) + "\n"
+
+
+def _gathered(rows: list[dict[str, Any]], lines_of: Callable[[dict[str, Any]], list[str]]) -> list[tuple[str, str]]:
+    """(targets, line): what several variants have in common is said once."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for text in lines_of(row):
+            found.setdefault(text, []).append(row["target"])
+    return [(", ".join(names), text) for text, names in found.items()]
+
+
+def _reasons(row: dict[str, Any]) -> list[str]:
+    name = f"{row['target']} "
+    return [
+        f"[{why['code']}] {why['message'].removeprefix(name)}"
+        + (f": {why['found']}" if "found" in why else "")
+        + (f", limit {why['limit'].split(' (')[0]}" if "limit" in why else "")
+        for why in row["why"]
+    ]
+
+
+def _costs(row: dict[str, Any]) -> list[str]:
+    return [f"{f['name']} {f['value']:.3g} {f['unit']} ({f['source']})" for f in row.get("estimates", ())]
+
+
+_SCORES = ("accuracy", "agreement")
+
+
+def _cells(row: dict[str, Any], scored: bool) -> list[str]:
+    if not row["fits"]:
+        codes = ", ".join(dict.fromkeys(why["code"] for why in row["why"]))
+        return [row["target"], f"no: {codes}", *[""] * (4 + len(_SCORES) * scored)]
+    use, fullest = row["utilisation"], row["fullest"]
+    unit = next((use[name] for name in CORES if name in use), None)
+    cores = "1" if unit is None else f"{unit['used']} of {unit['available']}"
+    share = f"{fullest} {use[fullest]['used'] / max(1, use[fullest]['available']):.0%}" if fullest else ""
+    differs = " ".join(row["differs"][:SHOWN_CODES]) + (" ..." if len(row["differs"]) > SHOWN_CODES else "")
+    cells = [row["target"], "yes", cores, share, f"{row['latency_steps']} step(s)", differs]
+    if scored:
+        cells += ["-" if row.get(name) is None else f"{row[name]:.4f}" for name in _SCORES]
+    return cells

@@ -1,0 +1,176 @@
+"""What is in a model: layers, shapes, neurons, synapses, time step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+
+from nirc import api
+from nirc.analysis.feedback import feedback_edges
+from nirc.diagnostics.errors import CompileError
+from nirc.diagnostics.log import Log
+from nirc.files.data import Data
+from nirc.ir.arrays import size
+from nirc.ir.layers import LayerNode, Linear, Neuron
+from nirc.ir.linear import Pool
+from nirc.ir.populations import Population, Projection, Sink, Source
+from nirc.ir.program import Program
+from nirc.ir.text import text
+from nirc.passes.pipeline import passes_to
+from nirc.writers.writer import Reading
+
+SHOWN_RULES = 8
+
+
+def inspection(
+    model: Path,
+    options: api.Options,
+    log: Log,
+    data: Data | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Plain data about a model; what would stop a compilation is a warning here.
+
+    ``data`` with recorded outputs: also which rule gives them (``recorded``). Raises ``InputError``, and
+    ``UsageError`` (U607) for options that make no sense.
+    """
+    options.checked(log)
+    layers, reading = api.load_as(model, options, log=log)
+    result: dict[str, Any] = {
+        "model": layers.name,
+        "writer": api.written(reading),
+        "layers": [_layer(n, layers[n]) for n in _signal_order(layers)],
+        "edges": [[s, t] for s, t, _ in layers.edges()],
+        "ir": {"layers": text(layers, origins=True)},
+    }
+    continuous = _continuous(layers, reading, options.dt_s, log)
+    if continuous is not None:
+        populations = continuous.nodes(Population)
+        result |= {
+            "dt": continuous.dt_s,
+            "inputs": {n: list(s.shape) for n, s in continuous.nodes(Source).items()},
+            "outputs": {n: list(s.shape) for n, s in continuous.nodes(Sink).items()},
+            "neurons": sum(p.n for p in populations.values()),
+            "synapses": sum(_synapses(p) for _, t, p in continuous.edges() if t in populations),
+            "recurrent": any(p.feedback for _, _, p in continuous.edges()),
+        }
+        result["ir"]["continuous"] = text(continuous, origins=True)
+    if data is not None:
+        result["recorded"] = _recorded(model, options, data, log, progress)
+    return result
+
+
+def _recorded(
+    model: Path, options: api.Options, data: Data, log: Log, progress: Callable[[int], None] | None
+) -> list[dict[str, Any]]:
+    from nirc.verification.recorded import compare
+
+    if data.outputs is None:
+        log.error(
+            "U603",
+            "the data has no recorded outputs to compare with",
+            found="no array `outputs`",
+            limit="outputs (samples, steps, ...output shape)",
+            help="record them in the simulator: see docs/from-your-simulator.md",
+            file=data.file,
+        )
+        log.raise_if_errors()
+    return compare(model, options, data, log, progress)
+
+
+def _signal_order(layers: Program) -> list[str]:
+    """Nodes as signals reach them from the inputs, ties by name."""
+    edges = [(s, t, i) for i, (s, t, _) in enumerate(layers.edges())]
+    inputs = [n for n in layers.graph if not layers.into(n)]
+    back = feedback_edges(list(layers.graph), inputs, edges)
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(sorted(layers.graph))
+    graph.add_edges_from((s, t) for s, t, i in edges if i not in back)
+    return list(nx.lexicographical_topological_sort(graph))
+
+
+def _continuous(layers: Program, reading: Reading, dt_s: float | None, log: Log) -> Program | None:
+    """The population form, with or without a time step; None if the model cannot be put into it."""
+    attempt = Log()
+    program: Program = layers
+    try:
+        for each in passes_to("continuous", dt_s=dt_s, reading=reading):
+            program = each.run(program, attempt)
+    except CompileError:
+        pass
+    for d in attempt.diagnostics:
+        log.add(replace(d, severity="warning") if d.severity == "error" else d)
+    return program if program is not layers and program.form.value == "continuous" else None
+
+
+def _layer(name: str, payload: LayerNode) -> dict[str, Any]:
+    layer = payload.layer
+    kind = layer.kind if isinstance(layer, Neuron) else type(layer).__name__
+    if isinstance(layer, Linear):
+        kind = "Linear" if layer.bias is None else "Affine"
+    return {
+        "name": name,
+        "type": kind,
+        "in": list(payload.shape_in or ()),
+        "out": list(payload.shape_out or ()),
+        "neurons": size(payload.shape_out or ()) if isinstance(layer, Neuron) else 0,
+        "parameters": sum(int(v.size) for v in vars(layer).values() if hasattr(v, "dtype")),
+        "origins": list(payload.origins),
+    }
+
+
+def _synapses(projection: Projection) -> int:
+    """Weights counted once for each pair of neurons that they connect; one to one if there is no operator."""
+    return max((op.entries for op in projection.ops if not isinstance(op, Pool)), default=0)
+
+
+def as_text(inspection: dict[str, Any], *, verbose: bool) -> str:
+    """Aligned columns; with ``verbose`` the IR."""
+    lines = [*_writer_lines(inspection["writer"]), ""]
+    rows = [("layer", "type", "in", "out", "neurons", "parameters")]
+    for x in inspection["layers"]:
+        dims = ["x".join(map(str, x[k])) for k in ("in", "out")]
+        rows.append((x["name"], x["type"], *dims, str(x["neurons"] or ""), str(x["parameters"] or "")))
+    widths = [max(len(r[i]) for r in rows) for i in range(6)]
+    table = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+    table.insert(1, "  ".join("-" * w for w in widths))
+    lines += table
+    if "neurons" in inspection:
+        dt = f"{inspection['dt']:g} s" if inspection["dt"] else "not in the file"
+        kind = "recurrent" if inspection["recurrent"] else "feed-forward"
+        lines += ["", f"{inspection['neurons']} neurons, {inspection['synapses']} synapses, {kind}; dt {dt}"]
+    if "recorded" in inspection:
+        lines += ["", *_recorded_lines(inspection["recorded"], verbose=verbose)]
+    if verbose:
+        lines += ["", *(t for t in inspection["ir"].values())]
+    return "\n".join(lines) + "\n"
+
+
+def _writer_lines(writer: dict[str, Any]) -> list[str]:
+    """Who wrote the file, how surely, and why."""
+    how = {
+        "given": "as given",
+        "recorded": "recorded in the file",
+        "conclusive": "shown by the file",
+        "open": "the file may be by " + " or ".join(writer.get("candidates", ())),
+        "none": "nothing in the file shows a simulator",
+    }[writer["confidence"]]
+    lines = [f"read by: {writer['from']} ({how})", *(f"  because {reason}" for reason in writer["evidence"])]
+    return lines + [f"  assumed {key}={value}" for key, value in writer["assumed"].items()]
+
+
+def _recorded_lines(rows: list[dict[str, Any]], *, verbose: bool) -> list[str]:
+    """A table of the rules that come nearest to the recorded outputs, and what follows from it."""
+    shown = rows if verbose else rows[:SHOWN_RULES]
+    width = max([len(row["from"]) for row in shown], default=4)
+    lines = [f"{'recorded outputs, by rule'.ljust(width)}  equal"]
+    lines += [f"{r['from'].ljust(width)}  {r['equal']:.4f}{'  (as read now)' * r.get('default', False)}" for r in shown]
+    exact = [row["from"] for row in rows if row["equal"] == 1]
+    if exact:
+        several = f", and {len(exact) - 1} more rule(s) do" if len(exact) > 1 else ""
+        return [*lines, f"--from {exact[0]} gives every recorded entry{several}"]
+    return [*lines, "no rule gives every recorded entry: the export lost something, or the inputs are others"]

@@ -1,0 +1,59 @@
+"""A finding, and what nirc raises.
+
+``NircError`` -> ``InputError`` (exit 3), ``UsageError`` (2), ``CompileError`` (1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One finding: what is wrong, where, the value, the limit and what to do."""
+
+    code: str
+    severity: Severity
+    message: str
+    where: str = ""  # "nodes/lif1/tau", a path in the model; "" for the whole file
+    found: str = ""
+    limit: str = ""
+    source: str = ""  # where the limit or rule is written down
+    help: str = ""
+    file: str = ""  # the file that it is about, if that is not the command's own
+
+    def as_dict(self) -> dict[str, str]:
+        """Non-empty fields, for JSON."""
+        return {k: v for k, v in self.__dict__.items() if v}
+
+
+class NircError(Exception):
+    """A refusal with its reasons: ``diagnostics`` holds every finding, not just the first."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("; ".join(f"[{d.code}] {d.message}" for d in self.diagnostics if d.severity == "error"))
+
+
+class CompileError(NircError):
+    """The model cannot be compiled as asked."""
+
+    exit_code = 1
+
+
+class UsageError(NircError):
+    """An option or argument makes no sense."""
+
+    exit_code = 2
+
+
+class InputError(NircError):
+    """A file cannot be read, or means nothing."""
+
+    exit_code = 3

@@ -1,0 +1,1 @@
+"""Bundles, and every reader of a file that may be hostile."""

@@ -1,0 +1,187 @@
+"""Files that are not what they should be: told by their first bytes and, for archives, the names inside.
+
+Nothing is unpickled, nothing decompressed, and a FIFO or device is never opened.
+"""
+
+from __future__ import annotations
+
+import stat
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nirc.files.bounds import MAX_FILE_BYTES, bytes_as_text, printable
+from nirc.files.hdf5.superblock import SIGNATURE, signature_offset
+from nirc.files.refusal import UNFINISHED, RefusalError
+
+if TYPE_CHECKING:
+    from nirc.files.hdf5.file import Hdf5
+
+LEGACY_TORCH = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # the magic number of torch.save before 1.6, pickled
+DIRECTORY_BYTES = 1 << 16  # of a zip archive's directory, enough to name the archive
+
+_MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x93NUMPY", "a numpy array (.npy)"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"BZh", "a bzip2 archive"),
+    (0, b"\xfd7zXZ\x00", "an xz archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (0, b"Rar!", "a RAR archive"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"\x7fELF", "a program (ELF)"),
+    (0, b"MZ", "a program (Windows)"),
+    (0, b"#!", "a script"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"\x89PNG", "a picture (PNG)"),
+    (0, b"\xff\xd8\xff", "a picture (JPEG)"),
+    (0, b"MATLAB 5.0 MAT-file", "a MATLAB 5 file"),
+    (0, b"\x0e\x03\x13\x01", "an HDF4 file"),
+    (0, b"CDF\x01", "a NetCDF 3 file"),
+    (0, b"CDF\x02", "a NetCDF 3 file"),
+    (0, b"SQLite format 3", "an SQLite database"),
+    (0, b"version https://git-lfs", "a Git LFS pointer (fetch the file itself: git lfs pull)"),
+    (4, b"TFL3", "a TensorFlow Lite model"),
+    (8, b'{"', "a safetensors file"),
+    (0, b"(dp", "a Python pickle"),
+    (0, b"(lp", "a Python pickle"),
+    (0, b"ccopy_reg", "a Python pickle"),
+)
+_MEMBERS: tuple[tuple[str, str], ...] = (
+    ("data.pkl", "a PyTorch archive (zip with a pickle)"),
+    ("model.weights.h5", "a Keras archive (.keras)"),
+    ("saved_model.pb", "a zipped TensorFlow model"),
+    ("word/document.xml", "a Word document"),
+)
+_TOP_NAMES: tuple[tuple[str, str], ...] = (
+    ("model_weights", "a Keras model"),
+    ("layer", "a network of Lava DL (netx)"),
+    ("#refs#", "a MATLAB 7.3 file"),
+)
+EXPORT = "export the network to NIR, and write it with nir.write"
+EMPTY, ZEROS, BEGINNING = "an empty file", "a file that begins with zeros", "the first bytes of an HDF5 file"
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is not a readable regular file of a sane size (F101, F106)."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device, FIFO or socket"
+            raise RefusalError("F101", f"this is {kind}, not a file", _shown(path), help="name a file")
+        if status.st_size > MAX_FILE_BYTES:
+            size, limit = bytes_as_text(status.st_size), bytes_as_text(MAX_FILE_BYTES)
+            raise RefusalError("F106", "the file is too large", size, limit)
+        with path.open("rb"):
+            pass
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = getattr(error, "strerror", None) or str(error)
+        help_ = "check the path and its permissions"
+        raise RefusalError("F101", f"the file cannot be opened: {why}", _shown(path), help=help_) from error
+
+
+def check_hdf5(path: Path) -> None:
+    """Refuse what is not HDF5, by its name (F102). :func:`check_file` comes first."""
+    if not is_hdf5(path):
+        kind, found = identify(path), printable(path.name)
+        help_ = UNFINISHED if kind in (EMPTY, ZEROS, BEGINNING) else EXPORT
+        raise RefusalError("F102", f"this is {kind}, not HDF5", found, "a NIR graph in HDF5", help_)
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether the file has the HDF5 signature."""
+    return signature_offset(path) is not None
+
+
+def identify(path: Path) -> str:
+    """A phrase such as ``a PyTorch archive (zip with a pickle)``. Raises ``OSError`` if it cannot be read."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    if not head:
+        return EMPTY
+    if SIGNATURE.startswith(head):
+        return BEGINNING
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _zip(zip_names(path))
+    if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return "a pickled PyTorch object (legacy format)" if LEGACY_TORCH in head else "a Python pickle"
+    for offset, magic, name in _MAGIC:
+        if head.startswith(magic, offset):
+            return name
+    if not any(head):
+        return ZEROS
+    return _protobuf(head) or _text(head) or "an unknown binary file"
+
+
+def zip_names(path: Path) -> list[str]:
+    """The first names in a zip archive's directory, at most 64 KiB of it; empty if it cannot be found."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - (1 << 16) - 22))
+        tail = file.read()
+        end = tail.rfind(b"PK\x05\x06")
+        if end < 0 or len(tail) < end + 22:
+            return []
+        length, start = struct.unpack_from("<II", tail, end + 12)
+        file.seek(min(start, size))
+        directory = file.read(min(length, DIRECTORY_BYTES))
+    names, at = [], 0
+    while directory.startswith(b"PK\x01\x02", at) and at + 46 <= len(directory):
+        name, extra, comment = struct.unpack_from("<HHH", directory, at + 28)
+        names.append(directory[at + 46 : at + 46 + name].decode(errors="replace"))
+        at += 46 + name + extra + comment
+    return names
+
+
+def identify_hdf5(hdf5: Hdf5, names: Sequence[str]) -> RefusalError:
+    """What an HDF5 file without a group ``node`` is, by its top-level names and structure."""
+    if is_nir_data(hdf5, names):
+        help_ = "give it to --data, and the model as the argument"
+        return RefusalError("F103", "this is recorded data of a NIR graph (NIRGraphData), not a model", help=help_)
+    found = ", ".join(printable(name) for name in names[:8]) + (", ..." if len(names) > 8 else "")
+    looks = next((kind for top, kind in _TOP_NAMES if top in names), "")
+    message = f"this looks like {looks}, not a NIR graph" if looks else "the file has no group `node`"
+    help_ = UNFINISHED if set(names) <= {"version"} else EXPORT
+    return RefusalError("F103", message, found or "an HDF5 file with nothing in it", "group `node`", help_)
+
+
+def is_nir_data(hdf5: Hdf5, names: Sequence[str]) -> bool:
+    """``NIRGraphData`` says so in an attribute of text, which HDF5 cannot read safely: its existence must do."""
+    return "nodes" in names and hdf5.has_attribute(hdf5.root, "__type__")
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path), 200)
+
+
+def _zip(names: list[str]) -> str:
+    for end, kind in _MEMBERS:
+        if any(name == end or name.endswith(f"/{end}") for name in names):
+            return kind
+    if names and all(name.endswith(".npy") for name in names):
+        return "a numpy archive (.npz)"
+    return "a zip archive"
+
+
+def _protobuf(head: bytes) -> str:
+    """ONNX starts with field 1, its version, and field 2, the producer's name; TensorFlow's models alike."""
+    if len(head) < 8 or head[0] != 0x08 or head[1] > 0x20 or head[2] != 0x12:
+        return ""
+    producer = head[4 : 4 + head[3]]
+    return "an ONNX model" if producer.isalnum() or b"." in producer[:20] else "a protobuf file (TensorFlow or ONNX)"
+
+
+def _text(head: bytes) -> str:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "a text file (UTF-16)"
+    if 0 in head or any(byte < 9 for byte in head):
+        return ""
+    try:
+        text = head.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3 or len(head) < 512:  # not a letter cut in two by our reading 512 bytes
+            return ""
+        text = head[: error.start].decode()
+    start = text.lstrip()[:1]
+    return {"{": "a JSON file", "[": "a JSON file", "<": "an XML or HTML file"}.get(start, "a text file")

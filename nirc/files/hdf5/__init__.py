@@ -1,0 +1,1 @@
+"""Checked HDF5 files: structure first, sizes before memory."""

@@ -1,0 +1,204 @@
+"""How HDF5 stores the values of a dataset, checked byte by byte before the library may read them.
+
+HDF5 2.0.0 believes what a file says about a chunk: a stored size, a mask or a packed stream that yields fewer bytes
+than the chunk declares is read past the end of its buffer (garbage, or a crash), one that yields more is followed
+without a bound, and szip divides by a number in the file. So nirc works out what each chunk unpacks to, and only
+a chunk of exactly the declared size reaches the library.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+
+from nirc.files.bounds import MAX_CHUNKS, MAX_LZF_BYTES, bytes_as_text
+from nirc.files.refusal import RefusalError, damage
+
+GZIP, SHUFFLE, FLETCHER32, SZIP, LZF = 1, 2, 3, 4, 32000
+# What h5py can write by name. NBit (5) and ScaleOffset (6) trust sizes in the file; others are plugins.
+FILTERS = {GZIP: "gzip", SHUFFLE: "shuffle", FLETCHER32: "fletcher32", SZIP: "szip", LZF: "lzf"}
+PACKERS = {GZIP, SZIP, LZF}
+CHECKSUM_BYTES = 4  # what fletcher32 adds to a chunk
+SMALL_CHUNK = 1 << 16  # bytes; packing may make less than this larger
+SZIP_SIZE_BYTES = 4  # the unpacked size, before the stream
+SZIP_BLOCK, SZIP_LINE = 32, 4096  # most pixels of a block and of a scan line; HDF5 User Guide, szip
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One chunk: where it starts (element indices), its bytes as stored, the filters that were applied to it."""
+
+    offset: tuple[int, ...]
+    raw: bytes
+    packing: tuple[int, ...]
+
+
+@dataclass
+class Budget:
+    """What one file may still ask for: the same chunks can be listed by any number of datasets."""
+
+    chunks: int = MAX_CHUNKS
+    lzf_bytes: int = MAX_LZF_BYTES
+
+
+def check_size(shape: Sequence[int], itemsize: int, limit: int) -> None:
+    """Refuse an array above ``limit`` bytes (F106)."""
+    size = math.prod(shape) * itemsize
+    if size > limit:
+        found = f"shape {tuple(shape)}, {bytes_as_text(size)}"
+        raise RefusalError("F106", "the field is too large", found, bytes_as_text(limit))
+
+
+def check_storage(dataset: Any, shape: Sequence[int], itemsize: int, limit: int, budget: Budget) -> None:
+    """Refuse what lies in other files, unknown filters, and stored bytes that are not what the shape needs."""
+    with damage():
+        plist = dataset.get_create_plist()
+        layout, elsewhere = plist.get_layout(), plist.get_external_count() > 0
+    if elsewhere or layout == h5py.h5d.VIRTUAL:
+        kind = "other files (external storage)" if elsewhere else "other datasets (a virtual dataset)"
+        help_ = "store the values in this file, for instance with h5py"
+        raise RefusalError("F105", f"the field's values lie in {kind}", limit="values in this file", help=help_)
+    if layout == h5py.h5d.CHUNKED:
+        _check_chunks(dataset, plist, shape, itemsize, limit, budget)
+        return
+    with damage():
+        stored = int(dataset.get_storage_size())
+    if stored not in (0, math.prod(shape) * itemsize):  # 0: never written, reads as zeros
+        raise _wrong_size(stored, math.prod(shape) * itemsize)
+
+
+def _check_chunks(dataset: Any, plist: Any, shape: Sequence[int], itemsize: int, limit: int, budget: Budget) -> None:
+    with damage():
+        chunk = plist.get_chunk()
+    check_size(chunk, itemsize, limit)
+    if math.prod(-(-n // c) for n, c in zip(shape, chunk, strict=True)) > MAX_CHUNKS:
+        found = f"chunks of {chunk}"
+        raise RefusalError("F106", "the field is cut into too many chunks", found, f"{MAX_CHUNKS} chunks")
+    packing = filters(plist, itemsize)
+    size = math.prod(chunk) * itemsize
+    for one in chunks(dataset, packing, budget, size):
+        length = unpacked_length(one, size, budget)
+        if length != size:
+            raise _wrong_size(length, size)
+
+
+def filters(plist: Any, itemsize: int) -> tuple[int, ...]:
+    """The filters of a dataset in the order of writing: each known and there once, at most one that packs."""
+    with damage():
+        found = [plist.get_filter(i) for i in range(plist.get_nfilters())]
+    codes = tuple(int(one[0]) for one in found)
+    for code in codes:
+        twice = codes.count(code) > 1 or (code in PACKERS and len(PACKERS & set(codes)) > 1)
+        if code not in FILTERS or twice:
+            raise RefusalError(
+                "F107",
+                "the field is packed by a filter that nirc does not run",
+                f"HDF5 filter {code}" + (", packed twice" if code in FILTERS else ""),
+                ", ".join(FILTERS.values()),
+                "`h5repack -f GZIP=6 old.nir new.nir` packs the file anew",
+            )
+    for code, _, values, _ in found:
+        if code == SZIP:
+            _check_szip(values, itemsize)
+    return codes
+
+
+def _check_szip(values: Sequence[int], itemsize: int) -> None:
+    """Parameters as HDF5 writes them: mask, pixels a block, bits a pixel, pixels a line; it divides by the block."""
+    good = len(values) == 4 and values[2] == 8 * itemsize and values[1] % 2 == 0
+    if not good or not 2 <= values[1] <= SZIP_BLOCK or not values[1] <= values[3] <= SZIP_LINE:
+        raise RefusalError("F104", "the parameters of szip make no sense", str(tuple(values))[:60])
+
+
+def chunks(dataset: Any, packing: tuple[int, ...], budget: Budget, size: int) -> Iterator[Chunk]:
+    """Each chunk as stored, of ``size`` bytes unpacked.
+
+    The stored size comes first: reading an unpacked chunk that lists a larger one, HDF5 2.0.0 writes past its buffer.
+    It is looked up as the library will do it, since a damaged index may list a place twice.
+    """
+    found: list[tuple[int, ...]] = []
+
+    def keep(info: Any) -> bool | None:
+        found.append(info.chunk_offset)
+        return True if len(found) > budget.chunks else None  # anything but None stops the walk
+
+    with damage():
+        dataset.chunk_iter(keep)
+    budget.chunks -= len(found)
+    if budget.chunks < 0:
+        raise RefusalError("F106", "the file is cut into too many chunks", limit=f"{MAX_CHUNKS} chunks")
+    for offset in found:
+        with damage():
+            stored = int(dataset.get_chunk_info_by_coord(offset).size)
+        if stored > 2 * size + SMALL_CHUNK or (not packing and stored != size):
+            raise _wrong_size(stored, size)
+        with damage():
+            mask, raw = dataset.read_direct_chunk(offset)
+        yield Chunk(offset, raw, tuple(code for i, code in enumerate(packing) if not mask >> i & 1))
+
+
+def unpacked_length(chunk: Chunk, size: int, budget: Budget) -> int:
+    """How many bytes ``chunk`` unpacks to; stops above ``size``. Raises ``RefusalError`` (F104, F106)."""
+    raw, length = chunk.raw, len(chunk.raw)
+    most = size + CHECKSUM_BYTES
+    for code in reversed(chunk.packing):
+        if code == FLETCHER32:
+            raw, length = raw[:-CHECKSUM_BYTES], length - CHECKSUM_BYTES
+        elif code == GZIP:
+            length = len(inflate(raw, most))
+        elif code == SZIP:
+            length = int.from_bytes(raw[:SZIP_SIZE_BYTES], "little")
+        elif code == LZF:
+            budget.lzf_bytes -= len(raw)
+            if budget.lzf_bytes < 0:
+                limit = bytes_as_text(MAX_LZF_BYTES)
+                raise RefusalError("F106", "the file holds too much packed by lzf", limit=limit, help="use gzip")
+            length = _lzf_length(raw, most)
+    return length
+
+
+def inflate(raw: bytes, most: int) -> bytes:
+    """Unpack gzip data of HDF5, at most ``most`` bytes."""
+    try:
+        data = zlib.decompressobj().decompress(raw, most + 1)
+    except zlib.error as error:
+        raise RefusalError("F104", "a packed chunk is damaged", str(error)) from error
+    if len(data) > most:
+        raise _too_much(most)
+    return data
+
+
+def _lzf_length(raw: bytes, most: int) -> int:
+    """What an lzf stream unpacks to: a control byte below 32 is followed by text, others repeat what was before."""
+    at, length = 0, 0
+    try:
+        while at < len(raw):
+            control = raw[at]
+            if control < 32:
+                at, length = at + control + 2, length + control + 1
+            else:
+                long = control >> 5 == 7
+                length += (control >> 5) + 2 + (raw[at + 1] if long else 0)
+                at += 3 if long else 2
+            if length > most:
+                raise _too_much(most)
+    except IndexError:
+        at = len(raw) + 1
+    if at != len(raw):
+        raise RefusalError("F104", "a packed chunk is damaged", "an lzf stream that stops in the middle")
+    return length
+
+
+def _too_much(most: int) -> RefusalError:
+    found, limit = f"more than {bytes_as_text(most)}", bytes_as_text(most)
+    return RefusalError("F106", "a packed chunk unpacks to more than it declares", found, limit)
+
+
+def _wrong_size(found: int, wanted: int) -> RefusalError:
+    help_ = "copy the file again from its source, or export the model again"
+    return RefusalError("F104", "the stored values have the wrong size", f"{found} bytes", f"{wanted} bytes", help_)

@@ -1,0 +1,91 @@
+"""The table of common passes, and the runner that verifies and times each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+
+from nirc.diagnostics.log import Log
+from nirc.ir.program import Program
+from nirc.ir.verify import verify
+
+
+class Pass(Protocol):
+    """A program in, a program out; findings go to the log."""
+
+    name: ClassVar[str]
+
+    def run(self, program: Program, log: Log) -> Program:
+        """Never changes its argument."""
+
+
+Stage = Literal["layers", "continuous", "reference", "discrete"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A pass of the table: the stage that it leads to, its class, and the options that it takes."""
+
+    name: str
+    stage: Stage
+    path: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def pass_class(self) -> type[Pass]:
+        """The class. Its module is imported on first use."""
+        module, _, name = self.path.partition(":")
+        found: type[Pass] = getattr(import_module(module), name)
+        return found
+
+
+# In the order in which a compilation runs them. A backend adds its own passes after these.
+PIPELINE = (
+    Entry("flatten-nesting", "layers", "nirc.passes.flatten_nesting:FlattenNesting"),
+    Entry("complete-ports", "layers", "nirc.passes.complete_ports:CompletePorts"),
+    Entry("remove-dead", "layers", "nirc.passes.remove_dead:RemoveDead"),
+    Entry("infer-shapes", "layers", "nirc.passes.infer_shapes:InferShapes"),
+    Entry("canonicalise", "layers", "nirc.passes.canonicalise:Canonicalise"),
+    Entry("to-populations", "continuous", "nirc.passes.to_populations:ToPopulations"),
+    Entry("fuse-linear", "continuous", "nirc.passes.fuse_linear:FuseLinear"),
+    Entry("infer-dt", "continuous", "nirc.passes.infer_dt:InferDt", ("dt_s", "reading")),
+    Entry("discretise", "reference", "nirc.passes.discretise:Discretise", ("reading",)),
+    Entry("normalise-rules", "reference", "nirc.passes.normalise_rules:NormaliseRules"),
+    Entry("add-readout", "reference", "nirc.passes.add_readout:AddReadout", ("readout",)),
+    Entry("fold-synapses", "discrete", "nirc.passes.fold_synapses:FoldSynapses"),
+)
+
+
+def passes_to(stage: Stage, **options: Any) -> list[Pass]:
+    """Return the passes that lead to ``stage``. Each takes its own of the ``options``."""
+    entries = [entry for entry in PIPELINE if entry.stage == stage]
+    return [entry.pass_class(**{key: options[key] for key in entry.options}) for entry in entries]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an observer learns after each pass."""
+
+    name: str
+    program: Program
+    seconds: float
+
+
+Observer = Callable[[Step], None]
+
+
+def run_passes(program: Program, passes: Sequence[Pass], log: Log, observe: Observer | None = None) -> Program:
+    """Run ``passes`` in order. The verifier looks at every result: a finding there is a bug of the pass."""
+    for each in passes:
+        start = time.perf_counter()
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is a finding of `discretise`
+            program = each.run(program, log)
+        verify(program)
+        if observe is not None:
+            observe(Step(each.name, program, time.perf_counter() - start))
+    return program

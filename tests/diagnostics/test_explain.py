@@ -1,0 +1,73 @@
+"""Every code has a page of the same form, the reference contains them all, and unknown codes get a hint."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from nirc.diagnostics.codes import CODES
+from nirc.diagnostics.errors import UsageError
+from nirc.diagnostics.explain import explanation, title
+
+PARTS = ["What it means.", "Example.", "What to do.", "Source."]
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_has_a_page_of_the_four_parts(code: str) -> None:
+    first, *rest = explanation(code).splitlines()
+    assert first == f"# {code}: {CODES[code]}"
+    assert re.findall(r"^\*\*(.+?)\*\*", "\n".join(rest), re.MULTILINE) == PARTS
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_pages_refer_to_codes_that_exist(code: str) -> None:
+    mentioned = set(re.findall(r"\b[BDFGLNPSUWX]\d{3}\b", explanation(code)))
+    assert mentioned <= set(CODES)
+
+
+def test_no_page_is_without_a_code() -> None:
+    pages = {page.name for page in (files("nirc.diagnostics") / "explain").iterdir()}
+    assert pages == {f"{code}.md" for code in CODES}
+
+
+def test_codes_may_be_written_small() -> None:
+    assert explanation("x504") == explanation("X504")
+    assert title(" g209 ") == CODES["G209"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "suggested"),
+    [("G29", "G209"), ("X5O4", "X504"), ("whole number of steps", "P304"), ("relay", "X515")],
+)
+def test_an_unknown_code_gets_a_suggestion(asked: str, suggested: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        explanation(asked)
+    (diagnostic,) = refusal.value.diagnostics
+    assert diagnostic.code == "U606"
+    assert suggested in diagnostic.help
+
+
+@pytest.mark.parametrize("asked", ["", "../codes", "G209.md", "\x1b[2J", "9" * 100_000])
+def test_anything_else_is_refused(asked: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        title(asked)
+    assert refusal.value.exit_code == 2
+
+
+def test_the_reference_is_up_to_date() -> None:
+    script = [sys.executable, str(DOCS / "make_reference.py"), "--check"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_reference_has_every_code_in_a_table_and_as_a_section() -> None:
+    page = (DOCS / "reference" / "diagnostics.md").read_text(encoding="utf-8")
+    for code, line in CODES.items():
+        assert f"| [{code}](#{code.lower()}) | {line} |" in page
+        assert f"\n## {code}: {line}\n" in page
