@@ -42,7 +42,8 @@ class InferShapes:
         contradictions = chosen.contradictions()
         for node, remark in chosen.remarks:
             if not (contradictions and remark.overrules):
-                log.warning(remark.code, f"`{node}`: {remark.message}", **_fields(program, node, remark))
+                say = log.note if remark.harmless else log.warning
+                say(remark.code, f"`{node}`: {remark.message}", **_fields(program, node, remark))
         for found in contradictions:
             fields = _fields(program, found.node, found.remark)
             log.error(found.remark.code, f"`{found.node}`: {found.remark.message}", **fields, help=found.help)

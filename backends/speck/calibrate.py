@@ -104,7 +104,8 @@ def several(rule: Rule) -> Rule:
     """Neurons that subtract fire without a bound."""
     if rule.fires is None or rule.reset != "subtract":
         return rule
-    return plain("subtract", synapse=rule.has_synapse, at=rule.fires.at, most=None)
+    many = plain("subtract", synapse=rule.has_synapse, at=rule.fires.at, most=None)
+    return many.with_bound() if rule.bounded else many
 
 
 def _columns(program: Program, watched: tuple[str, ...]) -> Int:

@@ -54,7 +54,8 @@ def fit(
     placed = None if log.errors else _placed(network, target, search, log, from_camera=from_camera, readout=readout)
     if placed is None:
         return None
-    clock = slow_clock_hz(network, program.dt_s, log)
+    say = log.note if differences.fires_as_the_chip(legal) else log.differs
+    clock = slow_clock_hz(network, program.dt_s, log, say)
     if log.errors:
         return None
     differences.report(network, legal, log)

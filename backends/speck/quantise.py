@@ -100,7 +100,7 @@ class _Layer:
         return SpeckNeuron(
             shape=_output_map(self.into),
             threshold_high=high,
-            threshold_low=self._lowest(high, bounded=bounded),
+            threshold_low=self._lowest(high, log, bounded=bounded),
             return_to_zero=zero,
             initial=initial,
             bias=bias,
@@ -156,7 +156,7 @@ class _Layer:
         scaled = volts * self.scale
         return scaled.astype(np.float32).astype(np.float64) if self.as_sinabs and not self.exact else scaled
 
-    def _lowest(self, high: int, *, bounded: bool) -> int:
+    def _lowest(self, high: int, log: Log, *, bounded: bool) -> int:
         """threshold_low: the model's own bound, if it has one.
 
         A constant leak would pull a membrane to any bound: it stays where the model's leak ends, at 0.
@@ -164,7 +164,17 @@ class _Layer:
         if self.leaky:
             return THRESHOLD_LOW[1]
         if self.dynamics.v_least is not None:
-            return int(np.clip(np.rint(self._units(self.dynamics.v_least)).max(), *THRESHOLD_LOW))
+            least = int(np.rint(self._units(self.dynamics.v_least)).max())
+            if least < THRESHOLD_LOW[0]:
+                log.warning(
+                    "D412",
+                    f"the lower bound of the membrane of `{self.name}` is cut off",
+                    where=self.population.origins[0],
+                    found=f"{least}",
+                    limit=f"{THRESHOLD_LOW[0]}, 16 bits",
+                    help="a bound nearer to zero, or larger thresholds against the weights, fit the chip",
+                )
+            return int(np.clip(least, *THRESHOLD_LOW))
         return -high if bounded else THRESHOLD_LOW[0]
 
     def _threshold(self, *, zero: bool) -> tuple[int, int]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from nirc.backends.speck.limits import DATASHEET, SLOW_CLOCK_HZ
 from nirc.backends.speck.network import Network
 from nirc.diagnostics.log import Log
 
 
-def slow_clock_hz(network: Network, dt_s: float | None, log: Log) -> float | None:
+def slow_clock_hz(network: Network, dt_s: float | None, log: Log, say: Callable[..., None]) -> float | None:
     """Ticks per second for a tick in every step, None if no layer has a bias or the step is unknown.
 
-    What a bias means on the chip is said (D415); a clock out of range is an error (S718).
+    Report by ``say`` what a bias means on the chip (D415). A clock out of range is an error (S718).
     """
     biased = [layer for layer in network.layers if layer.has_bias]
     if not biased:
@@ -29,7 +31,7 @@ def slow_clock_hz(network: Network, dt_s: float | None, log: Log) -> float | Non
         )
         return None
     rate = "one tick in each step; give --dt to have its frequency set" if hz is None else f"{hz:g} Hz, a tick a step"
-    log.differs(
+    say(
         "D415",
         f"the biases of {len(biased)} layer(s) are added by the slow clock ({rate}), at all its neurons at once: "
         "in the step's own time, not with its events",

@@ -82,7 +82,7 @@ def _decay(name: str, field: str, decay: Float, least: int, where: str, log: Log
     with np.errstate(divide="ignore"):
         model_steps, chip_steps = 1.0 / (1.0 - decay), 2.0**shift
         worst = int(np.argmax(np.abs(np.log(chip_steps / model_steps))))
-    log.differs(
+    log.warning(
         "D402",
         f"{field} of `{name}`: {int(off.sum())} of {decay.size} neurons have no power of two",
         where=f"{where}/{field}",

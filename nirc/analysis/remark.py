@@ -10,6 +10,7 @@ class Remark:
     """A reading that the file does not spell out, or (in a ``MisfitError``) a contradiction.
 
     ``overrules``: the reading goes against a number of values that the node states.
+    ``harmless``: the reading cannot be wrong. A user sees it with -v only.
     ``own``: the contradiction lies inside the node, whatever its neighbours say.
     """
 
@@ -19,6 +20,7 @@ class Remark:
     found: str = ""
     limit: str = ""
     overrules: bool = False
+    harmless: bool = False
     own: bool = False
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Discrete, Population
+from nirc.ir.populations import Discrete, Population, Sink
 from nirc.ir.program import Program
 from nirc.ir.rules import Rule
 
@@ -107,15 +107,19 @@ def _more(one: int | None, other: int | None) -> bool:
 
 
 def report(program: Program, chip: ChipRule, source: str, log: Log, found: Callable[[str], str] | None = None) -> None:
-    """One finding for each population of the discrete ``program`` and kind. Ties (D442) are notes.
+    """Report one finding for each population of the discrete ``program`` and kind.
 
+    Two kinds are notes: ties (D442), and spikes of an output that come in a later step (D441).
     ``found`` gives the reason of a different reset for a population's name, where the chip has one.
     """
     for name, population in program.nodes(Population).items():
         d = population.dynamics
         if isinstance(d, Discrete):
-            for each in differences(d, chip(name, d)):
-                _say(name, population, each, "" if found is None or each.code != "D401" else found(name), source, log)
+            rule = chip(name, d)
+            for each in differences(d, rule):
+                reason = "" if found is None or each.code != "D401" else found(name)
+                minor = each.code == "D442" or (each.code == "D441" and _comes_later(program, name, d, rule))
+                _say(name, population, each, reason, source, log.note if minor else log.differs)
 
 
 def report_replaced(program: Program, name: str, source: str, log: Log) -> None:
@@ -125,10 +129,17 @@ def report_replaced(program: Program, name: str, source: str, log: Log) -> None:
         rule = population.dynamics.rule
         lost = [each for each, there in ((RESTORING, rule.restores), (UNBOUNDED, rule.bounded)) if there]
         for each in lost:
-            _say(name, population, each, "", source, log)
+            _say(name, population, each, "", source, log.differs)
 
 
-def _say(name: str, population: Population, each: Difference, found: str, source: str, log: Log) -> None:
-    say = log.note if each.code == "D442" else log.differs
+def _comes_later(program: Program, name: str, d: Discrete, chip: Rule) -> bool:
+    """Whether spikes beyond the chip's bound only come in a later step, and nothing but an output sees it."""
+    subtracts = d.rule.reset == chip.reset == "subtract"
+    return subtracts and all(isinstance(program[target], Sink) for target, _ in program.out_of(name))
+
+
+def _say(
+    name: str, population: Population, each: Difference, found: str, source: str, say: Callable[..., None]
+) -> None:
     message = f"`{name}` {each.model}, {each.chip}"
     say(each.code, message, where=population.origins[0], found=found, source=source, help=each.help)

@@ -202,7 +202,7 @@ def port_remark(kind: str, declared: Shape, shape: Shape, trusted: str) -> Remar
         message = f"the {kind} is declared otherwise than what {trusted}, which is trusted"
         return Remark("G207", message, "shape", found, limit, overrules=size(declared) != size(shape))
     message = f"the {kind} declares leading axes {lead}, of a batch or of time, which are dropped"
-    return Remark("G207", message, "shape", found, limit)
+    return Remark("G207", message, "shape", found, limit, harmless=size(lead) == 1)
 
 
 def leading_axes(declared: Shape, shape: Shape) -> Shape | None:

@@ -178,6 +178,11 @@ class Rule:
         """The same rule with another comparison or number of spikes."""
         return Rule(tuple(fire if isinstance(op, Fire) else op for op in self.operations))
 
+    def with_bound(self) -> Rule:
+        """The same rule with a lower bound of v, just before the spikes leave."""
+        at = self.operations.index(EMIT)
+        return Rule((*self.operations[:at], BOUND, *self.operations[at:]))
+
     def with_synapse(self) -> Rule:
         """The same rule with a synaptic current between input and membrane, decayed before the input is added."""
         if self.has_synapse:

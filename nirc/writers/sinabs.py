@@ -9,7 +9,7 @@ import numpy as np
 
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
-from nirc.ir.rules import BOUND, EMIT, Fire, Rule, parse
+from nirc.ir.rules import Fire, parse
 from nirc.writers.facts import Facts, Node
 from nirc.writers.importer import Cell, Importer, constant_input, exact_tau, of_unit_gain, threshold_for
 from nirc.writers.writer import (
@@ -43,8 +43,7 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
     rule = RULE.with_fire(Fire(">=", _most(values["spikes"])))
     rule = rule.with_reset("set") if values["reset"] == "zero" else rule
     if floor is not None:
-        at = rule.operations.index(EMIT)
-        rule = Rule((*rule.operations[:at], BOUND, *rule.operations[at:]))
+        rule = rule.with_bound()
     return made(c, n, rule, decay_mem=decay, gain_mem=1 - decay if normed else 1.0, v_least=floor)
 
 

@@ -153,6 +153,18 @@ def test_a_reason_is_given_for_another_reset_only() -> None:
     assert [d.found for d in found] == ["no synapse of a", "", "no synapse of b", ""]
 
 
+@pytest.mark.parametrize(("reset", "severities"), [("subtract", ["error", "note"]), ("set", ["error", "error"])])
+def test_spikes_of_an_output_that_only_come_later_are_a_note(reset: Reset, severities: list[str]) -> None:
+    """Only an output reads `b`. A reset to zero loses the spikes beyond the chip's bound."""
+    several = neuron(plain(reset, synapse=False, most=None))
+    nodes: dict[str, object] = {"in": Source((2,), ("nodes/in",)), "out": Sink((2,), ("nodes/out",))}
+    nodes |= {n: Population((2,), several, (f"nodes/{n}",)) for n in ("a", "b")}
+    edges = [(s, t, Projection()) for s, t in (("in", "a"), ("a", "b"), ("b", "out"))]
+    log = Log(strict=True)
+    report(Program.of(Form.DISCRETE, nodes, edges), lambda name, d: plain(reset, synapse=False, most=1), "", log)
+    assert [d.severity for d in log.diagnostics if d.code == "D441"] == severities
+
+
 def test_ties_are_notes_under_strict_too() -> None:
     found = logged(plain("set", synapse=False, at=">="), strict=True)
     assert {(d.code, d.severity) for d in found} == {("D442", "note")}

@@ -199,6 +199,29 @@ def test_strict_refuses_because_the_chip_has_no_steps() -> None:
     assert ("D416", "", "one spike per event") in refused(DIGITS, strict=True, writer="nir")
 
 
+@pytest.mark.parametrize("kind", ["iaf_default", "iaf_minv", "iaf_ties_many", "pool_first"])
+def test_strict_accepts_a_network_of_sinabs_without_a_warning(kind: str) -> None:
+    model = DATA / f"simulators/sinabs/{kind}.nir"
+    asked = "sinabs,floor=-1" if kind == "iaf_minv" else "sinabs"
+    bundle = nirc.compile(model, "speck", writer=asked, strict=True, dt=1e-3)
+    assert not [d for d in bundle.diagnostics if d.severity == "warning"]
+
+
+def test_a_bias_differs_in_kind_where_neurons_fire_once_a_step() -> None:
+    model = DATA / "simulators/sinabs/iaf_single_zero.nir"
+    with pytest.raises(nirc.CompileError) as refusal:
+        nirc.compile(model, "speck", writer="sinabs,spikes=one,reset=zero", strict=True, dt=1e-3)
+    assert [d.code for d in refusal.value.diagnostics if d.severity == "error"] == ["D415"]
+
+
+def test_a_lower_bound_that_the_chip_cannot_hold_is_reported() -> None:
+    model = line((4,), nir.Linear(np.full((3, 4), 0.01)), fire(3), out=(3,))
+    held, cut = (compiled(model, reset="model", writer=f"sinabs,floor={floor}") for floor in (-1, -1000))
+    assert "D412" not in {d.code for d in held.diagnostics}
+    (warning,) = [d for d in cut.diagnostics if d.code == "D412"]
+    assert configuration(cut).layers[0].threshold_low == -32768 and int(warning.found) < -32768
+
+
 def test_the_readout_layer_gets_every_fourth_channel() -> None:
     model = small(np.random.default_rng(0))
     plain, voted = compiled(model), compiled(model, chip={"readout": "layer"})
