@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from nirc.analysis.retiming import retimed
 from nirc.backends.loihi2.dynamics import shifted
-from nirc.backends.loihi2.latency import timing
 from nirc.backends.loihi2.legalise import LoihiLegalise
 from nirc.backends.loihi2.limits import STATE, STATE_SHIFT, WRAP
 from nirc.backends.loihi2.neuron import LoihiNeuron
@@ -47,7 +47,7 @@ def approximations(
     ]
     if any(reset_to_zero(legal, name) for name in legal.nodes(Population)):
         made.insert(0, ("reset: to zero", ruled(legal, lambda rule: rule.at_once("set"))))
-    if slow := {i: extra for i, extra in enumerate(timing(legal).extra) if extra}:
+    if slow := {i: extra for i, extra in enumerate(retimed(legal).slow) if extra}:
         made.append(("delays: a step for every synapse", later(legal, slow)))
     return made
 
@@ -106,7 +106,7 @@ def _stored(legal: Program, integer: Program) -> Program:
     """The legal program with the weights that the chip stores, in volts."""
     edges = [(s, t, p) for s, t, p in legal.edges() if not isinstance(legal[t], Population)]
     waits = {
-        (s, t, p.delay_steps + extra): p for (s, t, p), extra in zip(legal.edges(), timing(legal).extra, strict=True)
+        (s, t, p.delay_steps + extra): p for (s, t, p), extra in zip(legal.edges(), retimed(legal).slow, strict=True)
     }
     for name, population in legal.nodes(Population).items():
         d = population.dynamics

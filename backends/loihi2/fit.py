@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nirc.backends.loihi2 import differences, latency
+from nirc.analysis.retiming import report_slow, retimed
+from nirc.backends.loihi2 import differences
 from nirc.backends.loihi2.bundle import NEURONS, READOUT
 from nirc.backends.loihi2.chip import Chip
 from nirc.backends.loihi2.cores import Placed, place
@@ -51,8 +52,11 @@ def fit(program: Program, discrete: Program, target: Target, search: Search, log
 
     ``discrete`` is legalised, ``program`` integer.
     """
-    timing = latency.timing(discrete)
-    latency.report(discrete, timing, log)
+    timing = retimed(discrete)
+    for (s, t, p), steps in zip(discrete.edges(), timing.slow, strict=True):
+        if steps:
+            where = "/".join(p.origins[:1]) or discrete[t].origins[0]
+            report_slow(s, t, steps, where, "one step for every synapse", log, delay_helps=True)
     lowered = lower(program)
     placed = _placed(lowered, program, target, search, log)
     if placed is None:

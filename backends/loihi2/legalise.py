@@ -13,10 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from nirc.analysis.retiming import retimed
 from nirc.backends.loihi2.clock import Arc, Clock, is_clock, memoryless
 from nirc.backends.loihi2.dynamics import discrete, one_filter, refuse_foreign, start_up_fails
 from nirc.backends.loihi2.kernels import MAX_ENTRIES, one_operator
-from nirc.backends.loihi2.latency import timing
 from nirc.backends.loihi2.limits import DELAY, DENSE_MODELS
 from nirc.backends.loihi2.soft_reset import subtracting
 from nirc.diagnostics.log import Log
@@ -133,7 +133,7 @@ def _constants(program: Program) -> Program:
     up for that, unless it would be out of range.
     """
     nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
-    clock, late = Clock(program), timing(program).late
+    clock, late = Clock(program), retimed(program).late
     for name, population in program.nodes(Population).items():
         d = discrete(population)
         if is_clock(program, name) or not start_up_fails(d, late[name]):
@@ -149,7 +149,7 @@ def _constants(program: Program) -> Program:
 
 def _short_waits(program: Program, log: Log) -> Program:
     """Spikes that wait for longer than a synapse can hold them are relayed by neurons of their own, exactly."""
-    found = timing(program)
+    found = retimed(program)
     late = dict(found.late)
     nodes, edges = dict(program.graph.nodes(data="payload")), []
     for (source, target, p), wait in zip(program.edges(), found.delays, strict=True):

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from nirc.analysis.retiming import Timing, retimed
 from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.kernels import MAX_ENTRIES, settled, unrolled
-from nirc.backends.loihi2.latency import Timing, timing
 from nirc.backends.loihi2.limits import LIF_MODELS, STATE, VTH, WRAP
 from nirc.backends.loihi2.netx import is_line, netx_holds
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
@@ -31,6 +31,7 @@ from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Conv, Dense, Sparse
 from nirc.ir.populations import Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
+from nirc.rounding.lost import report_lost
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 
 LEAST_WHOLE = 64  # units a threshold that a chain keeps, or network.net is given up (?: a choice)
@@ -72,7 +73,7 @@ class LoihiQuantise:
 
     def _quantised(self, program: Program, log: Log, *, whole: bool) -> Program | None:
         """None if ``whole`` weights leave a population less than ``LEAST_WHOLE`` units a threshold."""
-        found = timing(program)
+        found = retimed(program)
         program = _storable(program, found, log, listed=self.twice)
         log.raise_if_errors()
         nodes: dict[str, object] = {}
@@ -94,7 +95,7 @@ class LoihiQuantise:
             nodes[name] = replace(population, dynamics=quantised.neuron(log))
             for (i, source, p), stored in zip(into, quantised.weights(log), strict=True):
                 source = source + INPUT if isinstance(program[source], Source) else source  # noqa: PLW2901
-                delay = p.delay_steps + found.extra[i]
+                delay = p.delay_steps + found.slow[i]
                 edges += [(source, name, replace(p, ops=(op,), biases=(), delay_steps=delay)) for op in stored]
         edges += [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
@@ -225,15 +226,7 @@ class _Population:
     def _lost(self, exact: Float, value: Float, log: Log) -> None:
         entries, kept = int(np.count_nonzero(exact)), int(np.count_nonzero(value))
         where = self.population.origins[0]
-        if kept < entries:
-            say = log.warning if 2 * kept <= entries else log.note
-            lost = entries - kept
-            say(
-                "D410",
-                f"{lost} of {entries} weights into `{self.name}` round to zero",
-                where=where,
-                found=f"{lost / entries:.1%}",
-            )
+        report_lost(entries - kept, entries, f"into `{self.name}`", where, "8 bits, one scale a population", log)
         beyond = int((np.abs(exact * self.k) > np.abs(value).max(initial=0.0) * 1.01 + 2).sum())
         if beyond:
             log.warning(

@@ -23,6 +23,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Form, Program
+from nirc.rounding.lost import report_lost
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 
 MOST_THRESHOLD = STATE[1] - WEIGHT[1]  # so that an event cannot take a membrane out of 16 bits
@@ -121,14 +122,8 @@ class _Layer:
             pools = () if pool is None else (pool,)
             weight = self.rounding.whole(Weights(source, self.dynamics, conv, exact, *WEIGHT, pools))
         lost, of = int(((weight == 0) & (conv.weight != 0)).sum()), int(np.count_nonzero(conv.weight))
-        if lost:
-            log.note(
-                "D410",
-                f"{lost} of {of} weights from `{source}` to `{self.name}` round to zero",
-                where=projection.origins[0] if projection.origins else self.population.origins[0],
-                found=f"{lost}",
-                limit="8 bits, one scale a layer",
-            )
+        where = projection.origins[0] if projection.origins else self.population.origins[0]
+        report_lost(lost, of, f"from `{source}` to `{self.name}`", where, "8 bits, one scale a layer", log)
         whole = replace(conv, weight=frozen(weight))
         return replace(projection, ops=(whole,) if pool is None else (pool, whole), biases=())
 

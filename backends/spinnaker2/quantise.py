@@ -25,6 +25,7 @@ from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.linear import Conv, LinearOp, Pool, Sparse
 from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Form, Program
+from nirc.rounding.lost import report_lost
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 from nirc.semantics.variations import inverse, times
 
@@ -273,14 +274,9 @@ class Quantised:
 
     def _say_lost(self, drive: Drive, exact: Float, whole: Float) -> None:
         lost, of = int(((whole == 0) & (exact != 0)).sum()), int(np.count_nonzero(exact))
-        if lost:
-            self.log.note(
-                "D410",
-                f"{lost} of {of} weights from `{drive.source}` to `{self.name}` round to zero",
-                where=drive.projection.origins[0] if drive.projection.origins else self.population.origins[0],
-                found=f"{lost}",
-                limit=f"{'4' if self.delayed else '7'} bits and a sign, one scale a neuron",
-            )
+        where = drive.projection.origins[0] if drive.projection.origins else self.population.origins[0]
+        limit = f"{'4' if self.delayed else '7'} bits and a sign, one scale a neuron"
+        report_lost(lost, of, f"from `{drive.source}` to `{self.name}`", where, limit, self.log)
 
     def _say_bits(self) -> None:
         values = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nirc.analysis.retiming import Edge, retime
+from nirc.analysis.retiming import Edge, report_slow, retime
 from nirc.backends.spinnaker2.drives import Drive, merged
 from nirc.backends.spinnaker2.legalise import RELAY, free_name, relay
 from nirc.backends.spinnaker2.limits import DELAY, SCRIPTS
@@ -34,8 +34,12 @@ def timed(program: Program, found: list[Drive], log: Log, *, relays: bool) -> Ti
     edges += [Edge(s, t, p.lag, hop=0) for s, t, p in program.edges() if isinstance(program[t], Sink)]
     edges += [Edge(CLOCK, name, 0) for name, p in program.nodes(Population).items() if needs_clock(name, p, program)]
     timing = retime([CLOCK, *program.graph], edges)
-    _say_slow(program, edges, timing.slow, log)
-    delayed = [replace(d, extra=extra) for d, extra in zip(found, timing.extra, strict=False)]
+    for edge, steps in zip(edges, timing.slow, strict=True):
+        if steps:
+            rule = f"every synapse takes a step; {SCRIPTS}"
+            where = program[edge.target].origins[0]
+            report_slow(edge.source, edge.target, steps, where, rule, log, delay_helps=False)
+    delayed = [replace(d, extra=extra) for d, extra in zip(found, timing.delays, strict=False)]
     made = _Relays(program, timing.late)
     kept = [made.around(d, DELAY[1] if not relays and not d.convolution else 0) for d in delayed]
     if made.drives:
@@ -88,16 +92,3 @@ class _Relays:
             one_to_one = Sparse(index, index, np.ones(n), n, n)
             self.drives.append(Drive(source, name, Projection(origins=origins), (one_to_one,), steps - 1))
         return self.known[key]
-
-
-def _say_slow(program: Program, edges: list[Edge], slow: tuple[int, ...], log: Log) -> None:
-    for edge, steps in zip(edges, slow, strict=True):
-        if steps:
-            log.differs(
-                "D406",
-                f"the way back from `{edge.source}` to `{edge.target}` takes {steps} step(s) more on the chip",
-                where=program[edge.target].origins[0],
-                found=f"{steps} extra step(s)",
-                source=f"every synapse takes a step; {SCRIPTS}",
-                help="make the loop one population with a recurrent weight",
-            )

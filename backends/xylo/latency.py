@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import networkx as nx
 
+from nirc.analysis.retiming import report_slow
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Population, Projection, Sink, Source
 from nirc.ir.program import Program
@@ -53,20 +54,10 @@ def report(program: Program, late: dict[str, int], log: Log) -> None:
             continue
         where = "/".join(projection.origins[:1]) or program[target].origins[0]
         if extra > 0:
-            _loop(source, target, extra, where, log)
+            rule = "one step for every hop between hidden neurons"
+            report_slow(source, target, extra, where, rule, log, delay_helps=False)
         else:
             _early(source, target, projection, -extra, where, log)
-
-
-def _loop(source: str, target: str, extra: int, where: str, log: Log) -> None:
-    log.differs(
-        "D406",
-        f"the way back from `{source}` to `{target}` takes {extra} step(s) more on the chip than in the model",
-        where=where,
-        found=f"{extra} extra step(s)",
-        source="one step for every hop between hidden neurons",
-        help="make the loop one population with a recurrent weight",
-    )
 
 
 def _early(source: str, target: str, projection: Projection, steps: int, where: str, log: Log) -> None:

@@ -20,6 +20,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Sparse
 from nirc.ir.populations import Discrete, Population, Projection
+from nirc.rounding.lost import report_lost
 from nirc.rounding.rule import Rounding, Weights
 
 # Thresholds stay this far below the largest state, so that a membrane can rise above them without saturating.
@@ -186,14 +187,8 @@ class Plan:
             value = rounding.whole(Weights(drive.connection.source, self.d, op, exact, *WEIGHT)) * step
             keep = value != 0
             lost = op.entries - int(np.count_nonzero(keep))
-            if lost:
-                say = log.warning if 2 * lost >= op.entries else log.note  # most of a layer gone is no detail
-                say(
-                    "D410",
-                    f"{lost} of {op.entries} weights from `{drive.connection.source}` to `{self.name}` round to zero",
-                    where=self.population.origins[0],
-                    found=f"{lost / op.entries:.1%}",
-                )
+            which = f"from `{drive.connection.source}` to `{self.name}`"
+            report_lost(lost, op.entries, which, self.population.origins[0], "8 bits, one scale a neuron", log)
             rounded = Sparse(op.target[keep], op.source[keep], value[keep], op.n_in, op.n_out)
             result.append((drive.connection, rounded))
         return result

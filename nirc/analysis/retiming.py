@@ -1,4 +1,4 @@
-"""When does a node's signal appear where every synapse takes a step, and what delays keep all paths in time?
+"""Delays that keep all paths in time on a chip where every synapse takes a step.
 
 A model lets spikes cross a feed-forward network in one step. On a chip that takes one step a synapse, each node is
 ``late`` by some steps; an edge with model lag g keeps its meaning if its delay makes up late[target] - late[source] =
@@ -11,6 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from nirc.diagnostics.log import Log
+from nirc.ir.populations import Sink
+from nirc.ir.program import Program
 
 
 @dataclass(frozen=True)
@@ -25,14 +29,14 @@ class Edge:
 
 @dataclass(frozen=True)
 class Timing:
-    """``late``: steps by which each node is later than in the model. ``extra`` and ``slow``: for each edge in order.
+    """``late``: steps by which each node is later than in the model. ``delays`` and ``slow``: for each edge in order.
 
-    ``extra``: steps that the edge has to take on top of its hop. ``slow``: steps by which it is slower than in the
+    ``delays``: steps that the edge has to take on top of its hop. ``slow``: steps by which it is slower than in the
     model all the same, above 0 only where a loop has fewer steps than synapses.
     """
 
     late: dict[str, int]
-    extra: tuple[int, ...]
+    delays: tuple[int, ...]
     slow: tuple[int, ...]
 
 
@@ -48,6 +52,25 @@ def retime(nodes: Iterable[str], edges: Sequence[Edge]) -> Timing:
         kept.remove(max(lagging))
     slack = [late[e.target] - late[e.source] - e.hop + e.lag for e in edges]
     return Timing(late, tuple(max(0, s) for s in slack), tuple(max(0, -s) for s in slack))
+
+
+def retimed(program: Program) -> Timing:
+    """The timing of a program whose projections take a step each, and its wires to outputs none."""
+    edges = [Edge(s, t, p.lag, hop=int(not isinstance(program[t], Sink))) for s, t, p in program.edges()]
+    return retime(program.graph, edges)
+
+
+def report_slow(source: str, target: str, steps: int, where: str, rule: str, log: Log, *, delay_helps: bool) -> None:
+    """Report a loop whose way back takes ``steps`` more than in the model (D406), and why by ``rule``."""
+    more = ", or give it a delay of that many steps" if delay_helps else ""
+    log.differs(
+        "D406",
+        f"the way back from `{source}` to `{target}` takes {steps} step(s) more on the chip than in the model",
+        where=where,
+        found=f"{steps} extra step(s)",
+        source=rule,
+        help=f"make the loop one population with a recurrent weight{more}",
+    )
 
 
 def _longest(names: list[str], edges: Sequence[Edge], kept: list[int]) -> tuple[dict[str, int], list[int]]:

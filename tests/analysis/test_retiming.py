@@ -13,11 +13,11 @@ NAMES = [f"n{i}" for i in range(6)]
 def test_the_shorter_way_waits() -> None:
     timing = retime(["in", "a", "b"], [Edge("in", "a", 0), Edge("a", "b", 0), Edge("in", "b", 0)])
     assert timing.late == {"in": 0, "a": 1, "b": 2}
-    assert (timing.extra, timing.slow) == ((0, 0, 1), (0, 0, 0))
+    assert (timing.delays, timing.slow) == ((0, 0, 1), (0, 0, 0))
 
 
 def test_a_delay_pays_for_synapses() -> None:
-    assert retime(["in", "a"], [Edge("in", "a", 3)]).extra == (2,)
+    assert retime(["in", "a"], [Edge("in", "a", 3)]).delays == (2,)
 
 
 def test_a_loop_of_one_is_free_and_a_loop_of_two_is_slow() -> None:
@@ -37,7 +37,7 @@ edges = st.builds(
 @given(st.lists(edges, max_size=14))
 def test_every_edge_takes_its_lag_or_is_told_to_be_slow(wires: list[Edge]) -> None:
     timing = retime(NAMES, wires)
-    for edge, extra, slow in zip(wires, timing.extra, timing.slow, strict=True):
+    for edge, extra, slow in zip(wires, timing.delays, timing.slow, strict=True):
         takes = edge.hop + extra - (timing.late[edge.target] - timing.late[edge.source])
         assert takes == edge.lag + slow
         assert min(extra, slow) == 0 and edge.lag + slow >= 0

@@ -6,9 +6,9 @@ import nir
 import numpy as np
 import pytest
 
+from nirc.analysis.retiming import retimed
 from nirc.api import Options, lower
 from nirc.backends.loihi2.kernels import geometry_of, one_operator
-from nirc.backends.loihi2.latency import timing
 from nirc.backends.loihi2.legalise import LoihiLegalise
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
@@ -164,7 +164,7 @@ def test_long_delays_pass_through_relays(steps: int) -> None:
     made = assert_same_meaning(model, steps=260)
     relays = [n for n in made.nodes(Population) if ".delayed" in n]
     assert len(relays) == -(-steps // 63) - 1 - (steps == 127) or steps < 128
-    assert all(0 <= d <= 63 for d in timing(made).delays)
+    assert all(0 <= d <= 63 for d in retimed(made).delays)
 
 
 def test_ways_of_different_length_are_aligned_by_delays() -> None:
@@ -175,9 +175,9 @@ def test_ways_of_different_length_are_aligned_by_delays() -> None:
     nodes["short"] = linear(rng, 3, 3)
     edges = [("in", "w0"), ("w0", "p0"), ("p0", "w1"), ("w1", "p1"), ("p1", "w2"), ("w2", "p2"), ("p2", "out")]
     _, made, log = legal(graph(nodes, [*edges, ("in", "short"), ("short", "p2")]))
-    found = timing(made)
+    found = retimed(made)
     delays = dict(zip([(s, t) for s, t, _ in made.edges()], found.delays, strict=True))
-    assert found.late["p2"] == 3 and delays["in", "p2"] == 2 and not any(found.extra)
+    assert found.late["p2"] == 3 and delays["in", "p2"] == 2 and not any(found.slow)
     assert not log.diagnostics
 
 
@@ -186,14 +186,14 @@ def test_a_loop_of_one_population_is_exact_and_one_of_two_takes_longer() -> None
     nodes = {"in": nir.Input(np.array([3])), "w": linear(rng, 3, 3), "a": lif(3), "out": nir.Output(np.array([3]))}
     nodes |= {"rec": linear(rng, 3, 3)}
     edges = [("in", "w"), ("w", "a"), ("a", "rec"), ("a", "out")]
-    alone = timing(legal(graph(nodes, [*edges, ("rec", "a")]))[1])
-    assert not any(alone.extra) and not any(alone.delays)
+    alone = retimed(legal(graph(nodes, [*edges, ("rec", "a")]))[1])
+    assert not any(alone.slow) and not any(alone.delays)
     nodes |= {"b": lif(3), "back": linear(rng, 3, 3)}
-    both = timing(legal(graph(nodes, [*edges, ("rec", "b"), ("b", "back"), ("back", "a")]))[1])
-    assert sum(both.extra) == 1
+    both = retimed(legal(graph(nodes, [*edges, ("rec", "b"), ("b", "back"), ("back", "a")]))[1])
+    assert sum(both.slow) == 1
     nodes["wait"] = nir.Delay(delay=ONE * 2 * DT)
-    slow = timing(legal(graph(nodes, [*edges, ("rec", "b"), ("b", "wait"), ("wait", "back"), ("back", "a")]))[1])
-    assert not any(slow.extra)  # the loop's own delay pays for both synapses
+    slow = retimed(legal(graph(nodes, [*edges, ("rec", "b"), ("b", "wait"), ("wait", "back"), ("back", "a")]))[1])
+    assert not any(slow.slow)  # the loop's own delay pays for both synapses
 
 
 # Kernels.

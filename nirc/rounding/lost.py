@@ -1,0 +1,25 @@
+"""The report of weights that round to zero, the same on every chip."""
+
+from __future__ import annotations
+
+from nirc.diagnostics.log import Log
+
+
+def report_lost(lost: int, of: int, which: str, where: str, limit: str, log: Log) -> None:
+    """Report that ``lost`` of ``of`` nonzero weights round to zero (D410). A note, or a warning from one half on.
+
+    ``which``: the weights' place as a phrase (``into `b` ``). ``limit``: the number format of the chip's weights.
+    """
+    if not lost:
+        return
+    say = log.warning if 2 * lost >= of else log.note
+    say(
+        "D410",
+        f"{lost} of {of} weights {which} round to zero",
+        where=where,
+        found=f"{lost / of:.1%}",
+        limit=limit,
+        help="clip outliers in training, or use weight decay: the largest numbers set the scale"
+        if 2 * lost >= of
+        else "",
+    )
