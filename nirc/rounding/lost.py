@@ -12,14 +12,13 @@ def report_lost(lost: int, of: int, which: str, where: str, limit: str, log: Log
     """
     if not lost:
         return
-    say = log.warning if 2 * lost >= of else log.note
+    most = 2 * lost >= of
+    say = log.warning if most else log.note
     say(
         "D410",
         f"{lost} of {of} weights {which} round to zero",
         where=where,
         found=f"{lost / of:.1%}",
         limit=limit,
-        help="clip outliers in training, or use weight decay: the largest numbers set the scale"
-        if 2 * lost >= of
-        else "",
+        help="clip outliers in training, or use weight decay: the largest numbers set the scale" if most else "",
     )

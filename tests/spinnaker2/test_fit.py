@@ -70,7 +70,9 @@ def test_rows_of_the_dense_layer_cost_what_the_sheet_says() -> None:
     """512 sources with 16 targets each: 512 * (4 + 4 * 16) bytes, less 4 for each weight that rounds to 0."""
     made = compiled(CNN, atoms="10:16")
     chip: Chip = made.mapped.chip
-    (lost,) = [int(d.found) for d in made.bundle.diagnostics if d.code == "D410" and "to `10`" in d.message]
+    (lost,) = [
+        int(d.message.split()[0]) for d in made.bundle.diagnostics if d.code == "D410" and "to `10`" in d.message
+    ]
     cores = [c for c in chip.mapping.floorplan.cores if c.parts[0].population == "10"]
     assert sum(34_816 - int(c.usage["rows"]) for c in cores) == 4 * lost > 0
     assert "N903" in codes(CNN, "spinnaker2:chip", atoms="10:32")  # 67,584 bytes

@@ -72,7 +72,7 @@ def test_weights_that_vanish_are_counted() -> None:
         graph(nodes, [("in", "w"), ("w", "n"), ("n", "out")]), "spinnaker2:chip", Options(dt_s=DT_S), log=log
     )
     (lost,) = [d for d in log.diagnostics if d.code == "D410"]
-    assert lost.found == "1" and "1 of 6 weights" in lost.message
+    assert lost.found == "16.7%" and "1 of 6 weights" in lost.message
 
 
 def test_several_spikes_of_an_input_are_a_warning_of_the_run() -> None:
