@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 
 from nirc.api import Compiled, Options, compile_model
 from nirc.chip import registry
-from nirc.chip.backend import modes_of
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.semantics.run import run
@@ -123,7 +122,7 @@ def by_default(network: Network, target: str, seed: int) -> list[list[str]]:
     inputs, labels = network.everything
     taught = run(made.stages.reference, inputs).output.sum(axis=1)
     found = []
-    for mode in modes_of(made.backend):
+    for mode in made.backend.modes:
         counts = made.bundle.run(inputs, mode=mode, log=Log()).output.sum(axis=1)
         answer, wanted = counts.argmax(axis=1), taught.argmax(axis=1)
         shares = [np.mean(wanted == labels), np.mean(answer == labels), np.mean(answer == wanted)]
@@ -166,7 +165,7 @@ def rows(network: Network, target: str, seed: int) -> list[list[str]]:
             *scores(calibrated, network, mode, taught),
             f"{seconds:.0f}",
         ]
-        for mode in modes_of(start.backend)
+        for mode in start.backend.modes
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nirc.chip import registry
-from nirc.chip.backend import Backend, Mapped, Search, configured, options_of, passes_of
+from nirc.chip.backend import Backend, Mapped, Search
 from nirc.chip.running import Samples, calibration_raster, run_bundle
 from nirc.chip.target import Target
 from nirc.diagnostics.errors import Diagnostic
@@ -23,13 +23,12 @@ from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import digest
 from nirc.passes.add_readout import Readout
-from nirc.passes.pipeline import Observer, Pass, passes_to, run_passes
-from nirc.semantics.raster import Run
+from nirc.passes.pipeline import Calibration, Observer, Pass, ReportingPass, passes_to, run_passes
+from nirc.semantics.raster import Progress, Run
 from nirc.version import __version__
 from nirc.writers.writer import Reading
 
 RESETS = ("model", "zero", "subtract", "none")
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -203,16 +202,17 @@ def compile_model(
     log.strict = options.strict
     options.checked(log)
     backend, candidates = resolve(target)
-    backend = configured(backend, options.chip, log)
+    backend = backend.with_options(options.chip, log)
     stages = lower(model, options, log=log, observe=observe)
-    if backend.hopeless(stages.discrete, candidates, log):
+    if backend.cannot_fit(stages.discrete, candidates, log):
         log.raise_if_errors()
+    quantise: Sequence[Pass] = (backend.quantise(),)
     raster = None
     if calibration is not None:
         channels = sum(s.n for s in stages.discrete.nodes(Source).values())
         raster = calibration_raster(calibration, channels, log)
-    legalise, *quantise = passes_of(backend, raster, stages.discrete, progress, options.seed)
-    legal = run_passes(stages.discrete, [legalise], log, observe)
+        quantise = backend.calibrate(Calibration(raster, stages.discrete, options.seed, progress))
+    legal = run_passes(stages.discrete, backend.legalise(), log, observe)
     integer = run_passes(legal, quantise, log, observe)
     search = Search(options.seed, seconds=options.time_limit_s)
     mapped = _first_fit(backend, candidates, integer, legal, search, log)
@@ -318,7 +318,8 @@ def _calibration(inputs: NDArray[np.generic], passes: Sequence[Pass]) -> dict[st
     """What was calibrated with, and what the backend's passes chose."""
     told: dict[str, Any] = {"inputs": list(inputs.shape), "inputs_sha256": array_digest(inputs)}
     for each in passes:
-        told |= getattr(each, "report", {})
+        if isinstance(each, ReportingPass):
+            told |= each.report
     return told
 
 
@@ -356,7 +357,7 @@ def _bundle(
             "strict": options.strict,
             "dt": options.dt_s,
             "time_limit": options.time_limit_s,
-            "chip": {o.name: o.values[0] for o in options_of(backend)} | dict(options.chip),
+            "chip": backend.settings,
         },
         "writer": written(stages.reading),
         "seed": options.seed,

@@ -30,11 +30,11 @@ class InferDt:
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError`` (P301, P302)."""
         if self.reading.writer.name != LETTER.name:
-            return program.having(dt_s=self._written(program, log))
+            return replace(program, dt_s=self._written(program, log))
         evidence = [e for n, p in program.nodes(Population).items() for e in _evidence(n, p)]
         dt_s = self._choose(program, evidence, log)
         log.raise_if_errors()
-        return _read_integrators(program.having(dt_s=dt_s), log)
+        return _read_integrators(replace(program, dt_s=dt_s), log)
 
     def _written(self, program: Program, log: Log) -> float | None:
         """The writer's own step; a step that the user gives names the time, and changes no neuron.

@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
-from nirc.ir.program import Program
+from nirc.ir.program import Form, Program
 from nirc.ir.verify import verify
+from nirc.semantics.raster import Progress
 
 
 class Pass(Protocol):
@@ -22,6 +24,32 @@ class Pass(Protocol):
 
     def run(self, program: Program, log: Log) -> Program:
         """Never changes its argument."""
+
+
+@runtime_checkable
+class ReportingPass(Pass, Protocol):
+    """A pass that notes what it chose, as plain values. The manifest keeps them."""
+
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a pass that calibrates may use.
+
+    ``inputs``: (samples, steps, channels) spike counts. ``model``: the discrete program whose answers to them the chip
+    should keep. ``progress`` takes the percentage that is done.
+    """
+
+    inputs: NDArray[Any]
+    model: Program
+    seed: int = 0
+    progress: Progress | None = None
+
+    @staticmethod
+    def without_inputs() -> Calibration:
+        """Return one to make passes with, not to run them."""
+        return Calibration(np.zeros((0, 0, 0), dtype=np.int64), Program.of(Form.DISCRETE, {}, ()))
 
 
 Stage = Literal["layers", "continuous", "reference", "discrete"]

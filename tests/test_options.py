@@ -80,27 +80,6 @@ def test_a_chip_without_options_says_so() -> None:
     assert nirc.compile(network(), "xylo", reset="subtract").manifest["options"]["chip"] == {}
 
 
-def test_a_backend_from_before_options_and_modes_works_as_ever(toycamera: Backend) -> None:
-    import toychip
-
-    class Older(toychip.ToyChip):  # type: ignore[misc]
-        name = "toycamera"
-        targets = toycamera.targets
-
-        def emulate(self, files: Any, raster: Any, *, record: bool = False, progress: Any = None, log: Log) -> nirc.Run:
-            return super().emulate(files, raster, log=log)
-
-    module, newer = toychip.ToyChip, __import__("toycamera")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("options", "modes", "having"):
-            patch.delattr(module, name)
-        patch.setattr(newer, "BACKEND", Older())
-        bundle = compiled()
-        assert bundle.manifest["options"]["chip"] == {}
-        np.testing.assert_array_equal(bundle.run(INPUTS, mode="synchronous").output, bundle.run(INPUTS).output)
-        assert refusal(input="dvs") == [("U607", "input=dvs", "none: toycamera has no options")]
-
-
 def test_modes_run_the_same_files_otherwise(toycamera: Backend) -> None:
     bundle = compiled()
     default, one_event = bundle.run(INPUTS), bundle.run(INPUTS, mode="one-event")

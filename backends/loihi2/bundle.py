@@ -28,9 +28,6 @@ def emulate_files(
     With ``record``, ``spikes`` and ``v`` hold all neurons side by side under "neurons", the outputs' columns under
     "readout". L811 warns of counts above 1. Raises ``InputError`` (U604, U605), ``CompileError`` (L810).
     """
-    if FILE not in files:
-        log.error("U605", f"the bundle has no `{FILE}`", where="manifest.json/files", help="compile again")
-        log.raise_if_errors()
     tables = from_npz(files[FILE])
     if raster.size and raster.max() > 1:
         log.warning(

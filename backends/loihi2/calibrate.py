@@ -46,7 +46,7 @@ class LoihiCalibrate(PlainCalibrate):
         lost = sum(program[name].n for name in program.nodes(Population) if reset_to_zero(program, name))
         to_zero = lost > sum(program[name].n for name in names)
         again = replace(self, quantise=_Subtracting(self.quantise, names), resets_to_zero=to_zero)
-        return super(LoihiCalibrate, again).run(LoihiLegalise(exact=False).run(self.model, Log()), log)
+        return super(LoihiCalibrate, again).run(LoihiLegalise(exact=False).run(self.calibration.model, Log()), log)
 
 
 @dataclass(frozen=True)

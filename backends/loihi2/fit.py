@@ -36,7 +36,7 @@ HELP = {
 }
 
 
-def hopeless(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
     """Report L801 for all ``targets`` if each has fewer places than there are neurons."""
     neurons = sum(p.n for p in discrete.nodes(Population).values())
     needs = {t.variant: -(-neurons // t.max("neurons of a core")) for t in targets}

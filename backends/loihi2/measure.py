@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
 from nirc.ir.populations import Population
 from nirc.ir.program import Program
+from nirc.passes.pipeline import Calibration
 from nirc.semantics.run import run
 
 MAX_SAMPLES = 32
@@ -23,20 +22,14 @@ MAX_SAMPLES = 32
 class LoihiMeasure:
     """Run sample inputs through the integer form and note every neuron's spikes a step."""
 
-    inputs: NDArray[Any]  # (samples, steps, channels)
-    progress: Callable[[int], None] | None = None  # told the percentage that is done
+    calibration: Calibration
     name: ClassVar[str] = "loihi2-measure"
 
     def run(self, program: Program, log: Log) -> Program:
         """Never fails."""
-        inputs = self.inputs[:MAX_SAMPLES]
+        inputs = self.calibration.inputs[:MAX_SAMPLES]
         names = list(program.nodes(Population))
-
-        def told(samples: int) -> None:
-            if self.progress is not None:
-                self.progress(100 * samples // max(len(inputs), 1))
-
-        spikes = run(program, inputs, record=names, progress=told).spikes
+        spikes = run(program, inputs, record=names).spikes
         measured = {}
         for name in names:
             population = program[name]

@@ -2,109 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nirc.backends.speck.limits import VARIANTS
-from nirc.chip.target import Target
+from nirc.chip.backend import Backend, option
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from nirc.backends.speck.quantise import SpeckQuantise
-    from nirc.chip.backend import Backend, ChipOption, Mapped, Search
+    from nirc.chip.backend import Emulation, Mapped, Search
     from nirc.chip.estimate import Activity, Figure
+    from nirc.chip.target import Target
     from nirc.diagnostics.log import Log
     from nirc.ir.program import Program
-    from nirc.passes.pipeline import Pass
+    from nirc.passes.pipeline import Calibration, Pass
     from nirc.semantics.raster import Run
 
 
 @dataclass(frozen=True)
-class Speck:
-    """The backend `speck`; its fields are the values of ``options``."""
-
-    input: str = "host"
-    readout: str = "monitor"
-    floor: str = "none"
-    rounding: str = "auto"
+class Speck(Backend):
+    """The backend `speck`. Both variants have the same limits."""
 
     name = "speck"
+    targets = VARIANTS
     modes = ("synchronous", "events")
     law_neuron = "IF"
 
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """2f, 2e: the same limits."""
-        return VARIANTS
+    input: str = option(("host", "dvs"), "events from the host, or from the chip's own camera")
+    readout: str = option(
+        ("monitor", "layer"),
+        "read spikes as monitor events, or let the readout layer vote (15 classes; the last layer's kernel memory "
+        "grows fourfold)",
+    )
+    floor: str = option(
+        ("none", "threshold"),
+        "membranes fall as far as 16 bits go (NIR has no bound), or to minus the threshold (sinabs trains so)",
+    )
+    rounding: str = option(
+        ("auto", "sums", "nearest"),
+        "keep the sum of each channel's weights, or round each by itself, as sinabs does (auto: networks that fire at "
+        "their threshold, such as Sinabs', as sinabs does)",
+    )
 
     @property
-    def options(self) -> tuple[ChipOption, ...]:
-        """Where events come from, how the answer leaves the chip, how far membranes fall, how weights are rounded."""
-        from nirc.chip.backend import ChipOption
+    def camera(self) -> bool:
+        """Whether events come from the chip's own camera."""
+        return self.input == "dvs"
 
-        return (
-            ChipOption("input", ("host", "dvs"), "events from the host, or from the chip's own camera"),
-            ChipOption(
-                "readout",
-                ("monitor", "layer"),
-                "read spikes as monitor events, or let the readout layer vote (15 classes; the last layer's kernel "
-                "memory grows fourfold)",
-            ),
-            ChipOption(
-                "floor",
-                ("none", "threshold"),
-                "membranes fall as far as 16 bits go (NIR has no bound), or to minus the threshold (sinabs trains so)",
-            ),
-            ChipOption(
-                "rounding",
-                ("auto", "sums", "nearest"),
-                "keep the sum of each channel's weights, or round each by itself, as sinabs does (auto: networks "
-                "that fire at their threshold, such as Sinabs', as sinabs does)",
-            ),
-        )
-
-    def having(self, chosen: Mapping[str, str]) -> Backend:
-        """The backend with these options."""
-        return replace(self, **chosen)
-
-    def passes(
-        self,
-        calibration: NDArray[np.generic] | None = None,
-        model: Program | None = None,
-        progress: Callable[[int], None] | None = None,
-        seed: int = 0,
-    ) -> Sequence[Pass]:
-        """Legalise and quantise; with sample inputs so that the chip answers as the model did."""
+    def legalise(self) -> Sequence[Pass]:
+        """Only layers that a core has."""
         from nirc.backends.speck.legalise import SpeckLegalise
 
-        camera = self.input == "dvs"
-        if calibration is None or model is None:
-            return (SpeckLegalise(camera=camera), self._quantise())
-        from nirc.backends.speck.calibrate import SpeckCalibrate
+        return (SpeckLegalise(camera=self.camera),)
 
-        calibrate = SpeckCalibrate(calibration, model, self._quantise(), not camera, seed, progress)
-        return (SpeckLegalise(camera=camera), calibrate)
-
-    def _quantise(self) -> SpeckQuantise:
+    def quantise(self) -> SpeckQuantise:
+        """Integer kernels, thresholds and leaks."""
         from nirc.backends.speck.quantise import Measured, SpeckQuantise
 
         nearest = None if self.rounding == "auto" else self.rounding == "nearest"
         return SpeckQuantise(Measured(), self.floor == "threshold", nearest)
 
-    def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
-        """Never known before the layers are legal, which costs nothing."""
-        return False
+    def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
+        """Quantise so that the chip answers as the model does."""
+        from nirc.backends.speck.calibrate import SpeckCalibrate
+
+        return (SpeckCalibrate(self.quantise(), calibration, events=not self.camera),)
 
     def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
         """Layers to cores."""
         from nirc.backends.speck.fit import fit
 
-        return fit(
-            program, discrete, target, search, log, from_camera=self.input == "dvs", readout=self.readout == "layer"
-        )
+        readout = self.readout == "layer"
+        return fit(program, discrete, target, search, log, from_camera=self.camera, readout=readout)
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
         """config.json, weights.npz, deploy.py."""
@@ -112,25 +85,13 @@ class Speck:
 
         return emit(mapped.chip, dt_s=dt_s)
 
-    def emulate(
-        self,
-        files: Mapping[str, bytes],
-        raster: NDArray[np.generic],
-        *,
-        mode: str | None = None,
-        record: bool = False,
-        progress: Callable[[int], None] | None = None,
-        log: Log,
-    ) -> Run:
+    def emulate(self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log) -> Run:
         """The rule of the cores on config.json: frame by frame as sinabs sums up, or event by event as the chip."""
         from nirc.backends.speck.config import read_config
         from nirc.backends.speck.emulate import emulate
 
-        if "config.json" not in files:
-            log.error("U605", "the bundle has no `config.json`", where="manifest.json/files", help="compile again")
-            log.raise_if_errors()
         configuration = read_config(files["config.json"])
-        return emulate(configuration, raster, mode=mode or self.modes[0], record=record, progress=progress)
+        return emulate(configuration, raster, mode=asked.mode, record=asked.record, progress=asked.progress)
 
     def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
         """Published costs of a step."""
@@ -142,7 +103,7 @@ class Speck:
         """Several spikes a step, rounding, leak: each alone."""
         from nirc.backends.speck.approximations import approximations
 
-        return approximations(discrete, self._quantise(), camera=self.input == "dvs")
+        return approximations(discrete, self.quantise(), camera=self.camera)
 
 
-BACKEND: Backend = Speck()
+BACKEND = Speck()

@@ -7,12 +7,11 @@ step by step and event by event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nirc.backends.speck.assemble import assemble
 from nirc.backends.speck.emulate import emulate
@@ -28,6 +27,7 @@ from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Sink
 from nirc.ir.program import Program
 from nirc.ir.rules import Rule, plain
+from nirc.passes.pipeline import Calibration
 from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
 from nirc.semantics.variations import ruled
@@ -39,26 +39,22 @@ MEASURING = 10  # percent done after the measurement
 class SpeckCalibrate:
     """Quantise, then search kernels whose spikes on sample inputs are nearest to the model's."""
 
-    inputs: NDArray[Any]  # (samples, steps, channels)
-    model: Program  # discrete
-    how: SpeckQuantise = field(default_factory=SpeckQuantise)  # what is measured here is added to it
+    quantise: SpeckQuantise  # what is measured here is added to it
+    calibration: Calibration
     events: bool = True  # judge event by event as well: not with the camera as the input
-    seed: int = 0
-    progress: Callable[[int], None] | None = None  # told the percentage that is done
     report: dict[str, Any] = field(default_factory=dict, compare=False)  # what was chosen
     name: ClassVar[str] = "speck-calibrate"
 
     def run(self, program: Program, log: Log) -> Program:
         """Never refuses: sizes and ranges are judged when the layers are placed."""
-        tell = self.progress or (lambda _: None)
-        measured = measure(self.model, self.inputs, lambda done: tell(done * MEASURING // 100))
-        quantise = replace(self.how, measured=measured)
+        tell = self.calibration.progress or (lambda _: None)
+        measured = measure(self.calibration.model, self.calibration.inputs, lambda done: tell(done * MEASURING // 100))
+        quantise = replace(self.quantise, measured=measured)
         own = Log()
         start = replace(quantise, measured=replace(measured, membrane={})).run(program, own)  # without measured leaks
         chip = _Speck(quantise, self.events)
-        done = calibrate(
-            program, start, chip, self.inputs, self.seed, lambda d: tell(MEASURING + d * (100 - MEASURING) // 100)
-        )
+        rest = replace(self.calibration, progress=lambda done: tell(MEASURING + done * (100 - MEASURING) // 100))
+        done = calibrate(program, start, chip, rest)
         self.report.update(done.report)
         done.say(program, own, log)
         return done.integer

@@ -29,10 +29,6 @@ def run(
     log: Log,
 ) -> Run:
     """The recordings; raises ``InputError`` (U604, U605) and ``CompileError`` (N904, N910)."""
-    for name in (tables.FILE, mapping.FILE):
-        if name not in files:
-            log.error("U605", f"the bundle has no `{name}`", where="manifest.json/files", help="compile again")
-    log.raise_if_errors()
     network = tables.from_npz(files[tables.FILE])
     check_delivery(network, mapping.from_json(files[mapping.FILE], network.sizes()), log)
     if raster.size and raster.max() > 1:

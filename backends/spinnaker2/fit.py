@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Names
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nirc.analysis import rule_differences
 from nirc.backends.spinnaker2.assign import Assignment, assign
-from nirc.backends.spinnaker2.limits import EVENTS_PER_S, MAX_PIXELS, PLANNED, ROUTER_ENTRIES, SHEET, STEPS, SURVEY
+from nirc.backends.spinnaker2.limits import EVENTS_PER_S, MAX_PIXELS, PLANNED, ROUTER_ENTRIES, SHEET, SURVEY
 from nirc.backends.spinnaker2.lower import lateness, lower, neurons
 from nirc.backends.spinnaker2.mapping import Mapping, Slice
 from nirc.backends.spinnaker2.memory import TERMS, Memory, Prices
 from nirc.backends.spinnaker2.neuron import SpinNeuron
+from nirc.backends.spinnaker2.options import Request
 from nirc.backends.spinnaker2.split import Split, split
-from nirc.backends.spinnaker2.system import QUAD_MAP, Faults, System
+from nirc.backends.spinnaker2.system import QUAD_MAP, System
 from nirc.backends.spinnaker2.tables import Tables
 from nirc.backends.spinnaker2.tick import events, tick
 from nirc.chip.backend import Block, Mapped
@@ -27,17 +28,6 @@ from nirc.ir.rules import Reset, Rule, plain
 from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links
 
 READOUT = "readout"  # the emulator's name for all outputs, if there are membranes among them
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a user may ask: atoms by population, steps of recording, a tick in seconds, prices and faults."""
-
-    atoms: Names[str, int] = field(default_factory=dict)
-    steps: int = STEPS
-    tick_s: float | None = None
-    prices: Prices = field(default_factory=Prices)
-    faults: Faults = field(default_factory=Faults)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ synapse of each hidden neuron to itself (a brake) that stands in for the reset t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nirc.analysis.unroll import unrolled
 from nirc.backends.xylo import dash
@@ -27,6 +26,7 @@ from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
 from nirc.ir.rules import MEMBRANE, plain
+from nirc.passes.pipeline import Calibration
 from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
 
@@ -38,9 +38,7 @@ SLOWEST = 8  # ... up to this one, if it was not above it
 class XyloCalibrate:
     """Quantise, then search gains, decays and weights whose spikes on sample inputs are nearest to the model's."""
 
-    inputs: NDArray[Any]  # (samples, steps, channels)
-    seed: int = 0
-    progress: Callable[[int], None] | None = None  # told the percentage that is done
+    calibration: Calibration
     report: dict[str, Any] = field(default_factory=dict, compare=False)  # what was chosen
     name: ClassVar[str] = "xylo-calibrate"
 
@@ -48,7 +46,7 @@ class XyloCalibrate:
         """Raises ``CompileError`` (P307) if a projection is too large to unroll."""
         own = Log()
         start = XyloQuantise().run(program, own)
-        done = calibrate(program, start, _Xylo(), self.inputs, self.seed, self.progress)
+        done = calibrate(program, start, _Xylo(), self.calibration)
         self.report.update(done.report)
         done.say(program, own, log)
         return done.integer

@@ -32,7 +32,7 @@ HELP = {
 }
 
 
-def hopeless(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
     """Report every limit of all ``targets`` if each of them lacks channels, neurons or outputs."""
     reservoir = lower(XyloLegalise().run(discrete, Log()), Log())
     found = {t.variant: findings(reservoir, t) for t in targets}

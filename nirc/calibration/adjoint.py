@@ -17,7 +17,7 @@ def numbers(op: LinearOp) -> Float | None:
     return op.value if isinstance(op, Sparse) else None
 
 
-def having(op: LinearOp, values: Float) -> LinearOp:
+def with_numbers(op: LinearOp, values: Float) -> LinearOp:
     """``op`` with other ``numbers``."""
     if isinstance(op, Dense | Conv):
         return replace(op, weight=frozen(values))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.calibration import gains
-from nirc.calibration.adjoint import having, numbers
+from nirc.calibration.adjoint import numbers, with_numbers
 from nirc.calibration.chip import Knobs
 from nirc.calibration.unrolled import Unrolled
 from nirc.ir.arrays import Float, Int, frozen
@@ -106,7 +106,7 @@ def _set(program: Program, name: str, knobs: Knobs, setting: gains.Setting, brak
     edges, into = [], 0
     for number, (s, t, p) in enumerate(program.edges()):
         if t == name and number == brake:
-            p = replace(p, ops=(having(p.ops[0], gains.brake_weights(d, setting)),))  # noqa: PLW2901
+            p = replace(p, ops=(with_numbers(p.ops[0], gains.brake_weights(d, setting)),))  # noqa: PLW2901
         elif t == name:
             p = _scaled(p, gains.factor(setting.gains[into]))  # noqa: PLW2901
             into += 1
@@ -123,5 +123,5 @@ def _scaled(p: Projection, factor: float) -> Projection:
     last = max(k for k, op in enumerate(p.ops) if numbers(op) is not None)
     value = numbers(p.ops[last])
     assert value is not None
-    ops = tuple(having(op, value * factor) if k == last else op for k, op in enumerate(p.ops))
+    ops = tuple(with_numbers(op, value * factor) if k == last else op for k, op in enumerate(p.ops))
     return replace(p, ops=ops, biases=tuple(replace(b, value=frozen(b.value * factor)) for b in p.biases))

@@ -11,7 +11,7 @@ Where the chip's dynamics are the model's, there is nothing to bridge, and to le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +29,9 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Population, Source
 from nirc.ir.program import Program
+from nirc.passes.pipeline import Calibration
 from nirc.rounding.activity import ByActivity
+from nirc.semantics.raster import Progress
 from nirc.semantics.run import run
 
 MADE_UP = Counts(mixed=48, random=160, clear=240)  # samples for each part of the given ones
@@ -37,7 +39,6 @@ SLOW = Counts(mixed=4, random=8, clear=0)  # ... for a network that takes long: 
 FEWEST = 1 / 8  # of ``MADE_UP``, else it is ``SLOW``
 WORK = 4e8  # multiply-adds that all of them may take once
 PREPARED, BRIDGED, DISTILLED = 10, 30, 95  # percent done at the end of each
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,14 @@ class _Kept:
     judged: Judged
 
 
-def calibrate(
-    legal: Program, start: Program, chip: Chip, inputs: NDArray[np.generic], seed: int, progress: Progress | None = None
-) -> Calibrated:
+def calibrate(legal: Program, start: Program, chip: Chip, calibration: Calibration) -> Calibrated:
     """The variation of ``legal`` whose integer form answers as ``legal`` does, or ``start`` where none is better.
 
-    ``start``: the uncalibrated integer form. ``inputs`` (samples, steps, channels): spike counts.
+    ``start``: the uncalibrated integer form.
     """
-    tell = progress or (lambda _: None)
-    rng = np.random.default_rng(seed)
-    own = samples(inputs, rng, _counts(legal, inputs.shape[1]), _telling(legal, tell))
+    tell = calibration.progress or (lambda _: None)
+    rng = np.random.default_rng(calibration.seed)
+    own = samples(calibration.inputs, rng, _counts(legal, calibration.inputs.shape[1]), _telling(legal, tell))
     dynamics = chip.dynamics(legal)
     names = [n for n in dynamics.nodes(Population) if n in legal.graph]
     taught = _compact(run(legal, own.fit, record=names).spikes)
@@ -107,7 +106,7 @@ def calibrate(
         good += [k for k in tried[2:] if better(k.judged, first.judged) and chip.affordable(k.integer, start)]
     best = min(good, key=lambda k: k.judged.far, default=first)
     tell(100)
-    told = report([k.judged for k in tried], best.judged, bridged.found, knobs, own, seed)
+    told = report([k.judged for k in tried], best.judged, bridged.found, knobs, own, calibration.seed)
     return Calibrated(best.integer, best.told, told)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.analysis.exact import on_grid
-from nirc.calibration.adjoint import having, numbers
+from nirc.calibration.adjoint import numbers, with_numbers
 from nirc.calibration.chip import Knobs
 from nirc.calibration.objective import count_power, echo, power, traces, traces_back
 from nirc.calibration.samples import given_share
@@ -186,7 +186,7 @@ class Distillation:
         edges = []
         for i, (s, t, p) in enumerate(self.edges):
             ops = tuple(
-                having(op, on_grid(self.weights[i, k].value)) if (i, k) in self.weights else op
+                with_numbers(op, on_grid(self.weights[i, k].value)) if (i, k) in self.weights else op
                 for k, op in enumerate(p.ops)
             )
             edges.append((s, t, replace(p, ops=ops)))

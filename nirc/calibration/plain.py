@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
-
-from numpy.typing import NDArray
 
 from nirc.calibration.calibrate import calibrate
 from nirc.calibration.chip import Knobs
@@ -15,7 +13,7 @@ from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import Reset, Rule, plain
-from nirc.passes.pipeline import Pass
+from nirc.passes.pipeline import Calibration, Pass
 from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
 from nirc.semantics.variations import ruled
@@ -32,16 +30,13 @@ class Quantise(Pass, Protocol):
 class PlainCalibrate:
     """Quantise, then search gains and weights whose spikes on sample inputs are nearest to the model's.
 
-    ``model``: discrete; what the legaliser added to it stays as it is. ``resets_to_zero``: the chip sets the membrane
-    to zero where the model subtracts its threshold.
+    What the legaliser added to the model stays as it is. ``resets_to_zero``: the chip sets the membrane to zero where
+    the model subtracts its threshold.
     """
 
     quantise: Quantise
-    inputs: NDArray[Any]  # (samples, steps, channels)
-    model: Program
+    calibration: Calibration
     resets_to_zero: bool = False
-    seed: int = 0
-    progress: Callable[[int], None] | None = None  # told the percentage that is done
     report: dict[str, Any] = field(default_factory=dict, compare=False)  # what was chosen
     name: ClassVar[str] = "calibrate"
 
@@ -50,8 +45,8 @@ class PlainCalibrate:
         own = Log()
         start = self.quantise.run(program, own)
         own.raise_if_errors()
-        chip = _Plain(self.quantise, self.resets_to_zero, self.model)
-        done = calibrate(program, start, chip, self.inputs, self.seed, self.progress)
+        chip = _Plain(self.quantise, self.resets_to_zero, self.calibration.model)
+        done = calibrate(program, start, chip, self.calibration)
         self.report.update(done.report)
         done.say(program, own, log)
         return done.integer

@@ -1,10 +1,11 @@
-"""What a backend promises: an object with these members under the entry-point group `nirc.backends`."""
+"""A chip's backend: a subclass of ``Backend`` under the entry-point group `nirc.backends`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 from nirc.chip.target import Target
 from nirc.diagnostics.log import Log
 from nirc.ir.program import Program
-from nirc.passes.pipeline import Pass
-from nirc.semantics.raster import Run
+from nirc.passes.pipeline import Calibration, Pass
+from nirc.semantics.raster import Progress, Run
+
+if TYPE_CHECKING:
+    from nirc.chip.estimate import Activity, Figure
 
 # Approximations that chips make, as their names begin (``weights: 8 bits``): see ``Backend.approximations``.
 KINDS = ("weights", "constants", "decays", "reset", "saturation", "states", "delays")
@@ -21,7 +25,7 @@ KINDS = ("weights", "constants", "decays", "reset", "saturation", "states", "del
 
 @dataclass(frozen=True)
 class Search:
-    """How far searches may go: ``work`` in the solver's deterministic time, or ``seconds`` if the user asks."""
+    """Limits of a search: ``work`` in the solver's deterministic time, or ``seconds`` if the user asks."""
 
     seed: int = 0
     work: float = 10.0
@@ -30,9 +34,9 @@ class Search:
 
 @dataclass(frozen=True)
 class ChipOption:
-    """An option that one chip family adds: ``--set NAME=VALUE``.
+    """An option of one chip family: ``--set NAME=VALUE``.
 
-    ``accepts``: whether another value than ``values`` makes sense; ``form``: what such a value looks like.
+    ``accepts``: whether another value than ``values`` makes sense. ``form``: what such a value looks like.
     """
 
     name: str
@@ -51,9 +55,14 @@ class ChipOption:
         return (*self.values, self.form) if self.form else self.values
 
 
+def option(values: tuple[str, ...], help_: str, form: str = "", accepts: Callable[[str], bool] | None = None) -> Any:
+    """Return a field of a backend that is an option: see ``ChipOption``."""
+    return field(default=values[0], metadata={"values": values, "help": help_, "form": form, "accepts": accepts})
+
+
 @dataclass(frozen=True)
 class Block:
-    """A population on the chip: which of the emulator's recorded neurons are its own, and its unit per volt."""
+    """A population on the chip: its neurons among those that the emulator records, and its unit per volt."""
 
     part: str
     index: tuple[int, ...]
@@ -79,130 +88,114 @@ class Mapped:
     silent_outputs: bool = False  # outputs are membranes, not spikes
 
 
-class Backend(Protocol):
-    """One chip family."""
+@dataclass(frozen=True)
+class Emulation:
+    """What a run of the emulator is asked for.
 
-    @property
-    def name(self) -> str:
-        """As on the command line."""
+    ``mode``: one of ``Backend.modes``. ``record``: keep spikes and membranes of every population, beside the output.
+    ``progress`` takes the number of samples that are done.
+    """
 
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """Variants, in the order in which they are tried when the user names none."""
+    mode: str
+    record: bool = False
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Backend(ABC):
+    """One chip family. A subclass must have ``name``, ``targets`` and the abstract methods.
+
+    A subclass with options is a frozen dataclass too. Each field is an option: ``input: str = option(...)``.
+    """
+
+    name: ClassVar[str]  # as on the command line
+    targets: ClassVar[tuple[Target, ...]]  # variants, in the order in which they are tried when the user names none
+    # Ways in which the emulator can run the files. The first is the default, which equals the integer form.
+    modes: ClassVar[tuple[str, ...]] = ("synchronous",)
+    # The neuron of the laws' networks: CubaLIF, with recurrence, or IF, without.
+    law_neuron: ClassVar[str] = "CubaLIF"
 
     @property
     def options(self) -> tuple[ChipOption, ...]:
-        """What this family adds to the options of a compilation; () if nothing."""
-
-    def having(self, chosen: Mapping[str, str]) -> Backend:
-        """The same backend with these options; only called with values that ``options`` allows."""
+        """What this family adds to the options of a compilation."""
+        return tuple(ChipOption(f.name, **f.metadata) for f in fields(self))
 
     @property
-    def modes(self) -> tuple[str, ...]:
-        """Ways in which the emulator can run the files; the first is the default, which equals the integer form."""
+    def settings(self) -> dict[str, str]:
+        """The value of each option."""
+        return asdict(self)
 
-    @property
-    def law_neuron(self) -> str:
-        """The NIR neuron of the laws' networks: CubaLIF, also recurrent, or IF, feed-forward."""
+    def with_options(self, chosen: Sequence[tuple[str, str]], log: Log) -> Self:
+        """Return the backend with the options ``chosen``, (name, value) pairs.
 
-    def passes(
-        self,
-        calibration: NDArray[np.generic] | None = None,
-        model: Program | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> Sequence[Pass]:
-        """The first makes the program legal, the others make it integer; the same for all variants.
+        Raises ``UsageError`` (U607) for every name or value that the chip does not have, and for a name given twice.
+        """
+        known = {each.name: each for each in self.options}
+        for name, value in chosen:
+            if name not in known:
+                log.error(
+                    "U607",
+                    f"{self.name} has no option `{name}`",
+                    found=f"{name}={value}",
+                    limit=", ".join(known) or f"none: {self.name} has no options",
+                    help=f"nirc targets {self.name}",
+                )
+            elif not known[name].takes(value):
+                values = ", ".join(known[name].choices)
+                log.error("U607", f"unknown value of {self.name}'s option `{name}`", found=value, limit=values)
+            elif sum(other == name for other, _ in chosen) > 1:
+                log.error("U607", f"{self.name}'s option `{name}` is given several values", limit="one value")
+        log.raise_if_errors()
+        return replace(self, **dict(chosen))
 
-        ``calibration``: inputs (samples, steps, ...) whose answer by ``model`` (discrete) the chip should keep;
-        ``progress`` is told the percentage that is done of a long pass. A backend that draws at random takes one more
-        keyword, ``seed: int = 0``. A pass may have a ``report``, a dict of plain values that it fills with what it
-        chose, and that the manifest keeps.
+    def legalise(self) -> Sequence[Pass]:
+        """Return the passes that bring a discrete program into the chip's terms. Default: none."""
+        return ()
+
+    @abstractmethod
+    def quantise(self) -> Pass:
+        """Return the pass that makes a legal program integer. The same for all variants."""
+
+    def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
+        """Return the passes that run instead of ``quantise`` where there are inputs to calibrate with.
+
+        The passes are made here, and look at ``calibration`` when they run. Default: ``quantise``.
+        """
+        return (self.quantise(),)
+
+    def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+        """Whether none of ``targets`` can hold the program, however it is rounded. The limits go to the log.
+
+        Saves the time of a quantisation. Default: not known before ``fit``.
+        """
+        return False
+
+    @abstractmethod
+    def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
+        """Return tables for ``target``, or None with every limit that is exceeded in the log, as errors.
+
+        ``program`` is integer, ``discrete`` legal.
         """
 
-    def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
-        """Tables for ``target``, or None with every limit that is exceeded in the log (as errors)."""
-
-    def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
-        """Whether none of ``targets`` could hold the unrounded program; the limits go to the log."""
-
+    @abstractmethod
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
-        """The chip's files, by name. Pure: same input, same bytes."""
+        """Return the chip's files, by name. Same input, same bytes."""
 
-    def emulate(
-        self,
-        files: Mapping[str, bytes],
-        raster: NDArray[np.generic],
-        *,
-        mode: str | None = None,
-        record: bool = False,
-        progress: Callable[[int], None] | None = None,
-        log: Log,
-    ) -> Run:
+    @abstractmethod
+    def emulate(self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log) -> Run:
         """Run (samples, steps, channels) on the emitted files alone, bit for bit as the chip does.
 
-        ``mode``: one of ``modes``, None for the first. ``progress`` is told the samples done.
+        A file that is asked of ``files`` and is not there is refused as U605.
         """
+
+    def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
+        """Return published costs of a step. Default: none are known."""
+        return ()
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
-        """The program with one approximation of the chip turned on at a time, by name (for `verify`).
+        """Return the program with one approximation of the chip turned on at a time, by name (for `nirc verify`).
 
-        A name is one of ``KINDS``, a colon and what the chip does; a kind without a name is one that the chip does
-        not approximate.
+        A name is one of ``KINDS``, a colon and what the chip does. A kind without a name is one that the chip does
+        not approximate. Default: the chip computes as the model does.
         """
-
-
-def options_of(backend: Backend) -> tuple[ChipOption, ...]:
-    """The options that ``backend`` adds; () for one that was written before there were any."""
-    return getattr(backend, "options", ())
-
-
-def modes_of(backend: Backend) -> tuple[str, ...]:
-    """The modes of ``backend``'s emulator; one for a backend that was written before there were several."""
-    return getattr(backend, "modes", ("synchronous",))
-
-
-def passes_of(
-    backend: Backend,
-    calibration: NDArray[np.generic] | None,
-    model: Program | None,
-    progress: Callable[[int], None] | None,
-    seed: int,
-) -> Sequence[Pass]:
-    """``backend.passes``; with the seed, if it takes one."""
-    from inspect import signature
-
-    seeded: Any = backend.passes
-    if "seed" in signature(seeded).parameters:
-        found: Sequence[Pass] = seeded(calibration, model, progress, seed=seed)
-        return found
-    return backend.passes(calibration, model, progress)
-
-
-def law_neuron_of(backend: Backend) -> str:
-    """The neuron with which the laws try ``backend``; CubaLIF for one that does not say."""
-    return getattr(backend, "law_neuron", "CubaLIF")
-
-
-def configured(backend: Backend, chosen: Sequence[tuple[str, str]], log: Log) -> Backend:
-    """``backend`` with the options ``chosen``, (name, value) pairs.
-
-    Raises ``UsageError`` (U607) for every name or value that the chip does not have, and for a name given twice.
-    """
-    known = {option.name: option for option in options_of(backend)}
-    for name, value in chosen:
-        if name not in known:
-            names = ", ".join(known) or f"none: {backend.name} has no options"
-            log.error(
-                "U607",
-                f"{backend.name} has no option `{name}`",
-                found=f"{name}={value}",
-                limit=names,
-                help=f"nirc targets {backend.name}",
-            )
-        elif not known[name].takes(value):
-            values = ", ".join(known[name].choices)
-            log.error("U607", f"unknown value of {backend.name}'s option `{name}`", found=value, limit=values)
-        elif sum(other == name for other, _ in chosen) > 1:
-            log.error("U607", f"{backend.name}'s option `{name}` is given several values", limit="one value")
-    log.raise_if_errors()
-    return backend.having(dict(chosen)) if chosen else backend
+        return ()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nirc.chip.backend import Backend, Mapped
-
 
 @dataclass(frozen=True)
 class Activity:
@@ -32,9 +30,3 @@ class Figure:
     unit: str
     source: str
     certainty: str
-
-
-def estimates(backend: Backend, mapped: Mapped, activity: Activity, dt_s: float | None) -> tuple[Figure, ...]:
-    """What ``backend`` can say about a step of ``mapped``; () for one that has no published costs."""
-    of = getattr(backend, "estimate", None)
-    return () if of is None else tuple(of(mapped, activity, dt_s))

@@ -6,13 +6,10 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from nirc.diagnostics.errors import Diagnostic, UsageError
-from nirc.passes.pipeline import PIPELINE
+from nirc.passes.pipeline import PIPELINE, Calibration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from nirc.chip.backend import Backend
-    from nirc.passes.pipeline import Pass
 
 
 def described_passes() -> list[tuple[str, str, str]]:
@@ -22,21 +19,12 @@ def described_passes() -> list[tuple[str, str, str]]:
     """
     rows = [(entry.name, "all targets", _sentence(entry.pass_class)) for entry in PIPELINE]
     for name, found in backends().items():
-        plain = found.passes()
+        plain = (*found.legalise(), found.quantise())
         rows += [(each.name, name, _sentence(type(each))) for each in plain]
         names = {each.name for each in plain}
-        more = [each for each in _calibrating(found) if each.name not in names]
+        more = [each for each in found.calibrate(Calibration.without_inputs()) if each.name not in names]
         rows += [(each.name, name, f"{_sentence(type(each))} (--calibrate)") for each in more]
     return rows
-
-
-def _calibrating(found: Backend) -> Sequence[Pass]:
-    """The passes with inputs to calibrate with: they are made, not run, so that nothing need be in these."""
-    import numpy as np
-
-    from nirc.ir.program import Form, Program
-
-    return found.passes(np.zeros((1, 1, 1), dtype=np.int64), Program.of(Form.DISCRETE, {}, ()))
 
 
 def _sentence(pass_class: type) -> str:

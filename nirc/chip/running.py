@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nirc.chip import registry
-from nirc.chip.backend import modes_of
+from nirc.chip.backend import Emulation
 from nirc.diagnostics.log import Log
 from nirc.files.data import Data
-from nirc.semantics.raster import Run
+from nirc.semantics.raster import Progress, Run
 
 Samples = Data | NDArray[np.generic]  # to calibrate with: read from a file, or an array
 
@@ -74,7 +74,7 @@ def run_bundle(
     *,
     mode: str | None = None,
     record: Collection[str],
-    progress: Callable[[int], None] | None,
+    progress: Progress | None,
     log: Log,
 ) -> Run:
     """Feed the raster, then ``latency_steps`` empty steps, and shift every row back to the model's step.
@@ -83,9 +83,9 @@ def run_bundle(
     """
     populations: dict[str, Any] = manifest["populations"]
     backend = registry.backend(manifest["target"].partition(":")[0])
-    modes = modes_of(backend)
-    if mode is not None and mode not in modes:
-        log.error("U607", f"{backend.name} has no mode `{mode}`", found=mode, limit=", ".join(modes))
+    mode = mode or backend.modes[0]
+    if mode not in backend.modes:
+        log.error("U607", f"{backend.name} has no mode `{mode}`", found=mode, limit=", ".join(backend.modes))
     for name in record:
         if name not in populations:
             log.error("U606", f"there is no population `{name}`", found=name, limit=", ".join(sorted(populations)))
@@ -100,8 +100,8 @@ def run_bundle(
     by_channel = chip_inputs[:, :steps].transpose(2, 0, 1)
     np.add.at(by_channel, channel[listened], raster[:, :, listened].transpose(2, 0, 1))
     membranes = manifest["output_kind"] == "membrane"
-    asked = {} if mode is None or len(modes) == 1 else {"mode": mode}  # with one mode a backend may not know the word
-    chip = backend.emulate(files, chip_inputs, **asked, record=bool(record) or membranes, progress=progress, log=log)
+    asked = Emulation(mode, bool(record) or membranes, progress)
+    chip = backend.emulate(_ChipFiles(files), chip_inputs, asked, log)
     log.raise_if_errors()
     try:
         columns = _aligned(chip.output, manifest["output_map"], manifest["output_latency_steps"], steps)
@@ -118,6 +118,16 @@ def run_bundle(
         log.raise_if_errors()
         raise
     return Run(columns, spikes, v)
+
+
+class _ChipFiles(dict[str, bytes]):
+    """A bundle's files by name. One that is not there is refused with U605."""
+
+    def __missing__(self, name: str) -> bytes:
+        log = Log()
+        log.error("U605", f"the bundle has no `{name}`", where="manifest.json/files", help="compile again")
+        log.raise_if_errors()
+        raise KeyError(name)
 
 
 def _aligned(chip: NDArray[Any], index: list[int], late: list[int], steps: int) -> NDArray[Any]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from nirc.api import Compiled, Options, compile_model, lower
 from nirc.chip import registry
-from nirc.chip.backend import Backend, options_of
-from nirc.chip.estimate import Activity, estimates
+from nirc.chip.backend import Backend
+from nirc.chip.estimate import Activity
 from nirc.chip.running import Samples, calibration_raster, flat_raster
 from nirc.chip.target import Target
 from nirc.diagnostics.errors import CompileError
@@ -60,7 +60,7 @@ def compare(
     for done, (backend, target) in enumerate(tried):
         tell(100 * done // len(tried))
         attempt = Log(strict=options.strict)
-        mine = {o.name for o in options_of(backend)}
+        mine = {o.name for o in backend.options}
         asked = replace(options, chip=tuple(pair for pair in options.chip if pair[0] in mine))
         try:
             made = compile_model(
@@ -90,7 +90,7 @@ def _part(tell: Callable[[int], None], number: int, of: int) -> Callable[[int], 
 
 
 def _check_options(backends: list[Backend], options: Options, log: Log) -> None:
-    known = sorted({o.name for b in backends for o in options_of(b)})
+    known = sorted({o.name for b in backends for o in b.options})
     for name, value in options.chip:
         if name not in known:
             log.error("U607", f"no chip has an option `{name}`", found=f"{name}={value}", limit=", ".join(known))
@@ -103,7 +103,7 @@ def _refused(target: Target, attempt: Log) -> dict[str, Any]:
 
 def _fits(target: Target, made: Compiled, busy: Activity, attempt: Log) -> dict[str, Any]:
     use = made.mapped.utilisation
-    figures = estimates(made.backend, made.mapped, busy, made.stages.discrete.dt_s)
+    figures = made.backend.estimate(made.mapped, busy, made.stages.discrete.dt_s)
     return {
         "target": target.name,
         "part": target.part,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -90,7 +90,3 @@ class Program:
         """The same graph with some payloads replaced."""
         nodes = {n: change.get(n, d["payload"]) for n, d in self.graph.nodes(data=True)}
         return self.rebuilt(nodes, self.edges(), **changes)
-
-    def having(self, **changes: Any) -> Program:
-        """The same nodes and edges with other fields (dt_s, name)."""
-        return replace(self, **changes)

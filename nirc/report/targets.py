@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nirc.chip.backend import Backend, options_of
+from nirc.chip.backend import Backend
 
 CERTAINTY = {"S": "read in the source", "M": "measured", "R": "reported", "I": "inferred", "?": "chosen by nirc"}
 
@@ -28,7 +28,7 @@ def as_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
                 }
                 for x in t.limits
             ],
-            "options": [{"name": o.name, "values": list(o.choices), "help": o.help} for o in options_of(b)],
+            "options": [{"name": o.name, "values": list(o.choices), "help": o.help} for o in b.options],
         }
         for b, t in chosen
     ]

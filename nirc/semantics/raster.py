@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from nirc.diagnostics.log import Log
 
 Array = NDArray[Any]
+Progress = Callable[[int], None]  # takes how much is done: samples, or a percentage
 
 
 @dataclass(frozen=True)

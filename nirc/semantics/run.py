@@ -7,7 +7,7 @@ at once), except over feedback and delays. Inputs add up; biases are always on f
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import networkx as nx
 import numpy as np
@@ -17,10 +17,9 @@ from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Program
 from nirc.semantics.neuron import NeuronStepper
-from nirc.semantics.raster import Run
+from nirc.semantics.raster import Progress, Run
 from nirc.semantics.stepper import Executable, Stepper
 
-Progress = Callable[[int], None]
 CHUNK_BYTES = 1 << 28  # of one signal over all steps
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nirc.api import Compiled, Options, compile_model
-from nirc.chip.backend import KINDS, modes_of
+from nirc.chip.backend import KINDS
 from nirc.chip.running import Samples, flat_raster
 from nirc.diagnostics.log import Log
 from nirc.files.data import Data
@@ -117,7 +117,7 @@ def _runs(made: Compiled, raster: Array, log: Log) -> dict[str, Run]:
     }
     runs = {name: run(program, raster) for name, program in programs.items()}
     runs["device"] = made.bundle.run(raster, log=log)
-    for mode in modes_of(made.backend)[1:]:
+    for mode in made.backend.modes[1:]:
         runs[f"device:{mode}"] = made.bundle.run(raster, mode=mode, log=log)
     return runs
 

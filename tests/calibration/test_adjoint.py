@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.calibration.adjoint import Operator, having, numbers
+from nirc.calibration.adjoint import Operator, numbers, with_numbers
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, sparse
 
 
@@ -45,5 +45,5 @@ def test_the_gradient_by_the_numbers_is_the_change_of_the_output(name: str) -> N
     rng = np.random.default_rng(2)
     x, y, change = rng.normal(size=(3, op.n_in)), rng.normal(size=(3, op.n_out)), rng.normal(size=value.shape)
     gradient = Operator(op).to_numbers(x, y)
-    moved = having(op, value + change)  # the output is linear in the numbers
+    moved = with_numbers(op, value + change)  # the output is linear in the numbers
     assert np.isclose(((moved.apply(x) - op.apply(x)) * y).sum(), (gradient * change).sum())

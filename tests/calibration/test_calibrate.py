@@ -21,6 +21,7 @@ from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import Fire, Rule
+from nirc.passes.pipeline import Calibration
 from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
 from nirc.semantics.variations import ruled
@@ -74,7 +75,7 @@ def calibrated(
 ) -> tuple[Program, Program, Calibrated]:
     legal = resetting(network(loop=loop, seed=network_seed), "set")
     start = chip.dynamics(legal)
-    return legal, start, calibrate(legal, start, chip, given(), seed)
+    return legal, start, calibrate(legal, start, chip, Calibration(given(), legal, seed))
 
 
 def error(program: Program, legal: Program) -> float:
@@ -115,7 +116,7 @@ def test_where_nothing_is_better_the_start_is_kept() -> None:
             return legal
 
     legal = resetting(network(loop=False), "set")
-    done = calibrate(legal, legal, Same(brake=False), given(), 0)
+    done = calibrate(legal, legal, Same(brake=False), Calibration(given(), legal))
     assert done.report["kept"] in {"start", "rounding"} and done.integer is legal
     assert done.report["stages"][0]["distance"] == 0
 
@@ -140,7 +141,7 @@ def test_progress_moves_all_the_way_and_never_back() -> None:
     told: list[int] = []
     legal = resetting(network(loop=False), "set")
     chip = Subtracting()
-    calibrate(legal, chip.dynamics(legal), chip, given(), 0, told.append)
+    calibrate(legal, chip.dynamics(legal), chip, Calibration(given(), legal, progress=told.append))
     assert told == sorted(told) and told[-1] == 100
     seen = set(told)
     assert sum(p < module.PREPARED for p in seen) >= 8  # every question to the model
@@ -227,5 +228,5 @@ def test_an_output_that_is_read_as_a_membrane_is_calibrated_too() -> None:
 
     legal = resetting(network(loop=False, fires=False), "set")
     chip = Read()
-    done = calibrate(legal, chip.dynamics(legal), chip, given(), 0)
+    done = calibrate(legal, chip.dynamics(legal), chip, Calibration(given(), legal))
     assert error(done.integer, legal) <= error(chip.dynamics(legal), legal)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nirc.analysis.exact import on_grid
-from nirc.calibration.adjoint import having
+from nirc.calibration.adjoint import with_numbers
 from nirc.calibration.unrolled import Unrolled, components
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Dense
@@ -129,7 +129,9 @@ def test_backwards_it_is_the_slope(*, loop: bool) -> None:
         change = rng.normal(size=gradient.shape)
         both = []
         for sign in (1, -1):
-            ops = tuple(having(op, op.weight + sign * step * change) if i == k else op for i, op in enumerate(p.ops))
+            ops = tuple(
+                with_numbers(op, op.weight + sign * step * change) if i == k else op for i, op in enumerate(p.ops)
+            )
             changed = [*edges]
             changed[number] = (s, t, replace(p, ops=ops))
             both.append(loss(program.rebuilt(nodes, changed)))

@@ -22,6 +22,7 @@ from nirc.backends.loihi2 import BACKEND
 from nirc.backends.loihi2.plan import ROOMS
 from nirc.backends.loihi2.ranges import largest_u
 from nirc.backends.loihi2.tables import from_npz, to_npz
+from nirc.chip.backend import Emulation
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.semantics.run import run
@@ -44,7 +45,9 @@ def test_the_recorded_runs_come_from_the_compiled_file(file: str) -> None:
     """On the chip the voltage word holds a refractory counter in the step of a spike."""
     made = nirc.compile(PAPER / "lif_norse.nir", "loihi2", dt=DT, chip={"constants": "paper"})
     given_, voltage, spikes = np.loadtxt(PAPER / f"lif_lava_{file}_fixed.csv", delimiter=",").T
-    answer = BACKEND.emulate(made.files, given_[None, :, None].astype(np.int64), record=True, log=Log())
+    answer = BACKEND.emulate(
+        made.files, given_[None, :, None].astype(np.int64), Emulation("synchronous", record=True), Log()
+    )
     np.testing.assert_array_equal(answer.output.ravel(), spikes)
     np.testing.assert_array_equal(answer.v["neurons"].ravel(), np.where(spikes > 0, 0, voltage))
 

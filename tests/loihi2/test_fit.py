@@ -19,6 +19,7 @@ from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.files.json import JsonReader
 from nirc.mapping.floorplan import Floorplan
+from nirc.passes.pipeline import Calibration
 from tests.models import DATA, DT, chain, lif, linear, recurrent
 
 RNG = np.random.default_rng(0)
@@ -89,7 +90,7 @@ def test_a_spike_is_sent_once_to_each_core() -> None:
 def test_measured_rates_weigh_the_traffic() -> None:
     made = compiled(chain(4, linear(RNG, 500, 4), lif(500), linear(RNG, 300, 500), lif(300), n_out=300))
     assert made.mapped.chip.placed.partition.traffic > 0
-    quiet = LoihiMeasure(np.zeros((1, 5, 4))).run(made.integer, Log())
+    quiet = LoihiMeasure(Calibration(np.zeros((1, 5, 4)), made.legal)).run(made.integer, Log())
     mapped = BACKEND.fit(quiet, made.legal, made.mapped.target, Search(), Log())
     assert mapped is not None and mapped.chip.placed.partition.traffic == 0
 

@@ -168,7 +168,7 @@ RANGES = {
 }
 
 
-def having(field: str, value: object) -> Specification:
+def with_field(field: str, value: object) -> Specification:
     """A good specification but for the last value of one field."""
     spec = specification()
     changed: dict[str, Any] = {field: value}
@@ -187,14 +187,14 @@ def test_a_value_out_of_range_never_reaches_a_file(field: str) -> None:
     low, high = RANGES[field]
     for value in (low - 1, high + 1, -(1 << 16), 1 << 16):  # the last two would wrap to 0
         with pytest.raises(AssertionError, match=f"{field} has .* outside {low}..{high}"):
-            emitted(having(field, value), AUDIO2)
+            emitted(with_field(field, value), AUDIO2)
 
 
 @pytest.mark.parametrize("field", RANGES)
 @pytest.mark.parametrize("value", [1.5, float("nan"), True])
 def test_what_is_no_integer_never_reaches_a_file(field: str, value: object) -> None:
     with pytest.raises(AssertionError, match=f"{field} holds (float64|bool)"):
-        emitted(having(field, value), AUDIO2)
+        emitted(with_field(field, value), AUDIO2)
 
 
 @pytest.mark.parametrize("place", ["first", "last"])

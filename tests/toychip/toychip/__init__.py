@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nirc.chip.backend import Backend, Block, ChipOption, Mapped, Search
+from nirc.chip.backend import Backend, Block, Emulation, Mapped, Search
 from nirc.chip.target import Target, findings
 from nirc.diagnostics.log import Log
 from nirc.ir.program import Program
-from nirc.passes.pipeline import Pass
 from nirc.semantics.raster import Run
 from nirc.semantics.variations import ruled
 from toychip import network
@@ -19,26 +17,15 @@ from toychip.limits import TOY
 from toychip.quantise import ToyQuantise, in_volts
 
 
-class ToyChip:
+class ToyChip(Backend):
     """The backend `toychip`."""
 
     name = "toychip"
-    targets: tuple[Target, ...] = (TOY,)
-    options: tuple[ChipOption, ...] = ()
-    modes: tuple[str, ...] = ("synchronous",)
-    law_neuron = "CubaLIF"
+    targets = (TOY,)
 
-    def having(self, chosen: Mapping[str, str]) -> Backend:
-        """No options: itself."""
-        return self
-
-    def passes(self, calibration: Any = None, model: Program | None = None, progress: Any = None) -> Sequence[Pass]:
-        """Nothing to legalise: the first pass does nothing."""
-        return (Keep(), ToyQuantise())
-
-    def hopeless(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
-        """``fit`` says it all."""
-        return False
+    def quantise(self) -> ToyQuantise:
+        """Weights of 8 bits."""
+        return ToyQuantise()
 
     def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
         """Populations one after the other."""
@@ -56,16 +43,7 @@ class ToyChip:
         """One file."""
         return {"network.json": network.to_json(mapped.chip)}
 
-    def emulate(
-        self,
-        files: Mapping[str, bytes],
-        raster: np.ndarray,
-        *,
-        mode: str | None = None,
-        record: bool = False,
-        progress: Callable[[int], None] | None = None,
-        log: Log,
-    ) -> Run:
+    def emulate(self, files: Mapping[str, bytes], raster: np.ndarray, asked: Emulation, log: Log) -> Run:
         """Runs the file, and knows nothing else."""
         return network.emulate(network.from_json(files["network.json"]), raster)
 
@@ -76,16 +54,6 @@ class ToyChip:
             ("weights: 8 bits", in_volts(integer, discrete)),
             ("reset: subtract the threshold", ruled(discrete, lambda rule: rule.at_once("subtract"))),
         ]
-
-
-class Keep:
-    """Leave the program as it is."""
-
-    name = "toychip-keep"
-
-    def run(self, program: Program, log: Log) -> Program:
-        """Nothing to do."""
-        return program
 
 
 BACKEND = ToyChip()
