@@ -1,4 +1,4 @@
-"""Chips that nirc does not know, from ``toychip/``, as if somebody had installed them."""
+"""Chips that nirc does not know, as if somebody had installed them: ``examples/toychip``, and ``toycamera``."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ import pytest
 from nirc.chip import registry
 from nirc.chip.backend import Backend
 
-FOLDER = Path(__file__).parent / "toychip"
-PACKAGES = ("toychip", "toycamera")
+ROOT = Path(__file__).parents[1]
+PATHS = (str(ROOT / "examples/toychip"), str(ROOT))
+MODULES = {"toychip": "toychip", "toycamera": "tests.toycamera"}
 
 
 @contextmanager
-def installed(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
+def installed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
     """A distribution with an entry point, and the package on the path, here and in ``command``."""
-    info = tmp_path / "site" / f"{package}-1.dist-info"
+    info = tmp_path / "site" / f"{name}-1.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(f"[nirc.backends]\n{package} = {package}:BACKEND\n")
-    for path in (FOLDER, info.parent):
-        monkeypatch.syspath_prepend(str(path))
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[nirc.backends]\n{name} = {MODULES[name]}:BACKEND\n")
+    for path in (*PATHS, str(info.parent)):
+        monkeypatch.syspath_prepend(path)
     try:
-        yield registry.backend(package)
+        yield registry.backend(name)
     finally:
-        for name in [m for m in sys.modules if m.split(".")[0] in PACKAGES]:
-            del sys.modules[name]
+        for module in [m for m in sys.modules if m.split(".")[0] == "toychip" or m in MODULES.values()]:
+            del sys.modules[module]
 
 
 def command(tmp_path: Path, *args: object) -> subprocess.CompletedProcess[str]:
     """``nirc ARGS`` run in ``tmp_path``, where a chip has been installed."""
-    path = [str(tmp_path / "site"), str(FOLDER)]
+    path = [str(tmp_path / "site"), *PATHS]
     code = f"import sys; sys.path[:0] = {path!r}; from nirc.cli.main import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, args)],

@@ -85,6 +85,7 @@ CODES: dict[str, str] = {
     "P317": "a simulator cannot be told a part of the network",
     "P318": "readout neurons were added",
     "P319": "an exported file has to be loaded with an argument or a setting",
+    "P320": "the chip does not have what the network needs",
     # D: the chip's dynamics differ in kind from the model's (error under --strict)
     "D401": "reset: a spike acts on the membrane otherwise on the chip",
     "D402": "decay: the chip's time constants are powers of two of the time step",

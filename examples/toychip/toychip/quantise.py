@@ -10,8 +10,9 @@ import numpy as np
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Dense
-from nirc.ir.populations import Population, Projection
+from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Form, Program
+from nirc.ir.rules import Rule, plain
 from nirc.semantics.stepper import Stepper
 from toychip.limits import WEIGHT
 
@@ -30,7 +31,7 @@ class ToyNeuron:
 
 
 class ToyStepper:
-    """What the chip does with its neurons in a step, given the summed weights of the spikes that arrive."""
+    """The chip's neurons: a step takes the summed weights of the spikes that arrive, and returns spikes."""
 
     def __init__(self, neuron: ToyNeuron, batch: int) -> None:
         self.neuron = neuron
@@ -45,6 +46,11 @@ class ToyStepper:
         return spikes
 
 
+def chip_rule(name: str, d: Discrete) -> Rule:
+    """The rule of ``ToyStepper``, in nirc's words. ``fit`` reports where the model's is another one."""
+    return plain("subtract", synapse=d.rule.has_synapse)
+
+
 @dataclass(frozen=True)
 class ToyQuantise:
     """Round weights to 8 bits."""
@@ -52,7 +58,7 @@ class ToyQuantise:
     name: ClassVar[str] = "toychip-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Biases and delays are beyond this chip and this example."""
+        """The scale of a population is the one at which its largest weight is 127."""
         nodes, edges = dict(program.graph.nodes(data="payload")), []
         for name, p in program.nodes(Population).items():
             weights = {s: _matrix(q, program[s].n) * _gain(p)[:, None] for s, q in program.into(name)}

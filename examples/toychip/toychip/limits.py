@@ -1,4 +1,4 @@
-"""The limits of toychip, declared once."""
+"""The limits of toychip, declared once. A real chip has a source for each."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
 
 WEIGHT = (-127, 127)
-MADE_UP = "made up for this test"
+SHEET = "this chip does not exist: the numbers are made up"
 
 
 def total(kind: type) -> object:
-    """A measure: neurons or channels of all nodes of one kind."""
+    """Return a measure: neurons or channels of all nodes of one kind."""
 
     def measure(program: Program) -> list[tuple[str, int]]:
         return [("the whole network", sum(p.n for p in program.nodes(kind).values()))]
@@ -25,8 +25,8 @@ TOY = Target(
     "TOY-1",
     "a chip that does not exist",
     (
-        Limit("input channels", 8, "X501", MADE_UP, measure=total(Source)),
-        Limit("neurons", 64, "X502", MADE_UP, measure=total(Population)),
-        Limit("output neurons", 4, "X503", MADE_UP, measure=total(Sink)),
+        Limit("input channels", 16, "P320", SHEET, measure=total(Source)),
+        Limit("neurons", 64, "P320", SHEET, measure=total(Population)),
+        Limit("output neurons", 8, "P320", SHEET, measure=total(Sink)),
     ),
 )
