@@ -17,6 +17,7 @@ from nirc.chip.target import Target
 from nirc.diagnostics.errors import Diagnostic
 from nirc.diagnostics.log import Log
 from nirc.files import bundle
+from nirc.files.manifest import SCHEMA, sha256
 from nirc.ir.arrays import digest as array_digest
 from nirc.ir.arrays import size
 from nirc.ir.populations import Population, Sink, Source
@@ -343,7 +344,7 @@ def _bundle(
     report = _report(mapped, stages, log)
     files["report.json"] = bundle.to_json(report)
     manifest: dict[str, Any] = {
-        "schema": bundle.SCHEMA,
+        "schema": SCHEMA,
         "nirc_version": __version__,
         "ortools_version": version("ortools"),
         "target": mapped.target.name,
@@ -378,7 +379,7 @@ def _bundle(
     if calibration is not None:
         manifest["calibration"] = calibration
     files["report.html"] = report_html(report, manifest)
-    manifest["files"] = {name: bundle.sha256(data) for name, data in sorted(files.items())}
+    manifest["files"] = {name: sha256(data) for name, data in sorted(files.items())}
     return Bundle(manifest, files, tuple(log.diagnostics))
 
 
@@ -416,7 +417,7 @@ def _model_digest(model: object) -> str:
     import os
 
     if isinstance(model, str | os.PathLike):
-        return bundle.sha256(Path(model).read_bytes())
+        return sha256(Path(model).read_bytes())
     from nirc.frontend.load import load_layers
 
     return digest(load_layers(model, Log()))

@@ -1,10 +1,17 @@
-"""A bundle's deploy.py in this interpreter."""
+"""Bundles around hand-made files, and their deploy.py in this interpreter or in one of its own."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from nirc.files.manifest import SCHEMA
 
 
 def loaded(directory: Path) -> Any:
@@ -12,5 +19,58 @@ def loaded(directory: Path) -> Any:
     spec = importlib.util.spec_from_file_location("deploy_under_test", directory / "deploy.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules["deploy_under_test"] = module  # dataclasses look for it
     spec.loader.exec_module(module)
     return module
+
+
+def bundle(directory: Path, files: Mapping[str, bytes], inputs: int, outputs: int, **fields: Any) -> Path:
+    """Write ``files`` with a manifest. Model and chip have the same channels, unless ``fields`` say otherwise."""
+    directory.mkdir(parents=True, exist_ok=True)
+    manifest: dict[str, Any] = {
+        "schema": SCHEMA,
+        "target": "chip",
+        "dt": 1e-3,
+        "input_map": list(range(inputs)),
+        "output_map": list(range(outputs)),
+        "output_kind": "spikes",
+        "populations": {},
+        **fields,
+    }
+    manifest.setdefault("output_latency_steps", [0] * len(manifest["output_map"]))
+    manifest.setdefault("latency_steps", max(manifest["output_latency_steps"], default=0))
+    manifest["files"] = digests(files)
+    for name, data in {**files, "manifest.json": json.dumps(manifest).encode()}.items():
+        (directory / name).write_bytes(data)
+    return directory
+
+
+def signed(directory: Path, *names: str) -> Path:
+    """Write the digests of the files, all those of the manifest if none is named."""
+    manifest = json.loads((directory / "manifest.json").read_text())
+    names = names or tuple(manifest["files"])
+    manifest["files"] |= digests({name: (directory / name).read_bytes() for name in names})
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    return directory
+
+
+def digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    """The manifest's field "files"."""
+    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name != "manifest.json"}
+
+
+def script(directory: Path, *args: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """deploy.py in an interpreter without any package, whose standard streams take ASCII only."""
+    command = [sys.executable, "-I", "-S", str(directory / "deploy.py"), *map(str, args)]
+    environment = {"PYTHONIOENCODING": "ascii:strict", **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+
+
+def faults(files: Mapping[str, bytes], module: Any) -> list[str]:
+    """What deploy.py, loaded as ``module``, finds in the files of a bundle."""
+
+    class InMemory(module.Bundle):  # type: ignore[misc, name-defined]
+        def read(self, name: str) -> bytes | None:
+            return files.get(name)
+
+    return list(InMemory(Path(), module.FILES, module.ends).lines)

@@ -1,33 +1,126 @@
-"""Reads config.json, the chip's file: the only thing the emulator sees. The file is hostile.
+"""config.json, the chip's file: every field, and how it is read. The emulator sees nothing else. The file is hostile.
 
-Field tree: targets sheet, section 3 (samna's names). Damage to the structure (U605) stops the reading, values
-outside the chip's ranges (X510) are all collected first. Fields that do not change what the neurons compute
-(clocks, operation mode, debug) are not looked at.
+The field tree is that of samna's configuration objects (targets sheet, section 3).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
-
 import numpy as np
 
-from nirc.backends.xylo.limits import (
-    BIAS,
-    DASH,
-    OVERVIEW,
-    SIM,
-    THRESHOLD,
-    VARIANTS,
-    WEIGHT_SHIFT,
-    WEIGHT_WORD,
-)
+from nirc.backends.xylo.checks import check_config
+from nirc.backends.xylo.limits import BIAS, DASH, OVERVIEW, SIM, THRESHOLD, VARIANTS, WEIGHT_SHIFT, WEIGHT_WORD
 from nirc.backends.xylo.specification import IntArray, Specification
 from nirc.chip.target import Target
-from nirc.files.json import JsonReader, Tree, join
+from nirc.files.chipfiles import read
+from nirc.files.description import Const, File, Flag, Integer, Integers, Kind, Many, Maybe, Object, Size, Tree
 
 FORMAT = "nirc-xylo-config/1"
 MAX_BYTES = 32 << 20  # the largest network (1000 x 1000 x 2 weights) takes 12 MB in one line
+MAX_WRAP = (1 << 48) - 1  # clock cycles of a step (?: the chip's field is narrower, in no public source)
+
+# Clocks and memory power, which the vendor leaves to the user.
+# Source: rockpool, syns61201/xylo_samna.py and syns63300/xylo_imu_devkit_utils.py.
+_CLOCKS = ("isyn_clock_enable", "ra_clock_enable", "bias_clock_enable", "hm_clock_enable", "ram_power_enable")
+DEBUG = {
+    "audio2": (*_CLOCKS, "isyn2_clock_enable"),
+    "audio3": (),
+    "imu": (*_CLOCKS, "always_update_omp_stat"),
+}
+
+
+def block_of(target: Target) -> str:
+    """The vendor's name for the hidden neurons."""
+    return "reservoir" if target.variant == "audio2" else "hidden"
+
+
+def two_synapses(target: Target) -> bool:
+    """A neuron of this variant has a second synapse."""
+    return target.max("synaptic states per neuron") == 2
+
+
+def config_file(target: Target) -> File:
+    """Describe config.json of one variant."""
+    block = block_of(target)
+    fields: dict[str, Kind] = {
+        "format": Const(FORMAT),
+        "variant": Const(target.variant, doc="the variant of the chip"),
+        "input": Object(_synapses(target, "input channels", "neurons that inputs reach")),
+        block: Object(
+            {
+                **_synapses(target, "hidden neurons", "hidden neurons"),
+                "aliasing": Flag(doc="a neuron has an alias"),
+                "neurons": Many(_hidden_neuron(target), _size(target, "hidden neurons")),
+            }
+        ),
+        "readout": Object(
+            {
+                "weights": _weights(target, "neurons that outputs leave from", "output neurons"),
+                "weight_bit_shift": _shift(),
+                "neurons": Many(Object(_neuron()), _size(target, "output neurons")),
+            }
+        ),
+        "bias_enable": Flag(doc="a bias is not 0"),
+        "operation_mode": Const("AcceleratedTime"),
+        "debug": Object({name: Flag() for name in DEBUG[target.variant]}, doc="clocks and memory power"),
+    }
+    if two_synapses(target):
+        fields["synapse2_enable"] = Flag(doc="a weight of the second synapse is not 0")
+    if target.variant == "audio3":
+        fields["input_source"] = Const("SpikeEvents", doc="spikes come from the host")
+    if target.variant == "imu":
+        fields["imu_if_input_enable"] = Const(False, doc="spikes come from the host, not from the sensor")
+    if target.variant != "audio2":
+        doc = "clock cycles of a step in real time. Missing if the model has no dt. deploy.py does not set it"
+        fields["time_resolution_wrap"] = Integer(0, MAX_WRAP, doc=doc)
+    numbers = {
+        "block": block,
+        "first": target.max("neurons that inputs reach"),
+        "last": target.max("neurons that outputs leave from"),
+        "fan-out": target.max("fan-out of one neuron"),
+        "entries": target.max("recurrent entries"),
+    }
+    root = Object(fields, optional=("time_resolution_wrap",))
+    return File("config.json", root, check_config, numbers, MAX_BYTES, code="X510", source=SIM)
+
+
+def _size(target: Target, limit: str) -> Size:
+    return Size(limit, target.max(limit), source=OVERVIEW)
+
+
+def _weights(target: Target, rows: str, columns: str, doc: str = "") -> Integers:
+    return Integers((_size(target, rows), _size(target, columns)), *WEIGHT_WORD, doc=doc)
+
+
+def _shift() -> Integer:
+    return Integer(*WEIGHT_SHIFT, doc="weights are shifted left by it")
+
+
+def _synapses(target: Target, rows: str, columns: str) -> dict[str, Kind]:
+    """Weights of a block, [source][target]."""
+    fields: dict[str, Kind] = {"weights": _weights(target, rows, columns, "[source][target]")}
+    if two_synapses(target):
+        fields["syn2_weights"] = _weights(target, rows, columns, "of the second synapse")
+    return {**fields, "weight_bit_shift": _shift()}
+
+
+def _neuron() -> dict[str, Kind]:
+    return {
+        "i_syn_decay": Integer(*DASH, doc="dash of the synapse"),
+        "v_mem_decay": Integer(*DASH, doc="dash of the membrane"),
+        "threshold": Integer(*THRESHOLD),
+        "v_mem_bias": Integer(*BIAS),
+    }
+
+
+def _hidden_neuron(target: Target) -> Object:
+    last = target.max("hidden neurons") - 1
+    fields: dict[str, Kind] = {
+        **_neuron(),
+        "alias_target": Maybe(Integer(0, last), doc="the neuron that fires with this one"),
+    }
+    if two_synapses(target):
+        fields["i_syn2_decay"] = Integer(*DASH, doc="dash of the second synapse")
+    return Object(fields)
 
 
 def read_config(text: bytes) -> Specification:
@@ -35,136 +128,44 @@ def read_config(text: bytes) -> Specification:
 
     ``bias_enable`` and ``synapse2_enable`` false leave out biases and second synapses, as on the chip.
     Raises ``InputError`` (U605) if the file is damaged, ``CompileError`` (X510) if a value is outside the
-    chip's range; the diagnostics name JSON path, value and allowed range.
+    chip's range. The diagnostics name JSON path, value and allowed range.
     """
-    reader = _Reader()
-    specification = reader.specification(reader.parse(text))
-    reader.log.raise_if_errors()
-    return specification
+    file, tree = read(text, *(config_file(target) for target in VARIANTS))
+    return _specification(tree, file.numbers["block"])
 
 
-class _Reader(JsonReader):
-    """The tree as a ``Specification``."""
+def _specification(tree: Tree, block: str) -> Specification:
+    inputs, hidden, readout = tree["input"], tree[block], tree["readout"]
+    n, m = len(hidden["neurons"]), len(readout["neurons"])
+    rows_out = len(readout["weights"])
+    weights_in = np.zeros((len(inputs["weights"]), n, 2), np.int64)
+    weights_rec = np.zeros((n, n, 2), np.int64)
+    weights_out = np.zeros((n, m), np.int64)
+    weights_out[n - rows_out :] = readout["weights"]
+    for synapse, key in enumerate(("weights", "syn2_weights")):
+        if synapse == 0 or tree.get("synapse2_enable"):
+            weights_in[:, : len(inputs[key][0]), synapse] = inputs[key]
+            weights_rec[..., synapse] = hidden[key]
 
-    def __init__(self) -> None:
-        super().__init__("config.json", code="X510", source=SIM, max_bytes=MAX_BYTES)
+    def column(part: Tree, name: str) -> IntArray:
+        return np.array([neuron[name] for neuron in part["neurons"]], np.int64)
 
-    def specification(self, tree: Tree) -> Specification:
-        """Everything the neurons need."""
-        if tree.get("format") != FORMAT:
-            self.damaged("the format is unknown", "format", tree.get("format"), FORMAT)
-        target = self.target(tree)
-        block = "reservoir" if target.variant == "audio2" else "hidden"
-        two = target.max("synaptic states per neuron") == 2
-        inputs, hidden, readout = (self.as_object(tree.get(key), key) for key in ("input", block, "readout"))
-        neurons = self.neurons(hidden, block, target.max("hidden neurons"))
-        outputs = self.neurons(readout, "readout", target.max("output neurons"))
-        n, m = len(neurons), len(outputs)
-        first = min(n, target.max("neurons that inputs reach"))
-        last = min(n, target.max("neurons that outputs leave from"))
-        n_in = self.input_channels(inputs, target)
-
-        use_2 = two and self.flag(tree.get("synapse2_enable"), "synapse2_enable")
-        weights_in = np.zeros((n_in, n, 2), np.int64)
-        weights_rec = np.zeros((n, n, 2), np.int64)
-        weights_out = np.zeros((n, m), np.int64)
-        weights_in[:, :first, 0] = self.matrix(inputs, "weights", "input", (n_in, first))
-        weights_rec[..., 0] = self.matrix(hidden, "weights", block, (n, n))
-        weights_out[n - last :] = self.matrix(readout, "weights", "readout", (last, m))
-        if two:
-            weights_in[:, :first, 1] = self.matrix(inputs, "syn2_weights", "input", (n_in, first)) * use_2
-            weights_rec[..., 1] = self.matrix(hidden, "syn2_weights", block, (n, n)) * use_2
-        use_bias = self.flag(tree.get("bias_enable"), "bias_enable")
-
-        def column(name: str, allowed: tuple[int, int]) -> IntArray:
-            return self.column(neurons, f"{block}.neurons", name, allowed)
-
-        def column_out(name: str, allowed: tuple[int, int]) -> IntArray:
-            return self.column(outputs, "readout.neurons", name, allowed)
-
-        return Specification(
-            weights_in=weights_in,
-            weights_rec=weights_rec,
-            weights_out=weights_out,
-            dash_mem=column("v_mem_decay", DASH),
-            dash_mem_out=column_out("v_mem_decay", DASH),
-            dash_syn=column("i_syn_decay", DASH),
-            dash_syn_2=column("i_syn2_decay", DASH) if two else np.zeros(n, np.int64),
-            dash_syn_out=column_out("i_syn_decay", DASH),
-            threshold=column("threshold", THRESHOLD),
-            threshold_out=column_out("threshold", THRESHOLD),
-            bias_hidden=column("v_mem_bias", BIAS) * use_bias,
-            bias_out=column_out("v_mem_bias", BIAS) * use_bias,
-            weight_shift_in=self.shift(inputs, "input"),
-            weight_shift_rec=self.shift(hidden, block),
-            weight_shift_out=self.shift(readout, "readout"),
-            aliases=self.aliases(neurons, block, self.flag(hidden.get("aliasing"), f"{block}.aliasing")),
-        )
-
-    def target(self, tree: Tree) -> Target:
-        """The variant that the file is for."""
-        for target in VARIANTS:
-            if target.variant == tree.get("variant"):
-                return target
-        known = ", ".join(target.variant for target in VARIANTS)
-        self.damaged("the variant is unknown", "variant", tree.get("variant"), known)
-
-    def neurons(self, block: Tree, path: str, limit: int) -> list[Tree]:
-        """The objects of a block's neurons: 1 to ``limit``."""
-        path = join(path, "neurons")
-        entries = self.as_list(block.get("neurons"), path)
-        self.count(len(entries), path, limit)
-        return [self.as_object(entry, f"{path}[{i}]") for i, entry in enumerate(entries)]
-
-    def input_channels(self, inputs: Tree, target: Target) -> int:
-        """The number of rows of the input matrix: 1 to 16."""
-        rows = self.as_list(inputs.get("weights"), "input.weights")
-        self.count(len(rows), "input.weights", target.max("input channels"))
-        return len(rows)
-
-    def count(self, n: int, path: str, limit: int) -> None:
-        """A size within 1 to ``limit``; else reading stops, before arrays of that size are made."""
-        if not 1 <= n <= limit:
-            self.outside(path, n, (1, limit), "the number of entries is outside the chip's range", OVERVIEW)
-            self.log.raise_if_errors()
-
-    def matrix(self, block: Tree, key: str, path: str, shape: tuple[int, int]) -> IntArray:
-        """A weight matrix of exactly ``shape``, as int64."""
-        path = join(path, key)
-        rows = self.as_list(block.get(key), path)
-        if len(rows) != shape[0]:
-            self.damaged("the matrix has the wrong number of rows", path, len(rows), shape[0])
-        for i, row in enumerate(rows):
-            if len(self.as_list(row, f"{path}[{i}]")) != shape[1]:
-                self.damaged("a row has the wrong number of weights", f"{path}[{i}]", len(row), shape[1])
-        flat = list(chain.from_iterable(rows))
-        return self.integers(flat, WEIGHT_WORD, lambda i: f"{path}[{i // shape[1]}][{i % shape[1]}]").reshape(shape)
-
-    def column(self, neurons: Sequence[Tree], path: str, name: str, allowed: tuple[int, int]) -> IntArray:
-        """One field of every neuron."""
-        values = [neuron.get(name) for neuron in neurons]
-        return self.integers(values, allowed, lambda i: f"{path}[{i}].{name}")
-
-    def shift(self, block: Tree, path: str) -> int:
-        """A block's weight_bit_shift."""
-        return self.integer(block.get("weight_bit_shift"), WEIGHT_SHIFT, join(path, "weight_bit_shift"))
-
-    def aliases(self, neurons: Sequence[Tree], path: str, enabled: bool) -> IntArray:
-        """Target of each hidden neuron, -1 for none (null in the file)."""
-        ids = [neuron.get("alias_target") for neuron in neurons]
-        given = [i for i, target in enumerate(ids) if target is not None]
-
-        def where(i: int) -> str:
-            return f"{path}.neurons[{given[i]}].alias_target"
-
-        targets = self.integers([ids[i] for i in given], (0, len(neurons) - 1), where)
-        if given and not enabled:
-            self.damaged("a neuron has an alias, but aliasing is off", where(0), targets[0], "null")
-        for i, source in enumerate(given):
-            if ids[source] == source:
-                self.log.error(
-                    "X510", "a neuron is its own alias", where=where(i), found=source, limit="another neuron"
-                )
-        aliases = np.full(len(neurons), -1)
-        aliases[given] = targets
-        return aliases
+    aliases = [neuron["alias_target"] for neuron in hidden["neurons"]]
+    return Specification(
+        weights_in=weights_in,
+        weights_rec=weights_rec,
+        weights_out=weights_out,
+        dash_mem=column(hidden, "v_mem_decay"),
+        dash_mem_out=column(readout, "v_mem_decay"),
+        dash_syn=column(hidden, "i_syn_decay"),
+        dash_syn_2=column(hidden, "i_syn2_decay") if "synapse2_enable" in tree else np.zeros(n, np.int64),
+        dash_syn_out=column(readout, "i_syn_decay"),
+        threshold=column(hidden, "threshold"),
+        threshold_out=column(readout, "threshold"),
+        bias_hidden=column(hidden, "v_mem_bias") * tree["bias_enable"],
+        bias_out=column(readout, "v_mem_bias") * tree["bias_enable"],
+        weight_shift_in=inputs["weight_bit_shift"],
+        weight_shift_rec=hidden["weight_bit_shift"],
+        weight_shift_out=readout["weight_bit_shift"],
+        aliases=np.array([-1 if alias is None else alias for alias in aliases], np.int64),
+    )

@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from nirc.backends.xylo.limits import BIAS, DASH, THRESHOLD, WEIGHT_SHIFT, WEIGHT_WORD
+from nirc.backends.xylo.config import DEBUG, FORMAT, block_of, config_file, two_synapses
 from nirc.backends.xylo.specification import IntArray, Specification
 from nirc.chip.target import Target
-from nirc.files.chipfiles import npz
-
-FORMAT = "nirc-xylo-config/1"
+from nirc.files.chipfiles import assert_good, npz
 
 
 def emit(spec: Specification, target: Target, *, dt_s: float | None, clock_hz: int) -> dict[str, bytes]:
@@ -40,22 +38,22 @@ def config_tree(spec: Specification, target: Target, *, dt_s: float | None, cloc
     """The configuration object's fields. Raises ``AssertionError`` for a value out of range (a bug of nirc)."""
     check(spec, target)
     n_hidden = spec.weights_in.shape[1]
-    two = target.variant != "imu"
+    two = two_synapses(target)
     first = window(n_hidden, target, "neurons that inputs reach")
     last = window(n_hidden, target, "neurons that outputs leave from")
-    block = "reservoir" if target.variant == "audio2" else "hidden"
+    block = block_of(target)
     tree: dict[str, Any] = {
         "format": FORMAT,
         "variant": target.variant,
-        "input": {"weights": spec.weights_in[:, :first, 0], "weight_bit_shift": spec.weight_shift_in},
+        "input": {"weights": spec.weights_in[:, :first, 0].tolist(), "weight_bit_shift": spec.weight_shift_in},
         block: {
-            "weights": spec.weights_rec[:, :, 0],
+            "weights": spec.weights_rec[:, :, 0].tolist(),
             "weight_bit_shift": spec.weight_shift_rec,
             "aliasing": bool((spec.aliases >= 0).any()),
             "neurons": _hidden(spec, two),
         },
         "readout": {
-            "weights": spec.weights_out[n_hidden - last :],
+            "weights": spec.weights_out[n_hidden - last :].tolist(),
             "weight_bit_shift": spec.weight_shift_out,
             "neurons": _readout(spec),
         },
@@ -64,8 +62,8 @@ def config_tree(spec: Specification, target: Target, *, dt_s: float | None, cloc
         "debug": _debug(spec, target),
     }
     if two:
-        tree["input"]["syn2_weights"] = spec.weights_in[:, :first, 1]
-        tree[block]["syn2_weights"] = spec.weights_rec[:, :, 1]
+        tree["input"]["syn2_weights"] = spec.weights_in[:, :first, 1].tolist()
+        tree[block]["syn2_weights"] = spec.weights_rec[:, :, 1].tolist()
         tree["synapse2_enable"] = spec.uses_synapse_2
     if target.variant == "audio3":
         tree["input_source"] = "SpikeEvents"
@@ -73,34 +71,18 @@ def config_tree(spec: Specification, target: Target, *, dt_s: float | None, cloc
         tree["imu_if_input_enable"] = False  # spikes come from the host, not from the sensor
     if target.variant != "audio2" and dt_s is not None:
         tree["time_resolution_wrap"] = round(dt_s * clock_hz)
+    assert_good(config_file(target), tree)
     return tree
 
 
 def check(spec: Specification, target: Target) -> None:
-    """Raise ``AssertionError`` naming the first array that does not fit its field."""
+    """Raise ``AssertionError`` if the file has no place for something."""
     n_hidden = spec.weights_in.shape[1]
     first = window(n_hidden, target, "neurons that inputs reach")
     last = window(n_hidden, target, "neurons that outputs leave from")
-    words: list[tuple[tuple[int, int], tuple[str, ...]]] = [
-        (WEIGHT_WORD, ("weights_in", "weights_rec", "weights_out")),
-        (DASH, ("dash_mem", "dash_mem_out", "dash_syn", "dash_syn_2", "dash_syn_out")),
-        (THRESHOLD, ("threshold", "threshold_out")),
-        (BIAS, ("bias_hidden", "bias_out")),
-        (WEIGHT_SHIFT, ("weight_shift_in", "weight_shift_rec", "weight_shift_out")),
-        ((-1, n_hidden - 1), ("aliases",)),
-    ]
-    for (low, high), names in words:
-        for name in names:
-            values = np.asarray(getattr(spec, name))
-            if values.dtype.kind != "i":  # the comparison below lets fractions and NaN through
-                raise AssertionError(f"{name} holds {values.dtype}, not integers")
-            if values.size and (values.min() < low or values.max() > high):
-                raise AssertionError(f"{name} has {values.min()}..{values.max()}, outside {low}..{high}")
     if spec.weights_in[:, first:].any() or spec.weights_out[: n_hidden - last].any():
         raise AssertionError("a weight lies outside the neurons that inputs reach or outputs leave from")
-    if (spec.aliases == np.arange(n_hidden)).any():
-        raise AssertionError("a neuron is its own alias")
-    if target.variant == "imu" and spec.uses_synapse_2:
+    if not two_synapses(target) and spec.uses_synapse_2:
         raise AssertionError("this variant has no second synapse")
 
 
@@ -117,7 +99,7 @@ def _hidden(spec: Specification, two: bool) -> list[dict[str, int | None]]:
         dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
     ]
     for row, alias in zip(rows, spec.aliases.tolist(), strict=True):
-        row["alias_target"] = alias if alias >= 0 else None
+        row["alias_target"] = None if alias == -1 else alias
     return rows
 
 
@@ -128,16 +110,11 @@ def _readout(spec: Specification) -> list[dict[str, int]]:
 
 
 def _debug(spec: Specification, target: Target) -> dict[str, bool]:
-    """Clocks and memory power, which the vendor leaves to the user; Audio 3 has none of these switches.
-
-    Source: rockpool, ``syns61201/xylo_samna.py`` and ``syns63300/xylo_imu_devkit_utils.py``.
-    """
-    if target.variant == "audio3":
-        return {}
-    flags = {f"{clock}_clock_enable": True for clock in ("isyn", "ra", "hm")} | {"ram_power_enable": True}
-    if target.variant == "imu":
-        return flags | {"bias_clock_enable": True, "always_update_omp_stat": True}
-    return flags | {"bias_clock_enable": spec.uses_bias, "isyn2_clock_enable": spec.uses_synapse_2}
+    """All clocks run. Those of biases and second synapses of Audio 2 run only where they are used."""
+    flags = dict.fromkeys(DEBUG[target.variant], True)
+    if target.variant == "audio2":
+        flags |= {"bias_clock_enable": spec.uses_bias, "isyn2_clock_enable": spec.uses_synapse_2}
+    return flags
 
 
 def config_json(tree: dict[str, Any]) -> bytes:
@@ -147,14 +124,13 @@ def config_json(tree: dict[str, Any]) -> bytes:
 
 def _json(value: Any, indent: str) -> str:
     inner = indent + " "
-    if isinstance(value, dict) and any(isinstance(v, dict | list | np.ndarray) for v in value.values()):
+    if isinstance(value, dict) and any(isinstance(v, dict | list) for v in value.values()):
         parts = [f"{inner}{json.dumps(k)}: {_json(value[k], inner)}" for k in sorted(value)]
         return "{\n" + ",\n".join(parts) + "\n" + indent + "}"
-    if isinstance(value, np.ndarray | list) and len(value):
-        rows = value.tolist() if isinstance(value, np.ndarray) else value
-        text = [inner + json.dumps(row, sort_keys=True, separators=(",", ":")) for row in rows]
+    if isinstance(value, list) and value:
+        text = [inner + json.dumps(row, sort_keys=True, separators=(",", ":")) for row in value]
         return "[\n" + ",\n".join(text) + "\n" + indent + "]"
-    return json.dumps(value.tolist() if isinstance(value, np.ndarray) else value, sort_keys=True)
+    return json.dumps(value, sort_keys=True)
 
 
 def specification_npz(spec: Specification, target: Target) -> bytes:

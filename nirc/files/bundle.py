@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import re
@@ -16,25 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from nirc.diagnostics.log import Log
+from nirc.files.bounds import MAX_REPORTED
+from nirc.files.description import Faults
+from nirc.files.manifest import MANIFEST as MANIFEST_FILE
+from nirc.files.manifest import sha256
 
-SCHEMA = "nirc-bundle/1"
-MANIFEST = "manifest.json"
-MAX_INDEX = 1 << 20  # of a channel, neuron or step of latency in a manifest that is read
-MAX_LEAD = 1 << 10  # steps
+MANIFEST = MANIFEST_FILE.name
 MAX_FILE = 1 << 30  # bytes of one file in a bundle that is read
 LOOKS = 3
 SWAPS = 100  # attempts to be the last of several commands that write the same bundle
-FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 def to_json(tree: object) -> bytes:
     """Deterministic, readable JSON."""
     return (json.dumps(tree, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def sha256(data: bytes) -> str:
-    """Hex digest."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def write(directory: Path, files: Mapping[str, bytes], *, force: bool, log: Log) -> None:
@@ -101,9 +95,6 @@ def read(directory: Path, log: Log) -> tuple[dict[str, Any], dict[str, bytes]]:
     log.raise_if_errors()
     files = {}
     for name, digest in manifest["files"].items():
-        if not FILE_NAME.fullmatch(name):
-            log.error("U605", "the manifest names a file outside the bundle", found=name[:100])
-            continue
         data = _read_file(directory / name, log)
         if data and sha256(data) != digest:
             log.error(
@@ -120,74 +111,15 @@ def read(directory: Path, log: Log) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def _parsed(text: bytes, log: Log) -> dict[str, Any]:
-    try:
-        manifest = json.loads(text)
-    except (ValueError, RecursionError):
-        manifest = None
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-        found = manifest.get("schema") if isinstance(manifest, dict) else "no JSON object"
-        log.error(
-            "U605",
-            "the manifest is not one that this version reads",
-            where=MANIFEST,
-            found=str(found)[:60],
-            limit=SCHEMA,
-        )
-        return {}
-    if not _well_formed(manifest):
-        log.error(
-            "U605",
-            "the manifest lacks a field or has one of the wrong kind",
-            where=MANIFEST,
-            help="compile again",
-        )
-    return manifest
-
-
-def _well_formed(manifest: dict[str, Any]) -> bool:
-    """Whether the fields that `run` relies on have the right kinds and sizes."""
-    latency, lags, kinds = manifest.get("latency_steps"), manifest.get("output_latency_steps"), manifest.get("files")
-    populations = manifest.get("populations")
-    return (
-        isinstance(kinds, dict)
-        and all(isinstance(v, str) for v in kinds.values())
-        and isinstance(manifest.get("target"), str)
-        and manifest.get("output_kind") in ("spikes", "membrane")
-        and _is_lag(latency)
-        and _is_indices(manifest.get("input_map"), none=True)
-        and _is_indices(manifest.get("output_map"))
-        and isinstance(lags, list)
-        and all(map(_is_lag, lags))
-        and len(lags or ()) == len(manifest["output_map"])
-        and all(lag <= latency for lag in lags or ())
-        and isinstance(populations, dict)
-        and all(_is_block(block) for block in populations.values())
-    )
-
-
-def _is_block(block: object) -> bool:
-    return (
-        isinstance(block, dict)
-        and isinstance(block.get("part"), str)
-        and _is_indices(block.get("index"))
-        and _is_index(block.get("latency_steps"))
-        and isinstance(block.get("scale"), list)
-        and len(block["scale"]) == len(block["index"])
-        and all(type(x) in (int, float) and x > 0 for x in block["scale"])
-    )
-
-
-def _is_lag(value: object) -> bool:
-    """Steps by which an output is later on the chip; below 0 where the model shows its outputs late."""
-    return type(value) is int and -MAX_LEAD <= value < MAX_INDEX
-
-
-def _is_index(value: object) -> bool:
-    return type(value) is int and 0 <= value < MAX_INDEX
-
-
-def _is_indices(values: object, *, none: bool = False) -> bool:
-    return isinstance(values, list) and all((none and v is None) or _is_index(v) for v in values)
+    """The manifest, or nothing if something is wrong with it."""
+    faults = Faults()
+    tree = MANIFEST_FILE.parse(text, faults)
+    if not faults:
+        MANIFEST_FILE.check(tree, {}, faults)
+    for fault in faults.all[:MAX_REPORTED]:
+        message = f"the manifest is not one that this version reads: {fault.text}"
+        log.error("U605", message, where=fault.path, found=fault.found, limit=fault.allowed, help="compile again")
+    return {} if faults else tree
 
 
 def _read_file(path: Path, log: Log) -> bytes:

@@ -1,16 +1,29 @@
-"""Files that backends write: archives and scripts that are the same bytes for the same content."""
+"""Files that backends write and read: archives and scripts, and files that are checked against a description."""
 
 from __future__ import annotations
 
+import ast
 import io
 import zipfile
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from importlib.resources import files as resources
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.diagnostics.log import Log
+from nirc.files.description import Faults, File, Tree
+
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can hold
+WIDTH = 116
+CHECKER = ("nirc.files.description", "nirc.files.manifest", "nirc.files.running")  # every script holds their text
+NUMPY = """
+try:
+    import numpy as np
+except ImportError:  # --help works without it
+    np = None"""
 
 
 def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -26,11 +39,136 @@ def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
+# Reading.
+
+
+def read(data: bytes, *files: File, trees: Mapping[str, Tree] | None = None) -> tuple[File, Tree]:
+    """Read a file that may hold anything. Return its description and its tree.
+
+    Several ``files`` describe the variants of a chip. ``trees`` are other files of the bundle, by name.
+    Raises ``InputError`` (U605) if the file is damaged. Raises an error of the description's code if the chip
+    does not take a value.
+    """
+    faults = Faults()
+    file = files[0]
+    tree = file.parse(data, faults)
+    if not faults:
+        file = _of_variant(tree, files, faults)
+    if not faults:
+        file.check(tree, trees or {}, faults)
+    raise_faults(file, faults)
+    return file, tree
+
+
+def _of_variant(tree: Tree, files: Sequence[File], faults: Faults) -> File:
+    """The description of the variant that the tree is for."""
+    if len(files) == 1:
+        return files[0]
+    found = tree.get("variant") if isinstance(tree, dict) else None
+    variants = {vars(file.root)["fields"]["variant"].value: file for file in files}
+    if not isinstance(found, str) or found not in variants:
+        faults.damaged("variant", "the variant is unknown", found, ", ".join(variants))
+        return files[0]
+    return variants[found]
+
+
+def raise_faults(file: File, faults: Faults) -> None:
+    """Raise an error if there are faults. Of a file that is damaged, name the first damage only."""
+    log = Log(file=file.name)
+    help_ = "compile the model again; a bundle's files are not meant to be edited"
+    damaged = [fault for fault in faults.all if fault.damaged]
+    for fault in damaged[:1]:
+        log.error("U605", fault.text, where=fault.path, found=fault.found, limit=fault.allowed, help=help_)
+    for fault in [] if damaged else faults.all:
+        source = fault.source or file.source
+        log.error(file.code, fault.text, where=fault.path, found=fault.found, limit=fault.allowed, source=source)
+    log.raise_if_errors()
+
+
+def assert_good(file: File, tree: Tree, trees: Mapping[str, Tree] | None = None) -> None:
+    """Raise ``AssertionError`` if nirc is about to write a file that it would not read."""
+    faults = Faults()
+    file.check(tree, trees or {}, faults)
+    if faults:
+        raise AssertionError(f"{file.name}: {faults.all[0]}")
+
+
+# Scripts.
+
+
+def deploy_script(package: str, files: Sequence[File], modules: Sequence[str], **values: object) -> bytes:
+    """Render deploy.py of ``package``.
+
+    ``files`` describe the bundle's files. ``modules`` of nirc say what their fields mean together. The template gets
+    ``imports``, of the standard library and numpy, and ``checker``, the text of modules and descriptions.
+    """
+    texts = {name: _text_of(name) for name in (*CHECKER, *modules)}
+    described = "".join(f"    {literal(file, 4)},\n" for file in files)
+    parts = [f"# From {name}.\n\n\n{_code_of(text)}" for name, text in texts.items()]
+    checker = "\n\n\n".join([*parts, f"FILES = [\n{described}]"])
+    return script(package, "deploy.py.j2", imports=_imports_of(texts.values()), checker=checker, **values)
+
+
 def script(package: str, template: str, **values: object) -> bytes:
-    """``package``'s jinja2 template rendered; a value that it names and is not given is an error."""
+    """Render ``package``'s jinja2 template. A value that it names and is not given is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader(package), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
     )
     return environment.get_template(template).render(**values).encode()
+
+
+def _text_of(module: str) -> str:
+    package, _, name = module.rpartition(".")
+    return (resources(package) / f"{name}.py").read_text(encoding="utf-8")
+
+
+def _is_import(node: ast.stmt) -> TypeGuard[ast.Import | ast.ImportFrom]:
+    return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def _code_of(text: str) -> str:
+    """A module's text from the first line after its imports."""
+    last = max(node.end_lineno or 0 for node in ast.parse(text).body if _is_import(node))
+    return "\n".join(text.splitlines()[last:]).strip("\n")
+
+
+def _imports_of(texts: Iterable[str]) -> str:
+    """The imports from the standard library that any of ``texts`` has. numpy may be missing."""
+    plain: set[str] = set()
+    names: dict[str, set[str]] = {}
+    for node in (node for text in texts for node in ast.parse(text).body):
+        if isinstance(node, ast.Import):
+            plain |= {f"import {alias.name}" for alias in node.names if alias.name != "numpy"}
+        elif isinstance(node, ast.ImportFrom) and not f"{node.module}.".startswith(("nirc.", "__future__.")):
+            names.setdefault(node.module or "", set()).update(alias.name for alias in node.names)
+    froms = [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names)]
+    return "\n".join(["from __future__ import annotations\n", *sorted(plain), *froms, NUMPY])
+
+
+def literal(value: Any, indent: int = 0) -> str:
+    """Python text of data and of descriptions, in lines of at most ``WIDTH`` characters."""
+    opening, parts, closing = _parts(value)
+    short = opening + ", ".join(label + literal(inner, -(1 << 20)) for label, inner in parts) + closing
+    if indent + len(short) <= WIDTH or not parts:
+        return short
+    space = " " * (indent + 4)
+    lines = "".join(f"{space}{label}{literal(inner, indent + 5 + len(label))},\n" for label, inner in parts)
+    return f"{opening}\n{lines}{' ' * indent}{closing[-1]}"
+
+
+def _parts(value: Any) -> tuple[str, list[tuple[str, Any]], str]:
+    """What stands before, in and behind the brackets. Each part has a label and a value."""
+    if is_dataclass(value):
+        kept = [f for f in fields(value) if f.repr and getattr(value, f.name) != f.default]
+        labels = ["" if f.default is MISSING else f"{f.name}=" for f in kept]
+        inner = [getattr(value, f.name) for f in kept]
+        return f"{type(value).__name__}(", list(zip(labels, inner, strict=True)), ")"
+    if isinstance(value, dict):
+        return "{", [(f"{key!r}: ", inner) for key, inner in value.items()], "}"
+    if isinstance(value, list):
+        return "[", [("", inner) for inner in value], "]"
+    if isinstance(value, tuple):
+        return "(", [("", inner) for inner in value], ",)" if len(value) == 1 else ")"
+    return value.__name__ if callable(value) else repr(value), [], ""

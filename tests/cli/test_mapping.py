@@ -12,7 +12,8 @@ import pytest
 
 import nirc
 from nirc.api import Bundle
-from nirc.files.bundle import sha256, to_json
+from nirc.files.bundle import to_json
+from nirc.files.manifest import sha256
 from nirc.mapping.floorplan import Core, Floorplan, Link, Part
 from nirc.report.floorplan import picture
 from nirc.report.mapping import _titles

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from nirc.backends.xylo.specification import IntArray, Specification
 
+CLOCKS = ("isyn_clock_enable", "ra_clock_enable", "hm_clock_enable", "bias_clock_enable", "ram_power_enable")
+DEBUG = {"audio2": (*CLOCKS, "isyn2_clock_enable"), "audio3": (), "imu": (*CLOCKS, "always_update_omp_stat")}
 FLAVOURS = ("calm", "busy", "saturated", "ties")
 
 
@@ -142,7 +144,12 @@ def config_tree(spec: Specification, variant: str = "audio2") -> dict[str, Any]:
             ],
         },
         "bias_enable": spec.uses_bias,
+        "debug": dict.fromkeys(DEBUG[variant], True),
     }
+    if variant == "audio3":
+        tree["input_source"] = "SpikeEvents"
+    if variant == "imu":
+        tree["imu_if_input_enable"] = False
     if two:
         tree["synapse2_enable"] = spec.uses_synapse_2
         tree["input"]["syn2_weights"] = spec.weights_in[:, :reach, 1].tolist()

@@ -388,7 +388,11 @@ class Board:
             return [tree(x) for x in thing] if isinstance(thing, list) else thing
 
         config = tree(self.config) | {"format": "nirc-xylo-config/1", "variant": self.variant}
-        config |= {"debug": {}, "operation_mode": "AcceleratedTime", "input_source": "SpikeEvents"}
+        config["operation_mode"] = "AcceleratedTime"
+        config.pop("clear_network_state", None)
+        config["debug"].pop("monitor_neuron_spike")
+        if self.variant == "audio3":
+            config |= {"debug": {}, "input_source": "SpikeEvents"}
         if self.variant != "imu" and not config["synapse2_enable"]:  # the chip then leaves these memories alone
             n_in, n = len(config["input"]["weights"]), len(config[self.block]["neurons"])
             columns = len(config["input"]["weights"][0])

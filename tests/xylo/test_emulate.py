@@ -173,6 +173,8 @@ def fitting(variant: str, hidden: int = 12) -> Specification:
     if variant != "audio2":
         spec.weights_in[:, 128:] = 0
         spec.weights_out[: max(0, hidden - 128)] = 0
+    else:
+        spec.weights_rec[:, 64:] = 0  # targets of a neuron
     return replace(spec, dash_syn_2=spec.dash_syn_2 * (variant != "imu"))
 
 

@@ -1,0 +1,477 @@
+"""Describe a file that a chip reads, and check a file against its description.
+
+nirc's readers import this module. Every deploy.py holds its text. So it needs Python 3.9 and the standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
+
+Tree = Any  # what JSON can hold, and arrays
+MAX_NAME = 255  # characters
+
+
+def shown(value: object) -> str:
+    """Return a few ASCII characters of a value that may be huge."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    text = "nothing" if value is None else ascii(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def join(path: str, key: object) -> str:
+    """Return the path of a field."""
+    name = key if isinstance(key, str) and key.isidentifier() and key.isascii() else ascii(key)
+    return f"{path}.{name}"[:200] if path else str(name)[:200]
+
+
+# Faults.
+
+
+@dataclass
+class Fault:
+    """Something that is wrong in a file.
+
+    ``damaged`` means that the structure is broken. Otherwise the chip does not take the value.
+    ``others`` counts further places with the same fault.
+    """
+
+    path: str
+    message: str
+    found: str
+    allowed: str
+    damaged: bool
+    source: str = ""
+    others: int = 0
+
+    @property
+    def text(self) -> str:
+        """The message, with the number of further places."""
+        return f"{self.message}; so are {self.others} more values of this field" if self.others else self.message
+
+    def __str__(self) -> str:
+        return f"{self.path or 'the file'}: {self.text}: found {self.found}, allowed {self.allowed}"
+
+
+class Faults:
+    """Collects all faults of a file. The same fault in many places is kept once."""
+
+    def __init__(self) -> None:
+        self.by_place: dict[tuple[str, str], Fault] = {}
+
+    def __len__(self) -> int:
+        return len(self.by_place)
+
+    @property
+    def all(self) -> list[Fault]:
+        """The faults, in the order in which they were found."""
+        return list(self.by_place.values())
+
+    def damaged(self, path: str, message: str, found: object, allowed: object) -> None:
+        """Note that the structure is broken."""
+        self._add(Fault(path, message, shown(found), str(allowed), damaged=True))
+
+    def outside(self, path: str, found: object, allowed: object, message: str = "", source: str = "") -> None:
+        """Note a value that the chip does not take. ``allowed`` is (least, most), a list of values or a text."""
+        if isinstance(allowed, tuple):
+            allowed = f"{allowed[0]}..{allowed[1]}"
+        elif isinstance(allowed, list):
+            allowed = ", ".join(map(str, allowed))
+        text = found if isinstance(found, str) else shown(found)
+        message = message or "a value is outside the chip's range"
+        self._add(Fault(path, message, text, str(allowed), damaged=False, source=source))
+
+    def _add(self, fault: Fault) -> None:
+        place = (re.sub(r"\[\d+\]", "[]", fault.path), fault.message)
+        if place in self.by_place:
+            self.by_place[place].others += 1
+        else:
+            self.by_place[place] = fault
+
+
+# Kinds of values.
+
+
+class Kind:
+    """What a value may be. ``doc`` says what it means, ``source`` where its range comes from."""
+
+    doc: str = ""
+    source: str = ""
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """Note everything that is wrong with ``value``."""
+        raise NotImplementedError
+
+
+def _words() -> Any:
+    """A field of a kind that deploy.py does not need."""
+    return field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Size:
+    """The length of an axis, by name. A chip takes ``least`` to ``most``."""
+
+    name: str
+    most: int
+    least: int = 1
+    source: str = _words()
+
+    def check(self, n: int, path: str, faults: Faults) -> None:
+        """Note a length that the chip does not take."""
+        if not self.least <= n <= self.most:
+            message = f"the number of {self.name} is outside the chip's range"
+            faults.outside(path, n, (self.least, self.most), message, self.source)
+
+
+@dataclass(frozen=True)
+class Integer(Kind):
+    """An integer from ``low`` to ``high``. With ``only``, one of these."""
+
+    low: int
+    high: int
+    only: tuple[int, ...] = ()
+    doc: str = _words()
+    source: str = _words()
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """True, 1.0 and "1" are no integers."""
+        if type(value) is not int:
+            faults.damaged(path, "a value is not an integer", value, f"{self.low}..{self.high}")
+        elif not self.low <= value <= self.high:
+            faults.outside(path, value, (self.low, self.high), source=self.source)
+        elif self.only and value not in self.only:
+            faults.outside(path, value, list(self.only), source=self.source)
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    """A number from ``low`` to ``high``, with or without a fraction."""
+
+    low: float
+    high: float
+    doc: str = _words()
+    source: str = _words()
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """Infinity is outside, NaN cannot be in JSON."""
+        if type(value) not in (int, float):
+            faults.damaged(path, "a value is not a number", value, f"{self.low:g}..{self.high:g}")
+        elif not self.low <= value <= self.high:
+            faults.outside(path, value, f"{self.low:g}..{self.high:g}", source=self.source)
+
+
+@dataclass(frozen=True)
+class Flag(Kind):
+    """True or false."""
+
+    doc: str = _words()
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """1 is not true."""
+        if not isinstance(value, bool):
+            faults.damaged(path, "a flag is neither true nor false", value, "true or false")
+
+
+@dataclass(frozen=True)
+class Text(Kind):
+    """Printable characters, ``least`` to ``most``."""
+
+    most: int
+    least: int = 1
+    doc: str = _words()
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """Control characters are refused."""
+        if not isinstance(value, str) or not self.least <= len(value) <= self.most or not value.isprintable():
+            faults.damaged(path, "a text is missing", value, f"{self.least} to {self.most} printable characters")
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    """One of a few words."""
+
+    words: tuple[str, ...]
+    doc: str = _words()
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """Each word as it is written."""
+        if not isinstance(value, str) or value not in self.words:
+            faults.damaged(path, "a word is unknown", value, ", ".join(self.words))
+
+
+@dataclass(frozen=True)
+class Const(Kind):
+    """The one value that nirc writes here."""
+
+    value: Any
+    doc: str = _words()
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """The type counts, too: 1 is not true."""
+        wanted = self.value
+        if isinstance(wanted, dict):
+            Object({name: Const(inner) for name, inner in wanted.items()}).check(value, path, faults)
+        elif type(value) is not type(wanted) or (isinstance(wanted, list) and len(value) != len(wanted)):
+            faults.damaged(path, "a setting is unknown", value, json.dumps(wanted))
+        elif isinstance(wanted, list):
+            for i, inner in enumerate(wanted):
+                Const(inner).check(value[i], f"{path}[{i}]", faults)
+        elif value != wanted:
+            faults.damaged(path, "a setting is unknown", value, json.dumps(wanted))
+
+
+@dataclass(frozen=True)
+class Maybe(Kind):
+    """Null, or a value of a kind."""
+
+    kind: Kind
+    doc: str = _words()
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """Null is always right."""
+        if value is not None:
+            self.kind.check(value, path, faults)
+
+
+@dataclass(frozen=True)
+class Many(Kind):
+    """A list of values of one kind. ``size`` is a number, a ``Size``, or the name of a length that is free."""
+
+    item: Kind
+    size: int | str | Size
+    doc: str = _words()
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """Entries are checked only if there are not too many."""
+        if _length_fits(value, self.size, path, faults):
+            for i, item in enumerate(value):
+                self.item.check(item, f"{path}[{i}]", faults)
+
+
+def _length_fits(value: Any, size: int | str | Size, path: str, faults: Faults) -> bool:
+    before = len(faults)
+    if type(value) is not list or (isinstance(size, int) and len(value) != size):
+        wanted = f"a list of {size}" if isinstance(size, int) else "a list"
+        faults.damaged(path, "a list is missing or of the wrong length", value, wanted)
+    elif isinstance(size, Size):
+        size.check(len(value), path, faults)
+    return len(faults) == before
+
+
+@dataclass(frozen=True)
+class Integers(Kind):
+    """Nested lists of integers. Each axis of ``shape`` has a length, a name or a ``Size``.
+
+    ``check_shapes`` compares the lengths that have names.
+    """
+
+    shape: tuple[int | str | Size, ...]
+    low: int
+    high: int
+    doc: str = _words()
+    source: str = _words()
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """Look at all numbers at once. Look for the place only if something is wrong."""
+        if _length_fits(value, self.shape[0], path, faults) and not self._fits(value):
+            self._explain(value, path, list(self.shape), faults)
+
+    def _fits(self, value: list[Any]) -> bool:
+        flat = value
+        for size in self.shape[1:]:
+            if not {type(row) for row in flat} <= {list}:
+                return False
+            if isinstance(size, int) and any(len(row) != size for row in flat):
+                return False
+            flat = list(chain.from_iterable(flat))
+        integers = set(map(type, flat)) <= {int}
+        return integers and (not flat or self.low <= min(flat) <= max(flat) <= self.high)
+
+    def _explain(self, value: Any, path: str, axes: list[int | str | Size], faults: Faults) -> None:
+        if not axes:
+            Integer(self.low, self.high, source=self.source).check(value, path, faults)
+        elif _length_fits(value, axes[0] if isinstance(axes[0], int) else "", path, faults):
+            for i, inner in enumerate(value):
+                self._explain(inner, f"{path}[{i}]", axes[1:], faults)
+
+
+@dataclass(frozen=True)
+class Array(Kind):
+    """An array of numpy, of exactly this type. Each axis of ``shape`` has a length or a name."""
+
+    dtype: str
+    shape: tuple[int | str, ...]
+    low: float
+    high: float
+    doc: str = _words()
+    source: str = _words()
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """Lengths that have names may be any."""
+        if value.dtype.str != self.dtype:
+            faults.damaged(path, "an array has another type", value.dtype.str, self.dtype)
+            return
+        exact = [i for i, n in enumerate(self.shape) if isinstance(n, int)]
+        if value.ndim != len(self.shape) or any(value.shape[i] != self.shape[i] for i in exact):
+            faults.damaged(path, "an array has another shape", value.shape, self.shape)
+            return
+        bad = value[~((value >= self.low) & (value <= self.high))]  # so NaN is bad
+        if bad.size:
+            faults.outside(path, bad[0].item(), (self.low, self.high), source=self.source)
+
+
+@dataclass(frozen=True)
+class Object(Kind):
+    """Named fields. ``optional`` may be missing. With ``open``, fields that are not described are allowed.
+
+    An object with arrays lists their names in its field "arrays".
+    """
+
+    fields: dict[str, Kind]
+    optional: tuple[str, ...] = ()
+    open: bool = False
+    doc: str = _words()
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """An unknown field is a fault. It could mean something to the chip."""
+        if not isinstance(value, dict):
+            faults.damaged(path, "a JSON object is missing", value, "an object")
+            return
+        for name, kind in self.fields.items():
+            if name in value:
+                kind.check(value[name], join(path, name), faults)
+            elif name not in self.optional:
+                faults.damaged(join(path, name), "a field is missing", None, "this field")
+        known = set(self.fields)
+        if any(isinstance(kind, Array) for kind in self.fields.values()):
+            known.add("arrays")
+            Const(self.arrays_of(value)).check(value.get("arrays"), join(path, "arrays"), faults)
+        for name in sorted(set(value) - known):
+            if not self.open:
+                faults.damaged(join(path, name), "a field is unknown", value[name], "no such field")
+
+    def arrays_of(self, value: dict[str, Any]) -> list[str]:
+        """The names of the arrays that ``value`` has, in the order of the fields."""
+        return [name for name, kind in self.fields.items() if isinstance(kind, Array) and name in value]
+
+
+@dataclass(frozen=True)
+class Map(Kind):
+    """Values of one kind under names that are free."""
+
+    item: Kind
+    doc: str = _words()
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """Names are printable."""
+        if not isinstance(value, dict):
+            faults.damaged(path, "a JSON object is missing", value, "an object")
+            return
+        for name, item in value.items():
+            Text(MAX_NAME).check(name, path, faults)
+            self.item.check(item, join(path, name), faults)
+
+
+@dataclass(frozen=True)
+class Switch(Kind):
+    """Objects that look different for each value of one field. ``default`` is for all other values."""
+
+    key: str
+    cases: tuple[tuple[Any, Kind], ...]
+    default: Kind | None = None
+    doc: str = _words()
+
+    def case(self, value: dict[str, Any]) -> Kind | None:
+        """The kind of ``value``."""
+        found = value.get(self.key)
+        for wanted, kind in self.cases:
+            if type(found) is type(wanted) and found == wanted:
+                return kind
+        return self.default
+
+    def check(self, value: Any, path: str, faults: Faults) -> None:
+        """A key that is in no case is a fault."""
+        if not isinstance(value, dict):
+            faults.damaged(path, "a JSON object is missing", value, "an object")
+            return
+        kind = self.case(value)
+        if kind is not None:
+            kind.check(value, path, faults)
+        else:
+            allowed = ", ".join(str(wanted) for wanted, _ in self.cases)
+            faults.damaged(join(path, self.key), "a word is unknown", value.get(self.key), allowed)
+
+
+def check_shapes(kind: Kind | None, block: dict[str, Any], path: str, sizes: Mapping[str, int], faults: Faults) -> None:
+    """Compare the lengths of all axes of a block's arrays with ``sizes``, by the names of the axes."""
+    if isinstance(kind, Switch):
+        kind = kind.case(block)
+    for name, inner in kind.fields.items() if isinstance(kind, Object) else ():
+        if isinstance(inner, (Integers, Array)) and name in block:
+            named = [axis.name if isinstance(axis, Size) else axis for axis in inner.shape]
+            shape = tuple(axis if isinstance(axis, int) else sizes[axis] for axis in named)
+            replace(inner, shape=shape).check(block[name], join(path, name), faults)
+
+
+# Files.
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a bundle.
+
+    ``rules`` note what fields say against each other. They are called with the tree, this description,
+    the trees of the files before this one, and the faults. ``numbers`` are for them.
+    ``code`` is the diagnostic for values that the chip does not take, ``source`` where most ranges come from.
+    """
+
+    name: str
+    root: Kind
+    rules: Callable[[Tree, File, Mapping[str, Tree], Faults], None]
+    numbers: Mapping[str, Any]
+    most_bytes: int
+    code: str = _words()
+    source: str = _words()
+
+    def parse(self, data: bytes, faults: Faults) -> Tree:
+        """The tree of a file that may hold anything."""
+        return parse_json(data, self.most_bytes, faults)
+
+    def check(self, tree: Tree, trees: Mapping[str, Tree], faults: Faults) -> None:
+        """Note all faults. Rules are asked only if each field is what it should be."""
+        before = len(faults)
+        self.root.check(tree, "", faults)
+        if len(faults) == before:
+            self.rules(tree, self, trees, faults)
+
+
+def parse_json(data: bytes, most: int, faults: Faults) -> Tree:
+    """The tree in JSON text, or None."""
+    if len(data) > most:
+        faults.damaged("", "the file is too large", len(data), f"{most} bytes")
+        return None
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        faults.damaged("", f"the file is not JSON: {str(error)[:100]!a}", data[:30], "JSON in UTF-8")
+        return None
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object in which no key appears twice: readers disagree on which one counts."""
+    tree = dict(pairs)
+    if len(tree) < len(pairs):
+        raise ValueError("an object has the same key twice")
+    return tree
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")

@@ -1,0 +1,183 @@
+"""manifest.json and the files that it lists: what any bundle must hold. deploy.py holds this module's text."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nirc.files.description import (
+    Choice,
+    Const,
+    Faults,
+    File,
+    Integer,
+    Integers,
+    Many,
+    Map,
+    Maybe,
+    Number,
+    Object,
+    Text,
+    Tree,
+    check_shapes,
+    join,
+)
+
+SCHEMA = "nirc-bundle/1"
+MANIFEST_NAME = "manifest.json"
+MAX_MANIFEST = 1 << 30  # bytes
+MAX_INDEX = 1 << 20  # of a channel, neuron or step of latency
+MAX_LEAD = 1 << 10  # steps
+ABOVE_0 = 1e-300
+READOUT = "readout"  # the part whose index counts columns of the output
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+def _index(name: str, low: int = 0) -> Integers:
+    return Integers((name,), low, MAX_INDEX - 1)
+
+
+def check_manifest(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
+    """The lists have as many entries as there are outputs. No output is later than ``latency_steps``."""
+    check_shapes(file.root, tree, "", {"outputs": len(tree["output_map"])}, faults)
+    latest = max(tree["output_latency_steps"], default=0)
+    if tree["output_latency_steps"] and latest > tree["latency_steps"]:
+        faults.damaged("latency_steps", "an output is later", tree["latency_steps"], f"{latest} or more")
+    for name, block in tree["populations"].items():
+        if len(block["scale"]) != len(block["index"]):
+            path = join(join("populations", name), "scale")
+            faults.damaged(path, "a population needs a scale for each neuron", block["scale"], len(block["index"]))
+    for name in tree["files"]:
+        if not FILE_NAME.fullmatch(name):
+            faults.damaged(join("files", name), "the manifest names a file outside the bundle", name, "a file name")
+
+
+MANIFEST = File(
+    MANIFEST_NAME,
+    Object(
+        {
+            "schema": Const(SCHEMA),
+            "target": Text(255),
+            "dt": Maybe(Number(ABOVE_0, 1 / ABOVE_0)),
+            "input_map": Many(Maybe(Integer(0, MAX_INDEX - 1)), "inputs"),
+            "output_map": _index("outputs"),
+            "output_latency_steps": _index("outputs", -MAX_LEAD),
+            "latency_steps": Integer(-MAX_LEAD, MAX_INDEX - 1),
+            "output_kind": Choice(("spikes", "membrane")),
+            "populations": Map(
+                Object(
+                    {
+                        "part": Text(255),
+                        "index": _index("neurons"),
+                        "latency_steps": Integer(0, MAX_INDEX - 1),
+                        "scale": Many(Number(ABOVE_0, 1 / ABOVE_0), "neurons"),
+                    },
+                    open=True,
+                )
+            ),
+            "files": Map(Text(64, 64)),
+        },
+        optional=("dt",),
+        open=True,
+    ),
+    check_manifest,
+    {},
+    MAX_MANIFEST,
+    code="U605",
+)
+
+
+def check_ends(manifest: Tree, ends: Mapping[str, Any], faults: Faults) -> None:
+    """Compare the manifest with the chip's files.
+
+    ``ends``: the numbers of "inputs" and "outputs", the "kinds" of output, and the neurons of each of the "parts".
+    "silent", if it is there, lists the outputs that may be membranes.
+    """
+    _below("input_map", manifest["input_map"], ends["inputs"], faults)
+    _below("output_map", manifest["output_map"], ends["outputs"], faults)
+    kind = manifest["output_kind"]
+    if kind not in ends["kinds"]:
+        faults.damaged("output_kind", "the chip's files have other outputs", kind, ", ".join(ends["kinds"]))
+    scaled = set()
+    for name, block in manifest["populations"].items():
+        path = join("populations", name)
+        if block["part"] not in ends["parts"]:
+            faults.damaged(f"{path}.part", "a part is unknown", block["part"], ", ".join(ends["parts"]))
+        else:
+            _below(f"{path}.index", block["index"], ends["parts"][block["part"]], faults)
+        scaled |= set(block["index"]) if block["part"] == READOUT else set()
+    silent = set(ends.get("silent", manifest["output_map"])) & set(manifest["output_map"])
+    if kind == "membrane" and not silent <= scaled:
+        faults.damaged("populations", "an output has no scale", "outputs without", "a scale for each output")
+
+
+def _below(path: str, values: Sequence[int | None], end: int, faults: Faults) -> None:
+    for i, value in enumerate(values):
+        if value is not None and value >= end:
+            faults.damaged(f"{path}[{i}]", "a number points to nothing", value, f"0..{end - 1}")
+
+
+def sha256(data: bytes) -> str:
+    """The digest of a file, in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class Bundle:
+    """The files in a directory, checked. ``lines`` has every fault, ``trees`` the contents by name."""
+
+    def __init__(self, directory: Path, files: Sequence[File], ends_of: Callable[[Mapping[str, Tree]], Any]) -> None:
+        self.directory = directory
+        self.lines: list[str] = []
+        self.trees: dict[str, Tree] = {}
+        self.sound = True  # all fields so far are what they should be
+        self.check(MANIFEST, self.read(MANIFEST_NAME))
+        self.manifest: Tree = self.trees.get(MANIFEST_NAME) if self.sound else None
+        self.listed: dict[str, str] = self.manifest["files"] if self.manifest else {}
+        contents = {name: self.read(name) for name in sorted({*self.listed, *(file.name for file in files)})}
+        for name, content in contents.items():
+            if content is not None and self.listed and sha256(content) != self.listed.get(name):
+                self.lines.append(f"{name}: this is not the file that nirc wrote")
+        for file in files:
+            self.check(file, contents[file.name])
+        if self.sound:
+            faults = Faults()
+            check_ends(self.manifest, ends_of(self.trees), faults)
+            self.note(MANIFEST_NAME, faults)
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes of a file. Links are not followed."""
+        path = self.directory / name
+        try:
+            if path.is_symlink() or not path.is_file():
+                raise OSError("it is missing, or no regular file")
+            return path.read_bytes()
+        except OSError as error:
+            self.lines.append(f"{name}: the file cannot be read: {error.strerror or error}")
+            self.sound = False
+            return None
+
+    def check(self, file: File, data: bytes | None) -> None:
+        """Add the tree of a file. Its rules need the trees of those before it."""
+        if data is not None:
+            faults = Faults()
+            tree = file.parse(data, faults)
+            if not faults:
+                file.root.check(tree, "", faults)
+            if self.sound and not faults:
+                file.rules(tree, file, self.trees, faults)
+            self.trees[file.name] = tree
+            self.note(file.name, faults)
+
+    def note(self, name: str, faults: Faults) -> None:
+        """Keep the faults of a file."""
+        self.lines += [f"{name}: {fault}" for fault in faults.all]
+        self.sound = self.sound and not faults
+
+    def strangers(self) -> list[str]:
+        """A fault for each file that the manifest does not list."""
+        known = {*self.listed, MANIFEST_NAME, "__pycache__"}
+        names = sorted(path.name for path in self.directory.iterdir() if path.name not in known)
+        return [f"{name!a}: the manifest does not list this file" for name in names]

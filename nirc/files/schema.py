@@ -1,0 +1,159 @@
+"""JSON schemas and tables for people, made from the descriptions of files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from nirc.files.description import (
+    Array,
+    Choice,
+    Const,
+    File,
+    Flag,
+    Integer,
+    Integers,
+    Kind,
+    Many,
+    Map,
+    Maybe,
+    Number,
+    Object,
+    Size,
+    Switch,
+    Text,
+)
+
+Schema = dict[str, Any]
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+
+
+def json_schema(*files: File) -> Schema:
+    """The JSON schema of a file. Several ``files`` describe the variants of a chip.
+
+    A schema cannot say what fields mean together. Arrays are in the archive and not in its JSON: of them the schema
+    has the names.
+    """
+    variants = [_schema(file.root) for file in files]
+    kinds = variants[0] if len(variants) == 1 else {"oneOf": variants}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": files[0].name, **kinds}
+
+
+def _schema(kind: Kind) -> Schema:
+    schema = _plain_schema(kind)
+    return {"description": kind.doc, **schema} if kind.doc else schema
+
+
+def _plain_schema(kind: Kind) -> Schema:
+    match kind:
+        case Integer():
+            allowed: Schema = {"enum": list(kind.only)} if kind.only else {}
+            return {"type": "integer", "minimum": kind.low, "maximum": kind.high, **allowed}
+        case Number():
+            return {"type": "number", "minimum": kind.low, "maximum": kind.high}
+        case Flag():
+            return {"type": "boolean"}
+        case Text():
+            return {"type": "string", "minLength": kind.least, "maxLength": kind.most, "pattern": PRINTABLE}
+        case Choice():
+            return {"enum": list(kind.words)}
+        case Const():
+            return {"const": kind.value}
+        case Maybe():
+            return {"anyOf": [{"type": "null"}, _schema(kind.kind)]}
+        case Many():
+            return _list(kind.size, _schema(kind.item))
+        case Integers():
+            return _nested(kind)
+        case Object():
+            return _object(kind)
+        case Map():
+            return {"type": "object", "additionalProperties": _schema(kind.item)}
+        case Switch():
+            cases = [inner for _, inner in kind.cases] + ([kind.default] if kind.default else [])
+            return {"oneOf": [_schema(inner) for inner in cases]}
+    raise TypeError(f"{type(kind).__name__} has no JSON schema")
+
+
+def _list(size: int | str | Size, items: Schema) -> Schema:
+    span: Schema = {}
+    if isinstance(size, int):
+        span = {"minItems": size, "maxItems": size}
+    elif isinstance(size, Size):
+        span = {"minItems": size.least, "maxItems": size.most}
+    return {"type": "array", **span, "items": items}
+
+
+def _nested(kind: Integers) -> Schema:
+    schema: Schema = {"type": "integer", "minimum": kind.low, "maximum": kind.high}
+    for size in reversed(kind.shape):
+        schema = _list(size, schema)
+    return schema
+
+
+def _object(kind: Object) -> Schema:
+    arrays = [name for name, inner in kind.fields.items() if isinstance(inner, Array)]
+    properties = {name: _schema(inner) for name, inner in kind.fields.items() if name not in arrays}
+    if arrays:
+        needed = [name for name in arrays if name not in kind.optional]
+        every = {"allOf": [{"contains": {"const": name}} for name in needed]} if needed else {}
+        properties["arrays"] = {"type": "array", "items": {"enum": arrays}, "uniqueItems": True, **every}
+    required = sorted(name for name in properties if name not in kind.optional)
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": kind.open}
+
+
+# Tables.
+
+
+def rows(kind: Kind, path: str = "") -> Iterator[tuple[str, str, str]]:
+    """Each field that holds a value: its path, what it may be, what it means."""
+    match kind:
+        case Object():
+            for name, inner in kind.fields.items():
+                yield from rows(inner, f"{path}.{name}" if path else name)
+        case Many():
+            yield from rows(kind.item, f"{path}[{_length(kind.size)}]")
+        case Map():
+            yield from rows(kind.item, f"{path}.NAME" if path else "NAME")
+        case Switch():
+            seen = set()
+            for inner in [*(case for _, case in kind.cases), *([kind.default] if kind.default else [])]:
+                for row in rows(inner, path):
+                    if row not in seen:
+                        yield row
+                    seen.add(row)
+        case Maybe(Object() as inner):
+            yield path, "null, or as follows", kind.doc
+            yield from rows(inner, path)
+        case _:
+            yield path, allowed(kind), kind.doc
+
+
+def allowed(kind: Kind) -> str:
+    """What a value may be, in a few words."""
+    match kind:
+        case Integer():
+            return ", ".join(map(str, kind.only)) if kind.only else f"{kind.low}..{kind.high}"
+        case Number():
+            return f"{kind.low:g}..{kind.high:g}, also fractions"
+        case Flag():
+            return "true, false"
+        case Text():
+            return "text"
+        case Choice():
+            return ", ".join(f"`{word}`" for word in kind.words)
+        case Const():
+            return f"`{kind.value}`" if isinstance(kind.value, str) else f"`{json.dumps(kind.value)}`"
+        case Maybe():
+            return f"null, or {allowed(kind.kind)}"
+        case Integers():
+            return f"[{']['.join(map(_length, kind.shape))}] of {kind.low}..{kind.high}"
+        case Array():
+            return f"({', '.join(map(_length, kind.shape))}) {kind.dtype}, {kind.low}..{kind.high}"
+    return type(kind).__name__.lower()
+
+
+def _length(size: int | str | Size) -> str:
+    """The length of an axis."""
+    return size.name if isinstance(size, Size) else str(size)

@@ -1,0 +1,250 @@
+"""`deploy.py --check` on every chip: a good bundle passes, and no corruption does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+from nirc.diagnostics.errors import NircError
+from nirc.files.description import Faults, File
+from nirc.files.manifest import MANIFEST
+from nirc.files.schema import json_schema
+from tests.deploy.changes import Change, spoiled
+from tests.deploy.chips import CHIPS, Chip
+from tests.deploy.corruptions import CORRUPTIONS, MANIFESTS, RANGE
+from tests.deployed import digests, faults, loaded, script
+
+each_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
+
+
+@pytest.fixture
+def bundle(chip: Chip, tmp_path: Path) -> Path:
+    return chip.write(tmp_path / "bundle")
+
+
+def tree_of(file: File, files: Mapping[str, bytes]) -> Any:
+    return file.parse(files[file.name], Faults())
+
+
+def changed(file: File, files: Mapping[str, bytes], change: Change) -> dict[str, bytes]:
+    """The files with one that is changed, and a digest that fits."""
+    tree = tree_of(file, files)
+    change(tree)
+    made = {**files, file.name: pack(tree)}
+    if file is not MANIFEST:
+        manifest = tree_of(MANIFEST, files)
+        manifest["files"] |= digests({file.name: made[file.name]})
+        made[MANIFEST.name] = pack(manifest)
+    return made
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+
+
+def pack(tree: Any) -> bytes:
+    return json.dumps(tree).encode()
+
+
+def said(found: str) -> str:
+    """A place with numbers of any size: faults of a list may be told of another entry of it."""
+    return re.sub(r"\[\d+\]", "[]", found)
+
+
+@each_chip
+def test_a_good_bundle_passes_without_any_package(bundle: Path, chip: Chip) -> None:
+    done = script(bundle, "--check")
+    assert (done.returncode, done.stderr) == (0, "") and "good" in done.stdout, done.stdout
+
+
+@each_chip
+def test_the_script_is_python_3_9_and_runs_nothing_that_it_reads(bundle: Path, chip: Chip) -> None:
+    text = (bundle / "deploy.py").read_text()
+    tree = ast.parse(text, feature_version=(3, 9))
+    assert text.isascii() and max(map(len, text.splitlines())) <= 120
+    assert not any(word in text for word in ("eval(", "exec(", "pickle=True", "import pickle", "import nirc"))
+    names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names |= {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+    others = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"numpy"}
+    assert others <= {chip.vendor, "lava", "scipy"}
+
+
+@each_chip
+def test_no_call_needs_a_later_python(bundle: Path, chip: Chip) -> None:
+    """What Python 3.9 would refuse only when it runs: strict zips, unions of types that are no annotations."""
+    tree = ast.parse((bundle / "deploy.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "zip" or not node.keywords
+            assert node.func.id != "isinstance" or not isinstance(node.args[1], ast.BinOp)
+            assert node.func.id != "dataclass" or {k.arg for k in node.keywords} <= {"frozen"}
+
+
+# Files, digests, strangers.
+
+
+@each_chip
+def test_a_file_that_was_changed_is_found(bundle: Path, chip: Chip) -> None:
+    for name in json.loads((bundle / "manifest.json").read_text())["files"]:
+        good = (bundle / name).read_bytes()
+        (bundle / name).write_bytes(good + b"\n")
+        done = script(bundle, "--check")
+        assert done.returncode == 1 and f"{name}: this is not the file that nirc wrote" in done.stdout
+        (bundle / name).write_bytes(good)
+    assert script(bundle, "--check").returncode == 0
+
+
+@each_chip
+def test_a_file_that_is_missing_or_a_link_is_found(bundle: Path, chip: Chip) -> None:
+    for name in ["manifest.json", *json.loads((bundle / "manifest.json").read_text())["files"]]:
+        if name != "deploy.py":
+            away = bundle.parent / name
+            (bundle / name).rename(away)
+            done = script(bundle, "--check")
+            assert done.returncode == 1 and f"{name}: the file cannot be read" in done.stdout
+            (bundle / name).symlink_to(away)
+            assert f"{name}: the file cannot be read" in script(bundle, "--check").stdout
+            (bundle / name).unlink()
+            away.rename(bundle / name)
+
+
+@each_chip
+def test_a_file_that_is_not_listed_is_found(bundle: Path, chip: Chip) -> None:
+    (bundle / "__pycache__").mkdir()
+    assert script(bundle, "--check").returncode == 0
+    (bundle / "config.json.orig\u0430").write_text("")
+    done = script(bundle, "--check")
+    assert (done.returncode, done.stderr) == (1, "") and "the manifest does not list this file" in done.stdout
+
+
+@each_chip
+def test_a_chip_file_that_the_manifest_does_not_list_is_found(bundle: Path, chip: Chip) -> None:
+    for file in chip.files:
+        files = changed(MANIFEST, contents(bundle), lambda tree, name=file.name: tree["files"].pop(name))
+        lines = faults(files, loaded(bundle))
+        assert any(line.startswith(f"{file.name}: ") for line in lines), lines
+
+
+# Corruptions.
+
+
+class Spoiler:
+    """A bundle in which files are changed, one change at a time."""
+
+    def __init__(self, chip: Chip, directory: Path) -> None:
+        self.chip, self.directory = chip, chip.write(directory)
+        self.module = loaded(directory)
+        self.good = contents(directory)
+
+    def faults(self, **files: bytes) -> list[str]:
+        return faults({**self.good, **files}, self.module)
+
+    def survives(self, file: File, place: str, words: str, change: Change) -> str:
+        """Why the change is not found at its place, by deploy.py and by nirc's reader; nothing if it is."""
+        files = changed(file, self.good, change)
+        lines = faults(files, self.module)
+        wanted = said(f"{file.name}: {place}")
+        if not any(said(line).startswith(wanted) and words in line for line in lines):
+            return f"{wanted} {words} is not in {lines}"
+        if not all(line.isascii() and len(line) < 500 for line in lines):
+            return f"{place}: a line cannot be printed"
+        if file is not MANIFEST and not self.refused(file, files):
+            return f"{wanted}: nirc reads it"
+        return ""
+
+    def refused(self, file: File, files: dict[str, bytes]) -> bool:
+        try:
+            self.chip.read(files)
+        except NircError as error:
+            return {d.code for d in error.diagnostics} <= {"U605", file.code}
+        return False
+
+    def survivors(self, file: File, changes: Iterable[tuple[str, str, Change]]) -> list[str]:
+        return [why for place, words, change in changes if (why := self.survives(file, place, words, change))]
+
+
+@pytest.fixture
+def spoiler(chip: Chip, tmp_path: Path) -> Spoiler:
+    return Spoiler(chip, tmp_path)
+
+
+@each_chip
+def test_each_known_corruption_is_found_at_its_place(spoiler: Spoiler, chip: Chip) -> None:
+    for file in chip.files:
+        rows = CORRUPTIONS[chip.name][file.name]
+        assert len(rows) > 20 and spoiler.survivors(file, rows) == []
+    assert spoiler.survivors(MANIFEST, MANIFESTS) == []
+
+
+@each_chip
+def test_a_change_of_any_field_is_found(spoiler: Spoiler, chip: Chip) -> None:
+    """All kinds of values that the description forbids, for every field that it has. Seeded: at most 400 a file."""
+    for file in (*chip.files, MANIFEST):
+        changes = list(spoiled(file.root, tree_of(file, spoiler.good)))
+        order = np.random.default_rng(0).permutation(len(changes))[:400]
+        rows = [(changes[i][0], "", changes[i][1]) for i in order]
+        assert len(rows) > 20 and spoiler.survivors(file, rows) == []
+
+
+@each_chip
+def test_what_is_no_such_file_is_refused_without_a_traceback(spoiler: Spoiler, chip: Chip) -> None:
+    texts = [b"", b"{", b"[]", b"3", b"[" * 100_000, b'{"a": 1, "a": 2}', b"1" * 10_000, b"\xff", b'{"a": NaN}']
+    for name in [MANIFEST.name, *(file.name for file in chip.files)]:
+        good = spoiler.good[name]
+        for text in [*texts, good[: len(good) // 2], good + b"]"]:
+            lines = spoiler.faults(**{name: text})
+            assert any(line.startswith(f"{name}: ") for line in lines) and all(map(str.isascii, lines))
+        (spoiler.directory / name).write_bytes(b"[" * 100_000)
+        done = script(spoiler.directory, "--check")
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        (spoiler.directory / name).write_bytes(good)
+
+
+@each_chip
+def test_no_damage_of_a_few_bytes_makes_a_traceback(spoiler: Spoiler, chip: Chip) -> None:
+    """Bytes changed, cut out or put in: all but those of the manifest are found, by their digest."""
+    rng = np.random.default_rng(0)
+    for name in [MANIFEST.name, *(file.name for file in chip.files)]:
+        for _ in range(100):
+            data = bytearray(spoiler.good[name])
+            for _ in range(rng.integers(1, 4)):
+                at = int(rng.integers(len(data)))
+                data[at : at + int(rng.integers(3))] = rng.bytes(int(rng.integers(3)))
+            lines = spoiler.faults(**{name: bytes(data)})
+            assert all(line.isascii() and len(line) < 500 for line in lines)
+            assert lines or name == MANIFEST.name or bytes(data) == spoiler.good[name]
+
+
+@each_chip
+def test_all_faults_are_reported_at_once(spoiler: Spoiler, chip: Chip) -> None:
+    file, files = chip.files[0], spoiler.good
+    ranges = [row for row in CORRUPTIONS[chip.name][file.name] if row[1] == RANGE][:4]
+    for _, _, change in ranges:
+        files = changed(file, files, change)
+    for name, data in files.items():
+        (spoiler.directory / name).write_bytes(data)
+    done = script(spoiler.directory, "--check")
+    places = {said(line).split(": ")[1] for line in done.stdout.splitlines()}
+    assert done.returncode == 1 and {said(place) for place, _, _ in ranges} <= places and len(places) > 1
+
+
+@each_chip
+def test_the_json_schema_refuses_what_the_reader_refuses(chip: Chip, bundle: Path) -> None:
+    for file in (*chip.files, MANIFEST):
+        validator = jsonschema.Draft202012Validator(json_schema(file))
+        good = tree_of(file, contents(bundle))
+        assert validator.is_valid(good)
+        for place, change in spoiled(file.root, good):
+            tree, found = json.loads(json.dumps(good)), Faults()
+            change(tree)
+            file.root.check(tree, "", found)
+            assert not validator.is_valid(tree) or not found, place
