@@ -1,15 +1,27 @@
-"""Writes docs/reference/diagnostics.md from codes and explanations; ``--check``: is it up to date?"""
+"""Writes what is generated in docs/reference: diagnostics.md, and the tables of chip files in the pages of chips.
+
+``--check``: are they up to date? ``--schemas DIR`` writes the JSON schema of each chip file there.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 import sys
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from nirc.backends.xylo import config as xylo
+from nirc.backends.xylo import limits as xylo_limits
 from nirc.diagnostics.codes import CODES, error_class
 from nirc.diagnostics.explain import explanation
+from nirc.files.description import File
+from nirc.files.schema import json_schema, rows
 
-PAGE = Path(__file__).parent / "reference" / "diagnostics.md"
+REFERENCE = Path(__file__).parent / "reference"
+PAGE = REFERENCE / "diagnostics.md"
+MARKS = re.compile(r"(<!-- fields of ([^>]*) -->)\n.*?(<!-- end of fields -->)", re.DOTALL)
 EXPLANATIONS = files("nirc.diagnostics") / "explain"
 FAMILIES = {
     "F": "The file",
@@ -57,17 +69,55 @@ def _explained(code: str) -> str:
     return f'<a id="{code.lower()}"></a>\n#{explanation(code)}'
 
 
+def described() -> dict[str, tuple[File, ...]]:
+    """The descriptions of the variants of each chip file, by the file's title."""
+    return {"config.json of Xylo": tuple(map(xylo.config_file, xylo_limits.VARIANTS))}
+
+
+def with_tables(page: str) -> str:
+    """A page with fresh tables between its marks: ``<!-- fields of FILE -->`` and ``<!-- end of fields -->``."""
+    files = described()
+
+    def fresh(found: re.Match[str]) -> str:
+        return f"{found[1]}\n{field_table(files[found[2]])}\n{found[3]}"
+
+    return MARKS.sub(fresh, page)
+
+
+def field_table(files: Sequence[File]) -> str:
+    """A row for each field. The last column names the variants, if some have no such row."""
+    variants: dict[tuple[str, str, str], list[str]] = {}
+    for file in files:
+        for row in rows(file.root):
+            variants.setdefault(row, []).append(str(file.variant))
+    lines = ["| field | value | meaning |", "|---|---|---|"]
+    for (path, value, meaning), found in sorted(variants.items()):
+        only = "" if len(found) == len(files) else f" ({', '.join(found)})"
+        lines.append(f"| `{path}` | {value} | {meaning}{only} |")
+    return "\n".join(lines)
+
+
+def generated() -> dict[Path, str]:
+    """The text of each page that is generated, or has generated parts."""
+    pages = {page: page.read_text(encoding="utf-8") for page in sorted(REFERENCE.glob("*.md"))}
+    return {page: with_tables(text) for page, text in pages.items()} | {PAGE: reference()}
+
+
 def main(arguments: list[str]) -> int:
-    """Write the page, or with ``--check`` compare it; 1 if it is stale."""
-    text = reference()
-    if "--check" in arguments:
-        stale = not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text
-        if stale:
-            print(f"{PAGE} is stale: run python docs/make_reference.py", file=sys.stderr)
-        return int(stale)
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    """Write the pages, or with ``--check`` compare them; 1 if one is stale."""
+    if "--schemas" in arguments:
+        directory = Path(arguments[arguments.index("--schemas") + 1])
+        for title, files in described().items():
+            name = f"{title.replace(' of ', '-')}.schema.json"
+            (directory / name).write_text(json.dumps(json_schema(*files), indent=1) + "\n", encoding="utf-8")
+        return 0
+    stale = {page: text for page, text in generated().items() if page.read_text(encoding="utf-8") != text}
+    for page, text in stale.items():
+        if "--check" in arguments:
+            print(f"{page} is stale: run python docs/make_reference.py", file=sys.stderr)
+        else:
+            page.write_text(text, encoding="utf-8")
+    return int("--check" in arguments and bool(stale))
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def _of_variant(tree: Tree, files: Sequence[File], faults: Faults) -> File:
     if len(files) == 1:
         return files[0]
     found = tree.get("variant") if isinstance(tree, dict) else None
-    variants = {vars(file.root)["fields"]["variant"].value: file for file in files}
+    variants = {file.variant: file for file in files}
     if not isinstance(found, str) or found not in variants:
         faults.damaged("variant", "the variant is unknown", found, ", ".join(variants))
         return files[0]

@@ -441,6 +441,13 @@ class File:
     code: str = _words()
     source: str = _words()
 
+    @property
+    def variant(self) -> str:
+        """The chip's variant, if the file names it."""
+        fields = self.root.fields if isinstance(self.root, Object) else {}
+        named = fields.get("variant")
+        return str(named.value) if isinstance(named, Const) else ""
+
     def parse(self, data: bytes, faults: Faults) -> Tree:
         """The tree of a file that may hold anything."""
         return parse_json(data, self.most_bytes, faults)

@@ -390,7 +390,8 @@ class Board:
         config = tree(self.config) | {"format": "nirc-xylo-config/1", "variant": self.variant}
         config["operation_mode"] = "AcceleratedTime"
         config.pop("clear_network_state", None)
-        config["debug"].pop("monitor_neuron_spike")
+        unwritten = {"monitor_neuron_spike"} | ({"always_update_omp_stat"} if self.variant == "audio2" else set())
+        config["debug"] = {name: flag for name, flag in config["debug"].items() if name not in unwritten}
         if self.variant == "audio3":
             config |= {"debug": {}, "input_source": "SpikeEvents"}
         if self.variant != "imu" and not config["synapse2_enable"]:  # the chip then leaves these memories alone
