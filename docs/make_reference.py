@@ -89,11 +89,11 @@ def field_table(files: Sequence[File]) -> str:
     variants: dict[tuple[str, str, str], list[str]] = {}
     for file in files:
         for row in rows(file.root):
-            variants.setdefault(row, []).append(str(file.variant))
-    lines = ["| field | value | meaning |", "|---|---|---|"]
+            variants.setdefault(row, []).append(file.variant)
+    lines = ["| field | value | meaning | only on |", "|---|---|---|---|"]
     for (path, value, meaning), found in sorted(variants.items()):
-        only = "" if len(found) == len(files) else f" ({', '.join(found)})"
-        lines.append(f"| `{path}` | {value} | {meaning}{only} |")
+        only = "" if len(found) == len(files) else ", ".join(found)
+        lines.append(f"| `{path}` | {value} | {meaning} | {only} |")
     return "\n".join(lines)
 
 

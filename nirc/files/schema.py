@@ -113,7 +113,7 @@ def rows(kind: Kind, path: str = "") -> Iterator[tuple[str, str, str]]:
             for name, inner in kind.fields.items():
                 yield from rows(inner, f"{path}.{name}" if path else name)
         case Many():
-            yield from rows(kind.item, f"{path}[{_length(kind.size)}]")
+            yield from rows(kind.item, f"{path}[]")
         case Map():
             yield from rows(kind.item, f"{path}.NAME" if path else "NAME")
         case Switch():
