@@ -22,6 +22,7 @@ from nirc.cli.inspect import inspection
 from nirc.diagnostics.log import Log
 from nirc.files import bundle
 from nirc.files.data import Data
+from nirc.files.manifest import SCHEMA, sha256
 from nirc.files.results import save_json
 from nirc.semantics.run import run
 from nirc.verification.verify import verify
@@ -40,7 +41,7 @@ def command(*args: object, cwd: Path, **env: str) -> subprocess.CompletedProcess
 
 def files(text: bytes) -> dict[str, bytes]:
     """A bundle of one file that may be replaced by another."""
-    manifest: dict[str, object] = {"schema": bundle.SCHEMA, "files": {"a": bundle.sha256(text)}, "target": "x"}
+    manifest: dict[str, object] = {"schema": SCHEMA, "files": {"a": sha256(text)}, "target": "x"}
     manifest |= {"output_kind": "spikes", "latency_steps": 0, "populations": {}}
     manifest |= {"input_map": [], "output_map": [], "output_latency_steps": []}
     return {"a": text, bundle.MANIFEST: bundle.to_json(manifest)}
