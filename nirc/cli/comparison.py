@@ -43,7 +43,7 @@ def compare(
     Raises ``InputError`` for a model or data that cannot be read, ``UsageError`` (U607) for an option no chip has.
     """
     tell = progress or (lambda _: None)
-    backends = list(registry.backends().values())
+    backends = list(registry.backends(log).values())
     _check_options(backends, options, log)
     common = Log()
     stages = lower(model, options, log=common)

@@ -355,10 +355,10 @@ def targets(name: str | None, output: Output) -> None:
     with output:
         from nirc.chip import registry
 
-        output.targets(
-            list(registry.backends().values()) if name is None else [registry.backend(name.partition(":")[0])],
-            name,
-        )
+        if name is None:
+            output.targets(list(registry.backends(output.log).values()), name)
+        else:
+            output.targets([registry.backend(name.partition(":")[0])], name)
 
 
 @cli.command()
@@ -382,7 +382,7 @@ def writers(output: Output) -> None:
     with output:
         from nirc.writers.writer import installed_writers
 
-        output.writers(list(installed_writers().values()))
+        output.writers(list(installed_writers(output.log).values()))
 
 
 @cli.command()
@@ -392,7 +392,7 @@ def passes(output: Output) -> None:
     with output:
         from nirc.chip.registry import described_passes
 
-        output.passes(described_passes())
+        output.passes(described_passes(output.log))
 
 
 def _compare(

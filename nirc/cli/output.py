@@ -259,7 +259,7 @@ class Output:
     def _check_pass(self, name: str) -> None:
         from nirc.chip.registry import described_passes
 
-        names = [row[0] for row in described_passes()]
+        names = [row[0] for row in described_passes(Log())]
         if name != "all" and name not in names:
             self.log.error("U606", f"there is no pass `{name}`", found=name, limit=", ".join(names), help="nirc passes")
             raise UsageError(self.log.diagnostics)

@@ -198,11 +198,12 @@ CODES: dict[str, str] = {
     "U612": "the inputs to calibrate with have no spikes",
     "U613": "the simulator of the network is not known",
     "U614": "a package that recording needs is not installed",
+    "U615": "a plugin cannot be used",
     # B: nirc itself (exit 70)
     "B901": "a bug in nirc",
 }
 
-_USAGE = {"U601", "U602", "U606", "U607", "U608", "U610", "U611", "U613", "U614"}
+_USAGE = {"U601", "U602", "U606", "U607", "U608", "U610", "U611", "U613", "U614", "U615"}
 
 
 def error_class(code: str) -> type[NircError]:

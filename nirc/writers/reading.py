@@ -14,7 +14,7 @@ from nirc.files.bounds import printable
 from nirc.frontend.raw import FROM_PLACE, RawGraph
 from nirc.writers.facts import Facts
 from nirc.writers.importer import AS, LOADED, loaded
-from nirc.writers.writer import Evidence, Reading, Writer, installed_writers
+from nirc.writers.writer import WRITERS, Evidence, Reading, Writer, installed_writers
 
 LETTER_NAME = "nir"
 Values = Mapping[str, str]
@@ -42,6 +42,7 @@ def parse_for(text: str, log: Log) -> tuple[Writer, dict[str, str]]:
 def _parsed(text: str, known: Mapping[str, Writer], option: str, log: Log) -> tuple[Writer, dict[str, str]]:
     name, *pairs = (part.strip() for part in text.split(","))
     if name not in known:
+        WRITERS.one(name)  # raises where the writer is installed and broken
         close = difflib.get_close_matches(name, known, n=1)
         help_ = f"did you mean {close[0]}?" if close else f"{option} nir is the letter of NIR" * (LETTER_NAME in known)
         log.error("U607", f"unknown writer in {option}", found=name[:60], limit=", ".join(known), help=help_)
@@ -73,10 +74,10 @@ def evidence_of(writer: Writer, facts: Facts) -> Evidence:
         return writer.evidence(facts)
 
 
-def found_in(graph: RawGraph) -> dict[str, Evidence]:
-    """What speaks for each writer, by name, for those with reasons; conclusive ones first."""
+def found_in(graph: RawGraph, log: Log | None = None) -> dict[str, Evidence]:
+    """What speaks for each writer, by name, for those with reasons; conclusive ones first. Warns as U615."""
     facts = Facts(graph)
-    found = {name: evidence_of(w, facts) for name, w in installed_writers().items()}
+    found = {name: evidence_of(w, facts) for name, w in installed_writers(log).items()}
     named = {name: e for name, e in found.items() if e.reasons}
     return dict(sorted(named.items(), key=lambda item: (not item[1].conclusive, -len(item[1].reasons), item[0])))
 
@@ -98,7 +99,7 @@ def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discret
     noted = _recorded(graph, reset, log) if graph.recorded else None
     if noted is not None:
         return noted
-    found = found_in(graph)
+    found = found_in(graph, log)
     conclusive = [name for name, e in found.items() if e.conclusive]
     conclusive = [n for n in conclusive if not any(n in found[other].overrules for other in conclusive)]
     if len(conclusive) == 1:

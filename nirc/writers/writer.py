@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
 from nirc.diagnostics.log import Log
+from nirc.files.plugins import Plugins
 from nirc.frontend.raw import RawGraph
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
@@ -209,7 +209,14 @@ def replace_reset(c: Continuous, v_reset: Float) -> Continuous:
     return replace(c, v_reset=frozen(v_reset))
 
 
-def installed_writers() -> dict[str, Writer]:
-    """Return the installed writers by name, sorted. The letter of NIR comes last."""
-    found = {entry.name: entry for entry in entry_points(group="nirc.writers")}
-    return {name: found[name].load() for name in sorted(found, key=lambda name: (name == "nir", name))}
+def _is_writer(plugin: object) -> TypeGuard[Writer]:
+    return isinstance(plugin, Writer)
+
+
+WRITERS = Plugins("nirc.writers", _is_writer)
+
+
+def installed_writers(log: Log | None = None) -> dict[str, Writer]:
+    """Return the installed writers by name, sorted. The letter of NIR comes last. Warns of broken ones (U615)."""
+    found = WRITERS.all(log or Log())
+    return dict(sorted(found.items(), key=lambda item: item[0] == "nir"))

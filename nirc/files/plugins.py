@@ -1,0 +1,84 @@
+"""Plugins: chips and writers of any distribution, by entry point. A broken one does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeGuard, TypeVar
+
+from nirc.diagnostics.log import Log
+from nirc.files.bounds import printable
+
+T = TypeVar("T")
+MAX_CAUSE = 300  # characters
+NIRC = "nirc"  # the distribution whose plugins are built in
+
+
+class Plugins(Generic[T]):
+    """The plugins of one entry-point group. ``is_one`` accepts what an entry point may name."""
+
+    def __init__(self, group: str, is_one: Callable[[object], TypeGuard[T]]) -> None:
+        self.group, self.is_one = group, is_one
+
+    def all(self, log: Log) -> dict[str, T]:
+        """Return them by name, sorted. Warns of each that cannot be used (U615)."""
+        loaded = {}
+        for name, entry in sorted(self._entries(log).items()):
+            plugin, cause = self._loaded(entry)
+            if plugin is None:
+                log.warning("U615", f"{_title(entry)} is left out", **_fields(entry, cause))
+            else:
+                loaded[name] = plugin
+        return loaded
+
+    def one(self, name: str) -> T | None:
+        """Return the plugin called ``name``, None if there is none. Raises ``UsageError`` (U615) for a broken one."""
+        log = Log()
+        entry = self._entries(Log()).get(name)
+        if entry is None:
+            return None
+        plugin, cause = self._loaded(entry)
+        if plugin is None:
+            log.error("U615", f"{_title(entry)} cannot be used", **_fields(entry, cause))
+        log.raise_if_errors()
+        return plugin
+
+    def names(self) -> list[str]:
+        """Return all names, those of broken plugins too."""
+        return sorted(self._entries(Log()))
+
+    def _entries(self, log: Log) -> dict[str, EntryPoint]:
+        """Entry points by name. Of several with one name the built-in one is taken, else the first package's."""
+        found: dict[str, EntryPoint] = {}
+        for entry in sorted(entry_points(group=self.group), key=lambda e: (_package(e) != NIRC, _package(e))):
+            if entry.name in found:
+                cause = f"the package {_package(found[entry.name])} has the same name"
+                log.warning("U615", f"{_title(entry)} is left out", **_fields(entry, cause))
+            else:
+                found[entry.name] = entry
+        return found
+
+    def _loaded(self, entry: EntryPoint) -> tuple[T | None, str]:
+        """Return the plugin, or None and the cause. A fault of a built-in one is a bug, and is raised."""
+        try:
+            plugin = entry.load()
+        except (Exception, SystemExit) as error:  # a module of somebody else may do anything while it is imported
+            if _package(entry) == NIRC:
+                raise
+            return None, f"{type(error).__name__}: {error}"
+        if self.is_one(plugin):
+            return plugin, ""
+        return None, f"an object of type {type(plugin).__name__}"
+
+
+def _package(entry: EntryPoint) -> str:
+    return "" if entry.dist is None else entry.dist.name
+
+
+def _title(entry: EntryPoint) -> str:
+    return f"`{printable(entry.name)}` of the package {printable(_package(entry))}"
+
+
+def _fields(entry: EntryPoint, cause: str) -> dict[str, str]:
+    package = printable(_package(entry))
+    return {"where": printable(entry.value), "found": printable(cause, MAX_CAUSE), "help": f"mend it, or: pip uninstall {package}"}
