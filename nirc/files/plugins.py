@@ -80,5 +80,5 @@ def _title(entry: EntryPoint) -> str:
 
 
 def _fields(entry: EntryPoint, cause: str) -> dict[str, str]:
-    package = printable(_package(entry))
-    return {"where": printable(entry.value), "found": printable(cause, MAX_CAUSE), "help": f"mend it, or: pip uninstall {package}"}
+    help_ = f"mend it, or: pip uninstall {printable(_package(entry))}"
+    return {"where": printable(entry.value), "found": printable(cause, MAX_CAUSE), "help": help_}
