@@ -61,9 +61,7 @@ class AddReadout:
             into = program.into(name)
             if len(into) == 1 and isinstance(program[into[0][0]], Population) and _is_wire(into[0][1]):
                 continue
-            made = f"{name}.readout"
-            while made in nodes:
-                made += "'"
+            made = program.fresh_name(f"{name}.readout", nodes)
             nodes[made] = Population(sink.shape, self.readout.neurons(sink.n), sink.origins)
             edges = [(s, made if t == name else t, p) for s, t, p in edges]
             edges.append((made, name, Projection(origins=sink.origins)))

@@ -25,9 +25,7 @@ class CompletePorts:
             if ends:
                 continue
             for node in [n for n in program.graph if degree(n) == 0]:
-                port = f"{kind.__name__.lower()}_{node}"
-                while port in nodes:
-                    port += "'"
+                port = program.fresh_name(f"{kind.__name__.lower()}_{node}", nodes)
                 nodes[port] = LayerNode(kind(None), program[node].origins)
                 edges.append((port, node) if kind is Input else (node, port))
                 log.warning(

@@ -11,7 +11,7 @@ from nirc.backends.loihi2.dynamics import shifted
 from nirc.backends.loihi2.legalise import LoihiLegalise
 from nirc.backends.loihi2.limits import STATE, STATE_SHIFT, WRAP
 from nirc.backends.loihi2.neuron import LoihiNeuron
-from nirc.backends.loihi2.quantise import INPUT, LoihiQuantise
+from nirc.backends.loihi2.quantise import LoihiQuantise
 from nirc.backends.loihi2.rule import DECAY_UNITY, effective_bias
 from nirc.backends.loihi2.soft_reset import has_brake, reset_to_zero
 from nirc.diagnostics.log import Log
@@ -114,7 +114,7 @@ def _stored(legal: Program, integer: Program) -> Program:
         gain = d.gain_mem if d.gain_syn is None else d.gain_mem * d.gain_syn
         volts = (1 << STATE_SHIFT) / (integer[name].dynamics.scale * gain)
         for stored, q in integer.into(name):
-            source = stored.removesuffix(INPUT) if stored not in legal.graph else stored
+            source = stored if stored in legal.graph else integer.into(stored)[0][0]
             edges.append((source, name, replace(waits[source, name, q.delay_steps], ops=(times(q.ops[0], volts),))))
     return legal.rebuilt(dict(legal.graph.nodes(data="payload")), edges)
 

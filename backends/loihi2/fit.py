@@ -83,7 +83,7 @@ def _placed(lowered: Lowered, program: Program, target: Target, search: Search, 
     shapes = {
         name: program[name].shape
         for name, pieces in lowered.pieces.items()
-        if len(pieces) == 1 and 0 < len(program[name].shape) <= 3 and name in program.graph
+        if len(pieces) == 1 and 0 < len(program[name].shape) <= 3
     }
     try:
         return place(

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from nirc.analysis.retiming import retimed
-from nirc.backends.loihi2.clock import Arc, Clock, is_clock, memoryless
+from nirc.backends.loihi2.clock import Arc, Clock, memoryless
 from nirc.backends.loihi2.dynamics import discrete, one_filter, refuse_foreign, start_up_fails
 from nirc.backends.loihi2.kernels import MAX_ENTRIES, one_operator
 from nirc.backends.loihi2.limits import DELAY, DENSE_MODELS
@@ -22,12 +22,8 @@ from nirc.backends.loihi2.soft_reset import subtracting
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
 from nirc.ir.linear import Diagonal
-from nirc.ir.populations import Population, Projection, Sink
+from nirc.ir.populations import Population, Projection, Role, Sink
 from nirc.ir.program import Program
-
-SUM = ".sum"  # suffix of readouts that add up what an output gets
-DELAYED = ".delayed"  # suffix of relays
-COPY = ".copy"  # suffix of a readout for a second output
 
 
 @dataclass(frozen=True)
@@ -61,15 +57,16 @@ def subtracted(program: Program, log: Log, names: Collection[str] | None = None)
 def _read_outs(program: Program) -> Program:
     """Outputs come from one population by a wire: what else leads to one is added up by a readout without memory."""
     nodes, edges = dict(program.graph.nodes(data="payload")), []
+    readers: dict[str, str] = {}
     for source, target, p in program.edges():
         if not isinstance(nodes[target], Sink) or _is_wire(program, source, target, p):
             edges.append((source, target, p))
             continue
-        reader = target + SUM
-        if reader not in nodes:
+        if target not in readers:
+            readers[target] = reader = program.fresh_name(f"{target}.sum", nodes)
             nodes[reader] = memoryless(nodes[target].n, nodes[target].origins, None)
             edges.append((reader, target, Projection(origins=nodes[target].origins)))
-        edges.append((source, reader, p))
+        edges.append((source, readers[target], p))
     return _copied(program.rebuilt(nodes, edges))
 
 
@@ -86,7 +83,7 @@ def _copied(program: Program) -> Program:
         if discrete(program[name]).fires or len(sinks) < 2:
             continue
         for number, sink in enumerate(sinks[1:], start=2):
-            copy = f"{name}{COPY}{number}"
+            copy = program.fresh_name(f"{name}.copy{number}", nodes)
             nodes[copy] = program[name]
             edges = [(copy if (s, t) == (name, sink) else s, t, p) for s, t, p in edges]
             edges += [(s, copy, p) for s, t, p in edges if t == name]
@@ -136,7 +133,7 @@ def _constants(program: Program) -> Program:
     clock, late = Clock(program), retimed(program).late
     for name, population in program.nodes(Population).items():
         d = discrete(population)
-        if is_clock(program, name) or not start_up_fails(d, late[name]):
+        if population.role is Role.CLOCK or not start_up_fails(d, late[name]):
             continue
         shift = np.zeros(population.n)
         if d.resets_to is not None:
@@ -152,16 +149,19 @@ def _short_waits(program: Program, log: Log) -> Program:
     found = retimed(program)
     late = dict(found.late)
     nodes, edges = dict(program.graph.nodes(data="payload")), []
+    relays: dict[tuple[str, int, int], str] = {}  # by source, lag that is behind and relays on the way
     for (source, target, p), wait in zip(program.edges(), found.delays, strict=True):
         name, lag, here, hops = source, p.lag, wait, 0
         while here > DELAY[1]:
             part, hops = min(lag, DELAY[1]), hops + 1
-            relay = f"{source}{DELAYED}{p.lag - lag + part}.{hops}"
-            late[relay] = max(0, late[name] + 1 - part)
-            if relay not in nodes:
+            key = (source, p.lag - lag + part, hops)
+            if key not in relays:
+                relays[key] = relay = program.fresh_name(f"{source}.delayed{key[1]}.{hops}", nodes)
+                late[relay] = max(0, late[name] + 1 - part)
                 n, origins = nodes[source].n, nodes[source].origins
-                nodes[relay] = memoryless(n, origins, 0.5)
+                nodes[relay] = memoryless(n, origins, 0.5, role=Role.RELAY)
                 edges.append((name, relay, Projection(delay_steps=part, origins=p.origins or origins)))
+            relay = relays[key]
             here -= late[relay] - late[name] + part  # what the way to the relay takes
             name, lag = relay, lag - part
         if name != source:

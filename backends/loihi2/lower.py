@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from nirc.backends.loihi2.kernels import geometry_of
-from nirc.backends.loihi2.neuron import LoihiNeuron
+from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
 from nirc.backends.loihi2.plan import Kernel, grid
-from nirc.backends.loihi2.quantise import INPUT
 from nirc.backends.loihi2.rule import SignMode
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables
 from nirc.files.bounds import MAX_NAME, printable
+from nirc.files.npz import ROOM, Labels
 from nirc.ir.arrays import Float, Int
 from nirc.ir.linear import Conv, Dense, Sparse
 from nirc.ir.populations import Population as Node
@@ -25,7 +25,6 @@ from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 
 FULL = 2  # a matrix with fewer than one synapse in so many places is a list
-ROOM = 20  # characters that a name may grow by
 SMALL = 4096  # but not below so many places
 
 
@@ -47,46 +46,31 @@ class Lowered:
     output_map: tuple[int, ...]
 
 
-class _Labels:
-    """Names for the tables: printable, not too long, none twice."""
-
-    def __init__(self) -> None:
-        self.taken: set[str] = set()
-
-    def new(self, name: str) -> str:
-        base = label = printable(name, MAX_NAME - ROOM)
-        number = 1
-        while label in self.taken:
-            number += 1
-            label = f"{base}~{number}"
-        self.taken.add(label)
-        return label
-
-
 def lower(program: Program) -> Lowered:
     """Tables of an integer program."""
-    labels = _Labels()
-    inputs: list[Input] = []
-    pieces: dict[str, tuple[Piece, ...]] = {}
+    labels = Labels()
+    inputs: dict[str, Input] = {}
     first = 0
     for name, source in program.nodes(Source).items():
-        label = labels.new(name)
-        inputs.append(Input(label, np.arange(first, first + source.n)))
-        pieces[name + INPUT] = (Piece(label, name, np.arange(source.n)),)
+        inputs[name] = Input(labels.new(name), np.arange(first, first + source.n))
         first += source.n
+    pieces: dict[str, tuple[Piece, ...]] = {}
     populations = []
     for name, node in program.nodes(Node).items():
         neuron = node.dynamics
+        if isinstance(neuron, BinaryInput):
+            ((of, _),) = program.into(name)
+            pieces[name] = (Piece(inputs[of].name, of, np.arange(node.n)),)
         if isinstance(neuron, LoihiNeuron):
             pieces[name] = _split(name, neuron, labels)
             populations += [_population(piece, neuron) for piece in pieces[name]]
     projections = list(_projections(program, pieces))
     outputs, output_map = _outputs(program, pieces)
-    tables = Tables(first, tuple(inputs), tuple(populations), tuple(projections), outputs)
+    tables = Tables(first, tuple(inputs.values()), tuple(populations), tuple(projections), outputs)
     return Lowered(tables, pieces, output_map)
 
 
-def _split(name: str, neuron: LoihiNeuron, labels: _Labels) -> tuple[Piece, ...]:
+def _split(name: str, neuron: LoihiNeuron, labels: Labels) -> tuple[Piece, ...]:
     kinds = np.stack([neuron.du, neuron.dv, neuron.vth], axis=1)
     _, first, kind = np.unique(kinds, axis=0, return_index=True, return_inverse=True)
     if len(first) == 1:

@@ -29,13 +29,12 @@ from nirc.backends.loihi2.soft_reset import brake_of, taps_of_a_filter
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Conv, Dense, Sparse
-from nirc.ir.populations import Population, Projection, Sink, Source
+from nirc.ir.populations import Population, Projection, Role, Sink, Source
 from nirc.ir.program import Form, Program
 from nirc.rounding.lost import report_lost
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 
 LEAST_WHOLE = 64  # units a threshold that a chain keeps, or network.net is given up (?: a choice)
-INPUT = ".spikes"  # suffix of what makes binary messages of an input's counts
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,13 @@ class LoihiQuantise:
         log.raise_if_errors()
         nodes: dict[str, object] = {}
         edges: list[tuple[str, str, Projection]] = []
+        sent = {name: name for name in program.graph}  # inputs by what makes binary messages of their counts
         for name, payload in program.graph.nodes(data="payload"):
             nodes[name] = payload
             if isinstance(payload, Source):
-                nodes[name + INPUT] = Population(payload.shape, BinaryInput(), payload.origins)
-                edges.append((name, name + INPUT, Projection(origins=payload.origins)))
+                sent[name] = program.fresh_name(f"{name}.spikes", nodes)
+                nodes[sent[name]] = Population(payload.shape, BinaryInput(), payload.origins, Role.RELAY)
+                edges.append((name, sent[name], Projection(origins=payload.origins)))
         numbered = [(i, s, t, p) for i, (s, t, p) in enumerate(program.edges())]
         for name, population in program.nodes(Population).items():
             into = [(i, s, p) for i, s, t, p in numbered if t == name]
@@ -94,9 +95,8 @@ class LoihiQuantise:
                 return None
             nodes[name] = replace(population, dynamics=quantised.neuron(log))
             for (i, source, p), stored in zip(into, quantised.weights(log), strict=True):
-                source = source + INPUT if isinstance(program[source], Source) else source  # noqa: PLW2901
                 delay = p.delay_steps + found.slow[i]
-                edges += [(source, name, replace(p, ops=(op,), biases=(), delay_steps=delay)) for op in stored]
+                edges += [(sent[source], name, replace(p, ops=(op,), biases=(), delay_steps=delay)) for op in stored]
         edges += [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
 

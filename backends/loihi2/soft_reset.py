@@ -21,14 +21,14 @@ from itertools import pairwise
 import numpy as np
 
 from nirc.analysis import rule_differences
-from nirc.backends.loihi2.clock import Clock, is_clock
+from nirc.backends.loihi2.clock import Clock
 from nirc.backends.loihi2.kernels import identity, one_operator
 from nirc.backends.loihi2.limits import DELAY, LIF_MODELS
 from nirc.backends.loihi2.plan import ROOMS, Plan
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Sparse
-from nirc.ir.populations import Discrete, Population, Projection
+from nirc.ir.populations import Discrete, Population, Projection, Role
 from nirc.ir.program import Program
 
 REST = 2.0**-8  # of what comes through a filter: its last synapse has no more than that of later steps
@@ -149,7 +149,7 @@ def why_not(program: Program, name: str) -> str:
     d = population.dynamics
     assert isinstance(d, Discrete)
     remembers = d.decay_mem.any() or d.rule.reset_is_late
-    if d.rule.reset != "subtract" or d.threshold is None or not remembers or is_clock(program, name):
+    if d.rule.reset != "subtract" or d.threshold is None or not remembers or population.role is Role.CLOCK:
         return "there is nothing to subtract"
     if not ((d.threshold > 0) & (d.decay_mem >= 0) & (d.decay_mem <= 1)).all():
         return "its thresholds are not above 0"

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from nirc.backends.spinnaker2 import mapping, tables
 from nirc.backends.spinnaker2.delivery import check_delivery
 from nirc.backends.spinnaker2.emulate import emulate
-from nirc.backends.spinnaker2.fit import READOUT
 from nirc.backends.spinnaker2.limits import SCRIPTS
+from nirc.backends.spinnaker2.lower import READOUT
 from nirc.diagnostics.log import Log
 from nirc.semantics.raster import Run
 

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.backends.spinnaker2.constants import Clocked, shares
-from nirc.backends.spinnaker2.legalise import free_name
 from nirc.backends.spinnaker2.neuron import SpinNeuron, single
 from nirc.ir.arrays import frozen
 from nirc.ir.linear import Sparse
-from nirc.ir.populations import Population, Projection
+from nirc.ir.populations import Population, Projection, Role
+from nirc.ir.program import Program
 
-BIAS = "bias"  # name of populations of clocks
 Arc = tuple[str, str, Projection]
 
 
@@ -40,8 +39,8 @@ class Clocks:
         """``name`` asks for clocks."""
         self.users.setdefault(user.late, []).append((name, user))
 
-    def into(self, nodes: dict[str, object], arcs: list[Arc]) -> None:
-        """Add the clocks and their projections."""
+    def into(self, program: Program, nodes: dict[str, object], arcs: list[Arc]) -> None:
+        """Add the clocks and their projections to what ``program`` becomes."""
         for lateness, users in sorted(self.users.items()):
             copies: dict[int, int] = {}  # by onset
             for _, user in users:
@@ -51,9 +50,10 @@ class Clocks:
             onsets = sorted(copies)
             count = np.array([copies[onset] for onset in onsets])
             first = dict(zip(onsets, (np.cumsum(count) - count).tolist(), strict=True))
-            name = free_name(BIAS, nodes)
+            name = program.fresh_name("bias", nodes)
             origins = tuple(dict.fromkeys(user.origins[0] for _, user in users))
-            nodes[name] = Population((int(count.sum()),), _clock(np.repeat(onsets, count), lateness), origins)
+            clock = _clock(np.repeat(onsets, count), lateness)
+            nodes[name] = Population((int(count.sum()),), clock, origins, Role.CLOCK)
             for target, user in users:
                 arcs += [(name, target, p) for p in _projections(user, first, int(count.sum()))]
 

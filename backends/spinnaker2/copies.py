@@ -14,16 +14,14 @@ import numpy as np
 
 from nirc.backends.spinnaker2.clocks import Arc
 from nirc.backends.spinnaker2.constants import shares
-from nirc.backends.spinnaker2.legalise import free_name
 from nirc.backends.spinnaker2.limits import DYN_BYTES, MAX_ATOMS, PES, ROW_HEADER, SYNAPSE_BYTES
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Sparse, sparse
-from nirc.ir.populations import Discrete, Population, Projection, Source
+from nirc.ir.populations import Discrete, Population, Projection, Role, Source
 from nirc.ir.program import Program
 from nirc.semantics.stepper import Stepper
 
-COPIES = ".copies"  # suffix of populations of copies
 CHOICES = (8, 4, 2)  # of ``--set copies``, besides 1
 # Unasked in networks that take, with copies, a quarter of a chip at most, and half of a PE for a neuron (?: choices).
 MOST_SLICES = PES // 4
@@ -98,8 +96,8 @@ class Summed:
         return replace(self.projection, ops=(sparse(target, source, value.astype(np.float64), count, op.n_out),))
 
 
-def add_copies(sums: Iterable[Summed], nodes: dict[str, object], arcs: list[Arc], log: Log) -> None:
-    """Populations of copies with what they bring; notes N913."""
+def add_copies(sums: Iterable[Summed], program: Program, nodes: dict[str, object], arcs: list[Arc], log: Log) -> None:
+    """Add populations of copies, with what they bring, to what ``program`` becomes. Notes N913."""
     by: dict[str, list[Summed]] = {}
     for summed in sums:
         if summed.copies.any():
@@ -110,8 +108,8 @@ def add_copies(sums: Iterable[Summed], nodes: dict[str, object], arcs: list[Arc]
         needed = np.max([summed.copies for summed in mine], axis=0)
         count = int(needed.sum())
         channels = np.repeat(np.arange(payload.n), needed)
-        name = free_name(source + COPIES, nodes)
-        nodes[name] = Population((count,), Copy(), payload.origins)
+        name = program.fresh_name(f"{source}.copies", nodes)
+        nodes[name] = Population((count,), Copy(), payload.origins, Role.RELAY)
         same = Sparse(np.arange(count), channels, frozen(np.ones(count)), payload.n, count)
         arcs.append((source, name, Projection(ops=(same,), origins=payload.origins)))
         first = np.cumsum(needed) - needed

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nirc.backends.spinnaker2.fit import Chip
-from nirc.backends.spinnaker2.tables import Tables
 from nirc.chip.backend import Mapped
 from nirc.chip.estimate import Activity, Figure
 
@@ -21,14 +20,16 @@ def estimate(mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterator
     """Energy of synaptic operations, and the system tick that the run will have."""
     chip: Chip = mapped.chip
     tick = chip.mapping.tick
-    operations = sum(activity.operations.values()) + _of_copies(chip.tables, activity)
+    operations = sum(activity.operations.values()) + _of_copies(chip, activity)
     yield Figure("energy of synaptic operations per step", operations * OPERATION_J, "J", SENECA, "S")
     yield Figure("time per step", tick.seconds, "s", f"system tick: {tick.reason}", "I")
 
 
-def _of_copies(tables: Tables, activity: Activity) -> float:
+def _of_copies(chip: Chip, activity: Activity) -> float:
     """Operations a step that copies of inputs add: each copy spikes as the average channel of its input does."""
-    rate = {p.name: activity.spikes[p.name] / p.n for p in tables.inputs if p.name in activity.spikes}
+    tables, labels = chip.tables, chip.labels
+    spikes = {labels[name]: n for name, n in activity.spikes.items()}
+    rate = {p.name: spikes[p.name] / p.n for p in tables.inputs if p.name in spikes}
     played = {int(k): rate[p.name] for p in tables.inputs if p.name in rate for k in p.channels}
     copies = {p.name: p.channels for p in tables.inputs if p.name not in rate}
     return sum(played.get(int(copies[p.source][0]), 0.0) * p.pre.size for p in tables.projections if p.source in copies)

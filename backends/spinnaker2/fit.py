@@ -10,7 +10,7 @@ import numpy as np
 from nirc.analysis import rule_differences
 from nirc.backends.spinnaker2.assign import Assignment, assign
 from nirc.backends.spinnaker2.limits import EVENTS_PER_S, MAX_PIXELS, PLANNED, ROUTER_ENTRIES, SHEET, SURVEY
-from nirc.backends.spinnaker2.lower import lateness, lower, neurons
+from nirc.backends.spinnaker2.lower import READOUT, labelled, lateness, lower, neurons
 from nirc.backends.spinnaker2.mapping import Mapping, Slice
 from nirc.backends.spinnaker2.memory import TERMS, Memory, Prices
 from nirc.backends.spinnaker2.neuron import SpinNeuron
@@ -27,15 +27,14 @@ from nirc.ir.program import Program
 from nirc.ir.rules import Reset, Rule, plain
 from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links
 
-READOUT = "readout"  # the emulator's name for all outputs, if there are membranes among them
-
 
 @dataclass(frozen=True)
 class Chip:
-    """What is emitted."""
+    """What is emitted, and the names in the tables of all inputs and populations, by name."""
 
     tables: Tables
     mapping: Mapping
+    labels: Names[str, str]
 
 
 def chip_rule(name: str, d: Discrete) -> Rule:
@@ -49,12 +48,13 @@ def chip_rule(name: str, d: Discrete) -> Rule:
 
 def fit(program: Program, legal: Program, target: Target, request: Request, log: Log) -> Mapped | None:
     """Tables and mapping for ``target`` from the integer form of ``legal``, or None with the reasons in ``log``."""
-    tables = lower(program)
-    _check_names(request, tables, log)
+    labels = labelled(program)
+    tables = lower(program, labels)
+    _check_names(request, labels, log)
     if log.errors:
         return None
     memory = Memory(tables, request.prices, request.steps)
-    parts = split(memory, request.atoms, log)
+    parts = split(memory, {labels[name]: atoms for name, atoms in request.atoms.items()}, log)
     system = System(board=target.max("chips") > 1, faults=request.faults)
     if parts is None or not _enough(parts, system, target, log):
         return None
@@ -71,13 +71,13 @@ def fit(program: Program, legal: Program, target: Target, request: Request, log:
         time,
         request.steps,
     )
-    return _mapped(program, target, Chip(sliced, mapping), parts, placed, system)
+    return _mapped(program, target, Chip(sliced, mapping, labels), parts, placed, system)
 
 
-def _check_names(request: Request, tables: Tables, log: Log) -> None:
+def _check_names(request: Request, labels: Names[str, str], log: Log) -> None:
     for name in request.atoms:
-        if name not in tables.sizes():
-            known = ", ".join(tables.sizes())
+        if name not in labels:
+            known = ", ".join(labels)
             log.error("N902", f"there is no population `{name}` to be split", found=name, limit=known[:200])
 
 
@@ -157,7 +157,7 @@ def _mapped(program: Program, target: Target, chip: Chip, parts: Split, placed: 
     for name, population in neurons(program).items():
         neuron = population.dynamics
         assert isinstance(neuron, SpinNeuron)
-        blocks[name] = Block(name, tuple(range(population.n)), tuple(neuron.scale.tolist()), neuron.late)
+        blocks[name] = Block(chip.labels[name], tuple(range(population.n)), tuple(neuron.scale.tolist()), neuron.late)
     first = 0
     for sink, source in sinks:
         n, neuron = program[sink].n, program[source].dynamics

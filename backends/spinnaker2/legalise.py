@@ -9,11 +9,9 @@ import numpy as np
 
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
-from nirc.ir.populations import Discrete, Population, Sink, Source
+from nirc.ir.populations import Discrete, Population, Role, Sink, Source
 from nirc.ir.program import Program
 from nirc.passes.add_readout import ADVICE
-
-RELAY = ".relay"  # suffix of inserted populations
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,8 @@ class Spinnaker2Legalise:
 def relay(n: int, origins: tuple[str, ...]) -> Population:
     """Neurons that repeat in each step what comes in."""
     zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
-    return Population((n,), Discrete(zeros, ones, zeros, threshold=frozen(ones / 2), v_reset=zeros), origins)
+    repeats = Discrete(zeros, ones, zeros, threshold=frozen(ones / 2), v_reset=zeros)
+    return Population((n,), repeats, origins, Role.RELAY)
 
 
 def _check_neuron(name: str, population: Population, log: Log) -> None:
@@ -88,17 +87,9 @@ def _relay_outputs(program: Program) -> Program:
     edges = []
     for source, target, projection in program.edges():
         if isinstance(nodes[target], Sink) and (projection.lag or isinstance(nodes[source], Source)):
-            name = free_name(target + RELAY, nodes)
+            name = program.fresh_name(f"{target}.relay", nodes)
             nodes[name] = relay(nodes[target].n, nodes[target].origins)
             edges += [(source, name, projection), (name, target, replace(projection, delay_steps=0, feedback=False))]
         else:
             edges.append((source, target, projection))
     return program.rebuilt(nodes, edges)
-
-
-def free_name(wanted: str, taken: dict[str, object]) -> str:
-    """``wanted``, with a number if that is taken."""
-    name, number = wanted, 2
-    while name in taken:
-        name, number = f"{wanted}{number}", number + 1
-    return name

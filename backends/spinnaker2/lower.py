@@ -12,21 +12,29 @@ from nirc.backends.spinnaker2.limits import MAX_ATOMS
 from nirc.backends.spinnaker2.neuron import SpinNeuron
 from nirc.backends.spinnaker2.rule import Float32
 from nirc.backends.spinnaker2.tables import Convolution, Input, Output, Population, Projection, Tables
+from nirc.files.npz import Labels
 from nirc.ir import populations as ir
 from nirc.ir.linear import Conv, Pool, Sparse
 from nirc.ir.program import Program
 
+READOUT = "readout"  # the emulator's name for all outputs, if there are membranes among them
 WORDS = (np.int32, np.int32, np.int16, np.int16)  # of pre, post, weight and delay
 
 
-def lower(program: Program) -> Tables:
+def labelled(program: Program) -> dict[str, str]:
+    """Names in the tables of all inputs and populations, by name."""
+    labels = Labels({READOUT})
+    return {n: labels.new(n) for n in program.graph if not isinstance(program[n], ir.Sink)}
+
+
+def lower(program: Program, labels: Mapping[str, str]) -> Tables:
     """Tables of a program in the integer form; as many atoms a processing element as its index has room for."""
     inputs, first = {}, 0
     for name, port in program.nodes(ir.Source).items():
-        inputs[name] = Input(name, np.arange(first, first + port.n), MAX_ATOMS)
+        inputs[name] = Input(labels[name], np.arange(first, first + port.n), MAX_ATOMS)
         first += port.n
-    inputs |= {name: _copies(name, program, inputs) for name in copies(program)}
-    populations = {name: _population(name, p) for name, p in neurons(program).items()}
+    inputs |= {name: _copies(name, program, inputs, labels[name]) for name in copies(program)}
+    populations = {name: _population(labels[name], p) for name, p in neurons(program).items()}
     late = lateness(program)
     projections: list[Projection] = []
     convolutions: list[Convolution] = []
@@ -34,11 +42,12 @@ def lower(program: Program) -> Tables:
         for source in dict.fromkeys(s for s, _ in program.into(target)):
             mine = [p for s, p in program.into(target) if s == source]
             if isinstance(mine[0].ops[-1], Conv):
-                convolutions.append(_convolution(source, target, mine[0]))
+                convolutions.append(_convolution(labels[source], labels[target], mine[0]))
             else:
-                projections += _projections(source, target, mine, late)
+                projections += _projections(labels[source], labels[target], mine, late[target] - late[source])
+    ways = Labels()
     outputs = [
-        Output(source, np.arange(program[sink].n))
+        Output(labels[source], np.arange(program[sink].n))
         for sink in program.nodes(ir.Sink)
         for source, _ in program.into(sink)
     ]
@@ -46,8 +55,8 @@ def lower(program: Program) -> Tables:
         first,
         tuple(inputs.values()),
         tuple(populations.values()),
-        tuple(projections),
-        tuple(convolutions),
+        tuple(replace(p, name=ways.new(p.name)) for p in projections),
+        tuple(replace(c, name=ways.new(c.name)) for c in convolutions),
         tuple(outputs),
     )
 
@@ -71,12 +80,12 @@ def neurons(program: Program) -> dict[str, ir.Population]:
     return {name: p for name, p in program.nodes(ir.Population).items() if not isinstance(p.dynamics, Copy)}
 
 
-def _copies(name: str, program: Program, inputs: Mapping[str, Input]) -> Input:
+def _copies(name: str, program: Program, inputs: Mapping[str, Input], label: str) -> Input:
     """A list of spikes for each copy: that of its channel."""
     ((source, projection),) = program.into(name)
     (op,) = projection.ops
     assert isinstance(op, Sparse)
-    return Input(name, inputs[source].channels[op.source], MAX_ATOMS)
+    return Input(label, inputs[source].channels[op.source], MAX_ATOMS)
 
 
 def _population(name: str, population: ir.Population) -> Population:
@@ -104,7 +113,7 @@ def _short(values: Float32) -> Float32:
     return values[:1] if (values == values[0]).all() else values
 
 
-def _projections(source: str, target: str, parts: list[ir.Projection], late: Mapping[str, int]) -> Iterator[Projection]:
+def _projections(source: str, target: str, parts: list[ir.Projection], late: int) -> Iterator[Projection]:
     """All synapses from one population to another; a second projection if some excite and inhibit the same neuron."""
     whole = _projection(source, target, parts, late)
     same = (np.diff(whole.pre) == 0) & (np.diff(whole.post) == 0) & (np.diff(whole.delay) == 0)
@@ -117,8 +126,8 @@ def _projections(source: str, target: str, parts: list[ir.Projection], late: Map
         yield replace(whole, name=f"{whole.name}, {word}", **fields)
 
 
-def _projection(source: str, target: str, parts: list[ir.Projection], late: Mapping[str, int]) -> Projection:
-    """All of them, sorted."""
+def _projection(source: str, target: str, parts: list[ir.Projection], late: int) -> Projection:
+    """All of them, sorted. ``late``: steps by which the target is later than the source."""
     pre, post, weight, delay = [], [], [], []
     for part in parts:
         (op,) = part.ops
@@ -126,7 +135,7 @@ def _projection(source: str, target: str, parts: list[ir.Projection], late: Mapp
         pre.append(op.source)
         post.append(op.target)
         weight.append(op.value)
-        delay.append(np.full(op.value.size, part.lag + late[target] - late[source] - 1))
+        delay.append(np.full(op.value.size, part.lag + late - 1))
     pre_, post_, weight_, delay_ = (np.concatenate(arrays) for arrays in (pre, post, weight, delay))
     order = np.lexsort((delay_, post_, pre_))
     arrays = (a[order].astype(kind) for a, kind in zip((pre_, post_, weight_, delay_), WORDS, strict=True))

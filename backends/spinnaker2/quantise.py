@@ -61,8 +61,8 @@ class Spinnaker2Quantise:
             if q.clocked:
                 limit, origins = q.limit, q.population.origins
                 clocks.add(name, User(q.n, q.late, limit, q.filtered, origins, tuple(q.clocked)))
-        clocks.into(nodes, arcs)
-        add_copies((summed for q in made.values() for summed in q.sums), nodes, arcs, log)
+        clocks.into(program, nodes, arcs)
+        add_copies((summed for q in made.values() for summed in q.sums), program, nodes, arcs, log)
         return program.rebuilt(nodes, arcs, form=Form.INTEGER)
 
     def planned(self, program: Program, log: Log) -> dict[str, Quantised]:

@@ -8,15 +8,13 @@ import numpy as np
 
 from nirc.analysis.retiming import Edge, report_slow, retime
 from nirc.backends.spinnaker2.drives import Drive, merged
-from nirc.backends.spinnaker2.legalise import RELAY, free_name, relay
+from nirc.backends.spinnaker2.legalise import relay
 from nirc.backends.spinnaker2.limits import DELAY, SCRIPTS
 from nirc.backends.spinnaker2.receptors import is_filtered
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Sparse
 from nirc.ir.populations import Discrete, Population, Projection, Sink
 from nirc.ir.program import Program
-
-CLOCK = ""  # a node of the first step, for populations whose constants a clock brings
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,9 @@ def timed(program: Program, found: list[Drive], log: Log, *, relays: bool) -> Ti
     """Delays of ``found``, relays for what delays cannot do: convolutions, or with ``relays`` all of them."""
     edges = [Edge(d.source, d.target, d.projection.lag) for d in found]
     edges += [Edge(s, t, p.lag, hop=0) for s, t, p in program.edges() if isinstance(program[t], Sink)]
-    edges += [Edge(CLOCK, name, 0) for name, p in program.nodes(Population).items() if needs_clock(name, p, program)]
-    timing = retime([CLOCK, *program.graph], edges)
+    start = program.fresh_name("start")  # a node of the first step, for populations whose constants a clock brings
+    edges += [Edge(start, name, 0) for name, p in program.nodes(Population).items() if needs_clock(name, p, program)]
+    timing = retime([start, *program.graph], edges)
     for edge, steps in zip(edges, timing.slow, strict=True):
         if steps:
             rule = f"every synapse takes a step; {SCRIPTS}"
@@ -82,7 +81,7 @@ class _Relays:
     def _relay(self, source: str, steps: int) -> str:
         key = (source, steps)
         if key not in self.known:
-            name = free_name(f"{source}{RELAY}", self.taken)
+            name = self.program.fresh_name(f"{source}.relay", self.taken)
             payload = self.taken[source]
             n, origins = payload.n, payload.origins  # type: ignore[attr-defined]
             self.known[key] = name

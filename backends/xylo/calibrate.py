@@ -14,7 +14,7 @@ import numpy as np
 
 from nirc.analysis.unroll import unrolled
 from nirc.backends.xylo import dash
-from nirc.backends.xylo.legalise import is_relay, readouts
+from nirc.backends.xylo.legalise import readouts
 from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, VARIANTS
 from nirc.backends.xylo.lower import lower
 from nirc.backends.xylo.quantise import XyloQuantise
@@ -23,7 +23,7 @@ from nirc.calibration.chip import Knobs
 from nirc.chip.target import findings
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
-from nirc.ir.populations import Discrete, Population
+from nirc.ir.populations import Discrete, Population, Role
 from nirc.ir.program import Program
 from nirc.ir.rules import MEMBRANE, plain
 from nirc.passes.pipeline import Calibration
@@ -79,7 +79,7 @@ class _Xylo:
     def knobs(self, program: Program, name: str) -> Knobs | None:
         """All but relays, and populations whose threshold the chip cannot have."""
         d = program[name].dynamics
-        if is_relay(name) or (d.threshold is not None and (d.threshold <= 0).any()):
+        if program[name].role is Role.RELAY or (d.threshold is not None and (d.threshold <= 0).any()):
             return None
         hidden = d.rule.fires is not None and d.rule.fires.most != 1
         return Knobs(_neighbours(d.decay_mem, 0), _neighbours(d.decay_syn, 1), drift=True, brake=hidden)

@@ -7,11 +7,11 @@ import numpy as np
 from nirc.analysis import rule_differences
 from nirc.analysis.rule_differences import ChipRule
 from nirc.backends.xylo import dash
-from nirc.backends.xylo.legalise import is_relay, readouts
+from nirc.backends.xylo.legalise import readouts
 from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_OUTPUT_SPIKES
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
-from nirc.ir.populations import Discrete, Population
+from nirc.ir.populations import Discrete, Population, Role
 from nirc.ir.program import Program
 from nirc.ir.rules import Rule, plain
 
@@ -24,7 +24,7 @@ def report(program: Program, log: Log) -> None:
     rule_differences.report(program, chip_rule(program), RULE, log)
     for name, population in program.nodes(Population).items():
         d = population.dynamics
-        if not isinstance(d, Discrete) or is_relay(name):
+        if not isinstance(d, Discrete) or population.role is Role.RELAY:
             continue
         where = population.origins[0]
         _decays(name, d, where, log)
@@ -45,7 +45,7 @@ def chip_rule(program: Program) -> ChipRule:
     outputs = readouts(program)
 
     def rule(name: str, d: Discrete) -> Rule:
-        if d.rule.fires is None or is_relay(name):
+        if d.rule.fires is None or program[name].role is Role.RELAY:
             return d.rule
         most = MAX_OUTPUT_SPIKES if name in outputs else MAX_HIDDEN_SPIKES
         return plain("subtract", synapse=True, at=d.rule.fires.at, most=most)  # thresholds are whole: both are exact

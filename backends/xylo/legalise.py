@@ -9,11 +9,10 @@ import numpy as np
 
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
-from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
+from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source
 from nirc.ir.program import Program
 from nirc.passes.add_readout import ADVICE
 
-RELAY = ".relay"  # suffix of inserted populations
 # Just below one half: a relay's weight w arrives as w / 2 and must fire, a remainder of w / 4 must not.
 RELAY_THRESHOLD = 0.499
 
@@ -108,18 +107,19 @@ def _relay_inputs(program: Program, log: Log) -> Program:
     """A non-spiking output fed by an input needs hidden neurons in between: inputs reach hidden neurons only."""
     nodes = dict(program.graph.nodes(data="payload"))
     edges = []
+    relays: dict[str, str] = {}
     for source, target, projection in program.edges():
         payload = nodes[target]
         analog = (
             isinstance(payload, Population) and isinstance(payload.dynamics, Discrete) and not payload.dynamics.fires
         )
         if analog and isinstance(nodes[source], Source):
-            relay = source + RELAY
-            if relay not in nodes:
+            if source not in relays:
+                relays[source] = relay = program.fresh_name(f"{source}.relay", nodes)
                 nodes[relay] = _relay(nodes[source].n, nodes[source].origins)
                 edges.append((source, relay, Projection(origins=nodes[source].origins)))
                 _say(source, nodes[source].n, nodes[source].origins[0], "input", log)
-            edges.append((relay, target, projection))
+            edges.append((relays[source], target, projection))
         else:
             edges.append((source, target, projection))
     return program.rebuilt(nodes, edges)
@@ -129,24 +129,24 @@ def _relay_outputs(program: Program, log: Log) -> Program:
     nodes = dict(program.graph.nodes(data="payload"))
     direct = set(readouts(program).values())
     edges = []
+    relays: dict[str, str] = {}
     for source, target, projection in program.edges():
         if not isinstance(nodes[target], Sink) or target in direct:
             edges.append((source, target, projection))
             continue
-        relay = target + RELAY
-        if relay not in nodes:
+        if target not in relays:
+            relays[target] = relay = program.fresh_name(f"{target}.relay", nodes)
             nodes[relay] = _relay(nodes[target].n, nodes[target].origins)
             edges.append((relay, target, Projection(origins=nodes[target].origins)))
             _say(target, nodes[target].n, nodes[target].origins[0], "output", log)
-        edges.append((source, relay, projection))
+        edges.append((source, relays[target], projection))
     return program.rebuilt(nodes, edges)
 
 
 def _relay(n: int, origins: tuple[str, ...]) -> Population:
     zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
-    return Population(
-        (n,), Discrete(zeros, ones, zeros, threshold=frozen(ones * RELAY_THRESHOLD), v_reset=zeros), origins
-    )
+    repeats = Discrete(zeros, ones, zeros, threshold=frozen(ones * RELAY_THRESHOLD), v_reset=zeros)
+    return Population((n,), repeats, origins, Role.RELAY)
 
 
 def _say(name: str, n: int, origin: str, kind: str, log: Log) -> None:
@@ -157,8 +157,3 @@ def _say(name: str, n: int, origin: str, kind: str, log: Log) -> None:
         source="measured on xylosim 0.1.3",
         help="end the network with a layer of its own neurons that feeds nothing else" if kind == "output" else "",
     )
-
-
-def is_relay(name: str) -> bool:
-    """Whether this population was inserted here."""
-    return name.endswith(RELAY)

@@ -56,7 +56,7 @@ def planned(program: Program, log: Log) -> dict[str, tuple[Plan, Shifts]]:
 
 
 def _connections(program: Program, log: Log) -> list[Connection]:
-    """Parallel projections to one receptor add up: the chip has one entry for each pair of neurons."""
+    """Parallel projections to one receptor add up: the chip has one entry for each pair of neurons, and no delays."""
     pairs: dict[tuple[str, str, int], Connection] = {}
     for source, target, p in program.edges():
         if not isinstance(program[target], Population):
@@ -67,7 +67,7 @@ def _connections(program: Program, log: Log) -> list[Connection]:
             both = [np.concatenate(two) for two in zip(other.op.coo(), op.coo(), strict=True)]
             op = sparse(both[0], both[1], both[2], op.n_in, op.n_out)
             p = replace(  # noqa: PLW2901 - the joined projection stands for both
-                other.projection,
+                min(other.projection, p, key=lambda each: each.lag),
                 biases=other.projection.biases + p.biases,
                 origins=other.projection.origins + p.origins,
             )

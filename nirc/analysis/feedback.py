@@ -1,6 +1,6 @@
 """Which edges close a cycle? Those act one step later: a cycle needs one step.
 
-Depth-first from the inputs, neighbours by name (the order of edges in a file means nothing): an edge back to a
+Depth-first from the inputs, in the order of nodes (that of edges in a file means nothing): an edge back to a
 node whose visit has not ended closes a cycle. Self-loops are the usual case. Source: exporters, which all let a
 recurrent spike of step t act at t + 1.
 """
@@ -15,12 +15,13 @@ Key = TypeVar("Key", bound=Hashable)
 
 def feedback_edges(nodes: Iterable[str], inputs: Iterable[str], edges: Sequence[tuple[str, str, Key]]) -> set[Key]:
     """Keys of the edges that close cycles. ``edges``: (source, target, key), without the delayed ones."""
+    place = {name: i for i, name in enumerate(nodes)}
     successors: dict[str, list[tuple[str, Key]]] = {}
-    for source, target, key in sorted(edges, key=lambda e: (e[0], e[1])):
+    for source, target, key in sorted(edges, key=lambda e: (place[e[0]], place[e[1]])):
         successors.setdefault(source, []).append((target, key))
     found: set[Key] = set()
     done: set[str] = set()
-    for root in [*sorted(inputs), *sorted(nodes)]:
+    for root in [*sorted(inputs, key=place.__getitem__), *place]:
         if root not in done:
             _visit(root, successors, done, found)
     return found

@@ -29,6 +29,8 @@ STRUCTURE = "network"
 MAX_STRUCTURE_BYTES = 1 << 24
 MAX_INDEX = (1 << 31) - 1
 
+ROOM = 20  # characters that a label leaves for a number
+
 Allowed = tuple[float, float]
 Numbers = NDArray[Any]
 
@@ -57,6 +59,23 @@ class BlockKind:
     numbers: Mapping[str, tuple[tuple[int, int], str]] = field(default_factory=dict)  # range, source
     nested: Mapping[str, Callable[[JsonReader, Any, str], Any]] = field(default_factory=dict)
     arrays: Mapping[str, ArrayField] = field(default_factory=dict)
+
+
+class Labels:
+    """Names of blocks, made from names of a program: printable, not too long, none twice, none of ``taken``."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = set(taken)
+
+    def new(self, name: str, most: int = MAX_NAME - ROOM) -> str:
+        """``name``, cut to ``most`` characters, with a number if it is taken."""
+        base = label = printable(name, most) or "unnamed"
+        number = 1
+        while label in self.taken:
+            number += 1
+            label = f"{base}~{number}"
+        self.taken.add(label)
+        return label
 
 
 class NpzFormat(JsonReader):

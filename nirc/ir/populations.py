@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.layers import NeuronKind
@@ -97,6 +98,14 @@ class Discrete:
         return self.v_reset if held else None
 
 
+class Role(Enum):
+    """The reason why a population is there. Passes read it here, never from the population's name."""
+
+    MODEL = "model"  # the model's neurons, and readouts that are added for its outputs
+    RELAY = "relay"  # added: repeats the spikes that reach it, and keeps nothing from step to step
+    CLOCK = "clock"  # added: fires by itself, and brings constants to others
+
+
 @dataclass(frozen=True)
 class Population:
     """Neurons with one dynamics: ``Continuous``, ``Discrete`` or a backend's integer payload."""
@@ -104,6 +113,7 @@ class Population:
     shape: Shape
     dynamics: object
     origins: tuple[str, ...]
+    role: Role = Role.MODEL
 
     @property
     def n(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
@@ -70,6 +70,13 @@ class Program:
     def out_of(self, source: str) -> list[tuple[str, Any]]:
         """``(target, payload)`` of the edges out of ``source``, in program order."""
         return [(t, p) for _, t, p in self.graph.out_edges(source, data="payload")]
+
+    def fresh_name(self, wish: str, added: Container[str] = ()) -> str:
+        """A name for a new node: ``wish``, with a number where the program or ``added`` has a node of that name."""
+        name, number = wish, 2
+        while name in self.graph or name in added:
+            name, number = f"{wish}{number}", number + 1
+        return name
 
     def rebuilt(
         self,

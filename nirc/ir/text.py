@@ -11,7 +11,7 @@ import numpy as np
 from nirc.ir import arrays
 from nirc.ir.arrays import Shape, describe
 from nirc.ir.layers import LayerNode, Subgraph
-from nirc.ir.populations import Population, Projection, Sink, Source
+from nirc.ir.populations import Population, Projection, Role, Sink, Source
 from nirc.ir.program import Form, Program
 from nirc.ir.rules import Rule
 
@@ -73,7 +73,8 @@ def _node(payload: object) -> str:
         late = getattr(payload, "delay_steps", 0)
         return f"{type(payload).__name__.lower()}{_dims(payload.shape)}" + (f" {late} step(s) later" if late else "")
     if isinstance(payload, Population):
-        return f"population{_dims(payload.shape)} {type(payload.dynamics).__name__}{_fields(payload.dynamics)}"
+        kind = "population" if payload.role is Role.MODEL else payload.role.value
+        return f"{kind}{_dims(payload.shape)} {type(payload.dynamics).__name__}{_fields(payload.dynamics)}"
     return repr(payload)
 
 

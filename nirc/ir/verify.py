@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nirc.ir.layers import LayerNode
-from nirc.ir.populations import Continuous, Discrete, Population, Projection, Sink, Source
+from nirc.ir.populations import Continuous, Discrete, Population, Projection, Role, Sink, Source
 from nirc.ir.program import Form, Program
 from nirc.ir.rules import faults as rule_faults
 
@@ -42,6 +42,7 @@ def _populations(program: Program) -> list[str]:
             faults.append(f"{name} holds {type(payload).__name__}")
         elif isinstance(payload, Population):
             faults += [f"{name}: {fault}" for fault in _dynamics(payload, program.form)]
+            faults += [f"{name}: {fault}" for fault in _role(payload, bool(program.into(name)), program.form)]
         if isinstance(payload, Source) and program.into(name):
             faults.append(f"source {name} has an input")
         if isinstance(payload, Sink) and program.out_of(name):
@@ -69,6 +70,22 @@ def _dynamics(population: Population, form: Form) -> list[str]:
         ]
         + [f"{k} is writeable" for k, a in arrays.items() if a.flags.writeable]
     )
+
+
+def _role(population: Population, driven: bool, form: Form) -> list[str]:
+    """Contradictions between what a population is for and what it is."""
+    role, d = population.role, population.dynamics
+    if role is Role.MODEL:
+        return []
+    faults = [f"a {role.value} in this form"] if form is Form.CONTINUOUS else []
+    if driven is (role is Role.CLOCK):
+        faults.append(f"a {role.value} {'with' if driven else 'without'} an input")
+    if isinstance(d, Discrete):
+        if not d.fires:
+            faults.append(f"a {role.value} that does not fire")
+        if role is Role.RELAY and d.decay_mem.any():
+            faults.append("a relay that remembers")
+    return faults
 
 
 def _projection(projection: object, n_source: int, n_target: int) -> list[str]:

@@ -9,12 +9,11 @@ import numpy as np
 
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Conv, Dense, LinearOp, Sparse
-from nirc.ir.populations import Discrete, Population, Projection, Source
+from nirc.ir.populations import Discrete, Population, Projection, Role, Source
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, Fire, Rule
 
 Alter = Callable[[str, Discrete], object]
-CAPPED = ".capped"  # suffix of what bounds an input's counts
 
 
 def altered(program: Program, alter: Alter, names: Collection[str] | None = None) -> Program:
@@ -41,12 +40,14 @@ def capped_inputs(program: Program, most: int) -> Program:
     """No channel has more than ``most`` spikes in a step."""
     nodes = dict(program.graph.nodes(data="payload"))
     edges: list[tuple[str, str, Projection]] = []
+    sent = {name: name for name in program.graph}  # inputs by what bounds their counts
     for name, source in program.nodes(Source).items():
         zeros, ones = frozen(np.zeros(source.n)), frozen(np.ones(source.n))
         cap = Discrete(zeros, ones, zeros, threshold=ones, v_reset=zeros, rule=LETTER.with_fire(Fire(">=", most)))
-        nodes[name + CAPPED] = Population(source.shape, cap, source.origins)
-        edges.append((name, name + CAPPED, Projection(origins=source.origins)))
-    edges += [(s + CAPPED if isinstance(program[s], Source) else s, t, p) for s, t, p in program.edges()]
+        sent[name] = program.fresh_name(f"{name}.capped", nodes)
+        nodes[sent[name]] = Population(source.shape, cap, source.origins, Role.RELAY)
+        edges.append((name, sent[name], Projection(origins=source.origins)))
+    edges += [(sent[s], t, p) for s, t, p in program.edges()]
     return program.rebuilt(nodes, edges)
 
 

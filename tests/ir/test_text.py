@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nirc.diagnostics.log import Log
 from nirc.frontend.nodes import to_layers
+from nirc.ir.populations import Role
 from nirc.ir.text import digest, text
 from tests.build import affine, delay, graph, if_, inp, lif, linear, lowered, nested, out
 
@@ -36,6 +39,13 @@ def test_layers() -> None:
         "  wait: [2] -> [2] Delay(delay_s=f64[2] 0.0003)\n"
         "  in -> w\n  pop -> rec\n  pop -> wait\n  rec -> pop\n  w -> pop\n  wait -> out\n"
     )
+
+
+def test_a_population_that_was_added_says_what_for_and_counts_for_the_digest() -> None:
+    program = lowered(NET).discrete
+    relay = program.mapped({"pop": replace(program["pop"], role=Role.RELAY)})
+    assert "  pop: relay[2] Discrete(" in text(relay)
+    assert digest(relay) != digest(program)
 
 
 def test_populations() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +13,9 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
 from nirc.ir.layers import Input, LayerNode, Scale
 from nirc.ir.linear import Dense
-from nirc.ir.populations import Bias, Continuous, Discrete, Population, Projection, Sink, Source
+from nirc.ir.populations import Bias, Continuous, Discrete, Population, Projection, Role, Sink, Source
 from nirc.ir.program import Form, Program
+from nirc.ir.rules import MEMBRANE
 from nirc.ir.verify import InvalidProgramError, verify
 from nirc.passes.pipeline import run_passes
 
@@ -80,6 +82,34 @@ def test_nodes(pop: object, says: str) -> None:
 def test_edges(edges: Edges, says: str) -> None:
     with pytest.raises(InvalidProgramError, match=says):
         verify(continuous(edges=edges))
+
+
+ZERO = frozen(np.zeros(2))
+SPIKES = Discrete(ZERO, ONE, ZERO, threshold=ONE, v_reset=ZERO)
+WIRED: Edges = [("in", "pop", TO_POP)]
+
+
+@pytest.mark.parametrize(
+    ("dynamics", "role", "edges", "says"),
+    [
+        (SPIKES, Role.RELAY, WIRED, ""),
+        (SPIKES, Role.CLOCK, [], ""),
+        (SPIKES, Role.RELAY, [], "pop: a relay without an input"),
+        (SPIKES, Role.CLOCK, WIRED, "pop: a clock with an input"),
+        (replace(SPIKES, decay_mem=ONE), Role.RELAY, WIRED, "pop: a relay that remembers"),
+        (Discrete(ZERO, ONE, ZERO, rule=MEMBRANE), Role.RELAY, WIRED, "pop: a relay that does not fire"),
+    ],
+)
+def test_roles(dynamics: Discrete, role: Role, edges: Edges, says: str) -> None:
+    pop = Population((2,), dynamics, ("nodes/pop",), role)
+    program = Program.of(Form.DISCRETE, GOOD | {"pop": pop}, edges, dt_s=1e-4)
+    with pytest.raises(InvalidProgramError, match=says) if says else nullcontext():
+        verify(program)
+
+
+def test_no_role_before_the_discrete_form() -> None:
+    with pytest.raises(InvalidProgramError, match="pop: a relay in this form"):
+        verify(continuous({"pop": replace(POPULATION, role=Role.RELAY)}))
 
 
 def test_every_fault_is_named() -> None:
