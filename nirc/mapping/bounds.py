@@ -1,4 +1,4 @@
-"""What no placement can undercut, to tell how good one is."""
+"""Lower bounds of the cost of a placement."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from nirc.mapping.traffic import Ints, Traffic
 MOST_PAIRS = 1 << 24  # per axis
 MOST_SPECTRAL = 1500  # cells: some seconds of eigenvalues
 SHARES = 1.0, 0.8, 0.6, 0.4  # of the degrees that stay with the Laplacian
-SAFE = 1e-9  # relative, more than rounding does to the eigenvalues
+SAFE = 1e-9  # relative, larger than the rounding error of the eigenvalues
 
 
 def lower_bound(traffic: Traffic, cells: Cells, *, spectral: bool = True) -> int:
-    """A cost that no placement of ``traffic`` on ``cells`` goes below: the highest of three bounds.
+    """Return a cost that no placement on ``cells`` undercuts: the highest of three bounds.
 
-    Two give the largest weights the shortest distances: once for every node with its own edges and the cells around
-    it (the row minima of Gilmore, SIAM J. Appl. Math. 10 (1962), and Lawler, Management Science 9 (1963)), once for
-    all edges with all pairs of cells, which sees the border of a mesh; faulty cells are taken as good. They are tight
-    for meshes. The third, ``spectral``, is much higher for traffic without locality; up to ``MOST_SPECTRAL`` cells.
+    Two bounds give the largest weights the shortest distances, and are tight for meshes. The first
+    takes every node with its edges and the cells around it (the row minima of Gilmore, SIAM J.
+    Appl. Math. 10 (1962), and Lawler, Management Science 9 (1963)). The second takes all edges with
+    all pairs of cells, and so sees the border of a mesh. It counts faulty cells as usable.
+    The third bound (``spectral``) is much higher for traffic without locality, and is limited to
+    ``MOST_SPECTRAL`` cells.
     """
     if not traffic.weights.size:
         return 0
@@ -31,10 +33,10 @@ def lower_bound(traffic: Traffic, cells: Cells, *, spectral: bool = True) -> int
 
 
 def nearest(cells: Cells, count: int) -> Ints:
-    """(at most count,) distances: the k-th is the least that any cell has to its k-th nearest other cell."""
+    """Return (at most count,) distances: the k-th is the least between k-th nearest cells."""
     sums = np.zeros(1, dtype=np.int64)
     for ruler in cells.positions:
-        # the nearest j cells on both sides, as if each were at the place where the ruler is densest
+        # The nearest j cells on both sides, as if each cell were at the densest part of the ruler.
         steps = np.arange(1, min(ruler.size, count + 1))
         gaps = np.array([np.min(ruler[j:] - ruler[:-j]) for j in steps], dtype=np.int64)
         axis = np.concatenate([[0], np.sort(np.repeat(gaps, 2))])[: ruler.size]
@@ -52,11 +54,12 @@ def _by_nodes(traffic: Traffic, cells: Cells) -> int:
 
 
 def _by_pairs(traffic: Traffic, cells: Cells) -> int:
-    """Every edge takes another pair of cells. 0 if the box is too large to count its pairs."""
+    """Give every edge another pair of cells. Return 0 if there are too many pairs."""
     if max(ruler.size for ruler in cells.positions) ** 2 > MOST_PAIRS:
         return 0
-    weights = np.sort(traffic.weights)[::-1][::2]  # each edge is there twice
-    near, pairs = np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64)  # ordered pairs at each distance
+    weights = np.sort(traffic.weights)[::-1][::2]  # each edge is stored twice
+    near = np.zeros(1, dtype=np.int64)
+    pairs = np.ones(1, dtype=np.int64)  # ordered pairs at each distance
     for ruler in cells.positions:
         gaps, often = np.unique(np.abs(np.subtract.outer(ruler, ruler)), return_counts=True)
         near, group = np.unique(np.add.outer(near, gaps), return_inverse=True)
@@ -69,13 +72,14 @@ def _by_pairs(traffic: Traffic, cells: Cells) -> int:
 
 
 def _by_spectrum(traffic: Traffic, cells: Cells) -> int:
-    """Eigenvalues of the traffic's Laplacian against those of the distances.
+    """Pair the eigenvalues of the traffic's Laplacian with those of the distances.
 
-    Let B be the distances of the cells, M = -1/2 B centred in rows and columns, A the traffic and D its row sums. A
-    placement X costs <D - A, X M X'>. A share s of D stays with A: both s D - A and M act on the vectors of sum 0, and
-    the product of two symmetric matrices is at least that of their eigenvalues in opposite orders; the rest of D
-    meets the diagonal of M, again in opposite orders. This is the projection bound of Hadley, Rendl and Wolkowicz,
-    Math. of Operations Research 17 (1992), for the Laplacian; the best of some shares counts.
+    Let B be the distances of the cells, M = -1/2 B centred in rows and columns, A the traffic and D
+    its row sums. A placement X costs <D - A, X M X'>. A share s of D stays with A. Both s D - A and
+    M act on the vectors of sum 0. The product of two symmetric matrices is at least that of their
+    eigenvalues in opposite orders. The rest of D meets the diagonal of M, again in opposite orders.
+    This is the projection bound of Hadley, Rendl and Wolkowicz, Math. of Operations Research 17
+    (1992), for the Laplacian. The best of some shares counts.
     """
     places = cells.places(np.flatnonzero(cells.usable)).astype(np.float64)
     distances = sum(np.abs(np.subtract.outer(axis, axis)) for axis in places.T)
@@ -95,13 +99,13 @@ def _by_spectrum(traffic: Traffic, cells: Cells) -> int:
 
 
 def _centred(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The symmetric ``matrix`` as it acts on vectors of sum 0."""
+    """Return the symmetric ``matrix`` restricted to vectors of sum 0."""
     mean = matrix.mean(axis=1)
     centred: npt.NDArray[np.float64] = matrix - mean[:, None] - mean[None, :] + mean.mean()
     return centred
 
 
 def _spectrum(centred: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(n - 1,) rising eigenvalues but the 0 of the constant vector."""
+    """Return (n - 1,) rising eigenvalues without the 0 of the constant vector."""
     values = np.linalg.eigvalsh(centred)
     return np.delete(values, int(np.argmin(np.abs(values))))

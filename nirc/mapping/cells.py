@@ -1,4 +1,4 @@
-"""The places of a chip or of many chips, and what the way between two of them costs."""
+"""The cells of one or many chips, and the cost of a route between two cells."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ FARTHEST = 1 << 30  # positions are held in 32 bits
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """A box of at most three axes x, y, z; each usable point of it, a *cell*, takes one node.
+    """A box of at most three axes x, y, z. Each usable point of the box, a *cell*, takes one node.
 
-    ``positions``: for each axis (length,) rising int64, the place of each coordinate on a stretched ruler; the
-    distance of two cells is the sum over the axes of the difference of positions. Dear links are long steps of the
-    ruler. That is the cost of a dimension-ordered way, in units of one hop.
-    ``usable``: (cells of the box,) bool. A cell's number is x + X (y + Y z). ``tile``: the box of one chip, in cells.
+    ``positions``: for each axis (length,) rising int64, the position of each coordinate on a
+    stretched ruler. The distance of two cells is the sum over the axes of the difference of
+    positions. Expensive links are long steps of the ruler. The distance is the cost of a
+    dimension-ordered route, in units of one hop.
+    ``usable``: (cells of the box,) bool. A cell's number is x + X (y + Y z). ``tile``: the box of
+    one chip, in cells.
     """
 
     positions: tuple[Ints, Ints, Ints]
@@ -45,7 +47,7 @@ class Cells:
 
     @classmethod
     def mesh(cls, width: int, height: int = 1, depth: int = 1, *, excluded: Iterable[int] = ()) -> Cells:
-        """A plain mesh: every hop costs 1. ``excluded``: the numbers of faulty cells."""
+        """Return a plain mesh: every hop costs 1. ``excluded``: the numbers of faulty cells."""
         return cls.chips((1, 1, 1), (width, height, depth), excluded=excluded)
 
     @classmethod
@@ -60,11 +62,12 @@ class Cells:
         board_link: int | None = None,
         excluded: Iterable[int] = (),
     ) -> Cells:
-        """A mesh of ``chips`` (x, y, z), each a mesh of ``cores`` (x, y, z).
+        """Return a mesh of ``chips`` (x, y, z), each a mesh of ``cores`` (x, y, z).
 
-        A step between cores of a chip costs ``hop``, to the next chip ``chip_link`` instead, to the next board
-        ``board_link`` (default ``chip_link``); a board holds ``board`` chips (default: all of them). ``excluded``:
-        the numbers of cells that cannot be used. Raises ``ValueError`` for sizes and costs that are not positive.
+        A step between cores of a chip costs ``hop``, a step to the next chip ``chip_link``, a step
+        to the next board ``board_link`` (default ``chip_link``). A board holds ``board`` chips
+        (default: all of them). ``excluded``: the numbers of cells that cannot be used.
+        Raises ``ValueError`` for sizes and costs that are not positive.
         """
         per_board = board or chips
         across = chip_link if board_link is None else board_link
@@ -92,7 +95,7 @@ class Cells:
 
     @cached_property
     def count(self) -> int:
-        """How many cells can be used."""
+        """The number of usable cells."""
         return int(np.count_nonzero(self.usable))
 
     @property
@@ -101,30 +104,37 @@ class Cells:
         return sum(int(ruler[-1] - ruler[0]) for ruler in self.positions)
 
     def coordinates(self, cells: npt.ArrayLike) -> Ints:
-        """(n,) numbers of cells -> (n, 3) their x, y, z."""
+        """Map (n,) numbers of cells to (n, 3) coordinates x, y, z."""
         numbers = np.asarray(cells, dtype=np.int64)
         width, height, _ = self.shape
         return np.stack([numbers % width, numbers // width % height, numbers // (width * height)], axis=-1)
 
     def number(self, coordinates: npt.ArrayLike) -> Ints:
-        """(n, 3) x, y, z -> (n,) numbers of cells."""
+        """Map (n, 3) coordinates x, y, z to (n,) numbers of cells."""
         x, y, z = np.moveaxis(np.asarray(coordinates, dtype=np.int64), -1, 0)
         width, height, _ = self.shape
         return np.asarray(x + width * (y + height * z))
 
     def places(self, cells: npt.ArrayLike) -> Ints:
-        """(n,) numbers of cells -> (n, 3) positions on the rulers."""
+        """Map (n,) numbers of cells to (n, 3) positions on the rulers."""
         at = self.coordinates(cells)
         return np.stack([ruler[at[..., axis]] for axis, ruler in enumerate(self.positions)], axis=-1)
 
     def curve(self) -> Ints:
-        """(count,) the usable cells along a Hilbert curve: chip by chip, and core by core within a chip."""
+        """Return (count,) the usable cells along a Hilbert curve.
+
+        The curve goes chip by chip, and core by core within a chip.
+        """
         cells = np.flatnonzero(self.usable)
         chip, core = np.divmod(self.coordinates(cells), np.array(self.tile))
         return cells[np.lexsort((hilbert(core), hilbert(chip)))]
 
     def part(self, cells: Ints) -> tuple[Cells, Ints]:
-        """Only ``cells`` (n,), in the smallest box of chips around them; and (its cells,) their numbers here."""
+        """Return ``cells`` (n,) alone, in the smallest box of chips around them.
+
+        The second value, (cells of that box,), maps the numbers of its cells to the numbers in this
+        box.
+        """
         at = self.coordinates(cells)
         tile = np.array(self.tile)
         low = at.min(axis=0) // tile * tile
@@ -137,9 +147,10 @@ class Cells:
         return Cells((x, y, z), chosen[numbers] & self.usable[numbers], self.tile), numbers
 
     def coarse(self, count: int) -> Cells:
-        """About ``count`` blocks of this box, at least that many usable ones, as cells at the blocks' middles.
+        """Return this box in about ``count`` blocks, at least ``count`` of them usable.
 
-        A block is usable if a quarter of the share of usable cells in the whole is in it.
+        A block is a cell at the block's middle. A block is usable if its share of usable cells is
+        at least a quarter of the share in this box.
         """
         if count >= self.count:
             return self
@@ -147,8 +158,8 @@ class Cells:
         while True:
             rulers, blocks = self._blocks(share)
             sizes = np.bincount(blocks, minlength=math.prod(len(ruler) for ruler in rulers))
-            held = np.bincount(blocks, weights=self.usable, minlength=sizes.size)
-            usable = held >= np.maximum(0.25 * sizes * self.count / self.usable.size, 1)
+            usable_cells = np.bincount(blocks, weights=self.usable, minlength=sizes.size)
+            usable = usable_cells >= np.maximum(0.25 * sizes * self.count / self.usable.size, 1)
             if np.count_nonzero(usable) >= count:
                 return Cells(rulers, usable, tuple(ruler.size for ruler in rulers))  # type: ignore[arg-type]
             share *= 1.02
@@ -156,12 +167,11 @@ class Cells:
                 return self
 
     def _blocks(self, share: float) -> tuple[tuple[Ints, Ints, Ints], Ints]:
-        """Rulers of a box of about ``share`` as many cells, and the number in it of every cell of this one."""
+        """Return the rulers of a box with about ``share`` as many cells, and each cell's block."""
         lengths = _shortened(self.positions, share)
         maps = [np.arange(n) * short // n for n, short in zip(self.shape, lengths, strict=True)]
         rulers = tuple(
-            np.array([round(float(ruler[to == i].mean())) for i in range(short)], dtype=np.int64)
-            for ruler, to, short in zip(self.positions, maps, lengths, strict=True)
+            _block_middles(ruler, to, short) for ruler, to, short in zip(self.positions, maps, lengths, strict=True)
         )
         at = self.coordinates(np.arange(self.usable.size))
         x, y, z = (to[at[:, axis]] for axis, to in enumerate(maps))
@@ -169,22 +179,24 @@ class Cells:
 
 
 def cost(traffic: Traffic, cells: Cells, cell_of_node: npt.ArrayLike) -> int:
-    """Sum over the edges of weight x distance. ``cell_of_node`` (nodes,)."""
+    """Return the sum over the edges of weight times distance. ``cell_of_node`` (nodes,)."""
     low, high, weight = traffic.edges()
     at = cells.places(cell_of_node)
     return int((weight * np.abs(at[low] - at[high]).sum(axis=1)).sum())
 
 
 def hilbert(points: npt.ArrayLike) -> Ints:
-    """(n, d) coordinates from 0 on -> (n,) place of each along a Hilbert curve through the box 2^b around them.
+    """Map (n, d) coordinates from 0 on to (n,) positions along a Hilbert curve.
 
+    The curve fills the box 2^b around the points.
     Skilling, "Programming the Hilbert curve", AIP Conf. Proc. 707 (2004).
     """
     x = np.array(points, dtype=np.int64).T
-    x = x[x.max(axis=1, initial=0) > 0]  # a plane in space is a plane: the curve stays in one piece
+    x = x[x.max(axis=1, initial=0) > 0]  # drop axes of length 1: the curve stays in one piece
     if not len(x):
         return np.zeros(x.shape[1], dtype=np.int64)
-    axes, bits = len(x), max(int(x.max(initial=0)).bit_length(), 1)
+    axes = len(x)
+    bits = max(int(x.max(initial=0)).bit_length(), 1)
     for bit in reversed(range(1, bits)):
         low = (1 << bit) - 1
         for axis in range(axes):
@@ -205,6 +217,11 @@ def hilbert(points: npt.ArrayLike) -> Ints:
     return place
 
 
+def _block_middles(ruler: Ints, block: Ints, blocks: int) -> Ints:
+    """Return (blocks,) the mean position of each block of an axis. ``block`` (length,): the block of a coordinate."""
+    return np.array([round(float(ruler[block == i].mean())) for i in range(blocks)], dtype=np.int64)
+
+
 def _ruler(length: int, core: int, board: int, costs: tuple[int, int, int]) -> Ints:
     step = np.arange(1, length)
     hop, chip_link, board_link = costs
@@ -213,7 +230,10 @@ def _ruler(length: int, core: int, board: int, costs: tuple[int, int, int]) -> I
 
 
 def _shortened(rulers: Sequence[Ints], share: float) -> list[int]:
-    """Lengths of a box with about ``share`` of the cells: the axes whose steps are short lose their cells first."""
+    """Return the lengths of a box with about ``share`` of the cells.
+
+    The axes with the shortest steps lose cells first.
+    """
     lengths = [float(ruler.size) for ruler in rulers]
     wanted = share * math.prod(lengths)
     extent = [float(ruler[-1] - ruler[0]) or 1.0 for ruler in rulers]

@@ -1,4 +1,7 @@
-"""Inner loops in machine code, made when the first of them is called: what searches nothing does not load numba."""
+"""Inner loops in machine code, compiled at the first call of any of them.
+
+A command without a search does not load numba.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ PACKAGE = "nirc."
 
 
 class _Waiting:
-    """A function that will be compiled, under its own name."""
+    """A function that is not compiled yet. It keeps its name and docstring."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
@@ -23,30 +26,34 @@ class _Waiting:
 
 
 _lock = threading.Lock()
-_made: dict[_Waiting, Any] = {}
+_ready: dict[_Waiting, Any] = {}
 _waiting: list[_Waiting] = []
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """numba's njit without the interpreter lock, kept on disk where a directory can be written."""
+    """Mark a function for numba's njit, without the interpreter lock and with a cache on disk."""
     waiting = _Waiting(function)
     _waiting.append(waiting)
     return waiting
 
 
 def _machine_code(wanted: _Waiting) -> Any:
-    """``wanted`` compiled. All others that wait are too, in the modules that hold them: loops call one another."""
+    """Return ``wanted`` compiled.
+
+    This compiles all waiting functions and replaces them in their modules, since loops call one
+    another.
+    """
     with _lock:
         for waiting in _waiting:
-            _made[waiting] = _njit(waiting.function)
+            _ready[waiting] = _njit(waiting.function)
         if _waiting:
             _waiting.clear()
             for name, module in list(sys.modules.items()):
                 if name.startswith(PACKAGE):
                     for attribute, value in list(vars(module).items()):
                         if isinstance(value, _Waiting):
-                            setattr(module, attribute, _made[value])
-        return _made[wanted]
+                            setattr(module, attribute, _ready[value])
+        return _ready[wanted]
 
 
 def _njit(function: Callable[..., Any]) -> Any:

@@ -1,6 +1,7 @@
-"""Spread the load: nets over the busiest links are routed again, round by round.
+"""Spread the load: reroute the nets over the busiest links in rounds.
 
-Prices rise with load and with every round of trouble (McMurchie and Ebeling, "PathFinder", FPGA 1995).
+Prices rise with load and with every round in which a link was too busy (McMurchie and Ebeling,
+"PathFinder", FPGA 1995).
 """
 
 from __future__ import annotations
@@ -13,21 +14,27 @@ from nirc.mapping.links import Floats, Ints, LinkGraph, Longs, hops_between
 from nirc.mapping.nets import Nets, Routes, weighed
 from nirc.mapping.trees import CHUNK, Grid, Pressure, Progress, Scratch, cheapest_branch, grid_of, price, scratch_for
 
-GOAL = 0.9  # of the highest load: what the next round aims at when capacities are unknown
+GOAL = 0.9  # of the highest load: the aim of the next round if capacities are unknown
 
 
 def spread_load(
     nets: Nets, links: LinkGraph, routes: Routes, seed: int, rounds: int, work: int, progress: Progress | None
 ) -> Routes:
-    """Rip up and reroute the nets over the busiest links, round by round; the best state seen."""
+    """Remove and reroute the nets over the busiest links in rounds. Return the best state seen."""
     bounded = np.isfinite(links.capacity)
-    known = bool(bounded.any())  # else aim ever lower, with the same unknown capacity everywhere
+    known = bool(bounded.any())  # else all links have the same unknown capacity, and the goal falls every round
     limit = np.where(bounded, links.capacity, np.inf) if known else np.ones(links.source.size)
-    grid, scratch, turn = grid_of(links), scratch_for(links.routers), _turns(nets.source.size, seed)
-    begin, end = routes.first[:-1].copy(), routes.first[1:].copy()
-    pool, filled = routes.link, routes.link.size
-    loads, history = routes.loads, np.zeros(links.source.size)
-    best, kept = (_peak(loads, limit), weighed(loads, links.cost)), (begin.copy(), end.copy(), loads)
+    grid = grid_of(links)
+    scratch = scratch_for(links.routers)
+    turn = _turns(nets.source.size, seed)
+    begin = routes.first[:-1].copy()
+    end = routes.first[1:].copy()
+    pool = routes.link
+    filled = pool.size
+    loads = routes.loads
+    history = np.zeros(links.source.size)
+    best = (_peak(loads, limit), weighed(loads, links.cost))
+    best_state = (begin.copy(), end.copy(), loads)
     for done in range(rounds):
         goal = limit * (1.0 if known else GOAL * best[0])
         busy = loads > goal
@@ -48,10 +55,11 @@ def spread_load(
         loads = _counted(begin, end, pool, nets.weight, links.source.size)
         now = (_peak(loads, limit), weighed(loads, links.cost))
         if now < best:
-            best, kept = now, (begin.copy(), end.copy(), loads)
+            best = now
+            best_state = (begin.copy(), end.copy(), loads)
         if progress:
             progress("spread load", (done + 1) / rounds)
-    return _compacted(*kept, pool)
+    return _compacted(*best_state, pool)
 
 
 def _compacted(begin: Longs, end: Longs, loads: Floats, pool: Ints) -> Routes:
@@ -66,7 +74,10 @@ def _peak(loads: Floats, limit: Floats) -> float:
 
 
 def _turns(nets: int, seed: int) -> npt.NDArray[np.uint64]:
-    """(nets,) the order in which nets move: a hash of net and seed (splitmix64, Steele et al., OOPSLA 2014)."""
+    """Return (nets,) the order in which nets are rerouted, by a hash of net and seed.
+
+    The hash is splitmix64 (Steele et al., OOPSLA 2014).
+    """
     x = np.arange(nets, dtype=np.uint64) + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -84,7 +95,7 @@ def _copy(begin: Longs, end: Longs, pool: Ints, link: Ints) -> None:
 
 @compiled
 def _counted(begin: Longs, end: Longs, pool: Ints, weight: Floats, links: int) -> Floats:
-    """Loads from scratch: adding and taking off again drifts."""
+    """Count the loads anew. Adding and subtracting in place would drift."""
     loads = np.zeros(links)
     for net in range(begin.size):
         for i in range(begin[net], end[net]):
@@ -94,7 +105,7 @@ def _counted(begin: Longs, end: Longs, pool: Ints, weight: Floats, links: int) -
 
 @compiled
 def _uses(begin: Longs, end: Longs, link: Ints, marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """(nets,) whether the tree has a marked link."""
+    """Return (nets,) bool: the tree of the net has a marked link."""
     uses = np.zeros(begin.size, np.bool_)
     for net in range(begin.size):
         for i in range(begin[net], end[net]):
@@ -119,9 +130,9 @@ def _reroute(
     filled: int,
     work: int,
 ) -> tuple[int, int]:
-    """Give the nets ``todo[at:]`` cheaper trees where there are any, until the pool is full or the work done.
+    """Give the nets ``todo[at:]`` cheaper trees, until the pool is full or the work is done.
 
-    New trees are appended to the pool. Returns the next net to do and the new end of the pool.
+    New trees are appended to the pool. Return the next net to do and the new end of the pool.
     """
     loads = pressure.loads
     while at < todo.size and filled + scratch.seen.size <= pool.size and scratch.steps[0] < work:
@@ -132,7 +143,7 @@ def _reroute(
             loads[pool[i]] -= weight[net]
         for i in range(begin[net], end[net]):
             before += price(pool[i], weight[net], grid, pressure)
-        # The number marks this tree alone: nets come by several times.
+        # This number marks the current tree only. A net may be rerouted several times.
         mark = scratch.search[0] + 1
         scratch.search[0] = mark
         scratch.seen[source[net]] = mark
@@ -148,7 +159,9 @@ def _reroute(
         for i in range(filled, stop):
             after += price(pool[i], weight[net], grid, pressure)
         if after < before * (1 - 1e-9):
-            begin[net], end[net], filled = filled, stop, stop
+            begin[net] = filled
+            end[net] = stop
+            filled = stop
         for i in range(begin[net], end[net]):
             loads[pool[i]] += weight[net]
     return at, filled

@@ -1,20 +1,22 @@
-"""Can messages on these routes wait for one another in a circle?
+"""A check of routes for deadlocks, that is, messages that wait for one another in a circle.
 
-A message that holds a link until it gets the next makes the next one a *dependency*. Routes cannot deadlock if no
-chain of dependencies comes back to where it began (Dally and Seitz, "Deadlock-free message routing in multiprocessor
-interconnection networks", IEEE Trans. Computers 1987; for routes fixed in advance, as here).
+A message holds a link until it gets the next link. This makes the next link a *dependency* of the
+first. Routes cannot deadlock if no chain of dependencies returns to its beginning (Dally and Seitz,
+"Deadlock-free message routing in multiprocessor interconnection networks", IEEE Trans. Computers
+1987, here for routes fixed in advance).
 
-* Dimension-ordered routes on a **mesh** have no cycle: along an axis messages only go on in their direction, and from
-  axis x they may turn to y, then z, but never back. Multicast trees of such routes have the same turns. Detours
-  around faults and congestion-aware routes turn as they like: check them.
-* On a **torus** each ring can be a cycle by itself. Such a chip needs two virtual channels per link, one for messages
-  that have yet to cross a border of the torus, one for those that have; then the order holds again. This test knows
-  no virtual channels and reports the ring.
-* On **triangles** the longest axis goes first, so all turns occur and cycles are common. SpiNNaker's routers drop a
-  packet that waits too long, so it is never stuck, but such a cycle shows where packets may be lost.
+* Dimension-ordered routes on a **mesh** have no cycle. Along an axis messages keep their direction.
+  From axis x they may turn to y, then z, but never back. Multicast trees of ordered routes have the
+  same turns. Detours around faults and congestion-aware routes may turn anywhere: check them.
+* On a **torus** each ring can be a cycle by itself. The chip then needs two virtual channels per
+  link. Messages change the channel when they cross a border of the torus. Then the order holds
+  again. This check knows no virtual channels and reports the ring.
+* On **triangles** the longest axis goes first. So all turns occur and cycles are common.
+  SpiNNaker's routers drop a packet that waits too long. Such a packet is never stuck, but a cycle
+  shows where packets may be lost.
 
-Not covered: branches of one multicast message that wait for each other when routers hold messages in pieces
-(wormhole) instead of copying whole ones.
+Not covered: branches of one multicast message that wait for each other. This happens if routers
+hold messages in pieces (wormhole) instead of copying them completely.
 """
 
 from __future__ import annotations
@@ -36,8 +38,9 @@ SHOWN = 12  # links of a cycle in a text
 class DeadlockCheck:
     """The answer of ``check``.
 
-    ``dependencies``: pairs of links of which one is held while the other is waited for. ``cycle``: links, each waiting
-    for the next and the last for the first; empty if there is no such cycle. ``text``: this in words, for reports.
+    ``dependencies``: number of pairs of links: the first is held while the second is waited for.
+    ``cycle``: links that each wait for the next, the last for the first. Empty if there is no
+    cycle. ``text``: the answer in words, for reports.
     """
 
     dependencies: int
@@ -46,20 +49,20 @@ class DeadlockCheck:
 
     @property
     def free(self) -> bool:
-        """Whether the routes cannot deadlock."""
+        """True if the routes cannot deadlock."""
         return not self.cycle
 
 
 def check(links: LinkGraph, routes: Routes) -> DeadlockCheck:
-    """Whether a cyclic channel dependency exists among ``routes``, and the cycle if there is one."""
+    """Look for a cyclic channel dependency among ``routes``."""
     count = int(np.count_nonzero(dependencies(links, routes)))
     cycle = find_cycle(links, routes)
     if cycle is None:
         return DeadlockCheck(count, (), f"no cycle among {count} channel dependencies")
     steps = [f"{_point(links, links.source[k])} {links.direction_names[links.direction[k]]}" for k in cycle[:SHOWN]]
     more = f" ... {cycle.size - SHOWN} more ..." if cycle.size > SHOWN else ""
-    way = f"{', '.join(steps)}{more}, and again {_point(links, links.source[cycle[0]])}"
-    return DeadlockCheck(count, tuple(cycle.tolist()), f"{cycle.size} links wait for one another in a circle: {way}")
+    path = f"{', '.join(steps)}{more}, and again {_point(links, links.source[cycle[0]])}"
+    return DeadlockCheck(count, tuple(cycle.tolist()), f"{cycle.size} links wait for one another in a circle: {path}")
 
 
 def _point(links: LinkGraph, router: int) -> str:
@@ -68,7 +71,7 @@ def _point(links: LinkGraph, router: int) -> str:
 
 
 def dependencies(links: LinkGraph, routes: Routes) -> Bools:
-    """(links, directions) bool: some tree goes from the link on in this direction.
+    """Return (links, directions) bool: some tree continues from the link in this direction.
 
     The next link is ``links.outgoing[links.target[link], direction]``.
     """
@@ -79,9 +82,9 @@ def dependencies(links: LinkGraph, routes: Routes) -> Bools:
 
 
 def find_cycle(links: LinkGraph, routes: Routes) -> Ints | None:
-    """Links of which each waits for the next and the last for the first, or None: the routes cannot deadlock.
+    """Return links that each wait for the next, the last for the first. None: no cycle.
 
-    Of several cycles the one found depends on nothing but the set of dependencies.
+    Of several cycles, the choice depends on nothing but the set of dependencies.
     """
     follows = dependencies(links, routes)
     cycle: Ints = _cycle(follows, links.outgoing, links.target)
@@ -92,20 +95,24 @@ def find_cycle(links: LinkGraph, routes: Routes) -> Ints | None:
 def _fill(
     first: Longs, link: Ints, source: Ints, target: Ints, direction: Ints, seen: Longs, arrived: Ints, follows: Bools
 ) -> None:
-    """``arrived``: the link by which the tree of the net numbered in ``seen`` (from 1) enters a router."""
+    """Fill in ``follows``.
+
+    ``seen``: the current net, from 1. ``arrived``: the link by which this net enters a router.
+    """
     for net in range(first.size - 1):
         for i in range(first[net], first[net + 1]):
             here = source[link[i]]
             if seen[here] == net + 1:
                 follows[arrived[here], direction[link[i]]] = True
-            seen[target[link[i]]], arrived[target[link[i]]] = net + 1, link[i]
+            seen[target[link[i]]] = net + 1
+            arrived[target[link[i]]] = link[i]
 
 
 @compiled
 def _cycle(follows: Bools, outgoing: Ints, target: Ints) -> Ints:
-    """Kahn's sort (1962): take away links that nothing waits to enter; what is left hangs on a cycle. Empty: none."""
+    """Remove links that no link waits for (Kahn's sort, 1962). The rest leads to a cycle."""
     links, directions = follows.shape
-    waiting = np.zeros(links, np.int32)  # links that lead to this one and are not yet taken away
+    waiting = np.zeros(links, np.int32)  # links that lead to this link and are not removed yet
     for link in range(links):
         for d in range(directions):
             if follows[link, d]:
@@ -129,12 +136,12 @@ def _cycle(follows: Bools, outgoing: Ints, target: Ints) -> Ints:
                     end += 1
     if end == links:
         return ready[:0]
-    return _back_round(follows, outgoing, target, waiting)  # type: ignore[no-any-return]
+    return _cycle_backwards(follows, outgoing, target, waiting)  # type: ignore[no-any-return]
 
 
 @compiled
-def _back_round(follows: Bools, outgoing: Ints, target: Ints, waiting: Ints) -> Ints:
-    """Go from a link that is left to one that leads to it, and so on, until one comes again."""
+def _cycle_backwards(follows: Bools, outgoing: Ints, target: Ints, waiting: Ints) -> Ints:
+    """Go back from link to link among the remaining links, until a link repeats."""
     links, directions = follows.shape
     before = np.full(links, -1, np.int32)
     for link in range(links):
@@ -142,11 +149,13 @@ def _back_round(follows: Bools, outgoing: Ints, target: Ints, waiting: Ints) -> 
             for d in range(directions):
                 if follows[link, d]:
                     before[outgoing[target[link], d]] = link
-    way, position = np.empty(links, np.int32), np.full(links, -1, np.int32)
-    link, count = int(np.argmax(waiting)), 0
+    path = np.empty(links, np.int32)
+    position = np.full(links, -1, np.int32)
+    link = int(np.argmax(waiting))
+    count = 0
     while position[link] < 0:
         position[link] = count
-        way[count] = link
+        path[count] = link
         count += 1
         link = before[link]
-    return way[position[link] : count][::-1].copy()
+    return path[position[link] : count][::-1].copy()

@@ -1,4 +1,4 @@
-"""The inner loop of annealing that counts the edges of both nodes at every move; see anneal.py."""
+"""The inner loop of annealing that counts the edges of both nodes at every move, see anneal.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nirc.mapping.moves import NO_CELL, WANTED_RATE, below, following
 
 @compiled
 def _at(indptr, neighbours, weights, place, node, x, y, z):  # type: ignore[no-untyped-def]
-    """What the edges of ``node`` would cost at (x, y, z); an edge to a node that lies there costs nothing."""
+    """Return the cost of the edges of ``node`` at (x, y, z). A neighbour in that cell costs 0."""
     total = np.int64(0)
     for j in range(indptr[node], indptr[node + 1]):
         to = neighbours[j]
@@ -19,14 +19,14 @@ def _at(indptr, neighbours, weights, place, node, x, y, z):  # type: ignore[no-u
 
 
 @compiled
-def _tell(indptr, neighbours, weights, place, own, node, other, x0, y0, z0, x1, y1, z1):  # type: ignore[no-untyped-def]
-    """Add to the costs of the neighbours of ``node``, but ``other``, what its way from 0 to 1 changes."""
+def _update_neighbours(indptr, neighbours, weights, place, node_cost, node, other, x0, y0, z0, x1, y1, z1):  # type: ignore[no-untyped-def]
+    """Update the costs of ``node``'s neighbours, except ``other``, after a move from 0 to 1."""
     for j in range(indptr[node], indptr[node + 1]):
         to = neighbours[j]
         if to != other:
             x, y, z = place[to, 0], place[to, 1], place[to, 2]
             far = abs(x1 - x) + abs(y1 - y) + abs(z1 - z)
-            own[to] += weights[j] * np.int64(far - abs(x0 - x) - abs(y0 - y) - abs(z0 - z))
+            node_cost[to] += weights[j] * np.int64(far - abs(x0 - x) - abs(y0 - y) - abs(z0 - z))
 
 
 @compiled
@@ -34,15 +34,15 @@ def run_edgewise(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, a
     indptr, neighbours, weights, xs, ys, zs, near, uphill, at, coord, temperatures, per_stage, window, shrink, seed,
     change, rates,
 ):  # fmt: skip
-    """Anneal in place; ``change`` (stages,) and ``rates`` (stages,) tell what each stage did."""
+    """Anneal in place. Fill ``change`` (stages,) and ``rates`` (stages,)."""
     nodes = coord.shape[0]
     width, height, depth = xs.size, ys.size, zs.size
     place = np.empty((nodes, 4), np.int32)
     for v in range(nodes):
         place[v, 0], place[v, 1], place[v, 2] = xs[coord[v, 0]], ys[coord[v, 1]], zs[coord[v, 2]]
-    own = np.empty(nodes, np.int64)  # what the edges of each node cost
+    node_cost = np.empty(nodes, np.int64)  # cost of the edges of each node
     for v in range(nodes):
-        own[v] = _at(indptr, neighbours, weights, place, v, place[v, 0], place[v, 1], place[v, 2])
+        node_cost[v] = _at(indptr, neighbours, weights, place, v, place[v, 0], place[v, 1], place[v, 2])
     state = np.uint64(seed) * np.uint64(2654435761) + np.uint64(88172645463325252)
     low32 = np.uint64(0xFFFFFFFF)
     half = np.uint64(32)
@@ -65,7 +65,7 @@ def run_edgewise(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, a
                 to = neighbours[begin + below(state >> half, degree)]
                 k = below(state & low32, near.shape[0])
                 state = following(state)
-                beside = to  # or level with one neighbour and in line with another
+                beside = to  # or beside one neighbour and in line with another
                 if state & np.uint64(1):
                     beside = neighbours[begin + below(state >> half, degree)]
                 bx, by, bz = coord[to, 0] + near[k, 0], coord[beside, 1] + near[k, 1], coord[to, 2] + near[k, 2]
@@ -87,10 +87,10 @@ def run_edgewise(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, a
                 continue
             x0, y0, z0 = place[a, 0], place[a, 1], place[a, 2]
             x1, y1, z1 = xs[bx], ys[by], zs[bz]
-            # most moves are refused: the old costs are known, and often the new one of the first node is too high
-            allowed = own[a] + np.int64(temperature * luck)
+            # Most moves are refused. The old costs are known, and often the new cost of the first node is too high.
+            allowed = node_cost[a] + np.int64(temperature * luck)
             if b >= 0:
-                allowed += own[b]
+                allowed += node_cost[b]
             new_a = _at(indptr, neighbours, weights, place, a, x1, y1, z1)
             if new_a > allowed:
                 continue
@@ -99,17 +99,17 @@ def run_edgewise(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, a
                 new_b = _at(indptr, neighbours, weights, place, b, x0, y0, z0)
                 if new_a + new_b > allowed:
                     continue
-                for j in range(begin, begin + degree):  # the edge between the two was missed twice
+                for j in range(begin, begin + degree):  # neither cost has the edge between the two
                     if neighbours[j] == b:
                         between = weights[j] * (abs(x1 - x0) + abs(y1 - y0) + abs(z1 - z0))
                 if new_a + new_b + 2 * between > allowed:
                     continue
-                gain += new_b + between - own[b]
-                _tell(indptr, neighbours, weights, place, own, b, a, x1, y1, z1, x0, y0, z0)
-                own[b] = new_b + between
-            gain += new_a + between - own[a]
-            _tell(indptr, neighbours, weights, place, own, a, b, x0, y0, z0, x1, y1, z1)
-            own[a] = new_a + between
+                gain += new_b + between - node_cost[b]
+                _update_neighbours(indptr, neighbours, weights, place, node_cost, b, a, x1, y1, z1, x0, y0, z0)
+                node_cost[b] = new_b + between
+            gain += new_a + between - node_cost[a]
+            _update_neighbours(indptr, neighbours, weights, place, node_cost, a, b, x0, y0, z0, x1, y1, z1)
+            node_cost[a] = new_a + between
             accepted += 1
             at[ax + width * (ay + height * az)] = b
             at[there] = a

@@ -1,8 +1,9 @@
-"""Where everything went: the outcome of partition, placement and routing as plain data, whatever the chip.
+"""The outcome of partition, placement and routing as plain data, whatever the chip.
 
-A backend writes it into its ``mapping.json`` under the key ``floorplan``; ``nirc mapping`` prints and draws it. The
-grid is that of all chips together: a *cell* takes a core, and ``Point``s are its coordinates x, y, z from 0 on.
-Imports no compiled code: an emulator reads floorplans, too.
+A backend writes the floorplan into its ``mapping.json`` under the key ``floorplan``. ``nirc
+mapping`` prints and draws it. The grid is that of all chips together. A *cell* takes a core.
+``Point``s are the coordinates x, y, z of a cell, from 0 on. This module imports no compiled code,
+since emulators read floorplans, too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from nirc.files.json import JsonReader, join
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from nirc.mapping.route import Routes
 
 Point = tuple[int, int, int]
-Span = tuple[int, int]  # from, up to and without
+Span = tuple[int, int]  # begin and end, without end
 
 KEY = "floorplan"  # of mapping.json
 FORMAT = "nirc-floorplan/1"
@@ -33,20 +35,20 @@ LARGEST = 1e18  # of a usage, limit, load or cost
 
 @dataclass(frozen=True)
 class Part:
-    """Some neurons of a population: for each axis of its shape from where up to (and without) where."""
+    """Some neurons of a population: for each axis of its shape, begin and end (without end)."""
 
     population: str
     box: tuple[Span, ...]
 
     @property
     def neurons(self) -> int:
-        """How many."""
+        """The number of neurons."""
         return math.prod(end - begin for begin, end in self.box)
 
 
 @dataclass(frozen=True)
 class Core:
-    """A core that is used: what is on it and how much of each resource that takes."""
+    """A core in use: the neurons on the core and the use of each resource."""
 
     chip: int
     at: Point
@@ -56,7 +58,7 @@ class Core:
 
 @dataclass(frozen=True)
 class Link:
-    """Traffic from one router to another; ``capacity``: what the link bears in the same unit, None: unknown."""
+    """Traffic from one router to another. ``capacity``: the most traffic, None: unknown."""
 
     source: Point
     target: Point
@@ -68,13 +70,15 @@ class Link:
 class Floorplan:
     """Cores and links of a placed network.
 
-    ``size``: cells of the whole grid along x, y, z; ``chip``: cells of one chip; ``router``: cells that share a
-    router (links join routers: the router of a cell is its coordinates divided by this, rounded down).
-    ``limits``: what a core has of each resource, with the unit. ``cores``: those in use, ``faulty``: cells that were
-    kept free since their core is broken, ``absent``: cells of the grid where there is no core. ``cost``: sum of
-    traffic times distance of this placement; no placement costs less than ``bound``.
-    Raises ``ValueError`` if cores lie outside the grid, on one another or on cells that cannot be used, or use a
-    resource that is not in ``limits``.
+    ``size``: cells of the full grid along x, y, z. ``chip``: cells of one chip. ``router``: cells
+    that share a router. Links join routers. The router of a cell has the cell's coordinates divided
+    by ``router``, rounded down.
+    ``limits``: for each resource, the limit of a core and the unit. ``cores``: those in use.
+    ``faulty``: cells that stay free because their core is broken. ``absent``: cells of the grid
+    without a core. ``cost``: sum of traffic times distance of this placement. No placement costs
+    less than ``bound``.
+    Raises ``ValueError`` if cores lie outside the grid, on one another or on cells that cannot be
+    used, or use a resource that is not in ``limits``.
     """
 
     size: Point
@@ -94,12 +98,12 @@ class Floorplan:
 
     @property
     def routers(self) -> Point:
-        """Routers along x, y, z."""
+        """The number of routers along x, y, z."""
         x, y, z = (-(-cells // per) for cells, per in zip(self.size, self.router, strict=True))
         return x, y, z
 
     def to_tree(self) -> dict[str, Any]:
-        """Data for JSON, the same for equal floorplans: cores and links in the order of the grid."""
+        """Return data for JSON, the same for equal floorplans: cores and links in grid order."""
         return {
             "format": FORMAT,
             "size": list(self.size),
@@ -126,15 +130,15 @@ class Floorplan:
 
     @staticmethod
     def from_tree(tree: Any, reader: JsonReader, path: str = KEY) -> Floorplan:
-        """The floorplan in a tree that may hold anything; ``path``: where in the file it is.
+        """Read the floorplan in a tree that may hold anything. ``path``: its place in the file.
 
-        Raises ``InputError`` (U605), naming the path, if it is not one that ``to_tree`` makes.
+        Raises ``InputError`` (U605), naming the path, for any tree that ``to_tree`` cannot make.
         """
         return _Reader(reader).floorplan(tree, path)
 
 
 def loaded_links(graph: LinkGraph, routes: Routes) -> tuple[Link, ...]:
-    """The links that ``routes`` use, with their loads."""
+    """Return the links that ``routes`` use, with their loads."""
     at = [tuple(row) for row in graph.coordinates.tolist()]
     rows = zip(
         graph.source.tolist(), graph.target.tolist(), routes.loads.tolist(), graph.capacity.tolist(), strict=True
@@ -157,12 +161,12 @@ def _core_tree(core: Core) -> dict[str, Any]:
 
 
 def _number(value: float) -> int | float:
-    """Whole numbers as integers."""
+    """Return an integral value as an int, any other as a float."""
     return int(value) if float(value).is_integer() else float(value)
 
 
 def _contradiction(plan: Floorplan) -> str:
-    """What about the whole cannot be; empty if nothing."""
+    """Describe the first contradiction between the fields. Return "" if there is none."""
     if min(*plan.size, *plan.chip, *plan.router) < 1 or math.prod(plan.size) > MOST_CELLS:
         return f"sizes {plan.size}, {plan.chip}, {plan.router} must be positive, and at most {MOST_CELLS} cells in all"
     if any(cells % chip for cells, chip in zip(plan.size, plan.chip, strict=True)):
@@ -194,7 +198,7 @@ def _unknown_resource(plan: Floorplan) -> str:
 
 
 class _Reader:
-    """Whole columns are checked at once: a large machine has some 100,000 cores."""
+    """A reader that checks full columns at once: a large machine has some 100,000 cores."""
 
     def __init__(self, reader: JsonReader) -> None:
         self.reader = reader
@@ -229,13 +233,16 @@ class _Reader:
         return x, y, z
 
     def limits(self, value: Any, path: str) -> dict[str, tuple[float, str]]:
-        made = {}
+        limits = {}
         for name, entry in self.reader.as_object(value, path).items():
             self.text(name, path)
             at = join(path, name)
             block = self.reader.as_object(entry, at, ("max", "unit"))
-            made[name] = self.number(block["max"], join(at, "max")), self.text(block["unit"], join(at, "unit"), least=0)
-        return made
+            limits[name] = (
+                self.number(block["max"], join(at, "max")),
+                self.text(block["unit"], join(at, "unit"), least=0),
+            )
+        return limits
 
     def cores(self, value: Any, path: str) -> tuple[Core, ...]:
         rows = self.rows(value, path, ("chip", "at", "parts", "usage"))
@@ -246,15 +253,15 @@ class _Reader:
         return tuple(Core(*fields) for fields in zip(chips, points, parts, usage, strict=True))
 
     def parts(self, value: Any, path: str) -> tuple[Part, ...]:
-        made = []
+        parts = []
         for i, row in enumerate(self.rows(value, path, ("population", "box"))):
             axes = self.reader.as_list(row["box"], f"{path}[{i}].box")
             if not 1 <= len(axes) <= MOST_AXES or not all(_is_span(span) for span in axes):
                 expected = f"1..{MOST_AXES} pairs [from, to], 0 <= from < to"
                 self.reader.damaged("the neurons of a part are not a box", f"{path}[{i}].box", axes, expected)
             name = self.text(row["population"], f"{path}[{i}].population")
-            made.append(Part(name, tuple((begin, end) for begin, end in axes)))
-        return tuple(made)
+            parts.append(Part(name, tuple((begin, end) for begin, end in axes)))
+        return tuple(parts)
 
     def usage(self, value: Any, path: str) -> dict[str, float]:
         return {name: self.number(used, join(path, name)) for name, used in self.reader.as_object(value, path).items()}
@@ -264,8 +271,8 @@ class _Reader:
         sources = self.points([row["from"] for row in rows], path, ".from")
         targets = self.points([row["to"] for row in rows], path, ".to")
         loads = [self.number(row["load"], f"{path}[{i}].load") for i, row in enumerate(rows)]
-        bears = [self.perhaps(row["capacity"], f"{path}[{i}].capacity") for i, row in enumerate(rows)]
-        return tuple(Link(*fields) for fields in zip(sources, targets, loads, bears, strict=True))
+        capacities = [self.perhaps(row["capacity"], f"{path}[{i}].capacity") for i, row in enumerate(rows)]
+        return tuple(Link(*fields) for fields in zip(sources, targets, loads, capacities, strict=True))
 
     def rows(self, value: Any, path: str, names: Iterable[str]) -> list[Any]:
         rows = self.reader.as_list(value, path)
@@ -280,7 +287,7 @@ class _Reader:
         for i, row in enumerate(rows):
             if type(row) is not list or len(row) != 3:
                 self.reader.damaged("a place is not x, y, z", f"{path}[{i}]{name}", row, "a list of 3")
-        flat = [k for row in rows for k in row]
+        flat = list(chain.from_iterable(rows))
         self.reader.integers(flat, (0, MOST_CELLS), lambda i: f"{path}[{i // 3}]{name}[{i % 3}]")
         return tuple((x, y, z) for x, y, z in rows)
 

@@ -1,8 +1,9 @@
-"""Routing keys: a population, one of its slices, an atom, in one word of 32 bits.
+"""Routing keys: population, slice and atom in one word of 32 bits.
 
-The fields have the same place in all keys where 32 bits are enough (population | slice | atom); where they are not,
-each population gets an aligned block of its own size. Either way one mask selects a slice and one a population, and
-slices with neighbouring numbers differ in few bits, so that routing tables can merge them.
+If 32 bits are enough, the fields have the same place in all keys (population | slice | atom). Else
+each population gets an aligned block of its own size. In both cases one mask selects a slice and
+one a population. Slices with neighbouring numbers differ in a small number of bits, so routing
+tables can merge them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ KEY_BITS = 32
 
 
 class KeysError(ValueError):
-    """The slices need more keys than 32 bits have. ``bits``: how many bits they would need."""
+    """The slices need more keys than 32 bits have. ``bits``: the number of bits needed."""
 
     def __init__(self, bits: int, message: str) -> None:
         self.bits = bits
@@ -27,10 +28,12 @@ class KeysError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Keys:
-    """Atom a of slice i sends key ``key[i] + a``; ``mask[i]`` selects the slice. All arrays are read-only.
+    """Atom a of slice i sends key ``key[i] + a``. ``mask[i]`` selects the slice.
 
-    ``population_key`` and ``population_mask``, (populations,): what all slices of a population have in common.
-    Raises ``ValueError`` for blocks that overlap, are not aligned, or hold fewer keys than ``atoms``.
+    ``population_key`` and ``population_mask``, (populations,): the common bits of all slices of a
+    population. All arrays are read-only.
+    Raises ``ValueError`` for blocks that overlap, are not aligned, or hold fewer keys than
+    ``atoms``.
     """
 
     key: Words  # (slices,)
@@ -67,22 +70,24 @@ def allocate(
     place: npt.ArrayLike | None = None,
     rank: npt.ArrayLike | None = None,
 ) -> Keys:
-    """Keys for slices; ``population`` (slices,) 0 .. n - 1 tells whose slice each is, ``atoms`` (slices,) its neurons.
+    """Return keys for slices. ``population`` (slices,): 0 to n - 1. ``atoms`` (slices,): neurons.
 
-    ``place`` (slices,): slices of a population are numbered in the order of this, then as they come; slices with like
-    trees should be neighbours. ``rank`` (populations,): populations are numbered in the order of this; those with like
-    targets should be neighbours. Both orders are free for the chip and decide how well tables merge.
-    Raises ``KeysError`` if 32 bits are not enough, ``ValueError`` for a population without slices or a slice without
-    atoms.
+    ``place`` (slices,): order of the slices of a population. Slices with like trees should be
+    neighbours. ``rank`` (populations,): order of the populations. Populations with like targets
+    should be neighbours. Both orders are free for the chip and decide how well tables merge.
+    Raises ``KeysError`` if 32 bits are not enough, ``ValueError`` for a population without slices
+    or a slice without atoms.
     """
-    owner, many = np.asarray(population, np.int64).ravel(), np.asarray(atoms, np.int64).ravel()
+    owner = np.asarray(population, np.int64).ravel()
+    many = np.asarray(atoms, np.int64).ravel()
     populations = int(owner.max(initial=-1)) + 1
     slices = np.bincount(owner, minlength=populations) if owner.size else np.zeros(0, np.int64)
     if owner.shape != many.shape or (slices < 1).any() or (many < 1).any():
         raise ValueError("every population needs a slice and every slice at least one atom")
     most = np.zeros(populations, np.int64)
     np.maximum.at(most, owner, many)
-    atom_bits, slice_bits = _bits(most), _bits(slices)
+    atom_bits = _bits(most)
+    slice_bits = _bits(slices)
 
     places = np.zeros(owner.size, np.int64) if place is None else np.asarray(place, np.int64)
     ranks = np.arange(populations) if rank is None else np.asarray(rank, np.int64)
@@ -98,31 +103,34 @@ def allocate(
 
 
 def _blocks(turn: Longs, slice_bits: Longs, atom_bits: Longs) -> tuple[Longs, Longs, Longs]:
-    """First key, bits below the population field and bits of the atom of each population."""
+    """Return (populations,) first key, bits below the population field, bits of the atom."""
     populations = turn.size
     number = int(_bits(np.array([max(populations, 1)]))[0])
-    wide, deep = int(slice_bits.max(initial=0)), int(atom_bits.max(initial=0))
-    if number + wide + deep <= KEY_BITS:  # the same fields in all keys
-        return turn << (wide + deep), np.full(populations, wide + deep), np.full(populations, deep)
-    own = slice_bits + atom_bits
-    if number + int(own.max()) <= KEY_BITS:  # a population field, its slices and atoms as they need
-        return turn << int(own.max()), np.full(populations, own.max()), atom_bits
+    most_slice_bits = int(slice_bits.max(initial=0))
+    most_atom_bits = int(atom_bits.max(initial=0))
+    below = most_slice_bits + most_atom_bits
+    if number + below <= KEY_BITS:  # the same fields in all keys
+        return turn << below, np.full(populations, below), np.full(populations, most_atom_bits)
+    block_bits = slice_bits + atom_bits
+    most_block_bits = int(block_bits.max())
+    if number + most_block_bits <= KEY_BITS:  # a population field, with slices and atoms of any width
+        return turn << most_block_bits, np.full(populations, most_block_bits), atom_bits
     # Blocks in falling order of size are aligned without gaps.
-    order = np.lexsort((turn, -own))
-    size = (1 << own[order]).tolist()
+    order = np.lexsort((turn, -block_bits))
+    size = (1 << block_bits[order]).tolist()
     total = sum(size)
     if total > 1 << KEY_BITS:
         need = (total - 1).bit_length()
         raise KeysError(
-            need, f"{populations} populations, in blocks of up to 2^{int(own.max())} keys, need {need} bits of key"
+            need, f"{populations} populations, in blocks of up to 2^{most_block_bits} keys, need {need} bits of key"
         )
     first = np.empty(populations, np.int64)
     first[order] = np.cumsum([0, *size[:-1]])
-    return first, own, atom_bits
+    return first, block_bits, atom_bits
 
 
 def _bits(count: Longs) -> Longs:
-    """How many bits number so many things: ceil(log2)."""
+    """Return ceil(log2(count)): the bits that number ``count`` things."""
     return np.ceil(np.log2(count)).astype(np.int64)
 
 

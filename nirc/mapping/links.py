@@ -1,4 +1,4 @@
-"""Routers and the directed links between them, as arrays: meshes and tori, square, triangular and in 3-D."""
+"""Routers and the directed links between them, as arrays: meshes, tori and triangular grids."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Longs = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 IntsLike = npt.ArrayLike
 
-# The steps of each axis along (x, y, z). Direction d < axes goes forward along axis d, d + axes goes back.
+# The steps of each axis along (x, y, z). Direction d < axes goes forward along axis d, d + axes goes backward.
 GRID = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 TRIANGLE = ((1, 0, 0), (1, 1, 0), (0, 1, 0))
 NAMES = {1: "EW", 2: "ENWS", 3: ("E", "N", "U", "W", "S", "D")}
@@ -26,9 +26,10 @@ TRIANGLE_NAMES = ("E", "NE", "N", "W", "SW", "S")
 class LinkGraph:
     """Routers on a regular grid and the links that work. All arrays are read-only.
 
-    Router ``x + width * (y + height * z)`` has the coordinates (x, y, z). Links are numbered by source router,
-    then direction; a faulty router keeps its id and has no links. ``cost``: of one message over the link, in any
-    unit. ``capacity``: load that the link bears, in the unit of the traffic's weight (inf: unknown).
+    Router ``x + width * (y + height * z)`` has the coordinates (x, y, z). Links are numbered by
+    source router, then direction. A faulty router keeps its id and has no links. ``cost``: of one
+    message over the link, in any unit. ``capacity``: the most load of the link, in the unit of the
+    traffic's weight (inf: unknown).
     """
 
     size: tuple[int, int, int]  # routers along x, y, z
@@ -42,7 +43,7 @@ class LinkGraph:
     works: npt.NDArray[np.bool_]  # (routers,) False: faulty
     outgoing: Ints  # (routers, directions) link that leaves the router in this direction, -1: none
     incoming: Ints  # (routers, directions) link that arrives while travelling in this direction, -1: none
-    steps: Ints  # (axes, 3) how one step forward along each axis changes x, y, z
+    steps: Ints  # (axes, 3) change of x, y, z by one step forward along each axis
 
     def __post_init__(self) -> None:
         for name in ("cost", "capacity"):
@@ -55,12 +56,12 @@ class LinkGraph:
 
     @property
     def routers(self) -> int:
-        """Routers, faulty ones included."""
+        """The number of routers, faulty routers included."""
         return self.size[0] * self.size[1] * self.size[2]
 
     @property
     def direction_names(self) -> tuple[str, ...]:
-        """The names of the directions; the opposite of direction d is (d + half their number) modulo their number."""
+        """The names of the n directions. The opposite of direction d is d + n / 2 modulo n."""
         return TRIANGLE_NAMES if self.triangular else tuple(NAMES[len(self.steps)])
 
     @property
@@ -69,7 +70,7 @@ class LinkGraph:
         return _coordinates(self.size)
 
     def hops(self, source: IntsLike, target: IntsLike) -> Ints:
-        """(pairs,) int32: the fewest links from source to target routers if nothing were faulty."""
+        """Return (pairs,) int32: the fewest links from source to target routers, faults ignored."""
         pairs = np.broadcast_arrays(np.asarray(source, np.int32), np.asarray(target, np.int32))
         flat = [np.ascontiguousarray(p).ravel() for p in pairs]
         result: Ints = _all_hops(flat[0], flat[1], np.array(self.size, np.int64), self.wraps, self.triangular)
@@ -78,14 +79,15 @@ class LinkGraph:
     def with_borders(
         self, tile: tuple[int, ...], *, cost: float | Sequence[float], capacity: float | Sequence[float] = np.inf
     ) -> LinkGraph:
-        """The same graph where links between tiles (the chips of a board) have another cost and capacity.
+        """Return this graph with another cost and capacity of the links between tiles.
 
-        ``tile``: routers of a tile along x, y (and z). ``cost`` and ``capacity``: one number, or one per axis.
+        Tiles are the chips of a board, for example. ``tile``: routers of a tile along x, y (and z).
+        ``cost`` and ``capacity``: one number, or one per axis.
         """
         if any(t < 1 for t in tile) or len(tile) > 3:
             raise ValueError(f"a tile has one to three sizes of at least 1, not {tile}")
         at = self.coordinates[:, : len(tile)]
-        # A torus of one tile crosses its border where it wraps: ask where the step leads, not where it ends.
+        # A torus of one tile crosses its border where links wrap around. So add the step and do not wrap.
         delta = np.concatenate([self.steps, -self.steps])[self.direction][:, : len(tile)]
         here = at[self.source]
         crosses = (here // np.array(tile) != (here + delta) // np.array(tile)).any(axis=1)
@@ -109,20 +111,23 @@ def mesh(
     faulty_routers: IntsLike = (),
     faulty_links: IntsLike = (),
 ) -> LinkGraph:
-    """Routers in a box; with ``depth`` above 1 in three dimensions.
+    """Return routers in a box, in three dimensions if ``depth`` is above 1.
 
-    ``wraps``: a torus. ``triangular``: six directions in the plane, E, NE, N, W, SW, S, numbered 0 to 5 as on
-    SpiNNaker (Furber et al., "Overview of the SpiNNaker System Architecture", 2013). ``cost``, ``capacity``:
-    one number, or one per axis (E, N, up; triangular: E, NE, N). ``faulty_links``: (n, 2) router and direction;
-    only this direction is cut, name the opposite link too if both are.
+    ``wraps``: a torus. ``triangular``: six directions in the plane, E, NE, N, W, SW, S, numbered 0
+    to 5 as on SpiNNaker (Furber et al., "Overview of the SpiNNaker System Architecture", 2013).
+    ``cost``, ``capacity``: one number, or one per axis (E, N, up, on triangles E, NE, N).
+    ``faulty_links``: (n, 2) router and direction. Only this direction is cut. To cut both, name the
+    opposite link as well.
     Raises ``ValueError`` for a size below 1, a triangular box, an unknown router or direction.
     """
     size = (width, height, depth)
     if min(size) < 1 or (triangular and depth > 1):
         raise ValueError(f"no {'triangular ' * triangular}mesh of {width} x {height} x {depth} routers")
     steps = np.array(TRIANGLE if triangular else GRID[: 3 if depth > 1 else 2], np.int32)
-    at, deltas = _coordinates(size), np.concatenate([steps, -steps])
-    routers, directions = len(at), len(deltas)
+    at = _coordinates(size)
+    deltas = np.concatenate([steps, -steps])
+    routers = len(at)
+    directions = len(deltas)
 
     there = at[:, None, :] + deltas[None]
     exists = np.ones((routers, directions), bool)
@@ -181,11 +186,13 @@ def _checked(ids: IntsLike, columns: int, bounds: tuple[int, ...], name: str) ->
 
 @compiled
 def steps_between(source: int, target: int, size: Longs, wraps: bool, triangular: bool) -> tuple[int, int, int]:
-    """Signed steps along each axis of a shortest way if nothing is faulty; of two equal ways round, forward.
+    """Return signed steps along each axis of a shortest route, faults ignored.
 
-    On triangles a pair of steps E and N becomes one NE (W and S: SW), so at most two of the three are not 0.
+    Of two equal directions around a ring the route takes the forward direction. On triangles a pair
+    of steps E and N becomes one NE (W and S: SW). So at most two of the three numbers are not 0.
     """
-    width, height = size[0], size[1]
+    width = size[0]
+    height = size[1]
     x = target % width - source % width
     y = target // width % height - source // width % height
     z = target // (width * height) - source // (width * height)
@@ -193,14 +200,17 @@ def steps_between(source: int, target: int, size: Longs, wraps: bool, triangular
         return _triangle(x, y) if triangular else (x, y, z)
     if not triangular:
         return _shorter(x, width), _shorter(y, height), _shorter(z, size[2])
-    x, y = x % width, y % height
-    best, fewest = _triangle(x, y), -1
+    x = x % width
+    y = y % height
+    best = _triangle(x, y)
+    fewest = -1
     for other_x in (x, x - width):
         for other_y in (y, y - height):
-            way = _triangle(other_x, other_y)
-            hops = abs(way[0]) + abs(way[1]) + abs(way[2])
+            steps = _triangle(other_x, other_y)
+            hops = abs(steps[0]) + abs(steps[1]) + abs(steps[2])
             if fewest < 0 or hops < fewest:
-                best, fewest = way, hops
+                best = steps
+                fewest = hops
     return best  # type: ignore[no-any-return]
 
 
@@ -222,7 +232,7 @@ def _triangle(x: int, y: int) -> tuple[int, int, int]:
 
 @compiled
 def hops_between(source: int, target: int, size: Longs, wraps: bool, triangular: bool) -> int:
-    """The fewest links between two routers if nothing is faulty."""
+    """Return the fewest links between two routers, faults ignored."""
     a, b, c = steps_between(source, target, size, wraps, triangular)
     return abs(a) + abs(b) + abs(c)  # type: ignore[no-any-return]
 

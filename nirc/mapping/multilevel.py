@@ -1,13 +1,15 @@
 """Placement of large problems: coarsen, place the coarse problem, then refine level by level.
 
-Nodes that talk much are merged in pairs (heavy-edge matching, Karypis and Kumar, "A fast and high quality multilevel
-scheme for partitioning irregular graphs", SIAM J. Sci. Comput. 20 (1998)) until few are left; those are annealed on
-a mesh of as many blocks of cells. On the way back every group falls apart where it lies, its members are spread over
-the next finer mesh in the same order, and annealed at a low temperature within a small window. Work per level is
-proportional to its nodes, so that the whole grows close to linearly.
+Nodes with much traffic between them are merged in pairs (heavy-edge matching, Karypis and Kumar, "A
+fast and high quality multilevel scheme for partitioning irregular graphs", SIAM J. Sci. Comput. 20
+(1998)), until the number of nodes is small. These are annealed on a mesh of as many blocks of
+cells. On the way back every group is divided where it lies. Its members are spread over the next
+finer mesh in the same order, and annealed at a low temperature within a small window. The work of a
+level is proportional to its nodes. So the total grows almost linearly.
 
-Also here: the spectral layout, which sees the whole at once and finds a mesh in the traffic if there is one (Hall,
-"An r-dimensional quadratic placement algorithm", Management Science 17 (1970)).
+This module also holds the spectral layout. This layout sees the complete graph at once, and finds a mesh in the
+traffic if there is one (Hall, "An r-dimensional quadratic placement algorithm", Management Science
+17 (1970)).
 """
 
 from __future__ import annotations
@@ -23,19 +25,21 @@ from nirc.mapping.cells import AXES, Cells
 from nirc.mapping.compiled import compiled
 from nirc.mapping.traffic import Ints, Traffic
 
-LEAST_SHRINKING = 0.95  # a level that keeps more of the nodes than this is the last
+LEAST_SHRINKING = 0.95  # a level that keeps more of the nodes is the last
 LOCAL_RATE = 0.12  # share of moves accepted when the refinement of a level begins
 WINDOW = 4
 STAGES = 100
-SWEEPS, SOLVER_STEPS = 40, 400  # of the eigenvectors
-ANGLES, FINEST = 32, 1e-4  # of the spectral layout: tangents of half the angle
+SWEEPS = 40  # of the eigenvectors
+SOLVER_STEPS = 400
+ANGLES = 32  # of the spectral layout
+FINEST = 1e-4  # step of the tangent of half the angle
 
 Coarsest = Callable[[Traffic, Cells], Ints]
 
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """Traffic between groups, how many nodes each holds, and (finer nodes,) the group of each node below it."""
+    """Traffic between groups, the nodes of each group, and (finer nodes,) their groups."""
 
     traffic: Traffic
     size: Ints
@@ -52,9 +56,9 @@ def place_by_levels(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Ints:
-    """(nodes,) the cell of each node.
+    """Return (nodes,) the cell of each node.
 
-    ``coarsest`` places the last level, of at most about ``nodes`` nodes, on a mesh of blocks.
+    ``coarsest`` places the last level, of about ``nodes`` nodes at most, on a mesh of blocks.
     ``visits_per_node``: the work of annealing at each level, see ``moves_for``.
     """
     levels = coarsen(traffic, nodes)
@@ -62,24 +66,25 @@ def place_by_levels(
     blocks = cells.coarse(below[-1].nodes)
     at = coarsest(below[-1], blocks)
     for k in reversed(range(len(levels))):
-        finer, group = below[k], levels[k].group
+        finer = below[k]
+        group = levels[k].group
         if progress:
             progress(f"refining {finer.nodes} nodes")
-        lying = blocks.places(at)[group]
+        places = blocks.places(at)[group]
         blocks = cells.coarse(finer.nodes)
         moves = moves_for(finer, visits_per_node * finer.nodes)
-        at = refine(finer, blocks, spread(lying, blocks), moves, seed=seed)
+        at = refine(finer, blocks, spread(places, blocks), moves, seed=seed)
     return at
 
 
 def refine(traffic: Traffic, cells: Cells, start: Ints, moves: int, *, seed: int = 0) -> Ints:
-    """``start`` (nodes,) annealed locally: from a temperature at which little moves, within a small window."""
+    """Anneal ``start`` (nodes,) locally: at low temperatures and within a small window."""
     hot = temperature_for(traffic, cells, start, LOCAL_RATE, window=WINDOW)
     return anneal(traffic, cells, start, cooling(hot, hot / 30, STAGES), moves, seed=seed, window=WINDOW).cell_of_node
 
 
 def coarsen(traffic: Traffic, nodes: int) -> list[Level]:
-    """Ever coarser levels, until one has at most ``nodes`` nodes or pairs are no longer found."""
+    """Return coarser and coarser levels, until one has ``nodes`` nodes or pairs run out."""
     levels: list[Level] = []
     size = np.ones(traffic.nodes, dtype=np.int64)
     while traffic.nodes > nodes:
@@ -94,35 +99,38 @@ def coarsen(traffic: Traffic, nodes: int) -> list[Level]:
 
 
 def spread(places: Ints, cells: Cells) -> Ints:
-    """Cells for nodes that lie at ``places`` (nodes, 3), many in one spot: (nodes,) each its own, in the same order.
+    """Return (nodes,) a cell of its own for each node, in the order of ``places`` (nodes, 3).
 
-    The box is halved again and again across its longest side, and the nodes with it by their places along that side,
-    in proportion to the cells. Raises ``ValueError`` if there are fewer cells than nodes.
+    Many nodes may lie at one place. The box is halved again and again across its longest side. The
+    nodes are divided with the box, by their places along that side, in proportion to the cells.
+    Raises ``ValueError`` if there are fewer cells than nodes.
     """
     usable = np.flatnonzero(cells.usable)
     if usable.size < len(places):
         raise ValueError(f"{len(places)} nodes do not fit on {usable.size} cells")
     picked: Ints = _halve(np.ascontiguousarray(places), cells.places(usable))
-    found: Ints = usable[picked]
-    return found
+    spread_cells: Ints = usable[picked]
+    return spread_cells
 
 
 @compiled
 def _match(indptr, neighbours, weights, size, most):  # type: ignore[no-untyped-def]
-    """Pair each node with the free neighbour it talks to most for its size, nodes of few neighbours first."""
+    """Pair each node with the free neighbour of most traffic for its size. Low degrees go first."""
     nodes = size.size
     group = np.full(nodes, -1, np.int64)
     groups = 0
     for a in np.argsort(indptr[1:] - indptr[:-1], kind="mergesort"):
         if group[a] >= 0:
             continue
-        best, partner = 0.0, np.int64(-1)
+        best = 0.0
+        partner = np.int64(-1)
         for j in range(indptr[a], indptr[a + 1]):
             b = neighbours[j]
             if group[b] < 0 and size[a] + size[b] <= most:
                 rating = weights[j] / size[b]
                 if rating > best:
-                    best, partner = rating, np.int64(b)
+                    best = rating
+                    partner = np.int64(b)
         group[a] = groups
         if partner >= 0:
             group[partner] = groups
@@ -132,10 +140,12 @@ def _match(indptr, neighbours, weights, size, most):  # type: ignore[no-untyped-
 
 @compiled
 def _halve(places, spots):  # type: ignore[no-untyped-def]
-    """(nodes,) the row of ``spots`` (cells, 3) for each row of ``places``."""
-    nodes, count = places.shape[0], spots.shape[0]
+    """Return (nodes,) the row of ``spots`` (cells, 3) for each row of ``places``."""
+    nodes = places.shape[0]
+    count = spots.shape[0]
     picked = np.full(nodes, -1, np.int64)
-    node, spot = np.arange(nodes), np.arange(count)
+    node = np.arange(nodes)
+    spot = np.arange(count)
     stack = [(0, nodes, 0, count)]
     while len(stack) > 0:
         n0, n1, c0, c1 = stack.pop()
@@ -145,17 +155,19 @@ def _halve(places, spots):  # type: ignore[no-untyped-def]
             picked[node[n0]] = spot[c0]
             continue
         here = spot[c0:c1].copy()
-        axis, longest = 0, np.int64(-1)
+        axis = 0
+        longest = np.int64(-1)
         for k in range(3):
             extent = spots[here, k].max() - spots[here, k].min()
             if extent > longest:
-                axis, longest = k, extent
+                axis = k
+                longest = extent
         along = spots[here, axis]
         spot[c0:c1] = here[np.argsort(along, kind="mergesort")]
-        them = node[n0:n1].copy()
-        node[n0:n1] = them[np.argsort(places[them, axis], kind="mergesort")]
+        nodes_here = node[n0:n1].copy()
+        node[n0:n1] = nodes_here[np.argsort(places[nodes_here, axis], kind="mergesort")]
         middle = c0 + (c1 - c0) // 2
-        # cut between two coordinates, not within a column
+        # Cut between two coordinates, not within a column.
         while middle > c0 + 1 and spots[spot[middle], axis] == spots[spot[middle - 1], axis]:
             middle -= 1
         if spots[spot[middle], axis] == spots[spot[middle - 1], axis]:
@@ -170,22 +182,22 @@ def _halve(places, spots):  # type: ignore[no-untyped-def]
 
 
 def spectral(traffic: Traffic, cells: Cells, cost_of: Callable[[Ints], int]) -> Ints:
-    """(nodes,) cells by the smoothest functions on the graph (all weights taken as 1), turned to the lowest cost.
+    """Return (nodes,) cells by the smoothest functions on the graph, rotated to the lowest cost.
 
-    On a square mesh two of these functions are equally smooth, so that any rotation of them is as good: the angle is
-    searched, at last in small steps.
+    All weights count as 1. On a square mesh two of these functions are equally smooth. Then any
+    rotation is as smooth, so the angle is searched, at last in small steps.
     """
     smooth = _smoothest(traffic.indptr, traffic.neighbours, AXES, SWEEPS, SOLVER_STEPS)
-    found = [_best_turn(smooth, cells, cost_of)]
+    layouts = [_best_turn(smooth, cells, cost_of)]
     box = _snug(traffic, cells, smooth)
     if box is not None:
         part, number = cells.part(box)
-        found.append(number[_best_turn(smooth, part, lambda at: cost_of(number[at]))])
-    return min(found, key=cost_of)
+        layouts.append(number[_best_turn(smooth, part, lambda at: cost_of(number[at]))])
+    return min(layouts, key=cost_of)
 
 
 def _best_turn(smooth: npt.NDArray[np.float64], cells: Cells, cost_of: Callable[[Ints], int]) -> Ints:
-    """(nodes,) the functions, turned and spread over all of ``cells``."""
+    """Return (nodes,) cells: the functions, rotated and spread over all of ``cells``."""
     axes = np.argsort([-ruler.size for ruler in cells.positions], kind="stable")
     best: tuple[int, float, bool, Ints] | None = None
     step = 1.0 / ANGLES
@@ -193,9 +205,9 @@ def _best_turn(smooth: npt.NDArray[np.float64], cells: Cells, cost_of: Callable[
     while True:
         for tangent, mirror in trials:
             at = spread(_turned(smooth, tangent, mirror, axes), cells)
-            found = cost_of(at)
-            if best is None or found < best[0]:
-                best = found, tangent, mirror, at
+            total = cost_of(at)
+            if best is None or total < best[0]:
+                best = total, tangent, mirror, at
         assert best is not None
         step /= 2
         if step < FINEST:
@@ -204,16 +216,19 @@ def _best_turn(smooth: npt.NDArray[np.float64], cells: Cells, cost_of: Callable[
 
 
 def _snug(traffic: Traffic, cells: Cells, smooth: npt.NDArray[np.float64]) -> Ints | None:
-    """The cells of a box that just holds the nodes, where the whole is too roomy for a mesh; None if there is none.
+    """Return the cells of a box that just holds the nodes. None if there is no smaller box.
 
-    A mesh is as long as its smoothest function is smooth: the sides are in the ratio of the roots of the eigenvalues.
+    The full box is too roomy for a mesh. The smoothness of a mesh's functions gives its shape: the
+    sides are in the ratio of the roots of the eigenvalues.
     """
-    nodes, (width, height, depth) = traffic.nodes, cells.shape
+    nodes = traffic.nodes
+    width, height, depth = cells.shape
     if nodes == cells.count or depth > 1 or not traffic.weights.size:
         return None
     low, high, _ = traffic.edges()
     first, second = (float(((row[low] - row[high]) ** 2).sum()) for row in smooth[:2])
-    most, least = max(width, height), min(width, height)
+    most = max(width, height)
+    least = min(width, height)
     long = min(max(round((nodes * (second / max(first, 1e-12)) ** 0.5) ** 0.5), 1), most)
     short = -(-nodes // long)
     if short > least:
@@ -226,9 +241,14 @@ def _snug(traffic: Traffic, cells: Cells, smooth: npt.NDArray[np.float64]) -> In
 
 
 def _turned(smooth: npt.NDArray[np.float64], half_tangent: float, mirror: bool, axes: Ints) -> Ints:
-    """(nodes, 3) integer places; the angle is given by the tangent of its half: no sine differs between machines."""
-    cosine, sine = (1 - half_tangent**2) / (1 + half_tangent**2), 2 * half_tangent / (1 + half_tangent**2)
-    u, v = cosine * smooth[0] - sine * smooth[1], sine * smooth[0] + cosine * smooth[1]
+    """Return (nodes, 3) integer places, rotated by an angle.
+
+    The tangent of half the angle is given, since sines differ between machines.
+    """
+    cosine = (1 - half_tangent**2) / (1 + half_tangent**2)
+    sine = 2 * half_tangent / (1 + half_tangent**2)
+    u = cosine * smooth[0] - sine * smooth[1]
+    v = sine * smooth[0] + cosine * smooth[1]
     places = np.zeros((smooth.shape[1], AXES), dtype=np.int64)
     for axis, along in zip(axes, (v, u, smooth[2]) if mirror else (u, v, smooth[2]), strict=True):
         places[:, axis] = np.round(along * 1e6).astype(np.int64)
@@ -237,40 +257,40 @@ def _turned(smooth: npt.NDArray[np.float64], half_tangent: float, mirror: bool, 
 
 @compiled
 def _smoothest(indptr, neighbours, count, sweeps, steps):  # type: ignore[no-untyped-def]
-    """(count, nodes) eigenvectors of the lowest eigenvalues of the Laplacian but the constant one.
+    """Return (count, nodes) eigenvectors of the Laplacian's lowest eigenvalues, constant excluded.
 
-    Inverse iteration on all of them at once; each solve is a run of conjugate gradients.
+    This is inverse iteration on all vectors at once. Each solve is a run of conjugate gradients.
     """
     n = indptr.size - 1
-    shift = 1e-4 * (neighbours.size / n + 1.0)  # keeps parts without connection from a division by zero
-    found = np.empty((count, n))
+    shift = 1e-4 * (neighbours.size / n + 1.0)  # avoids a division by zero in unconnected parts
+    vectors = np.empty((count, n))
     state = np.uint64(88172645463325252)
     for k in range(count):
         for v in range(n):
             state ^= state << np.uint64(13)
             state ^= state >> np.uint64(7)
             state ^= state << np.uint64(17)
-            found[k, v] = float(state >> np.uint64(40)) / 16777216.0 - 0.5
+            vectors[k, v] = float(state >> np.uint64(40)) / 16777216.0 - 0.5
     for _ in range(sweeps):
         for k in range(count):
-            x = found[k]
+            x = vectors[k]
             total = 0.0
             for v in range(n):
                 total += x[v]
             x -= total / n
             for i in range(k):
-                x -= _dot(found[i], x) * found[i]
+                x -= _dot(vectors[i], x) * vectors[i]
             x /= np.sqrt(_dot(x, x)) + 1e-300
             x[:] = _solved(indptr, neighbours, shift, x, steps)
             for i in range(k):
-                x -= _dot(found[i], x) * found[i]
+                x -= _dot(vectors[i], x) * vectors[i]
             x /= np.sqrt(_dot(x, x)) + 1e-300
-    return found * np.sqrt(float(n))
+    return vectors * np.sqrt(float(n))
 
 
 @compiled
 def _dot(a, b):  # type: ignore[no-untyped-def]
-    """One after the other, that is, the same on every machine."""
+    """Return the scalar product, added in order, and so the same on every machine."""
     total = 0.0
     for v in range(a.size):
         total += a[v] * b[v]
@@ -279,7 +299,7 @@ def _dot(a, b):  # type: ignore[no-untyped-def]
 
 @compiled
 def _solved(indptr, neighbours, shift, right, steps):  # type: ignore[no-untyped-def]
-    """x with (Laplacian + shift) x = right, by at most ``steps`` steps of conjugate gradients."""
+    """Return x with (Laplacian + shift) x = right, by up to ``steps`` conjugate gradient steps."""
     x = np.zeros_like(right)
     residue = right.copy()
     p = residue.copy()

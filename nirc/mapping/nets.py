@@ -1,4 +1,4 @@
-"""What is routed and what comes of it: nets, their trees, and a walker that follows the trees to check them."""
+"""Nets, the trees that route them, and a walker that checks the trees."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ SHOWN = 5  # unreachable targets listed in a message
 
 @dataclass(frozen=True, eq=False)
 class Nets:
-    """What is routed: each net sends from one router to some. Targets of a net may repeat and include its source.
+    """Nets to route. Each sends from one router to some. Targets may repeat and include the source.
 
-    The targets of net i are ``target[first[i]:first[i + 1]]``. Raises ``ValueError`` for arrays that do not fit.
+    The targets of net i are ``target[first[i]:first[i + 1]]``. Raises ``ValueError`` for arrays
+    that do not fit.
     """
 
     source: Ints  # (nets,) router
@@ -41,7 +42,7 @@ class Nets:
 
     @classmethod
     def unicast(cls, source: npt.ArrayLike, target: npt.ArrayLike, weight: npt.ArrayLike = 1.0) -> Nets:
-        """One net for each pair of routers; ``weight``: one number or (pairs,)."""
+        """Return one net for each pair of routers. ``weight``: one number or (pairs,)."""
         sources = np.asarray(source, np.int32)
         weights = np.broadcast_to(np.asarray(weight, np.float64), sources.shape)
         return cls(sources, np.arange(sources.size + 1), np.asarray(target, np.int32), weights)
@@ -49,7 +50,7 @@ class Nets:
 
 @dataclass(frozen=True, eq=False)
 class Routes:
-    """A tree for each net: the links ``link[first[i]:first[i + 1]]``, each after the link that leads to it."""
+    """A tree for each net: the links ``link[first[i]:first[i + 1]]``, from the source on."""
 
     first: Longs  # (nets + 1,)
     link: Ints  # (links of all trees,)
@@ -57,7 +58,7 @@ class Routes:
 
     @property
     def hops(self) -> Longs:
-        """(nets,) links that each net uses."""
+        """(nets,) the number of links of each net."""
         return np.diff(self.first)
 
     @property
@@ -66,12 +67,12 @@ class Routes:
         return float(self.loads.max(initial=0.0))
 
     def cost(self, links: LinkGraph) -> float:
-        """Sum over links of load times cost."""
+        """Return the sum over links of load times cost."""
         return float(weighed(self.loads, links.cost))
 
 
 class UnreachableError(ValueError):
-    """Faults cut targets off. ``nets``, ``targets``: (n,) net and router of each target without a way."""
+    """Faults cut targets off. ``nets``, ``targets`` (n,): net and router without a route."""
 
     def __init__(self, nets: Nets, links: LinkGraph, pairs: Longs) -> None:
         self.nets = (np.searchsorted(nets.first, pairs, side="right") - 1).astype(np.int64)
@@ -94,9 +95,10 @@ def _point(xyz: Ints) -> str:
 
 
 def walk(nets: Nets, links: LinkGraph, routes: Routes) -> Ints:
-    """Check the trees by following them; (pairs,) int32: the links from the source to each target.
+    """Check the trees by following them. Return (pairs,) int32: links from source to target.
 
-    Raises ``ValueError`` if a tree uses a link that nothing leads to, enters a router twice, or misses a target.
+    Raises ``ValueError`` if a tree uses a link before reaching it, enters a router twice, or misses
+    a target.
     """
     hops = np.zeros(nets.target.size, np.int32)
     net, code = _walk(
@@ -110,7 +112,7 @@ def walk(nets: Nets, links: LinkGraph, routes: Routes) -> Ints:
 
 @compiled
 def weighed(loads: Floats, cost: Floats) -> float:
-    """Their product, added up in order: BLAS orders it as the machine likes."""
+    """Return the sum of load times cost, added in order. BLAS has no fixed order."""
     total = 0.0
     for link in range(loads.size):
         total += loads[link] * cost[link]
@@ -129,17 +131,20 @@ def _walk(
     routers: int,
     hops: Ints,
 ) -> tuple[int, int]:
-    """Fill in ``hops``; (net, fault), fault 0 if every tree is right."""
-    seen, depth = np.full(routers, -1, np.int64), np.zeros(routers, np.int32)
+    """Fill in ``hops``. Return (net, fault), with fault 0 if every tree is right."""
+    seen = np.full(routers, -1, np.int64)
+    depth = np.zeros(routers, np.int32)
     for net in range(source.size):
-        seen[source[net]], depth[source[net]] = net, 0
+        seen[source[net]] = net
+        depth[source[net]] = 0
         for i in range(tree_first[net], tree_first[net + 1]):
             here, there = link_source[link[i]], link_target[link[i]]
             if seen[here] != net:
                 return net, 1
             if seen[there] == net:
                 return net, 2
-            seen[there], depth[there] = net, depth[here] + 1
+            seen[there] = net
+            depth[there] = depth[here] + 1
         for pair in range(first[net], first[net + 1]):
             if seen[target[pair]] != net:
                 return net, 3

@@ -1,9 +1,10 @@
-"""Place nodes on cells: least sum of traffic x distance, one call for any size.
+"""Place nodes on cells with the least sum of traffic times distance, for problems of any size.
 
-Tiny problems are annealed and then given to CP-SAT, which may prove the answer. Up to some thousand nodes: the
-spectral layout, which is the optimum if the traffic is a mesh itself, then annealing from several starts. Larger
-ones go through levels (multilevel.py). Work is counted in moves, never in seconds, and threads only share out
-independent runs: the same problem and seed give the same placement on every machine.
+Tiny problems are annealed and then given to CP-SAT, which may prove the answer. Problems of up to
+some thousand nodes start from the spectral layout, which is the optimum if the traffic is a mesh
+itself. Annealing from several starts follows. Larger problems go through levels (multilevel.py).
+Work is counted in moves, never in seconds. Threads share independent runs only. The same problem
+and seed give the same placement on every machine.
 """
 
 from __future__ import annotations
@@ -25,28 +26,30 @@ from nirc.mapping.traffic import Ints, Traffic
 Effort = Literal["quick", "normal"]
 Progress = Callable[[str], None]
 
-MOST_NODES_EXACT = 10  # CP-SAT proves random problems of this size in some seconds, hardly any of 12
+MOST_NODES_EXACT = 10  # CP-SAT proves random problems of 10 nodes in some seconds, hardly any of 12
 MOST_NODES_ANNEALED = 4000
 COARSEST = 1500  # nodes of the last level
-LANES = 2  # runs at a time; the answer does not depend on it
-WORK = 20e9  # of annealing in a lane, see ``Annealed.work``: about 20 s on an idle core
+LANES = 2  # a constant: the answer is the best of so many lanes, whatever the number of processors
+WORK = 20e9  # annealing in a lane, in the unit of ``Annealed.work``: about 20 s on an idle core
 COARSE_WORK = 4e9
 VISITS_PER_NODE = 25_000  # edge visits of annealing for every node of a level
-QUICK_MOVES, QUICK_MOVES_PER_NODE = 250_000, 25  # at least so many in all
-RUN_PER_PAIR = 500  # moves of a run from a random start, times the nodes squared: longer ones gain little
-RUN_SHARE = 0.7  # of the work of a lane, at most, for one such run
-REHEATS = 1 / 8, 1 / 5, 1 / 3  # of the hottest temperature: find better places without losing the good ones
+QUICK_MOVES = 250_000  # at least, in all
+QUICK_MOVES_PER_NODE = 25
+RUN_PER_PAIR = 500  # moves of a run from a random start, times the nodes squared: longer runs gain little
+RUN_SHARE = 0.7  # at most this share of a lane's work goes into one run from a random start
+REHEATS = 1 / 8, 1 / 5, 1 / 3  # of the hottest temperature: find better places and keep the good ones
 REHEATED = 1 / 8  # of the moves of a run
 PATIENCE = 24  # reheats without gain before the next random start
-HOTTEST, COLDEST = 0.2, 0.002  # of the way down are left, see ``_range``
+HOTTEST = 0.2  # share of the fall in cost that is left, see ``_range``
+COLDEST = 0.002
 STAGES = 1000
 PROBE_PER_NODE = 5000  # moves that look for the right temperatures
-ROOMY = 4  # more cells than this times the nodes: the far ones are not looked at
+ROOMY = 4  # with more cells than this times the nodes, distant cells are ignored
 
 
 @dataclass(frozen=True, eq=False)
 class PlacementResult:
-    """``cell_of_node`` (nodes,) numbers of cells, all different; no placement costs less than ``bound``."""
+    """``cell_of_node`` (nodes,): a cell for each node. No placement costs less than ``bound``."""
 
     cell_of_node: Ints
     cost: int
@@ -54,16 +57,17 @@ class PlacementResult:
 
     @property
     def proven(self) -> bool:
-        """Whether this is known to be an optimum."""
+        """True if the placement is known to be an optimum."""
         return self.cost == self.bound
 
 
 def place_on(
     traffic: Traffic, cells: Cells, *, effort: Effort = "normal", seed: int = 0, progress: Progress | None = None
 ) -> PlacementResult:
-    """A cell for every node. ``seed``: 0 or more. ``progress`` is told in a line what is being done.
+    """Return a cell for every node. ``seed``: 0 or more. ``progress`` gets a line for each stage.
 
-    Raises ``ValueError`` if there are more nodes than usable cells, or if costs could leave 64 bits.
+    Raises ``ValueError`` if there are more nodes than usable cells, or if costs could leave 64
+    bits.
     """
     if traffic.nodes > cells.count:
         raise ValueError(f"{traffic.nodes} nodes do not fit on {cells.count} cells")
@@ -72,7 +76,8 @@ def place_on(
     if not traffic.weights.size:
         return PlacementResult(cells.curve()[: traffic.nodes], 0, 0)
     bound = lower_bound(traffic, cells, spectral=effort == "normal")
-    field, cell_of = cells, None
+    field = cells
+    cell_of = None
     if cells.count > ROOMY * traffic.nodes:
         field, cell_of = cells.part(cells.curve()[: ROOMY // 2 * traffic.nodes])
     if effort == "quick":
@@ -90,27 +95,34 @@ def place_on(
             progress=progress,
         )
     at = at if cell_of is None else cell_of[at]
-    found = cost(traffic, cells, at)
-    if effort == "normal" and bound < found and traffic.nodes <= MOST_NODES_EXACT and cell_of is None:
+    total = cost(traffic, cells, at)
+    if effort == "normal" and bound < total and traffic.nodes <= MOST_NODES_EXACT and cell_of is None:
         at, bound = _exact(traffic, cells, at, bound, seed)
-        found = cost(traffic, cells, at)
-    return PlacementResult(at, found, bound)
+        total = cost(traffic, cells, at)
+    return PlacementResult(at, total, bound)
 
 
 def _quick(traffic: Traffic, cells: Cells, seed: int) -> Ints:
-    """Nodes in their own order or along their connections, whatever is cheaper, on a curve; then a short annealing."""
+    """Lay the nodes on a curve, in the cheaper of two orders, and anneal for a short time.
+
+    The two orders are the nodes' own and the order along their connections.
+    """
     at = min(on_curve(traffic, cells), _along_connections(traffic, cells), key=lambda at: cost(traffic, cells, at))
     return refine(traffic, cells, at, max(QUICK_MOVES, QUICK_MOVES_PER_NODE * traffic.nodes), seed=seed)
 
 
 def on_curve(traffic: Traffic, cells: Cells) -> Ints:
-    """(nodes,) the nodes in the order of their numbers along a space-filling curve."""
+    """Return (nodes,) cells: the nodes in order of number along a space-filling curve."""
     return cells.curve()[: traffic.nodes]
 
 
 def _along_connections(traffic: Traffic, cells: Cells) -> Ints:
-    """(nodes,) the nodes along the curve, breadth first from one of the least degree (Cuthill and McKee, 1969)."""
-    neighbours, rows = traffic.neighbours.tolist(), traffic.indptr.tolist()
+    """Return (nodes,) cells: the nodes along the curve in breadth-first order.
+
+    The order starts at a node of least degree (Cuthill and McKee, 1969).
+    """
+    neighbours = traffic.neighbours.tolist()
+    rows = traffic.indptr.tolist()
     order: list[int] = []
     seen = [False] * traffic.nodes
     for first in np.argsort(np.diff(traffic.indptr), kind="stable").tolist():
@@ -131,11 +143,13 @@ def _along_connections(traffic: Traffic, cells: Cells) -> Ints:
 
 
 def _annealed(traffic: Traffic, cells: Cells, bound: int, work: float, seed: int, progress: Progress | None) -> Ints:
-    """(nodes,) the best of the spectral layout and of some lanes of annealing, which are left out if it is optimal."""
+    """Return (nodes,) the best of the spectral layout and some lanes of annealing.
+
+    The lanes are left out if the spectral layout is optimal.
+    """
     flat = spectral(traffic, cells, lambda at: cost(traffic, cells, at))
     best = anneal(traffic, cells, flat, np.zeros(1), 1000 * traffic.nodes, seed=seed).cell_of_node
-    found = cost(traffic, cells, best)
-    if found == bound:
+    if cost(traffic, cells, best) == bound:
         return best
     if progress:
         progress(f"annealing {traffic.nodes} nodes")
@@ -146,15 +160,22 @@ def _annealed(traffic: Traffic, cells: Cells, bound: int, work: float, seed: int
 
 
 def _lane(traffic: Traffic, cells: Cells, hot: float, cold: float, work: float, bound: int, seed: int) -> Ints:
-    """(nodes,) the best that comes of random starts, each cooled down and then heated up again, less, many times."""
+    """Return (nodes,) the best placement from random starts.
+
+    Each start is cooled down and then reheated many times, to lower temperatures.
+    """
     run = max(min(RUN_PER_PAIR * traffic.nodes**2, int(RUN_SHARE * work / _work_per_move(traffic, cells))), STAGES)
-    best, least = np.zeros(0, dtype=np.int64), 1 << 62
-    here, low, idle, number = best, least, PATIENCE, 0
-    while work > 0 and least > bound:
+    best = np.zeros(0, dtype=np.int64)
+    best_cost = 1 << 62
+    here = best
+    here_cost = best_cost
+    idle = PATIENCE  # reheats without gain
+    number = 0
+    while work > 0 and best_cost > bound:
         number += 1
         fresh = idle >= PATIENCE
         top = hot if fresh else hot * REHEATS[number % len(REHEATS)]
-        got = anneal(
+        annealed = anneal(
             traffic,
             cells,
             _shuffled(traffic, cells, (seed << 20) + number) if fresh else here,
@@ -162,31 +183,38 @@ def _lane(traffic: Traffic, cells: Cells, hot: float, cold: float, work: float, 
             run if fresh else max(int(REHEATED * run), STAGES),
             seed=(seed << 20) + number,
         )
-        work -= got.work
-        found = int(got.cost[-1])
-        idle = 0 if fresh or found < low else idle + 1
-        if fresh or found <= low:
-            here, low = got.cell_of_node, found
-        if low < least:
-            best, least = here, low
+        work -= annealed.work
+        new_cost = int(annealed.cost[-1])
+        idle = 0 if fresh or new_cost < here_cost else idle + 1
+        if fresh or new_cost <= here_cost:
+            here = annealed.cell_of_node
+            here_cost = new_cost
+        if here_cost < best_cost:
+            best = here
+            best_cost = here_cost
     return best
 
 
 def _work_per_move(traffic: Traffic, cells: Cells) -> float:
-    """As a short run from somewhere middling tells."""
+    """Measure the work of a move in a short run at medium temperatures."""
     middling = cooling(float(np.sqrt(traffic.weights.mean() * cells.farthest)), 0.1, 100)
     moves = 100 * traffic.nodes
     return anneal(traffic, cells, _shuffled(traffic, cells, 0), middling, moves).work / moves
 
 
 def _range(traffic: Traffic, cells: Cells, moves: int, seed: int) -> tuple[float, float]:
-    """The temperatures between which a quick run sees the cost fall: from 80 % of the way to all but 0.2 % of it."""
+    """Return the temperatures between which a quick run sees the cost fall.
+
+    At the first, 20 % of the fall are left (``HOTTEST``). At the second, 0.2 % are left
+    (``COLDEST``).
+    """
     most = float(traffic.weights.max()) * max(cells.farthest, 1)
     temperatures = cooling(most, 0.05, 300)
-    seen = anneal(traffic, cells, _shuffled(traffic, cells, seed), temperatures, moves, seed=seed).cost
-    top, low = float(seen[:20].mean()), float(seen[-1])
-    left = (seen - low) / max(top - low, 1.0)
-    # the last time that it is so high: on a small mesh the cost jumps about, and is low once by chance
+    costs = anneal(traffic, cells, _shuffled(traffic, cells, seed), temperatures, moves, seed=seed).cost
+    highest = float(costs[:20].mean())
+    lowest = float(costs[-1])
+    left = (costs - lowest) / max(highest - lowest, 1.0)
+    # On a small mesh the cost jumps and is low once by chance. So take the last stage with so high a cost.
     hot, cold = (float(temperatures[np.flatnonzero(np.r_[True, left[1:] > share])[-1]]) for share in (HOTTEST, COLDEST))
     return hot, max(min(cold, hot / 4), 0.05)
 
@@ -196,7 +224,7 @@ def _shuffled(traffic: Traffic, cells: Cells, seed: int) -> Ints:
 
 
 def _exact(traffic: Traffic, cells: Cells, at: Ints, bound: int, seed: int) -> tuple[Ints, int]:
-    """A placement at least as good as ``at``, and the best bound, by CP-SAT."""
+    """Return a placement at least as good as ``at``, and the best bound, by CP-SAT."""
     from ortools.sat.python.cp_model import CpModel
 
     from nirc.mapping.solver import solve

@@ -1,4 +1,4 @@
-"""Route: a tree of links for every multicast net (trees.py), spread where links are too busy (congestion.py)."""
+"""A tree of links for every multicast net (trees.py), spread over busy links (congestion.py)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ def route(
     work: int = 20_000_000,
     progress: Progress | None = None,
 ) -> Routes:
-    """A tree of working links from the source of each net to all its targets.
+    """Return a tree of working links from the source of each net to all its targets.
 
-    If nothing is in the way each target is as few links from its source as possible. With faults, and links of
-    equal cost, a tree has no more links than the shortest ways to its targets one by one.
-    ``congestion_aware``: lower the largest load (where capacities are finite: the largest load / capacity, until it
-    is at most 1) in at most ``rounds`` rounds and about ``work`` steps of search; ``seed`` orders the nets in a
-    round. Ways may get longer, the largest load never higher than without. The answer depends on nothing else.
-    ``progress``: called now and then with the stage and the share of it that is done.
-    Raises ``UnreachableError`` naming all targets that faults cut off, ``ValueError`` for unknown routers.
+    Without faults, each target is as few links from its source as possible. With faults and links
+    of equal cost, a tree has no more links than the shortest routes to its targets together.
+    ``congestion_aware``: lower the largest load. With finite capacities this means the largest load
+    / capacity, until the ratio is at most 1. This takes at most ``rounds`` rounds and about
+    ``work`` steps of search. ``seed`` orders the nets in a round. Routes may get longer. The
+    largest load never rises. The answer depends on nothing else.
+    ``progress``: called with the stage and the share of the stage that is done.
+    Raises ``UnreachableError`` naming all targets that faults cut off, ``ValueError`` for unknown
+    routers.
     """
     for name, ids in (("source", nets.source), ("target", nets.target)):
         if ids.size and (ids.min() < 0 or ids.max() >= links.routers):

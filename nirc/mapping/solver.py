@@ -1,7 +1,7 @@
-"""CP-SAT, bounded by work: the only place that sets its parameters.
+"""CP-SAT, bounded by work. Only this module sets its parameters.
 
-One worker and a limit in CP-SAT's deterministic time give the same answer on every machine; the author
-promises that for one version of ortools only, so its version belongs into the manifest.
+One worker and a limit in CP-SAT's deterministic time give the same answer on every machine. The
+author promises this within one version of ortools only. So the manifest names the version.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from ortools.sat.python.cp_model import CpModel, CpSolver, IntVar
 
-WORKERS = 1  # a constant: more of them answer by who is faster, and blame every assumption of a conflict
+WORKERS = 1  # a constant: several workers answer by speed, and blame every assumption of a conflict
 
 Status = Literal["optimal", "feasible", "infeasible", "unknown"]
 
 
 @dataclass(frozen=True)
 class Solution:
-    """What the solver found. Two runs with the same model and parameters give equal solutions.
+    """The answer of the solver. Two runs with the same model and parameters give equal solutions.
 
-    ``status``: "feasible" and "unknown" mean that the work ran out. ``values``: of all variables, by index,
-    empty if there is no solution. ``objective`` and ``bound``: None without an objective or a solution.
-    ``conflict``: for "infeasible", names of assumptions that cannot hold together, in the caller's order;
-    none can be left out. Empty if the model cannot be satisfied even without assumptions.
+    ``status``: "feasible" and "unknown" mean that the work ran out. ``values``: of all variables,
+    by index, empty without a solution. ``objective`` and ``bound``: None without an objective or a
+    solution.
+    ``conflict``: for "infeasible", names of assumptions that cannot hold together, in the caller's
+    order. None of them can be left out. The conflict is empty if the model is infeasible even
+    without assumptions.
     """
 
     status: Status
@@ -36,13 +38,13 @@ class Solution:
 
     @property
     def found(self) -> bool:
-        """Whether there are values to read."""
+        """True if there are values to read."""
         return self.status in ("optimal", "feasible")
 
     def value(self, variable: IntVar) -> int:
-        """The value of ``variable`` (not of an expression or a negation).
+        """Return the value of ``variable`` (not of an expression or a negation).
 
-        Raises ``IndexError`` if no solution was found.
+        Raises ``IndexError`` if there is no solution.
         """
         return self.values[variable.index]
 
@@ -55,11 +57,11 @@ def solve(
     seconds: float | None = None,
     assumptions: Mapping[str, IntVar] | None = None,
 ) -> Solution:
-    """Solve ``model``, which is not changed, under ``assumptions`` (name -> literal that shall be true).
+    """Solve ``model`` under ``assumptions`` (name -> literal that shall be true).
 
-    ``work``: most deterministic time for one search, whatever the machine. ``seconds``: wall time instead of
-    work; the answer then depends on the machine. A conflict costs one further search for each of its names;
-    a name whose search runs out of work stays in the conflict.
+    The model stays as is. ``work``: the most deterministic time for one search. ``seconds``: wall
+    time instead of work. The answer then depends on the machine. A conflict costs one further
+    search for each of its names. A name stays in the conflict if its search runs out of work.
     Raises ``ValueError`` if CP-SAT calls the model invalid.
     """
     assumed = dict(assumptions or {})
@@ -108,9 +110,9 @@ def _search(solver: CpSolver, model: CpModel, literals: Iterable[IntVar]) -> Sta
 
 
 def _conflict(solver: CpSolver, model: CpModel, assumed: Mapping[str, IntVar]) -> tuple[str, ...]:
-    """Drop, the last first, each name without which the others still conflict.
+    """Drop each name without which the others still conflict, the last name first.
 
-    CP-SAT's own set is sufficient but far from minimal: presolve alone blames every assumption.
+    CP-SAT's set is sufficient but far from minimal: presolve alone blames every assumption.
     """
     blamed = set(solver.sufficient_assumptions_for_infeasibility())
     names = [name for name, literal in assumed.items() if literal.index in blamed] or list(assumed)

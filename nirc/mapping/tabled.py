@@ -1,8 +1,8 @@
-"""The same annealing as anneal.py, faster where few moves are taken.
+"""The same annealing as in anneal.py, faster if most moves are refused.
 
-What the edges of a node would cost at a cell is the sum of what they cost along each axis. A table holds these costs
-for every node and every coordinate, so that a move that is refused looks at a few numbers, however many edges there
-are; only a move that is taken goes over the edges and brings the rows of the neighbours up to date.
+The cost of a node's edges at a cell is the sum of the costs along each axis. A table holds these
+costs for every node and every coordinate. So a refused move reads only some numbers, however many
+edges there are. An accepted move goes over the edges and updates the rows of the neighbours.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nirc.mapping.moves import NO_CELL, WANTED_RATE, below, following
 
 @compiled
 def _add(row, weight, step):  # type: ignore[no-untyped-def]
-    """A function of its own, for the loop to become vector instructions."""
+    """Add weight times step to the row. As a function, the loop becomes vector instructions."""
     for k in range(step.size):
         row[k] += weight * step[k]
 
@@ -25,14 +25,15 @@ def run_tabled(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, and
     indptr, neighbours, weights, table, apart, shape, near, uphill, at, coord, temperatures, per_stage, window, shrink,
     seed, change, rates,
 ):  # fmt: skip
-    """Anneal in place; takes the same moves as ``anneal._run``.
+    """Anneal in place. The moves are the same as in ``run_edgewise``.
 
-    ``table`` (nodes, width + height + depth) is room for the costs, int32 or int64; ``apart`` (same length, same
-    length): distance of two coordinates of one axis.
+    ``table`` (nodes, width + height + depth): room for the costs, int32 or int64. ``apart`` (the
+    same length twice): distance of two coordinates of one axis.
     """
     nodes = coord.shape[0]
     width, height, depth = shape
-    up, out = width, width + height  # where the columns of y and z begin
+    up = width  # the first columns of y and z
+    out = width + height
     table[:] = 0
     for v in range(nodes):
         for j in range(indptr[v], indptr[v + 1]):
@@ -64,7 +65,7 @@ def run_tabled(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, and
                 to = neighbours[begin + below(state >> half, degree)]
                 k = below(state & low32, near.shape[0])
                 state = following(state)
-                beside = to  # or level with one neighbour and in line with another
+                beside = to  # or beside one neighbour and in line with another
                 if state & np.uint64(1):
                     beside = neighbours[begin + below(state >> half, degree)]
                 bx, by, bz = coord[to, 0] + near[k, 0], coord[beside, 1] + near[k, 1], coord[to, 2] + near[k, 2]
@@ -93,7 +94,7 @@ def run_tabled(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, and
             if new > allowed:
                 continue
             if b >= 0:
-                for j in range(begin, begin + degree):  # an edge between the two was missed twice
+                for j in range(begin, begin + degree):  # neither cost has the edge between the two
                     if neighbours[j] == b:
                         far = apart[ax, bx] + apart[up + ay, up + by] + apart[out + az, out + bz]
                         new += 2 * weights[j] * np.int64(far)

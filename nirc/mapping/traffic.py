@@ -1,4 +1,4 @@
-"""Who talks to whom and how much: the undirected, weighted graph that is placed."""
+"""Traffic between the nodes that are placed: an undirected, weighted graph."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ MOST_NODES = 1 << 31  # node numbers are held in 32 bits
 
 @dataclass(frozen=True, eq=False)
 class Traffic:
-    """Spikes (or any other integer measure) between nodes, both directions added up.
+    """Spikes (or any other integer measure) between nodes, both directions added.
 
-    Compressed rows: the neighbours of node v are ``neighbours[indptr[v]:indptr[v + 1]]``, in rising order, with
-    ``weights`` beside them; every edge is there twice, once from each end. No loops, no parallel edges.
-    ``indptr`` (nodes + 1,) int64, ``neighbours`` (2 edges,) int32, ``weights`` (2 edges,) int64, not negative.
+    The arrays are compressed rows. The neighbours of node v are ``neighbours[indptr[v]:indptr[v +
+    1]]``, in rising order, with ``weights`` beside them. Every edge is stored twice, once from each
+    end. There are no loops and no parallel edges.
+    ``indptr`` (nodes + 1,) int64, ``neighbours`` (2 edges,) int32, ``weights`` (2 edges,) int64,
+    not negative.
     """
 
     nodes: int
@@ -34,16 +36,18 @@ class Traffic:
         dst: npt.ArrayLike,
         weight: npt.ArrayLike | None = None,
     ) -> Traffic:
-        """Traffic of ``nodes`` nodes with an edge ``src[i]`` - ``dst[i]`` of ``weight[i]`` (default 1) for every i.
+        """Return traffic with the edges ``src[i]`` - ``dst[i]`` of ``weight[i]`` (default 1).
 
-        Parallel edges (either direction) are added, loops and edges of weight 0 dropped: they cost nothing anywhere.
-        Raises ``ValueError`` for arrays of other shapes or kinds, nodes out of range, and weights that are negative
-        or so large that costs could leave 64 bits.
+        Parallel edges are added, whatever their direction. Loops and edges of weight 0 cost nothing
+        anywhere and are dropped.
+        Raises ``ValueError`` for arrays of other shapes or kinds, for nodes out of range, for
+        negative weights, and if costs could leave 64 bits.
         """
         if not 0 <= nodes < MOST_NODES:
             raise ValueError(f"the number of nodes must lie in 0..{MOST_NODES - 1}, not {nodes}")
-        a, b = _whole(src, "src"), _whole(dst, "dst")
-        w = np.ones(a.size, dtype=np.int64) if weight is None else _whole(weight, "weight")
+        a = _integers(src, "src")
+        b = _integers(dst, "dst")
+        w = np.ones(a.size, dtype=np.int64) if weight is None else _integers(weight, "weight")
         if not a.size == b.size == w.size:
             raise ValueError(f"src, dst and weight differ in length: {a.size}, {b.size}, {w.size}")
         for ends, name in ((a, "src"), (b, "dst")):
@@ -75,18 +79,18 @@ class Traffic:
         return cls(nodes, *arrays)
 
     def edges(self) -> tuple[Ints, Ints, Ints]:
-        """Every edge once: (lower node, higher node, weight), each (edges,) int64."""
+        """Return every edge once: (lower node, higher node, weight), each (edges,) int64."""
         low = np.repeat(np.arange(self.nodes, dtype=np.int64), np.diff(self.indptr))
         once = low < self.neighbours
         return low[once], self.neighbours[once].astype(np.int64), self.weights[once]
 
     def contracted(self, group: Ints, groups: int) -> Traffic:
-        """The traffic between ``groups`` groups of nodes; ``group`` (nodes,) tells the group of each."""
+        """Return the traffic between ``groups`` groups. ``group`` (nodes,): the group of a node."""
         low, high, weight = self.edges()
         return Traffic._merged(groups, group[low], group[high], weight)
 
 
-def _whole(values: npt.ArrayLike, name: str) -> Ints:
+def _integers(values: npt.ArrayLike, name: str) -> Ints:
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise ValueError(f"{name} must be a list of integers, not {array.dtype} of shape {array.shape}")

@@ -1,9 +1,10 @@
-"""Grow the tree of a net branch by branch: dimension-ordered where that way works, else the cheapest way.
+"""Grow the tree of a net branch by branch, in dimension order or by the cheapest route.
 
-*Ordered*: all steps along x, then y, then z; on triangles the longest of the three axes first, which SpiNNaker's
-placers do as well (Navaridas et al., "SpiNNaker: Enhanced multicast routing", Parallel Computing 2015). Ways of a net
-that share a beginning are one branch of its tree. *Detours*: a target whose ordered way is broken gets the cheapest
-way from the tree (A*, Hart et al. 1968).
+*Ordered*: all steps along x, then y, then z. On triangles the longest of the three axes goes first,
+as in SpiNNaker's placers (Navaridas et al., "SpiNNaker: Enhanced multicast routing", Parallel
+Computing 2015). Routes of a net with a common beginning share one branch of its tree.
+*Detours*: a target with a broken ordered route gets the cheapest route from the tree (A*, Hart et
+al. 1968).
 """
 
 from __future__ import annotations
@@ -24,27 +25,27 @@ CHUNK = 1 << 22  # links of trees in one piece of memory
 
 
 class Grid(NamedTuple):
-    """A link graph as compiled code takes it."""
+    """A link graph in the form that compiled code takes."""
 
     source: Ints
     target: Ints
     outgoing: Ints
     incoming: Ints
-    before: Ints  # (routers, directions) where the incoming link starts: one look-up less on a long way
+    before: Ints  # (routers, directions) router at the start of the incoming link: saves a look-up
     island: Ints  # (routers,) number of the connected part, -1 for a faulty router
     cost: Floats
-    floor: float  # the least cost of a link: times hops, never more than the cost of a way
+    floor: float  # the least cost of a link: times hops, never more than the cost of a route
     size: Longs
     wraps: bool
     triangular: bool
 
 
 class Scratch(NamedTuple):
-    """Per router, valid where it holds the number of the current net (``seen``) or search (others)."""
+    """Marks per router: the number of the current net (``seen``) or search (others)."""
 
     seen: Longs  # the tree of this net contains the router
-    opened: Longs  # a way from the router to the target is known: its cost and its first link
-    closed: Longs  # and no cheaper one exists
+    opened: Longs  # a route from the router to the target is known: ``best`` and ``came``
+    closed: Longs  # no cheaper route exists
     best: Floats
     came: Ints
     search: Longs  # (1,) searches so far
@@ -52,15 +53,15 @@ class Scratch(NamedTuple):
 
 
 class Pressure(NamedTuple):
-    """Per link, what makes it dearer than its cost."""
+    """Per link, the reasons to raise the price above the cost."""
 
     loads: Floats
-    goal: Floats  # the load where the price doubles; inf: cost alone counts
-    history: Floats  # rounds that it was too busy in
+    goal: Floats  # the load at which the price doubles, inf: the price is the cost
+    history: Floats  # rounds in which the link was too busy
 
 
 def grid_of(links: LinkGraph) -> Grid:
-    """``links`` as compiled code takes them."""
+    """Return ``links`` in the form that compiled code takes."""
     island = np.where(links.works, 0, -1).astype(np.int32)
     if not links.works.all() or (links.outgoing < 0).any():
         _label(island, links.outgoing, links.incoming, links.source, links.target)
@@ -80,7 +81,7 @@ def grid_of(links: LinkGraph) -> Grid:
 
 
 def scratch_for(routers: int) -> Scratch:
-    """Marks for so many routers, none set."""
+    """Return marks for ``routers`` routers, none set."""
     return Scratch(
         seen=np.full(routers, -1, np.int64),
         opened=np.full(routers, -1, np.int64),
@@ -93,8 +94,10 @@ def scratch_for(routers: int) -> Scratch:
 
 
 def ordered_trees(nets: Nets, links: LinkGraph, progress: Progress | None) -> Routes:
-    """A tree for each net; see ``route``. Raises ``UnreachableError``."""
-    grid, scratch, many = grid_of(links), scratch_for(links.routers), links.source.size
+    """Return a tree for each net, see ``route``. Raises ``UnreachableError``."""
+    grid = grid_of(links)
+    scratch = scratch_for(links.routers)
+    many = links.source.size
     pressure = Pressure(np.zeros(many), np.full(many, np.inf), np.zeros(many))
     first = np.zeros(nets.source.size + 1, np.int64)
     lost = np.zeros(nets.target.size, np.bool_)
@@ -115,20 +118,23 @@ def ordered_trees(nets: Nets, links: LinkGraph, progress: Progress | None) -> Ro
 
 
 def _joined(pieces: list[Ints]) -> Ints:
-    """Concatenate, and let go of each piece when it is copied: all trees together are the largest array here."""
+    """Concatenate the pieces and free each piece after its copy.
+
+    All trees together are the largest array of the router.
+    """
     pieces.reverse()
-    whole = np.empty(sum(p.size for p in pieces), np.int32)
+    joined = np.empty(sum(p.size for p in pieces), np.int32)
     end = 0
     while pieces:
         piece = pieces.pop()
-        whole[end : end + piece.size] = piece
+        joined[end : end + piece.size] = piece
         end += piece.size
-    return whole
+    return joined
 
 
 @compiled
 def _label(island: Ints, outgoing: Ints, incoming: Ints, source: Ints, target: Ints) -> None:
-    """Number the connected parts 1, 2, ... in place; the direction of links does not count. Faulty: -1."""
+    """Number the connected parts 1, 2, ... in place, whatever the direction of links."""
     stack = np.empty(island.size, np.int32)
     number = 0
     for start in range(island.size):
@@ -136,7 +142,8 @@ def _label(island: Ints, outgoing: Ints, incoming: Ints, source: Ints, target: I
             continue
         number += 1
         island[start] = number
-        stack[0], top = start, 1
+        stack[0] = start
+        top = 1
         while top:
             top -= 1
             router = stack[top]
@@ -162,8 +169,12 @@ def _grow(
     tree_first: Longs,
     out: Ints,
 ) -> int:
-    """Trees of the nets from ``net`` on, until ``out`` might not hold the next; returns that net."""
-    routers, end = scratch.seen.size, 0
+    """Grow the trees of the nets from ``net`` on, until ``out`` might not hold the next.
+
+    Return the next net.
+    """
+    routers = scratch.seen.size
+    end = 0
     while net < source.size and end + routers <= out.size:
         begin = end
         scratch.seen[source[net]] = net
@@ -172,16 +183,18 @@ def _grow(
             if grid.island[source[net]] < 0 or grid.island[target[pair]] != grid.island[source[net]]:
                 lost[pair] = True
                 continue
-            found = _ordered_branch(source[net], target[pair], net, grid, scratch, out, end)
-            broken += found < 0
-            end = max(end, found)
+            branch_end = _ordered_branch(source[net], target[pair], net, grid, scratch, out, end)
+            broken += branch_end < 0
+            end = max(end, branch_end)
         if broken:
             for pair in range(first[net], first[net + 1]):
                 if lost[pair] or scratch.seen[target[pair]] == net:
                     continue
-                found = cheapest_branch(source[net], target[pair], net, weight[net], grid, scratch, pressure, out, end)
-                lost[pair] = found < 0
-                end = max(end, found)
+                branch_end = cheapest_branch(
+                    source[net], target[pair], net, weight[net], grid, scratch, pressure, out, end
+                )
+                lost[pair] = branch_end < 0
+                end = max(end, branch_end)
         for i in range(begin, end):
             pressure.loads[out[i]] += weight[net]
         tree_first[net + 1] = tree_first[net] + end - begin
@@ -191,11 +204,15 @@ def _grow(
 
 @compiled
 def _ordered_branch(source: int, target: int, net: int, grid: Grid, scratch: Scratch, out: Ints, begin: int) -> int:
-    """Walk the ordered way back from the target to the net's tree; returns the new end of ``out``, -1 if broken."""
+    """Walk the ordered route back from the target to the net's tree.
+
+    Return the new end of ``out``, or -1 if the route is broken.
+    """
     axes = grid.incoming.shape[1] // 2
     steps = steps_between(source, target, grid.size, grid.wraps, grid.triangular)
     order = _longest_last(steps) if grid.triangular else (2, 1, 0)
-    router, end = target, begin
+    router = target
+    end = begin
     for axis in order:
         count = steps[axis]
         direction = axis if count > 0 else axis + axes
@@ -214,13 +231,14 @@ def _ordered_branch(source: int, target: int, net: int, grid: Grid, scratch: Scr
     low, high = begin, end - 1
     while low < high:
         out[low], out[high] = out[high], out[low]
-        low, high = low + 1, high - 1
+        low += 1
+        high -= 1
     return end
 
 
 @compiled
 def _longest_last(steps: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Axes by number of steps, rising; of equal ones the later axis first, as it is taken last."""
+    """Sort the axes by number of steps, rising. Of equal axes the later axis comes first."""
     a, b, c = 2, 1, 0
     if abs(steps[b]) < abs(steps[a]):
         a, b = b, a
@@ -243,15 +261,17 @@ def cheapest_branch(
     out: Ints,
     begin: int,
 ) -> int:
-    """Search back from the target to the nearest router of the net's tree; returns the new end of ``out``, or -1.
+    """Search back from the target to the nearest router of the net's tree.
 
-    Guided by the least possible price from the source, so never dearer than the cheapest way from there.
+    The least possible price from the source guides the search. So the branch is never dearer than
+    the cheapest route from the source. Return the new end of ``out``, or -1 if there is no route.
     """
     scratch.search[0] += 1
     search = scratch.search[0]
-    scratch.best[target], scratch.opened[target] = 0.0, search
+    scratch.best[target] = 0.0
+    scratch.opened[target] = search
     axes = grid.incoming.shape[1] // 2
-    # Of equally good routers the nearest to the source, then dimension order: backwards the last axis goes first.
+    # Among equal routers, prefer the nearest to the source, then dimension order (backwards: last axis first).
     heap = [(0.0, 0, target)]
     while heap:
         _, _, router = heapq.heappop(heap)
@@ -269,7 +289,9 @@ def cheapest_branch(
             known = scratch.best[router] + price(link, weight, grid, pressure)
             if scratch.opened[before] == search and known >= scratch.best[before]:
                 continue
-            scratch.opened[before], scratch.best[before], scratch.came[before] = search, known, link
+            scratch.opened[before] = search
+            scratch.best[before] = known
+            scratch.came[before] = link
             ahead = hops_between(source, before, grid.size, grid.wraps, grid.triangular)
             heapq.heappush(heap, (known + grid.floor * ahead, ahead * axes - direction % axes, before))
     return -1
@@ -277,7 +299,7 @@ def cheapest_branch(
 
 @compiled
 def price(link: int, weight: float, grid: Grid, pressure: Pressure) -> float:
-    """The cost of the link for one more net of this weight; never below its plain cost."""
+    """Return the price of the link for one more net of this weight, at least its cost."""
     full = (pressure.loads[link] + weight) / pressure.goal[link]
     price: float = grid.cost[link] * (1.0 + pressure.history[link]) * (1.0 + full * full * full * full)
     return price
