@@ -90,7 +90,7 @@ def _placed(lowered: Lowered, program: Program, target: Target, search: Search, 
             lowered.tables, shapes, _rates(lowered, program), target, seed=search.seed, quick=search.seconds is None
         )
     except TooManyCoresError as error:
-        _too_many(error.found, target, str(error), log)
+        _too_many(error.needed, target, str(error), log)
     except OversizedError as error:
         limits = {limit.name: limit for limit in target.limits}
         for o in error.oversized:

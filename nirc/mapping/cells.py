@@ -218,7 +218,10 @@ def hilbert(points: npt.ArrayLike) -> Ints:
 
 
 def _block_middles(ruler: Ints, block: Ints, blocks: int) -> Ints:
-    """Return (blocks,) the mean position of each block of an axis. ``block`` (length,): the block of a coordinate."""
+    """Return (blocks,) the mean position of each block of an axis.
+
+    ``block`` (length,): the block of a coordinate.
+    """
     return np.array([round(float(ruler[block == i].mean())) for i in range(blocks)], dtype=np.int64)
 
 

@@ -1,7 +1,8 @@
-"""Populations to cores: parts that fit, on as few cores as possible, with little traffic between them.
+"""Populations to cores: parts that fit, on a minimum of cores, with little traffic between them.
 
-``partition(problem, cores)`` is the whole interface: ``problem`` from ``Population`` and ``Projection`` (whose
-structure is a ``Reach``), ``cores`` from the chip, a ``Partition`` back or a ``PartitionError``.
+``partition(problem, cores)`` is the interface. ``problem`` consists of ``Population`` and
+``Projection``, with a ``Reach`` as structure. ``cores`` comes from the chip. The answer is a
+``Partition`` or a ``PartitionError``.
 """
 
 from nirc.mapping.partition.problem import (

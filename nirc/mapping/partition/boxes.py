@@ -1,7 +1,8 @@
 """Boxes of neurons: a range along each axis of a population.
 
-Every population has three axes: (C, H, W) as it is, (n,) as (n, 1, 1), (C, L) as (C, L, 1). Boxes are an array
-(k, 3, 2) int64: for each box and axis the first coordinate and the one after the last. Neurons are numbered in C order.
+Every population has three axes: (C, H, W), (n, 1, 1) for (n,), (C, L, 1) for (C, L). Boxes are an
+array (k, 3, 2) int64: for each box and axis the first coordinate and the coordinate after the last.
+Neurons are numbered in C order.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ MOST_NEURONS = 1 << 40
 
 
 def three_axes(shape: Sequence[int]) -> Shape3:
-    """``shape`` with axes of length 1 at its end. Raises ``ValueError`` if it has none, too many or an empty axis."""
+    """Append axes of length 1 to ``shape``.
+
+    Raises ``ValueError`` for no axes, too many axes or an empty axis.
+    """
     sizes = tuple(int(n) for n in shape)
     if not 0 < len(sizes) <= AXES or min(sizes) < 1 or math.prod(sizes) > MOST_NEURONS:
         raise ValueError(f"a shape has one to three axes of at least 1 and at most 2^40 neurons, not {sizes}")
@@ -30,43 +34,46 @@ def three_axes(shape: Sequence[int]) -> Shape3:
     return c, h, w
 
 
-def whole(shape: Shape3) -> Boxes:
-    """(1, 3, 2): everything."""
+def full_box(shape: Shape3) -> Boxes:
+    """Return (1, 3, 2) the box of the full shape."""
     return np.array([[(0, n) for n in shape]], dtype=np.int64)
 
 
 def lengths(boxes: Boxes) -> Ints:
-    """(k, 3) along each axis."""
+    """Return (k, 3) the lengths along each axis."""
     sides: Ints = boxes[..., 1] - boxes[..., 0]
     return sides
 
 
 def volume(boxes: Boxes) -> Ints:
-    """(k,) neurons in each."""
+    """Return (k,) the neurons in each box."""
     neurons: Ints = lengths(boxes).prod(axis=-1)
     return neurons
 
 
 def even_cuts(n: int, ranges: int) -> Ints:
-    """(ranges + 1,) borders of ranges of 0..n that differ in length by at most 1, the longer ones first."""
+    """Return (ranges + 1,) borders of ranges of 0..n with lengths that differ by at most 1.
+
+    Longer ranges come first.
+    """
     short, longer = divmod(n, ranges)
     return np.arange(ranges + 1) * short + np.minimum(np.arange(ranges + 1), longer)
 
 
 def full_cuts(n: int, length: int) -> Ints:
-    """Borders of ranges of ``length``; the last is what is left."""
+    """Return borders of ranges of ``length``. The last range may be shorter."""
     return np.append(np.arange(0, n, length), n)
 
 
 def grid(cuts: Sequence[Ints]) -> Boxes:
-    """The products of the ranges between ``cuts`` of each axis, in C order."""
+    """Return the products of the ranges between ``cuts`` of each axis, in C order."""
     ranges = [np.stack([c[:-1], c[1:]], axis=-1) for c in cuts]
     index = np.indices([len(r) for r in ranges]).reshape(AXES, -1)
     return np.stack([r[i] for r, i in zip(ranges, index, strict=True)], axis=1)
 
 
 def neurons_of(shape: Shape3, box: Boxes) -> Ints:
-    """(neurons,) the numbers of the neurons in one box (3, 2), rising."""
+    """Return (neurons,) the numbers of the neurons in one box (3, 2), rising."""
     c, h, w = (np.arange(a, b) for a, b in box.tolist())
     numbers: Ints = ((c[:, None, None] * shape[1] + h[:, None]) * shape[2] + w).ravel()
     return numbers
@@ -74,9 +81,10 @@ def neurons_of(shape: Shape3, box: Boxes) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class Mosaic:
-    """Boxes that cover a population, each neuron once, seen on the grid of all their borders.
+    """Boxes that cover a population, each neuron once, on the grid of all their borders.
 
-    ``cuts``: per axis (fields + 1,) rising. ``box`` (fields of axis 0, 1, 2): the box that each field lies in.
+    ``cuts``: per axis (fields + 1,) rising. ``box`` (fields of axis 0, 1, 2): the box of each
+    field.
     """
 
     cuts: tuple[Ints, Ints, Ints]
@@ -101,8 +109,8 @@ class Mosaic:
         return cls(cuts, box)
 
     def of_neurons(self, shape: Shape3, neurons: Ints) -> Ints:
-        """(k,) the box of each neuron of these numbers."""
+        """Return (k,) the box of each of these neurons."""
         at = np.unravel_index(neurons, shape)
         fields = tuple(np.searchsorted(cut, x, side="right") - 1 for cut, x in zip(self.cuts, at, strict=True))
-        found: Ints = self.box[fields]
-        return found
+        boxes: Ints = self.box[fields]
+        return boxes

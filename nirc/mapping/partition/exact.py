@@ -1,8 +1,8 @@
-"""Small problems exactly: can the parts do with so many cores? Asked of CP-SAT, which proves it or finds them.
+"""Exact solution of small problems. CP-SAT finds parts on fewer cores, or proves that none exist.
 
-A flat population whose ranges take the same wherever they lie is a number of neurons on each core; ranges on one core
-may as well be one range, as cuts save nothing. Any other population is an exact cover by its boxes, if they are few;
-prescribed parts are boxes without a choice.
+A flat population has ranges of equal cost at any position. Its variable is the number of neurons on
+each core. Ranges on one core may be joined, since cuts save nothing. Any other population is an
+exact cover by its boxes, if there are not too many. Prescribed parts are boxes without a choice.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from nirc.mapping.solver import Solution
 
 MOST_CORES = 20
-MOST_BOXES = 150  # of a population that is covered by boxes
-MOST_NEURONS = 4096  # of a population that is a number on each core
+MOST_BOXES = 150  # for a population that is covered by boxes
+MOST_NEURONS = 4096  # for a population with a number of neurons on each core
 MOST_VARIABLES = 4000
-WORK = 4.0  # for one number of cores
+WORK = 4.0  # for each number of cores
 
 Answer = tuple[dict[int, Boxes], dict[int, Ints]]  # boxes and cores of the parts, by population
 
 
 @dataclass(frozen=True, eq=False)
 class _Sizes:
-    """``table`` (most of a core + 1, resources): what so many neurons take."""
+    """A flat population. ``table`` (most on a core + 1, resources): the cost of n neurons."""
 
     number: int
     neurons: int
@@ -42,7 +42,10 @@ class _Sizes:
 
 @dataclass(frozen=True, eq=False)
 class _Cover:
-    """Boxes that fit, what each takes, and for each neuron the boxes over it; or each box once."""
+    """Boxes that fit and their costs.
+
+    ``over``: for each neuron the boxes over it, or each box once.
+    """
 
     number: int
     boxes: Boxes
@@ -53,9 +56,9 @@ class _Cover:
 def fewer_cores(
     subjects: list[Subject], pinned: Mapping[int, Boxes], count: int, bound: int, *, seed: int
 ) -> tuple[Answer | None, int]:
-    """Parts on fewer than ``count`` cores if there are any, and what is then known to be the least.
+    """Return parts on fewer than ``count`` cores, or None, and the best lower bound.
 
-    Gives (None, ``bound``) if the problem is too large to ask.
+    Returns (None, ``bound``) if the problem is too large.
     """
     if not subjects or count > MOST_CORES:
         return None, bound
@@ -79,7 +82,8 @@ def fewer_cores(
 def _shape(subject: Subject, pinned: Boxes | None) -> _Sizes | _Cover | None:
     if pinned is not None:
         return _Cover(subject.number, pinned, subject.cost(pinned), [[k] for k in range(len(pinned))])
-    n, table = subject.shape[0], subject.by_length
+    n = subject.shape[0]
+    table = subject.by_length
     if table is not None and n <= MOST_NEURONS:
         return _Sizes(subject.number, n, table[(table <= subject.cores.capacity).all(axis=1)])
     boxes = _all_boxes(subject.shape)
@@ -94,7 +98,7 @@ def _shape(subject: Subject, pinned: Boxes | None) -> _Sizes | _Cover | None:
 
 
 def _all_boxes(shape: Shape3) -> Boxes | None:
-    """None if they are too many."""
+    """Return (k, 3, 2) all boxes in the shape, None if there are too many."""
     if int(np.prod([n * (n + 1) // 2 for n in shape])) > MOST_BOXES:
         return None
     ranges = [list(combinations(range(n + 1), 2)) for n in shape]
@@ -104,7 +108,7 @@ def _all_boxes(shape: Shape3) -> Boxes | None:
 def _solve(
     shapes: list[_Sizes | _Cover], capacity: Ints, cores: int, seed: int
 ) -> tuple[Solution, list[list[list[Any]]]]:
-    """By shape and core: the number of neurons, or a literal for each box."""
+    """Return the solution and its variables by shape and core: a number, or a literal a box."""
     from ortools.sat.python.cp_model import CpModel
 
     from nirc.mapping.solver import solve
@@ -122,11 +126,11 @@ def _solve(
             model.add(sum(row[0] for row in on) == shape.neurons)
             continue
         for boxes in shape.over:
-            model.add_exactly_one([on[k][b] for k in range(cores) for b in boxes])
+            model.add_exactly_one([row[b] for row, b in product(on, boxes)])
     for k in range(cores):
         for r, most in enumerate(capacity.tolist()):
             model.add(sum(taken[k][r]) <= most)
-    # Cores are alike: number them by how much they hold of the first population that is a number on each.
+    # Cores are alike. So order them by their neurons of the first population with a number on each core.
     for on in [v for v, shape in zip(variables, shapes, strict=True) if isinstance(shape, _Sizes)][:1]:
         for a, b in pairwise(on):
             model.add(a[0] >= b[0])
@@ -138,7 +142,7 @@ def _numbers(model: CpModel, shape: _Sizes, taken: list[list[Any]]) -> list[Any]
     for r in range(shape.table.shape[1]):
         column = shape.table[:, r]
         steps = np.diff(column[1:])
-        if column.size > 1 and (steps == steps[:1]).all():  # so much for being there, so much for each neuron
+        if column.size > 1 and (steps == steps[:1]).all():  # a constant cost, and a cost for each neuron
             slope = int(steps[0]) if steps.size else 0
             there = model.new_bool_var("")
             model.add(n >= 1).only_enforce_if(there)
@@ -167,9 +171,10 @@ def _read(shapes: list[_Sizes | _Cover], solution: Solution, variables: list[lis
             used = np.flatnonzero(numbers)
             ends = np.cumsum(numbers[used])
             ranges = [[(int(b - n), int(b)), (0, 1), (0, 1)] for b, n in zip(ends, numbers[used], strict=True)]
-            boxes[shape.number], core[shape.number] = np.array(ranges), used
+            boxes[shape.number] = np.array(ranges)
+            core[shape.number] = used
             continue
-        chosen = sorted((b, k) for k, row in enumerate(on) for b, there in enumerate(row) if solution.value(there))
-        at = [b for b, _ in chosen]
-        boxes[shape.number], core[shape.number] = shape.boxes[at], np.array([k for _, k in chosen])
+        chosen = sorted((b, k) for k, b in product(range(len(on)), range(len(shape.boxes))) if solution.value(on[k][b]))
+        boxes[shape.number] = shape.boxes[[b for b, _ in chosen]]
+        core[shape.number] = np.array([k for _, k in chosen])
     return boxes, core

@@ -1,7 +1,8 @@
-"""Populations one after the other onto cores that others have left room on, so that few new cores are opened.
+"""Add populations one after the other to the room left on cores, so that few new cores are opened.
 
-What a population does to the cores so far is judged by two ways to cut it: as if it were alone; and in ranges that
-fill the room exactly, if it is flat; else in even grids with parts small enough for the room that is left.
+Each population is cut in two ways, and the better is used. The first is the cut for the population
+alone. The second depends on the shape. A flat population is cut into ranges that fill the room
+exactly. Others are cut into even grids with parts small enough for the room.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import numpy as np
 from nirc.mapping.partition.boxes import Boxes, Ints, even_cuts, grid
 from nirc.mapping.partition.tiling import Subject, candidates, longest, middle, reaches
 
-ROOMS = 6  # different rooms whose size is tried as that of a part
-MOST_GRIDS = 4096  # grids that are compared
+ROOMS = 6  # rooms to try as the size of a part
+MOST_GRIDS = 4096  # grids to compare
 
 
 @dataclass(eq=False)
 class Filling:
-    """Cores as they fill up. ``left`` (cores, resources); parts by population: their boxes and cores."""
+    """Cores during packing. ``left`` (cores, resources).
+
+    Boxes and cores of the parts by population.
+    """
 
     capacity: Ints
     left: Ints
@@ -29,28 +33,32 @@ class Filling:
 
     @classmethod
     def empty(cls, capacity: Ints) -> Filling:
-        """No core is used yet."""
+        """Return a filling without cores in use."""
         return cls(capacity, np.zeros((0, capacity.size), dtype=np.int64))
 
     @property
     def count(self) -> int:
-        """Cores in use."""
+        """The number of cores in use."""
         return len(self.left)
 
     def copy(self) -> Filling:
-        """One that can be filled without changing this."""
+        """Return a copy that can be filled without changing this filling."""
         return Filling(self.capacity, self.left.copy(), dict(self.boxes), dict(self.core))
 
     def put(self, number: int, boxes: Boxes, cost: Ints, core: Ints) -> None:
-        """Parts of a population on cores; numbers above those in use open new ones."""
+        """Put parts of a population on cores. Core numbers above ``count`` open new cores."""
         new = int(core.max(initial=-1)) + 1 - self.count
         if new > 0:
             self.left = np.concatenate([self.left, np.tile(self.capacity, (new, 1))])
         np.subtract.at(self.left, core, cost)
-        self.boxes[number], self.core[number] = boxes, core
+        self.boxes[number] = boxes
+        self.core[number] = core
 
     def without(self, numbers: Collection[int], cost: Mapping[int, Ints]) -> Filling:
-        """Without some populations, and without cores that they leave empty. ``cost``: of the parts of each."""
+        """Return the filling without some populations, and without the cores that become empty.
+
+        ``cost``: of the parts of each population.
+        """
         left = self.left.copy()
         for i in numbers:
             np.add.at(left, self.core[i], cost[i])
@@ -75,13 +83,13 @@ class _Plan:
         return self.new, subject.spikes_into(self.boxes), len(self.boxes)
 
 
-def add(filling: Filling, subject: Subject, alone: Boxes, *, whole: bool = False) -> None:
-    """The population onto the cores: fewest new ones, then least spikes into its parts.
+def add(filling: Filling, subject: Subject, alone: Boxes, *, fixed: bool = False) -> None:
+    """Add a population: the fewest new cores, then the fewest spikes into its parts.
 
-    ``alone``: its parts if it had the cores for itself, or, ``whole``, in any case.
+    ``alone``: its parts if it had all cores. ``fixed``: use these parts in any case.
     """
     plans = [_packed(filling, subject, alone)]
-    if not whole and plans[0].new:
+    if not fixed and plans[0].new:
         room = _room(filling, subject)
         if room.size:
             other = _filled(filling, subject, room) if subject.flat else _gridded(filling, subject, room)
@@ -91,7 +99,7 @@ def add(filling: Filling, subject: Subject, alone: Boxes, *, whole: bool = False
 
 
 def _room(filling: Filling, subject: Subject) -> Ints:
-    """Cores that could take at least the cheapest neuron (of those at the ends and in the middle)."""
+    """Return the cores with room for the cheapest neuron (of those at the ends and in the middle)."""
     shape = np.array(subject.shape)
     starts = np.unique([np.zeros(3, np.int64), shape // 2, shape - 1], axis=0)
     least = subject.cost(np.stack([starts, starts + 1], axis=-1)).min(axis=0)
@@ -99,7 +107,7 @@ def _room(filling: Filling, subject: Subject) -> Ints:
 
 
 def slots(left: Ints, cost: Ints) -> Ints:
-    """(rooms, costs) how often each cost (k, resources) goes into each room (m, resources)."""
+    """Return (rooms, costs) how often each cost (k, resources) fits each room (m, resources)."""
     often = np.full((len(left), len(cost)), np.iinfo(np.int64).max)
     for r in range(left.shape[1]):
         taken = cost[:, r]
@@ -110,7 +118,10 @@ def slots(left: Ints, cost: Ints) -> Ints:
 
 
 def _packed(filling: Filling, subject: Subject, boxes: Boxes, room: Ints | None = None) -> _Plan:
-    """These parts, as they are, into the tightest rooms that take the costliest of them; the rest onto new cores."""
+    """Put these parts into the tightest rooms that take the costliest part.
+
+    Others open new cores.
+    """
     cost = subject.cost(boxes)
     worst = cost.max(axis=0, keepdims=True)
     room = np.flatnonzero((filling.left >= cost.min(axis=0)).all(axis=1)) if room is None else room
@@ -129,7 +140,10 @@ def _packed(filling: Filling, subject: Subject, boxes: Boxes, room: Ints | None 
 
 
 def _squeezed(filling: Filling, cost: Ints, core: Ints, room: Ints) -> Ints:
-    """Parts that are still without a core, one by one into the tightest room that takes just them; few of either."""
+    """Put the parts without a core, one by one, into the tightest room.
+
+    Only for few parts and rooms.
+    """
     out = np.flatnonzero(core < 0)
     if not out.size or out.size * room.size > 1 << 22:
         return core
@@ -146,7 +160,7 @@ def _squeezed(filling: Filling, cost: Ints, core: Ints, room: Ints) -> Ints:
 
 
 def _gridded(filling: Filling, subject: Subject, room: Ints) -> _Plan | None:
-    """The even grid that opens the fewest new cores."""
+    """Return the even grid that opens the fewest new cores."""
     kinds, often = np.unique(filling.left[room], axis=0, return_counts=True)
     wide = np.argsort(-(kinds / np.maximum(filling.capacity, 1)).min(axis=1), kind="stable")[:ROOMS]
     sizes = [candidates(subject), *(candidates(subject, left) for left in kinds[wide])]
@@ -170,7 +184,10 @@ def _gridded(filling: Filling, subject: Subject, room: Ints) -> _Plan | None:
 
 
 def _filled(filling: Filling, subject: Subject, room: Ints) -> _Plan | None:
-    """A flat population in ranges as long as the rooms hold, the fewest rooms that spare as many cores as can be."""
+    """Cut a flat population into ranges as long as the rooms hold.
+
+    Use the fewest rooms that save as many cores as possible.
+    """
     n = subject.shape[0]
     kinds, of = np.unique(filling.left[room], axis=0, return_inverse=True)
     if subject.by_length is None:
@@ -186,17 +203,21 @@ def _filled(filling: Filling, subject: Subject, room: Ints) -> _Plan | None:
     if needed == 1:  # the smallest room that does
         enough = np.flatnonzero(holds >= rest)
         chosen = enough[[np.argmin(holds[enough])]] if enough.size else chosen
-    cuts, cores, spare = [0], [], [*order[needed:].tolist()]
+    cuts = [0]
+    cores: list[int] = []
+    spare = order[needed:].tolist()
     waiting = chosen.tolist()
     fresh = filling.count
     while cuts[-1] < n:
         if not waiting and fresh - filling.count >= new and spare:
-            waiting.append(spare.pop(0))  # ranges further on take more than the first: use what else there is
+            waiting.append(spare.pop(0))  # later ranges cost more than the first: use the other rooms
         if waiting:
             k = waiting.pop(0)
-            left, core = filling.left[room[k]], int(room[k])
+            left = filling.left[room[k]]
+            core = int(room[k])
         else:
-            left, core = filling.capacity, fresh
+            left = filling.capacity
+            core = fresh
             fresh += 1
         end = reaches(subject, cuts[-1], left)
         if end > cuts[-1]:

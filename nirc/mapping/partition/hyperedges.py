@@ -1,8 +1,9 @@
-"""Which spikes go to which parts: neurons of one part whose spikes go to the same parts are one hyperedge.
+"""Hyperedges: neurons of one part whose spikes go to the same parts.
 
-One spike of a neuron serves all its targets on a core. So traffic is not a sum over edges but, for each hyperedge,
-its spikes times the distinct cores of its targets. For structured projections the classes of neurons are products of
-classes along the axes (relations.py): no synapse is looked at.
+One spike of a neuron serves all its targets on a core. So traffic is not a sum over edges. It is,
+for each hyperedge, its spikes times the distinct cores of its targets. For structured projections
+the classes of neurons are products of classes along the axes (relations.py). No synapse is
+enumerated.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from nirc.mapping.partition.relations import Hits
 
 @dataclass(frozen=True, eq=False)
 class Hyperedges:
-    """``weight`` (edges,) spikes a step from ``population`` and ``source`` (edges,), its part or -1 for an external
-    input, to the parts ``target[first[i]:first[i + 1]]``, rising and none twice.
+    """Spikes from parts to sets of parts.
+
+    ``population`` (edges,): index of the source. ``source`` (edges,): the source's part, -1 for an
+    external input. ``weight`` (edges,): spikes per step. The target parts of edge i are
+    ``target[first[i]:first[i + 1]]``, rising, each once.
     """
 
     population: Ints
@@ -33,12 +37,15 @@ class Hyperedges:
 
     @property
     def edge_of(self) -> Ints:
-        """(targets,) the hyperedge that each target belongs to."""
+        """(targets,) the hyperedge of each target."""
         return np.repeat(np.arange(self.source.size), np.diff(self.first))
 
 
 def hyperedges(problem: Problem, population: Ints, boxes: Boxes) -> Hyperedges:
-    """For parts ``boxes`` (k, 3, 2) of the populations with these numbers, (k,)."""
+    """Return the hyperedges between parts ``boxes`` (k, 3, 2).
+
+    ``population`` (k,): index of each.
+    """
     mosaics = [_mosaic(problem, i, population, boxes) for i in range(len(problem.populations))]
     pieces = [_out_of(problem, i, mosaics, len(boxes)) for i in range(len(mosaics)) if problem.out_of[i]]
     if not pieces:
@@ -55,12 +62,15 @@ def hyperedges(problem: Problem, population: Ints, boxes: Boxes) -> Hyperedges:
 
 
 def _mosaic(problem: Problem, i: int, population: Ints, boxes: Boxes) -> tuple[Mosaic, Ints]:
-    """The parts of a population, and their numbers; an external input is one part with number -1."""
-    mine = np.flatnonzero(population == i)
+    """Return the parts of a population, and their numbers.
+
+    An external input is one part, number -1.
+    """
+    numbers = np.flatnonzero(population == i)
     shape = problem.populations[i].box
     if not problem.populations[i].on_core:
         return Mosaic.of(shape, np.array([[(0, n) for n in shape]])), np.array([-1])
-    return Mosaic.of(shape, boxes[mine]), mine
+    return Mosaic.of(shape, boxes[numbers]), numbers
 
 
 def _out_of(problem: Problem, i: int, mosaics: Sequence[tuple[Mosaic, Ints]], parts: int) -> Hyperedges:
@@ -74,10 +84,11 @@ def _out_of(problem: Problem, i: int, mosaics: Sequence[tuple[Mosaic, Ints]], pa
     source = numbers[mosaic.box[np.ix_(*fields)]].ravel()
     keys = [_pins(joints, k, shape, mosaics[p.target], parts) for k, p in enumerate(products)]
     weight = _weights(problem.populations[i], joints)
-    if explicit:  # every neuron is a class of its own
+    if explicit:  # every neuron is a class by itself
         pop = problem.populations[i]
         of = np.ravel_multi_index(np.ix_(*(j.of for j in joints)), shape).ravel()
-        source, weight = source[of], np.broadcast_to(np.asarray(pop.rate, np.float64), pop.neurons)
+        source = source[of]
+        weight = np.broadcast_to(np.asarray(pop.rate, np.float64), pop.neurons)
         keys = [_spread(key, of, cells, parts) for key in keys]
         cells = pop.neurons
         for p in explicit:
@@ -93,7 +104,7 @@ def _out_of(problem: Problem, i: int, mosaics: Sequence[tuple[Mosaic, Ints]], pa
 
 @dataclass(frozen=True, eq=False)
 class _Joint:
-    """Coordinates that lie in the same range and reach the same ranges by every projection are one class."""
+    """Classes of the coordinates that lie in the same range and reach the same ranges."""
 
     of: Ints  # (n,) class of each coordinate
     size: int
@@ -115,7 +126,7 @@ def _joint(cuts: Ints, hits: Sequence[Hits]) -> _Joint:
 
 
 def _picked(hits: Hits, classes: Ints) -> Hits:
-    """``hits`` for a choice of its classes."""
+    """Return ``hits`` restricted to a choice of its classes."""
     sizes = np.diff(hits.first)[classes]
     first = np.append(0, np.cumsum(sizes))
     at = np.arange(first[-1]) + np.repeat(hits.first[classes] - first[:-1], sizes)
@@ -125,7 +136,7 @@ def _picked(hits: Hits, classes: Ints) -> Hits:
 def _pins(
     joints: Sequence[_Joint], projection: int, shape: tuple[int, ...], target: tuple[Mosaic, Ints], parts: int
 ) -> Ints:
-    """(cell, part) as cell * parts + part, for a projection."""
+    """Return cell * parts + part for each pair of a cell and a part that a projection joins."""
     mosaic, numbers = target
     lists = [j.lists[projection] for j in joints]
     a, b, c = (np.repeat(np.arange(hit.first.size - 1), np.diff(hit.first)) for hit in lists)
@@ -136,7 +147,7 @@ def _pins(
 
 
 def _weights(population: Population, joints: Sequence[_Joint]) -> Floats:
-    """(cells,) spikes a step."""
+    """Return (cells,) spikes per step."""
     rate = np.asarray(population.rate, np.float64)
     if not rate.ndim:
         a, b, c = (np.bincount(j.of, minlength=j.size) for j in joints)
@@ -147,7 +158,7 @@ def _weights(population: Population, joints: Sequence[_Joint]) -> Floats:
 
 
 def _spread(key: Ints, of: Ints, cells: int, parts: int) -> Ints:
-    """Keys of cells as keys of the neurons in them."""
+    """Turn keys of cells into keys of the neurons in these cells."""
     cell, part = np.divmod(np.sort(key), parts)
     count = np.bincount(cell, minlength=cells)
     start = np.append(0, np.cumsum(count))[of]

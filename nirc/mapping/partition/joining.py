@@ -1,4 +1,7 @@
-"""Parts of a population that lie side by side on one core become one part: cuts save nothing, and fewer is simpler."""
+"""Join parts of a population that touch on one core.
+
+Cuts save nothing, and fewer parts are simpler.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from nirc.mapping.partition.boxes import AXES, Boxes, Ints
 
 
 def joined(population: Ints, boxes: Boxes, core: Ints, kept: Ints) -> tuple[Ints, Boxes, Ints]:
-    """Population, box and core of each part, by population and first neuron; populations in ``kept`` stay cut.
+    """Return population, box and core of each part, sorted by population and first neuron.
 
-    Along each axis in turn, boxes that touch and have the same ranges along the others are joined, until none are.
+    Populations in ``kept`` stay cut. Boxes that touch along an axis, with equal ranges along the
+    others, are joined. This repeats for each axis until no such boxes are left.
     """
     before = len(boxes) + 1
     while len(boxes) < before:
@@ -25,7 +29,9 @@ def _along(axis: int, population: Ints, boxes: Boxes, core: Ints, kept: Ints) ->
     a, b = (other for other in range(AXES) if other != axis)
     same = np.stack([population, core, *boxes[:, a].T, *boxes[:, b].T], axis=1)
     order = np.lexsort((boxes[:, axis, 0], *same.T))
-    same, low, high = same[order], boxes[order, axis, 0], boxes[order, axis, 1]
+    same = same[order]
+    low = boxes[order, axis, 0]
+    high = boxes[order, axis, 1]
     touches = (same[1:] == same[:-1]).all(axis=1) & (low[1:] == high[:-1]) & ~np.isin(same[1:, 0], kept)
     first = np.flatnonzero(np.append(True, ~touches))
     last = np.append(first[1:], len(order)) - 1

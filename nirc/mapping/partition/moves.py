@@ -1,9 +1,10 @@
-"""Less traffic on the same cores: parts move to other cores or change places with parts there, by annealing.
+"""Reduce traffic on the same cores by annealing: parts move, or change places with other parts.
 
-Traffic is a hypergraph's cut: a hyperedge costs its spikes for each distinct core of its targets (not the source's
-own, if that is free). A move is proposed to a core that a neighbour in some hyperedge of the part is on. Work is
-counted in targets that are looked at; weights are whole, random numbers and logarithms those of the annealing of
-placements: so the answer is the same on every machine.
+Traffic is the cut of a hypergraph. A hyperedge costs its spikes for each distinct core of its
+targets. The source's core is excluded if local spikes are free. A move goes to the core of a
+neighbour in a hyperedge of the part. Work is counted in targets that are examined. Weights are
+integers. Random numbers and logarithms are those of the annealing of placements. So the answer is
+the same on every machine.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ COLDEST = 1e-3  # of the first temperature
 WEIGHT_UNITS = 2.0**40  # all weights together
 
 
-def calmed(
-    edges: Hyperedges, core: Ints, taken: Ints, capacity: Ints, *, own_is_free: bool, work: int, seed: int = 0
+def annealed(
+    edges: Hyperedges, core: Ints, taken: Ints, capacity: Ints, *, local_is_free: bool, work: int, seed: int = 0
 ) -> Ints:
-    """(parts,) cores with at most as much traffic; ``taken`` (parts, resources). No core is added or overfilled."""
+    """Return (parts,) cores with at most as much traffic. No core is added or overfilled.
+
+    ``taken`` (parts, resources): the cost of each part.
+    """
     cores = int(core.max(initial=-1)) + 1
     if cores < 2 or not edges.target.size or core.size <= cores:
         return core
@@ -31,15 +35,18 @@ def calmed(
     first, edge, role = _incident(edges, core.size)
     left = np.tile(capacity, (cores, 1))
     np.subtract.at(left, core, taken)
-    found: Ints = _anneal(
+    moved: Ints = _anneal(
         edges.first, edges.target, weight, edges.source, first, edge, role, core.astype(np.int64), taken, left,
-        own_is_free, UPHILL, STAGES, COLDEST, work, seed,
+        local_is_free, UPHILL, STAGES, COLDEST, work, seed,
     )  # fmt: skip
-    return found
+    return moved
 
 
 def _incident(edges: Hyperedges, parts: int) -> tuple[Ints, Ints, Ints]:
-    """The hyperedges of each part, and whether it is a target (1), the source (2) or both (3)."""
+    """Return the hyperedges of each part as compressed rows: first, edge, role.
+
+    Role 1: the part is a target. 2: the source. 3: both.
+    """
     sends = np.flatnonzero(edges.source >= 0)
     part = np.concatenate([edges.target, edges.source[sends]])
     edge = np.concatenate([edges.edge_of, sends])
@@ -52,7 +59,7 @@ def _incident(edges: Hyperedges, parts: int) -> tuple[Ints, Ints, Ints]:
 
 @compiled
 def _change(first, target, weight, source, pfirst, pedge, role, core, part, there, free):  # type: ignore[no-untyped-def]
-    """What traffic changes by if ``part`` goes to ``there``, and the targets that were looked at."""
+    """Return the change in traffic if ``part`` goes to ``there``, and the examined targets."""
     here = core[part]
     total = np.int64(0)
     seen = np.int64(0)
@@ -101,7 +108,7 @@ def _anneal(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, and nu
     now = least = np.int64(0)
     hottest = 0.0
     spent = np.int64(0)
-    for stage in range(-1, stages):  # the stage before the first measures how large changes are
+    for stage in range(-1, stages):  # stage -1 measures the typical change
         tries = 0
         sum_up = 0.0
         temperature = 0.0 if stage < 0 else hottest * coldest ** (stage / max(stages - 1, 1))

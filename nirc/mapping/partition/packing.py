@@ -1,4 +1,4 @@
-"""Populations to cores: the fewest cores, by filling them in several orders and by taking apart and filling again."""
+"""Pack populations onto the fewest cores: fill in several orders, then remove some and fill again."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from nirc.mapping.partition.filling import Filling, add
 from nirc.mapping.partition.reach import Explicit
 from nirc.mapping.partition.tiling import Subject
 
-WORK = 2_000_000  # populations times cores, and synapses without a structure, of all rounds of taking apart
-ROUNDS = 200  # of taking apart
+WORK = 2_000_000  # of all rounds: populations times cores, and synapses without a structure
+ROUNDS = 200  # of removing and filling again
 PROVEN_ROUNDS = 20  # once fewer cores are impossible
-APART = 4  # populations at most that are taken apart besides those of the emptiest core
+APART = 4  # at most so many populations are removed besides those of the emptiest core
 
 
 def pack(
@@ -28,9 +28,10 @@ def pack(
     seed: int,
     progress: Callable[[str], None] | None = None,
 ) -> Filling:
-    """All populations on cores. ``enough``: fewer cores are impossible; not ``thorough``: one order only.
+    """Return all populations on cores. No filling has fewer than ``enough`` cores.
 
-    ``slack``: so much more than the fewest cores, as a share of them, may be used for fewer spikes into the parts.
+    ``thorough`` false: try one order only. ``slack``: extra cores that may be used for fewer spikes
+    into the parts, as a share of the fewest.
     """
     by_number = {s.number: s for s in subjects}
     orders = _orders(subjects, alone)[: None if thorough else 1]
@@ -45,16 +46,17 @@ def pack(
         progress(f"{best.count} cores, at least {enough}; trying others")
     rng = np.random.default_rng(seed)
     least = sum(s.spikes_into(alone[s.number]) for s in subjects)
-    entries = sum(
-        p.reach.source.size for s in subjects for p in s.problem.into[s.number] if isinstance(p.reach, Explicit)
-    )
+    entries = 0
+    for s in subjects:
+        entries += sum(p.reach.source.size for p in s.problem.into[s.number] if isinstance(p.reach, Explicit))
     rounds = min(ROUNDS, WORK // (best.count * len(subjects) + entries))
-    now, proven = best, 0
+    now = best
+    proven = 0
     for k in range(rounds):
         proven += best.count <= enough
         if proven and (proven > PROVEN_ROUNDS or _rank(best, by_number, most)[1] <= least):
             break
-        roams = 2 * k < rounds and best.count > enough  # first for fewer cores, whatever the spikes
+        roams = 2 * k < rounds and best.count > enough  # at first look for fewer cores only, whatever the spikes
         now = now if roams else best
         other = _again(now, by_number, alone, pinned, rng)
         now = other if other.count <= now.count else now
@@ -64,23 +66,29 @@ def pack(
 
 
 def _rank(filling: Filling, subjects: Mapping[int, Subject], most: int) -> tuple[int, float, int]:
-    """Cores above ``most``, spikes into the parts as if none shared a core, cores."""
+    """Return cores above ``most``, spikes into the parts as if no part shared a core, and cores."""
     spikes = sum(subjects[i].spikes_into(boxes) for i, boxes in filling.boxes.items())
     return max(filling.count - most, 0), spikes, filling.count
 
 
 def _filled(
-    filling: Filling, subjects: Sequence[Subject], alone: Mapping[int, Boxes], whole: Collection[int]
+    filling: Filling, subjects: Sequence[Subject], alone: Mapping[int, Boxes], fixed: Collection[int]
 ) -> Filling:
     for s in subjects:
-        add(filling, s, alone[s.number], whole=s.number in whole)
+        add(filling, s, alone[s.number], fixed=s.number in fixed)
     return filling
 
 
 def _orders(subjects: Sequence[Subject], alone: Mapping[int, Boxes]) -> list[list[int]]:
-    """By falling share of a core: of a single neuron, of all parts, of the largest part; and as they come."""
+    """Return orders of the populations.
+
+    Three orders are by falling share of a core: of a neuron, of all parts, of the largest part. The
+    last is the given order.
+    """
     capacity = np.maximum(subjects[0].cores.capacity, 1)
-    one, part, all_ = {}, {}, {}
+    one: dict[int, float] = {}
+    part: dict[int, float] = {}
+    all_: dict[int, float] = {}
     for s in subjects:
         cost = s.cost(alone[s.number])
         single = s.cost(np.array([[(0, 1)] * 3]))[0]
@@ -104,10 +112,10 @@ def _again(
     pinned: Mapping[int, Boxes],
     rng: np.random.Generator,
 ) -> Filling:
-    """Without some populations, then those again in another order.
+    """Remove some populations, then add them again in another order.
 
-    By turns those of one of the emptier cores, so that it may be spared, and one that is cut so that more spikes
-    reach it than it would get alone; and a few others each time.
+    The removed populations are either those of one of the emptier cores, which may become free, or
+    one that receives more spikes than it would alone. Some others are removed as well.
     """
     if rng.random() < 0.5:
         emptiest = np.argsort(-(filling.left / np.maximum(filling.capacity, 1)).min(axis=1), kind="stable")
@@ -124,5 +132,5 @@ def _again(
 
 
 def _near_first(rng: np.random.Generator, n: int) -> int:
-    """Of 0..n-1, small numbers more often."""
+    """Return a random number of 0..n-1. Small numbers are more frequent."""
     return min(int(rng.exponential(2.0)), n - 1)

@@ -1,4 +1,4 @@
-"""Parts that are prescribed."""
+"""Prescribed parts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from nirc.mapping.partition.problem import Atoms, Problem
 
 
 def pinned_parts(problem: Problem, pinned: Mapping[str, Atoms]) -> dict[int, Boxes]:
-    """By number of the population. Raises ``ValueError`` for names that are no populations on cores."""
+    """Return the parts by index of the population.
+
+    Raises ``ValueError`` for unknown populations.
+    """
     names = {p.name: i for i, p in enumerate(problem.populations) if p.on_core}
     unknown = [name for name in pinned if name not in names]
     if unknown:
@@ -18,9 +21,9 @@ def pinned_parts(problem: Problem, pinned: Mapping[str, Atoms]) -> dict[int, Box
 
 
 def parts_of(shape: Shape3, atoms: Atoms) -> Boxes:
-    """Parts of ``atoms`` neurons in C order, or of these lengths; the last along an axis may be shorter.
+    """Return parts of ``atoms`` neurons in C order, or of these lengths along the axes.
 
-    Raises ``ValueError`` if that gives no boxes.
+    The last part along an axis may be shorter. Raises ``ValueError`` if the parts are no boxes.
     """
     lengths = [atoms] if isinstance(atoms, int) else [int(n) for n in atoms]
     if not lengths or min(lengths) < 1 or len(lengths) > len(shape):
@@ -32,7 +35,7 @@ def parts_of(shape: Shape3, atoms: Atoms) -> Boxes:
 
 
 def _sides(shape: Shape3, atoms: int) -> list[int]:
-    """The box that ``atoms`` consecutive neurons are, over and over."""
+    """Return the lengths of the box that ``atoms`` consecutive neurons always form."""
     c, h, w = shape
     if atoms % (h * w) == 0 or atoms >= c * h * w:
         return [-(-atoms // (h * w)), h, w]

@@ -1,4 +1,4 @@
-"""What is partitioned, onto what, and how it is refused."""
+"""The problem of partitioning, the cores of a chip, and the errors."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ MergedCost = Callable[[Ints, Boxes], Ints]
 class Population:
     """Neurons that may be cut into boxes. ``shape``: (n,), (C, L) or (C, H, W).
 
-    ``rate``: expected spikes of a neuron in a step, one number or (neurons,). ``on_core`` false: an external input,
-    whose neurons take nothing of any core; its spikes to the cores count all the same.
+    ``rate``: expected spikes of a neuron in a step, one number or (neurons,). ``on_core`` false: an
+    external input. Its neurons use no core. Its spikes to the cores still count.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Population:
 
     @property
     def neurons(self) -> int:
-        """How many."""
+        """The number of neurons."""
         return math.prod(three_axes(self.shape))
 
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """Synapses between populations, named by their place in the problem."""
+    """Synapses between two populations. ``source`` and ``target``: indices in the problem."""
 
     source: int
     target: int
@@ -64,7 +64,8 @@ class Projection:
 class Problem:
     """Populations and the projections between them.
 
-    Raises ``ValueError`` for names that repeat, and projections whose shapes are not those of their populations.
+    Raises ``ValueError`` for repeated names, and for projections of other shapes than their
+    populations.
     """
 
     populations: tuple[Population, ...]
@@ -96,7 +97,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Resource:
-    """Something that a core has ``capacity`` of, in whole ``unit``."""
+    """A resource of a core: ``capacity`` in integer ``unit``."""
 
     name: str
     capacity: int
@@ -105,17 +106,17 @@ class Resource:
 
 @dataclass(frozen=True, eq=False)
 class Cores:
-    """What a core holds, and what a part takes of it.
+    """The cores of a chip, and the cost of a part on a core.
 
-    ``count``: cores that there are. ``cost(population, boxes)``: (k, resources) int64, what each box (k, 3, 2) of the
-    population with this number takes of a core. Promises of a cost, on which the search and its bounds rest: a box
-    takes no less than a box inside it; cutting a box saves nothing in all (the parts together take at least what the
-    whole takes); nothing is negative.
-    ``merged(populations, boxes)``: (resources,) what these parts take together on one core, at most the sum of their
-    costs (parts that share an input axon, say); None: the sum.
-    ``shared``: parts may share a core. Parts that may not, because a core holds few populations, need no flag: let
-    each take 1 of a resource called groups.
-    ``own_is_free``: a spike to a target on the core of its source is no traffic.
+    ``count``: available cores. ``cost(population, boxes)``: (k, resources) int64, the use of each
+    resource by each box (k, 3, 2) of the population with this index. The search and its bounds rely
+    on three promises. A box costs no less than a box inside it. Cutting a box saves nothing in all:
+    the parts together cost at least as much as the box. No cost is negative.
+    ``merged(populations, boxes)``: (resources,) the cost of these parts together on one core, at
+    most the sum of their costs (parts may share an input axon, for example). None: the sum.
+    ``shared``: parts may share a core. A core for a limited number of populations needs no flag:
+    let each part take 1 of a resource called groups.
+    ``local_is_free``: a spike to a target on the core of its source is no traffic.
     """
 
     resources: tuple[Resource, ...]
@@ -123,24 +124,25 @@ class Cores:
     cost: CostFunction
     merged: MergedCost | None = None
     shared: bool = True
-    own_is_free: bool = True
+    local_is_free: bool = True
 
     @cached_property
     def capacity(self) -> Ints:
-        """(resources,)."""
+        """(resources,) int64."""
         return np.array([r.capacity for r in self.resources], dtype=np.int64)
 
     def fits(self, population: int, boxes: Boxes) -> npt.NDArray[np.bool_]:
-        """(k,) whether each box fits a core of its own."""
-        held: npt.NDArray[np.bool_] = np.all(self.cost(population, boxes) <= self.capacity, axis=1)
-        return held
+        """Return (k,) bool: each box fits a core without other parts."""
+        fitting: npt.NDArray[np.bool_] = np.all(self.cost(population, boxes) <= self.capacity, axis=1)
+        return fitting
 
 
 @dataclass(frozen=True)
 class Oversized:
-    """Something that no core holds: a neuron alone, or a prescribed part (``pinned``).
+    """A neuron, or a prescribed part (``pinned``), that no core holds.
 
-    ``neuron``: its number, or that of the first of the part; ``box``: the ranges along the three axes.
+    ``neuron``: its number, or that of the part's first neuron. ``box``: ranges along the three
+    axes.
     """
 
     population: str
@@ -163,7 +165,7 @@ class PartitionError(ValueError):
 
 
 class OversizedError(PartitionError):
-    """Single neurons, or parts that were prescribed, take more than a core has: all of them, worst first."""
+    """Neurons or prescribed parts need more than a core has. Lists all, the worst first."""
 
     def __init__(self, oversized: Sequence[Oversized]) -> None:
         self.oversized = tuple(oversized)
@@ -171,14 +173,19 @@ class OversizedError(PartitionError):
 
 
 class TooManyCoresError(PartitionError):
-    """``found`` cores are needed as far as was found, ``available`` are there, fewer than ``bound`` never do."""
+    """The search needs ``needed`` cores, ``available`` exist.
 
-    def __init__(self, found: int, available: int, bound: int) -> None:
-        self.found, self.available, self.bound = found, available, bound
+    No partition has fewer than ``bound``.
+    """
+
+    def __init__(self, needed: int, available: int, bound: int) -> None:
+        self.needed = needed
+        self.available = available
+        self.bound = bound
         known = "more than there are" if self.impossible else f"at least {bound} are needed, so fewer may do"
-        super().__init__(f"{found} cores were needed, {available} are there; {known}")
+        super().__init__(f"{needed} cores were needed, {available} are there; {known}")
 
     @property
     def impossible(self) -> bool:
-        """Whether it is known that no partition does with the cores that there are."""
+        """True if no partition exists on the available cores."""
         return self.bound > self.available

@@ -1,4 +1,4 @@
-"""The problem that a program poses: its populations, and the structure of its projections."""
+"""The partition problem of a program: its populations, and the structure of its projections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nirc.mapping.partition import reach
 from nirc.mapping.partition.boxes import AXES, three_axes
 from nirc.mapping.partition.problem import Floats, Population, Problem, Projection
 
-DEFAULT_RATE = 0.1  # spikes of a neuron in a step, where nothing was measured: a choice
+DEFAULT_RATE = 0.1  # spikes of a neuron in a step if nothing was measured: a choice
 FULL = 0.5  # a matrix with at least this share of entries counts as dense
 MOST_ENTRIES = 1 << 26
 
@@ -25,9 +25,10 @@ MOST_ENTRIES = 1 << 26
 def problem_of(
     program: Program, rates: Mapping[str, float | Floats] | None = None, *, inputs_on_core: bool = False
 ) -> Problem:
-    """Sources and populations of a ``program`` in its order. ``rates``: by name, see ``Population.rate``.
+    """Return sources and populations of a ``program`` in its order.
 
-    Raises ``ValueError`` if operators in a row have too many entries to be composed.
+    ``rates``: by name, see ``Population.rate``. Raises ``ValueError`` if operators in a row have
+    too many entries to be composed.
     """
     known = rates or {}
     mixed: dict[str, Source | Neurons] = {**program.nodes(Source), **program.nodes(Neurons)}
@@ -51,11 +52,13 @@ def problem_of(
 
 
 def reach_of(ops: Sequence[LinearOp], source: Sequence[int], target: Sequence[int]) -> reach.Reach:
-    """The structure of linear operators in a row, between populations of these shapes; none: one to one.
+    """Return the structure of linear operators in a row between these shapes.
 
-    Raises ``ValueError`` if they have more than ``MOST_ENTRIES`` entries together and no structure of their own.
+    No operator: one to one. Raises ``ValueError`` if the operators have no structure and more than
+    ``MOST_ENTRIES`` entries together.
     """
-    here, there = three_axes(source), three_axes(target)
+    here = three_axes(source)
+    there = three_axes(target)
     if not ops and here == there:
         return reach.one_to_one(here)
     n = math.prod(here)
@@ -72,7 +75,7 @@ def reach_of(ops: Sequence[LinearOp], source: Sequence[int], target: Sequence[in
 
 
 def _structured(op: LinearOp, source: tuple[int, int, int], target: tuple[int, int, int]) -> reach.Reach | None:
-    """An operator as a product of axes, None if it is not one between maps of these shapes."""
+    """Return an operator as a product of axes. None if it is no product between these shapes."""
     if isinstance(op, linear.Dense):
         return reach.dense(source, target) if op.entries >= FULL * op.weight.size else None
     if isinstance(op, linear.Diagonal):
@@ -87,9 +90,9 @@ def _structured(op: LinearOp, source: tuple[int, int, int], target: tuple[int, i
         return reach.window(
             op.shape_in, op.shape_out, op.kernel, stride=op.stride, padding=before, dilation=[1, 1], groups=channels
         )
-    kernel, dilation = op.weight.shape[2:], op.dilation
+    kernel = op.weight.shape[2:]
     return reach.window(
-        op.shape_in, op.shape_out, kernel, stride=op.stride, padding=before, dilation=dilation, groups=op.groups
+        op.shape_in, op.shape_out, kernel, stride=op.stride, padding=before, dilation=op.dilation, groups=op.groups
     )
 
 

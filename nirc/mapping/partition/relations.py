@@ -1,6 +1,6 @@
-"""Which coordinates of a source reach which coordinates of a target, along one axis.
+"""Relations along one axis: the source coordinates that reach a target coordinate.
 
-A dense layer, a one-to-one connection and a convolution are products of such relations, so that nothing need ever be
+Dense layers, one-to-one connections and convolutions are products of relations. So no projection is
 unrolled. All answers have a closed form in the ends of a range.
 """
 
@@ -17,9 +17,10 @@ from nirc.mapping.partition.boxes import Ints
 
 
 class Hits(NamedTuple):
-    """For a target axis cut into ranges: coordinates of the source that reach the same ranges are one class.
+    """Classes of source coordinates that reach the same ranges of a target axis.
 
-    ``of`` (n_in,): the class of each coordinate. Class c reaches the ranges ``ids[first[c]:first[c + 1]]``, rising.
+    ``of`` (n_in,): the class of each coordinate. Class c reaches the ranges ``ids[first[c]:first[c
+    + 1]]``, rising.
     """
 
     of: Ints
@@ -28,7 +29,10 @@ class Hits(NamedTuple):
 
 
 class Relation(Protocol):
-    """Along one axis of ``n_in`` source and ``n_out`` target coordinates. ``start`` and ``stop`` (k,) are ranges."""
+    """A relation of ``n_in`` source and ``n_out`` target coordinates.
+
+    ``start``, ``stop`` (k,): ranges.
+    """
 
     @property
     def n_in(self) -> int: ...  # noqa: D102
@@ -36,39 +40,39 @@ class Relation(Protocol):
     def n_out(self) -> int: ...  # noqa: D102
 
     def count(self, start: Ints, stop: Ints) -> Ints:
-        """(k,) source coordinates that reach the range, each counted once."""
+        """Return (k,) source coordinates that reach the range, each counted once."""
         ...
 
     def pairs(self, start: Ints, stop: Ints) -> Ints:
-        """(k,) pairs of a source coordinate and a target coordinate in the range."""
+        """Return (k,) pairs of a source coordinate and a target coordinate in the range."""
         ...
 
     def sources(self, start: int, stop: int) -> Ints:
-        """(n,) the source coordinates that reach one range, rising."""
+        """Return (n,) the source coordinates that reach one range, rising."""
         ...
 
     def hits(self, cuts: Ints) -> Hits:
-        """What each source coordinate reaches of the ranges between ``cuts``."""
+        """Return the classes of source coordinates, for the ranges between ``cuts``."""
         ...
 
 
 @dataclass(frozen=True)
 class Every:
-    """Everything reaches everything (a dense layer)."""
+    """Every coordinate reaches every other (a dense layer)."""
 
     n_in: int
     n_out: int
 
     def count(self, start: Ints, stop: Ints) -> Ints:
-        """All."""
+        """All sources."""
         return np.where(stop > start, self.n_in, 0)
 
     def pairs(self, start: Ints, stop: Ints) -> Ints:
-        """All times the length."""
+        """All sources times the length."""
         return self.n_in * (stop - start)
 
     def sources(self, start: int, stop: int) -> Ints:
-        """All."""
+        """All sources."""
         return np.arange(self.n_in if stop > start else 0)
 
     def hits(self, cuts: Ints) -> Hits:
@@ -79,7 +83,7 @@ class Every:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Equal blocks of both axes, block to block: the channels of a convolution with ``groups``, or one to one."""
+    """Equal blocks of both axes, block to block: the channels of a convolution, or one to one."""
 
     n_in: int
     n_out: int
@@ -94,22 +98,24 @@ class Blocks:
         return start // per, -(-stop // per)
 
     def count(self, start: Ints, stop: Ints) -> Ints:
-        """Whole blocks that the range touches."""
+        """The coordinates of all blocks that the range touches."""
         low, high = self._range(start, stop)
         return np.where(stop > start, (high - low) * (self.n_in // self.groups), 0)
 
     def pairs(self, start: Ints, stop: Ints) -> Ints:
-        """A block each."""
+        """A block of sources for each target."""
         return (stop - start) * (self.n_in // self.groups)
 
     def sources(self, start: int, stop: int) -> Ints:
-        """Whole blocks that the range touches."""
-        sends, receives = self.n_in // self.groups, self.n_out // self.groups
-        low, high = start // receives, -(-stop // receives)
+        """The coordinates of all blocks that the range touches."""
+        sends = self.n_in // self.groups
+        receives = self.n_out // self.groups
+        low = start // receives
+        high = -(-stop // receives)
         return np.arange(low * sends, high * sends if stop > start else low * sends)
 
     def hits(self, cuts: Ints) -> Hits:
-        """Blocks within the same range are one class; a block that is cut is one of its own."""
+        """Blocks within the same range are one class. A block that is cut is a class by itself."""
         per = self.n_out // self.groups
         block = np.arange(self.groups)
         low = np.searchsorted(cuts, block * per, side="right") - 1
@@ -123,7 +129,10 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Window:
-    """Target o sees the sources ``o * stride - padding + dilation * t``, 0 <= t < kernel, as far as they exist."""
+    """Target o sees the sources ``o * stride - padding + dilation * t``, 0 <= t < kernel.
+
+    Sources outside of the axis do not exist.
+    """
 
     n_in: int
     n_out: int
@@ -138,7 +147,10 @@ class Window:
 
     @cached_property
     def _inside(self) -> tuple[Ints, Ints]:
-        """Sums over targets, from 0: of sources that exist, and of those that the target ``_apart`` before saw too."""
+        """Sums over targets, from 0: existing sources, and those already seen by an earlier target.
+
+        The earlier target is ``_apart`` before.
+        """
         at = self._places
         exists = (at >= 0) & (at < self.n_in)
         again = exists[:, : max(self.kernel - self.stride // math.gcd(self.stride, self.dilation), 0)]
@@ -151,11 +163,11 @@ class Window:
 
     @property
     def _apart(self) -> int:
-        """Targets this far apart are the nearest that share sources."""
+        """The distance of the nearest targets that share sources."""
         return self.dilation // math.gcd(self.stride, self.dilation)
 
     def count(self, start: Ints, stop: Ints) -> Ints:
-        """Sources that exist less those that an earlier target of the range has seen."""
+        """Existing sources, less those that an earlier target of the range has seen."""
         exists, again = self._inside
         later = np.minimum(start + self._apart, stop)
         counted: Ints = exists[stop] - exists[start] - (again[stop] - again[later])
@@ -168,7 +180,7 @@ class Window:
         return counted
 
     def sources(self, start: int, stop: int) -> Ints:
-        """Those that exist."""
+        """The existing sources."""
         at = np.unique(self._places[start:stop])
         return at[(at >= 0) & (at < self.n_in)]
 
@@ -183,10 +195,13 @@ class Window:
 
 
 def _classes(coordinate: Ints, ids: Ints, n: int) -> Hits:
-    """From pairs sorted by coordinate, then range: equal lists are one class, numbered by their first coordinate."""
+    """Turn pairs, sorted by coordinate and then range, into classes of equal lists.
+
+    Classes are numbered by their first coordinate.
+    """
     count = np.bincount(coordinate, minlength=n)
     first = np.append(0, np.cumsum(count))
-    of = count.copy()  # refined by one element of the lists after the other
+    of = count.copy()  # refined by one element of the lists at a time
     padded = np.append(ids, 0)
     for t in range(int(count.max(initial=0))):
         element = np.where(t < count, padded[np.minimum(first[:-1] + t, ids.size)], -1)

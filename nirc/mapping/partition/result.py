@@ -1,4 +1,4 @@
-"""A partition: parts on cores, and everything that placing and routing want to know of it, as arrays."""
+"""A partition: parts on cores, with the arrays that placement and routing need."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from nirc.mapping.traffic import Traffic
 if TYPE_CHECKING:
     from nirc.mapping.nets import Nets
 
-UNITS_PER_SPIKE = 1000  # traffic is in whole numbers: thousandths of a spike and step
+UNITS_PER_SPIKE = 1000  # traffic is in integers: thousandths of a spike per step
 
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """Parts by population, then in C order of their first neurons; cores are numbered from 0 without gaps.
+    """Parts by population, then in C order of their first neurons. Cores are 0..count-1.
 
-    ``population`` (parts,): number in the problem. ``boxes`` (parts, 3, 2). ``core`` (parts,). ``usage``
-    (cores, resources): what is taken of each core. ``bound``: no partition has fewer cores.
+    ``population`` (parts,): index in the problem. ``boxes`` (parts, 3, 2). ``core`` (parts,).
+    ``usage`` (cores, resources): the used resources of each core. ``bound``: no partition has fewer
+    cores.
     """
 
     problem: Problem
@@ -37,48 +38,55 @@ class Partition:
 
     @property
     def count(self) -> int:
-        """Cores that are used."""
+        """The number of cores in use."""
         return len(self.usage)
 
     @property
     def proven(self) -> bool:
-        """Whether it is known that no partition has fewer cores."""
+        """True if no partition has fewer cores."""
         return self.count == self.bound
 
     def parts_of(self, population: int) -> Ints:
-        """(k,) the parts of a population, by number."""
+        """Return (k,) the indices of a population's parts."""
         low, high = np.searchsorted(self.population, (population, population + 1))
         return np.arange(low, high)
 
     @cached_property
     def hyperedges(self) -> Hyperedges:
-        """Which spikes go to which parts."""
+        """The spikes and the parts that they reach."""
         return hyperedges(self.problem, self.population, self.boxes)
 
     @cached_property
     def spikes(self) -> tuple[Ints, Ints, Floats]:
-        """(source core or -1, target core, spikes a step), each pair once; a spike counts once for a target core."""
+        """(source core or -1, target core, spikes per step), each pair once.
+
+        A spike counts once for each target core.
+        """
         return core_pairs(self.hyperedges, self.core, self.count)
 
     @cached_property
     def traffic(self) -> float:
-        """Spikes a step, each times the distinct cores that it goes to; its own core only if that is not free."""
+        """Spikes per step, each times its distinct target cores (the source's core may be free)."""
         source, target, spikes = self.spikes
-        counted = source != target if self.cores.own_is_free else np.ones(source.size, bool)
+        counted = source != target if self.cores.local_is_free else np.ones(source.size, bool)
         return float(spikes[counted].sum())
 
     def between_cores(self, units: int = UNITS_PER_SPIKE) -> Traffic:
-        """Traffic to be placed: ``units`` for a spike a step, rounded, at least 1. Without external inputs."""
+        """Return the traffic to place, without external inputs.
+
+        ``units``: the integer for one spike per step. Weights are rounded and at least 1.
+        """
         source, target, spikes = self.spikes
         inner = (source >= 0) & (spikes > 0)
         weight = np.maximum(np.round(spikes[inner] * units), 1).astype(np.int64)
         return Traffic.from_edges(self.count, source[inner], target[inner], weight)
 
     def nets(self, outside: int | None = None) -> Nets:
-        """One net for each part that sends: to every core that any of its neurons reaches; weight: spikes a step.
+        """Return a net for each sending part, to every core that any of its neurons reaches.
 
-        Routers are cores here: put their places in with ``Nets.source`` and ``.target`` as indices. ``outside``: the
-        router where spikes of external inputs enter, one net for each such input; None leaves them out.
+        Weights are spikes per step. Routers are cores here: replace them by indexing with
+        ``Nets.source`` and ``.target``. ``outside``: the router where spikes of external inputs
+        enter, with a net for each input. None: no nets for external inputs.
         """
         from nirc.mapping.nets import Nets
 

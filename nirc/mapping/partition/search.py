@@ -1,4 +1,4 @@
-"""Partition: the fewest cores, then the least traffic."""
+"""Partition: the fewest cores first, then the least traffic."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from nirc.mapping.partition.tiling import Subject, fewest_parts
 Effort = Literal["quick", "normal"]
 Progress = Callable[[str], None]
 CHUNK = 1 << 18  # boxes that are measured at a time
-WORK = 200_000_000  # targets that are looked at for less traffic, at most
+WORK = 200_000_000  # at most, in targets that are examined for less traffic
 WORK_PER_PART = 100_000
 SLACK = 0.02
 
@@ -45,15 +45,16 @@ def partition(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Partition:
-    """Parts of all populations that are on cores, and a core for each part.
+    """Return parts of all populations on cores, and a core for each part.
 
-    ``pinned``: for a population, by name, how many neurons a part has: consecutive in C order, or lengths along the
-    axes; the last parts may be smaller. ``slack``: so many more than the fewest cores, as a share of them, may be used
-    for less traffic; 0.02 changes nothing below fifty cores, and beyond, the last cores that are saved cost dearly.
-    ``effort`` "quick" leaves out what is searched for beyond the first good answer. ``seed``: 0 or more.
-    ``progress`` is told in a line what is being done.
-    Raises ``OversizedError`` for neurons, or prescribed parts, that no core holds, ``TooManyCoresError`` if there are
-    not enough cores, ``ValueError`` for a pinned population that does not exist or parts that are no boxes.
+    ``pinned``: for a population, by name, the neurons of a part: a number in C order, or lengths
+    along the axes. The last parts may be smaller. ``slack``: extra cores that may be used for less
+    traffic, as a share of the fewest. 0.02 changes nothing below fifty cores. Beyond, saving the
+    last cores costs much traffic. ``effort`` "quick" stops at the first good answer. ``seed``: 0 or
+    more. ``progress`` gets a line for each stage.
+    Raises ``OversizedError`` for neurons or prescribed parts that no core holds,
+    ``TooManyCoresError`` if there are not enough cores, ``ValueError`` for an unknown pinned
+    population or parts that are no boxes.
     """
     pins = pinned_parts(problem, pinned or {})
     subjects = [Subject(problem, cores, i) for i, p in enumerate(problem.populations) if p.on_core]
@@ -66,17 +67,18 @@ def partition(
         boxes, core, bound = _shared(subjects, alone, pins, slack, thorough, seed, progress)
     else:
         boxes, core, bound = _separate(subjects, alone, pins)
-    population = np.repeat(np.array([*boxes], dtype=np.int64), [len(found) for found in boxes.values()])
-    every, at = np.concatenate([*boxes.values()]), np.concatenate([*core.values()])
+    population = np.repeat(np.array([*boxes], dtype=np.int64), [len(parts) for parts in boxes.values()])
+    every = np.concatenate([*boxes.values()])
+    at = np.concatenate([*core.values()])
     kept = np.array([*pins], dtype=np.int64)
     if cores.shared:
         population, every, at = joined(population, every, at, kept)
     if cores.merged is not None and cores.shared:
-        bound = 1  # other bounds add up what parts might share
+        bound = 1  # other bounds add up resources that parts might share
         edges = hyperedges(problem, population, every)
         at = _renumbered(merged(cores.merged, cores.capacity, population, every, at, edges))
     elif thorough and cores.shared and at.size > at.max() + 1 > 1:
-        at = _renumbered(_calmed(cores, problem, population, every, at, seed, progress))
+        at = _renumbered(_less_traffic(cores, problem, population, every, at, seed, progress))
         population, every, at = joined(population, every, at, kept)
     at = _renumbered(at)
     count = int(at.max()) + 1
@@ -88,7 +90,7 @@ def partition(
 def _alone(
     subjects: list[Subject], pins: Mapping[int, Boxes], slack: float, progress: Progress | None
 ) -> dict[int, Boxes]:
-    """The parts of each population if it had the cores for itself. Raises ``OversizedError``."""
+    """Return the parts of each population as if it had all cores. Raises ``OversizedError``."""
     if progress:
         progress(f"cutting {len(subjects)} populations")
     alone: dict[int, Boxes] = {}
@@ -107,11 +109,12 @@ def _alone(
     return alone
 
 
-Found = tuple[dict[int, Boxes], dict[int, Ints], int]  # parts, their cores, and the bound
+Parts = tuple[dict[int, Boxes], dict[int, Ints], int]  # parts, their cores, and the bound
 
 
-def _separate(subjects: list[Subject], alone: Mapping[int, Boxes], pins: Mapping[int, Boxes]) -> Found:
-    core, first = {}, 0
+def _separate(subjects: list[Subject], alone: Mapping[int, Boxes], pins: Mapping[int, Boxes]) -> Parts:
+    core: dict[int, Ints] = {}
+    first = 0
     for s in subjects:
         core[s.number] = first + np.arange(len(alone[s.number]))
         first += len(alone[s.number])
@@ -127,7 +130,7 @@ def _shared(
     thorough: bool,
     seed: int,
     progress: Progress | None,
-) -> Found:
+) -> Parts:
     capacity = subjects[0].cores.capacity
     enough = fewest_cores(subjects, alone, pins)
     filling = pack(subjects, alone, pins, enough=enough, slack=slack, thorough=thorough, seed=seed, progress=progress)
@@ -143,22 +146,23 @@ def _shared(
     return boxes, core, bound
 
 
-def _calmed(
+def _less_traffic(
     cores: Cores, problem: Problem, population: Ints, boxes: Boxes, core: Ints, seed: int, progress: Progress | None
 ) -> Ints:
-    edges, taken = hyperedges(problem, population, boxes), _taken(cores, population, boxes)
+    edges = hyperedges(problem, population, boxes)
+    taken = _taken(cores, population, boxes)
     if small(edges, core.size):
-        return descended(edges, core, taken, cores.capacity, own_is_free=cores.own_is_free)
-    from nirc.mapping.partition.moves import calmed
+        return descended(edges, core, taken, cores.capacity, local_is_free=cores.local_is_free)
+    from nirc.mapping.partition.moves import annealed
 
     if progress:
         progress(f"moving {core.size} parts between {int(core.max()) + 1} cores")
     work = min(WORK, WORK_PER_PART * core.size)
-    return calmed(edges, core, taken, cores.capacity, own_is_free=cores.own_is_free, work=work, seed=seed)
+    return annealed(edges, core, taken, cores.capacity, local_is_free=cores.local_is_free, work=work, seed=seed)
 
 
 def _taken(cores: Cores, population: Ints, boxes: Boxes) -> Ints:
-    """(parts, resources); parts by population."""
+    """Return (parts, resources) the cost of each part. The parts are sorted by population."""
     numbers, first = np.unique(population, return_index=True)
     pieces = np.split(boxes, first[1:])
     return np.concatenate([cores.cost(int(i), piece) for i, piece in zip(numbers, pieces, strict=True)])
@@ -177,7 +181,7 @@ def _usage(cores: Cores, population: Ints, boxes: Boxes, core: Ints) -> Ints:
 
 
 def oversized_in(subject: Subject, boxes: Boxes | None) -> list[Oversized]:
-    """For each resource the worst of these boxes, or of all single neurons, that is more than a core has."""
+    """Return the worst box for each exceeded resource, among ``boxes`` or all single neurons."""
     population = subject.problem.populations[subject.number]
     capacity = subject.cores.capacity
     worst: dict[int, tuple[int, Boxes]] = {}
@@ -208,7 +212,7 @@ def _single(shape: Shape3, begin: int, end: int) -> Boxes:
 
 
 def _renumbered(core: Ints) -> Ints:
-    """Cores in the order of their first parts."""
+    """Number the cores in the order of their first parts."""
     _, first, of = np.unique(core, return_index=True, return_inverse=True)
     rank = np.empty(first.size, dtype=np.int64)
     rank[np.argsort(first)] = np.arange(first.size)

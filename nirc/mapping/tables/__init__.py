@@ -1,1 +1,1 @@
-"""Multicast routing tables: built from trees and keys, made small, and proven by following every packet."""
+"""Multicast routing tables: built from trees and keys, minimised, and verified."""

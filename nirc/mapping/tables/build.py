@@ -1,4 +1,7 @@
-"""From trees and keys to routing tables: an entry at every router that a tree passes, none left to default routing."""
+"""Build routing tables from trees and keys, with an entry at every router of a tree.
+
+No router is left to default routing.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,16 @@ from nirc.mapping.links import LinkGraph
 from nirc.mapping.nets import Nets, Routes
 from nirc.mapping.tables.entries import Bits, Ints, Longs, Tables
 
-FEW = 1000  # rows that are compared without compiled code
+MOST_ROWS_PLAIN = 1000  # rows that are compared without compiled code
 
 
 def tables_for(nets: Nets, routes: Routes, links: LinkGraph, keys: Keys, local_cores: npt.ArrayLike) -> Tables:
-    """The tables that take the packets of every net along its tree to the cores of its targets.
+    """Return the tables that take the packets of every net along its tree to its target cores.
 
-    Net i sends the keys of slice i. ``local_cores`` (pairs,): the core, from 0, at each router of ``nets.target``; the
-    same core may be named twice. The entries of a router are in the order of their keys, and no two match the same
-    packet. A net without targets has one entry, without a route, at its source: its packets end there.
+    Net i sends the keys of slice i. ``local_cores`` (pairs,): the core, from 0, at each router of
+    ``nets.target``. Cores may repeat. The entries of a router are in the order of their keys, and
+    no two match the same packet. A net without targets has one entry at its source, without a
+    route. Its packets end there.
     Raises ``ValueError`` for arrays that do not fit and trees that do not reach the targets.
     """
     cores = np.ascontiguousarray(local_cores, np.int64)
@@ -33,12 +37,13 @@ def tables_for(nets: Nets, routes: Routes, links: LinkGraph, keys: Keys, local_c
         raise ValueError(f"cores are numbered from 0, not {cores.min()}")
     directions = links.outgoing.shape[1]
     words = (directions + int(cores.max(initial=-1))) // 64 + 1
-    # Entry i is net i at its source, entry count + j where link j of all trees ends.
+    # Entry i is net i at its source. Entry count + j is at the end of link j of all trees.
     router = np.concatenate([nets.source, links.target[routes.link]])
     net = np.concatenate([np.arange(count), np.repeat(np.arange(count), routes.hops)])
     bits = np.zeros((router.size, words), np.uint64)
     if links.routers == 1:
-        lost, pair = -1, np.repeat(np.arange(count), np.diff(nets.first))
+        lost = -1
+        pair = np.repeat(np.arange(count), np.diff(nets.first))
         np.bitwise_or.at(
             bits, (pair, (directions + cores) >> 6), np.uint64(1) << ((directions + cores) & 63).astype(np.uint64)
         )
@@ -72,18 +77,22 @@ def _fill(
     entry: Longs,
     bits: Bits,
 ) -> int:
-    """Set the bits of the route of every entry. Returns a net whose tree is not one, or -1.
+    """Set the bits of the route of every entry. Return a net with a broken tree, or -1.
 
-    ``bit`` (pairs,): of the local core. ``seen``, ``entry`` (routers,): the last net that passed, its entry there.
+    ``bit`` (pairs,): of the local core. ``seen`` (routers,): the last net that passed. ``entry``
+    (routers,): the entry of this net.
     """
     for net in range(source.size):
-        seen[source[net]], entry[source[net]] = net, net
+        seen[source[net]] = net
+        entry[source[net]] = net
         for i in range(tree_first[net], tree_first[net + 1]):
-            here, there = link_source[link[i]], link_target[link[i]]
+            here = link_source[link[i]]
+            there = link_target[link[i]]
             if seen[here] != net or seen[there] == net:
                 return net
             _set(bits, entry[here], direction[link[i]])
-            seen[there], entry[there] = net, source.size + i
+            seen[there] = net
+            entry[there] = source.size + i
         for pair in range(first[net], first[net + 1]):
             if seen[target[pair]] != net:
                 return net
@@ -97,22 +106,28 @@ def _set(bits: Bits, row: int, bit: int) -> None:
 
 
 def _interned(bits: Bits) -> tuple[Ints, Longs]:
-    """(rows,) the number of each row among the different ones, in the order of their first; and those first rows."""
-    if len(bits) <= FEW:
+    """Return (rows,) the number of each row among the distinct rows, and their first indices.
+
+    The numbers are in the order of first occurrence.
+    """
+    if len(bits) <= MOST_ROWS_PLAIN:
         rows: dict[bytes, int] = {}
         of = np.array([rows.setdefault(row.tobytes(), len(rows)) for row in bits], np.int32)
         return of, np.unique(of, return_index=True)[1]
     number = np.empty(len(bits), np.int32)
     examples = np.empty(len(bits), np.int64)
     room = 1 << max(2 * len(bits) - 1, 1).bit_length()
-    found = _intern(bits, np.full(room, -1, np.int64), number, examples)
-    return number, examples[:found].copy()
+    distinct = _intern(bits, np.full(room, -1, np.int64), number, examples)
+    return number, examples[:distinct].copy()
 
 
 @compiled
 def _intern(bits: Bits, slots: Longs, number: Ints, examples: Longs) -> int:
-    """A hash table with open addressing; ``slots`` a power of two, more than rows."""
-    found = 0
+    """Fill a hash table with open addressing. ``slots``: a power of two, more than rows.
+
+    Return the number of distinct rows.
+    """
+    distinct = 0
     for row in range(len(bits)):
         mixed = np.uint64(0)
         for word in range(bits.shape[1]):
@@ -121,9 +136,9 @@ def _intern(bits: Bits, slots: Longs, number: Ints, examples: Longs) -> int:
         slot = np.int64(mixed & np.uint64(slots.size - 1))
         while True:
             if slots[slot] < 0:
-                slots[slot] = found
-                examples[found] = row
-                found += 1
+                slots[slot] = distinct
+                examples[distinct] = row
+                distinct += 1
                 break
             same = True
             for word in range(bits.shape[1]):
@@ -132,4 +147,4 @@ def _intern(bits: Bits, slots: Longs, number: Ints, examples: Longs) -> int:
                 break
             slot = (slot + 1) & (slots.size - 1)
         number[row] = slots[slot]
-    return found
+    return distinct

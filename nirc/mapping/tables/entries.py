@@ -1,7 +1,8 @@
 """Routing tables as arrays: the tables of all routers in one value.
 
-An entry is a key, a mask and a route. A packet with key p matches where ``p & mask == key``; of the entries of a router
-that match, the first counts, so their order is part of the table. A route is a set of links and local cores.
+An entry is a key, a mask and a route. A packet with key p matches where ``p & mask == key``. Of the
+matching entries of a router, the first counts. So their order is part of the table. A route is a
+set of links and local cores.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """The entries of router r, in their order: ``first[r]`` to ``first[r + 1]``. All arrays are read-only.
+    """The entries of router r, in order: ``first[r]`` to ``first[r + 1]``. Arrays are read-only.
 
-    ``routes`` holds each different route once: bit d of its words (64 to a word, lowest first) is the link in direction
-    d, bit ``directions + c`` the local core c. No bit is set: the packet is dropped.
-    Raises ``ValueError`` for arrays that do not fit and for an entry that cannot match (key bit 1 where the mask is 0).
+    ``routes`` holds each distinct route once. Bit d of its words (64 to a word, lowest first) is
+    the link in direction d. Bit ``directions + c`` is the local core c. Without any bit the packet
+    is dropped.
+    Raises ``ValueError`` for arrays that do not fit and for an entry that cannot match (key bit 1
+    where the mask is 0).
     """
 
     first: Longs  # (routers + 1,)
@@ -56,27 +59,27 @@ class Tables:
 
     @property
     def routers(self) -> int:
-        """How many routers there are, those with an empty table included."""
+        """The number of routers, those with an empty table included."""
         return self.first.size - 1
 
     @property
     def sizes(self) -> Longs:
-        """(routers,) entries of each."""
+        """(routers,) entries of each router."""
         return np.diff(self.first)
 
     @property
     def fewest(self) -> Longs:
-        """(routers,) different routes in each table: no table that says the same has fewer entries."""
+        """(routers,) distinct routes in each table. No equivalent table has fewer entries."""
         router = np.repeat(np.arange(self.routers), self.sizes)
         different = np.unique(router * max(len(self.routes), 1) + self.route)
         return np.bincount(different // max(len(self.routes), 1), minlength=self.routers)
 
     def router_of(self, entry: int) -> int:
-        """The router whose table has the entry."""
+        """Return the router of the entry."""
         return int(np.searchsorted(self.first, entry, side="right")) - 1
 
     def links_and_cores(self, route: int) -> tuple[list[int], list[int]]:
-        """The directions and the local cores that a row of ``routes`` sends to, in rising order."""
+        """Return the directions and the local cores of a row of ``routes``, rising."""
         words = self.routes[route].astype("<u8").view(np.uint8)
         bits = np.flatnonzero(np.unpackbits(words, bitorder="little"))
         return bits[bits < self.directions].tolist(), (bits[bits >= self.directions] - self.directions).tolist()

@@ -1,13 +1,15 @@
-"""Fewer entries that say the same to every packet that exists.
+"""Minimise routing tables, with the same route for every packet that exists.
 
-A table is rebuilt as a decision list (Rivest, "Learning decision lists", Machine Learning 1987), route by route. All
-entries of a route come before those of the routes that are still to come, so they may match packets of routes that are
-done, and packets that no source sends, but none of a route to come. A route whose blocks fit into one entry is taken at
-once: no table has fewer for it, and the others get more room. Of the rest the route with the fewest blocks goes first,
-and a local search moves routes up and down while that saves entries.
+A table is rebuilt as a decision list (Rivest, "Learning decision lists", Machine Learning 1987),
+route by route. All entries of a route come before those of the routes that remain. So entries may
+match packets of routes that are done, and packets that no source sends, but no packet of a
+remaining route. A route whose blocks fit into one entry is taken first: no table has fewer entries
+for it, and the others get more room. Of the rest, the route with the fewest blocks goes first. A
+local search then moves routes up and down while this saves entries.
 
-The order by generality that ordered covering keeps (Mundy, Heathcote and Garside, "On-chip order-exploiting routing
-table minimization for a multicast supercomputer network", HPSR 2016) is not needed: any order is a table.
+Ordered covering keeps the entries sorted by generality (Mundy, Heathcote and Garside, "On-chip
+order-exploiting routing table minimization for a multicast supercomputer network", HPSR 2016). This
+is not needed here: a table may have any order.
 """
 
 from __future__ import annotations
@@ -21,14 +23,15 @@ from nirc.mapping.tables.reorder import Cubes, reorder
 from nirc.mapping.tables.walk import differences
 
 MOVES_PER_ROUTE = 8
-WORK = 100_000_000  # looks at a block, for one table: the search ends there
+WORK = 100_000_000  # blocks that the search for one table may examine
 
 
 def minimised(tables: Tables) -> Tables:
-    """Tables with as few entries as we find, in which every packet that matches now keeps its route.
+    """Return tables with few entries. Every packet that matches now keeps its route.
 
-    The entries of each router must not overlap, as ``tables_for`` makes them. What matches no entry now may match one
-    then: nothing sends it. Every table is compared with the old one before it is returned.
+    The entries of each router must not overlap (``tables_for`` makes them so). A packet without a
+    match now may match then, but no source sends it. Every table is compared with the old table
+    before it is returned.
     Raises ``ValueError`` for entries that overlap.
     """
     router = np.repeat(np.arange(tables.routers), tables.sizes)
@@ -61,7 +64,10 @@ def _minimise_all(first: Longs, key: Words, mask: Words, route: Ints, routes: in
 
 @compiled
 def _joined_siblings(key: Words, mask: Words, route: Ints) -> int:
-    """Join neighbours that make one aligned block with one route, again and again, in place. Returns the new length."""
+    """Join neighbours that make one aligned block with one route, repeatedly and in place.
+
+    Return the new length.
+    """
     top = 0
     for i in range(key.size):
         key[top], mask[top], route[top] = key[i], mask[i], route[i]
@@ -80,7 +86,10 @@ def _joined_siblings(key: Words, mask: Words, route: Ints) -> int:
 def _minimise(
     key: Words, mask: Words, route: Ints, local: Ints, out_key: Words, out_mask: Words, out_route: Ints
 ) -> int:
-    """One table, sorted by key. Returns its new length. ``local`` (routes,): scratch, all -1 before and after."""
+    """Minimise one table, sorted by key. Return its new length.
+
+    ``local`` (routes,): scratch, all -1 before and after.
+    """
     by_route, start = _by_route(route, local)
     key, mask = key[by_route], mask[by_route]
     hull_key, hull_mask, inside = _hulls(key, mask, start)
@@ -107,7 +116,7 @@ def _minimise(
 
 @compiled
 def _by_route(route: Ints, local: Ints) -> tuple[Longs, Longs]:
-    """The entries sorted by route, routes in the order of their first entries; where each route starts."""
+    """Return the entries sorted by route, in the order of first entries, and each route's start."""
     number = np.empty(route.size, np.int64)
     count = 0
     for i in range(route.size):
@@ -121,7 +130,8 @@ def _by_route(route: Ints, local: Ints) -> tuple[Longs, Longs]:
         start[number[i] + 1] += 1
     for r in range(count):
         start[r + 1] += start[r]
-    order, at = np.empty(route.size, np.int64), start.copy()
+    order = np.empty(route.size, np.int64)
+    at = start.copy()
     for i in range(route.size):
         order[at[number[i]]] = i
         at[number[i]] += 1
@@ -130,19 +140,25 @@ def _by_route(route: Ints, local: Ints) -> tuple[Longs, Longs]:
 
 @compiled
 def _first_order(blocks: Blocks, inside: Longs) -> Longs:
-    """The routes from the top of the table: those first that one entry matches, else those with the fewest blocks."""
+    """Return the routes from the top of the table.
+
+    Routes that one entry matches come first, then those with the fewest blocks.
+    """
     key, mask, start = blocks.key, blocks.mask, blocks.start
     routes = start.size - 1
     waiting = np.ones(routes, np.bool_)
     order = np.empty(routes, np.int64)
     for place in range(routes):
-        best, fewest = -1, 0
+        best = -1
+        fewest = 0
         for r in range(routes):
             if waiting[r]:
                 many = start[r + 1] - start[r] if inside[r] else 0
                 if best < 0 or many < fewest:
-                    best, fewest = r, many
-        order[place], waiting[best] = best, False
+                    best = r
+                    fewest = many
+        order[place] = best
+        waiting[best] = False
         for r in range(routes):
             if waiting[r] and inside[r]:
                 for i in range(start[best], start[best + 1]):
@@ -152,15 +168,17 @@ def _first_order(blocks: Blocks, inside: Longs) -> Longs:
 
 @compiled
 def _hulls(key: Words, mask: Words, start: Longs) -> tuple[Words, Words, Longs]:
-    """The narrowest entry that matches all of a route, and how many blocks of other routes it meets."""
+    """Return the narrowest entry for all of a route, and how many foreign blocks it meets."""
     routes = start.size - 1
-    hull_key, hull_mask = np.empty(routes, np.uint32), np.empty(routes, np.uint32)
+    hull_key = np.empty(routes, np.uint32)
+    hull_mask = np.empty(routes, np.uint32)
     inside = np.zeros(routes, np.int64)
     for r in range(routes):
         k, m = key[start[r]], mask[start[r]]
         for i in range(start[r] + 1, start[r + 1]):
             m &= mask[i] & ~(k ^ key[i])
-        hull_key[r], hull_mask[r] = k & m, m
+        hull_key[r] = k & m
+        hull_mask[r] = m
         for i in range(key.size):
             if not start[r] <= i < start[r + 1]:
                 inside[r] += (key[i] ^ hull_key[r]) & mask[i] & m == 0

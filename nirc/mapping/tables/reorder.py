@@ -1,4 +1,4 @@
-"""A better order of the routes: local search by moving one at a time, a fixed number of moves."""
+"""Improve the order of the routes by moving one route at a time, for a fixed number of moves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nirc.mapping.tables.entries import Longs, Words
 
 
 class Cubes(NamedTuple):
-    """The new entries of each route r, from ``start[r]`` on, and how many they are."""
+    """The new entries of each route r, from ``start[r]`` on, and their number."""
 
     key: Words  # (blocks,)
     mask: Words
@@ -21,10 +21,11 @@ class Cubes(NamedTuple):
 
 @compiled
 def reorder(order: Longs, blocks: Blocks, cubes: Cubes, scratch: Scratch, moves: int) -> None:
-    """Change order, places and entries in place while that costs no entries. Stops where no order can be better.
+    """Change order, places and entries in place, if this costs no entries.
 
-    A route that takes several entries is moved further down, where fewer foreign blocks are in its way, or any route
-    up or down: a move that neither wins nor loses may open the way to one that wins.
+    A route with several entries is moved down, where fewer foreign blocks conflict. Or any route is
+    moved up or down: a move without gain may enable a move with gain. The search stops if no order
+    can be better.
     """
     routes = order.size
     other = Cubes(np.empty_like(cubes.key), np.empty_like(cubes.mask), np.zeros_like(cubes.many))
@@ -52,7 +53,7 @@ def reorder(order: Longs, blocks: Blocks, cubes: Cubes, scratch: Scratch, moves:
 
 @compiled
 def _costly(order: Longs, count: Longs, which: int) -> int:
-    """The place of the route that is number ``which`` of those with several entries."""
+    """Return the place of route number ``which`` among those with several entries."""
     for place in range(order.size):
         if count[order[place]] > 1:
             if which == 0:
@@ -63,7 +64,7 @@ def _costly(order: Longs, count: Longs, which: int) -> int:
 
 @compiled
 def _shift(order: Longs, blocks: Blocks, begin: int, end: int) -> None:
-    """Move the route at place ``begin`` to ``end``; those between give way."""
+    """Move the route at place ``begin`` to ``end``. The routes between move by one place."""
     step = 1 if end > begin else -1
     route = order[begin]
     for place in range(begin, end, step):
@@ -77,9 +78,13 @@ def _shift(order: Longs, blocks: Blocks, begin: int, end: int) -> None:
 def _try(
     order: Longs, blocks: Blocks, cubes: Cubes, scratch: Scratch, other: Cubes, changed: Longs, begin: int, end: int
 ) -> bool:
-    """Entries for the new order, of the routes that need or may profit from others. False: it would cost more."""
+    """Compute entries for the new order, for the routes that need or may profit from new entries.
+
+    Return False if this would cost more entries.
+    """
     many = _concerned(order, blocks, cubes, changed, begin, end)
-    change, hope = 0, 0
+    change = 0
+    hope = 0
     for i in range(many):
         hope += cubes.many[order[changed[i]]] - 1
     for i in range(many):
@@ -92,7 +97,8 @@ def _try(
             return False
     for i in range(many):
         route = order[changed[i]]
-        first, after = blocks.start[route], blocks.start[route] + other.many[route]
+        first = blocks.start[route]
+        after = first + other.many[route]
         cubes.many[route] = other.many[route]
         cubes.key[first:after] = other.key[first:after]
         cubes.mask[first:after] = other.mask[first:after]
@@ -101,17 +107,18 @@ def _try(
 
 @compiled
 def _concerned(order: Longs, blocks: Blocks, cubes: Cubes, changed: Longs, begin: int, end: int) -> int:
-    """Fill ``changed`` with the places of the routes to look at. Returns how many."""
-    route, many = order[end], 0
-    low, high = (begin, end) if end > begin else (end + 1, begin + 1)
-    down = end > begin  # it has fewer in its way, and is in the way of those it passed; else the other way round
+    """Fill ``changed`` with the places of the routes to examine. Return their number."""
+    route = order[end]
+    many = 0
+    down = end > begin  # moved down, a route conflicts with fewer blocks, and with those that it passed
+    low, high = (begin, end) if down else (end + 1, begin + 1)
     for place in range(low, high):
         passed = order[place]
-        if (
-            (cubes.many[route] > 1 and _in_hull(route, passed, blocks))
-            if down
-            else _meets(route, passed, blocks, cubes)
-        ):
+        if down:
+            concerned = cubes.many[route] > 1 and _in_hull(route, passed, blocks)
+        else:
+            concerned = _meets(route, passed, blocks, cubes)
+        if concerned:
             changed[many] = end
             many += 1
             break
@@ -125,8 +132,12 @@ def _concerned(order: Longs, blocks: Blocks, cubes: Cubes, changed: Longs, begin
 
 @compiled
 def _in_hull(route: int, foreign: int, blocks: Blocks) -> bool:
-    """Whether a block of the foreign route may keep blocks of the route apart: no entry is wider than the hull."""
-    k, m = blocks.hull_key[route], blocks.hull_mask[route]
+    """Return True if a block of the foreign route meets the hull of the route.
+
+    No entry is wider than the hull. Such a block may keep blocks of the route apart.
+    """
+    k = blocks.hull_key[route]
+    m = blocks.hull_mask[route]
     for i in range(blocks.start[foreign], blocks.start[foreign + 1]):
         if (k ^ blocks.key[i]) & m & blocks.mask[i] == 0:
             return True
@@ -135,7 +146,7 @@ def _in_hull(route: int, foreign: int, blocks: Blocks) -> bool:
 
 @compiled
 def _meets(route: int, below: int, blocks: Blocks, cubes: Cubes) -> bool:
-    """Whether an entry of the route matches a packet of the route below."""
+    """Return True if an entry of the route matches a packet of the route below."""
     first = blocks.start[route]
     for cube in range(first, first + cubes.many[route]):
         for i in range(blocks.start[below], blocks.start[below + 1]):

@@ -1,11 +1,12 @@
-"""Keys that make routing tables short: the bits that are left over go to the population field.
+"""Assign keys that make routing tables short: all spare bits go to the population field.
 
-Two packets share an entry if no foreign key lies between theirs. With populations numbered 0, 1, 2, ... the keys lie so
-close that there nearly always is one. So each bit of the wide field cuts the populations into two halves, in a way that
-populations with the same route at some router stay on one side: then that bit stays fixed in their common entry and
-keeps half of the others out. Each such group weighs as many foreign populations as earlier bits have left inside of its
-entry. A cut is a local search on the hypergraph of the groups (after Fiduccia and Mattheyses, "A linear-time heuristic
-for improving network partitions", DAC 1982); the first state is random, so cuts differ.
+Two packets share an entry if no foreign key lies between theirs. With populations numbered 0, 1, 2,
+... the keys are so close that a foreign key nearly always does. So each bit of the wide field cuts
+the populations into two halves. Populations with the same route at some router stay on one side.
+The bit then stays fixed in their common entry, and excludes half of the others. Each group weighs
+as many foreign populations as earlier bits have left inside of its entry. A cut is a local search
+on the hypergraph of the groups (after Fiduccia and Mattheyses, "A linear-time heuristic for
+improving network partitions", DAC 1982). The first state is random, so cuts differ.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ SLACK = 0.04  # of the populations: how far from the middle a cut may be
 
 
 def spread(keys: Keys, population: npt.ArrayLike, tables: Tables, *, seed: int = 0) -> Keys:
-    """The same slices and atoms under other population fields; build the tables again with the result.
+    """Return the same slices and atoms under other population fields.
 
-    ``population`` (slices,) as given to ``allocate``; ``tables``: built with ``keys``, not yet minimised. All slices of
-    a population keep one mask. Unchanged if the populations have blocks of different sizes, or no bit is left over.
+    Rebuild the tables after this. ``population`` (slices,): as given to ``allocate``. ``tables``:
+    built with ``keys``, not minimised. All slices of a population keep one mask. The keys stay if
+    the populations have blocks of different sizes, or if no bit is spare.
     """
     owner = np.asarray(population, np.int64)
     populations = keys.population_key.size
@@ -43,7 +45,7 @@ def spread(keys: Keys, population: npt.ArrayLike, tables: Tables, *, seed: int =
 
 
 class _Groups(NamedTuple):
-    """Populations with the same route at a router, as compressed rows both ways."""
+    """Populations with the same route at a router, as compressed rows in both directions."""
 
     first: Longs  # (groups + 1,)
     member: Longs  # (pins,) population
@@ -73,11 +75,13 @@ def _groups(keys: Keys, owner: Longs, tables: Tables) -> _Groups:
 
 
 def _codes(groups: _Groups, populations: int, room: int, seed: int) -> tuple[Longs, int]:
-    """(populations,) different codes of at most ``room`` bits, and how many bits they have.
+    """Return (populations,) different codes of at most ``room`` bits, and their number of bits.
 
-    Populations that no cut has told apart are numbered in the lowest bits; as many cuts as leave room for that.
+    The lowest bits number the populations that no cut separates. There are as many cuts as leave
+    room for these bits.
     """
-    best, width = np.arange(populations), _bits(populations)
+    best = np.arange(populations)
+    width = _bits(populations)
     code = np.zeros(populations, np.int64)
     fixed = np.zeros(groups.first.size - 1, np.int64)
     state = np.full(1, seed, np.uint64)
@@ -103,9 +107,13 @@ def _bits(count: int) -> int:
 
 @compiled
 def _cut(groups: _Groups, fixed: Longs, state: npt.NDArray[np.uint64]) -> Longs:
-    """(populations,) 0 or 1. ``fixed`` (groups,): earlier cuts that leave a group whole; this one is added."""
+    """Return (populations,) 0 or 1.
+
+    ``fixed`` (groups,): cuts that leave a group undivided, updated.
+    """
     first, member, others, of_first, of = groups
-    populations, many = of_first.size - 1, first.size - 1
+    populations = of_first.size - 1
+    many = first.size - 1
     side = np.empty(populations, np.int64)
     for p in range(populations):
         state[0] = state[0] * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)  # Knuth's MMIX
@@ -120,7 +128,7 @@ def _cut(groups: _Groups, fixed: Longs, state: npt.NDArray[np.uint64]) -> Longs:
             ones[g] += side[member[i]]
         if size > 1:
             weight[g] = others[g] * 0.5 ** fixed[g] / size
-    torn = np.sqrt(np.arange(most + 1))  # what it costs to have so many on the smaller side
+    torn = np.sqrt(np.arange(most + 1))  # the cost of n members on the smaller side
     total = side.sum()
     for _ in range(SWEEPS):
         moved = False

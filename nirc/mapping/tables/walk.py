@@ -1,8 +1,8 @@
-"""The proof: every packet of every source is followed through the tables, link by link.
+"""A proof of the tables: every packet of every source is followed, link by link.
 
-Packets of a net that the tables treat alike go together: at first all its keys; where an entry matches only some of
-them, the two halves go on by themselves from the source. So the walk covers each of 2^32 keys and takes about as long
-as the trees are large.
+Packets of a net that the tables treat alike go together, at first all its keys. If an entry matches
+only some of them, the two halves restart separately at the source. So the walk covers each of 2^32
+keys, and its time is about the size of the trees.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nirc.mapping.nets import Nets
 from nirc.mapping.tables.entries import Bits, Ints, Longs, Tables, Words
 
 NONE, MISSED, STRAY, LOOP, DEAD_LINK, NO_ENTRY = range(6)
-WHAT = {
+FAULT_TEXT = {
     MISSED: "does not arrive",
     STRAY: "is delivered to a core that is no target",
     LOOP: "comes to the router a second time",
@@ -30,62 +30,67 @@ WHAT = {
 
 @dataclass(frozen=True)
 class Fault:
-    """The first thing that goes wrong with the packets of a net."""
+    """The first error with the packets of a net."""
 
-    kind: int  # a key of WHAT
+    kind: int  # a key of FAULT_TEXT
     net: int
     atom: int  # of the slice
     key: int
     router: int
     entry: int  # of all entries of the tables, -1: none
-    core: int  # local core; for DEAD_LINK the direction; -1: none
+    core: int  # local core, the direction for DEAD_LINK, -1: none
 
     def __str__(self) -> str:
         entry = f", entry {self.entry}" if self.entry >= 0 else ""
         core = f", {'direction' if self.kind == DEAD_LINK else 'core'} {self.core}" if self.core >= 0 else ""
         where = f"router {self.router}{entry}{core}"
-        return f"net {self.net}, atom {self.atom}, key {self.key:#010x}: {WHAT[self.kind]} ({where})"
+        return f"net {self.net}, atom {self.atom}, key {self.key:#010x}: {FAULT_TEXT[self.kind]} ({where})"
 
 
 def walk(
     tables: Tables, nets: Nets, links: LinkGraph, keys: Keys, local_cores: npt.ArrayLike, *, most: int = 20
 ) -> list[Fault]:
-    """Follow every packet from its source; empty if exactly the targets get it, each once.
+    """Follow every packet from its source.
 
-    ``local_cores`` (pairs,): the core at each router of ``nets.target``. At most one fault for each net and ``most`` in
-    all. Keys of a block beyond the atoms of its slice are held to the same rules.
-    Raises ``ValueError`` for arrays that do not fit.
+    Return no fault if exactly the targets get it, each once. ``local_cores`` (pairs,): the core at
+    each router of ``nets.target``. There is at most one fault for each net, and ``most`` in all.
+    The keys of a block beyond the atoms of its slice follow the same rules.
+     Raises ``ValueError`` for arrays that do not fit.
     """
     cores = np.ascontiguousarray(local_cores, np.int64)
     if cores.shape != nets.target.shape or keys.key.size != nets.source.size or tables.routers != links.routers:
         raise ValueError("nets, keys, cores and tables differ in number")
     if links.routers == 1 and _arrives_at_once(tables, nets, keys, cores):
         return []
-    directions, many = tables.directions, 64 * tables.routes.shape[1]
+    directions = tables.directions
+    many = 64 * tables.routes.shape[1]
     faults: list[Fault] = []
     if (cores + directions >= many).any():
         many = int(cores.max()) + directions + 1
     wanted = np.full((links.routers, many), -1, np.int64)
     net = 0
     while net < nets.source.size and len(faults) < most:
-        found = np.full(6, -1, np.int64)
+        fault = np.full(6, -1, np.int64)
         net = _follow(
             net, nets.source, nets.first, nets.target, cores + directions, keys.key, keys.mask, links.outgoing,
             links.target, tables.first, tables.key, tables.mask, tables.route, tables.routes, wanted,
-            np.full(links.routers, -1, np.int64), np.empty(links.routers, np.int32), found,
+            np.full(links.routers, -1, np.int64), np.empty(links.routers, np.int32), fault,
         )  # fmt: skip
-        if found[0] > 0:
-            kind, router, entry, bit, key, bad = (int(v) for v in found)
+        if fault[0] > 0:
+            kind, router, entry, bit, key, bad = (int(v) for v in fault)
             core = bit if kind == DEAD_LINK or bit < 0 else bit - directions
             faults.append(Fault(kind, bad, key - int(keys.key[bad]), key, router, entry, core))
     return faults
 
 
 def _arrives_at_once(tables: Tables, nets: Nets, keys: Keys, cores: Longs) -> bool:
-    """On one router: one entry for each net takes all its packets to all its targets. If not, all may still be well."""
+    """Check, on one router, that one entry for each net takes all its packets to all its targets.
+
+    If not, the tables may still be right.
+    """
     entry = np.full(nets.source.size, -1, np.int64)
     for net, (key, mask) in enumerate(zip(keys.key, keys.mask, strict=True)):
-        some = np.flatnonzero(((tables.key ^ key) & tables.mask & mask) == 0)  # entries that match some packet of it
+        some = np.flatnonzero(((tables.key ^ key) & tables.mask & mask) == 0)  # entries that match a packet of the net
         if not some.size or tables.mask[some[0]] & ~mask:
             return False
         entry[net] = some[0]
@@ -98,34 +103,35 @@ def _arrives_at_once(tables: Tables, nets: Nets, keys: Keys, cores: Longs) -> bo
 
 
 def differences(tables: Tables, reference: Tables, *, most: int = 20) -> list[str]:
-    """Where a packet that an entry of ``reference`` matches has another route in ``tables``; empty: nowhere.
+    """Describe packets of ``reference`` with another route in ``tables``. Empty: no difference.
 
-    The entries of each router of ``reference`` must not overlap. Raises ``ValueError`` if the routers differ in number.
+    The entries of each router of ``reference`` must not overlap. Raises ``ValueError`` if the
+    routers differ in number.
     """
     if tables.routers != reference.routers:
         raise ValueError(f"{tables.routers} routers, the reference has {reference.routers}")
     same = _same_routes(tables, reference)
-    found = np.full(most, -1, np.int64)
+    changed = np.full(most, -1, np.int64)
     _compare(
         tables.first, tables.key, tables.mask, tables.route, reference.first, reference.key, reference.mask,
-        reference.route, same, found,
+        reference.route, same, changed,
     )  # fmt: skip
     return [
         f"router {reference.router_of(entry)}: packets {reference.key[entry]:#010x} with mask "
         f"{reference.mask[entry]:#010x} get another route"
-        for entry in found[found >= 0].tolist()
+        for entry in changed[changed >= 0].tolist()
     ]
 
 
 def _same_routes(tables: Tables, reference: Tables) -> Longs:
-    """(routes of tables,) the row of the same route in the reference, -1: none."""
+    """Return (routes of tables,) the row of the same route in the reference, -1: none."""
     rows = {reference.routes[r].tobytes().rstrip(b"\0"): r for r in range(len(reference.routes))}
     return np.array([rows.get(r.tobytes().rstrip(b"\0"), -1) for r in tables.routes], np.int64)
 
 
 @compiled
 def first_match(key: int, mask: int, begin: int, end: int, keys: Words, masks: Words) -> int:
-    """The first entry from ``begin`` to ``end`` that matches one of the packets of this key and mask, or -1."""
+    """Return the first entry from ``begin`` to ``end`` that matches a packet of this block, or -1."""
     for entry in range(begin, end):
         if (key ^ keys[entry]) & mask & masks[entry] == 0:
             return entry
@@ -143,11 +149,12 @@ def _compare(
     ref_mask: Words,
     ref_route: Ints,
     same: Longs,
-    found: Longs,
+    changed: Longs,
 ) -> None:
-    """Put the entries of the reference that are not kept into ``found``, until it is full."""
+    """Put the entries of the reference that are not kept into ``changed``, until it is full."""
     count = 0
-    halves_key, halves_mask = np.empty(40, np.uint32), np.empty(40, np.uint32)
+    halves_key = np.empty(40, np.uint32)
+    halves_mask = np.empty(40, np.uint32)
     for router in range(first.size - 1):
         for entry in range(ref_first[router], ref_first[router + 1]):
             halves_key[0], halves_mask[0], top = ref_key[entry], ref_mask[entry], 1
@@ -157,9 +164,9 @@ def _compare(
                 at = first_match(k, m, first[router], first[router + 1], key, mask)
                 rest = np.int64(mask[at] & ~m) if at >= 0 else np.int64(0)
                 if at < 0 or (rest == 0 and same[route[at]] != ref_route[entry]):
-                    if count == found.size:
+                    if count == changed.size:
                         return
-                    found[count] = entry
+                    changed[count] = entry
                     count += 1
                     break
                 if rest:
@@ -194,14 +201,16 @@ def _follow(
     wanted: npt.NDArray[np.int64],
     seen: Longs,
     queue: Ints,
-    found: Longs,
+    fault: Longs,
 ) -> int:
-    """Follow the nets from ``net`` on, to the first fault. Returns the net after the last that was followed.
+    """Follow the nets from ``net`` on, to the first fault. Return the next net.
 
-    ``wanted`` (routers, bits): the number of the last walk that had to deliver there, and was yet to.
-    ``seen`` (routers,): the number of the last walk that came by. ``found``: kind, router, entry, bit, key, net.
+    ``wanted`` (routers, bits): the number of the last walk that must still deliver there. ``seen``
+    (routers,): the number of the last walk that came by. ``fault``: kind, router, entry, bit, key,
+    net.
     """
-    halves_key, halves_mask = np.empty(40, np.uint32), np.empty(40, np.uint32)
+    halves_key = np.empty(40, np.uint32)
+    halves_mask = np.empty(40, np.uint32)
     walks = net << 32
     while net < source.size:
         halves_key[0], halves_mask[0], top = net_key[net], net_mask[net], 1
@@ -216,16 +225,16 @@ def _follow(
                     left += 1
             rest = _one_walk(
                 walks, k, m, source[net], left, outgoing, link_target, table_first, key, mask, route, routes, wanted,
-                seen, queue, found,
+                seen, queue, fault,
             )  # fmt: skip
             if rest:
                 top = _split(k, m, rest, halves_key, halves_mask, top)
-            elif found[0] > 0:
-                if found[0] == MISSED:
+            elif fault[0] > 0:
+                if fault[0] == MISSED:
                     for pair in range(first[net + 1] - 1, first[net] - 1, -1):
                         if wanted[target[pair], bit[pair]] == walks:
-                            found[1], found[3] = target[pair], bit[pair]
-                found[4], found[5] = k, net
+                            fault[1], fault[3] = target[pair], bit[pair]
+                fault[4], fault[5] = k, net
                 return net + 1
         net += 1
     return net
@@ -248,19 +257,24 @@ def _one_walk(
     wanted: npt.NDArray[np.int64],
     seen: Longs,
     queue: Ints,
-    found: Longs,
+    fault: Longs,
 ) -> int:
-    """One walk of packets that go together. Returns bits in which they have to be told apart, or 0: ``found`` says."""
+    """Walk with packets that go together. Return the bits that separate them, or 0.
+
+    The result is in ``fault``.
+    """
     directions = outgoing.shape[1]
-    queue[0], head, tail = source, 0, 1
+    queue[0] = source
+    head = 0
+    tail = 1
     seen[source] = number
     while head < tail:
         router = queue[head]
         head += 1
         entry = first_match(key, mask, table_first[router], table_first[router + 1], keys, masks)
-        found[1], found[2], found[3] = router, entry, -1
+        fault[1], fault[2], fault[3] = router, entry, -1
         if entry < 0:
-            found[0] = NO_ENTRY
+            fault[0] = NO_ENTRY
             return 0
         apart = np.int64(masks[entry] & ~mask)
         if apart:
@@ -270,26 +284,26 @@ def _one_walk(
             at = 64 * word
             while bits:
                 if bits & np.uint64(1):
-                    found[3] = at
+                    fault[3] = at
                     if at >= directions:
                         if wanted[router, at] != number:
-                            found[0] = STRAY
+                            fault[0] = STRAY
                             return 0
                         wanted[router, at] = -1
                         left -= 1
                     elif outgoing[router, at] < 0:
-                        found[0] = DEAD_LINK
+                        fault[0] = DEAD_LINK
                         return 0
                     else:
                         there = link_target[outgoing[router, at]]
                         if seen[there] == number:
-                            found[0], found[1], found[3] = LOOP, there, -1
+                            fault[0], fault[1], fault[3] = LOOP, there, -1
                             return 0
                         seen[there] = number
                         queue[tail] = there
                         tail += 1
                 bits >>= np.uint64(1)
                 at += 1
-    found[2], found[3] = -1, -1
-    found[0] = MISSED if left else NONE
+    fault[2], fault[3] = -1, -1
+    fault[0] = MISSED if left else NONE
     return 0

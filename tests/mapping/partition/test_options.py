@@ -105,10 +105,10 @@ class TestRefusals:
         with pytest.raises(TooManyCoresError) as refused:
             partition(problem, chip(problem, neurons=4, axons=99, synapses=999, count=3))
         error = refused.value
-        assert (error.found, error.available, error.bound, error.impossible) == (5, 3, 5, True)
+        assert (error.needed, error.available, error.bound, error.impossible) == (5, 3, 5, True)
 
     def test_not_found_is_not_impossible(self) -> None:
-        error = TooManyCoresError(found=7, available=5, bound=4)
+        error = TooManyCoresError(needed=7, available=5, bound=4)
         assert not error.impossible
         assert "fewer may do" in str(error)
 
@@ -158,7 +158,7 @@ class TestChips:
         problem = Problem((Population("a", (4,), 0.5),), (Projection(0, 0, dense((4,), (4,))),))
         cores = chip(problem, **ROOMY)
         assert partition(problem, cores).traffic == 0
-        assert partition(problem, replace(cores, own_is_free=False)).traffic == 2.0
+        assert partition(problem, replace(cores, local_is_free=False)).traffic == 2.0
 
     def test_nothing_on_cores_needs_none(self) -> None:
         problem = Problem((Population("in", (4,), on_core=False),))

@@ -14,11 +14,11 @@ from nirc.mapping.partition.boxes import Ints, even_cuts, grid
 from nirc.mapping.partition.descent import descended
 from nirc.mapping.partition.hyperedges import Hyperedges
 from nirc.mapping.partition.joining import joined
-from nirc.mapping.partition.moves import calmed
+from nirc.mapping.partition.moves import annealed
 from nirc.mapping.partition.result import core_pairs
 
 Mover = Callable[..., Ints]
-MOVERS = [partial(calmed, work=60_000), descended]
+MOVERS = [partial(annealed, work=60_000), descended]
 
 
 def hypergraph(rng: np.random.Generator, parts: int, edges: int) -> Hyperedges:
@@ -50,7 +50,7 @@ def test_never_more_traffic_and_never_too_full(mover: Mover, seed: int, free: bo
     np.add.at(usage, core, taken)
     capacity = usage.max(axis=0) + rng.integers(0, 3, 2)
     edges = hypergraph(rng, parts, 12)
-    moved = mover(edges, core, taken, capacity, own_is_free=free)
+    moved = mover(edges, core, taken, capacity, local_is_free=free)
     assert moved.size == parts
     after = np.zeros((cores, 2), np.int64)
     np.add.at(after, moved, taken)
@@ -67,7 +67,7 @@ def test_a_planted_grouping_is_found(mover: Mover) -> None:
     source, target = np.array(pairs).T
     edges = Hyperedges(np.zeros(len(pairs), np.int64), source, np.ones(len(pairs)), np.arange(len(pairs) + 1), target)
     start = rng.permutation(np.repeat(np.arange(5), 4))
-    moved = mover(edges, start, np.ones((20, 1), np.int64), np.array([4]), own_is_free=True)
+    moved = mover(edges, start, np.ones((20, 1), np.int64), np.array([4]), local_is_free=True)
     assert slow_traffic(edges, start, True) > 0
     if mover is not descended:  # which may end where no single exchange helps
         assert slow_traffic(edges, moved, True) == 0
