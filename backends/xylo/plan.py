@@ -34,6 +34,7 @@ SPIKES_ROOM_ALIKE = 4
 STEPS_ROOM = 16
 # Outputs read as membranes have room for 2**10 such steps; an endless integrator would have room for nothing else.
 SLOWEST_READ = 10
+SMALLEST, UNBOUNDED = 1e-300, 1e290  # volts that count as none; units per volt that only such numbers allow
 CERTAIN = 1e-9  # relative: a product that rounding has put above the threshold in the model
 # An integrator's floor error would be endless; beyond this dash more of it is not held against a scale.
 SLOWEST_JUDGED = 8
@@ -97,8 +98,11 @@ class Plan:
         return np.asarray(own + self.membrane * current)
 
     def scale(self, shifts: Shifts) -> Float:
-        """(n,) the largest chip units per volt at which weights, bias, threshold and states stay in range."""
-        bounds = [np.full(self.population.n, float(STATE[1]))]  # for a neuron without inputs and threshold
+        """(n,) the largest chip units per volt at which weights, bias, threshold and states stay in range.
+
+        Only ratios of the model's numbers count: a model in other units has the same integers.
+        """
+        bounds = []
         total = np.zeros(self.population.n)
         for drive in self.drives:
             bounds.append(WEIGHT[1] * 2.0 ** drive.shift(shifts) / at_least(drive.largest))
@@ -113,7 +117,7 @@ class Plan:
             bounds.append(STATE[1] / room / at_least(total))
             bounds.append(THRESHOLD[1] / THRESHOLD_ROOM / at_least(np.abs(self.d.threshold)))
         smallest: Float = np.minimum.reduce(bounds)
-        return smallest
+        return np.where(smallest < UNBOUNDED, smallest, float(STATE[1]))  # a neuron without a number has any unit
 
     def error(self, shifts: Shifts) -> float:
         """Sum of squares of what rounding the weights, and the floor in the decays, do to v / v_threshold."""
@@ -240,7 +244,7 @@ class _Drive:
 
 def at_least(x: Float) -> Float:
     """``x``, but never a zero to divide by."""
-    return np.maximum(x, 1e-30)
+    return np.maximum(x, SMALLEST)
 
 
 def _read_only(x: Int) -> Int:
