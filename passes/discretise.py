@@ -68,7 +68,8 @@ def _slower(tau_s: Float, reading: Reading) -> str:
     if any(c.key == "dt" for c in reading.writer.choices):
         return f"another dt of the export: --from {reading.writer.name},dt=SECONDS, or another writer"
     if reading.writer.name != LETTER.name:
-        return f"the file does not tell {reading.writer.title}'s step: give it with --dt, {fastest / 10:.1g} s or less"
+        title = reading.writer.title
+        return f"the file does not tell {title}'s dt: give the one of the export, below {fastest:.2g} s, with --dt"
     return (
         f"if the network ran with such steps, its decay is no Euler step: --discretise exponential. Else give its "
         f"own step, --dt {fastest / 10:.1g} or less"
