@@ -59,7 +59,7 @@ class AddReadout:
         nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
         for name, sink in program.nodes(Sink).items():
             into = program.into(name)
-            if len(into) == 1 and isinstance(program[into[0][0]], Population) and _is_wire(into[0][1]):
+            if len(into) == 1 and isinstance(program[into[0][0]], Population) and into[0][1].is_wire:
                 continue
             made = program.fresh_name(f"{name}.readout", nodes)
             nodes[made] = Population(sink.shape, self.readout.neurons(sink.n), sink.origins)
@@ -72,7 +72,3 @@ class AddReadout:
                 found=f"{self.readout.kind}:{self.readout.value:g}",
             )
         return program.rebuilt(nodes, edges)
-
-
-def _is_wire(p: Projection) -> bool:
-    return not p.ops and not p.biases and not p.lag

@@ -63,7 +63,7 @@ def script(directory: Path, *args: object, **environment: str) -> subprocess.Com
     """deploy.py in an interpreter without any package, whose standard streams take ASCII only."""
     command = [sys.executable, "-I", "-S", str(directory / "deploy.py"), *map(str, args)]
     environment = {"PYTHONIOENCODING": "ascii:strict", **environment}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environment)
 
 
 def faults(files: Mapping[str, bytes], module: Any) -> list[str]:

@@ -44,5 +44,5 @@ def command(tmp_path: Path, *args: object) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )

@@ -233,7 +233,7 @@ def test_an_interrupted_calibration_leaves_nothing(tmp_path: Path) -> None:
                 break
         run_.send_signal(signal.SIGINT)
         said = run_.stderr.read()
-        status = run_.wait(timeout=60)
+        status = run_.wait(timeout=600)
     assert status == 130 and said == "interrupted; nothing was written\n" and not list(tmp_path.iterdir())
 
 

@@ -9,8 +9,7 @@ import numpy as np
 from nirc.backends.loihi2.limits import DELAY
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.populations import Discrete, Population, Sink
-from nirc.ir.program import Program
+from nirc.ir.populations import Discrete, Population
 from nirc.ir.rules import Rule
 
 LEAST_TAP = 2.0**-14  # of the first; what is left out adds up over the slow filter
@@ -34,27 +33,6 @@ def discrete(population: Population) -> Discrete:
     dynamics = population.dynamics
     assert isinstance(dynamics, Discrete)
     return dynamics
-
-
-def refuse_foreign(program: Program, log: Log) -> None:
-    """P311 without neurons; P306 where a membrane potential would travel."""
-    populations = program.nodes(Population)
-    if not populations:
-        log.error("P311", "the network has no neurons", where="nodes", help="put a neuron between Input and Output")
-    for name, population in populations.items():
-        if discrete(population).fires:
-            continue
-        for target, p in program.out_of(name):
-            wire = isinstance(program[target], Sink) and not p.ops and not p.lag and not p.biases
-            if not (wire and len(program.into(target)) == 1):
-                log.error(
-                    "P306",
-                    f"`{name}` sends its membrane potential, not spikes, to `{target}`",
-                    where=population.origins[0],
-                    limit="spikes between populations; membranes are read where they are",
-                    source="Lava's LIF has a spike output only",
-                    help="use a spiking neuron there, or make it an output",
-                )
 
 
 def one_filter(name: str, population: Population, log: Log) -> OneFilter:

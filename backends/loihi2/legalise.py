@@ -15,7 +15,7 @@ import numpy as np
 
 from nirc.analysis.retiming import retimed
 from nirc.backends.loihi2.clock import Arc, Clock, memoryless
-from nirc.backends.loihi2.dynamics import discrete, one_filter, refuse_foreign, start_up_fails
+from nirc.backends.loihi2.dynamics import discrete, one_filter, start_up_fails
 from nirc.backends.loihi2.kernels import MAX_ENTRIES, one_operator
 from nirc.backends.loihi2.limits import DELAY, DENSE_MODELS
 from nirc.backends.loihi2.soft_reset import subtracting
@@ -24,6 +24,7 @@ from nirc.ir.arrays import frozen
 from nirc.ir.linear import Diagonal
 from nirc.ir.populations import Population, Projection, Role, Sink
 from nirc.ir.program import Program
+from nirc.passes.legality import refuse_membranes, refuse_without_neurons
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class LoihiLegalise:
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError`` (P306, P307, P311)."""
-        refuse_foreign(program, log)
+        refuse_without_neurons(program, log)
+        refuse_membranes(program, "Lava's LIF has a spike output only", log, by_wire=True)
         log.raise_if_errors()
         program = _read_outs(program)
         program = _one_operator_each(_one_filter_each(program, log), log)
@@ -72,7 +74,7 @@ def _read_outs(program: Program) -> Program:
 
 def _is_wire(program: Program, source: str, target: str, p: Projection) -> bool:
     alone = len(program.into(target)) == 1 and isinstance(program[source], Population)
-    return alone and not p.ops and not p.lag and not p.biases
+    return alone and p.is_wire
 
 
 def _copied(program: Program) -> Program:

@@ -20,7 +20,12 @@ from nirc.ir.linear import Conv, Diagonal, LinearOp, Pool
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Program
 from nirc.passes.fuse_linear import fuse
+from nirc.passes.legality import OutputRule, refuse_outputs, refuse_without_neurons
 
+OUTPUTS = OutputRule(
+    "spikes leave a core only",
+    help="--readout if:1 adds integrate-and-fire neurons; or end the network with a spiking population",
+)
 Way = tuple[str, Pool | None, Conv, Projection]  # source, its pooling, the convolution, where both came from
 
 
@@ -236,23 +241,10 @@ def _refuse(name: str, population: Population, into: list[tuple[str, Projection]
 
 
 def _refuse_foreign(program: Program, log: Log) -> None:
-    if not program.nodes(Population):
-        log.error("P311", "the network has no neurons", where="nodes", help="put a neuron between Input and Output")
+    refuse_without_neurons(program, log)
     for name, population in program.nodes(Population).items():
         refuse_foreign(name, population, log)
-    for sink in program.nodes(Sink):
-        into = program.into(sink)
-        wires = [isinstance(program[s], Population) and not (p.ops or p.biases or p.lag) for s, p in into]
-        if len(into) != 1 or not all(wires):
-            log.error(
-                "P308",
-                f"output `{sink}` is not one population of neurons, as they are",
-                where=program[sink].origins[0],
-                found=", ".join(s for s, _ in into),
-                limit="one population, without linear layers or pooling behind it",
-                source="spikes leave a core only",
-                help="--readout if:1 adds integrate-and-fire neurons; or end the network with a spiking population",
-            )
+    refuse_outputs(program, OUTPUTS, log)
     for source, target, p in program.edges():
         if isinstance(program[target], Sink):
             continue

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
-
+from nirc.backends.spinnaker2.limits import SCRIPTS
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import frozen
-from nirc.ir.populations import Discrete, Population, Role, Sink, Source
+from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Program
-from nirc.passes.add_readout import ADVICE
+from nirc.passes.legality import OutputRule, refuse_membranes, refuse_outputs, refuse_without_neurons, relay
 
 
 @dataclass(frozen=True)
@@ -22,22 +20,14 @@ class Spinnaker2Legalise:
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError`` (P306, P308, P311, N906)."""
-        if not program.nodes(Population):
-            log.error("P311", "the network has no neurons", where="nodes", help="put a neuron between Input and Output")
-            log.raise_if_errors()
+        refuse_without_neurons(program, log)
+        log.raise_if_errors()
         for name, population in program.nodes(Population).items():
             _check_neuron(name, population, log)
-            _check_analog(name, population, program, log)
-        _check_outputs(program, log)
+        refuse_membranes(program, SCRIPTS, log, by_wire=True)
+        refuse_outputs(program, OutputRule(SCRIPTS, delays=True, inputs=True), log)
         log.raise_if_errors()
         return _relay_outputs(program)
-
-
-def relay(n: int, origins: tuple[str, ...]) -> Population:
-    """Neurons that repeat in each step what comes in."""
-    zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
-    repeats = Discrete(zeros, ones, zeros, threshold=frozen(ones / 2), v_reset=zeros)
-    return Population((n,), repeats, origins, Role.RELAY)
 
 
 def _check_neuron(name: str, population: Population, log: Log) -> None:
@@ -52,34 +42,6 @@ def _check_neuron(name: str, population: Population, log: Log) -> None:
             limit="0 or more: others fire before anything comes in",
             help="shift the membrane: add the same amount to threshold, reset and leak",
         )
-
-
-def _check_analog(name: str, population: Population, program: Program, log: Log) -> None:
-    d = population.dynamics
-    assert isinstance(d, Discrete)
-    if not d.fires and any(not isinstance(program[t], Sink) or p.ops or p.lag for t, p in program.out_of(name)):
-        log.error(
-            "P306",
-            f"`{name}` sends its membrane potential, not spikes, to other populations",
-            where=population.origins[0],
-            limit="spikes between populations",
-            help="use a spiking neuron there, or make it an output",
-        )
-
-
-def _check_outputs(program: Program, log: Log) -> None:
-    for sink in program.nodes(Sink):
-        into = program.into(sink)
-        if len(into) != 1 or any(p.ops or p.biases for _, p in into):
-            log.error(
-                "P308",
-                f"output `{sink}` is a sum of {len(into)} signals"
-                if len(into) != 1
-                else f"output `{sink}` is weighted",
-                where=program[sink].origins[0],
-                limit="outputs come directly from neurons",
-                help=ADVICE,
-            )
 
 
 def _relay_outputs(program: Program) -> Program:

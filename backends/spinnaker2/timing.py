@@ -8,13 +8,13 @@ import numpy as np
 
 from nirc.analysis.retiming import Edge, report_slow, retime
 from nirc.backends.spinnaker2.drives import Drive, merged
-from nirc.backends.spinnaker2.legalise import relay
 from nirc.backends.spinnaker2.limits import DELAY, SCRIPTS
 from nirc.backends.spinnaker2.receptors import is_filtered
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Sparse
 from nirc.ir.populations import Discrete, Population, Projection, Sink
 from nirc.ir.program import Program
+from nirc.passes.legality import relay
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import frozen
-from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source
+from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Program
-from nirc.passes.add_readout import ADVICE
+from nirc.passes.legality import OutputRule, refuse_membranes, refuse_outputs, refuse_without_neurons, relay
+
+RULES = "Xylo design rules"
 
 # Just below one half: a relay's weight w arrives as w / 2 and must fire, a remainder of w / 4 must not.
 RELAY_THRESHOLD = 0.499
@@ -25,15 +24,10 @@ class XyloLegalise:
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError`` (P306, P308, P311)."""
-        if not program.nodes(Population):
-            log.error(
-                "P311",
-                "the network has no neurons",
-                where="nodes",
-                help="put a neuron between Input and Output",
-            )
-        _check_outputs(program, log)
-        _check_analog(program, log)
+        refuse_without_neurons(program, log)
+        refuse_outputs(program, OutputRule(RULES, sums=True), log)
+        refuse_membranes(program, RULES, log)
+        _refuse_shared_membranes(program, log)
         log.raise_if_errors()
         program = _relay_inputs(program, log)
         return _relay_outputs(program, log)
@@ -46,45 +40,17 @@ def readouts(program: Program) -> dict[str, str]:
         targets, sources = program.out_of(name), program.into(name)
         alone = len(targets) == 1 and isinstance(program[targets[0][0]], Sink) and len(program.into(targets[0][0])) == 1
         fed_by_neurons = all(isinstance(program[s], Population) and not p.synapse for s, p in sources)
-        if alone and _is_wire(targets[0][1]) and fed_by_neurons:
+        if alone and targets[0][1].is_wire and fed_by_neurons:
             found[name] = targets[0][0]
     # A readout neuron has no path back, so what feeds a readout must itself be hidden.
     return {n: sink for n, sink in found.items() if not any(s in found for s, _ in program.into(n))}
 
 
-def _is_wire(projection: Projection) -> bool:
-    return not projection.ops and not projection.lag and not projection.biases
-
-
-def _check_outputs(program: Program, log: Log) -> None:
-    for sink in program.nodes(Sink):
-        for source, projection in program.into(sink):
-            direct = not projection.ops and not projection.biases and not projection.delay_steps
-            if isinstance(program[source], Source) or not direct:
-                log.error(
-                    "P308",
-                    f"output `{sink}` is fed by `{source}` through "
-                    + ("linear layers" if not direct else "nothing but a wire"),
-                    where=program[sink].origins[0],
-                    limit="outputs come directly from neurons",
-                    source="Xylo design rules",
-                    help=ADVICE,
-                )
-
-
-def _check_analog(program: Program, log: Log) -> None:
+def _refuse_shared_membranes(program: Program, log: Log) -> None:
     for name, population in program.nodes(Population).items():
         analog = isinstance(population.dynamics, Discrete) and not population.dynamics.fires
-        if analog and any(not isinstance(program[t], Sink) for t, _ in program.out_of(name)):
-            log.error(
-                "P306",
-                f"`{name}` sends its membrane potential, not spikes, to other populations",
-                where=population.origins[0],
-                limit="spikes between populations",
-                source="Xylo design rules",
-                help="use a spiking neuron there, or make it an output",
-            )
-        elif analog and not _can_read(program, name):
+        shown = all(isinstance(program[t], Sink) for t, _ in program.out_of(name))
+        if analog and shown and not _can_read(program, name):
             log.error(
                 "P306",
                 f"`{name}` has no spikes and can be read as one output only",
@@ -115,9 +81,9 @@ def _relay_inputs(program: Program, log: Log) -> Program:
         )
         if analog and isinstance(nodes[source], Source):
             if source not in relays:
-                relays[source] = relay = program.fresh_name(f"{source}.relay", nodes)
-                nodes[relay] = _relay(nodes[source].n, nodes[source].origins)
-                edges.append((source, relay, Projection(origins=nodes[source].origins)))
+                relays[source] = name = program.fresh_name(f"{source}.relay", nodes)
+                nodes[name] = relay(nodes[source].n, nodes[source].origins, RELAY_THRESHOLD)
+                edges.append((source, name, Projection(origins=nodes[source].origins)))
                 _say(source, nodes[source].n, nodes[source].origins[0], "input", log)
             edges.append((relays[source], target, projection))
         else:
@@ -135,18 +101,12 @@ def _relay_outputs(program: Program, log: Log) -> Program:
             edges.append((source, target, projection))
             continue
         if target not in relays:
-            relays[target] = relay = program.fresh_name(f"{target}.relay", nodes)
-            nodes[relay] = _relay(nodes[target].n, nodes[target].origins)
-            edges.append((relay, target, Projection(origins=nodes[target].origins)))
+            relays[target] = name = program.fresh_name(f"{target}.relay", nodes)
+            nodes[name] = relay(nodes[target].n, nodes[target].origins, RELAY_THRESHOLD)
+            edges.append((name, target, Projection(origins=nodes[target].origins)))
             _say(target, nodes[target].n, nodes[target].origins[0], "output", log)
         edges.append((source, relays[target], projection))
     return program.rebuilt(nodes, edges)
-
-
-def _relay(n: int, origins: tuple[str, ...]) -> Population:
-    zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
-    repeats = Discrete(zeros, ones, zeros, threshold=frozen(ones * RELAY_THRESHOLD), v_reset=zeros)
-    return Population((n,), repeats, origins, Role.RELAY)
 
 
 def _say(name: str, n: int, origin: str, kind: str, log: Log) -> None:

@@ -151,3 +151,8 @@ class Projection:
     def lag(self) -> int:
         """Steps from the source's signal to its effect, feedback included."""
         return self.delay_steps + int(self.feedback)
+
+    @property
+    def is_wire(self) -> bool:
+        """Whether the signal arrives as it was sent."""
+        return not self.ops and not self.biases and not self.lag

@@ -22,7 +22,7 @@ VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
 def nirc(*args: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from nirc.cli.main import main; main()", *map(str, args)]
     return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, env=os.environ | env, check=False, timeout=120
+        command, cwd=cwd, capture_output=True, text=True, env=os.environ | env, check=False, timeout=600
     )
 
 

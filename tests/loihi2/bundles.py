@@ -56,7 +56,7 @@ def script(directory: Path, *args: object, python: tuple[str, ...] = ("-I",), **
     command = [sys.executable, *python, str(directory / "deploy.py"), *map(str, args)]
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     clean |= {"PYTHONIOENCODING": "ascii:strict", **environment}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=clean)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=clean)
 
 
 def call(directory: Path, monkeypatch: pytest.MonkeyPatch, *args: object) -> None:

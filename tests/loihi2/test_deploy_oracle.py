@@ -74,7 +74,7 @@ def test_an_interrupted_run_leaves_no_file_and_no_process(how: signal.Signals, t
             time.sleep(0.1)
         time.sleep(0.5)
         run.send_signal(how)
-        said = run.communicate(timeout=30)[1]
+        said = run.communicate(timeout=600)[1]
     assert run.returncode == 130 and "interrupted" in said and "Traceback" not in said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["deploy.py", "in.npz", "manifest.json", "network.npz"]
     end = time.monotonic() + 20

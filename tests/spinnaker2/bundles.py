@@ -84,7 +84,7 @@ def deploy(
         asked = {"log": str(directory / "log"), **asked}
         environment |= {"PYTHONPATH": str(site), "SPINNAKER2_MOCK": json.dumps(asked)}
     command = [sys.executable, *python, str(directory / "deploy.py"), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environment)
 
 
 def runs(directory: Path) -> list[Tree]:

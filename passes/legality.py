@@ -1,0 +1,93 @@
+"""Refusals and added neurons that the legalisers of several chips share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import frozen
+from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source
+from nirc.ir.program import Program
+from nirc.passes.add_readout import ADVICE
+
+
+@dataclass(frozen=True)
+class OutputRule:
+    """What a chip can show at an output. ``source``: where its rule is written down.
+
+    By default an output is one population as it is. ``sums``: several may be added. ``delays``: the signal may be
+    late. ``inputs``: it may be an input of the network.
+    """
+
+    source: str
+    sums: bool = False
+    delays: bool = False
+    inputs: bool = False
+    help: str = ADVICE
+
+
+def refuse_without_neurons(program: Program, log: Log) -> None:
+    """Report (P311) a program that has no neurons."""
+    if not program.nodes(Population):
+        log.error("P311", "the network has no neurons", where="nodes", help="put a neuron between Input and Output")
+
+
+def refuse_membranes(program: Program, source: str, log: Log, *, by_wire: bool = False) -> None:
+    """Report (P306) populations whose membrane potential, not spikes, goes to other neurons.
+
+    ``by_wire``: an output takes membranes only of a single population as it is.
+    """
+    for name, population in program.nodes(Population).items():
+        d = population.dynamics
+        if not isinstance(d, Discrete) or d.fires:
+            continue
+        for target, p in program.out_of(name):
+            shown = isinstance(program[target], Sink)
+            if shown and not (by_wire and not (p.is_wire and len(program.into(target)) == 1)):
+                continue
+            log.error(
+                "P306",
+                f"`{name}` sends its membrane potential, not spikes, to `{target}`",
+                where=population.origins[0],
+                limit="spikes between populations; membranes are read where they are",
+                source=source,
+                help="use a spiking neuron there, or make it an output",
+            )
+
+
+def refuse_outputs(program: Program, rule: OutputRule, log: Log) -> None:
+    """Report (P308) outputs that the chip cannot show, each with the first reason."""
+    for name, sink in program.nodes(Sink).items():
+        into = program.into(name)
+        reason = _reason(program, into, rule)
+        if reason:
+            log.error(
+                "P308",
+                f"output `{name}` {reason}",
+                where=sink.origins[0],
+                found=", ".join(f"`{source}`" for source, _ in into),
+                limit="outputs come directly from neurons",
+                source=rule.source,
+                help=rule.help,
+            )
+
+
+def _reason(program: Program, into: list[tuple[str, Projection]], rule: OutputRule) -> str:
+    if len(into) != 1 and not rule.sums:
+        return f"is a sum of {len(into)} signals"
+    if any(p.ops or p.biases for _, p in into):
+        return "has linear layers behind its neurons"
+    if any(p.lag for _, p in into) and not rule.delays:
+        return "is delayed behind its neurons"
+    if any(isinstance(program[source], Source) for source, _ in into) and not rule.inputs:
+        return "is an input of the network"
+    return ""
+
+
+def relay(n: int, origins: tuple[str, ...], threshold: float = 0.5) -> Population:
+    """Return neurons that repeat in each step what comes in."""
+    zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
+    repeats = Discrete(zeros, ones, zeros, threshold=frozen(ones * threshold), v_reset=zeros)
+    return Population((n,), repeats, origins, Role.RELAY)
