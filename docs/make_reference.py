@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from nirc.backends.speck import config as speck
+from nirc.backends.speck import limits as speck_limits
 from nirc.backends.xylo import config as xylo
 from nirc.backends.xylo import limits as xylo_limits
 from nirc.diagnostics.codes import CODES, error_class
@@ -71,7 +73,10 @@ def _explained(code: str) -> str:
 
 def described() -> dict[str, tuple[File, ...]]:
     """The descriptions of the variants of each chip file, by the file's title."""
-    return {"config.json of Xylo": tuple(map(xylo.config_file, xylo_limits.VARIANTS))}
+    return {
+        "config.json of Speck": tuple(map(speck.config_file, speck_limits.VARIANTS)),
+        "config.json of Xylo": tuple(map(xylo.config_file, xylo_limits.VARIANTS)),
+    }
 
 
 def with_tables(page: str) -> str:
@@ -85,15 +90,20 @@ def with_tables(page: str) -> str:
 
 
 def field_table(files: Sequence[File]) -> str:
-    """A row for each field. The last column names the variants, if some have no such row."""
-    variants: dict[tuple[str, str, str], list[str]] = {}
+    """A row for each field. A value that some variants do not have is followed by the names of those that have it."""
+    values: dict[str, dict[str, dict[str, None]]] = {}  # path -> value -> variants
+    meanings: dict[str, dict[str, None]] = {}
     for file in files:
-        for row in rows(file.root):
-            variants.setdefault(row, []).append(file.variant)
-    lines = ["| field | value | meaning | only on |", "|---|---|---|---|"]
-    for (path, value, meaning), found in sorted(variants.items()):
-        only = "" if len(found) == len(files) else ", ".join(found)
-        lines.append(f"| `{path}` | {value} | {meaning} | {only} |")
+        for path, value, meaning in rows(file.root):
+            values.setdefault(path, {}).setdefault(value, {})[file.variant] = None
+            meanings.setdefault(path, {})[meaning] = None
+    lines = ["| field | value | meaning |", "|---|---|---|"]
+    for path in sorted(values):
+        cells = [
+            value if len(variants) == len(files) else f"{value} ({', '.join(variants)})"
+            for value, variants in values[path].items()
+        ]
+        lines.append(f"| `{path}` | {'; '.join(cells)} | {'; '.join(filter(None, meanings[path]))} |")
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from nirc.backends.speck.geometry import Map, Pair, most_channels
+from nirc.backends.speck.geometry import Map, Pair, bits, kernel_words
 from nirc.backends.speck.limits import CHANNELS, Core
 
 KERNEL, NEURON, BIAS = "kernel memory", "neuron memory", "bias memory"
@@ -54,3 +54,11 @@ def capacity(demand: Demand, core: Core, memories: Iterable[str] = MEMORIES) -> 
     bias = core.bias if BIAS in memories and demand.has_bias else CHANNELS
     most = most_channels(demand.channels_in, demand.kernel, demand.shape_out, kernel, neuron)
     return min(most, bias, demand.channels)
+
+
+def most_channels(channels_in: int, kernel: Pair, shape_out: Map, kernel_memory: int, neuron_memory: int) -> int:
+    """The most output channels of a layer that memories of these sizes hold."""
+    _, y, x = shape_out
+    spare = kernel_memory // max(1, kernel_words(channels_in, 1, kernel))
+    by_kernel = 1 << (spare.bit_length() - 1) if spare else 0  # 2^k <= spare
+    return min(CHANNELS, by_kernel, neuron_memory >> (bits(y) + bits(x)))

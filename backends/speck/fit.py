@@ -7,9 +7,9 @@ import numpy as np
 from nirc.backends.speck import differences
 from nirc.backends.speck.assemble import assemble
 from nirc.backends.speck.camera import camera
+from nirc.backends.speck.config import MAX_RASTER
 from nirc.backends.speck.configuration import Configuration
 from nirc.backends.speck.demands import Demand, PlaceProblem
-from nirc.backends.speck.emit import MAX_RASTER
 from nirc.backends.speck.geometry import kernel_words, neuron_words
 from nirc.backends.speck.limits import CORES, ERRATA, READOUT_SPREAD, STRIDES
 from nirc.backends.speck.lower import lower

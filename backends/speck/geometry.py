@@ -1,8 +1,9 @@
-"""Sizes of maps and memories. Source: sinabs 3.1.3 ``DynapcnnLayer.memory_summary``, checked against its numbers."""
+"""Sizes of maps and memories. deploy.py holds this module's text.
+
+Source: sinabs 3.1.3 ``DynapcnnLayer.memory_summary``, checked against its numbers.
+"""
 
 from __future__ import annotations
-
-from nirc.backends.speck.limits import CHANNELS
 
 Pair = tuple[int, int]  # y, x
 Map = tuple[int, int, int]  # channels, y, x
@@ -27,11 +28,3 @@ def neuron_words(shape_out: Map) -> int:
     """Words of neuron memory for the map before pooling: its sides are padded to powers of two."""
     channels, y, x = shape_out
     return int(channels << (bits(y) + bits(x)))
-
-
-def most_channels(channels_in: int, kernel: Pair, shape_out: Map, kernel_memory: int, neuron_memory: int) -> int:
-    """The most output channels of a layer that memories of these sizes hold."""
-    _, y, x = shape_out
-    spare = kernel_memory // max(1, kernel_words(channels_in, 1, kernel))
-    by_kernel = 1 << (spare.bit_length() - 1) if spare else 0  # 2^k <= spare
-    return min(CHANNELS, by_kernel, neuron_memory >> (bits(y) + bits(x)))

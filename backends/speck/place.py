@@ -1,6 +1,6 @@
 """Layers to the nine cores: exact, by CP-SAT. A layer may be split by output channel over several cores.
 
-How many channels of a layer a core holds has a closed form (``geometry.most_channels``), as every memory grows with
+How many channels of a layer a core holds has a closed form (``demands.most_channels``), as every memory grows with
 them; what is left is to choose disjoint sets of cores: few of them, an even load, readable numbers.
 """
 

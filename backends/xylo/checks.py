@@ -10,7 +10,7 @@ from nirc.files.description import Faults, File, Tree, check_shapes
 
 def check_config(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
     """Matrices fit the neurons, no neuron has too many targets, aliases lead to other neurons."""
-    numbers, fields = file.numbers, vars(file.root)["fields"]
+    numbers, fields = file.numbers, file.root.fields
     block, sizes = numbers["block"], sizes_of(tree, numbers)
     for part in ("input", block, "readout"):
         check_shapes(fields[part], tree[part], part, sizes, faults)

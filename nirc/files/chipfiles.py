@@ -147,14 +147,17 @@ def _imports_of(texts: Iterable[str]) -> str:
     return "\n".join(["from __future__ import annotations\n", *sorted(plain), *froms, NUMPY])
 
 
-def literal(value: Any, indent: int = 0) -> str:
-    """Python text of data and of descriptions, in lines of at most ``WIDTH`` characters."""
+def literal(value: Any, indent: int = 0, before: int = 0) -> str:
+    """Python text of data and of descriptions, in lines of at most ``WIDTH`` characters.
+
+    ``before``: characters that stand before it in its line.
+    """
     opening, parts, closing = _parts(value)
     short = opening + ", ".join(label + literal(inner, -(1 << 20)) for label, inner in parts) + closing
-    if indent + len(short) <= WIDTH or not parts:
+    if indent + before + len(short) <= WIDTH or not parts:
         return short
     space = " " * (indent + 4)
-    lines = "".join(f"{space}{label}{literal(inner, indent + 5 + len(label))},\n" for label, inner in parts)
+    lines = "".join(f"{space}{label}{literal(inner, indent + 4, len(label))},\n" for label, inner in parts)
     return f"{opening}\n{lines}{' ' * indent}{closing[-1]}"
 
 

@@ -434,7 +434,7 @@ class File:
     """
 
     name: str
-    root: Kind
+    root: Object
     rules: Callable[[Tree, File, Mapping[str, Tree], Faults], None]
     numbers: Mapping[str, Any]
     most_bytes: int
@@ -444,8 +444,7 @@ class File:
     @property
     def variant(self) -> str:
         """The chip's variant, if the file names it."""
-        fields = self.root.fields if isinstance(self.root, Object) else {}
-        named = fields.get("variant")
+        named = self.root.fields.get("variant")
         return str(named.value) if isinstance(named, Const) else ""
 
     def parse(self, data: bytes, faults: Faults) -> Tree:

@@ -122,10 +122,10 @@ def save_answer(path: str, answer: Any, layout: Layout, more: Mapping[str, Any] 
 class Script:
     """What is special about the script of one chip.
 
-    ``files``: descriptions of the chip's files, ``ends_of``: see ``Bundle``. ``add_options`` and ``refuse`` get the
-    parser, ``refuse`` the options, too. ``summary`` gives lines about a good bundle. ``use`` builds, uploads and runs.
-    It gets a layout if there is a raster. ``stop`` is called before the script ends early.
-    ``most``: spikes of one channel in a step.
+    ``files``: descriptions of the chip's files, ``ends_of``: see ``Bundle``. ``add_options`` gets the parser and the
+    group of --check and --dry-run, ``refuse`` the parser and the options. ``summary`` gives lines about a good bundle.
+    ``use`` builds, uploads and runs. It gets a layout if there is a raster. ``stop`` is called before the script ends
+    early. ``most``: spikes of one channel in a step.
     """
 
     doc: str
@@ -134,7 +134,7 @@ class Script:
     ends_of: Callable[[Mapping[str, Tree]], Any]
     summary: Callable[[Mapping[str, Tree]], Sequence[str]]
     use: Callable[[dict[str, Tree], Layout | None, argparse.Namespace], None]
-    add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+    add_options: Callable[[argparse.ArgumentParser, Any], None] = lambda parser, only: None
     refuse: Callable[[argparse.ArgumentParser, argparse.Namespace], None] = lambda parser, options: None
     stop: Callable[[], None] = lambda: None
     most: int = MAX_COUNT
@@ -142,14 +142,15 @@ class Script:
     def options(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         """The options of the command line."""
         parser = argparse.ArgumentParser(description=self.doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-        parser.add_argument("--check", action="store_true", help="check all files of the bundle, and stop")
-        parser.add_argument("--dry-run", action="store_true", help="let the vendor's package check, run nothing")
+        only = parser.add_mutually_exclusive_group()
+        only.add_argument("--check", action="store_true", help="check all files of the bundle, and stop")
+        only.add_argument("--dry-run", action="store_true", help="let the vendor's package check, run nothing")
         parser.add_argument("--data", metavar="FILE", help="input spikes: .npz with `inputs`, or .npy")
         parser.add_argument(
             "--out", metavar="FILE", default="out.npz", help="where the answer goes (default %(default)s)"
         )
         parser.add_argument("--debug", action="store_true", help="show the traceback if a run fails")
-        self.add_options(parser)
+        self.add_options(parser, only)
         options = parser.parse_args(arguments)
         self.refuse(parser, options)
         return options

@@ -110,20 +110,23 @@ def rows(kind: Kind, path: str = "") -> Iterator[tuple[str, str, str]]:
     """Each field that holds a value: its path, what it may be, what it means."""
     match kind:
         case Object():
+            if list(kind.fields) == ["x", "y"] and kind.fields["x"] == kind.fields["y"]:
+                yield f"{path}.x, .y", allowed(kind.fields["x"]), kind.doc or kind.fields["x"].doc
+                return
             for name, inner in kind.fields.items():
                 yield from rows(inner, f"{path}.{name}" if path else name)
+        case Const(value=dict() as fields):
+            yield from rows(Object({name: Const(inner) for name, inner in fields.items()}), path)
+        case Const(value=[dict() as first, *_]):
+            yield from rows(Const(first), f"{path}[]")
         case Many():
             yield from rows(kind.item, f"{path}[]")
         case Map():
             yield from rows(kind.item, f"{path}.NAME" if path else "NAME")
         case Switch():
-            seen = set()
             for inner in [*(case for _, case in kind.cases), *([kind.default] if kind.default else [])]:
-                for row in rows(inner, path):
-                    if row not in seen:
-                        yield row
-                    seen.add(row)
-        case Maybe(Object() as inner):
+                yield from rows(inner, path)
+        case Maybe(kind=Object() as inner):
             yield path, "null, or as follows", kind.doc
             yield from rows(inner, path)
         case _:
@@ -138,7 +141,7 @@ def allowed(kind: Kind) -> str:
         case Number():
             return f"{kind.low:g}..{kind.high:g}, also fractions"
         case Flag():
-            return "true, false"
+            return "true or false"
         case Text():
             return "text"
         case Choice():

@@ -145,8 +145,113 @@ XYLO_IMU: Rows = [
     ("synapse2_enable", UNKNOWN, put("synapse2_enable", False)),
 ]
 
+ONE = "cnn_layers[1]"
+TO_1 = {"enable": True, "layer": 1, "pooling": 1, "feature_shift": 0}
+TO_READOUT = TO_1 | {"layer": 12}
+OTHER_SIZE = "the output map has another size"
+CLASSES = "another core feeds the readout layer"
+
+
+def _speck() -> Rows:
+    """Cores 1 and 3 are used."""
+    row, size = f"{ONE}.weights[0][1][2]", f"{ONE}.dimensions.output_shape.size"
+    return [
+        ("format", "nirc-speck-config/1", put("format", "nirc-speck-config/2")),
+        ("variant", SETTING, put("variant", "2b")),
+        ("weights", UNKNOWN, put("weights", [])),
+        ("__class__", UNKNOWN, put("__class__", [])),
+        ("cnn_layers", LENGTH, drop("cnn_layers[8]")),
+        ("cnn_layers", "found an object", put("cnn_layers", {})),
+        ("cnn_layers[0]", OBJECT, put("cnn_layers[0]", 7)),
+        (f"{ONE}.threshold_high", MISSING, drop(f"{ONE}.threshold_high")),
+        (f"{ONE}.threshold_hihg", UNKNOWN, put(f"{ONE}.threshold_hihg", 1)),
+        (f"{ONE}.threshold_high", "found 0, allowed 1..32767", put(f"{ONE}.threshold_high", 0)),
+        (f"{ONE}.threshold_high", INTEGER, put(f"{ONE}.threshold_high", True)),
+        (f"{ONE}.threshold_high", INTEGER, put(f"{ONE}.threshold_high", 120.0)),
+        ("the file", "NaN is not a number", put(f"{ONE}.threshold_high", float("nan"))),
+        (f"{ONE}.threshold_high", "...", put(f"{ONE}.threshold_high", 10**3000)),
+        (f"{ONE}.threshold_low", "found 0, allowed -32768..-1", put(f"{ONE}.threshold_low", 0)),
+        (f"{ONE}.return_to_zero", FLAG, put(f"{ONE}.return_to_zero", 1)),
+        (f"{ONE}.leak_enable", "no bias is set", put(f"{ONE}.leak_enable", True)),
+        (f"{ONE}.leak_enable", "a bias is set, but the leak is off", put(f"{ONE}.biases", [0, 5, 0])),
+        (f"{ONE}.biases", "found a list of 1, allowed a list of 3", put(f"{ONE}.biases", [0])),
+        (f"{ONE}.biases[2]", RANGE, put(f"{ONE}.biases[2]", 32768)),
+        (f"{ONE}.weights", "found a list of 2, allowed a list of 3", drop(f"{ONE}.weights[2]")),
+        (f"{ONE}.weights[0]", LENGTH, put(f"{ONE}.weights[0]", [])),
+        (row, "found a list of 2, allowed a list of 3", put(row, [1, 2])),
+        (f"{row}[0]", RANGE, put(f"{row}[0]", 128)),
+        (f"{row}[0]", INTEGER, put(f"{row}[0]", None)),
+        (f"{row}[0]", INTEGER, put(f"{row}[0]", "\ud800é __import__('os')")),
+        (f"{ONE}.weights", LENGTH, put(f"{ONE}.weights", 7)),
+        (f"{ONE}.dimensions.kernel_size", SETTING, put(f"{ONE}.weights", [])),
+        (f"{ONE}.neurons_initial_value[0]", LENGTH, put(f"{ONE}.neurons_initial_value[0]", [[0] * 5] * 4)),
+        (f"{ONE}.neurons_initial_value[0][4][3]", RANGE, put(f"{ONE}.neurons_initial_value[0][4][3]", -32769)),
+        (f"{ONE}.dimensions.kernel_size", RANGE, put(f"{ONE}.dimensions.kernel_size", 17)),
+        (f"{ONE}.dimensions.kernel_size", RANGE, put(f"{ONE}.dimensions.kernel_size", 0)),
+        (f"{ONE}.dimensions.stride.x", "allowed 1, 2, 4, 8", put(f"{ONE}.dimensions.stride.x", 3)),
+        (f"{ONE}.dimensions.padding.y", RANGE, put(f"{ONE}.dimensions.padding.y", 8)),
+        (size, OTHER_SIZE, put(f"{ONE}.dimensions.padding.y", 0)),
+        (size, OTHER_SIZE, put(f"{ONE}.dimensions.stride.x", 2)),
+        (f"{size}.x", RANGE, put(f"{size}.x", 65)),
+        (f"{ONE}.dimensions.input_shape.size.x", RANGE, put(f"{ONE}.dimensions.input_shape.size.x", 129)),
+        (f"{ONE}.destinations", LENGTH, drop(f"{ONE}.destinations[1]")),
+        (f"{ONE}.destinations[0].layer", RANGE, put(f"{ONE}.destinations[0].layer", 9)),
+        (f"{ONE}.destinations[0].layer", "core is not used", put(f"{ONE}.destinations[0].layer", 2)),
+        (f"{ONE}.destinations[0].feature_shift", "go beyond", put(f"{ONE}.destinations[0].feature_shift", 1)),
+        (f"{ONE}.destinations[0]", "found 4 x 5, allowed 2 x 2", put(f"{ONE}.destinations[0].pooling", 1)),
+        ("cnn_layers[3].dimensions", OTHER_SIZE, put("cnn_layers[3].dimensions.input_shape.size.x", 1)),
+        (f"{ONE}.destinations[0].pooling", "allowed 1, 2, 4", put(f"{ONE}.destinations[0].pooling", 3)),
+        (f"{ONE}.destinations[1].feature_shift", RANGE, put(f"{ONE}.destinations[1].feature_shift", 1024)),
+        ("cnn_layers[0].monitor_enable", SETTING, put("cnn_layers[0].monitor_enable", True)),
+        ("cnn_layers[0].dimensions.kernel_size", SETTING, put("cnn_layers[0].dimensions.kernel_size", 3)),
+        ("cnn_layers", "no core is monitored", put("cnn_layers[3].monitor_enable", False)),
+        ("cnn_layers", "in a circle", put("cnn_layers[3].destinations[0]", TO_1)),
+        ("dvs_layer.cut.x", SETTING, put("dvs_layer.cut", {"x": 5, "y": 0})),
+        ("dvs_layer.pooling.x", SETTING, put("dvs_layer.pooling.x", 2)),
+        ("dvs_layer.destinations", "other destinations", put("dvs_layer.pass_sensor_events", True)),
+        ("dvs_layer.destinations[0]", SETTING, put("dvs_layer.destinations[0]", TO_1)),
+        ("dvs_layer.destinations[0]", SETTING, put("dvs_layer.destinations[0]", TO_READOUT)),
+        ("dvs_filter.filter_size", "found 16, allowed 1", put("dvs_filter.filter_size", 16)),
+        ("readout", SETTING, put("readout.enable", True)),
+        ("nirc.readout_core", CLASSES, put("nirc.readout_core", 3)),
+        ("nirc.readout_core", CLASSES, put("cnn_layers[3].destinations[0]", TO_READOUT)),
+        ("factory_config.io_sel", "found 24, allowed 0", put("factory_config.io_sel", 24)),
+        ("factory_config.io_sel", "allowed 0, 24", put("factory_config.io_sel", 1)),
+        ("nirc.slow_clock_hz", RANGE, put("nirc.slow_clock_hz", 9.9)),
+        ("nirc.slow_clock_hz", "not a number", put("nirc.slow_clock_hz", True)),
+        ("nirc.inputs", LENGTH, put("nirc.inputs", None)),
+        ("nirc.inputs[0]", OBJECT, put("nirc.inputs[0]", 7)),
+        ("nirc.inputs[0].feature_shift", "found 2..3", put("nirc.inputs[0].feature_shift", 2)),
+        ("nirc.inputs[0].layer", "core is not used", put("nirc.inputs[0].layer", 7)),
+        ("nirc.inputs[0].shape[1]", RANGE, put("nirc.inputs[0].shape[1]", 0)),
+        ("nirc.inputs[0].first", RANGE, put("nirc.inputs[0].first", -1)),
+    ]
+
+
+SPECK_CAMERA: Rows = [
+    ("dvs_layer.destinations", "other destinations", put("dvs_layer.destinations[0]", TO_READOUT)),
+    ("dvs_layer.destinations", "other destinations", put("dvs_layer.destinations[0].feature_shift", 1)),
+    ("dvs_layer.cut.x", "allowed 0..63", put("dvs_layer.cut.x", 64)),
+    ("dvs_layer.pooling.x", "differently", put("dvs_layer.pooling.x", 1)),
+    ("nirc.inputs[0].shape", "another map", put("dvs_layer.cut.x", 29)),
+    ("nirc.inputs[0].shape", "another map", put("dvs_layer.merge", True)),
+    ("nirc.inputs[0].pooling", "pools otherwise", put("nirc.inputs[0].pooling.x", 1)),
+]
+SPECK_READOUT: Rows = [
+    ("cnn_layers[3].monitor_enable", "not monitored", put("cnn_layers[3].monitor_enable", False)),
+    ("cnn_layers[3].destinations", "addresses change", put("cnn_layers[3].destinations[0].pooling", 2)),
+    ("nirc.readout_core", CLASSES, put("nirc.readout_core", 1)),
+    ("nirc.readout_core", CLASSES, put("nirc.readout_core", None)),
+    ("factory_config.io_sel", "pins", put("factory_config.io_sel", 0)),
+    ("readout", SETTING, put("readout.enable", False)),
+]
+
 CORRUPTIONS: dict[str, dict[str, Rows]] = {  # by chip and file
     "xylo:audio2": {"config.json": _xylo("reservoir") + XYLO_2 + XYLO_AUDIO2},
     "xylo:audio3": {"config.json": _xylo("hidden") + XYLO_2 + XYLO_AUDIO3},
     "xylo:imu": {"config.json": _xylo("hidden") + XYLO_IMU},
+    "speck:2f": {"config.json": _speck()},
+    "speck:2e": {"config.json": _speck()},
+    "speck:2f with a camera": {"config.json": SPECK_CAMERA},
+    "speck:2e with a readout layer": {"config.json": SPECK_READOUT},
 }

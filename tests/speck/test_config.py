@@ -127,9 +127,9 @@ def test_a_full_chip_is_read_back() -> None:
     assert_same(read_config(text), chip)
 
 
-def test_biases_that_are_switched_off_are_zeros() -> None:
-    read = read_config(put(split(), ("cnn_layers[7].leak_enable", False)))
-    assert not read.by_core()[7].bias.any() and not read.by_core()[7].leak_enable
+def test_biases_that_are_switched_off_contradict_themselves() -> None:
+    (finding,) = refused(put(split(), ("cnn_layers[7].leak_enable", False)), InputError, "U605")
+    assert finding.where == "cnn_layers[7].leak_enable"
 
 
 def test_a_destination_that_is_off_goes_nowhere() -> None:
@@ -175,7 +175,7 @@ def test_a_value_outside_its_range_is_named(path: str, value: object, limit: str
 
 def test_a_stride_that_is_no_power_of_two_is_named() -> None:
     (finding,) = refused(put(split(), ("cnn_layers[0].dimensions.stride.y", 3)), CompileError, "S717")
-    assert (finding.where, finding.limit) == ("cnn_layers[0].dimensions.stride", "1, 2, 4, 8")
+    assert (finding.where, finding.limit) == ("cnn_layers[0].dimensions.stride.y", "1, 2, 4, 8")
 
 
 def test_all_values_outside_their_range_are_named_at_once() -> None:
