@@ -202,7 +202,7 @@ def compile_model(
     options, log = options or Options(), log or Log()
     log.strict = options.strict
     options.checked(log)
-    backend, candidates = resolve(target)
+    backend, candidates = registry.resolve(target)
     backend = backend.with_options(options.chip, log)
     stages = lower(model, options, log=log, observe=observe)
     if backend.cannot_fit(stages.discrete, candidates, log):
@@ -260,27 +260,6 @@ def compile(
     )
     sample = None if calibrate is None else np.asarray(calibrate)
     return compile_model(model, target, options, calibration=sample).bundle
-
-
-def resolve(target: str) -> tuple[Backend, tuple[Target, ...]]:
-    """Backend and candidate variants of ``chip[:variant]``. Raises ``UsageError`` (U601)."""
-    name, _, variant = target.partition(":")
-    backend = registry.backend(name)
-    if not variant:
-        return backend, backend.targets
-    chosen = tuple(t for t in backend.targets if t.variant == variant)
-    if not chosen:
-        log = Log()
-        names = ", ".join(t.name for t in backend.targets)
-        log.error(
-            "U601",
-            f"`{name}` has no variant `{variant}`",
-            found=target,
-            limit=names,
-            help=f"nirc targets {name}",
-        )
-        log.raise_if_errors()
-    return backend, chosen
 
 
 def _first_fit(

@@ -36,6 +36,11 @@ class Readout:
         least = 1.0 if kind == "li" else 0.0
         return Readout(kind, value) if kind in KINDS and least <= value < np.inf and value > 0 else None
 
+    @property
+    def text(self) -> str:
+        """``li:8``, as ``parse`` takes it."""
+        return f"{self.kind}:{self.value:g}"
+
     def neurons(self, n: int) -> Discrete:
         """Leaky integrators whose membrane is read, or integrate-and-fire neurons that subtract their threshold."""
         one, zero = frozen(np.ones(n)), frozen(np.zeros(n))
@@ -53,13 +58,21 @@ class AddReadout:
     name: ClassVar[str] = "add-readout"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Notes P318 for each output."""
+        """P318 for each output that gets neurons, P321 for each other."""
         if self.readout is None:
             return program
         nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
         for name, sink in program.nodes(Sink).items():
             into = program.into(name)
             if len(into) == 1 and isinstance(program[into[0][0]], Population) and into[0][1].is_wire:
+                log.warning(
+                    "P321",
+                    f"output `{name}` is read from the neurons `{into[0][0]}`: --readout adds none",
+                    where=sink.origins[0],
+                    found=self.readout.text,
+                    limit="outputs that are linear layers",
+                    help="leave --readout away, or end the network with a linear layer",
+                )
                 continue
             made = program.fresh_name(f"{name}.readout", nodes)
             nodes[made] = Population(sink.shape, self.readout.neurons(sink.n), sink.origins)
@@ -69,6 +82,6 @@ class AddReadout:
                 "P318",
                 f"output `{name}` is read from {sink.n} neurons that were added",
                 where=sink.origins[0],
-                found=f"{self.readout.kind}:{self.readout.value:g}",
+                found=self.readout.text,
             )
         return program.rebuilt(nodes, edges)

@@ -23,7 +23,7 @@ from nirc.ir.program import Program
 SIZES = ("X501", "X502", "X503")
 
 HELP = {
-    "X501": "join or drop input channels",
+    "X501": "join channels before the network, or prune all weights of some; `--target all` shows which chips take more",
     "X502": "make the hidden layers smaller",
     "X503": "make the output layer smaller",
     "X504": "prune weights of this neuron",
@@ -39,7 +39,7 @@ def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
     if not all(any(f.limit.code in SIZES for f in fs) for fs in found.values()):
         return False
     for target in targets:
-        say(found[target.variant], target, log)
+        say(found[target.variant], reservoir, target, log)
     return True
 
 
@@ -47,7 +47,7 @@ def fit(program: Program, discrete: Program, target: Target, search: Search, log
     """Tables for ``target``, or None with the reasons in ``log``. ``discrete`` is legalised, ``program`` integer."""
     reservoir = lower(program, log)
     over = findings(reservoir, target)
-    say(over, target, log)
+    say(over, reservoir, target, log)
     # A network of too many neurons has no order; asking for one would report the cause a second time.
     placed = None if any(f.limit.code == "X502" for f in over) else _ordered(reservoir, target, search, log)
     if over or placed is None:
@@ -73,10 +73,12 @@ def fit(program: Program, discrete: Program, target: Target, search: Search, log
     )
 
 
-def say(over: list[Finding], target: Target, log: Log) -> None:
+def say(over: list[Finding], reservoir: Reservoir, target: Target, log: Log) -> None:
     """One error for each limit: the model's number beside it."""
     for f in over:
         more = f" ({f.others} more above it)" if f.others else ""
+        if f.limit.code == "X501" and f.found < reservoir.channels:
+            more = f" of {reservoir.channels} (no weight leads on from the other {reservoir.channels - f.found})"
         log.error(
             f.limit.code,
             f"{target.name} has fewer {f.limit.name} than the model needs"

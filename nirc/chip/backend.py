@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nirc.chip.target import Target
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.similar import did_you_mean
 from nirc.ir.program import Program
 from nirc.passes.pipeline import Calibration, Pass
 from nirc.semantics.raster import Progress, Run
@@ -138,7 +139,7 @@ class Backend(ABC):
                     f"{self.name} has no option `{name}`",
                     found=f"{name}={value}",
                     limit=", ".join(known) or f"none: {self.name} has no options",
-                    help=f"nirc targets {self.name}",
+                    help=did_you_mean(name, known, f"nirc targets {self.name}"),
                 )
             elif not known[name].takes(value):
                 values = ", ".join(known[name].choices)

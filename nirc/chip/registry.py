@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from collections.abc import Sequence
+from typing import NoReturn, TypeGuard
 
 from nirc.chip.backend import Backend
+from nirc.chip.target import Target
 from nirc.diagnostics.errors import Diagnostic, UsageError
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.similar import did_you_mean
 from nirc.files.plugins import Plugins
 from nirc.passes.pipeline import PIPELINE, Calibration
 
@@ -45,14 +48,24 @@ def backends(log: Log | None = None) -> dict[str, Backend]:
 def backend(name: str) -> Backend:
     """Return one backend. Raises ``UsageError`` (U601 with the names that exist, U615)."""
     found = BACKENDS.one(name)
-    if found is not None:
-        return found
-    diagnostic = Diagnostic(
-        "U601",
-        "error",
-        f"there is no target `{name}`",
-        found=name,
-        limit=", ".join(BACKENDS.names()),
-        help="nirc targets",
-    )
-    raise UsageError([diagnostic])
+    if found is None:
+        _refuse(f"there is no target `{name}`", name, BACKENDS.names(), "nirc targets")
+    return found
+
+
+def resolve(target: str) -> tuple[Backend, tuple[Target, ...]]:
+    """Return backend and candidate variants of ``chip[:variant]``. Raises ``UsageError`` (U601, U615)."""
+    name, _, variant = target.partition(":")
+    found = backend(name)
+    if not variant:
+        return found, found.targets
+    chosen = tuple(t for t in found.targets if t.variant == variant)
+    if not chosen:
+        names = [t.name for t in found.targets]
+        _refuse(f"`{name}` has no variant `{variant}`", target, names, f"nirc targets {name}")
+    return found, chosen
+
+
+def _refuse(message: str, found: str, known: Sequence[str], otherwise: str) -> NoReturn:
+    help_ = did_you_mean(found, known, otherwise)
+    raise UsageError([Diagnostic("U601", "error", message, found=found, limit=", ".join(known), help=help_)])

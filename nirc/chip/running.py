@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nirc.chip import registry
 from nirc.chip.backend import Emulation
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.similar import did_you_mean
 from nirc.files.data import Data
 from nirc.semantics.raster import Progress, Run
 
@@ -88,7 +89,13 @@ def run_bundle(
         log.error("U607", f"{backend.name} has no mode `{mode}`", found=mode, limit=", ".join(backend.modes))
     for name in record:
         if name not in populations:
-            log.error("U606", f"there is no population `{name}`", found=name, limit=", ".join(sorted(populations)))
+            log.error(
+                "U606",
+                f"there is no population `{name}`",
+                found=name,
+                limit=", ".join(sorted(populations)),
+                help=did_you_mean(name, populations),
+            )
     log.raise_if_errors()
     raster = flat_raster(inputs, len(manifest["input_map"]), log)
     samples, steps, _ = raster.shape

@@ -71,8 +71,8 @@ def compare(
                 calibration=given,
                 progress=_part(tell, done, len(tried)),
             )
-        except CompileError:
-            rows.append(_refused(target, attempt))
+        except CompileError as refusal:
+            rows.append(_refused(target, refusal))
             continue
         row = _fits(target, made, busy, attempt)
         if raster is not None and data is not None and teacher is not None:
@@ -97,8 +97,9 @@ def _check_options(backends: list[Backend], options: Options, log: Log) -> None:
     log.raise_if_errors()
 
 
-def _refused(target: Target, attempt: Log) -> dict[str, Any]:
-    return {"target": target.name, "part": target.part, "fits": False, "why": [d.as_dict() for d in attempt.errors]}
+def _refused(target: Target, refusal: CompileError) -> dict[str, Any]:
+    why = [d.as_dict() for d in refusal.diagnostics if d.severity == "error"]
+    return {"target": target.name, "part": target.part, "fits": False, "why": why}
 
 
 def _fits(target: Target, made: Compiled, busy: Activity, attempt: Log) -> dict[str, Any]:

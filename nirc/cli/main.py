@@ -358,7 +358,7 @@ def targets(name: str | None, output: Output) -> None:
         if name is None:
             output.targets(list(registry.backends(output.log).values()), name)
         else:
-            output.targets([registry.backend(name.partition(":")[0])], name)
+            output.targets([registry.resolve(name)[0]], name)
 
 
 @cli.command()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nirc.cli.streams import is_lost
 from nirc.diagnostics.errors import Diagnostic, NircError, UsageError
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.similar import did_you_mean
 from nirc.files.bounds import printable
 from nirc.version import __version__
 
@@ -207,11 +208,7 @@ class Output:
         """Variants, and with a name their limits."""
         from nirc.report.targets import as_text, as_tree
 
-        tree = as_tree(backends, name)
-        if not tree:
-            self.log.error("U601", f"there is no target `{name}`", found=name, help="nirc targets")
-            raise UsageError(self.log.diagnostics)
-        self.results["targets"] = tree
+        self.results["targets"] = tree = as_tree(backends, name)
         if not self.json and not self.quiet:
             print(as_text(tree, limits=name is not None), end="")
 
@@ -261,7 +258,8 @@ class Output:
 
         names = [row[0] for row in described_passes(Log())]
         if name != "all" and name not in names:
-            self.log.error("U606", f"there is no pass `{name}`", found=name, limit=", ".join(names), help="nirc passes")
+            help_ = did_you_mean(name, names, "nirc passes")
+            self.log.error("U606", f"there is no pass `{name}`", found=name, limit=", ".join(names), help=help_)
             raise UsageError(self.log.diagnostics)
 
     @contextlib.contextmanager

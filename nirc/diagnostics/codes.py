@@ -86,6 +86,7 @@ CODES: dict[str, str] = {
     "P318": "readout neurons were added",
     "P319": "an exported file has to be loaded with an argument or a setting",
     "P320": "the chip does not have what the network needs",
+    "P321": "--readout adds nothing: the output is read from the network's own neurons",
     # D: the chip's dynamics differ in kind from the model's (error under --strict)
     "D401": "reset: a spike acts on the membrane otherwise on the chip",
     "D402": "decay: the chip's time constants are powers of two of the time step",

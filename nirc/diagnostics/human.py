@@ -50,7 +50,7 @@ def render(
     if not verbose:
         shown = [g for g in shown if g.first.severity != "note"]
     blocks = [_block(g, file, verbose, paint, width) for g in shown]
-    closing = _closing(diagnostics, verbose)
+    closing = _closing(groups, verbose)
     return "".join(f"{block}\n\n" for block in blocks) + (f"{closing}\n" if closing else "")
 
 
@@ -107,16 +107,22 @@ def _help(d: Diagnostic) -> str:
     return f"help: {d.help}{stop}  {pointer}"
 
 
-def _closing(diagnostics: Sequence[Diagnostic], verbose: bool) -> str:
-    """``3 notes: -v shows them``, then ``2 errors, 3 warnings``."""
-    number = {severity: sum(d.severity == severity for d in diagnostics) for severity in ORDER}
+def _closing(groups: Sequence[_Group], verbose: bool) -> str:
+    """``3 notes: -v shows them``, then ``2 errors, 3 warnings in 5 places``: the blocks that are or would be shown."""
+    of = {severity: [g for g in groups if g.first.severity == severity] for severity in ORDER}
     lines = []
-    if number["note"] and not verbose:
-        it = "it" if number["note"] == 1 else "them"
-        lines.append(f"{_count(number['note'], 'note')}: -v shows {it}")
-    counted = [s for s in reversed(ORDER) if number[s] and (verbose or s != "note")]
-    lines.append(", ".join(_count(number[s], s) for s in counted))
+    if of["note"] and not verbose:
+        it = "it" if len(of["note"]) == 1 else "them"
+        lines.append(f"{_count(len(of['note']), 'note')}: -v shows {it}")
+    counted = [s for s in reversed(ORDER) if of[s] and (verbose or s != "note")]
+    lines.append(", ".join(_count(len(of[s]), s) + _places(of[s]) for s in counted))
     return "\n".join(line for line in lines if line)
+
+
+def _places(groups: Sequence[_Group]) -> str:
+    """`` in 5 places`` where a block has several."""
+    places = sum(len(g.members) for g in groups)
+    return f" in {places} places" if places > len(groups) else ""
 
 
 def _count(n: int, noun: str) -> str:

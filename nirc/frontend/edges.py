@@ -5,11 +5,11 @@ The deviations were measured on the published history of the NIR repository, see
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from functools import cached_property
 
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.similar import did_you_mean
 from nirc.files.bounds import MAX_REPORTED
 from nirc.frontend.raw import RawGraph, RawNode
 
@@ -75,14 +75,13 @@ class _Names:
         found = self._flattened(name, end) or self._outer_path(name) or self._inner_path(name)
         found = found or self._only_one_left(name)
         if found is None:
-            close = difflib.get_close_matches(name[:200], list(self.nodes), n=1)
             self.log.error(
                 "G251",
                 f"an edge names `{name[:200]}`, which is not a node of this graph",
                 where=self.place,
                 found=name[:200],
                 limit="one of " + ", ".join(sorted(self.nodes)[:12]) + (", ..." if len(self.nodes) > 12 else ""),
-                help=f"did you mean `{close[0]}`?" if close else "export the model again, or correct the edge",
+                help=did_you_mean(name, self.nodes, "export the model again, or correct the edge"),
             )
         return found
 

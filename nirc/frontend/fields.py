@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.similar import did_you_mean
 from nirc.files.refusal import EXPORT_AGAIN, UNFINISHED
 from nirc.frontend.raw import RawNode
 from nirc.ir.arrays import Float, Shape, frozen
@@ -175,12 +175,11 @@ class Fields:
         self._report_missing()
         absent = sorted(self.used - set(self.raw.fields))
         for field in sorted(set(self.raw.fields) - self.used):
-            close = difflib.get_close_matches(field[:60], absent, n=1)
             self.log.warning(
                 "F111",
                 f"`{self.raw.type}` has no field `{field[:60]}` in NIR; it is ignored",
                 where=f"{self.raw.path}/{field[:60]}",
-                help=f"did you mean `{close[0]}`?" if close else "",
+                help=did_you_mean(field, absent),
             )
         if self.bad:
             raise BadNodeError

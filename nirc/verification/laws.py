@@ -19,6 +19,7 @@ import numpy as np
 
 from nirc import api
 from nirc.api import Options
+from nirc.chip import registry
 from nirc.chip.backend import KINDS, Backend
 from nirc.diagnostics.errors import CompileError, UsageError
 from nirc.diagnostics.log import Log
@@ -132,7 +133,7 @@ def names_its_approximations(backend: Backend) -> None:
 def knows_no_other_variant(backend: Backend) -> None:
     """A variant that does not exist is a usage error."""
     try:
-        api.resolve(f"{backend.name}:no-such-variant")
+        registry.resolve(f"{backend.name}:no-such-variant")
     except UsageError:
         return
     raise AssertionError("an unknown variant is accepted")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from nirc.diagnostics.errors import UsageError
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.similar import did_you_mean
 from nirc.files.bounds import printable
 from nirc.frontend.raw import FROM_PLACE, RawGraph
 from nirc.writers.facts import Facts
@@ -43,8 +43,7 @@ def _parsed(text: str, known: Mapping[str, Writer], option: str, log: Log) -> tu
     name, *pairs = (part.strip() for part in text.split(","))
     if name not in known:
         WRITERS.one(name)  # raises where the writer is installed and broken
-        close = difflib.get_close_matches(name, known, n=1)
-        help_ = f"did you mean {close[0]}?" if close else f"{option} nir is the letter of NIR" * (LETTER_NAME in known)
+        help_ = did_you_mean(name, known, f"{option} nir is the letter of NIR" * (LETTER_NAME in known))
         log.error("U607", f"unknown writer in {option}", found=name[:60], limit=", ".join(known), help=help_)
         log.raise_if_errors()
     writer, given = known[name], {}

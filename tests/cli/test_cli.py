@@ -94,6 +94,17 @@ def test_verify_names_the_stage_and_the_reset_rule(tmp_path: Path) -> None:
     assert "Agreement is lost at stage `integer`" in done.stdout and "reset" in done.stdout
 
 
+def test_a_mistyped_name_gets_the_nearest_that_exists(tmp_path: Path) -> None:
+    def help_of(*args: object) -> str:
+        return nirc(*args, cwd=tmp_path).stderr.partition("help: ")[2]
+
+    assert help_of(BRAILLE, "--target", "Xilo").startswith("did you mean `xylo`?")
+    assert help_of(BRAILLE, "--target", "xylo:audo3").startswith("did you mean `xylo:audio3`?")
+    assert help_of("targets", "xylo:audo3").startswith("did you mean `xylo:audio3`?")
+    assert help_of(BRAILLE, "--target", "speck", "--set", "flor=none").startswith("did you mean `floor`?")
+    assert help_of(BRAILLE, "--target", "xylo", "--print-ir-after", "fuze-linear").startswith("did you mean `fuse-")
+
+
 @pytest.mark.parametrize(
     ("args", "status", "code"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from nirc.ir.linear import Conv, Dense, Diagonal, Pool
 from nirc.ir.populations import Projection
 from nirc.report.activity import fan_out
 from tests.cli.test_cli import nirc
-from tests.models import DATA
+from tests.models import DATA, chain, lif, linear
 
 BRAILLE = DATA / "paper/braille_noDelay_noBias_subtract.nir"
 DIGITS = DATA / "zoo/digits_if_cnn.nir"
@@ -73,6 +74,16 @@ def test_a_model_that_fits_nowhere_ends_with_status_1(tmp_path: Path) -> None:
     done = nirc(BRAILLE, "--target", "all", "--strict", "--reset", "model", cwd=tmp_path)
     fits = [row for row in table(BRAILLE, "--strict", cwd=tmp_path).values() if row["fits"]]
     assert done.returncode == (0 if fits else 1)
+
+
+def test_a_chip_that_refuses_says_why_wherever_it_does_so(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    nir.write(tmp_path / "m.nir", chain(4, linear(rng, 6, 4), lif(6), linear(rng, 3, 6), n_out=3))
+    rows = table("m.nir", cwd=tmp_path)
+    codes = {name: [why["code"] for why in row["why"]] for name, row in rows.items()}  # type: ignore[attr-defined]
+    assert codes["xylo:audio2"] == codes["xylo:imu"] == codes["speck:2f"] == codes["spinnaker2:chip"] == ["P308"]
+    assert all(row["fits"] or row["why"] for row in rows.values())
+    assert "xylo:audio3, xylo:imu: does not fit: [P308]" in nirc("m.nir", "--target", "all", cwd=tmp_path).stdout
 
 
 def test_fan_out_counts_the_synapses_of_a_chain_once() -> None:

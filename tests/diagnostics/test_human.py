@@ -63,7 +63,7 @@ error[X504]: neuron 12 of `hidden2` has more targets than xylo:audio2 can store
    = help: prune 14 weights, or compile for xylo:audio3 (limit 1024).  nirc explain X504
 
 1 note: -v shows it
-1 error, 3 warnings
+1 error, 1 warning in 3 places
 """
     assert render([FAN_OUT, STEP, *NO_RESET], file="model.nir") == expected
 
@@ -81,7 +81,7 @@ warning[G218]: `v_reset` is absent and read as 0
    = source: NIR
    = help: nirc explain G218
 
-3 warnings, 1 note
+1 warning in 3 places, 1 note
 """
     assert render([*NO_RESET, STEP], file="model.nir", verbose=True) == expected
 
@@ -97,7 +97,7 @@ error[F110]: `LIF`: bad
    = found 0
    = help: nirc explain F110
 
-2 errors
+1 error in 2 places
 """
     assert render(found, file="m.nir", verbose=True) == expected
 

@@ -128,7 +128,7 @@ def test_reset_goes_to_whoever_wrote_the_file() -> None:
 @pytest.mark.parametrize(
     ("asked", "hint"),
     [
-        ("snntorhc", "did you mean snntorch"),
+        ("snntorhc", "did you mean `snntorch`?"),
         ("snntorch,rest=zero", "reset=subtract|zero|none"),
         ("snntorch,reset=soft", "subtract|zero|none"),
         ("sinabs,floor=low", "none|VOLTS"),

@@ -76,6 +76,13 @@ def test_64_inputs_are_refused_with_the_number_beside_each_limit() -> None:
     assert ("X503", "10", "8 (SYNS61201)") in found
 
 
+def test_inputs_from_which_no_weight_leads_on_are_not_counted_and_the_finding_says_so() -> None:
+    weight = np.zeros((3, 20))
+    weight[:, :17] = 1
+    found = refused(chain(20, nir.Linear(weight), lif(3), n_out=3), "xylo:audio2")
+    assert found == [("X501", "17 of 20 (no weight leads on from the other 3)", "16 (SYNS61201)")]
+
+
 def test_every_limit_of_the_spiking_cnn_is_named() -> None:
     found = refused(DATA / "paper/cnn_sinabs.nir", reset="subtract")
     assert {code for code, _, _ in found} == {"X501", "X502", "X503", "X504", "X505"}
