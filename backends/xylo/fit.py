@@ -23,7 +23,7 @@ from nirc.ir.program import Program
 SIZES = ("X501", "X502", "X503")
 
 HELP = {
-    "X501": "join channels before the network, or prune all weights of some; `--target all` shows which chips take more",
+    "X501": "join channels before the network, or prune all weights of some; `--target all` shows chips that take more",
     "X502": "make the hidden layers smaller",
     "X503": "make the output layer smaller",
     "X504": "prune weights of this neuron",
