@@ -163,13 +163,23 @@ def _writer_lines(writer: dict[str, Any]) -> list[str]:
     return lines + [f"  assumed {key}={value}" for key, value in writer["assumed"].items()]
 
 
+def _recorded_line(row: dict[str, Any], width: int) -> str:
+    notes = "  (as read now)" * row.get("default", False) + "  (silent)" * row["silent"]
+    return f"{row['from'].ljust(width)}  {row['equal']:.4f}  {row['active']:.4f}{notes}"
+
+
 def _recorded_lines(rows: list[dict[str, Any]], *, verbose: bool) -> list[str]:
     """A table of the rules that come nearest to the recorded outputs, and what follows from it."""
     shown = rows if verbose else rows[:SHOWN_RULES]
     width = max([len(row["from"]) for row in shown], default=4)
-    lines = [f"{'recorded outputs, by rule'.ljust(width)}  equal"]
-    lines += [f"{r['from'].ljust(width)}  {r['equal']:.4f}{'  (as read now)' * r.get('default', False)}" for r in shown]
+    lines = [f"{'recorded outputs, by rule'.ljust(width)}  equal   where active"]
+    lines += [_recorded_line(row, width) for row in shown]
     exact = [row["from"] for row in rows if row["equal"] == 1]
+    if exact and rows[0]["silent"]:
+        return [
+            *lines,
+            "the recording is silent, and cannot tell the rules apart: record inputs that make outputs fire",
+        ]
     if exact:
         several = f", and {len(exact) - 1} more rule(s) do" if len(exact) > 1 else ""
         return [*lines, f"--from {exact[0]} gives every recorded entry{several}"]

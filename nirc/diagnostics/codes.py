@@ -65,6 +65,7 @@ CODES: dict[str, str] = {
     "W212": "a file of this module would compute something else",
     "W213": "a recorded file holds what the simulator's own exporter leaves out",
     "W214": "the network that is to be recorded cannot be run",
+    "W215": "the states of the network that is to be recorded are lost between steps",
     # P: passes (exit 1)
     "P301": "the time step cannot be inferred from the file",
     "P302": "the file contradicts itself about the time step",

@@ -135,6 +135,5 @@ SIMULATOR = Simulator(
     lead,
     layers={},
     open=("SequentialState", "Lift"),
-    states=True,
     zero_bias=True,
 )

@@ -71,14 +71,16 @@ def record(
     ``simulator``: its name, None to see it from the modules. ``layout``: what the network is called
     with. ``"step"`` is (samples, ...) once a step, ``"steps first"`` is (steps, samples, ...),
     ``"samples first"`` is (samples, steps, ...), ``"folded"`` is (samples * steps, ...), and None is
-    the usual one of the simulator. ``step(x, state)`` makes one step of the network and returns
+    the usual one of the simulator. A network that is called once a step gets the states that it returned
+    in the step before. ``step(x, state)`` makes one step of the network in your own way and returns
     output and state. The first state is None. ``reset()`` is called before every run, for states
     that no module of the simulator holds. ``output``: the place of the output among several returned
     values. ``compare``: the number of samples that nirc runs and compares.
 
-    The network runs in evaluation mode without gradients, from its start states. Raises ``UsageError`` (U607, U608,
-    U613, U614), ``InputError`` (U603), or ``CompileError`` for what a file cannot hold (W210 to W212) and for a
-    network that does not run (W214). Warns of what the file holds and the package's own exporter does not (W213).
+    The network runs in evaluation mode without gradients, from its start states, and is left as it was. Raises
+    ``UsageError`` (U607, U608, U613, U614), ``InputError`` (U603), or ``CompileError`` for what a file cannot hold
+    (W210 to W212), for a network that does not run (W214) and for one that loses its states (W215). Warns of what the
+    file holds and the package's own exporter does not (W213).
     """
     log = Log(file=str(model))
     given = _given(inputs, labels, log)

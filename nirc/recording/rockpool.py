@@ -121,4 +121,5 @@ SIMULATOR = Simulator(
     lead,
     layers={"LinearTorch": linear},
     open=("TorchSequential", "TorchResidual", "Sequential"),
+    kept=("vmem", "isyn", "spikes"),
 )

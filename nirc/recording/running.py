@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from nirc.diagnostics.log import Log
 from nirc.recording.parts import Shape
 from nirc.recording.simulator import Layout, Simulator, modules_of
-from nirc.recording.trace import Signal, Trace, Wiring, refuse_output, signal_of
+from nirc.recording.states import STEP_HELP, Continuity, Handover
+from nirc.recording.trace import Signal, Trace, Wiring, refuse_output, signal_of, tensors, watched
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 Array = NDArray[Any]
@@ -43,10 +44,15 @@ class Runner:
         self.network, self.simulator, self.layout = network, simulator, layout
         self.step, self.reset, self.output = step, reset, output
         self.modules = list(modules_of(network).values())
+        self._continuity = Continuity(dict(watched(network, simulator)), simulator)
+        keeps = simulator.kind(network) == "neuron" and bool(simulator.kept)
+        self._handover = Handover(network, keeps=keeps)
+        self._likely: int | None = None  # the place of the output, as it was taken when states were handed on
+        self._handed: dict[str, Any] = {}
         self._state: Any = None
 
     def trace(self, inputs: Array, log: Log) -> tuple[Trace, Wiring]:
-        """Watch the network run: what leads to its output. Raises ``CompileError`` (W210, W214)."""
+        """Watch the network run: what leads to its output. Raises ``CompileError`` (W210, W214, W215)."""
         few = np.resize(inputs[:WATCHED_SAMPLES], (WATCHED_SAMPLES, *inputs.shape[1:]))
         if self.layout == "step":
             few = few[:, np.arange(WATCHED_STEPS) % few.shape[1]]
@@ -56,13 +62,17 @@ class Runner:
             for x in self._inputs(few):
                 trace.begin(x)
                 result = self._call(x)
+        self._check_states(log)
         self.output = self._place(result, log)
+        if self._likely not in (None, self.output or 0):
+            self._handover.doubt = "nirc took another value for the network's output when it handed states on"
+            self._check_states(log)
         return trace, trace.wiring(_at(result, self.output), log)
 
     def run(self, inputs: Array, shape: Shape, log: Log) -> Array:
         """``inputs`` (samples, steps, ...) to outputs (samples, steps, *shape), as the network computes them.
 
-        Raises ``CompileError`` (W214) if the network raises or gives another shape.
+        Raises ``CompileError`` if the network raises or gives another shape (W214), or loses its states (W215).
         """
         chunk = max(1, min(len(inputs), CHUNK_BYTES // (4 * inputs[0].size or 1)))
         parts = []
@@ -72,20 +82,23 @@ class Runner:
             with self._ready(len(part), log):
                 for x in self._inputs(part):
                     results.append(_at(self._call(x), self.output).detach().cpu().numpy())
+            self._check_states(log)
             parts.append(self._arranged(results, (*part.shape[:2], *shape), log))
         return np.concatenate(parts)
 
     @contextmanager
     def _ready(self, samples: int, log: Log) -> Iterator[None]:
-        """States at their start, no gradients, evaluation mode. What the network raises becomes W214."""
-        training = [m for m in self.modules if m.training]
+        """States at their start, no gradients, evaluation mode. What the network raises becomes W214.
+
+        Afterwards the attributes of all modules are as before.
+        """
+        before = [(m, dict(vars(m)), dict(m._buffers)) for m in self.modules]
         try:
-            for module in training:
+            for module in self.modules:
                 module.training = False
-            with torch.no_grad(), self.simulator.folded(self.modules, samples):
+            with torch.no_grad(), self.simulator.folded(self.modules, samples), self._continuity.watching():
                 self._restart()
                 yield
-                self._restart()
         except Exception as error:
             log.error(
                 "W214",
@@ -94,12 +107,16 @@ class Runner:
                 help="layout= says which axes the network takes, step= how it is called in a step",
             )
         finally:
-            for module in training:
-                module.training = True
+            for module, attributes, buffers in before:
+                vars(module).clear()
+                vars(module).update(attributes)
+                module._buffers.clear()
+                module._buffers.update(buffers)
         log.raise_if_errors()
 
     def _restart(self) -> None:
         self._state = None
+        self._handed = dict(self._handover.first)
         self.simulator.reset(self.modules)
         if self.reset is not None:
             self.reset()
@@ -122,10 +139,30 @@ class Runner:
         if self.step is not None:
             output, self._state = self.step(x, self._state)
             return output
-        result = self.network(x) if self._state is None else self.network(x, self._state)
-        if self.simulator.states and self.layout == "step" and isinstance(result, tuple) and len(result) > 1:
-            self._state = result[1]
+        self._continuity.begin_call()
+        handed = {name: [*tensors(value)] for name, value in self._handed.items()}  # networks may write into lists
+        result = self.network(x, **self._handed)
+        if self.layout != "step":
+            return result
+        unused = self._continuity.unused(handed)
+        if unused and not self._continuity.problem:
+            self._handover.doubt = f"what the network takes as `{unused[0]}` is no state of its neurons alone"
+        if self._likely is None:
+            self._likely = self._place_of_signal(result)
+        self._handed = self._handover.after(result, self._likely)
         return result
+
+    def _place_of_signal(self, result: Any) -> int:
+        """The place of the output as the first step shows it."""
+        values = list(result) if isinstance(result, tuple | list) else []
+        return self.output or next((i for i, v in enumerate(values) if _good(v) is not None), 0)
+
+    def _check_states(self, log: Log) -> None:
+        """Refuse a network whose states are not sure to go from step to step (W215)."""
+        if self._handover.doubt:
+            log.error("W215", self._handover.doubt, help=STEP_HELP)
+        self._continuity.report(log)
+        log.raise_if_errors()
 
     def _place(self, result: Any, log: Log) -> int | None:
         """The place of the output among the returned values, None if there is one value.

@@ -34,8 +34,8 @@ class Simulator:
     ``name``: as in ``--from``. ``package``: the root of its classes' modules. ``neurons``: by class name, modules with
     a state. ``reset`` sets the states of all modules to their start. ``layout``: how a network takes its input.
     ``lead``: the number of axes for samples and steps that a neuron takes. ``layers``: by class name, its own modules
-    without a state. ``open``: its modules that only call others. ``states``: a network that is called once a step
-    takes and returns its states. ``folded`` sets modules up for a batch of so many samples while it is open.
+    without a state. ``open``: its modules that only call others. ``kept``: the attributes in which neurons keep their
+    states between calls. ``folded`` sets modules up for a batch of so many samples while it is open.
     ``zero_bias``: its exporter writes zeros where a bias is absent.
     """
 
@@ -47,7 +47,7 @@ class Simulator:
     lead: Callable[[Any], int]
     layers: Mapping[str, Convert]
     open: tuple[str, ...] = ()
-    states: bool = False
+    kept: tuple[str, ...] = ()
     folded: Callable[[Collection[Any], int], AbstractContextManager[None]] = _as_it_is
     zero_bias: bool = False
 

@@ -175,4 +175,5 @@ SIMULATOR = Simulator(
     open=("Repeat", "FlattenTime", "UnflattenTime", "Merge", "Network"),
     folded=folded,
     zero_bias=True,
+    kept=("v_mem", "i_syn"),
 )

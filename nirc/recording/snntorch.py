@@ -159,4 +159,5 @@ SIMULATOR = Simulator(
     layout,
     lead,
     layers={},
+    kept=("spk", "syn", "mem"),
 )

@@ -93,7 +93,7 @@ class Trace:
         self.flattening = ""  # the module whose call is watched, if that is a Flatten
         self._depth = self._count = 0
         self._stateless: dict[tuple[str, frozenset[str]], str] = {}
-        self._watched = dict(_watched(network, simulator, "", set()))
+        self._watched = dict(watched(network, simulator))
         self._flattens = {n: m for n, m in modules_of(network).items() if type(m).__name__ == "Flatten"}
         self._given: Any = None
 
@@ -140,7 +140,7 @@ class Trace:
 
     def _called(self, name: str, module: Any, given: Any, result: Any) -> None:
         signal = _of(given)
-        results = list(_tensors(result))
+        results = list(tensors(result))
         for state in results[1:]:
             _put(state, Signal(problem=f"a state of `{name}`"))
         if not results:
@@ -203,7 +203,7 @@ class Trace:
 
     def between(self, function: Any, args: Any, kwargs: dict[str, Any], result: Any) -> None:
         """Note the results of a function."""
-        given = list(_tensors((args, kwargs)))
+        given = list(tensors((args, kwargs)))
         signals = [s for s in map(_of, given) if s is not None]
         name = getattr(function, "__name__", str(function))
         if self._depth or not signals or name in NEW:
@@ -211,7 +211,7 @@ class Trace:
         if name == "__setitem__":
             _put(args[0], self._placed(args[0], args[2]))
         problem = next((s for s in signals if s.problem), None)
-        for each in _tensors(result):
+        for each in tensors(result):
             _put(each, problem or self._made(function, name, (args, kwargs), given, each))
 
     def _made(
@@ -388,8 +388,11 @@ class _Mode(TorchFunctionMode):  # type: ignore[misc]  # torch is not looked at 
         return result
 
 
-def _watched(module: Any, simulator: Simulator, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+def watched(
+    module: Any, simulator: Simulator, name: str = "", seen: set[int] | None = None
+) -> Iterator[tuple[str, Any]]:
     """Neurons, layers and unknown modules with the first of their names, without modules inside of them."""
+    seen = set() if seen is None else seen
     if id(module) in seen:
         return
     seen.add(id(module))
@@ -397,18 +400,18 @@ def _watched(module: Any, simulator: Simulator, name: str, seen: set[int]) -> It
         yield name or "network", module
         return
     for key, child in torch.nn.Module.named_children(module):
-        yield from _watched(child, simulator, f"{name}.{key}" if name else key, seen)
+        yield from watched(child, simulator, f"{name}.{key}" if name else key, seen)
 
 
-def _tensors(value: Any) -> Iterator[Any]:
+def tensors(value: Any) -> Iterator[Any]:
     """All tensors in nested tuples, lists and dictionaries, in order."""
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, dict):
-        yield from _tensors(tuple(value.values()))
+        yield from tensors(tuple(value.values()))
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _tensors(each)
+            yield from tensors(each)
 
 
 def _of(tensor: Any) -> Signal | None:

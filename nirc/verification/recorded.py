@@ -46,6 +46,14 @@ class Recording:
         """The share of equal entries."""
         return float(self.equal(output).mean()) if output.size else 1.0
 
+    def active(self, output: Array) -> float:
+        """The share of equal entries among those in which the recording or ``output`` is not zero.
+
+        Entries in which both are silent say nothing of a rule. 1 if there are no others.
+        """
+        either = ~self.equal(np.zeros(())) | (output != 0)
+        return float(self.equal(output)[either].mean()) if either.any() else 1.0
+
     def first_difference(self, output: Array) -> dict[str, Any] | None:
         """The earliest entry that differs: its sample, step and output, what came out and what was recorded."""
         wrong = np.argwhere(~self.equal(output))
@@ -116,8 +124,10 @@ def compare(
 ) -> list[dict[str, Any]]:
     """``[{"from", "equal", ...}, ...]``: how much of the recorded outputs each reading gives, the best first.
 
-    ``default``: the reading of a run without ``--from``. ``first_difference``: None where all is equal. At most
-    ``COMPARED`` samples are run. Raises ``NircError`` if the file cannot be read or the outputs do not fit.
+    ``equal``: the share of equal entries. ``active``: the share among entries in which either is not zero, by which
+    rules are ranked. ``silent``: the rule gives nothing but zeros. ``default``: the reading of a run without
+    ``--from``. ``first_difference``: None where all is equal. At most ``COMPARED`` samples are run. Raises
+    ``NircError`` if the file cannot be read or the outputs do not fit.
     """
     raw, name = load_raw(model, Log())
     usual = reading_of(
@@ -151,7 +161,8 @@ def compare(
     def order(row: dict[str, Any]) -> tuple[Any, ...]:
         name = row["from"].partition(",")[0]
         rank = likely.index(name) if name in likely else len(likely)
-        return -row["equal"], not row.get("default", False), rank, row["from"].count(",")
+        worth = -row["active"], row["silent"], -row["equal"]
+        return *worth, not row.get("default", False), rank, row["from"].count(",")
 
     return sorted(rows, key=order)
 
@@ -164,6 +175,8 @@ def _row(program: Program, reading: Reading, data: Data, log: Log) -> dict[str, 
     return {
         "from": reading.text,
         "equal": kept.share(output),
+        "active": kept.active(output),
+        "silent": not output.any(),
         "first_difference": kept.first_difference(output),
     }
 

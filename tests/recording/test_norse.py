@@ -119,6 +119,19 @@ def test_a_network_that_hands_its_states_on(tmp_path: Path) -> None:
     assert result.equal == 1.0 and result.recorded.outputs.any()
 
 
+def test_a_network_that_forgets_its_states_is_refused(tmp_path: Path) -> None:
+    """A cell of Norse has no states of its own: without any it begins anew."""
+
+    def forward(self: Any, x: Any, state: Any = None) -> Any:
+        spikes_, first = self.one(self.a(x), state)
+        return self.two(self.b(spikes_))[0], first
+
+    network = type("Net", (nn.Module,), {"forward": forward})()
+    network.a, network.one, network.b, network.two = nn.Linear(12, 20), box(), nn.Linear(20, 5), box()
+    finding = refused(louder(network, 40), spikes(12), tmp_path)
+    assert finding.code == "W215" and "`two` does not begin call 2" in finding.message
+
+
 def test_convolutions_and_a_flatten(tmp_path: Path) -> None:
     network = chain(nn.Conv2d(2, 4, 3, padding=1), box(), nn.Flatten(), nn.Linear(256, 5), box())
     result = taken(network, spikes(2, 8, 8), tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -32,7 +33,39 @@ def test_the_rule_that_gives_the_recorded_outputs_comes_first() -> None:
     (usual,) = [row for row in rows if row.get("default")]
     assert usual["from"] == "snntorch" and usual["equal"] < 1
     assert usual["first_difference"]["found"] != usual["first_difference"]["recorded"]
-    assert [row["equal"] for row in rows] == sorted((row["equal"] for row in rows), reverse=True)
+    assert [row["active"] for row in rows] == sorted((row["active"] for row in rows), reverse=True)
+
+
+def test_a_rule_that_never_fires_comes_last_however_sparse_the_outputs_are(tmp_path: Path) -> None:
+    """Most entries of a sparse recording are 0, and silence gives those."""
+    with np.load(recorded(ZERO)) as data:
+        inputs, outputs = data["inputs"], data["outputs"] * 0
+    outputs[0, 20, 0] = 1  # one spike, which no rule gives
+    np.savez(tmp_path / "sparse.npz", inputs=inputs[:1], outputs=outputs[:1])
+    model = tmp_path / "quiet.nir"
+    model.write_bytes(ZERO.read_bytes())
+    with h5py.File(model, "a") as file:
+        weight = file["node/nodes/0/weight"]
+        weight[...] = weight[...] * 0.45
+    rows = compare(model, Options(), read_data(tmp_path / "sparse.npz", Log()), Log())
+    silent = [row["silent"] for row in rows]
+    assert True in silent and False in silent and silent == sorted(silent)
+    assert rows[-1]["equal"] > rows[0]["equal"] and rows[-1]["active"] == 0
+    found = inspection(model, Options(), Log(), read_data(tmp_path / "sparse.npz", Log()))
+    assert "(silent)" in as_text(found, verbose=True)
+
+
+def test_a_silent_recording_says_nothing(tmp_path: Path) -> None:
+    with np.load(recorded(ZERO)) as data:
+        np.savez(tmp_path / "silent.npz", inputs=data["inputs"][:1] * 0, outputs=data["outputs"][:1] * 0)
+    found = inspection(ZERO, Options(), Log(), read_data(tmp_path / "silent.npz", Log()))
+    assert "cannot tell the rules apart" in as_text(found, verbose=False)
+
+
+def test_entries_where_both_are_silent_do_not_count() -> None:
+    kept = Recording(np.array([[[1.0, 0.0, 0.0, 2.0]]]), analog=False)
+    assert kept.active(np.array([[[1.0, 0.0, 1.0, 1.0]]])) == pytest.approx(1 / 3)
+    assert kept.active(np.zeros((1, 1, 4))) == 0 and kept.active(kept.outputs) == 1
 
 
 def test_with_from_only_that_rule_is_tried() -> None:
