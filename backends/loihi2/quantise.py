@@ -206,7 +206,7 @@ class _Population:
         """Integer weights, exponent included."""
         step, top = drive.step(k), drive.top
         exact = drive.value * k / step
-        return self.rounding.whole(Weights(source, self.plan.d, drive.op, exact, -top, top)) * step
+        return self.rounding.integers(Weights(source, self.plan.d, drive.op, exact, -top, top)) * step
 
     def weights(self, log: Log) -> list[list[Kernel]]:
         """Integer weights, exponent included, of every projection; what they leave in a second one, if wanted."""

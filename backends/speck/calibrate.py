@@ -21,7 +21,7 @@ from nirc.backends.speck.measure import measure
 from nirc.backends.speck.place import Part, Placement
 from nirc.backends.speck.quantise import SpeckQuantise
 from nirc.calibration.calibrate import calibrate
-from nirc.calibration.chip import Knobs
+from nirc.calibration.chip import Parameters
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Sink
@@ -56,7 +56,7 @@ class SpeckCalibrate:
         rest = replace(self.calibration, progress=lambda done: tell(MEASURING + done * (100 - MEASURING) // 100))
         done = calibrate(program, start, chip, rest)
         self.report.update(done.report)
-        done.say(program, own, log)
+        done.log_findings(program, own, log)
         return done.integer
 
 
@@ -71,9 +71,9 @@ class _Speck:
         """As many spikes in a step as the membrane holds thresholds, if they are taken away."""
         return ruled(legal, several)
 
-    def knobs(self, program: Program, name: str) -> Knobs | None:
+    def parameters(self, program: Program, name: str) -> Parameters | None:
         """The kernels."""
-        return Knobs()
+        return Parameters()
 
     def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
         """As without calibration, but for ``rounding``."""

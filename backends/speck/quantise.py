@@ -120,7 +120,7 @@ class _Layer:
             weight = np.clip(np.rint(exact), *WEIGHT)
         else:
             pools = () if pool is None else (pool,)
-            weight = self.rounding.whole(Weights(source, self.dynamics, conv, exact, *WEIGHT, pools))
+            weight = self.rounding.integers(Weights(source, self.dynamics, conv, exact, *WEIGHT, pools))
         lost, of = int(((weight == 0) & (conv.weight != 0)).sum()), int(np.count_nonzero(conv.weight))
         where = projection.origins[0] if projection.origins else self.population.origins[0]
         report_lost(lost, of, f"from `{source}` to `{self.name}`", where, "8 bits, one scale a layer", log)

@@ -191,7 +191,7 @@ class Quantised:
     def _rounded(self, drive: Drive, op: Conv | Sparse, exact: Float, pools: tuple[Pool, ...] = ()) -> Float:
         limit = self.limit * self._times(drive)
         weights = Weights(drive.source, self.dynamics, op, exact, -limit, limit, pools)
-        whole = self.rounding.whole(weights)
+        whole = self.rounding.integers(weights)
         self._say_lost(drive, exact, whole)
         return whole
 

@@ -1,7 +1,7 @@
 """xylo-calibrate: parameters at which the chip's spikes come nearest to the model's on sample inputs.
 
 What Xylo lets the calibration change: gains, weights and biases; the decays, to neighbouring powers of two; and a
-synapse of each hidden neuron to itself (a brake) that stands in for the reset to zero. Method: ``nirc.calibration``.
+synapse of each hidden neuron to itself (self-inhibition) that replaces the reset to zero. Method: ``nirc.calibration``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, VARIANTS
 from nirc.backends.xylo.lower import lower
 from nirc.backends.xylo.quantise import XyloQuantise
 from nirc.calibration.calibrate import calibrate
-from nirc.calibration.chip import Knobs
+from nirc.calibration.chip import Parameters
 from nirc.chip.target import findings
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
@@ -48,7 +48,7 @@ class XyloCalibrate:
         start = XyloQuantise().run(program, own)
         done = calibrate(program, start, _Xylo(), self.calibration)
         self.report.update(done.report)
-        done.say(program, own, log)
+        done.log_findings(program, own, log)
         return done.integer
 
 
@@ -76,13 +76,13 @@ class _Xylo:
             nodes[name] = replace(population, dynamics=_bridged(population.dynamics, into[name], most))
         return legal.rebuilt(nodes, edges)
 
-    def knobs(self, program: Program, name: str) -> Knobs | None:
+    def parameters(self, program: Program, name: str) -> Parameters | None:
         """All but relays, and populations whose threshold the chip cannot have."""
         d = program[name].dynamics
         if program[name].role is Role.RELAY or (d.threshold is not None and (d.threshold <= 0).any()):
             return None
         hidden = d.rule.fires is not None and d.rule.fires.most != 1
-        return Knobs(_neighbours(d.decay_mem, 0), _neighbours(d.decay_syn, 1), drift=True, brake=hidden)
+        return Parameters(_neighbours(d.decay_mem, 0), _neighbours(d.decay_syn, 1), drift=True, self_inhibition=hidden)
 
     def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
         """As without calibration, but for ``rounding``."""

@@ -188,7 +188,7 @@ class Plan:
         for drive in self.drives:
             step, op = 2.0 ** drive.shift(shifts), drive.connection.op
             exact = drive.value * scale[drive.target] / step
-            value = rounding.whole(Weights(drive.connection.source, self.d, op, exact, *WEIGHT)) * step
+            value = rounding.integers(Weights(drive.connection.source, self.d, op, exact, *WEIGHT)) * step
             keep = value != 0
             lost = op.entries - int(np.count_nonzero(keep))
             which = f"from `{drive.connection.source}` to `{self.name}`"

@@ -1,1 +1,1 @@
-"""Parameters at which a chip's dynamics answer as the model did: chip-independent search, judged by the interpreter."""
+"""Calibration: a search for parameters with which a chip's dynamics answer like the model."""

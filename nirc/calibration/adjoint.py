@@ -1,4 +1,4 @@
-"""Linear operators backwards: what a change of the output means for the input, and for the operator's own numbers."""
+"""Linear operators backwards: gradients by the input and by the operator's own numbers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
 
 
 def numbers(op: LinearOp) -> Float | None:
-    """The numbers of ``op`` that calibration may change; None if it has none (pools, scales)."""
+    """Return the numbers of ``op`` that calibration may change. None for pools and scales."""
     if isinstance(op, Dense | Conv):
         return op.weight
     return op.value if isinstance(op, Sparse) else None
 
 
 def with_numbers(op: LinearOp, values: Float) -> LinearOp:
-    """``op`` with other ``numbers``."""
+    """Return ``op`` with other ``numbers``."""
     if isinstance(op, Dense | Conv):
         return replace(op, weight=frozen(values))
     assert isinstance(op, Sparse)
@@ -26,7 +26,7 @@ def with_numbers(op: LinearOp, values: Float) -> LinearOp:
 
 
 class Operator:
-    """One operator, ready for many batches: ``apply`` as forwards, ``to_input`` and ``to_numbers`` backwards."""
+    """An operator for many batches: ``apply`` forwards, ``to_input`` and ``to_numbers`` backwards."""
 
     def __init__(self, op: LinearOp) -> None:
         self.op = op
@@ -38,11 +38,11 @@ class Operator:
             self.matrix[op.target, op.source] = op.value
 
     def apply(self, x: Float) -> Float:
-        """(batch, n_in) -> (batch, n_out)."""
+        """Map (batch, n_in) to (batch, n_out)."""
         return self.op.apply(x) if self.matrix is None else x @ self.matrix.T
 
     def to_input(self, delta: Float) -> Float:
-        """(batch, n_out) -> (batch, n_in): the transpose."""
+        """Map (batch, n_out) to (batch, n_in) by the transpose."""
         if self.matrix is not None:
             return delta @ self.matrix
         if isinstance(self.op, Diagonal):
@@ -53,7 +53,7 @@ class Operator:
         return _pool_to_input(self.op, delta)
 
     def to_numbers(self, x: Float, delta: Float) -> Float:
-        """Gradient of ``numbers`` for input ``x`` (batch, n_in) and ``delta`` (batch, n_out)."""
+        """Return the gradient of ``numbers`` for ``x`` (batch, n_in) and ``delta`` (batch, n_out)."""
         if isinstance(self.op, Conv):
             return _conv_to_weight(self.op, x, delta)
         gradient: Float = delta.T @ x
@@ -64,7 +64,7 @@ class Operator:
 
 
 def _taps(op: Conv) -> list[tuple[slice, ...]]:
-    """For each tap of the kernel, in C order, the slices of the padded input that it meets."""
+    """Return the slices of the padded input for each tap of the kernel, in C order."""
     axes = list(zip(op.dilation, op.stride, op.shape_out[1:], strict=True))
     return [
         tuple(slice(t * d, t * d + s * (n - 1) + 1, s) for t, (d, s, n) in zip(tap, axes, strict=True))
@@ -88,7 +88,7 @@ def _room(op: Conv | Pool, batch: int) -> Float:
 
 
 def _by_group(op: Conv) -> Float:
-    """The kernel as (taps, groups, out, in)."""
+    """Return the kernel as (taps, groups, out, in)."""
     out, per_group, *kernel = op.weight.shape
     taps: Float = op.weight.reshape(op.groups, out // op.groups, per_group, size(tuple(kernel))).transpose(3, 0, 1, 2)
     return taps
@@ -105,7 +105,9 @@ def _conv_to_input(op: Conv, delta: Float) -> Float:
 
 
 def _conv_to_weight(op: Conv, x: Float, delta: Float) -> Float:
-    batch, groups, per_out = len(x), op.groups, op.shape_out[0] // op.groups
+    batch = len(x)
+    groups = op.groups
+    per_out = op.shape_out[0] // groups
     padded = _padded(op, x)
     delta = delta.reshape(batch, groups, per_out, -1).transpose(1, 2, 0, 3).reshape(groups, per_out, -1)
     parts = []

@@ -1,7 +1,8 @@
-"""The bridge: gains, decays and brakes of every population, found in the order of execution (``gains``).
+"""The bridge: gains, decays and self-inhibition of all populations, in the order of execution.
 
-A *brake* is a synapse of a neuron to itself that stands in for a reset to zero on a chip that subtracts. All of them
-are there, with weight 0, while the search goes on; those that stay at 0 are taken away again.
+*Self-inhibition* is a synapse of a neuron to itself. On a chip that subtracts, it replaces a reset
+to zero. All these synapses exist with weight 0 during the search. Those that stay at 0 are removed
+afterwards.
 """
 
 from __future__ import annotations
@@ -15,109 +16,121 @@ from numpy.typing import NDArray
 
 from nirc.calibration import gains
 from nirc.calibration.adjoint import numbers, with_numbers
-from nirc.calibration.chip import Knobs
+from nirc.calibration.chip import Parameters
 from nirc.calibration.unrolled import Unrolled
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Sparse
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Program
 
-Taught = dict[str, NDArray[Any]]  # what each population of the model sends: (samples, steps, n)
+Reference = dict[str, NDArray[Any]]  # signals of each population of the model: (samples, steps, n)
 
 
 @dataclass(frozen=True)
 class Bridged:
-    """``program`` at the settings ``found``; ``brakes``: the number of the edge that brakes a population."""
+    """``program`` at the best ``settings``. ``self_inhibition``: edge number by population."""
 
     program: Program
-    found: dict[str, gains.Found]
-    brakes: dict[str, int]
+    settings: dict[str, gains.SearchResult]
+    self_inhibition: dict[str, int]
 
 
 def bridge(
     program: Program,
-    knobs: dict[str, Knobs],
+    parameters: dict[str, Parameters],
     inputs: Int,
-    taught: Taught,
+    reference: Reference,
     rng: np.random.Generator,
-    tell: Callable[[float], None],
+    progress: Callable[[float], None],
 ) -> Bridged:
-    """The settings of ``program`` nearest to ``taught`` on ``inputs``. ``tell``: the share that is done."""
-    program, brakes = _with_brakes(program, knobs)
-    found: dict[str, gains.Found] = {}
+    """Search the settings of ``program`` nearest to ``reference`` on ``inputs``.
+
+    ``progress`` gets the share that is done.
+    """
+    program, self_inhibition = _with_self_inhibition(program, parameters)
+    settings: dict[str, gains.SearchResult] = {}
     order = Unrolled(program).components
     signal: dict[str, Float] = {}
-    to_do = sum(name in knobs for component in order for name in component)
+    to_do = sum(name in parameters for component in order for name in component)
     for component in order:
         for name in component:
-            if name in knobs:
-                others = {n: taught[n].astype(np.float64) for n in component}
+            if name in parameters:
+                others = {n: reference[n].astype(np.float64) for n in component}
                 itself = frozenset(i for i, (s, t, _) in enumerate(program.edges()) if s == t)
                 u = Unrolled(program, others, itself)
                 u.feed(inputs)
                 u.signal |= signal
-                search = gains.Search(u, name, knobs[name], taught[name], brakes.get(name), rng)
-                found[name] = search.best(_part(tell, len(found), to_do))
-                program = _set(program, name, knobs[name], found[name].setting, brakes.get(name))
+                search = gains.Search(u, name, parameters[name], reference[name], self_inhibition.get(name), rng)
+                settings[name] = search.best(_part(progress, len(settings), to_do))
+                program = _set(program, name, parameters[name], settings[name].setting, self_inhibition.get(name))
         u = Unrolled(program)
         u.feed(inputs)
         u.signal |= signal
         u.run(component)
         signal |= {n: u.signal[n] for n in component}
-    return Bridged(*_without_idle_brakes(program, brakes, found))
+    program, self_inhibition = _without_idle(program, self_inhibition)
+    return Bridged(program, settings, self_inhibition)
 
 
-def _part(tell: Callable[[float], None], number: int, of: int) -> Callable[[float], None]:
-    """Tells the share of the whole, from that of its part ``number``."""
-    return lambda share: tell((number + share) / of)
+def _part(progress: Callable[[float], None], number: int, of: int) -> Callable[[float], None]:
+    """Return a callback that turns the share of part ``number`` into the share of all parts."""
+    return lambda share: progress((number + share) / of)
 
 
-def _with_brakes(program: Program, knobs: dict[str, Knobs]) -> tuple[Program, dict[str, int]]:
-    """With a synapse of weight 0 from each neuron that may have a brake to itself; the numbers of these edges."""
+def _with_self_inhibition(program: Program, parameters: dict[str, Parameters]) -> tuple[Program, dict[str, int]]:
+    """Add a synapse of weight 0 from each neuron to itself, where allowed.
+
+    Return the edge numbers.
+    """
     edges = list(program.edges())
-    brakes: dict[str, int] = {}
-    for name, knob in knobs.items():
-        if knob.brake:
+    self_inhibition: dict[str, int] = {}
+    for name, p in parameters.items():
+        if p.self_inhibition:
             index = np.arange(program[name].n)
             op = Sparse(index, index, frozen(np.zeros(index.size)), index.size, index.size)
-            brakes[name] = len(edges)
+            self_inhibition[name] = len(edges)
             edges.append((name, name, Projection(ops=(op,), feedback=True, origins=program[name].origins)))
-    made = program.rebuilt(dict(program.graph.nodes(data="payload")), edges)
-    # The graph lists edges by source: their numbers are not those of the list.
-    zero = {id(edges[number][2]): name for name, number in brakes.items()}
-    return made, {zero[id(p)]: number for number, (_, _, p) in enumerate(made.edges()) if id(p) in zero}
+    rebuilt = program.rebuilt(dict(program.graph.nodes(data="payload")), edges)
+    # The graph lists edges by source. So edge numbers differ from those of the list.
+    zero = {id(edges[number][2]): name for name, number in self_inhibition.items()}
+    return rebuilt, {zero[id(p)]: number for number, (_, _, p) in enumerate(rebuilt.edges()) if id(p) in zero}
 
 
-def _without_idle_brakes(
-    program: Program, brakes: dict[str, int], found: dict[str, gains.Found]
-) -> tuple[Program, dict[str, gains.Found], dict[str, int]]:
+def _without_idle(program: Program, self_inhibition: dict[str, int]) -> tuple[Program, dict[str, int]]:
+    """Remove self-inhibition of weight 0. Return the new edge numbers of the rest."""
     edges = list(program.edges())
-    idle = {number for number in brakes.values() if not edges[number][2].ops[0].value.any()}
-    made = program.rebuilt(dict(program.graph.nodes(data="payload")), [e for i, e in enumerate(edges) if i not in idle])
-    moved = {number: number - sum(i < number for i in idle) for number in brakes.values() if number not in idle}
-    return made, found, {name: moved[number] for name, number in brakes.items() if number in moved}
+    idle = {number for number in self_inhibition.values() if not edges[number][2].ops[0].value.any()}
+    kept = [e for i, e in enumerate(edges) if i not in idle]
+    moved = {
+        number: number - sum(i < number for i in idle) for number in self_inhibition.values() if number not in idle
+    }
+    rebuilt = program.rebuilt(dict(program.graph.nodes(data="payload")), kept)
+    return rebuilt, {name: moved[number] for name, number in self_inhibition.items() if number in moved}
 
 
-def _set(program: Program, name: str, knobs: Knobs, setting: gains.Setting, brake: int | None) -> Program:
-    """``program`` with one population at ``setting``."""
+def _set(
+    program: Program, name: str, parameters: Parameters, setting: gains.Setting, self_inhibition: int | None
+) -> Program:
+    """Return ``program`` with one population at ``setting``."""
     population: Population = program[name]
     d = population.dynamics
     assert isinstance(d, Discrete)
-    edges, into = [], 0
+    edges = []
+    into = 0
     for number, (s, t, p) in enumerate(program.edges()):
-        if t == name and number == brake:
-            p = replace(p, ops=(with_numbers(p.ops[0], gains.brake_weights(d, setting)),))  # noqa: PLW2901
+        if t == name and number == self_inhibition:
+            p = replace(p, ops=(with_numbers(p.ops[0], gains.self_inhibition_weights(d, setting)),))  # noqa: PLW2901
         elif t == name:
             p = _scaled(p, gains.factor(setting.gains[into]))  # noqa: PLW2901
             into += 1
         edges.append((s, t, p))
     nodes = dict(program.graph.nodes(data="payload"))
-    nodes[name] = replace(population, dynamics=gains.changed(d, knobs, setting))
+    nodes[name] = replace(population, dynamics=gains.changed(d, parameters, setting))
     return program.rebuilt(nodes, edges)
 
 
 def _scaled(p: Projection, factor: float) -> Projection:
-    """``p`` times ``factor``, on the last operator that has numbers."""
+    """Multiply ``p`` by ``factor``, in the last operator that has numbers."""
     if factor == 1.0:
         return p
     last = max(k for k, op in enumerate(p.ops) if numbers(op) is not None)

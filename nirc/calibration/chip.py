@@ -1,4 +1,4 @@
-"""What a backend tells the calibration about its chip."""
+"""The interface between a chip's backend and the calibration."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from nirc.rounding.rule import Rounding
 
 
 @dataclass(frozen=True)
-class Knobs:
-    """What may be changed of one population.
+class Parameters:
+    """The parameters of a population that may change.
 
-    ``mem``, ``syn``: the decays per step (n,) that its neurons could have instead, in rising order; empty: as they are.
-    ``gains``: each projection into it may be scaled. ``weights``: every weight may change. ``drift``: so may the
-    constant current. ``brake``: its neurons may inhibit themselves.
+    ``mem``, ``syn``: possible decays per step (n,) of its neurons, in rising order. Empty: fixed.
+    ``gains``: each projection into the population may be scaled. ``weights``: every weight may
+    change. ``drift``: the constant current may change. ``self_inhibition``: its neurons may inhibit
+    themselves.
     """
 
     mem: tuple[Float, ...] = ()
@@ -26,26 +27,27 @@ class Knobs:
     gains: bool = True
     weights: bool = True
     drift: bool = False
-    brake: bool = False
+    self_inhibition: bool = False
 
 
 class Chip(Protocol):
-    """One chip, as seen by the calibration."""
+    """A chip, as seen by the calibration."""
 
     def dynamics(self, legal: Program) -> Program:
-        """The legal discrete program with the chip's dynamics in floating point: all but its rounding.
+        """Return the legal program with the chip's dynamics in floating point, without rounding.
 
-        Nodes keep their names; edges may change, those into a population each have operators with numbers.
+        Nodes keep their names. Edges may change. Each edge into a population has operators with
+        numbers.
         """
 
-    def knobs(self, program: Program, name: str) -> Knobs | None:
-        """What may be changed of ``name`` in ``program`` (the answer of ``dynamics``); None: nothing."""
+    def parameters(self, program: Program, name: str) -> Parameters | None:
+        """Return the parameters of ``name`` in ``program`` (from ``dynamics``) that may change."""
 
     def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
-        """The integer form of ``program``, a variation of ``dynamics``' answer or the legal program itself."""
+        """Return the integer form of ``program``, a variation of ``dynamics(legal)`` or ``legal``."""
 
     def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
-        """Outputs (samples, steps, outputs) on ``inputs``, by each way in which the chip may work."""
+        """Return the outputs (samples, steps, outputs) on ``inputs``, for each mode of the chip."""
 
     def affordable(self, integer: Program, start: Program) -> bool:
-        """Whether the chip has room for ``integer`` wherever it has for ``start``, the uncalibrated integer form."""
+        """Return True if ``integer`` fits the chip wherever ``start`` fits, the uncalibrated form."""

@@ -1,7 +1,7 @@
-"""Inputs that the model is sure of: for every output some that it wins clearly, whatever classes were given.
+"""Clear inputs: for every output, some inputs with this output as the clear winner.
 
-Random inputs are bred: the clearest of each winner are kept and recombined with others of the same winner. What a
-trained network is sure of is nearer to what it was trained on than what it is not.
+Random inputs are bred. The clearest inputs of each winner are kept and recombined with others of
+the same winner. Inputs with a clear answer are nearer to the training data of the network.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from nirc.ir.arrays import Float, Int
 Answers = Callable[[Int], Float]  # inputs (samples, steps, channels) -> (samples, outputs)
 
 GENERATIONS = 3
-POOL = 3  # random inputs to begin with, for each that is wanted; and one mixture
-MOSTLY = 0.8  # of the channels stay when strangers are crossed
-FEW = 4.0  # spikes: a lead of one over less than this is no clear one
+POOL = 3  # random inputs to begin with, for each wanted input (and one mixture)
+MOSTLY = 0.8  # share of channels that stay in a cross of two winners
+SMALL_COUNT = 4.0  # spikes: a lead of one spike over fewer is not clear
 
 
 def clear(given: Int, rng: Rng, count: int, answers: Answers) -> Int:
-    """(count, steps, channels), as many for each output as there are."""
+    """Return (count, steps, channels), equally many for each output if possible."""
     if not count:
         return given[:0]
     pool = np.concatenate([random_inputs(given, rng, POOL * count), mixtures(given, rng, count)])
@@ -34,33 +34,42 @@ def clear(given: Int, rng: Rng, count: int, answers: Answers) -> Int:
 
 
 def _children(pool: Int, winner: Int, rng: Rng) -> Int:
-    """One of each: crossed with another of the same winner by channels or in time, or a little with any other."""
-    made = np.empty_like(pool)
+    """Return a child for each input.
+
+    The child is a cross with another input of the same winner, by channels or in time, or a cross
+    with some channels of any input.
+    """
+    children = np.empty_like(pool)
     for k, one in enumerate(pool):
         kin = pool[rng.choice(np.flatnonzero(winner == winner[k]))]
         kind = rng.integers(3)
         if kind == 0:
-            made[k] = some_channels(one, kin, rng, HALF)
+            children[k] = some_channels(one, kin, rng, HALF)
         elif kind == 1:
-            made[k] = some_channels(one, pool[rng.integers(len(pool))], rng, MOSTLY)
+            children[k] = some_channels(one, pool[rng.integers(len(pool))], rng, MOSTLY)
         else:
-            made[k] = one_after_another(one, kin, rng)
-    return made
+            children[k] = one_after_another(one, kin, rng)
+    return children
 
 
 def _best(pool: Int, sums: Float, count: int) -> tuple[Int, Float]:
-    """Of each winner the clearest, the same number of each as far as there are."""
+    """Return the clearest inputs of each winner, equally many for each if possible."""
     kept = clearest(sums, count)
     return pool[kept], sums[kept]
 
 
 def clearest(sums: Float, count: int) -> Int:
-    """Places of ``count`` rows of ``sums`` (samples, outputs), in their order."""
+    """Return the places of ``count`` rows of ``sums`` (samples, outputs), in their order."""
     ordered = np.sort(sums, axis=1)
-    lead = ordered[:, -1] if sums.shape[1] == 1 else (ordered[:, -1] - ordered[:, -2]) / (np.abs(ordered[:, -1]) + FEW)
-    order, winner = np.argsort(-lead, kind="stable"), sums.argmax(axis=1)
+    lead = (
+        ordered[:, -1]
+        if sums.shape[1] == 1
+        else (ordered[:, -1] - ordered[:, -2]) / (np.abs(ordered[:, -1]) + SMALL_COUNT)
+    )
+    order = np.argsort(-lead, kind="stable")
+    winner = sums.argmax(axis=1)
     place = np.empty(len(sums), np.int64)  # among those of the same winner
     for w in np.unique(winner):
-        mine = order[winner[order] == w]
-        place[mine] = np.arange(len(mine))
+        rows = order[winner[order] == w]
+        place[rows] = np.arange(len(rows))
     return np.sort(np.argsort(place, kind="stable")[:count])

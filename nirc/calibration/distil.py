@@ -1,9 +1,10 @@
-"""Every weight and constant current, by gradient descent on the distance from the model's spikes (Adam).
+"""Gradient descent on the distance from the model's spikes (Adam): weights and constant currents.
 
-All populations learn at once from the traces of the model's spikes, through the chip's own dynamics. Within a loop
-each neuron is told the model's spikes (Unrolled's ``forced``): errors of a recurrent network do not feed on themselves
-while it learns. Then the loops stay as they are and run free, and the other populations learn from what they really
-send. Bounded by work; operators keep their zeros and their shared kernels.
+All populations learn at once from the traces of the model's spikes, through the chip's dynamics.
+Within a loop each neuron receives the model's spikes (``forced`` in Unrolled). So the errors of a
+recurrent network do not amplify each other during learning. Afterwards the loops are fixed and run
+free. The other populations then learn from the real signals. The work is bounded. Operators keep
+their zeros and their shared kernels.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from nirc.analysis.exact import on_grid
 from nirc.calibration.adjoint import numbers, with_numbers
-from nirc.calibration.chip import Knobs
+from nirc.calibration.chip import Parameters
 from nirc.calibration.objective import count_power, echo, power, traces, traces_back
 from nirc.calibration.samples import given_share
 from nirc.calibration.unrolled import Gradients, Key, Unrolled, components
@@ -28,41 +29,44 @@ BATCH = 64
 ROUNDS = 200
 FEWEST = 30
 WORK = 6e10  # multiply-adds of all rounds together
-# In loops every change comes back; measured: JapaneseVowels gets worse from 0.03 on, other networks from 0.08 on.
-RATE, RATE_IN_LOOPS, LAST = 0.03, 0.01, 0.1
-# of a change, in units of the operator's root mean square; share of it in the last round
-TOLD = 0.6  # of the rounds, the first: populations of loops learn, and are told what the model sends
-AVERAGED = 0.3  # of the rounds, the last: their mean is what was learnt
+# Changes come back in loops. Measured: JapaneseVowels gets worse from 0.03 on, other networks from 0.08 on.
+RATE = 0.03  # of a change, in units of the operator's root mean square
+RATE_IN_LOOPS = 0.01
+LAST = 0.1  # share of the rate in the last round
+FORCED = 0.6  # share of the rounds in which loops learn from the model's spikes
+AVERAGED = 0.3  # share of the rounds, the last, whose mean is the result
 DRIFT_UNIT = 0.1  # of a threshold: the unit of changes of a constant current
 MOST_GIVEN = 0.75  # of a batch
-FIRST, SECOND = 0.9, 0.99  # Adam's decays
+FIRST = 0.9  # Adam's decays
+SECOND = 0.99
 Rng = np.random.Generator
 
 
 @dataclass
 class _Number:
-    """One array that learns, with Adam's two moments."""
+    """An array that learns, with Adam's two moments."""
 
     value: Float
     unit: float
     mask: NDArray[np.bool_]
     first: Float
     second: Float
-    total: Float  # of the values to be averaged
+    total: Float  # sum of the values to average
 
     @staticmethod
     def of(value: Float, unit: float, mask: NDArray[np.bool_]) -> _Number:
         return _Number(value.copy(), unit, mask, *(np.zeros_like(value) for _ in range(3)))
 
     def afresh(self) -> _Number:
-        """To be learnt from here on."""
+        """Return the array without its moments, to learn from here on."""
         return _Number.of(self.value, self.unit, self.mask)
 
     def learn(self, gradient: Float, rate: float, round_: int) -> None:
         self.first = FIRST * self.first + (1 - FIRST) * gradient
         self.second = SECOND * self.second + (1 - SECOND) * gradient * gradient
-        # products, not powers: the same on every machine
-        mean, square = self.first / _left(FIRST, round_), self.second / _left(SECOND, round_)
+        # Products instead of powers: the same on every machine.
+        mean = self.first / _left(FIRST, round_)
+        square = self.second / _left(SECOND, round_)
         self.value = self.value - rate * self.unit * mean / (np.sqrt(square) + 1e-12) * self.mask
 
 
@@ -74,46 +78,54 @@ def _left(decay: float, round_: int) -> float:
 
 
 class Distillation:
-    """``program`` on its way to the model's spikes ``taught``, by population, on ``inputs``."""
+    """Learning of ``program`` towards the model's signals ``reference`` on ``inputs``.
+
+    The first ``given`` samples are the user's. ``self_inhibition``: edge number by population.
+    """
 
     def __init__(
         self,
         program: Program,
-        knobs: Mapping[str, Knobs],
-        brakes: Mapping[str, int],
+        parameters: Mapping[str, Parameters],
+        self_inhibition: Mapping[str, int],
         inputs: Int,
-        taught: Mapping[str, NDArray[np.generic]],
+        reference: Mapping[str, NDArray[np.generic]],
         rng: Rng,
         given: int,
     ) -> None:
         self.given = given
         self.outputs = {s for sink in program.nodes(Sink) for s, _ in program.into(sink)}
-        self.program, self.inputs, self.taught, self.rng = program, inputs, taught, rng
-        self.own = frozenset(brakes.values())
+        self.program = program
+        self.inputs = inputs
+        self.reference = reference
+        self.rng = rng
+        self.self_edges = frozenset(self_inhibition.values())
         self.edges = list(program.edges())
         self.decay = echo(inputs.shape[1])
-        self.names = [n for n in taught if isinstance(program[n].dynamics, Discrete)]
-        self.units = {n: power(np.asarray(taught[n], np.float64), self.decay) for n in self.names}
-        self.count_units = {n: count_power(np.asarray(taught[n], np.float64)) for n in self.names}
-        looped = [n for c in components(program) for n in c if len(c) > 1 or _recurrent(self.edges, n, self.own)]
-        self.looped = looped
+        self.names = [n for n in reference if isinstance(program[n].dynamics, Discrete)]
+        self.units = {n: power(np.asarray(reference[n], np.float64), self.decay) for n in self.names}
+        self.count_units = {n: count_power(np.asarray(reference[n], np.float64)) for n in self.names}
+        self.looped: list[str] = []
+        for component in components(program):
+            alone = len(component) == 1
+            self.looped += [n for n in component if not alone or _recurrent(self.edges, n, self.self_edges)]
         self.weights: dict[Key, _Number] = {}
         for i, (_, t, p) in enumerate(self.edges):
-            if t in knobs and knobs[t].weights:
+            if t in parameters and parameters[t].weights:
                 for k, op in enumerate(p.ops):
                     value = numbers(op)
                     if value is not None and value.any():
                         unit = float(np.sqrt((value**2).sum() / np.count_nonzero(value)))
                         self.weights[i, k] = _Number.of(value, unit, value != 0)
         self.drift = {}
-        for name, knob in knobs.items():
-            if knob.drift:
+        for name, p in parameters.items():
+            if p.drift:
                 d = program[name].dynamics
                 unit = 1.0 if d.threshold is None else float(np.abs(d.threshold).mean())
                 self.drift[name] = _Number.of(d.drift, DRIFT_UNIT * unit, np.ones(d.drift.shape, dtype=bool))
 
     def rounds(self) -> int:
-        """As many as the work allows."""
+        """Return the number of rounds that the work allows."""
         _, steps, _ = self.inputs.shape
         once = 0
         for _, t, p in self.edges:
@@ -123,20 +135,23 @@ class Distillation:
         cost = BATCH * steps * (3 * once + 60 * neurons)
         return int(min(ROUNDS, max(FEWEST, WORK // max(1, cost))))
 
-    def run(self, tell: Callable[[float], None]) -> Program:
-        """All rounds; the program with what was learnt. ``tell``: the share that is done."""
+    def run(self, progress: Callable[[float], None]) -> Program:
+        """Run all rounds and return the learnt program.
+
+        ``progress`` gets the share that is done.
+        """
         rounds = self.rounds()
         if not self.looped or set(self.names) <= set(self.looped):
-            self._learn(rounds, RATE_IN_LOOPS if self.looped else RATE, tell)
+            self._learn(rounds, RATE_IN_LOOPS if self.looped else RATE, progress)
             return self.now()
-        told = round(TOLD * rounds)
-        self._learn(told, RATE_IN_LOOPS, lambda share: tell(TOLD * share))
+        forced = round(FORCED * rounds)
+        self._learn(forced, RATE_IN_LOOPS, lambda share: progress(FORCED * share))
         self._settle()
-        self._learn(rounds - told, RATE, lambda share: tell(TOLD + (1.0 - TOLD) * share))
+        self._learn(rounds - forced, RATE, lambda share: progress(FORCED + (1.0 - FORCED) * share))
         return self.now()
 
-    def _learn(self, rounds: int, rate: float, tell: Callable[[float], None]) -> None:
-        """So many rounds; the mean of the last ones stays."""
+    def _learn(self, rounds: int, rate: float, progress: Callable[[float], None]) -> None:
+        """Run ``rounds`` rounds and keep the mean of the last rounds."""
         averaged = max(1, round(AVERAGED * rounds))
         everything = [*self.weights.values(), *self.drift.values()]
         for done in range(1, rounds + 1):
@@ -146,7 +161,7 @@ class Distillation:
                 number.learn(gradients.weights[key], now, done)
             for name, number in self.drift.items():
                 number.learn(gradients.drift[name], now, done)
-            tell(done / rounds)
+            progress(done / rounds)
             if done > rounds - averaged:
                 for number in everything:
                     number.total += number.value
@@ -154,35 +169,41 @@ class Distillation:
             number.value = number.total / averaged
 
     def _settle(self) -> None:
-        """Populations of loops have learnt: they run free, and the others learn from what they really send."""
-        self.program, self.edges = (settled := self.now()), list(settled.edges())
-        mine = {n for n in self.names if n not in self.looped}
-        self.weights = {k: n.afresh() for k, n in self.weights.items() if self.edges[k[0]][1] in mine}
-        self.drift = {k: n.afresh() for k, n in self.drift.items() if k in mine}
-        self.names, self.looped = [n for n in self.names if n in mine], []
+        """Fix the populations of loops and let them run free.
+
+        The others learn from the real signals.
+        """
+        self.program = self.now()
+        self.edges = list(self.program.edges())
+        others = {n for n in self.names if n not in self.looped}
+        self.weights = {k: n.afresh() for k, n in self.weights.items() if self.edges[k[0]][1] in others}
+        self.drift = {k: n.afresh() for k, n in self.drift.items() if k in others}
+        self.names = [n for n in self.names if n in others]
+        self.looped = []
 
     def _batch(self) -> NDArray[np.int64]:
-        """Given and made-up samples by their weight."""
-        own = min(round(BATCH * min(MOST_GIVEN, given_share(self.given))), self.given)
-        given = self.rng.permutation(self.given)[:own]
-        made = self.given + self.rng.permutation(len(self.inputs) - self.given)[: BATCH - own]
-        return np.concatenate([given, made])
+        """Draw given and generated samples by their weight."""
+        given_count = min(round(BATCH * min(MOST_GIVEN, given_share(self.given))), self.given)
+        given = self.rng.permutation(self.given)[:given_count]
+        generated = self.given + self.rng.permutation(len(self.inputs) - self.given)[: BATCH - given_count]
+        return np.concatenate([given, generated])
 
     def _gradients(self, program: Program, chosen: NDArray[np.int64]) -> Gradients:
-        taught = {n: self.taught[n][chosen].astype(np.float64) for n in self.names}
-        unrolled = Unrolled(program, {n: taught[n] for n in self.looped} if self.looped else None, self.own)
+        reference = {n: self.reference[n][chosen].astype(np.float64) for n in self.names}
+        forced = {n: reference[n] for n in self.looped} if self.looped else None
+        unrolled = Unrolled(program, forced, self.self_edges)
         signals = unrolled.forward(self.inputs[chosen])
         slopes = {}
         for name in self.names:
-            off = traces(signals[name] - taught[name], self.decay)
+            off = traces(signals[name] - reference[name], self.decay)
             slopes[name] = traces_back(off, self.decay) * (2.0 / (self.units[name] * len(chosen)))
             if name in self.outputs:
-                count = (signals[name] - taught[name]).sum(axis=1, keepdims=True)
+                count = (signals[name] - reference[name]).sum(axis=1, keepdims=True)
                 slopes[name] += count * (2.0 / (self.count_units[name] * len(chosen)))
         return unrolled.backward(slopes)
 
     def now(self) -> Program:
-        """The program with what has been learnt."""
+        """Return the program with the current numbers."""
         edges = []
         for i, (s, t, p) in enumerate(self.edges):
             ops = tuple(
@@ -198,5 +219,5 @@ class Distillation:
         return self.program.rebuilt(nodes, edges)
 
 
-def _recurrent(edges: list[tuple[str, str, object]], name: str, own: frozenset[int]) -> bool:
-    return any(s == t == name and i not in own for i, (s, t, _) in enumerate(edges))
+def _recurrent(edges: list[tuple[str, str, object]], name: str, self_edges: frozenset[int]) -> bool:
+    return any(s == t == name and i not in self_edges for i, (s, t, _) in enumerate(edges))

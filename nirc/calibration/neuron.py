@@ -1,8 +1,9 @@
-"""One step of a discrete population, forwards with what the way back needs, and backwards.
+"""One step of a discrete population, forwards (with a record for the backward step) and backwards.
 
-Backwards a spike has a slope, ``1 / (threshold (1 + SHARP |v - threshold| / threshold)^2)``, as training with surrogate
-gradients uses it (Neftci et al., 2019); where neurons may fire several times a step it stays at its largest above the
-threshold. The reset counts as given: its slope would only add noise (Zenke & Vogels, 2021).
+Backwards a spike has the slope ``1 / (threshold (1 + SHARP |v - threshold| / threshold)^2)``, as in
+training with surrogate gradients (Neftci et al., 2019). If neurons may fire several times a step,
+the slope stays at its maximum above the threshold. The reset counts as a constant, since its slope
+would only add noise (Zenke & Vogels, 2021).
 """
 
 from __future__ import annotations
@@ -18,27 +19,30 @@ SHARP = 2.0  # wide enough that silent neurons learn
 
 
 class Forward(NeuronStepper):
-    """One population over a batch. ``before``: the membrane that the last comparison saw, (..., n)."""
+    """A population over a batch.
+
+    ``before``: the membrane that the last comparison saw, (..., n).
+    """
 
     def __init__(self, d: Discrete, shape: tuple[int, ...]) -> None:
         super().__init__(d, shape)
         self.before: Float = self.v
 
     def step(self, x: Float, second: Float | None = None) -> Float:
-        """Summed input of both receptors -> spikes, or the membrane of a population that is silent."""
+        """Map the input of both receptors to spikes, or to the membrane without spikes."""
         sent = super().step(x, second)
         if not self.d.fires:
             self.before = self.v
         return sent
 
     def fire(self, op: Fire) -> None:
-        """Keep what the comparison sees."""
+        """Keep the membrane that the comparison sees."""
         self.before = self.v
         super().fire(op)
 
 
 class Backward:
-    """The same population from the last step to the first. A reset that is late counts as one at once."""
+    """The population from the last step to the first. A delayed reset counts as immediate."""
 
     def __init__(self, d: Discrete) -> None:
         self.d = d
@@ -49,7 +53,10 @@ class Backward:
         self.i_2: Float | float = 0.0
 
     def step(self, slope: Float, before: Float) -> tuple[Float, Float, Float]:
-        """Slope by the signal, membrane before the reset -> slopes by the input of both receptors, and by the drift."""
+        """Return the slopes by the input of both receptors, and by the drift.
+
+        ``slope``: by the signal. ``before``: membrane before the reset.
+        """
         d = self.d
         if d.threshold is None:
             into = self.v + slope
@@ -62,8 +69,10 @@ class Backward:
         first = second = into * d.gain_mem
         if d.decay_syn is not None and d.gain_syn is not None:
             total = self.i + first
-            self.i, first = total * d.decay_syn, total * d.gain_syn
+            self.i = total * d.decay_syn
+            first = total * d.gain_syn
         if d.decay_syn_2 is not None and d.gain_syn_2 is not None:
             total = self.i_2 + second
-            self.i_2, second = total * d.decay_syn_2, total * d.gain_syn_2
+            self.i_2 = total * d.decay_syn_2
+            second = total * d.gain_syn_2
         return first, second, into

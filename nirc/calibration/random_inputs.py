@@ -1,4 +1,4 @@
-"""Inputs that are made up: recombinations of given ones, and random ones whose channels rise and fall."""
+"""Generated inputs: recombinations of given inputs, and random inputs with changing rates."""
 
 from __future__ import annotations
 
@@ -9,59 +9,68 @@ from nirc.ir.arrays import Float, Int
 Rng = np.random.Generator
 
 HALF = 0.5
-RATES = (0.02, 0.6)  # spikes of a channel and step in bursts, on average over the channels
+RATES = (0.02, 0.6)  # spikes per channel and step in bursts, as mean over the channels
 SPREAD = 0.5  # of the logarithm of a channel's rate, and of its change over time
 LONGEST_BURST = 30  # steps for which a rate stays
 MOST_RATE = 0.98
-FACTORS = 3  # at most, that channels have in common in waves
-PERIODS = (5.6, 2.0)  # shortest of a wave in steps; longest, in lengths of a sample
-TOPS = (0.2, 1.0)  # rate of a channel at the height of its waves
+FACTORS = 3  # at most, waves that the channels share
+PERIODS = (5.6, 2.0)  # of a wave: shortest in steps, longest in lengths of a sample
+TOPS = (0.2, 1.0)  # rate of a channel at the top of its waves
 
 
 def mixtures(given: Int, rng: Rng, count: int) -> Int:
-    """In turn: channels permuted; half of the channels from another sample; one sample after another; spikes lost."""
+    """Return (count, steps, channels) mixtures of four kinds in turn.
+
+    Channels are permuted, half of the channels come from another sample, one sample follows
+    another, or spikes are lost.
+    """
     samples, steps, channels = given.shape
-    made = np.zeros((count, steps, channels), np.int64)
+    mixed = np.zeros((count, steps, channels), np.int64)
     for k in range(count):
-        one, two = given[rng.integers(samples)], given[rng.integers(samples)]
+        one = given[rng.integers(samples)]
+        two = given[rng.integers(samples)]
         if k % 4 == 0:
-            made[k] = one[:, rng.permutation(channels)]
+            mixed[k] = one[:, rng.permutation(channels)]
         elif k % 4 == 1:
-            made[k] = some_channels(one, two, rng, HALF)
+            mixed[k] = some_channels(one, two, rng, HALF)
         elif k % 4 == 2:
-            made[k] = one_after_another(one, two, rng)
+            mixed[k] = one_after_another(one, two, rng)
         else:
-            made[k] = one * (rng.random((steps, channels)) < rng.uniform(HALF, 1.0))
-    return made
+            mixed[k] = one * (rng.random((steps, channels)) < rng.uniform(HALF, 1.0))
+    return mixed
 
 
 def some_channels(one: Int, two: Int, rng: Rng, share: float) -> Int:
-    """So many channels of the one, the others of the other."""
+    """Take a ``share`` of the channels from ``one`` and the rest from ``two``."""
     return np.where(rng.random(one.shape[1]) < share, one, two)
 
 
 def one_after_another(one: Int, two: Int, rng: Rng) -> Int:
-    """The end of the one, then the beginning of the other."""
+    """Return the end of ``one``, then the beginning of ``two``."""
     cut = int(rng.integers(one.shape[0]))
     return np.concatenate([one[cut:], two[:cut]])
 
 
 def random_inputs(given: Int, rng: Rng, count: int) -> Int:
-    """(count, steps, channels) bursts and waves in turn, counts up to the largest given one."""
+    """Return (count, steps, channels) bursts and waves, with counts up to the largest given."""
     _, steps, channels = given.shape
     largest = max(1, int(given.max(initial=0)))
-    made = np.zeros((count, steps, channels), np.int64)
+    inputs = np.zeros((count, steps, channels), np.int64)
     for k in range(count):
         chance = (_bursts if k % 2 else _waves)(steps, channels, rng)
-        made[k] = rng.random((steps, channels)) < chance
+        inputs[k] = rng.random((steps, channels)) < chance
         if largest > 1:
-            made[k] *= rng.integers(1, largest + 1, (steps, channels))
-    return made
+            inputs[k] *= rng.integers(1, largest + 1, (steps, channels))
+    return inputs
 
 
 def _bursts(steps: int, channels: int, rng: Rng) -> Float:
-    """Each channel has a rate of its own that changes from burst to burst."""
-    low, high = np.log2(RATES[0]), np.log2(RATES[1])
+    """Return rates (steps, channels).
+
+    Each channel has a separate rate that changes with each burst.
+    """
+    low = np.log2(RATES[0])
+    high = np.log2(RATES[1])
     rate = 2.0 ** (rng.uniform(low, high) + SPREAD * 1.5 * rng.standard_normal(channels))
     length = int(rng.integers(5, LONGEST_BURST))
     bursts = -(-steps // length)
@@ -70,7 +79,7 @@ def _bursts(steps: int, channels: int, rng: Rng) -> Float:
 
 
 def _waves(steps: int, channels: int, rng: Rng) -> Float:
-    """The channels' rates rise and fall with a few waves that they have in common, some with them, some against."""
+    """Return rates (steps, channels) that rise and fall with shared waves, in phase or against."""
     factors = int(rng.integers(1, FACTORS + 1))
     period = 2.0 ** rng.uniform(np.log2(PERIODS[0]), np.log2(max(PERIODS[0], PERIODS[1] * steps)), factors)
     wave = np.sin(2 * np.pi * (np.arange(steps)[:, None] / period + rng.random(factors)))

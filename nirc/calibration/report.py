@@ -1,4 +1,4 @@
-"""What a calibration chose: plain values for the manifest, and notes for people."""
+"""The outcome of a calibration: plain values for the manifest, and notes for people."""
 
 from __future__ import annotations
 
@@ -6,74 +6,76 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nirc.calibration import gains
-from nirc.calibration.chip import Knobs
+from nirc.calibration.chip import Parameters
 from nirc.calibration.guard import Judged
 from nirc.calibration.samples import Samples
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.program import Program
 
-START = "start"  # the name of the uncalibrated network
-ROUNDING = "rounding"  # of the same with its weights rounded by what the sources send
+START = "start"  # the uncalibrated network
+ROUNDING = "rounding"  # the same with weights rounded by the signals of their sources
 SEARCHED = "search"  # after the bridge
-LEARNT = "distillation"  # after every weight has learnt
+LEARNT = "distillation"  # after all weights have learnt
 
 
 def report(
     stages: Sequence[Judged],
     kept: Judged,
-    found: Mapping[str, gains.Found],
-    knobs: Mapping[str, Knobs],
-    own: Samples,
+    settings: Mapping[str, gains.SearchResult],
+    parameters: Mapping[str, Parameters],
+    data: Samples,
     seed: int,
 ) -> dict[str, Any]:
-    """The manifest's ``calibration``: samples, the judged distance of every stage, each population's setting."""
+    """Return the manifest's ``calibration``: samples, judged distances, settings of populations."""
     return {
         "seed": seed,
         "samples": {
-            "fit": len(own.fit),
-            "fit_given": own.fit_given,
-            "judge": len(own.judge),
-            "judge_given": own.judge_given,
+            "fit": len(data.fit),
+            "fit_given": data.fit_given,
+            "judge": len(data.judge),
+            "judge_given": data.judge_given,
         },
         "kept": kept.name,
         "stages": [{"name": s.name, "distance": round(s.far, 6), "agreement": round(s.agreement, 6)} for s in stages],
         "populations": {
-            name: {} if kept.name in {START, ROUNDING} or name not in found else _setting(found[name], knobs[name])
-            for name in knobs
+            name: {}
+            if kept.name in {START, ROUNDING} or name not in settings
+            else _setting(settings[name], parameters[name])
+            for name in parameters
         },
     }
 
 
-def _setting(f: gains.Found, knobs: Knobs) -> dict[str, Any]:
+def _setting(f: gains.SearchResult, parameters: Parameters) -> dict[str, Any]:
     s = f.setting
-    told: dict[str, Any] = {"distance_before": round(f.start, 6), "distance_after": round(f.best, 6)}
-    if knobs.gains:
-        told["gains"] = [gains.factor(g) for g in s.gains]
-    if knobs.drift:
-        told["drift"] = gains.factor(s.drift)
-    if knobs.brake:
-        told["brake_thresholds"] = s.brake / gains.FINE
-    for name, choices, place in (("decay_mem", knobs.mem, s.mem), ("decay_syn", knobs.syn, s.syn)):
+    entry: dict[str, Any] = {"distance_before": round(f.start, 6), "distance_after": round(f.best, 6)}
+    if parameters.gains:
+        entry["gains"] = [gains.factor(g) for g in s.gains]
+    if parameters.drift:
+        entry["drift"] = gains.factor(s.drift)
+    if parameters.self_inhibition:
+        entry["brake_thresholds"] = s.self_inhibition / gains.FINE
+    for name, choices, place in (("decay_mem", parameters.mem, s.mem), ("decay_syn", parameters.syn, s.syn)):
         if choices:
-            told[name] = _range(choices[place])
-    return told
+            entry[name] = _range(choices[place])
+    return entry
 
 
 def _range(values: Float) -> list[float]:
-    """Smallest and largest."""
+    """Return smallest and largest."""
     return [float(values.min()), float(values.max())]
 
 
-def say(program: Program, told: Mapping[str, Any], log: Log) -> None:
-    """One note (D414) a population."""
-    learnt = "; then its weights" if told["kept"] == LEARNT else ""
-    for name, setting in told["populations"].items():
+def log_notes(program: Program, chosen: Mapping[str, Any], log: Log) -> None:
+    """Log a note (D414) for each population."""
+    learnt = "; then its weights" if chosen["kept"] == LEARNT else ""
+    for name, setting in chosen["populations"].items():
         where = program[name].origins[0]
         if not setting:
             what = (
                 "keeps its parameters: its weights are rounded by what its sources send; nothing else is better"
-                if told["kept"] == ROUNDING
+                if chosen["kept"] == ROUNDING
                 else "stays as it was: no calibration is better"
             )
             log.note("D414", f"`{name}` {what} on samples that it has not seen", where=where)

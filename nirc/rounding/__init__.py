@@ -1,1 +1,1 @@
-"""How weights become whole numbers: by the sum of a neuron's weights, or by what its sources really send."""
+"""Rounding of weights to integers, by the sum of a neuron's weights or by its sources' signals."""

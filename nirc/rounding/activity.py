@@ -1,4 +1,4 @@
-"""Rounding by what the sources send: the second moments of their spikes, as a membrane sums them up."""
+"""Rounding by the signals of the sources: the second moments of their filtered spikes."""
 
 from __future__ import annotations
 
@@ -16,36 +16,39 @@ from nirc.rounding.rule import KEEPING_SUMS, Weights
 
 MOST_SOURCES = 2048  # of one neuron
 MOST_ENTRIES = 1 << 23  # of a matrix
-MOST_VALUES = 1 << 24  # filtered signals that are looked at
-MOST_MOMENTS = 1 << 14  # moments by which sources are known
+MOST_VALUES = 1 << 24  # filtered signals that are used
+MOST_MOMENTS = 1 << 14  # moments per source
 LONGEST = 0.95  # decay: resets make a neuron forget
 
 
 class ByActivity:
-    """``signals`` (samples, steps, n) of every node, as the model sends them. Where one is missing sums are kept."""
+    """Rounding by ``signals`` (samples, steps, n) of the model's nodes.
+
+    Without a signal, keep sums.
+    """
 
     def __init__(self, signals: Mapping[str, NDArray[Any]]) -> None:
         self.signals = signals
         self.known: dict[tuple[object, ...], list[Float]] = {}
 
-    def whole(self, weights: Weights) -> Float:
-        """The squared error of what the neurons sum up is least."""
+    def integers(self, weights: Weights) -> Float:
+        """Minimise the squared error of the neurons' summed input."""
         if weights.source not in self.signals or not _tractable(weights.op):
-            return KEEPING_SUMS.whole(weights)
+            return KEEPING_SUMS.integers(weights)
         matrix, there = _matrix(weights.op, weights.exact)
         grams = self._grams(weights)
-        if not all(np.isfinite(gram).all() for gram in (matrix, *grams)):  # membranes without bounds as sources
-            return KEEPING_SUMS.whole(weights)
+        if not all(np.isfinite(gram).all() for gram in (matrix, *grams)):  # sources with unbounded membranes
+            return KEEPING_SUMS.integers(weights)
         parts = zip(np.split(matrix, len(grams)), np.split(there, len(grams)), grams, strict=True)
-        low, high = weights.low, weights.high
-        whole = np.concatenate([with_feedback(m, t, gram, low, high) for m, t, gram in parts])
+        rounded = np.concatenate([with_feedback(m, t, gram, weights.low, weights.high) for m, t, gram in parts])
         if isinstance(weights.op, Sparse):
-            return np.asarray(whole[weights.op.target, weights.op.source])
-        return whole.reshape(weights.exact.shape)
+            return np.asarray(rounded[weights.op.target, weights.op.source])
+        return rounded.reshape(weights.exact.shape)
 
     def _grams(self, weights: Weights) -> list[Float]:
-        """Second moments of the sources, for every group of a convolution. Weights play no part."""
-        op, decays = weights.op, _decays(weights.target)
+        """Return second moments of the sources, for every group of a convolution."""
+        op = weights.op
+        decays = _decays(weights.target)
         shape = (op.weight.shape[1:], op.stride, op.padding, op.dilation, op.groups) if isinstance(op, Conv) else ()
         if not all(isinstance(b, Pool) for b in weights.before):
             return self._moments(weights.source, (*weights.before, op), decays)
@@ -56,14 +59,14 @@ class ByActivity:
 
     def _moments(self, source: str, ops: tuple[LinearOp, ...], decays: tuple[float, ...]) -> list[Float]:
         signal = self.signals[source]
-        few = max(1, MOST_VALUES // max(1, signal[0].size))
-        signal = signal[:: -(-len(signal) // few)].astype(np.float64)
+        samples = max(1, MOST_VALUES // max(1, signal[0].size))
+        signal = signal[:: -(-len(signal) // samples)].astype(np.float64)
         for decay in decays:
             signal = _filtered(signal, decay)
         x = signal.reshape(-1, signal.shape[2])
         *before, last = ops
         positions = last.shape_out[1] * last.shape_out[-1] if isinstance(last, Conv) else 1
-        x = _some(x, max(1, MOST_MOMENTS // min(positions, 16)))
+        x = _drawn(x, max(1, MOST_MOMENTS // min(positions, 16)))
         for op in before:
             x = op.apply(x)
         if not isinstance(last, Conv):
@@ -74,16 +77,16 @@ class ByActivity:
         axes = len(last.shape_in) - 1
         seen = np.moveaxis(seen, 1, 1 + axes)  # (moments, *positions, channels, *taps)
         seen = seen.reshape(-1, last.groups, last.weight[0].size)
-        seen = _some(seen, MOST_MOMENTS)
+        seen = _drawn(seen, MOST_MOMENTS)
         return [seen[:, g].T @ seen[:, g] / len(seen) for g in range(last.groups)]
 
 
-def _some(x: Float, most: int) -> Float:
-    """Rows drawn without order."""
+def _drawn(x: Float, most: int) -> Float:
+    """Return at most ``most`` rows, drawn at random."""
     if len(x) <= most:
         return x
-    some: Float = x[np.sort(np.random.default_rng(0).choice(len(x), most, replace=False))]
-    return some
+    drawn: Float = x[np.sort(np.random.default_rng(0).choice(len(x), most, replace=False))]
+    return drawn
 
 
 def _tractable(op: Dense | Sparse | Conv) -> bool:
@@ -93,23 +96,25 @@ def _tractable(op: Dense | Sparse | Conv) -> bool:
 
 
 def _matrix(op: Dense | Sparse | Conv, exact: Float) -> tuple[Float, NDArray[np.bool_]]:
-    """``exact`` by neuron (or channel) and source, and which of them are synapses."""
+    """Return ``exact`` by neuron (or channel) and source, and the mask of synapses."""
     if not isinstance(op, Sparse):
         matrix = exact.reshape(len(exact), -1)
         return matrix, matrix != 0
-    matrix, there = np.zeros((op.n_out, op.n_in)), np.zeros((op.n_out, op.n_in), np.bool_)
-    matrix[op.target, op.source], there[op.target, op.source] = exact, exact != 0
+    matrix = np.zeros((op.n_out, op.n_in))
+    there = np.zeros((op.n_out, op.n_in), np.bool_)
+    matrix[op.target, op.source] = exact
+    there[op.target, op.source] = exact != 0
     return matrix, there
 
 
 def _decays(d: Discrete) -> tuple[float, ...]:
-    """Of the filters that an input goes through, as means over the population."""
-    found = [d.decay_mem] if d.decay_syn is None else [d.decay_syn, d.decay_mem]
-    return tuple(min(LONGEST, round(float(decay.mean()), 6)) for decay in found)
+    """Return the decays of the filters that an input passes, as means over the population."""
+    decays = [d.decay_mem] if d.decay_syn is None else [d.decay_syn, d.decay_mem]
+    return tuple(min(LONGEST, round(float(decay.mean()), 6)) for decay in decays)
 
 
 def _filtered(x: Float, decay: float) -> Float:
-    """Each signal with its exponential echo."""
+    """Return each signal with its exponential echo."""
     now = np.zeros_like(x[:, 0])
     for t in range(x.shape[1]):
         now = x[:, t] = now * decay + x[:, t]

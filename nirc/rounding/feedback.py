@@ -1,10 +1,11 @@
-"""Rounding with feedback: what rounding one weight does wrong is made good by those that are rounded after it.
+"""Rounding with feedback: the error of one weight is compensated by the weights that follow.
 
-Of a neuron with weights w, rounded to q, and sources whose filtered spikes are x, the squared error of the summed
-input is (q - w)' G (q - w) with G = mean of x x'. Source by source, the error is passed on to the sources that are
-still to be rounded in the proportions that make up for it best (optimal brain surgeon, Hassibi & Stork 1993; for
-quantisation Frantar et al., "GPTQ", 2023). All neurons at once. Then single weights move as long as that helps; and
-what comes of it is never worse than rounding to the nearest.
+Let w be the weights of a neuron, q the rounded weights, and x the filtered spikes of its sources.
+The squared error of the summed input is (q - w)' G (q - w) with G = mean of x x'. The sources are
+rounded in turn. The error of each is distributed over the remaining sources in the best proportions
+(optimal brain surgeon, Hassibi & Stork 1993, for quantisation Frantar et al., "GPTQ", 2023). All
+neurons are rounded at once. Then single weights move while this helps. The result is never worse
+than rounding to the nearest.
 """
 
 from __future__ import annotations
@@ -15,58 +16,61 @@ from numpy.typing import NDArray
 from nirc.analysis.exact import on_grid
 from nirc.ir.arrays import Float
 
-DAMPING = 0.01  # of the mean of G's diagonal, added to it: the samples are not all there is
+DAMPING = 0.01  # of the mean of G's diagonal, added to the diagonal: the samples are incomplete
 TINY = 1e-9
-ENOUGH = 36  # bits of what libraries compute
+ENOUGH = 36  # bits kept of library results
 SWEEPS = 4  # over all sources, at most
 
 
 def with_feedback(exact: Float, there: NDArray[np.bool_], gram: Float, low: float, high: float) -> Float:
-    """``exact`` (neurons, sources) as whole numbers from ``low`` to ``high``; 0 where no synapse is ``there``.
+    """Round ``exact`` (neurons, sources) to integers from ``low`` to ``high``.
 
-    ``gram`` (sources, sources): G above. What libraries compute is cut to a grid, so that their order does not matter.
+    Weights without a synapse (``there``) are 0. ``gram`` (sources, sources): G above. Library
+    results are cut to a grid, so their order of summation does not matter.
     """
     size = np.diag(gram)
     gram = _settled(gram + DAMPING * max(float(size.mean()), 1e-30) * np.eye(size.size))
-    order = np.argsort(-size, kind="stable")  # what matters most is rounded first, and nearest
+    order = np.argsort(-size, kind="stable")  # the largest moments are rounded first, and nearest
     passed = _settled(np.linalg.cholesky(np.linalg.inv(gram[np.ix_(order, order)])).T)
-    left, there = exact[:, order].copy(), there[:, order]
-    whole = np.zeros_like(left)
+    left = exact[:, order].copy()
+    there = there[:, order]
+    rounded = np.zeros_like(left)
     for k in range(size.size):
-        whole[:, k] = np.where(there[:, k], np.clip(np.rint(left[:, k]), low, high), 0.0)
-        wrong = (left[:, k] - whole[:, k]) / passed[k, k]
+        rounded[:, k] = np.where(there[:, k], np.clip(np.rint(left[:, k]), low, high), 0.0)
+        wrong = (left[:, k] - rounded[:, k]) / passed[k, k]
         left[:, k + 1 :] -= wrong[:, None] * passed[k, k + 1 :]
     back = np.argsort(order)
-    whole, there = whole[:, back], there[:, back]
+    rounded = rounded[:, back]
+    there = there[:, back]
     nearest = np.where(there, np.clip(np.rint(exact), low, high), 0.0)
-    found, other = (_descended(start, exact, there, gram, low, high) for start in (whole, nearest))
-    worse = squared_error(other, exact, gram) < squared_error(found, exact, gram) * (1 - TINY)
-    return np.where(worse[:, None], other, found)
+    corrected, plain = (_descended(start, exact, there, gram, low, high) for start in (rounded, nearest))
+    worse = squared_error(plain, exact, gram) < squared_error(corrected, exact, gram) * (1 - TINY)
+    return np.where(worse[:, None], plain, corrected)
 
 
-def _descended(whole: Float, exact: Float, there: NDArray[np.bool_], gram: Float, low: float, high: float) -> Float:
-    """Coordinate descent: each weight in turn to the whole number that is best while the others stay."""
-    pull = _settled((whole - exact) @ gram)  # (neurons, sources) half the slope
+def _descended(rounded: Float, exact: Float, there: NDArray[np.bool_], gram: Float, low: float, high: float) -> Float:
+    """Coordinate descent: move each weight in turn to its best integer while the others stay."""
+    pull = _settled((rounded - exact) @ gram)  # (neurons, sources) half the slope
     for _ in range(SWEEPS):
         moved = False
         for k in range(len(gram)):
-            best = np.clip(np.rint(whole[:, k] - pull[:, k] / gram[k, k]), low, high)
-            step = np.where(there[:, k], best - whole[:, k], 0.0)
+            best = np.clip(np.rint(rounded[:, k] - pull[:, k] / gram[k, k]), low, high)
+            step = np.where(there[:, k], best - rounded[:, k], 0.0)
             if step.any():
                 moved = True
-                whole[:, k] += step
+                rounded[:, k] += step
                 pull += step[:, None] * gram[k]
         if not moved:
             break
-    return whole
+    return rounded
 
 
 def _settled(x: Float) -> Float:
-    """``x`` without its last bits, in which the order of summation shows."""
+    """Return ``x`` without its last bits, which depend on the order of summation."""
     return on_grid(x, ENOUGH)
 
 
-def squared_error(whole: Float, exact: Float, gram: Float) -> Float:
-    """(neurons,) of the summed input."""
-    wrong = whole - exact
+def squared_error(rounded: Float, exact: Float, gram: Float) -> Float:
+    """Return (neurons,) the squared error of the summed input."""
+    wrong = rounded - exact
     return np.asarray(((wrong @ gram) * wrong).sum(axis=1))

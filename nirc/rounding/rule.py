@@ -1,4 +1,4 @@
-"""What a quantiser asks, and the answer without sample inputs."""
+"""The interface between quantisers and rounding rules, and the rule without sample inputs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nirc.rounding.sums import sums_kept
 
 @dataclass(frozen=True)
 class Weights:
-    """Numbers of ``op`` (its weight or values, same shape) in units of the chip's grid, to be whole, from ``low`` to
-    ``high``.
+    """Numbers of ``op`` (its weight or values, same shape) in units of the chip's grid.
 
-    ``source`` sends through ``before`` and ``op`` into a population of ``target`` dynamics.
+    They are rounded to integers from ``low`` to ``high``. ``source`` sends through ``before`` and
+    ``op`` into a population of ``target`` dynamics.
     """
 
     source: str
@@ -31,9 +31,13 @@ class Weights:
 
 
 def with_sums_kept(op: Dense | Sparse | Conv, exact: Float, low: float, high: float) -> Float:
-    """Numbers of ``op`` made whole; of each neuron, or channel of a convolution, the sum is as near as can be."""
+    """Round numbers of ``op``.
+
+    The sum of each neuron, or channel of a convolution, changes least.
+    """
     if isinstance(op, Sparse):
-        row, n = op.target, op.n_out
+        row = op.target
+        n = op.n_out
     else:
         n = len(exact)
         row = np.repeat(np.arange(n), exact[0].size if n else 0)
@@ -41,16 +45,19 @@ def with_sums_kept(op: Dense | Sparse | Conv, exact: Float, low: float, high: fl
 
 
 class Rounding(Protocol):
-    """A rule by which weights become whole."""
+    """A rule that rounds weights to integers."""
 
-    def whole(self, weights: Weights) -> Float:
-        """Whole numbers in the shape of ``weights.exact``."""
+    def integers(self, weights: Weights) -> Float:
+        """Return integers in the shape of ``weights.exact``."""
 
 
 class KeepingSums:
-    """Of each neuron the sum of its weights is kept: all that can be said of what its sources send."""
+    """Keep the sum of each neuron's weights.
 
-    def whole(self, weights: Weights) -> Float:
+    Without signals of the sources, nothing else is known.
+    """
+
+    def integers(self, weights: Weights) -> Float:
         """See ``with_sums_kept``."""
         return with_sums_kept(weights.op, weights.exact, weights.low, weights.high)
 

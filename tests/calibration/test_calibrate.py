@@ -10,11 +10,11 @@ import pytest
 
 from nirc.calibration import calibrate as module
 from nirc.calibration.calibrate import Calibrated, calibrate
-from nirc.calibration.chip import Knobs
+from nirc.calibration.chip import Parameters
 from nirc.calibration.clear import clear
 from nirc.calibration.guard import Judged, better
 from nirc.calibration.random_inputs import random_inputs
-from nirc.calibration.report import say
+from nirc.calibration.report import log_notes
 from nirc.calibration.samples import Counts, samples
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
@@ -34,18 +34,18 @@ def several(rule: Rule) -> Rule:
 
 
 class Subtracting:
-    """A chip in floating point that takes the threshold away, up to 31 times a step; with or without a brake."""
+    """A chip in floating point that subtracts the threshold, up to 31 times a step. Self-inhibition is an option."""
 
-    def __init__(self, *, brake: bool = True, room: bool = True) -> None:
-        self.brake, self.room = brake, room
+    def __init__(self, *, self_inhibition: bool = True, room: bool = True) -> None:
+        self.self_inhibition, self.room = self_inhibition, room
 
     def dynamics(self, legal: Program) -> Program:
         return ruled(legal, several)
 
-    def knobs(self, program: Program, name: str) -> Knobs | None:
+    def parameters(self, program: Program, name: str) -> Parameters | None:
         d: Discrete = program[name].dynamics
         slower = frozen(1 - (1 - d.decay_mem) / 2)
-        return Knobs(mem=(d.decay_mem, slower), drift=True, brake=self.brake)
+        return Parameters(mem=(d.decay_mem, slower), drift=True, self_inhibition=self.self_inhibition)
 
     def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
         return program if program["a"].dynamics.rule.reset == "subtract" else self.dynamics(program)
@@ -102,7 +102,7 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
             assert np.array_equal(a.coo()[2], b.coo()[2])
 
 
-def test_a_chip_without_room_for_brakes_gets_none() -> None:
+def test_a_chip_without_room_for_self_inhibition_gets_none() -> None:
     _, start, done = calibrated(Subtracting(room=False))
     assert len(list(done.integer.edges())) == len(list(start.edges()))
     assert all("brake_thresholds" not in p for p in done.report["populations"].values())
@@ -116,7 +116,7 @@ def test_where_nothing_is_better_the_start_is_kept() -> None:
             return legal
 
     legal = resetting(network(loop=False), "set")
-    done = calibrate(legal, legal, Same(brake=False), Calibration(given(), legal))
+    done = calibrate(legal, legal, Same(self_inhibition=False), Calibration(given(), legal))
     assert done.report["kept"] in {"start", "rounding"} and done.integer is legal
     assert done.report["stages"][0]["distance"] == 0
 
@@ -157,7 +157,7 @@ def test_a_note_speaks_of_learnt_weights_only_where_they_were_kept() -> None:
         told = done.report | {"kept": kept}
         if kept in {"rounding", "start"}:
             told |= {"populations": {name: {} for name in told["populations"]}}
-        say(legal, told, log)
+        log_notes(legal, told, log)
         notes[kept] = log.diagnostics[0].message
     assert "then its weights" in notes["distillation"] and "weights" not in notes["search"]
     assert "keeps its parameters" in notes["rounding"] and "stays as it was" in notes["start"]
@@ -223,8 +223,8 @@ def test_an_output_that_is_read_as_a_membrane_is_calibrated_too() -> None:
         def dynamics(self, legal: Program) -> Program:
             return ruled(legal, several, ["a"])
 
-        def knobs(self, program: Program, name: str) -> Knobs | None:
-            return replace(super().knobs(program, name) or Knobs(), brake=name == "a")
+        def parameters(self, program: Program, name: str) -> Parameters | None:
+            return replace(super().parameters(program, name) or Parameters(), self_inhibition=name == "a")
 
     legal = resetting(network(loop=False, fires=False), "set")
     chip = Read()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nirc.calibration import distil
-from nirc.calibration.chip import Knobs
+from nirc.calibration.chip import Parameters
 from nirc.calibration.distil import Distillation
 from nirc.ir.linear import Dense
 from nirc.ir.program import Program
@@ -30,9 +30,9 @@ def learning(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Distillatio
             model = model.rebuilt(dict(model.graph.nodes(data="payload")), kept)
         inputs = (np.random.default_rng(7).random((40, 20, 4)) < 0.3).astype(np.int64)
         taught = run(model, inputs, record=["a", "b"]).spikes
-        knobs = {"a": Knobs(drift=True), "b": Knobs()}
+        parameters = {"a": Parameters(drift=True), "b": Parameters()}
         chip = resetting(model, "subtract")
-        return Distillation(chip, knobs, {}, inputs, taught, np.random.default_rng(0), 20), model
+        return Distillation(chip, parameters, {}, inputs, taught, np.random.default_rng(0), 20), model
 
     return made
 

@@ -33,7 +33,7 @@ def test_what_neurons_sum_up_is_nearer_than_with_sums_kept() -> None:
     signal, exact = spikes(24), RNG.normal(0, 2, (16, 24))
     op = Dense(exact)
     weights = Weights("a", leaky(16), op, exact, -7, 7)
-    by_activity, by_sums = (r.whole(weights) for r in (ByActivity({"a": signal}), KEEPING_SUMS))
+    by_activity, by_sums = (r.integers(weights) for r in (ByActivity({"a": signal}), KEEPING_SUMS))
     assert lost(signal, Dense(by_activity), op) < 0.5 * lost(signal, Dense(by_sums), op)
 
 
@@ -42,8 +42,8 @@ def test_a_list_of_the_same_synapses_is_rounded_in_the_same_way() -> None:
     target, source = np.nonzero(exact)
     listed = Sparse(target, source, exact[target, source], 12, 6)
     rule = ByActivity({"a": signal})
-    dense = rule.whole(Weights("a", leaky(6), Dense(exact), exact, -7, 7))
-    sparse = rule.whole(Weights("a", leaky(6), listed, listed.value, -7, 7))
+    dense = rule.integers(Weights("a", leaky(6), Dense(exact), exact, -7, 7))
+    sparse = rule.integers(Weights("a", leaky(6), listed, listed.value, -7, 7))
     assert np.array_equal(dense[target, source], sparse)
 
 
@@ -55,7 +55,7 @@ def test_a_kernel_is_rounded_by_the_patches_that_it_sees_behind_a_pool() -> None
     weights = Weights("a", leaky(80), conv, exact, -7, 7, (pool,))
     pooled = pool.apply(signal.reshape(-1, 128).astype(float)).reshape(30, 20, 32)
     kernels = [
-        Conv(r.whole(weights), (2, 4, 4), (5, 4, 4), (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+        Conv(r.integers(weights), (2, 4, 4), (5, 4, 4), (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
         for r in (ByActivity({"a": signal}), KEEPING_SUMS)
     ]
     found, usual = (lost(pooled, kernel, conv) for kernel in kernels)
@@ -66,7 +66,7 @@ def test_every_group_of_a_kernel_has_its_own_moments() -> None:
     signal = spikes(4 * 6)
     exact = RNG.normal(0, 2, (4, 1, 3))
     conv = Conv(exact, (4, 6), (4, 6), (1,), ((1, 1),), (1,), 4)
-    whole = ByActivity({"a": signal}).whole(Weights("a", leaky(24), conv, exact, -7, 7))
+    whole = ByActivity({"a": signal}).integers(Weights("a", leaky(24), conv, exact, -7, 7))
     assert whole.shape == exact.shape and (np.abs(whole - exact) < 1.5).all()
 
 
@@ -74,10 +74,10 @@ def test_of_sources_without_bounds_sums_are_kept() -> None:
     exact = RNG.normal(0, 2, (3, 5))
     weights = Weights("a", leaky(3), Dense(exact), exact, -7, 7)
     signal = np.full((2, 4, 5), np.inf)
-    assert np.array_equal(ByActivity({"a": signal}).whole(weights), KEEPING_SUMS.whole(weights))
+    assert np.array_equal(ByActivity({"a": signal}).integers(weights), KEEPING_SUMS.integers(weights))
 
 
 def test_without_the_sources_spikes_sums_are_kept() -> None:
     exact = RNG.normal(0, 2, (3, 5))
     weights = Weights("relay", leaky(3), Dense(exact), exact, -7, 7)
-    assert np.array_equal(ByActivity({}).whole(weights), KEEPING_SUMS.whole(weights))
+    assert np.array_equal(ByActivity({}).integers(weights), KEEPING_SUMS.integers(weights))
