@@ -1,1 +1,1 @@
-"""What a person or a script learns from a result."""
+"""Reports of results, for people and for scripts."""

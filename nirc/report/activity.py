@@ -1,4 +1,4 @@
-"""How busy a network is: measured on sample inputs, or on random ones that are said to be an assumption."""
+"""The activity of a network, measured on sample inputs or assumed with random inputs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from nirc.ir.populations import Population, Projection, Source
 from nirc.ir.program import Program
 from nirc.semantics.run import run
 
-ASSUMED_RATE = 0.1  # spikes of an input channel in a step; of the order of the zoo's data, 0.15 to 0.3
+ASSUMED_RATE = 0.1  # spikes of an input channel in a step: about the zoo's data, 0.15 to 0.3
 ASSUMED_STEPS = 50
-MOST_VALUES = 1 << 24  # inputs and recorded spikes of the samples that are looked at
+MOST_VALUES = 1 << 24  # inputs and recorded spikes of the samples that are used
 MOST_PRODUCTS = 1 << 24  # of a chain of operators that is multiplied out to count its synapses
 
 
 def activity(program: Program, inputs: NDArray[Any] | None) -> Activity:
-    """Averages over ``inputs`` (samples, steps, channels), or over random inputs of ``ASSUMED_RATE`` (seed 0).
+    """Return means over ``inputs`` (samples, steps, channels), or over random inputs (seed 0).
 
-    ``program``: any executable form. Samples beyond ``MOST_VALUES`` values are left out, and ``how`` says so.
+    ``program``: any executable form. Random inputs have ``ASSUMED_RATE``. Samples beyond
+    ``MOST_VALUES`` values are left out. ``how`` describes the inputs.
     """
-    sources, populations = program.nodes(Source), program.nodes(Population)
+    sources = program.nodes(Source)
+    populations = program.nodes(Population)
     channels = sum(s.n for s in sources.values())
     if inputs is None:
         raster = np.random.default_rng(0).random((1, ASSUMED_STEPS, channels)) < ASSUMED_RATE
@@ -55,14 +57,17 @@ def activity(program: Program, inputs: NDArray[Any] | None) -> Activity:
 
 
 def fan_out(projection: Projection, sources: int) -> NDArray[np.float64]:
-    """(sources,) how many targets each source neuron has; where a chain is too long to multiply out, its ways."""
+    """Return (sources,) the number of targets of each source neuron.
+
+    If a chain is too long to multiply out, count the paths instead.
+    """
     if not projection.ops:
         return np.ones(sources)
-    whole = composed(projection.ops, max_entries=MOST_PRODUCTS)
-    if whole is not None:
-        return np.bincount(whole.coo()[1], minlength=sources).astype(np.float64)
-    ways: NDArray[np.float64] = np.ones(projection.ops[-1].n_out)
+    product = composed(projection.ops, max_entries=MOST_PRODUCTS)
+    if product is not None:
+        return np.bincount(product.coo()[1], minlength=sources).astype(np.float64)
+    paths: NDArray[np.float64] = np.ones(projection.ops[-1].n_out)
     for op in reversed(projection.ops):
         target, source, _ = op.coo()
-        ways = np.bincount(source, weights=ways[target], minlength=op.n_in).astype(np.float64)
-    return ways
+        paths = np.bincount(source, weights=paths[target], minlength=op.n_in).astype(np.float64)
+    return paths

@@ -1,4 +1,4 @@
-"""What a calibration chose, as rows for people: from the manifest's ``calibration``."""
+"""The result of a calibration as rows for people, from the manifest's ``calibration``."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ NOTHING = "-"
 _SHOWN = ("distance_before", "distance_after", "gains", "drift", "brake_thresholds", "decay_mem", "decay_syn")
 
 
-def summary(told: Mapping[str, Any]) -> str:
-    """One sentence: which stage was kept, and what it was chosen by."""
-    stages = {s["name"]: s for s in told.get("stages", ())}
-    kept = told.get("kept")
-    samples = told.get("samples", {})
+def summary(calibration: Mapping[str, Any]) -> str:
+    """Return a sentence with the kept stage and the samples of the choice."""
+    stages = {s["name"]: s for s in calibration.get("stages", ())}
+    kept = calibration.get("kept")
+    samples = calibration.get("samples", {})
     by = (
         f"fitted to {samples['fit']} samples ({samples['fit_given']} given), judged on {samples['judge']} others "
         f"({samples['judge_given']} given)"
         if {"fit", "fit_given", "judge", "judge_given"} <= samples.keys()
-        else f"inputs {told.get('inputs')}"
+        else f"inputs {calibration.get('inputs')}"
     )
-    if kept not in stages or not told.get("stages"):
+    if kept not in stages or not calibration.get("stages"):
         return f"Calibration: {by}."
-    first, last = told["stages"][0], stages[kept]
+    first, last = calibration["stages"][0], stages[kept]
     if last is first:
         return f"Calibration changed nothing: of {len(stages)} stages none was better than the start; {by}."
     return (
@@ -31,20 +31,17 @@ def summary(told: Mapping[str, Any]) -> str:
     )
 
 
-def stage_rows(told: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
-    """Name, distance, agreement on the judging samples, and whether it was kept, of each stage."""
+def stage_rows(calibration: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
+    """Return name, distance, agreement on the judging samples, and kept or not, of each stage."""
     return [
-        (s["name"], f"{s['distance']:.4g}", f"{s['agreement']:.3f}", s["name"] == told.get("kept"))
-        for s in told.get("stages", ())
+        (s["name"], f"{s['distance']:.4g}", f"{s['agreement']:.3f}", s["name"] == calibration.get("kept"))
+        for s in calibration.get("stages", ())
     ]
 
 
-def population_rows(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Name, distance before and after the search, gains of the inputs, of the constant, brake, both decays.
-
-    None of those whose parameters stayed as they were.
-    """
-    populations: Mapping[str, Mapping[str, Any]] = told.get("populations", {})
+def population_rows(calibration: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return a row for each changed population, with the columns of ``POPULATION_HEAD``."""
+    populations: Mapping[str, Mapping[str, Any]] = calibration.get("populations", {})
     return [
         (name, *(_cell(setting.get(field)) for field in _SHOWN)) for name, setting in populations.items() if setting
     ]

@@ -1,15 +1,18 @@
-"""Draws a floorplan: cores on the mesh, coloured by population or by use, and links by load. Needs matplotlib.
+"""Draws a floorplan: cores on the mesh, coloured by population or by use, and links by load.
 
-Up to ``MOST_DRAWN`` cells every core is a square, split between its populations, and every link a line beside its
-opposite; larger machines become a raster of cells, and the links within and between chips are added up. Layers of a
-three-dimensional grid lie side by side; links between them are triangles.
+Needs matplotlib. Up to ``MOST_DRAWN`` cells, every core is a square, divided among its populations.
+Every link is a line beside its opposite. Larger machines become a raster of cells, and the links
+within and between chips are summed. Layers of a three-dimensional grid are drawn side by side.
+Links between layers are triangles.
 """
 
 from __future__ import annotations
 
 import io
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,23 +28,32 @@ if TYPE_CHECKING:
 Color = tuple[float, float, float, float]
 
 AXES = 3
-MOST_DRAWN = 3000  # cells with patches of their own
-MOST_LABELLED = 160  # cells with their use written in them
+MOST_DRAWN = 3000  # cells with separate patches
+MOST_LABELLED = 160  # cells with a label
 MOST_NAMED = 16  # populations in the legend
-LARGEST, SMALLEST = 13.0, 1.6  # inches of the drawing's longer side
-CELL = 0.55  # inches of a cell, where there is room
-GAP, TITLE, LEGEND, ROW = 0.4, 0.5, 2.4, 0.2  # inches; LEAST_HEIGHT has room for a full legend
-LEAST_HEIGHT = 2.6
+LARGEST = 13.0  # inches of the drawing's longer side
+SMALLEST = 1.6
+CELL = 0.55  # inches of a cell, if there is room
+GAP = 0.4  # inches
+TITLE = 0.5
+LEGEND = 2.4
+ROW = 0.2
+LEAST_HEIGHT = 2.6  # has room for a full legend
 POINTS = 72  # in an inch
-FREE, BROKEN = (0.955, 0.955, 0.955, 1.0), (0.80, 0.80, 0.80, 1.0)
-INK, FAINT = "#333333", "#b8b8b8"
+FREE = (0.955, 0.955, 0.955, 1.0)
+BROKEN = (0.80, 0.80, 0.80, 1.0)
+INK = "#333333"
+FAINT = "#b8b8b8"
 EDGE = 0.04  # cells around the grid, for the borders of its chips
-LIGHTEST = 0.45  # of the scale of loads: fainter lines cannot be seen
+LIGHTEST = 0.45  # of the scale of loads: fainter lines are invisible
 FONTS = {"font.size": 9, "hatch.linewidth": 0.8, "svg.hashsalt": "nirc", "svg.fonttype": "none"}
 
 
 def picture(plan: Floorplan, kind: str, *, by: str = "population") -> bytes:
-    """The file's bytes; ``kind``: svg or png. ``by``: population or use. The same plan gives the same bytes."""
+    """Return the bytes of a picture, the same for equal plans.
+
+    ``kind``: svg or png. ``by``: population or use.
+    """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -57,30 +69,34 @@ def picture(plan: Floorplan, kind: str, *, by: str = "population") -> bytes:
 def _figure(plan: Floorplan, by: str) -> Figure:
     from matplotlib.figure import Figure
 
-    title, (plan, low) = _title(plan), _in_use(plan)
+    title = _title(plan)
+    plan, low = _in_use(plan)
     width, height, depth = plan.size
     columns = min(depth, max(1, round((depth * height / width) ** 0.5)))
     lines = -(-depth // columns)
     longer = max(columns * width, lines * height)
     scale = max(min(CELL, LARGEST / longer), SMALLEST / longer)
-    panel = width * scale + GAP, height * scale + GAP
-    wide, high = columns * panel[0] + LEGEND, max(lines * panel[1] + TITLE, LEAST_HEIGHT)
+    panel_width = width * scale + GAP
+    panel_height = height * scale + GAP
+    wide = columns * panel_width + LEGEND
+    high = max(lines * panel_height + TITLE, LEAST_HEIGHT)
     figure = Figure(figsize=(wide, high))
     paint = _Paint(plan, by)
     for z in range(depth):
         line, column = divmod(z, columns)
-        left, bottom = GAP + column * panel[0], high - TITLE - (line + 1) * panel[1] + GAP
+        left = GAP + column * panel_width
+        bottom = high - TITLE - (line + 1) * panel_height + GAP
         size = width * scale / wide, height * scale / high
         _panel(figure.add_axes((left / wide, bottom / high, *size)), plan, z, paint, scale, low)
-    paint.explain(figure, (columns * panel[0] + GAP + 0.1) / wide, 1 - TITLE / high)
+    paint.explain(figure, (columns * panel_width + GAP + 0.1) / wide, 1 - TITLE / high)
     figure.text(GAP / wide, 1 - 0.5 * TITLE / high, title, fontsize=10, color=INK, va="center")
     return figure
 
 
 def _in_use(plan: Floorplan) -> tuple[Floorplan, Point]:
-    """The chips around what is in use, as a grid of its own, and where its first cell lies in the whole."""
-    ends = [(link.source, link.target) for link in plan.links]
-    routers = np.array([at for pair in ends for at in pair], dtype=np.int64).reshape(-1, AXES) * plan.router
+    """Return the chips around the used cells as a separate grid, and the place of its first cell."""
+    ends = list(chain.from_iterable((link.source, link.target) for link in plan.links))
+    routers = np.array(ends, dtype=np.int64).reshape(-1, AXES) * plan.router
     cells = np.concatenate([np.array([core.at for core in plan.cores], dtype=np.int64).reshape(-1, AXES), routers])
     if not len(cells):
         return plan, (0, 0, 0)
@@ -126,17 +142,19 @@ def _s(count: int) -> str:
 
 
 class _Paint:
-    """Colours, and what the legend says about them."""
+    """The colours, and their legend."""
 
     def __init__(self, plan: Floorplan, by: str) -> None:
         from matplotlib import colormaps
         from matplotlib.colors import Normalize
 
-        self.plan, self.by = plan, by
-        self.names = list(dict.fromkeys(part.population for core in plan.cores for part in core.parts))
-        few = len(self.names) <= 10
-        wheel = colormaps["tab10" if few else "turbo"]
-        spread = range(len(self.names)) if few else np.linspace(0.05, 0.95, len(self.names))
+        self.plan = plan
+        self.by = by
+        parts = chain.from_iterable(core.parts for core in plan.cores)
+        self.names = list(dict.fromkeys(part.population for part in parts))
+        distinct = len(self.names) <= 10
+        wheel = colormaps["tab10" if distinct else "turbo"]
+        spread = range(len(self.names)) if distinct else np.linspace(0.05, 0.95, len(self.names))
         self.of_name = {name: _lighter(wheel(at)) for name, at in zip(self.names, spread, strict=True)}
         self.use = colormaps["YlGn"]
         self.heat = colormaps["Greys"]
@@ -144,7 +162,7 @@ class _Paint:
         self.loads = Normalize(0, self.busiest)
 
     def shares(self, core: Core) -> list[tuple[Color, float]]:
-        """Colours of the core from left to right, and how much of it each takes."""
+        """Return the colours of the core from left to right, and the share of each."""
         if self.by == "use" or not core.parts:
             return [(self.use(0.65 * min(load(core, self.plan), 1.0)), 1.0)]
         total = sum(part.neurons for part in core.parts)
@@ -155,7 +173,7 @@ class _Paint:
         return color
 
     def explain(self, figure: Figure, left: float, top: float) -> None:
-        """Legend and colour bars, from ``left`` and ``top`` (shares of the figure)."""
+        """Draw legend and colour bars, from ``left`` and ``top`` (shares of the figure)."""
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import Normalize
         from matplotlib.patches import Patch
@@ -192,7 +210,7 @@ def _part(colors: Any, low: float, high: float) -> Any:
 
 
 def _lighter(color: Color) -> Color:
-    """Lines and letters stay visible on it."""
+    """Return a lighter colour, on which lines and letters are visible."""
     r, g, b = (0.35 + 0.65 * k for k in color[:3])
     return r, g, b, 1.0
 
@@ -210,7 +228,8 @@ def _panel(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float, low
     axes.set(xlim=(-0.5 - EDGE, width - 0.5 + EDGE), ylim=(-0.5 - EDGE, height - 0.5 + EDGE), aspect="equal")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=7, labelcolor="#777777")
-    across, up = _ticks(width, plan.chip[0]), _ticks(height, plan.chip[1])
+    across = _ticks(width, plan.chip[0])
+    up = _ticks(height, plan.chip[1])
     axes.set_xticks(across, [str(low[0] + x) for x in across])
     axes.set_yticks(up, [str(low[1] + y) for y in up])
     if depth > 1:
@@ -229,13 +248,12 @@ def _squares(axes: Axes, plan: Floorplan, z: int, paint: _Paint) -> None:
     width, height, _ = plan.size
     used = {core.at: core for core in plan.cores if core.at[2] == z}
     hidden = {at for at in (*plan.absent, *plan.faulty) if at[2] == z}
-    patches, colors = [], []
-    for at in ((x, y, z) for y in range(height) for x in range(width)):
-        left = at[0] - 0.46
-        for color, share in paint.shares(used[at]) if at in used else ([] if at in hidden else [(FREE, 1.0)]):
-            patches.append(Rectangle((left, at[1] - 0.46), 0.92 * share, 0.92))
+    patches = []
+    colors = []
+    for at in ((x, y, z) for y, x in np.ndindex(height, width)):
+        for left, share, color in _stripes(at, used, hidden, paint):
+            patches.append(Rectangle((left, at[1] - 0.46), share, 0.92))
             colors.append(color)
-            left += 0.92 * share
     axes.add_collection(PatchCollection(patches, facecolors=colors, linewidths=0))
     broken = [Rectangle((x - 0.46, y - 0.46), 0.92, 0.92) for x, y, at_z in plan.faulty if at_z == z]
     hatched = PatchCollection(broken, facecolors=[BROKEN], edgecolors=INK, hatch="xxxx", linewidths=0)
@@ -243,6 +261,18 @@ def _squares(axes: Axes, plan: Floorplan, z: int, paint: _Paint) -> None:
     if width * height <= MOST_LABELLED:
         for at, core in used.items():
             axes.text(at[0] - 0.42, at[1] + 0.43, f"{load(core, plan):.0%}", va="top", size=5.5, color=INK)
+
+
+def _stripes(
+    at: Point, used: dict[Point, Core], hidden: set[Point], paint: _Paint
+) -> Iterator[tuple[float, float, Color]]:
+    """Yield left edge, width and colour of the stripes of a cell, none for a hidden cell."""
+    if at in hidden:
+        return
+    left = at[0] - 0.46
+    for color, share in paint.shares(used[at]) if at in used else [(FREE, 1.0)]:
+        yield left, 0.92 * share, color
+        left += 0.92 * share
 
 
 def _raster(axes: Axes, plan: Floorplan, z: int, paint: _Paint) -> None:
@@ -259,7 +289,7 @@ def _raster(axes: Axes, plan: Floorplan, z: int, paint: _Paint) -> None:
 
 
 def _borders(axes: Axes, plan: Floorplan, scale: float) -> None:
-    """Chips, as a grid of lines."""
+    """Draw the borders of chips as a grid of lines."""
     width, height, _ = plan.size
     style: dict[str, Any] = {"colors": "#666666", "linewidth": min(1.4, max(0.5, 3.5 * scale))}
     axes.vlines(np.arange(0, width + 1, plan.chip[0]) - 0.5, -0.5, height - 0.5, **style)
@@ -267,12 +297,15 @@ def _borders(axes: Axes, plan: Floorplan, scale: float) -> None:
 
 
 def _lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float) -> None:
-    """Each link beside its opposite, on the right of its way; a link round the edge as two stubs."""
-    segments, loads, upright = [], [], []
+    """Draw each link at the right side of its direction, and a link that wraps around as two stubs."""
+    segments: list[Any] = []
+    loads: list[float] = []
+    upright = []
     for link in sorted(plan.links, key=lambda link: link.load):
         if link.source[2] != z:
             continue
-        a, b = _middle(link.source, plan), _middle(link.target, plan)
+        a = _middle(link.source, plan)
+        b = _middle(link.target, plan)
         if link.target[2] != z:
             upright.append((a, link))
             continue
@@ -303,10 +336,11 @@ def _lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float) -> 
 
 
 def _summed_lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float) -> None:
-    """What goes between neighbouring chips of the layer, both ways added up, on a scale of its own."""
+    """Draw the sum of both directions between neighbouring chips of the layer, on a separate scale."""
     between: dict[tuple[Point, Point], float] = defaultdict(float)
     for link in plan.links:
-        a, b = _chip_of(link.source, plan), _chip_of(link.target, plan)
+        a = _chip_of(link.source, plan)
+        b = _chip_of(link.target, plan)
         if a != b and a[2] == b[2] == z // plan.chip[2] and link.source[2] * plan.router[2] == z:
             between[min(a, b), max(a, b)] += link.load
     if not between:
@@ -328,7 +362,7 @@ def _draw(axes: Axes, segments: list[Any], loads: list[float], paint: _Paint, wi
 
 
 def _middle(router: Point, plan: Floorplan) -> npt.NDArray[np.float64]:
-    """The middle of a router's cells on the drawing."""
+    """Return (2,) the middle of a router's cells on the drawing."""
     return np.array([router[k] * plan.router[k] + (plan.router[k] - 1) / 2 for k in (0, 1)])
 
 

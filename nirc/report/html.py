@@ -1,4 +1,4 @@
-"""report.html of a bundle: what was made, how full the chip is, what will differ and what each finding means."""
+"""report.html of a bundle: the network, the use of the chip, the differences and the findings."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from nirc.diagnostics.codes import CODES
 from nirc.diagnostics.explain import meaning
 from nirc.report.calibration import POPULATION_HEAD, population_rows, stage_rows, summary
 
-MOST_ROWS = 200  # of a table; the rest is counted
+MOST_ROWS = 200  # of a table. The others are counted.
 
 
 def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes:
-    """A page that needs nothing from elsewhere. ``report``: the tree of report.json. Same input, same bytes.
+    """Return a page without outside resources. ``report``: the tree of report.json.
 
-    Names come from the model's file: all of them are escaped.
+    Same input, same bytes. Names come from the model's file. The page escapes all of them.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -46,14 +46,24 @@ def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes
     return page.encode()
 
 
-def _calibration(told: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if told is None:
+def _calibration(calibration: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if calibration is None:
         return None
-    rows = population_rows(told)
-    return {"summary": summary(told), "stages": stage_rows(told), "head": POPULATION_HEAD, "populations": rows}
+    rows = population_rows(calibration)
+    return {
+        "summary": summary(calibration),
+        "stages": stage_rows(calibration),
+        "head": POPULATION_HEAD,
+        "populations": rows,
+    }
 
 
 def _bar(name: str, used: int, available: int) -> dict[str, Any]:
     share = used / available if available else 0.0
-    level = "full" if share > 0.9 else "busy" if share > 0.7 else "free"
-    return {"name": name, "used": used, "available": available, "percent": round(100 * share), "level": level}
+    return {"name": name, "used": used, "available": available, "percent": round(100 * share), "level": _level(share)}
+
+
+def _level(share: float) -> str:
+    if share > 0.9:
+        return "full"
+    return "busy" if share > 0.7 else "free"

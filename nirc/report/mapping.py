@@ -1,4 +1,4 @@
-"""The mapping of a bundle: how full each core is, what the links carry, and the picture of it."""
+"""The mapping of a bundle: the use of each core, the loads of the links, and a picture."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ PICTURES = (".svg", ".png")
 
 
 def read_floorplan(manifest: Mapping[str, Any], files: Mapping[str, bytes], log: Log) -> Floorplan:
-    """The floorplan of a bundle with this manifest and these files.
+    """Return the floorplan of a bundle with this manifest and these files.
 
-    Raises ``UsageError`` (U610) if its chip has no cores to place, ``InputError`` (U605) for a damaged file.
+    Raises ``UsageError`` (U610) if the chip has no cores to place, ``InputError`` (U605) for a
+    damaged file.
     """
     target = printable(manifest["target"])
     if FILE not in files:
@@ -41,7 +42,7 @@ def read_floorplan(manifest: Mapping[str, Any], files: Mapping[str, bytes], log:
 
 
 def check_picture(path: Path, log: Log) -> None:
-    """Raise ``UsageError``: U607 for a kind of picture that cannot be drawn, U611 if nothing is there to draw it."""
+    """Raise ``UsageError``: U607 for an unknown kind of picture, U611 without matplotlib."""
     from importlib.util import find_spec
 
     if path.suffix.lower() not in PICTURES:
@@ -58,7 +59,7 @@ def check_picture(path: Path, log: Log) -> None:
 
 
 def as_tree(plan: Floorplan, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Plain data: the cores, the heaviest first, sums over them, and the links, the busiest first."""
+    """Return plain data: cores (fullest first), sums over cores, and links (busiest first)."""
     cores = sorted(plan.cores, key=lambda core: (-load(core, plan), core.at[::-1]))
     sums = {name: sum(core.usage.get(name, 0) for core in cores) for name in sorted(plan.limits)}
     return {
@@ -94,12 +95,12 @@ def as_tree(plan: Floorplan, manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(core: Core, plan: Floorplan) -> float:
-    """The share of the resource that is scarcest on the core."""
+    """Return the used share of the core's scarcest resource."""
     return max((_share(used, plan.limits[name][0]) for name, used in core.usage.items()), default=0.0)
 
 
 def as_text(plan: Floorplan, tree: dict[str, Any], rows: int) -> str:
-    """Tables of at most ``rows`` cores (0: all) and the busiest links."""
+    """Return tables of at most ``rows`` cores (0: all) and the busiest links."""
     title = f"{tree['model']} -> {tree['target']}: {tree['cores_used']} of {tree['cores_usable']} cores"
     lines = [f"{printable(title)}, {tree['chips_used']} chip(s)"]
     if plan.cost is not None:
@@ -130,7 +131,7 @@ def _cores_text(plan: Floorplan, tree: dict[str, Any], rows: int) -> list[str]:
 
 
 def _titles(names: list[str]) -> list[str]:
-    """The names without the words that all of them end with ("of a core")."""
+    """Return the names without the words that all of them end with ("of a core")."""
     words = [name.split() for name in names]
     while len(words) > 1 and min(map(len, words)) > 1 and len({name[-1] for name in words}) == 1:
         words = [name[:-1] for name in words]
@@ -178,5 +179,5 @@ def _percent(used: float, of: float) -> str:
 
 
 def parts_by_size(core: Core) -> list[Part]:
-    """What is on the core, most neurons first."""
+    """Return the parts of the core, most neurons first."""
     return sorted(core.parts, key=lambda part: (-part.neurons, part.population))

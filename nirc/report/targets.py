@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from nirc.chip.backend import Backend
+from nirc.chip.target import Target
 
 CERTAINTY = {"S": "read in the source", "M": "measured", "R": "reported", "I": "inferred", "?": "chosen by nirc"}
 
 
 def as_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
-    """Variants as plain data; ``name`` may be ``chip`` or ``chip:variant``."""
-    chosen = [(b, t) for b in backends for t in b.targets if name in (None, b.name, t.name)]
+    """Return variants as plain data. ``name``: ``chip`` or ``chip:variant``, None for all."""
+    chosen: list[tuple[Backend, Target]] = []
+    for b in backends:
+        chosen += [(b, t) for t in b.targets if name in (None, b.name, t.name)]
     return [
         {
             "name": t.name,
@@ -35,7 +38,10 @@ def as_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
 
 
 def as_text(tree: list[dict[str, Any]], *, limits: bool) -> str:
-    """One line a variant; with ``limits`` (of one chip) one line a limit, and the options of the chip."""
+    """Return a line for each variant.
+
+    ``limits``: also a line for each limit and option of a chip.
+    """
     lines = []
     widest = max((len(target["name"]) for target in tree), default=0)
     for target in tree:

@@ -1,4 +1,4 @@
-"""What `nirc verify` found, for people: tables, and the sentences that say where agreement is lost."""
+"""The results of `nirc verify` for people: tables, and sentences about the loss of agreement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nirc.report.calibration import NOTHING, POPULATION_HEAD, population_rows, s
 
 
 def as_text(result: dict[str, Any]) -> str:
-    """Stages, what-ifs, populations, and where the first spike departs."""
+    """Return stages, what-ifs, populations, and the first spike that differs."""
     lines = [f"{result['target']}, {result['samples']} sample(s)", "", _row("stage", *_HEAD)]
     lines += [_line(row) for row in result["stages"]]
     lines += ["", _row("what if the chip's ... alone", *_HEAD)]
@@ -26,15 +26,15 @@ def as_text(result: dict[str, Any]) -> str:
             lines.append(_largest(result["what_if"], calibrated=result["calibration"] is not None))
     busy = {row["name"]: row["several"] for row in result["populations"] if row["several"] > 0}
     if busy:
-        told = ", ".join(f"`{n}` {share:.1%}" for n, share in busy.items())
-        lines.append(f"Several spikes in one step, of the steps with spikes: {told}.")
+        shares = ", ".join(f"`{n}` {share:.1%}" for n, share in busy.items())
+        lines.append(f"Several spikes in one step, of the steps with spikes: {shares}.")
     dead = {row["name"]: row for row in result["populations"] if row["silent"]}
     if dead:
-        told = ", ".join(f"`{n}` {row['silent']} of {row['neurons']}" for n, row in dead.items())
-        lines.append(f"Neurons that fire in the model and never on the chip: {told}.")
+        counts = ", ".join(f"`{n}` {row['silent']} of {row['neurons']}" for n, row in dead.items())
+        lines.append(f"Neurons that fire in the model and never on the chip: {counts}.")
     if result["not_compared"]:
-        told = ", ".join(f"`{name}`" for name in result["not_compared"])
-        lines.append(f"Not compared, since the chip has them in another shape: {told}.")
+        names = ", ".join(f"`{name}`" for name in result["not_compared"])
+        lines.append(f"Not compared, since the chip has them in another shape: {names}.")
     lines += [
         f"Of {row['synapses']} synapses `{row['from']}` -> `{row['to']}` {row['zero']} round to zero."
         for row in result["rounded_to_zero"]
@@ -53,19 +53,19 @@ def as_text(result: dict[str, Any]) -> str:
 _HEAD = ("accuracy", "agreement", "(95 %)", "count error")
 
 
-def _calibration(told: dict[str, Any]) -> list[str]:
-    """The what-ifs above are of the uncalibrated chip, which is said here, too."""
-    lines = [summary(told), "The what-ifs above are those of the chip without it."]
-    if stages := stage_rows(told):
+def _calibration(calibration: dict[str, Any]) -> list[str]:
+    """Return rows of the calibration. The what-ifs above are of the uncalibrated chip."""
+    lines = [summary(calibration), "The what-ifs above are those of the chip without it."]
+    if stages := stage_rows(calibration):
         lines += [_row("calibration stage", "distance", "agreement")]
         lines += [_row(name, far, agreement, "kept" if kept else "") for name, far, agreement, kept in stages]
-    if rows := population_rows(told):
+    if rows := population_rows(calibration):
         lines += [_table(POPULATION_HEAD, rows)]
     return lines
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Columns as wide as what is in them; those that hold nothing are left out."""
+    """Return a table with columns as wide as their contents. Empty columns are left out."""
     shown = [k for k in range(len(head)) if any(row[k] != NOTHING for row in rows)]
     width = {k: max(len(row[k]) for row in (head, *rows)) for k in shown}
     texts = [[row[k].ljust(width[k]) if k == 0 else row[k].rjust(width[k]) for k in shown] for row in (head, *rows)]
@@ -73,7 +73,10 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def _populations(rows: list[dict[str, Any]]) -> list[str]:
-    """Rates in spikes per neuron and step; the distance of spike trains is van Rossum's, 1 for a spike misplaced."""
+    """Return rates in spikes per neuron and step, and van Rossum's distance of spike trains.
+
+    A misplaced spike has the distance 1.
+    """
     head = _row("population", "rate", "on chip", "rate error", "distance")
     cells = ((r["name"], r["rate"], r["device_rate"], r["rate_error"], r["distance"]) for r in rows)
     return [head, *(_row(name, *(f"{x:.4f}" for x in numbers)) for name, *numbers in cells)] if rows else []
