@@ -1,1 +1,1 @@
-"""NIR files and objects to programs."""
+"""From NIR files and objects to programs."""

@@ -1,12 +1,14 @@
-"""Which node does an edge mean? Names in real files deviate; each certain reading is a warning, the rest an error.
+"""Resolve the names in edges to nodes. A certain reading is a warning, anything else is an error.
 
-The deviations were measured on the published history of the NIR repository, see docs/reference/tolerance.md.
+Names in real files deviate. The deviations were measured on the published history of the NIR
+repository, see docs/reference/tolerance.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import chain
 
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.similar import did_you_mean
@@ -17,7 +19,10 @@ Path = tuple[str, ...]  # a node, or a node inside nested graphs
 
 
 def resolve_edges(graph: RawGraph, log: Log, *, inside: Path = ()) -> list[tuple[Path, Path]]:
-    """Edges as paths to existing nodes, in file order, duplicates dropped. Errors go to ``log`` (G251)."""
+    """Return edges as paths to existing nodes, in file order, without duplicates.
+
+    Errors go to ``log`` (G251).
+    """
     place = "/".join(("", *(f"nodes/{name}" for name in inside), "edges"))[1:]
     names = _Names(graph, inside, log, place)
     resolved: dict[tuple[Path, Path], None] = {}
@@ -47,22 +52,27 @@ def resolve_edges(graph: RawGraph, log: Log, *, inside: Path = ()) -> list[tuple
 
 
 class _Names:
-    """Looks names up in one graph; remembers what it said, so that each oddity is said once."""
+    """Look-up of names in one graph. Each deviation is reported once."""
 
     def __init__(self, graph: RawGraph, inside: Path, log: Log, place: str) -> None:
         self.nodes: Mapping[str, RawNode] = graph.nodes
-        self.inside, self.log, self.place = inside, log, place
-        named = {name for edge in graph.edges for name in edge}
+        self.inside = inside
+        self.log = log
+        self.place = place
+        named = set(chain.from_iterable(graph.edges))
         self.unknown = sorted(named - set(graph.nodes))
         self.unused = sorted(n for n in set(graph.nodes) - named if graph.nodes[n].type not in ("Input", "Output"))
 
     def members(self, prefix: str) -> list[str]:
-        """Nodes that a flattened subgraph ``prefix`` left in this graph."""
+        """Return the nodes that a flattened subgraph ``prefix`` left in this graph."""
         return self._flattened_names.get(prefix, [])
 
     @cached_property
     def _flattened_names(self) -> dict[str, list[str]]:
-        """Nodes by each prefix of their dotted names: found once, since a file may name very many."""
+        """Nodes by each prefix of their dotted names.
+
+        Computed once, since files may have many names.
+        """
         by_prefix: dict[str, list[str]] = {}
         for name in self.nodes:
             for prefix in _prefixes(name, "."):
@@ -72,9 +82,9 @@ class _Names:
     def find(self, name: str, end: str) -> Path | None:
         if name in self.nodes:
             return (name,)
-        found = self._flattened(name, end) or self._outer_path(name) or self._inner_path(name)
-        found = found or self._only_one_left(name)
-        if found is None:
+        path = self._flattened(name, end) or self._outer_path(name) or self._inner_path(name)
+        path = path or self._only_one_left(name)
+        if path is None:
             self.log.error(
                 "G251",
                 f"an edge names `{name[:200]}`, which is not a node of this graph",
@@ -83,30 +93,34 @@ class _Names:
                 limit="one of " + ", ".join(sorted(self.nodes)[:12]) + (", ..." if len(self.nodes) > 12 else ""),
                 help=did_you_mean(name, self.nodes, "export the model again, or correct the edge"),
             )
-        return found
+        return path
 
     def _flattened(self, name: str, end: str) -> Path | None:
-        """``lif1`` where nodes ``lif1.input``, ``lif1.lif``, ... are: its Input as target, its Output as source."""
+        """Resolve ``lif1`` where nodes ``lif1.input``, ``lif1.lif``, ... exist.
+
+        A target is the Input of these, a source is the Output.
+        """
         wanted = "Input" if end == "target" else "Output"
         ports = [n for n in self.members(name) if self.nodes[n].type == wanted]
         if len(ports) != 1:
             return None
-        self._say("G202", f"`{name}` is a flattened subgraph: edges reach it through `{ports[0]}`", name)
+        self._warn("G202", f"`{name}` is a flattened subgraph: edges reach it through `{ports[0]}`", name)
         return (ports[0],)
 
     def _outer_path(self, name: str) -> Path | None:
-        """``lif1.lif`` inside the subgraph ``lif1`` that has a node ``lif``."""
+        """Resolve ``lif1.lif`` inside the subgraph ``lif1`` that has a node ``lif``."""
         for prefix in (".".join(self.inside), self.inside[-1] if self.inside else ""):
             inner = name.removeprefix(prefix + ".")
             if prefix and inner != name and inner in self.nodes:
-                self._say("G203", f"`{name}` is read as this subgraph's own `{inner}`", name)
+                self._warn("G203", f"`{name}` is read as this subgraph's own `{inner}`", name)
                 return (inner,)
         return None
 
     def _inner_path(self, name: str) -> Path | None:
-        """``lif1.lif`` outside, where ``lif1`` is a nested graph with a node ``lif``."""
+        """Resolve ``lif1.lif`` outside, where ``lif1`` is a nested graph with a node ``lif``."""
         for separator in (".", "/"):
-            nodes, rest = self.nodes, name
+            nodes = self.nodes
+            rest = name
             path: Path = ()
             while rest not in nodes:
                 head = next((h for h in _prefixes(rest, separator) if h in nodes and nodes[h].graph), None)
@@ -116,22 +130,22 @@ class _Names:
                 assert inner is not None
                 nodes, rest, path = inner.nodes, rest[len(head) + 1 :], (*path, head)
             else:
-                self._say("G203", f"`{name}` is read as node `{rest}` inside subgraph `{'/'.join(path)}`", name)
+                self._warn("G203", f"`{name}` is read as node `{rest}` inside subgraph `{'/'.join(path)}`", name)
                 return (*path, rest)
         return None
 
     def _only_one_left(self, name: str) -> Path | None:
-        """One unknown name and one node that no edge names can only mean each other."""
+        """Match the only unknown name with the only node that no edge names."""
         if self.unknown != [name] or len(self.unused) != 1:
             return None
-        self._say("G203", f"`{name}` is read as `{self.unused[0]}`, the only node that no edge names", name)
+        self._warn("G203", f"`{name}` is read as `{self.unused[0]}`, the only node that no edge names", name)
         return (self.unused[0],)
 
-    def _say(self, code: str, message: str, name: str) -> None:
+    def _warn(self, code: str, message: str, name: str) -> None:
         self.log.warning(code, message, where=self.place, found=name)
 
 
 def _prefixes(name: str, separator: str) -> list[str]:
-    """Proper prefixes at each separator, longest first."""
+    """Return proper prefixes at each separator, longest first."""
     parts = name.split(separator)
     return [separator.join(parts[:n]) for n in range(len(parts) - 1, 0, -1)]

@@ -1,4 +1,7 @@
-"""Typed access to the fields of one raw node; every fault is reported with node, field, value and domain."""
+"""Typed access to the fields of a raw node.
+
+Faults are reported with node, field, value and domain.
+"""
 
 from __future__ import annotations
 
@@ -18,24 +21,25 @@ MAX_AXES = 32  # values of a shape or of a field that has one for each axis
 
 
 class BadNodeError(Exception):
-    """The node has been reported; nothing can be built from it."""
+    """The node cannot be built. Its faults have been reported."""
 
 
 class Fields:
-    """Typed access to one node's fields; every fault is reported with node and field.
+    """Typed access to a node's fields.
 
-    ``connected``: the node has edges, so that what its neighbours say can be compared later.
+    ``connected``: the node has edges, so its neighbours may later settle an ambiguity.
     """
 
     def __init__(self, raw: RawNode, log: Log, *, connected: bool = False) -> None:
-        self.raw, self.log = raw, log
+        self.raw = raw
+        self.log = log
         self.connected = connected
         self.used: set[str] = {"type", "metadata"}
         self.bad = False
         self.missing: list[str] = []
 
     def fail(self, code: str, field: str, message: str, *, found: object = "", limit: str = "", help: str = "") -> None:
-        """Report a fault of ``field``; the node is given up in the end."""
+        """Report a fault of ``field``. ``finish`` then gives up the node."""
         self.bad = True
         self.log.error(
             code,
@@ -47,11 +51,14 @@ class Fields:
         )
 
     def has(self, field: str) -> bool:
-        """Whether the file has this field."""
+        """Return True if the file has this field."""
         return field in self.raw.fields
 
     def assume(self, field: str, value: object, source: str) -> None:
-        """Warn (G220) of the ``value`` that an absent field is read as; ``source`` says where it is from."""
+        """Warn (G220) of the ``value`` assumed for an absent field.
+
+        ``source``: origin of the value.
+        """
         if field not in self.raw.fields:
             self.log.warning(
                 "G220",
@@ -64,7 +71,7 @@ class Fields:
     def floats(
         self, field: str, *, default: float | None = None, infinite: bool = False, positive: bool = False
     ) -> Float:
-        """A float64 array; ``default`` makes the field optional."""
+        """Return a float64 array. ``default`` makes the field optional."""
         self.used.add(field)
         if field not in self.raw.fields:
             if default is None:
@@ -88,7 +95,8 @@ class Fields:
         wrong = np.isnan(array) | (np.isinf(array) & (not infinite or (array < 0))) | ((array <= 0) & positive)
         if wrong.any():
             where = np.unravel_index(int(np.argmax(wrong)), array.shape)
-            limit = "finite" if not positive else ("> 0" if infinite else "finite and > 0")
+            finite = "finite and > 0" if positive else "finite"
+            limit = "> 0" if positive and infinite else finite
             self.fail(
                 "F110",
                 field,
@@ -101,7 +109,7 @@ class Fields:
         return array
 
     def ints(self, field: str, *, default: Shape | None = None, low: int = 0, count: int | None = None) -> Shape:
-        """A tuple of integers >= ``low``; a scalar is repeated ``count`` times."""
+        """Return a tuple of integers >= ``low``. A scalar is repeated ``count`` times."""
         self.used.add(field)
         fallback = default if default is not None else (max(low, 1),) * (count or 1)
         if field not in self.raw.fields:
@@ -113,11 +121,11 @@ class Fields:
             self.fail("F107", field, f"field `{field}` is text", found=repr(value[:40]), limit="whole numbers")
             return fallback
         if np.size(value) > MAX_AXES:
-            message, limit = f"field `{field}` has too many values", f"{MAX_AXES} values"
-            self.fail("F110", field, message, found=f"{np.size(value)} values", limit=limit)
+            message = f"field `{field}` has too many values"
+            self.fail("F110", field, message, found=f"{np.size(value)} values", limit=f"{MAX_AXES} values")
             return fallback
         array: NDArray[Any] = np.asarray(value).ravel()
-        array = array.astype(np.float64) if array.dtype.kind == "f" else array  # MAX_AXIS is no float16
+        array = array.astype(np.float64) if array.dtype.kind == "f" else array  # float16 cannot hold MAX_AXIS
         ok = array.size > 0 and array.dtype.kind in "iufb" and bool(np.isfinite(array).all())
         if not ok or (array != np.floor(array)).any() or (array < low).any() or (array > MAX_AXIS).any():
             self.fail(
@@ -143,7 +151,7 @@ class Fields:
         return numbers
 
     def shape(self, field: str) -> Shape | None:
-        """A declared shape; absent, empty or containing zeros means: not declared."""
+        """Return a declared shape. None: absent, empty or with zeros."""
         self.used.add(field)
         if field not in self.raw.fields or np.size(self.raw.fields[field]) == 0:
             return None
@@ -155,7 +163,7 @@ class Fields:
         self.missing.append(field)
 
     def _report_missing(self) -> None:
-        """Report (F109) each missing field, or the node as a whole if it has none at all."""
+        """Report (F109) each missing field, or once if all fields are missing."""
         if len(self.missing) > 1 and not self.raw.fields:
             self.log.error(
                 "F109",
@@ -171,7 +179,7 @@ class Fields:
             self.fail("F109", field, f"field `{field}` is missing", help=help_)
 
     def finish(self) -> None:
-        """Warn of unknown fields; give up on the node if a field was reported."""
+        """Warn of unknown fields. Raise ``BadNodeError`` if a fault was reported."""
         self._report_missing()
         absent = sorted(self.used - set(self.raw.fields))
         for field in sorted(set(self.raw.fields) - self.used):

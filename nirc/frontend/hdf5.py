@@ -1,8 +1,8 @@
-"""A hostile HDF5 file to a raw graph: no link is followed, no size trusted, no code run.
+"""Read a hostile HDF5 file to a raw graph. No link is followed, no size is trusted, no code is run.
 
-Layout (NIR specification): group ``node`` with datasets ``type`` and ``edges`` and group ``nodes``; nested graphs
-have the same layout. Groups called ``metadata`` carry no meaning and are passed over, except for one text of the
-outermost graph that says who wrote the file. Nodes come sorted by name.
+Layout (NIR specification): group ``node`` with datasets ``type`` and ``edges`` and group ``nodes``.
+Nested graphs have the same layout. Groups called ``metadata`` are ignored, except for a text of the
+outermost graph that names the writer of the file. Nodes are sorted by name.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ GRAPH = ("nodes", "edges", "type")  # the members of a NIRGraph, in the order in
 
 
 def read_raw(path: Path, log: Log) -> RawGraph:
-    """The graph as stored. Raises ``InputError`` with every fault found (F101 to F108, F113)."""
+    """Return the graph as stored. Raises ``InputError`` with all faults (F101 to F108, F113)."""
     reader = _Reader(log)
     graph = RawGraph({}, ())
     with reader.reporting(""):
@@ -49,17 +49,17 @@ def read_raw(path: Path, log: Log) -> RawGraph:
 
 
 class _Reader:
-    """What is shared by all groups of one file: the budget, the way down, and what is said once at the end."""
+    """State for all groups of a file: the budget, the path of groups, and warnings for the end."""
 
     def __init__(self, log: Log) -> None:
         self.log = log
         self.bytes = self.nodes = self.fields = self.edges = 0
-        self.way: list[int] = []  # addresses of the groups around: a hard link may lead back up
+        self.path: list[int] = []  # addresses of the groups around: a hard link may lead back up
         self.slashed: list[str] = []
 
     @contextmanager
     def reporting(self, where: str) -> Iterator[None]:
-        """A refusal inside is reported at ``where``, and reading goes on after the block."""
+        """Report a refusal inside the block at ``where``. Reading continues after the block."""
         try:
             with at(where):
                 yield
@@ -69,8 +69,9 @@ class _Reader:
                 self.log.raise_if_errors()
 
     def model(self, hdf5: Hdf5) -> RawGraph:
-        """The graph below ``/node``."""
-        self.hdf5, self.texts = hdf5, Texts(hdf5)
+        """Return the graph below ``/node``."""
+        self.hdf5 = hdf5
+        self.texts = Texts(hdf5)
         names = hdf5.names(hdf5.root)
         if "node" not in names:
             raise identify_hdf5(hdf5, names)
@@ -116,7 +117,10 @@ class _Reader:
         return ""
 
     def _recorded(self, node: Any, members: list[str]) -> str:
-        """The text that says who wrote the file; "" if there is none. What is no such text is warned of (W207)."""
+        """Return the text that names the writer of the file, or "".
+
+        Warn (W207) of other contents.
+        """
         try:
             group = self.hdf5.open(node, "metadata") if "metadata" in members else None
             if group is None or not is_group(group) or FROM_KEY not in self.hdf5.names(group):
@@ -129,22 +133,25 @@ class _Reader:
 
     @contextmanager
     def _inside(self, group: Any) -> Iterator[None]:
-        """One group further down; refuses what is too deep or contains itself."""
+        """Enter a group. Refuse a group that is too deep or contains itself."""
         address = self.hdf5.address(group)
-        if address in self.way:
+        if address in self.path:
             raise RefusalError(
                 "F105", "a group contains itself by a hard link", limit="a tree of groups", help=EXPORT_AGAIN
             )
-        if len(self.way) >= MAX_DEPTH:
+        if len(self.path) >= MAX_DEPTH:
             raise RefusalError("F106", "graphs are nested too deep", limit=f"{MAX_DEPTH} HDF5 groups")
-        self.way.append(address)
+        self.path.append(address)
         try:
             yield
         finally:
-            self.way.pop()
+            self.path.pop()
 
     def _graph(self, group: Any, members: list[str], path: str, version: str = "") -> RawGraph:
-        """A group with ``nodes`` and ``edges``; ``path`` is its place below /node, "" for the outermost."""
+        """Read a group with ``nodes`` and ``edges``.
+
+        ``path``: place below /node, "" for the outermost.
+        """
         nodes: dict[str, RawNode] = {}
         edges: tuple[tuple[str, str], ...] = ()
         with self._inside(group):
@@ -159,7 +166,7 @@ class _Reader:
         return RawGraph(dict(sorted(nodes.items())), edges, version)
 
     def _nodes(self, group: Any, path: str, lead: str, nodes: dict[str, RawNode]) -> None:
-        """Add the nodes of a group; ``lead`` is what their names have before the last slash."""
+        """Add the nodes of a group. ``lead``: the part of their names before the last slash."""
         if not is_group(group):
             raise RefusalError("F113", "`nodes` is not a group", help=EXPORT_AGAIN)
         with self._inside(group):
@@ -185,7 +192,7 @@ class _Reader:
             self.log.raise_if_errors()
 
     def _child(self, group: Any, path: str, name: str, nodes: dict[str, RawNode]) -> None:
-        """One node; or, without a type but with groups inside, nodes whose names had a slash."""
+        """Read a node, or the nodes of a group without a type, whose names have a slash."""
         members = self.hdf5.names(group) if is_group(group) else []
         if "type" in members:
             nodes[name] = self._node(group, members, path, name, nodes)
@@ -231,7 +238,7 @@ class _Reader:
         return array
 
     def _edges(self, item: Any) -> tuple[tuple[str, str], ...]:
-        """Pairs of names; an empty list may have any type, as h5py stores it."""
+        """Return pairs of names. An empty list may have any type, as h5py stores it."""
         pairs = "(n, 2) texts"
         if not is_dataset(item):
             raise RefusalError("F113", "`edges` is not a list", limit=pairs)
@@ -251,7 +258,7 @@ class _Reader:
 
 
 def _unfinished(missing: list[str], members: list[str]) -> RefusalError:
-    """The refusal of a NIRGraph that lacks some of its members, and has no others."""
+    """Return the refusal of a NIRGraph that lacks members and has no others."""
     listed = " and ".join(f"`{name}`" for name in missing)
     found = ", ".join(members) or "an empty group `node`"
     code = "F103" if "type" in missing or "nodes" in missing else "F113"
@@ -261,5 +268,5 @@ def _unfinished(missing: list[str], members: list[str]) -> RefusalError:
 
 
 def _join(path: str, name: str) -> str:
-    """A place in the file, as a message may show it."""
+    """Return a place in the file, printable for messages."""
     return f"{path}/{printable(name, MAX_NAME)}" if path else name

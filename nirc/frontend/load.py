@@ -1,4 +1,4 @@
-"""Model in, canonical layers out."""
+"""From a model to canonical layers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nirc.ir.program import Program
 
 
 def load_raw(model: object, log: Log) -> tuple[RawGraph, str]:
-    """The raw graph of a path or of an object of the ``nir`` package, and a printable name for the model."""
+    """Return the raw graph of a path or of a ``nir`` object, and a printable name for the model."""
     if isinstance(model, str | os.PathLike):
         from nirc.frontend.hdf5 import read_raw
 
@@ -27,19 +27,22 @@ def load_raw(model: object, log: Log) -> tuple[RawGraph, str]:
 
 
 def _name(path: Path) -> str:
-    """The file's name without its suffix, the same in every locale: bytes that are no UTF-8 are spelt out."""
+    """Return the file's name without suffix, in every locale.
+
+    Bytes that are not UTF-8 are escaped.
+    """
     return printable(os.fsencode(path.stem).decode("utf-8", "backslashreplace"), MAX_NAME)
 
 
 def load_layers(model: object, log: Log) -> Program:
-    """Typed layers as the model nests them. Raises ``InputError``."""
+    """Return typed layers, nested as in the model. Raises ``InputError``."""
     raw, name = load_raw(model, log)
     return to_layers(raw, log, name=name)
 
 
 def from_nir(graph: object, *, log: Log | None = None) -> Program:
-    """Typed layers of an object of the ``nir`` package (a ``NIRGraph``), without importing that package.
+    """Return typed layers of a ``nir`` object (a ``NIRGraph``), without importing that package.
 
-    Raises ``InputError``. ``nirc.compile`` and ``nirc.load`` take such objects directly.
+    Raises ``InputError``. ``nirc.compile`` and ``nirc.load`` take NIR objects directly.
     """
     return load_layers(graph, log or Log())

@@ -1,6 +1,8 @@
-"""Raw nodes to typed layers, nested as in the file."""
+"""From raw nodes to typed layers, nested as in the file."""
 
 from __future__ import annotations
+
+from itertools import chain
 
 from nirc.diagnostics.log import Log
 from nirc.frontend.edges import Path, resolve_edges
@@ -13,9 +15,12 @@ from nirc.ir.program import Form, Program
 
 
 def to_layers(graph: RawGraph, log: Log, *, name: str = "model", inside: Path = ()) -> Program:
-    """Typed layers, nested as in the file; shapes stay unknown. Raises ``InputError`` with every fault found."""
+    """Return typed layers, nested as in the file, with unknown shapes.
+
+    Raises ``InputError`` with all faults.
+    """
     nodes: dict[str, LayerNode] = {}
-    connected = {name for edge in graph.edges for name in edge}
+    connected = set(chain.from_iterable(graph.edges))
     for node_name, raw in graph.nodes.items():
         try:
             layer = _layer(raw, log, (*inside, node_name), connected=node_name in connected)
@@ -27,7 +32,7 @@ def to_layers(graph: RawGraph, log: Log, *, name: str = "model", inside: Path = 
         if not graph.nodes:
             log.error("G254", "the graph has no nodes", where="nodes", help="export the model again")
         log.raise_if_errors()
-    known = sorted((a, b) for a, b in edges if a[0] in nodes and b[0] in nodes)  # a set: its order means nothing
+    known = sorted((a, b) for a, b in edges if a[0] in nodes and b[0] in nodes)  # edges are a set, without order
     return Program.of(
         Form.LAYERS,
         nodes,

@@ -1,7 +1,7 @@
-"""Graphs of the ``nir`` package to raw graphs, as writing and reading them would; ``nir`` is not imported.
+"""From graphs of the ``nir`` package to raw graphs, as writing and reading would give.
 
-A node's class is its type, its attributes are its fields (checked for nir 1.0.8). Attributes that are None stand
-for fields that a file would not have.
+``nir`` is not imported. A node's class is its type, and its attributes are its fields (checked for
+nir 1.0.8). Attributes with value None are absent fields.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PORTS = {  # (type, field) <- (attribute, key)
 
 
 def raw_from_object(graph: object, log: Log) -> RawGraph:
-    """What reading the written graph would give. Raises ``InputError`` (F103, F106, F107, F113)."""
+    """Return the raw graph of the written graph. Raises ``InputError`` (F103, F106, F107, F113)."""
     raw = RawGraph({}, ())
     try:
         raw = _Converter(log).graph(graph, "", version=_version(graph))
@@ -40,13 +40,16 @@ def raw_from_object(graph: object, log: Log) -> RawGraph:
 
 
 class _Converter:
-    """Counts nodes over nested graphs, and reports field by field."""
+    """Converts nested graphs, counts their nodes, and reports faults by field."""
 
     def __init__(self, log: Log) -> None:
-        self.log, self.nodes, self.depth = log, 0, 0
+        self.log = log
+        self.nodes = 0
+        self.depth = 0
 
     def graph(self, graph: object, path: str, *, version: str = "") -> RawGraph:
-        nodes, edges = getattr(graph, "nodes", None), getattr(graph, "edges", None)
+        nodes = getattr(graph, "nodes", None)
+        edges = getattr(graph, "edges", None)
         if type(graph).__name__ != "NIRGraph" or not isinstance(nodes, Mapping) or edges is None:
             found = printable(f"{type(graph).__module__}.{type(graph).__qualname__}")
             raise RefusalError("F103", "this object is not a NIR graph", found, "a path, or a nir.NIRGraph")
@@ -82,7 +85,10 @@ class _Converter:
 
 
 def _recorded(graph: object, log: Log) -> str:
-    """The text in the graph's metadata that says who wrote it; "" if there is none or it is none (W207)."""
+    """Return the text in the metadata that names the writer, or "".
+
+    Warn (W207) of other contents.
+    """
     metadata = getattr(graph, "metadata", None)
     if not isinstance(metadata, Mapping) or FROM_KEY not in metadata:
         return ""
@@ -95,7 +101,7 @@ def _recorded(graph: object, log: Log) -> str:
 
 
 def _version(graph: object) -> str:
-    """The version of the package that the graph comes from, as its ``write`` would note it."""
+    """Return the version of the graph's package, as its ``write`` would record it."""
     package = sys.modules.get(type(graph).__module__.partition(".")[0])
     return str(getattr(package, "version", ""))
 
@@ -124,12 +130,12 @@ def _values(node: object, kind: str) -> dict[str, object]:
 
 
 def _field(value: Any) -> Field:
-    """Text as it is; anything else as an array of numbers (tensors of torch or jax too)."""
+    """Return text as text, anything else as an array of numbers (also tensors of torch or jax)."""
     if isinstance(value, str):
         return value
     try:
         array: NDArray[Any] = np.array(value.detach().cpu() if hasattr(value, "detach") else value)
-    except Exception as error:  # whatever a stranger's __array__ raises
+    except Exception as error:  # any exception of a foreign __array__
         raise _not_numbers(type(value).__name__, printable(str(error), 120)) from error
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise _not_numbers(type(value).__name__, str(array.dtype))
@@ -137,5 +143,5 @@ def _field(value: Any) -> Field:
 
 
 def _not_numbers(kind: str, detail: str) -> RefusalError:
-    found, limit = f"{kind}: {detail}", "numbers, arrays or text"
-    return RefusalError("F107", "the field holds something that is not numbers or text", found, limit)
+    message = "the field holds something that is not numbers or text"
+    return RefusalError("F107", message, f"{kind}: {detail}", "numbers, arrays or text")

@@ -1,6 +1,6 @@
-"""What other tools call NIR's primitives: advice for a node whose type NIR does not define.
+"""Names of NIR's primitives in other tools: advice for a node with an unknown type.
 
-Names are compared in small letters, without any sign between them: ``Conv_2D`` is ``conv2d``.
+Names are compared in small letters and without signs: ``Conv_2D`` is ``conv2d``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ EXPRESS = "express the layer by NIR primitives when exporting"
 SUFFIXES = ("layer", "node", "neuron", "neurons", "cell", "torch", "jax")  # of classes: LIFCell, IFNode
 RECURRENT = "did you mean {0}? Write the recurrence as a Linear node from the {0} to itself"
 
-# NIR's name, then what it is called elsewhere.
+# NIR's name, then the names in other tools.
 MEANS: dict[str, str] = {
     "Threshold": "spike spikes spiking heaviside step stepfunction spikefunction spikegenerator binarize fire",
     "Input": "in inputs source placeholder inputport spikeinput spikesource data",
@@ -35,7 +35,7 @@ MEANS: dict[str, str] = {
     "CubaLIF": "cuba cubalifcell synaptic currentlif lifcurrent lifcurrexp ifcurrexp lifsyn lifexp sinabslif cublif"
     " currentbasedlif currentlifcell liftorch",
 }
-# Advice where no single primitive is meant, and below the names that it is for.
+# Advice without a single primitive. ``FAMILIES`` lists the names for each.
 OTHERWISE: dict[str, str] = {
     "dense": "did you mean Linear, or Affine with a bias?",
     "conv": "did you mean Conv1d or Conv2d?",
@@ -99,13 +99,16 @@ FAMILIES: dict[str, str] = {
     "rnn": "rnn gru lstm convlstm slstm sconv2dlstm elman",
     "softmax": "softmax logsoftmax argmax",
 }
-_ADVICE = {other: f"did you mean {kind}?" for kind, others in MEANS.items() for other in others.split()}
-_ADVICE |= {other: OTHERWISE[key] for key, others in FAMILIES.items() for other in others.split()}
+_ADVICE: dict[str, str] = {}
+for _kind, _others in MEANS.items():
+    _ADVICE |= dict.fromkeys(_others.split(), f"did you mean {_kind}?")
+for _family, _others in FAMILIES.items():
+    _ADVICE |= dict.fromkeys(_others.split(), OTHERWISE[_family])
 _ADVICE |= {kind.lower(): f"did you mean {kind}?" for kind in PRIMITIVES}
 
 
 def advice(name: str) -> str:
-    """What to write instead of the type ``name``, as one sentence of help."""
+    """Return a sentence of help for the unknown type ``name``."""
     plain = "".join(c for c in name[:60].lower() if c.isalnum())
     for known in (plain, *_without_suffix(plain)):
         if known in _ADVICE:

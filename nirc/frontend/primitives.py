@@ -1,4 +1,4 @@
-"""What each NIR primitive is built from: which fields it has, and what values they may take."""
+"""Builders of the NIR primitives: their fields, and the domains of the values."""
 
 from __future__ import annotations
 
@@ -44,15 +44,16 @@ def _linear(f: Fields) -> Layer:
 
 
 def _affine(f: Fields) -> Layer:
-    weight, bias = _weight(f, 2), f.floats("bias")
+    weight = _weight(f, 2)
+    bias = f.floats("bias")
     return Linear(weight, _bias(f, bias, weight.shape[:-1], weight.shape[-1:]))
 
 
 def _bias(f: Fields, bias: Float, rows: Shape, others: Shape) -> Float:
-    """A bias of shape ``rows``, the axes of the weight that give values; ``others`` are its other axes.
+    """Return a bias of shape ``rows``, the output axes of the weight. ``others``: its other axes.
 
-    A bias that is as long as another axis says that the weight is stored in another order. It is kept as it is
-    where the node has neighbours: infer-shapes asks them, and refuses it in any case.
+    A bias with the length of another axis indicates a weight with another order of axes. With
+    neighbours the bias stays as it is, and infer-shapes settles or refuses the order.
     """
     if f.bad or bias.shape == rows:
         return bias
@@ -65,7 +66,8 @@ def _bias(f: Fields, bias: Float, rows: Shape, others: Shape) -> Float:
         first = bias.reshape(-1, *rows)[0]
         if (bias == first).all():
             message = f"`bias`: the leading axes {lead} repeat the same values: a batch axis, which is dropped"
-            found, limit = f"shape {bias.shape}", f"shape {rows}"
+            found = f"shape {bias.shape}"
+            limit = f"shape {rows}"
             f.log.warning("G222", message, where=f"{f.raw.path}/bias", found=found, limit=limit)
             return frozen(first)
     if not (f.connected and bias.size in others):
@@ -99,7 +101,7 @@ def _conv(axes: int) -> Callable[[Fields], Layer]:
         dilation = f.ints("dilation", low=1, count=axes, default=(1,) * axes)
         groups = f.ints("groups", low=1, count=1, default=(1,))[0]
         padding = _padding(f, weight.shape[2:], dilation, stride)
-        turned = bias is not None and bias.size != out  # the weight may have its axes in another order
+        turned = bias is not None and bias.size != out  # the weight may have another order of axes
         if out % groups and not turned:
             f.fail(
                 "F110",
@@ -120,7 +122,7 @@ def _conv(axes: int) -> Callable[[Fields], Layer]:
 
 
 def _padding(f: Fields, kernel: Shape, dilation: Shape, stride: Shape) -> Pads:
-    """Pads per axis; ``same`` as PyTorch does it (the odd one goes after), ``valid`` is none."""
+    """Return pads per axis. ``same`` as in PyTorch (an odd pad goes after), ``valid``: none."""
     text = f.raw.fields.get("padding")
     if isinstance(text, str):
         f.used.add("padding")
@@ -164,7 +166,7 @@ def _flatten(f: Fields) -> Layer:
             return default
         return int(number[0])
 
-    declared = f.ints("input_type", default=()) or None  # zeros stand for unknown lengths, the rank still counts
+    declared = f.ints("input_type", default=()) or None  # zeros are unknown lengths, but the rank counts
     return Flatten(dim("start_dim", 1), dim("end_dim", -1), declared)
 
 

@@ -1,4 +1,4 @@
-"""What a NIR file says, before anyone asks what it means: plain names, types and arrays."""
+"""The contents of a NIR file before interpretation: plain names, types and arrays."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nirc.files.bounds import MAX_FROM, printable
 from nirc.files.refusal import RefusalError
 
 Field = NDArray[np.generic] | str
-FROM_KEY = "nirc_from"  # in the metadata of the outermost graph: who wrote the file, as ``--from`` takes it
+FROM_KEY = "nirc_from"  # in the metadata of the outermost graph: the writer of the file, as for ``--from``
 FROM_PLACE = f"metadata/{FROM_KEY}"
 
 
 @dataclass(frozen=True)
 class RawNode:
-    """One node as stored. ``path`` is its place in the file, e.g. ``nodes/lif1/nodes/lif``."""
+    """A node as stored. ``path``: its place in the file, for example ``nodes/lif1/nodes/lif``."""
 
     path: str
     type: str
@@ -28,7 +28,7 @@ class RawNode:
 
 @dataclass(frozen=True)
 class RawGraph:
-    """Nodes by name and edges as stored: order and duplicates kept, names unresolved.
+    """Nodes by name and edges as stored: with order and duplicates, names unresolved.
 
     ``recorded``: the text under ``FROM_KEY`` as stored, "" if the file has none.
     """
@@ -40,7 +40,7 @@ class RawGraph:
 
 
 def recorded_text(value: object) -> str:
-    """Return ``value`` if it may stand under ``FROM_KEY``. Raises ``RefusalError`` (W207)."""
+    """Return ``value`` if it is allowed under ``FROM_KEY``. Raises ``RefusalError`` (W207)."""
     limit = f"a text of 1 to {MAX_FROM} printable characters"
     if not isinstance(value, str):
         raise RefusalError("W207", "it is no text", type(value).__name__, limit)
