@@ -18,7 +18,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
-from nirc.semantics.held import Decayed, Held, exactly
+from nirc.semantics.fixed_point import Decayed, FixedPoint, exactly
 from nirc.semantics.variations import altered, capped_inputs, inverse, later, ruled, times
 
 
@@ -79,10 +79,10 @@ def _in_words(legal: Program, integer: Program) -> Program:
     )
 
 
-def _words(d: Discrete, neuron: LoihiNeuron, decayed: Decayed) -> Held:
+def _words(d: Discrete, neuron: LoihiNeuron, decayed: Decayed) -> FixedPoint:
     unit = 1 / neuron.scale
     zero = _zero(d)  # the chip's voltages are counted from the reset
-    return Held(d, unit, decayed, v=(STATE[0] * unit + zero, STATE[1] * unit + zero))
+    return FixedPoint(d, unit, decayed, v=(STATE[0] * unit + zero, STATE[1] * unit + zero))
 
 
 def going_round(x: Float, kept: Float, unit: Float) -> Float:
@@ -90,8 +90,8 @@ def going_round(x: Float, kept: Float, unit: Float) -> Float:
     return ((x / unit + WRAP) % (2 * WRAP) - WRAP) * unit * kept
 
 
-def _cut(d: Discrete, neuron: LoihiNeuron) -> Held:
-    return Held(d, 1 / neuron.scale, decayed=_towards_zero, zero=_zero(d))
+def _cut(d: Discrete, neuron: LoihiNeuron) -> FixedPoint:
+    return FixedPoint(d, 1 / neuron.scale, decayed=_towards_zero, zero=_zero(d))
 
 
 def _towards_zero(x: Float, kept: Float, unit: Float) -> Float:

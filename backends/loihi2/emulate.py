@@ -18,8 +18,8 @@ from nirc.backends.loihi2.geometry import Geometry, windows
 from nirc.backends.loihi2.limits import WRAP
 from nirc.backends.loihi2.tables import Population, Projection, Tables
 from nirc.semantics.raster import Run, spike_counts
-from nirc.semantics.synapses import FLOAT32_WHOLE, Sums, Synapses, summing
-from nirc.semantics.tape import Tape
+from nirc.semantics.recorder import Recorder
+from nirc.semantics.synapses import FLOAT32_INTEGERS, Sums, Synapses, summing
 
 Bool = NDArray[np.bool_]
 Int32 = NDArray[np.int32]
@@ -46,17 +46,17 @@ def emulate(
     """
     inputs = spike_counts(raster, tables.channels)
     machine = _Machine(tables)
-    tape = Tape(tables.populations, tables.outputs, STATES, inputs.shape[:2], record=record)
+    recorder = Recorder(tables.populations, tables.outputs, STATES, inputs.shape[:2], record=record)
     chunk = machine.samples_at_once()
     for start in range(0, len(inputs), chunk):
         part = inputs[start : start + chunk] != 0
         machine.reset(len(part))
         for step in range(inputs.shape[1]):
             machine.step(part[:, step])
-            tape.write(machine.cells, slice(start, start + len(part)), step)
+            recorder.write(machine.cells, slice(start, start + len(part)), step)
         if progress is not None:
             progress(start + len(part))
-    return tape.run()
+    return recorder.run()
 
 
 class _Machine:
@@ -129,7 +129,7 @@ class _Convolution:
         self.geometry, self.kernel = geometry, (weights.shape[2], weights.shape[3])
         per_group = weights.reshape(geometry.groups, -1, weights[0].size)
         reach = np.abs(per_group.astype(np.int64)).sum(axis=2).max()
-        precision = np.float32 if reach <= FLOAT32_WHOLE else np.float64
+        precision = np.float32 if reach <= FLOAT32_INTEGERS else np.float64
         self.weights = per_group.transpose(0, 2, 1).astype(precision)  # (group, taps, channels)
         self.at_once = max(1, MAX_VALUES // 8 // (geometry.positions * per_group[:, 0].size))
 

@@ -15,7 +15,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
 from nirc.ir.rules import Fire, Rule
-from nirc.semantics.held import Held
+from nirc.semantics.fixed_point import FixedPoint
 from nirc.semantics.variations import altered, ruled, times
 
 
@@ -74,13 +74,13 @@ def _constants(legal: Program, neurons: dict[str, SpeckNeuron], leaky: set[str])
     return legal.rebuilt(nodes, legal.edges())
 
 
-def _bounded(d: Discrete, neuron: SpeckNeuron) -> Held:
+def _bounded(d: Discrete, neuron: SpeckNeuron) -> FixedPoint:
     low = neuron.threshold_low / neuron.scale
-    return Held(d, 1 / neuron.scale, v=(low, np.full_like(low, np.inf)))
+    return FixedPoint(d, 1 / neuron.scale, v=(low, np.full_like(low, np.inf)))
 
 
-def _leaking(d: Discrete, neuron: SpeckNeuron) -> Held:
+def _leaking(d: Discrete, neuron: SpeckNeuron) -> FixedPoint:
     one: Float = np.ones_like(d.decay_mem)
     low = neuron.threshold_low / neuron.scale
     same = replace(d, decay_mem=frozen(one), drift=frozen(d.drift - leak_per_step(d, None)))
-    return Held(same, 1 / neuron.scale, v=(low, np.inf * one))
+    return FixedPoint(same, 1 / neuron.scale, v=(low, np.inf * one))

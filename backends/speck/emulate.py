@@ -40,7 +40,7 @@ def emulate(
     inputs = spike_counts(raster, configuration.input_channels)
     order = in_order(configuration)
     samples, steps, _ = inputs.shape
-    tape = _Tape(configuration, samples, steps, record)
+    recorder = _Recorder(configuration, samples, steps, record)
     machine_of = MODES[mode]
     rows = machine_of.rows(configuration, inputs)
     at_once = max(1, min(samples, rows, machine_of.max_samples))
@@ -50,10 +50,10 @@ def emulate(
         machine = machine_of(configuration, order, batch.stop - first)
         for start in range(0, steps, block):
             times = slice(start, min(start + block, steps))
-            tape.write(batch, times, *machine.run(inputs[batch, times].astype(np.int64), tape.watched, record))
+            recorder.write(batch, times, *machine.run(inputs[batch, times].astype(np.int64), recorder.watched, record))
             if progress is not None:
                 progress(first + (batch.stop - first) * times.stop // steps)
-    return tape.run()
+    return recorder.run()
 
 
 def in_order(configuration: Configuration) -> list[CoreLayer]:
@@ -67,7 +67,7 @@ def in_order(configuration: Configuration) -> list[CoreLayer]:
     return [cores[core] for core in TopologicalSorter(sources).static_order()]  # its CycleError is a ValueError
 
 
-class _Tape:
+class _Recorder:
     """What is kept of a run, one column a neuron; ``watched``: cores whose spikes are wanted."""
 
     def __init__(self, configuration: Configuration, samples: int, steps: int, record: bool) -> None:

@@ -16,7 +16,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Sparse
 from nirc.ir.populations import Bias, Discrete, Population, Projection
 from nirc.ir.program import Program
-from nirc.semantics.held import Held
+from nirc.semantics.fixed_point import FixedPoint
 from nirc.semantics.variations import altered, inverse
 
 Made = dict[str, Quantised]
@@ -65,12 +65,12 @@ def _origin(legal: Program, made: Made, source: str) -> str:
     return source
 
 
-def _single(d: Discrete) -> Held:
+def _single(d: Discrete) -> FixedPoint:
     def decayed(x: Float, kept: Float, unit: Float) -> Float:
         left: Float = (x.astype(np.float32) * kept.astype(np.float32)).astype(np.float64)
         return left
 
-    return Held(d, np.ones_like(d.decay_mem), decayed=decayed)
+    return FixedPoint(d, np.ones_like(d.decay_mem), decayed=decayed)
 
 
 def _clocked(legal: Program, made: Made) -> Program | None:

@@ -19,8 +19,8 @@ from nirc.backends.spinnaker2.tables import FILTERED, Convolution, Int, Populati
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Conv, Pool, compose
 from nirc.semantics.raster import Run, spike_counts
+from nirc.semantics.recorder import Recorder
 from nirc.semantics.synapses import Counts, Synapses, summing
-from nirc.semantics.tape import Tape
 
 Float32 = NDArray[np.float32]
 STATES = {"spikes": np.int8, "v": np.float32}  # what is recorded, and its type
@@ -46,17 +46,17 @@ def emulate(
     """
     inputs = spike_counts(raster, tables.channels)
     machine = _Machine(tables)
-    tape = Tape(tables.populations, tables.outputs, STATES, inputs.shape[:2], record=record)
+    recorder = Recorder(tables.populations, tables.outputs, STATES, inputs.shape[:2], record=record)
     chunk = machine.samples_at_once()
     for start in range(0, len(inputs), chunk):
         part = inputs[start : start + chunk].astype(np.int64)
         machine.reset(len(part))
         for step in range(inputs.shape[1]):
             machine.step(part[:, step])
-            tape.write(machine.cells, slice(start, start + len(part)), step)
+            recorder.write(machine.cells, slice(start, start + len(part)), step)
         if progress is not None:
             progress(start + len(part))
-    return tape.run()
+    return recorder.run()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
 from nirc.ir.rules import Fire, Rule
 from nirc.rounding.rule import KEEPING_SUMS
-from nirc.semantics.held import Held
+from nirc.semantics.fixed_point import FixedPoint
 from nirc.semantics.variations import altered, capped_inputs, inverse, ruled
 
 Plans = dict[str, tuple[Plan, Shifts]]
@@ -73,16 +73,16 @@ def _constants(d: Discrete, plan: Plan, shifts: Shifts) -> Discrete:
     return replace(d, drift=drift, threshold=threshold, rule=_at_threshold(d.rule))
 
 
-def _words(d: Discrete, plan: Plan, shifts: Shifts) -> Held:
+def _words(d: Discrete, plan: Plan, shifts: Shifts) -> FixedPoint:
     unit = 1 / plan.scale(shifts)
     most = (STATE[0] * unit, STATE[1] * unit)
-    return Held(d, unit, v=most, current=most)
+    return FixedPoint(d, unit, v=most, current=most)
 
 
-def _floored(d: Discrete, plan: Plan, shifts: Shifts) -> Held:
+def _floored(d: Discrete, plan: Plan, shifts: Shifts) -> FixedPoint:
     """With what the bias holds against it."""
     scale = plan.scale(shifts)
-    return Held(replace(d, drift=frozen(d.drift - plan.kept(scale) / scale)), 1 / scale, decayed=_leak)
+    return FixedPoint(replace(d, drift=frozen(d.drift - plan.kept(scale) / scale)), 1 / scale, decayed=_leak)
 
 
 def _leak(x: Float, kept: Float, unit: Float) -> Float:

@@ -45,17 +45,17 @@ def emulate(
     """
     inputs = spike_counts(raster, spec.weights_in.shape[0])
     chip = _Chip(spec)
-    tape = _Tape(chip, inputs.shape[0], inputs.shape[1], record)
+    recorder = _Recorder(chip, inputs.shape[0], inputs.shape[1], record)
     chunk = max(CHUNK_SAMPLES, CHUNK_VALUES // len(chip.dash_syn))
     for start in range(0, len(inputs), chunk):
         part = inputs[start : start + chunk]
         chip.reset(len(part))
         for step, counts in enumerate(np.minimum(part, MAX_INPUT_SPIKES).transpose(1, 2, 0)):
             chip.step(counts)
-            tape.write(chip, slice(start, start + len(part)), step)
+            recorder.write(chip, slice(start, start + len(part)), step)
         if progress is not None:
             progress(start + len(part))
-    return tape.run()
+    return recorder.run()
 
 
 class _Chip:
@@ -142,7 +142,7 @@ class _Chip:
                 self.spikes[target] = np.minimum(total, MAX_HIDDEN_SPIKES)
 
 
-class _Tape:
+class _Recorder:
     """What is kept of a run: output spikes always, all states if asked. Arrays (samples, steps, neurons)."""
 
     def __init__(self, chip: _Chip, samples: int, steps: int, record: bool) -> None:

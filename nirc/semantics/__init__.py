@@ -1,1 +1,1 @@
-"""What a program computes, executable."""
+"""The executable semantics of programs."""

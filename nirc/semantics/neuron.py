@@ -1,4 +1,4 @@
-"""The interpreter of update rules: one population of the discrete form, over a batch of samples."""
+"""The interpreter of update rules: a population of the discrete form, over a batch of samples."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nirc.ir.rules import Act, Add, Decay, Fire, Operation
 
 
 class NeuronStepper:
-    """State of one discrete population: membrane ``v``, currents ``i`` and ``i_2``, each of ``shape`` (..., n).
+    """State of a discrete population: membrane ``v``, currents ``i`` and ``i_2``, each (..., n).
 
-    A subclass may change what one operation does with the states, as a chip's words do (``held``).
+    A subclass may change the effect of an operation on the states (see ``fixed_point``).
     """
 
     def __init__(self, d: Discrete, shape: tuple[int, ...]) -> None:
@@ -25,7 +25,7 @@ class NeuronStepper:
         self.x: Float = self.v
         self.second: Float | None = None
         self.spikes: Float = np.zeros(shape)  # of the last comparison
-        self.earlier: Float = self.spikes  # of the one before
+        self.earlier: Float = self.spikes  # of the comparison before
         self.sent: Float | None = None
         self.gain_mem = _unless_one(d.gain_mem)
         self.gain_syn = None if d.gain_syn is None else _unless_one(d.gain_syn)
@@ -35,8 +35,9 @@ class NeuronStepper:
         self.operations = [self._bound(op) for op in d.rule.operations]
 
     def step(self, x: Float, second: Float | None = None) -> Float:
-        """Summed input (..., n) of each receptor -> spikes that leave, or the membrane where none ever do."""
-        self.x, self.second = x, second
+        """Map summed input (..., n) of each receptor to output spikes, or to the membrane."""
+        self.x = x
+        self.second = second
         for operation in self.operations:
             operation()
         return self.v.copy() if self.sent is None else self.sent
@@ -63,19 +64,19 @@ class NeuronStepper:
                 }[op.text]
 
     def decay_current(self) -> None:
-        """The currents decay. A receptor without a filter keeps nothing."""
+        """Decay the currents. A receptor without a filter keeps nothing."""
         self.i = np.zeros_like(self.i) if self.d.decay_syn is None else self._cut(self.d.decay_syn * self.i)
         if self.i_2 is not None and self.d.decay_syn_2 is not None:
             self.i_2 = self._cut(self.d.decay_syn_2 * self.i_2)
 
     def add_to_current(self) -> None:
-        """The input of each receptor is added to its current."""
+        """Add the input of each receptor to its current."""
         self.i += _times(self.gain_syn, self.x)
         if self.i_2 is not None and self.second is not None:
             self.i_2 += _times(self.d.gain_syn_2, self.second)
 
     def decay_membrane(self) -> None:
-        """The membrane decays, and the constant drift is added."""
+        """Decay the membrane and add the constant drift."""
         if self.decay_mem is not None:
             self.v = self._cut(self.decay_mem * self.v)
         if self.drift is not None:
@@ -85,15 +86,15 @@ class NeuronStepper:
         return state if self.d.grain is None else np.trunc(state / self.d.grain) * self.d.grain
 
     def add_current(self) -> None:
-        """The currents are added to the membrane."""
+        """Add the currents to the membrane."""
         self.add_to_membrane(self.i if self.i_2 is None else self.i + self.i_2)
 
     def add_input(self) -> None:
-        """The input is added to the membrane."""
+        """Add the input to the membrane."""
         self.add_to_membrane(self.x)
 
     def add_to_membrane(self, x: Float) -> None:
-        """The membrane takes ``x`` with its gain."""
+        """Add ``x`` to the membrane, with its gain."""
         self.v = self.v + _times(self.gain_mem, x)
 
     def fire(self, op: Fire) -> None:
@@ -106,23 +107,23 @@ class NeuronStepper:
             self.spikes *= np.clip(ratio, 1, np.inf if op.most is None else op.most)
 
     def subtract(self) -> None:
-        """Each spike of the last comparison takes one threshold."""
+        """Subtract one threshold for each spike of the last comparison."""
         self.v = self.v - self.spikes * self.threshold
 
     def set(self) -> None:
-        """The membrane is v_reset where the last comparison had a spike."""
+        """Set the membrane to v_reset where the last comparison had a spike."""
         self.v = np.where(self.spikes > 0, 0.0 if self.d.v_reset is None else self.d.v_reset, self.v)
 
     def restore(self) -> None:
-        """Each spike of the comparison before the last gives one threshold back."""
+        """Add one threshold for each spike of the comparison before the last."""
         self.v = self.v + self.earlier * self.threshold
 
     def bound(self) -> None:
-        """The membrane is not below its lower bound."""
+        """Keep the membrane at or above its lower bound."""
         self.v = np.maximum(self.v, -np.inf if self.d.v_least is None else self.d.v_least)
 
     def emit(self) -> None:
-        """The spikes of the last comparison leave, or the membrane of a population that never fires."""
+        """Send the spikes of the last comparison, or the membrane without a threshold."""
         self.sent = self.spikes if self.d.threshold is not None else self.v
 
 

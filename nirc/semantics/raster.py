@@ -1,4 +1,4 @@
-"""What goes into an emulator or interpreter and what comes out."""
+"""Inputs and outputs of emulators and interpreters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from nirc.diagnostics.log import Log
 
 Array = NDArray[Any]
-Progress = Callable[[int], None]  # takes how much is done: samples, or a percentage
+Progress = Callable[[int], None]  # gets the finished work: samples, or a percentage
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,10 @@ class Run:
 
 
 def spike_counts(raster: ArrayLike, channels: int) -> Array:
-    """``raster`` (samples, steps, channels) as an array, its type kept; raises ``InputError`` (U604) if it is none."""
+    """Return ``raster`` (samples, steps, channels) as an array of its type.
+
+    Raises ``InputError`` (U604) for other shapes and for values that are not spike counts.
+    """
     inputs = np.asarray(raster)
     log = Log()
     if inputs.dtype.kind not in "biuf":
@@ -42,11 +45,11 @@ def spike_counts(raster: ArrayLike, channels: int) -> Array:
             found=inputs.shape,
             limit=f"(samples, steps, {channels})",
         )
-    elif (inputs < 0).any() or (inputs.dtype.kind == "f" and not _whole(inputs)):
+    elif (inputs < 0).any() or (inputs.dtype.kind == "f" and not _integral(inputs)):
         log.error("U604", "the raster holds a value that is not a spike count", limit="whole numbers from 0")
     log.raise_if_errors()
     return inputs
 
 
-def _whole(values: Array) -> bool:
+def _integral(values: Array) -> bool:
     return bool(np.isfinite(values).all()) and bool((values == np.floor(values)).all())

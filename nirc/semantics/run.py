@@ -1,7 +1,8 @@
 """The interpreter: runs a discrete or integer program on a batch of samples.
 
-In a step every population sees what its sources send in the same step (a spike crosses a feed-forward network
-at once), except over feedback and delays. Inputs add up; biases are always on from their onset.
+In a step every population sees the signals of its sources in the same step, except over feedback
+and delays. So a spike crosses a feed-forward network at once. Inputs are summed. Biases are
+constant from their onset.
 """
 
 from __future__ import annotations
@@ -30,12 +31,15 @@ def run(
     record: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Run:
-    """Run ``inputs`` (samples, steps, channels) through ``program``; channels are all Sources, flat, in order.
+    """Run ``inputs`` (samples, steps, channels) through ``program``.
 
-    ``record`` names populations whose spikes and membrane are kept. ``progress`` is told the samples done.
-    Outputs are all Sinks, flat, in order. Raises ``ValueError`` if the channels do not match.
+    Channels are all Sources, flat, in order. Outputs are all Sinks, flat, in order. ``record``:
+    populations whose spikes and membrane are recorded. ``progress`` gets the number of finished
+    samples.
+    Raises ``ValueError`` if the channels do not match.
     """
-    sources, sinks = program.nodes(Source), program.nodes(Sink)
+    sources = program.nodes(Source)
+    sinks = program.nodes(Sink)
     samples, steps, channels = inputs.shape
     if channels != sum(s.n for s in sources.values()):
         raise ValueError(f"{channels} channels for {sum(s.n for s in sources.values())} inputs")
@@ -44,12 +48,12 @@ def run(
     chunk = max(1, min(samples, CHUNK_BYTES // (8 * steps * widest or 1)))
     parts: list[dict[str, NDArray[np.float64]]] = []
     for start in range(0, max(samples, 1), chunk):
-        with np.errstate(over="ignore", invalid="ignore"):  # weights of 1e308 give infinite membranes, no messages
+        with np.errstate(over="ignore", invalid="ignore"):  # weights of 1e308 give infinite membranes, no warnings
             parts.append(_Batch(program, inputs[start : start + chunk], kept, record).run())
         if progress is not None:
             progress(min(start + chunk, samples))
     joined = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
-    output = np.concatenate([_shown(joined[f"out/{n}"], s.delay_steps) for n, s in sinks.items()], axis=2)
+    output = np.concatenate([_delayed(joined[f"out/{n}"], s.delay_steps) for n, s in sinks.items()], axis=2)
     return Run(
         output,
         {n: joined[f"out/{n}"] for n in record},
@@ -57,8 +61,8 @@ def run(
     )
 
 
-def _shown(signal: Float, delay: int) -> Float:
-    """(samples, steps, n), ``delay`` steps later."""
+def _delayed(signal: Float, delay: int) -> Float:
+    """Return (samples, steps, n) delayed by ``delay`` steps."""
     return (
         signal
         if delay == 0
@@ -67,10 +71,13 @@ def _shown(signal: Float, delay: int) -> Float:
 
 
 class _Batch:
-    """One chunk of samples going through all steps."""
+    """A chunk of samples that goes through all steps."""
 
     def __init__(self, program: Program, inputs: NDArray[np.generic], kept: list[str], record: Collection[str]) -> None:
-        self.program, self.inputs, self.kept, self.record = program, inputs, kept, record
+        self.program = program
+        self.inputs = inputs
+        self.kept = kept
+        self.record = record
         self.size = len(inputs)
         self.order = _execution_order(program)
         self.steppers = {n: _stepper(p, self.size) for n, p in program.nodes(Population).items()}
@@ -87,7 +94,7 @@ class _Batch:
             for name in self.record:
                 if name in self.steppers:
                     _store(out, f"v/{name}", self.steppers[name].v, t, steps)
-        for name in self.kept:  # a raster of no steps still has its shape
+        for name in self.kept:  # without steps, the raster still has its shape
             out.setdefault(f"out/{name}", np.zeros((self.size, 0, self.program[name].n)))
         return out
 
@@ -135,7 +142,7 @@ def _stepper(population: Population, batch: int) -> Stepper:
 
 
 def _execution_order(program: Program) -> list[str]:
-    """Topological over the edges that act in their own step; ties in program order."""
+    """Return nodes in topological order over the edges without lag. Ties are in program order."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(program.graph)
     graph.add_edges_from((s, t) for s, t, p in program.edges() if p.lag == 0)
@@ -144,7 +151,7 @@ def _execution_order(program: Program) -> list[str]:
 
 
 def _histories(program: Program) -> dict[str, deque[Float]]:
-    """A ring of past outputs for every node whose output is used later."""
+    """Return a ring of past outputs for every node with a later use of its output."""
     longest: dict[str, int] = {}
     for source, _, projection in program.edges():
         assert isinstance(projection, Projection)

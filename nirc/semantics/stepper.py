@@ -1,4 +1,7 @@
-"""What the interpreter asks of a population: start, and one step. Integer payloads of backends bring their own."""
+"""The interface between the interpreter and populations: start, and one step.
+
+Integer payloads of backends implement this interface.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,20 @@ Float = NDArray[np.float64]
 
 
 class Stepper(Protocol):
-    """The state of one population over a batch of samples."""
+    """The state of a population over a batch of samples."""
 
     v: Float  # (batch, n) membrane after the last step
 
     def step(self, x: Float, second: Float | None = None) -> Float:
-        """(batch, n) summed input of this step -> (batch, n) spikes, or membrane of a population that is silent.
+        """Map (batch, n) summed input of this step to (batch, n) spikes, or to the membrane.
 
-        ``second``: what arrives at the second receptor, None if the population has one.
+        ``second``: the input of the second receptor, None without a second receptor.
         """
 
 
 @runtime_checkable
 class Executable(Protocol):
-    """An integer payload that knows how to run."""
+    """An integer payload with a stepper."""
 
     def stepper(self, batch: int) -> Stepper:
-        """Fresh state for ``batch`` samples."""
+        """Return a fresh state for ``batch`` samples."""

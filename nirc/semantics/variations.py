@@ -1,4 +1,4 @@
-"""Programs with one thing changed, for what-if studies: what one approximation of a chip costs alone."""
+"""Programs with one change, for what-if studies: the cost of one approximation alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Alter = Callable[[str, Discrete], object]
 
 
 def altered(program: Program, alter: Alter, names: Collection[str] | None = None) -> Program:
-    """``program`` with ``alter(name, dynamics)`` as the dynamics of its discrete populations, or of ``names`` only."""
+    """Return ``program`` with dynamics ``alter(name, dynamics)`` in its discrete populations."""
     return program.mapped(
         {
             name: replace(p, dynamics=alter(name, p.dynamics))
@@ -28,7 +28,7 @@ def altered(program: Program, alter: Alter, names: Collection[str] | None = None
 
 
 def ruled(program: Program, change: Callable[[Rule], Rule], names: Collection[str] | None = None) -> Program:
-    """``program`` with other update rules in its populations that fire, or in those of ``names``."""
+    """Return ``program`` with other update rules in populations that fire (or in ``names`` only)."""
 
     def alter(_: str, d: Discrete) -> Discrete:
         return replace(d, rule=change(d.rule)) if d.fires else d
@@ -37,12 +37,13 @@ def ruled(program: Program, change: Callable[[Rule], Rule], names: Collection[st
 
 
 def capped_inputs(program: Program, most: int) -> Program:
-    """No channel has more than ``most`` spikes in a step."""
+    """Return ``program`` with at most ``most`` spikes per channel and step."""
     nodes = dict(program.graph.nodes(data="payload"))
     edges: list[tuple[str, str, Projection]] = []
-    sent = {name: name for name in program.graph}  # inputs by what bounds their counts
+    sent = {name: name for name in program.graph}  # inputs by the node that limits their counts
     for name, source in program.nodes(Source).items():
-        zeros, ones = frozen(np.zeros(source.n)), frozen(np.ones(source.n))
+        zeros = frozen(np.zeros(source.n))
+        ones = frozen(np.ones(source.n))
         cap = Discrete(zeros, ones, zeros, threshold=ones, v_reset=zeros, rule=LETTER.with_fire(Fire(">=", most)))
         sent[name] = program.fresh_name(f"{name}.capped", nodes)
         nodes[sent[name]] = Population(source.shape, cap, source.origins, Role.RELAY)
@@ -52,7 +53,7 @@ def capped_inputs(program: Program, most: int) -> Program:
 
 
 def later(program: Program, steps: Mapping[int, int]) -> Program:
-    """The edges with these numbers, in the program's order, by so many steps later; none by default."""
+    """Delay edges by ``steps``, by edge number in the program's order, default 0."""
     edges = [
         (s, t, replace(p, delay_steps=p.delay_steps + steps.get(i, 0))) for i, (s, t, p) in enumerate(program.edges())
     ]
@@ -60,7 +61,7 @@ def later(program: Program, steps: Mapping[int, int]) -> Program:
 
 
 def times(op: LinearOp, factor: Float) -> LinearOp:
-    """``factor`` (n_out,) on every output of an operator with numbers; of a kernel it is the same over a map."""
+    """Multiply every output of an operator by ``factor`` (n_out,), equal over a map for a kernel."""
     if isinstance(op, Dense):
         return replace(op, weight=op.weight * factor[:, None])
     if isinstance(op, Sparse):
@@ -71,5 +72,5 @@ def times(op: LinearOp, factor: Float) -> LinearOp:
 
 
 def inverse(x: Float) -> Float:
-    """1 / x; 0 where x is 0."""
+    """Return 1 / x, or 0 where x is 0."""
     return np.where(x != 0, 1 / np.where(x != 0, x, 1.0), 0.0)

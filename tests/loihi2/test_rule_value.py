@@ -13,7 +13,7 @@ from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.backends.loihi2.rule import decay
 from nirc.ir.arrays import Int
 from nirc.ir.rules import LETTER, MEMBRANE
-from nirc.semantics.held import Held
+from nirc.semantics.fixed_point import FixedPoint
 from nirc.semantics.stepper import Stepper
 
 N = 3
@@ -36,7 +36,7 @@ def words(n: LoihiNeuron) -> Stepper:
     """The rule value with decays cut towards the chip's zero and a membrane of 24 bits. Its v starts at 0."""
     start = n.v_start.astype(float)
     within = (STATE[0] - start, STATE[1] - start)
-    return Held(n.as_discrete(), np.ones(N), decayed=towards_zero, zero=-start, v=within).stepper(1)
+    return FixedPoint(n.as_discrete(), np.ones(N), decayed=towards_zero, zero=-start, v=within).stepper(1)
 
 
 def assert_same(n: LoihiNeuron, drives: Int) -> int:

@@ -12,7 +12,7 @@ from nirc.backends.xylo.limits import STATE, THRESHOLD
 from nirc.backends.xylo.neuron import XyloNeuron
 from nirc.backends.xylo.rule import leak
 from nirc.ir.arrays import Int
-from nirc.semantics.held import Held
+from nirc.semantics.fixed_point import FixedPoint
 from nirc.semantics.stepper import Stepper
 
 N = 3
@@ -23,7 +23,7 @@ def words(neuron: XyloNeuron) -> Stepper:
     """The rule value with states of 16 bits and leaks of whole units."""
     one = np.ones(N)
     state = (STATE[0] * one, STATE[1] * one)
-    return Held(neuron.as_discrete(), one, decayed=leaking, v=state, current=state).stepper(1)
+    return FixedPoint(neuron.as_discrete(), one, decayed=leaking, v=state, current=state).stepper(1)
 
 
 def neuron(mem: list[int], syn: list[int], syn_2: list[int] | None = None, **fields: object) -> XyloNeuron:

@@ -1,8 +1,9 @@
-"""What is kept of a run of populations, step by step, and put together under its public names."""
+"""Recording of populations step by step, under the public names of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,19 +13,19 @@ from nirc.semantics.raster import Array, Run
 
 
 class Neurons(Protocol):
-    """A population; ``spikes`` false: a readout, whose v is the output."""
+    """A population. ``spikes`` false: a readout, with v as the output."""
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the population."""
 
     @property
     def n(self) -> int:
-        """Neurons."""
+        """The number of neurons."""
 
     @property
     def spikes(self) -> bool:
-        """Whether it fires."""
+        """True if the population fires."""
 
 
 class Columns(Protocol):
@@ -32,17 +33,17 @@ class Columns(Protocol):
 
     @property
     def population(self) -> str:
-        """Whose."""
+        """The name of the population."""
 
     @property
     def neurons(self) -> Array:
-        """Which of its neurons."""
+        """(k,) indices of its neurons."""
 
 
-class Tape:
-    """(samples, steps, neurons) of each state and population that is wanted: of all with ``record``.
+class Recorder:
+    """(samples, steps, neurons) of each wanted state and population, of all with ``record``.
 
-    ``states``: the type that each is kept in, by the name of its attribute; "spikes" and "v" among them.
+    ``states``: attribute name and type of each state. "spikes" and "v" are among them.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class Tape:
         *,
         record: bool,
     ) -> None:
-        self.outputs, self.states, self.record = outputs, states, record
+        self.outputs = outputs
+        self.states = states
+        self.record = record
         self.read = {population.name: "spikes" if population.spikes else "v" for population in populations}
         sizes = {population.name: population.n for population in populations}
         wanted = {(self.read[output.population], output.population) for output in outputs}
@@ -65,12 +68,15 @@ class Tape:
         }
 
     def write(self, cells: Mapping[str, Any], samples: slice, step: int) -> None:
-        """Keep the states after ``step``, attributes of ``cells``."""
+        """Store the states after ``step``, attributes of ``cells``."""
         for (state, name), values in self.kept.items():
             values[samples, step] = getattr(cells[name], state)
 
     def run(self) -> Run:
-        """The recordings; states other than spikes and v as "STATE/NAME" in ``extra``. Output spikes are int32."""
+        """Return the recordings. Output spikes are int32.
+
+        States other than spikes and v are "STATE/NAME" in ``extra``.
+        """
         columns = [self.kept[self.read[o.population], o.population][:, :, o.neurons] for o in self.outputs]
         output = np.concatenate(columns, axis=2)
         output = output.astype(np.int32) if output.dtype == np.int8 else output
@@ -82,8 +88,7 @@ class Tape:
             v={name: self.kept["v", name] for name in self.read},
             extra={
                 f"{state}/{name}": self.kept[state, name]
-                for state in self.states
+                for state, name in product(self.states, self.read)
                 if state not in ("spikes", "v")
-                for name in self.read
             },
         )

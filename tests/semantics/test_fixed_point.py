@@ -1,4 +1,4 @@
-"""States held in a chip's words: without rounding and bounds nothing changes; with them, just what is asked."""
+"""States in fixed point: without rounding and bounds nothing changes; with them, just what is asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nirc.api import Options, lower
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete
 from nirc.ir.rules import LETTER
-from nirc.semantics.held import Held
+from nirc.semantics.fixed_point import FixedPoint
 from nirc.semantics.run import run
 from nirc.semantics.variations import altered, capped_inputs, later
 from tests.models import DATA
@@ -22,8 +22,8 @@ def neuron(**fields: object) -> Discrete:
     return Discrete(**{"decay_mem": one / 2, "gain_mem": one, "drift": 0 * one, "threshold": 10 * one} | fields)  # type: ignore[arg-type]
 
 
-def membranes(held: Held, inputs: list[float]) -> list[float]:
-    stepper, found = held.stepper(1), []
+def membranes(fixed: FixedPoint, inputs: list[float]) -> list[float]:
+    stepper, found = fixed.stepper(1), []
     for x in inputs:
         stepper.step(np.full((1, 1), x))
         found.append(float(stepper.v[0, 0]))
@@ -34,8 +34,8 @@ def membranes(held: Held, inputs: list[float]) -> list[float]:
 def test_words_without_rounding_and_bounds_are_the_model(rule: str) -> None:
     discrete = lower(VOWELS, Options(reset=rule, writer="nir"), log=Log()).discrete
     inputs = np.load(VOWELS.with_suffix(".npz"))["inputs"][:20]
-    held = altered(discrete, lambda _, d: Held(d, np.ones(d.decay_mem.size)))
-    got, exact = run(held, inputs).output, run(discrete, inputs).output
+    unchanged = altered(discrete, lambda _, d: FixedPoint(d, np.ones(d.decay_mem.size)))
+    got, exact = run(unchanged, inputs).output, run(discrete, inputs).output
     assert exact.any() and (got == exact).all()
 
 
@@ -44,16 +44,16 @@ def test_a_decay_is_rounded_and_counted_from_its_zero() -> None:
         return np.floor(x * kept / unit) * unit
 
     one = np.ones(1)
-    assert membranes(Held(neuron(), one, down), [5, 0, 0, 0]) == [5, 2, 1, 0]
-    assert membranes(Held(neuron(), one, down, zero=one), [5, 0]) == [4.5, 1.5]  # -1 halved is -1; 3.5 is 1
+    assert membranes(FixedPoint(neuron(), one, down), [5, 0, 0, 0]) == [5, 2, 1, 0]
+    assert membranes(FixedPoint(neuron(), one, down, zero=one), [5, 0]) == [4.5, 1.5]  # -1 halved is -1; 3.5 is 1
 
 
 def test_membranes_and_currents_saturate() -> None:
     one = np.ones(1)
-    assert membranes(Held(neuron(), one, v=(-3 * one, 4 * one)), [9, -9, 0]) == [4, -3, -1.5]
-    assert membranes(Held(neuron(), one, current=(-one, one)), [9, 9, -9]) == [1, 1.5, -0.25]
+    assert membranes(FixedPoint(neuron(), one, v=(-3 * one, 4 * one)), [9, -9, 0]) == [4, -3, -1.5]
+    assert membranes(FixedPoint(neuron(), one, current=(-one, one)), [9, 9, -9]) == [1, 1.5, -0.25]
     filtered = neuron(decay_syn=one / 2, gain_syn=one, rule=LETTER.with_synapse())
-    assert membranes(Held(filtered, one, current=(-2 * one, 2 * one)), [9, 0, 0]) == [2, 2, 1.5]
+    assert membranes(FixedPoint(filtered, one, current=(-2 * one, 2 * one)), [9, 0, 0]) == [2, 2, 1.5]
 
 
 def test_counts_of_an_input_are_capped_and_no_others() -> None:
