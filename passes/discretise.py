@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nirc.analysis.time_step import MAX_STEPS, whole_steps
+from nirc.analysis.time_step import MAX_STEPS, steps_of_delay
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete, Population, Projection
@@ -107,7 +107,7 @@ def _in_steps(projection: Projection, dt_s: float | None, log: Log) -> Projectio
 
 
 def _steps(delay_s: float, dt_s: float | None, projection: Projection, log: Log) -> int:
-    steps = whole_steps(delay_s, dt_s)
+    steps = steps_of_delay(delay_s, dt_s)
     if not steps or dt_s is None:
         return 0
     exact = delay_s / dt_s

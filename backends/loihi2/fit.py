@@ -66,13 +66,13 @@ def fit(program: Program, discrete: Program, target: Target, search: Search, log
     if reason := why_no_net(lowered.tables):
         log.note("L813", f"`network.net` for lava-dl is not written: {reason}", source="lava-dl 0.6.0, netx")
     _say_split(lowered, program, log)
-    chip = Chip(lowered.tables, placed, dict(timing.late))
+    chip = Chip(lowered.tables, placed, dict(timing.latency_steps))
     return Mapped(
         target,
         chip,
         tuple(range(lowered.tables.channels)),
         lowered.output_map,
-        tuple(timing.late[sink] for sink in program.nodes(Sink) for _ in range(program[sink].n)),
+        tuple(timing.latency_steps[sink] for sink in program.nodes(Sink) for _ in range(program[sink].n)),
         _blocks(program, lowered),
         _utilisation(placed, target),
         any(not p.spikes for p in lowered.tables.populations),

@@ -132,7 +132,7 @@ def _constants(program: Program) -> Program:
     up for that, unless it would be out of range.
     """
     nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
-    clock, late = Clock(program), retimed(program).late
+    clock, late = Clock(program), retimed(program).latency_steps
     for name, population in program.nodes(Population).items():
         d = discrete(population)
         if population.role is Role.CLOCK or not start_up_fails(d, late[name]):
@@ -149,7 +149,7 @@ def _constants(program: Program) -> Program:
 def _short_waits(program: Program, log: Log) -> Program:
     """Spikes that wait for longer than a synapse can hold them are relayed by neurons of their own, exactly."""
     found = retimed(program)
-    late = dict(found.late)
+    late = dict(found.latency_steps)
     nodes, edges = dict(program.graph.nodes(data="payload")), []
     relays: dict[tuple[str, int, int], str] = {}  # by source, lag that is behind and relays on the way
     for (source, target, p), wait in zip(program.edges(), found.delays, strict=True):

@@ -89,7 +89,7 @@ class LoihiQuantise:
             into = [(i, s, p) for i, s, t, p in numbered if t == name]
             brake = None if self.paper else brake_of(program, name)
             quantised = _Population(
-                name, population, [(s, p) for _, s, p in into], found.late[name], self, whole, brake
+                name, population, [(s, p) for _, s, p in into], found.latency_steps[name], self, whole, brake
             )
             if whole and quantised.plan.fires and quantised.own_grain is None and quantised.k < LEAST_WHOLE:
                 return None

@@ -39,7 +39,7 @@ def timed(program: Program, found: list[Drive], log: Log, *, relays: bool) -> Ti
             where = program[edge.target].origins[0]
             report_slow(edge.source, edge.target, steps, where, rule, log, delay_helps=False)
     delayed = [replace(d, extra=extra) for d, extra in zip(found, timing.delays, strict=False)]
-    made = _Relays(program, timing.late)
+    made = _Relays(program, timing.latency_steps)
     kept = [made.around(d, DELAY[1] if not relays and not d.convolution else 0) for d in delayed]
     if made.drives:
         neurons = sum(made.populations[d.target].n for d in made.drives)

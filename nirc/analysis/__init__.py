@@ -1,1 +1,1 @@
-"""Pure questions about a program."""
+"""Pure functions that answer questions about a program."""

@@ -1,8 +1,9 @@
-"""What each node says of the size of a signal, and what most of them agree on.
+"""Claims of nodes about the size of a signal, and the claim of the majority.
 
-A signal is what an edge carries. Neurons, Scale, Delay, Flatten, Input and Output hand on as many values as they
-take, so the edges before and behind them carry one signal. Every node at a signal may say how large it is: a weight
-by its columns or rows, neurons by their parameters, Input and Output by what they declare.
+A signal is the content of an edge. Neurons, Scale, Delay, Flatten, Input and Output give as many
+values as they take. So the edges before and behind them carry one signal. Every node at a signal
+may claim its size: a weight by its columns or rows, neurons by their parameters, Input and Output
+by their declarations.
 """
 
 from __future__ import annotations
@@ -19,21 +20,22 @@ from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, LayerNode, Linear
 from nirc.ir.program import Program
 
 TAKES, GIVES = 0, 1  # the two ends of a node
-MOST_CANDIDATES = 32  # shapes that are put to a vote, the commonest first: a hostile file may name thousands
-SAME_SIZE = Neuron | Scale | Delay | Flatten | Input | Output  # take as many values as they give
+MOST_CANDIDATES = 32  # shapes in a vote, the commonest first: a hostile file may name thousands
+SAME_SIZE = Neuron | Scale | Delay | Flatten | Input | Output  # take and give the same number of values
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One node's word on a signal.
+    """A node's claim about a signal.
 
-    ``text``: what it says, for a message.
-    ``firm``: a weight, which cannot be read otherwise.
-    ``loose``: batch axes may stand before the signal's own, and the axis of channels may be missing.
-    ``channels``: only the first number of ``shape`` is said.
-    ``weak``: parameters that are all equal, which could be one.
-    ``by_arrival``: what arrives decides on it, too.
-    ``inner_field``: the field at fault where only axes behind the first are wrong.
+    ``text``: the claim, for a message.
+    ``firm``: a weight, which has no other reading.
+    ``loose``: batch axes may stand before the signal's axes, and the axis of channels may be
+    missing.
+    ``channels``: the claim is about the first number of ``shape`` only.
+    ``weak``: parameters that are all equal, which could be one value.
+    ``by_arrival``: the claim depends also on the signal that arrives.
+    ``inner_field``: the field at fault if only axes behind the first are wrong.
     """
 
     node: str
@@ -48,12 +50,12 @@ class Claim:
     inner_field: str = ""
 
     def field_against(self, shape: Shape) -> str:
-        """The field at fault where a signal of ``shape`` is right."""
+        """Return the field at fault if a signal of ``shape`` is right."""
         inner = len(shape) == len(self.shape) and shape[0] == self.shape[0]
         return self.inner_field if inner and self.inner_field else self.field
 
     def supports(self, shape: Shape) -> bool:
-        """True if a signal of ``shape`` agrees with what is said."""
+        """Return True if a signal of ``shape`` agrees with the claim."""
         if self.channels:
             return len(shape) > 1 and strip(shape)[0] == self.shape[0]
         if size(self.shape) == size(shape):
@@ -66,7 +68,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Vote:
-    """The ``shape`` that most nodes at a signal support, and both sides."""
+    """The ``shape`` that most nodes at a signal support, and the claims of both sides."""
 
     shape: Shape
     supporters: tuple[Claim, ...]
@@ -74,7 +76,7 @@ class Vote:
 
 
 class Signals:
-    """Which ends of which nodes share a signal."""
+    """The signal at each end of each node."""
 
     def __init__(self, program: Program) -> None:
         self._at = {node: 2 * n for n, node in enumerate(program.graph)}
@@ -86,7 +88,7 @@ class Signals:
             self._join(self._at[source] + GIVES, self._at[target] + TAKES)
 
     def of(self, node: str, end: int) -> int:
-        """A number that is the same for all ends at one signal."""
+        """Return a number that is the same for all ends at one signal."""
         return self._root(self._at[node] + end)
 
     def _root(self, n: int) -> int:
@@ -100,15 +102,15 @@ class Signals:
 
 
 def claims(layers: Mapping[str, Layer], signals: Signals, fits: Mapping[str, Fit]) -> dict[int, list[Claim]]:
-    """All claims by signal, in the order of ``layers``.
+    """Return all claims by signal, in the order of ``layers``.
 
-    ``fits`` add what convolutions and pools give for what arrives at them.
+    ``fits`` add the outputs of convolutions and pools for the signals that arrive.
     """
-    found: dict[int, list[Claim]] = {}
+    by_signal: dict[int, list[Claim]] = {}
     for node, layer in layers.items():
         for end, claim in _claims(node, layer, fits.get(node)):
-            found.setdefault(signals.of(node, end), []).append(claim)
-    return found
+            by_signal.setdefault(signals.of(node, end), []).append(claim)
+    return by_signal
 
 
 def _claims(node: str, layer: Layer, known: Fit | None) -> list[tuple[int, Claim]]:
@@ -184,7 +186,7 @@ def _values(shape: Shape) -> str:
 
 
 def vote(said: Sequence[Claim]) -> Vote | None:
-    """The shape that more nodes support than any other, if they are two or more."""
+    """Return the shape that more nodes support than any other, if two or more do."""
     shapes = Counter(claim.shape for claim in said if not claim.channels)
     votes: dict[tuple[Claim, ...], Vote] = {}
     for shape, _ in shapes.most_common(MOST_CANDIDATES):

@@ -1,6 +1,7 @@
-"""Contradictions between shapes, each cause as one finding at the node that is at fault.
+"""Contradictions between shapes. Each cause is one finding, at the node at fault.
 
-At every signal most nodes are believed, see `claims`. Where nothing is believed by most, the finding names all.
+At every signal the majority of nodes is believed, see `claims`. Without a majority, the finding
+names all.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 
 import networkx as nx
 
@@ -19,17 +21,17 @@ from nirc.ir.layers import Input, Layer, Linear, Output
 from nirc.ir.program import Program
 
 MOST_NAMES = 4  # in one message
-MOST_FINDINGS = 20  # of one graph: a hostile one may have thousands
+MOST_FINDINGS = 20  # of one graph: a hostile graph may have thousands
 EXPORT = "export the model again"
 
-Misfit = tuple[str, Remark]  # a node and why it does not take what arrives
+Misfit = tuple[str, Remark]  # a node and the reason to refuse the signal that arrives
 Cause = Callable[[str, Remark], Misfit]
 Witnesses = Callable[[str, Shape], Sequence[str]]
 
 
 @dataclass(frozen=True)
 class Contradiction:
-    """A finding about ``node``, and what to do."""
+    """A finding about ``node``, with a remedy."""
 
     node: str
     remark: Remark
@@ -37,10 +39,13 @@ class Contradiction:
 
 
 class Contradictions:
-    """Turns the misfits of one reading of a graph into findings, one for each signal that is in dispute."""
+    """Turns the misfits of a reading into findings, one for each disputed signal."""
 
     def __init__(self, program: Program, layers: Mapping[str, Layer], signals: Signals, fits: Mapping[str, Fit]):
-        self.program, self.layers, self.signals, self.fits = program, layers, signals, fits
+        self.program = program
+        self.layers = layers
+        self.signals = signals
+        self.fits = fits
         self.claims = claims(layers, signals, fits)
         self._meetings: dict[int, list[str]] = {}  # nodes that several signals enter
         for node in layers:
@@ -48,10 +53,10 @@ class Contradictions:
                 self._meetings.setdefault(signals.of(node, TAKES), []).append(node)
 
     def of(self, misfits: Sequence[Misfit], cause: Cause, witnesses: Witnesses) -> list[Contradiction]:
-        """Findings in the order of ``misfits``; those at one signal are one. At most `MOST_FINDINGS`.
+        """Return findings in the order of ``misfits``, one for each signal.
 
-        ``cause`` leads from a misfit to the one that it follows from. ``witnesses`` gives the nodes behind a node
-        that agree with a shape, if only that shape enters the node.
+        There are at most `MOST_FINDINGS`. ``cause`` leads from a misfit to its cause. ``witnesses``
+        gives the nodes behind a node that agree with a shape, if only that shape enters the node.
         """
         found: list[Contradiction] = []
         seen: set[int] = set()
@@ -70,16 +75,16 @@ class Contradictions:
         return found
 
     def is_outvoted(self, node: str, shape: Shape) -> bool:
-        """True if most nodes at the signal that enters ``node`` agree that it is not of ``shape``."""
+        """Return True if a majority at the signal into ``node`` agrees on another shape."""
         return self._support(self.signals.of(node, TAKES), shape) == 0
 
     def is_doubtful(self, node: str, shape: Shape) -> bool:
-        """True unless most nodes at the signal that enters ``node`` agree that it is of ``shape``."""
+        """Return True unless a majority at the signal into ``node`` agrees on ``shape``."""
         return self._support(self.signals.of(node, TAKES), shape) != 1
 
-    @cache  # noqa: B019, as long-lived as one inference
+    @cache  # noqa: B019 - lives as long as one inference
     def _support(self, signal: int, shape: Shape) -> float | None:
-        """The share of a majority's claims that support ``shape``; None without a majority."""
+        """Return the share of a majority's claims that support ``shape``, None without a majority."""
         decided = vote(self.claims.get(signal, []))
         if decided is None:
             return None
@@ -102,7 +107,7 @@ class Contradictions:
         return Contradiction(node, remark, f"correct `{node}` and {EXPORT}")
 
     def _concatenated(self, signal: int, said: Sequence[Claim]) -> Contradiction | None:
-        """Signals that meet at a node, where something asks for as many values as they have together."""
+        """Find signals that meet at a node, and a node that expects their total number of values."""
         for node in self._meetings.get(signal, [])[:MOST_FINDINGS]:
             arriving = self._arriving(node)
             joined = _joined(list(arriving.values()))
@@ -112,7 +117,7 @@ class Contradictions:
         return None
 
     def _meeting(self, signal: int) -> Contradiction | None:
-        """Signals of different size that meet at a node, of which none is the only one to differ."""
+        """Find signals of different sizes that meet at a node, with no single deviation."""
         for node in self._meetings.get(signal, [])[:MOST_FINDINGS]:
             arriving = self._arriving(node)
             if len({size(shape) for shape in arriving.values()}) > 1:
@@ -124,9 +129,9 @@ class Contradictions:
         return None
 
     def _arriving(self, node: str) -> dict[str, Shape]:
-        """Shapes that reach ``node``, by source, without what comes back from the node itself.
+        """Return shapes that reach ``node``, by source, except signals that the node feeds itself.
 
-        What an Input without a declared shape has is a guess of nirc, and left out.
+        Inputs without a declared shape are left out, since their shape is a guess.
         """
         back = nx.descendants(self.program.graph, node) | {node}
         sources = dict.fromkeys(s for s, _ in self.program.into(node) if s in self.fits and s not in back)
@@ -151,10 +156,10 @@ class Contradictions:
         return Contradiction(node, Remark("G252", message, field, found, f"shape {asking.shape}"), help_)
 
     def _shared_out(self, signal: int) -> Contradiction | None:
-        """Several Outputs that together declare as many values as the signal that each of them gets."""
+        """Find several Outputs that together declare as many values as their common signal."""
         ports = [c for c in self.claims.get(signal, []) if isinstance(self.layers[c.node], Output)]
         here = {claim.node: claim.shape for claim in ports}
-        sources = [s for n in here for s, _ in self.program.into(n) if s in self.fits]
+        sources = [edge[0] for edge in chain.from_iterable(map(self.program.into, here)) if edge[0] in self.fits]
         if len(here) < 2 or not sources:
             return None
         shape = self.fits[sources[0]].shape_out
@@ -168,7 +173,7 @@ class Contradictions:
 
 
 def _decided(decided: Vote) -> Contradiction:
-    """The finding where most agree: at the first node that says something else."""
+    """Return the finding with a majority: at the first node with another claim."""
     wrong = decided.dissenters[0]
     agreeing = named(claim.node for claim in decided.supporters)
     others = dict.fromkeys(claim.node for claim in decided.dissenters if claim.node != wrong.node)
@@ -181,7 +186,10 @@ def _decided(decided: Vote) -> Contradiction:
 
 
 def _seconded(node: str, said: Sequence[Claim], witnesses: Witnesses) -> Contradiction | None:
-    """The finding where the nodes behind ``node`` agree with it: at the first node that contradicts both."""
+    """Return the finding if the nodes behind ``node`` agree with it.
+
+    The finding is at the first node that contradicts both.
+    """
     own = next((claim for claim in said if claim.node == node and not claim.channels), None)
     if own is None:
         return None
@@ -202,7 +210,7 @@ def _correct(wrong: Claim) -> str:
 
 
 def _undecided(node: str, remark: Remark, said: Sequence[Claim]) -> Contradiction:
-    """The finding where no more nodes agree on one shape than on another: at the node that cannot go on."""
+    """Return the finding without a majority: at the node that cannot take the signal."""
     others = [f"`{claim.node}`: {claim.text}" for claim in said if claim.node != node]
     more = f" ({', '.join(others[:MOST_NAMES])})" if others else ""
     help_ = f"nothing around it tells which is right: correct one of them and {EXPORT}"
@@ -216,7 +224,10 @@ def _own_help(remark: Remark) -> str:
 
 
 def _joined(shapes: Sequence[Shape]) -> Shape | None:
-    """Several signals behind one another: along the first axis if the others agree, else value by value."""
+    """Return the shape of several concatenated signals.
+
+    They are joined along the first axis if the other axes agree, else value by value.
+    """
     if len(shapes) < 2:
         return None
     if len({shape[1:] for shape in shapes}) == 1:
@@ -230,12 +241,15 @@ def _short(shape: Shape) -> str:
 
 
 def named(nodes: Iterable[str]) -> str:
-    """Names of nodes for a message, each once; of many the first few and a number."""
+    """Return names of nodes for a message, each once.
+
+    Many names are shortened to the first and a number.
+    """
     return _listed([f"`{node}`" for node in dict.fromkeys(nodes)])
 
 
 def _listed(names: Sequence[str]) -> str:
-    """``a, b and c``; of many names the first few and a number."""
+    """Return ``a, b and c``. Many names are shortened to the first and a number."""
     shown = list(names)
     if len(shown) > MOST_NAMES + 1:
         shown = [*shown[:MOST_NAMES], f"{len(shown) - MOST_NAMES} more"]

@@ -1,4 +1,4 @@
-"""Chains of linear operators as one convolution over two axes, where they are one."""
+"""Chains of linear operators that equal one convolution over two axes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Map = tuple[int, int, int]  # channels, y, x
 
 
 def one_convolution(ops: tuple[LinearOp, ...], shape: Map) -> Conv | None:
-    """The chain as one convolution that keeps the map, None if there is none."""
+    """Return the chain as one convolution with the same map, or None."""
     conv: Conv | None = None
     for op in ops:
         here = shape if conv is None else as_map(conv.shape_out)
@@ -25,7 +25,7 @@ def one_convolution(ops: tuple[LinearOp, ...], shape: Map) -> Conv | None:
 
 
 def as_convolution(op: LinearOp, shape: Map) -> Conv | None:
-    """One operator on a map as a dense, undilated convolution of two axes."""
+    """Return an operator on a map as a dense, undilated convolution of two axes, or None."""
     match op:
         case Conv() if planar_shape(op.shape_in) == shape:
             return densified(op)
@@ -42,9 +42,10 @@ def as_convolution(op: LinearOp, shape: Map) -> Conv | None:
 
 
 def composed(first: Conv, second: Conv) -> Conv | None:
-    """``second(first(x))`` as one convolution; None if the border of the map would come out differently.
+    """Return ``second(first(x))`` as one convolution. None if the border of the map would differ.
 
-    What ``second`` pads with zeros, the composition computes: the same only if ``first`` gives zero there.
+    The composition computes values where ``second`` pads with zeros. They are equal only if
+    ``first`` gives zero there.
     """
     (c, h, w), (f, oh, ow) = as_map(first.shape_in), as_map(second.shape_out)
     pads = []
@@ -59,7 +60,8 @@ def composed(first: Conv, second: Conv) -> Conv | None:
     weight = np.zeros((f, c, ky, kx))
     for y in range(second.weight.shape[2]):
         for x in range(second.weight.shape[3]):
-            top, left = y * first.stride[0], x * first.stride[1]
+            top = y * first.stride[0]
+            left = x * first.stride[1]
             part = np.tensordot(second.weight[:, :, y, x], first.weight, axes=1)
             weight[:, :, top : top + part.shape[2], left : left + part.shape[3]] += part
     stride = (first.stride[0] * second.stride[0], first.stride[1] * second.stride[1])
@@ -67,11 +69,19 @@ def composed(first: Conv, second: Conv) -> Conv | None:
 
 
 def densified(op: Conv) -> Conv:
-    """Two axes, no groups, no dilation: what is missing becomes zeros of a larger kernel."""
-    weight, stride, padding, dilation = op.weight, op.stride, op.padding, op.dilation
+    """Return ``op`` with two axes, without groups or dilation.
+
+    A larger kernel has zeros instead.
+    """
+    weight = op.weight
+    stride = op.stride
+    padding = op.padding
+    dilation = op.dilation
     if weight.ndim == 3:  # Conv1d: a map of one row
         weight = weight[:, :, None, :]
-        stride, padding, dilation = (1, *stride), ((0, 0), *padding), (1, *dilation)
+        stride = (1, *stride)
+        padding = ((0, 0), *padding)
+        dilation = (1, *dilation)
     f, per_group, *kernel = weight.shape
     span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
     full = np.zeros((f, per_group * op.groups, *span))
@@ -84,7 +94,7 @@ def densified(op: Conv) -> Conv:
 
 
 def planar(pool: Pool) -> Pool:
-    """A pool of two axes."""
+    """Return the pool with two axes."""
     if len(pool.kernel) == 2:
         return pool
     shapes = planar_shape(pool.shape_in), planar_shape(pool.shape_out)
@@ -92,12 +102,12 @@ def planar(pool: Pool) -> Pool:
 
 
 def planar_shape(shape: tuple[int, ...]) -> Map:
-    """(channels, y, x) of a map of one or two axes."""
+    """Return (channels, y, x) for a map of one or two axes."""
     c, *rest = shape
     return (c, 1, *rest) if len(rest) == 1 else (c, *rest)  # type: ignore[return-value]
 
 
 def as_map(shape: tuple[int, ...]) -> Map:
-    """A shape that has three axes already."""
+    """Return a shape of three axes as a Map."""
     c, y, x = shape
     return c, y, x

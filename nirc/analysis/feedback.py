@@ -1,8 +1,8 @@
-"""Which edges close a cycle? Those act one step later: a cycle needs one step.
+"""Edges that close a cycle. They act one step later, since a cycle needs one step.
 
-Depth-first from the inputs, in the order of nodes (that of edges in a file means nothing): an edge back to a
-node whose visit has not ended closes a cycle. Self-loops are the usual case. Source: exporters, which all let a
-recurrent spike of step t act at t + 1.
+The search is depth-first from the inputs, in the order of nodes (the order of edges in a file has
+no meaning). An edge back to a node whose visit has not ended closes a cycle. Self-loops are the
+usual case. Source: all exporters let a recurrent spike of step t act at t + 1.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def feedback_edges(nodes: Iterable[str], inputs: Iterable[str], edges: Sequence[tuple[str, str, Key]]) -> set[Key]:
-    """Keys of the edges that close cycles. ``edges``: (source, target, key), without the delayed ones."""
+    """Return the keys of edges that close cycles.
+
+    ``edges``: (source, target, key), without delayed edges.
+    """
     place = {name: i for i, name in enumerate(nodes)}
     successors: dict[str, list[tuple[str, Key]]] = {}
     for source, target, key in sorted(edges, key=lambda e: (place[e[0]], place[e[1]])):
         successors.setdefault(source, []).append((target, key))
-    found: set[Key] = set()
+    closing: set[Key] = set()
     done: set[str] = set()
     for root in [*sorted(inputs, key=place.__getitem__), *place]:
         if root not in done:
-            _visit(root, successors, done, found)
-    return found
+            _visit(root, successors, done, closing)
+    return closing
 
 
-def _visit(root: str, successors: dict[str, list[tuple[str, Key]]], done: set[str], found: set[Key]) -> None:
-    """Iterative, since a file may nest deeper than Python recurses."""
+def _visit(root: str, successors: dict[str, list[tuple[str, Key]]], done: set[str], closing: set[Key]) -> None:
+    """Visit all nodes behind ``root``, without recursion, since files may nest deeply."""
     path = {root}
     stack: list[tuple[str, Iterator[tuple[str, Key]]]] = [(root, iter(successors.get(root, ())))]
     while stack:
@@ -41,7 +44,7 @@ def _visit(root: str, successors: dict[str, list[tuple[str, Key]]], done: set[st
             continue
         target, key = step
         if target in path:
-            found.add(key)
+            closing.add(key)
         elif target not in done:
             path.add(target)
             stack.append((target, iter(successors.get(target, ()))))

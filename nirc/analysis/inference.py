@@ -1,10 +1,11 @@
-"""The shape of every signal under one reading of a graph, and where that reading fails."""
+"""The shape of every signal under one reading of a graph, and the failures of that reading."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 
 import networkx as nx
 
@@ -17,16 +18,17 @@ from nirc.ir.arrays import Shape
 from nirc.ir.layers import Conv, Input, LayerNode, Linear, Output, Pool
 from nirc.ir.program import Program
 
-MOST_ASKED = 4  # further inferences to decide who is right
-DOUBTFUL = ("G208", "G221")  # readings against a node's word that may hide a fault before it
+MOST_ASKED = 4  # further inferences to find the node at fault
+DOUBTFUL = ("G208", "G221")  # readings against a node's claim that may hide an earlier fault
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read a graph.
+    """A reading of a graph.
 
-    ``lead``: leading axes that Inputs lose. ``needs_first``: Inputs give way before a layer's declaration does.
-    ``changes``: 1 if the reading changes a field, else 0. ``given``: a node, and the shape that is taken to enter it.
+    ``lead``: leading axes that Inputs lose. ``needs_first``: Inputs give way before a layer's
+    declaration does. ``changes``: 1 if the reading changes a field, else 0. ``given``: a node, and
+    the assumed shape of its input.
     """
 
     program: Program
@@ -37,10 +39,12 @@ class Reading:
 
 
 class Inference:
-    """One inference over the whole graph: propagate shapes first, then check every edge."""
+    """An inference over the full graph: propagate shapes first, then check every edge."""
 
     def __init__(self, reading: Reading, signals: Signals) -> None:
-        self.reading, self.program, self.signals = reading, reading.program, signals
+        self.reading = reading
+        self.program = reading.program
+        self.signals = signals
         self.layers = {n: p.layer for n, p in self.program.nodes(LayerNode).items()}
         self.fits: dict[str, Fit] = {}
         self.remarks: list[tuple[str, Remark]] = []
@@ -50,7 +54,7 @@ class Inference:
         self.shortened: set[int] = set()  # their signals
         self.sole = _sole_ports(self.program)
         fixing = [n for n, layer in self.layers.items() if isinstance(layer, Linear | Conv | Pool)]
-        self.ranked = {signals.of(node, TAKES) for node in fixing}  # signals whose number of axes is known
+        self.ranked = {signals.of(node, TAKES) for node in fixing}  # signals with a known number of axes
         self.said = claims(self.layers, signals, {})
         self.asked = 0
         self._sources()
@@ -60,17 +64,20 @@ class Inference:
 
     @property
     def cost(self) -> int:
-        """How much of what nodes say the reading goes against. Parameters count most: they are seldom wrong."""
+        """A measure of the claims that the reading overrules.
+
+        Parameters count most: they are seldom wrong.
+        """
         overruled = {node: remark.code for node, remark in self.remarks if remark.overrules}
         return 2 * self.reading.changes + sum(3 if code == "G221" else 2 for code in overruled.values())
 
     @property
     def is_clean(self) -> bool:
-        """True if every node is read as it says."""
+        """True if every claim of a node holds."""
         return not self.misfits and not self.cost
 
     def contradictions(self) -> list[Contradiction]:
-        """One finding for each cause: the first node on the way to a misfit where most do not agree."""
+        """Return a finding for each cause: the first node before a misfit without a majority."""
         if not self.misfits:
             return []
         judge = Contradictions(self.program, self.layers, self.signals, self.fits)
@@ -82,7 +89,7 @@ class Inference:
         return judge.of(self.misfits, cause, self._witnesses)
 
     def _witnesses(self, node: str, shape: Shape) -> list[str]:
-        """Nodes behind ``node`` that agree with ``shape``, if all fit where only that shape enters it."""
+        """Return nodes behind ``node`` that agree with ``shape``, if all fit with only that shape."""
         if self.asked >= MOST_ASKED:
             return []
         self.asked += 1
@@ -93,7 +100,7 @@ class Inference:
         return [n for n in reached(self.program, [node], only=shaped) if other.confirms(n, node)]
 
     def confirms(self, node: str, source: str) -> bool:
-        """True if ``node`` itself says how large its signal is, which is not that of ``source``, and is right."""
+        """Return True if ``node`` rightly claims the size of a signal other than ``source``'s."""
         signal = self.signals.of(node, TAKES)
         if signal == self.signals.of(source, TAKES) or node not in self.fits:
             return False
@@ -101,7 +108,10 @@ class Inference:
         return any(claim.supports(self.fits[node].shape_in) for claim in said)
 
     def _cause(self, node: str, remark: Remark, doubts: Mapping[str, Remark]) -> tuple[str, Remark]:
-        """The first of ``doubts`` on the way to a misfit, as a misfit; without one the misfit itself."""
+        """Return the first of ``doubts`` before a misfit, as a misfit.
+
+        Without a doubt, the misfit itself.
+        """
         if not doubts:
             return node, remark
         before = nx.ancestors(self.program.graph, node) | {node}
@@ -116,7 +126,7 @@ class Inference:
         return [node for node in self.program.graph if not self.program.into(node)]
 
     def shaped(self) -> Program:
-        """The program with all shapes."""
+        """Return the program with all shapes."""
         return self.program.mapped(
             {
                 n: replace(p, shape_in=self.fits[n].shape_in, shape_out=self.fits[n].shape_out)
@@ -131,7 +141,10 @@ class Inference:
         return {r for t in self._successors(node) if (r := requirement(self.layers[t])) is not None}
 
     def _fit(self, node: str, arriving: Shape | None) -> Fit:
-        """As ``fit``; a port may only be overruled if it is the sole one of its kind and one signal enters it."""
+        """Return ``fit``.
+
+        Only a sole port of its kind with one incoming signal may be overruled.
+        """
         layer = self.layers[node]
         if self.reading.given is not None and self.reading.given[0] == node:
             arriving = self.reading.given[1]
@@ -148,7 +161,7 @@ class Inference:
         return found
 
     def _is_guess(self, node: str, arriving: Shape, found: Fit) -> bool:
-        """True if a node takes a signal without its leading axes, but nothing shows how many axes it has."""
+        """Return True if a node takes a shortened signal whose number of axes is unknown."""
         if lacks_channels(self.layers[node], arriving):
             return True
         signal = self.signals.of(node, TAKES)
@@ -179,7 +192,7 @@ class Inference:
             self.fits[node] = Fit(shape, shape)
 
     def _note_leading_axes(self, node: str, declared: Shape | None, shape: Shape) -> None:
-        """A batch is as long for every Input: other leading axes are none."""
+        """Record the leading axes. A batch has one length, so other leading axes are a misfit."""
         lead = None if declared is None else leading_axes(declared, shape)
         lead = lead if lead is None else tuple(n for n in lead if n != 1)
         if lead and (other := next(iter(self.dropped), None)) is not None and self.dropped[other] != lead:
@@ -190,7 +203,7 @@ class Inference:
             self.shortened.add(self.signals.of(node, TAKES))
 
     def _propagate(self) -> None:
-        """Breadth first from the Inputs, then from nodes whose arrays fix their shape (loops without input)."""
+        """Go breadth first from the Inputs, then from nodes with fixed shapes (loops)."""
         queue = deque(self.fits)
         pending = deque(n for n in self.layers if n not in self.fits)
         while queue or pending:
@@ -200,8 +213,8 @@ class Inference:
                         queue.append(target)
             stopped = self._stopped()
             pending = deque(n for n in pending if n not in self.fits and n not in stopped)
-            seeds = (n for shape in (requirement, literal_shape) for n in pending if shape(self.layers[n]) is not None)
-            seed = next(seeds, None)
+            pairs = product((requirement, literal_shape), pending)
+            seed = next((n for shape, n in pairs if shape(self.layers[n]) is not None), None)
             pending = deque(n for n in pending if n != seed)
             if seed is None:
                 break
@@ -209,7 +222,7 @@ class Inference:
                 queue.append(seed)
 
     def _stopped(self) -> dict[str, None]:
-        """Nodes with a contradiction, and all behind them."""
+        """Return nodes with a contradiction, and all nodes behind them."""
         return reached(self.program, [node for node, _ in self.misfits])
 
     def _try(self, node: str, arriving: Shape | None) -> bool:
@@ -246,7 +259,7 @@ class Inference:
                 seen |= dict.fromkeys((node, r) for r in got.remarks)
 
     def _look_for_outvoted(self) -> None:
-        """No reading may go against a node's word that most others at the signal share."""
+        """Reject a reading against a node's claim that most other nodes at the signal share."""
         overruled = {node: remark for node, remark in self.remarks if remark.overrules}
         if self.misfits or not overruled:
             return
@@ -257,7 +270,10 @@ class Inference:
 
 
 def reached(program: Program, roots: Iterable[str], *, only: Collection[str] | None = None) -> dict[str, None]:
-    """``roots`` and all nodes behind them, the nearest first. ``only``: nodes that lead further, None for all."""
+    """Return ``roots`` and all nodes behind them, the nearest first.
+
+    ``only``: nodes that lead further, None for all.
+    """
     found = dict.fromkeys(roots)
     queue = deque(found)
     while queue:
@@ -271,9 +287,9 @@ def reached(program: Program, roots: Iterable[str], *, only: Collection[str] | N
 
 
 def _sole_ports(program: Program) -> set[str]:
-    """Inputs and Outputs that are the only one of their kind in their graph, nested or flattened into names.
+    """Return Inputs and Outputs that are the only port of their kind in their graph.
 
-    Those that feed nothing do not count.
+    Graphs may be nested, or flattened into names. Ports without edges do not count.
     """
     keys: dict[str, tuple[object, ...]] = {}
     for node, payload in program.nodes(LayerNode).items():

@@ -1,6 +1,7 @@
-"""Weights with their axes in another order, as other frameworks store them.
+"""Weights with another order of axes, as other frameworks store them.
 
-NIR keeps a weight as (out, in, *kernel), as PyTorch does. Keras and Flax keep (in, out) and (*kernel, in, out).
+NIR and PyTorch store a weight as (out, in, *kernel). Keras and Flax store (in, out) and (*kernel,
+in, out).
 """
 
 from __future__ import annotations
@@ -15,21 +16,24 @@ from nirc.ir.layers import Conv, Layer, Linear
 
 @dataclass(frozen=True)
 class Layout:
-    """An order of axes. ``linear``: that of Linear is (in, out). ``conv``: that of a convolution, "" for NIR's."""
+    """An order of axes. ``linear``: (in, out) for Linear.
+
+    ``conv``: order of a convolution, "" for NIR's.
+    """
 
     linear: bool
     conv: str = ""
 
     def order(self, layer: Layer) -> str:
-        """The order of axes in words, for a message."""
+        """Return the order of axes in words, for a message."""
         return "(in, out)" if isinstance(layer, Linear) else ORDERS[self.conv]
 
     def turned(self, layer: Layer) -> str:
-        """An expression that turns the weight of ``layer`` to NIR's order."""
+        """Return an expression that turns the weight of ``layer`` to NIR's order."""
         return "weight.T" if isinstance(layer, Linear) else TRANSPOSE[self.conv]
 
     def read(self, layer: Layer) -> Layer:
-        """The layer with its weight turned to NIR's order; the layer itself if this layout is not about it."""
+        """Return the layer with its weight in NIR's order, if this layout applies."""
         match layer:
             case Linear() if self.linear:
                 return _linear(layer)
@@ -69,7 +73,7 @@ def _conv(layer: Conv, order: str) -> Conv:
 
 
 def _bias(bias: Float | None, rows: tuple[int, ...]) -> Float | None:
-    """A bias for other rows, if it is one number for all; otherwise as it is."""
+    """Return a bias for other rows if all its numbers are equal, else the unchanged bias."""
     if bias is None or bias.shape == rows or not (bias == bias.flat[0]).all():
         return bias
     return frozen(np.full(rows, bias.flat[0]))

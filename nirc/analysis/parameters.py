@@ -1,4 +1,4 @@
-"""Parameters of neuron, Scale and Delay nodes over a signal: as they stand, or by a repair that is certain."""
+"""Parameters of neuron, Scale and Delay nodes over a signal, as stored or after a certain repair."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ Elementwise = Neuron | Scale | Delay
 
 @dataclass(frozen=True)
 class Reading:
-    """A parameter's ``values`` in a shape that broadcasts over the signal, and what was repaired for that."""
+    """A parameter's ``values`` in a shape that broadcasts over the signal, and the repairs."""
 
     values: Float
     remarks: tuple[Remark, ...] = ()
 
 
 def strip(shape: Shape) -> Shape:
-    """Without leading axes of length 1, but never without any axis: (1, 1, 7) -> (7,); (1, 1) -> (1,)."""
+    """Drop leading axes of length 1, but keep one axis: (1, 1, 7) -> (7,), (1, 1) -> (1,)."""
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]
     return shape
 
 
 def parameters(layer: Elementwise) -> dict[str, Float]:
-    """The arrays of a layer by the names that the file has for them."""
+    """Return the arrays of a layer by their names in the file."""
     if isinstance(layer, Neuron):
         return {layer.file_field(name): values for name, values in layer.parameters().items()}
     return {"scale": layer.scale} if isinstance(layer, Scale) else {"delay": layer.delay_s}
 
 
 def fullest(layer: Elementwise) -> tuple[str, Float] | None:
-    """Name and values of the parameter with most values; None if all are scalars.
+    """Return name and values of the parameter with most values. None if all are scalars.
 
-    Values that are not all equal come first: they cannot be one value.
+    Parameters with different values come first, since they cannot be one value.
     """
     full = {name: values for name, values in parameters(layer).items() if values.size > 1}
     if len(full) > 1:
@@ -47,21 +47,22 @@ def fullest(layer: Elementwise) -> tuple[str, Float] | None:
 
 
 def could_be_one(layer: Elementwise) -> bool:
-    """True if each parameter has equal values, so that its number of values says little."""
+    """Return True if each parameter has equal values: their number is weak evidence."""
     return all(are_equal(values) for values in parameters(layer).values())
 
 
 def are_equal(values: Float) -> bool:
-    """True if all values are the same number."""
+    """Return True if all values are the same number."""
     return bool(values.flat[0] == values.flat[-1] and (values == values.flat[0]).all())
 
 
 def parameter_reading(values: Float, signal: Shape) -> Reading:
-    """A parameter laid over ``signal``.
+    """Fit a parameter to ``signal``.
 
-    Tried in order: as it stands, one value for all, axes of length 1 or another layout of as many values, a batch
-    axis that repeats its rows, one value per channel, equal values in another number. Raises ``MisfitError`` (G252,
-    G255) where the parameter fits in no way, or in more than one.
+    Tried in order: the stored shape, one value for all, axes of length 1 or another layout of as
+    many values, a batch axis that repeats its rows, one value per channel, equal values in another
+    number.
+    Raises ``MisfitError`` (G252, G255) if no reading fits, or more than one.
     """
     own = values.shape
     if own == signal:
@@ -101,7 +102,7 @@ def _scalar(values: Float, signal: Shape) -> Reading:
 
 
 def _without_batch(values: Float, signal: Shape) -> Reading:
-    """The parameter without the axes that it has more than ``signal``, if it repeats the same values along them."""
+    """Drop the axes before those of ``signal``, if the values repeat along them."""
     lead, rest = values.shape[: -len(signal)], values.shape[-len(signal) :]
     rows = values.reshape(-1, *rest)
     found, limit = f"shape {values.shape}", f"shape {signal}"
@@ -114,9 +115,9 @@ def _without_batch(values: Float, signal: Shape) -> Reading:
 
 
 def parameter_remarks(layer: Elementwise, signal: Shape) -> tuple[Remark, ...]:
-    """What is repaired so that all parameters fit ``signal``: each remark once, with the names it holds for.
+    """Return the repairs that fit all parameters to ``signal``, with parameter names.
 
-    Raises ``MisfitError`` as ``parameter_reading`` does.
+    Raises ``MisfitError`` like ``parameter_reading``.
     """
     repaired: dict[Remark, list[str]] = {}
     refused: dict[Remark, list[str]] = {}
@@ -137,5 +138,5 @@ def _named(remark: Remark, names: list[str]) -> Remark:
 
 
 def broadcast(values: Float, signal: Shape) -> Float:
-    """A parameter as (n,) for a signal of this shape. Raises ``MisfitError``."""
+    """Return a parameter as (n,) for a signal of this shape. Raises ``MisfitError``."""
     return np.ascontiguousarray(np.broadcast_to(parameter_reading(values, signal).values, signal)).reshape(-1)

@@ -1,4 +1,4 @@
-"""What an analysis of shapes has to say: readings that a file does not spell out, and contradictions."""
+"""Remarks of the analysis of shapes: implicit readings, and contradictions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Remark:
-    """A reading that the file does not spell out, or (in a ``MisfitError``) a contradiction.
+    """A reading that is implicit in the file, or (in a ``MisfitError``) a contradiction.
 
-    ``overrules``: the reading goes against a number of values that the node states.
+    ``overrules``: the reading contradicts a number of values that the node states.
     ``harmless``: the reading cannot be wrong. A user sees it with -v only.
-    ``own``: the contradiction lies inside the node, whatever its neighbours say.
+    ``own``: the contradiction lies inside the node, whatever its neighbours claim.
     """
 
     code: str

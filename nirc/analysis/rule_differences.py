@@ -1,4 +1,4 @@
-"""Differences between the update rule of a model and that of a chip, computed from the two values."""
+"""Differences between the update rules of a model and of a chip, computed from the two values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from nirc.ir.populations import Discrete, Population, Sink
 from nirc.ir.program import Program
 from nirc.ir.rules import Rule
 
-ChipRule = Callable[[str, Discrete], Rule]  # a population's name and dynamics -> the rule by which the chip runs it
+ChipRule = Callable[[str, Discrete], Rule]  # (name of a population, dynamics) -> the chip's rule
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that a chip does otherwise: ``code``, and sentences for the model and the chip."""
+    """A difference of a chip: ``code``, and sentences about the model and the chip."""
 
     code: str
     model: str
@@ -38,8 +38,13 @@ UNBOUNDED = Difference(
 
 
 def differences(d: Discrete, chip: Rule) -> Iterator[Difference]:
-    """The differences of a population that fires. Without memory of the membrane a reset makes none."""
-    model, fires, other = d.rule, d.rule.fires, chip.fires
+    """Yield the differences of a population that fires.
+
+    Without a decay, a reset makes no difference.
+    """
+    model = d.rule
+    fires = model.fires
+    other = chip.fires
     if fires is None or other is None:
         return
     yield from _reset(d, chip)
@@ -102,15 +107,15 @@ def _times(most: int | None) -> str:
 
 
 def _more(one: int | None, other: int | None) -> bool:
-    """Whether ``one`` bound of spikes is above ``other``; any bound of several spikes counts as none."""
+    """Return True if the bound ``one`` allows several spikes a step and ``other`` only one."""
     return (one is None or one > 1) and other == 1
 
 
 def report(program: Program, chip: ChipRule, source: str, log: Log, found: Callable[[str], str] | None = None) -> None:
-    """Report one finding for each population of the discrete ``program`` and kind.
+    """Report a finding for each population of the discrete ``program`` and each kind of difference.
 
-    Two kinds are notes: ties (D442), and spikes of an output that come in a later step (D441).
-    ``found`` gives the reason of a different reset for a population's name, where the chip has one.
+    Two kinds are notes: ties (D442), and spikes of an output in a later step (D441). ``found``
+    returns the reason of a different reset, by name of the population.
     """
     for name, population in program.nodes(Population).items():
         d = population.dynamics
@@ -119,27 +124,27 @@ def report(program: Program, chip: ChipRule, source: str, log: Log, found: Calla
             for each in differences(d, rule):
                 reason = "" if found is None or each.code != "D401" else found(name)
                 minor = each.code == "D442" or (each.code == "D441" and _comes_later(program, name, d, rule))
-                _say(name, population, each, reason, source, log.note if minor else log.differs)
+                _report(name, population, each, reason, source, log.note if minor else log.differs)
 
 
 def report_replaced(program: Program, name: str, source: str, log: Log) -> None:
-    """D440 and D443 of a population that a legaliser gives the plain rule before ``report`` sees it."""
+    """Report D440 and D443 before a legaliser replaces the rule of a population by the plain rule."""
     population: Population = program[name]
     if isinstance(population.dynamics, Discrete):
         rule = population.dynamics.rule
         lost = [each for each, there in ((RESTORING, rule.restores), (UNBOUNDED, rule.bounded)) if there]
         for each in lost:
-            _say(name, population, each, "", source, log.differs)
+            _report(name, population, each, "", source, log.differs)
 
 
 def _comes_later(program: Program, name: str, d: Discrete, chip: Rule) -> bool:
-    """Whether spikes beyond the chip's bound only come in a later step, and nothing but an output sees it."""
+    """Return True if the chip only delays further spikes, and only outputs receive them."""
     subtracts = d.rule.reset == chip.reset == "subtract"
     return subtracts and all(isinstance(program[target], Sink) for target, _ in program.out_of(name))
 
 
-def _say(
-    name: str, population: Population, each: Difference, found: str, source: str, say: Callable[..., None]
+def _report(
+    name: str, population: Population, each: Difference, found: str, source: str, log: Callable[..., None]
 ) -> None:
     message = f"`{name}` {each.model}, {each.chip}"
-    say(each.code, message, where=population.origins[0], found=found, source=source, help=each.help)
+    log(each.code, message, where=population.origins[0], found=found, source=source, help=each.help)

@@ -1,7 +1,7 @@
-"""Which shapes a layer takes and gives, and which certain readings repair a disagreement.
+"""The shapes that a layer takes and gives, and the certain repairs of a disagreement.
 
-Shapes have no batch and no time axis. Every reading beyond the literal one is a ``Remark``; where none is
-certain, ``MisfitError`` says so.
+Shapes have no batch and no time axis. Every reading except the literal is a ``Remark``. Without a
+certain reading, ``MisfitError`` is raised.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, Linear, Neuron, O
 
 @dataclass(frozen=True)
 class Fit:
-    """How a layer takes an arriving signal."""
+    """Shapes of a layer with an arriving signal."""
 
     shape_in: Shape
     shape_out: Shape
@@ -25,7 +25,7 @@ class Fit:
 
 
 def requirement(layer: Layer) -> Shape | None:
-    """The input shape that the layer's own arrays demand; None if any shape would do or it is not known."""
+    """Return the input shape that the layer's arrays demand. None: any shape, or unknown."""
     match layer:
         case Linear():
             return strip((*layer.weight.shape[:-2], layer.weight.shape[-1]))
@@ -40,7 +40,7 @@ def requirement(layer: Layer) -> Shape | None:
 
 
 def literal_shape(layer: Layer) -> Shape | None:
-    """As ``requirement``, but one value in a list is one neuron: for what no signal reaches."""
+    """Return ``requirement``, but one value in a list is one neuron. For nodes without a signal."""
     shape = requirement(layer)
     if shape is None and isinstance(layer, Neuron) and any(values.ndim for values in parameters(layer).values()):
         return (1,)
@@ -48,9 +48,9 @@ def literal_shape(layer: Layer) -> Shape | None:
 
 
 def fit(layer: Layer, arriving: Shape | None, wanted: Collection[Shape] = ()) -> Fit:
-    """How ``layer`` takes a signal of shape ``arriving`` (None: not known, its own arrays must tell).
+    """Return the shapes of ``layer`` for a signal of shape ``arriving`` (None: unknown).
 
-    ``wanted`` are the shapes that the layers behind it demand; only Flatten looks at them. Raises ``MisfitError``.
+    ``wanted``: the shapes that the layers behind demand, for Flatten only. Raises ``MisfitError``.
     """
     shape = arriving if arriving is not None else literal_shape(layer)
     if shape is None:
@@ -89,7 +89,7 @@ def _linear(layer: Linear, shape: Shape) -> Fit:
 
 
 def _check_bias(bias: Float | None, rows: Shape) -> None:
-    """A bias of another size passes the reader where it suits the weight's other axis: see `layouts`."""
+    """Refuse a bias of another size. The reader lets some pass, see `layouts`."""
     if bias is not None and bias.size != size(rows):
         message = "the bias does not match the weight"
         found, limit = f"shape {bias.shape}", f"shape {rows}"
@@ -97,13 +97,13 @@ def _check_bias(bias: Float | None, rows: Shape) -> None:
 
 
 def lacks_channels(layer: Layer, shape: Shape) -> bool:
-    """True if a convolution or pool takes ``shape`` only as a map without an axis for its channels."""
+    """Return True if a convolution or pool takes ``shape`` only as a map without channels."""
     axes = layer.axes if isinstance(layer, Conv) else 2
     return isinstance(layer, Conv | Pool) and len(shape) == axes
 
 
 def _spatial(shape: Shape, channels: int | None, axes: int, field: str) -> tuple[Shape, tuple[Remark, ...]]:
-    """The arriving shape as (channels, *spatial)."""
+    """Return the arriving shape as (channels, *spatial)."""
     core = shape
     while len(core) > axes + 1 and core[0] == 1:
         core = core[1:]
@@ -192,9 +192,9 @@ def _port(layer: Input | Output, shape: Shape) -> Fit:
 
 
 def port_remark(kind: str, declared: Shape, shape: Shape, trusted: str) -> Remark:
-    """The remark on an Input or Output (``kind``) whose signal has another shape than is declared.
+    """Return the remark on an Input or Output (``kind``) with another shape than declared.
 
-    ``trusted``: where the shape comes from, as the end of "than what ...".
+    ``trusted``: the origin of the shape, as the end of "than what ...".
     """
     found, limit = str(declared), str(shape)
     lead = leading_axes(declared, shape)
@@ -206,7 +206,7 @@ def port_remark(kind: str, declared: Shape, shape: Shape, trusted: str) -> Remar
 
 
 def leading_axes(declared: Shape, shape: Shape) -> Shape | None:
-    """The axes that ``declared`` has before as many values as ``shape`` has; None if that is not how they differ."""
+    """Return the axes of ``declared`` before as many values as ``shape`` has, or None."""
     for lead in reversed(range(1, len(declared))):
         if size(declared[lead:]) == size(shape):
             return declared[:lead]

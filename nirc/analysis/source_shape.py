@@ -1,4 +1,4 @@
-"""The shape of a network input, from its declaration and from what it feeds."""
+"""The shape of a network input, from its declaration and from its consumers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from nirc.analysis.shapes import fit, lacks_channels, port_remark, requirement
 from nirc.ir.arrays import Shape, size
 from nirc.ir.layers import Conv, Layer, Linear, Pool
 
-MOST_NEEDS = 32  # shapes that are tried: a hostile file may ask for thousands
-REPAIRS = ("G205", "G215", "G208")  # of a consumer that takes a shape, but not as it stands
+MOST_NEEDS = 32  # shapes to try: a hostile file may demand thousands
+REPAIRS = ("G205", "G215", "G208")  # of a consumer that takes a shape after a repair
 
 
 def source_shape(
@@ -23,12 +23,13 @@ def source_shape(
     sole: bool = True,
     needs_first: bool = False,
 ) -> tuple[Shape | None, Remark | None]:
-    """The shape of an Input and what to say of it; no shape if nothing tells.
+    """Return the shape of an Input and a remark, or no shape if nothing determines it.
 
-    Tried in order: as declared, without leading ones, without leading axes of a batch or of time where what it
-    feeds fixes the axes, and what the arrays behind it demand. The last may change the number of values only for
-    the ``sole`` Input of a graph, and only if all ``others`` agree: what else is said at its signal.
-    ``needs_first``: before a consumer is made to repair the declared shape, others are asked.
+    Tried in order: the declaration, without leading ones, without leading batch or time axes if the
+    consumers fix the axes, the demand of the arrays behind. The last may change the number of
+    values only for the ``sole`` Input of a graph, and only if all ``others`` agree. ``others``: the
+    other claims at its signal. ``needs_first``: ask the others before a consumer repairs the
+    declared shape.
     """
     if declared is None:
         return _undeclared(consumers, others), None
@@ -40,7 +41,7 @@ def source_shape(
 def _readings(
     declared: Shape, consumers: Collection[Layer], others: Sequence[Claim], sole: bool, needs_first: bool
 ) -> Iterator[Shape]:
-    """Shapes that all consumers take, the most certain first."""
+    """Yield shapes that all consumers take, the most certain first."""
     weights = [claim for claim in others if claim.firm]
     literal = [declared, strip(declared), *_without_ones(declared)]
     literal = [shape for shape in literal if all(claim.supports(shape) for claim in weights)]
@@ -67,14 +68,14 @@ def _undeclared(consumers: Collection[Layer], others: Sequence[Claim]) -> Shape 
 
 
 def _needs(consumers: Collection[Layer], others: Sequence[Claim]) -> list[Shape]:
-    """Shapes that are asked for: by the consumers, then by weights and by parameters further away."""
+    """Return the demanded shapes: of the consumers, then of weights and parameters further away."""
     asked = [need for layer in consumers if (need := requirement(layer)) is not None]
     further = sorted((claim for claim in others if not claim.channels), key=lambda claim: (claim.weak, claim.loose))
     return list(dict.fromkeys([*asked, *(claim.shape for claim in further)]))[:MOST_NEEDS]
 
 
 def _may_give_way(declared: Shape, shape: Shape, others: Sequence[Claim], sole: bool) -> bool:
-    """True if ``shape`` may stand for the declared one: it lays out as many values, or all others agree on it."""
+    """Return True if ``shape`` may replace the declaration: the same size, or agreed by all others."""
     if size(shape) == size(declared):
         return True
     if not sole or not all(claim.supports(shape) for claim in others):
@@ -96,14 +97,14 @@ def _is_ambiguous(layer: Layer, shape: Shape) -> bool:
 
 
 def _asks_for(layer: Layer, shape: Shape) -> bool:
-    """True if a layer takes ``shape`` by the number of its axes, without one for each channel being read into it."""
+    """Return True if a layer takes ``shape`` by its number of axes, not by one value per channel."""
     if lacks_channels(layer, shape):
         return False
     return _takes(layer, shape) and not any(remark.code == "G216" for remark in fit(layer, shape).remarks)
 
 
 def _takes(layer: Layer, shape: Shape, *, strict: bool = False) -> bool:
-    """True if a layer takes ``shape``, of which equal parameters in another number are no sign."""
+    """Return True if a layer takes ``shape``. Equal parameters in another number do not count."""
     try:
         said = fit(layer, shape).remarks
     except MisfitError:

@@ -1,8 +1,10 @@
-"""NIR has no time step; exporters hide it in the parameters. This finds it again.
+"""The time step, recovered from parameters.
 
-A network trained with ``v = beta*v + x`` exports tau = dt / (1 - beta) and r = tau / dt, so dt = tau / r; CubaLIF
-also has w_in = tau_syn / dt. A gain of 1 or less carries no such information. Rockpool decays after adding and
-exports r = tau / dt * exp(-dt / tau). Source: exporters of snnTorch, sinabs, Rockpool, as measured on their files.
+NIR stores none, but exporters hide it in the parameters. A network trained with ``v = beta*v + x``
+exports tau = dt / (1 - beta) and r = tau / dt, so dt = tau / r. CubaLIF also has w_in = tau_syn /
+dt. A gain of 1 or less carries no such information. Rockpool decays after adding and exports r =
+tau / dt * exp(-dt / tau). Source: exporters of snnTorch, sinabs, Rockpool, as measured on their
+files.
 """
 
 from __future__ import annotations
@@ -13,14 +15,15 @@ import numpy as np
 
 from nirc.ir.arrays import Float
 
-SHORTEST_S, LONGEST_S = 1e-9, 100.0  # beyond, a quotient is no time step that anyone chose
-AGREE = 1e-3  # relative; the files hold float32
+SHORTEST_S = 1e-9  # quotients out of this range are no time steps
+LONGEST_S = 100.0
+AGREE = 1e-3  # relative, since files hold float32
 MAX_STEPS = 1 << 24  # of a delay
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One node's answer: the time step (seconds) that a pair of fields implies."""
+    """The time step (seconds) that a pair of fields of one node implies."""
 
     where: str
     rule: str
@@ -30,22 +33,22 @@ class Evidence:
 
 
 def from_pair(where: str, rule: str, tau_s: Float | None, gain: Float | None) -> Evidence | None:
-    """What ``tau / gain`` says, over the neurons where it says anything."""
+    """Return the evidence of ``tau / gain``, over the neurons with information."""
     if tau_s is None or gain is None:
         return None
     tau_s, gain = np.broadcast_arrays(tau_s, gain)
-    telling = np.isfinite(tau_s) & np.isfinite(gain) & (gain > 1.0 + AGREE)
-    if not telling.any():
+    informative = np.isfinite(tau_s) & np.isfinite(gain) & (gain > 1.0 + AGREE)
+    if not informative.any():
         return None
-    steps = tau_s[telling] / gain[telling]
+    steps = tau_s[informative] / gain[informative]
     middle = float(np.median(steps))
     if not SHORTEST_S <= middle <= LONGEST_S:
         return None
-    return Evidence(where, rule, middle, float(np.ptp(steps)) / middle, float(tau_s[telling].min()))
+    return Evidence(where, rule, middle, float(np.ptp(steps)) / middle, float(tau_s[informative].min()))
 
 
 def agreed(evidence: list[Evidence]) -> float | None:
-    """The one time step that all evidence agrees on, rounded to what float32 can tell; None if there is none."""
+    """Return the time step that all evidence agrees on, rounded to float32's precision, or None."""
     if not evidence:
         return None
     middle = float(np.median([e.dt_s for e in evidence]))
@@ -55,7 +58,7 @@ def agreed(evidence: list[Evidence]) -> float | None:
 
 
 def rounded(dt_s: float) -> float:
-    """The shortest decimal within float32's error of ``dt_s``: 9.99999975e-05 becomes 1e-4."""
+    """Return the shortest decimal within float32's error of ``dt_s``: 9.99999975e-05 becomes 1e-4."""
     for digits in range(1, 8):
         short = float(f"{dt_s:.{digits - 1}e}")
         if abs(short / dt_s - 1) < 2e-6:
@@ -63,20 +66,20 @@ def rounded(dt_s: float) -> float:
     return dt_s
 
 
-def whole_steps(delay_s: float, dt_s: float | None) -> int:
-    """The steps that a delay takes: none for no delay, else the nearest whole number from 1 to MAX_STEPS."""
+def steps_of_delay(delay_s: float, dt_s: float | None) -> int:
+    """Return the steps of a delay: 0 without delay, else the nearest integer from 1 to MAX_STEPS."""
     if delay_s == 0 or dt_s is None:
         return 0
     return max(1, round(min(delay_s / dt_s, float(MAX_STEPS))))
 
 
 def is_round(dt_s: float) -> bool:
-    """Whether ``dt_s`` has at most three significant digits, as time steps that people choose have."""
+    """Return True if ``dt_s`` has at most three significant digits, as chosen time steps have."""
     return abs(float(f"{dt_s:.2e}") / dt_s - 1) < 2e-6
 
 
 def rockpool(tau_s: float, gain: float) -> float:
-    """dt with gain = tau / dt * exp(-dt / tau), by Newton's method on u = dt / tau."""
+    """Return dt with gain = tau / dt * exp(-dt / tau), by Newton's method on u = dt / tau."""
     u = 1.0 / gain
     for _ in range(30):
         u -= (u * gain - np.exp(-u)) / (gain + np.exp(-u))

@@ -1,4 +1,4 @@
-"""Projections as sparse entries, for chips that store every synapse on its own."""
+"""Projections as sparse entries, for chips that store every synapse separately."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from nirc.diagnostics.log import Log
 from nirc.ir.linear import LinearOp, Sparse, compose, sparse
 from nirc.ir.populations import Projection
 
-MAX_ENTRIES = 1 << 24  # far above any core, below what would hurt a laptop
+MAX_ENTRIES = 1 << 24  # far above any core, and small enough for a laptop
 
 
 def unrolled(projection: Projection, n_in: int, log: Log) -> Sparse:
-    """All operators of ``projection`` as one; an error (P307) and an empty operator if that is too large."""
+    """Return all operators of ``projection`` as one.
+
+    Too large: an error (P307) and an empty operator.
+    """
     if not projection.ops:
         index = np.arange(n_in)
         return Sparse(index, index, np.ones(n_in), n_in, n_in)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def bridge(
     settings: dict[str, gains.SearchResult] = {}
     order = Unrolled(program).components
     signal: dict[str, Float] = {}
-    to_do = sum(name in parameters for component in order for name in component)
+    to_do = sum(name in parameters for name in chain.from_iterable(order))
     for component in order:
         for name in component:
             if name in parameters:

@@ -128,7 +128,8 @@ def calibrate(legal: Program, start: Program, chip: Chip, calibration: Calibrati
 
 def _counts(program: Program, steps: int) -> Counts:
     """Return the numbers of generated samples, fewer for a slow network."""
-    once = sum(op.entries for _, _, p in program.edges() for op in p.ops) + sum(program[n].n for n in program.graph)
+    synapses = sum(sum(op.entries for op in p.ops) for _, _, p in program.edges())
+    once = synapses + sum(program[n].n for n in program.graph)
     total = MADE_UP.mixed + MADE_UP.random + MADE_UP.clear
     share = min(1.0, WORK / (total * steps * once))
     if share < FEWEST:

@@ -94,7 +94,7 @@ class Distillation:
         given: int,
     ) -> None:
         self.given = given
-        self.outputs = {s for sink in program.nodes(Sink) for s, _ in program.into(sink)}
+        self.outputs = {s for s, t, _ in program.edges() if isinstance(program[t], Sink)}
         self.program = program
         self.inputs = inputs
         self.reference = reference

@@ -72,7 +72,9 @@ class Unrolled:
         self.forced = forced
         self.populations = {n: p for n, p in program.nodes(Population).items() if isinstance(p.dynamics, Discrete)}
         self.components = components(program)
-        loop = {name: number for number, c in enumerate(self.components) for name in c}
+        loop: dict[str, int] = {}
+        for number, component in enumerate(self.components):
+            loop |= dict.fromkeys(component, number)
         self.edges: list[Edge] = []
         self.forced_edges: set[int] = set()
         for number, (s, t, p) in enumerate(program.edges()):

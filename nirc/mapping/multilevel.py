@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -201,7 +202,7 @@ def _best_turn(smooth: npt.NDArray[np.float64], cells: Cells, cost_of: Callable[
     axes = np.argsort([-ruler.size for ruler in cells.positions], kind="stable")
     best: tuple[int, float, bool, Ints] | None = None
     step = 1.0 / ANGLES
-    trials = [(k * step, mirror) for k in range(ANGLES) for mirror in (False, True)]
+    trials = [(k * step, mirror) for k, mirror in product(range(ANGLES), (False, True))]
     while True:
         for tangent, mirror in trials:
             at = spread(_turned(smooth, tangent, mirror, axes), cells)

@@ -62,7 +62,7 @@ class Recorder:
         sizes = {population.name: population.n for population in populations}
         wanted = {(self.read[output.population], output.population) for output in outputs}
         if record:
-            wanted |= {(state, name) for state in states for name in sizes}
+            wanted |= set(product(states, sizes))
         self.kept: dict[tuple[str, str], Array] = {
             (state, name): np.zeros((*shape, sizes[name]), states[state]) for state, name in sorted(wanted)
         }

@@ -12,7 +12,7 @@ NAMES = [f"n{i}" for i in range(6)]
 
 def test_the_shorter_way_waits() -> None:
     timing = retime(["in", "a", "b"], [Edge("in", "a", 0), Edge("a", "b", 0), Edge("in", "b", 0)])
-    assert timing.late == {"in": 0, "a": 1, "b": 2}
+    assert timing.latency_steps == {"in": 0, "a": 1, "b": 2}
     assert (timing.delays, timing.slow) == ((0, 0, 1), (0, 0, 0))
 
 
@@ -38,9 +38,9 @@ edges = st.builds(
 def test_every_edge_takes_its_lag_or_is_told_to_be_slow(wires: list[Edge]) -> None:
     timing = retime(NAMES, wires)
     for edge, extra, slow in zip(wires, timing.delays, timing.slow, strict=True):
-        takes = edge.hop + extra - (timing.late[edge.target] - timing.late[edge.source])
+        takes = edge.hop + extra - (timing.latency_steps[edge.target] - timing.latency_steps[edge.source])
         assert takes == edge.lag + slow
         assert min(extra, slow) == 0 and edge.lag + slow >= 0
-    assert min(timing.late.values()) == 0
+    assert min(timing.latency_steps.values()) == 0
     if not any(timing.slow):
-        assert max(timing.late.values()) <= len(NAMES)
+        assert max(timing.latency_steps.values()) <= len(NAMES)

@@ -16,7 +16,7 @@ from nirc.analysis.time_step import (
     is_round,
     rockpool,
     rounded,
-    whole_steps,
+    steps_of_delay,
 )
 
 TAU = np.array([8e-4, 2e-3, 5e-2])
@@ -79,8 +79,8 @@ def test_rockpool_s_gain_is_undone(tau: float) -> None:
     [(0.0, 0), (1e-4, 1), (3e-4, 3), (3.4e-4, 3), (1e-6, 1), (5e-324, 1), (1e308, MAX_STEPS), (np.inf, MAX_STEPS)],
 )
 def test_delays_take_whole_steps(delay: float, steps: int) -> None:
-    assert whole_steps(delay, 1e-4) == steps
-    assert whole_steps(delay, None) == 0
+    assert steps_of_delay(delay, 1e-4) == steps
+    assert steps_of_delay(delay, None) == 0
 
 
 def test_euler_and_the_exponential_differ_in_the_second_order() -> None:

@@ -177,7 +177,7 @@ def test_ways_of_different_length_are_aligned_by_delays() -> None:
     _, made, log = legal(graph(nodes, [*edges, ("in", "short"), ("short", "p2")]))
     found = retimed(made)
     delays = dict(zip([(s, t) for s, t, _ in made.edges()], found.delays, strict=True))
-    assert found.late["p2"] == 3 and delays["in", "p2"] == 2 and not any(found.slow)
+    assert found.latency_steps["p2"] == 3 and delays["in", "p2"] == 2 and not any(found.slow)
     assert not log.diagnostics
 
 
