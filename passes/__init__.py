@@ -1,1 +1,1 @@
-"""One pass a file. `pipeline.PIPELINE` lists them."""
+"""The passes, one a file. `pipeline.PIPELINE` lists them in order."""

@@ -15,19 +15,20 @@ from nirc.ir.rules import MEMBRANE, plain
 
 KINDS = ("li", "if")
 ADVICE = "--readout li:8 adds leaky integrators that are read, --readout if:1 spiking neurons; or end with a LIF or LI"
-STEPS, THRESHOLD = 8.0, 1.0  # of `li` and `if` where the user gives no number
+STEPS = 8.0  # of `li` without a number
+THRESHOLD = 1.0  # of `if` without a number
 
 
 @dataclass(frozen=True)
 class Readout:
-    """Neurons behind a weighted output: ``li`` with a time constant in steps, or ``if`` with a threshold."""
+    """Neurons behind a weighted output: ``li`` (time constant in steps) or ``if`` (threshold)."""
 
     kind: str
     value: float
 
     @staticmethod
     def parse(text: str) -> Readout | None:
-        """``li``, ``li:8``, ``if``, ``if:0.5``; None for anything else."""
+        """Parse ``li``, ``li:8``, ``if``, ``if:0.5``. Return None for anything else."""
         kind, _, number = text.partition(":")
         try:
             value = float(number) if number else {"li": STEPS, "if": THRESHOLD}.get(kind, 0.0)
@@ -38,11 +39,11 @@ class Readout:
 
     @property
     def text(self) -> str:
-        """``li:8``, as ``parse`` takes it."""
+        """The text that ``parse`` reads, such as ``li:8``."""
         return f"{self.kind}:{self.value:g}"
 
     def neurons(self, n: int) -> Discrete:
-        """Leaky integrators whose membrane is read, or integrate-and-fire neurons that subtract their threshold."""
+        """Return ``n`` leaky integrators or subtracting integrate-and-fire neurons."""
         one, zero = frozen(np.ones(n)), frozen(np.zeros(n))
         if self.kind == "li":
             return Discrete(frozen(one * (1.0 - 1.0 / self.value)), one, zero, rule=MEMBRANE)
@@ -52,13 +53,13 @@ class Readout:
 
 @dataclass(frozen=True)
 class AddReadout:
-    """Put readout neurons in front of each output that is no population as it is (only with --readout)."""
+    """Put readout neurons in front of each output that is not a population (only with --readout)."""
 
     readout: Readout | None = None
     name: ClassVar[str] = "add-readout"
 
     def run(self, program: Program, log: Log) -> Program:
-        """P318 for each output that gets neurons, P321 for each other."""
+        """Add the neurons. Notes P318 for each output with neurons, warns P321 for the others."""
         if self.readout is None:
             return program
         nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
@@ -74,10 +75,10 @@ class AddReadout:
                     help="leave --readout away, or end the network with a linear layer",
                 )
                 continue
-            made = program.fresh_name(f"{name}.readout", nodes)
-            nodes[made] = Population(sink.shape, self.readout.neurons(sink.n), sink.origins)
-            edges = [(s, made if t == name else t, p) for s, t, p in edges]
-            edges.append((made, name, Projection(origins=sink.origins)))
+            readout = program.fresh_name(f"{name}.readout", nodes)
+            nodes[readout] = Population(sink.shape, self.readout.neurons(sink.n), sink.origins)
+            edges = [(s, readout if t == name else t, p) for s, t, p in edges]
+            edges.append((readout, name, Projection(origins=sink.origins)))
             log.note(
                 "P318",
                 f"output `{name}` is read from {sink.n} neurons that were added",

@@ -18,12 +18,15 @@ MEMBRANE_ONLY: dict[str, NeuronKind] = {"LIF": "IF", "LI": "I"}
 
 @dataclass(frozen=True)
 class Canonicalise:
-    """Give every neuron its own parameters, and call an integrator an integrator (tau = inf)."""
+    """Give every neuron its parameters, and turn neurons with tau = inf into integrators."""
 
     name: ClassVar[str] = "canonicalise"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Parameters become (n,) float64 in C order. Warns G211 for every tau = inf. Raises ``InputError`` (F110)."""
+        """Make parameters (n,) float64 in C order.
+
+        Warns G211 for every tau = inf. Raises ``InputError`` (F110).
+        """
         changed = {}
         for node, payload in program.nodes(LayerNode).items():
             layer = _broadcast(payload.layer, payload.shape_in or (1,))
@@ -50,7 +53,7 @@ def _broadcast(layer: Layer, shape: Shape) -> Layer:
 
 
 def _integrators(neuron: Neuron, origin: str, log: Log) -> Neuron:
-    """tau = inf is what beta = 1 exports; with it goes r = inf (or w_in = inf), a gain of 1 per step."""
+    """Read tau = inf, the export of beta = 1, with r = inf (or w_in = inf) as a gain of 1 per step."""
     for tau_name, gain_name in (("tau_mem_s", "r"), ("tau_syn_s", "w_in")):
         tau: Float | None = getattr(neuron, tau_name)
         if tau is None or not np.isinf(tau).any():

@@ -12,12 +12,15 @@ from nirc.ir.program import Program
 
 @dataclass(frozen=True)
 class CompletePorts:
-    """Give a graph without Input or Output the ones that its first and last nodes imply."""
+    """Add the Inputs or Outputs that the first and last nodes of a graph without them imply."""
 
     name: ClassVar[str] = "complete-ports"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Warns (G212) of what it adds; raises ``InputError`` (G254) if nothing is connected."""
+        """Add ports.
+
+        Warns G212 for each, raises ``InputError`` (G254) for a graph without edges.
+        """
         nodes: dict[str, object] = dict(program.nodes(LayerNode))
         edges = [(s, t) for s, t, _ in program.edges()]
         for kind, degree in ((Input, program.graph.in_degree), (Output, program.graph.out_degree)):

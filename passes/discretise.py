@@ -16,18 +16,18 @@ from nirc.ir.program import Form, Program
 from nirc.writers.nir import WRITER as LETTER
 from nirc.writers.writer import Reading, Setting
 
-MAX_VALUE = 1e100  # of a coefficient or weight, and of a chain of them: squares and sums of these stay finite
+MAX_VALUE = 1e100  # of a coefficient or weight, and of a chain: squares and sums stay finite
 
 
 @dataclass(frozen=True)
 class Discretise:
-    """One step of dt for every population, by the rule of the simulator that wrote the file."""
+    """Compute one step of dt for every population, by the rule of the file's writer."""
 
     reading: Reading = field(default_factory=lambda: Reading(LETTER, LETTER.defaults()))
     name: ClassVar[str] = "discretise"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Raises ``CompileError`` (P303, P304), ``InputError`` (F110) for numbers that would overflow."""
+        """Raises ``CompileError`` (P303, P304), ``InputError`` (F110) for overflowing numbers."""
         writer, values = self.reading.writer, self.reading.values
         own = writer.time_step(program, values)
         dt_s = program.dt_s if own is None else own
@@ -48,7 +48,7 @@ class Discretise:
 def _refuse_fast(
     population: Population, c: Continuous, d: Discrete, dt_s: float | None, reading: Reading, log: Log
 ) -> None:
-    """P303 where a state would swing instead of decaying: its time constant is below the time step."""
+    """Report P303 if a state oscillates, because its time constant is below the time step."""
     mem = "tau" if c.kind in ("LI", "LIF") else "tau_mem"
     for name, tau_s, decay in ((mem, c.tau_mem_s, d.decay_mem), ("tau_syn", c.tau_syn_s, d.decay_syn)):
         if tau_s is not None and decay is not None and (decay < 0).any():
@@ -63,7 +63,7 @@ def _refuse_fast(
 
 
 def _slower(tau_s: Float, reading: Reading) -> str:
-    """Advice that fits the file: a step that resolves the fastest neuron, or the writer's own choice."""
+    """Return advice for this file: a step that resolves the fastest neuron, or the writer's choice."""
     fastest = float(tau_s.min())
     if any(c.key == "dt" for c in reading.writer.choices):
         return f"another dt of the export: --from {reading.writer.name},dt=SECONDS, or another writer"
@@ -77,13 +77,13 @@ def _slower(tau_s: Float, reading: Reading) -> str:
 
 
 def _refuse_overflow(nodes: dict[str, object], edges: list[tuple[str, str, Projection]], log: Log) -> None:
-    """Report F110 where a number is not finite or too large to go on with: 1e200 times 1e200 is no weight."""
-    found = [(p.origins[0], _largest(vars(p.dynamics).values())) for p in nodes.values() if isinstance(p, Population)]
+    """Report F110 if a number is not finite, or too large to continue (like 1e200 times 1e200)."""
+    numbers = [(p.origins[0], _largest(vars(p.dynamics).values())) for p in nodes.values() if isinstance(p, Population)]
     for source, target, p in edges:
         factors = [_largest(vars(op).values()) for op in p.ops]
         most = _largest([*factors, float(np.prod(factors)), *(b.value for b in p.biases)])
-        found.append((p.origins[0] if p.origins else f"edges/{source}/{target}", most))
-    for where, most in found:
+        numbers.append((p.origins[0] if p.origins else f"edges/{source}/{target}", most))
+    for where, most in numbers:
         if not most <= MAX_VALUE:
             log.error(
                 "F110",
@@ -96,7 +96,7 @@ def _refuse_overflow(nodes: dict[str, object], edges: list[tuple[str, str, Proje
 
 
 def _largest(values: Iterable[object]) -> float:
-    """The largest magnitude among the numbers and arrays in ``values``; NaN if one is NaN."""
+    """Return the largest magnitude of the numbers and arrays in ``values``, NaN if any is NaN."""
     numbers = [v for v in values if isinstance(v, float | np.ndarray) and np.size(v)]
     return float(np.max([np.max(np.abs(v)) for v in numbers], initial=0.0))
 

@@ -15,12 +15,12 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class FlattenNesting:
-    """Dissolve nested graphs into one, names joined by dots; their Inputs and Outputs stay as plain wires."""
+    """Dissolve nested graphs. Names are joined by dots. Inner Inputs and Outputs stay as wires."""
 
     name: ClassVar[str] = "flatten-nesting"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Raises ``InputError`` (G253) if an edge reaches a subgraph that has several Inputs or Outputs."""
+        """Raises ``InputError`` (G253) for an edge to a subgraph with several Inputs or Outputs."""
         flat = _Flat(log)
         flat.add(program)
         log.raise_if_errors()
@@ -28,7 +28,7 @@ class FlattenNesting:
 
 
 class _Flat:
-    """Collects nodes and edges; a node is known by its path through the nested graphs."""
+    """The nodes and edges of the flat graph. A node's key is its path through the nested graphs."""
 
     def __init__(self, log: Log) -> None:
         self.log = log
@@ -51,14 +51,14 @@ class _Flat:
                 self.edges.append((start, stop))
 
     def _unique(self, path: Path) -> str:
-        """The path joined by dots, told apart where another node has that name already."""
+        """Return the path joined by dots, with a mark if another node has this name."""
         name = "".join(c if c.isprintable() else "_" for c in ".".join(path))
         while name in self.nodes:
             name += "'"
         return name
 
     def _end(self, program: Program, path: Path, inner: Path, port: type[Input | Output]) -> str | None:
-        """The flat name of an edge's end: the node itself, or the port of a subgraph."""
+        """Return the flat name of an edge's end: the node itself, or the port of a subgraph."""
         payload = program[path[-1]]
         while isinstance(payload.layer, Subgraph):
             nested = payload.layer.program

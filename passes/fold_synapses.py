@@ -21,18 +21,20 @@ Arc = tuple[str, str, Projection]
 class FoldSynapses:
     """Turn a leaky integrator in front of neurons into their synaptic filter (values unchanged).
 
-    A filter that is the same for all its channels commutes with the linear operators behind it, so LI -> W -> LIF
-    is W -> LIF with a synapse. A constant that W adds behind the filter goes into the neurons' leak, v_leak + r * bias.
-    A neuron takes two different filters at most. What does not fit stays as it is.
+    A filter that is equal for all its channels commutes with the linear operators behind. So LI ->
+    W -> LIF is W -> LIF with a synapse. A constant that W adds behind the filter goes into the
+    neurons' leak, v_leak + r * bias. A neuron has at most two different filters. Other integrators
+    stay.
     """
 
     name: ClassVar[str] = "fold-synapses"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Never fails."""
+        """Fold all filters that fit. Never fails."""
         filters = {n: f for n, p in program.nodes(Population).items() if (f := _filter(program, n, p)) is not None}
         wanted = {n: _receptors(program, n, filters) for n in program.nodes(Population) if n not in filters}
-        unfit = {s for n, found in wanted.items() if found is None for s, _ in program.into(n)}
+        crowded = {n for n, receptors in wanted.items() if receptors is None}
+        unfit = {s for s, t, _ in program.edges() if t in crowded}
         filters = {n: f for n, f in filters.items() if n not in unfit}
         if not filters:
             return program
@@ -46,16 +48,19 @@ class FoldSynapses:
                 receptor = (wanted[target] or []).index(filters[source])
                 edges += [(s, target, _joined(p, projection, receptor)) for s, p in program.into(source)]
             elif target not in filters:
-                found = wanted.get(target)
-                edges.append((source, target, replace(projection, synapse=found.index(None) if found else 0)))
-        for name, found in wanted.items():
-            if found and any(f is not None for f in found):
-                nodes[name] = _with_receptors(program[name], found, constants.get(name))
+                receptors = wanted.get(target)
+                edges.append((source, target, replace(projection, synapse=receptors.index(None) if receptors else 0)))
+        for name, receptors in wanted.items():
+            if receptors and any(f is not None for f in receptors):
+                nodes[name] = _with_receptors(program[name], receptors, constants.get(name))
         return program.rebuilt(nodes, edges)
 
 
 def _filter(program: Program, name: str, population: Population) -> Filter | None:
-    """The one filter of a non-spiking population whose outputs all lead to spiking neurons without a synapse."""
+    """Return the filter of a non-spiking population, None if the filter cannot be folded.
+
+    All outputs must lead to spiking neurons without a synapse.
+    """
     d = population.dynamics
     assert isinstance(d, Discrete)
     uniform = (d.decay_mem == d.decay_mem[0]).all() and (d.gain_mem == d.gain_mem[0]).all()
@@ -70,14 +75,14 @@ def _filter(program: Program, name: str, population: Population) -> Filter | Non
 
 
 def _receptors(program: Program, name: str, filters: dict[str, Filter]) -> list[Filter | None] | None:
-    """The different filters among the inputs of ``name``, unfiltered first; None if there are more than two."""
-    found = {filters.get(source) for source, _ in program.into(name)}
-    ordered = sorted(found, key=lambda f: (f is not None, f or (0.0, 0.0)))
+    """Return the distinct filters of the inputs of ``name``, unfiltered first. None: over two."""
+    distinct = {filters.get(source) for source, _ in program.into(name)}
+    ordered = sorted(distinct, key=lambda f: (f is not None, f or (0.0, 0.0)))
     return ordered if len(ordered) <= 2 else None
 
 
 def _joined(before: Projection, after: Projection, receptor: int) -> Projection:
-    """``before`` the filter and ``after`` it as one projection; its biases pass the filter with the rest."""
+    """Join ``before`` the filter and ``after`` the filter. Biases pass the filter with the rest."""
     biases = tuple(
         replace(b, value=_through(b.value, after.ops), onset_steps=b.onset_steps + after.lag) for b in before.biases
     )
@@ -101,13 +106,13 @@ def _through(value: Float, ops: tuple[LinearOp, ...]) -> Float:
     return frozen(row[0])
 
 
-def _with_receptors(population: Population, found: list[Filter | None], constant: Float | None) -> Population:
-    """Neurons with the filters ``found``, and ``constant`` (n,) in their membrane at every step."""
+def _with_receptors(population: Population, receptors: list[Filter | None], constant: Float | None) -> Population:
+    """Return neurons with these filters, and ``constant`` (n,) in their membrane at every step."""
     d = population.dynamics
     assert isinstance(d, Discrete)
 
     def full(number: int, part: int) -> Float | None:
-        chosen = found[number] if number < len(found) else None
+        chosen = receptors[number] if number < len(receptors) else None
         return None if chosen is None else frozen(np.full(population.n, chosen[part]))
 
     drift = d.drift if constant is None else frozen(d.drift + d.gain_mem * constant)

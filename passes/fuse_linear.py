@@ -16,18 +16,18 @@ from nirc.ir.program import Program
 
 @dataclass(frozen=True)
 class FuseLinear:
-    """Multiply neighbouring operators of each projection and add up parallel ones (values unchanged)."""
+    """Multiply neighbouring operators of each projection, and add parallel ones (values unchanged)."""
 
     name: ClassVar[str] = "fuse-linear"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Never fails: what cannot be fused without growing stays a chain."""
+        """Fuse. Never fails: operators that would grow stay a chain."""
         fused = [(s, t, replace(p, ops=fuse(p.ops))) for s, t, p in program.edges()]
         return program.rebuilt(dict(program.graph.nodes(data="payload")), _parallel(fused))
 
 
 def fuse(ops: tuple[LinearOp, ...]) -> tuple[LinearOp, ...]:
-    """The shortest equivalent chain that these rules find: scales go into a neighbour, matrices multiply."""
+    """Return the shortest equivalent chain by two rules: absorb scales, multiply matrices."""
     done: list[LinearOp] = []
     for op in ops:
         done.append(op)
@@ -43,7 +43,7 @@ def _is_identity(op: LinearOp) -> bool:
 
 
 def _pair(first: LinearOp, second: LinearOp) -> LinearOp | None:
-    """``second(first(x))`` as one operator, None if that needs more entries than the two have."""
+    """Return ``second(first(x))`` as one operator, None if this needs more entries."""
     match first, second:
         case _ if _is_identity(first):
             return second
@@ -60,7 +60,7 @@ def _pair(first: LinearOp, second: LinearOp) -> LinearOp | None:
 
 
 def _scaled_input(op: LinearOp, scale: Float) -> LinearOp | None:
-    """``op(scale * x)``."""
+    """Return ``op(scale * x)`` as one operator."""
     match op:
         case Dense():
             return Dense(frozen(op.weight * scale))
@@ -80,7 +80,7 @@ def _scaled_input(op: LinearOp, scale: Float) -> LinearOp | None:
 
 
 def _scaled_output(op: LinearOp, scale: Float) -> LinearOp | None:
-    """``scale * op(x)``."""
+    """Return ``scale * op(x)`` as one operator."""
     match op:
         case Dense():
             return Dense(frozen(op.weight * scale[:, None]))
@@ -102,7 +102,7 @@ def _per_channel(scale: Float, channels: int) -> Float | None:
 
 
 def _parallel(arcs: list[tuple[str, str, Projection]]) -> list[tuple[str, str, Projection]]:
-    """Projections between the same two nodes with the same timing and one matrix each become one."""
+    """Merge projections between the same two nodes, with the same timing and one matrix each."""
     merged: dict[object, tuple[str, str, Projection]] = {}
     for number, (source, target, p) in enumerate(arcs):
         mergeable = len(p.ops) == 1 and isinstance(p.ops[0], Dense)

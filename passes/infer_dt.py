@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import ClassVar
 
 import numpy as np
@@ -16,12 +17,12 @@ from nirc.writers.nir import WRITER as LETTER
 from nirc.writers.writer import Reading
 
 FEW_STEPS = 3.0  # a time constant of fewer steps: r = tau / dt is no longer the likely reading
-SHORT_S = 1e-3  # time constants below it are no seconds of a neuron
+SHORT_S = 1e-3  # time constants below are not seconds of a neuron
 
 
 @dataclass(frozen=True)
 class InferDt:
-    """Set the time step: as given, else as writer or parameters imply, else refuse if anything depends on it."""
+    """Set the time step: given by the user, implied by writer or parameters, or refused if needed."""
 
     dt_s: float | None = None
     reading: Reading = field(default_factory=lambda: Reading(LETTER, LETTER.defaults()))
@@ -31,15 +32,15 @@ class InferDt:
         """Raises ``CompileError`` (P301, P302)."""
         if self.reading.writer.name != LETTER.name:
             return replace(program, dt_s=self._written(program, log))
-        evidence = [e for n, p in program.nodes(Population).items() for e in _evidence(n, p)]
+        evidence = list(chain.from_iterable(_evidence(p) for p in program.nodes(Population).values()))
         dt_s = self._choose(program, evidence, log)
         log.raise_if_errors()
         return _read_integrators(replace(program, dt_s=dt_s), log)
 
     def _written(self, program: Program, log: Log) -> float | None:
-        """The writer's own step; a step that the user gives names the time, and changes no neuron.
+        """Return the writer's step. A step of the user sets the time only, and changes no neuron.
 
-        A step of 1 is no number of seconds: the simulator counts in steps.
+        A writer's step of 1 is not in seconds: the simulator counts steps.
         """
         own = self.reading.writer.time_step(program, self.reading.values)
         own = None if own == 1.0 else own
@@ -66,14 +67,14 @@ class InferDt:
                 )
             return self.dt_s
         if inferred is not None:
-            _say_inferred(inferred, evidence, log)
+            _report_inferred(inferred, evidence, log)
             return inferred
         if evidence:
-            told = "; ".join(f"{e.where}: {e.rule} = {e.dt_s:.6g} s" for e in evidence[:4])
+            listed = "; ".join(f"{e.where}: {e.rule} = {e.dt_s:.6g} s" for e in evidence[:4])
             log.error(
                 "P302",
                 "the parameters imply different time steps",
-                found=told,
+                found=listed,
                 limit="one dt",
                 help="give it with --dt SECONDS",
             )
@@ -88,8 +89,11 @@ class InferDt:
         return None
 
 
-def _say_inferred(dt_s: float, evidence: list[Evidence], log: Log) -> None:
-    """P309: a note, or a warning where the step is so long beside a time constant that r may mean something else."""
+def _report_inferred(dt_s: float, evidence: list[Evidence], log: Log) -> None:
+    """Report P309: a note, or a warning if the step is long beside a time constant.
+
+    A long step suggests another meaning of r.
+    """
     coarse = [e for e in evidence if e.tau_s / dt_s < FEW_STEPS]
     if not coarse:
         log.note("P309", f"dt = {dt_s:g} s, from {evidence[0].rule}", where=evidence[0].where)
@@ -107,7 +111,7 @@ def _say_inferred(dt_s: float, evidence: list[Evidence], log: Log) -> None:
 
 
 def _advice(program: Program) -> str:
-    """What helps this file, by the size of its time constants."""
+    """Return advice for this file, by the size of its time constants."""
     dynamics = [p.dynamics for p in program.nodes(Population).values()]
     taus = [d.tau_mem_s for d in dynamics if isinstance(d, Continuous) and d.tau_mem_s is not None]
     taus += [d.tau_syn_s for d in dynamics if isinstance(d, Continuous) and d.tau_syn_s is not None]
@@ -130,7 +134,7 @@ def _advice(program: Program) -> str:
     )
 
 
-def _evidence(name: str, population: Population) -> list[Evidence]:
+def _evidence(population: Population) -> list[Evidence]:
     d = population.dynamics
     assert isinstance(d, Continuous)
     where = population.origins[0]
@@ -140,7 +144,7 @@ def _evidence(name: str, population: Population) -> list[Evidence]:
 
 
 def _needs_dt(program: Program) -> list[str]:
-    """Origins of what has a time constant, a gain per second or a delay."""
+    """Return the origins of time constants, gains per second and delays."""
     timed = [
         p.origins[0]
         for p in program.nodes(Population).values()
@@ -157,7 +161,7 @@ def _is_timed(d: Continuous) -> bool:
 
 
 def _read_integrators(program: Program, log: Log) -> Program:
-    """Decide for each integrator whether its gain is per step or per second."""
+    """Decide for each integrator if its gain is per step or per second."""
     changed = {}
     for name, population in program.nodes(Population).items():
         d = population.dynamics

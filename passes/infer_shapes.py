@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, product
 from typing import ClassVar
 
 from nirc.analysis.claims import GIVES, TAKES, Signals, claims
@@ -17,21 +18,21 @@ from nirc.ir.arrays import Shape, size
 from nirc.ir.layers import Conv, Input, LayerNode, Linear, Pool
 from nirc.ir.program import Program
 
-MAX_SIGNAL = 1 << 24  # values of one signal: far above any chip, below what a laptop's memory holds
-MAX_LEAD = 2  # leading axes of an Input that are tried as those of a batch and of time
-MAX_SINGLE = 12  # nodes around a dispute whose weights are tried one by one in another order of axes
+MAX_SIGNAL = 1 << 24  # values of one signal: far above any chip, and within a laptop's memory
+MAX_LEAD = 2  # leading axes of an Input that are tried as batch and time axes
+MAX_SINGLE = 12  # nodes around a dispute with weights that are tried singly in another order of axes
 
 
 @dataclass(frozen=True)
 class InferShapes:
-    """Find the shape of every signal; apply the repairs that have a single reading, and say each."""
+    """Infer the shape of every signal. Apply repairs with a single reading, and report each."""
 
     name: ClassVar[str] = "infer-shapes"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Raises ``InputError`` (G252, G253, G255, G256, F110; F106 for a signal that is too large).
+        """Raises ``InputError`` (G252, G253, G255, G256, F110, and F106 for a huge signal).
 
-        Each cause is one error. What lies behind a contradiction is not looked at.
+        Each cause is one error. Nodes behind a contradiction are not examined.
         """
         signals = Signals(program)
         chosen = _best(program, signals)
@@ -42,8 +43,8 @@ class InferShapes:
         contradictions = chosen.contradictions()
         for node, remark in chosen.remarks:
             if not (contradictions and remark.overrules):
-                say = log.note if remark.harmless else log.warning
-                say(remark.code, f"`{node}`: {remark.message}", **_fields(program, node, remark))
+                report = log.note if remark.harmless else log.warning
+                report(remark.code, f"`{node}`: {remark.message}", **_fields(program, node, remark))
         for found in contradictions:
             fields = _fields(program, found.node, found.remark)
             log.error(found.remark.code, f"`{found.node}`: {found.remark.message}", **fields, help=found.help)
@@ -53,7 +54,7 @@ class InferShapes:
 
 
 def _readings(program: Program) -> Iterator[Reading]:
-    """The graph as it stands, then with its certain repairs."""
+    """Yield the unchanged graph, then the graph with its certain repairs."""
     layers = [p.layer for p in program.nodes(LayerNode).values()]
     yield Reading(program)
     strides = _with_pool_strides(program)
@@ -67,7 +68,10 @@ def _readings(program: Program) -> Iterator[Reading]:
 
 
 def _best(program: Program, signals: Signals) -> Inference:
-    """The reading that goes against fewest statements; where none succeeds, the one that comes furthest."""
+    """Return the reading that overrules fewest claims.
+
+    If all fail, the reading with most shapes.
+    """
     tried: list[Inference] = []
     for reading in _readings(program):
         tried.append(Inference(reading, signals))
@@ -81,13 +85,13 @@ def _best(program: Program, signals: Signals) -> Inference:
 
 
 def _turned(program: Program, signals: Signals, chosen: Inference) -> tuple[Layout, list[str]] | None:
-    """The order of axes in which weights agree with all around them, and which weights; None if there is none.
+    """Return the order of axes in which weights agree with their surroundings, and these weights.
 
-    All weights are tried together, then each Linear at a signal that is in dispute.
+    All weights are tried together, then each Linear at a disputed signal. None: no order agrees.
     """
     nodes = list(reached(program, [n for n in program.graph if not program.into(n)]))
     disputed = {n for n, _ in chosen.misfits} | {n for n, remark in chosen.remarks if remark.overrules}
-    at = {signals.of(node, end) for node in disputed for end in (TAKES, GIVES)}
+    at = {signals.of(node, end) for node, end in product(disputed, (TAKES, GIVES))}
     near = [n for n in nodes if {signals.of(n, TAKES), signals.of(n, GIVES)} & at]
     choices = [(layout, nodes) for layout in LAYOUTS]
     if len(near) <= MAX_SINGLE:
@@ -104,16 +108,16 @@ def _turned(program: Program, signals: Signals, chosen: Inference) -> tuple[Layo
 
 
 def _is_shown(turned: Inference, nodes: list[str]) -> bool:
-    """True if all agree, and at least two nodes or weights say so: one alone may be wrong itself."""
+    """Return True if all agree, with at least two nodes or weights. A single one may be wrong."""
     if not turned.is_clean:
         return False
-    ends = Counter(turned.signals.of(node, end) for node in nodes for end in (TAKES, GIVES))
+    ends = Counter(turned.signals.of(node, end) for node, end in product(nodes, (TAKES, GIVES)))
     between = sum(number > 1 for number in ends.values())  # signals that join two of the weights
     return between + len(_around(turned.program, nodes)) > 1
 
 
 def _are_alike(some: dict[str, LayerNode], other: dict[str, LayerNode]) -> bool:
-    """True if both turn the same weights to the same shapes."""
+    """Return True if both turn the same weights to the same shapes."""
     if some.keys() != other.keys():
         return False
     return all(_weight_shape(node) == _weight_shape(other[name]) for name, node in some.items())
@@ -125,7 +129,7 @@ def _weight_shape(payload: LayerNode) -> Shape:
 
 
 def _laid_out(payload: LayerNode, layout: Layout) -> LayerNode | None:
-    """A node with its weight in NIR's order; None if its shape stays the same."""
+    """Return a node with its weight in NIR's order. None if its shape stays the same."""
     layer = payload.layer
     if not isinstance(layer, Linear | Conv):
         return None
@@ -136,7 +140,7 @@ def _laid_out(payload: LayerNode, layout: Layout) -> LayerNode | None:
 
 
 def _refuse_layout(program: Program, layout: Layout, nodes: list[str], log: Log) -> None:
-    """Report once that weights are stored in another order. Raises ``InputError``."""
+    """Report once that weights have another order of axes. Raises ``InputError``."""
     first = program[nodes[0]]
     turned = _laid_out(first, layout)
     assert turned is not None
@@ -158,15 +162,16 @@ def _refuse_layout(program: Program, layout: Layout, nodes: list[str], log: Log)
 
 
 def _around(program: Program, nodes: list[str]) -> list[str]:
-    """The nodes that say how many values the signals at ``nodes`` have."""
-    signals, layers = Signals(program), {n: p.layer for n, p in program.nodes(LayerNode).items()}
-    said = claims(layers, signals, {})
-    at = dict.fromkeys(signals.of(node, end) for node in nodes for end in (TAKES, GIVES))
-    return list(dict.fromkeys(c.node for signal in at for c in said.get(signal, []) if c.node not in nodes))
+    """Return the nodes that claim a size of the signals at ``nodes``."""
+    signals = Signals(program)
+    by_signal = claims({n: p.layer for n, p in program.nodes(LayerNode).items()}, signals, {})
+    at = dict.fromkeys(signals.of(node, end) for node, end in product(nodes, (TAKES, GIVES)))
+    claiming = chain.from_iterable(by_signal.get(signal, []) for signal in at)
+    return list(dict.fromkeys(c.node for c in claiming if c.node not in nodes))
 
 
 def _with_pool_strides(program: Program) -> Program | None:
-    """Pools of stride 1 with the stride that pooling layers have by default: the kernel's size."""
+    """Return pools of stride 1 with the usual default stride: the kernel's size."""
     changed = {
         n: replace(p, layer=replace(p.layer, stride=p.layer.kernel))
         for n, p in program.nodes(LayerNode).items()
@@ -187,16 +192,16 @@ def _report_strides(before: Program, after: Program, log: Log) -> None:
             )
 
 
-def _refuse_huge_signals(found: Inference, log: Log) -> None:
-    """Where a signal becomes larger than memory should ever hold; what lies behind it is not named."""
-    huge = {n for n, f in found.fits.items() if size(f.shape_out) > MAX_SIGNAL}
+def _refuse_huge_signals(inference: Inference, log: Log) -> None:
+    """Report the first nodes whose signal is larger than memory should ever hold."""
+    huge = {n for n, f in inference.fits.items() if size(f.shape_out) > MAX_SIGNAL}
     for node in sorted(huge):
-        if huge.isdisjoint(s for s, _ in found.program.into(node)):
-            shape = found.fits[node].shape_out
+        if huge.isdisjoint(s for s, _ in inference.program.into(node)):
+            shape = inference.fits[node].shape_out
             log.error(
                 "F106",
                 f"`{node}`: the signal is too large",
-                where=found.program[node].origins[0],
+                where=inference.program[node].origins[0],
                 found=f"shape {shape}, {size(shape)} values",
                 limit=f"{MAX_SIGNAL} values",
                 help="check the declared shapes and the padding",

@@ -16,26 +16,27 @@ from nirc.ir.rules import BOUND, EMIT, SUBTRACT, Add, Decay, Fire, Operation, Ru
 
 @dataclass(frozen=True)
 class NormaliseRules:
-    """Write update rules that mean the same in one way (spikes unchanged).
+    """Write equivalent update rules in one form (spikes unchanged).
 
-    Spikes leave after the update. Those of the membrane before it leave a step later, by delays behind it, and outputs
-    show them a step later. The synaptic current decays before the input is added. Where it decays afterwards, its gain
-    has the decay.
+    Spikes leave after the update. Spikes of the membrane before the update leave a step later.
+    Delays behind the population do this, and outputs show the spikes a step later. The synaptic
+    current decays before the input is added. If the current decays afterwards, its gain includes
+    the decay.
     """
 
     name: ClassVar[str] = "normalise-rules"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Never fails."""
+        """Normalise all rules. Never fails."""
         nodes = dict(program.graph.nodes(data="payload"))
         late = set()
         for name, population in program.nodes(Population).items():
             d = population.dynamics
             assert isinstance(d, Discrete)
             last = _emitting_last(d)
-            made = _decayed_first(last)
-            if made is not d:
-                nodes[name] = replace(population, dynamics=made)
+            normalised = _decayed_first(last)
+            if normalised is not d:
+                nodes[name] = replace(population, dynamics=normalised)
             if last is not d:
                 late.add(name)
         shown = {n for n in program.nodes(Sink) if _shows_later(program.into(n), late)}
@@ -46,25 +47,26 @@ class NormaliseRules:
 
 
 def _shows_later(into: list[tuple[str, Projection]], late: set[str]) -> bool:
-    """Whether all that an output shows is late. A bias is not."""
+    """Return True if all inputs of an output are late. A bias is not."""
     return bool(into) and all(s in late and not p.biases for s, p in into)
 
 
 def _a_step_later(p: Projection) -> Projection:
-    """The spikes of the step before leave now, so that a cycle needs no further step."""
+    """Send the spikes of the last step now. So a cycle needs no further step."""
     return replace(p, delay_steps=p.delay_steps + 1, feedback=False)
 
 
 def _emitting_last(d: Discrete) -> Discrete:
-    """``emit`` at the end: the comparison comes again, with a reset at once if nothing is between.
+    """Move ``emit`` to the end: repeat the comparison, with an immediate reset if possible.
 
-    ``d`` itself where spikes do not leave late, or where the first ones leave before any input.
+    Returns ``d`` if spikes do not leave late, or if the first spikes leave before any input.
     """
     ops = d.rule.operations
     if not d.rule.emits_late:
         return d
     at = ops.index(EMIT)
-    rest, fires = list(ops[at + 1 :]), [op for op in ops[:at] if isinstance(op, Fire)]
+    rest = list(ops[at + 1 :])
+    fires = [op for op in ops[:at] if isinstance(op, Fire)]
     if not fires and at == 0:  # the spikes, or the membrane, of the step before
         if not d.fires and d.v_start is not None:
             return d
@@ -79,20 +81,20 @@ def _emitting_last(d: Discrete) -> Discrete:
 
 
 def _resets_at_once(rest: list[Operation]) -> bool:
-    """Whether a subtraction is the only thing that spikes do, before the membrane changes otherwise."""
+    """Return True if spikes only cause a subtraction, before other changes of the membrane."""
     others = [op for op in rest if not isinstance(op, Decay | Add) and op not in (SUBTRACT, BOUND)]
     first = next(i for i, op in enumerate(rest) if op in (Decay("v"), Add("x", "v"), Add("i", "v"), BOUND))
     return not others and rest.count(SUBTRACT) == 1 and SUBTRACT in rest[:first]
 
 
 def _fires_at_start(d: Discrete) -> bool:
-    """Whether a neuron is past its threshold before the first step."""
+    """Return True if a neuron is at its threshold before the first step."""
     start = np.zeros(d.decay_mem.size) if d.v_start is None else d.v_start
     return d.threshold is not None and bool((start >= d.threshold).any())
 
 
 def _decayed_first(d: Discrete) -> Discrete:
-    """The decay of the current before its input, unless the membrane takes the current before both."""
+    """Decay the current before its input, unless the membrane takes the current before both."""
     ops = d.rule.operations
     add, decay, use = Add("x", "i"), Decay("i"), Add("i", "v")
     if add not in ops or ops.index(decay) < ops.index(add) or ops.index(use) < ops.index(add):
@@ -106,7 +108,7 @@ def _decayed_first(d: Discrete) -> Discrete:
         return d
     zero = np.zeros(d.decay_mem.size)
     gain = (zero if d.decay_syn is None else d.decay_syn) * (1.0 if d.gain_syn is None else d.gain_syn)
-    made = replace(d, rule=rule, gain_syn=frozen(gain))
+    decayed_first = replace(d, rule=rule, gain_syn=frozen(gain))
     if d.decay_syn_2 is not None and d.gain_syn_2 is not None:
-        made = replace(made, gain_syn_2=frozen(d.decay_syn_2 * d.gain_syn_2))
-    return made
+        decayed_first = replace(decayed_first, gain_syn_2=frozen(d.decay_syn_2 * d.gain_syn_2))
+    return decayed_first

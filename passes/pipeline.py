@@ -18,27 +18,27 @@ from nirc.semantics.raster import Progress
 
 
 class Pass(Protocol):
-    """A program in, a program out; findings go to the log."""
+    """A program in, a program out. Findings go to the log."""
 
     name: ClassVar[str]
 
     def run(self, program: Program, log: Log) -> Program:
-        """Never changes its argument."""
+        """Return the new program. The argument never changes."""
 
 
 @runtime_checkable
 class ReportingPass(Pass, Protocol):
-    """A pass that notes what it chose, as plain values. The manifest keeps them."""
+    """A pass that reports its choices, as plain values. The manifest keeps them."""
 
     report: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a pass that calibrates may use.
+    """The data of calibrating passes.
 
-    ``inputs``: (samples, steps, channels) spike counts. ``model``: the discrete program whose answers to them the chip
-    should keep. ``progress`` takes the percentage that is done.
+    ``inputs``: (samples, steps, channels) spike counts. ``model``: the discrete program that the
+    chip should imitate. ``progress`` gets the percentage that is done.
     """
 
     inputs: NDArray[Any]
@@ -48,7 +48,7 @@ class Calibration:
 
     @staticmethod
     def without_inputs() -> Calibration:
-        """Return one to make passes with, not to run them."""
+        """Return a calibration for creating passes, not for running them."""
         return Calibration(np.zeros((0, 0, 0), dtype=np.int64), Program.of(Form.DISCRETE, {}, ()))
 
 
@@ -57,7 +57,7 @@ Stage = Literal["layers", "continuous", "reference", "discrete"]
 
 @dataclass(frozen=True)
 class Entry:
-    """A pass of the table: the stage that it leads to, its class, and the options that it takes."""
+    """A pass of the table: the stage of its result, its class, and its options."""
 
     name: str
     stage: Stage
@@ -68,8 +68,8 @@ class Entry:
     def pass_class(self) -> type[Pass]:
         """The class. Its module is imported on first use."""
         module, _, name = self.path.partition(":")
-        found: type[Pass] = getattr(import_module(module), name)
-        return found
+        pass_class: type[Pass] = getattr(import_module(module), name)
+        return pass_class
 
 
 # In the order in which a compilation runs them. A backend adds its own passes after these.
@@ -90,14 +90,14 @@ PIPELINE = (
 
 
 def passes_to(stage: Stage, **options: Any) -> list[Pass]:
-    """Return the passes that lead to ``stage``. Each takes its own of the ``options``."""
+    """Return the passes that lead to ``stage``, with the ``options`` of each."""
     entries = [entry for entry in PIPELINE if entry.stage == stage]
     return [entry.pass_class(**{key: options[key] for key in entry.options}) for entry in entries]
 
 
 @dataclass(frozen=True)
 class Step:
-    """What an observer learns after each pass."""
+    """The data for an observer after each pass."""
 
     name: str
     program: Program
@@ -108,10 +108,10 @@ Observer = Callable[[Step], None]
 
 
 def run_passes(program: Program, passes: Sequence[Pass], log: Log, observe: Observer | None = None) -> Program:
-    """Run ``passes`` in order. The verifier looks at every result: a finding there is a bug of the pass."""
+    """Run ``passes`` in order and verify every result. A finding of the verifier is a bug."""
     for each in passes:
         start = time.perf_counter()
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is a finding of `discretise`
+        with np.errstate(over="ignore", invalid="ignore"):  # `discretise` reports overflows
             program = each.run(program, log)
         verify(program)
         if observe is not None:

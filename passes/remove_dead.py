@@ -14,12 +14,15 @@ from nirc.ir.program import Program
 
 @dataclass(frozen=True)
 class RemoveDead:
-    """Drop what no output depends on, and wires that no signal enters; Inputs stay, so that data still fits."""
+    """Drop nodes that no output depends on, and wires without a signal.
+
+    Inputs stay, so data fits.
+    """
 
     name: ClassVar[str] = "remove-dead"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Warns G213 for each; raises ``InputError`` (G254) if no output depends on anything."""
+        """Warns G213 for each. Raises ``InputError`` (G254) if no output depends on anything."""
         graph = program.graph
         layers = {n: p.layer for n, p in program.nodes(LayerNode).items()}
         outputs = [n for n, layer in layers.items() if isinstance(layer, Output) and not graph.out_degree(n)]
@@ -47,8 +50,9 @@ class RemoveDead:
 
 
 def _closure(graph: nx.MultiDiGraph[str], roots: list[str]) -> set[str]:
-    """``roots`` and all that can be reached from them."""
-    reached, stack = set(roots), list(roots)
+    """Return ``roots`` and all nodes that they reach."""
+    reached = set(roots)
+    stack = list(roots)
     while stack:
         new = [n for n in graph.successors(stack.pop()) if n not in reached]
         reached.update(new)

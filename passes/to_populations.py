@@ -29,7 +29,7 @@ class ToPopulations:
     name: ClassVar[str] = "to-populations"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Raises ``CompileError``: P305 for a loop without a neuron, P307 for more paths than allowed."""
+        """Raises ``CompileError``: P305 for a loop without a neuron, P307 for too many paths."""
         nodes = {n: _node(n, p, program) for n, p in program.nodes(LayerNode).items()}
         linear_nodes = [n for n, made in nodes.items() if made is None]
         _refuse_linear_loops(program, linear_nodes, log)
@@ -51,8 +51,9 @@ class ToPopulations:
 
 
 def _node(name: str, payload: LayerNode, program: Program) -> Source | Sink | Population | None:
-    """The population form's node, None for a linear node or an inner port (a wire)."""
-    layer, shape = payload.layer, payload.shape_out or (1,)
+    """Return the node of the population form, None for a linear node or an inner port (a wire)."""
+    layer = payload.layer
+    shape = payload.shape_out or (1,)
     if isinstance(layer, nir.Input) and not program.into(name):
         return Source(shape, payload.origins)
     if isinstance(layer, nir.Output) and not program.out_of(name):
@@ -83,21 +84,25 @@ def _refuse_linear_loops(program: Program, linear_nodes: list[str], log: Log) ->
 
 
 def _sources_first(program: Program, linear_nodes: list[str]) -> list[str]:
-    """So that what follows a node is still bare when it is eliminated: a bias behind a junction counts once."""
+    """Return linear nodes, sources first.
+
+    So the nodes behind are not eliminated yet, and a bias behind a junction counts once.
+    """
     position = {n: i for i, n in enumerate(program.graph)}
     graph = program.graph.subgraph(linear_nodes)
     return list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
 
 
 def _paths_without(name: str, payload: LayerNode, arcs: list[Arc]) -> int:
-    """How many arcs there are once ``name`` is eliminated: one for each way through it."""
-    into, out = sum(t == name for _, t, _ in arcs), sum(s == name for s, _, _ in arcs)
+    """Return the number of arcs after ``name`` is eliminated: one for each path through the node."""
+    into = sum(t == name for _, t, _ in arcs)
+    out = sum(s == name for s, _, _ in arcs)
     delays = np.unique(payload.layer.delay_s).size if isinstance(payload.layer, nir.Delay) else 1
     return len(arcs) - into - out + into * out * delays
 
 
 def _eliminate(name: str, payload: LayerNode, arcs: list[Arc]) -> list[Arc]:
-    """Replace ``name`` by arcs from what feeds it to what it feeds. Its bias rides on the first of them only."""
+    """Replace ``name`` by arcs from its sources to its targets. The first arc carries its bias."""
     into = [(s, p) for s, t, p in arcs if t == name]
     out = [(t, p) for s, t, p in arcs if s == name]
     rest = [a for a in arcs if name not in (a[0], a[1])]
@@ -109,8 +114,9 @@ def _eliminate(name: str, payload: LayerNode, arcs: list[Arc]) -> list[Arc]:
 
 
 def _through(payload: LayerNode, *, with_bias: bool) -> list[Projection]:
-    """What one linear node does: usually one projection, one for each distinct delay of a Delay node."""
-    layer, origins = payload.layer, payload.origins
+    """Return the projections of a linear node: one, or one for each distinct delay of a Delay."""
+    layer = payload.layer
+    origins = payload.origins
     if isinstance(layer, nir.Delay):
         return _delays(layer.delay_s, origins)
     biases: tuple[Bias, ...] = ()
@@ -138,7 +144,7 @@ def _bias(payload: LayerNode) -> Float | None:
 
 
 def _operators(payload: LayerNode) -> tuple[LinearOp, ...]:
-    """The linear operators of a node on flat vectors; Flatten and inner ports do nothing there."""
+    """Return the linear operators of a node on flat vectors. Flatten and inner ports have none."""
     layer = payload.layer
     shape_in, shape_out = payload.shape_in or (1,), payload.shape_out or (1,)
     match layer:
@@ -167,7 +173,7 @@ def _operators(payload: LayerNode) -> tuple[LinearOp, ...]:
 
 
 def _blocks(weight: Float) -> linear.Sparse:
-    """A weight of more than two axes: one matrix for each index of the leading axes, side by side."""
+    """Turn a weight of over two axes into block matrices, one for each index of the leading axes."""
     *lead, rows, columns = weight.shape
     blocks = size(tuple(lead))
     block, row, column = np.nonzero(weight.reshape(blocks, rows, columns))
@@ -176,7 +182,10 @@ def _blocks(weight: Float) -> linear.Sparse:
 
 
 def chained(first: Projection, second: Projection) -> Projection:
-    """``first``, then ``second``; delays commute with linear operators, a bias starts when it has travelled."""
+    """Return ``first``, then ``second``.
+
+    Delays commute with operators, and biases start delayed.
+    """
     carried = tuple(_carried(b, second) for b in first.biases)
     return Projection(
         first.ops + second.ops,
