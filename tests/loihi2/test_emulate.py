@@ -95,7 +95,7 @@ def test_a_convolution_in_parts_gives_the_same(monkeypatch: pytest.MonkeyPatch) 
     raster = random_raster(rng, 5, 30, tables.channels)
     expected = emulate(tables, raster, record=True)
     assert expected.spikes["pop0"].any() and expected.output.any()
-    for values in ({"MAX_VALUES": 8}, {"FLOAT32_WHOLE": 0}):
+    for values in ({"MAX_VALUES": 8}, {"FLOAT32_INTEGERS": 0}):
         with monkeypatch.context() as patch:
             for name, value in values.items():
                 patch.setattr(machine, name, value)
@@ -140,7 +140,7 @@ def test_every_way_of_summing_gives_the_same(monkeypatch: pytest.MonkeyPatch, fl
     expected = emulate(tables, raster, record=True)
     settings_ = (
         {"SPARSE": 0}, {"SPARSE": 0, "WALKED": 1}, {"SPARSE": 0, "WALKED": 17},
-        {"SPARSE": 1 << 40}, {"SPARSE": 1 << 40, "FLOAT32_WHOLE": 0}, {"CHUNK_SAMPLES": 2, "CHUNK_VALUES": 1},
+        {"SPARSE": 1 << 40}, {"SPARSE": 1 << 40, "FLOAT32_INTEGERS": 0}, {"CHUNK_SAMPLES": 2, "CHUNK_VALUES": 1},
         {"MAX_VALUES": 1},
     )  # fmt: skip
     for values in settings_:
