@@ -116,8 +116,7 @@ def mesh(
     ``wraps``: a torus. ``triangular``: six directions in the plane, E, NE, N, W, SW, S, numbered 0
     to 5 as on SpiNNaker (Furber et al., "Overview of the SpiNNaker System Architecture", 2013).
     ``cost``, ``capacity``: one number, or one per axis (E, N, up, on triangles E, NE, N).
-    ``faulty_links``: (n, 2) router and direction. Only this direction is cut. To cut both, name the
-    opposite link as well.
+    ``faulty_links``: (n, 2) router and direction. The opposite direction stays.
     Raises ``ValueError`` for a size below 1, a triangular box, an unknown router or direction.
     """
     size = (width, height, depth)
@@ -126,8 +125,7 @@ def mesh(
     steps = np.array(TRIANGLE if triangular else GRID[: 3 if depth > 1 else 2], np.int32)
     at = _coordinates(size)
     deltas = np.concatenate([steps, -steps])
-    routers = len(at)
-    directions = len(deltas)
+    routers, directions = len(at), len(deltas)
 
     there = at[:, None, :] + deltas[None]
     exists = np.ones((routers, directions), bool)
