@@ -16,7 +16,7 @@ from nirc.ir.program import Program
 
 @dataclass(frozen=True)
 class FuseLinear:
-    """Multiply neighbouring operators of each projection, and add parallel ones (values unchanged)."""
+    """Multiply neighbouring operators of a projection, and add parallel projections (same values)."""
 
     name: ClassVar[str] = "fuse-linear"
 

@@ -42,17 +42,17 @@ class InferDt:
 
         A writer's step of 1 is not in seconds: the simulator counts steps.
         """
-        own = self.reading.writer.time_step(program, self.reading.values)
-        own = None if own == 1.0 else own
-        if self.dt_s is not None and own is not None and abs(own / self.dt_s - 1) > AGREE:
+        writer_dt_s = self.reading.writer.time_step(program, self.reading.values)
+        writer_dt_s = None if writer_dt_s == 1.0 else writer_dt_s
+        if self.dt_s is not None and writer_dt_s is not None and abs(writer_dt_s / self.dt_s - 1) > AGREE:
             log.warning(
                 "P310",
-                f"a step of {self.dt_s:g} s is used as given; {self.reading.writer.title} steps by {own:g} s, "
+                f"a step of {self.dt_s:g} s is used as given; {self.reading.writer.title} steps by {writer_dt_s:g} s, "
                 "and decays stay those of its own step",
                 found=f"{self.dt_s:g} s",
-                limit=f"{own:g} s",
+                limit=f"{writer_dt_s:g} s",
             )
-        return own if self.dt_s is None else self.dt_s
+        return writer_dt_s if self.dt_s is None else self.dt_s
 
     def _choose(self, program: Program, evidence: list[Evidence], log: Log) -> float | None:
         inferred = agreed(evidence)

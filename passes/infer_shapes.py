@@ -45,9 +45,14 @@ class InferShapes:
             if not (contradictions and remark.overrules):
                 report = log.note if remark.harmless else log.warning
                 report(remark.code, f"`{node}`: {remark.message}", **_fields(program, node, remark))
-        for found in contradictions:
-            fields = _fields(program, found.node, found.remark)
-            log.error(found.remark.code, f"`{found.node}`: {found.remark.message}", **fields, help=found.help)
+        for finding in contradictions:
+            fields = _fields(program, finding.node, finding.remark)
+            log.error(
+                finding.remark.code,
+                f"`{finding.node}`: {finding.remark.message}",
+                **fields,
+                help=finding.help,
+            )
         _refuse_huge_signals(chosen, log)
         log.raise_if_errors()
         return chosen.shaped()

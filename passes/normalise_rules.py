@@ -29,7 +29,7 @@ class NormaliseRules:
     def run(self, program: Program, log: Log) -> Program:
         """Normalise all rules. Never fails."""
         nodes = dict(program.graph.nodes(data="payload"))
-        late = set()
+        delayed = set()
         for name, population in program.nodes(Population).items():
             d = population.dynamics
             assert isinstance(d, Discrete)
@@ -38,17 +38,17 @@ class NormaliseRules:
             if normalised is not d:
                 nodes[name] = replace(population, dynamics=normalised)
             if last is not d:
-                late.add(name)
-        shown = {n for n in program.nodes(Sink) if _shows_later(program.into(n), late)}
+                delayed.add(name)
+        shown = {n for n in program.nodes(Sink) if _shows_later(program.into(n), delayed)}
         for name in shown:
             nodes[name] = replace(program[name], delay_steps=program[name].delay_steps + 1)
-        edges = [(s, t, _a_step_later(p) if s in late and t not in shown else p) for s, t, p in program.edges()]
+        edges = [(s, t, _a_step_later(p) if s in delayed and t not in shown else p) for s, t, p in program.edges()]
         return program.rebuilt(nodes, edges)
 
 
-def _shows_later(into: list[tuple[str, Projection]], late: set[str]) -> bool:
+def _shows_later(into: list[tuple[str, Projection]], delayed: set[str]) -> bool:
     """Return True if all inputs of an output are late. A bias is not."""
-    return bool(into) and all(s in late and not p.biases for s, p in into)
+    return bool(into) and all(s in delayed and not p.biases for s, p in into)
 
 
 def _a_step_later(p: Projection) -> Projection:

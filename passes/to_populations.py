@@ -31,7 +31,7 @@ class ToPopulations:
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError``: P305 for a loop without a neuron, P307 for too many paths."""
         nodes = {n: _node(n, p, program) for n, p in program.nodes(LayerNode).items()}
-        linear_nodes = [n for n, made in nodes.items() if made is None]
+        linear_nodes = [n for n, node in nodes.items() if node is None]
         _refuse_linear_loops(program, linear_nodes, log)
         arcs: list[Arc] = [(s, t, Projection(origins=())) for s, t, _ in program.edges()]
         for name in _sources_first(program, linear_nodes):
@@ -46,7 +46,7 @@ class ToPopulations:
                 )
                 log.raise_if_errors()
             arcs = _eliminate(name, program[name], arcs)
-        kept = {n: made for n, made in nodes.items() if made is not None}
+        kept = {n: node for n, node in nodes.items() if node is not None}
         return program.rebuilt(kept, _with_feedback(kept, arcs), form=Form.CONTINUOUS)
 
 
@@ -204,5 +204,5 @@ def _carried(bias: Bias, through: Projection) -> Bias:
 
 def _with_feedback(nodes: dict[str, Source | Sink | Population], arcs: list[Arc]) -> list[Arc]:
     instant = [(s, t, i) for i, (s, t, p) in enumerate(arcs) if p.delay_s == 0]
-    back = feedback_edges(nodes, [n for n, made in nodes.items() if isinstance(made, Source)], instant)
+    back = feedback_edges(nodes, [n for n, node in nodes.items() if isinstance(node, Source)], instant)
     return [(s, t, replace(p, feedback=i in back)) for i, (s, t, p) in enumerate(arcs)]

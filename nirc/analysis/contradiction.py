@@ -58,21 +58,21 @@ class Contradictions:
         There are at most `MOST_FINDINGS`. ``cause`` leads from a misfit to its cause. ``witnesses``
         gives the nodes behind a node that agree with a shape, if only that shape enters the node.
         """
-        found: list[Contradiction] = []
+        findings: list[Contradiction] = []
         seen: set[int] = set()
         for misfit in misfits:
-            if len(found) >= MOST_FINDINGS:
+            if len(findings) >= MOST_FINDINGS:
                 break
             if self.signals.of(misfit[0], TAKES) in seen:
                 continue
             node, remark = cause(*misfit)
             signal = self.signals.of(node, TAKES)
             if remark.own or remark.code != "G252":
-                found.append(Contradiction(node, remark, _own_help(remark)))
+                findings.append(Contradiction(node, remark, _own_help(remark)))
             elif signal not in seen:
                 seen.add(signal)
-                found.append(self._at(signal, node, remark, witnesses))
-        return found
+                findings.append(self._at(signal, node, remark, witnesses))
+        return findings
 
     def is_outvoted(self, node: str, shape: Shape) -> bool:
         """Return True if a majority at the signal into ``node`` agrees on another shape."""
@@ -92,10 +92,10 @@ class Contradictions:
 
     def _at(self, signal: int, node: str, remark: Remark, witnesses: Witnesses) -> Contradiction:
         said = self.claims.get(signal, [])
-        found = self._concatenated(signal, said) or self._shared_out(signal)
+        finding = self._concatenated(signal, said) or self._shared_out(signal)
         decided = vote(said)
-        if found is not None:
-            return found
+        if finding is not None:
+            return finding
         disputing = {claim.node for claim in decided.dissenters} if decided is not None else set()
         meeting = self._meeting(signal) if decided is None or len(disputing) > 1 else None
         if meeting is not None:
@@ -190,17 +190,17 @@ def _seconded(node: str, said: Sequence[Claim], witnesses: Witnesses) -> Contrad
 
     The finding is at the first node that contradicts both.
     """
-    own = next((claim for claim in said if claim.node == node and not claim.channels), None)
-    if own is None:
+    claimed = next((claim for claim in said if claim.node == node and not claim.channels), None)
+    if claimed is None:
         return None
-    wrong = next((claim for claim in said if not claim.channels and not claim.supports(own.shape)), None)
-    agreeing = witnesses(node, own.shape) if wrong is not None else []
+    wrong = next((claim for claim in said if not claim.channels and not claim.supports(claimed.shape)), None)
+    agreeing = witnesses(node, claimed.shape) if wrong is not None else []
     if wrong is None or not agreeing:
         return None
     verb = "agrees" if len(agreeing) == 1 else "agree"
-    message = f"{wrong.text}, but `{node}` is made for {_short(own.shape)}, and {named(agreeing)} behind it {verb}"
-    field = wrong.field_against(own.shape)
-    remark = Remark("G252", message, field, f"shape {wrong.shape}", f"shape {own.shape}")
+    message = f"{wrong.text}, but `{node}` is made for {_short(claimed.shape)}, and {named(agreeing)} behind it {verb}"
+    field = wrong.field_against(claimed.shape)
+    remark = Remark("G252", message, field, f"shape {wrong.shape}", f"shape {claimed.shape}")
     return Contradiction(wrong.node, remark, _correct(wrong))
 
 

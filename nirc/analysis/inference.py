@@ -148,25 +148,25 @@ class Inference:
         layer = self.layers[node]
         if self.reading.given is not None and self.reading.given[0] == node:
             arriving = self.reading.given[1]
-        found = fit(layer, arriving, self._wanted(node))
-        if self.dropped and arriving is not None and self._is_guess(node, arriving, found):
+        result = fit(layer, arriving, self._wanted(node))
+        if self.dropped and arriving is not None and self._is_guess(node, arriving, result):
             message = "without leading axes, the signal that arrives has too few"
             raise MisfitError(Remark("G252", message, found=f"shape {arriving}"))
         may_give_way = node in self.sole and len({s for s, _ in self.program.into(node)}) <= 1
         if isinstance(layer, Input | Output) and not may_give_way:
-            for remark in found.remarks:
+            for remark in result.remarks:
                 if remark.overrules:
                     message = f"it declares shape {layer.shape}, shape {arriving} arrives"
                     raise MisfitError(Remark("G252", message, "shape", remark.found, remark.limit))
-        return found
+        return result
 
-    def _is_guess(self, node: str, arriving: Shape, found: Fit) -> bool:
+    def _is_guess(self, node: str, arriving: Shape, result: Fit) -> bool:
         """Return True if a node takes a shortened signal whose number of axes is unknown."""
         if lacks_channels(self.layers[node], arriving):
             return True
         signal = self.signals.of(node, TAKES)
         shortened = signal in self.shortened and signal not in self.ranked
-        return shortened and any(remark.code == "G216" for remark in found.remarks)
+        return shortened and any(remark.code == "G216" for remark in result.remarks)
 
     def _sources(self) -> None:
         for node, layer in self.layers.items():
@@ -248,15 +248,15 @@ class Inference:
             arrivals = [self.fits[s].shape_out for s, _ in self.program.into(node) if s in self.fits]
             for arriving in dict.fromkeys(arrivals):
                 try:
-                    got = self._fit(node, arriving)
+                    fitted = self._fit(node, arriving)
                 except MisfitError as misfit:
                     self.misfits.append((node, misfit.remark))
                     continue
-                if got.shape_out != self.fits[node].shape_out:
+                if fitted.shape_out != self.fits[node].shape_out:
                     found, limit = str(arriving), str(self.fits[node].shape_in)
                     self.misfits.append((node, Remark("G252", "signals of different shape arrive", "", found, limit)))
-                self.remarks += [(node, r) for r in got.remarks if (node, r) not in seen]
-                seen |= dict.fromkeys((node, r) for r in got.remarks)
+                self.remarks += [(node, r) for r in fitted.remarks if (node, r) not in seen]
+                seen |= dict.fromkeys((node, r) for r in fitted.remarks)
 
     def _look_for_outvoted(self) -> None:
         """Reject a reading against a node's claim that most other nodes at the signal share."""
@@ -274,16 +274,16 @@ def reached(program: Program, roots: Iterable[str], *, only: Collection[str] | N
 
     ``only``: nodes that lead further, None for all.
     """
-    found = dict.fromkeys(roots)
-    queue = deque(found)
+    reachable = dict.fromkeys(roots)
+    queue = deque(reachable)
     while queue:
         node = queue.popleft()
         if only is not None and node not in only:
             continue
-        new = [n for n in program.graph.successors(node) if n not in found]
-        found |= dict.fromkeys(new)
+        new = [n for n in program.graph.successors(node) if n not in reachable]
+        reachable |= dict.fromkeys(new)
         queue.extend(new)
-    return found
+    return reachable
 
 
 def _sole_ports(program: Program) -> set[str]:

@@ -64,18 +64,18 @@ def parameter_reading(values: Float, signal: Shape) -> Reading:
     number.
     Raises ``MisfitError`` (G252, G255) if no reading fits, or more than one.
     """
-    own = values.shape
-    if own == signal:
+    stored = values.shape
+    if stored == signal:
         return Reading(values)
-    found, limit = f"shape {own}", f"shape {signal}"
+    found, limit = f"shape {stored}", f"shape {signal}"
     if values.size == 1:
         return _scalar(values, signal)
-    if strip(own) == strip(signal) or values.size == size(signal):
+    if strip(stored) == strip(signal) or values.size == size(signal):
         message = f"read as shape {signal}"
         return Reading(values.reshape(signal), (Remark("G205", message, found=found, limit=limit),))
-    if len(own) > len(signal) and own[-len(signal) :] == signal:
+    if len(stored) > len(signal) and stored[-len(signal) :] == signal:
         return _without_batch(values, signal)
-    core = strip(own)
+    core = strip(stored)
     per_channel = core[0] == signal[0] and set(core[1:]) <= {1}
     if per_channel and not (len(core) == 1 and core[0] in signal[1:]):
         remark = Remark("G216", "read as one value per channel", found=found, limit=limit)
@@ -84,7 +84,7 @@ def parameter_reading(values: Float, signal: Shape) -> Reading:
         message = f"its {values.size} values are equal and are read as one value for all {size(signal)} neurons"
         one = values.reshape(-1)[:1].reshape((1,) * len(signal))
         return Reading(one, (Remark("G221", message, found=found, limit=limit, overrules=True),))
-    if len(own) > len(signal):
+    if len(stored) > len(signal):
         return _without_batch(values, signal)
     if per_channel:
         raise MisfitError(Remark("G255", "one value per channel, or one per row or column?", "", found, limit))
@@ -92,13 +92,13 @@ def parameter_reading(values: Float, signal: Shape) -> Reading:
 
 
 def _scalar(values: Float, signal: Shape) -> Reading:
-    own, found, limit = values.shape, f"shape {values.shape}", f"shape {signal}"
+    stored, found, limit = values.shape, f"shape {values.shape}", f"shape {signal}"
     one = values.reshape((1,) * len(signal))
     if size(signal) > 1:
         message = f"one value stands for all {size(signal)} neurons"
         return Reading(one, (Remark("G206", message, found=found, limit=limit),))
     message = "leading axes of length 1 are dropped"
-    return Reading(one, (Remark("G205", message, found=found, limit=limit),) if len(own) > 1 else ())
+    return Reading(one, (Remark("G205", message, found=found, limit=limit),) if len(stored) > 1 else ())
 
 
 def _without_batch(values: Float, signal: Shape) -> Reading:

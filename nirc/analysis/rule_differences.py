@@ -75,13 +75,13 @@ def differences(d: Discrete, chip: Rule) -> Iterator[Difference]:
 
 def _reset(d: Discrete, chip: Rule) -> Iterator[Difference]:
     model = d.rule
-    late = model.reset_is_late and not chip.reset_is_late
-    if not d.decay_mem.any() and not late and not model.restores:
+    delayed = model.reset_is_late and not chip.reset_is_late
+    if not d.decay_mem.any() and not delayed and not model.restores:
         return
     if model.reset != chip.reset:
         help_ = "if the network was trained otherwise than the model is read, say so with --from or --reset"
         yield Difference("D401", f"{_resets(model, d)} in the model", f"{_resets(chip, d)} on the chip", help_)
-    elif late and (model.reset == "set" or (d.decay_mem != 1).any()):
+    elif delayed and (model.reset == "set" or (d.decay_mem != 1).any()):
         yield Difference(
             "D440",
             f"{_resets(model, d)} in the step after a spike, after the decay, in the model",

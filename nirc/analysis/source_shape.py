@@ -25,11 +25,11 @@ def source_shape(
 ) -> tuple[Shape | None, Remark | None]:
     """Return the shape of an Input and a remark, or no shape if nothing determines it.
 
-    Tried in order: the declaration, without leading ones, without leading batch or time axes if the
-    consumers fix the axes, the demand of the arrays behind. The last may change the number of
-    values only for the ``sole`` Input of a graph, and only if all ``others`` agree. ``others``: the
-    other claims at its signal. ``needs_first``: ask the others before a consumer repairs the
-    declared shape.
+    Tried in order: the declaration, without leading axes of length 1, without leading batch or time
+    axes if the consumers fix the axes, the demand of the arrays behind. The last may change the
+    number of values only for the ``sole`` Input of a graph, and only if all ``others`` agree.
+    ``others``: the other claims at its signal. ``needs_first``: ask the others before a consumer
+    repairs the declared shape.
     """
     if declared is None:
         return _undeclared(consumers, others), None

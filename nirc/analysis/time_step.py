@@ -2,7 +2,7 @@
 
 NIR stores none, but exporters hide it in the parameters. A network trained with ``v = beta*v + x``
 exports tau = dt / (1 - beta) and r = tau / dt, so dt = tau / r. CubaLIF also has w_in = tau_syn /
-dt. A gain of 1 or less carries no such information. Rockpool decays after adding and exports r =
+dt. A gain of 1 or less carries no information. Rockpool decays after adding and exports r =
 tau / dt * exp(-dt / tau). Source: exporters of snnTorch, sinabs, Rockpool, as measured on their
 files.
 """

@@ -10,8 +10,8 @@
 5. After each stage, the chip's integer answers are judged on samples that no stage has seen
    (``guard``).
 
-Stages 3 and 4 are skipped if the chip's dynamics are the model's. Such a chip differs by rounding
-only, and gradients ignore rounding.
+Skip stages 3 and 4 if the chip's dynamics are the model's: the chip differs by rounding only, and
+gradients ignore rounding.
 """
 
 from __future__ import annotations

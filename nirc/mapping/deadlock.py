@@ -12,8 +12,8 @@ first. Routes cannot deadlock if no chain of dependencies returns to its beginni
   link. Messages change the channel when they cross a border of the torus. Then the order holds
   again. This check knows no virtual channels and reports the ring.
 * On **triangles** the longest axis goes first. So all turns occur and cycles are common.
-  SpiNNaker's routers drop a packet that waits too long. Such a packet is never stuck, but a cycle
-  shows where packets may be lost.
+  SpiNNaker's routers drop a packet that waits too long. So no packet is stuck, but a cycle shows
+  where packets may be lost.
 
 Not covered: branches of one multicast message that wait for each other. This happens if routers
 hold messages in pieces (wormhole) instead of copying them completely.

@@ -3,7 +3,7 @@
 Nodes with much traffic between them are merged in pairs (heavy-edge matching, Karypis and Kumar, "A
 fast and high quality multilevel scheme for partitioning irregular graphs", SIAM J. Sci. Comput. 20
 (1998)), until the number of nodes is small. These are annealed on a mesh of as many blocks of
-cells. On the way back every group is divided where it lies. Its members are spread over the next
+cells. Then, level by level, every group is divided where it lies. Its members are spread over the next
 finer mesh in the same order, and annealed at a low temperature within a small window. The work of a
 level is proportional to its nodes. So the total grows almost linearly.
 

@@ -11,8 +11,8 @@ def sums_kept(value: Float, row: Int, n: int, low: float, high: float) -> Float:
     """Round ``value`` (entries,) to integers from ``low`` to ``high``, each less than 1 off.
 
     The sum of each of ``n`` rows changes least. If each weight were rounded to the nearest, small
-    weights of one sign would all lose. So the weights with the largest loss are rounded the other
-    way.
+    weights of one sign would all lose. So the weights with the largest loss are rounded away
+    from the nearest integer.
     """
     rounded = np.rint(value)
     lost = value - rounded

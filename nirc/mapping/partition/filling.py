@@ -1,7 +1,7 @@
 """Add populations one after the other to the room left on cores, so that few new cores are opened.
 
-Each population is cut in two ways, and the better is used. The first is the cut for the population
-alone. The second depends on the shape. A flat population is cut into ranges that fill the room
+Each population has two candidate cuts, and the better is used. The first is the cut for the
+population alone. The second depends on the shape. A flat population is cut into ranges that fill the room
 exactly. Others are cut into even grids with parts small enough for the room.
 """
 

@@ -14,7 +14,7 @@ def joined(population: Ints, boxes: Boxes, core: Ints, kept: Ints) -> tuple[Ints
     """Return population, box and core of each part, sorted by population and first neuron.
 
     Populations in ``kept`` stay cut. Boxes that touch along an axis, with equal ranges along the
-    others, are joined. This repeats for each axis until no such boxes are left.
+    others, are joined. This repeats for each axis until nothing changes.
     """
     before = len(boxes) + 1
     while len(boxes) < before:

@@ -134,7 +134,7 @@ def _concerned(order: Longs, blocks: Blocks, cubes: Cubes, changed: Longs, begin
 def _in_hull(route: int, foreign: int, blocks: Blocks) -> bool:
     """Return True if a block of the foreign route meets the hull of the route.
 
-    No entry is wider than the hull. Such a block may keep blocks of the route apart.
+    No entry is wider than the hull. So only a block in the hull keeps blocks of the route apart.
     """
     k = blocks.hull_key[route]
     m = blocks.hull_mask[route]
