@@ -15,10 +15,10 @@ from nirc.passes.add_readout import ADVICE
 
 @dataclass(frozen=True)
 class OutputRule:
-    """What a chip can show at an output. ``source``: where its rule is written down.
+    """The outputs that a chip allows. ``source``: the reference of the rule.
 
-    By default an output is one population as it is. ``sums``: several may be added. ``delays``: the signal may be
-    late. ``inputs``: it may be an input of the network.
+    By default an output is an unchanged population. ``sums``: several populations may be added.
+    ``delays``: the signal may be late. ``inputs``: the output may be an input of the network.
     """
 
     source: str
@@ -29,15 +29,15 @@ class OutputRule:
 
 
 def refuse_without_neurons(program: Program, log: Log) -> None:
-    """Report (P311) a program that has no neurons."""
+    """Report (P311) a program without neurons."""
     if not program.nodes(Population):
         log.error("P311", "the network has no neurons", where="nodes", help="put a neuron between Input and Output")
 
 
 def refuse_membranes(program: Program, source: str, log: Log, *, by_wire: bool = False) -> None:
-    """Report (P306) populations whose membrane potential, not spikes, goes to other neurons.
+    """Report (P306) populations that send membrane potentials, not spikes, to other neurons.
 
-    ``by_wire``: an output takes membranes only of a single population as it is.
+    ``by_wire``: an output takes membranes only of a single, unchanged population.
     """
     for name, population in program.nodes(Population).items():
         d = population.dynamics
@@ -58,7 +58,7 @@ def refuse_membranes(program: Program, source: str, log: Log, *, by_wire: bool =
 
 
 def refuse_outputs(program: Program, rule: OutputRule, log: Log) -> None:
-    """Report (P308) outputs that the chip cannot show, each with the first reason."""
+    """Report (P308) outputs that the chip does not allow, each with the first reason."""
     for name, sink in program.nodes(Sink).items():
         into = program.into(name)
         reason = _reason(program, into, rule)
@@ -87,7 +87,7 @@ def _reason(program: Program, into: list[tuple[str, Projection]], rule: OutputRu
 
 
 def relay(n: int, origins: tuple[str, ...], threshold: float = 0.5) -> Population:
-    """Return neurons that repeat in each step what comes in."""
+    """Return neurons that repeat their input in each step."""
     zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
     repeats = Discrete(zeros, ones, zeros, threshold=frozen(ones * threshold), v_reset=zeros)
     return Population((n,), repeats, origins, Role.RELAY)
