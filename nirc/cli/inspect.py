@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
@@ -22,6 +22,9 @@ from nirc.ir.program import Program
 from nirc.ir.text import text
 from nirc.passes.pipeline import passes_to
 from nirc.writers.writer import Reading
+
+if TYPE_CHECKING:
+    from nirc.verification.which_rule import Comparison
 
 SHOWN_RULES = 8
 
@@ -60,14 +63,15 @@ def inspection(
         }
         result["ir"]["continuous"] = text(continuous, origins=True)
     if data is not None:
-        result["recorded"] = _recorded(model, options, data, log, progress)
+        found = _recorded(model, options, data, log, progress)
+        result |= {"recorded": found.rows, "advice": list(found.advice)}
     return result
 
 
 def _recorded(
     model: Path, options: api.Options, data: Data, log: Log, progress: Callable[[int], None] | None
-) -> list[dict[str, Any]]:
-    from nirc.verification.recorded import compare
+) -> Comparison:
+    from nirc.verification.which_rule import compare
 
     if data.outputs is None:
         log.error(
@@ -144,7 +148,7 @@ def as_text(inspection: dict[str, Any], *, verbose: bool) -> str:
         kind = "recurrent" if inspection["recurrent"] else "feed-forward"
         lines += ["", f"{inspection['neurons']} neurons, {inspection['synapses']} synapses, {kind}; dt {dt}"]
     if "recorded" in inspection:
-        lines += ["", *_recorded_lines(inspection["recorded"], verbose=verbose)]
+        lines += ["", *_recorded_lines(inspection["recorded"], verbose=verbose), *inspection["advice"]]
     if verbose:
         lines += ["", *(t for t in inspection["ir"].values())]
     return "\n".join(lines) + "\n"
@@ -169,18 +173,9 @@ def _recorded_line(row: dict[str, Any], width: int) -> str:
 
 
 def _recorded_lines(rows: list[dict[str, Any]], *, verbose: bool) -> list[str]:
-    """A table of the rules that come nearest to the recorded outputs, and what follows from it."""
+    """A table of the rules that come nearest to the recorded outputs."""
     shown = rows if verbose else rows[:SHOWN_RULES]
     width = max([len(row["from"]) for row in shown], default=4)
     lines = [f"{'recorded outputs, by rule'.ljust(width)}  equal   where active"]
     lines += [_recorded_line(row, width) for row in shown]
-    exact = [row["from"] for row in rows if row["equal"] == 1]
-    if exact and rows[0]["silent"]:
-        return [
-            *lines,
-            "the recording is silent, and cannot tell the rules apart: record inputs that make outputs fire",
-        ]
-    if exact:
-        several = f", and {len(exact) - 1} more rule(s) do" if len(exact) > 1 else ""
-        return [*lines, f"--from {exact[0]} gives every recorded entry{several}"]
-    return [*lines, "no rule gives every recorded entry: the export lost something, or the inputs are others"]
+    return lines

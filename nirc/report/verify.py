@@ -32,6 +32,8 @@ def as_text(result: dict[str, Any]) -> str:
     if dead:
         counts = ", ".join(f"`{n}` {row['silent']} of {row['neurons']}" for n, row in dead.items())
         lines.append(f"Neurons that fire in the model and never on the chip: {counts}.")
+    if result["recorded"] is not None and result["recorded"]["before_readout"]:
+        lines.append("The recording is that of the network before its readout, and is compared there.")
     if result["not_compared"]:
         names = ", ".join(f"`{name}`" for name in result["not_compared"])
         lines.append(f"Not compared, since the chip has them in another shape: {names}.")

@@ -1,31 +1,23 @@
-"""What a simulator recorded, against the rules by which a file may be read and against the stages of a compilation."""
+"""What a simulator recorded, beside what a program computes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nirc import api
-from nirc.chip.running import flat_raster
-from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.files.data import Data
-from nirc.frontend.load import load_raw
-from nirc.frontend.nodes import to_layers
 from nirc.ir.populations import Population, Sink
 from nirc.ir.program import Program
 from nirc.semantics.run import run
-from nirc.writers.reading import reading_of
-from nirc.writers.writer import Reading, Writer, installed_writers
 
 Array = NDArray[Any]
 NEAR = 1e-4  # of the largest value: membranes that float32 computed
-COMPARED = 64  # samples at most that every rule is run on
 
 
 @dataclass(frozen=True)
@@ -85,10 +77,10 @@ def recording(data: Data, program: Program, log: Log) -> Recording | None:
             file=data.file,
         )
         log.raise_if_errors()
-    return Recording(data.outputs.reshape(samples, steps, n), _is_analog(program))
+    return Recording(data.outputs.reshape(samples, steps, n), is_analog(program))
 
 
-def _is_analog(program: Program) -> bool:
+def is_analog(program: Program) -> bool:
     """Whether an output is no count of spikes: a membrane, or a weighted sum."""
     for sink in program.nodes(Sink):
         for source, p in program.into(sink):
@@ -99,95 +91,47 @@ def _is_analog(program: Program) -> bool:
     return False
 
 
-def readings(usual: Reading, *, asked: bool) -> Iterator[Reading]:
-    """Every reading that a file may have, ``usual`` first; only that one if it was asked for."""
-    yield usual
-    if asked:
-        return
-    for writer in installed_writers().values():
-        for values in _values(writer, usual):
-            if (writer.name, values) != (usual.writer.name, dict(usual.values)):
-                yield Reading(writer, values)
+@dataclass(frozen=True)
+class ComparedStage:
+    """A recording, and the outputs of the float stage that it is compared with.
 
-
-def _values(writer: Writer, usual: Reading) -> Iterator[dict[str, str]]:
-    """Every combination of a writer's choices that may matter."""
-    keys = [c.key for c in writer.choices]
-    for chosen in product(*([*c.values, *c.tried] for c in writer.choices)):
-        values = dict(zip(keys, chosen, strict=True))
-        if writer.name != usual.writer.name or values.get("discretise") in (None, usual.values.get("discretise")):
-            yield values
-
-
-def compare(
-    model: object, options: api.Options, data: Data, log: Log, progress: Callable[[int], None] | None = None
-) -> list[dict[str, Any]]:
-    """``[{"from", "equal", ...}, ...]``: how much of the recorded outputs each reading gives, the best first.
-
-    ``equal``: the share of equal entries. ``active``: the share among entries in which either is not zero, by which
-    rules are ranked. ``silent``: the rule gives nothing but zeros. ``default``: the reading of a run without
-    ``--from``. ``first_difference``: None where all is equal. At most ``COMPARED`` samples are run. Raises
-    ``NircError`` if the file cannot be read or the outputs do not fit.
+    ``before_readout``: outputs of the file as it is, without the neurons that --readout adds.
     """
-    raw, name = load_raw(model, Log())
-    usual = reading_of(
-        raw,
-        asked=options.writer,
-        reset=None if options.reset == "model" else options.reset,
-        discretise=options.discretise,
-        log=Log(),
-    )
-    every = list(readings(usual, asked=options.writer is not None))
-    some = replace(data, inputs=data.inputs[:COMPARED], outputs=_first(data.outputs))
-    layers: dict[str, Program] = {}
-    rows = []
-    for done, reading in enumerate(every):
-        if progress is not None:
-            progress(100 * done // len(every))
-        writer = reading.writer
-        try:
-            if writer.name not in layers:
-                typed = to_layers(writer.repair(raw, Log()), Log(), name=name)
-                layers[writer.name] = api.canonical(writer.rewire(typed, Log()), Log())
-            program = api.lower_layers(layers[writer.name], reading, replace(options, writer=None), log=Log()).reference
-        except NircError:
-            if reading is usual and options.writer is not None:
-                raise
-            continue  # this reading asks for something that the file does not have
-        row = _row(program, reading, some, log)
-        rows.append(row | ({"default": True} if reading is usual and options.writer is None else {}))
-    likely = [usual.writer.name, *usual.candidates]
 
-    def order(row: dict[str, Any]) -> tuple[Any, ...]:
-        name = row["from"].partition(",")[0]
-        rank = likely.index(name) if name in likely else len(likely)
-        worth = -row["active"], row["silent"], -row["equal"]
-        return *worth, not row.get("default", False), rank, row["from"].count(",")
+    kept: Recording
+    output: Array
+    before_readout: bool = False
 
-    return sorted(rows, key=order)
+    def shares(self, outputs: Mapping[str, Array]) -> dict[str, Any]:
+        """``{"equal": {stage: share}, "first_difference": {stage: ...}}`` of the stages that can be compared.
+
+        The stages behind a readout cannot be compared with a recording of what comes before.
+        """
+        if self.before_readout:
+            outputs = {"float": self.output}
+        return {
+            "equal": {name: self.kept.share(output) for name, output in outputs.items()},
+            "first_difference": {name: self.kept.first_difference(output) for name, output in outputs.items()},
+            "before_readout": self.before_readout,
+        }
 
 
-def _row(program: Program, reading: Reading, data: Data, log: Log) -> dict[str, Any]:
-    kept = recording(data, program, log)
-    assert kept is not None
-    channels = int(np.prod(data.inputs.shape[2:]))
-    output = run(program, flat_raster(data.inputs, channels, log, data.file)).output
-    return {
-        "from": reading.text,
-        "equal": kept.share(output),
-        "active": kept.active(output),
-        "silent": not output.any(),
-        "first_difference": kept.first_difference(output),
-    }
+def compared_stage(
+    data: Data, stages: api.Stages, options: api.Options, output: Array, raster: Array, log: Log
+) -> ComparedStage | None:
+    """The recorded outputs of ``data`` beside the float stage, None if it has none.
 
-
-def _first(outputs: Array | None) -> Array | None:
-    return None if outputs is None else outputs[:COMPARED]
-
-
-def stage_shares(kept: Recording, outputs: Mapping[str, Array]) -> dict[str, Any]:
-    """``{"equal": {stage: share}, "first_difference": {stage: ...}}`` of the stages of a compilation."""
-    return {
-        "equal": {name: kept.share(output) for name, output in outputs.items()},
-        "first_difference": {name: kept.first_difference(output) for name, output in outputs.items()},
-    }
+    ``output`` (samples, steps, n) is that of the float stage. With --readout the recording may be of the network in
+    the file, or of a simulator's readout that the file lost: the one that comes nearer is compared.
+    """
+    kept = recording(data, stages.reference, log)
+    if kept is None:
+        return None
+    found = ComparedStage(kept, output)
+    plain = stages.reference
+    if options.readout is not None:
+        plain = api.lower_layers(stages.layers, stages.reading, replace(options, readout=None), log=Log()).reference
+    if set(plain.graph) == set(stages.reference.graph):
+        return found
+    before = ComparedStage(replace(kept, analog=is_analog(plain)), run(plain, raster).output, before_readout=True)
+    return max(before, found, key=lambda each: each.kept.active(each.output))

@@ -17,7 +17,7 @@ from nirc.semantics.run import run
 from nirc.verification import populations
 from nirc.verification.divergence import first_divergence
 from nirc.verification.record import Array, record, stages_of
-from nirc.verification.recorded import Recording, recording, stage_shares
+from nirc.verification.recorded import ComparedStage, compared_stage
 from nirc.verification.score import check_answers, check_labels, score
 from nirc.writers.writer import Reading
 
@@ -64,18 +64,18 @@ def verify(
     teacher = runs["float"].output
     silent = check_answers(teacher, log)
     stages = [score(name, r.output, teacher, data.labels) for name, r in runs.items()]
-    kept = recording(data, made.stages.reference, log)
-    if kept is not None:
-        _say_recorded(kept, teacher, made.stages.reading, log)
+    recorded = compared_stage(data, made.stages, options, teacher, raster, log)
+    if recorded is not None:
+        _say_recorded(recorded, made.stages.reading, log)
     alone = dict(made.backend.approximations(made.stages.discrete))
     what_if = [score(name, run(program, raster).output, teacher, data.labels) for name, program in alone.items()]
     tell(85)
     watched = record(made, stages_of(made, steps), raster, log)
     lost = populations.vanished(made)
     populations.say_silent(watched, made, alone, lost, raster, log)
-    first = [] if kept is None else [score("recorded", kept.outputs, teacher, data.labels)]
+    first = [] if recorded is None else [score("recorded", recorded.kept.outputs, recorded.output, data.labels)]
     if max_accuracy_drop is not None:
-        right, whose = (teacher, "model") if kept is None else (kept.outputs, "recording")
+        right, whose = (teacher, "model") if recorded is None else (recorded.kept.outputs, "recording")
         _say_drop(runs, right, whose, data.labels, max_accuracy_drop, log)
     rows = populations.table(watched)
     tell(100)
@@ -84,7 +84,7 @@ def verify(
         "samples": len(raster),
         "silent_samples": silent,
         "stages": first + stages,
-        "recorded": None if kept is None else stage_shares(kept, {name: r.output for name, r in runs.items()}),
+        "recorded": None if recorded is None else recorded.shares({name: r.output for name, r in runs.items()}),
         "lost_at": lost_at(stages),
         "what_if": sorted(what_if, key=lambda row: (row["agreement"], -row["count_error"])),
         "exact": [kind for kind in KINDS if not any(name.partition(":")[0] == kind for name in alone)],
@@ -129,16 +129,19 @@ def lost_at(stages: list[dict[str, Any]]) -> str | None:
     return worst if drops[worst] > 0 else None
 
 
-def _say_recorded(kept: Recording, teacher: Array, reading: Reading, log: Log) -> None:
+def _say_recorded(recorded: ComparedStage, reading: Reading, log: Log) -> None:
     """W204 where the float stage is not what the simulator recorded."""
-    share, first = kept.share(teacher), kept.first_difference(teacher)
+    kept, output = recorded.kept, recorded.output
+    share, first = kept.share(output), kept.first_difference(output)
     if first is not None:
+        place = " before the readout" * recorded.before_readout
+        near = f"; {reading.writer.near}" if reading.writer.near else ""
         log.warning(
             "W204",
-            f"read as {reading.text}, the model gives {share:.2%} of the recorded outputs",
+            f"read as {reading.text}, the model gives {share:.2%} of the recorded outputs{place}",
             found=f"{first['found']:g} at sample {first['sample']}, step {first['step']}, output {first['output']}",
             limit=f"{first['recorded']:g} recorded",
-            help="`nirc inspect MODEL --data FILE` says which --from gives them",
+            help=f"`nirc inspect MODEL --data FILE` says which --from gives them{near}",
         )
 
 

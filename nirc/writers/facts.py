@@ -15,6 +15,8 @@ from nirc.ir.arrays import Float
 
 FLOAT32 = 2e-6  # relative: a few roundings of float32
 TIMED = ("LIF", "CubaLIF", "LI", "CubaLI")
+WEIGHTED = ("Affine", "Linear", "Scale", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Input")
+SHAPING = ("Flatten", "Delay")
 NEURONS = (*TIMED, "IF", "I", "Threshold")
 
 
@@ -95,6 +97,20 @@ class Facts:
         ports = (Node(name, raw) for name, raw in self.graph.nodes.items() if raw.type == kind)
         shapes = (shape for port in ports if (shape := port.numbers("shape")) is not None)
         return [tuple(int(x) for x in shape) for shape in shapes if np.isfinite(shape).all()]
+
+    def ends_in_weights(self) -> bool:
+        """Whether an Output of the outermost graph gets a signal that no neuron and no nested graph sends."""
+        nodes, edges = self.graph.nodes, self.graph.edges
+        new = [name for name, raw in nodes.items() if raw.type == "Output"]
+        seen = set(new)
+        while new:
+            here = new.pop()
+            before = [source for source, target in edges if target == here and source in nodes and source not in seen]
+            if any(nodes[name].type in WEIGHTED for name in before):
+                return True
+            seen.update(before)
+            new += [name for name in before if nodes[name].type in SHAPING]
+        return False
 
     def resting_at_zero(self) -> bool:
         """Whether v_leak and v_reset are 0 wherever the file has them."""

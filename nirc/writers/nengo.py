@@ -23,6 +23,7 @@ from nirc.writers.writer import (
     membrane_rule,
     memoryless,
     replace_reset,
+    steps,
 )
 
 FILTER = parse("emit, decay v, add x->v")  # a Lowpass sends what it held before this step's input
@@ -106,7 +107,8 @@ WRITER = Writer(
     "Nengo 4.1.0",
     evidence,
     step,
-    choices=(Choice("dt", ("1e-3",), "the simulator's dt", "SECONDS", is_step, ("1e-4",)),),
+    choices=(Choice("dt", ("1e-3",), "the simulator's dt", "SECONDS", is_step, ("1e-4",), steps),),
     time_step=time_step,
     importer=IMPORTER,
+    near="Nengo's spikes fall between steps, so that near is the best there is",
 )

@@ -33,6 +33,7 @@ from nirc.writers.writer import (
     made,
     memoryless,
     replace_reset,
+    steps,
 )
 
 HAIR = 1e-5  # relative: a rounding of float32
@@ -216,7 +217,9 @@ WRITER = Writer(
     evidence,
     step,
     choices=(
-        Choice("dt", ("1e-3",), "the dt of the export (1: tau was not scaled)", "SECONDS", is_step, ("1e-4", "1")),
+        Choice(
+            "dt", ("1e-3",), "the dt of the export (1: tau was not scaled)", "SECONDS", is_step, ("1e-4", "1"), steps
+        ),
         Choice("reset", ("zero", "subtract"), "what a spike does to the membrane (reset_method)"),
     ),
     time_step=time_step,

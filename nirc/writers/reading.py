@@ -186,7 +186,7 @@ def _say_open(reading: Reading, log: Log) -> None:
         choice = choices[key]
         others = [v for v in choice.values if v != reading.values[key]] + ([choice.form] if choice.form else [])
         this = f"--from {reading.writer.name},{key}="
-        change = f"{this}{'|'.join(others)}" if others else "export another form of it"
+        change = f"{this}{'|'.join(others)}" if others else choice.remedy
         say = log.note if reading.confidence == "given" else log.differs
         say(
             "W202",

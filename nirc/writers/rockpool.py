@@ -14,7 +14,7 @@ from nirc.ir.program import Program
 from nirc.ir.rules import Fire, Rule, parse
 from nirc.writers.facts import Facts, Node
 from nirc.writers.importer import ENDLESS, Cell, Importer, exact_tau, of_unit_gain, rescaled, threshold_for
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, is_count, made, memoryless
+from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, counts, is_count, made, memoryless
 
 WITH_SYNAPSE = parse("add x->i, decay i, decay v, add i->v, fire >= many, subtract, emit")
 WITHOUT = parse("decay v, add x->v, fire >= many, subtract, emit")
@@ -185,7 +185,15 @@ WRITER = Writer(
     evidence,
     step,
     choices=(
-        Choice("spikes", ("many",), "how often a neuron may fire in a step (max_spikes_per_dt)", "N", is_count, ("1",)),
+        Choice(
+            "spikes",
+            ("many",),
+            "how often a neuron may fire in a step (max_spikes_per_dt)",
+            "N",
+            is_count,
+            ("1",),
+            numbers=counts,
+        ),
     ),
     time_step=time_step,
     importer=IMPORTER,

@@ -15,9 +15,11 @@ from nirc.writers.importer import Cell, Importer, constant_input, exact_tau, of_
 from nirc.writers.writer import (
     NO_EVIDENCE,
     Choice,
+    Clues,
     Evidence,
     Setting,
     Writer,
+    counts,
     is_count,
     made,
     membrane_rule,
@@ -105,6 +107,12 @@ def _is_volts(text: str) -> bool:
         return False
 
 
+def _floors(clues: Clues) -> list[float]:
+    """Lower bounds that people choose: shares and multiples of a threshold, and of 1."""
+    scales = dict.fromkeys((*clues.thresholds, 1.0))
+    return [-share * scale for share in (1.0, 0.5, 2.0, 0.1, 5.0, 10.0) for scale in scales] + [0.0]
+
+
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
     """``from_nir``: several spikes a step and subtraction. An IF has the bound -v_threshold, a LIF none and no norm."""
     if c.kind == "Threshold":
@@ -149,9 +157,20 @@ WRITER = Writer(
     evidence,
     step,
     choices=(
-        Choice("spikes", ("many", "one"), "how often a neuron may fire in a step (spike_fn)", "N", is_count),
+        Choice(
+            "spikes", ("many", "one"), "how often a neuron may fire in a step (spike_fn)", "N", is_count, numbers=counts
+        ),
         Choice("reset", ("subtract", "zero"), "what a spike does to the membrane (reset_fn)"),
-        Choice("floor", ("none",), "the lower bound of the membrane (min_v_mem)", "VOLTS", _is_volts, ("-1",)),
+        Choice(
+            "floor",
+            ("none",),
+            "the lower bound of the membrane (min_v_mem)",
+            "VOLTS",
+            _is_volts,
+            ("-1",),
+            _floors,
+            continuous=True,
+        ),
         Choice("norm_input", ("yes", "no"), "whether the input is scaled by 1 - beta (norm_input)"),
     ),
     importer=IMPORTER,

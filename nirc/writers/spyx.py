@@ -60,7 +60,7 @@ def evidence(facts: Facts) -> Evidence:
         reasons.append(f"r = 1 - dt / tau with dt = {middle:.3g} in every LIF and CubaLIF")
     if not reasons or (cells and not agreed):
         return NO_EVIDENCE
-    return Evidence(named, tuple(reasons), open=("complete",))
+    return Evidence(named, tuple(reasons), open=("complete",) if facts.ends_in_weights() else ())
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float | None:
@@ -238,7 +238,12 @@ WRITER = Writer(
     evidence,
     step,
     choices=(
-        Choice("complete", ("yes",), "whether a last LI layer was left out, which Spyx's exporter does not write"),
+        Choice(
+            "complete",
+            ("yes",),
+            "whether a last LI layer was left out, which Spyx's exporter does not write",
+            remedy="--readout li:STEPS adds it",
+        ),
     ),
     time_step=time_step,
     repair=repair,

@@ -21,13 +21,31 @@ if TYPE_CHECKING:
     from nirc.writers.importer import Importer
 
 
+USUAL_BOUNDS = (3, 4, 5, 6, 7, 8, 10, 15, 16, 20, 31, 32, 50, 63, 64, 100, 127, 128, 255, 256)  # spikes in a step
+USUAL_STEPS_S = tuple(m * 10.0**e for e in (-3, -4, -2, -5) for m in (1, 2, 5))
+
+
+@dataclass(frozen=True)
+class Clues:
+    """What a recording and its model suggest for numbers that the file does not hold.
+
+    ``most``: spikes of an output in a step, 0 if the recorded outputs are no spikes. ``thresholds``: some of the
+    model's. ``dt_s``: of the recording, None if it has none.
+    """
+
+    most: int = 0
+    thresholds: tuple[float, ...] = ()
+    dt_s: float | None = None
+
+
 @dataclass(frozen=True)
 class Choice:
     """What a file of this writer does not say: ``--from NAME,KEY=VALUE``.
 
     ``form`` names the values that ``accepts`` takes beside ``values``, whose first is the simulator's default.
-    ``tried``: values of that form with which recorded outputs are compared.
-    ``question`` ends the sentence "the file does not say ...".
+    ``tried``: values of that form with which recorded outputs are compared. ``numbers``: more of them, the likeliest
+    first. ``continuous``: what lies between them may be meant as well. ``question`` ends the sentence "the file does
+    not say ...". ``remedy``: what to do where no other value can be given.
     """
 
     key: str
@@ -36,6 +54,9 @@ class Choice:
     form: str = ""
     accepts: Callable[[str], bool] | None = None
     tried: tuple[str, ...] = ()
+    numbers: Callable[[Clues], list[float]] | None = None
+    continuous: bool = False
+    remedy: str = "export another form of it"
 
     def takes(self, value: str) -> bool:
         """Whether ``value`` may be given."""
@@ -99,7 +120,8 @@ class Writer:
     seconds from the continuous program, None where no parameter tells it, 1.0 where the simulator counts in steps.
     ``repair`` brings numbers of the file into NIR's domain, where the simulator clips what its exporter writes
     unclipped. ``rewire`` mends what the exporter is known to connect or to order otherwise, on typed layers as nested
-    in the file. ``importer``: how the simulator loads files, None where nothing is known of it.
+    in the file. ``importer``: how the simulator loads files, None where nothing is known of it. ``near`` says why no
+    rule equals the simulator, "" where one does.
     """
 
     name: str
@@ -111,6 +133,7 @@ class Writer:
     repair: Callable[[RawGraph, Log], RawGraph] = _as_stored
     rewire: Callable[[Program, Log], Program] = _as_it_is
     importer: Importer | None = None
+    near: str = ""
 
     def defaults(self) -> dict[str, str]:
         """Every choice with the simulator's own default."""
@@ -155,6 +178,17 @@ def is_step(text: str) -> bool:
 def is_count(text: str) -> bool:
     """Whether ``text`` is a number of spikes from 1 on."""
     return text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= 1
+
+
+def counts(clues: Clues) -> list[float]:
+    """Bounds of the spikes in a step that a recording does not rule out."""
+    least = max(2, clues.most)
+    return [least, *(n for n in USUAL_BOUNDS if n > least)]
+
+
+def steps(clues: Clues) -> list[float]:
+    """Time steps that people choose, in seconds, that of the recording first."""
+    return [*([] if clues.dt_s is None else [clues.dt_s]), *USUAL_STEPS_S]
 
 
 def made(

@@ -12,7 +12,7 @@ import nirc
 from nirc.api import Options
 from nirc.diagnostics.log import Log
 from nirc.files.data import read_data
-from nirc.verification.recorded import compare
+from nirc.verification.which_rule import compare
 from tests.recording.networks import louder, refused, require, spikes, taken, without_note
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def test_the_data_file_is_complete(tmp_path: Path) -> None:
 def test_inspect_finds_the_rule_that_is_recorded(tmp_path: Path) -> None:
     network = chain(nn.Linear(12, 20), cells("leaky", 20), nn.Linear(20, 5), cells("leaky", 5, reset_delay=True))
     recorded = taken(network, spikes(12), tmp_path).recorded
-    rows = compare(str(recorded.model), Options(), read_data(recorded.data, Log()), Log())
+    rows = compare(str(recorded.model), Options(), read_data(recorded.data, Log()), Log()).rows
     assert rows[0]["default"] and rows[0]["from"] == "snntorch" and rows[0]["equal"] == 1.0
     assert all(row["equal"] < 1.0 for row in rows[1:])
 
