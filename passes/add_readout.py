@@ -12,6 +12,7 @@ from nirc.ir.arrays import frozen
 from nirc.ir.populations import Discrete, Population, Projection, Sink
 from nirc.ir.program import Program
 from nirc.ir.rules import MEMBRANE, plain
+from nirc.ir.training import Training
 
 KINDS = ("li", "if")
 ADVICE = "--readout li:8 adds leaky integrators that are read, --readout if:1 spiking neurons; or end with a LIF or LI"
@@ -63,6 +64,7 @@ class AddReadout:
         if self.readout is None:
             return program
         nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
+        training = dict(program.training)
         for name, sink in program.nodes(Sink).items():
             into = program.into(name)
             if len(into) == 1 and isinstance(program[into[0][0]], Population) and into[0][1].is_wire:
@@ -76,6 +78,7 @@ class AddReadout:
                 )
                 continue
             readout = program.fresh_name(f"{name}.readout", nodes)
+            training[readout] = Training(added=True)
             nodes[readout] = Population(sink.shape, self.readout.neurons(sink.n), sink.origins)
             edges = [(s, readout if t == name else t, p) for s, t, p in edges]
             edges.append((readout, name, Projection(origins=sink.origins)))
@@ -85,4 +88,4 @@ class AddReadout:
                 where=sink.origins[0],
                 found=self.readout.text,
             )
-        return program.rebuilt(nodes, edges)
+        return program.rebuilt(nodes, edges, training=training)

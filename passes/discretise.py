@@ -33,16 +33,19 @@ class Discretise:
         dt_s = program.dt_s if writer_dt_s is None else writer_dt_s
         feeds_itself = {s for s, t, _ in program.edges() if s == t}
         nodes = dict(program.graph.nodes(data="payload"))
+        training = {}
         for name, population in program.nodes(Population).items():
             c = population.dynamics
             assert isinstance(c, Continuous)
-            d = writer.step(c, population.n, Setting(dt_s, values, name in feeds_itself))
+            setting = Setting(dt_s, values, name in feeds_itself)
+            d = writer.step(c, population.n, setting)
+            training[name] = self.reading.training(c, setting)
             nodes[name] = replace(population, dynamics=d)
             _refuse_fast(population, c, d, dt_s, self.reading, log)
         edges = [(s, t, _in_steps(p, program.dt_s, log)) for s, t, p in program.edges()]
         _refuse_overflow(nodes, edges, log)
         log.raise_if_errors()
-        return program.rebuilt(nodes, edges, form=Form.DISCRETE)
+        return program.rebuilt(nodes, edges, form=Form.DISCRETE, training=training)
 
 
 def _refuse_fast(

@@ -30,10 +30,16 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Sparse
 from nirc.ir.populations import Discrete, Population, Projection, Role
 from nirc.ir.program import Program
+from nirc.ir.rules import LETTER, Rule
 
 REST = 2.0**-8  # of what comes through a filter: its last synapse has no more than that of later steps
 MOST_TAPS = DELAY[1] + 1
 MOST_SYNAPSES = 1 << 18  # into a population that a filter may be made of: some seven cores (?: a choice)
+
+
+def chip_rule(name: str, d: Discrete) -> Rule:
+    """NIR's letter. Where synapses subtract the threshold, v forgets all and its reset makes no difference."""
+    return LETTER if d.rule.fires is not None else d.rule
 
 
 def subtracting(program: Program, log: Log, names: Collection[str] | None = None) -> Program:
@@ -52,7 +58,7 @@ def subtracting(program: Program, log: Log, names: Collection[str] | None = None
                 source="u, the chip's filter, is the membrane where thresholds are subtracted",
                 help="--set reset=zero keeps one synapse each, and resets to zero",
             )
-        rule_differences.report_replaced(program, name, LIF_MODELS, log)
+        rule_differences.report_replaced(program, name, chip_rule, LIF_MODELS, log)
         program = braked(program, name)
     return program
 

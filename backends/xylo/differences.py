@@ -14,6 +14,7 @@ from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, Population, Role
 from nirc.ir.program import Program
 from nirc.ir.rules import Rule, plain
+from nirc.ir.training import Training
 
 RULE = "xylosim 0.1.3, measured"
 EXACT = 1e-4  # relative difference of a decay that float32 parameters leave
@@ -27,7 +28,7 @@ def report(program: Program, log: Log) -> None:
         if not isinstance(d, Discrete) or population.role is Role.RELAY:
             continue
         where = population.origins[0]
-        _decays(name, d, where, log)
+        _decays(name, d, where, program.training.get(name, Training()), log)
         if d.decay_syn is None and d.decay_mem.any():
             log.differs(
                 "D403",
@@ -53,7 +54,7 @@ def chip_rule(program: Program) -> ChipRule:
     return rule
 
 
-def _decays(name: str, d: Discrete, where: str, log: Log) -> None:
+def _decays(name: str, d: Discrete, where: str, training: Training, log: Log) -> None:
     if not d.decay_mem.any():
         if d.decay_syn is None:
             log.differs("D413", f"`{name}` has no memory, the chip's synapse has", where=where, source=RULE)
@@ -70,26 +71,26 @@ def _decays(name: str, d: Discrete, where: str, log: Log) -> None:
         )
     for field, decay, least in (("tau_mem", d.decay_mem[~integrates], 0), ("tau_syn", d.decay_syn, 1)):
         if decay is not None and decay.size:
-            _decay(name, field, decay, least, where, log)
+            _decay(name, field, decay, least, where, training, log)
 
 
-def _decay(name: str, field: str, decay: Float, least: int, where: str, log: Log) -> None:
+def _decay(name: str, field: str, decay: Float, least: int, where: str, training: Training, log: Log) -> None:
     shift = dash.nearest_dash(decay, least=least)
     chip = 1.0 - 2.0**-shift
     off = np.abs(chip - decay) > EXACT * np.maximum(1.0 - decay, EXACT)
     if not off.any():
         return
     with np.errstate(divide="ignore"):
-        model_steps, chip_steps = 1.0 / (1.0 - decay), 2.0**shift
-        worst = int(np.argmax(np.abs(np.log(chip_steps / model_steps))))
+        worst = int(np.argmax(np.abs(np.log((1.0 - decay) / (1.0 - chip)))))
+    exact, kept = float(decay[worst]), float(chip[worst])
     log.warning(
         "D402",
-        f"{field} of `{name}`: {int(off.sum())} of {decay.size} neurons have no power of two",
+        f"{field} of `{name}`: {int(off.sum())} of {decay.size} neurons have a decay that is not 1 - 2**-k",
         where=f"{where}/{field}",
-        found=f"{model_steps[worst]:.3g} steps become {chip_steps[worst]:g}",
-        limit="1, 2, 4, ... steps",
+        found=f"{training.time_constant(exact)} becomes {training.time_constant(kept)}",
+        limit="decays of 0.5, 0.75, 0.875, ... a step",
         source=RULE,
-        help=f"train with {field} = 2**k * dt; weights are scaled to keep the response to a constant input",
+        help=f"{training.with_decay(field, kept)}; weights are scaled to keep the response to a constant input",
     )
 
 

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete, Population, Sink
 from nirc.ir.program import Program
 from nirc.ir.rules import Rule
+from nirc.ir.training import Training
 
 ChipRule = Callable[[str, Discrete], Rule]  # (name of a population, dynamics) -> the chip's rule
+
+CALIBRATE = "and --calibrate FILE adapts the weights to it"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference of a chip: ``code``, and sentences about the model and the chip."""
+    """A difference of a chip: ``code``, and sentences about the model and the chip.
+
+    ``help`` is empty where it depends on the chip and the simulator.
+    """
 
     code: str
     model: str
     chip: str
-    help: str
+    help: str = ""
 
 
 RESTORING = Difference(
     "D440",
     "compares in the model with a threshold less where the membrane still is above it",
     "at every step alike on the chip",
-    "thresholds that are rarely reached twice; `nirc verify` shows what it costs",
 )
 UNBOUNDED = Difference(
     "D443",
@@ -79,17 +84,30 @@ def _reset(d: Discrete, chip: Rule) -> Iterator[Difference]:
     if not d.decay_mem.any() and not delayed and not model.restores:
         return
     if model.reset != chip.reset:
-        help_ = "if the network was trained otherwise than the model is read, say so with --from or --reset"
-        yield Difference("D401", f"{_resets(model, d)} in the model", f"{_resets(chip, d)} on the chip", help_)
+        yield Difference("D401", f"{_resets(model, d)} in the model", f"{_resets(chip, d)} on the chip")
     elif delayed and (model.reset == "set" or (d.decay_mem != 1).any()):
         yield Difference(
             "D440",
             f"{_resets(model, d)} in the step after a spike, after the decay, in the model",
             "at once on the chip",
-            "train with a reset at once (snnTorch: reset_delay=False)",
         )
     elif model.restores:
         yield RESTORING
+
+
+def _advice(name: str, d: Discrete, chip: ChipRule, training: Training) -> str:
+    """What brings model and chip together: a reset of this simulator, at once, that this chip computes as it is."""
+    if training.added:
+        return "--readout li reads membranes, which no spike resets"
+    found = []
+    for reset, asked in training.resets.items():
+        wish = replace(d, rule=d.rule.at_once(reset), v_reset=None, v_least=None)
+        if not any(_reset(wish, chip(name, wish))):
+            found.append(asked)
+    if found:
+        return f"train with {', or '.join(found)}"
+    who = f"{training.simulator} has" if training.simulator else "there is"
+    return f"{who} no reset that this chip computes as it is: `nirc verify` shows what it costs, {CALIBRATE}"
 
 
 def _resets(rule: Rule, d: Discrete) -> str:
@@ -121,20 +139,22 @@ def report(program: Program, chip: ChipRule, source: str, log: Log, found: Calla
         d = population.dynamics
         if isinstance(d, Discrete):
             rule = chip(name, d)
+            help_ = _advice(name, d, chip, program.training.get(name, Training()))
             for each in differences(d, rule):
                 reason = "" if found is None or each.code != "D401" else found(name)
                 minor = each.code == "D442" or (each.code == "D441" and _comes_later(program, name, d, rule))
-                _report(name, population, each, reason, source, log.note if minor else log.differs)
+                _report(name, population, each, help_, reason, source, log.note if minor else log.differs)
 
 
-def report_replaced(program: Program, name: str, source: str, log: Log) -> None:
+def report_replaced(program: Program, name: str, chip: ChipRule, source: str, log: Log) -> None:
     """Report D440 and D443 before a legaliser replaces the rule of a population by the plain rule."""
     population: Population = program[name]
     if isinstance(population.dynamics, Discrete):
         rule = population.dynamics.rule
         lost = [each for each, there in ((RESTORING, rule.restores), (UNBOUNDED, rule.bounded)) if there]
+        help_ = _advice(name, population.dynamics, chip, program.training.get(name, Training()))
         for each in lost:
-            _report(name, population, each, "", source, log.differs)
+            _report(name, population, each, help_, "", source, log.differs)
 
 
 def _comes_later(program: Program, name: str, d: Discrete, chip: Rule) -> bool:
@@ -144,7 +164,7 @@ def _comes_later(program: Program, name: str, d: Discrete, chip: Rule) -> bool:
 
 
 def _report(
-    name: str, population: Population, each: Difference, found: str, source: str, log: Callable[..., None]
+    name: str, population: Population, each: Difference, reset: str, found: str, source: str, log: Callable[..., None]
 ) -> None:
     message = f"`{name}` {each.model}, {each.chip}"
-    log(each.code, message, where=population.origins[0], found=found, source=source, help=each.help)
+    log(each.code, message, where=population.origins[0], found=found, source=source, help=each.help or reset)

@@ -90,7 +90,7 @@ CODES: dict[str, str] = {
     "P321": "--readout adds nothing: the output is read from the network's own neurons",
     # D: the chip's dynamics differ in kind from the model's (error under --strict)
     "D401": "reset: a spike acts on the membrane otherwise on the chip",
-    "D402": "decay: the chip's time constants are powers of two of the time step",
+    "D402": "decay: the chip's decays are 1 - 2^-k a step",
     "D403": "the chip filters every synapse for at least one step",
     "D404": "neurons may fire several times in a step on the chip",
     "D405": "there is no exact integrator on the chip",
@@ -115,7 +115,7 @@ CODES: dict[str, str] = {
     "D430": "weights have 4 bits because inputs come with different delays",
     "D431": "a part of a constant input acts at once instead of through the synapse",
     "D432": "neurons start from another membrane",
-    "D440": "reset: at once on the chip, in the next step in the model",
+    "D440": "reset: at once on the chip, later or in another way in the model",
     "D441": "neurons fire several times in a step in the model, once on the chip",
     "D442": "membranes exactly at their threshold fire on one side only",
     "D443": "the chip has no lower bound of the membrane",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
 import networkx as nx
+
+from nirc.ir.training import Training
 
 P = TypeVar("P")
 
@@ -25,13 +27,15 @@ class Form(Enum):
 class Program:
     """Nodes carry frozen payloads (attribute ``payload``), edges too (None in the layers form).
 
-    ``dt_s`` is the time step in seconds, None while unknown or irrelevant.
+    ``dt_s`` is the time step in seconds, None while unknown or irrelevant. ``training``: of the populations that the
+    file has, from the discrete form on.
     """
 
     form: Form
     graph: nx.MultiDiGraph[str]
     name: str = "model"
     dt_s: float | None = None
+    training: Mapping[str, Training] = field(default_factory=dict)
 
     @staticmethod
     def of(
@@ -41,6 +45,7 @@ class Program:
         *,
         name: str = "model",
         dt_s: float | None = None,
+        training: Mapping[str, Training] | None = None,
     ) -> Program:
         """A program from payloads by name, in that order, and edges ``(source, target[, payload])``."""
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
@@ -50,7 +55,7 @@ class Program:
             if source not in nodes or target not in nodes:
                 raise ValueError(f"edge {source!r} -> {target!r} names no node")
             graph.add_edge(source, target, payload=payload_[0] if payload_ else None)
-        return Program(form, nx.freeze(graph), name, dt_s)
+        return Program(form, nx.freeze(graph), name, dt_s, training or {})
 
     def __getitem__(self, node: str) -> Any:
         return self.graph.nodes[node]["payload"]
@@ -89,6 +94,7 @@ class Program:
             "name": self.name,
             "dt_s": self.dt_s,
             "form": self.form,
+            "training": self.training,
         }
         fields |= changes
         return Program.of(fields.pop("form"), nodes, edges, **fields)

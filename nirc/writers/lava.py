@@ -11,6 +11,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import EMIT, LETTER, Rule, parse
+from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node, close
 from nirc.writers.importer import Cell, Importer, constant_input, of_one_threshold, rescaled, threshold_for, total_gain
 from nirc.writers.writer import (
@@ -51,6 +52,11 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
         decay_syn=None if c.tau_syn_s is None else _kept(c.tau_syn_s),
     )
     return replace(cut, grain=1.0 / UNITY)
+
+
+def training(c: Continuous, setting: Setting) -> Training:
+    """Decays of whole 4096ths. Every spike resets to zero."""
+    return Training(step=DT_S)
 
 
 def _kept(tau_s: Float) -> Float:
@@ -157,4 +163,5 @@ WRITER = Writer(
     choices=(Choice("delay_shift", ("yes", "no"), "whether a block delays its spikes by a step (delay_shift)"),),
     time_step=time_step,
     importer=IMPORTER,
+    training=training,
 )

@@ -10,6 +10,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, parse
+from nirc.ir.training import Training
 from nirc.writers.facts import Facts
 from nirc.writers.importer import Cell, Importer, constant_input, of_unit_gain
 from nirc.writers.writer import (
@@ -49,6 +50,11 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
         decay_syn=decay_syn,
         gain_syn=1.0 if decay_syn is None else gain_syn * (1 - decay_syn),
     )
+
+
+def training(c: Continuous, setting: Setting) -> Training:
+    """Exponential decays. Every spike resets to zero."""
+    return Training(step=float(setting.values["dt"]), exact=True)
 
 
 def evidence(facts: Facts) -> Evidence:
@@ -111,4 +117,5 @@ WRITER = Writer(
     time_step=time_step,
     importer=IMPORTER,
     near="Nengo's spikes fall between steps, so that near is the best there is",
+    training=training,
 )

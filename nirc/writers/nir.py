@@ -7,7 +7,8 @@ import numpy as np
 from nirc.analysis.step_gain import euler, exponential
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
-from nirc.ir.rules import LETTER
+from nirc.ir.rules import LETTER, Reset
+from nirc.ir.training import Training
 from nirc.writers.facts import Facts
 from nirc.writers.writer import (
     NO_EVIDENCE,
@@ -22,6 +23,11 @@ from nirc.writers.writer import (
 )
 
 HAIR = 1e-5  # relative: float32 may put a time constant below the time step
+
+RESETS: tuple[tuple[Reset, str, str], ...] = (
+    ("set", "zero", "a reset to zero"),
+    ("subtract", "subtract", "a reset that subtracts the threshold"),
+)
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
@@ -60,6 +66,12 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
     )
 
 
+def training(c: Continuous, setting: Setting) -> Training:
+    """Both resets, and both ways to decay."""
+    resets: dict[Reset, str] = {reset: f"{words}; --reset {name} says that it was" for reset, name, words in RESETS}
+    return Training(step=setting.dt_s, exact=setting.values["discretise"] == "exponential", resets=resets)
+
+
 def _of_step(tau_s: Float, gain: Float, dt_s: float | None, *, exact: bool) -> tuple[Float, Float]:
     assert dt_s is not None  # infer-dt refuses otherwise
     if exact:
@@ -81,4 +93,5 @@ WRITER = Writer(
         Choice("reset", ("model", "zero", "subtract"), "what a spike does to the membrane"),
         Choice("discretise", ("euler", "exponential"), "how a state decays in a step"),
     ),
+    training=training,
 )

@@ -10,7 +10,8 @@ import numpy as np
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
-from nirc.ir.rules import Rule, parse
+from nirc.ir.rules import Reset, Rule, parse
+from nirc.ir.training import Training
 from nirc.writers.facts import Facts
 from nirc.writers.importer import (
     ENDLESS,
@@ -66,10 +67,21 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
 
 
 def _share(tau_s: Float, setting: Setting) -> Float:
-    """What a state loses in a step. The exporter multiplies tau by its dt; dt = 1 leaves tau as it is."""
+    """What a state loses in a step."""
+    return _step_in_file(setting) / tau_s
+
+
+def _step_in_file(setting: Setting) -> float:
+    """A step in the unit of the file's time constants: the exporter multiplies tau by its dt, where 1 changes none."""
     exported = float(setting.values["dt"])
     run = exported if exported < 1 else RUN_DT_S
-    return run * exported / tau_s
+    return run * exported
+
+
+def training(c: Continuous, setting: Setting) -> Training:
+    """Time constants as in the file, and the two resets."""
+    resets: dict[Reset, str] = {"set": "reset_method=reset_value", "subtract": "reset_method=reset_subtract"}
+    return Training(step=_step_in_file(setting), resets=resets)
 
 
 def _gain(c: Continuous) -> Float | float:
@@ -224,4 +236,5 @@ WRITER = Writer(
     ),
     time_step=time_step,
     importer=IMPORTER,
+    training=training,
 )

@@ -12,6 +12,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete, Population
 from nirc.ir.program import Program
 from nirc.ir.rules import Fire, Rule, parse
+from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node
 from nirc.writers.importer import ENDLESS, Cell, Importer, exact_tau, of_unit_gain, rescaled, threshold_for
 from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, counts, is_count, made, memoryless
@@ -40,6 +41,11 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
     rule = WITHOUT if decay_syn is None else WITH_SYNAPSE
     rule = rule.with_fire(Fire(">=", None if most == "many" else int(most)))
     return made(c, n, rule, decay_mem=decay, decay_syn=decay_syn)
+
+
+def training(c: Continuous, setting: Setting) -> Training:
+    """Exponential decays. Every spike subtracts."""
+    return Training(step=setting.dt_s or USUAL_DT_S, exact=True)
 
 
 def evidence(facts: Facts) -> Evidence:
@@ -197,4 +203,5 @@ WRITER = Writer(
     ),
     time_step=time_step,
     importer=IMPORTER,
+    training=training,
 )

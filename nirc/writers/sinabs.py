@@ -9,7 +9,8 @@ import numpy as np
 
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
-from nirc.ir.rules import Fire, parse
+from nirc.ir.rules import Fire, Reset, parse
+from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node
 from nirc.writers.importer import Cell, Importer, constant_input, exact_tau, of_unit_gain, threshold_for
 from nirc.writers.writer import (
@@ -47,6 +48,12 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
     if floor is not None:
         rule = rule.with_bound()
     return made(c, n, rule, decay_mem=decay, gain_mem=1 - decay if normed else 1.0, v_least=floor)
+
+
+def training(c: Continuous, setting: Setting) -> Training:
+    """Time constants in steps, and the two resets."""
+    resets: dict[Reset, str] = {"set": "reset_fn=MembraneReset()", "subtract": "reset_fn=MembraneSubtract()"}
+    return Training(step=1.0, exact=True, resets=resets)
 
 
 def _most(spikes: str) -> int | None:
@@ -174,4 +181,5 @@ WRITER = Writer(
         Choice("norm_input", ("yes", "no"), "whether the input is scaled by 1 - beta (norm_input)"),
     ),
     importer=IMPORTER,
+    training=training,
 )

@@ -14,6 +14,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, Rule, parse
+from nirc.ir.training import Training
 from nirc.writers.facts import TIMED, Facts, Node, changed, close
 from nirc.writers.importer import Cell, Importer, constant_input, euler_tau, of_one_threshold, threshold_for
 from nirc.writers.writer import (
@@ -74,6 +75,12 @@ def _kept(tau_s: Float) -> Float:
     """beta as the simulator uses it: learnt ones are clipped to 0 and 1 at every step, and written unclipped."""
     kept: Float = np.clip(1.0 - DT_S / tau_s, 0.0, 1.0)
     return kept
+
+
+def training(c: Continuous, setting: Setting) -> Training:
+    """beta and alpha by DT_S. A reset to zero acts at once if asked, but RSynaptic does not run with it."""
+    at_once = not (setting.recurrent and c.tau_syn_s is not None)
+    return Training(step=DT_S, resets={"set": 'reset_mechanism="zero" and reset_delay=False'} if at_once else {})
 
 
 def evidence(facts: Facts) -> Evidence:
@@ -274,4 +281,5 @@ WRITER = Writer(
     repair=repair,
     rewire=rewire,
     importer=IMPORTER,
+    training=training,
 )

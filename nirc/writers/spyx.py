@@ -17,6 +17,7 @@ from nirc.ir.layers import Flatten, Input, LayerNode, Linear, Neuron, Pool, Subg
 from nirc.ir.populations import Continuous, Discrete, Population
 from nirc.ir.program import Program
 from nirc.ir.rules import parse
+from nirc.ir.training import Training
 from nirc.writers.facts import TIMED, Facts, Node, changed
 from nirc.writers.importer import Cell, Importer, constant_input, euler_tau, of_unit_gain, threshold_for
 from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, membrane_rule, memoryless
@@ -40,6 +41,11 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
         rule = WITH_SYNAPSE if synapse else PLAIN
     decay_syn = None if c.tau_syn_s is None else np.clip(1.0 - dt_s / c.tau_syn_s, 0.0, 1.0)
     return made(c, n, rule, decay_mem=decay, decay_syn=decay_syn)
+
+
+def training(c: Continuous, setting: Setting) -> Training:
+    """beta by dt. Every spike subtracts, a step late."""
+    return Training(step=setting.dt_s or STEPS)
 
 
 def evidence(facts: Facts) -> Evidence:
@@ -249,4 +255,5 @@ WRITER = Writer(
     repair=repair,
     rewire=rewire,
     importer=IMPORTER,
+    training=training,
 )

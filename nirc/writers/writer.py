@@ -15,6 +15,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, MEMBRANE, Rule
+from nirc.ir.training import Training
 from nirc.writers.facts import Facts
 
 if TYPE_CHECKING:
@@ -108,6 +109,10 @@ def _as_stored(graph: RawGraph, log: Log) -> RawGraph:
     return graph
 
 
+def _untold(c: Continuous, setting: Setting) -> Training:
+    return Training()
+
+
 def _no_step(program: Program, values: Mapping[str, str]) -> float | None:
     return None
 
@@ -121,7 +126,7 @@ class Writer:
     ``repair`` brings numbers of the file into NIR's domain, where the simulator clips what its exporter writes
     unclipped. ``rewire`` mends what the exporter is known to connect or to order otherwise, on typed layers as nested
     in the file. ``importer``: how the simulator loads files, None where nothing is known of it. ``near`` says why no
-    rule equals the simulator, "" where one does.
+    rule equals the simulator, "" where one does. ``training``: the simulator's time constants and resets, for advice.
     """
 
     name: str
@@ -134,6 +139,7 @@ class Writer:
     rewire: Callable[[Program, Log], Program] = _as_it_is
     importer: Importer | None = None
     near: str = ""
+    training: Callable[[Continuous, Setting], Training] = _untold
 
     def defaults(self) -> dict[str, str]:
         """Every choice with the simulator's own default."""
@@ -160,6 +166,10 @@ class Reading:
         """As ``--from`` takes it, with every choice that is not the default."""
         other = [f"{k}={v}" for k, v in self.values.items() if self.writer.defaults().get(k) != v]
         return ",".join((self.writer.name, *other))
+
+    def training(self, c: Continuous, setting: Setting) -> Training:
+        """Return what the writer calls time constants and resets of a population."""
+        return replace(self.writer.training(c, setting), simulator=self.writer.title)
 
     @property
     def assumed(self) -> dict[str, str]:

@@ -173,6 +173,25 @@ def test_leaks_that_are_too_small_are_told() -> None:
     assert "D421" in compiled(chain(2, linear(RNG, 2, 2), lif(2, 500), n_out=2))[1]
 
 
+def test_an_integrator_that_subtracts_leaks_in_u_which_is_rounding_and_told_as_what_it_is() -> None:
+    model = chain(2, linear(RNG, 2, 2), nir.IF(np.ones(2) / DT, np.ones(2)), n_out=2)
+    assert "D420" not in compiled(model)[1]  # v keeps all
+
+    log = Log()
+    compile_model(model, "loihi2", Options(dt_s=DT, reset="subtract", strict=True), log=log)
+    (told,) = [d for d in log.diagnostics if d.code == "D420"]
+    assert told.where == "nodes/if1" and "lose 1/4096 of their membrane" in told.message
+    assert "--dt" not in told.help and "train with a reset to zero" in told.help
+
+
+def test_a_readout_that_was_added_leaks_in_u_and_the_help_does_not_speak_of_training() -> None:
+    log = Log()
+    model = chain(2, linear(RNG, 3, 2), lif(3), linear(RNG, 2, 3), n_out=2)
+    compile_model(model, "loihi2", Options(dt_s=DT, readout="if:1", writer="nir", strict=True), log=log)
+    (told,) = [d for d in log.diagnostics if d.code == "D420"]
+    assert told.where == "nodes/out" and "verify" in told.help and "train" not in told.help
+
+
 def test_subtraction_behind_a_slow_synaptic_filter_is_told() -> None:
     model = chain(2, linear(RNG, 2, 2), cuba(2, synapse=40), n_out=2)
     assert "D401" in compiled(model, "subtract")[1]
