@@ -40,7 +40,7 @@ LEFT: dict[str, dict[str, int]] = {
     "nirc/ir": {"semicolons": 21, "openers": 13},
     "nirc/recording": {"double_comprehensions": 1, "nested_conditionals": 1, "long_functions": 1, "long_files": 1},
     "nirc/verification": {"semicolons": 21, "openers": 6, "long_functions": 1},
-    "nirc/writers": {"semicolons": 25, "openers": 27, "double_comprehensions": 3},
+    "nirc/writers": {"semicolons": 24, "openers": 27, "double_comprehensions": 3},
 }
 
 

@@ -84,7 +84,7 @@ def _leaks(name: str, field: str, decay: Float, where: str, training: Training, 
 
 
 def _without_loss(training: Training) -> str:
-    """How an integrator keeps all: in v, which a spike sets to zero."""
+    """Return the way to a membrane in v, which loses nothing and which a spike sets to zero."""
     shown = "`nirc verify` shows what the loss costs in the row of the decays"
     asked = training.resets.get("set", "")
     return f"{shown}; a membrane that resets to zero loses nothing: train with {asked}" if asked else shown

@@ -96,7 +96,7 @@ def _reset(d: Discrete, chip: Rule) -> Iterator[Difference]:
 
 
 def _advice(name: str, d: Discrete, chip: ChipRule, training: Training) -> str:
-    """What brings model and chip together: a reset of this simulator, at once, that this chip computes as it is."""
+    """Return the resets that this simulator has and this chip computes as they are."""
     if training.added:
         return "--readout li reads membranes, which no spike resets"
     found = []
