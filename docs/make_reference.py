@@ -12,13 +12,18 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from nirc.backends.loihi2 import mapping as loihi2_mapping
+from nirc.backends.loihi2 import tables as loihi2_tables
 from nirc.backends.speck import config as speck
 from nirc.backends.speck import limits as speck_limits
+from nirc.backends.spinnaker2 import mapping as spinnaker2_mapping
+from nirc.backends.spinnaker2 import tables as spinnaker2_tables
 from nirc.backends.xylo import config as xylo
 from nirc.backends.xylo import limits as xylo_limits
 from nirc.diagnostics.codes import CODES, error_class
 from nirc.diagnostics.explain import explanation
 from nirc.files.description import File
+from nirc.files.manifest import MANIFEST
 from nirc.files.schema import json_schema, rows
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -74,6 +79,11 @@ def _explained(code: str) -> str:
 def described() -> dict[str, tuple[File, ...]]:
     """The descriptions of the variants of each chip file, by the file's title."""
     return {
+        "network.npz of Loihi 2": (loihi2_tables.NETWORK,),
+        "mapping.json of Loihi 2": (loihi2_mapping.MAPPING,),
+        "network.npz of SpiNNaker2": (spinnaker2_tables.NETWORK,),
+        "mapping.json of SpiNNaker2": (spinnaker2_mapping.MAPPING,),
+        "manifest.json": (MANIFEST,),
         "config.json of Speck": tuple(map(speck.config_file, speck_limits.VARIANTS)),
         "config.json of Xylo": tuple(map(xylo.config_file, xylo_limits.VARIANTS)),
     }
@@ -118,7 +128,7 @@ def main(arguments: list[str]) -> int:
     if "--schemas" in arguments:
         directory = Path(arguments[arguments.index("--schemas") + 1])
         for title, files in described().items():
-            name = f"{title.replace(' of ', '-')}.schema.json"
+            name = f"{title.replace(' of ', '-').replace(' ', '')}.schema.json"
             (directory / name).write_text(json.dumps(json_schema(*files), indent=1) + "\n", encoding="utf-8")
         return 0
     stale = {page: text for page, text in generated().items() if page.read_text(encoding="utf-8") != text}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from nirc.files.manifest import SCHEMA
 
@@ -59,10 +63,35 @@ def digests(files: Mapping[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name != "manifest.json"}
 
 
-def script(directory: Path, *args: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """deploy.py in an interpreter without any package, whose standard streams take ASCII only."""
-    command = [sys.executable, "-I", "-S", str(directory / "deploy.py"), *map(str, args)]
-    environment = {"PYTHONIOENCODING": "ascii:strict", **environment}
+def packed(tree: Any) -> bytes:
+    """A file of a tree: JSON, or an archive if there are arrays in its blocks. What it holds may be wrong."""
+    blocks = [(f"{kind}/{i}", block) for kind, rows in tree.items() if isinstance(rows, list)
+              for i, block in enumerate(rows) if isinstance(block, dict)]  # fmt: skip
+    arrays = {f"{at}/{name}": v for at, block in blocks for name, v in block.items() if isinstance(v, np.ndarray)}
+    if not arrays:
+        return json.dumps(tree).encode()
+    text = json.dumps(structure(tree)).encode()
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in {"network": np.frombuffer(text, np.uint8), **arrays}.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(array), version=(1, 0))
+            archive.writestr(f"{name}.npy", member.getvalue())
+    return made.getvalue()
+
+
+def structure(tree: Any) -> Any:
+    """The tree without its arrays."""
+    if isinstance(tree, dict):
+        return {name: structure(value) for name, value in tree.items() if not isinstance(value, np.ndarray)}
+    return [structure(value) for value in tree] if isinstance(tree, list) else tree
+
+
+def script(directory: Path, *args: object, bare: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    """deploy.py in a process of its own, whose standard streams take ASCII only. ``bare``: without any package."""
+    python = ("-I", "-S") if bare else ("-I",)
+    command = [sys.executable, *python, str(directory / "deploy.py"), *map(str, args)]
+    environment = {"PYTHONIOENCODING": "ascii:strict", "OMP_NUM_THREADS": "1", **environment}
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environment)
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from nirc.backends.loihi2.checks import output_side
+
 Map = tuple[int, int, int]  # channels, y, x
 Pair = tuple[int, int]  # y, x
 
@@ -44,10 +46,8 @@ class Geometry:
 
     def covers(self, kernel: Pair) -> Pair:
         """Outputs (y, x) that a kernel of this size gives; below 1 if it does not fit into the padded map."""
-        y, x = (
-            (n + 2 * pad - d * (k - 1) - 1) // s + 1
-            for n, pad, d, k, s in zip(self.shape_in[1:], self.padding, self.dilation, kernel, self.stride, strict=True)
-        )
+        axes = zip(self.shape_in[1:], kernel, self.stride, self.padding, self.dilation, strict=True)
+        y, x = (output_side(*axis) for axis in axes)
         return y, x
 
     def looks_at(self, kernel: Pair) -> int:

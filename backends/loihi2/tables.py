@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
+from nirc.backends.loihi2.checks import check_network
 from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import (
     BIAS_EXP,
@@ -25,7 +24,6 @@ from nirc.backends.loihi2.limits import (
     DU,
     DV,
     LIF_MODELS,
-    LOGS,
     STATE,
     TOOLS_1,
     VTH,
@@ -34,8 +32,11 @@ from nirc.backends.loihi2.limits import (
     WEIGHT_EXP,
 )
 from nirc.backends.loihi2.rule import SIGN_MODES, IntArray, SignMode
-from nirc.files.json import JsonReader
-from nirc.files.npz import MAX_INDEX, ArrayField, BlockKind, NpzFormat
+from nirc.files import npz
+from nirc.files.bounds import MAX_NAME, MAX_TOTAL_BYTES
+from nirc.files.description import Array, Choice, Const, Flag, Integer, Integers, Many, Object, Switch, Text, Tree
+from nirc.files.description import Kind as Type
+from nirc.files.members import MAX_POINTER, NetworkFile
 
 Kind = Literal["dense", "sparse", "conv"]
 PROJECTIONS: tuple[Kind, ...] = ("dense", "sparse", "conv")
@@ -132,59 +133,101 @@ class Tables:
 
     def blocks(self) -> Mapping[str, tuple[Any, ...]]:
         """All blocks by kind."""
-        return {kind: getattr(self, kind) for kind in KINDS}
+        return {kind: getattr(self, kind) for kind in _MAKERS}
 
 
-_INDEX = (0, MAX_INDEX)  # compared with what it points into later
-GEOMETRY: dict[str, tuple[int, tuple[int, int], str]] = {  # numbers, range and its source; of shapes in the second
-    "shape_in": (3, (1, MAX_INDEX), ""),
-    "shape_out": (3, (1, MAX_INDEX), ""),
-    "stride": (2, CONV_STEP, CONV_MODELS),
-    "padding": (2, CONV_PADDING, CONV_MODELS),
-    "dilation": (2, CONV_STEP, CONV_MODELS),
-}
+_NAME = Text(MAX_NAME)
 
 
-def _geometry(reader: JsonReader, value: Any, path: str) -> Geometry | None:
-    """A convolution's shapes and steps, whole numbers; none for other projections."""
-    if value is None:
-        return None
-    block = reader.as_object(value, path, (*GEOMETRY, "groups"))
-    anything = (-MAX_INDEX, MAX_INDEX)
-    lists = {
-        name: tuple(reader.array(block[name], (n,), anything, f"{path}.{name}").tolist())
-        for name, (n, _, _) in GEOMETRY.items()
+def _points(axis: str, doc: str) -> Array:
+    return Array("<i4", (axis,), 0, MAX_POINTER, points=True, doc=doc)
+
+
+def _geometry() -> Object:
+    """Of a cross-correlation: output (f, y, x) looks at the input from (y, x) * stride - padding on."""
+    step = Integers((2,), *CONV_STEP, doc="y, x", source=CONV_MODELS)
+    return Object(
+        {
+            "shape_in": Integers((3,), 1, MAX_POINTER, doc=f"channels, y, x; y and x {CONV_MAP[0]}..{CONV_MAP[1]}"),
+            "shape_out": Integers((3,), 1, MAX_POINTER, doc="the same of the output"),
+            "stride": step,
+            "padding": Integers((2,), *CONV_PADDING, doc="y, x", source=CONV_MODELS),
+            "dilation": step,
+            "groups": Integer(*CONV_STEP, source=CONV_MODELS),
+        }
+    )
+
+
+def _projection(kind: Kind) -> Object:
+    """Fields that come first tell what a projection is: a reader sees their damage first."""
+    conv, shape = kind == "conv", {"dense": ("targets", "sources"), "sparse": ("synapses",)}.get(kind, ())
+    fields: dict[str, Type] = {
+        "name": _NAME,
+        "source": Text(MAX_NAME, doc="an input, or a population that spikes"),
+        "target": Text(MAX_NAME, doc="a population"),
+        "kind": Const(kind),
+        "geometry": _geometry() if conv else Const(None),
+        "sign_mode": Const("mixed") if conv else Choice(SIGN_MODES),
+        "num_weight_bits": Const(8) if conv else Integer(*WEIGHT_BITS, source=DENSE_MODELS),
+        "weight_exp": Const(0) if conv else Integer(*WEIGHT_EXP, source=TOOLS_1),
     }
-    return Geometry(**lists, groups=reader.integer(block["groups"], anything, f"{path}.groups"))
+    if conv:
+        doc = "even; a kernel in NIR's order"
+        axes = ("C_out", "C_in / groups", "y", "x")
+        return Object({**fields, "weights": Array("<i2", axes, *CONV_WEIGHT, doc=doc, source=CONV_MODELS)})
+    fields["weights"] = Array("<i2", shape, *WEIGHT, doc="as given to Lava", source=DENSE_MODELS)
+    if kind == "sparse":
+        fields["rows"] = _points("synapses", "target neuron. Synapses are in the order of rows, then columns")
+        fields["cols"] = _points("synapses", "source neuron")
+    fields["delays"] = Array("<i2", shape, *DELAY, doc="steps more; missing if all are 0", source=DENSE_MODELS)
+    return Object(fields, optional=("delays",))
 
 
-KINDS: dict[str, BlockKind] = {
-    "inputs": BlockKind(Input, arrays={"channels": ArrayField("<i4", _INDEX)}),
-    "populations": BlockKind(
-        Population,
-        flags=("spikes",),
-        numbers={"du": (DU, LIF_MODELS), "dv": (DV, LIF_MODELS), "vth": (VTH, LIF_MODELS)},
-        arrays={
-            "bias_mant": ArrayField("<i2", BIAS_MANT, LIF_MODELS),
-            "bias_exp": ArrayField("<i2", BIAS_EXP, LIF_MODELS),
-            "v_init": ArrayField("<i4", STATE, LIF_MODELS),
-        },
-    ),
-    "projections": BlockKind(
-        Projection,
-        ("name", "source", "target"),
-        choices={"kind": PROJECTIONS, "sign_mode": SIGN_MODES},
-        numbers={"num_weight_bits": (WEIGHT_BITS, DENSE_MODELS), "weight_exp": (WEIGHT_EXP, TOOLS_1)},
-        nested={"geometry": _geometry},
-        arrays={
-            "weights": ArrayField("<i2", WEIGHT, DENSE_MODELS),
-            "rows": ArrayField("<i4", _INDEX, optional=True),
-            "cols": ArrayField("<i4", _INDEX, optional=True),
-            "delays": ArrayField("<i2", DELAY, DENSE_MODELS, optional=True),
-        },
-    ),
-    "outputs": BlockKind(Output, ("population",), arrays={"neurons": ArrayField("<i4", _INDEX)}),
-}
+def network_file() -> NetworkFile:
+    """Describe network.npz."""
+    population: dict[str, Type] = {
+        "name": _NAME,
+        "du": Integer(*DU, source=LIF_MODELS),
+        "dv": Integer(*DV, source=LIF_MODELS),
+        "vth": Integer(*VTH, source=LIF_MODELS),
+        "spikes": Flag(doc="false: a readout, whose v counts"),
+        "bias_mant": Array("<i2", ("n",), *BIAS_MANT, source=LIF_MODELS),
+        "bias_exp": Array("<i2", ("n",), *BIAS_EXP, source=LIF_MODELS),
+        "v_init": Array("<i4", ("n",), *STATE, source=LIF_MODELS),
+    }
+    inputs = Object({"name": _NAME, "channels": _points("lines", "the channel of the raster that each line carries")})
+    outputs = Object({"population": _NAME, "neurons": _points("k", "outputs stand side by side, in order")})
+    fields: dict[str, Type] = {
+        "format": Const(FORMAT),
+        "channels": Integer(0, MAX_POINTER, doc="width of the raster"),
+        "inputs": Many(inputs, "inputs"),
+        "populations": Many(Object(population), "populations"),
+        "projections": Many(Switch("kind", tuple((kind, _projection(kind)) for kind in PROJECTIONS)), "projections"),
+        "outputs": Many(outputs, "outputs"),
+    }
+    numbers = {
+        "map": CONV_MAP,
+        "kernel": CONV_STEP,
+        "weight": CONV_WEIGHT,
+        "products": MAX_PRODUCTS,
+        "seen": MAX_SEEN,
+    }
+    return NetworkFile(FILE, Object(fields), check_network, numbers, MAX_TOTAL_BYTES, code="L810", source=LIF_MODELS)
+
+
+NETWORK = network_file()
+
+
+def _made(geometry: Tree, **fields: Any) -> Projection:
+    return Projection(**fields, geometry=None if geometry is None else _geometry_of(**geometry))
+
+
+def _geometry_of(groups: int, **axes: list[int]) -> Geometry:
+    numbers: dict[str, Any] = {name: tuple(values) for name, values in axes.items()}
+    return Geometry(**numbers, groups=groups)
+
+
+_MAKERS = {"inputs": Input, "populations": Population, "projections": _made, "outputs": Output}
 
 
 def to_npz(tables: Tables) -> bytes:
@@ -193,93 +236,14 @@ def to_npz(tables: Tables) -> bytes:
     Raises ``CompileError`` (L810) for a value that the chip does not take, ``InputError`` (U605) if the tables
     contradict themselves.
     """
-    form = _Format()
-    form.check(tables)
-    return form.pack(tables.channels, tables.blocks())
+    return npz.to_npz(NETWORK, npz.tree_of(NETWORK, tables.channels, tables.blocks()))
 
 
 def from_npz(data: bytes) -> Tables:
     """The tables in the bytes of a ``network.npz``; its arrays are read-only, int16 or int32.
 
     Raises ``InputError`` (U605) if the file is damaged or contradicts itself, ``CompileError`` (L810) for values
-    that the chip does not take; the diagnostics name field, value and allowed range.
+    that the chip does not take. The diagnostics name field, value and allowed range.
     """
-    form = _Format()
-    channels, blocks = form.unpack(data)
-    tables = Tables(channels, **blocks)
-    form.check(tables)
-    return tables
-
-
-class _Format(NpzFormat):
-    """Looks whether the tables make sense."""
-
-    def __init__(self) -> None:
-        super().__init__(FILE, FORMAT, KINDS, code="L810", source=LIF_MODELS)
-
-    def check(self, tables: Tables) -> None:
-        """Raise if they contradict themselves, or hold values that the chip does not take."""
-        for i, source in enumerate(tables.inputs):
-            self.indices(source.channels, tables.channels, f"inputs[{i}].channels")
-        for i, population in enumerate(tables.populations):
-            for name in ("bias_mant", "bias_exp", "v_init"):
-                self.shape(getattr(population, name), (max(1, population.n),), f"populations[{i}].{name}")
-        self.unique([*tables.inputs, *tables.populations], "the inputs and populations")
-        self.unique(tables.projections, "the projections")
-        for i, projection in enumerate(tables.projections):
-            self.synapses(projection, tables, f"projections[{i}]")
-        self.outputs(tables.outputs, tables.populations)
-        self.ranges(tables.blocks())
-        self.log.raise_if_errors()
-
-    def synapses(self, projection: Projection, tables: Tables, path: str) -> None:
-        """A projection whose ends exist and whose arrays fit them."""
-        sources, targets = self.ends(projection, tables.inputs, tables.populations, path)
-        rows, cols = projection.rows, projection.cols
-        if (projection.geometry is not None) != (projection.kind == "conv"):
-            self.damaged("convolutions have a geometry, no others", f"{path}.geometry", projection.kind, "conv")
-        if projection.kind != "sparse" and (rows is not None or cols is not None):
-            self.damaged(f"a {projection.kind} projection has no rows and columns", path, "rows, cols", "weights alone")
-        if projection.geometry is not None:
-            self.convolution(projection, projection.geometry, sources, targets, path)
-        elif projection.kind == "dense":
-            self.shape(projection.weights, (targets, sources), f"{path}.weights")
-        elif rows is None or cols is None:
-            self.damaged("the places of the synapses are missing", path, None, "rows and cols")
-        else:
-            self.shape(projection.weights, (projection.weights.size,), f"{path}.weights")
-            for name, index, n in (("rows", rows, targets), ("cols", cols, sources)):
-                self.shape(index, projection.weights.shape, f"{path}.{name}")
-                self.within(index, n, f"{path}.{name}")
-            if (np.diff(rows.astype(np.int64) * sources + cols) <= 0).any():
-                self.damaged("synapses are out of order or double", path, "rows, cols", "by row, then column")
-        if projection.delays is not None:
-            self.shape(projection.delays, projection.weights.shape, f"{path}.delays")
-
-    def convolution(self, p: Projection, g: Geometry, sources: int, targets: int, path: str) -> None:
-        """A kernel that fits its geometry, and a geometry that fits its ends."""
-        at = f"{path}.geometry"
-        for name, (_, allowed, source) in GEOMETRY.items():
-            self._range(np.array(getattr(g, name)), allowed, f"{at}.{name}", source)
-        self._range(np.array([g.groups]), CONV_STEP, f"{at}.groups", CONV_MODELS)
-        self._range(np.array([*g.shape_in[1:], *g.shape_out[1:]]), CONV_MAP, at, LOGS)
-        self.log.raise_if_errors()
-        if p.weights.ndim != 4 or g.shape_in[0] % g.groups or g.shape_out[0] % g.groups:
-            self.damaged("groups do not divide the channels", at, g.groups, "a kernel of 4 axes, equal groups")
-        kernel = (p.weights.shape[2], p.weights.shape[3])
-        self._range(np.array(kernel), CONV_STEP, f"{path}.weights", CONV_MODELS)
-        self.shape(p.weights, g.kernel_shape(kernel), f"{path}.weights")
-        for name, n, found in (("shape_in", sources, g.n_in), ("shape_out", targets, g.n_out)):
-            if n != found:
-                self.damaged("a map has another size than its neurons", f"{at}.{name}", found, n)
-        if g.covers(kernel) != g.shape_out[1:]:
-            self.damaged("the kernel gives another output", f"{at}.shape_out", g.shape_out[1:], g.covers(kernel))
-        for size, most in ((p.weights.size * g.positions, MAX_PRODUCTS), (g.looks_at(kernel), MAX_SEEN)):
-            if size > most:
-                self.damaged("the convolution is too large", at, size, most)
-        fixed = (p.sign_mode, p.num_weight_bits, p.weight_exp, p.delays is None)
-        if fixed != ("mixed", 8, 0, True):
-            self.damaged("a convolution is mixed, of 8 bits, exponent 0 and no delays", path, fixed, "no such settings")
-        if (p.weights & 1).any():
-            odd = int(p.weights[(p.weights & 1) != 0].flat[0])
-            self.outside(f"{path}.weights", odd, CONV_WEIGHT, "a weight of a convolution is odd", CONV_MODELS)
+    channels, blocks = npz.from_npz(NETWORK, data, _MAKERS)
+    return Tables(channels, **blocks)

@@ -19,9 +19,8 @@ def check_config(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faul
         check_sizes(core, f"cnn_layers[{i}].dimensions", numbers["memories"][i], faults)
     if faults:
         return  # the arrays of an impossible core are not looked at
-    kind = vars(file.root.fields["cnn_layers"])["item"]
     for i, core in cores.items():
-        check_arrays(core, f"cnn_layers[{i}]", kind, faults)
+        check_arrays(core, f"cnn_layers[{i}]", file.item("cnn_layers"), faults)
         check_destinations(core, f"cnn_layers[{i}]", shape_of(core, "output_shape"), tree, faults)
     check_circle(cores, numbers["readout"], faults)
     check_routes(tree, numbers, faults)
@@ -69,7 +68,7 @@ def check_sizes(core: Tree, path: str, memories: Mapping[str, int], faults: Faul
             faults.outside(path, f"{words} words", (0, memories[name]), f"the core's {name} memory is too small")
 
 
-def check_arrays(core: Tree, path: str, kind: Kind, faults: Faults) -> None:
+def check_arrays(core: Tree, path: str, kind: Kind | None, faults: Faults) -> None:
     """The arrays have the shapes that the sizes say. The leak is on where a bias is."""
     out, y, x = shape_of(core, "output_shape")
     sizes = {"out": out, "in": shape_of(core, "input_shape")[0], "k": core["dimensions"]["kernel_size"], "y": y, "x": x}

@@ -30,7 +30,7 @@ def run(
 ) -> Run:
     """The recordings; raises ``InputError`` (U604, U605) and ``CompileError`` (N904, N910)."""
     network = tables.from_npz(files[tables.FILE])
-    check_delivery(network, mapping.from_json(files[mapping.FILE], network.sizes()), log)
+    check_delivery(network, mapping.from_json(files[mapping.FILE], network), log)
     if raster.size and raster.max() > 1:
         log.warning(
             "N911",

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.backends.spinnaker2.checks import check_network
 from nirc.backends.spinnaker2.limits import (
     DECAY,
     DELAY,
@@ -26,7 +27,22 @@ from nirc.backends.spinnaker2.limits import (
     WEIGHT,
 )
 from nirc.backends.spinnaker2.rule import RESETS, Float32, Reset
-from nirc.files.npz import MAX_INDEX, ArrayField, BlockKind, NpzFormat
+from nirc.files import npz
+from nirc.files.bounds import MAX_NAME, MAX_TOTAL_BYTES
+from nirc.files.description import (
+    Array,
+    Choice,
+    Const,
+    Flag,
+    Integer,
+    Kind,
+    Many,
+    Object,
+    Switch,
+    Text,
+    Tree,
+)
+from nirc.files.members import MAX_POINTER, NetworkFile
 
 Int = NDArray[np.signedinteger[Any]]
 Model = Literal["lif", "lif_no_delay", "lif_curr_exp", "lif_curr_exp_no_delay", "lif_conv2d"]
@@ -130,7 +146,7 @@ class Convolution:
 
     def parameters(self) -> dict[str, int]:
         """What ``Conv2DProjection`` takes, by the vendor's names."""
-        return {name: getattr(self, name) for name in _GEOMETRY}
+        return {name: getattr(self, name) for name in GEOMETRY}
 
     @property
     def shape_in(self) -> tuple[int, int, int]:
@@ -174,49 +190,95 @@ class Tables:
 
     def blocks(self) -> Mapping[str, tuple[Any, ...]]:
         """All blocks by kind."""
-        return {kind: getattr(self, kind) for kind in KINDS}
+        return {kind: getattr(self, kind) for kind in _MAKERS}
 
 
-_INDEX = (0, MAX_INDEX)  # compared with what it points into later
-_ATOMS = ((1, MAX_PIXELS), GENERATED)
-_GEOMETRY = {
-    **dict.fromkeys(("in_height", "in_width", "stride_x", "stride_y", "pool_x", "pool_y"), ((1, MAP), "nirc")),
-    **dict.fromkeys(("pad_top", "pad_bottom", "pad_left", "pad_right"), ((0, MAP), "nirc")),
+_NAME = Text(MAX_NAME)
+_ENDS: dict[str, Kind] = {"name": _NAME, "source": _NAME, "target": _NAME}
+_FLOAT = ("<f4", ("1 or n",), *FLOAT32)
+_DECAY = ("<f4", ("1 or n",), *DECAY)
+_SIDES = ("in_height", "in_width", "stride_x", "stride_y", "pool_x", "pool_y")
+_PADS = ("pad_top", "pad_bottom", "pad_left", "pad_right")
+GEOMETRY = (*_SIDES, *_PADS)  # parameters of a convolution
+_PARAMETERS = ("threshold", "alpha_decay", "i_offset", "v_init", "v_reset", "exc_decay", "inh_decay")
+
+
+def _points(axis: str, doc: str) -> Array:
+    return Array("<i4", (axis,), 0, MAX_POINTER, points=True, doc=doc)
+
+
+def _population(model: Model) -> Object:
+    fields: dict[str, Kind] = {
+        "name": _NAME,
+        "model": Const(model),
+        "n": Integer(1, MAX_POINTER, doc="neurons"),
+        "atoms": Integer(1, most_atoms(model), doc="neurons on a PE", source=GENERATED),
+        "reset": Choice(RESETS),
+        "spikes": Flag(doc="false: a readout, whose v counts"),
+        "threshold": Array(*_FLOAT, source=GENERATED),
+        "alpha_decay": Array(*_DECAY, doc="what is left of v in a step", source=GENERATED),
+        "i_offset": Array(*_FLOAT, doc="added to v in each step", source=GENERATED),
+        "v_init": Array(*_FLOAT, source=GENERATED),
+        "v_reset": Array(*_FLOAT, source=GENERATED),
+    }
+    if model in FILTERED:
+        fields["exc_decay"] = Array(*_DECAY, doc="what is left of the excitatory current", source=GENERATED)
+        fields["inh_decay"] = Array(*_DECAY, doc="what is left of the inhibitory current", source=GENERATED)
+    return Object(fields)
+
+
+def network_file() -> NetworkFile:
+    """Describe network.npz."""
+    inputs: dict[str, Kind] = {
+        "name": _NAME,
+        "atoms": Integer(1, MAX_ATOMS, doc="neurons on a PE", source=GENERATED),
+        "channels": _points("n", "the channel of the raster that each neuron plays"),
+    }
+    projections: dict[str, Kind] = {
+        **_ENDS,
+        "pre": _points("synapses", "source neuron. Synapses are in the order of pre, post, delay"),
+        "post": _points("synapses", "target neuron"),
+        "weight": Array("<i2", ("synapses",), *WEIGHT, source=IMPORTER),
+        "delay": Array("<i2", ("synapses",), *DELAY, doc="a spike of step t acts in t + 1 + delay", source=SCRIPTS),
+    }
+    weight = Array("|i1", ("C_in", "C_out", "rows", "columns"), *WEIGHT, source=IMPORTER)
+    convolutions: dict[str, Kind] = {
+        **_ENDS,
+        **{name: Integer(1, MAP, source="nirc") for name in _SIDES},
+        **{name: Integer(0, MAP, source="nirc") for name in _PADS},
+        "weight": weight,
+    }
+    outputs: dict[str, Kind] = {"population": _NAME, "neurons": _points("k", "outputs stand side by side, in order")}
+    fields: dict[str, Kind] = {
+        "format": Const(FORMAT),
+        "channels": Integer(0, MAX_POINTER, doc="width of the raster"),
+        "inputs": Many(Object(inputs), "inputs"),
+        "populations": Many(Switch("model", tuple((m, _population(m)) for m in MODELS)), "populations"),
+        "projections": Many(Object(projections), "projections"),
+        "convolutions": Many(Object(convolutions), "convolutions"),
+        "outputs": Many(Object(outputs), "outputs"),
+    }
+    numbers = {
+        "delayed": DELAYED,
+        "weights": {True: DELAYED_WEIGHT, False: WEIGHT},  # with delays, without
+        "delays": {True: DELAY, False: (0, 0)},
+    }
+    return NetworkFile(FILE, Object(fields), check_network, numbers, MAX_TOTAL_BYTES, code="N910", source=SCRIPTS)
+
+
+NETWORK = network_file()
+_MAKERS = {
+    "inputs": Input,
+    "populations": Population,
+    "projections": Projection,
+    "convolutions": Convolution,
+    "outputs": Output,
 }
-_PARAMETERS = {
-    "threshold": ArrayField("<f4", FLOAT32, GENERATED),
-    "alpha_decay": ArrayField("<f4", DECAY, GENERATED),
-    "i_offset": ArrayField("<f4", FLOAT32, GENERATED),
-    "v_init": ArrayField("<f4", FLOAT32, GENERATED),
-    "v_reset": ArrayField("<f4", FLOAT32, GENERATED),
-    "exc_decay": ArrayField("<f4", DECAY, GENERATED, optional=True),
-    "inh_decay": ArrayField("<f4", DECAY, GENERATED, optional=True),
-}
-_ENDS = ("name", "source", "target")
-KINDS: dict[str, BlockKind] = {
-    "inputs": BlockKind(Input, numbers={"atoms": _ATOMS}, arrays={"channels": ArrayField("<i4", _INDEX)}),
-    "populations": BlockKind(
-        Population,
-        choices={"model": MODELS, "reset": RESETS},
-        flags=("spikes",),
-        numbers={"n": (_INDEX, ""), "atoms": _ATOMS},
-        arrays=_PARAMETERS,
-    ),
-    "projections": BlockKind(
-        Projection,
-        _ENDS,
-        arrays={
-            "pre": ArrayField("<i4", _INDEX),
-            "post": ArrayField("<i4", _INDEX),
-            "weight": ArrayField("<i2", WEIGHT, IMPORTER),
-            "delay": ArrayField("<i2", DELAY, SCRIPTS),
-        },
-    ),
-    "convolutions": BlockKind(
-        Convolution, _ENDS, numbers=_GEOMETRY, arrays={"weight": ArrayField("|i1", WEIGHT, IMPORTER)}
-    ),
-    "outputs": BlockKind(Output, ("population",), arrays={"neurons": ArrayField("<i4", _INDEX)}),
-}
+
+
+def tree_of(tables: Tables) -> Tree:
+    """The tables as the tree of network.npz."""
+    return npz.tree_of(NETWORK, tables.channels, tables.blocks())
 
 
 def to_npz(tables: Tables) -> bytes:
@@ -225,101 +287,14 @@ def to_npz(tables: Tables) -> bytes:
     Raises ``CompileError`` (N910) for a value that the chip does not take, ``InputError`` (U605) if the tables
     contradict themselves.
     """
-    form = _Format()
-    form.check(tables)
-    return form.pack(tables.channels, tables.blocks())
+    return npz.to_npz(NETWORK, tree_of(tables))
 
 
 def from_npz(data: bytes) -> Tables:
     """The tables in the bytes of a ``network.npz``; its arrays are read-only.
 
     Raises ``InputError`` (U605) if the file is damaged or contradicts itself, ``CompileError`` (N910) for values
-    that the chip does not take; the diagnostics name field, value and allowed range.
+    that the chip does not take. The diagnostics name field, value and allowed range.
     """
-    form = _Format()
-    channels, blocks = form.unpack(data)
-    tables = Tables(channels, **blocks)
-    form.check(tables)
-    return tables
-
-
-class _Format(NpzFormat):
-    """Looks whether the tables make sense."""
-
-    def __init__(self) -> None:
-        super().__init__(FILE, FORMAT, KINDS, code="N910", source=SCRIPTS)
-
-    def check(self, tables: Tables) -> None:
-        """Raise if they contradict themselves, or hold values that the chip does not take."""
-        for i, source in enumerate(tables.inputs):
-            self.indices(source.channels, tables.channels, f"inputs[{i}].channels")
-        for i, population in enumerate(tables.populations):
-            self.population(population, f"populations[{i}]")
-        for i, source in enumerate(tables.inputs):
-            self._range(np.array([source.atoms]), (1, MAX_ATOMS), f"inputs[{i}].atoms", GENERATED)
-        for i, population in enumerate(tables.populations):
-            allowed = (1, most_atoms(population.model))
-            self._range(np.array([population.atoms]), allowed, f"populations[{i}].atoms", GENERATED)
-        self.unique([*tables.inputs, *tables.populations], "the inputs and populations")
-        self.unique([*tables.projections, *tables.convolutions], "the projections")
-        self.ranges(tables.blocks())
-        self.log.raise_if_errors()  # sizes are multiplied from here on
-        for i, projection in enumerate(tables.projections):
-            self.projection(projection, tables, f"projections[{i}]")
-        for i, convolution in enumerate(tables.convolutions):
-            self.convolution(convolution, tables, f"convolutions[{i}]")
-        self.targets(tables)
-        self.outputs(tables.outputs, tables.populations)
-        self.log.raise_if_errors()
-
-    def population(self, population: Population, path: str) -> None:
-        """Parameters for all neurons, or for each, and those that its model has."""
-        if population.n < 1:
-            self.damaged("a population is empty", f"{path}.n", population.n, "1 or more neurons")
-        for name in ("exc_decay", "inh_decay"):
-            if (getattr(population, name) is not None) != (population.model in FILTERED):
-                self.damaged("the model has other parameters", f"{path}.{name}", population.model, "as the model has")
-        for name, value in population.parameters().items():
-            if value.shape != (1,):
-                self.shape(value, (population.n,), f"{path}.{name}")
-
-    def source_and_target(self, block: Projection | Convolution, tables: Tables, path: str) -> tuple[int, Population]:
-        """Neurons of a source that sends, and a target that exists."""
-        sources, _ = self.ends(block, tables.inputs, tables.populations, path)
-        return sources, next(p for p in tables.populations if p.name == block.target)
-
-    def projection(self, projection: Projection, tables: Tables, path: str) -> None:
-        """Synapses in order, within what the target's model takes."""
-        sources, target = self.source_and_target(projection, tables, path)
-        if target.model == "lif_conv2d":
-            self.damaged("the model takes no list of synapses", f"{path}.target", target.model, "a convolution")
-        pre, post = projection.pre, projection.post
-        for name in ("pre", "post", "weight", "delay"):
-            self.shape(getattr(projection, name), (pre.size,), f"{path}.{name}")
-        self.within(pre, sources, f"{path}.pre")
-        self.within(post, target.n, f"{path}.post")
-        key = (pre.astype(np.int64) * target.n + post) * (DELAY[1] + 1) + projection.delay
-        if (np.diff(key) <= 0).any():
-            self.damaged("synapses are out of order or double", path, "pre, post, delay", "by pre, then post, delay")
-        delayed = target.model in DELAYED
-        weights, delays = (DELAYED_WEIGHT, DELAY) if delayed else (WEIGHT, (0, 0))
-        self._range(projection.weight, weights, f"{path}.weight", f"{SCRIPTS}: {target.model}")
-        self._range(projection.delay, delays, f"{path}.delay", f"{SCRIPTS}: {target.model}")
-
-    def convolution(self, convolution: Convolution, tables: Tables, path: str) -> None:
-        """Maps that have as many pixels as there are neurons."""
-        sources, target = self.source_and_target(convolution, tables, path)
-        if target.model != "lif_conv2d":
-            self.damaged("the model takes no convolution", f"{path}.target", target.model, "lif_conv2d")
-        if convolution.weight.ndim != 4 or 0 in convolution.weight.shape:
-            self.damaged("an array has another shape", f"{path}.weight", convolution.weight.shape, "4 axes")
-        for what, shape, n in (("source", convolution.shape_in, sources), ("target", convolution.shape_out, target.n)):
-            if min(shape) < 1 or int(np.prod(shape)) != n:
-                self.damaged("a map does not fit the population", f"{path}.{what}", shape, f"{n} neurons")
-
-    def targets(self, tables: Tables) -> None:
-        """One convolution into each population of ``lif_conv2d``."""
-        for i, population in enumerate(tables.populations):
-            n = sum(convolution.target == population.name for convolution in tables.convolutions)
-            if population.model == "lif_conv2d" and n != 1:
-                self.damaged("the model takes one convolution", f"populations[{i}]", n, 1)
+    channels, blocks = npz.from_npz(NETWORK, data, _MAKERS)
+    return Tables(channels, **blocks)

@@ -61,9 +61,13 @@ class Fault:
 
 
 class Faults:
-    """Collects all faults of a file. The same fault in many places is kept once."""
+    """Collects all faults of a file. The same fault in many places is kept once.
 
-    def __init__(self) -> None:
+    ``exact`` is false before a file is written: arrays may have wider types than the file will have.
+    """
+
+    def __init__(self, exact: bool = True) -> None:
+        self.exact = exact
         self.by_place: dict[tuple[str, str], Fault] = {}
 
     def __len__(self) -> int:
@@ -78,7 +82,9 @@ class Faults:
         """Note that the structure is broken."""
         self._add(Fault(path, message, shown(found), str(allowed), damaged=True))
 
-    def outside(self, path: str, found: object, allowed: object, message: str = "", source: str = "") -> None:
+    def outside(
+        self, path: str, found: object, allowed: object, message: str = "", source: str = "", others: int = 0
+    ) -> None:
         """Note a value that the chip does not take. ``allowed`` is (least, most), a list of values or a text."""
         if isinstance(allowed, tuple):
             allowed = f"{allowed[0]}..{allowed[1]}"
@@ -86,7 +92,7 @@ class Faults:
             allowed = ", ".join(map(str, allowed))
         text = found if isinstance(found, str) else shown(found)
         message = message or "a value is outside the chip's range"
-        self._add(Fault(path, message, text, str(allowed), damaged=False, source=source))
+        self._add(Fault(path, message, text, str(allowed), damaged=False, source=source, others=others))
 
     def _add(self, fault: Fault) -> None:
         place = (re.sub(r"\[\d+\]", "[]", fault.path), fault.message)
@@ -305,27 +311,36 @@ class Integers(Kind):
 
 @dataclass(frozen=True)
 class Array(Kind):
-    """An array of numpy, of exactly this type. Each axis of ``shape`` has a length or a name."""
+    """An array of numpy, of exactly this type. Each axis of ``shape`` has a length or a name.
+
+    ``points`` means that the numbers point to something. One outside the range is damage then.
+    """
 
     dtype: str
     shape: tuple[int | str, ...]
     low: float
     high: float
+    points: bool = False
     doc: str = _words()
     source: str = _words()
 
     def check(self, value: Any, path: str, faults: Faults) -> None:
         """Lengths that have names may be any."""
-        if value.dtype.str != self.dtype:
+        if value.dtype.str != self.dtype and (faults.exact or value.dtype.kind != self.dtype[1]):
             faults.damaged(path, "an array has another type", value.dtype.str, self.dtype)
             return
         exact = [i for i, n in enumerate(self.shape) if isinstance(n, int)]
         if value.ndim != len(self.shape) or any(value.shape[i] != self.shape[i] for i in exact):
             faults.damaged(path, "an array has another shape", value.shape, self.shape)
             return
-        bad = value[~((value >= self.low) & (value <= self.high))]  # so NaN is bad
-        if bad.size:
-            faults.outside(path, bad[0].item(), (self.low, self.high), source=self.source)
+        if not value.size or (value.min() >= self.low and value.max() <= self.high):  # false for NaN
+            return
+        bad = value[~((value >= self.low) & (value <= self.high))]
+        if self.points:
+            faults.damaged(path, "a number points to nothing", bad[0].item(), f"{self.low}..{self.high}")
+        else:
+            allowed = (self.low, self.high)
+            faults.outside(path, bad[0].item(), allowed, source=self.source, others=len(bad) - 1)
 
 
 @dataclass(frozen=True)
@@ -446,6 +461,11 @@ class File:
         """The chip's variant, if the file names it."""
         named = self.root.fields.get("variant")
         return str(named.value) if isinstance(named, Const) else ""
+
+    def item(self, name: str) -> Kind | None:
+        """What the entries are of a list that is a field of the root."""
+        many = self.root.fields[name]
+        return many.item if isinstance(many, Many) else None
 
     def parse(self, data: bytes, faults: Faults) -> Tree:
         """The tree of a file that may hold anything."""

@@ -53,13 +53,18 @@ class Layout:
             if block["part"] == READOUT:
                 self.scale[block["index"]] = block["scale"]
 
-    def sent(self, sample: Any, more: int = 0) -> Any:
-        """Spike counts (steps, channels of the chip) of a sample, until the last answer has come.
+    @property
+    def latest(self) -> int:
+        """Steps until the last answer to the last step has come."""
+        return int(max([0, *self.late]))
 
-        ``more`` steps follow. Inputs may share a channel, as pooled pixels do.
+    def sent(self, sample: Any, after: int | None = None) -> Any:
+        """Spike counts (steps, channels of the chip) of a sample, and ``after`` empty steps, ``latest`` if None.
+
+        Inputs may share a channel, as pooled pixels do.
         """
         steps = len(sample)
-        counts = np.zeros((steps + max([0, more, *self.late]), self.channels), np.int64)
+        counts = np.zeros((steps + (self.latest if after is None else after), self.channels), np.int64)
         for column, channel in enumerate(self.inputs):
             if channel is not None:
                 counts[:steps, channel] += sample[:, column]
@@ -124,8 +129,8 @@ class Script:
 
     ``files``: descriptions of the chip's files, ``ends_of``: see ``Bundle``. ``add_options`` gets the parser and the
     group of --check and --dry-run, ``refuse`` the parser and the options. ``summary`` gives lines about a good bundle.
-    ``use`` builds, uploads and runs. It gets a layout if there is a raster. ``stop`` is called before the script ends
-    early. ``most``: spikes of one channel in a step.
+    ``use`` builds, uploads and runs. It gets a layout if there is a raster. ``end`` ends a run that failed or was
+    interrupted, with a text or a status. ``most``: spikes of one channel in a step.
     """
 
     doc: str
@@ -136,7 +141,7 @@ class Script:
     use: Callable[[dict[str, Tree], Layout | None, argparse.Namespace], None]
     add_options: Callable[[argparse.ArgumentParser, Any], None] = lambda parser, only: None
     refuse: Callable[[argparse.ArgumentParser, argparse.Namespace], None] = lambda parser, options: None
-    stop: Callable[[], None] = lambda: None
+    end: Callable[[Any], NoReturn] = sys.exit
     most: int = MAX_COUNT
 
     def options(self, arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -181,8 +186,7 @@ class Script:
         except Exception as error:  # whatever the vendor's package, a cable or the disk may raise
             if options.debug:
                 raise
-            self.stop()
-            sys.exit(f"the run failed: {report(error)}")
+            self.end(f"the run failed: {report(error)}")
 
     def start(self) -> None:
         """Run as a program. A batch system's way to interrupt is taken like Ctrl-C."""
@@ -190,6 +194,5 @@ class Script:
         try:
             self.main()
         except KeyboardInterrupt:
-            self.stop()
             sys.stderr.write("interrupted; nothing was written\n")
-            sys.exit(130)
+            self.end(130)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from nirc.files.description import (
     Array,
     Choice,
@@ -153,7 +155,8 @@ def allowed(kind: Kind) -> str:
         case Integers():
             return f"[{']['.join(map(_length, kind.shape))}] of {kind.low}..{kind.high}"
         case Array():
-            return f"({', '.join(map(_length, kind.shape))}) {kind.dtype}, {kind.low}..{kind.high}"
+            span = "" if kind.points else f", {kind.low:.9g}..{kind.high:.9g}"
+            return f"({', '.join(map(_length, kind.shape))}) {np.dtype(kind.dtype).name}{span}"
     return type(kind).__name__.lower()
 
 

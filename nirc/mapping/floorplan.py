@@ -9,12 +9,25 @@ since emulators read floorplans, too.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from nirc.files.json import JsonReader, join
+from nirc.files.chipfiles import read
+from nirc.files.description import (
+    Const,
+    Faults,
+    File,
+    Integer,
+    Integers,
+    Many,
+    Map,
+    Maybe,
+    Number,
+    Object,
+    Size,
+    Text,
+)
 
 if TYPE_CHECKING:
     from nirc.mapping.links import LinkGraph
@@ -25,12 +38,44 @@ Span = tuple[int, int]  # begin and end, without end
 
 KEY = "floorplan"  # of mapping.json
 FORMAT = "nirc-floorplan/1"
-FIELDS = ("absent", "bound", "chip", "cores", "cost", "faulty", "format", "limits", "links", "router", "size")
+MOST_BYTES = 1 << 30
 MOST_CELLS = 1 << 24
 MOST_NEURONS = 1 << 40  # along an axis of a population
 MOST_AXES = 8
 MOST_TEXT = 300  # characters of a name or unit
 LARGEST = 1e18  # of a usage, limit, load or cost
+
+_NAME = Text(MOST_TEXT)
+_AMOUNT = Number(0, LARGEST)
+_SIZE = Integers((3,), 1, MOST_CELLS, doc="cells along x, y, z")
+_CELL = Integers((3,), 0, MOST_CELLS, doc="x, y, z")
+_BOX = Integers((Size("axes", MOST_AXES), 2), 0, MOST_NEURONS, doc="from, up to and without, for each axis")
+FLOORPLAN = Object(
+    {
+        "format": Const(FORMAT),
+        "size": _SIZE,
+        "chip": _SIZE,
+        "router": _SIZE,
+        "limits": Map(Object({"max": _AMOUNT, "unit": Text(MOST_TEXT, 0)}), doc="of a core, for each resource"),
+        "cores": Many(
+            Object(
+                {
+                    "chip": Integer(0, MOST_CELLS),
+                    "at": _CELL,
+                    "parts": Many(Object({"population": _NAME, "box": _BOX}), "parts"),
+                    "usage": Map(_AMOUNT),
+                }
+            ),
+            "cores",
+        ),
+        "links": Many(Object({"from": _CELL, "to": _CELL, "load": _AMOUNT, "capacity": Maybe(_AMOUNT)}), "links"),
+        "faulty": Integers(("cells", 3), 0, MOST_CELLS),
+        "absent": Integers(("cells", 3), 0, MOST_CELLS),
+        "cost": Maybe(_AMOUNT, doc="traffic times distance"),
+        "bound": Maybe(_AMOUNT, doc="no placement costs less"),
+    },
+    doc="where everything went, the same for every many-core chip",
+)
 
 
 @dataclass(frozen=True)
@@ -129,12 +174,65 @@ class Floorplan:
         }
 
     @staticmethod
-    def from_tree(tree: Any, reader: JsonReader, path: str = KEY) -> Floorplan:
-        """Read the floorplan in a tree that may hold anything. ``path``: its place in the file.
+    def from_tree(tree: Any) -> Floorplan:
+        """The floorplan in a tree that is as ``FLOORPLAN`` says. Raises ``ValueError`` if it contradicts itself."""
+        return Floorplan(
+            size=_point(tree["size"]),
+            chip=_point(tree["chip"]),
+            router=_point(tree["router"]),
+            limits={name: (limit["max"], limit["unit"]) for name, limit in tree["limits"].items()},
+            cores=tuple(
+                Core(core["chip"], _point(core["at"]), tuple(map(_part, core["parts"])), core["usage"])
+                for core in tree["cores"]
+            ),
+            links=tuple(
+                Link(_point(link["from"]), _point(link["to"]), link["load"], link["capacity"]) for link in tree["links"]
+            ),
+            faulty=tuple(map(_point, tree["faulty"])),
+            absent=tuple(map(_point, tree["absent"])),
+            cost=tree["cost"],
+            bound=tree["bound"],
+        )
 
-        Raises ``InputError`` (U605), naming the path, for any tree that ``to_tree`` cannot make.
-        """
-        return _Reader(reader).floorplan(tree, path)
+
+def check_floorplan(tree: Any, file: File, trees: Mapping[str, Any], faults: Faults) -> None:
+    """Note what contradicts itself in the floorplan of a mapping.json."""
+    for i, core in enumerate(tree[KEY]["cores"]):
+        for j, part in enumerate(core["parts"]):
+            if any(begin >= end for begin, end in part["box"]):
+                path = f"{KEY}.cores[{i}].parts[{j}].box"
+                faults.damaged(path, "the neurons of a part are not a box", str(part["box"]), "from below to")
+    if not faults:
+        try:
+            Floorplan.from_tree(tree[KEY])
+        except ValueError as error:
+            faults.damaged(KEY, f"the floorplan contradicts itself: {error}", None, "a floorplan that can be")
+
+
+def floorplan_in(data: bytes) -> Floorplan:
+    """The floorplan in the bytes of a mapping.json that may hold anything. Raises ``InputError`` (U605)."""
+    _, tree = read(data, MAPPING)
+    return Floorplan.from_tree(tree[KEY])
+
+
+MAPPING = File(
+    "mapping.json",
+    Object({KEY: FLOORPLAN}, open=True),  # the other fields are the chip's own
+    check_floorplan,
+    {},
+    MOST_BYTES,
+    code="U605",
+    source="nirc/mapping/floorplan.py",
+)
+
+
+def _point(value: list[int]) -> Point:
+    x, y, z = value
+    return x, y, z
+
+
+def _part(part: Any) -> Part:
+    return Part(part["population"], tuple((begin, end) for begin, end in part["box"]))
 
 
 def loaded_links(graph: LinkGraph, routes: Routes) -> tuple[Link, ...]:
@@ -195,120 +293,3 @@ def _unknown_resource(plan: Floorplan) -> str:
         if unknown := [name for name in core.usage if name not in plan.limits]:
             return f"core {core.at} uses {unknown[0]}, which has no limit"
     return ""
-
-
-class _Reader:
-    """A reader that checks full columns at once: a large machine has some 100,000 cores."""
-
-    def __init__(self, reader: JsonReader) -> None:
-        self.reader = reader
-
-    def floorplan(self, tree: Any, path: str) -> Floorplan:
-        block = self.reader.as_object(tree, path)
-        if block.get("format") != FORMAT:
-            self.reader.damaged("the format is unknown", join(path, "format"), block.get("format"), FORMAT)
-        self.reader.keys(block, path, FIELDS)
-        size, chip, router = (self.sizes(block[name], join(path, name)) for name in ("size", "chip", "router"))
-        self.reader.log.raise_if_errors()
-        try:
-            plan = Floorplan(
-                size=size,
-                chip=chip,
-                router=router,
-                limits=self.limits(block["limits"], join(path, "limits")),
-                cores=self.cores(block["cores"], join(path, "cores")),
-                links=self.links(block["links"], join(path, "links")),
-                faulty=self.points(block["faulty"], join(path, "faulty")),
-                absent=self.points(block["absent"], join(path, "absent")),
-                cost=self.perhaps(block["cost"], join(path, "cost")),
-                bound=self.perhaps(block["bound"], join(path, "bound")),
-            )
-        except ValueError as error:
-            self.reader.damaged(f"the floorplan contradicts itself: {error}", path, None, "whole")
-        self.reader.log.raise_if_errors()
-        return plan
-
-    def sizes(self, value: Any, path: str) -> Point:
-        x, y, z = self.reader.array(value, (3,), (1, MOST_CELLS), path).tolist()
-        return x, y, z
-
-    def limits(self, value: Any, path: str) -> dict[str, tuple[float, str]]:
-        limits = {}
-        for name, entry in self.reader.as_object(value, path).items():
-            self.text(name, path)
-            at = join(path, name)
-            block = self.reader.as_object(entry, at, ("max", "unit"))
-            limits[name] = (
-                self.number(block["max"], join(at, "max")),
-                self.text(block["unit"], join(at, "unit"), least=0),
-            )
-        return limits
-
-    def cores(self, value: Any, path: str) -> tuple[Core, ...]:
-        rows = self.rows(value, path, ("chip", "at", "parts", "usage"))
-        chips = self.reader.integers([r["chip"] for r in rows], (0, MOST_CELLS), lambda i: f"{path}[{i}].chip").tolist()
-        points = self.points([r["at"] for r in rows], path, ".at")
-        parts = [self.parts(row["parts"], f"{path}[{i}].parts") for i, row in enumerate(rows)]
-        usage = [self.usage(row["usage"], f"{path}[{i}].usage") for i, row in enumerate(rows)]
-        return tuple(Core(*fields) for fields in zip(chips, points, parts, usage, strict=True))
-
-    def parts(self, value: Any, path: str) -> tuple[Part, ...]:
-        parts = []
-        for i, row in enumerate(self.rows(value, path, ("population", "box"))):
-            axes = self.reader.as_list(row["box"], f"{path}[{i}].box")
-            if not 1 <= len(axes) <= MOST_AXES or not all(_is_span(span) for span in axes):
-                expected = f"1..{MOST_AXES} pairs [from, to], 0 <= from < to"
-                self.reader.damaged("the neurons of a part are not a box", f"{path}[{i}].box", axes, expected)
-            name = self.text(row["population"], f"{path}[{i}].population")
-            parts.append(Part(name, tuple((begin, end) for begin, end in axes)))
-        return tuple(parts)
-
-    def usage(self, value: Any, path: str) -> dict[str, float]:
-        return {name: self.number(used, join(path, name)) for name, used in self.reader.as_object(value, path).items()}
-
-    def links(self, value: Any, path: str) -> tuple[Link, ...]:
-        rows = self.rows(value, path, ("from", "to", "load", "capacity"))
-        sources = self.points([row["from"] for row in rows], path, ".from")
-        targets = self.points([row["to"] for row in rows], path, ".to")
-        loads = [self.number(row["load"], f"{path}[{i}].load") for i, row in enumerate(rows)]
-        capacities = [self.perhaps(row["capacity"], f"{path}[{i}].capacity") for i, row in enumerate(rows)]
-        return tuple(Link(*fields) for fields in zip(sources, targets, loads, capacities, strict=True))
-
-    def rows(self, value: Any, path: str, names: Iterable[str]) -> list[Any]:
-        rows = self.reader.as_list(value, path)
-        wanted = tuple(names)
-        for i, row in enumerate(rows):
-            if type(row) is not dict or row.keys() != set(wanted):
-                self.reader.as_object(row, f"{path}[{i}]", wanted)
-        return rows
-
-    def points(self, value: Any, path: str, name: str = "") -> tuple[Point, ...]:
-        rows = self.reader.as_list(value, path)
-        for i, row in enumerate(rows):
-            if type(row) is not list or len(row) != 3:
-                self.reader.damaged("a place is not x, y, z", f"{path}[{i}]{name}", row, "a list of 3")
-        flat = list(chain.from_iterable(rows))
-        self.reader.integers(flat, (0, MOST_CELLS), lambda i: f"{path}[{i // 3}]{name}[{i % 3}]")
-        return tuple((x, y, z) for x, y, z in rows)
-
-    def perhaps(self, value: Any, path: str) -> float | None:
-        return None if value is None else self.number(value, path)
-
-    def number(self, value: Any, path: str) -> float:
-        if type(value) not in (int, float) or not 0 <= value <= LARGEST:
-            self.reader.damaged("a value is not a number that can be", path, value, f"0..{LARGEST:g}")
-        return value  # type: ignore[no-any-return]
-
-    def text(self, value: Any, path: str, least: int = 1) -> str:
-        if type(value) is not str or not least <= len(value) <= MOST_TEXT or not value.isprintable():
-            self.reader.damaged("a name is no printable text", path, value, f"{least}..{MOST_TEXT} characters")
-        return value
-
-
-def _is_span(span: Any) -> bool:
-    return (
-        type(span) is list
-        and len(span) == 2
-        and all(type(k) is int for k in span)
-        and 0 <= span[0] < span[1] <= MOST_NEURONS
-    )

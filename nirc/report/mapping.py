@@ -8,12 +8,9 @@ from typing import Any
 
 from nirc.diagnostics.log import Log
 from nirc.files.bounds import printable
-from nirc.files.json import JsonReader
-from nirc.mapping.floorplan import KEY, Core, Floorplan, Link, Part, Point
+from nirc.mapping.floorplan import Core, Floorplan, Link, Part, Point, floorplan_in
 
 FILE = "mapping.json"
-MOST_BYTES = 1 << 30
-SOURCE = "nirc/mapping/floorplan.py"
 BUSIEST = 5  # links
 NAMED = 3  # populations of a core in the table
 PICTURES = (".svg", ".png")
@@ -34,11 +31,7 @@ def read_floorplan(manifest: Mapping[str, Any], files: Mapping[str, bytes], log:
             help="`nirc mapping` is for many-core chips; how full this one is stands in report.json: `utilisation`",
         )
     log.raise_if_errors()
-    reader = JsonReader(FILE, code="U605", source=SOURCE, max_bytes=MOST_BYTES)
-    tree = reader.parse(files[FILE])
-    if KEY not in tree:
-        reader.damaged("a field is missing", KEY, None, "this field")
-    return Floorplan.from_tree(tree[KEY], reader)
+    return floorplan_in(files[FILE])
 
 
 def check_picture(path: Path, log: Log) -> None:

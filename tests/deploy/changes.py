@@ -97,9 +97,9 @@ def spoiled(kind: Kind, value: Any, path: str = "", null: bool = False) -> Itera
             if isinstance(kind, Integer) and kind.only:
                 wrong += [n for n in range(kind.low, kind.high) if n not in kind.only][:1]
         case Text():
-            wrong.append("a" * (kind.most + 1))
+            wrong = [*wrong[kind.least == 0 :], "a" * (kind.most + 1)]
         case Const():
-            wrong += ["another", 3, {}, [3]]
+            wrong = [bad for bad in ["another", 3, {}, [3], None] if bad != kind.value]
         case Many():
             wrong += _lengths(kind.size, value)
             if value:
@@ -163,7 +163,7 @@ def _arrays(kind: Array, value: Any) -> list[Any]:
     made = [value.astype("<f8"), value[None], value.reshape(-1)[:, None, None, None, None]]
     for bad in (kind.low - 1, kind.high + 1):
         with np.errstate(all="ignore"):
-            if value.size and np.array([bad]).astype(value.dtype)[0] == bad:
+            if value.size and np.array([bad]).astype(value.dtype)[0] == bad and bad not in (kind.low, kind.high):
                 other = value.copy()
                 other.flat[-1] = bad
                 made.append(other)

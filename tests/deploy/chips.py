@@ -6,18 +6,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nirc.backends.loihi2 import mapping as loihi2_mapping
+from nirc.backends.loihi2 import tables as loihi2_tables
 from nirc.backends.speck import config as speck_config
 from nirc.backends.speck.configuration import Configuration
 from nirc.backends.speck.emit import emit as speck_emit
 from nirc.backends.speck.limits import VARIANTS as SPECK
+from nirc.backends.spinnaker2 import mapping as spinnaker2_mapping
+from nirc.backends.spinnaker2 import tables as spinnaker2_tables
 from nirc.backends.xylo import config as xylo_config
 from nirc.backends.xylo.emit import emit as xylo_emit
 from nirc.backends.xylo.limits import IMU
 from nirc.backends.xylo.limits import VARIANTS as XYLO
 from nirc.chip.target import Target
+from nirc.files import chipfiles
 from nirc.files.description import File
 from tests import deployed
+from tests.loihi2.bundles import lines_and_neurons, sparse_and_delayed
+from tests.loihi2.bundles import write as loihi2_bundle
+from tests.loihi2.test_emulate import convolution
 from tests.speck.test_deploy import configuration, with_camera, with_readout
+from tests.spinnaker2.bundles import written as spinnaker2_bundle
+from tests.spinnaker2.networks import convolutional, network
 from tests.xylo.test_emit import specification
 
 
@@ -33,6 +43,7 @@ class Chip:
     run: tuple[str, ...] = ()  # options that lead to the vendor's package
     channels: int = 3  # of the model's inputs
     most: int = 1 << 20  # spikes of a channel in a step
+    bare: bool = True  # to check needs no package, not even numpy
 
 
 def xylo(target: Target) -> Chip:
@@ -72,10 +83,51 @@ def speck(configuration: Configuration, what: str = "") -> Chip:
     )
 
 
+def spinnaker2(tables: spinnaker2_tables.Tables, what: str = "") -> Chip:
+    def read(files: Mapping[str, bytes]) -> object:
+        network = spinnaker2_tables.from_npz(files["network.npz"])
+        return spinnaker2_mapping.from_json(files["mapping.json"], network)
+
+    return Chip(
+        name="spinnaker2" + what,
+        write=lambda directory: spinnaker2_bundle(tables, directory),
+        read=read,
+        files=(spinnaker2_tables.NETWORK, spinnaker2_mapping.MAPPING),
+        vendor="spinnaker2",
+        run=("--chip", "a"),
+        channels=tables.channels + 1,
+        bare=False,
+    )
+
+
+def loihi2(tables: loihi2_tables.Tables, what: str = "") -> Chip:
+    """nirc reads mapping.json for people only: it is checked here as it would be read."""
+
+    def read(files: Mapping[str, bytes]) -> object:
+        _, network = chipfiles.read(files["network.npz"], loihi2_tables.NETWORK)
+        chipfiles.read(files["mapping.json"], loihi2_mapping.MAPPING, trees={"network.npz": network})
+        return loihi2_tables.from_npz(files["network.npz"])
+
+    return Chip(
+        name="loihi2" + what,
+        write=lambda directory: loihi2_bundle(directory, tables),
+        read=read,
+        files=(loihi2_tables.NETWORK, loihi2_mapping.MAPPING),
+        vendor="lava",
+        channels=tables.channels,
+        bare=False,
+    )
+
+
 CHIPS = [
     *(xylo(target) for target in XYLO),
     speck(configuration("2f")),
     speck(configuration("2e")),
     speck(with_camera("2f"), " with a camera"),
     speck(with_readout("2e"), " with a readout layer"),
+    spinnaker2(network(2)),
+    spinnaker2(convolutional(), " with a convolution"),
+    loihi2(lines_and_neurons()),
+    loihi2(sparse_and_delayed(), " with a list of synapses"),
+    loihi2(convolution(), " with a convolution"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import json
 import re
 import sys
@@ -21,7 +22,7 @@ from nirc.files.schema import json_schema
 from tests.deploy.changes import Change, spoiled
 from tests.deploy.chips import CHIPS, Chip
 from tests.deploy.corruptions import CORRUPTIONS, MANIFESTS, RANGE
-from tests.deployed import digests, faults, loaded, script
+from tests.deployed import digests, faults, loaded, packed, script, structure
 
 each_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
 
@@ -37,22 +38,18 @@ def tree_of(file: File, files: Mapping[str, bytes]) -> Any:
 
 def changed(file: File, files: Mapping[str, bytes], change: Change) -> dict[str, bytes]:
     """The files with one that is changed, and a digest that fits."""
-    tree = tree_of(file, files)
+    tree = copy.deepcopy(tree_of(file, files))  # arrays that can be changed
     change(tree)
-    made = {**files, file.name: pack(tree)}
+    made = {**files, file.name: packed(tree)}
     if file is not MANIFEST:
         manifest = tree_of(MANIFEST, files)
         manifest["files"] |= digests({file.name: made[file.name]})
-        made[MANIFEST.name] = pack(manifest)
+        made[MANIFEST.name] = packed(manifest)
     return made
 
 
 def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
-
-
-def pack(tree: Any) -> bytes:
-    return json.dumps(tree).encode()
 
 
 def said(found: str) -> str:
@@ -62,7 +59,8 @@ def said(found: str) -> str:
 
 @each_chip
 def test_a_good_bundle_passes_without_any_package(bundle: Path, chip: Chip) -> None:
-    done = script(bundle, "--check")
+    """None but numpy, where arrays are in the chip's file."""
+    done = script(bundle, "--check", bare=chip.bare)
     assert (done.returncode, done.stderr) == (0, "") and "good" in done.stdout, done.stdout
 
 
@@ -97,10 +95,10 @@ def test_a_file_that_was_changed_is_found(bundle: Path, chip: Chip) -> None:
     for name in json.loads((bundle / "manifest.json").read_text())["files"]:
         good = (bundle / name).read_bytes()
         (bundle / name).write_bytes(good + b"\n")
-        done = script(bundle, "--check")
+        done = script(bundle, "--check", bare=chip.bare)
         assert done.returncode == 1 and f"{name}: this is not the file that nirc wrote" in done.stdout
         (bundle / name).write_bytes(good)
-    assert script(bundle, "--check").returncode == 0
+    assert script(bundle, "--check", bare=chip.bare).returncode == 0
 
 
 @each_chip
@@ -109,10 +107,10 @@ def test_a_file_that_is_missing_or_a_link_is_found(bundle: Path, chip: Chip) -> 
         if name != "deploy.py":
             away = bundle.parent / name
             (bundle / name).rename(away)
-            done = script(bundle, "--check")
+            done = script(bundle, "--check", bare=chip.bare)
             assert done.returncode == 1 and f"{name}: the file cannot be read" in done.stdout
             (bundle / name).symlink_to(away)
-            assert f"{name}: the file cannot be read" in script(bundle, "--check").stdout
+            assert f"{name}: the file cannot be read" in script(bundle, "--check", bare=chip.bare).stdout
             (bundle / name).unlink()
             away.rename(bundle / name)
 
@@ -120,9 +118,9 @@ def test_a_file_that_is_missing_or_a_link_is_found(bundle: Path, chip: Chip) -> 
 @each_chip
 def test_a_file_that_is_not_listed_is_found(bundle: Path, chip: Chip) -> None:
     (bundle / "__pycache__").mkdir()
-    assert script(bundle, "--check").returncode == 0
+    assert script(bundle, "--check", bare=chip.bare).returncode == 0
     (bundle / "config.json.orig\u0430").write_text("")
-    done = script(bundle, "--check")
+    done = script(bundle, "--check", bare=chip.bare)
     assert (done.returncode, done.stderr) == (1, "") and "the manifest does not list this file" in done.stdout
 
 
@@ -200,11 +198,11 @@ def test_what_is_no_such_file_is_refused_without_a_traceback(spoiler: Spoiler, c
     texts = [b"", b"{", b"[]", b"3", b"[" * 100_000, b'{"a": 1, "a": 2}', b"1" * 10_000, b"\xff", b'{"a": NaN}']
     for name in [MANIFEST.name, *(file.name for file in chip.files)]:
         good = spoiler.good[name]
-        for text in [*texts, good[: len(good) // 2], good + b"]"]:
+        for text in [*texts, good[: len(good) // 2], good[:-2]]:
             lines = spoiler.faults(**{name: text})
             assert any(line.startswith(f"{name}: ") for line in lines) and all(map(str.isascii, lines))
         (spoiler.directory / name).write_bytes(b"[" * 100_000)
-        done = script(spoiler.directory, "--check")
+        done = script(spoiler.directory, "--check", bare=chip.bare)
         assert done.returncode == 1 and "Traceback" not in done.stderr
         (spoiler.directory / name).write_bytes(good)
 
@@ -224,16 +222,15 @@ def test_no_damage_of_a_few_bytes_makes_a_traceback(spoiler: Spoiler, chip: Chip
             assert lines or name == MANIFEST.name or bytes(data) == spoiler.good[name]
 
 
-@each_chip
+@pytest.mark.parametrize("chip", [chip for chip in CHIPS if " with" not in chip.name], ids=lambda chip: chip.name)
 def test_all_faults_are_reported_at_once(spoiler: Spoiler, chip: Chip) -> None:
     file, files = chip.files[0], spoiler.good
-    rows = CORRUPTIONS[chip.name.partition(" ")[0]][file.name]
-    ranges = [row for row in rows if row[1] == RANGE][:4]
+    ranges = [row for row in CORRUPTIONS[chip.name][file.name] if row[1] == RANGE][:4]
     for _, _, change in ranges:
         files = changed(file, files, change)
     for name, data in files.items():
         (spoiler.directory / name).write_bytes(data)
-    done = script(spoiler.directory, "--check")
+    done = script(spoiler.directory, "--check", bare=chip.bare)
     places = {said(line).split(": ")[1] for line in done.stdout.splitlines()}
     assert done.returncode == 1 and {said(place) for place, _, _ in ranges} <= places and len(places) > 1
 
@@ -243,9 +240,10 @@ def test_the_json_schema_refuses_what_the_reader_refuses(chip: Chip, bundle: Pat
     for file in (*chip.files, MANIFEST):
         validator = jsonschema.Draft202012Validator(json_schema(file))
         good = tree_of(file, contents(bundle))
-        assert validator.is_valid(good)
+        assert validator.is_valid(structure(good))
         for place, change in spoiled(file.root, good):
-            tree, found = json.loads(json.dumps(good)), Faults()
+            tree, found = copy.deepcopy(good), Faults()
             change(tree)
             file.root.check(tree, "", found)
-            assert not validator.is_valid(tree) or not found, place
+            if structure(tree) != structure(good):  # a schema does not see arrays
+                assert not validator.is_valid(structure(tree)) or not found, place

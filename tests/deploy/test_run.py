@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,11 @@ def test_wrong_options_are_usage_errors(options: list[str], bundle: Path, chip: 
 
 
 @each_chip
-def test_without_the_vendors_package_the_script_says_what_is_missing(bundle: Path, chip: Chip) -> None:
+def test_without_the_vendors_package_the_script_says_what_is_missing(
+    bundle: Path, chip: Chip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (chip.vendor, f"{chip.vendor}.magma.compiler"):
+        monkeypatch.setitem(sys.modules, name, None)
     np.save(bundle.parent / "in.npy", np.zeros((1, 5, chip.channels)))
     with pytest.raises(SystemExit) as stop:
         loaded(bundle).SCRIPT.main([*chip.run, "--data", str(bundle.parent / "in.npy")])
@@ -157,7 +162,7 @@ def test_an_interruption_leaves_nothing_and_says_so(
 
     made = loaded(bundle).SCRIPT
     monkeypatch.setattr(made, "use", use)
-    monkeypatch.setattr(made, "stop", lambda: None)
+    monkeypatch.setattr(made, "end", sys.exit)
     np.save(tmp_path / "in.npy", np.zeros((1, 5, chip.channels)))
     monkeypatch.setattr("sys.argv", ["deploy.py", *chip.run, "--data", str(tmp_path / "in.npy")])
     with pytest.raises(SystemExit) as stop:
@@ -174,7 +179,7 @@ def test_a_run_that_fails_is_a_line_and_with_debug_a_traceback(
 
     made = loaded(bundle).SCRIPT
     monkeypatch.setattr(made, "use", use)
-    monkeypatch.setattr(made, "stop", lambda: None)
+    monkeypatch.setattr(made, "end", sys.exit)
     np.save(tmp_path / "in.npy", np.zeros((1, 5, chip.channels)))
     options = [*chip.run, "--data", str(tmp_path / "in.npy")]
     with pytest.raises(SystemExit, match=r"the run failed: RuntimeError: 'the moon is full \\u0430'"):

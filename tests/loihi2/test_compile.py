@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import nir
@@ -19,12 +17,14 @@ from hypothesis import strategies as st
 import nirc
 from nirc.api import Compiled, Options, compile_model
 from nirc.backends.loihi2 import BACKEND
+from nirc.backends.loihi2.mapping import MAPPING
 from nirc.backends.loihi2.plan import ROOMS
 from nirc.backends.loihi2.ranges import largest_u
 from nirc.backends.loihi2.tables import from_npz, to_npz
 from nirc.chip.backend import Emulation
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
+from nirc.files.schema import json_schema
 from nirc.semantics.run import run
 from tests.loihi2.graphs import random_graph
 from tests.models import DATA, DT, chain, lif, linear, raster, recurrent
@@ -117,12 +117,7 @@ def test_any_network(seed: int) -> None:
     tables = made.mapped.chip.tables
     assert max(largest_u(tables, ROOMS[-1][0]).values()) < 2**23
     assert to_npz(from_npz(made.bundle.files["network.npz"])) == made.bundle.files["network.npz"]
-    jsonschema.validate(json.loads(made.bundle.files["mapping.json"]), schema())
-
-
-def schema() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((files("nirc.backends.loihi2") / "mapping.schema.json").read_text())
-    return loaded
+    jsonschema.validate(json.loads(made.bundle.files["mapping.json"]), json_schema(MAPPING))
 
 
 def test_the_random_networks_fire_and_agree_with_float() -> None:

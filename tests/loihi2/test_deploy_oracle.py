@@ -33,7 +33,7 @@ def assert_lava_says_the_same(directory: Path, tables: Tables, inputs: np.ndarra
     """deploy.py's answer and its recordings of every population."""
     names = [p.name for p in tables.populations]
     out = directory / "out.npz"
-    done = script(directory, "--raster", save(directory / "in.npz", inputs), "--out", out, "--record", *names, *args)
+    done = script(directory, "--data", save(directory / "in.npz", inputs), "--out", out, "--record", *names, *args)
     assert done.returncode == 0, done.stdout + done.stderr
     want = emulate(tables, inputs, record=True)
     with np.load(out) as got:
@@ -67,7 +67,7 @@ def test_one_process_per_core_changes_nothing(flavour: str, tmp_path: Path) -> N
 def test_an_interrupted_run_leaves_no_file_and_no_process(how: signal.Signals, tmp_path: Path) -> None:
     write(tmp_path, lines_and_neurons())
     inputs = save(tmp_path / "in.npz", np.ones((1, 200_000, 4), np.uint8))
-    command = [sys.executable, "-I", tmp_path / "deploy.py", "--raster", inputs, "--out", tmp_path / "out.npz"]
+    command = [sys.executable, "-I", tmp_path / "deploy.py", "--data", inputs, "--out", tmp_path / "out.npz"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
         group, end = run.pid, time.monotonic() + 60
         while len(processes_of(group)) < 5 and time.monotonic() < end:  # source, synapses, neurons, sink and more

@@ -16,12 +16,12 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from nirc.backends.loihi2 import emulate as machine
+from nirc.backends.loihi2 import tables as module
 from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import VARIANTS
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables, from_npz, to_npz
 from nirc.diagnostics.errors import CompileError, InputError, NircError
-from nirc.files import npz as hostile_npz
 from nirc.semantics import synapses
 from nirc.semantics.raster import Run
 from tests.loihi2.reference import FLAVOURS, random_convolutions, random_raster, random_tables, run_sample
@@ -353,7 +353,7 @@ def test_the_same_member_twice_is_refused() -> None:
 
 def test_a_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = to_npz(PAPER)
-    monkeypatch.setattr(hostile_npz, "MAX_TOTAL_BYTES", len(data))
+    monkeypatch.setattr(module, "NETWORK", replace(module.NETWORK, most_bytes=len(data)))
     from_npz(data)
     with pytest.raises(InputError, match="too large"):
         from_npz(data + b"x")
@@ -399,8 +399,8 @@ STRUCTURES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "an unknown source": (_at("projections", 0, "source", value="lof"), "projections[0].source"),
     "an input as target": (_at("projections", 0, "target", value="in"), "projections[0].target"),
     "an input as output": (_at("outputs", 0, "population", value="in"), "outputs[0].population"),
-    "sparse without places": (_at("projections", 0, "kind", value="sparse"), "projections[0]"),
-    "an array not listed": (_at("projections", 0, "arrays", value=[]), "projections[0].arrays"),
+    "sparse without places": (_at("projections", 0, "kind", value="sparse"), "projections[0].weights"),
+    "an array not listed": (_at("projections", 0, "arrays", value=[]), "projections/0/weights.npy"),
     "an array listed twice": (_at("projections", 0, "arrays", value=["weights"] * 2), "projections[0].arrays"),
     "channels beyond the raster": (_at("channels", value=0), "inputs[0].channels"),
 }
@@ -521,7 +521,7 @@ OUTSIDE: dict[str, tuple[Tables, str]] = {
     "num_weight_bits": (weights(num_weight_bits=0), "1..8"),
     "weight_exp": (weights(weight_exp=8), "-8..7"),
     "delays": (weights(delays=np.array([[64]])), "0..63"),
-    "weights of a convolution": (convolution(weights=KERNEL + 256), "-256..255"),
+    "weights of a convolution": (convolution(weights=KERNEL + 256), "-256..254"),
     "weights of a convolution, odd": (convolution(weights=KERNEL + 3), "-256..254"),
     "geometry.stride": (convolution({"stride": (1, 128)}), "1..127"),
     "geometry.padding": (convolution({"padding": (-1, 0)}), "0..127"),
@@ -537,7 +537,7 @@ def test_a_value_outside_the_chips_range_is_refused_at_its_limit_and_not_below(c
         to_npz(tables)
     (found,) = refusal.value.diagnostics
     assert (found.code, found.limit, bool(found.source)) == ("L810", limit, True)
-    assert found.where.endswith(case.split(maxsplit=1)[0])
+    assert case.split(maxsplit=1)[0] in found.where
 
 
 def test_values_in_a_file_are_refused_all_at_once() -> None:
@@ -546,7 +546,7 @@ def test_values_in_a_file_are_refused_all_at_once() -> None:
     with pytest.raises(CompileError) as refusal:
         from_npz(packed(parts))
     assert [d.where for d in refusal.value.diagnostics] == [
-        "populations[0].vth", "populations[0].du", "projections[0].weights",
+        "populations[0].du", "populations[0].vth", "projections[0].weights",
     ]  # fmt: skip
 
 

@@ -17,8 +17,7 @@ from nirc.backends.loihi2.measure import LoihiMeasure
 from nirc.chip.backend import Search
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
-from nirc.files.json import JsonReader
-from nirc.mapping.floorplan import Floorplan
+from nirc.mapping.floorplan import floorplan_in
 from nirc.passes.pipeline import Calibration
 from tests.models import DATA, DT, chain, lif, linear, recurrent
 
@@ -55,8 +54,7 @@ def test_a_small_network_takes_one_core() -> None:
 
 def test_every_neuron_is_on_one_core_and_no_core_is_above_a_limit() -> None:
     made = compiled(CNN)
-    tree = mapping(made)
-    plan = Floorplan.from_tree(tree["floorplan"], JsonReader("mapping.json", code="L810", source="", max_bytes=1 << 24))
+    plan = floorplan_in(made.bundle.files["mapping.json"])
     held: dict[str, int] = {}
     for core in plan.cores:
         for part in core.parts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,10 @@ import pytest
 
 import nirc
 from nirc.api import Bundle
+from nirc.backends.loihi2.mapping import MAPPING
 from nirc.backends.loihi2.netx import why_no_net
 from nirc.backends.loihi2.tables import from_npz
+from nirc.files.schema import json_schema
 from tests.loihi2.bundles import save, script
 from tests.loihi2.oracle import require_lava
 from tests.loihi2.test_netx_oracle import netx, run_netx
@@ -71,7 +72,7 @@ def test_the_bundles_script_says_what_nirc_run_says(
     )
     out = tmp_path / "out.npz"
     extra = ["--record", *recorded] if recorded else []
-    done = script(directory, "--raster", save(tmp_path / "in.npz", inputs), "--out", out, *extra)
+    done = script(directory, "--data", save(tmp_path / "in.npz", inputs), "--out", out, *extra)
     assert done.returncode == 0, done.stdout + done.stderr
     want = bundle.run(inputs, record=recorded)
     with np.load(out) as got:
@@ -125,15 +126,14 @@ def test_the_split_that_the_bundle_has_changes_nothing(
     inputs = inputs_for(name, bundle)[:, :15]
     out = tmp_path / "out.npz"
     raster = save(tmp_path / "in.npz", inputs)
-    done = script(directory, "--raster", raster, "--out", out, "--one-process-per-core")
+    done = script(directory, "--data", raster, "--out", out, "--one-process-per-core")
     assert done.returncode == 0, done.stdout + done.stderr
     np.testing.assert_array_equal(np.load(out)["spikes"], bundle.run(inputs).output)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_where_it_is_obeys_the_schema(name: str, bundles: dict[str, tuple[Bundle, Path]]) -> None:
-    schema = json.loads((files("nirc.backends.loihi2") / "mapping.schema.json").read_text())
-    jsonschema.validate(json.loads(bundles[name][0].files["mapping.json"]), schema)
+    jsonschema.validate(json.loads(bundles[name][0].files["mapping.json"]), json_schema(MAPPING))
 
 
 def test_membranes_of_a_readout_are_volts_of_the_model(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_membranes_of_a_readout_are_volts_of_the_model(tmp_path: Path) -> None:
     inputs = raster(rng, 2, 20, 4) > 0
     recorded = sorted(bundle.manifest["populations"])
     out = tmp_path / "out.npz"
-    done = script(directory, "--raster", save(tmp_path / "in.npz", inputs), "--out", out, "--record", *recorded)
+    done = script(directory, "--data", save(tmp_path / "in.npz", inputs), "--out", out, "--record", *recorded)
     assert done.returncode == 0, done.stdout + done.stderr
     want = bundle.run(inputs, record=recorded)
     with np.load(out) as got:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -16,6 +15,7 @@ import numpy as np
 from nirc.backends.spinnaker2.deploy import deploy_py
 from nirc.backends.spinnaker2.emulate import emulate
 from nirc.backends.spinnaker2.tables import Tables, to_npz
+from tests.deployed import bundle
 from tests.spinnaker2 import spinnaker2_mock
 from tests.spinnaker2.networks import mapping
 
@@ -24,8 +24,12 @@ LATE = 2  # steps, of the first output; the others are one later
 SCALE = 4.0  # chip units per volt of a readout
 
 
-def manifest(tables: Tables, files: dict[str, bytes]) -> Tree:
-    """Model input i is channel i, but nothing listens to the last; outputs in turned order."""
+def written(tables: Tables, directory: Path, **fields: Any) -> Path:
+    """A bundle. Model input i is channel i, but nothing listens to the last; outputs in turned order.
+
+    ``fields``: of the mapping.
+    """
+    files = {"network.npz": to_npz(tables), "mapping.json": mapping(tables, **fields).to_json()}
     columns = sum(len(o.neurons) for o in tables.outputs)
     kinds = {p.name: p for p in tables.populations}
     membrane = not kinds[tables.outputs[0].population].spikes
@@ -33,32 +37,16 @@ def manifest(tables: Tables, files: dict[str, bytes]) -> Tree:
         p.name: {"part": p.name, "index": list(range(p.n))[::-1], "latency_steps": 1, "scale": [1.0] * p.n}
         for p in tables.populations
     }
-    if membrane:
-        blocks["outputs"] = {
-            "part": "readout",
-            "index": list(range(columns)),
-            "latency_steps": LATE,
-            "scale": [SCALE] * columns,
-        }
-    return {
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    index = list(range(columns))
+    blocks["out"] = {"part": "readout", "index": index, "latency_steps": LATE, "scale": [SCALE] * columns}
+    manifest = {
         "input_map": [*range(tables.channels), None],
-        "output_map": list(range(columns))[::-1],
+        "output_map": index[::-1],
         "output_latency_steps": [LATE, *[LATE + 1] * (columns - 1)],
         "output_kind": "membrane" if membrane else "spikes",
         "populations": blocks,
     }
-
-
-def written(tables: Tables, directory: Path, **fields: Any) -> Path:
-    """The files of a bundle. ``fields``: of the mapping."""
-    directory.mkdir(parents=True, exist_ok=True)
-    files = {"network.npz": to_npz(tables), "mapping.json": mapping(tables, **fields).to_json()}
-    files["deploy.py"] = deploy_py()
-    tree = manifest(tables, files)
-    for name, data in {**files, "manifest.json": json.dumps(tree).encode()}.items():
-        (directory / name).write_bytes(data)
-    return directory
+    return bundle(directory, {**files, "deploy.py": deploy_py()}, 0, 0, **manifest)
 
 
 def expected(tables: Tables, inputs: np.ndarray, directory: Path) -> np.ndarray:

@@ -163,7 +163,7 @@ def test_deploy_py_plays_copies_as_nirc_runs_them(tmp_path: Path) -> None:
     assert ".copies" in "".join(p.name for p in from_npz(bundle.files["network.npz"]).inputs)
     directory = bundle.save(tmp_path / "b")
     np.savez(tmp_path / "in.npz", inputs=INPUTS[:2])
-    done = deploy(directory, "--chip", "a", "--raster", tmp_path / "in.npz", "--out", tmp_path / "o")
+    done = deploy(directory, "--chip", "a", "--data", tmp_path / "in.npz", "--out", tmp_path / "o")
     assert done.returncode == 0, done.stdout + done.stderr
     wanted = bundle.run(INPUTS[:2])
     assert wanted.output.any()

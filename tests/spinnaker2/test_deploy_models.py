@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import numpy as np
 import pytest
 
 import nirc
+from nirc.backends.spinnaker2.mapping import MAPPING
+from nirc.files.schema import json_schema
 from tests.models import DT, chain, lif, linear
 from tests.spinnaker2.bundles import deploy, runs
 
@@ -47,9 +48,7 @@ def test_a_trained_network_gives_what_nirc_run_gives(
     inputs = inputs_for(DATA / f"{name}.npz", bundle.manifest["input_shape"][0], samples, steps)
     np.savez(tmp_path / "in.npz", inputs=inputs)
     every = sorted(bundle.manifest["populations"])
-    done = deploy(
-        directory, "--chip", "a", "--raster", tmp_path / "in.npz", "--out", tmp_path / "o", "--record", *every
-    )
+    done = deploy(directory, "--chip", "a", "--data", tmp_path / "in.npz", "--out", tmp_path / "o", "--record", *every)
     assert done.returncode == 0, done.stdout + done.stderr
     wanted = bundle.run(inputs, record=every)
     assert wanted.output.any()
@@ -58,9 +57,8 @@ def test_a_trained_network_gives_what_nirc_run_gives(
         for population in every:
             np.testing.assert_array_equal(saved[f"spikes/{population}"], wanted.spikes[population])
             np.testing.assert_array_equal(saved[f"v/{population}"], wanted.v[population])
-    schema = json.loads((files("nirc.backends.spinnaker2") / "mapping.schema.json").read_text())
     mapping = json.loads(bundle.files["mapping.json"])
-    jsonschema.validate(mapping, schema)
+    jsonschema.validate(mapping, json_schema(MAPPING))
     assert runs(directory)[0]["tick"] == mapping["tick"]["seconds"]
 
 
@@ -72,7 +70,7 @@ def test_a_network_over_several_chips_is_for_the_board_only(tmp_path: Path) -> N
     directory = bundle.save(tmp_path / "b")
     assert deploy(directory, "--check", vendor=False).returncode == 0
     np.save(tmp_path / "in.npy", (rng.random((1, 4, 2)) < 0.5).astype(int))
-    args = ("--raster", tmp_path / "in.npy", "--out", tmp_path / "o")
+    args = ("--data", tmp_path / "in.npy", "--out", tmp_path / "o")
     refused = deploy(directory, "--chip", "a", *args)
     assert refused.returncode == 1 and "see --board" in refused.stderr
     done = deploy(directory, "--board", "a", *args)

@@ -5,26 +5,21 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from importlib.resources import files
 
 import jsonschema
 import numpy as np
 import pytest
 
-from nirc.backends.spinnaker2.geometry import CORES, LINKS
 from nirc.backends.spinnaker2.limits import ROUTER_ENTRIES
-from nirc.backends.spinnaker2.mapping import FIELDS, FORMAT, SLICE_FIELDS, from_json
+from nirc.backends.spinnaker2.mapping import MAPPING as MAPPING_FILE
+from nirc.backends.spinnaker2.mapping import from_json
 from nirc.diagnostics.errors import NircError
+from nirc.files.schema import json_schema
 from tests.spinnaker2.bundles import Tree, put
 from tests.spinnaker2.networks import mapping, network
 
 TABLES = network(0)
 MAPPING = mapping(TABLES)
-
-
-def schema() -> Tree:
-    loaded: Tree = json.loads((files("nirc.backends.spinnaker2") / "mapping.schema.json").read_text())
-    return loaded
 
 
 def tree() -> Tree:
@@ -36,24 +31,14 @@ def tree() -> Tree:
 def test_what_is_written_obeys_the_schema_and_reads_back(seed: int) -> None:
     made = mapping(network(seed))
     data = made.to_json()
-    jsonschema.validate(json.loads(data), schema())
-    back = from_json(data, network(seed).sizes())
+    jsonschema.validate(json.loads(data), json_schema(MAPPING_FILE))
+    back = from_json(data, network(seed))
     assert back.to_json() == data
     assert (back.slices, back.tick, back.steps) == (tuple(sorted(made.slices, key=lambda s: s.key)), made.tick, 1000)
     np.testing.assert_array_equal(back.tables.key, made.tables.key)
     assert [back.tables.links_and_cores(r) for r in back.tables.route] == [
         made.tables.links_and_cores(r) for r in made.tables.route
     ]
-
-
-def test_the_schema_has_the_numbers_of_the_code() -> None:
-    whole = schema()
-    fields = whole["properties"]
-    assert fields["format"]["const"] == FORMAT and set(fields) == set(FIELDS)
-    assert set(fields["slices"]["items"]["properties"]) == set(SLICE_FIELDS)
-    assert fields["routers"]["items"]["properties"]["entries"]["maxItems"] == ROUTER_ENTRIES
-    assert whole["$defs"]["core"]["maximum"] == CORES
-    assert fields["routes"]["items"]["properties"]["links"]["items"]["maximum"] == LINKS - 1
 
 
 DAMAGE = [
@@ -112,15 +97,15 @@ def test_damage_is_found(change: Callable[[Tree], None]) -> None:
     change(damaged)
     assert damaged != tree()
     with pytest.raises(NircError) as refusal:
-        from_json(json.dumps(damaged).encode(), TABLES.sizes())
+        from_json(json.dumps(damaged).encode(), TABLES)
     assert {d.code for d in refusal.value.diagnostics} <= {"U605", "N904"}
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b'{"a": 1, "a": 2}', b"[" * 100_000])
 def test_what_is_no_mapping_is_refused(data: bytes) -> None:
     with pytest.raises(NircError):
-        from_json(data, TABLES.sizes())
+        from_json(data, TABLES)
 
 
 def test_the_good_one_is_good() -> None:
-    assert from_json(json.dumps(copy.deepcopy(tree())).encode(), TABLES.sizes()).steps == MAPPING.steps
+    assert from_json(json.dumps(copy.deepcopy(tree())).encode(), TABLES).steps == MAPPING.steps

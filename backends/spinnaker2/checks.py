@@ -1,0 +1,191 @@
+"""The fields of network.npz and mapping.json against each other. deploy.py holds this module's text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nirc.files.description import Faults, File, Tree, check_shapes
+from nirc.files.members import check_known, check_names, check_outputs, check_pointers
+
+CONVOLVED = "lif_conv2d"
+WORD = (1 << 32) - 1
+
+
+def check_network(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
+    """Names lead somewhere, shapes fit, synapses are in order, and the target's model takes them."""
+    for i, source in enumerate(tree["inputs"]):
+        check_pointers(f"inputs[{i}].channels", source["channels"], tree["channels"], faults)
+    for i, population in enumerate(tree["populations"]):
+        check_parameters(population, f"populations[{i}]", faults)
+    check_names([*tree["inputs"], *tree["populations"]], "the inputs and populations", faults)
+    check_names([*tree["projections"], *tree["convolutions"]], "the projections", faults)
+    if faults:
+        return  # sizes are multiplied from here on
+    models = {population["name"]: population["model"] for population in tree["populations"]}
+    for kind, check in (("projections", check_projection), ("convolutions", check_convolution)):
+        for i, block in enumerate(tree[kind]):
+            path = f"{kind}[{i}]"
+            sources = check_known(f"{path}.source", block["source"], senders_of(tree), faults)
+            targets = check_known(f"{path}.target", block["target"], neurons_of(tree), faults)
+            if sources and targets:
+                check(block, path, file, sources, targets, models[block["target"]], faults)
+    for i, population in enumerate(tree["populations"]):
+        into = [c for c in tree["convolutions"] if c["target"] == population["name"]]
+        if population["model"] == CONVOLVED and len(into) != 1:
+            faults.damaged(f"populations[{i}]", "the model takes one convolution", len(into), 1)
+    check_outputs(tree, neurons_of(tree), faults)
+
+
+def neurons_of(tree: Tree) -> dict[str, int]:
+    """Neurons of each population, by name."""
+    return {population["name"]: population["n"] for population in tree["populations"]}
+
+
+def senders_of(tree: Tree) -> dict[str, int]:
+    """Neurons of each input and of each population that spikes, by name."""
+    sizes = {source["name"]: source["channels"].size for source in tree["inputs"]}
+    return {**sizes, **{p["name"]: p["n"] for p in tree["populations"] if p["spikes"]}}
+
+
+def check_parameters(population: Tree, path: str, faults: Faults) -> None:
+    """One value for all neurons, or one for each."""
+    for name in population["arrays"]:
+        if population[name].shape not in ((1,), (population["n"],)):
+            allowed = f"(1,) or ({population['n']},)"
+            faults.damaged(f"{path}.{name}", "an array has another shape", population[name].shape, allowed)
+
+
+def check_projection(
+    block: Tree, path: str, file: File, sources: int, targets: int, model: str, faults: Faults
+) -> None:
+    """Synapses one by one, in order of source, target and delay."""
+    if model == CONVOLVED:
+        faults.damaged(f"{path}.target", "the model takes no list of synapses", model, "a convolution")
+    pre, post, delay = block["pre"], block["post"], block["delay"]
+    check_shapes(file.item("projections"), block, path, {"synapses": pre.size}, faults)
+    if faults or not pre.size:
+        return
+    check_pointers(f"{path}.pre", pre, sources, faults)
+    check_pointers(f"{path}.post", post, targets, faults)
+    delayed = model in file.numbers["delayed"]
+    weights, delays = file.numbers["weights"][delayed], file.numbers["delays"][delayed]
+    check_range(f"{path}.weight", block["weight"], weights, model, faults)
+    check_range(f"{path}.delay", delay, delays, model, faults)
+    key = (pre.astype(np.int64) * targets + post) * (file.numbers["delays"][True][1] + 1) + delay
+    if (np.diff(key) <= 0).any():
+        faults.damaged(path, "synapses are out of order or double", "pre, post, delay", "by pre, then post, delay")
+
+
+def check_range(path: str, values: Any, allowed: tuple[int, int], model: str, faults: Faults) -> None:
+    """Values that the target's model takes."""
+    bad = values[(values < allowed[0]) | (values > allowed[1])]
+    if bad.size:
+        message = f"a value is outside the range of {model}"
+        faults.outside(path, bad[0].item(), tuple(allowed), message, others=len(bad) - 1)
+
+
+def check_convolution(
+    block: Tree, path: str, file: File, sources: int, targets: int, model: str, faults: Faults
+) -> None:
+    """Maps that have as many pixels as there are neurons."""
+    if model != CONVOLVED:
+        faults.damaged(f"{path}.target", "the model takes no convolution", model, CONVOLVED)
+    maps, features, *kernel = block["weight"].shape
+    if not block["weight"].size:
+        faults.damaged(f"{path}.weight", "an array is empty", block["weight"].shape, "1 or more on each axis")
+        return
+    pads = (block["pad_top"] + block["pad_bottom"], block["pad_left"] + block["pad_right"])
+    rows = (block["in_height"] // block["pool_y"] + pads[0] - kernel[0]) // block["stride_y"] + 1
+    columns = (block["in_width"] // block["pool_x"] + pads[1] - kernel[1]) // block["stride_x"] + 1
+    shapes = {"source": (maps, block["in_height"], block["in_width"]), "target": (features, rows, columns)}
+    for what, n in (("source", sources), ("target", targets)):
+        channels, y, x = shapes[what]
+        if min(y, x) < 1 or channels * y * x != n:
+            faults.damaged(f"{path}.{what}", "a map does not fit the population", shapes[what], f"{n} neurons")
+
+
+# mapping.json.
+
+
+def check_mapping(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
+    """Slices hold each neuron once, as py-spinnaker2 cuts them. Keys and tables are blocks of their own."""
+    network, slices = trees["network.npz"], tree["slices"]
+    check_slices(slices, network, faults)
+    if not faults:
+        check_keys(slices, file.numbers["neurons"], faults)
+        check_routes(tree, faults)
+        check_floorplan(tree, faults)
+
+
+def check_slices(slices: list[Tree], network: Tree, faults: Faults) -> None:
+    """As many neurons each as the network says, in their order. One slice a core."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for s in slices:
+        found.setdefault(s["population"], []).append((s["from"], s["to"]))
+    sizes = {source["name"]: source["channels"].size for source in network["inputs"]} | neurons_of(network)
+    for i, s in enumerate(slices):
+        if s["population"] not in sizes:
+            faults.damaged(f"slices[{i}].population", "a population is unknown", s["population"], "one of the network")
+    for block in (*network["inputs"], *network["populations"]):
+        n, atoms, parts = sizes[block["name"]], block["atoms"], sorted(found.get(block["name"], []))
+        wanted = [(k, min(k + atoms, n)) for k in range(0, min(n, atoms * (len(parts) + 1)), atoms)]
+        if parts != wanted:
+            allowed = f"{n} neurons, {atoms} by {atoms}"
+            faults.damaged("slices", "neurons are missing, double or cut otherwise", block["name"], allowed)
+    if len({(s["chip"], s["core"]) for s in slices}) < len(slices):
+        faults.damaged("slices", "a core has two slices", len(slices), "one program, and so one slice, a core")
+
+
+def check_keys(slices: list[Tree], most: int, faults: Faults) -> None:
+    """Blocks of 2^n keys, aligned, in rising order and without overlap, with a key for each neuron."""
+    last = -1
+    for i, s in enumerate(slices):
+        room, n = WORD - s["mask"] + 1, s["to"] - s["from"]
+        if room & (room - 1) or s["key"] & ~s["mask"] or not 0 < n <= min(room, most):
+            found, allowed = f"{s['key']:#x}/{s['mask']:#x}", f"a block of 2^n keys for 1..{most} neurons"
+            faults.damaged(f"slices[{i}]", "the keys of a slice are no block", found, allowed)
+        if s["key"] <= last:
+            faults.damaged(f"slices[{i}].key", "keys overlap or are out of order", s["key"], f"above {last}")
+        last = s["key"] + room - 1
+
+
+def check_routes(tree: Tree, faults: Faults) -> None:
+    """Entries select keys and lead to a route. Each router has one table."""
+    last, routes = -1, len(tree["routes"])
+    for i, router in enumerate(tree["routers"]):
+        path = f"routers[{i}]"
+        if router["chip"] <= last:
+            faults.damaged(f"{path}.chip", "routers are out of order or double", router["chip"], f"above {last}")
+        last = router["chip"]
+        for j, (key, mask, route) in enumerate(router["entries"]):
+            if key & ~mask or route >= routes:
+                allowed = f"key, mask, one of {routes} routes"
+                faults.damaged(
+                    f"{path}.entries[{j}]", "an entry selects nothing or leads nowhere", (key, mask), allowed
+                )
+
+
+def check_floorplan(tree: Tree, faults: Faults) -> None:
+    """The floorplan has the same slices on the same chips."""
+    parts = [(core["chip"], part) for core in tree["floorplan"]["cores"] for part in core["parts"]]
+    placed = sorted((part["population"], part["box"], chip) for chip, part in parts)
+    wanted = sorted((s["population"], [[s["from"], s["to"]]], s["chip"]) for s in tree["slices"])
+    if placed != wanted:
+        faults.damaged("floorplan", "slices and floorplan differ", len(placed), f"the {len(wanted)} slices")
+
+
+def ends(trees: Mapping[str, Tree]) -> dict[str, Any]:
+    """The channels that manifest.json may name."""
+    tree = trees["network.npz"]
+    spiking = {population["name"]: population["spikes"] for population in tree["populations"]}
+    kinds = {"spikes" if spiking[output["population"]] else "membrane" for output in tree["outputs"]}
+    columns = sum(output["neurons"].size for output in tree["outputs"])
+    return {
+        "inputs": tree["channels"],
+        "outputs": columns,
+        "kinds": list(kinds) if len(kinds) == 1 else [],
+        "parts": {**neurons_of(tree), "readout": columns},
+    }
