@@ -23,10 +23,7 @@ class Canonicalise:
     name: ClassVar[str] = "canonicalise"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Make parameters (n,) float64 in C order.
-
-        Warns G211 for every tau = inf. Raises ``InputError`` (F110).
-        """
+        """Make parameters (n,) float64. Warns G211 for tau = inf, raises ``InputError`` (F110)."""
         changed = {}
         for node, payload in program.nodes(LayerNode).items():
             layer = _broadcast(payload.layer, payload.shape_in or (1,))

@@ -17,10 +17,7 @@ class CompletePorts:
     name: ClassVar[str] = "complete-ports"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Add ports.
-
-        Warns G212 for each, raises ``InputError`` (G254) for a graph without edges.
-        """
+        """Add ports, each with a warning (G212). Raises ``InputError`` (G254) without edges."""
         nodes: dict[str, object] = dict(program.nodes(LayerNode))
         edges = [(s, t) for s, t, _ in program.edges()]
         for kind, degree in ((Input, program.graph.in_degree), (Output, program.graph.out_degree)):

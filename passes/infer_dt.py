@@ -90,10 +90,7 @@ class InferDt:
 
 
 def _report_inferred(dt_s: float, evidence: list[Evidence], log: Log) -> None:
-    """Report P309: a note, or a warning if the step is long beside a time constant.
-
-    A long step suggests another meaning of r.
-    """
+    """Report P309: a note, or a warning for a long step, which suggests another meaning of r."""
     coarse = [e for e in evidence if e.tau_s / dt_s < FEW_STEPS]
     if not coarse:
         log.note("P309", f"dt = {dt_s:g} s, from {evidence[0].rule}", where=evidence[0].where)

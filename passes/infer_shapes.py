@@ -73,10 +73,7 @@ def _readings(program: Program) -> Iterator[Reading]:
 
 
 def _best(program: Program, signals: Signals) -> Inference:
-    """Return the reading that overrules fewest claims.
-
-    If all fail, the reading with most shapes.
-    """
+    """Return the reading against fewest claims. If all fail, the reading with most shapes."""
     tried: list[Inference] = []
     for reading in _readings(program):
         tried.append(Inference(reading, signals))

@@ -14,10 +14,7 @@ from nirc.ir.program import Program
 
 @dataclass(frozen=True)
 class RemoveDead:
-    """Drop nodes that no output depends on, and wires without a signal.
-
-    Inputs stay, so data fits.
-    """
+    """Drop nodes that no output depends on, and wires without a signal. Keep all Inputs."""
 
     name: ClassVar[str] = "remove-dead"
 

@@ -84,10 +84,7 @@ def _refuse_linear_loops(program: Program, linear_nodes: list[str], log: Log) ->
 
 
 def _sources_first(program: Program, linear_nodes: list[str]) -> list[str]:
-    """Return linear nodes, sources first.
-
-    So the nodes behind are not eliminated yet, and a bias behind a junction counts once.
-    """
+    """Return linear nodes, sources first, so that a bias behind a junction counts once."""
     position = {n: i for i, n in enumerate(program.graph)}
     graph = program.graph.subgraph(linear_nodes)
     return list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
@@ -182,10 +179,7 @@ def _blocks(weight: Float) -> linear.Sparse:
 
 
 def chained(first: Projection, second: Projection) -> Projection:
-    """Return ``first``, then ``second``.
-
-    Delays commute with operators, and biases start delayed.
-    """
+    """Return ``first``, then ``second``. Delays commute with operators and delay biases."""
     carried = tuple(_carried(b, second) for b in first.biases)
     return Projection(
         first.ops + second.ops,

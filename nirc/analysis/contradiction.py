@@ -186,10 +186,7 @@ def _decided(decided: Vote) -> Contradiction:
 
 
 def _seconded(node: str, said: Sequence[Claim], witnesses: Witnesses) -> Contradiction | None:
-    """Return the finding if the nodes behind ``node`` agree with it.
-
-    The finding is at the first node that contradicts both.
-    """
+    """If nodes behind ``node`` agree with it, return the finding at the first contradiction."""
     claimed = next((claim for claim in said if claim.node == node and not claim.channels), None)
     if claimed is None:
         return None
@@ -241,10 +238,7 @@ def _short(shape: Shape) -> str:
 
 
 def named(nodes: Iterable[str]) -> str:
-    """Return names of nodes for a message, each once.
-
-    Many names are shortened to the first and a number.
-    """
+    """Return names of nodes for a message, each once. Of many, the first and a number."""
     return _listed([f"`{node}`" for node in dict.fromkeys(nodes)])
 
 

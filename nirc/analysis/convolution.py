@@ -69,10 +69,7 @@ def composed(first: Conv, second: Conv) -> Conv | None:
 
 
 def densified(op: Conv) -> Conv:
-    """Return ``op`` with two axes, without groups or dilation.
-
-    A larger kernel has zeros instead.
-    """
+    """Return ``op`` with two axes, and zeros in the kernel instead of groups or dilation."""
     weight = op.weight
     stride = op.stride
     padding = op.padding

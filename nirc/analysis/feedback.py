@@ -14,10 +14,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def feedback_edges(nodes: Iterable[str], inputs: Iterable[str], edges: Sequence[tuple[str, str, Key]]) -> set[Key]:
-    """Return the keys of edges that close cycles.
-
-    ``edges``: (source, target, key), without delayed edges.
-    """
+    """Return keys of edges that close cycles. ``edges`` (source, target, key) have no delay."""
     place = {name: i for i, name in enumerate(nodes)}
     successors: dict[str, list[tuple[str, Key]]] = {}
     for source, target, key in sorted(edges, key=lambda e: (place[e[0]], place[e[1]])):

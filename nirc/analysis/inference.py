@@ -64,10 +64,7 @@ class Inference:
 
     @property
     def cost(self) -> int:
-        """A measure of the claims that the reading overrules.
-
-        Parameters count most: they are seldom wrong.
-        """
+        """A measure of the overruled claims. Parameters count most: they are seldom wrong."""
         overruled = {node: remark.code for node, remark in self.remarks if remark.overrules}
         return 2 * self.reading.changes + sum(3 if code == "G221" else 2 for code in overruled.values())
 
@@ -108,10 +105,7 @@ class Inference:
         return any(claim.supports(self.fits[node].shape_in) for claim in said)
 
     def _cause(self, node: str, remark: Remark, doubts: Mapping[str, Remark]) -> tuple[str, Remark]:
-        """Return the first of ``doubts`` before a misfit, as a misfit.
-
-        Without a doubt, the misfit itself.
-        """
+        """Return the first of ``doubts`` before a misfit, as a misfit, else the misfit itself."""
         if not doubts:
             return node, remark
         before = nx.ancestors(self.program.graph, node) | {node}
@@ -141,10 +135,7 @@ class Inference:
         return {r for t in self._successors(node) if (r := requirement(self.layers[t])) is not None}
 
     def _fit(self, node: str, arriving: Shape | None) -> Fit:
-        """Return ``fit``.
-
-        Only a sole port of its kind with one incoming signal may be overruled.
-        """
+        """Return ``fit``. Only a sole port with one incoming signal may be overruled."""
         layer = self.layers[node]
         if self.reading.given is not None and self.reading.given[0] == node:
             arriving = self.reading.given[1]
@@ -270,10 +261,7 @@ class Inference:
 
 
 def reached(program: Program, roots: Iterable[str], *, only: Collection[str] | None = None) -> dict[str, None]:
-    """Return ``roots`` and all nodes behind them, the nearest first.
-
-    ``only``: nodes that lead further, None for all.
-    """
+    """Return ``roots`` and nodes behind, nearest first. ``only``: nodes that lead further."""
     reachable = dict.fromkeys(roots)
     queue = deque(reachable)
     while queue:

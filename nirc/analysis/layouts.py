@@ -16,10 +16,7 @@ from nirc.ir.layers import Conv, Layer, Linear
 
 @dataclass(frozen=True)
 class Layout:
-    """An order of axes. ``linear``: (in, out) for Linear.
-
-    ``conv``: order of a convolution, "" for NIR's.
-    """
+    """An order of axes. ``linear``: (in, out). ``conv``: of a convolution, "" for NIR's."""
 
     linear: bool
     conv: str = ""

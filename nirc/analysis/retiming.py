@@ -20,10 +20,7 @@ from nirc.ir.program import Program
 
 @dataclass(frozen=True)
 class Edge:
-    """``target`` receives a spike of ``source`` after ``lag`` steps.
-
-    The chip needs ``hop`` at least.
-    """
+    """``target`` receives a spike after ``lag`` steps. The chip needs ``hop`` at least."""
 
     source: str
     target: str

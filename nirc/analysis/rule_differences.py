@@ -43,10 +43,7 @@ UNBOUNDED = Difference(
 
 
 def differences(d: Discrete, chip: Rule) -> Iterator[Difference]:
-    """Yield the differences of a population that fires.
-
-    Without a decay, a reset makes no difference.
-    """
+    """Yield differences of a population that fires. Without decay, a reset makes none."""
     model = d.rule
     fires = model.fires
     other = chip.fires

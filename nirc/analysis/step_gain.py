@@ -1,7 +1,4 @@
-"""Coefficients of one step of dt, from physical parameters.
-
-An infinite time constant has its gain per step.
-"""
+"""Coefficients of one step of dt. An infinite time constant has its gain per step."""
 
 from __future__ import annotations
 
@@ -24,20 +21,14 @@ def gain_is_per_step(r: Float, dt_s: float | None) -> bool:
 
 
 def euler(tau_s: Float, gain: Float, dt_s: float) -> tuple[Float, Float]:
-    """Return (decay, gain) per step of ``tau x' = -x + gain * u`` by forward Euler.
-
-    An infinite tau gives (1, gain).
-    """
+    """Return (decay, gain) per step of ``tau x' = -x + gain * u``, (1, gain) for tau = inf."""
     infinite = np.isinf(tau_s)
     rate = np.where(infinite, 0.0, dt_s / tau_s)
     return 1.0 - rate, np.where(infinite, gain, gain * rate)
 
 
 def exponential(tau_s: Float, gain: Float, dt_s: float) -> tuple[Float, Float]:
-    """Return (decay, gain) per step, exact for an input that is constant over the step.
-
-    An infinite tau gives (1, gain).
-    """
+    """Return (decay, gain) per step, exact for constant input, (1, gain) for tau = inf."""
     infinite = np.isinf(tau_s)
     decay = np.where(infinite, 1.0, np.exp(-dt_s / tau_s))
     return decay, np.where(infinite, gain, gain * -np.expm1(-dt_s / tau_s))

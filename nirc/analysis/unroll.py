@@ -12,10 +12,7 @@ MAX_ENTRIES = 1 << 24  # far above any core, and small enough for a laptop
 
 
 def unrolled(projection: Projection, n_in: int, log: Log) -> Sparse:
-    """Return all operators of ``projection`` as one.
-
-    Too large: an error (P307) and an empty operator.
-    """
+    """Return all operators of ``projection`` as one, an empty one with P307 if too large."""
     if not projection.ops:
         index = np.arange(n_in)
         return Sparse(index, index, np.ones(n_in), n_in, n_in)

@@ -44,10 +44,7 @@ def bridge(
     rng: np.random.Generator,
     progress: Callable[[float], None],
 ) -> Bridged:
-    """Search the settings of ``program`` nearest to ``reference`` on ``inputs``.
-
-    ``progress`` gets the share that is done.
-    """
+    """Search settings nearest to ``reference`` on ``inputs``. ``progress`` gets the share done."""
     program, self_inhibition = _with_self_inhibition(program, parameters)
     settings: dict[str, gains.SearchResult] = {}
     order = Unrolled(program).components
@@ -79,10 +76,7 @@ def _part(progress: Callable[[float], None], number: int, of: int) -> Callable[[
 
 
 def _with_self_inhibition(program: Program, parameters: dict[str, Parameters]) -> tuple[Program, dict[str, int]]:
-    """Add a synapse of weight 0 from each neuron to itself, where allowed.
-
-    Return the edge numbers.
-    """
+    """Add a synapse of weight 0 from each neuron to itself, if allowed. Return edge numbers."""
     edges = list(program.edges())
     self_inhibition: dict[str, int] = {}
     for name, p in parameters.items():

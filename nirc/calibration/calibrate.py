@@ -50,10 +50,7 @@ DISTILLED = 95
 
 @dataclass(frozen=True)
 class Calibrated:
-    """``integer``: the program for the chip.
-
-    ``findings``: of its quantisation, None for the start.
-    """
+    """``integer``: the program for the chip. ``findings``: of quantisation, None for the start."""
 
     integer: Program
     findings: Log | None
@@ -138,10 +135,7 @@ def _counts(program: Program, steps: int) -> Counts:
 
 
 def _counted_answers(program: Program, notify: Progress) -> Answers:
-    """Return the model's answers to generated samples, a slow stage.
-
-    Each call reports one percent.
-    """
+    """Return the model's answers to generated samples. Each call reports one percent."""
     asked = 0
 
     def answers(inputs: Int) -> Float:
@@ -160,8 +154,5 @@ def _inputs(program: Program, fed: Int) -> Reference:
 
 
 def _compact(spikes: Mapping[str, NDArray[Any]]) -> Reference:
-    """Store spikes as bytes, since the model fires at most once a step.
-
-    Membranes stay as they are.
-    """
+    """Store spikes as bytes, since the model fires at most once a step. Keep membranes."""
     return {n: s.astype(np.uint8) if ((s == 0) | (s == 1)).all() else s for n, s in spikes.items()}

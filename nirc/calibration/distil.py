@@ -136,10 +136,7 @@ class Distillation:
         return int(min(ROUNDS, max(FEWEST, WORK // max(1, cost))))
 
     def run(self, progress: Callable[[float], None]) -> Program:
-        """Run all rounds and return the learnt program.
-
-        ``progress`` gets the share that is done.
-        """
+        """Run all rounds and return the learnt program. ``progress`` gets the share done."""
         rounds = self.rounds()
         if not self.looped or set(self.names) <= set(self.looped):
             self._learn(rounds, RATE_IN_LOOPS if self.looped else RATE, progress)
@@ -169,10 +166,7 @@ class Distillation:
             number.value = number.total / averaged
 
     def _settle(self) -> None:
-        """Fix the populations of loops and let them run free.
-
-        The others learn from the real signals.
-        """
+        """Fix the populations of loops and let them run free. Others learn from real signals."""
         self.program = self.now()
         self.edges = list(self.program.edges())
         others = {n for n in self.names if n not in self.looped}

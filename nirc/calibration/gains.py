@@ -118,10 +118,7 @@ class Search:
         return 0 if self.d.decay_syn is None else _place(self.parameters.syn, self.d.decay_syn, self.chosen)
 
     def best(self, progress: Callable[[float], None] = lambda _: None) -> SearchResult:
-        """Return the best setting of ``GENERATIONS`` generations.
-
-        ``progress`` gets the share done.
-        """
+        """Return the best setting of ``GENERATIONS`` generations. ``progress``: the share done."""
         best = self.start()
         start = least = float(self.errors([best])[0])
         width = WIDE
@@ -221,10 +218,7 @@ class Search:
 
 
 def changed(d: Discrete, parameters: Parameters, s: Setting, chosen: NDArray[np.int64] | None = None) -> Discrete:
-    """Return ``d`` with the decays and the constant current of ``s``.
-
-    A slower synapse delivers the same charge.
-    """
+    """Return ``d`` with decays and current of ``s``. Slower synapses deliver the same charge."""
     pick = slice(None) if chosen is None else chosen
     mem = d.decay_mem if not parameters.mem else parameters.mem[s.mem][pick]
     decay_syn = d.decay_syn

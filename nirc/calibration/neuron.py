@@ -19,10 +19,7 @@ SHARP = 2.0  # wide enough that silent neurons learn
 
 
 class Forward(NeuronStepper):
-    """A population over a batch.
-
-    ``before``: the membrane that the last comparison saw, (..., n).
-    """
+    """A population over a batch. ``before`` (..., n): the membrane at the last comparison."""
 
     def __init__(self, d: Discrete, shape: tuple[int, ...]) -> None:
         super().__init__(d, shape)

@@ -65,10 +65,7 @@ def random_inputs(given: Int, rng: Rng, count: int) -> Int:
 
 
 def _bursts(steps: int, channels: int, rng: Rng) -> Float:
-    """Return rates (steps, channels).
-
-    Each channel has a separate rate that changes with each burst.
-    """
+    """Return rates (steps, channels), separate for each channel and new with each burst."""
     low = np.log2(RATES[0])
     high = np.log2(RATES[1])
     rate = 2.0 ** (rng.uniform(low, high) + SPREAD * 1.5 * rng.standard_normal(channels))

@@ -166,10 +166,7 @@ class Unrolled:
         return _later(signal, e.projection.lag)
 
     def backward(self, slopes: Mapping[str, Float]) -> Gradients:
-        """Return gradients.
-
-        ``slopes`` (samples, steps, n): the loss's derivative by populations' signals.
-        """
+        """Return gradients. ``slopes`` (samples, steps, n): of the loss by populations' signals."""
         gradients = Gradients()
         self.slope = {n: s.copy() for n, s in slopes.items()}
         for component in reversed(self.components):

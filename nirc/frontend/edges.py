@@ -19,10 +19,7 @@ Path = tuple[str, ...]  # a node, or a node inside nested graphs
 
 
 def resolve_edges(graph: RawGraph, log: Log, *, inside: Path = ()) -> list[tuple[Path, Path]]:
-    """Return edges as paths to existing nodes, in file order, without duplicates.
-
-    Errors go to ``log`` (G251).
-    """
+    """Return edges as paths to nodes, in file order, each once. Errors (G251) go to ``log``."""
     place = "/".join(("", *(f"nodes/{name}" for name in inside), "edges"))[1:]
     names = _Names(graph, inside, log, place)
     resolved: dict[tuple[Path, Path], None] = {}
@@ -69,10 +66,7 @@ class _Names:
 
     @cached_property
     def _flattened_names(self) -> dict[str, list[str]]:
-        """Nodes by each prefix of their dotted names.
-
-        Computed once, since files may have many names.
-        """
+        """Nodes by each prefix of their dotted names, computed once for files with many names."""
         by_prefix: dict[str, list[str]] = {}
         for name in self.nodes:
             for prefix in _prefixes(name, "."):
@@ -96,10 +90,7 @@ class _Names:
         return path
 
     def _flattened(self, name: str, end: str) -> Path | None:
-        """Resolve ``lif1`` where nodes ``lif1.input``, ``lif1.lif``, ... exist.
-
-        A target is the Input of these, a source is the Output.
-        """
+        """Resolve ``lif1`` to its Input (as target) or Output, if ``lif1.input``, ... exist."""
         wanted = "Input" if end == "target" else "Output"
         ports = [n for n in self.members(name) if self.nodes[n].type == wanted]
         if len(ports) != 1:

@@ -1,7 +1,4 @@
-"""Typed access to the fields of a raw node.
-
-Faults are reported with node, field, value and domain.
-"""
+"""Typed access to a raw node's fields. Faults name node, field, value and domain."""
 
 from __future__ import annotations
 
@@ -55,10 +52,7 @@ class Fields:
         return field in self.raw.fields
 
     def assume(self, field: str, value: object, source: str) -> None:
-        """Warn (G220) of the ``value`` assumed for an absent field.
-
-        ``source``: origin of the value.
-        """
+        """Warn (G220) of the ``value`` assumed for an absent field. ``source``: its origin."""
         if field not in self.raw.fields:
             self.log.warning(
                 "G220",

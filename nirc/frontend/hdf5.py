@@ -117,10 +117,7 @@ class _Reader:
         return ""
 
     def _recorded(self, node: Any, members: list[str]) -> str:
-        """Return the text that names the writer of the file, or "".
-
-        Warn (W207) of other contents.
-        """
+        """Return the text that names the file's writer, or "". Warn (W207) of other contents."""
         try:
             group = self.hdf5.open(node, "metadata") if "metadata" in members else None
             if group is None or not is_group(group) or FROM_KEY not in self.hdf5.names(group):
@@ -150,7 +147,7 @@ class _Reader:
     def _graph(self, group: Any, members: list[str], path: str, version: str = "") -> RawGraph:
         """Read a group with ``nodes`` and ``edges``.
 
-        ``path``: place below /node, "" for the outermost.
+        ``path``: below /node, "" for the outermost.
         """
         nodes: dict[str, RawNode] = {}
         edges: tuple[tuple[str, str], ...] = ()

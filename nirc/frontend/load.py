@@ -27,10 +27,7 @@ def load_raw(model: object, log: Log) -> tuple[RawGraph, str]:
 
 
 def _name(path: Path) -> str:
-    """Return the file's name without suffix, in every locale.
-
-    Bytes that are not UTF-8 are escaped.
-    """
+    """Return the file's name without suffix, in every locale. Escape bytes outside UTF-8."""
     return printable(os.fsencode(path.stem).decode("utf-8", "backslashreplace"), MAX_NAME)
 
 

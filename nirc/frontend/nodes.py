@@ -15,10 +15,7 @@ from nirc.ir.program import Form, Program
 
 
 def to_layers(graph: RawGraph, log: Log, *, name: str = "model", inside: Path = ()) -> Program:
-    """Return typed layers, nested as in the file, with unknown shapes.
-
-    Raises ``InputError`` with all faults.
-    """
+    """Return typed, nested layers without shapes. Raises ``InputError`` with all faults."""
     nodes: dict[str, LayerNode] = {}
     connected = set(chain.from_iterable(graph.edges))
     for node_name, raw in graph.nodes.items():

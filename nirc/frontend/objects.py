@@ -85,10 +85,7 @@ class _Converter:
 
 
 def _recorded(graph: object, log: Log) -> str:
-    """Return the text in the metadata that names the writer, or "".
-
-    Warn (W207) of other contents.
-    """
+    """Return the metadata's text that names the writer, or "". Warn (W207) of other contents."""
     metadata = getattr(graph, "metadata", None)
     if not isinstance(metadata, Mapping) or FROM_KEY not in metadata:
         return ""

@@ -147,10 +147,7 @@ def _root_two(power: int) -> float:
 
 
 def _beside(cells: Cells) -> Ints:
-    """Return (n, 3) steps to the cells beside a cell.
-
-    These are the eight cells around it in its plane, one above and one below.
-    """
+    """Return (n, 3) steps to the eight cells around a cell, one cell above and one below."""
     spans = [(-1, 0, 1) if length > 1 else (0,) for length in cells.shape]
     steps = [step for step in product(*spans) if any(step) and not (step[2] and any(step[:2]))]
     return np.array(steps or [(0, 0, 0)], dtype=np.int64)

@@ -121,10 +121,7 @@ class Cells:
         return np.stack([ruler[at[..., axis]] for axis, ruler in enumerate(self.positions)], axis=-1)
 
     def curve(self) -> Ints:
-        """Return (count,) the usable cells along a Hilbert curve.
-
-        The curve goes chip by chip, and core by core within a chip.
-        """
+        """Return (count,) the usable cells along a Hilbert curve, chip by chip and core by core."""
         cells = np.flatnonzero(self.usable)
         chip, core = np.divmod(self.coordinates(cells), np.array(self.tile))
         return cells[np.lexsort((hilbert(core), hilbert(chip)))]
@@ -218,10 +215,7 @@ def hilbert(points: npt.ArrayLike) -> Ints:
 
 
 def _block_middles(ruler: Ints, block: Ints, blocks: int) -> Ints:
-    """Return (blocks,) the mean position of each block of an axis.
-
-    ``block`` (length,): the block of a coordinate.
-    """
+    """Return (blocks,) the mean position of each block. ``block`` (length,): of a coordinate."""
     return np.array([round(float(ruler[block == i].mean())) for i in range(blocks)], dtype=np.int64)
 
 
@@ -233,10 +227,7 @@ def _ruler(length: int, core: int, board: int, costs: tuple[int, int, int]) -> I
 
 
 def _shortened(rulers: Sequence[Ints], share: float) -> list[int]:
-    """Return the lengths of a box with about ``share`` of the cells.
-
-    The axes with the shortest steps lose cells first.
-    """
+    """Return the lengths of a box with a ``share`` of the cells. Axes of short steps lose first."""
     lengths = [float(ruler.size) for ruler in rulers]
     wanted = share * math.prod(lengths)
     extent = [float(ruler[-1] - ruler[0]) or 1.0 for ruler in rulers]

@@ -1,7 +1,4 @@
-"""Inner loops in machine code, compiled at the first call of any of them.
-
-A command without a search does not load numba.
-"""
+"""Inner loops in machine code, compiled at the first call. Other commands do not load numba."""
 
 from __future__ import annotations
 

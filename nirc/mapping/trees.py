@@ -118,10 +118,7 @@ def ordered_trees(nets: Nets, links: LinkGraph, progress: Progress | None) -> Ro
 
 
 def _joined(pieces: list[Ints]) -> Ints:
-    """Concatenate the pieces and free each piece after its copy.
-
-    All trees together are the largest array of the router.
-    """
+    """Concatenate the pieces and free each after its copy: together they are very large."""
     pieces.reverse()
     joined = np.empty(sum(p.size for p in pieces), np.int32)
     end = 0
@@ -169,10 +166,7 @@ def _grow(
     tree_first: Longs,
     out: Ints,
 ) -> int:
-    """Grow the trees of the nets from ``net`` on, until ``out`` might not hold the next.
-
-    Return the next net.
-    """
+    """Grow trees from ``net`` on, until ``out`` might not hold the next. Return the next net."""
     routers = scratch.seen.size
     end = 0
     while net < source.size and end + routers <= out.size:
@@ -204,10 +198,7 @@ def _grow(
 
 @compiled
 def _ordered_branch(source: int, target: int, net: int, grid: Grid, scratch: Scratch, out: Ints, begin: int) -> int:
-    """Walk the ordered route back from the target to the net's tree.
-
-    Return the new end of ``out``, or -1 if the route is broken.
-    """
+    """Walk the ordered route from the target to the tree. Return the end of ``out``, -1: broken."""
     axes = grid.incoming.shape[1] // 2
     steps = steps_between(source, target, grid.size, grid.wraps, grid.triangular)
     order = _longest_last(steps) if grid.triangular else (2, 1, 0)

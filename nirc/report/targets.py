@@ -38,10 +38,7 @@ def as_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
 
 
 def as_text(tree: list[dict[str, Any]], *, limits: bool) -> str:
-    """Return a line for each variant.
-
-    ``limits``: also a line for each limit and option of a chip.
-    """
+    """Return a line for each variant. ``limits``: also for each limit and option of a chip."""
     lines = []
     widest = max((len(target["name"]) for target in tree), default=0)
     for target in tree:

@@ -22,10 +22,7 @@ LONGEST = 0.95  # decay: resets make a neuron forget
 
 
 class ByActivity:
-    """Rounding by ``signals`` (samples, steps, n) of the model's nodes.
-
-    Without a signal, keep sums.
-    """
+    """Rounding by ``signals`` (samples, steps, n) of nodes. Without a signal, keep sums."""
 
     def __init__(self, signals: Mapping[str, NDArray[Any]]) -> None:
         self.signals = signals

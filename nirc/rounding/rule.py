@@ -31,10 +31,7 @@ class Weights:
 
 
 def with_sums_kept(op: Dense | Sparse | Conv, exact: Float, low: float, high: float) -> Float:
-    """Round numbers of ``op``.
-
-    The sum of each neuron, or channel of a convolution, changes least.
-    """
+    """Round numbers of ``op`` with least change of each neuron's (or channel's) sum."""
     if isinstance(op, Sparse):
         row = op.target
         n = op.n_out
@@ -52,10 +49,7 @@ class Rounding(Protocol):
 
 
 class KeepingSums:
-    """Keep the sum of each neuron's weights.
-
-    Without signals of the sources, nothing else is known.
-    """
+    """Keep the sum of each neuron's weights, since the signals of its sources are unknown."""
 
     def integers(self, weights: Weights) -> Float:
         """See ``with_sums_kept``."""

@@ -47,10 +47,7 @@ class FixedPoint:
 
 
 class _FixedPointStepper(NeuronStepper):
-    """The stepper.
-
-    Synaptic currents are kept in volts of the membrane, with both gains included.
-    """
+    """The stepper. Synaptic currents are in volts of the membrane, both gains included."""
 
     def __init__(self, fixed: FixedPoint, batch: int) -> None:
         super().__init__(fixed.neuron, (batch, fixed.neuron.decay_mem.size))

@@ -83,10 +83,7 @@ def _measures(capacity: Ints) -> Floats:
 
 
 def fewest_alone(subject: Subject, parts: int) -> int:
-    """Return the least number of cores for a population with all cores.
-
-    ``parts``: see ``alone``.
-    """
+    """Return the fewest cores of a population that has all cores. ``parts``: see ``alone``."""
     least = max(_up(subject.cost(full_box(subject.shape))[0] / np.maximum(subject.cores.capacity, 1)), 1)
     if least >= parts:
         return least

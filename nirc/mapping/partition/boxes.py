@@ -52,10 +52,7 @@ def volume(boxes: Boxes) -> Ints:
 
 
 def even_cuts(n: int, ranges: int) -> Ints:
-    """Return (ranges + 1,) borders of ranges of 0..n with lengths that differ by at most 1.
-
-    Longer ranges come first.
-    """
+    """Return (ranges + 1,) borders of ranges of 0..n, equal or longer by 1, longer ranges first."""
     short, longer = divmod(n, ranges)
     return np.arange(ranges + 1) * short + np.minimum(np.arange(ranges + 1), longer)
 

@@ -42,10 +42,7 @@ class _Sizes:
 
 @dataclass(frozen=True, eq=False)
 class _Cover:
-    """Boxes that fit and their costs.
-
-    ``over``: for each neuron the boxes over it, or each box once.
-    """
+    """Boxes that fit and their costs. ``over``: the boxes over each neuron, or each box once."""
 
     number: int
     boxes: Boxes

@@ -21,10 +21,7 @@ MOST_GRIDS = 4096  # grids to compare
 
 @dataclass(eq=False)
 class Filling:
-    """Cores during packing. ``left`` (cores, resources).
-
-    Boxes and cores of the parts by population.
-    """
+    """Cores during packing. ``left`` (cores, resources). Boxes and cores of parts by population."""
 
     capacity: Ints
     left: Ints
@@ -118,10 +115,7 @@ def slots(left: Ints, cost: Ints) -> Ints:
 
 
 def _packed(filling: Filling, subject: Subject, boxes: Boxes, room: Ints | None = None) -> _Plan:
-    """Put these parts into the tightest rooms that take the costliest part.
-
-    Others open new cores.
-    """
+    """Put parts into the tightest rooms that take the costliest part. Others open new cores."""
     cost = subject.cost(boxes)
     worst = cost.max(axis=0, keepdims=True)
     room = np.flatnonzero((filling.left >= cost.min(axis=0)).all(axis=1)) if room is None else room
@@ -140,10 +134,7 @@ def _packed(filling: Filling, subject: Subject, boxes: Boxes, room: Ints | None 
 
 
 def _squeezed(filling: Filling, cost: Ints, core: Ints, room: Ints) -> Ints:
-    """Put the parts without a core, one by one, into the tightest room.
-
-    Only for few parts and rooms.
-    """
+    """Put each part without a core into its tightest room, if parts and rooms are not too many."""
     out = np.flatnonzero(core < 0)
     if not out.size or out.size * room.size > 1 << 22:
         return core
@@ -184,10 +175,7 @@ def _gridded(filling: Filling, subject: Subject, room: Ints) -> _Plan | None:
 
 
 def _filled(filling: Filling, subject: Subject, room: Ints) -> _Plan | None:
-    """Cut a flat population into ranges as long as the rooms hold.
-
-    Use the fewest rooms that save as many cores as possible.
-    """
+    """Cut a flat population into long ranges, in the fewest rooms that save the most cores."""
     n = subject.shape[0]
     kinds, of = np.unique(filling.left[room], axis=0, return_inverse=True)
     if subject.by_length is None:

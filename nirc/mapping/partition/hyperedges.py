@@ -42,10 +42,7 @@ class Hyperedges:
 
 
 def hyperedges(problem: Problem, population: Ints, boxes: Boxes) -> Hyperedges:
-    """Return the hyperedges between parts ``boxes`` (k, 3, 2).
-
-    ``population`` (k,): index of each.
-    """
+    """Return the hyperedges between parts ``boxes`` (k, 3, 2) of the populations (k,)."""
     mosaics = [_mosaic(problem, i, population, boxes) for i in range(len(problem.populations))]
     pieces = [_out_of(problem, i, mosaics, len(boxes)) for i in range(len(mosaics)) if problem.out_of[i]]
     if not pieces:
@@ -62,10 +59,7 @@ def hyperedges(problem: Problem, population: Ints, boxes: Boxes) -> Hyperedges:
 
 
 def _mosaic(problem: Problem, i: int, population: Ints, boxes: Boxes) -> tuple[Mosaic, Ints]:
-    """Return the parts of a population, and their numbers.
-
-    An external input is one part, number -1.
-    """
+    """Return a population's parts and their numbers. An external input is one part, number -1."""
     numbers = np.flatnonzero(population == i)
     shape = problem.populations[i].box
     if not problem.populations[i].on_core:

@@ -1,7 +1,4 @@
-"""Join parts of a population that touch on one core.
-
-Cuts save nothing, and fewer parts are simpler.
-"""
+"""Join touching parts of a population on one core. Cuts save nothing: fewer parts are simpler."""
 
 from __future__ import annotations
 

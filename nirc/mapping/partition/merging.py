@@ -12,10 +12,7 @@ MOST_TRIED = 32  # other cores to try for each core's parts
 
 
 def merged(cost: MergedCost, capacity: Ints, population: Ints, boxes: Boxes, core: Ints, edges: Hyperedges) -> Ints:
-    """Return (parts,) cores, fewer if possible.
-
-    The emptiest cores are emptied first, onto cores that receive the same spikes.
-    """
+    """Return (parts,) fewer cores: the emptiest are emptied first, onto cores with equal spikes."""
     cores = int(core.max(initial=-1)) + 1
     members = [np.flatnonzero(core == c) for c in range(cores)]
     load = [float((cost(population[m], boxes[m]) / np.maximum(capacity, 1)).max()) for m in members]

@@ -9,10 +9,7 @@ from nirc.mapping.partition.problem import Atoms, Problem
 
 
 def pinned_parts(problem: Problem, pinned: Mapping[str, Atoms]) -> dict[int, Boxes]:
-    """Return the parts by index of the population.
-
-    Raises ``ValueError`` for unknown populations.
-    """
+    """Return the parts by population index. Raises ``ValueError`` for unknown populations."""
     names = {p.name: i for i, p in enumerate(problem.populations) if p.on_core}
     unknown = [name for name in pinned if name not in names]
     if unknown:

@@ -173,10 +173,7 @@ class OversizedError(PartitionError):
 
 
 class TooManyCoresError(PartitionError):
-    """The search needs ``needed`` cores, ``available`` exist.
-
-    No partition has fewer than ``bound``.
-    """
+    """``needed`` cores exceed the ``available`` cores. No partition has fewer than ``bound``."""
 
     def __init__(self, needed: int, available: int, bound: int) -> None:
         self.needed = needed

@@ -29,10 +29,7 @@ class Hits(NamedTuple):
 
 
 class Relation(Protocol):
-    """A relation of ``n_in`` source and ``n_out`` target coordinates.
-
-    ``start``, ``stop`` (k,): ranges.
-    """
+    """A relation of ``n_in`` source and ``n_out`` target coordinates. Ranges are (k,) arrays."""
 
     @property
     def n_in(self) -> int: ...  # noqa: D102
@@ -195,10 +192,7 @@ class Window:
 
 
 def _classes(coordinate: Ints, ids: Ints, n: int) -> Hits:
-    """Turn pairs, sorted by coordinate and then range, into classes of equal lists.
-
-    Classes are numbered by their first coordinate.
-    """
+    """Turn pairs, sorted by coordinate and range, into classes of equal lists."""
     count = np.bincount(coordinate, minlength=n)
     first = np.append(0, np.cumsum(count))
     of = count.copy()  # refined by one element of the lists at a time

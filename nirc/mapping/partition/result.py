@@ -58,10 +58,7 @@ class Partition:
 
     @cached_property
     def spikes(self) -> tuple[Ints, Ints, Floats]:
-        """(source core or -1, target core, spikes per step), each pair once.
-
-        A spike counts once for each target core.
-        """
+        """(source core or -1, target core, spikes per step): a spike once for each target core."""
         return core_pairs(self.hyperedges, self.core, self.count)
 
     @cached_property

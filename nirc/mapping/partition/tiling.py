@@ -259,10 +259,7 @@ def _slabs(subject: Subject, channels_too: bool) -> Iterator[Boxes]:
 
 
 def _slabs_across(subject: Subject, axis: int, deep: bool) -> Iterator[Boxes]:
-    """Yield at most one cut.
-
-    ``deep``: all channels in every part, for more parts with fewer spikes.
-    """
+    """Yield at most one cut. ``deep``: all channels in a part (more parts, fewer spikes)."""
     n = subject.shape[axis]
     value, sizes = _parts_of_slabs(subject, axis, deep)
     total = np.full(n + 1, IMPOSSIBLE, dtype=np.float64)

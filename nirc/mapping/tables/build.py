@@ -1,7 +1,4 @@
-"""Build routing tables from trees and keys, with an entry at every router of a tree.
-
-No router is left to default routing.
-"""
+"""Build routing tables from trees and keys, with an explicit entry at every router of a tree."""
 
 from __future__ import annotations
 
@@ -123,9 +120,9 @@ def _interned(bits: Bits) -> tuple[Ints, Longs]:
 
 @compiled
 def _intern(bits: Bits, slots: Longs, number: Ints, examples: Longs) -> int:
-    """Fill a hash table with open addressing. ``slots``: a power of two, more than rows.
+    """Fill a hash table (``slots``: a power of two, above rows).
 
-    Return the number of distinct rows.
+    Return the distinct rows' number.
     """
     distinct = 0
     for row in range(len(bits)):

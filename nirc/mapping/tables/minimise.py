@@ -64,10 +64,7 @@ def _minimise_all(first: Longs, key: Words, mask: Words, route: Ints, routes: in
 
 @compiled
 def _joined_siblings(key: Words, mask: Words, route: Ints) -> int:
-    """Join neighbours that make one aligned block with one route, repeatedly and in place.
-
-    Return the new length.
-    """
+    """Join neighbours that make an aligned block of one route, in place. Return the new length."""
     top = 0
     for i in range(key.size):
         key[top], mask[top], route[top] = key[i], mask[i], route[i]
@@ -140,10 +137,7 @@ def _by_route(route: Ints, local: Ints) -> tuple[Longs, Longs]:
 
 @compiled
 def _first_order(blocks: Blocks, inside: Longs) -> Longs:
-    """Return the routes from the top of the table.
-
-    Routes that one entry matches come first, then those with the fewest blocks.
-    """
+    """Return the routes from the top: those of one entry first, then those with fewest blocks."""
     key, mask, start = blocks.key, blocks.mask, blocks.start
     routes = start.size - 1
     waiting = np.ones(routes, np.bool_)

@@ -107,10 +107,7 @@ def _bits(count: int) -> int:
 
 @compiled
 def _cut(groups: _Groups, fixed: Longs, state: npt.NDArray[np.uint64]) -> Longs:
-    """Return (populations,) 0 or 1.
-
-    ``fixed`` (groups,): cuts that leave a group undivided, updated.
-    """
+    """Return (populations,) 0 or 1. ``fixed`` (groups,), updated: cuts that keep a group whole."""
     first, member, others, of_first, of = groups
     populations = of_first.size - 1
     many = first.size - 1

@@ -259,10 +259,7 @@ def _one_walk(
     queue: Ints,
     fault: Longs,
 ) -> int:
-    """Walk with packets that go together. Return the bits that separate them, or 0.
-
-    The result is in ``fault``.
-    """
+    """Walk with packets that go together. Return bits that separate them, or 0 and ``fault``."""
     directions = outgoing.shape[1]
     queue[0] = source
     head = 0
