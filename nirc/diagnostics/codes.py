@@ -60,6 +60,7 @@ CODES: dict[str, str] = {
     "W205": "what the writer's exporter connects or orders otherwise is mended",
     "W206": "the exporter has left out a layer",
     "W207": "the file's note of who wrote it cannot be used",
+    "W208": "the file is read otherwise than its writer steps",
     "W210": "NIR has no words for a part of the network that is recorded",
     "W211": "layers of a network differ in a choice that a file can say only once",
     "W212": "a file of this module would compute something else",

@@ -66,7 +66,19 @@ def to_importable(program: Program, writer: Writer, values: Mapping[str, str], l
             "NIR cannot say that the chip rounds states between steps",
             help="the loaded network may differ from the chip in single spikes: `nirc run` is exact",
         )
+    if any(export.loaded[name].cuts and _is_exact(p) for name, p in program.nodes(Population).items()):
+        log.warning(
+            "P315",
+            f"{writer.title} cuts what a neuron keeps, and the stage does not",
+            help="the loaded network may differ in single spikes, where a weight is no multiple of 1 / 4096",
+        )
     return made
+
+
+def _is_exact(population: Population) -> bool:
+    """Whether the stage keeps states in floating point."""
+    d = population.dynamics
+    return isinstance(d, Discrete) and d.grain is None
 
 
 def _is_rounded(population: Population) -> bool:

@@ -19,6 +19,7 @@ PASSES = 1e-6  # a state that keeps less keeps nothing, one that loses less keep
 DECAYS = 1e-6  # a difference of decays that float32 makes
 POTENTIALS = 1e-5  # a relative difference of potentials that float32 and its roundings make
 LEAST_OF_16_BITS = float(-(1 << 15))
+CHIP_SPIKES = 31  # spikes in a step that Xylo counts, the least bound of a chip (backends/xylo/limits.py)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _essence(d: Discrete) -> Rule:
     rule, fires = d.rule, d.rule.fires
     if fires is None:
         return rule
-    rule = rule.with_fire(Fire(">", 1 if fires.most == 1 else None))
+    rule = rule.with_fire(Fire(">", None if fires.most is not None and fires.most >= CHIP_SPIKES else fires.most))
     return Rule(tuple(op for op in rule.operations if op != BOUND)) if _is_limit(d) else rule
 
 
@@ -130,7 +131,7 @@ def _of_spikes(asked: Discrete, got: Discrete) -> Iterator[str]:
     one, other = asked.rule.fires, got.rule.fires
     if (one is None) != (other is None):
         yield "never fires, loaded it does" if one is None else "fires, loaded it never does"
-    elif one is not None and other is not None and (one.most == 1) != (other.most == 1):
+    elif one is not None and other is not None and one.most != other.most and not _is_word(one, other):
         yield f"fires {_times(one)} in a step, loaded {_times(other)}"
 
 
@@ -151,6 +152,11 @@ def _reset(d: Discrete) -> str:
     if rule.restores:
         return f"{what} at once, and before the comparison where the membrane still is above it"
     return f"{what} {'in the step after a spike, after the decay' if rule.reset_is_late else 'at once'}"
+
+
+def _is_word(one: Fire, other: Fire) -> bool:
+    """Whether the two bounds differ by a limit of a chip's numbers only, which no network should reach."""
+    return all(fire.most is None or fire.most >= CHIP_SPIKES for fire in (one, other))
 
 
 def _times(fire: Fire) -> str:

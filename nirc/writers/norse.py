@@ -121,7 +121,10 @@ def evidence(facts: Facts) -> Evidence:
     numbered = facts.port_names and facts.named(r"\d+|\d+\.\S+|\w*(lif|cell|linear|conv|fc)\w*\d*")
     assumed = {"dt": "1"} if longest / RUN_DT_S > SLOWEST_S else {}
     open_ = (*(("dt",) if taus else ()), *(("reset",) if facts.of("LIF", "CubaLIF", "IF") else ()))
-    return Evidence(both and numbered and float32 and not batched_neurons, tuple(reasons), assumed, open_)
+    # Steps of another length leave no trace: a time constant in seconds would look the same.
+    known_step = not taus or short
+    conclusive = both and numbered and float32 and known_step and not batched_neurons
+    return Evidence(conclusive, tuple(reasons), assumed, open_)
 
 
 def _float32(value: object) -> bool:

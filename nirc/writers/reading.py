@@ -73,12 +73,30 @@ def evidence_of(writer: Writer, facts: Facts) -> Evidence:
         return writer.evidence(facts)
 
 
-def found_in(graph: RawGraph, log: Log | None = None) -> dict[str, Evidence]:
-    """What speaks for each writer, by name, for those with reasons; conclusive ones first. Warns as U615."""
-    facts = Facts(graph)
+def found_in(facts: Facts, log: Log | None = None) -> dict[str, Evidence]:
+    """Evidence for each writer, by name, for those with reasons; conclusive ones first. Warns as U615."""
     found = {name: evidence_of(w, facts) for name, w in installed_writers(log).items()}
     named = {name: e for name, e in found.items() if e.reasons}
     return dict(sorted(named.items(), key=lambda item: (not item[1].conclusive, -len(item[1].reasons), item[0])))
+
+
+def _conclusive(found: Mapping[str, Evidence]) -> str | None:
+    """The one writer whose evidence is conclusive, None if none or several are."""
+    sure = [name for name, e in found.items() if e.conclusive]
+    sure = [name for name in sure if not any(name in found[other].overrules for other in sure)]
+    return sure[0] if len(sure) == 1 else None
+
+
+def _is_another(writer: Writer, given: Values, conclusive: str) -> bool:
+    """Whether the user or the file names another simulator's step. A file for an importer looks like any other."""
+    return writer.name not in (conclusive, LETTER_NAME) and given.get(AS.key) != LOADED
+
+
+def _report_other(conclusive: str, read: str, found: str, help_: str, log: Log) -> None:
+    """Report (W208) that the file is read by another rule than that of the simulator that wrote it."""
+    title = installed_writers()[conclusive].title
+    advice = "; ".join(x for x in (help_, f"--from {conclusive} reads it as its simulator does") if x)
+    log.warning("W208", f"{title} wrote the file, and {read}", found=found, limit=conclusive, help=advice)
 
 
 def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discretise: str | None, log: Log) -> Reading:
@@ -87,23 +105,26 @@ def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discret
     ``asked``: ``--from``. ``reset`` and ``discretise``: the options of these names, None if not given. Raises
     ``UsageError`` (U607) for a choice that the writer does not have, or ``CompileError`` (W202, W203) under --strict.
     """
+    facts = Facts(graph)
+    found = found_in(facts, log)
+    conclusive = _conclusive(found)
     if asked is None and discretise is not None:
+        if conclusive is not None:
+            option = f"--discretise {discretise}"
+            _report_other(conclusive, f"{option} reads it by the letter of NIR", option, "leave it out", log)
         asked = LETTER_NAME  # other writers know how their states decay
     if asked is not None:
         writer, given = parse_from(asked, log)
-        seen = evidence_of(writer, Facts(graph))
-        reading = _chosen(writer, seen, given, "given", log, reset, discretise)
+        reading = _chosen(writer, evidence_of(writer, facts), given, "given", log, reset, discretise)
+        if conclusive is not None and _is_another(writer, given, conclusive):
+            _report_other(conclusive, f"it is read as {writer.title} steps", f"--from {asked}", "", log)
         _say_open(reading, log)
         return reading
-    noted = _recorded(graph, reset, log) if graph.recorded else None
+    noted = _recorded(graph, facts, conclusive, reset, log) if graph.recorded else None
     if noted is not None:
         return noted
-    found = found_in(graph, log)
-    conclusive = [name for name, e in found.items() if e.conclusive]
-    conclusive = [n for n in conclusive if not any(n in found[other].overrules for other in conclusive)]
-    if len(conclusive) == 1:
-        name = conclusive[0]
-        writer, seen = installed_writers()[name], found[name]
+    if conclusive is not None:
+        writer, seen = installed_writers()[conclusive], found[conclusive]
         reading = _chosen(writer, seen, {}, "conclusive", log, reset, None)
         log.note("W201", f"the file was written by {writer.title}: {'; '.join(seen.reasons)}")
         _say_open(reading, log)
@@ -122,7 +143,7 @@ def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discret
     return Reading(letter, reading.values, "open", reasons, (), tuple(found))
 
 
-def _recorded(graph: RawGraph, reset: str | None, log: Log) -> Reading | None:
+def _recorded(graph: RawGraph, facts: Facts, conclusive: str | None, reset: str | None, log: Log) -> Reading | None:
     """The reading that the file itself records, or None with a warning (W207) if its text means nothing."""
     attempt = Log()
     try:
@@ -139,7 +160,19 @@ def _recorded(graph: RawGraph, reset: str | None, log: Log) -> Reading | None:
         )
         return None
     kept = {k: v for k, v in given.items() if k != "reset" or reset is None}  # the user's --reset wins
-    reading = _chosen(writer, evidence_of(writer, Facts(graph)), kept, "recorded", log, reset, None)
+    if kept != given and given["reset"] != reset:
+        log.warning(
+            "W208",
+            f"--reset {reset} is used, and the file records another reset",
+            where=FROM_PLACE,
+            found=f"reset={given['reset']}",
+            help="leave --reset out to read the network as it was recorded",
+        )
+    seen = evidence_of(writer, facts)
+    if conclusive is not None and _is_another(writer, given, conclusive):
+        _report_other(conclusive, f"it records that {writer.title} wrote it", printable(graph.recorded), "", log)
+        seen = replace(seen, open=tuple(c.key for c in writer.choices))
+    reading = _chosen(writer, seen, kept, "recorded", log, reset, None)
     note = f"the file records that {writer.title} wrote it: {graph.recorded}"
     log.note("W201", note, where=FROM_PLACE)
     _say_open(reading, log)
@@ -168,6 +201,11 @@ def _chosen(
             )
         else:
             _check(writer, key, value, log)
+            if confidence == "given" and given.get(key, value) != value:
+                other = f"--from {writer.name},{key}={given[key]}"
+                log.error(
+                    "U607", f"--{key} {value} contradicts {other}", found=value, limit=given[key], help="give one"
+                )
     log.raise_if_errors()
     values = writer.defaults() | dict(seen.assumed) | options | dict(given)
     open_ = tuple(k for k in seen.open if k not in given and k not in options)

@@ -53,16 +53,13 @@ def evidence(facts: Facts) -> Evidence:
     steps = [s for n in facts.timed if (s := _dt_s(n)) is not None]
     agreed = bool(steps) and len(steps) == len(facts.timed) and all(abs(s / steps[0] - 1) < AGREE for s in steps)
     agreed = agreed and is_round(steps[0]) and all(n.all_equal("w_in", 1.0) for n in facts.of("CubaLIF", "CubaLI"))
-    named = facts.named(r"\d+_[A-Za-z]\w*")
+    if not agreed:
+        return NO_EVIDENCE
+    reasons = [f"r = tau / dt * exp(-dt / tau) with dt = {steps[0]:g} s in all {len(steps)} timed nodes"]
     torch = [n for n in facts.names if n.endswith(("Torch", "Jax"))]
-    reasons = []
-    if agreed:
-        reasons.append(f"r = tau / dt * exp(-dt / tau) with dt = {steps[0]:g} s in all {len(steps)} timed nodes")
     if torch:
         reasons.append(f"nodes are called after Rockpool's modules, such as `{torch[0]}`")
-    if not reasons or (facts.timed and not agreed):
-        return NO_EVIDENCE
-    conclusive = (agreed and not _is_plain(facts)) or (bool(torch) and named)
+    conclusive = not _is_plain(facts) or (bool(torch) and facts.named(r"\d+_[A-Za-z]\w*"))
     return Evidence(conclusive, tuple(reasons), open=("spikes",) if facts.of("LIF", "CubaLIF", "IF") else ())
 
 
@@ -152,9 +149,8 @@ def write(d: Discrete) -> Cell | str:
     if d.threshold is None:
         return _written_li(d, gain)
     kept = np.maximum(zero if d.decay_syn is None else d.decay_syn, 1 / ENDLESS)
-    whole = (d.threshold > 1) & (d.threshold == np.rint(d.threshold))
     d = rescaled(d, kept)  # what arrives is multiplied by what the synapse keeps
-    ties = np.where((kept <= 1 / ENDLESS) & whole, TIES, 0.0)  # in such a unit sums are rounded, and fall short of ties
+    ties = np.where(kept <= 1 / ENDLESS, TIES, 0.0)  # in such a unit sums are rounded, and fall short of ties
     tau = exact_tau(d.decay_mem, USUAL_DT_S)
     fields = {"tau_mem": tau, "r": tau / USUAL_DT_S - 1, "tau_syn": exact_tau(kept, USUAL_DT_S), "w_in": zero + 1}
     fields |= {"v_leak": d.drift, "v_threshold": threshold_for(d, ">=") * (1 - ties), "v_reset": zero}

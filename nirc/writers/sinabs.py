@@ -88,8 +88,9 @@ def evidence(facts: Facts) -> Evidence:
     numbered = facts.port_names and 2 * len(numbers) > len(facts.names)
     if numbered:
         reasons.append("nodes are called by their place in a Sequential, as nirtorch calls them")
-    # Norse writes the same for a dense network of IF neurons with biases.
-    typical = bool(facts.timed) or bool(plain) or bool(facts.of("SumPool2d"))
+    # Norse writes the same for a dense network of IF neurons.
+    kernels = [n for n in plain if n.type != "Affine"]
+    typical = bool(facts.timed) or bool(kernels) or bool(facts.of("SumPool2d"))
     conclusive = numbered and typical and bool(facts.of("Affine", "Conv1d", "Conv2d"))
     conclusive = conclusive and (bool(facts.timed) or not facts.of("AvgPool2d"))
     fires = bool(facts.of("LIF", "IF"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -29,6 +30,8 @@ from nirc.writers.writer import (
     replace_reset,
 )
 
+CERTAIN = 1e-3  # a chance below which numbers alone tell the exporter
+RARE = 1e-4  # the chance that a number carries float32's rounding of a round beta otherwise
 HAIR = 1e-5  # relative: float32 may put a time constant below DT_S
 DT_S = 1e-4  # the exporter's constant: tau = DT_S / (1 - beta), r = tau / DT_S
 
@@ -91,8 +94,10 @@ def evidence(facts: Facts) -> Evidence:
     if not all(map(_as_exported, nodes)) or not facts.resting_at_zero():
         return NO_EVIDENCE
     reasons = [f"r = tau / {DT_S:g} s in all {len(nodes)} nodes that have a time constant"]
-    traced = any(map(_has_rounding_of_beta, nodes))
-    if traced:
+    rounded = {pair for node in nodes for pair in _time_constants(node)}
+    fits = all(_fits_rounding(tau, single=single) for tau, single in rounded)
+    chance = math.prod(_chance(tau, single=single) for tau, single in rounded)
+    if fits and chance < 1.0:
         reasons.append("tau carries the rounding of 1 - beta in float32")
     numbered = facts.port_names and facts.named(r"(\w+\.)*\d+(\.(lif|w_rec|input|output))?")
     if numbered:
@@ -100,8 +105,7 @@ def evidence(facts: Facts) -> Evidence:
     celled = any(name.endswith(".w_rec") for name in facts.names)
     if celled:
         reasons.append("a recurrent cell is called `X.lif` and `X.w_rec`")
-    single = all((s := n.stored("r")) is not None and s.dtype == np.float32 for n in nodes)
-    conclusive = all(map(_is_float32, nodes)) and (numbered or celled or (traced and single))
+    conclusive = fits and all(map(_is_float32, nodes)) and (numbered or celled or chance < CERTAIN)
     return Evidence(conclusive, tuple(reasons), open=_open(facts))
 
 
@@ -131,21 +135,40 @@ def _beta_is_float32(node: Node) -> bool:
     return bool((np.abs(beta.astype(np.float32) - beta) < 1e-14).all())
 
 
-def _has_rounding_of_beta(node: Node) -> bool:
-    """Whether tau is 1e-4 / (1 - beta) for some beta of float32, and not a round number of seconds."""
-    tau = node.tau_mem
-    assert tau is not None
-    tau = tau[np.isfinite(tau)]
-    plain = np.array([float(f"{t:.5e}") for t in tau])
-    stored = node.stored("tau_mem" if node.type.startswith("Cuba") else "tau")
-    if stored is not None and stored.dtype != np.float32:
-        return _beta_is_float32(node) and bool((np.abs(plain / tau - 1) > 1e-12).any())
-    short = tau.astype(np.float32)
-    beta = (1.0 - DT_S / tau).astype(np.float32)
-    near = [beta, np.nextafter(beta, np.float32(2)), np.nextafter(beta, np.float32(-2))]
+def _time_constants(node: Node) -> list[tuple[float, bool]]:
+    """Distinct finite time constants in seconds, each with whether it is stored in float32."""
+    names = ("tau_mem", "tau_syn") if node.type.startswith("Cuba") else ("tau",)
+    stored = [x for name in names if (x := node.stored(name)) is not None]
+    return [(float(tau), x.dtype == np.float32) for x in stored for tau in np.unique(x) if np.isfinite(tau)]
+
+
+def _fits_rounding(tau: float, *, single: bool) -> bool:
+    """Whether tau is DT_S / (1 - beta) for some beta of float32."""
+    beta = 1.0 - DT_S / tau
+    near = np.float32(beta)
+    if not single:  # computed in double precision from a beta of float32
+        return abs(float(near) - beta) < 1e-14
+    candidates = (near, np.nextafter(near, np.float32(2)), np.nextafter(near, np.float32(-2)))
     with np.errstate(divide="ignore"):
-        written = np.any([np.float32(DT_S) / (np.float32(1) - b) == short for b in near], axis=0)
-    return bool(written.all() and (plain.astype(np.float32) != short).any())
+        return np.float32(tau) in [np.float32(DT_S) / (np.float32(1) - b) for b in candidates]
+
+
+def _chance(tau: float, *, single: bool) -> float:
+    """The chance that another tool writes a tau that fits.
+
+    A tau of n steps fits in about 1.5 / n of all cases (counted over random float32 numbers). People choose round
+    numbers of seconds, or of beta in double precision: a fit of these says nothing. A number that differs from them
+    by float32's rounding alone is no accident.
+    """
+    seconds = float(f"{tau:.4g}")
+    beta = float(f"{1.0 - DT_S / tau:.3g}")
+    if not single:
+        return 1.0 if abs(seconds / tau - 1) < 1e-12 or beta == 1.0 - DT_S / tau else RARE
+    by_people = [seconds, DT_S / (1.0 - beta)] if beta < 1 else [seconds]
+    if np.float32(tau) in [np.float32(x) for x in by_people]:
+        return 1.0
+    of_round_beta = beta < 1 and abs(1.0 - DT_S / tau - beta) < 2.0**-23
+    return RARE if of_round_beta else min(1.0, 1.5 * DT_S / tau)
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float:

@@ -49,24 +49,44 @@ def training(c: Continuous, setting: Setting) -> Training:
 
 
 def evidence(facts: Facts) -> Evidence:
-    """Names like ``layer_3``, and r = 1 - dt / tau with one dt."""
-    named = facts.named(r"layer_\d+(_threshold)?")
+    """Names like ``layer_3`` on numbers that Spyx writes, and r = 1 - dt / tau with one dt."""
     cells = facts.of("LIF", "CubaLIF")
-    steps = [(n.tau_mem, n.numbers("r")) for n in cells]
-    told = [t * (1 - r) for t, r in steps if t is not None and r is not None and t.size == r.size and (r != 1).all()]
-    agreed = bool(told) and len(told) == len(cells)
-    if agreed:
-        every = np.concatenate(told)
-        middle = float(np.median(every))
-        agreed = middle > 0 and bool((np.abs(every / middle - 1) < AGREE).all())
+    dt = _dt_s(cells)
+    if (cells and dt is None) or not facts.neurons:
+        return NO_EVIDENCE
+    named = facts.named(r"layer_\d+(_threshold)?")
     reasons = []
     if named:
         reasons.append("nodes are called `layer_0`, `layer_1`, ...")
-    if agreed:
-        reasons.append(f"r = 1 - dt / tau with dt = {middle:.3g} in every LIF and CubaLIF")
-    if not reasons or (cells and not agreed):
+    if dt is not None:
+        reasons.append(f"r = 1 - dt / tau with dt = {dt:.3g} in every LIF and CubaLIF")
+    if not reasons:
         return NO_EVIDENCE
-    return Evidence(named, tuple(reasons), open=("complete",) if facts.ends_in_weights() else ())
+    open_ = ("complete",) if facts.ends_in_weights() else ()
+    return Evidence(named and _as_written(facts), tuple(reasons), open=open_)
+
+
+def _dt_s(cells: list[Node]) -> float | None:
+    """The dt of r = 1 - dt / tau that all ``cells`` share."""
+    pairs = [(n.tau_mem, n.numbers("r")) for n in cells]
+    found = [t * (1 - r) for t, r in pairs if t is not None and r is not None and t.size == r.size and (r != 1).all()]
+    if not found or len(found) < len(cells):
+        return None
+    every = np.concatenate(found)
+    middle = float(np.median(every))
+    return middle if middle > 0 and (np.abs(every / middle - 1) < AGREE).all() else None
+
+
+def _as_written(facts: Facts) -> bool:
+    """Whether all numbers are such as Spyx writes: at rest at 0, a gain of 1 without a cell, LI before Threshold."""
+    plain = facts.of("IF", "LI")
+    pairs = facts.of("LI")
+    if not facts.resting_at_zero() or not all(n.all_equal("r", 1.0) for n in plain) or facts.of("CubaLI", "I"):
+        return False
+    if {f"{n.name}_threshold" for n in pairs} != {n.name for n in facts.of("Threshold")}:
+        return False
+    stored = [n.stored("v_threshold") for n in facts.of("IF")]
+    return all(x is not None and x.dtype != np.float64 for x in stored)
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float | None:

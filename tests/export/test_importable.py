@@ -254,6 +254,14 @@ def test_a_refusal_names_the_node_and_the_reason_and_what_to_do() -> None:
     assert "--for snntorch,reset=subtract,reset_delay=yes" in first.help
 
 
+@pytest.mark.parametrize("simulator", ["sinabs", "rockpool"])
+def test_a_bound_of_spikes_that_the_simulator_does_not_know_is_refused(simulator: str, tmp_path: Path) -> None:
+    """Both importers build neurons without a bound. 31 is no more than the width of a chip's counter."""
+    (first, *_) = refused(simulator, two_layers(if_(8), if_(3)), "sinabs,spikes=3")
+    assert "up to 3 times" in first.message
+    file_for(simulator, two_layers(if_(8), if_(3)), tmp_path / "n.nir", "sinabs,spikes=31")
+
+
 def test_a_refusal_names_simulators_that_can_be_told() -> None:
     first, _ = refused("sinabs", two_layers(lif(8), lif(3)))
     assert "--for norse, snntorch can be told" in first.help

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from nirc.api import Options, compile_model, load_as
 from nirc.diagnostics.errors import CompileError, UsageError
 from nirc.diagnostics.log import Log
+from nirc.frontend.load import load_raw
+from nirc.frontend.raw import RawGraph, RawNode
 from nirc.writers.reading import reading_of
 from nirc.writers.writer import Reading, installed_writers
-from tests.build import DT, affine, changed, cuba, graph, if_, inp, lif, linear, out
+from tests.build import DT, affine, changed, cuba, graph, if_, inp, lif, linear, node, out
 from tests.models import DATA
 from tests.writers.cases import DATA as CASES
 
@@ -161,3 +164,80 @@ def test_a_step_of_the_user_names_the_time_and_changes_no_decay() -> None:
     assert made.bundle.manifest["dt"] == 1e-3 and usual.bundle.manifest["dt"] == DT
     assert made.bundle.files["network.npz"] == usual.bundle.files["network.npz"]
     assert "P310" in {d.code for d in log.diagnostics}
+
+
+# -- a reading that contradicts the file ---------------------------------------------------------------------------
+
+
+def reported(model: Path, **options: object) -> list[tuple[str, str]]:
+    log = Log()
+    load_as(model, Options(**options), log=log)  # type: ignore[arg-type]
+    return [(d.code, d.limit) for d in log.diagnostics if d.code == "W208"]
+
+
+def test_another_simulator_s_rule_on_a_sure_file_is_a_warning() -> None:
+    assert reported(LEAKY, writer="sinabs") == [("W208", "snntorch")]
+    assert reported(LEAKY, discretise="euler") == [("W208", "snntorch")]
+    assert reported(LEAKY, writer="snntorch") == reported(LEAKY, writer="nir") == reported(LEAKY) == []
+
+
+@pytest.mark.parametrize("asked", ["snntorch,reset=zero", "nir,reset=zero"])
+def test_a_reset_that_is_given_twice_and_differently_is_refused(asked: str) -> None:
+    with pytest.raises(UsageError, match="contradicts"):
+        load_as(LEAKY, Options(writer=asked, reset="subtract"), log=Log())
+    load_as(LEAKY, Options(writer=asked, reset="zero"), log=Log())
+
+
+def test_a_note_in_the_file_that_its_numbers_contradict_leaves_every_choice_open() -> None:
+    raw, _ = load_raw(LEAKY, Log())
+    log = Log()
+    found = reading_of(replace(raw, recorded="sinabs,spikes=one"), asked=None, reset=None, discretise=None, log=log)
+    assert found.writer.name == "sinabs"
+    assert {d.code for d in log.diagnostics if d.severity == "warning"} == {"W202", "W208"}
+    assert set(found.open_keys) == {c.key for c in found.writer.choices} - {"spikes"}
+
+
+# -- chance ----------------------------------------------------------------------------------------------------------
+
+
+def hand_made(names: str, *neurons: RawNode) -> RawGraph:
+    """Layers of two between Input and Output, stored in float32 as torch tools write."""
+    nodes: dict[str, RawNode] = {"input": inp(2), "output": out(2)}
+    for name, neuron in zip(names.split(), neurons, strict=True):
+        nodes[f"{name}w"] = linear(np.eye(2))
+        nodes[name] = replace(neuron, fields={k: v.astype(np.float32) for k, v in neuron.fields.items()})  # type: ignore[union-attr]
+    order = [x for name in names.split() for x in (f"{name}w", name)]
+    return graph(nodes, " ".join(["input", *order, "output"]))
+
+
+def test_random_time_constants_are_snntorch_s_in_none_of_300_files() -> None:
+    """A single float32 number fits the rounding of 1 - beta in one of four cases."""
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        neurons = [lif(2, steps) for steps in rng.uniform(1.2, 12, 3)]
+        assert read(hand_made("lif1 lif2 lif3", *neurons)).confidence != "conclusive"
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        changed(if_(2), r=[2.5, 2.5]),
+        changed(if_(2), v_reset=[-0.5, -0.5]),
+        lif(2, v_leak=[0.3, 0.3]),
+        node("LI", tau=[1e-3, 1e-3], r=[1.0, 1.0], v_leak=[0.0, 0.0]),
+    ],
+    ids=["r", "v_reset", "v_leak", "li"],
+)
+def test_names_alone_are_not_spyx(neuron: RawNode) -> None:
+    nodes = {"input": inp(2), "layer_0": linear(np.eye(2)), "layer_1": neuron, "output": out(2)}
+    assert read(graph(nodes, "input layer_0 layer_1 output")).confidence != "conclusive"
+
+
+def test_dense_integrators_with_zero_biases_are_open_between_norse_and_sinabs() -> None:
+    """Both simulators write a bias of zeros where a layer has none."""
+    one = np.ones(2, np.float32)
+    weights = RawNode("", "Affine", {"weight": np.eye(2, dtype=np.float32), "bias": 0 * one})
+    neuron = RawNode("", "IF", {"r": one, "v_threshold": one, "v_reset": 0 * one})
+    nodes = {"input": inp(2), "0": weights, "1": neuron, "output": out(2)}
+    found = read(graph(nodes, "input 0 1 output"))
+    assert found.confidence == "open" and set(found.candidates) == {"norse", "sinabs"}
