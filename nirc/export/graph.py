@@ -150,7 +150,7 @@ def _neuron(name: str, population: Population, dt_s: float | None, log: Log) -> 
 
 
 def _unsaid(d: Discrete) -> list[tuple[str, str]]:
-    """What NIR's letter does not say of these neurons, and the option of nirc that does."""
+    """Return a sentence on what NIR's letter leaves out of these neurons, and the option of nirc that says it."""
     rule, fires = d.rule, d.rule.fires
     if fires is None:
         return []

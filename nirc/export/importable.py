@@ -76,13 +76,13 @@ def to_importable(program: Program, writer: Writer, values: Mapping[str, str], l
 
 
 def _is_exact(population: Population) -> bool:
-    """Whether the stage keeps states in floating point."""
+    """Return whether the stage keeps states in floating point."""
     d = population.dynamics
     return isinstance(d, Discrete) and d.grain is None
 
 
 def _is_rounded(population: Population) -> bool:
-    """Whether a chip keeps fractions of its states from step to step, and has to round them."""
+    """Return whether a chip keeps fractions of its states from step to step, and has to round them."""
     if not hasattr(population.dynamics, "as_discrete"):
         return False
     d = population.dynamics.as_discrete()
@@ -218,7 +218,7 @@ class _Export:
         return p.lag + late - (1 if loaded is not None and loaded.late and source != target else 0)
 
     def _closes(self, source: str, target: str, p: Projection) -> bool:
-        """Whether the projection leads back, a step later."""
+        """Return whether the projection leads back, a step later."""
         if source == target:
             return True
         return self._lag(source, target, p) == 1 and source in _behind(self.program, target, self._lag)
@@ -394,7 +394,7 @@ def _in_float32(fields: Fields) -> Fields:
 
 
 def _takes(route: Route, value: Float, shapes: Mapping[str, Shape], primitives: Primitives) -> bool:
-    """Whether the last node of ``route`` has room for a constant."""
+    """Return whether the last node of ``route`` has room for a constant."""
     layers = planned(route.steps, shapes[route.source], primitives)
     return bool(layers) and layers[-1].with_bias(value) is not None
 
@@ -415,7 +415,7 @@ def _ways(writer: Writer) -> Iterator[tuple[str, Importer, dict[str, str]]]:
 
 
 def _behind(program: Program, start: str, lag: object) -> set[str]:
-    """What signals of ``start`` reach in their own step."""
+    """Return the nodes that signals of ``start`` reach in their own step."""
     assert callable(lag)
     found, stack = {start}, [start]
     while stack:

@@ -1,4 +1,4 @@
-"""Whether a simulator that loads a neuron computes a given step, and in which words it does not."""
+"""The comparison of a step with the one that a simulator builds when it loads the neuron."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _reset(d: Discrete) -> str:
 
 
 def _is_word(one: Fire, other: Fire) -> bool:
-    """Whether the two bounds differ by a limit of a chip's numbers only, which no network should reach."""
+    """Return whether the two bounds differ by a limit of a chip's numbers only, which no network should reach."""
     return all(fire.most is None or fire.most >= CHIP_SPIKES for fire in (one, other))
 
 
@@ -170,12 +170,12 @@ def _most(d: Discrete) -> int | None:
 
 
 def _is_limit(d: Discrete) -> bool:
-    """Whether the bound of the membrane is the least number of a chip's word, which no network should reach."""
+    """Return whether the bound of the membrane is the least number of a chip's word, which no network should reach."""
     return d.v_least is not None and bool((d.v_least <= LEAST_OF_16_BITS).all())
 
 
 def _limits(asked: Discrete, got: Discrete) -> Iterator[str]:
-    """What the chip's numbers bound and a simulator does not."""
+    """Yield the bounds of a chip's numbers that a simulator does not have."""
     most, other = _most(asked), _most(got)
     if most is not None and most > 1 and other is None:
         yield f"fires up to {most} times in a step"

@@ -21,7 +21,7 @@ MOST_ENTRIES = 1 << 26  # of an operator that NIR holds only as a full matrix
 
 @dataclass(frozen=True)
 class Primitives:
-    """What a file may have between populations: NIR types, and what the two-dimensional ones are able to do."""
+    """The operators that a file may have between populations, and the abilities of two-dimensional ones."""
 
     types: frozenset[str]
     pads_pools: bool = True
@@ -29,7 +29,7 @@ class Primitives:
     channels_last: bool = False  # of the values that Flatten gives
 
     def has(self, *types: str) -> bool:
-        """Whether all these types are there."""
+        """Return whether all these types are there."""
         return self.types.issuperset(types)
 
 
@@ -225,7 +225,7 @@ def ending(layers: list[Layer], shape: Shape) -> Shape:
 
 
 def is_primitive_pool(op: Pool, primitives: Primitives) -> bool:
-    """Whether a primitive pools like this."""
+    """Return whether a primitive pools like this."""
     if len(op.kernel) != 2 or not _symmetric(op.padding):
         return False
     if any(before for before, _ in op.padding) and not primitives.pads_pools:

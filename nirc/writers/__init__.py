@@ -1,1 +1,1 @@
-"""Who wrote a NIR file, and by which rule their simulator steps: one file a writer."""
+"""The simulators that write NIR files: one file each, with its fingerprints and its rule of a step."""

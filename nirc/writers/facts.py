@@ -51,13 +51,13 @@ class Node:
         return self.numbers("tau_mem" if self.type.startswith("Cuba") else "tau")
 
     def all_equal(self, field: str, value: float) -> bool:
-        """Whether the field is there and every entry is ``value``."""
+        """Return whether the field is there and every entry is ``value``."""
         numbers = self.numbers(field)
         return numbers is not None and bool((numbers == value).all())
 
 
 class Facts:
-    """What a file shows of its writer, without its edges' meaning and without any guess."""
+    """The traces of its writer in a file: names, types and numbers, without any guess."""
 
     def __init__(self, graph: RawGraph) -> None:
         self.graph = graph
@@ -83,12 +83,12 @@ class Facts:
         return [n for n, raw in self.graph.nodes.items() if raw.type not in ("Input", "Output")]
 
     def named(self, pattern: str) -> bool:
-        """Whether every outermost node that is no port has a name of this form."""
+        """Return whether every outermost node that is no port has a name of this form."""
         return bool(self.names) and all(re.fullmatch(pattern, name) for name in self.names)
 
     @cached_property
     def port_names(self) -> bool:
-        """Whether the one Input is called ``input`` and the one Output ``output``, as nirtorch does."""
+        """Return whether the one Input is called ``input`` and the one Output ``output``, as nirtorch does."""
         ports = {raw.type: n for n, raw in self.graph.nodes.items() if raw.type in ("Input", "Output")}
         return ports == {"Input": "input", "Output": "output"}
 
@@ -113,7 +113,7 @@ class Facts:
         return False
 
     def resting_at_zero(self) -> bool:
-        """Whether v_leak and v_reset are 0 wherever the file has them."""
+        """Return whether v_leak and v_reset are 0 wherever the file has them."""
         return all(n.numbers(f) is None or n.all_equal(f, 0) for n in self.neurons for f in ("v_leak", "v_reset"))
 
 
@@ -135,6 +135,6 @@ def changed(graph: RawGraph, change: Callable[[Node], Mapping[str, NDArray[np.ge
 
 
 def close(a: Float, b: Float | float, tolerance: float = FLOAT32) -> bool:
-    """Whether two arrays are equal up to the roundings of float32, with infinities in the same places."""
+    """Return whether two arrays are equal up to the roundings of float32, with infinities in the same places."""
     with np.errstate(invalid="ignore"):
         return bool(np.allclose(a, b, rtol=tolerance, atol=0.0, equal_nan=False))

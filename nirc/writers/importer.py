@@ -1,4 +1,4 @@
-"""How a simulator loads a NIR file: what it builds from a neuron, and the file that makes it build a given step.
+"""The importer of a simulator: the neuron that it builds from a file, and the file that makes it build a step.
 
 A simulator's importer is no inverse of its exporter. It chooses resets, bounds and numbers of spikes of its own, so
 that a file which is to compute a step has to be written for it.
@@ -52,7 +52,7 @@ def _as_it_is(program: Program, log: Log) -> Program:
 
 @dataclass(frozen=True)
 class Importer:
-    """How a simulator loads a file.
+    """The importer of a simulator.
 
     ``call`` gives the Python that loads a file, for the values of ``choices``. These are arguments of the importer, or
     what has to be set afterwards, and the simulator's own default comes first. ``step`` gives one step of a loaded

@@ -136,7 +136,7 @@ def write(d: Discrete) -> Cell | str:
 
 
 def _cuts(*decays: Float) -> bool:
-    """Whether a decay leaves a part of a state, which is cut then."""
+    """Return whether a decay leaves a part of a state, which is cut then."""
     return any(((decay > 0) & (decay < 1)).any() for decay in decays)
 
 

@@ -67,7 +67,7 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
 
 
 def _share(tau_s: Float, setting: Setting) -> Float:
-    """What a state loses in a step."""
+    """Return the share that a state loses in a step."""
     return _step_in_file(setting) / tau_s
 
 
@@ -166,7 +166,7 @@ def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
 
 
 def _left(share: Float) -> Float:
-    """What a state keeps of itself; float32 may put a time constant a hair below the step."""
+    """Return the share that a state keeps. float32 may put a time constant a hair below the step."""
     left = 1.0 - share
     return np.where((left < 0) & (left > -HAIR), 0.0, left)
 

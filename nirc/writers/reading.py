@@ -1,4 +1,4 @@
-"""How a file is read: by the writer that the user names, that the file records, or that its fingerprints show."""
+"""The choice of a writer: the one that the user names, that the file records, or that its fingerprints show."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _check(writer: Writer, key: str, value: str, log: Log, option: str = "--from
 
 
 def evidence_of(writer: Writer, facts: Facts) -> Evidence:
-    """What speaks for ``writer``, without a word about numbers that make no sense."""
+    """Return the evidence for ``writer``. Numbers that make no sense raise no warning of numpy."""
     with np.errstate(all="ignore"):
         return writer.evidence(facts)
 
@@ -88,7 +88,7 @@ def _conclusive(found: Mapping[str, Evidence]) -> str | None:
 
 
 def _is_another(writer: Writer, given: Values, conclusive: str) -> bool:
-    """Whether the user or the file names another simulator's step. A file for an importer looks like any other."""
+    """Return whether another simulator's step is named. Files for an importer look like any other's."""
     return writer.name not in (conclusive, LETTER_NAME) and given.get(AS.key) != LOADED
 
 

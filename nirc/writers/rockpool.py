@@ -64,7 +64,7 @@ def evidence(facts: Facts) -> Evidence:
 
 
 def _is_plain(facts: Facts) -> bool:
-    """Whether r = tau / dt with a round dt explains every timed node as well, as in files of other tools."""
+    """Return whether r = tau / dt with a round dt explains every timed node as well, as in files of other tools."""
     return all(_plain_step_is_round(n) for n in facts.timed)
 
 
@@ -95,7 +95,7 @@ def _short(dt_s: float) -> float:
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float:
-    """What most neurons' parameters imply; 1e-3 s, Rockpool's default, if none does."""
+    """Return the step that most neurons' parameters imply. Without one it is 1e-3 s, Rockpool's default."""
     steps: list[float] = []
     for population in program.nodes(Population).values():
         d = population.dynamics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ def evidence(facts: Facts) -> Evidence:
     if not all(map(_as_exported, nodes)) or not facts.resting_at_zero():
         return NO_EVIDENCE
     reasons = [f"r = tau / {DT_S:g} s in all {len(nodes)} nodes that have a time constant"]
-    rounded = {pair for node in nodes for pair in _time_constants(node)}
+    rounded = set(chain.from_iterable(map(_time_constants, nodes)))
     fits = all(_fits_rounding(tau, single=single) for tau, single in rounded)
     chance = math.prod(_chance(tau, single=single) for tau, single in rounded)
     if fits and chance < 1.0:
@@ -128,7 +129,7 @@ def _is_float32(node: Node) -> bool:
 
 
 def _beta_is_float32(node: Node) -> bool:
-    """Whether 1 - 1e-4 / tau is a number that float32 has, up to the rounding of float64."""
+    """Return whether 1 - 1e-4 / tau is a number that float32 has, up to the rounding of float64."""
     tau = node.tau_mem
     assert tau is not None
     beta = 1.0 - DT_S / tau
@@ -138,12 +139,16 @@ def _beta_is_float32(node: Node) -> bool:
 def _time_constants(node: Node) -> list[tuple[float, bool]]:
     """Distinct finite time constants in seconds, each with whether it is stored in float32."""
     names = ("tau_mem", "tau_syn") if node.type.startswith("Cuba") else ("tau",)
-    stored = [x for name in names if (x := node.stored(name)) is not None]
-    return [(float(tau), x.dtype == np.float32) for x in stored for tau in np.unique(x) if np.isfinite(tau)]
+    found: list[tuple[float, bool]] = []
+    for name in names:
+        stored = node.stored(name)
+        if stored is not None:
+            found += [(float(tau), stored.dtype == np.float32) for tau in np.unique(stored) if np.isfinite(tau)]
+    return found
 
 
 def _fits_rounding(tau: float, *, single: bool) -> bool:
-    """Whether tau is DT_S / (1 - beta) for some beta of float32."""
+    """Return whether tau is DT_S / (1 - beta) for some beta of float32."""
     beta = 1.0 - DT_S / tau
     near = np.float32(beta)
     if not single:  # computed in double precision from a beta of float32

@@ -78,7 +78,7 @@ def _dt_s(cells: list[Node]) -> float | None:
 
 
 def _as_written(facts: Facts) -> bool:
-    """Whether all numbers are such as Spyx writes: at rest at 0, a gain of 1 without a cell, LI before Threshold."""
+    """Return whether all numbers are such as Spyx writes: rest at 0, gains of 1 in IF and LI, LI before Threshold."""
     plain = facts.of("IF", "LI")
     pairs = facts.of("LI")
     if not facts.resting_at_zero() or not all(n.all_equal("r", 1.0) for n in plain) or facts.of("CubaLI", "I"):

@@ -1,4 +1,4 @@
-"""What a writer is: a simulator that writes NIR files, and the rule by which it steps them."""
+"""A writer: a simulator that writes NIR files, and the rule by which it steps them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Clues:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a file of this writer does not say: ``--from NAME,KEY=VALUE``.
+    """A choice that files of this writer leave open: ``--from NAME,KEY=VALUE``.
 
     ``form`` names the values that ``accepts`` takes beside ``values``, whose first is the simulator's default.
     ``tried``: values of that form with which recorded outputs are compared. ``numbers``: more of them, the likeliest
@@ -60,7 +60,7 @@ class Choice:
     remedy: str = "export another form of it"
 
     def takes(self, value: str) -> bool:
-        """Whether ``value`` may be given."""
+        """Return whether ``value`` may be given."""
         return value in self.values or (self.accepts is not None and self.accepts(value))
 
     @property
@@ -71,7 +71,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for a writer.
+    """The evidence for a writer.
 
     ``conclusive``: no other writer, and no person with other numbers in mind, would have left this. ``reasons`` are
     plain sentences; a writer without reasons is no candidate. ``assumed``: values of choices that the file suggests.
@@ -91,7 +91,7 @@ NO_EVIDENCE = Evidence()
 
 @dataclass(frozen=True)
 class Setting:
-    """What a population's step depends on beside its own parameters."""
+    """The values beside its own parameters on which a population's step depends."""
 
     dt_s: float | None
     values: Mapping[str, str]
@@ -148,7 +148,7 @@ class Writer:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a file is read: by whose rule, with which values of the writer's choices, and why.
+    """The reading of a file: whose rule, which values of the writer's choices, and why.
 
     ``confidence``: given (by the user), recorded (in the file), conclusive, open (evidence for ``candidates``, none of
     it conclusive: the letter of NIR is used) or none. ``open_keys``: choices that the file does not record.
@@ -178,7 +178,7 @@ class Reading:
 
 
 def is_step(text: str) -> bool:
-    """Whether ``text`` is a time step in seconds, at most 1."""
+    """Return whether ``text`` is a time step in seconds, at most 1."""
     try:
         return 0 < float(text) <= 1
     except ValueError:
@@ -186,7 +186,7 @@ def is_step(text: str) -> bool:
 
 
 def is_count(text: str) -> bool:
-    """Whether ``text`` is a number of spikes from 1 on."""
+    """Return whether ``text`` is a number of spikes from 1 on."""
     return text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= 1
 
 
