@@ -1,4 +1,4 @@
-"""How far apart two spike trains are in time."""
+"""Distances in time between two spike trains."""
 
 from __future__ import annotations
 

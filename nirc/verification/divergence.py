@@ -1,4 +1,4 @@
-"""Where the answer first departs from the model's."""
+"""The first place where the answer departs from the model's."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def lost_layer(program: Program, kept: Recording, output: Array) -> str:
 
 
 def _ends_in_weights(program: Program) -> bool:
-    into = [(source, p) for sink in program.nodes(Sink) for source, p in program.into(sink)]
+    into = chain.from_iterable(map(program.into, program.nodes(Sink)))
     return any(p.ops or p.biases or not isinstance(program[source], Population) for source, p in into)
 
 

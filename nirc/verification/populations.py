@@ -116,7 +116,7 @@ def vanished(made: Compiled) -> list[dict[str, Any]]:
 
 
 def _stand_ins(legal: Program, integer: Program) -> dict[str, str]:
-    """What repeats the spikes of one node of the legal program on the chip, by name."""
+    """Return, by node of the legal program, the population that repeats its spikes on the chip."""
     found: dict[str, str] = {}
     for name in integer.graph:
         into = integer.into(name)

@@ -1,4 +1,4 @@
-"""What every population does after every pass and on the device, on some of the samples."""
+"""Activity of every population after every pass and on the device, on some of the samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a simulator recorded, beside what a program computes."""
+"""Outputs that a simulator recorded, beside those that a program computes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def recording(data: Data, program: Program, log: Log) -> Recording | None:
 
 
 def is_analog(program: Program) -> bool:
-    """Whether an output is no count of spikes: a membrane, or a weighted sum."""
+    """Return whether an output is no count of spikes: a membrane, or a weighted sum."""
     for sink in program.nodes(Sink):
         for source, p in program.into(sink):
             payload = program[source]

@@ -79,7 +79,7 @@ class _Trials:
         return row
 
     def worth(self, reading: Reading, samples: list[int]) -> float:
-        """How much of the active entries of some samples a rule gives."""
+        """Return the share of the active entries of some samples that a rule gives."""
         try:
             program = self.program(reading)
         except NircError:
@@ -161,7 +161,7 @@ def _ranked(rows: list[Row], likely: list[str]) -> list[Row]:
 
 
 def _clues(trials: _Trials, usual: Reading, data: Data) -> Clues:
-    """What the model and the recording suggest for numbers that a file does not hold."""
+    """Return values that the model and the recording suggest for numbers that a file does not hold."""
     thresholds: set[float] = set()
     try:
         program = trials.program(usual)
@@ -287,7 +287,7 @@ def _advice(rows: list[Row], trials: _Trials, searched: list[Writer]) -> tuple[s
 
 
 def _nearby(text: str) -> tuple[str, ...]:
-    """What is not sure of a rule that gives all: a number between others."""
+    """Return the doubt about a rule that gives all: a number between others."""
     name, *pairs = text.split(",")
     continuous = {c.key for c in installed_writers()[name].choices if c.continuous}
     doubtful = [pair for pair in pairs if pair.partition("=")[0] in continuous]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ class Facts:
         return [tuple(int(x) for x in shape) for shape in shapes if np.isfinite(shape).all()]
 
     def ends_in_weights(self) -> bool:
-        """Whether an Output of the outermost graph gets a signal that no neuron and no nested graph sends."""
+        """Return whether an Output of the outermost graph gets a signal that no neuron and no nested graph sends."""
         nodes, edges = self.graph.nodes, self.graph.edges
         new = [name for name, raw in nodes.items() if raw.type == "Output"]
         seen = set(new)
@@ -114,7 +115,8 @@ class Facts:
 
     def resting_at_zero(self) -> bool:
         """Return whether v_leak and v_reset are 0 wherever the file has them."""
-        return all(n.numbers(f) is None or n.all_equal(f, 0) for n in self.neurons for f in ("v_leak", "v_reset"))
+        fields = product(self.neurons, ("v_leak", "v_reset"))
+        return all(neuron.numbers(name) is None or neuron.all_equal(name, 0) for neuron, name in fields)
 
 
 def _nodes(graph: RawGraph, prefix: str) -> Iterator[Node]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import product
 
 import numpy as np
 
@@ -73,8 +74,8 @@ def evidence(facts: Facts) -> Evidence:
         return NO_EVIDENCE
     if any(len(s) > 1 and s[0] == 1 and len(s) != 3 for s in facts.port_shapes("Input")):
         return NO_EVIDENCE
-    float32 = all(n.stored(f) is None or _is_float32(n, f) for n in facts.neurons for f in ("r", "v_threshold"))
-    if not float32:
+    numbers = product(facts.neurons, ("r", "v_threshold"))
+    if not all(neuron.stored(name) is None or _is_float32(neuron, name) for neuron, name in numbers):
         return NO_EVIDENCE
     reasons = ["r = 1 in every neuron, in float32"]
     if facts.timed:
@@ -118,7 +119,7 @@ def _is_volts(text: str) -> bool:
 def _floors(clues: Clues) -> list[float]:
     """Lower bounds that people choose: shares and multiples of a threshold, and of 1."""
     scales = dict.fromkeys((*clues.thresholds, 1.0))
-    return [-share * scale for share in (1.0, 0.5, 2.0, 0.1, 5.0, 10.0) for scale in scales] + [0.0]
+    return [-share * scale for share, scale in product((1.0, 0.5, 2.0, 0.1, 5.0, 10.0), scales)] + [0.0]
 
 
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 USUAL_BOUNDS = (3, 4, 5, 6, 7, 8, 10, 15, 16, 20, 31, 32, 50, 63, 64, 100, 127, 128, 255, 256)  # spikes in a step
-USUAL_STEPS_S = tuple(m * 10.0**e for e in (-3, -4, -2, -5) for m in (1, 2, 5))
+USUAL_STEPS_S = (1e-3, 2e-3, 5e-3, 1e-4, 2e-4, 5e-4, 1e-2, 2e-2, 5e-2, 1e-5, 2e-5, 5e-5)
 
 
 @dataclass(frozen=True)
 class Clues:
-    """What a recording and its model suggest for numbers that the file does not hold.
+    """Values that a recording and its model suggest for numbers that the file does not hold.
 
     ``most``: spikes of an output in a step, 0 if the recorded outputs are no spikes. ``thresholds``: some of the
     model's. ``dt_s``: of the recording, None if it has none.
