@@ -74,8 +74,8 @@ def evidence(facts: Facts) -> Evidence:
         return NO_EVIDENCE
     if any(len(s) > 1 and s[0] == 1 and len(s) != 3 for s in facts.port_shapes("Input")):
         return NO_EVIDENCE
-    numbers = product(facts.neurons, ("r", "v_threshold"))
-    if not all(neuron.stored(name) is None or _is_float32(neuron, name) for neuron, name in numbers):
+    parameters = product(facts.neurons, ("r", "v_threshold"))
+    if not all(neuron.stored(name) is None or _is_float32(neuron, name) for neuron, name in parameters):
         return NO_EVIDENCE
     reasons = ["r = 1 in every neuron, in float32"]
     if facts.timed:
