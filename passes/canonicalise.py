@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, assert_never
 
 import numpy as np
 
 from nirc.analysis.parameters import broadcast
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Shape, frozen
-from nirc.ir.layers import Delay, Layer, LayerNode, Linear, Neuron, NeuronKind, Scale
+from nirc.ir.layers import (
+    Conv,
+    Delay,
+    Flatten,
+    Input,
+    Layer,
+    LayerNode,
+    Linear,
+    Neuron,
+    NeuronKind,
+    Output,
+    Pool,
+    Scale,
+    Subgraph,
+)
 from nirc.ir.program import Program
 
 MEMBRANE_ONLY: dict[str, NeuronKind] = {"LIF": "IF", "LI": "I"}
@@ -46,7 +60,10 @@ def _broadcast(layer: Layer, shape: Shape) -> Layer:
             weight = layer.weight.reshape(layer.weight.shape[-2:])
             bias = None if layer.bias is None else frozen(layer.bias.reshape(-1))
             return Linear(weight, bias)
-    return layer
+        case Linear() | Conv() | Pool() | Flatten() | Input() | Output() | Subgraph():
+            return layer
+        case _:
+            assert_never(layer)
 
 
 def _integrators(neuron: Neuron, origin: str, log: Log) -> Neuron:

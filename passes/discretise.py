@@ -11,7 +11,7 @@ import numpy as np
 from nirc.analysis.time_step import MAX_STEPS, steps_of_delay
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
-from nirc.ir.populations import Continuous, Discrete, Population, Projection
+from nirc.ir.populations import Continuous, Discrete, Population, Projection, populations_of
 from nirc.ir.program import Form, Program
 from nirc.writers.nir import WRITER as LETTER
 from nirc.writers.writer import Reading, Setting
@@ -34,13 +34,12 @@ class Discretise:
         feeds_itself = {s for s, t, _ in program.edges() if s == t}
         nodes = dict(program.graph.nodes(data="payload"))
         training = {}
-        for name, population in program.nodes(Population).items():
+        for name, population in populations_of(program, Continuous).items():
             c = population.dynamics
-            assert isinstance(c, Continuous)
             setting = Setting(dt_s, values, name in feeds_itself)
             d = writer.step(c, population.n, setting)
             training[name] = self.reading.training(c, setting)
-            nodes[name] = replace(population, dynamics=d)
+            nodes[name] = population.with_dynamics(d)
             _refuse_fast(population, c, d, dt_s, self.reading, log)
         edges = [(s, t, _in_steps(p, program.dt_s, log)) for s, t, p in program.edges()]
         _refuse_overflow(nodes, edges, log)
@@ -49,7 +48,7 @@ class Discretise:
 
 
 def _refuse_fast(
-    population: Population, c: Continuous, d: Discrete, dt_s: float | None, reading: Reading, log: Log
+    population: Population[Continuous], c: Continuous, d: Discrete, dt_s: float | None, reading: Reading, log: Log
 ) -> None:
     """Report P303 if a state oscillates, because its time constant is below the time step."""
     mem = "tau" if c.kind in ("LI", "LIF") else "tau_mem"

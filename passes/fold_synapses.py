@@ -10,7 +10,7 @@ import numpy as np
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import LinearOp
-from nirc.ir.populations import Discrete, Population, Projection
+from nirc.ir.populations import Discrete, Population, Projection, populations_of
 from nirc.ir.program import Program
 
 Filter = tuple[float, float]  # decay and gain per step
@@ -31,8 +31,9 @@ class FoldSynapses:
 
     def run(self, program: Program, log: Log) -> Program:
         """Fold all filters that fit. Never fails."""
-        filters = {n: f for n, p in program.nodes(Population).items() if (f := _filter(program, n, p)) is not None}
-        wanted = {n: _receptors(program, n, filters) for n in program.nodes(Population) if n not in filters}
+        populations = populations_of(program, Discrete)
+        filters = {n: f for n, p in populations.items() if (f := _filter(program, n, p)) is not None}
+        wanted = {n: _receptors(program, n, filters) for n in populations if n not in filters}
         crowded = {n for n, receptors in wanted.items() if receptors is None}
         unfit = {s for s, t, _ in program.edges() if t in crowded}
         filters = {n: f for n, f in filters.items() if n not in unfit}
@@ -56,19 +57,18 @@ class FoldSynapses:
         return program.rebuilt(nodes, edges)
 
 
-def _filter(program: Program, name: str, population: Population) -> Filter | None:
+def _filter(program: Program, name: str, population: Population[Discrete]) -> Filter | None:
     """Return the filter of a non-spiking population, None if the filter cannot be folded.
 
     All outputs must lead to spiking neurons without a synapse.
     """
     d = population.dynamics
-    assert isinstance(d, Discrete)
     uniform = (d.decay_mem == d.decay_mem[0]).all() and (d.gain_mem == d.gain_mem[0]).all()
     if d.fires or d.decay_syn is not None or d.drift.any() or not uniform or not program.out_of(name):
         return None
     for target, projection in program.out_of(name):
         payload = program[target]
-        takes = isinstance(payload, Population) and isinstance(payload.dynamics, Discrete) and payload.dynamics.fires
+        takes = isinstance(payload, Population) and payload.dynamics.fires
         if not takes or payload.dynamics.decay_syn is not None or any(b.onset_steps for b in projection.biases):
             return None
     return float(d.decay_mem[0]), float(d.gain_mem[0])
@@ -106,10 +106,11 @@ def _through(value: Float, ops: tuple[LinearOp, ...]) -> Float:
     return frozen(row[0])
 
 
-def _with_receptors(population: Population, receptors: list[Filter | None], constant: Float | None) -> Population:
+def _with_receptors(
+    population: Population[Discrete], receptors: list[Filter | None], constant: Float | None
+) -> Population[Discrete]:
     """Return neurons with these filters, and ``constant`` (n,) in their membrane at every step."""
     d = population.dynamics
-    assert isinstance(d, Discrete)
 
     def full(number: int, part: int) -> Float | None:
         chosen = receptors[number] if number < len(receptors) else None

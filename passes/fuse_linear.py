@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, assert_never
 
 import numpy as np
 
@@ -47,8 +47,6 @@ def _pair(first: LinearOp, second: LinearOp) -> LinearOp | None:
     match first, second:
         case _ if _is_identity(first):
             return second
-        case Diagonal(), Diagonal():
-            return Diagonal(frozen(first.scale * second.scale))
         case Diagonal(), _:
             return _scaled_input(second, first.scale)
         case _, Diagonal():
@@ -74,9 +72,12 @@ def _scaled_input(op: LinearOp, scale: Float) -> LinearOp | None:
             factors = np.repeat(channel.reshape(op.groups, -1), per_group, axis=0)  # (C_out, C_in / groups)
             kernel = factors.reshape(*factors.shape, *(1,) * (op.weight.ndim - 2))
             return replace(op, weight=frozen(op.weight * kernel))
-        case Pool() if (scale == scale[0]).all():
-            return replace(op, factor=op.factor * float(scale[0]))
-    return None
+        case Pool():
+            return _scaled_pool(op, scale)
+        case Diagonal():
+            return Diagonal(frozen(op.scale * scale))
+        case _:
+            assert_never(op)
 
 
 def _scaled_output(op: LinearOp, scale: Float) -> LinearOp | None:
@@ -91,9 +92,16 @@ def _scaled_output(op: LinearOp, scale: Float) -> LinearOp | None:
             if channel is None:
                 return None
             return replace(op, weight=frozen(op.weight * channel.reshape(-1, *(1,) * (op.weight.ndim - 1))))
-        case Pool() if (scale == scale[0]).all():
-            return replace(op, factor=op.factor * float(scale[0]))
-    return None
+        case Pool():
+            return _scaled_pool(op, scale)
+        case Diagonal():
+            return Diagonal(frozen(op.scale * scale))
+        case _:
+            assert_never(op)
+
+
+def _scaled_pool(op: Pool, scale: Float) -> Pool | None:
+    return replace(op, factor=op.factor * float(scale[0])) if (scale == scale[0]).all() else None
 
 
 def _per_channel(scale: Float, channels: int) -> Float | None:

@@ -11,7 +11,7 @@ import numpy as np
 from nirc.analysis.step_gain import gain_is_per_step
 from nirc.analysis.time_step import AGREE, Evidence, agreed, from_pair
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Continuous, Population, Projection
+from nirc.ir.populations import Continuous, Population, Projection, populations_of
 from nirc.ir.program import Program
 from nirc.writers.nir import WRITER as LETTER
 from nirc.writers.writer import Reading
@@ -32,7 +32,7 @@ class InferDt:
         """Raises ``CompileError`` (P301, P302)."""
         if self.reading.writer.name != LETTER.name:
             return replace(program, dt_s=self._written(program, log))
-        evidence = list(chain.from_iterable(_evidence(p) for p in program.nodes(Population).values()))
+        evidence = list(chain.from_iterable(_evidence(p) for p in populations_of(program, Continuous).values()))
         dt_s = self._choose(program, evidence, log)
         log.raise_if_errors()
         return _read_integrators(replace(program, dt_s=dt_s), log)
@@ -109,9 +109,9 @@ def _report_inferred(dt_s: float, evidence: list[Evidence], log: Log) -> None:
 
 def _advice(program: Program) -> str:
     """Return advice for this file, by the size of its time constants."""
-    dynamics = [p.dynamics for p in program.nodes(Population).values()]
-    taus = [d.tau_mem_s for d in dynamics if isinstance(d, Continuous) and d.tau_mem_s is not None]
-    taus += [d.tau_syn_s for d in dynamics if isinstance(d, Continuous) and d.tau_syn_s is not None]
+    dynamics = [p.dynamics for p in populations_of(program, Continuous).values()]
+    taus = [d.tau_mem_s for d in dynamics if d.tau_mem_s is not None]
+    taus += [d.tau_syn_s for d in dynamics if d.tau_syn_s is not None]
     if not taus:
         return "give it with --dt SECONDS, as in the training script"
     fastest, slowest = min(float(t.min()) for t in taus), max(float(t.max()) for t in taus)
@@ -131,9 +131,8 @@ def _advice(program: Program) -> str:
     )
 
 
-def _evidence(population: Population) -> list[Evidence]:
+def _evidence(population: Population[Continuous]) -> list[Evidence]:
     d = population.dynamics
-    assert isinstance(d, Continuous)
     where = population.origins[0]
     membrane = from_pair(f"{where}/r", "tau / r", d.tau_mem_s, d.r)
     synapse = from_pair(f"{where}/w_in", "tau_syn / w_in", d.tau_syn_s, d.w_in)
@@ -142,11 +141,7 @@ def _evidence(population: Population) -> list[Evidence]:
 
 def _needs_dt(program: Program) -> list[str]:
     """Return the origins of time constants, gains per second and delays."""
-    timed = [
-        p.origins[0]
-        for p in program.nodes(Population).values()
-        if isinstance(p.dynamics, Continuous) and _is_timed(p.dynamics)
-    ]
+    timed = [p.origins[0] for p in populations_of(program, Continuous).values() if _is_timed(p.dynamics)]
     delays = [p.origins[0] for _, _, p in program.edges() if isinstance(p, Projection) and p.delay_s > 0]
     return timed + delays
 
@@ -160,9 +155,9 @@ def _is_timed(d: Continuous) -> bool:
 def _read_integrators(program: Program, log: Log) -> Program:
     """Decide for each integrator if its gain is per step or per second."""
     changed = {}
-    for name, population in program.nodes(Population).items():
+    for name, population in populations_of(program, Continuous).items():
         d = population.dynamics
-        if isinstance(d, Continuous) and d.kind in ("I", "IF") and d.r is not None and not d.per_step:
+        if d.kind in ("I", "IF") and d.r is not None and not d.per_step:
             per_step = gain_is_per_step(d.r, program.dt_s)
             if per_step:
                 log.note(

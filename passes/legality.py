@@ -8,7 +8,7 @@ import numpy as np
 
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
-from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source
+from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source, populations_of
 from nirc.ir.program import Program
 from nirc.passes.add_readout import ADVICE
 
@@ -39,9 +39,8 @@ def refuse_membranes(program: Program, source: str, log: Log, *, by_wire: bool =
 
     ``by_wire``: an output takes membranes only of a single, unchanged population.
     """
-    for name, population in program.nodes(Population).items():
-        d = population.dynamics
-        if not isinstance(d, Discrete) or d.fires:
+    for name, population in populations_of(program, Discrete).items():
+        if population.dynamics.fires:
             continue
         for target, p in program.out_of(name):
             shown = isinstance(program[target], Sink)
@@ -86,7 +85,7 @@ def _reason(program: Program, into: list[tuple[str, Projection]], rule: OutputRu
     return ""
 
 
-def relay(n: int, origins: tuple[str, ...], threshold: float = 0.5) -> Population:
+def relay(n: int, origins: tuple[str, ...], threshold: float = 0.5) -> Population[Discrete]:
     """Return neurons that repeat their input in each step."""
     zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
     repeats = Discrete(zeros, ones, zeros, threshold=frozen(ones * threshold), v_reset=zeros)

@@ -9,7 +9,7 @@ import numpy as np
 
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
-from nirc.ir.populations import Discrete, Population, Projection, Sink
+from nirc.ir.populations import Discrete, Projection, Sink, populations_of
 from nirc.ir.program import Program
 from nirc.ir.rules import BOUND, EMIT, SUBTRACT, Add, Decay, Fire, Operation, Rule
 
@@ -30,9 +30,8 @@ class NormaliseRules:
         """Normalise all rules. Never fails."""
         nodes = dict(program.graph.nodes(data="payload"))
         delayed = set()
-        for name, population in program.nodes(Population).items():
+        for name, population in populations_of(program, Discrete).items():
             d = population.dynamics
-            assert isinstance(d, Discrete)
             last = _emitting_last(d)
             normalised = _decayed_first(last)
             if normalised is not d:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, assert_never
 
 import networkx as nx
 import numpy as np
@@ -50,7 +51,7 @@ class ToPopulations:
         return program.rebuilt(kept, _with_feedback(kept, arcs), form=Form.CONTINUOUS)
 
 
-def _node(name: str, payload: LayerNode, program: Program) -> Source | Sink | Population | None:
+def _node(name: str, payload: LayerNode, program: Program) -> Source | Sink | Population[Continuous] | None:
     """Return the node of the population form, None for a linear node or an inner port (a wire)."""
     layer = payload.layer
     shape = payload.shape_out or (1,)
@@ -166,7 +167,12 @@ def _operators(payload: LayerNode) -> tuple[LinearOp, ...]:
         case nir.Pool():
             factor = 1.0 / size(layer.kernel) if layer.kind == "avg" else 1.0
             return (linear.Pool(shape_in, shape_out, layer.kernel, layer.stride, layer.padding, factor),)
-    return ()
+        case nir.Flatten() | nir.Input() | nir.Output():
+            return ()
+        case nir.Delay() | nir.Neuron() | nir.Subgraph():
+            raise TypeError(f"{type(layer).__name__} is no linear operator")
+        case _:
+            assert_never(layer)
 
 
 def _blocks(weight: Float) -> linear.Sparse:
@@ -196,7 +202,7 @@ def _carried(bias: Bias, through: Projection) -> Bias:
     return Bias(frozen(value[0]), bias.onset_s + through.delay_s)
 
 
-def _with_feedback(nodes: dict[str, Source | Sink | Population], arcs: list[Arc]) -> list[Arc]:
+def _with_feedback(nodes: Mapping[str, object], arcs: list[Arc]) -> list[Arc]:
     instant = [(s, t, i) for i, (s, t, p) in enumerate(arcs) if p.delay_s == 0]
     back = feedback_edges(nodes, [n for n, node in nodes.items() if isinstance(node, Source)], instant)
     return [(s, t, replace(p, feedback=i in back)) for i, (s, t, p) in enumerate(arcs)]

@@ -16,7 +16,7 @@ from nirc.backends.loihi2.rule import DECAY_UNITY, effective_bias
 from nirc.backends.loihi2.soft_reset import has_brake, reset_to_zero
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.populations import Discrete, Population
+from nirc.ir.populations import Discrete, Population, populations_of
 from nirc.ir.program import Program
 from nirc.semantics.fixed_point import Decayed, FixedPoint, exactly
 from nirc.semantics.variations import altered, capped_inputs, inverse, later, ruled, times
@@ -53,13 +53,11 @@ def approximations(
 
 
 def _rounded(program: Program) -> Program:
-    nodes = {}
-    for name, p in program.nodes(Population).items():
-        d = p.dynamics
-        if isinstance(d, Discrete):
-            syn = None if d.decay_syn is None else _whole(d.decay_syn, 1)
-            nodes[name] = replace(p, dynamics=replace(d, decay_mem=_whole(d.decay_mem, 0), decay_syn=syn))
-    return program.mapped(nodes)
+    def rounded(_: str, d: Discrete) -> Discrete:
+        syn = None if d.decay_syn is None else _whole(d.decay_syn, 1)
+        return replace(d, decay_mem=_whole(d.decay_mem, 0), decay_syn=syn)
+
+    return altered(program, rounded)
 
 
 def _bias(d: Discrete, neuron: LoihiNeuron) -> Discrete:
@@ -108,9 +106,8 @@ def _stored(legal: Program, integer: Program) -> Program:
     waits = {
         (s, t, p.delay_steps + extra): p for (s, t, p), extra in zip(legal.edges(), retimed(legal).slow, strict=True)
     }
-    for name, population in legal.nodes(Population).items():
+    for name, population in populations_of(legal, Discrete).items():
         d = population.dynamics
-        assert isinstance(d, Discrete)
         gain = d.gain_mem if d.gain_syn is None else d.gain_mem * d.gain_syn
         volts = (1 << STATE_SHIFT) / (integer[name].dynamics.scale * gain)
         for stored, q in integer.into(name):

@@ -30,13 +30,13 @@ class LoihiCalibrate(PlainCalibrate):
     ``finer``: weights get a second synapse for what rounding leaves of them, if there is room and no kernel.
     """
 
+    quantise: LoihiQuantise
     resets_to_zero: bool = True
     finer: bool = False
     name: ClassVar[str] = "loihi2-calibrate"
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises what ``quantise`` raises."""
-        assert isinstance(self.quantise, LoihiQuantise)
         if self.finer and not self.quantise.paper and _roomy(program):
             self.report["synapses"] = "two"
             return replace(self, quantise=replace(self.quantise, twice=True), finer=False).run(program, log)
@@ -45,8 +45,8 @@ class LoihiCalibrate(PlainCalibrate):
             return super().run(program, log)
         lost = sum(program[name].n for name in program.nodes(Population) if reset_to_zero(program, name))
         to_zero = lost > sum(program[name].n for name in names)
-        again = replace(self, quantise=_Subtracting(self.quantise, names), resets_to_zero=to_zero)
-        return super(LoihiCalibrate, again).run(LoihiLegalise(exact=False).run(self.calibration.model, Log()), log)
+        again = PlainCalibrate(_Subtracting(self.quantise, names), self.calibration, to_zero, self.report)
+        return again.run(LoihiLegalise(exact=False).run(self.calibration.model, Log()), log)
 
 
 @dataclass(frozen=True)

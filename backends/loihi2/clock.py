@@ -19,7 +19,7 @@ class Clock:
     def __init__(self, program: Program) -> None:
         clocks = (name for name, p in program.nodes(Population).items() if p.role is Role.CLOCK)
         self.name = next(clocks, None) or program.fresh_name("always")
-        self.nodes: dict[str, Population] = {}
+        self.nodes: dict[str, Population[Discrete]] = {}
 
     def edge(self, target: str, value: Float, onset_steps: int, origins: tuple[str, ...]) -> Arc:
         """``value`` (n,) in every step from ``onset_steps`` on."""
@@ -31,7 +31,7 @@ class Clock:
 
 def memoryless(
     n: int, origins: tuple[str, ...], threshold: float | None, drift: float = 0.0, role: Role = Role.MODEL
-) -> Population:
+) -> Population[Discrete]:
     """Neurons whose v is the input of the step plus ``drift``; they fire above ``threshold``."""
     zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))
     fires = None if threshold is None else frozen(ones * threshold)

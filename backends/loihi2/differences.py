@@ -11,7 +11,7 @@ from nirc.backends.loihi2.rule import DECAY_UNITY
 from nirc.backends.loihi2.soft_reset import chip_rule, has_brake, reset_to_zero, why_not
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
-from nirc.ir.populations import Discrete, Population
+from nirc.ir.populations import Discrete, populations_of
 from nirc.ir.program import Program
 from nirc.ir.training import Training
 
@@ -21,9 +21,9 @@ NOTICED = 0.01  # relative difference of a time constant from which on rounding 
 def report(legal: Program, integer: Program, log: Log) -> None:
     """What differs in a step, D420 to D423 for every population: ``legal`` is discrete, ``integer`` its numbers."""
     rule_differences.report(legal, chip_rule, LIF_MODELS, log, lambda name: _why_zero(legal, name))
-    for name, population in legal.nodes(Population).items():
-        d, neuron = population.dynamics, integer[name].dynamics
-        assert isinstance(d, Discrete) and isinstance(neuron, LoihiNeuron)
+    neurons = populations_of(integer, LoihiNeuron)
+    for name, population in populations_of(legal, Discrete).items():
+        d, neuron = population.dynamics, neurons[name].dynamics
         where = population.origins[0]
         training = legal.training.get(name, Training())
         if d.decay_syn is not None:

@@ -28,20 +28,13 @@ class OneFilter:
     taps: tuple[tuple[float, ...], tuple[float, ...]]
 
 
-def discrete(population: Population) -> Discrete:
-    """Its dynamics, in the discrete form."""
-    dynamics = population.dynamics
-    assert isinstance(dynamics, Discrete)
-    return dynamics
-
-
-def one_filter(name: str, population: Population, log: Log) -> OneFilter:
+def one_filter(name: str, population: Population[Discrete], log: Log) -> OneFilter:
     """The slower filter stays. What goes through the other one comes by several synapses of different delays:
     a spike that is to act as ``b^k`` on a filter that decays by ``a`` arrives as 1, then as ``b^(k-1) (b - a)``.
 
     L812 if that would take more synapses than there are delays; the filters of a population must then be uniform.
     """
-    d = discrete(population)
+    d = population.dynamics
     n = population.n
     zeros, ones = np.zeros(n), np.ones(n)
     decays = [zeros if x is None else x for x in (d.decay_syn, d.decay_syn_2)]
@@ -82,7 +75,7 @@ def _taps(slow: float, fast: float) -> tuple[float, ...]:
     return tuple(taps)
 
 
-def _two_filters(name: str, population: Population, which: str, log: Log) -> None:
+def _two_filters(name: str, population: Population[Discrete], which: str, log: Log) -> None:
     log.error(
         "L812",
         f"`{name}` has two synaptic filters, {which}",

@@ -15,14 +15,14 @@ import numpy as np
 
 from nirc.analysis.retiming import retimed
 from nirc.backends.loihi2.clock import Arc, Clock, memoryless
-from nirc.backends.loihi2.dynamics import discrete, one_filter, start_up_fails
+from nirc.backends.loihi2.dynamics import one_filter, start_up_fails
 from nirc.backends.loihi2.kernels import MAX_ENTRIES, one_operator
 from nirc.backends.loihi2.limits import DELAY, DENSE_MODELS
 from nirc.backends.loihi2.soft_reset import subtracting
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
 from nirc.ir.linear import Diagonal
-from nirc.ir.populations import Population, Projection, Role, Sink
+from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, populations_of
 from nirc.ir.program import Program
 from nirc.passes.legality import refuse_membranes, refuse_without_neurons
 
@@ -80,13 +80,13 @@ def _is_wire(program: Program, source: str, target: str, p: Projection) -> bool:
 def _copied(program: Program) -> Program:
     """A readout of its own for each output: it is read in one place."""
     nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
-    for name in program.nodes(Population):
+    for name, population in populations_of(program, Discrete).items():
         sinks = [t for t, _ in program.out_of(name)]
-        if discrete(program[name]).fires or len(sinks) < 2:
+        if population.dynamics.fires or len(sinks) < 2:
             continue
         for number, sink in enumerate(sinks[1:], start=2):
             copy = program.fresh_name(f"{name}.copy{number}", nodes)
-            nodes[copy] = program[name]
+            nodes[copy] = population
             edges = [(copy if (s, t) == (name, sink) else s, t, p) for s, t, p in edges]
             edges += [(s, copy, p) for s, t, p in edges if t == name]
     return program.rebuilt(nodes, edges)
@@ -96,7 +96,7 @@ def _one_filter_each(program: Program, log: Log) -> Program:
     """Gains go into the weights; a second receptor becomes several synapses of different delays (``dynamics``)."""
     nodes, edges = dict(program.graph.nodes(data="payload")), []
     clock = Clock(program)
-    for name, population in program.nodes(Population).items():
+    for name, population in populations_of(program, Discrete).items():
         plan = one_filter(name, population, log)
         drift = np.array(plan.dynamics.drift)
         for source, p in program.into(name):
@@ -133,8 +133,8 @@ def _constants(program: Program) -> Program:
     """
     nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
     clock, late = Clock(program), retimed(program).latency_steps
-    for name, population in program.nodes(Population).items():
-        d = discrete(population)
+    for name, population in populations_of(program, Discrete).items():
+        d = population.dynamics
         if population.role is Role.CLOCK or not start_up_fails(d, late[name]):
             continue
         shift = np.zeros(population.n)

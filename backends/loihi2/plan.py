@@ -112,7 +112,7 @@ class Plan:
 
     def __init__(
         self,
-        population: Population,
+        population: Population[Discrete],
         ops: list[Kernel],
         late: int,
         *,
@@ -120,7 +120,6 @@ class Plan:
         brake: int | None = None,
     ) -> None:
         d = population.dynamics
-        assert isinstance(d, Discrete)
         self.d, self.n, self.late, self.whole = d, population.n, late, whole
         self.fires = d.threshold is not None
         threshold, self.drift, self.start = shifted(d)

@@ -29,7 +29,7 @@ from nirc.backends.loihi2.soft_reset import brake_of, taps_of_a_filter
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Conv, Dense, Sparse
-from nirc.ir.populations import Population, Projection, Role, Sink, Source
+from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source, populations_of
 from nirc.ir.program import Form, Program
 from nirc.rounding.lost import report_lost
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
@@ -85,7 +85,7 @@ class LoihiQuantise:
                 nodes[sent[name]] = Population(payload.shape, BinaryInput(), payload.origins, Role.RELAY)
                 edges.append((name, sent[name], Projection(origins=payload.origins)))
         numbered = [(i, s, t, p) for i, (s, t, p) in enumerate(program.edges())]
-        for name, population in program.nodes(Population).items():
+        for name, population in populations_of(program, Discrete).items():
             into = [(i, s, p) for i, s, t, p in numbered if t == name]
             brake = None if self.paper else brake_of(program, name)
             quantised = _Population(
@@ -93,7 +93,7 @@ class LoihiQuantise:
             )
             if whole and quantised.plan.fires and quantised.own_grain is None and quantised.k < LEAST_WHOLE:
                 return None
-            nodes[name] = replace(population, dynamics=quantised.neuron(log))
+            nodes[name] = population.with_dynamics(quantised.neuron(log))
             for (i, source, p), stored in zip(into, quantised.weights(log), strict=True):
                 delay = p.delay_steps + found.slow[i]
                 edges += [(sent[source], name, replace(p, ops=(op,), biases=(), delay_steps=delay)) for op in stored]
@@ -142,7 +142,7 @@ class _Population:
     def __init__(
         self,
         name: str,
-        population: Population,
+        population: Population[Discrete],
         into: list[tuple[str, Projection]],
         late: int,
         how: LoihiQuantise,

@@ -67,9 +67,9 @@ def braked(program: Program, name: str) -> Program:
     """The same network: u of the population ``name`` is its membrane, and it has a brake."""
     program = _without_filter(program, name)
     nodes, edges, clock = dict(program.graph.nodes(data="payload")), list(program.edges()), Clock(program)
-    population: Population = program[name]
+    population: Population[Discrete] = program[name]
     d = population.dynamics
-    assert isinstance(d, Discrete) and d.threshold is not None
+    assert d.threshold is not None
     if d.drift.any():
         edges.append(clock.edge(name, d.drift, 0, population.origins))
     zeros, ones = frozen(np.zeros(population.n)), frozen(np.ones(population.n))
@@ -84,9 +84,8 @@ def braked(program: Program, name: str) -> Program:
 
 def _without_filter(program: Program, name: str) -> Program:
     """The synaptic filter as synapses with delays."""
-    population: Population = program[name]
+    population: Population[Discrete] = program[name]
     d = population.dynamics
-    assert isinstance(d, Discrete)
     if d.decay_syn is None:
         return program
     taps = _taps(program, name)
@@ -124,10 +123,10 @@ def has_brake(program: Program, name: str) -> bool:
     return any(s == name and is_brake(program[name], p) for s, p in program.into(name))
 
 
-def is_brake(population: Population, p: Projection) -> bool:
+def is_brake(population: Population[Discrete], p: Projection) -> bool:
     """Whether ``p``, of a population to itself, takes away what is left of its threshold after a step."""
     d = population.dynamics
-    if not isinstance(d, Discrete) or d.threshold is None or d.decay_syn is None or d.decay_mem.any():
+    if d.threshold is None or d.decay_syn is None or d.decay_mem.any():
         return False
     full = None if p.delay_steps or not p.feedback else _to_itself(p, population.n)
     return full is not None and any(bool((full == -taken).all()) for taken in (d.decay_syn * d.threshold, d.threshold))
@@ -151,9 +150,8 @@ def reset_to_zero(program: Program, name: str) -> bool:
 
 def why_not(program: Program, name: str) -> str:
     """Why a population whose threshold is to be subtracted gets no brake; empty if it does."""
-    population: Population = program[name]
+    population: Population[Discrete] = program[name]
     d = population.dynamics
-    assert isinstance(d, Discrete)
     remembers = d.decay_mem.any() or d.rule.reset_is_late
     if d.rule.reset != "subtract" or d.threshold is None or not remembers or population.role is Role.CLOCK:
         return "there is nothing to subtract"

@@ -12,7 +12,7 @@ from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.backends.speck.quantise import SpeckQuantise
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.populations import Discrete, Population
+from nirc.ir.populations import Discrete, populations_of
 from nirc.ir.program import Program
 from nirc.ir.rules import Fire, Rule
 from nirc.semantics.fixed_point import FixedPoint
@@ -25,8 +25,8 @@ def approximations(
     """Programs by name, each with one approximation of the chip turned on, as ``quantise`` makes it."""
     legal, quantise = SpeckLegalise(camera=camera).run(discrete, Log()), quantise or SpeckQuantise()
     integer = quantise.run(legal, Log())
-    neurons = {n: p.dynamics for n, p in integer.nodes(Population).items() if isinstance(p.dynamics, SpeckNeuron)}
-    leaky = {n for n, p in legal.nodes(Population).items() if (p.dynamics.decay_mem != 1).any()}  # type: ignore[attr-defined]
+    neurons = {n: p.dynamics for n, p in populations_of(integer, SpeckNeuron).items()}
+    leaky = {n for n, p in populations_of(legal, Discrete).items() if (p.dynamics.decay_mem != 1).any()}
     found = [
         ("weights: 8 bits, one scale a layer", _weights(legal, integer, neurons)),
         ("constants: whole thresholds and biases", _constants(legal, neurons, leaky)),

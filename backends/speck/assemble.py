@@ -10,6 +10,7 @@ from nirc.backends.speck.network import Arrow, Layer, Network
 from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.backends.speck.place import Part, Placement
 from nirc.chip.target import Target
+from nirc.ir.populations import populations_of
 from nirc.ir.program import Program
 
 
@@ -27,11 +28,10 @@ def assemble(
     parts: dict[str, list[Part]] = {}
     for part in placed.parts:
         parts.setdefault(part.name, []).append(part)
-    cores = []
+    cores, neurons = [], populations_of(program, SpeckNeuron)
     for part in placed.parts:
         layer = network.layer(part.name)
-        neuron = program[part.name].dynamics
-        assert isinstance(neuron, SpeckNeuron)
+        neuron = neurons[part.name].dynamics
         read = part.name in network.watched
         destinations = [
             Destination(target_part.core, arrow.pooling[0], arrow.feature_shift + part.first)

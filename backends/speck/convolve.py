@@ -10,7 +10,7 @@ from nirc.analysis.convolution import Map, as_map, one_convolution, planar, plan
 from nirc.backends.speck.geometry import Pair
 from nirc.backends.speck.limits import CORES, POOLINGS
 from nirc.ir.arrays import Float, frozen, size
-from nirc.ir.linear import Conv, Dense, LinearOp, Pool
+from nirc.ir.linear import Conv, Dense, LinearOp, Pool, pooled_kernel
 from nirc.ir.populations import Projection
 
 MOST_WEIGHTS = sum(core.kernel for core in CORES)  # more than the whole chip holds: not worth unrolling
@@ -83,10 +83,9 @@ def planes(shape: tuple[int, ...]) -> Map:
 
 def parts_of(projection: Projection) -> tuple[Pool | None, Conv]:
     """The pooling and the kernel of a legal projection."""
-    *before, conv = projection.ops
-    pool = before[0] if before else None
-    assert isinstance(conv, Conv) and (pool is None or isinstance(pool, Pool))
-    return pool, conv
+    parts = pooled_kernel(projection.ops)
+    assert parts is not None
+    return parts
 
 
 def flat(shape: Map) -> Map:

@@ -6,7 +6,7 @@ from nirc.analysis import rule_differences
 from nirc.backends.speck.limits import DATASHEET
 from nirc.backends.speck.network import Network
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Discrete, Population
+from nirc.ir.populations import Discrete, populations_of
 from nirc.ir.program import Program
 from nirc.ir.rules import Rule, plain
 
@@ -30,7 +30,7 @@ def report(network: Network, legal: Program, log: Log) -> None:
 
 def fires_as_the_chip(legal: Program) -> bool:
     """Whether all neurons fire several times a step in the model, as in Sinabs: the vendor's own rule."""
-    fires = [p.dynamics.rule.fires for p in legal.nodes(Population).values() if isinstance(p.dynamics, Discrete)]
+    fires = [p.dynamics.rule.fires for p in populations_of(legal, Discrete).values()]
     return all(f is not None and f.most is None for f in fires)
 
 

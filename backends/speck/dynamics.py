@@ -10,10 +10,9 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population
 
 
-def refuse_foreign(name: str, population: Population, log: Log) -> None:
+def refuse_foreign(name: str, population: Population[Discrete], log: Log) -> None:
     """Report (S712, S716) what no core can compute."""
     d = population.dynamics
-    assert isinstance(d, Discrete)
     where = population.origins[0]
 
     def refuse(what: str, field: str, found: str, advice: str) -> None:

@@ -77,8 +77,7 @@ def fit(
 
 
 def _scale(program: Program, name: str) -> tuple[float, ...]:
-    neuron = program[name].dynamics
-    assert isinstance(neuron, SpeckNeuron)
+    neuron: SpeckNeuron = program[name].dynamics
     return tuple(neuron.scale.tolist())
 
 

@@ -17,7 +17,7 @@ from nirc.backends.speck.limits import CHANNELS, CORES, DATASHEET, INPUT_MAP, KE
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.linear import Conv, Diagonal, LinearOp, Pool
-from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
+from nirc.ir.populations import Discrete, Population, Projection, Sink, Source, populations_of
 from nirc.ir.program import Program
 from nirc.passes.fuse_linear import fuse
 from nirc.passes.legality import OutputRule, refuse_outputs, refuse_without_neurons
@@ -62,10 +62,8 @@ class _Maps:
         self.edges: list[tuple[str, str, Projection]] = []
 
     def add(self, name: str, log: Log) -> None:
-        population: Population = self.program[name]
-        dynamics = population.dynamics
-        assert isinstance(dynamics, Discrete)
-        same, factor = to_one_threshold(dynamics)
+        population: Population[Discrete] = self.program[name]
+        same, factor = to_one_threshold(population.dynamics)
         if not self.program.into(name):
             log.error(
                 "S712",
@@ -211,11 +209,9 @@ def sources_first(program: Program) -> list[str]:
     return list(nx.lexicographical_topological_sort(nx.DiGraph(program.graph), key=position.__getitem__))
 
 
-def _refuse(name: str, population: Population, into: list[tuple[str, Projection]], log: Log) -> None:
+def _refuse(name: str, population: Population[Discrete], into: list[tuple[str, Projection]], log: Log) -> None:
     """Say why ``name`` has no map: a parameter within a channel, strides that differ, or sheer size."""
     where = population.origins[0]
-    d = population.dynamics
-    assert isinstance(d, Discrete)
     if len(into) == 1:
         entries = size((population.n, into[0][1].ops[0].n_in))
         log.error(
@@ -242,7 +238,7 @@ def _refuse(name: str, population: Population, into: list[tuple[str, Projection]
 
 def _refuse_foreign(program: Program, log: Log) -> None:
     refuse_without_neurons(program, log)
-    for name, population in program.nodes(Population).items():
+    for name, population in populations_of(program, Discrete).items():
         refuse_foreign(name, population, log)
     refuse_outputs(program, OUTPUTS, log)
     for source, target, p in program.edges():

@@ -16,14 +16,14 @@ from nirc.backends.speck.legalise import sources_first
 from nirc.backends.speck.limits import READOUT_SPREAD
 from nirc.backends.speck.network import Arrow, Layer, Network
 from nirc.backends.speck.neuron import SpeckNeuron
-from nirc.ir.populations import Population, Sink, Source
+from nirc.ir.populations import Population, Sink, Source, populations_of
 from nirc.ir.program import Program
 
 
 def lower(program: Program, *, readout: bool = False) -> Network:
     """Layers of a program in the integer form. ``readout``: spread the last layer for the readout layer's erratum."""
     watched = tuple(dict.fromkeys(s for sink in program.nodes(Sink) for s, _ in program.into(sink)))
-    populations = program.nodes(Population)
+    populations = populations_of(program, SpeckNeuron)
     layers = [_layer(name, populations[name], program) for name in sources_first(program) if name in populations]
     if readout:
         layers = [_spread(layer) if layer.name in watched else layer for layer in layers]
@@ -39,9 +39,8 @@ class _Block:
     kernel: NDArray[np.float64]
 
 
-def _layer(name: str, population: Population, program: Program) -> Layer:
+def _layer(name: str, population: Population[SpeckNeuron], program: Program) -> Layer:
     neuron = population.dynamics
-    assert isinstance(neuron, SpeckNeuron)
     blocks: list[_Block] = []
     arrows = []
     into = program.into(name)

@@ -21,7 +21,7 @@ from nirc.backends.speck.limits import BIAS, STATE, THRESHOLD_LOW, WEIGHT
 from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
-from nirc.ir.populations import Discrete, Population, Projection
+from nirc.ir.populations import Discrete, Population, Projection, populations_of
 from nirc.ir.program import Form, Program
 from nirc.rounding.lost import report_lost
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
@@ -55,13 +55,13 @@ class SpeckQuantise:
         """Never refuses: sizes and ranges are judged when the layers are placed."""
         nodes = dict(program.graph.nodes(data="payload"))
         edges = [(s, t, p) for s, t, p in program.edges() if not isinstance(program[t], Population)]
-        for name, population in program.nodes(Population).items():
+        for name, population in populations_of(program, Discrete).items():
             layer = _Layer(name, population, program.into(name), program, self._rounding(population))
-            nodes[name] = replace(population, dynamics=layer.neuron(self.measured, log, bounded=self.bounded))
+            nodes[name] = population.with_dynamics(layer.neuron(self.measured, log, bounded=self.bounded))
             edges += [(s, name, p) for s, p in layer.projections(log)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
 
-    def _rounding(self, population: Population) -> Rounding | None:
+    def _rounding(self, population: Population[Discrete]) -> Rounding | None:
         """None for the nearest. A rule that sample inputs have chosen goes before the rule of the model."""
         chosen = self.rounding is not KEEPING_SUMS
         nearest = not chosen and _fires_at_threshold(population) if self.nearest is None else self.nearest
@@ -74,12 +74,12 @@ class _Layer:
     def __init__(
         self,
         name: str,
-        population: Population,
+        population: Population[Discrete],
         into: list[tuple[str, Projection]],
         program: Program,
         rounding: Rounding | None,  # None: each to the nearest
     ) -> None:
-        assert isinstance(population.dynamics, Discrete) and population.dynamics.threshold is not None
+        assert population.dynamics.threshold is not None
         self.name, self.population, self.into, self.program = name, population, into, program
         self.dynamics, self.rounding = population.dynamics, rounding
         self.threshold = float(population.dynamics.threshold[0])
@@ -187,9 +187,8 @@ class _Layer:
         return max(1, int(np.rint(at))), -1 if self.exact else 0
 
 
-def _fires_at_threshold(population: Population) -> bool:
+def _fires_at_threshold(population: Population[Discrete]) -> bool:
     """Whether the model compares as the chip does, as Sinabs' networks do."""
-    assert isinstance(population.dynamics, Discrete)
     fires = population.dynamics.rule.fires
     return fires is not None and fires.at == ">="
 
@@ -231,10 +230,10 @@ def _default(program: Program, source: str) -> float:
     return float(program[source].n * DEFAULT_RATE)
 
 
-def _say_leak(name: str, population: Population, leak: Float, bias: Int, scale: float, log: Log) -> None:
+def _say_leak(name: str, population: Population[Discrete], leak: Float, bias: Int, scale: float, log: Log) -> None:
     """How far a constant leak is from the model's proportional one."""
     d = population.dynamics
-    assert isinstance(d, Discrete) and d.threshold is not None
+    assert d.threshold is not None
     slope, threshold = 1 - d.decay_mem, d.threshold
     worst = np.maximum(leak, slope * threshold - leak) / threshold
     log.differs(

@@ -12,7 +12,7 @@ from nirc.backends.spinnaker2.copies import Copy, roomy
 from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
 from nirc.calibration.plain import PlainCalibrate
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Population
+from nirc.ir.populations import populations_of
 from nirc.ir.program import Program
 
 
@@ -23,16 +23,15 @@ class Spinnaker2Calibrate(PlainCalibrate):
     ``finer``: inputs are sent by several spike sources, as far as there is room.
     """
 
+    quantise: Spinnaker2Quantise
     finer: bool = False
     name: ClassVar[str] = "spinnaker2-calibrate"
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises what ``quantise`` raises."""
-        assert isinstance(self.quantise, Spinnaker2Quantise)
         copies = roomy(program) if self.finer else self.quantise.copies
-        made = super(Spinnaker2Calibrate, replace(self, quantise=replace(self.quantise, copies=copies))).run(
-            program, log
-        )
-        if any(isinstance(p.dynamics, Copy) for p in made.nodes(Population).values()):
+        quantise = replace(self.quantise, copies=copies)
+        made = PlainCalibrate(quantise, self.calibration, self.resets_to_zero, self.report).run(program, log)
+        if populations_of(made, Copy):
             self.report["copies"] = copies
         return made

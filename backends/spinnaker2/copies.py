@@ -58,38 +58,31 @@ class Summed:
 
     source: str
     target: str
-    projection: Projection  # its operator: target and source neuron of each synapse
+    projection: Projection  # without its operator
+    op: Sparse  # target and source neuron of each synapse
     parts: tuple[Int, ...]
 
     @staticmethod
-    def of(source: str, target: str, projection: Projection, limit: int) -> Summed:
-        """``projection`` with weights that are whole and may be above ``limit``."""
-        (op,) = projection.ops
-        assert isinstance(op, Sparse)
-        return Summed(source, target, projection, tuple(shares(np.rint(op.value).astype(np.int64), limit)))
+    def of(source: str, target: str, projection: Projection, op: Sparse, limit: int) -> Summed:
+        """``projection`` through ``op``, whose weights are whole and may be above ``limit``."""
+        return Summed(source, target, projection, op, tuple(shares(np.rint(op.value).astype(np.int64), limit)))
 
     @property
     def arc(self) -> Arc:
         """What the input itself brings."""
-        (op,) = self.projection.ops
-        assert isinstance(op, Sparse)
-        first = replace(op, value=frozen(self.parts[0].astype(np.float64)))
+        first = replace(self.op, value=frozen(self.parts[0].astype(np.float64)))
         return self.source, self.target, replace(self.projection, ops=(first,))
 
     @property
     def copies(self) -> Int:
         """(channels,) how many copies each channel needs."""
-        (op,) = self.projection.ops
-        assert isinstance(op, Sparse)
-        needed = np.zeros(op.n_in, np.int64)
-        np.maximum.at(needed, op.source, np.count_nonzero(self.parts[1:], axis=0) if self.parts[1:] else 0)
+        needed = np.zeros(self.op.n_in, np.int64)
+        np.maximum.at(needed, self.op.source, np.count_nonzero(self.parts[1:], axis=0) if self.parts[1:] else 0)
         return needed
 
     def rest(self, first: Int, count: int) -> Projection:
         """What ``count`` copies bring, those of a channel from ``first`` (channels,) on."""
-        (op,) = self.projection.ops
-        assert isinstance(op, Sparse)
-        there = [np.flatnonzero(part) for part in self.parts[1:]]
+        op, there = self.op, [np.flatnonzero(part) for part in self.parts[1:]]
         target = np.concatenate([op.target[some] for some in there])
         source = np.concatenate([first[op.source[some]] + k for k, some in enumerate(there)])
         value = np.concatenate([part[some] for part, some in zip(self.parts[1:], there, strict=True)])
@@ -103,8 +96,7 @@ def add_copies(sums: Iterable[Summed], program: Program, nodes: dict[str, object
         if summed.copies.any():
             by.setdefault(summed.source, []).append(summed)
     for source, mine in by.items():
-        payload = nodes[source]
-        assert isinstance(payload, Source)
+        payload: Source = program[source]
         needed = np.max([summed.copies for summed in mine], axis=0)
         count = int(needed.sum())
         channels = np.repeat(np.arange(payload.n), needed)

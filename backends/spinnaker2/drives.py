@@ -10,8 +10,8 @@ import numpy as np
 from nirc.analysis.unroll import unrolled
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, size
-from nirc.ir.linear import Conv, LinearOp, Pool, Sparse, sparse
-from nirc.ir.populations import Discrete, Population, Projection
+from nirc.ir.linear import Conv, LinearOp, Pool, Sparse, pooled_kernel, sparse
+from nirc.ir.populations import Discrete, Projection, populations_of
 from nirc.ir.program import Program
 
 
@@ -29,16 +29,17 @@ class Drive:
     extra: int = 0
 
     @property
-    def convolution(self) -> bool:
-        """Whether the chip convolves."""
-        return isinstance(self.ops[-1], Conv)
+    def kernel(self) -> tuple[Pool | None, Conv] | None:
+        """The pooling (or None) and the convolution of the chip's neurons. None for a list of synapses."""
+        return pooled_kernel(self.ops)
 
     @property
     def entries(self) -> Sparse:
-        """The synapses, if it does not."""
-        (op,) = self.ops
-        assert isinstance(op, Sparse)
-        return op
+        """The synapses, where it does not convolve."""
+        match self.ops:
+            case (Sparse() as op,):
+                return op
+        raise TypeError(f"no list of synapses: {self.ops}")
 
 
 def drives(program: Program, log: Log, *, unroll: Collection[str] = ()) -> list[Drive]:
@@ -47,9 +48,9 @@ def drives(program: Program, log: Log, *, unroll: Collection[str] = ()) -> list[
     ``unroll``: populations into which even convolutions are listed synapse by synapse.
     """
     found = []
-    for name, population in program.nodes(Population).items():
+    for name, population in populations_of(program, Discrete).items():
         mine = [(s, p) for s, p in program.into(name) if all(_any(op) for op in p.ops)]
-        convolves = name not in unroll and len(mine) == 1 and _convolves(mine[0][1].ops, population)
+        convolves = name not in unroll and len(mine) == 1 and _convolves(mine[0][1].ops, population.dynamics)
         for source, projection in mine:
             op = None if convolves else unrolled(projection, program[source].n, log)
             if op is None or op.entries:
@@ -81,26 +82,17 @@ def _any(op: LinearOp) -> bool:
     return all(value.any() for value in values) and not (isinstance(op, Pool) and op.factor == 0)
 
 
-def _convolves(ops: tuple[LinearOp, ...], population: Population) -> bool:
+def _convolves(ops: tuple[LinearOp, ...], d: Discrete) -> bool:
     """Whether ``lif_conv2d`` does just this: square strides, since x and y of the vendor's are in doubt."""
-    d = population.dynamics
-    assert isinstance(d, Discrete)
-    *before, conv = ops or (None,)
-    if (
-        not isinstance(conv, Conv)
-        or conv.weight.ndim != 4
-        or d.decay_syn is not None
-        or d.decay_syn_2 is not None
-        or len(before) > 1
-    ):
+    kernel = pooled_kernel(ops)
+    if kernel is None or kernel[1].weight.ndim != 4 or d.decay_syn is not None or d.decay_syn_2 is not None:
         return False
+    pool, conv = kernel
     square = conv.stride[0] == conv.stride[1] and set(conv.dilation) == {1} and conv.groups == 1
-    return square and all(_pools(pool, conv) for pool in before) and per_channel(d.gain_mem, conv) is not None
+    return square and (pool is None or _pools(pool, conv)) and per_channel(d.gain_mem, conv) is not None
 
 
-def _pools(pool: LinearOp | None, conv: Conv) -> bool:
-    if not isinstance(pool, Pool):
-        return False
+def _pools(pool: Pool, conv: Conv) -> bool:
     side = pool.kernel[0]
     whole = all(n % side == 0 for n in pool.shape_in[1:]) and pool.shape_out == conv.shape_in
     return whole and {*pool.kernel, *pool.stride} == {side} and all(pad == (0, 0) for pad in pool.padding)

@@ -13,7 +13,6 @@ from nirc.backends.spinnaker2.limits import EVENTS_PER_S, MAX_PIXELS, PLANNED, R
 from nirc.backends.spinnaker2.lower import READOUT, labelled, lateness, lower, neurons
 from nirc.backends.spinnaker2.mapping import Mapping, Slice
 from nirc.backends.spinnaker2.memory import TERMS, Memory, Prices
-from nirc.backends.spinnaker2.neuron import SpinNeuron
 from nirc.backends.spinnaker2.options import Request
 from nirc.backends.spinnaker2.split import Split, split
 from nirc.backends.spinnaker2.system import QUAD_MAP, System
@@ -156,7 +155,6 @@ def _mapped(program: Program, target: Target, chip: Chip, parts: Split, placed: 
     blocks = {}
     for name, population in neurons(program).items():
         neuron = population.dynamics
-        assert isinstance(neuron, SpinNeuron)
         blocks[name] = Block(chip.labels[name], tuple(range(population.n)), tuple(neuron.scale.tolist()), neuron.late)
     first = 0
     for sink, source in sinks:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from nirc.backends.spinnaker2.limits import SCRIPTS
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Discrete, Population, Sink, Source
+from nirc.ir.populations import Discrete, Population, Sink, Source, populations_of
 from nirc.ir.program import Program
 from nirc.passes.legality import OutputRule, refuse_membranes, refuse_outputs, refuse_without_neurons, relay
 
@@ -22,7 +22,7 @@ class Spinnaker2Legalise:
         """Raises ``CompileError`` (P306, P308, P311, N906)."""
         refuse_without_neurons(program, log)
         log.raise_if_errors()
-        for name, population in program.nodes(Population).items():
+        for name, population in populations_of(program, Discrete).items():
             _check_neuron(name, population, log)
         refuse_membranes(program, SCRIPTS, log, by_wire=True)
         refuse_outputs(program, OutputRule(SCRIPTS, delays=True, inputs=True), log)
@@ -30,9 +30,8 @@ class Spinnaker2Legalise:
         return _relay_outputs(program)
 
 
-def _check_neuron(name: str, population: Population, log: Log) -> None:
+def _check_neuron(name: str, population: Population[Discrete], log: Log) -> None:
     d = population.dynamics
-    assert isinstance(d, Discrete)
     if d.threshold is not None and (d.threshold < 0).any():
         log.error(
             "N906",

@@ -14,7 +14,7 @@ from nirc.backends.spinnaker2.rule import Float32
 from nirc.backends.spinnaker2.tables import Convolution, Input, Output, Population, Projection, Tables
 from nirc.files.npz import Labels
 from nirc.ir import populations as ir
-from nirc.ir.linear import Conv, Pool, Sparse
+from nirc.ir.linear import Conv, Pool, pooled_kernel
 from nirc.ir.program import Program
 
 READOUT = "readout"  # the emulator's name for all outputs, if there are membranes among them
@@ -41,8 +41,9 @@ def lower(program: Program, labels: Mapping[str, str]) -> Tables:
     for target in populations:
         for source in dict.fromkeys(s for s, _ in program.into(target)):
             mine = [p for s, p in program.into(target) if s == source]
-            if isinstance(mine[0].ops[-1], Conv):
-                convolutions.append(_convolution(labels[source], labels[target], mine[0]))
+            kernel = pooled_kernel(mine[0].ops)
+            if kernel is not None:
+                convolutions.append(_convolution(labels[source], labels[target], *kernel))
             else:
                 projections += _projections(labels[source], labels[target], mine, late[target] - late[source])
     ways = Labels()
@@ -64,33 +65,29 @@ def lower(program: Program, labels: Mapping[str, str]) -> Tables:
 def lateness(program: Program) -> Mapping[str, int]:
     """Steps by which each node of the integer form is later on the chip than in the model."""
     late = dict.fromkeys([*program.nodes(ir.Source), *copies(program)], 0)
-    for name, population in neurons(program).items():
-        assert isinstance(population.dynamics, SpinNeuron)
-        late[name] = population.dynamics.late
+    late |= {name: population.dynamics.late for name, population in neurons(program).items()}
     return late | {sink: late[program.into(sink)[0][0]] for sink in program.nodes(ir.Sink)}
 
 
 def copies(program: Program) -> list[str]:
     """Populations that repeat channels of an input."""
-    return [name for name, p in program.nodes(ir.Population).items() if isinstance(p.dynamics, Copy)]
+    return list(ir.populations_of(program, Copy))
 
 
-def neurons(program: Program) -> dict[str, ir.Population]:
+def neurons(program: Program) -> dict[str, ir.Population[SpinNeuron]]:
     """All other populations."""
-    return {name: p for name, p in program.nodes(ir.Population).items() if not isinstance(p.dynamics, Copy)}
+    return ir.populations_of(program, SpinNeuron)
 
 
 def _copies(name: str, program: Program, inputs: Mapping[str, Input], label: str) -> Input:
     """A list of spikes for each copy: that of its channel."""
     ((source, projection),) = program.into(name)
-    (op,) = projection.ops
-    assert isinstance(op, Sparse)
-    return Input(label, inputs[source].channels[op.source], MAX_ATOMS)
+    _, channel, _ = projection.ops[0].coo()
+    return Input(label, inputs[source].channels[channel], MAX_ATOMS)
 
 
-def _population(name: str, population: ir.Population) -> Population:
+def _population(name: str, population: ir.Population[SpinNeuron]) -> Population:
     d = population.dynamics
-    assert isinstance(d, SpinNeuron)
     return Population(
         name,
         d.model,
@@ -130,25 +127,19 @@ def _projection(source: str, target: str, parts: list[ir.Projection], late: int)
     """All of them, sorted. ``late``: steps by which the target is later than the source."""
     pre, post, weight, delay = [], [], [], []
     for part in parts:
-        (op,) = part.ops
-        assert isinstance(op, Sparse)
-        pre.append(op.source)
-        post.append(op.target)
-        weight.append(op.value)
-        delay.append(np.full(op.value.size, part.lag + late - 1))
+        row, column, value = part.ops[0].coo()
+        pre.append(column)
+        post.append(row)
+        weight.append(value)
+        delay.append(np.full(value.size, part.lag + late - 1))
     pre_, post_, weight_, delay_ = (np.concatenate(arrays) for arrays in (pre, post, weight, delay))
     order = np.lexsort((delay_, post_, pre_))
     arrays = (a[order].astype(kind) for a, kind in zip((pre_, post_, weight_, delay_), WORDS, strict=True))
     return Projection(f"{source} -> {target}", source, target, *arrays)
 
 
-def _convolution(source: str, target: str, projection: ir.Projection) -> Convolution:
-    *pools, conv = projection.ops
-    assert isinstance(conv, Conv)
-    shape, pool = conv.shape_in, (1, 1)
-    for before in pools:
-        assert isinstance(before, Pool)
-        shape, pool = before.shape_in, (before.kernel[0], before.kernel[1])
+def _convolution(source: str, target: str, pool: Pool | None, conv: Conv) -> Convolution:
+    shape, window = (conv.shape_in, (1, 1)) if pool is None else (pool.shape_in, pool.kernel)
     return Convolution(
         f"{source} -> {target}",
         source,
@@ -157,8 +148,8 @@ def _convolution(source: str, target: str, projection: ir.Projection) -> Convolu
         in_width=shape[2],
         stride_x=conv.stride[1],
         stride_y=conv.stride[0],
-        pool_x=pool[1],
-        pool_y=pool[0],
+        pool_x=window[1],
+        pool_y=window[0],
         pad_top=conv.padding[0][0],
         pad_bottom=conv.padding[0][1],
         pad_left=conv.padding[1][0],

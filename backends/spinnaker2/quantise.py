@@ -56,7 +56,7 @@ class Spinnaker2Quantise:
         arcs = [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
         clocks = Clocks()
         for name, q in made.items():
-            nodes[name] = replace(q.population, dynamics=q.neuron)
+            nodes[name] = q.population.with_dynamics(q.neuron)
             arcs += q.arcs
             if q.clocked:
                 limit, origins = q.limit, q.population.origins
@@ -92,15 +92,20 @@ class Quantised:
     """One population with all that comes into it."""
 
     def __init__(
-        self, name: str, population: Population, plan: Timed, program: Program, how: Spinnaker2Quantise, log: Log
+        self,
+        name: str,
+        population: Population[Discrete],
+        plan: Timed,
+        program: Program,
+        how: Spinnaker2Quantise,
+        log: Log,
     ) -> None:
-        assert isinstance(population.dynamics, Discrete)
         self.name, self.population, self.plan, self.program, self.log = name, population, plan, program, log
         self.rounding, self.copies = how.rounding, how.copies
         self.dynamics, self.n = population.dynamics, population.n
         self.late = plan.late[name]
         self.into = [d for d in plan.drives if d.target == name]
-        self.convolves = any(d.convolution for d in self.into)
+        self.convolves = any(d.kernel is not None for d in self.into)
         self.delayed = any(d.extra for d in self.into)
         self.limit = (DELAYED_WEIGHT if self.delayed else WEIGHT)[1]
         self.receptors = receptors(name, population, self.into, log)
@@ -132,8 +137,9 @@ class Quantised:
 
     def _scales(self, biases: dict[tuple[int, int], Float]) -> Float:
         """Chip units per volt of each neuron."""
-        if self.convolves:
-            conv, gain = self._kernel(self.into[0])
+        kernel = self.into[0].kernel if self.into else None  # it would be all that comes in
+        if kernel is not None:
+            conv, gain = self._kernel(self.into[0], *kernel)
             taps = (conv.weight * gain.reshape(-1, 1, 1, 1)).reshape(len(gain), -1)
             channel, tap = np.nonzero(taps)
             scale = row_scales(channel, taps[channel, tap], len(gain), self.limit)
@@ -145,48 +151,46 @@ class Quantised:
         copied = np.concatenate([np.zeros(0, np.int64), *parts]) if self.copies > 1 else None
         return row_scales(row, value, self.n, self.limit, constant, copied)
 
-    def _kernel(self, drive: Drive) -> tuple[Conv, Float]:
+    def _kernel(self, drive: Drive, pool: Pool | None, conv: Conv) -> tuple[Conv, Float]:
         """The convolution with the factor of a pooling before it, and its gain by channel."""
-        *pools, conv = drive.ops
-        assert isinstance(conv, Conv)
         gain = per_channel(self._gain(drive), conv)
         assert gain is not None
-        factor = float(np.prod([getattr(pool, "factor", 1.0) for pool in pools]))
+        factor = 1.0 if pool is None else pool.factor
         return replace(conv, weight=frozen(conv.weight * factor)), gain
 
     def _whole(self, drive: Drive) -> list[Arc]:
         """The projection with whole weights, one for each of the chip's receptors, at the chip's own time."""
         lag = self.plan.late[drive.source] + 1 + drive.extra - self.late
         timing = replace(drive.projection, delay_steps=lag, feedback=False, delay_s=0.0, biases=(), synapse=0)
-        whole = self.stored(drive)
-        if drive.convolution:
-            return [(drive.source, self.name, replace(timing, ops=whole))]
-        (op,) = whole
-        assert isinstance(op, Sparse)
+        if drive.kernel is not None:
+            return [(drive.source, self.name, replace(timing, ops=self.stored(drive)))]
+        op = self._listed(drive)
         signs = (op.value > 0, op.value < 0) if self.filtered else (op.value != 0,)
         made = [
-            (drive.source, self.name, replace(timing, ops=(_entries(op, mine),), synapse=receptor))
-            for receptor, mine in enumerate(signs)
-            if mine.any()
+            (replace(timing, synapse=receptor), _entries(op, mine)) for receptor, mine in enumerate(signs) if mine.any()
         ]
         if self._times(drive) == 1:
-            return made
-        sums = [Summed.of(*arc, self.limit) for arc in made]
+            return [(drive.source, self.name, replace(p, ops=(part,))) for p, part in made]
+        sums = [Summed.of(drive.source, self.name, p, part, self.limit) for p, part in made]
         self.sums += sums
         return [summed.arc for summed in sums]
 
     def stored(self, drive: Drive) -> tuple[LinearOp, ...]:
         """The operators of ``drive`` with the whole weights that the chip stores."""
-        if drive.convolution:
-            conv, gain = self._kernel(drive)
-            exact = conv.weight * (gain * self.scale.reshape(len(gain), -1)[:, 0]).reshape(-1, 1, 1, 1)
-            pools = tuple(replace(pool, factor=1.0) for pool in drive.ops[:-1] if isinstance(pool, Pool))
-            whole = self._rounded(drive, conv, exact, pools)
-            return (*pools, replace(conv, weight=frozen(whole)))
+        if drive.kernel is None:
+            return (self._listed(drive),)
+        pool, _ = drive.kernel
+        conv, gain = self._kernel(drive, *drive.kernel)
+        exact = conv.weight * (gain * self.scale.reshape(len(gain), -1)[:, 0]).reshape(-1, 1, 1, 1)
+        pools = () if pool is None else (replace(pool, factor=1.0),)
+        whole = self._rounded(drive, conv, exact, pools)
+        return (*pools, replace(conv, weight=frozen(whole)))
+
+    def _listed(self, drive: Drive) -> Sparse:
+        """The synapses of ``drive`` with whole weights."""
         op = drive.entries
         exact = op.value * (self._gain(drive) * self.scale)[op.target]
-        whole = self._rounded(drive, op, exact)
-        return (Sparse(op.target, op.source, frozen(whole), op.n_in, op.n_out),)
+        return replace(op, value=frozen(self._rounded(drive, op, exact)))
 
     def _rounded(self, drive: Drive, op: Conv | Sparse, exact: Float, pools: tuple[Pool, ...] = ()) -> Float:
         limit = self.limit * self._times(drive)

@@ -32,10 +32,9 @@ def is_filtered(d: Discrete) -> bool:
     return d.decay_syn is not None or d.decay_syn_2 is not None
 
 
-def receptors(name: str, population: Population, into: Sequence[Drive], log: Log) -> Receptors:
+def receptors(name: str, population: Population[Discrete], into: Sequence[Drive], log: Log) -> Receptors:
     """How the model's filters become currents; notes N905 where two of them both excite, or both inhibit."""
     d = population.dynamics
-    assert isinstance(d, Discrete)
     one, none = np.ones(population.n), np.zeros(population.n)
     first = d.gain_mem * (one if d.gain_syn is None else d.gain_syn)
     second = d.gain_mem * (one if d.gain_syn_2 is None else d.gain_syn_2)

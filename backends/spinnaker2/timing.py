@@ -12,7 +12,7 @@ from nirc.backends.spinnaker2.limits import DELAY, SCRIPTS
 from nirc.backends.spinnaker2.receptors import is_filtered
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Sparse
-from nirc.ir.populations import Discrete, Population, Projection, Sink
+from nirc.ir.populations import Discrete, Population, Projection, Sink, Source, populations_of
 from nirc.ir.program import Program
 from nirc.passes.legality import relay
 
@@ -21,7 +21,7 @@ from nirc.passes.legality import relay
 class Timed:
     """Populations with the relays that were added, what drives them, and by how many steps each node is late."""
 
-    populations: dict[str, Population]
+    populations: dict[str, Population[Discrete]]
     drives: list[Drive]
     late: dict[str, int]
 
@@ -31,7 +31,8 @@ def timed(program: Program, found: list[Drive], log: Log, *, relays: bool) -> Ti
     edges = [Edge(d.source, d.target, d.projection.lag) for d in found]
     edges += [Edge(s, t, p.lag, hop=0) for s, t, p in program.edges() if isinstance(program[t], Sink)]
     start = program.fresh_name("start")  # a node of the first step, for populations whose constants a clock brings
-    edges += [Edge(start, name, 0) for name, p in program.nodes(Population).items() if needs_clock(name, p, program)]
+    populations = populations_of(program, Discrete)
+    edges += [Edge(start, name, 0) for name, p in populations.items() if needs_clock(name, p, program)]
     timing = retime([start, *program.graph], edges)
     for edge, steps in zip(edges, timing.slow, strict=True):
         if steps:
@@ -40,7 +41,7 @@ def timed(program: Program, found: list[Drive], log: Log, *, relays: bool) -> Ti
             report_slow(edge.source, edge.target, steps, where, rule, log, delay_helps=False)
     delayed = [replace(d, extra=extra) for d, extra in zip(found, timing.delays, strict=False)]
     made = _Relays(program, timing.latency_steps)
-    kept = [made.around(d, DELAY[1] if not relays and not d.convolution else 0) for d in delayed]
+    kept = [made.around(d, DELAY[1] if not relays and d.kernel is None else 0) for d in delayed]
     if made.drives:
         neurons = sum(made.populations[d.target].n for d in made.drives)
         steps = max(d.extra for d in delayed)
@@ -48,10 +49,9 @@ def timed(program: Program, found: list[Drive], log: Log, *, relays: bool) -> Ti
     return Timed(made.populations, merged([*kept, *made.drives]), made.late)
 
 
-def needs_clock(name: str, population: Population, program: Program) -> bool:
+def needs_clock(name: str, population: Population[Discrete], program: Program) -> bool:
     """Whether constants have to come by spikes: through a synaptic filter, or from a later step on."""
     d = population.dynamics
-    assert isinstance(d, Discrete)
     biases = [b for _, p in program.into(name) for b in p.biases if b.value.any()]
     return any(is_filtered(d) or b.onset_steps for b in biases)
 
@@ -61,8 +61,8 @@ class _Relays:
 
     def __init__(self, program: Program, late: dict[str, int]) -> None:
         self.program, self.late = program, dict(late)
-        self.populations = dict(program.nodes(Population))
-        self.taken: dict[str, object] = dict(program.graph.nodes(data="payload"))
+        self.populations = populations_of(program, Discrete)
+        self.ends: dict[str, Population[Discrete] | Source] = {**program.nodes(Source), **self.populations}
         self.drives: list[Drive] = []
         self.known: dict[tuple[str, int], str] = {}
 
@@ -81,11 +81,10 @@ class _Relays:
     def _relay(self, source: str, steps: int) -> str:
         key = (source, steps)
         if key not in self.known:
-            name = self.program.fresh_name(f"{source}.relay", self.taken)
-            payload = self.taken[source]
-            n, origins = payload.n, payload.origins  # type: ignore[attr-defined]
+            name = self.program.fresh_name(f"{source}.relay", self.ends)
+            n, origins = self.ends[source].n, self.ends[source].origins
             self.known[key] = name
-            self.taken[name] = self.populations[name] = relay(n, origins)
+            self.ends[name] = self.populations[name] = relay(n, origins)
             self.late[name] = self.late[source] + steps
             index = np.arange(n)
             one_to_one = Sparse(index, index, np.ones(n), n, n)

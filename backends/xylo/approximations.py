@@ -15,7 +15,7 @@ from nirc.backends.xylo.quantise import planned
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Sparse
-from nirc.ir.populations import Discrete, Population
+from nirc.ir.populations import Discrete, Population, populations_of
 from nirc.ir.program import Program
 from nirc.ir.rules import Fire, Rule
 from nirc.rounding.rule import KEEPING_SUMS
@@ -104,7 +104,7 @@ def _at_threshold(rule: Rule) -> Rule:
 
 
 def _dynamics(program: Program) -> list[Discrete]:
-    return [p.dynamics for p in program.nodes(Population).values() if isinstance(p.dynamics, Discrete)]
+    return [p.dynamics for p in populations_of(program, Discrete).values()]
 
 
 def _membrane_decay(d: Discrete) -> Discrete:

@@ -23,7 +23,7 @@ from nirc.calibration.chip import Parameters
 from nirc.chip.target import findings
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
-from nirc.ir.populations import Discrete, Population, Role
+from nirc.ir.populations import Discrete, Population, Role, populations_of
 from nirc.ir.program import Program
 from nirc.ir.rules import MEMBRANE, plain
 from nirc.passes.pipeline import Calibration
@@ -70,9 +70,8 @@ class _Xylo:
                 into[target] = into[target] + bias.value * _charge(d, p.synapse)
             edges.append((source, target, replace(p, ops=(unrolled(p, legal[source].n, log),), biases=())))
         log.raise_if_errors()
-        for name, population in legal.nodes(Population).items():
+        for name, population in populations_of(legal, Discrete).items():
             most = 1 if name in outputs else MAX_HIDDEN_SPIKES
-            assert isinstance(population.dynamics, Discrete)
             nodes[name] = replace(population, dynamics=_bridged(population.dynamics, into[name], most))
         return legal.rebuilt(nodes, edges)
 

@@ -11,7 +11,7 @@ from nirc.backends.xylo.legalise import readouts
 from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_OUTPUT_SPIKES
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
-from nirc.ir.populations import Discrete, Population, Role
+from nirc.ir.populations import Discrete, Role, populations_of
 from nirc.ir.program import Program
 from nirc.ir.rules import Rule, plain
 from nirc.ir.training import Training
@@ -23,9 +23,9 @@ EXACT = 1e-4  # relative difference of a decay that float32 parameters leave
 def report(program: Program, log: Log) -> None:
     """Log D401 to D413 for every population of the legalised discrete ``program``."""
     rule_differences.report(program, chip_rule(program), RULE, log)
-    for name, population in program.nodes(Population).items():
+    for name, population in populations_of(program, Discrete).items():
         d = population.dynamics
-        if not isinstance(d, Discrete) or population.role is Role.RELAY:
+        if population.role is Role.RELAY:
             continue
         where = population.origins[0]
         _decays(name, d, where, program.training.get(name, Training()), log)

@@ -17,6 +17,7 @@ from nirc.backends.xylo.specification import Specification
 from nirc.chip.backend import Block, Mapped, Search
 from nirc.chip.target import Finding, Target, findings
 from nirc.diagnostics.log import Log
+from nirc.ir.populations import populations_of
 from nirc.ir.program import Program
 
 # Limits that no rounding of weights can bring down.
@@ -119,13 +120,12 @@ def _latency(reservoir: Reservoir, late: dict[str, int]) -> tuple[int, ...]:
 
 
 def _placed_blocks(reservoir: Reservoir, placed: Placement, late: dict[str, int]) -> dict[str, Block]:
-    blocks = {}
+    blocks, neurons = {}, populations_of(reservoir.program, XyloNeuron)
     for part, parts in (("hidden", reservoir.hidden), ("readout", reservoir.readout)):
         for b in parts:
-            dynamics = reservoir.program[b.name].dynamics
-            assert isinstance(dynamics, XyloNeuron)
+            scale = neurons[b.name].dynamics.scale
             index = placed.index[b.start : b.stop] if part == "hidden" else np.arange(b.start, b.stop)
-            blocks[b.name] = Block(part, tuple(index.tolist()), tuple(dynamics.scale.tolist()), late[b.name])
+            blocks[b.name] = Block(part, tuple(index.tolist()), tuple(scale.tolist()), late[b.name])
     return blocks
 
 

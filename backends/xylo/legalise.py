@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
+from nirc.ir.populations import Discrete, Population, Projection, Sink, Source, populations_of
 from nirc.ir.program import Program
 from nirc.passes.legality import OutputRule, refuse_membranes, refuse_outputs, refuse_without_neurons, relay
 
@@ -47,8 +47,8 @@ def readouts(program: Program) -> dict[str, str]:
 
 
 def _refuse_shared_membranes(program: Program, log: Log) -> None:
-    for name, population in program.nodes(Population).items():
-        analog = isinstance(population.dynamics, Discrete) and not population.dynamics.fires
+    for name, population in populations_of(program, Discrete).items():
+        analog = not population.dynamics.fires
         shown = all(isinstance(program[t], Sink) for t, _ in program.out_of(name))
         if analog and shown and not _can_read(program, name):
             log.error(
@@ -76,9 +76,7 @@ def _relay_inputs(program: Program, log: Log) -> Program:
     relays: dict[str, str] = {}
     for source, target, projection in program.edges():
         payload = nodes[target]
-        analog = (
-            isinstance(payload, Population) and isinstance(payload.dynamics, Discrete) and not payload.dynamics.fires
-        )
+        analog = isinstance(payload, Population) and not payload.dynamics.fires
         if analog and isinstance(nodes[source], Source):
             if source not in relays:
                 relays[source] = name = program.fresh_name(f"{source}.relay", nodes)

@@ -65,9 +65,8 @@ class Connection:
 class Plan:
     """A population with its incoming connections; ``drives`` are their weights in chip units at scale 1."""
 
-    def __init__(self, name: str, population: Population, *, output: bool, into: list[Connection]) -> None:
+    def __init__(self, name: str, population: Population[Discrete], *, output: bool, into: list[Connection]) -> None:
         d = population.dynamics
-        assert isinstance(d, Discrete)
         self.name, self.population, self.d, self.output = name, population, d, output
         self.dash_mem = dash.nearest_dash(d.decay_mem, least=0)
         self.alike = _fires_as_the_chip(d)

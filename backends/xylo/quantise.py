@@ -18,7 +18,7 @@ from nirc.backends.xylo.limits import WEIGHT_SHIFT
 from nirc.backends.xylo.plan import Connection, Plan, Shifts
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import sparse
-from nirc.ir.populations import Population, Source
+from nirc.ir.populations import Discrete, Population, Source, populations_of
 from nirc.ir.program import Form, Program
 from nirc.rounding.rule import KEEPING_SUMS, Rounding
 
@@ -48,7 +48,7 @@ def planned(program: Program, log: Log) -> dict[str, tuple[Plan, Shifts]]:
     found = _connections(program, log)
     plans = {
         n: Plan(n, p, output=n in outputs, into=[c for c in found if c.target == n])
-        for n, p in program.nodes(Population).items()
+        for n, p in populations_of(program, Discrete).items()
     }
     hidden = _best_shifts([p for p in plans.values() if not p.output])
     readout = _best_shifts([p for p in plans.values() if p.output])

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from nirc.analysis.parameters import could_be_one, fullest, parameters, strip
 from nirc.analysis.remark import MisfitError
 from nirc.analysis.shapes import Fit, fit, requirement
 from nirc.ir.arrays import Shape, size
-from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, LayerNode, Linear, Neuron, Output, Pool, Scale
+from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, LayerNode, Linear, Neuron, Output, Pool, Scale, Subgraph
 from nirc.ir.program import Program
 
 TAKES, GIVES = 0, 1  # the two ends of a node
@@ -146,7 +147,10 @@ def _claims(node: str, layer: Layer, known: Fit | None) -> list[tuple[int, Claim
             return [] if declared is None else [(TAKES, Claim(node, "input_type", declared, text, loose=True))]
         case Input(shape=shape) | Output(shape=shape) if shape is not None:
             return [(TAKES, Claim(node, "shape", shape, f"it declares shape {shape}", loose=True))]
-    return []
+        case Pool() | Input() | Output() | Subgraph():
+            return []
+        case _:
+            assert_never(layer)
 
 
 def _conv_claims(node: str, layer: Conv, known: Fit | None) -> list[tuple[int, Claim]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import numpy as np
 
 from nirc.ir.arrays import frozen, size
-from nirc.ir.linear import Conv, Diagonal, LinearOp, Pool
+from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
 
 Map = tuple[int, int, int]  # channels, y, x
 
@@ -35,10 +37,14 @@ def as_convolution(op: LinearOp, shape: Map) -> Conv | None:
             return densified(Conv(kernel, op.shape_in, op.shape_out, op.stride, op.padding, (1, 1), shape[0]))
         case Diagonal():
             channels = op.scale.reshape(shape[0], -1)
-            if (channels == channels[:, :1]).all():
-                weight = np.diag(channels[:, 0])[:, :, None, None]
-                return Conv(frozen(weight), shape, shape, (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
-    return None
+            if not (channels == channels[:, :1]).all():
+                return None
+            weight = np.diag(channels[:, 0])[:, :, None, None]
+            return Conv(frozen(weight), shape, shape, (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+        case Conv() | Pool() | Dense() | Sparse():
+            return None
+        case _:
+            assert_never(op)
 
 
 def composed(first: Conv, second: Conv) -> Conv | None:

@@ -31,12 +31,9 @@ class Layout:
 
     def read(self, layer: Layer) -> Layer:
         """Return the layer with its weight in NIR's order, if this layout applies."""
-        match layer:
-            case Linear() if self.linear:
-                return _linear(layer)
-            case Conv() if self.conv:
-                return _conv(layer, self.conv)
-        return layer
+        if self.linear and isinstance(layer, Linear):
+            return _linear(layer)
+        return _conv(layer, self.conv) if self.conv and isinstance(layer, Conv) else layer
 
 
 ORDERS = {"io": "(in, out, kernel)", "kio": "(kernel, in, out)", "oki": "(out, kernel, in)"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Discrete, Population, Sink
+from nirc.ir.populations import Discrete, Population, Sink, populations_of
 from nirc.ir.program import Program
 from nirc.ir.rules import Rule
 from nirc.ir.training import Training
@@ -132,25 +132,23 @@ def report(program: Program, chip: ChipRule, source: str, log: Log, found: Calla
     Two kinds are notes: ties (D442), and spikes of an output in a later step (D441). ``found``
     returns the reason of a different reset, by name of the population.
     """
-    for name, population in program.nodes(Population).items():
+    for name, population in populations_of(program, Discrete).items():
         d = population.dynamics
-        if isinstance(d, Discrete):
-            rule = chip(name, d)
-            help_ = _advice(name, d, chip, program.training.get(name, Training()))
-            for each in differences(d, rule):
-                reason = "" if found is None or each.code != "D401" else found(name)
-                minor = each.code == "D442" or (each.code == "D441" and _comes_later(program, name, d, rule))
-                _report(name, population, each, help_, reason, source, log.note if minor else log.differs)
+        rule = chip(name, d)
+        help_ = _advice(name, d, chip, program.training.get(name, Training()))
+        for each in differences(d, rule):
+            reason = "" if found is None or each.code != "D401" else found(name)
+            minor = each.code == "D442" or (each.code == "D441" and _comes_later(program, name, d, rule))
+            _report(name, population, each, help_, reason, source, log.note if minor else log.differs)
 
 
 def report_replaced(program: Program, name: str, chip: ChipRule, source: str, log: Log) -> None:
     """Report D440 and D443 before a legaliser replaces the rule of a population by the plain rule."""
-    population: Population = program[name]
-    if isinstance(population.dynamics, Discrete):
-        rule = population.dynamics.rule
-        lost = [each for each, there in ((RESTORING, rule.restores), (UNBOUNDED, rule.bounded)) if there]
-        help_ = _advice(name, population.dynamics, chip, program.training.get(name, Training()))
-        for each in lost:
+    population: Population[Discrete] = program[name]
+    rule = population.dynamics.rule
+    help_ = _advice(name, population.dynamics, chip, program.training.get(name, Training()))
+    for each, there in ((RESTORING, rule.restores), (UNBOUNDED, rule.bounded)):
+        if there:
             _report(name, population, each, help_, "", source, log.differs)
 
 
@@ -161,7 +159,13 @@ def _comes_later(program: Program, name: str, d: Discrete, chip: Rule) -> bool:
 
 
 def _report(
-    name: str, population: Population, each: Difference, reset: str, found: str, source: str, log: Callable[..., None]
+    name: str,
+    population: Population[Discrete],
+    each: Difference,
+    reset: str,
+    found: str,
+    source: str,
+    log: Callable[..., None],
 ) -> None:
     message = f"`{name}` {each.model}, {each.chip}"
     log(each.code, message, where=population.origins[0], found=found, source=source, help=each.help or reset)

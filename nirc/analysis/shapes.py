@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import assert_never
 
 from nirc.analysis.parameters import fullest, parameter_remarks, parameters, strip
 from nirc.analysis.remark import MisfitError, Remark
 from nirc.ir.arrays import Float, Shape, size
-from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, Linear, Neuron, Output, Pool, Scale
+from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, Linear, Neuron, Output, Pool, Scale, Subgraph
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,10 @@ def requirement(layer: Layer) -> Shape | None:
         case Neuron() | Scale() | Delay():
             full = fullest(layer)
             return None if full is None else strip(full[1].shape)
-    return None
+        case Conv() | Pool() | Flatten() | Input() | Output() | Subgraph():
+            return None
+        case _:
+            assert_never(layer)
 
 
 def literal_shape(layer: Layer) -> Shape | None:
@@ -68,7 +72,10 @@ def fit(layer: Layer, arriving: Shape | None, wanted: Collection[Shape] = ()) ->
             return Fit(shape, shape, parameter_remarks(layer, shape))
         case Input() | Output():
             return _port(layer, shape)
-    raise TypeError(f"no shapes for {type(layer).__name__}")
+        case Subgraph():
+            raise TypeError("no shapes for a nested graph")
+        case _:
+            assert_never(layer)
 
 
 def _linear(layer: Linear, shape: Shape) -> Fit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 
@@ -12,17 +13,28 @@ from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
 
 def numbers(op: LinearOp) -> Float | None:
     """Return the numbers of ``op`` that calibration may change. None for pools and scales."""
-    if isinstance(op, Dense | Conv):
-        return op.weight
-    return op.value if isinstance(op, Sparse) else None
+    match op:
+        case Dense() | Conv():
+            return op.weight
+        case Sparse():
+            return op.value
+        case Diagonal() | Pool():
+            return None
+        case _:
+            assert_never(op)
 
 
 def with_numbers(op: LinearOp, values: Float) -> LinearOp:
     """Return ``op`` with other ``numbers``."""
-    if isinstance(op, Dense | Conv):
-        return replace(op, weight=frozen(values))
-    assert isinstance(op, Sparse)
-    return Sparse(op.target, op.source, frozen(values), op.n_in, op.n_out)
+    match op:
+        case Dense() | Conv():
+            return replace(op, weight=frozen(values))
+        case Sparse():
+            return Sparse(op.target, op.source, frozen(values), op.n_in, op.n_out)
+        case Diagonal() | Pool():
+            raise TypeError(f"{op.text()} has no numbers")
+        case _:
+            assert_never(op)
 
 
 class Operator:
@@ -30,37 +42,43 @@ class Operator:
 
     def __init__(self, op: LinearOp) -> None:
         self.op = op
-        self.matrix: Float | None = None
-        if isinstance(op, Dense):
-            self.matrix = op.weight
-        elif isinstance(op, Sparse):
+        self.matrix: Float = op.weight if isinstance(op, Dense) else np.zeros((0, 0))  # empty where there is none
+        if isinstance(op, Sparse):
             self.matrix = np.zeros((op.n_out, op.n_in))
             self.matrix[op.target, op.source] = op.value
 
     def apply(self, x: Float) -> Float:
         """Map (batch, n_in) to (batch, n_out)."""
-        return self.op.apply(x) if self.matrix is None else x @ self.matrix.T
+        return x @ self.matrix.T if self.matrix.size else self.op.apply(x)
 
     def to_input(self, delta: Float) -> Float:
         """Map (batch, n_out) to (batch, n_in) by the transpose."""
-        if self.matrix is not None:
-            return delta @ self.matrix
-        if isinstance(self.op, Diagonal):
-            return delta * self.op.scale
-        if isinstance(self.op, Conv):
-            return _conv_to_input(self.op, delta)
-        assert isinstance(self.op, Pool)
-        return _pool_to_input(self.op, delta)
+        match self.op:
+            case Dense() | Sparse():
+                return delta @ self.matrix
+            case Diagonal():
+                return delta * self.op.scale
+            case Conv():
+                return _conv_to_input(self.op, delta)
+            case Pool():
+                return _pool_to_input(self.op, delta)
+            case _:
+                assert_never(self.op)
 
     def to_numbers(self, x: Float, delta: Float) -> Float:
         """Return the gradient of ``numbers`` for ``x`` (batch, n_in) and ``delta`` (batch, n_out)."""
-        if isinstance(self.op, Conv):
-            return _conv_to_weight(self.op, x, delta)
-        gradient: Float = delta.T @ x
-        if isinstance(self.op, Sparse):
-            return gradient[self.op.target, self.op.source]
-        assert isinstance(self.op, Dense)
-        return gradient
+        match self.op:
+            case Conv():
+                return _conv_to_weight(self.op, x, delta)
+            case Dense():
+                return delta.T @ x
+            case Sparse():
+                gradient: Float = delta.T @ x
+                return gradient[self.op.target, self.op.source]
+            case Diagonal() | Pool():
+                raise TypeError(f"{self.op.text()} has no numbers")
+            case _:
+                assert_never(self.op)
 
 
 def _taps(op: Conv) -> list[tuple[slice, ...]]:

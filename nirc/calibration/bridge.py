@@ -107,9 +107,8 @@ def _set(
     program: Program, name: str, parameters: Parameters, setting: gains.Setting, self_inhibition: int | None
 ) -> Program:
     """Return ``program`` with one population at ``setting``."""
-    population: Population = program[name]
+    population: Population[Discrete] = program[name]
     d = population.dynamics
-    assert isinstance(d, Discrete)
     edges = []
     into = 0
     for number, (s, t, p) in enumerate(program.edges()):

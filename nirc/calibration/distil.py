@@ -207,8 +207,7 @@ class Distillation:
             edges.append((s, t, replace(p, ops=ops)))
         nodes = dict(self.program.graph.nodes(data="payload"))
         for name, number in self.drift.items():
-            population: Population = self.program[name]
-            assert isinstance(population.dynamics, Discrete)
+            population: Population[Discrete] = self.program[name]
             nodes[name] = replace(population, dynamics=replace(population.dynamics, drift=frozen(number.value)))
         return self.program.rebuilt(nodes, edges)
 

@@ -82,7 +82,6 @@ class Search:
         rng: Rng,
     ) -> None:
         d = unrolled.populations[name].dynamics
-        assert isinstance(d, Discrete)
         self.parameters = parameters
         self.rng = rng
         self.self_inhibition = self_inhibition

@@ -19,7 +19,7 @@ from nirc.analysis.exact import on_grid
 from nirc.calibration import neuron
 from nirc.calibration.adjoint import Operator, numbers
 from nirc.ir.arrays import Float
-from nirc.ir.populations import Discrete, Population, Projection, Source
+from nirc.ir.populations import Discrete, Projection, Source, populations_of
 from nirc.ir.program import Program
 
 Key = tuple[int, int]  # number of the edge in program order, number of its operator
@@ -70,7 +70,7 @@ class Unrolled:
     ) -> None:
         self.program = program
         self.forced = forced
-        self.populations = {n: p for n, p in program.nodes(Population).items() if isinstance(p.dynamics, Discrete)}
+        self.populations = populations_of(program, Discrete)
         self.components = components(program)
         loop: dict[str, int] = {}
         for number, component in enumerate(self.components):
@@ -113,7 +113,7 @@ class Unrolled:
         states = {}
         for name in component:
             n = self.populations[name].n
-            states[name] = neuron.Forward(_dynamics(self.populations[name]), (samples, n))
+            states[name] = neuron.Forward(self.populations[name].dynamics, (samples, n))
             self.signal[name] = np.zeros((samples, steps, n))
             self.before[name] = np.zeros((samples, steps, n))
         live = {name: [e for e in self.edges if e.live and e.target == name] for name in component}
@@ -176,7 +176,7 @@ class Unrolled:
     def _back(self, component: list[str], gradients: Gradients) -> None:
         steps = self.signal[component[0]].shape[1]
         slope = {n: self.slope.get(n, np.zeros_like(self.signal[n])) for n in component}
-        states = {n: neuron.Backward(_dynamics(self.populations[n])) for n in component}
+        states = {n: neuron.Backward(self.populations[n].dynamics) for n in component}
         current = {n: (np.zeros_like(self.signal[n]), np.zeros_like(self.signal[n])) for n in component}
         leaving = {n: [e for e in self.edges if e.live and e.source == n] for n in component}
         for name in component:
@@ -215,7 +215,7 @@ class Unrolled:
 
 def components(program: Program) -> list[list[str]]:
     """Return discrete populations in order of execution, with those of a loop together."""
-    discrete = {n for n, p in program.nodes(Population).items() if isinstance(p.dynamics, Discrete)}
+    discrete = populations_of(program, Discrete)
     position = {n: i for i, n in enumerate(program.graph)}
     at_once: nx.DiGraph[str] = nx.DiGraph()
     at_once.add_nodes_from(program.graph)
@@ -230,11 +230,6 @@ def components(program: Program) -> list[list[str]]:
         if names:
             order_of_components.append(names)
     return order_of_components
-
-
-def _dynamics(population: Population) -> Discrete:
-    assert isinstance(population.dynamics, Discrete)
-    return population.dynamics
 
 
 def _later(x: Float, lag: int) -> Float:

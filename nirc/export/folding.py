@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 
@@ -59,6 +60,8 @@ def _times(ops: list[LinearOp], factor: float, n: int) -> list[LinearOp]:
             made = replace(op, factor=op.factor * factor)
         case Sparse():
             made = replace(op, value=op.value * factor)
+        case _:
+            assert_never(op)
     return [*ops[:at], made, *ops[at + 1 :]]
 
 
@@ -76,8 +79,11 @@ def _scaled(op: LinearOp, scale: Float, *, out: bool) -> LinearOp:
             return replace(op, weight=op.weight * each.reshape((-1, 1, *axes) if out else (1, -1, *axes)))
         case Pool() if (each := _of_channels(scale, op.shape_in if not out else op.shape_out)) is not None:
             return _pool_as_convolution(op, each)
-    target, source, value = op.coo()
-    return Sparse(target, source, value * (scale[target] if out else scale[source]), op.n_in, op.n_out)
+        case Conv() | Pool() | Sparse():
+            target, source, value = op.coo()
+            return Sparse(target, source, value * (scale[target] if out else scale[source]), op.n_in, op.n_out)
+        case _:
+            assert_never(op)
 
 
 def _of_channels(scale: Float, shape: Shape) -> Float | None:

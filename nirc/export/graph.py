@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from nirc.export.neurons import Written, per_step, physical
 from nirc.export.operators import EVERY, Later, Plus, Route, Step, laid_out
 from nirc.ir.arrays import Float, Shape
 from nirc.ir.linear import Diagonal
-from nirc.ir.populations import Continuous, Discrete, Population, Projection, Sink, Source
+from nirc.ir.populations import Continuous, Discrete, Population, Projection, Source
 from nirc.ir.program import Form, Program
 from nirc.writers.importer import Fields
 
@@ -41,7 +42,6 @@ def to_graph(program: Program, log: Log) -> Graph:
         if name in neurons:
             nodes[names[name]] = shaped(neurons[name].fields, shape)
         else:
-            assert isinstance(payload, Source | Sink)
             nodes[names[name]] = port("Input" if isinstance(payload, Source) else "Output", shape)
     edges: dict[tuple[str, str], None] = {}
     for route in routes:
@@ -128,7 +128,7 @@ def _constants(projection: Projection, program: Program, n: int, log: Log) -> tu
     return delay_s, early, late
 
 
-def _neuron(name: str, population: Population, dt_s: float | None, log: Log) -> Written:
+def _neuron(name: str, population: Population[Any], dt_s: float | None, log: Log) -> Written:
     dynamics = population.dynamics
     if hasattr(dynamics, "as_discrete"):
         dynamics = dynamics.as_discrete()

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from nirc.export.operators import Plus, Primitives, Route, laid_out, planned
 from nirc.export.order import Edge, fault, run_order
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.linear import Dense, Diagonal
-from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
+from nirc.ir.populations import Discrete, Population, Projection, Sink, Source, populations_of
 from nirc.ir.program import Form, Program
 from nirc.passes.normalise_rules import NormaliseRules
 from nirc.writers.importer import AS, LOADED, Fields, Importer
@@ -75,13 +76,13 @@ def to_importable(program: Program, writer: Writer, values: Mapping[str, str], l
     return made
 
 
-def _is_exact(population: Population) -> bool:
+def _is_exact(population: Population[Any]) -> bool:
     """Return whether the stage keeps states in floating point."""
     d = population.dynamics
     return isinstance(d, Discrete) and d.grain is None
 
 
-def _is_rounded(population: Population) -> bool:
+def _is_rounded(population: Population[Any]) -> bool:
     """Return whether a chip keeps fractions of its states from step to step, and has to round them."""
     if not hasattr(population.dynamics, "as_discrete"):
         return False
@@ -93,17 +94,13 @@ def _is_rounded(population: Population) -> bool:
 def as_stepped(program: Program, log: Log) -> Program:
     """Every population by what it does in a step, with normalised rules. One receptor where currents decay alike."""
     nodes: dict[str, object] = dict(program.graph.nodes(data="payload"))
-    single = set()
     for name, population in program.nodes(Population).items():
-        d = population.dynamics
-        if hasattr(d, "as_discrete"):
-            d = d.as_discrete()
-        assert isinstance(d, Discrete)
-        nodes[name] = replace(population, dynamics=d)
-        if d.decay_syn_2 is None:
-            single.add(name)
+        if hasattr(population.dynamics, "as_discrete"):
+            nodes[name] = population.with_dynamics(population.dynamics.as_discrete())
+    stepped = program.rebuilt(nodes, program.edges(), form=Form.DISCRETE)
+    single = {n for n, p in populations_of(stepped, Discrete).items() if p.dynamics.decay_syn_2 is None}
     edges = [(s, t, replace(p, synapse=0) if t in single else p) for s, t, p in program.edges()]
-    return NormaliseRules().run(program.rebuilt(nodes, edges, form=Form.DISCRETE), log)
+    return NormaliseRules().run(stepped.rebuilt(nodes, edges), log)
 
 
 @dataclass
@@ -130,7 +127,7 @@ class _Export:
     def made(self) -> Importable:
         """The graph. Raises ``CompileError`` with every finding."""
         self._ports()
-        self.loaded = {name: self._load(name, p) for name, p in self.program.nodes(Population).items()}
+        self.loaded = {name: self._load(name, p) for name, p in populations_of(self.program, Discrete).items()}
         self._choices()
         loops = {(s, t) for s, t, p in self.program.edges() if self._closes(s, t, p)}
         for source, target, projection in self.program.edges():
@@ -154,9 +151,8 @@ class _Export:
                 names = ", ".join(f"`{n}`" for n in ports)
                 self._refuse(f"the network has {len(ports)} nodes of type {name}", "nodes", names, f"one {name}")
 
-    def _load(self, name: str, population: Population) -> Loaded:
+    def _load(self, name: str, population: Population[Discrete]) -> Loaded:
         d = population.dynamics
-        assert isinstance(d, Discrete)
         where = population.origins[0] if population.origins else name
         if d.decay_syn_2 is not None:
             self._refuse(f"`{name}` has two receptors", where, "two synaptic filters", "one", "export an earlier stage")
@@ -301,18 +297,18 @@ class _Export:
 
     def _population(self, name: str, payload: object, shape: Shape, made: _Nodes) -> str:
         """Add the nodes of a population or port; the name of the one that signals leave from."""
-        loaded = self.loaded.get(name)
         made.stems[name] = name
-        if loaded is None or loaded.cell is None:
-            assert isinstance(payload, Source | Sink)
+        if isinstance(payload, Source | Sink):
             made.fields[name] = port("Input" if isinstance(payload, Source) else "Output", shape)
             return name
-        made.fields[name] = shaped(loaded.cell.fields, shape)
-        if loaded.cell.threshold is None:
+        cell = self.loaded[name].cell
+        assert cell is not None  # it would have been refused
+        made.fields[name] = shaped(cell.fields, shape)
+        if cell.threshold is None:
             return name
         behind = f"{name}\0"
         made.stems[behind] = f"{name}_threshold"
-        made.fields[behind] = shaped({"type": "Threshold", "threshold": loaded.cell.threshold}, shape)
+        made.fields[behind] = shaped({"type": "Threshold", "threshold": cell.threshold}, shape)
         made.forward.append((name, behind))
         return behind
 

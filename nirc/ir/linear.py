@@ -244,6 +244,16 @@ class Sparse:
 LinearOp = Dense | Diagonal | Conv | Pool | Sparse
 
 
+def pooled_kernel(ops: Sequence[LinearOp]) -> tuple[Pool | None, Conv] | None:
+    """Return the pooling (or None) and the convolution behind it. None where ``ops`` are anything else."""
+    match tuple(ops):
+        case (Conv() as conv,):
+            return None, conv
+        case (Pool() as pool, Conv() as conv):
+            return pool, conv
+    return None
+
+
 def sparse(target: Int, source: Int, value: Float, n_in: int, n_out: int) -> Sparse:
     """A ``Sparse`` with entries sorted, duplicates added up and zeros dropped."""
     key = target * n_in + source

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Generic, TypeVar
 
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.layers import NeuronKind
 from nirc.ir.linear import LinearOp
+from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, Rule
+
+D = TypeVar("D")
+E = TypeVar("E")
 
 
 @dataclass(frozen=True)
@@ -107,11 +112,11 @@ class Role(Enum):
 
 
 @dataclass(frozen=True)
-class Population:
+class Population(Generic[D]):
     """Neurons with one dynamics: ``Continuous``, ``Discrete`` or a backend's integer payload."""
 
     shape: Shape
-    dynamics: object
+    dynamics: D
     origins: tuple[str, ...]
     role: Role = Role.MODEL
 
@@ -119,6 +124,15 @@ class Population:
     def n(self) -> int:
         """Neurons."""
         return size(self.shape)
+
+    def with_dynamics(self, dynamics: E) -> Population[E]:
+        """The same population, computed otherwise."""
+        return Population(self.shape, dynamics, self.origins, self.role)
+
+
+def populations_of(program: Program, kind: type[D]) -> dict[str, Population[D]]:
+    """Populations whose dynamics is of one type, by name, in program order."""
+    return {n: p for n, p in program.nodes(Population).items() if isinstance(p.dynamics, kind)}
 
 
 @dataclass(frozen=True)

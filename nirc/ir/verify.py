@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from nirc.ir.layers import LayerNode
@@ -54,7 +56,7 @@ def _populations(program: Program) -> list[str]:
     return faults
 
 
-def _dynamics(population: Population, form: Form) -> list[str]:
+def _dynamics(population: Population[Any], form: Form) -> list[str]:
     d = population.dynamics
     expected = {Form.CONTINUOUS: Continuous, Form.DISCRETE: Discrete}.get(form)
     if expected is not None and not isinstance(d, expected):
@@ -72,7 +74,7 @@ def _dynamics(population: Population, form: Form) -> list[str]:
     )
 
 
-def _role(population: Population, driven: bool, form: Form) -> list[str]:
+def _role(population: Population[Any], driven: bool, form: Form) -> list[str]:
     """Contradictions between what a population is for and what it is."""
     role, d = population.role, population.dynamics
     if role is Role.MODEL:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
+from typing import Any
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
 from nirc.ir.arrays import Float
-from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
+from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Program
 from nirc.semantics.neuron import NeuronStepper
 from nirc.semantics.raster import Progress, Run
@@ -132,7 +133,7 @@ class _Batch:
         return total
 
 
-def _stepper(population: Population, batch: int) -> Stepper:
+def _stepper(population: Population[Any], batch: int) -> Stepper:
     d = population.dynamics
     if isinstance(d, Discrete):
         return NeuronStepper(d, (batch, population.n))
@@ -154,7 +155,6 @@ def _histories(program: Program) -> dict[str, deque[Float]]:
     """Return a ring of past outputs for every node with a later use of its output."""
     longest: dict[str, int] = {}
     for source, _, projection in program.edges():
-        assert isinstance(projection, Projection)
         if projection.lag:
             longest[source] = max(projection.lag, longest.get(source, 0))
     return {name: deque(maxlen=lag) for name, lag in longest.items()}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.linear import Conv, Dense, LinearOp, Sparse
-from nirc.ir.populations import Discrete, Population, Projection, Role, Source
+from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
+from nirc.ir.populations import Discrete, Population, Projection, Role, Source, populations_of
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, Fire, Rule
 
@@ -20,9 +21,9 @@ def altered(program: Program, alter: Alter, names: Collection[str] | None = None
     """Return ``program`` with dynamics ``alter(name, dynamics)`` in its discrete populations."""
     return program.mapped(
         {
-            name: replace(p, dynamics=alter(name, p.dynamics))
-            for name, p in program.nodes(Population).items()
-            if isinstance(p.dynamics, Discrete) and (names is None or name in names)
+            name: p.with_dynamics(alter(name, p.dynamics))
+            for name, p in populations_of(program, Discrete).items()
+            if names is None or name in names
         }
     )
 
@@ -62,13 +63,18 @@ def later(program: Program, steps: Mapping[int, int]) -> Program:
 
 def times(op: LinearOp, factor: Float) -> LinearOp:
     """Multiply every output of an operator by ``factor`` (n_out,), equal over a map for a kernel."""
-    if isinstance(op, Dense):
-        return replace(op, weight=op.weight * factor[:, None])
-    if isinstance(op, Sparse):
-        return replace(op, value=op.value * factor[op.target])
-    assert isinstance(op, Conv)
-    channel = factor.reshape(op.shape_out[0], -1)[:, 0]
-    return replace(op, weight=op.weight * channel.reshape(-1, *[1] * (op.weight.ndim - 1)))
+    match op:
+        case Dense():
+            return replace(op, weight=op.weight * factor[:, None])
+        case Sparse():
+            return replace(op, value=op.value * factor[op.target])
+        case Conv():
+            channel = factor.reshape(op.shape_out[0], -1)[:, 0]
+            return replace(op, weight=op.weight * channel.reshape(-1, *[1] * (op.weight.ndim - 1)))
+        case Diagonal() | Pool():
+            raise TypeError(f"{op.text()} has no numbers")
+        case _:
+            assert_never(op)
 
 
 def inverse(x: Float) -> Float:

@@ -59,7 +59,7 @@ def record(made: Compiled, stages: Sequence[Stage], raster: Array, log: Log) -> 
     """
     some = raster[: _samples(made, raster)]
     model = made.stages.reference
-    names = [name for name, p in model.nodes(Population).items() if p.dynamics.fires]  # type: ignore[attr-defined]
+    names = [name for name, p in model.nodes(Population).items() if p.dynamics.fires]
     teacher = run(model, some, record=names).spikes
     found = []
     for each in stages:

@@ -125,7 +125,7 @@ def _clipped(node: Node, log: Log) -> dict[str, NDArray[np.generic]]:
 def rewire(program: Program, log: Log) -> Program:
     """Inputs of recurrent cells reach the neurons, and Flatten counts channels last, as in Spyx itself."""
     _say_gaps(list(program.nodes(LayerNode)), log)
-    nodes: dict[str, object] = {}
+    nodes: dict[str, LayerNode] = {}
     for name, payload in program.nodes(LayerNode).items():
         layer = payload.layer
         if isinstance(layer, Subgraph):
@@ -196,9 +196,9 @@ def _is_map(layer: Flatten) -> bool:
     return layer.input_shape is not None and len(layer.input_shape) == 3
 
 
-def _channels_first(payload: object, flatten: Flatten, log: Log) -> object:
+def _channels_first(payload: LayerNode, flatten: Flatten, log: Log) -> LayerNode:
     """The layer behind a Flatten with its columns in the order of nirc's Flatten."""
-    assert isinstance(payload, LayerNode) and flatten.input_shape is not None
+    assert flatten.input_shape is not None
     layer, (c, h, w) = payload.layer, flatten.input_shape
     if not isinstance(layer, Linear) or layer.weight.shape[-1] != size((c, h, w)):
         log.warning(

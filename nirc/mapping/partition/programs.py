@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any, assert_never
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def problem_of(
     too many entries to be composed.
     """
     known = rates or {}
-    mixed: dict[str, Source | Neurons] = {**program.nodes(Source), **program.nodes(Neurons)}
+    mixed: dict[str, Source | Neurons[Any]] = {**program.nodes(Source), **program.nodes(Neurons)}
     ends = {name: mixed[name] for name in program.graph.nodes if name in mixed}
     populations = tuple(
         Population(
@@ -76,23 +77,24 @@ def reach_of(ops: Sequence[LinearOp], source: Sequence[int], target: Sequence[in
 
 def _structured(op: LinearOp, source: tuple[int, int, int], target: tuple[int, int, int]) -> reach.Reach | None:
     """Return an operator as a product of axes. None if it is no product between these shapes."""
-    if isinstance(op, linear.Dense):
-        return reach.dense(source, target) if op.entries >= FULL * op.weight.size else None
-    if isinstance(op, linear.Diagonal):
-        return reach.one_to_one(source) if source == target else None
-    if not isinstance(op, linear.Conv | linear.Pool):
-        return None
+    match op:
+        case linear.Dense():
+            return reach.dense(source, target) if op.entries >= FULL * op.weight.size else None
+        case linear.Diagonal():
+            return reach.one_to_one(source) if source == target else None
+        case linear.Sparse():
+            return None
+        case linear.Conv():
+            kernel, dilation, groups = op.weight.shape[2:], op.dilation, op.groups
+        case linear.Pool():
+            kernel, dilation, groups = op.kernel, (1, 1), op.shape_in[0]
+        case _:
+            assert_never(op)
     if (three_axes(op.shape_in), three_axes(op.shape_out)) != (source, target):
         return None
     before = [pad[0] for pad in op.padding]
-    if isinstance(op, linear.Pool):
-        channels = op.shape_in[0]
-        return reach.window(
-            op.shape_in, op.shape_out, op.kernel, stride=op.stride, padding=before, dilation=[1, 1], groups=channels
-        )
-    kernel = op.weight.shape[2:]
     return reach.window(
-        op.shape_in, op.shape_out, kernel, stride=op.stride, padding=before, dilation=op.dilation, groups=op.groups
+        op.shape_in, op.shape_out, kernel, stride=op.stride, padding=before, dilation=dilation, groups=groups
     )
 
 
