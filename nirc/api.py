@@ -17,6 +17,7 @@ from nirc.chip.target import Target
 from nirc.diagnostics.errors import Diagnostic
 from nirc.diagnostics.log import Log
 from nirc.files import bundle
+from nirc.files.data import Data
 from nirc.files.manifest import SCHEMA, sha256
 from nirc.ir.arrays import digest as array_digest
 from nirc.ir.arrays import size
@@ -45,6 +46,12 @@ class Options:
     seed: int = 0
     time_limit_s: float | None = None
     chip: tuple[tuple[str, str], ...] = ()  # (name, value) of the chip's own options, sorted
+    data_dt_s: float | None = None  # of the data at hand, for a file that has no step
+
+    def with_data(self, *data: object) -> Options:
+        """Return the options with the time step of the first ``Data`` that has one."""
+        steps = (each.dt_s for each in data if isinstance(each, Data) and each.dt_s is not None)
+        return replace(self, data_dt_s=self.data_dt_s or next(steps, None))
 
     def checked(self, log: Log) -> Options:
         """Raise ``UsageError`` (U607) for values that make no sense."""
@@ -159,6 +166,7 @@ def load_as(model: object, options: Options, *, log: Log, observe: Observer | No
         asked=options.writer,
         reset=None if options.reset == "model" else options.reset,
         discretise=options.discretise,
+        dt_s=options.dt_s or options.data_dt_s,
         log=log,
     )
     typed = to_layers(reading.writer.repair(raw, log), log, name=name)
@@ -181,7 +189,7 @@ def lower_layers(
 ) -> Stages:
     """As ``lower``, from canonical layers that are read as ``reading`` says."""
     readout = None if options.readout is None else Readout.parse(options.readout)
-    settings = {"dt_s": options.dt_s, "reading": reading, "readout": readout}
+    settings = {"dt_s": options.dt_s, "data_dt_s": options.data_dt_s, "reading": reading, "readout": readout}
     continuous = run_passes(layers, passes_to("continuous", **settings), log, observe)
     reference = run_passes(continuous, passes_to("reference", **settings), log, observe)
     discrete = run_passes(reference, passes_to("discrete", **settings), log, observe)
@@ -199,7 +207,7 @@ def compile_model(
     progress: Progress | None = None,
 ) -> Compiled:
     """Compile for ``chip`` or ``chip:variant``. Raises ``NircError`` with every finding."""
-    options, log = options or Options(), log or Log()
+    options, log = (options or Options()).with_data(calibration), log or Log()
     log.strict = options.strict
     options.checked(log)
     backend, candidates = registry.resolve(target)

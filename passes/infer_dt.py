@@ -14,7 +14,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.populations import Continuous, Population, Projection, populations_of
 from nirc.ir.program import Program
 from nirc.writers.nir import WRITER as LETTER
-from nirc.writers.writer import Reading
+from nirc.writers.writer import Reading, installed_writers
 
 FEW_STEPS = 3.0  # a time constant of fewer steps: r = tau / dt is no longer the likely reading
 SHORT_S = 1e-3  # time constants below are not seconds of a neuron
@@ -26,6 +26,7 @@ class InferDt:
 
     dt_s: float | None = None
     reading: Reading = field(default_factory=lambda: Reading(LETTER, LETTER.defaults()))
+    data_dt_s: float | None = None  # of the data at hand
     name: ClassVar[str] = "infer-dt"
 
     def run(self, program: Program, log: Log) -> Program:
@@ -51,6 +52,7 @@ class InferDt:
                 "and decays stay those of its own step",
                 found=f"{self.dt_s:g} s",
                 limit=f"{writer_dt_s:g} s",
+                help="leave --dt away: it changes no decay",
             )
         return writer_dt_s if self.dt_s is None else self.dt_s
 
@@ -58,13 +60,7 @@ class InferDt:
         inferred = agreed(evidence)
         if self.dt_s is not None:
             if inferred is not None and abs(inferred / self.dt_s - 1) > AGREE:
-                log.warning(
-                    "P310",
-                    f"dt = {self.dt_s:g} s is used as given; the parameters suggest {inferred:g} s",
-                    where=evidence[0].where,
-                    found=f"{self.dt_s:g} s",
-                    limit=f"{inferred:g} s ({evidence[0].rule})",
-                )
+                _report_other(self.dt_s, inferred, evidence, log)
             return self.dt_s
         if inferred is not None:
             _report_inferred(inferred, evidence, log)
@@ -78,13 +74,16 @@ class InferDt:
                 limit="one dt",
                 help="give it with --dt SECONDS",
             )
-        elif _needs_dt(program):
+        elif (where := _needs_dt(program)) and self.data_dt_s is not None:
+            log.note("P309", f"dt = {self.data_dt_s:g} s, the step of the data", where=where[0])
+            return self.data_dt_s
+        elif where:
             log.error(
                 "P301",
                 "the file does not tell its time step",
-                where=_needs_dt(program)[0],
+                where=where[0],
                 found="no gain above 1 beside a time constant",
-                help=_advice(program),
+                help=_advice(program, self.reading),
             )
         return None
 
@@ -107,14 +106,35 @@ def _report_inferred(dt_s: float, evidence: list[Evidence], log: Log) -> None:
     )
 
 
-def _advice(program: Program) -> str:
-    """Return advice for this file, by the size of its time constants."""
+def _report_other(dt_s: float, inferred: float, evidence: list[Evidence], log: Log) -> None:
+    """Report P310: a warning, or a note if time constants of a few inferred steps suggest that r is a gain."""
+    first = evidence[0]
+    where, found, limit = first.where, f"{dt_s:g} s", f"{inferred:g} s ({first.rule})"
+    if any(e.tau_s / inferred < FEW_STEPS for e in evidence):
+        message = f"dt = {dt_s:g} s is used as given, and {first.rule.partition(' / ')[2]} as a gain"
+        log.note("P310", message, where=where, found=found, limit=limit)
+        return
+    log.warning(
+        "P310",
+        f"dt = {dt_s:g} s is used as given; the parameters suggest {inferred:g} s",
+        where=where,
+        found=found,
+        limit=limit,
+        help=f"leave --dt away if the network was trained with {inferred:g} s: with {dt_s:g} s its decays are others, "
+        f"and an input counts {dt_s / inferred:.3g} times as much",
+    )
+
+
+def _advice(program: Program, reading: Reading) -> str:
+    """Return advice for this file, by its candidates and by the size of its time constants."""
     dynamics = [p.dynamics for p in populations_of(program, Continuous).values()]
     taus = [d.tau_mem_s for d in dynamics if d.tau_mem_s is not None]
     taus += [d.tau_syn_s for d in dynamics if d.tau_syn_s is not None]
     if not taus:
         return "give it with --dt SECONDS, as in the training script"
     fastest, slowest = min(float(t.min()) for t in taus), max(float(t.max()) for t in taus)
+    if usual := _usual_steps(reading, fastest):
+        return usual
     if fastest >= 1.0:
         return (
             f"time constants of {fastest:g} with r = 1 are steps, as Sinabs writes them: --from sinabs; "
@@ -123,12 +143,23 @@ def _advice(program: Program) -> str:
     if slowest < SHORT_S:
         return (
             f"time constants below 1 ms with r = 1 are tau times dt, as Norse writes them: --from norse,dt=1e-3; "
-            f"if they are seconds, give the step: --dt {fastest / 20:.1g}"
+            f"if they are seconds, give the step of the training script with --dt SECONDS, below {fastest:g}"
         )
     return (
-        f"give the step of the training script with --dt SECONDS: for these time constants ({fastest:g} s and more) "
-        f"{fastest / 20:.1g} or less; or say who wrote the file with --from"
+        f"give the step of the training script with --dt SECONDS: often 1e-3 or 1e-4, and below {fastest:g}, the "
+        "shortest time constant; or say who wrote the file with --from"
     )
+
+
+def _usual_steps(reading: Reading, fastest: float) -> str:
+    """Return the steps of the candidates, or an empty text if none has a step of its own."""
+    writers = [w for name, w in installed_writers().items() if name in reading.candidates]
+    asked = []
+    for writer in writers:
+        if (step := writer.usual_step) is not None:
+            letter = f", or --dt {step} by NIR's letter" if float(step) < fastest else ""
+            asked.append(f"{writer.title} steps by {step} s: --from {writer.name}{letter}")
+    return "; ".join(asked)
 
 
 def _evidence(population: Population[Continuous]) -> list[Evidence]:

@@ -81,7 +81,7 @@ PIPELINE = (
     Entry("canonicalise", "layers", "nirc.passes.canonicalise:Canonicalise"),
     Entry("to-populations", "continuous", "nirc.passes.to_populations:ToPopulations"),
     Entry("fuse-linear", "continuous", "nirc.passes.fuse_linear:FuseLinear"),
-    Entry("infer-dt", "continuous", "nirc.passes.infer_dt:InferDt", ("dt_s", "reading")),
+    Entry("infer-dt", "continuous", "nirc.passes.infer_dt:InferDt", ("dt_s", "reading", "data_dt_s")),
     Entry("discretise", "reference", "nirc.passes.discretise:Discretise", ("reading",)),
     Entry("normalise-rules", "reference", "nirc.passes.normalise_rules:NormaliseRules"),
     Entry("add-readout", "reference", "nirc.passes.add_readout:AddReadout", ("readout",)),

@@ -43,6 +43,7 @@ def compare(
     Raises ``InputError`` for a model or data that cannot be read, ``UsageError`` (U607) for an option no chip has.
     """
     tell = progress or (lambda _: None)
+    options = options.with_data(data, calibration)
     backends = list(registry.backends(log).values())
     _check_options(backends, options, log)
     common = Log()

@@ -41,7 +41,7 @@ def inspection(
     ``data`` with recorded outputs: also which rule gives them (``recorded``). Raises ``InputError``, and
     ``UsageError`` (U607) for options that make no sense.
     """
-    options.checked(log)
+    options = options.checked(log).with_data(data)
     layers, reading = api.load_as(model, options, log=log)
     result: dict[str, Any] = {
         "model": layers.name,
@@ -50,7 +50,7 @@ def inspection(
         "edges": [[s, t] for s, t, _ in layers.edges()],
         "ir": {"layers": text(layers, origins=True)},
     }
-    continuous = _continuous(layers, reading, options.dt_s, log)
+    continuous = _continuous(layers, reading, options, log)
     if continuous is not None:
         populations = continuous.nodes(Population)
         result |= {
@@ -97,12 +97,13 @@ def _signal_order(layers: Program) -> list[str]:
     return list(nx.lexicographical_topological_sort(graph))
 
 
-def _continuous(layers: Program, reading: Reading, dt_s: float | None, log: Log) -> Program | None:
+def _continuous(layers: Program, reading: Reading, options: api.Options, log: Log) -> Program | None:
     """The population form, with or without a time step; None if the model cannot be put into it."""
     attempt = Log()
     program: Program = layers
     try:
-        for each in passes_to("continuous", dt_s=dt_s, reading=reading):
+        settings = {"dt_s": options.dt_s, "data_dt_s": options.data_dt_s, "reading": reading}
+        for each in passes_to("continuous", **settings):
             program = each.run(program, attempt)
     except CompileError:
         pass

@@ -76,7 +76,7 @@ CODES: dict[str, str] = {
     "P306": "an analog signal would cross between populations",
     "P307": "a projection has too many entries to unroll",
     "P308": "an output does not come directly from neurons",
-    "P309": "the time step was inferred from the file",
+    "P309": "the time step was inferred from the file or the data",
     "P310": "the given time step differs from the one that the file suggests",
     "P311": "nothing is left to compile",
     "P312": "the chip answers worse than allowed",

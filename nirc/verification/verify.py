@@ -46,6 +46,7 @@ def verify(
     Raises ``NircError`` if the model does not compile or the raster does not fit.
     """
     tell = progress or (lambda _: None)
+    options = options.with_data(data, calibration)
     steps: list[Step] = []
 
     def watch(step: Step) -> None:

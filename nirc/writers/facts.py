@@ -11,6 +11,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.analysis.step_gain import gain_is_per_step
+from nirc.analysis.time_step import from_pair
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.ir.arrays import Float
 
@@ -113,6 +115,15 @@ class Facts:
             new += [name for name in before if nodes[name].type in SHAPING]
         return False
 
+    def needs_step(self) -> bool:
+        """Return True if NIR's letter needs a time step and no gain of the file tells one."""
+        pairs = [(n.tau_mem, n.numbers("r")) for n in self.timed]
+        pairs += [(n.numbers("tau_syn"), n.numbers("w_in")) for n in self.timed]
+        if any(_match(tau, gain) and from_pair("", "", tau, gain) for tau, gain in pairs):
+            return False
+        gains = (r for n in self.of("IF", "I") if (r := n.numbers("r")) is not None)
+        return bool(self.timed or self.of("Delay")) or not all(gain_is_per_step(r, None) for r in gains)
+
     def resting_at_zero(self) -> bool:
         """Return whether v_leak and v_reset are 0 wherever the file has them."""
         fields = product(self.neurons, ("v_leak", "v_reset"))
@@ -124,6 +135,11 @@ def _nodes(graph: RawGraph, prefix: str) -> Iterator[Node]:
         yield Node(prefix + name, raw)
         if raw.graph is not None:
             yield from _nodes(raw.graph, f"{prefix}{name}.")
+
+
+def _match(tau: Float | None, gain: Float | None) -> bool:
+    """Return True if each time constant has its gain, or one of the two stands for all."""
+    return tau is not None and gain is not None and (tau.size == gain.size or 1 in (tau.size, gain.size))
 
 
 def changed(graph: RawGraph, change: Callable[[Node], Mapping[str, NDArray[np.generic]]]) -> RawGraph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -74,7 +74,7 @@ def evidence_of(writer: Writer, facts: Facts) -> Evidence:
 
 
 def found_in(facts: Facts, log: Log | None = None) -> dict[str, Evidence]:
-    """Evidence for each writer, by name, for those with reasons; conclusive ones first. Warns as U615."""
+    """Return the evidence for each writer that has reasons, conclusive evidence first. Warns as U615."""
     found = {name: evidence_of(w, facts) for name, w in installed_writers(log).items()}
     named = {name: e for name, e in found.items() if e.reasons}
     return dict(sorted(named.items(), key=lambda item: (not item[1].conclusive, -len(item[1].reasons), item[0])))
@@ -99,10 +99,19 @@ def _report_other(conclusive: str, read: str, found: str, help_: str, log: Log) 
     log.warning("W208", f"{title} wrote the file, and {read}", found=found, limit=conclusive, help=advice)
 
 
-def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discretise: str | None, log: Log) -> Reading:
+def reading_of(
+    graph: RawGraph,
+    *,
+    asked: str | None,
+    reset: str | None,
+    discretise: str | None,
+    dt_s: float | None = None,
+    log: Log,
+) -> Reading:
     """The reading of a file, told to ``log`` (W201 to W203, W207).
 
-    ``asked``: ``--from``. ``reset`` and ``discretise``: the options of these names, None if not given. Raises
+    ``asked``: ``--from``. ``reset`` and ``discretise``: the options of these names, None if not given. ``dt_s``: the
+    step of the user or of the data. Raises
     ``UsageError`` (U607) for a choice that the writer does not have, or ``CompileError`` (W202, W203) under --strict.
     """
     facts = Facts(graph)
@@ -138,9 +147,19 @@ def reading_of(graph: RawGraph, *, asked: str | None, reset: str | None, discret
         "W203",
         f"the file may be by {_either([installed_writers()[n].title for n in found])}, and is read by NIR's letter",
         found="; ".join(reasons),
-        help=f"say who wrote it: {', '.join(f'--from {n}' for n in (*found, LETTER_NAME))}",
+        help=f"say who wrote it: {', '.join(f'--from {n}' for n in found)}, {_by_letter(facts, found, dt_s)}",
     )
     return Reading(letter, reading.values, "open", reasons, (), tuple(found))
+
+
+def _by_letter(facts: Facts, candidates: Iterable[str], dt_s: float | None) -> str:
+    """``--from nir``, with a step if the file has none."""
+    option = f"--from {LETTER_NAME}"
+    if dt_s is not None or not facts.needs_step():
+        return option
+    writers = installed_writers()
+    usual = (step for name in candidates if (step := writers[name].usual_step) is not None)
+    return f"{option} --dt {next(usual, 'SECONDS')}"
 
 
 def _recorded(graph: RawGraph, facts: Facts, conclusive: str | None, reset: str | None, log: Log) -> Reading | None:

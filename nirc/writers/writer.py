@@ -141,6 +141,11 @@ class Writer:
     near: str = ""
     training: Callable[[Continuous, Setting], Training] = _untold
 
+    @property
+    def usual_step(self) -> str | None:
+        """The simulator's own default dt, as ``--dt`` takes it. None for writers that leave no dt open."""
+        return next((c.values[0] for c in self.choices if c.key == "dt"), None)
+
     def defaults(self) -> dict[str, str]:
         """Every choice with the simulator's own default."""
         return {c.key: c.values[0] for c in self.choices}

@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.diagnostics.errors import Diagnostic
+from nirc.api import Options, lower_layers
+from nirc.diagnostics.errors import CompileError, Diagnostic
+from nirc.diagnostics.log import Log
+from nirc.files.data import Data
 from nirc.frontend.raw import RawGraph, RawNode
+from nirc.writers.nir import WRITER as LETTER
+from nirc.writers.writer import Reading
 from tests.build import (
     DT,
     changed,
@@ -16,6 +21,7 @@ from tests.build import (
     graph,
     if_,
     inp,
+    layers,
     lif,
     lowered,
     node,
@@ -55,6 +61,15 @@ def test_a_given_step_wins_and_a_disagreement_is_said() -> None:
     assert made.discrete.dt_s == 2e-4
     warning = only("P310", alone(lif(1)), dt=2e-4)
     assert (warning.found, warning.where) == ("0.0002 s", "nodes/x/r") and warning.limit.startswith("0.0001 s")
+
+
+def test_who_follows_the_warning_of_a_long_step_is_not_warned_of_the_other() -> None:
+    doubtful = alone(lif(1, tau=[2e-2], r=[2.0]))
+    assert "such as --dt 0.001" in only("P309", doubtful).help
+    note = only("P310", doubtful, dt=1e-3)
+    assert note.severity == "note" and note.message.endswith("and r as a gain")
+    sure = only("P310", alone(lif(1)), dt=1e-3)
+    assert sure.severity == "warning" and "leave --dt away" in sure.help and "10 times as much" in sure.help
 
 
 def test_a_given_step_that_agrees_is_taken_without_a_word() -> None:
@@ -133,6 +148,30 @@ def test_a_step_that_is_long_beside_a_time_constant_is_warned_of(tau_steps: floa
 )
 def test_the_advice_for_a_missing_step_fits_the_time_constants(tau_s: float, advice: str) -> None:
     assert advice in only("P301", alone(lif(1, tau=[tau_s], r=[1.0]))).help
+
+
+@pytest.mark.parametrize(
+    ("tau_s", "help_"),
+    [
+        (5e-3, "Nengo 4.1.0 steps by 1e-3 s: --from nengo, or --dt 1e-3 by NIR's letter"),
+        (5e-4, "Nengo 4.1.0 steps by 1e-3 s: --from nengo"),  # by the letter it would be P303
+    ],
+)
+def test_where_the_file_may_be_by_a_writer_its_usual_step_is_named(tau_s: float, help_: str) -> None:
+    raw, log = alone(lif(1, tau=[tau_s], r=[1.0])), Log()
+    with pytest.raises(CompileError):
+        lower_layers(layers(raw), Reading(LETTER, LETTER.defaults(), candidates=("nengo",)), Options(), log=log)
+    assert [d.help for d in log.errors] == [help_]
+
+
+def test_the_step_of_the_data_is_taken_where_nothing_else_tells_one() -> None:
+    data = Data(np.zeros((1, 2, 1), np.int64), dt_s=1e-3)
+    options = Options().with_data(None, np.zeros(3), Data(data.inputs), data)
+    reading, log = Reading(LETTER, LETTER.defaults()), Log()
+    assert lower_layers(layers(alone(lif(1, r=[1.0], tau=[5e-3]))), reading, options, log=log).discrete.dt_s == 1e-3
+    assert [(d.code, d.severity) for d in log.diagnostics] == [("P309", "note")]
+    assert lower_layers(layers(alone(lif(1))), reading, options, log=Log()).discrete.dt_s == DT  # the file tells it
+    assert lower_layers(layers(alone(if_(1))), reading, options, log=Log()).discrete.dt_s is None  # no time in it
 
 
 def test_numbers_at_the_edge_of_what_floats_hold_do_no_harm() -> None:

@@ -46,6 +46,22 @@ def test_a_file_by_hand_is_nobody_s(neuron: object) -> None:
     assert found.confidence in ("none", "open")
 
 
+@pytest.mark.parametrize(
+    ("neuron", "dt_s", "help_"),
+    [
+        (lif(2, r=np.ones(2), tau=np.full(2, 0.02)), None, "say who wrote it: --from nengo, --from nir --dt 1e-3"),
+        (lif(2, r=np.ones(2), tau=np.full(2, 0.02)), 1e-4, "say who wrote it: --from nengo, --from nir"),
+        (lif(2, tau=np.full(2, 5e-3), r=np.full(2, 50.0)), None, "say who wrote it: --from snntorch, --from nir"),
+    ],
+    ids=["no step", "a given step", "a step in the file"],
+)
+def test_the_letter_is_offered_with_a_step_where_it_needs_one(neuron: RawNode, dt_s: float | None, help_: str) -> None:
+    nodes = {"a": inp(3), "w": linear(np.ones((2, 3))), "n": neuron, "b": out(2)}
+    log = Log()
+    reading_of(graph(nodes, "a w n b"), asked=None, reset=None, discretise=None, dt_s=dt_s, log=log)
+    assert [d.help for d in log.diagnostics if d.code == "W203"] == [help_]
+
+
 @pytest.mark.parametrize("steps", [1.5, 9.7, 25.476, 300.1, 1e5, 3e6])
 def test_gains_of_tau_over_dt_are_nobody_s_whatever_the_time_constant(steps: float) -> None:
     """With one time constant, some other step of three digits often explains the gain after Rockpool's formula."""
