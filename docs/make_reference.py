@@ -20,6 +20,7 @@ from nirc.backends.spinnaker2 import mapping as spinnaker2_mapping
 from nirc.backends.spinnaker2 import tables as spinnaker2_tables
 from nirc.backends.xylo import config as xylo
 from nirc.backends.xylo import limits as xylo_limits
+from nirc.chip.registry import with_limits
 from nirc.diagnostics.codes import CODES, error_class
 from nirc.diagnostics.explain import explanation
 from nirc.files.description import File
@@ -73,7 +74,7 @@ def _exit(code: str) -> int:
 
 def _explained(code: str) -> str:
     """One page as a section that the tables can link to."""
-    return f'<a id="{code.lower()}"></a>\n#{explanation(code)}'
+    return f'<a id="{code.lower()}"></a>\n#{with_limits(explanation(code))}'
 
 
 def described() -> dict[str, tuple[File, ...]]:

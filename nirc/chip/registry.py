@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NoReturn, TypeGuard
 
@@ -69,3 +70,16 @@ def resolve(target: str) -> tuple[Backend, tuple[Target, ...]]:
 def _refuse(message: str, found: str, known: Sequence[str], otherwise: str) -> NoReturn:
     help_ = did_you_mean(found, known, otherwise)
     raise UsageError([Diagnostic("U601", "error", message, found=found, limit=", ".join(known), help=help_)])
+
+
+_LIMIT = re.compile(r"\{(\w+):(\w+) ([^{}:]+)(:,)?\}")
+
+
+def with_limits(text: str) -> str:
+    """Put the numbers of limits into a text. ``{xylo:audio2 hidden neurons}`` names a limit, ``:,`` asks for commas."""
+
+    def number(found: re.Match[str]) -> str:
+        target = next(target for target in backend(found[1]).targets if target.variant == found[2])
+        return format(target.max(found[3]), "," if found[4] else "")
+
+    return _LIMIT.sub(number, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nirc.chip.registry import with_limits
 from nirc.diagnostics.codes import CODES
 from nirc.diagnostics.explain import meaning
 from nirc.report.calibration import POPULATION_HEAD, population_rows, stage_rows, summary
@@ -39,7 +40,7 @@ def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes
             "other": [d for d in warnings if d["code"][0] != "D"],
             "note": [d for d in findings if d["severity"] == "note"],
         },
-        meanings={code: (CODES[code], meaning(code)) for code in codes},
+        meanings={code: (CODES[code], with_limits(meaning(code))) for code in codes},
         calibration=_calibration(manifest.get("calibration")),
         most=MOST_ROWS,
     )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import nirc
 from nirc.api import Options, compile_model
 from nirc.backends.xylo.config import read_config
+from nirc.backends.xylo.limits import AUDIO2
 from nirc.diagnostics.log import Log
 from nirc.semantics.run import run
 from tests.models import DATA, DT, chain, cuba, graph, lif, linear, raster, recurrent
@@ -26,6 +27,8 @@ NETWORKS = [
     ("zoo/japanesevowels_rsnn.nir", "zero", "xylo:audio3"),
     ("paper/lif_norse.nir", "model", "xylo:audio2"),
 ]
+
+HIDDEN = AUDIO2.max("hidden neurons")
 
 
 def inputs_for(file: str, channels: int) -> np.ndarray:
@@ -86,15 +89,15 @@ def test_inputs_from_which_no_weight_leads_on_are_not_counted_and_the_finding_sa
 def test_every_limit_of_the_spiking_cnn_is_named() -> None:
     found = refused(DATA / "paper/cnn_sinabs.nir", reset="subtract")
     assert {code for code, _, _ in found} == {"X501", "X502", "X503", "X504", "X505"}
-    assert ("X502", "8960", "1000 (SYNS61201)") in found
+    assert ("X502", "8960", f"{HIDDEN} (SYNS61201)") in found
 
 
-@pytest.mark.parametrize("n", [1000, 1001])
+@pytest.mark.parametrize("n", [HIDDEN, HIDDEN + 1])
 def test_at_the_limit_of_hidden_neurons_it_fits_and_one_above_it_does_not(n: int) -> None:
     weight = np.zeros((n, 2))
     weight[:, 0] = 1
     model = chain(2, nir.Linear(weight), lif(n), nir.Linear(np.ones((3, n)) / n), lif(3), n_out=3)
-    if n > 1000:
+    if n > HIDDEN:
         assert [code for code, _, _ in refused(model, "xylo:audio2")] == ["X502"]
     else:
         assert nirc.compile(model, "xylo:audio2").manifest["target"] == "xylo:audio2"

@@ -73,7 +73,7 @@ def tree(spec: Specification, target: Target) -> dict[str, Any]:
 @pytest.mark.parametrize("target", VARIANTS, ids=lambda t: t.variant)
 @pytest.mark.parametrize("hidden", [5, 140])
 def test_what_is_emitted_reads_back_and_obeys_the_schema(target: Target, hidden: int) -> None:
-    window = 1000 if target is AUDIO2 else 128
+    window = target.max("neurons that inputs reach")
     spec = specification(hidden=hidden, two=target is not IMU, window=window)
     if target is AUDIO2:  # 64 targets at most
         spec.weights_rec[:, 64:] = 0
