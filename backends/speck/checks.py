@@ -33,7 +33,7 @@ def check_config(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faul
 
 def used_cores(tree: Tree) -> dict[int, Tree]:
     """The cores that have weights, by number."""
-    return {i: core for i, core in enumerate(tree["cnn_layers"]) if core["weights"]}
+    return {i: core for i, core in enumerate(tree["cnn_layers"]) if len(core["weights"])}
 
 
 def shape_of(core: Tree, side: str) -> Map:

@@ -72,17 +72,8 @@ def tree(configuration: Configuration) -> dict[str, Any]:
         },
     }
     target = next(target for target in VARIANTS if target.variant == configuration.variant)
-    assert_good(config_file(target), _plain(made))
+    assert_good(config_file(target), made)
     return made
-
-
-def _plain(value: Any) -> Any:
-    """The same with lists for arrays."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _core(layer: CoreLayer) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from nirc.mapping.floorplan import (
     MOST_NEURONS,
     MOST_TEXT,
     Floorplan,
-    check_floorplan,
+    floorplan_of,
 )
 from nirc.mapping.tables.entries import Tables
 
@@ -165,15 +165,14 @@ def from_json(data: bytes, tables: network.Tables) -> Mapping:
     ``CompileError`` (N904) for values that the chip does not take.
     """
     file, tree = read(data, MAPPING, trees={network.FILE: network.tree_of(tables)})
-    faults = Faults()
-    check_floorplan(tree, file, {}, faults)
-    raise_faults(file, faults)
-    plan = Floorplan.from_tree(tree[KEY])
+    plan = floorplan_of(tree, file)
     try:
         routers = _tables(tree, 1 if plan.size == plan.chip else BOARD_SIDE**2)
     except (ValueError, IndexError) as error:
+        faults = Faults()
         faults.damaged("routers", f"the routing tables contradict themselves: {error}", None, "tables that can be")
         raise_faults(file, faults)
+        raise
     tick = tree["tick"]
     return Mapping(
         plan,

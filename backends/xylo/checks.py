@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import or_
 from typing import Any
 
 from nirc.files.description import Faults, File, Tree, check_shapes
@@ -36,7 +37,7 @@ def check_targets(hidden: Tree, block: str, numbers: Mapping[str, Any], faults: 
     total = 0
     second = hidden.get("syn2_weights", hidden["weights"])
     for i, row in enumerate(hidden["weights"]):
-        targets = sum(1 for j, weight in enumerate(row) if weight or second[i][j])
+        targets = sum(map(bool, map(or_, row, second[i])))
         total += targets
         if targets > numbers["fan-out"]:
             path, allowed = f"{block}.weights[{i}]", (0, numbers["fan-out"])

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 Tree = Any  # what JSON can hold, and arrays
-MAX_NAME = 255  # characters
+MAX_TEXT = 4096  # characters of a name that is free
 
 
 def shown(value: object) -> str:
@@ -286,20 +286,44 @@ class Integers(Kind):
     source: str = _words()
 
     def check(self, value: Any, path: str, faults: Faults) -> None:
-        """Look at all numbers at once. Look for the place only if something is wrong."""
-        if _length_fits(value, self.shape[0], path, faults) and not self._fits(value):
+        """Look at all numbers at once. Look for the place only if something is wrong.
+
+        Before a file is written, an array of integers may stand for the lists.
+        """
+        if not faults.exact and hasattr(value, "dtype"):
+            self._check_array(value, path, faults)
+        elif _length_fits(value, self.shape[0], path, faults) and not self._fits(value):
             self._explain(value, path, list(self.shape), faults)
+
+    def _check_array(self, value: Any, path: str, faults: Faults) -> None:
+        if value.dtype.kind != "i" or value.ndim != len(self.shape):
+            faults.damaged(path, "a value is not an integer", value.dtype.str, f"{self.low}..{self.high}")
+        elif value.size and not self.low <= value.min() <= value.max() <= self.high:
+            bad = value[(value < self.low) | (value > self.high)]
+            faults.outside(path, bad[0].item(), (self.low, self.high), source=self.source, others=len(bad) - 1)
 
     def _fits(self, value: list[Any]) -> bool:
         flat = value
         for size in self.shape[1:]:
-            if not {type(row) for row in flat} <= {list}:
+            if not set(map(type, flat)) <= {list}:
                 return False
-            if isinstance(size, int) and any(len(row) != size for row in flat):
+            if isinstance(size, int) and not set(map(len, flat)) <= {size}:
                 return False
             flat = list(chain.from_iterable(flat))
         integers = set(map(type, flat)) <= {int}
         return integers and (not flat or self.low <= min(flat) <= max(flat) <= self.high)
+
+    def has_shape(self, value: Any, shape: tuple[int, ...]) -> bool:
+        """The lists, which have been checked, have these lengths."""
+        if hasattr(value, "dtype"):
+            return bool(value.shape == shape)
+        rows = [value]
+        for depth, size in enumerate(shape):
+            if depth:
+                rows = list(chain.from_iterable(rows))
+            if not set(map(len, rows)) <= {size}:
+                return False
+        return True
 
     def _explain(self, value: Any, path: str, axes: list[int | str | Size], faults: Faults) -> None:
         if not axes:
@@ -360,18 +384,18 @@ class Object(Kind):
         if not isinstance(value, dict):
             faults.damaged(path, "a JSON object is missing", value, "an object")
             return
+        before = f"{path}." if path else ""
         for name, kind in self.fields.items():
             if name in value:
-                kind.check(value[name], join(path, name), faults)
+                kind.check(value[name], before + name, faults)
             elif name not in self.optional:
-                faults.damaged(join(path, name), "a field is missing", None, "this field")
-        known = set(self.fields)
-        if any(isinstance(kind, Array) for kind in self.fields.values()):
-            known.add("arrays")
-            Const(self.arrays_of(value)).check(value.get("arrays"), join(path, "arrays"), faults)
-        for name in sorted(set(value) - known):
-            if not self.open:
-                faults.damaged(join(path, name), "a field is unknown", value[name], "no such field")
+                faults.damaged(before + name, "a field is missing", None, "this field")
+        others = value.keys() - self.fields.keys()
+        if "arrays" in others and self.arrays_of(value):
+            others.remove("arrays")
+            Const(self.arrays_of(value)).check(value["arrays"], f"{before}arrays", faults)
+        for name in sorted(others) if not self.open else ():
+            faults.damaged(join(path, name), "a field is unknown", value[name], "no such field")
 
     def arrays_of(self, value: dict[str, Any]) -> list[str]:
         """The names of the arrays that ``value`` has, in the order of the fields."""
@@ -390,9 +414,13 @@ class Map(Kind):
         if not isinstance(value, dict):
             faults.damaged(path, "a JSON object is missing", value, "an object")
             return
+        before = f"{path}." if path else ""
         for name, item in value.items():
-            Text(MAX_NAME).check(name, path, faults)
-            self.item.check(item, join(path, name), faults)
+            if name.isidentifier() and name.isascii():
+                self.item.check(item, before + name, faults)
+            else:
+                Text(MAX_TEXT).check(name, path, faults)
+                self.item.check(item, join(path, name), faults)
 
 
 @dataclass(frozen=True)
@@ -433,7 +461,8 @@ def check_shapes(kind: Kind | None, block: dict[str, Any], path: str, sizes: Map
         if isinstance(inner, (Integers, Array)) and name in block:
             named = [axis.name if isinstance(axis, Size) else axis for axis in inner.shape]
             shape = tuple(axis if isinstance(axis, int) else sizes[axis] for axis in named)
-            replace(inner, shape=shape).check(block[name], join(path, name), faults)
+            if isinstance(inner, Array) or not inner.has_shape(block[name], shape):
+                replace(inner, shape=shape).check(block[name], join(path, name), faults)
 
 
 # Files.

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nirc.files.chipfiles import read
+from nirc.files.chipfiles import raise_faults, read
 from nirc.files.description import (
     Const,
     Faults,
@@ -195,30 +195,33 @@ class Floorplan:
         )
 
 
-def check_floorplan(tree: Any, file: File, trees: Mapping[str, Any], faults: Faults) -> None:
-    """Note what contradicts itself in the floorplan of a mapping.json."""
+def floorplan_of(tree: Any, file: File) -> Floorplan:
+    """The floorplan in the checked tree of a mapping.json. Raises ``InputError`` (U605) if it contradicts itself."""
+    faults = Faults()
     for i, core in enumerate(tree[KEY]["cores"]):
         for j, part in enumerate(core["parts"]):
             if any(begin >= end for begin, end in part["box"]):
                 path = f"{KEY}.cores[{i}].parts[{j}].box"
                 faults.damaged(path, "the neurons of a part are not a box", str(part["box"]), "from below to")
-    if not faults:
-        try:
-            Floorplan.from_tree(tree[KEY])
-        except ValueError as error:
-            faults.damaged(KEY, f"the floorplan contradicts itself: {error}", None, "a floorplan that can be")
+    raise_faults(file, faults)
+    try:
+        return Floorplan.from_tree(tree[KEY])
+    except ValueError as error:
+        faults.damaged(KEY, f"the floorplan contradicts itself: {error}", None, "a floorplan that can be")
+        raise_faults(file, faults)
+        raise
 
 
 def floorplan_in(data: bytes) -> Floorplan:
     """The floorplan in the bytes of a mapping.json that may hold anything. Raises ``InputError`` (U605)."""
-    _, tree = read(data, MAPPING)
-    return Floorplan.from_tree(tree[KEY])
+    file, tree = read(data, MAPPING)
+    return floorplan_of(tree, file)
 
 
 MAPPING = File(
     "mapping.json",
     Object({KEY: FLOORPLAN}, open=True),  # the other fields are the chip's own
-    check_floorplan,
+    lambda tree, file, trees, faults: None,
     {},
     MOST_BYTES,
     code="U605",
