@@ -130,11 +130,13 @@ class Size:
     least: int = 1
     source: str = _words()
 
-    def check(self, n: int, path: str, faults: Faults) -> None:
+    def fits(self, n: int, path: str, faults: Faults) -> bool:
         """Note a length that the chip does not take."""
-        if not self.least <= n <= self.most:
+        good = self.least <= n <= self.most
+        if not good:
             message = f"the number of {self.name} is outside the chip's range"
             faults.outside(path, n, (self.least, self.most), message, self.source)
+        return good
 
 
 @dataclass(frozen=True)
@@ -263,13 +265,11 @@ class Many(Kind):
 
 
 def _length_fits(value: Any, size: int | str | Size, path: str, faults: Faults) -> bool:
-    before = len(faults)
     if type(value) is not list or (isinstance(size, int) and len(value) != size):
         wanted = f"a list of {size}" if isinstance(size, int) else "a list"
         faults.damaged(path, "a list is missing or of the wrong length", value, wanted)
-    elif isinstance(size, Size):
-        size.check(len(value), path, faults)
-    return len(faults) == before
+        return False
+    return size.fits(len(value), path, faults) if isinstance(size, Size) else True
 
 
 @dataclass(frozen=True)
@@ -296,8 +296,11 @@ class Integers(Kind):
             self._explain(value, path, list(self.shape), faults)
 
     def _check_array(self, value: Any, path: str, faults: Faults) -> None:
-        if value.dtype.kind != "i" or value.ndim != len(self.shape):
+        exact = [i for i, n in enumerate(self.shape) if isinstance(n, int)]
+        if value.dtype.kind != "i":
             faults.damaged(path, "a value is not an integer", value.dtype.str, f"{self.low}..{self.high}")
+        elif value.ndim != len(self.shape) or any(value.shape[i] != self.shape[i] for i in exact):
+            faults.damaged(path, "an array has another shape", value.shape, self.shape)
         elif value.size and not self.low <= value.min() <= value.max() <= self.high:
             bad = value[(value < self.low) | (value > self.high)]
             faults.outside(path, bad[0].item(), (self.low, self.high), source=self.source, others=len(bad) - 1)
@@ -502,9 +505,8 @@ class File:
 
     def check(self, tree: Tree, trees: Mapping[str, Tree], faults: Faults) -> None:
         """Note all faults. Rules are asked only if each field is what it should be."""
-        before = len(faults)
         self.root.check(tree, "", faults)
-        if len(faults) == before:
+        if not faults:
             self.rules(tree, self, trees, faults)
 
 

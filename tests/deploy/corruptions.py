@@ -81,6 +81,7 @@ def _xylo(block: str) -> Rows:
         ("input.weights[1]", "found a list of 6, allowed a list of 5", more("input.weights[1]", 0)),
         ("input.weights[1]", "found a list of 3", put("input.weights[1]", [1, 2, 3])),
         ("input.weights[1]", LENGTH, put("input.weights[1]", 7)),
+        ("input.weights[0]", LENGTH, put("input.weights", [7, 8, 9])),
         ("input.weights", "number of input channels", put("input.weights", [[0] * 5] * 17)),
         ("input.weights", "found 0, allowed 1..16", put("input.weights", [])),
         ("input", MISSING, drop("input")),
