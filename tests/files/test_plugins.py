@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -25,15 +24,14 @@ Install = Callable[..., None]
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Somebody's package with one module and one entry point."""
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
 
     def install(source: str, *, package: str = "theirs", group: str = "nirc.backends", name: str = "chip") -> None:
-        info = tmp_path / "site" / f"{package}-1.dist-info"
+        info = tmp_path / package / f"{package}-1.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")
         (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {package}_module:PLUGIN\n")
         (info.parent / f"{package}_module.py").write_text(source)
-        importlib.invalidate_caches()
+        monkeypatch.syspath_prepend(str(info.parent))
 
     yield install
     for module in [m for m in sys.modules if m.endswith("_module")]:

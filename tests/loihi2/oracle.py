@@ -1,8 +1,9 @@
 """Intel's own fixed-point models, as lava-nc ships them, behind the emulator's names.
 
-Lava runs every process in an operating-system process of its own: its runtime, its ports and its models, unchanged.
-Two things are ours. Models are named instead of searched for on disk (1 s a network). And the neuron's model writes
-u, v and spikes to a file after each step, where Lava's way is three monitor processes for each population.
+Lava's runtime, its ports and its models are unchanged. Three things are ours. Models are named instead of searched for
+on disk (1 s a network). The neuron's model writes u, v and spikes to a file after each step, where Lava's way is three
+monitor processes for each population. And every process is a thread here, where Lava starts an operating-system
+process: that costs more than all the steps of a small network.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import dataclasses
 import functools
 import os
 import tempfile
+import threading
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -47,6 +52,8 @@ def _lava() -> SimpleNamespace:
     from lava.magma.compiler.compiler_graphs import find_processes
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.magma.runtime import runtime
+    from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing
     from lava.proc.conv.models import PyConvModelFixed
     from lava.proc.conv.process import Conv
     from lava.proc.dense.models import PyDelayDenseModelBitAcc, PyDenseModelBitAcc
@@ -71,7 +78,25 @@ def _lava() -> SimpleNamespace:
             super().run_spk()
             self.tape[:, self.time_step - 1] = self.u, self.v, self.s_out_buff
 
+    class Threads(MultiProcessing):  # type: ignore[misc]
+        """Lava's messages between threads of this process."""
+
+        def start(self) -> None:
+            self._smm = SimpleNamespace(
+                create_shared_memory=lambda size: SimpleNamespace(buf=memoryview(bytearray(size)))
+            )
+
+        def build_actor(self, target_fn: Any, builder: Any, exception_q: Any = None) -> _Actor:
+            self._actors.append(_Actor(lambda: target_fn(builder=builder, exception_q=exception_q)))
+            self._actors[-1].start()
+            return self._actors[-1]
+
+        def stop(self) -> None:
+            for actor in self._actors:
+                actor.join()
+
     return SimpleNamespace(
+        in_threads=lambda: mock.patch.object(runtime.MessageInfrastructureFactory, "create", lambda _: Threads()),
         find_processes=find_processes,
         RunSteps=RunSteps,
         Loihi2SimCfg=Loihi2SimCfg,
@@ -97,6 +122,22 @@ def _lava() -> SimpleNamespace:
             DelaySparse: PyDelaySparseModelBitAcc,
         },
     )
+
+
+class _Actor(threading.Thread):
+    """A process of Lava's. ``exception``: what stopped it and the traceback, as its runtime asks."""
+
+    exception: tuple[Exception, str] | None = None
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self.work = work
+
+    def run(self) -> None:
+        try:
+            self.work()
+        except Exception as error:
+            self.exception = error, traceback.format_exc()
 
 
 def _import_var_model() -> None:
@@ -192,7 +233,8 @@ def run_lava(tables: Tables, raster: NDArray[Any]) -> dict[str, Trace]:
                 seen |= part
                 models = {process: lava.models[type(process)] for process in part}
                 config = lava.Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models)
-                neurons.run(condition=lava.RunSteps(num_steps=network.steps), run_cfg=config)
+                with lava.in_threads():
+                    neurons.run(condition=lava.RunSteps(num_steps=network.steps), run_cfg=config)
                 neurons.stop()
         tapes = {
             p.name: np.fromfile(Path(folder) / p.name, np.int32).reshape(3, network.steps, p.n)

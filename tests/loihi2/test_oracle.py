@@ -114,7 +114,7 @@ def test_a_larger_recurrent_network_with_delays() -> None:
 
 
 def test_lavas_own_choice_of_models_and_its_monitors_agree(lava: SimpleNamespace) -> None:
-    """The oracle's two short cuts change nothing."""
+    """The oracle's three short cuts change nothing."""
     rng = np.random.default_rng(1)
     cells = tuple(population(name, 4, du=900, dv=300) for name in ("first", "second"))
     ways = (("raster", "first"), ("first", "first"), ("first", "second"))
