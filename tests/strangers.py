@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import pytest
 
 from nirc.chip import registry
 from nirc.chip.backend import Backend
+from tests.commands import Done, nirc
 
 ROOT = Path(__file__).parents[1]
 PATHS = (str(ROOT / "examples/toychip"), str(ROOT))
@@ -20,7 +20,7 @@ MODULES = {"toychip": "toychip", "toycamera": "tests.toycamera"}
 
 @contextmanager
 def installed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
-    """A distribution with an entry point, and the package on the path, here and in ``command``."""
+    """A distribution with an entry point, and the package on the path."""
     info = tmp_path / "site" / f"{name}-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
@@ -34,15 +34,6 @@ def installed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             del sys.modules[module]
 
 
-def command(tmp_path: Path, *args: object) -> subprocess.CompletedProcess[str]:
+def command(tmp_path: Path, *args: object) -> Done:
     """``nirc ARGS`` run in ``tmp_path``, where a chip has been installed."""
-    path = [str(tmp_path / "site"), *PATHS]
-    code = f"import sys; sys.path[:0] = {path!r}; from nirc.cli.main import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, args)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+    return nirc(*args, cwd=tmp_path)

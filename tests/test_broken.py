@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import signal
 import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -26,17 +25,13 @@ from nirc.files.manifest import SCHEMA, sha256
 from nirc.files.results import save_json
 from nirc.semantics.run import run
 from nirc.verification.verify import verify
+from tests.commands import NIRC, process
+from tests.commands import nirc as command
 from tests.models import DATA, DT, chain, cuba, lif, linear, raster
 
 BRAILLE = DATA / "paper/braille_noDelay_noBias_subtract.nir"
-NIRC = [sys.executable, "-c", "from nirc.cli.main import main; main()"]
 XYLO = ("--target", "xylo")
 FILES = {"a": b"first", bundle.MANIFEST: b"{}"}
-
-
-def command(*args: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    every = [*NIRC, *map(str, args)]
-    return subprocess.run(every, cwd=cwd, capture_output=True, text=True, env=os.environ | env, check=False)
 
 
 def files(text: bytes) -> dict[str, bytes]:
@@ -153,7 +148,7 @@ def test_a_bundle_has_the_same_bytes_in_every_locale_and_for_every_name(tmp_path
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     (tmp_path / "mödel.nir").write_bytes(BRAILLE.read_bytes())
     for out, env in (("a", {}), ("b", ascii_only)):
-        done = command("mödel.nir", *XYLO, "-o", out, cwd=tmp_path, **env)
+        done = process("mödel.nir", *XYLO, "-o", out, cwd=tmp_path, **env)
         assert done.returncode == 0, done.stderr
     texts = [(tmp_path / out / "manifest.json").read_text() for out in "ab"]
     assert texts[0] == texts[1] and "mödel" in texts[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,17 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.commands import NIRC, nirc, process
 from tests.models import DATA
 
 BRAILLE = DATA / "paper/braille_noDelay_noBias_subtract.nir"
 VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
-
-
-def nirc(*args: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from nirc.cli.main import main; main()", *map(str, args)]
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, env=os.environ | env, check=False, timeout=600
-    )
 
 
 def bundle_bytes(directory: Path) -> dict[str, bytes]:
@@ -42,9 +35,8 @@ def test_compile_writes_a_bundle_beside_the_current_directory_and_says_what_it_m
 
 def test_compile_as_a_command_and_without_it_write_the_same_bytes(tmp_path: Path) -> None:
     for out, command in (("a", ()), ("b", ("compile",))):
-        done = nirc(
-            *command, BRAILLE, "--target", "xylo", "-o", out, cwd=tmp_path, PYTHONHASHSEED=str(len(out) + len(command))
-        )
+        seed = str(1 + len(command))
+        done = process(*command, BRAILLE, "--target", "xylo", "-o", out, cwd=tmp_path, PYTHONHASHSEED=seed)
         assert done.returncode == 0, done.stderr
     assert bundle_bytes(tmp_path / "a") == bundle_bytes(tmp_path / "b")
 
@@ -203,17 +195,7 @@ def test_an_older_bundle_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("delay", [0.05, 0.15, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6])
 def test_killed_at_any_moment_there_is_no_half_bundle(delay: float, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "from nirc.cli.main import main; main()",
-        str(VOWELS),
-        "--target",
-        "xylo",
-        "-o",
-        "out",
-        "-q",
-    ]
+    command = [*NIRC, str(VOWELS), "--target", "xylo", "-o", "out", "-q"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)

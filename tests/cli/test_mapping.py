@@ -18,7 +18,8 @@ from nirc.mapping.floorplan import Core, Floorplan, Link, Part
 from nirc.report.floorplan import picture
 from nirc.report.mapping import _titles
 from tests.cli.test_cli import BRAILLE
-from tests.cli.test_cli import nirc as command
+from tests.commands import nirc as command
+from tests.commands import process
 
 
 def plan(width: int = 3, height: int = 2, depth: int = 1, cores: int = 5) -> Floorplan:
@@ -148,7 +149,7 @@ def test_without_matplotlib_the_table_works_and_the_picture_says_what_to_install
         "m.PathFinder.find_spec = classmethod(lambda c, n, *a: None if n == 'matplotlib' else find(n, *a))\n"
     )
     env = {"PYTHONPATH": str(hidden)}
-    done = command("mapping", bundle.name, "--plot", "net.svg", cwd=bundle.parent, **env)
+    done = process("mapping", bundle.name, "--plot", "net.svg", cwd=bundle.parent, **env)
     assert done.returncode == 2 and "U611" in done.stderr and "pip install 'nirc[viz]'" in done.stderr, done.stderr
-    done = command("mapping", bundle.name, cwd=bundle.parent, **env)
+    done = process("mapping", bundle.name, cwd=bundle.parent, **env)
     assert done.returncode == 0 and "busiest" in done.stdout, (done.stderr, sys.version)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.cli.test_cli import nirc
+from tests.commands import nirc
 from tests.models import DATA
 
 VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"

@@ -13,7 +13,7 @@ from nirc.chip import registry
 from nirc.ir.linear import Conv, Dense, Diagonal, Pool
 from nirc.ir.populations import Projection
 from nirc.report.activity import fan_out
-from tests.cli.test_cli import nirc
+from tests.commands import nirc
 from tests.models import DATA, chain, lif, linear
 
 BRAILLE = DATA / "paper/braille_noDelay_noBias_subtract.nir"

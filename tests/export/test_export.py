@@ -18,7 +18,7 @@ from nirc.export.graph import to_graph
 from nirc.ir.populations import Population
 from nirc.ir.rules import LETTER
 from nirc.semantics.run import run
-from tests.cli.test_cli import nirc
+from tests.commands import nirc
 from tests.models import DATA, chain, cuba
 
 ZOO = ["basicmotions_lif_ff", "japanesevowels_rsnn", "digits_lif_mlp", "digits_if_cnn"]

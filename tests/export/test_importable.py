@@ -21,7 +21,7 @@ from nirc.frontend.raw import RawGraph, RawNode
 from nirc.semantics.run import run
 from nirc.writers.writer import installed_writers
 from tests.build import affine, cuba, delay, graph, if_, inp, lif, linear, lowered, node, out, written_by
-from tests.cli.test_cli import nirc
+from tests.commands import nirc
 from tests.models import DATA, raster
 
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from nirc.report.calibration import population_rows, stage_rows, summary
-from tests.cli.test_cli import nirc
+from tests.commands import nirc
 from tests.models import DATA
 
 MOTIONS = DATA / "zoo/basicmotions_lif_ff.nir"

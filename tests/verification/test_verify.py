@@ -15,7 +15,7 @@ from nirc.diagnostics.log import Log
 from nirc.files.data import Data
 from nirc.report.verify import as_text
 from nirc.verification.verify import verify
-from tests.cli.test_cli import nirc
+from tests.commands import nirc
 from tests.models import DATA, chain, lif
 
 VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
