@@ -15,3 +15,14 @@ settings.load_profile("nirc")
 def data() -> Path:
     """The folder of published and trained models."""
     return Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def small_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rounds and samples: for tests of what a calibration keeps and says, not of how near it comes."""
+    from nirc.calibration import calibrate, distil, gains
+    from nirc.calibration.samples import Counts
+
+    monkeypatch.setattr(distil, "ROUNDS", 30)
+    monkeypatch.setattr(gains, "GENERATIONS", 6)
+    monkeypatch.setattr(calibrate, "MADE_UP", Counts(mixed=8, random=8, clear=8))

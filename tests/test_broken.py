@@ -192,6 +192,7 @@ def test_findings_about_data_name_the_data_and_labels_from_1_are_noticed(tmp_pat
     assert "U604" in said and "found 7, limit 0 to 6" in said
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_events_to_calibrate_with_are_counted_in_the_given_time_step(tmp_path: Path) -> None:
     events = nir.EventData(idx=np.array([[0, 3, 5]]), time=np.array([[0, 1e-4, 5e-4]]), n_neurons=12, t_max=3e-3)
     node = nir.NIRNodeData(observables={"spikes": events})

@@ -27,6 +27,8 @@ from nirc.semantics.run import run
 from nirc.semantics.variations import ruled
 from tests.calibration.test_unrolled import network, resetting
 
+pytestmark = pytest.mark.usefixtures("small_calibration")
+
 
 def several(rule: Rule) -> Rule:
     """The threshold is subtracted, up to 31 times a step."""
@@ -55,15 +57,6 @@ class Subtracting:
 
     def affordable(self, integer: Program, start: Program) -> bool:
         return self.room or len(list(integer.edges())) == len(list(start.edges()))
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nirc.calibration import distil, gains
-
-    monkeypatch.setattr(distil, "ROUNDS", 30)
-    monkeypatch.setattr(gains, "GENERATIONS", 6)
-    monkeypatch.setattr(module, "MADE_UP", Counts(mixed=8, random=8, clear=8))
 
 
 def given(n: int = 24) -> np.ndarray:

@@ -169,6 +169,7 @@ def test_the_pass_that_calibrates_is_listed_for_every_chip(chip: str, tmp_path: 
     assert listed.count([f"{chip}-calibrate", chip]) == 1
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_ir_can_be_printed_after_the_pass_that_calibrates(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", inputs=np.ones((1, 2, 12), np.int64))
     asked = ("--target", "spinnaker2", "--calibrate", "d.npz", "--print-ir-after", "spinnaker2-calibrate")

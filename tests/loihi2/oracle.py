@@ -44,6 +44,8 @@ def require_lava() -> SimpleNamespace:
 
 @functools.cache
 def _lava() -> SimpleNamespace:
+    with mock.patch("multiprocessing.set_start_method"):  # Lava asks for fork, the default, and only once may one ask
+        import lava.magma.runtime.message_infrastructure.multiprocessing  # noqa: F401
     _import_var_model()
     from lava.magma.core.process.ports.ports import ReshapePort
 

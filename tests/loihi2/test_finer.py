@@ -29,6 +29,7 @@ def synapses_of(made: Compiled) -> int:
     return sum(isinstance(made.integer[t], Population) and s in made.legal.graph for s, t, _ in made.integer.edges())
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_it_is_finer_with_sample_inputs_and_says_so() -> None:
     one, auto = compiled("one", 8), compiled(None, 8)
     assert auto.bundle.manifest["calibration"]["synapses"] == "two"
@@ -45,6 +46,7 @@ def test_without_sample_inputs_nothing_changes() -> None:
     assert compiled(None, None).bundle.files["network.npz"] == compiled("one", None).bundle.files["network.npz"]
 
 
+@pytest.mark.usefixtures("small_calibration")
 @pytest.mark.parametrize("most", [100])
 def test_a_large_network_keeps_one(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(calibrate, "MOST_SYNAPSES", most)

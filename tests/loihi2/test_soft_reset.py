@@ -298,6 +298,7 @@ def test_no_input_brings_u_further_than_is_said(
 # With the calibration.
 
 
+@pytest.mark.usefixtures("small_calibration")
 @pytest.mark.parametrize(
     "model",
     [mixed(), *(chain(4, linear(np.random.default_rng(1), 3, 4), neurons, n_out=3) for neurons in (if_(3), cuba(3)))],

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from nirc.report.calibration import population_rows, stage_rows, summary
 from tests.commands import nirc
@@ -47,9 +48,10 @@ def test_a_strangers_calibration_may_say_nothing() -> None:
     assert summary(told) == "Calibration: inputs [4, 9, 2]." and not stage_rows(told) and not population_rows(told)
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_verify_and_the_bundle_show_it(tmp_path: Path) -> None:
     data = np.load(MOTIONS.with_suffix(".npz"))["inputs"]
-    np.savez(tmp_path / "d.npz", inputs=data[::4])
+    np.savez(tmp_path / "d.npz", inputs=data[::8, :40])
     asked = (MOTIONS, "--target", "spinnaker2", "--calibrate", "d.npz")
     shown = nirc("verify", *asked, "--data", "d.npz", "--json", "v.json", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr

@@ -255,6 +255,7 @@ def test_the_camera_has_two_polarities() -> None:
     assert [code for code, _, _ in refused(model, chip={"input": "dvs"})] == ["S720"]
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_measured_activity_decides_which_core_is_loaded() -> None:
     rng = np.random.default_rng(0)
     made = [

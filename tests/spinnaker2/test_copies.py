@@ -194,6 +194,7 @@ def test_the_estimate_counts_what_copies_bring() -> None:
 # Unasked.
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_with_sample_inputs_a_small_network_gets_as_many_as_it_may_have_and_says_so() -> None:
     one, auto = compiled(samples=8, copies="1"), compiled(samples=8)
     assert auto.bundle.manifest["calibration"]["copies"] == 8
@@ -204,6 +205,7 @@ def test_with_sample_inputs_a_small_network_gets_as_many_as_it_may_have_and_says
     assert off[0] < off[1]
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_kernels_take_no_copies_and_nothing_is_said_of_them() -> None:
     weight = RNG.normal(0.3, 0.4, (2, 1, 2, 2))
     tau, r, leak, threshold = (np.full((2, 1, 1), v) for v in (8 * DT, 8.0, 0.0, 1.0))

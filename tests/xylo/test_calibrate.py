@@ -8,19 +8,11 @@ import pytest
 
 import nirc
 from nirc.api import Compiled, Options, compile_model
-from nirc.calibration.samples import Counts
 from nirc.diagnostics.log import Log
 from nirc.semantics.run import run
 from tests.models import chain, lif, linear, recurrent
 
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nirc.calibration import calibrate, distil, gains
-
-    monkeypatch.setattr(distil, "ROUNDS", 30)
-    monkeypatch.setattr(gains, "GENERATIONS", 8)
-    monkeypatch.setattr(calibrate, "MADE_UP", Counts(mixed=12, random=12, clear=12))
+pytestmark = pytest.mark.usefixtures("small_calibration")
 
 
 def spikes(n: int, channels: int, seed: int) -> np.ndarray:
