@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from nirc.backends.speck import limits
 from nirc.backends.speck.config import config_file
-from nirc.backends.speck.configuration import Configuration
 from nirc.files.chipfiles import deploy_script
 
 # Boards as samna names them, the usual one first. Source: sinabs, backend/dynapcnn/io.py.
 BOARDS = {"2f": ("Speck2fDevKit", "Speck2fModuleDevKit"), "2e": ("Speck2eDevKit", "Speck2eTestBoard")}
 
 
-def deploy_py(configuration: Configuration) -> bytes:
+@cache  # it is the same for every network
+def deploy_py(variant: str) -> bytes:
     """A self-contained script: checks the bundle, builds the vendor's object, uploads, runs a raster."""
-    target = next(target for target in limits.VARIANTS if target.variant == configuration.variant)
+    target = next(target for target in limits.VARIANTS if target.variant == variant)
     return deploy_script(
         "nirc.backends.speck",
         files=[config_file(target)],

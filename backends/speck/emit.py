@@ -38,7 +38,7 @@ def emit(configuration: Configuration, *, dt_s: float | None) -> dict[str, bytes
     return {
         "config.json": config_json(tree(configuration)),
         "weights.npz": weights_npz(configuration),
-        "deploy.py": deploy_py(configuration),
+        "deploy.py": deploy_py(configuration.variant),
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from nirc.backends.xylo import limits
 from nirc.backends.xylo.config import block_of, config_file, two_synapses
 from nirc.chip.target import Target
@@ -15,6 +17,7 @@ SAMNA = {
 }
 
 
+@cache  # it is the same for every network
 def deploy_py(target: Target) -> bytes:
     """A self-contained script: checks the bundle, builds the vendor's object, uploads, runs a raster."""
     return deploy_script(

@@ -5,16 +5,20 @@ from __future__ import annotations
 import ast
 import io
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from importlib.resources import files as resources
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
 from nirc.files.description import Faults, File, Tree
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can hold
 WIDTH = 116
@@ -106,19 +110,26 @@ def deploy_script(package: str, files: Sequence[File], modules: Sequence[str], *
     described = "".join(f"    {literal(file, 4)},\n" for file in files)
     parts = [f"# From {name}.\n\n\n{_code_of(text)}" for name, text in texts.items()]
     checker = "\n\n\n".join([*parts, f"FILES = [\n{described}]"])
-    return script(package, "deploy.py.j2", imports=_imports_of(texts.values()), checker=checker, **values)
+    return script(package, "deploy.py.j2", imports=_imports_of(tuple(texts.values())), checker=checker, **values)
 
 
 def script(package: str, template: str, **values: object) -> bytes:
     """Render ``package``'s jinja2 template. A value that it names and is not given is an error."""
+    return _template(package, template).render(**values).encode()
+
+
+@cache
+def _template(package: str, name: str) -> Template:
+    """Return the template. It takes longer to read than to render."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader(package), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
     )
-    return environment.get_template(template).render(**values).encode()
+    return environment.get_template(name)
 
 
+@cache
 def _text_of(module: str) -> str:
     package, _, name = module.rpartition(".")
     return (resources(package) / f"{name}.py").read_text(encoding="utf-8")
@@ -128,13 +139,15 @@ def _is_import(node: ast.stmt) -> TypeGuard[ast.Import | ast.ImportFrom]:
     return isinstance(node, ast.Import | ast.ImportFrom)
 
 
+@cache
 def _code_of(text: str) -> str:
     """A module's text from the first line after its imports."""
     last = max(node.end_lineno or 0 for node in ast.parse(text).body if _is_import(node))
     return "\n".join(text.splitlines()[last:]).strip("\n")
 
 
-def _imports_of(texts: Iterable[str]) -> str:
+@cache
+def _imports_of(texts: tuple[str, ...]) -> str:
     """The imports from the standard library that any of ``texts`` has. numpy may be missing."""
     plain: set[str] = set()
     names: dict[str, set[str]] = {}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from nirc.chip.registry import with_limits
 from nirc.diagnostics.codes import CODES
 from nirc.diagnostics.explain import meaning
 from nirc.report.calibration import POPULATION_HEAD, population_rows, stage_rows, summary
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 MOST_ROWS = 200  # of a table. The others are counted.
 
@@ -18,19 +22,10 @@ def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes
 
     Same input, same bytes. Names come from the model's file. The page escapes all of them.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("nirc.report"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     findings = [{"where": "", "found": "", "limit": "", **d} for d in report["diagnostics"]]
     warnings = [d for d in findings if d["severity"] == "warning"]
     codes = sorted({d["code"] for d in findings})
-    page = environment.get_template("report.html.j2").render(
+    page = _template().render(
         report=report,
         manifest=manifest,
         neurons=sum(p["neurons"] for p in report["populations"].values()),
@@ -57,6 +52,21 @@ def _calibration(calibration: Mapping[str, Any] | None) -> dict[str, Any] | None
         "head": POPULATION_HEAD,
         "populations": rows,
     }
+
+
+@cache
+def _template() -> Template:
+    """Return the page's template. It takes longer to read than to render."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("nirc.report"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
 
 
 def _bar(name: str, used: int, available: int) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def test_the_check_shows_what_each_core_uses(variant: str, tmp_path: Path) -> No
 
 def test_the_script_of_one_variant_refuses_the_files_of_the_other(tmp_path: Path) -> None:
     directory = written(configuration("2e"), tmp_path / "2e")
-    (directory / "deploy.py").write_bytes(deploy_py(configuration("2f")))
+    (directory / "deploy.py").write_bytes(deploy_py("2f"))
     done = script(signed(directory), "--check")
     assert done.returncode == 1 and done.stdout.startswith("config.json: variant: a setting is unknown: found '2e'")
 
