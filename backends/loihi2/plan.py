@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -58,15 +59,20 @@ class Drive:
         """A kernel: Lava knows no exponent and drops no bits there."""
         return isinstance(self.op, Conv)
 
-    @property
+    @cached_property
     def mixed(self) -> bool:
         """Whether weights of both signs, or the even ones of a kernel, are to be stored."""
         return self.shared or self.even or bool(self.value.size and self.value.min() < 0 < self.value.max())
 
-    @property
+    @cached_property
     def largest(self) -> float:
         """Magnitude of the largest weight."""
         return float(np.abs(self.value).max(initial=0.0))
+
+    @cached_property
+    def some(self) -> Float:
+        """Weights that errors are judged by."""
+        return self.value.ravel()[:: max(1, self.value.size // JUDGED)]
 
     def most(self, exponent: int) -> float:
         """The largest ``k`` at which it can be stored with exponents up to ``exponent``."""
@@ -87,7 +93,7 @@ class Drive:
             return np.clip(np.trunc(value) if floor else np.rint(value), -top, top) * step
         return with_sums_kept(self.op, self.value * k / step, -top, top) * step
 
-    @property
+    @cached_property
     def top(self) -> float:
         """The largest weight that can be stored, in steps of its grid."""
         return float(LARGEST // 2 if self.mixed else LARGEST_ONE_SIGN)
@@ -215,7 +221,7 @@ class Plan:
         for drive in self.drives:
             if not drive.value.size:
                 continue
-            some = drive.value.ravel()[:: max(1, drive.value.size // JUDGED)]
+            some = drive.some
             total += float(((drive.rounded(k, some) / k - some) ** 2).mean())
         mant, exp = self.bias(k * UNIT / self.unit)
         total += (float(np.rint(k)) / k - 1) ** 2 if self.fires else 0.0
