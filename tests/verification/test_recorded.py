@@ -14,7 +14,6 @@ from nirc.files.data import read_data
 from nirc.verification.recorded import Recording
 from nirc.verification.verify import verify
 from nirc.verification.which_rule import compare
-from tests.commands import nirc
 from tests.writers.cases import DATA
 
 ZERO = DATA / "snntorch" / "leaky_zero.nir"

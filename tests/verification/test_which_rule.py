@@ -20,7 +20,7 @@ from nirc.semantics.run import run
 from nirc.verification.recorded import Recording
 from nirc.verification.verify import verify
 from nirc.verification.which_rule import Comparison, compare
-from tests.cli.test_cli import nirc
+from tests.commands import nirc
 from tests.writers.cases import DATA
 
 ZERO = DATA / "snntorch" / "leaky_zero.nir"
