@@ -14,6 +14,7 @@ from unittest import mock
 from nirc.cli.main import main
 
 NIRC = [sys.executable, "-c", "from nirc.cli.main import main; main()"]
+WIDE = {"COLUMNS": "120"}  # as without a terminal. pytest-xdist says 80
 Done = subprocess.CompletedProcess[str]
 
 
@@ -23,7 +24,7 @@ def nirc(*args: object, cwd: Path, **env: str) -> Done:
     terminated = signal.getsignal(signal.SIGTERM)
     status: object = 0
     try:
-        with chdir(cwd), redirect_stdout(out), redirect_stderr(err), mock.patch.dict(os.environ, env):
+        with chdir(cwd), redirect_stdout(out), redirect_stderr(err), mock.patch.dict(os.environ, WIDE | env):
             main([str(arg) for arg in args])
     except SystemExit as stop:
         status = stop.code or 0
@@ -35,5 +36,5 @@ def nirc(*args: object, cwd: Path, **env: str) -> Done:
 
 def process(*args: object, cwd: Path, **env: str) -> Done:
     """The same in a process of its own, for what Python reads when it starts."""
-    command, environment = [*NIRC, *map(str, args)], os.environ | env
+    command, environment = [*NIRC, *map(str, args)], os.environ | WIDE | env
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=600)

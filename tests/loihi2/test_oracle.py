@@ -15,7 +15,10 @@ from nirc.backends.loihi2.tables import Input, Output, Population, Projection, T
 from tests.loihi2.oracle import Network, require_lava, run_lava
 from tests.loihi2.reference import FLAVOURS, random_convolutions, random_raster, random_tables
 
-pytestmark = pytest.mark.oracle
+pytestmark = [
+    pytest.mark.oracle,
+    pytest.mark.filterwarnings("ignore:Changing the sparsity structure"),  # in Lava
+]
 
 NETWORKS = 28  # of each flavour
 STEPS = 40
