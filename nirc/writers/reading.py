@@ -115,7 +115,7 @@ def reading_of(
     ``UsageError`` (U607) for a choice that the writer does not have, or ``CompileError`` (W202, W203) under --strict.
     """
     facts = Facts(graph)
-    found = found_in(facts, log)
+    found = found_in(facts, log if asked is None else None)  # a broken writer matters where nobody is named
     conclusive = _conclusive(found)
     if asked is None and discretise is not None:
         if conclusive is not None:
