@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def _part(call: Call, site: Site, simulator: Simulator) -> Part | None:
     if call.module is None:
         return flatten(call.shape_in)
     try:
-        return simulator.convert(call.module)(call.module, site)
+        return simulator.convert(call.module, membrane=call.membrane)(call.module, site)
     except (
         AttributeError,
         TypeError,
@@ -67,6 +68,19 @@ def text_of(parts: Mapping[str, Part], simulator: Simulator, writer: Writer, log
     return ",".join(texts)
 
 
+def within_bounds(parts: Mapping[str, Part], fired: Mapping[str, float]) -> dict[str, Part]:
+    """The parts with the bound of their spikes in a step where a neuron reached it. ``fired``: the most, by name.
+
+    Where none did, ``many`` is as right as the bound, and other layers may have another one.
+    """
+    found = {}
+    for name, part in parts.items():
+        numbers = [v for v in part.choices.get("spikes", ()) if v.isdigit()]
+        reached = [v for v in numbers if fired.get(name, 0.0) >= int(v)]
+        found[name] = replace(part, choices={**part.choices, "spikes": tuple(reached)}) if reached else part
+    return found
+
+
 def _as_known(value: str, known: Sequence[str]) -> str:
     """Return a number as it is usually written: 1e-3 for 0.001."""
     try:
@@ -78,7 +92,7 @@ def _as_known(value: str, known: Sequence[str]) -> str:
 
 def to_graph(parts: Mapping[str, Part], wiring: Wiring, shape_in: Shape, shape_out: Shape) -> Graph:
     """Nodes by the names of their modules, between ``input`` and ``output``, without batch and time."""
-    names = _names(parts)
+    names = file_names(parts)
     nodes: dict[str, Fields] = {INPUT: {"type": "Input", "shape": np.array(shape_in)}}
     edges: list[tuple[str, str]] = []
     for name, part in parts.items():
@@ -91,7 +105,7 @@ def to_graph(parts: Mapping[str, Part], wiring: Wiring, shape_in: Shape, shape_o
     return Graph(nodes, tuple(edges))
 
 
-def _names(parts: Mapping[str, Part]) -> dict[str, str]:
+def file_names(parts: Mapping[str, Part]) -> dict[str, str]:
     """Names of modules as a file may have them, without slashes and apart from the ports."""
     names: dict[str, str] = {}
     taken = {INPUT, OUTPUT}
@@ -102,6 +116,13 @@ def _names(parts: Mapping[str, Part]) -> dict[str, str]:
         taken.add(free)
         names[name] = free
     return names
+
+
+def neurons_of(parts: Mapping[str, Part]) -> dict[str, str]:
+    """The name in the file of the neurons of each module that fires, by the module's name."""
+    names = file_names(parts)
+    firing = {name: [s for s, fields in part.nodes.items() if "v_threshold" in fields] for name, part in parts.items()}
+    return {name: _join(names[name], suffixes[0]) for name, suffixes in firing.items() if suffixes}
 
 
 def _join(name: str, suffix: str) -> str:

@@ -21,9 +21,11 @@ from nirc.export.file import nir_bytes
 from nirc.files.data import Data, data_of
 from nirc.files.results import save_bytes
 from nirc.frontend.raw import FROM_KEY
+from nirc.verification.recorded import recording
 from nirc.writers.writer import installed_writers
 
 if TYPE_CHECKING:
+    from nirc.recording.departure import SecondRun
     from nirc.recording.running import Step
 
 Array = NDArray[Any]
@@ -85,7 +87,8 @@ def record(
     log = Log(file=str(model))
     given = _given(inputs, labels, log)
     _require_torch(log)
-    from nirc.recording.graph import parts_of, text_of, to_graph
+    from nirc.recording.departure import SecondRun
+    from nirc.recording.graph import neurons_of, parts_of, text_of, to_graph, within_bounds
     from nirc.recording.running import LAYOUTS, Runner
     from nirc.recording.simulator import modules_of, simulator_of
 
@@ -98,16 +101,20 @@ def record(
     runner = Runner(network, chosen, wanted, step=step, reset=reset, output=output)
     trace, wiring = runner.trace(given.inputs, log)
     parts = parts_of(wiring, chosen, log)
-    text = text_of(parts, chosen, installed_writers()[chosen.name], log)
+    writer = installed_writers()[chosen.name]
+    text_of(parts, chosen, writer, log)  # refuses before the network runs on all inputs
     shape = trace.shapes[wiring.outputs[0]]
-    file = nir_bytes(to_graph(parts, wiring, given.inputs.shape[2:], shape), {FROM_KEY: text})
     outputs = runner.run(given.inputs, shape, log)
+    text = text_of(within_bounds(parts, runner.fired), chosen, writer, log)
+    file = nir_bytes(to_graph(parts, wiring, given.inputs.shape[2:], shape), {FROM_KEY: text})
     save_bytes(Path(model), file, log)
     given = replace(given, outputs=outputs.astype(np.float64), file=str(data))
     if not outputs.any():
         log.warning("P316", "no output fires on any sample, so that equal answers say nothing", where="outputs")
     stages = _read(Path(model), log)
-    equal = None if stages is None else _compared(stages, given, compare, text, log)
+    equal = None
+    if stages is not None:
+        equal = _compared(stages, given, compare, SecondRun(runner, neurons_of(parts), shape), log)
     _save(Path(data), given, outputs, text, None if stages is None else stages.continuous.dt_s, log)
     for each in log.diagnostics:
         if each.severity == "warning":
@@ -146,26 +153,25 @@ def _read(model: Path, log: Log) -> Stages | None:
         return None
 
 
-def _compared(stages: Stages, data: Data, samples: int, text: str, log: Log) -> float | None:
+def _compared(stages: Stages, data: Data, samples: int, again: SecondRun, log: Log) -> float | None:
     """The share of recorded outputs that the file gives. Warns if it is not all of them (W204)."""
     from nirc.semantics.run import run
-    from nirc.verification.recorded import recording
 
     assert data.outputs is not None
     some = replace(data, inputs=data.inputs[:samples], outputs=data.outputs[:samples])
     kept = recording(some, stages.reference, log)
     if kept is None or not len(some.inputs):
         return None
-    channels = int(np.prod(some.inputs.shape[2:]))
-    computed = run(stages.reference, flat_raster(some.inputs, channels, log, data.file)).output
+    raster = flat_raster(some.inputs, int(np.prod(some.inputs.shape[2:])), log, data.file)
+    computed = run(stages.reference, raster).output
     share, first = kept.share(computed), kept.first_difference(computed)
     if first is not None:
         log.warning(
             "W204",
-            f"the file read as {text} gives {share:.4%} of the recorded outputs",
+            f"the file read as {stages.reading.text} gives {share:.4%} of the recorded outputs",
             found=f"{first['found']:g} at sample {first['sample']}, step {first['step']}, output {first['output']}",
             limit=f"{first['recorded']:g}",
-            help="float32 may decide otherwise at a threshold; if many entries differ, report it to nirc",
+            help=again.cause(stages.reference, raster, some.inputs, computed, log),
         )
     return share
 

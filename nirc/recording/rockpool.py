@@ -12,7 +12,7 @@ from nirc.recording.parts import Array, Part, Site, as_array, recurrent
 from nirc.recording.simulator import Layout, Simulator
 from nirc.writers.importer import Fields
 
-MANY = 2**16  # spikes in a step, Rockpool's default: no bound for any network
+MANY = 2**16  # spikes in a step, Rockpool's default. From here on a bound matters only where it is reached
 MEMBRANES = (-1.0, 0.5, 1.0, 2.5, 300.0)  # at a threshold of 1
 FIRED = (0.0, 0.0, 1.0, 2.0, 300.0)
 
@@ -82,7 +82,10 @@ def _quiet(module: Any, site: Site) -> None:
 
 
 def _choices(module: Any, site: Site) -> dict[str, tuple[str, ...]]:
-    """The most spikes in a step, and dt, which is no choice of ``--from`` but the same in all modules."""
+    """The most spikes in a step, and dt, which is no choice of ``--from`` but the same in all modules.
+
+    A large bound is written only if a neuron reaches it.
+    """
     most = float(module.max_spikes_per_dt)
     one = torch.tensor(1.0)
     fired = module.spike_generation_fn(torch.tensor(MEMBRANES), one, torch.tensor(0.5), torch.tensor(most))
@@ -92,7 +95,8 @@ def _choices(module: Any, site: Site) -> dict[str, tuple[str, ...]]:
             found=f"{fired.detach().tolist()} spikes at {list(MEMBRANES)} times the threshold",
             limit="StepPWL or PeriodicExponential with a whole number of spikes",
         )
-    return {"spikes": ("many" if most >= MANY else str(int(most)),), "dt": (repr(float(module.dt)),)}
+    bound = ("many",) if most == float("inf") else (str(int(most)),)
+    return {"spikes": ("many", *bound) if most >= MANY else bound, "dt": (repr(float(module.dt)),)}
 
 
 def reset(modules: Collection[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.overrides import TorchFunctionMode
 
 from nirc.diagnostics.log import Log
 from nirc.recording.parts import Shape
@@ -21,6 +22,7 @@ Array = NDArray[Any]
 LAYOUTS: tuple[Layout, ...] = ("step", "steps first", "samples first", "folded")
 WATCHED_SAMPLES = 2  # more than one: a batch axis is told from an axis of length 1
 WATCHED_STEPS = 3  # what the second step gets from the first shows in the third for sure
+PRODUCTS = {"linear", "conv1d", "conv2d", "matmul", "__matmul__", "mm", "bmm", "addmm"}
 CHUNK_BYTES = 1 << 26  # of the inputs of one call: the network's own signals are larger
 
 
@@ -85,6 +87,67 @@ class Runner:
             self._check_states(log)
             parts.append(self._arranged(results, (*part.shape[:2], *shape), log))
         return np.concatenate(parts)
+
+    @property
+    def fired(self) -> dict[str, float]:
+        """The most spikes of a neuron in a step so far, by the module's name."""
+        return self._continuity.fired
+
+    def spikes(self, inputs: Array, log: Log) -> dict[str, Array]:
+        """Spikes (samples, steps, n) of every module of neurons that makes one step in a call or all at once."""
+        calls: dict[str, list[Any]] = {}
+        handles = []
+        for name, module in watched(self.network, self.simulator):
+            if self.simulator.kind(module) == "neuron":
+                told = calls.setdefault(name, [])
+                handles.append(
+                    module.register_forward_hook(
+                        lambda *a, told=told: told.append(next(tensors(a[2])).detach().cpu().numpy())
+                    )
+                )
+        try:
+            with self._ready(len(inputs), log):
+                for x in self._inputs(inputs):
+                    self._call(x)
+        finally:
+            for handle in handles:
+                handle.remove()
+        found = {name: self._by_steps(each, inputs.shape[:2]) for name, each in calls.items()}
+        return {name: spikes for name, spikes in found.items() if spikes is not None}
+
+    def run_in_float64(self, inputs: Array, shape: Shape, log: Log) -> Array:
+        """As ``run``, with all parameters, buffers and new tensors in float64. All is as before afterwards."""
+        before = [(p, p.data, p.grad) for p in torch.nn.Module.parameters(self.network)]
+        buffers = [(m, dict(m._buffers)) for m in self.modules]
+        attributes = [(m, dict(vars(m))) for m in self.modules]
+        usual = torch.get_default_dtype()
+        try:
+            torch.set_default_dtype(torch.float64)
+            for p, _, _ in before:
+                p.grad = None
+            torch.nn.Module.double(self.network)
+            for module, own in attributes:
+                vars(module).update({name: _doubled(value) for name, value in own.items()})
+            with _Promoting():
+                return self.run(inputs, shape, log)
+        finally:
+            torch.set_default_dtype(usual)
+            for p, data, grad in before:
+                p.data, p.grad = data, grad
+            for module, own in attributes:
+                vars(module).update(own)
+            for module, own in buffers:
+                module._buffers.update(own)
+
+    def _by_steps(self, calls: list[Array], wanted: tuple[int, ...]) -> Array | None:
+        """The outputs of a module's calls as (samples, steps, n), None if they are no steps."""
+        samples, steps = wanted
+        if len(calls) == steps and all(len(c) == samples for c in calls):
+            return np.stack(calls, axis=1).reshape(samples, steps, -1)
+        if len(calls) != 1 or calls[0].size % (samples * steps):
+            return None
+        turned = self.layout == "steps first" and calls[0].shape[:2] == (steps, samples)
+        return (np.swapaxes(calls[0], 0, 1) if turned else calls[0]).reshape(samples, steps, -1)
 
     @contextmanager
     def _ready(self, samples: int, log: Log) -> Iterator[None]:
@@ -155,7 +218,8 @@ class Runner:
     def _place_of_signal(self, result: Any) -> int:
         """The place of the output as the first step shows it."""
         values = list(result) if isinstance(result, tuple | list) else []
-        return self.output or next((i for i, v in enumerate(values) if _good(v) is not None), 0)
+        good = {i: s for i, v in enumerate(values) if (s := _good(v)) is not None}
+        return min(_spikes_first(good), default=0) if self.output is None else self.output
 
     def _check_states(self, log: Log) -> None:
         """Refuse a network whose states are not sure to go from step to step (W215)."""
@@ -180,6 +244,7 @@ class Runner:
             self._refuse_unless_signal(values[self.output], log)
             return self.output
         good = {i: s for i, v in enumerate(values) if (s := _good(v)) is not None}
+        good = _spikes_first(good)
         if not good:
             self._refuse_unless_signal(next((v for v in values if signal_of(v) is not None), None), log)
         if len({s.nodes for s in good.values()}) > 1:
@@ -218,8 +283,31 @@ class Runner:
         return found
 
 
+def _doubled(value: Any) -> Any:
+    """A tensor, or a named tuple of parameters, in float64. Anything else as it is."""
+    if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
+        return value.double()
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(_doubled, value))
+    return value
+
+
+class _Promoting(TorchFunctionMode):  # type: ignore[misc]  # torch is not looked at by mypy
+    """Sums of products in float64, where a simulator makes its spikes in float32."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in PRODUCTS:
+            args = tuple(a.double() if isinstance(a, torch.Tensor) else a for a in args)
+        return func(*args, **(kwargs or {}))
+
+
 def _at(result: Any, place: int | None) -> Any:
     return result if place is None else result[place]
+
+
+def _spikes_first(good: dict[int, Signal]) -> dict[int, Signal]:
+    """The signals that may be the output: membranes only if there are no spikes beside them."""
+    return {place: signal for place, signal in good.items() if not signal.membrane} or good
 
 
 def _good(value: Any) -> Signal | None:

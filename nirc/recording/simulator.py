@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from typing import Any, Literal
@@ -36,7 +36,9 @@ class Simulator:
     ``lead``: the number of axes for samples and steps that a neuron takes. ``layers``: by class name, its own modules
     without a state. ``open``: its modules that only call others. ``kept``: the attributes in which neurons keep their
     states between calls. ``folded`` sets modules up for a batch of so many samples while it is open.
-    ``zero_bias``: its exporter writes zeros where a bias is absent.
+    ``zero_bias``: its exporter writes zeros where a bias is absent. ``membranes``: by class name, the membrane of a
+    neuron as a leaky integrator. ``membrane_problem`` says why that of a module is none, and what to do, "" if it is.
+    None: its neurons do not return their membrane last.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Simulator:
     kept: tuple[str, ...] = ()
     folded: Callable[[Collection[Any], int], AbstractContextManager[None]] = _as_it_is
     zero_bias: bool = False
+    membranes: Mapping[str, Convert] = field(default_factory=dict)
+    membrane_problem: Callable[[Any], tuple[str, str]] | None = None
 
     def kind(self, module: Any) -> Kind:
         """Say what the trace does with a module. It looks into a module that is open."""
@@ -64,9 +68,11 @@ class Simulator:
             return "open" if name in TORCH_OPEN else "unknown"
         return "open"
 
-    def convert(self, module: Any) -> Convert:
-        """Return the function that makes nodes of this neuron or layer."""
+    def convert(self, module: Any, *, membrane: bool) -> Convert:
+        """Return the function that makes nodes of this neuron or layer, or of the neuron's membrane."""
         name = type(module).__name__
+        if membrane:
+            return self.membranes[name]
         if _root(module) == "torch":
             return partial(linear, zero_bias=self.zero_bias) if name == "Linear" else LAYERS[name]
         return self.neurons.get(name) or self.layers[name]

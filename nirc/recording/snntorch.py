@@ -40,6 +40,31 @@ def rsynaptic(module: Any, site: Site) -> Part:
     return _fed_back(module, site, _cuba(module, site))
 
 
+def leaky_membrane(module: Any, site: Site) -> Part:
+    """The membrane of a Leaky without a reset: it keeps beta of itself in a step, whatever its spikes are."""
+    _unquantised(module, site)
+    tau = _tau(_kept(module.beta, site))
+    return Part({"": {"type": "LI", "tau": tau, "r": tau / DT_S, "v_leak": np.zeros(site.shape_out)}})
+
+
+def synaptic_membrane(module: Any, site: Site) -> Part:
+    """The membrane of a Synaptic without a reset."""
+    _unquantised(module, site)
+    tau, tau_syn = _tau(_kept(module.beta, site)), _tau(_kept(module.alpha, site))
+    fields: Fields = {"type": "CubaLI", "tau_mem": tau, "r": tau / DT_S, "v_leak": np.zeros(site.shape_out)}
+    return Part({"": fields | {"tau_syn": tau_syn, "w_in": tau_syn / DT_S}})
+
+
+def membrane_problem(module: Any) -> tuple[str, str]:
+    """Return the reason for which a membrane is no leaky integrator, "" if it is one, and the advice."""
+    if type(module).__name__ not in MEMBRANES:
+        return "to which its spikes come back", "return its spikes, or read the membrane of a Leaky behind it"
+    if RESETS[module.state_function.__name__] == module.reset_mechanism == "none":
+        return "", ""
+    help_ = "make the layer with reset_mechanism='none': the same numbers where it never fires. Or return its spikes"
+    return "which a spike would reset", help_
+
+
 def _lif(module: Any, site: Site) -> Fields:
     tau = _tau(_kept(module.beta, site))
     return _common(module, site) | {"type": "LIF", "tau": tau, "r": tau / DT_S}
@@ -65,8 +90,7 @@ def _tau(kept: Array) -> Array:
 def _common(module: Any, site: Site) -> Fields:
     if module.inhibition:
         site.refuse("only the neuron with the highest membrane fires (inhibition)", limit="inhibition=False")
-    if module.state_quant:
-        site.refuse("its states are quantised (state_quant)", limit="state_quant=False")
+    _unquantised(module, site)
     shift = torch.tensor(PROBE)
     fired = [module.spike_grad(shift).detach().tolist() for _ in range(2)]
     if fired != [[0.0, 0.0, 1.0, 1.0]] * 2:
@@ -78,6 +102,11 @@ def _common(module: Any, site: Site) -> Fields:
     threshold = site.full(module.threshold)
     zero = np.zeros(site.shape_out)
     return {"v_threshold": threshold, "v_leak": zero, "v_reset": zero}
+
+
+def _unquantised(module: Any, site: Site) -> None:
+    if module.state_quant:
+        site.refuse("its states are quantised (state_quant)", limit="state_quant=False")
 
 
 def _choices(module: Any, site: Site, *, at_once: bool) -> dict[str, tuple[str, ...]]:
@@ -151,6 +180,7 @@ def lead(module: Any) -> int:
     return 1
 
 
+MEMBRANES = {"Leaky": leaky_membrane, "Synaptic": synaptic_membrane}
 SIMULATOR = Simulator(
     "snntorch",
     "snntorch",
@@ -160,4 +190,6 @@ SIMULATOR = Simulator(
     lead,
     layers={},
     kept=("spk", "syn", "mem"),
+    membranes=MEMBRANES,
+    membrane_problem=membrane_problem,
 )

@@ -77,6 +77,7 @@ class Continuity:
         self._ended: dict[str, tuple[list[Any], list[Any]]] = {}
         self._calls: dict[str, int] = {}
         self._storages: set[int] = set()
+        self.fired: dict[str, float] = {}  # the largest output of each neuron's module in a step
         self.problem = self.found = self.help = ""
 
     @contextmanager
@@ -131,6 +132,8 @@ class Continuity:
     def _after(self, name: str) -> Any:
         def hook(module: Any, args: Any, result: Any) -> None:
             copies = [t.detach().clone() for t in tensors(result)]
+            if copies and copies[0].numel():
+                self.fired[name] = max(self.fired.get(name, 0.0), float(copies[0].max()))
             self._ended[name] = copies, [t.detach().clone() for t in self._own(module)]
 
         return hook

@@ -7,9 +7,10 @@ mode: they pass a signal on, add signals, or end the trace with their name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from nirc.recording.parts import Shape, size
 from nirc.recording.simulator import Simulator, modules_of
 
 NOTE = "_nirc_signal"
+MEMBRANE = "mem"  # of the node that stands for a neuron's membrane
 INPUT = "input"
 FLATTEN = "flatten"
 SAME = {  # functions whose result has the values of their first argument
@@ -31,6 +33,7 @@ TURNED = {"transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis"}
 JOINED = {"stack", "cat", "concat", "concatenate"}
 ADDED = {"add", "add_", "__add__", "__radd__", "__iadd__"}
 DROPPED = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
+HARMLESS = SAME | TURNED | JOINED | ADDED | DROPPED
 NEW = {"zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "new_zeros", "new_ones"}
 
 
@@ -38,11 +41,26 @@ NEW = {"zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn
 class Signal:
     """The origin of a tensor: nodes, each with the number of the call that gave it.
 
-    ``problem`` says why a tensor is no signal of the network. It has no sources then.
+    ``problems`` say why a tensor is no signal of the network, in the order of the network, and ``help`` what to do
+    about the last of them. It has no sources then. ``membrane``: it is a state, which is returned beside spikes.
     """
 
     sources: tuple[tuple[str, int], ...] = ()
-    problem: str = ""
+    problems: tuple[str, ...] = ()
+    help: str = ""
+    membrane: bool = False
+
+    @staticmethod
+    def bad(problem: str, *given: Signal | None, help: str = "") -> Signal:
+        """No signal: what has the problems of the signals that it was made of, and one more."""
+        before = [signal.problems for signal in given if signal is not None]
+        return Signal(problems=tuple(dict.fromkeys([*chain.from_iterable(before), problem])), help=help)
+
+    @staticmethod
+    def passed_on(given: Sequence[Signal]) -> Signal:
+        """The result of a function that is no problem itself, given bad signals."""
+        every = chain.from_iterable(signal.problems for signal in given)
+        return replace(given[0], problems=tuple(dict.fromkeys(every)))
 
     @property
     def nodes(self) -> frozenset[str]:
@@ -52,7 +70,10 @@ class Signal:
 
 @dataclass
 class Call:
-    """The last call of a node, by a module or a function (None). ``before``: the number of the last but one."""
+    """The last call of a node, by a module or a function (None). ``before``: the number of the last but one.
+
+    ``membrane``: the node stands for the module's membrane.
+    """
 
     module: Any
     number: int
@@ -60,6 +81,7 @@ class Call:
     signal: Signal | None
     shape_in: Shape
     shape_out: Shape
+    membrane: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,24 +163,38 @@ class Trace:
     def _called(self, name: str, module: Any, given: Any, result: Any) -> None:
         signal = _of(given)
         results = list(tensors(result))
-        for state in results[1:]:
-            _put(state, Signal(problem=f"a state of `{name}`"))
         if not results:
             return
+        for state in results[1:]:
+            _put(state, Signal.bad(f"a state of `{name}`"))
         kind = self.simulator.kind(module)
         if kind == "unknown" or given is None:
-            _put(results[0], Signal(problem=f"`{name}`, a module of the type {type(module).__name__}"))
+            _put(results[0], Signal.bad(f"`{name}`, a module of the type {type(module).__name__}", signal))
         elif kind == "neuron" and self._elsewhere(name, signal):
-            _put(results[0], Signal(problem=f"`{name}`, whose one state is used in two places"))
-        elif signal is not None and signal.problem:
+            _put(results[0], Signal.bad(f"`{name}`, whose one state is used in two places", signal))
+        elif signal is not None and signal.problems:
             _put(results[0], signal)
         elif kind == "neuron" and given.ndim - len(self._features(signal, given)) != self.simulator.lead(module):
             problem = (
                 f"what `{name}` gets, of shape {tuple(given.shape)}, which it takes other axes of for samples and steps"
             )
-            _put(results[0], Signal(problem=problem))
+            _put(results[0], Signal.bad(problem))
         else:
             self._note(name, module, kind == "neuron", signal, given, results[0])
+            if kind == "neuron" and len(results) > 1 and self.simulator.membrane_problem is not None:
+                _put(results[-1], self._membrane(name, module, signal, given, results[-1]))
+
+    def _membrane(self, name: str, module: Any, signal: Signal | None, given: Any, result: Any) -> Signal:
+        """The membrane that a neuron returns: a node of its own, where it is a leaky integrator."""
+        assert self.simulator.membrane_problem is not None
+        problem, help_ = self.simulator.membrane_problem(module)
+        if problem:
+            return Signal.bad(f"the membrane of `{name}`, {problem}", help=help_)
+        shape_in = self._features(signal, given)
+        shape_out = tuple(result.shape[given.ndim - len(shape_in) :])
+        return replace(
+            self._call(f"{name}.{MEMBRANE}", module, signal, shape_in, shape_out, membrane=True), membrane=True
+        )
 
     def _elsewhere(self, name: str, signal: Signal | None) -> bool:
         """Return True if a neuron got something else in its last call, and not only less or more."""
@@ -173,11 +209,20 @@ class Trace:
         shape_out = tuple(result.shape[given.ndim - len(shape_in) :])
         _put(result, self._call(node, module, signal, shape_in, shape_out))
 
-    def _call(self, node: str, module: Any, signal: Signal | None, shape_in: Shape, shape_out: Shape) -> Signal:
+    def _call(
+        self,
+        node: str,
+        module: Any,
+        signal: Signal | None,
+        shape_in: Shape,
+        shape_out: Shape,
+        *,
+        membrane: bool = False,
+    ) -> Signal:
         """Note a call of a node, and return the signal that it gives."""
         self._count += 1
         before = self.calls[node].number if node in self.calls else 0
-        self.calls[node] = Call(module, self._count, before, signal, shape_in, shape_out)
+        self.calls[node] = Call(module, self._count, before, signal, shape_in, shape_out, membrane)
         self.shapes[node] = shape_out
         return Signal(((node, self._count),))
 
@@ -210,9 +255,12 @@ class Trace:
             return
         if name == "__setitem__":
             _put(args[0], self._placed(args[0], args[2]))
-        problem = next((s for s in signals if s.problem), None)
+        bad = [s for s in signals if s.problems]
+        if bad:
+            problem = f"the function {resolve_name(function) or name}"
+            found = Signal.passed_on(bad) if name in HARMLESS else Signal.bad(problem, *bad)
         for each in tensors(result):
-            _put(each, problem or self._made(function, name, (args, kwargs), given, each))
+            _put(each, found if bad else self._made(function, name, (args, kwargs), given, each))
 
     def _made(
         self, function: Any, name: str, called: tuple[Any, dict[str, Any]], given: list[Any], result: Any
@@ -229,26 +277,26 @@ class Trace:
             return self._sum(args)
         if name in JOINED:
             return self._joined(given, result, name)
-        return Signal(problem=f"the function {resolve_name(function) or name}")
+        return Signal.bad(f"the function {resolve_name(function) or name}")
 
     def _same(self, given: Any, signal: Signal, result: Any, name: str, args: Any) -> Signal:
         """A function that changes axes of samples and steps at most, or flattens the others."""
         shape = self.shapes[signal.sources[0][0]]
         lead = given.ndim - len(shape)
         if name == "__getitem__" and not _leading(args[1], lead):
-            return Signal(problem="an index that picks values of a signal")
+            return Signal.bad("an index that picks values of a signal")
         after = tuple(result.shape[result.ndim - len(shape) :])
         if after == shape and result.ndim > len(shape):
             return signal
         if result.numel() == given.numel() and len(shape) > 1 and result.ndim and result.shape[-1] == size(shape):
             return self._flat(signal, shape)
-        return Signal(problem=f"the function {name}, which makes {tuple(result.shape)} of {tuple(given.shape)}")
+        return Signal.bad(f"the function {name}, which makes {tuple(result.shape)} of {tuple(given.shape)}")
 
     def _turned(self, given: Any, signal: Signal, result: Any, name: str) -> Signal:
         """Axes of samples and steps in another order."""
         axes = len(self.shapes[signal.sources[0][0]])
         kept = (given.shape[-axes:], given.stride()[-axes:]) == (result.shape[-axes:], result.stride()[-axes:])
-        return signal if kept else Signal(problem=f"the function {name}, which turns the axes of a signal")
+        return signal if kept else Signal.bad(f"the function {name}, which turns the axes of a signal")
 
     def _flat(self, signal: Signal, shape: Shape) -> Signal:
         node = self._use(self.flattening or FLATTEN, signal.nodes)
@@ -262,12 +310,12 @@ class Trace:
             if signal is not None:
                 sources += signal.sources
             elif not _is_zero(each):
-                return Signal(problem="an addition of something that no module gave")
+                return Signal.bad("an addition of something that no module gave")
         names = [n for n, _ in sources]
         if len(set(names)) < len(names):
-            return Signal(problem="a signal that is added to itself")
+            return Signal.bad("a signal that is added to itself")
         if len({self.shapes[n] for n in names}) > 1:
-            return Signal(problem="an addition of signals of different shapes")
+            return Signal.bad("an addition of signals of different shapes")
         return Signal(tuple(sources))
 
     def _joined(self, given: list[Any], result: Any, name: str) -> Signal:
@@ -276,21 +324,21 @@ class Trace:
         nodes = {None if s is None else s.nodes for s in signals}
         last = signals[-1]
         if len(nodes) > 1 or last is None:
-            return Signal(problem=f"the function {name}, which puts different signals side by side")
+            return Signal.bad(f"the function {name}, which puts different signals side by side")
         shape = self.shapes[last.sources[0][0]]
         if tuple(result.shape[result.ndim - len(shape) :]) != shape:
-            return Signal(problem=f"the function {name}, which puts a signal beside itself")
+            return Signal.bad(f"the function {name}, which puts a signal beside itself")
         return last
 
     def _placed(self, target: Any, value: Any) -> Signal:
         """A tensor that steps or samples of a signal are written into."""
         before, signal = _of(target), _of(value)
         if signal is None or (before is not None and before.nodes != signal.nodes):
-            return Signal(problem="a tensor that different signals are written into")
+            return Signal.bad("a tensor that different signals are written into")
         if signal.sources:
             shape = self.shapes[signal.sources[0][0]]
             if tuple(target.shape[target.ndim - len(shape) :]) != shape:
-                return Signal(problem="a tensor that a part of a signal is written into")
+                return Signal.bad("a tensor that a part of a signal is written into")
         return signal
 
     # The result.
@@ -361,8 +409,10 @@ def _check_late(wiring: Wiring, log: Log) -> None:
 
 def refuse_output(signal: Signal | None, log: Log) -> None:
     """Report why a network's output is no signal that a file can give (W210)."""
-    problem = "the network's output, which no module gave" if signal is None else signal.problem
-    _refuse(problem, log)
+    if signal is None:
+        _refuse("the network's output, which no module gave", log)
+    else:
+        _refuse(", nor for ".join(signal.problems), log, help=signal.help)
 
 
 def _refuse(what: str, log: Log, *, where: str = "", help: str = "") -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from nirc.api import Options, lower
+from nirc.diagnostics.log import Log
+from nirc.semantics.run import run
 from tests.recording.networks import louder, refused, require, spikes, taken
 
 if TYPE_CHECKING:
@@ -130,6 +134,25 @@ def test_a_network_that_forgets_its_states_is_refused(tmp_path: Path) -> None:
     network.a, network.one, network.b, network.two = nn.Linear(12, 20), box(), nn.Linear(20, 5), box()
     finding = refused(louder(network, 40), spikes(12), tmp_path)
     assert finding.code == "W215" and "`two` does not begin call 2" in finding.message
+
+
+def test_parameters_are_in_float64_where_rounding_is_looked_for(tmp_path: Path) -> None:
+    """Norse keeps them in tuples, outside of torch's parameters."""
+    network = dense(lambda: box(tau_mem_inv=torch.tensor(100.0), v_th=torch.tensor(0.5)))
+    with torch.no_grad():
+        for layer in (network[0], network[2]):
+            layer.weight.copy_(torch.round(torch.randn_like(layer.weight) * 3))
+    from nirc.recording.norse import SIMULATOR
+    from nirc.recording.running import Runner
+
+    inputs = spikes(12)
+    result = taken(network, inputs, tmp_path)
+    runner = Runner(network, SIMULATOR, "step", step=None, reset=None, output=None)
+    runner.trace(inputs, Log())
+    exact = runner.run_in_float64(inputs, (5,), Log())
+    stages = lower(str(result.recorded.model), Options(), log=Log())
+    np.testing.assert_array_equal(exact, run(stages.reference, inputs).output)
+    assert exact.any() and network[1].p.v_th.dtype == torch.float32
 
 
 def test_convolutions_and_a_flatten(tmp_path: Path) -> None:

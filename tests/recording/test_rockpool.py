@@ -67,6 +67,36 @@ def test_biases_and_recurrent_weights_are_in_the_file(neurons: Any, tmp_path: Pa
     assert result.equal == 1.0 and result.codes() == {"W213"} and result.recorded.outputs.any()
 
 
+@pytest.mark.parametrize(("bound", "weight", "text"), [(2**16, 5e3, "65536"), (2**16, 1, "many"), (1e6, 5e3, "many")])
+def test_a_large_bound_is_written_if_it_is_reached(bound: float, weight: float, text: str, tmp_path: Path) -> None:
+    """Rockpool's default is 65536 spikes in a step, which a network that runs away reaches."""
+    network = rc.Sequential(rm.LinearTorch((12, 5)), rm.LIFTorch(5, max_spikes_per_dt=bound, tau_mem=0.02))
+    with torch.no_grad():
+        network[0].weight.fill_(weight)
+    result = taken(network, spikes(12), tmp_path)
+    assert result.recorded.text == f"rockpool,spikes={text}"
+    assert (result.equal == 1.0) == (bound == 2**16)  # float32 rounds where more spikes are counted
+    assert (result.recorded.outputs.max() >= 2**16) == (weight > 1)
+
+
+def test_rounding_is_proved_by_a_run_in_float64(tmp_path: Path) -> None:
+    """Weights of tenths hit the threshold. Spikes of Rockpool are in float32, and feed a cell."""
+    cell = rm.LIFTorch(5, has_rec=True, w_rec=torch.zeros(5, 5))
+    neurons = rm.LIFNeuronTorch(20, tau_mem=1e6, threshold=0.5)
+    network = rc.Sequential(rm.LinearTorch((12, 20)), neurons, rm.LinearTorch((20, 5)), cell)
+    with torch.no_grad():
+        network[0].weight.copy_(torch.round(torch.randn_like(network[0].weight) * 3) / 10)
+    recorded = taken(network, spikes(12), tmp_path).recorded
+    (finding,) = [d for d in recorded.diagnostics if d.code == "W204"]
+    assert finding.help.startswith("`1_LIFNeuronTorch`, neuron ")
+    assert "rounding to float32 is the cause" in finding.help
+
+
+def test_layers_may_have_different_large_bounds_that_none_reaches(tmp_path: Path) -> None:
+    network = dense(lambda n: rm.LIFTorch(n), lambda n: rm.LIFTorch(n, max_spikes_per_dt=1e6))
+    assert taken(network, spikes(12), tmp_path).recorded.text == "rockpool,spikes=many"
+
+
 def test_the_file_has_the_fingerprints_of_rockpool_too(tmp_path: Path) -> None:
     model = taken(dense(lambda n: rm.LIFTorch(n)), spikes(12), tmp_path).recorded.model
     assert without_note(model) == "rockpool, conclusive"

@@ -60,8 +60,11 @@ def test_every_choice_is_read_from_what_the_functions_do(neurons: Any, text: str
     assert result.recorded.equal == result.equal == 1.0 and result.recorded.outputs.any() and not result.codes()
 
 
-def test_the_file_has_the_fingerprints_of_sinabs_too(tmp_path: Path) -> None:
-    assert without_note(taken(dense(lambda: sl.IAF()), spikes(12), tmp_path).recorded.model) == "sinabs, conclusive"
+@pytest.mark.parametrize(("tau", "reading"), [(8.0, "sinabs, conclusive"), (None, "nir, open")])
+def test_the_file_has_the_fingerprints_of_sinabs_too(tau: float | None, reading: str, tmp_path: Path) -> None:
+    """A dense network of IF neurons may be Norse's as well."""
+    network = dense(lambda: sl.IAF() if tau is None else sl.LIF(tau_mem=tau))
+    assert without_note(taken(network, spikes(12), tmp_path).recorded.model) == reading
 
 
 @pytest.mark.parametrize("made_for", [{"batch_size": 7}, {"num_timesteps": 11}])

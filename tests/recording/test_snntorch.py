@@ -364,7 +364,7 @@ def through(function: Any) -> Any:
 @pytest.mark.parametrize(
     ("forward", "what"),
     [
-        (membrane, "a state of `output`"),
+        (membrane, "the membrane of `output`, which a spike would reset"),
         (pipeline, "`fc2` gets from `lif1`, a step late and in no loop"),
         (doubled, "added to itself"),
         (scaled_sum, "torch.add"),
@@ -393,6 +393,104 @@ def test_what_is_no_module_on_the_way_to_the_output_is_refused(forward: Any, wha
 def test_modules_of_other_types_are_refused(module: Any, what: str, tmp_path: Path) -> None:
     finding = refused(chain(nn.Linear(12, 20), module(), cells("leaky", 20)), spikes(12), tmp_path)
     assert finding.code == "W210" and what in finding.message
+
+
+def test_everything_on_the_way_to_the_output_is_named_at_once(tmp_path: Path) -> None:
+    """What does not lead to the output is not named."""
+    aside = nn.BatchNorm1d(20)
+
+    def forward(self: Any, x: Any) -> Any:
+        aside(self.fc1(x))
+        spk1, _ = self.lif1(self.norm(self.fc1(x)).relu())
+        return self.output(self.act(self.fc2(spk1)))
+
+    network = two_layers(forward)
+    network.norm, network.act, network.aside = nn.BatchNorm1d(20), nn.ReLU(), aside
+    finding = refused(network, spikes(12), tmp_path)
+    assert finding.code == "W210" and "aside" not in finding.message
+    named = ["`norm`, a module of the type BatchNorm1d", "torch.Tensor.relu", "`act`, a module of the type ReLU"]
+    assert [finding.message.find(each) > 0 for each in named] == [True] * 3
+    assert finding.message.count("nor for") == 2
+
+
+# Membranes as outputs.
+
+
+@pytest.mark.parametrize("kind", ["leaky", "synaptic"])
+@pytest.mark.parametrize("hidden", [True, False])
+def test_the_membrane_of_a_last_layer_without_a_reset_is_a_leaky_integrator(
+    kind: str, hidden: bool, tmp_path: Path
+) -> None:
+    """The other layers reset as they like: a layer that is read has no choice."""
+    import nir
+
+    def forward(self: Any, x: Any, mem1: Any = None, state: Any = None) -> Any:
+        spk1, mem1 = self.lif1(self.fc1(x), mem1)
+        given = () if hidden or state is None else state
+        _, *state = self.last(self.fc2(spk1), *given)
+        return state[-1], mem1, None if hidden else state
+
+    options = {"init_hidden": hidden, "output": hidden, "reset_mechanism": "none"}
+    beta = torch.rand(5)
+    last = snn.Leaky(beta=beta, **options) if kind == "leaky" else snn.Synaptic(alpha=0.6, beta=beta, **options)
+    network = net(forward, fc1=nn.Linear(12, 20), lif1=snn.Leaky(beta=0.9), fc2=nn.Linear(20, 5), last=last)
+    result = taken(network, spikes(12), tmp_path)
+    assert result.recorded.text == "snntorch,reset=subtract,reset_delay=yes"
+    assert result.recorded.equal == result.equal == 1.0 and (result.recorded.outputs % 1 != 0).any()
+    node = nir.read(result.recorded.model).nodes["last.mem"]
+    assert type(node).__name__ == {"leaky": "LI", "synaptic": "CubaLI"}[kind]
+
+
+def test_spikes_are_recorded_where_membranes_stand_beside_them(tmp_path: Path) -> None:
+    chained = [nn.Linear(12, 20), cells("leaky", 20), nn.Linear(20, 5)]
+    network = chain(*chained, cells("leaky", 5, output=True, reset_mechanism="none"))
+    network[1] = cells("leaky", 20, reset_mechanism="none")
+    spiking = taken(network, spikes(12), tmp_path).recorded.outputs
+    assert set(np.unique(spiking)) == {0, 1}
+    membranes = taken(network, spikes(12), tmp_path, output=1)
+    np.testing.assert_array_equal(membranes.recorded.outputs > 1, spiking == 1)
+    assert membranes.equal == 1.0
+
+
+def test_a_membrane_between_layers_and_its_spikes_are_two_nodes(tmp_path: Path) -> None:
+    def forward(self: Any, x: Any) -> Any:
+        spk1, mem1 = self.lif1(self.fc1(x))
+        return self.output(self.fc2(spk1) + self.fc3(mem1))
+
+    lif1 = snn.Leaky(beta=0.9, reset_mechanism="none")
+    output = snn.Leaky(beta=0.8, reset_mechanism="none")
+    layers = {"fc2": nn.Linear(20, 5), "fc3": nn.Linear(20, 5), "output": output}
+    result = taken(net(forward, fc1=nn.Linear(12, 20), lif1=lif1, **layers), spikes(12), tmp_path)
+    assert result.equal == 1.0 and result.recorded.outputs.any()
+
+
+def read(last: Any, place: int) -> Any:
+    """A network that returns one of the values of its last neurons."""
+
+    def forward(self: Any, x: Any) -> Any:
+        return self.last(self.fc2(self.lif1(self.fc1(x))[0]))[place]
+
+    return net(forward, fc1=nn.Linear(12, 20), lif1=snn.Leaky(beta=0.9), fc2=nn.Linear(20, 5), last=last)
+
+
+def test_a_synaptic_current_is_no_output(tmp_path: Path) -> None:
+    last = snn.Synaptic(alpha=0.5, beta=0.9, reset_mechanism="none")
+    assert "a state of `last`" in refused(read(last, 1), spikes(12), tmp_path).message
+
+
+@pytest.mark.parametrize(
+    ("last", "what", "help_"),
+    [
+        (lambda: snn.Leaky(beta=0.9), "a spike would reset", "reset_mechanism='none'"),
+        (lambda: snn.Leaky(beta=0.9, threshold=1e9), "a spike would reset", "the same numbers where it never fires"),
+        (lambda: snn.Synaptic(alpha=0.5, beta=0.9, reset_mechanism="zero"), "a spike would reset", "'none'"),
+        (lambda: snn.RLeaky(beta=0.9, linear_features=5), "its spikes come back", "Leaky behind it"),
+    ],
+)
+def test_membranes_that_spikes_change_are_refused(last: Any, what: str, help_: str, tmp_path: Path) -> None:
+    finding = refused(read(last(), -1), spikes(12), tmp_path)
+    assert finding.code == "W210" and "the membrane of `last`, " in finding.message
+    assert what in finding.message and help_ in finding.help
 
 
 def test_one_neuron_module_in_two_places_is_refused(tmp_path: Path) -> None:
