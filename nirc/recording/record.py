@@ -136,7 +136,7 @@ def _require_torch(log: Log) -> None:
         log.error(
             "U614",
             f"nirc.record needs torch: {error}",
-            help="pip install 'nirc[record]', into the environment of the simulator",
+            help="pip install -e '.[record]' in nirc's directory, into the environment of the simulator",
         )
         log.raise_if_errors()
 
