@@ -277,9 +277,11 @@ def _advice(rows: list[Row], trials: _Trials, searched: list[Writer]) -> tuple[s
         return f"--from {exact[0]} gives every recorded entry{several}", *_nearby(exact[0])
     if trials.lost:
         return (trials.lost,)
-    near = installed_writers()[rows[0]["from"].partition(",")[0]].near
-    if near:
-        return (f"--from {rows[0]['from']} comes nearest: {near}",)
+    best = [row["from"] for row in rows if row["active"] == rows[0]["active"]]
+    for text in best:  # another rule may compute the same
+        near = installed_writers()[text.partition(",")[0]].near
+        if near:
+            return (f"--from {text} comes nearest: {near}",)
     return (
         "no rule gives every recorded entry: the export lost something, or the inputs are others",
         *(_not_tried(writer) for writer in searched),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -19,7 +20,7 @@ from nirc.report.verify import as_text as report
 from nirc.semantics.run import run
 from nirc.verification.recorded import Recording
 from nirc.verification.verify import verify
-from nirc.verification.which_rule import Comparison, compare
+from nirc.verification.which_rule import Comparison, _advice, compare
 from tests.commands import nirc
 from tests.writers.cases import DATA
 
@@ -169,6 +170,13 @@ def test_of_nengo_near_is_the_best_there_is() -> None:
     assert found.advice == (
         "--from nengo comes nearest: Nengo's spikes fall between steps, so that near is the best there is",
     )
+
+
+def test_near_is_said_where_another_rule_computes_the_same() -> None:
+    rows = [{"from": name, "active": 0.3, "equal": 0.9, "silent": False} for name in ("nir", "nengo", "norse")]
+    trials: Any = SimpleNamespace(lost="")
+    (advice,) = _advice(rows, trials, [])
+    assert advice.startswith("--from nengo comes nearest")
 
 
 # Layers that a file lacks.
