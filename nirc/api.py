@@ -107,6 +107,11 @@ class Compiled:
     mapped: Mapped
     bundle: Bundle
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether there were inputs to calibrate with."""
+        return "calibration" in self.bundle.manifest
+
 
 @dataclass(frozen=True)
 class Bundle:

@@ -97,7 +97,7 @@ class _Layer:
         bias = np.rint(self._units(self.drive)).astype(np.int64)
         bias.setflags(write=False)
         if self.leaky:
-            _say_leak(self.name, self.population, leak, bias, self.scale, log)
+            _report_leak(self.name, self.population, leak, bias, self.scale, measured, log)
         return SpeckNeuron(
             shape=_output_map(self.into),
             threshold_high=high,
@@ -230,8 +230,10 @@ def _default(program: Program, source: str) -> float:
     return float(program[source].n * DEFAULT_RATE)
 
 
-def _say_leak(name: str, population: Population[Discrete], leak: Float, bias: Int, scale: float, log: Log) -> None:
-    """How far a constant leak is from the model's proportional one."""
+def _report_leak(
+    name: str, population: Population[Discrete], leak: Float, bias: Int, scale: float, measured: Measured, log: Log
+) -> None:
+    """Report D417: the distance of a constant leak from the model's proportional leak."""
     d = population.dynamics
     assert d.threshold is not None
     slope, threshold = 1 - d.decay_mem, d.threshold
@@ -244,5 +246,13 @@ def _say_leak(name: str, population: Population[Discrete], leak: Float, bias: In
         where=population.origins[0],
         found=f"bias {int(bias.min())}..{int(bias.max())} LSB, {1 / scale:.3g} V each",
         source="sheet, section 2.1",
-        help="train with IF neurons, or give --calibrate, which tries a leak that fits the membranes that occur",
+        help=_leak_advice(name, measured),
     )
+
+
+def _leak_advice(name: str, measured: Measured) -> str:
+    """Return what is left to try for a leak."""
+    if not measured.events:
+        return "train with IF neurons, or give --calibrate, which tries a leak that fits the membranes that occur"
+    fitted = "fits the membranes of the samples" if name in measured.membrane else "fits half the threshold"
+    return f"train with IF neurons; of the leaks that --calibrate has tried this one answers best: it {fitted}"

@@ -13,7 +13,7 @@ from nirc.ir.training import Training
 
 ChipRule = Callable[[str, Discrete], Rule]  # (name of a population, dynamics) -> the chip's rule
 
-CALIBRATE = "and --calibrate FILE adapts the weights to it"
+COST = "`nirc verify` shows what it costs, with --calibrate FILE and without"
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _advice(name: str, d: Discrete, chip: ChipRule, training: Training) -> str:
     if found:
         return f"train with {', or '.join(found)}"
     who = f"{training.simulator} has" if training.simulator else "there is"
-    return f"{who} no reset that this chip computes as it is: `nirc verify` shows what it costs, {CALIBRATE}"
+    return f"{who} no reset that this chip computes as it is: {COST}"
 
 
 def _resets(rule: Rule, d: Discrete) -> str:

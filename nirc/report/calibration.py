@@ -15,8 +15,8 @@ def summary(calibration: Mapping[str, Any]) -> str:
     kept = calibration.get("kept")
     samples = calibration.get("samples", {})
     by = (
-        f"fitted to {samples['fit']} samples ({samples['fit_given']} given), judged on {samples['judge']} others "
-        f"({samples['judge_given']} given)"
+        f"fitted to {_samples(samples['fit'], samples['fit_given'])}, judged on "
+        f"{_samples(samples['judge'], samples['judge_given'])}. nirc explain D414 says what nirc makes"
         if {"fit", "fit_given", "judge", "judge_given"} <= samples.keys()
         else f"inputs {calibration.get('inputs')}"
     )
@@ -29,6 +29,11 @@ def summary(calibration: Mapping[str, Any]) -> str:
         f"Calibration kept stage `{kept}`: distance {first['distance']:.4g} -> {last['distance']:.4g}, agreement "
         f"{first['agreement']:.3f} -> {last['agreement']:.3f} on the judging samples; {by}."
     )
+
+
+def _samples(number: int, given: int) -> str:
+    """``4 of your samples and 448 that nirc made from yours and at random``."""
+    return f"{given} of your samples and {number - given} that nirc made from yours and at random"
 
 
 def stage_rows(calibration: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:

@@ -79,7 +79,7 @@ def say_silent(
             where=made.stages.discrete[name].origins[0],
             found="0 spikes",
             limit=f"{int(recording.teacher[name].sum())} in the model, on {len(some)} sample(s)",
-            help="calibrate the scales with --calibrate, or compare the stages above",
+            help=("" if made.calibrated else "calibrate the scales with --calibrate, or ") + "compare the stages above",
         )
 
 

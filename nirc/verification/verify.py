@@ -22,6 +22,7 @@ from nirc.verification.score import check_answers, check_labels, score
 from nirc.writers.writer import Reading
 
 PLACE_OF_DEVICE = 3  # among the stages
+CALIBRATE = "calibrate the scales with --calibrate"
 
 
 def verify(
@@ -77,7 +78,8 @@ def verify(
     first = [] if recorded is None else [score("recorded", recorded.kept.outputs, recorded.output, data.labels)]
     if max_accuracy_drop is not None:
         right, whose = (teacher, "model") if recorded is None else (recorded.kept.outputs, "recording")
-        _say_drop(runs, right, whose, data.labels, max_accuracy_drop, log)
+        advice = "the what-ifs name the difference that costs most" if made.calibrated else CALIBRATE
+        _report_drop(runs, right, whose, data.labels, max_accuracy_drop, advice, log)
     rows = populations.table(watched)
     tell(100)
     return {
@@ -146,10 +148,13 @@ def _say_recorded(recorded: ComparedStage, reading: Reading, log: Log) -> None:
         )
 
 
-def _say_drop(runs: dict[str, Run], right: Array, whose: str, labels: Array | None, most: float, log: Log) -> None:
-    """P312 for every mode of the device that answers worse than ``right`` (samples, steps, n) by more than ``most``.
+def _report_drop(
+    runs: dict[str, Run], right: Array, whose: str, labels: Array | None, most: float, advice: str, log: Log
+) -> None:
+    """Report P312 for every mode of the device that answers worse than ``right`` by more than ``most``.
 
-    Without labels these answers are taken as right: the drop is the share of samples that differ.
+    ``right``: (samples, steps, n). Without labels these answers are taken as right. The drop is then the share of
+    samples that differ.
     """
     best = score(whose, right, right, labels)
     kind = "agreement" if labels is None else "accuracy"
@@ -163,5 +168,5 @@ def _say_drop(runs: dict[str, Run], right: Array, whose: str, labels: Array | No
                 f"{kind} at stage `{name}` is {drop:.4f} below the {whose}'s",
                 found=f"{stage[kind]:.4f}, {whose} {best[kind]:.4f}",
                 limit=f"a drop of {most:g}",
-                help=f"95 % interval {low:.4f} to {high:.4f}; calibrate the scales with --calibrate",
+                help=f"95 % interval {low:.4f} to {high:.4f}; {advice}",
             )

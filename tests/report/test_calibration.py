@@ -30,7 +30,7 @@ TOLD = {
 
 def test_the_rows_say_what_was_chosen() -> None:
     assert "kept stage `search`: distance 2 -> 0.25, agreement 0.500 -> 1.000" in summary(TOLD)
-    assert "judged on 5 others (1 given)" in summary(TOLD)
+    assert "judged on 1 of your samples and 4 that nirc made from yours and at random" in summary(TOLD)
     assert stage_rows(TOLD)[1] == ("search", "0.25", "1.000", True)
     assert population_rows(TOLD)[0] == ("<b>", "3", "1", "1.5, 0.5", "-", "-", "0.5", "-")
 

@@ -191,8 +191,15 @@ def test_lif_neurons_leak_a_constant_and_the_report_says_how_far_that_is() -> No
     bundle = compiled(model)
     (core,) = configuration(bundle).layers
     assert core.threshold_low == -1 and (core.bias < 0).all()
-    (told,) = [d.message for d in bundle.diagnostics if d.code == "D417"]
-    assert "2.50% of its threshold a step" in told
+    (told,) = [d for d in bundle.diagnostics if d.code == "D417"]
+    assert "2.50% of its threshold a step" in told.message and "give --calibrate" in told.help
+
+
+def test_who_has_calibrated_a_leak_is_not_told_to_calibrate() -> None:
+    model = line((4,), nir.Linear(np.full((3, 4), 0.3)), lif(3, steps=20.0), out=(3,))
+    inputs = np.random.default_rng(0).integers(0, 2, (4, 20, 4))
+    (told,) = [d for d in compiled(model, calibrate=inputs).diagnostics if d.code == "D417"]
+    assert "give --calibrate" not in told.help and "has tried" in told.help
 
 
 def test_strict_refuses_because_the_chip_has_no_steps() -> None:
