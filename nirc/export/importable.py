@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.export.folding import folded
 from nirc.export.graph import Graph, port, shaped
@@ -115,8 +116,13 @@ class _Nodes:
 
 
 class _Export:
-    def __init__(self, program: Program, writer: Writer, values: dict[str, str], log: Log) -> None:
+    """A network on its way into the words of an importer. ``help``: of refusals, None to find other ways."""
+
+    def __init__(
+        self, program: Program, writer: Writer, values: dict[str, str], log: Log, help_: str | None = None
+    ) -> None:
         assert writer.importer is not None
+        self.help = help_
         self.program, self.writer, self.importer, self.values, self.log = program, writer, writer.importer, values, log
         importer = writer.importer
         self.primitives = Primitives(
@@ -141,8 +147,25 @@ class _Export:
 
     # --- what can be said ---
 
-    def _refuse(self, message: str, where: str, found: str, limit: str, help_: str = OTHERWISE) -> None:
+    def _refuse(self, message: str, where: str, found: str, limit: str, help_: str = "") -> None:
+        help_ = help_ or (self._other_ways if self.help is None else self.help)
         self.log.error("P317", f"{self.writer.title}: {message}", where=where, found=found, limit=limit, help=help_)
+
+    @cached_property
+    def _other_ways(self) -> str:
+        """Choices of this simulator with which the whole network can be loaded, else other simulators."""
+        fitting = [text for text, writer, values in _ways(self.writer) if self._takes_all(writer, values)]
+        own = [text for text in fitting if text.startswith(f"{self.writer.name},")]
+        if own:
+            return f"--for {own[0]} writes the file all the same, and prints what has to be set once it is loaded"
+        return f"--for {', '.join(fitting)} can be told of this network; or {OTHERWISE}" if fitting else OTHERWISE
+
+    def _takes_all(self, writer: Writer, values: dict[str, str]) -> bool:
+        try:
+            _Export(self.program, writer, values, Log(strict=self.log.strict), OTHERWISE).made()
+        except NircError:
+            return False
+        return True
 
     def _ports(self) -> None:
         for kind, name in ((Source, "Input"), (Sink, "Output")):
@@ -161,7 +184,7 @@ class _Export:
         if loaded.refused:
             message = f"the neurons would be others: {'; '.join(loaded.refused)}"
             rule = loaded.rule and f"loaded by [{loaded.rule}]"
-            self._refuse(message, where, f"`{name}` by [{d.rule.text}]", rule, self._elsewhere(d))
+            self._refuse(message, where, f"`{name}` by [{d.rule.text}]", rule)
         for remark in loaded.remarks:
             self.log.differs(
                 "P315",
@@ -170,21 +193,6 @@ class _Export:
                 help="the file computes the stage as long as this does not happen",
             )
         return loaded
-
-    def _elsewhere(self, d: Discrete) -> str:
-        """Choices and simulators that load the neuron as it is."""
-        loads = {text: load(importer, d, values) for text, importer, values in self._ways}
-        fitting = [text for text, each in loads.items() if not each.refused and not each.late]
-        if not fitting:
-            return OTHERWISE
-        own = [text for text in fitting if text.startswith(f"{self.writer.name},")]
-        if own:
-            return f"--for {own[0]} writes the file all the same, and prints what has to be set once it is loaded"
-        return f"--for {', '.join(fitting)} can be told of such neurons; or {OTHERWISE}"
-
-    @cached_property
-    def _ways(self) -> list[tuple[str, Importer, dict[str, str]]]:
-        return list(_ways(self.writer))
 
     def _choices(self) -> None:
         """Choices that cells need, which have to agree."""
@@ -395,8 +403,8 @@ def _takes(route: Route, value: Float, shapes: Mapping[str, Shape], primitives: 
     return bool(layers) and layers[-1].with_bias(value) is not None
 
 
-def _ways(writer: Writer) -> Iterator[tuple[str, Importer, dict[str, str]]]:
-    """Every importer with every value of its choices, ``writer``'s first: as --for takes them."""
+def _ways(writer: Writer) -> Iterator[tuple[str, Writer, dict[str, str]]]:
+    """As --for takes them: ``writer`` with every value of its choices, then the other simulators."""
     others = [w for w in installed_writers().values() if w.name != writer.name]
     for each in (writer, *others):
         if each.importer is None:
@@ -407,7 +415,7 @@ def _ways(writer: Writer) -> Iterator[tuple[str, Importer, dict[str, str]]]:
             usual = {c.key: c.values[0] for c in each.importer.choices}
             other = [f"{k}={v}" for k, v in values.items() if usual[k] != v]
             if not other or each is writer:
-                yield ",".join((each.name, *other)), each.importer, values
+                yield ",".join((each.name, *other)), each, values
 
 
 def _behind(program: Program, start: str, lag: object) -> set[str]:

@@ -102,6 +102,7 @@ def loaded(writer: Writer) -> Writer:
         time_step=importer.time_step,
         repair=Writer.repair,
         rewire=importer.rewire,
+        training=Writer.training,
     )
 
 

@@ -267,6 +267,24 @@ def test_a_refusal_names_simulators_that_can_be_told() -> None:
     assert "--for norse, snntorch can be told" in first.help
 
 
+@pytest.mark.parametrize(
+    ("last", "takers"),
+    [
+        (node("LI", tau=[8e-4] * 3, r=[8.0] * 3, v_leak=[0.0] * 3), []),  # rockpool and sinabs take it, not the others
+        (lif(3), ["norse", "snntorch"]),
+    ],
+    ids=["li", "lif"],
+)
+def test_only_simulators_that_take_the_whole_network_are_named(last: RawNode, takers: list[str]) -> None:
+    """Every refusal of a network names the same simulators, whatever of it they are about."""
+    raw = two_layers(lif(8), last)
+    for each in refused("spyx", raw):
+        named = each.help.partition(" can be told")[0] if "can be told" in each.help else ""
+        assert [n for n in named.removeprefix("--for ").split(", ") if n] == takers
+    for taker in takers:
+        for_simulator(taker, lowered(raw).reference, Log())
+
+
 def shortcut(*ways: str) -> RawGraph:
     """Three populations, and more than one way from the first to the last."""
     layers = {f"w{i}": linear(weights(4, 4)) for i in range(4)} | {name: lif(4) for name in "abc"}

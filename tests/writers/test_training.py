@@ -12,6 +12,7 @@ from nirc.diagnostics.errors import Diagnostic
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Continuous
 from nirc.ir.training import Training
+from nirc.writers.importer import loaded
 from nirc.writers.reading import parse_from
 from nirc.writers.writer import Setting, installed_writers
 from tests.models import chain, linear
@@ -36,6 +37,12 @@ def test_a_time_constant_that_is_advised_gives_the_decay(name: str, kind: str) -
         assert d.decay_mem.item() == pytest.approx(decay, abs=1e-4)
         if d.decay_syn is not None:  # Sinabs writes no synapse
             assert d.decay_syn.item() == pytest.approx(decay, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name, w in installed_writers().items() if w.importer is not None])
+def test_a_file_for_an_importer_has_advice_in_steps(name: str) -> None:
+    reader = loaded(installed_writers()[name])
+    assert reader.training(Continuous("LIF"), Setting(None, reader.defaults())).time_constant(0.75) == "4 steps"
 
 
 def test_norse_s_time_constants_are_those_of_the_file() -> None:
