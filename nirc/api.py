@@ -109,7 +109,7 @@ class Compiled:
 
     @property
     def calibrated(self) -> bool:
-        """Whether there were inputs to calibrate with."""
+        """True if there were inputs to calibrate with."""
         return "calibration" in self.bundle.manifest
 
 

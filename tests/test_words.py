@@ -28,7 +28,7 @@ Functions = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Rooms that are not clean yet, with their numbers of faults. A number may only fall. A room without a line has none.
 LEFT: dict[str, dict[str, int]] = {
     "backends/loihi2": {"semicolons": 67, "openers": 34, "double_comprehensions": 4, "nested_conditionals": 3},
-    "backends/speck": {"semicolons": 59, "openers": 26, "double_comprehensions": 12},
+    "backends/speck": {"semicolons": 59, "openers": 25, "double_comprehensions": 12},
     "backends/spinnaker2": {"semicolons": 55, "openers": 23, "double_comprehensions": 16},
     "backends/xylo": {"semicolons": 44, "openers": 15, "double_comprehensions": 8, "nested_conditionals": 1},
     "nirc": {"semicolons": 6, "openers": 3, "double_comprehensions": 2, "long_files": 1},
