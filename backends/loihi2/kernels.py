@@ -10,16 +10,14 @@ from nirc.analysis.convolution import as_map, densified, one_convolution, planar
 from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import CONV_MAP, CONV_PADDING, CONV_STEP
 from nirc.ir.arrays import frozen
-from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, compose, sparse
+from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, Weighted, compose, sparse
 from nirc.passes.fuse_linear import fuse
 
 MAX_ENTRIES = 1 << 24  # of a list of synapses: below what would hurt a laptop
 FULL = 2  # a list with more than one entry in so many places is stored as a matrix
 
-Kernel = Dense | Sparse | Conv
 
-
-def one_operator(ops: tuple[LinearOp, ...], n_in: int) -> Kernel | None:
+def one_operator(ops: tuple[LinearOp, ...], n_in: int) -> Weighted | None:
     """The chain as one operator, a kernel shared over space if it has one; None if it is too large to list.
 
     Pooling goes into what follows: summing and then convolving is a convolution with a larger kernel and stride.

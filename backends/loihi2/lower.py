@@ -13,13 +13,13 @@ import numpy as np
 
 from nirc.backends.loihi2.kernels import geometry_of
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
-from nirc.backends.loihi2.plan import Kernel, grid
+from nirc.backends.loihi2.plan import grid
 from nirc.backends.loihi2.rule import SignMode
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables
 from nirc.files.bounds import MAX_NAME, printable
 from nirc.files.npz import ROOM, Labels
 from nirc.ir.arrays import Float, Int
-from nirc.ir.linear import Conv, Dense, Sparse
+from nirc.ir.linear import Conv, Dense, Sparse, Weighted, weights_of
 from nirc.ir.populations import Population as Node
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
@@ -118,7 +118,7 @@ def _late(program: Program, name: str) -> int:
     return dynamics.late if isinstance(dynamics, LoihiNeuron) else 0
 
 
-def _part(op: Kernel, sources: Int, targets: Int) -> Dense | Sparse:
+def _part(op: Weighted, sources: Int, targets: Int) -> Dense | Sparse:
     """The synapses between some neurons."""
     if isinstance(op, Dense):
         return Dense(op.weight[np.ix_(targets, sources)])
@@ -129,9 +129,9 @@ def _part(op: Kernel, sources: Int, targets: Int) -> Dense | Sparse:
     return Sparse(to[rows[keep]], of[cols[keep]], values[keep], sources.size, targets.size)
 
 
-def _projection(name: str, source: str, target: str, op: Kernel, delay: int) -> Projection | None:
+def _projection(name: str, source: str, target: str, op: Weighted, delay: int) -> Projection | None:
     """None if all its weights are zero."""
-    value = op.value if isinstance(op, Sparse) else op.weight
+    value = weights_of(op)
     if not value.any():
         return None
     if isinstance(op, Conv):

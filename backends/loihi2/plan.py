@@ -18,11 +18,10 @@ from nirc.backends.loihi2.dynamics import START_ROOM, shifted, start_before
 from nirc.backends.loihi2.limits import BIAS_EXP, BIAS_MANT, DU, STATE, STATE_SHIFT, VTH, WEIGHT_EXP, WRAP
 from nirc.backends.loihi2.ranges import largest_state
 from nirc.ir.arrays import Float, Int
-from nirc.ir.linear import Conv, Dense, Sparse
+from nirc.ir.linear import Conv, Dense, Weighted
 from nirc.ir.populations import Discrete, Population
 from nirc.rounding.rule import with_sums_kept
 
-Kernel = Dense | Sparse | Conv
 Sums = tuple[Float, Float]  # what all sources bring each neuron by weights of either sign, as magnitudes
 UNIT = 1 << STATE_SHIFT
 LARGEST = 254  # mantissa of a mixed weight, which is even
@@ -48,7 +47,7 @@ class Drive:
     targets at gain 1; ``positive`` and ``negative`` (n,): what all sources together bring each neuron at most;
     ``even``: weights of one sign are to be even, too."""
 
-    op: Kernel
+    op: Weighted
     value: Float
     positive: Float
     negative: Float
@@ -119,7 +118,7 @@ class Plan:
     def __init__(
         self,
         population: Population[Discrete],
-        ops: list[Kernel],
+        ops: list[Weighted],
         late: int,
         *,
         whole: bool = False,
@@ -277,7 +276,7 @@ class Plan:
         return found
 
 
-def _drive(op: Kernel, unit: Float) -> Drive:
+def _drive(op: Weighted, unit: Float) -> Drive:
     if isinstance(op, Dense):
         value = op.weight / unit[:, None]
         return Drive(op, value, np.maximum(value, 0).sum(axis=1), np.maximum(-value, 0).sum(axis=1))

@@ -22,13 +22,12 @@ from nirc.backends.loihi2.plan import (
     SLOWEST_READ,
     UNIT,
     Drive,
-    Kernel,
     Plan,
 )
 from nirc.backends.loihi2.soft_reset import brake_of, taps_of_a_filter
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
-from nirc.ir.linear import Conv, Dense, Sparse
+from nirc.ir.linear import Conv, Dense, Sparse, Weighted, weights_of, with_weights
 from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source, populations_of
 from nirc.ir.program import Form, Program
 from nirc.rounding.lost import report_lost
@@ -152,7 +151,7 @@ class _Population:
         self.name, self.population, self.paper, self.twice = name, population, how.paper, how.twice
         self.sources = [source for source, _ in into]
         self.rounding = KEEPING_SUMS if how.twice else how.rounding
-        ops = [op for _, p in into if isinstance(op := p.ops[0], Kernel)]  # the pass before left no others
+        ops = [op for _, p in into if isinstance(op := p.ops[0], Weighted)]  # the pass before left no others
         self.plan = Plan(population, ops, late, whole=whole, brake=brake)
         self.tamed = self.plan.fires and not self.paper and self.plan.tame()
         self.taps = taps_of_a_filter(into, brake)
@@ -208,18 +207,18 @@ class _Population:
         exact = drive.value * k / step
         return self.rounding.integers(Weights(source, self.plan.d, drive.op, exact, -top, top)) * step
 
-    def weights(self, log: Log) -> list[list[Kernel]]:
+    def weights(self, log: Log) -> list[list[Weighted]]:
         """Integer weights, exponent included, of every projection; what they leave in a second one, if wanted."""
         drives, stored = self.plan.drives, self._stored(self.k)
         if self.paper:
-            drives = [replace(d, value=_in_volts(d.op, d.value, self.plan.unit)) for d in drives]
+            drives = [replace(d, value=weights_of(d.op)) for d in drives]
             stored = [[drive.rounded(self.k, floor=True)] for drive in drives]
         for numbers in self.taps:
             exact = sum((drives[i].value for i in numbers[1:]), drives[numbers[0]].value)
             kept = sum((stored[i][0] for i in numbers[1:]), stored[numbers[0]][0])
             self._lost(exact, kept, log)
         return [
-            [_with(drive.op, frozen(value)) for i, value in enumerate(values) if not i or value.any()]
+            [with_weights(drive.op, value) for i, value in enumerate(values) if not i or value.any()]
             for drive, values in zip(drives, stored, strict=True)
         ]
 
@@ -346,14 +345,6 @@ def _sums(drive: Drive, sign: int, n: int) -> Float:
     if isinstance(op, Conv):
         return np.repeat(value.sum(axis=(1, 2, 3)), op.shape_out[1] * op.shape_out[2])
     return np.bincount(op.target, value, minlength=n).astype(np.float64)
-
-
-def _in_volts(op: Kernel, value: Float, unit: Float) -> Float:
-    return op.value if isinstance(op, Sparse) else op.weight
-
-
-def _with(op: Kernel, value: Float) -> Kernel:
-    return replace(op, value=value) if isinstance(op, Sparse) else replace(op, weight=value)
 
 
 def _kept(x: Int) -> Int:

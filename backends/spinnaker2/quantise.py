@@ -162,9 +162,9 @@ class Quantised:
         """The projection with whole weights, one for each of the chip's receptors, at the chip's own time."""
         lag = self.plan.late[drive.source] + 1 + drive.extra - self.late
         timing = replace(drive.projection, delay_steps=lag, feedback=False, delay_s=0.0, biases=(), synapse=0)
-        if drive.kernel is not None:
-            return [(drive.source, self.name, replace(timing, ops=self.stored(drive)))]
-        op = self._listed(drive)
+        pools, op = self.stored(drive)
+        if isinstance(op, Conv):
+            return [(drive.source, self.name, replace(timing, ops=(*pools, op)))]
         signs = (op.value > 0, op.value < 0) if self.filtered else (op.value != 0,)
         made = [
             (replace(timing, synapse=receptor), _entries(op, mine)) for receptor, mine in enumerate(signs) if mine.any()
@@ -175,22 +175,18 @@ class Quantised:
         self.sums += sums
         return [summed.arc for summed in sums]
 
-    def stored(self, drive: Drive) -> tuple[LinearOp, ...]:
-        """The operators of ``drive`` with the whole weights that the chip stores."""
+    def stored(self, drive: Drive) -> tuple[tuple[Pool, ...], Sparse | Conv]:
+        """The operator of ``drive`` with the weights that the chip stores, behind the pooling before it."""
         if drive.kernel is None:
-            return (self._listed(drive),)
+            op = drive.entries
+            exact = op.value * (self._gain(drive) * self.scale)[op.target]
+            return (), replace(op, value=frozen(self._rounded(drive, op, exact)))
         pool, _ = drive.kernel
         conv, gain = self._kernel(drive, *drive.kernel)
         exact = conv.weight * (gain * self.scale.reshape(len(gain), -1)[:, 0]).reshape(-1, 1, 1, 1)
         pools = () if pool is None else (replace(pool, factor=1.0),)
         whole = self._rounded(drive, conv, exact, pools)
-        return (*pools, replace(conv, weight=frozen(whole)))
-
-    def _listed(self, drive: Drive) -> Sparse:
-        """The synapses of ``drive`` with whole weights."""
-        op = drive.entries
-        exact = op.value * (self._gain(drive) * self.scale)[op.target]
-        return replace(op, value=frozen(self._rounded(drive, op, exact)))
+        return pools, replace(conv, weight=frozen(whole))
 
     def _rounded(self, drive: Drive, op: Conv | Sparse, exact: Float, pools: tuple[Pool, ...] = ()) -> Float:
         limit = self.limit * self._times(drive)
@@ -201,7 +197,7 @@ class Quantised:
 
     def in_volts(self, drive: Drive) -> tuple[LinearOp, ...]:
         """The same in the model's units."""
-        *pools, op = self.stored(drive)
+        pools, op = self.stored(drive)
         return (*pools, times(op, inverse(self._gain(drive) * self.scale)))
 
     def _neuron(self, biases: dict[tuple[int, int], Float]) -> SpinNeuron:

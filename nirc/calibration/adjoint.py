@@ -2,39 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 import numpy as np
 
-from nirc.ir.arrays import Float, frozen, size
+from nirc.ir.arrays import Float, size
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
-
-
-def numbers(op: LinearOp) -> Float | None:
-    """Return the numbers of ``op`` that calibration may change. None for pools and scales."""
-    match op:
-        case Dense() | Conv():
-            return op.weight
-        case Sparse():
-            return op.value
-        case Diagonal() | Pool():
-            return None
-        case _:
-            assert_never(op)
-
-
-def with_numbers(op: LinearOp, values: Float) -> LinearOp:
-    """Return ``op`` with other ``numbers``."""
-    match op:
-        case Dense() | Conv():
-            return replace(op, weight=frozen(values))
-        case Sparse():
-            return Sparse(op.target, op.source, frozen(values), op.n_in, op.n_out)
-        case Diagonal() | Pool():
-            raise TypeError(f"{op.text()} has no numbers")
-        case _:
-            assert_never(op)
 
 
 class Operator:

@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.calibration import gains
-from nirc.calibration.adjoint import numbers, with_numbers
 from nirc.calibration.chip import Parameters
 from nirc.calibration.unrolled import Unrolled
 from nirc.ir.arrays import Float, Int, frozen
-from nirc.ir.linear import Sparse
+from nirc.ir.linear import Sparse, Weighted, weights_of, with_weights
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Program
 
@@ -113,7 +112,7 @@ def _set(
     into = 0
     for number, (s, t, p) in enumerate(program.edges()):
         if t == name and number == self_inhibition:
-            p = replace(p, ops=(with_numbers(p.ops[0], gains.self_inhibition_weights(d, setting)),))  # noqa: PLW2901
+            p = replace(p, ops=(with_weights(p.ops[0], gains.self_inhibition_weights(d, setting)),))  # noqa: PLW2901
         elif t == name:
             p = _scaled(p, gains.factor(setting.gains[into]))  # noqa: PLW2901
             into += 1
@@ -124,11 +123,10 @@ def _set(
 
 
 def _scaled(p: Projection, factor: float) -> Projection:
-    """Multiply ``p`` by ``factor``, in the last operator that has numbers."""
+    """Multiply ``p`` by ``factor``, in the last operator that has weights."""
     if factor == 1.0:
         return p
-    last = max(k for k, op in enumerate(p.ops) if numbers(op) is not None)
-    value = numbers(p.ops[last])
-    assert value is not None
-    ops = tuple(with_numbers(op, value * factor) if k == last else op for k, op in enumerate(p.ops))
-    return replace(p, ops=ops, biases=tuple(replace(b, value=frozen(b.value * factor)) for b in p.biases))
+    ops = list(p.ops)
+    last, op = [(k, op) for k, op in enumerate(ops) if isinstance(op, Weighted)][-1]
+    ops[last] = with_weights(op, weights_of(op) * factor)
+    return replace(p, ops=tuple(ops), biases=tuple(replace(b, value=frozen(b.value * factor)) for b in p.biases))

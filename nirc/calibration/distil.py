@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.analysis.exact import on_grid
-from nirc.calibration.adjoint import numbers, with_numbers
 from nirc.calibration.chip import Parameters
 from nirc.calibration.objective import count_power, echo, power, traces, traces_back
 from nirc.calibration.samples import given_share
 from nirc.calibration.unrolled import Gradients, Key, Unrolled, components
 from nirc.ir.arrays import Float, Int, frozen, size
+from nirc.ir.linear import Weighted, weights_of, with_weights
 from nirc.ir.populations import Discrete, Population, Sink
 from nirc.ir.program import Program
 
@@ -113,8 +113,7 @@ class Distillation:
         for i, (_, t, p) in enumerate(self.edges):
             if t in parameters and parameters[t].weights:
                 for k, op in enumerate(p.ops):
-                    value = numbers(op)
-                    if value is not None and value.any():
+                    if isinstance(op, Weighted) and (value := weights_of(op)).any():
                         unit = float(np.sqrt((value**2).sum() / np.count_nonzero(value)))
                         self.weights[i, k] = _Number.of(value, unit, value != 0)
         self.drift = {}
@@ -201,7 +200,7 @@ class Distillation:
         edges = []
         for i, (s, t, p) in enumerate(self.edges):
             ops = tuple(
-                with_numbers(op, on_grid(self.weights[i, k].value)) if (i, k) in self.weights else op
+                with_weights(op, on_grid(self.weights[i, k].value)) if (i, k) in self.weights else op
                 for k, op in enumerate(p.ops)
             )
             edges.append((s, t, replace(p, ops=ops)))

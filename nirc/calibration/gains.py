@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.calibration.adjoint import numbers
 from nirc.calibration.chip import Parameters
 from nirc.calibration.neuron import Forward
 from nirc.calibration.objective import TINY, echo, traces
 from nirc.calibration.unrolled import Edge, Unrolled
 from nirc.ir.arrays import Float, frozen
+from nirc.ir.linear import Weighted
 from nirc.ir.populations import Discrete
 
 FINE = 32  # steps of a gain for a factor of 2, steps of self-inhibition for one threshold
@@ -89,7 +89,7 @@ class Search:
         self.edges = edges
         self.live: dict[int, Edge] = {i: e for i, e in enumerate(edges) if e.live}
         # A projection without numbers, like a wire, has no gain.
-        self.scalable = [parameters.gains and any(numbers(o.op) is not None for o in e.ops) for e in edges]
+        self.scalable = [parameters.gains and any(isinstance(o.op, Weighted) for o in e.ops) for e in edges]
         samples, steps, n = reference.shape
         chosen = np.arange(n)
         if not self.live and n > MOST_NEURONS:

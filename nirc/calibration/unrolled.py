@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from nirc.analysis.exact import on_grid
 from nirc.calibration import neuron
-from nirc.calibration.adjoint import Operator, numbers
+from nirc.calibration.adjoint import Operator
 from nirc.ir.arrays import Float
+from nirc.ir.linear import Weighted
 from nirc.ir.populations import Discrete, Projection, Source, populations_of
 from nirc.ir.program import Program
 
@@ -203,7 +204,7 @@ class Unrolled:
         for op in e.ops[:-1]:
             passed.append(op.apply(passed[-1]))
         for k in reversed(range(len(e.ops))):
-            if numbers(e.ops[k].op) is not None:
+            if isinstance(e.ops[k].op, Weighted):
                 gradients.weights[e.number, k] = e.ops[k].to_numbers(on_grid(passed[k]), delta)
             if k or onward:
                 delta = on_grid(e.ops[k].to_input(delta))

@@ -7,13 +7,13 @@ sorted by target, then source; structural zeros of a kernel are left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from nirc.ir.arrays import Float, Int, Shape, describe, size
+from nirc.ir.arrays import Float, Int, Shape, describe, frozen, size
 from nirc.ir.layers import Pads
 
 Coo = tuple[Int, Int, Float]  # target, source, value
@@ -242,6 +242,18 @@ class Sparse:
 
 
 LinearOp = Dense | Diagonal | Conv | Pool | Sparse
+Weighted = Dense | Sparse | Conv
+
+
+def weights_of(op: Weighted) -> Float:
+    """Return the weights of synapses, or those of a kernel."""
+    return op.value if isinstance(op, Sparse) else op.weight
+
+
+def with_weights(op: Weighted, weights: Float) -> Weighted:
+    """Return ``op`` with other weights, read-only."""
+    weights = frozen(weights)
+    return replace(op, value=weights) if isinstance(op, Sparse) else replace(op, weight=weights)
 
 
 def pooled_kernel(ops: Sequence[LinearOp]) -> tuple[Pool | None, Conv] | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.ir.arrays import Float
-from nirc.ir.linear import Conv, Dense, LinearOp, Pool, Sparse, windows_of
+from nirc.ir.linear import Conv, LinearOp, Pool, Sparse, Weighted, windows_of
 from nirc.ir.populations import Discrete
 from nirc.rounding.feedback import with_feedback
 from nirc.rounding.rule import KEEPING_SUMS, Weights
@@ -86,13 +86,13 @@ def _drawn(x: Float, most: int) -> Float:
     return drawn
 
 
-def _tractable(op: Dense | Sparse | Conv) -> bool:
+def _tractable(op: Weighted) -> bool:
     if isinstance(op, Conv):
         return bool(op.weight[0].size <= MOST_SOURCES)
     return bool(op.n_in <= MOST_SOURCES and op.n_in * op.n_out <= MOST_ENTRIES)
 
 
-def _matrix(op: Dense | Sparse | Conv, exact: Float) -> tuple[Float, NDArray[np.bool_]]:
+def _matrix(op: Weighted, exact: Float) -> tuple[Float, NDArray[np.bool_]]:
     """Return ``exact`` by neuron (or channel) and source, and the mask of synapses."""
     if not isinstance(op, Sparse):
         matrix = exact.reshape(len(exact), -1)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from nirc.ir.arrays import Float
-from nirc.ir.linear import Conv, Dense, LinearOp, Sparse
+from nirc.ir.linear import LinearOp, Sparse, Weighted
 from nirc.ir.populations import Discrete
 from nirc.rounding.sums import sums_kept
 
@@ -23,14 +23,14 @@ class Weights:
 
     source: str
     target: Discrete
-    op: Dense | Sparse | Conv
+    op: Weighted
     exact: Float
     low: float
     high: float
     before: tuple[LinearOp, ...] = ()
 
 
-def with_sums_kept(op: Dense | Sparse | Conv, exact: Float, low: float, high: float) -> Float:
+def with_sums_kept(op: Weighted, exact: Float, low: float, high: float) -> Float:
     """Round numbers of ``op`` with least change of each neuron's (or channel's) sum."""
     if isinstance(op, Sparse):
         row = op.target

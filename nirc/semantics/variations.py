@@ -9,7 +9,7 @@ from typing import assert_never
 import numpy as np
 
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
+from nirc.ir.linear import Conv, Dense, Sparse, Weighted
 from nirc.ir.populations import Discrete, Population, Projection, Role, Source, populations_of
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, Fire, Rule
@@ -61,7 +61,7 @@ def later(program: Program, steps: Mapping[int, int]) -> Program:
     return program.rebuilt(dict(program.graph.nodes(data="payload")), edges)
 
 
-def times(op: LinearOp, factor: Float) -> LinearOp:
+def times(op: Weighted, factor: Float) -> Weighted:
     """Multiply every output of an operator by ``factor`` (n_out,), equal over a map for a kernel."""
     match op:
         case Dense():
@@ -71,8 +71,6 @@ def times(op: LinearOp, factor: Float) -> LinearOp:
         case Conv():
             channel = factor.reshape(op.shape_out[0], -1)[:, 0]
             return replace(op, weight=op.weight * channel.reshape(-1, *[1] * (op.weight.ndim - 1)))
-        case Diagonal() | Pool():
-            raise TypeError(f"{op.text()} has no numbers")
         case _:
             assert_never(op)
 

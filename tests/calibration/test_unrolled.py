@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from nirc.analysis.exact import on_grid
-from nirc.calibration.adjoint import with_numbers
 from nirc.calibration.unrolled import Unrolled, components
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.linear import Dense
+from nirc.ir.linear import Dense, with_weights
 from nirc.ir.populations import Bias, Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
 from nirc.ir.rules import Fire, Reset, plain
@@ -130,7 +129,7 @@ def test_backwards_it_is_the_slope(*, loop: bool) -> None:
         both = []
         for sign in (1, -1):
             ops = tuple(
-                with_numbers(op, op.weight + sign * step * change) if i == k else op for i, op in enumerate(p.ops)
+                with_weights(op, op.weight + sign * step * change) if i == k else op for i, op in enumerate(p.ops)
             )
             changed = [*edges]
             changed[number] = (s, t, replace(p, ops=ops))
