@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Names
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
 from nirc.analysis import rule_differences
 from nirc.backends.spinnaker2.assign import Assignment, assign
 from nirc.backends.spinnaker2.limits import EVENTS_PER_S, MAX_PIXELS, PLANNED, ROUTER_ENTRIES, SHEET, SURVEY
-from nirc.backends.spinnaker2.lower import READOUT, labelled, lateness, lower, neurons
+from nirc.backends.spinnaker2.lower import READOUT, labelled, lateness, lower, neurons, outputs_of
 from nirc.backends.spinnaker2.mapping import Mapping, Slice
 from nirc.backends.spinnaker2.memory import TERMS, Memory, Prices
 from nirc.backends.spinnaker2.options import Request
@@ -150,23 +151,23 @@ def _floorplan(parts: Split, placed: Assignment, system: System, prices: Prices,
 def _mapped(program: Program, target: Target, chip: Chip, parts: Split, placed: Assignment, system: System) -> Mapped:
     late = lateness(program)
     sinks = [(sink, program.into(sink)[0][0]) for sink in program.nodes(Sink)]
-    outputs = sum(program[sink].n for sink, _ in sinks)
     silent = any(not program[source].dynamics.fires for _, source in sinks)
     blocks = {}
     for name, population in neurons(program).items():
         neuron = population.dynamics
         blocks[name] = Block(chip.labels[name], tuple(range(population.n)), tuple(neuron.scale.tolist()), neuron.late)
+    columns: dict[str, tuple[int, ...]] = {}
     first = 0
-    for sink, source in sinks:
-        n, neuron = program[sink].n, program[source].dynamics
-        if silent and not neuron.fires:  # its membranes are columns of the output
-            blocks[source] = Block(READOUT, tuple(range(first, first + n)), tuple(neuron.scale.tolist()), neuron.late)
-        first += n
+    for source in outputs_of(program):
+        columns[source] = tuple(range(first, first + program[source].n))
+        first += program[source].n
+        if silent and not program[source].dynamics.fires:  # its membranes are columns of the output
+            blocks[source] = replace(blocks[source], part=READOUT, index=columns[source])
     return Mapped(
         target,
         chip,
         tuple(range(sum(s.n for s in program.nodes(Source).values()))),
-        tuple(range(outputs)),
+        tuple(chain.from_iterable(columns[source] for _, source in sinks)),
         tuple(late[sink] for sink, _ in sinks for _ in range(program[sink].n)),
         blocks,
         _utilisation(parts, placed, system, chip),

@@ -47,11 +47,7 @@ def lower(program: Program, labels: Mapping[str, str]) -> Tables:
             else:
                 projections += _projections(labels[source], labels[target], mine, late[target] - late[source])
     ways = Labels()
-    outputs = [
-        Output(labels[source], np.arange(program[sink].n))
-        for sink in program.nodes(ir.Sink)
-        for source, _ in program.into(sink)
-    ]
+    outputs = [Output(labels[source], np.arange(program[source].n)) for source in outputs_of(program)]
     return Tables(
         first,
         tuple(inputs.values()),
@@ -60,6 +56,11 @@ def lower(program: Program, labels: Mapping[str, str]) -> Tables:
         tuple(replace(c, name=ways.new(c.name)) for c in convolutions),
         tuple(outputs),
     )
+
+
+def outputs_of(program: Program) -> list[str]:
+    """Populations that are read, in the order of the outputs, each once."""
+    return list(dict.fromkeys(program.into(sink)[0][0] for sink in program.nodes(ir.Sink)))
 
 
 def lateness(program: Program) -> Mapping[str, int]:

@@ -151,9 +151,10 @@ def _aligned(chip: NDArray[Any], index: list[int], late: list[int], steps: int) 
 
 def _membranes(chip: Run, manifest: Mapping[str, Any], spikes: NDArray[Any], steps: int) -> NDArray[Any]:
     """Outputs read as membrane potentials, in the model's volts."""
-    scale = np.ones(len(manifest["output_map"]))
+    scale = np.ones(chip.v["readout"].shape[2])
     for block in manifest["populations"].values():
         if block["part"] == "readout":
             scale[block["index"]] = block["scale"]
-    v = _aligned(chip.v["readout"], manifest["output_map"], manifest["output_latency_steps"], steps)
-    return v / scale
+    columns: list[int] = manifest["output_map"]
+    v = _aligned(chip.v["readout"], columns, manifest["output_latency_steps"], steps)
+    return v / scale[columns]

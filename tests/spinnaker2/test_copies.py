@@ -115,7 +115,7 @@ def test_a_channel_has_the_copies_that_its_weights_need() -> None:
     weight = np.array([[1.0, 0.0201, 0.3337], [0.2113, -0.3719, 0.0103]])
     made = compiled(chain(3, nir.Linear(weight), lif(2), n_out=2), copies="4")
     quantised = Spinnaker2Quantise(copies=4).planned(made.legal, Log())["lif1"]
-    whole = quantised.stored(quantised.into[0])[0].value.reshape(2, 3)
+    whole = quantised.stored(quantised.into[0])[1].value.reshape(2, 3)
     first, more = tables_of(made).inputs
     np.testing.assert_array_equal(first.channels, [0, 1, 2])
     needed = -(-np.abs(whole).max(axis=0).astype(int) // 127) - 1

@@ -144,6 +144,28 @@ def test_membranes_and_spikes_beside_each_other() -> None:
     answers(nodes, [("in", "w"), ("w", "a"), ("a", "x"), ("x", "b"), ("a", "out a"), ("b", "out b")])
 
 
+def test_a_membrane_that_two_outputs_show() -> None:
+    weight = nir.Linear(np.array([[0.3, -0.1, 0.77, 0.2], [0.11, 0.5, -0.29, 0.05]]))
+    nodes = {
+        "in": nir.Input({"input": np.array([3])}),
+        "w": nir.Linear(whole(4, 3)),
+        "a": fires(4),
+        "x": weight,
+        "b": nir.LI(4 * DT_S * np.ones(2), 4 * np.ones(2), np.zeros(2)),
+        "out a": nir.Output({"output": np.array([2])}),
+        "out b": nir.Output({"output": np.array([2])}),
+    }
+    made = api.compile_model(
+        graph(nodes, [("in", "w"), ("w", "a"), ("a", "x"), ("x", "b"), ("b", "out a"), ("b", "out b")]),
+        "spinnaker2:chip",
+        Options(dt_s=DT_S),
+    )
+    inputs = (np.random.default_rng(1).random((6, STEPS, 3)) < 0.4).astype(int)
+    device = made.bundle.run(inputs).output
+    np.testing.assert_allclose(device, run(made.integer, inputs).output, rtol=1e-6, atol=1e-6)
+    assert device.any() and (device[:, :, :2] == device[:, :, 2:]).all()
+
+
 # Constant inputs.
 
 
