@@ -142,8 +142,8 @@ def part_indices(boxes: list[Any], n: int) -> list[Any] | None:
         return None
     grid = np.arange(n).reshape(shape)
     index = [grid[tuple(slice(begin, end) for begin, end in box)].ravel() for box in boxes]
-    whole = np.sort(np.concatenate(index))
-    return index if whole.size == n and bool((whole == np.arange(n)).all()) else None
+    every = np.sort(np.concatenate(index))
+    return index if every.size == n and bool((every == np.arange(n)).all()) else None
 
 
 def ends(trees: Mapping[str, Tree]) -> dict[str, Any]:
