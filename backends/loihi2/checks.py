@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nirc.files.description import Faults, File, Tree, check_shapes, join
+from nirc.files.description import File, Tree, check_shapes
+from nirc.files.faults import Faults, join
 from nirc.files.members import check_known, check_names, check_outputs, check_pointers
 
 
@@ -150,7 +151,9 @@ def ends(trees: Mapping[str, Tree]) -> dict[str, Any]:
     """The channels that manifest.json may name."""
     tree = trees["network.npz"]
     spiking = {population["name"]: population["spikes"] for population in tree["populations"]}
-    fires = [spiking[output["population"]] for output in tree["outputs"] for _ in range(output["neurons"].size)]
+    fires: list[bool] = []
+    for output in tree["outputs"]:
+        fires += [spiking[output["population"]]] * output["neurons"].size
     return {
         "inputs": tree["channels"],
         "outputs": len(fires),

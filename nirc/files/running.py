@@ -125,7 +125,7 @@ def save_answer(path: str, answer: Any, layout: Layout, more: Mapping[str, Any] 
 
 @dataclass
 class Script:
-    """What is special about the script of one chip.
+    """The script of one chip: all that is special about it.
 
     ``files``: descriptions of the chip's files, ``ends_of``: see ``Bundle``. ``add_options`` gets the parser and the
     group of --check and --dry-run, ``refuse`` the parser and the options. ``summary`` gives lines about a good bundle.
