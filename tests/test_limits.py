@@ -45,7 +45,7 @@ sys.path.insert(0, ".")
 import numpy as np
 import nirc
 from docs.make_reference import PAGE, described, field_table, generated
-from nirc.backends.xylo.deploy import deploy_py
+from nirc.backends.xylo.emit import deploy_py
 from nirc.backends.xylo.limits import AUDIO2
 from nirc.chip.registry import with_limits
 from nirc.diagnostics.errors import NircError

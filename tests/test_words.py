@@ -27,7 +27,7 @@ Functions = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 # Rooms that are not clean yet, with their numbers of faults. A number may only fall. A room without a line has none.
 LEFT: dict[str, dict[str, int]] = {
-    "backends/loihi2": {"semicolons": 67, "openers": 34, "double_comprehensions": 4, "nested_conditionals": 3},
+    "backends/loihi2": {"semicolons": 67, "openers": 34, "double_comprehensions": 3, "nested_conditionals": 3},
     "backends/speck": {"semicolons": 59, "openers": 25, "double_comprehensions": 12},
     "backends/spinnaker2": {"semicolons": 55, "openers": 23, "double_comprehensions": 15},
     "backends/xylo": {"semicolons": 44, "openers": 15, "double_comprehensions": 8, "nested_conditionals": 1},
@@ -36,7 +36,7 @@ LEFT: dict[str, dict[str, int]] = {
     "nirc/cli": {"semicolons": 12, "openers": 7, "double_comprehensions": 2, "long_files": 1},
     "nirc/diagnostics": {"semicolons": 8, "openers": 2, "double_comprehensions": 1},
     "nirc/export": {"semicolons": 12, "nested_conditionals": 2, "long_files": 1},
-    "nirc/files": {"semicolons": 25, "openers": 23, "double_comprehensions": 2, "long_files": 1},
+    "nirc/files": {"semicolons": 23, "openers": 18},
     "nirc/ir": {"semicolons": 21, "openers": 13},
     "nirc/recording": {"double_comprehensions": 1, "nested_conditionals": 1, "long_functions": 1, "long_files": 1},
     "nirc/verification": {"semicolons": 20, "long_functions": 1},

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nirc.files.description import Faults, File, Tree, check_shapes, join
+from nirc.files.description import File, Tree, check_shapes
+from nirc.files.faults import Faults, join
 from nirc.files.members import check_known, check_names, check_outputs, check_pointers
 
 
@@ -142,15 +143,17 @@ def part_indices(boxes: list[Any], n: int) -> list[Any] | None:
         return None
     grid = np.arange(n).reshape(shape)
     index = [grid[tuple(slice(begin, end) for begin, end in box)].ravel() for box in boxes]
-    whole = np.sort(np.concatenate(index))
-    return index if whole.size == n and bool((whole == np.arange(n)).all()) else None
+    every = np.sort(np.concatenate(index))
+    return index if every.size == n and bool((every == np.arange(n)).all()) else None
 
 
 def ends(trees: Mapping[str, Tree]) -> dict[str, Any]:
     """The channels that manifest.json may name."""
     tree = trees["network.npz"]
     spiking = {population["name"]: population["spikes"] for population in tree["populations"]}
-    fires = [spiking[output["population"]] for output in tree["outputs"] for _ in range(output["neurons"].size)]
+    fires: list[bool] = []
+    for output in tree["outputs"]:
+        fires += [spiking[output["population"]]] * output["neurons"].size
     return {
         "inputs": tree["channels"],
         "outputs": len(fires),

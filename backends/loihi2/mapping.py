@@ -12,7 +12,8 @@ from nirc.backends.loihi2.checks import check_mapping
 from nirc.backends.loihi2.chip import Chip
 from nirc.backends.loihi2.limits import LOGS, WRAP
 from nirc.backends.loihi2.ranges import goes_round_after, largest_u
-from nirc.files.description import Const, File, Integer, Integers, Kind, Many, Map, Maybe, Number, Object, Size, Text
+from nirc.files.description import File
+from nirc.files.kinds import Const, Integer, Integers, Kind, Many, Map, Maybe, Number, Object, Size, Text
 from nirc.mapping.floorplan import FLOORPLAN, KEY, LARGEST, MOST_CELLS, MOST_NEURONS, MOST_TEXT
 
 FILE = "mapping.json"

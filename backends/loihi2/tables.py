@@ -34,8 +34,9 @@ from nirc.backends.loihi2.limits import (
 from nirc.backends.loihi2.rule import SIGN_MODES, IntArray, SignMode
 from nirc.files import npz
 from nirc.files.bounds import MAX_NAME, MAX_TOTAL_BYTES
-from nirc.files.description import Array, Choice, Const, Flag, Integer, Integers, Many, Object, Switch, Text, Tree
-from nirc.files.description import Kind as Type
+from nirc.files.description import Tree
+from nirc.files.kinds import Array, Choice, Const, Flag, Integer, Integers, Many, Object, Switch, Text
+from nirc.files.kinds import Kind as Type
 from nirc.files.members import MAX_POINTER, NetworkFile
 
 Kind = Literal["dense", "sparse", "conv"]

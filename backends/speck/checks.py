@@ -7,7 +7,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from nirc.backends.speck.geometry import Map, kernel_words, neuron_words, output_size
-from nirc.files.description import Faults, File, Kind, Tree, check_shapes
+from nirc.files.description import File, Tree, check_shapes
+from nirc.files.faults import Faults
+from nirc.files.kinds import Kind
 
 
 def check_config(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:

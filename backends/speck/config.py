@@ -36,21 +36,8 @@ from nirc.backends.speck.limits import (
 )
 from nirc.chip.target import Target
 from nirc.files.chipfiles import read
-from nirc.files.description import (
-    Const,
-    File,
-    Flag,
-    Integer,
-    Integers,
-    Kind,
-    Many,
-    Maybe,
-    Number,
-    Object,
-    Size,
-    Switch,
-    Tree,
-)
+from nirc.files.description import File, Tree
+from nirc.files.kinds import Const, Flag, Integer, Integers, Kind, Many, Maybe, Number, Object, Size, Switch
 
 FORMAT = "nirc-speck-config/1"
 MAX_BYTES = 16 << 20  # a full chip takes 4 to 6 MB

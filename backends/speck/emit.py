@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,15 +27,13 @@ from nirc.backends.speck.config import (
 )
 from nirc.backends.speck.configuration import Configuration, CoreLayer, Destination, Dvs
 from nirc.backends.speck.geometry import Pair
-from nirc.backends.speck.limits import CORES, VARIANTS
-from nirc.files.chipfiles import assert_good, npz
+from nirc.backends.speck.limits import CORES, SLOW_CLOCK_HZ, VARIANTS
+from nirc.files.chipfiles import assert_good, deploy_script, npz
 from nirc.ir.arrays import Int
 
 
 def emit(configuration: Configuration, *, dt_s: float | None) -> dict[str, bytes]:
     """The chip's files by name. ``dt_s`` is in the configuration already, as the frequency of the slow clock."""
-    from nirc.backends.speck.deploy import deploy_py
-
     return {
         "config.json": config_json(tree(configuration)),
         "weights.npz": weights_npz(configuration),
@@ -161,3 +160,22 @@ def weights_npz(configuration: Configuration) -> bytes:
         arrays[f"{core}/biases"] = layer.bias.astype(np.int16)
         arrays[f"{core}/neurons_initial_value"] = _x_before_y(layer.initial).astype(np.int16, order="C")
     return npz(arrays)
+
+
+# Boards as samna names them, the usual one first. Source: sinabs, backend/dynapcnn/io.py.
+BOARDS = {"2f": ("Speck2fDevKit", "Speck2fModuleDevKit"), "2e": ("Speck2eDevKit", "Speck2eTestBoard")}
+
+
+@cache  # it is the same for every network
+def deploy_py(variant: str) -> bytes:
+    """A self-contained script: checks the bundle, builds the vendor's object, uploads, runs a raster."""
+    target = next(target for target in VARIANTS if target.variant == variant)
+    return deploy_script(
+        "nirc.backends.speck",
+        files=[config_file(target)],
+        modules=["nirc.backends.speck.geometry", "nirc.backends.speck.checks"],
+        part=target.part,
+        variant=target.variant,
+        boards=BOARDS[target.variant],
+        slow_clock_hz=SLOW_CLOCK_HZ,
+    )

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nirc.files.description import Faults, File, Tree, check_shapes
+from nirc.files.description import File, Tree, check_shapes
+from nirc.files.faults import Faults
 from nirc.files.members import check_known, check_names, check_outputs, check_pointers
 
 CONVOLVED = "lif_conv2d"
@@ -170,10 +171,11 @@ def check_routes(tree: Tree, faults: Faults) -> None:
 
 def check_floorplan(tree: Tree, faults: Faults) -> None:
     """The floorplan has the same slices on the same chips."""
-    parts = [(core["chip"], part) for core in tree["floorplan"]["cores"] for part in core["parts"]]
-    placed = sorted((part["population"], part["box"], chip) for chip, part in parts)
+    placed = []
+    for core in tree["floorplan"]["cores"]:
+        placed += [(part["population"], part["box"], core["chip"]) for part in core["parts"]]
     wanted = sorted((s["population"], [[s["from"], s["to"]]], s["chip"]) for s in tree["slices"])
-    if placed != wanted:
+    if sorted(placed) != wanted:
         faults.damaged("floorplan", "slices and floorplan differ", len(placed), f"the {len(wanted)} slices")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from nirc.backends.spinnaker2 import mapping, tables
-from nirc.backends.spinnaker2.deploy import deploy_py
+from functools import cache
+
+from nirc.backends.spinnaker2 import limits, mapping, tables
 from nirc.backends.spinnaker2.fit import Chip
+from nirc.files.chipfiles import deploy_script
 
 
 def emit(chip: Chip) -> dict[str, bytes]:
@@ -14,3 +16,18 @@ def emit(chip: Chip) -> dict[str, bytes]:
         mapping.FILE: chip.mapping.to_json(),
         "deploy.py": deploy_py(),
     }
+
+
+@cache  # it is the same for every network
+def deploy_py() -> bytes:
+    """A self-contained script (numpy and py-spinnaker2, no nirc): checks the bundle, builds, runs a raster.
+
+    The same for every network and either system: it reads network.npz, mapping.json and manifest.json.
+    """
+    return deploy_script(
+        "nirc.backends.spinnaker2",
+        files=[tables.NETWORK, mapping.MAPPING],
+        modules=["nirc.files.members", "nirc.backends.spinnaker2.checks"],
+        pes=limits.PES,
+        chips=limits.CHIPS,
+    )

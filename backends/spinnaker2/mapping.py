@@ -17,20 +17,9 @@ from nirc.backends.spinnaker2.limits import MACHINE, MAX_PIXELS, ROUTER_ENTRIES,
 from nirc.files.bounds import MAX_NAME
 from nirc.files.bundle import to_json
 from nirc.files.chipfiles import raise_faults, read
-from nirc.files.description import (
-    Const,
-    Faults,
-    File,
-    Integer,
-    Integers,
-    Kind,
-    Many,
-    Number,
-    Object,
-    Size,
-    Text,
-    Tree,
-)
+from nirc.files.description import File, Tree
+from nirc.files.faults import Faults
+from nirc.files.kinds import Const, Integer, Integers, Kind, Many, Number, Object, Size, Text
 from nirc.mapping.floorplan import (
     FLOORPLAN,
     KEY,

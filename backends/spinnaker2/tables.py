@@ -29,19 +29,8 @@ from nirc.backends.spinnaker2.limits import (
 from nirc.backends.spinnaker2.rule import RESETS, Float32, Reset
 from nirc.files import npz
 from nirc.files.bounds import MAX_NAME, MAX_TOTAL_BYTES
-from nirc.files.description import (
-    Array,
-    Choice,
-    Const,
-    Flag,
-    Integer,
-    Kind,
-    Many,
-    Object,
-    Switch,
-    Text,
-    Tree,
-)
+from nirc.files.description import Tree
+from nirc.files.kinds import Array, Choice, Const, Flag, Integer, Kind, Many, Object, Switch, Text
 from nirc.files.members import MAX_POINTER, NetworkFile
 
 Int = NDArray[np.signedinteger[Any]]

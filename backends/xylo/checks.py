@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from operator import or_
 from typing import Any
 
-from nirc.files.description import Faults, File, Tree, check_shapes
+from nirc.files.description import File, Tree, check_shapes
+from nirc.files.faults import Faults
 
 
 def check_config(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:

@@ -12,7 +12,8 @@ from nirc.backends.xylo.limits import BIAS, DASH, OVERVIEW, SIM, THRESHOLD, VARI
 from nirc.backends.xylo.specification import IntArray, Specification
 from nirc.chip.target import Target
 from nirc.files.chipfiles import read
-from nirc.files.description import Const, File, Flag, Integer, Integers, Kind, Many, Maybe, Object, Size, Tree
+from nirc.files.description import File, Tree
+from nirc.files.kinds import Const, Flag, Integer, Integers, Kind, Many, Maybe, Object, Size
 
 FORMAT = "nirc-xylo-config/1"
 MAX_BYTES = 32 << 20  # the largest network (1000 x 1000 x 2 weights) takes 12 MB in one line

@@ -7,20 +7,20 @@ A value is checked before it is written: nothing is ever cut off or wrapped.
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from nirc.backends.xylo.config import DEBUG, FORMAT, block_of, config_file, two_synapses
+from nirc.backends.xylo.limits import MAX_INPUT_SPIKES
 from nirc.backends.xylo.specification import IntArray, Specification
 from nirc.chip.target import Target
-from nirc.files.chipfiles import assert_good, npz
+from nirc.files.chipfiles import assert_good, deploy_script, npz
 
 
 def emit(spec: Specification, target: Target, *, dt_s: float | None, clock_hz: int) -> dict[str, bytes]:
     """The chip's files by name."""
-    from nirc.backends.xylo.deploy import deploy_py
-
     tree = config_tree(spec, target, dt_s=dt_s, clock_hz=clock_hz)
     return {
         "config.json": config_json(tree),
@@ -148,3 +148,27 @@ def specification_npz(spec: Specification, target: Target) -> bytes:
         arrays["weights_in"], arrays["weights_rec"] = arrays["weights_in"][..., 0], spec.weights_rec[..., 0]
     # ascontiguousarray would add an axis to a shift
     return npz({name: np.array(array, dtype=np.int16, order="C") for name, array in arrays.items()})
+
+
+# Names in the vendor's package, by variant. Source: rockpool, devices/xylo/*/xylo_samna.py and *_devkit_utils.py.
+SAMNA = {
+    "audio2": {"module": "xyloCore2", "neuron": "ReservoirNeuron", "board": "XyloA2TestBoard"},
+    "audio3": {"module": "xyloAudio3", "neuron": "HiddenNeuron", "board": "XyloAudio3TestBoard"},
+    "imu": {"module": "xyloImu", "neuron": "HiddenNeuron", "board": "XyloImuTestBoard"},
+}
+
+
+@cache  # it is the same for every network
+def deploy_py(target: Target) -> bytes:
+    """A self-contained script: checks the bundle, builds the vendor's object, uploads, runs a raster."""
+    return deploy_script(
+        "nirc.backends.xylo",
+        files=[config_file(target)],
+        modules=["nirc.backends.xylo.checks"],
+        variant=target.variant,
+        part=target.part,
+        samna=SAMNA[target.variant],
+        block=block_of(target),
+        synapse_2=two_synapses(target),
+        max_input_spikes=MAX_INPUT_SPIKES,
+    )

@@ -16,7 +16,7 @@ from typing import Any
 
 from nirc.diagnostics.log import Log
 from nirc.files.bounds import MAX_REPORTED
-from nirc.files.description import Faults
+from nirc.files.faults import Faults
 from nirc.files.manifest import MANIFEST as MANIFEST_FILE
 from nirc.files.manifest import sha256
 

@@ -9,20 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from importlib.resources import files as resources
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
-from nirc.files.description import Faults, File, Tree
+from nirc.files.description import File, Tree
+from nirc.files.faults import Faults
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can hold
 WIDTH = 116
-CHECKER = ("nirc.files.description", "nirc.files.manifest", "nirc.files.running")  # every script holds their text
+# Every script holds the text of these modules.
+CHECKER = tuple(f"nirc.files.{name}" for name in ("faults", "kinds", "description", "manifest", "running"))
 NUMPY = """
 try:
     import numpy as np
@@ -151,7 +154,7 @@ def _imports_of(texts: tuple[str, ...]) -> str:
     """The imports from the standard library that any of ``texts`` has. numpy may be missing."""
     plain: set[str] = set()
     names: dict[str, set[str]] = {}
-    for node in (node for text in texts for node in ast.parse(text).body):
+    for node in chain.from_iterable(ast.parse(text).body for text in texts):
         if isinstance(node, ast.Import):
             plain |= {f"import {alias.name}" for alias in node.names if alias.name != "numpy"}
         elif isinstance(node, ast.ImportFrom) and not f"{node.module}.".startswith(("nirc.", "__future__.")):
@@ -175,7 +178,7 @@ def literal(value: Any, indent: int = 0, before: int = 0) -> str:
 
 
 def _parts(value: Any) -> tuple[str, list[tuple[str, Any]], str]:
-    """What stands before, in and behind the brackets. Each part has a label and a value."""
+    """The text before, in and behind the brackets. Each part has a label and a value."""
     if is_dataclass(value):
         kept = [f for f in fields(value) if f.repr and getattr(value, f.name) != f.default]
         labels = ["" if f.default is MISSING else f"{f.name}=" for f in kept]

@@ -8,23 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nirc.files.description import (
-    Choice,
-    Const,
-    Faults,
-    File,
-    Integer,
-    Integers,
-    Many,
-    Map,
-    Maybe,
-    Number,
-    Object,
-    Text,
-    Tree,
-    check_shapes,
-    join,
-)
+from nirc.files.description import File, Tree, check_shapes
+from nirc.files.faults import Faults, join
+from nirc.files.kinds import Choice, Const, Integer, Integers, Many, Map, Maybe, Number, Object, Text
 
 SCHEMA = "nirc-bundle/1"
 MANIFEST_NAME = "manifest.json"

@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from nirc.files.description import Faults, File, Many, Tree, join, parse_json
+from nirc.files.description import File, Tree, parse_json
+from nirc.files.faults import Faults, join
+from nirc.files.kinds import Many
 
 STRUCTURE = "network"
 MAX_STRUCTURE_BYTES = 1 << 24

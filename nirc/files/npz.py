@@ -17,7 +17,9 @@ from numpy.lib import format as npy
 
 from nirc.files.bounds import MAX_NAME, printable
 from nirc.files.chipfiles import EPOCH, raise_faults, read
-from nirc.files.description import Array, Faults, Kind, Many, Object, Switch, Tree
+from nirc.files.description import Tree
+from nirc.files.faults import Faults
+from nirc.files.kinds import Array, Kind, Many, Object, Switch
 from nirc.files.members import STRUCTURE, NetworkFile
 
 ROOM = 20  # characters that a label leaves for a number
@@ -57,12 +59,15 @@ def tree_of(file: NetworkFile, channels: int, blocks: Mapping[str, Iterable[Any]
 def _arrays(kind: Kind | None) -> dict[str, Array]:
     """All arrays that a block may have, by name."""
     cases: list[Kind | None] = [case for _, case in kind.cases] if isinstance(kind, Switch) else [kind]
-    fields = [pair for case in cases if isinstance(case, Object) for pair in case.fields.items()]
-    return {name: inner for name, inner in fields if isinstance(inner, Array)}
+    arrays: dict[str, Array] = {}
+    for case in cases:
+        fields = case.fields if isinstance(case, Object) else {}
+        arrays |= {name: inner for name, inner in fields.items() if isinstance(inner, Array)}
+    return arrays
 
 
 def _plain(value: Any) -> Any:
-    """Numbers, lists and dicts, as in JSON; arrays as they are."""
+    """Return numbers, lists and dicts, as in JSON. Arrays stay as they are."""
     if is_dataclass(value):
         return {name: _plain(inner) for name, inner in vars(value).items()}
     if isinstance(value, tuple):
@@ -107,7 +112,7 @@ def pack(tree: Tree) -> bytes:
 
 
 def from_npz(file: NetworkFile, data: bytes, makers: Mapping[str, Any]) -> tuple[int, dict[str, tuple[Any, ...]]]:
-    """Channels, and blocks by kind, made by ``makers``; arrays are read-only.
+    """Return the channels, and blocks by kind, made by ``makers``. Their arrays are read-only.
 
     Raises as ``read`` does.
     """

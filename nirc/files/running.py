@@ -45,7 +45,7 @@ class Layout:
         self.raster = raster
         self.channels, self.columns = channels, columns  # of the chip
         self.inputs, self.outputs = manifest["input_map"], manifest["output_map"]
-        self.late = manifest["output_latency_steps"]
+        self.latency = manifest["output_latency_steps"]
         self.membrane = manifest["output_kind"] == "membrane"
         self.populations = manifest["populations"]
         self.scale = np.ones(columns)  # chip units per volt
@@ -56,7 +56,7 @@ class Layout:
     @property
     def latest(self) -> int:
         """Steps until the last answer to the last step has come."""
-        return int(max([0, *self.late]))
+        return int(max([0, *self.latency]))
 
     def sent(self, sample: Any, after: int | None = None) -> Any:
         """Spike counts (steps, channels of the chip) of a sample, and ``after`` empty steps, ``latest`` if None.
@@ -77,9 +77,9 @@ class Layout:
         """
         rows = np.zeros((steps, len(self.outputs)), np.float64 if self.membrane else np.int64)
         for i, column in enumerate(self.outputs):
-            late = self.late[i] + (more[column] if more is not None else 0)
-            first = max(0, -late)  # below 0: the model shows this output later than the chip
-            rows[first:, i] = chip[late + first : late + steps, column]
+            lag = self.latency[i] + (more[column] if more is not None else 0)
+            first = max(0, -lag)  # below 0: the model shows this output later than the chip
+            rows[first:, i] = chip[lag + first : lag + steps, column]
         return rows / self.scale[self.outputs] if self.membrane else rows
 
 
@@ -125,7 +125,7 @@ def save_answer(path: str, answer: Any, layout: Layout, more: Mapping[str, Any] 
 
 @dataclass
 class Script:
-    """What is special about the script of one chip.
+    """The script of one chip: all that is special about it.
 
     ``files``: descriptions of the chip's files, ``ends_of``: see ``Bundle``. ``add_options`` gets the parser and the
     group of --check and --dry-run, ``refuse`` the parser and the options. ``summary`` gives lines about a good bundle.

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from nirc.files.description import (
+from nirc.files.description import File
+from nirc.files.kinds import (
     Array,
     Choice,
     Const,
-    File,
     Flag,
     Integer,
     Integers,
@@ -136,7 +136,7 @@ def rows(kind: Kind, path: str = "") -> Iterator[tuple[str, str, str]]:
 
 
 def allowed(kind: Kind) -> str:
-    """What a value may be, in a few words."""
+    """The values that are allowed, in a few words."""
     match kind:
         case Integer():
             return ", ".join(map(str, kind.only)) if kind.only else f"{kind.low}..{kind.high}"

@@ -14,20 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nirc.files.chipfiles import raise_faults, read
-from nirc.files.description import (
-    Const,
-    Faults,
-    File,
-    Integer,
-    Integers,
-    Many,
-    Map,
-    Maybe,
-    Number,
-    Object,
-    Size,
-    Text,
-)
+from nirc.files.description import File
+from nirc.files.faults import Faults
+from nirc.files.kinds import Const, Integer, Integers, Many, Map, Maybe, Number, Object, Size, Text
 
 if TYPE_CHECKING:
     from nirc.mapping.links import LinkGraph

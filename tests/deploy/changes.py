@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nirc.files.description import (
+from nirc.files.faults import join
+from nirc.files.kinds import (
     Array,
     Choice,
     Const,
@@ -25,7 +26,6 @@ from nirc.files.description import (
     Size,
     Switch,
     Text,
-    join,
 )
 
 Tree = Any

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from nirc.diagnostics.errors import NircError
-from nirc.files.description import Faults, File
+from nirc.files.description import File
+from nirc.files.faults import Faults
 from nirc.files.manifest import MANIFEST
 from nirc.files.schema import json_schema
 from tests.deploy.changes import Change, spoiled

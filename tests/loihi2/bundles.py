@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nirc.backends.loihi2.deploy import deploy_py
+from nirc.backends.loihi2.emit import deploy_py
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables, to_npz
 from nirc.mapping.floorplan import Core, Floorplan, Part
 from tests.deployed import bundle, loaded

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.deploy import deploy_py
+from nirc.backends.loihi2.emit import deploy_py
 from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.tables import Output, Tables
 from tests.deployed import faults, loaded

@@ -16,8 +16,7 @@ import pytest
 from nirc.backends.speck import limits
 from nirc.backends.speck.checks import memory_words
 from nirc.backends.speck.configuration import Configuration, CoreLayer, Destination, Dvs, InputRoute
-from nirc.backends.speck.deploy import deploy_py
-from nirc.backends.speck.emit import emit
+from nirc.backends.speck.emit import deploy_py, emit
 from nirc.backends.speck.emulate import emulate
 from nirc.backends.speck.geometry import kernel_words, neuron_words
 from tests.deployed import bundle, loaded, script, signed
