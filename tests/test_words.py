@@ -29,7 +29,7 @@ Functions = (ast.FunctionDef, ast.AsyncFunctionDef)
 LEFT: dict[str, dict[str, int]] = {
     "backends/loihi2": {"semicolons": 67, "openers": 34, "double_comprehensions": 3, "nested_conditionals": 3},
     "backends/speck": {"semicolons": 59, "openers": 25, "double_comprehensions": 12},
-    "backends/spinnaker2": {"semicolons": 55, "openers": 23, "double_comprehensions": 15},
+    "backends/spinnaker2": {"semicolons": 55, "openers": 23, "double_comprehensions": 14},
     "backends/xylo": {"semicolons": 44, "openers": 15, "double_comprehensions": 8, "nested_conditionals": 1},
     "nirc": {"semicolons": 6, "openers": 3, "double_comprehensions": 2, "long_files": 1},
     "nirc/chip": {"semicolons": 2, "openers": 6},
