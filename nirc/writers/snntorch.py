@@ -106,7 +106,7 @@ def evidence(facts: Facts) -> Evidence:
     celled = any(name.endswith(".w_rec") for name in facts.names)
     if celled:
         reasons.append("a recurrent cell is called `X.lif` and `X.w_rec`")
-    conclusive = fits and all(map(_is_float32, nodes)) and (numbered or celled or chance < CERTAIN)
+    conclusive = fits and (numbered or celled or chance < CERTAIN)
     return Evidence(conclusive, tuple(reasons), open=_open(facts))
 
 
@@ -120,20 +120,6 @@ def _as_exported(node: Node) -> bool:
     if node.numbers("w_in") is not None:  # exporters of 2023 left it out
         pairs.append((node.numbers("tau_syn"), node.numbers("w_in")))
     return all(t is not None and g is not None and t.size == g.size and close(g, t / DT_S) for t, g in pairs)
-
-
-def _is_float32(node: Node) -> bool:
-    """Stored in float32, or computed in float64 from a beta of float32, as recurrent cells are."""
-    stored = node.stored("tau_mem" if node.type.startswith("Cuba") else "tau")
-    return stored is not None and (stored.dtype == np.float32 or _beta_is_float32(node))
-
-
-def _beta_is_float32(node: Node) -> bool:
-    """Return whether 1 - 1e-4 / tau is a number that float32 has, up to the rounding of float64."""
-    tau = node.tau_mem
-    assert tau is not None
-    beta = 1.0 - DT_S / tau
-    return bool((np.abs(beta.astype(np.float32) - beta) < 1e-14).all())
 
 
 def _time_constants(node: Node) -> list[tuple[float, bool]]:
