@@ -1,9 +1,10 @@
-"""Digests of the chips' files from the published networks, read by NIR's letter, against another checkout of nirc.
+"""Digests of the chips' files from the published networks, read by NIR's letter, against another
+checkout of nirc.
 
     python benchmarks/chip_files.py --against DIR
 
-``DIR`` is a checkout with its own ``.venv``. Prints "N of M digests differ" and each that does. Reports are left out:
-their words may change. Status 1 if any differs.
+``DIR`` is a checkout with its own ``.venv``. Prints "N of M digests differ" and each that does.
+Reports are left out: their words may change. Status 1 if any differs.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ for name in sys.argv[1].split(","):
             key = f"{Path(name).stem} {reset} {chip}"
             dt_s = 1e-4 if "lif_norse" in name else None  # the file does not tell it
             try:
-                files = compile_model(name, chip, Options(dt_s=dt_s, reset=reset, **letter), log=Log()).bundle.files
+                options = Options(dt_s=dt_s, reset=reset, **letter)
+                files = compile_model(name, chip, options, log=Log()).bundle.files
                 for file, data in files.items():
                     if file not in ("report.json", "report.html", "deploy.py"):
                         found[f"{key} {file}"] = hashlib.sha256(data).hexdigest()[:12]
@@ -44,15 +46,24 @@ def digests(checkout: Path) -> dict[str, str]:
     data = ROOT / "tests" / "data"
     models = [*sorted((data / "zoo").glob("*.nir")), *sorted((data / "paper").glob("*.nir"))]
     python = checkout / ".venv" / "bin" / "python"
-    command = [str(python if python.exists() else sys.executable), "-c", CHILD, ",".join(map(str, models))]
+    command = [
+        str(python if python.exists() else sys.executable),
+        "-c",
+        CHILD,
+        ",".join(map(str, models)),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=checkout)
     found: dict[str, str] = json.loads(done.stdout)
     return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--against", metavar="DIR", type=Path, required=True, help="another checkout")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--against", metavar="DIR", type=Path, required=True, help="another checkout"
+    )
     here, there = digests(ROOT), digests(parser.parse_args().against.resolve())
     differ = sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key))
     print(f"{len(differ)} of {len(here.keys() | there.keys())} digests differ")

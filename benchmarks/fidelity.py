@@ -1,15 +1,19 @@
-"""Accuracy on the emulated chip against float, without and with calibration: the table of docs/reference/fidelity.md.
+"""Accuracy on the emulated chip against float, without and with calibration: the table of
+docs/reference/fidelity.md.
 
-Calibrates on the first quarter of each file's samples, without their labels, and measures on the rest, by each chip's
-emulator on the emitted files, in all its modes. Files are read by NIR's letter with the reset of the training. Other
-options are the default ones. CPU seconds are those of the calibrated compilation in this process.
+Calibrates on the first quarter of each file's samples, without their labels, and measures on the
+rest, by each chip's emulator on the emitted files, in all its modes. Files are read by NIR's letter
+with the reset of the training. Other options are the default ones. CPU seconds are those of the
+calibrated compilation in this process.
 
     python benchmarks/fidelity.py [--target CHIP ...] [--seed N] [--uncalibrated] [MODEL.nir ...]
 
-``--uncalibrated``: the default compilation only, measured on all samples, with the mean absolute error of a count.
+``--uncalibrated``: the default compilation only, measured on all samples, with the mean absolute
+error of a count.
 
-The last rows are the means for each chip over the networks that fit it. MODEL.npz lies beside each model (more of
-them: ``benchmarks/strangers.py``); a network trained with subtraction is one whose name contains ``_if_``.
+The last rows are the means for each chip over the networks that fit it. MODEL.npz lies beside each
+model (more of them: ``benchmarks/strangers.py``); a network trained with subtraction is one whose
+name contains ``_if_``.
 """
 
 from __future__ import annotations
@@ -21,7 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the products are small: two threads wait for each other
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # the products are small: two threads wait for each other
 
 import numpy as np  # after the line above
 from numpy.typing import NDArray
@@ -37,7 +43,9 @@ CHIPS = ("loihi2", "speck", "spinnaker2", "xylo")
 MODELS = ("basicmotions_lif_ff", "japanesevowels_rsnn", "digits_lif_mlp", "digits_if_cnn")
 
 
-HEAD = "| network | chip | mode | float | uncalibrated | agreement | calibrated | agreement | CPU s |"
+HEAD = (
+    "| network | chip | mode | float | uncalibrated | agreement | calibrated | agreement | CPU s |"
+)
 BY_DEFAULT = "| network | chip | mode | float | chip | agreement | count error |"
 
 
@@ -72,7 +80,9 @@ class Network:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--target", action="append")
     parser.add_argument("--seed", type=int, default=0)
@@ -108,7 +118,12 @@ def means(table: list[list[str]]) -> list[list[str]]:
         digits = [len(cell.partition(".")[2]) for cell in cells[0]]
         figures = np.array(cells, np.float64).mean(axis=0)
         found.append(
-            [f"mean of {len(cells)}", chip, mode, *(f"{x:.{d}f}" for x, d in zip(figures, digits, strict=True))]
+            [
+                f"mean of {len(cells)}",
+                chip,
+                mode,
+                *(f"{x:.{d}f}" for x, d in zip(figures, digits, strict=True)),
+            ]
         )
     return found
 
@@ -116,7 +131,9 @@ def means(table: list[list[str]]) -> list[list[str]]:
 def by_default(network: Network, target: str, seed: int) -> list[list[str]]:
     """One row for each mode of the emulator, on all samples."""
     try:
-        made = compile_model(network.path, target, Options(reset=network.reset, writer="nir", seed=seed), log=Log())
+        made = compile_model(
+            network.path, target, Options(reset=network.reset, writer="nir", seed=seed), log=Log()
+        )
     except NircError as error:
         return [refused(network, target, error)]
     inputs, labels = network.everything
@@ -127,7 +144,13 @@ def by_default(network: Network, target: str, seed: int) -> list[list[str]]:
         answer, wanted = counts.argmax(axis=1), taught.argmax(axis=1)
         shares = [np.mean(wanted == labels), np.mean(answer == labels), np.mean(answer == wanted)]
         found.append(
-            [network.path.stem, target, mode, *(f"{x:.3f}" for x in shares), f"{abs(counts - taught).mean():.3f}"]
+            [
+                network.path.stem,
+                target,
+                mode,
+                *(f"{x:.3f}" for x in shares),
+                f"{abs(counts - taught).mean():.3f}",
+            ]
         )
     return found
 
@@ -135,7 +158,9 @@ def by_default(network: Network, target: str, seed: int) -> list[list[str]]:
 def refused(network: Network, target: str, error: NircError) -> list[str]:
     """Every limit that forbids the network, each once."""
     limits = {
-        d.code: f"{d.code}: {d.message} ({d.found}, limit {d.limit})" if d.found else f"{d.code}: {d.message}"
+        d.code: f"{d.code}: {d.message} ({d.found}, limit {d.limit})"
+        if d.found
+        else f"{d.code}: {d.message}"
         for d in reversed(error.diagnostics)
         if d.severity == "error"
     }
@@ -143,13 +168,17 @@ def refused(network: Network, target: str, error: NircError) -> list[str]:
 
 
 def rows(network: Network, target: str, seed: int) -> list[list[str]]:
-    """One row for each mode of the emulator; one with the codes of the limits where the network does not fit."""
+    """One row for each mode of the emulator; one with the codes of the limits where the network
+    does not fit.
+    """
     options = Options(reset=network.reset, writer="nir", seed=seed)
     log = Log()
     try:
         start = compile_model(network.path, target, options, log=log)
         begun = time.process_time()
-        calibrated = compile_model(network.path, target, options, log=Log(), calibration=network.quarter)
+        calibrated = compile_model(
+            network.path, target, options, log=Log(), calibration=network.quarter
+        )
         seconds = time.process_time() - begun
     except NircError as error:
         return [[*refused(network, target, error), *["-"] * 6]]

@@ -1,10 +1,12 @@
-"""A layered network that fills Hala Point, from populations to routes: partition, place, route, check.
+"""A layered network that fills Hala Point, from populations to routes: partition, place, route,
+check.
 
     python benchmarks/hala.py [--scale "1 k"] [--effort quick|normal] [--seed N]
 
-32 feature maps with 3 x 3 convolutions between them, cut for the memory of Loihi 2's cores, on 976, 9,760 and 140,544
-cores; the cost of the placement beside that of a space-filling curve. Times are CPU seconds (user and system) of all
-threads and ``wall`` seconds; the memory is the most that was ever in use.
+32 feature maps with 3 x 3 convolutions between them, cut for the memory of Loihi 2's cores, on 976,
+9,760 and 140,544 cores; the cost of the placement beside that of a space-filling curve. Times are
+CPU seconds (user and system) of all threads and ``wall`` seconds; the memory is the most that was
+ever in use.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ def timed(call: Callable[[], T]) -> tuple[T, float]:
 
 
 def filling(cores: int, effort: Effort, seed: int) -> tuple[Partition, float]:
-    """The partition of a network that just fits on so many cores, and how long the last one took."""
+    """The partition of a network that just fits on so many cores, and how long the last one
+    took.
+    """
     share = 1.0
     while True:
         problem = layered(int(share * cores))
@@ -59,7 +63,12 @@ def row(scale: str, effort: Effort, seed: int) -> None:
     traffic, joined = timed(found.between_cores)
     placed, place = timed(lambda: place_on(traffic, cells, effort=effort, seed=seed))
     between = found.nets()
-    nets = Nets(placed.cell_of_node[between.source], between.first, placed.cell_of_node[between.target], between.weight)
+    nets = Nets(
+        placed.cell_of_node[between.source],
+        between.first,
+        placed.cell_of_node[between.target],
+        between.weight,
+    )
     links = mesh(*cells.shape)
     routes, route_s = timed(lambda: route(nets, links, seed=seed))
     answer = check(links, routes)
@@ -67,20 +76,28 @@ def row(scale: str, effort: Effort, seed: int) -> None:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     seconds = cut + joined + place + route_s
     print(
-        f"{scale:>6} {traffic.nodes:7} {traffic.weights.size // 2:8} {cut + joined:8.1f} {place:8.1f} {route_s:8.1f} "
-        f"{time.perf_counter() - begin:8.1f} {1e3 * seconds / traffic.nodes:8.2f} {placed.cost / curve:9.3f} "
+        f"{scale:>6} {traffic.nodes:7} {traffic.weights.size // 2:8} {cut + joined:8.1f} "
+        f"{place:8.1f} {route_s:8.1f} "
+        f"{time.perf_counter() - begin:8.1f} {1e3 * seconds / traffic.nodes:8.2f} "
+        f"{placed.cost / curve:9.3f} "
         f"{memory:6.2f} {'no deadlock' if answer.free else answer.text}",
         flush=True,
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scale", choices=list(HALA))
     parser.add_argument("--effort", choices=("quick", "normal"), default="normal")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    print(f"{'':6} {'cores':>7} {'edges':>8} {'cut s':>8} {'place s':>8} {'route s':>8} {'wall s':>8}", end=" ")
+    print(
+        f"{'':6} {'cores':>7} {'edges':>8} {'cut s':>8} {'place s':>8} {'route s':>8} "
+        f"{'wall s':>8}",
+        end=" ",
+    )
     print(f"{'ms/core':>8} {'to curve':>9} {'GB':>6}")
     for scale in [given.scale] if given.scale else HALA:
         row(scale, given.effort, given.seed)

@@ -1,12 +1,14 @@
-"""Solve placement problems: put every node on a cell of its own, so that sum of weight x distance is least.
+"""Solve placement problems: put every node on a cell of its own, so that sum of weight x distance
+is least.
 
     python benchmarks/place.py FILE.npz -o OUT.npz [--effort quick|normal] [--seed N]
     python benchmarks/place.py FILE.npz ... | FOLDER      a table
-    python benchmarks/place.py --hala                     layered networks on 1 k, 10 k and 140 k cores of Loihi 2
+    python benchmarks/place.py --hala      layered networks on 1 k, 10 k and 140 k cores of Loihi 2
 
-FILE.npz: ``side`` (the mesh is side x side, every hop costs 1), ``nodes``, and edges ``src``, ``dst``, ``weight``.
-OUT.npz: ``xy`` (nodes, 2) integers. A ``reference.json`` beside the file, {file name: {method: [cost, ...]}}, is
-compared with; a table also runs rig 2.4.1 if it is installed (``rig_placer.py``).
+FILE.npz: ``side`` (the mesh is side x side, every hop costs 1), ``nodes``, and edges ``src``,
+``dst``, ``weight``. OUT.npz: ``xy`` (nodes, 2) integers. A ``reference.json`` beside the file,
+{file name: {method: [cost, ...]}}, is compared with; a table also runs rig 2.4.1 if it is installed
+(``rig_placer.py``).
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ from nirc.mapping.traffic import Ints, Traffic
 KEYS = ("side", "nodes", "src", "dst", "weight")
 MOST_SIDE = 4096
 MOST_EDGES = 1 << 26
-# Hala Point: 1152 chips with 122 of 128 cores each (loihi2.md, 1.3); how its chips lie and what their links cost is not
-# public: 12 x 12 x 8 chips, eight to a board, are an assumption, as are 4 and 8 hops for a link.
+# Hala Point: 1152 chips with 122 of 128 cores each (loihi2.md, 1.3); how its chips lie and what
+# their links cost is not public: 12 x 12 x 8 chips, eight to a board, are an assumption, as are 4
+# and 8 hops for a link.
 HALA = {"1 k": (2, 2, 2), "10 k": (5, 4, 4), "140 k": (12, 12, 8)}
 CORES = (8, 16, 1)
 BROKEN_PER_CHIP = 6
@@ -53,10 +56,19 @@ def read(path: Path) -> tuple[Traffic, Cells]:
             if not 0 < side <= MOST_SIDE:
                 raise ValueError(f"side is {side}, possible are 1 to {MOST_SIDE}")
             if not 0 <= nodes <= side * side:
-                raise ValueError(f"nodes is {nodes}, a mesh of {side} x {side} takes 0 to {side * side}")
+                raise ValueError(
+                    f"nodes is {nodes}, a mesh of {side} x {side} takes 0 to {side * side}"
+                )
             traffic = Traffic.from_edges(nodes, file["src"], file["dst"], file["weight"])
             return traffic, Cells.mesh(side, side)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+    ) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -72,11 +84,14 @@ def references(path: Path) -> dict[str, float]:
     if not beside.is_file():
         return {}
     known = json.loads(beside.read_text()).get(path.name, {})
-    return {name: float(value[0] if isinstance(value, list) else value) for name, value in known.items()}
+    return {
+        name: float(value[0] if isinstance(value, list) else value) for name, value in known.items()
+    }
 
 
 def layered(nodes: int, seed: int) -> Traffic:
-    """Layers of cores as square feature maps; each core talks to the ``FAN_OUT`` cores of the next layer before it.
+    """Layers of cores as square feature maps; each core talks to the ``FAN_OUT`` cores of the next
+    layer before it.
 
     A tenth of these edges go anywhere in the next layer. Weights 1 to 49.
     """
@@ -104,7 +119,8 @@ def hala_cells(chips: tuple[int, int, int]) -> Cells:
 
 def hala(effort: Effort, seed: int) -> None:
     print(
-        f"{'cores':>6} {'edges':>8} {'curve':>12} {'cost':>12} {'ratio':>6} {'seconds':>8} {'CPU s':>6} {'us/core':>8}"
+        f"{'cores':>6} {'edges':>8} {'curve':>12} {'cost':>12} {'ratio':>6} {'seconds':>8} "
+        f"{'CPU s':>6} {'us/core':>8}"
     )
     for chips in HALA.values():
         cells = hala_cells(chips)
@@ -112,18 +128,27 @@ def hala(effort: Effort, seed: int) -> None:
         curve = cost(traffic, cells, on_curve(traffic, cells))
         result, seconds, cpu = solve(traffic, cells, effort, seed)
         print(
-            f"{traffic.nodes:6} {traffic.weights.size // 2:8} {curve:12} {result.cost:12} {result.cost / curve:6.3f} "
+            f"{traffic.nodes:6} {traffic.weights.size // 2:8} {curve:12} {result.cost:12} "
+            f"{result.cost / curve:6.3f} "
             f"{seconds:8.1f} {cpu:6.1f} {1e6 * cpu / traffic.nodes:8.0f}",
             flush=True,
         )
 
 
-def solve(traffic: Traffic, cells: Cells, effort: Effort, seed: int) -> tuple[PlacementResult, float, float]:
-    """The placement, seconds of wall time, and seconds of all cores' time, which a busy machine does not stretch."""
+def solve(
+    traffic: Traffic, cells: Cells, effort: Effort, seed: int
+) -> tuple[PlacementResult, float, float]:
+    """The placement, seconds of wall time, and seconds of all cores' time, which a busy machine
+    does not stretch.
+    """
     said = sys.stderr.isatty()
     begin, busy = time.perf_counter(), time.process_time()
     result = place_on(
-        traffic, cells, effort=effort, seed=seed, progress=(lambda line: print(line, file=sys.stderr)) if said else None
+        traffic,
+        cells,
+        effort=effort,
+        seed=seed,
+        progress=(lambda line: print(line, file=sys.stderr)) if said else None,
     )
     return result, time.perf_counter() - begin, time.process_time() - busy
 
@@ -135,7 +160,10 @@ def one(path: Path, out: Path, effort: Effort, seed: int) -> None:
     with out.open("wb") as file:
         np.savez(file, xy=xy)
     proof = " (proven optimal)" if result.proven else ""
-    print(f"cost {result.cost}{proof}, lower bound {result.bound}, ratio {_ratio(result.cost, result.bound)}")
+    print(
+        f"cost {result.cost}{proof}, lower bound {result.bound}, ratio "
+        f"{_ratio(result.cost, result.bound)}"
+    )
     print(f"{seconds:.1f} s ({cpu:.1f} s of all cores), seed {seed}")
     for method, known in references(path).items():
         print(f"to {method} {known:.0f}: {_ratio(result.cost, known)}")
@@ -145,16 +173,24 @@ def table(paths: list[Path], effort: Effort, seed: int) -> None:
     from rig_placer import rig_cost  # beside this script
 
     print(
-        f"{'':26} {'cost':>9} {'bound':>9} {'ratio':>6} {'seconds':>8} {'CPU s':>6} {'to rig':>7} {'to annealer':>12}"
+        f"{'':26} {'cost':>9} {'bound':>9} {'ratio':>6} {'seconds':>8} {'CPU s':>6} {'to rig':>7} "
+        f"{'to annealer':>12}"
     )
     for path in paths:
         traffic, cells = read(path)
         result, seconds, cpu = solve(traffic, cells, effort, seed)
         known = references(path)
         ran = rig_cost(traffic, cells)
-        rig = ran[0] if ran else min((value for name, value in known.items() if name.startswith("rig")), default=0.0)
+        rig = (
+            ran[0]
+            if ran
+            else min(
+                (value for name, value in known.items() if name.startswith("rig")), default=0.0
+            )
+        )
         print(
-            f"{path.name:26} {result.cost:9} {result.bound:9} {_ratio(result.cost, result.bound):>6} {seconds:8.1f} "
+            f"{path.name:26} {result.cost:9} {result.bound:9} "
+            f"{_ratio(result.cost, result.bound):>6} {seconds:8.1f} "
             f"{cpu:6.1f} "
             f"{_ratio(result.cost, rig):>7} {_ratio(result.cost, known.get('anneal', 0.0)):>12}"
             f"{'  optimal' if result.proven else ''}{f'  (rig: {ran[1]:.1f} s)' if ran else ''}",
@@ -167,14 +203,22 @@ def _ratio(found: float, known: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("problems", nargs="*", type=Path, metavar="FILE.npz")
     parser.add_argument("-o", "--out", type=Path, help="where to write xy; for one problem")
     parser.add_argument("--effort", choices=("quick", "normal"), default="normal")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--hala", action="store_true", help="the scale of Hala Point instead of files")
+    parser.add_argument(
+        "--hala", action="store_true", help="the scale of Hala Point instead of files"
+    )
     given = parser.parse_args()
-    paths = [file for path in given.problems for file in (sorted(path.glob("*.npz")) if path.is_dir() else [path])]
+    paths = [
+        file
+        for path in given.problems
+        for file in (sorted(path.glob("*.npz")) if path.is_dir() else [path])
+    ]
     if given.seed < 0:
         parser.error("the seed must not be negative")
     if given.hala:

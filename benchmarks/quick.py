@@ -1,9 +1,11 @@
-"""The quick setting against PACMAN 7.4.1 (PyPI SpiNNaker_PACMAN) in one process: 10,000 cores placed and routed.
+"""The quick setting against PACMAN 7.4.1 (PyPI SpiNNaker_PACMAN) in one process: 10,000 cores
+placed and routed.
 
     python benchmarks/quick.py [--version 5|248]
 
-The graph of benchmarks/routing_tables.py: 1,000 populations on 10,000 cores, each to five random ones, on the machine
-that PACMAN takes for it. All times are CPU seconds; what numba compiles, or reads of what it compiled, is said apart.
+The graph of benchmarks/routing_tables.py: 1,000 populations on 10,000 cores, each to five random
+ones, on the machine that PACMAN takes for it. All times are CPU seconds; what numba compiles, or
+reads of what it compiled, is said apart.
 """
 
 from __future__ import annotations
@@ -39,8 +41,12 @@ def timed(call: Callable[[], T]) -> tuple[T, float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--version", type=int, default=5, choices=(5, 248), help="of PACMAN's machine")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--version", type=int, default=5, choices=(5, 248), help="of PACMAN's machine"
+    )
     version = parser.parse_args().version
     pacman.load()
     graph = random_graph(1000, 10, 5, 1)
@@ -51,13 +57,21 @@ def main() -> None:
     walk(nets, machine.links, routes)
     other = theirs.seconds["place"] + theirs.seconds["route"]
     print(f"PACMAN  place {theirs.seconds['place']:.3f} s, route {theirs.seconds['route']:.3f} s")
-    print(f"nirc    place {place_s:.3f} s, route {route_s:.3f} s, once {place_first + route_first:.2f} s to compile")
-    print(f"ratio   {(place_s + route_s) / other:.2f} of PACMAN's time; {routes.hops.sum()} links in all trees")
+    print(
+        f"nirc    place {place_s:.3f} s, route {route_s:.3f} s, once "
+        f"{place_first + route_first:.2f} s to compile"
+    )
+    print(
+        f"ratio   {(place_s + route_s) / other:.2f} of PACMAN's time; {routes.hops.sum()} links "
+        "in all trees"
+    )
     cores()
 
 
 def cores() -> None:
-    """The same setting where every core is placed by itself: 10,000 cores in layers on a mesh of 100 x 100."""
+    """The same setting where every core is placed by itself: 10,000 cores in layers on a mesh of
+    100 x 100.
+    """
     from place import layered
 
     traffic, cells = layered(10_000, 0), Cells.mesh(100, 100)
@@ -65,8 +79,10 @@ def cores() -> None:
     curve = cost(traffic, cells, on_curve(traffic, cells))
     edges = traffic.weights.size // 2
     print(
-        f"core by core: {traffic.nodes} cores, {edges} edges in {seconds:.2f} s (once {first:.2f} s to compile), "
-        f"{result.cost / curve:.3f} of the curve's cost; {1e6 * seconds / np.maximum(edges, 1):.1f} us an edge"
+        f"core by core: {traffic.nodes} cores, {edges} edges in {seconds:.2f} s (once {first:.2f} "
+        "s to compile), "
+        f"{result.cost / curve:.3f} of the curve's cost; "
+        f"{1e6 * seconds / np.maximum(edges, 1):.1f} us an edge"
     )
 
 

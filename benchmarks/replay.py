@@ -1,4 +1,5 @@
-"""Did a change alter any result? Digests of the program after every pass and of every bundle, here and in a revision.
+"""Did a change alter any result? Digests of the program after every pass and of every bundle, here
+and in a revision.
 
     python benchmarks/replay.py [REVISION]     default: HEAD
 
@@ -21,7 +22,8 @@ import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import importlib.util
-for name in ("passes", "backends"):  # the package mapping of pyproject.toml, for a tree that is not installed
+# The folders beside nirc, for a tree that is not installed.
+for name in ("passes", "backends"):
     import nirc
     folder = Path(sys.argv[1]) / name
     spec = importlib.util.spec_from_file_location(
@@ -50,16 +52,22 @@ print(json.dumps(found))
 
 def digests(tree: Path) -> dict[str, str]:
     command = [sys.executable, "-c", PROBE, str(tree), str(ROOT / "tests/data")]
-    found: dict[str, str] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    found: dict[str, str] = json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    )
     return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("revision", nargs="?", default="HEAD")
     revision = parser.parse_args().revision
     with tempfile.TemporaryDirectory() as directory:
-        archive = subprocess.run(["git", "archive", revision], cwd=ROOT, check=True, capture_output=True).stdout
+        archive = subprocess.run(
+            ["git", "archive", revision], cwd=ROOT, check=True, capture_output=True
+        ).stdout
         subprocess.run(["tar", "-x", "-C", directory], input=archive, check=True)
         there, here = digests(Path(directory)), digests(ROOT)
     changed = [key for key in sorted(there.keys() | here.keys()) if there.get(key) != here.get(key)]

@@ -1,9 +1,11 @@
-"""Every model of the NIR paper and of the zoo on every chip, as the emulators answer: makes docs/results.md.
+"""Every model of the NIR paper and of the zoo on every chip, as the emulators answer: makes
+docs/results.md.
 
     python benchmarks/results.py [-o docs/results.md] [--only NAME ...]
 
-The paper's data sets are not at hand: its networks get random rasters (seed 0, the rate is in the table), so a cell
-says how often the chip's arg-max is the model's. The zoo's files have data: a quarter calibrates, the rest is measured.
+The paper's data sets are not at hand: its networks get random rasters (seed 0, the rate is in the
+table), so a cell says how often the chip's arg-max is the model's. The zoo's files have data: a
+quarter calibrates, the rest is measured.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Model:
-    """A model file, how it was trained, and the rate of random inputs (spikes per channel and step) without data."""
+    """A model file, how it was trained, and the rate of random inputs (spikes per channel and step)
+    without data.
+    """
 
     title: str
     file: str
@@ -50,7 +54,9 @@ class Model:
 PAPER = (
     Model("LIF", "paper/lif_norse.nir", "model", dt_s=1e-4, rate=0.3, steps=1000, samples=20),
     Model("SCNN (N-MNIST)", "paper/cnn_sinabs.nir", "subtract", rate=0.02, steps=30, samples=40),
-    Model("SRNN (Braille, no bias, subtract)", "paper/braille_noDelay_noBias_subtract.nir", "subtract"),
+    Model(
+        "SRNN (Braille, no bias, subtract)", "paper/braille_noDelay_noBias_subtract.nir", "subtract"
+    ),
     Model("SRNN (Braille, bias, zero)", "paper/braille_noDelay_bias_zero.nir", "zero"),
 )
 ZOO = (
@@ -63,7 +69,9 @@ ZOO = (
 
 @dataclass(frozen=True)
 class Data:
-    """``inputs`` (samples, steps, channels...) and ``labels``; ``sample`` are the inputs to calibrate with."""
+    """``inputs`` (samples, steps, channels...) and ``labels``; ``sample`` are the inputs to
+    calibrate with.
+    """
 
     inputs: Array
     labels: Array | None = None
@@ -88,7 +96,9 @@ def compile_inputs(model: Model) -> int:
     from nirc.api import lower
     from nirc.ir.populations import Source
 
-    stages = lower(str(model.path), Options(dt_s=model.dt_s, reset=model.reset, writer="nir"), log=Log())
+    stages = lower(
+        str(model.path), Options(dt_s=model.dt_s, reset=model.reset, writer="nir"), log=Log()
+    )
     return sum(source.n for source in stages.discrete.nodes(Source).values())
 
 
@@ -97,10 +107,13 @@ def cell(model: Model, chip: str, data: Data, *, calibrated: bool) -> str:
     log = Log()
     options = Options(dt_s=model.dt_s, reset=model.reset, writer="nir")
     try:
-        made = compile_model(str(model.path), chip, options, log=log, calibration=data.sample if calibrated else None)
+        made = compile_model(
+            str(model.path), chip, options, log=log, calibration=data.sample if calibrated else None
+        )
     except NircError as refusal:
         worst = {
-            d.code: f"{d.code}: " + ", ".join(filter(None, (d.found, f"limit {d.limit.split(' (')[0]}")))
+            d.code: f"{d.code}: "
+            + ", ".join(filter(None, (d.found, f"limit {d.limit.split(' (')[0]}")))
             for d in refusal.diagnostics
             if d.severity == "error"
         }
@@ -122,8 +135,15 @@ def _answers(made: Compiled, data: Data) -> str:
     low, high = found["agreement_interval"]
     if teacher.shape[2] == 1:
         same = float((made.bundle.run(raster).output == teacher).mean())
-        return f"spikes equal in {same:.2%} of the steps ({found['spikes']:.0f} of {model['spikes']:.0f})"
-    right = "" if found["accuracy"] is None else f"accuracy {found['accuracy']:.3f} (float {model['accuracy']:.3f}), "
+        return (
+            f"spikes equal in {same:.2%} of the steps ({found['spikes']:.0f} of "
+            f"{model['spikes']:.0f})"
+        )
+    right = (
+        ""
+        if found["accuracy"] is None
+        else f"accuracy {found['accuracy']:.3f} (float {model['accuracy']:.3f}), "
+    )
     return f"{right}agreement {found['agreement']:.3f} ({low:.2f}-{high:.2f})"
 
 
@@ -136,32 +156,50 @@ def table(models: tuple[Model, ...], *, calibrated: tuple[bool, ...]) -> Iterato
         data = data_of(model)
         for with_sample in calibrated:
             title = f"{model.title}, calibrated" if with_sample else model.title
-            yield f"| {title} | " + " | ".join(cell(model, chip, data, calibrated=with_sample) for chip in chips) + " |"
+            yield (
+                f"| {title} | "
+                + " | ".join(cell(model, chip, data, calibrated=with_sample) for chip in chips)
+                + " |"
+            )
 
 
 HEAD = """# Results
 
-Made by `python benchmarks/results.py`; nothing here is typed by hand. All figures are the emulators', which are
-bit-exact to the chips' public rules; no chip was at hand. Intervals are 95 %. Speck runs summed up step by step;
+Made by `python benchmarks/results.py`; nothing here is typed by hand. All figures are the
+emulators', which are bit-exact to the chips' public rules; no chip was at hand. Intervals are 95 %.
+Speck runs summed up step by step;
 event by event: [fidelity](reference/fidelity.md).
 """
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("-o", "--out", type=Path, help="Markdown file to write; default: print")
-    parser.add_argument("--only", nargs="*", default=(), help="titles that contain one of these words")
+    parser.add_argument(
+        "--only", nargs="*", default=(), help="titles that contain one of these words"
+    )
     asked = parser.parse_args()
 
     def chosen(models: tuple[Model, ...]) -> tuple[Model, ...]:
-        return tuple(m for m in models if not asked.only or any(word in m.title for word in asked.only))
+        return tuple(
+            m for m in models if not asked.only or any(word in m.title for word in asked.only)
+        )
 
     lines = [HEAD, "## The networks of the NIR paper", ""]
     lines.append(
-        "Random inputs: the data sets are not at hand. A cell says what fits and how often the arg-max agrees.\n"
+        "Random inputs: the data sets are not at hand. A cell says what fits and how often the "
+        "arg-max agrees.\n"
     )
     lines += table(chosen(PAPER), calibrated=(False,))
-    lines += ["", "## The zoo", "", "Calibrated: on the first quarter of the samples. Measured: on the rest.", ""]
+    lines += [
+        "",
+        "## The zoo",
+        "",
+        "Calibrated: on the first quarter of the samples. Measured: on the rest.",
+        "",
+    ]
     lines += table(chosen(ZOO), calibrated=(False, True))
     text = "\n".join(lines) + "\n"
     if asked.out is None:

@@ -1,6 +1,8 @@
-"""rig 2.4.1, the SpiNNaker research placer, on the same problem: ``pip install rig rig_c_sa`` (its kernel in C).
+"""rig 2.4.1, the SpiNNaker research placer, on the same problem: ``pip install rig rig_c_sa`` (its
+kernel in C).
 
-rig is of 2018. Three names that today's Python and setuptools lack are put back before it is imported.
+rig is of 2018. Three names that today's Python and setuptools lack are put back before it is
+imported.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ ArgSpec = namedtuple("ArgSpec", "args varargs keywords defaults")
 
 
 def rig_cost(traffic: Traffic, cells: Cells, effort: float = EFFORT) -> tuple[int, float] | None:
-    """(cost, seconds) of rig's simulated annealing on a plain mesh; None if rig or its C kernel is not installed."""
+    """(cost, seconds) of rig's simulated annealing on a plain mesh; None if rig or its C kernel is
+    not installed.
+    """
     try:
         _put_back_what_is_gone()
         from rig.links import Links
@@ -47,7 +51,10 @@ def rig_cost(traffic: Traffic, cells: Cells, effort: float = EFFORT) -> tuple[in
         if not (0 <= x + dx < width and 0 <= y + dy < height)
     }
     machine = Machine(width, height, chip_resources={Cores: 1}, dead_links=outside)
-    nets = [Net(a, [b], float(w)) for a, b, w in zip(*(ends.tolist() for ends in traffic.edges()), strict=True)]
+    nets = [
+        Net(a, [b], float(w))
+        for a, b, w in zip(*(ends.tolist() for ends in traffic.edges()), strict=True)
+    ]
     needs = {node: {Cores: 1} for node in range(traffic.nodes)}
     begin = time.perf_counter()
     found = place(needs, nets, machine, [], effort=effort, random=random.Random(0), kernel=CKernel)

@@ -1,12 +1,14 @@
-"""Routing tables against PACMAN 7.4.1 (PyPI SpiNNaker_PACMAN), both in one process, all times in CPU seconds.
+"""Routing tables against PACMAN 7.4.1 (PyPI SpiNNaker_PACMAN), in CPU seconds of one process.
 
-    python benchmarks/routing_tables.py [--repeats N]        the same trees and keys, on a SpiNNaker2 board
-    python benchmarks/routing_tables.py --graph [--version V] a graph of 1 M neurons, from splitting to small tables
-    python benchmarks/routing_tables.py --board              a board filled to 90 %, from placement to the proof
+    python benchmarks/routing_tables.py [--repeats N]  the same trees and keys, on a board
+    python benchmarks/routing_tables.py --graph [--version V]
+                                                       a graph of 1 M neurons, from splitting on
+    python benchmarks/routing_tables.py --board        a board filled to 90 %
 
---graph: 1,000 populations of 1,000 neurons, 100 on a core, each to five random ones, on the machine that PACMAN wants
-for it; ``--version`` 5 is SpiNNaker1, 248 SpiNNaker2. Ours is timed after a first run (numba compiles, or reads what it
-compiled); that run is said apart. Every table of ours is walked, every one of PACMAN's compared with what went in.
+--graph: 1,000 populations of 1,000 neurons, 100 on a core, each to five random ones, on the machine
+that PACMAN wants for it; ``--version`` 5 is SpiNNaker1, 248 SpiNNaker2. Ours is timed after a first
+run (numba compiles, or reads what it compiled); that run is said apart. Every table of ours is
+walked, every one of PACMAN's compared with what went in.
 """
 
 from __future__ import annotations
@@ -59,8 +61,14 @@ class Graph(NamedTuple):
 def random_graph(populations: int, slices: int | tuple[int, int], fan_out: int, seed: int) -> Graph:
     """Each population to ``fan_out`` others, at random."""
     rng = np.random.default_rng(seed)
-    sizes = np.full(populations, slices) if isinstance(slices, int) else rng.integers(*slices, populations)
-    target = np.concatenate([rng.choice(populations, fan_out, replace=False) for _ in range(populations)])
+    sizes = (
+        np.full(populations, slices)
+        if isinstance(slices, int)
+        else rng.integers(*slices, populations)
+    )
+    target = np.concatenate(
+        [rng.choice(populations, fan_out, replace=False) for _ in range(populations)]
+    )
     return Graph(sizes, np.repeat(np.arange(populations), fan_out), target)
 
 
@@ -85,7 +93,9 @@ class Machine(NamedTuple):
 
 
 def placed(graph: Graph, machine: Machine) -> tuple[Array, Array]:
-    """(slices,) router and core: populations placed on a square, quickly; along a curve over it they fill the chips."""
+    """(slices,) router and core: populations placed on a square, quickly; along a curve over it
+    they fill the chips.
+    """
     populations = graph.slices.size
     side = int(np.ceil(np.sqrt(populations)))
     square = Cells.mesh(side, side)
@@ -114,10 +124,14 @@ def nets_of(graph: Graph, router: Array, core: Array) -> tuple[Nets, Array]:
         to = graph.target[order[at : at + count]]
         at += count
         each = [np.arange(first[t], first[t + 1]) for t in to]
-        slices_of += [np.concatenate(each) if each else np.zeros(0, np.int64)] * int(graph.slices[population])
+        slices_of += [np.concatenate(each) if each else np.zeros(0, np.int64)] * int(
+            graph.slices[population]
+        )
     target = np.concatenate(slices_of)
     ends = np.concatenate([[0], np.cumsum([s.size for s in slices_of])])
-    return Nets(router.astype(np.int32), ends, router[target].astype(np.int32), np.ones(router.size)), core[target]
+    return Nets(
+        router.astype(np.int32), ends, router[target].astype(np.int32), np.ones(router.size)
+    ), core[target]
 
 
 class Stages:
@@ -177,7 +191,8 @@ def same_trees(repeats: int) -> None:
         "8 layers of 40 x 20 slices": layered_graph(8, 40, 20, 4),
     }
     print(
-        f"{'entries on a board':34}{'before':>8}{'routes':>8}{'ours':>8}{'pair':>8}{'ordered':>9}{'longest table':>16}"
+        f"{'entries on a board':34}{'before':>8}{'routes':>8}{'ours':>8}{'pair':>8}"
+        f"{'ordered':>9}{'longest table':>16}"
     )
     for name, graph in graphs.items():
         made = mapped(graph, machine, 100, Stages())
@@ -204,8 +219,10 @@ def same_trees(repeats: int) -> None:
         )
         times = {m: min(seconds for _, seconds in runs) for m, runs in theirs.items()}
         print(
-            f"{'':4}ours {min(ours):.3f} s, pair {times['pair']:.3f} s ({times['pair'] / min(ours):.0f} x), ordered "
-            f"covering {times['ordered covering']:.3f} s ({times['ordered covering'] / min(ours):.0f} x); "
+            f"{'':4}ours {min(ours):.3f} s, pair {times['pair']:.3f} s "
+            f"({times['pair'] / min(ours):.0f} x), ordered "
+            f"covering {times['ordered covering']:.3f} s "
+            f"({times['ordered covering'] / min(ours):.0f} x); "
             f"tables where the better of the two has fewer: {int((made.small.sizes > best).sum())}",
             flush=True,
         )
@@ -216,23 +233,34 @@ def graph(version: int) -> None:
     graph = random_graph(1000, 10, 5, 1)
     theirs, stage, tables, small, machine = pacman_maps(graph, version)
     print(f"PACMAN: {machine.links.works.sum()} chips; {stage}")
-    print(f"    entries {tables.key.size} -> {small.key.size} (pair), longest table {small.sizes.max()}")
+    print(
+        f"    entries {tables.key.size} -> {small.key.size} (pair), longest table "
+        f"{small.sizes.max()}"
+    )
     first = Stages()
     mapped(graph, machine, 100, first)
     print(f"ours, first run in this process, with numba: {sum(first.seconds.values()):.2f} s")
     stage = Stages()
     made = mapped(graph, machine, 100, stage)
-    faults, seconds = pacman.timed(lambda: walk(made.small, made.nets, machine.links, made.keys, made.cores))
+    faults, seconds = pacman.timed(
+        lambda: walk(made.small, made.nets, machine.links, made.keys, made.cores)
+    )
     print(f"ours:   {stage}; walk {seconds:.2f} s, {len(faults)} faults")
     joined = pacman.compress(made.tables, machine.links.size[0], "range", theirs)[0]
     print(
-        f"    entries {made.tables.key.size} by slice, {joined.key.size} joined -> {made.small.key.size}, "
+        f"    entries {made.tables.key.size} by slice, {joined.key.size} joined -> "
+        f"{made.small.key.size}, "
         f"longest table {made.small.sizes.max()}, different routes {made.tables.fewest.sum()}"
     )
     again, seconds = pacman.timed(lambda: minimised(tables))
-    print(f"ours on PACMAN's trees and keys: {tables.key.size} -> {again.key.size} in {seconds:.2f} s")
+    print(
+        f"ours on PACMAN's trees and keys: {tables.key.size} -> {again.key.size} in {seconds:.2f} s"
+    )
     other, seconds = pacman.compress(joined, machine.links.size[0], "pair", theirs)
-    print(f"PACMAN (pair) on our trees and keys: {joined.key.size} -> {other.key.size} in {seconds:.2f} s")
+    print(
+        f"PACMAN (pair) on our trees and keys: {joined.key.size} -> {other.key.size} in "
+        f"{seconds:.2f} s"
+    )
 
 
 def pacman_maps(graph: Graph, version: int) -> tuple[Any, Stages, Tables, Tables, Machine]:
@@ -245,12 +273,16 @@ def pacman_maps(graph: Graph, version: int) -> tuple[Any, Stages, Tables, Tables
     from pacman.operations.placer_algorithms.application_placer import place_application_graph
     from pacman.operations.router_algorithms.application_router import route_application_graph
     from pacman.operations.router_compressors.pair_compressor import pair_compressor
-    from pacman.operations.routing_info_allocator_algorithms.zoned_routing_info_allocator import global_allocate
+    from pacman.operations.routing_info_allocator_algorithms.zoned_routing_info_allocator import (
+        global_allocate,
+    )
     from pacman.operations.routing_table_generators import merged_routing_table_generator
     from pacman_test_objects import SimpleTestVertex
 
     writer = pacman.start(version, 8, 8)
-    width, height = PacmanDataView.get_machine_version().size_from_n_cores(int(graph.slices.sum() * 1.02))
+    width, height = PacmanDataView.get_machine_version().size_from_n_cores(
+        int(graph.slices.sum() * 1.02)
+    )
     writer = pacman.start(version, width, height)
     chips = list(PacmanDataView.get_machine().chips)
     cores: list[list[int]] = [[] for _ in range(width * height)]
@@ -258,7 +290,10 @@ def pacman_maps(graph: Graph, version: int) -> tuple[Any, Stages, Tables, Tables
         cores[chip.x + width * chip.y] = list(chip.placable_processors_ids)
     absent = [r for r in range(width * height) if not cores[r]]
     machine = Machine(mesh(width, height, triangular=True, faulty_routers=absent), cores)
-    vertices = [SimpleTestVertex(100 * int(n), f"p{i}", max_atoms_per_core=100) for i, n in enumerate(graph.slices)]
+    vertices = [
+        SimpleTestVertex(100 * int(n), f"p{i}", max_atoms_per_core=100)
+        for i, n in enumerate(graph.slices)
+    ]
     for vertex in vertices:
         vertex.splitter = SplitterFixedLegacy()
         writer.add_vertex(vertex)
@@ -280,7 +315,13 @@ def pacman_maps(graph: Graph, version: int) -> tuple[Any, Stages, Tables, Tables
     writer.set_precompressed(merged)
     small = run("minimise", pair_compressor)
     routers = width * height
-    return writer, stage, pacman.tables_of(merged, width, routers), pacman.tables_of(small, width, routers), machine
+    return (
+        writer,
+        stage,
+        pacman.tables_of(merged, width, routers),
+        pacman.tables_of(small, width, routers),
+        machine,
+    )
 
 
 def full_board() -> None:
@@ -293,10 +334,14 @@ def full_board() -> None:
     }.items():
         stage = Stages()
         made = mapped(graph, machine, 250, stage)
-        faults = stage("walk", lambda made=made: walk(made.small, made.nets, machine.links, made.keys, made.cores))
+        faults = stage(
+            "walk",
+            lambda made=made: walk(made.small, made.nets, machine.links, made.keys, made.cores),
+        )
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(
-            f"{name}: {stage}\n    {made.nets.target.size} pairs, entries {made.tables.key.size} -> "
+            f"{name}: {stage}\n    {made.nets.target.size} pairs, entries {made.tables.key.size} "
+            "-> "
             f"{made.small.key.size}, "
             f"longest table {made.small.sizes.max()}, {len(faults)} faults, {memory:.2f} GB in all",
             flush=True,
@@ -304,7 +349,9 @@ def full_board() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--graph", action="store_true")
     parser.add_argument("--board", action="store_true")
     parser.add_argument("--version", type=int, default=5, choices=(5, 248))

@@ -1,10 +1,11 @@
 """How well can the emulator explain the activity that was recorded from a Speck chip?
 
-``speck_activity.npy`` of the NIR paper holds, for the first sample of each of ten digits, how often each neuron of the
-first layer fired on the chip. The samples (N-MNIST) are not published beside it, so the comparison is indirect: find
-the event counts per pixel (not negative) whose weighted sum comes closest to the recorded spikes, send them through
-the emitted configuration in a random order, and compare spike counts (r: correlation over neurons). The recording was
-made with sinabs' lower bound of the membrane, minus the threshold: ``--set floor=threshold``.
+``speck_activity.npy`` of the NIR paper holds, for the first sample of each of ten digits, how often
+each neuron of the first layer fired on the chip. The samples (N-MNIST) are not published beside it,
+so the comparison is indirect: find the event counts per pixel (not negative) whose weighted sum
+comes closest to the recorded spikes, send them through the emitted configuration in a random order,
+and compare spike counts (r: correlation over neurons). The recording was made with sinabs' lower
+bound of the membrane, minus the threshold: ``--set floor=threshold``.
 
     python benchmarks/speck_recorded.py [--digits N]
 """
@@ -30,22 +31,36 @@ STEPS = 300
 
 def first_core(floor: str) -> Configuration:
     """The configuration of the N-MNIST network, cut down to its first core, which is monitored."""
-    bundle = nirc.compile(DATA / "cnn_sinabs.nir", "speck", writer="nir", reset="subtract", chip={"floor": floor})
+    bundle = nirc.compile(
+        DATA / "cnn_sinabs.nir", "speck", writer="nir", reset="subtract", chip={"floor": floor}
+    )
     whole = read_config(bundle.files["config.json"])
     layer = whole.by_core()[whole.inputs[0].layer]
-    return Configuration(whole.variant, (replace(layer, destinations=(), monitor=True),), whole.inputs)
+    return Configuration(
+        whole.variant, (replace(layer, destinations=(), monitor=True),), whole.inputs
+    )
 
 
 def matrix(configuration: Configuration) -> np.ndarray:
     """(neurons, inputs) weights in units of the threshold."""
     (layer,) = configuration.layers
     (y, x) = layer.padding
-    conv = Conv(layer.kernel.astype(float), layer.shape_in, layer.shape_out, layer.stride, ((y, y), (x, x)), (1, 1), 1)
+    conv = Conv(
+        layer.kernel.astype(float),
+        layer.shape_in,
+        layer.shape_out,
+        layer.stride,
+        ((y, y), (x, x)),
+        (1, 1),
+        1,
+    )
     return conv.apply(np.eye(configuration.input_channels)).T / layer.threshold_high
 
 
 def explained(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(digits, inputs) event counts, at least 0, that come closest: projected gradient with momentum."""
+    """(digits, inputs) event counts, at least 0, that come closest: projected gradient with
+    momentum.
+    """
     step = 1 / np.linalg.norm(weights, 2) ** 2
     x = ahead = np.zeros((len(counts), weights.shape[1]))
     for k in range(ROUNDS):
@@ -77,7 +92,10 @@ def main() -> None:
         "axes (feature, x, y)": recorded.swapaxes(-1, -2),
         "control: features shuffled": recorded[:, np.random.default_rng(0).permutation(16)],
     }
-    print(f"{digits} digits\n{'':<28}{'floor':<12}{'recorded':>9}{'events':>9}{'r':>7}{'synchronous':>13}{'r':>7}")
+    print(
+        f"{digits} digits\n{'':<28}{'floor':<12}{'recorded':>9}{'events':>9}{'r':>7}"
+        f"{'synchronous':>13}{'r':>7}"
+    )
     for name, target in readings.items():
         flat = target.reshape(digits, -1)
         inputs = None
@@ -88,7 +106,8 @@ def main() -> None:
             row = f"{name:<28}{floor:<12}{int(flat.sum()):>9}"
             for mode, width in (("events", 9), ("synchronous", 13)):
                 spikes = emulate(configuration, inputs, mode=mode).output.sum(axis=1)
-                row += f"{int(spikes.sum()):>{width}}{np.corrcoef(spikes.ravel(), flat.ravel())[0, 1]:>7.3f}"
+                likeness = np.corrcoef(spikes.ravel(), flat.ravel())[0, 1]
+                row += f"{int(spikes.sum()):>{width}}{likeness:>7.3f}"
             print(row)
 
 

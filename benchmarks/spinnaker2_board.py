@@ -1,9 +1,11 @@
-"""Fills a SpiNNaker2 board: layers of LIF neurons with random synapses, from the discrete form to files and back.
+"""Fills a SpiNNaker2 board: layers of LIF neurons with random synapses, from the discrete form to
+files and back.
 
-    python benchmarks/spinnaker2_board.py                    # 34 layers of 40,000 neurons: 92 % of 7104 PEs
+    python benchmarks/spinnaker2_board.py   # 34 layers of 40,000 neurons: 92 % of 7104 PEs
     python benchmarks/spinnaker2_board.py --layers 4         # a small one
 
-Prints processor seconds and the largest memory after each stage; the last one follows every packet of every slice.
+Prints processor seconds and the largest memory after each stage; the last one follows every packet
+of every slice.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ def network(layers: int, n: int, fan_in: int) -> Program:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--layers", type=int, default=34)
     parser.add_argument("--neurons", type=int, default=40_000)
     parser.add_argument("--fan-in", type=int, default=20)
@@ -63,7 +67,9 @@ def main() -> None:
     tell("quantised")
     mapped = fit(integer, legal, BOARD_48, Request(steps=10), log)
     if mapped is None:
-        raise SystemExit("\n".join(f"{d.code}: {d.message}: {d.found}, limit {d.limit}" for d in log.errors))
+        raise SystemExit(
+            "\n".join(f"{d.code}: {d.message}: {d.found}, limit {d.limit}" for d in log.errors)
+        )
     tell("mapped")
     files = emit(mapped.chip)
     tell("files")

@@ -1,12 +1,14 @@
-"""The Braille networks' hidden spikes, recorded on a SpiNNaker2 chip, against the rules of the emulator.
+"""The Braille networks' hidden spikes, recorded on a SpiNNaker2 chip, against the rules of the
+emulator.
 
     python benchmarks/spinnaker2_recorded.py [--seconds 120] [--distance 0.1]
 
-The NIR paper's authors recorded the hidden neurons of both networks for one sample of 256 steps; the sample itself is
-not public. So the question is turned round: is there any input with which a rule gives just these spikes? As they are
-known, so are the resets and the recurrent currents, and v is a linear function of the input: every neuron and step is
-one inequality, v above or below the threshold, 19,968 in all for 12 x 256 unknowns between 0 (no spike) and 1. If a
-linear program has no solution, no input explains the recording, and the rule is not the chip's. Parameters are those
+The NIR paper's authors recorded the hidden neurons of both networks for one sample of 256 steps;
+the sample itself is not public. So the question is turned round: is there any input with which a
+rule gives just these spikes? As they are known, so are the resets and the recurrent currents, and v
+is a linear function of the input: every neuron and step is one inequality, v above or below the
+threshold, 19,968 in all for 12 x 256 unknowns between 0 (no spike) and 1. If a linear program has
+no solution, no input explains the recording, and the rule is not the chip's. Parameters are those
 of the vendor's importer (targets sheet, section 6). Needs scipy (the extra `oracles`) and nir.
 """
 
@@ -33,7 +35,9 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Network:
-    """A hidden layer as the importer gave it to the chip, and what was recorded of it (steps, neurons)."""
+    """A hidden layer as the importer gave it to the chip, and what was recorded of it (steps,
+    neurons).
+    """
 
     name: str
     w_in: Array
@@ -48,13 +52,20 @@ class Network:
     late: int = 1  # steps from a spike to its current
 
 
-def network(name: str, *, whole: Any = np.rint, biases: tuple[str, ...] = ("fc1", "lif1.w_rec")) -> Network:
-    """Parameters by the importer's formulas; ``whole`` makes weights whole, ``biases`` are added to v."""
+def network(
+    name: str, *, whole: Any = np.rint, biases: tuple[str, ...] = ("fc1", "lif1.w_rec")
+) -> Network:
+    """Parameters by the importer's formulas; ``whole`` makes weights whole, ``biases`` are added to
+    v.
+    """
     nodes = nir.read(DATA / f"braille_{name}.nir").nodes
     cell, fc, rec = nodes["lif1.lif"], nodes["fc1"], nodes["lif1.w_rec"]
     scale = 127 / max(np.abs(fc.weight).max(), np.abs(rec.weight).max())
     k_mem, k_syn = DT / cell.tau_mem[0], DT / cell.tau_syn[0]
-    bias = sum((getattr(nodes[n], "bias", np.zeros(len(fc.weight))) for n in biases), np.zeros(len(fc.weight)))
+    bias = sum(
+        (getattr(nodes[n], "bias", np.zeros(len(fc.weight))) for n in biases),
+        np.zeros(len(fc.weight)),
+    )
     return Network(
         name,
         whole(fc.weight * scale),
@@ -69,7 +80,9 @@ def network(name: str, *, whole: Any = np.rint, biases: tuple[str, ...] = ("fc1"
 
 
 def known(net: Network) -> tuple[Array, Array]:
-    """(steps, neurons) what v is without any input, given the spikes; and the step of the last reset to 0, -1: none."""
+    """(steps, neurons) what v is without any input, given the spikes; and the step of the last
+    reset to 0, -1: none.
+    """
     steps, n = net.recorded.shape
     base, since = np.zeros((steps, n)), np.full((steps, n), -1)
     syn, v, last = np.zeros(n), np.zeros(n), np.full(n, -1)
@@ -88,8 +101,8 @@ def known(net: Network) -> tuple[Array, Array]:
 class Program:
     """The linear program.
 
-    Unknowns: inputs x (steps, 12); of each network their currents and what these add to v; the distance that every v
-    keeps from its threshold, in units of the chip.
+    Unknowns: inputs x (steps, 12); of each network their currents and what these add to v; the
+    distance that every v keeps from its threshold, in units of the chip.
     """
 
     def __init__(self, nets: list[Network]) -> None:
@@ -129,7 +142,9 @@ class Program:
         self._end(np.zeros(self.size), np.zeros(self.size))
 
     def _thresholds(self, net: Network, mem: int) -> None:
-        """A row for each step and neuron: what input adds to v, less what a reset to 0 took away."""
+        """A row for each step and neuron: what input adds to v, less what a reset to 0 took
+        away.
+        """
         base, since = known(net)
         steps, n = base.shape
         t, i = (a.ravel() for a in np.indices((steps, n)))
@@ -138,7 +153,11 @@ class Program:
         last = since.ravel()
         cut = last >= 0
         faded = net.decay_mem ** (t - last)[cut]
-        self._add(*_flat(rows[cut], mem + last[cut, None] * CHANNELS + k, -faded[:, None] * net.w_in[i[cut]]))
+        self._add(
+            *_flat(
+                rows[cut], mem + last[cut, None] * CHANNELS + k, -faded[:, None] * net.w_in[i[cut]]
+            )
+        )
         room, fired = net.threshold - base.ravel(), net.recorded.ravel() > 0
         distance = np.full(steps * n, self.size * (1 + 2 * len(self.nets)))
         self._add(np.arange(steps * n), distance, np.where(fired, -1.0, 1.0))
@@ -158,7 +177,9 @@ class Program:
         inputs, last = np.arange(count) < self.size, np.arange(count) == count - 1
         found = milp(
             inputs.astype(float),
-            constraints=LinearConstraint(matrix, np.concatenate(self.low), np.concatenate(self.high)),
+            constraints=LinearConstraint(
+                matrix, np.concatenate(self.low), np.concatenate(self.high)
+            ),
             bounds=Bounds(distance * last, np.where(last, distance, np.where(inputs, 1.0, np.inf))),
             options={"time_limit": seconds},
         )
@@ -171,7 +192,9 @@ def _flat(rows: Array, columns: Array, values: Array) -> tuple[Array, Array, Arr
 
 
 def played(net: Network, x: Array) -> Array:
-    """(steps, neurons) the emulator's float32 rules with an input of any size, from its own spikes."""
+    """(steps, neurons) the emulator's float32 rules with an input of any size, from its own
+    spikes.
+    """
     steps, n = net.recorded.shape
     v = syn = np.zeros(n, np.float32)
     spikes = np.zeros((steps, n))
@@ -187,9 +210,13 @@ def played(net: Network, x: Array) -> Array:
 
 
 def compiled(net: Network, x: Array) -> Array:
-    """The same of the network that nirc compiles, shifted to where the importer's is: one step after the model."""
+    """The same of the network that nirc compiles, shifted to where the importer's is: one step
+    after the model.
+    """
     path = DATA / f"braille_{net.name}.nir"
-    bundle = nirc.compile(path, "spinnaker2", writer="nir", reset="zero" if net.zero else "subtract", dt=DT)
+    bundle = nirc.compile(
+        path, "spinnaker2", writer="nir", reset="zero" if net.zero else "subtract", dt=DT
+    )
     tables = from_npz(bundle.files["network.npz"])
     block = bundle.manifest["populations"]["lif1.lif"]
     late = block["latency_steps"] - 1
@@ -210,16 +237,24 @@ def _played_tables(tables: Tables, x: Array) -> dict[str, Array]:
             np.add.at(dense, (p.post[mine], p.pre[mine]), p.weight[mine])
             wires.append((p.source, p.target, 1 + int(delay), dense))
     state = {
-        p.name: [np.zeros(p.n, np.float32) + p.v_init, *np.zeros((2, p.n), np.float32)] for p in tables.populations
+        p.name: [np.zeros(p.n, np.float32) + p.v_init, *np.zeros((2, p.n), np.float32)]
+        for p in tables.populations
     }
     for t in range(len(x)):
         for p in tables.populations:
             v, exc, inh = state[p.name]
-            sent = [(w, spikes[s][t - lag]) for s, target, lag, w in wires if target == p.name and t >= lag]
+            sent = [
+                (w, spikes[s][t - lag])
+                for s, target, lag, w in wires
+                if target == p.name and t >= lag
+            ]
             up = sum((np.maximum(w, 0) @ s for w, s in sent), np.zeros(p.n)).astype(np.float32)
             down = sum((np.minimum(w, 0) @ s for w, s in sent), np.zeros(p.n)).astype(np.float32)
             if p.exc_decay is not None and p.inh_decay is not None:
-                exc, inh = rule.current_step(exc, up, p.exc_decay), rule.current_step(inh, down, p.inh_decay)
+                exc, inh = (
+                    rule.current_step(exc, up, p.exc_decay),
+                    rule.current_step(inh, down, p.inh_decay),
+                )
                 up, down = exc, inh
             v = rule.membrane_step(v, up + down, p.alpha_decay, p.i_offset)
             fired, v = rule.fire(v, p.threshold, p.v_reset, p.reset)
@@ -228,7 +263,9 @@ def _played_tables(tables: Tables, x: Array) -> dict[str, Array]:
 
 
 def variants(name: str) -> dict[str, Network]:
-    """The rule, and rules that differ in one thing; at the end a recording that no rule should explain."""
+    """The rule, and rules that differ in one thing; at the end a recording that no rule should
+    explain.
+    """
     ours = network(name)
     order = np.random.default_rng(0).permutation(ours.recorded.shape[1])
     return {
@@ -251,9 +288,18 @@ def told(pair: tuple[Network, Network], seconds: float) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=120.0, help="for one linear program (default %(default)s)")
-    parser.add_argument("--distance", type=float, default=0.1, help="of the input that is played (default %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=120.0, help="for one linear program (default %(default)s)"
+    )
+    parser.add_argument(
+        "--distance",
+        type=float,
+        default=0.1,
+        help="of the input that is played (default %(default)s)",
+    )
     options = parser.parse_args()
     names = ["noDelay_noBias_subtract", "noDelay_bias_zero"]
     made = [variants(name) for name in names]
@@ -264,7 +310,10 @@ def main() -> None:
         print(f"{what:41s}" + "".join(f"{answer:26s}" for answer in answers), flush=True)
     nets = [network(name) for name in names]
     said, x = Program(nets).solve(2 * options.seconds, distance=options.distance)
-    print(f"An input for both that keeps every v {options.distance:g} units of the chip from its threshold: {said}")
+    print(
+        f"An input for both that keeps every v {options.distance:g} units of the chip from its "
+        f"threshold: {said}"
+    )
     if x is None:
         return
     for net in nets:
@@ -274,11 +323,17 @@ def main() -> None:
             "as nirc compiles it": compiled(net, x),
             "without rounding": played(exact, x),
         }
-        print(f"  {net.name}: {int(net.recorded.sum())} recorded spikes; of {net.recorded.size} entries differ")
+        print(
+            f"  {net.name}: {int(net.recorded.sum())} recorded spikes; of {net.recorded.size} "
+            "entries differ"
+        )
         for what, spikes in runs.items():
-            from_chip, from_exact = (int((spikes != other).sum()) for other in (net.recorded, runs["without rounding"]))
+            from_chip, from_exact = (
+                int((spikes != other).sum()) for other in (net.recorded, runs["without rounding"])
+            )
             print(
-                f"    {what:20s} {from_chip:5d} from the recording, {from_exact:5d} from the network without rounding"
+                f"    {what:20s} {from_chip:5d} from the recording, {from_exact:5d} from the "
+                "network without rounding"
             )
 
 

@@ -1,9 +1,11 @@
-"""CPU time of the float and discrete stages on the zoo's networks, against another checkout of nirc.
+"""CPU time of the float and discrete stages on the zoo's networks, against another checkout of
+nirc.
 
     python benchmarks/stages.py [--against DIR] [--runs N]
 
-``DIR`` is a checkout with its own ``.venv``, such as a worktree of an older commit. Each stage runs ``N`` times in turn
-in both, and the table shows the smallest CPU time and the ratio of the two. Without DIR the times alone are shown.
+``DIR`` is a checkout with its own ``.venv``, such as a worktree of an older commit. Each stage runs
+``N`` times in turn in both, and the table shows the smallest CPU time and the ratio of the two.
+Without DIR the times alone are shown.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ for name in sys.argv[1].split(","):
     stages = lower(name + ".nir", Options(reset=reset, **letter), log=Log())
     inputs = np.load(name + ".npz")["inputs"]
     inputs = inputs.reshape(*inputs.shape[:2], -1)[:64]
-    for stage, program in (("float", getattr(stages, "reference", stages.continuous)), ("discrete", stages.discrete)):
+    reference = getattr(stages, "reference", stages.continuous)
+    for stage, program in (("float", reference), ("discrete", stages.discrete)):
         start = time.process_time()
         run(program, inputs)
         found[name.split("/")[-1] + " " + stage] = time.process_time() - start
@@ -48,7 +51,9 @@ def measured(checkout: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--against", metavar="DIR", type=Path, help="another checkout")
     parser.add_argument("--runs", metavar="N", type=int, default=5, help="default 5")
     options = parser.parse_args()

@@ -21,7 +21,14 @@ COMMANDS = {
     "import the libraries": [sys.executable, "-c", "import numpy, h5py, networkx, jinja2"],
     "nirc --help": [*NIRC, "--help"],
     "nirc inspect": [*NIRC, "inspect", str(ROOT / "examples/braille.nir")],
-    "nirc braille.nir --target xylo": [*NIRC, str(ROOT / "examples/braille.nir"), "--target", "xylo", "-o", "out"],
+    "nirc braille.nir --target xylo": [
+        *NIRC,
+        str(ROOT / "examples/braille.nir"),
+        "--target",
+        "xylo",
+        "-o",
+        "out",
+    ],
 }
 
 
@@ -32,11 +39,16 @@ def once(command: list[str], directory: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=7)
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as directory:
-        times = {name: median([once(c, directory) for _ in range(runs + 1)][1:]) for name, c in COMMANDS.items()}
+        times = {
+            name: median([once(c, directory) for _ in range(runs + 1)][1:])
+            for name, c in COMMANDS.items()
+        }
     base = times["import the libraries"]
     print(f"median of {runs} runs{'':<20} ms    ratio")
     for name, seconds in times.items():

@@ -1,15 +1,17 @@
-"""Train the networks beside the zoo that fidelity is measured on: DIR/NAME.nir, with its samples in DIR/NAME.npz.
+"""Train the networks beside the zoo that fidelity is measured on: DIR/NAME.nir, with its samples in
+DIR/NAME.npz.
 
     pip install torch nir && pip install --no-deps aeon scikit-learn
     python benchmarks/strangers.py DIR [NAME ...]
     python benchmarks/fidelity.py DIR/*.nir
 
-Eleven networks, each from seeds of its own name: the same files for the same torch on the same machine, nearly the same
-accuracy elsewhere. About two minutes of one core.
+Eleven networks, each from seeds of its own name: the same files for the same torch on the same
+machine, nearly the same accuracy elsewhere. About two minutes of one core.
 
-Each .npz holds ``inputs`` (spikes, (samples, steps, ...)), ``labels``, ``dt`` (s) and ``ref_output``, the spikes of the
-trained network in torch. Those with ``_if_`` in their name subtract the threshold, which NIR cannot say.
-Where the data come from, and their licences: ``strangers_data.py``.
+Each .npz holds ``inputs`` (spikes, (samples, steps, ...)), ``labels``, ``dt`` (s) and
+``ref_output``, the spikes of the trained network in torch. Those with ``_if_`` in their name
+subtract the threshold, which NIR cannot say. Where the data come from, and their licences:
+``strangers_data.py``.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ IMAGES = Task(lambda rng: digits(rng, 12), (1, 8, 8), 12)
 
 
 def spiking_cnn(*channels: int) -> tuple[Layer, ...]:
-    """Convolutions and ten outputs of IF neurons; pooling before the last convolution and before the outputs."""
+    """Convolutions and ten outputs of IF neurons; pooling before the last convolution and before
+    the outputs.
+    """
     *first, last = (Layer(n, 1.0, conv=True) for n in channels)
     return (*first, replace(last, pool=True), Layer(10, 1.0, pool=True))
 
@@ -101,7 +105,9 @@ class Graph:
         nir.write(path, nir.NIRGraph(self.nodes, self.edges))
 
 
-def synapses_of(module: torch.nn.Module, shape: tuple[int, ...]) -> tuple[nir.NIRNode, tuple[int, ...]]:
+def synapses_of(
+    module: torch.nn.Module, shape: tuple[int, ...]
+) -> tuple[nir.NIRNode, tuple[int, ...]]:
     """A module that keeps nothing as a node of NIR, and the shape behind it."""
     if isinstance(module, torch.nn.AvgPool2d):
         node = nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
@@ -110,14 +116,18 @@ def synapses_of(module: torch.nn.Module, shape: tuple[int, ...]) -> tuple[nir.NI
         return nir.Flatten({"input": np.array(shape)}, 0, -1), (prod(shape),)
     assert isinstance(module, torch.nn.Conv2d | torch.nn.Linear)
     weight = module.weight.detach().numpy()
-    bias = np.zeros(len(weight), np.float32) if module.bias is None else module.bias.detach().numpy()
+    bias = (
+        np.zeros(len(weight), np.float32) if module.bias is None else module.bias.detach().numpy()
+    )
     if isinstance(module, torch.nn.Conv2d):
         return nir.Conv2d(shape[1:], weight, 1, 1, 1, 1, bias), (len(weight), *shape[1:])
     return nir.Linear(weight) if module.bias is None else nir.Affine(weight, bias), (len(weight),)
 
 
 def neurons_of(layer: Layer, shape: tuple[int, ...]) -> nir.NIRNode:
-    """Neurons of which a step of DT by Euler's rule is a step in torch: thresholds of 1, resistances of tau/dt."""
+    """Neurons of which a step of DT by Euler's rule is a step in torch: thresholds of 1,
+    resistances of tau/dt.
+    """
 
     def all_of(value: float) -> Array:
         return np.full(shape, value, np.float64)
@@ -129,7 +139,9 @@ def neurons_of(layer: Layer, shape: tuple[int, ...]) -> nir.NIRNode:
     if layer.current is None:
         return nir.LIF(all_of(tau), all_of(tau / DT), zero, one, v_reset=zero)
     slow = DT / (1 - layer.current)
-    return nir.CubaLIF(all_of(slow), all_of(tau), all_of(tau / DT), zero, one, zero, all_of(slow / DT))
+    return nir.CubaLIF(
+        all_of(slow), all_of(tau), all_of(tau / DT), zero, one, zero, all_of(slow / DT)
+    )
 
 
 def made(name: str, folder: Path) -> str:
@@ -146,11 +158,18 @@ def made(name: str, folder: Path) -> str:
         graph.population(index, population)
     graph.write(folder / f"{name}.nir")
     np.savez_compressed(
-        folder / f"{name}.npz", inputs=samples.test, labels=samples.test_labels, dt=DT, ref_output=output
+        folder / f"{name}.npz",
+        inputs=samples.test,
+        labels=samples.test_labels,
+        dt=DT,
+        ref_output=output,
     )
     train = accuracy(network.spikes(samples.train), samples.train_labels)
     test = accuracy(output, samples.test_labels)
-    return f"{name}: {train:.3f} of the training samples, {test:.3f} of the others, {time.process_time() - begun:.0f} s"
+    return (
+        f"{name}: {train:.3f} of the training samples, {test:.3f} of the others, "
+        f"{time.process_time() - begun:.0f} s"
+    )
 
 
 def accuracy(output: Array, labels: Array) -> float:
@@ -159,9 +178,13 @@ def accuracy(output: Array, labels: Array) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", metavar="DIR", type=Path)
-    parser.add_argument("names", metavar="NAME", nargs="*", help=f"of {', '.join(NETWORKS)}; default: all")
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", help=f"of {', '.join(NETWORKS)}; default: all"
+    )
     asked = parser.parse_args()
     if unknown := [name for name in asked.names if name not in NETWORKS]:
         parser.error(f"no network {', '.join(unknown)}; there are {', '.join(NETWORKS)}")

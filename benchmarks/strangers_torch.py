@@ -1,4 +1,6 @@
-"""The networks of ``strangers.py`` in torch: populations of integrate-and-fire neurons and how they learn."""
+"""The networks of ``strangers.py`` in torch: populations of integrate-and-fire neurons and how they
+learn.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ SHARPNESS = 0.3  # logits per spike
 
 @dataclass(frozen=True)
 class Layer:
-    """A population with its synapses. A membrane that keeps all (``keeps=1``) subtracts its threshold, others reset."""
+    """A population with its synapses.
+
+    A membrane that keeps all (``keeps=1``) subtracts its threshold, others reset.
+    """
 
     size: int  # neurons, or channels of a convolution of 3 x 3
     keeps: float = 0.9  # of the membrane from step to step
@@ -33,7 +38,10 @@ class Layer:
 
 
 class Spike(torch.autograd.Function):
-    """A step at the threshold, with the slope of a fast sigmoid (Zenke, Ganguli 2018: SuperSpike)."""
+    """A step at the threshold, with the slope of a fast sigmoid (Zenke, Ganguli 2018:
+
+    SuperSpike).
+    """
 
     @staticmethod
     def forward(ctx: Any, above: torch.Tensor) -> torch.Tensor:
@@ -121,7 +129,9 @@ class Network(torch.nn.Module):
             for start in range(0, len(order), BATCH):
                 chosen = order[start : start + BATCH]
                 logits = self(samples.train[chosen]).sum(1) * SHARPNESS
-                loss = torch.nn.functional.cross_entropy(logits, torch.tensor(samples.train_labels[chosen]))
+                loss = torch.nn.functional.cross_entropy(
+                    logits, torch.tensor(samples.train_labels[chosen])
+                )
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()

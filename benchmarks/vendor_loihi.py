@@ -1,17 +1,22 @@
-"""Lava-DL slayer's CUBA networks on Loihi 2: slayer's own fixed-point simulation, and nirc's bundle.
+"""Lava-DL slayer's CUBA networks on Loihi 2: slayer's own fixed-point simulation, and nirc's
+bundle.
 
-    python benchmarks/vendor_loihi.py [--networks NAME ...] [--samples N] [--steps N] [--seeds N] [--keep DIR]
+    python benchmarks/vendor_loihi.py [--networks NAME ...] [--samples N] [--steps N]
+                                      [--seeds N] [--keep DIR]
 
-Each network is made of slayer's CUBA blocks with seeded weights, scaled until every layer fires. Slayer runs it with
-the weights of 8 bits and the states of whole numbers that it trains with. A converter of ours writes it as NIR: decays
-as time constants of 1e-4 s * 4096 / k, weights as whole 64ths. nirc reads the file with ``--from lava`` and its bundle
-runs in the emulator. Both get the same raster.
+Each network is made of slayer's CUBA blocks with seeded weights, scaled until every layer fires.
+Slayer runs it with the weights of 8 bits and the states of whole numbers that it trains with. A
+converter of ours writes it as NIR: decays as time constants of 1e-4 s * 4096 / k, weights as whole
+64ths. nirc reads the file with ``--from lava`` and its bundle runs in the emulator. Both get the
+same raster.
 
-`steps` is the share of entries (sample, step, output) with equal spikes. `apart` is the difference of the total counts.
-`agree` is the share of samples with slayer's arg-max. `unit` is slayer's unit of voltage over nirc's. `late` is the
-latency of the bundle: a block of slayer delays its spikes by a step, as a hop on the chip does.
+`steps` is the share of entries (sample, step, output) with equal spikes. `apart` is the difference
+of the total counts. `agree` is the share of samples with slayer's arg-max. `unit` is slayer's unit
+of voltage over nirc's. `late` is the latency of the bundle: a block of slayer delays its spikes by
+a step, as a hop on the chip does.
 
-Needs torch and matplotlib, and lava-nc 0.10.0 and lava-dl 0.6.0 installed without their dependencies.
+Needs torch and matplotlib, and lava-nc 0.10.0 and lava-dl 0.6.0 installed without their
+dependencies.
 """
 
 from __future__ import annotations
@@ -169,7 +174,9 @@ def export(made: Case, file: Path) -> None:
 
 
 def _conv(block: Any, weight: Array, shape: tuple[int, ...]) -> nir.Conv2d:
-    stride, padding = (tuple(int(n) for n in pair[:2]) for pair in (block.synapse.stride, block.synapse.padding))
+    stride, padding = (
+        tuple(int(n) for n in pair[:2]) for pair in (block.synapse.stride, block.synapse.padding)
+    )
     return nir.Conv2d(shape[1:], weight, stride, padding, (1, 1), 1, np.zeros(len(weight)))
 
 
@@ -178,7 +185,10 @@ def _after(block: Any, channels: int, shape: tuple[int, ...]) -> tuple[int, ...]
         tuple(int(n) for n in pair[:2])
         for pair in (block.synapse.kernel_size, block.synapse.stride, block.synapse.padding)
     )
-    sides = ((n + 2 * p - k) // s + 1 for n, k, s, p in zip(shape[1:], kernel, stride, padding, strict=True))
+    sides = (
+        (n + 2 * p - k) // s + 1
+        for n, k, s, p in zip(shape[1:], kernel, stride, padding, strict=True)
+    )
     return channels, *sides
 
 
@@ -217,7 +227,8 @@ def compare(name: str, seed: int, made: Case, file: Path) -> list[str]:
     spikes = found.bundle.run(made.raster).output
     near = fidelity(spikes, made.outputs)
     units = [
-        max(block["scale"]) / (WEIGHT_UNIT * WEIGHT_UNIT) for block in found.bundle.manifest["populations"].values()
+        max(block["scale"]) / (WEIGHT_UNIT * WEIGHT_UNIT)
+        for block in found.bundle.manifest["populations"].values()
     ]
     return [
         name,
@@ -235,11 +246,15 @@ def compare(name: str, seed: int, made: Case, file: Path) -> list[str]:
 def main() -> int:
     """Print the table. Status 1 where a spike differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NAME")
+    parser.add_argument(
+        "--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NAME"
+    )
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=2, help="how many seeds, from 0 on")
-    parser.add_argument("--keep", type=Path, help="folder for the NIR files and rasters with slayer's outputs")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the NIR files and rasters with slayer's outputs"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
@@ -250,7 +265,12 @@ def main() -> int:
             for seed in range(arguments.seeds):
                 made = case(NETWORKS[name], seed, arguments.samples, arguments.steps)
                 rows.append(
-                    compare(name, seed, made, folder / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}.nir")
+                    compare(
+                        name,
+                        seed,
+                        made,
+                        folder / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}.nir",
+                    )
                 )
     print(f"{arguments.samples} samples of {arguments.steps} steps\n")
     print(table(HEADS, rows))

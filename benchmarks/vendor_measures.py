@@ -1,7 +1,8 @@
-"""What the three comparisons with the vendors' software share: stand-ins for drivers, measures and tables.
+"""What the three comparisons with the vendors' software share: stand-ins for drivers, measures and
+tables.
 
-Used by ``vendor_speck.py``, ``vendor_xylo.py`` and ``vendor_loihi.py``. It compares spike counts per step, arrays
-(samples, steps, outputs), and knows no chip.
+Used by ``vendor_speck.py``, ``vendor_xylo.py`` and ``vendor_loihi.py``. It compares spike counts
+per step, arrays (samples, steps, outputs), and knows no chip.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 from nirc.api import Compiled, Options, compile_model
 
 Array = NDArray[Any]
-# Imported by the vendors' packages and never called here: drivers of boards, and what needs torchvision.
+# Imported by the vendors' packages and never called here: drivers of boards, and what needs
+# torchvision.
 UNUSED = ("samna", "samnagui", "lava.lib.dl.slayer.object_detection")
 
 
@@ -52,7 +54,9 @@ class _Mocks(ModuleType):
 
 @contextmanager
 def only_simulators() -> Iterator[None]:
-    """Import a vendor's simulator without its drivers: samna would fetch a binary when it is imported."""
+    """Import a vendor's simulator without its drivers: samna would fetch a binary when it is
+    imported.
+    """
     finder = _Absent()
     sys.meta_path.insert(0, finder)
     try:
@@ -72,7 +76,10 @@ class Fidelity:
 
 
 def fidelity(spikes: Array, reference: Array) -> Fidelity:
-    """Compare (samples, steps, outputs) with a reference of the same shape. ValueError where shapes differ."""
+    """Compare (samples, steps, outputs) with a reference of the same shape.
+
+    ValueError where shapes differ.
+    """
     if spikes.shape != reference.shape:
         raise ValueError(f"spikes {spikes.shape} and reference {reference.shape} differ in shape")
     counts, wanted = spikes.sum(axis=1), reference.sum(axis=1)
@@ -91,7 +98,12 @@ def apart(a: Array, b: Array) -> float:
 
 
 def compiled(
-    file: Path, target: str, writer: str, *, chip: Mapping[str, str] | None = None, calibrate: Array | None = None
+    file: Path,
+    target: str,
+    writer: str,
+    *,
+    chip: Mapping[str, str] | None = None,
+    calibrate: Array | None = None,
 ) -> Compiled:
     """The file compiled by nirc, read as ``writer`` says. Raises ``NircError``."""
     options = Options(writer=writer, chip=tuple(sorted((chip or {}).items())))
@@ -103,5 +115,6 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
     lines = [heads, ["-" * w for w in widths], *rows]
     return "\n".join(
-        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
     )

@@ -1,12 +1,15 @@
-"""Sinabs' networks on Speck: its own quantised DynapcnnNetwork and nirc's bundle, both beside the float network.
+"""Sinabs' networks on Speck: its own quantised DynapcnnNetwork and nirc's bundle, both beside the
+float network.
 
-    python benchmarks/vendor_speck.py [--networks NAME ...] [--samples N] [--steps N] [--seeds N] [--keep DIR]
+    python benchmarks/vendor_speck.py [--networks NAME ...] [--samples N] [--steps N]
+                                      [--seeds N] [--keep DIR]
 
-Each network is made in Sinabs with seeded weights, scaled until every layer fires, and exported by Sinabs' exporter.
-DynapcnnNetwork runs on the CPU, without samna. nirc reads the file with ``--from sinabs`` and its bundle runs in the
-synchronous emulator. All three get the same raster. Counts are output spikes of all samples. `apart` is the difference
-of nirc's count from DynapcnnNetwork's. `error` is the sum of the outputs' count differences over the float network's
-count. `steps`: the share of entries (sample, step, output) with equal spikes. `agree`: the share of samples with the
+Each network is made in Sinabs with seeded weights, scaled until every layer fires, and exported by
+Sinabs' exporter. DynapcnnNetwork runs on the CPU, without samna. nirc reads the file with ``--from
+sinabs`` and its bundle runs in the synchronous emulator. All three get the same raster. Counts are
+output spikes of all samples. `apart` is the difference of nirc's count from DynapcnnNetwork's.
+`error` is the sum of the outputs' count differences over the float network's count. `steps`: the
+share of entries (sample, step, output) with equal spikes. `agree`: the share of samples with the
 float network's arg-max.
 
 Needs torch, nirtorch and matplotlib, and sinabs 3.1.3 installed without its dependencies.
@@ -42,7 +45,10 @@ HALVINGS = 30  # of the interval of the factor
 
 @dataclass(frozen=True)
 class Kind:
-    """A network to compare. ``floor``: min_v_mem, None for none. ``bias``: standard deviation of biases, 0 for none."""
+    """A network to compare.
+
+    ``floor``: min_v_mem, None for none. ``bias``: standard deviation of biases, 0 for none.
+    """
 
     make: Callable[[Kind], nn.Sequential]
     shape: tuple[int, int, int]
@@ -98,7 +104,9 @@ def conv(kind: Kind) -> nn.Sequential:
 
 def linear(kind: Kind) -> nn.Sequential:
     """Three linear layers."""
-    return nn.Sequential(nn.Flatten(), *kind.linear(64, 40), *kind.linear(40, 20), *kind.linear(20, 5))
+    return nn.Sequential(
+        nn.Flatten(), *kind.linear(64, 40), *kind.linear(40, 20), *kind.linear(20, 5)
+    )
 
 
 NETWORKS = {
@@ -139,12 +147,16 @@ def case(kind: Kind, seed: int, samples: int, steps: int) -> Case:
         if parameter.dim() == 1 and kind.bias:
             parameter.data = torch.tensor(rng.normal(0, kind.bias, parameter.shape)).float()
     scale(network, raster[0])
-    weights = {k: v.clone() for k, v in network.state_dict().items() if k.endswith(("weight", "bias"))}
+    weights = {
+        k: v.clone() for k, v in network.state_dict().items() if k.endswith(("weight", "bias"))
+    }
     return Case(kind, weights, raster, run(fresh(kind, weights), raster))
 
 
 def fresh(kind: Kind, weights: dict[str, torch.Tensor]) -> nn.Sequential:
-    """The same network without any state: a membrane left over would enter Sinabs' scale and its integers."""
+    """The same network without any state: a membrane left over would enter Sinabs' scale and its
+    integers.
+    """
     network = kind.make(kind)
     network.load_state_dict(weights, strict=False)
     return network
@@ -155,7 +167,11 @@ def moving(rng: np.random.Generator, steps: int, shape: tuple[int, int, int]) ->
     channels, height, width = shape
     size = min(height, width)
     y, x = np.mgrid[:height, :width]
-    start, speed, radius = rng.uniform(0, 2 * np.pi), rng.uniform(-0.4, 0.4), size * rng.uniform(0.15, 0.35)
+    start, speed, radius = (
+        rng.uniform(0, 2 * np.pi),
+        rng.uniform(-0.4, 0.4),
+        size * rng.uniform(0.15, 0.35),
+    )
     made = np.zeros((steps, *shape))
     for step in range(steps):
         for blob in range(2):
@@ -211,7 +227,8 @@ def run(network: nn.Module, raster: Array) -> Array:
 def export(made: Case, file: Path) -> None:
     """Write the network by Sinabs' exporter, and beside it what it computed."""
     graph = to_nir(fresh(made.kind, made.weights), torch.tensor(made.raster[0, :1]).float())
-    graph.infer_types()  # some releases of nirtorch leave the shapes of convolutions open, which cannot be written
+    # some releases of nirtorch leave the shapes of convolutions open, which cannot be written
+    graph.infer_types()
     nir.write(file, graph)
     np.savez_compressed(file.with_suffix(".npz"), inputs=made.raster, outputs=made.outputs)
 
@@ -219,7 +236,9 @@ def export(made: Case, file: Path) -> None:
 def quantised(made: Case) -> DynapcnnNetwork:
     """Sinabs' own integers."""
     with torch.no_grad():
-        return DynapcnnNetwork(fresh(made.kind, made.weights), input_shape=made.kind.shape, dvs_input=False)
+        return DynapcnnNetwork(
+            fresh(made.kind, made.weights), input_shape=made.kind.shape, dvs_input=False
+        )
 
 
 def same_integers(theirs: DynapcnnNetwork, ours: Configuration) -> bool:
@@ -232,7 +251,11 @@ def _integers_of_sinabs(network: DynapcnnNetwork) -> Iterator[tuple[object, ...]
     for layer in network.dynapcnn_layers.values():
         conv, neurons = layer.conv_layer, layer.spk_layer
         weight = conv.weight.detach().numpy().astype(np.int64)
-        bias = np.zeros(len(weight), np.int64) if conv.bias is None else conv.bias.detach().numpy().astype(np.int64)
+        bias = (
+            np.zeros(len(weight), np.int64)
+            if conv.bias is None
+            else conv.bias.detach().numpy().astype(np.int64)
+        )
         yield weight.tobytes(), bias.tobytes(), int(neurons.spike_threshold), int(neurons.min_v_mem)
 
 
@@ -294,17 +317,25 @@ def row(name: str, seed: int, result: Result) -> list[str]:
 
 
 def _pairs(a: Fidelity, b: Fidelity) -> list[tuple[float, float]]:
-    return [(a.count_error, b.count_error), (a.equal_steps, b.equal_steps), (a.agreement, b.agreement)]
+    return [
+        (a.count_error, b.count_error),
+        (a.equal_steps, b.equal_steps),
+        (a.agreement, b.agreement),
+    ]
 
 
 def main() -> int:
     """Print the table. Status 1 where equal integers give unequal spikes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NAME")
+    parser.add_argument(
+        "--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NAME"
+    )
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, from 0 on")
-    parser.add_argument("--keep", type=Path, help="folder for the NIR files and rasters with Sinabs' outputs")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the NIR files and rasters with Sinabs' outputs"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows, results = [], []
@@ -314,10 +345,15 @@ def main() -> int:
         for name in arguments.networks:
             for seed in range(arguments.seeds):
                 made = case(NETWORKS[name], seed, arguments.samples, arguments.steps)
-                result = compare(made, folder / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}.nir")
+                result = compare(
+                    made, folder / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}.nir"
+                )
                 results.append(result)
                 rows.append(row(name, seed, result))
-    print(f"{arguments.samples} samples of {arguments.steps} steps; D: DynapcnnNetwork, n: nirc, both against float\n")
+    print(
+        f"{arguments.samples} samples of {arguments.steps} steps; D: DynapcnnNetwork, n: nirc, "
+        "both against float\n"
+    )
     print(table(HEADS, rows))
     return 0 if all(result.equal for result in results if result.same) else 1
 

@@ -1,15 +1,18 @@
-"""Rockpool's networks on Xylo: its own mapper, quantisers and XyloSim, and nirc's bundle, beside the float network.
+"""Rockpool's networks on Xylo: its own mapper, quantisers and XyloSim, and nirc's bundle, beside
+the float network.
 
-    python benchmarks/vendor_xylo.py [--networks NAME ...] [--samples N] [--steps N] [--seeds N] [--keep DIR]
+    python benchmarks/vendor_xylo.py [--networks NAME ...] [--samples N] [--steps N]
+                                     [--seeds N] [--keep DIR]
 
-Each network is a stack of LinearTorch and LIFTorch with seeded weights, scaled until every layer fires, and exported by
-Rockpool's exporter. Rockpool maps it for Xylo Audio 2, quantises it by ``global_quantize`` and by ``channel_quantize``,
-and runs it in XyloSim. nirc reads the file with ``--from rockpool`` and runs its bundle in the emulator. All get the
-same raster; outputs are shifted back by the steps that hops between hidden neurons take.
+Each network is a stack of LinearTorch and LIFTorch with seeded weights, scaled until every layer
+fires, and exported by Rockpool's exporter. Rockpool maps it for Xylo Audio 2, quantises it by
+``global_quantize`` and by ``channel_quantize``, and runs it in XyloSim. nirc reads the file with
+``--from rockpool`` and runs its bundle in the emulator. All get the same raster; outputs are
+shifted back by the steps that hops between hidden neurons take.
 
-`error` is the sum of the outputs' count differences over the float network's count. `steps` is the share of entries
-(sample, step, output) with equal spikes: a path that hardly fires has many. `agree` is the share of samples with the
-float network's arg-max.
+`error` is the sum of the outputs' count differences over the float network's count. `steps` is the
+share of entries (sample, step, output) with equal spikes: a path that hardly fires has many.
+`agree` is the share of samples with the float network's arg-max.
 
 Needs torch, nirtorch 2.6, xylosim 0.1.3, and rockpool 3.1.0 installed without its dependencies.
 """
@@ -42,13 +45,19 @@ HALVINGS = 16  # of the interval of the factor
 SCALED_ON = 8  # samples
 INPUT_RATE = 0.1
 Specification = dict[str, Any]
-QUANTISERS: Mapping[str, Callable[..., Specification]] = {"global": global_quantize, "channel": channel_quantize}
+QUANTISERS: Mapping[str, Callable[..., Specification]] = {
+    "global": global_quantize,
+    "channel": channel_quantize,
+}
 KEPT_APART = ("mapped_graph", "dt")  # fields of a specification that are no parameters of XyloSim
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Layers of neurons, inputs first. ``mem``, ``syn``: time constants in steps, one or a range to draw from."""
+    """Layers of neurons, inputs first.
+
+    ``mem``, ``syn``: time constants in steps, one or a range to draw from.
+    """
 
     sizes: tuple[int, ...]
     mem: float | tuple[float, float]
@@ -75,7 +84,9 @@ NETWORKS = {
     "tau 6 and 3 steps": Kind((8, 40, 5), 6.0, 3.0),
     "tau 5..40 and 2..10": Kind((8, 40, 5), (5.0, 40.0), (2.0, 10.0)),
     "tau 60 and 20 steps": Kind((8, 40, 5), 60.0, 20.0),
-    "two hidden, decays of the chip": Kind((8, 40, 30, 5), decaying(1 - 2**-3), decaying(1 - 2**-2)),
+    "two hidden, decays of the chip": Kind(
+        (8, 40, 30, 5), decaying(1 - 2**-3), decaying(1 - 2**-2)
+    ),
     "two hidden, tau 11 and 3 steps": Kind((8, 40, 30, 5), 11.0, 3.0),
     "16-200-8, tau 5..40 and 2..10": Kind((16, 200, 8), (5.0, 40.0), (2.0, 10.0)),
 }
@@ -95,7 +106,9 @@ def case(kind: Kind, seed: int, samples: int, steps: int) -> Case:
     """A seeded network whose layers all fire."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    raster = rng.random((samples, steps, kind.sizes[0])) < INPUT_RATE * rng.uniform(0.2, 2, (samples, 1, kind.sizes[0]))
+    raster = rng.random((samples, steps, kind.sizes[0])) < INPUT_RATE * rng.uniform(
+        0.2, 2, (samples, 1, kind.sizes[0])
+    )
     network = stack(kind, rng)
     scale(network, torch.tensor(raster[:SCALED_ON]).float())
     return Case(kind, network, raster.astype(np.int64), run(network, raster))
@@ -109,7 +122,14 @@ def stack(kind: Kind, rng: np.random.Generator) -> Any:
         mem, syn = (_tau(tau, out, rng) for tau in (kind.mem, kind.syn))
         modules += [
             LinearTorch((into, out), weight=weight, has_bias=False),
-            LIFTorch(out, tau_mem=mem, tau_syn=syn[:, None], threshold=torch.ones(out), bias=torch.zeros(out), dt=DT),
+            LIFTorch(
+                out,
+                tau_mem=mem,
+                tau_syn=syn[:, None],
+                threshold=torch.ones(out),
+                bias=torch.zeros(out),
+                dt=DT,
+            ),
         ]
     return Sequential(*modules)
 
@@ -154,10 +174,16 @@ def export(made: Case, file: Path) -> None:
 
 
 def through_rockpool(made: Case, quantise: Callable[..., Specification]) -> Array:
-    """Spikes of XyloSim after Rockpool's mapper and ``quantise``; rows line up with the float network's."""
-    found = mapper(made.network.as_graph(), weight_dtype="float", threshold_dtype="float", dash_dtype="float")
+    """Spikes of XyloSim after Rockpool's mapper and ``quantise``; rows line up with the float
+    network's.
+    """
+    found = mapper(
+        made.network.as_graph(), weight_dtype="float", threshold_dtype="float", dash_dtype="float"
+    )
     specification = {k: v for k, v in found.items() if k not in KEPT_APART}
-    specification |= quantise(**{k: np.copy(v) if isinstance(v, np.ndarray) else v for k, v in specification.items()})
+    specification |= quantise(
+        **{k: np.copy(v) if isinstance(v, np.ndarray) else v for k, v in specification.items()}
+    )
     simulator = XyloSim.from_specification(**specification, dt=DT)
     late, spikes = made.kind.late, []
     for sample in made.raster:
@@ -173,7 +199,10 @@ HEADS = ("network", "path", "error", "steps", "agree")
 def compare(made: Case, file: Path) -> dict[str, Fidelity]:
     """Fidelity to the float network by path."""
     export(made, file)
-    found = {q: fidelity(through_rockpool(made, quantise), made.outputs) for q, quantise in QUANTISERS.items()}
+    found = {
+        q: fidelity(through_rockpool(made, quantise), made.outputs)
+        for q, quantise in QUANTISERS.items()
+    }
     found["nirc"] = fidelity(
         compiled(file, "xylo", "rockpool,spikes=many").bundle.run(made.raster).output, made.outputs
     )
@@ -183,11 +212,15 @@ def compare(made: Case, file: Path) -> dict[str, Fidelity]:
 def main() -> int:
     """Print the table and the means over all networks."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NAME")
+    parser.add_argument(
+        "--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NAME"
+    )
     parser.add_argument("--samples", type=int, default=60)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=2, help="how many seeds, from 0 on")
-    parser.add_argument("--keep", type=Path, help="folder for the NIR files and rasters with Rockpool's outputs")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the NIR files and rasters with Rockpool's outputs"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows, every = [], []
@@ -198,7 +231,11 @@ def main() -> int:
             found = []
             for seed in range(arguments.seeds):
                 made = case(NETWORKS[name], seed, arguments.samples, arguments.steps)
-                found.append(compare(made, folder / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}.nir"))
+                found.append(
+                    compare(
+                        made, folder / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}.nir"
+                    )
+                )
             every += found
             rows += _rows(name, found)
     rows += _rows("mean", every)
@@ -212,7 +249,10 @@ def _rows(name: str, found: list[dict[str, Fidelity]]) -> list[list[str]]:
     rows = []
     for path in found[0]:
         each = [f[path] for f in found]
-        means = (np.mean([getattr(f, m) for f in each]) for m in ("count_error", "equal_steps", "agreement"))
+        means = (
+            np.mean([getattr(f, m) for f in each])
+            for m in ("count_error", "equal_steps", "agreement")
+        )
         rows.append([name, path, *(f"{m:.3f}" for m in means)])
     return rows
 

@@ -2,11 +2,12 @@
 
     python benchmarks/writers.py [DIR] [--write]
 
-``DIR`` has a folder for each simulator (default: tests/data/simulators) with NAME.nir, NAME.npz (`inputs` and the
-simulator's own `outputs`) and cases.json: {NAME: {"read": what --from takes, "lost": what the file does not hold}}.
-The table says, for each file, whether a default run is equal to the simulator in every entry, names the choice that is
-open, refuses the file, or is wrong in silence. `--write` puts it into docs/reference/writers-measured.md.
-Ends with status 1 if a file is wrong in silence, or is not equal although it holds all that is needed.
+``DIR`` has a folder for each simulator (default: tests/data/simulators) with NAME.nir, NAME.npz
+(`inputs` and the simulator's own `outputs`) and cases.json: {NAME: {"read": what --from takes,
+"lost": what the file does not hold}}. The table says, for each file, whether a default run is equal
+to the simulator in every entry, names the choice that is open, refuses the file, or is wrong in
+silence. `--write` puts it into docs/reference/writers-measured.md. Ends with status 1 if a file is
+wrong in silence, or is not equal although it holds all that is needed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ TIMED_WITHIN_A_STEP = "nengo"  # spikes between steps: no rule of whole steps gi
 
 
 def share(model: Path, options: Options, log: Log) -> float:
-    """The share of entries that the float stage has in common with the recording beside ``model``."""
+    """The share of entries that the float stage has in common with the recording beside
+    ``model``.
+    """
     stages = lower(model, options, log=log)
     data = read_data(model.with_suffix(".npz"), Log())
     kept = recording(data, stages.reference, Log())
@@ -62,7 +65,9 @@ def judged(model: Path, case: dict[str, Any]) -> tuple[str, float | None]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("directory", metavar="DIR", nargs="?", type=Path, default=CASES)
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     options = parser.parse_args()
@@ -77,16 +82,21 @@ def main() -> None:
             if right != 1 and not lost and folder.name != TIMED_WITHIN_A_STEP:
                 short.append(f"{folder.name}/{model.stem}")
             told = "refused" if right is None else f"{right:.4f}"
-            rows.append(f"| {folder.name} | {model.stem} | {outcome} | `{case['read']}` | {told} | {lost} |")
+            rows.append(
+                f"| {folder.name} | {model.stem} | {outcome} | `{case['read']}` | {told} | {lost} |"
+            )
     total = ", ".join(f"{n} {outcome}" for outcome, n in sorted(outcomes.items()))
     page = "\n".join(
         [
             "# Files of the simulators, as nirc reads them",
             "",
-            f"Made by `python benchmarks/writers.py --write`. {len(rows)} files, default run: {total}.",
-            "Equal: every entry of the simulator's own output, spikes exactly, membranes within 1e-4 of the largest.",
+            f"Made by `python benchmarks/writers.py --write`. {len(rows)} files, default run: "
+            f"{total}.",
+            "Equal: every entry of the simulator's own output, spikes exactly, membranes within "
+            "1e-4 of the largest.",
             "",
-            "| simulator | network | default run | right `--from` | equal entries with it | lost on export |",
+            "| simulator | network | default run | right `--from` | equal entries with it | lost "
+            "on export |",
             "|---|---|---|---|---|---|",
             *rows,
             "",

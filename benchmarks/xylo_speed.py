@@ -2,10 +2,10 @@
 
     python benchmarks/xylo_speed.py [--config FILE.json --data FILE.npz] [--repeats N]
 
-Without files: a seeded recurrent network of 12 inputs, 80 hidden and 8 output neurons, 341 samples of 60
-steps. xylosim's time is that of building its layer once and then, for each sample, reset and evolve on lists
-made beforehand; the emulator's time is that of one call on the array, its own preparation included. The last
-row forces every neuron into saturation, the emulator's slowest case.
+Without files: a seeded recurrent network of 12 inputs, 80 hidden and 8 output neurons, 341 samples
+of 60 steps. xylosim's time is that of building its layer once and then, for each sample, reset and
+evolve on lists made beforehand; the emulator's time is that of one call on the array, its own
+preparation included. The last row forces every neuron into saturation, the emulator's slowest case.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ ACTIVITIES = {"sparse": 1400, "medium": 700, "busy": 420}  # name -> hidden thre
 
 
 def network(rng: np.random.Generator, threshold: int) -> Specification:
-    """12-80-8, recurrent, one synapse, time constants of 4 and 8 steps; all hidden thresholds equal."""
+    """12-80-8, recurrent, one synapse, time constants of 4 and 8 steps; all hidden thresholds
+    equal.
+    """
     inputs, hidden, outputs = 12, 80, 8
     weights_in = np.zeros((inputs, hidden, 2), np.int64)
     weights_in[..., 0] = rng.integers(-60, 110, (inputs, hidden))
@@ -114,14 +116,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--config", type=Path, help="config.json of a bundle")
     parser.add_argument("--data", type=Path, help="its input rasters, .npz with `inputs`")
-    parser.add_argument("--repeats", type=int, default=5, help="the median of so many runs is printed")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="the median of so many runs is printed"
+    )
     arguments = parser.parse_args()
     if bool(arguments.config) != bool(arguments.data):
         parser.error("--config and --data go together")
-    print(f"{os.cpu_count()} processors, OPENBLAS_NUM_THREADS={os.environ.get('OPENBLAS_NUM_THREADS', 'unset')}")
-    print("activity: share of hidden neurons and steps with a spike; medians of", arguments.repeats, "runs")
+    print(
+        f"{os.cpu_count()} processors, "
+        f"OPENBLAS_NUM_THREADS={os.environ.get('OPENBLAS_NUM_THREADS', 'unset')}"
+    )
+    print(
+        "activity: share of hidden neurons and steps with a spike; medians of",
+        arguments.repeats,
+        "runs",
+    )
     print(f"{'':<12}{'activity':>11}{'xylosim ms':>12}{'emulator ms':>13}{'ratio':>9}  equal")
-    results = [compare(name, spec, raster, arguments.repeats) for name, (spec, raster) in cases(arguments).items()]
+    results = [
+        compare(name, spec, raster, arguments.repeats)
+        for name, (spec, raster) in cases(arguments).items()
+    ]
     return 0 if all(results) else 1
 
 

@@ -56,11 +56,18 @@ class Options:
     def checked(self, log: Log) -> Options:
         """Raise ``UsageError`` (U607) for values that make no sense."""
         if self.dt_s is not None and not (np.isfinite(self.dt_s) and self.dt_s > 0):
-            log.error("U607", "--dt must be a positive number of seconds", found=self.dt_s, limit="> 0, e.g. 1e-4")
+            log.error(
+                "U607",
+                "--dt must be a positive number of seconds",
+                found=self.dt_s,
+                limit="> 0, e.g. 1e-4",
+            )
         if self.reset not in RESETS:
             log.error("U607", "unknown reset rule", found=self.reset, limit=", ".join(RESETS))
         if self.discretise not in (None, "euler", "exponential"):
-            log.error("U607", "unknown discretisation", found=self.discretise, limit="euler, exponential")
+            log.error(
+                "U607", "unknown discretisation", found=self.discretise, limit="euler, exponential"
+            )
         if self.readout is not None and Readout.parse(self.readout) is None:
             log.error(
                 "U607",
@@ -68,7 +75,9 @@ class Options:
                 found=self.readout[:40],
                 limit="li:8, if:1; STEPS from 1, THRESHOLD above 0",
             )
-        if self.time_limit_s is not None and not (np.isfinite(self.time_limit_s) and self.time_limit_s > 0):
+        if self.time_limit_s is not None and not (
+            np.isfinite(self.time_limit_s) and self.time_limit_s > 0
+        ):
             log.error(
                 "U607",
                 "--time-limit must be a positive number of seconds",
@@ -85,8 +94,9 @@ class Options:
 class Stages:
     """A model on its way from the file to discrete populations.
 
-    ``reading``: by whose rule. ``continuous``: populations with the parameters of the file. ``reference``: one step of
-    each as its simulator computes it, the float stage, that the chip is compared with.
+    ``reading``: by whose rule. ``continuous``: populations with the parameters of the file.
+    ``reference``: one step of each as its simulator computes it, the float stage, that the chip is
+    compared with.
     """
 
     reading: Reading
@@ -98,7 +108,9 @@ class Stages:
 
 @dataclass(frozen=True)
 class Compiled:
-    """Everything about one successful compilation; ``verify`` looks at the programs, users at the bundle."""
+    """Everything about one successful compilation; ``verify`` looks at the programs, users at the
+    bundle.
+    """
 
     backend: Backend  # with the chip options that were asked for
     stages: Stages
@@ -142,25 +154,42 @@ class Bundle:
         progress: Progress | None = None,
         log: Log | None = None,
     ) -> Run:
-        """Run (samples, steps, ...input shape) spike counts in the chip's emulator; rows line up with the model's.
+        """Run (samples, steps, ...input shape) spike counts in the chip's emulator; rows line up
+        with the model's.
 
-        ``mode``: how the emulator goes about it, for chips that have several ways. Raises ``InputError`` (U604) if
-        the raster does not fit, ``UsageError`` for an unknown population (U606) or mode (U607).
+        ``mode``: how the emulator goes about it, for chips that have several ways. Raises
+        ``InputError`` (U604) if the raster does not fit, ``UsageError`` for an unknown population
+        (U606) or mode (U607).
         """
         return run_bundle(
-            self.manifest, self.files, np.asarray(inputs), mode=mode, record=record, progress=progress, log=log or Log()
+            self.manifest,
+            self.files,
+            np.asarray(inputs),
+            mode=mode,
+            record=record,
+            progress=progress,
+            log=log or Log(),
         )
 
 
 def load(
-    model: object, *, options: Options | None = None, log: Log | None = None, observe: Observer | None = None
+    model: object,
+    *,
+    options: Options | None = None,
+    log: Log | None = None,
+    observe: Observer | None = None,
 ) -> Program:
     """Canonical layers of a NIR file or a ``nir`` graph object. Raises ``InputError``."""
     return load_as(model, options or Options(), log=log or Log(), observe=observe)[0]
 
 
-def load_as(model: object, options: Options, *, log: Log, observe: Observer | None = None) -> tuple[Program, Reading]:
-    """Canonical layers, and how the file is read. Raises ``InputError``, ``UsageError`` for a choice (U607)."""
+def load_as(
+    model: object, options: Options, *, log: Log, observe: Observer | None = None
+) -> tuple[Program, Reading]:
+    """Canonical layers, and how the file is read.
+
+    Raises ``InputError``, ``UsageError`` for a choice (U607).
+    """
     from nirc.frontend.load import load_raw
     from nirc.frontend.nodes import to_layers
     from nirc.writers.reading import reading_of
@@ -190,11 +219,21 @@ def lower(model: object, options: Options, *, log: Log, observe: Observer | None
 
 
 def lower_layers(
-    layers: Program, reading: Reading, options: Options, *, log: Log, observe: Observer | None = None
+    layers: Program,
+    reading: Reading,
+    options: Options,
+    *,
+    log: Log,
+    observe: Observer | None = None,
 ) -> Stages:
     """As ``lower``, from canonical layers that are read as ``reading`` says."""
     readout = None if options.readout is None else Readout.parse(options.readout)
-    settings = {"dt_s": options.dt_s, "data_dt_s": options.data_dt_s, "reading": reading, "readout": readout}
+    settings = {
+        "dt_s": options.dt_s,
+        "data_dt_s": options.data_dt_s,
+        "reading": reading,
+        "readout": readout,
+    }
     continuous = run_passes(layers, passes_to("continuous", **settings), log, observe)
     reference = run_passes(continuous, passes_to("reference", **settings), log, observe)
     discrete = run_passes(reference, passes_to("discrete", **settings), log, observe)
@@ -252,11 +291,11 @@ def compile(
 ) -> Bundle:
     """Compile ``model`` (a path or a ``nir.NIRGraph``) for ``target``: ``xylo`` or ``xylo:audio3``.
 
-    ``dt`` in seconds. ``reset``: model, zero, subtract or none. ``discretise``: euler or exponential, for files that
-    are read by the letter of NIR. ``writer``: who wrote the file, such as ``"snntorch,reset=zero"``, None for what the
-    file shows. ``readout``: neurons behind a linear output, such as ``"li:8"``. ``time_limit``: of the search, seconds.
-    ``calibrate``: input spikes (samples, steps, channels). ``chip``: options of the chip's own, as ``nirc targets``
-    lists them.
+    ``dt`` in seconds. ``reset``: model, zero, subtract or none. ``discretise``: euler or
+    exponential, for files that are read by the letter of NIR. ``writer``: who wrote the file, such
+    as ``"snntorch,reset=zero"``, None for what the file shows. ``readout``: neurons behind a linear
+    output, such as ``"li:8"``. ``time_limit``: of the search, seconds. ``calibrate``: input spikes
+    (samples, steps, channels). ``chip``: options of the chip's own, as ``nirc targets`` lists them.
 
     Raises ``NircError``: its ``diagnostics`` say why. Warnings are in the bundle's ``diagnostics``.
     """
@@ -276,9 +315,16 @@ def compile(
 
 
 def _first_fit(
-    backend: Backend, candidates: Sequence[Target], integer: Program, legal: Program, search: Search, log: Log
+    backend: Backend,
+    candidates: Sequence[Target],
+    integer: Program,
+    legal: Program,
+    search: Search,
+    log: Log,
 ) -> Mapped:
-    """The first variant that fits; why the ones before it do not is a note, or all errors if none does."""
+    """The first variant that fits; why the ones before it do not is a note, or all errors if none
+    does.
+    """
     refused: list[Log] = []
     for target in candidates:
         attempt = Log(strict=log.strict)
@@ -290,7 +336,11 @@ def _first_fit(
             for diagnostic in attempt.diagnostics:
                 log.add(diagnostic)
             if len(candidates) > 1:
-                log.note("X513", f"{target.name} ({target.part}) is the first variant that fits{_why_not(refused)}")
+                log.note(
+                    "X513",
+                    f"{target.name} ({target.part}) is the first variant that "
+                    f"fits{_why_not(refused)}",
+                )
             log.raise_if_errors()
             return mapped
         refused.append(attempt)
@@ -303,7 +353,11 @@ def _first_fit(
 
 def _why_not(refused: list[Log]) -> str:
     """``; xylo:audio2 does not: fan-out ... (80, limit 64)`` for each variant before."""
-    reasons = [f"{d.message} ({d.found}, limit {d.limit})" for attempt in refused for d in attempt.errors[:1]]
+    reasons = [
+        f"{d.message} ({d.found}, limit {d.limit})"
+        for attempt in refused
+        for d in attempt.errors[:1]
+    ]
     return "".join(f"; {reason}" for reason in reasons)
 
 
@@ -331,7 +385,9 @@ def _bundle(
 
     dt_s = stages.continuous.dt_s
     shown = [s.delay_steps for s in stages.discrete.nodes(Sink).values() for _ in range(s.n)]
-    latency = [late - shown_later for late, shown_later in zip(mapped.latency_steps, shown, strict=True)]
+    latency = [
+        late - shown_later for late, shown_later in zip(mapped.latency_steps, shown, strict=True)
+    ]
     files = backend.emit(mapped, dt_s=dt_s)
     report = _report(mapped, stages, log)
     files["report.json"] = bundle.to_json(report)
@@ -364,7 +420,12 @@ def _bundle(
         "latency_steps": max(latency, default=0),
         "output_latency_steps": latency,
         "populations": {
-            name: {"part": b.part, "index": list(b.index), "scale": list(b.scale), "latency_steps": b.latency_steps}
+            name: {
+                "part": b.part,
+                "index": list(b.index),
+                "scale": list(b.scale),
+                "latency_steps": b.latency_steps,
+            }
             for name, b in mapped.blocks.items()
         },
     }
@@ -376,7 +437,9 @@ def _bundle(
 
 
 def written(reading: Reading) -> dict[str, Any]:
-    """Who wrote the file, how surely, and what was assumed; for manifests, reports and `inspect`."""
+    """Who wrote the file, how surely, and what was assumed; for manifests, reports and
+    `inspect`.
+    """
     told: dict[str, Any] = {
         "name": reading.writer.name,
         "confidence": reading.confidence,
@@ -391,16 +454,25 @@ def _report(mapped: Mapped, stages: Stages, log: Log) -> dict[str, Any]:
     return {
         "target": mapped.target.name,
         "writer": written(stages.reading),
-        "utilisation": {name: {"used": used, "available": of} for name, (used, of) in mapped.utilisation.items()},
+        "utilisation": {
+            name: {"used": used, "available": of} for name, (used, of) in mapped.utilisation.items()
+        },
         "populations": {
             n: {"shape": list(p.shape), "neurons": size(p.shape), "nir_nodes": list(p.origins)}
             for n, p in stages.discrete.nodes(Population).items()
         },
         "projections": [
-            {"from": s, "to": t, "operators": [op.text() for op in p.ops], "nir_nodes": list(p.origins)}
+            {
+                "from": s,
+                "to": t,
+                "operators": [op.text() for op in p.ops],
+                "nir_nodes": list(p.origins),
+            }
             for s, t, p in stages.discrete.edges()
         ],
-        "diagnostics": [replace(d, file="").as_dict() for d in log.diagnostics],  # no paths: same input, same bytes
+        "diagnostics": [
+            replace(d, file="").as_dict() for d in log.diagnostics
+        ],  # no paths: same input, same bytes
     }
 
 

@@ -15,7 +15,10 @@ from nirc.ir.rules import MEMBRANE, plain
 from nirc.ir.training import Training
 
 KINDS = ("li", "if")
-ADVICE = "--readout li:8 adds leaky integrators that are read, --readout if:1 spiking neurons; or end with a LIF or LI"
+ADVICE = (
+    "--readout li:8 adds leaky integrators that are read, --readout if:1 spiking neurons; "
+    "or end with a LIF or LI"
+)
 STEPS = 8.0  # of `li` without a number
 THRESHOLD = 1.0  # of `if` without a number
 
@@ -36,7 +39,11 @@ class Readout:
         except ValueError:
             return None
         least = 1.0 if kind == "li" else 0.0
-        return Readout(kind, value) if kind in KINDS and least <= value < np.inf and value > 0 else None
+        return (
+            Readout(kind, value)
+            if kind in KINDS and least <= value < np.inf and value > 0
+            else None
+        )
 
     @property
     def text(self) -> str:
@@ -54,7 +61,9 @@ class Readout:
 
 @dataclass(frozen=True)
 class AddReadout:
-    """Put readout neurons in front of each output that is not a population (only with --readout)."""
+    """Put readout neurons in front of each output that is not a population (only with
+    --readout).
+    """
 
     readout: Readout | None = None
     name: ClassVar[str] = "add-readout"
@@ -67,7 +76,11 @@ class AddReadout:
         training = dict(program.training)
         for name, sink in program.nodes(Sink).items():
             into = program.into(name)
-            if len(into) == 1 and isinstance(program[into[0][0]], Population) and into[0][1].is_wire:
+            if (
+                len(into) == 1
+                and isinstance(program[into[0][0]], Population)
+                and into[0][1].is_wire
+            ):
                 log.warning(
                     "P321",
                     f"output `{name}` is read from the neurons `{into[0][0]}`: --readout adds none",

@@ -51,7 +51,9 @@ class Canonicalise:
 def _broadcast(layer: Layer, shape: Shape) -> Layer:
     match layer:
         case Neuron():
-            return _with(layer, {k: frozen(broadcast(v, shape)) for k, v in layer.parameters().items()})
+            return _with(
+                layer, {k: frozen(broadcast(v, shape)) for k, v in layer.parameters().items()}
+            )
         case Scale():
             return Scale(frozen(broadcast(layer.scale, shape)))
         case Delay():
@@ -67,7 +69,9 @@ def _broadcast(layer: Layer, shape: Shape) -> Layer:
 
 
 def _integrators(neuron: Neuron, origin: str, log: Log) -> Neuron:
-    """Read tau = inf, the export of beta = 1, with r = inf (or w_in = inf) as a gain of 1 per step."""
+    """Read tau = inf, the export of beta = 1, with r = inf (or w_in = inf) as a gain of 1 per
+    step.
+    """
     for tau_name, gain_name in (("tau_mem_s", "r"), ("tau_syn_s", "w_in")):
         tau: Float | None = getattr(neuron, tau_name)
         if tau is None or not np.isinf(tau).any():
@@ -76,13 +80,18 @@ def _integrators(neuron: Neuron, origin: str, log: Log) -> Neuron:
         gain: Float = getattr(neuron, gain_name)
         log.warning(
             "G211",
-            f"{int(infinite.sum())} of {tau.size} neurons have tau = inf and are read as integrators",
+            f"{int(infinite.sum())} of {tau.size} neurons have tau = inf and are read as "
+            "integrators",
             where=f"{origin}/{neuron.file_field(tau_name)}",
             found="inf",
             help="r = inf is a gain of 1 per step; a finite r is read as that of an IF",
         )
         neuron = _with(neuron, {gain_name: frozen(np.where(infinite & np.isinf(gain), 1.0, gain))})
-    bad = [k for k, v in neuron.parameters().items() if not k.startswith("tau") and not np.isfinite(v).all()]
+    bad = [
+        k
+        for k, v in neuron.parameters().items()
+        if not k.startswith("tau") and not np.isfinite(v).all()
+    ]
     for field in bad:
         log.error(
             "F110",
@@ -92,7 +101,11 @@ def _integrators(neuron: Neuron, origin: str, log: Log) -> Neuron:
             limit="finite",
             help="check the export",
         )
-    if neuron.kind in MEMBRANE_ONLY and neuron.tau_mem_s is not None and np.isinf(neuron.tau_mem_s).all():
+    if (
+        neuron.kind in MEMBRANE_ONLY
+        and neuron.tau_mem_s is not None
+        and np.isinf(neuron.tau_mem_s).all()
+    ):
         kind = MEMBRANE_ONLY[neuron.kind]
         return replace(neuron, kind=kind, tau_mem_s=None, v_leak=None)
     return neuron

@@ -21,7 +21,11 @@ class CompletePorts:
         nodes: dict[str, object] = dict(program.nodes(LayerNode))
         edges = [(s, t) for s, t, _ in program.edges()]
         for kind, degree in ((Input, program.graph.in_degree), (Output, program.graph.out_degree)):
-            ends = {n for n, p in program.nodes(LayerNode).items() if isinstance(p.layer, kind) and degree(n) == 0}
+            ends = {
+                n
+                for n, p in program.nodes(LayerNode).items()
+                if isinstance(p.layer, kind) and degree(n) == 0
+            }
             if ends:
                 continue
             for node in [n for n in program.graph if degree(n) == 0]:

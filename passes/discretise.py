@@ -48,15 +48,24 @@ class Discretise:
 
 
 def _refuse_fast(
-    population: Population[Continuous], c: Continuous, d: Discrete, dt_s: float | None, reading: Reading, log: Log
+    population: Population[Continuous],
+    c: Continuous,
+    d: Discrete,
+    dt_s: float | None,
+    reading: Reading,
+    log: Log,
 ) -> None:
     """Report P303 if a state oscillates, because its time constant is below the time step."""
     mem = "tau" if c.kind in ("LI", "LIF") else "tau_mem"
-    for name, tau_s, decay in ((mem, c.tau_mem_s, d.decay_mem), ("tau_syn", c.tau_syn_s, d.decay_syn)):
+    for name, tau_s, decay in (
+        (mem, c.tau_mem_s, d.decay_mem),
+        ("tau_syn", c.tau_syn_s, d.decay_syn),
+    ):
         if tau_s is not None and decay is not None and (decay < 0).any():
             log.error(
                 "P303",
-                f"{int((decay < 0).sum())} of {tau_s.size} neurons have a {name} below the time step",
+                f"{int((decay < 0).sum())} of {tau_s.size} neurons have a {name} below the time "
+                "step",
                 where=f"{population.origins[0]}/{name}",
                 found=f"{tau_s.min():g} s",
                 limit="" if dt_s is None else f"dt = {dt_s:g} s",
@@ -65,22 +74,36 @@ def _refuse_fast(
 
 
 def _slower(tau_s: Float, reading: Reading) -> str:
-    """Return advice for this file: a step that resolves the fastest neuron, or the writer's choice."""
+    """Return advice for this file: a step that resolves the fastest neuron, or the writer's
+    choice.
+    """
     fastest = float(tau_s.min())
     if any(c.key == "dt" for c in reading.writer.choices):
-        return f"another dt of the export: --from {reading.writer.name},dt=SECONDS, or another writer"
+        return (
+            f"another dt of the export: --from {reading.writer.name},dt=SECONDS, or another writer"
+        )
     if reading.writer.name != LETTER.name:
         title = reading.writer.title
-        return f"the file does not tell {title}'s dt: give the one of the export, below {fastest:.2g} s, with --dt"
+        return (
+            f"the file does not tell {title}'s dt: give the one of the export, below "
+            f"{fastest:.2g} s, with --dt"
+        )
     return (
-        f"if the network ran with such steps, its decay is no Euler step: --discretise exponential. Else give its "
+        "if the network ran with such steps, its decay is no Euler step: --discretise "
+        "exponential. Else give its "
         f"own step, --dt {fastest / 10:.1g} or less"
     )
 
 
-def _refuse_overflow(nodes: dict[str, object], edges: list[tuple[str, str, Projection]], log: Log) -> None:
+def _refuse_overflow(
+    nodes: dict[str, object], edges: list[tuple[str, str, Projection]], log: Log
+) -> None:
     """Report F110 if a number is not finite, or too large to continue (like 1e200 times 1e200)."""
-    numbers = [(p.origins[0], _largest(vars(p.dynamics).values())) for p in nodes.values() if isinstance(p, Population)]
+    numbers = [
+        (p.origins[0], _largest(vars(p.dynamics).values()))
+        for p in nodes.values()
+        if isinstance(p, Population)
+    ]
     for source, target, p in edges:
         factors = [_largest(vars(op).values()) for op in p.ops]
         most = _largest([*factors, float(np.prod(factors)), *(b.value for b in p.biases)])
@@ -104,8 +127,12 @@ def _largest(values: Iterable[object]) -> float:
 
 
 def _in_steps(projection: Projection, dt_s: float | None, log: Log) -> Projection:
-    biases = tuple(replace(b, onset_steps=_steps(b.onset_s, dt_s, projection, log)) for b in projection.biases)
-    return replace(projection, delay_steps=_steps(projection.delay_s, dt_s, projection, log), biases=biases)
+    biases = tuple(
+        replace(b, onset_steps=_steps(b.onset_s, dt_s, projection, log)) for b in projection.biases
+    )
+    return replace(
+        projection, delay_steps=_steps(projection.delay_s, dt_s, projection, log), biases=biases
+    )
 
 
 def _steps(delay_s: float, dt_s: float | None, projection: Projection, log: Log) -> int:

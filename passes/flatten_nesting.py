@@ -57,7 +57,9 @@ class _Flat:
             name += "'"
         return name
 
-    def _end(self, program: Program, path: Path, inner: Path, port: type[Input | Output]) -> str | None:
+    def _end(
+        self, program: Program, path: Path, inner: Path, port: type[Input | Output]
+    ) -> str | None:
         """Return the flat name of an edge's end: the node itself, or the port of a subgraph."""
         payload = program[path[-1]]
         while isinstance(payload.layer, Subgraph):
@@ -69,7 +71,8 @@ class _Flat:
                 if len(ports) != 1:
                     self.log.error(
                         "G253",
-                        f"an edge reaches subgraph `{'.'.join(path)}`, which has {len(ports)} {port.__name__} nodes",
+                        f"an edge reaches subgraph `{'.'.join(path)}`, which has {len(ports)} "
+                        f"{port.__name__} nodes",
                         where=payload.origins[0],
                         found=", ".join(ports) or "none",
                         limit=f"one {port.__name__}",

@@ -32,7 +32,9 @@ class FoldSynapses:
     def run(self, program: Program, log: Log) -> Program:
         """Fold all filters that fit. Never fails."""
         populations = populations_of(program, Discrete)
-        filters = {n: f for n, p in populations.items() if (f := _filter(program, n, p)) is not None}
+        filters = {
+            n: f for n, p in populations.items() if (f := _filter(program, n, p)) is not None
+        }
         wanted = {n: _receptors(program, n, filters) for n in populations if n not in filters}
         crowded = {n for n, receptors in wanted.items() if receptors is None}
         unfit = {s for s, t, _ in program.edges() if t in crowded}
@@ -45,12 +47,22 @@ class FoldSynapses:
         for source, target, projection in program.edges():
             if source in filters:
                 for bias in projection.biases:
-                    constants[target] = constants.get(target, np.zeros(program[target].n)) + bias.value
+                    constants[target] = (
+                        constants.get(target, np.zeros(program[target].n)) + bias.value
+                    )
                 receptor = (wanted[target] or []).index(filters[source])
-                edges += [(s, target, _joined(p, projection, receptor)) for s, p in program.into(source)]
+                edges += [
+                    (s, target, _joined(p, projection, receptor)) for s, p in program.into(source)
+                ]
             elif target not in filters:
                 receptors = wanted.get(target)
-                edges.append((source, target, replace(projection, synapse=receptors.index(None) if receptors else 0)))
+                edges.append(
+                    (
+                        source,
+                        target,
+                        replace(projection, synapse=receptors.index(None) if receptors else 0),
+                    )
+                )
         for name, receptors in wanted.items():
             if receptors and any(f is not None for f in receptors):
                 nodes[name] = _with_receptors(program[name], receptors, constants.get(name))
@@ -64,17 +76,29 @@ def _filter(program: Program, name: str, population: Population[Discrete]) -> Fi
     """
     d = population.dynamics
     uniform = (d.decay_mem == d.decay_mem[0]).all() and (d.gain_mem == d.gain_mem[0]).all()
-    if d.fires or d.decay_syn is not None or d.drift.any() or not uniform or not program.out_of(name):
+    if (
+        d.fires
+        or d.decay_syn is not None
+        or d.drift.any()
+        or not uniform
+        or not program.out_of(name)
+    ):
         return None
     for target, projection in program.out_of(name):
         payload = program[target]
         takes = isinstance(payload, Population) and payload.dynamics.fires
-        if not takes or payload.dynamics.decay_syn is not None or any(b.onset_steps for b in projection.biases):
+        if (
+            not takes
+            or payload.dynamics.decay_syn is not None
+            or any(b.onset_steps for b in projection.biases)
+        ):
             return None
     return float(d.decay_mem[0]), float(d.gain_mem[0])
 
 
-def _receptors(program: Program, name: str, filters: dict[str, Filter]) -> list[Filter | None] | None:
+def _receptors(
+    program: Program, name: str, filters: dict[str, Filter]
+) -> list[Filter | None] | None:
     """Return the distinct filters of the inputs of ``name``, unfiltered first. None: over two."""
     distinct = {filters.get(source) for source, _ in program.into(name)}
     ordered = sorted(distinct, key=lambda f: (f is not None, f or (0.0, 0.0)))
@@ -84,7 +108,8 @@ def _receptors(program: Program, name: str, filters: dict[str, Filter]) -> list[
 def _joined(before: Projection, after: Projection, receptor: int) -> Projection:
     """Join ``before`` the filter and ``after`` the filter. Biases pass the filter with the rest."""
     biases = tuple(
-        replace(b, value=_through(b.value, after.ops), onset_steps=b.onset_steps + after.lag) for b in before.biases
+        replace(b, value=_through(b.value, after.ops), onset_steps=b.onset_steps + after.lag)
+        for b in before.biases
     )
     both = before.feedback and after.feedback
     return replace(

@@ -16,7 +16,9 @@ from nirc.ir.program import Program
 
 @dataclass(frozen=True)
 class FuseLinear:
-    """Multiply neighbouring operators of a projection, and add parallel projections (same values)."""
+    """Multiply neighbouring operators of a projection, and add parallel projections (same
+    values).
+    """
 
     name: ClassVar[str] = "fuse-linear"
 
@@ -38,7 +40,12 @@ def fuse(ops: tuple[LinearOp, ...]) -> tuple[LinearOp, ...]:
 
 def _is_identity(op: LinearOp) -> bool:
     if isinstance(op, Pool):
-        return set(op.kernel) == {1} and op.factor == 1 and op.shape_in == op.shape_out and set(op.stride) == {1}
+        return (
+            set(op.kernel) == {1}
+            and op.factor == 1
+            and op.shape_in == op.shape_out
+            and set(op.stride) == {1}
+        )
     return isinstance(op, Diagonal) and bool((op.scale == 1).all())
 
 
@@ -69,7 +76,9 @@ def _scaled_input(op: LinearOp, scale: Float) -> LinearOp | None:
             if channel is None:
                 return None
             per_group = op.weight.shape[0] // op.groups
-            factors = np.repeat(channel.reshape(op.groups, -1), per_group, axis=0)  # (C_out, C_in / groups)
+            factors = np.repeat(
+                channel.reshape(op.groups, -1), per_group, axis=0
+            )  # (C_out, C_in / groups)
             kernel = factors.reshape(*factors.shape, *(1,) * (op.weight.ndim - 2))
             return replace(op, weight=frozen(op.weight * kernel))
         case Pool():
@@ -91,7 +100,9 @@ def _scaled_output(op: LinearOp, scale: Float) -> LinearOp | None:
             channel = _per_channel(scale, op.shape_out[0])
             if channel is None:
                 return None
-            return replace(op, weight=frozen(op.weight * channel.reshape(-1, *(1,) * (op.weight.ndim - 1))))
+            return replace(
+                op, weight=frozen(op.weight * channel.reshape(-1, *(1,) * (op.weight.ndim - 1)))
+            )
         case Pool():
             return _scaled_pool(op, scale)
         case Diagonal():
@@ -114,11 +125,15 @@ def _parallel(arcs: list[tuple[str, str, Projection]]) -> list[tuple[str, str, P
     merged: dict[object, tuple[str, str, Projection]] = {}
     for number, (source, target, p) in enumerate(arcs):
         mergeable = len(p.ops) == 1 and isinstance(p.ops[0], Dense)
-        key: object = (source, target, p.delay_s, p.delay_steps, p.feedback) if mergeable else number
+        key: object = (
+            (source, target, p.delay_s, p.delay_steps, p.feedback) if mergeable else number
+        )
         if key in merged:
             other = merged[key][2]
             ops = (Dense(frozen(other.ops[0].weight + p.ops[0].weight)),)  # type: ignore[union-attr]
-            both = replace(other, ops=ops, biases=other.biases + p.biases, origins=other.origins + p.origins)
+            both = replace(
+                other, ops=ops, biases=other.biases + p.biases, origins=other.origins + p.origins
+            )
             merged[key] = (source, target, both)
         else:
             merged[key] = (source, target, p)

@@ -22,7 +22,9 @@ SHORT_S = 1e-3  # time constants below are not seconds of a neuron
 
 @dataclass(frozen=True)
 class InferDt:
-    """Set the time step: given by the user, implied by writer or parameters, or refused if needed."""
+    """Set the time step: given by the user, implied by writer or parameters, or refused if
+    needed.
+    """
 
     dt_s: float | None = None
     reading: Reading = field(default_factory=lambda: Reading(LETTER, LETTER.defaults()))
@@ -33,7 +35,9 @@ class InferDt:
         """Raises ``CompileError`` (P301, P302)."""
         if self.reading.writer.name != LETTER.name:
             return replace(program, dt_s=self._written(program, log))
-        evidence = list(chain.from_iterable(_evidence(p) for p in populations_of(program, Continuous).values()))
+        evidence = list(
+            chain.from_iterable(_evidence(p) for p in populations_of(program, Continuous).values())
+        )
         dt_s = self._choose(program, evidence, log)
         log.raise_if_errors()
         return _read_integrators(replace(program, dt_s=dt_s), log)
@@ -45,10 +49,15 @@ class InferDt:
         """
         writer_dt_s = self.reading.writer.time_step(program, self.reading.values)
         writer_dt_s = None if writer_dt_s == 1.0 else writer_dt_s
-        if self.dt_s is not None and writer_dt_s is not None and abs(writer_dt_s / self.dt_s - 1) > AGREE:
+        if (
+            self.dt_s is not None
+            and writer_dt_s is not None
+            and abs(writer_dt_s / self.dt_s - 1) > AGREE
+        ):
             log.warning(
                 "P310",
-                f"a step of {self.dt_s:g} s is used as given; {self.reading.writer.title} steps by {writer_dt_s:g} s, "
+                f"a step of {self.dt_s:g} s is used as given; {self.reading.writer.title} steps "
+                f"by {writer_dt_s:g} s, "
                 "and decays stay those of its own step",
                 found=f"{self.dt_s:g} s",
                 limit=f"{writer_dt_s:g} s",
@@ -97,21 +106,27 @@ def _report_inferred(dt_s: float, evidence: list[Evidence], log: Log) -> None:
     first = coarse[0]
     log.warning(
         "P309",
-        f"dt = {dt_s:g} s is taken from {first.rule}: a time constant of {first.tau_s / dt_s:.3g} steps",
+        f"dt = {dt_s:g} s is taken from {first.rule}: a time constant of {first.tau_s / dt_s:.3g} "
+        "steps",
         where=first.where,
         found=f"{first.tau_s:g} s",
         limit=f"{FEW_STEPS:g} steps or more, where r is surely tau / dt",
-        help=f"if r is a gain and no step, give the network's own step, such as --dt {first.tau_s / 20:.1g}; "
+        help="if r is a gain and no step, give the network's own step, such as --dt "
+        f"{first.tau_s / 20:.1g}; "
         f"if it is right, --dt {dt_s:g} says so",
     )
 
 
 def _report_other(dt_s: float, inferred: float, evidence: list[Evidence], log: Log) -> None:
-    """Report P310: a warning, or a note if time constants of a few inferred steps suggest that r is a gain."""
+    """Report P310: a warning, or a note if time constants of a few inferred steps suggest that r is
+    a gain.
+    """
     first = evidence[0]
     where, found, limit = first.where, f"{dt_s:g} s", f"{inferred:g} s ({first.rule})"
     if any(e.tau_s / inferred < FEW_STEPS for e in evidence):
-        message = f"dt = {dt_s:g} s is used as given, and {first.rule.partition(' / ')[2]} as a gain"
+        message = (
+            f"dt = {dt_s:g} s is used as given, and {first.rule.partition(' / ')[2]} as a gain"
+        )
         log.note("P310", message, where=where, found=found, limit=limit)
         return
     log.warning(
@@ -120,7 +135,8 @@ def _report_other(dt_s: float, inferred: float, evidence: list[Evidence], log: L
         where=where,
         found=found,
         limit=limit,
-        help=f"leave --dt away if the network was trained with {inferred:g} s: with {dt_s:g} s its decays are others, "
+        help=f"leave --dt away if the network was trained with {inferred:g} s: with {dt_s:g} s "
+        "its decays are others, "
         f"and an input counts {dt_s / inferred:.3g} times as much",
     )
 
@@ -137,16 +153,20 @@ def _advice(program: Program, reading: Reading) -> str:
         return usual
     if fastest >= 1.0:
         return (
-            f"time constants of {fastest:g} with r = 1 are steps, as Sinabs writes them: --from sinabs; "
+            f"time constants of {fastest:g} with r = 1 are steps, as Sinabs writes them: --from "
+            "sinabs; "
             "if they are seconds, give the step of the training script with --dt SECONDS"
         )
     if slowest < SHORT_S:
         return (
-            f"time constants below 1 ms with r = 1 are tau times dt, as Norse writes them: --from norse,dt=1e-3; "
-            f"if they are seconds, give the step of the training script with --dt SECONDS, below {fastest:g}"
+            "time constants below 1 ms with r = 1 are tau times dt, as Norse writes them: --from "
+            "norse,dt=1e-3; "
+            "if they are seconds, give the step of the training script with --dt SECONDS, below "
+            f"{fastest:g}"
         )
     return (
-        f"give the step of the training script with --dt SECONDS: often 1e-3 or 1e-4, and below {fastest:g}, the "
+        "give the step of the training script with --dt SECONDS: often 1e-3 or 1e-4, and below "
+        f"{fastest:g}, the "
         "shortest time constant; or say who wrote the file with --from"
     )
 
@@ -172,8 +192,12 @@ def _evidence(population: Population[Continuous]) -> list[Evidence]:
 
 def _needs_dt(program: Program) -> list[str]:
     """Return the origins of time constants, gains per second and delays."""
-    timed = [p.origins[0] for p in populations_of(program, Continuous).values() if _is_timed(p.dynamics)]
-    delays = [p.origins[0] for _, _, p in program.edges() if isinstance(p, Projection) and p.delay_s > 0]
+    timed = [
+        p.origins[0] for p in populations_of(program, Continuous).values() if _is_timed(p.dynamics)
+    ]
+    delays = [
+        p.origins[0] for _, _, p in program.edges() if isinstance(p, Projection) and p.delay_s > 0
+    ]
     return timed + delays
 
 

@@ -20,7 +20,9 @@ from nirc.ir.program import Program
 
 MAX_SIGNAL = 1 << 24  # values of one signal: far above any chip, and within a laptop's memory
 MAX_LEAD = 2  # leading axes of an Input that are tried as batch and time axes
-MAX_SINGLE = 12  # nodes around a dispute with weights that are tried singly in another order of axes
+MAX_SINGLE = (
+    12  # nodes around a dispute with weights that are tried singly in another order of axes
+)
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,17 @@ def _best(program: Program, signals: Signals) -> Inference:
     return max(unchanged, key=lambda attempt: len(attempt.fits))
 
 
-def _turned(program: Program, signals: Signals, chosen: Inference) -> tuple[Layout, list[str]] | None:
+def _turned(
+    program: Program, signals: Signals, chosen: Inference
+) -> tuple[Layout, list[str]] | None:
     """Return the order of axes in which weights agree with their surroundings, and these weights.
 
     All weights are tried together, then each Linear at a disputed signal. None: no order agrees.
     """
     nodes = list(reached(program, [n for n in program.graph if not program.into(n)]))
-    disputed = {n for n, _ in chosen.misfits} | {n for n, remark in chosen.remarks if remark.overrules}
+    disputed = {n for n, _ in chosen.misfits} | {
+        n for n, remark in chosen.remarks if remark.overrules
+    }
     at = {signals.of(node, end) for node, end in product(disputed, (TAKES, GIVES))}
     near = [n for n in nodes if {signals.of(n, TAKES), signals.of(n, GIVES)} & at]
     choices = [(layout, nodes) for layout in LAYOUTS]
@@ -100,7 +106,9 @@ def _turned(program: Program, signals: Signals, chosen: Inference) -> tuple[Layo
         choices += [(LAYOUTS[0], [node]) for node in near]
     tried: list[dict[str, LayerNode]] = []
     for layout, some in choices:
-        turned = {n: payload for n in some if (payload := _laid_out(program[n], layout)) is not None}
+        turned = {
+            n: payload for n in some if (payload := _laid_out(program[n], layout)) is not None
+        }
         if not turned or any(_are_alike(turned, other) for other in tried):
             continue
         tried.append(turned)
@@ -151,14 +159,19 @@ def _refuse_layout(program: Program, layout: Layout, nodes: list[str], log: Log)
     expressions = " and ".join(dict.fromkeys(layout.turned(layer) for layer in layers))
     verb = "the weights are" if len(nodes) > 1 else "the weight is"
     around = _around(program, nodes)
-    shown = f"as {named(around)} show{'s' if len(around) == 1 else ''}" if around else "as they show together"
+    shown = (
+        f"as {named(around)} show{'s' if len(around) == 1 else ''}"
+        if around
+        else "as they show together"
+    )
     log.error(
         "G256",
         f"{named(nodes)}: {verb} stored as {orders}, {shown}",
         where=f"{first.origins[0]}/weight",
         found=f"shape {_weight_shape(first)}",
         limit=f"shape {_weight_shape(turned)}",
-        help=f"export {expressions}, also of weights whose shape does not show it, such as square ones",
+        help=f"export {expressions}, also of weights whose shape does not show it, such as square "
+        "ones",
     )
     log.raise_if_errors()
 
@@ -177,7 +190,9 @@ def _with_pool_strides(program: Program) -> Program | None:
     changed = {
         n: replace(p, layer=replace(p.layer, stride=p.layer.kernel))
         for n, p in program.nodes(LayerNode).items()
-        if isinstance(p.layer, Pool) and set(p.layer.stride) == {1} and p.layer.kernel != p.layer.stride
+        if isinstance(p.layer, Pool)
+        and set(p.layer.stride) == {1}
+        and p.layer.kernel != p.layer.stride
     }
     return program.mapped(changed) if changed else None
 
@@ -187,7 +202,8 @@ def _report_strides(before: Program, after: Program, log: Log) -> None:
         if isinstance(payload.layer, Pool) and payload.layer is not after[node].layer:
             log.warning(
                 "G210",
-                f"`{node}`: only a stride of {after[node].layer.stride} agrees with the shapes around it",
+                f"`{node}`: only a stride of {after[node].layer.stride} agrees with the shapes "
+                "around it",
                 where=f"{payload.origins[0]}/stride",
                 found=payload.layer.stride,
                 limit=after[node].layer.stride,

@@ -31,7 +31,12 @@ class OutputRule:
 def refuse_without_neurons(program: Program, log: Log) -> None:
     """Report (P311) a program without neurons."""
     if not program.nodes(Population):
-        log.error("P311", "the network has no neurons", where="nodes", help="put a neuron between Input and Output")
+        log.error(
+            "P311",
+            "the network has no neurons",
+            where="nodes",
+            help="put a neuron between Input and Output",
+        )
 
 
 def refuse_membranes(program: Program, source: str, log: Log, *, by_wire: bool = False) -> None:

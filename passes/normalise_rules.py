@@ -41,7 +41,10 @@ class NormaliseRules:
         shown = {n for n in program.nodes(Sink) if _shows_later(program.into(n), delayed)}
         for name in shown:
             nodes[name] = replace(program[name], delay_steps=program[name].delay_steps + 1)
-        edges = [(s, t, _a_step_later(p) if s in delayed and t not in shown else p) for s, t, p in program.edges()]
+        edges = [
+            (s, t, _a_step_later(p) if s in delayed and t not in shown else p)
+            for s, t, p in program.edges()
+        ]
         return program.rebuilt(nodes, edges)
 
 
@@ -82,7 +85,9 @@ def _emitting_last(d: Discrete) -> Discrete:
 def _resets_at_once(rest: list[Operation]) -> bool:
     """Return True if spikes only cause a subtraction, before other changes of the membrane."""
     others = [op for op in rest if not isinstance(op, Decay | Add) and op not in (SUBTRACT, BOUND)]
-    first = next(i for i, op in enumerate(rest) if op in (Decay("v"), Add("x", "v"), Add("i", "v"), BOUND))
+    first = next(
+        i for i, op in enumerate(rest) if op in (Decay("v"), Add("x", "v"), Add("i", "v"), BOUND)
+    )
     return not others and rest.count(SUBTRACT) == 1 and SUBTRACT in rest[:first]
 
 
@@ -106,7 +111,9 @@ def _decayed_first(d: Discrete) -> Discrete:
     if d.grain is not None:  # the decay cuts the sum, not its parts
         return d
     zero = np.zeros(d.decay_mem.size)
-    gain = (zero if d.decay_syn is None else d.decay_syn) * (1.0 if d.gain_syn is None else d.gain_syn)
+    gain = (zero if d.decay_syn is None else d.decay_syn) * (
+        1.0 if d.gain_syn is None else d.gain_syn
+    )
     decayed_first = replace(d, rule=rule, gain_syn=frozen(gain))
     if d.decay_syn_2 is not None and d.gain_syn_2 is not None:
         decayed_first = replace(decayed_first, gain_syn_2=frozen(d.decay_syn_2 * d.gain_syn_2))

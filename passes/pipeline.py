@@ -81,7 +81,9 @@ PIPELINE = (
     Entry("canonicalise", "layers", "nirc.passes.canonicalise:Canonicalise"),
     Entry("to-populations", "continuous", "nirc.passes.to_populations:ToPopulations"),
     Entry("fuse-linear", "continuous", "nirc.passes.fuse_linear:FuseLinear"),
-    Entry("infer-dt", "continuous", "nirc.passes.infer_dt:InferDt", ("dt_s", "reading", "data_dt_s")),
+    Entry(
+        "infer-dt", "continuous", "nirc.passes.infer_dt:InferDt", ("dt_s", "reading", "data_dt_s")
+    ),
     Entry("discretise", "reference", "nirc.passes.discretise:Discretise", ("reading",)),
     Entry("normalise-rules", "reference", "nirc.passes.normalise_rules:NormaliseRules"),
     Entry("add-readout", "reference", "nirc.passes.add_readout:AddReadout", ("readout",)),
@@ -107,7 +109,9 @@ class Step:
 Observer = Callable[[Step], None]
 
 
-def run_passes(program: Program, passes: Sequence[Pass], log: Log, observe: Observer | None = None) -> Program:
+def run_passes(
+    program: Program, passes: Sequence[Pass], log: Log, observe: Observer | None = None
+) -> Program:
     """Run ``passes`` in order and verify every result. A finding of the verifier is a bug."""
     for each in passes:
         start = time.perf_counter()

@@ -22,16 +22,25 @@ class RemoveDead:
         """Warns G213 for each. Raises ``InputError`` (G254) if no output depends on anything."""
         graph = program.graph
         layers = {n: p.layer for n, p in program.nodes(LayerNode).items()}
-        outputs = [n for n, layer in layers.items() if isinstance(layer, Output) and not graph.out_degree(n)]
-        inputs = [n for n, layer in layers.items() if isinstance(layer, Input) and not graph.in_degree(n)]
-        # Neurons without input stay: a leak above the threshold or a start value may make them fire.
+        outputs = [
+            n
+            for n, layer in layers.items()
+            if isinstance(layer, Output) and not graph.out_degree(n)
+        ]
+        inputs = [
+            n for n, layer in layers.items() if isinstance(layer, Input) and not graph.in_degree(n)
+        ]
+        # Neurons without input stay: a leak above the threshold or a start value may make them
+        # fire.
         alive_roots = [*inputs, *(n for n, layer in layers.items() if isinstance(layer, Neuron))]
         used = _closure(graph.reverse(copy=False), outputs)
         keep = (used & _closure(graph, alive_roots)) | set(inputs)
         for node in graph:
             if node not in keep:
                 reason = "no output depends on it" if node not in used else "no signal reaches it"
-                log.warning("G213", f"`{node}` is removed: {reason}", where=program[node].origins[0])
+                log.warning(
+                    "G213", f"`{node}` is removed: {reason}", where=program[node].origins[0]
+                )
         if not any(node in keep for node in outputs):
             log.error(
                 "G254",

@@ -51,7 +51,9 @@ class ToPopulations:
         return program.rebuilt(kept, _with_feedback(kept, arcs), form=Form.CONTINUOUS)
 
 
-def _node(name: str, payload: LayerNode, program: Program) -> Source | Sink | Population[Continuous] | None:
+def _node(
+    name: str, payload: LayerNode, program: Program
+) -> Source | Sink | Population[Continuous] | None:
     """Return the node of the population form, None for a linear node or an inner port (a wire)."""
     layer = payload.layer
     shape = payload.shape_out or (1,)
@@ -92,7 +94,9 @@ def _sources_first(program: Program, linear_nodes: list[str]) -> list[str]:
 
 
 def _paths_without(name: str, payload: LayerNode, arcs: list[Arc]) -> int:
-    """Return the number of arcs after ``name`` is eliminated: one for each path through the node."""
+    """Return the number of arcs after ``name`` is eliminated: one for each path through the
+    node.
+    """
     into = sum(t == name for _, t, _ in arcs)
     out = sum(s == name for s, _, _ in arcs)
     delays = np.unique(payload.layer.delay_s).size if isinstance(payload.layer, nir.Delay) else 1
@@ -166,7 +170,9 @@ def _operators(payload: LayerNode) -> tuple[LinearOp, ...]:
             )
         case nir.Pool():
             factor = 1.0 / size(layer.kernel) if layer.kind == "avg" else 1.0
-            return (linear.Pool(shape_in, shape_out, layer.kernel, layer.stride, layer.padding, factor),)
+            return (
+                linear.Pool(shape_in, shape_out, layer.kernel, layer.stride, layer.padding, factor),
+            )
         case nir.Flatten() | nir.Input() | nir.Output():
             return ()
         case nir.Delay() | nir.Neuron() | nir.Subgraph():
@@ -176,12 +182,16 @@ def _operators(payload: LayerNode) -> tuple[LinearOp, ...]:
 
 
 def _blocks(weight: Float) -> linear.Sparse:
-    """Turn a weight of over two axes into block matrices, one for each index of the leading axes."""
+    """Turn a weight of over two axes into block matrices, one for each index of the leading
+    axes.
+    """
     *lead, rows, columns = weight.shape
     blocks = size(tuple(lead))
     block, row, column = np.nonzero(weight.reshape(blocks, rows, columns))
     values = weight.reshape(blocks, rows, columns)[block, row, column]
-    return linear.sparse(block * rows + row, block * columns + column, values, blocks * columns, blocks * rows)
+    return linear.sparse(
+        block * rows + row, block * columns + column, values, blocks * columns, blocks * rows
+    )
 
 
 def chained(first: Projection, second: Projection) -> Projection:
@@ -204,5 +214,7 @@ def _carried(bias: Bias, through: Projection) -> Bias:
 
 def _with_feedback(nodes: Mapping[str, object], arcs: list[Arc]) -> list[Arc]:
     instant = [(s, t, i) for i, (s, t, p) in enumerate(arcs) if p.delay_s == 0]
-    back = feedback_edges(nodes, [n for n, node in nodes.items() if isinstance(node, Source)], instant)
+    back = feedback_edges(
+        nodes, [n for n, node in nodes.items() if isinstance(node, Source)], instant
+    )
     return [(s, t, replace(p, feedback=i in back)) for i, (s, t, p) in enumerate(arcs)]

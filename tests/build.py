@@ -1,9 +1,11 @@
 """Programs in a line: raw graphs as a file would give them, and what the compiler makes of them.
 
-    net = graph({"in": inp(3), "w": linear(np.ones((2, 3))), "pop": lif(2), "out": out(2)}, "in w pop out")
+    nodes = {"in": inp(3), "w": linear(np.ones((2, 3))), "pop": lif(2), "out": out(2)}
+    net = graph(nodes, "in w pop out")
     stages = lowered(net)
 
-dt is 1e-4 s unless told otherwise. Arguments that are shapes are the file's own; parameters are arrays or numbers.
+dt is 1e-4 s unless told otherwise. Arguments that are shapes are the file's own; parameters are
+arrays or numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ DT = 1e-4
 
 def node(kind: str, **fields: object) -> RawNode:
     """A node of any kind; ``graph`` fills in its path."""
-    return RawNode("", kind, {k: v if isinstance(v, str) else np.asarray(v) for k, v in fields.items()})
+    return RawNode(
+        "", kind, {k: v if isinstance(v, str) else np.asarray(v) for k, v in fields.items()}
+    )
 
 
 def nested(inner: RawGraph) -> RawNode:
@@ -100,12 +104,16 @@ def adder(n: int = 1) -> RawNode:
 
 
 def if_(n: int = 1, threshold: float = 0.5) -> RawNode:
-    """n integrate-and-fire neurons with a gain of 1 per step; each spike of weight 1 makes one at once."""
+    """n integrate-and-fire neurons with a gain of 1 per step; each spike of weight 1 makes one at
+    once.
+    """
     return node("IF", r=np.ones(n), v_threshold=np.full(n, threshold), v_reset=np.zeros(n))
 
 
 def lif(n: int = 1, steps: float = 8.0, threshold: float = 1.0, **fields: object) -> RawNode:
-    """n LIF neurons with a time constant of ``steps`` steps, exported as snnTorch does it; ``fields`` replace."""
+    """n LIF neurons with a time constant of ``steps`` steps, exported as snnTorch does it;
+    ``fields`` replace.
+    """
     one = np.ones(n)
     usual: dict[str, object] = {"tau": one * steps * DT, "r": one * steps, "v_leak": one * 0}
     return node("LIF", **(usual | {"v_threshold": one * threshold, "v_reset": one * 0} | fields))
@@ -114,7 +122,11 @@ def lif(n: int = 1, steps: float = 8.0, threshold: float = 1.0, **fields: object
 def cuba(n: int = 1, steps: float = 8.0, synapse: float = 4.0, **fields: object) -> RawNode:
     """n CubaLIF neurons."""
     one = np.ones(n)
-    usual: dict[str, object] = {"tau_mem": one * steps * DT, "tau_syn": one * synapse * DT, "r": one * steps}
+    usual: dict[str, object] = {
+        "tau_mem": one * steps * DT,
+        "tau_syn": one * synapse * DT,
+        "r": one * steps,
+    }
     usual |= {"w_in": one * synapse, "v_leak": one * 0, "v_threshold": one, "v_reset": one * 0}
     return node("CubaLIF", **(usual | fields))
 
@@ -122,7 +134,9 @@ def cuba(n: int = 1, steps: float = 8.0, synapse: float = 4.0, **fields: object)
 def changed(item: RawNode, **fields: Field | ArrayLike | None) -> RawNode:
     """``item`` with other fields; None takes one away."""
     kept = {k: v for k, v in item.fields.items() if k not in fields}
-    new = {k: v if isinstance(v, str) else np.asarray(v) for k, v in fields.items() if v is not None}
+    new = {
+        k: v if isinstance(v, str) else np.asarray(v) for k, v in fields.items() if v is not None
+    }
     return replace(item, fields=kept | new)
 
 
@@ -142,7 +156,9 @@ class Made:
     said: list[Diagnostic]
 
     def outputs(self, inputs: ArrayLike) -> Float:
-        """Output of the discrete stage, after checking that the float stage gives the same up to rounding."""
+        """Output of the discrete stage, after checking that the float stage gives the same up to
+        rounding.
+        """
         raster: NDArray[np.float64] = np.asarray(inputs, float)
         exact, got = run(self.reference, raster).output, run(self.discrete, raster).output
         np.testing.assert_allclose(exact, got, rtol=1e-9, atol=1e-9)
@@ -155,13 +171,18 @@ def layers(raw: RawGraph, log: Log | None = None) -> Program:
     return run_passes(to_layers(raw, log), passes_to("layers"), log)
 
 
-def lowered(raw: RawGraph, *, dt: float | None = DT, reset: str = "model", discretise: str = "euler") -> Made:
+def lowered(
+    raw: RawGraph, *, dt: float | None = DT, reset: str = "model", discretise: str = "euler"
+) -> Made:
     """Everything up to discrete populations, by the letter of NIR. Raises ``NircError``."""
     return _lowered(raw, Reading(LETTER, {"reset": reset, "discretise": discretise}), dt)
 
 
 def written_by(writer: str, raw: RawGraph, *, dt: float | None = None) -> Made:
-    """Everything up to discrete populations, by the rule of ``writer`` as ``--from`` takes it. Raises ``NircError``."""
+    """Everything up to discrete populations, by the rule of ``writer`` as ``--from`` takes it.
+
+    Raises ``NircError``.
+    """
     named, given = parse_from(writer, Log())
     return _lowered(raw, Reading(named, named.defaults() | given), dt)
 

@@ -1,4 +1,7 @@
-"""The command line, in this process: a start of Python costs more than most commands. ``process`` starts one."""
+"""The command line, in this process: a start of Python costs more than most commands.
+
+``process`` starts one.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +27,26 @@ def nirc(*args: object, cwd: Path, **env: str) -> Done:
     terminated = signal.getsignal(signal.SIGTERM)
     status: object = 0
     try:
-        with chdir(cwd), redirect_stdout(out), redirect_stderr(err), mock.patch.dict(os.environ, WIDE | env):
+        with (
+            chdir(cwd),
+            redirect_stdout(out),
+            redirect_stderr(err),
+            mock.patch.dict(os.environ, WIDE | env),
+        ):
             main([str(arg) for arg in args])
     except SystemExit as stop:
         status = stop.code or 0
     finally:
         signal.signal(signal.SIGTERM, terminated)
     assert isinstance(status, int)
-    return subprocess.CompletedProcess([str(arg) for arg in args], status, out.getvalue(), err.getvalue())
+    return subprocess.CompletedProcess(
+        [str(arg) for arg in args], status, out.getvalue(), err.getvalue()
+    )
 
 
 def process(*args: object, cwd: Path, **env: str) -> Done:
     """The same in a process of its own, for what Python reads when it starts."""
     command, environment = [*NIRC, *map(str, args)], os.environ | WIDE | env
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=600
+    )

@@ -1,4 +1,6 @@
-"""What all tests share: the models in ``data``, and random tests that are the same for everybody."""
+"""What all tests share: the models in ``data``, and random tests that are the same for
+everybody.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def data() -> Path:
 
 @pytest.fixture
 def small_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few rounds and samples: for tests of what a calibration keeps and says, not of how near it comes."""
+    """Few rounds and samples: for tests of what a calibration keeps and says, not of how near it
+    comes.
+    """
     from nirc.calibration import calibrate, distil, gains
     from nirc.calibration.samples import Counts
 

@@ -28,8 +28,13 @@ def loaded(directory: Path) -> Any:
     return module
 
 
-def bundle(directory: Path, files: Mapping[str, bytes], inputs: int, outputs: int, **fields: Any) -> Path:
-    """Write ``files`` with a manifest. Model and chip have the same channels, unless ``fields`` say otherwise."""
+def bundle(
+    directory: Path, files: Mapping[str, bytes], inputs: int, outputs: int, **fields: Any
+) -> Path:
+    """Write ``files`` with a manifest.
+
+    Model and chip have the same channels, unless ``fields`` say otherwise.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
@@ -60,14 +65,26 @@ def signed(directory: Path, *names: str) -> Path:
 
 def digests(files: Mapping[str, bytes]) -> dict[str, str]:
     """The manifest's field "files"."""
-    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name != "manifest.json"}
+    return {
+        name: hashlib.sha256(data).hexdigest()
+        for name, data in files.items()
+        if name != "manifest.json"
+    }
 
 
 def packed(tree: Any) -> bytes:
-    """A file of a tree: JSON, or an archive if there are arrays in its blocks. What it holds may be wrong."""
+    """A file of a tree:
+
+    JSON, or an archive if there are arrays in its blocks. What it holds may be wrong.
+    """
     blocks = [(f"{kind}/{i}", block) for kind, rows in tree.items() if isinstance(rows, list)
               for i, block in enumerate(rows) if isinstance(block, dict)]  # fmt: skip
-    arrays = {f"{at}/{name}": v for at, block in blocks for name, v in block.items() if isinstance(v, np.ndarray)}
+    arrays = {
+        f"{at}/{name}": v
+        for at, block in blocks
+        for name, v in block.items()
+        if isinstance(v, np.ndarray)
+    }
     if not arrays:
         return json.dumps(tree).encode()
     text = json.dumps(structure(tree)).encode()
@@ -83,16 +100,27 @@ def packed(tree: Any) -> bytes:
 def structure(tree: Any) -> Any:
     """The tree without its arrays."""
     if isinstance(tree, dict):
-        return {name: structure(value) for name, value in tree.items() if not isinstance(value, np.ndarray)}
+        return {
+            name: structure(value)
+            for name, value in tree.items()
+            if not isinstance(value, np.ndarray)
+        }
     return [structure(value) for value in tree] if isinstance(tree, list) else tree
 
 
-def script(directory: Path, *args: object, bare: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-    """deploy.py in a process of its own, whose standard streams take ASCII only. ``bare``: without any package."""
+def script(
+    directory: Path, *args: object, bare: bool = True, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """deploy.py in a process of its own, whose standard streams take ASCII only.
+
+    ``bare``: without any package.
+    """
     python = ("-I", "-S") if bare else ("-I",)
     command = [sys.executable, *python, str(directory / "deploy.py"), *map(str, args)]
     environment = {"PYTHONIOENCODING": "ascii:strict", "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environment)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=600, env=environment
+    )
 
 
 def faults(files: Mapping[str, bytes], module: Any) -> list[str]:

@@ -74,6 +74,8 @@ def recurrent(rng: np.random.Generator, n_in: int, n: int, n_out: int) -> nir.NI
     return graph(nodes, edges)
 
 
-def raster(rng: np.random.Generator, samples: int, steps: int, channels: int, rate: float = 0.2) -> np.ndarray:
+def raster(
+    rng: np.random.Generator, samples: int, steps: int, channels: int, rate: float = 0.2
+) -> np.ndarray:
     """Poisson spike counts."""
     return rng.poisson(rate, (samples, steps, channels)).astype(np.uint8)

@@ -46,7 +46,9 @@ CHIPS: dict[str, Rule] = {
 
 
 def continuous(kind: NeuronKind) -> Continuous:
-    """One neuron of this kind with a time constant of 8 ms, a synapse of 4 ms and all the rest 1."""
+    """One neuron of this kind with a time constant of 8 ms, a synapse of 4 ms and all the rest
+    1.
+    """
     timed, leaks = kind not in ("I", "IF", "Threshold"), kind in ("LI", "LIF", "CubaLI", "CubaLIF")
     synapse, fires = kind.startswith("Cuba"), kind in ("IF", "LIF", "CubaLIF", "Threshold")
     return Continuous(
@@ -62,7 +64,9 @@ def continuous(kind: NeuronKind) -> Continuous:
 
 
 def settings_of(writer: Writer) -> Iterator[Setting]:
-    """Every combination of the writer's choices, for populations that feed themselves and others."""
+    """Every combination of the writer's choices, for populations that feed themselves and
+    others.
+    """
     values = [(*c.values, *c.tried) for c in writer.choices]
     for combination in product(*values):
         chosen = dict(zip((c.key for c in writer.choices), combination, strict=True))
@@ -103,13 +107,17 @@ def any_rule(draw: st.DrawFn) -> Rule:
         return Rule(tuple(ops))
     count = draw(st.integers(1, 2))
     fire = draw(fires)
-    at = sorted(draw(st.lists(st.integers(0, len(ops)), min_size=count, max_size=count)), reverse=True)
+    at = sorted(
+        draw(st.lists(st.integers(0, len(ops)), min_size=count, max_size=count)), reverse=True
+    )
     for place in at:
         ops.insert(place, fire)
     first = ops.index(fire)
     last = len(ops) - 1 - ops[::-1].index(fire)
     behind = {EMIT: 0, BOUND: 0, SUBTRACT: first + 1, SET: first + 1, RESTORE: last + 1}
-    others = draw(st.sets(st.sampled_from([BOUND, SUBTRACT, SET, *([RESTORE] if count == 2 else [])])))
+    others = draw(
+        st.sets(st.sampled_from([BOUND, SUBTRACT, SET, *([RESTORE] if count == 2 else [])]))
+    )
     for op in sorted(others, key=lambda op: (-behind[op], op.text)):
         ops.insert(draw(st.integers(behind[op], len(ops))), op)
     ops.insert(draw(st.integers(0, len(ops))), EMIT)
@@ -117,18 +125,26 @@ def any_rule(draw: st.DrawFn) -> Rule:
 
 
 @st.composite
-def neurons(draw: st.DrawFn, rules: st.SearchStrategy[Rule], n: int = 3, *, receptors: int = 2) -> Discrete:
-    """A population under one of ``rules``, in eighths, so that membranes often are exactly at a threshold."""
+def neurons(
+    draw: st.DrawFn, rules: st.SearchStrategy[Rule], n: int = 3, *, receptors: int = 2
+) -> Discrete:
+    """A population under one of ``rules``, in eighths, so that membranes often are exactly at a
+    threshold.
+    """
     rule = draw(rules)
 
     def eighths(low: int, high: int) -> Float:
-        return frozen(np.array(draw(st.lists(st.integers(low, high), min_size=n, max_size=n))) / 8.0)
+        return frozen(
+            np.array(draw(st.lists(st.integers(low, high), min_size=n, max_size=n))) / 8.0
+        )
 
     decay_syn = decay_syn_2 = None
     if rule.has_synapse:
         first = receptors < 2 or draw(st.booleans())
         decay_syn = eighths(0, 8) if first else None
-        decay_syn_2 = eighths(0, 8) if receptors > 1 and (not first or draw(st.booleans())) else None
+        decay_syn_2 = (
+            eighths(0, 8) if receptors > 1 and (not first or draw(st.booleans())) else None
+        )
     return Discrete(
         decay_mem=draw(st.sampled_from([frozen(np.ones(n)), eighths(0, 8)])),
         gain_mem=draw(st.sampled_from([frozen(np.ones(n)), eighths(1, 16)])),
@@ -154,4 +170,13 @@ def drives(draw: st.DrawFn, n: int = 3, *, most_steps: int = 12) -> Float:
     return np.array(values).reshape(steps, n) / 4.0
 
 
-__all__ = ["CHIPS", "LETTER", "MEMBRANE", "RULES", "any_rule", "drives", "neurons", "of_writers_and_chips"]
+__all__ = [
+    "CHIPS",
+    "LETTER",
+    "MEMBRANE",
+    "RULES",
+    "any_rule",
+    "drives",
+    "neurons",
+    "of_writers_and_chips",
+]

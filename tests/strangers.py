@@ -1,4 +1,7 @@
-"""Chips that nirc does not know, as if somebody had installed them: ``examples/toychip``, and ``toycamera``."""
+"""Chips that nirc does not know, as if somebody had installed them:
+
+``examples/toychip``, and ``toycamera``.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ def installed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     try:
         yield registry.backend(name)
     finally:
-        for module in [m for m in sys.modules if m.split(".")[0] == "toychip" or m in MODULES.values()]:
+        for module in [
+            m for m in sys.modules if m.split(".")[0] == "toychip" or m in MODULES.values()
+        ]:
             del sys.modules[module]
 
 

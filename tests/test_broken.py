@@ -42,10 +42,14 @@ def files(text: bytes) -> dict[str, bytes]:
     return {"a": text, bundle.MANIFEST: bundle.to_json(manifest)}
 
 
-def compiled(*layers: nir.NIRNode, n_out: int, dt: float = DT) -> tuple[Compiled, list[tuple[str, str]]]:
+def compiled(
+    *layers: nir.NIRNode, n_out: int, dt: float = DT
+) -> tuple[Compiled, list[tuple[str, str]]]:
     """The network of three inputs on Audio 2, and what was said."""
     log = Log()
-    made = compile_model(chain(3, *layers, n_out=n_out), "xylo:audio2", Options(dt_s=dt, reset="subtract"), log=log)
+    made = compile_model(
+        chain(3, *layers, n_out=n_out), "xylo:audio2", Options(dt_s=dt, reset="subtract"), log=log
+    )
     return made, [(d.code, d.severity) for d in log.diagnostics]
 
 
@@ -63,7 +67,9 @@ def test_a_device_is_written_into_and_never_replaced_by_a_file(tmp_path: Path) -
 def test_a_link_to_a_result_file_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "link.json").symlink_to("real.json")
     save_json(tmp_path / "link.json", {"a": 1}, Log())
-    assert (tmp_path / "link.json").is_symlink() and json.loads((tmp_path / "real.json").read_text()) == {"a": 1}
+    assert (tmp_path / "link.json").is_symlink() and json.loads(
+        (tmp_path / "real.json").read_text()
+    ) == {"a": 1}
 
 
 def test_the_current_directory_is_not_renamed_away_but_can_be_filled(tmp_path: Path) -> None:
@@ -115,7 +121,9 @@ def _write_often(directory: Path, number: int) -> None:
 def test_commands_that_write_one_bundle_at_the_same_time_all_succeed(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         pool.starmap(_write_often, [(tmp_path / "out", n) for n in range(3)])
-    assert bundle.read(tmp_path / "out", Log())[1] and [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert bundle.read(tmp_path / "out", Log())[1] and [p.name for p in tmp_path.iterdir()] == [
+        "out"
+    ]
 
 
 # --- streams and names ---
@@ -124,7 +132,9 @@ def test_commands_that_write_one_bundle_at_the_same_time_all_succeed(tmp_path: P
 def test_nobody_reads_the_answer_any_more(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run([*NIRC, "inspect", str(BRAILLE)], cwd=tmp_path, stdout=writing, stderr=writing, check=False)
+    done = subprocess.run(
+        [*NIRC, "inspect", str(BRAILLE)], cwd=tmp_path, stdout=writing, stderr=writing, check=False
+    )
     os.close(writing)
     assert done.returncode == 141
 
@@ -139,7 +149,9 @@ def test_closed_streams_are_as_good_as_dev_null(tmp_path: Path) -> None:
 def test_a_full_disk_behind_stdout_is_no_bug_of_nirc(args: tuple[str, ...], tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         every = [*NIRC, *args]
-        done = subprocess.run(every, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            every, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
     assert done.returncode == 2 and "U608" in done.stderr
     assert "B901" not in done.stderr and "Traceback" not in done.stderr
 
@@ -168,7 +180,10 @@ def test_a_name_that_is_no_text_and_would_drive_the_terminal_is_spelt_out(tmp_pa
 def test_a_wrong_command_line_is_json_too(args: tuple[str, ...], tmp_path: Path) -> None:
     done = command(BRAILLE, *args, "--format", "json", cwd=tmp_path)
     answer = json.loads(done.stdout)
-    assert done.returncode == answer["exit_status"] == 2 and answer["diagnostics"][0]["severity"] == "error"
+    assert (
+        done.returncode == answer["exit_status"] == 2
+        and answer["diagnostics"][0]["severity"] == "error"
+    )
 
 
 def test_a_mistyped_command_is_not_taken_for_a_model(tmp_path: Path) -> None:
@@ -187,42 +202,70 @@ def test_findings_about_data_name_the_data_and_labels_from_1_are_noticed(tmp_pat
     np.savez(tmp_path / "bad.npz", inputs=inputs, labels=[1])
     np.savez(tmp_path / "one.npz", inputs=inputs, labels=[1, 7])
     command(BRAILLE, *XYLO, "-o", "out", cwd=tmp_path)
-    assert "--> bad.npz: labels" in command("run", "out", "--data", "bad.npz", "--out", "o", cwd=tmp_path).stderr
+    assert (
+        "--> bad.npz: labels"
+        in command("run", "out", "--data", "bad.npz", "--out", "o", cwd=tmp_path).stderr
+    )
     said = command("run", "out", "--data", "one.npz", "--out", "o", cwd=tmp_path).stderr
     assert "U604" in said and "found 7, limit 0 to 6" in said
 
 
 @pytest.mark.usefixtures("small_calibration")
 def test_events_to_calibrate_with_are_counted_in_the_given_time_step(tmp_path: Path) -> None:
-    events = nir.EventData(idx=np.array([[0, 3, 5]]), time=np.array([[0, 1e-4, 5e-4]]), n_neurons=12, t_max=3e-3)
+    events = nir.EventData(
+        idx=np.array([[0, 3, 5]]), time=np.array([[0, 1e-4, 5e-4]]), n_neurons=12, t_max=3e-3
+    )
     node = nir.NIRNodeData(observables={"spikes": events})
     nir.write_data(tmp_path / "events.nir", nir.NIRGraphData(nodes={"input": node}))
     done = command(BRAILLE, *XYLO, "--dt", "1e-4", "--calibrate", "events.nir", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
-def test_inputs_to_calibrate_with_are_named_by_their_file_where_they_do_not_fit(tmp_path: Path) -> None:
+def test_inputs_to_calibrate_with_are_named_by_their_file_where_they_do_not_fit(
+    tmp_path: Path,
+) -> None:
     np.savez(tmp_path / "other.npz", inputs=np.ones((4, 5, 7), np.int64))
     for asked in ((*XYLO, "-o", "b"), ("--target", "all"), ("verify",), ("export",)):
         before, rest = (asked[:1], ()) if asked[0] in {"verify", "export"} else ((), asked)
-        rest = {"verify": (*XYLO, "--data", "other.npz"), "export": (*XYLO, "-o", "x.nir")}.get(asked[0], rest)
+        rest = {"verify": (*XYLO, "--data", "other.npz"), "export": (*XYLO, "-o", "x.nir")}.get(
+            asked[0], rest
+        )
         done = command(*before, BRAILLE, *rest, "--calibrate", "other.npz", cwd=tmp_path)
-        assert done.returncode == 3 and "U604" in done.stderr and "--> other.npz: inputs" in done.stderr, done.stderr
+        assert (
+            done.returncode == 3
+            and "U604" in done.stderr
+            and "--> other.npz: inputs" in done.stderr
+        ), done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["other.npz"]
 
 
 def test_inputs_to_calibrate_with_that_are_silent_are_warned_of() -> None:
-    """Rates cast to integers are a common mistake; a calibration on made-up inputs alone went through unsaid."""
+    """Rates cast to integers are a common mistake; a calibration on made-up inputs alone went
+    through unsaid.
+    """
     model = chain(3, linear(np.random.default_rng(0), 4, 3), lif(4), n_out=4)
     log = Log()
-    compile_model(model, "spinnaker2", Options(dt_s=DT), log=log, calibration=np.zeros((4, 5, 3), np.int64))
+    compile_model(
+        model, "spinnaker2", Options(dt_s=DT), log=log, calibration=np.zeros((4, 5, 3), np.int64)
+    )
     assert [d.found for d in log.diagnostics if d.code == "U612"] == ["4 silent sample(s)"]
 
 
 def test_an_interrupted_calibration_leaves_nothing(tmp_path: Path) -> None:
     data = DATA / "zoo/japanesevowels_rsnn"
-    every = [*NIRC, data.with_suffix(".nir"), *XYLO, "--calibrate", data.with_suffix(".npz"), "-o", "b", "-v"]
-    with subprocess.Popen(list(map(str, every)), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run_:
+    every = [
+        *NIRC,
+        data.with_suffix(".nir"),
+        *XYLO,
+        "--calibrate",
+        data.with_suffix(".npz"),
+        "-o",
+        "b",
+        "-v",
+    ]
+    with subprocess.Popen(
+        list(map(str, every)), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as run_:
         assert run_.stderr is not None
         for line in run_.stderr:  # -v: the calibration is what comes after this pass
             if line.startswith("xylo-legalise"):
@@ -230,7 +273,11 @@ def test_an_interrupted_calibration_leaves_nothing(tmp_path: Path) -> None:
         run_.send_signal(signal.SIGINT)
         said = run_.stderr.read()
         status = run_.wait(timeout=600)
-    assert status == 130 and said == "interrupted; nothing was written\n" and not list(tmp_path.iterdir())
+    assert (
+        status == 130
+        and said == "interrupted; nothing was written\n"
+        and not list(tmp_path.iterdir())
+    )
 
 
 # --- wrong answers ---
@@ -246,7 +293,9 @@ def slow_readout(n: int) -> nir.LI:
 
 
 @pytest.mark.parametrize("readout", [integrator, slow_readout])
-def test_an_output_that_forgets_nothing_is_not_always_zero(readout: Callable[[int], nir.NIRNode]) -> None:
+def test_an_output_that_forgets_nothing_is_not_always_zero(
+    readout: Callable[[int], nir.NIRNode],
+) -> None:
     rng = np.random.default_rng(0)
     made, _ = compiled(linear(rng, 5, 3), cuba(5), linear(rng, 2, 5), readout(2), n_out=2)
     inputs = raster(rng, 2, 60, 3)
@@ -259,9 +308,16 @@ def test_slow_synapses_keep_their_weights() -> None:
     weights = nir.Linear(rng.normal(0.1, 0.02, (20, 3)))
     made, _ = compiled(weights, cuba(20, synapse=256), linear(rng, 2, 20), cuba(2), n_out=2)
     inputs = raster(rng, 10, 100, 3)
-    model, chip = (x.output.sum(axis=1) for x in (run(made.stages.reference, inputs), made.bundle.run(inputs)))
-    # Of the second layer, whose weights are normal around 0, one of .7 units becomes 0 so that the sum is kept.
-    lost = [d.message for d in made.bundle.diagnostics if d.code == "D410" and "to `cubalif1`" in d.message]
+    model, chip = (
+        x.output.sum(axis=1) for x in (run(made.stages.reference, inputs), made.bundle.run(inputs))
+    )
+    # Of the second layer, whose weights are normal around 0, one of .7 units becomes 0 so that the
+    # sum is kept.
+    lost = [
+        d.message
+        for d in made.bundle.diagnostics
+        if d.code == "D410" and "to `cubalif1`" in d.message
+    ]
     assert not lost and np.abs(model - chip).mean() < 0.2 * model.mean()
 
 
@@ -279,7 +335,9 @@ def test_time_constants_far_below_the_step_do_not_make_the_model_explode() -> No
     readout = nir.LI(tau=one * 0.01 * DT, r=one, v_leak=one * 0)
     model = chain(3, linear(rng, 4, 3), lif(4, steps=0.5), linear(rng, 2, 4), readout, n_out=2)
     inputs = raster(rng, 2, 400, 3)
-    result = verify(model, "xylo", Data(inputs), Options(dt_s=DT, discretise="exponential"), log=Log())
+    result = verify(
+        model, "xylo", Data(inputs), Options(dt_s=DT, discretise="exponential"), log=Log()
+    )
     json.dumps(result, allow_nan=False)
     assert result["stages"][1]["count_error"] < 1e-6
 

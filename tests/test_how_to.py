@@ -1,4 +1,6 @@
-"""Every how-to, word by word: files are written, changes made and commands run, in a copy of the project."""
+"""Every how-to, word by word: files are written, changes made and commands run, in a copy of the
+project.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def blocks(page: str) -> Iterator[Block]:
 def changed(text: str, diff: str) -> str:
     """``text`` after ``diff``, which has no numbers of lines."""
     lines = diff.splitlines()
-    before, after = ("".join(f"{line[1:]}\n" for line in lines if not line.startswith(other)) for other in "+-")
+    before, after = (
+        "".join(f"{line[1:]}\n" for line in lines if not line.startswith(other)) for other in "+-"
+    )
     assert text.count(before) == 1, f"this stands {text.count(before)} times in the file:\n{before}"
     return text.replace(before, after)
 
@@ -55,12 +59,22 @@ class Reader:
         project.mkdir()
         for name in COPIED:
             if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, project / name, symlinks=True, ignore=shutil.ignore_patterns("data"))
+                shutil.copytree(
+                    ROOT / name,
+                    project / name,
+                    symlinks=True,
+                    ignore=shutil.ignore_patterns("data"),
+                )
             else:
                 shutil.copy2(ROOT / name, project)
         (project / "tests/data").symlink_to(ROOT / "tests/data")
         self.folder, self.left = project, tmp_path / "folder"
-        pip = {"TARGET": str(site), "NO_DEPS": "1", "NO_INDEX": "1", "NO_BUILD_ISOLATION": "0"}  # 0: pip negates it
+        pip = {
+            "TARGET": str(site),
+            "NO_DEPS": "1",
+            "NO_INDEX": "1",
+            "NO_BUILD_ISOLATION": "0",
+        }  # 0: pip negates it
         self.environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": f"{project}{os.pathsep}{site}",
@@ -104,7 +118,10 @@ def test_what_the_page_says_works(page: Path, tmp_path: Path) -> None:
         and int(setuptools.__version__.split(".")[0]) < BUILDS_WHEELS
         and os.environ.get("NIRC_REQUIRE_ORACLES") != "1"
     ):
-        pytest.skip(f"setuptools {setuptools.__version__} is older than what `pip install -e '.[test]'` brings")
+        pytest.skip(
+            f"setuptools {setuptools.__version__} is older than what `pip install -e '.[test]'` "
+            "brings"
+        )
     reader = Reader(tmp_path)
     for block in found:
         reader.follow(block)

@@ -1,4 +1,6 @@
-"""A limit of a chip stands in one line of its limits.py: schema, script, pages and messages follow."""
+"""A limit of a chip stands in one line of its limits.py: schema, script, pages and messages
+follow.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,11 @@ print(json.dumps({
 
 def texts(old: str, new: str) -> dict[str, str]:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, old, new], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", PROGRAM, old, new],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, str] = json.loads(done.stdout)

@@ -1,4 +1,6 @@
-"""A name means nothing: networks with hostile names get the same answer, findings and refusals as with plain ones."""
+"""A name means nothing: networks with hostile names get the same answer, findings and refusals as
+with plain ones.
+"""
 
 from __future__ import annotations
 
@@ -74,9 +76,11 @@ def net(nodes: Mapping[str, nir.NIRNode], *ways: str, **options: Any) -> Net:
 
 ENDS = {"a": nir.Input(np.array([3])), "z": nir.Output(np.array([2]))}
 NETS = {
-    "a chain": net(ENDS | {"b": dense(4, 3), "c": if_(4), "d": dense(2, 4), "e": if_(2)}, "abcdez", reset="subtract"),
+    "a chain": net(ENDS | {"b": dense(4, 3), "c": if_(4), "d": dense(2, 4), "e": if_(2)}, "abcdez",
+    reset="subtract"),
     "filters and constants": net(
-        ENDS | {"b": affine(4, 3), "c": cuba(4), "d": affine(2, 4), "e": cuba(2)}, "abcdez", reset="subtract"
+        ENDS | {"b": affine(4, 3), "c": cuba(4), "d": affine(2, 4), "e": cuba(2)}, "abcdez",
+        reset="subtract"
     ),
     "a loop, and an output that feeds others": net(
         ENDS | {"b": dense(2, 3), "c": lif(2), "d": dense(2, 2, 2), "y": nir.Output(np.array([2]))},
@@ -84,32 +88,39 @@ NETS = {
     ),
     "a membrane of an input": net(ENDS | {"b": dense(2, 3), "c": li(2)}, "abcz"),
     "a membrane that is read twice": net(
-        ENDS | {"b": dense(4, 3), "c": lif(4), "d": dense(2, 4), "e": li(2), "y": nir.Output(np.array([2]))},
+        ENDS | {"b": dense(4, 3), "c": lif(4), "d": dense(2, 4), "e": li(2),
+        "y": nir.Output(np.array([2]))},
         "abcdez", "ey",
     ),
     "a sum": net(ENDS | {"b": dense(2, 3), "c": lif(2), "d": dense(2, 2)}, "abcdz", "cz"),
-    "added readouts": net(ENDS | {"b": dense(4, 3), "c": if_(4), "d": dense(2, 4)}, "abcdz", readout="li:8"),
+    "added readouts": net(ENDS | {"b": dense(4, 3), "c": if_(4), "d": dense(2, 4)}, "abcdz",
+    readout="li:8"),
     "an output that is an input": net(
         ENDS | {"b": dense(2, 3), "c": lif(2), "y": nir.Output(np.array([3]))}, "abcz", "ay"
     ),
     "long delays": net(
         ENDS
-        | {"b": dense(4, 3), "c": lif(4), "d": affine(2, 4), "e": lif(2), "f": nir.Delay(np.full(4, 150 * DT))}
+        | {"b": dense(4, 3), "c": lif(4), "d": affine(2, 4), "e": lif(2),
+        "f": nir.Delay(np.full(4, 150 * DT))}
         | {"g": dense(2, 4, 3)},
         "abcdez", "cfge",
     ),
     "spikes two ways": net(
-        ENDS | {"b": dense(4, 3, scale=3.0), "c": lif(4), "d": dense(2, 4), "e": cuba(2), "f": dense(2, 3)},
+        ENDS | {"b": dense(4, 3, scale=3.0), "c": lif(4), "d": dense(2, 4), "e": cuba(2),
+        "f": dense(2, 3)},
         "abcdez", "afe",
     ),
 }  # fmt: skip
-# What passes and backends call, or called, what they add; words of manifests; and what is hard to hold.
+# What passes and backends call, or called, what they add; words of manifests; and what is hard to
+# hold.
 SUFFIXES = (
-    ".relay", ".spikes", ".sum", ".copy2", ".delayed63.1", ".delayed150.1", ".copies", ".readout", ".capped", "2", "'",
+    ".relay", ".spikes", ".sum", ".copy2", ".delayed63.1", ".delayed150.1", ".copies", ".readout",
+    ".capped", "2", "'",
     ".", "/0", "~2", " -> a",
 )  # fmt: skip
 WORDS = (
-    "in", "out", "input", "output", "always", "bias", "readout", "hidden", "neurons", "reservoir", "w0", "c",
+    "in", "out", "input", "output", "always", "bias", "readout", "hidden", "neurons", "reservoir",
+    "w0", "c",
     "__proto__", "", " ", "λ.ü", "脉冲", "\n", "\u202e", "x" * 255, "x" * 254 + "y",
 )  # fmt: skip
 
@@ -119,7 +130,9 @@ def hostile(draw: st.DrawFn, n: int) -> list[str]:
     """``n`` names from few words, so that what is added for one node is called as another."""
     words = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=3, unique=True))
     suffixes = st.lists(st.sampled_from(SUFFIXES), max_size=2).map("".join)
-    name = st.builds(lambda word, suffix: (word + suffix)[:MAX_NAME], st.sampled_from(words), suffixes)
+    name = st.builds(
+        lambda word, suffix: (word + suffix)[:MAX_NAME], st.sampled_from(words), suffixes
+    )
     return draw(st.lists(name, min_size=n, max_size=n, unique=True))
 
 
@@ -134,7 +147,14 @@ class Outcome:
 
 
 def compiled(net: Net, chip: str, names: Mapping[str, str], log: Log) -> Compiled:
-    options = Options(dt_s=DT, reset=net.reset, readout=net.readout, strict=net.strict, writer="nir", chip=CHIPS[chip])
+    options = Options(
+        dt_s=DT,
+        reset=net.reset,
+        readout=net.readout,
+        strict=net.strict,
+        writer="nir",
+        chip=CHIPS[chip],
+    )
     return compile_model(net.renamed(names), chip, options, log=log)
 
 
@@ -152,12 +172,17 @@ def _answers(made: Compiled, net: Net, names: Mapping[str, str]) -> tuple[Any, A
     """Outputs and spikes of populations of the device, and outputs of the what-if programs."""
     inputs = np.random.default_rng(3).poisson(0.3, (2, STEPS, 3))
     # As nirc calls them: what cannot be printed is replaced.
-    names = dict(zip(sorted(net.nodes, key=names.__getitem__), made.stages.layers.graph, strict=True))
+    names = dict(
+        zip(sorted(net.nodes, key=names.__getitem__), made.stages.layers.graph, strict=True)
+    )
     known = made.bundle.manifest["populations"].keys() & made.stages.discrete.nodes(Population)
     model = [n for n in net.nodes if names[n] in known]
     device = made.bundle.run(inputs, record=[names[n] for n in model])
     spikes = {n: device.spikes[names[n]].tolist() for n in model}
-    alone = {about: run(p, inputs).output.tolist() for about, p in made.backend.approximations(made.stages.discrete)}
+    alone = {
+        about: run(p, inputs).output.tolist()
+        for about, p in made.backend.approximations(made.stages.discrete)
+    }
     return device.output.tolist(), spikes, alone
 
 
@@ -178,7 +203,9 @@ def assigned(net: Net, names: list[str]) -> dict[str, str]:
 @pytest.mark.parametrize("chip", CHIPS)
 @pytest.mark.parametrize("kind", NETS)
 def test_what_nirc_adds_may_be_called_so_already(kind: str, chip: str) -> None:
-    """A population gets, one after the other, each name that nirc gives to what it adds to the network."""
+    """A population gets, one after the other, each name that nirc gives to what it adds to the
+    network.
+    """
     network, same = NETS[kind], {n: n for n in NETS[kind].nodes}
     try:
         made = compiled(network, chip, same, Log())
@@ -186,7 +213,10 @@ def test_what_nirc_adds_may_be_called_so_already(kind: str, chip: str) -> None:
         return
     alone = [program for _, program in made.backend.approximations(made.stages.discrete)]
     programs = [made.stages.discrete, made.legal, made.integer, *alone]
-    added = sorted({name for program in programs for name in program.graph} - same.keys(), key=lambda n: (len(n), n))
+    added = sorted(
+        {name for program in programs for name in program.graph} - same.keys(),
+        key=lambda n: (len(n), n),
+    )
     for name in added[:MOST_ADDED]:
         populations = [n for n in network.nodes if n in made.stages.discrete.nodes(Population)]
         others = [n for n in populations if not name.startswith(f"{n}.")]

@@ -1,4 +1,6 @@
-"""A chip's own options and the modes of its emulator: asked for, checked, written down, run, compared."""
+"""A chip's own options and the modes of its emulator: asked for, checked, written down, run,
+compared.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def test_one_option_has_one_value(toycamera: Backend) -> None:
 def test_a_chip_without_options_says_so() -> None:
     with pytest.raises(nirc.UsageError) as refused:
         nirc.compile(network(), "xylo", reset="subtract", chip={"input": "dvs"})
-    assert [(d.code, d.limit) for d in refused.value.diagnostics] == [("U607", "none: xylo has no options")]
+    assert [(d.code, d.limit) for d in refused.value.diagnostics] == [
+        ("U607", "none: xylo has no options")
+    ]
     assert nirc.compile(network(), "xylo", reset="subtract").manifest["options"]["chip"] == {}
 
 
@@ -91,12 +95,20 @@ def test_modes_run_the_same_files_otherwise(toycamera: Backend) -> None:
 def test_an_unknown_mode_is_refused_with_those_that_exist(toycamera: Backend) -> None:
     with pytest.raises(nirc.UsageError) as refused:
         compiled().run(INPUTS, mode="analogue")
-    assert [(d.code, d.limit) for d in refused.value.diagnostics] == [("U607", "synchronous, one-event")]
+    assert [(d.code, d.limit) for d in refused.value.diagnostics] == [
+        ("U607", "synchronous, one-event")
+    ]
 
 
-@pytest.mark.parametrize("how", [("--set", "input=dvs"), ("--input", "dvs"), ("--input", "dvs", "--set", "input=dvs")])
-def test_the_command_line_sets_options(toycamera: Backend, files: Path, how: tuple[str, ...]) -> None:
-    done = command(files, "model.nir", "--target", "toycamera", "-o", "out", *how, "--set", "led=on")
+@pytest.mark.parametrize(
+    "how", [("--set", "input=dvs"), ("--input", "dvs"), ("--input", "dvs", "--set", "input=dvs")]
+)
+def test_the_command_line_sets_options(
+    toycamera: Backend, files: Path, how: tuple[str, ...]
+) -> None:
+    done = command(
+        files, "model.nir", "--target", "toycamera", "-o", "out", *how, "--set", "led=on"
+    )
     assert done.returncode == 0, done.stderr
     manifest = json.loads((files / "out/manifest.json").read_text())
     assert manifest["options"]["chip"] == {"input": "dvs", "led": "on"}
@@ -128,7 +140,11 @@ def test_run_takes_a_mode(toycamera: Backend, files: Path) -> None:
     assert command(files, *run, "b.npz", "--mode", "one-event").returncode == 0
     assert np.load(files / "a.npz")["output"].sum() > np.load(files / "b.npz")["output"].sum()
     refused = command(files, *run, "c.npz", "--mode", "analogue")
-    assert refused.returncode == 2 and "synchronous, one-event" in refused.stderr and not (files / "c.npz").exists()
+    assert (
+        refused.returncode == 2
+        and "synchronous, one-event" in refused.stderr
+        and not (files / "c.npz").exists()
+    )
 
 
 def test_verify_has_a_stage_for_every_mode(toycamera: Backend, files: Path) -> None:
@@ -137,18 +153,31 @@ def test_verify_has_a_stage_for_every_mode(toycamera: Backend, files: Path) -> N
     assert done.returncode == 0, done.stderr
     stages = {s["name"]: s for s in json.loads((files / "v.json").read_text())["stages"]}
     assert list(stages) == ["float", "discrete", "integer", "device", "device:one-event"]
-    assert stages["device"]["spikes"] == stages["integer"]["spikes"] > stages["device:one-event"]["spikes"]
+    assert (
+        stages["device"]["spikes"]
+        == stages["integer"]["spikes"]
+        > stages["device:one-event"]["spikes"]
+    )
     assert "device:one-event" in done.stdout
 
 
 def test_every_mode_is_compared_with_the_device_to_say_where_agreement_is_lost() -> None:
-    shares = {"float": 1.0, "discrete": 1.0, "integer": 0.9, "device": 0.9, "device:a": 0.5, "device:b": 0.4}
+    shares = {
+        "float": 1.0,
+        "discrete": 1.0,
+        "integer": 0.9,
+        "device": 0.9,
+        "device:a": 0.5,
+        "device:b": 0.4,
+    }
     stages = [{"name": name, "agreement": share} for name, share in shares.items()]
     assert lost_at(stages) == "device:b"
     assert lost_at(stages[:4]) == "integer"
 
 
-@pytest.mark.parametrize(("values", "samples"), [(1 << 26, 5), (2 * 30 * 10 * 3 + 1, 3), (2 * 30 * 10 * 3, 2), (1, 1)])
+@pytest.mark.parametrize(
+    ("values", "samples"), [(1 << 26, 5), (2 * 30 * 10 * 3 + 1, 3), (2 * 30 * 10 * 3, 2), (1, 1)]
+)
 def test_verify_records_no_more_samples_than_fit(
     toycamera: Backend, monkeypatch: pytest.MonkeyPatch, values: int, samples: int
 ) -> None:
@@ -172,10 +201,12 @@ def test_verify_records_no_more_samples_than_fit(
 def test_targets_lists_options_with_their_values(toycamera: Backend, files: Path) -> None:
     shown = command(files, "targets", "toycamera").stdout
     assert "--set input=host|dvs" in shown and "where events come from" in shown
-    listed = json.loads(command(files, "targets", "toycamera", "--format", "json").stdout)["targets"]
-    assert [o["name"] for o in listed[0]["options"]] == ["input", "led"] and listed[0]["options"][0]["values"][
+    listed = json.loads(command(files, "targets", "toycamera", "--format", "json").stdout)[
+        "targets"
+    ]
+    assert [o["name"] for o in listed[0]["options"]] == ["input", "led"] and listed[0]["options"][
         0
-    ] == "host"
+    ]["values"][0] == "host"
     assert "--set" not in command(files, "targets", "xylo").stdout
 
 

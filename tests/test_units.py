@@ -17,7 +17,12 @@ def neurons(kind: str, n: int, volt: float) -> Any:
     zero, threshold = np.zeros(n), np.full(n, volt)
     if kind == "IF":
         return nir.IF(r=np.full(n, 1 / DT_S), v_threshold=threshold, v_reset=zero)
-    leak: dict[str, Any] = {"r": np.full(n, 8.0), "v_leak": zero, "v_threshold": threshold, "v_reset": zero}
+    leak: dict[str, Any] = {
+        "r": np.full(n, 8.0),
+        "v_leak": zero,
+        "v_threshold": threshold,
+        "v_reset": zero,
+    }
     if kind == "LIF":
         return nir.LIF(tau=np.full(n, 8 * DT_S), **leak)
     synapse = {"tau_syn": np.full(n, 4 * DT_S), "w_in": np.full(n, 4.0)}
@@ -54,4 +59,6 @@ def test_the_unit_of_voltage_changes_no_spike(chip: str, kind: str, reset: str) 
     plain = spikes(1.0)
     assert plain.any()
     for exponent in (-40, -14, 24):
-        np.testing.assert_array_equal(spikes(2.0**exponent), plain, err_msg=f"a volt is 2**{exponent}")
+        np.testing.assert_array_equal(
+            spikes(2.0**exponent), plain, err_msg=f"a volt is 2**{exponent}"
+        )

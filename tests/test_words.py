@@ -1,4 +1,6 @@
-"""Plain words: the measurable rules hold in every room, except for faults in a table that only shrinks."""
+"""Plain words: the measurable rules hold in every room, except for faults in a table that only
+shrinks.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,23 @@ Documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 Comprehension = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 Functions = (ast.FunctionDef, ast.AsyncFunctionDef)
 
-# Rooms that are not clean yet, with their numbers of faults. A number may only fall. A room without a line has none.
+# Rooms that are not clean yet, with their numbers of faults. A number may only fall. A room without
+# a line has none.
 LEFT: dict[str, dict[str, int]] = {
-    "backends/loihi2": {"semicolons": 67, "openers": 34, "double_comprehensions": 3, "nested_conditionals": 3},
+    "backends/loihi2": {
+        "semicolons": 67,
+        "openers": 34,
+        "double_comprehensions": 3,
+        "nested_conditionals": 3,
+    },
     "backends/speck": {"semicolons": 59, "openers": 25, "double_comprehensions": 12},
     "backends/spinnaker2": {"semicolons": 55, "openers": 23, "double_comprehensions": 14},
-    "backends/xylo": {"semicolons": 44, "openers": 15, "double_comprehensions": 8, "nested_conditionals": 1},
+    "backends/xylo": {
+        "semicolons": 44,
+        "openers": 15,
+        "double_comprehensions": 8,
+        "nested_conditionals": 1,
+    },
     "nirc": {"semicolons": 6, "openers": 3, "double_comprehensions": 2, "long_files": 1},
     "nirc/chip": {"semicolons": 2, "openers": 6},
     "nirc/cli": {"semicolons": 12, "openers": 7, "double_comprehensions": 2, "long_files": 1},
@@ -38,7 +51,12 @@ LEFT: dict[str, dict[str, int]] = {
     "nirc/export": {"semicolons": 12, "nested_conditionals": 2, "long_files": 1},
     "nirc/files": {"semicolons": 23, "openers": 18},
     "nirc/ir": {"semicolons": 21, "openers": 13},
-    "nirc/recording": {"double_comprehensions": 1, "nested_conditionals": 1, "long_functions": 1, "long_files": 1},
+    "nirc/recording": {
+        "double_comprehensions": 1,
+        "nested_conditionals": 1,
+        "long_functions": 1,
+        "long_files": 1,
+    },
     "nirc/verification": {"semicolons": 20, "long_functions": 1},
     "nirc/writers": {"semicolons": 21, "double_comprehensions": 1},
 }
@@ -63,7 +81,9 @@ def openers(tree: ast.Module) -> Iterator[int]:
 
 def double_comprehensions(tree: ast.Module) -> Iterator[int]:
     """A comprehension has one ``for``."""
-    return (n.lineno for n in ast.walk(tree) if isinstance(n, Comprehension) and len(n.generators) > 1)
+    return (
+        n.lineno for n in ast.walk(tree) if isinstance(n, Comprehension) and len(n.generators) > 1
+    )
 
 
 def nested_conditionals(tree: ast.Module) -> Iterator[int]:
@@ -81,7 +101,9 @@ def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunction
 
 def long_functions(tree: ast.Module) -> Iterator[int]:
     """A function has at most 60 lines. Kernels may be longer."""
-    return (f.lineno for f in _functions(tree) if (f.end_lineno or 0) - f.lineno >= MOST_FUNCTION_LINES)
+    return (
+        f.lineno for f in _functions(tree) if (f.end_lineno or 0) - f.lineno >= MOST_FUNCTION_LINES
+    )
 
 
 def complex_functions(tree: ast.Module) -> Iterator[int]:
@@ -99,12 +121,16 @@ def long_files(tree: ast.Module) -> Iterator[int]:
 
 Rule = Callable[[ast.Module], Iterator[int]]
 RULES: tuple[Rule, ...] = (
-    semicolons, openers, double_comprehensions, nested_conditionals, long_functions, complex_functions, long_files,
+    semicolons, openers, double_comprehensions, nested_conditionals, long_functions,
+    complex_functions, long_files,
 )  # fmt: skip
 
 
 def room_of(file: Path) -> str:
-    """Return the folder of a file two levels below the root: ``nirc/mapping``, ``backends/xylo``, ``passes``."""
+    """Return the folder of a file two levels below the root:
+
+    ``nirc/mapping``, ``backends/xylo``, ``passes``.
+    """
     return "/".join(file.relative_to(ROOT).parent.parts[:2])
 
 
@@ -130,7 +156,9 @@ def test_no_room_has_more_faults_than_its_line_allows(rule: Rule) -> None:
         for (room, name), places in faults().items()
         if name == rule.__name__ and len(places) > LEFT.get(room, {}).get(name, 0)
     }
-    assert not more, f"{rule.__doc__}\n" + "\n".join(f"{room}: {', '.join(more[room])}" for room in more)
+    assert not more, f"{rule.__doc__}\n" + "\n".join(
+        f"{room}: {', '.join(more[room])}" for room in more
+    )
 
 
 def test_the_table_is_lowered_when_a_number_falls() -> None:
@@ -141,8 +169,9 @@ def test_the_table_is_lowered_when_a_number_falls() -> None:
         for name, number in allowed.items()
         if now[room, name] < number or not number
     ]
-    assert not lower, "numbers have fallen, lower them in tests/test_words.py (0: take the entry out):\n" + "\n".join(
-        lower
+    assert not lower, (
+        "numbers have fallen, lower them in tests/test_words.py (0: take the entry out):\n"
+        + "\n".join(lower)
     )
 
 
@@ -152,9 +181,21 @@ def test_the_table_is_lowered_when_a_number_falls() -> None:
         (semicolons, '"""One; two."""', '"""Code ``a; b`` is exempt."""'),
         (openers, 'def f():\n    """Whether it is."""', 'def f():\n    """Return it."""'),
         (double_comprehensions, "x = [a for b in c for a in b]", "x = [[a for a in b] for b in c]"),
-        (nested_conditionals, "x = a if b else c if d else e", "x = (a if b else c) + (d if e else f)"),
-        (long_functions, "def f():\n" + 60 * "    x = 1\n", "@compiled\ndef f():\n" + 60 * "    x = 1\n"),
-        (complex_functions, "def f():\n" + 15 * "    if x: y\n", "def f():\n" + 14 * "    if x: y\n"),
+        (
+            nested_conditionals,
+            "x = a if b else c if d else e",
+            "x = (a if b else c) + (d if e else f)",
+        ),
+        (
+            long_functions,
+            "def f():\n" + 60 * "    x = 1\n",
+            "@compiled\ndef f():\n" + 60 * "    x = 1\n",
+        ),
+        (
+            complex_functions,
+            "def f():\n" + 15 * "    if x: y\n",
+            "def f():\n" + 14 * "    if x: y\n",
+        ),
         (long_files, 401 * "x = 1\n", 400 * "x = 1\n"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -1,4 +1,6 @@
-"""toycamera: a toychip with an option (where its events come from) and a second mode of its emulator."""
+"""toycamera: a toychip with an option (where its events come from) and a second mode of its
+emulator.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class ToyCamera(ToyChip):
         """The network, and the input that was chosen."""
         return super().emit(mapped, dt_s=dt_s) | {"input.txt": self.input.encode()}
 
-    def emulate(self, files: Mapping[str, bytes], raster: np.ndarray, asked: Emulation, log: Log) -> Run:
+    def emulate(
+        self, files: Mapping[str, bytes], raster: np.ndarray, asked: Emulation, log: Log
+    ) -> Run:
         """In mode one-event a channel takes no more than one event a step."""
         fed = np.minimum(raster, 1) if asked.mode == "one-event" else raster
         return super().emulate(files, fed, asked, log)

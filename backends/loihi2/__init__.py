@@ -1,4 +1,7 @@
-"""Intel Loihi 2: stock LIF neurons, as Lava's fixed-point models describe them. The backend on a screen."""
+"""Intel Loihi 2: stock LIF neurons, as Lava's fixed-point models describe them.
+
+The backend on a screen.
+"""
 
 from __future__ import annotations
 
@@ -31,19 +34,23 @@ class Loihi2(Backend):
     targets = VARIANTS
 
     constants: str = option(
-        ("rounded", "paper"), "rounded to nearest, or cut off as in the NIR paper's importer (K = 256)"
+        ("rounded", "paper"),
+        "rounded to nearest, or cut off as in the NIR paper's importer (K = 256)",
     )
     netx: str = option(
-        ("chains", "never"), "chains: weights of a chain without exponents, so that network.net can hold them"
+        ("chains", "never"),
+        "chains: weights of a chain without exponents, so that network.net can hold them",
     )
     synapses: str = option(
         ("auto", "one", "two"),
-        "two: what rounding leaves of a weight in a second one; finer, for twice the memory. auto: two with "
+        "two: what rounding leaves of a weight in a second one; finer, for twice the memory. "
+        "auto: two with "
         "--calibrate, for small networks without kernels",
     )
     reset: str = option(
         ("exact", "zero"),
-        "exact: where a threshold is to be subtracted (--reset subtract), each neuron does it by a synapse to itself. "
+        "exact: where a threshold is to be subtracted (--reset subtract), each neuron does it by "
+        "a synapse to itself. "
         "zero: it is reset to zero instead",
     )
 
@@ -62,15 +69,23 @@ class Loihi2(Backend):
         """Integer weights, decays and thresholds."""
         from nirc.backends.loihi2.quantise import LoihiQuantise
 
-        return LoihiQuantise(self.constants == "paper", self.netx == "chains", self.synapses == "two")
+        return LoihiQuantise(
+            self.constants == "paper", self.netx == "chains", self.synapses == "two"
+        )
 
     def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
-        """Quantise so that the chip answers as the model does. Rates are measured for the placement."""
+        """Quantise so that the chip answers as the model does.
+
+        Rates are measured for the placement.
+        """
         from nirc.backends.loihi2.calibrate import LoihiCalibrate
         from nirc.backends.loihi2.measure import LoihiMeasure
 
         finer = self.synapses == "auto"
-        return (LoihiCalibrate(self.quantise(), calibration, finer=finer), LoihiMeasure(calibration))
+        return (
+            LoihiCalibrate(self.quantise(), calibration, finer=finer),
+            LoihiMeasure(calibration),
+        )
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Whether there are more neurons than the largest of ``targets`` has places."""
@@ -78,7 +93,9 @@ class Loihi2(Backend):
 
         return cannot_fit(discrete, targets, log)
 
-    def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
+    def fit(
+        self, program: Program, discrete: Program, target: Target, search: Search, log: Log
+    ) -> Mapped | None:
         """Cores, places and ways within the limits of ``target``."""
         from nirc.backends.loihi2.fit import fit
 
@@ -90,7 +107,9 @@ class Loihi2(Backend):
 
         return emit(mapped.chip, dt_s=dt_s)
 
-    def emulate(self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log) -> Run:
+    def emulate(
+        self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log
+    ) -> Run:
         """Lava's fixed-point models, bit for bit, on network.npz."""
         from nirc.backends.loihi2.bundle import emulate_files
 

@@ -1,4 +1,6 @@
-"""What-if programs: each difference between NIR's dynamics and Loihi 2's alone, still in floating point."""
+"""What-if programs: each difference between NIR's dynamics and Loihi 2's alone, still in floating
+point.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ from nirc.semantics.variations import altered, capped_inputs, inverse, later, ru
 def approximations(
     discrete: Program, quantise: LoihiQuantise | None = None, *, exact: bool = True
 ) -> list[tuple[str, Program]]:
-    """Programs by name, each with one approximation of the chip turned on, as ``quantise`` makes it.
+    """Programs by name, each with one approximation of the chip turned on, as ``quantise`` makes
+    it.
 
     ``exact``: subtraction by synapses, wherever they can do it.
     """
@@ -33,7 +36,9 @@ def approximations(
     integer = (quantise or LoihiQuantise()).run(legal, Log())
     made = [
         (
-            "weights: 8 bits" if quantise is None or not quantise.twice else "weights: twice 8 bits",
+            "weights: 8 bits"
+            if quantise is None or not quantise.twice
+            else "weights: twice 8 bits",
             _stored(legal, integer),
         ),
         ("decays: whole 4096ths", _rounded(legal)),
@@ -61,7 +66,9 @@ def _rounded(program: Program) -> Program:
 
 
 def _bias(d: Discrete, neuron: LoihiNeuron) -> Discrete:
-    """The constant as stored, from which the rounded leak and the shift to a reset of zero are taken back."""
+    """The constant as stored, from which the rounded leak and the shift to a reset of zero are
+    taken back.
+    """
     exact = shifted(d)[1]
     leak = 1 - d.decay_mem
     kept = np.where(leak > 0, neuron.dv / DECAY_UNITY * inverse(leak), 1.0)
@@ -73,7 +80,9 @@ def _in_words(legal: Program, integer: Program) -> Program:
     """States of 24 bits: v saturates, and a membrane that is kept in u goes round."""
     return altered(
         legal,
-        lambda n, d: _words(d, integer[n].dynamics, going_round if has_brake(legal, n) else exactly),
+        lambda n, d: _words(
+            d, integer[n].dynamics, going_round if has_brake(legal, n) else exactly
+        ),
     )
 
 
@@ -104,7 +113,8 @@ def _stored(legal: Program, integer: Program) -> Program:
     """The legal program with the weights that the chip stores, in volts."""
     edges = [(s, t, p) for s, t, p in legal.edges() if not isinstance(legal[t], Population)]
     waits = {
-        (s, t, p.delay_steps + extra): p for (s, t, p), extra in zip(legal.edges(), retimed(legal).slow, strict=True)
+        (s, t, p.delay_steps + extra): p
+        for (s, t, p), extra in zip(legal.edges(), retimed(legal).slow, strict=True)
     }
     for name, population in populations_of(legal, Discrete).items():
         d = population.dynamics
@@ -112,7 +122,13 @@ def _stored(legal: Program, integer: Program) -> Program:
         volts = (1 << STATE_SHIFT) / (integer[name].dynamics.scale * gain)
         for stored, q in integer.into(name):
             source = stored if stored in legal.graph else integer.into(stored)[0][0]
-            edges.append((source, name, replace(waits[source, name, q.delay_steps], ops=(times(q.ops[0], volts),))))
+            edges.append(
+                (
+                    source,
+                    name,
+                    replace(waits[source, name, q.delay_steps], ops=(times(q.ops[0], volts),)),
+                )
+            )
     return legal.rebuilt(dict(legal.graph.nodes(data="payload")), edges)
 
 

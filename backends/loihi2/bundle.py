@@ -1,4 +1,6 @@
-"""A bundle's files run as one network, under the names of the manifest: "neurons", and "readout" for the outputs."""
+"""A bundle's files run as one network, under the names of the manifest: "neurons", and "readout"
+for the outputs.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,9 @@ def emulate_files(
 ) -> Run:
     """Run ``raster`` (samples, steps, channels) on network.npz.
 
-    With ``record``, ``spikes`` and ``v`` hold all neurons side by side under "neurons", the outputs' columns under
-    "readout". L811 warns of counts above 1. Raises ``InputError`` (U604, U605), ``CompileError`` (L810).
+    With ``record``, ``spikes`` and ``v`` hold all neurons side by side under "neurons", the
+    outputs' columns under "readout". L811 warns of counts above 1. Raises ``InputError`` (U604,
+    U605), ``CompileError`` (L810).
     """
     tables = from_npz(files[FILE])
     if raster.size and raster.max() > 1:
@@ -46,4 +49,8 @@ def _side_by_side(tables: Tables, run: Run) -> Run:
     spikes = np.concatenate([run.spikes[name] for name in names], axis=2)
     v = np.concatenate([run.v[name] for name in names], axis=2)
     readout = run.output
-    return Run(run.output, {NEURONS: spikes, READOUT: np.zeros_like(readout)}, {NEURONS: v, READOUT: readout})
+    return Run(
+        run.output,
+        {NEURONS: spikes, READOUT: np.zeros_like(readout)},
+        {NEURONS: v, READOUT: readout},
+    )

@@ -1,4 +1,6 @@
-"""The fields of network.npz and mapping.json against each other. deploy.py holds this module's text."""
+"""The fields of network.npz and mapping.json against each other. deploy.py holds this module's
+text.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def senders_of(tree: Tree) -> dict[str, int]:
     return {**sizes, **{p["name"]: p["bias_mant"].size for p in tree["populations"] if p["spikes"]}}
 
 
-def check_projection(block: Tree, path: str, file: File, sources: int, targets: int, faults: Faults) -> None:
+def check_projection(
+    block: Tree, path: str, file: File, sources: int, targets: int, faults: Faults
+) -> None:
     """The arrays of a projection fit its ends."""
     if block["kind"] == "conv":
         check_convolution(block, path, file, sources, targets, faults)
@@ -58,15 +62,22 @@ def check_projection(block: Tree, path: str, file: File, sources: int, targets: 
             check_pointers(f"{path}.rows", rows, targets, faults)
             check_pointers(f"{path}.cols", cols, sources, faults)
         if (np.diff(rows.astype(np.int64) * sources + cols) <= 0).any():
-            faults.damaged(path, "synapses are out of order or double", "rows, cols", "by row, then column")
+            faults.damaged(
+                path, "synapses are out of order or double", "rows, cols", "by row, then column"
+            )
 
 
 def output_side(n: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    """Outputs of a kernel along an axis of ``n`` inputs. Below 1 if it does not fit into the padded map."""
+    """Outputs of a kernel along an axis of ``n`` inputs.
+
+    Below 1 if it does not fit into the padded map.
+    """
     return (n + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def check_convolution(block: Tree, path: str, file: File, sources: int, targets: int, faults: Faults) -> None:
+def check_convolution(
+    block: Tree, path: str, file: File, sources: int, targets: int, faults: Faults
+) -> None:
     """A kernel fits its geometry, and the geometry fits the ends."""
     g, numbers, at = block["geometry"], file.numbers, f"{path}.geometry"
     _, _, *kernel = block["weights"].shape
@@ -84,21 +95,35 @@ def check_convolution(block: Tree, path: str, file: File, sources: int, targets:
         if math.prod(g[name]) != n:
             faults.damaged(f"{at}.{name}", "a map has another size than its neurons", g[name], n)
     if g["shape_in"][0] % g["groups"] or g["shape_out"][0] % g["groups"]:
-        faults.damaged(f"{at}.groups", "groups do not divide the channels", g["groups"], "equal groups")
+        faults.damaged(
+            f"{at}.groups", "groups do not divide the channels", g["groups"], "equal groups"
+        )
     wanted = (g["shape_out"][0], g["shape_in"][0] // g["groups"], *kernel)
     if block["weights"].shape != wanted:
-        faults.damaged(f"{path}.weights", "an array has another shape", block["weights"].shape, wanted)
+        faults.damaged(
+            f"{path}.weights", "an array has another shape", block["weights"].shape, wanted
+        )
     sides = [
-        output_side(g["shape_in"][1 + axis], kernel[axis], g["stride"][axis], g["padding"][axis], g["dilation"][axis])
+        output_side(
+            g["shape_in"][1 + axis],
+            kernel[axis],
+            g["stride"][axis],
+            g["padding"][axis],
+            g["dilation"][axis],
+        )
         for axis in (0, 1)
     ]
     if sides != list(g["shape_out"][1:]):
-        faults.damaged(f"{at}.shape_out", "the kernel gives another output", g["shape_out"][1:], tuple(sides))
+        faults.damaged(
+            f"{at}.shape_out", "the kernel gives another output", g["shape_out"][1:], tuple(sides)
+        )
     if not faults:
         check_work(block, path, numbers, faults)
     odd = block["weights"][(block["weights"] & 1) != 0]
     if odd.size:
-        faults.outside(f"{path}.weights", odd[0].item(), numbers["weight"], "a weight of a convolution is odd")
+        faults.outside(
+            f"{path}.weights", odd[0].item(), numbers["weight"], "a weight of a convolution is odd"
+        )
 
 
 def check_work(block: Tree, path: str, numbers: Mapping[str, Any], faults: Faults) -> None:
@@ -108,7 +133,10 @@ def check_work(block: Tree, path: str, numbers: Mapping[str, Any], faults: Fault
     positions = g["shape_out"][1] * g["shape_out"][2]
     padded = channels * (y + 2 * g["padding"][0]) * (x + 2 * g["padding"][1])
     seen = max(padded, channels * positions * kernel[0] * kernel[1])
-    for size, most in ((block["weights"].size * positions, numbers["products"]), (seen, numbers["seen"])):
+    for size, most in (
+        (block["weights"].size * positions, numbers["products"]),
+        (seen, numbers["seen"]),
+    ):
         if size > most:
             faults.damaged(f"{path}.geometry", "the convolution is too large", size, most)
 
@@ -124,17 +152,30 @@ def check_mapping(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Fau
         for j, part in enumerate(core["parts"]):
             path = f"floorplan.cores[{i}].parts[{j}]"
             if part["population"] not in boxes:
-                faults.damaged(f"{path}.population", "a population is unknown", part["population"], "of network.npz")
+                faults.damaged(
+                    f"{path}.population",
+                    "a population is unknown",
+                    part["population"],
+                    "of network.npz",
+                )
             else:
                 boxes[part["population"]].append(part["box"])
     for name, parts in boxes.items():
         if part_indices(parts, neurons[name]) is None:
             path = join("floorplan: parts of", name)
-            faults.damaged(path, "neurons are missing, double or too many", f"{len(parts)} parts", neurons[name])
+            faults.damaged(
+                path,
+                "neurons are missing, double or too many",
+                f"{len(parts)} parts",
+                neurons[name],
+            )
 
 
 def part_indices(boxes: list[Any], n: int) -> list[Any] | None:
-    """The neurons of each box of a population with ``n`` neurons. None if they are not all of them, each once."""
+    """The neurons of each box of a population with ``n`` neurons.
+
+    None if they are not all of them, each once.
+    """
     axes = {len(box) for box in boxes}
     if len(axes) != 1:
         return None

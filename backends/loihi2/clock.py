@@ -1,4 +1,6 @@
-"""Neurons that legalisation adds: without memory, and the one that fires in every step and so brings constants."""
+"""Neurons that legalisation adds: without memory, and the one that fires in every step and so
+brings constants.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ Arc = tuple[str, str, Projection]
 
 
 class Clock:
-    """The neuron that always fires, made when it is wanted: ``nodes`` to be added to ``program``."""
+    """The neuron that always fires, made when it is wanted:
+
+    ``nodes`` to be added to ``program``.
+    """
 
     def __init__(self, program: Program) -> None:
         clocks = (name for name, p in program.nodes(Population).items() if p.role is Role.CLOCK)
@@ -30,7 +35,11 @@ class Clock:
 
 
 def memoryless(
-    n: int, origins: tuple[str, ...], threshold: float | None, drift: float = 0.0, role: Role = Role.MODEL
+    n: int,
+    origins: tuple[str, ...],
+    threshold: float | None,
+    drift: float = 0.0,
+    role: Role = Role.MODEL,
 ) -> Population[Discrete]:
     """Neurons whose v is the input of the step plus ``drift``; they fire above ``threshold``."""
     zeros, ones = frozen(np.zeros(n)), frozen(np.ones(n))

@@ -1,8 +1,8 @@
 """Tables on the cores of a system: which parts, where, and over which links their spikes go.
 
-Public Lava takes no placement from a user: where a neuron sits is decided by Intel's own compiler. What is decided
-here is whether a network fits, how it is split, how many cores and chips it needs and what its traffic costs;
-deploy.py can hand over the split.
+Public Lava takes no placement from a user: where a neuron sits is decided by Intel's own compiler.
+What is decided here is whether a network fits, how it is split, how many cores and chips it needs
+and what its traffic costs; deploy.py can hand over the split.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ Rates = Mapping[str, Float]
 
 @dataclass(frozen=True)
 class Placed:
-    """Parts on places. ``cell`` (cores,): of each core in use; ``targets``: for each part the cores it sends to."""
+    """Parts on places.
+
+    ``cell`` (cores,): of each core in use; ``targets``: for each part the cores it sends to.
+    """
 
     partition: Partition
     cell: Ints
@@ -47,14 +50,23 @@ class Placed:
 
 
 def place(
-    tables: Tables, shapes: Mapping[str, Shape], rates: Rates, target: Target, *, seed: int, quick: bool
+    tables: Tables,
+    shapes: Mapping[str, Shape],
+    rates: Rates,
+    target: Target,
+    *,
+    seed: int,
+    quick: bool,
 ) -> Placed:
-    """Cores for ``tables``. ``shapes``: of populations, where they are maps. ``rates``: spikes of a neuron a step.
+    """Cores for ``tables``. ``shapes``: of populations, where they are maps. ``rates``: spikes of a
+    neuron a step.
 
     Raises ``nirc.mapping.partition.PartitionError`` if it does not fit.
     """
     problem = problem_of(tables, shapes, rates)
-    found = parts_.partition(problem, cores_of(problem, target), effort="quick" if quick else "normal", seed=seed)
+    found = parts_.partition(
+        problem, cores_of(problem, target), effort="quick" if quick else "normal", seed=seed
+    )
     cells = cells_of(target, found.count)
     traffic = found.between_cores()
     if found.count <= MOST_TRIED:
@@ -79,14 +91,18 @@ def place(
 
 
 def cells_of(target: Target, cores: int) -> Cells:
-    """As many chips of the system as ``cores`` need, in the shape nearest to a cube; the last cores of a chip rest."""
+    """As many chips of the system as ``cores`` need, in the shape nearest to a cube; the last cores
+    of a chip rest.
+    """
     width, height, depth = SYSTEMS[target.variant]
     per_chip = CHIP[0] * CHIP[1] - CORES_OFF[target.variant]
     wanted = min(-(-cores // per_chip), width * height * depth)
     x = y = z = 1
     while x * y * z < wanted:  # grow the shortest side that may grow
         _, axis = min(
-            (n, i) for i, (n, most) in enumerate(zip((x, y, z), (width, height, depth), strict=True)) if n < most
+            (n, i)
+            for i, (n, most) in enumerate(zip((x, y, z), (width, height, depth), strict=True))
+            if n < most
         )
         x, y, z = (n + (i == axis) for i, n in enumerate((x, y, z)))
     core = np.arange(CHIP[0] * CHIP[1])
@@ -98,7 +114,9 @@ def cells_of(target: Target, cores: int) -> Cells:
 
 
 def problem_of(tables: Tables, shapes: Mapping[str, Shape], rates: Rates) -> Problem:
-    """What is to be partitioned: a population for each process of Lava, with the structure of its synapses."""
+    """What is to be partitioned: a population for each process of Lava, with the structure of its
+    synapses.
+    """
     maps: dict[str, Shape] = {}
     for p in tables.projections:
         if isinstance(p.geometry, Geometry):
@@ -108,12 +126,16 @@ def problem_of(tables: Tables, shapes: Mapping[str, Shape], rates: Rates) -> Pro
     shape = {name: maps.get(name, shapes.get(name, (n,))) for name, n in sizes.items()}
     inputs = {source.name for source in tables.inputs}
     populations = tuple(
-        parts_.Population(name, shape[name], rates.get(name, DEFAULT_RATE), on_core=name not in inputs)
+        parts_.Population(
+            name, shape[name], rates.get(name, DEFAULT_RATE), on_core=name not in inputs
+        )
         for name in sizes
     )
     number = {name: i for i, name in enumerate(sizes)}
     projections = tuple(
-        parts_.Projection(number[p.source], number[p.target], _reach(p, shape[p.source], shape[p.target]))
+        parts_.Projection(
+            number[p.source], number[p.target], _reach(p, shape[p.source], shape[p.target])
+        )
         for p in tables.projections
     )
     return Problem(populations, projections)
@@ -125,9 +147,17 @@ def _reach(p: Synapses, source: Shape, target: Shape) -> parts_.Reach:
         if (source, target) == (g.shape_in, g.shape_out):
             ky, kx = p.weights.shape[2:]
             return parts_.window(
-                source, target, (ky, kx), stride=g.stride, padding=g.padding, dilation=g.dilation, groups=g.groups
+                source,
+                target,
+                (ky, kx),
+                stride=g.stride,
+                padding=g.padding,
+                dilation=g.dilation,
+                groups=g.groups,
             )
-        return parts_.dense(source, target)  # two kernels see one population as different maps: the safe side
+        return parts_.dense(
+            source, target
+        )  # two kernels see one population as different maps: the safe side
     if p.rows is None or p.cols is None:
         return parts_.dense(source, target)
     n = len(p.rows)
@@ -137,7 +167,9 @@ def _reach(p: Synapses, source: Shape, target: Shape) -> parts_.Reach:
 
 
 def _every_order(found: Partition, cells: Cells) -> tuple[Ints, int]:
-    """The cheapest of all orders on a few places close together, and a bound: every edge at least one hop."""
+    """The cheapest of all orders on a few places close together, and a bound: every edge at least
+    one hop.
+    """
     traffic = found.between_cores()
     curve = cells.curve()
     some = curve[: found.count]
@@ -152,7 +184,9 @@ def _every_order(found: Partition, cells: Cells) -> tuple[Ints, int]:
 def _cores(found: Partition, cells: Cells, at: Ints) -> tuple[Core, ...]:
     width, height, _ = (n // k for n, k in zip(cells.shape, CHIP, strict=True))
     parts: list[list[Part]] = [[] for _ in range(found.count)]
-    for population, box, core in zip(found.population.tolist(), found.boxes.tolist(), found.core.tolist(), strict=True):
+    for population, box, core in zip(
+        found.population.tolist(), found.boxes.tolist(), found.core.tolist(), strict=True
+    ):
         axes = len(found.problem.populations[population].shape)
         spans = tuple((a, b) for a, b in box[:axes])
         parts[core].append(Part(found.problem.populations[population].name, spans))
@@ -169,12 +203,18 @@ def _points(cells: Cells, numbers: Ints) -> list[Point]:
     return [(x, y, z) for x, y, z in cells.coordinates(numbers).tolist()]
 
 
-def _routed(found: Partition, cells: Cells, at: Ints) -> tuple[tuple[Link, ...], tuple[tuple[int, ...], ...], str]:
-    """Links with their spikes a step, the cores that each part sends to, and whether ways may wait for one another."""
+def _routed(
+    found: Partition, cells: Cells, at: Ints
+) -> tuple[tuple[Link, ...], tuple[tuple[int, ...], ...], str]:
+    """Links with their spikes a step, the cores that each part sends to, and whether ways may wait
+    for one another.
+    """
     edges = found.hyperedges
     targets: list[set[int]] = [set() for _ in found.core]
     inner = edges.source[edges.edge_of] >= 0
-    pairs = np.unique(np.stack([edges.source[edges.edge_of][inner], found.core[edges.target[inner]]]), axis=1)
+    pairs = np.unique(
+        np.stack([edges.source[edges.edge_of][inner], found.core[edges.target[inner]]]), axis=1
+    )
     for part, core in pairs.T.tolist():
         targets[part].add(core)
     reached = tuple(tuple(sorted(cores)) for cores in targets)
@@ -193,13 +233,19 @@ def _routed(found: Partition, cells: Cells, at: Ints) -> tuple[tuple[Link, ...],
     if CHIP_LINK != 1:
         graph = graph.with_borders(CHIP, cost=float(CHIP_LINK))
     nets = found.nets()
-    nets = Nets(at[nets.source].astype(np.int32), nets.first, at[nets.target].astype(np.int32), nets.weight)
+    nets = Nets(
+        at[nets.source].astype(np.int32), nets.first, at[nets.target].astype(np.int32), nets.weight
+    )
     routes = route(nets, graph)
     return loaded_links(graph, routes), reached, check(graph, routes).text
 
 
-def _by_hand(found: Partition, cells: Cells, at: Ints, targets: tuple[tuple[int, ...], ...]) -> tuple[Link, ...]:
-    """Dimension-ordered trees of a few cores, as ``nirc.mapping.route`` makes them, without compiled code."""
+def _by_hand(
+    found: Partition, cells: Cells, at: Ints, targets: tuple[tuple[int, ...], ...]
+) -> tuple[Link, ...]:
+    """Dimension-ordered trees of a few cores, as ``nirc.mapping.route`` makes them, without
+    compiled code.
+    """
     places = _points(cells, at)
     sent = np.zeros(len(found.core))
     edges = found.hyperedges

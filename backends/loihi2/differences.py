@@ -1,4 +1,6 @@
-"""Where the chip's dynamics differ in kind from the model's: one finding for each population and kind."""
+"""Where the chip's dynamics differ in kind from the model's: one finding for each population and
+kind.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ NOTICED = 0.01  # relative difference of a time constant from which on rounding 
 
 
 def report(legal: Program, integer: Program, log: Log) -> None:
-    """What differs in a step, D420 to D423 for every population: ``legal`` is discrete, ``integer`` its numbers."""
+    """What differs in a step, D420 to D423 for every population:
+
+    ``legal`` is discrete, ``integer`` its numbers.
+    """
     rule_differences.report(legal, chip_rule, LIF_MODELS, log, lambda name: _why_zero(legal, name))
     neurons = populations_of(integer, LoihiNeuron)
     for name, population in populations_of(legal, Discrete).items():
@@ -34,10 +39,16 @@ def report(legal: Program, integer: Program, log: Log) -> None:
 
 
 def _why_zero(legal: Program, name: str) -> str:
-    return (why_not(legal, name) or "a reset to zero was asked for") if reset_to_zero(legal, name) else ""
+    return (
+        (why_not(legal, name) or "a reset to zero was asked for")
+        if reset_to_zero(legal, name)
+        else ""
+    )
 
 
-def _decay(name: str, field: str, decay: Float, loss: Float, where: str, training: Training, log: Log) -> None:
+def _decay(
+    name: str, field: str, decay: Float, loss: Float, where: str, training: Training, log: Log
+) -> None:
     exact = 1.0 - decay
     if ((exact == 0) & (loss > 0)).any():
         _leaks(name, field, decay, where, training, log)
@@ -46,7 +57,8 @@ def _decay(name: str, field: str, decay: Float, loss: Float, where: str, trainin
     if vanished.any():
         log.warning(
             "D420",
-            f"{field} of `{name}`: {int(vanished.sum())} of {decay.size} neurons become integrators on the chip",
+            f"{field} of `{name}`: {int(vanished.sum())} of {decay.size} neurons become "
+            "integrators on the chip",
             where=f"{where}/{field}",
             found=f"a loss of {exact[vanished][0]:.3g} a step",
             limit="whole 4096ths",
@@ -60,26 +72,34 @@ def _decay(name: str, field: str, decay: Float, loss: Float, where: str, trainin
         worst = int(off.argmax())
         log.note(
             "D421",
-            f"{field} of `{name}`: {int((off > NOTICED).sum())} of {decay.size} neurons change by more than 1 %",
+            f"{field} of `{name}`: {int((off > NOTICED).sum())} of {decay.size} neurons change by "
+            "more than 1 %",
             where=f"{where}/{field}",
-            found=f"{training.time_constant(decay[worst])} becomes {training.time_constant(1 - loss[worst])}",
+            found=f"{training.time_constant(decay[worst])} becomes "
+            f"{training.time_constant(1 - loss[worst])}",
             limit="whole 4096ths a step",
             source=LIF_MODELS,
         )
 
 
 def _leaks(name: str, field: str, decay: Float, where: str, training: Training, log: Log) -> None:
-    """D420 of an integrator that is kept in u, which never keeps all: a membrane with a brake, or a synapse."""
+    """D420 of an integrator that is kept in u, which never keeps all: a membrane with a brake, or a
+    synapse.
+    """
     membrane = field == "tau_mem"
     log.warning(
         "D420",
-        f"`{name}`: {int((decay == 1).sum())} of {decay.size} neurons integrate, and lose 1/4096 of their "
+        f"`{name}`: {int((decay == 1).sum())} of {decay.size} neurons integrate, and lose 1/4096 "
+        "of their "
         f"{'membrane' if membrane else 'synaptic current'} a step on the chip",
         where=where,
         found="no loss, 2.4 % in 100 steps on the chip",
-        limit="u loses 1/4096 a step or more" + (", and a threshold is subtracted from u" if membrane else ""),
+        limit="u loses 1/4096 a step or more"
+        + (", and a threshold is subtracted from u" if membrane else ""),
         source=LIF_MODELS,
-        help=_without_loss(training) if membrane else training.with_decay(field, 1 - 1 / DECAY_UNITY),
+        help=_without_loss(training)
+        if membrane
+        else training.with_decay(field, 1 - 1 / DECAY_UNITY),
     )
 
 
@@ -87,7 +107,11 @@ def _without_loss(training: Training) -> str:
     """Return the way to a membrane in v, which loses nothing and which a spike sets to zero."""
     shown = "`nirc verify` shows what the loss costs in the row of the decays"
     asked = training.resets.get("set", "")
-    return f"{shown}; a membrane that resets to zero loses nothing: train with {asked}" if asked else shown
+    return (
+        f"{shown}; a membrane that resets to zero loses nothing: train with {asked}"
+        if asked
+        else shown
+    )
 
 
 def _start(name: str, d: Discrete, neuron: LoihiNeuron, where: str, log: Log) -> None:
@@ -96,7 +120,9 @@ def _start(name: str, d: Discrete, neuron: LoihiNeuron, where: str, log: Log) ->
     wanted = np.zeros(neuron.dv.size)
     if d.resets_to is not None and d.decay_mem.any():
         wanted = np.rint(-d.resets_to * neuron.scale)
-    off = (np.abs(neuron.v_start - wanted) > 64) & (neuron.dv < DECAY_UNITY)  # without memory it does not matter
+    off = (np.abs(neuron.v_start - wanted) > 64) & (
+        neuron.dv < DECAY_UNITY
+    )  # without memory it does not matter
     if off.any():
         worst = int((np.abs(neuron.v_start - wanted) * off).argmax())
         log.differs(

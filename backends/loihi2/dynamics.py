@@ -1,4 +1,6 @@
-"""Neurons of the discrete form as far as a stock LIF neuron computes them: one synaptic filter, one start value."""
+"""Neurons of the discrete form as far as a stock LIF neuron computes them: one synaptic filter, one
+start value.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,16 @@ from nirc.ir.rules import Rule
 
 LEAST_TAP = 2.0**-14  # of the first; what is left out adds up over the slow filter
 MOST_TAPS = DELAY[1] + 1
-START_ROOM = 64.0  # thresholds below 0 that a start value may lie; more would cost weights their bits
+START_ROOM = (
+    64.0  # thresholds below 0 that a start value may lie; more would cost weights their bits
+)
 
 
 @dataclass(frozen=True)
 class OneFilter:
-    """A population with one filter. For each receptor of the model, ``gain`` (n,) of its weights, whether it is
-    ``unfiltered``, and ``taps``: what of a spike reaches the chip's filter in its own step, in the next, ..."""
+    """A population with one filter. For each receptor of the model, ``gain`` (n,) of its weights,
+    whether it is ``unfiltered``, and ``taps``: what of a spike reaches the chip's filter in its own
+    step, in the next, ..."""
 
     dynamics: Discrete
     gain: tuple[Float, Float]
@@ -29,10 +34,12 @@ class OneFilter:
 
 
 def one_filter(name: str, population: Population[Discrete], log: Log) -> OneFilter:
-    """The slower filter stays. What goes through the other one comes by several synapses of different delays:
-    a spike that is to act as ``b^k`` on a filter that decays by ``a`` arrives as 1, then as ``b^(k-1) (b - a)``.
+    """The slower filter stays. What goes through the other one comes by several synapses of
+    different delays: a spike that is to act as ``b^k`` on a filter that decays by ``a`` arrives as
+    1, then as ``b^(k-1) (b - a)``.
 
-    L812 if that would take more synapses than there are delays; the filters of a population must then be uniform.
+    L812 if that would take more synapses than there are delays; the filters of a population must
+    then be uniform.
     """
     d = population.dynamics
     n = population.n
@@ -50,9 +57,12 @@ def one_filter(name: str, population: Population[Discrete], log: Log) -> OneFilt
             taps[1 - main] = _taps(float(decays[main][0]), float(decays[1 - main][0]))
             if len(taps[1 - main]) >= MOST_TAPS:
                 _two_filters(name, population, "the faster of which is too slow", log)
-    kept = None if not decays[main].any() and (d.decay_syn is None or second) else frozen(decays[main])
+    kept = (
+        None if not decays[main].any() and (d.decay_syn is None or second) else frozen(decays[main])
+    )
     made = replace(
-        d, decay_syn=kept, gain_syn=None if kept is None else frozen(ones), decay_syn_2=None, gain_syn_2=None,
+        d, decay_syn=kept, gain_syn=None if kept is None else frozen(ones), decay_syn_2=None,
+        gain_syn_2=None,
         gain_mem=frozen(ones), rule=_ruled(d.rule, kept),
     )  # fmt: skip
     gain = (d.gain_mem * gains[0], d.gain_mem * gains[1])
@@ -88,7 +98,10 @@ def _two_filters(name: str, population: Population[Discrete], which: str, log: L
 
 
 def shifted(d: Discrete) -> tuple[Float | None, Float, Float]:
-    """Threshold, drift and start with v_reset as the zero of the voltage (the chip resets to 0). All (n,)."""
+    """Threshold, drift and start with v_reset as the zero of the voltage (the chip resets to 0).
+
+    All (n,).
+    """
     n = d.decay_mem.size
     zero = np.zeros(n)
     reset = d.resets_to if d.resets_to is not None and d.decay_mem.any() else zero
@@ -97,7 +110,9 @@ def shifted(d: Discrete) -> tuple[Float | None, Float, Float]:
 
 
 def start_before(decay: Float, drift: Float, start: Float, steps: int) -> Float:
-    """v from which ``steps`` steps without input lead to ``start``; infinite where nothing remembers."""
+    """v from which ``steps`` steps without input lead to ``start``; infinite where nothing
+    remembers.
+    """
     v = start.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for _ in range(steps):
@@ -106,7 +121,9 @@ def start_before(decay: Float, drift: Float, start: Float, steps: int) -> Float:
 
 
 def start_up_fails(d: Discrete, late: int) -> bool:
-    """Whether no start value keeps a neuron quiet until its first step, ``late`` steps after the chip's."""
+    """Whether no start value keeps a neuron quiet until its first step, ``late`` steps after the
+    chip's.
+    """
     threshold, drift, start = shifted(d)
     if threshold is None or not late or not drift.any():
         return False

@@ -1,4 +1,7 @@
-"""A placed network as files: network.npz, network.net if it is a chain, deploy.py, mapping.json. Pure functions."""
+"""A placed network as files: network.npz, network.net if it is a chain, deploy.py, mapping.json.
+
+Pure functions.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,19 @@ from nirc.files.chipfiles import deploy_script
 
 def emit(chip: Chip, *, dt_s: float | None) -> dict[str, bytes]:
     """The chip's files by name."""
-    files = {FILE: to_npz(chip.tables), "mapping.json": mapping_json(chip, dt_s), "deploy.py": deploy_py()}
+    files = {
+        FILE: to_npz(chip.tables),
+        "mapping.json": mapping_json(chip, dt_s),
+        "deploy.py": deploy_py(),
+    }
     chain = network_net(chip.tables)
     return files if chain is None else {**files, "network.net": chain}
 
 
 @cache  # it is the same for every network
 def deploy_py() -> bytes:
-    """A self-contained script (numpy and Lava, no nirc): checks the bundle, builds the processes, runs a raster.
+    """A self-contained script (numpy and Lava, no nirc): checks the bundle, builds the processes,
+    runs a raster.
 
     It is the same for every network: it reads network.npz, mapping.json and manifest.json.
     """

@@ -1,9 +1,10 @@
 """Runs tables bit for bit as Lava's fixed-point models, many samples at once.
 
-Steps: row r of every recording is the state after Lava's time step r + 1, and raster column k is sent in that same
-row, k. A synapse takes one step, so column k, like a spike recorded in row k, reaches u of its target in row
-k + 1 + delay. A chain of p populations thus answers column k in row k + p at the earliest: whoever wants those rows
-hands over empty columns after the last. Source of the rule: ``rule.py``.
+Steps: row r of every recording is the state after Lava's time step r + 1, and raster column k is
+sent in that same row, k. A synapse takes one step, so column k, like a spike recorded in row k,
+reaches u of its target in row k + 1 + delay. A chain of p populations thus answers column k in row
+k + p at the earliest: whoever wants those rows hands over empty columns after the last. Source of
+the rule: ``rule.py``.
 """
 
 from __future__ import annotations
@@ -37,12 +38,14 @@ def emulate(
     record: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
-    """Run ``raster`` (samples, steps, channels), whole spike counts; every sample starts from the tables' v_init.
+    """Run ``raster`` (samples, steps, channels), whole spike counts; every sample starts from the
+    tables' v_init.
 
-    Messages are binary: any count above 0 is one spike. ``Run.output`` (samples, steps, outputs) int32: spikes, 0 or
-    1, or v of a readout. With ``record``: ``spikes`` (int8) and ``v`` (int32, after the reset) of every population
-    by name, and its u in ``extra`` as "u/NAME" (int32); each (samples, steps, neurons). ``progress`` is called with
-    the number of samples done. Raises ``InputError`` (U604) if the raster does not fit.
+    Messages are binary: any count above 0 is one spike. ``Run.output`` (samples, steps, outputs)
+    int32: spikes, 0 or 1, or v of a readout. With ``record``: ``spikes`` (int8) and ``v`` (int32,
+    after the reset) of every population by name, and its u in ``extra`` as "u/NAME" (int32); each
+    (samples, steps, neurons). ``progress`` is called with the number of samples done. Raises
+    ``InputError`` (U604) if the raster does not fit.
     """
     inputs = spike_counts(raster, tables.channels)
     machine = _Machine(tables)
@@ -99,7 +102,9 @@ class _Machine:
 
 
 class _Cells:
-    """A population's states (samples, n) and, in ``due`` (depth, samples, n), what is on its way to it."""
+    """A population's states (samples, n) and, in ``due`` (depth, samples, n), what is on its way to
+    it.
+    """
 
     def __init__(self, population: Population, depth: int) -> None:
         self.population, self.depth = population, depth
@@ -134,11 +139,15 @@ class _Convolution:
         self.at_once = max(1, MAX_VALUES // 8 // (geometry.positions * per_group[:, 0].size))
 
     def sums(self, spikes: Bool) -> NDArray[np.int64]:
-        """(samples, places): what ``spikes`` (samples, sources) brings, gone round at 24 bits as in Lava."""
+        """(samples, places): what ``spikes`` (samples, sources) brings, gone round at 24 bits as in
+        Lava.
+        """
         total = np.zeros((len(spikes), self.geometry.n_out), np.int64)
         for start in range(0, len(spikes), self.at_once):
             seen = windows(spikes[start : start + self.at_once], self.geometry, self.kernel)
-            product = seen.astype(self.weights.dtype) @ self.weights  # (samples, group, positions, channels)
+            product = (
+                seen.astype(self.weights.dtype) @ self.weights
+            )  # (samples, group, positions, channels)
             total[start : start + self.at_once] = product.swapaxes(2, 3).reshape(len(seen), -1)
         turned: NDArray[np.int64] = (total + WRAP) % (2 * WRAP) - WRAP
         return turned
@@ -148,7 +157,11 @@ class _Bundle:
     """A projection, ready to sum up what a step sends."""
 
     def __init__(self, projection: Projection, sizes: dict[str, int]) -> None:
-        self.source, self.target, self.exponent = projection.source, projection.target, projection.weight_exp
+        self.source, self.target, self.exponent = (
+            projection.source,
+            projection.target,
+            projection.weight_exp,
+        )
         self.n_targets = sizes[self.target]
         self.delays: list[int] = [0]
         self.n_places = self.n_targets
@@ -160,7 +173,9 @@ class _Bundle:
 
     def _listed(self, projection: Projection, sizes: dict[str, int]) -> Sums:
         """A place for each delay and target neuron: number of the delay * targets + neuron."""
-        weights = rule.effective_weights(projection.weights, projection.sign_mode, projection.num_weight_bits)
+        weights = rule.effective_weights(
+            projection.weights, projection.sign_mode, projection.num_weight_bits
+        )
         at = np.nonzero(weights)
         rows, cols = at[0], at[-1]
         if projection.rows is not None and projection.cols is not None:
@@ -174,6 +189,8 @@ class _Bundle:
         return summing(Synapses(cols, places, stored, sizes[self.source], self.n_places))
 
     def sums(self, spikes: Bool) -> Int32:
-        """(samples, delays, targets): what ``spikes`` (samples, sources) sends, one sum a delay, scaled."""
+        """(samples, delays, targets): what ``spikes`` (samples, sources) sends, one sum a delay,
+        scaled.
+        """
         scaled = rule.scaled(self.synapses.sums(spikes), self.exponent).astype(np.int32)
         return scaled.reshape(len(spikes), len(self.delays), self.n_targets)

@@ -1,4 +1,6 @@
-"""Does a network fit a system, on how many cores, where? Everything that is in the way is reported."""
+"""Does a network fit a system, on how many cores, where? Everything that is in the way is
+reported.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ MANY = 8  # groups of a population from which on splitting is a warning: as many
 
 HELP = {
     "L801": "make the layers smaller, or share kernels: lists of synapses take most of the memory",
-    "L802": "a part has too many neurons: this is a bug of nirc, the partition should have split it",
+    "L802": "a part has too many neurons: this is a bug of nirc, the partition should have split "
+    "it",
     "L804": "give the neuron fewer inputs: all synapses of a neuron lie on one core",
     "L807": "give the neuron fewer inputs: all synapses of a neuron lie on one core",
     "L808": "give the neuron fewer inputs: all synapses of a neuron lie on one core",
@@ -47,7 +50,9 @@ def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
     return True
 
 
-def fit(program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
+def fit(
+    program: Program, discrete: Program, target: Target, search: Search, log: Log
+) -> Mapped | None:
     """Tables and places on ``target``, or None with the reasons in ``log``.
 
     ``discrete`` is legalised, ``program`` integer.
@@ -64,7 +69,11 @@ def fit(program: Program, discrete: Program, target: Target, search: Search, log
     differences.report(discrete, program, log)
     _say_room(lowered, program, log)
     if reason := why_no_net(lowered.tables):
-        log.note("L813", f"`network.net` for lava-dl is not written: {reason}", source="lava-dl 0.6.0, netx")
+        log.note(
+            "L813",
+            f"`network.net` for lava-dl is not written: {reason}",
+            source="lava-dl 0.6.0, netx",
+        )
     _say_split(lowered, program, log)
     chip = Chip(lowered.tables, placed, dict(timing.latency_steps))
     return Mapped(
@@ -72,14 +81,20 @@ def fit(program: Program, discrete: Program, target: Target, search: Search, log
         chip,
         tuple(range(lowered.tables.channels)),
         lowered.output_map,
-        tuple(timing.latency_steps[sink] for sink in program.nodes(Sink) for _ in range(program[sink].n)),
+        tuple(
+            timing.latency_steps[sink]
+            for sink in program.nodes(Sink)
+            for _ in range(program[sink].n)
+        ),
         _blocks(program, lowered),
         _utilisation(placed, target),
         any(not p.spikes for p in lowered.tables.populations),
     )
 
 
-def _placed(lowered: Lowered, program: Program, target: Target, search: Search, log: Log) -> Placed | None:
+def _placed(
+    lowered: Lowered, program: Program, target: Target, search: Search, log: Log
+) -> Placed | None:
     shapes = {
         name: program[name].shape
         for name, pieces in lowered.pieces.items()
@@ -87,7 +102,12 @@ def _placed(lowered: Lowered, program: Program, target: Target, search: Search, 
     }
     try:
         return place(
-            lowered.tables, shapes, _rates(lowered, program), target, seed=search.seed, quick=search.seconds is None
+            lowered.tables,
+            shapes,
+            _rates(lowered, program),
+            target,
+            seed=search.seed,
+            quick=search.seconds is None,
         )
     except TooManyCoresError as error:
         _too_many(error.needed, target, str(error), log)
@@ -112,7 +132,9 @@ def _rates(lowered: Lowered, program: Program) -> dict[str, Float]:
 def _too_many(cores: int, target: Target, why: str, log: Log) -> None:
     limit = next(limit for limit in target.limits if limit.name == "cores")
     roomier = [t for t in VARIANTS if t.max("cores") >= cores]
-    other = f", or compile for {roomier[0].name} ({roomier[0].max('cores')} cores)" if roomier else ""
+    other = (
+        f", or compile for {roomier[0].name} ({roomier[0].max('cores')} cores)" if roomier else ""
+    )
     log.error(
         "L801",
         f"{target.name} has fewer cores than the model needs",
@@ -127,7 +149,8 @@ def _too_many(cores: int, target: Target, why: str, log: Log) -> None:
 def _over(limit: Limit, where: str, found: int, target: Target, log: Log) -> None:
     log.error(
         limit.code,
-        f"a neuron needs more {limit.name.removesuffix(' of a core')} than a core of {target.name} has",
+        f"a neuron needs more {limit.name.removesuffix(' of a core')} than a core of "
+        f"{target.name} has",
         where=where,
         found=found,
         limit=f"{limit.max} {limit.unit}".strip(),
@@ -149,7 +172,8 @@ def _say_room(lowered: Lowered, program: Program, log: Log) -> None:
                 found=f"room for {min(steps)} steps in which they all do",
                 limit=f"u within {WRAP - 1}",
                 source=LIF_MODELS,
-                help="--set reset=zero has no such limit; smaller weights or fewer inputs leave more room",
+                help="--set reset=zero has no such limit; smaller weights or fewer inputs leave "
+                "more room",
             )
 
 
@@ -159,17 +183,21 @@ def _say_split(lowered: Lowered, program: Program, log: Log) -> None:
             say = log.warning if len(pieces) > MANY else log.note
             say(
                 "L814",
-                f"`{name}` is split into {len(pieces)} groups of neurons, one for each pair of decays",
+                f"`{name}` is split into {len(pieces)} groups of neurons, one for each pair of "
+                "decays",
                 where=program[name].origins[0],
                 found=f"{len(pieces)} groups",
                 limit="8 groups a core",
                 source=LOGS,
-                help="train with time constants that neurons share; groups of one neuron fill cores quickly",
+                help="train with time constants that neurons share; groups of one neuron fill "
+                "cores quickly",
             )
 
 
 def _blocks(program: Program, lowered: Lowered) -> dict[str, Block]:
-    """Where each population's neurons are among all neurons side by side; readouts among the outputs' columns."""
+    """Where each population's neurons are among all neurons side by side; readouts among the
+    outputs' columns.
+    """
     start, first = {}, 0
     for process in lowered.tables.populations:
         start[process.name] = first

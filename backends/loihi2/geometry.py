@@ -1,4 +1,6 @@
-"""A kernel that is shared over space: shapes, strides and the like, in NIR's and PyTorch's order of axes."""
+"""A kernel that is shared over space: shapes, strides and the like, in NIR's and PyTorch's order of
+axes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ Pair = tuple[int, int]  # y, x
 class Geometry:
     """A cross-correlation: output (f, y, x) looks at the input from (y, x) * stride - padding on.
 
-    Signals are flat in C order of (channels, y, x). Padding is the same on both sides, as Lava has it.
+    Signals are flat in C order of (channels, y, x). Padding is the same on both sides, as Lava has
+    it.
     """
 
     shape_in: Map
@@ -45,7 +48,9 @@ class Geometry:
         return self.shape_out[1] * self.shape_out[2]
 
     def covers(self, kernel: Pair) -> Pair:
-        """Outputs (y, x) that a kernel of this size gives; below 1 if it does not fit into the padded map."""
+        """Outputs (y, x) that a kernel of this size gives; below 1 if it does not fit into the
+        padded map.
+        """
         axes = zip(self.shape_in[1:], kernel, self.stride, self.padding, self.dilation, strict=True)
         y, x = (output_side(*axis) for axis in axes)
         return y, x
@@ -53,7 +58,9 @@ class Geometry:
     def looks_at(self, kernel: Pair) -> int:
         """Values of the padded map, or of all windows of it, whatever is more."""
         channels, *map_ = self.shape_in
-        padded = channels * math.prod(n + 2 * pad for n, pad in zip(map_, self.padding, strict=True))
+        padded = channels * math.prod(
+            n + 2 * pad for n, pad in zip(map_, self.padding, strict=True)
+        )
         return max(padded, channels * self.positions * math.prod(kernel))
 
     def kernel_shape(self, kernel: Pair) -> tuple[int, int, int, int]:
@@ -62,7 +69,9 @@ class Geometry:
 
 
 def windows(spikes: NDArray[np.bool_], geometry: Geometry, kernel: Pair) -> NDArray[np.bool_]:
-    """(samples, n_in) -> (samples, groups, positions, taps): what each output sees; taps as in a kernel, flat."""
+    """(samples, n_in) -> (samples, groups, positions, taps): what each output sees; taps as in a
+    kernel, flat.
+    """
     g, (pad_y, pad_x) = geometry, geometry.padding
     maps = np.pad(spikes.reshape(-1, *g.shape_in), ((0, 0), (0, 0), (pad_y, pad_y), (pad_x, pad_x)))
     span = tuple(d * (k - 1) + 1 for d, k in zip(g.dilation, kernel, strict=True))

@@ -1,4 +1,6 @@
-"""A chain of linear operators as the one operator that a projection of Loihi 2 is: dense, sparse or a shared kernel."""
+"""A chain of linear operators as the one operator that a projection of Loihi 2 is: dense, sparse or
+a shared kernel.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ FULL = 2  # a list with more than one entry in so many places is stored as a mat
 
 
 def one_operator(ops: tuple[LinearOp, ...], n_in: int) -> Weighted | None:
-    """The chain as one operator, a kernel shared over space if it has one; None if it is too large to list.
+    """The chain as one operator, a kernel shared over space if it has one; None if it is too large
+    to list.
 
-    Pooling goes into what follows: summing and then convolving is a convolution with a larger kernel and stride.
+    Pooling goes into what follows: summing and then convolving is a convolution with a larger
+    kernel and stride.
     """
     ops = fuse(ops)
     if not ops:
@@ -75,7 +79,9 @@ def geometry_of(conv: Conv) -> Geometry | None:
     if not sound:
         return None
     (sy, sx), (py, px), (dy, dx) = conv.stride, paddings, conv.dilation
-    made = Geometry(as_map(conv.shape_in), as_map(conv.shape_out), (sy, sx), (py, px), (dy, dx), conv.groups)
+    made = Geometry(
+        as_map(conv.shape_in), as_map(conv.shape_out), (sy, sx), (py, px), (dy, dx), conv.groups
+    )
     ky, kx = conv.weight.shape[2:]
     return made if made.covers((ky, kx)) == made.shape_out[1:] else None
 
@@ -90,7 +96,9 @@ def _kernel(ops: tuple[LinearOp, ...]) -> Conv | None:
         pool = planar(first)
         channels = pool.shape_in[0]
         kernel = frozen(np.full((channels, 1, *pool.kernel), pool.factor))
-        conv = Conv(kernel, pool.shape_in, pool.shape_out, pool.stride, pool.padding, (1, 1), channels)
+        conv = Conv(
+            kernel, pool.shape_in, pool.shape_out, pool.stride, pool.padding, (1, 1), channels
+        )
     elif isinstance(first, Conv | Pool) and len(first.shape_in) in (2, 3):
         conv = one_convolution(ops, planar_shape(first.shape_in))
     if conv is None:
@@ -106,12 +114,15 @@ def _planar(conv: Conv) -> Conv:
     shapes = planar_shape(conv.shape_in), planar_shape(conv.shape_out)
     weight = conv.weight[:, :, None, :]
     return Conv(
-        weight, *shapes, (1, *conv.stride), ((0, 0), *conv.padding), (1, *conv.dilation), conv.groups
+        weight, *shapes, (1, *conv.stride), ((0, 0), *conv.padding), (1, *conv.dilation),
+        conv.groups
     )  # fmt: skip
 
 
 def _evenly_padded(conv: Conv) -> Conv:
-    """Lava pads both sides alike: what one side lacks is padded, and zeros of the kernel look at it."""
+    """Lava pads both sides alike: what one side lacks is padded, and zeros of the kernel look at
+    it.
+    """
     if all(before == after for before, after in conv.padding):
         return conv
     if max(conv.dilation) > 1:

@@ -1,8 +1,9 @@
 """loihi2-legalise: what stock LIF neurons and their synapses can do, as far as that is exact.
 
-Afterwards every projection is one operator with its gains folded in and leads to the one synaptic filter that its
-target has; every output is a plain wire from a population; constants are drifts, or come from a neuron that always
-fires; no lag is longer than a synapse's delay; and where a threshold is subtracted, a synapse does it, if it can.
+Afterwards every projection is one operator with its gains folded in and leads to the one synaptic
+filter that its target has; every output is a plain wire from a population; constants are drifts, or
+come from a neuron that always fires; no lag is longer than a synapse's delay; and where a threshold
+is subtracted, a synapse does it, if it can.
 """
 
 from __future__ import annotations
@@ -48,16 +49,20 @@ class LoihiLegalise:
 
 
 def subtracted(program: Program, log: Log, names: Collection[str] | None = None) -> Program:
-    """Subtraction by synapses, wherever they can do it or in the populations ``names``, and what is left to do then.
+    """Subtraction by synapses, wherever they can do it or in the populations ``names``, and what is
+    left to do then.
 
-    Of a program with one filter a population and one operator a projection, or of a legal one without subtraction.
+    Of a program with one filter a population and one operator a projection, or of a legal one
+    without subtraction.
     """
     program = _short_waits(_constants(subtracting(program, log, names)), log)
     return _one_operator_each(program, log)
 
 
 def _read_outs(program: Program) -> Program:
-    """Outputs come from one population by a wire: what else leads to one is added up by a readout without memory."""
+    """Outputs come from one population by a wire: what else leads to one is added up by a readout
+    without memory.
+    """
     nodes, edges = dict(program.graph.nodes(data="payload")), []
     readers: dict[str, str] = {}
     for source, target, p in program.edges():
@@ -93,7 +98,9 @@ def _copied(program: Program) -> Program:
 
 
 def _one_filter_each(program: Program, log: Log) -> Program:
-    """Gains go into the weights; a second receptor becomes several synapses of different delays (``dynamics``)."""
+    """Gains go into the weights; a second receptor becomes several synapses of different delays
+    (``dynamics``).
+    """
     nodes, edges = dict(program.graph.nodes(data="payload")), []
     clock = Clock(program)
     for name, population in populations_of(program, Discrete).items():
@@ -119,7 +126,13 @@ def _spread(arc: Arc, taps: tuple[float, ...]) -> list[Arc]:
     source, target, p = arc
     n = p.ops[-1].n_out
     return [
-        (source, target, replace(p, ops=(*p.ops, Diagonal(frozen(np.full(n, share)))), delay_steps=p.delay_steps + k))
+        (
+            source,
+            target,
+            replace(
+                p, ops=(*p.ops, Diagonal(frozen(np.full(n, share)))), delay_steps=p.delay_steps + k
+            ),
+        )
         for k, share in enumerate(taps)
         if share
     ]
@@ -128,8 +141,8 @@ def _spread(arc: Arc, taps: tuple[float, ...]) -> list[Arc]:
 def _constants(program: Program) -> Program:
     """A drift that would set a neuron off before its first step comes from the clock instead.
 
-    The chip's neurons of a deep layer run for some steps before the first spike can reach them. A start value makes
-    up for that, unless it would be out of range.
+    The chip's neurons of a deep layer run for some steps before the first spike can reach them. A
+    start value makes up for that, unless it would be out of range.
     """
     nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
     clock, late = Clock(program), retimed(program).latency_steps
@@ -147,11 +160,15 @@ def _constants(program: Program) -> Program:
 
 
 def _short_waits(program: Program, log: Log) -> Program:
-    """Spikes that wait for longer than a synapse can hold them are relayed by neurons of their own, exactly."""
+    """Spikes that wait for longer than a synapse can hold them are relayed by neurons of their own,
+    exactly.
+    """
     found = retimed(program)
     late = dict(found.latency_steps)
     nodes, edges = dict(program.graph.nodes(data="payload")), []
-    relays: dict[tuple[str, int, int], str] = {}  # by source, lag that is behind and relays on the way
+    relays: dict[
+        tuple[str, int, int], str
+    ] = {}  # by source, lag that is behind and relays on the way
     for (source, target, p), wait in zip(program.edges(), found.delays, strict=True):
         name, lag, here, hops = source, p.lag, wait, 0
         while here > DELAY[1]:
@@ -162,7 +179,9 @@ def _short_waits(program: Program, log: Log) -> Program:
                 late[relay] = max(0, late[name] + 1 - part)
                 n, origins = nodes[source].n, nodes[source].origins
                 nodes[relay] = memoryless(n, origins, 0.5, role=Role.RELAY)
-                edges.append((name, relay, Projection(delay_steps=part, origins=p.origins or origins)))
+                edges.append(
+                    (name, relay, Projection(delay_steps=part, origins=p.origins or origins))
+                )
             relay = relays[key]
             here -= late[relay] - late[name] + part  # what the way to the relay takes
             name, lag = relay, lag - part
@@ -173,7 +192,9 @@ def _short_waits(program: Program, log: Log) -> Program:
     return program.rebuilt(nodes, edges)
 
 
-def _say_relays(source: str, target: str, wait: int, relays: int, p: Projection, program: Program, log: Log) -> None:
+def _say_relays(
+    source: str, target: str, wait: int, relays: int, p: Projection, program: Program, log: Log
+) -> None:
     log.note(
         "L809",
         f"spikes from `{source}` to `{target}` wait in {relays} relay neuron(s) on their way",
@@ -198,7 +219,8 @@ def _one_operator_each(program: Program, log: Log) -> Program:
                 where="/".join(p.origins[:1]) or program[target].origins[0],
                 found=f"more than {MAX_ENTRIES}",
                 limit=MAX_ENTRIES,
-                help="convolutions and poolings alone are not listed; a chip holds some 120 million synapses",
+                help="convolutions and poolings alone are not listed; a chip holds some 120 "
+                "million synapses",
             )
         else:
             edges.append((source, target, replace(p, ops=(op,))))

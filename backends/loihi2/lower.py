@@ -1,7 +1,8 @@
-"""An integer program as the chip's tables: populations split by decays and threshold, projections with them.
+"""An integer program as the chip's tables: populations split by decays and threshold, projections
+with them.
 
-A process of Lava has one du, dv and vth; so has a neuron group of a core. Outputs keep their order by
-``output_map``, since the neurons of a split population lie apart.
+A process of Lava has one du, dv and vth; so has a neuron group of a core. Outputs keep their order
+by ``output_map``, since the neurons of a split population lie apart.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def _split(name: str, neuron: LoihiNeuron, labels: Labels) -> tuple[Piece, ...]:
     order = np.argsort(first, kind="stable")
     groups = [np.flatnonzero(kind.ravel() == k) for k in order]
     return tuple(
-        Piece(labels.new(f"{printable(name, MAX_NAME - 2 * ROOM)}/{i}"), name, g) for i, g in enumerate(groups)
+        Piece(labels.new(f"{printable(name, MAX_NAME - 2 * ROOM)}/{i}"), name, g)
+        for i, g in enumerate(groups)
     )
 
 
@@ -136,7 +138,9 @@ def _projection(name: str, source: str, target: str, op: Weighted, delay: int) -
         return None
     if isinstance(op, Conv):
         geometry = geometry_of(op)
-        return Projection(name, source, target, "conv", value.astype(np.int64), "mixed", geometry=geometry)
+        return Projection(
+            name, source, target, "conv", value.astype(np.int64), "mixed", geometry=geometry
+        )
     mode, exponent = stored(value)
     mantissa = np.rint(value / 2.0**exponent).astype(np.int64)
     rows: Int | None
@@ -144,7 +148,9 @@ def _projection(name: str, source: str, target: str, op: Weighted, delay: int) -
     if isinstance(op, Dense):
         if mantissa.size <= SMALL or FULL * np.count_nonzero(mantissa) >= mantissa.size:
             delays = None if not delay else np.full(mantissa.shape, delay)
-            return Projection(name, source, target, "dense", mantissa, mode, delays=delays, weight_exp=exponent)
+            return Projection(
+                name, source, target, "dense", mantissa, mode, delays=delays, weight_exp=exponent
+            )
         rows, cols = np.nonzero(mantissa)
         mantissa = mantissa[rows, cols]
     else:
@@ -152,7 +158,9 @@ def _projection(name: str, source: str, target: str, op: Weighted, delay: int) -
         keep = keep[np.lexsort((op.source[keep], op.target[keep]))]
         rows, cols, mantissa = op.target[keep], op.source[keep], mantissa[keep]
     delays = None if not delay else np.full(mantissa.shape, delay)
-    return Projection(name, source, target, "sparse", mantissa, mode, rows, cols, delays, weight_exp=exponent)
+    return Projection(
+        name, source, target, "sparse", mantissa, mode, rows, cols, delays, weight_exp=exponent
+    )
 
 
 def stored(value: Float) -> tuple[SignMode, int]:
@@ -162,7 +170,9 @@ def stored(value: Float) -> tuple[SignMode, int]:
     return ("mixed" if mixed else "excitatory" if value.max() > 0 else "inhibitory"), exponent
 
 
-def _outputs(program: Program, pieces: dict[str, tuple[Piece, ...]]) -> tuple[tuple[Output, ...], tuple[int, ...]]:
+def _outputs(
+    program: Program, pieces: dict[str, tuple[Piece, ...]]
+) -> tuple[tuple[Output, ...], tuple[int, ...]]:
     outputs, columns, first = [], [], 0
     for sink in program.nodes(Sink):
         ((source, _),) = program.into(sink)

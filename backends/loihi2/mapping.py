@@ -13,7 +13,19 @@ from nirc.backends.loihi2.chip import Chip
 from nirc.backends.loihi2.limits import LOGS, WRAP
 from nirc.backends.loihi2.ranges import goes_round_after, largest_u
 from nirc.files.description import File
-from nirc.files.kinds import Const, Integer, Integers, Kind, Many, Map, Maybe, Number, Object, Size, Text
+from nirc.files.kinds import (
+    Const,
+    Integer,
+    Integers,
+    Kind,
+    Many,
+    Map,
+    Maybe,
+    Number,
+    Object,
+    Size,
+    Text,
+)
 from nirc.mapping.floorplan import FLOORPLAN, KEY, LARGEST, MOST_CELLS, MOST_NEURONS, MOST_TEXT
 
 FILE = "mapping.json"
@@ -27,14 +39,21 @@ def mapping_file() -> File:
     core = Integer(0, MOST_CELLS, doc="its number in `floorplan.cores`")
     part: dict[str, Kind] = {
         "population": Text(MOST_TEXT),
-        "box": Integers((Size("axes", 3), 2), 0, MOST_NEURONS, doc="from, up to and without, for each axis"),
+        "box": Integers(
+            (Size("axes", 3), 2), 0, MOST_NEURONS, doc="from, up to and without, for each axis"
+        ),
         "core": core,
         "targets": Integers(("targets",), 0, MOST_CELLS, doc="cores that its spikes go to, rising"),
     }
     routing: dict[str, Kind] = {
-        "order": Text(MOST_TEXT, doc="how routes are chosen, and why they cannot wait for one another in a circle"),
+        "order": Text(
+            MOST_TEXT,
+            doc="how routes are chosen, and why they cannot wait for one another in a circle",
+        ),
         "parts": Many(Object(part), "parts"),
-        "spikes_a_step_between_cores": Number(0, LARGEST, doc="each spike once for every other core that it goes to"),
+        "spikes_a_step_between_cores": Number(
+            0, LARGEST, doc="each spike once for every other core that it goes to"
+        ),
     }
     steps, u = Map(Integer(0, MAX_STEPS)), Map(Integer(0, MOST_NEURONS))
     fields: dict[str, Kind] = {
@@ -42,9 +61,14 @@ def mapping_file() -> File:
         KEY: FLOORPLAN,
         "routing": Object(routing),
         "cores": Object(
-            {"used": Integer(1, MOST_CELLS), "bound": Integer(0, MOST_CELLS, doc="no partition has fewer")}
+            {
+                "used": Integer(1, MOST_CELLS),
+                "bound": Integer(0, MOST_CELLS, doc="no partition has fewer"),
+            }
         ),
-        "latency_steps": Map(Integer(0, MAX_STEPS, doc="steps by which the population is later than in the model")),
+        "latency_steps": Map(
+            Integer(0, MAX_STEPS, doc="steps by which the population is later than in the model")
+        ),
         "largest_u": Object(
             {
                 "proven": u,
@@ -62,8 +86,8 @@ MAPPING = mapping_file()
 
 
 def mapping_json(chip: Chip, dt_s: float | None) -> bytes:
-    """The floorplan, and for every part the cores that its spikes go to. A core is a number in ``floorplan.cores``
-    as they stand in the file (along x, then y, then z)."""
+    """The floorplan, and for every part the cores that its spikes go to. A core is a number in
+    ``floorplan.cores`` as they stand in the file (along x, then y, then z)."""
     placed = chip.placed
     found = placed.partition
     plan = placed.floorplan
@@ -72,12 +96,18 @@ def mapping_json(chip: Chip, dt_s: float | None) -> bytes:
     routing = [
         {
             "population": found.problem.populations[population].name,
-            "box": [[int(a), int(b)] for a, b in box[: len(found.problem.populations[population].shape)]],
+            "box": [
+                [int(a), int(b)] for a, b in box[: len(found.problem.populations[population].shape)]
+            ],
             "core": rank[core],
             "targets": sorted(rank[target] for target in targets),
         }
         for population, box, core, targets in zip(
-            found.population.tolist(), found.boxes.tolist(), found.core.tolist(), placed.targets, strict=True
+            found.population.tolist(),
+            found.boxes.tolist(),
+            found.core.tolist(),
+            placed.targets,
+            strict=True,
         )
     ]
     tree: dict[str, Any] = {
@@ -92,7 +122,8 @@ def mapping_json(chip: Chip, dt_s: float | None) -> bytes:
         "latency_steps": chip.late,
         "largest_u": _largest_u(chip),
         "dt": dt_s,
-        "note": "public Lava takes no placement: this one tells fit, split, chips and cost; see deploy.py --help",
+        "note": "public Lava takes no placement: this one tells fit, split, chips and cost; see "
+        "deploy.py --help",
     }
     return _text(tree).encode()
 
@@ -104,11 +135,15 @@ def _largest_u(chip: Chip) -> dict[str, Any]:
 
 
 def _text(tree: dict[str, Any]) -> str:
-    """JSON, a line for each entry of the lists and objects below: large systems have some 100,000 cores."""
+    """JSON, a line for each entry of the lists and objects below: large systems have some 100,000
+    cores.
+    """
     lines = []
     for key, value in sorted(tree.items()):
         if isinstance(value, dict):
-            inner = ",\n".join(f"  {json.dumps(name)}: {_rows(value[name])}" for name in sorted(value))
+            inner = ",\n".join(
+                f"  {json.dumps(name)}: {_rows(value[name])}" for name in sorted(value)
+            )
             lines.append(f" {json.dumps(key)}: {{\n{inner}\n }}")
         else:
             lines.append(f" {json.dumps(key)}: {_line(value)}")

@@ -1,4 +1,6 @@
-"""loihi2-measure: how often each neuron fires on sample inputs; what the placement weighs its spikes by."""
+"""loihi2-measure: how often each neuron fires on sample inputs; what the placement weighs its
+spikes by.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,11 @@ class LoihiMeasure:
         for name in names:
             population = program[name]
             kind = population.dynamics
-            if spikes[name].size and isinstance(kind, LoihiNeuron | BinaryInput) and getattr(kind, "spikes", True):
+            if (
+                spikes[name].size
+                and isinstance(kind, LoihiNeuron | BinaryInput)
+                and getattr(kind, "spikes", True)
+            ):
                 rate = frozen(spikes[name].mean(axis=(0, 1), dtype=np.float64))
                 measured[name] = replace(population, dynamics=replace(kind, rate=rate))
         return program.mapped(measured)

@@ -1,9 +1,11 @@
-"""What a part of a population takes of a neurocore: entries, words of synapse memory, and their sum in shared memory.
+"""What a part of a population takes of a neurocore: entries, words of synapse memory, and their sum
+in shared memory.
 
-The formulas are read off the logs of Intel's own partitioner (limits.py says how surely); they lie on the safe side
-where the logs leave a choice. How a projection is stored follows from its structure: ``dense`` and ``one-to-one``
-row by row, ``sparse`` row by row with the synapses that there are, ``window`` as a kernel shared over space. What
-delays cost is not public, and nothing is counted for them.
+The formulas are read off the logs of Intel's own partitioner (limits.py says how surely); they lie
+on the safe side where the logs leave a choice. How a projection is stored follows from its
+structure: ``dense`` and ``one-to-one`` row by row, ``sparse`` row by row with the synapses that
+there are, ``window`` as a kernel shared over space. What delays cost is not public, and nothing is
+counted for them.
 """
 
 from __future__ import annotations
@@ -42,10 +44,15 @@ RESOURCES = (
 def cores_of(problem: Problem, target: Target, *, weight_bits: int | Sequence[int] = 8) -> Cores:
     """The cores of a variant of Loihi 2, and what the parts of ``problem`` take of them.
 
-    ``weight_bits``: of the weights of all projections or of each, in the problem's order; it counts for kernels.
-    A population must have one decay and one threshold: it is one neuron group wherever it has a part.
+    ``weight_bits``: of the weights of all projections or of each, in the problem's order; it counts
+    for kernels. A population must have one decay and one threshold: it is one neuron group wherever
+    it has a part.
     """
-    bits = [weight_bits] * len(problem.projections) if isinstance(weight_bits, int) else list(weight_bits)
+    bits = (
+        [weight_bits] * len(problem.projections)
+        if isinstance(weight_bits, int)
+        else list(weight_bits)
+    )
     if len(bits) != len(problem.projections):
         raise ValueError(f"{len(bits)} sizes of weights for {len(problem.projections)} projections")
     into: list[list[int]] = [[] for _ in problem.populations]
@@ -67,7 +74,9 @@ def cores_of(problem: Problem, target: Target, *, weight_bits: int | Sequence[in
             maps = maps + (KERNEL_MAPS * places if kind == "window" else neurons)
             out_axons = out_axons + (KERNEL_OUT_AXONS * places if kind == "window" else none)
         pool = ENTRY_BYTES * (neurons + axons + maps + out_axons) + SYNAPSE_WORD_BYTES * words
-        return np.stack([neurons, np.ones_like(neurons), axons, maps, out_axons, words, pool], axis=1)
+        return np.stack(
+            [neurons, np.ones_like(neurons), axons, maps, out_axons, words, pool], axis=1
+        )
 
     limits = {limit.name: limit for limit in target.limits}
     resources = tuple(Resource(name, limits[name].max, limits[name].unit) for name in RESOURCES)

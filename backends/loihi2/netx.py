@@ -1,21 +1,23 @@
 """network.net, the HDF5 file that lava-dl's netx reads, for networks that are a chain.
 
-netx decides much by itself: it picks the sign mode, the number of bits and the exponent of weights, and has one
-exponent for biases. So its choices are made here first, and a network whose numbers they would change gets no file,
-but the reason. Quirks that this rests on (lava-dl 0.6.0, ``netx/hdf5.py``, ``netx/utils.py``,
-``netx/blocks/process.py``):
+netx decides much by itself: it picks the sign mode, the number of bits and the exponent of weights,
+and has one exponent for biases. So its choices are made here first, and a network whose numbers
+they would change gets no file, but the reason. Quirks that this rests on (lava-dl 0.6.0,
+``netx/hdf5.py``, ``netx/utils.py``, ``netx/blocks/process.py``):
 
-- Weights are whole numbers. Small ones are shifted left and an exponent takes it back: values stay. The sign mode
-  that netx finds is not passed on; Lava then finds one for each matrix. Weights above 254 beside negative ones are
-  clipped; a matrix without any weight ends in a division by zero.
-- A recurrent layer's matrices share their bits and exponent. With delays its exponent is dropped and both matrices
-  get the same delays, so these are not written.
-- Convolutions have no exponent, no delays, and the order of axes (x, y, channels); a dense layer behind one counts
-  (channels, y, x), which is what ``flatten`` asks for. There is no pooling and no way from dense to convolution.
+- Weights are whole numbers. Small ones are shifted left and an exponent takes it back: values stay.
+  The sign mode that netx finds is not passed on; Lava then finds one for each matrix. Weights above
+  254 beside negative ones are clipped; a matrix without any weight ends in a division by zero.
+- A recurrent layer's matrices share their bits and exponent. With delays its exponent is dropped
+  and both matrices get the same delays, so these are not written.
+- Convolutions have no exponent, no delays, and the order of axes (x, y, channels); a dense layer
+  behind one counts (channels, y, x), which is what ``flatten`` asks for. There is no pooling and no
+  way from dense to convolution.
 - ``bias`` is a mantissa with exponent 6. Delays are clipped to 62.
-- Neurons start at 0. Where biases would be at work before the first input arrives, tables start lower (v_init), so
-  that a layer is at rest when its first row begins. netx gets the same from its reset, which sets u and v to 0, in
-  each layer a step later: with ``reset_offset=1`` in just that row. The file's attribute ``load`` says so.
+- Neurons start at 0. Where biases would be at work before the first input arrives, tables start
+  lower (v_init), so that a layer is at rest when its first row begins. netx gets the same from its
+  reset, which sets u and v to 0, in each layer a step later: with ``reset_offset=1`` in just that
+  row. The file's attribute ``load`` says so.
 """
 
 from __future__ import annotations
@@ -57,9 +59,11 @@ class _NotAChainError(Exception):
 
 
 def network_net(tables: Tables) -> bytes | None:
-    """The bytes of ``network.net``, the same for the same tables; None if netx cannot hold them exactly.
+    """The bytes of ``network.net``, the same for the same tables; None if netx cannot hold them
+    exactly.
 
-    netx's ``inp`` takes the raster's channels; its ``out`` are all neurons of the last population, in order.
+    netx's ``inp`` takes the raster's channels; its ``out`` are all neurons of the last population,
+    in order.
     """
     try:
         return _hdf5(_contents(tables), _load(tables))
@@ -86,13 +90,17 @@ def _contents(tables: Tables) -> list[dict[str, Any]]:
         geometry = layer.forward.geometry
         if geometry is None and len(shape) == 3:
             contents.append({"type": "flatten"})
-        contents.append(_dense(layer, tables) if geometry is None else _convolution(layer, geometry, shape))
+        contents.append(
+            _dense(layer, tables) if geometry is None else _convolution(layer, geometry, shape)
+        )
         shape = (layer.population.n,) if geometry is None else geometry.shape_out
     return contents
 
 
 def is_line(program: Program) -> bool:
-    """Whether each node of ``program`` leads on to one other at most and comes from one, itself left out."""
+    """Whether each node of ``program`` leads on to one other at most and comes from one, itself
+    left out.
+    """
     ends = [(source, target) for source, target, _ in program.edges() if source != target]
     return all(len({end[side] for end in ends}) == len(ends) for side in (0, 1))
 
@@ -123,7 +131,9 @@ def _chain(tables: Tables) -> list[Layer]:
     left = {projection.name: projection for projection in tables.projections}
     for _ in tables.populations:
         forward = [p for p in left.values() if p.source == at and p.target != at]
-        _require(len(forward) == 1, f"{len(forward)} projections lead on from `{at}`, a chain has one")
+        _require(
+            len(forward) == 1, f"{len(forward)} projections lead on from `{at}`, a chain has one"
+        )
         at = forward[0].target
         population = next(p for p in tables.populations if p.name == at)
         loops = [p for p in left.values() if p.source == at == p.target]
@@ -134,7 +144,10 @@ def _chain(tables: Tables) -> list[Layer]:
         if len(layers) == len(tables.populations):
             break
     _require(not left, "projections jump over a population or lead back")
-    _require({output.population for output in tables.outputs} == {at}, "outputs are not those of the last population")
+    _require(
+        {output.population for output in tables.outputs} == {at},
+        "outputs are not those of the last population",
+    )
     return layers
 
 
@@ -160,19 +173,30 @@ def _dense(layer: Layer, tables: Tables) -> dict[str, Any]:
     if loop is not None:
         fields["weight_rec"] = weights[1].astype(np.int32)
         delayed = [p.name for p in (forward, loop) if p.delays is not None and p.delays.any()]
-        _require(not delayed, f"netx gets delays of a recurrent layer wrong, `{population.name}` has some")
+        _require(
+            not delayed,
+            f"netx gets delays of a recurrent layer wrong, `{population.name}` has some",
+        )
     elif forward.delays is not None and forward.delays.any():
         delays = _matrix(forward, forward.delays, sizes)
-        _require(int(delays.max()) <= MAX_DELAY, f"netx clips delays to {MAX_DELAY}, `{forward.name}` has 63")
+        _require(
+            int(delays.max()) <= MAX_DELAY,
+            f"netx clips delays to {MAX_DELAY}, `{forward.name}` has 63",
+        )
         fields["delay"] = delays.astype(np.int32)
     return fields | _neurons(population, (population.n,))
 
 
 def _convolution(layer: Layer, geometry: Geometry, shape: tuple[int, ...]) -> dict[str, Any]:
     population, forward = layer.population, layer.forward
-    _require(layer.recurrent is None, f"netx has no recurrent convolution, `{population.name}` is one")
+    _require(
+        layer.recurrent is None, f"netx has no recurrent convolution, `{population.name}` is one"
+    )
     if shape:
-        _require(shape == geometry.shape_in, f"`{forward.name}` sees another map than the layer before it gives")
+        _require(
+            shape == geometry.shape_in,
+            f"`{forward.name}` sees another map than the layer before it gives",
+        )
     low, high = CONV_WEIGHT
     fits = low <= int(forward.weights.min()) and int(forward.weights.max()) <= high
     _require(fits, f"weights of `{forward.name}` do not fit into 8 bits")
@@ -194,7 +218,10 @@ def _neurons(population: Population, shape: tuple[int, ...]) -> dict[str, Any]:
     mantissa = bias >> BIAS_EXP
     exact = bool(((mantissa << BIAS_EXP) == bias).all())
     fits = BIAS_MANT[0] <= int(mantissa.min()) and int(mantissa.max()) <= BIAS_MANT[1]
-    _require(exact and fits, f"a bias of `{population.name}` is no multiple of {1 << BIAS_EXP} with 13 bits")
+    _require(
+        exact and fits,
+        f"a bias of `{population.name}` is no multiple of {1 << BIAS_EXP} with 13 bits",
+    )
     fields: dict[str, Any] = {
         "neuron/type": NEURON,
         "neuron/iDecay": np.int32(population.du + 1),
@@ -209,12 +236,16 @@ def _neurons(population: Population, shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _starts(layers: list[Layer]) -> None:
-    """Require that neurons start at 0, or that all are at 0 in the first row of their layer and silent before it."""
+    """Require that neurons start at 0, or that all are at 0 in the first row of their layer and
+    silent before it.
+    """
     if not _reset(layer.population for layer in layers):
         return
     for row, layer in enumerate(layers, start=1):
         population = layer.population
-        from_zero, from_start = (_after(population, v, row) for v in (0 * population.v_init, population.v_init))
+        from_zero, from_start = (
+            _after(population, v, row) for v in (0 * population.v_init, population.v_init)
+        )
         rests = from_zero is not None and from_start is not None and not from_start.any()
         _require(rests, f"neurons of `{population.name}` do not start at 0, which netx cannot say")
 
@@ -223,7 +254,9 @@ def _after(population: Population, start: NDArray[Any], rows: int) -> NDArray[np
     """v after ``rows`` without input; None if a neuron fires."""
     bias, v = rule.effective_bias(population.bias_mant, population.bias_exp), start.astype(np.int32)
     for _ in range(rows):
-        spikes, v = rule.fire(rule.membrane_step(v, np.zeros_like(v), bias, population.dv), population.vth)
+        spikes, v = rule.fire(
+            rule.membrane_step(v, np.zeros_like(v), bias, population.dv), population.vth
+        )
         if spikes.any():
             return None
     return v
@@ -258,7 +291,9 @@ def _values(p: Projection, sizes: dict[str, int]) -> NDArray[np.int64]:
     """What a spike adds: stored weights times 2^exponent, whole numbers."""
     stored = rule.effective_weights(p.weights, p.sign_mode, p.num_weight_bits)
     whole = p.weight_exp >= 0 or not (stored % (1 << -p.weight_exp)).any()
-    _require(whole, f"sums of `{p.name}` are rounded by its negative exponent, which netx cannot say")
+    _require(
+        whole, f"sums of `{p.name}` are rounded by its negative exponent, which netx cannot say"
+    )
     return _matrix(p, rule.scaled(stored.astype(np.int64), p.weight_exp), sizes)
 
 
@@ -267,12 +302,19 @@ def _unchanged(weights: list[NDArray[np.int64]], name: str) -> None:
     together = np.hstack(weights)
     low, high = int(together.min()), int(together.max())
     _require(low != 0 or high != 0, f"netx cannot read a layer without weights, `{name}` has none")
-    in_range = low >= MIXED[0] and high <= MIXED[1] if low < 0 < high else low >= -256 and high <= 255
-    _require(in_range, f"weights of `{name}` do not fit into 8 bits without an exponent, which netx cannot say")
+    in_range = (
+        low >= MIXED[0] and high <= MIXED[1] if low < 0 < high else low >= -256 and high <= 255
+    )
+    _require(
+        in_range,
+        f"weights of `{name}` do not fit into 8 bits without an exponent, which netx cannot say",
+    )
     shift, bits = _bits(together)
     _require(bits <= 8, f"weights of `{name}` need a ninth bit in netx")
     for matrix in weights:
-        mode: SignMode = "excitatory" if matrix.min() >= 0 else "inhibitory" if matrix.max() <= 0 else "mixed"
+        mode: SignMode = (
+            "excitatory" if matrix.min() >= 0 else "inhibitory" if matrix.max() <= 0 else "mixed"
+        )
         kept = rule.effective_weights(matrix << shift, mode, bits)
         _require(bool((kept == matrix << shift).all()), f"netx would change weights of `{name}`")
 

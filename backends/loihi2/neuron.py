@@ -1,4 +1,6 @@
-"""The integer payloads of a program for Loihi 2, executable by the interpreter at the model's steps."""
+"""The integer payloads of a program for Loihi 2, executable by the interpreter at the model's
+steps.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,12 @@ from nirc.semantics.stepper import Stepper
 
 @dataclass(frozen=True)
 class LoihiNeuron:
-    """Neurons in the chip's units, each array (n,) int64; weights of projections already contain the exponent.
+    """Neurons in the chip's units, each array (n,) int64; weights of projections already contain
+    the exponent.
 
-    ``scale``: chip units of v per volt of the model, (n,). ``v_start``: v before the model's first step; ``v_init``:
-    before the chip's, which comes ``late`` steps earlier. ``spikes`` false: a readout. ``rate`` (n,): spikes a step
-    on sample inputs, None if there were none.
+    ``scale``: chip units of v per volt of the model, (n,). ``v_start``: v before the model's first
+    step; ``v_init``: before the chip's, which comes ``late`` steps earlier. ``spikes`` false: a
+    readout. ``rate`` (n,): spikes a step on sample inputs, None if there were none.
     """
 
     du: Int
@@ -40,7 +43,9 @@ class LoihiNeuron:
         return _LoihiStepper(self, batch)
 
     def as_discrete(self) -> Discrete:
-        """The same neuron in chip units without the rounding of its states, shifted so that v starts at 0."""
+        """The same neuron in chip units without the rounding of its states, shifted so that v
+        starts at 0.
+        """
         keep_mem, keep_syn = 1 - self.dv / rule.DECAY_UNITY, 1 - (self.du + 1) / rule.DECAY_UNITY
         filtered, gain = bool(keep_syn.any()), np.full(self.du.size, float(1 << STATE_SHIFT))
         start, one = self.v_start.astype(np.float64), np.ones(self.du.size)

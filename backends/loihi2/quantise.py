@@ -1,4 +1,6 @@
-"""loihi2-quantise: discrete populations to the chip's integers, u proven to stay within its 24 bits."""
+"""loihi2-quantise: discrete populations to the chip's integers, u proven to stay within its 24
+bits.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +40,13 @@ LEAST_WHOLE = 64  # units a threshold that a chain keeps, or network.net is give
 
 @dataclass(frozen=True)
 class LoihiQuantise:
-    """Choose units, exponents and sign modes. ``paper``: the constants of the NIR paper's importer instead.
+    """Choose units, exponents and sign modes. ``paper``: the constants of the NIR paper's importer
+    instead.
 
-    ``netx``: a chain gets weights without exponents, if that leaves it units enough, so that network.net can hold it.
-    ``twice``: what rounding leaves of the weights goes into a second projection beside each. ``rounding``: of weights
-    that are stored once, unless they are the paper's.
+    ``netx``: a chain gets weights without exponents, if that leaves it units enough, so that
+    network.net can hold it. ``twice``: what rounding leaves of the weights goes into a second
+    projection beside each. ``rounding``: of weights that are stored once, unless they are the
+    paper's.
     """
 
     paper: bool = False
@@ -56,7 +60,10 @@ class LoihiQuantise:
         return replace(self, rounding=rounding)
 
     def run(self, program: Program, log: Log) -> Program:
-        """What would leave a range is cut off with a warning (D412). Raises ``CompileError`` (P307)."""
+        """What would leave a range is cut off with a warning (D412).
+
+        Raises ``CompileError`` (P307).
+        """
         braked = any(brake_of(program, name) is not None for name in program.nodes(Population))
         if self.netx and not self.paper and not self.twice and not braked and is_line(program):
             tried = Log(strict=log.strict)
@@ -70,52 +77,77 @@ class LoihiQuantise:
         return made
 
     def _quantised(self, program: Program, log: Log, *, whole: bool) -> Program | None:
-        """None if ``whole`` weights leave a population less than ``LEAST_WHOLE`` units a threshold."""
+        """None if ``whole`` weights leave a population less than ``LEAST_WHOLE`` units a
+        threshold.
+        """
         found = retimed(program)
         program = _storable(program, found, log, listed=self.twice)
         log.raise_if_errors()
         nodes: dict[str, object] = {}
         edges: list[tuple[str, str, Projection]] = []
-        sent = {name: name for name in program.graph}  # inputs by what makes binary messages of their counts
+        sent = {
+            name: name for name in program.graph
+        }  # inputs by what makes binary messages of their counts
         for name, payload in program.graph.nodes(data="payload"):
             nodes[name] = payload
             if isinstance(payload, Source):
                 sent[name] = program.fresh_name(f"{name}.spikes", nodes)
-                nodes[sent[name]] = Population(payload.shape, BinaryInput(), payload.origins, Role.RELAY)
+                nodes[sent[name]] = Population(
+                    payload.shape, BinaryInput(), payload.origins, Role.RELAY
+                )
                 edges.append((name, sent[name], Projection(origins=payload.origins)))
         numbered = [(i, s, t, p) for i, (s, t, p) in enumerate(program.edges())]
         for name, population in populations_of(program, Discrete).items():
             into = [(i, s, p) for i, s, t, p in numbered if t == name]
             brake = None if self.paper else brake_of(program, name)
             quantised = _Population(
-                name, population, [(s, p) for _, s, p in into], found.latency_steps[name], self, whole, brake
+                name,
+                population,
+                [(s, p) for _, s, p in into],
+                found.latency_steps[name],
+                self,
+                whole,
+                brake,
             )
-            if whole and quantised.plan.fires and quantised.own_grain is None and quantised.k < LEAST_WHOLE:
+            if (
+                whole
+                and quantised.plan.fires
+                and quantised.own_grain is None
+                and quantised.k < LEAST_WHOLE
+            ):
                 return None
             nodes[name] = population.with_dynamics(quantised.neuron(log))
             for (i, source, p), stored in zip(into, quantised.weights(log), strict=True):
                 delay = p.delay_steps + found.slow[i]
-                edges += [(sent[source], name, replace(p, ops=(op,), biases=(), delay_steps=delay)) for op in stored]
+                edges += [
+                    (sent[source], name, replace(p, ops=(op,), biases=(), delay_steps=delay))
+                    for op in stored
+                ]
         edges += [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
 
 
 def _storable(program: Program, found: Timing, log: Log, *, listed: bool) -> Program:
-    """Kernels stay shared where the chip's convolution takes them: no delays, one threshold a channel, and neurons
-    that are not split. ``listed``: none stays, since kernels have no exponents. P307 if a list would be too long."""
+    """Kernels stay shared where the chip's convolution takes them: no delays, one threshold a
+    channel, and neurons that are not split. ``listed``: none stays, since kernels have no
+    exponents. P307 if a list would be too long."""
     edges = []
     for (source, target, p), delay in zip(program.edges(), found.delays, strict=True):
         conv = p.ops[0] if p.ops else None
-        if isinstance(conv, Conv) and (listed or delay or not _uniform(program, source, target, conv)):
+        if isinstance(conv, Conv) and (
+            listed or delay or not _uniform(program, source, target, conv)
+        ):
             entries = unrolled(p.ops)
             if entries is None:
                 log.error(
                     "P307",
-                    f"the convolution into `{target}` cannot stay shared and has too many synapses to list",
+                    f"the convolution into `{target}` cannot stay shared and has too many "
+                    "synapses to list",
                     where="/".join(p.origins[:1]) or program[target].origins[0],
                     found=f"{conv.entries} synapses",
                     limit=MAX_ENTRIES,
-                    help="one time constant for the maps on both sides, one threshold a channel, no delays beside it",
+                    help="one time constant for the maps on both sides, one threshold a channel, "
+                    "no delays beside it",
                 )
                 continue
             p = replace(p, ops=(settled(entries) if isinstance(entries, Sparse) else entries,))  # noqa: PLW2901
@@ -129,7 +161,19 @@ def _uniform(program: Program, source: str, target: str, op: Conv) -> bool:
         payload = program[name]
         if isinstance(payload, Population):
             plan = Plan(payload, [], 0)
-            if len({*zip(plan.du.tolist(), plan.dv.tolist(), plan.never_rests.tolist(), strict=True)}) > 1:
+            if (
+                len(
+                    {
+                        *zip(
+                            plan.du.tolist(),
+                            plan.dv.tolist(),
+                            plan.never_rests.tolist(),
+                            strict=True,
+                        )
+                    }
+                )
+                > 1
+            ):
                 return False
     unit = Plan(program[target], [], 0).unit.reshape(op.shape_out[0], -1)
     return bool((unit == unit[:, :1]).all())
@@ -151,12 +195,18 @@ class _Population:
         self.name, self.population, self.paper, self.twice = name, population, how.paper, how.twice
         self.sources = [source for source, _ in into]
         self.rounding = KEEPING_SUMS if how.twice else how.rounding
-        ops = [op for _, p in into if isinstance(op := p.ops[0], Weighted)]  # the pass before left no others
+        ops = [
+            op for _, p in into if isinstance(op := p.ops[0], Weighted)
+        ]  # the pass before left no others
         self.plan = Plan(population, ops, late, whole=whole, brake=brake)
         self.tamed = self.plan.fires and not self.paper and self.plan.tame()
         self.taps = taps_of_a_filter(into, brake)
-        self.share = 1.0  # of its sources that may fire in every step before a readout is read wrongly
-        self.own_grain = None if self.paper or self.twice else self.plan.of_the_model(self.plan.most())
+        self.share = (
+            1.0  # of its sources that may fire in every step before a readout is read wrongly
+        )
+        self.own_grain = (
+            None if self.paper or self.twice else self.plan.of_the_model(self.plan.most())
+        )
         self.k = PAPER_K if self.paper else self._k()
 
     def _k(self) -> float:
@@ -175,7 +225,13 @@ class _Population:
             k = plan.best(max(most, 1.0) if plan.fires else most)
         least = 1 if plan.fires else 1e-30
         while self._u_reach(k) > WRAP - 2 and k > least:  # rounding may have added some
-            k = k * 0.98 if not plan.fires else np.floor(k * 0.98) if plan.brake is None else plan.braking(k * 0.98)
+            k = (
+                k * 0.98
+                if not plan.fires
+                else np.floor(k * 0.98)
+                if plan.brake is None
+                else plan.braking(k * 0.98)
+            )
         return k
 
     def _u_reach(self, k: float) -> float:
@@ -184,12 +240,17 @@ class _Population:
         zeros, sums = np.zeros(plan.n), []
         for drive, values in zip(plan.drives, self._stored(k), strict=True):
             parts = [replace(drive, value=value) for value in values]
-            above, below = (sum((_sums(part, sign, plan.n) for part in parts), zeros) for sign in (1, -1))
+            above, below = (
+                sum((_sums(part, sign, plan.n) for part in parts), zeros) for sign in (1, -1)
+            )
             sums.append((above, below))
         return float(plan.reach(k, sums).max() * UNIT)
 
     def _stored(self, k: float) -> list[list[Float]]:
-        """Integer weights of each drive; then, if wanted, what they leave. The rest of a tap goes to the next one."""
+        """Integer weights of each drive; then, if wanted, what they leave.
+
+        The rest of a tap goes to the next one.
+        """
         result: list[list[Float]] = [[] for _ in self.plan.drives]
         for numbers in self.taps:
             left: Float | float = 0.0
@@ -205,10 +266,14 @@ class _Population:
         """Integer weights, exponent included."""
         step, top = drive.step(k), drive.top
         exact = drive.value * k / step
-        return self.rounding.integers(Weights(source, self.plan.d, drive.op, exact, -top, top)) * step
+        return (
+            self.rounding.integers(Weights(source, self.plan.d, drive.op, exact, -top, top)) * step
+        )
 
     def weights(self, log: Log) -> list[list[Weighted]]:
-        """Integer weights, exponent included, of every projection; what they leave in a second one, if wanted."""
+        """Integer weights, exponent included, of every projection; what they leave in a second one,
+        if wanted.
+        """
         drives, stored = self.plan.drives, self._stored(self.k)
         if self.paper:
             drives = [replace(d, value=weights_of(d.op)) for d in drives]
@@ -218,19 +283,31 @@ class _Population:
             kept = sum((stored[i][0] for i in numbers[1:]), stored[numbers[0]][0])
             self._lost(exact, kept, log)
         return [
-            [with_weights(drive.op, value) for i, value in enumerate(values) if not i or value.any()]
+            [
+                with_weights(drive.op, value)
+                for i, value in enumerate(values)
+                if not i or value.any()
+            ]
             for drive, values in zip(drives, stored, strict=True)
         ]
 
     def _lost(self, exact: Float, value: Float, log: Log) -> None:
         entries, kept = int(np.count_nonzero(exact)), int(np.count_nonzero(value))
         where = self.population.origins[0]
-        report_lost(entries - kept, entries, f"into `{self.name}`", where, "8 bits, one scale a population", log)
+        report_lost(
+            entries - kept,
+            entries,
+            f"into `{self.name}`",
+            where,
+            "8 bits, one scale a population",
+            log,
+        )
         beyond = int((np.abs(exact * self.k) > np.abs(value).max(initial=0.0) * 1.01 + 2).sum())
         if beyond:
             log.warning(
                 "D412",
-                f"{beyond} weight(s) into `{self.name}` are too large beside its threshold and are clipped",
+                f"{beyond} weight(s) into `{self.name}` are too large beside its threshold and "
+                "are clipped",
                 where=where,
                 found=f"{np.abs(exact).max() * self.k:.4g} units",
                 limit=f"{np.abs(value).max():.4g} units",
@@ -241,11 +318,17 @@ class _Population:
         plan, n = self.plan, self.plan.n
         du, dv = plan.du, plan.dv
         scale = np.full(n, UNIT * self.k) / plan.unit
-        vth = np.where(plan.never_rests, 0, np.full(n, int(np.rint(self.k)))) if plan.fires else np.full(n, VTH[1])
+        vth = (
+            np.where(plan.never_rests, 0, np.full(n, int(np.rint(self.k))))
+            if plan.fires
+            else np.full(n, VTH[1])
+        )
         if self.paper:
             scale = np.full(n, float(UNIT * PAPER_K))
             kept_syn = np.zeros(n) if plan.d.decay_syn is None else plan.d.decay_syn
-            du = np.where(kept_syn > 0, np.trunc(PAPER_DECAY * (1 - kept_syn)), PAPER_DECAY).astype(np.int64)
+            du = np.where(kept_syn > 0, np.trunc(PAPER_DECAY * (1 - kept_syn)), PAPER_DECAY).astype(
+                np.int64
+            )
             dv = np.trunc(PAPER_DECAY * (1 - plan.d.decay_mem) + 1e-6).astype(np.int64)
             if plan.threshold is not None:
                 vth = np.clip((PAPER_VTH * plan.threshold).astype(np.int64) >> 9, *VTH)
@@ -253,7 +336,8 @@ class _Population:
         if plan.never_rests.any():
             log.warning(
                 "D412",
-                f"{int(plan.never_rests.sum())} threshold(s) of `{self.name}` are not above v_reset and become 0",
+                f"{int(plan.never_rests.sum())} threshold(s) of `{self.name}` are not above "
+                "v_reset and become 0",
                 where=self.population.origins[0],
                 found=f"{plan.d.threshold.min():g}" if plan.d.threshold is not None else "",
                 limit="vth 0 or more, with v_reset as zero",
@@ -263,7 +347,8 @@ class _Population:
         if self.tamed:
             log.warning(
                 "D412",
-                f"weights into `{self.name}` are so large beside its threshold that u would go round; they are reduced",
+                f"weights into `{self.name}` are so large beside its threshold that u would go "
+                "round; they are reduced",
                 where=self.population.origins[0],
                 found="more than 100,000 thresholds in all",
                 limit=f"u within {WRAP - 1}",
@@ -277,7 +362,8 @@ class _Population:
         v_init = start_value(start, bias, dv, vth, plan.late)
         v_start = _run_free(v_init, bias, dv, vth, plan.late)
         return LoihiNeuron(
-            _kept(du), _kept(dv), _kept(vth), _kept(mant), _kept(exp), _kept(v_start), _kept(v_init),
+            _kept(du), _kept(dv), _kept(vth), _kept(mant), _kept(exp), _kept(v_start),
+            _kept(v_init),
             frozen(scale), plan.late, plan.fires,
         )  # fmt: skip
 
@@ -288,7 +374,8 @@ class _Population:
         if largest >= WRAP:
             log.warning(
                 "D412",
-                f"with the paper's constants u of `{self.name}` goes round if many of its inputs fire",
+                f"with the paper's constants u of `{self.name}` goes round if many of its inputs "
+                "fire",
                 where=self.population.origins[0],
                 found=f"{largest:.4g}",
                 limit=WRAP - 1,
@@ -303,20 +390,24 @@ class _Population:
             return
         log.differs(
             "D423",
-            f"`{self.name}` is read as a membrane and would reach the threshold, and be reset, under full input",
+            f"`{self.name}` is read as a membrane and would reach the threshold, and be reset, "
+            "under full input",
             where=self.population.origins[0],
-            found=f"safe up to {self.share:.2g} of what all its inputs bring that fire in every step"
-            + (f", for {SLOWEST_READ:g} steps" if endless else ""),
+            found=f"safe up to {self.share:.2g} of what all its inputs bring that fire in every "
+            "step" + (f", for {SLOWEST_READ:g} steps" if endless else ""),
             limit=f"vth {VTH[1]}",
             source=LIF_MODELS,
-            help="shorter time constants of the readout, or fewer inputs; look for membranes that fall back to 0",
+            help="shorter time constants of the readout, or fewer inputs; look for membranes that "
+            "fall back to 0",
         )
 
 
 def start_value(start: Int, bias: Int, dv: Int, vth: Int, steps: int) -> Int:
-    """v from which ``steps`` steps without input lead exactly to ``start``, or as near as a quiet neuron gets.
+    """v from which ``steps`` steps without input lead exactly to ``start``, or as near as a quiet
+    neuron gets.
 
-    Undoes the decay: ``trunc(x (4096 - dv) / 4096) = z`` for x = z 4096 / (4096 - dv), rounded away from zero.
+    Undoes the decay: ``trunc(x (4096 - dv) / 4096) = z`` for x = z 4096 / (4096 - dv), rounded away
+    from zero.
     """
     v = start.astype(np.int64)
     top = np.minimum(vth << 6, STATE[1])

@@ -1,12 +1,15 @@
-"""How large u can get, whatever the input: proven from the tables, since the chip's u goes round beyond 24 bits.
+"""How large u can get, whatever the input: proven from the tables, since the chip's u goes round
+beyond 24 bits.
 
-In the worst case every source of one sign fires in every step for ever. u then rises to the sum of the weights,
-shifted by 6, times 4096 / (du + 1), the sum of a decaying unit; rounding towards zero only makes it smaller.
+In the worst case every source of one sign fires in every step for ever. u then rises to the sum of
+the weights, shifted by 6, times 4096 / (du + 1), the sum of a decaying unit; rounding towards zero
+only makes it smaller.
 
-Where v equals u (dv 4096) and neurons inhibit themselves, u gets smaller with each step in which it is above the
-threshold. Let d be the decay, w the brake, p what else arrives: below the threshold u reaches at most d theta + p;
-each step above it adds p - w, if that is positive, to what is left of it. Below zero the brake leads only by what it
-takes too much, since it acts on what was above the threshold.
+Where v equals u (dv 4096) and neurons inhibit themselves, u gets smaller with each step in which it
+is above the threshold. Let d be the decay, w the brake, p what else arrives: below the threshold u
+reaches at most d theta + p; each step above it adds p - w, if that is positive, to what is left of
+it. Below zero the brake leads only by what it takes too much, since it acts on what was above the
+threshold.
 """
 
 from __future__ import annotations
@@ -23,32 +26,49 @@ from nirc.ir.arrays import Float
 
 
 def largest_state(
-    positive: Float, negative: Float, du: Ints, steps: float, *, brake: Float | float = 0.0, threshold: float = 0.0
+    positive: Float,
+    negative: Float,
+    du: Ints,
+    steps: float,
+    *,
+    brake: Float | float = 0.0,
+    threshold: float = 0.0,
 ) -> Float:
-    """The largest magnitude of u within ``steps`` steps in each of which ``positive`` or ``negative`` arrives.
+    """The largest magnitude of u within ``steps`` steps in each of which ``positive`` or
+    ``negative`` arrives.
 
-    ``brake``: what neurons with u above ``threshold`` take off themselves. All (n,) magnitudes in one unit; ``du`` too.
+    ``brake``: what neurons with u above ``threshold`` take off themselves. All (n,) magnitudes in
+    one unit; ``du`` too.
     """
     kept, held = 1 - (du + 1) / rule.DECAY_UNITY, within(du, steps)
-    above = np.minimum(positive * held, kept * threshold + positive + np.maximum(positive - brake, 0) * held)
+    above = np.minimum(
+        positive * held, kept * threshold + positive + np.maximum(positive - brake, 0) * held
+    )
     below = negative * held + np.where(brake > 0, np.maximum(brake - kept * threshold, 0), 0)
     largest: Float = np.maximum(np.where(brake > 0, above, positive * held), below)
     return largest
 
 
 def within(du: Ints, steps: float) -> Float:
-    """How many steps of input u holds after ``steps``: the sum of a decaying unit. What decays sooner counts whole."""
+    """How many steps of input u holds after ``steps``: the sum of a decaying unit.
+
+    What decays sooner counts whole.
+    """
     whole = rule.DECAY_UNITY / (np.asarray(du) + 1.0)
     return np.where(whole <= steps, whole, whole * (1 - (1 - 1 / whole) ** steps))
 
 
 def largest_u(tables: Tables, steps: float = np.inf) -> dict[str, int]:
-    """For each population the largest magnitude of u that any input brings about in ``steps``, a whole number."""
+    """For each population the largest magnitude of u that any input brings about in ``steps``, a
+    whole number.
+    """
     return {name: int(np.floor(found.after(steps))) for name, found in _inputs(tables).items()}
 
 
 def goes_round_after(tables: Tables) -> dict[str, int]:
-    """For each population whose u may go round: the steps of full input, all of one sign, that it has room for."""
+    """For each population whose u may go round: the steps of full input, all of one sign, that it
+    has room for.
+    """
     found = {}
     for name, into in _inputs(tables).items():
         if into.after(np.inf) >= WRAP:
@@ -74,7 +94,9 @@ class _Inputs:
 
     def after(self, steps: float) -> float:
         du, threshold = np.full(self.of.n, self.of.du), float(self.of.vth << STATE_SHIFT)
-        reach = largest_state(self.positive, self.negative, du, steps, brake=self.brake, threshold=threshold)
+        reach = largest_state(
+            self.positive, self.negative, du, steps, brake=self.brake, threshold=threshold
+        )
         return float(reach.max(initial=0.0))
 
 
@@ -101,7 +123,9 @@ def _is_brake(p: Projection) -> bool:
 
 
 def _sums(p: Projection, n: int) -> Float:
-    """(2, n) what all sources together bring each neuron by weights of either sign, as magnitudes."""
+    """(2, n) what all sources together bring each neuron by weights of either sign, as
+    magnitudes.
+    """
     weights = rule.effective_weights(p.weights, p.sign_mode, p.num_weight_bits) * 2.0**p.weight_exp
     signed = np.stack([np.maximum(weights, 0), np.maximum(-weights, 0)])
     if p.geometry is not None:

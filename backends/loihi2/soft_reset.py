@@ -1,15 +1,19 @@
-"""Subtractive reset by stock neurons: what they cannot do to v, a synapse of each neuron to itself does to u.
+"""Subtractive reset by stock neurons: what they cannot do to v, a synapse of each neuron to itself
+does to u.
 
-A spike sets v to 0 and leaves u alone (lava-nc 0.10.0, ``proc/lif/models.py``). So u becomes the membrane: it decays as
-the membrane does, and v, which forgets all in every step (dv 4096), equals it. A synapse takes one step: what a neuron
-sends itself arrives before its next comparison with the threshold, when the membrane has decayed once. It is therefore
-``-decay * threshold``. Constants reach u from the neuron that always fires.
+A spike sets v to 0 and leaves u alone (lava-nc 0.10.0, ``proc/lif/models.py``). So u becomes the
+membrane: it decays as the membrane does, and v, which forgets all in every step (dv 4096), equals
+it. A synapse takes one step: what a neuron sends itself arrives before its next comparison with the
+threshold, when the membrane has decayed once. It is therefore ``-decay * threshold``. Constants
+reach u from the neuron that always fires.
 
-A synaptic filter, which u was for, is made of synapses with delays: what it lets through of a spike after k steps,
-``decay_syn ** k``, arrives by one that takes k steps more; the last one brings all the rest.
+A synaptic filter, which u was for, is made of synapses with delays: what it lets through of a spike
+after k steps, ``decay_syn ** k``, arrives by one that takes k steps more; the last one brings all
+the rest.
 
-u goes round where v would stay at its largest value, and an integrator's u keeps what it gets for 4096 steps. A
-population whose weights would be left with too few bits keeps the reset to zero (``plan.ROOMS``).
+u goes round where v would stay at its largest value, and an integrator's u keeps what it gets for
+4096 steps. A population whose weights would be left with too few bits keeps the reset to zero
+(``plan.ROOMS``).
 """
 
 from __future__ import annotations
@@ -32,27 +36,40 @@ from nirc.ir.populations import Discrete, Population, Projection, Role
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, Rule
 
-REST = 2.0**-8  # of what comes through a filter: its last synapse has no more than that of later steps
+REST = (
+    2.0**-8
+)  # of what comes through a filter: its last synapse has no more than that of later steps
 MOST_TAPS = DELAY[1] + 1
-MOST_SYNAPSES = 1 << 18  # into a population that a filter may be made of: some seven cores (?: a choice)
+MOST_SYNAPSES = (
+    1 << 18
+)  # into a population that a filter may be made of: some seven cores (?: a choice)
 
 
 def chip_rule(name: str, d: Discrete) -> Rule:
-    """NIR's letter. Where synapses subtract the threshold, v forgets all and its reset makes no difference."""
+    """NIR's letter.
+
+    Where synapses subtract the threshold, v forgets all and its reset makes no difference.
+    """
     return LETTER if d.rule.fires is not None else d.rule
 
 
 def subtracting(program: Program, log: Log, names: Collection[str] | None = None) -> Program:
-    """``program``, each projection of which is one operator, with brakes wherever a threshold is to be subtracted.
+    """``program``, each projection of which is one operator, with brakes wherever a threshold is to
+    be subtracted.
 
     ``names``: of the populations that get them; None: all that can have them.
     """
-    for name in [n for n in program.nodes(Population) if not why_not(program, n)] if names is None else names:
+    for name in (
+        [n for n in program.nodes(Population) if not why_not(program, n)]
+        if names is None
+        else names
+    ):
         taps = _taps(program, name)
         if taps > 1:
             log.note(
                 "D425",
-                f"the synaptic filter of `{name}` is made of synapses with {taps} delays, so that it can subtract",
+                f"the synaptic filter of `{name}` is made of synapses with {taps} delays, so that "
+                "it can subtract",
                 where=program[name].origins[0],
                 found=f"{taps * _synapses(program, name)} synapses for {_synapses(program, name)}",
                 source="u, the chip's filter, is the membrane where thresholds are subtracted",
@@ -66,7 +83,11 @@ def subtracting(program: Program, log: Log, names: Collection[str] | None = None
 def braked(program: Program, name: str) -> Program:
     """The same network: u of the population ``name`` is its membrane, and it has a brake."""
     program = _without_filter(program, name)
-    nodes, edges, clock = dict(program.graph.nodes(data="payload")), list(program.edges()), Clock(program)
+    nodes, edges, clock = (
+        dict(program.graph.nodes(data="payload")),
+        list(program.edges()),
+        Clock(program),
+    )
     population: Population[Discrete] = program[name]
     d = population.dynamics
     assert d.threshold is not None
@@ -74,7 +95,15 @@ def braked(program: Program, name: str) -> Program:
         edges.append(clock.edge(name, d.drift, 0, population.origins))
     zeros, ones = frozen(np.zeros(population.n)), frozen(np.ones(population.n))
     rule = d.rule.at_once("none").with_synapse()  # v forgets all in every step
-    in_u = replace(d, decay_mem=zeros, decay_syn=d.decay_mem, gain_syn=ones, drift=zeros, rule=rule, v_least=None)
+    in_u = replace(
+        d,
+        decay_mem=zeros,
+        decay_syn=d.decay_mem,
+        gain_syn=ones,
+        drift=zeros,
+        rule=rule,
+        v_least=None,
+    )
     nodes[name] = replace(population, dynamics=in_u)
     taken = d.threshold if d.rule.reset_is_late else d.decay_mem * d.threshold
     op = replace(identity(population.n), value=frozen(-taken))
@@ -101,7 +130,10 @@ def _without_filter(program: Program, name: str) -> Program:
             assert op is not None  # they are not so many
             edges.append((source, target, replace(p, ops=(op,), delay_steps=p.delay_steps + k)))
     nodes = dict(program.graph.nodes(data="payload"))
-    nodes[name] = replace(population, dynamics=replace(d, decay_syn=None, gain_syn=None, rule=d.rule.without_synapse()))
+    nodes[name] = replace(
+        population,
+        dynamics=replace(d, decay_syn=None, gain_syn=None, rule=d.rule.without_synapse()),
+    )
     return program.rebuilt(nodes, edges)
 
 
@@ -124,12 +156,16 @@ def has_brake(program: Program, name: str) -> bool:
 
 
 def is_brake(population: Population[Discrete], p: Projection) -> bool:
-    """Whether ``p``, of a population to itself, takes away what is left of its threshold after a step."""
+    """Whether ``p``, of a population to itself, takes away what is left of its threshold after a
+    step.
+    """
     d = population.dynamics
     if d.threshold is None or d.decay_syn is None or d.decay_mem.any():
         return False
     full = None if p.delay_steps or not p.feedback else _to_itself(p, population.n)
-    return full is not None and any(bool((full == -taken).all()) for taken in (d.decay_syn * d.threshold, d.threshold))
+    return full is not None and any(
+        bool((full == -taken).all()) for taken in (d.decay_syn * d.threshold, d.threshold)
+    )
 
 
 def _to_itself(p: Projection, n: int) -> Float | None:
@@ -143,7 +179,9 @@ def _to_itself(p: Projection, n: int) -> Float | None:
 
 
 def reset_to_zero(program: Program, name: str) -> bool:
-    """Whether ``name`` loses what is above its threshold, of a legal program in which it would be kept."""
+    """Whether ``name`` loses what is above its threshold, of a legal program in which it would be
+    kept.
+    """
     d = program[name].dynamics
     return d.fires and d.rule.reset == "subtract" and bool(d.decay_mem.any())
 
@@ -153,7 +191,12 @@ def why_not(program: Program, name: str) -> str:
     population: Population[Discrete] = program[name]
     d = population.dynamics
     remembers = d.decay_mem.any() or d.rule.reset_is_late
-    if d.rule.reset != "subtract" or d.threshold is None or not remembers or population.role is Role.CLOCK:
+    if (
+        d.rule.reset != "subtract"
+        or d.threshold is None
+        or not remembers
+        or population.role is Role.CLOCK
+    ):
         return "there is nothing to subtract"
     if not ((d.threshold > 0) & (d.decay_mem >= 0) & (d.decay_mem <= 1)).all():
         return "its thresholds are not above 0"
@@ -167,7 +210,10 @@ def why_not(program: Program, name: str) -> str:
     if plan.has_room:
         return ""
     steps, levels = ROOMS[-1]
-    return f"with room in u for {steps:g} steps of full input its largest weight has less than {levels} steps"
+    return (
+        f"with room in u for {steps:g} steps of full input its largest weight has less than "
+        f"{levels} steps"
+    )
 
 
 def brake_of(program: Program, name: str) -> int | None:
@@ -177,7 +223,9 @@ def brake_of(program: Program, name: str) -> int | None:
 
 
 def taps_of_a_filter(into: Sequence[tuple[str, Projection]], brake: int | None) -> list[list[int]]:
-    """Numbers of projections into a population; with a brake, together those that are one with several delays."""
+    """Numbers of projections into a population; with a brake, together those that are one with
+    several delays.
+    """
     found = [[i] for i in range(len(into))]
     if brake is None:
         return found
@@ -192,4 +240,8 @@ def taps_of_a_filter(into: Sequence[tuple[str, Projection]], brake: int | None) 
 def _same_places(one: LinearOp, other: LinearOp) -> bool:
     if isinstance(one, Sparse) and isinstance(other, Sparse):
         return np.array_equal(one.target, other.target) and np.array_equal(one.source, other.source)
-    return isinstance(one, Dense) and isinstance(other, Dense) and one.weight.shape == other.weight.shape
+    return (
+        isinstance(one, Dense)
+        and isinstance(other, Dense)
+        and one.weight.shape == other.weight.shape
+    )

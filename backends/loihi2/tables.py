@@ -1,4 +1,5 @@
-"""What the emulator runs and Lava is given: populations and projections in the chip's integers; and their file.
+"""What the emulator runs and Lava is given: populations and projections in the chip's integers; and
+their file.
 
 ``network.npz`` is read and written by ``nirc.files.npz``.
 """
@@ -35,7 +36,18 @@ from nirc.backends.loihi2.rule import SIGN_MODES, IntArray, SignMode
 from nirc.files import npz
 from nirc.files.bounds import MAX_NAME, MAX_TOTAL_BYTES
 from nirc.files.description import Tree
-from nirc.files.kinds import Array, Choice, Const, Flag, Integer, Integers, Many, Object, Switch, Text
+from nirc.files.kinds import (
+    Array,
+    Choice,
+    Const,
+    Flag,
+    Integer,
+    Integers,
+    Many,
+    Object,
+    Switch,
+    Text,
+)
 from nirc.files.kinds import Kind as Type
 from nirc.files.members import MAX_POINTER, NetworkFile
 
@@ -50,7 +62,10 @@ MAX_SEEN = 1 << 28  # values that it looks at
 
 @dataclass(frozen=True)
 class Input:
-    """A source of spikes. ``channels`` (n,): which channel of the raster each of its n lines carries."""
+    """A source of spikes.
+
+    ``channels`` (n,): which channel of the raster each of its n lines carries.
+    """
 
     name: str
     channels: IntArray
@@ -63,10 +78,12 @@ class Input:
 
 @dataclass(frozen=True)
 class Population:
-    """LIF neurons with one decay and one threshold. ``bias_mant``, ``bias_exp`` and ``v_init`` (n,): a value each.
+    """LIF neurons with one decay and one threshold. ``bias_mant``, ``bias_exp`` and ``v_init``
+    (n,): a value each.
 
-    ``v_init`` is the membrane before the first step, in units of v. ``spikes`` false: a readout, whose v is the
-    output. The chip fires and resets it like any other, so the compiler keeps its v below ``vth << 6``.
+    ``v_init`` is the membrane before the first step, in units of v. ``spikes`` false: a readout,
+    whose v is the output. The chip fires and resets it like any other, so the compiler keeps its v
+    below ``vth << 6``.
     """
 
     name: str
@@ -86,13 +103,15 @@ class Population:
 
 @dataclass(frozen=True)
 class Projection:
-    """Synapses from an input or population to a population, exactly as given to Lava's process of that ``kind``.
+    """Synapses from an input or population to a population, exactly as given to Lava's process of
+    that ``kind``.
 
-    Dense: ``weights`` and ``delays`` (targets, sources). Sparse: one entry a synapse in ``weights``, ``delays``,
-    ``rows`` (its target neuron) and ``cols`` (its source), sorted by row, then column, none twice.
-    Conv: ``weights`` (C_out, C_in / groups, y, x), a kernel in NIR's order, shared over space as ``geometry`` says;
-    even, mixed, of 8 bits and exponent 0, since Lava's fixed-point model does nothing to them; no delays.
-    ``delays`` are extra steps, None for none.
+    Dense: ``weights`` and ``delays`` (targets, sources). Sparse: one entry a synapse in
+    ``weights``, ``delays``, ``rows`` (its target neuron) and ``cols`` (its source), sorted by row,
+    then column, none twice. Conv: ``weights`` (C_out, C_in / groups, y, x), a kernel in NIR's
+    order, shared over space as ``geometry`` says; even, mixed, of 8 bits and exponent 0, since
+    Lava's fixed-point model does nothing to them; no delays. ``delays`` are extra steps, None for
+    none.
     """
 
     name: str
@@ -111,7 +130,10 @@ class Projection:
 
 @dataclass(frozen=True)
 class Output:
-    """Columns of the output: ``neurons`` (k,) of a population, their spikes or, for a readout, their v."""
+    """Columns of the output:
+
+    ``neurons`` (k,) of a population, their spikes or, for a readout, their v.
+    """
 
     population: str
     neurons: IntArray
@@ -119,7 +141,10 @@ class Output:
 
 @dataclass(frozen=True)
 class Tables:
-    """A whole network. ``channels``: width of the raster. Outputs stand in order, one beside the other."""
+    """A whole network.
+
+    ``channels``: width of the raster. Outputs stand in order, one beside the other.
+    """
 
     channels: int
     inputs: tuple[Input, ...]
@@ -145,11 +170,15 @@ def _points(axis: str, doc: str) -> Array:
 
 
 def _geometry() -> Object:
-    """Of a cross-correlation: output (f, y, x) looks at the input from (y, x) * stride - padding on."""
+    """Of a cross-correlation: output (f, y, x) looks at the input from (y, x) * stride - padding
+    on.
+    """
     step = Integers((2,), *CONV_STEP, doc="y, x", source=CONV_MODELS)
     return Object(
         {
-            "shape_in": Integers((3,), 1, MAX_POINTER, doc=f"channels, y, x; y and x {CONV_MAP[0]}..{CONV_MAP[1]}"),
+            "shape_in": Integers(
+                (3,), 1, MAX_POINTER, doc=f"channels, y, x; y and x {CONV_MAP[0]}..{CONV_MAP[1]}"
+            ),
             "shape_out": Integers((3,), 1, MAX_POINTER, doc="the same of the output"),
             "stride": step,
             "padding": Integers((2,), *CONV_PADDING, doc="y, x", source=CONV_MODELS),
@@ -161,7 +190,10 @@ def _geometry() -> Object:
 
 def _projection(kind: Kind) -> Object:
     """Fields that come first tell what a projection is: a reader sees their damage first."""
-    conv, shape = kind == "conv", {"dense": ("targets", "sources"), "sparse": ("synapses",)}.get(kind, ())
+    conv, shape = (
+        kind == "conv",
+        {"dense": ("targets", "sources"), "sparse": ("synapses",)}.get(kind, ()),
+    )
     fields: dict[str, Type] = {
         "name": _NAME,
         "source": Text(MAX_NAME, doc="an input, or a population that spikes"),
@@ -175,12 +207,18 @@ def _projection(kind: Kind) -> Object:
     if conv:
         doc = "even; a kernel in NIR's order"
         axes = ("C_out", "C_in / groups", "y", "x")
-        return Object({**fields, "weights": Array("<i2", axes, *CONV_WEIGHT, doc=doc, source=CONV_MODELS)})
+        return Object(
+            {**fields, "weights": Array("<i2", axes, *CONV_WEIGHT, doc=doc, source=CONV_MODELS)}
+        )
     fields["weights"] = Array("<i2", shape, *WEIGHT, doc="as given to Lava", source=DENSE_MODELS)
     if kind == "sparse":
-        fields["rows"] = _points("synapses", "target neuron. Synapses are in the order of rows, then columns")
+        fields["rows"] = _points(
+            "synapses", "target neuron. Synapses are in the order of rows, then columns"
+        )
         fields["cols"] = _points("synapses", "source neuron")
-    fields["delays"] = Array("<i2", shape, *DELAY, doc="steps more; missing if all are 0", source=DENSE_MODELS)
+    fields["delays"] = Array(
+        "<i2", shape, *DELAY, doc="steps more; missing if all are 0", source=DENSE_MODELS
+    )
     return Object(fields, optional=("delays",))
 
 
@@ -196,14 +234,23 @@ def network_file() -> NetworkFile:
         "bias_exp": Array("<i2", ("n",), *BIAS_EXP, source=LIF_MODELS),
         "v_init": Array("<i4", ("n",), *STATE, source=LIF_MODELS),
     }
-    inputs = Object({"name": _NAME, "channels": _points("lines", "the channel of the raster that each line carries")})
-    outputs = Object({"population": _NAME, "neurons": _points("k", "outputs stand side by side, in order")})
+    inputs = Object(
+        {
+            "name": _NAME,
+            "channels": _points("lines", "the channel of the raster that each line carries"),
+        }
+    )
+    outputs = Object(
+        {"population": _NAME, "neurons": _points("k", "outputs stand side by side, in order")}
+    )
     fields: dict[str, Type] = {
         "format": Const(FORMAT),
         "channels": Integer(0, MAX_POINTER, doc="width of the raster"),
         "inputs": Many(inputs, "inputs"),
         "populations": Many(Object(population), "populations"),
-        "projections": Many(Switch("kind", tuple((kind, _projection(kind)) for kind in PROJECTIONS)), "projections"),
+        "projections": Many(
+            Switch("kind", tuple((kind, _projection(kind)) for kind in PROJECTIONS)), "projections"
+        ),
         "outputs": Many(outputs, "outputs"),
     }
     numbers = {
@@ -213,7 +260,15 @@ def network_file() -> NetworkFile:
         "products": MAX_PRODUCTS,
         "seen": MAX_SEEN,
     }
-    return NetworkFile(FILE, Object(fields), check_network, numbers, MAX_TOTAL_BYTES, code="L810", source=LIF_MODELS)
+    return NetworkFile(
+        FILE,
+        Object(fields),
+        check_network,
+        numbers,
+        MAX_TOTAL_BYTES,
+        code="L810",
+        source=LIF_MODELS,
+    )
 
 
 NETWORK = network_file()
@@ -234,8 +289,8 @@ _MAKERS = {"inputs": Input, "populations": Population, "projections": _made, "ou
 def to_npz(tables: Tables) -> bytes:
     """The bytes of ``network.npz``: the same for the same tables, whatever the machine.
 
-    Raises ``CompileError`` (L810) for a value that the chip does not take, ``InputError`` (U605) if the tables
-    contradict themselves.
+    Raises ``CompileError`` (L810) for a value that the chip does not take, ``InputError`` (U605) if
+    the tables contradict themselves.
     """
     return npz.to_npz(NETWORK, npz.tree_of(NETWORK, tables.channels, tables.blocks()))
 
@@ -243,8 +298,9 @@ def to_npz(tables: Tables) -> bytes:
 def from_npz(data: bytes) -> Tables:
     """The tables in the bytes of a ``network.npz``; its arrays are read-only, int16 or int32.
 
-    Raises ``InputError`` (U605) if the file is damaged or contradicts itself, ``CompileError`` (L810) for values
-    that the chip does not take. The diagnostics name field, value and allowed range.
+    Raises ``InputError`` (U605) if the file is damaged or contradicts itself, ``CompileError``
+    (L810) for values that the chip does not take. The diagnostics name field, value and allowed
+    range.
     """
     channels, blocks = npz.from_npz(NETWORK, data, _MAKERS)
     return Tables(channels, **blocks)

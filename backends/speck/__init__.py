@@ -1,4 +1,7 @@
-"""SynSense Speck 2e and 2f: nine event-driven convolution cores and an event camera. The backend on a screen."""
+"""SynSense Speck 2e and 2f: nine event-driven convolution cores and an event camera.
+
+The backend on a screen.
+"""
 
 from __future__ import annotations
 
@@ -35,16 +38,19 @@ class Speck(Backend):
     input: str = option(("host", "dvs"), "events from the host, or from the chip's own camera")
     readout: str = option(
         ("monitor", "layer"),
-        "read spikes as monitor events, or let the readout layer vote (15 classes; the last layer's kernel memory "
+        "read spikes as monitor events, or let the readout layer vote (15 classes; the last "
+        "layer's kernel memory "
         "grows fourfold)",
     )
     floor: str = option(
         ("none", "threshold"),
-        "membranes fall as far as 16 bits go (NIR has no bound), or to minus the threshold (sinabs trains so)",
+        "membranes fall as far as 16 bits go (NIR has no bound), or to minus the threshold "
+        "(sinabs trains so)",
     )
     rounding: str = option(
         ("auto", "sums", "nearest"),
-        "keep the sum of each channel's weights, or round each by itself, as sinabs does (auto: networks that fire at "
+        "keep the sum of each channel's weights, or round each by itself, as sinabs does (auto: "
+        "networks that fire at "
         "their threshold, such as Sinabs', as sinabs does)",
     )
 
@@ -72,7 +78,9 @@ class Speck(Backend):
 
         return (SpeckCalibrate(self.quantise(), calibration, events=not self.camera),)
 
-    def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
+    def fit(
+        self, program: Program, discrete: Program, target: Target, search: Search, log: Log
+    ) -> Mapped | None:
         """Layers to cores."""
         from nirc.backends.speck.fit import fit
 
@@ -85,13 +93,19 @@ class Speck(Backend):
 
         return emit(mapped.chip, dt_s=dt_s)
 
-    def emulate(self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log) -> Run:
-        """The rule of the cores on config.json: frame by frame as sinabs sums up, or event by event as the chip."""
+    def emulate(
+        self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log
+    ) -> Run:
+        """The rule of the cores on config.json: frame by frame as sinabs sums up, or event by event
+        as the chip.
+        """
         from nirc.backends.speck.config import read_config
         from nirc.backends.speck.emulate import emulate
 
         configuration = read_config(files["config.json"])
-        return emulate(configuration, raster, mode=asked.mode, record=asked.record, progress=asked.progress)
+        return emulate(
+            configuration, raster, mode=asked.mode, record=asked.record, progress=asked.progress
+        )
 
     def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
         """Published costs of a step."""

@@ -22,11 +22,15 @@ from nirc.semantics.variations import altered, ruled, times
 def approximations(
     discrete: Program, quantise: SpeckQuantise | None = None, *, camera: bool = False
 ) -> list[tuple[str, Program]]:
-    """Programs by name, each with one approximation of the chip turned on, as ``quantise`` makes it."""
+    """Programs by name, each with one approximation of the chip turned on, as ``quantise`` makes
+    it.
+    """
     legal, quantise = SpeckLegalise(camera=camera).run(discrete, Log()), quantise or SpeckQuantise()
     integer = quantise.run(legal, Log())
     neurons = {n: p.dynamics for n, p in populations_of(integer, SpeckNeuron).items()}
-    leaky = {n for n, p in populations_of(legal, Discrete).items() if (p.dynamics.decay_mem != 1).any()}
+    leaky = {
+        n for n, p in populations_of(legal, Discrete).items() if (p.dynamics.decay_mem != 1).any()
+    }
     found = [
         ("weights: 8 bits, one scale a layer", _weights(legal, integer, neurons)),
         ("constants: whole thresholds and biases", _constants(legal, neurons, leaky)),
@@ -61,13 +65,18 @@ def _weights(legal: Program, integer: Program, neurons: dict[str, SpeckNeuron]) 
 
 
 def _constants(legal: Program, neurons: dict[str, SpeckNeuron], leaky: set[str]) -> Program:
-    """Thresholds as stored; what rounding a bias adds or takes away is one more constant. A leak is not rounded."""
+    """Thresholds as stored; what rounding a bias adds or takes away is one more constant.
+
+    A leak is not rounded.
+    """
     nodes = dict(legal.graph.nodes(data="payload"))
     for name, neuron in neurons.items():
         d = legal[name].dynamics
         at = neuron.threshold_high / neuron.scale
         rule = d.rule if neuron.initial else d.rule.with_fire(replace(d.rule.fires, at=">="))
-        exact = sum((b.value for _, p in legal.into(name) for b in p.biases), np.zeros(neuron.bias.size))
+        exact = sum(
+            (b.value for _, p in legal.into(name) for b in p.biases), np.zeros(neuron.bias.size)
+        )
         lost = 0.0 * exact if name in leaky else neuron.bias / neuron.scale - exact
         stored = replace(d, threshold=frozen(at), drift=frozen(d.drift + lost), rule=rule)
         nodes[name] = replace(nodes[name], dynamics=stored)

@@ -24,7 +24,10 @@ def assemble(
     dvs: Dvs | None,
     readout: bool,
 ) -> Configuration:
-    """The chip's tables. A part of a layer has the destinations of the whole layer, its channels moved up."""
+    """The chip's tables.
+
+    A part of a layer has the destinations of the whole layer, its channels moved up.
+    """
     parts: dict[str, list[Part]] = {}
     for part in placed.parts:
         parts.setdefault(part.name, []).append(part)
@@ -52,7 +55,12 @@ def assemble(
 
 
 def _core(
-    layer: Layer, part: Part, neuron: SpeckNeuron, destinations: tuple[Destination, ...], *, monitor: bool
+    layer: Layer,
+    part: Part,
+    neuron: SpeckNeuron,
+    destinations: tuple[Destination, ...],
+    *,
+    monitor: bool,
 ) -> CoreLayer:
     shape = (part.stop - part.first, *layer.shape_out[1:])
     return CoreLayer(

@@ -1,8 +1,8 @@
 """speck-calibrate: weights at which the chip's spikes come nearest to the model's on sample inputs.
 
-What Speck lets the calibration change: kernels, and their scale against the layer's threshold. It has no leak of the
-model's kind, and biases only by its slow clock, so neither is touched. Method: ``nirc.calibration``; judged summed up
-step by step and event by event.
+What Speck lets the calibration change: kernels, and their scale against the layer's threshold. It
+has no leak of the model's kind, and biases only by its slow clock, so neither is touched. Method:
+``nirc.calibration``; judged summed up step by step and event by event.
 """
 
 from __future__ import annotations
@@ -48,12 +48,21 @@ class SpeckCalibrate:
     def run(self, program: Program, log: Log) -> Program:
         """Never refuses: sizes and ranges are judged when the layers are placed."""
         tell = self.calibration.progress or (lambda _: None)
-        measured = measure(self.calibration.model, self.calibration.inputs, lambda done: tell(done * MEASURING // 100))
+        measured = measure(
+            self.calibration.model,
+            self.calibration.inputs,
+            lambda done: tell(done * MEASURING // 100),
+        )
         quantise = replace(self.quantise, measured=measured)
         own = Log()
-        start = replace(quantise, measured=replace(measured, membrane={})).run(program, own)  # without measured leaks
+        start = replace(quantise, measured=replace(measured, membrane={})).run(
+            program, own
+        )  # without measured leaks
         chip = _Speck(quantise, self.events)
-        rest = replace(self.calibration, progress=lambda done: tell(MEASURING + done * (100 - MEASURING) // 100))
+        rest = replace(
+            self.calibration,
+            progress=lambda done: tell(MEASURING + done * (100 - MEASURING) // 100),
+        )
         done = calibrate(program, start, chip, rest)
         self.report.update(done.report)
         done.log_findings(program, own, log)
@@ -80,20 +89,35 @@ class _Speck:
         return replace(self.quantise, rounding=rounding).run(program, log)
 
     def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
-        """Summed up step by step; and event by event, each layer on a core of its own, however large."""
+        """Summed up step by step; and event by event, each layer on a core of its own, however
+        large.
+        """
         synchronous: Float = run(integer, inputs).output
         if not self.events:
             return [synchronous]
         network = lower(integer)
-        parts = tuple(Part(layer.name, core, 0, layer.shape_out[0]) for core, layer in enumerate(network.layers))
-        chip = assemble(network, integer, Placement(parts), VARIANTS[0], slow_clock_hz=None, dvs=None, readout=False)
+        parts = tuple(
+            Part(layer.name, core, 0, layer.shape_out[0])
+            for core, layer in enumerate(network.layers)
+        )
+        chip = assemble(
+            network,
+            integer,
+            Placement(parts),
+            VARIANTS[0],
+            slow_clock_hz=None,
+            dvs=None,
+            readout=False,
+        )
         output = emulate(chip, inputs, mode="events").output.astype(np.float64)
         return [synchronous, output[:, :, _columns(integer, network.watched)]]
 
     def affordable(self, integer: Program, start: Program) -> bool:
         """Kernels that were equal may share input channels of a core: they must stay equal."""
         mine, before = (lower(p) for p in (integer, start))
-        return all(a.shape_in == b.shape_in for a, b in zip(mine.layers, before.layers, strict=True))
+        return all(
+            a.shape_in == b.shape_in for a, b in zip(mine.layers, before.layers, strict=True)
+        )
 
 
 def several(rule: Rule) -> Rule:
@@ -105,7 +129,9 @@ def several(rule: Rule) -> Rule:
 
 
 def _columns(program: Program, watched: tuple[str, ...]) -> Int:
-    """For each output of the model its column among the spikes of the watched layers, in their order on the chip."""
+    """For each output of the model its column among the spikes of the watched layers, in their
+    order on the chip.
+    """
     order = [n for n in [layer.name for layer in lower(program).layers] if n in watched]
     first, start = {}, 0
     for name in order:

@@ -13,10 +13,11 @@ from nirc.ir.program import Program
 
 
 def camera(program: Program, network: Network, log: Log) -> Dvs | None:
-    """The window in the middle of the sensor that is as large as the model's input, or errors (S720).
+    """The window in the middle of the sensor that is as large as the model's input, or errors
+    (S720).
 
-    Pooling right after the input is done by the camera layer; it comes before the cut, so the window is in pooled
-    pixels. One channel: polarities are merged.
+    Pooling right after the input is done by the camera layer; it comes before the cut, so the
+    window is in pooled pixels. One channel: polarities are merged.
     """
     sources = program.nodes(Source)
     if len(sources) != 1:
@@ -31,7 +32,12 @@ def camera(program: Program, network: Network, log: Log) -> Dvs | None:
         return None
     (pool, across), *_ = pools
     wide = max(shape[1:])
-    if shape[0] > 2 or wide > DVS_SIZE or pool != across or any(arrow.shape != shape for arrow in arrows):
+    if (
+        shape[0] > 2
+        or wide > DVS_SIZE
+        or pool != across
+        or any(arrow.shape != shape for arrow in arrows)
+    ):
         _refuse(f"input of {shape}", f"(1 or 2, y, x) with sides up to {DVS_SIZE}", where, log)
         return None
     return _window(shape, pool)
@@ -41,7 +47,9 @@ def _window(shape: Map, pool: int) -> Dvs:
     channels, *sides = shape
     pooled = [n // pool for n in sides]
     y, x = ((DVS_SIZE // pool - n) // 2 for n in pooled)
-    return Dvs(origin=(y, x), cut=(y + pooled[0] - 1, x + pooled[1] - 1), pooling=pool, merge=channels == 1)
+    return Dvs(
+        origin=(y, x), cut=(y + pooled[0] - 1, x + pooled[1] - 1), pooling=pool, merge=channels == 1
+    )
 
 
 def _refuse(found: str, limit: str, where: str, log: Log) -> None:
@@ -52,5 +60,6 @@ def _refuse(found: str, limit: str, where: str, log: Log) -> None:
         found=found,
         limit=limit,
         source=DATASHEET,
-        help="give --input host, or train on events of the sensor: two polarities (or one, merged), y, x",
+        help="give --input host, or train on events of the sensor: two polarities (or one, "
+        "merged), y, x",
     )

@@ -13,7 +13,10 @@ from nirc.files.kinds import Kind
 
 
 def check_config(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
-    """Each core fits its memories and the cores that it feeds. Camera and readout layer are wired as they must be."""
+    """Each core fits its memories and the cores that it feeds.
+
+    Camera and readout layer are wired as they must be.
+    """
     numbers, cores = file.numbers, used_cores(tree)
     if not cores:
         faults.damaged("cnn_layers", "no core is used", 0, "1 or more used cores")
@@ -30,7 +33,9 @@ def check_config(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faul
         check_camera(tree, numbers["sensor"], faults)
         check_readout(tree, numbers, faults)
     if not faults and not any(core["monitor_enable"] for core in cores.values()):
-        faults.damaged("cnn_layers", "no core is monitored", "no output", "1 or more monitored cores")
+        faults.damaged(
+            "cnn_layers", "no core is monitored", "no output", "1 or more monitored cores"
+        )
 
 
 def used_cores(tree: Tree) -> dict[int, Tree]:
@@ -53,7 +58,11 @@ def memory_words(core: Tree) -> dict[str, int]:
     """The memory that a core needs."""
     shape, k = shape_of(core, "output_shape"), core["dimensions"]["kernel_size"]
     channels_in = shape_of(core, "input_shape")[0]
-    return {"kernel": kernel_words(channels_in, shape[0], (k, k)), "neuron": neuron_words(shape), "bias": shape[0]}
+    return {
+        "kernel": kernel_words(channels_in, shape[0], (k, k)),
+        "neuron": neuron_words(shape),
+        "bias": shape[0],
+    }
 
 
 def check_sizes(core: Tree, path: str, memories: Mapping[str, int], faults: Faults) -> None:
@@ -67,22 +76,43 @@ def check_sizes(core: Tree, path: str, memories: Mapping[str, int], faults: Faul
         faults.damaged(f"{path}.output_shape.size", message, (found["y"], found["x"]), expected)
     for name, words in memory_words(core).items():
         if words > memories[name]:
-            faults.outside(path, f"{words} words", (0, memories[name]), f"the core's {name} memory is too small")
+            faults.outside(
+                path,
+                f"{words} words",
+                (0, memories[name]),
+                f"the core's {name} memory is too small",
+            )
 
 
 def check_arrays(core: Tree, path: str, kind: Kind | None, faults: Faults) -> None:
     """The arrays have the shapes that the sizes say. The leak is on where a bias is."""
     out, y, x = shape_of(core, "output_shape")
-    sizes = {"out": out, "in": shape_of(core, "input_shape")[0], "k": core["dimensions"]["kernel_size"], "y": y, "x": x}
+    sizes = {
+        "out": out,
+        "in": shape_of(core, "input_shape")[0],
+        "k": core["dimensions"]["kernel_size"],
+        "y": y,
+        "x": x,
+    }
     check_shapes(kind, core, path, sizes, faults)
     if any(core["biases"]) and not core["leak_enable"]:
-        faults.damaged(f"{path}.leak_enable", "a bias is set, but the leak is off", core["leak_enable"], "true")
+        faults.damaged(
+            f"{path}.leak_enable", "a bias is set, but the leak is off", core["leak_enable"], "true"
+        )
     elif core["leak_enable"] and not any(core["biases"]):
-        faults.damaged(f"{path}.leak_enable", "the leak is on, but no bias is set", core["leak_enable"], "false")
+        faults.damaged(
+            f"{path}.leak_enable",
+            "the leak is on, but no bias is set",
+            core["leak_enable"],
+            "false",
+        )
 
 
 def check_destinations(block: Tree, path: str, shape: Map, tree: Tree, faults: Faults) -> None:
-    """Spikes of a map fit into the maps of the cores that they go to. The rest of a pooling window may be lost."""
+    """Spikes of a map fit into the maps of the cores that they go to.
+
+    The rest of a pooling window may be lost.
+    """
     cores = used_cores(tree)
     for i, to in enumerate(block["destinations"]):
         if to["enable"] and to["layer"] < len(tree["cnn_layers"]):
@@ -96,7 +126,9 @@ def check_destinations(block: Tree, path: str, shape: Map, tree: Tree, faults: F
                     faults.outside(at, f"{y} x {x}", f"{rows} x {columns}", message)
 
 
-def check_arrival(to: Tree, channels: int, path: str, cores: Mapping[int, Tree], faults: Faults) -> None:
+def check_arrival(
+    to: Tree, channels: int, path: str, cores: Mapping[int, Tree], faults: Faults
+) -> None:
     """The target is in use and has these channels."""
     if to["layer"] not in cores:
         faults.outside(f"{path}.layer", to["layer"], sorted(cores), "the target core is not used")
@@ -104,7 +136,9 @@ def check_arrival(to: Tree, channels: int, path: str, cores: Mapping[int, Tree],
     most, first = shape_of(cores[to["layer"]], "input_shape")[0], to["feature_shift"]
     if first + channels > most:
         message = f"channels go beyond the input channels of core {to['layer']}"
-        faults.outside(f"{path}.feature_shift", f"{first}..{first + channels - 1}", (0, most - 1), message)
+        faults.outside(
+            f"{path}.feature_shift", f"{first}..{first + channels - 1}", (0, most - 1), message
+        )
 
 
 def check_circle(cores: Mapping[int, Tree], readout: int, faults: Faults) -> None:
@@ -137,11 +171,15 @@ def check_routes(tree: Tree, numbers: Mapping[str, Any], faults: Faults) -> None
             faults.outside(path, end, (1, numbers["raster"]), "the raster has too many channels")
     total = sum(map(channels_of, routes))
     if total > numbers["routed"]:
-        faults.outside("nirc.inputs", total, (0, numbers["routed"]), "too many input channels go to the cores")
+        faults.outside(
+            "nirc.inputs", total, (0, numbers["routed"]), "too many input channels go to the cores"
+        )
 
 
 def check_camera(tree: Tree, sensor: int, faults: Faults) -> None:
-    """Each destination of the camera is an input route with the camera's window, polarities and pooling."""
+    """Each destination of the camera is an input route with the camera's window, polarities and
+    pooling.
+    """
     dvs, routes = tree["dvs_layer"], tree["nirc"]["inputs"]
     if not dvs["pass_sensor_events"]:
         return
@@ -161,15 +199,24 @@ def check_camera(tree: Tree, sensor: int, faults: Faults) -> None:
     wanted = [(route["layer"], route["feature_shift"], 1) for route in routes]
     if found != wanted or not wanted:
         allowed = f"(layer, feature_shift, pooling) {wanted}, at least one, as in nirc.inputs"
-        faults.damaged("dvs_layer.destinations", "the camera has other destinations", tuple(found), allowed)
+        faults.damaged(
+            "dvs_layer.destinations", "the camera has other destinations", tuple(found), allowed
+        )
     y, x = (dvs["cut"][axis] - dvs["origin"][axis] + 1 for axis in "yx")
     seen = [1 if dvs["merge"] else 2, y, x]
     for i, route in enumerate(routes):
         path, (c, rows, columns) = f"nirc.inputs[{i}]", route["shape"]
         if route["pooling"] != pooling:
-            faults.damaged(f"{path}.pooling", "the camera pools otherwise", route["pooling"], pooling["y"])
+            faults.damaged(
+                f"{path}.pooling", "the camera pools otherwise", route["pooling"], pooling["y"]
+            )
         elif [c, rows // pooling["y"], columns // pooling["x"]] != seen or route["first"] != 0:
-            faults.damaged(f"{path}.shape", "the camera sees another map", route["shape"], f"{seen} after pooling")
+            faults.damaged(
+                f"{path}.shape",
+                "the camera sees another map",
+                route["shape"],
+                f"{seen} after pooling",
+            )
     check_destinations(dvs, "dvs_layer", (seen[0], y, x), tree, faults)
 
 
@@ -181,8 +228,17 @@ def check_readout(tree: Tree, numbers: Mapping[str, Any], faults: Faults) -> Non
         faults.damaged("readout.enable", "the readout layer and its core do not agree", not on, on)
     pins = numbers["pins"] if on else 0
     if tree["factory_config"]["io_sel"] != pins:
-        faults.damaged("factory_config.io_sel", "the pins are set otherwise", tree["factory_config"]["io_sel"], pins)
-    feeding = [i for i, core in cores.items() if any(to["layer"] == numbers["readout"] for to in enabled(core))]
+        faults.damaged(
+            "factory_config.io_sel",
+            "the pins are set otherwise",
+            tree["factory_config"]["io_sel"],
+            pins,
+        )
+    feeding = [
+        i
+        for i, core in cores.items()
+        if any(to["layer"] == numbers["readout"] for to in enabled(core))
+    ]
     if feeding != ([number] if on else []):
         text = ", ".join(map(str, feeding)) or "no core"
         faults.damaged("nirc.readout_core", "another core feeds the readout layer", number, text)
@@ -197,7 +253,10 @@ def check_classes(core: Tree, path: str, numbers: Mapping[str, Any], faults: Fau
         faults.damaged(f"{path}.monitor_enable", message, core["monitor_enable"], "true")
     for to in enabled(core):
         if to["layer"] == numbers["readout"] and (to["pooling"], to["feature_shift"]) != (1, 0):
-            found, message = (to["pooling"], to["feature_shift"]), "addresses change on the way to the readout layer"
+            found, message = (
+                (to["pooling"], to["feature_shift"]),
+                "addresses change on the way to the readout layer",
+            )
             faults.damaged(f"{path}.destinations", message, found, "pooling 1, feature_shift 0")
     most, shape = numbers["classes"], shape_of(core, "output_shape")
     if shape[0] > most or shape[1:] != (1, 1):
@@ -210,7 +269,9 @@ def ends(trees: Mapping[str, Tree]) -> dict[str, Any]:
     tree = trees["config.json"]
     neurons = {i: neurons_of(core) for i, core in used_cores(tree).items()}
     return {
-        "inputs": max((route["first"] + channels_of(route) for route in tree["nirc"]["inputs"]), default=0),
+        "inputs": max(
+            (route["first"] + channels_of(route) for route in tree["nirc"]["inputs"]), default=0
+        ),
         "outputs": sum(n for i, n in neurons.items() if tree["cnn_layers"][i]["monitor_enable"]),
         "kinds": ["spikes"],
         "parts": {"neurons": sum(neurons.values())},

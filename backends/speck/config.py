@@ -1,4 +1,5 @@
-"""config.json, the chip's file: every field, and how it is read. The emulator sees nothing else. The file is hostile.
+"""config.json, the chip's file: every field, and how it is read. The emulator sees nothing else.
+The file is hostile.
 
 Field tree: targets sheet, section 3 (samna's names, `speck2e`, `speck2f`, pages `configuration`).
 """
@@ -37,7 +38,19 @@ from nirc.backends.speck.limits import (
 from nirc.chip.target import Target
 from nirc.files.chipfiles import read
 from nirc.files.description import File, Tree
-from nirc.files.kinds import Const, Flag, Integer, Integers, Kind, Many, Maybe, Number, Object, Size, Switch
+from nirc.files.kinds import (
+    Const,
+    Flag,
+    Integer,
+    Integers,
+    Kind,
+    Many,
+    Maybe,
+    Number,
+    Object,
+    Size,
+    Switch,
+)
 
 FORMAT = "nirc-speck-config/1"
 MAX_BYTES = 16 << 20  # a full chip takes 4 to 6 MB
@@ -46,7 +59,8 @@ MAX_RASTER = 1 << 20  # input channels of the host's raster
 MAX_ROUTED = len(CORES) * MAX_RASTER  # input channels, counted once for each core that they go to
 READOUT_PINS = 24  # factory_config.io_sel that brings the readout layer's answer to the pins
 
-# Fields with one value in all our files: what they switch changes results, and the emulator does not know it.
+# Fields with one value in all our files: what they switch changes results, and the emulator does
+# not know it.
 CORE_FIXED = {
     "leak_internal_slow_clk_enable": False,
     "output_decimator_enable": False,
@@ -130,21 +144,30 @@ def config_file(target: Target) -> File:
         "dvs_filter": Const(DVS_FILTER),
         "readout": Switch("enable", readout),
         "factory_config": Object(
-            {"io_sel": Integer(0, READOUT_PINS, (0, READOUT_PINS), doc="the readout layer has the pins")}
+            {
+                "io_sel": Integer(
+                    0, READOUT_PINS, (0, READOUT_PINS), doc="the readout layer has the pins"
+                )
+            }
         ),
         "nirc": Object(
             {
                 "inputs": Many(_route(), "routes", doc="how the raster's channels reach the cores"),
                 "slow_clock_hz": Maybe(
                     Number(*SLOW_CLOCK_HZ),
-                    doc="ticks a second, one a time step. null if no core has biases, or the time step is unknown",
+                    doc="ticks a second, one a time step. null if no core has biases, or the time "
+                    "step is unknown",
                 ),
-                "readout_core": Maybe(Integer(0, len(CORES) - 1), doc="the core that feeds the readout layer"),
+                "readout_core": Maybe(
+                    Integer(0, len(CORES) - 1), doc="the core that feeds the readout layer"
+                ),
             }
         ),
     }
     numbers = {
-        "memories": [{"kernel": core.kernel, "neuron": core.neuron, "bias": core.bias} for core in CORES],
+        "memories": [
+            {"kernel": core.kernel, "neuron": core.neuron, "bias": core.bias} for core in CORES
+        ],
         "readout": READOUT,
         "classes": READOUT_SPREAD * (READOUT_CLASSES - 1) + 1,
         "pins": READOUT_PINS,
@@ -153,7 +176,9 @@ def config_file(target: Target) -> File:
         "routed": MAX_ROUTED,
     }
     source = f"{DATASHEET}; {SINABS}; {ERRATA}"
-    return File("config.json", Object(fields), check_config, numbers, MAX_BYTES, code="S717", source=source)
+    return File(
+        "config.json", Object(fields), check_config, numbers, MAX_BYTES, code="S717", source=source
+    )
 
 
 def _pair(kind: Kind, doc: str = "") -> Object:
@@ -163,7 +188,10 @@ def _pair(kind: Kind, doc: str = "") -> Object:
 def _shape(target: Target, limit: str, doc: str) -> Object:
     sides = Integer(1, target.max(limit), doc=doc, source=DATASHEET)
     return Object(
-        {"size": _pair(sides), "feature_count": Integer(1, target.max("input channels"), source=DATASHEET)},
+        {
+            "size": _pair(sides),
+            "feature_count": Integer(1, target.max("input channels"), source=DATASHEET),
+        },
     )
 
 
@@ -176,7 +204,9 @@ def _pooling(doc: str) -> Integer:
 
 
 def _destinations() -> Many:
-    number = Integer(0, READOUT, (*range(len(CORES)), READOUT), doc=f"a core, or {READOUT}, the readout layer")
+    number = Integer(
+        0, READOUT, (*range(len(CORES)), READOUT), doc=f"a core, or {READOUT}, the readout layer"
+    )
     destination = {
         "enable": Flag(),
         "layer": number,
@@ -191,19 +221,31 @@ def _used_core(target: Target) -> Object:
     fields: dict[str, Kind] = {
         "dimensions": Object(
             {
-                "input_shape": _shape(target, "input map", "of what comes in, after pooling on the way"),
+                "input_shape": _shape(
+                    target, "input map", "of what comes in, after pooling on the way"
+                ),
                 "output_shape": _shape(target, "output map", "of the neurons, before pooling"),
                 "kernel_size": Integer(*KERNEL, source=DATASHEET),
                 "padding": _pair(Integer(*PADDING, source=DATASHEET)),
                 "stride": _pair(Integer(STRIDES[0], STRIDES[-1], STRIDES, source=DATASHEET)),
             }
         ),
-        "weights": Integers((out, "in", "k", "k"), *WEIGHT, doc="[out][in][x][y]", source=DATASHEET),
-        "biases": Integers((out,), *BIAS, doc="added once per tick of the slow clock", source=DATASHEET),
+        "weights": Integers(
+            (out, "in", "k", "k"), *WEIGHT, doc="[out][in][x][y]", source=DATASHEET
+        ),
+        "biases": Integers(
+            (out,), *BIAS, doc="added once per tick of the slow clock", source=DATASHEET
+        ),
         "neurons_initial_value": Integers((out, "x", "y"), *STATE, source=DATASHEET),
-        "threshold_high": Integer(*THRESHOLD_HIGH, doc="a neuron fires from there on", source=DATASHEET),
-        "threshold_low": Integer(*THRESHOLD_LOW, doc="lower bound of the membrane", source=DATASHEET),
-        "return_to_zero": Flag(doc="after a spike: true sets to 0, false takes `threshold_high` away"),
+        "threshold_high": Integer(
+            *THRESHOLD_HIGH, doc="a neuron fires from there on", source=DATASHEET
+        ),
+        "threshold_low": Integer(
+            *THRESHOLD_LOW, doc="lower bound of the membrane", source=DATASHEET
+        ),
+        "return_to_zero": Flag(
+            doc="after a spike: true sets to 0, false takes `threshold_high` away"
+        ),
         "leak_enable": Flag(doc="a bias is not 0"),
         "monitor_enable": Flag(doc="spikes are sent to the host"),
         "destinations": _destinations(),
@@ -226,7 +268,9 @@ def _camera() -> Object:
 
 def _route() -> Object:
     fields: dict[str, Kind] = {
-        "first": Integer(0, MAX_RASTER, doc="the first of c y x channels of the raster, in C order of `shape`"),
+        "first": Integer(
+            0, MAX_RASTER, doc="the first of c y x channels of the raster, in C order of `shape`"
+        ),
         "shape": Integers((3,), 1, MAX_RASTER, doc="c, y, x"),
         "layer": Integer(0, len(CORES) - 1, doc="the core"),
         "pooling": _pair(Integer(1, MAX_RASTER, doc="the host divides coordinates by it")),
@@ -238,8 +282,8 @@ def _route() -> Object:
 def read_config(text: bytes) -> Configuration:
     """The chip in the bytes of a config.json, of either variant.
 
-    Raises ``InputError`` (U605) if the file is damaged, ``CompileError`` (S717) if the chip would not take a value.
-    The diagnostics name JSON path, value and allowed range.
+    Raises ``InputError`` (U605) if the file is damaged, ``CompileError`` (S717) if the chip would
+    not take a value. The diagnostics name JSON path, value and allowed range.
     """
     _, tree = read(text, *(config_file(target) for target in VARIANTS))
     ours, dvs = tree["nirc"], tree["dvs_layer"]
@@ -268,14 +312,18 @@ def _layer(number: int, core: Tree) -> CoreLayer:
         threshold_low=core["threshold_low"],
         return_to_zero=core["return_to_zero"],
         initial=np.array(core["neurons_initial_value"], np.int64).swapaxes(1, 2).copy(),
-        destinations=tuple(Destination(to["layer"], to["pooling"], to["feature_shift"]) for to in enabled(core)),
+        destinations=tuple(
+            Destination(to["layer"], to["pooling"], to["feature_shift"]) for to in enabled(core)
+        ),
         monitor=core["monitor_enable"],
     )
 
 
 def _input(route: Tree) -> InputRoute:
     c, y, x = route["shape"]
-    return InputRoute(route["first"], (c, y, x), route["layer"], _yx(route["pooling"]), route["feature_shift"])
+    return InputRoute(
+        route["first"], (c, y, x), route["layer"], _yx(route["pooling"]), route["feature_shift"]
+    )
 
 
 def _dvs(dvs: Tree) -> Dvs:

@@ -1,4 +1,7 @@
-"""What config.json says, as arrays: the chip's cores and how signals come in. Nothing in here knows the model."""
+"""What config.json says, as arrays: the chip's cores and how signals come in.
+
+Nothing in here knows the model.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from nirc.ir.arrays import Int
 
 @dataclass(frozen=True)
 class Destination:
-    """Where spikes go: the map is sum-pooled by ``pooling``, the channel moved up by ``feature_shift``."""
+    """Where spikes go: the map is sum-pooled by ``pooling``, the channel moved up by
+    ``feature_shift``.
+    """
 
     layer: int
     pooling: int = 1
@@ -52,9 +57,11 @@ class CoreLayer:
 
 @dataclass(frozen=True)
 class InputRoute:
-    """Input channels ``first`` to ``first + size(shape)`` of the raster, in C order of ``shape``, go to one core.
+    """Input channels ``first`` to ``first + size(shape)`` of the raster, in C order of ``shape``,
+    go to one core.
 
-    The host (or the DVS layer) divides coordinates by ``pooling`` (y, x); events outside the core's map are dropped.
+    The host (or the DVS layer) divides coordinates by ``pooling`` (y, x); events outside the core's
+    map are dropped.
     """
 
     first: int
@@ -66,7 +73,8 @@ class InputRoute:
 
 @dataclass(frozen=True)
 class Dvs:
-    """The event camera as the source: pooled, then cut to ``origin`` .. ``cut`` (y, x; both inclusive).
+    """The event camera as the source: pooled, then cut to ``origin`` .. ``cut`` (y, x; both
+    inclusive).
 
     ``merge``: both polarities become channel 0.
     """
@@ -81,9 +89,10 @@ class Dvs:
 class Configuration:
     """A configured chip. ``layers`` by rising core number.
 
-    Output channels: the neurons of monitored cores, by rising core number, each in C order of (channel, y, x).
-    ``slow_clock_hz``: None if no core uses it or the time step is unknown; one tick per step either way.
-    ``readout``: the core whose channels 0, 4, 8, ... the readout layer takes, None if it is off.
+    Output channels: the neurons of monitored cores, by rising core number, each in C order of
+    (channel, y, x). ``slow_clock_hz``: None if no core uses it or the time step is unknown; one
+    tick per step either way. ``readout``: the core whose channels 0, 4, 8, ... the readout layer
+    takes, None if it is off.
     """
 
     variant: str

@@ -27,7 +27,9 @@ Limits = frozenset[Member]
 
 @dataclass(frozen=True)
 class Conflict:
-    """Limits that cannot hold together; dropping any one of ``members`` (layer or source, limit) lets them."""
+    """Limits that cannot hold together; dropping any one of ``members`` (layer or source, limit)
+    lets them.
+    """
 
     members: tuple[Member, ...]
     code: str
@@ -58,7 +60,10 @@ def conflict(members: tuple[Member, ...], problem: PlaceProblem, cores: Sequence
     memories = [m for m in (KERNEL, NEURON, BIAS) if m in limits]
     surplus = len(problem.demands) - len(cores)
     if surplus > 0 and limits == {PLACED}:  # nothing smaller would do
-        cure = f"leave out {surplus} of the {len(problem.demands)} layers: each takes a core of its own"
+        cure = (
+            f"leave out {surplus} of the {len(problem.demands)} layers: each takes a core of "
+            "its own"
+        )
     else:
         cure = _cure(members, problem, cores)
     if DESTINATIONS in limits:
@@ -70,14 +75,17 @@ def conflict(members: tuple[Member, ...], problem: PlaceProblem, cores: Sequence
     return Conflict(
         members,
         "S711",
-        f"{names} cannot be placed on the {len(cores)} cores" + (f" ({' and '.join(memories)})" if memories else ""),
+        f"{names} cannot be placed on the {len(cores)} cores"
+        + (f" ({' and '.join(memories)})" if memories else ""),
         f"cores that each layer takes at least, alone on the chip: {counted}",
         f"{len(cores)} cores, one layer each" + "".join(f"; {_sizes(m, cores)}" for m in memories),
         cure or "make several of these layers smaller, or leave some out",
     )
 
 
-def _one_layer(members: tuple[Member, ...], demand: Demand, memory: str, cores: Sequence[Core], cure: str) -> Conflict:
+def _one_layer(
+    members: tuple[Member, ...], demand: Demand, memory: str, cores: Sequence[Core], cure: str
+) -> Conflict:
     caps = [capacity(demand, core, (memory,)) for core in cores]
     whole = any(limit == ONE_CORE for _, limit in members)
     most = max(caps) if whole else sum(caps)
@@ -85,7 +93,8 @@ def _one_layer(members: tuple[Member, ...], demand: Demand, memory: str, cores: 
     return Conflict(
         members,
         CODES[memory],
-        f"the {memory} of {place} holds {most} of the {demand.channels} output channels of `{demand.name}`",
+        f"the {memory} of {place} holds {most} of the {demand.channels} output channels of "
+        f"`{demand.name}`",
         f"{_words(demand, memory)} words for the whole layer",
         _sizes(memory, cores),
         cure or _advice(memory, demand),
@@ -107,7 +116,8 @@ def _destinations(
     return Conflict(
         members,
         "S710" if len(sources) == 1 and len(fed) == len(concerned) else "S711",
-        f"spikes of {' and '.join(f'`{s}`' for s in sources)} would have to reach more than {most} core(s)",
+        f"spikes of {' and '.join(f'`{s}`' for s in sources)} would have to reach more than "
+        f"{most} core(s)",
         f"cores that the layers behind take at least: {counted}",
         f"{most} destination(s) left of 2 for each core and the camera",
         cure or "let fewer layers listen, or make them small enough for one core each",
@@ -139,24 +149,34 @@ def _sizes(memory: str, cores: Sequence[Core]) -> str:
 
 def _advice(memory: str, demand: Demand) -> str:
     if memory == KERNEL and demand.shape_out[1:] == (1, 1) and max(demand.kernel) > 1:
-        return f"pool more, or use fewer channels, before `{demand.name}`: its kernel is as large as the map"
+        return (
+            f"pool more, or use fewer channels, before `{demand.name}`: its kernel is as "
+            "large as the map"
+        )
     if memory == KERNEL:
         smaller = "fewer" if max(demand.kernel) == 1 else "a smaller kernel or fewer"
         return f"use {smaller} channels in `{demand.name}` or before it"
     if memory == NEURON:
-        return f"use a larger stride in `{demand.name}`, or pool before it: its map is stored before pooling"
+        return (
+            f"use a larger stride in `{demand.name}`, or pool before it: its map is stored "
+            "before pooling"
+        )
     return f"use fewer channels in `{demand.name}`, or no bias"
 
 
 def _cure(members: tuple[Member, ...], problem: PlaceProblem, cores: Sequence[Core]) -> str:
-    """The first single change of a layer that lets all be placed, else one that ends this conflict; each tried out."""
+    """The first single change of a layer that lets all be placed, else one that ends this conflict;
+    each tried out.
+    """
     from nirc.backends.speck.place import holds_together
 
     layers = {name for name, limit in members if limit == PLACED}
     partly = ""
     for i, demand in enumerate(problem.demands):
         for changed, words in _changes(demand) if demand.name in layers else ():
-            after = replace(problem, demands=(*problem.demands[:i], changed, *problem.demands[i + 1 :]))
+            after = replace(
+                problem, demands=(*problem.demands[:i], changed, *problem.demands[i + 1 :])
+            )
             if holds_together(None, after, cores):
                 return f"{words} would do"
             if not partly and holds_together(members, after, cores):
@@ -174,6 +194,9 @@ def _changes(demand: Demand) -> Iterator[tuple[Demand, str]]:
         half: Pair = (-(-ky // 2), -(-kx // 2))
         yield replace(demand, kernel=half), f"pooling by 2 before `{demand.name}`"
     if f > 1:
-        yield replace(demand, shape_out=(f // 2, y, x)), f"half the output channels in `{demand.name}`"
+        yield (
+            replace(demand, shape_out=(f // 2, y, x)),
+            f"half the output channels in `{demand.name}`",
+        )
     if c > 1:
         yield replace(demand, channels_in=c // 2), f"half the input channels of `{demand.name}`"

@@ -18,7 +18,8 @@ Member = tuple[str, str]  # layer (or source), limit
 
 @dataclass(frozen=True)
 class Demand:
-    """One layer as the placer sees it; ``operations``: synaptic operations per step of the whole layer.
+    """One layer as the placer sees it; ``operations``: synaptic operations per step of the whole
+    layer.
 
     ``sources``: what feeds it, one entry an arrow. ``whole``: it must stay in one core.
     """
@@ -40,14 +41,18 @@ class Demand:
 
 @dataclass(frozen=True)
 class PlaceProblem:
-    """``destinations``: how many parts each limited source may reach; a source that is absent (the host): any."""
+    """``destinations``: how many parts each limited source may reach; a source that is absent (the
+    host): any.
+    """
 
     demands: tuple[Demand, ...]
     destinations: Mapping[str, int]
 
 
 def capacity(demand: Demand, core: Core, memories: Iterable[str] = MEMORIES) -> int:
-    """The most output channels of ``demand`` that ``core`` holds, only these ``memories`` counted."""
+    """The most output channels of ``demand`` that ``core`` holds, only these ``memories``
+    counted.
+    """
     memories = set(memories)
     kernel = core.kernel if KERNEL in memories else UNBOUNDED
     neuron = core.neuron if NEURON in memories else UNBOUNDED
@@ -56,7 +61,9 @@ def capacity(demand: Demand, core: Core, memories: Iterable[str] = MEMORIES) -> 
     return min(most, bias, demand.channels)
 
 
-def most_channels(channels_in: int, kernel: Pair, shape_out: Map, kernel_memory: int, neuron_memory: int) -> int:
+def most_channels(
+    channels_in: int, kernel: Pair, shape_out: Map, kernel_memory: int, neuron_memory: int
+) -> int:
     """The most output channels of a layer that memories of these sizes hold."""
     _, y, x = shape_out
     spare = kernel_memory // max(1, kernel_words(channels_in, 1, kernel))

@@ -1,4 +1,6 @@
-"""Which neurons the chip has: integrate-and-fire with one threshold a core; LIF with a constant leak."""
+"""Which neurons the chip has: integrate-and-fire with one threshold a core; LIF with a constant
+leak.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +31,36 @@ def refuse_foreign(name: str, population: Population[Discrete], log: Log) -> Non
     if d.decay_syn is not None:
         refuse("has a synaptic filter", "tau_syn", "CubaLIF or CubaLI", "train with IF neurons")
     if d.threshold is None:
-        refuse("has no threshold: it never fires", "", "I, LI or CubaLI", "end the network with IF neurons")
+        refuse(
+            "has no threshold: it never fires",
+            "",
+            "I, LI or CubaLI",
+            "end the network with IF neurons",
+        )
         return
     if (d.decay_mem <= 0).any():
-        refuse("keeps nothing from one step to the next", "", f"decay {d.decay_mem.min():g}", "use IF neurons")
+        refuse(
+            "keeps nothing from one step to the next",
+            "",
+            f"decay {d.decay_mem.min():g}",
+            "use IF neurons",
+        )
     if (d.drift != 0).any():
-        refuse("is drawn to a v_leak that is not 0", "v_leak", _range(d.drift), "train with v_leak = 0")
+        refuse(
+            "is drawn to a v_leak that is not 0", "v_leak", _range(d.drift), "train with v_leak = 0"
+        )
     if (reset := d.resets_to) is not None:
-        refuse("is reset to a v_reset that is not 0", "v_reset", _range(reset), "train with v_reset = 0")
+        refuse(
+            "is reset to a v_reset that is not 0",
+            "v_reset",
+            _range(reset),
+            "train with v_reset = 0",
+        )
     if (d.threshold <= 0).any():
         log.error(
             "S716",
-            f"{int((d.threshold <= 0).sum())} of {d.threshold.size} neurons of `{name}` have a threshold "
+            f"{int((d.threshold <= 0).sum())} of {d.threshold.size} neurons of `{name}` have a "
+            "threshold "
             "that is not positive",
             where=f"{where}/v_threshold",
             found=_range(d.threshold),
@@ -51,9 +71,11 @@ def refuse_foreign(name: str, population: Population[Discrete], log: Log) -> Non
 
 
 def to_one_threshold(d: Discrete) -> tuple[Discrete, Float]:
-    """All thresholds equal and no gain; and the factor (n,) on everything that comes in that makes up for both.
+    """All thresholds equal and no gain; and the factor (n,) on everything that comes in that makes
+    up for both.
 
-    Exact: the membrane of an integrate-and-fire neuron, and of a leaky one, scales with its input and threshold.
+    Exact: the membrane of an integrate-and-fire neuron, and of a leaky one, scales with its input
+    and threshold.
     """
     assert d.threshold is not None
     common = float(d.threshold.max())

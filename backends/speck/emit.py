@@ -1,4 +1,5 @@
-"""A configuration as files: config.json (the vendor's field tree), weights.npz, deploy.py. Pure functions.
+"""A configuration as files: config.json (the vendor's field tree), weights.npz, deploy.py. Pure
+functions.
 
 A value is checked before it is written: nothing is ever cut off or wrapped.
 """
@@ -33,7 +34,10 @@ from nirc.ir.arrays import Int
 
 
 def emit(configuration: Configuration, *, dt_s: float | None) -> dict[str, bytes]:
-    """The chip's files by name. ``dt_s`` is in the configuration already, as the frequency of the slow clock."""
+    """The chip's files by name.
+
+    ``dt_s`` is in the configuration already, as the frequency of the slow clock.
+    """
     return {
         "config.json": config_json(tree(configuration)),
         "weights.npz": weights_npz(configuration),
@@ -42,7 +46,10 @@ def emit(configuration: Configuration, *, dt_s: float | None) -> dict[str, bytes
 
 
 def tree(configuration: Configuration) -> dict[str, Any]:
-    """The configuration object's fields; arrays stay int64 arrays. Raises ``AssertionError`` for what does not fit."""
+    """The configuration object's fields; arrays stay int64 arrays.
+
+    Raises ``AssertionError`` for what does not fit.
+    """
     layers, dvs, on = configuration.by_core(), configuration.dvs, configuration.readout is not None
     routes = configuration.inputs
     # The camera layer itself pools, so its destinations do not.
@@ -50,7 +57,9 @@ def tree(configuration: Configuration) -> dict[str, Any]:
     made = {
         "format": FORMAT,
         "variant": configuration.variant,
-        "cnn_layers": [_core(layers[c.number]) if c.number in layers else UNUSED_CORE for c in CORES],
+        "cnn_layers": [
+            _core(layers[c.number]) if c.number in layers else UNUSED_CORE for c in CORES
+        ],
         "dvs_layer": CAMERA_OFF if dvs is None else dvs_layer(dvs, from_camera),
         "dvs_filter": DVS_FILTER,
         "readout": readout_layer(on),
@@ -111,7 +120,10 @@ def dvs_layer(dvs: Dvs, destinations: Sequence[Destination]) -> dict[str, Any]:
 
 
 def _destinations(enabled: Sequence[Destination]) -> list[dict[str, Any]]:
-    on = [{"enable": True, "layer": d.layer, "pooling": d.pooling, "feature_shift": d.feature_shift} for d in enabled]
+    on = [
+        {"enable": True, "layer": d.layer, "pooling": d.pooling, "feature_shift": d.feature_shift}
+        for d in enabled
+    ]
     return on + [NOWHERE] * (DESTINATIONS - len(on))
 
 
@@ -132,13 +144,21 @@ def config_json(tree: dict[str, Any]) -> bytes:
 
 def _json(value: Any, indent: str) -> str:
     inner = indent + " "
-    if isinstance(value, dict) and any(isinstance(v, dict | list | np.ndarray) for v in value.values()):
+    if isinstance(value, dict) and any(
+        isinstance(v, dict | list | np.ndarray) for v in value.values()
+    ):
         parts = [f"{inner}{json.dumps(k)}: {_json(value[k], inner)}" for k in sorted(value)]
         return "{\n" + ",\n".join(parts) + "\n" + indent + "}"
     if isinstance(value, np.ndarray) and value.ndim == 1:
         return _compact(value.tolist())
     if isinstance(value, np.ndarray):  # a channel at a time: all lists at once triple the time
-        return "[\n" + ",\n".join(inner + _compact(channel.tolist()) for channel in value) + "\n" + indent + "]"
+        return (
+            "[\n"
+            + ",\n".join(inner + _compact(channel.tolist()) for channel in value)
+            + "\n"
+            + indent
+            + "]"
+        )
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return "[\n" + ",\n".join(inner + _json(v, inner) for v in value) + "\n" + indent + "]"
     return json.dumps(value, sort_keys=True)
@@ -158,17 +178,24 @@ def weights_npz(configuration: Configuration) -> bytes:
         core = f"core{layer.core}"
         arrays[f"{core}/weights"] = _x_before_y(layer.kernel).astype(np.int8, order="C")
         arrays[f"{core}/biases"] = layer.bias.astype(np.int16)
-        arrays[f"{core}/neurons_initial_value"] = _x_before_y(layer.initial).astype(np.int16, order="C")
+        arrays[f"{core}/neurons_initial_value"] = _x_before_y(layer.initial).astype(
+            np.int16, order="C"
+        )
     return npz(arrays)
 
 
 # Boards as samna names them, the usual one first. Source: sinabs, backend/dynapcnn/io.py.
-BOARDS = {"2f": ("Speck2fDevKit", "Speck2fModuleDevKit"), "2e": ("Speck2eDevKit", "Speck2eTestBoard")}
+BOARDS = {
+    "2f": ("Speck2fDevKit", "Speck2fModuleDevKit"),
+    "2e": ("Speck2eDevKit", "Speck2eTestBoard"),
+}
 
 
 @cache  # it is the same for every network
 def deploy_py(variant: str) -> bytes:
-    """A self-contained script: checks the bundle, builds the vendor's object, uploads, runs a raster."""
+    """A self-contained script: checks the bundle, builds the vendor's object, uploads, runs a
+    raster.
+    """
     target = next(target for target in VARIANTS if target.variant == variant)
     return deploy_script(
         "nirc.backends.speck",

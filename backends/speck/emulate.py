@@ -1,4 +1,5 @@
-"""Runs a configuration: frame by frame as sinabs (``synchronous.py``), or event by event as the chip (``events.py``).
+"""Runs a configuration: frame by frame as sinabs (``synchronous.py``), or event by event as the
+chip (``events.py``).
 
 Both work through blocks of samples and steps, so that memory stays bounded.
 """
@@ -17,7 +18,10 @@ from nirc.backends.speck.synchronous import Recorded, Synchronous
 from nirc.ir.arrays import Int
 from nirc.semantics.raster import Run, spike_counts
 
-MODES: dict[str, type[Synchronous] | type[EventByEvent]] = {"synchronous": Synchronous, "events": EventByEvent}
+MODES: dict[str, type[Synchronous] | type[EventByEvent]] = {
+    "synchronous": Synchronous,
+    "events": EventByEvent,
+}
 
 
 def emulate(
@@ -28,12 +32,14 @@ def emulate(
     record: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
-    """Run ``raster`` (samples, steps, channels), whole spike counts; every sample starts from the initial membranes.
+    """Run ``raster`` (samples, steps, channels), whole spike counts; every sample starts from the
+    initial membranes.
 
-    ``Run.output`` (samples, steps, outputs) int64: spikes of the monitored cores by rising number, each map in C order.
-    With ``record``: ``spikes["neurons"]`` and ``v["neurons"]`` int64, of all used cores in the same way; ``v`` is the
-    membrane at the end of a step. ``progress`` is told the samples done.
-    Raises ``InputError`` (U604) if the raster does not fit, ``ValueError`` for a loop of cores or an unknown ``mode``.
+    ``Run.output`` (samples, steps, outputs) int64: spikes of the monitored cores by rising number,
+    each map in C order. With ``record``: ``spikes["neurons"]`` and ``v["neurons"]`` int64, of all
+    used cores in the same way; ``v`` is the membrane at the end of a step. ``progress`` is told the
+    samples done. Raises ``InputError`` (U604) if the raster does not fit, ``ValueError`` for a loop
+    of cores or an unknown ``mode``.
     """
     if mode not in MODES:
         raise ValueError(f"mode `{mode}` is not one of {', '.join(MODES)}")
@@ -50,7 +56,11 @@ def emulate(
         machine = machine_of(configuration, order, batch.stop - first)
         for start in range(0, steps, block):
             times = slice(start, min(start + block, steps))
-            recorder.write(batch, times, *machine.run(inputs[batch, times].astype(np.int64), recorder.watched, record))
+            recorder.write(
+                batch,
+                times,
+                *machine.run(inputs[batch, times].astype(np.int64), recorder.watched, record),
+            )
             if progress is not None:
                 progress(first + (batch.stop - first) * times.stop // steps)
     return recorder.run()
@@ -64,13 +74,17 @@ def in_order(configuration: Configuration) -> list[CoreLayer]:
         for destination in layer.destinations:
             if destination.layer in cores:  # the readout layer is none
                 sources[destination.layer].append(layer.core)
-    return [cores[core] for core in TopologicalSorter(sources).static_order()]  # its CycleError is a ValueError
+    return [
+        cores[core] for core in TopologicalSorter(sources).static_order()
+    ]  # its CycleError is a ValueError
 
 
 class _Recorder:
     """What is kept of a run, one column a neuron; ``watched``: cores whose spikes are wanted."""
 
-    def __init__(self, configuration: Configuration, samples: int, steps: int, record: bool) -> None:
+    def __init__(
+        self, configuration: Configuration, samples: int, steps: int, record: bool
+    ) -> None:
         kept = [layer for layer in configuration.layers if record or layer.monitor]
         self.watched = {layer.core for layer in kept}
         self.columns: dict[int, slice] = {}
@@ -80,7 +94,9 @@ class _Recorder:
             width += layer.neurons
         self.spikes: Int = np.zeros((samples, steps, width), np.int64)
         self.v: Int | None = np.zeros((samples, steps, width), np.int64) if record else None
-        self.monitored = np.repeat([layer.monitor for layer in kept], [layer.neurons for layer in kept]).astype(bool)
+        self.monitored = np.repeat(
+            [layer.monitor for layer in kept], [layer.neurons for layer in kept]
+        ).astype(bool)
 
     def write(self, samples: slice, steps: slice, spikes: Recorded, v: Recorded) -> None:
         """Keep a block."""

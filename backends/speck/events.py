@@ -1,19 +1,23 @@
-"""Event by event, as the chip: no sums of a frame are formed, and an event makes a neuron fire once at most.
+"""Event by event, as the chip: no sums of a frame are formed, and an event makes a neuron fire once
+at most.
 
-Rule of one update (targets sheet, section 2): ``v = clip(v + w, threshold_low, 32767)``, then one spike if
-``v >= threshold_high``, which takes the threshold away or sets ``v`` to 0. An event updates every neuron whose window
-holds its pixel; a tick of the slow clock, at the start of each step, updates all neurons of a core by their bias.
-``limits.py`` lists what of this is chosen.
+Rule of one update (targets sheet, section 2): ``v = clip(v + w, threshold_low, 32767)``, then one
+spike if ``v >= threshold_high``, which takes the threshold away or sets ``v`` to 0. An event
+updates every neuron whose window holds its pixel; a tick of the slow clock, at the start of each
+step, updates all neurons of a core by their bias. ``limits.py`` lists what of this is chosen.
 
-Order (chosen; the chip's parallel units may break ties otherwise). Input events of a step come by rising channel of
-the raster, each as often as its count; one event takes all its routes before the next event. A spike belongs to the
-step of the input event or tick at its root. Within a step a core gets its own tick first, then what other cores'
-ticks caused, then what the first input event caused, and so on. What one root sends from several sources comes
-from the routes first, then from the cores by rising number, each in the order in which that source sent it; a spike
-with two ways into a core takes them in the order of the destinations. One update fires neurons by (y, x, channel).
+Order (chosen; the chip's parallel units may break ties otherwise). Input events of a step come by
+rising channel of the raster, each as often as its count; one event takes all its routes before the
+next event. A spike belongs to the step of the input event or tick at its root. Within a step a core
+gets its own tick first, then what other cores' ticks caused, then what the first input event
+caused, and so on. What one root sends from several sources comes from the routes first, then from
+the cores by rising number, each in the order in which that source sent it; a spike with two ways
+into a core takes them in the order of the destinations. One update fires neurons by (y, x,
+channel).
 
-A core sees nothing but the order of its own input, so layer after layer is exact. In a core every neuron sees only
-its own updates: the r-th update of all positions of all samples is done at once, whatever events they stem from.
+A core sees nothing but the order of its own input, so layer after layer is exact. In a core every
+neuron sees only its own updates: the r-th update of all positions of all samples is done at once,
+whatever events they stem from.
 """
 
 from __future__ import annotations
@@ -27,7 +31,12 @@ from numpy.typing import NDArray
 
 from nirc.backends.speck.configuration import Configuration, CoreLayer
 from nirc.backends.speck.geometry import Map, Pair
-from nirc.backends.speck.limits import BIAS_TICK_FIRES, FIRES_AT_THRESHOLD, STATE, ZERO_WEIGHT_UPDATES
+from nirc.backends.speck.limits import (
+    BIAS_TICK_FIRES,
+    FIRES_AT_THRESHOLD,
+    STATE,
+    ZERO_WEIGHT_UPDATES,
+)
 from nirc.backends.speck.synchronous import Recorded
 from nirc.ir.arrays import Int, size
 
@@ -39,7 +48,8 @@ TICK = 0  # the root of what a tick causes; input events count from 1
 
 @dataclass(frozen=True)
 class Spikes:
-    """Events in their order. ``neuron``: flat in the map of the source, or the channel of the raster.
+    """Events in their order. ``neuron``: flat in the map of the source, or the channel of the
+    raster.
 
     ``time``: (step * samples + sample) * roots + root.
     """
@@ -62,11 +72,15 @@ class Clock:
 
 
 class EventByEvent:
-    """The cores' membranes for a batch of samples; ``order``: layers, each after those that feed it."""
+    """The cores' membranes for a batch of samples; ``order``: layers, each after those that feed
+    it.
+    """
 
     max_samples = 64
 
-    def __init__(self, configuration: Configuration, order: Sequence[CoreLayer], samples: int) -> None:
+    def __init__(
+        self, configuration: Configuration, order: Sequence[CoreLayer], samples: int
+    ) -> None:
         self.cores = [_Core(configuration, layer, samples) for layer in order]
 
     @staticmethod
@@ -79,7 +93,8 @@ class EventByEvent:
         return max(1, min(BLOCK_EVENTS // events, BLOCK_VALUES // max(1, values)))
 
     def run(self, raster: Int, watched: set[int], record: bool) -> tuple[Recorded, Recorded]:
-        """Go on with ``raster`` (samples, steps, channels): spikes of the ``watched`` cores and, to record, membranes.
+        """Go on with ``raster`` (samples, steps, channels): spikes of the ``watched`` cores and, to
+        record, membranes.
 
         Each (samples, steps, neurons), by core.
         """
@@ -115,15 +130,17 @@ def input_events(raster: Int) -> tuple[Clock, Spikes]:
 def _counted(spikes: Spikes, neurons: int, clock: Clock) -> Int:
     """(samples, steps, neurons)."""
     row = spikes.time // clock.roots
-    counts = np.bincount(row * neurons + spikes.neuron, minlength=clock.steps * clock.samples * neurons)
+    counts = np.bincount(
+        row * neurons + spikes.neuron, minlength=clock.steps * clock.samples * neurons
+    )
     return counts.reshape(clock.steps, clock.samples, neurons).transpose(1, 0, 2)
 
 
 class _Core:
     """One core: tables of what an event does, and the membranes (samples * positions, channels).
 
-    An event's address is ``channel * (pixels + 1) + pixel`` in the input map; the tick has the one after the last
-    channel and the last pixel, so that its bias is the table's last row.
+    An event's address is ``channel * (pixels + 1) + pixel`` in the input map; the tick has the one
+    after the last channel and the last pixel, so that its bias is the table's last row.
     """
 
     def __init__(self, configuration: Configuration, layer: CoreLayer, samples: int) -> None:
@@ -155,17 +172,25 @@ class _Core:
         if len(times) == 1:
             return Spikes(times[0], addresses[0])
         time = np.concatenate([*times, np.zeros(0, np.int64)])
-        merged = np.argsort(time, kind="stable")  # stable: the order of sources and in a source stays
+        merged = np.argsort(
+            time, kind="stable"
+        )  # stable: the order of sources and in a source stays
         return Spikes(time[merged], np.concatenate([*addresses, np.zeros(0, np.int64)])[merged])
 
     def recorded(self, events: Spikes, clock: Clock) -> tuple[Spikes, Int]:
-        """``run`` step by step, with the membranes (samples, steps, neurons) at the end of each step."""
+        """``run`` step by step, with the membranes (samples, steps, neurons) at the end of each
+        step.
+        """
         membranes = np.empty((clock.samples, clock.steps, self.layer.neurons), np.int64)
-        ends = np.searchsorted(events.time, np.arange(1, clock.steps + 1) * clock.samples * clock.roots)
+        ends = np.searchsorted(
+            events.time, np.arange(1, clock.steps + 1) * clock.samples * clock.roots
+        )
         parts, start = [], 0
         for step, end in enumerate(ends):
             parts.append(self.run(Spikes(events.time[start:end], events.neuron[start:end]), clock))
-            by_channel = self.v.reshape(clock.samples, self.positions, self.channels).transpose(0, 2, 1)
+            by_channel = self.v.reshape(clock.samples, self.positions, self.channels).transpose(
+                0, 2, 1
+            )
             membranes[:, step] = by_channel.reshape(clock.samples, -1)
             start = end
         return _joined(parts), membranes
@@ -178,13 +203,17 @@ class _Core:
         cuts = [int(np.searchsorted(done, n)) for n in range(BLOCK_UPDATES, total, BLOCK_UPDATES)]
         parts = []
         for start, end in zip([0, *cuts], [*cuts, done.size], strict=True):
-            parts.append(self._run(events.time[start:end], channel[start:end], pixel[start:end], clock))
+            parts.append(
+                self._run(events.time[start:end], channel[start:end], pixel[start:end], clock)
+            )
         return _joined(parts)
 
     def _run(self, time: Int, channel: Int, pixel: Int, clock: Clock) -> Spikes:
         count = self.count[pixel]
         event = np.repeat(np.arange(count.size), count)
-        entry = np.arange(event.size) + np.repeat(self.first[pixel] - np.cumsum(count) + count, count)
+        entry = np.arange(event.size) + np.repeat(
+            self.first[pixel] - np.cumsum(count) + count, count
+        )
         sample = time // clock.roots % clock.samples
         row = self.position[entry] + (sample * self.positions)[event]
         weight = self.tap[entry] + (channel * self.taps)[event]
@@ -199,7 +228,8 @@ class _Core:
         return Spikes(time[event[update]], out * self.positions + self.position[entry[update]])
 
     def _fire(self, v: NDArray[np.int32], weight: Int, starts: list[int]) -> Int:
-        """All rounds, one after another: round r updates the first rows of ``v`` by rows of the weight table.
+        """All rounds, one after another: round r updates the first rows of ``v`` by rows of the
+        weight table.
 
         The answer: which entry of (updates in order of rounds, channels) made a spike, flat.
         """
@@ -210,7 +240,9 @@ class _Core:
         fired = [np.zeros(0, np.int64)]
         for start, end in pairwise(starts):
             now, w = v[: end - start], buffer[: end - start]
-            self.weights.take(weight[start:end], axis=0, out=w, mode="clip")  # other modes copy once more
+            self.weights.take(
+                weight[start:end], axis=0, out=w, mode="clip"
+            )  # other modes copy once more
             now += w
             np.maximum(now, low, out=now)
             np.minimum(now, high, out=now)
@@ -229,10 +261,11 @@ class _Core:
 
 @dataclass(frozen=True)
 class _Rounds:
-    """Updates by rounds: round r is the r-th update of every row that has so many, the busiest row first.
+    """Updates by rounds: round r is the r-th update of every row that has so many, the busiest row
+    first.
 
-    ``rows``: those with updates, busiest first; ``update``: all updates, round after round, in the order of
-    ``rows``; round r is ``starts[r]`` to ``starts[r + 1]``.
+    ``rows``: those with updates, busiest first; ``update``: all updates, round after round, in the
+    order of ``rows``; round r is ``starts[r]`` to ``starts[r + 1]``.
     """
 
     rows: Int
@@ -242,12 +275,16 @@ class _Rounds:
     @classmethod
     def of(cls, row: Int, rows: int) -> _Rounds:
         """From the row of each update, in the order of time; there are ``rows`` rows."""
-        by_row = np.argsort(row.astype(np.uint16) if rows <= 1 << 16 else row, kind="stable")  # 16 bits: radix sort
+        by_row = np.argsort(
+            row.astype(np.uint16) if rows <= 1 << 16 else row, kind="stable"
+        )  # 16 bits: radix sort
         length = np.bincount(row, minlength=rows)
         busiest = np.argsort(-length, kind="stable")[: np.count_nonzero(length)]
         place = np.empty(rows, np.int64)
         place[busiest] = np.arange(busiest.size)
-        number = np.arange(row.size) - np.repeat(np.cumsum(length) - length, length)  # of the update in its row
+        number = np.arange(row.size) - np.repeat(
+            np.cumsum(length) - length, length
+        )  # of the update in its row
         starts = np.concatenate([[0], np.cumsum(np.bincount(number))]).astype(np.int64)
         update = np.empty(row.size, np.int64)
         update[starts[number] + np.repeat(place, length)] = by_row
@@ -255,7 +292,8 @@ class _Rounds:
 
 
 def _ways(configuration: Configuration, layer: CoreLayer) -> dict[int, Int]:
-    """By source (-1: the raster), in the order of merging: addresses (neurons of the source, ways into this core).
+    """By source (-1: the raster), in the order of merging: addresses (neurons of the source, ways
+    into this core).
 
     -1 is an address outside the input map: the event is dropped.
     """
@@ -265,7 +303,9 @@ def _ways(configuration: Configuration, layer: CoreLayer) -> dict[int, Int]:
         table = np.full((configuration.input_channels, len(routes)), -1)
         for way, route in enumerate(routes):
             channels = slice(route.first, route.first + size(route.shape))
-            table[channels, way] = _addresses(route.shape, route.pooling, route.feature_shift, layer.shape_in)
+            table[channels, way] = _addresses(
+                route.shape, route.pooling, route.feature_shift, layer.shape_in
+            )
         ways[-1] = table
     for source in sorted(configuration.layers, key=lambda other: other.core):
         columns = [
@@ -279,7 +319,9 @@ def _ways(configuration: Configuration, layer: CoreLayer) -> dict[int, Int]:
 
 
 def _addresses(shape: Map, pooling: Pair, feature_shift: int, into: Map) -> Int:
-    """The address in a core's input map of every neuron of a map of ``shape``, -1 if there is none."""
+    """The address in a core's input map of every neuron of a map of ``shape``, -1 if there is
+    none.
+    """
     channel, y, x = np.indices(shape).reshape(3, -1)
     channel, y, x = channel + feature_shift, y // pooling[0], x // pooling[1]
     inside = (channel < into[0]) & (y < into[1]) & (x < into[2])
@@ -287,7 +329,8 @@ def _addresses(shape: Map, pooling: Pair, feature_shift: int, into: Map) -> Int:
 
 
 def _updates(layer: CoreLayer) -> tuple[Int, Int, Int, Int]:
-    """What an event at each pixel updates, positions by (y, x): how many, the first entry; position and tap of each.
+    """What an event at each pixel updates, positions by (y, x): how many, the first entry; position
+    and tap of each.
 
     The pixel after the last one is the tick: every position, tap 0.
     """
@@ -307,7 +350,9 @@ def _updates(layer: CoreLayer) -> tuple[Int, Int, Int, Int]:
 
 
 def _hits(layer: CoreLayer, axis: int) -> list[tuple[Int, Int]]:
-    """Along one axis, for each pixel: the outputs whose window holds it, and where in the window."""
+    """Along one axis, for each pixel: the outputs whose window holds it, and where in the
+    window.
+    """
     outputs = np.arange(layer.shape_out[1 + axis])
     result = []
     for pixel in range(layer.shape_in[1 + axis]):
@@ -318,7 +363,9 @@ def _hits(layer: CoreLayer, axis: int) -> list[tuple[Int, Int]]:
 
 
 def _silent(weights: NDArray[np.int32]) -> NDArray[np.bool_] | None:
-    """Entries of the weight table after which the threshold is not looked at; None if there are none."""
+    """Entries of the weight table after which the threshold is not looked at; None if there are
+    none.
+    """
     silent = np.zeros(weights.shape, bool)
     if not ZERO_WEIGHT_UPDATES:
         silent[:-1] = weights[:-1] == 0
@@ -329,4 +376,7 @@ def _silent(weights: NDArray[np.int32]) -> NDArray[np.bool_] | None:
 
 def _joined(parts: list[Spikes]) -> Spikes:
     none = np.zeros(0, np.int64)
-    return Spikes(np.concatenate([none, *(p.time for p in parts)]), np.concatenate([none, *(p.neuron for p in parts)]))
+    return Spikes(
+        np.concatenate([none, *(p.time for p in parts)]),
+        np.concatenate([none, *(p.neuron for p in parts)]),
+    )

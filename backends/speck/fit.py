@@ -27,10 +27,12 @@ from nirc.ir.program import Program
 NEURONS = "neurons"  # the emulator's name for all neurons of all used cores, by rising core number
 
 HELP = {
-    "S701": "use a kernel of up to 16 x 16, or pool before a linear layer: it needs a kernel as large as the map",
+    "S701": "use a kernel of up to 16 x 16, or pool before a linear layer: it needs a kernel as "
+    "large as the map",
     "S703": "pad by 7 at most",
     "S704": "use a stride or pooling earlier, or crop the input",
-    "S705": "use fewer channels, or keep the map: a linear layer after it takes positions as kernel entries",
+    "S705": "use fewer channels, or keep the map: a linear layer after it takes positions as "
+    "kernel entries",
 }
 
 
@@ -44,14 +46,20 @@ def fit(
     from_camera: bool,
     readout: bool,
 ) -> Mapped | None:
-    """Tables for ``target`` from the integer form of ``legal``, or None with the reasons in ``log``."""
+    """Tables for ``target`` from the integer form of ``legal``, or None with the reasons in
+    ``log``.
+    """
     network = lower(program, readout=readout)
     _say_limits(network, target, log)
     if readout:
         _refuse_readout(network, program, log)
     window = camera(program, network, log) if from_camera else None
     # Only a network of legal layers is placed: what a layer needs is not known before.
-    placed = None if log.errors else _placed(network, target, search, log, from_camera=from_camera, readout=readout)
+    placed = (
+        None
+        if log.errors
+        else _placed(network, target, search, log, from_camera=from_camera, readout=readout)
+    )
     if placed is None:
         return None
     say = log.note if differences.fires_as_the_chip(legal) else log.differs
@@ -60,7 +68,9 @@ def fit(
         return None
     differences.report(network, legal, log)
     _say_split(placed, log)
-    chip = assemble(network, program, placed, target, slow_clock_hz=clock, dvs=window, readout=readout)
+    chip = assemble(
+        network, program, placed, target, slow_clock_hz=clock, dvs=window, readout=readout
+    )
     sinks = [program.into(sink)[0][0] for sink in program.nodes(Sink)]
     outputs = _neurons(chip, placed, program, readout=readout, monitored=True)
     every = _neurons(chip, placed, program, readout=readout, monitored=False)
@@ -71,7 +81,10 @@ def fit(
         tuple(range(sum(s.n for s in program.nodes(Source).values()))),
         output_map,
         (0,) * len(output_map),
-        {name: Block(NEURONS, tuple(index.tolist()), _scale(program, name)) for name, index in every.items()},
+        {
+            name: Block(NEURONS, tuple(index.tolist()), _scale(program, name))
+            for name, index in every.items()
+        },
         _utilisation(network, placed),
     )
 
@@ -109,7 +122,8 @@ def _say_limits(network: Network, target: Target, log: Log) -> None:
         if not set(layer.stride) <= set(STRIDES):
             log.error(
                 "S702",
-                f"a step of {max(layer.stride)} between the windows of neighbouring neurons (stride times pooling)",
+                f"a step of {max(layer.stride)} between the windows of neighbouring neurons "
+                "(stride times pooling)",
                 where=layer.origin,
                 found=f"{layer.stride}",
                 limit=", ".join(map(str, STRIDES)),
@@ -128,7 +142,9 @@ def _refuse_readout(network: Network, program: Program, log: Log) -> None:
             "S719",
             "the readout layer takes one output, of up to 15 channels with maps of one pixel",
             where=next(iter(sinks.values())).origins[0],
-            found=", ".join(f"{n} channels of {y} x {x}" for n, (_, y, x) in zip(classes, shapes, strict=True)),
+            found=", ".join(
+                f"{n} channels of {y} x {x}" for n, (_, y, x) in zip(classes, shapes, strict=True)
+            ),
             limit="15 channels of 1 x 1",
             source=ERRATA,
             help="read the last layer by monitor events: --set readout=monitor",
@@ -157,7 +173,9 @@ def _placed(
         )
         for layer in network.layers
     )
-    answer = place(PlaceProblem(demands, free), seed=search.seed, work=search.work, seconds=search.seconds)
+    answer = place(
+        PlaceProblem(demands, free), seed=search.seed, work=search.work, seconds=search.seconds
+    )
     if isinstance(answer, Placement):
         return answer
     for each in answer:
@@ -170,7 +188,10 @@ def _say_split(placed: Placement, log: Log) -> None:
     for name in dict.fromkeys(names):
         cores = [part.core for part in placed.parts if part.name == name]
         if len(cores) > 1:
-            log.note("S722", f"`{name}` is split by output channel over cores {', '.join(map(str, cores))}")
+            log.note(
+                "S722",
+                f"`{name}` is split by output channel over cores {', '.join(map(str, cores))}",
+            )
 
 
 def _neurons(
@@ -205,6 +226,9 @@ def _utilisation(network: Network, placed: Placement) -> dict[str, tuple[int, in
 def _memories(layer: Layer, channels: int, core: int) -> dict[str, tuple[int, int]]:
     shape = (channels, *layer.shape_out[1:])
     return {
-        "kernel words": (kernel_words(layer.shape_in[0], channels, layer.kernel_size), CORES[core].kernel),
+        "kernel words": (
+            kernel_words(layer.shape_in[0], channels, layer.kernel_size),
+            CORES[core].kernel,
+        ),
         "neuron words": (neuron_words(shape), CORES[core].neuron),
     }

@@ -1,7 +1,9 @@
-"""One square kernel, stride and padding for all convolutions into a population, which share its core.
+"""One square kernel, stride and padding for all convolutions into a population, which share its
+core.
 
-A smaller kernel is set into a larger one with zeros around it; where it stands makes up for another padding, and a
-map declared larger than it is (zeros to the right and below, where no event ever comes from) for a one-sided one.
+A smaller kernel is set into a larger one with zeros around it; where it stands makes up for another
+padding, and a map declared larger than it is (zeros to the right and below, where no event ever
+comes from) for a one-sided one.
 """
 
 from __future__ import annotations
@@ -39,19 +41,28 @@ class Frame:
 
 
 def frame(convs: Sequence[Conv]) -> Frame | None:
-    """The cheapest common frame, one that breaks a limit only if all do; None if strides or outputs differ."""
+    """The cheapest common frame, one that breaks a limit only if all do; None if strides or outputs
+    differ.
+    """
     if len({c.shape_out for c in convs}) != 1:
         return None
     rows, columns = (_choices(convs, axis) for axis in (0, 1))
     common = [
-        Frame(k, (rows[k].stride, columns[k].stride), (rows[k].padding, columns[k].padding), (rows[k].n, columns[k].n))
+        Frame(
+            k,
+            (rows[k].stride, columns[k].stride),
+            (rows[k].padding, columns[k].padding),
+            (rows[k].n, columns[k].n),
+        )
         for k in rows.keys() & columns.keys()
     ]
     return min(common, key=lambda f: (f.faults, bits(f.kernel**2), f.kernel), default=None)
 
 
 def framed(conv: Conv, f: Frame) -> Conv:
-    """``conv`` with the frame's kernel, stride and padding; what the map lacks to ``size_in`` is padding too."""
+    """``conv`` with the frame's kernel, stride and padding; what the map lacks to ``size_in`` is
+    padding too.
+    """
     weight = np.zeros((*conv.weight.shape[:2], f.kernel, f.kernel))
     top, left = (f.padding[axis] - conv.padding[axis][0] for axis in (0, 1))
     weight[:, :, top : top + conv.weight.shape[2], left : left + conv.weight.shape[3]] = conv.weight

@@ -11,11 +11,15 @@ USUAL_MEMBRANE = 0.5  # of the threshold: where membranes are taken to be unless
 
 
 def leak_per_step(d: Discrete, membrane: float | None) -> Float:
-    """(n,) volts per step that come closest to ``(1 - decay) v`` in the mean square over the membranes above 0.
+    """(n,) volts per step that come closest to ``(1 - decay) v`` in the mean square over the
+    membranes above 0.
 
-    ``membrane``: their mean as measured, volts, None for half the threshold. Zero for a neuron without a leak.
+    ``membrane``: their mean as measured, volts, None for half the threshold. Zero for a neuron
+    without a leak.
     """
     assert d.threshold is not None
-    typical = USUAL_MEMBRANE * d.threshold if membrane is None else np.minimum(membrane, d.threshold)
+    typical = (
+        USUAL_MEMBRANE * d.threshold if membrane is None else np.minimum(membrane, d.threshold)
+    )
     leak: Float = (1 - d.decay_mem) * typical
     return leak

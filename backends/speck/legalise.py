@@ -1,4 +1,6 @@
-"""speck-legalise: every projection as one pooling and one square kernel, every population on one map."""
+"""speck-legalise: every projection as one pooling and one square kernel, every population on one
+map.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,15 @@ from nirc.backends.speck.convolve import convolved, flat, planes, reaches_remain
 from nirc.backends.speck.dynamics import refuse_foreign, to_one_threshold
 from nirc.backends.speck.frame import Frame, frame, framed
 from nirc.backends.speck.geometry import Map, kernel_words
-from nirc.backends.speck.limits import CHANNELS, CORES, DATASHEET, INPUT_MAP, KERNEL, OUTPUT_MAP, SINABS
+from nirc.backends.speck.limits import (
+    CHANNELS,
+    CORES,
+    DATASHEET,
+    INPUT_MAP,
+    KERNEL,
+    OUTPUT_MAP,
+    SINABS,
+)
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.linear import Conv, Diagonal, LinearOp, Pool
@@ -24,14 +34,18 @@ from nirc.passes.legality import OutputRule, refuse_outputs, refuse_without_neur
 
 OUTPUTS = OutputRule(
     "spikes leave a core only",
-    help="--readout if:1 adds integrate-and-fire neurons; or end the network with a spiking population",
+    help="--readout if:1 adds integrate-and-fire neurons; or end the network with a spiking "
+    "population",
 )
-Way = tuple[str, Pool | None, Conv, Projection]  # source, its pooling, the convolution, where both came from
+Way = tuple[
+    str, Pool | None, Conv, Projection
+]  # source, its pooling, the convolution, where both came from
 
 
 @dataclass(frozen=True)
 class SpeckLegalise:
-    """Turn every projection into a pooling and one square kernel, and every population's thresholds into one.
+    """Turn every projection into a pooling and one square kernel, and every population's thresholds
+    into one.
 
     ``camera``: the input is the event camera, whose map and pooling are the chip's, not the host's.
     """
@@ -74,7 +88,10 @@ class _Maps:
             )
             self.maps[name] = planes(population.shape)
             return
-        into = [(s, replace(p, ops=fuse((*p.ops, Diagonal(frozen(factor)))))) for s, p in self.program.into(name)]
+        into = [
+            (s, replace(p, ops=fuse((*p.ops, Diagonal(frozen(factor))))))
+            for s, p in self.program.into(name)
+        ]
         bias = sum((b.value * factor for _, p in into for b in p.biases), np.zeros(population.n))
         uniform = [bias, same.decay_mem]
         ways, f = self._best(into, uniform)
@@ -90,12 +107,18 @@ class _Maps:
         self.maps[name] = _map_of(ways)
         self.nodes[name] = replace(population, dynamics=same)
         for source, pool, conv, p in ways:
-            ops: tuple[LinearOp, ...] = (framed(conv, f),) if pool is None else (pool, framed(conv, f))
+            ops: tuple[LinearOp, ...] = (
+                (framed(conv, f),) if pool is None else (pool, framed(conv, f))
+            )
             biases = tuple(replace(b, value=frozen(b.value * factor)) for b in p.biases)
             self.edges.append((source, name, replace(p, ops=ops, biases=biases)))
 
-    def _best(self, into: list[tuple[str, Projection]], uniform: list[Float]) -> tuple[list[Way] | None, Frame | None]:
-        """On the natural map if that breaks no limit, else with every neuron as a channel if that breaks none."""
+    def _best(
+        self, into: list[tuple[str, Projection]], uniform: list[Float]
+    ) -> tuple[list[Way] | None, Frame | None]:
+        """On the natural map if that breaks no limit, else with every neuron as a channel if that
+        breaks none.
+        """
         fallback: tuple[list[Way] | None, Frame | None] = (None, None)
         for ways in (self._ways(into, flat_=False), self._ways(into, flat_=True)):
             if ways is None or not _uniform(uniform, _map_of(ways)):
@@ -112,7 +135,9 @@ class _Maps:
         return fallback
 
     def _ways(self, into: list[tuple[str, Projection]], *, flat_: bool) -> list[Way] | None:
-        """Each projection as pooling and convolution; parallel ones of one source and pooling add up."""
+        """Each projection as pooling and convolution; parallel ones of one source and pooling add
+        up.
+        """
         found: dict[tuple[str, tuple[int, ...]], Way] = {}
         for source, p in into:
             way = self._way(source, p.ops, flat_=flat_)
@@ -127,24 +152,33 @@ class _Maps:
                     return None
                 one, two = framed(other, f), framed(conv, f)
                 conv = replace(one, weight=frozen(one.weight + two.weight))
-                p = replace(before, biases=before.biases + p.biases, origins=before.origins + p.origins)  # noqa: PLW2901
-            found[key] = (source, pool, conv, p)
+                biases, origins = before.biases + p.biases, before.origins + p.origins
+                found[key] = (source, pool, conv, replace(before, biases=biases, origins=origins))
+            else:
+                found[key] = (source, pool, conv, p)
         return list(found.values())
 
     def _lost(self, way: Way) -> bool:
-        """Whether spikes that a pool leaves out come to a core's padding; the host never sends them."""
+        """Whether spikes that a pool leaves out come to a core's padding; the host never sends
+        them.
+        """
         source, pool, conv, _ = way
         host = isinstance(self.program[source], Source) and not self.camera
         return pool is not None and not host and reaches_remainder(pool, conv)
 
-    def _way(self, source: str, ops: tuple[LinearOp, ...], *, flat_: bool) -> tuple[Pool | None, Conv] | None:
+    def _way(
+        self, source: str, ops: tuple[LinearOp, ...], *, flat_: bool
+    ) -> tuple[Pool | None, Conv] | None:
         host = isinstance(self.program[source], Source) and not self.camera
         shape = self.maps[source]
         if not flat_:
             way = convolved(ops, shape, host=host)
             # A map too large for one kernel: the host can address every input as a channel instead.
             large = (
-                way is not None and host and way[1].shape_out[1:] == (1, 1) and max(way[1].weight.shape[2:]) > KERNEL[1]
+                way is not None
+                and host
+                and way[1].shape_out[1:] == (1, 1)
+                and max(way[1].weight.shape[2:]) > KERNEL[1]
             )
             if not large:
                 return way
@@ -158,7 +192,9 @@ def _map_of(ways: list[Way]) -> Map:
 
 
 def _uniform(values: Iterable[Float], shape: Map) -> bool:
-    """Whether each of ``values`` (n,) is the same all over a channel: the chip stores one number for it."""
+    """Whether each of ``values`` (n,) is the same all over a channel: the chip stores one number
+    for it.
+    """
     rows = [v.reshape(shape[0], -1) for v in values]
     return all(bool((r == r[:, :1]).all()) for r in rows)
 
@@ -169,12 +205,18 @@ def _fits_alone(ways: list[Way], f: Frame) -> bool:
     alone = kernel_words(channels, 1, (f.kernel, f.kernel)) <= max(core.kernel for core in CORES)
     outputs, inputs = _map_of(ways), f.size_in
     return (
-        not f.faults and alone and channels <= CHANNELS and max(outputs[1:]) <= OUTPUT_MAP and max(inputs) <= INPUT_MAP
+        not f.faults
+        and alone
+        and channels <= CHANNELS
+        and max(outputs[1:]) <= OUTPUT_MAP
+        and max(inputs) <= INPUT_MAP
     )
 
 
 def _say_pooling(name: str, ways: list[Way], log: Log) -> None:
-    """Name (S706) the pooling that made a kernel or its stride what it is: it could not be done on the way."""
+    """Name (S706) the pooling that made a kernel or its stride what it is: it could not be done on
+    the way.
+    """
     for source, pool, _, p in ways:
         if pool is None and p.ops and isinstance(p.ops[0], Pool):
             found = p.ops[0]
@@ -182,7 +224,8 @@ def _say_pooling(name: str, ways: list[Way], log: Log) -> None:
                 "S706",
                 f"pooling between `{source}` and `{name}` is none that a core can do",
                 where=p.origins[0],
-                found=f"kernel {found.kernel}, stride {found.stride}, on a map of {found.shape_in[1:]}",
+                found=f"kernel {found.kernel}, stride {found.stride}, on a map of "
+                f"{found.shape_in[1:]}",
                 limit="1, 2 or 4, square, windows side by side, without padding",
                 source=DATASHEET,
                 help="pool by 2 or 4, or use a strided convolution",
@@ -194,7 +237,8 @@ def _say_lost(name: str, way: Way, log: Log) -> None:
     assert pool is not None
     log.warning(
         "D418",
-        f"pooling `{source}` leaves out rows at the edge, whose spikes come to the padding of `{name}`: "
+        f"pooling `{source}` leaves out rows at the edge, whose spikes come to the padding of "
+        f"`{name}`: "
         "the core is taken to drop them, as sinabs does",
         where=p.origins[0],
         found=f"a map of {pool.shape_in[1:]}, pooled by {pool.kernel[0]}",
@@ -206,23 +250,31 @@ def _say_lost(name: str, way: Way, log: Log) -> None:
 def sources_first(program: Program) -> list[str]:
     """Nodes of a feed-forward program, each after all that feed it; ties in program order."""
     position = {n: i for i, n in enumerate(program.graph)}
-    return list(nx.lexicographical_topological_sort(nx.DiGraph(program.graph), key=position.__getitem__))
+    return list(
+        nx.lexicographical_topological_sort(nx.DiGraph(program.graph), key=position.__getitem__)
+    )
 
 
-def _refuse(name: str, population: Population[Discrete], into: list[tuple[str, Projection]], log: Log) -> None:
-    """Say why ``name`` has no map: a parameter within a channel, strides that differ, or sheer size."""
+def _refuse(
+    name: str, population: Population[Discrete], into: list[tuple[str, Projection]], log: Log
+) -> None:
+    """Say why ``name`` has no map: a parameter within a channel, strides that differ, or sheer
+    size.
+    """
     where = population.origins[0]
     if len(into) == 1:
         entries = size((population.n, into[0][1].ops[0].n_in))
         log.error(
             "S713",
-            f"`{name}` needs a word of kernel memory for each pair of an input and a neuron, as its parameters "
+            f"`{name}` needs a word of kernel memory for each pair of an input and a neuron, as "
+            "its parameters "
             "differ within a channel or its linear layers are no convolution",
             where=where,
             found=f"{entries} words",
             limit=f"{sum(c.kernel for c in CORES)} words on the whole chip",
             source=SINABS,
-            help="use the same threshold, gain and bias all over a channel, and one convolution between neurons",
+            help="use the same threshold, gain and bias all over a channel, and one convolution "
+            "between neurons",
         )
         return
     log.error(
@@ -251,7 +303,8 @@ def _refuse_foreign(program: Program, log: Log) -> None:
                 where=program[target].origins[0],
                 limit="feed-forward networks",
                 source="sinabs docs; sheet section 1.4",
-                help="a spike acts at once on the chip, a step later in the model, and loops can block its cores: "
+                help="a spike acts at once on the chip, a step later in the model, and loops can "
+                "block its cores: "
                 "compile for a chip with recurrence (nirc targets)",
             )
         elif p.delay_steps:

@@ -1,7 +1,8 @@
 """The limits of Speck 2e and 2f, declared once. Every other module asks here.
 
-Sources: "Speck Dev Kit Datasheet", SynSense, Aug 2023 (DATASHEET); sinabs 3.1.3 ``backend/dynapcnn`` (SINABS) and its
-documentation (OVERVIEW, ERRATA). Certainty: S read in the source, M measured, I inferred, ? chosen by us.
+Sources: "Speck Dev Kit Datasheet", SynSense, Aug 2023 (DATASHEET); sinabs 3.1.3
+``backend/dynapcnn`` (SINABS) and its documentation (OVERVIEW, ERRATA). Certainty: S read in the
+source, M measured, I inferred, ? chosen by us.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ ERRATA = "sinabs docs, speck/faqs/chip_errata.md"
 # Ranges of single values: (smallest, largest).
 WEIGHT = (-128, 127)  # 8 bits (S)
 BIAS = (-32768, 32767)  # 16 bits (S: datasheet; sinabs uses 8)
-STATE = (-32768, 32767)  # 16 bits (S); that it saturates above is chosen (?), thresholds keep clear of it
+STATE = (
+    -32768,
+    32767,
+)  # 16 bits (S); that it saturates above is chosen (?), thresholds keep clear of it
 THRESHOLD_HIGH = (1, 32767)  # one word a core (S); 0 and below would fire at every event
 THRESHOLD_LOW = (-32768, -1)  # 0 is an erratum of this generation (S: datasheet 3.2.4.6.3)
 STRIDES = (1, 2, 4, 8)  # x and y independent (S)
@@ -40,11 +44,14 @@ READOUT_CLASSES = 15
 SLOW_CLOCK_HZ = (10, 10_000)  # external slow clock (S)
 DVS_SIZE = 128  # pixels a side (S)
 
-# Rules of the chip that no public source states; the emulator's choices, all in one place. Two more have no switch:
-# events outside a core's input map are lost (D418), and membranes saturate above (STATE).
+# Rules of the chip that no public source states; the emulator's choices, all in one place. Two more
+# have no switch: events outside a core's input map are lost (D418), and membranes saturate above
+# (STATE).
 FIRES_AT_THRESHOLD = True  # ?: v >= threshold_high, as sinabs and its hardware test do
 BIAS_TICK_FIRES = True  # ?: a tick of the slow clock compares with the threshold as an event does
-ZERO_WEIGHT_UPDATES = True  # ?: a kernel entry of 0 is an update too: a neuron still above threshold fires again
+ZERO_WEIGHT_UPDATES = (
+    True  # ?: a kernel entry of 0 is an update too: a neuron still above threshold fires again
+)
 
 
 @dataclass(frozen=True)
@@ -55,13 +62,17 @@ class Core:
     kernel: int
     neuron: int
     bias: int
-    speed: int  # relative; cores 0 and 1 compute in parallel internally (S), by how much is chosen (?)
+    speed: (
+        int  # relative; cores 0 and 1 compute in parallel internally (S), by how much is chosen (?)
+    )
 
 
 def _cores() -> tuple[Core, ...]:
     kernel = (16, 16, 16, 32, 32, 64, 64, 16, 16)  # Ki words (S: SINABS, datasheet table 1)
     neuron = (64, 64, 64, 32, 32, 16, 16, 16, 16)
-    return tuple(Core(i, kernel[i] * 1024, neuron[i] * 1024, 1024, 2 if i < 2 else 1) for i in range(9))
+    return tuple(
+        Core(i, kernel[i] * 1024, neuron[i] * 1024, 1024, 2 if i < 2 else 1) for i in range(9)
+    )
 
 
 CORES = _cores()
@@ -77,7 +88,9 @@ def _variant(variant: str, part: str, description: str) -> Target:
 
         return call
 
-    def limit(name: str, most: int, code: str, source: str, certainty: str = "S", **kw: Any) -> Limit:
+    def limit(
+        name: str, most: int, code: str, source: str, certainty: str = "S", **kw: Any
+    ) -> Limit:
         return Limit(name, most, code, source, certainty, **kw)
 
     return Target(
@@ -87,11 +100,22 @@ def _variant(variant: str, part: str, description: str) -> Target:
         description,
         (
             limit("cores", len(CORES), "S711", SINABS),
-            limit("kernel size", KERNEL[1], "S701", DATASHEET, unit="pixels", measure=of("kernel_size")),
+            limit(
+                "kernel size",
+                KERNEL[1],
+                "S701",
+                DATASHEET,
+                unit="pixels",
+                measure=of("kernel_size"),
+            ),
             limit("stride", STRIDES[-1], "S702", DATASHEET, unit="(1, 2, 4, 8)"),
             limit("padding", PADDING[1], "S703", DATASHEET, unit="pixels", measure=of("padding")),
-            limit("input map", INPUT_MAP, "S704", DATASHEET, unit="pixels", measure=of("input_map")),
-            limit("output map", OUTPUT_MAP, "S704", DATASHEET, unit="pixels", measure=of("output_map")),
+            limit(
+                "input map", INPUT_MAP, "S704", DATASHEET, unit="pixels", measure=of("input_map")
+            ),
+            limit(
+                "output map", OUTPUT_MAP, "S704", DATASHEET, unit="pixels", measure=of("output_map")
+            ),
             limit("input channels", CHANNELS, "S705", DATASHEET, measure=of("input_channels")),
             limit("pooling", POOLINGS[-1], "S706", DATASHEET, unit="(1, 2, 4)"),
             limit("kernel memory", max(c.kernel for c in CORES), "S707", SINABS, unit="words"),

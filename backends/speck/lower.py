@@ -1,7 +1,8 @@
-"""The integer form as the chip's layers: what comes into a population is merged into the input channels of one core.
+"""The integer form as the chip's layers: what comes into a population is merged into the input
+channels of one core.
 
-Sources with the same kernel share input channels (their spikes add up on arrival); others stand side by side, each
-moved up by a feature shift. The sum of two projections is exact either way.
+Sources with the same kernel share input channels (their spikes add up on arrival); others stand
+side by side, each moved up by a feature shift. The sum of two projections is exact either way.
 """
 
 from __future__ import annotations
@@ -21,10 +22,17 @@ from nirc.ir.program import Program
 
 
 def lower(program: Program, *, readout: bool = False) -> Network:
-    """Layers of a program in the integer form. ``readout``: spread the last layer for the readout layer's erratum."""
+    """Layers of a program in the integer form.
+
+    ``readout``: spread the last layer for the readout layer's erratum.
+    """
     watched = tuple(dict.fromkeys(s for sink in program.nodes(Sink) for s, _ in program.into(sink)))
     populations = populations_of(program, SpeckNeuron)
-    layers = [_layer(name, populations[name], program) for name in sources_first(program) if name in populations]
+    layers = [
+        _layer(name, populations[name], program)
+        for name in sources_first(program)
+        if name in populations
+    ]
     if readout:
         layers = [_spread(layer) if layer.name in watched else layer for layer in layers]
     inputs = {name: source.n for name, source in program.nodes(Source).items()}

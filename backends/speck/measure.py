@@ -15,7 +15,9 @@ from nirc.semantics.run import run
 CHUNK_VALUES = 1 << 24  # spikes and membranes held at a time
 
 
-def measure(model: Program, inputs: NDArray[np.generic], progress: Callable[[int], None] | None = None) -> Measured:
+def measure(
+    model: Program, inputs: NDArray[np.generic], progress: Callable[[int], None] | None = None
+) -> Measured:
     """Run ``inputs`` (samples, steps, channels) through the discrete ``model``."""
     populations = model.nodes(Population)
     names = list(populations)

@@ -1,4 +1,5 @@
-"""A legal program as the chip's layers: one kernel each, whatever comes in already merged into its input channels.
+"""A legal program as the chip's layers: one kernel each, whatever comes in already merged into its
+input channels.
 
 Made from the integer form by ``lower``.
 """
@@ -17,8 +18,8 @@ from nirc.backends.speck.geometry import Map, Pair
 class Arrow:
     """Spikes of ``source`` (an input or a layer) enter a layer.
 
-    ``shape``: the source's map before pooling. ``pooling`` (y, x). ``feature_shift``: the layer's input channel of
-    the source's channel 0.
+    ``shape``: the source's map before pooling. ``pooling`` (y, x). ``feature_shift``: the layer's
+    input channel of the source's channel 0.
     """
 
     source: str
@@ -29,9 +30,11 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Layer:
-    """One population with everything that reaches it. ``kernel`` (out, in, y, x); ``bias`` (out,) per step.
+    """One population with everything that reaches it. ``kernel`` (out, in, y, x); ``bias`` (out,)
+    per step.
 
-    ``events``: events that arrive in a step of one sample, as calibration measured them or as assumed.
+    ``events``: events that arrive in a step of one sample, as calibration measured them or as
+    assumed.
     """
 
     name: str
@@ -57,14 +60,19 @@ class Layer:
 
     @property
     def synaptic_operations(self) -> float:
-        """Per step: each event updates every output channel at k^2 / stride^2 positions (sinabs docs, tips)."""
+        """Per step: each event updates every output channel at k^2 / stride^2 positions (sinabs
+        docs, tips).
+        """
         taps = self.kernel_size[0] * self.kernel_size[1] / (self.stride[0] * self.stride[1])
         return self.events * self.shape_out[0] * taps
 
 
 @dataclass(frozen=True)
 class Network:
-    """All layers, sources first. ``inputs``: model inputs by name with their channels; ``watched``: layers read out."""
+    """All layers, sources first.
+
+    ``inputs``: model inputs by name with their channels; ``watched``: layers read out.
+    """
 
     inputs: dict[str, int]
     layers: tuple[Layer, ...]

@@ -18,10 +18,12 @@ RULE = parse("decay v, add x->v, fire >= many, subtract, bound, emit")
 
 @dataclass(frozen=True)
 class SpeckNeuron:
-    """Parameters of one layer in the chip's units. ``bias`` (n,) per step, the same over each channel.
+    """Parameters of one layer in the chip's units. ``bias`` (n,) per step, the same over each
+    channel.
 
-    ``shape``: the layer's map. ``scale``: chip units per volt of the model, one number a channel (n,).
-    ``initial``: of every neuron. ``events``: events that arrive in a step of a sample, measured or assumed.
+    ``shape``: the layer's map. ``scale``: chip units per volt of the model, one number a channel
+    (n,). ``initial``: of every neuron. ``events``: events that arrive in a step of a sample,
+    measured or assumed.
     """
 
     shape: Map
@@ -52,7 +54,9 @@ class SpeckNeuron:
 
 
 class _SpeckStepper:
-    """A step's input is summed up first, as sinabs does: the chip itself goes event by event (``events.py``)."""
+    """A step's input is summed up first, as sinabs does: the chip itself goes event by event
+    (``events.py``).
+    """
 
     def __init__(self, neuron: SpeckNeuron, batch: int) -> None:
         self.neuron = neuron
@@ -60,5 +64,7 @@ class _SpeckStepper:
 
     def step(self, x: Float, second: Float | None = None) -> Float:
         n = self.neuron
-        spikes, self.v = fire(self.v + x + n.bias, n.threshold_high, n.threshold_low, n.return_to_zero)
+        spikes, self.v = fire(
+            self.v + x + n.bias, n.threshold_high, n.threshold_low, n.return_to_zero
+        )
         return spikes

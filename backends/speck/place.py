@@ -1,7 +1,9 @@
-"""Layers to the nine cores: exact, by CP-SAT. A layer may be split by output channel over several cores.
+"""Layers to the nine cores: exact, by CP-SAT. A layer may be split by output channel over several
+cores.
 
-How many channels of a layer a core holds has a closed form (``demands.most_channels``), as every memory grows with
-them; what is left is to choose disjoint sets of cores: few of them, an even load, readable numbers.
+How many channels of a layer a core holds has a closed form (``demands.most_channels``), as every
+memory grows with them; what is left is to choose disjoint sets of cores: few of them, an even load,
+readable numbers.
 """
 
 from __future__ import annotations
@@ -71,15 +73,21 @@ def place(
     return [conflict(c, problem, cores) for c in clashes if c not in too_many[1:]]
 
 
-def holds_together(members: Iterable[Member] | None, problem: PlaceProblem, cores: Sequence[Core]) -> bool:
-    """Whether ``problem`` can be placed under these rules (those that it still has), or under all of them."""
+def holds_together(
+    members: Iterable[Member] | None, problem: PlaceProblem, cores: Sequence[Core]
+) -> bool:
+    """Whether ``problem`` can be placed under these rules (those that it still has), or under all
+    of them.
+    """
     search = _Search(problem, cores, 0, 10.0, None)
     rules = None if members is None else [m for m in members if m in search.model.rules]
     return search.solve(None, rules).found
 
 
 class _Model:
-    """``on``: layer i has a part on core k; ``channels``: how many of its channels; ``rules``: literals by member."""
+    """``on``: layer i has a part on core k; ``channels``: how many of its channels; ``rules``:
+    literals by member.
+    """
 
     def __init__(self, problem: PlaceProblem, cores: Sequence[Core]) -> None:
         from ortools.sat.python.cp_model import CpModel
@@ -102,14 +110,18 @@ class _Model:
             if reached:
                 self._rule((source, DESTINATIONS), sum(reached) <= most)
         self.parts: LinearExpr = sum(use for row in self.on for use in row)  # type: ignore[assignment]
-        # Follows from the above, but not quickly: without it ten layers on nine cores are a pigeonhole problem.
+        # Follows from the above, but not quickly: without it ten layers on nine cores are a
+        # pigeonhole problem.
         placed = [self.rules[d.name, PLACED] for d in problem.demands]
         self.cp.add(self.parts <= len(cores))
         self.cp.add(sum(placed) <= len(cores))
 
     def _layer(self, demand: Demand) -> None:
         on = [self.cp.new_bool_var(f"{demand.name} on {core.number}") for core in self.cores]
-        channels = [self.cp.new_int_var(0, demand.channels, f"{demand.name} at {core.number}") for core in self.cores]
+        channels = [
+            self.cp.new_int_var(0, demand.channels, f"{demand.name} at {core.number}")
+            for core in self.cores
+        ]
         self.on.append(on)
         self.channels.append(channels)
         for use, n in zip(on, channels, strict=True):
@@ -120,7 +132,10 @@ class _Model:
         for memory in MEMORIES:
             caps = [capacity(demand, core, (memory,)) for core in self.cores]
             if min(caps) < min(demand.channels, CHANNELS):
-                self._rule((demand.name, memory), *(n <= cap for n, cap in zip(channels, caps, strict=True)))
+                self._rule(
+                    (demand.name, memory),
+                    *(n <= cap for n, cap in zip(channels, caps, strict=True)),
+                )
         if demand.whole:
             self._rule((demand.name, ONE_CORE), sum(on) <= 1)
 
@@ -130,7 +145,9 @@ class _Model:
             self.cp.add(constraint).only_enforce_if(literal)  # type: ignore[arg-type]
 
     def loads(self) -> list[LinearExpr]:
-        """For each core the operations per step, in whole steps of the largest load that there could be."""
+        """For each core the operations per step, in whole steps of the largest load that there
+        could be.
+        """
         demands = self.problem.demands
         most = max((d.operations for d in demands), default=0.0) or 1.0
         return [
@@ -142,7 +159,9 @@ class _Model:
         ]
 
     def reordered(self) -> LinearExpr:
-        """Parts of later layers on cores that compute in parallel: the order of their events may vary there."""
+        """Parts of later layers on cores that compute in parallel: the order of their events may
+        vary there.
+        """
         names = {d.name for d in self.problem.demands}
         return sum(
             use
@@ -154,20 +173,29 @@ class _Model:
     def disorder(self) -> LinearExpr:
         """Small if layers lie in order on rising cores."""
         last = len(self.problem.demands)
-        return sum(k * (last - i) * use for i, row in enumerate(self.on) for k, use in enumerate(row))  # type: ignore[return-value]
+        return sum(
+            k * (last - i) * use for i, row in enumerate(self.on) for k, use in enumerate(row)
+        )  # type: ignore[return-value]
 
 
 class _Search:
     """Questions to the model."""
 
     def __init__(
-        self, problem: PlaceProblem, cores: Sequence[Core], seed: int, work: float, seconds: float | None
+        self,
+        problem: PlaceProblem,
+        cores: Sequence[Core],
+        seed: int,
+        work: float,
+        seconds: float | None,
     ) -> None:
         self.problem, self.cores = problem, cores
         self.seed, self.work, self.seconds = seed, work, seconds
         self.model = _Model(problem, cores)
 
-    def solve(self, objective: LinearExpr | None = None, members: Iterable[Member] | None = None) -> Solution:
+    def solve(
+        self, objective: LinearExpr | None = None, members: Iterable[Member] | None = None
+    ) -> Solution:
         """Under all rules, or those of ``members`` alone."""
         from nirc.mapping.solver import solve
 
@@ -185,7 +213,9 @@ class _Search:
         )
 
     def known(self, found: Solution) -> Solution:
-        """``found``; raises ``UsageError`` (U607) if it neither is a placement nor proves that there is none."""
+        """``found``; raises ``UsageError`` (U607) if it neither is a placement nor proves that
+        there is none.
+        """
         if found.status == "unknown":
             message = "the search for cores was given too little work to find anything"
             bound = f"{self.work} units of work" if self.seconds is None else f"{self.seconds} s"
@@ -193,9 +223,12 @@ class _Search:
         return found
 
     def best(self, fewest: Solution) -> Placement:
-        """Of all placements with as few parts, by falling importance: certain order, even load, readable numbers."""
+        """Of all placements with as few parts, by falling importance: certain order, even load,
+        readable numbers.
+        """
         model, cp = self.model, self.model.cp
-        # A core holds one part, but loads are rounded channel by channel: a little above LOAD_STEPS is possible.
+        # A core holds one part, but loads are rounded channel by channel: a little above LOAD_STEPS
+        # is possible.
         largest = cp.new_int_var(0, 2 * LOAD_STEPS, "largest load")
         for load in model.loads():
             cp.add(load <= largest)
@@ -207,12 +240,18 @@ class _Search:
                 break
             chosen = better
             cp.add(objective <= round(chosen.objective or 0))
-        return Placement(tuple(part for i in range(len(model.on)) for part in self._parts(i, chosen)))
+        return Placement(
+            tuple(part for i in range(len(model.on)) for part in self._parts(i, chosen))
+        )
 
     def _parts(self, i: int, chosen: Solution) -> list[Part]:
         """Layer i, its channels as even over the speeds of its cores as their memories allow."""
         demand = self.problem.demands[i]
-        mine = [core for core, use in zip(self.cores, self.model.on[i], strict=True) if chosen.value(use)]
+        mine = [
+            core
+            for core, use in zip(self.cores, self.model.on[i], strict=True)
+            if chosen.value(use)
+        ]
         sizes: dict[int, int] = {}
         left, speed = demand.channels, sum(core.speed for core in mine)
         # The fullest first: what it cannot hold is left to the others.
@@ -226,7 +265,9 @@ class _Search:
         return parts
 
     def conflicts(self) -> list[tuple[Member, ...]]:
-        """Disjoint irreducible sets of rules; those of one layer alone first, then those around one source."""
+        """Disjoint irreducible sets of rules; those of one layer alone first, then those around one
+        source.
+        """
         rules = dict(self.model.rules)
         found: list[tuple[Member, ...]] = []
         for group in (*self._groups(), None):
@@ -239,11 +280,20 @@ class _Search:
 
     def _groups(self) -> list[set[Member]]:
         rules = self.model.rules
-        alone = [{m for m in rules if m[0] == d.name and m[1] != DESTINATIONS} for d in self.problem.demands]
+        alone = [
+            {m for m in rules if m[0] == d.name and m[1] != DESTINATIONS}
+            for d in self.problem.demands
+        ]
         around = []
         for source in self.problem.destinations:
             fed = {d.name for d in self.problem.demands if source in d.sources}
-            around.append({m for m in rules if m == (source, DESTINATIONS) or (m[0] in fed and m[1] != DESTINATIONS)})
+            around.append(
+                {
+                    m
+                    for m in rules
+                    if m == (source, DESTINATIONS) or (m[0] in fed and m[1] != DESTINATIONS)
+                }
+            )
         return [*alone, *around]
 
     def _clash(self, members: list[Member]) -> tuple[Member, ...] | None:

@@ -1,9 +1,10 @@
 """speck-quantise: weights to 8 bits, biases and thresholds to 16, by one common scale a layer.
 
-The scale is the largest at which everything stays in range. Where a smaller one makes every number of the layer a
-whole one, that is taken, and nothing is rounded. Source: sheet, section 5. Unlike sinabs, biases use their 16 bits
-and the lower bound of the membrane does not enter the scale. Networks that fire at their threshold, as Sinabs' do, get
-Sinabs' own integers unless these are much coarser.
+The scale is the largest at which everything stays in range. Where a smaller one makes every number
+of the layer a whole one, that is taken, and nothing is rounded. Source: sheet, section 5. Unlike
+sinabs, biases use their 16 bits and the lower bound of the membrane does not enter the scale.
+Networks that fire at their threshold, as Sinabs' do, get Sinabs' own integers unless these are much
+coarser.
 """
 
 from __future__ import annotations
@@ -27,15 +28,21 @@ from nirc.rounding.lost import report_lost
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 
 MOST_THRESHOLD = STATE[1] - WEIGHT[1]  # so that an event cannot take a membrane out of 16 bits
-DEFAULT_RATE = 0.1  # events per step of a neuron or input, for the load of the cores, unless measured
-COARSEST = 0.25  # share of the finest scale at which Sinabs' is taken still (benchmarks/vendor_speck.py)
+DEFAULT_RATE = (
+    0.1  # events per step of a neuron or input, for the load of the cores, unless measured
+)
+COARSEST = (
+    0.25  # share of the finest scale at which Sinabs' is taken still (benchmarks/vendor_speck.py)
+)
 SINGLE = 1e-6  # relative: what single precision may add to a scale
 DISTINCT = 256  # more different magnitudes than 8 bits have cannot all be whole
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the model does on sample inputs, by node: spikes per step, and the mean of the membranes above 0 (volts)."""
+    """What the model does on sample inputs, by node: spikes per step, and the mean of the membranes
+    above 0 (volts).
+    """
 
     events: Mapping[str, float] = field(default_factory=dict)
     membrane: Mapping[str, float] = field(default_factory=dict)
@@ -43,11 +50,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class SpeckQuantise:
-    """Choose one scale for each layer and round weights, biases and thresholds; those that vanish are counted."""
+    """Choose one scale for each layer and round weights, biases and thresholds; those that vanish
+    are counted.
+    """
 
     measured: Measured = Measured()
     bounded: bool = False  # no membrane falls below minus its threshold
-    nearest: bool | None = None  # each weight rounded by itself; None: where the model fires at its threshold
+    nearest: bool | None = (
+        None  # each weight rounded by itself; None: where the model fires at its threshold
+    )
     rounding: Rounding = KEEPING_SUMS  # unless to the nearest
     name: ClassVar[str] = "speck-quantise"
 
@@ -56,15 +67,24 @@ class SpeckQuantise:
         nodes = dict(program.graph.nodes(data="payload"))
         edges = [(s, t, p) for s, t, p in program.edges() if not isinstance(program[t], Population)]
         for name, population in populations_of(program, Discrete).items():
-            layer = _Layer(name, population, program.into(name), program, self._rounding(population))
-            nodes[name] = population.with_dynamics(layer.neuron(self.measured, log, bounded=self.bounded))
+            layer = _Layer(
+                name, population, program.into(name), program, self._rounding(population)
+            )
+            nodes[name] = population.with_dynamics(
+                layer.neuron(self.measured, log, bounded=self.bounded)
+            )
             edges += [(s, name, p) for s, p in layer.projections(log)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
 
     def _rounding(self, population: Population[Discrete]) -> Rounding | None:
-        """None for the nearest. A rule that sample inputs have chosen goes before the rule of the model."""
+        """None for the nearest.
+
+        A rule that sample inputs have chosen goes before the rule of the model.
+        """
         chosen = self.rounding is not KEEPING_SUMS
-        nearest = not chosen and _fires_at_threshold(population) if self.nearest is None else self.nearest
+        nearest = (
+            not chosen and _fires_at_threshold(population) if self.nearest is None else self.nearest
+        )
         return None if nearest else self.rounding
 
 
@@ -120,10 +140,17 @@ class _Layer:
             weight = np.clip(np.rint(exact), *WEIGHT)
         else:
             pools = () if pool is None else (pool,)
-            weight = self.rounding.integers(Weights(source, self.dynamics, conv, exact, *WEIGHT, pools))
-        lost, of = int(((weight == 0) & (conv.weight != 0)).sum()), int(np.count_nonzero(conv.weight))
+            weight = self.rounding.integers(
+                Weights(source, self.dynamics, conv, exact, *WEIGHT, pools)
+            )
+        lost, of = (
+            int(((weight == 0) & (conv.weight != 0)).sum()),
+            int(np.count_nonzero(conv.weight)),
+        )
         where = projection.origins[0] if projection.origins else self.population.origins[0]
-        report_lost(lost, of, f"from `{source}` to `{self.name}`", where, "8 bits, one scale a layer", log)
+        report_lost(
+            lost, of, f"from `{source}` to `{self.name}`", where, "8 bits, one scale a layer", log
+        )
         whole = replace(conv, weight=frozen(weight))
         return replace(projection, ops=(whole,) if pool is None else (pool, whole), biases=())
 
@@ -131,7 +158,11 @@ class _Layer:
         """Chip units per volt, and whether all numbers become whole without rounding."""
         weights = np.concatenate([parts_of(p)[1].weight.ravel() for _, p in self.into])
         most = min(_most(weights, WEIGHT), _most(self.drive, BIAS), MOST_THRESHOLD / self.threshold)
-        whole = None if self.leaky else _whole(np.concatenate([weights, self.drive, [self.threshold]]), most)
+        whole = (
+            None
+            if self.leaky
+            else _whole(np.concatenate([weights, self.drive, [self.threshold]]), most)
+        )
         if whole is not None:
             return whole, True
         return (self._scale_of_sinabs(weights, most) if self.as_sinabs else most), False
@@ -139,7 +170,8 @@ class _Layer:
     def _scale_of_sinabs(self, weights: Float, most: float) -> float:
         """Sinabs' scale, if it is not much coarser than ``most``.
 
-        Sinabs has 8 bits for biases, and its scale keeps the lower bound of the membrane within 16 bits.
+        Sinabs has 8 bits for biases, and its scale keeps the lower bound of the membrane within 16
+        bits.
         """
         bound = np.zeros(0) if self.dynamics.v_least is None else self.dynamics.v_least
         limits = ((weights, WEIGHT), (self.bias, WEIGHT), (bound, THRESHOLD_LOW))
@@ -147,14 +179,22 @@ class _Layer:
         return theirs if COARSEST * most <= theirs <= most * (1 + SINGLE) else most
 
     def _units(self, volts: Float) -> Float:
-        """``volts`` in the chip's units, not yet whole. Sinabs scales in single precision, and ties follow from it."""
+        """``volts`` in the chip's units, not yet whole.
+
+        Sinabs scales in single precision, and ties follow from it.
+        """
         scaled = volts * self.scale
-        return scaled.astype(np.float32).astype(np.float64) if self.as_sinabs and not self.exact else scaled
+        return (
+            scaled.astype(np.float32).astype(np.float64)
+            if self.as_sinabs and not self.exact
+            else scaled
+        )
 
     def _lowest(self, high: int, log: Log, *, bounded: bool) -> int:
         """threshold_low: the model's own bound, if it has one.
 
-        A constant leak would pull a membrane to any bound: it stays where the model's leak ends, at 0.
+        A constant leak would pull a membrane to any bound: it stays where the model's leak ends, at
+        0.
         """
         if self.leaky:
             return THRESHOLD_LOW[1]
@@ -167,17 +207,19 @@ class _Layer:
                     where=self.population.origins[0],
                     found=f"{least}",
                     limit=f"{THRESHOLD_LOW[0]}, 16 bits",
-                    help="a bound nearer to zero, or larger thresholds against the weights, fit the chip",
+                    help="a bound nearer to zero, or larger thresholds against the weights, fit "
+                    "the chip",
                 )
             return int(np.clip(least, *THRESHOLD_LOW))
         return -high if bounded else THRESHOLD_LOW[0]
 
     def _threshold(self, *, zero: bool) -> tuple[int, int]:
-        """threshold_high and the initial membrane, for a chip that fires at the threshold (NIR's letter: above it).
+        """threshold_high and the initial membrane, for a chip that fires at the threshold (NIR's
+        letter: above it).
 
-        Whole numbers with a reset to zero: one more. With subtraction the amount must not change, so all
-        membranes start one lower instead: exact as well. Rounded numbers: the nearest threshold for a
-        subtraction, the next whole number above for a comparison.
+        Whole numbers with a reset to zero: one more. With subtraction the amount must not change,
+        so all membranes start one lower instead: exact as well. Rounded numbers: the nearest
+        threshold for a subtraction, the next whole number above for a comparison.
         """
         at = float(self._units(np.array(self.threshold)))
         if _fires_at_threshold(self.population):
@@ -201,9 +243,16 @@ def _most(values: Float, allowed: tuple[int, int]) -> float:
 
 def _most_in_single_precision(values: Float, allowed: tuple[int, int]) -> float:
     """As ``_most``, computed as Sinabs does: torch divides by a reciprocal."""
-    bounds = ((float(values.max(initial=0.0)), allowed[1]), (float(values.min(initial=0.0)), allowed[0]))
+    bounds = (
+        (float(values.max(initial=0.0)), allowed[1]),
+        (float(values.min(initial=0.0)), allowed[0]),
+    )
     with np.errstate(over="ignore", under="ignore", divide="ignore"):
-        factors = [np.float32(limit) * (np.float32(1) / np.float32(value)) for value, limit in bounds if value]
+        factors = [
+            np.float32(limit) * (np.float32(1) / np.float32(value))
+            for value, limit in bounds
+            if value
+        ]
     return min((float(factor) for factor in factors), default=np.inf)
 
 
@@ -231,7 +280,13 @@ def _default(program: Program, source: str) -> float:
 
 
 def _report_leak(
-    name: str, population: Population[Discrete], leak: Float, bias: Int, scale: float, measured: Measured, log: Log
+    name: str,
+    population: Population[Discrete],
+    leak: Float,
+    bias: Int,
+    scale: float,
+    measured: Measured,
+    log: Log,
 ) -> None:
     """Report D417: the distance of a constant leak from the model's proportional leak."""
     d = population.dynamics
@@ -240,8 +295,10 @@ def _report_leak(
     worst = np.maximum(leak, slope * threshold - leak) / threshold
     log.differs(
         "D417",
-        f"`{name}` leaks {float(np.mean(leak / threshold)):.2%} of its threshold a step, whatever its membrane; "
-        f"the model leaks {float(slope.mean()):.2%} of the membrane: up to {float(worst.max()):.2%} of the threshold "
+        f"`{name}` leaks {float(np.mean(leak / threshold)):.2%} of its threshold a step, whatever "
+        "its membrane; "
+        f"the model leaks {float(slope.mean()):.2%} of the membrane: up to "
+        f"{float(worst.max()):.2%} of the threshold "
         "a step apart, and inhibition below 0 is lost",
         where=population.origins[0],
         found=f"bias {int(bias.min())}..{int(bias.max())} LSB, {1 / scale:.3g} V each",
@@ -253,6 +310,16 @@ def _report_leak(
 def _leak_advice(name: str, measured: Measured) -> str:
     """Return what is left to try for a leak."""
     if not measured.events:
-        return "train with IF neurons, or give --calibrate, which tries a leak that fits the membranes that occur"
-    fitted = "fits the membranes of the samples" if name in measured.membrane else "fits half the threshold"
-    return f"train with IF neurons; of the leaks that --calibrate has tried this one answers best: it {fitted}"
+        return (
+            "train with IF neurons, or give --calibrate, which tries a leak that fits the "
+            "membranes that occur"
+        )
+    fitted = (
+        "fits the membranes of the samples"
+        if name in measured.membrane
+        else "fits half the threshold"
+    )
+    return (
+        "train with IF neurons; of the leaks that --calibrate has tried this one answers "
+        f"best: it {fitted}"
+    )

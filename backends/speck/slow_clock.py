@@ -9,8 +9,11 @@ from nirc.backends.speck.network import Network
 from nirc.diagnostics.log import Log
 
 
-def slow_clock_hz(network: Network, dt_s: float | None, log: Log, say: Callable[..., None]) -> float | None:
-    """Ticks per second for a tick in every step, None if no layer has a bias or the step is unknown.
+def slow_clock_hz(
+    network: Network, dt_s: float | None, log: Log, say: Callable[..., None]
+) -> float | None:
+    """Ticks per second for a tick in every step, None if no layer has a bias or the step is
+    unknown.
 
     Report by ``say`` what a bias means on the chip (D415). A clock out of range is an error (S718).
     """
@@ -30,13 +33,21 @@ def slow_clock_hz(network: Network, dt_s: float | None, log: Log, say: Callable[
             help="give the length of a step on the chip with --dt, from 1e-4 to 0.1 s",
         )
         return None
-    rate = "one tick in each step; give --dt to have its frequency set" if hz is None else f"{hz:g} Hz, a tick a step"
+    rate = (
+        "one tick in each step; give --dt to have its frequency set"
+        if hz is None
+        else f"{hz:g} Hz, a tick a step"
+    )
     say(
         "D415",
-        f"the biases of {len(biased)} layer(s) are added by the slow clock ({rate}), at all its neurons at once: "
+        f"the biases of {len(biased)} layer(s) are added by the slow clock ({rate}), at all its "
+        "neurons at once: "
         "in the step's own time, not with its events",
         where=biased[0].origin,
-        found=", ".join(f"`{layer.name}` {int(layer.bias.min())}..{int(layer.bias.max())}" for layer in biased[:4]),
+        found=", ".join(
+            f"`{layer.name}` {int(layer.bias.min())}..{int(layer.bias.max())}"
+            for layer in biased[:4]
+        ),
         source=DATASHEET,
         help="train without biases to do without the clock",
     )

@@ -1,7 +1,9 @@
-"""Frame by frame, bit for bit as sinabs' quantised DynapcnnNetwork: the spikes of a step are summed up, then counted.
+"""Frame by frame, bit for bit as sinabs' quantised DynapcnnNetwork: the spikes of a step are summed
+up, then counted.
 
-Layer by layer: what all steps of a block bring to a core is one convolution, and only the neuron goes step by step.
-All numbers are whole and far below 2^53, so that float64 is exact. Source: sinabs 3.1.3, ``DynapcnnLayer``.
+Layer by layer: what all steps of a block bring to a core is one convolution, and only the neuron
+goes step by step. All numbers are whole and far below 2^53, so that float64 is exact. Source:
+sinabs 3.1.3, ``DynapcnnLayer``.
 """
 
 from __future__ import annotations
@@ -17,20 +19,27 @@ from nirc.backends.speck.rule import fire
 from nirc.ir.arrays import Float, Int, size
 from nirc.ir.linear import Conv, Pool
 
-BLOCK_BYTES = 1 << 25  # of the arrays for all steps of a block; larger ones leave the cache and take twice the time
+BLOCK_BYTES = (
+    1 << 25
+)  # of the arrays for all steps of a block; larger ones leave the cache and take twice the time
 Recorded = dict[int, NDArray[np.number]]  # by core: (samples, steps, neurons)
 
 
 class Synchronous:
-    """The cores' membranes for a batch of samples; ``order``: layers, each after those that feed it."""
+    """The cores' membranes for a batch of samples; ``order``: layers, each after those that feed
+    it.
+    """
 
     max_samples = 64  # more do not make the loop over steps cheaper
 
-    def __init__(self, configuration: Configuration, order: Sequence[CoreLayer], samples: int) -> None:
+    def __init__(
+        self, configuration: Configuration, order: Sequence[CoreLayer], samples: int
+    ) -> None:
         self.inputs = configuration.inputs
         self.order = order
         self.v: dict[int, Float] = {
-            layer.core: np.tile(layer.initial.reshape(1, -1).astype(np.float64), (samples, 1)) for layer in order
+            layer.core: np.tile(layer.initial.reshape(1, -1).astype(np.float64), (samples, 1))
+            for layer in order
         }
 
     @staticmethod
@@ -41,7 +50,8 @@ class Synchronous:
         return max(1, BLOCK_BYTES // (8 * (2 * kept + working)))
 
     def run(self, raster: Int, watched: set[int], record: bool) -> tuple[Recorded, Recorded]:
-        """Go on with ``raster`` (samples, steps, channels): spikes of the ``watched`` cores and, to record, membranes.
+        """Go on with ``raster`` (samples, steps, channels): spikes of the ``watched`` cores and, to
+        record, membranes.
 
         Each (samples, steps, neurons), by core.
         """
@@ -64,11 +74,19 @@ class Synchronous:
         total = np.zeros((len(raster), *layer.shape_in))
         for route in self.inputs:
             if route.layer == layer.core:
-                _place(total, _routed(raster, route), route.shape, route.pooling, route.feature_shift)
+                _place(
+                    total, _routed(raster, route), route.shape, route.pooling, route.feature_shift
+                )
         for source in self.order:
             for d in source.destinations:
                 if d.layer == layer.core:
-                    _place(total, sent[source.core], source.shape_out, (d.pooling, d.pooling), d.feature_shift)
+                    _place(
+                        total,
+                        sent[source.core],
+                        source.shape_out,
+                        (d.pooling, d.pooling),
+                        d.feature_shift,
+                    )
         return total.reshape(len(raster), -1)
 
     def _fire(self, layer: CoreLayer, x: Float) -> Float:
@@ -77,14 +95,18 @@ class Synchronous:
         v, spikes = self.v[layer.core], np.empty_like(x)
         for step in range(x.shape[1]):
             v = v + x[:, step] + bias
-            spikes[:, step], v = fire(v, layer.threshold_high, layer.threshold_low, layer.return_to_zero)
+            spikes[:, step], v = fire(
+                v, layer.threshold_high, layer.threshold_low, layer.return_to_zero
+            )
             x[:, step] = v
         self.v[layer.core] = v
         return spikes
 
 
 def _working_values(layer: CoreLayer) -> int:
-    """Numbers held for one step while a layer is computed: its input padded, windows unrolled, its output twice."""
+    """Numbers held for one step while a layer is computed: its input padded, windows unrolled, its
+    output twice.
+    """
     _, _, *kernel = layer.kernel.shape
     windows = layer.shape_in[0] * size(tuple(kernel)) * size(layer.shape_out[1:])
     return 4 * size(layer.shape_in) + windows + 2 * layer.neurons
@@ -100,13 +122,17 @@ def _routed(raster: Float, route: InputRoute) -> Float:
 
 
 def _place(total: Float, spikes: Float, shape: Map, pooling: Pair, feature_shift: int) -> None:
-    """Add ``spikes``, flat, pooled to ``total`` (rows, channels, y, x); what lies outside is lost."""
+    """Add ``spikes``, flat, pooled to ``total`` (rows, channels, y, x); what lies outside is
+    lost.
+    """
     channels = shape[0]
     y, x = (n // p for n, p in zip(shape[1:], pooling, strict=True))
     if y == 0 or x == 0:
         return
     whole = (channels, y * pooling[0], x * pooling[1])
     pool = Pool(whole, (channels, y, x), pooling, pooling, ((0, 0), (0, 0)))
-    pooled = pool.apply(spikes.reshape(-1, *shape)[:, :, : whole[1], : whole[2]]).reshape(-1, channels, y, x)
+    pooled = pool.apply(spikes.reshape(-1, *shape)[:, :, : whole[1], : whole[2]]).reshape(
+        -1, channels, y, x
+    )
     into = total[:, feature_shift : feature_shift + channels, :y, :x]
     into += pooled[:, : into.shape[1], : into.shape[2], : into.shape[3]]

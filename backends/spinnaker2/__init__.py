@@ -1,4 +1,7 @@
-"""SpiNNaker2, one chip or a board of 48: neurons in float32 on processing elements. The backend on a screen."""
+"""SpiNNaker2, one chip or a board of 48: neurons in float32 on processing elements.
+
+The backend on a screen.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,9 @@ class Spinnaker2(Spinnaker2Options):
         """Integer weights, and parameters in float32."""
         from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
 
-        return Spinnaker2Quantise(self.delays == "relays", 1 if self.copies == AUTO else int(self.copies))
+        return Spinnaker2Quantise(
+            self.delays == "relays", 1 if self.copies == AUTO else int(self.copies)
+        )
 
     def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
         """Quantise so that the chip answers as the model does."""
@@ -48,7 +53,9 @@ class Spinnaker2(Spinnaker2Options):
 
         return (Spinnaker2Calibrate(self.quantise(), calibration, finer=self.copies == AUTO),)
 
-    def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
+    def fit(
+        self, program: Program, discrete: Program, target: Target, search: Search, log: Log
+    ) -> Mapped | None:
         """Slices to processing elements, keys and routing tables."""
         from nirc.backends.spinnaker2.fit import fit
 
@@ -60,8 +67,12 @@ class Spinnaker2(Spinnaker2Options):
 
         return emit(mapped.chip)
 
-    def emulate(self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log) -> Run:
-        """The chip's rules on network.npz, once mapping.json is known to deliver each spike where it belongs."""
+    def emulate(
+        self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log
+    ) -> Run:
+        """The chip's rules on network.npz, once mapping.json is known to deliver each spike where
+        it belongs.
+        """
         from nirc.backends.spinnaker2.bundled import run
 
         return run(files, raster, record=asked.record, progress=asked.progress, log=log)

@@ -1,4 +1,6 @@
-"""What-if programs: each difference between NIR's dynamics and the chip's alone, still in floating point."""
+"""What-if programs: each difference between NIR's dynamics and the chip's alone, still in floating
+point.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,15 @@ def approximations(discrete: Program, quantise: Spinnaker2Quantise) -> list[tupl
     ]
     if (clocked := _clocked(legal, made)) is not None:
         found.append(("constants: through a filter in whole weights", clocked))
-    if any(_lag(q, d) != d.projection.lag for q in made.values() for d in q.into if q.name in legal.graph):
-        late = _driven(legal, made, lambda q, d: replace(d.projection, delay_steps=_lag(q, d), feedback=False))
+    if any(
+        _lag(q, d) != d.projection.lag
+        for q in made.values()
+        for d in q.into
+        if q.name in legal.graph
+    ):
+        late = _driven(
+            legal, made, lambda q, d: replace(d.projection, delay_steps=_lag(q, d), feedback=False)
+        )
         found.append(("delays: a step for every synapse", late))
     return found
 
@@ -45,12 +54,18 @@ def _lag(q: Quantised, drive: Drive) -> int:
     return q.plan.late[drive.source] + 1 + drive.extra - q.late
 
 
-def _driven(legal: Program, made: Made, change: Callable[[Quantised, Drive], Projection]) -> Program:
-    """The legal program with every projection that has synapses as ``change`` makes it, without relays."""
+def _driven(
+    legal: Program, made: Made, change: Callable[[Quantised, Drive], Projection]
+) -> Program:
+    """The legal program with every projection that has synapses as ``change`` makes it, without
+    relays.
+    """
     edges = [(s, t, p) for s, t, p in legal.edges() if not isinstance(legal[t], Population)]
     for name in legal.nodes(Population):
         q = made[name]
-        edges += [(_origin(legal, made, d.source), name, replace(change(q, d), biases=())) for d in q.into]
+        edges += [
+            (_origin(legal, made, d.source), name, replace(change(q, d), biases=())) for d in q.into
+        ]
         for source, p in legal.into(name):
             if p.biases:
                 nothing = np.zeros(0, np.int64)
@@ -74,7 +89,9 @@ def _single(d: Discrete) -> FixedPoint:
 
 
 def _clocked(legal: Program, made: Made) -> Program | None:
-    """Constants behind a filter: whole weights through it, what is left at once with its final value; else None."""
+    """Constants behind a filter: whole weights through it, what is left at once with its final
+    value; else None.
+    """
     nodes = dict(legal.graph.nodes(data="payload"))
     edges, any_ = [], False
     for name in legal.graph:
@@ -88,7 +105,9 @@ def _clocked(legal: Program, made: Made) -> Program | None:
             biases, drift = [], d.drift
             for b in p.biases:
                 whole, left = whole_part(b.value * gain * q.scale, q.limit)
-                biases.append(Bias(frozen(whole * inverse(gain * q.scale)), b.onset_s, b.onset_steps))
+                biases.append(
+                    Bias(frozen(whole * inverse(gain * q.scale)), b.onset_s, b.onset_steps)
+                )
                 drift = drift + left / q.scale * inverse(1 - decay)
             any_ = True
             nodes[name] = replace(nodes[name], dynamics=replace(d, drift=frozen(drift)))

@@ -1,8 +1,9 @@
 """A PE for every slice, keys, and the routing tables of all chips.
 
-On a chip every packet goes by the event router in its middle, so the least way on the mesh is had by giving the
-busiest slices the nearest PEs. Chips of a board are filled one after the other along a snake, populations in the order
-in which spikes come by, so that what sends to each other is on one chip or on neighbours.
+On a chip every packet goes by the event router in its middle, so the least way on the mesh is had
+by giving the busiest slices the nearest PEs. Chips of a board are filled one after the other along
+a snake, populations in the order in which spikes come by, so that what sends to each other is on
+one chip or on neighbours.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ Int = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """``chip``, ``core`` (slices,). ``nets``: one for each slice, to the routers of its targets, whose PEs are
-    ``local_cores``. ``entries``: of all tables before and after merging. ``cost``: packets times hops on the chips'
-    meshes, a step.
+    """``chip``, ``core`` (slices,). ``nets``: one for each slice, to the routers of its targets,
+    whose PEs are ``local_cores``. ``entries``: of all tables before and after merging. ``cost``:
+    packets times hops on the chips' meshes, a step.
     """
 
     chip: Int
@@ -44,9 +45,11 @@ class Assignment:
 
 
 def assign(parts: Split, system: System, seconds: float, log: Log) -> Assignment | None:
-    """Everything about where slices are and how their spikes get there; None with the reasons in ``log``.
+    """Everything about where slices are and how their spikes get there; None with the reasons in
+    ``log``.
 
-    ``seconds``: of a step. Raises nothing: N904, N920 and N921 (a target that faults cut off) are in the log.
+    ``seconds``: of a step. Raises nothing: N904, N920 and N921 (a target that faults cut off) are
+    in the log.
     """
     from nirc.mapping.route import route
     from nirc.mapping.tables.build import tables_for
@@ -63,14 +66,26 @@ def assign(parts: Split, system: System, seconds: float, log: Log) -> Assignment
         log.error("N920", str(error), found=f"{error.bits} bits", limit="32 bits")
         return None
     except UnreachableError as error:
-        log.error("N921", "faults cut off some chips", found=str(error)[:200], limit="a way of working links")
+        log.error(
+            "N921",
+            "faults cut off some chips",
+            found=str(error)[:200],
+            limit="a way of working links",
+        )
         return None
     long = tables_for(nets, routes, system.links, keys, cores)
-    routing = minimised(long) if system.board else long  # a chip has fewer slices than a hundredth of the entries
+    routing = (
+        minimised(long) if system.board else long
+    )  # a chip has fewer slices than a hundredth of the entries
     most = int(routing.sizes.max(initial=0))
     if most > ROUTER_ENTRIES:
         worst = int(routing.sizes.argmax())
-        log.error("N904", f"the routing table of chip {worst} is too long", found=most, limit=ROUTER_ENTRIES)
+        log.error(
+            "N904",
+            f"the routing table of chip {worst} is too long",
+            found=most,
+            limit=ROUTER_ENTRIES,
+        )
         return None
     entries = (len(long.key), len(routing.key))
     return Assignment(chip, core, keys, nets, cores, routes, routing, entries, cost)
@@ -89,14 +104,20 @@ def _places(parts: Split, system: System) -> tuple[Int, Int, float]:
         mine = order[done : done + len(cores)]
         busiest = mine[np.argsort(-packets[mine], kind="stable")]
         chip[mine], core[busiest] = number, cores[: len(mine)]
-        cost += float((packets[busiest] * hops_to_router(cores[: len(mine)])).sum()) if len(mine) else 0.0
+        cost += (
+            float((packets[busiest] * hops_to_router(cores[: len(mine)])).sum())
+            if len(mine)
+            else 0.0
+        )
         done += len(mine)
     assert done == parts.count, "more slices than PEs"
     return chip, core, cost
 
 
 def _along_the_network(parts: Split) -> Int:
-    """(populations,) a rank each: breadth first, from those that nothing feeds, then from any that are left."""
+    """(populations,) a rank each: breadth first, from those that nothing feeds, then from any that
+    are left.
+    """
     count = len(parts.names)
     ends = np.unique(parts.owner[parts.pair_source] * count + parts.owner[parts.pair_target])
     source, target = ends // count, ends % count
@@ -117,4 +138,6 @@ def _nets(parts: Split, chip: Int, core: Int, seconds: float) -> tuple[Nets, Int
     """A net for each slice, in spikes a second, and the core of each of its targets."""
     first = np.searchsorted(parts.pair_source, np.arange(parts.count + 1))
     weight = (RATE / seconds * (parts.end - parts.begin)).astype(np.float64)
-    return Nets(chip.astype(np.int32), first, chip[parts.pair_target].astype(np.int32), weight), core[parts.pair_target]
+    return Nets(
+        chip.astype(np.int32), first, chip[parts.pair_target].astype(np.int32), weight
+    ), core[parts.pair_target]

@@ -1,7 +1,9 @@
-"""Runs a bundle's files: spikes travel by the keys and routing tables of mapping.json to the synapses of network.npz.
+"""Runs a bundle's files: spikes travel by the keys and routing tables of mapping.json to the
+synapses of network.npz.
 
-What the tables do with a packet depends on its key alone. So the walk of all packets is done once, before the run: if
-each slice reaches just the processing elements that hold neurons it has synapses to, the synapses alone say the rest.
+What the tables do with a packet depends on its key alone. So the walk of all packets is done once,
+before the run: if each slice reaches just the processing elements that hold neurons it has synapses
+to, the synapses alone say the rest.
 """
 
 from __future__ import annotations

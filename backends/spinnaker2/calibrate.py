@@ -1,6 +1,8 @@
-"""spinnaker2-calibrate: weights at which the chip's spikes come nearest to the model's on sample inputs.
+"""spinnaker2-calibrate: weights at which the chip's spikes come nearest to the model's on sample
+inputs.
 
-The chip's neurons are the model's; its weights have 8 bits, or 4 where there are delays. Method: ``nirc.calibration``.
+The chip's neurons are the model's; its weights have 8 bits, or 4 where there are delays. Method:
+``nirc.calibration``.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from nirc.ir.program import Program
 
 @dataclass(frozen=True)
 class Spinnaker2Calibrate(PlainCalibrate):
-    """Quantise, then search gains and weights whose spikes on sample inputs are nearest to the model's.
+    """Quantise, then search gains and weights whose spikes on sample inputs are nearest to the
+    model's.
 
     ``finer``: inputs are sent by several spike sources, as far as there is room.
     """
@@ -31,7 +34,9 @@ class Spinnaker2Calibrate(PlainCalibrate):
         """Raises what ``quantise`` raises."""
         copies = roomy(program) if self.finer else self.quantise.copies
         quantise = replace(self.quantise, copies=copies)
-        made = PlainCalibrate(quantise, self.calibration, self.resets_to_zero, self.report).run(program, log)
+        made = PlainCalibrate(quantise, self.calibration, self.resets_to_zero, self.report).run(
+            program, log
+        )
         if populations_of(made, Copy):
             self.report["copies"] = copies
         return made

@@ -1,4 +1,6 @@
-"""The fields of network.npz and mapping.json against each other. deploy.py holds this module's text."""
+"""The fields of network.npz and mapping.json against each other. deploy.py holds this module's
+text.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ WORD = (1 << 32) - 1
 
 
 def check_network(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
-    """Names lead somewhere, shapes fit, synapses are in order, and the target's model takes them."""
+    """Names lead somewhere, shapes fit, synapses are in order, and the target's model takes
+    them.
+    """
     for i, source in enumerate(tree["inputs"]):
         check_pointers(f"inputs[{i}].channels", source["channels"], tree["channels"], faults)
     for i, population in enumerate(tree["populations"]):
@@ -56,7 +60,9 @@ def check_parameters(population: Tree, path: str, faults: Faults) -> None:
     for name in population["arrays"]:
         if population[name].shape not in ((1,), (population["n"],)):
             allowed = f"(1,) or ({population['n']},)"
-            faults.damaged(f"{path}.{name}", "an array has another shape", population[name].shape, allowed)
+            faults.damaged(
+                f"{path}.{name}", "an array has another shape", population[name].shape, allowed
+            )
 
 
 def check_projection(
@@ -64,7 +70,9 @@ def check_projection(
 ) -> None:
     """Synapses one by one, in order of source, target and delay."""
     if model == CONVOLVED:
-        faults.damaged(f"{path}.target", "the model takes no list of synapses", model, "a convolution")
+        faults.damaged(
+            f"{path}.target", "the model takes no list of synapses", model, "a convolution"
+        )
     pre, post, delay = block["pre"], block["post"], block["delay"]
     check_shapes(file.item("projections"), block, path, {"synapses": pre.size}, faults)
     if faults or not pre.size:
@@ -77,10 +85,17 @@ def check_projection(
     check_range(f"{path}.delay", delay, delays, model, faults)
     key = (pre.astype(np.int64) * targets + post) * (file.numbers["delays"][True][1] + 1) + delay
     if (np.diff(key) <= 0).any():
-        faults.damaged(path, "synapses are out of order or double", "pre, post, delay", "by pre, then post, delay")
+        faults.damaged(
+            path,
+            "synapses are out of order or double",
+            "pre, post, delay",
+            "by pre, then post, delay",
+        )
 
 
-def check_range(path: str, values: Any, allowed: tuple[int, int], model: str, faults: Faults) -> None:
+def check_range(
+    path: str, values: Any, allowed: tuple[int, int], model: str, faults: Faults
+) -> None:
     """Values that the target's model takes."""
     bad = values[(values < allowed[0]) | (values > allowed[1])]
     if bad.size:
@@ -96,23 +111,33 @@ def check_convolution(
         faults.damaged(f"{path}.target", "the model takes no convolution", model, CONVOLVED)
     maps, features, *kernel = block["weight"].shape
     if not block["weight"].size:
-        faults.damaged(f"{path}.weight", "an array is empty", block["weight"].shape, "1 or more on each axis")
+        faults.damaged(
+            f"{path}.weight", "an array is empty", block["weight"].shape, "1 or more on each axis"
+        )
         return
     pads = (block["pad_top"] + block["pad_bottom"], block["pad_left"] + block["pad_right"])
     rows = (block["in_height"] // block["pool_y"] + pads[0] - kernel[0]) // block["stride_y"] + 1
     columns = (block["in_width"] // block["pool_x"] + pads[1] - kernel[1]) // block["stride_x"] + 1
-    shapes = {"source": (maps, block["in_height"], block["in_width"]), "target": (features, rows, columns)}
+    shapes = {
+        "source": (maps, block["in_height"], block["in_width"]),
+        "target": (features, rows, columns),
+    }
     for what, n in (("source", sources), ("target", targets)):
         channels, y, x = shapes[what]
         if min(y, x) < 1 or channels * y * x != n:
-            faults.damaged(f"{path}.{what}", "a map does not fit the population", shapes[what], f"{n} neurons")
+            faults.damaged(
+                f"{path}.{what}", "a map does not fit the population", shapes[what], f"{n} neurons"
+            )
 
 
 # mapping.json.
 
 
 def check_mapping(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
-    """Slices hold each neuron once, as py-spinnaker2 cuts them. Keys and tables are blocks of their own."""
+    """Slices hold each neuron once, as py-spinnaker2 cuts them.
+
+    Keys and tables are blocks of their own.
+    """
     network, slices = trees["network.npz"], tree["slices"]
     check_slices(slices, network, faults)
     if not faults:
@@ -126,30 +151,48 @@ def check_slices(slices: list[Tree], network: Tree, faults: Faults) -> None:
     found: dict[str, list[tuple[int, int]]] = {}
     for s in slices:
         found.setdefault(s["population"], []).append((s["from"], s["to"]))
-    sizes = {source["name"]: source["channels"].size for source in network["inputs"]} | neurons_of(network)
+    sizes = {source["name"]: source["channels"].size for source in network["inputs"]} | neurons_of(
+        network
+    )
     for i, s in enumerate(slices):
         if s["population"] not in sizes:
-            faults.damaged(f"slices[{i}].population", "a population is unknown", s["population"], "one of the network")
+            faults.damaged(
+                f"slices[{i}].population",
+                "a population is unknown",
+                s["population"],
+                "one of the network",
+            )
     for block in (*network["inputs"], *network["populations"]):
         n, atoms, parts = sizes[block["name"]], block["atoms"], sorted(found.get(block["name"], []))
         wanted = [(k, min(k + atoms, n)) for k in range(0, min(n, atoms * (len(parts) + 1)), atoms)]
         if parts != wanted:
             allowed = f"{n} neurons, {atoms} by {atoms}"
-            faults.damaged("slices", "neurons are missing, double or cut otherwise", block["name"], allowed)
+            faults.damaged(
+                "slices", "neurons are missing, double or cut otherwise", block["name"], allowed
+            )
     if len({(s["chip"], s["core"]) for s in slices}) < len(slices):
-        faults.damaged("slices", "a core has two slices", len(slices), "one program, and so one slice, a core")
+        faults.damaged(
+            "slices", "a core has two slices", len(slices), "one program, and so one slice, a core"
+        )
 
 
 def check_keys(slices: list[Tree], most: int, faults: Faults) -> None:
-    """Blocks of 2^n keys, aligned, in rising order and without overlap, with a key for each neuron."""
+    """Blocks of 2^n keys, aligned, in rising order and without overlap, with a key for each
+    neuron.
+    """
     last = -1
     for i, s in enumerate(slices):
         room, n = WORD - s["mask"] + 1, s["to"] - s["from"]
         if room & (room - 1) or s["key"] & ~s["mask"] or not 0 < n <= min(room, most):
-            found, allowed = f"{s['key']:#x}/{s['mask']:#x}", f"a block of 2^n keys for 1..{most} neurons"
+            found, allowed = (
+                f"{s['key']:#x}/{s['mask']:#x}",
+                f"a block of 2^n keys for 1..{most} neurons",
+            )
             faults.damaged(f"slices[{i}]", "the keys of a slice are no block", found, allowed)
         if s["key"] <= last:
-            faults.damaged(f"slices[{i}].key", "keys overlap or are out of order", s["key"], f"above {last}")
+            faults.damaged(
+                f"slices[{i}].key", "keys overlap or are out of order", s["key"], f"above {last}"
+            )
         last = s["key"] + room - 1
 
 
@@ -159,13 +202,21 @@ def check_routes(tree: Tree, faults: Faults) -> None:
     for i, router in enumerate(tree["routers"]):
         path = f"routers[{i}]"
         if router["chip"] <= last:
-            faults.damaged(f"{path}.chip", "routers are out of order or double", router["chip"], f"above {last}")
+            faults.damaged(
+                f"{path}.chip",
+                "routers are out of order or double",
+                router["chip"],
+                f"above {last}",
+            )
         last = router["chip"]
         for j, (key, mask, route) in enumerate(router["entries"]):
             if key & ~mask or route >= routes:
                 allowed = f"key, mask, one of {routes} routes"
                 faults.damaged(
-                    f"{path}.entries[{j}]", "an entry selects nothing or leads nowhere", (key, mask), allowed
+                    f"{path}.entries[{j}]",
+                    "an entry selects nothing or leads nowhere",
+                    (key, mask),
+                    allowed,
                 )
 
 
@@ -176,14 +227,18 @@ def check_floorplan(tree: Tree, faults: Faults) -> None:
         placed += [(part["population"], part["box"], core["chip"]) for part in core["parts"]]
     wanted = sorted((s["population"], [[s["from"], s["to"]]], s["chip"]) for s in tree["slices"])
     if sorted(placed) != wanted:
-        faults.damaged("floorplan", "slices and floorplan differ", len(placed), f"the {len(wanted)} slices")
+        faults.damaged(
+            "floorplan", "slices and floorplan differ", len(placed), f"the {len(wanted)} slices"
+        )
 
 
 def ends(trees: Mapping[str, Tree]) -> dict[str, Any]:
     """The channels that manifest.json may name."""
     tree = trees["network.npz"]
     spiking = {population["name"]: population["spikes"] for population in tree["populations"]}
-    kinds = {"spikes" if spiking[output["population"]] else "membrane" for output in tree["outputs"]}
+    kinds = {
+        "spikes" if spiking[output["population"]] else "membrane" for output in tree["outputs"]
+    }
     columns = sum(output["neurons"].size for output in tree["outputs"])
     return {
         "inputs": tree["channels"],

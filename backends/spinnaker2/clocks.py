@@ -1,4 +1,6 @@
-"""Clocks: neurons that spike in every step from a given one on, and bring constants to those that they feed."""
+"""Clocks: neurons that spike in every step from a given one on, and bring constants to those that
+they feed.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ Arc = tuple[str, str, Projection]
 
 @dataclass(frozen=True)
 class User:
-    """A population that clocks feed. ``limit``: of a weight; ``filtered``: two receptors, by sign."""
+    """A population that clocks feed.
+
+    ``limit``: of a weight; ``filtered``: two receptors, by sign.
+    """
 
     n: int
     late: int
@@ -30,7 +35,9 @@ class User:
 
 
 class Clocks:
-    """Neurons that spike in every step from a given one on: one population for each lateness of targets."""
+    """Neurons that spike in every step from a given one on: one population for each lateness of
+    targets.
+    """
 
     def __init__(self) -> None:
         self.users: dict[int, list[tuple[str, User]]] = {}
@@ -59,7 +66,9 @@ class Clocks:
 
 
 def _projections(user: User, first: dict[int, int], clocks: int) -> list[Projection]:
-    """From ``clocks`` neurons, those of an onset from ``first`` on, to one population: one projection a receptor."""
+    """From ``clocks`` neurons, those of an onset from ``first`` on, to one population: one
+    projection a receptor.
+    """
     weight = np.zeros((user.n, clocks))
     for clocked in user.clocked:
         for k, part in enumerate(shares(clocked.weight, user.limit)):
@@ -74,7 +83,9 @@ def _projections(user: User, first: dict[int, int], clocks: int) -> list[Project
 
 
 def _clock(onsets: NDArray[np.int64], lateness: int) -> SpinNeuron:
-    """Counts the chip's steps and spikes so that its targets see the spike in the model's step ``onsets`` (n,)."""
+    """Counts the chip's steps and spikes so that its targets see the spike in the model's step
+    ``onsets`` (n,).
+    """
     first = (onsets + lateness).astype(np.float64)
     zeros, ones = single(np.zeros(len(onsets))), single(np.ones(len(onsets)))
     return SpinNeuron(

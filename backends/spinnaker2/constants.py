@@ -1,9 +1,11 @@
-"""Constant inputs: offsets of the membrane, and clocks, neurons that spike in every step from a given one on.
+"""Constant inputs: offsets of the membrane, and clocks, neurons that spike in every step from a
+given one on.
 
-The chip adds ``i_offset`` to the membrane from its first step on, the model once the population's first input could
-be there, ``late`` steps later; a starting value of the membrane makes up for it. Behind a synaptic filter a constant
-has to arrive as spikes: the whole part comes from a clock, through the filter and in time; what is left, less than
-half a unit of weight, is added to the membrane with its value in the steady state.
+The chip adds ``i_offset`` to the membrane from its first step on, the model once the population's
+first input could be there, ``late`` steps later; a starting value of the membrane makes up for it.
+Behind a synaptic filter a constant has to arrive as spikes: the whole part comes from a clock,
+through the filter and in time; what is left, less than half a unit of weight, is added to the
+membrane with its value in the steady state.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ class Clocked:
 
 
 def whole_part(wanted: Float, limit: int) -> tuple[Int, Float]:
-    """``wanted`` (n,) as whole numbers that ``CLOCKS`` weights of ``limit`` can bring, and what is left."""
+    """``wanted`` (n,) as whole numbers that ``CLOCKS`` weights of ``limit`` can bring, and what is
+    left.
+    """
     whole = np.clip(np.rint(wanted), -limit * CLOCKS, limit * CLOCKS).astype(np.int64)
     left = wanted - whole
     return whole, np.where(np.abs(left) < 1e-9 * np.maximum(1.0, np.abs(wanted)), 0.0, left)
@@ -41,7 +45,9 @@ def shares(weight: Int, limit: int) -> list[Int]:
 
 
 def start(offset: Float, alpha: Float, late: int) -> Float:
-    """(n,) the membrane from which ``late`` steps of ``offset`` lead to 0; 0 where nothing is remembered anyway."""
+    """(n,) the membrane from which ``late`` steps of ``offset`` lead to 0; 0 where nothing is
+    remembered anyway.
+    """
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         leaking = (alpha ** -float(late) - 1) / (1 - alpha)
         steps = np.where(alpha == 1, float(late), leaking)

@@ -1,7 +1,9 @@
-"""Copies of input channels: what one whole weight cannot hold comes through further spike sources with the same spikes.
+"""Copies of input channels: what one whole weight cannot hold comes through further spike sources
+with the same spikes.
 
-A weight of a copied input is the sum of up to ``copies`` whole ones, so it may be so many times larger, and a neuron's
-scale so many times finer. A channel gets only as many copies as its largest weight needs.
+A weight of a copied input is the sum of up to ``copies`` whole ones, so it may be so many times
+larger, and a neuron's scale so many times finer. A channel gets only as many copies as its largest
+weight needs.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from nirc.ir.program import Program
 from nirc.semantics.stepper import Stepper
 
 CHOICES = (8, 4, 2)  # of ``--set copies``, besides 1
-# Unasked in networks that take, with copies, a quarter of a chip at most, and half of a PE for a neuron (?: choices).
+# Unasked in networks that take, with copies, a quarter of a chip at most, and half of a PE for a
+# neuron (?: choices).
 MOST_SLICES = PES // 4
 MOST_SYNAPSES = PES * DYN_BYTES // SYNAPSE_BYTES // 4
 MOST_FAN_IN = DYN_BYTES // (SYNAPSE_BYTES + ROW_HEADER) // 2
@@ -31,7 +34,9 @@ MOST_FAN_IN = DYN_BYTES // (SYNAPSE_BYTES + ROW_HEADER) // 2
 
 @dataclass(frozen=True)
 class Copy:
-    """Spike sources that play what their input's channels play; which, the projection into them says."""
+    """Spike sources that play what their input's channels play; which, the projection into them
+    says.
+    """
 
     def stepper(self, batch: int) -> Stepper:
         """It has no state."""
@@ -54,7 +59,9 @@ class _CopyStepper:
 
 @dataclass(frozen=True)
 class Summed:
-    """Synapses of an input, each a sum of ``parts`` within the range of a weight; all but the first go to copies."""
+    """Synapses of an input, each a sum of ``parts`` within the range of a weight; all but the first
+    go to copies.
+    """
 
     source: str
     target: str
@@ -65,7 +72,9 @@ class Summed:
     @staticmethod
     def of(source: str, target: str, projection: Projection, op: Sparse, limit: int) -> Summed:
         """``projection`` through ``op``, whose weights are whole and may be above ``limit``."""
-        return Summed(source, target, projection, op, tuple(shares(np.rint(op.value).astype(np.int64), limit)))
+        return Summed(
+            source, target, projection, op, tuple(shares(np.rint(op.value).astype(np.int64), limit))
+        )
 
     @property
     def arc(self) -> Arc:
@@ -77,7 +86,11 @@ class Summed:
     def copies(self) -> Int:
         """(channels,) how many copies each channel needs."""
         needed = np.zeros(self.op.n_in, np.int64)
-        np.maximum.at(needed, self.op.source, np.count_nonzero(self.parts[1:], axis=0) if self.parts[1:] else 0)
+        np.maximum.at(
+            needed,
+            self.op.source,
+            np.count_nonzero(self.parts[1:], axis=0) if self.parts[1:] else 0,
+        )
         return needed
 
     def rest(self, first: Int, count: int) -> Projection:
@@ -85,11 +98,18 @@ class Summed:
         op, there = self.op, [np.flatnonzero(part) for part in self.parts[1:]]
         target = np.concatenate([op.target[some] for some in there])
         source = np.concatenate([first[op.source[some]] + k for k, some in enumerate(there)])
-        value = np.concatenate([part[some] for part, some in zip(self.parts[1:], there, strict=True)])
-        return replace(self.projection, ops=(sparse(target, source, value.astype(np.float64), count, op.n_out),))
+        value = np.concatenate(
+            [part[some] for part, some in zip(self.parts[1:], there, strict=True)]
+        )
+        return replace(
+            self.projection,
+            ops=(sparse(target, source, value.astype(np.float64), count, op.n_out),),
+        )
 
 
-def add_copies(sums: Iterable[Summed], program: Program, nodes: dict[str, object], arcs: list[Arc], log: Log) -> None:
+def add_copies(
+    sums: Iterable[Summed], program: Program, nodes: dict[str, object], arcs: list[Arc], log: Log
+) -> None:
     """Add populations of copies, with what they bring, to what ``program`` becomes. Notes N913."""
     by: dict[str, list[Summed]] = {}
     for summed in sums:
@@ -108,14 +128,17 @@ def add_copies(sums: Iterable[Summed], program: Program, nodes: dict[str, object
         arcs += [(name, summed.target, summed.rest(first, count)) for summed in mine]
         log.note(
             "N913",
-            f"{count} spike source(s) were added that repeat channels of `{source}`, for finer weights",
+            f"{count} spike source(s) were added that repeat channels of `{source}`, for finer "
+            "weights",
             where=payload.origins[0],
             found=f"up to {needed.max() + 1} for a channel",
         )
 
 
 def roomy(program: Program) -> int:
-    """The copies that the inputs of a legal program may have unasked; 1 if there is no room for more."""
+    """The copies that the inputs of a legal program may have unasked; 1 if there is no room for
+    more.
+    """
     return next((copies for copies in CHOICES if _small(program, copies)), 1)
 
 

@@ -1,4 +1,6 @@
-"""Do keys and routing tables take each spike to the processing elements that have synapses for it, and no others?"""
+"""Do keys and routing tables take each spike to the processing elements that have synapses for it,
+and no others?
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from nirc.mapping.nets import Nets
 
 
 def check_delivery(tables: Tables, mapping: Mapping, log: Log) -> None:
-    """Follow every packet of every slice; raises ``InputError`` (U605) naming the first that goes astray."""
+    """Follow every packet of every slice; raises ``InputError`` (U605) naming the first that goes
+    astray.
+    """
     from nirc.mapping.tables.walk import walk
 
     slices = mapping.slices
@@ -28,7 +32,8 @@ def check_delivery(tables: Tables, mapping: Mapping, log: Log) -> None:
         lost = slices[fault.net]
         log.error(
             "U605",
-            f"spikes of `{lost.population}`, neurons {lost.begin} to {lost.end - 1}, go astray: {fault}",
+            f"spikes of `{lost.population}`, neurons {lost.begin} to {lost.end - 1}, go astray: "
+            f"{fault}",
             where=f"{FILE}/routers",
             help="compile again",
         )

@@ -20,9 +20,11 @@ def emit(chip: Chip) -> dict[str, bytes]:
 
 @cache  # it is the same for every network
 def deploy_py() -> bytes:
-    """A self-contained script (numpy and py-spinnaker2, no nirc): checks the bundle, builds, runs a raster.
+    """A self-contained script (numpy and py-spinnaker2, no nirc): checks the bundle, builds, runs a
+    raster.
 
-    The same for every network and either system: it reads network.npz, mapping.json and manifest.json.
+    The same for every network and either system: it reads network.npz, mapping.json and
+    manifest.json.
     """
     return deploy_script(
         "nirc.backends.spinnaker2",

@@ -1,8 +1,9 @@
 """Runs tables as the chip does, step by step, many samples at once.
 
-Row r of every recording is the state after step r, and raster column k is sent in step k. A spike of step t acts in
-step t + 1 + delay, so a chain of p populations answers column k in row k + p at the earliest: whoever wants those
-rows hands over empty columns after the last. Source of the rule: ``rule.py``.
+Row r of every recording is the state after step r, and raster column k is sent in step k. A spike
+of step t acts in step t + 1 + delay, so a chain of p populations answers column k in row k + p at
+the earliest: whoever wants those rows hands over empty columns after the last. Source of the rule:
+``rule.py``.
 """
 
 from __future__ import annotations
@@ -37,12 +38,14 @@ def emulate(
     record: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
-    """Run ``raster`` (samples, steps, channels), whole spike counts; every sample starts from the tables' v_init.
+    """Run ``raster`` (samples, steps, channels), whole spike counts; every sample starts from the
+    tables' v_init.
 
-    A ``spike_list`` sends a spike for each entry of its list: a count of 2 is two of them. ``Run.output`` (samples,
-    steps, outputs): spikes, int32, or float32 if there is a readout, whose column is its v. With ``record``:
-    ``spikes`` (int8) and ``v`` (float32, after the reset) of every population by name, each (samples, steps, neurons).
-    ``progress`` is called with the number of samples done. Raises ``InputError`` (U604) if the raster does not fit.
+    A ``spike_list`` sends a spike for each entry of its list: a count of 2 is two of them.
+    ``Run.output`` (samples, steps, outputs): spikes, int32, or float32 if there is a readout, whose
+    column is its v. With ``record``: ``spikes`` (int8) and ``v`` (float32, after the reset) of
+    every population by name, each (samples, steps, neurons). ``progress`` is called with the number
+    of samples done. Raises ``InputError`` (U604) if the raster does not fit.
     """
     inputs = spike_counts(raster, tables.channels)
     machine = _Machine(tables)
@@ -73,16 +76,25 @@ class Connections:
 
 def connections(tables: Tables) -> list[Connections]:
     """All synapses of the network; a convolution's written out."""
-    lists = [Connections(p.source, p.target, p.pre, p.post, p.weight, p.delay) for p in tables.projections]
+    lists = [
+        Connections(p.source, p.target, p.pre, p.post, p.weight, p.delay)
+        for p in tables.projections
+    ]
     return lists + [unrolled(convolution) for convolution in tables.convolutions]
 
 
 def unrolled(convolution: Convolution) -> Connections:
-    """A convolution synapse by synapse. Raises ``CompileError`` (N910) if they are more than memory should hold."""
+    """A convolution synapse by synapse.
+
+    Raises ``CompileError`` (N910) if they are more than memory should hold.
+    """
     c, height, width = convolution.shape_in
     pool_y, pool_x = convolution.pool_y, convolution.pool_x
     pooled = (c, height // pool_y, width // pool_x)
-    pads = ((convolution.pad_top, convolution.pad_bottom), (convolution.pad_left, convolution.pad_right))
+    pads = (
+        (convolution.pad_top, convolution.pad_bottom),
+        (convolution.pad_left, convolution.pad_right),
+    )
     strides = (convolution.stride_y, convolution.stride_x)
     weight = convolution.weight.transpose(1, 0, 2, 3).astype(np.float64)
     kernel = Conv(weight, pooled, convolution.shape_out, strides, pads, (1, 1), 1)
@@ -90,7 +102,12 @@ def unrolled(convolution: Convolution) -> Connections:
     if kernel.entries * pool_y * pool_x > MAX_SYNAPSES:
         log = Log()
         found = kernel.entries * pool_y * pool_x
-        log.error("N910", f"`{convolution.name}` has too many synapses to emulate", found=found, limit=MAX_SYNAPSES)
+        log.error(
+            "N910",
+            f"`{convolution.name}` has too many synapses to emulate",
+            found=found,
+            limit=MAX_SYNAPSES,
+        )
         log.raise_if_errors()
     if (pool_y, pool_x) != (1, 1):
         window = (pool_y, pool_x)
@@ -99,7 +116,9 @@ def unrolled(convolution: Convolution) -> Connections:
         assert op is not None
     post, pre, value = op.coo()
     whole = np.rint(value).astype(np.int64)
-    return Connections(convolution.source, convolution.target, pre, post, whole, np.zeros(len(pre), np.int64))
+    return Connections(
+        convolution.source, convolution.target, pre, post, whole, np.zeros(len(pre), np.int64)
+    )
 
 
 class _Machine:
@@ -109,11 +128,15 @@ class _Machine:
         self.tables = tables
         populations = {population.name: population for population in tables.populations}
         sizes = tables.sizes()
-        self.bundles = [_Bundle(c, sizes[c.source], populations[c.target]) for c in connections(tables)]
+        self.bundles = [
+            _Bundle(c, sizes[c.source], populations[c.target]) for c in connections(tables)
+        ]
         depth = dict.fromkeys(populations, 1)
         for bundle in self.bundles:
             depth[bundle.target] = max(depth[bundle.target], 1 + max(bundle.delays, default=0))
-        self.cells = {name: _Cells(population, depth[name]) for name, population in populations.items()}
+        self.cells = {
+            name: _Cells(population, depth[name]) for name, population in populations.items()
+        }
 
     def samples_at_once(self) -> int:
         """Samples of a batch."""
@@ -130,7 +153,9 @@ class _Machine:
 
     def step(self, column: NDArray[np.int64]) -> None:
         """One time step. ``column`` (samples, channels): how often each sends."""
-        sent: dict[str, Counts] = {source.name: column[:, source.channels] for source in self.tables.inputs}
+        sent: dict[str, Counts] = {
+            source.name: column[:, source.channels] for source in self.tables.inputs
+        }
         for name, cells in self.cells.items():
             cells.step(self.now)
             sent[name] = cells.spikes
@@ -146,9 +171,11 @@ class _Machine:
 
 
 class _Cells:
-    """A population's states (samples, n) and, in ``due`` (depth, samples, signs, n), what is on its way to it.
+    """A population's states (samples, n) and, in ``due`` (depth, samples, signs, n), what is on its
+    way to it.
 
-    With synaptic currents, excitatory and inhibitory weights are summed apart; else there is one sum.
+    With synaptic currents, excitatory and inhibitory weights are summed apart; else there is one
+    sum.
     """
 
     def __init__(self, population: Population, depth: int) -> None:
@@ -195,5 +222,9 @@ class _Bundle:
         self.synapses = summing(Synapses(pre, places, weight, n_sources, self.n_places))
 
     def sums(self, spikes: Counts) -> NDArray[np.int64]:
-        """(samples, delays, signs, targets): what ``spikes`` (samples, sources) sends, one sum a delay and sign."""
-        return self.synapses.sums(spikes).reshape(len(spikes), len(self.delays), self.signs, self.n_targets)
+        """(samples, delays, signs, targets): what ``spikes`` (samples, sources) sends, one sum a
+        delay and sign.
+        """
+        return self.synapses.sums(spikes).reshape(
+            len(spikes), len(self.delays), self.signs, self.n_targets
+        )

@@ -10,7 +10,14 @@ import numpy as np
 
 from nirc.analysis import rule_differences
 from nirc.backends.spinnaker2.assign import Assignment, assign
-from nirc.backends.spinnaker2.limits import EVENTS_PER_S, MAX_PIXELS, PLANNED, ROUTER_ENTRIES, SHEET, SURVEY
+from nirc.backends.spinnaker2.limits import (
+    EVENTS_PER_S,
+    MAX_PIXELS,
+    PLANNED,
+    ROUTER_ENTRIES,
+    SHEET,
+    SURVEY,
+)
 from nirc.backends.spinnaker2.lower import READOUT, labelled, lateness, lower, neurons, outputs_of
 from nirc.backends.spinnaker2.mapping import Mapping, Slice
 from nirc.backends.spinnaker2.memory import TERMS, Memory, Prices
@@ -38,7 +45,10 @@ class Chip:
 
 
 def chip_rule(name: str, d: Discrete) -> Rule:
-    """The model's reset at once and one spike a step. Thresholds are float32: both comparisons are exact."""
+    """The model's reset at once and one spike a step.
+
+    Thresholds are float32: both comparisons are exact.
+    """
     fires = d.rule.fires
     if fires is None:
         return d.rule
@@ -46,8 +56,12 @@ def chip_rule(name: str, d: Discrete) -> Rule:
     return plain(reset, synapse=d.rule.has_synapse, at=fires.at)
 
 
-def fit(program: Program, legal: Program, target: Target, request: Request, log: Log) -> Mapped | None:
-    """Tables and mapping for ``target`` from the integer form of ``legal``, or None with the reasons in ``log``."""
+def fit(
+    program: Program, legal: Program, target: Target, request: Request, log: Log
+) -> Mapped | None:
+    """Tables and mapping for ``target`` from the integer form of ``legal``, or None with the
+    reasons in ``log``.
+    """
     labels = labelled(program)
     tables = lower(program, labels)
     _check_names(request, labels, log)
@@ -78,7 +92,12 @@ def _check_names(request: Request, labels: Names[str, str], log: Log) -> None:
     for name in request.atoms:
         if name not in labels:
             known = ", ".join(labels)
-            log.error("N902", f"there is no population `{name}` to be split", found=name, limit=known[:200])
+            log.error(
+                "N902",
+                f"there is no population `{name}` to be split",
+                found=name,
+                limit=known[:200],
+            )
 
 
 def _enough(parts: Split, system: System, target: Target, log: Log) -> bool:
@@ -107,12 +126,22 @@ def _with_atoms(tables: Tables, atoms: Names[str, int]) -> Tables:
 
 
 def _slices(parts: Split, placed: Assignment) -> tuple[Slice, ...]:
-    columns = (parts.owner, parts.begin, parts.end, placed.chip, placed.core, placed.keys.key, placed.keys.mask)
+    columns = (
+        parts.owner,
+        parts.begin,
+        parts.end,
+        placed.chip,
+        placed.core,
+        placed.keys.key,
+        placed.keys.mask,
+    )
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return tuple(Slice(parts.names[owner], *row) for owner, *row in rows)
 
 
-def _floorplan(parts: Split, placed: Assignment, system: System, prices: Prices, seconds: float) -> Floorplan:
+def _floorplan(
+    parts: Split, placed: Assignment, system: System, prices: Prices, seconds: float
+) -> Floorplan:
     used = {term: parts.usage[term].tolist() for term in TERMS}
     total = np.sum([parts.usage[term] for term in TERMS], axis=0).tolist()
     busy = events(parts).tolist()
@@ -148,14 +177,18 @@ def _floorplan(parts: Split, placed: Assignment, system: System, prices: Prices,
     )
 
 
-def _mapped(program: Program, target: Target, chip: Chip, parts: Split, placed: Assignment, system: System) -> Mapped:
+def _mapped(
+    program: Program, target: Target, chip: Chip, parts: Split, placed: Assignment, system: System
+) -> Mapped:
     late = lateness(program)
     sinks = [(sink, program.into(sink)[0][0]) for sink in program.nodes(Sink)]
     silent = any(not program[source].dynamics.fires for _, source in sinks)
     blocks = {}
     for name, population in neurons(program).items():
         neuron = population.dynamics
-        blocks[name] = Block(chip.labels[name], tuple(range(population.n)), tuple(neuron.scale.tolist()), neuron.late)
+        blocks[name] = Block(
+            chip.labels[name], tuple(range(population.n)), tuple(neuron.scale.tolist()), neuron.late
+        )
     columns: dict[str, tuple[int, ...]] = {}
     first = 0
     for source in outputs_of(program):
@@ -175,7 +208,9 @@ def _mapped(program: Program, target: Target, chip: Chip, parts: Split, placed: 
     )
 
 
-def _utilisation(parts: Split, placed: Assignment, system: System, chip: Chip) -> dict[str, tuple[int, int]]:
+def _utilisation(
+    parts: Split, placed: Assignment, system: System, chip: Chip
+) -> dict[str, tuple[int, int]]:
     limits = chip.mapping.floorplan.limits
     memory = max(int(core.usage["memory"]) for core in chip.mapping.floorplan.cores)
     chips = {"chips": (len(np.unique(placed.chip)), len(system.chips))} if system.board else {}

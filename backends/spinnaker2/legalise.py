@@ -9,12 +9,20 @@ from nirc.backends.spinnaker2.limits import SCRIPTS
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete, Population, Sink, Source, populations_of
 from nirc.ir.program import Program
-from nirc.passes.legality import OutputRule, refuse_membranes, refuse_outputs, refuse_without_neurons, relay
+from nirc.passes.legality import (
+    OutputRule,
+    refuse_membranes,
+    refuse_outputs,
+    refuse_without_neurons,
+    relay,
+)
 
 
 @dataclass(frozen=True)
 class Spinnaker2Legalise:
-    """Insert relay populations where an output is an input, or late; refuse what no stock model does."""
+    """Insert relay populations where an output is an input, or late; refuse what no stock model
+    does.
+    """
 
     name: ClassVar[str] = "spinnaker2-legalise"
 
@@ -47,10 +55,15 @@ def _relay_outputs(program: Program) -> Program:
     nodes = dict(program.graph.nodes(data="payload"))
     edges = []
     for source, target, projection in program.edges():
-        if isinstance(nodes[target], Sink) and (projection.lag or isinstance(nodes[source], Source)):
+        if isinstance(nodes[target], Sink) and (
+            projection.lag or isinstance(nodes[source], Source)
+        ):
             name = program.fresh_name(f"{target}.relay", nodes)
             nodes[name] = relay(nodes[target].n, nodes[target].origins)
-            edges += [(source, name, projection), (name, target, replace(projection, delay_steps=0, feedback=False))]
+            edges += [
+                (source, name, projection),
+                (name, target, replace(projection, delay_steps=0, feedback=False)),
+            ]
         else:
             edges.append((source, target, projection))
     return program.rebuilt(nodes, edges)

@@ -1,9 +1,10 @@
 """The limits of SpiNNaker2, the ranges of its words and the prices of its memory, declared once.
 
-No public document states the memory that is free on a processing element (PE), nor the layout of the vendor's tables:
-the prices below are on the safe side (targets sheet, section 2). ``--set`` overrides the ones that users may know
-better. Certainty: S read in the source, M measured on recordings of a chip, R reported by a survey of the chip's
-paper and documentation, I inferred, ? chosen by us.
+No public document states the memory that is free on a processing element (PE), nor the layout of
+the vendor's tables: the prices below are on the safe side (targets sheet, section 2). ``--set``
+overrides the ones that users may know better. Certainty: S read in the source, M measured on
+recordings of a chip, R reported by a survey of the chip's paper and documentation, I inferred, ?
+chosen by us.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ SHEET = "targets sheet, section 2"
 # Ranges of single values: (smallest, largest).
 DELAYED_WEIGHT = (-15, 15)  # 4 bits and a sign, of the models with delays (S: SCRIPTS)
 WEIGHT = (-127, 127)  # 8 bits, of the models without (S: IMPORTER scales to them)
-RING = 32_767  # of what weights of inputs with copies bring together in a step (?: the buffers have 16 bits)
+# of what weights of inputs with copies bring together in a step (?: the buffers have 16 bits)
+RING = 32_767
 DELAY = (0, 7)  # steps on top of the one that every synapse takes (S: SCRIPTS)
-FLOAT32 = (-3.4028234663852886e38, 3.4028234663852886e38)  # state and parameters: finite (S: GENERATED)
+FLOAT32 = (
+    -3.4028234663852886e38,
+    3.4028234663852886e38,
+)  # state and parameters: finite (S: GENERATED)
 DECAY = (0.0, 1.0)
 NEVER = 1e30  # the threshold of a readout, which must not fire
 MAP = 1 << 12  # a convolution's sizes, strides and paddings (?: no limit is published)

@@ -1,4 +1,6 @@
-"""The integer form as the chip's populations and projections, not yet split over processing elements."""
+"""The integer form as the chip's populations and projections, not yet split over processing
+elements.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ from nirc.backends.spinnaker2.copies import Copy
 from nirc.backends.spinnaker2.limits import MAX_ATOMS
 from nirc.backends.spinnaker2.neuron import SpinNeuron
 from nirc.backends.spinnaker2.rule import Float32
-from nirc.backends.spinnaker2.tables import Convolution, Input, Output, Population, Projection, Tables
+from nirc.backends.spinnaker2.tables import (
+    Convolution,
+    Input,
+    Output,
+    Population,
+    Projection,
+    Tables,
+)
 from nirc.files.npz import Labels
 from nirc.ir import populations as ir
 from nirc.ir.linear import Conv, Pool, pooled_kernel
@@ -28,7 +37,9 @@ def labelled(program: Program) -> dict[str, str]:
 
 
 def lower(program: Program, labels: Mapping[str, str]) -> Tables:
-    """Tables of a program in the integer form; as many atoms a processing element as its index has room for."""
+    """Tables of a program in the integer form; as many atoms a processing element as its index has
+    room for.
+    """
     inputs, first = {}, 0
     for name, port in program.nodes(ir.Source).items():
         inputs[name] = Input(labels[name], np.arange(first, first + port.n), MAX_ATOMS)
@@ -45,9 +56,13 @@ def lower(program: Program, labels: Mapping[str, str]) -> Tables:
             if kernel is not None:
                 convolutions.append(_convolution(labels[source], labels[target], *kernel))
             else:
-                projections += _projections(labels[source], labels[target], mine, late[target] - late[source])
+                projections += _projections(
+                    labels[source], labels[target], mine, late[target] - late[source]
+                )
     ways = Labels()
-    outputs = [Output(labels[source], np.arange(program[source].n)) for source in outputs_of(program)]
+    outputs = [
+        Output(labels[source], np.arange(program[source].n)) for source in outputs_of(program)
+    ]
     return Tables(
         first,
         tuple(inputs.values()),
@@ -111,8 +126,12 @@ def _short(values: Float32) -> Float32:
     return values[:1] if (values == values[0]).all() else values
 
 
-def _projections(source: str, target: str, parts: list[ir.Projection], late: int) -> Iterator[Projection]:
-    """All synapses from one population to another; a second projection if some excite and inhibit the same neuron."""
+def _projections(
+    source: str, target: str, parts: list[ir.Projection], late: int
+) -> Iterator[Projection]:
+    """All synapses from one population to another; a second projection if some excite and inhibit
+    the same neuron.
+    """
     whole = _projection(source, target, parts, late)
     same = (np.diff(whole.pre) == 0) & (np.diff(whole.post) == 0) & (np.diff(whole.delay) == 0)
     if not same.any():
@@ -135,7 +154,9 @@ def _projection(source: str, target: str, parts: list[ir.Projection], late: int)
         delay.append(np.full(value.size, part.lag + late - 1))
     pre_, post_, weight_, delay_ = (np.concatenate(arrays) for arrays in (pre, post, weight, delay))
     order = np.lexsort((delay_, post_, pre_))
-    arrays = (a[order].astype(kind) for a, kind in zip((pre_, post_, weight_, delay_), WORDS, strict=True))
+    arrays = (
+        a[order].astype(kind) for a, kind in zip((pre_, post_, weight_, delay_), WORDS, strict=True)
+    )
     return Projection(f"{source} -> {target}", source, target, *arrays)
 
 

@@ -1,7 +1,9 @@
-"""``mapping.json``: which PE holds which neurons, under which keys they send, and the routing tables of every chip.
+"""``mapping.json``: which PE holds which neurons, under which keys they send, and the routing
+tables of every chip.
 
-Written for the user, for ``nirc mapping`` and for the emulator, whose spikes travel through these keys and tables. The
-vendor's tools map anew: of this file they are told only how many neurons of a population a PE takes.
+Written for the user, for ``nirc mapping`` and for the emulator, whose spikes travel through these
+keys and tables. The vendor's tools map anew: of this file they are told only how many neurons of a
+population a PE takes.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ def mapping_file() -> File:
     entries = Size("entries", ROUTER_ENTRIES, source=MACHINE)
     router: dict[str, Kind] = {
         "chip": chip,
-        "entries": Integers((entries, 3), 0, WORD, doc="key, mask, index in `routes`; the first that matches counts"),
+        "entries": Integers(
+            (entries, 3), 0, WORD, doc="key, mask, index in `routes`; the first that matches counts"
+        ),
     }
     route: dict[str, Kind] = {
         "links": Integers(("links",), 0, LINKS - 1, doc="E, NE, N, W, SW, S"),
@@ -75,7 +79,15 @@ def mapping_file() -> File:
         "tick": Object(tick),
         "steps": Integer(0, MOST_STEPS, doc="steps of recording that the PEs have room for"),
     }
-    return File(FILE, Object(fields), check_mapping, {"neurons": MAX_PIXELS}, MOST_BYTES, code="N904", source=SCRIPTS)
+    return File(
+        FILE,
+        Object(fields),
+        check_mapping,
+        {"neurons": MAX_PIXELS},
+        MOST_BYTES,
+        code="N904",
+        source=SCRIPTS,
+    )
 
 
 MAPPING = mapping_file()
@@ -83,12 +95,13 @@ MAPPING = mapping_file()
 
 @dataclass(frozen=True)
 class Slice:
-    """Neurons ``begin`` up to (and without) ``end`` of an input or population, on one PE of its own.
+    """Neurons ``begin`` up to (and without) ``end`` of an input or population, on one PE of its
+    own.
 
-    ``begin`` is a multiple of the population's ``atoms``: so the vendor's tools cut it, too. ``chip``: the number of
-    its router, 0 on a single chip, x + 8 y on the board; the same in the floorplan. ``core``: 1..152
-    (``geometry.quad_of`` tells where that is). Neuron ``begin + a`` sends the key ``key + a``; ``mask`` selects the
-    slice.
+    ``begin`` is a multiple of the population's ``atoms``: so the vendor's tools cut it, too.
+    ``chip``: the number of its router, 0 on a single chip, x + 8 y on the board; the same in the
+    floorplan. ``core``: 1..152 (``geometry.quad_of`` tells where that is). Neuron ``begin + a``
+    sends the key ``key + a``; ``mask`` selects the slice.
     """
 
     population: str
@@ -102,7 +115,10 @@ class Slice:
 
 @dataclass(frozen=True)
 class Tick:
-    """The system tick to run with and why. ``late_cores``: PEs that are expected not to finish within it."""
+    """The system tick to run with and why.
+
+    ``late_cores``: PEs that are expected not to finish within it.
+    """
 
     seconds: float
     reason: str
@@ -111,7 +127,10 @@ class Tick:
 
 @dataclass(frozen=True, eq=False)
 class Mapping:
-    """All of the file. ``steps``: how many steps of recording the PEs have room for. Slices in the order of keys."""
+    """All of the file.
+
+    ``steps``: how many steps of recording the PEs have room for. Slices in the order of keys.
+    """
 
     floorplan: Floorplan
     slices: tuple[Slice, ...]
@@ -121,8 +140,15 @@ class Mapping:
 
     def to_json(self) -> bytes:
         """The bytes of ``mapping.json``: the same for the same mapping."""
-        entries = list(zip(*(a.tolist() for a in (self.tables.key, self.tables.mask, self.tables.route)), strict=True))
-        spans = list(zip(self.tables.first[:-1].tolist(), self.tables.first[1:].tolist(), strict=True))
+        entries = list(
+            zip(
+                *(a.tolist() for a in (self.tables.key, self.tables.mask, self.tables.route)),
+                strict=True,
+            )
+        )
+        spans = list(
+            zip(self.tables.first[:-1].tolist(), self.tables.first[1:].tolist(), strict=True)
+        )
         routes = [self.tables.links_and_cores(route) for route in range(len(self.tables.routes))]
         tree = {
             "format": FORMAT,
@@ -148,10 +174,11 @@ class Mapping:
 
 
 def from_json(data: bytes, tables: network.Tables) -> Mapping:
-    """The mapping in the bytes of a ``mapping.json`` that may hold anything. ``tables``: those of its bundle.
+    """The mapping in the bytes of a ``mapping.json`` that may hold anything. ``tables``: those of
+    its bundle.
 
-    Raises ``InputError`` (U605) if the file is damaged, contradicts itself or does not hold each neuron once,
-    ``CompileError`` (N904) for values that the chip does not take.
+    Raises ``InputError`` (U605) if the file is damaged, contradicts itself or does not hold each
+    neuron once, ``CompileError`` (N904) for values that the chip does not take.
     """
     file, tree = read(data, MAPPING, trees={network.FILE: network.tree_of(tables)})
     plan = floorplan_of(tree, file)
@@ -159,7 +186,12 @@ def from_json(data: bytes, tables: network.Tables) -> Mapping:
         routers = _tables(tree, 1 if plan.size == plan.chip else BOARD_SIDE**2)
     except (ValueError, IndexError) as error:
         faults = Faults()
-        faults.damaged("routers", f"the routing tables contradict themselves: {error}", None, "tables that can be")
+        faults.damaged(
+            "routers",
+            f"the routing tables contradict themselves: {error}",
+            None,
+            "tables that can be",
+        )
         raise_faults(file, faults)
         raise
     tick = tree["tick"]
@@ -174,7 +206,9 @@ def from_json(data: bytes, tables: network.Tables) -> Mapping:
 
 def _tables(tree: Tree, chips: int) -> Tables:
     """The tables of all chips; those that are not listed are empty."""
-    bits = [[*route["links"], *(LINKS + core for core in route["cores"])] for route in tree["routes"]]
+    bits = [
+        [*route["links"], *(LINKS + core for core in route["cores"])] for route in tree["routes"]
+    ]
     words = max([bit // 64 + 1 for row in bits for bit in row], default=1)
     packed = np.zeros((len(bits), words), np.uint64)
     for i, row in enumerate(bits):

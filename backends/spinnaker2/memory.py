@@ -1,9 +1,11 @@
-"""How much memory a slice takes of its processing element, term by term; on the safe side (targets sheet, section 2).
+"""How much memory a slice takes of its processing element, term by term; on the safe side (targets
+sheet, section 2).
 
-All terms in bytes. ``table``: the master population table, an entry for each slice that sends here. ``rows``: the
-synapses of each source neuron with targets here. ``ring``: ring buffers. ``state``: membranes and currents; parameters
-have a place of their own. ``recording``: of outputs, over all steps. ``kernel``: of a convolution, whole on each PE,
-with a pointer a neuron. ``spikes``: those that an input plays.
+All terms in bytes. ``table``: the master population table, an entry for each slice that sends here.
+``rows``: the synapses of each source neuron with targets here. ``ring``: ring buffers. ``state``:
+membranes and currents; parameters have a place of their own. ``recording``: of outputs, over all
+steps. ``kernel``: of a convolution, whole on each PE, with a pointer a neuron. ``spikes``: those
+that an input plays.
 """
 
 from __future__ import annotations
@@ -15,7 +17,14 @@ from numpy.typing import NDArray
 
 from nirc.backends.spinnaker2 import limits
 from nirc.backends.spinnaker2.emulate import Connections, connections
-from nirc.backends.spinnaker2.tables import DELAYED, FILTERED, Convolution, Input, Population, Tables
+from nirc.backends.spinnaker2.tables import (
+    DELAYED,
+    FILTERED,
+    Convolution,
+    Input,
+    Population,
+    Tables,
+)
 
 Int = NDArray[np.int64]
 Int32 = NDArray[np.int32]
@@ -24,7 +33,9 @@ TERMS = ("table", "rows", "ring", "state", "recording", "kernel", "spikes")
 
 @dataclass(frozen=True)
 class Prices:
-    """What memory there is and what things take of it; see ``limits`` for the meaning and source of each."""
+    """What memory there is and what things take of it; see ``limits`` for the meaning and source of
+    each.
+    """
 
     dyn_bytes: int = limits.DYN_BYTES
     mpt_words: int = limits.MPT_WORDS
@@ -46,7 +57,10 @@ class Prices:
 
 @dataclass(frozen=True)
 class Incoming:
-    """Synapses into a population, sorted by source neuron, then target neuron. ``rows``: stored one by one."""
+    """Synapses into a population, sorted by source neuron, then target neuron.
+
+    ``rows``: stored one by one.
+    """
 
     source: str
     pre: Int32
@@ -54,16 +68,24 @@ class Incoming:
     rows: bool
 
     def slices(self, atoms: int) -> tuple[Int, Int, Int]:
-        """For each source neuron and target slice that it reaches: both, and the synapses between them."""
+        """For each source neuron and target slice that it reaches: both, and the synapses between
+        them.
+        """
         to = self.post // atoms
         new = np.ones(len(to), np.bool_)
         new[1:] = (self.pre[1:] != self.pre[:-1]) | (to[1:] != to[:-1])
         start = np.flatnonzero(new)
-        return self.pre[start].astype(np.int64), to[start].astype(np.int64), np.diff(np.append(start, len(to)))
+        return (
+            self.pre[start].astype(np.int64),
+            to[start].astype(np.int64),
+            np.diff(np.append(start, len(to))),
+        )
 
 
 class Memory:
-    """The costs of all ways to slice the populations of ``tables``, recording ``steps`` steps of the outputs."""
+    """The costs of all ways to slice the populations of ``tables``, recording ``steps`` steps of
+    the outputs.
+    """
 
     def __init__(self, tables: Tables, prices: Prices, steps: int) -> None:
         self.tables, self.prices, self.steps = tables, prices, steps
@@ -71,7 +93,9 @@ class Memory:
         self.blocks |= {b.name: b for b in tables.populations}
         self.incoming: dict[str, list[Incoming]] = {name: [] for name in self.blocks}
         for c in connections(tables):
-            self.incoming[c.target].append(_sorted(c, convolved=any(_is(c, k) for k in tables.convolutions)))
+            self.incoming[c.target].append(
+                _sorted(c, convolved=any(_is(c, k) for k in tables.convolutions))
+            )
         self.kernels = {c.target: c.weight.size for c in tables.convolutions}
         self.recorded = {output.population for output in tables.outputs}
 
@@ -82,13 +106,17 @@ class Memory:
         return np.minimum(atoms, n - atoms * np.arange(count))
 
     def terms(self, name: str, atoms: int, source_atoms: dict[str, int]) -> dict[str, Int]:
-        """(slices,) bytes by term, of a population in slices of ``atoms``, fed by slices of ``source_atoms``."""
+        """(slices,) bytes by term, of a population in slices of ``atoms``, fed by slices of
+        ``source_atoms``.
+        """
         block, p = self.blocks[name], self.prices
         n = self.neurons(name, atoms)
         zero = np.zeros(len(n), np.int64)
         made = dict.fromkeys(TERMS, zero)
         if isinstance(block, Input):
-            made["spikes"] = np.ceil(n * self.steps * limits.INPUT_RATE).astype(np.int64) * p.spike_bytes
+            made["spikes"] = (
+                np.ceil(n * self.steps * limits.INPUT_RATE).astype(np.int64) * p.spike_bytes
+            )
             return made
         delayed, filtered = block.model in DELAYED, block.model in FILTERED
         made["ring"] = n * (p.slots if delayed else 1) * p.signs * p.slot_bytes

@@ -1,4 +1,6 @@
-"""The integer payload of a population on SpiNNaker2: parameters of its model, executable by the interpreter."""
+"""The integer payload of a population on SpiNNaker2: parameters of its model, executable by the
+interpreter.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,10 @@ from nirc.semantics.stepper import Stepper
 class SpinNeuron:
     """Parameters of a population in the chip's units, float32 (n,). Weights into it are whole.
 
-    ``late``: steps by which it is later on the chip than in the model; its own constants act from the chip's first
-    step on. ``scale`` (n,): chip units per volt of the model. ``fires`` false: a readout, whose v is the output.
-    ``exc_decay``, ``inh_decay``: of the currents; excitatory weights come in at receptor 0, inhibitory ones at 1.
+    ``late``: steps by which it is later on the chip than in the model; its own constants act from
+    the chip's first step on. ``scale`` (n,): chip units per volt of the model. ``fires`` false: a
+    readout, whose v is the output. ``exc_decay``, ``inh_decay``: of the currents; excitatory
+    weights come in at receptor 0, inhibitory ones at 1.
     """
 
     model: Model
@@ -44,7 +47,9 @@ class SpinNeuron:
         return _SpinStepper(self, batch)
 
     def as_discrete(self) -> Discrete:
-        """The same neuron in chip units and double precision; one receptor if both currents decay alike."""
+        """The same neuron in chip units and double precision; one receptor if both currents decay
+        alike.
+        """
         one = np.ones(len(self.v_init))
         exc, inh = self.exc_decay, self.inh_decay
         two = exc is not None and inh is not None and bool((exc != inh).any())
@@ -71,7 +76,9 @@ class SpinNeuron:
 
     def fires_before_its_time(self) -> NDArray[np.bool_]:
         """(n,) who spikes on the chip before the model's first step, of its constants alone."""
-        return _SpinStepper(self, 1).early[0] if self.fires else np.zeros(len(self.v_init), np.bool_)
+        return (
+            _SpinStepper(self, 1).early[0] if self.fires else np.zeros(len(self.v_init), np.bool_)
+        )
 
 
 def single(values: Float | Float32) -> Float32:

@@ -20,7 +20,9 @@ LONGEST_TICK_S = 10.0
 
 @dataclass(frozen=True)
 class Request:
-    """What a user may ask: atoms by population, steps of recording, a tick in seconds, prices and faults."""
+    """What a user may ask: atoms by population, steps of recording, a tick in seconds, prices and
+    faults.
+    """
 
     atoms: Mapping[str, int] = field(default_factory=dict)
     steps: int = STEPS
@@ -30,7 +32,9 @@ class Request:
 
 
 def _pairs(text: str) -> dict[str, int] | None:
-    """``NAME:NUMBER``, several with commas; None if it is something else, or names something twice."""
+    """``NAME:NUMBER``, several with commas; None if it is something else, or names something
+    twice.
+    """
     made: dict[str, int] = {}
     for word in (w for w in text.split(",") if w):
         match = PAIR.fullmatch(word)
@@ -47,7 +51,11 @@ def _atoms(text: str) -> bool:
 
 def _prices(text: str) -> bool:
     found = _pairs(text) or {}
-    return bool(found) and set(found) <= set(Prices.names()) and all(n <= DYN_MOST for n in found.values())
+    return (
+        bool(found)
+        and set(found) <= set(Prices.names())
+        and all(n <= DYN_MOST for n in found.values())
+    )
 
 
 def _tick(text: str) -> bool:
@@ -70,16 +78,21 @@ class Spinnaker2Options(Backend):
     )
     delays: str = option(
         ("synapses", "relays"),
-        "where inputs of a population come with different delays: in the synapses, whose weights then have 4 bits, or "
+        "where inputs of a population come with different delays: in the synapses, whose weights "
+        "then have 4 bits, or "
         "by relay neurons",
     )
     copies: str = option(
         (AUTO, "1", "2", "4", "8"),
-        "by how many spike sources a channel of an input is sent at most: its weights are sums of so many, and finer. "
+        "by how many spike sources a channel of an input is sent at most: its weights are sums of "
+        "so many, and finer. "
         "auto: with --calibrate as many as small networks have room for, else 1",
     )
     steps: str = option(
-        (str(STEPS),), "steps of a run, for which PEs need room to play inputs and record outputs", "STEPS", _digits
+        (str(STEPS),),
+        "steps of a run, for which PEs need room to play inputs and record outputs",
+        "STEPS",
+        _digits,
     )
     tick: str = option((AUTO,), "the system tick in seconds; auto: at least 1 ms", "SECONDS", _tick)
     memory: str = option(

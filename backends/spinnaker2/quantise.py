@@ -1,4 +1,6 @@
-"""spinnaker2-quantise: discrete populations to the chip's models, whole weights and float32 parameters."""
+"""spinnaker2-quantise: discrete populations to the chip's models, whole weights and float32
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +36,12 @@ TINY = np.float32(1e-30)  # the least threshold, far above what the processor ma
 
 @dataclass(frozen=True)
 class Spinnaker2Quantise:
-    """Choose models, delays, scales and thresholds; weights become whole, those that vanish are counted.
+    """Choose models, delays, scales and thresholds; weights become whole, those that vanish are
+    counted.
 
-    ``relays``: delays are made by relay neurons, so that all weights have 8 bits. ``copies``: by how many spike
-    sources a channel of an input may be sent, which makes its weights so many times larger.
+    ``relays``: delays are made by relay neurons, so that all weights have 8 bits. ``copies``: by
+    how many spike sources a channel of an input may be sent, which makes its weights so many times
+    larger.
     """
 
     relays: bool = False
@@ -50,9 +54,14 @@ class Spinnaker2Quantise:
         return replace(self, rounding=rounding)
 
     def run(self, program: Program, log: Log) -> Program:
-        """Raises ``CompileError``: P307 if a projection is too large to list, N905 for a neuron with two filters."""
+        """Raises ``CompileError``:
+
+        P307 if a projection is too large to list, N905 for a neuron with two filters.
+        """
         made = self.planned(program, log)
-        nodes: dict[str, object] = {n: p for n, p in program.graph.nodes(data="payload") if n not in made}
+        nodes: dict[str, object] = {
+            n: p for n, p in program.graph.nodes(data="payload") if n not in made
+        }
         arcs = [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
         clocks = Clocks()
         for name, q in made.items():
@@ -85,7 +94,10 @@ class Spinnaker2Quantise:
         found = drives(program, log, unroll=unroll)
         log.raise_if_errors()
         plan = timed(program, found, log, relays=self.relays)
-        return {name: Quantised(name, p, plan, program, self, log) for name, p in plan.populations.items()}
+        return {
+            name: Quantised(name, p, plan, program, self, log)
+            for name, p in plan.populations.items()
+        }
 
 
 class Quantised:
@@ -100,7 +112,13 @@ class Quantised:
         how: Spinnaker2Quantise,
         log: Log,
     ) -> None:
-        self.name, self.population, self.plan, self.program, self.log = name, population, plan, program, log
+        self.name, self.population, self.plan, self.program, self.log = (
+            name,
+            population,
+            plan,
+            program,
+            log,
+        )
         self.rounding, self.copies = how.rounding, how.copies
         self.dynamics, self.n = population.dynamics, population.n
         self.late = plan.late[name]
@@ -123,16 +141,22 @@ class Quantised:
 
     def _times(self, drive: Drive) -> int:
         """How many times ``limit`` a weight may be: more than once if the input may be copied."""
-        copied = drive.source in self.program.graph and isinstance(self.program[drive.source], Source)
+        copied = drive.source in self.program.graph and isinstance(
+            self.program[drive.source], Source
+        )
         return self.copies if copied and not self.convolves else 1
 
     def _biases(self) -> dict[tuple[int, int], Float]:
-        """By receptor and onset, as they reach the membrane or, if there is one, the synaptic filter; in volts."""
+        """By receptor and onset, as they reach the membrane or, if there is one, the synaptic
+        filter; in volts.
+        """
         found: dict[tuple[int, int], Float] = {}
         into = self.program.into(self.name) if self.name in self.program.graph else []
         for receptor, bias in ((p.synapse, b) for _, p in into for b in p.biases if b.value.any()):
             key = (receptor, bias.onset_steps)
-            found[key] = found.get(key, np.zeros(self.n)) + bias.value * self.receptors.gains[receptor]
+            found[key] = (
+                found.get(key, np.zeros(self.n)) + bias.value * self.receptors.gains[receptor]
+            )
         return found
 
     def _scales(self, biases: dict[tuple[int, int], Float]) -> Float:
@@ -145,7 +169,9 @@ class Quantised:
             scale = row_scales(channel, taps[channel, tap], len(gain), self.limit)
             return np.repeat(scale, size(conv.shape_out[1:]))
         row = np.concatenate([np.zeros(0, np.int64), *(d.entries.target for d in self.into)])
-        value = np.concatenate([np.zeros(0), *(d.entries.value * self._gain(d)[d.entries.target] for d in self.into)])
+        value = np.concatenate(
+            [np.zeros(0), *(d.entries.value * self._gain(d)[d.entries.target] for d in self.into)]
+        )
         constant = sum(biases.values(), np.zeros(self.n)) if self.filtered and biases else None
         parts = [np.full(d.entries.value.size, self._times(d)) for d in self.into]
         copied = np.concatenate([np.zeros(0, np.int64), *parts]) if self.copies > 1 else None
@@ -159,15 +185,21 @@ class Quantised:
         return replace(conv, weight=frozen(conv.weight * factor)), gain
 
     def _whole(self, drive: Drive) -> list[Arc]:
-        """The projection with whole weights, one for each of the chip's receptors, at the chip's own time."""
+        """The projection with whole weights, one for each of the chip's receptors, at the chip's
+        own time.
+        """
         lag = self.plan.late[drive.source] + 1 + drive.extra - self.late
-        timing = replace(drive.projection, delay_steps=lag, feedback=False, delay_s=0.0, biases=(), synapse=0)
+        timing = replace(
+            drive.projection, delay_steps=lag, feedback=False, delay_s=0.0, biases=(), synapse=0
+        )
         pools, op = self.stored(drive)
         if isinstance(op, Conv):
             return [(drive.source, self.name, replace(timing, ops=(*pools, op)))]
         signs = (op.value > 0, op.value < 0) if self.filtered else (op.value != 0,)
         made = [
-            (replace(timing, synapse=receptor), _entries(op, mine)) for receptor, mine in enumerate(signs) if mine.any()
+            (replace(timing, synapse=receptor), _entries(op, mine))
+            for receptor, mine in enumerate(signs)
+            if mine.any()
         ]
         if self._times(drive) == 1:
             return [(drive.source, self.name, replace(p, ops=(part,))) for p, part in made]
@@ -176,7 +208,9 @@ class Quantised:
         return [summed.arc for summed in sums]
 
     def stored(self, drive: Drive) -> tuple[tuple[Pool, ...], Sparse | Conv]:
-        """The operator of ``drive`` with the weights that the chip stores, behind the pooling before it."""
+        """The operator of ``drive`` with the weights that the chip stores, behind the pooling
+        before it.
+        """
         if drive.kernel is None:
             op = drive.entries
             exact = op.value * (self._gain(drive) * self.scale)[op.target]
@@ -188,7 +222,9 @@ class Quantised:
         whole = self._rounded(drive, conv, exact, pools)
         return pools, replace(conv, weight=frozen(whole))
 
-    def _rounded(self, drive: Drive, op: Conv | Sparse, exact: Float, pools: tuple[Pool, ...] = ()) -> Float:
+    def _rounded(
+        self, drive: Drive, op: Conv | Sparse, exact: Float, pools: tuple[Pool, ...] = ()
+    ) -> Float:
         limit = self.limit * self._times(drive)
         weights = Weights(drive.source, self.dynamics, op, exact, -limit, limit, pools)
         whole = self.rounding.integers(weights)
@@ -201,12 +237,16 @@ class Quantised:
         return (*pools, times(op, inverse(self._gain(drive) * self.scale)))
 
     def _neuron(self, biases: dict[tuple[int, int], Float]) -> SpinNeuron:
-        """Parameters, constants first: those that the chip adds itself, and those that clocks bring."""
+        """Parameters, constants first: those that the chip adds itself, and those that clocks
+        bring.
+        """
         d, scale = self.dynamics, self.scale
         offset = scale * d.drift
         for (receptor, onset), value in sorted(biases.items()):
             waits = self.filtered or onset
-            offset = offset + (self._clock(onset, scale * value, receptor) if waits else scale * value)
+            offset = offset + (
+                self._clock(onset, scale * value, receptor) if waits else scale * value
+            )
         neuron = self._parameters(offset)
         early = neuron.fires_before_its_time()
         if early.any() and not self.filtered:
@@ -220,7 +260,9 @@ class Quantised:
         return neuron
 
     def _clock(self, onset: int, wanted: Float, receptor: int) -> Float:
-        """What clocks leave of a constant ``wanted`` (n,) in chip units, as an offset of the membrane."""
+        """What clocks leave of a constant ``wanted`` (n,) in chip units, as an offset of the
+        membrane.
+        """
         whole, left = whole_part(wanted, self.limit)
         decays, signs = self.receptors.decays, self.receptors.signs
         if signs:  # what has the other sign would come through the other filter
@@ -233,7 +275,8 @@ class Quantised:
         if left.any():
             self.log.note(
                 "D431",
-                f"of constant inputs of `{self.name}`, up to {np.abs(left).max():.2g} of a unit of weight act at once, "
+                f"of constant inputs of `{self.name}`, up to {np.abs(left).max():.2g} of a unit "
+                "of weight act at once, "
                 "not through the synapse",
                 where=self.population.origins[0],
                 found=f"{np.abs(left / self.scale).max():.2g} V",
@@ -274,7 +317,9 @@ class Quantised:
 
     def _say_lost(self, drive: Drive, exact: Float, whole: Float) -> None:
         lost, of = int(((whole == 0) & (exact != 0)).sum()), int(np.count_nonzero(exact))
-        where = drive.projection.origins[0] if drive.projection.origins else self.population.origins[0]
+        where = (
+            drive.projection.origins[0] if drive.projection.origins else self.population.origins[0]
+        )
         limit = f"{'4' if self.delayed else '7'} bits and a sign, one scale a neuron"
         report_lost(lost, of, f"from `{drive.source}` to `{self.name}`", where, limit, self.log)
 
@@ -287,7 +332,8 @@ class Quantised:
         if any((np.abs(v - np.rint(v)) > 1e-4).any() for v in values):
             self.log.note(
                 "D430",
-                f"weights into `{self.name}` have 4 bits and a sign, since its inputs come with different delays",
+                f"weights into `{self.name}` have 4 bits and a sign, since its inputs come with "
+                "different delays",
                 where=self.population.origins[0],
                 found=f"{max(d.extra for d in self.into)} extra step(s)",
                 limit="8 bits without delays",
@@ -298,7 +344,8 @@ class Quantised:
     def _say_early(self, early: NDArray[np.bool_]) -> None:
         self.log.differs(
             "D432",
-            f"{int(early.sum())} neuron(s) of `{self.name}` start from another membrane, for their constant input acts "
+            f"{int(early.sum())} neuron(s) of `{self.name}` start from another membrane, for "
+            "their constant input acts "
             "before the first spikes can arrive",
             where=self.population.origins[0],
             found=f"{self.late} step(s)",

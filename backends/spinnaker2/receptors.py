@@ -1,4 +1,6 @@
-"""Synaptic filters: the chip has a current for excitatory weights and one for inhibitory ones, each with its decay."""
+"""Synaptic filters: the chip has a current for excitatory weights and one for inhibitory ones, each
+with its decay.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,12 @@ from nirc.ir.populations import Discrete, Population
 
 @dataclass(frozen=True)
 class Receptors:
-    """``gains``: from what a projection delivers to the membrane, by the model's receptor; (n,) each.
+    """``gains``: from what a projection delivers to the membrane, by the model's receptor; (n,)
+    each.
 
-    ``decays``: of the chip's excitatory and inhibitory current, None if there is no filter. ``signs``: which of them
-    the model's receptors are, 1 and -1; empty if both currents have the one filter of the model.
+    ``decays``: of the chip's excitatory and inhibitory current, None if there is no filter.
+    ``signs``: which of them the model's receptors are, 1 and -1; empty if both currents have the
+    one filter of the model.
     """
 
     gains: tuple[Float, Float]
@@ -32,8 +36,12 @@ def is_filtered(d: Discrete) -> bool:
     return d.decay_syn is not None or d.decay_syn_2 is not None
 
 
-def receptors(name: str, population: Population[Discrete], into: Sequence[Drive], log: Log) -> Receptors:
-    """How the model's filters become currents; notes N905 where two of them both excite, or both inhibit."""
+def receptors(
+    name: str, population: Population[Discrete], into: Sequence[Drive], log: Log
+) -> Receptors:
+    """How the model's filters become currents; notes N905 where two of them both excite, or both
+    inhibit.
+    """
     d = population.dynamics
     one, none = np.ones(population.n), np.zeros(population.n)
     first = d.gain_mem * (one if d.gain_syn is None else d.gain_syn)
@@ -42,8 +50,14 @@ def receptors(name: str, population: Population[Discrete], into: Sequence[Drive]
     if d.decay_syn_2 is None:
         return Receptors((first, second), None if d.decay_syn is None else (decay, decay))
     gains = (first, second)
-    low = [min((_least(x, gains[r]) for x in into if x.projection.synapse == r), default=0.0) for r in (0, 1)]
-    high = [max((_most(x, gains[r]) for x in into if x.projection.synapse == r), default=0.0) for r in (0, 1)]
+    low = [
+        min((_least(x, gains[r]) for x in into if x.projection.synapse == r), default=0.0)
+        for r in (0, 1)
+    ]
+    high = [
+        max((_most(x, gains[r]) for x in into if x.projection.synapse == r), default=0.0)
+        for r in (0, 1)
+    ]
     if low[0] >= 0 >= high[1]:
         return Receptors(gains, (decay, d.decay_syn_2), (1, -1))
     if low[1] >= 0 >= high[0]:

@@ -1,7 +1,9 @@
-"""How large is a weight on the chip? Each neuron, or each channel of a convolution, has a scale of its own.
+"""How large is a weight on the chip? Each neuron, or each channel of a convolution, has a scale of
+its own.
 
-Thresholds, offsets and decays are floating-point numbers of each neuron, so a scale costs nothing but the rounding of
-the neuron's own weights: the smallest scale that makes them all whole, else the one that rounds best.
+Thresholds, offsets and decays are floating-point numbers of each neuron, so a scale costs nothing
+but the rounding of the neuron's own weights: the smallest scale that makes them all whole, else the
+one that rounds best.
 """
 
 from __future__ import annotations
@@ -14,17 +16,25 @@ from nirc.ir.arrays import Float, Int
 
 WHOLE = 2e-5  # distance from a whole number that float32 weights and gains leave
 PROBED = 8  # entries of a row that decide whether a whole scale is looked for
-TRIED = np.linspace(0.75, 1.0, 26)  # shares of the largest scale, of which the one with the least error is taken
+TRIED = np.linspace(
+    0.75, 1.0, 26
+)  # shares of the largest scale, of which the one with the least error is taken
 
 
 def row_scales(
-    row: Int, value: Float, n: int, limit: int, constant: Float | None = None, times: Int | None = None
+    row: Int,
+    value: Float,
+    n: int,
+    limit: int,
+    constant: Float | None = None,
+    times: Int | None = None,
 ) -> Float:
-    """(n,) the factor for the entries of each row: all of them stay within ``limit`` once rounded; 1 for empty rows.
+    """(n,) the factor for the entries of each row: all of them stay within ``limit`` once rounded;
+    1 for empty rows.
 
-    ``constant`` (n,): of each row, to be whole as well if that can be had; it may be above ``limit``.
-    ``times`` (entries,): how many times ``limit`` each entry may be, as long as those of a row together stay within
-    ``RING``.
+    ``constant`` (n,): of each row, to be whole as well if that can be had; it may be above
+    ``limit``. ``times`` (entries,): how many times ``limit`` each entry may be, as long as those of
+    a row together stay within ``RING``.
     """
     if constant is not None:
         alone = np.setdiff1d(np.flatnonzero(constant), row)  # rows that are empty otherwise
@@ -75,7 +85,8 @@ class _Rows:
         return total
 
     def whole(self, limit: int, also: Float | None = None) -> Float:
-        """(n,) the smallest scale with which all entries of a row, and ``also``, are whole; NaN if there is none.
+        """(n,) the smallest scale with which all entries of a row, and ``also``, are whole; NaN if
+        there is none.
 
         The smallest entry becomes some whole number, so only its multiples have to be tried.
         """

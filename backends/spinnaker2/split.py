@@ -1,7 +1,9 @@
-"""Slices: each population is cut into consecutive neurons, equally many for each processing element (PE).
+"""Slices: each population is cut into consecutive neurons, equally many for each processing element
+(PE).
 
-So the vendor's tools cut it, who are told a number of atoms for each population. The largest number that fits gives
-the fewest PEs; among those that give as few, the smallest has the least work for the busiest PE.
+So the vendor's tools cut it, who are told a number of atoms for each population. The largest number
+that fits gives the fewest PEs; among those that give as few, the smallest has the least work for
+the busiest PE.
 """
 
 from __future__ import annotations
@@ -22,10 +24,11 @@ Int = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """All slices: ``owner`` (slices,) number of the block in ``names``, ``begin`` and ``end`` of its neurons.
+    """All slices: ``owner`` (slices,) number of the block in ``names``, ``begin`` and ``end`` of
+    its neurons.
 
-    ``pair_source``, ``pair_target`` (pairs,): slices that send to each other, in order; ``synapses`` between them;
-    ``usage``: bytes by term, (slices,) each.
+    ``pair_source``, ``pair_target`` (pairs,): slices that send to each other, in order;
+    ``synapses`` between them; ``usage``: bytes by term, (slices,) each.
     """
 
     names: tuple[str, ...]
@@ -45,8 +48,13 @@ class Split:
 
 
 def split(memory: Memory, asked: Mapping[str, int], log: Log) -> Split | None:
-    """Slices of all populations, of ``asked`` atoms where given; None with the reasons (N902, N903) in ``log``."""
-    most = {name: most_atoms(getattr(block, "model", "spike_list")) for name, block in memory.blocks.items()}
+    """Slices of all populations, of ``asked`` atoms where given; None with the reasons (N902, N903)
+    in ``log``.
+    """
+    most = {
+        name: most_atoms(getattr(block, "model", "spike_list"))
+        for name, block in memory.blocks.items()
+    }
     atoms = {name: min(most[name], block.n) for name, block in memory.blocks.items()}
     for name, wanted in asked.items():
         if wanted > most[name]:
@@ -58,7 +66,8 @@ def split(memory: Memory, asked: Mapping[str, int], log: Log) -> Split | None:
                 source=GENERATED,
             )
         atoms[name] = min(wanted, most[name], memory.blocks[name].n)
-    # The population tables grow with the slices that send: smaller slices there may call for smaller ones here.
+    # The population tables grow with the slices that send: smaller slices there may call for
+    # smaller ones here.
     while not log.errors:
         before = dict(atoms)
         for name in memory.blocks:
@@ -72,7 +81,9 @@ def split(memory: Memory, asked: Mapping[str, int], log: Log) -> Split | None:
     return _slices(memory, atoms | balanced)
 
 
-def _fitting(memory: Memory, name: str, atoms: dict[str, int], *, fixed: bool, log: Log) -> int | None:
+def _fitting(
+    memory: Memory, name: str, atoms: dict[str, int], *, fixed: bool, log: Log
+) -> int | None:
     """The largest number of atoms, up to the one in ``atoms``, with which every slice fits."""
     most = memory.prices.dyn_bytes
     high = atoms[name]
@@ -84,7 +95,9 @@ def _fitting(memory: Memory, name: str, atoms: dict[str, int], *, fixed: bool, l
     low = 1
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if memory.total(name, middle, atoms).max() <= most else (low, middle)
+        low, high = (
+            (middle, high) if memory.total(name, middle, atoms).max() <= most else (low, middle)
+        )
     return low
 
 
@@ -111,7 +124,8 @@ def _refuse(memory: Memory, name: str, atoms: int, source_atoms: dict[str, int],
         found=f"{used:,} bytes: {parts}",
         limit=f"{memory.prices.dyn_bytes:,} bytes",
         source=GENERATED,
-        help="prune or pool what comes in, record fewer steps (--set steps=N), or --set memory=BYTES",
+        help="prune or pool what comes in, record fewer steps (--set steps=N), or --set "
+        "memory=BYTES",
     )
 
 
@@ -119,15 +133,22 @@ def _slices(memory: Memory, atoms: Mapping[str, int]) -> Split:
     names = tuple(memory.blocks)
     sizes = [memory.neurons(name, atoms[name]) for name in names]
     owner = np.repeat(np.arange(len(names)), [len(s) for s in sizes])
-    begin = np.concatenate([np.arange(len(s)) * atoms[name] for name, s in zip(names, sizes, strict=True)])
+    begin = np.concatenate(
+        [np.arange(len(s)) * atoms[name] for name, s in zip(names, sizes, strict=True)]
+    )
     first = dict(zip(names, np.cumsum([0, *(len(s) for s in sizes)]).tolist(), strict=False))
     total = len(owner)
     keys, weights = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for name in names:
         for into in memory.incoming[name]:
             pre, to, count = into.slices(atoms[name])
-            here, there = -(-memory.blocks[into.source].n // atoms[into.source]), len(sizes[names.index(name)])
-            joined = np.bincount(pre // atoms[into.source] * there + to, count, minlength=here * there)
+            here, there = (
+                -(-memory.blocks[into.source].n // atoms[into.source]),
+                len(sizes[names.index(name)]),
+            )
+            joined = np.bincount(
+                pre // atoms[into.source] * there + to, count, minlength=here * there
+            )
             pairs = np.flatnonzero(joined)
             keys.append((first[into.source] + pairs // there) * total + first[name] + pairs % there)
             weights.append(joined[pairs].astype(np.int64))

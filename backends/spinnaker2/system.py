@@ -1,4 +1,6 @@
-"""The chips that there are, their processing elements (PEs) and links; what is broken is left out."""
+"""The chips that there are, their processing elements (PEs) and links; what is broken is left
+out.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,19 @@ from nirc.mapping.links import LinkGraph
 
 Int = NDArray[np.int64]
 BAD = re.compile(r"(\d{1,2})(?:(:)(\d{1,3})|(>)([0-5]))?")
-QUAD_MAP = (8, 7, 4)  # cells of a chip along x, y and PE; quads are numbered from 1, cell 0 stays empty
+QUAD_MAP = (
+    8,
+    7,
+    4,
+)  # cells of a chip along x, y and PE; quads are numbered from 1, cell 0 stays empty
 
 
 @dataclass(frozen=True)
 class Faults:
-    """``chips``: by number. ``cores``: (chip, core). ``links``: (chip, direction), each one way only."""
+    """``chips``: by number.
+
+    ``cores``: (chip, core). ``links``: (chip, direction), each one way only.
+    """
 
     chips: tuple[int, ...] = ()
     cores: tuple[tuple[int, int], ...] = ()
@@ -36,7 +45,10 @@ class Faults:
 
     @staticmethod
     def parsed(text: str) -> Faults | None:
-        """``9`` a chip, ``9:17`` a core, ``9>2`` a link; several with commas. None if it is something else."""
+        """``9`` a chip, ``9:17`` a core, ``9>2`` a link; several with commas.
+
+        None if it is something else.
+        """
         chips, cores, links = [], [], []
         for word in (w for w in text.split(",") if w):
             match = BAD.fullmatch(word)
@@ -49,7 +61,10 @@ class Faults:
                 links.append((chip, int(match[5])))
             else:
                 chips.append(chip)
-        whole = all(on_board(c % BOARD_SIDE, c // BOARD_SIDE) for c in [*chips, *(c for c, _ in [*cores, *links])])
+        whole = all(
+            on_board(c % BOARD_SIDE, c // BOARD_SIDE)
+            for c in [*chips, *(c for c, _ in [*cores, *links])]
+        )
         return (
             Faults(tuple(chips), tuple(cores), tuple(links))
             if whole and all(1 <= k <= CORES for _, k in cores)
@@ -71,8 +86,12 @@ class System:
         self.chips = [c for c in _snake(board=board) if c not in faults.chips]
 
     def cores(self, chip: int) -> Int:
-        """Usable PEs of a chip, nearest to the event router first; the vendor's tools use 148 of 152."""
-        every = np.array([c for c in range(1, CORES + 1) if (chip, c) not in self.faults.cores], np.int64)
+        """Usable PEs of a chip, nearest to the event router first; the vendor's tools use 148 of
+        152.
+        """
+        every = np.array(
+            [c for c in range(1, CORES + 1) if (chip, c) not in self.faults.cores], np.int64
+        )
         order = np.argsort(hops_to_router(every), kind="stable")
         return every[order][:PES]
 
@@ -107,20 +126,32 @@ class System:
         for chip in range(side * side):
             x0, y0 = (chip % side) * QUAD_MAP[0], (chip // side) * QUAD_MAP[1]
             whole = self.board and not on_board(chip % side, chip // side)
-            cells = [(x, y, z) for x in range(QUAD_MAP[0]) for y in range(QUAD_MAP[1]) for z in range(QUAD_MAP[2])]
+            cells = [
+                (x, y, z)
+                for x in range(QUAD_MAP[0])
+                for y in range(QUAD_MAP[1])
+                for z in range(QUAD_MAP[2])
+            ]
             made += [(x0 + x, y0 + y, z) for x, y, z in (cells if whole else holes)]
         return tuple(made)
 
     def faulty(self) -> tuple[Point, ...]:
         """Cells of broken PEs."""
         if not self.board:
-            return tuple(self.at(0, core) for chip, core in sorted(set(self.faults.cores)) if chip == 0)
-        broken = {*self.faults.cores, *((chip, core) for chip in self.faults.chips for core in range(1, CORES + 1))}
+            return tuple(
+                self.at(0, core) for chip, core in sorted(set(self.faults.cores)) if chip == 0
+            )
+        broken = {
+            *self.faults.cores,
+            *((chip, core) for chip in self.faults.chips for core in range(1, CORES + 1)),
+        }
         return tuple(self.at(chip, core) for chip, core in sorted(broken))
 
 
 def _snake(*, board: bool) -> list[int]:
-    """Chips row by row, every other row backwards, so that neighbours in the list are neighbours on the board."""
+    """Chips row by row, every other row backwards, so that neighbours in the list are neighbours on
+    the board.
+    """
     if not board:
         return [0]
     made = []

@@ -1,6 +1,8 @@
-"""What the emulator runs and py-spinnaker2 is given: populations and projections in its words; and their file.
+"""What the emulator runs and py-spinnaker2 is given: populations and projections in its words; and
+their file.
 
-``network.npz`` is read and written by ``nirc.files.npz``. Names of models and parameters are the vendor's.
+``network.npz`` is read and written by ``nirc.files.npz``. Names of models and parameters are the
+vendor's.
 """
 
 from __future__ import annotations
@@ -35,13 +37,21 @@ from nirc.files.members import MAX_POINTER, NetworkFile
 
 Int = NDArray[np.signedinteger[Any]]
 Model = Literal["lif", "lif_no_delay", "lif_curr_exp", "lif_curr_exp_no_delay", "lif_conv2d"]
-MODELS: tuple[Model, ...] = ("lif", "lif_no_delay", "lif_curr_exp", "lif_curr_exp_no_delay", "lif_conv2d")
+MODELS: tuple[Model, ...] = (
+    "lif",
+    "lif_no_delay",
+    "lif_curr_exp",
+    "lif_curr_exp_no_delay",
+    "lif_conv2d",
+)
 DELAYED = ("lif", "lif_curr_exp")  # models whose synapses have delays, and 4 bits of weight
 FILTERED = ("lif_curr_exp", "lif_curr_exp_no_delay")  # models with synaptic currents
 
 
 def most_atoms(model: str) -> int:
-    """Neurons of a model that a processing element takes; ``model`` may be ``spike_list`` as well."""
+    """Neurons of a model that a processing element takes; ``model`` may be ``spike_list`` as
+    well.
+    """
     return MAX_PIXELS if model == "lif_conv2d" else MAX_ATOMS
 
 
@@ -51,9 +61,11 @@ FORMAT = "nirc-spinnaker2-1"
 
 @dataclass(frozen=True)
 class Input:
-    """A population of model ``spike_list``: in each step as many spikes as its channel of the raster counts.
+    """A population of model ``spike_list``: in each step as many spikes as its channel of the
+    raster counts.
 
-    ``channels`` (n,): which channel of the raster each of its n neurons plays. ``atoms``: most of them on a PE.
+    ``channels`` (n,): which channel of the raster each of its n neurons plays. ``atoms``: most of
+    them on a PE.
     """
 
     name: str
@@ -68,7 +80,8 @@ class Input:
 
 @dataclass(frozen=True)
 class Population:
-    """Neurons of one of ``MODELS``. Parameters are float32, (n,) or (1,) for all; currents' decays only if FILTERED.
+    """Neurons of one of ``MODELS``. Parameters are float32, (n,) or (1,) for all; currents' decays
+    only if FILTERED.
 
     ``atoms``: most of them on a PE. ``spikes`` false: a readout, whose recorded v is the output.
     """
@@ -97,7 +110,8 @@ class Population:
 class Projection:
     """Synapses one by one, sorted by source neuron, then target neuron, then delay; none twice.
 
-    ``pre``, ``post``, ``weight`` and ``delay`` (synapses,). A spike of step t acts in step t + 1 + delay.
+    ``pre``, ``post``, ``weight`` and ``delay`` (synapses,). A spike of step t acts in step t + 1 +
+    delay.
     """
 
     name: str
@@ -111,11 +125,13 @@ class Projection:
 
 @dataclass(frozen=True)
 class Convolution:
-    """A ``Conv2DProjection``: the only input of a population of model ``lif_conv2d``. A spike of t acts in t + 1.
+    """A ``Conv2DProjection``: the only input of a population of model ``lif_conv2d``. A spike of t
+    acts in t + 1.
 
-    Sum pooling first, by ``pool_y`` x ``pool_x`` windows side by side, then cross-correlation of the zero-padded map.
-    Neurons are numbered channel, row, column (C order). ``weight`` (C_in, C_out, rows, columns). Whatever is called
-    x is horizontal; as no public source says that the vendor sees it so, the compiler emits equal x and y only.
+    Sum pooling first, by ``pool_y`` x ``pool_x`` windows side by side, then cross-correlation of
+    the zero-padded map. Neurons are numbered channel, row, column (C order). ``weight`` (C_in,
+    C_out, rows, columns). Whatever is called x is horizontal; as no public source says that the
+    vendor sees it so, the compiler emits equal x and y only.
     """
 
     name: str
@@ -149,13 +165,18 @@ class Convolution:
         pads = (self.pad_top + self.pad_bottom, self.pad_left + self.pad_right)
         pooled = (self.in_height // self.pool_y, self.in_width // self.pool_x)
         strides = (self.stride_y, self.stride_x)
-        rows, cols = ((n + p - k) // s + 1 for n, p, k, s in zip(pooled, pads, kernel, strides, strict=True))
+        rows, cols = (
+            (n + p - k) // s + 1 for n, p, k, s in zip(pooled, pads, kernel, strides, strict=True)
+        )
         return int(channels), int(rows), int(cols)
 
 
 @dataclass(frozen=True)
 class Output:
-    """Columns of the output: ``neurons`` (k,) of a population, their spikes or, for a readout, their v."""
+    """Columns of the output:
+
+    ``neurons`` (k,) of a population, their spikes or, for a readout, their v.
+    """
 
     population: str
     neurons: Int
@@ -163,7 +184,10 @@ class Output:
 
 @dataclass(frozen=True)
 class Tables:
-    """A whole network. ``channels``: width of the raster. Outputs stand in order, one beside the other."""
+    """A whole network.
+
+    ``channels``: width of the raster. Outputs stand in order, one beside the other.
+    """
 
     channels: int
     inputs: tuple[Input, ...]
@@ -189,7 +213,15 @@ _DECAY = ("<f4", ("1 or n",), *DECAY)
 _SIDES = ("in_height", "in_width", "stride_x", "stride_y", "pool_x", "pool_y")
 _PADS = ("pad_top", "pad_bottom", "pad_left", "pad_right")
 GEOMETRY = (*_SIDES, *_PADS)  # parameters of a convolution
-_PARAMETERS = ("threshold", "alpha_decay", "i_offset", "v_init", "v_reset", "exc_decay", "inh_decay")
+_PARAMETERS = (
+    "threshold",
+    "alpha_decay",
+    "i_offset",
+    "v_init",
+    "v_reset",
+    "exc_decay",
+    "inh_decay",
+)
 
 
 def _points(axis: str, doc: str) -> Array:
@@ -211,8 +243,12 @@ def _population(model: Model) -> Object:
         "v_reset": Array(*_FLOAT, source=GENERATED),
     }
     if model in FILTERED:
-        fields["exc_decay"] = Array(*_DECAY, doc="what is left of the excitatory current", source=GENERATED)
-        fields["inh_decay"] = Array(*_DECAY, doc="what is left of the inhibitory current", source=GENERATED)
+        fields["exc_decay"] = Array(
+            *_DECAY, doc="what is left of the excitatory current", source=GENERATED
+        )
+        fields["inh_decay"] = Array(
+            *_DECAY, doc="what is left of the inhibitory current", source=GENERATED
+        )
     return Object(fields)
 
 
@@ -228,7 +264,13 @@ def network_file() -> NetworkFile:
         "pre": _points("synapses", "source neuron. Synapses are in the order of pre, post, delay"),
         "post": _points("synapses", "target neuron"),
         "weight": Array("<i2", ("synapses",), *WEIGHT, source=IMPORTER),
-        "delay": Array("<i2", ("synapses",), *DELAY, doc="a spike of step t acts in t + 1 + delay", source=SCRIPTS),
+        "delay": Array(
+            "<i2",
+            ("synapses",),
+            *DELAY,
+            doc="a spike of step t acts in t + 1 + delay",
+            source=SCRIPTS,
+        ),
     }
     weight = Array("|i1", ("C_in", "C_out", "rows", "columns"), *WEIGHT, source=IMPORTER)
     convolutions: dict[str, Kind] = {
@@ -237,12 +279,17 @@ def network_file() -> NetworkFile:
         **{name: Integer(0, MAP, source="nirc") for name in _PADS},
         "weight": weight,
     }
-    outputs: dict[str, Kind] = {"population": _NAME, "neurons": _points("k", "outputs stand side by side, in order")}
+    outputs: dict[str, Kind] = {
+        "population": _NAME,
+        "neurons": _points("k", "outputs stand side by side, in order"),
+    }
     fields: dict[str, Kind] = {
         "format": Const(FORMAT),
         "channels": Integer(0, MAX_POINTER, doc="width of the raster"),
         "inputs": Many(Object(inputs), "inputs"),
-        "populations": Many(Switch("model", tuple((m, _population(m)) for m in MODELS)), "populations"),
+        "populations": Many(
+            Switch("model", tuple((m, _population(m)) for m in MODELS)), "populations"
+        ),
         "projections": Many(Object(projections), "projections"),
         "convolutions": Many(Object(convolutions), "convolutions"),
         "outputs": Many(Object(outputs), "outputs"),
@@ -252,7 +299,9 @@ def network_file() -> NetworkFile:
         "weights": {True: DELAYED_WEIGHT, False: WEIGHT},  # with delays, without
         "delays": {True: DELAY, False: (0, 0)},
     }
-    return NetworkFile(FILE, Object(fields), check_network, numbers, MAX_TOTAL_BYTES, code="N910", source=SCRIPTS)
+    return NetworkFile(
+        FILE, Object(fields), check_network, numbers, MAX_TOTAL_BYTES, code="N910", source=SCRIPTS
+    )
 
 
 NETWORK = network_file()
@@ -273,8 +322,8 @@ def tree_of(tables: Tables) -> Tree:
 def to_npz(tables: Tables) -> bytes:
     """The bytes of ``network.npz``: the same for the same tables, whatever the machine.
 
-    Raises ``CompileError`` (N910) for a value that the chip does not take, ``InputError`` (U605) if the tables
-    contradict themselves.
+    Raises ``CompileError`` (N910) for a value that the chip does not take, ``InputError`` (U605) if
+    the tables contradict themselves.
     """
     return npz.to_npz(NETWORK, tree_of(tables))
 
@@ -282,8 +331,9 @@ def to_npz(tables: Tables) -> bytes:
 def from_npz(data: bytes) -> Tables:
     """The tables in the bytes of a ``network.npz``; its arrays are read-only.
 
-    Raises ``InputError`` (U605) if the file is damaged or contradicts itself, ``CompileError`` (N910) for values
-    that the chip does not take. The diagnostics name field, value and allowed range.
+    Raises ``InputError`` (U605) if the file is damaged or contradicts itself, ``CompileError``
+    (N910) for values that the chip does not take. The diagnostics name field, value and allowed
+    range.
     """
     channels, blocks = npz.from_npz(NETWORK, data, _MAKERS)
     return Tables(channels, **blocks)

@@ -19,7 +19,9 @@ from nirc.passes.legality import relay
 
 @dataclass(frozen=True)
 class Timed:
-    """Populations with the relays that were added, what drives them, and by how many steps each node is late."""
+    """Populations with the relays that were added, what drives them, and by how many steps each
+    node is late.
+    """
 
     populations: dict[str, Population[Discrete]]
     drives: list[Drive]
@@ -27,12 +29,20 @@ class Timed:
 
 
 def timed(program: Program, found: list[Drive], log: Log, *, relays: bool) -> Timed:
-    """Delays of ``found``, relays for what delays cannot do: convolutions, or with ``relays`` all of them."""
+    """Delays of ``found``, relays for what delays cannot do: convolutions, or with ``relays`` all
+    of them.
+    """
     edges = [Edge(d.source, d.target, d.projection.lag) for d in found]
-    edges += [Edge(s, t, p.lag, hop=0) for s, t, p in program.edges() if isinstance(program[t], Sink)]
-    start = program.fresh_name("start")  # a node of the first step, for populations whose constants a clock brings
+    edges += [
+        Edge(s, t, p.lag, hop=0) for s, t, p in program.edges() if isinstance(program[t], Sink)
+    ]
+    start = program.fresh_name(
+        "start"
+    )  # a node of the first step, for populations whose constants a clock brings
     populations = populations_of(program, Discrete)
-    edges += [Edge(start, name, 0) for name, p in populations.items() if needs_clock(name, p, program)]
+    edges += [
+        Edge(start, name, 0) for name, p in populations.items() if needs_clock(name, p, program)
+    ]
     timing = retime([start, *program.graph], edges)
     for edge, steps in zip(edges, timing.slow, strict=True):
         if steps:
@@ -45,12 +55,18 @@ def timed(program: Program, found: list[Drive], log: Log, *, relays: bool) -> Ti
     if made.drives:
         neurons = sum(made.populations[d.target].n for d in made.drives)
         steps = max(d.extra for d in delayed)
-        log.note("N912", f"{neurons} relay neurons were added for delays of up to {steps} step(s)", found=neurons)
+        log.note(
+            "N912",
+            f"{neurons} relay neurons were added for delays of up to {steps} step(s)",
+            found=neurons,
+        )
     return Timed(made.populations, merged([*kept, *made.drives]), made.late)
 
 
 def needs_clock(name: str, population: Population[Discrete], program: Program) -> bool:
-    """Whether constants have to come by spikes: through a synaptic filter, or from a later step on."""
+    """Whether constants have to come by spikes: through a synaptic filter, or from a later step
+    on.
+    """
     d = population.dynamics
     biases = [b for _, p in program.into(name) for b in p.biases if b.value.any()]
     return any(is_filtered(d) or b.onset_steps for b in biases)
@@ -62,12 +78,17 @@ class _Relays:
     def __init__(self, program: Program, late: dict[str, int]) -> None:
         self.program, self.late = program, dict(late)
         self.populations = populations_of(program, Discrete)
-        self.ends: dict[str, Population[Discrete] | Source] = {**program.nodes(Source), **self.populations}
+        self.ends: dict[str, Population[Discrete] | Source] = {
+            **program.nodes(Source),
+            **self.populations,
+        }
         self.drives: list[Drive] = []
         self.known: dict[tuple[str, int], str] = {}
 
     def around(self, drive: Drive, most: int) -> Drive:
-        """``drive`` with at most ``most`` extra steps of its own, behind relays that take the others."""
+        """``drive`` with at most ``most`` extra steps of its own, behind relays that take the
+        others.
+        """
         if drive.extra <= most:
             return drive
         # As few relays as can be; the projection itself takes what they leave.
@@ -88,5 +109,7 @@ class _Relays:
             self.late[name] = self.late[source] + steps
             index = np.arange(n)
             one_to_one = Sparse(index, index, np.ones(n), n, n)
-            self.drives.append(Drive(source, name, Projection(origins=origins), (one_to_one,), steps - 1))
+            self.drives.append(
+                Drive(source, name, Projection(origins=origins), (one_to_one,), steps - 1)
+            )
         return self.known[key]

@@ -1,4 +1,7 @@
-"""SynSense Xylo: one reservoir of hidden neurons and a readout, in three variants. The backend on a screen."""
+"""SynSense Xylo: one reservoir of hidden neurons and a readout, in three variants.
+
+The backend on a screen.
+"""
 
 from __future__ import annotations
 
@@ -47,12 +50,16 @@ class Xylo(Backend):
         return (XyloCalibrate(calibration),)
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
-        """Whether the unrounded network is above a limit that rounding cannot mend, on each of ``targets``."""
+        """Whether the unrounded network is above a limit that rounding cannot mend, on each of
+        ``targets``.
+        """
         from nirc.backends.xylo.fit import cannot_fit
 
         return cannot_fit(discrete, targets, log)
 
-    def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
+    def fit(
+        self, program: Program, discrete: Program, target: Target, search: Search, log: Log
+    ) -> Mapped | None:
         """Order the neurons within the limits of ``target``."""
         from nirc.backends.xylo.fit import fit
 
@@ -64,7 +71,9 @@ class Xylo(Backend):
 
         return emit(mapped.chip, mapped.target, dt_s=dt_s, clock_hz=mapped.target.max("clock"))
 
-    def emulate(self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log) -> Run:
+    def emulate(
+        self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log
+    ) -> Run:
         """xylosim's rule, bit for bit, on config.json."""
         from nirc.backends.xylo.config import read_config
         from nirc.backends.xylo.emulate import emulate

@@ -1,4 +1,6 @@
-"""What-if programs: each difference between NIR's dynamics and Xylo's alone, still in floating point."""
+"""What-if programs: each difference between NIR's dynamics and Xylo's alone, still in floating
+point.
+"""
 
 from __future__ import annotations
 
@@ -26,21 +28,35 @@ Plans = dict[str, tuple[Plan, Shifts]]
 
 
 def approximations(discrete: Program) -> list[tuple[str, Program]]:
-    """Programs by name, each with one approximation of the chip turned on; reset and several spikes also together."""
+    """Programs by name, each with one approximation of the chip turned on; reset and several spikes
+    also together.
+    """
     hidden = [n for n in discrete.nodes(Population) if n not in readouts(discrete)]
     legal = XyloLegalise().run(discrete, Log())
     plans = planned(legal, Log())
     made = [
         ("weights: 8 bits, common bit shifts", _weights(legal, plans)),
-        ("constants: whole thresholds and biases", altered(legal, lambda n, d: _constants(d, *plans[n]))),
+        (
+            "constants: whole thresholds and biases",
+            altered(legal, lambda n, d: _constants(d, *plans[n])),
+        ),
         ("decays: membrane by a power of two", altered(discrete, lambda _, d: _membrane_decay(d))),
-        ("decays: synapse by a power of two, never none", altered(discrete, lambda _, d: _synapse(d))),
-        ("saturation: up to 31 spikes a step", altered(discrete, lambda _, d: _several_spikes(d), hidden)),
+        (
+            "decays: synapse by a power of two, never none",
+            altered(discrete, lambda _, d: _synapse(d)),
+        ),
+        (
+            "saturation: up to 31 spikes a step",
+            altered(discrete, lambda _, d: _several_spikes(d), hidden),
+        ),
         ("saturation: states of 16 bits", altered(legal, lambda n, d: _words(d, *plans[n]))),
         ("saturation: 15 spikes of an input a step", capped_inputs(discrete, MAX_INPUT_SPIKES)),
         ("states: leaks of whole units", altered(legal, lambda n, d: _floored(d, *plans[n]))),
     ]
-    if any(d.fires and (d.rule.reset != "subtract" or d.rule.reset_is_late) for d in _dynamics(discrete)):
+    if any(
+        d.fires and (d.rule.reset != "subtract" or d.rule.reset_is_late)
+        for d in _dynamics(discrete)
+    ):
         subtract = ruled(discrete, lambda rule: rule.at_once("subtract"))
         several = altered(subtract, lambda _, d: _several_spikes(d), hidden)
         made += [
@@ -59,7 +75,9 @@ def _weights(legal: Program, plans: Plans) -> Program:
         scale = plan.scale(shifts)
         for c, op in plan.weights(shifts, KEEPING_SUMS, Log()):
             unit = inverse(scale * plan.membrane * plan.receptors[c.projection.synapse].gain)
-            stored = Sparse(op.target, op.source, frozen(op.value * unit[op.target]), op.n_in, op.n_out)
+            stored = Sparse(
+                op.target, op.source, frozen(op.value * unit[op.target]), op.n_in, op.n_out
+            )
             edges.append((c.source, name, replace(c.projection, ops=(stored,))))
     return legal.rebuilt(dict(legal.graph.nodes(data="payload")), edges)
 
@@ -82,11 +100,15 @@ def _words(d: Discrete, plan: Plan, shifts: Shifts) -> FixedPoint:
 def _floored(d: Discrete, plan: Plan, shifts: Shifts) -> FixedPoint:
     """With what the bias holds against it."""
     scale = plan.scale(shifts)
-    return FixedPoint(replace(d, drift=frozen(d.drift - plan.kept(scale) / scale)), 1 / scale, decayed=_leak)
+    return FixedPoint(
+        replace(d, drift=frozen(d.drift - plan.kept(scale) / scale)), 1 / scale, decayed=_leak
+    )
 
 
 def _leak(x: Float, kept: Float, unit: Float) -> Float:
-    """A state loses whole units, rounded down, and at least one while it is above 0 (``rule.leak``)."""
+    """A state loses whole units, rounded down, and at least one while it is above 0
+    (``rule.leak``).
+    """
     lost = np.maximum(np.floor(x * (1 - kept) / unit) * unit, np.minimum(x, unit))
     left: Float = np.where(kept > 0, x - lost, 0.0)
     return left
@@ -116,7 +138,9 @@ def _membrane_decay(d: Discrete) -> Discrete:
 
 
 def _synapse(d: Discrete) -> Discrete:
-    shift = dash.nearest_dash(np.zeros_like(d.decay_mem) if d.decay_syn is None else d.decay_syn, least=1)
+    shift = dash.nearest_dash(
+        np.zeros_like(d.decay_mem) if d.decay_syn is None else d.decay_syn, least=1
+    )
     decay = 1.0 - 2.0**-shift
     # The chip decays after adding: of a weight w, w * decay arrives in the first step.
     gain = dash.synapse_gain(d.decay_syn, d.gain_syn, shift) * decay
@@ -124,7 +148,9 @@ def _synapse(d: Discrete) -> Discrete:
 
 
 def _timed(legal: Program) -> Program | None:
-    """The chip's own timing, where it is no mere shift of the model's; outputs may be some steps late."""
+    """The chip's own timing, where it is no mere shift of the model's; outputs may be some steps
+    late.
+    """
     at = earliest(legal)
     edges, moved = [], False
     for source, target, p in legal.edges():

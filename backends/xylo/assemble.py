@@ -23,7 +23,9 @@ class Channels:
 
 
 def channels(reservoir: Reservoir, most: int) -> Channels:
-    """One to one where the model's inputs fit; else only those that a synapse leaves from, in order."""
+    """One to one where the model's inputs fit; else only those that a synapse leaves from, in
+    order.
+    """
     n = reservoir.channels
     if n <= most:
         return Channels(np.arange(n), n)
@@ -36,7 +38,10 @@ def channels(reservoir: Reservoir, most: int) -> Channels:
 
 
 def assemble(reservoir: Reservoir, placement: Placement, channel: Channels) -> Specification:
-    """Arrays in the chip's order. Relays copy their neuron by alias and take over its readout weights."""
+    """Arrays in the chip's order.
+
+    Relays copy their neuron by alias and take over its readout weights.
+    """
     n, place = placement.hidden, placement.index
     hidden = _joined(reservoir, "hidden")
     readout = _joined(reservoir, "readout")
@@ -92,7 +97,9 @@ class _Neurons:
 
 
 def _joined(reservoir: Reservoir, part: str) -> _Neurons:
-    """The parameters of all blocks of one part, end to end; the bit shifts are the same in all of them."""
+    """The parameters of all blocks of one part, end to end; the bit shifts are the same in all of
+    them.
+    """
     blocks = reservoir.hidden if part == "hidden" else reservoir.readout
     neurons: list[XyloNeuron] = [reservoir.program[b.name].dynamics for b in blocks]
 

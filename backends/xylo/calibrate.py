@@ -1,7 +1,9 @@
-"""xylo-calibrate: parameters at which the chip's spikes come nearest to the model's on sample inputs.
+"""xylo-calibrate: parameters at which the chip's spikes come nearest to the model's on sample
+inputs.
 
-What Xylo lets the calibration change: gains, weights and biases; the decays, to neighbouring powers of two; and a
-synapse of each hidden neuron to itself (self-inhibition) that replaces the reset to zero. Method: ``nirc.calibration``.
+What Xylo lets the calibration change: gains, weights and biases; the decays, to neighbouring powers
+of two; and a synapse of each hidden neuron to itself (self-inhibition) that replaces the reset to
+zero. Method: ``nirc.calibration``.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ SLOWEST = 8  # ... up to this one, if it was not above it
 
 @dataclass(frozen=True)
 class XyloCalibrate:
-    """Quantise, then search gains, decays and weights whose spikes on sample inputs are nearest to the model's."""
+    """Quantise, then search gains, decays and weights whose spikes on sample inputs are nearest to
+    the model's.
+    """
 
     calibration: Calibration
     report: dict[str, Any] = field(default_factory=dict, compare=False)  # what was chosen
@@ -56,7 +60,9 @@ class _Xylo:
     """The chip, as the calibration sees it."""
 
     def dynamics(self, legal: Program) -> Program:
-        """Decays of powers of two, a synapse of at least one step, subtraction, up to 31 spikes a step."""
+        """Decays of powers of two, a synapse of at least one step, subtraction, up to 31 spikes a
+        step.
+        """
         outputs, log = readouts(legal), Log()
         nodes = dict(legal.graph.nodes(data="payload"))
         into: dict[str, Float] = {n: np.zeros(p.n) for n, p in legal.nodes(Population).items()}
@@ -68,20 +74,31 @@ class _Xylo:
             d = legal[target].dynamics
             for bias in p.biases:
                 into[target] = into[target] + bias.value * _charge(d, p.synapse)
-            edges.append((source, target, replace(p, ops=(unrolled(p, legal[source].n, log),), biases=())))
+            edges.append(
+                (source, target, replace(p, ops=(unrolled(p, legal[source].n, log),), biases=()))
+            )
         log.raise_if_errors()
         for name, population in populations_of(legal, Discrete).items():
             most = 1 if name in outputs else MAX_HIDDEN_SPIKES
-            nodes[name] = replace(population, dynamics=_bridged(population.dynamics, into[name], most))
+            nodes[name] = replace(
+                population, dynamics=_bridged(population.dynamics, into[name], most)
+            )
         return legal.rebuilt(nodes, edges)
 
     def parameters(self, program: Program, name: str) -> Parameters | None:
         """All but relays, and populations whose threshold the chip cannot have."""
         d = program[name].dynamics
-        if program[name].role is Role.RELAY or (d.threshold is not None and (d.threshold <= 0).any()):
+        if program[name].role is Role.RELAY or (
+            d.threshold is not None and (d.threshold <= 0).any()
+        ):
             return None
         hidden = d.rule.fires is not None and d.rule.fires.most != 1
-        return Parameters(_neighbours(d.decay_mem, 0), _neighbours(d.decay_syn, 1), drift=True, self_inhibition=hidden)
+        return Parameters(
+            _neighbours(d.decay_mem, 0),
+            _neighbours(d.decay_syn, 1),
+            drift=True,
+            self_inhibition=hidden,
+        )
 
     def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
         """As without calibration, but for ``rounding``."""
@@ -116,7 +133,9 @@ def _bridged(d: Discrete, current: Float, most: int) -> Discrete:
         drift=frozen(own + membrane * current),
         decay_syn=syn,
         gain_syn=gain,
-        rule=plain("subtract", synapse=True, most=most if fires else 1) if d.fires else MEMBRANE.with_synapse(),
+        rule=plain("subtract", synapse=True, most=most if fires else 1)
+        if d.fires
+        else MEMBRANE.with_synapse(),
     )
     if d.decay_syn_2 is not None:
         syn, gain = _synapse(d.decay_syn_2, d.gain_syn_2, d.decay_mem.size)
@@ -125,7 +144,10 @@ def _bridged(d: Discrete, current: Float, most: int) -> Discrete:
 
 
 def _synapse(decay: Float | None, gain: Float | None, n: int) -> tuple[Float, Float]:
-    """Decay and gain of the synapse that the chip has instead. It decays after adding: w * decay arrives first."""
+    """Decay and gain of the synapse that the chip has instead.
+
+    It decays after adding: w * decay arrives first.
+    """
     shift = dash.nearest_dash(np.zeros(n) if decay is None else decay, least=1)
     chip = 1.0 - 2.0**-shift
     return frozen(chip), frozen(dash.synapse_gain(decay, gain, shift) * chip)

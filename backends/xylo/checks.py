@@ -44,7 +44,12 @@ def check_targets(hidden: Tree, block: str, numbers: Mapping[str, Any], faults: 
             path, allowed = f"{block}.weights[{i}]", (0, numbers["fan-out"])
             faults.outside(path, targets, allowed, "a neuron has too many targets")
     if total > numbers["entries"]:
-        faults.outside(f"{block}.weights", total, (0, numbers["entries"]), "there are too many recurrent entries")
+        faults.outside(
+            f"{block}.weights",
+            total,
+            (0, numbers["entries"]),
+            "there are too many recurrent entries",
+        )
 
 
 def check_aliases(hidden: Tree, path: str, faults: Faults) -> None:

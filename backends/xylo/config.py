@@ -1,4 +1,5 @@
-"""config.json, the chip's file: every field, and how it is read. The emulator sees nothing else. The file is hostile.
+"""config.json, the chip's file: every field, and how it is read. The emulator sees nothing else.
+The file is hostile.
 
 The field tree is that of samna's configuration objects (targets sheet, section 3).
 """
@@ -8,7 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from nirc.backends.xylo.checks import check_config
-from nirc.backends.xylo.limits import BIAS, DASH, OVERVIEW, SIM, THRESHOLD, VARIANTS, WEIGHT_SHIFT, WEIGHT_WORD
+from nirc.backends.xylo.limits import (
+    BIAS,
+    DASH,
+    OVERVIEW,
+    SIM,
+    THRESHOLD,
+    VARIANTS,
+    WEIGHT_SHIFT,
+    WEIGHT_WORD,
+)
 from nirc.backends.xylo.specification import IntArray, Specification
 from nirc.chip.target import Target
 from nirc.files.chipfiles import read
@@ -17,11 +27,19 @@ from nirc.files.kinds import Const, Flag, Integer, Integers, Kind, Many, Maybe, 
 
 FORMAT = "nirc-xylo-config/1"
 MAX_BYTES = 32 << 20  # the largest network (1000 x 1000 x 2 weights) takes 12 MB in one line
-MAX_WRAP = (1 << 48) - 1  # clock cycles of a step (?: the chip's field is narrower, in no public source)
+MAX_WRAP = (
+    1 << 48
+) - 1  # clock cycles of a step (?: the chip's field is narrower, in no public source)
 
 # Clocks and memory power, which the vendor leaves to the user.
 # Source: rockpool, syns61201/xylo_samna.py and syns63300/xylo_imu_devkit_utils.py.
-_CLOCKS = ("isyn_clock_enable", "ra_clock_enable", "bias_clock_enable", "hm_clock_enable", "ram_power_enable")
+_CLOCKS = (
+    "isyn_clock_enable",
+    "ra_clock_enable",
+    "bias_clock_enable",
+    "hm_clock_enable",
+    "ram_power_enable",
+)
 DEBUG = {
     "audio2": (*_CLOCKS, "isyn2_clock_enable"),
     "audio3": (),
@@ -62,16 +80,23 @@ def config_file(target: Target) -> File:
         ),
         "bias_enable": Flag(doc="a bias is not 0"),
         "operation_mode": Const("AcceleratedTime"),
-        "debug": Object({name: Flag() for name in DEBUG[target.variant]}, doc="clocks and memory power"),
+        "debug": Object(
+            {name: Flag() for name in DEBUG[target.variant]}, doc="clocks and memory power"
+        ),
     }
     if two_synapses(target):
         fields["synapse2_enable"] = Flag(doc="a weight of the second synapse is not 0")
     if target.variant == "audio3":
         fields["input_source"] = Const("SpikeEvents", doc="spikes come from the host")
     if target.variant == "imu":
-        fields["imu_if_input_enable"] = Const(False, doc="spikes come from the host, not from the sensor")
+        fields["imu_if_input_enable"] = Const(
+            False, doc="spikes come from the host, not from the sensor"
+        )
     if target.variant != "audio2":
-        doc = "clock cycles of a step in real time. Missing if the model has no dt. deploy.py does not set it"
+        doc = (
+            "clock cycles of a step in real time. Missing if the model has no dt. deploy.py "
+            "does not set it"
+        )
         fields["time_resolution_wrap"] = Integer(0, MAX_WRAP, doc=doc)
     numbers = {
         "block": block,
@@ -127,9 +152,9 @@ def _hidden_neuron(target: Target) -> Object:
 def read_config(text: bytes) -> Specification:
     """The network in the bytes of a config.json, of any variant.
 
-    ``bias_enable`` and ``synapse2_enable`` false leave out biases and second synapses, as on the chip.
-    Raises ``InputError`` (U605) if the file is damaged, ``CompileError`` (X510) if a value is outside the
-    chip's range. The diagnostics name JSON path, value and allowed range.
+    ``bias_enable`` and ``synapse2_enable`` false leave out biases and second synapses, as on the
+    chip. Raises ``InputError`` (U605) if the file is damaged, ``CompileError`` (X510) if a value is
+    outside the chip's range. The diagnostics name JSON path, value and allowed range.
     """
     file, tree = read(text, *(config_file(target) for target in VARIANTS))
     return _specification(tree, file.numbers["block"])
@@ -159,7 +184,9 @@ def _specification(tree: Tree, block: str) -> Specification:
         dash_mem=column(hidden, "v_mem_decay"),
         dash_mem_out=column(readout, "v_mem_decay"),
         dash_syn=column(hidden, "i_syn_decay"),
-        dash_syn_2=column(hidden, "i_syn2_decay") if "synapse2_enable" in tree else np.zeros(n, np.int64),
+        dash_syn_2=column(hidden, "i_syn2_decay")
+        if "synapse2_enable" in tree
+        else np.zeros(n, np.int64),
         dash_syn_out=column(readout, "i_syn_decay"),
         threshold=column(hidden, "threshold"),
         threshold_out=column(readout, "threshold"),

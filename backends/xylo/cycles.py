@@ -1,6 +1,7 @@
 """Clock cycles of a step, for real-time operation.
 
-Formula restated from rockpool, ``devices/xylo/*/power_cycles_model.py`` (cost-models sheet), with every neuron firing.
+Formula restated from rockpool, ``devices/xylo/*/power_cycles_model.py`` (cost-models sheet), with
+every neuron firing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def worst_case(chip: Specification, target: Target) -> int:
 
 
 def report(chip: Specification, target: Target, dt_s: float | None, log: Log) -> None:
-    """Note (X511) if a worst-case step is longer than dt: only real-time operation is bound by it."""
+    """Note (X511) if a worst-case step is longer than dt: only real-time operation is bound by
+    it.
+    """
     if dt_s is None:
         return
     cycles, clock = worst_case(chip, target), target.max("clock")

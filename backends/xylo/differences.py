@@ -1,4 +1,6 @@
-"""Where the chip's dynamics differ in kind from the model's: one finding for each population and kind."""
+"""Where the chip's dynamics differ in kind from the model's: one finding for each population and
+kind.
+"""
 
 from __future__ import annotations
 
@@ -42,14 +44,19 @@ def report(program: Program, log: Log) -> None:
 
 
 def chip_rule(program: Program) -> ChipRule:
-    """Subtraction at once, up to 31 spikes a step of hidden neurons and one of readouts. A relay is the chip's own."""
+    """Subtraction at once, up to 31 spikes a step of hidden neurons and one of readouts.
+
+    A relay is the chip's own.
+    """
     outputs = readouts(program)
 
     def rule(name: str, d: Discrete) -> Rule:
         if d.rule.fires is None or program[name].role is Role.RELAY:
             return d.rule
         most = MAX_OUTPUT_SPIKES if name in outputs else MAX_HIDDEN_SPIKES
-        return plain("subtract", synapse=True, at=d.rule.fires.at, most=most)  # thresholds are whole: both are exact
+        return plain(
+            "subtract", synapse=True, at=d.rule.fires.at, most=most
+        )  # thresholds are whole: both are exact
 
     return rule
 
@@ -57,24 +64,32 @@ def chip_rule(program: Program) -> ChipRule:
 def _decays(name: str, d: Discrete, where: str, training: Training, log: Log) -> None:
     if not d.decay_mem.any():
         if d.decay_syn is None:
-            log.differs("D413", f"`{name}` has no memory, the chip's synapse has", where=where, source=RULE)
+            log.differs(
+                "D413", f"`{name}` has no memory, the chip's synapse has", where=where, source=RULE
+            )
         return
     integrates = d.decay_mem >= 1
     if integrates.any():
         log.differs(
             "D405",
-            f"{int(integrates.sum())} neuron(s) of `{name}` are integrators; the chip loses 1 unit a step",
+            f"{int(integrates.sum())} neuron(s) of `{name}` are integrators; the chip loses 1 "
+            "unit a step",
             where=where,
             found="dash 15",
             source=RULE,
             help="train with a finite membrane time constant",
         )
-    for field, decay, least in (("tau_mem", d.decay_mem[~integrates], 0), ("tau_syn", d.decay_syn, 1)):
+    for field, decay, least in (
+        ("tau_mem", d.decay_mem[~integrates], 0),
+        ("tau_syn", d.decay_syn, 1),
+    ):
         if decay is not None and decay.size:
             _decay(name, field, decay, least, where, training, log)
 
 
-def _decay(name: str, field: str, decay: Float, least: int, where: str, training: Training, log: Log) -> None:
+def _decay(
+    name: str, field: str, decay: Float, least: int, where: str, training: Training, log: Log
+) -> None:
     shift = dash.nearest_dash(decay, least=least)
     chip = 1.0 - 2.0**-shift
     off = np.abs(chip - decay) > EXACT * np.maximum(1.0 - decay, EXACT)
@@ -85,12 +100,14 @@ def _decay(name: str, field: str, decay: Float, least: int, where: str, training
     exact, kept = float(decay[worst]), float(chip[worst])
     log.warning(
         "D402",
-        f"{field} of `{name}`: {int(off.sum())} of {decay.size} neurons have a decay that is not 1 - 2**-k",
+        f"{field} of `{name}`: {int(off.sum())} of {decay.size} neurons have a decay that is not "
+        "1 - 2**-k",
         where=f"{where}/{field}",
         found=f"{training.time_constant(exact)} becomes {training.time_constant(kept)}",
         limit="decays of 0.5, 0.75, 0.875, ... a step",
         source=RULE,
-        help=f"{training.with_decay(field, kept)}; weights are scaled to keep the response to a constant input",
+        help=f"{training.with_decay(field, kept)}; weights are scaled to keep the response to a "
+        "constant input",
     )
 
 

@@ -1,7 +1,8 @@
-"""A specification as files: config.json (the vendor's field tree), specification.npz, deploy.py. Pure functions.
+"""A specification as files: config.json (the vendor's field tree), specification.npz, deploy.py.
+Pure functions.
 
-Field names: targets sheet, section 3, and the documentation of samna (`xyloCore2`, `xyloAudio3`, `xyloImu`).
-A value is checked before it is written: nothing is ever cut off or wrapped.
+Field names: targets sheet, section 3, and the documentation of samna (`xyloCore2`, `xyloAudio3`,
+`xyloImu`). A value is checked before it is written: nothing is ever cut off or wrapped.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from nirc.chip.target import Target
 from nirc.files.chipfiles import assert_good, deploy_script, npz
 
 
-def emit(spec: Specification, target: Target, *, dt_s: float | None, clock_hz: int) -> dict[str, bytes]:
+def emit(
+    spec: Specification, target: Target, *, dt_s: float | None, clock_hz: int
+) -> dict[str, bytes]:
     """The chip's files by name."""
     tree = config_tree(spec, target, dt_s=dt_s, clock_hz=clock_hz)
     return {
@@ -34,8 +37,13 @@ def window(n_hidden: int, target: Target, limit: str) -> int:
     return min(n_hidden, target.max(limit))
 
 
-def config_tree(spec: Specification, target: Target, *, dt_s: float | None, clock_hz: int) -> dict[str, Any]:
-    """The configuration object's fields. Raises ``AssertionError`` for a value out of range (a bug of nirc)."""
+def config_tree(
+    spec: Specification, target: Target, *, dt_s: float | None, clock_hz: int
+) -> dict[str, Any]:
+    """The configuration object's fields.
+
+    Raises ``AssertionError`` for a value out of range (a bug of nirc).
+    """
     check(spec, target)
     n_hidden = spec.weights_in.shape[1]
     two = two_synapses(target)
@@ -45,7 +53,10 @@ def config_tree(spec: Specification, target: Target, *, dt_s: float | None, cloc
     tree: dict[str, Any] = {
         "format": FORMAT,
         "variant": target.variant,
-        "input": {"weights": spec.weights_in[:, :first, 0].tolist(), "weight_bit_shift": spec.weight_shift_in},
+        "input": {
+            "weights": spec.weights_in[:, :first, 0].tolist(),
+            "weight_bit_shift": spec.weight_shift_in,
+        },
         block: {
             "weights": spec.weights_rec[:, :, 0].tolist(),
             "weight_bit_shift": spec.weight_shift_rec,
@@ -81,7 +92,9 @@ def check(spec: Specification, target: Target) -> None:
     first = window(n_hidden, target, "neurons that inputs reach")
     last = window(n_hidden, target, "neurons that outputs leave from")
     if spec.weights_in[:, first:].any() or spec.weights_out[: n_hidden - last].any():
-        raise AssertionError("a weight lies outside the neurons that inputs reach or outputs leave from")
+        raise AssertionError(
+            "a weight lies outside the neurons that inputs reach or outputs leave from"
+        )
     if not two_synapses(target) and spec.uses_synapse_2:
         raise AssertionError("this variant has no second synapse")
 
@@ -106,11 +119,17 @@ def _hidden(spec: Specification, two: bool) -> list[dict[str, int | None]]:
 def _readout(spec: Specification) -> list[dict[str, int]]:
     columns = (spec.dash_syn_out, spec.dash_mem_out, spec.threshold_out, spec.bias_out)
     names = ("i_syn_decay", "v_mem_decay", "threshold", "v_mem_bias")
-    return [dict(zip(names, row, strict=True)) for row in zip(*(c.tolist() for c in columns), strict=True)]
+    return [
+        dict(zip(names, row, strict=True))
+        for row in zip(*(c.tolist() for c in columns), strict=True)
+    ]
 
 
 def _debug(spec: Specification, target: Target) -> dict[str, bool]:
-    """All clocks run. Those of biases and second synapses of Audio 2 run only where they are used."""
+    """All clocks run.
+
+    Those of biases and second synapses of Audio 2 run only where they are used.
+    """
     flags = dict.fromkeys(DEBUG[target.variant], True)
     if target.variant == "audio2":
         flags |= {"bias_clock_enable": spec.uses_bias, "isyn2_clock_enable": spec.uses_synapse_2}
@@ -134,23 +153,30 @@ def _json(value: Any, indent: str) -> str:
 
 
 def specification_npz(spec: Specification, target: Target) -> bytes:
-    """The arrays under the argument names of the vendor's ``config_from_specification``; same arrays, same bytes.
+    """The arrays under the argument names of the vendor's ``config_from_specification``; same
+    arrays, same bytes.
 
-    ``weights_in`` has only the neurons that inputs reach; without a second synapse (IMU) the last axis is left out.
-    ``weights_out`` has a row for every hidden neuron, which all three of the vendor's functions take. The bit shifts
-    have no axis. ``aliases`` (Nhid,): -1 for none.
+    ``weights_in`` has only the neurons that inputs reach; without a second synapse (IMU) the last
+    axis is left out. ``weights_out`` has a row for every hidden neuron, which all three of the
+    vendor's functions take. The bit shifts have no axis. ``aliases`` (Nhid,): -1 for none.
     """
     n_hidden = spec.weights_in.shape[1]
     arrays: dict[str, IntArray] = {k: np.asarray(v) for k, v in vars(spec).items()}
-    arrays["weights_in"] = spec.weights_in[:, : window(n_hidden, target, "neurons that inputs reach")]
+    arrays["weights_in"] = spec.weights_in[
+        :, : window(n_hidden, target, "neurons that inputs reach")
+    ]
     if target.variant == "imu":
         del arrays["dash_syn_2"]
-        arrays["weights_in"], arrays["weights_rec"] = arrays["weights_in"][..., 0], spec.weights_rec[..., 0]
+        arrays["weights_in"], arrays["weights_rec"] = (
+            arrays["weights_in"][..., 0],
+            spec.weights_rec[..., 0],
+        )
     # ascontiguousarray would add an axis to a shift
     return npz({name: np.array(array, dtype=np.int16, order="C") for name, array in arrays.items()})
 
 
-# Names in the vendor's package, by variant. Source: rockpool, devices/xylo/*/xylo_samna.py and *_devkit_utils.py.
+# Names in the vendor's package, by variant. Source: rockpool, devices/xylo/*/xylo_samna.py and
+# *_devkit_utils.py.
 SAMNA = {
     "audio2": {"module": "xyloCore2", "neuron": "ReservoirNeuron", "board": "XyloA2TestBoard"},
     "audio3": {"module": "xyloAudio3", "neuron": "HiddenNeuron", "board": "XyloAudio3TestBoard"},
@@ -160,7 +186,9 @@ SAMNA = {
 
 @cache  # it is the same for every network
 def deploy_py(target: Target) -> bytes:
-    """A self-contained script: checks the bundle, builds the vendor's object, uploads, runs a raster."""
+    """A self-contained script: checks the bundle, builds the vendor's object, uploads, runs a
+    raster.
+    """
     return deploy_script(
         "nirc.backends.xylo",
         files=[config_file(target)],

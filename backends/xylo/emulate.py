@@ -1,9 +1,9 @@
 """Runs a specification bit for bit as the chip would, many samples at once.
 
-The chip adds one source after another to a synaptic state and saturates after each. Where no order of the
-additions could leave the 16-bit range, one matrix product gives the same; a bound tells where that is, and
-the rest is added in the chip's order. Inside, arrays are (neurons, samples): a neuron's parameter is then
-constant along the inner axis. Source of the rule: ``rule.py``.
+The chip adds one source after another to a synaptic state and saturates after each. Where no order
+of the additions could leave the 16-bit range, one matrix product gives the same; a bound tells
+where that is, and the rest is added in the chip's order. Inside, arrays are (neurons, samples): a
+neuron's parameter is then constant along the inner axis. Source of the rule: ``rule.py``.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ def emulate(
     record: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
-    """Run ``raster`` (samples, steps, Nin), whole spike counts; every sample starts from zero states.
+    """Run ``raster`` (samples, steps, Nin), whole spike counts; every sample starts from zero
+    states.
 
-    Counts above 15 are clipped as the chip does. ``Run.output`` (samples, steps, Nout) int8 is 0 or 1.
-    With ``record``: ``spikes`` (int8) and ``v`` (int32, after spiking) of "hidden" and "readout", and in
-    ``extra`` the synaptic states "isyn/hidden", "isyn2/hidden", "isyn/readout" (int32, after decay); each
-    (samples, steps, neurons). ``progress`` is called with the number of samples done.
-    Raises ``InputError`` (U604) if the raster does not fit.
+    Counts above 15 are clipped as the chip does. ``Run.output`` (samples, steps, Nout) int8 is 0 or
+    1. With ``record``: ``spikes`` (int8) and ``v`` (int32, after spiking) of "hidden" and
+    "readout", and in ``extra`` the synaptic states "isyn/hidden", "isyn2/hidden", "isyn/readout"
+    (int32, after decay); each (samples, steps, neurons). ``progress`` is called with the number of
+    samples done. Raises ``InputError`` (U604) if the raster does not fit.
     """
     inputs = spike_counts(raster, spec.weights_in.shape[0])
     chip = _Chip(spec)
@@ -61,8 +62,8 @@ def emulate(
 class _Chip:
     """The network as stacked arrays, and its states for one batch.
 
-    Neurons: hidden, then readout. Synaptic states: one for each neuron, then the second of each hidden one.
-    Sources: input channels, then hidden neurons with their counts of the step before.
+    Neurons: hidden, then readout. Synaptic states: one for each neuron, then the second of each
+    hidden one. Sources: input channels, then hidden neurons with their counts of the step before.
     """
 
     def __init__(self, spec: Specification) -> None:
@@ -72,7 +73,9 @@ class _Chip:
         self.weights = _stacked_weights(spec, self.synapses)
         self.excitatory = np.maximum(self.weights, 0).astype(np.float32)
         reach = np.abs(self.weights).max(axis=0)
-        self.drive = np.vstack([self.weights, reach]).astype(np.float32)  # last row: bounds all the others
+        self.drive = np.vstack([self.weights, reach]).astype(
+            np.float32
+        )  # last row: bounds all the others
         second = (spec.dash_syn_2,) if self.synapses == 2 else ()
         self.dash_syn = _column(spec.dash_syn, spec.dash_syn_out, *second)
         self.dash_mem = _column(spec.dash_mem, spec.dash_mem_out)
@@ -107,7 +110,8 @@ class _Chip:
 
     def _received(self) -> Int32:
         """The synaptic states after this step's input, before decay."""
-        # float32 holds whole numbers up to 2^24; a sum for which a bound below holds stays far under that.
+        # float32 holds whole numbers up to 2^24; a sum for which a bound below holds stays far
+        # under that.
         drive = self.drive @ self.sources
         reach = drive[-1]
         received = self.isyn + drive[:-1].astype(np.int32)
@@ -131,7 +135,9 @@ class _Chip:
         received[block] = accumulate(self.isyn[block], parts)
 
     def _fire_aliased(self) -> None:
-        """Neurons that pass spikes on or receive them, in index order: what came already lowers the cap."""
+        """Neurons that pass spikes on or receive them, in index order: what came already lowers the
+        cap.
+        """
         for neuron in self.in_order:
             room = MAX_HIDDEN_SPIKES - self.spikes[neuron]
             fired, self.v[neuron] = fire(self.v[neuron], self.threshold[neuron], room)
@@ -143,14 +149,23 @@ class _Chip:
 
 
 class _Recorder:
-    """What is kept of a run: output spikes always, all states if asked. Arrays (samples, steps, neurons)."""
+    """What is kept of a run: output spikes always, all states if asked.
+
+    Arrays (samples, steps, neurons).
+    """
 
     def __init__(self, chip: _Chip, samples: int, steps: int, record: bool) -> None:
         hidden, readout = slice(chip.hidden), slice(chip.hidden, chip.neurons)
-        second = slice(chip.neurons, chip.neurons + chip.hidden)  # empty if no weight uses it: stays 0
+        second = slice(
+            chip.neurons, chip.neurons + chip.hidden
+        )  # empty if no weight uses it: stays 0
         self.tracks = [("spikes", "readout", readout)]
         if record:
-            self.tracks += [("spikes", "hidden", hidden), ("v", "hidden", hidden), ("v", "readout", readout)]
+            self.tracks += [
+                ("spikes", "hidden", hidden),
+                ("v", "hidden", hidden),
+                ("v", "readout", readout),
+            ]
             self.tracks += [
                 ("isyn", "hidden", hidden),
                 ("isyn", "readout", readout),
@@ -159,7 +174,8 @@ class _Recorder:
         self.record = record
         self.kept: dict[tuple[str, str], NDArray[np.signedinteger[Any]]] = {
             (state, block): np.zeros(
-                (samples, steps, rows.stop - (rows.start or 0)), np.int8 if state == "spikes" else np.int32
+                (samples, steps, rows.stop - (rows.start or 0)),
+                np.int8 if state == "spikes" else np.int32,
             )
             for state, block, rows in self.tracks
         }

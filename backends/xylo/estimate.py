@@ -1,6 +1,7 @@
 """Clock cycles of a time step on Xylo. Energy per cycle is not published, so there is no energy.
 
-Source: synsense/rockpool, ``devices/xylo/syns61201/power_cycles_model.py`` and ``syns63300`` (read for the rule).
+Source: synsense/rockpool, ``devices/xylo/syns61201/power_cycles_model.py`` and ``syns63300`` (read
+for the rule).
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ MARGIN = 1.2  # rockpool's default on top of the cycles
 
 
 def cycles(spec: Specification, input_rate: float, hidden_rate: float) -> float:
-    """Cycles of one step; rates in spikes per channel (neuron) and step. Aliases add up to 3 cycles each."""
+    """Cycles of one step; rates in spikes per channel (neuron) and step.
+
+    Aliases add up to 3 cycles each.
+    """
     n_in, n_hidden, _ = spec.weights_in.shape
     n_out = spec.weights_out.shape[1]
     recurrent = spec.weights_rec.any(axis=2).sum(axis=1)
@@ -37,7 +41,9 @@ def cycles(spec: Specification, input_rate: float, hidden_rate: float) -> float:
 
 
 def estimate(mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterator[Figure]:
-    """Cycles, time at the full clock, and the slowest clock that keeps up with the model's time step."""
+    """Cycles, time at the full clock, and the slowest clock that keeps up with the model's time
+    step.
+    """
     spec: Specification = mapped.chip
     clock_hz = mapped.target.max("clock")
     inputs = sum(rate for name, rate in activity.spikes.items() if name not in activity.neurons)
@@ -45,6 +51,10 @@ def estimate(mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterator
     neurons = max(1, sum(activity.neurons.values()))
     needed = cycles(spec, inputs / max(1, spec.weights_in.shape[0]), hidden / neurons)
     yield Figure("cycles per step", needed, "cycles", SOURCE, "S")
-    yield Figure("time per step", needed / clock_hz, "s", f"{SOURCE}; clock {clock_hz / 1e6:g} MHz", "S")
+    yield Figure(
+        "time per step", needed / clock_hz, "s", f"{SOURCE}; clock {clock_hz / 1e6:g} MHz", "S"
+    )
     if dt_s is not None:
-        yield Figure("slowest clock", MARGIN * needed / dt_s, "Hz", f"{SOURCE}; margin of 20 %", "S")
+        yield Figure(
+            "slowest clock", MARGIN * needed / dt_s, "Hz", f"{SOURCE}; margin of 20 %", "S"
+        )

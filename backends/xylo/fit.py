@@ -1,4 +1,6 @@
-"""Does a network fit a variant, and in which order of neurons? All limits are reported, not just the first."""
+"""Does a network fit a variant, and in which order of neurons? All limits are reported, not just
+the first.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from nirc.ir.program import Program
 SIZES = ("X501", "X502", "X503")
 
 HELP = {
-    "X501": "join channels before the network, or prune all weights of some; `--target all` shows chips that take more",
+    "X501": "join channels before the network, or prune all weights of some; `--target all` shows "
+    "chips that take more",
     "X502": "make the hidden layers smaller",
     "X503": "make the output layer smaller",
     "X504": "prune weights of this neuron",
@@ -44,13 +47,23 @@ def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
     return True
 
 
-def fit(program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
-    """Tables for ``target``, or None with the reasons in ``log``. ``discrete`` is legalised, ``program`` integer."""
+def fit(
+    program: Program, discrete: Program, target: Target, search: Search, log: Log
+) -> Mapped | None:
+    """Tables for ``target``, or None with the reasons in ``log``.
+
+    ``discrete`` is legalised, ``program`` integer.
+    """
     reservoir = lower(program, log)
     over = findings(reservoir, target)
     say(over, reservoir, target, log)
-    # A network of too many neurons has no order; asking for one would report the cause a second time.
-    placed = None if any(f.limit.code == "X502" for f in over) else _ordered(reservoir, target, search, log)
+    # A network of too many neurons has no order; asking for one would report the cause a second
+    # time.
+    placed = (
+        None
+        if any(f.limit.code == "X502" for f in over)
+        else _ordered(reservoir, target, search, log)
+    )
     if over or placed is None:
         return None
     late = latency.latencies(discrete)
@@ -61,7 +74,10 @@ def fit(program: Program, discrete: Program, target: Target, search: Search, log
     cycles.report(chip, target, discrete.dt_s, log)
     if placed.relay_of.size:
         last = target.max("neurons that outputs leave from")
-        log.note("X515", f"{placed.relay_of.size} alias neurons carry outputs from the last {last} places")
+        log.note(
+            "X515",
+            f"{placed.relay_of.size} alias neurons carry outputs from the last {last} places",
+        )
     return Mapped(
         target,
         chip,
@@ -79,7 +95,10 @@ def say(over: list[Finding], reservoir: Reservoir, target: Target, log: Log) -> 
     for f in over:
         more = f" ({f.others} more above it)" if f.others else ""
         if f.limit.code == "X501" and f.found < reservoir.channels:
-            more = f" of {reservoir.channels} (no weight leads on from the other {reservoir.channels - f.found})"
+            more = (
+                f" of {reservoir.channels} (no weight leads on from the other "
+                f"{reservoir.channels - f.found})"
+            )
         log.error(
             f.limit.code,
             f"{target.name} has fewer {f.limit.name} than the model needs"
@@ -95,7 +114,11 @@ def say(over: list[Finding], reservoir: Reservoir, target: Target, log: Log) -> 
 
 def _help(f: Finding) -> str:
     roomier = [t for t in VARIANTS if t.max(f.limit.name) >= f.found]
-    other = f", or compile for {roomier[0].name} (limit {roomier[0].max(f.limit.name)})" if roomier else ""
+    other = (
+        f", or compile for {roomier[0].name} (limit {roomier[0].max(f.limit.name)})"
+        if roomier
+        else ""
+    )
     return HELP[f.limit.code] + other
 
 
@@ -104,7 +127,13 @@ def _ordered(reservoir: Reservoir, target: Target, search: Search, log: Log) -> 
     receives, read_out = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     receives[reservoir.from_input.target] = True
     read_out[reservoir.to_readout.source] = True
-    answer = place(PlaceProblem(receives, read_out), target, seed=search.seed, work=search.work, seconds=search.seconds)
+    answer = place(
+        PlaceProblem(receives, read_out),
+        target,
+        seed=search.seed,
+        work=search.work,
+        seconds=search.seconds,
+    )
     if isinstance(answer, Conflict):
         answer.report(log)
         return None
@@ -119,12 +148,16 @@ def _latency(reservoir: Reservoir, late: dict[str, int]) -> tuple[int, ...]:
     return tuple(late[sink] for sink in reservoir.sinks for _ in range(reservoir.program[sink].n))
 
 
-def _placed_blocks(reservoir: Reservoir, placed: Placement, late: dict[str, int]) -> dict[str, Block]:
+def _placed_blocks(
+    reservoir: Reservoir, placed: Placement, late: dict[str, int]
+) -> dict[str, Block]:
     blocks, neurons = {}, populations_of(reservoir.program, XyloNeuron)
     for part, parts in (("hidden", reservoir.hidden), ("readout", reservoir.readout)):
         for b in parts:
             scale = neurons[b.name].dynamics.scale
-            index = placed.index[b.start : b.stop] if part == "hidden" else np.arange(b.start, b.stop)
+            index = (
+                placed.index[b.start : b.stop] if part == "hidden" else np.arange(b.start, b.stop)
+            )
             blocks[b.name] = Block(part, tuple(index.tolist()), tuple(scale.tolist()), late[b.name])
     return blocks
 

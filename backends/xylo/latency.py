@@ -1,8 +1,9 @@
 """When does a population's signal appear on the chip, counted from the model's step?
 
-An input reaches hidden neurons in its own step; a spike of a hidden neuron takes one step to any other neuron
-(targets sheet, section 2). The model lets spikes cross a feed-forward network at once, so every layer is one
-step later than its source. Where paths disagree, or a loop has several populations, no shift makes up for it.
+An input reaches hidden neurons in its own step; a spike of a hidden neuron takes one step to any
+other neuron (targets sheet, section 2). The model lets spikes cross a feed-forward network at once,
+so every layer is one step later than its source. Where paths disagree, or a loop has several
+populations, no shift makes up for it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from nirc.ir.program import Program
 
 
 def latencies(program: Program) -> dict[str, int]:
-    """Steps by which each node's signal is later on the chip: the longest path decides, delays pay for hops."""
+    """Steps by which each node's signal is later on the chip: the longest path decides, delays pay
+    for hops.
+    """
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(program.graph)
     graph.add_edges_from((s, t) for s, t, p in program.edges() if p.lag == 0)
@@ -32,8 +35,14 @@ def latencies(program: Program) -> dict[str, int]:
 
 
 def earliest(program: Program) -> dict[str, int]:
-    """Steps after an input's in which each node's signal can appear on the chip at all: over the shortest path."""
-    reached = {target for source in program.nodes(Source) for target in nx.descendants(program.graph, source)}
+    """Steps after an input's in which each node's signal can appear on the chip at all: over the
+    shortest path.
+    """
+    reached = {
+        target
+        for source in program.nodes(Source)
+        for target in nx.descendants(program.graph, source)
+    }
     at = {name: len(reached) if name in reached else 0 for name in program.graph}
     for _ in at:
         for source, target, _ in program.edges():
@@ -50,7 +59,9 @@ def report(program: Program, late: dict[str, int], log: Log) -> None:
     """Say where the chip's timing is not a mere shift of the model's (D406, D407)."""
     for source, target, projection in program.edges():
         extra = late[source] + hop(program, source, target) - late[target] - projection.lag
-        if extra == 0 or (isinstance(program[source], Source) and isinstance(program[target], Sink)):
+        if extra == 0 or (
+            isinstance(program[source], Source) and isinstance(program[target], Sink)
+        ):
             continue
         where = "/".join(projection.origins[:1]) or program[target].origins[0]
         if extra > 0:
@@ -60,11 +71,14 @@ def report(program: Program, late: dict[str, int], log: Log) -> None:
             _early(source, target, projection, -extra, where, log)
 
 
-def _early(source: str, target: str, projection: Projection, steps: int, where: str, log: Log) -> None:
+def _early(
+    source: str, target: str, projection: Projection, steps: int, where: str, log: Log
+) -> None:
     kind = "delay" if projection.delay_steps else "shorter path"
     log.differs(
         "D407",
-        f"over a {kind}, `{source}` reaches `{target}` {steps} step(s) before the other signals of its step",
+        f"over a {kind}, `{source}` reaches `{target}` {steps} step(s) before the other signals "
+        "of its step",
         where=where,
         found=f"{steps} step(s) early",
         source="Xylo has no delays",

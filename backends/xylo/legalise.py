@@ -8,17 +8,26 @@ from typing import ClassVar
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source, populations_of
 from nirc.ir.program import Program
-from nirc.passes.legality import OutputRule, refuse_membranes, refuse_outputs, refuse_without_neurons, relay
+from nirc.passes.legality import (
+    OutputRule,
+    refuse_membranes,
+    refuse_outputs,
+    refuse_without_neurons,
+    relay,
+)
 
 RULES = "Xylo design rules"
 
-# Just below one half: a relay's weight w arrives as w / 2 and must fire, a remainder of w / 4 must not.
+# Just below one half: a relay's weight w arrives as w / 2 and must fire, a remainder of w / 4 must
+# not.
 RELAY_THRESHOLD = 0.499
 
 
 @dataclass(frozen=True)
 class XyloLegalise:
-    """Insert relay populations so that outputs come from readout neurons, which no input reaches."""
+    """Insert relay populations so that outputs come from readout neurons, which no input
+    reaches.
+    """
 
     name: ClassVar[str] = "xylo-legalise"
 
@@ -34,12 +43,20 @@ class XyloLegalise:
 
 
 def readouts(program: Program) -> dict[str, str]:
-    """Populations that can be readout neurons, each with its Sink: fed by hidden neurons only, leading nowhere else."""
+    """Populations that can be readout neurons, each with its Sink: fed by hidden neurons only,
+    leading nowhere else.
+    """
     found = {}
     for name in program.nodes(Population):
         targets, sources = program.out_of(name), program.into(name)
-        alone = len(targets) == 1 and isinstance(program[targets[0][0]], Sink) and len(program.into(targets[0][0])) == 1
-        fed_by_neurons = all(isinstance(program[s], Population) and not p.synapse for s, p in sources)
+        alone = (
+            len(targets) == 1
+            and isinstance(program[targets[0][0]], Sink)
+            and len(program.into(targets[0][0])) == 1
+        )
+        fed_by_neurons = all(
+            isinstance(program[s], Population) and not p.synapse for s, p in sources
+        )
         if alone and targets[0][1].is_wire and fed_by_neurons:
             found[name] = targets[0][0]
     # A readout neuron has no path back, so what feeds a readout must itself be hidden.
@@ -70,7 +87,9 @@ def _can_read(program: Program, name: str) -> bool:
 
 
 def _relay_inputs(program: Program, log: Log) -> Program:
-    """A non-spiking output fed by an input needs hidden neurons in between: inputs reach hidden neurons only."""
+    """A non-spiking output fed by an input needs hidden neurons in between: inputs reach hidden
+    neurons only.
+    """
     nodes = dict(program.graph.nodes(data="payload"))
     edges = []
     relays: dict[str, str] = {}
@@ -110,8 +129,11 @@ def _relay_outputs(program: Program, log: Log) -> Program:
 def _say(name: str, n: int, origin: str, kind: str, log: Log) -> None:
     log.differs(
         "D408",
-        f"{kind} `{name}` is copied by {n} relay neuron(s): isolated spikes pass one to one, long runs may gain one",
+        f"{kind} `{name}` is copied by {n} relay neuron(s): isolated spikes pass one to one, long "
+        "runs may gain one",
         where=origin,
         source="measured on xylosim 0.1.3",
-        help="end the network with a layer of its own neurons that feeds nothing else" if kind == "output" else "",
+        help="end the network with a layer of its own neurons that feeds nothing else"
+        if kind == "output"
+        else "",
     )

@@ -1,8 +1,9 @@
 """The limits of the Xylo variants, declared once.
 
 Every other module asks here. Sources: rockpool 3.1.0 ``docs/devices/xylo-overview.ipynb`` and
-``devices/xylo/*/xylo_mapper.py``; RAM sizes from ``syns61201/xa2_devkit_utils.py`` and ``syns65302/ram.py``;
-ranges measured on xylosim 0.1.3. Certainty: S read in the source, M measured, I inferred, ? chosen by us.
+``devices/xylo/*/xylo_mapper.py``; RAM sizes from ``syns61201/xa2_devkit_utils.py`` and
+``syns65302/ram.py``; ranges measured on xylosim 0.1.3. Certainty: S read in the source, M measured,
+I inferred, ? chosen by us.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ MAPPER = "rockpool, xylo_mapper.py"
 RAM = "rockpool, RAM addresses"
 SIM = "measured on xylosim 0.1.3"
 
-# Ranges of single values: (smallest, largest). Fields of the configuration and of the specification.
+# Ranges of single values: (smallest, largest). Fields of the configuration and of the
+# specification.
 WEIGHT = (-127, 127)  # the word is -128..127; -128 is left out as the vendor's quantisers do (S)
 WEIGHT_WORD = (-128, 127)
 THRESHOLD = (1, 32767)  # 0 and below fire 31 times a step (M)
@@ -69,11 +71,27 @@ def _variant(
             Limit("hidden neurons", hidden, "X502", OVERVIEW, measure=of("hidden_neurons")),
             Limit("output neurons", outputs, "X503", OVERVIEW, measure=of("output_neurons")),
             Limit("fan-out of one neuron", fan_out, "X504", OVERVIEW, measure=of("fan_out")),
-            Limit("recurrent entries", entries, "X505", RAM, entries_certainty, measure=of("entries")),
-            Limit("synaptic states per neuron", synapses, "X509", OVERVIEW, measure=of("synaptic_states")),
+            Limit(
+                "recurrent entries", entries, "X505", RAM, entries_certainty, measure=of("entries")
+            ),
+            Limit(
+                "synaptic states per neuron",
+                synapses,
+                "X509",
+                OVERVIEW,
+                measure=of("synaptic_states"),
+            ),
             # Rules about the order of the neurons: place.py decides them.
-            Limit("neurons that inputs reach", first or hidden, "X506", MAPPER, unit="first neurons"),
-            Limit("neurons that outputs leave from", last or hidden, "X507", MAPPER, unit="last neurons"),
+            Limit(
+                "neurons that inputs reach", first or hidden, "X506", MAPPER, unit="first neurons"
+            ),
+            Limit(
+                "neurons that outputs leave from",
+                last or hidden,
+                "X507",
+                MAPPER,
+                unit="last neurons",
+            ),
             Limit("clock", clock_hz, "X511", clock_source, clock_certainty, unit="Hz"),
         ),
     )

@@ -1,6 +1,8 @@
-"""A program as one reservoir: inputs, hidden neurons in natural order, readout neurons, and lists of synapses.
+"""A program as one reservoir: inputs, hidden neurons in natural order, readout neurons, and lists
+of synapses.
 
-Works on the discrete form (to measure what a model would need) and on the integer form (to build it).
+Works on the discrete form (to measure what a model would need) and on the integer form (to build
+it).
 """
 
 from __future__ import annotations
@@ -29,7 +31,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Synapses:
-    """Entries by target, then source. ``value`` (entries, 2): weights to both receptors, bit shift included."""
+    """Entries by target, then source.
+
+    ``value`` (entries, 2): weights to both receptors, bit shift included.
+    """
 
     target: Int
     source: Int
@@ -85,7 +90,9 @@ def lower(program: Program, log: Log) -> Reservoir:
         if target not in start:
             continue
         op = unrolled(projection, program[source].n, log)
-        kind = "out" if target in outputs else "in" if isinstance(program[source], Source) else "rec"
+        kind = (
+            "out" if target in outputs else "in" if isinstance(program[source], Source) else "rec"
+        )
         value = np.zeros((op.value.size, 2))
         value[:, projection.synapse] = op.value
         parts[kind].append(Synapses(op.target + start[target], op.source + start[source], value))

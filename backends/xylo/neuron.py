@@ -18,10 +18,11 @@ READ = Rule(HIDDEN.operations[:4])
 
 @dataclass(frozen=True)
 class XyloNeuron:
-    """Parameters in the chip's units, each (n,) int64; weights of projections already contain the bit shift.
+    """Parameters in the chip's units, each (n,) int64; weights of projections already contain the
+    bit shift.
 
-    ``scale``: chip units per volt of the model, (n,). ``max_spikes``: 31 for hidden neurons, 1 for outputs.
-    ``shift_in``, ``shift_rec``: bit shift of weights from inputs and from hidden neurons.
+    ``scale``: chip units per volt of the model, (n,). ``max_spikes``: 31 for hidden neurons, 1 for
+    outputs. ``shift_in``, ``shift_rec``: bit shift of weights from inputs and from hidden neurons.
     """
 
     dash_mem: Int

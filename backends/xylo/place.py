@@ -1,11 +1,11 @@
 """The order of the hidden neurons, and relays where no order will do.
 
-On Audio 3 and IMU input weights reach only the first 128 hidden neurons and readout weights leave only from
-the last 128. A neuron that needs both must stand in both windows, and from 256 hidden neurons on no place
-does. The remedy is a *relay*: one more hidden neuron in the last window, with threshold 32767 and no
-synapses, that is the alias target of the neuron; the readout weights leave from the relay. The chip copies
-the count in the same step, so the copy is exact. Sources: rockpool ``devices/xylo/*/xylo_mapper.py``;
-aliases measured on xylosim 0.1.3.
+On Audio 3 and IMU input weights reach only the first 128 hidden neurons and readout weights leave
+only from the last 128. A neuron that needs both must stand in both windows, and from 256 hidden
+neurons on no place does. The remedy is a *relay*: one more hidden neuron in the last window, with
+threshold 32767 and no synapses, that is the alias target of the neuron; the readout weights leave
+from the relay. The chip copies the count in the same step, so the copy is exact. Sources: rockpool
+``devices/xylo/*/xylo_mapper.py``; aliases measured on xylosim 0.1.3.
 """
 
 from __future__ import annotations
@@ -35,14 +35,19 @@ LEAVE = "neurons that outputs leave from"
 
 @dataclass(frozen=True, eq=False)
 class PlaceProblem:
-    """What each hidden neuron needs, in natural order. Raises ``ValueError`` if the lengths differ."""
+    """What each hidden neuron needs, in natural order.
+
+    Raises ``ValueError`` if the lengths differ.
+    """
 
     receives: NDArray[np.bool_]  # (n,) has a non-zero weight from an input channel
     read_out: NDArray[np.bool_]  # (n,) has a non-zero readout weight
 
     def __post_init__(self) -> None:
         if self.receives.ndim != 1 or self.receives.shape != self.read_out.shape:
-            raise ValueError(f"receives {self.receives.shape} and read_out {self.read_out.shape} must be (n,)")
+            raise ValueError(
+                f"receives {self.receives.shape} and read_out {self.read_out.shape} must be (n,)"
+            )
 
     @property
     def neurons(self) -> int:
@@ -67,7 +72,10 @@ class Placement:
 
 @dataclass(frozen=True)
 class Conflict:
-    """Limits that cannot hold together: without any one of them the rest can. ``also``: further such sets."""
+    """Limits that cannot hold together: without any one of them the rest can.
+
+    ``also``: further such sets.
+    """
 
     limits: tuple[str, ...]
     code: str  # X502, X506, X507 for one limit; X508 for several
@@ -94,14 +102,20 @@ class Conflict:
 
 
 def place(
-    problem: PlaceProblem, target: Target, *, seed: int = 0, work: float = 10.0, seconds: float | None = None
+    problem: PlaceProblem,
+    target: Target,
+    *,
+    seed: int = 0,
+    work: float = 10.0,
+    seconds: float | None = None,
 ) -> Placement | Conflict:
-    """The natural order if the chip takes it; else the order with fewest relays, or why there is none.
+    """The natural order if the chip takes it; else the order with fewest relays, or why there is
+    none.
 
-    Exact: a placement is found whenever there is one (see ``_model`` and ``_order``). ``work``: CP-SAT's
-    deterministic time; the model has the same few variables for every network, far below the default.
-    ``seconds``: wall time instead, if the user asks for it.
-    Raises ``UsageError`` (U607) if ``work`` is too little to find anything.
+    Exact: a placement is found whenever there is one (see ``_model`` and ``_order``). ``work``:
+    CP-SAT's deterministic time; the model has the same few variables for every network, far below
+    the default. ``seconds``: wall time instead, if the user asks for it. Raises ``UsageError``
+    (U607) if ``work`` is too little to find anything.
     """
     if _natural_order_is_legal(problem, target):
         return _placement(np.arange(problem.neurons), relay_of=np.arange(0))
@@ -110,7 +124,9 @@ def place(
         relay_of = np.flatnonzero(problem.receives & problem.read_out)[:answer]
         return _placement(_order(problem, target, relay_of), relay_of)
     roomier = [
-        v for v in VARIANTS if v.name != target.name and _fits(problem, v, seed=seed, work=work, seconds=seconds)
+        v
+        for v in VARIANTS
+        if v.name != target.name and _fits(problem, v, seed=seed, work=work, seconds=seconds)
     ]
     first, *others = (_conflict(problem, target, limits, roomier) for limits in answer)
     return replace(first, also=tuple(others))
@@ -119,7 +135,8 @@ def place(
 def check(problem: PlaceProblem, placement: Placement, target: Target) -> list[str]:
     """Every rule of the chip that ``placement`` breaks, in words; empty if it is legal.
 
-    Written from the rules, not from the model: tests and verifiers ask it about what ``place`` found.
+    Written from the rules, not from the model: tests and verifiers ask it about what ``place``
+    found.
     """
     n, hidden = problem.neurons, placement.hidden
     relay_of, relay_index = placement.relay_of, placement.relay_index
@@ -156,7 +173,9 @@ def _natural_order_is_legal(problem: PlaceProblem, target: Target) -> bool:
     )
 
 
-def _fits(problem: PlaceProblem, target: Target, *, seed: int, work: float, seconds: float | None) -> bool:
+def _fits(
+    problem: PlaceProblem, target: Target, *, seed: int, work: float, seconds: float | None
+) -> bool:
     return _natural_order_is_legal(problem, target) or isinstance(
         _fewest_relays(problem, target, seed=seed, work=work, seconds=seconds), int
     )
@@ -170,9 +189,13 @@ def _fewest_relays(
 
     model, relays, rules = _model(problem, target)
     conflicts: list[tuple[str, ...]] = []
-    while not (solution := solve(model, seed=seed, work=work, seconds=seconds, assumptions=rules)).found:
+    while not (
+        solution := solve(model, seed=seed, work=work, seconds=seconds, assumptions=rules)
+    ).found:
         if solution.status == "unknown":
-            message = "the search for an order of the neurons was given too little work to find anything"
+            message = (
+                "the search for an order of the neurons was given too little work to find anything"
+            )
             raise UsageError([Diagnostic("U607", "error", message, found=f"{work} units of work")])
         conflicts.append(solution.conflict)
         rules = {name: rule for name, rule in rules.items() if name not in solution.conflict}
@@ -180,16 +203,18 @@ def _fewest_relays(
 
 
 def _model(problem: PlaceProblem, target: Target) -> tuple[CpModel, IntVar, dict[str, IntVar]]:
-    """How many neurons of each kind stand in each zone; the number of relays; a literal for each limit.
+    """How many neurons of each kind stand in each zone; the number of relays; a literal for each
+    limit.
 
-    Exact, although it only counts: a rule of the chip asks for a neuron's kind and a place's zone, nothing
-    else, so neurons of a kind, and places of a zone, can be exchanged: an order exists if and only if such
-    counts do. A neuron that is only read out never needs a relay: it can take the relay's place itself.
-    A window as large as the chip is no rule and gets no literal: "hidden neurons" says the same.
+    Exact, although it only counts: a rule of the chip asks for a neuron's kind and a place's zone,
+    nothing else, so neurons of a kind, and places of a zone, can be exchanged: an order exists if
+    and only if such counts do. A neuron that is only read out never needs a relay: it can take the
+    relay's place itself. A window as large as the chip is no rule and gets no literal: "hidden
+    neurons" says the same.
 
-    By counting one finds that either no neuron needs a relay or all that need both windows do: a relay
-    enlarges the network, so takes from the overlap the very place that it saves. The model does not
-    rely on it.
+    By counting one finds that either no neuron needs a relay or all that need both windows do: a
+    relay enlarges the network, so takes from the overlap the very place that it saves. The model
+    does not rely on it.
     """
     from ortools.sat.python.cp_model import CpModel
 
@@ -199,7 +224,9 @@ def _model(problem: PlaceProblem, target: Target) -> tuple[CpModel, IntVar, dict
     def count(name: str) -> IntVar:
         return model.new_int_var(0, n + both, name)
 
-    relays, reach, leave, overlap = (count(name) for name in ("relays", "reach", "leave", "overlap"))
+    relays, reach, leave, overlap = (
+        count(name) for name in ("relays", "reach", "leave", "overlap")
+    )
     hidden = n + relays
     model.add_min_equality(reach, [hidden, target.max(REACH)])
     model.add_min_equality(leave, [hidden, target.max(LEAVE)])
@@ -231,10 +258,16 @@ def _model(problem: PlaceProblem, target: Target) -> tuple[CpModel, IntVar, dict
 
     rules = {HIDDEN: rule(HIDDEN, hidden, target.max(HIDDEN))}
     if target.max(REACH) < target.max(HIDDEN):
-        outside = sum(at[kind, zone] for kind in ("receives", "both", "relayed") for zone in ("last", "middle"))
+        outside = sum(
+            at[kind, zone]
+            for kind in ("receives", "both", "relayed")
+            for zone in ("last", "middle")
+        )
         rules[REACH] = rule(REACH, outside, 0)
     if target.max(LEAVE) < target.max(HIDDEN):
-        outside = sum(at[kind, zone] for kind in ("read out", "both", "relay") for zone in ("first", "middle"))
+        outside = sum(
+            at[kind, zone] for kind in ("read out", "both", "relay") for zone in ("first", "middle")
+        )
         rules[LEAVE] = rule(LEAVE, outside, 0)
     model.minimize(relays)
     return model, relays, rules
@@ -243,12 +276,13 @@ def _model(problem: PlaceProblem, target: Target) -> tuple[CpModel, IntVar, dict
 def _order(problem: PlaceProblem, target: Target, relay_of: Index) -> Index:
     """(n + relays,) the place of each neuron and then of each relay: earliest deadline first.
 
-    Each has a range of places, from ``opens`` to before ``closes``. Every place takes, of those whose range
-    has opened, the one whose range closes first, then the lowest natural index. This finds an order whenever
-    there is one: in any legal order, what a place takes by this rule can change places with what stood there
-    and stay in its range. It keeps the natural order inside a zone, and puts relays, which wait longest,
-    above their neurons. Only the number of relays is read from the solver, so it does not matter which of
-    several equally good solutions CP-SAT returns.
+    Each has a range of places, from ``opens`` to before ``closes``. Every place takes, of those
+    whose range has opened, the one whose range closes first, then the lowest natural index. This
+    finds an order whenever there is one: in any legal order, what a place takes by this rule can
+    change places with what stood there and stay in its range. It keeps the natural order inside a
+    zone, and puts relays, which wait longest, above their neurons. Only the number of relays is
+    read from the solver, so it does not matter which of several equally good solutions CP-SAT
+    returns.
     """
     hidden = problem.neurons + len(relay_of)
     last_window = max(0, hidden - target.max(LEAVE))
@@ -275,13 +309,22 @@ def _placement(index: Index, relay_of: Index) -> Placement:
     return Placement(index[:neurons], relay_of, index[neurons:], hidden=len(index))
 
 
-def _conflict(problem: PlaceProblem, target: Target, limits: tuple[str, ...], roomier: Iterable[Target]) -> Conflict:
+def _conflict(
+    problem: PlaceProblem, target: Target, limits: tuple[str, ...], roomier: Iterable[Target]
+) -> Conflict:
     """``limits`` in words, with the numbers of the model."""
     declared = [limit for limit in target.limits if limit.name in limits]
     code = declared[0].code if len(declared) == 1 else "X508"
-    describe = {"X502": _too_many, "X506": _too_many_receive, "X507": _too_many_are_read, "X508": _no_order}[code]
+    describe = {
+        "X502": _too_many,
+        "X506": _too_many_receive,
+        "X507": _too_many_are_read,
+        "X508": _no_order,
+    }[code]
     message, found, limit, remedy = describe(problem, target)
-    others = [f"{v.name} (up to {v.max('fan-out of one neuron')} targets of a neuron)" for v in roomier]
+    others = [
+        f"{v.name} (up to {v.max('fan-out of one neuron')} targets of a neuron)" for v in roomier
+    ]
     elsewhere = f"; or compile for {' or '.join(others)}, which can place this" if others else ""
     source = "; ".join(dict.fromkeys(limit.source for limit in declared))
     return Conflict(limits, code, message, found, limit, source, remedy + elsewhere)
@@ -327,9 +370,12 @@ def _no_order(problem: PlaceProblem, target: Target) -> tuple[str, str, str, str
     shared = max(0, first + last - n)
     excess = n + both - target.max(HIDDEN)
     return (
-        f"no order of the neurons satisfies the rules of {target.name}, and there is no room for relays",
-        f"{n} hidden neurons, {both} of them both receive input and are read out; with relays {n + both}",
-        f"{target.max(HIDDEN)} hidden neurons; {shared} places are in the first {first} and the last {last}",
+        f"no order of the neurons satisfies the rules of {target.name}, and there is no room for "
+        "relays",
+        f"{n} hidden neurons, {both} of them both receive input and are read out; with relays "
+        f"{n + both}",
+        f"{target.max(HIDDEN)} hidden neurons; {shared} places are in the first {first} and the "
+        f"last {last}",
         f"let {_neurons(min(excess, both - shared))} fewer both receive input and be read out, "
         f"or remove {_neurons(excess)}",
     )

@@ -1,8 +1,9 @@
 """xylo-quantise: discrete populations to the chip's integers.
 
-Each neuron's state has a scale of its own (chip units per volt): the largest at which its weights, threshold,
-bias and summed input stay in range. The bit shifts of the weight matrices are common to all neurons; all 64
-pairs (8 for the readout) are tried and the one with the least error is taken. Source: targets sheet, section 5.
+Each neuron's state has a scale of its own (chip units per volt): the largest at which its weights,
+threshold, bias and summed input stay in range. The bit shifts of the weight matrices are common to
+all neurons; all 64 pairs (8 for the readout) are tried and the one with the least error is taken.
+Source: targets sheet, section 5.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from nirc.rounding.rule import KEEPING_SUMS, Rounding
 
 @dataclass(frozen=True)
 class XyloQuantise:
-    """Choose dashes, scales and bit shifts; weights become integers, those that vanish are counted."""
+    """Choose dashes, scales and bit shifts; weights become integers, those that vanish are
+    counted.
+    """
 
     rounding: Rounding = KEEPING_SUMS
     name: ClassVar[str] = "xylo-quantise"
@@ -43,7 +46,10 @@ class XyloQuantise:
 
 
 def planned(program: Program, log: Log) -> dict[str, tuple[Plan, Shifts]]:
-    """Each population's plan, with the bit shifts of its weights. Raises ``CompileError`` (P307)."""
+    """Each population's plan, with the bit shifts of its weights.
+
+    Raises ``CompileError`` (P307).
+    """
     outputs = set(readouts(program))
     found = _connections(program, log)
     plans = {
@@ -56,7 +62,9 @@ def planned(program: Program, log: Log) -> dict[str, tuple[Plan, Shifts]]:
 
 
 def _connections(program: Program, log: Log) -> list[Connection]:
-    """Parallel projections to one receptor add up: the chip has one entry for each pair of neurons, and no delays."""
+    """Parallel projections to one receptor add up: the chip has one entry for each pair of neurons,
+    and no delays.
+    """
     pairs: dict[tuple[str, str, int], Connection] = {}
     for source, target, p in program.edges():
         if not isinstance(program[target], Population):
@@ -77,8 +85,14 @@ def _connections(program: Program, log: Log) -> list[Connection]:
 
 
 def _best_shifts(plans: list[Plan]) -> Shifts:
-    """The pair of bit shifts with the least error over all these populations; the smaller ones among equals."""
+    """The pair of bit shifts with the least error over all these populations; the smaller ones
+    among equals.
+    """
     every = range(WEIGHT_SHIFT[0], WEIGHT_SHIFT[1] + 1)
     kinds = {drive.connection.from_input for plan in plans for drive in plan.drives}
-    pairs = [Shifts(i, r) for i in (every if True in kinds else (0,)) for r in (every if False in kinds else (0,))]
+    pairs = [
+        Shifts(i, r)
+        for i in (every if True in kinds else (0,))
+        for r in (every if False in kinds else (0,))
+    ]
     return min(pairs, key=lambda s: (sum(p.error(s) for p in plans), s.inputs + s.recurrent))

@@ -1,4 +1,6 @@
-"""A placed network in Xylo's integers, under the argument names of the vendor's ``config_from_specification``."""
+"""A placed network in Xylo's integers, under the argument names of the vendor's
+``config_from_specification``.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,12 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Specification:
-    """Everything the chip needs, in the chip's order of neurons. All arrays int64 (values in the chip's ranges).
+    """Everything the chip needs, in the chip's order of neurons. All arrays int64 (values in the
+    chip's ranges).
 
-    ``weights_in`` (Nin, Nhid, 2), ``weights_rec`` (Nhid, Nhid, 2), ``weights_out`` (Nhid, Nout): [source, target]
-    and, last, the synapse. ``aliases`` (Nhid,): target of each hidden neuron, -1 for none.
-    Source: rockpool, ``devices/xylo/*/xylo_samna.py``; targets sheet section 3.
+    ``weights_in`` (Nin, Nhid, 2), ``weights_rec`` (Nhid, Nhid, 2), ``weights_out`` (Nhid, Nout):
+    [source, target] and, last, the synapse. ``aliases`` (Nhid,): target of each hidden neuron, -1
+    for none. Source: rockpool, ``devices/xylo/*/xylo_samna.py``; targets sheet section 3.
     """
 
     weights_in: IntArray

@@ -31,7 +31,10 @@ def fan_out(reservoir: Reservoir) -> Measure:
     """Recurrent entries of each hidden neuron."""
     count = np.bincount(reservoir.recurrent.source, minlength=reservoir.n_hidden)
     worst = np.flatnonzero(count > 0)
-    return [(reservoir.name(int(n)), int(count[n])) for n in worst[np.argsort(-count[worst], kind="stable")]]
+    return [
+        (reservoir.name(int(n)), int(count[n]))
+        for n in worst[np.argsort(-count[worst], kind="stable")]
+    ]
 
 
 def entries(reservoir: Reservoir) -> Measure:

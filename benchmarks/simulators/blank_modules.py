@@ -1,6 +1,7 @@
 """Empty modules for what a simulator imports and a small network does not need.
 
-Sinabs and Rockpool import ``samna``, the driver of the boards. Slayer imports its object detection, which wants OpenCV.
+Sinabs and Rockpool import ``samna``, the driver of the boards. Slayer imports its object detection,
+which wants OpenCV.
 """
 
 from __future__ import annotations

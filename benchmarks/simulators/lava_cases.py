@@ -1,11 +1,13 @@
-"""Networks of Lava-DL's slayer, written by a converter of ours that follows the published one, and recorded.
+"""Networks of Lava-DL's slayer, written by a converter of ours that follows the published one, and
+recorded.
 
     python benchmarks/simulators/lava_cases.py OUTDIR [--seed N] [--kind K]...
 
-Lava-DL has no exporter in its package. The converter in NIR's documentation reads slayer's own HDF5 export, which has
-the chip's integers: decays k of 4096, thresholds and weights of 64ths. It writes tau = 1e-4 * 4096 / k,
-r = tau_mem / 1e-4 and w_in = tau_syn / 1e-4. ``written`` does the same. The older converter in lava-dl's repository
-writes the integers as they are, tau = 1 / k and r = 1, without Input and Output: ``old``.
+Lava-DL has no exporter in its package. The converter in NIR's documentation reads slayer's own HDF5
+export, which has the chip's integers: decays k of 4096, thresholds and weights of 64ths. It writes
+tau = 1e-4 * 4096 / k, r = tau_mem / 1e-4 and w_in = tau_syn / 1e-4. ``written`` does the same. The
+older converter in lava-dl's repository writes the integers as they are, tau = 1 / k and r = 1,
+without Input and Output: ``old``.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ Block = Callable[..., Any]
 def weighted(block: Any, rng: Rng, *, scale: float = 1.2, mean: float = 0.8) -> Any:
     """Give the block's synapse weights (out, in, y, x, 1) of ours, before slayer quantises them."""
     weight = block.synapse.weight
-    block.synapse.weight.data = tensor(normal(rng, *weight.shape, scale=scale, mean=mean)).reshape(weight.shape)
+    block.synapse.weight.data = tensor(normal(rng, *weight.shape, scale=scale, mean=mean)).reshape(
+        weight.shape
+    )
     return block
 
 
@@ -47,7 +51,9 @@ def dense(rng: Rng, before: int, after: int, *, delay_shift: bool = True, **neur
     return weighted(block, rng)
 
 
-def conv(rng: Rng, before: int, after: int, *, neuron: dict[str, Any] | None = None, **options: Any) -> Any:
+def conv(
+    rng: Rng, before: int, after: int, *, neuron: dict[str, Any] | None = None, **options: Any
+) -> Any:
     block = slayer.block.cuba.Conv({**NEURON, **(neuron or {})}, before, after, 3, **options)
     return weighted(block, rng)
 
@@ -67,7 +73,9 @@ def exported(blocks: list[Any]) -> list[dict[str, Any]]:
     for block in blocks:
         with h5py.File(io.BytesIO(), "w") as file:
             block.export_hdf5(file)
-            layer: dict[str, Any] = {key: value[()] for key, value in file.items() if isinstance(value, h5py.Dataset)}
+            layer: dict[str, Any] = {
+                key: value[()] for key, value in file.items() if isinstance(value, h5py.Dataset)
+            }
             layer["neuron"] = {key: value[()] for key, value in file.get("neuron", {}).items()}
             layers.append(layer)
     return layers
@@ -78,7 +86,9 @@ def neurons(layer: dict[str, Any], shape: tuple[int, ...]) -> Any:
 
     def tau(decay: Any) -> Any:
         each = np.asarray(decay, float).reshape(-1, *[1] * (len(shape) - 1))
-        return np.broadcast_to(np.where(each > 0, DT * 4096 / np.maximum(each, 1e-9), np.inf), shape).copy()
+        return np.broadcast_to(
+            np.where(each > 0, DT * 4096 / np.maximum(each, 1e-9), np.inf), shape
+        ).copy()
 
     tau_mem, tau_syn = tau(layer["neuron"]["vDecay"]), tau(layer["neuron"]["iDecay"])
     return nir.CubaLIF(
@@ -93,7 +103,9 @@ def neurons(layer: dict[str, Any], shape: tuple[int, ...]) -> Any:
 
 
 def written(blocks: list[Any], inputs: Array, outputs: Array, *, numbers: bool = False) -> Any:
-    """The graph of a chain, with names as words or, as the published converter has them, running numbers."""
+    """The graph of a chain, with names as words or, as the published converter has them, running
+    numbers.
+    """
     nodes: dict[str, Any] = {"input": nir.Input(np.array(inputs.shape[2:]))}
     edges = []
     here, shape = "input", inputs.shape[2:]
@@ -112,22 +124,36 @@ def written(blocks: list[Any], inputs: Array, outputs: Array, *, numbers: bool =
                 shape = (len(layer["weight"]),)
                 add(f"n{at}", neurons(layer, shape))
             case b"conv":
-                pair = {key: tuple(int(n) for n in layer[key]) for key in ("stride", "padding", "dilation")}
+                pair = {
+                    key: tuple(int(n) for n in layer[key])
+                    for key in ("stride", "padding", "dilation")
+                }
                 weight = layer["weight"] / np.float32(64)
                 bias = np.zeros(len(weight), np.float32)
-                node = nir.Conv2d(input_shape=shape[1:], weight=weight, groups=int(layer["groups"]), bias=bias, **pair)
+                node = nir.Conv2d(
+                    input_shape=shape[1:],
+                    weight=weight,
+                    groups=int(layer["groups"]),
+                    bias=bias,
+                    **pair,
+                )
                 add(f"w{at}", node)
                 shape = tuple(int(n) for n in node.output_type["output"])
                 add(f"n{at}", neurons(layer, shape))
             case b"flatten":
-                add(f"f{at}", nir.Flatten(input_type={"input": np.array(shape)}, start_dim=0, end_dim=-1))
+                add(
+                    f"f{at}",
+                    nir.Flatten(input_type={"input": np.array(shape)}, start_dim=0, end_dim=-1),
+                )
                 shape = (int(np.prod(shape)),)
     nodes["output"] = nir.Output(np.array(outputs.shape[2:]))
     return nir.NIRGraph(nodes=nodes, edges=[*edges, (here, "output")])
 
 
 def old(blocks: list[Any]) -> Any:
-    """The older converter: integers as they are, scalars for a population, neither Input nor Output."""
+    """The older converter: integers as they are, scalars for a population, neither Input nor
+    Output.
+    """
     nodes: dict[str, Any] = {}
     for layer in exported(blocks):
         tau_mem, tau_syn = (1 / float(layer["neuron"][key]) for key in ("vDecay", "iDecay"))
@@ -168,11 +194,15 @@ kind("cuba_nodelay", "delay_shift=False: no delay between blocks", READ, lost="d
 kind("cuba_fast", "current_decay 1: no synapse; tau_syn = 1e-4", READ)(
     chain(12, 10, 5, current_decay=1.0, threshold=0.6)
 )
-kind("cuba_if", "voltage_decay 0: tau_mem is inf", READ)(chain(12, 10, 5, voltage_decay=0.0, threshold=3.0))
+kind("cuba_if", "voltage_decay 0: tau_mem is inf", READ)(
+    chain(12, 10, 5, voltage_decay=0.0, threshold=3.0)
+)
 kind("cuba_slow", "decays of a few 4096ths: rounding towards zero shows", READ)(
     chain(12, 10, 5, current_decay=0.01, voltage_decay=0.004, threshold=30.0)
 )
-kind("cuba_thr", "threshold 0.7, which slayer takes for 44/64", READ)(chain(12, 10, 5, threshold=0.7))
+kind("cuba_thr", "threshold 0.7, which slayer takes for 44/64", READ)(
+    chain(12, 10, 5, threshold=0.7)
+)
 kind("cuba_numbers", "names are running numbers, as the published converter writes them", READ)(
     chain(12, 10, 5, numbers=True)
 )
@@ -181,13 +211,23 @@ kind("cuba_perneuron", "shared_param=False: decays differ from neuron to neuron"
 )
 
 
-@kind("cuba_graded", "graded_spike=True: outputs are membranes where they spike", READ, lost="graded_spike")
+@kind(
+    "cuba_graded",
+    "graded_spike=True: outputs are membranes where they spike",
+    READ,
+    lost="graded_spike",
+)
 def _(rng: Rng) -> Recording:
     blocks = [dense(rng, 12, 10), dense(rng, 10, 5, graded_spike=True)]
     return recorded(blocks, spikes(rng, 12))
 
 
-@kind("cuba_old_converter", "the older converter: tau = 1 / k, r = 1, integers, no Input", READ, lost="dt, shapes")
+@kind(
+    "cuba_old_converter",
+    "the older converter: tau = 1 / k, r = 1, integers, no Input",
+    READ,
+    lost="dt, shapes",
+)
 def _(rng: Rng) -> Recording:
     blocks = [dense(rng, 12, 10), dense(rng, 10, 5)]
     inputs = spikes(rng, 12)
@@ -195,7 +235,11 @@ def _(rng: Rng) -> Recording:
     return Recording(old(blocks), inputs, outputs)
 
 
-@kind("cuba_conv", "two convolutions, Flatten, dense; the biases of zeros are ours, nir.write wants some", READ)
+@kind(
+    "cuba_conv",
+    "two convolutions, Flatten, dense; the biases of zeros are ours, nir.write wants some",
+    READ,
+)
 def _(rng: Rng) -> Recording:
     blocks = [
         conv(rng, 2, 4, padding=1),

@@ -1,8 +1,8 @@
 """Every simulator's own way to load a NIR file and to run it on spikes (samples, steps, ...).
 
-Nengo and Lava-DL read no NIR files. The converters here follow the published ones, of the paper on NIR
-(paper/02_cnn/nengo_import.py) and of NIR's documentation (docs/source/examples/lava/nir_to_lava.py), for the nodes
-that nirc writes for them.
+Nengo and Lava-DL read no NIR files. The converters here follow the published ones, of the paper on
+NIR (paper/02_cnn/nengo_import.py) and of NIR's documentation
+(docs/source/examples/lava/nir_to_lava.py), for the nodes that nirc writes for them.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ def run_spyx(network: Any, inputs: Array) -> Array:
 
 
 def load_nengo(path: Path, values: Values, samples: int) -> Any:
-    """Nodes for matrices, and an integrate-and-fire type of its own, as the published converter has it."""
+    """Nodes for matrices, and an integrate-and-fire type of its own, as the published converter has
+    it.
+    """
     import nengo
     import nir
 
@@ -147,7 +149,9 @@ def load_nengo(path: Path, values: Values, samples: int) -> Any:
                 def affine(t: float, x: Array, node: Any = node) -> Array:
                     return node.weight @ x + node.bias
 
-                ends[name] = nengo.Node(affine, size_in=node.weight.shape[1], size_out=node.weight.shape[0])
+                ends[name] = nengo.Node(
+                    affine, size_in=node.weight.shape[1], size_out=node.weight.shape[0]
+                )
             elif isinstance(node, nir.IF):
                 assert (node.r == 1).all()
                 n = node.r.size
@@ -162,7 +166,8 @@ def load_nengo(path: Path, values: Values, samples: int) -> Any:
             nengo.Connection(ends[source], ends[target], synapse=None)
         given: list[Array] = []
         entry = nengo.Node(
-            lambda t: given[0][min(round(t / dt) - 1, len(given[0]) - 1)], size_out=ends["input"].size_in
+            lambda t: given[0][min(round(t / dt) - 1, len(given[0]) - 1)],
+            size_out=ends["input"].size_in,
         )
         nengo.Connection(entry, ends["input"], synapse=None)
         probe = nengo.Probe(ends["output"], synapse=None)
@@ -195,7 +200,9 @@ def load_lava(path: Path, values: Values, samples: int) -> Any:
         node = graph.nodes[name]
         if isinstance(node, nir.Affine):
             dense = slayer.synapse.Dense(node.weight.shape[1], node.weight.shape[0], 1, False, None)
-            dense.weight = torch.nn.Parameter(torch.from_numpy(node.weight.reshape(dense.weight.shape)))
+            dense.weight = torch.nn.Parameter(
+                torch.from_numpy(node.weight.reshape(dense.weight.shape))
+            )
             dense.bias = torch.nn.Parameter(torch.from_numpy(node.bias))
             blocks.append(dense)
         elif isinstance(node, nir.CubaLIF):
@@ -216,7 +223,10 @@ def slayer_block(slayer: Any, node: Any, dt: float) -> Any:
     assert all(v.size == 1 for v in values)
     n = int(node.input_type["input"][0])
     names = ("threshold", "current_decay", "voltage_decay")
-    parameters = {name: v[0] for name, v in zip(names, values, strict=True)} | {"shared_param": True, "scale": 64}
+    parameters = {name: v[0] for name, v in zip(names, values, strict=True)} | {
+        "shared_param": True,
+        "scale": 64,
+    }
     block = slayer.block.cuba.Dense(
         parameters, n, n, weight_scale=1, weight_norm=False, pre_hook_fx=None, delay_shift=False
     )
@@ -234,7 +244,9 @@ def run_lava(network: Any, inputs: Array) -> Array:
 
 @dataclass(frozen=True)
 class Loader:
-    """``load`` (file, choices, samples) -> network; ``run`` (network, inputs) -> outputs (samples, steps, ...)."""
+    """``load`` (file, choices, samples) -> network; ``run`` (network, inputs) -> outputs (samples,
+    steps, ...).
+    """
 
     load: Callable[[Path, Values, int], Any]
     run: Callable[[Any, Array], Array]

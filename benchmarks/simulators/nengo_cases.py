@@ -1,11 +1,13 @@
-"""Networks of Nengo, written by a converter of ours that follows NIR's published example, and recorded.
+"""Networks of Nengo, written by a converter of ours that follows NIR's published example, and
+recorded.
 
     python benchmarks/simulators/nengo_cases.py OUTDIR [--seed N] [--kind K]...
 
-Nengo has no exporter. The example in NIR's documentation writes an ensemble as Affine (scaled encoders and bias) and
-LIF (r = threshold = 1, tau_ref = 0), a decoder or transform as Affine with a bias of zeros, and a synapse as LI.
-Nengo's spikes are pulses of 1/dt. ``pulses=False`` writes weights behind neurons for spikes of 1, that is divided by
-dt. ``pulses=True`` writes them as they are, as the example does: such a file means spikes of unit area.
+Nengo has no exporter. The example in NIR's documentation writes an ensemble as Affine (scaled
+encoders and bias) and LIF (r = threshold = 1, tau_ref = 0), a decoder or transform as Affine with a
+bias of zeros, and a synapse as LI. Nengo's spikes are pulses of 1/dt. ``pulses=False`` writes
+weights behind neurons for spikes of 1, that is divided by dt. ``pulses=True`` writes them as they
+are, as the example does: such a file means spikes of unit area.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ Here = tuple[Any, str]  # what nengo connects from, and the node of the graph th
 class Both:
     """A network of nengo and, node by node, what the converter writes for it."""
 
-    def __init__(self, rng: Rng, *, dt: float = DT, pulses: bool = False, numbers: bool = False) -> None:
+    def __init__(
+        self, rng: Rng, *, dt: float = DT, pulses: bool = False, numbers: bool = False
+    ) -> None:
         self.rng = rng
         self.dt = dt
         self.per_spike = 1.0 if pulses else 1 / dt
@@ -40,7 +44,10 @@ class Both:
         self.edges: list[tuple[str, str]] = []
 
     def add(self, word: str, node: Any, *before: str) -> str:
-        """Put a node into the graph. Its name is the word or, as a list of nodes has it, the running number."""
+        """Put a node into the graph.
+
+        Its name is the word or, as a list of nodes has it, the running number.
+        """
         given = isinstance(node, nir.Input | nir.Output) or not self.numbers
         name = word if given else str(len(self.nodes))
         self.nodes[name] = node
@@ -54,16 +61,27 @@ class Both:
             node = nengo.Node(lambda _: self.now, size_out=n)
         return node, self.add("input", nir.Input(np.array([n])))
 
-    def ensemble(self, n: int, tau: float = 0.02, bias: Any = None, start: Any = None, **neuron: Any) -> Any:
+    def ensemble(
+        self, n: int, tau: float = 0.02, bias: Any = None, start: Any = None, **neuron: Any
+    ) -> Any:
         """Neurons with gain one, in nengo only."""
-        bias = self.rng.uniform(0, 0.4, n) if bias is None else np.broadcast_to(bias, n).astype(float)
+        bias = (
+            self.rng.uniform(0, 0.4, n) if bias is None else np.broadcast_to(bias, n).astype(float)
+        )
         start = {"voltage": Choice([0]) if start is None else start}
         cells = nengo.LIF(**{"tau_rc": tau, "tau_ref": 0, "initial_state": start, **neuron})
         with self.net:
             return nengo.Ensemble(n, 1, neuron_type=cells, gain=np.ones(n), bias=bias).neurons
 
     def layer(
-        self, source: Here, n: int, *, tau: float = 0.02, synapse: float | None = None, scale: float = 1.5, **more: Any
+        self,
+        source: Here,
+        n: int,
+        *,
+        tau: float = 0.02,
+        synapse: float | None = None,
+        scale: float = 1.5,
+        **more: Any,
     ) -> Here:
         """Neurons behind a transform of ``source``, filtered by ``synapse`` where there is one."""
         pre, name = source
@@ -76,7 +94,9 @@ class Both:
         written = transform * (self.per_spike if spiking else 1.0)
         at = len(self.nodes)
         if synapse is not None:
-            filtering = nir.LI(np.full(pre.size_out, synapse), np.ones(pre.size_out), np.zeros(pre.size_out))
+            filtering = nir.LI(
+                np.full(pre.size_out, synapse), np.ones(pre.size_out), np.zeros(pre.size_out)
+            )
             name = self.add(f"syn{at}", filtering, name)
         name = self.add(f"w{at}", nir.Affine(written, np.asarray(cells.ensemble.bias)), name)
         return cells, self.add(f"lif{at}", neurons_node(n, tau), name)
@@ -115,7 +135,9 @@ def neurons_node(n: int, tau: float) -> Any:
     return nir.LIF(tau=np.full(n, tau), r=np.ones(n), v_leak=np.zeros(n), v_threshold=np.ones(n))
 
 
-def chain(*sizes: int, both: dict[str, Any] | None = None, **options: Any) -> Callable[[Rng], Recording]:
+def chain(
+    *sizes: int, both: dict[str, Any] | None = None, **options: Any
+) -> Callable[[Rng], Recording]:
     """A kind that is a chain of ensembles."""
 
     def make(rng: Rng) -> Recording:
@@ -133,7 +155,9 @@ kind("lif_two", "two ensembles, spikes of 1", READ)(chain(12, 10, 5))
 kind("lif_three", "three ensembles, spikes of 1", READ)(chain(12, 10, 8, 5))
 kind("lif_nobias", "biases of zero", READ)(chain(12, 10, bias=0.0, scale=3.0))
 kind("lif_tau", "tau_rc 5 ms", READ)(chain(12, 10, tau=0.005))
-kind("lif_dt1e-4", "dt 1e-4", f"{READ},dt=1e-4")(chain(12, 10, both={"dt": 1e-4}, tau=0.002, scale=3.0))
+kind("lif_dt1e-4", "dt 1e-4", f"{READ},dt=1e-4")(
+    chain(12, 10, both={"dt": 1e-4}, tau=0.002, scale=3.0)
+)
 kind("lif_dt5e-3", "dt 5e-3: several input steps a time constant only", f"{READ},dt=5e-3")(
     chain(12, 10, both={"dt": 5e-3})
 )
@@ -141,16 +165,26 @@ kind("lif_numbers", "names are running numbers, as from the example's list of no
     chain(12, 10, 5, both={"numbers": True})
 )
 kind(
-    "lif_two_pulses", "two ensembles, weights for pulses of 1/dt, as in the example", READ, lost="the unit of a spike"
+    "lif_two_pulses",
+    "two ensembles, weights for pulses of 1/dt, as in the example",
+    READ,
+    lost="the unit of a spike",
 )(chain(12, 10, 5, both={"pulses": True}))
 kind("lif_start", "membranes start at random, the default of Nengo", READ, lost="the start values")(
     chain(12, 10, start=Uniform(0, 1), scale=2.0)
 )
 kind(
-    "lif_refractory", "tau_ref 2 ms, the default of Nengo, which the example's converter refuses", READ, lost="tau_ref"
+    "lif_refractory",
+    "tau_ref 2 ms, the default of Nengo, which the example's converter refuses",
+    READ,
+    lost="tau_ref",
 )(chain(12, 10, tau_ref=0.002, scale=3.0))
-kind("lif_min_voltage", "min_voltage -1", READ, lost="min_voltage")(chain(12, 10, min_voltage=-1.0, scale=3.0))
-kind("lif_loop", "an ensemble that feeds back through a synapse, Linear", READ)(lambda rng: looped(rng, bias=False))
+kind("lif_min_voltage", "min_voltage -1", READ, lost="min_voltage")(
+    chain(12, 10, min_voltage=-1.0, scale=3.0)
+)
+kind("lif_loop", "an ensemble that feeds back through a synapse, Linear", READ)(
+    lambda rng: looped(rng, bias=False)
+)
 kind("lif_loop_bias", "the same with an Affine of zeros, as the example writes", READ)(
     lambda rng: looped(rng, bias=True)
 )

@@ -2,8 +2,8 @@
 
     python benchmarks/simulators/norse_cases.py OUTDIR [--seed N] [--kind K]...
 
-Neurons need their parameters as vectors of one entry a neuron. The batch stays in the shapes of Input and Output.
-The argument ``dt`` of the exporter multiplies each time constant (norse#411).
+Neurons need their parameters as vectors of one entry a neuron. The batch stays in the shapes of
+Input and Output. The argument ``dt`` of the exporter multiplies each time constant (norse#411).
 """
 
 from __future__ import annotations
@@ -34,7 +34,13 @@ def full(value: Any, *shape: int) -> torch.Tensor:
 
 
 def box(
-    *shape: int, tau: Any = 8e-3, threshold: Any = 0.3, leak: Any = 0.0, reset: Any = 0.0, dt: float = 1e-3, **more: Any
+    *shape: int,
+    tau: Any = 8e-3,
+    threshold: Any = 0.3,
+    leak: Any = 0.0,
+    reset: Any = 0.0,
+    dt: float = 1e-3,
+    **more: Any,
 ) -> nn.Module:
     parameters = norse.LIFBoxParameters(
         tau_mem_inv=1 / full(tau, *shape),
@@ -66,17 +72,23 @@ def lif(
 
 
 def iaf(*shape: int, threshold: Any = 1.0, reset: Any = 0.0, dt: float = 1e-3) -> nn.Module:
-    return norse.IAFCell(IAFParameters(v_th=full(threshold, *shape), v_reset=full(reset, *shape)), dt=dt)
+    return norse.IAFCell(
+        IAFParameters(v_th=full(threshold, *shape), v_reset=full(reset, *shape)), dt=dt
+    )
 
 
 def integrator(*shape: int, tau: Any = 8e-3, leak: Any = 0.0, dt: float = 1e-3) -> nn.Module:
-    return LIBoxCell(LIBoxParameters(tau_mem_inv=1 / full(tau, *shape), v_leak=full(leak, *shape)), dt=dt)
+    return LIBoxCell(
+        LIBoxParameters(tau_mem_inv=1 / full(tau, *shape), v_leak=full(leak, *shape)), dt=dt
+    )
 
 
 def recorded(
     net: nn.Module, inputs: Array, *, export_dt: float = 1e-3, batch: int = 1, infer: bool = False
 ) -> Recording:
-    """Export ``net`` with ``batch`` samples (0: one without a batch axis) and run it step by step."""
+    """Export ``net`` with ``batch`` samples (0: one without a batch axis) and run it step by
+    step.
+    """
     net.eval()
     first = tensor(inputs[:batch, 0] if batch else inputs[0, 0])
     with torch.no_grad():
@@ -94,7 +106,9 @@ def recorded(
 Layer = Callable[..., nn.Module]
 
 
-def dense(rng: Rng, layer: Layer, *sizes: int, bias: bool = True, scale: float = 3.0, **options: Any) -> nn.Module:
+def dense(
+    rng: Rng, layer: Layer, *sizes: int, bias: bool = True, scale: float = 3.0, **options: Any
+) -> nn.Module:
     """Linear layers with ``layer`` after each."""
     modules: list[nn.Module] = []
     for before, after in pairwise(sizes):
@@ -111,7 +125,9 @@ def chain(
 ) -> Callable[[Rng], Recording]:
     """A kind that is a chain of Linear layers and ``layer`` with ``options``."""
     return lambda rng: recorded(
-        dense(rng, layer, *(sizes or (12, 10, 5)), **options), inputs(rng, (sizes or (12,))[0]), **(export or {})
+        dense(rng, layer, *(sizes or (12, 10, 5)), **options),
+        inputs(rng, (sizes or (12,))[0]),
+        **(export or {}),
     )
 
 
@@ -124,14 +140,21 @@ kind("lifbox_dt1", "exported with dt=1 (tau is not scaled), run with 1e-3", f"{R
 kind("lifbox_dt1e-4", "exported and run with dt=1e-4", f"{READ},dt=1e-4")(
     chain(box, dt=1e-4, tau=1e-3, export={"export_dt": 1e-4})
 )
-kind("lifbox_dt1e-4_subtract", "exported and run with dt=1e-4, subtract", f"{READ},dt=1e-4,reset=subtract")(
-    chain(box, dt=1e-4, tau=1e-3, export={"export_dt": 1e-4}, **SUB)
-)
-kind("lifbox_dt_forgotten", "run with dt=5e-4, exported with the default", READ, lost="the dt of 5e-4")(
-    chain(box, dt=5e-4, tau=4e-3)
-)
+kind(
+    "lifbox_dt1e-4_subtract",
+    "exported and run with dt=1e-4, subtract",
+    f"{READ},dt=1e-4,reset=subtract",
+)(chain(box, dt=1e-4, tau=1e-3, export={"export_dt": 1e-4}, **SUB))
+kind(
+    "lifbox_dt_forgotten",
+    "run with dt=5e-4, exported with the default",
+    READ,
+    lost="the dt of 5e-4",
+)(chain(box, dt=5e-4, tau=4e-3))
 kind("lifbox_leak", "v_leak 0.1: membranes start there", READ)(chain(box, leak=0.1))
-kind("lifbox_leak_subtract", "v_leak -0.1, subtract", f"{READ},reset=subtract")(chain(box, leak=-0.1, **SUB))
+kind("lifbox_leak_subtract", "v_leak -0.1, subtract", f"{READ},reset=subtract")(
+    chain(box, leak=-0.1, **SUB)
+)
 kind("lifbox_vreset", "v_reset -0.2", READ, lost="v_reset")(chain(box, reset=-0.2))
 kind("lifbox_thr1", "threshold 1", READ)(chain(box, threshold=1.0, scale=8.0))
 kind("lifbox_nobias", "no bias: an Affine of zeros", READ)(chain(box, bias=False))
@@ -141,10 +164,12 @@ kind("lifbox_counts", "inputs are spike counts", READ)(chain(box, inputs=counts)
 kind("lifbox_unbatched", "exported with one sample without batch: nir.read opens it", READ)(
     chain(box, export={"batch": 0})
 )
-kind("lifbox_unbatched_subtract", "exported with one sample without batch", f"{READ},reset=subtract")(
-    chain(box, export={"batch": 0}, **SUB)
+kind(
+    "lifbox_unbatched_subtract", "exported with one sample without batch", f"{READ},reset=subtract"
+)(chain(box, export={"batch": 0}, **SUB))
+kind("lifbox_batch4", "exported with four samples: Input (4, 12), Output (4, 5)", READ)(
+    chain(box, export={"batch": 4})
 )
-kind("lifbox_batch4", "exported with four samples: Input (4, 12), Output (4, 5)", READ)(chain(box, export={"batch": 4}))
 kind("lifcell", "LIFCell: CubaLIF", READ)(chain(lif))
 kind("lifcell_dt1e-4", "LIFCell, exported and run with dt=1e-4", f"{READ},dt=1e-4")(
     chain(lif, dt=1e-4, tau=1e-3, tau_syn=5e-4, export={"export_dt": 1e-4})
@@ -154,10 +179,14 @@ kind("lifcell_vreset", "LIFCell, v_reset -0.3", READ, lost="v_reset")(chain(lif,
 kind("lifcell_one_layer", "one LIFCell layer", READ)(chain(lif, 12, 7))
 kind("lifcell_nobias", "LIFCell, no bias", READ)(chain(lif, bias=False))
 kind("lifcell_unbatched", "LIFCell, exported without batch", READ)(chain(lif, export={"batch": 0}))
-kind("lifcell_dt1", "LIFCell, exported with dt=1", f"{READ},dt=1")(chain(lif, export={"export_dt": 1.0}))
+kind("lifcell_dt1", "LIFCell, exported with dt=1", f"{READ},dt=1")(
+    chain(lif, export={"export_dt": 1.0})
+)
 kind("if", "IAFCell", READ)(chain(iaf))
 kind("if_thr", "IAFCell, threshold 0.7", READ)(chain(iaf, threshold=0.7))
-kind("if_vreset", "IAFCell, v_reset 0.3: membranes start there", READ, lost="v_reset")(chain(iaf, reset=0.3))
+kind("if_vreset", "IAFCell, v_reset 0.3: membranes start there", READ, lost="v_reset")(
+    chain(iaf, reset=0.3)
+)
 kind("if_unbatched", "IAFCell, exported without batch", READ)(chain(iaf, export={"batch": 0}))
 kind("if_deep", "IAFCell, four layers", READ)(chain(iaf, 12, 14, 10, 8, 5))
 
@@ -199,13 +228,17 @@ def _(rng: Rng) -> Recording:
 
 @kind("lifbox_li", "LIBoxCell at the end: outputs are membranes", READ)
 def _(rng: Rng) -> Recording:
-    return recorded(chained(rng, nn.Linear(12, 10), box(10), nn.Linear(10, 5), integrator(5)), spikes(rng, 12))
+    return recorded(
+        chained(rng, nn.Linear(12, 10), box(10), nn.Linear(10, 5), integrator(5)), spikes(rng, 12)
+    )
 
 
 @kind("lifbox_li_leak", "LIBoxCell at the end with v_leak and a tau for each neuron", READ)
 def _(rng: Rng) -> Recording:
     last = integrator(5, tau=between(rng, 3e-3, 2e-2, 5), leak=between(rng, -0.2, 0.2, 5))
-    return recorded(chained(rng, nn.Linear(12, 10), box(10), nn.Linear(10, 5), last), spikes(rng, 12))
+    return recorded(
+        chained(rng, nn.Linear(12, 10), box(10), nn.Linear(10, 5), last), spikes(rng, 12)
+    )
 
 
 @kind("li_dt1e-4", "LIBoxCell at the end, exported and run with dt=1e-4", f"{READ},dt=1e-4")
@@ -217,22 +250,30 @@ def _(rng: Rng) -> Recording:
 
 @kind("li_scalar", "LIBoxCell with its default parameters: scalars in the file", READ)
 def _(rng: Rng) -> Recording:
-    return recorded(chained(rng, nn.Linear(12, 10), box(10), nn.Linear(10, 5), LIBoxCell()), spikes(rng, 12))
+    return recorded(
+        chained(rng, nn.Linear(12, 10), box(10), nn.Linear(10, 5), LIBoxCell()), spikes(rng, 12)
+    )
 
 
 @kind("lifcell_li", "LIFCell, then LIBoxCell at the end", READ)
 def _(rng: Rng) -> Recording:
-    return recorded(chained(rng, nn.Linear(12, 10), lif(10), nn.Linear(10, 5), integrator(5)), spikes(rng, 12))
+    return recorded(
+        chained(rng, nn.Linear(12, 10), lif(10), nn.Linear(10, 5), integrator(5)), spikes(rng, 12)
+    )
 
 
 @kind("if_then_lifbox", "IAFCell, then LIFBoxCell", READ)
 def _(rng: Rng) -> Recording:
-    return recorded(chained(rng, nn.Linear(12, 10), iaf(10), nn.Linear(10, 5), box(5)), spikes(rng, 12))
+    return recorded(
+        chained(rng, nn.Linear(12, 10), iaf(10), nn.Linear(10, 5), box(5)), spikes(rng, 12)
+    )
 
 
 @kind("lifcell_then_lifbox", "LIFCell, then LIFBoxCell", READ)
 def _(rng: Rng) -> Recording:
-    return recorded(chained(rng, nn.Linear(12, 10), lif(10), nn.Linear(10, 5), box(5)), spikes(rng, 12))
+    return recorded(
+        chained(rng, nn.Linear(12, 10), lif(10), nn.Linear(10, 5), box(5)), spikes(rng, 12)
+    )
 
 
 @kind("lifbox_only", "one cell, no Linear: its node is called norse", READ)
@@ -240,42 +281,60 @@ def _(rng: Rng) -> Recording:
     return recorded(box(12, threshold=0.15), spikes(rng, 12))
 
 
-@kind("conv_lifbox", "two convolutions, exported without batch and with infer_types(): the output is a map", READ)
+@kind(
+    "conv_lifbox",
+    "two convolutions, exported without batch and with infer_types(): the output is a map",
+    READ,
+)
 def _(rng: Rng) -> Recording:
-    net = chained(rng, nn.Conv2d(2, 4, 3, stride=2), box(4, 3, 3), nn.Conv2d(4, 3, 2, padding=1), box(3, 4, 4))
+    net = chained(
+        rng, nn.Conv2d(2, 4, 3, stride=2), box(4, 3, 3), nn.Conv2d(4, 3, 2, padding=1), box(3, 4, 4)
+    )
     return recorded(net, spikes(rng, 2, 8, 8), batch=0, infer=True)
 
 
-@kind("conv_lifcell", "a convolution and LIFCell, exported without batch and with infer_types()", READ)
+@kind(
+    "conv_lifcell", "a convolution and LIFCell, exported without batch and with infer_types()", READ
+)
 def _(rng: Rng) -> Recording:
     net = chained(rng, nn.Conv2d(2, 3, 3), lif(3, 6, 6))
     return recorded(net, spikes(rng, 2, 8, 8), batch=0, infer=True)
 
 
 # ---- what the exporter refuses ----
-def refused(name: str, special: str, **more: Any) -> Callable[[Callable[[Rng], Recording]], Callable[[Rng], Recording]]:
+def refused(
+    name: str, special: str, **more: Any
+) -> Callable[[Callable[[Rng], Recording]], Callable[[Rng], Recording]]:
     return kind(name, special, READ, refuses=True, **more)
 
 
-refused("lifbox_scalar", "LIFBoxCell() with its default parameters: nir.write raises and leaves half a file")(
-    lambda rng: recorded(chained(rng, nn.Linear(12, 10), norse.LIFBoxCell()), spikes(rng, 12))
-)
+refused(
+    "lifbox_scalar",
+    "LIFBoxCell() with its default parameters: nir.write raises and leaves half a file",
+)(lambda rng: recorded(chained(rng, nn.Linear(12, 10), norse.LIFBoxCell()), spikes(rng, 12)))
 refused("conv_plain", "a convolution without infer_types()")(
     lambda rng: recorded(chained(rng, nn.Conv2d(2, 4, 3), box(4, 6, 6)), spikes(rng, 2, 8, 8))
 )
 refused("conv_nobias", "a convolution without bias")(
-    lambda rng: recorded(chained(rng, nn.Conv2d(2, 4, 3, bias=False), box(4, 6, 6)), spikes(rng, 2, 8, 8))
+    lambda rng: recorded(
+        chained(rng, nn.Conv2d(2, 4, 3, bias=False), box(4, 6, 6)), spikes(rng, 2, 8, 8)
+    )
 )
 refused("flatten", "nn.Flatten is not known to the exporter")(
     lambda rng: recorded(
-        chained(rng, nn.Conv2d(2, 4, 3), box(4, 6, 6), nn.Flatten(), nn.Linear(144, 5), box(5)), spikes(rng, 2, 8, 8)
+        chained(rng, nn.Conv2d(2, 4, 3), box(4, 6, 6), nn.Flatten(), nn.Linear(144, 5), box(5)),
+        spikes(rng, 2, 8, 8),
     )
 )
 refused("lif_recurrent", "LIFRecurrentCell is not known to the exporter")(
-    lambda rng: recorded(norse.SequentialState(nn.Linear(12, 10), norse.LIFRecurrentCell(10, 10)), spikes(rng, 12))
+    lambda rng: recorded(
+        norse.SequentialState(nn.Linear(12, 10), norse.LIFRecurrentCell(10, 10)), spikes(rng, 12)
+    )
 )
 refused("li_cell", "LICell (with a synapse) is not known to the exporter")(
-    lambda rng: recorded(chained(rng, nn.Linear(12, 10), box(10), nn.Linear(10, 5), norse.LICell()), spikes(rng, 12))
+    lambda rng: recorded(
+        chained(rng, nn.Linear(12, 10), box(10), nn.Linear(10, 5), norse.LICell()), spikes(rng, 12)
+    )
 )
 
 

@@ -1,4 +1,6 @@
-"""What the scripts of all simulators share: kinds of networks, and a command that exports and records them."""
+"""What the scripts of all simulators share: kinds of networks, and a command that exports and
+records them.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ ATTEMPTS = 20
 class Recording:
     """A graph of the ``nir`` package, and what the simulator computed for ``inputs``.
 
-    ``inputs`` are (samples, steps, ...input shape) and ``outputs`` (samples, steps, ...output shape), both in the
-    shapes that the graph declares, float32.
+    ``inputs`` are (samples, steps, ...input shape) and ``outputs`` (samples, steps, ...output
+    shape), both in the shapes that the graph declares, float32.
     """
 
     graph: Any
@@ -39,7 +41,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class Kind:
-    """A network kind. ``read`` is the text for ``--from``; ``lost`` names what the export leaves out."""
+    """A network kind.
+
+    ``read`` is the text for ``--from``; ``lost`` names what the export leaves out.
+    """
 
     name: str
     special: str
@@ -59,9 +64,19 @@ class Kinds:
         self._seed_all = seed_all
 
     def kind(
-        self, name: str, special: str, read: str, *, lost: str = "", refuses: bool = False, quiet: bool = False
+        self,
+        name: str,
+        special: str,
+        read: str,
+        *,
+        lost: str = "",
+        refuses: bool = False,
+        quiet: bool = False,
     ) -> Callable[[Callable[[Rng], Recording]], Callable[[Rng], Recording]]:
-        """Register the decorated function. ``refuses``: the exporter raises, and must go on to do so."""
+        """Register the decorated function.
+
+        ``refuses``: the exporter raises, and must go on to do so.
+        """
 
         def register(make: Callable[[Rng], Recording]) -> Callable[[Rng], Recording]:
             if name in self.by_name:
@@ -74,8 +89,8 @@ class Kinds:
     def record(self, name: str, seed: int = SEED) -> Recording:
         """Build, export and run one kind. Each kind has its own random numbers.
 
-        A network that is silent, or fires all the time, shows nothing: the next random numbers are tried, up to
-        ``ATTEMPTS`` times. Raises ``RuntimeError`` after the last.
+        A network that is silent, or fires all the time, shows nothing: the next random numbers are
+        tried, up to ``ATTEMPTS`` times. Raises ``RuntimeError`` after the last.
         """
         kind = self.by_name[name]
         assert kind.make is not None
@@ -88,17 +103,24 @@ class Kinds:
                 return recording
         raise RuntimeError(f"{name}: all outputs are alike, a case that shows nothing")
 
-    def write(self, directory: Path, name: str, seed: int = SEED, *, compact: bool = False) -> dict[str, str]:
+    def write(
+        self, directory: Path, name: str, seed: int = SEED, *, compact: bool = False
+    ) -> dict[str, str]:
         """Write ``NAME.nir`` and ``NAME.npz``; return the row of the index.
 
-        ``compact``: store the exporter's arrays without HDF5's chunks, which make a small file four times as large.
+        ``compact``: store the exporter's arrays without HDF5's chunks, which make a small file four
+        times as large.
 
         Raises ``RuntimeError`` where an exporter that should refuse does not.
         """
         import nir
 
         kind = self.by_name[name]
-        row = {key: value for key, value in asdict(kind).items() if key in ("special", "read", "lost") and value}
+        row = {
+            key: value
+            for key, value in asdict(kind).items()
+            if key in ("special", "read", "lost") and value
+        }
         path = directory / f"{name}.nir"
         try:
             recording = self.record(name, seed)
@@ -114,21 +136,31 @@ class Kinds:
             raise RuntimeError(f"{name}: the exporter refused this once, and does so no longer")
         if compact:
             without_chunks(path)
-        np.savez_compressed(path.with_suffix(".npz"), inputs=recording.inputs, outputs=recording.outputs)
+        np.savez_compressed(
+            path.with_suffix(".npz"), inputs=recording.inputs, outputs=recording.outputs
+        )
         return row | {"loads": refusal_of_reader(path) or "yes"}
 
     def command(self) -> None:
         """``python NAME_cases.py OUTDIR [--seed N] [--kind K]... [--list]``."""
-        parser = argparse.ArgumentParser(description=f"Export networks of {self.simulator} and record their outputs.")
+        parser = argparse.ArgumentParser(
+            description=f"Export networks of {self.simulator} and record their outputs."
+        )
         parser.add_argument("directory", type=Path)
         parser.add_argument("--seed", type=int, default=SEED)
-        parser.add_argument("--kind", action="append", choices=list(self.by_name), metavar="K", help="default: all")
-        parser.add_argument("--compact", action="store_true", help="HDF5 without chunks: a quarter of the size")
+        parser.add_argument(
+            "--kind", action="append", choices=list(self.by_name), metavar="K", help="default: all"
+        )
+        parser.add_argument(
+            "--compact", action="store_true", help="HDF5 without chunks: a quarter of the size"
+        )
         arguments = parser.parse_args()
         arguments.directory.mkdir(parents=True, exist_ok=True)
         index = {}
         for name in arguments.kind or self.by_name:
-            index[name] = self.write(arguments.directory, name, arguments.seed, compact=arguments.compact)
+            index[name] = self.write(
+                arguments.directory, name, arguments.seed, compact=arguments.compact
+            )
             print(f"{self.simulator}/{name}: {index[name].get('raises', 'written')}", flush=True)
         (arguments.directory / "cases.json").write_text(json.dumps(index, indent=1) + "\n")
 
@@ -141,7 +173,9 @@ def telling(outputs: Array) -> bool:
 
 
 def without_chunks(path: Path) -> None:
-    """Rewrite an HDF5 file with the same groups, names, types and values, stored as small as they are."""
+    """Rewrite an HDF5 file with the same groups, names, types and values, stored as small as they
+    are.
+    """
     import h5py
 
     def copy(source: Any, target: Any) -> None:
@@ -176,7 +210,9 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def spikes(rng: Rng, *shape: int, rate: float = 0.3, steps: int = STEPS, samples: int = SAMPLES) -> Array:
+def spikes(
+    rng: Rng, *shape: int, rate: float = 0.3, steps: int = STEPS, samples: int = SAMPLES
+) -> Array:
     """Spikes (samples, steps, *shape), each with probability ``rate``."""
     return (rng.random((samples, steps, *shape)) < rate).astype(np.float32)
 
@@ -187,7 +223,9 @@ def counts(rng: Rng, *shape: int, mean: float = 0.6) -> Array:
 
 
 def normal(rng: Rng, *shape: int, scale: float = 1.0, mean: float = 0.0) -> Array:
-    """Weights (out, in, ...) whose sum over the inputs has the standard deviation ``scale`` for inputs of one."""
+    """Weights (out, in, ...) whose sum over the inputs has the standard deviation ``scale`` for
+    inputs of one.
+    """
     fan_in = int(np.prod(shape[1:])) or 1
     return on_grid(mean / fan_in + rng.normal(0, scale / np.sqrt(fan_in), shape))
 
@@ -198,5 +236,7 @@ def between(rng: Rng, low: float, high: float, *shape: int) -> Array:
 
 
 def on_grid(values: NDArray[np.float64]) -> Array:
-    """Multiples of 2**-16: sums of them over spikes are exact in float32, in whatever order a processor adds."""
+    """Multiples of 2**-16: sums of them over spikes are exact in float32, in whatever order a
+    processor adds.
+    """
     return (np.rint(values * 2**16) / 2**16).astype(np.float32)

@@ -2,8 +2,8 @@
 
     python benchmarks/simulators/snntorch_cases.py OUTDIR [--seed N] [--kind K]...
 
-The exporter needs beta and threshold as vectors of one entry a neuron. Input is batched, and ``ignore_dims=[0]``
-takes the batch off the shapes in the file.
+The exporter needs beta and threshold as vectors of one entry a neuron. Input is batched, and
+``ignore_dims=[0]`` takes the batch off the shapes in the file.
 """
 
 from __future__ import annotations
@@ -31,26 +31,47 @@ def full(value: Any, *shape: int) -> torch.Tensor:
 
 
 def leaky(*shape: int, beta: Any = 0.8, threshold: Any = 1.0, **options: Any) -> snn.Leaky:
-    return snn.Leaky(full(beta, *shape), threshold=full(threshold, *shape), init_hidden=True, **options)
+    return snn.Leaky(
+        full(beta, *shape), threshold=full(threshold, *shape), init_hidden=True, **options
+    )
 
 
-def synaptic(*shape: int, alpha: Any = 0.7, beta: Any = 0.8, threshold: Any = 1.5, **options: Any) -> snn.Synaptic:
+def synaptic(
+    *shape: int, alpha: Any = 0.7, beta: Any = 0.8, threshold: Any = 1.5, **options: Any
+) -> snn.Synaptic:
     return snn.Synaptic(
-        full(alpha, *shape), full(beta, *shape), threshold=full(threshold, *shape), init_hidden=True, **options
+        full(alpha, *shape),
+        full(beta, *shape),
+        threshold=full(threshold, *shape),
+        init_hidden=True,
+        **options,
     )
 
 
 def rleaky(n: int, *, beta: Any = 0.8, threshold: Any = 1.0, **options: Any) -> snn.RLeaky:
     recurrence = {} if "V" in options else {"linear_features": n}
     return snn.RLeaky(
-        beta, threshold=threshold, init_hidden=True, all_to_all="V" not in options, **recurrence, **options
+        beta,
+        threshold=threshold,
+        init_hidden=True,
+        all_to_all="V" not in options,
+        **recurrence,
+        **options,
     )
 
 
-def rsynaptic(n: int, *, alpha: Any = 0.7, beta: Any = 0.8, threshold: Any = 1.5, **options: Any) -> snn.RSynaptic:
+def rsynaptic(
+    n: int, *, alpha: Any = 0.7, beta: Any = 0.8, threshold: Any = 1.5, **options: Any
+) -> snn.RSynaptic:
     recurrence = {} if "V" in options else {"linear_features": n}
     return snn.RSynaptic(
-        alpha, beta, threshold=threshold, init_hidden=True, all_to_all="V" not in options, **recurrence, **options
+        alpha,
+        beta,
+        threshold=threshold,
+        init_hidden=True,
+        all_to_all="V" not in options,
+        **recurrence,
+        **options,
     )
 
 
@@ -61,8 +82,12 @@ def forget(net: nn.Module) -> None:
             layer.reset_mem()
 
 
-def recorded(net: nn.Module, inputs: Array, *, readout: int = 0, step: Callable[..., Any] | None = None) -> Recording:
-    """Export ``net`` and run it; ``readout`` chooses among what the last layer returns (spikes first)."""
+def recorded(
+    net: nn.Module, inputs: Array, *, readout: int = 0, step: Callable[..., Any] | None = None
+) -> Recording:
+    """Export ``net`` and run it; ``readout`` chooses among what the last layer returns (spikes
+    first).
+    """
     net.eval()
     with torch.no_grad():
         forget(net)
@@ -79,7 +104,9 @@ def recorded(net: nn.Module, inputs: Array, *, readout: int = 0, step: Callable[
 Layer = Callable[..., nn.Module]
 
 
-def dense(rng: Rng, layer: Layer, *sizes: int, bias: bool = True, scale: float = 2.5, **options: Any) -> nn.Module:
+def dense(
+    rng: Rng, layer: Layer, *sizes: int, bias: bool = True, scale: float = 2.5, **options: Any
+) -> nn.Module:
     """Linear layers with ``layer`` after each."""
     modules: list[nn.Module] = []
     for before, after in pairwise(sizes):
@@ -91,7 +118,9 @@ def chain(
     layer: Layer, *sizes: int, inputs: Callable[..., Array] = spikes, **options: Any
 ) -> Callable[[Rng], Recording]:
     """A kind that is a chain of Linear layers and ``layer`` with ``options``."""
-    return lambda rng: recorded(dense(rng, layer, *(sizes or (12, 10, 5)), **options), inputs(rng, (sizes or (12,))[0]))
+    return lambda rng: recorded(
+        dense(rng, layer, *(sizes or (12, 10, 5)), **options), inputs(rng, (sizes or (12,))[0])
+    )
 
 
 # ---- Leaky: every reset, at once and one step late ----
@@ -101,16 +130,37 @@ for reset in ("subtract", "zero", "none"):
         name = f"leaky_{reset}" + ("" if delay else "_nodelay")
         read = f"snntorch,reset={reset}" + ("" if delay else ",reset_delay=no")
         kind(name, f"Leaky, reset {reset}, reset_delay={delay}", read)(
-            chain(leaky, **options, scale=1.5 if reset == "none" else 2.5, threshold=1.0 if reset != "none" else 2.0)
+            chain(
+                leaky,
+                **options,
+                scale=1.5 if reset == "none" else 2.5,
+                threshold=1.0 if reset != "none" else 2.0,
+            )
         )
         kind(
-            f"synaptic_{reset}" + ("" if delay else "_nodelay"), f"Synaptic, reset {reset}, reset_delay={delay}", read
-        )(chain(synaptic, **options, scale=1.5 if reset == "none" else 2.5, threshold=1.5 if reset != "none" else 6.0))
+            f"synaptic_{reset}" + ("" if delay else "_nodelay"),
+            f"Synaptic, reset {reset}, reset_delay={delay}",
+            read,
+        )(
+            chain(
+                synaptic,
+                **options,
+                scale=1.5 if reset == "none" else 2.5,
+                threshold=1.5 if reset != "none" else 6.0,
+            )
+        )
         kind(
             f"rleaky_{reset}" + ("" if delay else "_nodelay"),
             f"RLeaky all to all, reset {reset}, reset_delay={delay}",
             read,
-        )(chain(rleaky, **options, threshold=1.0 if reset != "none" else 3.0, scale=2.5 if reset != "none" else 1.5))
+        )(
+            chain(
+                rleaky,
+                **options,
+                threshold=1.0 if reset != "none" else 3.0,
+                scale=2.5 if reset != "none" else 1.5,
+            )
+        )
     kind(f"rsynaptic_{reset}", f"RSynaptic all to all, reset {reset}", f"snntorch,reset={reset}")(
         chain(rsynaptic, reset_mechanism=reset, threshold=1.5 if reset != "none" else 8.0)
     )
@@ -121,9 +171,13 @@ READ = "snntorch"
 
 kind("leaky_nobias_zero", "Linear layers without bias", READ_ZERO)(chain(leaky, bias=False, **ZERO))
 kind("leaky_nobias_subtract", "Linear layers without bias", READ)(chain(leaky, bias=False))
-kind("leaky_beta0_zero", "beta 0: tau = dt", READ_ZERO)(chain(leaky, beta=0.0, threshold=0.7, **ZERO))
+kind("leaky_beta0_zero", "beta 0: tau = dt", READ_ZERO)(
+    chain(leaky, beta=0.0, threshold=0.7, **ZERO)
+)
 kind("leaky_beta1", "beta 1: tau and r are inf", READ)(chain(leaky, beta=1.0, threshold=2.0))
-kind("leaky_beta1_zero", "beta 1: tau and r are inf", READ_ZERO)(chain(leaky, beta=1.0, threshold=2.0, **ZERO))
+kind("leaky_beta1_zero", "beta 1: tau and r are inf", READ_ZERO)(
+    chain(leaky, beta=1.0, threshold=2.0, **ZERO)
+)
 kind("leaky_thr2_subtract", "threshold 2", READ)(chain(leaky, threshold=2.0))
 kind("leaky_thrhalf_zero", "threshold 0.5", READ_ZERO)(chain(leaky, threshold=0.5, **ZERO))
 kind("leaky_deep_subtract", "five layers", READ)(chain(leaky, 12, 16, 14, 12, 8, 5))
@@ -131,8 +185,12 @@ kind("leaky_deep_zero", "five layers", READ_ZERO)(chain(leaky, 12, 16, 14, 12, 8
 kind("leaky_single_subtract", "one layer", READ)(chain(leaky, 12, 7))
 kind("leaky_single_zero", "one layer", READ_ZERO)(chain(leaky, 12, 7, **ZERO))
 kind("leaky_one_neuron", "one input, one neuron", READ)(chain(leaky, 1, 1, threshold=0.6))
-kind("leaky_counts_subtract", "inputs are spike counts", READ)(chain(leaky, inputs=counts, threshold=2.0))
-kind("synaptic_nobias_zero", "Synaptic without bias", READ_ZERO)(chain(synaptic, bias=False, **ZERO))
+kind("leaky_counts_subtract", "inputs are spike counts", READ)(
+    chain(leaky, inputs=counts, threshold=2.0)
+)
+kind("synaptic_nobias_zero", "Synaptic without bias", READ_ZERO)(
+    chain(synaptic, bias=False, **ZERO)
+)
 kind("synaptic_alpha0", "alpha 0: tau_syn = dt", READ)(chain(synaptic, alpha=0.0))
 kind("synaptic_single_zero", "one Synaptic layer", READ_ZERO)(chain(synaptic, 12, 7, **ZERO))
 kind("synaptic_deep_subtract", "four Synaptic layers", READ)(chain(synaptic, 12, 12, 10, 8, 5))
@@ -180,7 +238,8 @@ def _(rng: Rng) -> Recording:
 
 @kind(
     "leaky_beta_clamped",
-    "learnt betas beyond 0 and 1, which the simulator clamps at every step: tau is negative or below dt",
+    "learnt betas beyond 0 and 1, which the simulator clamps at every step: tau is negative or "
+    "below dt",
     READ,
 )
 def _(rng: Rng) -> Recording:
@@ -197,17 +256,32 @@ def _(rng: Rng) -> Recording:
     return recorded(fill(net, rng, scale=3.0, mean=-0.5), spikes(rng, 12))
 
 
-@kind("leaky_graded_zero", "graded_spikes_factor 2 in the first layer", READ_ZERO, lost="graded_spikes_factor")
+@kind(
+    "leaky_graded_zero",
+    "graded_spikes_factor 2 in the first layer",
+    READ_ZERO,
+    lost="graded_spikes_factor",
+)
 def _(rng: Rng) -> Recording:
     return graded(rng, first=2.0, last=1.0, **ZERO)
 
 
-@kind("leaky_graded_subtract", "graded_spikes_factor 0.5 in the first layer", READ, lost="graded_spikes_factor")
+@kind(
+    "leaky_graded_subtract",
+    "graded_spikes_factor 0.5 in the first layer",
+    READ,
+    lost="graded_spikes_factor",
+)
 def _(rng: Rng) -> Recording:
     return graded(rng, first=0.5, last=1.0)
 
 
-@kind("leaky_graded_last", "graded_spikes_factor 3 in the last layer: outputs of 3", READ, lost="graded_spikes_factor")
+@kind(
+    "leaky_graded_last",
+    "graded_spikes_factor 3 in the last layer: outputs of 3",
+    READ,
+    lost="graded_spikes_factor",
+)
 def _(rng: Rng) -> Recording:
     return graded(rng, first=1.0, last=3.0)
 
@@ -227,7 +301,12 @@ def _(rng: Rng) -> Recording:
     return recorded(dense(rng, leaky, 12, 10, 5, inhibition=True), spikes(rng, 12))
 
 
-@kind("leaky_mixed_resets", "zero in the first layer, subtract in the second", READ, lost="two resets in one file")
+@kind(
+    "leaky_mixed_resets",
+    "zero in the first layer, subtract in the second",
+    READ,
+    lost="two resets in one file",
+)
 def _(rng: Rng) -> Recording:
     net = nn.Sequential(nn.Linear(12, 10), leaky(10, **ZERO), nn.Linear(10, 5), leaky(5))
     return recorded(fill(net, rng), spikes(rng, 12))
@@ -346,7 +425,10 @@ def _(rng: Rng) -> Recording:
 def one_to_one(rng: Rng, layer: Layer, **options: Any) -> Recording:
     modules: list[nn.Module] = []
     for before, after in ((12, 10), (10, 5)):
-        modules += [nn.Linear(before, after), layer(after, V=tensor(between(rng, -1, 1, after)), **options)]
+        modules += [
+            nn.Linear(before, after),
+            layer(after, V=tensor(between(rng, -1, 1, after)), **options),
+        ]
     return recorded(fill(nn.Sequential(*modules), rng), spikes(rng, 12))
 
 
@@ -356,7 +438,11 @@ def _(rng: Rng) -> Recording:
     return recorded(fill(net, rng), spikes(rng, 12))
 
 
-@kind("rleaky_then_leaky_zero", "a recurrent layer (late zero), then a feedforward one (zero at once)", READ_ZERO)
+@kind(
+    "rleaky_then_leaky_zero",
+    "a recurrent layer (late zero), then a feedforward one (zero at once)",
+    READ_ZERO,
+)
 def _(rng: Rng) -> Recording:
     net = nn.Sequential(nn.Linear(12, 10), rleaky(10, **ZERO), nn.Linear(10, 5), leaky(5, **ZERO))
     return recorded(fill(net, rng), spikes(rng, 12))
@@ -374,9 +460,15 @@ def _(rng: Rng) -> Recording:
     return recorded(fill(net, rng), spikes(rng, 12))
 
 
-@kind("rleaky_perneuron_subtract", "beta and threshold of a recurrent layer differ from neuron to neuron", READ)
+@kind(
+    "rleaky_perneuron_subtract",
+    "beta and threshold of a recurrent layer differ from neuron to neuron",
+    READ,
+)
 def _(rng: Rng) -> Recording:
-    cell = rleaky(10, beta=tensor(between(rng, 0.4, 0.95, 10)), threshold=tensor(between(rng, 0.6, 1.6, 10)))
+    cell = rleaky(
+        10, beta=tensor(between(rng, 0.4, 0.95, 10)), threshold=tensor(between(rng, 0.6, 1.6, 10))
+    )
     net = nn.Sequential(nn.Linear(12, 10), cell, nn.Linear(10, 5), leaky(5))
     return recorded(fill(net, rng), spikes(rng, 12))
 
@@ -395,7 +487,8 @@ def _(rng: Rng) -> Recording:
 
 @kind(
     "rsynaptic_subtract_nodelay",
-    "RSynaptic with reset_delay=False runs with states outside only, and then resets one step late all the same",
+    "RSynaptic with reset_delay=False runs with states outside only, and then resets one step "
+    "late all the same",
     READ,
 )
 def _(rng: Rng) -> Recording:
@@ -403,7 +496,9 @@ def _(rng: Rng) -> Recording:
         def __init__(self) -> None:
             super().__init__()
             self.fc1, self.fc2 = nn.Linear(12, 10), nn.Linear(10, 5)
-            self.cell = snn.RSynaptic(0.7, 0.8, linear_features=10, threshold=1.5, reset_delay=False)
+            self.cell = snn.RSynaptic(
+                0.7, 0.8, linear_features=10, threshold=1.5, reset_delay=False
+            )
             self.last = leaky(5)
 
         def forward(self, x: torch.Tensor, state: Any = None) -> Any:
@@ -485,21 +580,27 @@ def _(rng: Rng) -> Recording:
 
 @kind("conv_groups", "groups 2: nir.read refuses its own file", READ)
 def _(rng: Rng) -> Recording:
-    net = nn.Sequential(nn.Conv2d(2, 4, 3, groups=2), leaky(4, 6, 6), nn.Flatten(), nn.Linear(144, 5), leaky(5))
+    net = nn.Sequential(
+        nn.Conv2d(2, 4, 3, groups=2), leaky(4, 6, 6), nn.Flatten(), nn.Linear(144, 5), leaky(5)
+    )
     return recorded(fill(net, rng), spikes(rng, 2, 8, 8))
 
 
 @kind("conv_perneuron", "beta and threshold of a map differ from neuron to neuron", READ)
 def _(rng: Rng) -> Recording:
     shape = (3, 6, 6)
-    cell = leaky(*shape, beta=between(rng, 0.4, 0.95, *shape), threshold=between(rng, 0.5, 1.5, *shape))
+    cell = leaky(
+        *shape, beta=between(rng, 0.4, 0.95, *shape), threshold=between(rng, 0.5, 1.5, *shape)
+    )
     net = nn.Sequential(nn.Conv2d(2, 3, 3), cell, nn.Flatten(), nn.Linear(108, 5), leaky(5))
     return recorded(fill(net, rng), spikes(rng, 2, 8, 8))
 
 
 @kind("conv_synaptic_subtract", "Synaptic behind a convolution", READ)
 def _(rng: Rng) -> Recording:
-    net = nn.Sequential(nn.Conv2d(2, 3, 3), synaptic(3, 6, 6), nn.Flatten(), nn.Linear(108, 5), synaptic(5))
+    net = nn.Sequential(
+        nn.Conv2d(2, 3, 3), synaptic(3, 6, 6), nn.Flatten(), nn.Linear(108, 5), synaptic(5)
+    )
     return recorded(fill(net, rng), spikes(rng, 2, 8, 8))
 
 
@@ -531,7 +632,9 @@ def _(rng: Rng) -> Recording:
 
 @kind("flatten_first", "Flatten before the first Linear", READ_ZERO)
 def _(rng: Rng) -> Recording:
-    net = nn.Sequential(nn.Flatten(), nn.Linear(32, 10), leaky(10, **ZERO), nn.Linear(10, 5), leaky(5, **ZERO))
+    net = nn.Sequential(
+        nn.Flatten(), nn.Linear(32, 10), leaky(10, **ZERO), nn.Linear(10, 5), leaky(5, **ZERO)
+    )
     return recorded(fill(net, rng), spikes(rng, 2, 4, 4))
 
 
@@ -554,32 +657,46 @@ def _(rng: Rng) -> Recording:
 
 
 # ---- what the exporter refuses ----
-def refused(name: str, special: str) -> Callable[[Callable[[Rng], Recording]], Callable[[Rng], Recording]]:
+def refused(
+    name: str, special: str
+) -> Callable[[Callable[[Rng], Recording]], Callable[[Rng], Recording]]:
     return kind(name, special, READ, refuses=True)
 
 
 refused("scalar_beta", "beta=0.8, the usual way")(
-    lambda rng: recorded(nn.Sequential(nn.Linear(12, 10), snn.Leaky(0.8, init_hidden=True)), spikes(rng, 12))
+    lambda rng: recorded(
+        nn.Sequential(nn.Linear(12, 10), snn.Leaky(0.8, init_hidden=True)), spikes(rng, 12)
+    )
 )
 refused("scalar_threshold", "beta a vector, threshold=1.0")(
-    lambda rng: recorded(nn.Sequential(nn.Linear(12, 10), snn.Leaky(full(0.8, 10), init_hidden=True)), spikes(rng, 12))
+    lambda rng: recorded(
+        nn.Sequential(nn.Linear(12, 10), snn.Leaky(full(0.8, 10), init_hidden=True)),
+        spikes(rng, 12),
+    )
 )
 refused("alpha", "Alpha is not known to the exporter")(
     lambda rng: recorded(
-        nn.Sequential(nn.Linear(12, 10), snn.Alpha(full(0.9, 10), full(0.8, 10), init_hidden=True)), spikes(rng, 12)
+        nn.Sequential(nn.Linear(12, 10), snn.Alpha(full(0.9, 10), full(0.8, 10), init_hidden=True)),
+        spikes(rng, 12),
     )
 )
 refused("lapicque", "Lapicque is not known to the exporter")(
-    lambda rng: recorded(nn.Sequential(nn.Linear(12, 10), snn.Lapicque(0.8, init_hidden=True)), spikes(rng, 12))
+    lambda rng: recorded(
+        nn.Sequential(nn.Linear(12, 10), snn.Lapicque(0.8, init_hidden=True)), spikes(rng, 12)
+    )
 )
 refused("neurons_only", "no layer with weights: no input node is found")(
     lambda rng: recorded(nn.Sequential(leaky(12)), spikes(rng, 12))
 )
 refused("dropout", "Dropout is not known to the exporter")(
-    lambda rng: recorded(nn.Sequential(nn.Linear(12, 10), nn.Dropout(0.2), leaky(10)), spikes(rng, 12))
+    lambda rng: recorded(
+        nn.Sequential(nn.Linear(12, 10), nn.Dropout(0.2), leaky(10)), spikes(rng, 12)
+    )
 )
 refused("maxpool", "MaxPool2d is not known to the exporter")(
-    lambda rng: recorded(nn.Sequential(nn.Conv2d(2, 4, 3), leaky(4, 6, 6), nn.MaxPool2d(2)), spikes(rng, 2, 8, 8))
+    lambda rng: recorded(
+        nn.Sequential(nn.Conv2d(2, 4, 3), leaky(4, 6, 6), nn.MaxPool2d(2)), spikes(rng, 2, 8, 8)
+    )
 )
 refused("conv1d", "Conv1d is not known to the exporter")(
     lambda rng: recorded(nn.Sequential(nn.Conv1d(2, 4, 3), leaky(4, 6)), spikes(rng, 2, 8))
@@ -590,20 +707,25 @@ refused("rleaky_scalar_v", "RLeaky with V=0.5")(
 refused("rleaky_conv", "RLeaky with a recurrent convolution")(
     lambda rng: recorded(
         nn.Sequential(
-            nn.Conv2d(2, 4, 3, padding=1), snn.RLeaky(0.8, conv2d_channels=4, kernel_size=3, init_hidden=True)
+            nn.Conv2d(2, 4, 3, padding=1),
+            snn.RLeaky(0.8, conv2d_channels=4, kernel_size=3, init_hidden=True),
         ),
         spikes(rng, 2, 8, 8),
     )
 )
 refused("conv_rectangular_kernel", "a kernel of 2 x 3: nir 1.0.8 takes it for 2 x 2")(
-    lambda rng: recorded(nn.Sequential(nn.Conv2d(2, 4, (2, 3)), leaky(4, 7, 6)), spikes(rng, 2, 8, 8))
+    lambda rng: recorded(
+        nn.Sequential(nn.Conv2d(2, 4, (2, 3)), leaky(4, 7, 6)), spikes(rng, 2, 8, 8)
+    )
 )
 refused("rsynaptic_nodelay", "RSynaptic with reset_delay=False does not run (spk is None)")(
     chain(rsynaptic, reset_delay=False)
 )
 refused("batched", "without ignore_dims the batch stays in the shapes")(
     lambda rng: Recording(
-        export_to_nir(dense(rng, leaky, 12, 10, 5), tensor(spikes(rng, 12)[:1, 0])), spikes(rng, 12), spikes(rng, 5)
+        export_to_nir(dense(rng, leaky, 12, 10, 5), tensor(spikes(rng, 12)[:1, 0])),
+        spikes(rng, 12),
+        spikes(rng, 5),
     )
 )
 

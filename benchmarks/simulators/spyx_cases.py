@@ -2,8 +2,8 @@
 
     python benchmarks/simulators/spyx_cases.py OUTDIR [--seed N] [--kind K]...
 
-Spyx runs maps as (height, width, channel). ``inputs`` and ``outputs`` are written as the graph declares them, with
-the channel first.
+Spyx runs maps as (height, width, channel). ``inputs`` and ``outputs`` are written as the graph
+declares them, with the channel first.
 """
 
 from __future__ import annotations
@@ -35,11 +35,15 @@ def linear(
     return layer
 
 
-def conv(rng: Rng, before: int, after: int, *, kernel: tuple[int, int] = (3, 3), **options: Any) -> nnx.Conv:
+def conv(
+    rng: Rng, before: int, after: int, *, kernel: tuple[int, int] = (3, 3), **options: Any
+) -> nnx.Conv:
     """A convolution with an (out, in, y, x) kernel of ours; Spyx keeps it as (y, x, in, out)."""
     layer = nnx.Conv(before, after, kernel, rngs=RNGS, **{"padding": "VALID", **options})
     y, x, inner, outer = layer.kernel.shape
-    layer.kernel[...] = jnp.array(normal(rng, outer, inner, y, x, scale=2.5, mean=1.0).transpose(2, 3, 1, 0))
+    layer.kernel[...] = jnp.array(
+        normal(rng, outer, inner, y, x, scale=2.5, mean=1.0).transpose(2, 3, 1, 0)
+    )
     if layer.bias is not None:
         layer.bias[...] = jnp.array(between(rng, -0.1, 0.2, after))
     return layer
@@ -68,7 +72,9 @@ def fire(rng: Rng, *shape: int, threshold: Any = 1.0) -> Any:
 
 
 def psu(rng: Rng, *shape: int, beta: Any = None, threshold: Any = 1.0) -> Any:
-    return decays(spyx.PSU_LIF(shape, beta=beta, threshold=threshold, rngs=RNGS), rng, beta=(0.4, 0.9))
+    return decays(
+        spyx.PSU_LIF(shape, beta=beta, threshold=threshold, rngs=RNGS), rng, beta=(0.4, 0.9)
+    )
 
 
 def recurrent(cell: Any, rng: Rng, n: int, **options: Any) -> Any:
@@ -124,7 +130,10 @@ def chain(
         layers: list[Any] = []
         at = sizes or (12, 10, 5)
         for before, after in pairwise(at):
-            layers += [linear(rng, before, after, bias=bias, scale=scale), layer(rng, after, **options)]
+            layers += [
+                linear(rng, before, after, bias=bias, scale=scale),
+                layer(rng, after, **options),
+            ]
         return recorded(inputs(rng, at[0]), *layers, dt=dt)
 
     return make
@@ -139,16 +148,22 @@ kind("lif_thr", "threshold 1.6", READ)(chain(lif, threshold=1.6))
 kind("lif_deep", "five layers: each adds a step", READ)(chain(lif, 12, 16, 14, 12, 8, 5))
 kind("lif_one_layer", "one layer", READ)(chain(lif, 12, 7))
 kind("lif_counts", "inputs are spike counts", READ)(chain(lif, inputs=counts, threshold=2.0))
-kind("lif_threshold_int", "threshold=1, an integer, as the default of IF", READ)(chain(lif, threshold=1))
+kind("lif_threshold_int", "threshold=1, an integer, as the default of IF", READ)(
+    chain(lif, threshold=1)
+)
 kind("cubalif", "CuBaLIF", READ)(chain(cuba))
-kind("cubalif_scalar", "CuBaLIF with one alpha and one beta", READ)(chain(cuba, alpha=0.6, beta=0.8))
+kind("cubalif_scalar", "CuBaLIF with one alpha and one beta", READ)(
+    chain(cuba, alpha=0.6, beta=0.8)
+)
 kind("cubalif_dt1e-3", "CuBaLIF, exported with dt=1e-3", READ)(chain(cuba, dt=1e-3))
 kind("cubalif_one_layer", "one CuBaLIF layer", READ)(chain(cuba, 12, 7))
 kind("if", "IF", READ)(chain(fire))
 kind("if_thr", "IF, threshold 0.7", READ)(chain(fire, threshold=0.7))
 kind("if_deep", "IF, four layers", READ)(chain(fire, 12, 14, 10, 8, 5))
 kind("psu_lif", "PSU_LIF: LI and Threshold", READ)(chain(psu))
-kind("psu_lif_dt1e-3", "PSU_LIF, exported with dt=1e-3: no other neuron tells it", READ, lost="dt")(chain(psu, dt=1e-3))
+kind("psu_lif_dt1e-3", "PSU_LIF, exported with dt=1e-3: no other neuron tells it", READ, lost="dt")(
+    chain(psu, dt=1e-3)
+)
 kind("associative_lif", "AssociativeLIF is a PSU_LIF", READ)(
     chain(lambda rng, n: decays(spyx.AssociativeLIF((n,), rngs=RNGS), rng, beta=(0.4, 0.9)))
 )
@@ -165,11 +180,18 @@ kind("rcubalif_one_layer", "one recurrent layer", READ)(chain(rcuba, 12, 8))
 def _(rng: Rng) -> Recording:
     layers: list[Any] = []
     for before, after in ((12, 10), (10, 5)):
-        layers += [linear(rng, before, after), lif(rng, after, threshold=jnp.array(between(rng, 0.5, 2, after)))]
+        layers += [
+            linear(rng, before, after),
+            lif(rng, after, threshold=jnp.array(between(rng, 0.5, 2, after))),
+        ]
     return recorded(spikes(rng, 12), *layers)
 
 
-@kind("lif_beta_clipped", "learnt betas beyond 0 and 1, clipped at every step: r is beyond 0 and 1 too", READ)
+@kind(
+    "lif_beta_clipped",
+    "learnt betas beyond 0 and 1, clipped at every step: r is beyond 0 and 1 too",
+    READ,
+)
 def _(rng: Rng) -> Recording:
     layers: list[Any] = []
     for before, after in ((12, 10), (10, 5)):
@@ -183,13 +205,20 @@ def _(rng: Rng) -> Recording:
     return recorded(spikes(rng, 12), linear(rng, 12, 10), lif(rng, 10), linear(rng, 10, 5))
 
 
-@kind("lif_li", "LI at the end, which the exporter leaves out with a printed warning", READ, lost="the LI layer")
+@kind(
+    "lif_li",
+    "LI at the end, which the exporter leaves out with a printed warning",
+    READ,
+    lost="the LI layer",
+)
 def _(rng: Rng) -> Recording:
     last = spyx.LI((5,), beta=0.9, rngs=RNGS)
     return recorded(spikes(rng, 12), linear(rng, 12, 10), lif(rng, 10), linear(rng, 10, 5), last)
 
 
-@kind("lif_alif", "ALIF in the middle, left out with a printed warning", READ, lost="the ALIF layer")
+@kind(
+    "lif_alif", "ALIF in the middle, left out with a printed warning", READ, lost="the ALIF layer"
+)
 def _(rng: Rng) -> Recording:
     middle = decays(spyx.ALIF((10,), rngs=RNGS), rng, beta=(0.4, 0.9), gamma=(0.4, 0.9))
     return recorded(spikes(rng, 12), linear(rng, 12, 10), middle, linear(rng, 10, 5), lif(rng, 5))
@@ -198,12 +227,16 @@ def _(rng: Rng) -> Recording:
 @kind("lif_dropout", "Dropout (off) in the middle, left out: node names have a gap", READ)
 def _(rng: Rng) -> Recording:
     off = nnx.Dropout(0.2, deterministic=True, rngs=RNGS)
-    return recorded(spikes(rng, 12), linear(rng, 12, 10), lif(rng, 10), off, linear(rng, 10, 5), lif(rng, 5))
+    return recorded(
+        spikes(rng, 12), linear(rng, 12, 10), lif(rng, 10), off, linear(rng, 10, 5), lif(rng, 5)
+    )
 
 
 @kind("rlif_then_lif", "a recurrent layer, then a feedforward one", READ)
 def _(rng: Rng) -> Recording:
-    return recorded(spikes(rng, 12), linear(rng, 12, 10), rlif(rng, 10), linear(rng, 10, 5), lif(rng, 5))
+    return recorded(
+        spikes(rng, 12), linear(rng, 12, 10), rlif(rng, 10), linear(rng, 10, 5), lif(rng, 5)
+    )
 
 
 @kind("rlif_last_linear", "a recurrent layer, then Linear", READ)
@@ -219,7 +252,9 @@ def _(rng: Rng) -> Recording:
 
 @kind("cubalif_then_if", "CuBaLIF, then IF", READ)
 def _(rng: Rng) -> Recording:
-    return recorded(spikes(rng, 12), linear(rng, 12, 10), cuba(rng, 10), linear(rng, 10, 5), fire(rng, 5))
+    return recorded(
+        spikes(rng, 12), linear(rng, 12, 10), cuba(rng, 10), linear(rng, 10, 5), fire(rng, 5)
+    )
 
 
 @kind("lif_only", "a Sequential of one LIF, no weights", READ)
@@ -234,13 +269,27 @@ def pool(size: int = 2, padding: str = "VALID") -> Any:
 
 @kind("conv", "Conv2d VALID, SumPool2d, Flatten (channels last), Linear, IF", READ)
 def _(rng: Rng) -> Recording:
-    layers = conv(rng, 2, 4), fire(rng, 6, 6, 4), pool(), spyx.Flatten(), linear(rng, 36, 5), fire(rng, 5)
+    layers = (
+        conv(rng, 2, 4),
+        fire(rng, 6, 6, 4),
+        pool(),
+        spyx.Flatten(),
+        linear(rng, 36, 5),
+        fire(rng, 5),
+    )
     return recorded(spikes(rng, 2, 8, 8), *layers)
 
 
 @kind("conv_lif", "the same with LIF, a beta for each neuron of the map", READ)
 def _(rng: Rng) -> Recording:
-    layers = conv(rng, 2, 4), lif(rng, 6, 6, 4), pool(), spyx.Flatten(), linear(rng, 36, 5), lif(rng, 5)
+    layers = (
+        conv(rng, 2, 4),
+        lif(rng, 6, 6, 4),
+        pool(),
+        spyx.Flatten(),
+        linear(rng, 36, 5),
+        lif(rng, 5),
+    )
     return recorded(spikes(rng, 2, 8, 8), *layers)
 
 
@@ -278,7 +327,9 @@ def _(rng: Rng) -> Recording:
 
 @kind("conv_same_stride", "SAME with stride 2: nir infers 8 x 8 from 'same'", READ, refuses=True)
 def _(rng: Rng) -> Recording:
-    return recorded(spikes(rng, 2, 8, 8), conv(rng, 2, 4, strides=2, padding="SAME"), fire(rng, 4, 4, 4))
+    return recorded(
+        spikes(rng, 2, 8, 8), conv(rng, 2, 4, strides=2, padding="SAME"), fire(rng, 4, 4, 4)
+    )
 
 
 @kind("conv_same_even", "SAME with a kernel of 2 x 2: padded below and right only", READ)
@@ -310,7 +361,12 @@ def _(rng: Rng) -> Recording:
     return recorded(spikes(rng, 2, 8, 8), *layers)
 
 
-@kind("conv_cubalif", "CuBaLIF behind a convolution does not run: its state has the wrong shape", READ, refuses=True)
+@kind(
+    "conv_cubalif",
+    "CuBaLIF behind a convolution does not run: its state has the wrong shape",
+    READ,
+    refuses=True,
+)
 def _(rng: Rng) -> Recording:
     layers = conv(rng, 2, 4), cuba(rng, 6, 6, 4), spyx.Flatten(), linear(rng, 144, 5), cuba(rng, 5)
     return recorded(spikes(rng, 2, 8, 8), *layers)
@@ -332,12 +388,22 @@ def _(rng: Rng) -> Recording:
 @kind("flatten_first", "Flatten (channels last) before the first Linear", READ)
 def _(rng: Rng) -> Recording:
     return recorded(
-        spikes(rng, 2, 4, 4), spyx.Flatten(), linear(rng, 32, 10), lif(rng, 10), linear(rng, 10, 5), lif(rng, 5)
+        spikes(rng, 2, 4, 4),
+        spyx.Flatten(),
+        linear(rng, 32, 10),
+        lif(rng, 10),
+        linear(rng, 10, 5),
+        lif(rng, 5),
     )
 
 
 # ---- what the exporter refuses ----
-@kind("conv_nobias", "a convolution without bias: nir.write raises and leaves half a file", READ, refuses=True)
+@kind(
+    "conv_nobias",
+    "a convolution without bias: nir.write raises and leaves half a file",
+    READ,
+    refuses=True,
+)
 def _(rng: Rng) -> Recording:
     return recorded(spikes(rng, 2, 8, 8), conv(rng, 2, 4, use_bias=False), fire(rng, 6, 6, 4))
 
@@ -349,7 +415,9 @@ def _(rng: Rng) -> Recording:
 
 @kind("conv_groups", "feature_group_count=2: the file says 1", READ, refuses=True)
 def _(rng: Rng) -> Recording:
-    return recorded(spikes(rng, 2, 8, 8), conv(rng, 2, 4, feature_group_count=2), fire(rng, 6, 6, 4))
+    return recorded(
+        spikes(rng, 2, 8, 8), conv(rng, 2, 4, feature_group_count=2), fire(rng, 6, 6, 4)
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Torch layers whose parameters come from numpy, so that a seed means the same in every version of torch."""
+"""Torch layers whose parameters come from numpy, so that a seed means the same in every version of
+torch.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def tensor(values: Any) -> torch.Tensor:
 
 
 def fill(module: nn.Module, rng: Rng, *, scale: float = 2.5, mean: float = 1.0) -> nn.Module:
-    """Give every linear and convolutional layer in ``module`` weights and, where there is one, a bias."""
+    """Give every linear and convolutional layer in ``module`` weights and, where there is one, a
+    bias.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
             layer.weight.data = tensor(normal(rng, *layer.weight.shape, scale=scale, mean=mean))
@@ -29,6 +33,10 @@ def fill(module: nn.Module, rng: Rng, *, scale: float = 2.5, mean: float = 1.0) 
 
 
 def stepped(step: Callable[[torch.Tensor], torch.Tensor], inputs: Array) -> Array:
-    """Call ``step`` with (samples, ...) for each step; stack what it returns to (samples, steps, ...)."""
+    """Call ``step`` with (samples, ...) for each step; stack what it returns to (samples, steps,
+    ...).
+    """
     with torch.no_grad():
-        return np.stack([step(tensor(inputs[:, t])).numpy() for t in range(inputs.shape[1])], 1).astype(np.float32)
+        return np.stack(
+            [step(tensor(inputs[:, t])).numpy() for t in range(inputs.shape[1])], 1
+        ).astype(np.float32)

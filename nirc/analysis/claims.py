@@ -17,12 +17,27 @@ from nirc.analysis.parameters import could_be_one, fullest, parameters, strip
 from nirc.analysis.remark import MisfitError
 from nirc.analysis.shapes import Fit, fit, requirement
 from nirc.ir.arrays import Shape, size
-from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, LayerNode, Linear, Neuron, Output, Pool, Scale, Subgraph
+from nirc.ir.layers import (
+    Conv,
+    Delay,
+    Flatten,
+    Input,
+    Layer,
+    LayerNode,
+    Linear,
+    Neuron,
+    Output,
+    Pool,
+    Scale,
+    Subgraph,
+)
 from nirc.ir.program import Program
 
 TAKES, GIVES = 0, 1  # the two ends of a node
 MOST_CANDIDATES = 32  # shapes in a vote, the commonest first: a hostile file may name thousands
-SAME_SIZE = Neuron | Scale | Delay | Flatten | Input | Output  # take and give the same number of values
+SAME_SIZE = (
+    Neuron | Scale | Delay | Flatten | Input | Output
+)  # take and give the same number of values
 
 
 @dataclass(frozen=True)
@@ -102,7 +117,9 @@ class Signals:
         self._parent[self._root(a)] = self._root(b)
 
 
-def claims(layers: Mapping[str, Layer], signals: Signals, fits: Mapping[str, Fit]) -> dict[int, list[Claim]]:
+def claims(
+    layers: Mapping[str, Layer], signals: Signals, fits: Mapping[str, Fit]
+) -> dict[int, list[Claim]]:
     """Return all claims by signal, in the order of ``layers``.
 
     ``fits`` add the outputs of convolutions and pools for the signals that arrive.
@@ -119,8 +136,14 @@ def _claims(node: str, layer: Layer, known: Fit | None) -> list[tuple[int, Claim
         case Linear():
             takes, gives = requirement(layer) or (), strip(layer.weight.shape[:-1])
             return [
-                (TAKES, Claim(node, "weight", takes, f"its weight takes {_values(takes)}", firm=True)),
-                (GIVES, Claim(node, "weight", gives, f"its weight gives {_values(gives)}", firm=True)),
+                (
+                    TAKES,
+                    Claim(node, "weight", takes, f"its weight takes {_values(takes)}", firm=True),
+                ),
+                (
+                    GIVES,
+                    Claim(node, "weight", gives, f"its weight gives {_values(gives)}", firm=True),
+                ),
             ]
         case Conv():
             return _conv_claims(node, layer, known)
@@ -144,7 +167,11 @@ def _claims(node: str, layer: Layer, known: Fit | None) -> list[tuple[int, Claim
         case Flatten():
             declared = requirement(layer)
             text = f"its input_type is {declared}"
-            return [] if declared is None else [(TAKES, Claim(node, "input_type", declared, text, loose=True))]
+            return (
+                []
+                if declared is None
+                else [(TAKES, Claim(node, "input_type", declared, text, loose=True))]
+            )
         case Input(shape=shape) | Output(shape=shape) if shape is not None:
             return [(TAKES, Claim(node, "shape", shape, f"it declares shape {shape}", loose=True))]
         case Pool() | Input() | Output() | Subgraph():
@@ -169,7 +196,17 @@ def _conv_claims(node: str, layer: Conv, known: Fit | None) -> list[tuple[int, C
     if known is not None:
         gives = known.shape_out
         found.append(
-            (GIVES, Claim(node, "weight", gives, f"it gives shape {gives}", by_arrival=True, inner_field="padding"))
+            (
+                GIVES,
+                Claim(
+                    node,
+                    "weight",
+                    gives,
+                    f"it gives shape {gives}",
+                    by_arrival=True,
+                    inner_field="padding",
+                ),
+            )
         )
     return found
 
@@ -180,7 +217,11 @@ def _parameter_claims(node: str, layer: Neuron | Scale | Delay) -> list[tuple[in
         return []
     field, values = full
     shape = strip(values.shape)
-    text = f"its parameters have {_values(shape)}" if len(parameters(layer)) > 1 else f"`{field}` has {_values(shape)}"
+    text = (
+        f"its parameters have {_values(shape)}"
+        if len(parameters(layer)) > 1
+        else f"`{field}` has {_values(shape)}"
+    )
     return [(TAKES, Claim(node, field, shape, text, loose=True, weak=could_be_one(layer)))]
 
 

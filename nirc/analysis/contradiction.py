@@ -41,7 +41,13 @@ class Contradiction:
 class Contradictions:
     """Turns the misfits of a reading into findings, one for each disputed signal."""
 
-    def __init__(self, program: Program, layers: Mapping[str, Layer], signals: Signals, fits: Mapping[str, Fit]):
+    def __init__(
+        self,
+        program: Program,
+        layers: Mapping[str, Layer],
+        signals: Signals,
+        fits: Mapping[str, Fit],
+    ):
         self.program = program
         self.layers = layers
         self.signals = signals
@@ -52,7 +58,9 @@ class Contradictions:
             if program.graph.in_degree(node) > 1:
                 self._meetings.setdefault(signals.of(node, TAKES), []).append(node)
 
-    def of(self, misfits: Sequence[Misfit], cause: Cause, witnesses: Witnesses) -> list[Contradiction]:
+    def of(
+        self, misfits: Sequence[Misfit], cause: Cause, witnesses: Witnesses
+    ) -> list[Contradiction]:
         """Return findings in the order of ``misfits``, one for each signal.
 
         There are at most `MOST_FINDINGS`. ``cause`` leads from a misfit to its cause. ``witnesses``
@@ -84,7 +92,9 @@ class Contradictions:
 
     @cache  # noqa: B019 - lives as long as one inference
     def _support(self, signal: int, shape: Shape) -> float | None:
-        """Return the share of a majority's claims that support ``shape``, None without a majority."""
+        """Return the share of a majority's claims that support ``shape``, None without a
+        majority.
+        """
         decided = vote(self.claims.get(signal, []))
         if decided is None:
             return None
@@ -107,11 +117,17 @@ class Contradictions:
         return Contradiction(node, remark, f"correct `{node}` and {EXPORT}")
 
     def _concatenated(self, signal: int, said: Sequence[Claim]) -> Contradiction | None:
-        """Find signals that meet at a node, and a node that expects their total number of values."""
+        """Find signals that meet at a node, and a node that expects their total number of
+        values.
+        """
         for node in self._meetings.get(signal, [])[:MOST_FINDINGS]:
             arriving = self._arriving(node)
             joined = _joined(list(arriving.values()))
-            asking = [c for c in said if joined is not None and c.node not in arriving and c.supports(joined)]
+            asking = [
+                c
+                for c in said
+                if joined is not None and c.node not in arriving and c.supports(joined)
+            ]
             if joined is not None and asking:
                 return self._add_up(node, arriving, joined, asking[0])
         return None
@@ -121,10 +137,17 @@ class Contradictions:
         for node in self._meetings.get(signal, [])[:MOST_FINDINGS]:
             arriving = self._arriving(node)
             if len({size(shape) for shape in arriving.values()}) > 1:
-                names = _listed([f"`{source}` ({_short(shape)})" for source, shape in arriving.items()])
-                message = f"{names} meet here, where NIR adds signals up: they must be of the same shape"
+                names = _listed(
+                    [f"`{source}` ({_short(shape)})" for source, shape in arriving.items()]
+                )
+                message = (
+                    f"{names} meet here, where NIR adds signals up: they must be of the same shape"
+                )
                 shapes = _listed([f"shape {shape}" for shape in arriving.values()])
-                help_ = "let each go through a Linear whose outputs are of the same shape, or correct one of them"
+                help_ = (
+                    "let each go through a Linear whose outputs are of the same shape, or "
+                    "correct one of them"
+                )
                 return Contradiction(node, Remark("G252", message, "", shapes), help_)
         return None
 
@@ -134,32 +157,50 @@ class Contradictions:
         Inputs without a declared shape are left out, since their shape is a guess.
         """
         back = nx.descendants(self.program.graph, node) | {node}
-        sources = dict.fromkeys(s for s, _ in self.program.into(node) if s in self.fits and s not in back)
-        guessed = {s for s in sources if isinstance(port := self.layers[s], Input) and port.shape is None}
+        sources = dict.fromkeys(
+            s for s, _ in self.program.into(node) if s in self.fits and s not in back
+        )
+        guessed = {
+            s for s in sources if isinstance(port := self.layers[s], Input) and port.shape is None
+        }
         sources = {s: None for s in sources if s not in guessed}
         return {source: self.fits[source].shape_out for source in sources}
 
-    def _add_up(self, node: str, arriving: Mapping[str, Shape], joined: Shape, asking: Claim) -> Contradiction:
+    def _add_up(
+        self, node: str, arriving: Mapping[str, Shape], joined: Shape, asking: Claim
+    ) -> Contradiction:
         names = _listed([f"`{source}` ({_short(shape)})" for source, shape in arriving.items()])
-        message = f"{names} meet here: NIR adds such signals, it does not join them into {_short(joined)}"
+        message = (
+            f"{names} meet here: NIR adds such signals, it does not join them into {_short(joined)}"
+        )
         field = asking.field if asking.node == node else ""
         found = _listed([f"shape {shape}" for shape in arriving.values()])
-        help_ = f"use one Input or layer of {_short(joined)}, or one Linear for each signal, whose outputs add up"
+        help_ = (
+            f"use one Input or layer of {_short(joined)}, or one Linear for each signal, "
+            "whose outputs add up"
+        )
         asker = self.layers[asking.node]
         if isinstance(asker, Linear):
             rows = asker.weight.shape[-2]
             weights = _listed([f"({rows}, {size(shape)})" for shape in arriving.values()])
             help_ = (
-                f"use one Input or layer of {_short(joined)}, or split `{asking.node}` into Linear nodes with "
+                f"use one Input or layer of {_short(joined)}, or split `{asking.node}` into "
+                "Linear nodes with "
                 f"weights of shape {weights}, whose outputs add up"
             )
-        return Contradiction(node, Remark("G252", message, field, found, f"shape {asking.shape}"), help_)
+        return Contradiction(
+            node, Remark("G252", message, field, found, f"shape {asking.shape}"), help_
+        )
 
     def _shared_out(self, signal: int) -> Contradiction | None:
         """Find several Outputs that together declare as many values as their common signal."""
         ports = [c for c in self.claims.get(signal, []) if isinstance(self.layers[c.node], Output)]
         here = {claim.node: claim.shape for claim in ports}
-        sources = [edge[0] for edge in chain.from_iterable(map(self.program.into, here)) if edge[0] in self.fits]
+        sources = [
+            edge[0]
+            for edge in chain.from_iterable(map(self.program.into, here))
+            if edge[0] in self.fits
+        ]
         if len(here) < 2 or not sources:
             return None
         shape = self.fits[sources[0]].shape_out
@@ -167,9 +208,17 @@ class Contradictions:
             return None
         names = _listed([f"`{n}` ({_short(s)})" for n, s in here.items()])
         node = next(iter(here))
-        message = f"{names} share the {_short(shape)} of `{sources[0]}`, but an Output takes a whole signal"
-        help_ = f"use one Output of {_short(shape)}, or split `{sources[0]}` into one layer for each Output"
-        return Contradiction(node, Remark("G252", message, "shape", str(here[node]), str(shape)), help_)
+        message = (
+            f"{names} share the {_short(shape)} of `{sources[0]}`, but an Output takes a "
+            "whole signal"
+        )
+        help_ = (
+            f"use one Output of {_short(shape)}, or split `{sources[0]}` into one layer for "
+            "each Output"
+        )
+        return Contradiction(
+            node, Remark("G252", message, "shape", str(here[node]), str(shape)), help_
+        )
 
 
 def _decided(decided: Vote) -> Contradiction:
@@ -190,12 +239,17 @@ def _seconded(node: str, said: Sequence[Claim], witnesses: Witnesses) -> Contrad
     claimed = next((claim for claim in said if claim.node == node and not claim.channels), None)
     if claimed is None:
         return None
-    wrong = next((claim for claim in said if not claim.channels and not claim.supports(claimed.shape)), None)
+    wrong = next(
+        (claim for claim in said if not claim.channels and not claim.supports(claimed.shape)), None
+    )
     agreeing = witnesses(node, claimed.shape) if wrong is not None else []
     if wrong is None or not agreeing:
         return None
     verb = "agrees" if len(agreeing) == 1 else "agree"
-    message = f"{wrong.text}, but `{node}` is made for {_short(claimed.shape)}, and {named(agreeing)} behind it {verb}"
+    message = (
+        f"{wrong.text}, but `{node}` is made for {_short(claimed.shape)}, and "
+        f"{named(agreeing)} behind it {verb}"
+    )
     field = wrong.field_against(claimed.shape)
     remark = Remark("G252", message, field, f"shape {wrong.shape}", f"shape {claimed.shape}")
     return Contradiction(wrong.node, remark, _correct(wrong))

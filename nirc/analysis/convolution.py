@@ -34,7 +34,9 @@ def as_convolution(op: LinearOp, shape: Map) -> Conv | None:
         case Pool() if planar_shape(op.shape_in) == shape:
             op = planar(op)
             kernel = np.full((shape[0], 1, *op.kernel), op.factor)
-            return densified(Conv(kernel, op.shape_in, op.shape_out, op.stride, op.padding, (1, 1), shape[0]))
+            return densified(
+                Conv(kernel, op.shape_in, op.shape_out, op.stride, op.padding, (1, 1), shape[0])
+            )
         case Diagonal():
             channels = op.scale.reshape(shape[0], -1)
             if not (channels == channels[:, :1]).all():
@@ -62,7 +64,10 @@ def composed(first: Conv, second: Conv) -> Conv | None:
         if (before or after) and not apart:
             return None
         pads.append((first.padding[axis][0] + before * s, first.padding[axis][1] + after * s))
-    ky, kx = (first.weight.shape[2 + a] + (second.weight.shape[2 + a] - 1) * first.stride[a] for a in (0, 1))
+    ky, kx = (
+        first.weight.shape[2 + a] + (second.weight.shape[2 + a] - 1) * first.stride[a]
+        for a in (0, 1)
+    )
     weight = np.zeros((f, c, ky, kx))
     for y in range(second.weight.shape[2]):
         for x in range(second.weight.shape[3]):

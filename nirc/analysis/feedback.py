@@ -13,7 +13,9 @@ from typing import TypeVar
 Key = TypeVar("Key", bound=Hashable)
 
 
-def feedback_edges(nodes: Iterable[str], inputs: Iterable[str], edges: Sequence[tuple[str, str, Key]]) -> set[Key]:
+def feedback_edges(
+    nodes: Iterable[str], inputs: Iterable[str], edges: Sequence[tuple[str, str, Key]]
+) -> set[Key]:
     """Return keys of edges that close cycles. ``edges`` (source, target, key) have no delay."""
     place = {name: i for i, name in enumerate(nodes)}
     successors: dict[str, list[tuple[str, Key]]] = {}
@@ -27,7 +29,9 @@ def feedback_edges(nodes: Iterable[str], inputs: Iterable[str], edges: Sequence[
     return closing
 
 
-def _visit(root: str, successors: dict[str, list[tuple[str, Key]]], done: set[str], closing: set[Key]) -> None:
+def _visit(
+    root: str, successors: dict[str, list[tuple[str, Key]]], done: set[str], closing: set[Key]
+) -> None:
     """Visit all nodes behind ``root``, without recursion, since files may nest deeply."""
     path = {root}
     stack: list[tuple[str, Iterator[tuple[str, Key]]]] = [(root, iter(successors.get(root, ())))]

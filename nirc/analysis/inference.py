@@ -54,7 +54,9 @@ class Inference:
         self.shortened: set[int] = set()  # their signals
         self.sole = _sole_ports(self.program)
         fixing = [n for n, layer in self.layers.items() if isinstance(layer, Linear | Conv | Pool)]
-        self.ranked = {signals.of(node, TAKES) for node in fixing}  # signals with a known number of axes
+        self.ranked = {
+            signals.of(node, TAKES) for node in fixing
+        }  # signals with a known number of axes
         self.said = claims(self.layers, signals, {})
         self.asked = 0
         self._sources()
@@ -66,7 +68,9 @@ class Inference:
     def cost(self) -> int:
         """A measure of the overruled claims. Parameters count most: they are seldom wrong."""
         overruled = {node: remark.code for node, remark in self.remarks if remark.overrules}
-        return 2 * self.reading.changes + sum(3 if code == "G221" else 2 for code in overruled.values())
+        return 2 * self.reading.changes + sum(
+            3 if code == "G221" else 2 for code in overruled.values()
+        )
 
     @property
     def is_clean(self) -> bool:
@@ -78,7 +82,11 @@ class Inference:
         if not self.misfits:
             return []
         judge = Contradictions(self.program, self.layers, self.signals, self.fits)
-        doubts = {n: r for n, r in self.remarks if r.code in DOUBTFUL and judge.is_doubtful(n, self.fits[n].shape_in)}
+        doubts = {
+            n: r
+            for n, r in self.remarks
+            if r.code in DOUBTFUL and judge.is_doubtful(n, self.fits[n].shape_in)
+        }
 
         def cause(node: str, remark: Remark) -> tuple[str, Remark]:
             return self._cause(node, remark, doubts)
@@ -86,14 +94,18 @@ class Inference:
         return judge.of(self.misfits, cause, self._witnesses)
 
     def _witnesses(self, node: str, shape: Shape) -> list[str]:
-        """Return nodes behind ``node`` that agree with ``shape``, if all fit with only that shape."""
+        """Return nodes behind ``node`` that agree with ``shape``, if all fit with only that
+        shape.
+        """
         if self.asked >= MOST_ASKED:
             return []
         self.asked += 1
         other = Inference(replace(self.reading, given=(node, shape)), self.signals)
         if other.misfits:
             return []
-        shaped = {n for n, layer in self.layers.items() if not isinstance(layer, Linear)}  # by what arrives
+        shaped = {
+            n for n, layer in self.layers.items() if not isinstance(layer, Linear)
+        }  # by what arrives
         return [n for n in reached(self.program, [node], only=shaped) if other.confirms(n, node)]
 
     def confirms(self, node: str, source: str) -> bool:
@@ -101,7 +113,11 @@ class Inference:
         signal = self.signals.of(node, TAKES)
         if signal == self.signals.of(source, TAKES) or node not in self.fits:
             return False
-        said = [claim for claim in self.said.get(signal, []) if claim.node == node and not claim.channels]
+        said = [
+            claim
+            for claim in self.said.get(signal, [])
+            if claim.node == node and not claim.channels
+        ]
         return any(claim.supports(self.fits[node].shape_in) for claim in said)
 
     def _cause(self, node: str, remark: Remark, doubts: Mapping[str, Remark]) -> tuple[str, Remark]:
@@ -166,9 +182,15 @@ class Inference:
             consumers = [self.layers[t] for t in self._successors(node)]
             others: list[Claim] = []
             if layer.shape is None or node in self.sole:
-                others = [c for c in self.said.get(self.signals.of(node, TAKES), []) if c.node != node]
+                others = [
+                    c for c in self.said.get(self.signals.of(node, TAKES), []) if c.node != node
+                ]
             shape, remark = source_shape(
-                layer.shape, consumers, others, sole=node in self.sole, needs_first=self.reading.needs_first
+                layer.shape,
+                consumers,
+                others,
+                sole=node in self.sole,
+                needs_first=self.reading.needs_first,
             )
             if shape is None:
                 message = "the Input declares no shape and nothing behind it tells"
@@ -186,9 +208,18 @@ class Inference:
         """Record the leading axes. A batch has one length, so other leading axes are a misfit."""
         lead = None if declared is None else leading_axes(declared, shape)
         lead = lead if lead is None else tuple(n for n in lead if n != 1)
-        if lead and (other := next(iter(self.dropped), None)) is not None and self.dropped[other] != lead:
-            message = f"it declares leading axes {lead}, `{other}` declares {self.dropped[other]}: no batch has both"
-            self.misfits.append((node, Remark("G252", message, "shape", str(declared), str(shape), own=True)))
+        if (
+            lead
+            and (other := next(iter(self.dropped), None)) is not None
+            and self.dropped[other] != lead
+        ):
+            message = (
+                f"it declares leading axes {lead}, `{other}` declares "
+                f"{self.dropped[other]}: no batch has both"
+            )
+            self.misfits.append(
+                (node, Remark("G252", message, "shape", str(declared), str(shape), own=True))
+            )
         if lead:
             self.dropped[node] = lead
             self.shortened.add(self.signals.of(node, TAKES))
@@ -236,7 +267,9 @@ class Inference:
                     message = "its shape cannot be inferred: no signal reaches it"
                     self.misfits.append((node, Remark("G253", message, own=True)))
                 continue
-            arrivals = [self.fits[s].shape_out for s, _ in self.program.into(node) if s in self.fits]
+            arrivals = [
+                self.fits[s].shape_out for s, _ in self.program.into(node) if s in self.fits
+            ]
             for arriving in dict.fromkeys(arrivals):
                 try:
                     fitted = self._fit(node, arriving)
@@ -245,7 +278,12 @@ class Inference:
                     continue
                 if fitted.shape_out != self.fits[node].shape_out:
                     found, limit = str(arriving), str(self.fits[node].shape_in)
-                    self.misfits.append((node, Remark("G252", "signals of different shape arrive", "", found, limit)))
+                    self.misfits.append(
+                        (
+                            node,
+                            Remark("G252", "signals of different shape arrive", "", found, limit),
+                        )
+                    )
                 self.remarks += [(node, r) for r in fitted.remarks if (node, r) not in seen]
                 seen |= dict.fromkeys((node, r) for r in fitted.remarks)
 
@@ -260,7 +298,9 @@ class Inference:
                 self.misfits.append((node, replace(remark, code="G252")))
 
 
-def reached(program: Program, roots: Iterable[str], *, only: Collection[str] | None = None) -> dict[str, None]:
+def reached(
+    program: Program, roots: Iterable[str], *, only: Collection[str] | None = None
+) -> dict[str, None]:
     """Return ``roots`` and nodes behind, nearest first. ``only``: nodes that lead further."""
     reachable = dict.fromkeys(roots)
     queue = deque(reachable)

@@ -1,4 +1,6 @@
-"""Parameters of neuron, Scale and Delay nodes over a signal, as stored or after a certain repair."""
+"""Parameters of neuron, Scale and Delay nodes over a signal, as stored or after a certain
+repair.
+"""
 
 from __future__ import annotations
 
@@ -81,13 +83,18 @@ def parameter_reading(values: Float, signal: Shape) -> Reading:
         remark = Remark("G216", "read as one value per channel", found=found, limit=limit)
         return Reading(values.reshape(signal[0], *(1,) * (len(signal) - 1)), (remark,))
     if are_equal(values):
-        message = f"its {values.size} values are equal and are read as one value for all {size(signal)} neurons"
+        message = (
+            f"its {values.size} values are equal and are read as one value for all "
+            f"{size(signal)} neurons"
+        )
         one = values.reshape(-1)[:1].reshape((1,) * len(signal))
         return Reading(one, (Remark("G221", message, found=found, limit=limit, overrules=True),))
     if len(stored) > len(signal):
         return _without_batch(values, signal)
     if per_channel:
-        raise MisfitError(Remark("G255", "one value per channel, or one per row or column?", "", found, limit))
+        raise MisfitError(
+            Remark("G255", "one value per channel, or one per row or column?", "", found, limit)
+        )
     raise MisfitError(Remark("G252", "the signal that arrives has another shape", "", found, limit))
 
 
@@ -98,7 +105,9 @@ def _scalar(values: Float, signal: Shape) -> Reading:
         message = f"one value stands for all {size(signal)} neurons"
         return Reading(one, (Remark("G206", message, found=found, limit=limit),))
     message = "leading axes of length 1 are dropped"
-    return Reading(one, (Remark("G205", message, found=found, limit=limit),) if len(stored) > 1 else ())
+    return Reading(
+        one, (Remark("G205", message, found=found, limit=limit),) if len(stored) > 1 else ()
+    )
 
 
 def _without_batch(values: Float, signal: Shape) -> Reading:
@@ -107,11 +116,15 @@ def _without_batch(values: Float, signal: Shape) -> Reading:
     rows = values.reshape(-1, *rest)
     found, limit = f"shape {values.shape}", f"shape {signal}"
     if not (rows == rows[0]).all():
-        message = f"its values differ along the leading axes {lead}, which a batch axis would repeat"
+        message = (
+            f"its values differ along the leading axes {lead}, which a batch axis would repeat"
+        )
         raise MisfitError(Remark("G252", message, "", found, limit))
     reading = parameter_reading(np.ascontiguousarray(rows[0]), signal)
     message = f"the leading axes {lead} repeat the same values: a batch axis, which is dropped"
-    return Reading(reading.values, (Remark("G222", message, found=found, limit=limit), *reading.remarks))
+    return Reading(
+        reading.values, (Remark("G222", message, found=found, limit=limit), *reading.remarks)
+    )
 
 
 def parameter_remarks(layer: Elementwise, signal: Shape) -> tuple[Remark, ...]:
@@ -139,4 +152,6 @@ def _named(remark: Remark, names: list[str]) -> Remark:
 
 def broadcast(values: Float, signal: Shape) -> Float:
     """Return a parameter as (n,) for a signal of this shape. Raises ``MisfitError``."""
-    return np.ascontiguousarray(np.broadcast_to(parameter_reading(values, signal).values, signal)).reshape(-1)
+    return np.ascontiguousarray(
+        np.broadcast_to(parameter_reading(values, signal).values, signal)
+    ).reshape(-1)

@@ -60,16 +60,21 @@ def retime(nodes: Iterable[str], edges: Sequence[Edge]) -> Timing:
 
 def retimed(program: Program) -> Timing:
     """Return the timing of a program with a step per projection, and none per wire to an output."""
-    edges = [Edge(s, t, p.lag, hop=int(not isinstance(program[t], Sink))) for s, t, p in program.edges()]
+    edges = [
+        Edge(s, t, p.lag, hop=int(not isinstance(program[t], Sink))) for s, t, p in program.edges()
+    ]
     return retime(program.graph, edges)
 
 
-def report_slow(source: str, target: str, steps: int, where: str, rule: str, log: Log, *, delay_helps: bool) -> None:
+def report_slow(
+    source: str, target: str, steps: int, where: str, rule: str, log: Log, *, delay_helps: bool
+) -> None:
     """Report a loop that takes ``steps`` more than in the model (D406). ``rule``: the reason."""
     more = ", or give it a delay of that many steps" if delay_helps else ""
     log.differs(
         "D406",
-        f"the way back from `{source}` to `{target}` takes {steps} step(s) more on the chip than in the model",
+        f"the way back from `{source}` to `{target}` takes {steps} step(s) more on the chip than "
+        "in the model",
         where=where,
         found=f"{steps} extra step(s)",
         source=rule,
@@ -77,7 +82,9 @@ def report_slow(source: str, target: str, steps: int, where: str, rule: str, log
     )
 
 
-def _longest(names: list[str], edges: Sequence[Edge], kept: list[int]) -> tuple[dict[str, int], list[int]]:
+def _longest(
+    names: list[str], edges: Sequence[Edge], kept: list[int]
+) -> tuple[dict[str, int], list[int]]:
     """Return longest paths (Bellman and Ford), or the edges of a loop without longest path."""
     latency_steps = dict.fromkeys(names, 0)
     by: dict[str, int] = {}

@@ -81,7 +81,9 @@ def _reset(d: Discrete, chip: Rule) -> Iterator[Difference]:
     if not d.decay_mem.any() and not delayed and not model.restores:
         return
     if model.reset != chip.reset:
-        yield Difference("D401", f"{_resets(model, d)} in the model", f"{_resets(chip, d)} on the chip")
+        yield Difference(
+            "D401", f"{_resets(model, d)} in the model", f"{_resets(chip, d)} on the chip"
+        )
     elif delayed and (model.reset == "set" or (d.decay_mem != 1).any()):
         yield Difference(
             "D440",
@@ -126,7 +128,13 @@ def _more(one: int | None, other: int | None) -> bool:
     return (one is None or one > 1) and other == 1
 
 
-def report(program: Program, chip: ChipRule, source: str, log: Log, found: Callable[[str], str] | None = None) -> None:
+def report(
+    program: Program,
+    chip: ChipRule,
+    source: str,
+    log: Log,
+    found: Callable[[str], str] | None = None,
+) -> None:
     """Report a finding for each population of the discrete ``program`` and each kind of difference.
 
     Two kinds are notes: ties (D442), and spikes of an output in a later step (D441). ``found``
@@ -138,12 +146,18 @@ def report(program: Program, chip: ChipRule, source: str, log: Log, found: Calla
         help_ = _advice(name, d, chip, program.training.get(name, Training()))
         for each in differences(d, rule):
             reason = "" if found is None or each.code != "D401" else found(name)
-            minor = each.code == "D442" or (each.code == "D441" and _comes_later(program, name, d, rule))
-            _report(name, population, each, help_, reason, source, log.note if minor else log.differs)
+            minor = each.code == "D442" or (
+                each.code == "D441" and _comes_later(program, name, d, rule)
+            )
+            _report(
+                name, population, each, help_, reason, source, log.note if minor else log.differs
+            )
 
 
 def report_replaced(program: Program, name: str, chip: ChipRule, source: str, log: Log) -> None:
-    """Report D440 and D443 before a legaliser replaces the rule of a population by the plain rule."""
+    """Report D440 and D443 before a legaliser replaces the rule of a population by the plain
+    rule.
+    """
     population: Population[Discrete] = program[name]
     rule = population.dynamics.rule
     help_ = _advice(name, population.dynamics, chip, program.training.get(name, Training()))
@@ -155,7 +169,9 @@ def report_replaced(program: Program, name: str, chip: ChipRule, source: str, lo
 def _comes_later(program: Program, name: str, d: Discrete, chip: Rule) -> bool:
     """Return True if the chip only delays further spikes, and only outputs receive them."""
     subtracts = d.rule.reset == chip.reset == "subtract"
-    return subtracts and all(isinstance(program[target], Sink) for target, _ in program.out_of(name))
+    return subtracts and all(
+        isinstance(program[target], Sink) for target, _ in program.out_of(name)
+    )
 
 
 def _report(
@@ -168,4 +184,11 @@ def _report(
     log: Callable[..., None],
 ) -> None:
     message = f"`{name}` {each.model}, {each.chip}"
-    log(each.code, message, where=population.origins[0], found=found, source=source, help=each.help or reset)
+    log(
+        each.code,
+        message,
+        where=population.origins[0],
+        found=found,
+        source=source,
+        help=each.help or reset,
+    )

@@ -13,7 +13,19 @@ from typing import assert_never
 from nirc.analysis.parameters import fullest, parameter_remarks, parameters, strip
 from nirc.analysis.remark import MisfitError, Remark
 from nirc.ir.arrays import Float, Shape, size
-from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, Linear, Neuron, Output, Pool, Scale, Subgraph
+from nirc.ir.layers import (
+    Conv,
+    Delay,
+    Flatten,
+    Input,
+    Layer,
+    Linear,
+    Neuron,
+    Output,
+    Pool,
+    Scale,
+    Subgraph,
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,11 @@ def requirement(layer: Layer) -> Shape | None:
 def literal_shape(layer: Layer) -> Shape | None:
     """Return ``requirement``, but one value in a list is one neuron. For nodes without a signal."""
     shape = requirement(layer)
-    if shape is None and isinstance(layer, Neuron) and any(values.ndim for values in parameters(layer).values()):
+    if (
+        shape is None
+        and isinstance(layer, Neuron)
+        and any(values.ndim for values in parameters(layer).values())
+    ):
         return (1,)
     return shape
 
@@ -58,7 +74,9 @@ def fit(layer: Layer, arriving: Shape | None, wanted: Collection[Shape] = ()) ->
     """
     shape = arriving if arriving is not None else literal_shape(layer)
     if shape is None:
-        raise MisfitError(Remark("G253", "its shape cannot be inferred from anything before it", own=True))
+        raise MisfitError(
+            Remark("G253", "its shape cannot be inferred from anything before it", own=True)
+        )
     match layer:
         case Linear():
             return _linear(layer, shape)
@@ -109,7 +127,9 @@ def lacks_channels(layer: Layer, shape: Shape) -> bool:
     return isinstance(layer, Conv | Pool) and len(shape) == axes
 
 
-def _spatial(shape: Shape, channels: int | None, axes: int, field: str) -> tuple[Shape, tuple[Remark, ...]]:
+def _spatial(
+    shape: Shape, channels: int | None, axes: int, field: str
+) -> tuple[Shape, tuple[Remark, ...]]:
     """Return the arriving shape as (channels, *spatial)."""
     core = shape
     while len(core) > axes + 1 and core[0] == 1:
@@ -117,10 +137,15 @@ def _spatial(shape: Shape, channels: int | None, axes: int, field: str) -> tuple
     if len(core) == axes and channels in (1, None):
         core = (1, *core)
     if len(core) != axes + 1 or (channels is not None and core[0] != channels):
-        limit = f"({channels if channels is not None else 'channels'}, {'length' if axes == 1 else 'height, width'})"
+        limit = (
+            f"({channels if channels is not None else 'channels'}, "
+            f"{'length' if axes == 1 else 'height, width'})"
+        )
         message = "the signal that arrives has other axes or channels"
         if channels is not None and len(core) == axes + 1 and core[-1] == channels:
-            message += ": its last axis has as many values as there are channels, which NIR puts first"
+            message += (
+                ": its last axis has as many values as there are channels, which NIR puts first"
+            )
         raise MisfitError(Remark("G252", message, field, f"shape {shape}", limit))
     if core == shape:
         return core, ()
@@ -132,10 +157,22 @@ def _conv(layer: Conv, shape: Shape) -> Fit:
     _check_bias(layer.bias, layer.weight.shape[:1])
     declared = None if layer.input_shape is None else (channels, *layer.input_shape)
     remarks: tuple[Remark, ...]
-    if declared is not None and len(shape) == 1 and len(declared) > 1 and size(declared) == shape[0]:
+    if (
+        declared is not None
+        and len(shape) == 1
+        and len(declared) > 1
+        and size(declared) == shape[0]
+    ):
         core, remarks = (
             declared,
-            (Remark("G208", f"the flat signal is read as shape {declared}", "input_shape", f"shape {shape}"),),
+            (
+                Remark(
+                    "G208",
+                    f"the flat signal is read as shape {declared}",
+                    "input_shape",
+                    f"shape {shape}",
+                ),
+            ),
         )
     else:
         core, remarks = _spatial(shape, channels, layer.axes, "weight")
@@ -143,11 +180,18 @@ def _conv(layer: Conv, shape: Shape) -> Fit:
         remarks += (Remark("G214", f"its input is {core}", "input_shape"),)
     elif declared != core:
         message = "the signal that arrives is trusted"
-        remarks += (Remark("G208", message, "input_shape", str(declared), str(core), overrules=True),)
+        remarks += (
+            Remark("G208", message, "input_shape", str(declared), str(core), overrules=True),
+        )
     spatial = tuple(
         (n + before + after - d * (k - 1) - 1) // s + 1
         for n, (before, after), d, k, s in zip(
-            core[1:], layer.padding, layer.dilation, layer.weight.shape[2:], layer.stride, strict=True
+            core[1:],
+            layer.padding,
+            layer.dilation,
+            layer.weight.shape[2:],
+            layer.stride,
+            strict=True,
         )
     )
     return Fit(core, _positive((layer.weight.shape[0], *spatial), "weight", core), remarks)
@@ -157,7 +201,9 @@ def _pool(layer: Pool, shape: Shape) -> Fit:
     core, remarks = _spatial(shape, None, 2, "kernel_size")
     spatial = tuple(
         (n + before + after - k) // s + 1
-        for n, (before, after), k, s in zip(core[1:], layer.padding, layer.kernel, layer.stride, strict=True)
+        for n, (before, after), k, s in zip(
+            core[1:], layer.padding, layer.kernel, layer.stride, strict=True
+        )
     )
     return Fit(core, _positive((core[0], *spatial), "kernel_size", core), remarks)
 
@@ -180,7 +226,9 @@ def _flatten(layer: Flatten, shape: Shape, wanted: Collection[Shape]) -> Fit:
         return Fit(shape, shifted, (Remark("G209", message, "start_dim", str(layer.start_dim)),))
     if literal is None:
         found, limit = f"{layer.start_dim}..{layer.end_dim}", f"axes of {shape}"
-        raise MisfitError(Remark("G252", "the axes to flatten do not exist", "start_dim", found, limit, own=True))
+        raise MisfitError(
+            Remark("G252", "the axes to flatten do not exist", "start_dim", found, limit, own=True)
+        )
     return Fit(shape, literal)
 
 
@@ -207,7 +255,9 @@ def port_remark(kind: str, declared: Shape, shape: Shape, trusted: str) -> Remar
     lead = leading_axes(declared, shape)
     if lead is None:
         message = f"the {kind} is declared otherwise than what {trusted}, which is trusted"
-        return Remark("G207", message, "shape", found, limit, overrules=size(declared) != size(shape))
+        return Remark(
+            "G207", message, "shape", found, limit, overrules=size(declared) != size(shape)
+        )
     message = f"the {kind} declares leading axes {lead}, of a batch or of time, which are dropped"
     return Remark("G207", message, "shape", found, limit, harmless=size(lead) == 1)
 

@@ -34,26 +34,41 @@ def source_shape(
     if declared is None:
         return _undeclared(consumers, others), None
     for shape in _readings(declared, consumers, others, sole, needs_first):
-        return shape, None if shape == declared else port_remark("Input", declared, shape, "it feeds")
+        return shape, None if shape == declared else port_remark(
+            "Input", declared, shape, "it feeds"
+        )
     return declared, None
 
 
 def _readings(
-    declared: Shape, consumers: Collection[Layer], others: Sequence[Claim], sole: bool, needs_first: bool
+    declared: Shape,
+    consumers: Collection[Layer],
+    others: Sequence[Claim],
+    sole: bool,
+    needs_first: bool,
 ) -> Iterator[Shape]:
     """Yield shapes that all consumers take, the most certain first."""
     weights = [claim for claim in others if claim.firm]
     literal = [declared, strip(declared), *_without_ones(declared)]
     literal = [shape for shape in literal if all(claim.supports(shape) for claim in weights)]
-    yield from (shape for shape in literal if all(_takes(layer, shape, strict=True) for layer in consumers))
-    needs = [shape for shape in _needs(consumers, others) if _may_give_way(declared, shape, others, sole)]
+    yield from (
+        shape for shape in literal if all(_takes(layer, shape, strict=True) for layer in consumers)
+    )
+    needs = [
+        shape for shape in _needs(consumers, others) if _may_give_way(declared, shape, others, sole)
+    ]
     needed = [shape for shape in needs if all(_takes(layer, shape) for layer in consumers)]
     if needs_first:
         yield from needed
     yield from (shape for shape in literal if all(_takes(layer, shape) for layer in consumers))
-    if any(isinstance(layer, Linear | Conv | Pool) or requirement(layer) is not None for layer in consumers):
+    if any(
+        isinstance(layer, Linear | Conv | Pool) or requirement(layer) is not None
+        for layer in consumers
+    ):
         shorter = [declared[lead:] for lead in range(1, len(declared))]
-        yield from (shape for shape in shorter if all(_asks_for(layer, shape) for layer in consumers))
+        yield from (
+            shape for shape in shorter if all(_asks_for(layer, shape) for layer in consumers)
+        )
     if any(_is_ambiguous(layer, declared) for layer in consumers):
         yield declared
     yield from needed
@@ -63,19 +78,26 @@ def _undeclared(consumers: Collection[Layer], others: Sequence[Claim]) -> Shape 
     needs = _needs(consumers, others)
     certain = [claim for claim in others if not claim.weak]
     taken = [shape for shape in needs if all(_takes(layer, shape) for layer in consumers)]
-    agreed = [shape for shape in taken if all(claim.supports(shape) for claim in certain[:MOST_NEEDS])]
+    agreed = [
+        shape for shape in taken if all(claim.supports(shape) for claim in certain[:MOST_NEEDS])
+    ]
     return next(iter([*agreed, *taken, *needs]), None)
 
 
 def _needs(consumers: Collection[Layer], others: Sequence[Claim]) -> list[Shape]:
     """Return the demanded shapes: of the consumers, then of weights and parameters further away."""
     asked = [need for layer in consumers if (need := requirement(layer)) is not None]
-    further = sorted((claim for claim in others if not claim.channels), key=lambda claim: (claim.weak, claim.loose))
+    further = sorted(
+        (claim for claim in others if not claim.channels),
+        key=lambda claim: (claim.weak, claim.loose),
+    )
     return list(dict.fromkeys([*asked, *(claim.shape for claim in further)]))[:MOST_NEEDS]
 
 
 def _may_give_way(declared: Shape, shape: Shape, others: Sequence[Claim], sole: bool) -> bool:
-    """Return True if ``shape`` may replace the declaration: the same size, or agreed by all others."""
+    """Return True if ``shape`` may replace the declaration: the same size, or agreed by all
+    others.
+    """
     if size(shape) == size(declared):
         return True
     if not sole or not all(claim.supports(shape) for claim in others):
@@ -97,10 +119,14 @@ def _is_ambiguous(layer: Layer, shape: Shape) -> bool:
 
 
 def _asks_for(layer: Layer, shape: Shape) -> bool:
-    """Return True if a layer takes ``shape`` by its number of axes, not by one value per channel."""
+    """Return True if a layer takes ``shape`` by its number of axes, not by one value per
+    channel.
+    """
     if lacks_channels(layer, shape):
         return False
-    return _takes(layer, shape) and not any(remark.code == "G216" for remark in fit(layer, shape).remarks)
+    return _takes(layer, shape) and not any(
+        remark.code == "G216" for remark in fit(layer, shape).remarks
+    )
 
 
 def _takes(layer: Layer, shape: Shape, *, strict: bool = False) -> bool:

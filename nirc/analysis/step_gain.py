@@ -6,7 +6,8 @@ import numpy as np
 
 from nirc.ir.arrays import Float
 
-# An integrate-and-fire gain below 1 / sqrt(dt) is nearer to 1 than to 1 / dt: the exporter means it per step.
+# An integrate-and-fire gain below 1 / sqrt(dt) is nearer to 1 than to 1 / dt: the exporter means it
+# per step.
 PER_STEP_WITHOUT_DT = 100.0
 
 
@@ -16,7 +17,9 @@ def gain_is_per_step(r: Float, dt_s: float | None) -> bool:
     Exporters write r = 1 or r = 1 / dt for the same meaning. The nearer value on a logarithmic
     scale decides.
     """
-    typical = float(np.median(np.minimum(np.abs(r), 1e300)))  # the median of two adds them: avoid an overflow
+    typical = float(
+        np.median(np.minimum(np.abs(r), 1e300))
+    )  # the median of two adds them: avoid an overflow
     return typical < (PER_STEP_WITHOUT_DT if dt_s is None else dt_s**-0.5)
 
 

@@ -44,7 +44,9 @@ def from_pair(where: str, rule: str, tau_s: Float | None, gain: Float | None) ->
     middle = float(np.median(steps))
     if not SHORTEST_S <= middle <= LONGEST_S:
         return None
-    return Evidence(where, rule, middle, float(np.ptp(steps)) / middle, float(tau_s[informative].min()))
+    return Evidence(
+        where, rule, middle, float(np.ptp(steps)) / middle, float(tau_s[informative].min())
+    )
 
 
 def agreed(evidence: list[Evidence]) -> float | None:
@@ -58,7 +60,9 @@ def agreed(evidence: list[Evidence]) -> float | None:
 
 
 def rounded(dt_s: float) -> float:
-    """Return the shortest decimal within float32's error of ``dt_s``: 9.99999975e-05 becomes 1e-4."""
+    """Return the shortest decimal within float32's error of ``dt_s``: 9.99999975e-05 becomes
+    1e-4.
+    """
     for digits in range(1, 8):
         short = float(f"{dt_s:.{digits - 1}e}")
         if abs(short / dt_s - 1) < 2e-6:
@@ -67,7 +71,9 @@ def rounded(dt_s: float) -> float:
 
 
 def steps_of_delay(delay_s: float, dt_s: float | None) -> int:
-    """Return the steps of a delay: 0 without delay, else the nearest integer from 1 to MAX_STEPS."""
+    """Return the steps of a delay: 0 without delay, else the nearest integer from 1 to
+    MAX_STEPS.
+    """
     if delay_s == 0 or dt_s is None:
         return 0
     return max(1, round(min(delay_s / dt_s, float(MAX_STEPS))))

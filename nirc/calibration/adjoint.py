@@ -11,11 +11,16 @@ from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
 
 
 class Operator:
-    """An operator for many batches: ``apply`` forwards, ``to_input`` and ``to_numbers`` backwards."""
+    """An operator for many batches:
+
+    ``apply`` forwards, ``to_input`` and ``to_numbers`` backwards.
+    """
 
     def __init__(self, op: LinearOp) -> None:
         self.op = op
-        self.matrix: Float = op.weight if isinstance(op, Dense) else np.zeros((0, 0))  # empty where there is none
+        self.matrix: Float = (
+            op.weight if isinstance(op, Dense) else np.zeros((0, 0))
+        )  # empty where there is none
         if isinstance(op, Sparse):
             self.matrix = np.zeros((op.n_out, op.n_in))
             self.matrix[op.target, op.source] = op.value
@@ -39,7 +44,9 @@ class Operator:
                 assert_never(self.op)
 
     def to_numbers(self, x: Float, delta: Float) -> Float:
-        """Return the gradient of ``numbers`` for ``x`` (batch, n_in) and ``delta`` (batch, n_out)."""
+        """Return the gradient of ``numbers`` for ``x`` (batch, n_in) and ``delta`` (batch,
+        n_out).
+        """
         match self.op:
             case Conv():
                 return _conv_to_weight(self.op, x, delta)
@@ -58,7 +65,9 @@ def _taps(op: Conv) -> list[tuple[slice, ...]]:
     """Return the slices of the padded input for each tap of the kernel, in C order."""
     axes = list(zip(op.dilation, op.stride, op.shape_out[1:], strict=True))
     return [
-        tuple(slice(t * d, t * d + s * (n - 1) + 1, s) for t, (d, s, n) in zip(tap, axes, strict=True))
+        tuple(
+            slice(t * d, t * d + s * (n - 1) + 1, s) for t, (d, s, n) in zip(tap, axes, strict=True)
+        )
         for tap in np.ndindex(*op.weight.shape[2:])
     ]
 
@@ -81,7 +90,9 @@ def _room(op: Conv | Pool, batch: int) -> Float:
 def _by_group(op: Conv) -> Float:
     """Return the kernel as (taps, groups, out, in)."""
     out, per_group, *kernel = op.weight.shape
-    taps: Float = op.weight.reshape(op.groups, out // op.groups, per_group, size(tuple(kernel))).transpose(3, 0, 1, 2)
+    taps: Float = op.weight.reshape(
+        op.groups, out // op.groups, per_group, size(tuple(kernel))
+    ).transpose(3, 0, 1, 2)
     return taps
 
 
@@ -91,7 +102,9 @@ def _conv_to_input(op: Conv, delta: Float) -> Float:
     room = _room(op, batch)
     for kernel, slices in zip(_by_group(op), _taps(op), strict=True):
         part = np.matmul(kernel.transpose(0, 2, 1), delta)  # (batch, groups, in, positions)
-        room[(slice(None), slice(None), *slices)] += part.reshape(batch, op.shape_in[0], *op.shape_out[1:])
+        room[(slice(None), slice(None), *slices)] += part.reshape(
+            batch, op.shape_in[0], *op.shape_out[1:]
+        )
     return _unpadded(op, room)
 
 
@@ -100,10 +113,14 @@ def _conv_to_weight(op: Conv, x: Float, delta: Float) -> Float:
     groups = op.groups
     per_out = op.shape_out[0] // groups
     padded = _padded(op, x)
-    delta = delta.reshape(batch, groups, per_out, -1).transpose(1, 2, 0, 3).reshape(groups, per_out, -1)
+    delta = (
+        delta.reshape(batch, groups, per_out, -1).transpose(1, 2, 0, 3).reshape(groups, per_out, -1)
+    )
     parts = []
     for slices in _taps(op):
-        seen = padded[(slice(None), slice(None), *slices)].reshape(batch, groups, op.shape_in[0] // groups, -1)
+        seen = padded[(slice(None), slice(None), *slices)].reshape(
+            batch, groups, op.shape_in[0] // groups, -1
+        )
         rows = seen.transpose(1, 0, 3, 2).reshape(groups, delta.shape[2], -1)
         parts.append(np.matmul(delta, rows).reshape(op.shape_out[0], -1))  # (out, in per group)
     return np.stack(parts, axis=-1).reshape(op.weight.shape)
@@ -115,6 +132,8 @@ def _pool_to_input(op: Pool, delta: Float) -> Float:
     room = _room(op, batch)
     axes = list(zip(op.stride, op.shape_out[1:], strict=True))
     for tap in np.ndindex(*op.kernel):
-        slices = tuple(slice(t, t + s * (n - 1) + 1, s) for t, (s, n) in zip(tap, axes, strict=True))
+        slices = tuple(
+            slice(t, t + s * (n - 1) + 1, s) for t, (s, n) in zip(tap, axes, strict=True)
+        )
         room[(slice(None), slice(None), *slices)] += delta
     return _unpadded(op, room)

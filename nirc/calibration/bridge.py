@@ -57,9 +57,17 @@ def bridge(
                 u = Unrolled(program, others, itself)
                 u.feed(inputs)
                 u.signal |= signal
-                search = gains.Search(u, name, parameters[name], reference[name], self_inhibition.get(name), rng)
+                search = gains.Search(
+                    u, name, parameters[name], reference[name], self_inhibition.get(name), rng
+                )
                 settings[name] = search.best(_part(progress, len(settings), to_do))
-                program = _set(program, name, parameters[name], settings[name].setting, self_inhibition.get(name))
+                program = _set(
+                    program,
+                    name,
+                    parameters[name],
+                    settings[name].setting,
+                    self_inhibition.get(name),
+                )
         u = Unrolled(program)
         u.feed(inputs)
         u.signal |= signal
@@ -74,7 +82,9 @@ def _part(progress: Callable[[float], None], number: int, of: int) -> Callable[[
     return lambda share: progress((number + share) / of)
 
 
-def _with_self_inhibition(program: Program, parameters: dict[str, Parameters]) -> tuple[Program, dict[str, int]]:
+def _with_self_inhibition(
+    program: Program, parameters: dict[str, Parameters]
+) -> tuple[Program, dict[str, int]]:
     """Add a synapse of weight 0 from each neuron to itself, if allowed. Return edge numbers."""
     edges = list(program.edges())
     self_inhibition: dict[str, int] = {}
@@ -83,27 +93,43 @@ def _with_self_inhibition(program: Program, parameters: dict[str, Parameters]) -
             index = np.arange(program[name].n)
             op = Sparse(index, index, frozen(np.zeros(index.size)), index.size, index.size)
             self_inhibition[name] = len(edges)
-            edges.append((name, name, Projection(ops=(op,), feedback=True, origins=program[name].origins)))
+            edges.append(
+                (name, name, Projection(ops=(op,), feedback=True, origins=program[name].origins))
+            )
     rebuilt = program.rebuilt(dict(program.graph.nodes(data="payload")), edges)
     # The graph lists edges by source. So edge numbers differ from those of the list.
     zero = {id(edges[number][2]): name for name, number in self_inhibition.items()}
-    return rebuilt, {zero[id(p)]: number for number, (_, _, p) in enumerate(rebuilt.edges()) if id(p) in zero}
+    return rebuilt, {
+        zero[id(p)]: number for number, (_, _, p) in enumerate(rebuilt.edges()) if id(p) in zero
+    }
 
 
-def _without_idle(program: Program, self_inhibition: dict[str, int]) -> tuple[Program, dict[str, int]]:
+def _without_idle(
+    program: Program, self_inhibition: dict[str, int]
+) -> tuple[Program, dict[str, int]]:
     """Remove self-inhibition of weight 0. Return the new edge numbers of the rest."""
     edges = list(program.edges())
-    idle = {number for number in self_inhibition.values() if not edges[number][2].ops[0].value.any()}
+    idle = {
+        number for number in self_inhibition.values() if not edges[number][2].ops[0].value.any()
+    }
     kept = [e for i, e in enumerate(edges) if i not in idle]
     moved = {
-        number: number - sum(i < number for i in idle) for number in self_inhibition.values() if number not in idle
+        number: number - sum(i < number for i in idle)
+        for number in self_inhibition.values()
+        if number not in idle
     }
     rebuilt = program.rebuilt(dict(program.graph.nodes(data="payload")), kept)
-    return rebuilt, {name: moved[number] for name, number in self_inhibition.items() if number in moved}
+    return rebuilt, {
+        name: moved[number] for name, number in self_inhibition.items() if number in moved
+    }
 
 
 def _set(
-    program: Program, name: str, parameters: Parameters, setting: gains.Setting, self_inhibition: int | None
+    program: Program,
+    name: str,
+    parameters: Parameters,
+    setting: gains.Setting,
+    self_inhibition: int | None,
 ) -> Program:
     """Return ``program`` with one population at ``setting``."""
     population: Population[Discrete] = program[name]
@@ -129,4 +155,8 @@ def _scaled(p: Projection, factor: float) -> Projection:
     ops = list(p.ops)
     last, op = [(k, op) for k, op in enumerate(ops) if isinstance(op, Weighted)][-1]
     ops[last] = with_weights(op, weights_of(op) * factor)
-    return replace(p, ops=tuple(ops), biases=tuple(replace(b, value=frozen(b.value * factor)) for b in p.biases))
+    return replace(
+        p,
+        ops=tuple(ops),
+        biases=tuple(replace(b, value=frozen(b.value * factor)) for b in p.biases),
+    )

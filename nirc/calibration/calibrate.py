@@ -87,7 +87,9 @@ def calibrate(legal: Program, start: Program, chip: Chip, calibration: Calibrati
     rounding = ByActivity({**reference, **_inputs(legal, data.fit)})
 
     def candidate(name: str, integer: Program, findings: Log | None) -> _Candidate:
-        return _Candidate(integer, findings, judged(name, chip.answers(integer, data.judge), expected, data))
+        return _Candidate(
+            integer, findings, judged(name, chip.answers(integer, data.judge), expected, data)
+        )
 
     def quantised(name: str, program: Program) -> _Candidate:
         findings = Log()
@@ -101,7 +103,11 @@ def calibrate(legal: Program, start: Program, chip: Chip, calibration: Calibrati
 
     first = candidate(START, start, None)
     rounded = quantised(ROUNDING, legal)
-    good = [rounded] if no_worse(rounded.judged, first.judged) and chip.affordable(rounded.integer, start) else []
+    good = (
+        [rounded]
+        if no_worse(rounded.judged, first.judged) and chip.affordable(rounded.integer, start)
+        else []
+    )
     tried = [first, rounded]
     notify(PREPARED)
     bridged = Bridged(dynamics, {}, {})
@@ -113,13 +119,25 @@ def calibrate(legal: Program, start: Program, chip: Chip, calibration: Calibrati
             bridged = bridge(dynamics, parameters, data.fit, reference, rng, bridging)
             tried[-1] = quantised(SEARCHED, bridged.program)
         distillation = Distillation(
-            bridged.program, parameters, bridged.self_inhibition, data.fit, reference, rng, data.fit_given
+            bridged.program,
+            parameters,
+            bridged.self_inhibition,
+            data.fit,
+            reference,
+            rng,
+            data.fit_given,
         )
         tried.append(quantised(LEARNT, distillation.run(distilling)))
-        good += [c for c in tried[2:] if better(c.judged, first.judged) and chip.affordable(c.integer, start)]
+        good += [
+            c
+            for c in tried[2:]
+            if better(c.judged, first.judged) and chip.affordable(c.integer, start)
+        ]
     best = min(good, key=lambda c: c.judged.far, default=first)
     notify(100)
-    chosen = report([c.judged for c in tried], best.judged, bridged.settings, parameters, data, calibration.seed)
+    chosen = report(
+        [c.judged for c in tried], best.judged, bridged.settings, parameters, data, calibration.seed
+    )
     return Calibrated(best.integer, best.findings, chosen)
 
 

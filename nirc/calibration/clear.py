@@ -10,7 +10,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nirc.calibration.random_inputs import HALF, Rng, mixtures, one_after_another, random_inputs, some_channels
+from nirc.calibration.random_inputs import (
+    HALF,
+    Rng,
+    mixtures,
+    one_after_another,
+    random_inputs,
+    some_channels,
+)
 from nirc.ir.arrays import Float, Int
 
 Answers = Callable[[Int], Float]  # inputs (samples, steps, channels) -> (samples, outputs)
@@ -29,7 +36,9 @@ def clear(given: Int, rng: Rng, count: int, answers: Answers) -> Int:
     pool, sums = _best(pool, answers(pool), count)
     for _ in range(GENERATIONS):
         children = _children(pool, sums.argmax(axis=1), rng)
-        pool, sums = _best(np.concatenate([pool, children]), np.concatenate([sums, answers(children)]), count)
+        pool, sums = _best(
+            np.concatenate([pool, children]), np.concatenate([sums, answers(children)]), count
+        )
     return pool
 
 

@@ -29,7 +29,8 @@ BATCH = 64
 ROUNDS = 200
 FEWEST = 30
 WORK = 6e10  # multiply-adds of all rounds together
-# Changes come back in loops. Measured: JapaneseVowels gets worse from 0.03 on, other networks from 0.08 on.
+# Changes come back in loops. Measured: JapaneseVowels gets worse from 0.03 on, other networks from
+# 0.08 on.
 RATE = 0.03  # of a change, in units of the operator's root mean square
 RATE_IN_LOOPS = 0.01
 LAST = 0.1  # share of the rate in the last round
@@ -103,12 +104,18 @@ class Distillation:
         self.edges = list(program.edges())
         self.decay = echo(inputs.shape[1])
         self.names = [n for n in reference if isinstance(program[n].dynamics, Discrete)]
-        self.units = {n: power(np.asarray(reference[n], np.float64), self.decay) for n in self.names}
-        self.count_units = {n: count_power(np.asarray(reference[n], np.float64)) for n in self.names}
+        self.units = {
+            n: power(np.asarray(reference[n], np.float64), self.decay) for n in self.names
+        }
+        self.count_units = {
+            n: count_power(np.asarray(reference[n], np.float64)) for n in self.names
+        }
         self.looped: list[str] = []
         for component in components(program):
             alone = len(component) == 1
-            self.looped += [n for n in component if not alone or _recurrent(self.edges, n, self.self_edges)]
+            self.looped += [
+                n for n in component if not alone or _recurrent(self.edges, n, self.self_edges)
+            ]
         self.weights: dict[Key, _Number] = {}
         for i, (_, t, p) in enumerate(self.edges):
             if t in parameters and parameters[t].weights:
@@ -121,7 +128,9 @@ class Distillation:
             if p.drift:
                 d = program[name].dynamics
                 unit = 1.0 if d.threshold is None else float(np.abs(d.threshold).mean())
-                self.drift[name] = _Number.of(d.drift, DRIFT_UNIT * unit, np.ones(d.drift.shape, dtype=bool))
+                self.drift[name] = _Number.of(
+                    d.drift, DRIFT_UNIT * unit, np.ones(d.drift.shape, dtype=bool)
+                )
 
     def rounds(self) -> int:
         """Return the number of rounds that the work allows."""
@@ -169,7 +178,9 @@ class Distillation:
         self.program = self.now()
         self.edges = list(self.program.edges())
         others = {n for n in self.names if n not in self.looped}
-        self.weights = {k: n.afresh() for k, n in self.weights.items() if self.edges[k[0]][1] in others}
+        self.weights = {
+            k: n.afresh() for k, n in self.weights.items() if self.edges[k[0]][1] in others
+        }
         self.drift = {k: n.afresh() for k, n in self.drift.items() if k in others}
         self.names = [n for n in self.names if n in others]
         self.looped = []
@@ -178,7 +189,9 @@ class Distillation:
         """Draw given and generated samples by their weight."""
         given_count = min(round(BATCH * min(MOST_GIVEN, given_share(self.given))), self.given)
         given = self.rng.permutation(self.given)[:given_count]
-        generated = self.given + self.rng.permutation(len(self.inputs) - self.given)[: BATCH - given_count]
+        generated = (
+            self.given + self.rng.permutation(len(self.inputs) - self.given)[: BATCH - given_count]
+        )
         return np.concatenate([given, generated])
 
     def _gradients(self, program: Program, chosen: NDArray[np.int64]) -> Gradients:
@@ -200,14 +213,18 @@ class Distillation:
         edges = []
         for i, (s, t, p) in enumerate(self.edges):
             ops = tuple(
-                with_weights(op, on_grid(self.weights[i, k].value)) if (i, k) in self.weights else op
+                with_weights(op, on_grid(self.weights[i, k].value))
+                if (i, k) in self.weights
+                else op
                 for k, op in enumerate(p.ops)
             )
             edges.append((s, t, replace(p, ops=ops)))
         nodes = dict(self.program.graph.nodes(data="payload"))
         for name, number in self.drift.items():
             population: Population[Discrete] = self.program[name]
-            nodes[name] = replace(population, dynamics=replace(population.dynamics, drift=frozen(number.value)))
+            nodes[name] = replace(
+                population, dynamics=replace(population.dynamics, drift=frozen(number.value))
+            )
         return self.program.rebuilt(nodes, edges)
 
 

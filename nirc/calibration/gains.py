@@ -89,7 +89,9 @@ class Search:
         self.edges = edges
         self.live: dict[int, Edge] = {i: e for i, e in enumerate(edges) if e.live}
         # A projection without numbers, like a wire, has no gain.
-        self.scalable = [parameters.gains and any(isinstance(o.op, Weighted) for o in e.ops) for e in edges]
+        self.scalable = [
+            parameters.gains and any(isinstance(o.op, Weighted) for o in e.ops) for e in edges
+        ]
         samples, steps, n = reference.shape
         chosen = np.arange(n)
         if not self.live and n > MOST_NEURONS:
@@ -110,11 +112,18 @@ class Search:
     def start(self) -> Setting:
         """Return the setting of the unchanged population."""
         return Setting(
-            (0,) * len(self.edges), 0, _place(self.parameters.mem, self.d.decay_mem, self.chosen), self._syn()
+            (0,) * len(self.edges),
+            0,
+            _place(self.parameters.mem, self.d.decay_mem, self.chosen),
+            self._syn(),
         )
 
     def _syn(self) -> int:
-        return 0 if self.d.decay_syn is None else _place(self.parameters.syn, self.d.decay_syn, self.chosen)
+        return (
+            0
+            if self.d.decay_syn is None
+            else _place(self.parameters.syn, self.d.decay_syn, self.chosen)
+        )
 
     def best(self, progress: Callable[[float], None] = lambda _: None) -> SearchResult:
         """Return the best setting of ``GENERATIONS`` generations. ``progress``: the share done."""
@@ -147,20 +156,26 @@ class Search:
             return int(np.clip(place + rng.integers(-1, 2), 0, len(choices) - 1))
 
         common = SHARED * rng.standard_normal()
-        gains = tuple(moved(g, common) if may else 0 for g, may in zip(s.gains, self.scalable, strict=True))
+        gains = tuple(
+            moved(g, common) if may else 0 for g, may in zip(s.gains, self.scalable, strict=True)
+        )
         drift = moved(s.drift, common) if parameters.drift else s.drift
         mem = stepped(s.mem, parameters.mem, 0.4)
         syn = stepped(s.syn, parameters.syn, 0.3)
         self_inhibition = s.self_inhibition
         if self.self_inhibition is not None and rng.random() < 0.5:
-            self_inhibition = int(np.clip(round(self_inhibition + width * rng.standard_normal()), 0, LARGEST))
+            self_inhibition = int(
+                np.clip(round(self_inhibition + width * rng.standard_normal()), 0, LARGEST)
+            )
         return Setting(gains, drift, mem, syn, self_inhibition)
 
     def errors(self, settings: list[Setting]) -> Float:
         """Return (settings,) distance of traces plus distance of counts."""
         candidates = len(settings)
         samples, steps, n = self.reference.shape
-        gains = np.array([[factor(g) for g in s.gains] for s in settings]).reshape(candidates, -1, 1, 1)
+        gains = np.array([[factor(g) for g in s.gains] for s in settings]).reshape(
+            candidates, -1, 1, 1
+        )
         d = self._dynamics(settings)
         unit = 0.0 if self.self_inhibition is None else _inhibition_unit(self.d)
         inhibition = np.array([s.self_inhibition / FINE for s in settings])[:, None, None] * unit
@@ -193,7 +208,9 @@ class Search:
         by_count = ((counts - self.counts) ** 2).sum(axis=(1, 2)) / self.count_unit
         return np.asarray(off / self.unit + by_count)
 
-    def _arriving(self, i: int, e: Edge, t: int, sent: list[Float], shape: tuple[int, ...]) -> Float | None:
+    def _arriving(
+        self, i: int, e: Edge, t: int, sent: list[Float], shape: tuple[int, ...]
+    ) -> Float | None:
         drive = self.drives[i]
         if drive is not None:
             now: Float = drive[:, t]
@@ -212,11 +229,21 @@ class Search:
             values = [getattr(m, field) for m in variations]
             return None if values[0] is None else np.stack(values)[:, None, :]
 
-        fields = ("decay_mem", "gain_mem", "drift", "decay_syn", "gain_syn", "decay_syn_2", "gain_syn_2")
+        fields = (
+            "decay_mem",
+            "gain_mem",
+            "drift",
+            "decay_syn",
+            "gain_syn",
+            "decay_syn_2",
+            "gain_syn_2",
+        )
         return replace(self.d, **{f: stacked(f) for f in fields})
 
 
-def changed(d: Discrete, parameters: Parameters, s: Setting, chosen: NDArray[np.int64] | None = None) -> Discrete:
+def changed(
+    d: Discrete, parameters: Parameters, s: Setting, chosen: NDArray[np.int64] | None = None
+) -> Discrete:
     """Return ``d`` with decays and current of ``s``. Slower synapses deliver the same charge."""
     pick = slice(None) if chosen is None else chosen
     mem = d.decay_mem if not parameters.mem else parameters.mem[s.mem][pick]
@@ -226,7 +253,13 @@ def changed(d: Discrete, parameters: Parameters, s: Setting, chosen: NDArray[np.
         new = parameters.syn[s.syn][pick]
         gain_syn = frozen(gain_syn * (1 - new) / (1 - decay_syn))
         decay_syn = new
-    return replace(d, decay_mem=mem, drift=frozen(d.drift * factor(s.drift)), decay_syn=decay_syn, gain_syn=gain_syn)
+    return replace(
+        d,
+        decay_mem=mem,
+        drift=frozen(d.drift * factor(s.drift)),
+        decay_syn=decay_syn,
+        gain_syn=gain_syn,
+    )
 
 
 def _inhibition_unit(d: Discrete) -> Float:
@@ -257,7 +290,17 @@ def _chosen(d: Discrete, chosen: NDArray[np.int64]) -> Discrete:
     def pick(values: Float | None) -> Any:
         return None if values is None else values[chosen]
 
-    fields = ("decay_mem", "gain_mem", "drift", "decay_syn", "gain_syn", "threshold", "v_reset", "v_least", "v_start")
+    fields = (
+        "decay_mem",
+        "gain_mem",
+        "drift",
+        "decay_syn",
+        "gain_syn",
+        "threshold",
+        "v_reset",
+        "v_least",
+        "v_start",
+    )
     return replace(d, **{f: pick(getattr(d, f)) for f in (*fields, "decay_syn_2", "gain_syn_2")})
 
 

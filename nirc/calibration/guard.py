@@ -50,7 +50,9 @@ class Judged:
 
     def _mean(self, values: Float) -> float:
         share = given_share(self.given)
-        return float(share * values[: self.given].mean() + (1 - share) * values[self.given :].mean())
+        return float(
+            share * values[: self.given].mean() + (1 - share) * values[self.given :].mean()
+        )
 
 
 def judged(name: str, answers: Sequence[Float], reference: Float, data: Samples) -> Judged:
@@ -61,7 +63,9 @@ def judged(name: str, answers: Sequence[Float], reference: Float, data: Samples)
 
 
 def better(one: Judged, start: Judged) -> bool:
-    """Return True if ``one`` is nearer to the model than ``start``, beyond noise, and ``no_worse``."""
+    """Return True if ``one`` is nearer to the model than ``start``, beyond noise, and
+    ``no_worse``.
+    """
     return _beyond_noise(start.distance - one.distance, start.given) and no_worse(one, start)
 
 
@@ -80,7 +84,9 @@ def no_worse(one: Judged, start: Judged) -> bool:
 
 
 def _kept_answers(won: Float, noise: float) -> bool:
-    """Return True if no more answers are lost than won, except ``noise`` deviations: a sign test."""
+    """Return True if no more answers are lost than won, except ``noise`` deviations: a sign
+    test.
+    """
     return bool(won.sum() >= -noise * np.sqrt(np.abs(won).sum()))
 
 

@@ -38,12 +38,16 @@ def traces_back(slope: Float, decay: float) -> Float:
 
 
 def power(reference: Float, decay: float) -> float:
-    """Return the unit of distances: the squared traces of the model, summed, as mean over samples."""
+    """Return the unit of distances: the squared traces of the model, summed, as mean over
+    samples.
+    """
     return float((traces(reference, decay) ** 2).sum() / max(1, len(reference))) + TINY
 
 
 def count_power(reference: Float) -> float:
-    """Return the unit of counts: the squared counts over all steps, summed, as mean over samples."""
+    """Return the unit of counts: the squared counts over all steps, summed, as mean over
+    samples.
+    """
     return float((reference.sum(axis=1) ** 2).sum() / max(1, len(reference))) + TINY
 
 

@@ -78,7 +78,9 @@ def _bursts(steps: int, channels: int, rng: Rng) -> Float:
 def _waves(steps: int, channels: int, rng: Rng) -> Float:
     """Return rates (steps, channels) that rise and fall with shared waves, in phase or against."""
     factors = int(rng.integers(1, FACTORS + 1))
-    period = 2.0 ** rng.uniform(np.log2(PERIODS[0]), np.log2(max(PERIODS[0], PERIODS[1] * steps)), factors)
+    period = 2.0 ** rng.uniform(
+        np.log2(PERIODS[0]), np.log2(max(PERIODS[0], PERIODS[1] * steps)), factors
+    )
     wave = np.sin(2 * np.pi * (np.arange(steps)[:, None] / period + rng.random(factors)))
     mix = rng.standard_normal((factors, channels)) * 2.0 ** rng.uniform(-1.0, 1.5)
     base = rng.normal(-1.0, 1.0) + rng.standard_normal(channels) * rng.uniform(0.0, 2.0)

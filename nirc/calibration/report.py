@@ -37,7 +37,10 @@ def report(
             "judge_given": data.judge_given,
         },
         "kept": kept.name,
-        "stages": [{"name": s.name, "distance": round(s.far, 6), "agreement": round(s.agreement, 6)} for s in stages],
+        "stages": [
+            {"name": s.name, "distance": round(s.far, 6), "agreement": round(s.agreement, 6)}
+            for s in stages
+        ],
         "populations": {
             name: {}
             if kept.name in {START, ROUNDING} or name not in settings
@@ -49,14 +52,20 @@ def report(
 
 def _setting(f: gains.SearchResult, parameters: Parameters) -> dict[str, Any]:
     s = f.setting
-    entry: dict[str, Any] = {"distance_before": round(f.start, 6), "distance_after": round(f.best, 6)}
+    entry: dict[str, Any] = {
+        "distance_before": round(f.start, 6),
+        "distance_after": round(f.best, 6),
+    }
     if parameters.gains:
         entry["gains"] = [gains.factor(g) for g in s.gains]
     if parameters.drift:
         entry["drift"] = gains.factor(s.drift)
     if parameters.self_inhibition:
         entry["brake_thresholds"] = s.self_inhibition / gains.FINE
-    for name, choices, place in (("decay_mem", parameters.mem, s.mem), ("decay_syn", parameters.syn, s.syn)):
+    for name, choices, place in (
+        ("decay_mem", parameters.mem, s.mem),
+        ("decay_syn", parameters.syn, s.syn),
+    ):
         if choices:
             entry[name] = _range(choices[place])
     return entry
@@ -74,7 +83,8 @@ def log_notes(program: Program, chosen: Mapping[str, Any], log: Log) -> None:
         where = program[name].origins[0]
         if not setting:
             what = (
-                "keeps its parameters: its weights are rounded by what its sources send; nothing else is better"
+                "keeps its parameters: its weights are rounded by what its sources send; nothing "
+                "else is better"
                 if chosen["kept"] == ROUNDING
                 else "stays as it was: no calibration is better"
             )

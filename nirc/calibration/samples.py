@@ -54,7 +54,9 @@ def samples(inputs: NDArray[np.generic], rng: Rng, counts: Counts, answers: Answ
     At most ``MOST_GIVEN`` given samples are used, evenly chosen. ``answers``: the model's summed
     outputs.
     """
-    index = np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), MOST_GIVEN)).round().astype(np.int64))
+    index = np.unique(
+        np.linspace(0, len(inputs) - 1, min(len(inputs), MOST_GIVEN)).round().astype(np.int64)
+    )
     given = inputs[index].astype(np.int64)
     seen = np.arange(len(given)) % 4 == 1
     halves = (given[~seen], given[seen]) if seen.any() else (given, given)

@@ -67,7 +67,10 @@ class Unrolled:
     """
 
     def __init__(
-        self, program: Program, forced: Mapping[str, Float] | None = None, self_edges: frozenset[int] = frozenset()
+        self,
+        program: Program,
+        forced: Mapping[str, Float] | None = None,
+        self_edges: frozenset[int] = frozenset(),
     ) -> None:
         self.program = program
         self.forced = forced
@@ -92,7 +95,9 @@ class Unrolled:
         self.before: dict[str, Float] = {}  # membranes before the reset
 
     def forward(self, inputs: NDArray[np.generic]) -> dict[str, Float]:
-        """Return signals (samples, steps, n) of every node for inputs (samples, steps, channels)."""
+        """Return signals (samples, steps, n) of every node for inputs (samples, steps,
+        channels).
+        """
         self.feed(inputs)
         for component in self.components:
             self.run(component)
@@ -178,7 +183,9 @@ class Unrolled:
         steps = self.signal[component[0]].shape[1]
         slope = {n: self.slope.get(n, np.zeros_like(self.signal[n])) for n in component}
         states = {n: neuron.Backward(self.populations[n].dynamics) for n in component}
-        current = {n: (np.zeros_like(self.signal[n]), np.zeros_like(self.signal[n])) for n in component}
+        current = {
+            n: (np.zeros_like(self.signal[n]), np.zeros_like(self.signal[n])) for n in component
+        }
         leaving = {n: [e for e in self.edges if e.live and e.source == n] for n in component}
         for name in component:
             gradients.drift[name] = np.zeros(self.populations[name].n)
@@ -186,7 +193,9 @@ class Unrolled:
             for name in reversed(component):
                 for e in leaving[name]:
                     if t + e.projection.lag < steps:
-                        slope[name][:, t] += e.back(current[e.target][e.projection.synapse][:, t + e.projection.lag])
+                        slope[name][:, t] += e.back(
+                            current[e.target][e.projection.synapse][:, t + e.projection.lag]
+                        )
                 first, second, drift = states[name].step(slope[name][:, t], self.before[name][:, t])
                 current[name][0][:, t] = first
                 current[name][1][:, t] = second
@@ -221,7 +230,12 @@ def components(program: Program) -> list[list[str]]:
     at_once: nx.DiGraph[str] = nx.DiGraph()
     at_once.add_nodes_from(program.graph)
     at_once.add_edges_from((s, t) for s, t, p in program.edges() if p.lag == 0)
-    order = {n: i for i, n in enumerate(nx.lexicographical_topological_sort(at_once, key=position.__getitem__))}
+    order = {
+        n: i
+        for i, n in enumerate(
+            nx.lexicographical_topological_sort(at_once, key=position.__getitem__)
+        )
+    }
     condensed = nx.condensation(nx.DiGraph(program.graph))
     members = {c: sorted(condensed.nodes[c]["members"], key=order.__getitem__) for c in condensed}
     first = {c: position[names[0]] for c, names in members.items()}
@@ -234,7 +248,9 @@ def components(program: Program) -> list[list[str]]:
 
 
 def _later(x: Float, lag: int) -> Float:
-    return x if lag == 0 else np.concatenate([np.zeros_like(x[:, :lag]), x], axis=1)[:, : x.shape[1]]
+    return (
+        x if lag == 0 else np.concatenate([np.zeros_like(x[:, :lag]), x], axis=1)[:, : x.shape[1]]
+    )
 
 
 def _earlier(x: Float, lag: int) -> Float:

@@ -1,1 +1,3 @@
-"""A chip's backend: what it promises, its limits and costs, the laws it is held to, and the table of all backends."""
+"""A chip's backend: what it promises, its limits and costs, the laws it is held to, and the table
+of all backends.
+"""

@@ -20,13 +20,17 @@ from nirc.semantics.raster import Progress, Run
 if TYPE_CHECKING:
     from nirc.chip.estimate import Activity, Figure
 
-# Approximations that chips make, as their names begin (``weights: 8 bits``): see ``Backend.approximations``.
+# Approximations that chips make, as their names begin (``weights: 8 bits``): see
+# ``Backend.approximations``.
 KINDS = ("weights", "constants", "decays", "reset", "saturation", "states", "delays")
 
 
 @dataclass(frozen=True)
 class Search:
-    """Limits of a search: ``work`` in the solver's deterministic time, or ``seconds`` if the user asks."""
+    """Limits of a search:
+
+    ``work`` in the solver's deterministic time, or ``seconds`` if the user asks.
+    """
 
     seed: int = 0
     work: float = 10.0
@@ -37,7 +41,8 @@ class Search:
 class ChipOption:
     """An option of one chip family: ``--set NAME=VALUE``.
 
-    ``accepts``: whether another value than ``values`` makes sense. ``form``: what such a value looks like.
+    ``accepts``: whether another value than ``values`` makes sense. ``form``: what such a value
+    looks like.
     """
 
     name: str
@@ -56,14 +61,24 @@ class ChipOption:
         return (*self.values, self.form) if self.form else self.values
 
 
-def option(values: tuple[str, ...], help_: str, form: str = "", accepts: Callable[[str], bool] | None = None) -> Any:
+def option(
+    values: tuple[str, ...],
+    help_: str,
+    form: str = "",
+    accepts: Callable[[str], bool] | None = None,
+) -> Any:
     """Return a field of a backend that is an option: see ``ChipOption``."""
-    return field(default=values[0], metadata={"values": values, "help": help_, "form": form, "accepts": accepts})
+    return field(
+        default=values[0],
+        metadata={"values": values, "help": help_, "form": form, "accepts": accepts},
+    )
 
 
 @dataclass(frozen=True)
 class Block:
-    """A population on the chip: its neurons among those that the emulator records, and its unit per volt."""
+    """A population on the chip: its neurons among those that the emulator records, and its unit per
+    volt.
+    """
 
     part: str
     index: tuple[int, ...]
@@ -75,8 +90,9 @@ class Block:
 class Mapped:
     """A network in the tables of one chip variant.
 
-    ``input_map`` and ``output_map``: for each model input (output), flat in C order, the chip's channel, None if
-    nothing listens. ``latency_steps``: for each model output. ``utilisation``: resource -> (used, available).
+    ``input_map`` and ``output_map``: for each model input (output), flat in C order, the chip's
+    channel, None if nothing listens. ``latency_steps``: for each model output. ``utilisation``:
+    resource -> (used, available).
     """
 
     target: Target
@@ -93,8 +109,8 @@ class Mapped:
 class Emulation:
     """What a run of the emulator is asked for.
 
-    ``mode``: one of ``Backend.modes``. ``record``: keep spikes and membranes of every population, beside the output.
-    ``progress`` takes the number of samples that are done.
+    ``mode``: one of ``Backend.modes``. ``record``: keep spikes and membranes of every population,
+    beside the output. ``progress`` takes the number of samples that are done.
     """
 
     mode: str
@@ -106,12 +122,16 @@ class Emulation:
 class Backend(ABC):
     """One chip family. A subclass must have ``name``, ``targets`` and the abstract methods.
 
-    A subclass with options is a frozen dataclass too. Each field is an option: ``input: str = option(...)``.
+    A subclass with options is a frozen dataclass too. Each field is an option: ``input: str =
+    option(...)``.
     """
 
     name: ClassVar[str]  # as on the command line
-    targets: ClassVar[tuple[Target, ...]]  # variants, in the order in which they are tried when the user names none
-    # Ways in which the emulator can run the files. The first is the default, which equals the integer form.
+    targets: ClassVar[
+        tuple[Target, ...]
+    ]  # variants, in the order in which they are tried when the user names none
+    # Ways in which the emulator can run the files. The first is the default, which equals the
+    # integer form.
     modes: ClassVar[tuple[str, ...]] = ("synchronous",)
     # The neuron of the laws' networks: CubaLIF, with recurrence, or IF, without.
     law_neuron: ClassVar[str] = "CubaLIF"
@@ -129,7 +149,8 @@ class Backend(ABC):
     def with_options(self, chosen: Sequence[tuple[str, str]], log: Log) -> Self:
         """Return the backend with the options ``chosen``, (name, value) pairs.
 
-        Raises ``UsageError`` (U607) for every name or value that the chip does not have, and for a name given twice.
+        Raises ``UsageError`` (U607) for every name or value that the chip does not have, and for a
+        name given twice.
         """
         known = {each.name: each for each in self.options}
         for name, value in chosen:
@@ -143,9 +164,18 @@ class Backend(ABC):
                 )
             elif not known[name].takes(value):
                 values = ", ".join(known[name].choices)
-                log.error("U607", f"unknown value of {self.name}'s option `{name}`", found=value, limit=values)
+                log.error(
+                    "U607",
+                    f"unknown value of {self.name}'s option `{name}`",
+                    found=value,
+                    limit=values,
+                )
             elif sum(other == name for other, _ in chosen) > 1:
-                log.error("U607", f"{self.name}'s option `{name}` is given several values", limit="one value")
+                log.error(
+                    "U607",
+                    f"{self.name}'s option `{name}` is given several values",
+                    limit="one value",
+                )
         log.raise_if_errors()
         return replace(self, **dict(chosen))
 
@@ -158,22 +188,27 @@ class Backend(ABC):
         """Return the pass that makes a legal program integer. The same for all variants."""
 
     def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
-        """Return the passes that run instead of ``quantise`` where there are inputs to calibrate with.
+        """Return the passes that run instead of ``quantise`` where there are inputs to calibrate
+        with.
 
         The passes are made here, and look at ``calibration`` when they run. Default: ``quantise``.
         """
         return (self.quantise(),)
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
-        """Whether none of ``targets`` can hold the program, however it is rounded. The limits go to the log.
+        """Whether none of ``targets`` can hold the program, however it is rounded. The limits go to
+        the log.
 
         Saves the time of a quantisation. Default: not known before ``fit``.
         """
         return False
 
     @abstractmethod
-    def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
-        """Return tables for ``target``, or None with every limit that is exceeded in the log, as errors.
+    def fit(
+        self, program: Program, discrete: Program, target: Target, search: Search, log: Log
+    ) -> Mapped | None:
+        """Return tables for ``target``, or None with every limit that is exceeded in the log, as
+        errors.
 
         ``program`` is integer, ``discrete`` legal.
         """
@@ -183,7 +218,9 @@ class Backend(ABC):
         """Return the chip's files, by name. Same input, same bytes."""
 
     @abstractmethod
-    def emulate(self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log) -> Run:
+    def emulate(
+        self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log
+    ) -> Run:
         """Run (samples, steps, channels) on the emitted files alone, bit for bit as the chip does.
 
         A file that is asked of ``files`` and is not there is refused as U605.
@@ -194,9 +231,10 @@ class Backend(ABC):
         return ()
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
-        """Return the program with one approximation of the chip turned on at a time, by name (for `nirc verify`).
+        """Return the program with one approximation of the chip turned on at a time, by name (for
+        `nirc verify`).
 
-        A name is one of ``KINDS``, a colon and what the chip does. A kind without a name is one that the chip does
-        not approximate. Default: the chip computes as the model does.
+        A name is one of ``KINDS``, a colon and what the chip does. A kind without a name is one
+        that the chip does not approximate. Default: the chip computes as the model does.
         """
         return ()

@@ -1,4 +1,6 @@
-"""What a step will cost, estimated from published figures: never a measurement, always with the source beside it."""
+"""What a step will cost, estimated from published figures: never a measurement, always with the
+source beside it.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,9 @@ from dataclasses import dataclass
 class Activity:
     """How busy a network is in an average step of one sample.
 
-    ``spikes``: of all neurons of a population, or all channels of an input, by name. ``operations``: synaptic
-    operations that arrive at a population (spikes times local fan-out), by name. ``neurons``: of each population.
-    ``how``: where the figures come from, in words.
+    ``spikes``: of all neurons of a population, or all channels of an input, by name.
+    ``operations``: synaptic operations that arrive at a population (spikes times local fan-out), by
+    name. ``neurons``: of each population. ``how``: where the figures come from, in words.
     """
 
     spikes: Mapping[str, float]

@@ -32,7 +32,9 @@ def described_passes(log: Log) -> list[tuple[str, str, str]]:
         plain = (*found.legalise(), found.quantise())
         rows += [(each.name, name, _sentence(type(each))) for each in plain]
         names = {each.name for each in plain}
-        more = [each for each in found.calibrate(Calibration.without_inputs()) if each.name not in names]
+        more = [
+            each for each in found.calibrate(Calibration.without_inputs()) if each.name not in names
+        ]
         rows += [(each.name, name, f"{_sentence(type(each))} (--calibrate)") for each in more]
     return rows
 
@@ -55,7 +57,10 @@ def backend(name: str) -> Backend:
 
 
 def resolve(target: str) -> tuple[Backend, tuple[Target, ...]]:
-    """Return backend and candidate variants of ``chip[:variant]``. Raises ``UsageError`` (U601, U615)."""
+    """Return backend and candidate variants of ``chip[:variant]``.
+
+    Raises ``UsageError`` (U601, U615).
+    """
     name, _, variant = target.partition(":")
     found = backend(name)
     if not variant:
@@ -69,14 +74,19 @@ def resolve(target: str) -> tuple[Backend, tuple[Target, ...]]:
 
 def _refuse(message: str, found: str, known: Sequence[str], otherwise: str) -> NoReturn:
     help_ = did_you_mean(found, known, otherwise)
-    raise UsageError([Diagnostic("U601", "error", message, found=found, limit=", ".join(known), help=help_)])
+    raise UsageError(
+        [Diagnostic("U601", "error", message, found=found, limit=", ".join(known), help=help_)]
+    )
 
 
 _LIMIT = re.compile(r"\{(\w+):(\w+) ([^{}:]+)(:,)?\}")
 
 
 def with_limits(text: str) -> str:
-    """Put the numbers of limits into a text. ``{xylo:audio2 hidden neurons}`` names a limit, ``:,`` asks for commas."""
+    """Put the numbers of limits into a text.
+
+    ``{xylo:audio2 hidden neurons}`` names a limit, ``:,`` asks for commas.
+    """
 
     def number(found: re.Match[str]) -> str:
         target = next(target for target in backend(found[1]).targets if target.variant == found[2])

@@ -1,4 +1,7 @@
-"""A chip is data: its limits, each declared once with its source. Legality is asked of them, all at once."""
+"""A chip is data: its limits, each declared once with its source.
+
+Legality is asked of them, all at once.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Limit:
-    """The largest value of one resource. ``certainty``: S read in the source, M measured, R reported
-    by a survey, I inferred, ? chosen."""
+    """The largest value of one resource. ``certainty``: S read in the source, M measured, R
+    reported by a survey, I inferred, ? chosen."""
 
     name: str
     max: int
@@ -18,7 +21,9 @@ class Limit:
     source: str
     certainty: str = "S"
     unit: str = ""
-    measure: Callable[[Any], Iterable[tuple[str, int]]] | None = None  # network -> (where, value) pairs
+    measure: Callable[[Any], Iterable[tuple[str, int]]] | None = (
+        None  # network -> (where, value) pairs
+    )
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,9 @@ class Finding:
 
 
 def findings(network: object, target: Target) -> list[Finding]:
-    """Everything in ``network`` that is above a limit of ``target``: the worst place of each limit."""
+    """Everything in ``network`` that is above a limit of ``target``: the worst place of each
+    limit.
+    """
     result = []
     for limit in target.limits:
         if limit.measure is None:

@@ -42,7 +42,8 @@ DATA = click.option(
     metavar="FILE",
     type=FILE,
     required=True,
-    help="Input spikes: .npz with `inputs` (samples, steps, ...), perhaps `labels`, `dt`; a .npy; nir's data.",
+    help="Input spikes: .npz with `inputs` (samples, steps, ...), perhaps `labels`, `dt`; a .npy; "
+    "nir's data.",
 )
 _OUTPUT = _options(
     click.option(
@@ -54,10 +55,15 @@ _OUTPUT = _options(
         help="How results and diagnostics are printed.",
     ),
     click.option(
-        "--sarif", metavar="FILE", type=FILE, help="Also write the diagnostics as SARIF 2.1.0, for CI systems."
+        "--sarif",
+        metavar="FILE",
+        type=FILE,
+        help="Also write the diagnostics as SARIF 2.1.0, for CI systems.",
     ),
     click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
-    click.option("-v", "--verbose", count=True, help="Print notes, and name, digest and time of every pass."),
+    click.option(
+        "-v", "--verbose", count=True, help="Print notes, and name, digest and time of every pass."
+    ),
     click.option("--debug", is_flag=True, help="Show the traceback of a bug."),
 )
 
@@ -66,7 +72,9 @@ def OUTPUT(command: Callable[..., None]) -> Callable[..., None]:  # noqa: N802 -
     """The options that say how a command speaks; it gets them as one argument ``output``."""
 
     @functools.wraps(command)
-    def speaking(*, form: str, sarif: Path | None, quiet: bool, verbose: int, debug: bool, **rest: Any) -> None:
+    def speaking(
+        *, form: str, sarif: Path | None, quiet: bool, verbose: int, debug: bool, **rest: Any
+    ) -> None:
         command(output=Output(form, quiet=quiet, verbose=verbose, debug=debug, sarif=sarif), **rest)
 
     return _OUTPUT(speaking)
@@ -77,21 +85,29 @@ READING = _options(
         "--from",
         "writer",
         metavar="NAME[,KEY=VALUE]...",
-        help="Who wrote the file, and what it does not say, e.g. snntorch,reset=zero; `nir` is the letter of NIR. "
+        help="Who wrote the file, and what it does not say, e.g. snntorch,reset=zero; `nir` is "
+        "the letter of NIR. "
         "Default: as the file shows. `nirc writers` lists names, keys and values.",
     ),
-    click.option("--dt", metavar="SECONDS", type=float, help="Time step; default: as the file's parameters imply."),
+    click.option(
+        "--dt",
+        metavar="SECONDS",
+        type=float,
+        help="Time step; default: as the file's parameters imply.",
+    ),
     click.option(
         "--reset",
         type=click.Choice(["model", "zero", "subtract", "none"]),
         default="model",
         show_default=True,
-        help="What a spike does to the membrane; `model`: the writer's default, for NIR's letter v := v_reset.",
+        help="What a spike does to the membrane; `model`: the writer's default, for NIR's letter "
+        "v := v_reset.",
     ),
     click.option(
         "--discretise",
         type=click.Choice(["euler", "exponential"]),
-        help="Decays per step where the file is read by NIR's letter: forward Euler (default), or exact.",
+        help="Decays per step where the file is read by NIR's letter: forward Euler (default), or "
+        "exact.",
     ),
 )
 LOWERING = _options(
@@ -99,15 +115,21 @@ LOWERING = _options(
     click.option(
         "--readout",
         metavar="li[:STEPS]|if[:THRESHOLD]",
-        help="Add readout neurons behind an output that is a linear layer: leaky integrators whose membrane is read, "
+        help="Add readout neurons behind an output that is a linear layer: leaky integrators "
+        "whose membrane is read, "
         "or integrate-and-fire neurons.",
     ),
-    click.option("--strict", is_flag=True, help="Refuse where the chip's dynamics differ in kind from the model's."),
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Refuse where the chip's dynamics differ in kind from the model's.",
+    ),
     click.option(
         "--calibrate",
         metavar="FILE",
         type=FILE,
-        help="Sample inputs, no labels: gains, decays and weights at which the chip answers as the model.",
+        help="Sample inputs, no labels: gains, decays and weights at which the chip answers as "
+        "the model.",
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of every search."),
     click.option(
@@ -128,7 +150,8 @@ LOWERING = _options(
         "--input",
         "camera",
         metavar="VALUE",
-        help="Where events come from, for chips with a camera: host, dvs. Short for --set input=VALUE.",
+        help="Where events come from, for chips with a camera: host, dvs. Short for --set "
+        "input=VALUE.",
     ),
 )
 COMPILING = _options(
@@ -136,11 +159,14 @@ COMPILING = _options(
         "--target",
         metavar="NAME[:VARIANT]",
         required=True,
-        help="Chip to compile for; `nirc targets` lists them. Without a variant the first that fits is taken; "
+        help="Chip to compile for; `nirc targets` lists them. Without a variant the first that "
+        "fits is taken; "
         "`all` compares every target and writes nothing.",
     ),
     LOWERING,
     click.option(
-        "--print-ir-after", metavar="PASS|all", help="Print the program after a pass; `nirc passes` lists them."
+        "--print-ir-after",
+        metavar="PASS|all",
+        help="Print the program after a pass; `nirc passes` lists them.",
     ),
 )

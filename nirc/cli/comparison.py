@@ -1,4 +1,6 @@
-"""`--target all`: every variant of every chip side by side: what fits, why not, how full, what differs, the cost."""
+"""`--target all`: every variant of every chip side by side: what fits, why not, how full, what
+differs, the cost.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +38,13 @@ def compare(
     data: Data | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """``{"model", "activity", "targets": [...]}``: a row for every variant, in the order of `nirc targets`.
+    """``{"model", "activity", "targets": [...]}``: a row for every variant, in the order of `nirc
+    targets`.
 
-    ``data``: also accuracy and agreement of each chip's emulator with the model. The chip options among ``options``
-    go to the chips that have them. ``progress`` is told the percentage that is done.
-    Raises ``InputError`` for a model or data that cannot be read, ``UsageError`` (U607) for an option no chip has.
+    ``data``: also accuracy and agreement of each chip's emulator with the model. The chip options
+    among ``options`` go to the chips that have them. ``progress`` is told the percentage that is
+    done. Raises ``InputError`` for a model or data that cannot be read, ``UsageError`` (U607) for
+    an option no chip has.
     """
     tell = progress or (lambda _: None)
     options = options.with_data(data, calibration)
@@ -94,7 +98,12 @@ def _check_options(backends: list[Backend], options: Options, log: Log) -> None:
     known = sorted({o.name for b in backends for o in b.options})
     for name, value in options.chip:
         if name not in known:
-            log.error("U607", f"no chip has an option `{name}`", found=f"{name}={value}", limit=", ".join(known))
+            log.error(
+                "U607",
+                f"no chip has an option `{name}`",
+                found=f"{name}={value}",
+                limit=", ".join(known),
+            )
     log.raise_if_errors()
 
 
@@ -112,9 +121,15 @@ def _fits(target: Target, made: Compiled, busy: Activity, attempt: Log) -> dict[
         "fits": True,
         "why": [],
         "utilisation": {name: {"used": used, "available": of} for name, (used, of) in use.items()},
-        "fullest": max((n for n in use if n != "chips"), key=lambda n: use[n][0] / max(1, use[n][1]), default=""),
+        "fullest": max(
+            (n for n in use if n != "chips"),
+            key=lambda n: use[n][0] / max(1, use[n][1]),
+            default="",
+        ),
         "latency_steps": made.bundle.manifest["latency_steps"],
-        "differs": sorted({d.code for d in attempt.diagnostics if d.code[0] == "D" and d.severity != "note"}),
+        "differs": sorted(
+            {d.code for d in attempt.diagnostics if d.code[0] == "D" and d.severity != "note"}
+        ),
         "estimates": [vars(figure) for figure in figures],
     }
 
@@ -129,7 +144,15 @@ def as_text(result: dict[str, Any], width: int) -> str:
 
     scored = any("agreement" in row for row in result["targets"])
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("target", "fits", "cores", "fullest resource", "latency", "differs", *(_SCORES if scored else ())):
+    for name in (
+        "target",
+        "fits",
+        "cores",
+        "fullest resource",
+        "latency",
+        "differs",
+        *(_SCORES if scored else ()),
+    ):
         table.add_column(name, overflow="fold")
     for row in result["targets"]:
         table.add_row(*_cells(row, scored))
@@ -140,11 +163,15 @@ def as_text(result: dict[str, Any], width: int) -> str:
         console.print(f"{names}: does not fit: {text}")
     for names, text in _gathered(result["targets"], _costs):
         console.print(f"{names}: estimated {text}")
-    console.print(f"Activity behind the estimates: {result['activity']}. None of them is a measurement.")
+    console.print(
+        f"Activity behind the estimates: {result['activity']}. None of them is a measurement."
+    )
     return "\n".join(line.rstrip() for line in told.getvalue().splitlines()) + "\n"
 
 
-def _gathered(rows: list[dict[str, Any]], lines_of: Callable[[dict[str, Any]], list[str]]) -> list[tuple[str, str]]:
+def _gathered(
+    rows: list[dict[str, Any]], lines_of: Callable[[dict[str, Any]], list[str]]
+) -> list[tuple[str, str]]:
     """(targets, line): what several variants have in common is said once."""
     found: dict[str, list[str]] = {}
     for row in rows:
@@ -164,7 +191,10 @@ def _reasons(row: dict[str, Any]) -> list[str]:
 
 
 def _costs(row: dict[str, Any]) -> list[str]:
-    return [f"{f['name']} {f['value']:.3g} {f['unit']} ({f['source']})" for f in row.get("estimates", ())]
+    return [
+        f"{f['name']} {f['value']:.3g} {f['unit']} ({f['source']})"
+        for f in row.get("estimates", ())
+    ]
 
 
 _SCORES = ("accuracy", "agreement")
@@ -177,8 +207,14 @@ def _cells(row: dict[str, Any], scored: bool) -> list[str]:
     use, fullest = row["utilisation"], row["fullest"]
     unit = next((use[name] for name in CORES if name in use), None)
     cores = "1" if unit is None else f"{unit['used']} of {unit['available']}"
-    share = f"{fullest} {use[fullest]['used'] / max(1, use[fullest]['available']):.0%}" if fullest else ""
-    differs = " ".join(row["differs"][:SHOWN_CODES]) + (" ..." if len(row["differs"]) > SHOWN_CODES else "")
+    share = (
+        f"{fullest} {use[fullest]['used'] / max(1, use[fullest]['available']):.0%}"
+        if fullest
+        else ""
+    )
+    differs = " ".join(row["differs"][:SHOWN_CODES]) + (
+        " ..." if len(row["differs"]) > SHOWN_CODES else ""
+    )
     cells = [row["target"], "yes", cores, share, f"{row['latency_steps']} step(s)", differs]
     if scored:
         cells += ["-" if row.get(name) is None else f"{row[name]:.4f}" for name in _SCORES]

@@ -38,8 +38,8 @@ def inspection(
 ) -> dict[str, Any]:
     """Plain data about a model; what would stop a compilation is a warning here.
 
-    ``data`` with recorded outputs: also which rule gives them (``recorded``). Raises ``InputError``, and
-    ``UsageError`` (U607) for options that make no sense.
+    ``data`` with recorded outputs: also which rule gives them (``recorded``). Raises
+    ``InputError``, and ``UsageError`` (U607) for options that make no sense.
     """
     options = options.checked(log).with_data(data)
     layers, reading = api.load_as(model, options, log=log)
@@ -97,7 +97,9 @@ def _signal_order(layers: Program) -> list[str]:
     return list(nx.lexicographical_topological_sort(graph))
 
 
-def _continuous(layers: Program, reading: Reading, options: api.Options, log: Log) -> Program | None:
+def _continuous(
+    layers: Program, reading: Reading, options: api.Options, log: Log
+) -> Program | None:
     """The population form, with or without a time step; None if the model cannot be put into it."""
     attempt = Log()
     program: Program = layers
@@ -129,7 +131,9 @@ def _layer(name: str, payload: LayerNode) -> dict[str, Any]:
 
 
 def _synapses(projection: Projection) -> int:
-    """Weights counted once for each pair of neurons that they connect; one to one if there is no operator."""
+    """Weights counted once for each pair of neurons that they connect; one to one if there is no
+    operator.
+    """
     return max((op.entries for op in projection.ops if not isinstance(op, Pool)), default=0)
 
 
@@ -139,7 +143,9 @@ def as_text(inspection: dict[str, Any], *, verbose: bool) -> str:
     rows = [("layer", "type", "in", "out", "neurons", "parameters")]
     for x in inspection["layers"]:
         dims = ["x".join(map(str, x[k])) for k in ("in", "out")]
-        rows.append((x["name"], x["type"], *dims, str(x["neurons"] or ""), str(x["parameters"] or "")))
+        rows.append(
+            (x["name"], x["type"], *dims, str(x["neurons"] or ""), str(x["parameters"] or ""))
+        )
     widths = [max(len(r[i]) for r in rows) for i in range(6)]
     table = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
     table.insert(1, "  ".join("-" * w for w in widths))
@@ -147,9 +153,16 @@ def as_text(inspection: dict[str, Any], *, verbose: bool) -> str:
     if "neurons" in inspection:
         dt = f"{inspection['dt']:g} s" if inspection["dt"] else "not in the file"
         kind = "recurrent" if inspection["recurrent"] else "feed-forward"
-        lines += ["", f"{inspection['neurons']} neurons, {inspection['synapses']} synapses, {kind}; dt {dt}"]
+        lines += [
+            "",
+            f"{inspection['neurons']} neurons, {inspection['synapses']} synapses, {kind}; dt {dt}",
+        ]
     if "recorded" in inspection:
-        lines += ["", *_recorded_lines(inspection["recorded"], verbose=verbose), *inspection["advice"]]
+        lines += [
+            "",
+            *_recorded_lines(inspection["recorded"], verbose=verbose),
+            *inspection["advice"],
+        ]
     if verbose:
         lines += ["", *(t for t in inspection["ir"].values())]
     return "\n".join(lines) + "\n"
@@ -164,7 +177,10 @@ def _writer_lines(writer: dict[str, Any]) -> list[str]:
         "open": "the file may be by " + " or ".join(writer.get("candidates", ())),
         "none": "nothing in the file shows a simulator",
     }[writer["confidence"]]
-    lines = [f"read by: {writer['from']} ({how})", *(f"  because {reason}" for reason in writer["evidence"])]
+    lines = [
+        f"read by: {writer['from']} ({how})",
+        *(f"  because {reason}" for reason in writer["evidence"]),
+    ]
     return lines + [f"  assumed {key}={value}" for key, value in writer["assumed"].items()]
 
 

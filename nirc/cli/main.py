@@ -1,4 +1,7 @@
-"""Arguments to one call of the library. Imports no numpy before a command needs it: `nirc --help` must feel instant."""
+"""Arguments to one call of the library.
+
+Imports no numpy before a command needs it: `nirc --help` must feel instant.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ Examples:
   nirc export model.nir --stage float --for norse -o n.nir   what Norse loads as this network
   nirc explain X504                            what a diagnostic means
 
-Exit status: 0 done, 1 cannot be compiled as asked, 2 usage, 3 input cannot be read, 70 a bug in nirc.
+Exit status: 0 done, 1 cannot be compiled as asked, 2 usage, 3 input cannot be read,
+70 a bug in nirc.
 """
 
 
@@ -64,7 +68,9 @@ def _refuse_mistyped(group: click.Group, args: list[str]) -> None:
     if not args or args[0] in group.commands or not args[0].isalpha() or Path(args[0]).exists():
         return
     if close := difflib.get_close_matches(args[0], group.commands, n=1, cutoff=SUGGESTED):
-        raise click.UsageError(f"there is no command and no file `{args[0]}`; did you mean `nirc {close[0]}`?")
+        raise click.UsageError(
+            f"there is no command and no file `{args[0]}`; did you mean `nirc {close[0]}`?"
+        )
 
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -73,10 +79,12 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 @click.group(cls=_Commands, context_settings=CONTEXT, epilog=EPILOG)
 @click.version_option(__version__, prog_name="nirc")
 def cli() -> None:
-    """Compile spiking networks in NIR files for neuromorphic chips, and prove what the chip will answer.
+    """Compile spiking networks in NIR files for neuromorphic chips, and prove what the chip will
+    answer.
 
-    `nirc MODEL.nir --target NAME` writes a directory (a bundle) that a lab loads on the chip. `nirc run` runs
-    the emitted files here, bit for bit; `nirc verify` shows where the answer departs from the model's.
+    `nirc MODEL.nir --target NAME` writes a directory (a bundle) that a lab loads on the chip. `nirc
+    run` runs the emitted files here, bit for bit; `nirc verify` shows where the answer departs from
+    the model's.
     """
 
 
@@ -118,7 +126,10 @@ def compile_(
             _compare(model, out, data, calibrate, options, output)
             return
         if data is not None:
-            output.refuse("--data goes with --target all", help="`nirc verify` compares one target with the model")
+            output.refuse(
+                "--data goes with --target all",
+                help="`nirc verify` compares one target with the model",
+            )
         observe = output.observer(print_ir_after)
         directory = out or Path(f"{model.stem}.{target.partition(':')[0]}")
         _check_place(directory, force, output.log)
@@ -144,19 +155,24 @@ def compile_(
     "--data",
     metavar="FILE",
     type=FILE,
-    help="Inputs with the simulator's own `outputs` (samples, steps, ...): which rule reproduces them?",
+    help="Inputs with the simulator's own `outputs` (samples, steps, ...): which rule reproduces "
+    "them?",
 )
 @OUTPUT
 def inspect(model: Path, data: Path | None, output: Output, **options: Any) -> None:
-    """Show what is in MODEL.nir: writer, layers, shapes, neurons, synapses, time step, oddities. With -v the IR.
+    """Show what is in MODEL.nir: writer, layers, shapes, neurons, synapses, time step, oddities.
+    With -v the IR.
 
-    With --data every rule that the file may mean is run, and the table says which gives the recorded outputs.
+    With --data every rule that the file may mean is run, and the table says which gives the
+    recorded outputs.
     """
     with output.about(str(model)):
         from nirc.api import Options
         from nirc.cli.inspect import inspection
 
-        asked = Options(options["dt"], options["reset"], options["discretise"], writer=options["writer"])
+        asked = Options(
+            options["dt"], options["reset"], options["discretise"], writer=options["writer"]
+        )
         recorded = None if data is None else _rasters(data, options["dt"], output.log)
         with output.progress("comparing rules", 100) as advance:
             found = inspection(model, asked, output.log, recorded, advance)
@@ -174,7 +190,9 @@ def inspect(model: Path, data: Path | None, output: Output, **options: Any) -> N
     help="Where `output` (samples, outputs) and `spikes` (samples, steps, outputs) go.",
 )
 @click.option(
-    "--mode", metavar="NAME", help="How the emulator runs, for chips with several modes; default: the chip's first."
+    "--mode",
+    metavar="NAME",
+    help="How the emulator runs, for chips with several modes; default: the chip's first.",
 )
 @click.option(
     "--record",
@@ -200,7 +218,9 @@ def run(
         names = tuple(opened.manifest["populations"]) if "all" in record else record
         rasters = _rasters(data, opened.manifest.get("dt"), output.log)
         with output.progress("running", len(rasters.inputs)) as advance:
-            result = opened.run(rasters.inputs, mode=mode, record=names, progress=advance, log=output.log)
+            result = opened.run(
+                rasters.inputs, mode=mode, record=names, progress=advance, log=output.log
+            )
         save_run(out, result, output.log)
         output.ran(result, rasters.labels, out)
 
@@ -228,7 +248,9 @@ def verify(
     output: Output,
     **options: Any,
 ) -> None:
-    """Compare the model with what the chip will answer, stage by stage, and name where agreement is lost."""
+    """Compare the model with what the chip will answer, stage by stage, and name where agreement is
+    lost.
+    """
     _one_thread(calibrate)
     with output.about(str(model)):
         from nirc.files.results import save_json
@@ -255,7 +277,12 @@ def verify(
 
 @cli.command()
 @click.argument("bundle", metavar="DIR", type=FILE)
-@click.option("--plot", metavar="FILE", type=FILE, help="Draw the placement: FILE.svg or FILE.png (needs matplotlib).")
+@click.option(
+    "--plot",
+    metavar="FILE",
+    type=FILE,
+    help="Draw the placement: FILE.svg or FILE.png (needs matplotlib).",
+)
 @click.option(
     "--by",
     type=click.Choice(["population", "use"]),
@@ -264,11 +291,17 @@ def verify(
     help="What the colours of --plot mean.",
 )
 @click.option(
-    "--rows", type=click.IntRange(min=0), default=20, show_default=True, help="Cores in the table; 0: all of them."
+    "--rows",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Cores in the table; 0: all of them.",
 )
 @OUTPUT
 def mapping(bundle: Path, plot: Path | None, by: str, rows: int, output: Output) -> None:
-    """Show which core of a many-core chip holds what: use per core, busiest links, and a picture."""
+    """Show which core of a many-core chip holds what: use per core, busiest links, and a
+    picture.
+    """
     with output.about(str(bundle)):
         from nirc.api import Bundle
         from nirc.files.results import save_bytes
@@ -288,33 +321,40 @@ def mapping(bundle: Path, plot: Path | None, by: str, rows: int, output: Output)
 EXPORT_EPILOG = """\b
 Examples:
   nirc export model.nir --target xylo -o chip.nir             the numbers that the chip will use
-  nirc export model.nir --stage float --for norse -o n.nir    what Norse loads as the network that was read
+  nirc export model.nir --stage float --for norse -o n.nir  what Norse loads as the network read
   nirc export model.nir --stage float --for snntorch,reset=subtract,reset_delay=yes -o s.nir
 
-A simulator's importer chooses resets, bounds and numbers of spikes of its own. --for writes the parameters from
-which it computes the stage, and refuses (P317) what no parameter can tell it. docs/reference/export.md has a table.
+A simulator's importer chooses resets, bounds and numbers of spikes of its own. --for writes
+the parameters from which it computes the stage, and refuses (P317) what no parameter can tell it.
+docs/reference/export.md has a table.
 """
 
 
 @cli.command(epilog=EXPORT_EPILOG)
 @MODEL
-@click.option("--target", metavar="NAME[:VARIANT]", help="The chip, for the stages `legal` and `integer`.")
+@click.option(
+    "--target", metavar="NAME[:VARIANT]", help="The chip, for the stages `legal` and `integer`."
+)
 @LOWERING
 @click.option(
     "--stage",
     type=click.Choice(["float", "discrete", "legal", "integer"]),
     default="integer",
     show_default=True,
-    help="The form to write: as read, per step, as the chip wants it, or with the numbers that the chip will use.",
+    help="The form to write: as read, per step, as the chip wants it, or with the numbers that "
+    "the chip will use.",
 )
 @click.option(
     "--for",
     "simulator",
     metavar="NAME[,KEY=VALUE]...",
-    help="The simulator that is to load the file and to compute the stage: snntorch, norse, sinabs, rockpool, spyx, "
+    help="The simulator that is to load the file and to compute the stage: snntorch, norse, "
+    "sinabs, rockpool, spyx, "
     "nengo, lava. Default: none, the file says what NIR can say.",
 )
-@click.option("-o", "--out", metavar="OUT.nir", type=FILE, required=True, help="The NIR file to write.")
+@click.option(
+    "-o", "--out", metavar="OUT.nir", type=FILE, required=True, help="The NIR file to write."
+)
 @OUTPUT
 def export(
     model: Path,
@@ -326,7 +366,9 @@ def export(
     output: Output,
     **options: Any,
 ) -> None:
-    """Write a stage of the compilation as NIR, for simulators to evaluate or fine-tune what the chip will run."""
+    """Write a stage of the compilation as NIR, for simulators to evaluate or fine-tune what the
+    chip will run.
+    """
     with output.about(str(model)):
         from nirc.export.export import exported
         from nirc.files.results import save_bytes
@@ -376,7 +418,8 @@ def explain(code: str, output: Output) -> None:
 @cli.command()
 @OUTPUT
 def writers(output: Output) -> None:
-    """List who may have written a file, and what its files do not say: names, keys and values of --from.
+    """List who may have written a file, and what its files do not say: names, keys and values of
+    --from.
 
     Of the values of a key the first is the simulator's own default.
     """
@@ -397,19 +440,33 @@ def passes(output: Output) -> None:
 
 
 def _compare(
-    model: Path, out: Path | None, data: Path | None, calibrate: Path | None, options: dict[str, Any], output: Output
+    model: Path,
+    out: Path | None,
+    data: Path | None,
+    calibrate: Path | None,
+    options: dict[str, Any],
+    output: Output,
 ) -> None:
     """`--target all`: a table, no bundle. Status 1 if the model fits no target."""
     from nirc.cli.comparison import compare
 
     if out is not None:
         output.refuse(
-            "--target all writes no bundle", found=f"--out {out}", help="leave --out away, or name one target"
+            "--target all writes no bundle",
+            found=f"--out {out}",
+            help="leave --out away, or name one target",
         )
     rasters = None if data is None else _rasters(data, options["dt"], output.log)
     sample = _calibration(calibrate, options["dt"], output.log)
     with output.progress("comparing", 100) as advance:
-        result = compare(model, _asked(options), log=output.log, calibration=sample, data=rasters, progress=advance)
+        result = compare(
+            model,
+            _asked(options),
+            log=output.log,
+            calibration=sample,
+            data=rasters,
+            progress=advance,
+        )
     output.compared(result)
 
 
@@ -438,7 +495,8 @@ def _check_place(directory: Path, force: bool, log: Log) -> None:
 
 
 def _one_thread(calibrate: Path | None) -> None:
-    """A calibration's products are small: threads would only wait for each other (measured: 35 s of CPU for 10).
+    """A calibration's products are small: threads would only wait for each other (measured: 35 s of
+    CPU for 10).
 
     Before numpy is imported, which reads it once; a user's own choice stays.
     """
@@ -451,7 +509,10 @@ def _calibration(path: Path | None, dt_s: float | None, log: Log) -> Data | None
 
 
 def _rasters(path: Path, dt_s: float | None, log: Log) -> Data:
-    """The data of ``path``; findings name that file, not the command's model or bundle. Raises ``InputError``."""
+    """The data of ``path``; findings name that file, not the command's model or bundle.
+
+    Raises ``InputError``.
+    """
     from nirc.files.data import read_data
 
     own, data = Log(), None
@@ -470,7 +531,8 @@ def main(args: Sequence[str] | None = None) -> None:
     streams.make_usable()
     signal.signal(signal.SIGTERM, _interrupted)
     try:
-        # Not cli.main(): it would answer a closed pipe with status 1, which says that the model does not compile.
+        # Not cli.main(): it would answer a closed pipe with status 1, which says that the model
+        # does not compile.
         with cli.make_context("nirc", list(given)) as context:
             cli.invoke(context)
     except click.exceptions.Exit as stop:
@@ -492,7 +554,9 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(141)
     except OSError as error:  # a file's errors are reported where it is written: this is a stream's
         with contextlib.suppress(OSError):
-            sys.stderr.write(f"error[U608]: what nirc has to say cannot be written: {error.strerror}\n")
+            sys.stderr.write(
+                f"error[U608]: what nirc has to say cannot be written: {error.strerror}\n"
+            )
         streams.give_up()
         sys.exit(2)
 

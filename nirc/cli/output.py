@@ -1,4 +1,6 @@
-"""What a command prints, and with which status it ends: results to stdout, diagnostics to stderr."""
+"""What a command prints, and with which status it ends: results to stdout, diagnostics to
+stderr.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,16 @@ ISSUES = "please report it with the command, the model and the output of --debug
 class Output:
     """Context of one command. Findings are printed when it ends, whatever the end is."""
 
-    def __init__(self, form: str, *, quiet: bool, verbose: int, debug: bool, sarif: Path | None = None) -> None:
-        self.json, self.quiet, self.verbose, self.debug, self.sarif = form == "json", quiet, verbose, debug, sarif
+    def __init__(
+        self, form: str, *, quiet: bool, verbose: int, debug: bool, sarif: Path | None = None
+    ) -> None:
+        self.json, self.quiet, self.verbose, self.debug, self.sarif = (
+            form == "json",
+            quiet,
+            verbose,
+            debug,
+            sarif,
+        )
         self.log = Log()
         self.file = ""
         self.results: dict[str, Any] = {}
@@ -52,7 +62,10 @@ class Output:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> bool:
         if error is not None and not self._is_expected(error):
             return False
@@ -215,7 +228,8 @@ class Output:
     def writers(self, writers: list[Writer]) -> None:
         """Names, keys, values and what each key is about."""
         self.results["writers"] = [
-            {"name": w.name, "title": w.title, "choices": {c.key: c.all_values for c in w.choices}} for w in writers
+            {"name": w.name, "title": w.title, "choices": {c.key: c.all_values for c in w.choices}}
+            for w in writers
         ]
         for writer in writers:
             self.line(f"{writer.name:<10} {writer.title}")
@@ -246,7 +260,10 @@ class Output:
             from nirc.ir.text import digest, text
 
             if self.verbose:
-                head = f"{step.name:<18} {digest(step.program)[:12]}  {len(step.program.graph):>4} nodes"
+                head = (
+                    f"{step.name:<18} {digest(step.program)[:12]}  "
+                    f"{len(step.program.graph):>4} nodes"
+                )
                 sys.stderr.write(f"{head}  {step.seconds * 1e3:8.1f} ms\n")
             if print_after in (step.name, "all"):
                 self.line(f"// after {step.name}\n{text(step.program, origins=True)}")
@@ -259,7 +276,9 @@ class Output:
         names = [row[0] for row in described_passes(Log())]
         if name != "all" and name not in names:
             help_ = did_you_mean(name, names, "nirc passes")
-            self.log.error("U606", f"there is no pass `{name}`", found=name, limit=", ".join(names), help=help_)
+            self.log.error(
+                "U606", f"there is no pass `{name}`", found=name, limit=", ".join(names), help=help_
+            )
             raise UsageError(self.log.diagnostics)
 
     @contextlib.contextmanager

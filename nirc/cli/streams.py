@@ -12,10 +12,14 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def make_usable() -> None:
-    """A closed stream swallows what is written to it; a letter that its encoding lacks is spelt out."""
+    """A closed stream swallows what is written to it; a letter that its encoding lacks is spelt
+    out.
+    """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # opened before any file, which else would get this stream's number and its text
+        if (
+            stream is None
+        ):  # opened before any file, which else would get this stream's number and its text
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - lives as long as the process
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -31,4 +35,6 @@ def give_up() -> None:
 
 def is_lost(error: BaseException) -> bool:
     """Whether ``error`` says that a stream is closed or full: no bug of nirc."""
-    return isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno in FULL)
+    return isinstance(error, BrokenPipeError) or (
+        isinstance(error, OSError) and error.errno in FULL
+    )

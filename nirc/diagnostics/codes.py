@@ -1,7 +1,8 @@
 """Every diagnostic code with its title; ``explain/CODE.md`` tells the rest. A code is never reused.
 
-The first letter is the family: F file, G graph, W writer of the file, P passes, D dynamics that differ from the model,
-X Xylo limits, S Speck limits, L Loihi 2 limits, N SpiNNaker2 limits, U usage and data, B a bug in nirc.
+The first letter is the family: F file, G graph, W writer of the file, P passes, D dynamics that
+differ from the model, X Xylo limits, S Speck limits, L Loihi 2 limits, N SpiNNaker2 limits, U usage
+and data, B a bug in nirc.
 """
 
 from __future__ import annotations

@@ -38,7 +38,9 @@ class NircError(Exception):
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
-        super().__init__("; ".join(f"[{d.code}] {d.message}" for d in self.diagnostics if d.severity == "error"))
+        super().__init__(
+            "; ".join(f"[{d.code}] {d.message}" for d in self.diagnostics if d.severity == "error")
+        )
 
 
 class CompileError(NircError):

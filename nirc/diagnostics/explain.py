@@ -10,7 +10,10 @@ MEANS = "**What it means.**"
 
 
 def explanation(code: str) -> str:
-    """The Markdown page of ``code`` (any case). Raises ``UsageError`` (U606) with similar codes as help."""
+    """The Markdown page of ``code`` (any case).
+
+    Raises ``UsageError`` (U606) with similar codes as help.
+    """
     from importlib.resources import files
 
     page = files("nirc.diagnostics") / "explain" / f"{_known(code)}.md"
@@ -18,7 +21,10 @@ def explanation(code: str) -> str:
 
 
 def meaning(code: str) -> str:
-    """The paragraph of the page that says what ``code`` means, without Markdown. Raises as ``explanation`` does."""
+    """The paragraph of the page that says what ``code`` means, without Markdown.
+
+    Raises as ``explanation`` does.
+    """
     paragraphs = explanation(code).split("\n\n")
     told = next(p for p in paragraphs if p.startswith(MEANS))
     return " ".join(told.removeprefix(MEANS).replace("`", "").split())
@@ -49,7 +55,9 @@ def _unknown(code: str) -> Diagnostic:
 
 
 def _similar(text: str) -> list[str]:
-    """Codes spelt like ``text``, then those whose titles contain it: people also ask for `delay`."""
+    """Codes spelt like ``text``, then those whose titles contain it: people also ask for
+    `delay`.
+    """
     from difflib import get_close_matches
 
     spelt = get_close_matches(text[:40].upper(), CODES, n=MOST_SUGGESTIONS, cutoff=0.7)

@@ -1,4 +1,6 @@
-"""Diagnostics as a person reads them: what, where, value and limit, help; errors last, next to the prompt."""
+"""Diagnostics as a person reads them: what, where, value and limit, help; errors last, next to the
+prompt.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,9 @@ def render(
     """All findings as text that ends in a newline; empty without findings.
 
     Same code, severity and message make one block: the first place and the number of others, with
-    ``verbose`` all of them. Notes appear only with ``verbose``, else they are counted. Nothing in the
-    findings or in ``file`` can drive the terminal: what does not print is escaped. ``width``: columns to
-    fold at, never inside a name; None for no folding.
+    ``verbose`` all of them. Notes appear only with ``verbose``, else they are counted. Nothing in
+    the findings or in ``file`` can drive the terminal: what does not print is escaped. ``width``:
+    columns to fold at, never inside a name; None for no folding.
     """
     paint = _styled if color else _plain
     file = _safe(file)
@@ -55,7 +57,10 @@ def render(
 
 
 def as_json(diagnostics: Sequence[Diagnostic]) -> list[dict[str, str]]:
-    """One object for each finding, in the order found, without empty fields. Texts are as in the file."""
+    """One object for each finding, in the order found, without empty fields.
+
+    Texts are as in the file.
+    """
     return [d.as_dict() for d in diagnostics]
 
 
@@ -71,11 +76,15 @@ def _block(group: _Group, file: str, verbose: bool, paint: Paint, width: int | N
     d = group.first
     label = f"{d.severity}[{d.code}]:"
     head = _folded(f"{label} {d.message}", 2, width)
-    lines = [paint(label, fg=COLOURS[d.severity], bold=True) + _marked(head.removeprefix(label), paint)]
+    lines = [
+        paint(label, fg=COLOURS[d.severity], bold=True) + _marked(head.removeprefix(label), paint)
+    ]
     # Places with the same facts share the line that states them.
     for facts, places in groupby(group.members if verbose else group.members[:1], key=_facts):
         for place in places:
-            lines += _place(place.where, place.file or file, 0 if verbose else len(group.members) - 1, paint)
+            lines += _place(
+                place.where, place.file or file, 0 if verbose else len(group.members) - 1, paint
+            )
         if facts:
             lines.append(_item(facts, paint, width))
     lines.append(_item(_help(d), paint, width))
@@ -93,7 +102,9 @@ def _item(text: str, paint: Paint, width: int | None) -> str:
 
 
 def _facts(d: Diagnostic) -> str:
-    told = ", ".join(f"{name} {value}" for name, value in (("found", d.found), ("limit", d.limit)) if value)
+    told = ", ".join(
+        f"{name} {value}" for name, value in (("found", d.found), ("limit", d.limit)) if value
+    )
     if not d.source:
         return told
     return f"{told} ({d.source})" if told else f"source: {d.source}"
@@ -108,7 +119,9 @@ def _help(d: Diagnostic) -> str:
 
 
 def _closing(groups: Sequence[_Group], verbose: bool) -> str:
-    """``3 notes: -v shows them``, then ``2 errors, 3 warnings in 5 places``: the blocks that are or would be shown."""
+    """``3 notes: -v shows them``, then ``2 errors, 3 warnings in 5 places``: the blocks that are or
+    would be shown.
+    """
     of = {severity: [g for g in groups if g.first.severity == severity] for severity in ORDER}
     lines = []
     if of["note"] and not verbose:
@@ -143,16 +156,21 @@ def _safe_diagnostic(d: Diagnostic) -> Diagnostic:
 
 
 def _safe(text: str) -> str:
-    """Printable, on one line and of bounded length: escape sequences and line ends are spelt out."""
+    """Printable, on one line and of bounded length: escape sequences and line ends are spelt
+    out.
+    """
     left_out = len(text) - LONGEST_TEXT
     if left_out > 0:
         text = text[:LONGEST_TEXT]
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
     return f"{shown}... ({_count(left_out, 'character')} more)" if left_out > 0 else shown
 
 
 def _folded(text: str, indent: int, width: int | None, *, first: int = 0) -> str:
-    """``text`` in lines of ``width``, further lines indented; the first line starts at column ``first``.
+    """``text`` in lines of ``width``, further lines indented; the first line starts at column
+    ``first``.
 
     A leading blank keeps the text apart from what the caller prints before it.
     """

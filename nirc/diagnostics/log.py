@@ -39,7 +39,9 @@ class Log:
         self.add(Diagnostic(code, "note", message, **_text(fields)))
 
     def differs(self, code: str, message: str, **fields: object) -> None:
-        """The chip's dynamics differ in kind from the model's: a warning, an error under ``--strict``."""
+        """The chip's dynamics differ in kind from the model's: a warning, an error under
+        ``--strict``.
+        """
         self.add(Diagnostic(code, "error" if self.strict else "warning", message, **_text(fields)))
 
     @property
@@ -48,13 +50,21 @@ class Log:
         return [d for d in self.diagnostics if d.severity == "error"]
 
     def raise_if_errors(self) -> None:
-        """Raise the exception of the gravest family found, with all diagnostics, if there is an error."""
+        """Raise the exception of the gravest family found, with all diagnostics, if there is an
+        error.
+        """
         if self.errors:
-            raise max((error_class(d.code) for d in self.errors), key=lambda e: e.exit_code)(self.diagnostics)
+            raise max((error_class(d.code) for d in self.errors), key=lambda e: e.exit_code)(
+                self.diagnostics
+            )
 
     def demoted(self) -> list[Diagnostic]:
-        """All findings with errors turned to notes (an alternative that was tried and did not fit)."""
-        return [replace(d, severity="note") if d.severity == "error" else d for d in self.diagnostics]
+        """All findings with errors turned to notes (an alternative that was tried and did not
+        fit).
+        """
+        return [
+            replace(d, severity="note") if d.severity == "error" else d for d in self.diagnostics
+        ]
 
 
 def _text(fields: dict[str, object]) -> dict[str, str]:

@@ -1,4 +1,6 @@
-"""Diagnostics as SARIF 2.1.0 (OASIS, "Static Analysis Results Interchange Format"), which CI systems show."""
+"""Diagnostics as SARIF 2.1.0 (OASIS, "Static Analysis Results Interchange Format"), which CI
+systems show.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,17 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def as_sarif(found: Sequence[Diagnostic], file: str, version: str) -> dict[str, Any]:
-    """One run with the rules that occur. ``version``: of nirc. ``file``: of findings that name none."""
+    """One run with the rules that occur.
+
+    ``version``: of nirc. ``file``: of findings that name none.
+    """
     codes = sorted({d.code for d in found})
     rules = [
-        {"id": code, "shortDescription": {"text": CODES[code]}, "help": {"text": f"nirc explain {code}"}}
+        {
+            "id": code,
+            "shortDescription": {"text": CODES[code]},
+            "help": {"text": f"nirc explain {code}"},
+        }
         for code in codes
     ]
     return {

@@ -12,7 +12,8 @@ VERSION = "1.0.8"  # of the reader that the layout was checked with
 
 
 def nir_bytes(graph: Graph, metadata: Mapping[str, str] | None = None) -> bytes:
-    """HDF5 as ``nir.write`` lays it out: node/{type, nodes/NAME/FIELD, edges}, version. Same graph, same bytes.
+    """HDF5 as ``nir.write`` lays it out: node/{type, nodes/NAME/FIELD, edges}, version. Same graph,
+    same bytes.
 
     ``metadata``: texts of the outermost graph, in node/metadata.
     """

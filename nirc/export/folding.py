@@ -13,8 +13,11 @@ from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
 
 
-def folded(ops: Sequence[LinearOp], gain: Float | None, shape: Shape, primitives: Primitives) -> list[LinearOp]:
-    """``ops`` on a signal of ``shape`` and then ``gain`` (n,), without scales: factors go into weights (values kept).
+def folded(
+    ops: Sequence[LinearOp], gain: Float | None, shape: Shape, primitives: Primitives
+) -> list[LinearOp]:
+    """``ops`` on a signal of ``shape`` and then ``gain`` (n,), without scales: factors go into
+    weights (values kept).
 
     A pool that no primitive does becomes a convolution.
     """
@@ -73,15 +76,22 @@ def _scaled(op: LinearOp, scale: Float, *, out: bool) -> LinearOp:
         case Diagonal():
             return Diagonal(op.scale * scale)
         case Conv() if (
-            op.groups == 1 and (each := _of_channels(scale, op.shape_out if out else op.shape_in)) is not None
+            op.groups == 1
+            and (each := _of_channels(scale, op.shape_out if out else op.shape_in)) is not None
         ):
             axes = (1,) * (op.weight.ndim - 2)
-            return replace(op, weight=op.weight * each.reshape((-1, 1, *axes) if out else (1, -1, *axes)))
-        case Pool() if (each := _of_channels(scale, op.shape_in if not out else op.shape_out)) is not None:
+            return replace(
+                op, weight=op.weight * each.reshape((-1, 1, *axes) if out else (1, -1, *axes))
+            )
+        case Pool() if (
+            each := _of_channels(scale, op.shape_in if not out else op.shape_out)
+        ) is not None:
             return _pool_as_convolution(op, each)
         case Conv() | Pool() | Sparse():
             target, source, value = op.coo()
-            return Sparse(target, source, value * (scale[target] if out else scale[source]), op.n_in, op.n_out)
+            return Sparse(
+                target, source, value * (scale[target] if out else scale[source]), op.n_in, op.n_out
+            )
         case _:
             assert_never(op)
 
@@ -96,7 +106,11 @@ def _as_convolution(op: LinearOp, shape: Shape, primitives: Primitives) -> Linea
     """A pool that no primitive does, or a scale by channels on a map, as a convolution."""
     if isinstance(op, Pool) and len(op.kernel) == 2 and not is_primitive_pool(op, primitives):
         return _pool_as_convolution(op, np.ones(op.shape_in[0]))
-    if isinstance(op, Diagonal) and len(shape) == 3 and (each := _of_channels(op.scale, shape)) is not None:
+    if (
+        isinstance(op, Diagonal)
+        and len(shape) == 3
+        and (each := _of_channels(op.scale, shape)) is not None
+    ):
         weight = np.diag(each).reshape(len(each), len(each), 1, 1)
         return Conv(weight, shape, shape, (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
     return op
@@ -106,5 +120,7 @@ def _pool_as_convolution(op: Pool, each: Float) -> Conv:
     """Sums times the pool's factor and that of each channel (C,)."""
     channels = len(each)
     weight = np.zeros((channels, channels, *op.kernel))
-    weight[np.arange(channels), np.arange(channels)] = (op.factor * each).reshape(-1, *(1,) * len(op.kernel))
+    weight[np.arange(channels), np.arange(channels)] = (op.factor * each).reshape(
+        -1, *(1,) * len(op.kernel)
+    )
     return Conv(weight, op.shape_in, op.shape_out, op.stride, op.padding, (1,) * len(op.kernel), 1)

@@ -20,19 +20,26 @@ from nirc.writers.importer import Fields
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes by name and edges, as a NIR file holds them. A node of type NIRGraph has a ``Graph`` under "graph"."""
+    """Nodes by name and edges, as a NIR file holds them.
+
+    A node of type NIRGraph has a ``Graph`` under "graph".
+    """
 
     nodes: Mapping[str, Fields]
     edges: tuple[tuple[str, str], ...]
 
 
 def to_graph(program: Program, log: Log) -> Graph:
-    """``program`` in any executable form; an integer neuron says by ``as_discrete()`` what it does in a step.
+    """``program`` in any executable form; an integer neuron says by ``as_discrete()`` what it does
+    in a step.
 
-    Raises ``CompileError``: P314 for what NIR has no words for, P307 for a matrix that is too large. Warns (P315) of
-    what is left out: the reset rule, onsets of biases, several spikes in a step.
+    Raises ``CompileError``: P314 for what NIR has no words for, P307 for a matrix that is too
+    large. Warns (P315) of what is left out: the reset rule, onsets of biases, several spikes in a
+    step.
     """
-    neurons = {name: _neuron(name, p, program.dt_s, log) for name, p in program.nodes(Population).items()}
+    neurons = {
+        name: _neuron(name, p, program.dt_s, log) for name, p in program.nodes(Population).items()
+    }
     routes = _routes(program, neurons, log)
     shapes = laid_out({name: program[name].shape for name in program.graph}, routes, EVERY)
     names = _names(program)
@@ -71,7 +78,9 @@ def port(kind: str, shape: Shape) -> Fields:
 def shaped(fields: Fields, shape: Shape) -> Fields:
     """Arrays (n,), or (1,) for a whole population, in the population's shape."""
     return {
-        k: np.broadcast_to(v if v.size == 1 else v.reshape(shape), shape) if isinstance(v, np.ndarray) else v
+        k: np.broadcast_to(v if v.size == 1 else v.reshape(shape), shape)
+        if isinstance(v, np.ndarray)
+        else v
         for k, v in fields.items()
     }
 
@@ -111,8 +120,12 @@ def _routes(program: Program, neurons: Mapping[str, Written], log: Log) -> list[
     return routes
 
 
-def _constants(projection: Projection, program: Program, n: int, log: Log) -> tuple[float, Float, Float]:
-    """The delay in seconds, and the biases (n,) before and behind it: one that begins with the signal is before it."""
+def _constants(
+    projection: Projection, program: Program, n: int, log: Log
+) -> tuple[float, Float, Float]:
+    """The delay in seconds, and the biases (n,) before and behind it: one that begins with the
+    signal is before it.
+    """
     discrete = program.form is not Form.CONTINUOUS
     dt_s = program.dt_s or 0.0
     delay_s = projection.delay_steps * dt_s if discrete else projection.delay_s
@@ -145,12 +158,18 @@ def _neuron(name: str, population: Population[Any], dt_s: float | None, log: Log
         )
         return Written({"type": "Threshold", "threshold": np.ones(population.n)})
     for what, help_ in _unsaid(dynamics):
-        _left_out(log, f"that `{name}` {what}", help=help_ or "a simulator that reads the file will differ by this")
+        _left_out(
+            log,
+            f"that `{name}` {what}",
+            help=help_ or "a simulator that reads the file will differ by this",
+        )
     return per_step(dynamics, dt_s)
 
 
 def _unsaid(d: Discrete) -> list[tuple[str, str]]:
-    """Return a sentence on what NIR's letter leaves out of these neurons, and the option of nirc that says it."""
+    """Return a sentence on what NIR's letter leaves out of these neurons, and the option of nirc
+    that says it.
+    """
     rule, fires = d.rule, d.rule.fires
     if fires is None:
         return []
@@ -162,7 +181,13 @@ def _unsaid(d: Discrete) -> list[tuple[str, str]]:
     if rule.reset_is_late:
         found.append(("is reset a step after a spike", ""))
     if fires.most != 1:
-        found.append((f"fires {'any number of' if fires.most is None else f'up to {fires.most}'} times in a step", ""))
+        found.append(
+            (
+                f"fires {'any number of' if fires.most is None else f'up to {fires.most}'} times "
+                "in a step",
+                "",
+            )
+        )
     if fires.at == ">=":
         found.append(("fires at its threshold, not above it only", ""))
     if d.v_least is not None:
@@ -172,5 +197,7 @@ def _unsaid(d: Discrete) -> list[tuple[str, str]]:
     return found
 
 
-def _left_out(log: Log, what: str, help: str = "a simulator that reads the file will differ by this") -> None:
+def _left_out(
+    log: Log, what: str, help: str = "a simulator that reads the file will differ by this"
+) -> None:
     log.warning("P315", f"NIR cannot say {what}", help=help)

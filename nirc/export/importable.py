@@ -54,25 +54,35 @@ class Importable:
         return ",".join((self.writer.name, f"{AS.key}={LOADED}", *other))
 
 
-def to_importable(program: Program, writer: Writer, values: Mapping[str, str], log: Log) -> Importable:
+def to_importable(
+    program: Program, writer: Writer, values: Mapping[str, str], log: Log
+) -> Importable:
     """``program`` in the discrete form or a later one, for the importer of ``writer``.
 
-    ``values``: choices of the importer that the user made. Raises ``CompileError``: P317 for each node that the
-    importer would make another one of, P307 for a matrix that is too large. Warns (P315) of limits of a chip's numbers.
+    ``values``: choices of the importer that the user made. Raises ``CompileError``: P317 for each
+    node that the importer would make another one of, P307 for a matrix that is too large. Warns
+    (P315) of limits of a chip's numbers.
     """
     export = _Export(as_stepped(program, log), writer, dict(values), log)
     made = export.made()
-    if any(_is_rounded(p) and not export.loaded[name].cuts for name, p in program.nodes(Population).items()):
+    if any(
+        _is_rounded(p) and not export.loaded[name].cuts
+        for name, p in program.nodes(Population).items()
+    ):
         log.warning(
             "P315",
             "NIR cannot say that the chip rounds states between steps",
-            help="the loaded network may differ from the chip in single spikes: `nirc run` is exact",
+            help="the loaded network may differ from the chip in single spikes: `nirc run` is "
+            "exact",
         )
-    if any(export.loaded[name].cuts and _is_exact(p) for name, p in program.nodes(Population).items()):
+    if any(
+        export.loaded[name].cuts and _is_exact(p) for name, p in program.nodes(Population).items()
+    ):
         log.warning(
             "P315",
             f"{writer.title} cuts what a neuron keeps, and the stage does not",
-            help="the loaded network may differ in single spikes, where a weight is no multiple of 1 / 4096",
+            help="the loaded network may differ in single spikes, where a weight is no multiple "
+            "of 1 / 4096",
         )
     return made
 
@@ -84,7 +94,9 @@ def _is_exact(population: Population[Any]) -> bool:
 
 
 def _is_rounded(population: Population[Any]) -> bool:
-    """Return whether a chip keeps fractions of its states from step to step, and has to round them."""
+    """Return whether a chip keeps fractions of its states from step to step, and has to round
+    them.
+    """
     if not hasattr(population.dynamics, "as_discrete"):
         return False
     d = population.dynamics.as_discrete()
@@ -93,13 +105,18 @@ def _is_rounded(population: Population[Any]) -> bool:
 
 
 def as_stepped(program: Program, log: Log) -> Program:
-    """Every population by what it does in a step, with normalised rules. One receptor where currents decay alike."""
+    """Every population by what it does in a step, with normalised rules.
+
+    One receptor where currents decay alike.
+    """
     nodes: dict[str, object] = dict(program.graph.nodes(data="payload"))
     for name, population in program.nodes(Population).items():
         if hasattr(population.dynamics, "as_discrete"):
             nodes[name] = population.with_dynamics(population.dynamics.as_discrete())
     stepped = program.rebuilt(nodes, program.edges(), form=Form.DISCRETE)
-    single = {n for n, p in populations_of(stepped, Discrete).items() if p.dynamics.decay_syn_2 is None}
+    single = {
+        n for n, p in populations_of(stepped, Discrete).items() if p.dynamics.decay_syn_2 is None
+    }
     edges = [(s, t, replace(p, synapse=0) if t in single else p) for s, t, p in program.edges()]
     return NormaliseRules().run(stepped.rebuilt(nodes, edges), log)
 
@@ -116,24 +133,43 @@ class _Nodes:
 
 
 class _Export:
-    """A network on its way into the words of an importer. ``help``: of refusals, None to find other ways."""
+    """A network on its way into the words of an importer.
+
+    ``help``: of refusals, None to find other ways.
+    """
 
     def __init__(
-        self, program: Program, writer: Writer, values: dict[str, str], log: Log, help_: str | None = None
+        self,
+        program: Program,
+        writer: Writer,
+        values: dict[str, str],
+        log: Log,
+        help_: str | None = None,
     ) -> None:
         assert writer.importer is not None
         self.help = help_
-        self.program, self.writer, self.importer, self.values, self.log = program, writer, writer.importer, values, log
+        self.program, self.writer, self.importer, self.values, self.log = (
+            program,
+            writer,
+            writer.importer,
+            values,
+            log,
+        )
         importer = writer.importer
         self.primitives = Primitives(
-            importer.nodes, importer.pads_pools, importer.dilates, importer.map_order == "channels last"
+            importer.nodes,
+            importer.pads_pools,
+            importer.dilates,
+            importer.map_order == "channels last",
         )
         self.loaded: dict[str, Loaded] = {}
 
     def made(self) -> Importable:
         """The graph. Raises ``CompileError`` with every finding."""
         self._ports()
-        self.loaded = {name: self._load(name, p) for name, p in populations_of(self.program, Discrete).items()}
+        self.loaded = {
+            name: self._load(name, p) for name, p in populations_of(self.program, Discrete).items()
+        }
         self._choices()
         loops = {(s, t) for s, t, p in self.program.edges() if self._closes(s, t, p)}
         for source, target, projection in self.program.edges():
@@ -149,16 +185,34 @@ class _Export:
 
     def _refuse(self, message: str, where: str, found: str, limit: str, help_: str = "") -> None:
         help_ = help_ or (self._other_ways if self.help is None else self.help)
-        self.log.error("P317", f"{self.writer.title}: {message}", where=where, found=found, limit=limit, help=help_)
+        self.log.error(
+            "P317",
+            f"{self.writer.title}: {message}",
+            where=where,
+            found=found,
+            limit=limit,
+            help=help_,
+        )
 
     @cached_property
     def _other_ways(self) -> str:
-        """Choices of this simulator with which the whole network can be loaded, else other simulators."""
-        fitting = [text for text, writer, values in _ways(self.writer) if self._takes_all(writer, values)]
+        """Choices of this simulator with which the whole network can be loaded, else other
+        simulators.
+        """
+        fitting = [
+            text for text, writer, values in _ways(self.writer) if self._takes_all(writer, values)
+        ]
         own = [text for text in fitting if text.startswith(f"{self.writer.name},")]
         if own:
-            return f"--for {own[0]} writes the file all the same, and prints what has to be set once it is loaded"
-        return f"--for {', '.join(fitting)} can be told of this network; or {OTHERWISE}" if fitting else OTHERWISE
+            return (
+                f"--for {own[0]} writes the file all the same, and prints what has to be set "
+                "once it is loaded"
+            )
+        return (
+            f"--for {', '.join(fitting)} can be told of this network; or {OTHERWISE}"
+            if fitting
+            else OTHERWISE
+        )
 
     def _takes_all(self, writer: Writer, values: dict[str, str]) -> bool:
         try:
@@ -172,13 +226,24 @@ class _Export:
             ports = self.program.nodes(kind)
             if len(ports) != 1:
                 names = ", ".join(f"`{n}`" for n in ports)
-                self._refuse(f"the network has {len(ports)} nodes of type {name}", "nodes", names, f"one {name}")
+                self._refuse(
+                    f"the network has {len(ports)} nodes of type {name}",
+                    "nodes",
+                    names,
+                    f"one {name}",
+                )
 
     def _load(self, name: str, population: Population[Discrete]) -> Loaded:
         d = population.dynamics
         where = population.origins[0] if population.origins else name
         if d.decay_syn_2 is not None:
-            self._refuse(f"`{name}` has two receptors", where, "two synaptic filters", "one", "export an earlier stage")
+            self._refuse(
+                f"`{name}` has two receptors",
+                where,
+                "two synaptic filters",
+                "one",
+                "export an earlier stage",
+            )
             return Loaded(None, ("two receptors",))
         loaded = load(self.importer, d, self.values)
         if loaded.refused:
@@ -225,7 +290,9 @@ class _Export:
         """Return whether the projection leads back, a step later."""
         if source == target:
             return True
-        return self._lag(source, target, p) == 1 and source in _behind(self.program, target, self._lag)
+        return self._lag(source, target, p) == 1 and source in _behind(
+            self.program, target, self._lag
+        )
 
     def _check_lag(self, source: str, target: str, p: Projection, loop: bool) -> None:
         lag, where = self._lag(source, target, p), (p.origins or (self._where(target),))[0]
@@ -233,25 +300,44 @@ class _Export:
             late = self.loaded.get(source)
             if late is not None and late.late:
                 found = f"{lag + 1} step(s) from `{source}` to `{target}`"
-                self._refuse("its neurons spike a step later than they are read here", where, found, "1 step")
+                self._refuse(
+                    "its neurons spike a step later than they are read here", where, found, "1 step"
+                )
             else:
-                self._refuse("signals cannot be delayed", where, f"{lag} step(s) from `{source}` to `{target}`", "none")
+                self._refuse(
+                    "signals cannot be delayed",
+                    where,
+                    f"{lag} step(s) from `{source}` to `{target}`",
+                    "none",
+                )
         if loop and self.importer.loops == "none":
             self._refuse(
-                "layers are run one after the other, without a way back", where, f"`{source}` -> `{target}`", ""
+                "layers are run one after the other, without a way back",
+                where,
+                f"`{source}` -> `{target}`",
+                "",
             )
         if loop and source != target and self.importer.loops in ("pair", "nested"):
             message = "neurons feed themselves by one matrix at most"
-            self._refuse(message, where, f"`{source}` -> `{target}`", "a population that feeds itself")
+            self._refuse(
+                message, where, f"`{source}` -> `{target}`", "a population that feeds itself"
+            )
         for bias in p.biases:
             if bias.onset_steps > (1 if loop else 0):
                 found = f"from step {bias.onset_steps} on"
-                self._refuse(f"a constant input of `{target}` begins late", where, found, "from the first step on")
+                self._refuse(
+                    f"a constant input of `{target}` begins late",
+                    where,
+                    found,
+                    "from the first step on",
+                )
 
     # --- nodes and edges ---
 
     def _routes(self, loops: set[Edge]) -> tuple[list[Route], dict[str, Shape]]:
-        """Every projection with its factors folded in, a population's constant on one of them, and all shapes."""
+        """Every projection with its factors folded in, a population's constant on one of them, and
+        all shapes.
+        """
         constants = self._constants()
         names = list(self.program.graph)
         shapes = {name: self.program[name].shape for name in names}
@@ -262,19 +348,29 @@ class _Export:
             ops = folded(p.ops, gain, self.program[source].shape, self.primitives)
             routes.append(Route(source, target, tuple(ops)))
         for target, value in constants.items():
-            carriers = [i for i, r in enumerate(routes) if r.target == target and (r.source, target) not in loops]
+            carriers = [
+                i
+                for i, r in enumerate(routes)
+                if r.target == target and (r.source, target) not in loops
+            ]
             if not carriers:  # a clock: it takes nothing of the Input
                 entry = next(iter(self.program.nodes(Source)))
                 carriers = [len(routes)]
-                routes.append(Route(entry, target, (Dense(np.zeros((value.size, self.program[entry].n))),)))
+                routes.append(
+                    Route(entry, target, (Dense(np.zeros((value.size, self.program[entry].n))),))
+                )
             carriers.sort(key=lambda i: not _takes(routes[i], value, shapes, self.primitives))
             route = routes[carriers[0]]
             routes[carriers[0]] = replace(route, steps=(*route.steps, Plus(value)))
-        flat = {name for name, each in self.loaded.items() if each.cell is not None and each.cell.flat}
+        flat = {
+            name for name, each in self.loaded.items() if each.cell is not None and each.cell.flat
+        }
         return routes, laid_out(shapes, routes, self.primitives, flat)
 
     def _constants(self) -> dict[str, Float]:
-        """(n,) what is added to everything that arrives at a population or output, where it is not 0."""
+        """(n,) what is added to everything that arrives at a population or output, where it is not
+        0.
+        """
         found: dict[str, Float] = {}
         for name, payload in self.program.graph.nodes(data="payload"):
             total = np.zeros(payload.n)
@@ -321,19 +417,30 @@ class _Export:
         return behind
 
     def _way(
-        self, number: int, route: Route, shapes: Mapping[str, Shape], start: str, made: _Nodes, *, loop: bool
+        self,
+        number: int,
+        route: Route,
+        shapes: Mapping[str, Shape],
+        start: str,
+        made: _Nodes,
+        *,
+        loop: bool,
     ) -> None:
         """Add the nodes of a projection, and its edges."""
         source, target = shapes[route.source], shapes[route.target]
         layers = route.layers(source, target, self.primitives)
         one = Route(route.source, route.target, (Diagonal(np.ones(size(target))),))
         least = {"long": 2, "pair": 1}.get(self.importer.loops, 0) if loop else 0
-        while len(layers) < least or (not layers and (start, route.target) in (*made.forward, *made.back)):
+        while len(layers) < least or (
+            not layers and (start, route.target) in (*made.forward, *made.back)
+        ):
             layers += one.layers(target, (size(target),), self.primitives)
         before = start
         for count, layer in enumerate(layers):
             name = f"{number}\0{count}"
-            made.fields[name] = layer.fields(self.primitives, f"{route.source} -> {route.target}", self.log)
+            made.fields[name] = layer.fields(
+                self.primitives, f"{route.source} -> {route.target}", self.log
+            )
             made.stems[name] = f"{route.target}_{made.fields[name]['type'].lower()}"
             made.forward.append((before, name))
             made.loops |= {name} if loop else set()
@@ -348,17 +455,24 @@ class _Export:
         ]
         inner = made.fields[name]
         if len(layers) != 1 or inner["type"] == "NIRGraph":
-            self._refuse(f"`{name}` feeds itself in more than one way", self._where(name), "", "one matrix")
+            self._refuse(
+                f"`{name}` feeds itself in more than one way", self._where(name), "", "one matrix"
+            )
             return
         matrix = layers[0].fields(self.primitives, f"{name} -> {name}", self.log)
         ports = {INPUT: port("Input", shape), OUTPUT: port("Output", shape)}
         edges = ((INPUT, "lif"), ("lif", "w_rec"), ("w_rec", "lif"), ("lif", OUTPUT))
-        made.fields[name] = {"type": "NIRGraph", "graph": Graph({**ports, "lif": inner, "w_rec": matrix}, edges)}
+        made.fields[name] = {
+            "type": "NIRGraph",
+            "graph": Graph({**ports, "lif": inner, "w_rec": matrix}, edges),
+        }
 
     # --- names and order ---
 
     def _ordered(self, made: _Nodes) -> Graph:
-        """Nodes by names that sort as signals reach them, and edges likewise; checked against the simulator's order."""
+        """Nodes by names that sort as signals reach them, and edges likewise; checked against the
+        simulator's order.
+        """
         ordered = _topological(made)
         width = len(str(len(ordered)))
         names = {}
@@ -369,7 +483,10 @@ class _Export:
         place = {name: i for i, name in enumerate(ordered)}
         edges = sorted({*made.forward, *made.back}, key=lambda e: (place[e[0]], place[e[1]]))
         self._check_order(made, edges, names)
-        nodes = {names[n]: _in_float32(made.fields[n]) if self.importer.single else made.fields[n] for n in ordered}
+        nodes = {
+            names[n]: _in_float32(made.fields[n]) if self.importer.single else made.fields[n]
+            for n in ordered
+        }
         return Graph(nodes, tuple((names[s], names[t]) for s, t in edges))
 
     def _check_order(self, made: _Nodes, edges: list[Edge], names: Mapping[str, str]) -> None:
@@ -387,13 +504,16 @@ class _Export:
             self._refuse(
                 f"`{stem}` would be run before all its inputs are there",
                 wrong,
-                f"{len([1 for _, t in forward if t == back_to[wrong]])} inputs, run {self.importer.order}",
+                f"{len([1 for _, t in forward if t == back_to[wrong]])} inputs, run "
+                f"{self.importer.order}",
                 "branches that meet again are run in the right order in a few forms only",
             )
 
 
 def _in_float32(fields: Fields) -> Fields:
-    floats = {k: v for k, v in fields.items() if isinstance(v, np.ndarray) and v.dtype == np.float64}
+    floats = {
+        k: v for k, v in fields.items() if isinstance(v, np.ndarray) and v.dtype == np.float64
+    }
     return fields | {k: v.astype(np.float32) for k, v in floats.items()}
 
 
@@ -404,7 +524,10 @@ def _takes(route: Route, value: Float, shapes: Mapping[str, Shape], primitives: 
 
 
 def _ways(writer: Writer) -> Iterator[tuple[str, Writer, dict[str, str]]]:
-    """As --for takes them: ``writer`` with every value of its choices, then the other simulators."""
+    """As --for takes them:
+
+    ``writer`` with every value of its choices, then the other simulators.
+    """
     others = [w for w in installed_writers().values() if w.name != writer.name]
     for each in (writer, *others):
         if each.importer is None:
@@ -432,7 +555,9 @@ def _behind(program: Program, start: str, lag: object) -> set[str]:
 
 
 def _topological(made: _Nodes) -> list[str]:
-    """Working names as signals reach them, the way back of a loop right behind its neurons, the Output last."""
+    """Working names as signals reach them, the way back of a loop right behind its neurons, the
+    Output last.
+    """
     place = {name: i for i, name in enumerate(made.fields)}
     missing = {name: sum(t == name for _, t in made.forward) for name in made.fields}
     last = {name: made.fields[name]["type"] == "Output" for name in made.fields}
@@ -446,5 +571,7 @@ def _topological(made: _Nodes) -> list[str]:
             if source == name:
                 missing[target] -= 1
                 if not missing[target]:
-                    heapq.heappush(heap, (last[target], target not in made.loops, place[target], target))
+                    heapq.heappush(
+                        heap, (last[target], target not in made.loops, place[target], target)
+                    )
     return found

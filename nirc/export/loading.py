@@ -19,15 +19,18 @@ PASSES = 1e-6  # a state that keeps less keeps nothing, one that loses less keep
 DECAYS = 1e-6  # a difference of decays that float32 makes
 POTENTIALS = 1e-5  # a relative difference of potentials that float32 and its roundings make
 LEAST_OF_16_BITS = float(-(1 << 15))
-CHIP_SPIKES = 31  # spikes in a step that Xylo counts, the least bound of a chip (backends/xylo/limits.py)
+CHIP_SPIKES = (
+    31  # spikes in a step that Xylo counts, the least bound of a chip (backends/xylo/limits.py)
+)
 
 
 @dataclass(frozen=True)
 class Loaded:
     """A population as a simulator loads it: ``cell``, and why it is not what was asked for.
 
-    ``refused``: reasons that rule it out. ``remarks``: limits of the chip's numbers, which no simulator has. ``late``:
-    spikes leave a step later than those of the normalised rule. ``cuts``: states are whole numbers, as on a chip.
+    ``refused``: reasons that rule it out. ``remarks``: limits of the chip's numbers, which no
+    simulator has. ``late``: spikes leave a step later than those of the normalised rule. ``cuts``:
+    states are whole numbers, as on a chip.
     """
 
     cell: Cell | None
@@ -39,14 +42,19 @@ class Loaded:
 
 
 def load(importer: Importer, wanted: Discrete, values: Mapping[str, str] | None = None) -> Loaded:
-    """The best that ``importer`` can be told of ``wanted``, whose rule is normalised and has one receptor.
+    """The best that ``importer`` can be told of ``wanted``, whose rule is normalised and has one
+    receptor.
 
     ``values``: the importer's choices that were asked for.
     """
     cell = importer.write(wanted)
     if isinstance(cell, str):
         return Loaded(None, (cell,))
-    step = importer.step(parameters(cell), wanted.decay_mem.size, setting(importer, {**(values or {}), **cell.values}))
+    step = importer.step(
+        parameters(cell),
+        wanted.decay_mem.size,
+        setting(importer, {**(values or {}), **cell.values}),
+    )
     if cell.threshold is not None:
         step = replace(step, threshold=cell.threshold, rule=LETTER.without_reset())
     step, late = _normalised(step)
@@ -55,14 +63,22 @@ def load(importer: Importer, wanted: Discrete, values: Mapping[str, str] | None 
     if not refused:
         refused = tuple(_numbers(asked, got, cell))
     refused = tuple(f"the stage {reason}" for reason in refused)
-    return Loaded(cell, refused, tuple(_limits(asked, got)), step.rule.text, late, step.grain is not None)
+    return Loaded(
+        cell, refused, tuple(_limits(asked, got)), step.rule.text, late, step.grain is not None
+    )
 
 
 def _normalised(d: Discrete) -> tuple[Discrete, bool]:
     """The step as passes write it, and whether its spikes leave a step later."""
     n = d.decay_mem.size
-    nodes: dict[str, object] = {"p": Population((n,), d, ("",)), "out": Sink((n,), ("",)), "in": Source((n,), ("",))}
-    program = Program.of(Form.DISCRETE, nodes, [("in", "p", Projection()), ("p", "out", Projection())])
+    nodes: dict[str, object] = {
+        "p": Population((n,), d, ("",)),
+        "out": Sink((n,), ("",)),
+        "in": Source((n,), ("",)),
+    }
+    program = Program.of(
+        Form.DISCRETE, nodes, [("in", "p", Projection()), ("p", "out", Projection())]
+    )
     made = NormaliseRules().run(program, Log())
     return made["p"].dynamics, made["out"].delay_steps > 0
 
@@ -70,18 +86,25 @@ def _normalised(d: Discrete) -> tuple[Discrete, bool]:
 def simplest(d: Discrete) -> Discrete:
     """The same step by the shortest rule.
 
-    A synapse that keeps nothing is none. What subtracts late from a membrane that keeps all, or at once from one that
-    keeps nothing, is a plain reset.
+    A synapse that keeps nothing is none. What subtracts late from a membrane that keeps all, or at
+    once from one that keeps nothing, is a plain reset.
     """
     if d.rule.has_synapse and (d.decay_syn is None or (np.abs(d.decay_syn) < PASSES).all()):
         d = replace(
-            d, rule=d.rule.without_synapse(), gain_mem=frozen(total_gain(d)), gain_syn=None, decay_syn=None
+            d, rule=d.rule.without_synapse(), gain_mem=frozen(total_gain(d)), gain_syn=None,
+            decay_syn=None
         )  # fmt: skip
     fires = d.rule.fires
     if fires is None:
         return d
-    forgets = bool((d.decay_mem < PASSES).all()) and not d.rule.reset_is_late and not d.rule.restores
-    late_from_all = d.rule.reset_is_late and d.rule.reset == "subtract" and bool((d.decay_mem > 1 - PASSES).all())
+    forgets = (
+        bool((d.decay_mem < PASSES).all()) and not d.rule.reset_is_late and not d.rule.restores
+    )
+    late_from_all = (
+        d.rule.reset_is_late
+        and d.rule.reset == "subtract"
+        and bool((d.decay_mem > 1 - PASSES).all())
+    )
     if forgets or (late_from_all and not d.rule.bounded):
         reset: Reset = "set" if forgets else "subtract"
         d = replace(d, rule=plain(reset, synapse=d.rule.has_synapse, at=fires.at, most=fires.most))
@@ -103,11 +126,15 @@ def _kinds(asked: Discrete, got: Discrete) -> Iterator[str]:
 
 
 def _essence(d: Discrete) -> Rule:
-    """The rule without what a threshold makes up for, and without the limits of a chip's numbers."""
+    """The rule without what a threshold makes up for, and without the limits of a chip's
+    numbers.
+    """
     rule, fires = d.rule, d.rule.fires
     if fires is None:
         return rule
-    rule = rule.with_fire(Fire(">", None if fires.most is not None and fires.most >= CHIP_SPIKES else fires.most))
+    rule = rule.with_fire(
+        Fire(">", None if fires.most is not None and fires.most >= CHIP_SPIKES else fires.most)
+    )
     return Rule(tuple(op for op in rule.operations if op != BOUND)) if _is_limit(d) else rule
 
 
@@ -131,7 +158,12 @@ def _of_spikes(asked: Discrete, got: Discrete) -> Iterator[str]:
     one, other = asked.rule.fires, got.rule.fires
     if (one is None) != (other is None):
         yield "never fires, loaded it does" if one is None else "fires, loaded it never does"
-    elif one is not None and other is not None and one.most != other.most and not _is_word(one, other):
+    elif (
+        one is not None
+        and other is not None
+        and one.most != other.most
+        and not _is_word(one, other)
+    ):
         yield f"fires {_times(one)} in a step, loaded {_times(other)}"
 
 
@@ -151,17 +183,24 @@ def _reset(d: Discrete) -> str:
     what = "subtracts the threshold" if rule.reset == "subtract" else "sets the membrane"
     if rule.restores:
         return f"{what} at once, and before the comparison where the membrane still is above it"
-    return f"{what} {'in the step after a spike, after the decay' if rule.reset_is_late else 'at once'}"
+    when = "in the step after a spike, after the decay" if rule.reset_is_late else "at once"
+    return f"{what} {when}"
 
 
 def _is_word(one: Fire, other: Fire) -> bool:
-    """Return whether the two bounds differ by a limit of a chip's numbers only, which no network should reach."""
+    """Return whether the two bounds differ by a limit of a chip's numbers only, which no network
+    should reach.
+    """
     return all(fire.most is None or fire.most >= CHIP_SPIKES for fire in (one, other))
 
 
 def _times(fire: Fire) -> str:
     return (
-        "once at most" if fire.most == 1 else "any number of times" if fire.most is None else f"up to {fire.most} times"
+        "once at most"
+        if fire.most == 1
+        else "any number of times"
+        if fire.most is None
+        else f"up to {fire.most} times"
     )
 
 
@@ -170,7 +209,9 @@ def _most(d: Discrete) -> int | None:
 
 
 def _is_limit(d: Discrete) -> bool:
-    """Return whether the bound of the membrane is the least number of a chip's word, which no network should reach."""
+    """Return whether the bound of the membrane is the least number of a chip's word, which no
+    network should reach.
+    """
     return d.v_least is not None and bool((d.v_least <= LEAST_OF_16_BITS).all())
 
 
@@ -200,7 +241,11 @@ def _numbers(asked: Discrete, got: Discrete, cell: Cell) -> Iterator[str]:
         yield "has a constant input behind its synaptic filter"
     pairs = [
         ("is drawn by another constant input", asked.drift * unit, got.drift + arriving),
-        ("starts from another membrane potential", _or_zero(asked.v_start, unit), _or_zero(got.v_start, unit / unit)),
+        (
+            "starts from another membrane potential",
+            _or_zero(asked.v_start, unit),
+            _or_zero(got.v_start, unit / unit),
+        ),
     ]
     if asked.threshold is not None and got.threshold is not None:
         pairs.append(("has another threshold", asked.threshold * unit, got.threshold))
@@ -210,7 +255,9 @@ def _numbers(asked: Discrete, got: Discrete, cell: Cell) -> Iterator[str]:
     if asked.v_least is not None and got.v_least is not None:
         pairs.append(("has another lower bound", asked.v_least * unit, got.v_least))
     for name, one, other in pairs:
-        size = np.abs(one).max() + (0.0 if asked.threshold is None else np.abs(asked.threshold * unit).max())
+        size = np.abs(one).max() + (
+            0.0 if asked.threshold is None else np.abs(asked.threshold * unit).max()
+        )
         if not np.allclose(one, other, rtol=POTENTIALS, atol=POTENTIALS * size * 0.1):
             yield f"{name} when it is loaded: {_range(other / unit)} for {_range(one / unit)}"
 

@@ -1,8 +1,8 @@
 """One population as a NIR neuron.
 
-Coefficients of a step become the form that exporters write and `infer-dt` recognises: ``tau = dt / (1 - decay)`` and
-``r = tau / dt``, which is a gain of 1; what gain there was goes into a Scale before the neuron. An integrator becomes
-an IF (or I) of gain 1 / dt.
+Coefficients of a step become the form that exporters write and `infer-dt` recognises: ``tau = dt /
+(1 - decay)`` and ``r = tau / dt``, which is a gain of 1; what gain there was goes into a Scale
+before the neuron. An integrator becomes an IF (or I) of gain 1 / dt.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ NEARLY = 1e-6  # float32: a gain that exporters meant to be 1 stays in r
 
 @dataclass(frozen=True)
 class Written:
-    """``fields`` (arrays (n,)); ``gain`` on what arrives and ``constant`` added to it, (n,), None for 1 and 0."""
+    """``fields`` (arrays (n,)); ``gain`` on what arrives and ``constant`` added to it, (n,), None
+    for 1 and 0.
+    """
 
     fields: Fields
     gain: Float | None = None
@@ -35,11 +37,15 @@ def physical(c: Continuous, dt_s: float | None) -> Written:
     r = c.r if c.r is None or not c.per_step or dt_s is None else c.r / dt_s
     named = {"tau_syn": c.tau_syn_s, tau: c.tau_mem_s, "r": r, "w_in": c.w_in, "v_leak": c.v_leak}
     named |= {"v_threshold": c.v_threshold, "v_reset": c.v_reset}
-    return Written({"type": c.kind, **{name: value for name, value in named.items() if value is not None}})
+    return Written(
+        {"type": c.kind, **{name: value for name, value in named.items() if value is not None}}
+    )
 
 
 def per_step(d: Discrete, dt_s: float | None) -> Written:
-    """Coefficients of one step; the second receptor and several spikes a step have no words in NIR."""
+    """Coefficients of one step; the second receptor and several spikes a step have no words in
+    NIR.
+    """
     step = 1.0 if dt_s is None else dt_s
     gain_syn = np.ones(d.gain_mem.size) if d.gain_syn is None else d.gain_syn
     usual = bool((np.abs(np.concatenate([d.gain_mem, gain_syn]) - 1) < NEARLY).all())
@@ -52,14 +58,21 @@ def per_step(d: Discrete, dt_s: float | None) -> Written:
     if integrates:
         fields["r"] = gain_mem / step
     else:
-        fields |= {"tau" if d.decay_syn is None else "tau_mem": tau, "r": gain_mem * tau / step, "v_leak": leak}
+        fields |= {
+            "tau" if d.decay_syn is None else "tau_mem": tau,
+            "r": gain_mem * tau / step,
+            "v_leak": leak,
+        }
     if d.decay_syn is not None:
         tau_syn = step / np.maximum(1 - d.decay_syn, 1 / ENDLESS)
         fields |= {"tau_syn": tau_syn, "w_in": gain_syn * tau_syn / step}
         # A constant behind a synaptic filter: what its steady state lets through.
         constant = constant * (1 - d.decay_syn)
     if d.threshold is not None:
-        fields |= {"v_threshold": d.threshold, "v_reset": np.zeros(tau.size) if d.v_reset is None else d.v_reset}
+        fields |= {
+            "v_threshold": d.threshold,
+            "v_reset": np.zeros(tau.size) if d.v_reset is None else d.v_reset,
+        }
     gain = None if usual else d.gain_mem if d.gain_syn is None else d.gain_mem * d.gain_syn
     return Written(fields, gain, constant if constant.any() else None)
 

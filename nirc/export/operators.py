@@ -21,7 +21,9 @@ MOST_ENTRIES = 1 << 26  # of an operator that NIR holds only as a full matrix
 
 @dataclass(frozen=True)
 class Primitives:
-    """The operators that a file may have between populations, and the abilities of two-dimensional ones."""
+    """The operators that a file may have between populations, and the abilities of two-dimensional
+    ones.
+    """
 
     types: frozenset[str]
     pads_pools: bool = True
@@ -34,7 +36,19 @@ class Primitives:
 
 
 EVERY = Primitives(
-    frozenset({"Affine", "Linear", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Flatten", "Scale", "Delay"})
+    frozenset(
+        {
+            "Affine",
+            "Linear",
+            "Conv1d",
+            "Conv2d",
+            "SumPool2d",
+            "AvgPool2d",
+            "Flatten",
+            "Scale",
+            "Delay",
+        }
+    )
 )
 
 
@@ -62,8 +76,8 @@ Kind = Literal["flatten", "delay", "scale", "conv", "pool", "matrix"]
 class Layer:
     """One node: its kind, what it does (None for Flatten), and the shapes of its signals.
 
-    ``bias`` (n,) of a convolution or matrix. ``columns``: shape of a map whose values come channels last, for a matrix.
-    ``then``: operators that follow in the same matrix.
+    ``bias`` (n,) of a convolution or matrix. ``columns``: shape of a map whose values come channels
+    last, for a matrix. ``then``: operators that follow in the same matrix.
     """
 
     kind: Kind
@@ -103,7 +117,10 @@ class Layer:
         for each in (op, *self.then):
             if each.n_in * each.n_out > MOST_ENTRIES:
                 found = f"{each.n_out} x {each.n_in}"
-                message, help_ = "a projection has too many entries for a matrix", "export an earlier stage"
+                message, help_ = (
+                    "a projection has too many entries for a matrix",
+                    "export an earlier stage",
+                )
                 log.error("P307", message, where=where, found=found, limit=MOST_ENTRIES, help=help_)
                 return {"type": "Linear", "weight": np.zeros((1, 1))}
         weight = _dense(op)
@@ -113,13 +130,18 @@ class Layer:
             weight = np.moveaxis(weight.reshape(-1, *self.columns), 1, -1).reshape(weight.shape)
         if self.bias is None and primitives.has("Linear"):
             return {"type": "Linear", "weight": weight}
-        return {"type": "Affine", "weight": weight, "bias": np.zeros(len(weight)) if self.bias is None else self.bias}
+        return {
+            "type": "Affine",
+            "weight": weight,
+            "bias": np.zeros(len(weight)) if self.bias is None else self.bias,
+        }
 
 
 def planned(steps: Sequence[Step], shape: Shape, primitives: Primitives) -> list[Layer]:
     """The nodes for ``steps`` in order, on a signal of ``shape``.
 
-    Each operator is the primitive that it comes from, where its map arrives. It is a full matrix otherwise.
+    Each operator is the primitive that it comes from, where its map arrives. It is a full matrix
+    otherwise.
     """
     made: list[Layer] = []
     for step in steps:
@@ -169,7 +191,9 @@ def _add_matrix(made: list[Layer], shape: Shape, op: LinearOp) -> None:
 
 
 def ordered(layers: list[Layer], primitives: Primitives) -> list[Layer]:
-    """``layers`` for a reader whose Flatten counts as ``primitives`` says: matrices behind it, one if there is none."""
+    """``layers`` for a reader whose Flatten counts as ``primitives`` says: matrices behind it, one
+    if there is none.
+    """
     if not primitives.channels_last:
         return [replace(layer, columns=None) for layer in layers]
     if not layers or layers[-1].kind != "flatten":
@@ -195,20 +219,29 @@ class Route:
 
 
 def laid_out(
-    shapes: Mapping[str, Shape], routes: Sequence[Route], primitives: Primitives, flat: Container[str] = ()
+    shapes: Mapping[str, Shape],
+    routes: Sequence[Route],
+    primitives: Primitives,
+    flat: Container[str] = (),
 ) -> dict[str, Shape]:
     """Shapes of the populations in the file, those in ``flat`` without axes.
 
     NIR makes no map of a vector: what a vector enters is written flat.
     """
     maps = primitives.has("Flatten")
-    made = {name: shape if maps and name not in flat else (size(shape),) for name, shape in shapes.items()}
+    made = {
+        name: shape if maps and name not in flat else (size(shape),)
+        for name, shape in shapes.items()
+    }
     changed = True
     while changed:
         changed = False
         for route in routes:
             target, before = made[route.target], made[route.source]
-            if len(target) > 1 and ending(planned(route.steps, before, primitives), before) != target:
+            if (
+                len(target) > 1
+                and ending(planned(route.steps, before, primitives), before) != target
+            ):
                 made[route.target] = (size(target),)
                 changed = True
     return made
@@ -235,7 +268,9 @@ def is_primitive_pool(op: Pool, primitives: Primitives) -> bool:
 
 
 def _as_primitive(op: Conv, shape: Shape, primitives: Primitives) -> Conv | None:
-    """``op`` as nir.read takes it, one group and as many rows as columns; None where it needs a matrix."""
+    """``op`` as nir.read takes it, one group and as many rows as columns; None where it needs a
+    matrix.
+    """
     axes = len(op.shape_in) - 1
     if op.shape_in != shape or f"Conv{axes}d" not in primitives.types or not _symmetric(op.padding):
         return None
@@ -246,7 +281,9 @@ def _as_primitive(op: Conv, shape: Shape, primitives: Primitives) -> Conv | None
 
 
 def _ungrouped(op: Conv) -> Conv:
-    """One group: other groups' weights are zeros. nir.read counts the channels of one group only."""
+    """One group: other groups' weights are zeros. nir.read counts the channels of one group
+    only.
+    """
     if op.groups == 1:
         return op
     out, each, *kernel = op.weight.shape
@@ -266,14 +303,18 @@ def _undilated(op: Conv) -> Conv:
 
 
 def _squared(op: Conv) -> Conv | None:
-    """As many rows as columns, by zeros on both sides; None where one side would have more. nir.read asks for it."""
+    """As many rows as columns, by zeros on both sides; None where one side would have more.
+    nir.read asks for it.
+    """
     kernel = op.weight.shape[2:]
     more = [max(kernel) - k for k in kernel]
     if any(m % 2 for m in more):
         return None
     half = [m // 2 for m in more]
     weight = np.pad(op.weight, ((0, 0), (0, 0), *((h, h) for h in half)))
-    pads = tuple((p + h * d, q + h * d) for (p, q), h, d in zip(op.padding, half, op.dilation, strict=True))
+    pads = tuple(
+        (p + h * d, q + h * d) for (p, q), h, d in zip(op.padding, half, op.dilation, strict=True)
+    )
     return replace(op, weight=weight, padding=pads)
 
 
@@ -292,7 +333,12 @@ def _dense(op: LinearOp) -> Float:
 
 def _flatten(shape: Shape) -> Fields:
     """All axes, counted from the last, so that a simulator may put a batch before them."""
-    return {"type": "Flatten", "start_dim": -len(shape), "end_dim": -1, "input_type": np.array(shape)}
+    return {
+        "type": "Flatten",
+        "start_dim": -len(shape),
+        "end_dim": -1,
+        "input_type": np.array(shape),
+    }
 
 
 def _conv(op: Conv, bias: Float) -> Fields:

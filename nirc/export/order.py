@@ -1,4 +1,7 @@
-"""In which order a simulator runs the nodes of a graph that it has loaded. Seen in nirtorch 2.6 and spyx 1.0.0."""
+"""In which order a simulator runs the nodes of a graph that it has loaded.
+
+Seen in nirtorch 2.6 and spyx 1.0.0.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ def _depth_first(edges: Sequence[Edge], first: str) -> list[str]:
 
 
 def _ready(names: Sequence[str], edges: Sequence[Edge], first: str) -> list[str]:
-    """A node as soon as all its inputs have run. One of several inputs that depends on the node need not have."""
+    """A node as soon as all its inputs have run.
+
+    One of several inputs that depends on the node need not have.
+    """
     into: dict[str, list[str]] = {name: [s for s, t in edges if t == name] for name in names}
     done = {first: None}
     at = list(names).index(first)
@@ -66,7 +72,9 @@ def _reachable(edges: Sequence[Edge], start: str) -> set[str]:
 def _path(edges: Sequence[Edge], first: str) -> list[str]:
     """The first edge of each node is followed."""
     found = [first]
-    while (after := next((t for s, t in edges if s == found[-1]), None)) is not None and after not in found:
+    while (
+        after := next((t for s, t in edges if s == found[-1]), None)
+    ) is not None and after not in found:
         found.append(after)
     return found
 
@@ -74,8 +82,8 @@ def _path(edges: Sequence[Edge], first: str) -> list[str]:
 def fault(order: Sequence[str], forward: Sequence[Edge], back: Sequence[Edge], last: str) -> str:
     """The node that would be run out of its turn, "" if there is none.
 
-    Over a ``forward`` edge a signal arrives in its own step, over a ``back`` edge a step later. ``last`` gives the
-    output.
+    Over a ``forward`` edge a signal arrives in its own step, over a ``back`` edge a step later.
+    ``last`` gives the output.
     """
     at = {name: i for i, name in enumerate(order)}
     for source, target in (*forward, *back):

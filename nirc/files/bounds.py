@@ -1,7 +1,8 @@
-"""How much a file may ask for, declared once. Files are hostile: every size is compared before memory is taken.
+"""How much a file may ask for, declared once. Files are hostile: every size is compared before
+memory is taken.
 
-The numbers are generous for spiking networks (the largest published NIR file holds 0.3 MB) and small enough
-for a laptop. They are choices of nirc, not of NIR.
+The numbers are generous for spiking networks (the largest published NIR file holds 0.3 MB) and
+small enough for a laptop. They are choices of nirc, not of NIR.
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ MAX_PRINTED = 60  # characters of a foreign name in a message
 
 
 def printable(text: str, limit: int = MAX_PRINTED) -> str:
-    """``text`` as it may appear on a terminal: control characters escaped, cut to ``limit`` characters."""
+    """``text`` as it may appear on a terminal: control characters escaped, cut to ``limit``
+    characters.
+    """
     cut = text if len(text) <= limit else text[: limit - 3] + "..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut
+    )
 
 
 def bytes_as_text(count: int) -> str:

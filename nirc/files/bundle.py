@@ -1,4 +1,6 @@
-"""A bundle on disk: there whole or not at all, and trusted only after its digests have been checked."""
+"""A bundle on disk: there whole or not at all, and trusted only after its digests have been
+checked.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,17 @@ SWAPS = 100  # attempts to be the last of several commands that write the same b
 
 def to_json(tree: object) -> bytes:
     """Deterministic, readable JSON."""
-    return (json.dumps(tree, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (
+        json.dumps(tree, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    ).encode()
 
 
 def write(directory: Path, files: Mapping[str, bytes], *, force: bool, log: Log) -> None:
     """Put ``files`` (the manifest among them) at ``directory``.
 
-    Written beside it and renamed. An older bundle is replaced; a directory with anything else in it is left
-    alone (U602) unless ``force``, which adds the files to it, the manifest last. Raises ``UsageError``.
+    Written beside it and renamed. An older bundle is replaced; a directory with anything else in it
+    is left alone (U602) unless ``force``, which adds the files to it, the manifest last. Raises
+    ``UsageError``.
     """
     refuse_unusable(directory, force=force, log=log)
     with _reported(directory, log):
@@ -61,7 +66,9 @@ def _reported(directory: Path, log: Log) -> Iterator[None]:
 
 
 def refuse_unusable(directory: Path, *, force: bool, log: Log) -> None:
-    """Raise ``UsageError`` (U602, U608) if a bundle must not, or cannot, be written at ``directory``."""
+    """Raise ``UsageError`` (U602, U608) if a bundle must not, or cannot, be written at
+    ``directory``.
+    """
     kind = "free"
     with _reported(directory, log):
         kind = _kind(directory)
@@ -81,8 +88,10 @@ def refuse_unusable(directory: Path, *, force: bool, log: Log) -> None:
     if kind == "held" and not force:
         log.error(
             "U602",
-            f"`{directory}` cannot be replaced by a bundle: it is the current directory, or a disk is mounted there",
-            help="name a new directory inside it with --out, or write the files there one by one with --force",
+            f"`{directory}` cannot be replaced by a bundle: it is the current directory, or a "
+            "disk is mounted there",
+            help="name a new directory inside it with --out, or write the files there one by one "
+            "with --force",
         )
     log.raise_if_errors()
 
@@ -118,7 +127,14 @@ def _parsed(text: bytes, log: Log) -> dict[str, Any]:
         MANIFEST_FILE.check(tree, {}, faults)
     for fault in faults.all[:MAX_REPORTED]:
         message = f"the manifest is not one that this version reads: {fault.text}"
-        log.error("U605", message, where=fault.path, found=fault.found, limit=fault.allowed, help="compile again")
+        log.error(
+            "U605",
+            message,
+            where=fault.path,
+            found=fault.found,
+            limit=fault.allowed,
+            help="compile again",
+        )
     return {} if faults else tree
 
 
@@ -148,7 +164,9 @@ def _read_file(path: Path, log: Log) -> bytes:
 
 
 def _kind(directory: Path) -> str:
-    """What is at ``directory``; looked at again if it changes meanwhile, as when two commands write one bundle."""
+    """What is at ``directory``; looked at again if it changes meanwhile, as when two commands write
+    one bundle.
+    """
     kind = "free"
     for _ in range(LOOKS):
         with contextlib.suppress(FileNotFoundError):
@@ -159,7 +177,9 @@ def _kind(directory: Path) -> str:
 
 
 def _look(directory: Path) -> str:
-    """``free``, ``bundle`` (only files of ours in it), ``held`` (these, but not to be renamed), ``other``, ``file``."""
+    """``free``, ``bundle`` (only files of ours in it), ``held`` (these, but not to be renamed),
+    ``other``, ``file``.
+    """
     try:
         if not stat.S_ISDIR(directory.lstat().st_mode):
             return "file"
@@ -173,9 +193,15 @@ def _look(directory: Path) -> str:
 
 
 def _stranger(directory: Path) -> str:
-    """The first name in ``directory`` that its manifest does not list; the manifest itself if it is none of ours."""
+    """The first name in ``directory`` that its manifest does not list; the manifest itself if it is
+    none of ours.
+    """
     log = Log()
-    manifest = _parsed(_read_file(directory / MANIFEST, log), log) if (directory / MANIFEST).is_file() else {}
+    manifest = (
+        _parsed(_read_file(directory / MANIFEST, log), log)
+        if (directory / MANIFEST).is_file()
+        else {}
+    )
     listed = {MANIFEST, *manifest.get("files", {})} if not log.errors and manifest else set()
     return next((p.name for p in sorted(directory.iterdir()) if p.name not in listed), "")
 
@@ -194,7 +220,9 @@ def _replace(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _swap(new: Path, directory: Path, old: Path) -> None:
-    """``new`` to ``directory``, and what was there to ``old``; others may do the same at the same time."""
+    """``new`` to ``directory``, and what was there to ``old``; others may do the same at the same
+    time.
+    """
     for attempt in range(SWAPS):
         with contextlib.suppress(FileNotFoundError):
             directory.rename(old if not attempt else old.with_name(f"old{attempt}"))
@@ -208,7 +236,9 @@ def _swap(new: Path, directory: Path, old: Path) -> None:
 
 @contextlib.contextmanager
 def _beside(directory: Path) -> Iterator[Path]:
-    """A working directory on the same file system, removed at the end; those of killed runs are removed first."""
+    """A working directory on the same file system, removed at the end; those of killed runs are
+    removed first.
+    """
     parent = directory.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{directory.name[:40]}.partial-"  # a name has 255 bytes
@@ -234,7 +264,9 @@ def _alive(pid: int) -> bool:
 
 
 def _write_into(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Every file whole (written beside, renamed), the manifest last: without it nothing is a bundle."""
+    """Every file whole (written beside, renamed), the manifest last: without it nothing is a
+    bundle.
+    """
     for name in sorted(files, key=lambda n: (n == MANIFEST, n)):
         part = directory / f".{name}.part"
         with part.open("wb") as file:

@@ -1,4 +1,6 @@
-"""Files that backends write and read: archives and scripts, and files that are checked against a description."""
+"""Files that backends write and read: archives and scripts, and files that are checked against a
+description.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can hold
 WIDTH = 116
 # Every script holds the text of these modules.
-CHECKER = tuple(f"nirc.files.{name}" for name in ("faults", "kinds", "description", "manifest", "running"))
+CHECKER = tuple(
+    f"nirc.files.{name}" for name in ("faults", "kinds", "description", "manifest", "running")
+)
 NUMPY = """
 try:
     import numpy as np
@@ -52,9 +56,9 @@ def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 def read(data: bytes, *files: File, trees: Mapping[str, Tree] | None = None) -> tuple[File, Tree]:
     """Read a file that may hold anything. Return its description and its tree.
 
-    Several ``files`` describe the variants of a chip. ``trees`` are other files of the bundle, by name.
-    Raises ``InputError`` (U605) if the file is damaged. Raises an error of the description's code if the chip
-    does not take a value.
+    Several ``files`` describe the variants of a chip. ``trees`` are other files of the bundle, by
+    name. Raises ``InputError`` (U605) if the file is damaged. Raises an error of the description's
+    code if the chip does not take a value.
     """
     faults = Faults()
     file = files[0]
@@ -85,10 +89,19 @@ def raise_faults(file: File, faults: Faults) -> None:
     help_ = "compile the model again; a bundle's files are not meant to be edited"
     damaged = [fault for fault in faults.all if fault.damaged]
     for fault in damaged[:1]:
-        log.error("U605", fault.text, where=fault.path, found=fault.found, limit=fault.allowed, help=help_)
+        log.error(
+            "U605", fault.text, where=fault.path, found=fault.found, limit=fault.allowed, help=help_
+        )
     for fault in [] if damaged else faults.all:
         source = fault.source or file.source
-        log.error(file.code, fault.text, where=fault.path, found=fault.found, limit=fault.allowed, source=source)
+        log.error(
+            file.code,
+            fault.text,
+            where=fault.path,
+            found=fault.found,
+            limit=fault.allowed,
+            source=source,
+        )
     log.raise_if_errors()
 
 
@@ -103,17 +116,26 @@ def assert_good(file: File, tree: Tree, trees: Mapping[str, Tree] | None = None)
 # Scripts.
 
 
-def deploy_script(package: str, files: Sequence[File], modules: Sequence[str], **values: object) -> bytes:
+def deploy_script(
+    package: str, files: Sequence[File], modules: Sequence[str], **values: object
+) -> bytes:
     """Render deploy.py of ``package``.
 
-    ``files`` describe the bundle's files. ``modules`` of nirc say what their fields mean together. The template gets
-    ``imports``, of the standard library and numpy, and ``checker``, the text of modules and descriptions.
+    ``files`` describe the bundle's files. ``modules`` of nirc say what their fields mean together.
+    The template gets ``imports``, of the standard library and numpy, and ``checker``, the text of
+    modules and descriptions.
     """
     texts = {name: _text_of(name) for name in (*CHECKER, *modules)}
     described = "".join(f"    {literal(file, 4)},\n" for file in files)
     parts = [f"# From {name}.\n\n\n{_code_of(text)}" for name, text in texts.items()]
     checker = "\n\n\n".join([*parts, f"FILES = [\n{described}]"])
-    return script(package, "deploy.py.j2", imports=_imports_of(tuple(texts.values())), checker=checker, **values)
+    return script(
+        package,
+        "deploy.py.j2",
+        imports=_imports_of(tuple(texts.values())),
+        checker=checker,
+        **values,
+    )
 
 
 def script(package: str, template: str, **values: object) -> bytes:
@@ -127,7 +149,10 @@ def _template(package: str, name: str) -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader(package), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+        loader=PackageLoader(package),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
     )
     return environment.get_template(name)
 
@@ -157,7 +182,9 @@ def _imports_of(texts: tuple[str, ...]) -> str:
     for node in chain.from_iterable(ast.parse(text).body for text in texts):
         if isinstance(node, ast.Import):
             plain |= {f"import {alias.name}" for alias in node.names if alias.name != "numpy"}
-        elif isinstance(node, ast.ImportFrom) and not f"{node.module}.".startswith(("nirc.", "__future__.")):
+        elif isinstance(node, ast.ImportFrom) and not f"{node.module}.".startswith(
+            ("nirc.", "__future__.")
+        ):
             names.setdefault(node.module or "", set()).update(alias.name for alias in node.names)
     froms = [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names)]
     return "\n".join(["from __future__ import annotations\n", *sorted(plain), *froms, NUMPY])
@@ -169,11 +196,15 @@ def literal(value: Any, indent: int = 0, before: int = 0) -> str:
     ``before``: characters that stand before it in its line.
     """
     opening, parts, closing = _parts(value)
-    short = opening + ", ".join(label + literal(inner, -(1 << 20)) for label, inner in parts) + closing
+    short = (
+        opening + ", ".join(label + literal(inner, -(1 << 20)) for label, inner in parts) + closing
+    )
     if indent + before + len(short) <= WIDTH or not parts:
         return short
     space = " " * (indent + 4)
-    lines = "".join(f"{space}{label}{literal(inner, indent + 4, len(label))},\n" for label, inner in parts)
+    lines = "".join(
+        f"{space}{label}{literal(inner, indent + 4, len(label))},\n" for label, inner in parts
+    )
     return f"{opening}\n{lines}{' ' * indent}{closing[-1]}"
 
 

@@ -25,9 +25,11 @@ SAME_STEP = 1e-3  # relative difference below which two time steps are the same
 
 @dataclass(frozen=True)
 class Data:
-    """``inputs`` (samples, steps, ...) spike counts; ``labels`` (samples,) classes; ``dt_s`` seconds a step.
+    """``inputs`` (samples, steps, ...) spike counts; ``labels`` (samples,) classes; ``dt_s``
+    seconds a step.
 
-    ``outputs`` (samples, steps, ...) float64: what a simulator recorded. ``file``: where all was read, for findings.
+    ``outputs`` (samples, steps, ...) float64: what a simulator recorded. ``file``: where all was
+    read, for findings.
     """
 
     inputs: NDArray[np.int64]
@@ -40,8 +42,8 @@ class Data:
 def read_data(path: Path, log: Log, dt_s: float | None = None) -> Data:
     """Rasters of ``path``. Raises ``InputError`` (U603).
 
-    ``dt_s``: the model's time step in seconds, if it is known. Events are counted in it; a file that says
-    another one is warned of (U609).
+    ``dt_s``: the model's time step in seconds, if it is known. Events are counted in it; a file
+    that says another one is warned of (U609).
     """
     data = Data(np.zeros((0, 0, 0), np.int64))
     try:
@@ -53,7 +55,9 @@ def read_data(path: Path, log: Log, dt_s: float | None = None) -> Data:
     log.raise_if_errors()
     if data.dt_s is not None and dt_s is not None and abs(data.dt_s / dt_s - 1) > SAME_STEP:
         found, limit = f"{data.dt_s:g} s", f"{dt_s:g} s"
-        log.warning("U609", f"the data's steps are {found}, the model's {limit}", found=found, limit=limit)
+        log.warning(
+            "U609", f"the data's steps are {found}, the model's {limit}", found=found, limit=limit
+        )
     return data
 
 
@@ -78,7 +82,9 @@ def _arrays(path: Path, dt_s: float | None) -> Mapping[str, NDArray[Any]]:
     if kind.startswith("a numpy array"):
         return {"inputs": read_npy(path)}
     if "numpy" not in kind and "zip" not in kind:
-        raise RefusalError("U603", f"this is {kind}", limit=".npz, .npy or nir's recorded data in HDF5")
+        raise RefusalError(
+            "U603", f"this is {kind}", limit=".npz, .npy or nir's recorded data in HDF5"
+        )
     return read_npz(path, KEYS)
 
 
@@ -103,7 +109,9 @@ def _counts(values: NDArray[Any], log: Log) -> NDArray[np.int64]:
     if values.ndim < 3 or values.size == 0:
         raise RefusalError("U603", "the inputs have too few axes or are empty", found, EXPECTED)
     if values.size * 8 > MAX_DATA_BYTES:
-        raise RefusalError("U603", "the inputs are too large", found, f"{MAX_DATA_BYTES // 8} counts")
+        raise RefusalError(
+            "U603", "the inputs are too large", found, f"{MAX_DATA_BYTES // 8} counts"
+        )
     _whole(values, "a spike count", LARGEST_COUNT)
     return values.astype(np.int64)
 
@@ -111,7 +119,9 @@ def _counts(values: NDArray[Any], log: Log) -> NDArray[np.int64]:
 def _labels(values: NDArray[Any], samples: int) -> NDArray[np.int64]:
     if values.shape != (samples,):
         limit = f"shape ({samples},)"
-        raise RefusalError("U603", "the labels do not match the samples", f"shape {values.shape}", limit)
+        raise RefusalError(
+            "U603", "the labels do not match the samples", f"shape {values.shape}", limit
+        )
     _whole(values, "a class", np.iinfo(np.int32).max)
     return values.astype(np.int64)
 
@@ -119,12 +129,16 @@ def _labels(values: NDArray[Any], samples: int) -> NDArray[np.int64]:
 def _outputs(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
     if values.ndim < 3 or values.shape[:2] != shape:
         limit = f"({shape[0]} samples, {shape[1]} steps, ...output shape)"
-        raise RefusalError("U603", "the recorded outputs do not match the inputs", f"shape {values.shape}", limit)
+        raise RefusalError(
+            "U603", "the recorded outputs do not match the inputs", f"shape {values.shape}", limit
+        )
     if values.size * 8 > MAX_DATA_BYTES:
         raise RefusalError("U603", "the recorded outputs are too large", f"{values.size} values")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        raise RefusalError("U603", "a recorded output is not finite", f"{values[index]} at index {index}")
+        raise RefusalError(
+            "U603", "a recorded output is not finite", f"{values[index]} at index {index}"
+        )
     return values.astype(np.float64)
 
 

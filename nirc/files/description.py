@@ -1,6 +1,7 @@
 """Describe a file that a chip reads, and check a file against its description.
 
-nirc's readers import this module. Every deploy.py holds its text. So it needs Python 3.9 and the standard library only.
+nirc's readers import this module. Every deploy.py holds its text. So it needs Python 3.9 and the
+standard library only.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ Tree = Any  # what JSON can hold, and arrays
 class File:
     """A file of a bundle.
 
-    ``rules`` note what fields say against each other. They are called with the tree, this description,
-    the trees of the files before this one, and the faults. ``numbers`` are for them.
-    ``code`` is the diagnostic for values that the chip does not take, ``source`` where most ranges come from.
+    ``rules`` note what fields say against each other. They are called with the tree, this
+    description, the trees of the files before this one, and the faults. ``numbers`` are for them.
+    ``code`` is the diagnostic for values that the chip does not take, ``source`` where most ranges
+    come from.
     """
 
     name: str
@@ -63,7 +65,9 @@ def parse_json(data: bytes, most: int, faults: Faults) -> Tree:
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        faults.damaged("", f"the file is not JSON: {str(error)[:100]!a}", data[:30], "JSON in UTF-8")
+        faults.damaged(
+            "", f"the file is not JSON: {str(error)[:100]!a}", data[:30], "JSON in UTF-8"
+        )
         return None
 
 
@@ -79,8 +83,12 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a number")
 
 
-def check_shapes(kind: Kind | None, block: dict[str, Any], path: str, sizes: Mapping[str, int], faults: Faults) -> None:
-    """Compare the lengths of all axes of a block's arrays with ``sizes``, by the names of the axes."""
+def check_shapes(
+    kind: Kind | None, block: dict[str, Any], path: str, sizes: Mapping[str, int], faults: Faults
+) -> None:
+    """Compare the lengths of all axes of a block's arrays with ``sizes``, by the names of the
+    axes.
+    """
     if isinstance(kind, Switch):
         kind = kind.case(block)
     for name, inner in kind.fields.items() if isinstance(kind, Object) else ():

@@ -44,7 +44,11 @@ class Fault:
     @property
     def text(self) -> str:
         """The message, with the number of further places."""
-        return f"{self.message}; so are {self.others} more values of this field" if self.others else self.message
+        return (
+            f"{self.message}; so are {self.others} more values of this field"
+            if self.others
+            else self.message
+        )
 
     def __str__(self) -> str:
         return f"{self.path or 'the file'}: {self.text}: found {self.found}, allowed {self.allowed}"
@@ -53,7 +57,8 @@ class Fault:
 class Faults:
     """Collects all faults of a file. The same fault in many places is kept once.
 
-    ``exact`` is false before a file is written: arrays may have wider types than the file will have.
+    ``exact`` is false before a file is written: arrays may have wider types than the file will
+    have.
     """
 
     def __init__(self, exact: bool = True) -> None:
@@ -73,16 +78,27 @@ class Faults:
         self._add(Fault(path, message, shown(found), str(allowed), damaged=True))
 
     def outside(
-        self, path: str, found: object, allowed: object, message: str = "", source: str = "", others: int = 0
+        self,
+        path: str,
+        found: object,
+        allowed: object,
+        message: str = "",
+        source: str = "",
+        others: int = 0,
     ) -> None:
-        """Note a value that the chip does not take. ``allowed`` is (least, most), a list of values or a text."""
+        """Note a value that the chip does not take.
+
+        ``allowed`` is (least, most), a list of values or a text.
+        """
         if isinstance(allowed, tuple):
             allowed = f"{allowed[0]}..{allowed[1]}"
         elif isinstance(allowed, list):
             allowed = ", ".join(map(str, allowed))
         text = found if isinstance(found, str) else shown(found)
         message = message or "a value is outside the chip's range"
-        self._add(Fault(path, message, text, str(allowed), damaged=False, source=source, others=others))
+        self._add(
+            Fault(path, message, text, str(allowed), damaged=False, source=source, others=others)
+        )
 
     def _add(self, fault: Fault) -> None:
         place = (re.sub(r"\[\d+\]", "[]", fault.path), fault.message)

@@ -1,4 +1,5 @@
-"""Files that are not what they should be: told by their first bytes and, for archives, the names inside.
+"""Files that are not what they should be: told by their first bytes and, for archives, the names
+inside.
 
 Nothing is unpickled, nothing decompressed, and a FIFO or device is never opened.
 """
@@ -18,7 +19,9 @@ from nirc.files.refusal import UNFINISHED, RefusalError
 if TYPE_CHECKING:
     from nirc.files.hdf5.file import Hdf5
 
-LEGACY_TORCH = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # the magic number of torch.save before 1.6, pickled
+LEGACY_TORCH = (
+    b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # the magic number of torch.save before 1.6, pickled
+)
 DIRECTORY_BYTES = 1 << 16  # of a zip archive's directory, enough to name the archive
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
@@ -60,7 +63,11 @@ _TOP_NAMES: tuple[tuple[str, str], ...] = (
     ("#refs#", "a MATLAB 7.3 file"),
 )
 EXPORT = "export the network to NIR, and write it with nir.write"
-EMPTY, ZEROS, BEGINNING = "an empty file", "a file that begins with zeros", "the first bytes of an HDF5 file"
+EMPTY, ZEROS, BEGINNING = (
+    "an empty file",
+    "a file that begins with zeros",
+    "the first bytes of an HDF5 file",
+)
 
 
 def check_file(path: Path) -> None:
@@ -69,7 +76,9 @@ def check_file(path: Path) -> None:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device, FIFO or socket"
-            raise RefusalError("F101", f"this is {kind}, not a file", _shown(path), help="name a file")
+            raise RefusalError(
+                "F101", f"this is {kind}, not a file", _shown(path), help="name a file"
+            )
         if status.st_size > MAX_FILE_BYTES:
             size, limit = bytes_as_text(status.st_size), bytes_as_text(MAX_FILE_BYTES)
             raise RefusalError("F106", "the file is too large", size, limit)
@@ -78,7 +87,9 @@ def check_file(path: Path) -> None:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = getattr(error, "strerror", None) or str(error)
         help_ = "check the path and its permissions"
-        raise RefusalError("F101", f"the file cannot be opened: {why}", _shown(path), help=help_) from error
+        raise RefusalError(
+            "F101", f"the file cannot be opened: {why}", _shown(path), help=help_
+        ) from error
 
 
 def check_hdf5(path: Path) -> None:
@@ -95,7 +106,10 @@ def is_hdf5(path: Path) -> bool:
 
 
 def identify(path: Path) -> str:
-    """A phrase such as ``a PyTorch archive (zip with a pickle)``. Raises ``OSError`` if it cannot be read."""
+    """A phrase such as ``a PyTorch archive (zip with a pickle)``.
+
+    Raises ``OSError`` if it cannot be read.
+    """
     with path.open("rb") as file:
         head = file.read(512)
     if not head:
@@ -105,7 +119,11 @@ def identify(path: Path) -> str:
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip(zip_names(path))
     if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return "a pickled PyTorch object (legacy format)" if LEGACY_TORCH in head else "a Python pickle"
+        return (
+            "a pickled PyTorch object (legacy format)"
+            if LEGACY_TORCH in head
+            else "a Python pickle"
+        )
     for offset, magic, name in _MAGIC:
         if head.startswith(magic, offset):
             return name
@@ -115,7 +133,9 @@ def identify(path: Path) -> str:
 
 
 def zip_names(path: Path) -> list[str]:
-    """The first names in a zip archive's directory, at most 64 KiB of it; empty if it cannot be found."""
+    """The first names in a zip archive's directory, at most 64 KiB of it; empty if it cannot be
+    found.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size - (1 << 16) - 22))
@@ -138,16 +158,24 @@ def identify_hdf5(hdf5: Hdf5, names: Sequence[str]) -> RefusalError:
     """What an HDF5 file without a group ``node`` is, by its top-level names and structure."""
     if is_nir_data(hdf5, names):
         help_ = "give it to --data, and the model as the argument"
-        return RefusalError("F103", "this is recorded data of a NIR graph (NIRGraphData), not a model", help=help_)
+        return RefusalError(
+            "F103", "this is recorded data of a NIR graph (NIRGraphData), not a model", help=help_
+        )
     found = ", ".join(printable(name) for name in names[:8]) + (", ..." if len(names) > 8 else "")
     looks = next((kind for top, kind in _TOP_NAMES if top in names), "")
-    message = f"this looks like {looks}, not a NIR graph" if looks else "the file has no group `node`"
+    message = (
+        f"this looks like {looks}, not a NIR graph" if looks else "the file has no group `node`"
+    )
     help_ = UNFINISHED if set(names) <= {"version"} else EXPORT
-    return RefusalError("F103", message, found or "an HDF5 file with nothing in it", "group `node`", help_)
+    return RefusalError(
+        "F103", message, found or "an HDF5 file with nothing in it", "group `node`", help_
+    )
 
 
 def is_nir_data(hdf5: Hdf5, names: Sequence[str]) -> bool:
-    """``NIRGraphData`` says so in an attribute of text, which HDF5 cannot read safely: its existence must do."""
+    """``NIRGraphData`` says so in an attribute of text, which HDF5 cannot read safely: its
+    existence must do.
+    """
     return "nodes" in names and hdf5.has_attribute(hdf5.root, "__type__")
 
 
@@ -165,11 +193,17 @@ def _zip(names: list[str]) -> str:
 
 
 def _protobuf(head: bytes) -> str:
-    """ONNX starts with field 1, its version, and field 2, the producer's name; TensorFlow's models alike."""
+    """ONNX starts with field 1, its version, and field 2, the producer's name; TensorFlow's models
+    alike.
+    """
     if len(head) < 8 or head[0] != 0x08 or head[1] > 0x20 or head[2] != 0x12:
         return ""
     producer = head[4 : 4 + head[3]]
-    return "an ONNX model" if producer.isalnum() or b"." in producer[:20] else "a protobuf file (TensorFlow or ONNX)"
+    return (
+        "an ONNX model"
+        if producer.isalnum() or b"." in producer[:20]
+        else "a protobuf file (TensorFlow or ONNX)"
+    )
 
 
 def _text(head: bytes) -> str:
@@ -180,8 +214,12 @@ def _text(head: bytes) -> str:
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3 or len(head) < 512:  # not a letter cut in two by our reading 512 bytes
+        if (
+            error.start < len(head) - 3 or len(head) < 512
+        ):  # not a letter cut in two by our reading 512 bytes
             return ""
         text = head[: error.start].decode()
     start = text.lstrip()[:1]
-    return {"{": "a JSON file", "[": "a JSON file", "<": "an XML or HTML file"}.get(start, "a text file")
+    return {"{": "a JSON file", "[": "a JSON file", "<": "an XML or HTML file"}.get(
+        start, "a text file"
+    )

@@ -1,4 +1,5 @@
-"""Kinds of values that a file may hold, and the check of a value. deploy.py holds this module's text.
+"""Kinds of values that a file may hold, and the check of a value. deploy.py holds this module's
+text.
 
 It needs the standard library of Python 3.9 only.
 """
@@ -16,7 +17,10 @@ MAX_TEXT = 4096  # characters of a name that is free
 
 
 class Kind:
-    """The values that are allowed. ``doc`` says what a value means, ``source`` where its range comes from."""
+    """The values that are allowed.
+
+    ``doc`` says what a value means, ``source`` where its range comes from.
+    """
 
     doc: str = ""
     source: str = ""
@@ -108,8 +112,17 @@ class Text(Kind):
 
     def check(self, value: Any, path: str, faults: Faults) -> None:
         """Control characters are refused."""
-        if not isinstance(value, str) or not self.least <= len(value) <= self.most or not value.isprintable():
-            faults.damaged(path, "a text is missing", value, f"{self.least} to {self.most} printable characters")
+        if (
+            not isinstance(value, str)
+            or not self.least <= len(value) <= self.most
+            or not value.isprintable()
+        ):
+            faults.damaged(
+                path,
+                "a text is missing",
+                value,
+                f"{self.least} to {self.most} printable characters",
+            )
 
 
 @dataclass(frozen=True)
@@ -136,8 +149,12 @@ class Const(Kind):
         """The type counts, too: 1 is not true."""
         wanted = self.value
         if isinstance(wanted, dict):
-            Object({name: Const(inner) for name, inner in wanted.items()}).check(value, path, faults)
-        elif type(value) is not type(wanted) or (isinstance(wanted, list) and len(value) != len(wanted)):
+            Object({name: Const(inner) for name, inner in wanted.items()}).check(
+                value, path, faults
+            )
+        elif type(value) is not type(wanted) or (
+            isinstance(wanted, list) and len(value) != len(wanted)
+        ):
             faults.damaged(path, "a setting is unknown", value, json.dumps(wanted))
         elif isinstance(wanted, list):
             for i, inner in enumerate(wanted):
@@ -161,7 +178,10 @@ class Maybe(Kind):
 
 @dataclass(frozen=True)
 class Many(Kind):
-    """A list of values of one kind. ``size`` is a number, a ``Size``, or the name of a length that is free."""
+    """A list of values of one kind.
+
+    ``size`` is a number, a ``Size``, or the name of a length that is free.
+    """
 
     item: Kind
     size: int | str | Size
@@ -208,12 +228,16 @@ class Integers(Kind):
     def _check_array(self, value: Any, path: str, faults: Faults) -> None:
         exact = [i for i, n in enumerate(self.shape) if isinstance(n, int)]
         if value.dtype.kind != "i":
-            faults.damaged(path, "a value is not an integer", value.dtype.str, f"{self.low}..{self.high}")
+            faults.damaged(
+                path, "a value is not an integer", value.dtype.str, f"{self.low}..{self.high}"
+            )
         elif value.ndim != len(self.shape) or any(value.shape[i] != self.shape[i] for i in exact):
             faults.damaged(path, "an array has another shape", value.shape, self.shape)
         elif value.size and not self.low <= value.min() <= value.max() <= self.high:
             bad = value[(value < self.low) | (value > self.high)]
-            faults.outside(path, bad[0].item(), (self.low, self.high), source=self.source, others=len(bad) - 1)
+            faults.outside(
+                path, bad[0].item(), (self.low, self.high), source=self.source, others=len(bad) - 1
+            )
 
     def _fits(self, value: list[Any]) -> bool:
         flat = value
@@ -270,11 +294,15 @@ class Array(Kind):
         if value.ndim != len(self.shape) or any(value.shape[i] != self.shape[i] for i in exact):
             faults.damaged(path, "an array has another shape", value.shape, self.shape)
             return
-        if not value.size or (value.min() >= self.low and value.max() <= self.high):  # false for NaN
+        if not value.size or (
+            value.min() >= self.low and value.max() <= self.high
+        ):  # false for NaN
             return
         bad = value[~((value >= self.low) & (value <= self.high))]
         if self.points:
-            faults.damaged(path, "a number points to nothing", bad[0].item(), f"{self.low}..{self.high}")
+            faults.damaged(
+                path, "a number points to nothing", bad[0].item(), f"{self.low}..{self.high}"
+            )
         else:
             allowed = (self.low, self.high)
             faults.outside(path, bad[0].item(), allowed, source=self.source, others=len(bad) - 1)
@@ -282,7 +310,8 @@ class Array(Kind):
 
 @dataclass(frozen=True)
 class Object(Kind):
-    """Named fields. ``optional`` may be missing. With ``open``, fields that are not described are allowed.
+    """Named fields. ``optional`` may be missing. With ``open``, fields that are not described are
+    allowed.
 
     An object with arrays lists their names in its field "arrays".
     """
@@ -312,7 +341,9 @@ class Object(Kind):
 
     def arrays_of(self, value: dict[str, Any]) -> list[str]:
         """The names of the arrays that ``value`` has, in the order of the fields."""
-        return [name for name, kind in self.fields.items() if isinstance(kind, Array) and name in value]
+        return [
+            name for name, kind in self.fields.items() if isinstance(kind, Array) and name in value
+        ]
 
 
 @dataclass(frozen=True)
@@ -338,7 +369,10 @@ class Map(Kind):
 
 @dataclass(frozen=True)
 class Switch(Kind):
-    """Objects that look different for each value of one field. ``default`` is for all other values."""
+    """Objects that look different for each value of one field.
+
+    ``default`` is for all other values.
+    """
 
     key: str
     cases: tuple[tuple[Any, Kind], ...]

@@ -1,4 +1,6 @@
-"""manifest.json and the files that it lists: what any bundle must hold. deploy.py holds this module's text."""
+"""manifest.json and the files that it lists: what any bundle must hold. deploy.py holds this
+module's text.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,18 @@ from typing import Any
 
 from nirc.files.description import File, Tree, check_shapes
 from nirc.files.faults import Faults, join
-from nirc.files.kinds import Choice, Const, Integer, Integers, Many, Map, Maybe, Number, Object, Text
+from nirc.files.kinds import (
+    Choice,
+    Const,
+    Integer,
+    Integers,
+    Many,
+    Map,
+    Maybe,
+    Number,
+    Object,
+    Text,
+)
 
 SCHEMA = "nirc-bundle/1"
 MANIFEST_NAME = "manifest.json"
@@ -27,18 +40,33 @@ def _index(name: str, low: int = 0) -> Integers:
 
 
 def check_manifest(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
-    """The lists have as many entries as there are outputs. No output is later than ``latency_steps``."""
+    """The lists have as many entries as there are outputs.
+
+    No output is later than ``latency_steps``.
+    """
     check_shapes(file.root, tree, "", {"outputs": len(tree["output_map"])}, faults)
     latest = max(tree["output_latency_steps"], default=0)
     if tree["output_latency_steps"] and latest > tree["latency_steps"]:
-        faults.damaged("latency_steps", "an output is later", tree["latency_steps"], f"{latest} or more")
+        faults.damaged(
+            "latency_steps", "an output is later", tree["latency_steps"], f"{latest} or more"
+        )
     for name, block in tree["populations"].items():
         if len(block["scale"]) != len(block["index"]):
             path = join(join("populations", name), "scale")
-            faults.damaged(path, "a population needs a scale for each neuron", block["scale"], len(block["index"]))
+            faults.damaged(
+                path,
+                "a population needs a scale for each neuron",
+                block["scale"],
+                len(block["index"]),
+            )
     for name in tree["files"]:
         if not FILE_NAME.fullmatch(name):
-            faults.damaged(join("files", name), "the manifest names a file outside the bundle", name, "a file name")
+            faults.damaged(
+                join("files", name),
+                "the manifest names a file outside the bundle",
+                name,
+                "a file name",
+            )
 
 
 MANIFEST = File(
@@ -79,25 +107,31 @@ MANIFEST = File(
 def check_ends(manifest: Tree, ends: Mapping[str, Any], faults: Faults) -> None:
     """Compare the manifest with the chip's files.
 
-    ``ends``: the numbers of "inputs" and "outputs", the "kinds" of output, and the neurons of each of the "parts".
-    "silent", if it is there, lists the outputs that may be membranes.
+    ``ends``: the numbers of "inputs" and "outputs", the "kinds" of output, and the neurons of each
+    of the "parts". "silent", if it is there, lists the outputs that may be membranes.
     """
     _below("input_map", manifest["input_map"], ends["inputs"], faults)
     _below("output_map", manifest["output_map"], ends["outputs"], faults)
     kind = manifest["output_kind"]
     if kind not in ends["kinds"]:
-        faults.damaged("output_kind", "the chip's files have other outputs", kind, ", ".join(ends["kinds"]))
+        faults.damaged(
+            "output_kind", "the chip's files have other outputs", kind, ", ".join(ends["kinds"])
+        )
     scaled = set()
     for name, block in manifest["populations"].items():
         path = join("populations", name)
         if block["part"] not in ends["parts"]:
-            faults.damaged(f"{path}.part", "a part is unknown", block["part"], ", ".join(ends["parts"]))
+            faults.damaged(
+                f"{path}.part", "a part is unknown", block["part"], ", ".join(ends["parts"])
+            )
         else:
             _below(f"{path}.index", block["index"], ends["parts"][block["part"]], faults)
         scaled |= set(block["index"]) if block["part"] == READOUT else set()
     silent = set(ends.get("silent", manifest["output_map"])) & set(manifest["output_map"])
     if kind == "membrane" and not silent <= scaled:
-        faults.damaged("populations", "an output has no scale", "outputs without", "a scale for each output")
+        faults.damaged(
+            "populations", "an output has no scale", "outputs without", "a scale for each output"
+        )
 
 
 def _below(path: str, values: Sequence[int | None], end: int, faults: Faults) -> None:
@@ -112,9 +146,14 @@ def sha256(data: bytes) -> str:
 
 
 class Bundle:
-    """The files in a directory, checked. ``lines`` has every fault, ``trees`` the contents by name."""
+    """The files in a directory, checked.
 
-    def __init__(self, directory: Path, files: Sequence[File], ends_of: Callable[[Mapping[str, Tree]], Any]) -> None:
+    ``lines`` has every fault, ``trees`` the contents by name.
+    """
+
+    def __init__(
+        self, directory: Path, files: Sequence[File], ends_of: Callable[[Mapping[str, Tree]], Any]
+    ) -> None:
         self.directory = directory
         self.lines: list[str] = []
         self.trees: dict[str, Tree] = {}
@@ -122,7 +161,9 @@ class Bundle:
         self.check(MANIFEST, self.read(MANIFEST_NAME))
         self.manifest: Tree = self.trees.get(MANIFEST_NAME) if self.sound else None
         self.listed: dict[str, str] = self.manifest["files"] if self.manifest else {}
-        contents = {name: self.read(name) for name in sorted({*self.listed, *(file.name for file in files)})}
+        contents = {
+            name: self.read(name) for name in sorted({*self.listed, *(file.name for file in files)})
+        }
         for name, content in contents.items():
             if content is not None and self.listed and sha256(content) != self.listed.get(name):
                 self.lines.append(f"{name}: this is not the file that nirc wrote")

@@ -1,7 +1,8 @@
 """Network files: blocks of named fields and arrays in one .npz. deploy.py holds this module's text.
 
-The file has ``network``, the structure as JSON text in bytes, and one array a field under ``populations/0/threshold``
-and so on. Nothing in it is compressed, so that a reader needs no more memory than the file.
+The file has ``network``, the structure as JSON text in bytes, and one array a field under
+``populations/0/threshold`` and so on. Nothing in it is compressed, so that a reader needs no more
+memory than the file.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class NetworkFile(File):
                 blocks = [name for name, kind in self.root.fields.items() if isinstance(kind, Many)]
                 return Members(archive, len(data), faults).tree(blocks)
         except Exception as error:  # the parsers of numpy and zipfile raise a dozen classes
-            faults.damaged("", f"the file is damaged: {str(error)[:100]!a}", data[:8], "a file that nirc wrote")
+            faults.damaged(
+                "", f"the file is damaged: {str(error)[:100]!a}", data[:8], "a file that nirc wrote"
+            )
             return None
 
 
@@ -55,7 +58,11 @@ class Members:
     def tree(self, kinds: Sequence[str]) -> Tree:
         """The structure, with the arrays of its blocks. ``kinds`` are lists of blocks."""
         structure = self.member(STRUCTURE, STRUCTURE)
-        tree = None if structure is None else parse_json(structure.tobytes(), MAX_STRUCTURE_BYTES, self.faults)
+        tree = (
+            None
+            if structure is None
+            else parse_json(structure.tobytes(), MAX_STRUCTURE_BYTES, self.faults)
+        )
         if not isinstance(tree, dict):
             return tree
         lists = {kind: tree[kind] for kind in kinds if isinstance(tree.get(kind), list)}
@@ -67,15 +74,23 @@ class Members:
                 else:
                     known = False
         for name in sorted(self.unread) if known else ():
-            self.faults.damaged(ascii(name)[1:-1], "a member of the archive is unknown", None, "no such member")
+            self.faults.damaged(
+                ascii(name)[1:-1], "a member of the archive is unknown", None, "no such member"
+            )
         return tree
 
     def block(self, block: dict[str, Any], path: str, place: str) -> None:
         """Put the arrays of a block into it."""
         listed = block["arrays"]
-        names = listed if isinstance(listed, list) and all(isinstance(name, str) for name in listed) else None
+        names = (
+            listed
+            if isinstance(listed, list) and all(isinstance(name, str) for name in listed)
+            else None
+        )
         if names is None or len(set(names)) < len(names) or set(names) & set(block):
-            self.faults.damaged(f"{path}.arrays", "the names of arrays are missing", listed, "names, each once")
+            self.faults.damaged(
+                f"{path}.arrays", "the names of arrays are missing", listed, "names, each once"
+            )
             return
         for name in names:
             array = self.member(f"{place}/{name}", join(path, name))
@@ -96,7 +111,9 @@ class Members:
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
         if fortran or dtype.hasobject:
             raise ValueError(f"an array holds {dtype.str}, or is in another order")
-        return np.frombuffer(stream.read(), dtype).reshape(shape)  # raises if they do not fit each other
+        return np.frombuffer(stream.read(), dtype).reshape(
+            shape
+        )  # raises if they do not fit each other
 
 
 # What the rules of a network are made of.
@@ -107,7 +124,12 @@ def check_pointers(path: str, pointers: Any, end: int, faults: Faults) -> None:
     if not pointers.size:
         faults.damaged(path, "an array is empty", pointers.shape, "one or more numbers")
     elif not 0 <= int(pointers.min()) <= int(pointers.max()) < end:
-        faults.damaged(path, "a number points to nothing", f"{pointers.min()}..{pointers.max()}", f"0..{end - 1}")
+        faults.damaged(
+            path,
+            "a number points to nothing",
+            f"{pointers.min()}..{pointers.max()}",
+            f"0..{end - 1}",
+        )
 
 
 def check_names(blocks: Sequence[Tree], what: str, faults: Faults) -> None:
@@ -120,7 +142,12 @@ def check_names(blocks: Sequence[Tree], what: str, faults: Faults) -> None:
 def check_known(path: str, name: str, sizes: Mapping[str, int], faults: Faults) -> int:
     """The size of a block that exists, else 0."""
     if name not in sizes:
-        faults.damaged(path, "there is no such block to connect", name, "a block of the network; readouts only end")
+        faults.damaged(
+            path,
+            "there is no such block to connect",
+            name,
+            "a block of the network; readouts only end",
+        )
     return sizes.get(name, 0)
 
 

@@ -1,6 +1,7 @@
 """Network files as dataclasses: written the same way for the same tables, and read as if hostile.
 
-Plain numpy reads them, ``allow_pickle=False``. No time is in a file, so that its bytes depend on the tables alone.
+Plain numpy reads them, ``allow_pickle=False``. No time is in a file, so that its bytes depend on
+the tables alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ ROOM = 20  # characters that a label leaves for a number
 
 
 class Labels:
-    """Names of blocks, made from names of a program: printable, not too long, none twice, none of ``taken``."""
+    """Names of blocks, made from names of a program: printable, not too long, none twice, none of
+    ``taken``.
+    """
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self.taken = set(taken)
@@ -43,22 +46,33 @@ class Labels:
 
 
 def tree_of(file: NetworkFile, channels: int, blocks: Mapping[str, Iterable[Any]]) -> Tree:
-    """The tree of a network file. ``blocks`` are dataclasses, by kind. An array that is None is left out."""
+    """The tree of a network file.
+
+    ``blocks`` are dataclasses, by kind. An array that is None is left out.
+    """
     tree: Tree = {"format": vars(file.root.fields["format"])["value"], "channels": channels}
     for kind, rows in blocks.items():
         item = file.item(kind)
         tree[kind] = []
         for row in rows:
             block = {name: _plain(value) for name, value in vars(row).items()}
-            block = {name: value for name, value in block.items() if value is not None or name not in _arrays(item)}
+            block = {
+                name: value
+                for name, value in block.items()
+                if value is not None or name not in _arrays(item)
+            }
             case = item.case(block) if isinstance(item, Switch) else item
-            tree[kind].append({**block, "arrays": case.arrays_of(block) if isinstance(case, Object) else []})
+            tree[kind].append(
+                {**block, "arrays": case.arrays_of(block) if isinstance(case, Object) else []}
+            )
     return tree
 
 
 def _arrays(kind: Kind | None) -> dict[str, Array]:
     """All arrays that a block may have, by name."""
-    cases: list[Kind | None] = [case for _, case in kind.cases] if isinstance(kind, Switch) else [kind]
+    cases: list[Kind | None] = (
+        [case for _, case in kind.cases] if isinstance(kind, Switch) else [kind]
+    )
     arrays: dict[str, Array] = {}
     for case in cases:
         fields = case.fields if isinstance(case, Object) else {}
@@ -85,7 +99,8 @@ def to_npz(file: NetworkFile, tree: Tree) -> bytes:
         if isinstance(many, Many):
             types = {name: array.dtype for name, array in _arrays(many.item).items()}
             narrow[kind] = [
-                block | {name: block[name].astype(types[name]) for name in block["arrays"]} for block in tree[kind]
+                block | {name: block[name].astype(types[name]) for name in block["arrays"]}
+                for block in tree[kind]
             ]
     return pack(narrow)
 
@@ -98,8 +113,12 @@ def pack(tree: Tree) -> bytes:
         if isinstance(blocks, list):
             structure[kind] = []
             for i, block in enumerate(blocks):
-                arrays = {name: value for name, value in block.items() if isinstance(value, np.ndarray)}
-                structure[kind].append({name: value for name, value in block.items() if name not in arrays})
+                arrays = {
+                    name: value for name, value in block.items() if isinstance(value, np.ndarray)
+                }
+                structure[kind].append(
+                    {name: value for name, value in block.items() if name not in arrays}
+                )
                 members |= {f"{kind}/{i}/{name}": arrays[name] for name in block["arrays"]}
     text = json.dumps(structure, sort_keys=True).encode()
     packed = io.BytesIO()
@@ -111,7 +130,9 @@ def pack(tree: Tree) -> bytes:
     return packed.getvalue()
 
 
-def from_npz(file: NetworkFile, data: bytes, makers: Mapping[str, Any]) -> tuple[int, dict[str, tuple[Any, ...]]]:
+def from_npz(
+    file: NetworkFile, data: bytes, makers: Mapping[str, Any]
+) -> tuple[int, dict[str, tuple[Any, ...]]]:
     """Return the channels, and blocks by kind, made by ``makers``. Their arrays are read-only.
 
     Raises as ``read`` does.
@@ -120,6 +141,7 @@ def from_npz(file: NetworkFile, data: bytes, makers: Mapping[str, Any]) -> tuple
     made = {}
     for kind, make in makers.items():
         made[kind] = tuple(
-            make(**{name: value for name, value in block.items() if name != "arrays"}) for block in tree[kind]
+            make(**{name: value for name, value in block.items() if name != "arrays"})
+            for block in tree[kind]
         )
     return tree["channels"], made

@@ -1,4 +1,7 @@
-"""Plugins: chips and writers of any distribution, by entry point. A broken one does not stop the others."""
+"""Plugins: chips and writers of any distribution, by entry point.
+
+A broken one does not stop the others.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ class Plugins(Generic[T]):
         return loaded
 
     def one(self, name: str) -> T | None:
-        """Return the plugin called ``name``, None if there is none. Raises ``UsageError`` (U615) for a broken one."""
+        """Return the plugin called ``name``, None if there is none.
+
+        Raises ``UsageError`` (U615) for a broken one.
+        """
         log = Log()
         entry = self._entries(Log()).get(name)
         if entry is None:
@@ -50,7 +56,10 @@ class Plugins(Generic[T]):
         return sorted(self._entries(Log()))
 
     def _entries(self, log: Log) -> dict[str, EntryPoint]:
-        """Entry points by name. Of several with one name the built-in one is taken, else the first package's."""
+        """Entry points by name.
+
+        Of several with one name the built-in one is taken, else the first package's.
+        """
         found: dict[str, EntryPoint] = {}
         for entry in _installed(self.group, tuple(sys.path)):
             if entry.name in found:
@@ -61,10 +70,16 @@ class Plugins(Generic[T]):
         return found
 
     def _loaded(self, entry: EntryPoint) -> tuple[T | None, str]:
-        """Return the plugin, or None and the cause. A fault of a built-in one is a bug, and is raised."""
+        """Return the plugin, or None and the cause.
+
+        A fault of a built-in one is a bug, and is raised.
+        """
         try:
             plugin = entry.load()
-        except (Exception, SystemExit) as error:  # a module of somebody else may do anything while it is imported
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # a module of somebody else may do anything while it is imported
             if _package(entry) == NIRC:
                 raise
             return None, f"{type(error).__name__}: {error}"
@@ -75,7 +90,10 @@ class Plugins(Generic[T]):
 
 @cache
 def _installed(group: str, path: tuple[str, ...]) -> list[EntryPoint]:
-    """The entry points on ``path``, built-in ones first. Kept, because a search reads a file of every package."""
+    """The entry points on ``path``, built-in ones first.
+
+    Kept, because a search reads a file of every package.
+    """
     return sorted(entry_points(group=group), key=lambda e: (_package(e) != NIRC, _package(e)))
 
 

@@ -1,4 +1,6 @@
-"""A value or file that is refused, on its way from the place that notices to the place that reports."""
+"""A value or file that is refused, on its way from the place that notices to the place that
+reports.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,10 @@ from nirc.diagnostics.log import Log
 from nirc.files.bounds import printable
 
 EXPORT_AGAIN = "export the model again"
-UNFINISHED = "the exporter ended before it had written the file: export again, and see that it ends without an error"
+UNFINISHED = (
+    "the exporter ended before it had written the file: export again, and see that it "
+    "ends without an error"
+)
 
 
 @dataclass
@@ -26,7 +31,14 @@ class RefusalError(Exception):
 
     def report(self, log: Log, *, code: str | None = None) -> None:
         """Say it in ``log``; ``code`` replaces the code (a data file is always U603)."""
-        log.error(code or self.code, self.message, where=self.where, found=self.found, limit=self.limit, help=self.help)
+        log.error(
+            code or self.code,
+            self.message,
+            where=self.where,
+            found=self.found,
+            limit=self.limit,
+            help=self.help,
+        )
 
 
 @contextmanager

@@ -1,4 +1,6 @@
-"""Result files, each written beside its place and renamed; what is not a file (a device, a pipe) is written into."""
+"""Result files, each written beside its place and renamed; what is not a file (a device, a pipe) is
+written into.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,15 @@ from nirc.semantics.raster import Run
 
 
 def save_run(path: Path, run: Run, log: Log) -> None:
-    """OUT.npz: ``output`` (samples, outputs) summed over steps, ``spikes``, and recordings. Raises U608."""
+    """OUT.npz:
+
+    ``output`` (samples, outputs) summed over steps, ``spikes``, and recordings. Raises U608.
+    """
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {"output": run.output.sum(axis=1), "spikes": run.output}
-    arrays |= {f"spikes/{n}": a for n, a in run.spikes.items()} | {f"v/{n}": a for n, a in run.v.items()}
+    arrays |= {f"spikes/{n}": a for n, a in run.spikes.items()} | {
+        f"v/{n}": a for n, a in run.v.items()
+    }
     np.savez_compressed(buffer, **arrays)
     save_bytes(path, buffer.getvalue(), log)
 
@@ -32,7 +39,9 @@ def save_json(path: Path, tree: object, log: Log) -> None:
 def save_bytes(path: Path, data: bytes, log: Log) -> None:
     """``data`` as a file. Raises ``UsageError`` (U608)."""
     try:
-        if path.exists() and not path.is_file():  # renaming would put a file in the place of /dev/null
+        if (
+            path.exists() and not path.is_file()
+        ):  # renaming would put a file in the place of /dev/null
             path.write_bytes(data)
         else:
             _put(Path(os.path.realpath(path)), data)  # a link stays a link

@@ -1,4 +1,6 @@
-"""The frame of every deploy.py: options, a raster in, an answer out. deploy.py holds this module's text."""
+"""The frame of every deploy.py: options, a raster in, an answer out. deploy.py holds this module's
+text.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +36,14 @@ def warn(text: str) -> None:
 
 def missing(package: str, error: object, how: str) -> NoReturn:
     """End the script: a package is not installed."""
-    sys.stderr.write(f"{package} is needed for this, and cannot be imported\n  ({str(error)[:300]!a})\n{how}\n")
+    sys.stderr.write(
+        f"{package} is needed for this, and cannot be imported\n  ({str(error)[:300]!a})\n{how}\n"
+    )
     sys.exit(3)
 
 
 class Layout:
-    """A raster (samples, steps, inputs), and where the model's inputs and outputs are on the chip."""
+    """A raster (samples, steps, inputs), and where the model's inputs and outputs are."""
 
     def __init__(self, manifest: Tree, channels: int, columns: int, raster: Any) -> None:
         self.raster = raster
@@ -59,19 +63,23 @@ class Layout:
         return int(max([0, *self.latency]))
 
     def sent(self, sample: Any, after: int | None = None) -> Any:
-        """Spike counts (steps, channels of the chip) of a sample, and ``after`` empty steps, ``latest`` if None.
+        """Spike counts (steps, channels of the chip) of a sample, and ``after`` empty steps,
+        ``latest`` if None.
 
         Inputs may share a channel, as pooled pixels do.
         """
         steps = len(sample)
-        counts = np.zeros((steps + (self.latest if after is None else after), self.channels), np.int64)
+        counts = np.zeros(
+            (steps + (self.latest if after is None else after), self.channels), np.int64
+        )
         for column, channel in enumerate(self.inputs):
             if channel is not None:
                 counts[:steps, channel] += sample[:, column]
         return counts
 
     def answer(self, chip: Any, steps: int, more: Sequence[int] | None = None) -> Any:
-        """The model's rows (steps, outputs) from those of the chip, in volts if the outputs are membranes.
+        """The model's rows (steps, outputs) from those of the chip, in volts if the outputs are
+        membranes.
 
         ``more``: steps by which each column of the chip is later, on top of the manifest's.
         """
@@ -90,8 +98,15 @@ def load_raster(path: str, channels: int, most: int = MAX_COUNT) -> Any:
         inputs = loaded["inputs"] if hasattr(loaded, "files") else loaded
     except Exception as error:  # numpy raises nearly anything on a damaged file
         sys.exit(f"--data: {path!a} cannot be read: {report(error)}")
-    if inputs.ndim < 3 or int(np.prod(inputs.shape[2:], dtype=object)) != channels or not inputs.shape[1]:
-        sys.exit(f"--data: inputs have shape {inputs.shape}, not (samples, steps, {channels} channels in all)")
+    if (
+        inputs.ndim < 3
+        or int(np.prod(inputs.shape[2:], dtype=object)) != channels
+        or not inputs.shape[1]
+    ):
+        sys.exit(
+            f"--data: inputs have shape {inputs.shape}, not (samples, steps, {channels} channels "
+            "in all)"
+        )
     good = inputs.dtype.kind in "buif" and ((inputs >= 0) & (inputs <= most)).all()
     if not good or (inputs.dtype.kind == "f" and (inputs != np.floor(inputs)).any()):
         sys.exit(f"--data: inputs ({inputs.dtype}) must be integer spike counts from 0 to {most}")
@@ -116,7 +131,9 @@ def save(path: str, arrays: Mapping[str, Any]) -> None:
         raise
 
 
-def save_answer(path: str, answer: Any, layout: Layout, more: Mapping[str, Any] | None = None) -> None:
+def save_answer(
+    path: str, answer: Any, layout: Layout, more: Mapping[str, Any] | None = None
+) -> None:
     """Save `spikes` (samples, steps, outputs) and `output`, their sums over time."""
     save(path, {"output": answer.sum(axis=1), "spikes": answer, **(more or {})})
     what = "membranes in volts" if layout.membrane else f"{int(answer.sum())} output spikes"
@@ -127,10 +144,11 @@ def save_answer(path: str, answer: Any, layout: Layout, more: Mapping[str, Any] 
 class Script:
     """The script of one chip: all that is special about it.
 
-    ``files``: descriptions of the chip's files, ``ends_of``: see ``Bundle``. ``add_options`` gets the parser and the
-    group of --check and --dry-run, ``refuse`` the parser and the options. ``summary`` gives lines about a good bundle.
-    ``use`` builds, uploads and runs. It gets a layout if there is a raster. ``end`` ends a run that failed or was
-    interrupted, with a text or a status. ``most``: spikes of one channel in a step.
+    ``files``: descriptions of the chip's files, ``ends_of``: see ``Bundle``. ``add_options`` gets
+    the parser and the group of --check and --dry-run, ``refuse`` the parser and the options.
+    ``summary`` gives lines about a good bundle. ``use`` builds, uploads and runs. It gets a layout
+    if there is a raster. ``end`` ends a run that failed or was interrupted, with a text or a
+    status. ``most``: spikes of one channel in a step.
     """
 
     doc: str
@@ -140,21 +158,34 @@ class Script:
     summary: Callable[[Mapping[str, Tree]], Sequence[str]]
     use: Callable[[dict[str, Tree], Layout | None, argparse.Namespace], None]
     add_options: Callable[[argparse.ArgumentParser, Any], None] = lambda parser, only: None
-    refuse: Callable[[argparse.ArgumentParser, argparse.Namespace], None] = lambda parser, options: None
+    refuse: Callable[[argparse.ArgumentParser, argparse.Namespace], None] = lambda *_: None
     end: Callable[[Any], NoReturn] = sys.exit
     most: int = MAX_COUNT
 
     def options(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         """The options of the command line."""
-        parser = argparse.ArgumentParser(description=self.doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-        only = parser.add_mutually_exclusive_group()
-        only.add_argument("--check", action="store_true", help="check all files of the bundle, and stop")
-        only.add_argument("--dry-run", action="store_true", help="let the vendor's package check, run nothing")
-        parser.add_argument("--data", metavar="FILE", help="input spikes: .npz with `inputs`, or .npy")
-        parser.add_argument(
-            "--out", metavar="FILE", default="out.npz", help="where the answer goes (default %(default)s)"
+        parser = argparse.ArgumentParser(
+            description=self.doc, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        parser.add_argument("--debug", action="store_true", help="show the traceback if a run fails")
+        only = parser.add_mutually_exclusive_group()
+        only.add_argument(
+            "--check", action="store_true", help="check all files of the bundle, and stop"
+        )
+        only.add_argument(
+            "--dry-run", action="store_true", help="let the vendor's package check, run nothing"
+        )
+        parser.add_argument(
+            "--data", metavar="FILE", help="input spikes: .npz with `inputs`, or .npy"
+        )
+        parser.add_argument(
+            "--out",
+            metavar="FILE",
+            default="out.npz",
+            help="where the answer goes (default %(default)s)",
+        )
+        parser.add_argument(
+            "--debug", action="store_true", help="show the traceback if a run fails"
+        )
         self.add_options(parser, only)
         options = parser.parse_args(arguments)
         self.refuse(parser, options)

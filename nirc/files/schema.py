@@ -34,12 +34,16 @@ PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 def json_schema(*files: File) -> Schema:
     """The JSON schema of a file. Several ``files`` describe the variants of a chip.
 
-    A schema cannot say what fields mean together. Arrays are in the archive and not in its JSON: of them the schema
-    has the names.
+    A schema cannot say what fields mean together. Arrays are in the archive and not in its JSON: of
+    them the schema has the names.
     """
     variants = [_schema(file.root) for file in files]
     kinds = variants[0] if len(variants) == 1 else {"oneOf": variants}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": files[0].name, **kinds}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": files[0].name,
+        **kinds,
+    }
 
 
 def _schema(kind: Kind) -> Schema:
@@ -57,7 +61,12 @@ def _plain_schema(kind: Kind) -> Schema:
         case Flag():
             return {"type": "boolean"}
         case Text():
-            return {"type": "string", "minLength": kind.least, "maxLength": kind.most, "pattern": PRINTABLE}
+            return {
+                "type": "string",
+                "minLength": kind.least,
+                "maxLength": kind.most,
+                "pattern": PRINTABLE,
+            }
         case Choice():
             return {"enum": list(kind.words)}
         case Const():
@@ -100,9 +109,19 @@ def _object(kind: Object) -> Schema:
     if arrays:
         needed = [name for name in arrays if name not in kind.optional]
         every = {"allOf": [{"contains": {"const": name}} for name in needed]} if needed else {}
-        properties["arrays"] = {"type": "array", "items": {"enum": arrays}, "uniqueItems": True, **every}
+        properties["arrays"] = {
+            "type": "array",
+            "items": {"enum": arrays},
+            "uniqueItems": True,
+            **every,
+        }
     required = sorted(name for name in properties if name not in kind.optional)
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": kind.open}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": kind.open,
+    }
 
 
 # Tables.
@@ -126,7 +145,10 @@ def rows(kind: Kind, path: str = "") -> Iterator[tuple[str, str, str]]:
         case Map():
             yield from rows(kind.item, f"{path}.NAME" if path else "NAME")
         case Switch():
-            for inner in [*(case for _, case in kind.cases), *([kind.default] if kind.default else [])]:
+            for inner in [
+                *(case for _, case in kind.cases),
+                *([kind.default] if kind.default else []),
+            ]:
                 yield from rows(inner, path)
         case Maybe(kind=Object() as inner):
             yield path, "null, or as follows", kind.doc
@@ -149,7 +171,9 @@ def allowed(kind: Kind) -> str:
         case Choice():
             return ", ".join(f"`{word}`" for word in kind.words)
         case Const():
-            return f"`{kind.value}`" if isinstance(kind.value, str) else f"`{json.dumps(kind.value)}`"
+            return (
+                f"`{kind.value}`" if isinstance(kind.value, str) else f"`{json.dumps(kind.value)}`"
+            )
         case Maybe():
             return f"null, or {allowed(kind.kind)}"
         case Integers():

@@ -28,7 +28,8 @@ def resolve_edges(graph: RawGraph, log: Log, *, inside: Path = ()) -> list[tuple
         if source == target and source not in graph.nodes and names.members(source):
             log.warning(
                 "G204",
-                f"the edge from flattened subgraph `{source}` to itself is dropped: its recurrence is inside",
+                f"the edge from flattened subgraph `{source}` to itself is dropped: its "
+                "recurrence is inside",
                 where=place,
             )
             continue
@@ -44,7 +45,9 @@ def resolve_edges(graph: RawGraph, log: Log, *, inside: Path = ()) -> list[tuple
     for source, target in list(repeated)[:MAX_REPORTED]:
         log.warning("G201", f"edge {source!r} -> {target!r} occurs more than once", where=place)
     if len(repeated) > MAX_REPORTED:
-        log.warning("G201", f"{len(repeated) - MAX_REPORTED} more edges occur more than once", where=place)
+        log.warning(
+            "G201", f"{len(repeated) - MAX_REPORTED} more edges occur more than once", where=place
+        )
     return list(resolved)
 
 
@@ -58,7 +61,9 @@ class _Names:
         self.place = place
         named = set(chain.from_iterable(graph.edges))
         self.unknown = sorted(named - set(graph.nodes))
-        self.unused = sorted(n for n in set(graph.nodes) - named if graph.nodes[n].type not in ("Input", "Output"))
+        self.unused = sorted(
+            n for n in set(graph.nodes) - named if graph.nodes[n].type not in ("Input", "Output")
+        )
 
     def members(self, prefix: str) -> list[str]:
         """Return the nodes that a flattened subgraph ``prefix`` left in this graph."""
@@ -84,7 +89,9 @@ class _Names:
                 f"an edge names `{name[:200]}`, which is not a node of this graph",
                 where=self.place,
                 found=name[:200],
-                limit="one of " + ", ".join(sorted(self.nodes)[:12]) + (", ..." if len(self.nodes) > 12 else ""),
+                limit="one of "
+                + ", ".join(sorted(self.nodes)[:12])
+                + (", ..." if len(self.nodes) > 12 else ""),
                 help=did_you_mean(name, self.nodes, "export the model again, or correct the edge"),
             )
         return path
@@ -95,7 +102,9 @@ class _Names:
         ports = [n for n in self.members(name) if self.nodes[n].type == wanted]
         if len(ports) != 1:
             return None
-        self._warn("G202", f"`{name}` is a flattened subgraph: edges reach it through `{ports[0]}`", name)
+        self._warn(
+            "G202", f"`{name}` is a flattened subgraph: edges reach it through `{ports[0]}`", name
+        )
         return (ports[0],)
 
     def _outer_path(self, name: str) -> Path | None:
@@ -114,14 +123,20 @@ class _Names:
             rest = name
             path: Path = ()
             while rest not in nodes:
-                head = next((h for h in _prefixes(rest, separator) if h in nodes and nodes[h].graph), None)
+                head = next(
+                    (h for h in _prefixes(rest, separator) if h in nodes and nodes[h].graph), None
+                )
                 if head is None:
                     break
                 inner = nodes[head].graph
                 assert inner is not None
                 nodes, rest, path = inner.nodes, rest[len(head) + 1 :], (*path, head)
             else:
-                self._warn("G203", f"`{name}` is read as node `{rest}` inside subgraph `{'/'.join(path)}`", name)
+                self._warn(
+                    "G203",
+                    f"`{name}` is read as node `{rest}` inside subgraph `{'/'.join(path)}`",
+                    name,
+                )
                 return (*path, rest)
         return None
 
@@ -129,7 +144,11 @@ class _Names:
         """Match the only unknown name with the only node that no edge names."""
         if self.unknown != [name] or len(self.unused) != 1:
             return None
-        self._warn("G203", f"`{name}` is read as `{self.unused[0]}`, the only node that no edge names", name)
+        self._warn(
+            "G203",
+            f"`{name}` is read as `{self.unused[0]}`, the only node that no edge names",
+            name,
+        )
         return (self.unused[0],)
 
     def _warn(self, code: str, message: str, name: str) -> None:

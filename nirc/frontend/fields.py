@@ -35,7 +35,16 @@ class Fields:
         self.bad = False
         self.missing: list[str] = []
 
-    def fail(self, code: str, field: str, message: str, *, found: object = "", limit: str = "", help: str = "") -> None:
+    def fail(
+        self,
+        code: str,
+        field: str,
+        message: str,
+        *,
+        found: object = "",
+        limit: str = "",
+        help: str = "",
+    ) -> None:
         """Report a fault of ``field``. ``finish`` then gives up the node."""
         self.bad = True
         self.log.error(
@@ -63,7 +72,12 @@ class Fields:
             )
 
     def floats(
-        self, field: str, *, default: float | None = None, infinite: bool = False, positive: bool = False
+        self,
+        field: str,
+        *,
+        default: float | None = None,
+        infinite: bool = False,
+        positive: bool = False,
     ) -> Float:
         """Return a float64 array. ``default`` makes the field optional."""
         self.used.add(field)
@@ -74,7 +88,9 @@ class Fields:
             return frozen(default)
         value = self.raw.fields[field]
         if isinstance(value, str):
-            self.fail("F107", field, f"field `{field}` is text", found=repr(value[:40]), limit="numbers")
+            self.fail(
+                "F107", field, f"field `{field}` is text", found=repr(value[:40]), limit="numbers"
+            )
             return frozen(np.ones(1))
         array = frozen(value)
         if array.size == 0:
@@ -86,7 +102,11 @@ class Fields:
                 limit="one value or more",
             )
             return frozen(np.ones(1))
-        wrong = np.isnan(array) | (np.isinf(array) & (not infinite or (array < 0))) | ((array <= 0) & positive)
+        wrong = (
+            np.isnan(array)
+            | (np.isinf(array) & (not infinite or (array < 0)))
+            | ((array <= 0) & positive)
+        )
         if wrong.any():
             where = np.unravel_index(int(np.argmax(wrong)), array.shape)
             finite = "finite and > 0" if positive else "finite"
@@ -102,7 +122,9 @@ class Fields:
             return frozen(np.ones(1))
         return array
 
-    def ints(self, field: str, *, default: Shape | None = None, low: int = 0, count: int | None = None) -> Shape:
+    def ints(
+        self, field: str, *, default: Shape | None = None, low: int = 0, count: int | None = None
+    ) -> Shape:
         """Return a tuple of integers >= ``low``. A scalar is repeated ``count`` times."""
         self.used.add(field)
         fallback = default if default is not None else (max(low, 1),) * (count or 1)
@@ -112,16 +134,31 @@ class Fields:
             return fallback
         value = self.raw.fields[field]
         if isinstance(value, str):
-            self.fail("F107", field, f"field `{field}` is text", found=repr(value[:40]), limit="whole numbers")
+            self.fail(
+                "F107",
+                field,
+                f"field `{field}` is text",
+                found=repr(value[:40]),
+                limit="whole numbers",
+            )
             return fallback
         if np.size(value) > MAX_AXES:
             message = f"field `{field}` has too many values"
-            self.fail("F110", field, message, found=f"{np.size(value)} values", limit=f"{MAX_AXES} values")
+            self.fail(
+                "F110", field, message, found=f"{np.size(value)} values", limit=f"{MAX_AXES} values"
+            )
             return fallback
         array: NDArray[Any] = np.asarray(value).ravel()
-        array = array.astype(np.float64) if array.dtype.kind == "f" else array  # float16 cannot hold MAX_AXIS
+        array = (
+            array.astype(np.float64) if array.dtype.kind == "f" else array
+        )  # float16 cannot hold MAX_AXIS
         ok = array.size > 0 and array.dtype.kind in "iufb" and bool(np.isfinite(array).all())
-        if not ok or (array != np.floor(array)).any() or (array < low).any() or (array > MAX_AXIS).any():
+        if (
+            not ok
+            or (array != np.floor(array)).any()
+            or (array < low).any()
+            or (array > MAX_AXIS).any()
+        ):
             self.fail(
                 "F110",
                 field,

@@ -32,7 +32,11 @@ from nirc.files.hdf5.text import Texts, is_text
 from nirc.files.refusal import EXPORT_AGAIN, UNFINISHED, RefusalError, at, damage
 from nirc.frontend.raw import FROM_KEY, FROM_PLACE, Field, RawGraph, RawNode, recorded_text
 
-GRAPH = ("nodes", "edges", "type")  # the members of a NIRGraph, in the order in which nir 1.0.8 writes them
+GRAPH = (
+    "nodes",
+    "edges",
+    "type",
+)  # the members of a NIRGraph, in the order in which nir 1.0.8 writes them
 
 
 def read_raw(path: Path, log: Log) -> RawGraph:
@@ -84,15 +88,29 @@ class _Reader:
             raise _unfinished(missing, members)
         kind = self._top_type(node, members)
         if kind != "NIRGraph" or "nodes" not in members:
-            found = printable(kind) if kind != "NIRGraph" else ", ".join(map(printable, members[:8]))
+            found = (
+                printable(kind) if kind != "NIRGraph" else ", ".join(map(printable, members[:8]))
+            )
             limit = "NIRGraph with `nodes` and `edges`"
-            help_ = "did you mean NIRGraph?" if kind.lower() == "nirgraph" and kind != "NIRGraph" else EXPORT_AGAIN
+            help_ = (
+                "did you mean NIRGraph?"
+                if kind.lower() == "nirgraph" and kind != "NIRGraph"
+                else EXPORT_AGAIN
+            )
             raise RefusalError("F103", "`node` is not a NIR graph", found, limit, help_)
-        graph = replace(self._graph(node, members, "", self._version(names)), recorded=self._recorded(node, members))
+        graph = replace(
+            self._graph(node, members, "", self._version(names)),
+            recorded=self._recorded(node, members),
+        )
         if self.slashed:
             shown = ", ".join(f"`{printable(name)}`" for name in self.slashed[:5])
             more = f" and {len(self.slashed) - 5} more" if len(self.slashed) > 5 else ""
-            self.log.warning("F112", f"node names with a slash: {shown}{more}", where="nodes", help="rename the nodes")
+            self.log.warning(
+                "F112",
+                f"node names with a slash: {shown}{more}",
+                where="nodes",
+                help="rename the nodes",
+            )
         return graph
 
     def _top_type(self, node: Any, members: list[str]) -> str:
@@ -125,7 +143,9 @@ class _Reader:
             return recorded_text(self.texts.one(self.hdf5.open(group, FROM_KEY)))
         except RefusalError as refusal:
             message = f"the file's note of who wrote it is ignored: {refusal.message}"
-            self.log.warning("W207", message, where=FROM_PLACE, found=refusal.found, limit=refusal.limit)
+            self.log.warning(
+                "W207", message, where=FROM_PLACE, found=refusal.found, limit=refusal.limit
+            )
             return ""
 
     @contextmanager
@@ -134,10 +154,15 @@ class _Reader:
         address = self.hdf5.address(group)
         if address in self.path:
             raise RefusalError(
-                "F105", "a group contains itself by a hard link", limit="a tree of groups", help=EXPORT_AGAIN
+                "F105",
+                "a group contains itself by a hard link",
+                limit="a tree of groups",
+                help=EXPORT_AGAIN,
             )
         if len(self.path) >= MAX_DEPTH:
-            raise RefusalError("F106", "graphs are nested too deep", limit=f"{MAX_DEPTH} HDF5 groups")
+            raise RefusalError(
+                "F106", "graphs are nested too deep", limit=f"{MAX_DEPTH} HDF5 groups"
+            )
         self.path.append(address)
         try:
             yield
@@ -175,17 +200,29 @@ class _Reader:
     def _count_node(self, name: str) -> None:
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            self.log.error("F106", "there are too many nodes", where="nodes", limit=f"{MAX_NODES} nodes")
+            self.log.error(
+                "F106", "there are too many nodes", where="nodes", limit=f"{MAX_NODES} nodes"
+            )
             self.log.raise_if_errors()
         if len(name) > MAX_NAME:
-            raise RefusalError("F106", "a node's name is too long", f"{len(name)} characters", f"{MAX_NAME} characters")
+            raise RefusalError(
+                "F106",
+                "a node's name is too long",
+                f"{len(name)} characters",
+                f"{MAX_NAME} characters",
+            )
 
     def _count_fields(self, count: int) -> None:
         if count > MAX_FIELDS:
             raise RefusalError("F106", "a node has too many fields", str(count), str(MAX_FIELDS))
         self.fields += count
         if self.fields > MAX_TOTAL_FIELDS:
-            self.log.error("F106", "the nodes have too many fields", where="nodes", limit=f"{MAX_TOTAL_FIELDS} fields")
+            self.log.error(
+                "F106",
+                "the nodes have too many fields",
+                where="nodes",
+                limit=f"{MAX_TOTAL_FIELDS} fields",
+            )
             self.log.raise_if_errors()
 
     def _child(self, group: Any, path: str, name: str, nodes: dict[str, RawNode]) -> None:
@@ -204,7 +241,9 @@ class _Reader:
             found = ", ".join(map(printable, members[:8])) or found
             raise RefusalError("F108", "the node has no type", found, "a text `type`", UNFINISHED)
 
-    def _node(self, group: Any, members: list[str], path: str, name: str, nodes: dict[str, RawNode]) -> RawNode:
+    def _node(
+        self, group: Any, members: list[str], path: str, name: str, nodes: dict[str, RawNode]
+    ) -> RawNode:
         with at(_join(path, "type")):
             kind = printable(self.texts.one(self.hdf5.open(group, "type")))
         self._count_fields(len(members))
@@ -227,7 +266,9 @@ class _Reader:
 
     def _field(self, item: Any) -> Field:
         if not is_dataset(item):
-            raise RefusalError("F107", "the field is a group or a type", limit="numbers or text", help=EXPORT_AGAIN)
+            raise RefusalError(
+                "F107", "the field is a group or a type", limit="numbers or text", help=EXPORT_AGAIN
+            )
         if is_text(item):
             return self.texts.one(item)
         array = self.hdf5.numbers(item, min(MAX_FIELD_BYTES, MAX_TOTAL_BYTES - self.bytes))
@@ -244,9 +285,17 @@ class _Reader:
         if shape is None or 0 in shape:
             return ()
         if not is_text(item) or len(shape) != 2 or shape[1] != 2:
-            raise RefusalError("F113", "`edges` does not hold pairs of names", f"shape {shape}", pairs, EXPORT_AGAIN)
+            raise RefusalError(
+                "F113",
+                "`edges` does not hold pairs of names",
+                f"shape {shape}",
+                pairs,
+                EXPORT_AGAIN,
+            )
         if self.edges + shape[0] > MAX_EDGES:
-            raise RefusalError("F106", "there are too many edges", str(self.edges + shape[0]), str(MAX_EDGES))
+            raise RefusalError(
+                "F106", "there are too many edges", str(self.edges + shape[0]), str(MAX_EDGES)
+            )
         self.edges += shape[0]
         names = self.texts.read(item, most=2 * MAX_EDGES)
         if max(map(len, names)) > MAX_NAME:

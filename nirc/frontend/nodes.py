@@ -27,9 +27,13 @@ def to_layers(graph: RawGraph, log: Log, *, name: str = "model", inside: Path = 
     edges = resolve_edges(graph, log, inside=inside)
     if not inside:
         if not graph.nodes:
-            log.error("G254", "the graph has no nodes", where="nodes", help="export the model again")
+            log.error(
+                "G254", "the graph has no nodes", where="nodes", help="export the model again"
+            )
         log.raise_if_errors()
-    known = sorted((a, b) for a, b in edges if a[0] in nodes and b[0] in nodes)  # edges are a set, without order
+    known = sorted(
+        (a, b) for a, b in edges if a[0] in nodes and b[0] in nodes
+    )  # edges are a set, without order
     return Program.of(
         Form.LAYERS,
         nodes,
@@ -40,7 +44,9 @@ def to_layers(graph: RawGraph, log: Log, *, name: str = "model", inside: Path = 
 
 def _layer(raw: RawNode, log: Log, inside: Path, *, connected: bool) -> Layer:
     if raw.type == "NIRGraph":
-        return Subgraph(to_layers(raw.graph or RawGraph({}, ()), log, name=inside[-1], inside=inside))
+        return Subgraph(
+            to_layers(raw.graph or RawGraph({}, ()), log, name=inside[-1], inside=inside)
+        )
     build = BUILDERS.get(raw.type)
     if build is None:
         log.error(

@@ -52,9 +52,13 @@ class _Converter:
         edges = getattr(graph, "edges", None)
         if type(graph).__name__ != "NIRGraph" or not isinstance(nodes, Mapping) or edges is None:
             found = printable(f"{type(graph).__module__}.{type(graph).__qualname__}")
-            raise RefusalError("F103", "this object is not a NIR graph", found, "a path, or a nir.NIRGraph")
+            raise RefusalError(
+                "F103", "this object is not a NIR graph", found, "a path, or a nir.NIRGraph"
+            )
         if self.depth >= MAX_DEPTH // 2:
-            raise RefusalError("F106", "graphs are nested too deep", limit=f"{MAX_DEPTH // 2} graphs", where=path)
+            raise RefusalError(
+                "F106", "graphs are nested too deep", limit=f"{MAX_DEPTH // 2} graphs", where=path
+            )
         self.depth += 1
         prefix = f"{path}/" if path else ""
         with at(f"{prefix}edges"):
@@ -114,11 +118,17 @@ def _edges(edges: Any) -> tuple[tuple[str, str], ...]:
         return tuple((_name(source), _name(target)) for source, target in edges)
     except (TypeError, ValueError) as error:
         found = printable(str(error))
-        raise RefusalError("F113", "the edges are not pairs of names", found, "[(source, target), ...]") from error
+        raise RefusalError(
+            "F113", "the edges are not pairs of names", found, "[(source, target), ...]"
+        ) from error
 
 
 def _values(node: object, kind: str) -> dict[str, object]:
-    values = {k: v for k, v in vars(node).items() if k not in DERIVED} if hasattr(node, "__dict__") else {}
+    values = (
+        {k: v for k, v in vars(node).items() if k not in DERIVED}
+        if hasattr(node, "__dict__")
+        else {}
+    )
     if kind in PORTS:
         field, attribute, key = PORTS[kind]
         port = getattr(node, attribute, None)

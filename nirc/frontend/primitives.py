@@ -9,7 +9,20 @@ import numpy as np
 
 from nirc.frontend.fields import Fields
 from nirc.ir.arrays import Float, Shape, frozen, size
-from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, Linear, Neuron, NeuronKind, Output, Pads, Pool, Scale
+from nirc.ir.layers import (
+    Conv,
+    Delay,
+    Flatten,
+    Input,
+    Layer,
+    Linear,
+    Neuron,
+    NeuronKind,
+    Output,
+    Pads,
+    Pool,
+    Scale,
+)
 
 SPEC = "NIR specification, reader of nir 1.0.8"
 DEFAULTS = {"v_reset": ("G218", 0.0), "w_in": ("G219", 1.0)}
@@ -65,7 +78,10 @@ def _bias(f: Fields, bias: Float, rows: Shape, others: Shape) -> Float:
         lead = bias.shape[: -len(rows)]
         first = bias.reshape(-1, *rows)[0]
         if (bias == first).all():
-            message = f"`bias`: the leading axes {lead} repeat the same values: a batch axis, which is dropped"
+            message = (
+                f"`bias`: the leading axes {lead} repeat the same values: a batch axis, "
+                "which is dropped"
+            )
             found = f"shape {bias.shape}"
             limit = f"shape {rows}"
             f.log.warning("G222", message, where=f"{f.raw.path}/bias", found=found, limit=limit)
@@ -95,7 +111,13 @@ def _conv(axes: int) -> Callable[[Fields], Layer]:
         out = weight.shape[0]
         bias = _bias(f, f.floats("bias"), (out,), weight.shape[1:]) if f.has("bias") else None
         f.used.add("bias")
-        for field, value in {"bias": "no bias", "stride": 1, "padding": 0, "dilation": 1, "groups": 1}.items():
+        for field, value in {
+            "bias": "no bias",
+            "stride": 1,
+            "padding": 0,
+            "dilation": 1,
+            "groups": 1,
+        }.items():
             f.assume(field, value, TORCH)
         stride = f.ints("stride", low=1, count=axes, default=(1,) * axes)
         dilation = f.ints("dilation", low=1, count=axes, default=(1,) * axes)
@@ -160,13 +182,21 @@ def _flatten(f: Fields) -> Layer:
         f.assume(field, default, FLATTEN)
         value = f.raw.fields.get(field, np.asarray(default))
         number = np.asarray(value).ravel() if not isinstance(value, str) else np.asarray([])
-        if number.size != 1 or number.dtype.kind not in "iuf" or not (-32 <= number[0] <= 32 and number[0] % 1 == 0):
+        if (
+            number.size != 1
+            or number.dtype.kind not in "iuf"
+            or not (-32 <= number[0] <= 32 and number[0] % 1 == 0)
+        ):
             found = str(value)[:40] if np.size(value) == 1 else f"shape {np.shape(value)}"
-            f.fail("F110", field, f"field `{field}` must be one axis", found=found, limit="-32 to 32")
+            f.fail(
+                "F110", field, f"field `{field}` must be one axis", found=found, limit="-32 to 32"
+            )
             return default
         return int(number[0])
 
-    declared = f.ints("input_type", default=()) or None  # zeros are unknown lengths, but the rank counts
+    declared = (
+        f.ints("input_type", default=()) or None
+    )  # zeros are unknown lengths, but the rank counts
     return Flatten(dim("start_dim", 1), dim("end_dim", -1), declared)
 
 
@@ -177,20 +207,31 @@ def _delay(f: Fields) -> Layer:
     return Delay(delay)
 
 
-def _neuron(kind: NeuronKind, *fields: str, optional: tuple[str, ...] = ()) -> Callable[[Fields], Layer]:
-    names = {"tau_syn": "tau_syn_s", "tau_mem": "tau_mem_s", "tau": "tau_mem_s", "threshold": "v_threshold"}
+def _neuron(
+    kind: NeuronKind, *fields: str, optional: tuple[str, ...] = ()
+) -> Callable[[Fields], Layer]:
+    names = {
+        "tau_syn": "tau_syn_s",
+        "tau_mem": "tau_mem_s",
+        "tau": "tau_mem_s",
+        "threshold": "v_threshold",
+    }
 
     def build(f: Fields) -> Layer:
         values: dict[str, Float] = {}
         for field in fields:
             tau = field.startswith("tau")
-            values[names.get(field, field)] = f.floats(field, infinite=tau or field == "r", positive=tau)
+            values[names.get(field, field)] = f.floats(
+                field, infinite=tau or field == "r", positive=tau
+            )
         for field, (code, value) in DEFAULTS.items():
             if field in optional:
                 like = values["v_threshold" if field == "v_reset" else "v_leak"]
                 absent = not f.has(field)
                 values[field] = (
-                    frozen(np.full(like.shape, value)) if absent else f.floats(field, infinite=field == "w_in")
+                    frozen(np.full(like.shape, value))
+                    if absent
+                    else f.floats(field, infinite=field == "w_in")
                 )
                 if absent:
                     f.log.warning(
@@ -222,6 +263,8 @@ BUILDERS: dict[str, Callable[[Fields], Layer]] = {
     "IF": _neuron("IF", "r", "v_threshold", optional=("v_reset",)),
     "LIF": _neuron("LIF", "tau", "r", "v_leak", "v_threshold", optional=("v_reset",)),
     "CubaLI": _neuron("CubaLI", "tau_syn", "tau_mem", "r", "v_leak", optional=("w_in",)),
-    "CubaLIF": _neuron("CubaLIF", "tau_syn", "tau_mem", "r", "v_leak", "v_threshold", optional=("v_reset", "w_in")),
+    "CubaLIF": _neuron(
+        "CubaLIF", "tau_syn", "tau_mem", "r", "v_leak", "v_threshold", optional=("v_reset", "w_in")
+    ),
 }
 PRIMITIVES = tuple(sorted([*BUILDERS, "NIRGraph"]))

@@ -12,7 +12,9 @@ from nirc.files.bounds import MAX_FROM, printable
 from nirc.files.refusal import RefusalError
 
 Field = NDArray[np.generic] | str
-FROM_KEY = "nirc_from"  # in the metadata of the outermost graph: the writer of the file, as for ``--from``
+FROM_KEY = (
+    "nirc_from"  # in the metadata of the outermost graph: the writer of the file, as for ``--from``
+)
 FROM_PLACE = f"metadata/{FROM_KEY}"
 
 
@@ -22,7 +24,9 @@ class RawNode:
 
     path: str
     type: str
-    fields: Mapping[str, Field] = field(default_factory=dict)  # numeric arrays (0-d for scalars) or text
+    fields: Mapping[str, Field] = field(
+        default_factory=dict
+    )  # numeric arrays (0-d for scalars) or text
     graph: RawGraph | None = None  # for type NIRGraph
 
 

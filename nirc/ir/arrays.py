@@ -1,4 +1,6 @@
-"""Arrays inside the IR are read-only, so that a program before and after a pass stays comparable."""
+"""Arrays inside the IR are read-only, so that a program before and after a pass stays
+comparable.
+"""
 
 from __future__ import annotations
 

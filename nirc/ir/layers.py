@@ -1,9 +1,9 @@
 """Payloads of the *layers* form: NIR's primitives with typed fields.
 
-Linear is ``Linear`` without a bias, Conv1d and Conv2d are one ``Conv``, the seven neuron models are one
-``Neuron`` whose ``kind`` is the NIR name. A parameter that the kind lacks is None. Units as NIR means them:
-seconds for time constants and delays, volts for potentials.
-Source: NIR specification, Nat. Commun. 15:8122 (2024); reader of package nir 1.0.8.
+Linear is ``Linear`` without a bias, Conv1d and Conv2d are one ``Conv``, the seven neuron models are
+one ``Neuron`` whose ``kind`` is the NIR name. A parameter that the kind lacks is None. Units as NIR
+means them: seconds for time constants and delays, volts for potentials. Source: NIR specification,
+Nat. Commun. 15:8122 (2024); reader of package nir 1.0.8.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Scale:
 
 @dataclass(frozen=True)
 class Conv:
-    """Cross-correlation in PyTorch's layout: weight (C_out, C_in / groups, *kernel), bias (C_out,) or None.
+    """Cross-correlation in PyTorch's layout: weight (C_out, C_in / groups, *kernel), bias (C_out,)
+    or None.
 
     ``input_shape`` are the declared spatial sizes, None if they must be inferred.
     """
@@ -72,7 +73,9 @@ class Conv:
 
 @dataclass(frozen=True)
 class Pool:
-    """Sum or average over windows; the average divides by the kernel's size, padding included (PyTorch)."""
+    """Sum or average over windows; the average divides by the kernel's size, padding included
+    (PyTorch).
+    """
 
     kind: Literal["sum", "avg"]
     kernel: Shape
@@ -98,7 +101,10 @@ class Delay:
 
 @dataclass(frozen=True)
 class Neuron:
-    """A population of one neuron model. Before `broadcast` parameters have the file's shapes, after it (n,)."""
+    """A population of one neuron model.
+
+    Before `broadcast` parameters have the file's shapes, after it (n,).
+    """
 
     kind: NeuronKind
     tau_syn_s: Float | None = None
@@ -134,7 +140,9 @@ Layer = Input | Output | Linear | Scale | Conv | Pool | Flatten | Delay | Neuron
 
 @dataclass(frozen=True)
 class LayerNode:
-    """A layer with its shapes (None until inferred) and the places in the file that it came from."""
+    """A layer with its shapes (None until inferred) and the places in the file that it came
+    from.
+    """
 
     layer: Layer
     origins: tuple[str, ...]

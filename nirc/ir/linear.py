@@ -1,7 +1,7 @@
 """Linear operators on flat vectors (C order), executable and unrollable.
 
-``apply`` maps (batch, n_in) to (batch, n_out). ``coo`` gives target, source and value of every stored entry,
-sorted by target, then source; structural zeros of a kernel are left out.
+``apply`` maps (batch, n_in) to (batch, n_out). ``coo`` gives target, source and value of every
+stored entry, sorted by target, then source; structural zeros of a kernel are left out.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ class Diagonal:
 
 @dataclass(frozen=True)
 class Conv:
-    """Cross-correlation with groups, over 1 or 2 spatial axes; weight (C_out, C_in / groups, *kernel)."""
+    """Cross-correlation with groups, over 1 or 2 spatial axes; weight (C_out, C_in / groups,
+    *kernel).
+    """
 
     weight: Float
     shape_in: Shape  # (C_in, *spatial)
@@ -117,7 +119,11 @@ class Conv:
     def apply(self, x: Float) -> Float:
         """(batch, n_in) -> (batch, n_out)."""
         windows = windows_of(
-            x.reshape(len(x), *self.shape_in), self.weight.shape[2:], self.stride, self.padding, self.dilation
+            x.reshape(len(x), *self.shape_in),
+            self.weight.shape[2:],
+            self.stride,
+            self.padding,
+            self.dilation,
         )
         groups = self.groups
         batch, channels, *rest = windows.shape
@@ -126,7 +132,8 @@ class Conv:
         kernels = self.weight.reshape(groups, -1, *self.weight.shape[1:])
         over = tuple(range(2 + axes, 2 + 2 * axes))  # the kernel's axes in one group's windows
         parts = [
-            np.tensordot(windows[:, g], kernels[g], axes=((1, *over), tuple(range(1, 2 + axes)))) for g in range(groups)
+            np.tensordot(windows[:, g], kernels[g], axes=((1, *over), tuple(range(1, 2 + axes))))
+            for g in range(groups)
         ]
         y = np.stack(parts, axis=1)  # (batch, group, *spatial, C_out / groups)
         return np.moveaxis(y, -1, 2).reshape(batch, self.n_out)
@@ -178,7 +185,9 @@ class Pool:
     def apply(self, x: Float) -> Float:
         """(batch, n_in) -> (batch, n_out)."""
         ones = (1,) * len(self.kernel)
-        windows = windows_of(x.reshape(len(x), *self.shape_in), self.kernel, self.stride, self.padding, ones)
+        windows = windows_of(
+            x.reshape(len(x), *self.shape_in), self.kernel, self.stride, self.padding, ones
+        )
         over = tuple(range(-len(self.kernel), 0))
         total: Float = windows.sum(axis=over).reshape(len(x), self.n_out) * self.factor
         return total
@@ -188,7 +197,9 @@ class Pool:
         channels = self.shape_in[0]
         kernel = np.full((channels, 1, *self.kernel), self.factor)
         ones = (1,) * len(self.kernel)
-        return Conv(kernel, self.shape_in, self.shape_out, self.stride, self.padding, ones, channels).coo()
+        return Conv(
+            kernel, self.shape_in, self.shape_out, self.stride, self.padding, ones, channels
+        ).coo()
 
     def text(self) -> str:
         """One line for `inspect`."""
@@ -257,7 +268,10 @@ def with_weights(op: Weighted, weights: Float) -> Weighted:
 
 
 def pooled_kernel(ops: Sequence[LinearOp]) -> tuple[Pool | None, Conv] | None:
-    """Return the pooling (or None) and the convolution behind it. None where ``ops`` are anything else."""
+    """Return the pooling (or None) and the convolution behind it.
+
+    None where ``ops`` are anything else.
+    """
     match tuple(ops):
         case (Conv() as conv,):
             return None, conv
@@ -277,7 +291,9 @@ def sparse(target: Int, source: Int, value: Float, n_in: int, n_out: int) -> Spa
 
 
 def compose(first: LinearOp, second: LinearOp, *, max_entries: int) -> Sparse | None:
-    """``second(first(x))`` as one sparse operator; None if it would take more than ``max_entries`` products."""
+    """``second(first(x))`` as one sparse operator; None if it would take more than ``max_entries``
+    products.
+    """
     target1, source1, value1 = first.coo()
     target2, source2, value2 = second.coo()
     order = np.argsort(target1, kind="stable")
@@ -290,11 +306,15 @@ def compose(first: LinearOp, second: LinearOp, *, max_entries: int) -> Sparse | 
     mine = np.repeat(np.arange(source2.size), count)  # entry of `second` behind each product
     within = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
     theirs = start[mine] + within
-    return sparse(target2[mine], source1[theirs], value2[mine] * value1[theirs], first.n_in, second.n_out)
+    return sparse(
+        target2[mine], source1[theirs], value2[mine] * value1[theirs], first.n_in, second.n_out
+    )
 
 
 def composed(ops: Sequence[LinearOp], *, max_entries: int) -> LinearOp | None:
-    """``ops``, one or more, in order as one operator: itself if it is one; None if ``compose`` gives up on the way."""
+    """``ops``, one or more, in order as one operator: itself if it is one; None if ``compose``
+    gives up on the way.
+    """
     whole: LinearOp | None = ops[0]
     for op in ops[1:]:
         whole = None if whole is None else compose(whole, op, max_entries=max_entries)
@@ -302,7 +322,9 @@ def composed(ops: Sequence[LinearOp], *, max_entries: int) -> LinearOp | None:
 
 
 def windows_of(x: Float, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape) -> Float:
-    """(batch, channels, *spatial) -> (batch, channels, *out, *kernel), a view where nothing is padded."""
+    """(batch, channels, *spatial) -> (batch, channels, *out, *kernel), a view where nothing is
+    padded.
+    """
     axes = len(kernel)
     if any(pad != (0, 0) for pad in padding):
         x = np.pad(x, ((0, 0), (0, 0), *padding))
@@ -318,7 +340,9 @@ def _unroll(weight: Float, conv: Conv) -> Coo:
     value = weight[(out_ch, tap_ch, *tap)]
     per_group_out = weight.shape[0] // conv.groups
     in_ch = tap_ch + (out_ch // per_group_out) * weight.shape[1]
-    spatial_out = np.indices(conv.shape_out[1:]).reshape(len(conv.shape_out) - 1, -1)  # (axes, positions)
+    spatial_out = np.indices(conv.shape_out[1:]).reshape(
+        len(conv.shape_out) - 1, -1
+    )  # (axes, positions)
     inside = np.ones((value.size, spatial_out.shape[1]), dtype=bool)
     source = np.broadcast_to(in_ch[:, None], inside.shape).copy()
     for axis, n in enumerate(conv.shape_in[1:]):

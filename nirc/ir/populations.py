@@ -1,4 +1,6 @@
-"""Payloads of the population forms: sources, populations, sinks, and the projections between them."""
+"""Payloads of the population forms: sources, populations, sinks, and the projections between
+them.
+"""
 
 from __future__ import annotations
 
@@ -70,11 +72,12 @@ class Continuous:
 class Discrete:
     """Coefficients of one step for the operations of ``rule``, all (n,).
 
-    ``decay v``: v = decay_mem * v + drift. ``add ...->v``: v += gain_mem * (i or x). ``decay i``: i = decay_syn * i.
-    ``add x->i``: i += gain_syn * x. A second receptor (``decay_syn_2``, ``gain_syn_2``) has a current of its own. A
-    receptor without a decay passes on what comes in. ``v_start``: v before the first step, None for 0. ``v_least``: the
-    lower bound of v where the rule has one. ``v_reset``: None for 0. ``grain``: a decay cuts its state towards 0 to a
-    multiple of this many volts, None where states are real numbers.
+    ``decay v``: v = decay_mem * v + drift. ``add ...->v``: v += gain_mem * (i or x). ``decay i``: i
+    = decay_syn * i. ``add x->i``: i += gain_syn * x. A second receptor (``decay_syn_2``,
+    ``gain_syn_2``) has a current of its own. A receptor without a decay passes on what comes in.
+    ``v_start``: v before the first step, None for 0. ``v_least``: the lower bound of v where the
+    rule has one. ``v_reset``: None for 0. ``grain``: a decay cuts its state towards 0 to a multiple
+    of this many volts, None where states are real numbers.
     """
 
     decay_mem: Float
@@ -98,13 +101,18 @@ class Discrete:
 
     @property
     def resets_to(self) -> Float | None:
-        """(n,) the potential that a spike sets v to; None if that is 0 or a spike does not set v."""
+        """(n,) the potential that a spike sets v to; None if that is 0 or a spike does not set
+        v.
+        """
         held = self.rule.reset == "set" and self.v_reset is not None and bool(self.v_reset.any())
         return self.v_reset if held else None
 
 
 class Role(Enum):
-    """The reason why a population is there. Passes read it here, never from the population's name."""
+    """The reason why a population is there.
+
+    Passes read it here, never from the population's name.
+    """
 
     MODEL = "model"  # the model's neurons, and readouts that are added for its outputs
     RELAY = "relay"  # added: repeats the spikes that reach it, and keeps nothing from step to step
@@ -137,7 +145,9 @@ def populations_of(program: Program, kind: type[D]) -> dict[str, Population[D]]:
 
 @dataclass(frozen=True)
 class Bias:
-    """A constant added to what a projection delivers, from ``onset_s`` seconds (``onset_steps``) on."""
+    """A constant added to what a projection delivers, from ``onset_s`` seconds (``onset_steps``)
+    on.
+    """
 
     value: Float  # (n,)
     onset_s: float = 0.0
@@ -148,9 +158,9 @@ class Bias:
 class Projection:
     """Linear operators applied in order to a delayed signal, plus biases. No operator: one to one.
 
-    ``feedback``: closes a cycle, so it acts one step later (no exporter lets a spike act in its own step on
-    itself). ``synapse``: the receptor of the target, 0 or 1. ``delay_steps`` is valid from the discrete form on
-    and excludes the step of feedback.
+    ``feedback``: closes a cycle, so it acts one step later (no exporter lets a spike act in its own
+    step on itself). ``synapse``: the receptor of the target, 0 or 1. ``delay_steps`` is valid from
+    the discrete form on and excludes the step of feedback.
     """
 
     ops: tuple[LinearOp, ...] = ()

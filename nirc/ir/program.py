@@ -27,8 +27,8 @@ class Form(Enum):
 class Program:
     """Nodes carry frozen payloads (attribute ``payload``), edges too (None in the layers form).
 
-    ``dt_s`` is the time step in seconds, None while unknown or irrelevant. ``training``: of the populations that the
-    file has, from the discrete form on.
+    ``dt_s`` is the time step in seconds, None while unknown or irrelevant. ``training``: of the
+    populations that the file has, from the discrete form on.
     """
 
     form: Form
@@ -47,7 +47,9 @@ class Program:
         dt_s: float | None = None,
         training: Mapping[str, Training] | None = None,
     ) -> Program:
-        """A program from payloads by name, in that order, and edges ``(source, target[, payload])``."""
+        """A program from payloads by name, in that order, and edges ``(source, target[,
+        payload])``.
+        """
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         for node, payload in nodes.items():
             graph.add_node(node, payload=payload)
@@ -62,7 +64,11 @@ class Program:
 
     def nodes(self, kind: type[P]) -> dict[str, P]:
         """Payloads of one type by name, in program order."""
-        return {n: d["payload"] for n, d in self.graph.nodes(data=True) if isinstance(d["payload"], kind)}
+        return {
+            n: d["payload"]
+            for n, d in self.graph.nodes(data=True)
+            if isinstance(d["payload"], kind)
+        }
 
     def edges(self) -> Iterator[tuple[str, str, Any]]:
         """``(source, target, payload)`` in program order."""
@@ -77,7 +83,10 @@ class Program:
         return [(t, p) for _, t, p in self.graph.out_edges(source, data="payload")]
 
     def fresh_name(self, wish: str, added: Container[str] = ()) -> str:
-        """A name for a new node: ``wish``, with a number where the program or ``added`` has a node of that name."""
+        """A name for a new node:
+
+        ``wish``, with a number where the program or ``added`` has a node of that name.
+        """
         name, number = wish, 2
         while name in self.graph or name in added:
             name, number = f"{wish}{number}", number + 1

@@ -1,7 +1,8 @@
 """A neuron's update rule as data: an ordered list of named operations on its states.
 
-The states of a neuron are the membrane potential ``v`` and the synaptic current ``i``. NIR's letter, every simulator
-that writes NIR, and every chip is a value of ``Rule``. ``nirc.semantics.neuron`` runs any of them.
+The states of a neuron are the membrane potential ``v`` and the synaptic current ``i``. NIR's
+letter, every simulator that writes NIR, and every chip is a value of ``Rule``.
+``nirc.semantics.neuron`` runs any of them.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Add:
 
 @dataclass(frozen=True)
 class Fire:
-    """Neurons fire where v is above the threshold (``>=``: or at it), floor(v / threshold) times at most ``most``.
+    """Neurons fire where v is above the threshold (``>=``: or at it), floor(v / threshold) times at
+    most ``most``.
 
     ``most`` is None where the number of spikes in a step has no bound.
     """
@@ -62,19 +64,27 @@ class Fire:
 class Act:
     """An operation without options.
 
-    ``subtract``: the threshold, for each spike of the last ``fire``. ``set``: v to v_reset where the last ``fire`` had
-    a spike. ``restore``: adds the threshold for each spike of the ``fire`` before the last. ``bound``: v from below.
-    ``emit``: the spikes of the last ``fire`` leave the neuron, those of the step before if none came yet. Without
-    ``fire`` it is the membrane that leaves, at this point.
+    ``subtract``: the threshold, for each spike of the last ``fire``. ``set``: v to v_reset where
+    the last ``fire`` had a spike. ``restore``: adds the threshold for each spike of the ``fire``
+    before the last. ``bound``: v from below. ``emit``: the spikes of the last ``fire`` leave the
+    neuron, those of the step before if none came yet. Without ``fire`` it is the membrane that
+    leaves, at this point.
     """
 
     text: Literal["subtract", "set", "restore", "bound", "emit"]
 
 
 Operation = Decay | Add | Fire | Act
-SUBTRACT, SET, RESTORE, BOUND, EMIT = Act("subtract"), Act("set"), Act("restore"), Act("bound"), Act("emit")
+SUBTRACT, SET, RESTORE, BOUND, EMIT = (
+    Act("subtract"),
+    Act("set"),
+    Act("restore"),
+    Act("bound"),
+    Act("emit"),
+)
 _PLAIN_OPERATIONS: tuple[Operation, ...] = (
-    Decay("i"), Decay("v"), Add("x", "i"), Add("x", "v"), Add("i", "v"), SUBTRACT, SET, RESTORE, BOUND, EMIT
+    Decay("i"), Decay("v"), Add("x", "i"), Add("x", "v"), Add("i", "v"), SUBTRACT, SET, RESTORE,
+    BOUND, EMIT
 )  # fmt: skip
 _PLAIN = {op.text: op for op in _PLAIN_OPERATIONS}
 _INTO_MEMBRANE = (Add("x", "v"), Add("i", "v"))
@@ -116,7 +126,9 @@ class Rule:
 
     @property
     def reset_is_late(self) -> bool:
-        """Whether a spike acts on the membrane in the next step, after its decay and input, and on nothing before."""
+        """Whether a spike acts on the membrane in the next step, after its decay and input, and on
+        nothing before.
+        """
         ops = self.operations
         if RESTORE in ops:
             return False
@@ -134,7 +146,9 @@ class Rule:
 
     @property
     def emits_late(self) -> bool:
-        """Whether what leaves, spikes or the membrane, is that of the membrane before this step's input."""
+        """Whether what leaves, spikes or the membrane, is that of the membrane before this step's
+        input.
+        """
         if EMIT not in self.operations:
             return False
         before = self.operations[: self.operations.index(EMIT)]
@@ -150,7 +164,9 @@ class Rule:
 
     @property
     def decays_after_adding(self) -> bool:
-        """Whether the membrane takes the synaptic current after the decay that follows the input."""
+        """Whether the membrane takes the synaptic current after the decay that follows the
+        input.
+        """
         return self._before(Add("x", "i"), Decay("i")) and self._before(Decay("i"), Add("i", "v"))
 
     def _before(self, first: Operation, second: Operation) -> bool:
@@ -162,7 +178,9 @@ class Rule:
         return Rule(tuple(op for op in self.operations if op not in (SUBTRACT, SET, RESTORE)))
 
     def with_reset(self, reset: Reset) -> Rule:
-        """The same rule, but a spike subtracts, sets, or does nothing, at once after the comparison."""
+        """The same rule, but a spike subtracts, sets, or does nothing, at once after the
+        comparison.
+        """
         ops = list(self.without_reset().operations)
         if reset != "none":
             last = max(i for i, op in enumerate(ops) if isinstance(op, Fire))
@@ -170,9 +188,15 @@ class Rule:
         return Rule(tuple(ops))
 
     def at_once(self, reset: Reset) -> Rule:
-        """One comparison, then the reset, in place of any that is late or given back; unchanged without spikes."""
+        """One comparison, then the reset, in place of any that is late or given back; unchanged
+        without spikes.
+        """
         fire = self.fires
-        return self if fire is None else plain(reset, synapse=self.has_synapse, at=fire.at, most=fire.most)
+        return (
+            self
+            if fire is None
+            else plain(reset, synapse=self.has_synapse, at=fire.at, most=fire.most)
+        )
 
     def with_fire(self, fire: Fire) -> Rule:
         """The same rule with another comparison or number of spikes."""
@@ -184,7 +208,9 @@ class Rule:
         return Rule((*self.operations[:at], BOUND, *self.operations[at:]))
 
     def with_synapse(self) -> Rule:
-        """The same rule with a synaptic current between input and membrane, decayed before the input is added."""
+        """The same rule with a synaptic current between input and membrane, decayed before the
+        input is added.
+        """
         if self.has_synapse:
             return self
         made: list[Operation] = []
@@ -223,9 +249,14 @@ def faults(rule: Rule, *, synapse: bool, fires: bool) -> list[str]:
     if rule.has_synapse != (Add("i", "v") in ops) or rule.has_synapse != (Decay("i") in ops):
         found.append("the rule uses a part of the synaptic current only")
     if rule.has_synapse != synapse:
-        found.append(f"the rule has {'a' if rule.has_synapse else 'no'} synaptic current, the parameters do not agree")
+        found.append(
+            f"the rule has {'a' if rule.has_synapse else 'no'} synaptic current, the parameters "
+            "do not agree"
+        )
     if (rule.fires is not None) != fires:
-        found.append(f"the rule {'fires' if rule.fires else 'never fires'}, the parameters do not agree")
+        found.append(
+            f"the rule {'fires' if rule.fires else 'never fires'}, the parameters do not agree"
+        )
     if any(isinstance(op, Fire) for op in ops) and EMIT not in ops:
         found.append("the rule compares with the threshold and nothing leaves")
     if ops.count(Decay("v")) != 1:
@@ -253,7 +284,9 @@ def _unsupported(ops: Iterable[Operation]) -> list[str]:
 
 
 LETTER = parse("decay v, add x->v, fire > 1, set, emit")
-"""NIR's letter: decay and input, then v > v_threshold, then v := v_reset. Source: docs/reference/semantics.md."""
+"""NIR's letter: decay and input, then v > v_threshold, then v := v_reset. Source:
+docs/reference/semantics.md.
+"""
 
 
 def plain(reset: Reset, *, synapse: bool, at: Comparison = ">", most: int | None = 1) -> Rule:

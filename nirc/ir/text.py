@@ -1,4 +1,6 @@
-"""A program as text: one line a node, one line a projection; arrays by type, shape, range and digest."""
+"""A program as text: one line a node, one line a projection; arrays by type, shape, range and
+digest.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from nirc.ir.rules import Rule
 
 
 def text(program: Program, *, origins: bool = False) -> str:
-    """Deterministic text of ``program``; with ``origins`` each line ends with the places in the file."""
+    """Deterministic text of ``program``; with ``origins`` each line ends with the places in the
+    file.
+    """
     head = f"{program.form.value} {program.name}"
     if program.form is not Form.LAYERS:
         head += f"  dt={'-' if program.dt_s is None else f'{program.dt_s:g} s'}"
@@ -67,14 +71,23 @@ def _body(program: Program, indent: str, origins: bool) -> list[str]:
 
 def _node(payload: object) -> str:
     if isinstance(payload, LayerNode):
-        shapes = "" if payload.shape_in is None else f"{_dims(payload.shape_in)} -> {_dims(payload.shape_out or ())} "
+        shapes = (
+            ""
+            if payload.shape_in is None
+            else f"{_dims(payload.shape_in)} -> {_dims(payload.shape_out or ())} "
+        )
         return f"{shapes}{type(payload.layer).__name__}{_fields(payload.layer)}"
     if isinstance(payload, Source | Sink):
         late = getattr(payload, "delay_steps", 0)
-        return f"{type(payload).__name__.lower()}{_dims(payload.shape)}" + (f" {late} step(s) later" if late else "")
+        return f"{type(payload).__name__.lower()}{_dims(payload.shape)}" + (
+            f" {late} step(s) later" if late else ""
+        )
     if isinstance(payload, Population):
         kind = "population" if payload.role is Role.MODEL else payload.role.value
-        return f"{kind}{_dims(payload.shape)} {type(payload.dynamics).__name__}{_fields(payload.dynamics)}"
+        return (
+            f"{kind}{_dims(payload.shape)} "
+            f"{type(payload.dynamics).__name__}{_fields(payload.dynamics)}"
+        )
     return repr(payload)
 
 
@@ -85,7 +98,8 @@ def _edge(payload: object) -> str:
     if payload.delay_s or payload.delay_steps:
         parts.append(f"delay {payload.delay_s:g} s ({payload.delay_steps} steps)")
     parts += [
-        f"bias {describe(b.value)}" + (f" from step {b.onset_steps}" if b.onset_s else "") for b in payload.biases
+        f"bias {describe(b.value)}" + (f" from step {b.onset_steps}" if b.onset_s else "")
+        for b in payload.biases
     ]
     if payload.synapse:
         parts.append(f"synapse {payload.synapse + 1}")

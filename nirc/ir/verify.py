@@ -1,4 +1,7 @@
-"""Invariants of each form. A violation is a bug in the pass that made the program, never in the user's model."""
+"""Invariants of each form.
+
+A violation is a bug in the pass that made the program, never in the user's model.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ def verify(program: Program) -> None:
     """Raise ``InvalidProgramError`` naming every broken invariant."""
     faults = _layers(program) if program.form is Form.LAYERS else _populations(program)
     if faults:
-        raise InvalidProgramError(f"{program.form.value} form of {program.name}: " + "; ".join(faults))
+        raise InvalidProgramError(
+            f"{program.form.value} form of {program.name}: " + "; ".join(faults)
+        )
 
 
 def _layers(program: Program) -> list[str]:
@@ -44,15 +49,23 @@ def _populations(program: Program) -> list[str]:
             faults.append(f"{name} holds {type(payload).__name__}")
         elif isinstance(payload, Population):
             faults += [f"{name}: {fault}" for fault in _dynamics(payload, program.form)]
-            faults += [f"{name}: {fault}" for fault in _role(payload, bool(program.into(name)), program.form)]
+            faults += [
+                f"{name}: {fault}"
+                for fault in _role(payload, bool(program.into(name)), program.form)
+            ]
         if isinstance(payload, Source) and program.into(name):
             faults.append(f"source {name} has an input")
         if isinstance(payload, Sink) and program.out_of(name):
             faults.append(f"sink {name} has an output")
     for source, target, projection in program.edges():
-        n_source, n_target = getattr(program[source], "n", None), getattr(program[target], "n", None)
+        n_source, n_target = (
+            getattr(program[source], "n", None),
+            getattr(program[target], "n", None),
+        )
         if n_source is not None and n_target is not None:  # else one of them has been named above
-            faults += [f"{source} -> {target}: {f}" for f in _projection(projection, n_source, n_target)]
+            faults += [
+                f"{source} -> {target}: {f}" for f in _projection(projection, n_source, n_target)
+            ]
     return faults
 
 
@@ -100,7 +113,11 @@ def _projection(projection: object, n_source: int, n_target: int) -> list[str]:
         n = op.n_out
     if n != n_target:
         faults.append(f"delivers {n}, target has {n_target}")
-    faults += [f"a bias has shape {b.value.shape}" for b in projection.biases if b.value.shape != (n_target,)]
+    faults += [
+        f"a bias has shape {b.value.shape}"
+        for b in projection.biases
+        if b.value.shape != (n_target,)
+    ]
     return faults
 
 

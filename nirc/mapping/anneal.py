@@ -68,7 +68,8 @@ def anneal(
     per_stage = max(moves // temperatures.size, 1)
     before = cost(traffic, cells, start)
     rulers = [ruler.astype(np.int32) for ruler in cells.positions]
-    rest = (_beside(cells), UPHILL, at, coordinates, temperatures, per_stage, float(window or MOST_CELLS),
+    rest = (_beside(cells), UPHILL, at, coordinates, temperatures, per_stage,
+    float(window or MOST_CELLS),
             window is None, seed, change, rates)  # fmt: skip
     edges = traffic.indptr, traffic.neighbours, traffic.weights
     table = _table(traffic, cells)
@@ -91,7 +92,9 @@ def _table(traffic: Traffic, cells: Cells) -> npt.NDArray[Any] | None:
     Shape: (nodes, width + height + depth), int32 or int64.
     """
     columns = sum(cells.shape)
-    heaviest = int(np.add.reduceat(np.append(traffic.weights, 0), traffic.indptr[:-1]).max(initial=0))
+    heaviest = int(
+        np.add.reduceat(np.append(traffic.weights, 0), traffic.indptr[:-1]).max(initial=0)
+    )
     kind = np.dtype(np.int32 if heaviest * cells.farthest < 1 << 30 else np.int64)
     if traffic.nodes * columns * kind.itemsize > MOST_TABLED:
         return None
@@ -106,7 +109,9 @@ def _apart(cells: Cells, kind: np.dtype[Any]) -> npt.NDArray[Any]:
     distances = np.zeros((sum(cells.shape),) * 2, kind)
     begin = 0
     for ruler in cells.positions:
-        distances[begin : begin + ruler.size, begin : begin + ruler.size] = np.abs(np.subtract.outer(ruler, ruler))
+        distances[begin : begin + ruler.size, begin : begin + ruler.size] = np.abs(
+            np.subtract.outer(ruler, ruler)
+        )
         begin += ruler.size
     return distances
 
@@ -119,7 +124,9 @@ def cooling(hot: float, cold: float, stages: int) -> npt.NDArray[np.float64]:
     falling = stages - max(stages // 10, 1)
     # Rounded, since the power differs between machines.
     ratio = round((cold / hot) ** (1 / max(falling - 1, 1)), 12)
-    return np.concatenate([hot * np.cumprod(np.r_[1.0, np.full(falling - 1, ratio)]), np.zeros(stages - falling)])
+    return np.concatenate(
+        [hot * np.cumprod(np.r_[1.0, np.full(falling - 1, ratio)]), np.zeros(stages - falling)]
+    )
 
 
 def moves_for(traffic: Traffic, visits: float) -> int:
@@ -127,7 +134,9 @@ def moves_for(traffic: Traffic, visits: float) -> int:
     return max(int(visits / (traffic.neighbours.size / traffic.nodes + 4)), 1)
 
 
-def temperature_for(traffic: Traffic, cells: Cells, start: Ints, rate: float, *, window: int | None = None) -> float:
+def temperature_for(
+    traffic: Traffic, cells: Cells, start: Ints, rate: float, *, window: int | None = None
+) -> float:
     """Return the lowest power of sqrt 2 that accepts a share of ``rate`` of the first moves."""
     moves = max(2000, min(traffic.nodes, 20000))
     low = -8  # exponents of sqrt 2

@@ -36,7 +36,9 @@ class Cells:
 
     def __post_init__(self) -> None:
         if not 0 < math.prod(self.shape) <= MOST_CELLS:
-            raise ValueError(f"a box of {self.shape} cells: between 1 and {MOST_CELLS} are possible")
+            raise ValueError(
+                f"a box of {self.shape} cells: between 1 and {MOST_CELLS} are possible"
+            )
         if self.usable.shape != (math.prod(self.shape),):
             raise ValueError(f"usable has shape {self.usable.shape}, the box {self.shape}")
         for ruler in self.positions:
@@ -46,7 +48,9 @@ class Cells:
             array.setflags(write=False)
 
     @classmethod
-    def mesh(cls, width: int, height: int = 1, depth: int = 1, *, excluded: Iterable[int] = ()) -> Cells:
+    def mesh(
+        cls, width: int, height: int = 1, depth: int = 1, *, excluded: Iterable[int] = ()
+    ) -> Cells:
         """Return a plain mesh: every hop costs 1. ``excluded``: the numbers of faulty cells."""
         return cls.chips((1, 1, 1), (width, height, depth), excluded=excluded)
 
@@ -83,7 +87,10 @@ class Cells:
         usable = np.ones(math.prod(shape), dtype=np.bool_)
         faulty = np.fromiter(excluded, dtype=np.int64)
         if faulty.size and (faulty.min() < 0 or faulty.max() >= usable.size):
-            raise ValueError(f"excluded cells {faulty.min()} to {faulty.max()}, the box has 0 to {usable.size - 1}")
+            raise ValueError(
+                f"excluded cells {faulty.min()} to {faulty.max()}, the box has 0 to "
+                f"{usable.size - 1}"
+            )
         usable[faulty] = False
         return cls((x, y, z), usable, cores)
 
@@ -107,7 +114,9 @@ class Cells:
         """Map (n,) numbers of cells to (n, 3) coordinates x, y, z."""
         numbers = np.asarray(cells, dtype=np.int64)
         width, height, _ = self.shape
-        return np.stack([numbers % width, numbers // width % height, numbers // (width * height)], axis=-1)
+        return np.stack(
+            [numbers % width, numbers // width % height, numbers // (width * height)], axis=-1
+        )
 
     def number(self, coordinates: npt.ArrayLike) -> Ints:
         """Map (n, 3) coordinates x, y, z to (n,) numbers of cells."""
@@ -118,7 +127,9 @@ class Cells:
     def places(self, cells: npt.ArrayLike) -> Ints:
         """Map (n,) numbers of cells to (n, 3) positions on the rulers."""
         at = self.coordinates(cells)
-        return np.stack([ruler[at[..., axis]] for axis, ruler in enumerate(self.positions)], axis=-1)
+        return np.stack(
+            [ruler[at[..., axis]] for axis, ruler in enumerate(self.positions)], axis=-1
+        )
 
     def curve(self) -> Ints:
         """Return (count,) the usable cells along a Hilbert curve, chip by chip and core by core."""
@@ -137,7 +148,9 @@ class Cells:
         low = at.min(axis=0) // tile * tile
         high = np.minimum((at.max(axis=0) // tile + 1) * tile, self.shape)
         x, y, z = (ruler[a:b].copy() for ruler, a, b in zip(self.positions, low, high, strict=True))
-        grid = np.meshgrid(*(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij")
+        grid = np.meshgrid(
+            *(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij"
+        )
         numbers = self.number(np.stack([axis.ravel(order="F") for axis in grid], axis=-1))
         chosen = np.zeros(self.usable.size, dtype=np.bool_)
         chosen[cells] = True
@@ -168,7 +181,8 @@ class Cells:
         lengths = _shortened(self.positions, share)
         maps = [np.arange(n) * short // n for n, short in zip(self.shape, lengths, strict=True)]
         rulers = tuple(
-            _block_middles(ruler, to, short) for ruler, to, short in zip(self.positions, maps, lengths, strict=True)
+            _block_middles(ruler, to, short)
+            for ruler, to, short in zip(self.positions, maps, lengths, strict=True)
         )
         at = self.coordinates(np.arange(self.usable.size))
         x, y, z = (to[at[:, axis]] for axis, to in enumerate(maps))
@@ -232,6 +246,8 @@ def _shortened(rulers: Sequence[Ints], share: float) -> list[int]:
     wanted = share * math.prod(lengths)
     extent = [float(ruler[-1] - ruler[0]) or 1.0 for ruler in rulers]
     while math.prod(lengths) > wanted:
-        axis = min(range(AXES), key=lambda a: extent[a] / lengths[a] if lengths[a] > 1 else math.inf)
+        axis = min(
+            range(AXES), key=lambda a: extent[a] / lengths[a] if lengths[a] > 1 else math.inf
+        )
         lengths[axis] = max(1.0, lengths[axis] * 0.99)
     return [max(1, round(length)) for length in lengths]

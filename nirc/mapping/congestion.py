@@ -12,17 +12,35 @@ import numpy.typing as npt
 from nirc.mapping.compiled import compiled
 from nirc.mapping.links import Floats, Ints, LinkGraph, Longs, hops_between
 from nirc.mapping.nets import Nets, Routes, weighed
-from nirc.mapping.trees import CHUNK, Grid, Pressure, Progress, Scratch, cheapest_branch, grid_of, price, scratch_for
+from nirc.mapping.trees import (
+    CHUNK,
+    Grid,
+    Pressure,
+    Progress,
+    Scratch,
+    cheapest_branch,
+    grid_of,
+    price,
+    scratch_for,
+)
 
 GOAL = 0.9  # of the highest load: the aim of the next round if capacities are unknown
 
 
 def spread_load(
-    nets: Nets, links: LinkGraph, routes: Routes, seed: int, rounds: int, work: int, progress: Progress | None
+    nets: Nets,
+    links: LinkGraph,
+    routes: Routes,
+    seed: int,
+    rounds: int,
+    work: int,
+    progress: Progress | None,
 ) -> Routes:
     """Remove and reroute the nets over the busiest links in rounds. Return the best state seen."""
     bounded = np.isfinite(links.capacity)
-    known = bool(bounded.any())  # else all links have the same unknown capacity, and the goal falls every round
+    known = bool(
+        bounded.any()
+    )  # else all links have the same unknown capacity, and the goal falls every round
     limit = np.where(bounded, links.capacity, np.inf) if known else np.ones(links.source.size)
     grid = grid_of(links)
     scratch = scratch_for(links.routers)
@@ -47,9 +65,12 @@ def spread_load(
         at = 0
         while at < todo.size and scratch.steps[0] < work:
             if pool.size - filled < links.routers:
-                pool = np.concatenate([pool[:filled], np.empty(max(CHUNK, links.routers), np.int32)])
+                pool = np.concatenate(
+                    [pool[:filled], np.empty(max(CHUNK, links.routers), np.int32)]
+                )
             at, filled = _reroute(
-                todo, at, nets.source, nets.first, nets.target, nets.weight, grid, scratch, pressure,
+                todo, at, nets.source, nets.first, nets.target, nets.weight, grid, scratch,
+                pressure,
                 begin, end, pool, filled, work,
             )  # fmt: skip
         loads = _counted(begin, end, pool, nets.weight, links.source.size)
@@ -104,7 +125,9 @@ def _counted(begin: Longs, end: Longs, pool: Ints, weight: Floats, links: int) -
 
 
 @compiled
-def _uses(begin: Longs, end: Longs, link: Ints, marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _uses(
+    begin: Longs, end: Longs, link: Ints, marked: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
     """Return (nets,) bool: the tree of the net has a marked link."""
     uses = np.zeros(begin.size, np.bool_)
     for net in range(begin.size):
@@ -154,7 +177,9 @@ def _reroute(
         stop = filled
         for i in np.argsort(far, kind="mergesort"):
             if scratch.seen[targets[i]] != mark:
-                stop = cheapest_branch(source[net], targets[i], mark, weight[net], grid, scratch, pressure, pool, stop)
+                stop = cheapest_branch(
+                    source[net], targets[i], mark, weight[net], grid, scratch, pressure, pool, stop
+                )
         after = 0.0
         for i in range(filled, stop):
             after += price(pool[i], weight[net], grid, pressure)

@@ -59,10 +59,15 @@ def check(links: LinkGraph, routes: Routes) -> DeadlockCheck:
     cycle = find_cycle(links, routes)
     if cycle is None:
         return DeadlockCheck(count, (), f"no cycle among {count} channel dependencies")
-    steps = [f"{_point(links, links.source[k])} {links.direction_names[links.direction[k]]}" for k in cycle[:SHOWN]]
+    steps = [
+        f"{_point(links, links.source[k])} {links.direction_names[links.direction[k]]}"
+        for k in cycle[:SHOWN]
+    ]
     more = f" ... {cycle.size - SHOWN} more ..." if cycle.size > SHOWN else ""
     path = f"{', '.join(steps)}{more}, and again {_point(links, links.source[cycle[0]])}"
-    return DeadlockCheck(count, tuple(cycle.tolist()), f"{cycle.size} links wait for one another in a circle: {path}")
+    return DeadlockCheck(
+        count, tuple(cycle.tolist()), f"{cycle.size} links wait for one another in a circle: {path}"
+    )
 
 
 def _point(links: LinkGraph, router: int) -> str:
@@ -76,7 +81,8 @@ def dependencies(links: LinkGraph, routes: Routes) -> Bools:
     The next link is ``links.outgoing[links.target[link], direction]``.
     """
     follows = np.zeros((links.source.size, links.outgoing.shape[1]), np.bool_)
-    _fill(routes.first, routes.link, links.source, links.target, links.direction, np.zeros(links.routers, np.int64),
+    _fill(routes.first, routes.link, links.source, links.target, links.direction,
+    np.zeros(links.routers, np.int64),
           np.zeros(links.routers, np.int32), follows)  # fmt: skip
     return follows
 
@@ -93,7 +99,14 @@ def find_cycle(links: LinkGraph, routes: Routes) -> Ints | None:
 
 @compiled
 def _fill(
-    first: Longs, link: Ints, source: Ints, target: Ints, direction: Ints, seen: Longs, arrived: Ints, follows: Bools
+    first: Longs,
+    link: Ints,
+    source: Ints,
+    target: Ints,
+    direction: Ints,
+    seen: Longs,
+    arrived: Ints,
+    follows: Bools,
 ) -> None:
     """Fill in ``follows``.
 

@@ -14,12 +14,16 @@ def _at(indptr, neighbours, weights, place, node, x, y, z):  # type: ignore[no-u
     total = np.int64(0)
     for j in range(indptr[node], indptr[node + 1]):
         to = neighbours[j]
-        total += weights[j] * (abs(x - place[to, 0]) + abs(y - place[to, 1]) + abs(z - place[to, 2]))
+        total += weights[j] * (
+            abs(x - place[to, 0]) + abs(y - place[to, 1]) + abs(z - place[to, 2])
+        )
     return total
 
 
 @compiled
-def _update_neighbours(indptr, neighbours, weights, place, node_cost, node, other, x0, y0, z0, x1, y1, z1):  # type: ignore[no-untyped-def]
+def _update_neighbours(  # type: ignore[no-untyped-def]
+    indptr, neighbours, weights, place, node_cost, node, other, x0, y0, z0, x1, y1, z1
+):
     """Update the costs of ``node``'s neighbours, except ``other``, after a move from 0 to 1."""
     for j in range(indptr[node], indptr[node + 1]):
         to = neighbours[j]
@@ -31,7 +35,8 @@ def _update_neighbours(indptr, neighbours, weights, place, node_cost, node, othe
 
 @compiled
 def run_edgewise(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, and numba inlines nothing across files
-    indptr, neighbours, weights, xs, ys, zs, near, uphill, at, coord, temperatures, per_stage, window, shrink, seed,
+    indptr, neighbours, weights, xs, ys, zs, near, uphill, at, coord, temperatures, per_stage,
+    window, shrink, seed,
     change, rates,
 ):  # fmt: skip
     """Anneal in place. Fill ``change`` (stages,) and ``rates`` (stages,)."""
@@ -42,7 +47,9 @@ def run_edgewise(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, a
         place[v, 0], place[v, 1], place[v, 2] = xs[coord[v, 0]], ys[coord[v, 1]], zs[coord[v, 2]]
     node_cost = np.empty(nodes, np.int64)  # cost of the edges of each node
     for v in range(nodes):
-        node_cost[v] = _at(indptr, neighbours, weights, place, v, place[v, 0], place[v, 1], place[v, 2])
+        node_cost[v] = _at(
+            indptr, neighbours, weights, place, v, place[v, 0], place[v, 1], place[v, 2]
+        )
     state = np.uint64(seed) * np.uint64(2654435761) + np.uint64(88172645463325252)
     low32 = np.uint64(0xFFFFFFFF)
     half = np.uint64(32)
@@ -68,7 +75,11 @@ def run_edgewise(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, a
                 beside = to  # or beside one neighbour and in line with another
                 if state & np.uint64(1):
                     beside = neighbours[begin + below(state >> half, degree)]
-                bx, by, bz = coord[to, 0] + near[k, 0], coord[beside, 1] + near[k, 1], coord[to, 2] + near[k, 2]
+                bx, by, bz = (
+                    coord[to, 0] + near[k, 0],
+                    coord[beside, 1] + near[k, 1],
+                    coord[to, 2] + near[k, 2],
+                )
                 if bx < 0 or by < 0 or bz < 0 or bx >= width or by >= height or bz >= depth:
                     continue
             else:
@@ -87,7 +98,8 @@ def run_edgewise(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, a
                 continue
             x0, y0, z0 = place[a, 0], place[a, 1], place[a, 2]
             x1, y1, z1 = xs[bx], ys[by], zs[bz]
-            # Most moves are refused. The old costs are known, and often the new cost of the first node is too high.
+            # Most moves are refused. The old costs are known, and often the new cost of the first
+            # node is too high.
             allowed = node_cost[a] + np.int64(temperature * luck)
             if b >= 0:
                 allowed += node_cost[b]
@@ -105,10 +117,14 @@ def run_edgewise(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, a
                 if new_a + new_b + 2 * between > allowed:
                     continue
                 gain += new_b + between - node_cost[b]
-                _update_neighbours(indptr, neighbours, weights, place, node_cost, b, a, x1, y1, z1, x0, y0, z0)
+                _update_neighbours(
+                    indptr, neighbours, weights, place, node_cost, b, a, x1, y1, z1, x0, y0, z0
+                )
                 node_cost[b] = new_b + between
             gain += new_a + between - node_cost[a]
-            _update_neighbours(indptr, neighbours, weights, place, node_cost, a, b, x0, y0, z0, x1, y1, z1)
+            _update_neighbours(
+                indptr, neighbours, weights, place, node_cost, a, b, x0, y0, z0, x1, y1, z1
+            )
             node_cost[a] = new_a + between
             accepted += 1
             at[ax + width * (ay + height * az)] = b

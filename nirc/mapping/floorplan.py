@@ -38,14 +38,18 @@ _NAME = Text(MOST_TEXT)
 _AMOUNT = Number(0, LARGEST)
 _SIZE = Integers((3,), 1, MOST_CELLS, doc="cells along x, y, z")
 _CELL = Integers((3,), 0, MOST_CELLS, doc="x, y, z")
-_BOX = Integers((Size("axes", MOST_AXES), 2), 0, MOST_NEURONS, doc="from, up to and without, for each axis")
+_BOX = Integers(
+    (Size("axes", MOST_AXES), 2), 0, MOST_NEURONS, doc="from, up to and without, for each axis"
+)
 FLOORPLAN = Object(
     {
         "format": Const(FORMAT),
         "size": _SIZE,
         "chip": _SIZE,
         "router": _SIZE,
-        "limits": Map(Object({"max": _AMOUNT, "unit": Text(MOST_TEXT, 0)}), doc="of a core, for each resource"),
+        "limits": Map(
+            Object({"max": _AMOUNT, "unit": Text(MOST_TEXT, 0)}), doc="of a core, for each resource"
+        ),
         "cores": Many(
             Object(
                 {
@@ -57,7 +61,10 @@ FLOORPLAN = Object(
             ),
             "cores",
         ),
-        "links": Many(Object({"from": _CELL, "to": _CELL, "load": _AMOUNT, "capacity": Maybe(_AMOUNT)}), "links"),
+        "links": Many(
+            Object({"from": _CELL, "to": _CELL, "load": _AMOUNT, "capacity": Maybe(_AMOUNT)}),
+            "links",
+        ),
         "faulty": Integers(("cells", 3), 0, MOST_CELLS),
         "absent": Integers(("cells", 3), 0, MOST_CELLS),
         "cost": Maybe(_AMOUNT, doc="traffic times distance"),
@@ -144,9 +151,12 @@ class Floorplan:
             "chip": list(self.chip),
             "router": list(self.router),
             "limits": {
-                name: {"max": _number(most), "unit": unit} for name, (most, unit) in sorted(self.limits.items())
+                name: {"max": _number(most), "unit": unit}
+                for name, (most, unit) in sorted(self.limits.items())
             },
-            "cores": [_core_tree(core) for core in sorted(self.cores, key=lambda core: core.at[::-1])],
+            "cores": [
+                _core_tree(core) for core in sorted(self.cores, key=lambda core: core.at[::-1])
+            ],
             "links": [
                 {
                     "from": list(map(int, k.source)),
@@ -164,18 +174,27 @@ class Floorplan:
 
     @staticmethod
     def from_tree(tree: Any) -> Floorplan:
-        """The floorplan in a tree that is as ``FLOORPLAN`` says. Raises ``ValueError`` if it contradicts itself."""
+        """The floorplan in a tree that is as ``FLOORPLAN`` says.
+
+        Raises ``ValueError`` if it contradicts itself.
+        """
         return Floorplan(
             size=_point(tree["size"]),
             chip=_point(tree["chip"]),
             router=_point(tree["router"]),
             limits={name: (limit["max"], limit["unit"]) for name, limit in tree["limits"].items()},
             cores=tuple(
-                Core(core["chip"], _point(core["at"]), tuple(map(_part, core["parts"])), core["usage"])
+                Core(
+                    core["chip"],
+                    _point(core["at"]),
+                    tuple(map(_part, core["parts"])),
+                    core["usage"],
+                )
                 for core in tree["cores"]
             ),
             links=tuple(
-                Link(_point(link["from"]), _point(link["to"]), link["load"], link["capacity"]) for link in tree["links"]
+                Link(_point(link["from"]), _point(link["to"]), link["load"], link["capacity"])
+                for link in tree["links"]
             ),
             faulty=tuple(map(_point, tree["faulty"])),
             absent=tuple(map(_point, tree["absent"])),
@@ -185,24 +204,34 @@ class Floorplan:
 
 
 def floorplan_of(tree: Any, file: File) -> Floorplan:
-    """The floorplan in the checked tree of a mapping.json. Raises ``InputError`` (U605) if it contradicts itself."""
+    """The floorplan in the checked tree of a mapping.json.
+
+    Raises ``InputError`` (U605) if it contradicts itself.
+    """
     faults = Faults()
     for i, core in enumerate(tree[KEY]["cores"]):
         for j, part in enumerate(core["parts"]):
             if any(begin >= end for begin, end in part["box"]):
                 path = f"{KEY}.cores[{i}].parts[{j}].box"
-                faults.damaged(path, "the neurons of a part are not a box", str(part["box"]), "from below to")
+                faults.damaged(
+                    path, "the neurons of a part are not a box", str(part["box"]), "from below to"
+                )
     raise_faults(file, faults)
     try:
         return Floorplan.from_tree(tree[KEY])
     except ValueError as error:
-        faults.damaged(KEY, f"the floorplan contradicts itself: {error}", None, "a floorplan that can be")
+        faults.damaged(
+            KEY, f"the floorplan contradicts itself: {error}", None, "a floorplan that can be"
+        )
         raise_faults(file, faults)
         raise
 
 
 def floorplan_in(data: bytes) -> Floorplan:
-    """The floorplan in the bytes of a mapping.json that may hold anything. Raises ``InputError`` (U605)."""
+    """The floorplan in the bytes of a mapping.json that may hold anything.
+
+    Raises ``InputError`` (U605).
+    """
     file, tree = read(data, MAPPING)
     return floorplan_of(tree, file)
 
@@ -231,10 +260,16 @@ def loaded_links(graph: LinkGraph, routes: Routes) -> tuple[Link, ...]:
     """Return the links that ``routes`` use, with their loads."""
     at = [tuple(row) for row in graph.coordinates.tolist()]
     rows = zip(
-        graph.source.tolist(), graph.target.tolist(), routes.loads.tolist(), graph.capacity.tolist(), strict=True
+        graph.source.tolist(),
+        graph.target.tolist(),
+        routes.loads.tolist(),
+        graph.capacity.tolist(),
+        strict=True,
     )
     return tuple(
-        Link(at[a], at[b], load, None if math.isinf(capacity) else capacity) for a, b, load, capacity in rows if load
+        Link(at[a], at[b], load, None if math.isinf(capacity) else capacity)
+        for a, b, load, capacity in rows
+        if load
     )
 
 
@@ -243,7 +278,10 @@ def _core_tree(core: Core) -> dict[str, Any]:
         "chip": int(core.chip),
         "at": list(map(int, core.at)),
         "parts": [
-            {"population": part.population, "box": [[int(begin), int(end)] for begin, end in part.box]}
+            {
+                "population": part.population,
+                "box": [[int(begin), int(end)] for begin, end in part.box],
+            }
             for part in core.parts
         ],
         "usage": {name: _number(used) for name, used in sorted(core.usage.items())},
@@ -258,11 +296,18 @@ def _number(value: float) -> int | float:
 def _contradiction(plan: Floorplan) -> str:
     """Describe the first contradiction between the fields. Return "" if there is none."""
     if min(*plan.size, *plan.chip, *plan.router) < 1 or math.prod(plan.size) > MOST_CELLS:
-        return f"sizes {plan.size}, {plan.chip}, {plan.router} must be positive, and at most {MOST_CELLS} cells in all"
+        return (
+            f"sizes {plan.size}, {plan.chip}, {plan.router} must be positive, and at most "
+            f"{MOST_CELLS} cells in all"
+        )
     if any(cells % chip for cells, chip in zip(plan.size, plan.chip, strict=True)):
         return f"the grid {plan.size} is not made of whole chips {plan.chip}"
     taken: dict[Point, str] = {}
-    kinds = (("absent", plan.absent), ("faulty", plan.faulty), ("in use", tuple(core.at for core in plan.cores)))
+    kinds = (
+        ("absent", plan.absent),
+        ("faulty", plan.faulty),
+        ("in use", tuple(core.at for core in plan.cores)),
+    )
     for kind, points in kinds:
         for at in points:
             if outside := _outside(at, plan.size):

@@ -60,7 +60,9 @@ class Keys:
         begin = self.key[order].astype(np.int64)
         clash = np.flatnonzero(begin[:-1] + room[order][:-1] > begin[1:])
         if clash.size:
-            raise ValueError(f"the keys of slices {order[clash[0]]} and {order[clash[0] + 1]} overlap")
+            raise ValueError(
+                f"the keys of slices {order[clash[0]]} and {order[clash[0] + 1]} overlap"
+            )
 
 
 def allocate(
@@ -113,7 +115,9 @@ def _blocks(turn: Longs, slice_bits: Longs, atom_bits: Longs) -> tuple[Longs, Lo
         return turn << below, np.full(populations, below), np.full(populations, most_atom_bits)
     block_bits = slice_bits + atom_bits
     most_block_bits = int(block_bits.max())
-    if number + most_block_bits <= KEY_BITS:  # a population field, with slices and atoms of any width
+    if (
+        number + most_block_bits <= KEY_BITS
+    ):  # a population field, with slices and atoms of any width
         return turn << most_block_bits, np.full(populations, most_block_bits), atom_bits
     # Blocks in falling order of size are aligned without gaps.
     order = np.lexsort((turn, -block_bits))
@@ -122,7 +126,9 @@ def _blocks(turn: Longs, slice_bits: Longs, atom_bits: Longs) -> tuple[Longs, Lo
     if total > 1 << KEY_BITS:
         need = (total - 1).bit_length()
         raise KeysError(
-            need, f"{populations} populations, in blocks of up to 2^{most_block_bits} keys, need {need} bits of key"
+            need,
+            f"{populations} populations, in blocks of up to 2^{most_block_bits} keys, need {need} "
+            "bits of key",
         )
     first = np.empty(populations, np.int64)
     first[order] = np.cumsum([0, *size[:-1]])

@@ -15,7 +15,8 @@ Longs = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 IntsLike = npt.ArrayLike
 
-# The steps of each axis along (x, y, z). Direction d < axes goes forward along axis d, d + axes goes backward.
+# The steps of each axis along (x, y, z). Direction d < axes goes forward along axis d, d + axes
+# goes backward.
 GRID = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 TRIANGLE = ((1, 0, 0), (1, 1, 0), (0, 1, 0))
 NAMES = {1: "EW", 2: "ENWS", 3: ("E", "N", "U", "W", "S", "D")}
@@ -42,14 +43,18 @@ class LinkGraph:
     capacity: Floats  # (links,)
     works: npt.NDArray[np.bool_]  # (routers,) False: faulty
     outgoing: Ints  # (routers, directions) link that leaves the router in this direction, -1: none
-    incoming: Ints  # (routers, directions) link that arrives while travelling in this direction, -1: none
+    incoming: (
+        Ints  # (routers, directions) link that arrives while travelling in this direction, -1: none
+    )
     steps: Ints  # (axes, 3) change of x, y, z by one step forward along each axis
 
     def __post_init__(self) -> None:
         for name in ("cost", "capacity"):
             values = getattr(self, name)
             if values.shape != self.source.shape or not (values > 0).all():
-                raise ValueError(f"{name} needs one number above 0 for each of the {self.source.size} links")
+                raise ValueError(
+                    f"{name} needs one number above 0 for each of the {self.source.size} links"
+                )
         for values in vars(self).values():
             if isinstance(values, np.ndarray):
                 values.setflags(write=False)
@@ -73,11 +78,17 @@ class LinkGraph:
         """Return (pairs,) int32: the fewest links from source to target routers, faults ignored."""
         pairs = np.broadcast_arrays(np.asarray(source, np.int32), np.asarray(target, np.int32))
         flat = [np.ascontiguousarray(p).ravel() for p in pairs]
-        result: Ints = _all_hops(flat[0], flat[1], np.array(self.size, np.int64), self.wraps, self.triangular)
+        result: Ints = _all_hops(
+            flat[0], flat[1], np.array(self.size, np.int64), self.wraps, self.triangular
+        )
         return result.reshape(pairs[0].shape)
 
     def with_borders(
-        self, tile: tuple[int, ...], *, cost: float | Sequence[float], capacity: float | Sequence[float] = np.inf
+        self,
+        tile: tuple[int, ...],
+        *,
+        cost: float | Sequence[float],
+        capacity: float | Sequence[float] = np.inf,
     ) -> LinkGraph:
         """Return this graph with another cost and capacity of the links between tiles.
 
@@ -87,7 +98,8 @@ class LinkGraph:
         if any(t < 1 for t in tile) or len(tile) > 3:
             raise ValueError(f"a tile has one to three sizes of at least 1, not {tile}")
         at = self.coordinates[:, : len(tile)]
-        # A torus of one tile crosses its border where links wrap around. So add the step and do not wrap.
+        # A torus of one tile crosses its border where links wrap around. So add the step and do not
+        # wrap.
         delta = np.concatenate([self.steps, -self.steps])[self.direction][:, : len(tile)]
         here = at[self.source]
         crosses = (here // np.array(tile) != (here + delta) // np.array(tile)).any(axis=1)
@@ -121,7 +133,9 @@ def mesh(
     """
     size = (width, height, depth)
     if min(size) < 1 or (triangular and depth > 1):
-        raise ValueError(f"no {'triangular ' * triangular}mesh of {width} x {height} x {depth} routers")
+        raise ValueError(
+            f"no {'triangular ' * triangular}mesh of {width} x {height} x {depth} routers"
+        )
     steps = np.array(TRIANGLE if triangular else GRID[: 3 if depth > 1 else 2], np.int32)
     at = _coordinates(size)
     deltas = np.concatenate([steps, -steps])
@@ -144,7 +158,9 @@ def mesh(
     source, direction = (part.astype(np.int32) for part in np.nonzero(exists))
     target = to[source, direction].astype(np.int32)
     outgoing, incoming = (np.full((routers, directions), -1, np.int32) for _ in range(2))
-    outgoing[source, direction] = incoming[target, direction] = np.arange(len(source), dtype=np.int32)
+    outgoing[source, direction] = incoming[target, direction] = np.arange(
+        len(source), dtype=np.int32
+    )
     return LinkGraph(
         size=size,
         wraps=wraps,
@@ -170,20 +186,28 @@ def _coordinates(size: tuple[int, int, int]) -> Ints:
 def _per_link(value: float | Sequence[float], axes: int, direction: Ints) -> Floats:
     per_axis = np.asarray(value, np.float64)
     if per_axis.shape not in ((), (axes,)):
-        raise ValueError(f"expected one number or {axes} (one per axis), found shape {per_axis.shape}")
+        raise ValueError(
+            f"expected one number or {axes} (one per axis), found shape {per_axis.shape}"
+        )
     return np.broadcast_to(per_axis, axes)[direction % axes].copy()
 
 
-def _checked(ids: IntsLike, columns: int, bounds: tuple[int, ...], name: str) -> npt.NDArray[np.int64]:
+def _checked(
+    ids: IntsLike, columns: int, bounds: tuple[int, ...], name: str
+) -> npt.NDArray[np.int64]:
     rows = np.asarray(ids, np.int64).reshape(-1, columns)
     wrong = ((rows < 0) | (rows >= np.array(bounds))).any(axis=1)
     if wrong.any():
-        raise ValueError(f"{name}: {rows[wrong][0].tolist()} does not exist (limits {list(bounds)})")
+        raise ValueError(
+            f"{name}: {rows[wrong][0].tolist()} does not exist (limits {list(bounds)})"
+        )
     return rows
 
 
 @compiled
-def steps_between(source: int, target: int, size: Longs, wraps: bool, triangular: bool) -> tuple[int, int, int]:
+def steps_between(
+    source: int, target: int, size: Longs, wraps: bool, triangular: bool
+) -> tuple[int, int, int]:
     """Return signed steps along each axis of a shortest route, faults ignored.
 
     Of two equal directions around a ring the route takes the forward direction. On triangles a pair

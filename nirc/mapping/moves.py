@@ -13,7 +13,8 @@ from nirc.mapping.compiled import compiled
 WANTED_RATE = 0.25  # share of accepted moves below which the window shrinks
 FREE = -1  # marks of cells
 NO_CELL = -2
-# A step uphill by d is accepted at temperature T if d <= T * e. The exponential distribution gives e.
+# A step uphill by d is accepted at temperature T if d <= T * e. The exponential distribution gives
+# e.
 UPHILL = np.round(-np.log((np.arange(4096) + 0.5) / 4096), 6)
 
 

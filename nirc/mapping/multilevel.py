@@ -3,13 +3,13 @@
 Nodes with much traffic between them are merged in pairs (heavy-edge matching, Karypis and Kumar, "A
 fast and high quality multilevel scheme for partitioning irregular graphs", SIAM J. Sci. Comput. 20
 (1998)), until the number of nodes is small. These are annealed on a mesh of as many blocks of
-cells. Then, level by level, every group is divided where it lies. Its members are spread over the next
-finer mesh in the same order, and annealed at a low temperature within a small window. The work of a
-level is proportional to its nodes. So the total grows almost linearly.
+cells. Then, level by level, every group is divided where it lies. Its members are spread over the
+next finer mesh in the same order, and annealed at a low temperature within a small window. The work
+of a level is proportional to its nodes. So the total grows almost linearly.
 
-This module also holds the spectral layout. This layout sees the complete graph at once, and finds a mesh in the
-traffic if there is one (Hall, "An r-dimensional quadratic placement algorithm", Management Science
-17 (1970)).
+This module also holds the spectral layout. This layout sees the complete graph at once, and finds a
+mesh in the traffic if there is one (Hall, "An r-dimensional quadratic placement algorithm",
+Management Science 17 (1970)).
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def place_by_levels(
 def refine(traffic: Traffic, cells: Cells, start: Ints, moves: int, *, seed: int = 0) -> Ints:
     """Anneal ``start`` (nodes,) locally: at low temperatures and within a small window."""
     hot = temperature_for(traffic, cells, start, LOCAL_RATE, window=WINDOW)
-    return anneal(traffic, cells, start, cooling(hot, hot / 30, STAGES), moves, seed=seed, window=WINDOW).cell_of_node
+    return anneal(
+        traffic, cells, start, cooling(hot, hot / 30, STAGES), moves, seed=seed, window=WINDOW
+    ).cell_of_node
 
 
 def coarsen(traffic: Traffic, nodes: int) -> list[Level]:
@@ -197,7 +199,9 @@ def spectral(traffic: Traffic, cells: Cells, cost_of: Callable[[Ints], int]) -> 
     return min(layouts, key=cost_of)
 
 
-def _best_turn(smooth: npt.NDArray[np.float64], cells: Cells, cost_of: Callable[[Ints], int]) -> Ints:
+def _best_turn(
+    smooth: npt.NDArray[np.float64], cells: Cells, cost_of: Callable[[Ints], int]
+) -> Ints:
     """Return (nodes,) cells: the functions, rotated and spread over all of ``cells``."""
     axes = np.argsort([-ruler.size for ruler in cells.positions], kind="stable")
     best: tuple[int, float, bool, Ints] | None = None

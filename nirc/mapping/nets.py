@@ -34,14 +34,23 @@ class Nets:
             if array.ndim != 1:
                 raise ValueError(f"{name} must have one axis, not {array.ndim}")
         if not self.source.size == self.weight.size == self.first.size - 1:
-            raise ValueError(f"{self.source.size} sources, {self.weight.size} weights, {self.first.size} firsts (+1)")
-        if self.first[0] != 0 or self.first[-1] != self.target.size or (np.diff(self.first) < 0).any():
+            raise ValueError(
+                f"{self.source.size} sources, {self.weight.size} weights, {self.first.size} "
+                "firsts (+1)"
+            )
+        if (
+            self.first[0] != 0
+            or self.first[-1] != self.target.size
+            or (np.diff(self.first) < 0).any()
+        ):
             raise ValueError(f"first must rise from 0 to the number of targets, {self.target.size}")
         if not (self.weight >= 0).all() or not np.isfinite(self.weight).all():
             raise ValueError("weights must be finite and at least 0")
 
     @classmethod
-    def unicast(cls, source: npt.ArrayLike, target: npt.ArrayLike, weight: npt.ArrayLike = 1.0) -> Nets:
+    def unicast(
+        cls, source: npt.ArrayLike, target: npt.ArrayLike, weight: npt.ArrayLike = 1.0
+    ) -> Nets:
         """Return one net for each pair of routers. ``weight``: one number or (pairs,)."""
         sources = np.asarray(source, np.int32)
         weights = np.broadcast_to(np.asarray(weight, np.float64), sources.shape)
@@ -79,11 +88,16 @@ class UnreachableError(ValueError):
         self.targets = nets.target[pairs]
         at, works = links.coordinates, links.works
         lines = []
-        for net, target in list(zip(self.nets.tolist(), self.targets.tolist(), strict=True))[:SHOWN]:
+        for net, target in list(zip(self.nets.tolist(), self.targets.tolist(), strict=True))[
+            :SHOWN
+        ]:
             source = int(nets.source[net])
             broken = [f"router {r} is faulty" for r in sorted({source, target}) if not works[r]]
             why = " and ".join(broken) or "no way of working links is left"
-            lines.append(f"net {net}: router {source} {_point(at[source])} -> {target} {_point(at[target])}, {why}")
+            lines.append(
+                f"net {net}: router {source} {_point(at[source])} -> {target} "
+                f"{_point(at[target])}, {why}"
+            )
         if pairs.size > SHOWN:
             lines.append(f"and {pairs.size - SHOWN} more")
         count = np.unique(self.nets).size
@@ -102,10 +116,23 @@ def walk(nets: Nets, links: LinkGraph, routes: Routes) -> Ints:
     """
     hops = np.zeros(nets.target.size, np.int32)
     net, code = _walk(
-        nets.source, nets.first, nets.target, routes.first, routes.link, links.source, links.target, links.routers, hops
+        nets.source,
+        nets.first,
+        nets.target,
+        routes.first,
+        routes.link,
+        links.source,
+        links.target,
+        links.routers,
+        hops,
     )
     if code:
-        faults = ("", "uses a link that nothing leads to", "enters a router twice", "misses a target")
+        faults = (
+            "",
+            "uses a link that nothing leads to",
+            "enters a router twice",
+            "misses a target",
+        )
         raise ValueError(f"the tree of net {net} {faults[code]}")
     return hops
 

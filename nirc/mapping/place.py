@@ -35,9 +35,15 @@ COARSE_WORK = 4e9
 VISITS_PER_NODE = 25_000  # edge visits of annealing for every node of a level
 QUICK_MOVES = 250_000  # at least, in all
 QUICK_MOVES_PER_NODE = 25
-RUN_PER_PAIR = 500  # moves of a run from a random start, times the nodes squared: longer runs gain little
+RUN_PER_PAIR = (
+    500  # moves of a run from a random start, times the nodes squared: longer runs gain little
+)
 RUN_SHARE = 0.7  # at most this share of a lane's work goes into one run from a random start
-REHEATS = 1 / 8, 1 / 5, 1 / 3  # of the hottest temperature: find better places and keep the good ones
+REHEATS = (
+    1 / 8,
+    1 / 5,
+    1 / 3,
+)  # of the hottest temperature: find better places and keep the good ones
 REHEATED = 1 / 8  # of the moves of a run
 PATIENCE = 24  # reheats without gain before the next random start
 HOTTEST = 0.2  # share of the fall in cost that is left, see ``_range``
@@ -62,7 +68,12 @@ class PlacementResult:
 
 
 def place_on(
-    traffic: Traffic, cells: Cells, *, effort: Effort = "normal", seed: int = 0, progress: Progress | None = None
+    traffic: Traffic,
+    cells: Cells,
+    *,
+    effort: Effort = "normal",
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> PlacementResult:
     """Return a cell for every node. ``seed``: 0 or more. ``progress`` gets a line for each stage.
 
@@ -96,7 +107,12 @@ def place_on(
         )
     at = at if cell_of is None else cell_of[at]
     total = cost(traffic, cells, at)
-    if effort == "normal" and bound < total and traffic.nodes <= MOST_NODES_EXACT and cell_of is None:
+    if (
+        effort == "normal"
+        and bound < total
+        and traffic.nodes <= MOST_NODES_EXACT
+        and cell_of is None
+    ):
         at, bound = _exact(traffic, cells, at, bound, seed)
         total = cost(traffic, cells, at)
     return PlacementResult(at, total, bound)
@@ -107,8 +123,14 @@ def _quick(traffic: Traffic, cells: Cells, seed: int) -> Ints:
 
     The two orders are the nodes' own and the order along their connections.
     """
-    at = min(on_curve(traffic, cells), _along_connections(traffic, cells), key=lambda at: cost(traffic, cells, at))
-    return refine(traffic, cells, at, max(QUICK_MOVES, QUICK_MOVES_PER_NODE * traffic.nodes), seed=seed)
+    at = min(
+        on_curve(traffic, cells),
+        _along_connections(traffic, cells),
+        key=lambda at: cost(traffic, cells, at),
+    )
+    return refine(
+        traffic, cells, at, max(QUICK_MOVES, QUICK_MOVES_PER_NODE * traffic.nodes), seed=seed
+    )
 
 
 def on_curve(traffic: Traffic, cells: Cells) -> Ints:
@@ -142,7 +164,9 @@ def _along_connections(traffic: Traffic, cells: Cells) -> Ints:
     return at
 
 
-def _annealed(traffic: Traffic, cells: Cells, bound: int, work: float, seed: int, progress: Progress | None) -> Ints:
+def _annealed(
+    traffic: Traffic, cells: Cells, bound: int, work: float, seed: int, progress: Progress | None
+) -> Ints:
     """Return (nodes,) the best of the spectral layout and some lanes of annealing.
 
     The lanes are left out if the spectral layout is optimal.
@@ -155,16 +179,25 @@ def _annealed(traffic: Traffic, cells: Cells, bound: int, work: float, seed: int
         progress(f"annealing {traffic.nodes} nodes")
     hot, cold = _range(traffic, cells, PROBE_PER_NODE * traffic.nodes, seed)
     with ThreadPoolExecutor(LANES) as pool:
-        lanes = pool.map(lambda k: _lane(traffic, cells, hot, cold, work, bound, LANES * seed + k), range(LANES))
+        lanes = pool.map(
+            lambda k: _lane(traffic, cells, hot, cold, work, bound, LANES * seed + k), range(LANES)
+        )
         return min([best, *lanes], key=lambda at: cost(traffic, cells, at))
 
 
-def _lane(traffic: Traffic, cells: Cells, hot: float, cold: float, work: float, bound: int, seed: int) -> Ints:
+def _lane(
+    traffic: Traffic, cells: Cells, hot: float, cold: float, work: float, bound: int, seed: int
+) -> Ints:
     """Return (nodes,) the best placement from random starts.
 
     Each start is cooled down and then reheated many times, to lower temperatures.
     """
-    run = max(min(RUN_PER_PAIR * traffic.nodes**2, int(RUN_SHARE * work / _work_per_move(traffic, cells))), STAGES)
+    run = max(
+        min(
+            RUN_PER_PAIR * traffic.nodes**2, int(RUN_SHARE * work / _work_per_move(traffic, cells))
+        ),
+        STAGES,
+    )
     best = np.zeros(0, dtype=np.int64)
     best_cost = 1 << 62
     here = best
@@ -210,12 +243,18 @@ def _range(traffic: Traffic, cells: Cells, moves: int, seed: int) -> tuple[float
     """
     most = float(traffic.weights.max()) * max(cells.farthest, 1)
     temperatures = cooling(most, 0.05, 300)
-    costs = anneal(traffic, cells, _shuffled(traffic, cells, seed), temperatures, moves, seed=seed).cost
+    costs = anneal(
+        traffic, cells, _shuffled(traffic, cells, seed), temperatures, moves, seed=seed
+    ).cost
     highest = float(costs[:20].mean())
     lowest = float(costs[-1])
     left = (costs - lowest) / max(highest - lowest, 1.0)
-    # On a small mesh the cost jumps and is low once by chance. So take the last stage with so high a cost.
-    hot, cold = (float(temperatures[np.flatnonzero(np.r_[True, left[1:] > share])[-1]]) for share in (HOTTEST, COLDEST))
+    # On a small mesh the cost jumps and is low once by chance. So take the last stage with so high
+    # a cost.
+    hot, cold = (
+        float(temperatures[np.flatnonzero(np.r_[True, left[1:] > share])[-1]])
+        for share in (HOTTEST, COLDEST)
+    )
     return hot, max(min(cold, hot / 4), 0.05)
 
 
@@ -245,7 +284,9 @@ def _exact(traffic: Traffic, cells: Cells, at: Ints, bound: int, seed: int) -> t
             if ruler.size == 1:
                 continue
             apart = model.new_int_var(0, int(ruler[-1] - ruler[0]), f"{a}-{b}, axis {axis}")
-            difference = sum(int(p) * (x - y) for p, x, y in zip(places[:, axis], on[a], on[b], strict=True))
+            difference = sum(
+                int(p) * (x - y) for p, x, y in zip(places[:, axis], on[a], on[b], strict=True)
+            )
             model.add(apart >= difference)
             model.add(apart >= -difference)
             total.append(int(weight) * apart)
@@ -254,6 +295,8 @@ def _exact(traffic: Traffic, cells: Cells, at: Ints, bound: int, seed: int) -> t
     solution = solve(model, seed=seed)
     if solution.bound is not None:
         bound = max(bound, int(np.ceil(solution.bound - 1e-6)))
-        better = np.array([next(c for c, t in zip(usable, row, strict=True) if solution.value(t)) for row in on])
+        better = np.array(
+            [next(c for c, t in zip(usable, row, strict=True) if solution.value(t)) for row in on]
+        )
         at = min(at, better, key=lambda at: cost(traffic, cells, at))
     return at, bound

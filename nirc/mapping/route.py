@@ -36,7 +36,10 @@ def route(
     """
     for name, ids in (("source", nets.source), ("target", nets.target)):
         if ids.size and (ids.min() < 0 or ids.max() >= links.routers):
-            raise ValueError(f"{name} names routers {ids.min()} to {ids.max()}; there are 0 to {links.routers - 1}")
+            raise ValueError(
+                f"{name} names routers {ids.min()} to {ids.max()}; there are 0 to "
+                f"{links.routers - 1}"
+            )
     if links.routers == 1:
         return Routes(np.zeros(nets.source.size + 1, np.int64), np.zeros(0, np.int32), np.zeros(0))
     routes = ordered_trees(nets, links, progress)

@@ -22,7 +22,8 @@ def _add(row, weight, step):  # type: ignore[no-untyped-def]
 
 @compiled
 def run_tabled(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, and numba inlines nothing across files
-    indptr, neighbours, weights, table, apart, shape, near, uphill, at, coord, temperatures, per_stage, window, shrink,
+    indptr, neighbours, weights, table, apart, shape, near, uphill, at, coord, temperatures,
+    per_stage, window, shrink,
     seed, change, rates,
 ):  # fmt: skip
     """Anneal in place. The moves are the same as in ``run_edgewise``.
@@ -68,7 +69,11 @@ def run_tabled(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, and
                 beside = to  # or beside one neighbour and in line with another
                 if state & np.uint64(1):
                     beside = neighbours[begin + below(state >> half, degree)]
-                bx, by, bz = coord[to, 0] + near[k, 0], coord[beside, 1] + near[k, 1], coord[to, 2] + near[k, 2]
+                bx, by, bz = (
+                    coord[to, 0] + near[k, 0],
+                    coord[beside, 1] + near[k, 1],
+                    coord[to, 2] + near[k, 2],
+                )
                 if bx < 0 or by < 0 or bz < 0 or bx >= width or by >= height or bz >= depth:
                     continue
             else:

@@ -52,7 +52,9 @@ class Traffic:
             raise ValueError(f"src, dst and weight differ in length: {a.size}, {b.size}, {w.size}")
         for ends, name in ((a, "src"), (b, "dst")):
             if ends.size and (ends.min() < 0 or ends.max() >= nodes):
-                raise ValueError(f"{name} holds nodes {ends.min()} to {ends.max()}, allowed are 0 to {nodes - 1}")
+                raise ValueError(
+                    f"{name} holds nodes {ends.min()} to {ends.max()}, allowed are 0 to {nodes - 1}"
+                )
         if w.size and w.min() < 0:
             raise ValueError(f"weight holds {w.min()}: traffic cannot be negative")
         if float(w.sum(dtype=np.float64)) >= 2.0**53:
@@ -67,7 +69,11 @@ class Traffic:
         key = np.concatenate([a, b]) * nodes + np.concatenate([b, a])
         order = np.argsort(key, kind="stable")
         key = key[order]
-        first = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if key.size else np.zeros(0, np.int64)
+        first = (
+            np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+            if key.size
+            else np.zeros(0, np.int64)
+        )
         both = np.concatenate([w, w])[order]
         weights = np.add.reduceat(both, first) if key.size else both
         rows, columns = np.divmod(key[first], max(nodes, 1))
@@ -93,7 +99,9 @@ class Traffic:
 def _integers(values: npt.ArrayLike, name: str) -> Ints:
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise ValueError(f"{name} must be a list of integers, not {array.dtype} of shape {array.shape}")
+        raise ValueError(
+            f"{name} must be a list of integers, not {array.dtype} of shape {array.shape}"
+        )
     if array.dtype.kind == "u" and array.size and array.max() >= 1 << 62:
         raise ValueError(f"{name} holds {array.max()}, which is too large")
     return array.astype(np.int64)

@@ -106,7 +106,17 @@ def ordered_trees(nets: Nets, links: LinkGraph, progress: Progress | None) -> Ro
     while net < nets.source.size:
         piece = np.empty(max(CHUNK, links.routers), np.int32)
         reached = _grow(
-            net, nets.source, nets.first, nets.target, nets.weight, grid, scratch, pressure, lost, first, piece
+            net,
+            nets.source,
+            nets.first,
+            nets.target,
+            nets.weight,
+            grid,
+            scratch,
+            pressure,
+            lost,
+            first,
+            piece,
         )
         pieces.append(piece[: first[reached] - first[net]])
         net = reached
@@ -174,7 +184,10 @@ def _grow(
         scratch.seen[source[net]] = net
         broken = 0
         for pair in range(first[net], first[net + 1]):
-            if grid.island[source[net]] < 0 or grid.island[target[pair]] != grid.island[source[net]]:
+            if (
+                grid.island[source[net]] < 0
+                or grid.island[target[pair]] != grid.island[source[net]]
+            ):
                 lost[pair] = True
                 continue
             branch_end = _ordered_branch(source[net], target[pair], net, grid, scratch, out, end)
@@ -197,7 +210,9 @@ def _grow(
 
 
 @compiled
-def _ordered_branch(source: int, target: int, net: int, grid: Grid, scratch: Scratch, out: Ints, begin: int) -> int:
+def _ordered_branch(
+    source: int, target: int, net: int, grid: Grid, scratch: Scratch, out: Ints, begin: int
+) -> int:
     """Walk the ordered route from the target to the tree. Return the end of ``out``, -1: broken."""
     axes = grid.incoming.shape[1] // 2
     steps = steps_between(source, target, grid.size, grid.wraps, grid.triangular)
@@ -262,7 +277,8 @@ def cheapest_branch(
     scratch.best[target] = 0.0
     scratch.opened[target] = search
     axes = grid.incoming.shape[1] // 2
-    # Among equal routers, prefer the nearest to the source, then dimension order (backwards: last axis first).
+    # Among equal routers, prefer the nearest to the source, then dimension order (backwards: last
+    # axis first).
     heap = [(0.0, 0, target)]
     while heap:
         _, _, router = heapq.heappop(heap)
@@ -284,7 +300,9 @@ def cheapest_branch(
             scratch.best[before] = known
             scratch.came[before] = link
             ahead = hops_between(source, before, grid.size, grid.wraps, grid.triangular)
-            heapq.heappush(heap, (known + grid.floor * ahead, ahead * axes - direction % axes, before))
+            heapq.heappush(
+                heap, (known + grid.floor * ahead, ahead * axes - direction % axes, before)
+            )
     return -1
 
 
@@ -292,12 +310,16 @@ def cheapest_branch(
 def price(link: int, weight: float, grid: Grid, pressure: Pressure) -> float:
     """Return the price of the link for one more net of this weight, at least its cost."""
     full = (pressure.loads[link] + weight) / pressure.goal[link]
-    price: float = grid.cost[link] * (1.0 + pressure.history[link]) * (1.0 + full * full * full * full)
+    price: float = (
+        grid.cost[link] * (1.0 + pressure.history[link]) * (1.0 + full * full * full * full)
+    )
     return price
 
 
 @compiled
-def _traced(router: int, target: int, net: int, grid: Grid, scratch: Scratch, out: Ints, end: int) -> int:
+def _traced(
+    router: int, target: int, net: int, grid: Grid, scratch: Scratch, out: Ints, end: int
+) -> int:
     while router != target:
         link = scratch.came[router]
         router = grid.target[link]

@@ -1,4 +1,6 @@
-"""Norse's cells of LIFBox, LIF, IAF, LIBox and LI, and its layers with time, as measured with norse 1.1.0."""
+"""Norse's cells of LIFBox, LIF, IAF, LIBox and LI, and its layers with time, as measured with norse
+1.1.0.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,14 @@ def lif_box(module: Any, site: Site) -> Part:
     """LIFBoxCell: a membrane without a synaptic current."""
     p, method = module.p, module.p.reset_method.__name__
     if method not in ("reset_value", "reset_subtract"):
-        site.refuse("its reset_method is not known", found=method, limit="reset_value, reset_subtract")
-    fields = {"type": "LIF", "tau": _tau(module, p.tau_mem_inv, site), "v_leak": site.full(p.v_leak)}
+        site.refuse(
+            "its reset_method is not known", found=method, limit="reset_value, reset_subtract"
+        )
+    fields = {
+        "type": "LIF",
+        "tau": _tau(module, p.tau_mem_inv, site),
+        "v_leak": site.full(p.v_leak),
+    }
     reset = "subtract" if method == "reset_subtract" else "zero"
     fields |= _fires(p, site, resets=reset == "zero")
     return Part({"": fields}, choices=_dt(module, site) | {"reset": (reset,)})
@@ -70,7 +78,11 @@ def _cuba(module: Any, site: Site) -> Fields:
 def _currents(module: Any, site: Site) -> Fields:
     p = module.p
     tau_syn = _tau(module, p.tau_syn_inv, site)
-    fields = {"tau_mem": _tau(module, p.tau_mem_inv, site), "tau_syn": tau_syn, "v_leak": site.full(p.v_leak)}
+    fields = {
+        "tau_mem": _tau(module, p.tau_mem_inv, site),
+        "tau_syn": tau_syn,
+        "v_leak": site.full(p.v_leak),
+    }
     return fields | {"w_in": np.ones(site.shape_out)}
 
 
@@ -98,13 +110,17 @@ def _fires(p: Any, site: Site, *, resets: bool) -> Fields:
     fired = [threshold(shift, p.method, p.alpha).detach().tolist() for _ in range(2)]
     if fired != [[0.0, 0.0, 1.0, 1.0]] * 2:
         site.refuse(
-            f"its neurons do not fire wherever the membrane is above the threshold (method {p.method})",
+            "its neurons do not fire wherever the membrane is above the threshold (method "
+            f"{p.method})",
             found=f"{fired[0]} at {list(PROBE)} above the threshold",
             limit='method="super"',
         )
     v_reset = site.full(p.v_reset) if resets else np.zeros(site.shape_out)
     if v_reset.any():
-        site.warn("v_reset is written, which Norse's own exporter leaves out", found=f"{v_reset.flat[0]:g}")
+        site.warn(
+            "v_reset is written, which Norse's own exporter leaves out",
+            found=f"{v_reset.flat[0]:g}",
+        )
     return {"v_threshold": site.full(p.v_th), "v_reset": v_reset, "r": np.ones(site.shape_out)}
 
 

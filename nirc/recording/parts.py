@@ -19,10 +19,12 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Part:
-    """The nodes of a module by suffix, ``""`` for the one that has the module's own name, and edges between them.
+    """The nodes of a module by suffix, ``""`` for the one that has the module's own name, and edges
+    between them.
 
-    ``entry``: the suffix of the node that takes the module's input. ``exit``: of the node that gives its output.
-    ``choices``: values of the writer's choices by which this module computes, the module's own first.
+    ``entry``: the suffix of the node that takes the module's input. ``exit``: of the node that
+    gives its output. ``choices``: values of the writer's choices by which this module computes, the
+    module's own first.
     """
 
     nodes: Mapping[str, Fields]
@@ -34,7 +36,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Site:
-    """A module at its place: its name, shapes without batch and time, and whether its spikes come back to it."""
+    """A module at its place: its name, shapes without batch and time, and whether its spikes come
+    back to it.
+    """
 
     name: str
     shape_in: Shape
@@ -44,7 +48,9 @@ class Site:
 
     def refuse(self, what: str, *, found: object = "", limit: str = "", help: str = "") -> None:
         """Refuse a module whose file would compute something else (W212)."""
-        self.log.error("W212", f"`{self.name}`: {what}", where=self.name, found=found, limit=limit, help=help)
+        self.log.error(
+            "W212", f"`{self.name}`: {what}", where=self.name, found=found, limit=limit, help=help
+        )
 
     def warn(self, what: str, *, found: object = "", help: str = "") -> None:
         """Warn of what the file holds and the simulator's own exporter leaves out (W213)."""
@@ -64,7 +70,10 @@ def as_array(value: Any) -> Array:
 
 
 def linear(module: Any, site: Site, *, zero_bias: bool = False) -> Part:
-    """torch.nn.Linear. ``zero_bias``: the simulator's exporter writes a bias of zeros where there is none."""
+    """torch.nn.Linear.
+
+    ``zero_bias``: the simulator's exporter writes a bias of zeros where there is none.
+    """
     weight = as_array(module.weight)
     if site.shape_in != (weight.shape[1],):
         site.refuse(
@@ -124,7 +133,9 @@ def _one_group(weight: Array, groups: int) -> Array:
     dense = np.zeros((out, within * groups, *weight.shape[2:]), weight.dtype)
     size = out // groups
     for g in range(groups):
-        dense[g * size : (g + 1) * size, g * within : (g + 1) * within] = weight[g * size : (g + 1) * size]
+        dense[g * size : (g + 1) * size, g * within : (g + 1) * within] = weight[
+            g * size : (g + 1) * size
+        ]
     return dense
 
 
@@ -152,11 +163,19 @@ def pool(module: Any, site: Site, *, kind: str) -> Part:
     padding = _pair(getattr(module, "padding", 0))
     sizes = np.array(site.shape_in[-2:])
     if tuple((sizes + 2 * padding - kernel) // stride + 1) != site.shape_out[-2:]:
-        site.refuse("windows stick out of the map (ceil_mode)", found=site.shape_out, help="use ceil_mode=False")
+        site.refuse(
+            "windows stick out of the map (ceil_mode)",
+            found=site.shape_out,
+            help="use ceil_mode=False",
+        )
     if padding.any() and not getattr(module, "count_include_pad", True):
-        site.refuse("zeros around the map are left out of the mean", help="use count_include_pad=True")
+        site.refuse(
+            "zeros around the map are left out of the mean", help="use count_include_pad=True"
+        )
     if getattr(module, "divisor_override", None) is not None:
-        site.refuse("the mean has a divisor of its own", found=module.divisor_override, limit="None")
+        site.refuse(
+            "the mean has a divisor of its own", found=module.divisor_override, limit="None"
+        )
     return Part({"": {"type": kind, "kernel_size": kernel, "stride": stride, "padding": padding}})
 
 
@@ -171,14 +190,18 @@ def average_pool(module: Any, site: Site) -> Part:
 
 def flatten(shape: Shape) -> Part:
     """All axes of a signal as one."""
-    return Part({"": {"type": "Flatten", "start_dim": 0, "end_dim": -1, "input_type": np.array(shape)}})
+    return Part(
+        {"": {"type": "Flatten", "start_dim": 0, "end_dim": -1, "input_type": np.array(shape)}}
+    )
 
 
 def recurrent(neuron: Part, back: Part) -> Part:
     """A cell: the neuron ``lif``, whose spikes come back through the weights ``w_rec``."""
     (fields,), (weights,) = neuron.nodes.values(), back.nodes.values()
     nodes = {"lif": fields, "w_rec": weights}
-    return replace(neuron, nodes=nodes, edges=(("lif", "w_rec"), ("w_rec", "lif")), entry="lif", exit="lif")
+    return replace(
+        neuron, nodes=nodes, edges=(("lif", "w_rec"), ("w_rec", "lif")), entry="lif", exit="lif"
+    )
 
 
 def size(shape: Shape) -> int:
@@ -186,4 +209,8 @@ def size(shape: Shape) -> int:
     return math.prod(shape)
 
 
-LAYERS: Mapping[str, Convert] = {"Conv1d": convolution, "Conv2d": convolution, "AvgPool2d": average_pool}
+LAYERS: Mapping[str, Convert] = {
+    "Conv1d": convolution,
+    "Conv2d": convolution,
+    "AvgPool2d": average_pool,
+}

@@ -1,4 +1,6 @@
-"""``nirc.record``: a network in its simulator to a NIR file, recorded outputs, and the choices that NIR cannot say."""
+"""``nirc.record``: a network in its simulator to a NIR file, recorded outputs, and the choices that
+NIR cannot say.
+"""
 
 from __future__ import annotations
 
@@ -64,25 +66,28 @@ def record(
     output: int | None = None,
     compare: int = 16,
 ) -> Recorded:
-    """Run a torch network of snnTorch, Norse, Sinabs or Rockpool, and write ``model`` (NIR) and ``data`` (.npz).
+    """Run a torch network of snnTorch, Norse, Sinabs or Rockpool, and write ``model`` (NIR) and
+    ``data`` (.npz).
 
-    ``inputs``: spike counts (samples, steps, ...input shape). ``data`` gets ``inputs``, ``outputs``, ``labels`` if
-    given, ``dt`` in seconds if the simulator has one, and ``from``: what the NIR file cannot say, read from the
-    modules. The text is also in the NIR file (metadata ``nirc_from``), where nirc finds it.
+    ``inputs``: spike counts (samples, steps, ...input shape). ``data`` gets ``inputs``,
+    ``outputs``, ``labels`` if given, ``dt`` in seconds if the simulator has one, and ``from``: what
+    the NIR file cannot say, read from the modules. The text is also in the NIR file (metadata
+    ``nirc_from``), where nirc finds it.
 
     ``simulator``: its name, None to see it from the modules. ``layout``: what the network is called
     with. ``"step"`` is (samples, ...) once a step, ``"steps first"`` is (steps, samples, ...),
-    ``"samples first"`` is (samples, steps, ...), ``"folded"`` is (samples * steps, ...), and None is
-    the usual one of the simulator. A network that is called once a step gets the states that it returned
-    in the step before. ``step(x, state)`` makes one step of the network in your own way and returns
-    output and state. The first state is None. ``reset()`` is called before every run, for states
-    that no module of the simulator holds. ``output``: the place of the output among several returned
-    values. ``compare``: the number of samples that nirc runs and compares.
+    ``"samples first"`` is (samples, steps, ...), ``"folded"`` is (samples * steps, ...), and None
+    is the usual one of the simulator. A network that is called once a step gets the states that it
+    returned in the step before. ``step(x, state)`` makes one step of the network in your own way
+    and returns output and state. The first state is None. ``reset()`` is called before every run,
+    for states that no module of the simulator holds. ``output``: the place of the output among
+    several returned values. ``compare``: the number of samples that nirc runs and compares.
 
-    The network runs in evaluation mode without gradients, from its start states, and is left as it was. Raises
-    ``UsageError`` (U607, U608, U613, U614), ``InputError`` (U603), or ``CompileError`` for what a file cannot hold
-    (W210 to W212), for a network that does not run (W214) and for one that loses its states (W215). Warns of what the
-    file holds and the package's own exporter does not (W213).
+    The network runs in evaluation mode without gradients, from its start states, and is left as it
+    was. Raises ``UsageError`` (U607, U608, U613, U614), ``InputError`` (U603), or ``CompileError``
+    for what a file cannot hold (W210 to W212), for a network that does not run (W214) and for one
+    that loses its states (W215). Warns of what the file holds and the package's own exporter does
+    not (W213).
     """
     log = Log(file=str(model))
     given = _given(inputs, labels, log)
@@ -97,7 +102,9 @@ def record(
     if layout not in (None, *LAYOUTS):
         log.error("U607", "unknown layout", found=layout, limit=", ".join(LAYOUTS))
     log.raise_if_errors()
-    wanted = next((each for each in LAYOUTS if each == layout), "step" if step is not None else usual)
+    wanted = next(
+        (each for each in LAYOUTS if each == layout), "step" if step is not None else usual
+    )
     runner = Runner(network, chosen, wanted, step=step, reset=reset, output=output)
     trace, wiring = runner.trace(given.inputs, log)
     parts = parts_of(wiring, chosen, log)
@@ -110,7 +117,11 @@ def record(
     save_bytes(Path(model), file, log)
     given = replace(given, outputs=outputs.astype(np.float64), file=str(data))
     if not outputs.any():
-        log.warning("P316", "no output fires on any sample, so that equal answers say nothing", where="outputs")
+        log.warning(
+            "P316",
+            "no output fires on any sample, so that equal answers say nothing",
+            where="outputs",
+        )
     stages = _read(Path(model), log)
     equal = None
     if stages is not None:
@@ -119,14 +130,19 @@ def record(
     for each in log.diagnostics:
         if each.severity == "warning":
             found = f" (found {each.found})" if each.found else ""
-            warnings.warn(f"{each.code}: {each.message}{found}. nirc explain {each.code}", stacklevel=2)
+            warnings.warn(
+                f"{each.code}: {each.message}{found}. nirc explain {each.code}", stacklevel=2
+            )
     return Recorded(Path(model), Path(data), text, outputs, equal, tuple(log.diagnostics))
 
 
 def _given(inputs: Any, labels: Any, log: Log) -> Data:
     """Checked inputs and labels, from arrays or tensors."""
     arrays = {"inputs": inputs} if labels is None else {"inputs": inputs, "labels": labels}
-    return data_of({k: np.asarray(v.detach().cpu() if hasattr(v, "detach") else v) for k, v in arrays.items()}, log)
+    return data_of(
+        {k: np.asarray(v.detach().cpu() if hasattr(v, "detach") else v) for k, v in arrays.items()},
+        log,
+    )
 
 
 def _require_torch(log: Log) -> None:
@@ -136,13 +152,17 @@ def _require_torch(log: Log) -> None:
         log.error(
             "U614",
             f"nirc.record needs torch: {error}",
-            help="pip install -e '.[record]' in nirc's directory, into the environment of the simulator",
+            help="pip install -e '.[record]' in nirc's directory, into the environment of the "
+            "simulator",
         )
         log.raise_if_errors()
 
 
 def _read(model: Path, log: Log) -> Stages | None:
-    """The file as nirc reads it, None if nirc refuses it. The reasons become warnings: the file is right."""
+    """The file as nirc reads it, None if nirc refuses it.
+
+    The reasons become warnings: the file is right.
+    """
     attempt = Log(file=str(model))
     try:
         return lower(str(model), Options(), log=attempt)
@@ -169,7 +189,8 @@ def _compared(stages: Stages, data: Data, samples: int, again: SecondRun, log: L
         log.warning(
             "W204",
             f"the file read as {stages.reading.text} gives {share:.4%} of the recorded outputs",
-            found=f"{first['found']:g} at sample {first['sample']}, step {first['step']}, output {first['output']}",
+            found=f"{first['found']:g} at sample {first['sample']}, step {first['step']}, output "
+            f"{first['output']}",
             limit=f"{first['recorded']:g}",
             help=again.cause(stages.reference, raster, some.inputs, computed, log),
         )
@@ -177,7 +198,11 @@ def _compared(stages: Stages, data: Data, samples: int, again: SecondRun, log: L
 
 
 def _save(path: Path, data: Data, outputs: Array, text: str, dt_s: float | None, log: Log) -> None:
-    arrays: dict[str, Any] = {"inputs": _small(data.inputs), "outputs": outputs, "from": np.array(text)}
+    arrays: dict[str, Any] = {
+        "inputs": _small(data.inputs),
+        "outputs": outputs,
+        "from": np.array(text),
+    }
     arrays |= {} if data.labels is None else {"labels": data.labels}
     arrays |= {} if dt_s is None else {"dt": np.array(dt_s)}
     buffer = io.BytesIO()

@@ -1,4 +1,6 @@
-"""Rockpool's LIFTorch, LIFNeuronTorch, ExpSynTorch and LinearTorch, as measured with rockpool 3.1.0."""
+"""Rockpool's LIFTorch, LIFNeuronTorch, ExpSynTorch and LinearTorch, as measured with rockpool
+3.1.0.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from nirc.recording.parts import Array, Part, Site, as_array, recurrent
 from nirc.recording.simulator import Layout, Simulator
 from nirc.writers.importer import Fields
 
-MANY = 2**16  # spikes in a step, Rockpool's default. From here on a bound matters only where it is reached
+MANY = (
+    2**16
+)  # spikes in a step, Rockpool's default. From here on a bound matters only where it is reached
 MEMBRANES = (-1.0, 0.5, 1.0, 2.5, 300.0)  # at a threshold of 1
 FIRED = (0.0, 0.0, 1.0, 2.0, 300.0)
 
@@ -65,9 +69,15 @@ def _membrane(module: Any, site: Site, name: str) -> Fields:
     kept = np.exp(-float(module.dt) / tau)
     bias = site.full(module.bias)
     if bias.any():
-        site.warn("its bias is written as v_leak, where Rockpool's own exporter writes 0", found=f"{bias.flat[0]:g}")
+        site.warn(
+            "its bias is written as v_leak, where Rockpool's own exporter writes 0",
+            found=f"{bias.flat[0]:g}",
+        )
     fields = {name: tau, "r": _r(module, tau), "v_leak": bias / (1 - kept)}
-    return fields | {"v_threshold": site.full(module.threshold), "v_reset": np.zeros(site.shape_out)}
+    return fields | {
+        "v_threshold": site.full(module.threshold),
+        "v_reset": np.zeros(site.shape_out),
+    }
 
 
 def _r(module: Any, tau: Array) -> Array:
@@ -78,18 +88,27 @@ def _r(module: Any, tau: Array) -> Array:
 
 def _quiet(module: Any, site: Site) -> None:
     if float(module.noise_std) != 0:
-        site.refuse("noise is added to its states (noise_std)", found=float(module.noise_std), limit="0")
+        site.refuse(
+            "noise is added to its states (noise_std)", found=float(module.noise_std), limit="0"
+        )
 
 
 def _choices(module: Any, site: Site) -> dict[str, tuple[str, ...]]:
-    """The most spikes in a step, and dt, which is no choice of ``--from`` but the same in all modules.
+    """The most spikes in a step, and dt, which is no choice of ``--from`` but the same in all
+    modules.
 
     A large bound is written only if a neuron reaches it.
     """
     most = float(module.max_spikes_per_dt)
     one = torch.tensor(1.0)
-    fired = module.spike_generation_fn(torch.tensor(MEMBRANES), one, torch.tensor(0.5), torch.tensor(most))
-    if fired.detach().tolist() != [min(f, most) for f in FIRED] or most < 1 or (most < MANY and most != int(most)):
+    fired = module.spike_generation_fn(
+        torch.tensor(MEMBRANES), one, torch.tensor(0.5), torch.tensor(most)
+    )
+    if (
+        fired.detach().tolist() != [min(f, most) for f in FIRED]
+        or most < 1
+        or (most < MANY and most != int(most))
+    ):
         site.refuse(
             "its spike_generation_fn is not known",
             found=f"{fired.detach().tolist()} spikes at {list(MEMBRANES)} times the threshold",

@@ -29,8 +29,8 @@ CHUNK_BYTES = 1 << 26  # of the inputs of one call: the network's own signals ar
 class Runner:
     """A network with what is needed to call it.
 
-    ``step``: the user's own way to call it once a step. ``reset``: sets states to their start that no module of the
-    simulator has.
+    ``step``: the user's own way to call it once a step. ``reset``: sets states to their start that
+    no module of the simulator has.
     """
 
     def __init__(
@@ -49,12 +49,17 @@ class Runner:
         self._continuity = Continuity(dict(watched(network, simulator)), simulator)
         keeps = simulator.kind(network) == "neuron" and bool(simulator.kept)
         self._handover = Handover(network, keeps=keeps)
-        self._likely: int | None = None  # the place of the output, as it was taken when states were handed on
+        self._likely: int | None = (
+            None  # the place of the output, as it was taken when states were handed on
+        )
         self._handed: dict[str, Any] = {}
         self._state: Any = None
 
     def trace(self, inputs: Array, log: Log) -> tuple[Trace, Wiring]:
-        """Watch the network run: what leads to its output. Raises ``CompileError`` (W210, W214, W215)."""
+        """Watch the network run: what leads to its output.
+
+        Raises ``CompileError`` (W210, W214, W215).
+        """
         few = np.resize(inputs[:WATCHED_SAMPLES], (WATCHED_SAMPLES, *inputs.shape[1:]))
         if self.layout == "step":
             few = few[:, np.arange(WATCHED_STEPS) % few.shape[1]]
@@ -67,14 +72,18 @@ class Runner:
         self._check_states(log)
         self.output = self._place(result, log)
         if self._likely not in (None, self.output or 0):
-            self._handover.doubt = "nirc took another value for the network's output when it handed states on"
+            self._handover.doubt = (
+                "nirc took another value for the network's output when it handed states on"
+            )
             self._check_states(log)
         return trace, trace.wiring(_at(result, self.output), log)
 
     def run(self, inputs: Array, shape: Shape, log: Log) -> Array:
-        """``inputs`` (samples, steps, ...) to outputs (samples, steps, *shape), as the network computes them.
+        """``inputs`` (samples, steps, ...) to outputs (samples, steps, *shape), as the network
+        computes them.
 
-        Raises ``CompileError`` if the network raises or gives another shape (W214), or loses its states (W215).
+        Raises ``CompileError`` if the network raises or gives another shape (W214), or loses its
+        states (W215).
         """
         chunk = max(1, min(len(inputs), CHUNK_BYTES // (4 * inputs[0].size or 1)))
         parts = []
@@ -94,7 +103,9 @@ class Runner:
         return self._continuity.fired
 
     def spikes(self, inputs: Array, log: Log) -> dict[str, Array]:
-        """Spikes (samples, steps, n) of every module of neurons that makes one step in a call or all at once."""
+        """Spikes (samples, steps, n) of every module of neurons that makes one step in a call or
+        all at once.
+        """
         calls: dict[str, list[Any]] = {}
         handles = []
         for name, module in watched(self.network, self.simulator):
@@ -102,7 +113,9 @@ class Runner:
                 told = calls.setdefault(name, [])
                 handles.append(
                     module.register_forward_hook(
-                        lambda *a, told=told: told.append(next(tensors(a[2])).detach().cpu().numpy())
+                        lambda *a, told=told: told.append(
+                            next(tensors(a[2])).detach().cpu().numpy()
+                        )
                     )
                 )
         try:
@@ -116,7 +129,10 @@ class Runner:
         return {name: spikes for name, spikes in found.items() if spikes is not None}
 
     def run_in_float64(self, inputs: Array, shape: Shape, log: Log) -> Array:
-        """As ``run``, with all parameters, buffers and new tensors in float64. All is as before afterwards."""
+        """As ``run``, with all parameters, buffers and new tensors in float64.
+
+        All is as before afterwards.
+        """
         before = [(p, p.data, p.grad) for p in torch.nn.Module.parameters(self.network)]
         buffers = [(m, dict(m._buffers)) for m in self.modules]
         attributes = [(m, dict(vars(m))) for m in self.modules]
@@ -151,7 +167,8 @@ class Runner:
 
     @contextmanager
     def _ready(self, samples: int, log: Log) -> Iterator[None]:
-        """States at their start, no gradients, evaluation mode. What the network raises becomes W214.
+        """States at their start, no gradients, evaluation mode. What the network raises becomes
+        W214.
 
         Afterwards the attributes of all modules are as before.
         """
@@ -159,7 +176,11 @@ class Runner:
         try:
             for module in self.modules:
                 module.training = False
-            with torch.no_grad(), self.simulator.folded(self.modules, samples), self._continuity.watching():
+            with (
+                torch.no_grad(),
+                self.simulator.folded(self.modules, samples),
+                self._continuity.watching(),
+            ):
                 self._restart()
                 yield
         except Exception as error:
@@ -203,13 +224,17 @@ class Runner:
             output, self._state = self.step(x, self._state)
             return output
         self._continuity.begin_call()
-        handed = {name: [*tensors(value)] for name, value in self._handed.items()}  # networks may write into lists
+        handed = {
+            name: [*tensors(value)] for name, value in self._handed.items()
+        }  # networks may write into lists
         result = self.network(x, **self._handed)
         if self.layout != "step":
             return result
         unused = self._continuity.unused(handed)
         if unused and not self._continuity.problem:
-            self._handover.doubt = f"what the network takes as `{unused[0]}` is no state of its neurons alone"
+            self._handover.doubt = (
+                f"what the network takes as `{unused[0]}` is no state of its neurons alone"
+            )
         if self._likely is None:
             self._likely = self._place_of_signal(result)
         self._handed = self._handover.after(result, self._likely)
@@ -239,18 +264,30 @@ class Runner:
         values = list(result) if isinstance(result, tuple | list) else []
         if self.output is not None:
             if not 0 <= self.output < len(values):
-                log.error("U607", "output= points to nothing", found=self.output, limit=f"0 to {len(values) - 1}")
+                log.error(
+                    "U607",
+                    "output= points to nothing",
+                    found=self.output,
+                    limit=f"0 to {len(values) - 1}",
+                )
                 log.raise_if_errors()
             self._refuse_unless_signal(values[self.output], log)
             return self.output
         good = {i: s for i, v in enumerate(values) if (s := _good(v)) is not None}
         good = _spikes_first(good)
         if not good:
-            self._refuse_unless_signal(next((v for v in values if signal_of(v) is not None), None), log)
+            self._refuse_unless_signal(
+                next((v for v in values if signal_of(v) is not None), None), log
+            )
         if len({s.nodes for s in good.values()}) > 1:
             found = ", ".join(f"{i}: {' + '.join(sorted(s.nodes))}" for i, s in good.items())
             help_ = "output=NUMBER says which; a file is recorded for one of them"
-            log.error("W210", "NIR has no words for a network with several outputs", found=found, help=help_)
+            log.error(
+                "W210",
+                "NIR has no words for a network with several outputs",
+                found=found,
+                help=help_,
+            )
             log.raise_if_errors()
         return min(good)
 
@@ -264,7 +301,9 @@ class Runner:
         """The results of all calls as (samples, steps, ...output shape)."""
         samples, steps, *shape = wanted
         if self.layout == "step":
-            found = np.stack(results, axis=1) if len({r.shape for r in results}) == 1 else results[0]
+            found = (
+                np.stack(results, axis=1) if len({r.shape for r in results}) == 1 else results[0]
+            )
         elif self.layout == "steps first":
             found = np.swapaxes(results[0], 0, 1) if results[0].ndim > 1 else results[0]
         elif self.layout == "folded" and results[0].shape == (samples * steps, *shape):

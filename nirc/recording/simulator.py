@@ -31,14 +31,15 @@ def _as_it_is(modules: Collection[Any], samples: int) -> Iterator[None]:
 class Simulator:
     """A torch package that steps spiking neurons.
 
-    ``name``: as in ``--from``. ``package``: the root of its classes' modules. ``neurons``: by class name, modules with
-    a state. ``reset`` sets the states of all modules to their start. ``layout``: how a network takes its input.
-    ``lead``: the number of axes for samples and steps that a neuron takes. ``layers``: by class name, its own modules
-    without a state. ``open``: its modules that only call others. ``kept``: the attributes in which neurons keep their
-    states between calls. ``folded`` sets modules up for a batch of so many samples while it is open.
-    ``zero_bias``: its exporter writes zeros where a bias is absent. ``membranes``: by class name, the membrane of a
-    neuron as a leaky integrator. ``membrane_problem`` says why that of a module is none, and what to do, "" if it is.
-    None: its neurons do not return their membrane last.
+    ``name``: as in ``--from``. ``package``: the root of its classes' modules. ``neurons``: by class
+    name, modules with a state. ``reset`` sets the states of all modules to their start. ``layout``:
+    how a network takes its input. ``lead``: the number of axes for samples and steps that a neuron
+    takes. ``layers``: by class name, its own modules without a state. ``open``: its modules that
+    only call others. ``kept``: the attributes in which neurons keep their states between calls.
+    ``folded`` sets modules up for a batch of so many samples while it is open. ``zero_bias``: its
+    exporter writes zeros where a bias is absent. ``membranes``: by class name, the membrane of a
+    neuron as a leaky integrator. ``membrane_problem`` says why that of a module is none, and what
+    to do, "" if it is. None: its neurons do not return their membrane last.
     """
 
     name: str
@@ -69,7 +70,9 @@ class Simulator:
         return "open"
 
     def convert(self, module: Any, *, membrane: bool) -> Convert:
-        """Return the function that makes nodes of this neuron or layer, or of the neuron's membrane."""
+        """Return the function that makes nodes of this neuron or layer, or of the neuron's
+        membrane.
+        """
         name = type(module).__name__
         if membrane:
             return self.membranes[name]
@@ -101,10 +104,16 @@ def simulator_of(network: Any, asked: str | None, log: Log) -> Simulator:
     Raises ``UsageError`` (U613) if it is not known.
     """
     known = ", ".join(SIMULATORS)
-    roots = {_root(module) for module in modules_of(network).values()} if isinstance(network, nn.Module) else set()
+    roots = (
+        {_root(module) for module in modules_of(network).values()}
+        if isinstance(network, nn.Module)
+        else set()
+    )
     found = [name for name in SIMULATORS if name in roots]
     if asked is not None and asked not in SIMULATORS:
-        log.error("U613", "this simulator is not known to nirc.record", found=asked[:60], limit=known)
+        log.error(
+            "U613", "this simulator is not known to nirc.record", found=asked[:60], limit=known
+        )
     elif not isinstance(network, nn.Module) or (asked is None and len(found) != 1):
         log.error(
             "U613",
@@ -133,7 +142,8 @@ def agreed(values: Mapping[str, Mapping[str, tuple[str, ...]]], log: Log) -> dic
             if not both:
                 log.error(
                     "W211",
-                    f"`{first[key]}` and `{name}` differ in `{key}`, which a file can say only once",
+                    f"`{first[key]}` and `{name}` differ in `{key}`, which a file can say only "
+                    "once",
                     where=name,
                     found=f"{key}={own[0]} in `{name}`",
                     limit=f"{key}={before[0]} as in `{first[key]}`",

@@ -23,17 +23,26 @@ RESETS = {(0.5, 0.25, 0.5): "subtract", (0.5, 0.0, 0.0): "zero"}
 
 def iaf(module: Any, site: Site) -> Part:
     """IAF: a membrane that loses nothing."""
-    return Part({"": _single(np.ones(site.shape_out)) | _threshold(module, site)}, choices=_choices(module, site))
+    return Part(
+        {"": _single(np.ones(site.shape_out)) | _threshold(module, site)},
+        choices=_choices(module, site),
+    )
 
 
 def lif(module: Any, site: Site) -> Part:
     """LIF: the time constant is in steps."""
     normed = {"norm_input": ("yes" if module.norm_input else "no",)}
-    return Part({"": _leaky(module, site) | _threshold(module, site)}, choices=_choices(module, site) | normed)
+    return Part(
+        {"": _leaky(module, site) | _threshold(module, site)},
+        choices=_choices(module, site) | normed,
+    )
 
 
 def leak(module: Any, site: Site) -> Part:
-    """ExpLeak: a membrane that never fires. A Scale stands for norm_input, which Sinabs' files do not say."""
+    """ExpLeak: a membrane that never fires.
+
+    A Scale stands for norm_input, which Sinabs' files do not say.
+    """
     _no_synapse(module, site)
     fields = _leaky(module, site) | {"type": "LI"}
     choices = {"floor": _floor(module)}
@@ -86,10 +95,17 @@ def _no_synapse(module: Any, site: Site) -> None:
 
 
 def _choices(module: Any, site: Site) -> dict[str, tuple[str, ...]]:
-    """Most spikes in a step, reset and lower bound. The functions are tried, their names do not matter."""
+    """Most spikes in a step, reset and lower bound.
+
+    The functions are tried, their names do not matter.
+    """
     _no_synapse(module, site)
     one = torch.tensor(1.0)
-    spikes = module.spike_fn.apply(torch.tensor(MEMBRANES), one, module.surrogate_grad_fn).detach().tolist()
+    spikes = (
+        module.spike_fn.apply(torch.tensor(MEMBRANES), one, module.surrogate_grad_fn)
+        .detach()
+        .tolist()
+    )
     most = "many" if spikes == MANY else {1.0: "one"}.get(spikes[-1], f"{spikes[-1]:g}")
     if spikes != [min(s, spikes[-1]) for s in MANY] or not 1 <= spikes[-1] == int(spikes[-1]):
         site.refuse(
@@ -120,13 +136,19 @@ def _fed_back(module: Any, site: Site, neuron: Part) -> Part:
         site.refuse("its rec_connect is not one layer", found=name, limit="Linear, Conv2d")
         return neuron
     if back.bias is not None and bool(back.bias.any()):
-        inside.refuse("its bias begins in the second step, and in a file in the first", limit="bias=False")
-    weights = convolution(back, inside) if name == "Conv2d" else linear(back, inside, zero_bias=True)
+        inside.refuse(
+            "its bias begins in the second step, and in a file in the first", limit="bias=False"
+        )
+    weights = (
+        convolution(back, inside) if name == "Conv2d" else linear(back, inside, zero_bias=True)
+    )
     return recurrent(neuron, weights)
 
 
 def reset(modules: Collection[Any]) -> None:
-    """States to 0, those of recurrent layers too, which ``sinabs.utils.reset_states`` leaves out."""
+    """States to 0, those of recurrent layers too, which ``sinabs.utils.reset_states`` leaves
+    out.
+    """
     for module in modules:
         if hasattr(module, "reset_states") and hasattr(module, "does_spike"):
             module.reset_states()
@@ -165,7 +187,14 @@ SIMULATOR = Simulator(
     "sinabs",
     "sinabs",
     {
-        **{"IAF": iaf, "IAFSqueeze": iaf, "LIF": lif, "LIFSqueeze": lif, "ExpLeak": leak, "ExpLeakSqueeze": leak},
+        **{
+            "IAF": iaf,
+            "IAFSqueeze": iaf,
+            "LIF": lif,
+            "LIFSqueeze": lif,
+            "ExpLeak": leak,
+            "ExpLeakSqueeze": leak,
+        },
         **{"IAFRecurrent": iaf_recurrent, "LIFRecurrent": lif_recurrent},
     },
     reset,

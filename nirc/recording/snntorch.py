@@ -41,27 +41,44 @@ def rsynaptic(module: Any, site: Site) -> Part:
 
 
 def leaky_membrane(module: Any, site: Site) -> Part:
-    """The membrane of a Leaky without a reset: it keeps beta of itself in a step, whatever its spikes are."""
+    """The membrane of a Leaky without a reset: it keeps beta of itself in a step, whatever its
+    spikes are.
+    """
     _unquantised(module, site)
     tau = _tau(_kept(module.beta, site))
-    return Part({"": {"type": "LI", "tau": tau, "r": tau / DT_S, "v_leak": np.zeros(site.shape_out)}})
+    return Part(
+        {"": {"type": "LI", "tau": tau, "r": tau / DT_S, "v_leak": np.zeros(site.shape_out)}}
+    )
 
 
 def synaptic_membrane(module: Any, site: Site) -> Part:
     """The membrane of a Synaptic without a reset."""
     _unquantised(module, site)
     tau, tau_syn = _tau(_kept(module.beta, site)), _tau(_kept(module.alpha, site))
-    fields: Fields = {"type": "CubaLI", "tau_mem": tau, "r": tau / DT_S, "v_leak": np.zeros(site.shape_out)}
+    fields: Fields = {
+        "type": "CubaLI",
+        "tau_mem": tau,
+        "r": tau / DT_S,
+        "v_leak": np.zeros(site.shape_out),
+    }
     return Part({"": fields | {"tau_syn": tau_syn, "w_in": tau_syn / DT_S}})
 
 
 def membrane_problem(module: Any) -> tuple[str, str]:
-    """Return the reason for which a membrane is no leaky integrator, "" if it is one, and the advice."""
+    """Return the reason for which a membrane is no leaky integrator, "" if it is one, and the
+    advice.
+    """
     if type(module).__name__ not in MEMBRANES:
-        return "to which its spikes come back", "return its spikes, or read the membrane of a Leaky behind it"
+        return (
+            "to which its spikes come back",
+            "return its spikes, or read the membrane of a Leaky behind it",
+        )
     if RESETS[module.state_function.__name__] == module.reset_mechanism == "none":
         return "", ""
-    help_ = "make the layer with reset_mechanism='none': the same numbers where it never fires. Or return its spikes"
+    help_ = (
+        "make the layer with reset_mechanism='none': the same numbers where it never fires. "
+        "Or return its spikes"
+    )
     return "which a spike would reset", help_
 
 
@@ -89,13 +106,16 @@ def _tau(kept: Array) -> Array:
 
 def _common(module: Any, site: Site) -> Fields:
     if module.inhibition:
-        site.refuse("only the neuron with the highest membrane fires (inhibition)", limit="inhibition=False")
+        site.refuse(
+            "only the neuron with the highest membrane fires (inhibition)", limit="inhibition=False"
+        )
     _unquantised(module, site)
     shift = torch.tensor(PROBE)
     fired = [module.spike_grad(shift).detach().tolist() for _ in range(2)]
     if fired != [[0.0, 0.0, 1.0, 1.0]] * 2:
         site.refuse(
-            "its neurons do not fire once wherever the membrane is above the threshold (spike_grad)",
+            "its neurons do not fire once wherever the membrane is above the threshold "
+            "(spike_grad)",
             found=f"{fired[0]} at {list(PROBE)} above the threshold",
             help="use a surrogate gradient whose forward pass is a step",
         )
@@ -122,7 +142,9 @@ def _choices(module: Any, site: Site, *, at_once: bool) -> dict[str, tuple[str, 
     either = (delay, "no" if delay == "yes" else "yes")
     if reset == "none" or (reset == "zero" and at_once and not site.looped):
         return {"reset": (reset,), "reset_delay": either}
-    if reset == "zero" and at_once:  # read with a delay, a neuron that feeds itself is a cell that resets later
+    if (
+        reset == "zero" and at_once
+    ):  # read with a delay, a neuron that feeds itself is a cell that resets later
         return {"reset": (reset,), "reset_delay": ("no",)}
     return {"reset": (reset,), "reset_delay": (delay,)}
 
@@ -149,14 +171,21 @@ def _fed_back(module: Any, site: Site, neuron: Fields) -> Part:
     inside = replace(site, name=f"{site.name}.recurrent", shape_in=site.shape_out)
     if type(back).__name__ == "RecurrentOneToOne":
         if len(site.shape_out) > 1:
-            site.refuse("one weight a neuron comes back to a map", found=site.shape_out, limit="one axis")
+            site.refuse(
+                "one weight a neuron comes back to a map", found=site.shape_out, limit="one axis"
+            )
         weights = Part({"": {"type": "Linear", "weight": np.diag(site.full(back.V).ravel())}})
     else:
-        weights = convolution(back, inside) if type(back).__name__ == "Conv2d" else linear(back, inside)
+        weights = (
+            convolution(back, inside) if type(back).__name__ == "Conv2d" else linear(back, inside)
+        )
     factor = site.full(module.graded_spikes_factor)
     if not (factor == 1).all():
         if factor.min() < factor.max():
-            site.refuse("spikes that come back have different factors (graded_spikes_factor)", limit="one factor")
+            site.refuse(
+                "spikes that come back have different factors (graded_spikes_factor)",
+                limit="one factor",
+            )
         (fields,) = weights.nodes.values()
         weights = Part({"": {**fields, "weight": fields["weight"] * factor.flat[0]}})
     plain = Part({"": neuron}, choices=_choices(module, site, at_once=False))

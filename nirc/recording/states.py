@@ -1,4 +1,6 @@
-"""States between calls: what a network returns for its next step, and a proof that its neurons go on from there."""
+"""States between calls: what a network returns for its next step, and a proof that its neurons go
+on from there.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from nirc.diagnostics.log import Log
 from nirc.recording.simulator import Simulator
 from nirc.recording.trace import tensors
 
-STEP_HELP = "step= makes one step as you do: step(x, state) returns output and state, and the first state is None"
+STEP_HELP = (
+    "step= makes one step as you do: step(x, state) returns output and state, and the "
+    "first state is None"
+)
 RESET_HELP = "reset= sets the states to their start, and is called before every run"
 ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -21,8 +26,8 @@ ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 class Handover:
     """The values that one call of a network returns, as arguments of the next call.
 
-    A parameter of ``forward`` takes states if it has no default or None. Every other parameter keeps its default.
-    ``doubt`` says why the arguments of the next call are not clear.
+    A parameter of ``forward`` takes states if it has no default or None. Every other parameter
+    keeps its default. ``doubt`` says why the arguments of the next call are not clear.
     """
 
     def __init__(self, network: Any, *, keeps: bool) -> None:
@@ -30,12 +35,21 @@ class Handover:
         parameters = list(inspect.signature(network.forward).parameters.values())
         self.doubt = ""
         self._takes_any = not keeps and any(p.kind in ANY for p in parameters)
-        states = [p for p in parameters[1:] if p.kind not in ANY and p.default in (None, inspect.Parameter.empty)]
+        states = [
+            p
+            for p in parameters[1:]
+            if p.kind not in ANY and p.default in (None, inspect.Parameter.empty)
+        ]
         self._names = [] if keeps else [p.name for p in states]
-        self.first = {p.name: None for p in states if p.default is inspect.Parameter.empty and not keeps}
+        self.first = {
+            p.name: None for p in states if p.default is inspect.Parameter.empty and not keeps
+        }
 
     def after(self, result: Any, place: int) -> dict[str, Any]:
-        """Return the arguments of the next call. ``place``: of the output among several returned values."""
+        """Return the arguments of the next call.
+
+        ``place``: of the output among several returned values.
+        """
         values = list(result) if isinstance(result, tuple | list) else [result]
         rest = values[:place] + values[place + 1 :]
         if self._takes_any and rest:
@@ -45,7 +59,9 @@ class Handover:
         for found in _groups(values, rest, len(self._names)):
             if len(found) == len(self._names):
                 return dict(zip(self._names, found, strict=True))
-        self.doubt = f"nirc cannot tell what the network takes as {_listed(self._names)} in the next step"
+        self.doubt = (
+            f"nirc cannot tell what the network takes as {_listed(self._names)} in the next step"
+        )
         return {}
 
 
@@ -67,8 +83,8 @@ def _listed(names: Collection[str]) -> str:
 class Continuity:
     """Watches that each neuron begins a call with the states that ended its call before.
 
-    ``problem`` and ``found`` tell the first neuron that does not. As long as there is none, the recording is what the
-    network computes over all steps.
+    ``problem`` and ``found`` tell the first neuron that does not. As long as there is none, the
+    recording is what the network computes over all steps.
     """
 
     def __init__(self, modules: Mapping[str, Any], simulator: Simulator) -> None:
@@ -125,7 +141,10 @@ class Continuity:
                 self._compare(name, now, before)
             elif not all(_at_start(module, state) for state in given):
                 self.problem = f"`{name}` does not begin with its start states"
-                self.found, self.help = "states of an earlier run, or others that a file cannot say", RESET_HELP
+                self.found, self.help = (
+                    "states of an earlier run, or others that a file cannot say",
+                    RESET_HELP,
+                )
 
         return hook
 
@@ -146,10 +165,14 @@ class Continuity:
         if now and len(now) == len(before) and all(map(_same, now, before)):
             return
         call = self._calls[name]
-        self.problem = f"`{name}` does not begin call {call} with the states that ended its call {call - 1}"
+        self.problem = (
+            f"`{name}` does not begin call {call} with the states that ended its call {call - 1}"
+        )
         differing = [(a, b) for a, b in zip(now, before, strict=False) if not _same(a, b)]
         self.found = (
-            f"states of {_range(differing[0][0])} after {_range(differing[0][1])}" if differing else "no states"
+            f"states of {_range(differing[0][0])} after {_range(differing[0][1])}"
+            if differing
+            else "no states"
         )
         self.help = f"{STEP_HELP}. A network with a loop over the steps needs layout="
 
@@ -161,7 +184,11 @@ def _given(module: Any, args: Any, kwargs: Any) -> list[Any]:
 
 
 def _same(a: Any, b: Any) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype and bool(torch.allclose(a, b, rtol=0, atol=0, equal_nan=True))
+    return (
+        a.shape == b.shape
+        and a.dtype == b.dtype
+        and bool(torch.allclose(a, b, rtol=0, atol=0, equal_nan=True))
+    )
 
 
 def _at_start(module: Any, state: Any) -> bool:

@@ -1,8 +1,9 @@
 """A network watched while it runs: its modules, and the signals between them.
 
-Every tensor that carries a signal of the network has a note of where the signal comes from. Hooks on neurons and
-layers read the notes of inputs and write those of outputs. Functions between modules are watched by torch's function
-mode: they pass a signal on, add signals, or end the trace with their name.
+Every tensor that carries a signal of the network has a note of where the signal comes from. Hooks
+on neurons and layers read the notes of inputs and write those of outputs. Functions between modules
+are watched by torch's function mode: they pass a signal on, add signals, or end the trace with
+their name.
 """
 
 from __future__ import annotations
@@ -25,24 +26,52 @@ MEMBRANE = "mem"  # of the node that stands for a neuron's membrane
 INPUT = "input"
 FLATTEN = "flatten"
 SAME = {  # functions whose result has the values of their first argument
-    *("clone", "detach", "contiguous", "to", "float", "double", "type", "cpu", "cuda", "requires_grad_"),
+    *(
+        "clone",
+        "detach",
+        "contiguous",
+        "to",
+        "float",
+        "double",
+        "type",
+        "cpu",
+        "cuda",
+        "requires_grad_",
+    ),
     *("__getitem__", "select", "unbind", "split", "chunk", "__iter__", "expand"),
     *("view", "view_as", "reshape", "reshape_as", "flatten", "unflatten", "squeeze", "unsqueeze"),
 }
 TURNED = {"transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis"}
 JOINED = {"stack", "cat", "concat", "concatenate"}
 ADDED = {"add", "add_", "__add__", "__radd__", "__iadd__"}
-DROPPED = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
+DROPPED = {
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "alpha_dropout",
+    "feature_alpha_dropout",
+}
 HARMLESS = SAME | TURNED | JOINED | ADDED | DROPPED
-NEW = {"zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "new_zeros", "new_ones"}
+NEW = {
+    "zeros_like",
+    "ones_like",
+    "empty_like",
+    "full_like",
+    "rand_like",
+    "randn_like",
+    "new_zeros",
+    "new_ones",
+}
 
 
 @dataclass(frozen=True)
 class Signal:
     """The origin of a tensor: nodes, each with the number of the call that gave it.
 
-    ``problems`` say why a tensor is no signal of the network, in the order of the network, and ``help`` what to do
-    about the last of them. It has no sources then. ``membrane``: it is a state, which is returned beside spikes.
+    ``problems`` say why a tensor is no signal of the network, in the order of the network, and
+    ``help`` what to do about the last of them. It has no sources then. ``membrane``: it is a state,
+    which is returned beside spikes.
     """
 
     sources: tuple[tuple[str, int], ...] = ()
@@ -54,7 +83,9 @@ class Signal:
     def bad(problem: str, *given: Signal | None, help: str = "") -> Signal:
         """No signal: what has the problems of the signals that it was made of, and one more."""
         before = [signal.problems for signal in given if signal is not None]
-        return Signal(problems=tuple(dict.fromkeys([*chain.from_iterable(before), problem])), help=help)
+        return Signal(
+            problems=tuple(dict.fromkeys([*chain.from_iterable(before), problem])), help=help
+        )
 
     @staticmethod
     def passed_on(given: Sequence[Signal]) -> Signal:
@@ -70,7 +101,8 @@ class Signal:
 
 @dataclass
 class Call:
-    """The last call of a node, by a module or a function (None). ``before``: the number of the last but one.
+    """The last call of a node, by a module or a function (None). ``before``: the number of the last
+    but one.
 
     ``membrane``: the node stands for the module's membrane.
     """
@@ -86,7 +118,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Wiring:
-    """A network as nodes and edges. ``late``: edges that carry what their source sent in the step before."""
+    """A network as nodes and edges.
+
+    ``late``: edges that carry what their source sent in the step before.
+    """
 
     calls: dict[str, Call]  # in the order of the network, without the input
     edges: tuple[tuple[str, str], ...]
@@ -94,7 +129,9 @@ class Wiring:
     outputs: tuple[str, ...]
 
     def feeds_itself(self, name: str, passes: Callable[[str], bool]) -> bool:
-        """Return True if the output of a node comes back to it through nodes of which ``passes`` is true."""
+        """Return True if the output of a node comes back to it through nodes of which ``passes`` is
+        true.
+        """
         reached, new = set(), [name]
         while new:
             here = new.pop()
@@ -116,7 +153,9 @@ class Trace:
         self._depth = self._count = 0
         self._stateless: dict[tuple[str, frozenset[str]], str] = {}
         self._watched = dict(watched(network, simulator))
-        self._flattens = {n: m for n, m in modules_of(network).items() if type(m).__name__ == "Flatten"}
+        self._flattens = {
+            n: m for n, m in modules_of(network).items() if type(m).__name__ == "Flatten"
+        }
         self._given: Any = None
 
     @contextmanager
@@ -127,7 +166,11 @@ class Trace:
             handles.append(module.register_forward_pre_hook(self._before(name), with_kwargs=True))
             handles.append(module.register_forward_hook(self._after(name)))
         for name, module in self._flattens.items():
-            handles.append(module.register_forward_pre_hook(lambda *_, name=name: setattr(self, "flattening", name)))
+            handles.append(
+                module.register_forward_pre_hook(
+                    lambda *_, name=name: setattr(self, "flattening", name)
+                )
+            )
             handles.append(module.register_forward_hook(lambda *_: setattr(self, "flattening", "")))
         try:
             with _Mode(self):
@@ -169,22 +212,34 @@ class Trace:
             _put(state, Signal.bad(f"a state of `{name}`"))
         kind = self.simulator.kind(module)
         if kind == "unknown" or given is None:
-            _put(results[0], Signal.bad(f"`{name}`, a module of the type {type(module).__name__}", signal))
+            _put(
+                results[0],
+                Signal.bad(f"`{name}`, a module of the type {type(module).__name__}", signal),
+            )
         elif kind == "neuron" and self._elsewhere(name, signal):
             _put(results[0], Signal.bad(f"`{name}`, whose one state is used in two places", signal))
         elif signal is not None and signal.problems:
             _put(results[0], signal)
-        elif kind == "neuron" and given.ndim - len(self._features(signal, given)) != self.simulator.lead(module):
+        elif kind == "neuron" and given.ndim - len(
+            self._features(signal, given)
+        ) != self.simulator.lead(module):
             problem = (
-                f"what `{name}` gets, of shape {tuple(given.shape)}, which it takes other axes of for samples and steps"
+                f"what `{name}` gets, of shape {tuple(given.shape)}, which it takes other "
+                "axes of for samples and steps"
             )
             _put(results[0], Signal.bad(problem))
         else:
             self._note(name, module, kind == "neuron", signal, given, results[0])
-            if kind == "neuron" and len(results) > 1 and self.simulator.membrane_problem is not None:
+            if (
+                kind == "neuron"
+                and len(results) > 1
+                and self.simulator.membrane_problem is not None
+            ):
                 _put(results[-1], self._membrane(name, module, signal, given, results[-1]))
 
-    def _membrane(self, name: str, module: Any, signal: Signal | None, given: Any, result: Any) -> Signal:
+    def _membrane(
+        self, name: str, module: Any, signal: Signal | None, given: Any, result: Any
+    ) -> Signal:
         """The membrane that a neuron returns: a node of its own, where it is a leaky integrator."""
         assert self.simulator.membrane_problem is not None
         problem, help_ = self.simulator.membrane_problem(module)
@@ -193,17 +248,22 @@ class Trace:
         shape_in = self._features(signal, given)
         shape_out = tuple(result.shape[given.ndim - len(shape_in) :])
         return replace(
-            self._call(f"{name}.{MEMBRANE}", module, signal, shape_in, shape_out, membrane=True), membrane=True
+            self._call(f"{name}.{MEMBRANE}", module, signal, shape_in, shape_out, membrane=True),
+            membrane=True,
         )
 
     def _elsewhere(self, name: str, signal: Signal | None) -> bool:
-        """Return True if a neuron got something else in its last call, and not only less or more."""
+        """Return True if a neuron got something else in its last call, and not only less or
+        more.
+        """
         last = self.calls[name].signal if name in self.calls else None
         if last is None or signal is None:
             return False
         return not (last.nodes <= signal.nodes or signal.nodes <= last.nodes)
 
-    def _note(self, name: str, module: Any, neuron: bool, signal: Signal | None, given: Any, result: Any) -> None:
+    def _note(
+        self, name: str, module: Any, neuron: bool, signal: Signal | None, given: Any, result: Any
+    ) -> None:
         shape_in = self._features(signal, given)
         node = name if neuron else self._use(name, frozenset() if signal is None else signal.nodes)
         shape_out = tuple(result.shape[given.ndim - len(shape_in) :])
@@ -229,7 +289,8 @@ class Trace:
     def _use(self, name: str, sources: frozenset[str]) -> str:
         """The node of a use of a layer: each combination of sources is a use of its own.
 
-        A layer that is fed nothing at first (zeros, before there are spikes) is the one that is fed something later.
+        A layer that is fed nothing at first (zeros, before there are spikes) is the one that is fed
+        something later.
         """
         key = (name, sources)
         if key not in self._stateless and (name, frozenset()) in self._stateless:
@@ -263,7 +324,12 @@ class Trace:
             _put(each, found if bad else self._made(function, name, (args, kwargs), given, each))
 
     def _made(
-        self, function: Any, name: str, called: tuple[Any, dict[str, Any]], given: list[Any], result: Any
+        self,
+        function: Any,
+        name: str,
+        called: tuple[Any, dict[str, Any]],
+        given: list[Any],
+        result: Any,
     ) -> Signal:
         args, kwargs = called
         first = _of(given[0])
@@ -288,15 +354,27 @@ class Trace:
         after = tuple(result.shape[result.ndim - len(shape) :])
         if after == shape and result.ndim > len(shape):
             return signal
-        if result.numel() == given.numel() and len(shape) > 1 and result.ndim and result.shape[-1] == size(shape):
+        if (
+            result.numel() == given.numel()
+            and len(shape) > 1
+            and result.ndim
+            and result.shape[-1] == size(shape)
+        ):
             return self._flat(signal, shape)
-        return Signal.bad(f"the function {name}, which makes {tuple(result.shape)} of {tuple(given.shape)}")
+        return Signal.bad(
+            f"the function {name}, which makes {tuple(result.shape)} of {tuple(given.shape)}"
+        )
 
     def _turned(self, given: Any, signal: Signal, result: Any, name: str) -> Signal:
         """Axes of samples and steps in another order."""
         axes = len(self.shapes[signal.sources[0][0]])
-        kept = (given.shape[-axes:], given.stride()[-axes:]) == (result.shape[-axes:], result.stride()[-axes:])
-        return signal if kept else Signal.bad(f"the function {name}, which turns the axes of a signal")
+        kept = (given.shape[-axes:], given.stride()[-axes:]) == (
+            result.shape[-axes:],
+            result.stride()[-axes:],
+        )
+        return (
+            signal if kept else Signal.bad(f"the function {name}, which turns the axes of a signal")
+        )
 
     def _flat(self, signal: Signal, shape: Shape) -> Signal:
         node = self._use(self.flattening or FLATTEN, signal.nodes)
@@ -369,7 +447,9 @@ class Trace:
                     continue
                 late.add((source, name))
                 if number != self.calls[source].before:
-                    _refuse(f"what `{name}` gets from `{source}`, several steps late", log, where=name)
+                    _refuse(
+                        f"what `{name}` gets from `{source}`, several steps late", log, where=name
+                    )
         if not log.errors and INPUT not in {source for source, _ in edges}:
             _refuse("a network whose output does not depend on its input", log)
         log.raise_if_errors()
@@ -389,12 +469,18 @@ def signal_of(output: Any) -> Signal | None:
 
 
 def _check_late(wiring: Wiring, log: Log) -> None:
-    """An edge that carries the step before has to close a loop: as a delay NIR's edges cannot say it."""
+    """An edge that carries the step before has to close a loop: as a delay NIR's edges cannot say
+    it.
+    """
     for source, target in sorted(wiring.late):
         reached, new = {target}, [target]
         while new:
             here = new.pop()
-            following = [t for s, t in wiring.edges if s == here and (s, t) not in wiring.late and t not in reached]
+            following = [
+                t
+                for s, t in wiring.edges
+                if s == here and (s, t) not in wiring.late and t not in reached
+            ]
             reached.update(following)
             new += following
         if source not in reached:
@@ -420,7 +506,8 @@ def _refuse(what: str, log: Log, *, where: str = "", help: str = "") -> None:
         "W210",
         f"NIR has no words for {what}",
         where=where,
-        limit="neurons of the simulator, Linear, Conv1d, Conv2d, AvgPool2d, Flatten, sums of signals",
+        limit="neurons of the simulator, Linear, Conv1d, Conv2d, AvgPool2d, Flatten, sums of "
+        "signals",
         help=help or "make it of these modules, or put it outside of the network that is recorded",
     )
 
@@ -441,7 +528,9 @@ class _Mode(TorchFunctionMode):  # type: ignore[misc]  # torch is not looked at 
 def watched(
     module: Any, simulator: Simulator, name: str = "", seen: set[int] | None = None
 ) -> Iterator[tuple[str, Any]]:
-    """Neurons, layers and unknown modules with the first of their names, without modules inside of them."""
+    """Neurons, layers and unknown modules with the first of their names, without modules inside of
+    them.
+    """
     seen = set() if seen is None else seen
     if id(module) in seen:
         return

@@ -42,12 +42,16 @@ def activity(program: Program, inputs: NDArray[Any] | None) -> Activity:
         mean[name] = raster[:, :, first : first + source.n].mean(axis=(0, 1), dtype=np.float64)
         first += source.n
     mean |= {
-        name: s.mean(axis=(0, 1), dtype=np.float64) for name, s in recorded.items() if program[name].dynamics.fires
+        name: s.mean(axis=(0, 1), dtype=np.float64)
+        for name, s in recorded.items()
+        if program[name].dynamics.fires
     }
     operations = dict.fromkeys(populations, 0.0)
     for source_name, target, projection in program.edges():
         if target in operations and source_name in mean:
-            operations[target] += float(mean[source_name] @ fan_out(projection, mean[source_name].size))
+            operations[target] += float(
+                mean[source_name] @ fan_out(projection, mean[source_name].size)
+            )
     return Activity(
         {name: float(rate.sum()) for name, rate in mean.items()},
         operations,

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 NOTHING = "-"
-_SHOWN = ("distance_before", "distance_after", "gains", "drift", "brake_thresholds", "decay_mem", "decay_syn")
+_SHOWN = (
+    "distance_before",
+    "distance_after",
+    "gains",
+    "drift",
+    "brake_thresholds",
+    "decay_mem",
+    "decay_syn",
+)
 
 
 def summary(calibration: Mapping[str, Any]) -> str:
@@ -16,7 +24,8 @@ def summary(calibration: Mapping[str, Any]) -> str:
     samples = calibration.get("samples", {})
     by = (
         f"fitted to {_samples(samples['fit'], samples['fit_given'])}, judged on "
-        f"{_samples(samples['judge'], samples['judge_given'])}. nirc explain D414 says what nirc makes"
+        f"{_samples(samples['judge'], samples['judge_given'])}. nirc explain D414 says what nirc "
+        "makes"
         if {"fit", "fit_given", "judge", "judge_given"} <= samples.keys()
         else f"inputs {calibration.get('inputs')}"
     )
@@ -24,9 +33,13 @@ def summary(calibration: Mapping[str, Any]) -> str:
         return f"Calibration: {by}."
     first, last = calibration["stages"][0], stages[kept]
     if last is first:
-        return f"Calibration changed nothing: of {len(stages)} stages none was better than the start; {by}."
+        return (
+            f"Calibration changed nothing: of {len(stages)} stages none was better than the "
+            f"start; {by}."
+        )
     return (
-        f"Calibration kept stage `{kept}`: distance {first['distance']:.4g} -> {last['distance']:.4g}, agreement "
+        f"Calibration kept stage `{kept}`: distance {first['distance']:.4g} -> "
+        f"{last['distance']:.4g}, agreement "
         f"{first['agreement']:.3f} -> {last['agreement']:.3f} on the judging samples; {by}."
     )
 
@@ -39,7 +52,12 @@ def _samples(number: int, given: int) -> str:
 def stage_rows(calibration: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
     """Return name, distance, agreement on the judging samples, and kept or not, of each stage."""
     return [
-        (s["name"], f"{s['distance']:.4g}", f"{s['agreement']:.3f}", s["name"] == calibration.get("kept"))
+        (
+            s["name"],
+            f"{s['distance']:.4g}",
+            f"{s['agreement']:.3f}",
+            s["name"] == calibration.get("kept"),
+        )
         for s in calibration.get("stages", ())
     ]
 
@@ -48,11 +66,22 @@ def population_rows(calibration: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return a row for each changed population, with the columns of ``POPULATION_HEAD``."""
     populations: Mapping[str, Mapping[str, Any]] = calibration.get("populations", {})
     return [
-        (name, *(_cell(setting.get(field)) for field in _SHOWN)) for name, setting in populations.items() if setting
+        (name, *(_cell(setting.get(field)) for field in _SHOWN))
+        for name, setting in populations.items()
+        if setting
     ]
 
 
-POPULATION_HEAD = ("population", "before", "after", "inputs times", "constant times", "brake", "decay_mem", "decay_syn")
+POPULATION_HEAD = (
+    "population",
+    "before",
+    "after",
+    "inputs times",
+    "constant times",
+    "brake",
+    "decay_mem",
+    "decay_syn",
+)
 
 
 def _cell(value: object) -> str:

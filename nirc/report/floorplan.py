@@ -94,10 +94,14 @@ def _figure(plan: Floorplan, by: str) -> Figure:
 
 
 def _in_use(plan: Floorplan) -> tuple[Floorplan, Point]:
-    """Return the chips around the used cells as a separate grid, and the place of its first cell."""
+    """Return the chips around the used cells as a separate grid, and the place of its first
+    cell.
+    """
     ends = list(chain.from_iterable((link.source, link.target) for link in plan.links))
     routers = np.array(ends, dtype=np.int64).reshape(-1, AXES) * plan.router
-    cells = np.concatenate([np.array([core.at for core in plan.cores], dtype=np.int64).reshape(-1, AXES), routers])
+    cells = np.concatenate(
+        [np.array([core.at for core in plan.cores], dtype=np.int64).reshape(-1, AXES), routers]
+    )
     if not len(cells):
         return plan, (0, 0, 0)
     chip = np.array(plan.chip)
@@ -111,9 +115,14 @@ def _in_use(plan: Floorplan) -> tuple[Floorplan, Point]:
         return x, y, z
 
     def inside(points: tuple[Point, ...]) -> tuple[Point, ...]:
-        return tuple(moved(at) for at in points if ((at >= low) & (np.array(at) < low + size)).all())
+        return tuple(
+            moved(at) for at in points if ((at >= low) & (np.array(at) < low + size)).all()
+        )
 
-    links = (replace(k, source=moved(k.source, plan.router), target=moved(k.target, plan.router)) for k in plan.links)
+    links = (
+        replace(k, source=moved(k.source, plan.router), target=moved(k.target, plan.router))
+        for k in plan.links
+    )
     part = replace(
         plan,
         size=tuple(size.tolist()),
@@ -155,7 +164,9 @@ class _Paint:
         distinct = len(self.names) <= 10
         wheel = colormaps["tab10" if distinct else "turbo"]
         spread = range(len(self.names)) if distinct else np.linspace(0.05, 0.95, len(self.names))
-        self.of_name = {name: _lighter(wheel(at)) for name, at in zip(self.names, spread, strict=True)}
+        self.of_name = {
+            name: _lighter(wheel(at)) for name, at in zip(self.names, spread, strict=True)
+        }
         self.use = colormaps["YlGn"]
         self.heat = colormaps["Greys"]
         self.busiest = max((link.load for link in plan.links), default=0.0) or 1.0
@@ -166,7 +177,9 @@ class _Paint:
         if self.by == "use" or not core.parts:
             return [(self.use(0.65 * min(load(core, self.plan), 1.0)), 1.0)]
         total = sum(part.neurons for part in core.parts)
-        return [(self.of_name[part.population], part.neurons / total) for part in parts_by_size(core)]
+        return [
+            (self.of_name[part.population], part.neurons / total) for part in parts_by_size(core)
+        ]
 
     def line(self, load: float) -> Color:
         color: Color = self.heat(LIGHTEST + (1 - LIGHTEST) * self.loads(load))
@@ -181,18 +194,34 @@ class _Paint:
         wide, high = figure.get_size_inches()
         handles = []
         if self.by == "population":
-            handles = [Patch(color=self.of_name[name], label=_short(name)) for name in self.names[:MOST_NAMED]]
+            handles = [
+                Patch(color=self.of_name[name], label=_short(name))
+                for name in self.names[:MOST_NAMED]
+            ]
             if (more := len(self.names) - MOST_NAMED) > 0:
                 handles.append(Patch(color="white", label=f"and {more} more"))
         handles.append(Patch(facecolor=FREE, edgecolor=FAINT, label="free"))
         if self.plan.faulty:
             handles.append(Patch(facecolor=BROKEN, edgecolor=INK, hatch="xxxx", label="faulty"))
-        figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(left, top), frameon=False, borderaxespad=0)
+        figure.legend(
+            handles=handles,
+            loc="upper left",
+            bbox_to_anchor=(left, top),
+            frameon=False,
+            borderaxespad=0,
+        )
         bars = []
         if self.by == "use":
-            bars.append((ScalarMappable(Normalize(0, 100), _part(self.use, 0.0, 0.65)), "scarcest resource in use, %"))
+            bars.append(
+                (
+                    ScalarMappable(Normalize(0, 100), _part(self.use, 0.0, 0.65)),
+                    "scarcest resource in use, %",
+                )
+            )
         if self.plan.links:
-            bars.append((ScalarMappable(self.loads, _part(self.heat, LIGHTEST, 1.0)), "load of a link"))
+            bars.append(
+                (ScalarMappable(self.loads, _part(self.heat, LIGHTEST, 1.0)), "load of a link")
+            )
         at = top - (ROW * len(handles) + 0.3) / high
         for colors, label in bars:
             axes = figure.add_axes((left + 0.1 / wide, at, 1.5 / wide, 0.12 / high))
@@ -225,7 +254,11 @@ def _panel(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float, low
     (_squares if small else _raster)(axes, plan, z, paint)
     _borders(axes, plan, scale)
     (_lines if small else _summed_lines)(axes, plan, z, paint, scale)
-    axes.set(xlim=(-0.5 - EDGE, width - 0.5 + EDGE), ylim=(-0.5 - EDGE, height - 0.5 + EDGE), aspect="equal")
+    axes.set(
+        xlim=(-0.5 - EDGE, width - 0.5 + EDGE),
+        ylim=(-0.5 - EDGE, height - 0.5 + EDGE),
+        aspect="equal",
+    )
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=7, labelcolor="#777777")
     across = _ticks(width, plan.chip[0])
@@ -255,12 +288,18 @@ def _squares(axes: Axes, plan: Floorplan, z: int, paint: _Paint) -> None:
             patches.append(Rectangle((left, at[1] - 0.46), share, 0.92))
             colors.append(color)
     axes.add_collection(PatchCollection(patches, facecolors=colors, linewidths=0))
-    broken = [Rectangle((x - 0.46, y - 0.46), 0.92, 0.92) for x, y, at_z in plan.faulty if at_z == z]
-    hatched = PatchCollection(broken, facecolors=[BROKEN], edgecolors=INK, hatch="xxxx", linewidths=0)
+    broken = [
+        Rectangle((x - 0.46, y - 0.46), 0.92, 0.92) for x, y, at_z in plan.faulty if at_z == z
+    ]
+    hatched = PatchCollection(
+        broken, facecolors=[BROKEN], edgecolors=INK, hatch="xxxx", linewidths=0
+    )
     axes.add_collection(hatched)
     if width * height <= MOST_LABELLED:
         for at, core in used.items():
-            axes.text(at[0] - 0.42, at[1] + 0.43, f"{load(core, plan):.0%}", va="top", size=5.5, color=INK)
+            axes.text(
+                at[0] - 0.42, at[1] + 0.43, f"{load(core, plan):.0%}", va="top", size=5.5, color=INK
+            )
 
 
 def _stripes(
@@ -281,7 +320,10 @@ def _raster(axes: Axes, plan: Floorplan, z: int, paint: _Paint) -> None:
     for core in plan.cores:
         if core.at[2] == z:
             image[core.at[1], core.at[0]] = max(paint.shares(core), key=lambda pair: pair[1])[0]
-    for points, color in ((plan.absent, (1.0, 1.0, 1.0, 1.0)), (plan.faulty, (0.35, 0.35, 0.35, 1.0))):
+    for points, color in (
+        (plan.absent, (1.0, 1.0, 1.0, 1.0)),
+        (plan.faulty, (0.35, 0.35, 0.35, 1.0)),
+    ):
         for x, y, at_z in points:
             if at_z == z:
                 image[y, x] = color
@@ -297,7 +339,9 @@ def _borders(axes: Axes, plan: Floorplan, scale: float) -> None:
 
 
 def _lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float) -> None:
-    """Draw each link at the right side of its direction, and a link that wraps around as two stubs."""
+    """Draw each link at the right side of its direction, and a link that wraps around as two
+    stubs.
+    """
     segments: list[Any] = []
     loads: list[float] = []
     upright = []
@@ -336,7 +380,9 @@ def _lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float) -> 
 
 
 def _summed_lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float) -> None:
-    """Draw the sum of both directions between neighbouring chips of the layer, on a separate scale."""
+    """Draw the sum of both directions between neighbouring chips of the layer, on a separate
+    scale.
+    """
     between: dict[tuple[Point, Point], float] = defaultdict(float)
     for link in plan.links:
         a = _chip_of(link.source, plan)
@@ -347,18 +393,24 @@ def _summed_lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: flo
         return
     half = np.array(plan.chip[:2]) / 2 - 0.5
     ordered = sorted(between.items(), key=lambda item: item[1])
-    segments = [tuple(np.array(end[:2]) * plan.chip[:2] + half for end in ends) for ends, _ in ordered]
+    segments = [
+        tuple(np.array(end[:2]) * plan.chip[:2] + half for end in ends) for ends, _ in ordered
+    ]
     most = ordered[-1][1]
     loads = [load / most * paint.busiest for _, load in ordered]
     _draw(axes, segments, loads, paint, 0.25 * POINTS * min(plan.chip[:2]) * scale)
 
 
-def _draw(axes: Axes, segments: list[Any], loads: list[float], paint: _Paint, widest: float) -> None:
+def _draw(
+    axes: Axes, segments: list[Any], loads: list[float], paint: _Paint, widest: float
+) -> None:
     from matplotlib.collections import LineCollection
 
     widths = [max(0.5, widest * (0.25 + 0.75 * paint.loads(load))) for load in loads]
     colors = [paint.line(load) for load in loads]
-    axes.add_collection(LineCollection(segments, colors=colors, linewidths=widths, capstyle="butt", zorder=3))
+    axes.add_collection(
+        LineCollection(segments, colors=colors, linewidths=widths, capstyle="butt", zorder=3)
+    )
 
 
 def _middle(router: Point, plan: Floorplan) -> npt.NDArray[np.float64]:
@@ -367,5 +419,7 @@ def _middle(router: Point, plan: Floorplan) -> npt.NDArray[np.float64]:
 
 
 def _chip_of(router: Point, plan: Floorplan) -> Point:
-    x, y, z = (at * per // chip for at, per, chip in zip(router, plan.router, plan.chip, strict=True))
+    x, y, z = (
+        at * per // chip for at, per, chip in zip(router, plan.router, plan.chip, strict=True)
+    )
     return x, y, z

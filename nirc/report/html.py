@@ -29,7 +29,9 @@ def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes
         report=report,
         manifest=manifest,
         neurons=sum(p["neurons"] for p in report["populations"].values()),
-        bars=[_bar(name, use["used"], use["available"]) for name, use in report["utilisation"].items()],
+        bars=[
+            _bar(name, use["used"], use["available"]) for name, use in report["utilisation"].items()
+        ],
         findings={
             "differs": [d for d in warnings if d["code"][0] == "D"],
             "other": [d for d in warnings if d["code"][0] != "D"],
@@ -71,7 +73,13 @@ def _template() -> Template:
 
 def _bar(name: str, used: int, available: int) -> dict[str, Any]:
     share = used / available if available else 0.0
-    return {"name": name, "used": used, "available": available, "percent": round(100 * share), "level": _level(share)}
+    return {
+        "name": name,
+        "used": used,
+        "available": available,
+        "percent": round(100 * share),
+        "level": _level(share),
+    }
 
 
 def _level(share: float) -> str:

@@ -28,7 +28,8 @@ def read_floorplan(manifest: Mapping[str, Any], files: Mapping[str, bytes], log:
             "U610",
             f"a bundle for {target} has no {FILE}: on this chip there are no cores to choose",
             found=", ".join(sorted(files))[:200],
-            help="`nirc mapping` is for many-core chips; how full this one is stands in report.json: `utilisation`",
+            help="`nirc mapping` is for many-core chips; how full this one is stands in "
+            "report.json: `utilisation`",
         )
     log.raise_if_errors()
     return floorplan_in(files[FILE])
@@ -40,7 +41,10 @@ def check_picture(path: Path, log: Log) -> None:
 
     if path.suffix.lower() not in PICTURES:
         log.error(
-            "U607", "--plot draws another kind of picture", found=path.suffix or "none", limit=", ".join(PICTURES)
+            "U607",
+            "--plot draws another kind of picture",
+            found=path.suffix or "none",
+            limit=", ".join(PICTURES),
         )
     elif find_spec("matplotlib") is None:
         log.error(
@@ -60,12 +64,19 @@ def as_tree(plan: Floorplan, manifest: dict[str, Any]) -> dict[str, Any]:
         "target": manifest["target"],
         "size": list(plan.size),
         "cores_used": len(cores),
-        "cores_usable": plan.size[0] * plan.size[1] * plan.size[2] - len(plan.faulty) - len(plan.absent),
+        "cores_usable": plan.size[0] * plan.size[1] * plan.size[2]
+        - len(plan.faulty)
+        - len(plan.absent),
         "chips_used": len({core.chip for core in cores}),
         "cost": plan.cost,
         "bound": plan.bound,
         "resources": {
-            name: {"max": most, "unit": unit, "sum": sums[name], "mean": _share(sums[name], most * len(cores))}
+            name: {
+                "max": most,
+                "unit": unit,
+                "sum": sums[name],
+                "mean": _share(sums[name], most * len(cores)),
+            }
             for name, (most, unit) in sorted(plan.limits.items())
         },
         "cores": [
@@ -75,13 +86,19 @@ def as_tree(plan: Floorplan, manifest: dict[str, Any]) -> dict[str, Any]:
                 "share": load(core, plan),
                 "usage": dict(sorted(core.usage.items())),
                 "parts": [
-                    {"population": part.population, "box": [list(span) for span in part.box]} for part in core.parts
+                    {"population": part.population, "box": [list(span) for span in part.box]}
+                    for part in core.parts
                 ],
             }
             for core in cores
         ],
         "links": [
-            {"from": list(link.source), "to": list(link.target), "load": link.load, "capacity": link.capacity}
+            {
+                "from": list(link.source),
+                "to": list(link.target),
+                "load": link.load,
+                "capacity": link.capacity,
+            }
             for link in sorted(plan.links, key=_busiest_first)
         ],
     }
@@ -89,12 +106,16 @@ def as_tree(plan: Floorplan, manifest: dict[str, Any]) -> dict[str, Any]:
 
 def load(core: Core, plan: Floorplan) -> float:
     """Return the used share of the core's scarcest resource."""
-    return max((_share(used, plan.limits[name][0]) for name, used in core.usage.items()), default=0.0)
+    return max(
+        (_share(used, plan.limits[name][0]) for name, used in core.usage.items()), default=0.0
+    )
 
 
 def as_text(plan: Floorplan, tree: dict[str, Any], rows: int) -> str:
     """Return tables of at most ``rows`` cores (0: all) and the busiest links."""
-    title = f"{tree['model']} -> {tree['target']}: {tree['cores_used']} of {tree['cores_usable']} cores"
+    title = (
+        f"{tree['model']} -> {tree['target']}: {tree['cores_used']} of {tree['cores_usable']} cores"
+    )
     lines = [f"{printable(title)}, {tree['chips_used']} chip(s)"]
     if plan.cost is not None:
         least = "" if plan.bound is None else f"; no placement is below {plan.bound:g}"
@@ -113,7 +134,10 @@ def _cores_text(plan: Floorplan, tree: dict[str, Any], rows: int) -> list[str]:
     limits = [f"of {plan.limits[name][0]:g} {plan.limits[name][1]}".rstrip() for name in names]
     table = [("chip", "core", *_titles(names), "populations"), ("", "", *limits, "")]
     for core in shown:
-        used = [f"{core['usage'].get(n, 0):g} {_percent(core['usage'].get(n, 0), plan.limits[n][0])}" for n in names]
+        used = [
+            f"{core['usage'].get(n, 0):g} {_percent(core['usage'].get(n, 0), plan.limits[n][0])}"
+            for n in names
+        ]
         table.append((str(core["chip"]), _point(core["at"], plan), *used, _parts(core)))
     sums = [f"{r['sum']:g} {r['mean']:4.0%}" for _, r in sorted(tree["resources"].items())]
     table.append(("sum", f"{tree['cores_used']} cores", *sums, "(mean)"))
@@ -136,21 +160,29 @@ def _columns(table: list[tuple[str, ...]], sides: str) -> list[str]:
         return []
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     return [
-        "  ".join(c.rjust(w) if s == "r" else c.ljust(w) for c, w, s in zip(row, widths, sides, strict=True)).rstrip()
+        "  ".join(
+            c.rjust(w) if s == "r" else c.ljust(w)
+            for c, w, s in zip(row, widths, sides, strict=True)
+        ).rstrip()
         for row in table
     ]
 
 
 def _parts(core: dict[str, Any]) -> str:
     texts = [
-        f"{part['population']}[{', '.join(f'{begin}:{end}' for begin, end in part['box'])}]" for part in core["parts"]
+        f"{part['population']}[{', '.join(f'{begin}:{end}' for begin, end in part['box'])}]"
+        for part in core["parts"]
     ]
     more = f", and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
     return ", ".join(texts[:NAMED]) + more
 
 
 def _link_row(link: dict[str, Any], plan: Floorplan) -> tuple[str, str, str, str]:
-    of = "" if link["capacity"] is None else f"of {link['capacity']:g} {_percent(link['load'], link['capacity'])}"
+    of = (
+        ""
+        if link["capacity"] is None
+        else f"of {link['capacity']:g} {_percent(link['load'], link['capacity'])}"
+    )
     return _point(link["from"], plan), f"-> {_point(link['to'], plan)}", f"{link['load']:g}", of
 
 

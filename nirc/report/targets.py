@@ -7,7 +7,13 @@ from typing import Any
 from nirc.chip.backend import Backend
 from nirc.chip.target import Target
 
-CERTAINTY = {"S": "read in the source", "M": "measured", "R": "reported", "I": "inferred", "?": "chosen by nirc"}
+CERTAINTY = {
+    "S": "read in the source",
+    "M": "measured",
+    "R": "reported",
+    "I": "inferred",
+    "?": "chosen by nirc",
+}
 
 
 def as_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
@@ -31,7 +37,9 @@ def as_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
                 }
                 for x in t.limits
             ],
-            "options": [{"name": o.name, "values": list(o.choices), "help": o.help} for o in b.options],
+            "options": [
+                {"name": o.name, "values": list(o.choices), "help": o.help} for o in b.options
+            ],
         }
         for b, t in chosen
     ]
@@ -46,13 +54,18 @@ def as_text(tree: list[dict[str, Any]], *, limits: bool) -> str:
         if limits:
             for x in target["limits"]:
                 lines.append(
-                    f"  {x['code']}  {x['name']:<32} {x['max']:>10} {x['unit']:<13} {x['source']} ({x['certainty']})"
+                    f"  {x['code']}  {x['name']:<32} {x['max']:>10} {x['unit']:<13} {x['source']} "
+                    f"({x['certainty']})"
                 )
     if limits and (options := tree[0]["options"]):
         lines.append("\nOptions (the first value is the default):")
-        lines += [f"  {'--set ' + o['name'] + '=' + '|'.join(o['values']):<38} {o['help']}" for o in options]
+        lines += [
+            f"  {'--set ' + o['name'] + '=' + '|'.join(o['values']):<38} {o['help']}"
+            for o in options
+        ]
     if not limits:
         lines.append(
-            "\n`nirc targets NAME` shows the limits of each variant with their sources, and the chip's options."
+            "\n`nirc targets NAME` shows the limits of each variant with their sources, and the "
+            "chip's options."
         )
     return "\n".join(lines) + "\n"

@@ -34,10 +34,14 @@ class ByActivity:
             return KEEPING_SUMS.integers(weights)
         matrix, there = _matrix(weights.op, weights.exact)
         grams = self._grams(weights)
-        if not all(np.isfinite(gram).all() for gram in (matrix, *grams)):  # sources with unbounded membranes
+        if not all(
+            np.isfinite(gram).all() for gram in (matrix, *grams)
+        ):  # sources with unbounded membranes
             return KEEPING_SUMS.integers(weights)
         parts = zip(np.split(matrix, len(grams)), np.split(there, len(grams)), grams, strict=True)
-        rounded = np.concatenate([with_feedback(m, t, gram, weights.low, weights.high) for m, t, gram in parts])
+        rounded = np.concatenate(
+            [with_feedback(m, t, gram, weights.low, weights.high) for m, t, gram in parts]
+        )
         if isinstance(weights.op, Sparse):
             return np.asarray(rounded[weights.op.target, weights.op.source])
         return rounded.reshape(weights.exact.shape)
@@ -46,7 +50,11 @@ class ByActivity:
         """Return second moments of the sources, for every group of a convolution."""
         op = weights.op
         decays = _decays(weights.target)
-        shape = (op.weight.shape[1:], op.stride, op.padding, op.dilation, op.groups) if isinstance(op, Conv) else ()
+        shape = (
+            (op.weight.shape[1:], op.stride, op.padding, op.dilation, op.groups)
+            if isinstance(op, Conv)
+            else ()
+        )
         if not all(isinstance(b, Pool) for b in weights.before):
             return self._moments(weights.source, (*weights.before, op), decays)
         key = (weights.source, decays, weights.before, *shape)
@@ -54,7 +62,9 @@ class ByActivity:
             self.known[key] = self._moments(weights.source, (*weights.before, op), decays)
         return self.known[key]
 
-    def _moments(self, source: str, ops: tuple[LinearOp, ...], decays: tuple[float, ...]) -> list[Float]:
+    def _moments(
+        self, source: str, ops: tuple[LinearOp, ...], decays: tuple[float, ...]
+    ) -> list[Float]:
         signal = self.signals[source]
         samples = max(1, MOST_VALUES // max(1, signal[0].size))
         signal = signal[:: -(-len(signal) // samples)].astype(np.float64)
@@ -69,7 +79,11 @@ class ByActivity:
         if not isinstance(last, Conv):
             return [x.T @ x / len(x)]
         seen = windows_of(
-            x.reshape(len(x), *last.shape_in), last.weight.shape[2:], last.stride, last.padding, last.dilation
+            x.reshape(len(x), *last.shape_in),
+            last.weight.shape[2:],
+            last.stride,
+            last.padding,
+            last.dilation,
         )
         axes = len(last.shape_in) - 1
         seen = np.moveaxis(seen, 1, 1 + axes)  # (moments, *positions, channels, *taps)

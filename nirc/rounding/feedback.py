@@ -22,7 +22,9 @@ ENOUGH = 36  # bits kept of library results
 SWEEPS = 4  # over all sources, at most
 
 
-def with_feedback(exact: Float, there: NDArray[np.bool_], gram: Float, low: float, high: float) -> Float:
+def with_feedback(
+    exact: Float, there: NDArray[np.bool_], gram: Float, low: float, high: float
+) -> Float:
     """Round ``exact`` (neurons, sources) to integers from ``low`` to ``high``.
 
     Weights without a synapse (``there``) are 0. ``gram`` (sources, sources): G above. Library
@@ -43,12 +45,16 @@ def with_feedback(exact: Float, there: NDArray[np.bool_], gram: Float, low: floa
     rounded = rounded[:, back]
     there = there[:, back]
     nearest = np.where(there, np.clip(np.rint(exact), low, high), 0.0)
-    corrected, plain = (_descended(start, exact, there, gram, low, high) for start in (rounded, nearest))
+    corrected, plain = (
+        _descended(start, exact, there, gram, low, high) for start in (rounded, nearest)
+    )
     worse = squared_error(plain, exact, gram) < squared_error(corrected, exact, gram) * (1 - TINY)
     return np.where(worse[:, None], plain, corrected)
 
 
-def _descended(rounded: Float, exact: Float, there: NDArray[np.bool_], gram: Float, low: float, high: float) -> Float:
+def _descended(
+    rounded: Float, exact: Float, there: NDArray[np.bool_], gram: Float, low: float, high: float
+) -> Float:
     """Coordinate descent: move each weight in turn to its best integer while the others stay."""
     pull = _settled((rounded - exact) @ gram)  # (neurons, sources) half the slope
     for _ in range(SWEEPS):

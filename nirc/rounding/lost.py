@@ -21,5 +21,7 @@ def report_lost(lost: int, of: int, which: str, where: str, limit: str, log: Log
         where=where,
         found=f"{lost / of:.1%}",
         limit=limit,
-        help="clip outliers in training, or use weight decay: the largest numbers set the scale" if most else "",
+        help="clip outliers in training, or use weight decay: the largest numbers set the scale"
+        if most
+        else "",
     )

@@ -12,7 +12,9 @@ from nirc.ir.populations import Discrete
 from nirc.semantics.neuron import NeuronStepper
 from nirc.semantics.stepper import Stepper
 
-Decayed = Callable[[Float, Float, Float], Float]  # (state, kept share, unit) -> state after the decay
+Decayed = Callable[
+    [Float, Float, Float], Float
+]  # (state, kept share, unit) -> state after the decay
 Range = tuple[Float, Float]  # lowest and highest, (n,) each
 
 
@@ -68,7 +70,9 @@ class _FixedPointStepper(NeuronStepper):
         gain = d.gain_mem if d.gain_syn is None else d.gain_mem * d.gain_syn
         self.i = _within(self.i + gain * self.x, self.fixed.current)
         if self.i_2 is not None and self.second is not None and d.gain_syn_2 is not None:
-            self.i_2 = _within(self.i_2 + d.gain_mem * d.gain_syn_2 * self.second, self.fixed.current)
+            self.i_2 = _within(
+                self.i_2 + d.gain_mem * d.gain_syn_2 * self.second, self.fixed.current
+            )
 
     def decay_membrane(self) -> None:
         """Decay with the chip's rounding, counted from the chip's zero."""

@@ -19,7 +19,9 @@ class NeuronStepper:
 
     def __init__(self, d: Discrete, shape: tuple[int, ...]) -> None:
         self.d = d
-        self.v: Float = np.zeros(shape) if d.v_start is None else np.broadcast_to(d.v_start, shape).copy()
+        self.v: Float = (
+            np.zeros(shape) if d.v_start is None else np.broadcast_to(d.v_start, shape).copy()
+        )
         self.i: Float = np.zeros(shape) if d.rule.has_synapse else self.v
         self.i_2: Float | None = None if d.decay_syn_2 is None else np.zeros(shape)
         self.x: Float = self.v
@@ -65,7 +67,11 @@ class NeuronStepper:
 
     def decay_current(self) -> None:
         """Decay the currents. A receptor without a filter keeps nothing."""
-        self.i = np.zeros_like(self.i) if self.d.decay_syn is None else self._cut(self.d.decay_syn * self.i)
+        self.i = (
+            np.zeros_like(self.i)
+            if self.d.decay_syn is None
+            else self._cut(self.d.decay_syn * self.i)
+        )
         if self.i_2 is not None and self.d.decay_syn_2 is not None:
             self.i_2 = self._cut(self.d.decay_syn_2 * self.i_2)
 
@@ -101,7 +107,9 @@ class NeuronStepper:
         """Count the spikes of this comparison."""
         threshold = self.threshold
         self.earlier = self.spikes
-        self.spikes = (self.v >= threshold if op.at == ">=" else self.v > threshold).astype(np.float64)
+        self.spikes = (self.v >= threshold if op.at == ">=" else self.v > threshold).astype(
+            np.float64
+        )
         if op.most != 1 and self.spikes.any():
             ratio = np.floor(self.v / np.where(threshold > 0, threshold, np.inf))
             self.spikes *= np.clip(ratio, 1, np.inf if op.most is None else op.most)
@@ -112,7 +120,9 @@ class NeuronStepper:
 
     def set(self) -> None:
         """Set the membrane to v_reset where the last comparison had a spike."""
-        self.v = np.where(self.spikes > 0, 0.0 if self.d.v_reset is None else self.d.v_reset, self.v)
+        self.v = np.where(
+            self.spikes > 0, 0.0 if self.d.v_reset is None else self.d.v_reset, self.v
+        )
 
     def restore(self) -> None:
         """Add one threshold for each spike of the comparison before the last."""

@@ -19,14 +19,17 @@ Progress = Callable[[int], None]  # gets the finished work: samples, or a percen
 class Run:
     """Result of running a network on a batch.
 
-    ``output`` (samples, steps, outputs): output spikes of each step, or the membrane of non-spiking outputs.
-    ``spikes`` and ``v``: recordings of populations (or chip blocks) by name, each (samples, steps, neurons).
+    ``output`` (samples, steps, outputs): output spikes of each step, or the membrane of non-spiking
+    outputs. ``spikes`` and ``v``: recordings of populations (or chip blocks) by name, each
+    (samples, steps, neurons).
     """
 
     output: Array
     spikes: Mapping[str, Array] = field(default_factory=dict)
     v: Mapping[str, Array] = field(default_factory=dict)
-    extra: Mapping[str, Array] = field(default_factory=dict)  # chip-specific states, e.g. "isyn/hidden"
+    extra: Mapping[str, Array] = field(
+        default_factory=dict
+    )  # chip-specific states, e.g. "isyn/hidden"
 
 
 def spike_counts(raster: ArrayLike, channels: int) -> Array:
@@ -37,7 +40,12 @@ def spike_counts(raster: ArrayLike, channels: int) -> Array:
     inputs = np.asarray(raster)
     log = Log()
     if inputs.dtype.kind not in "biuf":
-        log.error("U604", "the raster does not hold numbers", found=inputs.dtype, limit="whole spike counts")
+        log.error(
+            "U604",
+            "the raster does not hold numbers",
+            found=inputs.dtype,
+            limit="whole spike counts",
+        )
     elif inputs.ndim != 3 or inputs.shape[2] != channels:
         log.error(
             "U604",
@@ -46,7 +54,11 @@ def spike_counts(raster: ArrayLike, channels: int) -> Array:
             limit=f"(samples, steps, {channels})",
         )
     elif (inputs < 0).any() or (inputs.dtype.kind == "f" and not _integral(inputs)):
-        log.error("U604", "the raster holds a value that is not a spike count", limit="whole numbers from 0")
+        log.error(
+            "U604",
+            "the raster holds a value that is not a spike count",
+            limit="whole numbers from 0",
+        )
     log.raise_if_errors()
     return inputs
 

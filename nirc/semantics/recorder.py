@@ -58,13 +58,16 @@ class Recorder:
         self.outputs = outputs
         self.states = states
         self.record = record
-        self.read = {population.name: "spikes" if population.spikes else "v" for population in populations}
+        self.read = {
+            population.name: "spikes" if population.spikes else "v" for population in populations
+        }
         sizes = {population.name: population.n for population in populations}
         wanted = {(self.read[output.population], output.population) for output in outputs}
         if record:
             wanted |= set(product(states, sizes))
         self.kept: dict[tuple[str, str], Array] = {
-            (state, name): np.zeros((*shape, sizes[name]), states[state]) for state, name in sorted(wanted)
+            (state, name): np.zeros((*shape, sizes[name]), states[state])
+            for state, name in sorted(wanted)
         }
 
     def write(self, cells: Mapping[str, Any], samples: slice, step: int) -> None:
@@ -77,7 +80,9 @@ class Recorder:
 
         States other than spikes and v are "STATE/NAME" in ``extra``.
         """
-        columns = [self.kept[self.read[o.population], o.population][:, :, o.neurons] for o in self.outputs]
+        columns = [
+            self.kept[self.read[o.population], o.population][:, :, o.neurons] for o in self.outputs
+        ]
         output = np.concatenate(columns, axis=2)
         output = output.astype(np.int32) if output.dtype == np.int8 else output
         if not self.record:

@@ -49,12 +49,16 @@ def run(
     chunk = max(1, min(samples, CHUNK_BYTES // (8 * steps * widest or 1)))
     parts: list[dict[str, NDArray[np.float64]]] = []
     for start in range(0, max(samples, 1), chunk):
-        with np.errstate(over="ignore", invalid="ignore"):  # weights of 1e308 give infinite membranes, no warnings
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # weights of 1e308 give infinite membranes, no warnings
             parts.append(_Batch(program, inputs[start : start + chunk], kept, record).run())
         if progress is not None:
             progress(min(start + chunk, samples))
     joined = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
-    output = np.concatenate([_delayed(joined[f"out/{n}"], s.delay_steps) for n, s in sinks.items()], axis=2)
+    output = np.concatenate(
+        [_delayed(joined[f"out/{n}"], s.delay_steps) for n, s in sinks.items()], axis=2
+    )
     return Run(
         output,
         {n: joined[f"out/{n}"] for n in record},
@@ -67,14 +71,22 @@ def _delayed(signal: Float, delay: int) -> Float:
     return (
         signal
         if delay == 0
-        else np.concatenate([np.zeros_like(signal), signal], axis=1)[:, signal.shape[1] - delay : -delay]
+        else np.concatenate([np.zeros_like(signal), signal], axis=1)[
+            :, signal.shape[1] - delay : -delay
+        ]
     )
 
 
 class _Batch:
     """A chunk of samples that goes through all steps."""
 
-    def __init__(self, program: Program, inputs: NDArray[np.generic], kept: list[str], record: Collection[str]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        inputs: NDArray[np.generic],
+        kept: list[str],
+        record: Collection[str],
+    ) -> None:
         self.program = program
         self.inputs = inputs
         self.kept = kept
@@ -110,7 +122,9 @@ class _Batch:
                 continue
             x = self._gather(name, now, t, synapse=0)
             if name in self.steppers:
-                second = self._gather(name, now, t, synapse=1) if name in self.two_receptors else None
+                second = (
+                    self._gather(name, now, t, synapse=1) if name in self.two_receptors else None
+                )
                 x = self.steppers[name].step(x, second)
             now[name] = x
         for name, history in self.past.items():
@@ -122,7 +136,9 @@ class _Batch:
         for source, projection in self.program.into(name):
             if projection.synapse != synapse:
                 continue
-            signal = now[source] if projection.lag == 0 else _past(self.past[source], projection.lag)
+            signal = (
+                now[source] if projection.lag == 0 else _past(self.past[source], projection.lag)
+            )
             if signal is not None:
                 for op in projection.ops:
                     signal = op.apply(signal)

@@ -47,7 +47,9 @@ class _Matrix:
     """Synapses as a matrix."""
 
     def __init__(self, synapses: Synapses) -> None:
-        self.reach = float(np.bincount(synapses.places, np.abs(synapses.weights), minlength=1).max())
+        self.reach = float(
+            np.bincount(synapses.places, np.abs(synapses.weights), minlength=1).max()
+        )
         precision = np.float32 if self.reach <= FLOAT32_INTEGERS else np.float64
         self.weights = np.zeros((synapses.n_sources, synapses.n_places), precision)
         self.weights[synapses.sources, synapses.places] = synapses.weights

@@ -28,8 +28,12 @@ def altered(program: Program, alter: Alter, names: Collection[str] | None = None
     )
 
 
-def ruled(program: Program, change: Callable[[Rule], Rule], names: Collection[str] | None = None) -> Program:
-    """Return ``program`` with other update rules in populations that fire (or in ``names`` only)."""
+def ruled(
+    program: Program, change: Callable[[Rule], Rule], names: Collection[str] | None = None
+) -> Program:
+    """Return ``program`` with other update rules in populations that fire (or in ``names``
+    only).
+    """
 
     def alter(_: str, d: Discrete) -> Discrete:
         return replace(d, rule=change(d.rule)) if d.fires else d
@@ -45,7 +49,14 @@ def capped_inputs(program: Program, most: int) -> Program:
     for name, source in program.nodes(Source).items():
         zeros = frozen(np.zeros(source.n))
         ones = frozen(np.ones(source.n))
-        cap = Discrete(zeros, ones, zeros, threshold=ones, v_reset=zeros, rule=LETTER.with_fire(Fire(">=", most)))
+        cap = Discrete(
+            zeros,
+            ones,
+            zeros,
+            threshold=ones,
+            v_reset=zeros,
+            rule=LETTER.with_fire(Fire(">=", most)),
+        )
         sent[name] = program.fresh_name(f"{name}.capped", nodes)
         nodes[sent[name]] = Population(source.shape, cap, source.origins, Role.RELAY)
         edges.append((name, sent[name], Projection(origins=source.origins)))
@@ -56,13 +67,16 @@ def capped_inputs(program: Program, most: int) -> Program:
 def later(program: Program, steps: Mapping[int, int]) -> Program:
     """Delay edges by ``steps``, by edge number in the program's order, default 0."""
     edges = [
-        (s, t, replace(p, delay_steps=p.delay_steps + steps.get(i, 0))) for i, (s, t, p) in enumerate(program.edges())
+        (s, t, replace(p, delay_steps=p.delay_steps + steps.get(i, 0)))
+        for i, (s, t, p) in enumerate(program.edges())
     ]
     return program.rebuilt(dict(program.graph.nodes(data="payload")), edges)
 
 
 def times(op: Weighted, factor: Float) -> Weighted:
-    """Multiply every output of an operator by ``factor`` (n_out,), equal over a map for a kernel."""
+    """Multiply every output of an operator by ``factor`` (n_out,), equal over a map for a
+    kernel.
+    """
     match op:
         case Dense():
             return replace(op, weight=op.weight * factor[:, None])

@@ -13,7 +13,8 @@ Array = NDArray[Any]
 
 
 def first_divergence(recording: Recording) -> dict[str, Any] | None:
-    """The first spike that differs from the model: of the first pass that changes one, the earliest step, then sample.
+    """The first spike that differs from the model: of the first pass that changes one, the earliest
+    step, then sample.
 
     None if every recorded spike is the model's, to the device.
     """
@@ -21,7 +22,9 @@ def first_divergence(recording: Recording) -> dict[str, Any] | None:
         places = [_earliest(n, recording.teacher[n], got) for n, got in spikes.items()]
         found = [place for place in places if place is not None]
         if found:
-            return {"stage": stage.stage, "pass": stage.after} | min(found, key=lambda f: (f["step"], f["sample"]))
+            return {"stage": stage.stage, "pass": stage.after} | min(
+                found, key=lambda f: (f["step"], f["sample"])
+            )
     return None
 
 

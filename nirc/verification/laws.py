@@ -1,4 +1,5 @@
-"""The laws of any backend, ours or a stranger's. ``check(backend)`` tries them all; a broken one raises AssertionError.
+"""The laws of any backend, ours or a stranger's. ``check(backend)`` tries them all; a broken one
+raises AssertionError.
 
 A stranger's test suite:
 
@@ -42,11 +43,15 @@ def describes_itself(backend: Backend) -> None:
     for target in backend.targets:
         assert target.chip == backend.name, f"{target.name} is not of chip {backend.name}"
         for limit in target.limits:
-            assert limit.max > 0 and limit.code and limit.source, f"{target.name}: limit {limit.name}"
+            assert limit.max > 0 and limit.code and limit.source, (
+                f"{target.name}: limit {limit.name}"
+            )
     options = backend.options
     assert len({o.name for o in options}) == len(options), "two options have one name"
     for option in options:
-        assert option.values and len(set(option.values)) == len(option.values), f"values of option {option.name}"
+        assert option.values and len(set(option.values)) == len(option.values), (
+            f"values of option {option.name}"
+        )
 
 
 def gives_the_same_bytes_twice(backend: Backend) -> None:
@@ -66,7 +71,9 @@ def runs_its_files_as_the_integer_form(backend: Backend) -> None:
             opened = api.Bundle.open(made.bundle.save(Path(directory) / "bundle"))
         device, integer = opened.run(inputs).output, run(made.integer, inputs).output
         assert device.shape == integer.shape, f"shape {device.shape}, not {integer.shape}"
-        assert (device == integer).all(), f"seed {seed}: {int((device != integer).sum())} outputs differ"
+        assert (device == integer).all(), (
+            f"seed {seed}: {int((device != integer).sum())} outputs differ"
+        )
         assert device.any(), f"seed {seed}: nothing fires, so nothing was compared"
 
 
@@ -87,47 +94,69 @@ def runs_in_every_mode(backend: Backend) -> None:
     for mode in modes:
         first, second = (bundle.run(inputs, mode=mode).output for _ in range(2))
         assert first.shape == default.shape, f"{mode}: shape {first.shape}, not {default.shape}"
-        assert (first == second).all(), f"{mode}: {int((first != second).sum())} outputs differ the second time"
+        assert (first == second).all(), (
+            f"{mode}: {int((first != second).sum())} outputs differ the second time"
+        )
 
 
 def refuses_what_is_above_a_limit(backend: Backend) -> None:
-    """At a limit of inputs, neurons or outputs a network compiles; one above it is refused by that limit's code."""
+    """At a limit of inputs, neurons or outputs a network compiles; one above it is refused by that
+    limit's code.
+    """
     for target in backend.targets:
         for limit in target.limits:
             sizes = _SIZES.get(limit.name)
             if sizes is None:
                 continue
-            at, above = (network(**sizes(n), neuron=backend.law_neuron) for n in (limit.max, limit.max + 1))
+            at, above = (
+                network(**sizes(n), neuron=backend.law_neuron) for n in (limit.max, limit.max + 1)
+            )
             assert _codes(backend, target.name, at).isdisjoint({limit.code}), (
                 f"{target.name}: {limit.name} at the limit"
             )
-            assert limit.code in _codes(backend, target.name, above), f"{target.name}: {limit.name} above the limit"
+            assert limit.code in _codes(backend, target.name, above), (
+                f"{target.name}: {limit.name} above the limit"
+            )
 
 
 def names_its_approximations(backend: Backend) -> None:
-    """Each of `verify`'s what-ifs is named by its kind, runs as the model does, and leaves it alone where it is exact.
+    """Each of `verify`'s what-ifs is named by its kind, runs as the model does, and leaves it alone
+    where it is exact.
 
-    Where the integer form answers otherwise than the model, so does one of them: no loss is without a name. None is
-    of another shape, and the same model gives the same ones twice.
+    Where the integer form answers otherwise than the model, so does one of them: no loss is without
+    a name. None is of another shape, and the same model gives the same ones twice.
     """
     for seed in range(4):
-        made = _compiled(backend, seed=seed, recurrent=seed % 2 == 0, reset="zero" if seed > 1 else "subtract")
+        made = _compiled(
+            backend, seed=seed, recurrent=seed % 2 == 0, reset="zero" if seed > 1 else "subtract"
+        )
         model = made.stages.discrete
         alone, again = (made.backend.approximations(model) for _ in range(2))
         names = [name for name, _ in alone]
-        assert names == [name for name, _ in again] and len(set(names)) == len(names), f"names {names}"
+        assert names == [name for name, _ in again] and len(set(names)) == len(names), (
+            f"names {names}"
+        )
         kinds = {name: name.partition(":")[0] for name in names}
         strange = [name for name, kind in kinds.items() if kind not in KINDS]
         assert not strange, f"{strange} begin with none of {', '.join(KINDS)}"
-        inputs = np.random.default_rng(seed).poisson(0.2, (16, 100, len(made.bundle.manifest["input_map"])))
-        exact, answers = run(model, inputs).output, {name: run(program, inputs).output for name, program in alone}
+        inputs = np.random.default_rng(seed).poisson(
+            0.2, (16, 100, len(made.bundle.manifest["input_map"]))
+        )
+        exact, answers = (
+            run(model, inputs).output,
+            {name: run(program, inputs).output for name, program in alone},
+        )
         for (name, answer), (_, program) in zip(answers.items(), again, strict=True):
             assert answer.shape == exact.shape, f"{name}: shape {answer.shape}, not {exact.shape}"
             assert np.isfinite(answer).all(), f"{name}: answers that are not finite"
-            assert (answer == run(program, inputs).output).all(), f"{name}: another answer the second time"
+            assert (answer == run(program, inputs).output).all(), (
+                f"{name}: another answer the second time"
+            )
         if (run(made.integer, inputs).output != exact).any():
             guilty = [name for name, answer in answers.items() if (answer != exact).any()]
-            assert guilty, f"seed {seed}: the chip answers otherwise than the model, and none of {names} does"
+            assert guilty, (
+                f"seed {seed}: the chip answers otherwise than the model, and none of {names} does"
+            )
 
 
 def knows_no_other_variant(backend: Backend) -> None:

@@ -1,4 +1,6 @@
-"""Population by population: does it fire as often, and when the model's does? Which fell silent, and why?"""
+"""Population by population: does it fire as often, and when the model's does? Which fell silent,
+and why?
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,18 @@ MOST_PRODUCTS = 1 << 22  # of a chain of operators that is unrolled to count syn
 def table(recording: Recording) -> list[dict[str, Any]]:
     """A row for each population that is on the device under its own name.
 
-    ``rate`` and ``device_rate``: spikes per neuron and step; ``rate_error``: mean absolute difference of a neuron's
-    rate; ``distance``: mean van Rossum distance of a neuron's train in a sample; ``several``: share of its spiking
-    steps in which a neuron fires more than once; ``silent``: neurons that fire in the model and never on the device.
+    ``rate`` and ``device_rate``: spikes per neuron and step; ``rate_error``: mean absolute
+    difference of a neuron's rate; ``distance``: mean van Rossum distance of a neuron's train in a
+    sample; ``several``: share of its spiking steps in which a neuron fires more than once;
+    ``silent``: neurons that fire in the model and never on the device.
     """
     device = recording.stages[-1][1]
     rows = []
     for name, got in device.items():
         expected = recording.teacher[name]
-        difference = got.mean(axis=(0, 1), dtype=np.float64) - expected.mean(axis=(0, 1), dtype=np.float64)
+        difference = got.mean(axis=(0, 1), dtype=np.float64) - expected.mean(
+            axis=(0, 1), dtype=np.float64
+        )
         rows.append(
             {
                 "name": name,
@@ -60,14 +65,18 @@ def say_silent(
     raster: Array,
     log: Log,
 ) -> None:
-    """An error (P313) with its cause for each population that fires in the model and never on the device."""
+    """An error (P313) with its cause for each population that fires in the model and never on the
+    device.
+    """
     device = recording.stages[-1][1]
     silent = [n for n, got in device.items() if not got.any() and recording.teacher[n].any()]
     if not silent:
         return
     some = raster[: len(recording.teacher[silent[0]])]
     alone = {
-        about: run(program, some, record=[n for n in silent if n in program.nodes(Population)]).spikes
+        about: run(
+            program, some, record=[n for n in silent if n in program.nodes(Population)]
+        ).spikes
         for about, program in what_if.items()
     }
     for name in silent:
@@ -79,7 +88,8 @@ def say_silent(
             where=made.stages.discrete[name].origins[0],
             found="0 spikes",
             limit=f"{int(recording.teacher[name].sum())} in the model, on {len(some)} sample(s)",
-            help=("" if made.calibrated else "calibrate the scales with --calibrate, or ") + "compare the stages above",
+            help=("" if made.calibrated else "calibrate the scales with --calibrate, or ")
+            + "compare the stages above",
         )
 
 
@@ -90,11 +100,15 @@ def _causes(
     alone: Mapping[str, Mapping[str, Array]],
     lost: Sequence[Mapping[str, Any]],
 ) -> Iterator[str]:
-    """A silent population before it; or the pass since which it is silent, what silences it, and weights it lost."""
+    """A silent population before it; or the pass since which it is silent, what silences it, and
+    weights it lost.
+    """
     if before:
         yield f"`{before[0]}`, which drives it, is silent"
         return
-    first = next((s for s, spikes in recording.stages if name in spikes and not spikes[name].any()), None)
+    first = next(
+        (s for s, spikes in recording.stages if name in spikes and not spikes[name].any()), None
+    )
     if first is not None:
         yield f"on the {DEVICE}" if first.program is None else f"from pass {first.after} on"
     blamed = [about for about, spikes in alone.items() if name in spikes and not spikes[name].any()]
@@ -106,10 +120,20 @@ def _causes(
 
 
 def vanished(made: Compiled) -> list[dict[str, Any]]:
-    """Synapses that rounded to zero, counted for each pair of populations (or input) that quantisation keeps apart."""
-    legal, integer = _synapses(made.legal, {}), _synapses(made.integer, _stand_ins(made.legal, made.integer))
+    """Synapses that rounded to zero, counted for each pair of populations (or input) that
+    quantisation keeps apart.
+    """
+    legal, integer = (
+        _synapses(made.legal, {}),
+        _synapses(made.integer, _stand_ins(made.legal, made.integer)),
+    )
     return [
-        {"from": source, "to": target, "synapses": len(n), "zero": len(np.setdiff1d(n, integer[source, target]))}
+        {
+            "from": source,
+            "to": target,
+            "synapses": len(n),
+            "zero": len(np.setdiff1d(n, integer[source, target])),
+        }
         for (source, target), n in legal.items()
         if (source, target) in integer
     ]
@@ -131,7 +155,9 @@ def _neuron_by_neuron(projection: Projection) -> bool:
 
 
 def _synapses(program: Program, stand_ins: Mapping[str, str]) -> dict[tuple[str, str], Array]:
-    """Pairs of neurons with a synapse by (source, target), kernels unrolled; without those that are too many for it."""
+    """Pairs of neurons with a synapse by (source, target), kernels unrolled; without those that are
+    too many for it.
+    """
     pairs: dict[tuple[str, str], Array] = {}
     for source, target, projection in program.edges():
         while source in stand_ins:

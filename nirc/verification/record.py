@@ -21,7 +21,10 @@ DEVICE = "device"
 RECORDED = 64  # samples at most whose every spike is compared
 RECORDED_VALUES = 1 << 26  # spikes and membranes of these samples stay below
 EXECUTABLE = (Form.DISCRETE, Form.INTEGER)
-REFERENCE = ("discretise", "normalise-rules")  # what these make is what the others are compared with
+REFERENCE = (
+    "discretise",
+    "normalise-rules",
+)  # what these make is what the others are compared with
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recording:
-    """Spikes (samples, steps, neurons) of the populations that fire, by name, for the model and each stage."""
+    """Spikes (samples, steps, neurons) of the populations that fire, by name, for the model and
+    each stage.
+    """
 
     teacher: Mapping[str, Array]
-    stages: tuple[tuple[Stage, Mapping[str, Array]], ...]  # in the order of the passes, the device last
+    stages: tuple[
+        tuple[Stage, Mapping[str, Array]], ...
+    ]  # in the order of the passes, the device last
 
 
 def stages_of(made: Compiled, steps: Sequence[Step]) -> tuple[Stage, ...]:
@@ -53,9 +60,11 @@ def stages_of(made: Compiled, steps: Sequence[Step]) -> tuple[Stage, ...]:
 
 
 def record(made: Compiled, stages: Sequence[Stage], raster: Array, log: Log) -> Recording:
-    """Run the first samples of ``raster`` (samples, steps, channels) through the model and every stage.
+    """Run the first samples of ``raster`` (samples, steps, channels) through the model and every
+    stage.
 
-    Populations that a pass splits or renames are compared where their name stands for as many neurons as before.
+    Populations that a pass splits or renames are compared where their name stands for as many
+    neurons as before.
     """
     some = raster[: _samples(made, raster)]
     model = made.stages.reference

@@ -22,7 +22,9 @@ NEAR = 1e-4  # of the largest value: membranes that float32 computed
 
 @dataclass(frozen=True)
 class Recording:
-    """``outputs`` (samples, steps, n) of a simulator; ``analog``: membranes, compared within ``NEAR``."""
+    """``outputs`` (samples, steps, n) of a simulator; ``analog``: membranes, compared within
+    ``NEAR``.
+    """
 
     outputs: Array
     analog: bool
@@ -47,14 +49,24 @@ class Recording:
         return float(self.equal(output)[either].mean()) if either.any() else 1.0
 
     def first_difference(self, output: Array) -> dict[str, Any] | None:
-        """The earliest entry that differs: its sample, step and output, what came out and what was recorded."""
+        """The earliest entry that differs: its sample, step and output, what came out and what was
+        recorded.
+        """
         wrong = np.argwhere(~self.equal(output))
         if not len(wrong):
             return None
-        sample, step, neuron = (int(k) for k in wrong[np.lexsort((wrong[:, 2], wrong[:, 0], wrong[:, 1]))[0]])
+        sample, step, neuron = (
+            int(k) for k in wrong[np.lexsort((wrong[:, 2], wrong[:, 0], wrong[:, 1]))[0]]
+        )
         at = (sample, step, neuron)
         found, recorded = float(output[at]), float(self.outputs[at])
-        return {"sample": sample, "step": step, "output": neuron, "found": found, "recorded": recorded}
+        return {
+            "sample": sample,
+            "step": step,
+            "output": neuron,
+            "found": found,
+            "recorded": recorded,
+        }
 
 
 def recording(data: Data, program: Program, log: Log) -> Recording | None:
@@ -103,7 +115,8 @@ class ComparedStage:
     before_readout: bool = False
 
     def shares(self, outputs: Mapping[str, Array]) -> dict[str, Any]:
-        """``{"equal": {stage: share}, "first_difference": {stage: ...}}`` of the stages that can be compared.
+        """``{"equal": {stage: share}, "first_difference": {stage: ...}}`` of the stages that can be
+        compared.
 
         The stages behind a readout cannot be compared with a recording of what comes before.
         """
@@ -111,7 +124,9 @@ class ComparedStage:
             outputs = {"float": self.output}
         return {
             "equal": {name: self.kept.share(output) for name, output in outputs.items()},
-            "first_difference": {name: self.kept.first_difference(output) for name, output in outputs.items()},
+            "first_difference": {
+                name: self.kept.first_difference(output) for name, output in outputs.items()
+            },
             "before_readout": self.before_readout,
         }
 
@@ -121,8 +136,9 @@ def compared_stage(
 ) -> ComparedStage | None:
     """The recorded outputs of ``data`` beside the float stage, None if it has none.
 
-    ``output`` (samples, steps, n) is that of the float stage. With --readout the recording may be of the network in
-    the file, or of a simulator's readout that the file lost: the one that comes nearer is compared.
+    ``output`` (samples, steps, n) is that of the float stage. With --readout the recording may be
+    of the network in the file, or of a simulator's readout that the file lost: the one that comes
+    nearer is compared.
     """
     kept = recording(data, stages.reference, log)
     if kept is None:
@@ -130,8 +146,12 @@ def compared_stage(
     found = ComparedStage(kept, output)
     plain = stages.reference
     if options.readout is not None:
-        plain = api.lower_layers(stages.layers, stages.reading, replace(options, readout=None), log=Log()).reference
+        plain = api.lower_layers(
+            stages.layers, stages.reading, replace(options, readout=None), log=Log()
+        ).reference
     if set(plain.graph) == set(stages.reference.graph):
         return found
-    before = ComparedStage(replace(kept, analog=is_analog(plain)), run(plain, raster).output, before_readout=True)
+    before = ComparedStage(
+        replace(kept, analog=is_analog(plain)), run(plain, raster).output, before_readout=True
+    )
     return max(before, found, key=lambda each: each.kept.active(each.output))

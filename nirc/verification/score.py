@@ -15,7 +15,8 @@ Z_95 = 1.959963984540054  # of the normal distribution, two-sided
 
 
 def score(name: str, output: Array, teacher: Array, labels: Array | None) -> dict[str, Any]:
-    """One stage: ``output`` and ``teacher`` (samples, steps, outputs). Arg-max of the counts over all outputs.
+    """One stage: ``output`` and ``teacher`` (samples, steps, outputs). Arg-max of the counts over
+    all outputs.
 
     ``count_error``: mean absolute difference of a count. Intervals: 95 %, see ``wilson``.
     """
@@ -34,12 +35,17 @@ def score(name: str, output: Array, teacher: Array, labels: Array | None) -> dic
 
 
 def accuracy(counts: Array, labels: Array) -> float:
-    """Share of samples whose output with the largest count is the label; the lowest index wins a tie."""
+    """Share of samples whose output with the largest count is the label; the lowest index wins a
+    tie.
+    """
     return float((counts.argmax(axis=1) == labels).mean()) if len(counts) else 0.0
 
 
 def wilson(hits: int, trials: int) -> list[float]:
-    """[low, high] of a share: the 95 % score interval (E. B. Wilson, J. Am. Stat. Assoc. 22 (1927))."""
+    """[low, high] of a share: the 95 % score interval (E.
+
+    B. Wilson, J. Am. Stat. Assoc. 22 (1927)).
+    """
     if not trials:
         return [0.0, 1.0]
     share, z2 = hits / trials, Z_95**2
@@ -63,12 +69,15 @@ def check_labels(labels: Array | None, outputs: int, log: Log, file: str = "") -
 
 
 def check_answers(teacher: Array, log: Log) -> int:
-    """Samples on which the model itself answers nothing; a warning (P316) if they are more than ``SILENT`` of all."""
+    """Samples on which the model itself answers nothing; a warning (P316) if they are more than
+    ``SILENT`` of all.
+    """
     silent = int((~teacher.any(axis=(1, 2))).sum())
     if silent > SILENT * len(teacher):
         log.warning(
             "P316",
-            f"the model's outputs are silent on {silent} of {len(teacher)} sample(s): to agree on these says nothing",
+            f"the model's outputs are silent on {silent} of {len(teacher)} sample(s): to agree on "
+            "these says nothing",
             found=silent,
             limit=f"{SILENT:.0%} of the samples",
             help="check that inputs, time step and reset rule are those of the training",

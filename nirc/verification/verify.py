@@ -1,4 +1,6 @@
-"""Float, discrete, integer and device on the same inputs: how much agreement each stage keeps, and what costs most."""
+"""Float, discrete, integer and device on the same inputs: how much agreement each stage keeps, and
+what costs most.
+"""
 
 from __future__ import annotations
 
@@ -39,10 +41,10 @@ def verify(
 ) -> dict[str, Any]:
     """The JSON of `nirc verify`; ``progress`` is told the percentage that is done.
 
-    Stages: recorded (the simulator's outputs, where ``data`` has them), float, discrete, integer, device (the
-    emulator's default mode), device:MODE for each other mode. What must not pass is logged as errors, not raised: a
-    population that falls silent (P313) and, with ``max_accuracy_drop``, a device that answers worse than the recording
-    or else the model (P312).
+    Stages: recorded (the simulator's outputs, where ``data`` has them), float, discrete, integer,
+    device (the emulator's default mode), device:MODE for each other mode. What must not pass is
+    logged as errors, not raised: a population that falls silent (P313) and, with
+    ``max_accuracy_drop``, a device that answers worse than the recording or else the model (P312).
 
     Raises ``NircError`` if the model does not compile or the raster does not fit.
     """
@@ -56,7 +58,13 @@ def verify(
             observe(step)
 
     made = compile_model(
-        model, target, options, log=log, observe=watch, calibration=calibration, progress=lambda p: tell(p // 2)
+        model,
+        target,
+        options,
+        log=log,
+        observe=watch,
+        calibration=calibration,
+        progress=lambda p: tell(p // 2),
     )
     _check_step(data, made, log)
     raster = flat_raster(data.inputs, len(made.bundle.manifest["input_map"]), log, data.file)
@@ -70,15 +78,26 @@ def verify(
     if recorded is not None:
         _say_recorded(recorded, made.stages.reading, log)
     alone = dict(made.backend.approximations(made.stages.discrete))
-    what_if = [score(name, run(program, raster).output, teacher, data.labels) for name, program in alone.items()]
+    what_if = [
+        score(name, run(program, raster).output, teacher, data.labels)
+        for name, program in alone.items()
+    ]
     tell(85)
     watched = record(made, stages_of(made, steps), raster, log)
     lost = populations.vanished(made)
     populations.say_silent(watched, made, alone, lost, raster, log)
-    first = [] if recorded is None else [score("recorded", recorded.kept.outputs, recorded.output, data.labels)]
+    first = (
+        []
+        if recorded is None
+        else [score("recorded", recorded.kept.outputs, recorded.output, data.labels)]
+    )
     if max_accuracy_drop is not None:
-        right, whose = (teacher, "model") if recorded is None else (recorded.kept.outputs, "recording")
-        advice = "the what-ifs name the difference that costs most" if made.calibrated else CALIBRATE
+        right, whose = (
+            (teacher, "model") if recorded is None else (recorded.kept.outputs, "recording")
+        )
+        advice = (
+            "the what-ifs name the difference that costs most" if made.calibrated else CALIBRATE
+        )
         _report_drop(runs, right, whose, data.labels, max_accuracy_drop, advice, log)
     rows = populations.table(watched)
     tell(100)
@@ -87,10 +106,14 @@ def verify(
         "samples": len(raster),
         "silent_samples": silent,
         "stages": first + stages,
-        "recorded": None if recorded is None else recorded.shares({name: r.output for name, r in runs.items()}),
+        "recorded": None
+        if recorded is None
+        else recorded.shares({name: r.output for name, r in runs.items()}),
         "lost_at": lost_at(stages),
         "what_if": sorted(what_if, key=lambda row: (row["agreement"], -row["count_error"])),
-        "exact": [kind for kind in KINDS if not any(name.partition(":")[0] == kind for name in alone)],
+        "exact": [
+            kind for kind in KINDS if not any(name.partition(":")[0] == kind for name in alone)
+        ],
         "calibration": made.bundle.manifest.get("calibration"),
         "first_divergence": first_divergence(watched),
         "populations": rows,
@@ -112,7 +135,9 @@ def _check_step(data: Data, made: Compiled, log: Log) -> None:
 
 
 def _runs(made: Compiled, raster: Array, log: Log) -> dict[str, Run]:
-    """The output of each stage; last the device, in the default mode and then in the other modes of the emulator."""
+    """The output of each stage; last the device, in the default mode and then in the other modes of
+    the emulator.
+    """
     programs: dict[str, Program] = {
         "float": made.stages.reference,
         "discrete": made.stages.discrete,
@@ -126,8 +151,14 @@ def _runs(made: Compiled, raster: Array, log: Log) -> dict[str, Run]:
 
 
 def lost_at(stages: list[dict[str, Any]]) -> str | None:
-    """The stage with the largest drop of agreement; None if none drops. Every mode is compared with the device."""
-    drops = {s["name"]: stages[min(i, PLACE_OF_DEVICE)]["agreement"] - s["agreement"] for i, s in enumerate(stages[1:])}
+    """The stage with the largest drop of agreement; None if none drops.
+
+    Every mode is compared with the device.
+    """
+    drops = {
+        s["name"]: stages[min(i, PLACE_OF_DEVICE)]["agreement"] - s["agreement"]
+        for i, s in enumerate(stages[1:])
+    }
     worst = max(drops, key=lambda name: drops[name])
     return worst if drops[worst] > 0 else None
 
@@ -142,19 +173,27 @@ def _say_recorded(recorded: ComparedStage, reading: Reading, log: Log) -> None:
         log.warning(
             "W204",
             f"read as {reading.text}, the model gives {share:.2%} of the recorded outputs{place}",
-            found=f"{first['found']:g} at sample {first['sample']}, step {first['step']}, output {first['output']}",
+            found=f"{first['found']:g} at sample {first['sample']}, step {first['step']}, output "
+            f"{first['output']}",
             limit=f"{first['recorded']:g} recorded",
             help=f"`nirc inspect MODEL --data FILE` says which --from gives them{near}",
         )
 
 
 def _report_drop(
-    runs: dict[str, Run], right: Array, whose: str, labels: Array | None, most: float, advice: str, log: Log
+    runs: dict[str, Run],
+    right: Array,
+    whose: str,
+    labels: Array | None,
+    most: float,
+    advice: str,
+    log: Log,
 ) -> None:
-    """Report P312 for every mode of the device that answers worse than ``right`` by more than ``most``.
+    """Report P312 for every mode of the device that answers worse than ``right`` by more than
+    ``most``.
 
-    ``right``: (samples, steps, n). Without labels these answers are taken as right. The drop is then the share of
-    samples that differ.
+    ``right``: (samples, steps, n). Without labels these answers are taken as right. The drop is
+    then the share of samples that differ.
     """
     best = score(whose, right, right, labels)
     kind = "agreement" if labels is None else "accuracy"

@@ -1,4 +1,6 @@
-"""The rule that a file is to be read by: every rule runs on recorded inputs, and is compared with the outputs."""
+"""The rule that a file is to be read by: every rule runs on recorded inputs, and is compared with
+the outputs.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ THRESHOLDS = 3  # of a model that are clues
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every rule with how much of the recorded outputs it gives, the best first, and sentences of what follows."""
+    """Every rule with how much of the recorded outputs it gives, the best first, and sentences of
+    what follows.
+    """
 
     rows: list[Row]
     advice: tuple[str, ...]
@@ -56,12 +60,17 @@ class _Trials:
         self._layers: dict[str, Program] = {}
 
     def program(self, reading: Reading) -> Program:
-        """The float stage. Raises ``NircError`` if the reading asks for something that the file does not have."""
+        """The float stage.
+
+        Raises ``NircError`` if the reading asks for something that the file does not have.
+        """
         writer = reading.writer
         if writer.name not in self._layers:
             typed = to_layers(writer.repair(self.raw, Log()), Log(), name=self.name)
             self._layers[writer.name] = api.canonical(writer.rewire(typed, Log()), Log())
-        return api.lower_layers(self._layers[writer.name], reading, self.options, log=Log()).reference
+        return api.lower_layers(
+            self._layers[writer.name], reading, self.options, log=Log()
+        ).reference
 
     def add(self, reading: Reading, program: Program, **more: bool) -> Row:
         """Run a rule and keep its row. Raises ``InputError`` (U604) for outputs that do not fit."""
@@ -85,7 +94,9 @@ class _Trials:
         except NircError:
             return -1.0
         kept = self._kept(program)
-        return replace(kept, outputs=kept.outputs[samples]).active(run(program, self.raster[samples]).output)
+        return replace(kept, outputs=kept.outputs[samples]).active(
+            run(program, self.raster[samples]).output
+        )
 
     def wrong_first(self, reading: Reading) -> list[int]:
         """Samples in which a rule differs most, as many as a search can afford."""
@@ -107,14 +118,20 @@ def _first(outputs: Array | None) -> Array | None:
 
 
 def compare(
-    model: object, options: api.Options, data: Data, log: Log, progress: Callable[[int], None] | None = None
+    model: object,
+    options: api.Options,
+    data: Data,
+    log: Log,
+    progress: Callable[[int], None] | None = None,
 ) -> Comparison:
-    """Run every rule by which the file may be read on the inputs of ``data``, which has recorded outputs.
+    """Run every rule by which the file may be read on the inputs of ``data``, which has recorded
+    outputs.
 
-    A row has ``from``, and ``equal``, the share of equal entries. ``active``: the share among entries in which either
-    is not zero, by which rules are ranked. ``silent``: the rule gives nothing but zeros. ``default``: the reading of a
-    run without ``--from``. ``first_difference``: None where all is equal. At most ``COMPARED`` samples are run. Raises
-    ``NircError`` if the file cannot be read or the outputs do not fit.
+    A row has ``from``, and ``equal``, the share of equal entries. ``active``: the share among
+    entries in which either is not zero, by which rules are ranked. ``silent``: the rule gives
+    nothing but zeros. ``default``: the reading of a run without ``--from``. ``first_difference``:
+    None where all is equal. At most ``COMPARED`` samples are run. Raises ``NircError`` if the file
+    cannot be read or the outputs do not fit.
     """
     trials = _Trials(model, options, data, log)
     usual = reading_of(
@@ -135,7 +152,11 @@ def compare(
             if options.writer is not None:
                 raise
             continue  # this reading asks for something that the file does not have
-        trials.add(reading, program, **({"default": True} if reading is usual and options.writer is None else {}))
+        trials.add(
+            reading,
+            program,
+            **({"default": True} if reading is usual and options.writer is None else {}),
+        )
     likely = [usual.writer.name, *usual.candidates]
     searched: list[Writer] = []
     if options.writer is None and trials.rows and not _exact(trials.rows):
@@ -161,7 +182,9 @@ def _ranked(rows: list[Row], likely: list[str]) -> list[Row]:
 
 
 def _clues(trials: _Trials, usual: Reading, data: Data) -> Clues:
-    """Return values that the model and the recording suggest for numbers that a file does not hold."""
+    """Return values that the model and the recording suggest for numbers that a file does not
+    hold.
+    """
     thresholds: set[float] = set()
     try:
         program = trials.program(usual)
@@ -188,12 +211,17 @@ def _readings(usual: Reading, clues: Clues) -> Iterator[Reading]:
 
 
 def _values(writer: Writer, usual: Reading, clues: Clues) -> Iterator[dict[str, str]]:
-    """Every combination of a writer's choices that may matter, with the likeliest number of each."""
+    """Every combination of a writer's choices that may matter, with the likeliest number of
+    each.
+    """
     keys = [c.key for c in writer.choices]
     tried = [dict.fromkeys((*c.values, *c.tried, *_numbers(c, clues)[:1])) for c in writer.choices]
     for chosen in product(*tried):
         values = dict(zip(keys, chosen, strict=True))
-        if writer.name != usual.writer.name or values.get("discretise") in (None, usual.values.get("discretise")):
+        if writer.name != usual.writer.name or values.get("discretise") in (
+            None,
+            usual.values.get("discretise"),
+        ):
             yield values
 
 
@@ -208,12 +236,19 @@ def _numbers(choice: Choice, clues: Clues) -> list[str]:
 
 
 def _search(trials: _Trials, ranked: list[Row], clues: Clues, likely: list[str]) -> list[Writer]:
-    """Search the numbers of likely writers from their best rules. Add what is found, and return these writers."""
+    """Search the numbers of likely writers from their best rules.
+
+    Add what is found, and return these writers.
+    """
     best = ranked[0]["from"].partition(",")[0]
     known = installed_writers()
-    searched = [known[n] for n in dict.fromkeys((*likely, best)) if any(c.numbers for c in known[n].choices)]
+    searched = [
+        known[n] for n in dict.fromkeys((*likely, best)) if any(c.numbers for c in known[n].choices)
+    ]
     for writer in searched:
-        starts = [_reading(row, writer) for row in ranked if row["from"].partition(",")[0] == writer.name][:BEST]
+        starts = [
+            _reading(row, writer) for row in ranked if row["from"].partition(",")[0] == writer.name
+        ][:BEST]
         for start in starts:
             samples = trials.wrong_first(start)
             found = _improved(trials, start, clues, samples) if samples else start
@@ -249,7 +284,9 @@ def _improved(trials: _Trials, reading: Reading, clues: Clues, samples: list[int
 
 
 def _between(tried: Mapping[str, float], worth: Callable[[str], float]) -> dict[str, float]:
-    """Numbers around the best of those that were tried, by halving, and the roundest number that is as good."""
+    """Numbers around the best of those that were tried, by halving, and the roundest number that is
+    as good.
+    """
     found = {float(value): share for value, share in tried.items() if value[-1].isdigit()}
     for _ in range(HALVINGS):
         best = max(found, key=lambda x: found[x])
@@ -271,7 +308,10 @@ def _advice(rows: list[Row], trials: _Trials, searched: list[Writer]) -> tuple[s
         return ("the file cannot be read by any rule",)
     exact = [row["from"] for row in rows if row["equal"] == 1]
     if exact and rows[0]["silent"]:
-        return ("the recording is silent, and cannot tell the rules apart: record inputs that make outputs fire",)
+        return (
+            "the recording is silent, and cannot tell the rules apart: record inputs that make "
+            "outputs fire",
+        )
     if exact:
         several = f", and {len(exact) - 1} more rule(s) do" if len(exact) > 1 else ""
         return f"--from {exact[0]} gives every recorded entry{several}", *_nearby(exact[0])
@@ -293,7 +333,10 @@ def _nearby(text: str) -> tuple[str, ...]:
     name, *pairs = text.split(",")
     continuous = {c.key for c in installed_writers()[name].choices if c.continuous}
     doubtful = [pair for pair in pairs if pair.partition("=")[0] in continuous]
-    return tuple(f"other numbers near {pair} may give them as well: take that of the network" for pair in doubtful)
+    return tuple(
+        f"other numbers near {pair} may give them as well: take that of the network"
+        for pair in doubtful
+    )
 
 
 def _not_tried(writer: Writer) -> str:

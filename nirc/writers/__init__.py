@@ -1,1 +1,3 @@
-"""The simulators that write NIR files: one file each, with its fingerprints and its rule of a step."""
+"""The simulators that write NIR files: one file each, with its fingerprints and its rule of a
+step.
+"""

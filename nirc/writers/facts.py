@@ -1,4 +1,6 @@
-"""Facts about a NIR file that tell its writer: names, types, number formats and relations between parameters."""
+"""Facts about a NIR file that tell its writer: names, types, number formats and relations between
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ NEURONS = (*TIMED, "IF", "I", "Threshold")
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the file or of a nested graph; ``name`` has the names of the graphs around it, joined by dots."""
+    """A node of the file or of a nested graph; ``name`` has the names of the graphs around it,
+    joined by dots.
+    """
 
     name: str
     raw: RawNode
@@ -38,7 +42,12 @@ class Node:
     def numbers(self, field: str) -> Float | None:
         """A field as a flat float64 array, None if it is absent, text or empty."""
         value = self.raw.fields.get(field)
-        if value is None or isinstance(value, str) or np.size(value) == 0 or value.dtype.kind not in "biuf":
+        if (
+            value is None
+            or isinstance(value, str)
+            or np.size(value) == 0
+            or value.dtype.kind not in "biuf"
+        ):
             return None
         flat: Float = np.asarray(value, np.float64).ravel()
         return flat
@@ -91,8 +100,12 @@ class Facts:
 
     @cached_property
     def port_names(self) -> bool:
-        """Return whether the one Input is called ``input`` and the one Output ``output``, as nirtorch does."""
-        ports = {raw.type: n for n, raw in self.graph.nodes.items() if raw.type in ("Input", "Output")}
+        """Return whether the one Input is called ``input`` and the one Output ``output``, as
+        nirtorch does.
+        """
+        ports = {
+            raw.type: n for n, raw in self.graph.nodes.items() if raw.type in ("Input", "Output")
+        }
         return ports == {"Input": "input", "Output": "output"}
 
     def port_shapes(self, kind: str) -> list[tuple[int, ...]]:
@@ -102,13 +115,19 @@ class Facts:
         return [tuple(int(x) for x in shape) for shape in shapes if np.isfinite(shape).all()]
 
     def ends_in_weights(self) -> bool:
-        """Return whether an Output of the outermost graph gets a signal that no neuron and no nested graph sends."""
+        """Return whether an Output of the outermost graph gets a signal that no neuron and no
+        nested graph sends.
+        """
         nodes, edges = self.graph.nodes, self.graph.edges
         new = [name for name, raw in nodes.items() if raw.type == "Output"]
         seen = set(new)
         while new:
             here = new.pop()
-            before = [source for source, target in edges if target == here and source in nodes and source not in seen]
+            before = [
+                source
+                for source, target in edges
+                if target == here and source in nodes and source not in seen
+            ]
             if any(nodes[name].type in WEIGHTED for name in before):
                 return True
             seen.update(before)
@@ -122,12 +141,16 @@ class Facts:
         if any(_match(tau, gain) and from_pair("", "", tau, gain) for tau, gain in pairs):
             return False
         gains = (r for n in self.of("IF", "I") if (r := n.numbers("r")) is not None)
-        return bool(self.timed or self.of("Delay")) or not all(gain_is_per_step(r, None) for r in gains)
+        return bool(self.timed or self.of("Delay")) or not all(
+            gain_is_per_step(r, None) for r in gains
+        )
 
     def resting_at_zero(self) -> bool:
         """Return whether v_leak and v_reset are 0 wherever the file has them."""
         fields = product(self.neurons, ("v_leak", "v_reset"))
-        return all(neuron.numbers(name) is None or neuron.all_equal(name, 0) for neuron, name in fields)
+        return all(
+            neuron.numbers(name) is None or neuron.all_equal(name, 0) for neuron, name in fields
+        )
 
 
 def _nodes(graph: RawGraph, prefix: str) -> Iterator[Node]:
@@ -139,10 +162,16 @@ def _nodes(graph: RawGraph, prefix: str) -> Iterator[Node]:
 
 def _match(tau: Float | None, gain: Float | None) -> bool:
     """Return True if each time constant has its gain, or one of the two stands for all."""
-    return tau is not None and gain is not None and (tau.size == gain.size or 1 in (tau.size, gain.size))
+    return (
+        tau is not None
+        and gain is not None
+        and (tau.size == gain.size or 1 in (tau.size, gain.size))
+    )
 
 
-def changed(graph: RawGraph, change: Callable[[Node], Mapping[str, NDArray[np.generic]]]) -> RawGraph:
+def changed(
+    graph: RawGraph, change: Callable[[Node], Mapping[str, NDArray[np.generic]]]
+) -> RawGraph:
     """``graph`` with other fields: ``change`` gives those of each node, nested ones included."""
 
     def of(raw: RawNode) -> RawNode:
@@ -153,6 +182,8 @@ def changed(graph: RawGraph, change: Callable[[Node], Mapping[str, NDArray[np.ge
 
 
 def close(a: Float, b: Float | float, tolerance: float = FLOAT32) -> bool:
-    """Return whether two arrays are equal up to the roundings of float32, with infinities in the same places."""
+    """Return whether two arrays are equal up to the roundings of float32, with infinities in the
+    same places.
+    """
     with np.errstate(invalid="ignore"):
         return bool(np.allclose(a, b, rtol=tolerance, atol=0.0, equal_nan=False))

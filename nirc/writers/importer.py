@@ -1,7 +1,8 @@
-"""The importer of a simulator: the neuron that it builds from a file, and the file that makes it build a step.
+"""The importer of a simulator: the neuron that it builds from a file, and the file that makes it
+build a step.
 
-A simulator's importer is no inverse of its exporter. It chooses resets, bounds and numbers of spikes of its own, so
-that a file which is to compute a step has to be written for it.
+A simulator's importer is no inverse of its exporter. It chooses resets, bounds and numbers of
+spikes of its own, so that a file which is to compute a step has to be written for it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from nirc.ir.rules import Comparison
 from nirc.writers.writer import NO_EVIDENCE, Choice, Setting, Step, Writer
 
 ENDLESS = 2.0**40  # steps of a state that does not decay, where the node must have a time constant
-NEIGHBOURS = 4  # numbers of float32 on either side, among which the best time constant is looked for
+NEIGHBOURS = (
+    4  # numbers of float32 on either side, among which the best time constant is looked for
+)
 
 Float32 = NDArray[np.float32]
 Fields = dict[str, Any]  # of a node: numbers, arrays and text, with its type under "type"
@@ -33,9 +36,10 @@ Loops = Literal["none", "any", "long", "pair", "nested"]
 class Cell:
     """A population as a node for an importer.
 
-    ``fields`` has arrays (n,). ``gain`` (n,) multiplies what arrives, ``constant`` (n,) is added to it then, None for 1
-    and 0. ``threshold`` (n,): of a Threshold node behind this one. ``values``: choices of the importer that the cell
-    needs. ``flat``: the importer takes no maps of these neurons.
+    ``fields`` has arrays (n,). ``gain`` (n,) multiplies what arrives, ``constant`` (n,) is added to
+    it then, None for 1 and 0. ``threshold`` (n,): of a Threshold node behind this one. ``values``:
+    choices of the importer that the cell needs. ``flat``: the importer takes no maps of these
+    neurons.
     """
 
     fields: Fields
@@ -54,20 +58,22 @@ def _as_it_is(program: Program, log: Log) -> Program:
 class Importer:
     """The importer of a simulator.
 
-    ``call`` gives the Python that loads a file, for the values of ``choices``. These are arguments of the importer, or
-    what has to be set afterwards, and the simulator's own default comes first. ``step`` gives one step of a loaded
-    population, from the parameters in the file. ``write`` is its inverse: a step to a ``Cell``, or the reason why the
-    importer builds no neuron like it. What ``write`` leaves out is found by comparing ``step`` of its cell with the
-    step that was asked for. ``nodes``: NIR types that become layers, beside neurons and ports.
+    ``call`` gives the Python that loads a file, for the values of ``choices``. These are arguments
+    of the importer, or what has to be set afterwards, and the simulator's own default comes first.
+    ``step`` gives one step of a loaded population, from the parameters in the file. ``write`` is
+    its inverse: a step to a ``Cell``, or the reason why the importer builds no neuron like it. What
+    ``write`` leaves out is found by comparing ``step`` of its cell with the step that was asked
+    for. ``nodes``: NIR types that become layers, beside neurons and ports.
 
-    ``order``: how the graph is run. *depth first*: nodes in the order of a depth-first walk along the edges, each
-    once a step. *ready*: a node as soon as its inputs are there. *path*: the first edge of each node is followed.
-    ``loops``: which cycles act one step later. *any*, *long* (of three nodes or more), *pair* (neurons and one matrix),
+    ``order``: how the graph is run. *depth first*: nodes in the order of a depth-first walk along
+    the edges, each once a step. *ready*: a node as soon as its inputs are there. *path*: the first
+    edge of each node is followed. ``loops``: which cycles act one step later. *any*, *long* (of
+    three nodes or more), *pair* (neurons and one matrix),
     *nested* (the same as a graph of its own) or *none*.
 
-    ``pads_pools`` and ``dilates``: whether pools have a padding and kernels a dilation. ``map_order``: of the values
-    that Flatten gives. ``single``: arrays have to be float32. ``remark``: how the network is
-    run.
+    ``pads_pools`` and ``dilates``: whether pools have a padding and kernels a dilation.
+    ``map_order``: of the values that Flatten gives. ``single``: arrays have to be float32.
+    ``remark``: how the network is run.
     """
 
     call: Callable[[Mapping[str, str]], str]
@@ -91,7 +97,10 @@ AS = Choice("as", (SAVED, LOADED), "whether the simulator wrote the file or load
 
 
 def loaded(writer: Writer) -> Writer:
-    """``writer`` as a reader of files: a step is what its importer builds. The importer's own choices are left."""
+    """``writer`` as a reader of files: a step is what its importer builds.
+
+    The importer's own choices are left.
+    """
     importer = writer.importer
     assert importer is not None
     return replace(
@@ -108,7 +117,9 @@ def loaded(writer: Writer) -> Writer:
 
 def setting(importer: Importer, values: Mapping[str, str]) -> Setting:
     """Of a population that is loaded with these values, the importer's defaults for the rest."""
-    return Setting(None, {c.key: c.values[0] for c in importer.choices} | {AS.key: LOADED} | dict(values))
+    return Setting(
+        None, {c.key: c.values[0] for c in importer.choices} | {AS.key: LOADED} | dict(values)
+    )
 
 
 def parameters(cell: Cell) -> Continuous:
@@ -127,12 +138,15 @@ def parameters(cell: Cell) -> Continuous:
 
 
 def total_gain(d: Discrete) -> Float:
-    """(n,) what an input of 1 adds to the membrane in its own step, a synapse's decay left aside."""
+    """(n,) what an input of 1 adds to the membrane in its own step, a synapse's decay left
+    aside.
+    """
     return d.gain_mem if d.gain_syn is None else d.gain_mem * d.gain_syn
 
 
 def rescaled(d: Discrete, unit: Float) -> Discrete:
-    """The same neurons with the membrane in another unit: all potentials, and the gain, times ``unit`` (n,) > 0.
+    """The same neurons with the membrane in another unit: all potentials, and the gain, times
+    ``unit`` (n,) > 0.
 
     The gain is that of the membrane; a synaptic current has a gain of 1.
     """
@@ -155,7 +169,8 @@ def rescaled(d: Discrete, unit: Float) -> Discrete:
 def of_unit_gain(d: Discrete) -> tuple[Discrete, Float | None]:
     """Neurons with a gain of 1, and the gain (n,) that is left for what arrives (None: 1).
 
-    Thresholds take up the gain where neurons fire. It is left where a membrane is sent, or where it is not positive.
+    Thresholds take up the gain where neurons fire. It is left where a membrane is sent, or where it
+    is not positive.
     """
     gain = total_gain(d)
     if (gain == 1).all():
@@ -167,18 +182,23 @@ def of_unit_gain(d: Discrete) -> tuple[Discrete, Float | None]:
 
 
 def of_one_threshold(d: Discrete) -> tuple[Discrete, Float | None]:
-    """Neurons of one threshold and a gain of 1, and the gain (n,) that is left for what arrives (None: 1)."""
+    """Neurons of one threshold and a gain of 1, and the gain (n,) that is left for what arrives
+    (None: 1).
+    """
     same, gain = of_unit_gain(d)
     threshold = same.threshold
     if threshold is None or (threshold == threshold[0]).all() or not (threshold > 0).all():
         return same, gain
     unit = 1 / threshold
-    one = replace(rescaled(same, unit), gain_mem=same.gain_mem, threshold=frozen(np.ones(unit.size)))
+    one = replace(
+        rescaled(same, unit), gain_mem=same.gain_mem, threshold=frozen(np.ones(unit.size))
+    )
     return one, frozen(unit if gain is None else unit * gain)
 
 
 def threshold_for(d: Discrete, at: Comparison) -> Float:
-    """(n,) the threshold at which ``at`` decides as ``d`` in float32: a rounding lower for ``>``, higher for ``>=``.
+    """(n,) the threshold at which ``at`` decides as ``d`` in float32: a rounding lower for ``>``,
+    higher for ``>=``.
 
     >= at a threshold is > at the number of float32 before it.
     """
@@ -196,7 +216,8 @@ def euler_tau(decay: Float, dt_s: float) -> Float:
 
 
 def exact_tau(decay: Float, dt: float = 1.0) -> Float:
-    """(n,) in the unit of ``dt``: the time constant of an exact exponential that keeps ``decay`` in float32.
+    """(n,) in the unit of ``dt``: the time constant of an exact exponential that keeps ``decay`` in
+    float32.
 
     Among its neighbours the number of float32 is taken whose exponential comes nearest.
     """
@@ -206,7 +227,9 @@ def exact_tau(decay: Float, dt: float = 1.0) -> Float:
 
 
 def nearest_float32(first: Float, wanted: Float, computed: Callable[[Float32], Float32]) -> Float:
-    """(n,) the number of float32 around ``first`` from which ``computed`` in float32 comes nearest to ``wanted``."""
+    """(n,) the number of float32 around ``first`` from which ``computed`` in float32 comes nearest
+    to ``wanted``.
+    """
     best = np.asarray(first, np.float32)
     every = [best]
     for toward in (np.float32(0), np.float32(np.inf)):
@@ -220,7 +243,8 @@ def nearest_float32(first: Float, wanted: Float, computed: Callable[[Float32], F
 
 
 def constant_input(d: Discrete) -> Float | None:
-    """(n,) what has to be added to the input at every step for the drift of ``d``, with a gain of 1; None for 0.
+    """(n,) what has to be added to the input at every step for the drift of ``d``, with a gain of
+    1; None for 0.
 
     None behind a synaptic filter too, where no constant input does the same.
     """

@@ -1,4 +1,6 @@
-"""Lava-DL's slayer, CUBA neurons; source: lava-dl 0.6.0 and the converter in its repository, measured."""
+"""Lava-DL's slayer, CUBA neurons; source: lava-dl 0.6.0 and the converter in its repository,
+measured.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,15 @@ from nirc.ir.program import Program
 from nirc.ir.rules import EMIT, LETTER, Rule, parse
 from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node, close
-from nirc.writers.importer import Cell, Importer, constant_input, of_one_threshold, rescaled, threshold_for, total_gain
+from nirc.writers.importer import (
+    Cell,
+    Importer,
+    constant_input,
+    of_one_threshold,
+    rescaled,
+    threshold_for,
+    total_gain,
+)
 from nirc.writers.writer import (
     NO_EVIDENCE,
     Choice,
@@ -28,7 +38,9 @@ from nirc.writers.writer import (
 
 DT_S = 1e-4
 UNITY = 4096  # decays are whole 4096ths
-RULE = parse("emit, decay i, add x->i, decay v, add i->v, fire > 1, set")  # a block delays its spikes by a step
+RULE = parse(
+    "emit, decay i, add x->i, decay v, add i->v, fire > 1, set"
+)  # a block delays its spikes by a step
 WITHOUT = parse("emit, decay v, add x->v, fire > 1, set")
 WEIGHT_UNIT = 64  # weights are whole 64ths
 COARSE, DISTINCT = 8, 4  # so many weights are no multiples of 8 units: nobody writes them by hand
@@ -37,7 +49,9 @@ CHIP_GAIN = 64.0  # of a weight on Loihi 2, whose states are whole numbers
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """NIR's letter, a step later, with decays of whole 4096ths that cut states to 4096ths of a volt, and gains of 1."""
+    """NIR's letter, a step later, with decays of whole 4096ths that cut states to 4096ths of a
+    volt, and gains of 1.
+    """
     if c.kind == "Threshold":
         return memoryless(c, n)
     synapse = c.tau_syn_s is not None
@@ -64,13 +78,21 @@ def _kept(tau_s: Float) -> Float:
 
 
 def evidence(facts: Facts) -> Evidence:
-    """Decays of whole 4096ths and weights of whole 64ths: the grids of the chip that slayer trains for."""
+    """Decays of whole 4096ths and weights of whole 64ths: the grids of the chip that slayer trains
+    for.
+    """
     cuba = facts.of("CubaLIF", "CubaLI")
-    weights = [w for n in facts.of("Linear", "Affine", "Conv2d", "Conv1d") if (w := n.numbers("weight")) is not None]
+    weights = [
+        w
+        for n in facts.of("Linear", "Affine", "Conv2d", "Conv1d")
+        if (w := n.numbers("weight")) is not None
+    ]
     if not cuba or len(cuba) != len(facts.neurons) or not weights or not all(map(_on_grid, cuba)):
         return NO_EVIDENCE
     units = np.concatenate(weights) * WEIGHT_UNIT
-    fine = np.unique(units[np.rint(units) % COARSE != 0]).size >= DISTINCT  # whole weights lie on every grid
+    fine = (
+        np.unique(units[np.rint(units) % COARSE != 0]).size >= DISTINCT
+    )  # whole weights lie on every grid
     quantised = bool(np.abs(units - np.rint(units)).max() < GRID) and fine
     reasons = [f"all time constants are {DT_S:g} s * {UNITY} / k for whole k"]
     if quantised:
@@ -79,7 +101,10 @@ def evidence(facts: Facts) -> Evidence:
 
 
 def _on_grid(node: Node) -> bool:
-    for tau, gain in ((node.tau_mem, node.numbers("r")), (node.numbers("tau_syn"), node.numbers("w_in"))):
+    for tau, gain in (
+        (node.tau_mem, node.numbers("r")),
+        (node.numbers("tau_syn"), node.numbers("w_in")),
+    ):
         if tau is None or gain is None or tau.size != gain.size:
             return False
         k = UNITY * DT_S / tau
@@ -96,7 +121,10 @@ def time_step(program: Program, values: Mapping[str, str]) -> float:
 
 
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """The published converter: CUBA neurons by the letter of NIR, without the delay of slayer's own blocks."""
+    """The published converter:
+
+    CUBA neurons by the letter of NIR, without the delay of slayer's own blocks.
+    """
     zero = replace_reset(c, np.zeros(n))
     if c.kind == "Threshold":
         return memoryless(c, n)
@@ -104,7 +132,14 @@ def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
         return made(zero, n, LETTER if c.fires else membrane_rule(synapse=False))
     rule = LETTER if c.fires else membrane_rule(synapse=False)
     gain = np.ones(n) if c.w_in is None else c.w_in * DT_S / c.tau_syn_s
-    d = made(zero, n, rule.with_synapse(), decay_mem=_kept(c.tau_mem_s), decay_syn=_kept(c.tau_syn_s), gain_syn=gain)
+    d = made(
+        zero,
+        n,
+        rule.with_synapse(),
+        decay_mem=_kept(c.tau_mem_s),
+        decay_syn=_kept(c.tau_syn_s),
+        gain_syn=gain,
+    )
     return replace(d, grain=1.0 / UNITY)
 
 
@@ -151,7 +186,8 @@ IMPORTER = Importer(
     order="path",
     time_step=time_step,
     single=True,
-    remark="Lava-DL itself reads no NIR files: netx loads slayer's own, which bundles for Loihi 2 have (network.net)",
+    remark="Lava-DL itself reads no NIR files: netx loads slayer's own, which bundles for Loihi 2 "
+    "have (network.net)",
 )
 
 
@@ -160,7 +196,13 @@ WRITER = Writer(
     "Lava-DL 0.6.0 (slayer)",
     evidence,
     step,
-    choices=(Choice("delay_shift", ("yes", "no"), "whether a block delays its spikes by a step (delay_shift)"),),
+    choices=(
+        Choice(
+            "delay_shift",
+            ("yes", "no"),
+            "whether a block delays its spikes by a step (delay_shift)",
+        ),
+    ),
     time_step=time_step,
     importer=IMPORTER,
     training=training,

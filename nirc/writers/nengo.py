@@ -32,7 +32,10 @@ LONGEST_S = 1.0  # a time constant above it is no number of seconds
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """Exact exponentials. Nengo also times spikes within the step, which no chip here does: see docs."""
+    """Exact exponentials.
+
+    Nengo also times spikes within the step, which no chip here does: see docs.
+    """
     if c.kind == "Threshold":
         return memoryless(c, n)
     dt_s = float(setting.values["dt"])
@@ -58,13 +61,23 @@ def training(c: Continuous, setting: Setting) -> Training:
 
 
 def evidence(facts: Facts) -> Evidence:
-    """r = 1 and a threshold of 1 in double precision, with time constants in seconds: a hint, never a proof."""
+    """r = 1 and a threshold of 1 in double precision, with time constants in seconds: a hint, never
+    a proof.
+    """
     fires = facts.of("LIF", "CubaLIF")
     timed = facts.timed
-    if not fires or len(timed) != len(facts.neurons) or facts.of("Conv2d", "SumPool2d", "AvgPool2d"):
+    if (
+        not fires
+        or len(timed) != len(facts.neurons)
+        or facts.of("Conv2d", "SumPool2d", "AvgPool2d")
+    ):
         return NO_EVIDENCE
-    normal = all(n.all_equal("r", 1.0) for n in timed) and all(n.all_equal("v_threshold", 1.0) for n in fires)
-    seconds = all(t is not None and t.min() > 0 and t.max() < LONGEST_S for t in (n.tau_mem for n in timed))
+    normal = all(n.all_equal("r", 1.0) for n in timed) and all(
+        n.all_equal("v_threshold", 1.0) for n in fires
+    )
+    seconds = all(
+        t is not None and t.min() > 0 and t.max() < LONGEST_S for t in (n.tau_mem for n in timed)
+    )
     double = any((s := n.stored("tau")) is not None and s.dtype == np.float64 for n in timed)
     if not (normal and seconds and double):
         return NO_EVIDENCE
@@ -79,17 +92,22 @@ def time_step(program: Program, values: Mapping[str, str]) -> float:
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
     """The published converter: an IF by the letter of NIR. A LIF is Nengo's own, see ``step``."""
     if c.tau_mem_s is None:
-        return made(replace_reset(c, np.zeros(n)), n, LETTER if c.fires else membrane_rule(synapse=False))
+        return made(
+            replace_reset(c, np.zeros(n)), n, LETTER if c.fires else membrane_rule(synapse=False)
+        )
     return step(c, n, Setting(setting.dt_s, {"dt": "1e-3"}, setting.recurrent))
 
 
 def write(d: Discrete) -> Cell | str:
     """IF neurons. Nengo's LIF spikes within a step, which no stage of nirc does."""
     if not d.fires or d.decay_syn is not None or (d.decay_mem != 1).any():
-        return "its converter builds IF neurons alone by steps; a LIF of Nengo spikes within the step"
+        return (
+            "its converter builds IF neurons alone by steps; a LIF of Nengo spikes within the step"
+        )
     d, gain = of_unit_gain(d)
     assert d.threshold is not None and d.rule.fires is not None
-    # The converter divides by the threshold, and a tie may fall to either side: it is moved off the threshold.
+    # The converter divides by the threshold, and a tie may fall to either side: it is moved off the
+    # threshold.
     toward = np.float32(np.inf if d.rule.fires.at == ">" else -np.inf)
     threshold = np.nextafter(d.threshold.astype(np.float32), toward).astype(np.float64)
     zero = np.zeros(threshold.size)
@@ -98,7 +116,9 @@ def write(d: Discrete) -> Cell | str:
 
 
 IMPORTER = Importer(
-    lambda values: "the converter of NIR's paper (paper/02_cnn/nengo_import.py): nir_to_nengo(nir.read(FILE))",
+    lambda values: (
+        "the converter of NIR's paper (paper/02_cnn/nengo_import.py): nir_to_nengo(nir.read(FILE))"
+    ),
     loaded_step,
     write,
     frozenset({"Affine"}),

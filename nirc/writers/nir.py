@@ -31,7 +31,8 @@ RESETS: tuple[tuple[Reset, str, str], ...] = (
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """Forward Euler as exporters mean it, or the exact exponential; v > v_threshold, then the reset.
+    """Forward Euler as exporters mean it, or the exact exponential; v > v_threshold, then the
+    reset.
 
     An integrator's gain counts once per step or per second, as ``infer-dt`` has decided.
     """
@@ -48,7 +49,9 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
     decay_syn: Float | None = None
     gain_syn = one
     if c.tau_syn_s is not None:
-        decay_syn, gain_syn = _of_step(c.tau_syn_s, one if c.w_in is None else c.w_in, dt_s, exact=exact)
+        decay_syn, gain_syn = _of_step(
+            c.tau_syn_s, one if c.w_in is None else c.w_in, dt_s, exact=exact
+        )
     if c.fires:
         rule = LETTER.with_reset("subtract") if setting.values["reset"] == "subtract" else LETTER
     else:
@@ -68,8 +71,12 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
 
 def training(c: Continuous, setting: Setting) -> Training:
     """Both resets, and both ways to decay."""
-    resets: dict[Reset, str] = {reset: f"{words}; --reset {name} says that it was" for reset, name, words in RESETS}
-    return Training(step=setting.dt_s, exact=setting.values["discretise"] == "exponential", resets=resets)
+    resets: dict[Reset, str] = {
+        reset: f"{words}; --reset {name} says that it was" for reset, name, words in RESETS
+    }
+    return Training(
+        step=setting.dt_s, exact=setting.values["discretise"] == "exponential", resets=resets
+    )
 
 
 def _of_step(tau_s: Float, gain: Float, dt_s: float | None, *, exact: bool) -> tuple[Float, Float]:

@@ -1,4 +1,8 @@
-"""Norse. LIFBoxCell, LIFCell, IAFCell; source: norse 1.1.0 (``functional``, ``export_nir``), norse#411, measured."""
+"""Norse.
+
+LIFBoxCell, LIFCell, IAFCell; source: norse 1.1.0 (``functional``, ``export_nir``), norse#411,
+measured.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +50,9 @@ READOUT = Rule(CELL.operations[:4])
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """beta = 1 - dt^2 / tau: the file's tau is dt * tau. v starts at v_leak, LIFCell takes i before its decay."""
+    """beta = 1 - dt^2 / tau: the file's tau is dt * tau. v starts at v_leak, LIFCell takes i before
+    its decay.
+    """
     if c.kind == "Threshold":
         return memoryless(c, n)
     if c.tau_mem_s is None:  # IAFCell starts where it is reset to
@@ -54,7 +60,14 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
         return replace(d, v_start=c.v_reset) if c.v_reset is not None and c.v_reset.any() else d
     share = _share(c.tau_mem_s, setting)
     if c.tau_syn_s is None:
-        return made(c, n, _rule(c, BOX, setting), decay_mem=1 - share, gain_mem=share * _gain(c), starts_at_leak=True)
+        return made(
+            c,
+            n,
+            _rule(c, BOX, setting),
+            decay_mem=1 - share,
+            gain_mem=share * _gain(c),
+            starts_at_leak=True,
+        )
     return made(
         c,
         n,
@@ -72,7 +85,9 @@ def _share(tau_s: Float, setting: Setting) -> Float:
 
 
 def _step_in_file(setting: Setting) -> float:
-    """A step in the unit of the file's time constants: the exporter multiplies tau by its dt, where 1 changes none."""
+    """A step in the unit of the file's time constants: the exporter multiplies tau by its dt, where
+    1 changes none.
+    """
     exported = float(setting.values["dt"])
     run = exported if exported < 1 else RUN_DT_S
     return run * exported
@@ -80,7 +95,10 @@ def _step_in_file(setting: Setting) -> float:
 
 def training(c: Continuous, setting: Setting) -> Training:
     """Time constants as in the file, and the two resets."""
-    resets: dict[Reset, str] = {"set": "reset_method=reset_value", "subtract": "reset_method=reset_subtract"}
+    resets: dict[Reset, str] = {
+        "set": "reset_method=reset_value",
+        "subtract": "reset_method=reset_subtract",
+    }
     return Training(step=_step_in_file(setting), resets=resets)
 
 
@@ -107,17 +125,24 @@ def evidence(facts: Facts) -> Evidence:
     taus = [t for n in facts.timed if (t := n.tau_mem) is not None]
     longest = max((float(t.max()) for t in taus), default=0.0)
     short = bool(taus) and longest < RUN_DT_S
-    float32 = all(n.numbers("v_threshold") is None or _float32(n.stored("v_threshold")) for n in facts.neurons)
+    float32 = all(
+        n.numbers("v_threshold") is None or _float32(n.stored("v_threshold")) for n in facts.neurons
+    )
     reasons = []
     if not taus and float32:
         reasons.append("IF neurons with r = 1 in float32")
     if both:
         reasons.append("r = 1, and Input and Output have a batch axis of 1")
     if short:
-        reasons.append(f"r = 1 and time constants below 1 ms (at most {longest:.3g} s): tau was multiplied by dt")
+        reasons.append(
+            f"r = 1 and time constants below 1 ms (at most {longest:.3g} s): tau was multiplied "
+            "by dt"
+        )
     if not reasons:
         return NO_EVIDENCE
-    batched_neurons = any(s.ndim > 1 and s.shape[0] == 1 for n in facts.neurons if (s := n.stored("r")) is not None)
+    batched_neurons = any(
+        s.ndim > 1 and s.shape[0] == 1 for n in facts.neurons if (s := n.stored("r")) is not None
+    )
     numbered = facts.port_names and facts.named(r"\d+|\d+\.\S+|\w*(lif|cell|linear|conv|fc)\w*\d*")
     assumed = {"dt": "1"} if longest / RUN_DT_S > SLOWEST_S else {}
     open_ = (*(("dt",) if taus else ()), *(("reset",) if facts.of("LIF", "CubaLIF", "IF") else ()))
@@ -138,7 +163,8 @@ def time_step(program: Program, values: Mapping[str, str]) -> float:
 
 
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """``from_nir``: LIFBox and IAF cells reset to zero; the reset of a CubaLIF is an argument. r of a LIF is not read.
+    """``from_nir``: LIFBox and IAF cells reset to zero; the reset of a CubaLIF is an argument. r of
+    a LIF is not read.
 
     A CubaLIF is two box cells, both drawn to v_leak, where they start.
     """
@@ -155,7 +181,9 @@ def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
     d = made(
         zero,
         n,
-        (BOX.with_reset("subtract") if setting.values["reset"] == "subtract" else BOX).with_synapse(),
+        (
+            BOX.with_reset("subtract") if setting.values["reset"] == "subtract" else BOX
+        ).with_synapse(),
         decay_mem=_left(share),
         gain_mem=share * _gain(c),
         decay_syn=_left(share_syn),
@@ -166,7 +194,9 @@ def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
 
 
 def _left(share: Float) -> Float:
-    """Return the share that a state keeps. float32 may put a time constant a hair below the step."""
+    """Return the share that a state keeps. float32 may put a time constant a hair below the
+    step.
+    """
     left = 1.0 - share
     return np.where((left < 0) & (left > -HAIR), 0.0, left)
 
@@ -178,8 +208,16 @@ def write(d: Discrete) -> Cell | str:
     zero = np.zeros(d.decay_mem.size)
     if d.decay_syn is not None or d.rule.reset == "subtract":
         d, gain = of_unit_gain(d)
-        share, share_syn = _share_of(d.decay_mem), _share_of(zero if d.decay_syn is None else d.decay_syn)
-        fields = {"tau_mem": _tau_of(share), "r": 1 / share, "tau_syn": _tau_of(share_syn), "w_in": 1 / share_syn}
+        share, share_syn = (
+            _share_of(d.decay_mem),
+            _share_of(zero if d.decay_syn is None else d.decay_syn),
+        )
+        fields = {
+            "tau_mem": _tau_of(share),
+            "r": 1 / share,
+            "tau_syn": _tau_of(share_syn),
+            "w_in": 1 / share_syn,
+        }
         fields |= {"v_leak": zero, "v_threshold": threshold_for(d, ">"), "v_reset": zero}
         values = {"reset": "subtract" if d.rule.reset == "subtract" else "zero"}
         return Cell({"type": "CubaLIF", **fields}, gain, constant_input(d), values=values)
@@ -194,8 +232,15 @@ def write(d: Discrete) -> Cell | str:
     d = rescaled(d, unit)
     leak = leak * unit
     constant = d.drift / share - leak
-    fields = {"tau": _tau_of(share), "r": zero + 1, "v_leak": leak, "v_threshold": threshold_for(d, ">")}
-    return Cell({"type": "LIF", **fields, "v_reset": zero}, None, constant if constant.any() else None)
+    fields = {
+        "tau": _tau_of(share),
+        "r": zero + 1,
+        "v_leak": leak,
+        "v_threshold": threshold_for(d, ">"),
+    }
+    return Cell(
+        {"type": "LIF", **fields, "v_reset": zero}, None, constant if constant.any() else None
+    )
 
 
 def _share_of(decay: Float) -> Float:
@@ -211,7 +256,8 @@ def _tau_of(share: Float) -> Float:
 
 def _called(values: Mapping[str, str]) -> str:
     subtract = ", reset_method=norse.torch.functional.reset.reset_subtract"
-    return f"net = norse.torch.from_nir(nir.read(FILE){subtract if values.get('reset') == 'subtract' else ''})"
+    keywords = subtract if values.get("reset") == "subtract" else ""
+    return f"net = norse.torch.from_nir(nir.read(FILE){keywords})"
 
 
 IMPORTER = Importer(
@@ -220,7 +266,9 @@ IMPORTER = Importer(
     write,
     frozenset({"Affine", "Linear", "Conv2d", "SumPool2d", "Flatten"}),
     loops="any",
-    choices=(Choice("reset", ("zero", "subtract"), "what a spike does to a CubaLIF (reset_method)"),),
+    choices=(
+        Choice("reset", ("zero", "subtract"), "what a spike does to a CubaLIF (reset_method)"),
+    ),
     time_step=lambda program, values: RUN_DT_S,
     remark="outputs, state = net(step, state) for each step, state None at first",
 )
@@ -233,7 +281,13 @@ WRITER = Writer(
     step,
     choices=(
         Choice(
-            "dt", ("1e-3",), "the dt of the export (1: tau was not scaled)", "SECONDS", is_step, ("1e-4", "1"), steps
+            "dt",
+            ("1e-3",),
+            "the dt of the export (1: tau was not scaled)",
+            "SECONDS",
+            is_step,
+            ("1e-4", "1"),
+            steps,
         ),
         Choice("reset", ("zero", "subtract"), "what a spike does to the membrane (reset_method)"),
     ),

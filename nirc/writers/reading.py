@@ -1,4 +1,6 @@
-"""The choice of a writer: the one that the user names, that the file records, or that its fingerprints show."""
+"""The choice of a writer: the one that the user names, that the file records, or that its
+fingerprints show.
+"""
 
 from __future__ import annotations
 
@@ -27,31 +29,52 @@ def parse_from(text: str, log: Log) -> tuple[Writer, dict[str, str]]:
     """
     known = installed_writers()
     if f"{AS.key}={LOADED}" in text.replace(" ", "").split(","):
-        known = {name: loaded(writer) for name, writer in known.items() if writer.importer is not None}
+        known = {
+            name: loaded(writer) for name, writer in known.items() if writer.importer is not None
+        }
     return _parsed(text, known, "--from", log)
 
 
 def parse_for(text: str, log: Log) -> tuple[Writer, dict[str, str]]:
-    """The simulator that is to load a file, and given values of its importer's choices. Raises as ``parse_from``."""
+    """The simulator that is to load a file, and given values of its importer's choices.
+
+    Raises as ``parse_from``.
+    """
     every = installed_writers()
-    known = {n: replace(w, choices=w.importer.choices) for n, w in every.items() if w.importer is not None}
+    known = {
+        n: replace(w, choices=w.importer.choices)
+        for n, w in every.items()
+        if w.importer is not None
+    }
     writer, given = _parsed(text, known, "--for", log)
     return every[writer.name], given
 
 
-def _parsed(text: str, known: Mapping[str, Writer], option: str, log: Log) -> tuple[Writer, dict[str, str]]:
+def _parsed(
+    text: str, known: Mapping[str, Writer], option: str, log: Log
+) -> tuple[Writer, dict[str, str]]:
     name, *pairs = (part.strip() for part in text.split(","))
     if name not in known:
         WRITERS.one(name)  # raises where the writer is installed and broken
-        help_ = did_you_mean(name, known, f"{option} nir is the letter of NIR" * (LETTER_NAME in known))
-        log.error("U607", f"unknown writer in {option}", found=name[:60], limit=", ".join(known), help=help_)
+        help_ = did_you_mean(
+            name, known, f"{option} nir is the letter of NIR" * (LETTER_NAME in known)
+        )
+        log.error(
+            "U607",
+            f"unknown writer in {option}",
+            found=name[:60],
+            limit=", ".join(known),
+            help=help_,
+        )
         log.raise_if_errors()
     writer, given = known[name], {}
     for pair in pairs:
         key, _, value = pair.partition("=")
         _check(writer, key.strip(), value.strip(), log, option)
         if key.strip() in given:
-            log.error("U607", f"{option} gives `{key.strip()}` twice", found=text[:80], limit="once")
+            log.error(
+                "U607", f"{option} gives `{key.strip()}` twice", found=text[:80], limit="once"
+            )
         given[key.strip()] = value.strip()
     log.raise_if_errors()
     return writer, given
@@ -61,7 +84,12 @@ def _check(writer: Writer, key: str, value: str, log: Log, option: str = "--from
     choice = next((c for c in writer.choices if c.key == key), None)
     if choice is None:
         keys = ", ".join(f"{c.key}={c.all_values}" for c in writer.choices) or "none"
-        log.error("U607", f"{writer.name} has no choice `{key[:40]}`", found=f"{key}={value}"[:80], limit=keys)
+        log.error(
+            "U607",
+            f"{writer.name} has no choice `{key[:40]}`",
+            found=f"{key}={value}"[:80],
+            limit=keys,
+        )
     elif not choice.takes(value):
         message = f"{option} {writer.name}: unknown value of `{key}`"
         log.error("U607", message, found=value[:40], limit=choice.all_values)
@@ -74,10 +102,17 @@ def evidence_of(writer: Writer, facts: Facts) -> Evidence:
 
 
 def found_in(facts: Facts, log: Log | None = None) -> dict[str, Evidence]:
-    """Return the evidence for each writer that has reasons, conclusive evidence first. Warns as U615."""
+    """Return the evidence for each writer that has reasons, conclusive evidence first.
+
+    Warns as U615.
+    """
     found = {name: evidence_of(w, facts) for name, w in installed_writers(log).items()}
     named = {name: e for name, e in found.items() if e.reasons}
-    return dict(sorted(named.items(), key=lambda item: (not item[1].conclusive, -len(item[1].reasons), item[0])))
+    return dict(
+        sorted(
+            named.items(), key=lambda item: (not item[1].conclusive, -len(item[1].reasons), item[0])
+        )
+    )
 
 
 def _conclusive(found: Mapping[str, Evidence]) -> str | None:
@@ -88,15 +123,24 @@ def _conclusive(found: Mapping[str, Evidence]) -> str | None:
 
 
 def _is_another(writer: Writer, given: Values, conclusive: str) -> bool:
-    """Return whether another simulator's step is named. Files for an importer look like any other's."""
+    """Return whether another simulator's step is named.
+
+    Files for an importer look like any other's.
+    """
     return writer.name not in (conclusive, LETTER_NAME) and given.get(AS.key) != LOADED
 
 
 def _report_other(conclusive: str, read: str, found: str, help_: str, log: Log) -> None:
-    """Report (W208) that the file is read by another rule than that of the simulator that wrote it."""
+    """Report (W208) that the file is read by another rule than that of the simulator that wrote
+    it.
+    """
     title = installed_writers()[conclusive].title
-    advice = "; ".join(x for x in (help_, f"--from {conclusive} reads it as its simulator does") if x)
-    log.warning("W208", f"{title} wrote the file, and {read}", found=found, limit=conclusive, help=advice)
+    advice = "; ".join(
+        x for x in (help_, f"--from {conclusive} reads it as its simulator does") if x
+    )
+    log.warning(
+        "W208", f"{title} wrote the file, and {read}", found=found, limit=conclusive, help=advice
+    )
 
 
 def reading_of(
@@ -110,23 +154,31 @@ def reading_of(
 ) -> Reading:
     """The reading of a file, told to ``log`` (W201 to W203, W207).
 
-    ``asked``: ``--from``. ``reset`` and ``discretise``: the options of these names, None if not given. ``dt_s``: the
-    step of the user or of the data. Raises
-    ``UsageError`` (U607) for a choice that the writer does not have, or ``CompileError`` (W202, W203) under --strict.
+    ``asked``: ``--from``. ``reset`` and ``discretise``: the options of these names, None if not
+    given. ``dt_s``: the step of the user or of the data. Raises ``UsageError`` (U607) for a choice
+    that the writer does not have, or ``CompileError`` (W202, W203) under --strict.
     """
     facts = Facts(graph)
-    found = found_in(facts, log if asked is None else None)  # a broken writer matters where nobody is named
+    found = found_in(
+        facts, log if asked is None else None
+    )  # a broken writer matters where nobody is named
     conclusive = _conclusive(found)
     if asked is None and discretise is not None:
         if conclusive is not None:
             option = f"--discretise {discretise}"
-            _report_other(conclusive, f"{option} reads it by the letter of NIR", option, "leave it out", log)
+            _report_other(
+                conclusive, f"{option} reads it by the letter of NIR", option, "leave it out", log
+            )
         asked = LETTER_NAME  # other writers know how their states decay
     if asked is not None:
         writer, given = parse_from(asked, log)
-        reading = _chosen(writer, evidence_of(writer, facts), given, "given", log, reset, discretise)
+        reading = _chosen(
+            writer, evidence_of(writer, facts), given, "given", log, reset, discretise
+        )
         if conclusive is not None and _is_another(writer, given, conclusive):
-            _report_other(conclusive, f"it is read as {writer.title} steps", f"--from {asked}", "", log)
+            _report_other(
+                conclusive, f"it is read as {writer.title} steps", f"--from {asked}", "", log
+            )
         _say_open(reading, log)
         return reading
     noted = _recorded(graph, facts, conclusive, reset, log) if graph.recorded else None
@@ -145,9 +197,11 @@ def reading_of(
     reasons = tuple(f"{name}: {reason}" for name, e in found.items() for reason in e.reasons)
     log.differs(
         "W203",
-        f"the file may be by {_either([installed_writers()[n].title for n in found])}, and is read by NIR's letter",
+        f"the file may be by {_either([installed_writers()[n].title for n in found])}, and is "
+        "read by NIR's letter",
         found="; ".join(reasons),
-        help=f"say who wrote it: {', '.join(f'--from {n}' for n in found)}, {_by_letter(facts, found, dt_s)}",
+        help=f"say who wrote it: {', '.join(f'--from {n}' for n in found)}, "
+        f"{_by_letter(facts, found, dt_s)}",
     )
     return Reading(letter, reading.values, "open", reasons, (), tuple(found))
 
@@ -162,8 +216,12 @@ def _by_letter(facts: Facts, candidates: Iterable[str], dt_s: float | None) -> s
     return f"{option} --dt {next(usual, 'SECONDS')}"
 
 
-def _recorded(graph: RawGraph, facts: Facts, conclusive: str | None, reset: str | None, log: Log) -> Reading | None:
-    """The reading that the file itself records, or None with a warning (W207) if its text means nothing."""
+def _recorded(
+    graph: RawGraph, facts: Facts, conclusive: str | None, reset: str | None, log: Log
+) -> Reading | None:
+    """The reading that the file itself records, or None with a warning (W207) if its text means
+    nothing.
+    """
     attempt = Log()
     try:
         writer, given = parse_from(graph.recorded, attempt)
@@ -178,7 +236,9 @@ def _recorded(graph: RawGraph, facts: Facts, conclusive: str | None, reset: str 
             help="say it with --from, or record the network again with nirc.record",
         )
         return None
-    kept = {k: v for k, v in given.items() if k != "reset" or reset is None}  # the user's --reset wins
+    kept = {
+        k: v for k, v in given.items() if k != "reset" or reset is None
+    }  # the user's --reset wins
     if kept != given and given["reset"] != reset:
         log.warning(
             "W208",
@@ -189,7 +249,13 @@ def _recorded(graph: RawGraph, facts: Facts, conclusive: str | None, reset: str 
         )
     seen = evidence_of(writer, facts)
     if conclusive is not None and _is_another(writer, given, conclusive):
-        _report_other(conclusive, f"it records that {writer.title} wrote it", printable(graph.recorded), "", log)
+        _report_other(
+            conclusive,
+            f"it records that {writer.title} wrote it",
+            printable(graph.recorded),
+            "",
+            log,
+        )
         seen = replace(seen, open=tuple(c.key for c in writer.choices))
     reading = _chosen(writer, seen, kept, "recorded", log, reset, None)
     note = f"the file records that {writer.title} wrote it: {graph.recorded}"
@@ -213,9 +279,14 @@ def _chosen(
         if key not in keys:
             log.error(
                 "U607",
-                f"--{key} {value} goes with other writers: {writer.name}'s networks have no such choice",
+                f"--{key} {value} goes with other writers: {writer.name}'s networks have no such "
+                "choice",
                 found=f"--{key} {value}",
-                limit=", ".join(n for n, w in installed_writers().items() if any(c.key == key for c in w.choices)),
+                limit=", ".join(
+                    n
+                    for n, w in installed_writers().items()
+                    if any(c.key == key for c in w.choices)
+                ),
                 help=f"leave it out, or read the file by NIR's letter: --from {LETTER_NAME}",
             )
         else:
@@ -223,7 +294,11 @@ def _chosen(
             if confidence == "given" and given.get(key, value) != value:
                 other = f"--from {writer.name},{key}={given[key]}"
                 log.error(
-                    "U607", f"--{key} {value} contradicts {other}", found=value, limit=given[key], help="give one"
+                    "U607",
+                    f"--{key} {value} contradicts {other}",
+                    found=value,
+                    limit=given[key],
+                    help="give one",
                 )
     log.raise_if_errors()
     values = writer.defaults() | dict(seen.assumed) | options | dict(given)
@@ -234,14 +309,17 @@ def _chosen(
 
 
 def _say_open(reading: Reading, log: Log) -> None:
-    """W202 for each choice that the file does not record, with the value taken and the option that changes it.
+    """W202 for each choice that the file does not record, with the value taken and the option that
+    changes it.
 
     A note where the user has named the writer, and with it the simulator's defaults.
     """
     choices = {c.key: c for c in reading.writer.choices}
     for key in reading.open_keys:
         choice = choices[key]
-        others = [v for v in choice.values if v != reading.values[key]] + ([choice.form] if choice.form else [])
+        others = [v for v in choice.values if v != reading.values[key]] + (
+            [choice.form] if choice.form else []
+        )
         this = f"--from {reading.writer.name},{key}="
         change = f"{this}{'|'.join(others)}" if others else choice.remedy
         say = log.note if reading.confidence == "given" else log.differs

@@ -1,4 +1,7 @@
-"""Rockpool. LIFTorch, LIFNeuronTorch, ExpSynTorch; source: rockpool 3.1.0 (behaviour of the package), measured."""
+"""Rockpool.
+
+LIFTorch, LIFNeuronTorch, ExpSynTorch; source: rockpool 3.1.0 (behaviour of the package), measured.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,26 @@ from nirc.ir.program import Program
 from nirc.ir.rules import Fire, Rule, parse
 from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node
-from nirc.writers.importer import ENDLESS, Cell, Importer, exact_tau, of_unit_gain, rescaled, threshold_for
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, counts, is_count, made, memoryless
+from nirc.writers.importer import (
+    ENDLESS,
+    Cell,
+    Importer,
+    exact_tau,
+    of_unit_gain,
+    rescaled,
+    threshold_for,
+)
+from nirc.writers.writer import (
+    NO_EVIDENCE,
+    Choice,
+    Evidence,
+    Setting,
+    Writer,
+    counts,
+    is_count,
+    made,
+    memoryless,
+)
 
 WITH_SYNAPSE = parse("add x->i, decay i, decay v, add i->v, fire >= many, subtract, emit")
 WITHOUT = parse("decay v, add x->v, fire >= many, subtract, emit")
@@ -27,7 +48,10 @@ CERTAIN = 1e-4  # relative: what float32 parameters leave of a step
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """Exponential decays, gains of 1. The synaptic current decays after the input is added, and so does a readout."""
+    """Exponential decays, gains of 1.
+
+    The synaptic current decays after the input is added, and so does a readout.
+    """
     if c.kind == "Threshold":
         return memoryless(c, n)
     dt_s = setting.dt_s or USUAL_DT_S
@@ -51,32 +75,53 @@ def training(c: Continuous, setting: Setting) -> Training:
 def evidence(facts: Facts) -> Evidence:
     """r = tau / dt * exp(-dt / tau) with a round dt, w_in = 1, and names like ``1_LIFTorch``."""
     steps = [s for n in facts.timed if (s := _dt_s(n)) is not None]
-    agreed = bool(steps) and len(steps) == len(facts.timed) and all(abs(s / steps[0] - 1) < AGREE for s in steps)
-    agreed = agreed and is_round(steps[0]) and all(n.all_equal("w_in", 1.0) for n in facts.of("CubaLIF", "CubaLI"))
+    agreed = (
+        bool(steps)
+        and len(steps) == len(facts.timed)
+        and all(abs(s / steps[0] - 1) < AGREE for s in steps)
+    )
+    agreed = (
+        agreed
+        and is_round(steps[0])
+        and all(n.all_equal("w_in", 1.0) for n in facts.of("CubaLIF", "CubaLI"))
+    )
     if not agreed:
         return NO_EVIDENCE
-    reasons = [f"r = tau / dt * exp(-dt / tau) with dt = {steps[0]:g} s in all {len(steps)} timed nodes"]
+    reasons = [
+        f"r = tau / dt * exp(-dt / tau) with dt = {steps[0]:g} s in all {len(steps)} timed nodes"
+    ]
     torch = [n for n in facts.names if n.endswith(("Torch", "Jax"))]
     if torch:
         reasons.append(f"nodes are called after Rockpool's modules, such as `{torch[0]}`")
     conclusive = not _is_plain(facts) or (bool(torch) and facts.named(r"\d+_[A-Za-z]\w*"))
-    return Evidence(conclusive, tuple(reasons), open=("spikes",) if facts.of("LIF", "CubaLIF", "IF") else ())
+    return Evidence(
+        conclusive, tuple(reasons), open=("spikes",) if facts.of("LIF", "CubaLIF", "IF") else ()
+    )
 
 
 def _is_plain(facts: Facts) -> bool:
-    """Return whether r = tau / dt with a round dt explains every timed node as well, as in files of other tools."""
+    """Return whether r = tau / dt with a round dt explains every timed node as well, as in files of
+    other tools.
+    """
     return all(_plain_step_is_round(n) for n in facts.timed)
 
 
 def _plain_step_is_round(node: Node) -> bool:
     tau, r = node.tau_mem, node.numbers("r")
-    return tau is not None and r is not None and is_round(float(np.median(tau)) / float(np.median(r)))
+    return (
+        tau is not None and r is not None and is_round(float(np.median(tau)) / float(np.median(r)))
+    )
 
 
 def _dt_s(node: Node) -> float | None:
     """The step of every neuron of a node, if they agree."""
     tau, r = node.tau_mem, node.numbers("r")
-    if tau is None or r is None or tau.size != r.size or not (np.isfinite(tau) & np.isfinite(r) & (r > 0)).all():
+    if (
+        tau is None
+        or r is None
+        or tau.size != r.size
+        or not (np.isfinite(tau) & np.isfinite(r) & (r > 0)).all()
+    ):
         return None
     steps = _steps(tau, r)
     middle = float(np.median(steps))
@@ -85,7 +130,9 @@ def _dt_s(node: Node) -> float | None:
 
 def _steps(tau_s: Float, r: Float) -> list[float]:
     """The step that each pair of a time constant and a gain implies."""
-    return [rockpool(float(t), float(g)) for t, g in {*zip(tau_s.tolist(), r.tolist(), strict=True)}]
+    return [
+        rockpool(float(t), float(g)) for t, g in {*zip(tau_s.tolist(), r.tolist(), strict=True)}
+    ]
 
 
 def _short(dt_s: float) -> float:
@@ -95,17 +142,26 @@ def _short(dt_s: float) -> float:
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float:
-    """Return the step that most neurons' parameters imply. Without one it is 1e-3 s, Rockpool's default."""
+    """Return the step that most neurons' parameters imply.
+
+    Without one it is 1e-3 s, Rockpool's default.
+    """
     steps: list[float] = []
     for population in program.nodes(Population).values():
         d = population.dynamics
-        if isinstance(d, Continuous) and d.tau_mem_s is not None and d.r is not None and (d.r > 0).all():
+        if (
+            isinstance(d, Continuous)
+            and d.tau_mem_s is not None
+            and d.r is not None
+            and (d.r > 0).all()
+        ):
             steps += _steps(d.tau_mem_s, d.r)
     return _short(float(np.median(steps))) if steps else USUAL_DT_S
 
 
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """``from_nir``: LIFTorch and ExpSynTorch with one dt each, from tau / (1 + r). v_leak is a constant input to v.
+    """``from_nir``: LIFTorch and ExpSynTorch with one dt each, from tau / (1 + r). v_leak is a
+    constant input to v.
 
     The time constants of an ExpSynTorch lose their fractions.
     """
@@ -117,7 +173,9 @@ def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
     if c.tau_syn_s is None:
         decay = np.exp(-dt_s / np.maximum(np.trunc(c.tau_mem_s), 1e-300))
         rule = WITHOUT if c.fires else Rule(WITHOUT.operations[:2])
-        return made(replace(c, v_leak=None), n, rule, decay_mem=decay, gain_mem=1.0 if c.fires else decay)
+        return made(
+            replace(c, v_leak=None), n, rule, decay_mem=decay, gain_mem=1.0 if c.fires else decay
+        )
     d = made(
         replace(c, v_leak=None),
         n,
@@ -143,17 +201,31 @@ def loaded_time_step(program: Program, values: Mapping[str, str]) -> float:
 
 
 def write(d: Discrete) -> Cell | str:
-    """LIFTorch as CubaLIF, ExpSynTorch as LI. Without a synapse: one that keeps next to nothing, in its own unit."""
+    """LIFTorch as CubaLIF, ExpSynTorch as LI.
+
+    Without a synapse: one that keeps next to nothing, in its own unit.
+    """
     d, gain = of_unit_gain(d)
     zero = np.zeros(d.decay_mem.size)
     if d.threshold is None:
         return _written_li(d, gain)
     kept = np.maximum(zero if d.decay_syn is None else d.decay_syn, 1 / ENDLESS)
     d = rescaled(d, kept)  # what arrives is multiplied by what the synapse keeps
-    ties = np.where(kept <= 1 / ENDLESS, TIES, 0.0)  # in such a unit sums are rounded, and fall short of ties
+    ties = np.where(
+        kept <= 1 / ENDLESS, TIES, 0.0
+    )  # in such a unit sums are rounded, and fall short of ties
     tau = exact_tau(d.decay_mem, USUAL_DT_S)
-    fields = {"tau_mem": tau, "r": tau / USUAL_DT_S - 1, "tau_syn": exact_tau(kept, USUAL_DT_S), "w_in": zero + 1}
-    fields |= {"v_leak": d.drift, "v_threshold": threshold_for(d, ">=") * (1 - ties), "v_reset": zero}
+    fields = {
+        "tau_mem": tau,
+        "r": tau / USUAL_DT_S - 1,
+        "tau_syn": exact_tau(kept, USUAL_DT_S),
+        "w_in": zero + 1,
+    }
+    fields |= {
+        "v_leak": d.drift,
+        "v_threshold": threshold_for(d, ">=") * (1 - ties),
+        "v_reset": zero,
+    }
     return Cell({"type": "CubaLIF", **fields}, gain)
 
 

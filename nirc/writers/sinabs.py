@@ -1,4 +1,7 @@
-"""Sinabs. IAF, LIF, ExpLeak and their squeezed forms; source: sinabs 3.1.3 (``layers``, ``nir``), measured."""
+"""Sinabs.
+
+IAF, LIF, ExpLeak and their squeezed forms; source: sinabs 3.1.3 (``layers``, ``nir``), measured.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,14 @@ from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.rules import Fire, Reset, parse
 from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node
-from nirc.writers.importer import Cell, Importer, constant_input, exact_tau, of_unit_gain, threshold_for
+from nirc.writers.importer import (
+    Cell,
+    Importer,
+    constant_input,
+    exact_tau,
+    of_unit_gain,
+    threshold_for,
+)
 from nirc.writers.writer import (
     NO_EVIDENCE,
     Choice,
@@ -35,14 +45,19 @@ BOUNDED_READOUT = parse("decay v, add x->v, emit, bound")
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """tau is in steps: beta = exp(-1 / tau), the gain is 1 - beta with norm_input. IF neurons have a gain of 1."""
+    """tau is in steps: beta = exp(-1 / tau), the gain is 1 - beta with norm_input.
+
+    IF neurons have a gain of 1.
+    """
     if c.kind == "Threshold":
         return memoryless(c, n)
     values = setting.values
     decay: Float | float = 1.0 if c.tau_mem_s is None else np.exp(-1.0 / c.tau_mem_s)
     floor = None if values["floor"] == "none" else frozen(np.full(n, float(values["floor"])))
     if not c.fires:  # ExpLeak has norm_input=False by default, and sends v before it is bounded
-        return made(c, n, READOUT if floor is None else BOUNDED_READOUT, decay_mem=decay, v_least=floor)
+        return made(
+            c, n, READOUT if floor is None else BOUNDED_READOUT, decay_mem=decay, v_least=floor
+        )
     normed = c.tau_mem_s is not None and values["norm_input"] == "yes"
     rule = RULE.with_fire(Fire(">=", _most(values["spikes"])))
     rule = rule.with_reset("set") if values["reset"] == "zero" else rule
@@ -53,7 +68,10 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
 
 def training(c: Continuous, setting: Setting) -> Training:
     """Time constants in steps, and the two resets."""
-    resets: dict[Reset, str] = {"set": "reset_fn=MembraneReset()", "subtract": "reset_fn=MembraneSubtract()"}
+    resets: dict[Reset, str] = {
+        "set": "reset_fn=MembraneReset()",
+        "subtract": "reset_fn=MembraneSubtract()",
+    }
     return Training(step=1.0, exact=True, resets=resets)
 
 
@@ -64,9 +82,15 @@ def _most(spikes: str) -> int | None:
 
 
 def evidence(facts: Facts) -> Evidence:
-    """r = 1, time constants of a step and more, no Linear (a bias of 0 is written), Inputs without a batch axis."""
+    """r = 1, time constants of a step and more, no Linear (a bias of 0 is written), Inputs without
+    a batch axis.
+    """
     known = ("LIF", "IF", "LI")
-    if not facts.neurons or any(n.type not in known for n in facts.neurons) or facts.of("Linear", "Scale", "Delay"):
+    if (
+        not facts.neurons
+        or any(n.type not in known for n in facts.neurons)
+        or facts.of("Linear", "Scale", "Delay")
+    ):
         return NO_EVIDENCE
     if not all(n.all_equal("r", 1.0) for n in facts.neurons) or not facts.resting_at_zero():
         return NO_EVIDENCE
@@ -75,14 +99,18 @@ def evidence(facts: Facts) -> Evidence:
     if any(len(s) > 1 and s[0] == 1 and len(s) != 3 for s in facts.port_shapes("Input")):
         return NO_EVIDENCE
     parameters = product(facts.neurons, ("r", "v_threshold"))
-    if not all(neuron.stored(name) is None or _is_float32(neuron, name) for neuron, name in parameters):
+    if not all(
+        neuron.stored(name) is None or _is_float32(neuron, name) for neuron, name in parameters
+    ):
         return NO_EVIDENCE
     reasons = ["r = 1 in every neuron, in float32"]
     if facts.timed:
         reasons.append("time constants of 1 and more, which are steps and not seconds")
     plain = [n for n in facts.of("Affine", "Conv1d", "Conv2d") if n.all_equal("bias", 0.0)]
     if plain:
-        reasons.append(f"{len(plain)} layer(s) with a bias of zeros, where others leave the bias out")
+        reasons.append(
+            f"{len(plain)} layer(s) with a bias of zeros, where others leave the bias out"
+        )
     if facts.of("SumPool2d"):
         reasons.append("SumPool2d, which Sinabs pools with")
     numbers = [name for name in facts.names if re.fullmatch(r"(\w+\.)*\d+", name)]
@@ -95,7 +123,10 @@ def evidence(facts: Facts) -> Evidence:
     conclusive = numbered and typical and bool(facts.of("Affine", "Conv1d", "Conv2d"))
     conclusive = conclusive and (bool(facts.timed) or not facts.of("AvgPool2d"))
     fires = bool(facts.of("LIF", "IF"))
-    open_ = (*(("spikes", "reset", "floor") if fires else ()), *(("norm_input",) if facts.of("LIF") else ()))
+    open_ = (
+        *(("spikes", "reset", "floor") if fires else ()),
+        *(("norm_input",) if facts.of("LIF") else ()),
+    )
     return Evidence(conclusive, tuple(reasons), {}, open_)
 
 
@@ -119,11 +150,16 @@ def _is_volts(text: str) -> bool:
 def _floors(clues: Clues) -> list[float]:
     """Lower bounds that people choose: shares and multiples of a threshold, and of 1."""
     scales = dict.fromkeys((*clues.thresholds, 1.0))
-    return [-share * scale for share, scale in product((1.0, 0.5, 2.0, 0.1, 5.0, 10.0), scales)] + [0.0]
+    return [-share * scale for share, scale in product((1.0, 0.5, 2.0, 0.1, 5.0, 10.0), scales)] + [
+        0.0
+    ]
 
 
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """``from_nir``: several spikes a step and subtraction. An IF has the bound -v_threshold, a LIF none and no norm."""
+    """``from_nir``: several spikes a step and subtraction.
+
+    An IF has the bound -v_threshold, a LIF none and no norm.
+    """
     if c.kind == "Threshold":
         return memoryless(c, n)
     decay: Float | float = 1.0 if c.tau_mem_s is None else np.exp(-1.0 / c.tau_mem_s)
@@ -135,20 +171,30 @@ def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
 
 
 def write(d: Discrete) -> Cell | str:
-    """IAF as IF where the bound is -v_threshold, LIF as LIF, ExpLeak as LI. The importer takes v_leak as a vector."""
+    """IAF as IF where the bound is -v_threshold, LIF as LIF, ExpLeak as LI.
+
+    The importer takes v_leak as a vector.
+    """
     if d.decay_syn is not None:
         return "its importer builds no synaptic filter (tau_syn is None)"
     d, gain = of_unit_gain(d)
     zero = np.zeros(d.decay_mem.size)
     tau = exact_tau(d.decay_mem)
     if d.threshold is None:
-        return Cell({"type": "LI", "tau": tau, "r": zero + 1, "v_leak": zero}, gain, constant_input(d), flat=True)
+        return Cell(
+            {"type": "LI", "tau": tau, "r": zero + 1, "v_leak": zero},
+            gain,
+            constant_input(d),
+            flat=True,
+        )
     threshold = threshold_for(d, ">=")
     fields = {"r": zero + 1, "v_threshold": threshold, "v_reset": zero}
     bounded = d.v_least is not None and np.allclose(d.v_least, -d.threshold, rtol=1e-6, atol=0)
     if bounded and (d.decay_mem == 1).all():
         return Cell({"type": "IF", **fields}, gain, constant_input(d))
-    return Cell({"type": "LIF", "tau": tau, "v_leak": zero, **fields}, gain, constant_input(d), flat=True)
+    return Cell(
+        {"type": "LIF", "tau": tau, "v_leak": zero, **fields}, gain, constant_input(d), flat=True
+    )
 
 
 IMPORTER = Importer(
@@ -167,7 +213,12 @@ WRITER = Writer(
     step,
     choices=(
         Choice(
-            "spikes", ("many", "one"), "how often a neuron may fire in a step (spike_fn)", "N", is_count, numbers=counts
+            "spikes",
+            ("many", "one"),
+            "how often a neuron may fire in a step (spike_fn)",
+            "N",
+            is_count,
+            numbers=counts,
         ),
         Choice("reset", ("subtract", "zero"), "what a spike does to the membrane (reset_fn)"),
         Choice(

@@ -1,4 +1,8 @@
-"""snnTorch. Leaky, Synaptic, RLeaky and RSynaptic; source: snntorch 1.0.0 (``_neurons``, ``export_nir``), measured."""
+"""snnTorch.
+
+Leaky, Synaptic, RLeaky and RSynaptic; source: snntorch 1.0.0 (``_neurons``, ``export_nir``),
+measured.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,14 @@ from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, Rule, parse
 from nirc.ir.training import Training
 from nirc.writers.facts import TIMED, Facts, Node, changed, close
-from nirc.writers.importer import Cell, Importer, constant_input, euler_tau, of_one_threshold, threshold_for
+from nirc.writers.importer import (
+    Cell,
+    Importer,
+    constant_input,
+    euler_tau,
+    of_one_threshold,
+    threshold_for,
+)
 from nirc.writers.writer import (
     NO_EVIDENCE,
     Choice,
@@ -44,9 +55,11 @@ IF_DECAY = 0.9  # of an IF that is loaded: a Leaky of this beta
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """A gain of 1, beta = 1 - DT_S / tau, alpha = 1 - DT_S / tau_syn. The reset is a step late unless told otherwise.
+    """A gain of 1, beta = 1 - DT_S / tau, alpha = 1 - DT_S / tau_syn. The reset is a step late
+    unless told otherwise.
 
-    ``zero``: Leaky without recurrence resets at once, Synaptic and recurrent cells in the next step.
+    ``zero``: Leaky without recurrence resets at once, Synaptic and recurrent cells in the next
+    step.
     """
     if c.kind == "Threshold":
         return memoryless(c, n)
@@ -64,7 +77,9 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
 
 
 def _rule(setting: Setting, *, synapse: bool, cell: bool) -> Rule:
-    """The rule of the chosen reset; ``cell``: a neuron that resets to zero late where it is delayed."""
+    """The rule of the chosen reset; ``cell``: a neuron that resets to zero late where it is
+    delayed.
+    """
     reset, delayed = setting.values["reset"], setting.values["reset_delay"] == "yes"
     if reset == "subtract":
         rule = LATE_SUBTRACT if delayed else RESTORED
@@ -76,21 +91,32 @@ def _rule(setting: Setting, *, synapse: bool, cell: bool) -> Rule:
 
 
 def _kept(tau_s: Float) -> Float:
-    """beta as the simulator uses it: learnt ones are clipped to 0 and 1 at every step, and written unclipped."""
+    """beta as the simulator uses it: learnt ones are clipped to 0 and 1 at every step, and written
+    unclipped.
+    """
     kept: Float = np.clip(1.0 - DT_S / tau_s, 0.0, 1.0)
     return kept
 
 
 def training(c: Continuous, setting: Setting) -> Training:
-    """beta and alpha by DT_S. A reset to zero acts at once if asked, but RSynaptic does not run with it."""
+    """beta and alpha by DT_S.
+
+    A reset to zero acts at once if asked, but RSynaptic does not run with it.
+    """
     at_once = not (setting.recurrent and c.tau_syn_s is not None)
-    return Training(step=DT_S, resets={"set": 'reset_mechanism="zero" and reset_delay=False'} if at_once else {})
+    return Training(
+        step=DT_S, resets={"set": 'reset_mechanism="zero" and reset_delay=False'} if at_once else {}
+    )
 
 
 def evidence(facts: Facts) -> Evidence:
-    """r = tau / 1e-4 in every node with the roundings of float32, and the names that nirtorch gives."""
+    """r = tau / 1e-4 in every node with the roundings of float32, and the names that nirtorch
+    gives.
+    """
     nodes = facts.timed
-    if not nodes or any(n.type not in ("LIF", "CubaLIF", "IF", "LI", "CubaLI") for n in facts.neurons):
+    if not nodes or any(
+        n.type not in ("LIF", "CubaLIF", "IF", "LI", "CubaLI") for n in facts.neurons
+    ):
         return NO_EVIDENCE
     if not all(map(_as_exported, nodes)) or not facts.resting_at_zero():
         return NO_EVIDENCE
@@ -119,7 +145,10 @@ def _as_exported(node: Node) -> bool:
     pairs = [(tau, r)]
     if node.numbers("w_in") is not None:  # exporters of 2023 left it out
         pairs.append((node.numbers("tau_syn"), node.numbers("w_in")))
-    return all(t is not None and g is not None and t.size == g.size and close(g, t / DT_S) for t, g in pairs)
+    return all(
+        t is not None and g is not None and t.size == g.size and close(g, t / DT_S)
+        for t, g in pairs
+    )
 
 
 def _time_constants(node: Node) -> list[tuple[float, bool]]:
@@ -129,7 +158,11 @@ def _time_constants(node: Node) -> list[tuple[float, bool]]:
     for name in names:
         stored = node.stored(name)
         if stored is not None:
-            found += [(float(tau), stored.dtype == np.float32) for tau in np.unique(stored) if np.isfinite(tau)]
+            found += [
+                (float(tau), stored.dtype == np.float32)
+                for tau in np.unique(stored)
+                if np.isfinite(tau)
+            ]
     return found
 
 
@@ -147,9 +180,9 @@ def _fits_rounding(tau: float, *, single: bool) -> bool:
 def _chance(tau: float, *, single: bool) -> float:
     """The chance that another tool writes a tau that fits.
 
-    A tau of n steps fits in about 1.5 / n of all cases (counted over random float32 numbers). People choose round
-    numbers of seconds, or of beta in double precision: a fit of these says nothing. A number that differs from them
-    by float32's rounding alone is no accident.
+    A tau of n steps fits in about 1.5 / n of all cases (counted over random float32 numbers).
+    People choose round numbers of seconds, or of beta in double precision: a fit of these says
+    nothing. A number that differs from them by float32's rounding alone is no accident.
     """
     seconds = float(f"{tau:.4g}")
     beta = float(f"{1.0 - DT_S / tau:.3g}")
@@ -184,7 +217,8 @@ def _clipped(node: Node, log: Log) -> dict[str, NDArray[np.generic]]:
             made[field], made[gain] = kept, kept / DT_S
             log.warning(
                 "W205",
-                f"{int((above | below).sum())} decay(s) are clipped to 0 and 1, as snnTorch clips them at every step",
+                f"{int((above | below).sum())} decay(s) are clipped to 0 and 1, as snnTorch clips "
+                "them at every step",
                 where=f"{node.raw.path}/{field}",
                 found=f"{tau.min():.4g} s",
                 limit=f"{DT_S:g} s or more",
@@ -193,16 +227,21 @@ def _clipped(node: Node, log: Log) -> dict[str, NDArray[np.generic]]:
 
 
 def rewire(program: Program, log: Log) -> Program:
-    """Recurrent weights lead back to their neurons only: a cell that comes first is written with edges to the next."""
+    """Recurrent weights lead back to their neurons only: a cell that comes first is written with
+    edges to the next.
+    """
     wrong = [
         (s, t, p)
         for s, t, p in program.edges()
-        if s.endswith(WEIGHTS) and t != (lif := s.removesuffix(WEIGHTS) + NEURONS) and lif in program.graph
+        if s.endswith(WEIGHTS)
+        and t != (lif := s.removesuffix(WEIGHTS) + NEURONS)
+        and lif in program.graph
     ]
     for source, target, _ in wrong:
         log.warning(
             "W205",
-            f"the edge from `{source}` to `{target}` is dropped: snnTorch's recurrent weights lead to their neurons",
+            f"the edge from `{source}` to `{target}` is dropped: snnTorch's recurrent weights "
+            "lead to their neurons",
             where="edges",
             found=f"{source} -> {target}",
         )
@@ -211,7 +250,8 @@ def rewire(program: Program, log: Log) -> Program:
 
 
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """``import_from_nir``: Leaky and Synaptic, reset to zero at once; v_reset is not read. An IF leaks by 0.9.
+    """``import_from_nir``: Leaky and Synaptic, reset to zero at once; v_reset is not read. An IF
+    leaks by 0.9.
 
     Other resets are set after loading. A gain other than 1 goes into the threshold.
     """
@@ -243,15 +283,25 @@ def write(d: Discrete) -> Cell | str:
     d, gain = of_one_threshold(d)
     ones = np.ones(d.decay_mem.size)
     tau = euler_tau(d.decay_mem, DT_S)
-    fields = {"r": tau / DT_S, "v_leak": 0 * ones, "v_threshold": threshold_for(d, ">"), "v_reset": 0 * ones}
+    fields = {
+        "r": tau / DT_S,
+        "v_leak": 0 * ones,
+        "v_threshold": threshold_for(d, ">"),
+        "v_reset": 0 * ones,
+    }
     if d.decay_syn is None:
         return Cell({"type": "LIF", "tau": tau, **fields}, gain, constant_input(d))
     tau_syn = euler_tau(d.decay_syn, DT_S)
-    return Cell({"type": "CubaLIF", "tau_mem": tau, "tau_syn": tau_syn, "w_in": tau_syn / DT_S, **fields}, gain)
+    return Cell(
+        {"type": "CubaLIF", "tau_mem": tau, "tau_syn": tau_syn, "w_in": tau_syn / DT_S, **fields},
+        gain,
+    )
 
 
 def _loaded_by(values: Mapping[str, str]) -> str:
-    """The call, and the lines that set another reset; ``import_from_nir`` has no argument for it."""
+    """The call, and the lines that set another reset; ``import_from_nir`` has no argument for
+    it.
+    """
     call = "net = snntorch.import_nir.import_from_nir(nir.read(FILE))"
     reset, delay = values.get("reset", "zero"), values.get("reset_delay", "no")
     if (reset, delay) == ("zero", "no"):
@@ -274,11 +324,20 @@ IMPORTER = Importer(
     order="ready",
     loops="long",
     choices=(
-        Choice("reset", ("zero", "subtract", "none"), "what a spike does to the membrane, set after loading"),
-        Choice("reset_delay", ("no", "yes"), "whether the reset acts in the next step, set after loading"),
+        Choice(
+            "reset",
+            ("zero", "subtract", "none"),
+            "what a spike does to the membrane, set after loading",
+        ),
+        Choice(
+            "reset_delay",
+            ("no", "yes"),
+            "whether the reset acts in the next step, set after loading",
+        ),
     ),
     time_step=time_step,
-    remark="nirtorch 2.6 or later; outputs, state = net(step, state) for each step, state None at first",
+    remark="nirtorch 2.6 or later; outputs, state = net(step, state) for each step, state None at "
+    "first",
 )
 
 
@@ -288,8 +347,14 @@ WRITER = Writer(
     evidence,
     step,
     choices=(
-        Choice("reset", ("subtract", "zero", "none"), "what a spike does to the membrane (reset_mechanism)"),
-        Choice("reset_delay", ("yes", "no"), "whether the reset acts in the next step (reset_delay)"),
+        Choice(
+            "reset",
+            ("subtract", "zero", "none"),
+            "what a spike does to the membrane (reset_mechanism)",
+        ),
+        Choice(
+            "reset_delay", ("yes", "no"), "whether the reset acts in the next step (reset_delay)"
+        ),
     ),
     time_step=time_step,
     repair=repair,

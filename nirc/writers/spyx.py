@@ -1,4 +1,7 @@
-"""Spyx. LIF, IF, CuBaLIF, LI and recurrent cells; source: spyx 1.0.0 (``nn``, ``nir``), measured."""
+"""Spyx.
+
+LIF, IF, CuBaLIF, LI and recurrent cells; source: spyx 1.0.0 (``nn``, ``nir``), measured.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,24 @@ from nirc.ir.program import Program
 from nirc.ir.rules import parse
 from nirc.ir.training import Training
 from nirc.writers.facts import TIMED, Facts, Node, changed
-from nirc.writers.importer import Cell, Importer, constant_input, euler_tau, of_unit_gain, threshold_for
-from nirc.writers.writer import NO_EVIDENCE, Choice, Evidence, Setting, Writer, made, membrane_rule, memoryless
+from nirc.writers.importer import (
+    Cell,
+    Importer,
+    constant_input,
+    euler_tau,
+    of_unit_gain,
+    threshold_for,
+)
+from nirc.writers.writer import (
+    NO_EVIDENCE,
+    Choice,
+    Evidence,
+    Setting,
+    Writer,
+    made,
+    membrane_rule,
+    memoryless,
+)
 
 STEPS = 1.0  # dt where no parameter tells one: Spyx counts in steps
 PLAIN = parse("fire > 1, emit, decay v, add x->v, subtract")
@@ -28,7 +47,10 @@ WITH_SYNAPSE = parse("fire > 1, emit, decay i, add x->i, subtract, decay v, add 
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """r holds beta. A gain of 1, and the spikes that leave are those of the membrane before the update."""
+    """r holds beta.
+
+    A gain of 1, and the spikes that leave are those of the membrane before the update.
+    """
     if c.kind == "Threshold":
         return memoryless(c, n)
     dt_s = setting.dt_s or STEPS
@@ -69,7 +91,11 @@ def evidence(facts: Facts) -> Evidence:
 def _dt_s(cells: list[Node]) -> float | None:
     """The dt of r = 1 - dt / tau that all ``cells`` share."""
     pairs = [(n.tau_mem, n.numbers("r")) for n in cells]
-    found = [t * (1 - r) for t, r in pairs if t is not None and r is not None and t.size == r.size and (r != 1).all()]
+    found = [
+        t * (1 - r)
+        for t, r in pairs
+        if t is not None and r is not None and t.size == r.size and (r != 1).all()
+    ]
     if not found or len(found) < len(cells):
         return None
     every = np.concatenate(found)
@@ -78,10 +104,16 @@ def _dt_s(cells: list[Node]) -> float | None:
 
 
 def _as_written(facts: Facts) -> bool:
-    """Return whether all numbers are such as Spyx writes: rest at 0, gains of 1 in IF and LI, LI before Threshold."""
+    """Return whether all numbers are such as Spyx writes: rest at 0, gains of 1 in IF and LI, LI
+    before Threshold.
+    """
     plain = facts.of("IF", "LI")
     pairs = facts.of("LI")
-    if not facts.resting_at_zero() or not all(n.all_equal("r", 1.0) for n in plain) or facts.of("CubaLI", "I"):
+    if (
+        not facts.resting_at_zero()
+        or not all(n.all_equal("r", 1.0) for n in plain)
+        or facts.of("CubaLI", "I")
+    ):
         return False
     if {f"{n.name}_threshold" for n in pairs} != {n.name for n in facts.of("Threshold")}:
         return False
@@ -114,7 +146,8 @@ def _clipped(node: Node, log: Log) -> dict[str, NDArray[np.generic]]:
             made[field] = np.where(tau < 0, np.inf, tau).reshape(stored.shape)
             log.warning(
                 "W205",
-                f"{int((tau < 0).sum())} decay(s) are clipped to 1, as Spyx clips them at every step",
+                f"{int((tau < 0).sum())} decay(s) are clipped to 1, as Spyx clips them at every "
+                "step",
                 where=f"{node.raw.path}/{field}",
                 found=f"{tau.min():.4g} s",
                 limit="above 0",
@@ -123,7 +156,9 @@ def _clipped(node: Node, log: Log) -> dict[str, NDArray[np.generic]]:
 
 
 def rewire(program: Program, log: Log) -> Program:
-    """Inputs of recurrent cells reach the neurons, and Flatten counts channels last, as in Spyx itself."""
+    """Inputs of recurrent cells reach the neurons, and Flatten counts channels last, as in Spyx
+    itself.
+    """
     _say_gaps(list(program.nodes(LayerNode)), log)
     nodes: dict[str, LayerNode] = {}
     for name, payload in program.nodes(LayerNode).items():
@@ -133,7 +168,9 @@ def rewire(program: Program, log: Log) -> Program:
         nodes[name] = replace(payload, layer=layer)
     for name, payload in program.nodes(LayerNode).items():
         if isinstance(payload.layer, Pool) and any(before for before, _ in payload.layer.padding):
-            nodes[name] = replace(payload, layer=_unevenly_padded(payload.layer, payload.origins[0], log))
+            nodes[name] = replace(
+                payload, layer=_unevenly_padded(payload.layer, payload.origins[0], log)
+            )
         if isinstance(payload.layer, Flatten) and _is_map(payload.layer):
             for target, _ in program.out_of(name):
                 nodes[target] = _channels_first(nodes[target], payload.layer, log)
@@ -141,16 +178,20 @@ def rewire(program: Program, log: Log) -> Program:
 
 
 def _say_gaps(names: list[str], log: Log) -> None:
-    """W206: layers are numbered in order, and the exporter leaves out those that it does not know."""
+    """W206: layers are numbered in order, and the exporter leaves out those that it does not
+    know.
+    """
     numbers = sorted(int(m[1]) for n in names if (m := re.fullmatch(r"layer_(\d+)", n)))
     missing = sorted(set(range(len(numbers) and numbers[-1] + 1)) - set(numbers))
     if missing:
         log.differs(
             "W206",
-            f"the file lacks layer {', '.join(map(str, missing))}: Spyx's exporter leaves out what it does not know",
+            f"the file lacks layer {', '.join(map(str, missing))}: Spyx's exporter leaves out "
+            "what it does not know",
             where="nodes",
             found=", ".join(f"layer_{n}" for n in numbers),
-            help="replace ALIF, LI, Dropout and their like by layers that NIR has, and export again",
+            help="replace ALIF, LI, Dropout and their like by layers that NIR has, and export "
+            "again",
         )
 
 
@@ -167,7 +208,8 @@ def _cell(cell: Program, where: str, log: Log) -> Program:
         return cell
     log.warning(
         "W205",
-        f"the input of a recurrent cell is wired to `{neuron}`: Spyx's exporter wires it to `{wrong[0][1]}`",
+        f"the input of a recurrent cell is wired to `{neuron}`: Spyx's exporter wires it to "
+        f"`{wrong[0][1]}`",
         where=f"{where}/edges",
         found=f"{entry} -> {wrong[0][1]}",
         limit=f"{entry} -> {neuron}",
@@ -179,7 +221,9 @@ def _cell(cell: Program, where: str, log: Log) -> Program:
 
 
 def _unevenly_padded(pool: Pool, where: str, log: Log) -> Pool:
-    """SAME padding: the file holds the zeros of both sides in all, of which the larger half comes last."""
+    """SAME padding: the file holds the zeros of both sides in all, of which the larger half comes
+    last.
+    """
     total = [before for before, _ in pool.padding]
     pads = tuple((n // 2, n - n // 2) for n in total)
     log.warning(
@@ -203,7 +247,8 @@ def _channels_first(payload: LayerNode, flatten: Flatten, log: Log) -> LayerNode
     if not isinstance(layer, Linear) or layer.weight.shape[-1] != size((c, h, w)):
         log.warning(
             "W205",
-            "Spyx's Flatten counts channels last, and what follows has no weights whose order could be changed",
+            "Spyx's Flatten counts channels last, and what follows has no weights whose order "
+            "could be changed",
             where=payload.origins[0],
         )
         return payload
@@ -220,7 +265,10 @@ def _channels_first(payload: LayerNode, flatten: Flatten, log: Log) -> LayerNode
 
 
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """``from_nir`` with its dt of 1: as ``step``, but beta comes from tau. LI with a Threshold behind is a PSU_LIF."""
+    """``from_nir`` with its dt of 1: as ``step``, but beta comes from tau.
+
+    LI with a Threshold behind is a PSU_LIF.
+    """
     if c.fires and c.tau_mem_s is not None:
         c = replace(c, r=frozen(1.0 - STEPS / c.tau_mem_s))
     return step(c, n, Setting(STEPS, setting.values, setting.recurrent))
@@ -240,7 +288,9 @@ def write(d: Discrete) -> Cell | str:
     if d.decay_syn is None:
         return Cell({"type": "LIF", "tau": tau, **fields}, gain, constant_input(d))
     tau_syn = euler_tau(d.decay_syn, STEPS)
-    return Cell({"type": "CubaLIF", "tau_mem": tau, "tau_syn": tau_syn, "w_in": zero + 1, **fields}, gain)
+    return Cell(
+        {"type": "CubaLIF", "tau_mem": tau, "tau_syn": tau_syn, "w_in": zero + 1, **fields}, gain
+    )
 
 
 IMPORTER = Importer(

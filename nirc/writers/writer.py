@@ -22,7 +22,28 @@ if TYPE_CHECKING:
     from nirc.writers.importer import Importer
 
 
-USUAL_BOUNDS = (3, 4, 5, 6, 7, 8, 10, 15, 16, 20, 31, 32, 50, 63, 64, 100, 127, 128, 255, 256)  # spikes in a step
+USUAL_BOUNDS = (
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    10,
+    15,
+    16,
+    20,
+    31,
+    32,
+    50,
+    63,
+    64,
+    100,
+    127,
+    128,
+    255,
+    256,
+)  # spikes in a step
 USUAL_STEPS_S = (1e-3, 2e-3, 5e-3, 1e-4, 2e-4, 5e-4, 1e-2, 2e-2, 5e-2, 1e-5, 2e-5, 5e-5)
 
 
@@ -30,8 +51,8 @@ USUAL_STEPS_S = (1e-3, 2e-3, 5e-3, 1e-4, 2e-4, 5e-4, 1e-2, 2e-2, 5e-2, 1e-5, 2e-
 class Clues:
     """Values that a recording and its model suggest for numbers that the file does not hold.
 
-    ``most``: spikes of an output in a step, 0 if the recorded outputs are no spikes. ``thresholds``: some of the
-    model's. ``dt_s``: of the recording, None if it has none.
+    ``most``: spikes of an output in a step, 0 if the recorded outputs are no spikes.
+    ``thresholds``: some of the model's. ``dt_s``: of the recording, None if it has none.
     """
 
     most: int = 0
@@ -43,10 +64,11 @@ class Clues:
 class Choice:
     """A choice that files of this writer leave open: ``--from NAME,KEY=VALUE``.
 
-    ``form`` names the values that ``accepts`` takes beside ``values``, whose first is the simulator's default.
-    ``tried``: values of that form with which recorded outputs are compared. ``numbers``: more of them, the likeliest
-    first. ``continuous``: what lies between them may be meant as well. ``question`` ends the sentence "the file does
-    not say ...". ``remedy``: what to do where no other value can be given.
+    ``form`` names the values that ``accepts`` takes beside ``values``, whose first is the
+    simulator's default. ``tried``: values of that form with which recorded outputs are compared.
+    ``numbers``: more of them, the likeliest first. ``continuous``: what lies between them may be
+    meant as well. ``question`` ends the sentence "the file does not say ...". ``remedy``: what to
+    do where no other value can be given.
     """
 
     key: str
@@ -73,10 +95,10 @@ class Choice:
 class Evidence:
     """The evidence for a writer.
 
-    ``conclusive``: no other writer, and no person with other numbers in mind, would have left this. ``reasons`` are
-    plain sentences; a writer without reasons is no candidate. ``assumed``: values of choices that the file suggests.
-    ``open``: keys of the choices that matter to this file and that it does not record. ``overrules``: writers whose
-    fingerprints are among this one's.
+    ``conclusive``: no other writer, and no person with other numbers in mind, would have left this.
+    ``reasons`` are plain sentences; a writer without reasons is no candidate. ``assumed``: values
+    of choices that the file suggests. ``open``: keys of the choices that matter to this file and
+    that it does not record. ``overrules``: writers whose fingerprints are among this one's.
     """
 
     conclusive: bool = False
@@ -121,12 +143,14 @@ def _no_step(program: Program, values: Mapping[str, str]) -> float | None:
 class Writer:
     """A simulator that writes NIR files.
 
-    ``evidence`` looks at the file. ``step`` gives one step of a population of ``n`` neurons. ``time_step`` gives dt in
-    seconds from the continuous program, None where no parameter tells it, 1.0 where the simulator counts in steps.
-    ``repair`` brings numbers of the file into NIR's domain, where the simulator clips what its exporter writes
-    unclipped. ``rewire`` mends what the exporter is known to connect or to order otherwise, on typed layers as nested
-    in the file. ``importer``: how the simulator loads files, None where nothing is known of it. ``near`` says why no
-    rule equals the simulator, "" where one does. ``training``: the simulator's time constants and resets, for advice.
+    ``evidence`` looks at the file. ``step`` gives one step of a population of ``n`` neurons.
+    ``time_step`` gives dt in seconds from the continuous program, None where no parameter tells it,
+    1.0 where the simulator counts in steps. ``repair`` brings numbers of the file into NIR's
+    domain, where the simulator clips what its exporter writes unclipped. ``rewire`` mends what the
+    exporter is known to connect or to order otherwise, on typed layers as nested in the file.
+    ``importer``: how the simulator loads files, None where nothing is known of it. ``near`` says
+    why no rule equals the simulator, "" where one does. ``training``: the simulator's time
+    constants and resets, for advice.
     """
 
     name: str
@@ -143,7 +167,10 @@ class Writer:
 
     @property
     def usual_step(self) -> str | None:
-        """The simulator's own default dt, as ``--dt`` takes it. None for writers that leave no dt open."""
+        """The simulator's own default dt, as ``--dt`` takes it.
+
+        None for writers that leave no dt open.
+        """
         return next((c.values[0] for c in self.choices if c.key == "dt"), None)
 
     def defaults(self) -> dict[str, str]:
@@ -155,8 +182,9 @@ class Writer:
 class Reading:
     """The reading of a file: whose rule, which values of the writer's choices, and why.
 
-    ``confidence``: given (by the user), recorded (in the file), conclusive, open (evidence for ``candidates``, none of
-    it conclusive: the letter of NIR is used) or none. ``open_keys``: choices that the file does not record.
+    ``confidence``: given (by the user), recorded (in the file), conclusive, open (evidence for
+    ``candidates``, none of it conclusive: the letter of NIR is used) or none. ``open_keys``:
+    choices that the file does not record.
     """
 
     writer: Writer
@@ -218,7 +246,8 @@ def made(
     v_least: Float | None = None,
     starts_at_leak: bool = False,
 ) -> Discrete:
-    """A population of ``n`` neurons with these coefficients, each (n,) or one number; v_leak, thresholds from ``c``.
+    """A population of ``n`` neurons with these coefficients, each (n,) or one number; v_leak,
+    thresholds from ``c``.
 
     ``decay_syn`` None: without a synaptic current.
     """
@@ -244,7 +273,10 @@ def made(
 
 
 def memoryless(c: Continuous, n: int) -> Discrete:
-    """NIR's Threshold: a spike where the input of this step is above the threshold. The same for all writers."""
+    """NIR's Threshold: a spike where the input of this step is above the threshold.
+
+    The same for all writers.
+    """
     return made(replace_reset(c, np.zeros(n)), n, LETTER, decay_mem=0.0)
 
 
@@ -266,6 +298,9 @@ WRITERS = Plugins("nirc.writers", _is_writer)
 
 
 def installed_writers(log: Log | None = None) -> dict[str, Writer]:
-    """Return the installed writers by name, sorted. The letter of NIR comes last. Warns of broken ones (U615)."""
+    """Return the installed writers by name, sorted.
+
+    The letter of NIR comes last. Warns of broken ones (U615).
+    """
     found = WRITERS.all(log or Log())
     return dict(sorted(found.items(), key=lambda item: item[0] == "nir"))

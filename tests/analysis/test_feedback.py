@@ -56,7 +56,9 @@ def test_a_chain_of_fifty_thousand_does_not_exhaust_the_stack() -> None:
     assert feedback_edges(nodes, ["n00000"], [*edges, ("n50000", "n00000", -1)]) == {-1}
 
 
-graphs = st.lists(st.tuples(st.sampled_from("iabcdef"), st.sampled_from("abcdefo")), max_size=20, unique=True)
+graphs = st.lists(
+    st.tuples(st.sampled_from("iabcdef"), st.sampled_from("abcdefo")), max_size=20, unique=True
+)
 
 
 @given(graphs, st.integers(0, 1000))

@@ -35,7 +35,15 @@ def counted(shape: Shape) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("shape", "left"),
-    [((3,), (3,)), ((1, 3), (3,)), ((1, 1, 1), (1,)), ((2, 1), (2, 1)), ((1, 2, 1), (2, 1)), ((1,), (1,)), ((), ())],
+    [
+        ((3,), (3,)),
+        ((1, 3), (3,)),
+        ((1, 1, 1), (1,)),
+        ((2, 1), (2, 1)),
+        ((1, 2, 1), (2, 1)),
+        ((1,), (1,)),
+        ((), ()),
+    ],
 )
 def test_leading_ones_go_but_never_the_last_axis(shape: Shape, left: Shape) -> None:
     assert strip(shape) == left
@@ -59,18 +67,24 @@ def test_leading_ones_go_but_never_the_last_axis(shape: Shape, left: Shape) -> N
         ((1, 2, 3, 4), (2, 3, 4), (2, 3, 4), "G205"),
     ],
 )
-def test_a_parameter_has_one_reading(own: Shape, signal: Shape, read_as: Shape, code: str | None) -> None:
+def test_a_parameter_has_one_reading(
+    own: Shape, signal: Shape, read_as: Shape, code: str | None
+) -> None:
     values = np.arange(np.prod(own, dtype=int), dtype=float).reshape(own)
     reading = parameter_reading(values, signal)
-    assert reading.values.shape == read_as and [r.code for r in reading.remarks] == ([code] if code else [])
+    assert reading.values.shape == read_as and [r.code for r in reading.remarks] == (
+        [code] if code else []
+    )
     full = broadcast(values, signal).reshape(signal)
     np.testing.assert_array_equal(full, np.broadcast_to(values.reshape(read_as), signal))
 
 
 @pytest.mark.parametrize(
     ("own", "signal", "code"),
-    [((3,), (4,), "G252"), ((3,), (3, 3, 4), "G255"), ((3,), (3, 4, 3), "G255"), ((4,), (2, 3, 4), "G252"),
-     ((2, 3), (2, 3, 4), "G252"), ((2,), (1,), "G252"), ((3, 4), (2, 3, 4), "G252"), ((5, 4), (4,), "G252"),
+    [((3,), (4,), "G252"), ((3,), (3, 3, 4), "G255"), ((3,), (3, 4, 3), "G255"),
+    ((4,), (2, 3, 4), "G252"),
+     ((2, 3), (2, 3, 4), "G252"), ((2,), (1,), "G252"), ((3, 4), (2, 3, 4), "G252"),
+     ((5, 4), (4,), "G252"),
      ((5, 2, 3, 4), (2, 3, 4), "G252"), ((5, 2, 1, 1), (2, 3, 4), "G252")],
 )  # fmt: skip
 def test_or_none(own: Shape, signal: Shape, code: str) -> None:
@@ -81,7 +95,8 @@ def test_or_none(own: Shape, signal: Shape, code: str) -> None:
 
 @pytest.mark.parametrize(
     ("own", "signal"),
-    [((5,), (8,)), ((3, 4), (2, 3, 4)), ((3,), (3, 3, 4)), ((2,), (1,)), ((9,), (2, 3, 4)), ((5, 3), (2, 3, 4)),
+    [((5,), (8,)), ((3, 4), (2, 3, 4)), ((3,), (3, 3, 4)), ((2,), (1,)), ((9,), (2, 3, 4)),
+    ((5, 3), (2, 3, 4)),
      ((7, 7, 7), (4,))],
 )  # fmt: skip
 def test_equal_values_are_one_value_whatever_their_number(own: Shape, signal: Shape) -> None:
@@ -95,7 +110,8 @@ def test_equal_values_are_one_value_whatever_their_number(own: Shape, signal: Sh
 
 @pytest.mark.parametrize(
     ("row", "signal", "codes"),
-    [((4,), (4,), ["G222"]), ((2, 3, 4), (2, 3, 4), ["G222"]), ((2, 1, 1), (2, 3, 4), ["G222", "G216"]),
+    [((4,), (4,), ["G222"]), ((2, 3, 4), (2, 3, 4), ["G222"]),
+    ((2, 1, 1), (2, 3, 4), ["G222", "G216"]),
      ((1, 4), (4,), ["G222"])],
 )  # fmt: skip
 @pytest.mark.parametrize("lead", [(5,), (6, 5)])
@@ -113,28 +129,49 @@ def test_a_batch_axis_whose_rows_differ_is_refused_as_such() -> None:
 
 
 def test_ambiguous_parameters_are_refused_with_node_and_field() -> None:
-    raw = graph({"in": inp(3, 3, 4), "x": changed(if_(3), r=[1.0, 2.0, 3.0]), "out": out()}, "in x out")
+    raw = graph(
+        {"in": inp(3, 3, 4), "x": changed(if_(3), r=[1.0, 2.0, 3.0]), "out": out()}, "in x out"
+    )
     assert refusals(raw) == [("G255", "nodes/x/r")]
 
 
-@pytest.mark.parametrize("item", [scale([0.5] * 5), delay([1e-4] * 5), lif(5)], ids=["Scale", "Delay", "LIF"])
+@pytest.mark.parametrize(
+    "item", [scale([0.5] * 5), delay([1e-4] * 5), lif(5)], ids=["Scale", "Delay", "LIF"]
+)
 def test_equal_values_in_a_wrong_number_are_read_with_a_warning(item: RawNode) -> None:
-    raw = graph({"in": inp(8), "x": item, "w": linear(np.ones((2, 8))), "pop": if_(2), "out": out(2)}, "in x w pop out")
+    raw = graph(
+        {"in": inp(8), "x": item, "w": linear(np.ones((2, 8))), "pop": if_(2), "out": out(2)},
+        "in x w pop out",
+    )
     (warning,) = [d for d in said(raw) if d.severity != "note"]
-    assert (warning.code, warning.severity) == ("G221", "warning") and "8 neurons" in warning.message
+    assert (warning.code, warning.severity) == (
+        "G221",
+        "warning",
+    ) and "8 neurons" in warning.message
     assert (warning.found, warning.limit) == ("shape (5,)", "shape (8,)")
     assert layers(raw)["x"].shape_out == (8,)
 
 
 def test_a_population_without_its_channels_is_read_if_its_values_are_equal() -> None:
-    conv = node("Conv2d", weight=np.ones((3, 2, 3, 3)), stride=1, padding=1, dilation=1, groups=1, bias=0.0)
-    plane = changed(if_(1), r=np.ones((8, 8)), v_threshold=np.full((8, 8), 0.5), v_reset=np.zeros((8, 8)))
-    net = {"in": inp(2, 8, 8), "conv": changed(conv, input_shape=(8, 8)), "pop": plane, "out": out(8, 8)}
+    conv = node(
+        "Conv2d", weight=np.ones((3, 2, 3, 3)), stride=1, padding=1, dilation=1, groups=1, bias=0.0
+    )
+    plane = changed(
+        if_(1), r=np.ones((8, 8)), v_threshold=np.full((8, 8), 0.5), v_reset=np.zeros((8, 8))
+    )
+    net = {
+        "in": inp(2, 8, 8),
+        "conv": changed(conv, input_shape=(8, 8)),
+        "pop": plane,
+        "out": out(8, 8),
+    }
     raw = graph(net, "in conv pop out")
     assert sorted(findings(raw)) == [("G207", "nodes/out/shape"), ("G221", "nodes/pop/r")]
     assert layers(raw)["pop"].layer.v_threshold.tolist() == [0.5] * 192
     uneven = changed(plane, v_threshold=np.arange(1.0, 65.0).reshape(8, 8))
-    assert refusals(graph(net | {"pop": uneven}, "in conv pop out")) == [("G252", "nodes/pop/v_threshold")]
+    assert refusals(graph(net | {"pop": uneven}, "in conv pop out")) == [
+        ("G252", "nodes/pop/v_threshold")
+    ]
 
 
 def test_only_the_parameter_that_differs_is_refused() -> None:
@@ -146,18 +183,25 @@ def test_only_the_parameter_that_differs_is_refused() -> None:
 def test_a_batch_axis_is_dropped_from_every_kind_of_parameter() -> None:
     rows = np.tile([1.0, 2.0, 3.0], (4, 1))
     nodes = {
-        "in": inp(4, 2), "w": affine(np.ones((3, 2)), rows), "s": scale(rows), "d": delay(rows * 1e-4),
-        "pop": lif(1, v_threshold=rows, tau=1e-3, r=10.0, v_leak=0.0, v_reset=np.zeros((4, 3))), "out": out(4, 3),
+        "in": inp(4, 2), "w": affine(np.ones((3, 2)), rows), "s": scale(rows),
+        "d": delay(rows * 1e-4),
+        "pop": lif(1, v_threshold=rows, tau=1e-3, r=10.0, v_leak=0.0, v_reset=np.zeros((4, 3))),
+        "out": out(4, 3),
     }  # fmt: skip
     raw = graph(nodes, "in w s d pop out")
     found = [code for code, _ in findings(raw)]
     assert found.count("G222") == 4 and set(found) == {"G206", "G207", "G222"} and not refusals(raw)
     program = layers(raw)
-    assert program["pop"].layer.v_threshold.tolist() == program["s"].layer.scale.tolist() == [1, 2, 3]
+    assert (
+        program["pop"].layer.v_threshold.tolist() == program["s"].layer.scale.tolist() == [1, 2, 3]
+    )
     assert program["w"].layer.bias.tolist() == [1, 2, 3] and program["in"].shape_out == (2,)
 
 
 def test_a_batch_axis_whose_rows_differ_is_refused_for_a_bias_too() -> None:
     rows = np.arange(12.0).reshape(4, 3)
-    raw = graph({"in": inp(2), "w": affine(np.ones((3, 2)), rows), "pop": if_(3), "out": out()}, "in w pop out")
+    raw = graph(
+        {"in": inp(2), "w": affine(np.ones((3, 2)), rows), "pop": if_(3), "out": out()},
+        "in w pop out",
+    )
     assert refusals(raw) == [("F110", "nodes/w/bias")]

@@ -38,7 +38,11 @@ edges = st.builds(
 def test_every_edge_takes_its_lag_or_is_told_to_be_slow(wires: list[Edge]) -> None:
     timing = retime(NAMES, wires)
     for edge, extra, slow in zip(wires, timing.delays, timing.slow, strict=True):
-        takes = edge.hop + extra - (timing.latency_steps[edge.target] - timing.latency_steps[edge.source])
+        takes = (
+            edge.hop
+            + extra
+            - (timing.latency_steps[edge.target] - timing.latency_steps[edge.source])
+        )
         assert takes == edge.lag + slow
         assert min(extra, slow) == 0 and edge.lag + slow >= 0
     assert min(timing.latency_steps.values()) == 0

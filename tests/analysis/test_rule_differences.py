@@ -23,7 +23,9 @@ from tests.rules import RULES, drives, neurons
 
 SINABS = parse("decay v, add x->v, fire >= many, subtract, bound, emit")
 SEVERAL = plain("subtract", synapse=False, most=31)
-FIRING = [text for text, rule in sorted(RULES.items()) if rule.fires is not None and not rule.emits_late]
+FIRING = [
+    text for text, rule in sorted(RULES.items()) if rule.fires is not None and not rule.emits_late
+]
 NORMALISED = [RULES[text] for text in FIRING if not RULES[text].decays_after_adding]
 
 
@@ -38,21 +40,26 @@ def codes(d: Discrete, chip: Rule) -> list[str]:
     return [each.code for each in differences(d, chip)]
 
 
-# -- one code a kind ---------------------------------------------------------------------------------------------
+# -- one code a kind -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("model", "chip", "code", "says", "the_chip_says"),
     [
-        (LETTER, plain("subtract", synapse=False), "D401", "resets to zero", "subtracts the threshold"),
+        (LETTER, plain("subtract", synapse=False), "D401", "resets to zero",
+        "subtracts the threshold"),
         (LETTER.without_reset(), LETTER, "D401", "is not reset", "resets to zero"),
-        (LETTER, LETTER.with_fire(SEVERAL.fires or pytest.fail()), "D404", "fires once", "up to 31 times"),
-        (plain("subtract", synapse=False, most=None), plain("subtract", synapse=False), "D441", "any number of times",
+        (LETTER, LETTER.with_fire(SEVERAL.fires or pytest.fail()), "D404", "fires once",
+        "up to 31 times"),
+        (plain("subtract", synapse=False, most=None), plain("subtract", synapse=False), "D441",
+        "any number of times",
          "once"),
-        (LATE_SUBTRACT, plain("subtract", synapse=False), "D440", "in the step after a spike", "at once"),
+        (LATE_SUBTRACT, plain("subtract", synapse=False), "D440", "in the step after a "
+                                                                  "spike", "at once"),
         (LATE_SET, LETTER, "D440", "in the step after a spike", "at once"),
         (RESTORED, plain("subtract", synapse=False), "D440", "a threshold less", "alike"),
-        (SINABS, plain("subtract", synapse=False, at=">=", most=None), "D443", "lower bound", "none"),
+        (SINABS, plain("subtract", synapse=False, at=">=", most=None), "D443", "lower bound",
+        "none"),
         (LETTER, plain("set", synapse=False, at=">="), "D442", "v > threshold", "v >= threshold"),
     ],
 )  # fmt: skip
@@ -78,7 +85,7 @@ def test_a_population_that_never_fires_has_none() -> None:
     assert codes(neuron(MEMBRANE), LETTER) == []
 
 
-# -- what makes no difference ------------------------------------------------------------------------------------
+# -- what makes no difference ----------------------------------------------------------------------
 
 
 def test_without_memory_a_reset_at_once_is_none() -> None:
@@ -111,28 +118,37 @@ def pairs(draw: st.DrawFn) -> tuple[Discrete, Rule]:
     assert fires is not None
     reset: Reset = draw(st.sampled_from(["set", "subtract"]))
     most = draw(st.sampled_from([1, fires.most]))
-    chip = plain(reset, synapse=d.rule.has_synapse, at=draw(st.sampled_from([fires.at, ">="])), most=most)
+    chip = plain(
+        reset, synapse=d.rule.has_synapse, at=draw(st.sampled_from([fires.at, ">="])), most=most
+    )
     return replace(d, decay_mem=frozen(decay), v_start=None, grain=None), chip
 
 
 @settings(max_examples=400)
 @given(pairs(), drives())
-def test_where_nothing_is_said_both_rules_give_the_same_spikes(pair: tuple[Discrete, Rule], x: Float) -> None:
+def test_where_nothing_is_said_both_rules_give_the_same_spikes(
+    pair: tuple[Discrete, Rule], x: Float
+) -> None:
     d, chip = pair
     assume(not codes(d, chip))
     other = replace(d, rule=chip, v_least=None)
     np.testing.assert_array_equal(answers(other, x), answers(d, x))
 
 
-# -- what is logged ----------------------------------------------------------------------------------------------
+# -- what is logged --------------------------------------------------------------------------------
 
 
 def logged(chip: Rule, *, strict: bool = False, found: str = "") -> list[Diagnostic]:
     """Of two populations by the letter of NIR and a readout between Input and Output."""
-    nodes: dict[str, object] = {"in": Source((2,), ("nodes/in",)), "out": Sink((2,), ("nodes/out",))}
+    nodes: dict[str, object] = {
+        "in": Source((2,), ("nodes/in",)),
+        "out": Sink((2,), ("nodes/out",)),
+    }
     nodes |= {n: Population((2,), neuron(LETTER), (f"nodes/{n}",)) for n in ("a", "b")}
     nodes["read"] = Population((2,), neuron(MEMBRANE), ("nodes/read",))
-    edges = [(s, t, Projection()) for s, t in (("in", "a"), ("a", "b"), ("b", "read"), ("read", "out"))]
+    edges = [
+        (s, t, Projection()) for s, t in (("in", "a"), ("a", "b"), ("b", "read"), ("read", "out"))
+    ]
     log = Log(strict=strict)
     reason = (lambda name: f"{found} of {name}") if found else None
     report(Program.of(Form.DISCRETE, nodes, edges), lambda name, d: chip, "the sheet", log, reason)
@@ -145,7 +161,9 @@ def test_every_population_is_named_with_its_place_and_the_source() -> None:
         ("D401", "nodes/a", "warning"), ("D404", "nodes/a", "warning"),
         ("D401", "nodes/b", "warning"), ("D404", "nodes/b", "warning"),
     ]  # fmt: skip
-    assert found[0].message == "`a` resets to zero in the model, subtracts the threshold on the chip"
+    assert (
+        found[0].message == "`a` resets to zero in the model, subtracts the threshold on the chip"
+    )
     assert all(d.source == "the sheet" and d.help for d in found)
 
 
@@ -159,10 +177,18 @@ NEITHER = Training("Spyx")
     ("training", "chip", "help_"),
     [
         (SNNTORCH, ("set", "subtract"), "train with zero at once"),
-        (SNNTORCH, ("subtract",), "snnTorch has no reset that this chip computes as it is: `nirc verify` shows"),
+        (
+            SNNTORCH,
+            ("subtract",),
+            "snnTorch has no reset that this chip computes as it is: `nirc verify` shows",
+        ),
         (BOTH, ("set", "subtract"), "train with set at once, or subtract at once"),
         (BOTH, ("subtract",), "train with subtract at once"),
-        (NEITHER, ("set", "subtract"), "Spyx has no reset that this chip computes as it is: `nirc verify` shows"),
+        (
+            NEITHER,
+            ("set", "subtract"),
+            "Spyx has no reset that this chip computes as it is: `nirc verify` shows",
+        ),
         (Training(added=True), ("set",), "--readout li reads membranes, which no spike resets"),
     ],
 )
@@ -174,10 +200,16 @@ def test_the_advice_is_a_reset_that_the_simulator_has_and_the_chip_computes(
     def rule(name: str, d: Discrete) -> Rule:
         return plain(d.rule.reset if d.rule.reset in chip else chip[0], synapse=False)
 
-    nodes: dict[str, object] = {"in": Source((2,), ("nodes/in",)), "out": Sink((2,), ("nodes/out",))}
+    nodes: dict[str, object] = {
+        "in": Source((2,), ("nodes/in",)),
+        "out": Sink((2,), ("nodes/out",)),
+    }
     nodes["a"] = Population((2,), neuron(model), ("nodes/a",))
     program = Program.of(
-        Form.DISCRETE, nodes, [("in", "a", Projection()), ("a", "out", Projection())], training={"a": training}
+        Form.DISCRETE,
+        nodes,
+        [("in", "a", Projection()), ("a", "out", Projection())],
+        training={"a": training},
     )
     log = Log()
     report(program, rule, "the sheet", log)
@@ -190,15 +222,27 @@ def test_a_reason_is_given_for_another_reset_only() -> None:
     assert [d.found for d in found] == ["no synapse of a", "", "no synapse of b", ""]
 
 
-@pytest.mark.parametrize(("reset", "severities"), [("subtract", ["error", "note"]), ("set", ["error", "error"])])
-def test_spikes_of_an_output_that_only_come_later_are_a_note(reset: Reset, severities: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("reset", "severities"), [("subtract", ["error", "note"]), ("set", ["error", "error"])]
+)
+def test_spikes_of_an_output_that_only_come_later_are_a_note(
+    reset: Reset, severities: list[str]
+) -> None:
     """Only an output reads `b`. A reset to zero loses the spikes beyond the chip's bound."""
     several = neuron(plain(reset, synapse=False, most=None))
-    nodes: dict[str, object] = {"in": Source((2,), ("nodes/in",)), "out": Sink((2,), ("nodes/out",))}
+    nodes: dict[str, object] = {
+        "in": Source((2,), ("nodes/in",)),
+        "out": Sink((2,), ("nodes/out",)),
+    }
     nodes |= {n: Population((2,), several, (f"nodes/{n}",)) for n in ("a", "b")}
     edges = [(s, t, Projection()) for s, t in (("in", "a"), ("a", "b"), ("b", "out"))]
     log = Log(strict=True)
-    report(Program.of(Form.DISCRETE, nodes, edges), lambda name, d: plain(reset, synapse=False, most=1), "", log)
+    report(
+        Program.of(Form.DISCRETE, nodes, edges),
+        lambda name, d: plain(reset, synapse=False, most=1),
+        "",
+        log,
+    )
     assert [d.severity for d in log.diagnostics if d.code == "D441"] == severities
 
 

@@ -1,4 +1,6 @@
-"""Which shapes a layer takes: the literal reading first, certain repairs with their code, else a refusal."""
+"""Which shapes a layer takes: the literal reading first, certain repairs with their code, else a
+refusal.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,14 @@ def test_what_a_layer_s_own_arrays_demand(item: RawNode, shape: Shape | None) ->
 
 @pytest.mark.parametrize(
     ("arriving", "code"),
-    [((6,), None), ((1, 6), "G205"), ((1, 1, 6), "G205"), ((2, 3), "G215"), ((1, 2, 3), "G215"), ((6, 1), "G215")],
+    [
+        ((6,), None),
+        ((1, 6), "G205"),
+        ((1, 1, 6), "G205"),
+        ((2, 3), "G215"),
+        ((1, 2, 3), "G215"),
+        ((6, 1), "G215"),
+    ],
 )
 def test_linear_takes_its_columns_in_any_shape(arriving: Shape, code: str | None) -> None:
     found = fit(layer(affine(np.ones((2, 6)), np.ones(2))), arriving)
@@ -100,7 +109,13 @@ def test_a_stack_of_matrices_keeps_its_leading_axes() -> None:
         ((4, 2, 3, 3), {"input_shape": (5, 6)}, (60,), (4, 3, 4), ["G208"]),
         ((4, 2, 3, 3), {"input_shape": (5, 6)}, (1, 2, 5, 6), (4, 3, 4), ["G205"]),
         ((4, 1, 3, 3), {"input_shape": (5, 6)}, (5, 6), (4, 3, 4), ["G205"]),
-        ((4, 2, 3, 3), {"stride": (2, 1), "padding": 1, "input_shape": (5, 6)}, (2, 5, 6), (4, 3, 6), []),
+        (
+            (4, 2, 3, 3),
+            {"stride": (2, 1), "padding": 1, "input_shape": (5, 6)},
+            (2, 5, 6),
+            (4, 3, 6),
+            [],
+        ),
         ((4, 2, 3, 3), {"dilation": 2, "input_shape": (5, 6)}, (2, 5, 6), (4, 1, 2), []),
         ((4, 2, 2, 4), {"padding": "same", "input_shape": (5, 6)}, (2, 5, 6), (4, 5, 6), []),
         ((4, 1, 3, 3), {"groups": 2, "input_shape": (5, 6)}, (2, 5, 6), (4, 3, 4), []),
@@ -109,7 +124,9 @@ def test_a_stack_of_matrices_keeps_its_leading_axes() -> None:
         ((4, 1, 3), {}, (7,), (4, 5), ["G205", "G214"]),
     ],
 )
-def test_convolutions(weight: Shape, fields: Any, arriving: Shape, shape_out: Shape, said: list[str]) -> None:
+def test_convolutions(
+    weight: Shape, fields: Any, arriving: Shape, shape_out: Shape, said: list[str]
+) -> None:
     found = fit(conv(weight, **fields), arriving)
     assert found.shape_out == shape_out and codes(found) == said
 
@@ -174,11 +191,15 @@ def ended(*names: str, **nodes: RawNode) -> tuple[Program, list[tuple[str, str]]
 def test_leading_ones_of_every_parameter_never_change_the_result() -> None:
     def net(lead: Shape) -> Program:
         def more(item: RawNode) -> RawNode:
-            return changed(item, **{k: np.reshape(v, (*lead, *np.shape(v))) for k, v in item.fields.items()})
+            return changed(
+                item, **{k: np.reshape(v, (*lead, *np.shape(v))) for k, v in item.fields.items()}
+            )
 
         nodes = {
-            "in": inp(*lead, 3), "w": affine(np.arange(6.0).reshape(2, 3), [1.0, 2.0]), "d": delay([1e-4, 2e-4]),
-            "pop": lif(2, v_threshold=[0.5, 0.7]), "s": scale([2.0, 3.0]), "last": if_(2), "out": out(*lead, 2),
+            "in": inp(*lead, 3), "w": affine(np.arange(6.0).reshape(2, 3), [1.0, 2.0]),
+            "d": delay([1e-4, 2e-4]),
+            "pop": lif(2, v_threshold=[0.5, 0.7]), "s": scale([2.0, 3.0]), "last": if_(2),
+            "out": out(*lead, 2),
         }  # fmt: skip
         grown = {n: item if n in ("in", "out") else more(item) for n, item in nodes.items()}
         return layers(graph(grown, "in w d pop s last out"))
@@ -194,6 +215,8 @@ def test_leading_ones_of_every_parameter_never_change_the_result() -> None:
 
 
 def test_linear_on_a_map_flattens_it() -> None:
-    program, found = ended("a", "b", "c", "d", a=inp(2, 2, 2), b=linear(np.ones((3, 8))), c=if_(3), d=out(3))
+    program, found = ended(
+        "a", "b", "c", "d", a=inp(2, 2, 2), b=linear(np.ones((3, 8))), c=if_(3), d=out(3)
+    )
     assert found == [("G215", "nodes/b/weight")] and program["b"].shape_in == (2, 2, 2)
     assert isinstance(program["b"].layer, LinearLayer)

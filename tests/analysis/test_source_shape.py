@@ -14,9 +14,23 @@ from nirc.frontend.nodes import to_layers
 from nirc.frontend.raw import RawNode
 from nirc.ir.arrays import Shape
 from nirc.ir.layers import Layer
-from tests.build import changed, findings, graph, if_, inp, layers, linear, node, out, refusals, scale
+from tests.build import (
+    changed,
+    findings,
+    graph,
+    if_,
+    inp,
+    layers,
+    linear,
+    node,
+    out,
+    refusals,
+    scale,
+)
 
-CONV = node("Conv2d", weight=np.ones((4, 2, 3, 3)), stride=1, padding=0, dilation=1, groups=1, bias=0.0)
+CONV = node(
+    "Conv2d", weight=np.ones((4, 2, 3, 3)), stride=1, padding=0, dilation=1, groups=1, bias=0.0
+)
 SCALAR = node("IF", r=1.0, v_threshold=0.5, v_reset=0.0)
 
 
@@ -39,13 +53,23 @@ def layer(item: RawNode) -> Layer:
         ((5,), scale(2.0), (5,), None),
         (None, scale(2.0), None, None),
         ((1, 1, 4), if_(4), (4,), "G207"),
-        ((4, 2, 8, 8), node("Conv2d", weight=np.ones((4, 2, 3, 3))), (2, 8, 8), "G207"),  # a batch axis
+        (
+            (4, 2, 8, 8),
+            node("Conv2d", weight=np.ones((4, 2, 3, 3))),
+            (2, 8, 8),
+            "G207",
+        ),  # a batch axis
         ((9, 4, 2, 8, 8), node("Conv2d", weight=np.ones((4, 2, 3, 3))), (2, 8, 8), "G207"),
         ((4, 2, 16), node("Conv1d", weight=np.ones((4, 2, 3))), (2, 16), "G207"),
         ((4, 2, 8, 8), node("AvgPool2d", kernel_size=2, stride=2, padding=0), (2, 8, 8), "G207"),
         ((4, 8), if_(8), (8,), "G207"),
         ((4, 2, 8), linear(np.ones((2, 16))), (2, 8), "G207"),
-        ((3, 8, 8), node("Conv2d", weight=np.ones((4, 1, 3, 3))), (3, 8, 8), None),  # 3 channels, or a batch of 3?
+        (
+            (3, 8, 8),
+            node("Conv2d", weight=np.ones((4, 1, 3, 3))),
+            (3, 8, 8),
+            None,
+        ),  # 3 channels, or a batch of 3?
         ((3, 3, 4), changed(if_(3), r=[1.0, 2.0, 3.0]), (3, 3, 4), None),
     ],
 )
@@ -60,7 +84,9 @@ def test_several_inputs_keep_the_number_of_values_that_they_declare() -> None:
     weight = layer(linear(np.ones((2, 5))))
     assert source_shape((3,), [weight])[0] == (5,)
     assert source_shape((3,), [weight], sole=False) == ((3,), None)
-    assert source_shape((4, 5), [weight], sole=False)[0] == (5,)  # a batch axis is no number of values
+    assert source_shape((4, 5), [weight], sole=False)[0] == (
+        5,
+    )  # a batch axis is no number of values
 
 
 def test_an_input_gives_way_only_if_all_at_its_signal_agree() -> None:
@@ -76,13 +102,24 @@ def test_an_input_gives_way_only_if_all_at_its_signal_agree() -> None:
 
 def test_a_batch_axis_is_seen_through_nodes_that_take_any_shape() -> None:
     raw = graph(
-        {"in": inp(4, 2, 8, 8), "a": SCALAR, "conv": CONV, "b": SCALAR, "out": out(4, 4, 6, 6)}, "in a conv b out"
+        {"in": inp(4, 2, 8, 8), "a": SCALAR, "conv": CONV, "b": SCALAR, "out": out(4, 4, 6, 6)},
+        "in a conv b out",
     )
     assert layers(raw)["in"].shape_out == (2, 8, 8) and layers(raw)["out"].shape_out == (4, 6, 6)
-    assert [f for f in findings(raw) if f[0] == "G207"] == [("G207", "nodes/in/shape"), ("G207", "nodes/out/shape")]
+    assert [f for f in findings(raw) if f[0] == "G207"] == [
+        ("G207", "nodes/in/shape"),
+        ("G207", "nodes/out/shape"),
+    ]
     flat = node("Flatten", start_dim=1, end_dim=-1, input_type=(4, 2, 8))
     raw = graph(
-        {"in": inp(4, 2, 8), "f": flat, "w": linear(np.ones((3, 16))), "n": if_(3), "out": out(4, 3)}, "in f w n out"
+        {
+            "in": inp(4, 2, 8),
+            "f": flat,
+            "w": linear(np.ones((3, 16))),
+            "n": if_(3),
+            "out": out(4, 3),
+        },
+        "in f w n out",
     )
     assert layers(raw)["w"].shape_in == (16,) and not refusals(raw)
 
@@ -91,7 +128,8 @@ def test_a_batch_axis_is_dropped_before_parameters_that_have_it_too() -> None:
     rows = np.tile(np.arange(1.0, 9.0), (4, 1))
     item = changed(if_(1), r=rows, v_threshold=rows, v_reset=rows * 0)
     raw = graph(
-        {"in": inp(4, 8), "a": item, "w": linear(np.ones((3, 8))), "n": if_(3), "out": out(4, 3)}, "in a w n out"
+        {"in": inp(4, 8), "a": item, "w": linear(np.ones((3, 8))), "n": if_(3), "out": out(4, 3)},
+        "in a w n out",
     )
     assert layers(raw)["a"].shape_out == (8,) and not refusals(raw)
     alone = graph({"in": inp(4, 8), "a": item, "out": out(4, 8)}, "in a out")
@@ -101,8 +139,18 @@ def test_a_batch_axis_is_dropped_before_parameters_that_have_it_too() -> None:
 @pytest.mark.parametrize("shapes", [((3, 8, 8), (1, 3, 3)), ((5, 16), (1, 3))])
 def test_channels_are_never_taken_for_a_batch(shapes: tuple[Shape, Shape]) -> None:
     declared, kernel = shapes
-    conv = node(f"Conv{len(declared) - 1}d", weight=np.ones((4, *kernel)), stride=1, padding=0, dilation=1, groups=1)
-    raw = graph({"in": inp(*declared), "conv": changed(conv, bias=0.0), "b": SCALAR, "out": out()}, "in conv b out")
+    conv = node(
+        f"Conv{len(declared) - 1}d",
+        weight=np.ones((4, *kernel)),
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups=1,
+    )
+    raw = graph(
+        {"in": inp(*declared), "conv": changed(conv, bias=0.0), "b": SCALAR, "out": out()},
+        "in conv b out",
+    )
     assert refusals(raw) == [("G252", "nodes/conv/weight")]
 
 

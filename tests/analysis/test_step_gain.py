@@ -1,4 +1,6 @@
-"""Coefficients of a step at the edges of what numbers are: infinite times, huge gains, steps as long as tau."""
+"""Coefficients of a step at the edges of what numbers are: infinite times, huge gains, steps as
+long as tau.
+"""
 
 from __future__ import annotations
 

@@ -36,10 +36,13 @@ def test_float32_parameters_give_the_decimal_that_was_meant(dt: float, seed: int
 
 @pytest.mark.parametrize(
     ("tau", "gain"),
-    [(None, TAU), (TAU, None), (TAU, np.ones(3)), (TAU, np.zeros(3)), (TAU, -TAU / 1e-4), (TAU * np.inf, TAU / 1e-4),
+    [(None, TAU), (TAU, None), (TAU, np.ones(3)), (TAU, np.zeros(3)), (TAU, -TAU / 1e-4),
+    (TAU * np.inf, TAU / 1e-4),
      (np.array([5e-324]), np.array([1e308]))],
 )  # fmt: skip
-def test_gains_of_one_or_less_and_infinite_times_tell_nothing(tau: np.ndarray, gain: np.ndarray) -> None:
+def test_gains_of_one_or_less_and_infinite_times_tell_nothing(
+    tau: np.ndarray, gain: np.ndarray
+) -> None:
     assert says(tau, gain) is None
 
 
@@ -58,7 +61,13 @@ def test_evidence_that_disagrees_gives_no_time_step() -> None:
 
 @pytest.mark.parametrize(
     ("found", "meant"),
-    [(9.99999975e-05, 1e-4), (0.001, 0.001), (1 / 30, 0.0333333), (2.5000001e-5, 2.5e-5), (1.23456e-3, 1.23456e-3)],
+    [
+        (9.99999975e-05, 1e-4),
+        (0.001, 0.001),
+        (1 / 30, 0.0333333),
+        (2.5000001e-5, 2.5e-5),
+        (1.23456e-3, 1.23456e-3),
+    ],
 )
 def test_rounding_stops_where_float32_ends(found: float, meant: float) -> None:
     assert rounded(found) == pytest.approx(meant, rel=1e-12)
@@ -76,7 +85,16 @@ def test_rockpool_s_gain_is_undone(tau: float) -> None:
 
 @pytest.mark.parametrize(
     ("delay", "steps"),
-    [(0.0, 0), (1e-4, 1), (3e-4, 3), (3.4e-4, 3), (1e-6, 1), (5e-324, 1), (1e308, MAX_STEPS), (np.inf, MAX_STEPS)],
+    [
+        (0.0, 0),
+        (1e-4, 1),
+        (3e-4, 3),
+        (3.4e-4, 3),
+        (1e-6, 1),
+        (5e-324, 1),
+        (1e308, MAX_STEPS),
+        (np.inf, MAX_STEPS),
+    ],
 )
 def test_delays_take_whole_steps(delay: float, steps: int) -> None:
     assert steps_of_delay(delay, 1e-4) == steps
@@ -93,7 +111,8 @@ def test_euler_and_the_exponential_differ_in_the_second_order() -> None:
 
 @pytest.mark.parametrize(
     ("r", "dt", "per_step"),
-    [(1.0, 1e-4, True), (1e4, 1e-4, False), (0.2, 1e-3, True), (1e3, 1e-3, False), (1.0, None, True),
+    [(1.0, 1e-4, True), (1e4, 1e-4, False), (0.2, 1e-3, True), (1e3, 1e-3, False),
+    (1.0, None, True),
      (1e3, None, False), (-1e4, 1e-4, False)],
 )  # fmt: skip
 def test_an_integrator_s_gain_is_per_step_or_per_second_whichever_is_nearer(

@@ -1,4 +1,6 @@
-"""The whole of it on small networks: nearer to the model, never farther, the same bytes, and what the report says."""
+"""The whole of it on small networks: nearer to the model, never farther, the same bytes, and what
+the report says.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ def several(rule: Rule) -> Rule:
 
 
 class Subtracting:
-    """A chip in floating point that subtracts the threshold, up to 31 times a step. Self-inhibition is an option."""
+    """A chip in floating point that subtracts the threshold, up to 31 times a step.
+
+    Self-inhibition is an option.
+    """
 
     def __init__(self, *, self_inhibition: bool = True, room: bool = True) -> None:
         self.self_inhibition, self.room = self_inhibition, room
@@ -47,7 +52,9 @@ class Subtracting:
     def parameters(self, program: Program, name: str) -> Parameters | None:
         d: Discrete = program[name].dynamics
         slower = frozen(1 - (1 - d.decay_mem) / 2)
-        return Parameters(mem=(d.decay_mem, slower), drift=True, self_inhibition=self.self_inhibition)
+        return Parameters(
+            mem=(d.decay_mem, slower), drift=True, self_inhibition=self.self_inhibition
+        )
 
     def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
         return program if program["a"].dynamics.rule.reset == "subtract" else self.dynamics(program)
@@ -73,7 +80,11 @@ def calibrated(
 
 def error(program: Program, legal: Program) -> float:
     unseen = (np.random.default_rng(8).random((64, 20, 4)) < 0.25).astype(np.int64)
-    return float(np.abs(run(program, unseen).output.sum(axis=1) - run(legal, unseen).output.sum(axis=1)).mean())
+    return float(
+        np.abs(
+            run(program, unseen).output.sum(axis=1) - run(legal, unseen).output.sum(axis=1)
+        ).mean()
+    )
 
 
 @pytest.mark.parametrize("loop", [False, True])
@@ -118,9 +129,9 @@ def test_the_report_names_samples_stages_and_settings() -> None:
     _, _, done = calibrated(Subtracting())
     told = done.report
     assert told["samples"] == {"fit": 18 + 24, "fit_given": 18, "judge": 6 + 24, "judge_given": 6}
-    assert [s["name"] for s in told["stages"][:3]] == ["start", "rounding", "search"] and told["kept"] in [
-        s["name"] for s in told["stages"]
-    ]
+    assert [s["name"] for s in told["stages"][:3]] == ["start", "rounding", "search"] and told[
+        "kept"
+    ] in [s["name"] for s in told["stages"]]
     assert set(told["populations"]) == {"a", "b"}
     assert len(told["populations"]["a"]["gains"]) == 3  # from the input, from itself, from `b`
 
@@ -130,7 +141,9 @@ SAME = np.array([0.0, 1.0, 0.0, 1.0])
 
 
 def test_progress_moves_all_the_way_and_never_back() -> None:
-    """While samples are bred and in every generation of the search too, which take longest on the zoo."""
+    """While samples are bred and in every generation of the search too, which take longest on the
+    zoo.
+    """
     told: list[int] = []
     legal = resetting(network(loop=False), "set")
     chip = Subtracting()
@@ -138,7 +151,9 @@ def test_progress_moves_all_the_way_and_never_back() -> None:
     assert told == sorted(told) and told[-1] == 100
     seen = set(told)
     assert sum(p < module.PREPARED for p in seen) >= 8  # every question to the model
-    assert sum(module.PREPARED < p < module.BRIDGED for p in seen) >= 6  # generations of two populations
+    assert (
+        sum(module.PREPARED < p < module.BRIDGED for p in seen) >= 6
+    )  # generations of two populations
     assert sum(module.BRIDGED < p < module.DISTILLED for p in seen) >= 25
 
 
@@ -217,7 +232,9 @@ def test_an_output_that_is_read_as_a_membrane_is_calibrated_too() -> None:
             return ruled(legal, several, ["a"])
 
         def parameters(self, program: Program, name: str) -> Parameters | None:
-            return replace(super().parameters(program, name) or Parameters(), self_inhibition=name == "a")
+            return replace(
+                super().parameters(program, name) or Parameters(), self_inhibition=name == "a"
+            )
 
     legal = resetting(network(loop=False, fires=False), "set")
     chip = Read()

@@ -1,4 +1,6 @@
-"""Learning the weights: loops are told what the model sends, then run free, and the mean of the last rounds stays."""
+"""Learning the weights: loops are told what the model sends, then run free, and the mean of the
+last rounds stays.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,19 @@ def learning(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Distillatio
         taught = run(model, inputs, record=["a", "b"]).spikes
         parameters = {"a": Parameters(drift=True), "b": Parameters()}
         chip = resetting(model, "subtract")
-        return Distillation(chip, parameters, {}, inputs, taught, np.random.default_rng(0), 20), model
+        return Distillation(
+            chip, parameters, {}, inputs, taught, np.random.default_rng(0), 20
+        ), model
 
     return made
 
 
 def weights(program: Program, target: str) -> list[np.ndarray]:
-    return [p.ops[0].weight for _, t, p in program.edges() if t == target and p.ops and isinstance(p.ops[0], Dense)]
+    return [
+        p.ops[0].weight
+        for _, t, p in program.edges()
+        if t == target and p.ops and isinstance(p.ops[0], Dense)
+    ]
 
 
 def test_populations_of_loops_settle_first_and_the_others_go_on(
@@ -47,7 +55,9 @@ def test_populations_of_loops_settle_first_and_the_others_go_on(
     learner, model = learning(loop=True)
     settled: list[Program] = []
     settle = Distillation._settle
-    monkeypatch.setattr(Distillation, "_settle", lambda self: (settled.append(self.now()), settle(self))[1])
+    monkeypatch.setattr(
+        Distillation, "_settle", lambda self: (settled.append(self.now()), settle(self))[1]
+    )
     assert learner.looped == ["a"]
     done = learner.run(lambda _: None)
     for name in ("a", "b"):
@@ -57,7 +67,9 @@ def test_populations_of_loops_settle_first_and_the_others_go_on(
         assert stayed == (name == "a")
 
 
-def test_the_share_that_is_done_grows_to_one(learning: Callable[..., tuple[Distillation, Program]]) -> None:
+def test_the_share_that_is_done_grows_to_one(
+    learning: Callable[..., tuple[Distillation, Program]],
+) -> None:
     for loop, readout in ((False, True), (True, True), (True, False)):
         shares: list[float] = []
         learning(loop=loop, readout=readout)[0].run(shares.append)

@@ -1,4 +1,6 @@
-"""A program through all steps: forwards it is the interpreter, backwards it is the slope of what it computes."""
+"""A program through all steps: forwards it is the interpreter, backwards it is the slope of what it
+computes.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def neurons(n: int, rng: np.random.Generator, *, synapse: bool, fires: bool = Tr
     syn = (values(0.3, 0.8), values(0.5, 1.0)) if synapse else (None, None)
     threshold = values(0.8, 1.2) if fires else None
     rule = plain("subtract", synapse=synapse) if fires else membrane_rule(synapse=synapse)
-    d = Discrete(values(0.5, 1.0), values(0.5, 1.0), values(-0.1, 0.1), *syn, threshold=threshold, rule=rule)
+    d = Discrete(
+        values(0.5, 1.0), values(0.5, 1.0), values(-0.1, 0.1), *syn, threshold=threshold, rule=rule
+    )
     return Population((n,), d, ("n",))
 
 
@@ -46,7 +50,11 @@ def network(*, loop: bool, synapse: bool = True, fires: bool = True, seed: int =
         "out": Sink((N_OUT,), ("out",)),
     }
     edges: list[tuple[str, str, Projection]] = [
-        ("in", "a", Projection(dense(N, N_IN), biases=(Bias(frozen(np.full(N, 0.05)), onset_steps=2),))),
+        (
+            "in",
+            "a",
+            Projection(dense(N, N_IN), biases=(Bias(frozen(np.full(N, 0.05)), onset_steps=2),)),
+        ),
         ("a", "b", Projection(dense(N_OUT, N))),
         ("in", "b", Projection(dense(N_OUT, N_IN), delay_steps=2)),
         ("b", "out", Projection()),
@@ -78,7 +86,9 @@ def test_forwards_it_is_the_interpreter(*, loop: bool, reset: Reset, several: bo
     expected = run(program, inputs(), record=["a", "b"])
     assert expected.spikes["a"].sum() > 0
     found = Unrolled(program).forward(inputs())
-    assert np.array_equal(found["a"], expected.spikes["a"]) and np.array_equal(found["b"], expected.spikes["b"])
+    assert np.array_equal(found["a"], expected.spikes["a"]) and np.array_equal(
+        found["b"], expected.spikes["b"]
+    )
 
 
 def test_populations_of_a_loop_go_together() -> None:
@@ -103,12 +113,16 @@ def test_forced_populations_hear_what_they_are_told() -> None:
 
 @pytest.mark.parametrize("loop", [False, True])
 def test_backwards_it_is_the_slope(*, loop: bool) -> None:
-    """Without thresholds nothing is approximate: gradients are difference quotients, through synapses and delays."""
+    """Without thresholds nothing is approximate: gradients are difference quotients, through
+    synapses and delays.
+    """
     program = network(loop=loop, fires=False)
     for name in ("a", "b"):
         p = program[name]
         silent = membrane_rule(synapse=p.dynamics.rule.has_synapse)
-        program = program.mapped({name: replace(p, dynamics=replace(p.dynamics, threshold=None, rule=silent))})
+        program = program.mapped(
+            {name: replace(p, dynamics=replace(p.dynamics, threshold=None, rule=silent))}
+        )
     x = inputs()
     rng = np.random.default_rng(3)
     slopes = {"a": rng.normal(size=(5, STEPS, N)), "b": rng.normal(size=(5, STEPS, N_OUT))}
@@ -129,7 +143,8 @@ def test_backwards_it_is_the_slope(*, loop: bool) -> None:
         both = []
         for sign in (1, -1):
             ops = tuple(
-                with_weights(op, op.weight + sign * step * change) if i == k else op for i, op in enumerate(p.ops)
+                with_weights(op, op.weight + sign * step * change) if i == k else op
+                for i, op in enumerate(p.ops)
             )
             changed = [*edges]
             changed[number] = (s, t, replace(p, ops=ops))

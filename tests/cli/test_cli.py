@@ -23,10 +23,19 @@ def bundle_bytes(directory: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(directory.iterdir())}
 
 
-def test_compile_writes_a_bundle_beside_the_current_directory_and_says_what_it_made(tmp_path: Path) -> None:
+def test_compile_writes_a_bundle_beside_the_current_directory_and_says_what_it_made(
+    tmp_path: Path,
+) -> None:
     done = nirc(VOWELS, "--target", "xylo", "--reset", "zero", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    names = {"config.json", "deploy.py", "manifest.json", "report.html", "report.json", "specification.npz"}
+    names = {
+        "config.json",
+        "deploy.py",
+        "manifest.json",
+        "report.html",
+        "report.json",
+        "specification.npz",
+    }
     assert {p.name for p in (tmp_path / "japanesevowels_rsnn.xylo").iterdir()} == names
     assert "xylo:audio3 (SYNS65302) is the first variant that fits" in done.stdout
     assert "80" in done.stdout and "64" in done.stdout
@@ -36,7 +45,9 @@ def test_compile_writes_a_bundle_beside_the_current_directory_and_says_what_it_m
 def test_compile_as_a_command_and_without_it_write_the_same_bytes(tmp_path: Path) -> None:
     for out, command in (("a", ()), ("b", ("compile",))):
         seed = str(1 + len(command))
-        done = process(*command, BRAILLE, "--target", "xylo", "-o", out, cwd=tmp_path, PYTHONHASHSEED=seed)
+        done = process(
+            *command, BRAILLE, "--target", "xylo", "-o", out, cwd=tmp_path, PYTHONHASHSEED=seed
+        )
         assert done.returncode == 0, done.stderr
     assert bundle_bytes(tmp_path / "a") == bundle_bytes(tmp_path / "b")
 
@@ -47,7 +58,13 @@ def test_manifest_holds_what_the_contract_promises(tmp_path: Path) -> None:
     assert manifest["target"] == "xylo:audio2" and manifest["dt"] == 1e-4 and manifest["seed"] == 3
     assert manifest["input_map"] == list(range(12)) and manifest["output_map"] == list(range(7))
     assert manifest["latency_steps"] == 1
-    assert set(manifest["files"]) == {"config.json", "deploy.py", "report.html", "report.json", "specification.npz"}
+    assert set(manifest["files"]) == {
+        "config.json",
+        "deploy.py",
+        "report.html",
+        "report.json",
+        "specification.npz",
+    }
 
 
 def test_run_writes_totals_spikes_and_recordings(tmp_path: Path) -> None:
@@ -79,9 +96,15 @@ def test_verify_names_the_stage_and_the_reset_rule(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "v.json").read_text())
     stages = {s["name"]: s for s in result["stages"]}
     assert list(stages) == ["float", "discrete", "integer", "device"]
-    assert stages["float"]["accuracy"] == pytest.approx(0.8504, abs=1e-4) and stages["float"]["agreement"] == 1
+    assert (
+        stages["float"]["accuracy"] == pytest.approx(0.8504, abs=1e-4)
+        and stages["float"]["agreement"] == 1
+    )
     assert result["target"] == "xylo:audio3" and result["samples"] == 341
-    assert result["lost_at"] == "integer" and result["first_divergence"]["population"] in ("1.lif", "3")
+    assert result["lost_at"] == "integer" and result["first_divergence"]["population"] in (
+        "1.lif",
+        "3",
+    )
     assert stages["device"]["accuracy"] < 0.7
     assert "Agreement is lost at stage `integer`" in done.stdout and "reset" in done.stdout
 
@@ -93,8 +116,12 @@ def test_a_mistyped_name_gets_the_nearest_that_exists(tmp_path: Path) -> None:
     assert help_of(BRAILLE, "--target", "Xilo").startswith("did you mean `xylo`?")
     assert help_of(BRAILLE, "--target", "xylo:audo3").startswith("did you mean `xylo:audio3`?")
     assert help_of("targets", "xylo:audo3").startswith("did you mean `xylo:audio3`?")
-    assert help_of(BRAILLE, "--target", "speck", "--set", "flor=none").startswith("did you mean `floor`?")
-    assert help_of(BRAILLE, "--target", "xylo", "--print-ir-after", "fuze-linear").startswith("did you mean `fuse-")
+    assert help_of(BRAILLE, "--target", "speck", "--set", "flor=none").startswith(
+        "did you mean `floor`?"
+    )
+    assert help_of(BRAILLE, "--target", "xylo", "--print-ir-after", "fuze-linear").startswith(
+        "did you mean `fuse-"
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +160,9 @@ def test_json_output_is_one_object_with_results_and_diagnostics(tmp_path: Path) 
     result = json.loads(done.stdout)
     assert result["exit_status"] == 0 and result["bundle"] == "braille_noDelay_noBias_subtract.xylo"
     assert {d["code"] for d in result["diagnostics"]} >= {"D402", "D404"}
-    refused = json.loads(nirc("nosuch.nir", "--target", "xylo", "--format", "json", cwd=tmp_path).stdout)
+    refused = json.loads(
+        nirc("nosuch.nir", "--target", "xylo", "--format", "json", cwd=tmp_path).stdout
+    )
     assert refused["exit_status"] == 3 and refused["diagnostics"][0]["code"] == "F101"
 
 
@@ -144,17 +173,25 @@ def test_help_teaches_and_loads_no_numpy(tmp_path: Path) -> None:
         "import sys; from nirc.cli.main import cli\n"
         "cli(['--help'], standalone_mode=False)\nprint('numpy' in sys.modules)"
     )
-    loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=tmp_path)
+    loaded = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
     assert loaded.stdout.splitlines()[-1] == "False"
 
 
 def test_inspect_targets_passes_and_explain_answer(tmp_path: Path) -> None:
     inspected = nirc("inspect", DATA / "history/braille_v2-50b2fc.nir", cwd=tmp_path)
-    assert "45 neurons" in inspected.stdout and "G202" in inspected.stderr and "G207" in inspected.stderr
+    assert (
+        "45 neurons" in inspected.stdout
+        and "G202" in inspected.stderr
+        and "G207" in inspected.stderr
+    )
     limits = nirc("targets", "xylo:audio3", cwd=tmp_path).stdout
     assert "31744" in limits and "rockpool" in limits and "audio2" not in limits
     passes = nirc("passes", cwd=tmp_path).stdout
-    assert passes.index("flatten-nesting") < passes.index("discretise") < passes.index("xylo-quantise")
+    assert (
+        passes.index("flatten-nesting") < passes.index("discretise") < passes.index("xylo-quantise")
+    )
     assert "fan-out" in nirc("explain", "x504", cwd=tmp_path).stdout
 
 
@@ -172,7 +209,14 @@ def test_the_pass_that_calibrates_is_listed_for_every_chip(chip: str, tmp_path: 
 @pytest.mark.usefixtures("small_calibration")
 def test_ir_can_be_printed_after_the_pass_that_calibrates(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", inputs=np.ones((1, 2, 12), np.int64))
-    asked = ("--target", "spinnaker2", "--calibrate", "d.npz", "--print-ir-after", "spinnaker2-calibrate")
+    asked = (
+        "--target",
+        "spinnaker2",
+        "--calibrate",
+        "d.npz",
+        "--print-ir-after",
+        "spinnaker2-calibrate",
+    )
     done = nirc(BRAILLE, *asked, cwd=tmp_path)
     assert done.returncode == 0 and "// after spinnaker2-calibrate" in done.stdout, done.stderr
 
@@ -202,7 +246,12 @@ def test_killed_at_any_moment_there_is_no_half_bundle(delay: float, tmp_path: Pa
     process.send_signal(signal.SIGKILL)
     process.wait()
     if (tmp_path / "out").exists():  # it was fast enough: then the bundle is whole
-        assert nirc("run", "out", "--data", VOWELS.with_suffix(".npz"), "--out", "o.npz", cwd=tmp_path).returncode == 0
+        assert (
+            nirc(
+                "run", "out", "--data", VOWELS.with_suffix(".npz"), "--out", "o.npz", cwd=tmp_path
+            ).returncode
+            == 0
+        )
     assert nirc(VOWELS, "--target", "xylo", "-o", "out", "-q", cwd=tmp_path).returncode == 0
     assert {p.name for p in tmp_path.iterdir()} <= {"out", "o.npz"}
 
@@ -222,13 +271,18 @@ def test_an_interrupted_run_cleans_up(tmp_path: Path) -> None:
 
 
 def test_a_bug_says_so_without_a_traceback(tmp_path: Path) -> None:
-    code = "import nirc.api as a\na.compile_model = lambda *x, **y: 1 / 0\nfrom nirc.cli.main import main; main()"
+    code = (
+        "import nirc.api as a\na.compile_model = lambda *x, **y: 1 / 0\nfrom nirc.cli.main "
+        "import main; main()"
+    )
     args = [sys.executable, "-c", code, str(BRAILLE), "--target", "xylo"]
     done = subprocess.run(args, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 70 and "B901" in done.stderr and "Traceback" not in done.stderr
     assert (
         "Traceback"
-        in subprocess.run([*args, "--debug"], cwd=tmp_path, capture_output=True, text=True, check=False).stderr
+        in subprocess.run(
+            [*args, "--debug"], cwd=tmp_path, capture_output=True, text=True, check=False
+        ).stderr
     )
 
 

@@ -23,7 +23,9 @@ from tests.commands import process
 
 
 def plan(width: int = 3, height: int = 2, depth: int = 1, cores: int = 5) -> Floorplan:
-    """Chips of one size on a grid of cells that is used from its origin on, the last cell faulty."""
+    """Chips of one size on a grid of cells that is used from its origin on, the last cell
+    faulty.
+    """
     places = [(x, y, z) for z in range(depth) for y in range(height) for x in range(width)]
     used = [
         Core(
@@ -37,7 +39,15 @@ def plan(width: int = 3, height: int = 2, depth: int = 1, cores: int = 5) -> Flo
     links = [Link(a.at, b.at, 3.0 + i, 50) for i, (a, b) in enumerate(pairwise(used))]
     limits = {"neurons": (64, "neurons"), "synapse memory": (2048, "bytes")}
     faulty = tuple(places[-1:]) if cores < len(places) else ()
-    return Floorplan((width, height, depth), (width, height, 1), limits, tuple(used), tuple(links), faulty, cost=12)
+    return Floorplan(
+        (width, height, depth),
+        (width, height, 1),
+        limits,
+        tuple(used),
+        tuple(links),
+        faulty,
+        cost=12,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +84,23 @@ def test_the_table_has_the_fullest_core_first_with_what_is_on_it(bundle: Path) -
 
 def test_words_that_all_resources_end_with_are_left_out() -> None:
     assert _titles(["axons of a core", "synapse memory of a core"]) == ["axons", "synapse memory"]
-    assert _titles(["axons", "neurons"]) == ["axons", "neurons"] and _titles(["neurons of a core"]) == [
-        "neurons of a core"
-    ]
+    assert _titles(["axons", "neurons"]) == ["axons", "neurons"] and _titles(
+        ["neurons of a core"]
+    ) == ["neurons of a core"]
 
 
 def test_the_data_has_every_core(bundle: Path) -> None:
-    result = json.loads(command("mapping", bundle.name, "--format", "json", cwd=bundle.parent).stdout)
+    result = json.loads(
+        command("mapping", bundle.name, "--format", "json", cwd=bundle.parent).stdout
+    )
     mapping = result["mapping"]
     assert result["exit_status"] == 0 and len(mapping["cores"]) == 5 and mapping["cores_used"] == 5
-    assert mapping["resources"]["neurons"] == {"max": 64, "mean": 100 / 320, "sum": 100, "unit": "neurons"}
+    assert mapping["resources"]["neurons"] == {
+        "max": 64,
+        "mean": 100 / 320,
+        "sum": 100,
+        "unit": "neurons",
+    }
     assert mapping["links"][0] == {"from": [0, 1, 0], "to": [1, 1, 0], "load": 6, "capacity": 50}
 
 
@@ -91,7 +108,9 @@ def test_the_data_has_every_core(bundle: Path) -> None:
 def test_the_picture_is_drawn_twice_alike(name: str, bundle: Path) -> None:
     written = []
     for _ in range(2):
-        done = command("mapping", bundle.name, "--plot", name, "--by", "use", "-q", cwd=bundle.parent)
+        done = command(
+            "mapping", bundle.name, "--plot", name, "--by", "use", "-q", cwd=bundle.parent
+        )
         assert done.returncode == 0 and done.stdout == "", done.stderr
         written.append((bundle.parent / name).read_bytes())
     assert written[0] == written[1]
@@ -99,8 +118,12 @@ def test_the_picture_is_drawn_twice_alike(name: str, bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("by", ["population", "use"])
-@pytest.mark.parametrize("size", [(1, 1, 1, 1), (8, 16, 1, 100), (8, 4, 3, 90), (64, 64, 1, 4000), (3, 3, 1, 0)])
-def test_any_size_can_be_drawn_and_names_what_is_on_it(size: tuple[int, int, int, int], by: str) -> None:
+@pytest.mark.parametrize(
+    "size", [(1, 1, 1, 1), (8, 16, 1, 100), (8, 4, 3, 90), (64, 64, 1, 4000), (3, 3, 1, 0)]
+)
+def test_any_size_can_be_drawn_and_names_what_is_on_it(
+    size: tuple[int, int, int, int], by: str
+) -> None:
     drawn = picture(plan(*size), "svg", by=by)
     words = " ".join(ElementTree.fromstring(drawn).itertext())
     assert f"{size[3]} core" in words and "free" in words
@@ -110,15 +133,23 @@ def test_any_size_can_be_drawn_and_names_what_is_on_it(size: tuple[int, int, int
 
 
 def test_a_network_on_a_corner_of_a_large_machine_is_drawn_large_and_where_it_is() -> None:
-    cores = (Core(5, (17, 9, 0), (Part("a", ((0, 1),)),), {}), Core(5, (18, 9, 0), (Part("b", ((0, 1),)),), {}))
+    cores = (
+        Core(5, (17, 9, 0), (Part("a", ((0, 1),)),), {}),
+        Core(5, (18, 9, 0), (Part("b", ((0, 1),)),), {}),
+    )
     links = (Link((17, 9, 0), (18, 9, 0), 1.0),)
     drawn = picture(Floorplan((64, 64, 1), (8, 8, 1), {}, cores, links, ((0, 0, 0),)), "svg")
     words = " ".join(ElementTree.fromstring(drawn).itertext())
     assert "grid 64 x 64 x 1, chips in use shown" in words and "faulty" not in words
-    assert all(str(k) in words.split() for k in (*range(16, 24), *range(8, 16))) and "31" not in words.split()
+    assert (
+        all(str(k) in words.split() for k in (*range(16, 24), *range(8, 16)))
+        and "31" not in words.split()
+    )
 
 
-def test_chips_without_a_choice_of_cores_are_refused_with_a_hint(compiled: Bundle, tmp_path: Path) -> None:
+def test_chips_without_a_choice_of_cores_are_refused_with_a_hint(
+    compiled: Bundle, tmp_path: Path
+) -> None:
     compiled.save(tmp_path / "braille.xylo")
     done = command("mapping", "braille.xylo", "--plot", "b.svg", cwd=tmp_path)
     assert done.returncode == 2 and "U610" in done.stderr and "report.json" in done.stderr
@@ -127,11 +158,22 @@ def test_chips_without_a_choice_of_cores_are_refused_with_a_hint(compiled: Bundl
 
 @pytest.mark.parametrize(
     ("mapping", "where"),
-    [(b"{}", "floorplan"), (b"[" * 10**6, "JSON"), (b'{"floorplan": {"format": 3}}', "floorplan.format")],
+    [
+        (b"{}", "floorplan"),
+        (b"[" * 10**6, "JSON"),
+        (b'{"floorplan": {"format": 3}}', "floorplan.format"),
+    ],
 )
-def test_a_damaged_mapping_is_refused(mapping: bytes, where: str, compiled: Bundle, tmp_path: Path) -> None:
+def test_a_damaged_mapping_is_refused(
+    mapping: bytes, where: str, compiled: Bundle, tmp_path: Path
+) -> None:
     done = command("mapping", save(compiled, tmp_path, mapping).name, cwd=tmp_path)
-    assert done.returncode == 3 and "U605" in done.stderr and where in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 3
+        and "U605" in done.stderr
+        and where in done.stderr
+        and "Traceback" not in done.stderr
+    )
 
 
 @pytest.mark.parametrize("name", ["net.jpg", "net", "svg"])
@@ -140,16 +182,21 @@ def test_other_pictures_are_refused_before_anything_is_read(name: str, tmp_path:
     assert done.returncode == 2 and "U607" in done.stderr and ".svg, .png" in done.stderr
 
 
-def test_without_matplotlib_the_table_works_and_the_picture_says_what_to_install(bundle: Path) -> None:
+def test_without_matplotlib_the_table_works_and_the_picture_says_what_to_install(
+    bundle: Path,
+) -> None:
     hidden = bundle.parent / "hidden"
     hidden.mkdir()
     (hidden / "sitecustomize.py").write_text(
         "import sys, importlib.machinery as m\n"
         "find = m.PathFinder.find_spec\n"
-        "m.PathFinder.find_spec = classmethod(lambda c, n, *a: None if n == 'matplotlib' else find(n, *a))\n"
+        "m.PathFinder.find_spec = classmethod(lambda c, n, *a: None if n == 'matplotlib' else "
+        "find(n, *a))\n"
     )
     env = {"PYTHONPATH": str(hidden)}
     done = process("mapping", bundle.name, "--plot", "net.svg", cwd=bundle.parent, **env)
-    assert done.returncode == 2 and "U611" in done.stderr and "pip install 'nirc[viz]'" in done.stderr, done.stderr
+    assert (
+        done.returncode == 2 and "U611" in done.stderr and "pip install 'nirc[viz]'" in done.stderr
+    ), done.stderr
     done = process("mapping", bundle.name, cwd=bundle.parent, **env)
     assert done.returncode == 0 and "busiest" in done.stdout, (done.stderr, sys.version)

@@ -22,17 +22,30 @@ def results(path: Path) -> list[dict[str, Any]]:
 
 
 def test_warnings_and_notes_of_a_compilation_are_in_the_file(tmp_path: Path) -> None:
-    done = nirc(VOWELS, "--target", "xylo", "--from", "snntorch,reset=zero", "--sarif", "x.sarif", cwd=tmp_path)
+    done = nirc(
+        VOWELS,
+        "--target",
+        "xylo",
+        "--from",
+        "snntorch,reset=zero",
+        "--sarif",
+        "x.sarif",
+        cwd=tmp_path,
+    )
     found = results(tmp_path / "x.sarif")
     assert done.returncode == 0
     assert {"warning", "note"} == {r["level"] for r in found}
     reset = next(r for r in found if r["ruleId"] == "D401")
-    assert reset["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("japanesevowels_rsnn.nir")
+    assert reset["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith(
+        "japanesevowels_rsnn.nir"
+    )
     assert reset["locations"][0]["logicalLocations"][0]["fullyQualifiedName"]
 
 
 def test_errors_are_in_the_file_too(tmp_path: Path) -> None:
-    done = nirc(DATA / "zoo/digits_lif_mlp.nir", "--target", "xylo", "--sarif", "x.sarif", cwd=tmp_path)
+    done = nirc(
+        DATA / "zoo/digits_lif_mlp.nir", "--target", "xylo", "--sarif", "x.sarif", cwd=tmp_path
+    )
     assert done.returncode == 1
     errors = [r for r in results(tmp_path / "x.sarif") if r["level"] == "error"]
     assert {"X501"} <= {r["ruleId"] for r in errors} and "limit 16" in errors[0]["message"]["text"]

@@ -40,9 +40,21 @@ def test_with_data_every_chip_that_fits_is_scored_as_verify_scores_it(tmp_path: 
     data = np.load(DIGITS.with_suffix(".npz"))
     np.savez(tmp_path / "few.npz", inputs=data["inputs"][:60], labels=data["labels"][:60])
     rows = table(DIGITS, "--data", "few.npz", "--reset", "subtract", cwd=tmp_path)
-    options = ("--target", "speck:2f", "--data", "few.npz", "--reset", "subtract", "--json", "v.json", "-q")
+    options = (
+        "--target",
+        "speck:2f",
+        "--data",
+        "few.npz",
+        "--reset",
+        "subtract",
+        "--json",
+        "v.json",
+        "-q",
+    )
     assert nirc("verify", DIGITS, *options, cwd=tmp_path).returncode == 0
-    device = next(s for s in json.loads((tmp_path / "v.json").read_text())["stages"] if s["name"] == "device")
+    device = next(
+        s for s in json.loads((tmp_path / "v.json").read_text())["stages"] if s["name"] == "device"
+    )
     assert rows["speck:2f"]["agreement"] == device["agreement"]
     assert rows["speck:2f"]["accuracy"] == device["accuracy"]
     assert "agreement" not in rows["xylo:audio2"]
@@ -81,9 +93,18 @@ def test_a_chip_that_refuses_says_why_wherever_it_does_so(tmp_path: Path) -> Non
     nir.write(tmp_path / "m.nir", chain(4, linear(rng, 6, 4), lif(6), linear(rng, 3, 6), n_out=3))
     rows = table("m.nir", cwd=tmp_path)
     codes = {name: [why["code"] for why in row["why"]] for name, row in rows.items()}  # type: ignore[attr-defined]
-    assert codes["xylo:audio2"] == codes["xylo:imu"] == codes["speck:2f"] == codes["spinnaker2:chip"] == ["P308"]
+    assert (
+        codes["xylo:audio2"]
+        == codes["xylo:imu"]
+        == codes["speck:2f"]
+        == codes["spinnaker2:chip"]
+        == ["P308"]
+    )
     assert all(row["fits"] or row["why"] for row in rows.values())
-    assert "xylo:audio3, xylo:imu: does not fit: [P308]" in nirc("m.nir", "--target", "all", cwd=tmp_path).stdout
+    assert (
+        "xylo:audio3, xylo:imu: does not fit: [P308]"
+        in nirc("m.nir", "--target", "all", cwd=tmp_path).stdout
+    )
 
 
 def test_fan_out_counts_the_synapses_of_a_chain_once() -> None:

@@ -82,8 +82,13 @@ WRONG: dict[type[Kind], list[Any]] = {
 }
 
 
-def spoiled(kind: Kind, value: Any, path: str = "", null: bool = False) -> Iterator[tuple[str, Change]]:
-    """Changes of ``value`` and of all that is in it, which the description forbids. Of lists the last entry."""
+def spoiled(
+    kind: Kind, value: Any, path: str = "", null: bool = False
+) -> Iterator[tuple[str, Change]]:
+    """Changes of ``value`` and of all that is in it, which the description forbids.
+
+    Of lists the last entry.
+    """
     wrong = list(WRONG.get(type(kind), []))
     wrong += [] if null or isinstance(kind, Maybe) else [None]
     match kind:
@@ -163,7 +168,11 @@ def _arrays(kind: Array, value: Any) -> list[Any]:
     made = [value.astype("<f8"), value[None], value.reshape(-1)[:, None, None, None, None]]
     for bad in (kind.low - 1, kind.high + 1):
         with np.errstate(all="ignore"):
-            if value.size and np.array([bad]).astype(value.dtype)[0] == bad and bad not in (kind.low, kind.high):
+            if (
+                value.size
+                and np.array([bad]).astype(value.dtype)[0] == bad
+                and bad not in (kind.low, kind.high)
+            ):
                 other = value.copy()
                 other.flat[-1] = bad
                 made.append(other)

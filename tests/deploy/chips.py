@@ -33,7 +33,10 @@ from tests.xylo.test_emit import specification
 
 @dataclass(frozen=True)
 class Chip:
-    """``write``: a good bundle. ``read``: nirc's reader. ``files``: what deploy.py checks field by field."""
+    """``write``: a good bundle.
+
+    ``read``: nirc's reader. ``files``: what deploy.py checks field by field.
+    """
 
     name: str
     write: Callable[[Path], Path]
@@ -68,9 +71,13 @@ def xylo(target: Target) -> Chip:
 
 def speck(configuration: Configuration, what: str = "") -> Chip:
     def write(directory: Path) -> Path:
-        populations = {"out": {"part": "neurons", "index": [60, 63], "scale": [1.0, 8.0], "latency_steps": 0}}
+        populations = {
+            "out": {"part": "neurons", "index": [60, 63], "scale": [1.0, 8.0], "latency_steps": 0}
+        }
         files = speck_emit(configuration, dt_s=1e-3)
-        return deployed.bundle(directory, files, configuration.input_channels, 4, populations=populations)
+        return deployed.bundle(
+            directory, files, configuration.input_channels, 4, populations=populations
+        )
 
     target = next(target for target in SPECK if target.variant == configuration.variant)
     return Chip(
@@ -105,7 +112,9 @@ def loihi2(tables: loihi2_tables.Tables, what: str = "") -> Chip:
 
     def read(files: Mapping[str, bytes]) -> object:
         _, network = chipfiles.read(files["network.npz"], loihi2_tables.NETWORK)
-        chipfiles.read(files["mapping.json"], loihi2_mapping.MAPPING, trees={"network.npz": network})
+        chipfiles.read(
+            files["mapping.json"], loihi2_mapping.MAPPING, trees={"network.npz": network}
+        )
         return loihi2_tables.from_npz(files["network.npz"])
 
     return Chip(

@@ -1,4 +1,5 @@
-"""Known corruptions of bundles, as data: where the fault is, words of the message, and the change that makes it.
+"""Known corruptions of bundles, as data: where the fault is, words of the message, and the change
+that makes it.
 
 The files that are changed are those of ``tests/deploy/chips.py``.
 """
@@ -89,7 +90,11 @@ def _xylo(block: str) -> Rows:
         ("readout.weight_bit_shift", RANGE, put("readout.weight_bit_shift", -1)),
         (f"{block}.weight_bit_shift", MISSING, drop(f"{block}.weight_bit_shift")),
         (f"{block}.weights[4][4]", RANGE, put(f"{block}.weights[4][4]", 128)),
-        (f"{block}.weights", "found a list of 6, allowed a list of 5", more(f"{block}.weights", [0] * 5)),
+        (
+            f"{block}.weights",
+            "found a list of 6, allowed a list of 5",
+            more(f"{block}.weights", [0] * 5),
+        ),
         (f"{block}.weights", LENGTH, put(f"{block}.weights", {})),
         (f"{block}.weights", "found a list of 5, allowed a list of 4", drop(f"{neuron}[4]")),
         (neuron, "number of hidden neurons", put(neuron, [])),
@@ -97,7 +102,11 @@ def _xylo(block: str) -> Rows:
         (f"{neuron}[0]", OBJECT, put(f"{neuron}[0]", 7)),
         (f"{neuron}[0].threshold", "found 0, allowed 1..32767", put(f"{neuron}[0].threshold", 0)),
         (f"{neuron}[4].threshold", RANGE, put(f"{neuron}[4].threshold", 32768)),
-        (f"{neuron}[0].v_mem_decay", "found 16, allowed 0..15", put(f"{neuron}[0].v_mem_decay", 16)),
+        (
+            f"{neuron}[0].v_mem_decay",
+            "found 16, allowed 0..15",
+            put(f"{neuron}[0].v_mem_decay", 16),
+        ),
         (f"{neuron}[0].i_syn_decay", RANGE, put(f"{neuron}[0].i_syn_decay", -1)),
         (f"{neuron}[0].v_mem_bias", RANGE, put(f"{neuron}[0].v_mem_bias", 128)),
         (f"{neuron}[2].v_mem_bias", MISSING, drop(f"{neuron}[2].v_mem_bias")),
@@ -176,7 +185,11 @@ def _speck() -> Rows:
         (f"{ONE}.threshold_low", "found 0, allowed -32768..-1", put(f"{ONE}.threshold_low", 0)),
         (f"{ONE}.return_to_zero", FLAG, put(f"{ONE}.return_to_zero", 1)),
         (f"{ONE}.leak_enable", "no bias is set", put(f"{ONE}.leak_enable", True)),
-        (f"{ONE}.leak_enable", "a bias is set, but the leak is off", put(f"{ONE}.biases", [0, 5, 0])),
+        (
+            f"{ONE}.leak_enable",
+            "a bias is set, but the leak is off",
+            put(f"{ONE}.biases", [0, 5, 0]),
+        ),
         (f"{ONE}.biases", "found a list of 1, allowed a list of 3", put(f"{ONE}.biases", [0])),
         (f"{ONE}.biases[2]", RANGE, put(f"{ONE}.biases[2]", 32768)),
         (f"{ONE}.weights", "found a list of 2, allowed a list of 3", drop(f"{ONE}.weights[2]")),
@@ -187,8 +200,16 @@ def _speck() -> Rows:
         (f"{row}[0]", INTEGER, put(f"{row}[0]", "\ud800é __import__('os')")),
         (f"{ONE}.weights", LENGTH, put(f"{ONE}.weights", 7)),
         (f"{ONE}.dimensions.kernel_size", SETTING, put(f"{ONE}.weights", [])),
-        (f"{ONE}.neurons_initial_value[0]", LENGTH, put(f"{ONE}.neurons_initial_value[0]", [[0] * 5] * 4)),
-        (f"{ONE}.neurons_initial_value[0][4][3]", RANGE, put(f"{ONE}.neurons_initial_value[0][4][3]", -32769)),
+        (
+            f"{ONE}.neurons_initial_value[0]",
+            LENGTH,
+            put(f"{ONE}.neurons_initial_value[0]", [[0] * 5] * 4),
+        ),
+        (
+            f"{ONE}.neurons_initial_value[0][4][3]",
+            RANGE,
+            put(f"{ONE}.neurons_initial_value[0][4][3]", -32769),
+        ),
         (f"{ONE}.dimensions.kernel_size", RANGE, put(f"{ONE}.dimensions.kernel_size", 17)),
         (f"{ONE}.dimensions.kernel_size", RANGE, put(f"{ONE}.dimensions.kernel_size", 0)),
         (f"{ONE}.dimensions.stride.x", "allowed 1, 2, 4, 8", put(f"{ONE}.dimensions.stride.x", 3)),
@@ -196,17 +217,49 @@ def _speck() -> Rows:
         (size, OTHER_SIZE, put(f"{ONE}.dimensions.padding.y", 0)),
         (size, OTHER_SIZE, put(f"{ONE}.dimensions.stride.x", 2)),
         (f"{size}.x", RANGE, put(f"{size}.x", 65)),
-        (f"{ONE}.dimensions.input_shape.size.x", RANGE, put(f"{ONE}.dimensions.input_shape.size.x", 129)),
+        (
+            f"{ONE}.dimensions.input_shape.size.x",
+            RANGE,
+            put(f"{ONE}.dimensions.input_shape.size.x", 129),
+        ),
         (f"{ONE}.destinations", LENGTH, drop(f"{ONE}.destinations[1]")),
         (f"{ONE}.destinations[0].layer", RANGE, put(f"{ONE}.destinations[0].layer", 9)),
-        (f"{ONE}.destinations[0].layer", "core is not used", put(f"{ONE}.destinations[0].layer", 2)),
-        (f"{ONE}.destinations[0].feature_shift", "go beyond", put(f"{ONE}.destinations[0].feature_shift", 1)),
-        (f"{ONE}.destinations[0]", "found 4 x 5, allowed 2 x 2", put(f"{ONE}.destinations[0].pooling", 1)),
-        ("cnn_layers[3].dimensions", OTHER_SIZE, put("cnn_layers[3].dimensions.input_shape.size.x", 1)),
-        (f"{ONE}.destinations[0].pooling", "allowed 1, 2, 4", put(f"{ONE}.destinations[0].pooling", 3)),
-        (f"{ONE}.destinations[1].feature_shift", RANGE, put(f"{ONE}.destinations[1].feature_shift", 1024)),
+        (
+            f"{ONE}.destinations[0].layer",
+            "core is not used",
+            put(f"{ONE}.destinations[0].layer", 2),
+        ),
+        (
+            f"{ONE}.destinations[0].feature_shift",
+            "go beyond",
+            put(f"{ONE}.destinations[0].feature_shift", 1),
+        ),
+        (
+            f"{ONE}.destinations[0]",
+            "found 4 x 5, allowed 2 x 2",
+            put(f"{ONE}.destinations[0].pooling", 1),
+        ),
+        (
+            "cnn_layers[3].dimensions",
+            OTHER_SIZE,
+            put("cnn_layers[3].dimensions.input_shape.size.x", 1),
+        ),
+        (
+            f"{ONE}.destinations[0].pooling",
+            "allowed 1, 2, 4",
+            put(f"{ONE}.destinations[0].pooling", 3),
+        ),
+        (
+            f"{ONE}.destinations[1].feature_shift",
+            RANGE,
+            put(f"{ONE}.destinations[1].feature_shift", 1024),
+        ),
         ("cnn_layers[0].monitor_enable", SETTING, put("cnn_layers[0].monitor_enable", True)),
-        ("cnn_layers[0].dimensions.kernel_size", SETTING, put("cnn_layers[0].dimensions.kernel_size", 3)),
+        (
+            "cnn_layers[0].dimensions.kernel_size",
+            SETTING,
+            put("cnn_layers[0].dimensions.kernel_size", 3),
+        ),
         ("cnn_layers", "no core is monitored", put("cnn_layers[3].monitor_enable", False)),
         ("cnn_layers", "in a circle", put("cnn_layers[3].destinations[0]", TO_1)),
         ("dvs_layer.cut.x", SETTING, put("dvs_layer.cut", {"x": 5, "y": 0})),
@@ -233,7 +286,11 @@ def _speck() -> Rows:
 
 SPECK_CAMERA: Rows = [
     ("dvs_layer.destinations", "other destinations", put("dvs_layer.destinations[0]", TO_READOUT)),
-    ("dvs_layer.destinations", "other destinations", put("dvs_layer.destinations[0].feature_shift", 1)),
+    (
+        "dvs_layer.destinations",
+        "other destinations",
+        put("dvs_layer.destinations[0].feature_shift", 1),
+    ),
     ("dvs_layer.cut.x", "allowed 0..63", put("dvs_layer.cut.x", 64)),
     ("dvs_layer.pooling.x", "differently", put("dvs_layer.pooling.x", 1)),
     ("nirc.inputs[0].shape", "another map", put("dvs_layer.cut.x", 29)),
@@ -242,7 +299,11 @@ SPECK_CAMERA: Rows = [
 ]
 SPECK_READOUT: Rows = [
     ("cnn_layers[3].monitor_enable", "not monitored", put("cnn_layers[3].monitor_enable", False)),
-    ("cnn_layers[3].destinations", "addresses change", put("cnn_layers[3].destinations[0].pooling", 2)),
+    (
+        "cnn_layers[3].destinations",
+        "addresses change",
+        put("cnn_layers[3].destinations[0].pooling", 2),
+    ),
     ("nirc.readout_core", CLASSES, put("nirc.readout_core", 1)),
     ("nirc.readout_core", CLASSES, put("nirc.readout_core", None)),
     ("factory_config.io_sel", "pins", put("factory_config.io_sel", 0)),
@@ -255,7 +316,11 @@ CONNECT = "there is no such block to connect"
 FIRST, LAST, ROWS = "projections[0]", "outputs[0]", np.zeros(1, "<i4")
 
 SPINNAKER2: Rows = [
-    ("populations[0].alpha_decay", "found 1.5, allowed 0.0..1.0", put("populations[0].alpha_decay[0]", 1.5)),
+    (
+        "populations[0].alpha_decay",
+        "found 1.5, allowed 0.0..1.0",
+        put("populations[0].alpha_decay[0]", 1.5),
+    ),
     ("populations[0].i_offset", "found nan", put("populations[0].i_offset[0]", np.nan)),
     ("populations[2].threshold", "found inf", put("populations[2].threshold[0]", np.inf)),
     (f"{FIRST}.weight", RANGE, put(f"{FIRST}.weight[0]", 128)),
@@ -298,7 +363,11 @@ SPINNAKER2: Rows = [
 ]
 CONV = "convolutions[0]"
 SPINNAKER2_CONVOLUTION: Rows = [
-    (f"{CONV}.weight", "found -128, allowed -127..127", put(f"{CONV}.weight[0]", np.full((3, 3, 2), -128))),
+    (
+        f"{CONV}.weight",
+        "found -128, allowed -127..127",
+        put(f"{CONV}.weight[0]", np.full((3, 3, 2), -128)),
+    ),
     (f"{CONV}.source", "(2, 7, 8), allowed 96 neurons", put(f"{CONV}.in_height", 7)),
     (f"{CONV}.target", "does not fit", put(f"{CONV}.pad_top", 0)),
     (f"{CONV}.stride_x", "allowed 1..4096", put(f"{CONV}.stride_x", 0)),
@@ -334,7 +403,11 @@ SPINNAKER2_MAPPING: Rows = [
     ("slices[1].key", "overlap", put("slices[1].key", 0)),
     ("slices[0]", BLOCK, put("slices[0].mask", 0xFFFF00FF)),
     ("routers[0].chip", RANGE, put("routers[0].chip", -1)),
-    ("routers[1].chip", "out of order or double", lambda tree: tree["routers"].append(tree["routers"][0])),
+    (
+        "routers[1].chip",
+        "out of order or double",
+        lambda tree: tree["routers"].append(tree["routers"][0]),
+    ),
     ("routers[0].entries", "number of entries", put("routers[0].entries", [])),
     ("routers[0].entries", "number of entries", put("routers[0].entries", [[0, 0, 0]] * 16385)),
     ("routers[0].entries[0]", "leads nowhere", put("routers[0].entries[0]", [1, 0, 0])),
@@ -389,7 +462,11 @@ LOIHI2: Rows = [
     ("outputs", "no outputs", put("outputs", [])),
     ("channels", RANGE, put("channels", -1)),
     (f"{FIRST}.geometry", SETTING, put(f"{FIRST}.geometry", {"groups": 1})),
-    (f"{FIRST}.rows", UNKNOWN, lambda tree: tree["projections"][0].update(rows=ROWS, arrays=["weights", "rows"])),
+    (
+        f"{FIRST}.rows",
+        UNKNOWN,
+        lambda tree: tree["projections"][0].update(rows=ROWS, arrays=["weights", "rows"]),
+    ),
 ]
 LOIHI2_SPARSE: Rows = [
     (f"{FIRST}.rows", NOWHERE, put(f"{FIRST}.rows[2]", 4)),
@@ -414,7 +491,11 @@ LOIHI2_CONVOLUTION: Rows = [
     (GEOMETRY, OBJECT, put(GEOMETRY, None)),
     (f"{GEOMETRY}.x", UNKNOWN, put(f"{GEOMETRY}.x", 1)),
     (f"{FIRST}.weights", "is odd", put(f"{FIRST}.weights", np.full((2, 2, 3, 3), 3, "<i2"))),
-    (f"{FIRST}.weights", "found 256, allowed -256..254", put(f"{FIRST}.weights", np.full((2, 2, 3, 3), 256, "<i2"))),
+    (
+        f"{FIRST}.weights",
+        "found 256, allowed -256..254",
+        put(f"{FIRST}.weights", np.full((2, 2, 3, 3), 256, "<i2")),
+    ),
     (f"{FIRST}.weights", SHAPE, put(f"{FIRST}.weights", np.zeros((2, 1, 3, 3), "<i2"))),
     (f"{FIRST}.weight_exp", SETTING, put(f"{FIRST}.weight_exp", 1)),
     (f"{FIRST}.num_weight_bits", SETTING, put(f"{FIRST}.num_weight_bits", 7)),
@@ -426,9 +507,21 @@ LOIHI2_MAPPING: Rows = [
     ("floorplan.cores", LENGTH, put("floorplan.cores", {})),
     ("floorplan: parts of.relay", "missing, double or too many", put("floorplan.cores", [])),
     ("floorplan: parts of.relay", "missing", put("floorplan.cores[0].parts[0].box", [[0, 3]])),
-    ("floorplan.cores[0].parts[0].population", "unknown", put("floorplan.cores[0].parts[0].population", "x")),
-    ("floorplan.cores[0].parts[0].box[0][1]", INTEGER, put("floorplan.cores[0].parts[0].box", [[0, "x"]])),
-    ("floorplan.cores[0].parts[0].box[0][1]", RANGE, put("floorplan.cores[0].parts[0].box", [[0, 10**20]])),
+    (
+        "floorplan.cores[0].parts[0].population",
+        "unknown",
+        put("floorplan.cores[0].parts[0].population", "x"),
+    ),
+    (
+        "floorplan.cores[0].parts[0].box[0][1]",
+        INTEGER,
+        put("floorplan.cores[0].parts[0].box", [[0, "x"]]),
+    ),
+    (
+        "floorplan.cores[0].parts[0].box[0][1]",
+        RANGE,
+        put("floorplan.cores[0].parts[0].box", [[0, 10**20]]),
+    ),
     ("routing.parts[0].targets[0]", RANGE, put("routing.parts[0].targets", [-1])),
     ("cores.used", RANGE, put("cores.used", 0)),
     ("largest_u.limit", SETTING, put("largest_u.limit", 1)),
@@ -444,8 +537,17 @@ CORRUPTIONS: dict[str, dict[str, Rows]] = {  # by chip and file
     "speck:2f with a camera": {"config.json": SPECK_CAMERA},
     "speck:2e with a readout layer": {"config.json": SPECK_READOUT},
     "spinnaker2": {"network.npz": SPINNAKER2, "mapping.json": SPINNAKER2_MAPPING},
-    "spinnaker2 with a convolution": {"network.npz": SPINNAKER2_CONVOLUTION, "mapping.json": SPINNAKER2_MAPPING[:8]},
+    "spinnaker2 with a convolution": {
+        "network.npz": SPINNAKER2_CONVOLUTION,
+        "mapping.json": SPINNAKER2_MAPPING[:8],
+    },
     "loihi2": {"network.npz": LOIHI2, "mapping.json": LOIHI2_MAPPING},
-    "loihi2 with a list of synapses": {"network.npz": LOIHI2_SPARSE, "mapping.json": LOIHI2_MAPPING},
-    "loihi2 with a convolution": {"network.npz": LOIHI2_CONVOLUTION, "mapping.json": LOIHI2_MAPPING[-6:]},
+    "loihi2 with a list of synapses": {
+        "network.npz": LOIHI2_SPARSE,
+        "mapping.json": LOIHI2_MAPPING,
+    },
+    "loihi2 with a convolution": {
+        "network.npz": LOIHI2_CONVOLUTION,
+        "mapping.json": LOIHI2_MAPPING[-6:],
+    },
 }

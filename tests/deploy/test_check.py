@@ -70,7 +70,9 @@ def test_the_script_is_python_3_9_and_runs_nothing_that_it_reads(bundle: Path, c
     text = (bundle / "deploy.py").read_text()
     tree = ast.parse(text, feature_version=(3, 9))
     assert text.isascii() and max(map(len, text.splitlines())) <= 120
-    assert not any(word in text for word in ("eval(", "exec(", "pickle=True", "import pickle", "import nirc"))
+    assert not any(
+        word in text for word in ("eval(", "exec(", "pickle=True", "import pickle", "import nirc")
+    )
     names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     names |= {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
     others = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"numpy"}
@@ -79,7 +81,9 @@ def test_the_script_is_python_3_9_and_runs_nothing_that_it_reads(bundle: Path, c
 
 @each_chip
 def test_no_call_needs_a_later_python(bundle: Path, chip: Chip) -> None:
-    """What Python 3.9 would refuse only when it runs: strict zips, unions of types that are no annotations."""
+    """What Python 3.9 would refuse only when it runs: strict zips, unions of types that are no
+    annotations.
+    """
     tree = ast.parse((bundle / "deploy.py").read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -97,7 +101,9 @@ def test_a_file_that_was_changed_is_found(bundle: Path, chip: Chip) -> None:
         good = (bundle / name).read_bytes()
         (bundle / name).write_bytes(good + b"\n")
         done = script(bundle, "--check", bare=chip.bare)
-        assert done.returncode == 1 and f"{name}: this is not the file that nirc wrote" in done.stdout
+        assert (
+            done.returncode == 1 and f"{name}: this is not the file that nirc wrote" in done.stdout
+        )
         (bundle / name).write_bytes(good)
     assert script(bundle, "--check", bare=chip.bare).returncode == 0
 
@@ -111,7 +117,10 @@ def test_a_file_that_is_missing_or_a_link_is_found(bundle: Path, chip: Chip) -> 
             done = script(bundle, "--check", bare=chip.bare)
             assert done.returncode == 1 and f"{name}: the file cannot be read" in done.stdout
             (bundle / name).symlink_to(away)
-            assert f"{name}: the file cannot be read" in script(bundle, "--check", bare=chip.bare).stdout
+            assert (
+                f"{name}: the file cannot be read"
+                in script(bundle, "--check", bare=chip.bare).stdout
+            )
             (bundle / name).unlink()
             away.rename(bundle / name)
 
@@ -122,13 +131,18 @@ def test_a_file_that_is_not_listed_is_found(bundle: Path, chip: Chip) -> None:
     assert script(bundle, "--check", bare=chip.bare).returncode == 0
     (bundle / "config.json.orig\u0430").write_text("")
     done = script(bundle, "--check", bare=chip.bare)
-    assert (done.returncode, done.stderr) == (1, "") and "the manifest does not list this file" in done.stdout
+    assert (done.returncode, done.stderr) == (
+        1,
+        "",
+    ) and "the manifest does not list this file" in done.stdout
 
 
 @each_chip
 def test_a_chip_file_that_the_manifest_does_not_list_is_found(bundle: Path, chip: Chip) -> None:
     for file in chip.files:
-        files = changed(MANIFEST, contents(bundle), lambda tree, name=file.name: tree["files"].pop(name))
+        files = changed(
+            MANIFEST, contents(bundle), lambda tree, name=file.name: tree["files"].pop(name)
+        )
         lines = faults(files, loaded(bundle))
         assert any(line.startswith(f"{file.name}: ") for line in lines), lines
 
@@ -148,7 +162,9 @@ class Spoiler:
         return faults({**self.good, **files}, self.module)
 
     def survives(self, file: File, place: str, words: str, change: Change) -> str:
-        """Why the change is not found at its place, by deploy.py and by nirc's reader; nothing if it is."""
+        """Why the change is not found at its place, by deploy.py and by nirc's reader; nothing if
+        it is.
+        """
         files = changed(file, self.good, change)
         lines = faults(files, self.module)
         wanted = said(f"{file.name}: {place}")
@@ -168,7 +184,11 @@ class Spoiler:
         return False
 
     def survivors(self, file: File, changes: Iterable[tuple[str, str, Change]]) -> list[str]:
-        return [why for place, words, change in changes if (why := self.survives(file, place, words, change))]
+        return [
+            why
+            for place, words, change in changes
+            if (why := self.survives(file, place, words, change))
+        ]
 
 
 @pytest.fixture
@@ -186,7 +206,10 @@ def test_each_known_corruption_is_found_at_its_place(spoiler: Spoiler, chip: Chi
 
 @each_chip
 def test_a_change_of_any_field_is_found(spoiler: Spoiler, chip: Chip) -> None:
-    """All kinds of values that the description forbids, for every field that it has. Seeded: at most 400 a file."""
+    """All kinds of values that the description forbids, for every field that it has.
+
+    Seeded: at most 400 a file.
+    """
     for file in (*chip.files, MANIFEST):
         changes = list(spoiled(file.root, tree_of(file, spoiler.good)))
         order = np.random.default_rng(0).permutation(len(changes))[:400]
@@ -196,12 +219,24 @@ def test_a_change_of_any_field_is_found(spoiler: Spoiler, chip: Chip) -> None:
 
 @each_chip
 def test_what_is_no_such_file_is_refused_without_a_traceback(spoiler: Spoiler, chip: Chip) -> None:
-    texts = [b"", b"{", b"[]", b"3", b"[" * 100_000, b'{"a": 1, "a": 2}', b"1" * 10_000, b"\xff", b'{"a": NaN}']
+    texts = [
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b"[" * 100_000,
+        b'{"a": 1, "a": 2}',
+        b"1" * 10_000,
+        b"\xff",
+        b'{"a": NaN}',
+    ]
     for name in [MANIFEST.name, *(file.name for file in chip.files)]:
         good = spoiler.good[name]
         for text in [*texts, good[: len(good) // 2], good[:-2]]:
             lines = spoiler.faults(**{name: text})
-            assert any(line.startswith(f"{name}: ") for line in lines) and all(map(str.isascii, lines))
+            assert any(line.startswith(f"{name}: ") for line in lines) and all(
+                map(str.isascii, lines)
+            )
         (spoiler.directory / name).write_bytes(b"[" * 100_000)
         done = script(spoiler.directory, "--check", bare=chip.bare)
         assert done.returncode == 1 and "Traceback" not in done.stderr
@@ -210,7 +245,9 @@ def test_what_is_no_such_file_is_refused_without_a_traceback(spoiler: Spoiler, c
 
 @each_chip
 def test_no_damage_of_a_few_bytes_makes_a_traceback(spoiler: Spoiler, chip: Chip) -> None:
-    """Bytes changed, cut out or put in: all but those of the manifest are found, by their digest."""
+    """Bytes changed, cut out or put in: all but those of the manifest are found, by their
+    digest.
+    """
     rng = np.random.default_rng(0)
     for name in [MANIFEST.name, *(file.name for file in chip.files)]:
         for _ in range(100):
@@ -223,7 +260,9 @@ def test_no_damage_of_a_few_bytes_makes_a_traceback(spoiler: Spoiler, chip: Chip
             assert lines or name == MANIFEST.name or bytes(data) == spoiler.good[name]
 
 
-@pytest.mark.parametrize("chip", [chip for chip in CHIPS if " with" not in chip.name], ids=lambda chip: chip.name)
+@pytest.mark.parametrize(
+    "chip", [chip for chip in CHIPS if " with" not in chip.name], ids=lambda chip: chip.name
+)
 def test_all_faults_are_reported_at_once(spoiler: Spoiler, chip: Chip) -> None:
     file, files = chip.files[0], spoiler.good
     ranges = [row for row in CORRUPTIONS[chip.name][file.name] if row[1] == RANGE][:4]
@@ -233,7 +272,11 @@ def test_all_faults_are_reported_at_once(spoiler: Spoiler, chip: Chip) -> None:
         (spoiler.directory / name).write_bytes(data)
     done = script(spoiler.directory, "--check", bare=chip.bare)
     places = {said(line).split(": ")[1] for line in done.stdout.splitlines()}
-    assert done.returncode == 1 and {said(place) for place, _, _ in ranges} <= places and len(places) > 1
+    assert (
+        done.returncode == 1
+        and {said(place) for place, _, _ in ranges} <= places
+        and len(places) > 1
+    )
 
 
 @each_chip

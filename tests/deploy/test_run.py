@@ -85,7 +85,9 @@ def test_a_raster_that_does_not_fit_is_refused(bundle: Path, chip: Chip, tmp_pat
 
 
 @each_chip
-def test_a_raster_may_have_any_number_type_and_more_axes(bundle: Path, chip: Chip, tmp_path: Path) -> None:
+def test_a_raster_may_have_any_number_type_and_more_axes(
+    bundle: Path, chip: Chip, tmp_path: Path
+) -> None:
     good = np.random.default_rng(0).integers(0, 3, (2, 12, 1, chip.channels))
     for dtype in (bool, np.uint8, float):
         np.save(tmp_path / "in.npy", good.astype(dtype))
@@ -95,11 +97,19 @@ def test_a_raster_may_have_any_number_type_and_more_axes(bundle: Path, chip: Chi
 
 
 @each_chip
-def test_a_missing_folder_is_noticed_before_the_run(bundle: Path, chip: Chip, tmp_path: Path) -> None:
+def test_a_missing_folder_is_noticed_before_the_run(
+    bundle: Path, chip: Chip, tmp_path: Path
+) -> None:
     np.save(tmp_path / "in.npy", np.zeros((1, 5, chip.channels)))
     with pytest.raises(SystemExit, match="--out: there is no folder"):
         loaded(bundle).SCRIPT.main(
-            [*chip.run, "--data", str(tmp_path / "in.npy"), "--out", str(tmp_path / "no" / "out.npz")]
+            [
+                *chip.run,
+                "--data",
+                str(tmp_path / "in.npy"),
+                "--out",
+                str(tmp_path / "no" / "out.npz"),
+            ]
         )
 
 
@@ -155,7 +165,11 @@ def test_membranes_are_in_volts(module: Any) -> None:
 
 @each_chip
 def test_an_interruption_leaves_nothing_and_says_so(
-    bundle: Path, chip: Chip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bundle: Path,
+    chip: Chip,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def use(*_: object) -> None:
         raise KeyboardInterrupt
@@ -182,7 +196,9 @@ def test_a_run_that_fails_is_a_line_and_with_debug_a_traceback(
     monkeypatch.setattr(made, "end", sys.exit)
     np.save(tmp_path / "in.npy", np.zeros((1, 5, chip.channels)))
     options = [*chip.run, "--data", str(tmp_path / "in.npy")]
-    with pytest.raises(SystemExit, match=r"the run failed: RuntimeError: 'the moon is full \\u0430'"):
+    with pytest.raises(
+        SystemExit, match=r"the run failed: RuntimeError: 'the moon is full \\u0430'"
+    ):
         made.main(options)
     with pytest.raises(RuntimeError, match="moon"):
         made.main([*options, "--debug"])

@@ -1,4 +1,6 @@
-"""Every code has a page of the same form, the reference contains them all, and unknown codes get a hint."""
+"""Every code has a page of the same form, the reference contains them all, and unknown codes get a
+hint.
+"""
 
 from __future__ import annotations
 

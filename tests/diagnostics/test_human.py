@@ -1,4 +1,7 @@
-"""Findings as a person sees them. The expected texts are whole screens: read them before changing them."""
+"""Findings as a person sees them.
+
+The expected texts are whole screens: read them before changing them.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +28,21 @@ FAN_OUT = Diagnostic(
     help="prune 14 weights, or compile for xylo:audio3 (limit 1024)",
 )
 NO_RESET = [
-    Diagnostic("G218", "warning", "`v_reset` is absent and read as 0", where=f"nodes/{n}/v_reset", source="NIR")
+    Diagnostic(
+        "G218",
+        "warning",
+        "`v_reset` is absent and read as 0",
+        where=f"nodes/{n}/v_reset",
+        source="NIR",
+    )
     for n in ("lif1", "lif2", "lif3")
 ]
 STEP = Diagnostic("P309", "note", "dt = 0.0001 s, from tau / r", where="nodes/lif1/r")
 texts = st.text(st.characters(), max_size=60)
 severities = st.sampled_from(["error", "warning", "note"])
-hostile = st.builds(Diagnostic, st.just("F110"), severities, texts, texts, texts, texts, texts, texts)
+hostile = st.builds(
+    Diagnostic, st.just("F110"), severities, texts, texts, texts, texts, texts, texts
+)
 
 
 def test_nothing_found_says_nothing() -> None:
@@ -88,7 +99,10 @@ warning[G218]: `v_reset` is absent and read as 0
 
 def test_verbose_gives_each_place_its_own_value() -> None:
     values = {"a": "-1", "b": "0"}
-    found = [Diagnostic("F110", "error", "`LIF`: bad", where=f"nodes/{n}", found=v) for n, v in values.items()]
+    found = [
+        Diagnostic("F110", "error", "`LIF`: bad", where=f"nodes/{n}", found=v)
+        for n, v in values.items()
+    ]
     expected = """\
 error[F110]: `LIF`: bad
   --> m.nir: nodes/a
@@ -103,16 +117,24 @@ error[F110]: `LIF`: bad
 
 
 def test_findings_with_different_messages_stay_apart() -> None:
-    both = [Diagnostic("G204", "warning", "`a` is dropped"), Diagnostic("G204", "warning", "`b` is dropped")]
+    both = [
+        Diagnostic("G204", "warning", "`a` is dropped"),
+        Diagnostic("G204", "warning", "`b` is dropped"),
+    ]
     assert render(both, file="").count("warning[G204]") == 2
 
 
 def test_only_notes_are_counted_in_one_line() -> None:
-    assert render([STEP, Diagnostic("X513", "note", "audio2")], file="m.nir") == "2 notes: -v shows them\n"
+    assert (
+        render([STEP, Diagnostic("X513", "note", "audio2")], file="m.nir")
+        == "2 notes: -v shows them\n"
+    )
 
 
 def test_a_finding_about_no_place_names_the_file_alone() -> None:
-    assert "\n  --> model.nir\n" in render([Diagnostic("F104", "error", "damaged")], file="model.nir")
+    assert "\n  --> model.nir\n" in render(
+        [Diagnostic("F104", "error", "damaged")], file="model.nir"
+    )
     assert "-->" not in render([Diagnostic("U601", "error", "no such target")], file="")
 
 
@@ -138,7 +160,9 @@ error[G252]: the signal that arrives at
 
 
 def test_colours_change_nothing_but_colours() -> None:
-    plain, coloured = (render([FAN_OUT, *NO_RESET], file="m.nir", color=c, width=60) for c in (False, True))
+    plain, coloured = (
+        render([FAN_OUT, *NO_RESET], file="m.nir", color=c, width=60) for c in (False, True)
+    )
     assert "\x1b[" in coloured
     assert click.unstyle(coloured) == plain
 
@@ -154,13 +178,17 @@ def test_colours_change_nothing_but_colours() -> None:
     ],
 )
 def test_hostile_names_are_spelt_out(text: str, shown: str) -> None:
-    lines = render([Diagnostic("F113", "error", f"a name is `{text}`", where=text)], file=text).splitlines()
+    lines = render(
+        [Diagnostic("F113", "error", f"a name is `{text}`", where=text)], file=text
+    ).splitlines()
     assert lines[0] == f"error[F113]: a name is `{shown}`"
     assert lines[1] == f"  --> {shown}: {shown}"
 
 
 @given(st.lists(hostile, max_size=4), texts, st.booleans(), st.none() | st.integers(1, 80))
-def test_no_text_can_drive_the_terminal(found: list[Diagnostic], file: str, verbose: bool, width: int | None) -> None:
+def test_no_text_can_drive_the_terminal(
+    found: list[Diagnostic], file: str, verbose: bool, width: int | None
+) -> None:
     shown = render(found, file=file, verbose=verbose, width=width)
     assert all(line.isprintable() for line in shown.split("\n"))
     shown.encode("utf-8")
@@ -183,6 +211,10 @@ def test_json_has_the_fields_that_say_something() -> None:
 
 
 def test_plain_text_needs_no_colour_library() -> None:
-    program = "import sys, nirc.diagnostics.human; print({'click', 'rich', 'numpy'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    program = (
+        "import sys, nirc.diagnostics.human; print({'click', 'rich', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "set()\n"

@@ -25,7 +25,9 @@ ZOO = ["basicmotions_lif_ff", "japanesevowels_rsnn", "digits_lif_mlp", "digits_i
 RNG = np.random.default_rng(0)
 
 
-def written(model: object, stage: str, path: Path, target: str | None = None, **options: Any) -> tuple[Path, Log]:
+def written(
+    model: object, stage: str, path: Path, target: str | None = None, **options: Any
+) -> tuple[Path, Log]:
     log = Log()
     path.write_bytes(export(model, stage, target, Options(**options), log=log))
     return path, log
@@ -37,7 +39,9 @@ def spikes(model: object, inputs: np.ndarray, **options: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("stage", ["float", "discrete"])
 @pytest.mark.parametrize("name", ZOO)
-def test_a_stage_that_is_read_again_answers_as_the_model(name: str, stage: str, tmp_path: Path) -> None:
+def test_a_stage_that_is_read_again_answers_as_the_model(
+    name: str, stage: str, tmp_path: Path
+) -> None:
     """The file records by whose rule it is read, so that no option is needed."""
     model = DATA / f"zoo/{name}.nir"
     inputs = np.load(model.with_suffix(".npz"))["inputs"][:20]
@@ -68,8 +72,13 @@ def test_physical_parameters_are_read_by_the_writer_of_the_model(tmp_path: Path)
         ("digits_lif_mlp", "spinnaker2", 0.95),
     ],
 )
-def test_the_integer_stage_holds_what_the_chip_uses(name: str, target: str, least: float, tmp_path: Path) -> None:
-    """Up to what NIR cannot say, which is put back here: the chip's rule. Rounding of states is left."""
+def test_the_integer_stage_holds_what_the_chip_uses(
+    name: str, target: str, least: float, tmp_path: Path
+) -> None:
+    """Up to what NIR cannot say, which is put back here: the chip's rule.
+
+    Rounding of states is left.
+    """
     model = DATA / f"zoo/{name}.nir"
     inputs = np.load(model.with_suffix(".npz"))["inputs"][:40]
     inputs = inputs.reshape(*inputs.shape[:2], -1)
@@ -80,7 +89,10 @@ def test_the_integer_stage_holds_what_the_chip_uses(name: str, target: str, leas
     other = any(rule.without_synapse() != LETTER for rule in rules.values())
     assert ("P315" in {d.code for d in log.diagnostics}) == other
     read = lower(path, Options(), log=Log()).discrete
-    again = {n: replace(p, dynamics=_stepping(p.dynamics, rules[n])) for n, p in _populations(read).items()}
+    again = {
+        n: replace(p, dynamics=_stepping(p.dynamics, rules[n]))
+        for n, p in _populations(read).items()
+    }
     got, chip = run(read.mapped(again), inputs).output, run(made.integer, inputs).output
     agreeing = (got.sum(axis=1).argmax(axis=1) == chip.sum(axis=1).argmax(axis=1)).mean()
     assert agreeing >= least
@@ -110,19 +122,26 @@ def test_a_bias_a_delay_and_a_leak_survive(tmp_path: Path) -> None:
     inputs = RNG.poisson(0.5, (4, 50, 2))
     for stage in ("float", "discrete"):
         path, _ = written(model, stage, tmp_path / f"{stage}.nir")
-        got, expected = (run(lower(m, Options(), log=Log()).discrete, inputs).output for m in (path, model))
+        got, expected = (
+            run(lower(m, Options(), log=Log()).discrete, inputs).output for m in (path, model)
+        )
         assert expected.any() and (got == expected).all()
 
 
 def test_same_model_same_bytes(tmp_path: Path) -> None:
-    first, second = (export(DATA / "zoo/digits_if_cnn.nir", "float", None, Options(), log=Log()) for _ in range(2))
+    first, second = (
+        export(DATA / "zoo/digits_if_cnn.nir", "float", None, Options(), log=Log())
+        for _ in range(2)
+    )
     assert first == second
 
 
 def test_an_integrator_with_a_constant_input_gets_a_matrix_for_it(tmp_path: Path) -> None:
     one = np.ones(2)
     weight = np.array([[0.5, 0.1], [0.2, 0.4]])
-    model = chain(2, nir.Affine(weight, one * 0.25), nir.Scale(one * 2), nir.IF(one, one, one * 0), n_out=2)
+    model = chain(
+        2, nir.Affine(weight, one * 0.25), nir.Scale(one * 2), nir.IF(one, one, one * 0), n_out=2
+    )
     inputs = RNG.poisson(0.3, (2, 30, 2))
     path, _ = written(model, "discrete", tmp_path / "x.nir")
     assert (spikes(path, inputs) == spikes(model, inputs)).all()
@@ -140,11 +159,15 @@ def test_the_command_writes_the_file(tmp_path: Path) -> None:
     assert done.returncode == 0 and "P315" in done.stderr, done.stderr
     assert nirc("inspect", "chip.nir", cwd=tmp_path).returncode == 0
     assert nirc("export", model, "-o", "x/y.nir", "--stage", "float", cwd=tmp_path).returncode == 2
-    assert nirc("export", "none.nir", "--stage", "float", "-o", "y.nir", cwd=tmp_path).returncode == 3
+    assert (
+        nirc("export", "none.nir", "--stage", "float", "-o", "y.nir", cwd=tmp_path).returncode == 3
+    )
 
 
 def test_two_receptors_are_refused_with_the_way_out() -> None:
-    program = lower(chain(2, nir.Linear(np.eye(2)), cuba(2), n_out=2), Options(), log=Log()).discrete
+    program = lower(
+        chain(2, nir.Linear(np.eye(2)), cuba(2), n_out=2), Options(), log=Log()
+    ).discrete
     name, population = next(iter(_populations(program).items()))
     both = replace(population.dynamics, decay_syn_2=np.ones(2) / 2, gain_syn_2=np.ones(2))
     log = Log()

@@ -1,4 +1,6 @@
-"""Files for a simulator: which nodes they have, how they are named and ordered, and what is refused."""
+"""Files for a simulator: which nodes they have, how they are named and ordered, and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,20 @@ from nirc.export.order import fault, run_order
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.semantics.run import run
 from nirc.writers.writer import installed_writers
-from tests.build import affine, cuba, delay, graph, if_, inp, lif, linear, lowered, node, out, written_by
+from tests.build import (
+    affine,
+    cuba,
+    delay,
+    graph,
+    if_,
+    inp,
+    lif,
+    linear,
+    lowered,
+    node,
+    out,
+    written_by,
+)
 from tests.commands import nirc
 from tests.models import DATA, raster
 
@@ -32,7 +47,9 @@ def weights(*shape: int) -> np.ndarray:
     return RNG.normal(0.3, 0.7, shape)
 
 
-def file_for(simulator: str, raw: RawGraph, path: Path, writer: str = "nir", **options: Any) -> tuple[Path, Exported]:
+def file_for(
+    simulator: str, raw: RawGraph, path: Path, writer: str = "nir", **options: Any
+) -> tuple[Path, Exported]:
     """The network's float stage as a file for ``simulator``, which nir.read has opened."""
     made = lowered(raw, **options) if writer == "nir" else written_by(writer, raw)
     done = for_simulator(simulator, made.reference, Log())
@@ -56,7 +73,12 @@ def refused(simulator: str, raw: RawGraph, writer: str = "nir", **options: Any) 
 
 
 def two_layers(first: RawNode, last: RawNode) -> RawGraph:
-    layers = {"in": inp(6), "w1": affine(weights(8, 6), weights(8)), "first": first, "w2": linear(weights(3, 8))}
+    layers = {
+        "in": inp(6),
+        "w1": affine(weights(8, 6), weights(8)),
+        "first": first,
+        "w2": linear(weights(3, 8)),
+    }
     return graph({**layers, "last": last, "out": out(3)}, "in w1 first w2 last out")
 
 
@@ -65,14 +87,28 @@ def two_layers(first: RawNode, last: RawNode) -> RawGraph:
 
 def test_nodes_are_named_as_signals_reach_them(tmp_path: Path) -> None:
     """Names that are words of Python or of torch modules, or have dots, are none in the file."""
-    layers = {"in": inp(3), "if.weight": linear(weights(3, 3)), "forward": lif(3), "lambda": linear(weights(2, 3))}
+    layers = {
+        "in": inp(3),
+        "if.weight": linear(weights(3, 3)),
+        "forward": lif(3),
+        "lambda": linear(weights(2, 3)),
+    }
     raw = graph({**layers, "1.lif": lif(2), "out": out(2)}, "in if.weight forward lambda 1.lif out")
     path, _ = file_for("snntorch", raw, tmp_path / "x.nir")
-    assert list(nodes(path)) == ["1_forward_linear", "2_forward", "3_1_lif_linear", "4_1_lif", "input", "output"]
+    assert list(nodes(path)) == [
+        "1_forward_linear",
+        "2_forward",
+        "3_1_lif_linear",
+        "4_1_lif",
+        "input",
+        "output",
+    ]
 
 
 def test_scales_go_into_weights(tmp_path: Path) -> None:
-    """No importer knows a Scale: a gain of 0.5 behind the synapse, and thresholds of their own, are folded."""
+    """No importer knows a Scale: a gain of 0.5 behind the synapse, and thresholds of their own, are
+    folded.
+    """
     thresholds = np.array([1.0, 2.0, 4.0])
     raw = graph(
         {
@@ -98,7 +134,13 @@ def test_sinabs_gets_affine_nodes_with_a_bias(tmp_path: Path) -> None:
 
 
 def convolutional(neuron: Any) -> RawGraph:
-    kernel = {"stride": [1, 1], "padding": [1, 1], "dilation": [1, 1], "groups": 1, "bias": np.zeros(4)}
+    kernel = {
+        "stride": [1, 1],
+        "padding": [1, 1],
+        "dilation": [1, 1],
+        "groups": 1,
+        "bias": np.zeros(4),
+    }
     layers = {
         "in": inp(2, 4, 4),
         "c": node("Conv2d", weight=weights(4, 2, 3, 3), input_shape=[4, 4], **kernel),
@@ -134,9 +176,13 @@ def test_each_simulator_gets_the_nodes_that_it_builds(
 ) -> None:
     """Averages become sums with a factor in the weights; what has no maps gets matrices."""
     raw = convolutional(if_map)
-    path, made = file_for(simulator, raw, tmp_path / "x.nir", writer, **({"dt": None} if writer == "nir" else {}))
+    path, made = file_for(
+        simulator, raw, tmp_path / "x.nir", writer, **({"dt": None} if writer == "nir" else {})
+    )
     found = nodes(path)
-    assert [type(n).__name__ for n in found.values() if not isinstance(n, nir.Input | nir.Output)] == kinds
+    assert [
+        type(n).__name__ for n in found.values() if not isinstance(n, nir.Input | nir.Output)
+    ] == kinds
     assert made.shape == ((32,) if "Conv2d" not in kinds else (2, 4, 4))
 
 
@@ -151,14 +197,23 @@ def test_columns_for_spyx_count_the_channel_last(tmp_path: Path) -> None:
 
 
 def recurrent(neuron: RawNode) -> RawGraph:
-    layers = {"in": inp(6), "w1": linear(weights(8, 6)), "pop": neuron, "rec": affine(weights(8, 8), weights(8))}
+    layers = {
+        "in": inp(6),
+        "w1": linear(weights(8, 6)),
+        "pop": neuron,
+        "rec": affine(weights(8, 8), weights(8)),
+    }
     ways = ("in w1 pop w2 last out", "pop rec pop")
     return graph({**layers, "w2": linear(weights(3, 8)), "last": lif(3), "out": out(3)}, *ways)
 
 
 @pytest.mark.parametrize("neuron", [lif(8), cuba(8)], ids=["LIF", "CubaLIF"])
-def test_snntorch_does_not_take_a_loop_for_a_cell_of_its_own(neuron: RawNode, tmp_path: Path) -> None:
-    """A cell of two nodes would be imported with its input in the wrong place: the way back has two nodes."""
+def test_snntorch_does_not_take_a_loop_for_a_cell_of_its_own(
+    neuron: RawNode, tmp_path: Path
+) -> None:
+    """A cell of two nodes would be imported with its input in the wrong place: the way back has two
+    nodes.
+    """
     path, _ = file_for("snntorch", recurrent(neuron), tmp_path / "x.nir")
     edges = nir.read(path).edges
     assert all((b, a) not in edges for a, b in edges)
@@ -178,17 +233,32 @@ def test_rockpool_gets_a_graph_for_each_recurrent_population(tmp_path: Path) -> 
     synapse = {"r": np.full(8, 4.5), "w_in": np.ones(8)}
     net = recurrent(cuba(8, 5, 3, **synapse))
     pop = net.nodes["pop"]
-    net = RawGraph({**net.nodes, "last": cuba(3, 5, 3, r=np.full(3, 4.5), w_in=np.ones(3))}, net.edges)
+    net = RawGraph(
+        {**net.nodes, "last": cuba(3, 5, 3, r=np.full(3, 4.5), w_in=np.ones(3))}, net.edges
+    )
     assert pop.type == "CubaLIF"
     path, _ = file_for("rockpool", net, tmp_path / "x.nir", "rockpool")
     inner = nodes(path)["2_pop"]
     assert isinstance(inner, nir.NIRGraph)
-    assert sorted(type(n).__name__ for n in inner.nodes.values()) == ["CubaLIF", "Input", "Linear", "Output"]
+    assert sorted(type(n).__name__ for n in inner.nodes.values()) == [
+        "CubaLIF",
+        "Input",
+        "Linear",
+        "Output",
+    ]
 
 
 def test_a_clock_takes_nothing_of_the_input(tmp_path: Path) -> None:
-    """A population that a constant alone drives is wired to the Input by zeros: every node needs a way to it."""
-    layers = {"in": inp(2), "w": linear(weights(3, 2)), "pop": lif(3), "last": linear(weights(2, 3)), "l": lif(2)}
+    """A population that a constant alone drives is wired to the Input by zeros: every node needs a
+    way to it.
+    """
+    layers = {
+        "in": inp(2),
+        "w": linear(weights(3, 2)),
+        "pop": lif(3),
+        "last": linear(weights(2, 3)),
+        "l": lif(2),
+    }
     made = lowered(graph({**layers, "out": out(2)}, "in w pop last l out")).reference
     clock = made["pop"]
     nodes_ = dict(made.graph.nodes(data="payload")) | {"clock": clock}
@@ -219,7 +289,11 @@ def with_drift(d: Any) -> Any:
         ("norse", "nir,reset=subtract", two_layers(lif(8), cuba(3))),
         ("sinabs", "sinabs", two_layers(if_(8, 1.0), if_(3, 1.0))),
         ("sinabs", "sinabs,floor=-1", two_layers(if_(8, 1.0), if_(3, 1.0))),
-        ("rockpool", "rockpool", two_layers(cuba(8, r=np.full(8, 7.0)), cuba(3, r=np.full(3, 7.0)))),
+        (
+            "rockpool",
+            "rockpool",
+            two_layers(cuba(8, r=np.full(8, 7.0)), cuba(3, r=np.full(3, 7.0))),
+        ),
         ("spyx", "spyx", two_layers(lif(8, r=np.full(8, 0.875)), lif(3, r=np.full(3, 0.875)))),
         ("spyx", "spyx", convolutional(if_map)),
         ("nengo", "nir", two_layers(if_(8, 1.0), if_(3, 1.0))),
@@ -236,10 +310,14 @@ def test_nirc_reads_the_file_as_the_simulator_loads_it(
     stages = lower(path, Options(), log=log)
     name, _, choices = simulator.partition(",")
     assert stages.reading.writer.name == name and stages.reading.confidence == "recorded"
-    assert "as=loaded" in stages.reading.text and all(c in stages.reading.text for c in choices.split(","))
+    assert "as=loaded" in stages.reading.text and all(
+        c in stages.reading.text for c in choices.split(",")
+    )
     assert [d.code for d in log.diagnostics if d.severity != "note" and d.code != "W205"] == []
     inputs = raster(RNG, 2, 30, 32 if raw.nodes["in"].fields["shape"].size == 3 else 6)
-    wanted, got = (run(p, inputs).output for p in (as_stepped(made.reference, Log()), stages.reference))
+    wanted, got = (
+        run(p, inputs).output for p in (as_stepped(made.reference, Log()), stages.reference)
+    )
     assert wanted.any() and (np.isclose(wanted, got, atol=1e-4)).mean() > 0.99
 
 
@@ -255,8 +333,12 @@ def test_a_refusal_names_the_node_and_the_reason_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("simulator", ["sinabs", "rockpool"])
-def test_a_bound_of_spikes_that_the_simulator_does_not_know_is_refused(simulator: str, tmp_path: Path) -> None:
-    """Both importers build neurons without a bound. 31 is no more than the width of a chip's counter."""
+def test_a_bound_of_spikes_that_the_simulator_does_not_know_is_refused(
+    simulator: str, tmp_path: Path
+) -> None:
+    """Both importers build neurons without a bound. 31 is no more than the width of a chip's
+    counter.
+    """
     (first, *_) = refused(simulator, two_layers(if_(8), if_(3)), "sinabs,spikes=3")
     assert "up to 3 times" in first.message
     file_for(simulator, two_layers(if_(8), if_(3)), tmp_path / "n.nir", "sinabs,spikes=31")
@@ -270,12 +352,17 @@ def test_a_refusal_names_simulators_that_can_be_told() -> None:
 @pytest.mark.parametrize(
     ("last", "takers"),
     [
-        (node("LI", tau=[8e-4] * 3, r=[8.0] * 3, v_leak=[0.0] * 3), []),  # rockpool and sinabs take it, not the others
+        (
+            node("LI", tau=[8e-4] * 3, r=[8.0] * 3, v_leak=[0.0] * 3),
+            [],
+        ),  # rockpool and sinabs take it, not the others
         (lif(3), ["norse", "snntorch"]),
     ],
     ids=["li", "lif"],
 )
-def test_only_simulators_that_take_the_whole_network_are_named(last: RawNode, takers: list[str]) -> None:
+def test_only_simulators_that_take_the_whole_network_are_named(
+    last: RawNode, takers: list[str]
+) -> None:
     """Every refusal of a network names the same simulators, whatever of it they are about."""
     raw = two_layers(lif(8), last)
     for each in refused("spyx", raw):
@@ -307,14 +394,26 @@ def test_branches_that_meet_are_refused_where_they_are_run_too_late(tmp_path: Pa
 
 
 def test_delays_are_refused() -> None:
-    layers = {"in": inp(2), "w": linear(weights(3, 2)), "a": lif(3), "d": delay(np.full(3, 2e-4)), "b": lif(3)}
+    layers = {
+        "in": inp(2),
+        "w": linear(weights(3, 2)),
+        "a": lif(3),
+        "d": delay(np.full(3, 2e-4)),
+        "b": lif(3),
+    }
     raw = graph({**layers, "out": out(3)}, "in w a d b out")
     (only,) = refused("norse", raw)
     assert only.found == "2 step(s) from `a` to `b`"
 
 
 def test_two_inputs_are_refused() -> None:
-    layers = {"x": inp(2), "y": inp(2), "w": linear(weights(2, 2)), "v": linear(weights(2, 2)), "a": lif(2)}
+    layers = {
+        "x": inp(2),
+        "y": inp(2),
+        "w": linear(weights(2, 2)),
+        "v": linear(weights(2, 2)),
+        "a": lif(2),
+    }
     raw = graph({**layers, "out": out(2)}, "x w a out", "y v a")
     (only,) = refused("norse", raw)
     assert "2 nodes of type Input" in only.message and only.found == "`x`, `y`"
@@ -322,7 +421,12 @@ def test_two_inputs_are_refused() -> None:
 
 def test_a_loop_is_refused_where_layers_run_one_after_the_other() -> None:
     errors = refused(
-        "nengo", graph({"in": inp(2), "a": if_(2), "w": linear(weights(2, 2)), "out": out(2)}, "in a out", "a w a")
+        "nengo",
+        graph(
+            {"in": inp(2), "a": if_(2), "w": linear(weights(2, 2)), "out": out(2)},
+            "in a out",
+            "a w a",
+        ),
     )
     assert "without a way back" in errors[0].message
 
@@ -341,7 +445,9 @@ def test_choices_that_contradict_each_other_name_both_nodes() -> None:
 
 def test_an_argument_of_the_importer_is_told(tmp_path: Path) -> None:
     log = Log()
-    made = for_simulator("norse", lowered(two_layers(cuba(8), cuba(3)), reset="subtract").reference, log)
+    made = for_simulator(
+        "norse", lowered(two_layers(cuba(8), cuba(3)), reset="subtract").reference, log
+    )
     assert [d.code for d in log.diagnostics] == ["P319"]
     assert "reset_method" in made.loading
 
@@ -371,7 +477,10 @@ def test_a_node_that_is_never_ready_is_left_out() -> None:
 
 
 def test_what_leads_back_has_to_run_later() -> None:
-    assert fault(["in", "a", "w", "out"], [("in", "a"), ("a", "w"), ("a", "out")], [("w", "a")], "out") == ""
+    assert (
+        fault(["in", "a", "w", "out"], [("in", "a"), ("a", "w"), ("a", "out")], [("w", "a")], "out")
+        == ""
+    )
     assert fault(["in", "w", "a", "out"], [("in", "a"), ("a", "out")], [("w", "a")], "out") == "a"
 
 
@@ -389,7 +498,9 @@ def test_the_command_prints_how_the_file_is_loaded(tmp_path: Path) -> None:
 
 def test_the_command_refuses_and_writes_nothing(tmp_path: Path) -> None:
     model = DATA / "zoo/basicmotions_lif_ff.nir"
-    done = nirc("export", model, "--stage", "float", "--for", "snntorch", "-o", "n.nir", cwd=tmp_path)
+    done = nirc(
+        "export", model, "--stage", "float", "--for", "snntorch", "-o", "n.nir", cwd=tmp_path
+    )
     assert done.returncode == 1 and "P317" in done.stderr and "nodes/1" in done.stderr
     assert not (tmp_path / "n.nir").exists()
     choices = "snntorch,reset=subtract,reset_delay=yes"
@@ -397,7 +508,9 @@ def test_the_command_refuses_and_writes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0 and "P319" in done.stderr and "_base_sub" in done.stdout
 
 
-@pytest.mark.parametrize("asked", ["foo", "nir", "norse,foo=1", "norse,reset=none", "norse,reset=zero,reset=zero", ""])
+@pytest.mark.parametrize(
+    "asked", ["foo", "nir", "norse,foo=1", "norse,reset=none", "norse,reset=zero,reset=zero", ""]
+)
 def test_a_simulator_that_does_not_exist_is_a_mistake_of_usage(asked: str) -> None:
     log = Log()
     with pytest.raises(NircError) as refusal:

@@ -1,4 +1,6 @@
-"""Whatever nirc writes, ``nir.read`` opens with its type checks on, and nirc reads the same network from it."""
+"""Whatever nirc writes, ``nir.read`` opens with its type checks on, and nirc reads the same network
+from it.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,13 @@ def test_every_stage_of_a_chip_opens(name: str, chip: str, tmp_path: Path) -> No
 
 
 def conv(weight: Any, size: tuple[int, int], **other: Any) -> RawNode:
-    fields = {"bias": np.zeros(len(weight)), "stride": [1, 1], "padding": [0, 0], "dilation": [1, 1], "groups": 1}
+    fields = {
+        "bias": np.zeros(len(weight)),
+        "stride": [1, 1],
+        "padding": [0, 0],
+        "dilation": [1, 1],
+        "groups": 1,
+    }
     return node("Conv2d", weight=weight, input_shape=size, **{**fields, **other})
 
 
@@ -70,7 +78,12 @@ def test_every_kernel_opens_and_computes_the_same(kind: str, tmp_path: Path) -> 
     layers = {
         "in": inp(2, 6, 6),
         "c": conv(RNG.normal(0.1, 0.5, shape), (6, 6), **other),
-        "pop": node("IF", r=np.ones((4, *after)), v_threshold=np.ones((4, *after)), v_reset=np.zeros((4, *after))),
+        "pop": node(
+            "IF",
+            r=np.ones((4, *after)),
+            v_threshold=np.ones((4, *after)),
+            v_reset=np.zeros((4, *after)),
+        ),
         "flat": node("Flatten", start_dim=0, end_dim=-1, input_type=[4, *after]),
         "w": linear(RNG.normal(0.1, 0.5, (3, n))),
         "last": if_(3),
@@ -91,9 +104,19 @@ def test_a_map_behind_a_vector_is_written_as_a_vector(tmp_path: Path) -> None:
             {
                 "in": inp(2, 4, 4),
                 "c": conv(RNG.normal(0.3, 0.5, (2, 2, 3, 3)), (4, 4), padding=[1, 1]),
-                "pop": node("IF", r=np.ones((2, 4, 4)), v_threshold=np.ones((2, 4, 4)), v_reset=np.zeros((2, 4, 4))),
+                "pop": node(
+                    "IF",
+                    r=np.ones((2, 4, 4)),
+                    v_threshold=np.ones((2, 4, 4)),
+                    v_reset=np.zeros((2, 4, 4)),
+                ),
                 "d": conv(RNG.normal(0.3, 0.5, (2, 2, 3, 3)), (4, 4), padding=[1, 1]),
-                "last": node("IF", r=np.ones((2, 4, 4)), v_threshold=np.ones((2, 4, 4)), v_reset=np.zeros((2, 4, 4))),
+                "last": node(
+                    "IF",
+                    r=np.ones((2, 4, 4)),
+                    v_threshold=np.ones((2, 4, 4)),
+                    v_reset=np.zeros((2, 4, 4)),
+                ),
                 "out": out(2, 4, 4),
             },
             "in c pop d last out",
@@ -105,7 +128,11 @@ def test_a_map_behind_a_vector_is_written_as_a_vector(tmp_path: Path) -> None:
     unrolled = program.rebuilt(
         dict(program.graph.nodes(data="payload")),
         [
-            (s, t, p if (s, t) != (source, target) else type(p)(ops=(unroll(op),), origins=p.origins))
+            (
+                s,
+                t,
+                p if (s, t) != (source, target) else type(p)(ops=(unroll(op),), origins=p.origins),
+            )
             for s, t, p in program.edges()
         ],
     )
@@ -135,21 +162,32 @@ def test_a_bias_of_each_neuron_of_a_map_opens(tmp_path: Path) -> None:
         v_reset=np.zeros(shape),
     )
     for last in (pop, leaky):
-        layers = {"in": inp(2, 4, 4), "c": conv(RNG.normal(0.3, 0.5, (2, 2, 3, 3)), (4, 4), padding=[1, 1])}
+        layers = {
+            "in": inp(2, 4, 4),
+            "c": conv(RNG.normal(0.3, 0.5, (2, 2, 3, 3)), (4, 4), padding=[1, 1]),
+        }
         made = lowered(graph({**layers, "pop": last, "out": out(*shape)}, "in c pop out"))
         opened(made.discrete, tmp_path / "x.nir")
         opened(made.continuous, tmp_path / "y.nir")
 
 
 def test_names_with_a_slash_open(tmp_path: Path) -> None:
-    layers = {"in": inp(2), "a/b": affine(np.eye(2), [0.1, 0]), "a.b": if_(2), "c/d": if_(2), "out": out(2)}
+    layers = {
+        "in": inp(2),
+        "a/b": affine(np.eye(2), [0.1, 0]),
+        "a.b": if_(2),
+        "c/d": if_(2),
+        "out": out(2),
+    }
     ways = (("in", "a/b"), ("a/b", "a.b"), ("a.b", "c/d"), ("c/d", "out"))
     opened(lowered(graph(layers, *ways), dt=None).discrete, tmp_path / "x.nir")
 
 
 def test_what_is_too_large_for_a_matrix_names_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operators, "MOST_ENTRIES", 8)
-    net = graph({"in": inp(3), "w": linear(np.ones((3, 3))), "pop": if_(3), "out": out(3)}, "in w pop out")
+    net = graph(
+        {"in": inp(3), "w": linear(np.ones((3, 3))), "pop": if_(3), "out": out(3)}, "in w pop out"
+    )
     log = Log()
     with pytest.raises(NircError):
         to_graph(lowered(net, dt=None).discrete, log)

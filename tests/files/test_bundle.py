@@ -17,7 +17,9 @@ from tests.models import DATA
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    made = nirc.compile(DATA / "paper/braille_noDelay_noBias_subtract.nir", "xylo", reset="subtract")
+    made = nirc.compile(
+        DATA / "paper/braille_noDelay_noBias_subtract.nir", "xylo", reset="subtract"
+    )
     return made.save(tmp_path / "b")
 
 
@@ -61,7 +63,9 @@ def test_a_changed_file_is_noticed(bundle: Path) -> None:
         lambda m: m["populations"].update(evil=3),
     ],
 )
-def test_a_damaged_manifest_is_refused(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def test_a_damaged_manifest_is_refused(
+    bundle: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
     assert "U605" in refusal(edited(bundle, change))
 
 

@@ -45,8 +45,14 @@ def refused(path: Path, dt_s: float | None = None) -> Diagnostic:
 @pytest.mark.parametrize("dtype", ["bool", "u1", "i8", ">i2", "f2", "f4", "f8"])
 def test_counts_of_any_number_type_become_integers(tmp_path: Path, dtype: str) -> None:
     counts = COUNTS.astype(dtype)
-    data, said = read(npz(tmp_path / "d.npz", inputs=counts, labels=[1], dt=1e-4, ref_output=COUNTS))
-    assert data.inputs.dtype == np.int64 and np.array_equal(data.inputs, counts.astype(int)) and not said
+    data, said = read(
+        npz(tmp_path / "d.npz", inputs=counts, labels=[1], dt=1e-4, ref_output=COUNTS)
+    )
+    assert (
+        data.inputs.dtype == np.int64
+        and np.array_equal(data.inputs, counts.astype(int))
+        and not said
+    )
     assert data.labels is not None and data.labels.tolist() == [1] and data.dt_s == 1e-4
 
 
@@ -62,7 +68,9 @@ def test_a_bare_array_in_fortran_order_is_inputs(tmp_path: Path) -> None:
 
 def test_two_axes_are_one_sample_with_a_warning(tmp_path: Path) -> None:
     data, said = read(npz(tmp_path / "d.npz", inputs=COUNTS[0]))
-    assert data.inputs.shape == (1, 3, 2) and [(d.code, d.severity) for d in said] == [("U604", "warning")]
+    assert data.inputs.shape == (1, 3, 2) and [(d.code, d.severity) for d in said] == [
+        ("U604", "warning")
+    ]
 
 
 def test_another_time_step_than_the_models_is_said(tmp_path: Path) -> None:
@@ -108,7 +116,7 @@ def test_files_of_other_kinds_are_named(tmp_path: Path) -> None:
     assert "FIFO" in refused(tmp_path / "fifo").message
 
 
-# -- hostile archives --------------------------------------------------------------------------------------------
+# -- hostile archives ------------------------------------------------------------------------------
 
 
 def member(path: Path, data: bytes, packing: int = zipfile.ZIP_DEFLATED) -> Path:
@@ -133,7 +141,9 @@ def header(shape: str, dtype: str = "|u1") -> bytes:
         ("(" + "9" * 5000 + ",)", "damaged"),
     ],
 )
-def test_a_header_that_lies_is_refused_before_memory_is_taken(tmp_path: Path, shape: str, says: str) -> None:
+def test_a_header_that_lies_is_refused_before_memory_is_taken(
+    tmp_path: Path, shape: str, says: str
+) -> None:
     data = header(shape) + COUNTS.tobytes()
     assert says in refused(member(tmp_path / "d.npz", data)).message
     (tmp_path / "d.npy").write_bytes(data)
@@ -147,11 +157,15 @@ def test_a_zip_bomb_gives_what_its_header_says_and_no_more(tmp_path: Path) -> No
 
 
 def test_unusual_packing_is_refused(tmp_path: Path) -> None:
-    assert "unusual" in refused(member(tmp_path / "d.npz", header("(1,)"), zipfile.ZIP_LZMA)).message
+    assert (
+        "unusual" in refused(member(tmp_path / "d.npz", header("(1,)"), zipfile.ZIP_LZMA)).message
+    )
 
 
 def test_flipped_bytes_give_data_or_a_refusal(tmp_path: Path) -> None:
-    whole = npz(tmp_path / "d.npz", inputs=np.ones((4, 5, 6)), labels=np.arange(4), dt=1e-3).read_bytes()
+    whole = npz(
+        tmp_path / "d.npz", inputs=np.ones((4, 5, 6)), labels=np.arange(4), dt=1e-3
+    ).read_bytes()
     for seed in range(200):
         dice = random.Random(seed)
         bad = bytearray(whole[: dice.randrange(len(whole))] if seed % 10 == 0 else whole)
@@ -165,12 +179,14 @@ def test_flipped_bytes_give_data_or_a_refusal(tmp_path: Path) -> None:
             assert {d.code for d in error.diagnostics if d.severity == "error"} == {"U603"}
 
 
-# -- nir's recorded data -----------------------------------------------------------------------------------------
+# -- nir's recorded data ---------------------------------------------------------------------------
 
 
 def recorded(path: Path, **nodes: Any) -> Path:
     """Each node with one observable, or a dict of them, written by nir itself."""
-    named = {n: nir.NIRNodeData(o if isinstance(o, dict) else {"spikes": o}) for n, o in nodes.items()}
+    named = {
+        n: nir.NIRNodeData(o if isinstance(o, dict) else {"spikes": o}) for n, o in nodes.items()
+    }
     nir.write_data(path, nir.NIRGraphData(named))
     return path
 
@@ -191,7 +207,9 @@ def test_gridded_data_of_the_input_are_taken(tmp_path: Path) -> None:
 
 
 def test_events_are_counted_in_the_models_steps(tmp_path: Path) -> None:
-    path = recorded(tmp_path / "d.h5", only=events([1, 1, 0, -1], [0.0, 0.9e-3, 3 * 1e-3 - 1e-3, np.inf]))
+    path = recorded(
+        tmp_path / "d.h5", only=events([1, 1, 0, -1], [0.0, 0.9e-3, 3 * 1e-3 - 1e-3, np.inf])
+    )
     data, _ = read(path, 1e-3)
     assert data.inputs.tolist() == [[[0, 2], [0, 0], [1, 0]]] and data.dt_s == 1e-3
 
@@ -204,7 +222,11 @@ def test_events_are_binned_as_nir_does_it(tmp_path: Path) -> None:
 
 def test_valued_events_are_added_up(tmp_path: Path) -> None:
     valued = nir.ValuedEventData(
-        idx=np.array([[0, 0]]), time=np.array([[0.0, 1e-4]]), value=np.array([[2.0, 3.0]]), n_neurons=2, t_max=1e-3
+        idx=np.array([[0, 0]]),
+        time=np.array([[0.0, 1e-4]]),
+        value=np.array([[2.0, 3.0]]),
+        n_neurons=2,
+        t_max=1e-3,
     )
     assert read(recorded(tmp_path / "d.h5", only=valued), 1e-3)[0].inputs.tolist() == [[[5, 0]]]
 
@@ -227,7 +249,10 @@ def test_events_that_fit_nowhere_are_refused(tmp_path: Path, made: Any, says: st
 
 def test_recorded_data_that_leave_a_choice_are_refused(tmp_path: Path) -> None:
     assert "--dt" in refused(recorded(tmp_path / "a.h5", only=events([0], [0.0]))).help
-    assert "which of the nodes" in refused(recorded(tmp_path / "b.h5", a=gridded(), b=gridded())).message
+    assert (
+        "which of the nodes"
+        in refused(recorded(tmp_path / "b.h5", a=gridded(), b=gridded())).message
+    )
     two = {"u": gridded(), "v": gridded()}
     assert "which of the observables" in refused(recorded(tmp_path / "c.h5", only=two)).message
 

@@ -26,9 +26,15 @@ CASES: dict[str, tuple[bytes, str]] = {
     "tar": (b"a".ljust(257, b"\0") + b"ustar", "a tar archive"),
     "elf": (b"\x7fELF\x02\x01", "a program (ELF)"),
     "mat": (b"MATLAB 5.0 MAT-file, Platform", "a MATLAB 5 file"),
-    "lfs": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer (fetch the file itself: git lfs pull)"),
+    "lfs": (
+        b"version https://git-lfs.github.com/spec/v1\n",
+        "a Git LFS pointer (fetch the file itself: git lfs pull)",
+    ),
     "onnx": (b"\x08\x07\x12\x07pytorch\x1a\x051.9.0", "an ONNX model"),
-    "saved model": (b"\x08\x01\x12\x9a\xf3\x01\x0a\x10\x00", "a protobuf file (TensorFlow or ONNX)"),
+    "saved model": (
+        b"\x08\x01\x12\x9a\xf3\x01\x0a\x10\x00",
+        "a protobuf file (TensorFlow or ONNX)",
+    ),
     "tflite": (b"\x1c\x00\x00\x00TFL3", "a TensorFlow Lite model"),
     "safetensors": (SAFETENSORS, "a safetensors file"),
     "json": (json.dumps({"nodes": []}).encode(), "a JSON file"),
@@ -58,7 +64,9 @@ def test_a_file_is_named_by_its_first_bytes(tmp_path: Path, case: str) -> None:
         (["readme.txt"], "a zip archive"),
     ],
 )
-def test_an_archive_is_named_by_the_names_inside(tmp_path: Path, members: list[str], name: str) -> None:
+def test_an_archive_is_named_by_the_names_inside(
+    tmp_path: Path, members: list[str], name: str
+) -> None:
     with zipfile.ZipFile(tmp_path / "m.nir", "w") as archive:
         for member in members:
             archive.writestr(member, "x")
@@ -80,7 +88,9 @@ def test_a_zip_directory_that_lies_gives_few_names_and_no_exception(tmp_path: Pa
     whole = (tmp_path / "a.npz").read_bytes()
     end = whole.rindex(b"PK\x05\x06")
     for count, start in ((1 << 31, 0), (46, len(whole)), ((1 << 32) - 1, (1 << 32) - 1)):
-        (tmp_path / "b").write_bytes(whole[: end + 12] + struct.pack("<II", count, start) + whole[end + 20 :])
+        (tmp_path / "b").write_bytes(
+            whole[: end + 12] + struct.pack("<II", count, start) + whole[end + 20 :]
+        )
         assert zip_names(tmp_path / "b") == []
 
 

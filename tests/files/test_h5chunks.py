@@ -1,4 +1,6 @@
-"""Packed values: what h5py writes is read; what a file lies about never reaches the HDF5 library."""
+"""Packed values: what h5py writes is read; what a file lies about never reaches the HDF5
+library.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ PACKINGS: dict[str, dict[str, Any]] = {
 SIZE = 800  # bytes of the chunk below
 
 
-def with_field(path: Path, change: Callable[[Any], None] = lambda field: None, **packing: Any) -> Path:
+def with_field(
+    path: Path, change: Callable[[Any], None] = lambda field: None, **packing: Any
+) -> Path:
     """The small model with 100 zeros in one chunk, packed so, then changed."""
     with h5py.File(small(path), "r+") as file:
         change(file["node/nodes/fc"].create_dataset("x", (100,), "f8", chunks=(100,), **packing))
@@ -44,9 +48,13 @@ def refused(path: Path) -> Diagnostic:
 @pytest.mark.parametrize("content", ["noise", "steps", "zeros"])
 def test_what_h5py_packs_is_read(tmp_path: Path, packing: str, dtype: str, content: str) -> None:
     noise = np.random.default_rng(0).integers(0, 100, (70, 30)) / 7
-    values = {"noise": noise, "steps": np.arange(2100).reshape(70, 30) // 300, "zeros": 0 * noise}[content]
+    values = {"noise": noise, "steps": np.arange(2100).reshape(70, 30) // 300, "zeros": 0 * noise}[
+        content
+    ]
     with h5py.File(small(tmp_path / "m.nir"), "r+") as file:
-        file["node/nodes/fc"].create_dataset("x", data=values.astype(dtype), chunks=(32, 16), **PACKINGS[packing])
+        file["node/nodes/fc"].create_dataset(
+            "x", data=values.astype(dtype), chunks=(32, 16), **PACKINGS[packing]
+        )
     graph, _ = found(tmp_path / "m.nir")
     assert graph is not None
     np.testing.assert_array_equal(graph.nodes["fc"].fields["x"], values.astype(dtype), strict=True)
@@ -70,7 +78,9 @@ def test_a_chunk_that_yields_too_little_is_damage_and_never_read_past_its_end(
     tmp_path: Path, packing: dict[str, Any], raw: bytes
 ) -> None:
     """HDF5 2.0.0 reads on behind the buffer: whatever is in memory, or a crash."""
-    path = with_field(tmp_path / "m.nir", lambda field: field.id.write_direct_chunk((0,), raw), **packing)
+    path = with_field(
+        tmp_path / "m.nir", lambda field: field.id.write_direct_chunk((0,), raw), **packing
+    )
     assert refused(path).code == "F104"
 
 
@@ -91,12 +101,16 @@ def test_a_mask_that_leaves_filters_out_is_counted(tmp_path: Path) -> None:
     ],
 )
 def test_a_chunk_that_yields_too_much_is_refused(tmp_path: Path, packing: str, raw: bytes) -> None:
-    path = with_field(tmp_path / "m.nir", lambda f: f.id.write_direct_chunk((0,), raw), compression=packing)
+    path = with_field(
+        tmp_path / "m.nir", lambda f: f.id.write_direct_chunk((0,), raw), compression=packing
+    )
     assert refused(path).code == "F106" and "unpacks" in refused(path).message
 
 
 def test_bombs_inside_bombs_are_refused(tmp_path: Path) -> None:
-    """Only the outer packing can be measured without undoing it: two of them need not be understood."""
+    """Only the outer packing can be measured without undoing it: two of them need not be
+    understood.
+    """
     with h5py.File(small(tmp_path / "m.nir"), "r+") as file:
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         plist.set_chunk((100,))
@@ -109,7 +123,9 @@ def test_bombs_inside_bombs_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at", [1, 2, 3])
 def test_szip_parameters_of_zero_are_damage_and_no_division(tmp_path: Path, at: int) -> None:
-    path = with_field(tmp_path / "m.nir", lambda field: field.write_direct(np.arange(100.0)), compression="szip")
+    path = with_field(
+        tmp_path / "m.nir", lambda field: field.write_direct(np.arange(100.0)), compression="szip"
+    )
     whole = path.read_bytes()
     values = [169, 8, 64, 100]
     stored = struct.pack("<4I", *values)
@@ -124,13 +140,17 @@ def test_a_plain_chunk_of_another_stored_size_is_damage(tmp_path: Path, stored: 
     """HDF5 2.0.0 writes a chunk that lists more than the shape needs past the end of its buffer."""
     path = with_field(tmp_path / "m.nir", lambda field: field.write_direct(np.arange(100.0)))
     whole = path.read_bytes()
-    key = struct.pack("<IIQQ", SIZE, 0, 0, 0)  # of the B-tree: stored size, mask, offset, element offset
+    key = struct.pack(
+        "<IIQQ", SIZE, 0, 0, 0
+    )  # of the B-tree: stored size, mask, offset, element offset
     at = whole.index(key, whole.index(b"TREE\1"))
     path.write_bytes(whole[:at] + struct.pack("<I", stored) + whole[at + 4 :])
     assert refused(path).code == "F104"
 
 
-def test_chunks_are_counted_over_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_are_counted_over_the_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("nirc.files.hdf5.file.Budget", lambda: Budget(chunks=2))
     path = with_field(tmp_path / "m.nir", lambda field: field.write_direct(np.ones(100)))
     assert found(path)[0] is not None

@@ -25,7 +25,9 @@ Install = Callable[..., None]
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Somebody's package with one module and one entry point."""
 
-    def install(source: str, *, package: str = "theirs", group: str = "nirc.backends", name: str = "chip") -> None:
+    def install(
+        source: str, *, package: str = "theirs", group: str = "nirc.backends", name: str = "chip"
+    ) -> None:
         info = tmp_path / package / f"{package}-1.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")
@@ -49,22 +51,31 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         ("PLUGIN = 'xylo'", "an object of type str"),
         ("raise ValueError('\\x1b[2J')", "ValueError: \\x1b[2J"),
         (
-            "from nirc.chip.backend import Backend\nclass Half(Backend):\n    name = 'chip'\nPLUGIN = Half()",
+            "from nirc.chip.backend import Backend\nclass Half(Backend):\n    name = "
+            "'chip'\nPLUGIN = Half()",
             "TypeError: Can't instantiate abstract class Half",
         ),
     ],
 )
-def test_a_broken_chip_is_left_out_with_its_package_and_the_cause(install: Install, source: str, cause: str) -> None:
+def test_a_broken_chip_is_left_out_with_its_package_and_the_cause(
+    install: Install, source: str, cause: str
+) -> None:
     install(source)
     log = Log()
     assert list(registry.backends(log)) == CHIPS
     (finding,) = log.diagnostics
-    assert (finding.code, finding.severity, finding.where) == ("U615", "warning", "theirs_module:PLUGIN")
+    assert (finding.code, finding.severity, finding.where) == (
+        "U615",
+        "warning",
+        "theirs_module:PLUGIN",
+    )
     assert "`chip` of the package theirs" in finding.message and cause in finding.found
     assert "pip uninstall theirs" in finding.help
     with pytest.raises(nirc.UsageError) as refusal:
         registry.backend("chip")
-    assert [(d.code, d.severity, d.found) for d in refusal.value.diagnostics] == [("U615", "error", finding.found)]
+    assert [(d.code, d.severity, d.found) for d in refusal.value.diagnostics] == [
+        ("U615", "error", finding.found)
+    ]
     assert registry.backend("xylo").name == "xylo"
 
 
@@ -77,10 +88,14 @@ def test_a_broken_writer_is_left_out_and_an_error_by_name(install: Install) -> N
         nirc.compile(MODEL, "xylo", writer="sim")
     compiled = nirc.compile(MODEL, "xylo", dt=1e-4)
     assert "U615" in {d.code for d in compiled.diagnostics}, "its fingerprints may be in the file"
-    assert "U615" not in {d.code for d in nirc.compile(MODEL, "xylo", dt=1e-4, writer="nir").diagnostics}
+    assert "U615" not in {
+        d.code for d in nirc.compile(MODEL, "xylo", dt=1e-4, writer="nir").diagnostics
+    }
 
 
-def test_of_two_packages_with_one_name_the_built_in_one_is_taken_and_else_the_first(install: Install) -> None:
+def test_of_two_packages_with_one_name_the_built_in_one_is_taken_and_else_the_first(
+    install: Install,
+) -> None:
     source = "from nirc.backends.xylo import BACKEND as PLUGIN"
     for package in ("theirs", "a_third", "theirs_too"):
         install(source, package=package, name="xylo" if package == "theirs" else "chip")
@@ -92,7 +107,9 @@ def test_of_two_packages_with_one_name_the_built_in_one_is_taken_and_else_the_fi
     ]
 
 
-def test_a_fault_of_a_built_in_plugin_is_a_bug_and_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_a_built_in_plugin_is_a_bug_and_is_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("nirc.writers.spyx.WRITER", None)
     assert "spyx" not in WRITERS.all(Log())
     monkeypatch.delattr("nirc.writers.spyx.WRITER")
@@ -108,7 +125,9 @@ def test_lists_go_on(install: Install, tmp_path: Path, command: str) -> None:
     done = commands.nirc(command, cwd=tmp_path)
     assert done.returncode == 0 and done.stdout == whole.stdout
     package = "others" if command == "writers" else "theirs"
-    assert f"of the package {package} is left out" in done.stderr and "no_such_module" in done.stderr
+    assert (
+        f"of the package {package} is left out" in done.stderr and "no_such_module" in done.stderr
+    )
 
 
 def test_the_comparison_of_all_targets_goes_on(install: Install, tmp_path: Path) -> None:
@@ -121,6 +140,14 @@ def test_the_comparison_of_all_targets_goes_on(install: Install, tmp_path: Path)
 
 def test_asked_for_by_name_it_is_an_error_with_the_cause(install: Install, tmp_path: Path) -> None:
     install("import no_such_module")
-    for asked in (("targets", "chip"), (MODEL, "--target", "chip"), (MODEL, "--target", "chip:one")):
+    for asked in (
+        ("targets", "chip"),
+        (MODEL, "--target", "chip"),
+        (MODEL, "--target", "chip:one"),
+    ):
         done = commands.nirc(*asked, cwd=tmp_path)
-        assert done.returncode == 2 and "error[U615]" in done.stderr and "no_such_module" in done.stderr
+        assert (
+            done.returncode == 2
+            and "error[U615]" in done.stderr
+            and "no_such_module" in done.stderr
+        )

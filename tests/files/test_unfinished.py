@@ -1,4 +1,6 @@
-"""Files whose exporter ended early: each is refused in one sentence that says so, and what to do."""
+"""Files whose exporter ended early: each is refused in one sentence that says so, and what to
+do.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ def test_a_graph_that_lacks_its_type_only_is_complete(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", CRASH, path, "raises", str(LAST), "earliest"], check=True)
     graph, said = found(path)
     assert graph is not None and len(graph.edges) == 3
-    assert [(d.code, d.severity, d.where) for d in said] == [("F108", "warning", "type")] and "error" in said[0].help
+    assert [(d.code, d.severity, d.where) for d in said] == [
+        ("F108", "warning", "type")
+    ] and "error" in said[0].help
 
 
 @pytest.mark.parametrize(
@@ -82,7 +86,9 @@ def test_bytes_that_were_never_written(tmp_path: Path, data: bytes, name: str) -
 
 @pytest.mark.parametrize("userblock", [0, 1024])
 @pytest.mark.parametrize("libver", ["earliest", "latest"])
-def test_a_file_that_ends_early_is_reported_with_both_sizes(tmp_path: Path, libver: str, userblock: int) -> None:
+def test_a_file_that_ends_early_is_reported_with_both_sizes(
+    tmp_path: Path, libver: str, userblock: int
+) -> None:
     with h5py.File(tmp_path / "m.nir", "w", libver=libver, userblock_size=userblock) as file:
         write_graph(file.create_group("node"), SMALL, CHAIN)
     assert found(tmp_path / "m.nir")[0] is not None
@@ -90,7 +96,11 @@ def test_a_file_that_ends_early_is_reported_with_both_sizes(tmp_path: Path, libv
     for length in (userblock + 200, len(whole) // 2, len(whole) - 1):
         (tmp_path / "cut.nir").write_bytes(whole[:length])
         said = refusal(tmp_path / "cut.nir")
-        assert said.code == "F104" and said.message == "the file ends early" and UNFINISHED in said.help
+        assert (
+            said.code == "F104"
+            and said.message == "the file ends early"
+            and UNFINISHED in said.help
+        )
         assert said.found == f"{length} bytes" and said.limit.startswith(f"{len(whole)} bytes")
 
 
@@ -138,7 +148,12 @@ def test_a_node_with_a_type_and_nothing_else_is_one_error(tmp_path: Path) -> Non
     with pytest.raises(InputError) as refused:
         to_layers(read_raw(tmp_path / "m.nir", log), log)
     (error,) = [d for d in refused.value.diagnostics if d.severity == "error"]
-    assert (error.code, error.where, error.limit, error.help) == ("F109", "nodes/lif", "r, v_threshold", UNFINISHED)
+    assert (error.code, error.where, error.limit, error.help) == (
+        "F109",
+        "nodes/lif",
+        "r, v_threshold",
+        UNFINISHED,
+    )
     assert refused.value.exit_code == 3
 
 
@@ -149,7 +164,9 @@ def test_a_nested_graph_without_a_type_is_read_with_a_warning(tmp_path: Path) ->
         del inner["type"]
     graph, said = found(tmp_path / "m.nir")
     assert graph is not None and graph.nodes["inner"].graph is not None
-    assert [(d.code, d.severity, d.where) for d in said] == [("F108", "warning", "nodes/inner/type")]
+    assert [(d.code, d.severity, d.where) for d in said] == [
+        ("F108", "warning", "nodes/inner/type")
+    ]
 
 
 def test_a_file_that_another_program_still_writes_is_not_taken_for_damage(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ SMALL: Mapping[str, Mapping[str, object]] = {
 CHAIN = [("input", "fc"), ("fc", "lif"), ("lif", "output")]
 
 
-def write_graph(group: Any, nodes: Mapping[str, Mapping[str, object]], edges: Sequence[tuple[str, str]]) -> None:
+def write_graph(
+    group: Any, nodes: Mapping[str, Mapping[str, object]], edges: Sequence[tuple[str, str]]
+) -> None:
     """The members of a NIRGraph into an HDF5 group, as nir.write lays them out."""
     group["type"] = "NIRGraph"
     place = group.create_group("nodes")

@@ -1,4 +1,6 @@
-"""Edges name nodes in more ways than one: each certain reading is warned of, the rest is refused."""
+"""Edges name nodes in more ways than one: each certain reading is warned of, the rest is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def test_plain_names_need_no_word() -> None:
 def test_a_duplicate_is_dropped_and_named() -> None:
     edges, found = resolved(graph({"a": scale(1), "b": if_()}, "a b", "a b", "a b"))
     assert edges == [(("a",), ("b",))]
-    assert [(d.code, d.where) for d in found] == [("G201", "edges")] and "'a' -> 'b'" in found[0].message
+    assert [(d.code, d.where) for d in found] == [("G201", "edges")] and "'a' -> 'b'" in found[
+        0
+    ].message
 
 
 def test_many_duplicates_are_counted_instead_of_listed() -> None:
@@ -59,12 +63,16 @@ def test_an_edge_of_a_flattened_subgraph_to_itself_is_its_recurrence() -> None:
 
 
 def test_a_flattened_subgraph_with_two_inputs_is_refused() -> None:
-    _, found = resolved(graph({"in": inp(1), **DOTTED, "lif1.other": inp(1)}, "in lif1", "lif1.lif lif1.other"))
+    _, found = resolved(
+        graph({"in": inp(1), **DOTTED, "lif1.other": inp(1)}, "in lif1", "lif1.lif lif1.other")
+    )
     assert codes(found) == ["G251"] and found[0].found == "lif1"
 
 
 def test_inside_a_subgraph_a_node_may_have_its_outer_name() -> None:
-    inner = graph({"input": inp(1), "lif": if_(), "output": out(1)}, "hidden.input hidden.lif hidden.output")
+    inner = graph(
+        {"input": inp(1), "lif": if_(), "output": out(1)}, "hidden.input hidden.lif hidden.output"
+    )
     edges, found = resolved(inner, inside=("hidden",))
     assert edges == [(("input",), ("lif",)), (("lif",), ("output",))]
     assert set(codes(found)) == {"G203"} and {d.where for d in found} == {"nodes/hidden/edges"}

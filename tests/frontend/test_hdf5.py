@@ -34,9 +34,17 @@ def replace(group: Any, name: str, **dataset: Any) -> None:
 def test_names_types_fields_and_edges_come_as_stored(tmp_path: Path) -> None:
     graph, said = found(small(tmp_path / "m.nir"))
     assert graph is not None and not said
-    assert list(graph.nodes) == sorted(SMALL) and list(graph.edges) == CHAIN and graph.version == "1.0.8"
+    assert (
+        list(graph.nodes) == sorted(SMALL)
+        and list(graph.edges) == CHAIN
+        and graph.version == "1.0.8"
+    )
     weight = graph.nodes["fc"].fields["weight"]
-    assert isinstance(weight, np.ndarray) and weight.dtype == np.float32 and weight.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert (
+        isinstance(weight, np.ndarray)
+        and weight.dtype == np.float32
+        and weight.tolist() == [[0, 1, 2], [3, 4, 5]]
+    )
     assert graph.nodes["lif"].path == "nodes/lif"
 
 
@@ -49,12 +57,18 @@ def test_names_types_fields_and_edges_come_as_stored(tmp_path: Path) -> None:
     ids=str,
 )  # fmt: skip
 def test_numbers_keep_value_shape_and_kind(tmp_path: Path, value: np.ndarray[Any, Any]) -> None:
-    path = changed(tmp_path / "m.nir", lambda node: node["nodes/fc"].create_dataset("x", data=value))
+    path = changed(
+        tmp_path / "m.nir", lambda node: node["nodes/fc"].create_dataset("x", data=value)
+    )
     graph, _ = found(path)
     assert graph is not None
     read = graph.nodes["fc"].fields["x"]
     assert isinstance(read, np.ndarray)
-    assert read.dtype == value.dtype.newbyteorder("=") and np.array_equal(read, value) and read.shape == value.shape
+    assert (
+        read.dtype == value.dtype.newbyteorder("=")
+        and np.array_equal(read, value)
+        and read.shape == value.shape
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,7 +83,9 @@ def test_numbers_keep_value_shape_and_kind(tmp_path: Path, value: np.ndarray[Any
     ids=["variable", "variable-1", "fixed", "padded", "ascii"],
 )
 def test_text_of_any_storage_is_read(tmp_path: Path, dataset: dict[str, Any]) -> None:
-    graph, _ = found(changed(tmp_path / "m.nir", lambda node: node.create_dataset("nodes/fc/padding", **dataset)))
+    graph, _ = found(
+        changed(tmp_path / "m.nir", lambda node: node.create_dataset("nodes/fc/padding", **dataset))
+    )
     assert graph is not None and graph.nodes["fc"].fields["padding"] == "same"
 
 
@@ -89,9 +105,13 @@ def test_edges_of_any_storage_are_read(tmp_path: Path, dataset: dict[str, Any]) 
     assert graph is not None and list(graph.edges) == CHAIN
 
 
-@pytest.mark.parametrize("empty", [np.zeros(0), np.zeros((0, 2)), h5py.Empty("f8")], ids=["0", "0,2", "null"])
+@pytest.mark.parametrize(
+    "empty", [np.zeros(0), np.zeros((0, 2)), h5py.Empty("f8")], ids=["0", "0,2", "null"]
+)
 def test_an_empty_list_of_edges_is_none_whatever_its_type(tmp_path: Path, empty: Any) -> None:
-    graph, said = found(changed(tmp_path / "m.nir", lambda node: replace(node, "edges", data=empty)))
+    graph, said = found(
+        changed(tmp_path / "m.nir", lambda node: replace(node, "edges", data=empty))
+    )
     assert graph is not None and graph.edges == () and not said
 
 
@@ -111,7 +131,11 @@ def test_nested_graphs_metadata_and_recorded_types(tmp_path: Path) -> None:
     graph, said = found(changed(tmp_path / "m.nir", nest))
     assert graph is not None and not said
     inner = graph.nodes["inner"].graph
-    assert inner is not None and inner.nodes["lif"].path == "nodes/inner/nodes/lif" and list(inner.edges) == CHAIN
+    assert (
+        inner is not None
+        and inner.nodes["lif"].path == "nodes/inner/nodes/lif"
+        and list(inner.edges) == CHAIN
+    )
     assert sorted(graph.nodes["fc"].fields) == ["input_type", "weight"]
 
 
@@ -137,7 +161,7 @@ def test_every_fault_is_reported_at_its_place(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-# -- F101: not a file; F102 is in test_foreign.py ----------------------------------------------------------------
+# -- F101: not a file; F102 is in test_foreign.py --------------------------------------------------
 
 
 def test_what_cannot_be_opened_is_said_and_never_waited_for(tmp_path: Path) -> None:
@@ -148,7 +172,7 @@ def test_what_cannot_be_opened_is_said_and_never_waited_for(tmp_path: Path) -> N
     assert "\\x1b" in refusal(tmp_path / "\x1b[31m.nir").found
 
 
-# -- F103: HDF5, but no graph ------------------------------------------------------------------------------------
+# -- F103: HDF5, but no graph ----------------------------------------------------------------------
 
 
 def top(**names: Any) -> Change:
@@ -173,7 +197,9 @@ def top(**names: Any) -> Change:
 def test_hdf5_without_a_graph_is_named(tmp_path: Path, change: Change, says: str) -> None:
     with h5py.File(tmp_path / "m.nir", "w") as file:
         change(file)
-    assert refusal(tmp_path / "m.nir").code == "F103" and says in refusal(tmp_path / "m.nir").message
+    assert (
+        refusal(tmp_path / "m.nir").code == "F103" and says in refusal(tmp_path / "m.nir").message
+    )
 
 
 def test_a_graph_without_type_is_read_with_a_warning(tmp_path: Path) -> None:
@@ -181,7 +207,7 @@ def test_a_graph_without_type_is_read_with_a_warning(tmp_path: Path) -> None:
     assert graph is not None and [(d.code, d.severity) for d in said] == [("F108", "warning")]
 
 
-# -- F104: damage ------------------------------------------------------------------------------------------------
+# -- F104: damage ----------------------------------------------------------------------------------
 
 
 def test_a_file_cut_short_is_damaged(tmp_path: Path) -> None:
@@ -192,7 +218,9 @@ def test_a_file_cut_short_is_damaged(tmp_path: Path) -> None:
 
 
 def test_text_that_points_nowhere_is_damage_and_not_a_hang(tmp_path: Path) -> None:
-    """HDF5 2.0.0 itself hangs on the first and may crash on others: nirc reads such text on its own."""
+    """HDF5 2.0.0 itself hangs on the first and may crash on others: nirc reads such text on its
+    own.
+    """
     whole = small(tmp_path / "m.nir").read_bytes()
     with h5py.File(tmp_path / "m.nir") as file:
         at = file["node/edges"].id.get_offset()
@@ -203,7 +231,9 @@ def test_text_that_points_nowhere_is_damage_and_not_a_hang(tmp_path: Path) -> No
         (length, 1 << 50, index),
         (99, address, index),
     ):
-        (tmp_path / "bad.nir").write_bytes(whole[:at] + struct.pack("<IQI", *element) + whole[at + 16 :])
+        (tmp_path / "bad.nir").write_bytes(
+            whole[:at] + struct.pack("<IQI", *element) + whole[at + 16 :]
+        )
         assert refusal(tmp_path / "bad.nir").code == "F104"
 
 
@@ -222,7 +252,9 @@ def test_free_blocks_that_lead_round_in_a_heap_are_damage_and_not_a_hang(tmp_pat
 def test_flipped_bytes_give_a_graph_or_a_refusal(tmp_path: Path, libver: str) -> None:
     with h5py.File(tmp_path / "m.nir", "w", libver=libver) as file:
         write_graph(file.create_group("node"), SMALL, CHAIN)
-        file["node/nodes/fc"].create_dataset("packed", data=np.zeros((9, 9)), chunks=(4, 4), compression="gzip")
+        file["node/nodes/fc"].create_dataset(
+            "packed", data=np.zeros((9, 9)), chunks=(4, 4), compression="gzip"
+        )
     whole = (tmp_path / "m.nir").read_bytes()
     results = set()
     for seed in range(300):
@@ -236,7 +268,7 @@ def test_flipped_bytes_give_a_graph_or_a_refusal(tmp_path: Path, libver: str) ->
     assert results == {True, False}
 
 
-# -- F105: stored elsewhere --------------------------------------------------------------------------------------
+# -- F105: stored elsewhere ------------------------------------------------------------------------
 
 
 def external_storage(node: Any) -> None:
@@ -271,7 +303,9 @@ def link(name: str, to: Any) -> Change:
         (link("edges", h5py.SoftLink("/nowhere")), "edges"),
     ],
 )
-def test_links_and_foreign_storage_are_never_followed(tmp_path: Path, change: Change, where: str) -> None:
+def test_links_and_foreign_storage_are_never_followed(
+    tmp_path: Path, change: Change, where: str
+) -> None:
     said = refusal(changed(tmp_path / "m.nir", change))
     assert (said.code, said.where) == ("F105", where)
 
@@ -287,7 +321,7 @@ def test_a_group_inside_itself_is_refused(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-# -- F106: too much ----------------------------------------------------------------------------------------------
+# -- F106: too much --------------------------------------------------------------------------------
 
 
 def huge(node: Any) -> None:
@@ -325,8 +359,12 @@ def deep(node: Any) -> None:
         write_graph(node, {}, [])
 
 
-@pytest.mark.parametrize("change", [huge, huge_chunk, many_chunks, long_text, long_name, many_fields, many_edges, deep])
-def test_what_asks_for_too_much_is_refused_before_it_gets_it(tmp_path: Path, change: Change) -> None:
+@pytest.mark.parametrize(
+    "change", [huge, huge_chunk, many_chunks, long_text, long_name, many_fields, many_edges, deep]
+)
+def test_what_asks_for_too_much_is_refused_before_it_gets_it(
+    tmp_path: Path, change: Change
+) -> None:
     assert refusal(changed(tmp_path / "m.nir", change)).code == "F106"
 
 
@@ -341,7 +379,9 @@ def test_many_nodes_stop_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert refusal(small(tmp_path / "m.nir")).code == "F106"
 
 
-def test_one_text_or_field_under_many_names_counts_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_text_or_field_under_many_names_counts_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def share(node: Any) -> None:
         node["nodes/fc/text"] = "x" * 1000
         for i in range(9):
@@ -349,13 +389,16 @@ def test_one_text_or_field_under_many_names_counts_each_time(tmp_path: Path, mon
 
     path = changed(tmp_path / "m.nir", share)
     assert found(path)[0] is not None
-    for limit, value in (("files.hdf5.text.MAX_TOTAL_TEXT", 5000), ("frontend.hdf5.MAX_TOTAL_FIELDS", 20)):
+    for limit, value in (
+        ("files.hdf5.text.MAX_TOTAL_TEXT", 5000),
+        ("frontend.hdf5.MAX_TOTAL_FIELDS", 20),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(f"nirc.{limit}", value)
             assert {d.code for d in found(path)[1]} == {"F106"}
 
 
-# -- F107: not numbers or text -----------------------------------------------------------------------------------
+# -- F107: not numbers or text ---------------------------------------------------------------------
 
 
 def compound(node: Any) -> None:
@@ -399,7 +442,8 @@ def numeric_type(node: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [compound, references, ragged, opaque, null, named_type, two_texts, group, lossy, numeric_type]
+    "change",
+    [compound, references, ragged, opaque, null, named_type, two_texts, group, lossy, numeric_type],
 )
 def test_what_is_neither_numbers_nor_text_is_refused(tmp_path: Path, change: Change) -> None:
     said = refusal(changed(tmp_path / "m.nir", change))
@@ -418,11 +462,14 @@ def test_a_filter_that_needs_a_plugin_is_never_run(tmp_path: Path) -> None:
     assert (said.code, said.where, said.found) == ("F107", "nodes/fc/x", "HDF5 filter 32015")
 
 
-# -- F108 and F113 -----------------------------------------------------------------------------------------------
+# -- F108 and F113 ---------------------------------------------------------------------------------
 
 
 def test_a_node_without_a_type_is_refused(tmp_path: Path) -> None:
-    for change in (lambda node: node.create_group("nodes/x"), lambda node: node.create_dataset("nodes/x", data=1)):
+    for change in (
+        lambda node: node.create_group("nodes/x"),
+        lambda node: node.create_dataset("nodes/x", data=1),
+    ):
         said = refusal(changed(tmp_path / "m.nir", change))
         assert (said.code, said.where) == ("F108", "nodes/x")
 

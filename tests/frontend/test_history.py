@@ -28,7 +28,11 @@ def asked(path: Path) -> tuple[str, list[str]]:
     log = Log()
     _, reading = load_as(path, Options(), log=log)
     said = [(d.code, d.found) for d in log.diagnostics if d.code.startswith("W")]
-    codes = {"conclusive": ["W201", *["W202"] * len(reading.open_keys)], "open": ["W203"], "none": []}
+    codes = {
+        "conclusive": ["W201", *["W202"] * len(reading.open_keys)],
+        "open": ["W203"],
+        "none": [],
+    }
     assert [code for code, _ in said] == codes[reading.confidence]
     return reading.text, [found for code, found in said if code == "W202"]
 
@@ -39,12 +43,17 @@ def absent(*nodes: str, fields: tuple[str, ...] = ("v_reset", "w_in")) -> set[tu
 
 
 def neurons(program: Program) -> dict[str, tuple[int, ...] | None]:
-    return {n: p.shape_out for n, p in program.nodes(LayerNode).items() if isinstance(p.layer, Neuron)}
+    return {
+        n: p.shape_out for n, p in program.nodes(LayerNode).items() if isinstance(p.layer, Neuron)
+    }
 
 
 def test_flattened_braille_has_scalars_for_whole_populations(data: Path) -> None:
     program, said = read(data / "history/braille_flattened-190043.nir")
-    assert said == absent("lif1", "lif2") | {("G206", "nodes/lif1/tau_syn"), ("G206", "nodes/lif2/tau_syn")}
+    assert said == absent("lif1", "lif2") | {
+        ("G206", "nodes/lif1/tau_syn"),
+        ("G206", "nodes/lif2/tau_syn"),
+    }
     assert neurons(program) == {"lif1": (38,), "lif2": (7,)}
     assert program["lif1"].layer.tau_syn_s.shape == (38,)
 
@@ -77,7 +86,11 @@ def test_an_old_convolutional_net_leaves_its_shapes_to_us(data: Path) -> None:
         absent(*firing, fields=("v_reset",))
         | {("G205", f"nodes/{n}/r") for n in firing}
         | {("G214", f"nodes/{n}/input_shape") for n in convolutions}
-        | {("G207", "nodes/input/shape"), ("G207", "nodes/output/shape"), ("G209", "nodes/8/start_dim")}
+        | {
+            ("G207", "nodes/input/shape"),
+            ("G207", "nodes/output/shape"),
+            ("G209", "nodes/8/start_dim"),
+        }
     )
     shapes = {"1": (16, 16, 16), "3": (16, 16, 16), "6": (8, 8, 8), "10": (256,), "12": (10,)}
     assert neurons(program) == shapes
@@ -93,12 +106,16 @@ def test_an_old_convolutional_net_leaves_its_shapes_to_us(data: Path) -> None:
         ("lif_norse", ("1",)),
     ],
 )
-def test_the_paper_s_files_lack_v_reset_and_nothing_else(data: Path, name: str, nodes: tuple[str, ...]) -> None:
+def test_the_paper_s_files_lack_v_reset_and_nothing_else(
+    data: Path, name: str, nodes: tuple[str, ...]
+) -> None:
     _, said = read(data / f"paper/{name}.nir")
     assert said == absent(*nodes, fields=("v_reset",))
 
 
-@pytest.mark.parametrize("name", ["basicmotions_lif_ff", "digits_if_cnn", "digits_lif_mlp", "japanesevowels_rsnn"])
+@pytest.mark.parametrize(
+    "name", ["basicmotions_lif_ff", "digits_if_cnn", "digits_lif_mlp", "japanesevowels_rsnn"]
+)
 def test_what_today_s_exporters_write_is_read_without_a_word(data: Path, name: str) -> None:
     _, said = read(data / f"zoo/{name}.nir")
     assert said == set()
@@ -114,7 +131,11 @@ SNNTORCH = ["snntorch,reset=subtract", "snntorch,reset_delay=yes"]
         ("history/lif_rockpool-d70a32", "rockpool", ["rockpool,spikes=many"]),
         ("paper/braille_noDelay_bias_zero", "snntorch", SNNTORCH),
         ("paper/braille_noDelay_noBias_subtract", "snntorch", SNNTORCH),
-        ("paper/cnn_sinabs", "sinabs", ["sinabs,spikes=many", "sinabs,reset=subtract", "sinabs,floor=none"]),
+        (
+            "paper/cnn_sinabs",
+            "sinabs",
+            ["sinabs,spikes=many", "sinabs,reset=subtract", "sinabs,floor=none"],
+        ),
         ("zoo/basicmotions_lif_ff", "snntorch", SNNTORCH),
         ("zoo/digits_lif_mlp", "snntorch", SNNTORCH),
         ("zoo/japanesevowels_rsnn", "snntorch", SNNTORCH),

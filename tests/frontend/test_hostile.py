@@ -1,4 +1,6 @@
-"""Whatever a graph holds, compiling ends in programs or in a refusal with a code and a place: never in a traceback."""
+"""Whatever a graph holds, compiling ends in programs or in a refusal with a code and a place: never
+in a traceback.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def fields(draw: st.DrawFn, shapes: list[tuple[int, ...]]) -> Any:
         return draw(st.sampled_from(["", "same", "valid", "x" * 300, "\x00"]))
     shape, number = draw(st.sampled_from(shapes)), draw(st.sampled_from(NUMBERS))
     with np.errstate(all="ignore"):
-        values = np.full(shape, number).astype(draw(st.sampled_from(["f8", "f8", "f4", "f2", "i8", "?"])))
+        values = np.full(shape, number).astype(
+            draw(st.sampled_from(["f8", "f8", "f4", "f2", "i8", "?"]))
+        )
     if values.size and draw(st.booleans()):
         values.flat[0] = 1
     return values
@@ -66,7 +70,10 @@ def fields(draw: st.DrawFn, shapes: list[tuple[int, ...]]) -> Any:
 
 @st.composite
 def hostile(draw: st.DrawFn) -> RawGraph:
-    """A few nodes with spoilt fields, and edges between anything. Half of them would be fine but for the numbers."""
+    """A few nodes with spoilt fields, and edges between anything.
+
+    Half of them would be fine but for the numbers.
+    """
     easy = draw(st.booleans())
     kinds, shapes = (ELEMENTWISE, [(), (1,), (3,), (1, 1, 3)]) if easy else (sorted(VALID), SHAPES)
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True))
@@ -80,7 +87,9 @@ def hostile(draw: st.DrawFn) -> RawGraph:
     nodes |= {"in": VALID["Input"], "out": VALID["Output"]}
     ends = st.sampled_from([*nodes, *NAMES[:4]])
     way = ["in", *names, "out"] if easy or draw(st.booleans()) else ["in", names[0]]
-    return graph(nodes, *pairwise(way), *draw(st.lists(st.tuples(ends, ends), max_size=0 if easy else 3)))
+    return graph(
+        nodes, *pairwise(way), *draw(st.lists(st.tuples(ends, ends), max_size=0 if easy else 3))
+    )
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

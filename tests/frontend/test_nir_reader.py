@@ -1,4 +1,6 @@
-"""Wherever the reader of package `nir` succeeds, nirc reads the same graph: nodes, values, edges, shapes."""
+"""Wherever the reader of package `nir` succeeds, nirc reads the same graph: nodes, values, edges,
+shapes.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,27 @@ from hypothesis import strategies as st
 
 from nirc.diagnostics.log import Log
 from nirc.frontend.load import from_nir, load_layers
-from nirc.ir.layers import Conv, Delay, Flatten, Input, Layer, LayerNode, Linear, Neuron, Output, Pool, Scale
+from nirc.ir.layers import (
+    Conv,
+    Delay,
+    Flatten,
+    Input,
+    Layer,
+    LayerNode,
+    Linear,
+    Neuron,
+    Output,
+    Pool,
+    Scale,
+)
 from nirc.ir.program import Program
 from nirc.ir.text import digest, text
 from nirc.passes.pipeline import run_passes
 from tests.build import made
 
 READ = [
-    "paper/braille_noDelay_bias_zero", "paper/braille_noDelay_noBias_subtract", "paper/cnn_sinabs", "paper/lif_norse",
+    "paper/braille_noDelay_bias_zero", "paper/braille_noDelay_noBias_subtract", "paper/cnn_sinabs",
+    "paper/lif_norse",
     "zoo/basicmotions_lif_ff", "zoo/digits_if_cnn", "zoo/digits_lif_mlp", "zoo/japanesevowels_rsnn",
 ]  # fmt: skip
 Named = tuple[str, Any]
@@ -43,7 +58,11 @@ def named_edges(graph: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
     def end(name: str, kind: type) -> str:
         node = graph.nodes[name]
-        inner = [n for n, each in node.nodes.items() if isinstance(each, kind)] if hasattr(node, "nodes") else []
+        inner = (
+            [n for n, each in node.nodes.items() if isinstance(each, kind)]
+            if hasattr(node, "nodes")
+            else []
+        )
         return f"{prefix}{name}.{inner[0]}" if inner else prefix + name
 
     for source, target in graph.edges:
@@ -66,7 +85,11 @@ def values(layer: Layer) -> dict[str, Any]:
             rest = {k: v for k, v in vars(layer).items() if k not in ("padding", "input_shape")}
             return {**rest, **pads}
         case Pool():
-            return {"kernel_size": layer.kernel, "stride": layer.stride, "padding": tuple(n for n, _ in layer.padding)}
+            return {
+                "kernel_size": layer.kernel,
+                "stride": layer.stride,
+                "padding": tuple(n for n, _ in layer.padding),
+            }
         case Flatten():
             return {"start_dim": layer.start_dim, "end_dim": layer.end_dim}
         case Scale():
@@ -78,22 +101,36 @@ def values(layer: Layer) -> dict[str, Any]:
 
 def assert_same_values(name: str, layer: Layer, node: Any) -> None:
     """Equal, a number of theirs standing for an axis each."""
-    kinds = {Linear: ("Affine", "Linear"), Conv: ("Conv1d", "Conv2d"), Pool: ("AvgPool2d", "SumPool2d")}
+    kinds = {
+        Linear: ("Affine", "Linear"),
+        Conv: ("Conv1d", "Conv2d"),
+        Pool: ("AvgPool2d", "SumPool2d"),
+    }
     kind = type(node).__name__
     assert kind in kinds.get(type(layer), (getattr(layer, "kind", type(layer).__name__),)), name
     if isinstance(layer, Pool):
         assert {"avg": "AvgPool2d", "sum": "SumPool2d"}[layer.kind] == kind
-    theirs = {k: v for k, v in vars(node).items() if k not in ("input_type", "output_type", "metadata", "input_shape")}
-    theirs = {k: {"valid": 0, "same": 1}.get(v, v) if isinstance(v, str) else v for k, v in theirs.items()}  # 3 taps
+    theirs = {
+        k: v
+        for k, v in vars(node).items()
+        if k not in ("input_type", "output_type", "metadata", "input_shape")
+    }
+    theirs = {
+        k: {"valid": 0, "same": 1}.get(v, v) if isinstance(v, str) else v for k, v in theirs.items()
+    }  # 3 taps
     ours = values(layer)
     assert set(ours) == set(theirs), name
     for field, value in ours.items():
-        np.testing.assert_array_equal(np.broadcast_to(theirs[field], np.shape(value)), value, f"{name}/{field}")
+        np.testing.assert_array_equal(
+            np.broadcast_to(theirs[field], np.shape(value)), value, f"{name}/{field}"
+        )
 
 
 def shaped(program: Program, log: Log) -> Program:
     """With the shapes of all signals, parameters as in the file."""
-    return run_passes(program, [made(n) for n in ("flatten-nesting", "complete-ports", "infer-shapes")], log)
+    return run_passes(
+        program, [made(n) for n in ("flatten-nesting", "complete-ports", "infer-shapes")], log
+    )
 
 
 def assert_same(program: Program, graph: Any, log: Log) -> None:
@@ -104,7 +141,9 @@ def assert_same(program: Program, graph: Any, log: Log) -> None:
     assert {(s, t) for s, t, _ in flat.edges()} == set(named_edges(graph))
     for name, payload in ours.items():
         assert_same_values(name, payload.layer, theirs[name])
-        if isinstance(payload.layer, Input | Output | Conv | Neuron | Linear):  # nir leaves out the others at times
+        if isinstance(
+            payload.layer, Input | Output | Conv | Neuron | Linear
+        ):  # nir leaves out the others at times
             assert payload.shape_in == tuple(theirs[name].input_type["input"]), name
             assert payload.shape_out == tuple(theirs[name].output_type["output"]), name
 
@@ -169,7 +208,10 @@ def kinds(graph: Any) -> set[str]:
 
 def test_every_primitive_is_written_and_read_alike(tmp_path: Path) -> None:
     graph = every_primitive()
-    assert kinds(graph) == set(nir.ir.__all__) - {"NIRNode", "str2NIRNode", "dict2NIRNode"} and len(kinds(graph)) == 19
+    assert (
+        kinds(graph) == set(nir.ir.__all__) - {"NIRNode", "str2NIRNode", "dict2NIRNode"}
+        and len(kinds(graph)) == 19
+    )
     nir.write(tmp_path / "all.nir", graph)
     log = Log()
     assert_same(load_layers(tmp_path / "all.nir", log), nir.read(tmp_path / "all.nir"), log)
@@ -178,26 +220,34 @@ def test_every_primitive_is_written_and_read_alike(tmp_path: Path) -> None:
 
 def parameters(draw: st.DrawFn, shape: tuple[int, ...], count: int) -> list[Any]:
     rng = np.random.default_rng(draw(st.integers(0, 1 << 16)))
-    return [rng.uniform(0.1, 2, shape).astype(draw(st.sampled_from([np.float32, np.float64]))) for _ in range(count)]
+    return [
+        rng.uniform(0.1, 2, shape).astype(draw(st.sampled_from([np.float32, np.float64])))
+        for _ in range(count)
+    ]
 
 
 # How many parameters each has.
 ELEMENTWISE = {
-    nir.I: 1, nir.LI: 3, nir.IF: 3, nir.LIF: 5, nir.CubaLI: 5, nir.CubaLIF: 7, nir.Threshold: 1, nir.Scale: 1,
+    nir.I: 1, nir.LI: 3, nir.IF: 3, nir.LIF: 5, nir.CubaLI: 5, nir.CubaLIF: 7, nir.Threshold: 1,
+    nir.Scale: 1,
     nir.Delay: 1,
 }  # fmt: skip
 
 
 @st.composite
 def chains(draw: st.DrawFn) -> Any:
-    """Input, layers over maps of random size, Flatten, layers of neurons, perhaps a loop, Output; types checked."""
+    """Input, layers over maps of random size, Flatten, layers of neurons, perhaps a loop, Output;
+    types checked.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 1 << 16)))
     channels, side = draw(st.integers(1, 3)), draw(st.integers(4, 7))
     nodes: dict[str, Any] = {"input": nir.Input(np.array([channels, side, side]))}
     for number in range(draw(st.integers(0, 3))):
         kind = draw(st.sampled_from(["conv", "pool", *ELEMENTWISE]))
         if kind == "conv":
-            out, stride, padding = draw(st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(0, 2)))
+            out, stride, padding = draw(
+                st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(0, 2))
+            )
             known = (side, side) if draw(st.booleans()) else None
             weight = rng.normal(size=(out, channels, 3, 3))
             made_node: Any = nir.Conv2d(known, weight, stride, padding, 1, 1, rng.normal(size=out))
@@ -229,13 +279,17 @@ def chains(draw: st.DrawFn) -> Any:
 
 @settings(max_examples=40)
 @given(chains())
-def test_random_graphs_are_written_and_read_alike(tmp_path_factory: pytest.TempPathFactory, graph: Any) -> None:
+def test_random_graphs_are_written_and_read_alike(
+    tmp_path_factory: pytest.TempPathFactory, graph: Any
+) -> None:
     path = tmp_path_factory.mktemp("graph") / "g.nir"
     nir.write(path, graph)
     log = Log()
     program = load_layers(path, log)
     assert_same(program, nir.read(path), log)
-    assert {d.code for d in log.diagnostics} <= {"G214"}  # nir leaves out input_shape when it is not known
+    assert {d.code for d in log.diagnostics} <= {
+        "G214"
+    }  # nir leaves out input_shape when it is not known
     assert digest(from_nir(graph)) == digest(replace(program, name="model"))
 
 

@@ -53,10 +53,16 @@ def assert_same(a: RawGraph, b: RawGraph) -> None:
     """Names in the same order, paths, types, fields with their types, edges, version."""
     assert (list(a.nodes), a.edges, a.version) == (list(b.nodes), b.edges, b.version)
     for left, right in zip(a.nodes.values(), b.nodes.values(), strict=True):
-        assert (left.path, left.type, sorted(left.fields)) == (right.path, right.type, sorted(right.fields))
+        assert (left.path, left.type, sorted(left.fields)) == (
+            right.path,
+            right.type,
+            sorted(right.fields),
+        )
         for name, value in left.fields.items():
             assert type(value) is type(right.fields[name]), name
-            np.testing.assert_array_equal(value, right.fields[name], err_msg=name, strict=not isinstance(value, str))
+            np.testing.assert_array_equal(
+                value, right.fields[name], err_msg=name, strict=not isinstance(value, str)
+            )
         assert (left.graph is None) == (right.graph is None)
         if left.graph is not None and right.graph is not None:
             assert_same(left.graph, right.graph)
@@ -78,7 +84,12 @@ def test_each_primitive_is_as_read_from_its_file(tmp_path: Path, kind: str) -> N
 
 
 def test_all_primitives_of_nir_are_tried() -> None:
-    kinds = {n.removesuffix(" text") for n in PRIMITIVES} | {"NIRGraph", "NIRNode", "str2NIRNode", "dict2NIRNode"}
+    kinds = {n.removesuffix(" text") for n in PRIMITIVES} | {
+        "NIRGraph",
+        "NIRNode",
+        "str2NIRNode",
+        "dict2NIRNode",
+    }
     assert kinds == set(nir.ir.__all__)
 
 
@@ -89,7 +100,9 @@ def test_a_nested_graph_is_as_read_from_its_file(tmp_path: Path) -> None:
 
 
 def test_fields_that_are_none_are_absent() -> None:
-    raw = raw_from_object(graph(c=nir.Conv2d(None, KERNEL, 1, 0, 1, 1, np.zeros(2)), f=nir.Flatten(None)), Log())
+    raw = raw_from_object(
+        graph(c=nir.Conv2d(None, KERNEL, 1, 0, 1, 1, np.zeros(2)), f=nir.Flatten(None)), Log()
+    )
     assert "input_shape" not in raw.nodes["c"].fields and "input_type" not in raw.nodes["f"].fields
 
 
@@ -115,7 +128,9 @@ def test_tensors_become_arrays() -> None:
     assert np.array_equal(raw.nodes["s"].fields["scale"], np.ones(4))
 
 
-@pytest.mark.parametrize("model", [None, {"nodes": {}}, nir.Threshold(ONE), SimpleNamespace(nodes={}, edges=[])])
+@pytest.mark.parametrize(
+    "model", [None, {"nodes": {}}, nir.Threshold(ONE), SimpleNamespace(nodes={}, edges=[])]
+)
 def test_anything_else_is_no_graph(model: object) -> None:
     assert [d.code for d in errors(model)] == ["F103"]
 
@@ -125,7 +140,9 @@ def test_a_field_that_is_not_numbers_is_named() -> None:
         def __array__(self, dtype: object = None, copy: object = None) -> Any:
             raise ZeroDivisionError("no")
 
-    said = errors(graph(a=SimpleNamespace(r=object()), b=SimpleNamespace(r=Odd()), c=SimpleNamespace(r=1j)))
+    said = errors(
+        graph(a=SimpleNamespace(r=object()), b=SimpleNamespace(r=Odd()), c=SimpleNamespace(r=1j))
+    )
     assert [(d.code, d.where) for d in said] == [("F107", f"nodes/{n}/r") for n in "abc"]
 
 

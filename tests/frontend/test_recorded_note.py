@@ -1,4 +1,6 @@
-"""The note of who wrote a file, ``node/metadata/nirc_from``: read as if hostile, believed if it means something."""
+"""The note of who wrote a file, ``node/metadata/nirc_from``: read as if hostile, believed if it
+means something.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def test_a_note_is_believed_and_leaves_no_choice_open(tmp_path: Path) -> None:
 
 
 def test_a_choice_that_the_note_leaves_out_stays_open(tmp_path: Path) -> None:
-    """The letters of a file's fingerprints tell which choices matter; the note makes one of them."""
+    """The letters of a file's fingerprints tell which choices matter; the note makes one of
+    them.
+    """
     fields = {"r": np.ones(3, np.float32), "v_threshold": np.ones(3, np.float32)}
     neurons = RawNode("nodes/1", "IF", fields)
     raw = RawGraph({"1": neurons}, (), recorded="sinabs,spikes=one")
@@ -80,7 +84,9 @@ def test_a_choice_that_the_note_leaves_out_stays_open(tmp_path: Path) -> None:
         ({"discretise": "exponential"}, ("nir", "given", "model")),
     ],
 )
-def test_what_the_user_says_wins(asked: Any, expected: tuple[str, str, str], tmp_path: Path) -> None:
+def test_what_the_user_says_wins(
+    asked: Any, expected: tuple[str, str, str], tmp_path: Path
+) -> None:
     reading, _ = read(noted(tmp_path / "m.nir", dtype=TEXT), **asked)
     assert (reading.writer.name, reading.confidence, reading.values["reset"]) == expected
 
@@ -130,12 +136,18 @@ def as_value(value: Any, **options: Any) -> Callable[[Any], None]:
         as_value(h5py.Empty("f")),
     ],
 )
-def test_what_is_no_such_text_is_ignored_with_a_warning(put: Callable[[Any], None], tmp_path: Path) -> None:
+def test_what_is_no_such_text_is_ignored_with_a_warning(
+    put: Callable[[Any], None], tmp_path: Path
+) -> None:
     path = small(tmp_path / "m.nir")
     with h5py.File(path, "a") as file:
         put(file)
     raw, diagnostics = found(path)
-    assert raw is not None and raw.recorded == "" and set(raw.nodes) == {"input", "fc", "lif", "output"}
+    assert (
+        raw is not None
+        and raw.recorded == ""
+        and set(raw.nodes) == {"input", "fc", "lif", "output"}
+    )
     (warning,) = [d for d in diagnostics if d.code == "W207"]
     assert warning.severity == "warning" and warning.where == "metadata/nirc_from"
     assert all(c.isprintable() for c in warning.message + warning.found)
@@ -161,7 +173,9 @@ def test_text_of_any_storage_is_read(note: Any, tmp_path: Path) -> None:
         (",", "unknown writer"),
     ],
 )
-def test_a_note_that_means_nothing_is_ignored_with_a_warning(note: str, what: str, tmp_path: Path) -> None:
+def test_a_note_that_means_nothing_is_ignored_with_a_warning(
+    note: str, what: str, tmp_path: Path
+) -> None:
     reading, diagnostics = read(noted(tmp_path / "m.nir", note, dtype=TEXT), strict=True)
     assert reading.confidence != "recorded"
     (warning,) = [d for d in diagnostics if d.code == "W207"]
@@ -177,7 +191,9 @@ def test_metadata_of_nodes_and_of_inner_graphs_is_no_note(tmp_path: Path) -> Non
     assert raw is not None and raw.recorded == "" and not diagnostics
 
 
-@pytest.mark.parametrize(("note", "code"), [("snntorch,reset=zero", "W201"), (3, "W207"), ("x" * 300, "W207")])
+@pytest.mark.parametrize(
+    ("note", "code"), [("snntorch,reset=zero", "W201"), (3, "W207"), ("x" * 300, "W207")]
+)
 def test_graph_objects_have_the_same_note(note: object, code: str) -> None:
     """nir keeps metadata when it writes and reads, and so does what compiles an object."""
     log = Log()

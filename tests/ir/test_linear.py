@@ -1,4 +1,6 @@
-"""Every operator three ways: applied to vectors, unrolled to a matrix, and by slow loops over indices."""
+"""Every operator three ways: applied to vectors, unrolled to a matrix, and by slow loops over
+indices.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def windows(draw: st.DrawFn, *, dilated: bool) -> tuple[tuple[int, ...], ...]:
 
 @given(windows(dilated=True), st.integers(1, 2), st.integers(1, 2), st.integers(1, 3), seeds)
 @settings(max_examples=60)
-def test_convolution(window: tuple[tuple[int, ...], ...], per_in: int, per_out: int, groups: int, seed: int) -> None:
+def test_convolution(
+    window: tuple[tuple[int, ...], ...], per_in: int, per_out: int, groups: int, seed: int
+) -> None:
     spatial, kernel, stride, before, after, dilation = window
     pads = tuple(zip(before, after, strict=True))
     weight = weights((per_out * groups, per_in, *kernel), seed)
@@ -64,14 +68,18 @@ def test_convolution(window: tuple[tuple[int, ...], ...], per_in: int, per_out: 
     shape_in, shape_out = (per_in * groups, *spatial), (per_out * groups, *sizes)
     op = Conv(weight, shape_in, shape_out, stride, pads, dilation, groups)
     x = vectors(op, seed)
-    slow = [convolve(v.reshape(shape_in), weight, stride, pads, dilation, groups).ravel() for v in x]
+    slow = [
+        convolve(v.reshape(shape_in), weight, stride, pads, dilation, groups).ravel() for v in x
+    ]
     np.testing.assert_allclose(op.apply(x), slow, atol=1e-12)
     np.testing.assert_allclose(x @ matrix(op).T, slow, atol=1e-12)
 
 
 @given(windows(dilated=False), st.integers(1, 3), st.booleans(), seeds)
 @settings(max_examples=40)
-def test_pooling(window: tuple[tuple[int, ...], ...], channels: int, average: bool, seed: int) -> None:
+def test_pooling(
+    window: tuple[tuple[int, ...], ...], channels: int, average: bool, seed: int
+) -> None:
     spatial, kernel, stride, before, _, _ = window
     pads = tuple((p, p) for p in before)
     assume(all(n + 2 * p >= k for n, p, k in zip(spatial, before, kernel, strict=True)))
@@ -79,7 +87,9 @@ def test_pooling(window: tuple[tuple[int, ...], ...], channels: int, average: bo
     factor = 1 / np.prod(kernel) if average else 1.0
     op = Pool((channels, *spatial), (channels, *sizes), kernel, stride, pads, float(factor))
     x = vectors(op, seed)
-    slow = [slow_pool(v.reshape(op.shape_in), kernel, stride, pads, average=average).ravel() for v in x]
+    slow = [
+        slow_pool(v.reshape(op.shape_in), kernel, stride, pads, average=average).ravel() for v in x
+    ]
     np.testing.assert_allclose(op.apply(x), slow, atol=1e-12)
     np.testing.assert_allclose(x @ matrix(op).T, slow, atol=1e-12)
 
@@ -89,7 +99,9 @@ entries = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(-
 
 @given(entries, seeds)
 @settings(max_examples=60)
-def test_sparse_adds_up_duplicates_and_drops_zeros(found: list[tuple[int, int, int]], seed: int) -> None:
+def test_sparse_adds_up_duplicates_and_drops_zeros(
+    found: list[tuple[int, int, int]], seed: int
+) -> None:
     dense = np.zeros((4, 5))
     for t, s, v in found:
         dense[t, s] += v
@@ -101,14 +113,22 @@ def test_sparse_adds_up_duplicates_and_drops_zeros(found: list[tuple[int, int, i
 
 
 def test_dense_and_diagonal() -> None:
-    for op in (Dense(weights((4, 5), 0)), Diagonal(weights((6,), 1)), Dense(frozen(np.zeros((2, 3))))):
+    for op in (
+        Dense(weights((4, 5), 0)),
+        Diagonal(weights((6,), 1)),
+        Dense(frozen(np.zeros((2, 3)))),
+    ):
         assert_apply_is_matrix(op)
         assert op.entries == np.count_nonzero(matrix(op))
 
 
 def operators(n: int, seed: int) -> list[LinearOp]:
-    """Operators of every kind that take 12 = 3 x 2 x 2 values and give 12 again, or take and give another number."""
-    keep = Conv(weights((3, 3, 3, 3), seed), (3, 2, 2), (3, 2, 2), (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    """Operators of every kind that take 12 = 3 x 2 x 2 values and give 12 again, or take and give
+    another number.
+    """
+    keep = Conv(
+        weights((3, 3, 3, 3), seed), (3, 2, 2), (3, 2, 2), (1, 1), ((1, 1), (1, 1)), (1, 1), 1
+    )
     target, source, value = Dense(weights((12, 12), seed + 1)).coo()
     return [
         keep,
@@ -146,6 +166,9 @@ def test_operators_tell_what_they_are_in_one_line() -> None:
     assert dilated.text() == "conv f64[2,1,3] 1 pad=((0, 0),) dilation=(2,) groups=2"
     assert Dense(frozen(np.ones((2, 3)))).text() == "dense f64[2,3] 1"
     assert Diagonal(frozen(np.full(3, 2.0))).text() == "scale f64[3] 2"
-    assert sparse(np.arange(2), np.arange(2), np.ones(2), 4, 3).text() == "sparse [3,4] 2 entries f64[2] 1"
+    assert (
+        sparse(np.arange(2), np.arange(2), np.ones(2), 4, 3).text()
+        == "sparse [3,4] 2 entries f64[2] 1"
+    )
     halves = Pool((1, 4, 4), (1, 2, 2), (2, 2), (2, 2), ((0, 0), (0, 0)), 0.25)
     assert halves.text() == "pool kernel=(2, 2) stride=(2, 2) factor=0.25"

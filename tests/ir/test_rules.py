@@ -1,4 +1,6 @@
-"""Update rules as values: their text, their contradictions, and what their order of operations means."""
+"""Update rules as values: their text, their contradictions, and what their order of operations
+means.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ def contradictions(text: str, *, synapse: bool = False, fires: bool = True) -> s
     return "; ".join(faults(parse(text), synapse=synapse, fires=fires))
 
 
-# -- text --------------------------------------------------------------------------------------------------------
+# -- text ------------------------------------------------------------------------------------------
 
 
 @given(st.one_of(any_rule(), of_writers_and_chips()))
@@ -48,7 +50,8 @@ def test_the_letter_of_nir_reads_like_its_definition() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "decay", "decay w", "fire", "fire > 0", "fire = 1", "fire >= -1", "fire > 1e9", "add v->i", "Emit", "set 0",
+    ["", "decay", "decay w", "fire", "fire > 0", "fire = 1", "fire >= -1", "fire > 1e9",
+    "add v->i", "Emit", "set 0",
      "fire > 9999999999"],
 )  # fmt: skip
 def test_an_operation_that_does_not_exist_is_named(text: str) -> None:
@@ -57,7 +60,7 @@ def test_an_operation_that_does_not_exist_is_named(text: str) -> None:
     assert f"`{text}`" in str(refusal.value)
 
 
-# -- contradictions ----------------------------------------------------------------------------------------------
+# -- contradictions --------------------------------------------------------------------------------
 
 
 @given(st.one_of(any_rule(), of_writers_and_chips()))
@@ -95,7 +98,7 @@ def test_a_rule_and_parameters_that_do_not_agree_are_named() -> None:
     assert contradictions(MEMBRANE.text, fires=False) == "" == contradictions(LETTER.text)
 
 
-# -- what a rule means -------------------------------------------------------------------------------------------
+# -- what a rule means -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -109,17 +112,34 @@ def test_a_rule_and_parameters_that_do_not_agree_are_named() -> None:
         (CELL, "set", False, False, False),
         (ROCKPOOL, "subtract", False, False, False),
         (SPYX, "subtract", True, False, True),
-        (SPYX_CUBA, "subtract", False, False, True),  # the threshold is taken before the membrane decays
+        (
+            SPYX_CUBA,
+            "subtract",
+            False,
+            False,
+            True,
+        ),  # the threshold is taken before the membrane decays
         (parse("emit, decay v, add x->v, fire > 1, set"), "set", False, False, True),
         (parse("emit, decay v, add x->v"), "none", False, False, True),
         (parse("decay v, add x->v, emit, bound"), "none", False, False, False),
-        (parse("add x->i, decay v, add i->v, fire > 1, set, emit, decay i"), "set", False, False, False),
+        (
+            parse("add x->i, decay v, add i->v, fire > 1, set, emit, decay i"),
+            "set",
+            False,
+            False,
+            False,
+        ),
     ],
 )
 def test_the_order_of_operations_tells_reset_and_time(
     rule: Rule, reset: Reset, late: bool, restores: bool, emits_late: bool
 ) -> None:
-    assert (rule.reset, rule.reset_is_late, rule.restores, rule.emits_late) == (reset, late, restores, emits_late)
+    assert (rule.reset, rule.reset_is_late, rule.restores, rule.emits_late) == (
+        reset,
+        late,
+        restores,
+        emits_late,
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,7 +151,9 @@ def test_the_order_of_operations_tells_reset_and_time(
         ("emit, decay v, add x->v, fire > 3, set", Fire(">", 3)),  # of the step before
     ],
 )
-def test_the_comparison_that_decides_is_the_last_before_spikes_leave(text: str, fire: Fire | None) -> None:
+def test_the_comparison_that_decides_is_the_last_before_spikes_leave(
+    text: str, fire: Fire | None
+) -> None:
     assert parse(text).fires == fire
 
 
@@ -141,10 +163,12 @@ def test_who_decays_what_was_just_added() -> None:
 
 
 def test_a_lower_bound_is_seen() -> None:
-    assert parse("decay v, add x->v, fire > 1, subtract, bound, emit").bounded and not LETTER.bounded
+    assert (
+        parse("decay v, add x->v, fire > 1, subtract, bound, emit").bounded and not LETTER.bounded
+    )
 
 
-# -- rules from rules --------------------------------------------------------------------------------------------
+# -- rules from rules ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", RULES)

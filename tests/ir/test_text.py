@@ -83,7 +83,11 @@ def test_the_digest_tells_programs_apart_by_the_last_digit_of_a_weight(entries: 
 
 
 def test_a_name_that_is_no_unicode_text_has_a_digest_too() -> None:
-    """Half a surrogate pair: Python holds it, no encoding does. A file cannot bring it, an object can."""
-    one, other = (digest(lowered(graph({"in": inp(1), name: if_(), "out": out(1)}, ("in", name), (name, "out"))).layers)
+    """Half a surrogate pair:
+
+    Python holds it, no encoding does. A file cannot bring it, an object can.
+    """
+    one, other = (digest(lowered(graph({"in": inp(1), name: if_(), "out": out(1)}, ("in", name),
+    (name, "out"))).layers)
                   for name in ("\ud800", "\ud801"))  # fmt: skip
     assert one != other

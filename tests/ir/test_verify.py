@@ -13,16 +13,32 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
 from nirc.ir.layers import Input, LayerNode, Scale
 from nirc.ir.linear import Dense
-from nirc.ir.populations import Bias, Continuous, Discrete, Population, Projection, Role, Sink, Source
+from nirc.ir.populations import (
+    Bias,
+    Continuous,
+    Discrete,
+    Population,
+    Projection,
+    Role,
+    Sink,
+    Source,
+)
 from nirc.ir.program import Form, Program
 from nirc.ir.rules import MEMBRANE
 from nirc.ir.verify import InvalidProgramError, verify
 from nirc.passes.pipeline import run_passes
 
-GOOD_LAYERS = {"in": LayerNode(Input((2,)), ("nodes/in",)), "s": LayerNode(Scale(frozen([1.0])), ("nodes/s",))}
+GOOD_LAYERS = {
+    "in": LayerNode(Input((2,)), ("nodes/in",)),
+    "s": LayerNode(Scale(frozen([1.0])), ("nodes/s",)),
+}
 ONE = frozen(np.ones(2))
 POPULATION = Population((2,), Continuous("IF", r=ONE, v_threshold=ONE), ("nodes/pop",))
-GOOD: dict[str, object] = {"in": Source((3,), ("nodes/in",)), "pop": POPULATION, "out": Sink((2,), ("nodes/out",))}
+GOOD: dict[str, object] = {
+    "in": Source((3,), ("nodes/in",)),
+    "pop": POPULATION,
+    "out": Sink((2,), ("nodes/out",)),
+}
 TO_POP = Projection((Dense(frozen(np.ones((2, 3)))),))
 Edges = list[tuple[str, str, object]]
 
@@ -74,7 +90,10 @@ def test_nodes(pop: object, says: str) -> None:
         ([("in", "pop", None)], "in -> pop: holds NoneType"),
         ([("in", "pop", Projection())], "delivers 3, target has 2"),
         ([("pop", "out", TO_POP)], r"dense f64\[2,3\] 1 takes 3, gets 2"),
-        ([("in", "pop", replace(TO_POP, biases=(Bias(frozen(np.ones(3))),)))], r"a bias has shape \(3,\)"),
+        (
+            [("in", "pop", replace(TO_POP, biases=(Bias(frozen(np.ones(3))),)))],
+            r"a bias has shape \(3,\)",
+        ),
         ([("pop", "in", Projection((Dense(frozen(np.ones((3, 2)))),)))], "source in has an input"),
         ([("out", "pop", Projection())], "sink out has an output"),
     ],
@@ -97,7 +116,12 @@ WIRED: Edges = [("in", "pop", TO_POP)]
         (SPIKES, Role.RELAY, [], "pop: a relay without an input"),
         (SPIKES, Role.CLOCK, WIRED, "pop: a clock with an input"),
         (replace(SPIKES, decay_mem=ONE), Role.RELAY, WIRED, "pop: a relay that remembers"),
-        (Discrete(ZERO, ONE, ZERO, rule=MEMBRANE), Role.RELAY, WIRED, "pop: a relay that does not fire"),
+        (
+            Discrete(ZERO, ONE, ZERO, rule=MEMBRANE),
+            Role.RELAY,
+            WIRED,
+            "pop: a relay that does not fire",
+        ),
     ],
 )
 def test_roles(dynamics: Discrete, role: Role, edges: Edges, says: str) -> None:

@@ -27,7 +27,9 @@ def lines_and_neurons(n: int = 4, readout: bool = False, **fields: Any) -> Table
     """n channels, n neurons that pass on what they get, and perhaps a readout whose v counts."""
     zeros = np.zeros(n, np.int64)
     cells = (Population("relay", 4095, 4096, 10, zeros, zeros, zeros),)
-    ways = (Projection("in", "raster", "relay", "dense", np.eye(n, dtype=np.int64) * 20, "excitatory"),)
+    ways = (
+        Projection("in", "raster", "relay", "dense", np.eye(n, dtype=np.int64) * 20, "excitatory"),
+    )
     outputs = (Output("relay", np.arange(n)),)
     if readout:
         cells += (Population("sum", 4095, 0, 131071, ZERO, ZERO, ZERO, spikes=False),)
@@ -39,16 +41,32 @@ def lines_and_neurons(n: int = 4, readout: bool = False, **fields: Any) -> Table
 def sparse_and_delayed() -> Tables:
     """The same with synapses in a list, and delays."""
     tables = lines_and_neurons()
-    places = {"rows": np.array([0, 1, 3]), "cols": np.array([2, 0, 3]), "delays": np.array([0, 5, 63])}
+    places = {
+        "rows": np.array([0, 1, 3]),
+        "cols": np.array([2, 0, 3]),
+        "delays": np.array([0, 5, 63]),
+    }
     wires = replace(tables.projections[0], kind="sparse", weights=np.full(3, 20), **places)
     return replace(tables, projections=(wires,))
 
 
-def write(directory: Path, tables: Tables, cores: list[tuple[str, Any]] | None = None, **manifest: Any) -> Path:
-    """A bundle: inputs and outputs one to one, no latency. ``cores``: population and box of each, one a population."""
+def write(
+    directory: Path, tables: Tables, cores: list[tuple[str, Any]] | None = None, **manifest: Any
+) -> Path:
+    """A bundle: inputs and outputs one to one, no latency.
+
+    ``cores``: population and box of each, one a population.
+    """
     columns = sum(len(output.neurons) for output in tables.outputs)
     silent = {p.name for p in tables.populations if not p.spikes}
-    blocks = {"out": {"part": "readout", "index": list(range(columns)), "scale": [1.0] * columns, "latency_steps": 0}}
+    blocks = {
+        "out": {
+            "part": "readout",
+            "index": list(range(columns)),
+            "scale": [1.0] * columns,
+            "latency_steps": 0,
+        }
+    }
     kind = "membrane" if any(output.population in silent for output in tables.outputs) else "spikes"
     fields = {"output_kind": kind, "populations": blocks, **manifest}
     held = cores or [(p.name, [[0, p.n]]) for p in tables.populations]
@@ -60,10 +78,15 @@ def write(directory: Path, tables: Tables, cores: list[tuple[str, Any]] | None =
 def mapping_tree(cores: list[tuple[str, Any]]) -> dict[str, Any]:
     """A mapping.json with a row of cores."""
     parts = [(Part(name, tuple(map(tuple, box))),) for name, box in cores]  # type: ignore[arg-type]
-    held = tuple(Core(0, (i, 0, 0), part, {"neurons": part[0].neurons}) for i, part in enumerate(parts))
+    held = tuple(
+        Core(0, (i, 0, 0), part, {"neurons": part[0].neurons}) for i, part in enumerate(parts)
+    )
     n = max(1, len(cores))
     plan = Floorplan((n, 1, 1), (n, 1, 1), {"neurons": (8192, "neurons")}, held)
-    routing = [{"population": name, "box": box, "core": i, "targets": [i]} for i, (name, box) in enumerate(cores)]
+    routing = [
+        {"population": name, "box": box, "core": i, "targets": [i]}
+        for i, (name, box) in enumerate(cores)
+    ]
     return {
         "format": "nirc-loihi2-mapping/1",
         "floorplan": plan.to_tree(),
@@ -91,12 +114,16 @@ def save(path: Path, inputs: NDArray[Any]) -> Path:
     return path
 
 
-def script(directory: Path, *args: object, python: tuple[str, ...] = ("-I",), **environment: str) -> Any:
+def script(
+    directory: Path, *args: object, python: tuple[str, ...] = ("-I",), **environment: str
+) -> Any:
     """deploy.py as its user runs it."""
     command = [sys.executable, *python, str(directory / "deploy.py"), *map(str, args)]
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     clean |= {"PYTHONIOENCODING": "ascii:strict", **environment}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=clean)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=600, env=clean
+    )
 
 
 def call(directory: Path, monkeypatch: pytest.MonkeyPatch, *args: object) -> None:

@@ -1,4 +1,6 @@
-"""Random NIR graphs that use what NIR has: every neuron, maps, branches, loops, delays, several outputs."""
+"""Random NIR graphs that use what NIR has: every neuron, maps, branches, loops, delays, several
+outputs.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ class Growing:
         if self.chance(0.3):
             weight *= self.rng.random(weight.shape) < 0.3
         if self.chance(0.3):
-            return self.add("affine", nir.Affine(weight=weight, bias=self.rng.normal(0, 0.2, n_out)), source)
+            return self.add(
+                "affine", nir.Affine(weight=weight, bias=self.rng.normal(0, 0.2, n_out)), source
+            )
         return self.add("linear", nir.Linear(weight=weight), source)
 
     def map_(self, source: str, shape: Shape) -> tuple[str, Shape]:
@@ -86,13 +90,19 @@ class Growing:
         if self.chance(0.4) and min(h, w) >= 4:
             pool = rng.choice([nir.SumPool2d, nir.AvgPool2d])
             k, s = np.array([2, 2]), np.array([2, int(rng.integers(1, 3))])
-            source = self.add("pool", pool(kernel_size=k, stride=s, padding=np.array([0, 0])), source)
+            source = self.add(
+                "pool", pool(kernel_size=k, stride=s, padding=np.array([0, 0])), source
+            )
             h, w = (h - 2) // int(s[0]) + 1, (w - 2) // int(s[1]) + 1
         if self.chance(0.2):
             return source, (c, h, w)
         groups = c if self.chance(0.2) else 1
         features = groups * int(rng.integers(1, 4))
-        k, pad, stride = int(rng.integers(1, min(3, h, w) + 1)), int(rng.integers(0, 2)), int(rng.integers(1, 3))
+        k, pad, stride = (
+            int(rng.integers(1, min(3, h, w) + 1)),
+            int(rng.integers(0, 2)),
+            int(rng.integers(1, 3)),
+        )
         weight = rng.normal(0.2, 0.6, (features, c // groups, k, k))
         bias = rng.normal(0, 0.2, features) * self.chance(0.5)
         conv = nir.Conv2d((h, w), weight, stride, pad, 1, groups, bias)

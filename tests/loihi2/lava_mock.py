@@ -1,10 +1,12 @@
-"""A strict stand-in for Lava and for the modules of Intel's member-only extension that deploy.py uses on hardware.
+"""A strict stand-in for Lava and for the modules of Intel's member-only extension that deploy.py
+uses on hardware.
 
-Processes take the arguments of the real ones and nothing else, ports join only where shapes fit, and host and chip
-meet only in adapters. A fake board turns what was built into tables and runs nirc's emulator on them; the ways to the
-chip and back take ``steps_in`` and ``steps_out`` steps. Sources: lava-nc 0.10.0 (`proc/*/process.py`,
-`magma/core/run_configs.py`, `utils/loihi.py`); for what is not in it, its public users: lava-dl
-(`tests/.../netx/test_hdf5.py`, tutorials), lava-optimization (`solvers/generic/solver.py`), sandialabs/Fugu
+Processes take the arguments of the real ones and nothing else, ports join only where shapes fit,
+and host and chip meet only in adapters. A fake board turns what was built into tables and runs
+nirc's emulator on them; the ways to the chip and back take ``steps_in`` and ``steps_out`` steps.
+Sources: lava-nc 0.10.0 (`proc/*/process.py`, `magma/core/run_configs.py`, `utils/loihi.py`); for
+what is not in it, its public users: lava-dl (`tests/.../netx/test_hdf5.py`, tutorials),
+lava-optimization (`solvers/generic/solver.py`), sandialabs/Fugu
 (`fugu/backends/lava_interfaces.py`).
 """
 
@@ -68,9 +70,16 @@ class Port:
 
     def connect(self, other: Port) -> None:
         assert type(other) is Port and self.shape == other.shape, (self.shape, other.shape)
-        assert self.name in ("s_out", "a_out", "out") and other.name in ("s_in", "a_in", "inp"), (self, other)
-        assert (other.index.ravel() == np.arange(other.index.size)).all(), "views of inputs are for the sender"
-        assert self.process.side_out == other.process.side_in, f"{self.process} meets {other.process}"
+        assert self.name in ("s_out", "a_out", "out") and other.name in ("s_in", "a_in", "inp"), (
+            self,
+            other,
+        )
+        assert (other.index.ravel() == np.arange(other.index.size)).all(), (
+            "views of inputs are for the sender"
+        )
+        assert self.process.side_out == other.process.side_in, (
+            f"{self.process} meets {other.process}"
+        )
         self.process.board.wires.append((self, other))
 
 
@@ -102,7 +111,9 @@ class LogConfig:
 
 
 class Process:
-    """``side_in`` and ``side_out``: host or chip, where its input comes from and its output goes to."""
+    """``side_in`` and ``side_out``: host or chip, where its input comes from and its output goes
+    to.
+    """
 
     side_in = side_out = "chip"
     board: Board
@@ -134,8 +145,19 @@ def integers(value: Any, shape: Shape, low: int, high: int) -> NDArray[np.int64]
 
 
 class LIF(Process):
-    def __init__(self, *, shape: Shape, v: Any = 0, du: int = 0, dv: int = 0, bias_mant: Any = 0, bias_exp: Any = 0,
-                 vth: int = 10, name: str | None = None, log_config: LogConfig | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        *,
+        shape: Shape,
+        v: Any = 0,
+        du: int = 0,
+        dv: int = 0,
+        bias_mant: Any = 0,
+        bias_exp: Any = 0,
+        vth: int = 10,
+        name: str | None = None,
+        log_config: LogConfig | None = None,
+    ) -> None:
         super().__init__(name)
         assert log_config is None or type(log_config) is LogConfig
         assert all(type(x) is int for x in (du, dv, vth)), "one value for all neurons"
@@ -156,7 +178,10 @@ class Synapse(Process):
         assert type(options["sign_mode"]) is SignMode, "left to itself, Lava chooses by the data"
         assert all(type(options[name]) is int for name in ("weight_exp", "num_weight_bits"))
         self.weights, self.delays, self.options = weights, delays, options
-        self.s_in, self.a_out = self.port("s_in", (weights.shape[1],)), self.port("a_out", (weights.shape[0],))
+        self.s_in, self.a_out = (
+            self.port("s_in", (weights.shape[1],)),
+            self.port("a_out", (weights.shape[0],)),
+        )
 
 
 class Dense(Synapse):
@@ -167,9 +192,15 @@ class Dense(Synapse):
 
 
 class DelayDense(Synapse):
-    def __init__(self, *, weights: Any, delays: Any, name: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, *, weights: Any, delays: Any, name: str | None = None, **options: Any
+    ) -> None:
         super().__init__(name)
-        assert type(delays) is np.ndarray and delays.shape == weights.shape and delays.dtype == np.int64
+        assert (
+            type(delays) is np.ndarray
+            and delays.shape == weights.shape
+            and delays.dtype == np.int64
+        )
         self.keep(csr_matrix(weights), delays[np.nonzero(weights)], options)
 
 
@@ -181,29 +212,60 @@ class Sparse(Synapse):
 
 
 class DelaySparse(Synapse):
-    def __init__(self, *, weights: Any, delays: Any, name: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, *, weights: Any, delays: Any, name: str | None = None, **options: Any
+    ) -> None:
         super().__init__(name)
-        assert type(delays) is csr_matrix and delays.shape == weights.shape and delays.dtype == np.int64
+        assert (
+            type(delays) is csr_matrix
+            and delays.shape == weights.shape
+            and delays.dtype == np.int64
+        )
         assert (delays.indices == weights.indices).all() and (delays.indptr == weights.indptr).all()
         self.keep(weights, delays.data, options)
 
 
 class Conv(Process):
-    def __init__(self, *, weight: Any, weight_exp: int, input_shape: Shape, padding: Shape, stride: Shape,
-                 dilation: Shape, groups: int, num_weight_bits: int, name: str | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        *,
+        weight: Any,
+        weight_exp: int,
+        input_shape: Shape,
+        padding: Shape,
+        stride: Shape,
+        dilation: Shape,
+        groups: int,
+        num_weight_bits: int,
+        name: str | None = None,
+    ) -> None:
         super().__init__(name)
         assert (weight_exp, num_weight_bits) == (0, 8) and not (weight & 1).any()
         assert all(type(pair) is tuple and len(pair) == 2 for pair in (padding, stride, dilation))
-        self.weights, self.output_shape = unrolled(weight, input_shape, padding, stride, dilation, groups)
-        self.delays, self.options = None, {"weight_exp": 0, "num_weight_bits": 8, "sign_mode": SignMode.MIXED}
-        self.s_in, self.a_out = self.port("s_in", input_shape), self.port("a_out", self.output_shape)
+        self.weights, self.output_shape = unrolled(
+            weight, input_shape, padding, stride, dilation, groups
+        )
+        self.delays, self.options = (
+            None,
+            {"weight_exp": 0, "num_weight_bits": 8, "sign_mode": SignMode.MIXED},
+        )
+        self.s_in, self.a_out = (
+            self.port("s_in", input_shape),
+            self.port("a_out", self.output_shape),
+        )
 
 
-def unrolled(weight: Any, shape: Shape, padding: Shape, stride: Shape, dilation: Shape, groups: int) -> Any:
-    """A convolution (C_out, x, y, C_in / groups), kernel turned round, as a matrix, one entry at a time."""
+def unrolled(
+    weight: Any, shape: Shape, padding: Shape, stride: Shape, dilation: Shape, groups: int
+) -> Any:
+    """A convolution (C_out, x, y, C_in / groups), kernel turned round, as a matrix, one entry at a
+    time.
+    """
     features, wide, high, taps = weight.shape
-    out = [(n + 2 * p - d * (k - 1) - 1) // s + 1
-           for n, p, d, k, s in zip(shape, padding, dilation, (wide, high), stride, strict=False)]  # fmt: skip
+    out = [
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, p, d, k, s in zip(shape, padding, dilation, (wide, high), stride, strict=False)
+    ]
     maps = (out[0], out[1], features)
     made = np.zeros((int(np.prod(maps)), int(np.prod(shape))), np.int64)
     for row, (x, y, f) in enumerate(np.ndindex(maps)):
@@ -241,7 +303,12 @@ class Sink(Process):
 
     def __init__(self, *, shape: Shape, buffer: int) -> None:
         super().__init__()
-        self.a_in, self.buffer, self.data, self.values = self.port("a_in", shape), buffer, _Data(self), None
+        self.a_in, self.buffer, self.data, self.values = (
+            self.port("a_in", shape),
+            buffer,
+            _Data(self),
+            None,
+        )
 
 
 class PyToNxAdapter(Process):
@@ -325,7 +392,11 @@ class _Run:
             inputs.append(Input(name, start_line + np.arange(len(lines[-1]))))
         populations = tuple(
             Population(
-                name, *[getattr(p.population, f) for f in ("du", "dv", "vth", "bias_mant", "bias_exp", "v_init")]
+                name,
+                *[
+                    getattr(p.population, f)
+                    for f in ("du", "dv", "vth", "bias_mant", "bias_exp", "v_init")
+                ],
             )
             for p, name in neurons.items()
         )
@@ -350,7 +421,9 @@ class _Run:
         for i, came in enumerate(port for port, to in self.board.wires if to.process is p):
             sent, cols = came.process, came.index.ravel()[weights.col]
             if isinstance(sent, PyToNxAdapter):
-                assert isinstance(sent, PyToN3ConvAdapter) == isinstance(p, Conv), "another adapter before Conv"
+                assert isinstance(sent, PyToN3ConvAdapter) == isinstance(p, Conv), (
+                    "another adapter before Conv"
+                )
                 (wire,) = [port for port, to in self.board.wires if to.process is sent]
                 assert (wire.index.ravel() == np.arange(wire.index.size)).all()
                 sent = wire.process
@@ -361,8 +434,10 @@ class _Run:
                 order = np.lexsort((cols, rows))
                 made.append(
                     Projection(
-                        f"{name} {i} {k}", names[sent], names[to.process], "sparse", weights.data[order],
-                        p.options["sign_mode"].name.lower(), rows[order], cols[order], delays[order],
+                        f"{name} {i} {k}", names[sent], names[to.process], "sparse",
+                        weights.data[order],
+                        p.options["sign_mode"].name.lower(), rows[order], cols[order],
+                        delays[order],
                         p.options["num_weight_bits"], p.options["weight_exp"],
                     )
                 )  # fmt: skip
@@ -375,20 +450,28 @@ class _Run:
             assert isinstance(adapter, NxToPyAdapter)
             (sent,) = [port for port, to in self.board.wires if to.process is adapter]
             spikes = self.answer.spikes[neurons[sent.process]][0].T
-            late = np.hstack([np.zeros((len(spikes), self.board.steps_out), int), spikes])[:, :steps]
+            late = np.hstack([np.zeros((len(spikes), self.board.steps_out), int), spikes])[
+                :, :steps
+            ]
             sink.values = late[sent.index.ravel()].reshape(*sent.shape, steps)
         for probe in config.callback_fxs:
             name = neurons[probe.var.process]
-            states = self.answer.v[name] if probe.var.name == "v" else self.answer.extra[f"u/{name}"]
+            states = (
+                self.answer.v[name] if probe.var.name == "v" else self.answer.extra[f"u/{name}"]
+            )
             probe.time_series = states[0].T.ravel()
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *, extension: bool = True) -> Board:
-    """Put the stand-in where `import lava` finds it; without ``extension`` only what lava-nc itself has."""
+    """Put the stand-in where `import lava` finds it; without ``extension`` only what lava-nc itself
+    has.
+    """
     board = Board()
     monkeypatch.setattr(Process, "board", board, raising=False)
 
-    def use_slurm_host(*, partition: str | None, board: str | None, loihi_gen: ChipGeneration) -> None:
+    def use_slurm_host(
+        *, partition: str | None, board: str | None, loihi_gen: ChipGeneration
+    ) -> None:
         reach("slurm", partition=partition, board=board, generation=loihi_gen)
 
     def use_ethernet_host(host_address: str, *, loihi_gen: ChipGeneration) -> None:

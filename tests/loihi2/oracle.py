@@ -1,9 +1,10 @@
 """Intel's own fixed-point models, as lava-nc ships them, behind the emulator's names.
 
-Lava's runtime, its ports and its models are unchanged. Three things are ours. Models are named instead of searched for
-on disk (1 s a network). The neuron's model writes u, v and spikes to a file after each step, where Lava's way is three
-monitor processes for each population. And every process is a thread here, where Lava starts an operating-system
-process: that costs more than all the steps of a small network.
+Lava's runtime, its ports and its models are unchanged. Three things are ours. Models are named
+instead of searched for on disk (1 s a network). The neuron's model writes u, v and spikes to a file
+after each step, where Lava's way is three monitor processes for each population. And every process
+is a thread here, where Lava starts an operating-system process: that costs more than all the steps
+of a small network.
 """
 
 from __future__ import annotations
@@ -28,11 +29,17 @@ from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.tables import Input, Population, Projection, Tables
 
 Trace = dict[str, NDArray[np.int32]]
-INSTALL = "pip install 'asteval>=0.9.31,<0.10' scipy; pip install --no-deps --ignore-requires-python lava-nc==0.10.0"
+INSTALL = (
+    "pip install 'asteval>=0.9.31,<0.10' scipy; pip install --no-deps "
+    "--ignore-requires-python lava-nc==0.10.0"
+)
 
 
 def require_lava() -> SimpleNamespace:
-    """What the tests use of Lava. Missing: the test is skipped, or fails under NIRC_REQUIRE_ORACLES=1."""
+    """What the tests use of Lava.
+
+    Missing: the test is skipped, or fails under NIRC_REQUIRE_ORACLES=1.
+    """
     try:
         return _lava()
     except ImportError as error:
@@ -44,13 +51,17 @@ def require_lava() -> SimpleNamespace:
 
 @functools.cache
 def _lava() -> SimpleNamespace:
-    with mock.patch("multiprocessing.set_start_method"):  # Lava asks for fork, the default, and only once may one ask
+    with mock.patch(
+        "multiprocessing.set_start_method"
+    ):  # Lava asks for fork, the default, and only once may one ask
         import lava.magma.runtime.message_infrastructure.multiprocessing  # noqa: F401
     _import_var_model()
     from lava.magma.core.process.ports.ports import ReshapePort
 
     # numpy 2.4 knows the argument `newshape` of Lava's own method no more.
-    ReshapePort.get_transform_func_fwd = lambda port: functools.partial(np.reshape, shape=port.shape)
+    ReshapePort.get_transform_func_fwd = lambda port: functools.partial(
+        np.reshape, shape=port.shape
+    )
     from lava.magma.compiler.compiler_graphs import find_processes
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
@@ -74,7 +85,9 @@ def _lava() -> SimpleNamespace:
 
         def __init__(self, proc_params: Any) -> None:
             super().__init__(proc_params)
-            self.tape = np.memmap(proc_params["tape"], np.int32, "r+", shape=proc_params["tape_shape"])
+            self.tape = np.memmap(
+                proc_params["tape"], np.int32, "r+", shape=proc_params["tape_shape"]
+            )
 
         def run_spk(self) -> None:
             super().run_spk()
@@ -98,7 +111,9 @@ def _lava() -> SimpleNamespace:
                 actor.join()
 
     return SimpleNamespace(
-        in_threads=lambda: mock.patch.object(runtime.MessageInfrastructureFactory, "create", lambda _: Threads()),
+        in_threads=lambda: mock.patch.object(
+            runtime.MessageInfrastructureFactory, "create", lambda _: Threads()
+        ),
         find_processes=find_processes,
         RunSteps=RunSteps,
         Loihi2SimCfg=Loihi2SimCfg,
@@ -127,7 +142,10 @@ def _lava() -> SimpleNamespace:
 
 
 class _Actor(threading.Thread):
-    """A process of Lava's. ``exception``: what stopped it and the traceback, as its runtime asks."""
+    """A process of Lava's.
+
+    ``exception``: what stopped it and the traceback, as its runtime asks.
+    """
 
     exception: tuple[Exception, str] | None = None
 
@@ -143,7 +161,9 @@ class _Actor(threading.Thread):
 
 
 def _import_var_model() -> None:
-    """Import the one module that Python 3.11 refuses: it has a dataclass without hash as a default value."""
+    """Import the one module that Python 3.11 refuses: it has a dataclass without hash as a default
+    value.
+    """
     original = dataclasses.dataclass
 
     def hashable(cls: Any = None, /, **options: Any) -> Any:
@@ -221,9 +241,11 @@ class Network:
 
 
 def run_lava(tables: Tables, raster: NDArray[Any]) -> dict[str, Trace]:
-    """One sample, ``raster`` (steps, channels): "u", "v" and "spikes" by population, each (steps, n).
+    """One sample, ``raster`` (steps, channels): "u", "v" and "spikes" by population, each (steps,
+    n).
 
-    Row r is what Lava's monitors record at time step r + 1. Parts that nothing connects are run one by one.
+    Row r is what Lava's monitors record at time step r + 1. Parts that nothing connects are run one
+    by one.
     """
     lava = require_lava()
     with tempfile.TemporaryDirectory() as folder:
@@ -242,4 +264,6 @@ def run_lava(tables: Tables, raster: NDArray[Any]) -> dict[str, Trace]:
             p.name: np.fromfile(Path(folder) / p.name, np.int32).reshape(3, network.steps, p.n)
             for p in tables.populations
         }
-    return {name: dict(zip(("u", "v", "spikes"), tape, strict=True)) for name, tape in tapes.items()}
+    return {
+        name: dict(zip(("u", "v", "spikes"), tape, strict=True)) for name, tape in tapes.items()
+    }

@@ -1,7 +1,8 @@
-"""What Loihi 2's public rule computes, written for reading: plain Python numbers, one synapse at a time.
+"""What Loihi 2's public rule computes, written for reading: plain Python numbers, one synapse at a
+time.
 
-The sheet's wording (targets/loihi2.md, section 2) without the 32-bit words of Lava's program. Random networks for
-this and for Lava are made here, too.
+The sheet's wording (targets/loihi2.md, section 2) without the 32-bit words of Lava's program.
+Random networks for this and for Lava are made here, too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.backends.loihi2.geometry import Geometry
-from nirc.backends.loihi2.tables import Input, Kind, Output, Population, Projection, SignMode, Tables
+from nirc.backends.loihi2.tables import (
+    Input,
+    Kind,
+    Output,
+    Population,
+    Projection,
+    SignMode,
+    Tables,
+)
 
 Lists = list[list[int]]
 STATE_MAX = 2**23 - 1
@@ -25,7 +34,9 @@ def towards_zero(x: int, loss: int) -> int:
     return kept if x >= 0 else -kept
 
 
-def neuron(u: int, v: int, a: int, *, du: int, dv: int, vth: int, bias: int) -> tuple[int, int, int]:
+def neuron(
+    u: int, v: int, a: int, *, du: int, dv: int, vth: int, bias: int
+) -> tuple[int, int, int]:
     """u, v and spike after a step in which ``a`` arrived."""
     u = towards_zero(u, du + 1) + a * 64
     if u > 2**23:
@@ -79,24 +90,34 @@ def convolution(kernel: list[Any], g: Geometry) -> list[tuple[int, int, int, int
                     at_y = y * g.stride[0] - g.padding[0] + ky * g.dilation[0]
                     at_x = x * g.stride[1] - g.padding[1] + kx * g.dilation[1]
                     if 0 <= at_y < height and 0 <= at_x < width:
-                        source = ((group * (channels // g.groups) + c) * height + at_y) * width + at_x
+                        source = (
+                            (group * (channels // g.groups) + c) * height + at_y
+                        ) * width + at_x
                         found.append(((f * rows + y) * columns + x, source, w, 0))
     return found
 
 
 def run_sample(tables: Tables, raster: NDArray[Any]) -> dict[str, dict[str, Lists]]:
-    """``raster`` (steps, channels). "u", "v", "spikes" by population: lists over steps of lists over neurons."""
+    """``raster`` (steps, channels). "u", "v", "spikes" by population: lists over steps of lists
+    over neurons.
+    """
     wires = [(p, synapses(p)) for p in tables.projections]
     due: dict[tuple[int, str, int], int] = {}  # (row, population, neuron): the sum that arrives
     now = {p.name: [(0, v) for v in p.v_init.tolist()] for p in tables.populations}
-    trace: dict[str, dict[str, Lists]] = {p.name: {"u": [], "v": [], "spikes": []} for p in tables.populations}
+    trace: dict[str, dict[str, Lists]] = {
+        p.name: {"u": [], "v": [], "spikes": []} for p in tables.populations
+    }
     for row, column in enumerate(raster.tolist()):
         sent = {i.name: [column[c] > 0 for c in i.channels.tolist()] for i in tables.inputs}
         for p in tables.populations:
             after = []
             for i, (u, v) in enumerate(now[p.name]):
                 bias = int(p.bias_mant[i]) * 2 ** int(p.bias_exp[i])
-                after.append(neuron(u, v, due.get((row, p.name, i), 0), du=p.du, dv=p.dv, vth=p.vth, bias=bias))
+                after.append(
+                    neuron(
+                        u, v, due.get((row, p.name, i), 0), du=p.du, dv=p.dv, vth=p.vth, bias=bias
+                    )
+                )
             now[p.name] = [(u, v) for u, v, _ in after]
             sent[p.name] = [s == 1 for _, _, s in after]
             for k, state in enumerate(("u", "v", "spikes")):
@@ -118,7 +139,9 @@ FLAVOURS = ("feed-forward", "recurrent", "delayed", "overflowing")
 
 
 def random_tables(rng: np.random.Generator, flavour: str) -> Tables:
-    """A small network of one to four populations that uses every field; ``overflowing`` leaves the 24 bits."""
+    """A small network of one to four populations that uses every field; ``overflowing`` leaves the
+    24 bits.
+    """
     channels = int(rng.integers(1, 7))
     inputs = [_input(rng, f"in{i}", channels) for i in range(rng.integers(1, 3))]
     populations = [_population(rng, f"pop{i}", flavour) for i in range(rng.integers(1, 5))]
@@ -127,12 +150,16 @@ def random_tables(rng: np.random.Generator, flavour: str) -> Tables:
     ends += [(rng.choice([i.name for i in inputs]), rng.choice([p.name for p in populations]))]
     if flavour != "feed-forward":
         spiking = [p.name for p in populations if p.spikes]
-        ends += [(rng.choice(spiking), rng.choice(spiking)) for _ in range(rng.integers(1, 3)) if spiking]
+        ends += [
+            (rng.choice(spiking), rng.choice(spiking)) for _ in range(rng.integers(1, 3)) if spiking
+        ]
     readouts = {p.name for p in populations if not p.spikes}
     ends = [(str(a), str(b)) for a, b in ends if a not in readouts]
     sizes = {block.name: block.n for block in (*inputs, *populations)}
     projections = [_projection(rng, f"w{i}", a, b, sizes, flavour) for i, (a, b) in enumerate(ends)]
-    outputs = [Output(p.name, rng.permutation(p.n)[: 1 + rng.integers(p.n)]) for p in populations[-2:]]
+    outputs = [
+        Output(p.name, rng.permutation(p.n)[: 1 + rng.integers(p.n)]) for p in populations[-2:]
+    ]
     return Tables(channels, tuple(inputs), tuple(populations), tuple(projections), tuple(outputs))
 
 
@@ -149,15 +176,23 @@ def random_convolutions(rng: np.random.Generator) -> Tables:
         kernel, geometry = _convolution(rng, shape, groups)
         mant = rng.integers(-30, 30, geometry.n_out)
         name, zeros = f"pop{i}", np.zeros(geometry.n_out, np.int64)
-        neurons = Population(name, int(rng.integers(4096)), int(rng.integers(4096)), 150, mant, zeros, zeros)
+        neurons = Population(
+            name, int(rng.integers(4096)), int(rng.integers(4096)), 150, mant, zeros, zeros
+        )
         populations.append(neurons)
-        projections.append(Projection(f"w{i}", before, name, "conv", kernel, "mixed", geometry=geometry))
+        projections.append(
+            Projection(f"w{i}", before, name, "conv", kernel, "mixed", geometry=geometry)
+        )
         before, n, shape = name, geometry.n_out, geometry.shape_out
         groups = int(rng.choice([g for g in (1, 2, 3) if shape[0] % g == 0]))
-    projections.append(Projection("out", before, "last", "dense", rng.integers(-256, 256, (3, n)), "mixed"))
+    projections.append(
+        Projection("out", before, "last", "dense", rng.integers(-256, 256, (3, n)), "mixed")
+    )
     zero = np.zeros(3, np.int64)
     last = Population("last", 4095, 100, 131071, zero, zero, zero, spikes=False)
-    return Tables(channels, inputs, (*populations, last), tuple(projections), (Output("last", np.arange(3)),))
+    return Tables(
+        channels, inputs, (*populations, last), tuple(projections), (Output("last", np.arange(3)),)
+    )
 
 
 def _convolution(
@@ -169,7 +204,13 @@ def _convolution(
         padding, stride, dilation = (int(rng.integers(low, 4)) for low in (0, 1, 1))
         kernel = int(rng.integers(1, min(4, (n + 2 * padding - 1) // dilation + 1) + 1))
         per_axis.append(
-            ((n + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1, stride, padding, dilation, kernel)
+            (
+                (n + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1,
+                stride,
+                padding,
+                dilation,
+                kernel,
+            )
         )
     outs, strides, paddings, dilations, kernels = zip(*per_axis, strict=True)
     features = groups * int(rng.integers(1, 4))
@@ -177,10 +218,14 @@ def _convolution(
     return weights, Geometry(shape, (features, *outs), strides, paddings, dilations, groups)
 
 
-def random_raster(rng: np.random.Generator, samples: int, steps: int, channels: int) -> NDArray[np.int64]:
+def random_raster(
+    rng: np.random.Generator, samples: int, steps: int, channels: int
+) -> NDArray[np.int64]:
     """Spike counts 0 to 2, of a density that differs by sample."""
     density = rng.choice([0.1, 0.4, 0.9], (samples, 1, 1))
-    return (rng.random((samples, steps, channels)) < density) * rng.integers(1, 3, (samples, steps, channels))
+    return (rng.random((samples, steps, channels)) < density) * rng.integers(
+        1, 3, (samples, steps, channels)
+    )
 
 
 def _input(rng: np.random.Generator, name: str, channels: int) -> Input:
@@ -198,13 +243,19 @@ def _population(rng: np.random.Generator, name: str, flavour: str) -> Population
         vth=131071 if wild else int(2 ** rng.uniform(0, 14)) - 1,
         bias_mant=rng.integers(-4096, 4096, n) * biased,
         bias_exp=rng.integers(0, 8, n) if biased else np.zeros(n, np.int64),
-        v_init=rng.integers(-(2**23) + 1, 2**23, n) // (1 if wild else rng.choice([1, 2**12, 2**22])),
+        v_init=rng.integers(-(2**23) + 1, 2**23, n)
+        // (1 if wild else rng.choice([1, 2**12, 2**22])),
         spikes=bool(rng.random() < 0.8),
     )
 
 
 def _projection(
-    rng: np.random.Generator, name: str, source: str, target: str, sizes: dict[str, int], flavour: str
+    rng: np.random.Generator,
+    name: str,
+    source: str,
+    target: str,
+    sizes: dict[str, int],
+    flavour: str,
 ) -> Projection:
     shape = (sizes[target], sizes[source])
     mode: SignMode = rng.choice(["mixed", "excitatory", "inhibitory"], p=[0.5, 0.3, 0.2])
@@ -212,14 +263,19 @@ def _projection(
     mostly = {"mixed": (-256, 256), "excitatory": (-20, 256), "inhibitory": (-256, 20)}[mode]
     weights = rng.integers(*mostly, shape)
     delayed = rng.random() < (0.8 if flavour == "delayed" else 0.2)
-    delays = np.where(rng.random(shape) < 0.05, 63, rng.integers(0, rng.integers(1, 8), shape)) if delayed else None
+    delays = (
+        np.where(rng.random(shape) < 0.05, 63, rng.integers(0, rng.integers(1, 8), shape))
+        if delayed
+        else None
+    )
     rows = cols = None
     if kind == "sparse":
         rows, cols = np.nonzero(rng.random(shape) < rng.choice([0.05, 0.5, 1.0]))
         weights = weights[rows, cols]
         delays = delays[rows, cols] if delays is not None else None
     return Projection(
-        name, source, target, str(kind), weights, str(mode), rows, cols, delays,  # type: ignore[arg-type]
+        name, source, target, str(kind), weights, str(mode), rows, cols, delays,
+        # type: ignore[arg-type]
         num_weight_bits=int(rng.integers(1, 9)),
         weight_exp=7 if flavour == "overflowing" else int(rng.integers(-8, 8)),
     )  # fmt: skip

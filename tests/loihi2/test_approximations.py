@@ -17,7 +17,9 @@ NAMES = ["basicmotions_lif_ff", "japanesevowels_rsnn", "digits_lif_mlp", "digits
 
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_and_decays_together_are_nearly_what_the_integer_form_does(name: str) -> None:
-    """Counts of the two what-ifs lie within a few spikes of the integer form's; rounding of states is what is left."""
+    """Counts of the two what-ifs lie within a few spikes of the integer form's; rounding of states
+    is what is left.
+    """
     model = DATA / f"zoo/{name}.nir"
     inputs = np.load(model.with_suffix(".npz"))["inputs"][:40]
     inputs = inputs.reshape(*inputs.shape[:2], -1)
@@ -41,17 +43,27 @@ def test_a_network_of_whole_numbers_loses_nothing() -> None:
 
 
 def test_a_reset_that_is_lost_is_named_first() -> None:
-    """Behind a slow synaptic filter, or where it is asked for; else it costs nothing and is not named."""
+    """Behind a slow synaptic filter, or where it is asked for; else it costs nothing and is not
+    named.
+    """
     plain, filtered = (
-        lower(chain(2, nir.Linear(np.eye(2)), neurons, n_out=2), Options(reset="subtract"), log=Log()).discrete
+        lower(
+            chain(2, nir.Linear(np.eye(2)), neurons, n_out=2), Options(reset="subtract"), log=Log()
+        ).discrete
         for neurons in (lif(2), cuba(2, synapse=40))
     )
-    assert approximations(filtered)[0][0] == approximations(plain, exact=False)[0][0] == "reset: to zero"
+    assert (
+        approximations(filtered)[0][0]
+        == approximations(plain, exact=False)[0][0]
+        == "reset: to zero"
+    )
     assert "reset: to zero" not in dict(approximations(plain))
 
 
 def test_a_membrane_that_goes_round_is_shown() -> None:
-    """Inhibition for long drives an integrator's u out of its 24 bits; the model's membrane goes on sinking."""
+    """Inhibition for long drives an integrator's u out of its 24 bits; the model's membrane goes on
+    sinking.
+    """
     weight = np.array([[1.0] + [-0.9] * 60])
     model = chain(61, nir.Linear(weight), nir.IF(np.ones(1), np.ones(1), np.zeros(1)), n_out=1)
     discrete = lower(model, Options(reset="subtract"), log=Log()).discrete
@@ -60,12 +72,18 @@ def test_a_membrane_that_goes_round_is_shown() -> None:
     alone = run(dict(approximations(discrete))["saturation: membranes of 24 bits"], inputs).output
     made = compile_model(model, "loihi2", Options(reset="subtract"))
     chip = made.bundle.run(inputs).output
-    assert not run(discrete, inputs).output.any() and alone.any() and np.abs(chip - alone).mean() < 0.1
+    assert (
+        not run(discrete, inputs).output.any() and alone.any() and np.abs(chip - alone).mean() < 0.1
+    )
 
 
 def test_a_synaptic_filter_keeps_its_gain() -> None:
-    model = chain(3, nir.Linear(np.random.default_rng(1).normal(0.4, 0.3, (4, 3))), cuba(4), n_out=4)
+    model = chain(
+        3, nir.Linear(np.random.default_rng(1).normal(0.4, 0.3, (4, 3))), cuba(4), n_out=4
+    )
     discrete = lower(model, Options(), log=Log()).discrete
     inputs = np.random.default_rng(2).poisson(0.3, (4, 80, 3)).clip(0, 1)
-    stored, expected = (run(p, inputs).output for p in (dict(approximations(discrete))["weights: 8 bits"], discrete))
+    stored, expected = (
+        run(p, inputs).output for p in (dict(approximations(discrete))["weights: 8 bits"], discrete)
+    )
     assert expected.any() and abs(stored.sum() / expected.sum() - 1) < 0.1

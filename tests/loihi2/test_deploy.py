@@ -62,11 +62,15 @@ def test_wrong_options_are_usage_errors(tmp_path: Path) -> None:
     assert script(directory, "--check", "--adapter-steps", "-1", "0").returncode == 2
 
 
-def test_a_dry_run_makes_the_processes_and_runs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_makes_the_processes_and_runs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     board = lava_mock.install(monkeypatch)
     directory = write(tmp_path / "b", lines_and_neurons())
     inputs = save(tmp_path / "in.npz", np.ones((1, 3, 4)))
-    call(directory, monkeypatch, "--data", inputs, "--hardware", "--dry-run", "--out", tmp_path / "o")
+    call(
+        directory, monkeypatch, "--data", inputs, "--hardware", "--dry-run", "--out", tmp_path / "o"
+    )
     assert board.wires and not board.runs and not (tmp_path / "o").exists()
 
 
@@ -82,7 +86,9 @@ PLANS: dict[str, Any] = {
 @pytest.mark.parametrize("case", PLANS)
 def test_a_floorplan_of_another_network_is_refused(case: str, tmp_path: Path) -> None:
     directory = write(tmp_path, lines_and_neurons(), PLANS[case])
-    found = faults({path.name: path.read_bytes() for path in directory.iterdir()}, loaded(directory))
+    found = faults(
+        {path.name: path.read_bytes() for path in directory.iterdir()}, loaded(directory)
+    )
     assert found and all(line.startswith("mapping.json: floorplan") for line in found)
 
 
@@ -94,9 +100,20 @@ def board(monkeypatch: pytest.MonkeyPatch) -> lava_mock.Board:
     return lava_mock.install(monkeypatch)
 
 
-def run(directory: Path, monkeypatch: pytest.MonkeyPatch, inputs: np.ndarray, *args: object) -> dict[str, np.ndarray]:
+def run(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, inputs: np.ndarray, *args: object
+) -> dict[str, np.ndarray]:
     out = directory / "out.npz"
-    call(directory, monkeypatch, "--data", save(directory / "in.npz", inputs), "--out", out, "--hardware", *args)
+    call(
+        directory,
+        monkeypatch,
+        "--data",
+        save(directory / "in.npz", inputs),
+        "--out",
+        out,
+        "--hardware",
+        *args,
+    )
     with np.load(out) as made:
         return dict(made)
 
@@ -104,7 +121,11 @@ def run(directory: Path, monkeypatch: pytest.MonkeyPatch, inputs: np.ndarray, *a
 @pytest.mark.parametrize("flavour", [*FLAVOURS, "convolutional"])
 @pytest.mark.parametrize("cut_up", [False, True])
 def test_the_chip_gets_the_network_of_the_tables(
-    flavour: str, cut_up: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: lava_mock.Board
+    flavour: str,
+    cut_up: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    board: lava_mock.Board,
 ) -> None:
     for seed in range(6):
         rng = np.random.default_rng(seed)
@@ -125,19 +146,30 @@ def test_the_chip_gets_the_network_of_the_tables(
 
 
 def test_a_population_becomes_a_process_a_core_unless_it_cannot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: lava_mock.Board, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    board: lava_mock.Board,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Sums that a negative exponent rounds must stay whole; Lava cannot concatenate ports."""
     exact = lines_and_neurons(readout=True)
     plan = [("relay", [[2, 4]]), ("relay", [[0, 2]]), ("sum", [[0, 1]])]
-    rounded = replace(exact, projections=(exact.projections[0], replace(exact.projections[1], weight_exp=-2)))
+    rounded = replace(
+        exact, projections=(exact.projections[0], replace(exact.projections[1], weight_exp=-2))
+    )
     for tables, processes in ((exact, ["relay_0", "relay_1", "sum"]), (rounded, ["relay", "sum"])):
         board.wires.clear()
         write(tmp_path, tables, plan)
         got = run(tmp_path, monkeypatch, np.ones((1, 5, 4)), "--one-process-per-core")
-        assert got["spikes"][0, :, 0].tolist() == emulate(tables, np.ones((1, 5, 4))).output[0, :, 0].tolist()
+        assert (
+            got["spikes"][0, :, 0].tolist()
+            == emulate(tables, np.ones((1, 5, 4))).output[0, :, 0].tolist()
+        )
         cells = {p.name for wire in board.wires for p in (wire[0].process, wire[1].process)}
-        assert sorted(name for name in cells if not name.startswith(("Process", "in", "up"))) == processes
+        assert (
+            sorted(name for name in cells if not name.startswith(("Process", "in", "up")))
+            == processes
+        )
     assert "'relay' stays one process" in capsys.readouterr().out
 
 
@@ -149,18 +181,29 @@ def test_rows_are_shifted_by_the_latency_and_by_what_the_adapters_add(
         tmp_path,
         lines_and_neurons(),
         output_latency_steps=[1] * 4,
-        populations={"relay": {"part": "neurons", "index": [0, 1, 2, 3], "latency_steps": 1, "scale": [1] * 4}},
+        populations={
+            "relay": {
+                "part": "neurons",
+                "index": [0, 1, 2, 3],
+                "latency_steps": 1,
+                "scale": [1] * 4,
+            }
+        },
     )
     inputs = random_raster(np.random.default_rng(0), 3, 12, 4) > 0
     got = run(tmp_path, monkeypatch, inputs, "--adapter-steps", "2", "3", "--record", "relay")
-    assert (got["spikes"] == inputs).all() and (got["spikes/relay"] == inputs).all() and inputs.any()
+    assert (
+        (got["spikes"] == inputs).all() and (got["spikes/relay"] == inputs).all() and inputs.any()
+    )
     assert (got["u/relay"] == inputs * 20 * 64).all()
 
 
 def test_populations_of_the_model_are_recorded_in_its_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: lava_mock.Board
 ) -> None:
-    """A population may be split over several of the chip's, and a readout is known by its outputs."""
+    """A population may be split over several of the chip's, and a readout is known by its
+    outputs.
+    """
     blocks = {
         "both": {"part": "neurons", "index": [4, 2, 0], "latency_steps": 1, "scale": [1, 1, 1]},
         "up": {"part": "readout", "index": [0], "latency_steps": 2, "scale": [1.0]},
@@ -172,7 +215,9 @@ def test_populations_of_the_model_are_recorded_in_its_order(
     late = np.concatenate([inputs, np.zeros((2, 2, 4), int)], axis=1)
     want = emulate(tables, late, record=True)
     np.testing.assert_array_equal(got["v/both"][:, :, 0], want.v["sum"][:, 1:-1, 0])
-    np.testing.assert_array_equal(got["spikes/both"][:, :, 1:], want.spikes["relay"][:, 1:-1, [2, 0]])
+    np.testing.assert_array_equal(
+        got["spikes/both"][:, :, 1:], want.spikes["relay"][:, 1:-1, [2, 0]]
+    )
     np.testing.assert_array_equal(got["v/up"], want.v["sum"][:, 2:])
     np.testing.assert_array_equal(got["v/sum"], want.v["sum"][:, :-2])
     with pytest.raises(SystemExit, match="no population 'other'"):
@@ -182,8 +227,13 @@ def test_populations_of_the_model_are_recorded_in_its_order(
 def test_membranes_come_in_volts_and_model_inputs_may_share_a_channel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: lava_mock.Board
 ) -> None:
-    write(tmp_path, lines_and_neurons(readout=True), input_map=[0, 0, None, 3, 1], output_latency_steps=[2],
-          populations={"o": {"part": "readout", "index": [0], "scale": [64.0], "latency_steps": 2}})  # fmt: skip
+    write(
+        tmp_path,
+        lines_and_neurons(readout=True),
+        input_map=[0, 0, None, 3, 1],
+        output_latency_steps=[2],
+        populations={"o": {"part": "readout", "index": [0], "scale": [64.0], "latency_steps": 2}},
+    )
     inputs = np.zeros((1, 4, 5))
     inputs[0, 0] = [3, 1, 1, 0, 0]  # one spike on channel 0
     inputs[0, 2] = [0, 0, 0, 1, 1]
@@ -224,7 +274,10 @@ def test_each_way_to_a_board_is_asked_for_as_lava_wants_it(
 
 
 def test_a_board_that_cannot_be_reached_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: lava_mock.Board, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    board: lava_mock.Board,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     write(tmp_path, lines_and_neurons())
     board.refuse = ValueError("partition zz is not found")

@@ -1,4 +1,6 @@
-"""The emitted deploy.py through Lava itself, as its user runs it: equal to the emulator in every spike and state."""
+"""The emitted deploy.py through Lava itself, as its user runs it: equal to the emulator in every
+spike and state.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,22 @@ def lava() -> None:
     require_lava()
 
 
-def assert_lava_says_the_same(directory: Path, tables: Tables, inputs: np.ndarray, *args: str) -> None:
+def assert_lava_says_the_same(
+    directory: Path, tables: Tables, inputs: np.ndarray, *args: str
+) -> None:
     """deploy.py's answer and its recordings of every population."""
     names = [p.name for p in tables.populations]
     out = directory / "out.npz"
-    done = script(directory, "--data", save(directory / "in.npz", inputs), "--out", out, "--record", *names, *args)
+    done = script(
+        directory,
+        "--data",
+        save(directory / "in.npz", inputs),
+        "--out",
+        out,
+        "--record",
+        *names,
+        *args,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     want = emulate(tables, inputs, record=True)
     with np.load(out) as got:
@@ -65,13 +78,27 @@ def test_one_process_per_core_changes_nothing(flavour: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_no_file_and_no_process(how: signal.Signals, tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_no_file_and_no_process(
+    how: signal.Signals, tmp_path: Path
+) -> None:
     write(tmp_path, lines_and_neurons())
     inputs = save(tmp_path / "in.npz", np.ones((1, 200_000, 4), np.uint8))
-    command = [sys.executable, "-I", tmp_path / "deploy.py", "--data", inputs, "--out", tmp_path / "out.npz"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+    command = [
+        sys.executable,
+        "-I",
+        tmp_path / "deploy.py",
+        "--data",
+        inputs,
+        "--out",
+        tmp_path / "out.npz",
+    ]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
         group, end = run.pid, time.monotonic() + 60
-        while len(processes_of(group)) < 5 and time.monotonic() < end:  # source, synapses, neurons, sink and more
+        while (
+            len(processes_of(group)) < 5 and time.monotonic() < end
+        ):  # source, synapses, neurons, sink and more
             time.sleep(0.1)
         time.sleep(0.5)
         run.send_signal(how)
@@ -113,7 +140,10 @@ def test_the_stand_in_takes_no_argument_that_lava_does_not() -> None:
 
     free = {"options"}  # of Dense and the like: checked in the stand-in, any in Lava
     real = (LogConfig, RunSteps, Loihi2HwCfg, Conv, DelayDense, Dense, LIF, DelaySparse, Sparse)
-    pairs = [(getattr(lava_mock, c.__name__), c) for c in real] + [(lava_mock.Sink, Sink), (lava_mock.Source, Source)]
+    pairs = [(getattr(lava_mock, c.__name__), c) for c in real] + [
+        (lava_mock.Sink, Sink),
+        (lava_mock.Source, Source),
+    ]
     for mine, theirs in pairs:
         assert arguments(mine) - free <= arguments(theirs), mine
     assert {g.name for g in lava_mock.ChipGeneration} == {g.name for g in loihi.ChipGeneration}
@@ -122,5 +152,11 @@ def test_the_stand_in_takes_no_argument_that_lava_does_not() -> None:
 
 
 def arguments(callable_: Any) -> set[str]:
-    """By name; of a class those of its ``__init__``, since Lava's have a metaclass that takes anything."""
-    return set(inspect.signature(callable_.__init__ if isinstance(callable_, type) else callable_).parameters)
+    """By name; of a class those of its ``__init__``, since Lava's have a metaclass that takes
+    anything.
+    """
+    return set(
+        inspect.signature(
+            callable_.__init__ if isinstance(callable_, type) else callable_
+        ).parameters
+    )

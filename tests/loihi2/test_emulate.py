@@ -1,4 +1,6 @@
-"""The emulator against the slow definition and against recorded runs, and the file that it reads."""
+"""The emulator against the slow definition and against recorded runs, and the file that it
+reads.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,25 @@ from nirc.backends.loihi2 import tables as module
 from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import VARIANTS
-from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables, from_npz, to_npz
+from nirc.backends.loihi2.tables import (
+    Input,
+    Output,
+    Population,
+    Projection,
+    Tables,
+    from_npz,
+    to_npz,
+)
 from nirc.diagnostics.errors import CompileError, InputError, NircError
 from nirc.semantics import synapses
 from nirc.semantics.raster import Run
-from tests.loihi2.reference import FLAVOURS, random_convolutions, random_raster, random_tables, run_sample
+from tests.loihi2.reference import (
+    FLAVOURS,
+    random_convolutions,
+    random_raster,
+    random_tables,
+    run_sample,
+)
 
 ZERO = np.zeros(1, np.int64)
 LIF = Population("lif", du=4095, dv=163, vth=25, bias_mant=ZERO, bias_exp=ZERO, v_init=ZERO)
@@ -42,7 +58,9 @@ def assert_equals_reference(tables: Tables, raster: np.ndarray) -> Run:
         for name, states in run_sample(tables, sample).items():
             got = {"u": run.extra[f"u/{name}"], "v": run.v[name], "spikes": run.spikes[name]}
             for state, values in states.items():
-                np.testing.assert_array_equal(got[state][i], values, err_msg=f"{state} of {name}, sample {i}")
+                np.testing.assert_array_equal(
+                    got[state][i], values, err_msg=f"{state} of {name}, sample {i}"
+                )
     return run
 
 
@@ -54,7 +72,11 @@ def test_the_recorded_runs_of_the_paper(data: Path, file: str, in_the_step_of_a_
     """On the chip the voltage word holds a refractory counter, 128, in the step of a spike."""
     given_, voltage, spikes = np.loadtxt(data / f"paper/lif_lava_{file}_fixed.csv", delimiter=",").T
     run = emulate(PAPER, given_[None, :, None], record=True)
-    assert np.flatnonzero(run.output).tolist() == np.flatnonzero(spikes).tolist() == [461, 511, 711, 761]
+    assert (
+        np.flatnonzero(run.output).tolist()
+        == np.flatnonzero(spikes).tolist()
+        == [461, 511, 711, 761]
+    )
     expected = np.where(spikes > 0, 0, voltage)
     np.testing.assert_array_equal(run.v["lif"].ravel(), expected)
     assert set(voltage[spikes > 0]) == {in_the_step_of_a_spike}
@@ -63,7 +85,9 @@ def test_the_recorded_runs_of_the_paper(data: Path, file: str, in_the_step_of_a_
 @pytest.mark.parametrize("change", [{"dv": 164}, {"dv": 162}, {"vth": 24, "dv": 160}, {"du": 3000}])
 def test_other_constants_give_another_run(data: Path, change: dict[str, int]) -> None:
     given_, voltage, _ = np.loadtxt(data / "paper/lif_lava_cpu_fixed.csv", delimiter=",").T
-    run = emulate(replace(PAPER, populations=(replace(LIF, **change),)), given_[None, :, None], record=True)
+    run = emulate(
+        replace(PAPER, populations=(replace(LIF, **change),)), given_[None, :, None], record=True
+    )
     assert (run.v["lif"].ravel() != voltage).any()
 
 
@@ -117,30 +141,43 @@ def test_a_convolution_goes_round_at_24_bits() -> None:
 
 
 def test_the_random_networks_reach_what_they_are_for() -> None:
-    """Spikes, wraps, saturation and long delays happen, so that the comparisons above mean something."""
-    seen = dict.fromkeys(("spikes", "wrap", "saturation", "delay 63", "empty", "readout", "walked"), 0)
+    """Spikes, wraps, saturation and long delays happen, so that the comparisons above mean
+    something.
+    """
+    seen = dict.fromkeys(
+        ("spikes", "wrap", "saturation", "delay 63", "empty", "readout", "walked"), 0
+    )
     for seed in range(60):
         tables = random_network(seed, FLAVOURS[seed % len(FLAVOURS)])
-        run = emulate(tables, random_raster(np.random.default_rng(seed), 2, 20, tables.channels), record=True)
+        run = emulate(
+            tables, random_raster(np.random.default_rng(seed), 2, 20, tables.channels), record=True
+        )
         seen["spikes"] += sum(int(s.sum()) for s in run.spikes.values())
-        seen["wrap"] += sum(int((np.abs(np.diff(u, axis=1)) > 2**23).sum()) for u in run.extra.values())
+        seen["wrap"] += sum(
+            int((np.abs(np.diff(u, axis=1)) > 2**23).sum()) for u in run.extra.values()
+        )
         seen["saturation"] += sum(int((np.abs(v) == 2**23 - 1).sum()) for v in run.v.values())
         seen["delay 63"] += sum(p.delays is not None and 63 in p.delays for p in tables.projections)
         seen["empty"] += sum(p.weights.size == 0 for p in tables.projections)
         seen["readout"] += sum(not p.spikes for p in tables.populations)
-        seen["walked"] += sum(type(b.synapses) is synapses._Lists for b in machine._Machine(tables).bundles)
+        seen["walked"] += sum(
+            type(b.synapses) is synapses._Lists for b in machine._Machine(tables).bundles
+        )
     assert min(seen.values()) > 0, seen
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_every_way_of_summing_gives_the_same(monkeypatch: pytest.MonkeyPatch, flavour: str) -> None:
-    """Matrices of both precisions, and spike by spike in batches of any size; samples in any chunks."""
+    """Matrices of both precisions, and spike by spike in batches of any size; samples in any
+    chunks.
+    """
     tables = random_network(7, flavour)
     raster = random_raster(np.random.default_rng(7), 5, 40, tables.channels)
     expected = emulate(tables, raster, record=True)
     settings_ = (
         {"SPARSE": 0}, {"SPARSE": 0, "WALKED": 1}, {"SPARSE": 0, "WALKED": 17},
-        {"SPARSE": 1 << 40}, {"SPARSE": 1 << 40, "FLOAT32_INTEGERS": 0}, {"CHUNK_SAMPLES": 2, "CHUNK_VALUES": 1},
+        {"SPARSE": 1 << 40}, {"SPARSE": 1 << 40, "FLOAT32_INTEGERS": 0},
+        {"CHUNK_SAMPLES": 2, "CHUNK_VALUES": 1},
         {"MAX_VALUES": 1},
     )  # fmt: skip
     for values in settings_:
@@ -151,9 +188,15 @@ def test_every_way_of_summing_gives_the_same(monkeypatch: pytest.MonkeyPatch, fl
                 for module in places:
                     patch.setattr(module, name, value)
             run = emulate(tables, raster, record=True)
-        for got, want in ((run.v, expected.v), (run.spikes, expected.spikes), (run.extra, expected.extra)):
+        for got, want in (
+            (run.v, expected.v),
+            (run.spikes, expected.spikes),
+            (run.extra, expected.extra),
+        ):
             for name in want:
-                np.testing.assert_array_equal(got[name], want[name], err_msg=f"{name} with {values}")
+                np.testing.assert_array_equal(
+                    got[name], want[name], err_msg=f"{name} with {values}"
+                )
 
 
 def test_more_sources_than_float32_can_count() -> None:
@@ -161,7 +204,9 @@ def test_more_sources_than_float32_can_count() -> None:
     n = 70_001  # times 255 is odd
     p = Projection("w", "in", "lif", "dense", np.full((1, n), 255), "excitatory", weight_exp=7)
     lif = replace(LIF, vth=131071, dv=4096)
-    tables = replace(PAPER, channels=1, inputs=(Input("in", np.zeros(n, np.int64)),), populations=(lif,))
+    tables = replace(
+        PAPER, channels=1, inputs=(Input("in", np.zeros(n, np.int64)),), populations=(lif,)
+    )
     run = emulate(replace(tables, projections=(p,)), np.array([[[1], [0]]]), record=True)
     total = (n * 255) << 7 << 6
     u = (total + 2**31) % 2**32 - 2**31
@@ -186,7 +231,12 @@ def test_a_chain_takes_a_step_a_synapse_and_counts_are_one_spike() -> None:
     second = replace(LIF, name="second")
     strong = replace(SYNAPSE, weights=np.array([[254]]))
     chain = replace(strong, name="w2", source="lif", target="second")
-    tables = replace(PAPER, populations=(LIF, second), projections=(strong, chain), outputs=(Output("second", ZERO),))
+    tables = replace(
+        PAPER,
+        populations=(LIF, second),
+        projections=(strong, chain),
+        outputs=(Output("second", ZERO),),
+    )
     raster = np.zeros((2, 10, 1), np.int64)
     raster[:, 3, 0] = 1, 7
     run = emulate(tables, raster)
@@ -198,10 +248,16 @@ def test_outputs_stand_side_by_side_and_a_readout_gives_v() -> None:
     tables = random_network(11, "recurrent")
     first, last = tables.populations[0], tables.populations[-1]
     spiking = replace(first, spikes=True)
-    readout = Population("readout", 4095, 0, 131071, last.bias_mant, last.bias_exp, last.v_init, spikes=False)
+    readout = Population(
+        "readout", 4095, 0, 131071, last.bias_mant, last.bias_exp, last.v_init, spikes=False
+    )
     outputs = (Output("readout", np.array([0])), Output(spiking.name, np.arange(first.n)[::-1]))
-    tables = replace(tables, populations=(spiking, *tables.populations[1:], readout), outputs=outputs)
-    run = emulate(tables, random_raster(np.random.default_rng(0), 2, 9, tables.channels), record=True)
+    tables = replace(
+        tables, populations=(spiking, *tables.populations[1:], readout), outputs=outputs
+    )
+    run = emulate(
+        tables, random_raster(np.random.default_rng(0), 2, 9, tables.channels), record=True
+    )
     assert run.output.dtype == np.int32
     np.testing.assert_array_equal(run.output[:, :, :1], run.v["readout"][:, :, :1])
     np.testing.assert_array_equal(run.output[:, :, 1:], run.spikes[spiking.name][:, :, ::-1])
@@ -232,8 +288,16 @@ def test_a_raster_that_does_not_fit_is_refused(raster: np.ndarray) -> None:
 
 
 def test_systems_grow_and_limits_are_declared_once() -> None:
-    assert [t.name for t in VARIANTS] == ["loihi2:oheogulch", "loihi2:kapohopoint", "loihi2:halapoint"]
-    assert [(t.max("chips"), t.max("cores")) for t in VARIANTS] == [(1, 120), (8, 960), (1152, 140_544)]
+    assert [t.name for t in VARIANTS] == [
+        "loihi2:oheogulch",
+        "loihi2:kapohopoint",
+        "loihi2:halapoint",
+    ]
+    assert [(t.max("chips"), t.max("cores")) for t in VARIANTS] == [
+        (1, 120),
+        (8, 960),
+        (1152, 140_544),
+    ]
     for target in VARIANTS:
         assert len({limit.name for limit in target.limits}) == len(target.limits)
         assert all(limit.certainty in "SMI?" and limit.source for limit in target.limits)
@@ -319,7 +383,9 @@ DAMAGED = {
     "wider integers": with_member(WEIGHTS, npy_bytes(np.array([[10]]))),
     "big-endian": with_member(WEIGHTS, npy_bytes(np.array([[10]], ">i2"))),
     "column order": with_member(WEIGHTS, ONE.replace(b"False", b"True ")),
-    "another version of the format": with_member(WEIGHTS, ONE.replace(b"NUMPY\x01\x00", b"NUMPY\x01\x01")),
+    "another version of the format": with_member(
+        WEIGHTS, ONE.replace(b"NUMPY\x01\x00", b"NUMPY\x01\x01")
+    ),
     "negative sizes": with_member(WEIGHTS, ONE.replace(b"(1, 1), }  ", b"(-1, -1), }")),
     "three axes": with_member(WEIGHTS, npy_bytes(np.array([[[10]]], "<i2"))),
     "another shape": with_member(WEIGHTS, npy_bytes(np.array([[10, 10]], "<i2"))),
@@ -330,7 +396,9 @@ DAMAGED = {
     "a header that is code": with_member(WEIGHTS, ONE.replace(b"'descr'", b"exit(1)")),
     "structure not JSON": with_member("network", npy_bytes(np.frombuffer(b"{", np.uint8))),
     "structure not an object": with_member("network", npy_bytes(np.frombuffer(b"[]", np.uint8))),
-    "structure nested deeply": with_member("network", npy_bytes(np.frombuffer(b"[" * 100_000, np.uint8))),
+    "structure nested deeply": with_member(
+        "network", npy_bytes(np.frombuffer(b"[" * 100_000, np.uint8))
+    ),
 }
 
 
@@ -394,14 +462,26 @@ STRUCTURES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a list for a name": (_at("populations", 0, "name", value=["lif"]), "populations[0].name"),
     "a name twice": (_at("inputs", 0, "name", value="lif"), ""),
     "an unknown kind": (_at("projections", 0, "kind", value="pool"), "projections[0].kind"),
-    "a convolution without geometry": (_at("projections", 0, "kind", value="conv"), "projections[0].geometry"),
-    "an unknown sign mode": (_at("projections", 0, "sign_mode", value="null"), "projections[0].sign_mode"),
+    "a convolution without geometry": (
+        _at("projections", 0, "kind", value="conv"),
+        "projections[0].geometry",
+    ),
+    "an unknown sign mode": (
+        _at("projections", 0, "sign_mode", value="null"),
+        "projections[0].sign_mode",
+    ),
     "an unknown source": (_at("projections", 0, "source", value="lof"), "projections[0].source"),
     "an input as target": (_at("projections", 0, "target", value="in"), "projections[0].target"),
     "an input as output": (_at("outputs", 0, "population", value="in"), "outputs[0].population"),
-    "sparse without places": (_at("projections", 0, "kind", value="sparse"), "projections[0].weights"),
+    "sparse without places": (
+        _at("projections", 0, "kind", value="sparse"),
+        "projections[0].weights",
+    ),
     "an array not listed": (_at("projections", 0, "arrays", value=[]), "projections/0/weights.npy"),
-    "an array listed twice": (_at("projections", 0, "arrays", value=["weights"] * 2), "projections[0].arrays"),
+    "an array listed twice": (
+        _at("projections", 0, "arrays", value=["weights"] * 2),
+        "projections[0].arrays",
+    ),
     "channels beyond the raster": (_at("channels", value=0), "inputs[0].channels"),
 }
 
@@ -423,7 +503,13 @@ def sparse(rows: list[int], cols: list[int]) -> Tables:
 
 KERNEL = np.zeros((2, 2, 3, 3), np.int64)
 CONV = Projection(
-    "w", "in", "lif", "conv", KERNEL, "mixed", geometry=Geometry((2, 4, 4), (2, 2, 3), padding=(0, 1), stride=(1, 2))
+    "w",
+    "in",
+    "lif",
+    "conv",
+    KERNEL,
+    "mixed",
+    geometry=Geometry((2, 4, 4), (2, 2, 3), padding=(0, 1), stride=(1, 2)),
 )
 
 
@@ -445,11 +531,26 @@ GEOMETRIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no geometry": (_at("projections", 0, "geometry", value=None), "projections[0].geometry"),
     "a list": (_at("projections", 0, "geometry", value=[]), "projections[0].geometry"),
     "a field more": (_at("projections", 0, "geometry", "x", value=1), "projections[0].geometry.x"),
-    "two axes": (_at("projections", 0, "geometry", "shape_in", value=[4, 4]), "projections[0].geometry.shape_in"),
-    "a fraction": (_at("projections", 0, "geometry", "stride", value=[1, 1.5]), "projections[0].geometry.stride[1]"),
-    "a truth": (_at("projections", 0, "geometry", "groups", value=True), "projections[0].geometry.groups"),
-    "a number": (_at("projections", 0, "geometry", "padding", value=1), "projections[0].geometry.padding"),
-    "of a dense projection": (_at("projections", 0, "kind", value="dense"), "projections[0].geometry"),
+    "two axes": (
+        _at("projections", 0, "geometry", "shape_in", value=[4, 4]),
+        "projections[0].geometry.shape_in",
+    ),
+    "a fraction": (
+        _at("projections", 0, "geometry", "stride", value=[1, 1.5]),
+        "projections[0].geometry.stride[1]",
+    ),
+    "a truth": (
+        _at("projections", 0, "geometry", "groups", value=True),
+        "projections[0].geometry.groups",
+    ),
+    "a number": (
+        _at("projections", 0, "geometry", "padding", value=1),
+        "projections[0].geometry.padding",
+    ),
+    "of a dense projection": (
+        _at("projections", 0, "kind", value="dense"),
+        "projections[0].geometry",
+    ),
 }
 
 
@@ -472,7 +573,9 @@ CONTRADICTIONS = {
     "a negative column": sparse([0], [-1]),
     "a synapse twice": sparse([0, 0], [0, 0]),
     "fewer columns": sparse([0], []),
-    "no columns": replace(PAPER, projections=(replace(sparse([0], [0]).projections[0], cols=None),)),
+    "no columns": replace(
+        PAPER, projections=(replace(sparse([0], [0]).projections[0], cols=None),)
+    ),
     "places of dense weights": replace(PAPER, projections=(replace(SYNAPSE, rows=ZERO),)),
     "delays of another shape": replace(PAPER, projections=(replace(SYNAPSE, delays=ZERO),)),
     "biases of another shape": lif(bias_exp=TWO),

@@ -1,4 +1,6 @@
-"""`--set synapses=auto`: with sample inputs, small networks store what rounding leaves of a weight."""
+"""`--set synapses=auto`: with sample inputs, small networks store what rounding leaves of a
+weight.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,12 @@ from tests.models import chain, lif
 
 RNG = np.random.default_rng(0)
 MODEL = chain(
-    6, nir.Linear(RNG.normal(0.3, 0.5, (12, 6))), lif(12), nir.Linear(RNG.normal(0.1, 0.4, (3, 12))), lif(3), n_out=3
+    6,
+    nir.Linear(RNG.normal(0.3, 0.5, (12, 6))),
+    lif(12),
+    nir.Linear(RNG.normal(0.1, 0.4, (3, 12))),
+    lif(3),
+    n_out=3,
 )
 INPUTS = RNG.poisson(0.2, (60, 40, 6)).clip(0, 1)
 
@@ -26,7 +33,10 @@ def compiled(synapses: str | None, samples: int | None) -> Compiled:
 
 
 def synapses_of(made: Compiled) -> int:
-    return sum(isinstance(made.integer[t], Population) and s in made.legal.graph for s, t, _ in made.integer.edges())
+    return sum(
+        isinstance(made.integer[t], Population) and s in made.legal.graph
+        for s, t, _ in made.integer.edges()
+    )
 
 
 @pytest.mark.usefixtures("small_calibration")
@@ -43,7 +53,10 @@ def test_it_is_finer_with_sample_inputs_and_says_so() -> None:
 
 
 def test_without_sample_inputs_nothing_changes() -> None:
-    assert compiled(None, None).bundle.files["network.npz"] == compiled("one", None).bundle.files["network.npz"]
+    assert (
+        compiled(None, None).bundle.files["network.npz"]
+        == compiled("one", None).bundle.files["network.npz"]
+    )
 
 
 @pytest.mark.usefixtures("small_calibration")

@@ -1,4 +1,6 @@
-"""Cores, chips, places and ways: what fits is placed within every limit, what does not is refused by its number."""
+"""Cores, chips, places and ways: what fits is placed within every limit, what does not is refused
+by its number.
+"""
 
 from __future__ import annotations
 
@@ -77,8 +79,12 @@ def test_links_carry_what_leaves_a_core_and_every_target_is_reached() -> None:
 
 
 def test_a_spike_is_sent_once_to_each_core() -> None:
-    """Two parts behind one population: each gets all its spikes, and the sender's own core is free."""
-    made = compiled(chain(4, linear(RNG, 700, 4), lif(700), linear(RNG, 900, 700), lif(900), n_out=900))
+    """Two parts behind one population: each gets all its spikes, and the sender's own core is
+    free.
+    """
+    made = compiled(
+        chain(4, linear(RNG, 700, 4), lif(700), linear(RNG, 900, 700), lif(900), n_out=900)
+    )
     tree = mapping(made)
     senders = [p for p in tree["routing"]["parts"] if p["population"] == "lif1"]
     assert len(tree["floorplan"]["cores"]) > 3
@@ -86,7 +92,9 @@ def test_a_spike_is_sent_once_to_each_core() -> None:
 
 
 def test_measured_rates_weigh_the_traffic() -> None:
-    made = compiled(chain(4, linear(RNG, 500, 4), lif(500), linear(RNG, 300, 500), lif(300), n_out=300))
+    made = compiled(
+        chain(4, linear(RNG, 500, 4), lif(500), linear(RNG, 300, 500), lif(300), n_out=300)
+    )
     assert made.mapped.chip.placed.partition.traffic > 0
     quiet = LoihiMeasure(Calibration(np.zeros((1, 5, 4)), made.legal)).run(made.integer, Log())
     mapped = BACKEND.fit(quiet, made.legal, made.mapped.target, Search(), Log())
@@ -105,7 +113,10 @@ def test_too_many_inputs_of_one_neuron_are_refused_by_every_limit_that_they_brea
 def test_at_the_limit_of_the_shared_memory() -> None:
     """One neuron with n inputs takes 12 bytes for itself and its map, and 14 for each input."""
     n = (120_000 - 12) // 14
-    assert compiled(wide(n, 1)).mapped.utilisation["shared memory of a core"] == (12 + 14 * n, 120_000)
+    assert compiled(wide(n, 1)).mapped.utilisation["shared memory of a core"] == (
+        12 + 14 * n,
+        120_000,
+    )
     assert set(refused(wide(n + 1, 1), "loihi2:oheogulch")) == {"L808"}
 
 
@@ -114,7 +125,10 @@ def test_a_network_that_one_chip_cannot_hold_goes_to_the_next_system() -> None:
     found = refused(model, "loihi2:oheogulch")
     assert set(found) == {"L801"} and "kapohopoint" in found["L801"].help
     made = compiled(model)
-    assert made.mapped.target.variant == "kapohopoint" and made.mapped.utilisation["chips"] == (2, 8)
+    assert made.mapped.target.variant == "kapohopoint" and made.mapped.utilisation["chips"] == (
+        2,
+        8,
+    )
     assert {core.chip for core in made.mapped.chip.placed.floorplan.cores} == {0, 1}
 
 

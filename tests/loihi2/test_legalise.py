@@ -1,4 +1,6 @@
-"""What stock neurons and synapses can do: the legal program means what the discrete one means, to the spike."""
+"""What stock neurons and synapses can do: the legal program means what the discrete one means, to
+the spike.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def binary(seed: int, steps: int, channels: int, samples: int = 2) -> np.ndarray
 
 def assert_same_meaning(model: nir.NIRGraph, *, steps: int = 60, reset: str = "model") -> Program:
     discrete, made, _ = legal(model, reset)
-    channels = sum(s.n for _, s in discrete.graph.nodes(data="payload") if type(s).__name__ == "Source")
+    channels = sum(
+        s.n for _, s in discrete.graph.nodes(data="payload") if type(s).__name__ == "Source"
+    )
     inputs = binary(0, steps, channels)
     expected = run(discrete, inputs).output
     assert expected.any()
@@ -51,9 +55,13 @@ def assert_same_meaning(model: nir.NIRGraph, *, steps: int = 60, reset: str = "m
 def test_random_networks_keep_their_meaning(seed: int) -> None:
     discrete, made, log = legal(random_graph(seed), ("model", "zero", "subtract")[seed % 3])
     assert not log.errors
-    channels = sum(s.n for _, s in discrete.graph.nodes(data="payload") if type(s).__name__ == "Source")
+    channels = sum(
+        s.n for _, s in discrete.graph.nodes(data="payload") if type(s).__name__ == "Source"
+    )
     inputs = binary(seed, 40, channels)
-    np.testing.assert_allclose(run(made, inputs).output, run(discrete, inputs).output, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        run(made, inputs).output, run(discrete, inputs).output, rtol=1e-6, atol=1e-9
+    )
 
 
 def test_every_projection_is_one_operator_without_gains() -> None:
@@ -61,7 +69,9 @@ def test_every_projection_is_one_operator_without_gains() -> None:
     population = made["cubalif1"]
     assert (population.dynamics.gain_mem == 1).all() and (population.dynamics.gain_syn == 1).all()
     ((_, projection),) = made.into("cubalif1")
-    assert len(projection.ops) == 1 and isinstance(projection.ops[0], Dense) and not projection.biases
+    assert (
+        len(projection.ops) == 1 and isinstance(projection.ops[0], Dense) and not projection.biases
+    )
 
 
 # Constants.
@@ -85,17 +95,29 @@ def test_a_constant_before_a_synaptic_filter_comes_from_a_neuron_that_always_fir
 
 
 def test_a_constant_that_begins_later_is_the_same_neuron_over_a_delay() -> None:
-    nodes = {"in": nir.Input(ONE[:1] * 3), "a": affine(0.4), "d": nir.Delay(delay=ONE * 7 * DT), "p": lif(3)}
-    model = graph(nodes | {"out": nir.Output(ONE[:1] * 3)}, [("in", "a"), ("a", "d"), ("d", "p"), ("p", "out")])
+    nodes = {
+        "in": nir.Input(ONE[:1] * 3),
+        "a": affine(0.4),
+        "d": nir.Delay(delay=ONE * 7 * DT),
+        "p": lif(3),
+    }
+    model = graph(
+        nodes | {"out": nir.Output(ONE[:1] * 3)},
+        [("in", "a"), ("a", "d"), ("d", "p"), ("p", "out")],
+    )
     made = assert_same_meaning(model)
     lags = {s: p.lag for s, p in made.into("p")}
     assert lags["always"] == 7
 
 
 def test_a_threshold_below_its_constant_is_kept_quiet_until_its_first_step() -> None:
-    """A neuron without memory whose constant alone sets it off would fire before the model's first step."""
+    """A neuron without memory whose constant alone sets it off would fire before the model's first
+    step.
+    """
     neuron = nir.Threshold(threshold=ONE * 0.5)
-    made = assert_same_meaning(chain(3, linear(np.random.default_rng(0), 3, 3), lif(3), affine(0.6), neuron, n_out=3))
+    made = assert_same_meaning(
+        chain(3, linear(np.random.default_rng(0), 3, 3), lif(3), affine(0.6), neuron, n_out=3)
+    )
     assert not made["threshold3"].dynamics.drift.any() and "always" in made.graph
 
 
@@ -151,7 +173,9 @@ def test_linear_layers_before_an_output_are_summed_up_by_readouts() -> None:
 
 
 def test_a_membrane_that_travels_is_refused() -> None:
-    membrane = nir.LI(tau=np.linspace(2, 9, 3) * DT, r=ONE, v_leak=0 * ONE)  # too different to be a synapse
+    membrane = nir.LI(
+        tau=np.linspace(2, 9, 3) * DT, r=ONE, v_leak=0 * ONE
+    )  # too different to be a synapse
     with pytest.raises(CompileError) as refusal:
         legal(chain(3, membrane, linear(np.random.default_rng(0), 3, 3), lif(3), n_out=3))
     assert {d.code for d in refusal.value.diagnostics} == {"P306"}
@@ -159,8 +183,14 @@ def test_a_membrane_that_travels_is_refused() -> None:
 
 @pytest.mark.parametrize("steps", [63, 64, 127, 200])
 def test_long_delays_pass_through_relays(steps: int) -> None:
-    nodes = {"in": nir.Input(np.array([3])), "d": nir.Delay(delay=ONE * steps * DT), "p": lif(3, threshold=0.5)}
-    model = graph(nodes | {"out": nir.Output(np.array([3]))}, [("in", "d"), ("d", "p"), ("p", "out")])
+    nodes = {
+        "in": nir.Input(np.array([3])),
+        "d": nir.Delay(delay=ONE * steps * DT),
+        "p": lif(3, threshold=0.5),
+    }
+    model = graph(
+        nodes | {"out": nir.Output(np.array([3]))}, [("in", "d"), ("d", "p"), ("p", "out")]
+    )
     made = assert_same_meaning(model, steps=260)
     relays = [n for n in made.nodes(Population) if ".delayed" in n]
     assert len(relays) == -(-steps // 63) - 1 - (steps == 127) or steps < 128
@@ -173,7 +203,15 @@ def test_ways_of_different_length_are_aligned_by_delays() -> None:
     for k in range(3):
         nodes |= {f"w{k}": linear(rng, 3, 3), f"p{k}": lif(3)}
     nodes["short"] = linear(rng, 3, 3)
-    edges = [("in", "w0"), ("w0", "p0"), ("p0", "w1"), ("w1", "p1"), ("p1", "w2"), ("w2", "p2"), ("p2", "out")]
+    edges = [
+        ("in", "w0"),
+        ("w0", "p0"),
+        ("p0", "w1"),
+        ("w1", "p1"),
+        ("p1", "w2"),
+        ("w2", "p2"),
+        ("p2", "out"),
+    ]
     _, made, log = legal(graph(nodes, [*edges, ("in", "short"), ("short", "p2")]))
     found = retimed(made)
     delays = dict(zip([(s, t) for s, t, _ in made.edges()], found.delays, strict=True))
@@ -183,7 +221,12 @@ def test_ways_of_different_length_are_aligned_by_delays() -> None:
 
 def test_a_loop_of_one_population_is_exact_and_one_of_two_takes_longer() -> None:
     rng = np.random.default_rng(0)
-    nodes = {"in": nir.Input(np.array([3])), "w": linear(rng, 3, 3), "a": lif(3), "out": nir.Output(np.array([3]))}
+    nodes = {
+        "in": nir.Input(np.array([3])),
+        "w": linear(rng, 3, 3),
+        "a": lif(3),
+        "out": nir.Output(np.array([3])),
+    }
     nodes |= {"rec": linear(rng, 3, 3)}
     edges = [("in", "w"), ("w", "a"), ("a", "rec"), ("a", "out")]
     alone = retimed(legal(graph(nodes, [*edges, ("rec", "a")]))[1])
@@ -192,17 +235,31 @@ def test_a_loop_of_one_population_is_exact_and_one_of_two_takes_longer() -> None
     both = retimed(legal(graph(nodes, [*edges, ("rec", "b"), ("b", "back"), ("back", "a")]))[1])
     assert sum(both.slow) == 1
     nodes["wait"] = nir.Delay(delay=ONE * 2 * DT)
-    slow = retimed(legal(graph(nodes, [*edges, ("rec", "b"), ("b", "wait"), ("wait", "back"), ("back", "a")]))[1])
+    slow = retimed(
+        legal(graph(nodes, [*edges, ("rec", "b"), ("b", "wait"), ("wait", "back"), ("back", "a")]))[
+            1
+        ]
+    )
     assert not any(slow.slow)  # the loop's own delay pays for both synapses
 
 
 # Kernels.
 
 
-def conv(rng: np.random.Generator, shape: tuple[int, int, int], features: int, **fields: object) -> Conv:
+def conv(
+    rng: np.random.Generator, shape: tuple[int, int, int], features: int, **fields: object
+) -> Conv:
     c, h, w = shape
-    given = {"kernel": (3, 3), "stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1} | fields
-    kernel, stride, padding, dilation = (given[k] for k in ("kernel", "stride", "padding", "dilation"))
+    given = {
+        "kernel": (3, 3),
+        "stride": (1, 1),
+        "padding": ((0, 0), (0, 0)),
+        "dilation": (1, 1),
+        "groups": 1,
+    } | fields
+    kernel, stride, padding, dilation = (
+        given[k] for k in ("kernel", "stride", "padding", "dilation")
+    )
     out = [
         (n + sum(pad) - d * (k - 1) - 1) // s + 1
         for n, k, s, pad, d in zip((h, w), kernel, stride, padding, dilation, strict=True)  # type: ignore[call-overload]
@@ -219,7 +276,9 @@ def pool(shape: tuple[int, int, int], k: int) -> Pool:
 RNG = np.random.default_rng(0)
 SHARED: dict[str, tuple[LinearOp, ...]] = {
     "a convolution": (conv(RNG, (2, 6, 7), 3),),
-    "stride, dilation, groups": (conv(RNG, (4, 9, 9), 6, stride=(2, 1), dilation=(1, 2), groups=2),),
+    "stride, dilation, groups": (
+        conv(RNG, (4, 9, 9), 6, stride=(2, 1), dilation=(1, 2), groups=2),
+    ),
     "padding on one side": (conv(RNG, (2, 6, 6), 3, padding=((0, 1), (2, 0))),),
     "the same, dilated": (conv(RNG, (2, 8, 8), 3, padding=((0, 1), (2, 0)), dilation=(2, 2)),),
     "a pool": (pool((3, 6, 6), 2),),
@@ -228,7 +287,10 @@ SHARED: dict[str, tuple[LinearOp, ...]] = {
     "a scaled convolution": (Diagonal(np.full(72, 0.5)), conv(RNG, (2, 6, 6), 3)),
 }
 LISTED: dict[str, tuple[LinearOp, ...]] = {
-    "padding of what was pooled": (conv(RNG, (2, 6, 6), 2), conv(RNG, (2, 4, 4), 2, padding=((1, 1), (1, 1)))),
+    "padding of what was pooled": (
+        conv(RNG, (2, 6, 6), 2),
+        conv(RNG, (2, 4, 4), 2, padding=((1, 1), (1, 1))),
+    ),
     "a pool and a matrix": (pool((2, 4, 4), 2), Dense(RNG.normal(size=(5, 8)))),
     "a wide map": (conv(RNG, (1, 3, 300), 1),),
     "many groups": (conv(RNG, (200, 3, 3), 200, groups=200),),

@@ -31,13 +31,22 @@ def resting(name: str, row: int, **fields: Any) -> Population:
 
 
 def way(source: str, target: str, weights: Any = ((2, 4), (-6, 8)), **fields: Any) -> Projection:
-    return replace(Projection(f"{source} {target}", source, target, "dense", np.array(weights), "mixed"), **fields)
+    return replace(
+        Projection(f"{source} {target}", source, target, "dense", np.array(weights), "mixed"),
+        **fields,
+    )
 
 
 def chain(*projections: Projection, **fields: Any) -> Tables:
     """in -> a -> b, two of each, unless said otherwise."""
     ways = projections or (way("in", "a"), way("a", "b"))
-    made = Tables(2, (Input("in", np.arange(2)),), (cells("a"), cells("b")), ways, (Output("b", np.arange(2)),))
+    made = Tables(
+        2,
+        (Input("in", np.arange(2)),),
+        (cells("a"), cells("b")),
+        ways,
+        (Output("b", np.arange(2)),),
+    )
     return replace(made, **fields)
 
 
@@ -47,7 +56,11 @@ def read(tables: Tables) -> dict[str, Any]:
     assert data is not None, why_no_net(tables)
     found: dict[str, Any] = {}
     with h5py.File(io.BytesIO(data)) as file:
-        file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
+        file.visititems(
+            lambda name, node: (
+                found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None
+            )
+        )
     return found
 
 
@@ -62,15 +75,27 @@ def test_a_chain_layer_by_layer() -> None:
         "layer/1/neuron/vThMant": 500,
         "layer/2/type": [b"dense"], "layer/2/shape": [2], "layer/2/weight": [[2, 4], [-6, 8]],
         "layer/2/delay": [[0, 1], [62, 3]], "layer/2/bias": [3, 3],
-        "layer/2/neuron/type": [b"CUBA"], "layer/2/neuron/iDecay": 4096, "layer/2/neuron/vDecay": 100,
+        "layer/2/neuron/type": [b"CUBA"], "layer/2/neuron/iDecay": 4096,
+        "layer/2/neuron/vDecay": 100,
         "layer/2/neuron/vThMant": 500,
     }  # fmt: skip
 
 
 def test_maps_are_flattened_before_a_dense_layer() -> None:
     found = read(random_chain(np.random.default_rng(0), "convolutional"))
-    assert [found[f"layer/{i}/type"][0] for i in range(5)] == [b"input", b"conv", b"flatten", b"dense", b"dense"]
-    assert found["layer/0/shape"].tolist() == [2, 6, 5] and found["layer/1/weight"].shape == (4, 1, 3, 2)
+    assert [found[f"layer/{i}/type"][0] for i in range(5)] == [
+        b"input",
+        b"conv",
+        b"flatten",
+        b"dense",
+        b"dense",
+    ]
+    assert found["layer/0/shape"].tolist() == [2, 6, 5] and found["layer/1/weight"].shape == (
+        4,
+        1,
+        3,
+        2,
+    )
     assert found["layer/1/stride"].tolist() == [2, 1] and found["layer/1/groups"] == 2
 
 
@@ -83,37 +108,50 @@ def test_same_tables_same_bytes(flavour: str) -> None:
 
 
 def test_exponents_become_whole_weights() -> None:
-    found = read(chain(way("in", "a", [[4, 8], [-12, 16]], weight_exp=-1), way("a", "b", weight_exp=3)))
+    found = read(
+        chain(way("in", "a", [[4, 8], [-12, 16]], weight_exp=-1), way("a", "b", weight_exp=3))
+    )
     assert found["layer/1/weight"].tolist() == [[2, 4], [-6, 8]]
     assert found["layer/2/weight"].tolist() == [[16, 32], [-48, 64]]
 
 
 NO_CHAINS: dict[str, tuple[Tables, str]] = {
-    "two inputs": (chain(inputs=(Input("in", np.arange(2)), Input("more", np.arange(2)))), "several inputs"),
+    "two inputs": (chain(inputs=(Input("in", np.arange(2)), Input("more", np.arange(2)))),
+    "several inputs"),
     "other lines": (chain(inputs=(Input("in", np.array([1, 0])),)), "channels of the raster"),
     "a branch": (chain(way("in", "a"), way("in", "b")), "2 projections lead on"),
     "a dead end": (chain(way("in", "a")), "0 projections lead on"),
     "a skip": (chain(way("in", "a"), way("a", "b"), way("b", "a")), "lead back"),
     "two loops": (
-        chain(way("in", "a"), way("a", "a"), way("a", "a", name="again"), way("a", "b")), "several recurrent",
+        chain(way("in", "a"), way("a", "a"), way("a", "a", name="again"), way("a", "b")),
+        "several recurrent",
     ),
     "an output inside": (chain(outputs=(Output("a", np.arange(2)),)), "last population"),
-    "a rounded sum": (chain(way("in", "a", weight_exp=-2), way("a", "b")), "rounded by its negative exponent"),
-    "large weights": (chain(way("in", "a", [[200, 2], [2, -2]], weight_exp=2), way("a", "b")), "8 bits"),
+    "a rounded sum": (chain(way("in", "a", weight_exp=-2), way("a", "b")),
+    "rounded by its negative exponent"),
+    "large weights": (chain(way("in", "a", [[200, 2], [2, -2]], weight_exp=2), way("a", "b")),
+    "8 bits"),
     "no weights": (chain(way("in", "a", [[0, 0], [0, 0]]), way("a", "b")), "without weights"),
-    "a delay of 63": (chain(way("in", "a", delays=np.array([[0, 0], [63, 0]])), way("a", "b")), "clips delays"),
+    "a delay of 63": (chain(way("in", "a", delays=np.array([[0, 0], [63, 0]])), way("a", "b")),
+    "clips delays"),
     "a delayed loop": (
-        chain(way("in", "a"), way("a", "a", delays=np.ones((2, 2), np.int64)), way("a", "b")), "recurrent layer wrong",
+        chain(way("in", "a"), way("a", "a", delays=np.ones((2, 2), np.int64)), way("a", "b")),
+        "recurrent layer wrong",
     ),
     "a start": (chain(populations=(cells("a"), cells("b", v_init=TWO + 100))), "start at 0"),
-    "a start that some have not": (chain(populations=(resting("a", 1), cells("b", bias_mant=TWO + 64))), "of `b`"),
-    "a spike before the reset": (chain(populations=(resting("a", 1, vth=0), resting("b", 2))), "of `a`"),
-    "a fine bias": (chain(populations=(cells("a"), cells("b", bias_mant=TWO + 32))), "multiple of 64"),
+    "a start that some have not": (chain(populations=(resting("a", 1),
+    cells("b", bias_mant=TWO + 64))), "of `b`"),
+    "a spike before the reset": (chain(populations=(resting("a", 1, vth=0), resting("b", 2))),
+    "of `a`"),
+    "a fine bias": (chain(populations=(cells("a"), cells("b", bias_mant=TWO + 32))),
+    "multiple of 64"),
     "a large bias": (
-        chain(populations=(cells("a"), cells("b", bias_mant=TWO + 4095, bias_exp=TWO + 7))), "multiple of 64",
+        chain(populations=(cells("a"), cells("b", bias_mant=TWO + 4095, bias_exp=TWO + 7))),
+        "multiple of 64",
     ),
     "odd beside signed": (
-        chain(way("in", "a", [[253, 1], [1, 1]], sign_mode="excitatory"), way("a", "a"), way("a", "b")), "ninth bit",
+        chain(way("in", "a", [[253, 1], [1, 1]], sign_mode="excitatory"), way("a", "a"),
+        way("a", "b")), "ninth bit",
     ),
 }  # fmt: skip
 
@@ -129,7 +167,9 @@ def test_starts_that_biases_make_up_for_are_a_reset() -> None:
     data = network_net(chain(populations=(resting("a", 1), resting("b", 2))))
     assert data is not None
     with h5py.File(io.BytesIO(data)) as file:
-        assert file.attrs["load"].endswith('(net_config="network.net", reset_interval=STEPS, reset_offset=1)')
+        assert file.attrs["load"].endswith(
+            '(net_config="network.net", reset_interval=STEPS, reset_offset=1)'
+        )
     plain = network_net(chain())
     assert plain is not None
     with h5py.File(io.BytesIO(plain)) as file:
@@ -152,7 +192,9 @@ def test_a_bundle_has_the_file_or_says_why_not(netx: str) -> None:
 
 def test_a_chain_whose_weights_are_far_above_its_threshold_keeps_its_exponents() -> None:
     """Without them a threshold would have a unit or two."""
-    model = models.chain(2, nir.Linear(np.array([[200.0, 1.0], [1.0, 1.0]])), models.lif(2), n_out=2)
+    model = models.chain(
+        2, nir.Linear(np.array([[200.0, 1.0], [1.0, 1.0]])), models.lif(2), n_out=2
+    )
     made = nirc.compile(model, "loihi2", dt=models.DT)
     assert "network.net" not in made.files
     (population,) = from_npz(made.files["network.npz"]).populations

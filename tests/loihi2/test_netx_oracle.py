@@ -1,4 +1,6 @@
-"""network.net read by lava-dl's netx 0.6.0 and run on Lava's fixed-point models: equal to the emulator."""
+"""network.net read by lava-dl's netx 0.6.0 and run on Lava's fixed-point models: equal to the
+emulator.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from tests.loihi2.test_netx import chain, resting
 
 pytestmark = pytest.mark.oracle
 
-INSTALL = "pip install torch matplotlib; pip install --no-deps --ignore-requires-python lava-dl==0.6.0"
+INSTALL = (
+    "pip install torch matplotlib; pip install --no-deps --ignore-requires-python lava-dl==0.6.0"
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,9 @@ def netx() -> Any:
     return netx
 
 
-def run_netx(netx: Any, file: Path, raster: NDArray[Any], **reset: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def run_netx(
+    netx: Any, file: Path, raster: NDArray[Any], **reset: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Spikes and v of the last layer, (steps, n), for ``raster`` (steps, channels)."""
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
@@ -51,7 +57,11 @@ def run_netx(netx: Any, file: Path, raster: NDArray[Any], **reset: int) -> tuple
     lines = raster.T
     if len(net.inp.shape) == 3:
         lines = lines.reshape(*net.inp.shape[::-1], steps).transpose(2, 1, 0, 3)
-    source, sink, monitor = Source(data=np.ascontiguousarray(lines)), Sink(shape=net.out.shape, buffer=steps), Monitor()
+    source, sink, monitor = (
+        Source(data=np.ascontiguousarray(lines)),
+        Sink(shape=net.out.shape, buffer=steps),
+        Monitor(),
+    )
     source.s_out.connect(net.inp)
     net.out.connect(sink.a_in)
     neurons = net.layers[-1].neuron
@@ -90,7 +100,9 @@ def test_layers_with_biases_start_at_rest_by_netxs_reset(netx: Any, tmp_path: Pa
     assert data is not None
     (tmp_path / "network.net").write_bytes(data)
     raster = (np.random.default_rng(0).random((40, 2)) < 0.5).astype(np.int64)
-    spikes, v = run_netx(netx, tmp_path / "network.net", raster, reset_interval=1000, reset_offset=1)
+    spikes, v = run_netx(
+        netx, tmp_path / "network.net", raster, reset_interval=1000, reset_offset=1
+    )
     want = emulate(tables, raster[None], record=True)
     np.testing.assert_array_equal(spikes, want.spikes["b"][0])
     np.testing.assert_array_equal(v[2:], want.v["b"][0, 2:])

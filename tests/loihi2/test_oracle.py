@@ -1,4 +1,6 @@
-"""The emulator against Intel's fixed-point models: every u, v and spike of every neuron, no difference allowed."""
+"""The emulator against Intel's fixed-point models: every u, v and spike of every neuron, no
+difference allowed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,15 @@ import pytest
 
 from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.emulate import emulate
-from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables, from_npz, to_npz
+from nirc.backends.loihi2.tables import (
+    Input,
+    Output,
+    Population,
+    Projection,
+    Tables,
+    from_npz,
+    to_npz,
+)
 from tests.loihi2.oracle import Network, require_lava, run_lava
 from tests.loihi2.reference import FLAVOURS, random_convolutions, random_raster, random_tables
 
@@ -103,13 +113,18 @@ def test_a_larger_recurrent_network_with_delays() -> None:
     readout = population("readout", 10, du=4095, dv=100, vth=131071, spikes=False)
     rows, cols = np.nonzero(rng.random((n, n)) < 0.1)
     projections = (
-        Projection("in", "raster", "hidden", "dense", rng.integers(-50, 100, (n, 20)), "mixed", weight_exp=1),
-        Projection("rec", "hidden", "hidden", "sparse", rng.integers(-255, 256, len(rows)), "mixed", rows, cols,
+        Projection("in", "raster", "hidden", "dense", rng.integers(-50, 100, (n, 20)), "mixed",
+        weight_exp=1),
+        Projection("rec", "hidden", "hidden", "sparse", rng.integers(-255, 256, len(rows)),
+        "mixed", rows, cols,
                    rng.integers(0, 64, len(rows))),
-        Projection("out", "hidden", "readout", "dense", rng.integers(-256, 256, (10, n)), "mixed", weight_exp=-3),
+        Projection("out", "hidden", "readout", "dense", rng.integers(-256, 256, (10, n)), "mixed",
+        weight_exp=-3),
     )  # fmt: skip
     source = Input("raster", np.arange(20))
-    tables = Tables(20, (source,), (hidden, readout), projections, (Output("readout", np.arange(10)),))
+    tables = Tables(
+        20, (source,), (hidden, readout), projections, (Output("readout", np.arange(10)),)
+    )
     raster = (rng.random((90, 20)) < 0.2).astype(np.int64)
     run = emulate(tables, raster[None], record=True)
     assert 0.02 < run.spikes["hidden"].mean() < 0.7
@@ -123,14 +138,20 @@ def test_lavas_own_choice_of_models_and_its_monitors_agree(lava: SimpleNamespace
     ways = (("raster", "first"), ("first", "first"), ("first", "second"))
     weights = rng.integers(-100, 256, (3, 4, 4))
     rows, cols = np.nonzero(weights[2])
-    places: list[dict[str, Any]] = [{}, {"delays": np.eye(4, dtype=np.int64)}, {"rows": rows, "cols": cols}]
+    places: list[dict[str, Any]] = [
+        {},
+        {"delays": np.eye(4, dtype=np.int64)},
+        {"rows": rows, "cols": cols},
+    ]
     kinds: list[Any] = ["dense", "dense", "sparse"]
     shapes = [weights[0], weights[1], weights[2][rows, cols]]
     projections = tuple(
         Projection(f"{a} {b}", a, b, kind, w, "mixed", **place)
         for (a, b), kind, w, place in zip(ways, kinds, shapes, places, strict=True)
     )
-    tables = Tables(4, (Input("raster", np.arange(4)),), cells, projections, (Output("second", ZERO),))
+    tables = Tables(
+        4, (Input("raster", np.arange(4)),), cells, projections, (Output("second", ZERO),)
+    )
     raster = random_raster(rng, 1, 20, 4)[0]
     expected = run_lava(tables, raster)
     assert expected["second"]["spikes"].any()
@@ -141,7 +162,10 @@ def test_lavas_own_choice_of_models_and_its_monitors_agree(lava: SimpleNamespace
             monitors[name, state] = (lava.Monitor(), neurons, probed)
             monitors[name, state][0].probe(probed, len(raster))
     first = network.neurons["first"]
-    first.run(condition=lava.RunSteps(num_steps=len(raster)), run_cfg=lava.Loihi2SimCfg(select_tag="fixed_pt"))
+    first.run(
+        condition=lava.RunSteps(num_steps=len(raster)),
+        run_cfg=lava.Loihi2SimCfg(select_tag="fixed_pt"),
+    )
     for (name, state), (monitor, neurons, probed) in monitors.items():
         recorded = monitor.get_data()[neurons.name][probed.name]
         np.testing.assert_array_equal(recorded, expected[name][state], err_msg=f"{state} of {name}")

@@ -40,7 +40,9 @@ def tables_of(model: nir.NIRGraph, reset: str = "model", **chip: str) -> Tables:
 
 
 def worst_u(tables: Tables, name: str, steps: int) -> int:
-    """The largest magnitude that u gets to if all sources of one sign fire in every step, one by one."""
+    """The largest magnitude that u gets to if all sources of one sign fire in every step, one by
+    one.
+    """
     (population,) = (p for p in tables.populations if p.name == name)
     worst = 0
     for sign in (1, -1):
@@ -70,7 +72,9 @@ def test_u_never_goes_round(seed: int) -> None:
 @pytest.mark.parametrize("neuron", [lif(2, threshold=1e-3), cuba(2, synapse=50)])
 def test_u_does_not_go_round_with_weights_of_any_size(neuron: nir.NIRNode, synapses: str) -> None:
     """A hundred weights of a million thresholds each: reduced, and told."""
-    made, said = compiled(chain(100, nir.Linear(weight=np.full((2, 100), 1e6)), neuron, n_out=2), synapses=synapses)
+    made, said = compiled(
+        chain(100, nir.Linear(weight=np.full((2, 100), 1e6)), neuron, n_out=2), synapses=synapses
+    )
     assert "D412" in said and max(largest_u(made.mapped.chip.tables).values()) < 2**23
     assert made.bundle.run(np.ones((1, 20, 100), np.int64)).output.any()
 
@@ -79,7 +83,9 @@ def test_weights_are_on_the_grid_that_the_chip_stores() -> None:
     for seed in range(12):
         for p in tables_of(random_graph(seed)).projections:
             if p.kind != "conv":
-                np.testing.assert_array_equal(rule.effective_weights(p.weights, p.sign_mode, 8), p.weights)
+                np.testing.assert_array_equal(
+                    rule.effective_weights(p.weights, p.sign_mode, 8), p.weights
+                )
             if p.weight_exp < 0:  # Lava floors the sum: each weight must be whole
                 assert (p.weights % 2**-p.weight_exp == 0).all()
 
@@ -87,7 +93,11 @@ def test_weights_are_on_the_grid_that_the_chip_stores() -> None:
 def test_sign_modes_are_chosen_for_each_projection() -> None:
     weights = np.abs(RNG.normal(size=(4, 3)))
     modes = {}
-    for name, sign in (("excitatory", weights), ("inhibitory", -weights), ("mixed", RNG.normal(size=(4, 3)))):
+    for name, sign in (
+        ("excitatory", weights),
+        ("inhibitory", -weights),
+        ("mixed", RNG.normal(size=(4, 3))),
+    ):
         (p, *_) = tables_of(chain(3, nir.Linear(weight=sign), lif(4), n_out=4)).projections
         modes[name] = p.sign_mode
         assert np.abs(p.weights).max() > 127  # all bits are used
@@ -106,7 +116,9 @@ def test_what_is_on_a_grid_is_stored_without_loss(seed: int) -> None:
         return
     mode, exponent = stored(values)
     mantissa = values / 2.0**exponent
-    p = Projection("w", "a", "b", "dense", mantissa.astype(np.int64)[:, None], mode, weight_exp=exponent)
+    p = Projection(
+        "w", "a", "b", "dense", mantissa.astype(np.int64)[:, None], mode, weight_exp=exponent
+    )
     assert (mantissa == np.rint(mantissa)).all()
     back = rule.effective_weights(p.weights, mode, 8)[:, 0] * 2.0**exponent
     np.testing.assert_array_equal(back, values)
@@ -129,7 +141,10 @@ def test_start_values_lead_exactly_to_where_the_model_begins(seed: int) -> None:
     bias, start = rng.integers(-9000, 9000, 5), rng.integers(-50000, 1, 5)
     v = start_value(start, bias, dv, vth, steps)
     for _ in range(steps):
-        v = np.array([towards_zero(int(x), int(loss)) for x, loss in zip(v, dv, strict=True)]) + bias
+        v = (
+            np.array([towards_zero(int(x), int(loss)) for x, loss in zip(v, dv, strict=True)])
+            + bias
+        )
         assert (v <= vth << 6).all()
     np.testing.assert_array_equal(v, start)
 
@@ -143,7 +158,9 @@ def test_thresholds_that_differ_need_no_split() -> None:
     neurons.v_threshold = np.array([0.1, 0.5, 1.0, 2.0, 7.0])
     made, _ = compiled(chain(3, linear(RNG, 5, 3), neurons, n_out=5))
     (population,) = made.mapped.chip.tables.populations
-    np.testing.assert_allclose(np.array(made.mapped.blocks["lif1"].scale) * neurons.v_threshold, population.vth * 64)
+    np.testing.assert_allclose(
+        np.array(made.mapped.blocks["lif1"].scale) * neurons.v_threshold, population.vth * 64
+    )
 
 
 def test_decays_that_differ_do() -> None:
@@ -187,7 +204,9 @@ def test_an_integrator_that_subtracts_leaks_in_u_which_is_rounding_and_told_as_w
 def test_a_readout_that_was_added_leaks_in_u_and_the_help_does_not_speak_of_training() -> None:
     log = Log()
     model = chain(2, linear(RNG, 3, 2), lif(3), linear(RNG, 2, 3), n_out=2)
-    compile_model(model, "loihi2", Options(dt_s=DT, readout="if:1", writer="nir", strict=True), log=log)
+    compile_model(
+        model, "loihi2", Options(dt_s=DT, readout="if:1", writer="nir", strict=True), log=log
+    )
     (told,) = [d for d in log.diagnostics if d.code == "D420"]
     assert told.where == "nodes/out" and "verify" in told.help and "train" not in told.help
 
@@ -220,7 +239,9 @@ def test_thresholds_below_the_reset_become_zero() -> None:
 def test_two_synapses_come_much_nearer_to_a_weight(seed: int) -> None:
     """The second holds what rounding leaves in the first; u still never goes round."""
     rng = np.random.default_rng(seed)
-    model = chain(6, nir.Linear(weight=rng.normal(size=(5, 6)) * rng.choice([0.01, 1, 30])), cuba(5), n_out=5)
+    model = chain(
+        6, nir.Linear(weight=rng.normal(size=(5, 6)) * rng.choice([0.01, 1, 30])), cuba(5), n_out=5
+    )
     errors = []
     for synapses in ("one", "two"):
         made, _ = compiled(model, synapses=synapses)
@@ -243,14 +264,18 @@ def readout(n: int, steps: float) -> nir.LI:
 
 
 def test_a_readout_of_few_inputs_is_safe_whatever_comes() -> None:
-    made, said = compiled(chain(3, linear(RNG, 3, 3), lif(3), linear(RNG, 2, 3), readout(2, 5), n_out=2))
+    made, said = compiled(
+        chain(3, linear(RNG, 3, 3), lif(3), linear(RNG, 2, 3), readout(2, 5), n_out=2)
+    )
     last = next(p for p in made.mapped.chip.tables.populations if not p.spikes)
     full = largest_u(made.mapped.chip.tables)[last.name] * 4096 / last.dv
     assert last.vth == VTH[1] and full < VTH[1] * 64 < STATE[1] and "D423" not in said
 
 
 def test_one_of_many_inputs_over_a_long_time_tells_how_much_is_safe() -> None:
-    model = chain(200, linear(RNG, 200, 200), lif(200), linear(RNG, 2, 200), readout(2, 300), n_out=2)
+    model = chain(
+        200, linear(RNG, 200, 200), lif(200), linear(RNG, 2, 200), readout(2, 300), n_out=2
+    )
     assert "D423" in compiled(model)[1]
 
 
@@ -282,7 +307,10 @@ def test_kernels_have_final_weights() -> None:
         nir.IF(r=one / DT, v_threshold=one),
     )
     model = chain(1, *layers, n_out=2)
-    model.nodes["in"], model.nodes["out"] = nir.Input(np.array([1, 6, 6])), nir.Output(np.array([2, 4, 4]))
+    model.nodes["in"], model.nodes["out"] = (
+        nir.Input(np.array([1, 6, 6])),
+        nir.Output(np.array([2, 4, 4])),
+    )
     (p,) = tables_of(model).projections
     assert (p.kind, p.weight_exp, p.sign_mode) == ("conv", 0, "mixed")
     assert (p.weights % 2 == 0).all() and 127 < np.abs(p.weights).max() <= 254

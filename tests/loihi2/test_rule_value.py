@@ -1,4 +1,7 @@
-"""Loihi 2's neuron is a value: NIR's letter, run by the interpreter inside the chip's words, is the chip's own step."""
+"""Loihi 2's neuron is a value:
+
+NIR's letter, run by the interpreter inside the chip's words, is the chip's own step.
+"""
 
 from __future__ import annotations
 
@@ -24,23 +27,37 @@ def several(low: int, high: int) -> st.SearchStrategy[list[int]]:
 
 
 def neuron(du: list[int], dv: list[int], **fields: object) -> LoihiNeuron:
-    made = {"vth": [100] * N, "mant": [0] * N, "exp": [0] * N, "start": [0] * N, "spikes": True} | fields
+    made = {
+        "vth": [100] * N,
+        "mant": [0] * N,
+        "exp": [0] * N,
+        "start": [0] * N,
+        "spikes": True,
+    } | fields
     spikes = bool(made["spikes"])
     if not spikes:  # a readout has the largest threshold
         made["vth"] = [VTH[1]] * N
     vth, mant, exp, start = (np.array(made[k]) for k in ("vth", "mant", "exp", "start"))
-    return LoihiNeuron(np.array(du), np.array(dv), vth, mant, exp, start, start, np.ones(N), spikes=spikes)
+    return LoihiNeuron(
+        np.array(du), np.array(dv), vth, mant, exp, start, start, np.ones(N), spikes=spikes
+    )
 
 
 def words(n: LoihiNeuron) -> Stepper:
-    """The rule value with decays cut towards the chip's zero and a membrane of 24 bits. Its v starts at 0."""
+    """The rule value with decays cut towards the chip's zero and a membrane of 24 bits.
+
+    Its v starts at 0.
+    """
     start = n.v_start.astype(float)
     within = (STATE[0] - start, STATE[1] - start)
-    return FixedPoint(n.as_discrete(), np.ones(N), decayed=towards_zero, zero=-start, v=within).stepper(1)
+    return FixedPoint(
+        n.as_discrete(), np.ones(N), decayed=towards_zero, zero=-start, v=within
+    ).stepper(1)
 
 
 def assert_same(n: LoihiNeuron, drives: Int) -> int:
-    """Both ways through all steps in which no readout fires and u stays inside 24 bits, beyond which it wraps around.
+    """Both ways through all steps in which no readout fires and u stays inside 24 bits, beyond
+    which it wraps around.
 
     Returns their number.
     """
@@ -89,10 +106,17 @@ def test_a_membrane_that_saturates_is_the_same() -> None:
 @given(v=st.integers(*STATE), loss=st.integers(0, 4096))
 def test_a_cut_in_volts_is_the_decay_in_integers(v: int, loss: int) -> None:
     kept = np.array([1 - loss / 4096])
-    assert towards_zero(np.array([float(v)]), kept, np.ones(1)).tolist() == decay(np.array([v]), loss).tolist()
+    assert (
+        towards_zero(np.array([float(v)]), kept, np.ones(1)).tolist()
+        == decay(np.array([v]), loss).tolist()
+    )
 
 
 @pytest.mark.parametrize(("du", "synapse"), [(4095, False), (1000, True)])
-def test_it_is_the_letter_of_nir_with_a_synapse_where_u_keeps_anything(du: int, synapse: bool) -> None:
-    rules = [neuron([du] * N, [0] * N, spikes=spikes).as_discrete().rule for spikes in (True, False)]
+def test_it_is_the_letter_of_nir_with_a_synapse_where_u_keeps_anything(
+    du: int, synapse: bool
+) -> None:
+    rules = [
+        neuron([du] * N, [0] * N, spikes=spikes).as_discrete().rule for spikes in (True, False)
+    ]
     assert rules == [r.with_synapse() if synapse else r for r in (LETTER, MEMBRANE)]

@@ -1,4 +1,6 @@
-"""Networks of Lava-DL's slayer: the chip cuts its states as slayer does, so that no spike differs."""
+"""Networks of Lava-DL's slayer: the chip cuts its states as slayer does, so that no spike
+differs.
+"""
 
 from __future__ import annotations
 
@@ -29,27 +31,40 @@ def block(n: int, threshold: float, current_decay: int, voltage_decay: int) -> n
     )
 
 
-def slayers(rng: np.random.Generator, threshold: float, decays: tuple[int, int], unit: float) -> nir.NIRGraph:
+def slayers(
+    rng: np.random.Generator, threshold: float, decays: tuple[int, int], unit: float
+) -> nir.NIRGraph:
     """20-30-5, weights in even multiples of ``unit``."""
     first, second = (2 * unit * rng.integers(low, high, shape) for low, high, shape in (
         (-8, 16, (30, 20)), (-10, 14, (5, 30))
     ))  # fmt: skip
     return chain(
-        20, nir.Linear(first), block(30, threshold, *decays), nir.Linear(second), block(5, threshold, *decays), n_out=5
+        20,
+        nir.Linear(first),
+        block(30, threshold, *decays),
+        nir.Linear(second),
+        block(5, threshold, *decays),
+        n_out=5,
     )
 
 
 def compiled(model: nir.NIRGraph, **chip: str) -> Compiled:
-    return compile_model(model, "loihi2", Options(writer="lava", strict=True, chip=tuple(sorted(chip.items()))))
+    return compile_model(
+        model, "loihi2", Options(writer="lava", strict=True, chip=tuple(sorted(chip.items())))
+    )
 
 
 def scales(made: Compiled) -> set[float]:
     """Chip units per volt of all neurons."""
-    neurons = (p.dynamics for _, p in made.integer.graph.nodes(data="payload") if hasattr(p, "dynamics"))
+    neurons = (
+        p.dynamics for _, p in made.integer.graph.nodes(data="payload") if hasattr(p, "dynamics")
+    )
     return {float(s) for d in neurons if isinstance(d, LoihiNeuron) for s in d.scale}
 
 
-@pytest.mark.parametrize(("threshold", "decays"), [(1.25, (1024, 123)), (0.5, (4000, 300)), (8.0, (200, 20))])
+@pytest.mark.parametrize(
+    ("threshold", "decays"), [(1.25, (1024, 123)), (0.5, (4000, 300)), (8.0, (200, 20))]
+)
 def test_every_spike_is_that_of_slayers_states(threshold: float, decays: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     made = compiled(slayers(rng, threshold, decays, 1 / WEIGHT_UNIT))
@@ -72,5 +87,7 @@ def test_weights_off_slayers_grid_get_the_finest_unit() -> None:
 
 
 def test_two_synapses_a_weight_have_units_of_their_own() -> None:
-    made = compiled(slayers(np.random.default_rng(0), 1.25, (1024, 123), 1 / WEIGHT_UNIT), synapses="two")
+    made = compiled(
+        slayers(np.random.default_rng(0), 1.25, (1024, 123), 1 / WEIGHT_UNIT), synapses="two"
+    )
     assert scales(made) != {float(UNITY)}

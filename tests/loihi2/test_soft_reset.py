@@ -45,7 +45,9 @@ def sixteenths(rng: np.random.Generator, n_out: int, n_in: int) -> nir.Linear:
 def compiled(model: nir.NIRGraph, **chip: str) -> tuple[Compiled, dict[str, str]]:
     """With what was said, by code."""
     log = Log()
-    made = compile_model(model, "loihi2", replace(SUBTRACT, chip=tuple(sorted(chip.items()))), log=log)
+    made = compile_model(
+        model, "loihi2", replace(SUBTRACT, chip=tuple(sorted(chip.items()))), log=log
+    )
     return made, {d.code: d.severity for d in log.diagnostics}
 
 
@@ -68,8 +70,9 @@ def test_a_network_whose_numbers_the_chip_can_store_fires_exactly_as_the_model(
 ) -> None:
     """Decays of sixteenths; 16 of them are an integrator, which loses 1/4096 a step on the chip.
 
-    Its threshold lies between two sums of weights, and samples in which the loss might add up to that are left out,
-    as those in which a leaky membrane comes within 1/500 of the threshold: the chip rounds states.
+    Its threshold lies between two sums of weights, and samples in which the loss might add up to
+    that are left out, as those in which a leaky membrane comes within 1/500 of the threshold: the
+    chip rounds states.
     """
     rng = np.random.default_rng(seed)
     one, two = (if_(4, 33 / 32) if k == 16 else leaky(4, k) for k in kinds)
@@ -105,7 +108,12 @@ def test_a_lower_bound_is_lost_and_said_so() -> None:
     """Sinabs' min_v_mem: u has no bound, and the rule of the chip none either."""
     log = Log()
     options = Options(writer="sinabs,spikes=one,floor=-1")
-    made = compile_model(chain(3, linear(np.random.default_rng(0), 4, 3), if_(4), n_out=4), "loihi2", options, log=log)
+    made = compile_model(
+        chain(3, linear(np.random.default_rng(0), 4, 3), if_(4), n_out=4),
+        "loihi2",
+        options,
+        log=log,
+    )
     assert "D443" in {d.code for d in log.diagnostics}
     assert all(p.dynamics.v_least is None for p in made.legal.nodes(Population).values())
 
@@ -119,7 +127,9 @@ def test_what_is_above_the_threshold_is_kept() -> None:
 
 
 def test_constants_reach_the_membrane() -> None:
-    """Biases and leak potentials come from the neuron that always fires, from the model's first step on."""
+    """Biases and leak potentials come from the neuron that always fires, from the model's first
+    step on.
+    """
     neurons = lif(3)
     neurons.v_leak = np.array([0.0, 0.6, 2.0])
     layers = nir.Affine(weight=np.eye(3) / 2, bias=np.array([0.3, 0.0, -0.1])), neurons
@@ -149,7 +159,9 @@ def test_a_convolutional_network_answers_as_the_model() -> None:
 
 @pytest.mark.parametrize("synapse", [1.5, 4.0, 12.0])
 def test_a_synaptic_filter_is_made_of_delays(synapse: float) -> None:
-    """Rounding aside, spikes are the model's but for a few; the chip's are nearer to them than with a reset to zero."""
+    """Rounding aside, spikes are the model's but for a few; the chip's are nearer to them than with
+    a reset to zero.
+    """
     rng = np.random.default_rng(0)
     nodes = {"in": nir.Input(np.array([5])), "w": linear(rng, 8, 5, 1.0), "p": cuba(8, 6, synapse)}
     nodes |= {"own": linear(rng, 8, 8, 0.2), "out": nir.Output(np.array([8]))}
@@ -161,7 +173,9 @@ def test_a_synaptic_filter_is_made_of_delays(synapse: float) -> None:
     assert expected.mean() > 0.02 and (run(made, inputs).output == expected).mean() > 0.98
     exact, said = compiled(model)
     zero = compiled(model, reset="zero")[0]
-    near, far = (np.abs((m.bundle.run(inputs).output - expected).sum(axis=1)).mean() for m in (exact, zero))
+    near, far = (
+        np.abs((m.bundle.run(inputs).output - expected).sum(axis=1)).mean() for m in (exact, zero)
+    )
     assert near < far / 2 and said["D425"] == "note" and "D401" not in said
     lags = [p.delay_steps for s, p in made.into("p") if s == "in"]
     assert lags == list(range(len(lags)))
@@ -189,7 +203,14 @@ def test_too_many_synapses_for_a_filter_are_not_made() -> None:
 def mixed() -> nir.NIRGraph:
     rng = np.random.default_rng(0)
     return chain(
-        4, linear(rng, 5, 4), if_(5), linear(rng, 4, 5), cuba(4, synapse=40), linear(rng, 3, 4), lif(3), n_out=3
+        4,
+        linear(rng, 5, 4),
+        if_(5),
+        linear(rng, 4, 5),
+        cuba(4, synapse=40),
+        linear(rng, 3, 4),
+        lif(3),
+        n_out=3,
     )
 
 
@@ -202,7 +223,9 @@ def test_a_slow_synaptic_filter_keeps_the_reset_to_zero_beside_others_that_subtr
 
 
 def test_the_reset_to_zero_can_be_asked_for() -> None:
-    made, said = compiled(chain(3, linear(np.random.default_rng(0), 3, 3), lif(3), n_out=3), reset="zero")
+    made, said = compiled(
+        chain(3, linear(np.random.default_rng(0), 3, 3), lif(3), n_out=3), reset="zero"
+    )
     assert not has_brake(made.legal, "lif1") and "D401" in said
     assert all(p.source != p.target for p in made.mapped.chip.tables.projections)
 
@@ -215,7 +238,9 @@ def test_the_papers_constants_know_of_no_brakes() -> None:
 
 @pytest.mark.parametrize(("inputs", "room"), [(2, 64), (300, 24), (4000, 0)])
 def test_many_inputs_leave_less_room_and_too_many_none(inputs: int, room: int) -> None:
-    """u goes round at 24 bits: told, a warning if it is soon; a reset to zero where weights would lose their bits."""
+    """u goes round at 24 bits: told, a warning if it is soon; a reset to zero where weights would
+    lose their bits.
+    """
     weight = np.full((2, inputs), -0.1)
     made, said = compiled(chain(inputs, nir.Linear(weight=weight), if_(2), n_out=2))
     tables = made.mapped.chip.tables
@@ -223,13 +248,19 @@ def test_many_inputs_leave_less_room_and_too_many_none(inputs: int, room: int) -
     assert (after.get("if1", 0) >= room) and ("D401" in said) == (not room)
     if room:
         assert said["D424"] == ("note" if after["if1"] >= 64 else "warning")
-        assert largest_u(tables, after["if1"])["if1"] < 2**23 <= largest_u(tables, after["if1"] + 1)["if1"]
+        assert (
+            largest_u(tables, after["if1"])["if1"]
+            < 2**23
+            <= largest_u(tables, after["if1"] + 1)["if1"]
+        )
         assert after["if1"] >= ROOMS[-1][0]
 
 
 def test_short_time_constants_never_go_round() -> None:
     made, said = compiled(chain(6, linear(np.random.default_rng(0), 4, 6), lif(4, 20), n_out=4))
-    assert not goes_round_after(made.mapped.chip.tables) and "D424" not in said and "D401" not in said
+    assert (
+        not goes_round_after(made.mapped.chip.tables) and "D424" not in said and "D401" not in said
+    )
 
 
 # Lava's.
@@ -238,14 +269,18 @@ def test_short_time_constants_never_go_round() -> None:
 @pytest.mark.oracle
 @pytest.mark.parametrize("seed", range(3))
 def test_lava_says_the_same_of_maps_constants_and_filters(seed: int) -> None:
-    """A convolution with biases into integrators, then leaky ones with a leak potential, then a filter of delays."""
+    """A convolution with biases into integrators, then leaky ones with a leak potential, then a
+    filter of delays.
+    """
     require_lava()
     rng = np.random.default_rng(seed)
     maps, leak = np.ones((2, 5, 4)), lif(4, 9.0)
     leak.v_leak = rng.normal(0, 0.3, 4)
     nodes: dict[str, nir.NIRNode] = {
         "in": nir.Input(np.array([1, 5, 4])),
-        "conv": nir.Conv2d((5, 4), rng.normal(0.3, 0.6, (2, 1, 3, 3)), 1, 1, 1, 1, rng.normal(0, 0.1, 2)),
+        "conv": nir.Conv2d(
+            (5, 4), rng.normal(0.3, 0.6, (2, 1, 3, 3)), 1, 1, 1, 1, rng.normal(0, 0.1, 2)
+        ),
         "maps": nir.IF(r=maps / DT, v_threshold=maps * rng.uniform(0.5, 2)),
         "flat": nir.Flatten(input_type={"input": np.array(maps.shape)}, start_dim=0, end_dim=-1),
         "w": linear(rng, 4, maps.size, 0.2),
@@ -259,7 +294,9 @@ def test_lava_says_the_same_of_maps_constants_and_filters(seed: int) -> None:
     assert "D425" in said and "D401" not in said
     tables = made.mapped.chip.tables
     raster = binary(seed, 1, 40, tables.channels)
-    assert any(p.kind == "conv" for p in tables.projections) and emulate(tables, raster).output.any()
+    assert (
+        any(p.kind == "conv" for p in tables.projections) and emulate(tables, raster).output.any()
+    )
     assert_equals_lava(tables, raster[0])
 
 
@@ -277,12 +314,18 @@ def test_lava_says_the_same_of_maps_constants_and_filters(seed: int) -> None:
 def test_no_input_brings_u_further_than_is_said(
     du: int, most: tuple[int, int], threshold: int, surplus: int, seed: int
 ) -> None:
-    """Inputs at their largest, of both signs, by turns, and at random; the brake may take too little or too much."""
+    """Inputs at their largest, of both signs, by turns, and at random; the brake may take too
+    little or too much.
+    """
     rng = np.random.default_rng(seed)
     positive, negative = most
     brake = max(0, round(threshold * (4095 - du) / 4096) + surplus)
     steps = 60
-    ways = [np.full(steps, positive), np.full(steps, -negative), np.tile([positive, -negative], steps // 2)]
+    ways = [
+        np.full(steps, positive),
+        np.full(steps, -negative),
+        np.tile([positive, -negative], steps // 2),
+    ]
     ways += [rng.choice([positive, -negative, 0], steps) for _ in range(5)]
     u, largest = np.zeros(len(ways), np.int64), []
     for arrives in np.array(ways).T:
@@ -291,7 +334,9 @@ def test_no_input_brings_u_further_than_is_said(
         largest.append(np.abs(u).max())
     units = np.array([positive, negative, brake]) * 64.0
     for t in (1, 2, 10, steps):
-        bound = largest_state(units[:1], units[1:2], np.array([du]), t, brake=units[2:], threshold=threshold * 64.0)
+        bound = largest_state(
+            units[:1], units[1:2], np.array([du]), t, brake=units[2:], threshold=threshold * 64.0
+        )
         assert max(largest[:t]) <= bound[0]
 
 
@@ -301,11 +346,21 @@ def test_no_input_brings_u_further_than_is_said(
 @pytest.mark.usefixtures("small_calibration")
 @pytest.mark.parametrize(
     "model",
-    [mixed(), *(chain(4, linear(np.random.default_rng(1), 3, 4), neurons, n_out=3) for neurons in (if_(3), cuba(3)))],
+    [
+        mixed(),
+        *(
+            chain(4, linear(np.random.default_rng(1), 3, 4), neurons, n_out=3)
+            for neurons in (if_(3), cuba(3))
+        ),
+    ],
 )
 def test_calibrated_networks_keep_their_brakes(model: nir.NIRGraph) -> None:
     inputs = binary(0, 12, 30, 4)
     made = compile_model(model, "loihi2", SUBTRACT, calibration=inputs, log=Log())
-    brakes = [p for p in made.mapped.chip.tables.projections if p.source == p.target in ("if1", "cubalif1")]
+    brakes = [
+        p
+        for p in made.mapped.chip.tables.projections
+        if p.source == p.target in ("if1", "cubalif1")
+    ]
     assert brakes and all((p.rows == p.cols).all() for p in brakes if p.rows is not None)
     np.testing.assert_array_equal(made.bundle.run(inputs).output, run(made.integer, inputs).output)

@@ -1,4 +1,6 @@
-"""Compiled models: the bundle's own deploy.py and network.net through Intel's software, equal to `nirc run`."""
+"""Compiled models: the bundle's own deploy.py and network.net through Intel's software, equal to
+`nirc run`.
+"""
 
 from __future__ import annotations
 
@@ -54,9 +56,15 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Bundle,
 
 def inputs_for(name: str, bundle: Bundle) -> np.ndarray:
     """(1, steps, channels), 0 and 1; dense enough that outputs fire."""
-    density = {"lif": 0.7, "braille": 0.3, "digits": 0.4, "cnn": 0.3, "integrators": 0.3, "taps": 0.5, "vowels": 0.5}[
-        name
-    ]
+    density = {
+        "lif": 0.7,
+        "braille": 0.3,
+        "digits": 0.4,
+        "cnn": 0.3,
+        "integrators": 0.3,
+        "taps": 0.5,
+        "vowels": 0.5,
+    }[name]
     shape = (1, MODELS[name][2], len(bundle.manifest["input_map"]))
     return (np.random.default_rng(0).random(shape) < density).astype(np.uint8)
 
@@ -68,7 +76,9 @@ def test_the_bundles_script_says_what_nirc_run_says(
     bundle, directory = bundles[name]
     inputs = inputs_for(name, bundle)
     recorded = (
-        sorted(bundle.manifest["populations"]) if name in ("lif", "braille", "integrators", "taps", "vowels") else []
+        sorted(bundle.manifest["populations"])
+        if name in ("lif", "braille", "integrators", "taps", "vowels")
+        else []
     )
     out = tmp_path / "out.npz"
     extra = ["--record", *recorded] if recorded else []
@@ -97,7 +107,11 @@ def test_netx_says_what_nirc_run_says(
     late = np.vstack([inputs, np.zeros((latency, inputs.shape[1]), inputs.dtype)])
     channels = np.array(bundle.manifest["input_map"])
     with h5py.File(directory / "network.net") as file:
-        reset = {"reset_interval": len(late) + 1, "reset_offset": 1} if "reset" in file.attrs["load"] else {}
+        reset = (
+            {"reset_interval": len(late) + 1, "reset_offset": 1}
+            if "reset" in file.attrs["load"]
+            else {}
+        )
     spikes, _ = run_netx(netx, directory / "network.net", late[:, np.argsort(channels)], **reset)
     columns = tables.outputs[0].neurons[bundle.manifest["output_map"]]
     want = bundle.run(inputs[None]).output[0]
@@ -105,8 +119,9 @@ def test_netx_says_what_nirc_run_says(
 
 
 def test_which_models_get_a_file_for_netx(bundles: dict[str, tuple[Bundle, Path]]) -> None:
-    """All but one whose constant inputs pass through synapses, from a neuron that always fires, and two that subtract
-    thresholds, by maps that inhibit themselves and by filters that are made of delays."""
+    """All but one whose constant inputs pass through synapses, from a neuron that always fires, and
+    two that subtract thresholds, by maps that inhibit themselves and by filters that are made of
+    delays."""
     found = {name for name, (bundle, _) in bundles.items() if "network.net" in bundle.files}
     assert found == set(MODELS) - {"braille", "integrators", "taps"}
 
@@ -146,7 +161,9 @@ def test_membranes_of_a_readout_are_volts_of_the_model(tmp_path: Path) -> None:
     inputs = raster(rng, 2, 20, 4) > 0
     recorded = sorted(bundle.manifest["populations"])
     out = tmp_path / "out.npz"
-    done = script(directory, "--data", save(tmp_path / "in.npz", inputs), "--out", out, "--record", *recorded)
+    done = script(
+        directory, "--data", save(tmp_path / "in.npz", inputs), "--out", out, "--record", *recorded
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     want = bundle.run(inputs, record=recorded)
     with np.load(out) as got:

@@ -1,4 +1,6 @@
-"""What placement is made of: traffic, cells and their distances, curves, annealing, and the benchmark's files."""
+"""What placement is made of: traffic, cells and their distances, curves, annealing, and the
+benchmark's files.
+"""
 
 from __future__ import annotations
 
@@ -57,12 +59,21 @@ def test_wrong_edges_are_refused(src: object, dst: object, weight: object, messa
 
 
 def test_traffic_without_locality_has_a_bound_that_means_something() -> None:
-    """Random graphs: the bound from eigenvalues is half of what annealing finds, the others a seventh."""
+    """Random graphs: the bound from eigenvalues is half of what annealing finds, the others a
+    seventh.
+    """
     rng = np.random.default_rng(1)
-    traffic, cells = Traffic.from_edges(256, *rng.integers(0, 256, (2, 1024))), Cells.mesh(16, 17, excluded=[3])
+    traffic, cells = (
+        Traffic.from_edges(256, *rng.integers(0, 256, (2, 1024))),
+        Cells.mesh(16, 17, excluded=[3]),
+    )
     found = anneal(traffic, cells, cells.curve()[:256], cooling(20.0, 0.5, 100), 2_000_000).cost[-1]
     assert (
-        lower_bound(traffic, cells, spectral=False) < 0.35 * found < 0.5 * found < lower_bound(traffic, cells) <= found
+        lower_bound(traffic, cells, spectral=False)
+        < 0.35 * found
+        < 0.5 * found
+        < lower_bound(traffic, cells)
+        <= found
     )
 
 
@@ -82,7 +93,9 @@ def test_both_loops_take_the_same_moves(seed: int, depth: int, nodes: int, scale
     for most in (annealing.MOST_TABLED, 0):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(annealing, "MOST_TABLED", most)
-            made.append(anneal(traffic, cells, start, cooling(60.0 * scale, scale, 30), 6000, seed=seed))
+            made.append(
+                anneal(traffic, cells, start, cooling(60.0 * scale, scale, 30), 6000, seed=seed)
+            )
     assert (made[0].cell_of_node == made[1].cell_of_node).all()
     assert (made[0].cost == made[1].cost).all() and (made[0].rates == made[1].rates).all()
     assert made[0].cost[-1] == cost(traffic, cells, made[0].cell_of_node)
@@ -130,13 +143,17 @@ def test_the_curve_fills_one_chip_after_the_other() -> None:
 
 
 @given(st.integers(1, 12), st.integers(1, 9), st.integers(1, 3), st.integers(1, 300))
-def test_blocks_are_enough_for_what_was_asked(width: int, height: int, depth: int, count: int) -> None:
+def test_blocks_are_enough_for_what_was_asked(
+    width: int, height: int, depth: int, count: int
+) -> None:
     cells = Cells.mesh(width, height, depth)
     assert cells.coarse(count).count >= min(count, cells.count)
 
 
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 3), st.integers(1, 6))
-def test_no_cell_has_nearer_neighbours_than_the_bound_thinks(x: int, y: int, z: int, link: int) -> None:
+def test_no_cell_has_nearer_neighbours_than_the_bound_thinks(
+    x: int, y: int, z: int, link: int
+) -> None:
     cells = Cells.chips((x, y, z), (2, 1, 1), chip_link=link)
     at = cells.places(np.arange(cells.count))
     apart = np.sort(np.abs(at[:, None] - at).sum(axis=2), axis=1)[:, 1:]
@@ -186,7 +203,9 @@ def test_more_heat_is_needed_for_more_moves() -> None:
 def test_a_window_holds_nodes_without_edges_where_they_are() -> None:
     traffic = Traffic.from_edges(1, [], np.zeros(0, dtype=int), np.zeros(0, dtype=int))
     cells = Cells.mesh(64, 64)
-    moved = cells.coordinates(anneal(traffic, cells, np.array([0]), np.ones(1), 3, window=2).cell_of_node)
+    moved = cells.coordinates(
+        anneal(traffic, cells, np.array([0]), np.ones(1), 3, window=2).cell_of_node
+    )
     assert moved.max() <= 6
 
 
@@ -229,7 +248,9 @@ def test_a_file_is_solved_and_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, out = problem(tmp_path / "chain.npz"), tmp_path / "out.npz"
-    (tmp_path / "reference.json").write_text(json.dumps({"chain.npz": {"rig": [12, 0.5], "optimum": 6}}))
+    (tmp_path / "reference.json").write_text(
+        json.dumps({"chain.npz": {"rig": [12, 0.5], "optimum": 6}})
+    )
     solve_file(path, out, monkeypatch)
     xy = np.load(out)["xy"]
     assert sorted(map(tuple, xy.tolist())) == [(0, 0), (0, 1), (1, 0), (1, 1)]

@@ -1,4 +1,6 @@
-"""A floorplan survives its file, equal plans give equal bytes, and a file that lies is refused with its path."""
+"""A floorplan survives its file, equal plans give equal bytes, and a file that lies is refused with
+its path.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def read(tree: Any) -> Floorplan:
 
 
 def small() -> Floorplan:
-    """Two chips of 2 x 2 cells side by side: one core in use, one faulty, one that does not exist, one link."""
+    """Two chips of 2 x 2 cells side by side: one core in use, one faulty, one that does not exist,
+    one link.
+    """
     conv = Part("conv", ((0, 4), (2, 4), (0, 8)))
     return Floorplan(
         size=(4, 2, 1),
@@ -45,24 +49,43 @@ def small() -> Floorplan:
 def plans(draw: st.DrawFn) -> Floorplan:
     chip = tuple(draw(st.integers(1, 3)) for _ in range(3))
     size = tuple(draw(st.integers(1, 2)) * n for n in chip)
-    places = draw(st.permutations([(x, y, z) for z in range(size[2]) for y in range(size[1]) for x in range(size[0])]))
+    places = draw(
+        st.permutations(
+            [(x, y, z) for z in range(size[2]) for y in range(size[1]) for x in range(size[0])]
+        )
+    )
     used, broken = draw(st.integers(0, len(places))), draw(st.integers(0, 3))
     spans = st.tuples(st.integers(0, 9), st.integers(1, 9)).map(lambda s: (s[0], s[0] + s[1]))
     part = st.builds(Part, names, st.lists(spans, min_size=1, max_size=4).map(tuple))
-    limits = draw(st.dictionaries(names, st.tuples(amounts, st.sampled_from(["", "bytes"])), max_size=3))
+    limits = draw(
+        st.dictionaries(names, st.tuples(amounts, st.sampled_from(["", "bytes"])), max_size=3)
+    )
     usage = st.dictionaries(st.sampled_from(sorted(limits)), amounts) if limits else st.just({})
     cores = [
-        Core(draw(st.integers(0, 9)), at, tuple(draw(st.lists(part, max_size=2))), draw(usage)) for at in places[:used]
+        Core(draw(st.integers(0, 9)), at, tuple(draw(st.lists(part, max_size=2))), draw(usage))
+        for at in places[:used]
     ]
-    joined = st.builds(Link, st.sampled_from(places), st.sampled_from(places), amounts, st.none() | amounts)
+    joined = st.builds(
+        Link, st.sampled_from(places), st.sampled_from(places), amounts, st.none() | amounts
+    )
     links = tuple(draw(st.lists(joined, max_size=3)))
     rest = places[used:]
-    return Floorplan(size, chip, limits, tuple(cores), links, tuple(rest[:broken]), tuple(rest[broken : broken + 2]))
+    return Floorplan(
+        size,
+        chip,
+        limits,
+        tuple(cores),
+        links,
+        tuple(rest[:broken]),
+        tuple(rest[broken : broken + 2]),
+    )
 
 
 @given(plans(), st.randoms())
 @settings(max_examples=40)
-def test_a_plan_comes_back_from_its_bytes_and_order_does_not_matter(plan: Floorplan, random: Any) -> None:
+def test_a_plan_comes_back_from_its_bytes_and_order_does_not_matter(
+    plan: Floorplan, random: Any
+) -> None:
     text = to_json(plan.to_tree())
     back = read(json.loads(text))
     assert to_json(back.to_tree()) == text
@@ -70,10 +93,12 @@ def test_a_plan_comes_back_from_its_bytes_and_order_does_not_matter(plan: Floorp
         written, found = getattr(plan, name), getattr(back, name)
         assert len(written) == len(found) and all(x in written for x in found)
     assert (back.size, back.chip, back.limits) == (plan.size, plan.chip, plan.limits)
-    mixed = replace(plan, cores=tuple(random.sample(plan.cores, len(plan.cores))), links=plan.links[::-1])
-    assert sorted(mixed.links, key=str) != sorted(plan.links, key=str) or len(mixed.to_tree()["links"]) == len(
-        plan.links
+    mixed = replace(
+        plan, cores=tuple(random.sample(plan.cores, len(plan.cores))), links=plan.links[::-1]
     )
+    assert sorted(mixed.links, key=str) != sorted(plan.links, key=str) or len(
+        mixed.to_tree()["links"]
+    ) == len(plan.links)
     assert mixed.to_tree()["cores"] == plan.to_tree()["cores"]
 
 
@@ -106,7 +131,11 @@ def test_a_part_counts_its_neurons() -> None:
         (("cores", 0, "usage", "gold"), 1, "floorplan"),
         (("cores", 0, "parts", 0, "box"), [[4, 0]], "floorplan.cores[0].parts[0].box"),
         (("cores", 0, "parts", 0, "box"), [], "floorplan.cores[0].parts[0].box"),
-        (("cores", 0, "parts", 1, "population"), "\x1b[2J", "floorplan.cores[0].parts[1].population"),
+        (
+            ("cores", 0, "parts", 1, "population"),
+            "\x1b[2J",
+            "floorplan.cores[0].parts[1].population",
+        ),
         (("cores", 0, "parts", 1, "population"), 3, "floorplan.cores[0].parts[1].population"),
         (("cores", 0, "more"), 3, "floorplan.cores[0].more"),
         (("cores", 0), 3, "floorplan.cores[0]"),
@@ -118,7 +147,9 @@ def test_a_part_counts_its_neurons() -> None:
         (("cost",), True, "floorplan.cost"),
     ],
 )
-def test_a_file_that_lies_is_refused_where_it_lies(where: tuple[Any, ...], value: Any, path: str) -> None:
+def test_a_file_that_lies_is_refused_where_it_lies(
+    where: tuple[Any, ...], value: Any, path: str
+) -> None:
     tree = json.loads(to_json(small().to_tree()))
     if where:
         inner = tree
@@ -129,12 +160,15 @@ def test_a_file_that_lies_is_refused_where_it_lies(where: tuple[Any, ...], value
         tree = value
     with pytest.raises(InputError) as refusal:
         read(tree)
-    assert [(d.code, d.where) for d in refusal.value.diagnostics if d.severity == "error"] == [("U605", path)]
+    assert [(d.code, d.where) for d in refusal.value.diagnostics if d.severity == "error"] == [
+        ("U605", path)
+    ]
 
 
 def test_floorplans_cost_no_compiler_and_no_solver() -> None:
     check = (
-        "import sys, nirc.mapping.floorplan; print([m for m in ('numba', 'ortools', 'llvmlite') if m in sys.modules])"
+        "import sys, nirc.mapping.floorplan; print([m for m in ('numba', 'ortools', "
+        "'llvmlite') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

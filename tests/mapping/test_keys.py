@@ -68,8 +68,12 @@ def test_blocks_that_overlap_are_refused() -> None:
         replace(keys, atoms=np.array([4, 5]))
 
 
-@given(st.lists(st.lists(st.integers(1, 1 << 20), min_size=1, max_size=20), max_size=40), st.randoms())
-def test_every_neuron_has_a_key_and_every_population_a_mask(sizes: list[list[int]], random: object) -> None:
+@given(
+    st.lists(st.lists(st.integers(1, 1 << 20), min_size=1, max_size=20), max_size=40), st.randoms()
+)
+def test_every_neuron_has_a_key_and_every_population_a_mask(
+    sizes: list[list[int]], random: object
+) -> None:
     population = np.repeat(np.arange(len(sizes)), [len(s) for s in sizes]).astype(np.int64)
     atoms = np.array([a for s in sizes for a in s], np.int64)
     place = np.array([random.random() for _ in atoms])  # type: ignore[attr-defined]

@@ -1,4 +1,6 @@
-"""Nodes that talk much are put close: every node on a cell of its own, and what is claimed of the cost holds."""
+"""Nodes that talk much are put close: every node on a cell of its own, and what is claimed of the
+cost holds.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def planted(side: int, seed: int = 0) -> tuple[Traffic, int]:
-    """A mesh with shuffled numbers and random weights, and its optimum: every edge at distance 1."""
+    """A mesh with shuffled numbers and random weights, and its optimum: every edge at distance
+    1.
+    """
     rng = np.random.default_rng(seed)
     number = rng.permutation(side * side).reshape(side, side)
     src = np.concatenate([number[:, :-1].ravel(), number[:-1].ravel()])
@@ -75,7 +79,9 @@ def test_every_node_gets_a_usable_cell_of_its_own(seed: int, nodes: int) -> None
 
 @settings(max_examples=20)
 @given(st.integers(0, 10**6), st.integers(2, 6))
-def test_the_bound_is_below_the_optimum_and_the_answer_is_the_optimum(seed: int, nodes: int) -> None:
+def test_the_bound_is_below_the_optimum_and_the_answer_is_the_optimum(
+    seed: int, nodes: int
+) -> None:
     traffic, cells = random_traffic(seed, nodes, 2 * nodes), Cells.mesh(3, 2)
     optimum = min(slow_cost(traffic, cells, np.array(at)) for at in permutations(range(6), nodes))
     result = place_on(traffic, cells)
@@ -101,7 +107,9 @@ def test_a_mesh_is_found_on_a_larger_one_too(width: int, height: int, side: int)
 
 
 def test_nodes_that_talk_share_a_chip() -> None:
-    """Two groups of four, all talking within: on two chips of 2 x 2 none may cross the dear link."""
+    """Two groups of four, all talking within: on two chips of 2 x 2 none may cross the dear
+    link.
+    """
     pairs = [(g + a, g + b) for g in (0, 4) for a in range(4) for b in range(a)]
     order = np.array([0, 4, 1, 5, 2, 6, 3, 7])
     traffic = Traffic.from_edges(8, order[[a for a, _ in pairs]], order[[b for _, b in pairs]])
@@ -109,7 +117,9 @@ def test_nodes_that_talk_share_a_chip() -> None:
     assert place_on(traffic, cells).cost == 2 * (4 * 1 + 2 * 2)
 
 
-def test_the_same_seed_gives_the_same_placement_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_seed_gives_the_same_placement_and_threads_do_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     traffic, cells = random_traffic(3, 40, 160), Cells.mesh(7, 7)
     first = place_on(traffic, cells, seed=5)
     monkeypatch.setattr(place, "ThreadPoolExecutor", _OneThread)
@@ -127,7 +137,9 @@ class _OneThread:
     map = staticmethod(map)
 
 
-def test_large_problems_go_through_levels_and_beat_the_space_filling_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_problems_go_through_levels_and_beat_the_space_filling_curve(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(place, "MOST_NODES_ANNEALED", 500)
     monkeypatch.setattr(place, "COARSEST", 200)
     traffic, optimum = planted(40, seed=2)

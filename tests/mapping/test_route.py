@@ -1,4 +1,6 @@
-"""Links, routes and deadlocks: stories on small grids, and what holds on any of them, faulty or not."""
+"""Links, routes and deadlocks: stories on small grids, and what holds on any of them, faulty or
+not.
+"""
 
 from __future__ import annotations
 
@@ -59,18 +61,28 @@ def slow_loads(nets: Nets, links: LinkGraph, routes: Routes) -> list[float]:
 
 @st.composite
 def problems(draw: st.DrawFn, faults: bool = True) -> tuple[Nets, LinkGraph]:
-    """Nets on any kind of grid; with faults some routers and links are missing, targets may be cut off."""
-    kind, width, height = draw(st.sampled_from(list(KINDS))), draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    """Nets on any kind of grid; with faults some routers and links are missing, targets may be cut
+    off.
+    """
+    kind, width, height = (
+        draw(st.sampled_from(list(KINDS))),
+        draw(st.integers(1, 6)),
+        draw(st.integers(1, 6)),
+    )
     whole = links_of(kind, width, height)
     links = whole
     if faults and whole.source.size:
-        broken = draw(st.lists(st.integers(0, whole.source.size - 1), max_size=whole.source.size // 4))
+        broken = draw(
+            st.lists(st.integers(0, whole.source.size - 1), max_size=whole.source.size // 4)
+        )
         routers = draw(st.lists(st.integers(0, whole.routers - 1), max_size=whole.routers // 8))
         cut = np.stack([whole.source[broken], whole.direction[broken]], axis=1)
         links = links_of(kind, width, height, faulty_links=cut, faulty_routers=routers)
     router = st.sampled_from(np.flatnonzero(links.works).tolist())
     found = draw(st.lists(st.tuples(router, st.lists(router, max_size=6)), max_size=8))
-    weights = draw(st.lists(st.sampled_from([0.0, 0.1, 1.0, 3.0]), min_size=len(found), max_size=len(found)))
+    weights = draw(
+        st.lists(st.sampled_from([0.0, 0.1, 1.0, 3.0]), min_size=len(found), max_size=len(found))
+    )
     return replace(nets_of(*found), weight=np.array(weights)), links
 
 
@@ -101,12 +113,19 @@ def test_a_faulty_router_has_no_links_and_a_faulty_link_still_has_its_opposite()
 
 
 def test_links_between_chips_cost_more_also_where_a_torus_wraps() -> None:
-    links = mesh(4, 2, wraps=True, cost=(1.0, 2.0)).with_borders((2, 2), cost=(10.0, 20.0), capacity=5.0)
+    links = mesh(4, 2, wraps=True, cost=(1.0, 2.0)).with_borders(
+        (2, 2), cost=(10.0, 20.0), capacity=5.0
+    )
     at = {
         (int(s), links.direction_names[d]): i
         for i, (s, d) in enumerate(zip(links.source, links.direction, strict=True))
     }
-    costs = [links.cost[at[0, "E"]], links.cost[at[1, "E"]], links.cost[at[3, "E"]], links.cost[at[0, "N"]]]
+    costs = [
+        links.cost[at[0, "E"]],
+        links.cost[at[1, "E"]],
+        links.cost[at[3, "E"]],
+        links.cost[at[0, "N"]],
+    ]
     assert costs == [1.0, 10.0, 10.0, 2.0]
     assert links.cost[at[4, "N"]] == 20.0
     assert (np.isfinite(links.capacity) == (links.cost >= 10)).all()
@@ -187,14 +206,18 @@ def test_ways_through_a_maze_are_shortest() -> None:
     source, target = rng.choice(sorted(inside), (2, 200))
     hops = walk(nets := Nets.unicast(source, target), links, route(nets, links))
     known = graph(links)
-    assert hops.tolist() == [nx.shortest_path_length(known, s, t) for s, t in zip(source, target, strict=True)]
+    assert hops.tolist() == [
+        nx.shortest_path_length(known, s, t) for s, t in zip(source, target, strict=True)
+    ]
     assert hops.sum() > 1.1 * links.hops(source, target).sum()
 
 
 def test_what_is_cut_off_is_named() -> None:
     links = mesh(4, 1, faulty_links=[(1, 0)], faulty_routers=[3])
     nets = nets_of((0, [1]), (0, [1, 2, 3]), (2, [0]), (3, [3]))
-    with pytest.raises(UnreachableError, match=r"net 1: router 0 \(0, 0, 0\) -> 2 .*router 3 is faulty") as caught:
+    with pytest.raises(
+        UnreachableError, match=r"net 1: router 0 \(0, 0, 0\) -> 2 .*router 3 is faulty"
+    ) as caught:
         route(nets, links)
     assert caught.value.nets.tolist() == [1, 1, 3]
     assert caught.value.targets.tolist() == [2, 3, 3]
@@ -213,7 +236,13 @@ def test_an_unknown_router_is_refused(pair: tuple[int, int]) -> None:
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
-    for wrong in ({"first": [0, 2]}, {"weight": [-1.0]}, {"weight": [np.nan]}, {"source": [0, 1]}, {"first": [1, 1]}):
+    for wrong in (
+        {"first": [0, 2]},
+        {"weight": [-1.0]},
+        {"weight": [np.nan]},
+        {"source": [0, 1]},
+        {"first": [1, 1]},
+    ):
         with pytest.raises(ValueError):
             Nets(**{"source": [0], "first": [0, 1], "target": [1], "weight": [1.0], **wrong})  # type: ignore[arg-type]
 
@@ -229,15 +258,24 @@ def test_without_faults_every_target_is_at_its_distance(problem: tuple[Nets, Lin
 
 
 @given(problems())
-def test_trees_reach_their_targets_around_faults_or_name_them(problem: tuple[Nets, LinkGraph]) -> None:
+def test_trees_reach_their_targets_around_faults_or_name_them(
+    problem: tuple[Nets, LinkGraph],
+) -> None:
     nets, links = problem
     known = graph(links)
-    pairs = [(n, int(t)) for n in range(nets.source.size) for t in nets.target[nets.first[n] : nets.first[n + 1]]]
+    pairs = [
+        (n, int(t))
+        for n in range(nets.source.size)
+        for t in nets.target[nets.first[n] : nets.first[n + 1]]
+    ]
     lost = [(n, t) for n, t in pairs if not nx.has_path(known, int(nets.source[n]), t)]
     if lost:
         with pytest.raises(UnreachableError) as caught:
             route(nets, links)
-        assert list(zip(caught.value.nets.tolist(), caught.value.targets.tolist(), strict=True)) == lost
+        assert (
+            list(zip(caught.value.nets.tolist(), caught.value.targets.tolist(), strict=True))
+            == lost
+        )
         return
     for congestion_aware in (False, True):
         routes = route(nets, links, congestion_aware=congestion_aware)
@@ -250,7 +288,9 @@ def test_trees_reach_their_targets_around_faults_or_name_them(problem: tuple[Net
 
 
 @given(problems(), st.integers(0, 2**70))
-def test_spreading_never_raises_the_largest_load_and_repeats_itself(problem: tuple[Nets, LinkGraph], seed: int) -> None:
+def test_spreading_never_raises_the_largest_load_and_repeats_itself(
+    problem: tuple[Nets, LinkGraph], seed: int
+) -> None:
     nets, links = problem
     try:
         plain = route(nets, links)
@@ -258,11 +298,16 @@ def test_spreading_never_raises_the_largest_load_and_repeats_itself(problem: tup
         return
     first, again = (route(nets, links, congestion_aware=True, seed=seed) for _ in range(2))
     assert first.max_load <= plain.max_load
-    assert (first.link.tolist(), first.first.tolist()) == (again.link.tolist(), again.first.tolist())
+    assert (first.link.tolist(), first.first.tolist()) == (
+        again.link.tolist(),
+        again.first.tolist(),
+    )
 
 
 def hot_row() -> tuple[Nets, LinkGraph]:
-    """Eight messages from the bottom row to the right column: x first, all pass the lower right corner's link."""
+    """Eight messages from the bottom row to the right column: x first, all pass the lower right
+    corner's link.
+    """
     return Nets.unicast(np.arange(8), 8 * np.arange(1, 9) + 7), mesh(8, 9)
 
 
@@ -277,7 +322,10 @@ def test_a_hot_spot_cools_and_no_target_is_lost() -> None:
 def test_spreading_stops_where_every_link_bears_its_load() -> None:
     nets, links = hot_row()
     enough = replace(links, capacity=np.full(links.source.size, 8.0))
-    assert route(nets, enough, congestion_aware=True).link.tolist() == route(nets, enough).link.tolist()
+    assert (
+        route(nets, enough, congestion_aware=True).link.tolist()
+        == route(nets, enough).link.tolist()
+    )
     tight = replace(links, capacity=np.where(links.direction == 1, 3.0, np.inf))
     spread = route(nets, tight, congestion_aware=True)
     assert 1 < (spread.loads / tight.capacity * 3).max() <= 3
@@ -306,7 +354,12 @@ def test_a_dear_border_is_not_crossed_to_save_a_hop_around_a_fault() -> None:
 def test_progress_is_told() -> None:
     told: list[tuple[str, float]] = []
     nets, links = hot_row()
-    route(nets, links, congestion_aware=True, progress=lambda stage, share: told.append((stage, share)))
+    route(
+        nets,
+        links,
+        congestion_aware=True,
+        progress=lambda stage, share: told.append((stage, share)),
+    )
     assert told[0] == ("route", 1.0)
     assert told[1][0] == "spread load" and 0 < told[1][1] <= 1
 
@@ -319,7 +372,8 @@ def test_no_nets_and_a_single_router() -> None:
 
 
 @pytest.mark.parametrize(
-    ("used", "fault"), [([3], "nothing leads to"), ([0, 0], "twice"), ([0], "misses"), ([0, 2, 1], "twice")]
+    ("used", "fault"),
+    [([3], "nothing leads to"), ([0, 0], "twice"), ([0], "misses"), ([0, 2, 1], "twice")],
 )
 def test_the_walker_finds_wrong_trees(used: list[int], fault: str) -> None:
     links = mesh(4, 1)  # links: 0 E, 1 E, 1 W, 2 E, 2 W, 3 W
@@ -379,7 +433,11 @@ def test_one_call_says_whether_routes_can_deadlock_and_shows_the_circle() -> Non
 
 def crafted(links: LinkGraph, ways: list[tuple[int, int]]) -> Routes:
     link = np.array(ways, np.int32).ravel()
-    return Routes(np.arange(0, link.size + 1, 2), link, np.bincount(link, minlength=links.source.size).astype(float))
+    return Routes(
+        np.arange(0, link.size + 1, 2),
+        link,
+        np.bincount(link, minlength=links.source.size).astype(float),
+    )
 
 
 def assert_cycle(links: LinkGraph, routes: Routes) -> list[int]:
@@ -402,7 +460,9 @@ def test_a_cycle_is_found_where_networkx_finds_one(problem: tuple[Nets, LinkGrap
     channels: nx.DiGraph = nx.DiGraph()
     for n in range(nets.source.size):
         tree = routes.link[routes.first[n] : routes.first[n + 1]].tolist()
-        channels.add_edges_from((a, b) for a in tree for b in tree if links.target[a] == links.source[b])
+        channels.add_edges_from(
+            (a, b) for a in tree for b in tree if links.target[a] == links.source[b]
+        )
     if nx.is_directed_acyclic_graph(channels):
         assert find_cycle(links, routes) is None
     else:

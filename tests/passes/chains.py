@@ -27,9 +27,18 @@ def _conv(dice: np.random.Generator, shape: Shape) -> tuple[RawNode, Shape]:
     pad, stride = int(dice.integers(0, 2)), int(dice.integers(1, 3))
     kernel = 3 if pad else 2
     weight = quarters(dice, channels, shape[0] // groups, kernel, kernel)
-    fields = {"stride": stride, "padding": pad, "dilation": 1, "groups": groups, "input_shape": shape[1:]}
+    fields = {
+        "stride": stride,
+        "padding": pad,
+        "dilation": 1,
+        "groups": groups,
+        "input_shape": shape[1:],
+    }
     sizes = [(n + 2 * pad - kernel) // stride + 1 for n in shape[1:]]
-    return node("Conv2d", weight=weight, bias=quarters(dice, channels), **fields), (channels, *sizes)
+    return node("Conv2d", weight=weight, bias=quarters(dice, channels), **fields), (
+        channels,
+        *sizes,
+    )
 
 
 def _pool(dice: np.random.Generator, shape: Shape) -> tuple[RawNode, Shape]:
@@ -40,7 +49,9 @@ def _pool(dice: np.random.Generator, shape: Shape) -> tuple[RawNode, Shape]:
 def _step(dice: np.random.Generator, shape: Shape) -> tuple[RawNode, Shape]:
     """A random linear node that takes ``shape``."""
     n = math.prod(shape)
-    kinds = ["scale", "scalar", "delay", "delays"] + (["dense", "affine"] if len(shape) == 1 else ["flatten"])
+    kinds = ["scale", "scalar", "delay", "delays"] + (
+        ["dense", "affine"] if len(shape) == 1 else ["flatten"]
+    )
     if len(shape) == 3 and min(shape[1:]) >= 2:
         kinds += ["conv", "conv", "pool"]
     match str(dice.choice(kinds)):
@@ -66,13 +77,16 @@ def _step(dice: np.random.Generator, shape: Shape) -> tuple[RawNode, Shape]:
 
 
 def network(seed: int) -> tuple[RawGraph, int]:
-    """A graph and its number of input channels: two populations, each behind up to five linear nodes.
+    """A graph and its number of input channels: two populations, each behind up to five linear
+    nodes.
 
-    Some nodes are doubled (a diamond), some populations feed themselves, through a Delay or at once; node names
-    are in no order.
+    Some nodes are doubled (a diamond), some populations feed themselves, through a Delay or at
+    once; node names are in no order.
     """
     dice = np.random.default_rng(seed)
-    shape: Shape = (int(dice.integers(1, 3)), 4, 4) if dice.random() < 0.7 else (int(dice.integers(1, 6)),)
+    shape: Shape = (
+        (int(dice.integers(1, 3)), 4, 4) if dice.random() < 0.7 else (int(dice.integers(1, 6)),)
+    )
     start = math.prod(shape)
     nodes, ways, last = {"in": inp(*shape)}, [], "in"
     names = [f"n{i:02}" for i in dice.permutation(40)]
@@ -91,7 +105,9 @@ def network(seed: int) -> tuple[RawGraph, int]:
             last, shape = name, after
         name, n = names.pop(), math.prod(shape)
         flat = if_(n, 0.6) if dice.random() < 0.5 else lif(n, 4, 0.6)
-        nodes[name] = RawNode("", flat.type, {k: np.reshape(v, shape) for k, v in flat.fields.items()})
+        nodes[name] = RawNode(
+            "", flat.type, {k: np.reshape(v, shape) for k, v in flat.fields.items()}
+        )
         ways.append((last, name))
         if dice.random() < 0.4:
             back = names.pop()

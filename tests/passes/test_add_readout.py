@@ -50,7 +50,9 @@ def test_a_network_that_a_chip_refuses_compiles_with_it(target: str) -> None:
 
 def test_an_output_that_is_a_population_stays_as_it_is_and_a_warning_says_so() -> None:
     model, log = chain(4, linear(np.random.default_rng(0), 6, 4), lif(6), n_out=6), Log()
-    assert list(lower(model, Options(readout="li"), log=log).reference.nodes(Population)) == ["lif1"]
+    assert list(lower(model, Options(readout="li"), log=log).reference.nodes(Population)) == [
+        "lif1"
+    ]
     (warning,) = [d for d in log.diagnostics if d.code == "P321"]
     assert (warning.severity, warning.found, warning.where) == (
         "warning",
@@ -59,7 +61,9 @@ def test_an_output_that_is_a_population_stays_as_it_is_and_a_warning_says_so() -
     ) and "`lif1`" in warning.message
 
 
-@pytest.mark.parametrize("text", ["", "lif", "li:0.5", "li:inf", "if:0", "if:-1", "if:x", "li:1:2", "li:nan"])
+@pytest.mark.parametrize(
+    "text", ["", "lif", "li:0.5", "li:inf", "if:0", "if:-1", "if:x", "li:1:2", "li:nan"]
+)
 def test_anything_else_is_refused(text: str) -> None:
     assert Readout.parse(text) is None
     with pytest.raises(UsageError, match="--readout"):

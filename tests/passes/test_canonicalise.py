@@ -1,4 +1,6 @@
-"""canonicalise: every neuron has its own parameters, and an infinite time constant is an integrator."""
+"""canonicalise: every neuron has its own parameters, and an infinite time constant is an
+integrator.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def alone(item: RawNode, *shape: int) -> Any:
         ([1.0, 2, 3, 4], (1, 2, 2), [1, 2, 3, 4]),
     ],
 )
-def test_scalars_channels_and_leading_ones_become_one_value_a_neuron(value: Any, shape: Any, full: list[float]) -> None:
+def test_scalars_channels_and_leading_ones_become_one_value_a_neuron(
+    value: Any, shape: Any, full: list[float]
+) -> None:
     assert alone(scale(value), *shape).scale.tolist() == full
     assert alone(delay(value), *shape).delay_s.tolist() == full
     assert alone(lif(1, v_threshold=value), *shape).v_threshold.tolist() == full
@@ -52,12 +56,20 @@ def test_scalars_channels_and_leading_ones_become_one_value_a_neuron(value: Any,
 
 def test_parameters_of_one_node_may_have_different_shapes() -> None:
     layer = alone(lif(1, tau=1e-3, r=[10.0] * 4, v_threshold=[[[1.0]], [[2.0]]]), 2, 1, 2)
-    assert layer.r.tolist() == [10] * 4 and layer.v_threshold.tolist() == [1, 1, 2, 2] and layer.tau_mem_s.shape == (4,)
+    assert (
+        layer.r.tolist() == [10] * 4
+        and layer.v_threshold.tolist() == [1, 1, 2, 2]
+        and layer.tau_mem_s.shape == (4,)
+    )
 
 
 def test_a_weight_loses_its_leading_ones() -> None:
     raw = graph(
-        {"in": inp(3), "x": node("Affine", weight=np.ones((1, 1, 2, 3)), bias=np.ones((1, 2))), "out": out()},
+        {
+            "in": inp(3),
+            "x": node("Affine", weight=np.ones((1, 1, 2, 3)), bias=np.ones((1, 2))),
+            "out": out(),
+        },
         "in x out",
     )
     layer = layers(raw)["x"].layer
@@ -67,7 +79,8 @@ def test_a_weight_loses_its_leading_ones() -> None:
 def test_a_stack_of_matrices_stays_one() -> None:
     weight = np.arange(12.0).reshape(2, 2, 3)
     raw = graph(
-        {"in": inp(2, 3), "w": linear(weight), "pop": node("I", r=np.ones((2, 2))), "out": out()}, "in w pop out"
+        {"in": inp(2, 3), "w": linear(weight), "pop": node("I", r=np.ones((2, 2))), "out": out()},
+        "in w pop out",
     )
     x = np.array([[1.0, 2, 3], [4, 5, 6]])
     expected = np.stack([weight[0] @ x[0], weight[1] @ x[1]])
@@ -78,7 +91,12 @@ def test_a_stack_of_matrices_stays_one() -> None:
 def test_an_infinite_time_constant_is_an_integrator(r: float, gain: float) -> None:
     item = lif(2, tau=np.full(2, np.inf), r=np.full(2, r))
     layer = alone(item, 2)
-    assert isinstance(layer, Neuron) and layer.kind == "IF" and layer.tau_mem_s is None and layer.r is not None
+    assert (
+        isinstance(layer, Neuron)
+        and layer.kind == "IF"
+        and layer.tau_mem_s is None
+        and layer.r is not None
+    )
     assert layer.r.tolist() == [gain, gain]
     raw = graph({"in": inp(2), "x": item, "out": out(2)}, "in x out")
     assert findings(raw) == [("G211", "nodes/x/tau")]
@@ -110,7 +128,9 @@ def test_an_infinite_synapse_keeps_its_current_for_ever() -> None:
 
 @pytest.mark.parametrize("field", ["r", "w_in"])
 def test_an_infinite_gain_with_a_finite_time_constant_means_nothing(field: str) -> None:
-    raw = graph({"in": inp(1), "x": changed(cuba(1), **{field: [np.inf]}), "out": out(1)}, "in x out")
+    raw = graph(
+        {"in": inp(1), "x": changed(cuba(1), **{field: [np.inf]}), "out": out(1)}, "in x out"
+    )
     assert refusals(raw) == [("F110", f"nodes/x/{field}")]
 
 

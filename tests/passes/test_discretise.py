@@ -55,7 +55,10 @@ def test_euler_gives_back_what_was_trained() -> None:
 def test_a_synapse_has_its_own_coefficients() -> None:
     d = dynamics(cuba(1, steps=8, synapse=4))
     assert d.decay_syn is not None and d.gain_syn is not None
-    assert (d.decay_mem.item(), d.decay_syn.item()) == (0.875, 0.75) and d.gain_syn.item() == pytest.approx(1)
+    assert (d.decay_mem.item(), d.decay_syn.item()) == (
+        0.875,
+        0.75,
+    ) and d.gain_syn.item() == pytest.approx(1)
 
 
 def test_the_exponential_is_exact_for_a_constant_input() -> None:
@@ -87,7 +90,9 @@ def test_a_time_constant_of_one_step_forgets_at_once() -> None:
     assert d.decay_mem.item() == pytest.approx(0, abs=1e-7) and d.decay_mem.item() >= 0
 
 
-@pytest.mark.parametrize(("delay_s", "expected", "warned"), [(2e-4, 2, False), (2.4e-4, 2, True), (1e-5, 1, True)])
+@pytest.mark.parametrize(
+    ("delay_s", "expected", "warned"), [(2e-4, 2, False), (2.4e-4, 2, True), (1e-5, 1, True)]
+)
 def test_delays_become_whole_steps(delay_s: float, expected: int, warned: bool) -> None:
     raw = graph({"in": inp(1), "d": delay(delay_s), "pop": adder(), "out": out(1)}, "in d pop out")
     assert [code for code, _ in findings(raw)] == (["P304"] if warned else [])
@@ -121,15 +126,24 @@ def test_a_long_delay_is_fine() -> None:
 @pytest.mark.parametrize(("weight", "refused"), [(1e100, False), (1.1e100, True), (-1e308, True)])
 def test_a_weight_is_at_most_ten_to_the_hundred(weight: float, refused: bool) -> None:
     """So that sums and squares of weights stay finite in everything that follows."""
-    net = graph({"in": inp(1), "w": affine([[weight]], [0]), "pop": lif(1), "out": out(1)}, "in w pop out")
+    net = graph(
+        {"in": inp(1), "w": affine([[weight]], [0]), "pop": lif(1), "out": out(1)}, "in w pop out"
+    )
     assert refusals(net) == ([("F110", "nodes/w")] if refused else [])
 
 
 @pytest.mark.filterwarnings("error")
 def test_layers_whose_product_overflows_are_refused_without_a_word_from_numpy() -> None:
-    """Each weight is a number; their product is none, and so is infinity times the zeros behind it."""
+    """Each weight is a number; their product is none, and so is infinity times the zeros behind
+    it.
+    """
     for last in (1e200, 0.0):
-        nodes = {"in": inp(1), "w": affine([[1e200]], [0]), "x": affine([[1e200]], [0]), "y": affine([[last]], [0])}
+        nodes = {
+            "in": inp(1),
+            "w": affine([[1e200]], [0]),
+            "x": affine([[1e200]], [0]),
+            "y": affine([[last]], [0]),
+        }
         net = graph({**nodes, "pop": lif(1), "out": out(1)}, "in w x y pop out")
         assert refusals(net) == [("F110", "nodes/w")]
 
@@ -137,7 +151,9 @@ def test_layers_whose_product_overflows_are_refused_without_a_word_from_numpy() 
 def test_a_chain_that_stays_a_chain_is_measured_by_its_product() -> None:
     kernel = {"stride": 1, "padding": 1, "dilation": 1, "groups": 1, "input_shape": (4, 4)}
     conv = node("Conv2d", weight=np.full((1, 1, 3, 3), 1e60), bias=[0.0], **kernel)
-    pop = node("IF", r=np.ones((1, 4, 4)), v_threshold=np.ones((1, 4, 4)), v_reset=np.zeros((1, 4, 4)))
+    pop = node(
+        "IF", r=np.ones((1, 4, 4)), v_threshold=np.ones((1, 4, 4)), v_reset=np.zeros((1, 4, 4))
+    )
     nodes = {"in": inp(1, 4, 4), "a": conv, "b": conv, "pop": pop, "out": out(1, 4, 4)}
     assert refusals(graph(nodes, "in a b pop out")) == [("F110", "nodes/a")]
     del nodes["b"]
@@ -147,5 +163,7 @@ def test_a_chain_that_stays_a_chain_is_measured_by_its_product() -> None:
 def test_gains_rests_and_biases_are_measured_too() -> None:
     for spoilt in ({"r": [1e308]}, {"v_leak": [-1e308]}, {"v_threshold": [1e308]}):
         assert refusals(alone(lif(1, **spoilt))) == [("F110", "nodes/x")]
-    net = graph({"in": inp(1), "w": affine([[1]], [1e308]), "pop": lif(1), "out": out(1)}, "in w pop out")
+    net = graph(
+        {"in": inp(1), "w": affine([[1]], [1e308]), "pop": lif(1), "out": out(1)}, "in w pop out"
+    )
     assert refusals(net) == [("F110", "nodes/w")]

@@ -8,11 +8,26 @@ import pytest
 from nirc.diagnostics.errors import InputError
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.ir.layers import LayerNode, Subgraph
-from tests.build import adder, findings, graph, if_, inp, layers, linear, lowered, nested, out, scale, steps
+from tests.build import (
+    adder,
+    findings,
+    graph,
+    if_,
+    inp,
+    layers,
+    linear,
+    lowered,
+    nested,
+    out,
+    scale,
+    steps,
+)
 
 
 def doubling() -> RawNode:
-    return nested(graph({"input": inp(1), "twice": scale(2.0), "output": out(1)}, "input twice output"))
+    return nested(
+        graph({"input": inp(1), "twice": scale(2.0), "output": out(1)}, "input twice output")
+    )
 
 
 def test_nested_is_the_same_as_flattened_by_hand() -> None:
@@ -33,7 +48,11 @@ def test_nested_is_the_same_as_flattened_by_hand() -> None:
     one, other = layers(inside), layers(by_hand)
     assert set(one.graph) == set(other.graph) and set(one.graph.edges()) == set(other.graph.edges())
     x = steps([0, 1.0], [0, 0], [1.0, 0])
-    assert lowered(inside).outputs(x).tolist() == lowered(by_hand).outputs(x).tolist() == [[[0, 1], [1, 0], [1, 0]]]
+    assert (
+        lowered(inside).outputs(x).tolist()
+        == lowered(by_hand).outputs(x).tolist()
+        == [[[0, 1], [1, 0], [1, 0]]]
+    )
 
 
 def test_three_deep_with_edges_to_inner_nodes() -> None:
@@ -60,7 +79,14 @@ def test_names_that_become_the_same_stay_two_nodes(names: tuple[str, str]) -> No
 
 
 def test_two_plain_nodes_of_unprintable_names_stay_two() -> None:
-    nodes = {"in": inp(1), "a\n": scale(1.0), "a\t": scale(10.0), "a_": scale(100.0), "pop": adder(), "out": out(1)}
+    nodes = {
+        "in": inp(1),
+        "a\n": scale(1.0),
+        "a\t": scale(10.0),
+        "a_": scale(100.0),
+        "pop": adder(),
+        "out": out(1),
+    }
     ways = [(a, b) for name in ("a\n", "a\t", "a_") for a, b in (("in", name), (name, "pop"))]
     program = layers(graph(nodes, *ways, "pop out"))
     assert all(name.isprintable() for name in program.graph)

@@ -20,7 +20,9 @@ def li(n: int, steps: float) -> nir.LI:
 
 
 def two_synapses(rng: np.random.Generator, *steps: float) -> nir.NIRGraph:
-    """One population of LIF neurons with an LI in each of several input branches, and one branch without."""
+    """One population of LIF neurons with an LI in each of several input branches, and one branch
+    without.
+    """
     nodes = {"in": nir.Input(np.array([4])), "direct": linear(rng, 6, 4), "pop": lif(6)}
     edges = [("in", "direct"), ("direct", "pop")]
     for i, tau in enumerate(steps):
@@ -37,7 +39,9 @@ def test_li_before_weights_and_lif_becomes_a_synapse() -> None:
     assert list(stages.discrete.nodes(Population)) == ["lif2"]
     assert stages.discrete["lif2"].dynamics.decay_syn[0] == pytest.approx(0.75)
     inputs = raster(rng, 3, 40, 4)
-    np.testing.assert_array_equal(run(stages.reference, inputs).output, run(stages.discrete, inputs).output)
+    np.testing.assert_array_equal(
+        run(stages.reference, inputs).output, run(stages.discrete, inputs).output
+    )
 
 
 def test_two_filters_use_two_receptors_and_keep_the_spikes() -> None:
@@ -46,7 +50,9 @@ def test_two_filters_use_two_receptors_and_keep_the_spikes() -> None:
     pop = stages.discrete["pop"].dynamics
     assert isinstance(pop, Discrete) and pop.decay_syn is None and pop.decay_syn_2 is not None
     inputs = raster(rng, 3, 40, 4)
-    np.testing.assert_array_equal(run(stages.reference, inputs).output, run(stages.discrete, inputs).output)
+    np.testing.assert_array_equal(
+        run(stages.reference, inputs).output, run(stages.discrete, inputs).output
+    )
 
 
 def test_three_filters_are_too_many_and_stay_populations() -> None:
@@ -70,7 +76,10 @@ def test_a_constant_behind_the_filter_goes_into_the_neurons_leak(recurrent: bool
     """LI -> Affine with a bias -> LIF: the bias reaches the membrane unfiltered, in every step."""
     rng = np.random.default_rng(3)
     nodes = {"in": nir.Input(np.array([4])), "s": li(4, 5.0)}
-    nodes |= {"w": nir.Affine(rng.normal(0.3, 0.5, (6, 4)), rng.normal(0.05, 0.05, 6)), "pop": lif(6)}
+    nodes |= {
+        "w": nir.Affine(rng.normal(0.3, 0.5, (6, 4)), rng.normal(0.05, 0.05, 6)),
+        "pop": lif(6),
+    }
     nodes["out"] = nir.Output(np.array([6]))
     edges = [("in", "s"), ("s", "w"), ("w", "pop"), ("pop", "out")]
     if recurrent:

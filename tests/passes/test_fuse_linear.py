@@ -15,7 +15,21 @@ from nirc.ir.program import Program
 from nirc.passes.fuse_linear import FuseLinear, fuse
 from nirc.passes.pipeline import run_passes
 from nirc.semantics.run import run
-from tests.build import DT, adder, affine, delay, graph, if_, inp, layers, linear, lowered, made, out, scale
+from tests.build import (
+    DT,
+    adder,
+    affine,
+    delay,
+    graph,
+    if_,
+    inp,
+    layers,
+    linear,
+    lowered,
+    made,
+    out,
+    scale,
+)
 from tests.passes.chains import network, networks, quarters, raster
 from tests.reference.nir_graph import Reference
 
@@ -61,7 +75,9 @@ def test_any_two_operators_keep_their_product(first: str, second: str) -> None:
         pads, one = ((1, 1), (1, 1)), (1, 1)
         weight = frozen(quarters(dice, 12, 12))
         return {
-            "conv": Conv(frozen(quarters(dice, 3, 3, 3, 3)), (3, 2, 2), (3, 2, 2), one, pads, one, 1),
+            "conv": Conv(
+                frozen(quarters(dice, 3, 3, 3, 3)), (3, 2, 2), (3, 2, 2), one, pads, one, 1
+            ),
             "pool": Pool((3, 2, 2), (3, 2, 2), (3, 3), one, pads, 0.25),
             "dense": Dense(weight),
             "sparse": sparse(*Dense(weight).coo(), 12, 12),
@@ -79,7 +95,9 @@ def test_any_two_operators_keep_their_product(first: str, second: str) -> None:
 
 
 def test_a_scale_after_a_convolution_goes_into_its_kernel_if_it_is_the_same_over_each_map() -> None:
-    kernel = Conv(frozen(np.ones((2, 1, 1, 1))), (1, 2, 2), (2, 2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    kernel = Conv(
+        frozen(np.ones((2, 1, 1, 1))), (1, 2, 2), (2, 2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1
+    )
     per_map, per_pixel = np.repeat([2.0, 3.0], 4), np.arange(8.0)
     (both,) = fuse((kernel, Diagonal(frozen(per_map))))
     assert isinstance(both, Conv) and both.weight.ravel().tolist() == [2, 3]
@@ -105,7 +123,13 @@ def test_sparse_keeps_its_entries_when_scaled() -> None:
 
 def test_parallel_matrices_become_one_and_keep_both_biases() -> None:
     raw = graph(
-        {"in": inp(1), "a": affine([[2.0]], [1.0]), "b": affine([[3.0]], [10.0]), "pop": adder(), "out": out(1)},
+        {
+            "in": inp(1),
+            "a": affine([[2.0]], [1.0]),
+            "b": affine([[3.0]], [10.0]),
+            "pop": adder(),
+            "out": out(1),
+        },
         "in a pop out",
         "in b pop",
     )
@@ -119,7 +143,14 @@ def test_parallel_matrices_become_one_and_keep_both_biases() -> None:
 
 def test_parallel_matrices_of_different_delay_stay_apart() -> None:
     raw = graph(
-        {"in": inp(1), "a": linear([[2.0]]), "b": linear([[3.0]]), "d": delay(DT), "pop": adder(), "out": out(1)},
+        {
+            "in": inp(1),
+            "a": linear([[2.0]]),
+            "b": linear([[3.0]]),
+            "d": delay(DT),
+            "pop": adder(),
+            "out": out(1),
+        },
         "in a pop out",
         "in b d pop",
     )
@@ -130,7 +161,9 @@ def test_parallel_matrices_of_different_delay_stay_apart() -> None:
 
 def test_one_to_one_wires_are_never_merged_away() -> None:
     raw = graph(
-        {"in": inp(2), "a": scale(1.0), "b": scale(1.0), "pop": if_(2, 1.5), "out": out(2)}, "in a pop out", "in b pop"
+        {"in": inp(2), "a": scale(1.0), "b": scale(1.0), "pop": if_(2, 1.5), "out": out(2)},
+        "in a pop out",
+        "in b pop",
     )
     assert lowered(raw).outputs([[[1.0, 0.0]]]).ravel().tolist() == [1, 0]
 
@@ -140,5 +173,7 @@ def test_nothing_is_said_and_the_argument_stays_as_it_was() -> None:
     before, log = unfused(raw), Log()
     edges = [p for *_, p in before.edges()]
     FuseLinear().run(before, log)
-    assert not log.diagnostics and all(a is b for a, b in zip(edges, (p for *_, p in before.edges()), strict=True))
+    assert not log.diagnostics and all(
+        a is b for a, b in zip(edges, (p for *_, p in before.edges()), strict=True)
+    )
     assert all(isinstance(p, Projection) for p in edges)

@@ -60,7 +60,9 @@ def test_a_given_step_wins_and_a_disagreement_is_said() -> None:
     made = lowered(alone(lif(1)), dt=2e-4)
     assert made.discrete.dt_s == 2e-4
     warning = only("P310", alone(lif(1)), dt=2e-4)
-    assert (warning.found, warning.where) == ("0.0002 s", "nodes/x/r") and warning.limit.startswith("0.0001 s")
+    assert (warning.found, warning.where) == ("0.0002 s", "nodes/x/r") and warning.limit.startswith(
+        "0.0001 s"
+    )
 
 
 def test_who_follows_the_warning_of_a_long_step_is_not_warned_of_the_other() -> None:
@@ -69,7 +71,11 @@ def test_who_follows_the_warning_of_a_long_step_is_not_warned_of_the_other() -> 
     note = only("P310", doubtful, dt=1e-3)
     assert note.severity == "note" and note.message.endswith("and r as a gain")
     sure = only("P310", alone(lif(1)), dt=1e-3)
-    assert sure.severity == "warning" and "leave --dt away" in sure.help and "10 times as much" in sure.help
+    assert (
+        sure.severity == "warning"
+        and "leave --dt away" in sure.help
+        and "10 times as much" in sure.help
+    )
 
 
 def test_a_given_step_that_agrees_is_taken_without_a_word() -> None:
@@ -79,7 +85,10 @@ def test_a_given_step_that_agrees_is_taken_without_a_word() -> None:
 def test_nodes_that_disagree_are_refused_with_what_each_says() -> None:
     raw = alone(lif(1), changed(lif(1), tau=[8e-3]))
     refusal = only("P302", raw)
-    assert "nodes/x/r: tau / r = 0.0001 s" in refusal.found and "nodes/y0/r: tau / r = 0.001 s" in refusal.found
+    assert (
+        "nodes/x/r: tau / r = 0.0001 s" in refusal.found
+        and "nodes/y0/r: tau / r = 0.001 s" in refusal.found
+    )
     assert refusals(raw, dt=DT) == []
 
 
@@ -110,10 +119,13 @@ def test_what_has_no_time_needs_none() -> None:
 
 @pytest.mark.parametrize(
     ("r", "dt", "gain", "said_so"),
-    [(1.0, None, 1.0, True), (1.0, 1e-4, 1.0, True), (1e4, 1e-4, 1.0, False), (2e3, 1e-3, 2.0, False),
+    [(1.0, None, 1.0, True), (1.0, 1e-4, 1.0, True), (1e4, 1e-4, 1.0, False),
+    (2e3, 1e-3, 2.0, False),
      (0.5, 1e-3, 0.5, True)],
 )  # fmt: skip
-def test_an_integrator_s_gain_is_per_step_or_per_second(r: float, dt: float | None, gain: float, said_so: bool) -> None:
+def test_an_integrator_s_gain_is_per_step_or_per_second(
+    r: float, dt: float | None, gain: float, said_so: bool
+) -> None:
     raw = alone(changed(if_(1), r=[r]))
     made = lowered(raw, dt=dt)
     assert made.discrete["x"].dynamics.gain_mem.item() == pytest.approx(gain)
@@ -124,19 +136,28 @@ def test_rockpool_s_exponential_gain_tells_its_step_to_rockpool_s_reading_only()
     tau = np.array([2e-2])
     item = lif(1, tau=tau, r=tau / 1e-3 * np.exp(-1e-3 / tau))
     assert written_by("rockpool", alone(item)).discrete.dt_s == 1e-3
-    assert lowered(alone(item), dt=None).discrete.dt_s == pytest.approx(1e-3 * np.exp(1e-3 / 2e-2), rel=1e-5)
+    assert lowered(alone(item), dt=None).discrete.dt_s == pytest.approx(
+        1e-3 * np.exp(1e-3 / 2e-2), rel=1e-5
+    )
 
 
 def test_a_writer_s_own_step_stays_when_the_user_names_another() -> None:
-    """The step that is given names the time. The decay is the one that the network was trained with."""
+    """The step that is given names the time.
+
+    The decay is the one that the network was trained with.
+    """
     made = written_by("snntorch", alone(lif(1)), dt=2e-4)
-    assert made.discrete.dt_s == 2e-4 and made.discrete["x"].dynamics.decay_mem.item() == pytest.approx(1 - 1 / 8)
+    assert made.discrete.dt_s == 2e-4 and made.discrete[
+        "x"
+    ].dynamics.decay_mem.item() == pytest.approx(1 - 1 / 8)
     (warning,) = [d for d in made.said if d.code == "P310"]
     assert (warning.found, warning.limit) == ("0.0002 s", "0.0001 s")
 
 
 @pytest.mark.parametrize(("tau_steps", "severity"), [(3.1, "note"), (2.9, "warning")])
-def test_a_step_that_is_long_beside_a_time_constant_is_warned_of(tau_steps: float, severity: str) -> None:
+def test_a_step_that_is_long_beside_a_time_constant_is_warned_of(
+    tau_steps: float, severity: str
+) -> None:
     said_so = only("P309", alone(lif(1, steps=tau_steps)))
     assert said_so.severity == severity
     assert (severity == "note") or ("--dt" in said_so.help and said_so.limit.startswith("3 steps"))
@@ -157,10 +178,17 @@ def test_the_advice_for_a_missing_step_fits_the_time_constants(tau_s: float, adv
         (5e-4, "Nengo 4.1.0 steps by 1e-3 s: --from nengo"),  # by the letter it would be P303
     ],
 )
-def test_where_the_file_may_be_by_a_writer_its_usual_step_is_named(tau_s: float, help_: str) -> None:
+def test_where_the_file_may_be_by_a_writer_its_usual_step_is_named(
+    tau_s: float, help_: str
+) -> None:
     raw, log = alone(lif(1, tau=[tau_s], r=[1.0])), Log()
     with pytest.raises(CompileError):
-        lower_layers(layers(raw), Reading(LETTER, LETTER.defaults(), candidates=("nengo",)), Options(), log=log)
+        lower_layers(
+            layers(raw),
+            Reading(LETTER, LETTER.defaults(), candidates=("nengo",)),
+            Options(),
+            log=log,
+        )
     assert [d.help for d in log.errors] == [help_]
 
 
@@ -168,10 +196,19 @@ def test_the_step_of_the_data_is_taken_where_nothing_else_tells_one() -> None:
     data = Data(np.zeros((1, 2, 1), np.int64), dt_s=1e-3)
     options = Options().with_data(None, np.zeros(3), Data(data.inputs), data)
     reading, log = Reading(LETTER, LETTER.defaults()), Log()
-    assert lower_layers(layers(alone(lif(1, r=[1.0], tau=[5e-3]))), reading, options, log=log).discrete.dt_s == 1e-3
+    assert (
+        lower_layers(
+            layers(alone(lif(1, r=[1.0], tau=[5e-3]))), reading, options, log=log
+        ).discrete.dt_s
+        == 1e-3
+    )
     assert [(d.code, d.severity) for d in log.diagnostics] == [("P309", "note")]
-    assert lower_layers(layers(alone(lif(1))), reading, options, log=Log()).discrete.dt_s == DT  # the file tells it
-    assert lower_layers(layers(alone(if_(1))), reading, options, log=Log()).discrete.dt_s is None  # no time in it
+    assert (
+        lower_layers(layers(alone(lif(1))), reading, options, log=Log()).discrete.dt_s == DT
+    )  # the file tells it
+    assert (
+        lower_layers(layers(alone(if_(1))), reading, options, log=Log()).discrete.dt_s is None
+    )  # no time in it
 
 
 def test_numbers_at_the_edge_of_what_floats_hold_do_no_harm() -> None:

@@ -9,9 +9,26 @@ import pytest
 
 from nirc.frontend.raw import RawNode
 from nirc.ir.arrays import Shape
-from tests.build import adder, changed, findings, graph, if_, inp, layers, lif, linear, node, out, refusals, said, scale
+from tests.build import (
+    adder,
+    changed,
+    findings,
+    graph,
+    if_,
+    inp,
+    layers,
+    lif,
+    linear,
+    node,
+    out,
+    refusals,
+    said,
+    scale,
+)
 
-CONV = node("Conv2d", weight=np.ones((2, 1, 3, 3)), stride=1, padding=0, dilation=1, groups=1, bias=0.0)
+CONV = node(
+    "Conv2d", weight=np.ones((2, 1, 3, 3)), stride=1, padding=0, dilation=1, groups=1, bias=0.0
+)
 
 
 def neurons(*shape: int) -> RawNode:
@@ -26,8 +43,10 @@ def shape(raw: Any, name: str) -> Shape | None:
 def test_shapes_travel_through_a_convolutional_net() -> None:
     raw = graph(
         {
-            "in": inp(1, 8, 8), "conv": CONV, "a": if_(), "pool": node("SumPool2d", kernel_size=2, stride=2, padding=0),
-            "flat": node("Flatten", start_dim=0, end_dim=-1, input_type=(2, 3, 3)), "w": linear(np.ones((4, 18))),
+            "in": inp(1, 8, 8), "conv": CONV, "a": if_(),
+            "pool": node("SumPool2d", kernel_size=2, stride=2, padding=0),
+            "flat": node("Flatten", start_dim=0, end_dim=-1, input_type=(2, 3, 3)),
+            "w": linear(np.ones((4, 18))),
             "b": if_(4), "out": out(4),
         },
         "in conv a pool flat w b out",
@@ -58,7 +77,11 @@ def test_a_recurrent_part_without_input_takes_its_own_shapes() -> None:
 
 
 def test_signals_of_different_shape_do_not_add_up() -> None:
-    raw = graph({"a": inp(2), "b": inp(3), "s": scale(1.0), "pop": adder(3), "out": out()}, "a s pop out", "b s")
+    raw = graph(
+        {"a": inp(2), "b": inp(3), "s": scale(1.0), "pop": adder(3), "out": out()},
+        "a s pop out",
+        "b s",
+    )
     assert {code for code, _ in refusals(raw)} == {"G252"}
 
 
@@ -83,7 +106,10 @@ def test_an_input_without_a_shape_takes_that_of_what_it_feeds() -> None:
 
 @pytest.mark.parametrize("declared", [(1, 3), (1, 1, 3), (100, 3), (1, 100, 3), (7,)])
 def test_an_input_s_time_and_batch_axes_are_dropped_with_a_word(declared: Shape) -> None:
-    raw = graph({"in": inp(*declared), "w": linear(np.ones((2, 3))), "pop": if_(2), "out": out(2)}, "in w pop out")
+    raw = graph(
+        {"in": inp(*declared), "w": linear(np.ones((2, 3))), "pop": if_(2), "out": out(2)},
+        "in w pop out",
+    )
     severity = "note" if np.prod(declared[:-1]) == 1 and declared != (7,) else "warning"
     assert shape(raw, "in") == (3,)
     assert [(d.code, d.severity) for d in said(raw) if d.code == "G207"] == [("G207", severity)]
@@ -91,10 +117,19 @@ def test_an_input_s_time_and_batch_axes_are_dropped_with_a_word(declared: Shape)
 
 @pytest.mark.parametrize(
     ("declared", "item"),
-    [((1 << 24, 1 << 24), scale(1.0)), ((1, 99, 99), changed(CONV, padding=1 << 20)), ((1 << 13, 1 << 12), scale(1.0))],
+    [
+        ((1 << 24, 1 << 24), scale(1.0)),
+        ((1, 99, 99), changed(CONV, padding=1 << 20)),
+        ((1 << 13, 1 << 12), scale(1.0)),
+    ],
 )
-def test_a_signal_larger_than_memory_is_refused_before_it_is_made(declared: Shape, item: RawNode) -> None:
-    raw = graph({"in": inp(*declared), "x": item, "pop": if_(), "last": if_(), "out": out()}, "in x pop last out")
+def test_a_signal_larger_than_memory_is_refused_before_it_is_made(
+    declared: Shape, item: RawNode
+) -> None:
+    raw = graph(
+        {"in": inp(*declared), "x": item, "pop": if_(), "last": if_(), "out": out()},
+        "in x pop last out",
+    )
     (huge,) = [d for d in said(raw) if d.severity == "error"]
     assert (huge.code, huge.where) == ("F106", "nodes/x" if item.type == "Conv2d" else "nodes/in")
 

@@ -38,7 +38,9 @@ def dense(values: list[int]) -> Dense:
     return Dense(frozen(np.array(values).reshape(N, N) / 4.0))
 
 
-def network(dynamics: dict[str, Discrete], edges: list[tuple[str, str, Projection]], *sinks: str) -> Program:
+def network(
+    dynamics: dict[str, Discrete], edges: list[tuple[str, str, Projection]], *sinks: str
+) -> Program:
     nodes: dict[str, object] = {"in": Source((N,), ("in",))}
     nodes |= {name: Population((N,), d, (name,)) for name, d in dynamics.items()}
     nodes |= {name: Sink((N,), (name,)) for name in sinks}
@@ -62,7 +64,12 @@ def values(number: float) -> Float:
 
 
 def lif(**fields: object) -> Discrete:
-    usual = {"decay_mem": values(0.5), "gain_mem": values(1), "drift": values(0), "threshold": values(1)}
+    usual = {
+        "decay_mem": values(0.5),
+        "gain_mem": values(1),
+        "drift": values(0),
+        "threshold": values(1),
+    }
     return Discrete(**(usual | fields))  # type: ignore[arg-type]
 
 
@@ -70,7 +77,7 @@ def cuba(**fields: object) -> Discrete:
     return lif(**({"decay_syn": values(0.25), "gain_syn": values(2)} | fields))
 
 
-# -- what becomes of each writer's rule --------------------------------------------------------------------------
+# -- what becomes of each writer's rule ------------------------------------------------------------
 
 
 def test_spyx_lif_is_snntorch_s_a_step_later() -> None:
@@ -100,7 +107,11 @@ def test_a_synapse_that_decays_what_it_took_has_a_smaller_gain() -> None:
 def test_a_synapse_that_decays_after_its_use_keeps_its_gain() -> None:
     """Norse: the decay at the end of a step is one at the beginning of the next."""
     d = one(cuba(rule=norse.CELL))
-    assert d.rule == LETTER.with_synapse() and d.gain_syn is not None and d.gain_syn.tolist() == [2] * N
+    assert (
+        d.rule == LETTER.with_synapse()
+        and d.gain_syn is not None
+        and d.gain_syn.tolist() == [2] * N
+    )
 
 
 def test_a_lowpass_sends_its_membrane_a_step_later() -> None:
@@ -109,7 +120,9 @@ def test_a_lowpass_sends_its_membrane_a_step_later() -> None:
     assert made["a"].dynamics.rule == MEMBRANE and made["out"].delay_steps == 1
 
 
-@pytest.mark.parametrize("rule", [LETTER, snntorch.LATE_SUBTRACT, snntorch.RESTORED, snntorch.LATE_SET])
+@pytest.mark.parametrize(
+    "rule", [LETTER, snntorch.LATE_SUBTRACT, snntorch.RESTORED, snntorch.LATE_SET]
+)
 def test_rules_in_order_stay_as_they_are(rule: object) -> None:
     d = lif(rule=rule)
     assert one(d) is d
@@ -124,13 +137,18 @@ def test_a_neuron_that_fires_before_its_first_input_keeps_its_rule() -> None:
     assert run(program, np.zeros((1, 2, N))).output[0, :, 0].tolist() == [1, 0]
 
 
-# -- outputs -----------------------------------------------------------------------------------------------------
+# -- outputs ---------------------------------------------------------------------------------------
 
 
 def test_an_output_of_late_and_other_spikes_delays_only_the_late_ones() -> None:
     program = network(
         {"a": lif(rule=spyx.PLAIN), "b": lif()},
-        [("in", "a", Projection()), ("in", "b", Projection()), ("a", "out", Projection()), ("b", "out", Projection())],
+        [
+            ("in", "a", Projection()),
+            ("in", "b", Projection()),
+            ("a", "out", Projection()),
+            ("b", "out", Projection()),
+        ],
         "out",
     )
     made = normalised(program)
@@ -145,7 +163,11 @@ def test_a_bias_of_an_output_is_not_held_back() -> None:
         "out",
     )
     x = np.zeros((1, 2, N))
-    assert run(normalised(program), x).output.tolist() == run(program, x).output.tolist() == [[[3, 3], [3, 3]]]
+    assert (
+        run(normalised(program), x).output.tolist()
+        == run(program, x).output.tolist()
+        == [[[3, 3], [3, 3]]]
+    )
 
 
 @settings(max_examples=200)
@@ -168,7 +190,7 @@ def test_any_two_populations_answer_as_before(data: st.DataObject) -> None:
     np.testing.assert_array_equal(run(normalised(program), x).output, run(program, x).output)
 
 
-# -- loops -------------------------------------------------------------------------------------------------------
+# -- loops -----------------------------------------------------------------------------------------
 
 
 def recurrent(d: Discrete, inward: Dense, back: Dense, x: Float) -> Float:
@@ -207,7 +229,9 @@ def test_a_recurrent_cell_of_spyx_hears_itself_in_the_same_step(
 @given(st.data())
 def test_other_loops_answer_as_before(data: st.DataObject) -> None:
     d = data.draw(neurons(EVERY.filter(lambda rule: not rule.emits_late), N, receptors=1))
-    back = Projection((dense(data.draw(WEIGHTS)),), feedback=True, delay_steps=data.draw(st.integers(0, 1)))
+    back = Projection(
+        (dense(data.draw(WEIGHTS)),), feedback=True, delay_steps=data.draw(st.integers(0, 1))
+    )
     program = alone(d, ("a", "a", back))
     x = data.draw(drives(N, most_steps=6))[None]
     np.testing.assert_array_equal(run(normalised(program), x).output, run(program, x).output)

@@ -1,4 +1,6 @@
-"""The table of passes: one name in three spellings, one test file each, no pass that nothing runs."""
+"""The table of passes: one name in three spellings, one test file each, no pass that nothing
+runs.
+"""
 
 from __future__ import annotations
 

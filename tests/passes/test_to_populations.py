@@ -43,10 +43,20 @@ def total(raw: RawGraph, *x: object) -> list[float]:
 
 
 def test_populations_sources_and_sinks_stay_and_all_else_becomes_projections() -> None:
-    nodes = {"in": inp(2), "w": linear(np.eye(2)), "s": scale([2.0, 3.0]), "pop": if_(2), "out": out(2)}
+    nodes = {
+        "in": inp(2),
+        "w": linear(np.eye(2)),
+        "s": scale([2.0, 3.0]),
+        "pop": if_(2),
+        "out": out(2),
+    }
     program = ToPopulations().run(layers(graph(nodes, "in w s pop out")), Log())
     assert program.form is Form.CONTINUOUS
-    assert {n: type(program[n]) for n in program.graph} == {"in": Source, "out": Sink, "pop": Population}
+    assert {n: type(program[n]) for n in program.graph} == {
+        "in": Source,
+        "out": Sink,
+        "pop": Population,
+    }
     (into, _) = [p for *_, p in program.edges()]
     assert [type(op) for op in into.ops] == [Dense, Diagonal]
     assert into.origins == ("nodes/w", "nodes/s")
@@ -57,10 +67,13 @@ ORDERS = [("a", "b", "c", "d"), ("d", "c", "b", "a"), ("b", "d", "a", "c"), ("c"
 
 @pytest.mark.parametrize("names", ORDERS)
 def test_the_bias_of_a_diamond_counts_once_a_way(names: tuple[str, ...]) -> None:
-    """Nodes are eliminated one by one: whatever their names, each bias goes every way to the end once."""
+    """Nodes are eliminated one by one: whatever their names, each bias goes every way to the end
+    once.
+    """
     top, left, right, bottom = names
     nodes = {
-        "in": inp(1), top: affine([[1.0]], [1.0]), left: affine([[2.0]], [10.0]), right: affine([[3.0]], [100.0]),
+        "in": inp(1), top: affine([[1.0]], [1.0]), left: affine([[2.0]], [10.0]),
+        right: affine([[3.0]], [100.0]),
         bottom: affine([[1.0]], [1000.0]), "pop": adder(), "out": out(1),
     }  # fmt: skip
     raw = graph(nodes, f"in {top} {left} {bottom} pop out", f"{top} {right} {bottom}")
@@ -70,25 +83,50 @@ def test_the_bias_of_a_diamond_counts_once_a_way(names: tuple[str, ...]) -> None
 
 @pytest.mark.parametrize(("junction", "behind"), [("a", "z"), ("z", "a")])
 def test_the_bias_behind_a_junction_counts_once(junction: str, behind: str) -> None:
-    nodes = {"in": inp(1), "in2": inp(1), junction: scale(1.0), behind: affine([[1.0]], [1.0]), "pop": adder()}
+    nodes = {
+        "in": inp(1),
+        "in2": inp(1),
+        junction: scale(1.0),
+        behind: affine([[1.0]], [1.0]),
+        "pop": adder(),
+    }
     raw = graph(nodes | {"out": out(1)}, f"in {junction} {behind} pop out", f"in2 {junction}")
     assert total(raw, [1.0, 1.0], [0.0, 0.0]) == [3, 4]
 
 
 @pytest.mark.parametrize(("waiting", "behind"), [("a", "z"), ("z", "a")])
 def test_the_bias_behind_a_delay_of_several_lengths_counts_once(waiting: str, behind: str) -> None:
-    nodes = {"in": inp(2), waiting: delay([0.0, DT]), behind: affine(np.eye(2), [1.0, 1.0]), "pop": adder(2)}
+    nodes = {
+        "in": inp(2),
+        waiting: delay([0.0, DT]),
+        behind: affine(np.eye(2), [1.0, 1.0]),
+        "pop": adder(2),
+    }
     raw = graph(nodes | {"out": out(2)}, f"in {waiting} {behind} pop out")
     assert total(raw, [1.0, 1.0], [0.0, 0.0]) == [2, 1, 3, 3]
 
 
 def test_a_bias_that_feeds_two_populations_reaches_both() -> None:
-    nodes = {"in": inp(1), "w": affine([[1.0]], [5.0]), "a": adder(), "b": adder(), "out": out(1), "out2": out(1)}
+    nodes = {
+        "in": inp(1),
+        "w": affine([[1.0]], [5.0]),
+        "a": adder(),
+        "b": adder(),
+        "out": out(1),
+        "out2": out(1),
+    }
     assert total(graph(nodes, "in w a out", "w b out2"), 1.0) == [6, 6]
 
 
 def test_a_convolution_s_bias_covers_its_map() -> None:
-    conv = node("Conv2d", weight=np.zeros((2, 1, 1, 1)), bias=[1.0, 2.0], input_shape=(1, 2), stride=1, padding=0)
+    conv = node(
+        "Conv2d",
+        weight=np.zeros((2, 1, 1, 1)),
+        bias=[1.0, 2.0],
+        input_shape=(1, 2),
+        stride=1,
+        padding=0,
+    )
     pop = node("I", r=np.ones((2, 1, 2)))
     raw = graph({"in": inp(1, 1, 2), "c": conv, "pop": pop, "out": out()}, "in c pop out")
     assert total(raw, [0.0, 0.0]) == [1, 1, 2, 2]
@@ -96,7 +134,8 @@ def test_a_convolution_s_bias_covers_its_map() -> None:
 
 def test_delays_in_a_row_add_up_and_hold_biases_back() -> None:
     nodes = {
-        "in": inp(1), "d1": delay(DT), "w": affine([[1.0]], [10.0]), "d2": delay(2 * DT), "pop": adder(), "out": out(1),
+        "in": inp(1), "d1": delay(DT), "w": affine([[1.0]], [10.0]), "d2": delay(2 * DT),
+        "pop": adder(), "out": out(1),
     }  # fmt: skip
     raw = graph(nodes, "in d1 w d2 pop out")
     (into, _) = [p for *_, p in projections(raw)]
@@ -137,7 +176,14 @@ def test_a_delay_breaks_the_cycle_by_itself() -> None:
 
 def test_inner_ports_and_flatten_are_wires() -> None:
     flat = node("Flatten", start_dim=0, end_dim=-1, input_type=(1, 2))
-    nodes = {"in": inp(1, 2), "f": flat, "mid": out(2), "mid2": inp(2), "pop": adder(2), "out": out(2)}
+    nodes = {
+        "in": inp(1, 2),
+        "f": flat,
+        "mid": out(2),
+        "mid2": inp(2),
+        "pop": adder(2),
+        "out": out(2),
+    }
     raw = graph(nodes, "in f mid mid2 pop out")
     assert [p.ops for *_, p in projections(raw)] == [(), ()]
 
@@ -173,7 +219,9 @@ def test_a_delay_of_very_many_lengths_is_refused() -> None:
 
 def test_the_limit_is_the_number_of_projections_that_are_left() -> None:
     def ways(n: int) -> RawGraph:
-        nodes: dict[str, RawNode] = {"in": inp(1), "s": scale(1.0), "out": out(1)} | {f"p{i}": if_() for i in range(n)}
+        nodes: dict[str, RawNode] = {"in": inp(1), "s": scale(1.0), "out": out(1)} | {
+            f"p{i}": if_() for i in range(n)
+        }
         return graph(nodes, "in s", *(f"s p{i} out" for i in range(n)))
 
     program = layers(ways(3))
@@ -184,7 +232,8 @@ def test_the_limit_is_the_number_of_projections_that_are_left() -> None:
 
 def test_nothing_depends_on_the_order_of_edges_or_on_duplicates() -> None:
     nodes = {
-        "in": inp(2), "a": affine([[1.0, 0.1]], [0.3]), "b": linear([[0.7, 0.2]]), "pop": lif(1), "w": linear([[0.3]]),
+        "in": inp(2), "a": affine([[1.0, 0.1]], [0.3]), "b": linear([[0.7, 0.2]]), "pop": lif(1),
+        "w": linear([[0.3]]),
         "last": lif(1), "out": out(1),
     }  # fmt: skip
     ways = [

@@ -23,11 +23,17 @@ from nirc.files.data import read_data
 from nirc.semantics.run import run
 from nirc.verification.recorded import recording
 
-IN_CI = {"snntorch": "pip install --no-deps snntorch==1.0.0", "sinabs": "pip install --no-deps sinabs==3.1.3"}
+IN_CI = {
+    "snntorch": "pip install --no-deps snntorch==1.0.0",
+    "sinabs": "pip install --no-deps sinabs==3.1.3",
+}
 
 
 def require(package: str) -> Any:
-    """A simulator's package. Missing: the test is skipped, or fails if CI should have installed it."""
+    """A simulator's package.
+
+    Missing: the test is skipped, or fails if CI should have installed it.
+    """
     try:
         return importlib.import_module(package)
     except ImportError as error:
@@ -37,7 +43,9 @@ def require(package: str) -> Any:
         pytest.skip(reason)
 
 
-def spikes(*shape: int, rate: float = 0.3, samples: int = 3, steps: int = 30, seed: int = 0) -> NDArray[np.uint8]:
+def spikes(
+    *shape: int, rate: float = 0.3, samples: int = 3, steps: int = 30, seed: int = 0
+) -> NDArray[np.uint8]:
     """Input spikes (samples, steps, *shape)."""
     raster = np.random.default_rng(seed).random((samples, steps, *shape)) < rate
     return raster.astype(np.uint8)
@@ -56,7 +64,9 @@ def louder(network: Any, factor: float) -> Any:
 
 @dataclass(frozen=True)
 class Taken:
-    """A recording: what nirc.record returned, and the share of its outputs that the file gives without ``--from``."""
+    """A recording: what nirc.record returned, and the share of its outputs that the file gives
+    without ``--from``.
+    """
 
     recorded: nirc.Recorded
     equal: float
@@ -68,10 +78,14 @@ class Taken:
 
 
 def taken(network: Any, inputs: NDArray[Any], where: Path, **options: Any) -> Taken:
-    """Record ``network``; nir.read opens the file with its type checks on, and nirc reads it without an option."""
+    """Record ``network``; nir.read opens the file with its type checks on, and nirc reads it
+    without an option.
+    """
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
-        recorded = nirc.record(network, inputs, where / "model.nir", where / "recorded.npz", **options)
+        recorded = nirc.record(
+            network, inputs, where / "model.nir", where / "recorded.npz", **options
+        )
     assert nir.read(recorded.model).metadata == {"nirc_from": recorded.text}
     data = read_data(recorded.data, Log())
     stages = lower(str(recorded.model), Options(strict=True), log=Log(strict=True))
@@ -83,7 +97,9 @@ def taken(network: Any, inputs: NDArray[Any], where: Path, **options: Any) -> Ta
 
 
 def without_note(model: Path) -> str:
-    """How nirc reads a recorded file whose note is removed: the writer's name and the confidence."""
+    """How nirc reads a recorded file whose note is removed: the writer's name and the
+    confidence.
+    """
     with h5py.File(model, "a") as file:
         del file["node/metadata"]
     reading = lower(str(model), Options(), log=Log()).reading

@@ -1,4 +1,6 @@
-"""Recordings that their file does not give: where the network departs first, and a proof that rounding is why."""
+"""Recordings that their file does not give: where the network departs first, and a proof that
+rounding is why.
+"""
 
 from __future__ import annotations
 
@@ -54,9 +56,18 @@ def test_rounding_is_proved_by_a_run_in_float64(tmp_path: Path) -> None:
     network, inputs = tied(), spikes(12)
     network[0].weight.grad = torch.ones_like(network[0].weight)
     finding = told(taken(network, inputs, tmp_path).recorded)
-    assert "is the first to depart" in finding.help and "rounding to float32 is the cause" in finding.help
-    assert all(p.dtype == torch.float32 for p in network.parameters()) and torch.get_default_dtype() == torch.float32
-    assert all(b.dtype != torch.float64 for b in network.buffers()) and network[0].weight.grad.dtype == torch.float32
+    assert (
+        "is the first to depart" in finding.help
+        and "rounding to float32 is the cause" in finding.help
+    )
+    assert (
+        all(p.dtype == torch.float32 for p in network.parameters())
+        and torch.get_default_dtype() == torch.float32
+    )
+    assert (
+        all(b.dtype != torch.float64 for b in network.buffers())
+        and network[0].weight.grad.dtype == torch.float32
+    )
 
 
 def test_the_first_neuron_that_departs_is_named(tmp_path: Path) -> None:
@@ -65,9 +76,13 @@ def test_the_first_neuron_that_departs_is_named(tmp_path: Path) -> None:
     finding = told(taken(network, inputs, tmp_path).recorded)
     with torch.no_grad():
         current = network[0](torch.tensor(inputs[:, 0], dtype=torch.float32))
-        exact = torch.nn.functional.linear(torch.tensor(inputs[:, 0], dtype=torch.float64), network[0].weight.double())
+        exact = torch.nn.functional.linear(
+            torch.tensor(inputs[:, 0], dtype=torch.float64), network[0].weight.double()
+        )
     sample, neuron = (int(k) for k in ((current > 0.5) != (exact > 0.5)).nonzero()[0])
-    assert finding.help.startswith(f"`1`, neuron {neuron}, is the first to depart, at sample {sample}, step 0: ")
+    assert finding.help.startswith(
+        f"`1`, neuron {neuron}, is the first to depart, at sample {sample}, step 0: "
+    )
 
 
 def test_another_cause_is_no_rounding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +95,9 @@ def test_another_cause_is_no_rounding(tmp_path: Path, monkeypatch: pytest.Monkey
     with torch.no_grad():
         network[0].weight.add_(0.0123)
     finding = told(taken(network, spikes(12), tmp_path).recorded)
-    assert "so that rounding is not all: report it" in finding.help and "`1`, neuron" in finding.help
+    assert (
+        "so that rounding is not all: report it" in finding.help and "`1`, neuron" in finding.help
+    )
 
 
 def test_a_network_that_takes_float32_only_is_said_to(tmp_path: Path) -> None:
@@ -98,10 +115,15 @@ def test_layers_in_a_loop_are_compared_too(tmp_path: Path) -> None:
         return torch.stack([nn.Sequential.forward(self, now) for now in x])
 
     finding = told(taken(tied(forward), spikes(12), tmp_path, layout="steps first").recorded)
-    assert finding.help.startswith("`1`, neuron ") and "rounding to float32 is the cause" in finding.help
+    assert (
+        finding.help.startswith("`1`, neuron ")
+        and "rounding to float32 is the cause" in finding.help
+    )
 
 
-def test_numbers_behind_the_last_neurons_are_compared_within_what_float32_leaves(tmp_path: Path) -> None:
+def test_numbers_behind_the_last_neurons_are_compared_within_what_float32_leaves(
+    tmp_path: Path,
+) -> None:
     network = tied()
     network[3] = nn.Identity()
     recorded = taken(network, np.zeros((1, 5, 12)), tmp_path).recorded

@@ -1,4 +1,5 @@
-"""The page docs/from-your-simulator.md: its code runs where the simulator is installed, and its files are read as said.
+"""The page docs/from-your-simulator.md: its code runs where the simulator is installed, and its
+files are read as said.
 
 CI installs snnTorch and Sinabs. The other sections are skipped where their package is missing.
 """
@@ -22,7 +23,12 @@ SECTIONS = dict(s.split("\n", 1) for s in re.split(r"^## ", PAGE.read_text(), fl
 NEAR = {"Nengo": 0.98}  # its spikes have times between steps
 TORCH = ("snnTorch", "Norse", "Sinabs", "Rockpool")
 WHERE = {
-    **{"snnTorch": "snntorch", "Sinabs": "sinabs", "Norse": "norse.torch", "Rockpool": "rockpool.nn.modules"},
+    **{
+        "snnTorch": "snntorch",
+        "Sinabs": "sinabs",
+        "Norse": "norse.torch",
+        "Rockpool": "rockpool.nn.modules",
+    },
     **{"Spyx": "spyx.nn", "Nengo": "nengo", "Lava-DL": "lava.lib.dl.slayer"},
 }
 
@@ -46,7 +52,9 @@ def nirc(command: str) -> str:
     words = command.split()
     assert words[0] == "nirc"
     start = f"import sys; sys.path[:] = {sys.path!r}; from nirc.cli.main import main; main()"
-    done = subprocess.run([sys.executable, "-c", start, *words[1:]], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", start, *words[1:]], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -58,19 +66,28 @@ def test_the_page_has_a_section_for_each_of_the_seven() -> None:
 @pytest.mark.parametrize(
     ("section", "number"),
     [
-        *(pytest.param(s, n, marks=[pytest.mark.oracle]) for s in ("snnTorch", "Sinabs") for n in (0, 1)),
+        *(
+            pytest.param(s, n, marks=[pytest.mark.oracle])
+            for s in ("snnTorch", "Sinabs")
+            for n in (0, 1)
+        ),
         *((s, n) for s in ("Norse", "Rockpool") for n in (0, 1)),
         *((s, 0) for s in ("Spyx", "Nengo", "Lava-DL")),
     ],
 )
 def test_what_a_section_writes_is_read_as_it_says(section: str, number: int, here: Path) -> None:
-    """Block 0 needs no option; block 1 is by the simulator's own exporter, with its choices as in the section."""
+    """Block 0 needs no option; block 1 is by the simulator's own exporter, with its choices as in
+    the section.
+    """
     require(WHERE[section])
     names: dict[str, object] = {}
     for code in blocks(section, "python")[: number + 1]:
         exec(compile(code, f"{PAGE.name}: {section}", "exec"), names)
     commands = "".join(blocks(section, "sh") or blocks("Check", "sh")).splitlines()
-    assert [c.split()[:3] for c in commands] == [["nirc", "inspect", "network.nir"], ["nirc", "verify", "network.nir"]]
+    assert [c.split()[:3] for c in commands] == [
+        ["nirc", "inspect", "network.nir"],
+        ["nirc", "verify", "network.nir"],
+    ]
     inspected = json.loads(nirc(f"{commands[0]} --format json"))
     rows = inspected["recorded"]
     assert rows[0]["equal"] >= NEAR.get(section, 1.0)
@@ -91,4 +108,6 @@ def test_tables_name_choices_that_nirc_has(section: str) -> None:
         (choice,) = [c for c in installed_writers()[writer].choices if c.key == key]
         for value in values.split("\\|"):
             assert value.isupper() or choice.takes(value), (writer, key, value)
-    assert {key for _, key, _ in options} == {c.key for c in installed_writers()[options[0][0]].choices}
+    assert {key for _, key, _ in options} == {
+        c.key for c in installed_writers()[options[0][0]].choices
+    }

@@ -1,4 +1,7 @@
-"""Norse networks recorded. Norse is not installed in CI: where it is missing, these tests are skipped."""
+"""Norse networks recorded.
+
+Norse is not installed in CI: where it is missing, these tests are skipped.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,13 @@ def chain(*modules: Any, factor: float = 40) -> Any:
 
 
 def dense(neurons: Any, last: Any = None, factor: float = 40) -> Any:
-    return chain(nn.Linear(12, 20), neurons(), nn.Linear(20, 5, bias=False), (last or neurons)(), factor=factor)
+    return chain(
+        nn.Linear(12, 20),
+        neurons(),
+        nn.Linear(20, 5, bias=False),
+        (last or neurons)(),
+        factor=factor,
+    )
 
 
 def box(**parameters: Any) -> Any:
@@ -75,14 +84,20 @@ def readout() -> Any:
 def test_cells_and_their_choices(neurons: Any, last: Any, text: str, tmp_path: Path) -> None:
     result = taken(dense(neurons, last, factor=150), spikes(12), tmp_path)
     assert result.recorded.text == text
-    assert result.recorded.equal == result.equal == 1.0 and result.recorded.outputs.any() and not result.codes()
+    assert (
+        result.recorded.equal == result.equal == 1.0
+        and result.recorded.outputs.any()
+        and not result.codes()
+    )
 
 
 @pytest.mark.parametrize(
     "neurons",
     [
         lambda: box(v_leak=torch.tensor(0.2), v_reset=torch.tensor(-0.3)),
-        lambda: norse.LIFCell(norse.LIFParameters(v_leak=torch.tensor(0.3), v_reset=torch.tensor(-0.2))),
+        lambda: norse.LIFCell(
+            norse.LIFParameters(v_leak=torch.tensor(0.3), v_reset=torch.tensor(-0.2))
+        ),
         lambda: iaf(v_reset=torch.tensor(0.2)),
     ],
 )
@@ -100,14 +115,20 @@ def test_recurrent_cells_have_weights_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: chain(norse.Lift(nn.Linear(12, 20)), norse.LIF(), norse.Lift(nn.Linear(20, 5)), norse.LIF()),
+        lambda: chain(
+            norse.Lift(nn.Linear(12, 20)), norse.LIF(), norse.Lift(nn.Linear(20, 5)), norse.LIF()
+        ),
         lambda: norse.Lift(dense(box)),
         lambda: chain(norse.LIFRecurrent(12, 20), nn.Linear(20, 5), norse.LIF(), factor=8),
     ],
 )
 def test_layers_with_time_take_all_steps_first(make: Any, tmp_path: Path) -> None:
     result = taken(make(), spikes(12), tmp_path)
-    assert result.equal == 1.0 and result.recorded.outputs.shape == (3, 30, 5) and result.recorded.outputs.any()
+    assert (
+        result.equal == 1.0
+        and result.recorded.outputs.shape == (3, 30, 5)
+        and result.recorded.outputs.any()
+    )
 
 
 def test_a_network_that_hands_its_states_on(tmp_path: Path) -> None:
@@ -118,7 +139,12 @@ def test_a_network_that_hands_its_states_on(tmp_path: Path) -> None:
         return spikes_, (first, second)
 
     network = type("Net", (nn.Module,), {"forward": forward})()
-    network.a, network.one, network.b, network.two = nn.Linear(12, 20), box(), nn.Linear(20, 5), box()
+    network.a, network.one, network.b, network.two = (
+        nn.Linear(12, 20),
+        box(),
+        nn.Linear(20, 5),
+        box(),
+    )
     result = taken(louder(network, 40), spikes(12), tmp_path)
     assert result.equal == 1.0 and result.recorded.outputs.any()
 
@@ -131,7 +157,12 @@ def test_a_network_that_forgets_its_states_is_refused(tmp_path: Path) -> None:
         return self.two(self.b(spikes_))[0], first
 
     network = type("Net", (nn.Module,), {"forward": forward})()
-    network.a, network.one, network.b, network.two = nn.Linear(12, 20), box(), nn.Linear(20, 5), box()
+    network.a, network.one, network.b, network.two = (
+        nn.Linear(12, 20),
+        box(),
+        nn.Linear(20, 5),
+        box(),
+    )
     finding = refused(louder(network, 40), spikes(12), tmp_path)
     assert finding.code == "W215" and "`two` does not begin call 2" in finding.message
 
@@ -170,6 +201,8 @@ def test_convolutions_and_a_flatten(tmp_path: Path) -> None:
         (lambda: chain(nn.Linear(12, 20), norse.LSNNCell()), "W210", "LSNNCell"),
     ],
 )
-def test_what_no_file_of_norse_can_say_is_refused(make: Any, code: str, what: str, tmp_path: Path) -> None:
+def test_what_no_file_of_norse_can_say_is_refused(
+    make: Any, code: str, what: str, tmp_path: Path
+) -> None:
     finding = refused(make(), spikes(12), tmp_path)
     assert finding.code == code and what in finding.message

@@ -34,6 +34,8 @@ def test_without_torch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_is_no_network_is_refused(simulator: str | None, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     with pytest.raises(UsageError) as refusal:
-        nirc.record("model.nir", INPUTS, tmp_path / "m.nir", tmp_path / "r.npz", simulator=simulator)
+        nirc.record(
+            "model.nir", INPUTS, tmp_path / "m.nir", tmp_path / "r.npz", simulator=simulator
+        )
     (finding,) = refusal.value.diagnostics
     assert finding.code == "U613" and "torch.nn.Module" in finding.help

@@ -1,4 +1,6 @@
-"""snnTorch networks recorded: the file alone gives what the simulator computed, or it is not written."""
+"""snnTorch networks recorded: the file alone gives what the simulator computed, or it is not
+written.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ pytestmark = pytest.mark.oracle
 
 @pytest.fixture(autouse=True)
 def _packages() -> None:
-    """torch and snntorch under their usual names; imported here, so that other tests do not wait for them."""
+    """torch and snntorch under their usual names; imported here, so that other tests do not wait
+    for them.
+    """
     globals()["snn"] = require("snntorch")
     globals()["torch"] = require("torch")
     globals()["nn"] = torch.nn
@@ -41,10 +45,16 @@ def cells(kind: str, n: int, **options: Any) -> Any:
     """Neurons of one kind with the states inside."""
     return {
         "leaky": lambda: snn.Leaky(beta=0.9, init_hidden=True, **options),
-        "synaptic": lambda: snn.Synaptic(alpha=0.7, beta=torch.rand(n), init_hidden=True, **options),
+        "synaptic": lambda: snn.Synaptic(
+            alpha=0.7, beta=torch.rand(n), init_hidden=True, **options
+        ),
         "rleaky": lambda: snn.RLeaky(beta=0.9, linear_features=n, init_hidden=True, **options),
-        "one-to-one": lambda: snn.RLeaky(beta=0.9, all_to_all=False, V=0.4, init_hidden=True, **options),
-        "rsynaptic": lambda: snn.RSynaptic(alpha=0.8, beta=0.9, linear_features=n, init_hidden=True, **options),
+        "one-to-one": lambda: snn.RLeaky(
+            beta=0.9, all_to_all=False, V=0.4, init_hidden=True, **options
+        ),
+        "rsynaptic": lambda: snn.RSynaptic(
+            alpha=0.8, beta=0.9, linear_features=n, init_hidden=True, **options
+        ),
     }[kind]()
 
 
@@ -58,17 +68,26 @@ def net(forward: Any, **layers: Any) -> Any:
 
 def two_layers(forward: Any, **options: Any) -> Any:
     return net(
-        forward, fc1=nn.Linear(12, 20), lif1=snn.Leaky(beta=0.9), fc2=nn.Linear(20, 5), output=snn.Leaky(beta=0.8)
+        forward,
+        fc1=nn.Linear(12, 20),
+        lif1=snn.Leaky(beta=0.9),
+        fc2=nn.Linear(20, 5),
+        output=snn.Leaky(beta=0.8),
     )
 
 
 @pytest.mark.parametrize("delay", [True, False])
 @pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
 @pytest.mark.parametrize("kind", ["leaky", "synaptic", "rleaky"])
-def test_every_reset_of_every_neuron_is_in_the_file(kind: str, reset: str, delay: bool, tmp_path: Path) -> None:
+def test_every_reset_of_every_neuron_is_in_the_file(
+    kind: str, reset: str, delay: bool, tmp_path: Path
+) -> None:
     choices = {"reset_mechanism": reset, "reset_delay": delay}
     network = chain(
-        nn.Linear(12, 20), cells(kind, 20, **choices), nn.Linear(20, 5), cells("leaky", 5, output=True, **choices)
+        nn.Linear(12, 20),
+        cells(kind, 20, **choices),
+        nn.Linear(20, 5),
+        cells("leaky", 5, output=True, **choices),
     )
     result = taken(network, spikes(12), tmp_path)
     assert result.recorded.text == f"snntorch,reset={reset},reset_delay={'yes' if delay else 'no'}"
@@ -86,14 +105,20 @@ def test_a_scalar_beta_whose_exporter_raises_is_written_for_every_neuron(tmp_pat
     from snntorch.export_nir import export_to_nir
 
     network = chain(nn.Linear(12, 20), cells("leaky", 20, output=True))
-    for sample, ignored in ((torch.zeros(1, 12), []), (torch.zeros(12), []), (torch.zeros(1, 12), [0])):
+    for sample, ignored in (
+        (torch.zeros(1, 12), []),
+        (torch.zeros(12), []),
+        (torch.zeros(1, 12), [0]),
+    ):
         with pytest.raises(ValueError, match="type mismatch"):
             export_to_nir(network, sample, ignore_dims=ignored)
     assert taken(network, spikes(12), tmp_path).equal == 1.0
 
 
 def test_convolutions_pools_and_a_flatten(tmp_path: Path) -> None:
-    """Groups and oblong kernels are written so that nir.read, which tells their shapes wrongly, opens them."""
+    """Groups and oblong kernels are written so that nir.read, which tells their shapes wrongly,
+    opens them.
+    """
     network = chain(
         nn.Conv2d(2, 6, 3, padding="same", bias=False),
         cells("leaky", 6),
@@ -111,28 +136,39 @@ def test_convolutions_pools_and_a_flatten(tmp_path: Path) -> None:
 
 def test_a_map_that_feeds_itself_through_a_convolution(tmp_path: Path) -> None:
     cell = snn.RLeaky(beta=0.9, conv2d_channels=4, kernel_size=3, init_hidden=True)
-    network = chain(nn.Conv2d(2, 4, 3, padding=1), cell, nn.Flatten(), nn.Linear(144, 5), cells("leaky", 5))
+    network = chain(
+        nn.Conv2d(2, 4, 3, padding=1), cell, nn.Flatten(), nn.Linear(144, 5), cells("leaky", 5)
+    )
     assert taken(network, spikes(2, 6, 6), tmp_path).equal == 1.0
 
 
 def test_a_last_layer_without_neurons_is_recorded_as_numbers(tmp_path: Path) -> None:
-    result = taken(chain(nn.Linear(12, 20), cells("leaky", 20), nn.Linear(20, 5)), spikes(12), tmp_path)
+    result = taken(
+        chain(nn.Linear(12, 20), cells("leaky", 20), nn.Linear(20, 5)), spikes(12), tmp_path
+    )
     assert result.equal == 1.0 and (result.recorded.outputs % 1 != 0).any()
 
 
 def test_a_beta_of_1_and_of_0_and_graded_spikes(tmp_path: Path) -> None:
     """graded_spikes_factor is in the file, which the exporter leaves out; that is said."""
     first = snn.Leaky(beta=0.0, init_hidden=True, graded_spikes_factor=2.0)
-    network = chain(nn.Linear(12, 20), first, nn.Linear(20, 5), snn.Leaky(beta=1.0, init_hidden=True))
+    network = chain(
+        nn.Linear(12, 20), first, nn.Linear(20, 5), snn.Leaky(beta=1.0, init_hidden=True)
+    )
     result = taken(network, spikes(12), tmp_path)
     assert result.equal == 1.0 and result.codes() == {"W213"}
-    assert any("`1`" in w and "graded_spikes_factor" in w and "nirc explain W213" in w for w in result.warnings)
+    assert any(
+        "`1`" in w and "graded_spikes_factor" in w and "nirc explain W213" in w
+        for w in result.warnings
+    )
 
 
 def test_graded_spikes_come_back_graded(tmp_path: Path) -> None:
     cell = cells("rleaky", 20)
     cell.graded_spikes_factor = torch.tensor(0.5)
-    result = taken(chain(nn.Linear(12, 20), cell, nn.Linear(20, 5), cells("leaky", 5)), spikes(12), tmp_path)
+    result = taken(
+        chain(nn.Linear(12, 20), cell, nn.Linear(20, 5), cells("leaky", 5)), spikes(12), tmp_path
+    )
     assert result.equal == 1.0 and result.recorded.outputs.any()
 
 
@@ -178,7 +214,9 @@ def into_a_tensor(self: Any, x: Any) -> Any:
 
 
 def test_outputs_that_are_written_into_a_tensor(tmp_path: Path) -> None:
-    assert taken(two_layers(into_a_tensor), spikes(12), tmp_path, layout="samples first").equal == 1.0
+    assert (
+        taken(two_layers(into_a_tensor), spikes(12), tmp_path, layout="samples first").equal == 1.0
+    )
 
 
 def test_a_step_of_your_own(tmp_path: Path) -> None:
@@ -198,7 +236,9 @@ def test_a_step_of_your_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("reset", "delay"), [("subtract", "yes"), ("zero", "no")])
 def test_recurrence_by_a_layer_of_your_own(reset: str, delay: str, tmp_path: Path) -> None:
-    """Leaky resets to zero at once, but nirc takes a neuron that feeds itself for a cell, which resets later."""
+    """Leaky resets to zero at once, but nirc takes a neuron that feeds itself for a cell, which
+    resets later.
+    """
 
     def forward(self: Any, x: Any) -> Any:
         current = self.fc1(x)
@@ -208,7 +248,9 @@ def test_recurrence_by_a_layer_of_your_own(reset: str, delay: str, tmp_path: Pat
         return self.last
 
     lif = snn.Leaky(beta=0.9, reset_mechanism=reset)
-    network = net(forward, fc1=nn.Linear(12, 20), rec=nn.Linear(20, 20, bias=False), lif1=lif, last=None)
+    network = net(
+        forward, fc1=nn.Linear(12, 20), rec=nn.Linear(20, 20, bias=False), lif1=lif, last=None
+    )
     result = taken(network, spikes(12), tmp_path, reset=lambda: setattr(network, "last", None))
     assert result.recorded.text == f"snntorch,reset={reset},reset_delay={delay}"
     assert result.equal == 1.0 and result.recorded.outputs.any()
@@ -233,7 +275,9 @@ def test_sums_and_layers_that_are_used_twice(tmp_path: Path) -> None:
 
 
 def test_the_data_file_is_complete(tmp_path: Path) -> None:
-    """Inputs, outputs, labels, the step and the text are there without pickles, and nirc reads the file as data."""
+    """Inputs, outputs, labels, the step and the text are there without pickles, and nirc reads the
+    file as data.
+    """
     network, inputs = chain(nn.Linear(12, 5), cells("leaky", 5)), spikes(12)
     result = taken(network, inputs, tmp_path, labels=np.array([0, 4, 2]))
     with np.load(result.recorded.data) as file:
@@ -241,11 +285,17 @@ def test_the_data_file_is_complete(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file["inputs"], inputs)
         np.testing.assert_array_equal(file["outputs"], result.recorded.outputs)
     data = read_data(result.recorded.data, Log())
-    assert data.labels is not None and data.labels.tolist() == [0, 4, 2] and data.dt_s == pytest.approx(1e-4)
+    assert (
+        data.labels is not None
+        and data.labels.tolist() == [0, 4, 2]
+        and data.dt_s == pytest.approx(1e-4)
+    )
 
 
 def test_inspect_finds_the_rule_that_is_recorded(tmp_path: Path) -> None:
-    network = chain(nn.Linear(12, 20), cells("leaky", 20), nn.Linear(20, 5), cells("leaky", 5, reset_delay=True))
+    network = chain(
+        nn.Linear(12, 20), cells("leaky", 20), nn.Linear(20, 5), cells("leaky", 5, reset_delay=True)
+    )
     recorded = taken(network, spikes(12), tmp_path).recorded
     rows = compare(str(recorded.model), Options(), read_data(recorded.data, Log()), Log()).rows
     assert rows[0]["default"] and rows[0]["from"] == "snntorch" and rows[0]["equal"] == 1.0
@@ -254,7 +304,9 @@ def test_inspect_finds_the_rule_that_is_recorded(tmp_path: Path) -> None:
 
 def test_the_file_has_the_fingerprints_of_snntorch_too(tmp_path: Path) -> None:
     network = chain(nn.Linear(12, 20), cells("rleaky", 20), nn.Linear(20, 5), cells("leaky", 5))
-    assert without_note(taken(network, spikes(12), tmp_path).recorded.model) == "snntorch, conclusive"
+    assert (
+        without_note(taken(network, spikes(12), tmp_path).recorded.model) == "snntorch, conclusive"
+    )
 
 
 def test_training_mode_weights_and_gradients_are_as_before(tmp_path: Path) -> None:
@@ -264,14 +316,18 @@ def test_training_mode_weights_and_gradients_are_as_before(tmp_path: Path) -> No
     taken(network, spikes(12), tmp_path)
     assert [m.training for m in network] == [False, True, True]
     assert torch.equal(network[0].weight, before) and network[0].weight.grad is None
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks for module in network.modules()
+    )
 
 
 def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
     network, files = chain(nn.Linear(12, 5), cells("leaky", 5)), []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        recorded = nirc.record(network, spikes(12), tmp_path / name / "m.nir", tmp_path / name / "r.npz")
+        recorded = nirc.record(
+            network, spikes(12), tmp_path / name / "m.nir", tmp_path / name / "r.npz"
+        )
         files.append(recorded.model.read_bytes())
     assert files[0] == files[1]
 
@@ -285,10 +341,18 @@ def test_silence_is_said(tmp_path: Path) -> None:
 
 
 def test_layers_that_reset_in_two_ways_are_refused(tmp_path: Path) -> None:
-    network = chain(nn.Linear(12, 20), cells("leaky", 20, reset_mechanism="zero"), nn.Linear(20, 5), cells("leaky", 5))
+    network = chain(
+        nn.Linear(12, 20),
+        cells("leaky", 20, reset_mechanism="zero"),
+        nn.Linear(20, 5),
+        cells("leaky", 5),
+    )
     finding = refused(network, spikes(12), tmp_path)
     assert (finding.code, finding.where) == ("W211", "3")
-    assert "`1` and `3` differ in `reset`" in finding.message and finding.found == "reset=subtract in `3`"
+    assert (
+        "`1` and `3` differ in `reset`" in finding.message
+        and finding.found == "reset=subtract in `3`"
+    )
 
 
 def test_a_delay_that_does_not_matter_may_differ(tmp_path: Path) -> None:
@@ -314,7 +378,9 @@ def test_a_delay_that_does_not_matter_may_differ(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
-def test_neurons_that_do_more_than_the_rule_are_refused(options: Any, what: str, tmp_path: Path) -> None:
+def test_neurons_that_do_more_than_the_rule_are_refused(
+    options: Any, what: str, tmp_path: Path
+) -> None:
     finding = refused(chain(nn.Linear(12, 5), cells("leaky", 5, **options)), spikes(12), tmp_path)
     assert (finding.code, finding.where) == ("W212", "1") and what in finding.message
 
@@ -329,7 +395,10 @@ def test_a_reset_that_was_changed_after_the_layer_was_made_is_refused(tmp_path: 
 
 def test_a_map_for_a_linear_layer_is_refused(tmp_path: Path) -> None:
     finding = refused(chain(nn.Linear(6, 5), cells("leaky", 5)), spikes(4, 6), tmp_path)
-    assert (finding.code, finding.where) == ("W212", "0") and finding.found == "an input of shape (4, 6)"
+    assert (finding.code, finding.where) == (
+        "W212",
+        "0",
+    ) and finding.found == "an input of shape (4, 6)"
 
 
 def membrane(self: Any, x: Any) -> Any:
@@ -377,7 +446,9 @@ def through(function: Any) -> Any:
         (lambda self, x: (by_steps(self, x)[0], self.lif1(self.fc1(x))[0]), "several outputs"),
     ],
 )
-def test_what_is_no_module_on_the_way_to_the_output_is_refused(forward: Any, what: str, tmp_path: Path) -> None:
+def test_what_is_no_module_on_the_way_to_the_output_is_refused(
+    forward: Any, what: str, tmp_path: Path
+) -> None:
     finding = refused(two_layers(forward), spikes(12), tmp_path)
     assert finding.code == "W210" and what in finding.message, finding
 
@@ -408,7 +479,11 @@ def test_everything_on_the_way_to_the_output_is_named_at_once(tmp_path: Path) ->
     network.norm, network.act, network.aside = nn.BatchNorm1d(20), nn.ReLU(), aside
     finding = refused(network, spikes(12), tmp_path)
     assert finding.code == "W210" and "aside" not in finding.message
-    named = ["`norm`, a module of the type BatchNorm1d", "torch.Tensor.relu", "`act`, a module of the type ReLU"]
+    named = [
+        "`norm`, a module of the type BatchNorm1d",
+        "torch.Tensor.relu",
+        "`act`, a module of the type ReLU",
+    ]
     assert [finding.message.find(each) > 0 for each in named] == [True] * 3
     assert finding.message.count("nor for") == 2
 
@@ -432,8 +507,14 @@ def test_the_membrane_of_a_last_layer_without_a_reset_is_a_leaky_integrator(
 
     options = {"init_hidden": hidden, "output": hidden, "reset_mechanism": "none"}
     beta = torch.rand(5)
-    last = snn.Leaky(beta=beta, **options) if kind == "leaky" else snn.Synaptic(alpha=0.6, beta=beta, **options)
-    network = net(forward, fc1=nn.Linear(12, 20), lif1=snn.Leaky(beta=0.9), fc2=nn.Linear(20, 5), last=last)
+    last = (
+        snn.Leaky(beta=beta, **options)
+        if kind == "leaky"
+        else snn.Synaptic(alpha=0.6, beta=beta, **options)
+    )
+    network = net(
+        forward, fc1=nn.Linear(12, 20), lif1=snn.Leaky(beta=0.9), fc2=nn.Linear(20, 5), last=last
+    )
     result = taken(network, spikes(12), tmp_path)
     assert result.recorded.text == "snntorch,reset=subtract,reset_delay=yes"
     assert result.recorded.equal == result.equal == 1.0 and (result.recorded.outputs % 1 != 0).any()
@@ -470,7 +551,9 @@ def read(last: Any, place: int) -> Any:
     def forward(self: Any, x: Any) -> Any:
         return self.last(self.fc2(self.lif1(self.fc1(x))[0]))[place]
 
-    return net(forward, fc1=nn.Linear(12, 20), lif1=snn.Leaky(beta=0.9), fc2=nn.Linear(20, 5), last=last)
+    return net(
+        forward, fc1=nn.Linear(12, 20), lif1=snn.Leaky(beta=0.9), fc2=nn.Linear(20, 5), last=last
+    )
 
 
 def test_a_synaptic_current_is_no_output(tmp_path: Path) -> None:
@@ -482,12 +565,26 @@ def test_a_synaptic_current_is_no_output(tmp_path: Path) -> None:
     ("last", "what", "help_"),
     [
         (lambda: snn.Leaky(beta=0.9), "a spike would reset", "reset_mechanism='none'"),
-        (lambda: snn.Leaky(beta=0.9, threshold=1e9), "a spike would reset", "the same numbers where it never fires"),
-        (lambda: snn.Synaptic(alpha=0.5, beta=0.9, reset_mechanism="zero"), "a spike would reset", "'none'"),
-        (lambda: snn.RLeaky(beta=0.9, linear_features=5), "its spikes come back", "Leaky behind it"),
+        (
+            lambda: snn.Leaky(beta=0.9, threshold=1e9),
+            "a spike would reset",
+            "the same numbers where it never fires",
+        ),
+        (
+            lambda: snn.Synaptic(alpha=0.5, beta=0.9, reset_mechanism="zero"),
+            "a spike would reset",
+            "'none'",
+        ),
+        (
+            lambda: snn.RLeaky(beta=0.9, linear_features=5),
+            "its spikes come back",
+            "Leaky behind it",
+        ),
     ],
 )
-def test_membranes_that_spikes_change_are_refused(last: Any, what: str, help_: str, tmp_path: Path) -> None:
+def test_membranes_that_spikes_change_are_refused(
+    last: Any, what: str, help_: str, tmp_path: Path
+) -> None:
     finding = refused(read(last(), -1), spikes(12), tmp_path)
     assert finding.code == "W210" and "the membrane of `last`, " in finding.message
     assert what in finding.message and help_ in finding.help
@@ -496,7 +593,9 @@ def test_membranes_that_spikes_change_are_refused(last: Any, what: str, help_: s
 def test_one_neuron_module_in_two_places_is_refused(tmp_path: Path) -> None:
     lif = cells("leaky", 12)
     finding = refused(chain(nn.Linear(12, 12), lif, nn.Linear(12, 12), lif), spikes(12), tmp_path)
-    assert finding.code == "W210" and "`1`, whose one state is used in two places" in finding.message
+    assert (
+        finding.code == "W210" and "`1`, whose one state is used in two places" in finding.message
+    )
 
 
 def test_a_network_that_raises_is_a_finding(tmp_path: Path) -> None:
@@ -513,13 +612,22 @@ def test_a_layout_that_the_neurons_do_not_take_is_refused(tmp_path: Path) -> Non
 
 
 def test_a_network_that_returns_its_last_step_only_is_refused(tmp_path: Path) -> None:
-    finding = refused(two_layers(lambda self, x: looped(self, x)[0][-1]), spikes(12), tmp_path, layout="steps first")
+    finding = refused(
+        two_layers(lambda self, x: looped(self, x)[0][-1]),
+        spikes(12),
+        tmp_path,
+        layout="steps first",
+    )
     assert finding.code == "W214" and finding.found == "shape (5, 3) with layout 'steps first'"
 
 
 @pytest.mark.parametrize(
     ("options", "code"),
-    [({"layout": "batch first"}, "U607"), ({"simulator": "brian"}, "U613"), ({"output": 2}, "U607")],
+    [
+        ({"layout": "batch first"}, "U607"),
+        ({"simulator": "brian"}, "U613"),
+        ({"output": 2}, "U607"),
+    ],
 )
 def test_arguments_that_make_no_sense_are_refused(options: Any, code: str, tmp_path: Path) -> None:
     assert refused(two_layers(by_steps), spikes(12), tmp_path, **options).code == code
@@ -527,9 +635,15 @@ def test_arguments_that_make_no_sense_are_refused(options: Any, code: str, tmp_p
 
 @pytest.mark.parametrize(
     ("inputs", "what"),
-    [(np.full((2, 3, 12), 0.5), "0.5"), (-spikes(12).astype(int), "-1"), (np.zeros((0, 3, 12)), "0")],
+    [
+        (np.full((2, 3, 12), 0.5), "0.5"),
+        (-spikes(12).astype(int), "-1"),
+        (np.zeros((0, 3, 12)), "0"),
+    ],
 )
-def test_inputs_that_are_no_spike_counts_are_refused(inputs: Any, what: str, tmp_path: Path) -> None:
+def test_inputs_that_are_no_spike_counts_are_refused(
+    inputs: Any, what: str, tmp_path: Path
+) -> None:
     finding = refused(two_layers(by_steps), inputs, tmp_path)
     assert (finding.code, finding.where) == ("U603", "inputs") and what in finding.found
 

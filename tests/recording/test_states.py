@@ -1,4 +1,6 @@
-"""States between steps: handed on as the network returns them, proved on every step, or refused with ``step=``."""
+"""States between steps: handed on as the network returns them, proved on every step, or refused
+with ``step=``.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,9 @@ def detached(self: Any, x: Any, state: Any = None) -> Any:
 
 
 def in_attributes(self: Any, x: Any) -> Any:
-    spk2, self.mem1, self.mem2 = core(self, x, getattr(self, "mem1", None), getattr(self, "mem2", None))
+    spk2, self.mem1, self.mem2 = core(
+        self, x, getattr(self, "mem1", None), getattr(self, "mem2", None)
+    )
     return spk2
 
 
@@ -103,7 +107,17 @@ def in_neurons(self: Any, x: Any) -> Any:
 
 
 FORWARDS = [
-    *(nested, nested_in_none, flat, output_last, flat_for_nested, nested_for_flat, with_more, dictionary, detached),
+    *(
+        nested,
+        nested_in_none,
+        flat,
+        output_last,
+        flat_for_nested,
+        nested_for_flat,
+        with_more,
+        dictionary,
+        detached,
+    ),
     *(in_attributes, in_neurons),
 ]
 
@@ -121,7 +135,9 @@ def truth(inputs: Any, **options: Any) -> Any:
 
 @pytest.mark.parametrize("samples", [2, 3])
 @pytest.mark.parametrize("forward", FORWARDS)
-def test_states_go_from_step_to_step_however_they_are_returned(forward: Any, samples: int, tmp_path: Path) -> None:
+def test_states_go_from_step_to_step_however_they_are_returned(
+    forward: Any, samples: int, tmp_path: Path
+) -> None:
     """Two samples are as many as the trace runs: nothing of it is left in the network."""
     inputs = spikes(12, samples=samples)
     result = taken(net(forward), inputs, tmp_path)
@@ -131,7 +147,9 @@ def test_states_go_from_step_to_step_however_they_are_returned(forward: Any, sam
 
 def test_recurrent_states_are_handed_on(tmp_path: Path) -> None:
     def forward(self: Any, x: Any, st: Any = None) -> Any:
-        (spk, mem), mem2 = st if st is not None else (self.lif1.init_rleaky(), self.lif2.init_leaky())
+        (spk, mem), mem2 = (
+            st if st is not None else (self.lif1.init_rleaky(), self.lif2.init_leaky())
+        )
         spk, mem = self.lif1(self.fc1(x), spk, mem)
         out, mem2 = self.lif2(self.fc2(spk), mem2)
         return out, ((spk, mem), mem2)
@@ -212,14 +230,21 @@ def test_states_of_an_earlier_run_are_refused(samples: int, tmp_path: Path) -> N
     with torch.no_grad():
         network(torch.tensor(inputs[:, 0], dtype=torch.float32))
     finding = refused(network, inputs, tmp_path)
-    assert finding.code == "W215" and "`lif1` does not begin with its start states" in finding.message
+    assert (
+        finding.code == "W215" and "`lif1` does not begin with its start states" in finding.message
+    )
     assert "reset=" in finding.help
-    result = taken(network, inputs, tmp_path, reset=lambda: vars(network).update(mem1=None, mem2=None))
+    result = taken(
+        network, inputs, tmp_path, reset=lambda: vars(network).update(mem1=None, mem2=None)
+    )
     np.testing.assert_array_equal(result.recorded.outputs, truth(inputs))
 
 
 def last_spikes(self: Any, x: Any, last: Any = None) -> Any:
-    """A layer of its own feeds the spikes back, which the caller hands on. Membranes are kept by the neurons."""
+    """A layer of its own feeds the spikes back, which the caller hands on.
+
+    Membranes are kept by the neurons.
+    """
     current = self.fc1(x) if last is None else self.fc1(x) + last @ torch.ones(5, 20)
     return self.lif2(self.fc2(self.lif1(current)[0]))[0]
 
@@ -230,7 +255,9 @@ def last_of_several(self: Any, x: Any, last: Any = None) -> Any:
     return spk2, self.lif2.mem
 
 
-def too_few(self: Any, x: Any, mem1: Any = None, mem2: Any = None, spk1: Any = None, spk2: Any = None) -> Any:
+def too_few(
+    self: Any, x: Any, mem1: Any = None, mem2: Any = None, spk1: Any = None, spk2: Any = None
+) -> Any:
     return core(self, x, mem1, mem2)
 
 

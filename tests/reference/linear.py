@@ -19,8 +19,12 @@ def out_size(n: int, kernel: int, stride: int, pads: tuple[int, int], dilation: 
     return len(range(0, n + sum(pads) - span + 1, stride))
 
 
-def convolve(x: Array, weight: Array, stride: Sequence[int], pads: Pads, dilation: Sequence[int], groups: int) -> Array:
-    """y[o, p] = sum over i, k of weight[o, i, k] * x[group(o) + i, p * stride - pad + k * dilation]; zero outside."""
+def convolve(
+    x: Array, weight: Array, stride: Sequence[int], pads: Pads, dilation: Sequence[int], groups: int
+) -> Array:
+    """y[o, p] = sum over i, k of weight[o, i, k] * x[group(o) + i, p * stride - pad + k *
+    dilation]; zero outside.
+    """
     spatial, kernel = x.shape[1:], weight.shape[2:]
     axes = range(len(spatial))
     sizes = [out_size(spatial[a], kernel[a], stride[a], tuple(pads[a]), dilation[a]) for a in axes]  # type: ignore[arg-type]
@@ -36,8 +40,12 @@ def convolve(x: Array, weight: Array, stride: Sequence[int], pads: Pads, dilatio
     return y
 
 
-def pool(x: Array, kernel: Sequence[int], stride: Sequence[int], pads: Pads, *, average: bool) -> Array:
-    """Sum over each window and channel; the average divides by the kernel's size, padding included."""
+def pool(
+    x: Array, kernel: Sequence[int], stride: Sequence[int], pads: Pads, *, average: bool
+) -> Array:
+    """Sum over each window and channel; the average divides by the kernel's size, padding
+    included.
+    """
     channels, taps = len(x), int(np.prod(kernel))
     total = convolve(x, np.ones((channels, 1, *kernel)), stride, pads, [1] * len(kernel), channels)
     return total / taps if average else total

@@ -1,8 +1,9 @@
 """What a NIR graph computes, one neuron and one step at a time, straight from the canonical layers.
 
-Rules (NIR specification; docs/reference/semantics.md): forward Euler; current, membrane, threshold (v > v_threshold),
-reset. Inputs of a node add up. A signal crosses the whole graph in its own step, except that a population hears
-itself one step later, and through a Delay after so many steps (at least one). A Delay gives zero until then.
+Rules (NIR specification; docs/reference/semantics.md): forward Euler; current, membrane, threshold
+(v > v_threshold), reset. Inputs of a node add up. A signal crosses the whole graph in its own step,
+except that a population hears itself one step later, and through a Delay after so many steps (at
+least one). A Delay gives zero until then.
 """
 
 from __future__ import annotations
@@ -25,11 +26,18 @@ Array = NDArray[Any]
 class Reference:
     """One sample: ``inputs`` (steps, channels), all Inputs flat in program order.
 
-    ``late``: further (source, target) pairs of populations that are heard one step later, in larger loops.
+    ``late``: further (source, target) pairs of populations that are heard one step later, in larger
+    loops.
     """
 
     def __init__(
-        self, program: Program, inputs: Array, *, dt: float, reset: str = "model", late: Collection[Any] = ()
+        self,
+        program: Program,
+        inputs: Array,
+        *,
+        dt: float,
+        reset: str = "model",
+        late: Collection[Any] = (),
     ) -> None:
         self.program, self.inputs, self.dt, self.reset, self.late = program, inputs, dt, reset, late
         self.nodes: dict[str, LayerNode] = program.nodes(LayerNode)
@@ -39,9 +47,16 @@ class Reference:
 
     def output(self) -> Array:
         """(steps, outputs), all Outputs flat in program order."""
-        ends = [n for n, p in self.nodes.items() if isinstance(p.layer, nir.Output) and not self.program.out_of(n)]
+        ends = [
+            n
+            for n, p in self.nodes.items()
+            if isinstance(p.layer, nir.Output) and not self.program.out_of(n)
+        ]
         return np.array(
-            [np.concatenate([self.sum(n, t, None, False).ravel() for n in ends]) for t in range(len(self.inputs))]
+            [
+                np.concatenate([self.sum(n, t, None, False).ravel() for n in ends])
+                for t in range(len(self.inputs))
+            ]
         )
 
     def sum(self, node: str, t: int, listener: str | None, delayed: bool) -> Array:
@@ -63,8 +78,14 @@ class Reference:
             return self.fire(node, t - 1 if later else t).reshape(shape)
         if isinstance(layer, nir.Delay):
             waits = [max(1, round(d / self.dt)) if d > 0 else 0 for d in layer.delay_s]
-            at = {w: self.sum(node, t - w, listener, delayed or w > 0).ravel() for w in waits if t >= w}
-            return np.array([at[w][i] if w in at else 0.0 for i, w in enumerate(waits)]).reshape(shape)
+            at = {
+                w: self.sum(node, t - w, listener, delayed or w > 0).ravel()
+                for w in waits
+                if t >= w
+            }
+            return np.array([at[w][i] if w in at else 0.0 for i, w in enumerate(waits)]).reshape(
+                shape
+            )
         return linear(layer, self.sum(node, t, listener, delayed)).reshape(shape)
 
     def channels(self, node: str, t: int) -> Array:
@@ -86,8 +107,13 @@ class Reference:
             x = self.sum(node, t, node, False).ravel()
             layer = self.nodes[node].layer
             assert isinstance(layer, nir.Neuron)
-            v, i = self.v.setdefault(node, np.zeros(x.size)), self.i.setdefault(node, np.zeros(x.size))
-            self.spikes[node, t] = np.array([self.step(layer, n, v, i, x[n]) for n in range(x.size)])
+            v, i = (
+                self.v.setdefault(node, np.zeros(x.size)),
+                self.i.setdefault(node, np.zeros(x.size)),
+            )
+            self.spikes[node, t] = np.array(
+                [self.step(layer, n, v, i, x[n]) for n in range(x.size)]
+            )
         return self.spikes[node, t]
 
     def step(self, layer: nir.Neuron, n: int, v: Array, i: Array, x: float) -> float:
@@ -106,7 +132,9 @@ class Reference:
             return float(v[n])
         spike = v[n] > p["v_threshold"]
         if spike:
-            v[n] = {"model": p["v_reset"], "zero": 0.0, "subtract": v[n] - p["v_threshold"]}[self.reset]
+            v[n] = {"model": p["v_reset"], "zero": 0.0, "subtract": v[n] - p["v_threshold"]}[
+                self.reset
+            ]
         return float(spike)
 
 
@@ -127,5 +155,7 @@ def linear(layer: nir.Layer, x: Array) -> Array:
             y = convolve(x, layer.weight, layer.stride, layer.padding, layer.dilation, layer.groups)
             return y if layer.bias is None else y + layer.bias.reshape(-1, *(1,) * (y.ndim - 1))
         case nir.Pool():
-            return pool(x, layer.kernel, layer.stride, list(layer.padding), average=layer.kind == "avg")
+            return pool(
+                x, layer.kernel, layer.stride, list(layer.padding), average=layer.kind == "avg"
+            )
     return x  # Flatten, an inner Input or Output: the same values

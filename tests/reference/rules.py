@@ -1,4 +1,5 @@
-"""The slow definition of an update rule: one neuron, one step, one operation after the other, in words.
+"""The slow definition of an update rule: one neuron, one step, one operation after the other, in
+words.
 
 It reads the text of a rule, so that neither the parser nor the interpreter of nirc is used.
 """
@@ -36,7 +37,10 @@ class Neuron:
         self.words, self.c = [part.split() for part in rule.split(",")], c
         self.v = 0.0 if c.v_start is None else c.v_start
         self.i, self.i_2 = 0.0, 0.0
-        self.fired: list[float] = [0.0, 0.0]  # spikes of the comparison before the last, and of the last
+        self.fired: list[float] = [
+            0.0,
+            0.0,
+        ]  # spikes of the comparison before the last, and of the last
 
     def step(self, x: float, second: float = 0.0) -> float:
         """What leaves in this step: spikes, or v of a neuron without a threshold."""
@@ -87,7 +91,9 @@ class Neuron:
 
 
 def one_by_one(d: object) -> list[Neuron]:
-    """The neurons of a population: anything with a ``rule`` and the coefficients, each (n,), one number or None."""
+    """The neurons of a population: anything with a ``rule`` and the coefficients, each (n,), one
+    number or None.
+    """
     n = np.size(d.decay_mem)  # type: ignore[attr-defined]
     numbers = {k: getattr(d, k) for k in Coefficients.__dataclass_fields__}
     full = {k: None if v is None else np.broadcast_to(v, n) for k, v in numbers.items()}

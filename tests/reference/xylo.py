@@ -1,4 +1,6 @@
-"""What Xylo computes, written for reading: plain Python numbers, one neuron and one source at a time."""
+"""What Xylo computes, written for reading: plain Python numbers, one neuron and one source at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ def fire(v: int, threshold: int, room: int) -> int:
 
 
 def run_sample(spec: Specification, raster: np.ndarray) -> Trace:
-    """``raster`` (steps, inputs) counts. Returns each state as a list over steps of lists over neurons."""
+    """``raster`` (steps, inputs) counts.
+
+    Returns each state as a list over steps of lists over neurons.
+    """
     inputs, hidden, _ = spec.weights_in.shape
     outputs = spec.weights_out.shape[1]
     w_in = (spec.weights_in << spec.weight_shift_in).tolist()
@@ -38,7 +43,15 @@ def run_sample(spec: Specification, raster: np.ndarray) -> Trace:
     dashes = (spec.dash_syn.tolist(), spec.dash_syn_2.tolist())
     isyn = [[0] * hidden, [0] * hidden]
     isyn_out, v, v_out, count = [0] * outputs, [0] * hidden, [0] * outputs, [0] * hidden
-    names = ("isyn/hidden", "isyn2/hidden", "isyn/readout", "v/hidden", "v/readout", "hidden", "readout")
+    names = (
+        "isyn/hidden",
+        "isyn2/hidden",
+        "isyn/readout",
+        "v/hidden",
+        "v/readout",
+        "hidden",
+        "readout",
+    )
     trace: Trace = {name: [] for name in names}
 
     for frame in raster.tolist():
@@ -50,7 +63,9 @@ def run_sample(spec: Specification, raster: np.ndarray) -> Trace:
                 for i in range(hidden):
                     isyn[k][j] = sat(isyn[k][j] + before[i] * w_rec[i][j][k])
                 isyn[k][j] -= leak(isyn[k][j], dashes[k][j])
-            v[j] = membrane(v[j], isyn[0][j] + isyn[1][j], int(spec.dash_mem[j]), int(spec.bias_hidden[j]))
+            v[j] = membrane(
+                v[j], isyn[0][j] + isyn[1][j], int(spec.dash_mem[j]), int(spec.bias_hidden[j])
+            )
         for j in range(hidden):  # in index order: aliases of lower neurons have arrived
             n = fire(v[j], int(spec.threshold[j]), 31 - count[j])
             v[j] -= n * int(spec.threshold[j])
@@ -64,7 +79,9 @@ def run_sample(spec: Specification, raster: np.ndarray) -> Trace:
             for i in range(hidden):
                 isyn_out[o] = sat(isyn_out[o] + before[i] * w_out[i][o])
             isyn_out[o] -= leak(isyn_out[o], int(spec.dash_syn_out[o]))
-            v_out[o] = membrane(v_out[o], isyn_out[o], int(spec.dash_mem_out[o]), int(spec.bias_out[o]))
+            v_out[o] = membrane(
+                v_out[o], isyn_out[o], int(spec.dash_mem_out[o]), int(spec.bias_out[o])
+            )
             spikes_out[o] = fire(v_out[o], int(spec.threshold_out[o]), 1)
             v_out[o] -= spikes_out[o] * int(spec.threshold_out[o])
 

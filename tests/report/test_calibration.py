@@ -22,7 +22,12 @@ TOLD = {
         {"name": "search", "distance": 0.25, "agreement": 1.0},
     ],
     "populations": {
-        "<b>": {"distance_before": 3.0, "distance_after": 1.0, "gains": [1.5, 0.5], "decay_mem": [0.5, 0.5]},
+        "<b>": {
+            "distance_before": 3.0,
+            "distance_after": 1.0,
+            "gains": [1.5, 0.5],
+            "decay_mem": [0.5, 0.5],
+        },
         "last": {"distance_before": 1.0, "distance_after": 1.0, "drift": 0.75},
     },
 }
@@ -30,7 +35,9 @@ TOLD = {
 
 def test_the_rows_say_what_was_chosen() -> None:
     assert "kept stage `search`: distance 2 -> 0.25, agreement 0.500 -> 1.000" in summary(TOLD)
-    assert "judged on 1 of your samples and 4 that nirc made from yours and at random" in summary(TOLD)
+    assert "judged on 1 of your samples and 4 that nirc made from yours and at random" in summary(
+        TOLD
+    )
     assert stage_rows(TOLD)[1] == ("search", "0.25", "1.000", True)
     assert population_rows(TOLD)[0] == ("<b>", "3", "1", "1.5, 0.5", "-", "-", "0.5", "-")
 
@@ -40,12 +47,18 @@ def test_a_start_that_was_kept_is_said_so() -> None:
 
 
 def test_a_population_whose_parameters_stayed_has_no_row() -> None:
-    assert population_rows(TOLD | {"populations": {"a": {}, **TOLD["populations"]}}) == population_rows(TOLD)
+    assert population_rows(
+        TOLD | {"populations": {"a": {}, **TOLD["populations"]}}
+    ) == population_rows(TOLD)
 
 
 def test_a_strangers_calibration_may_say_nothing() -> None:
     told = {"inputs": [4, 9, 2], "inputs_sha256": "0"}
-    assert summary(told) == "Calibration: inputs [4, 9, 2]." and not stage_rows(told) and not population_rows(told)
+    assert (
+        summary(told) == "Calibration: inputs [4, 9, 2]."
+        and not stage_rows(told)
+        and not population_rows(told)
+    )
 
 
 @pytest.mark.usefixtures("small_calibration")

@@ -29,7 +29,9 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in ("meta", "link", "img", "br"):
             self.open.append(tag)
-        self.loads += [f"{tag} {name}" for name, _ in attrs if name in ("src", "href") or name.startswith("on")]
+        self.loads += [
+            f"{tag} {name}" for name, _ in attrs if name in ("src", "href") or name.startswith("on")
+        ]
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -60,7 +62,11 @@ def test_names_of_a_hostile_model_stay_text() -> None:
         name: lif(1),
         "out": nir.Output(np.array([1])),
     }
-    text = page_of(nirc.compile(graph(nodes, [("in", "w"), ("w", name), (name, "out")]), "xylo", reset="subtract"))
+    text = page_of(
+        nirc.compile(
+            graph(nodes, [("in", "w"), ("w", name), (name, "out")]), "xylo", reset="subtract"
+        )
+    )
     assert "alert(1)" in text
 
 

@@ -1,4 +1,6 @@
-"""Weights rounded by what the sources send: by neuron, by channel of a convolution, and where nothing is known."""
+"""Weights rounded by what the sources send: by neuron, by channel of a convolution, and where
+nothing is known.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ def test_of_sources_without_bounds_sums_are_kept() -> None:
     exact = RNG.normal(0, 2, (3, 5))
     weights = Weights("a", leaky(3), Dense(exact), exact, -7, 7)
     signal = np.full((2, 4, 5), np.inf)
-    assert np.array_equal(ByActivity({"a": signal}).integers(weights), KEEPING_SUMS.integers(weights))
+    assert np.array_equal(
+        ByActivity({"a": signal}).integers(weights), KEEPING_SUMS.integers(weights)
+    )
 
 
 def test_without_the_sources_spikes_sums_are_kept() -> None:

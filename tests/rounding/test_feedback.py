@@ -1,4 +1,6 @@
-"""Rounding by second moments: never worse than to the nearest, mostly much better, within the chip's range."""
+"""Rounding by second moments: never worse than to the nearest, mostly much better, within the
+chip's range.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +14,28 @@ from nirc.rounding.feedback import squared_error, with_feedback
 
 def moments(rng: np.random.Generator, sources: int, factors: int) -> Float:
     """Of sources that have a few factors in common, as filtered spikes do."""
-    x = rng.random((200, factors)) @ rng.random((factors, sources)) + 0.1 * rng.random((200, sources))
+    x = rng.random((200, factors)) @ rng.random((factors, sources)) + 0.1 * rng.random(
+        (200, sources)
+    )
     return x.T @ x / len(x)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 6))
-def test_it_is_never_worse_than_the_nearest_and_stays_in_range(seed: int, sources: int, neurons: int) -> None:
+def test_it_is_never_worse_than_the_nearest_and_stays_in_range(
+    seed: int, sources: int, neurons: int
+) -> None:
     rng = np.random.default_rng(seed)
     exact = rng.normal(0, 3, (neurons, sources)) * (rng.random((neurons, sources)) < 0.8)
     gram = moments(rng, sources, 2)
     whole = with_feedback(exact, exact != 0, gram, -4, 4)
-    assert (whole == np.rint(whole)).all() and np.abs(whole).max() <= 4 and not whole[exact == 0].any()
+    assert (
+        (whole == np.rint(whole)).all() and np.abs(whole).max() <= 4 and not whole[exact == 0].any()
+    )
     damped = gram + 0.01 * np.diag(gram).mean() * np.eye(sources)
     nearest = np.clip(np.rint(exact), -4, 4)
-    assert (squared_error(whole, exact, damped) <= squared_error(nearest, exact, damped) + 1e-9).all()
+    assert (
+        squared_error(whole, exact, damped) <= squared_error(nearest, exact, damped) + 1e-9
+    ).all()
 
 
 def test_sources_that_fire_together_make_up_for_one_another() -> None:

@@ -8,7 +8,9 @@ from nirc.diagnostics.log import Log
 from nirc.rounding.lost import report_lost
 
 
-@pytest.mark.parametrize(("lost", "severity"), [(0, None), (1, "note"), (4, "note"), (5, "warning"), (9, "warning")])
+@pytest.mark.parametrize(
+    ("lost", "severity"), [(0, None), (1, "note"), (4, "note"), (5, "warning"), (9, "warning")]
+)
 def test_from_one_half_on_it_is_a_warning(lost: int, severity: str | None) -> None:
     log = Log()
     report_lost(lost, 10, "into `b`", "nodes/b", "8 bits", log)

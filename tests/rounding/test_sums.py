@@ -17,7 +17,11 @@ def test_it_keeps_the_sum_of_each_row(seed: int, between: tuple[int, int]) -> No
     row = rng.integers(0, rows, n)
     exact = np.clip(rng.normal(rng.normal(), 30, n), *between)
     whole = sums_kept(exact, row, rows, *between)
-    assert whole.min() >= between[0] and whole.max() <= between[1] and (np.abs(whole - exact) <= 1).all()
+    assert (
+        whole.min() >= between[0]
+        and whole.max() <= between[1]
+        and (np.abs(whole - exact) <= 1).all()
+    )
     inside = np.bincount(row, np.isin(np.rint(exact), between), minlength=rows) == 0
     assert (np.abs(np.bincount(row, whole - exact, minlength=rows))[inside] <= 0.5 + 1e-9).all()
 

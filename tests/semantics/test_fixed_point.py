@@ -1,4 +1,6 @@
-"""States in fixed point: without rounding and bounds nothing changes; with them, just what is asked."""
+"""States in fixed point: without rounding and bounds nothing changes; with them, just what is
+asked.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
 
 def neuron(**fields: object) -> Discrete:
     one = np.ones(1)
-    return Discrete(**{"decay_mem": one / 2, "gain_mem": one, "drift": 0 * one, "threshold": 10 * one} | fields)  # type: ignore[arg-type]
+    return Discrete(
+        **{"decay_mem": one / 2, "gain_mem": one, "drift": 0 * one, "threshold": 10 * one} | fields
+    )  # type: ignore[arg-type]
 
 
 def membranes(fixed: FixedPoint, inputs: list[float]) -> list[float]:
@@ -45,7 +49,10 @@ def test_a_decay_is_rounded_and_counted_from_its_zero() -> None:
 
     one = np.ones(1)
     assert membranes(FixedPoint(neuron(), one, down), [5, 0, 0, 0]) == [5, 2, 1, 0]
-    assert membranes(FixedPoint(neuron(), one, down, zero=one), [5, 0]) == [4.5, 1.5]  # -1 halved is -1; 3.5 is 1
+    assert membranes(FixedPoint(neuron(), one, down, zero=one), [5, 0]) == [
+        4.5,
+        1.5,
+    ]  # -1 halved is -1; 3.5 is 1
 
 
 def test_membranes_and_currents_saturate() -> None:
@@ -53,14 +60,20 @@ def test_membranes_and_currents_saturate() -> None:
     assert membranes(FixedPoint(neuron(), one, v=(-3 * one, 4 * one)), [9, -9, 0]) == [4, -3, -1.5]
     assert membranes(FixedPoint(neuron(), one, current=(-one, one)), [9, 9, -9]) == [1, 1.5, -0.25]
     filtered = neuron(decay_syn=one / 2, gain_syn=one, rule=LETTER.with_synapse())
-    assert membranes(FixedPoint(filtered, one, current=(-2 * one, 2 * one)), [9, 0, 0]) == [2, 2, 1.5]
+    assert membranes(FixedPoint(filtered, one, current=(-2 * one, 2 * one)), [9, 0, 0]) == [
+        2,
+        2,
+        1.5,
+    ]
 
 
 def test_counts_of_an_input_are_capped_and_no_others() -> None:
     discrete = lower(VOWELS, Options(), log=Log()).discrete
     inputs = np.random.default_rng(0).poisson(0.8, (6, 40, 12))
     got = run(capped_inputs(discrete, 2), inputs).output
-    assert (got == run(discrete, np.minimum(inputs, 2)).output).all() and (got != run(discrete, inputs).output).any()
+    assert (got == run(discrete, np.minimum(inputs, 2)).output).all() and (
+        got != run(discrete, inputs).output
+    ).any()
 
 
 def test_an_edge_comes_later() -> None:

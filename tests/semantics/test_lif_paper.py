@@ -1,7 +1,8 @@
 """One LIF neuron against the run that Norse recorded for the NIR paper.
 
-`lif_norse.csv` has a line for each of 1000 steps of 1e-4 s: input spike, membrane voltage after the step, output
-spike. The file holds float32; so voltages agree to its rounding and spikes agree exactly.
+`lif_norse.csv` has a line for each of 1000 steps of 1e-4 s: input spike, membrane voltage after the
+step, output spike. The file holds float32; so voltages agree to its rounding and spikes agree
+exactly.
 """
 
 from __future__ import annotations
@@ -24,12 +25,20 @@ def test_voltages_and_spikes_are_those_of_norse(data: Path) -> None:
     stages = api.lower(data / "paper/lif_norse.nir", api.Options(dt_s=1e-4), log=Log())
     for program in (stages.reference, stages.discrete):
         ran = run(program, given.reshape(1, -1, 1), record=["1"])
-        assert np.flatnonzero(ran.output).tolist() == np.flatnonzero(spikes).tolist() == [460, 510, 710, 760]
+        assert (
+            np.flatnonzero(ran.output).tolist()
+            == np.flatnonzero(spikes).tolist()
+            == [460, 510, 710, 760]
+        )
         np.testing.assert_allclose(ran.v["1"].ravel(), voltage, atol=FLOAT32)
 
 
-def test_the_exact_exponential_differs_by_less_than_a_twentieth_of_the_threshold(data: Path) -> None:
-    """dt / tau is 0.04: the two ways to discretise differ in the second order of it, here in no spike."""
+def test_the_exact_exponential_differs_by_less_than_a_twentieth_of_the_threshold(
+    data: Path,
+) -> None:
+    """dt / tau is 0.04: the two ways to discretise differ in the second order of it, here in no
+    spike.
+    """
     given, voltage, spikes = np.loadtxt(data / "paper/lif_norse.csv", delimiter=",").T
     options = api.Options(dt_s=1e-4, discretise="exponential")
     stages = api.lower(data / "paper/lif_norse.nir", options, log=Log())

@@ -1,4 +1,6 @@
-"""The interpreter of update rules: every operation as a small story, all of them against the slow definition."""
+"""The interpreter of update rules: every operation as a small story, all of them against the slow
+definition.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def neuron(rule: str, **fields: object) -> Discrete:
     if parsed.fires:
         usual["threshold"] = 1.0
     grain = fields.pop("grain", None)
-    numbers = {k: v if v is None else frozen(np.full(1, float(v))) for k, v in (usual | fields).items()}  # type: ignore[arg-type]
+    numbers = {
+        k: v if v is None else frozen(np.full(1, float(v))) for k, v in (usual | fields).items()
+    }  # type: ignore[arg-type]
     d = Discrete(**numbers, rule=parsed, grain=grain)  # type: ignore[arg-type]
     synapse = d.decay_syn is not None or d.decay_syn_2 is not None
     assert faults(parsed, synapse=synapse, fires=d.fires) == []
@@ -49,7 +53,7 @@ def membranes(rule: str, *x: float, **fields: object) -> list[float]:
     return ran(neuron(rule, **fields), *x)[1]
 
 
-# -- decay and add -----------------------------------------------------------------------------------------------
+# -- decay and add ---------------------------------------------------------------------------------
 
 
 def test_the_membrane_decays_and_drifts() -> None:
@@ -80,12 +84,15 @@ def test_a_synapse_keeps_the_input() -> None:
         ("decay v, add i->v, decay i, add x->i", [0, 8]),
     ],
 )
-def test_the_order_decides_how_much_of_a_current_arrives_and_when(rule: str, expected: list[float]) -> None:
+def test_the_order_decides_how_much_of_a_current_arrives_and_when(
+    rule: str, expected: list[float]
+) -> None:
     assert sent(rule, 8, 0, decay_mem=0, decay_syn=0.5, gain_syn=1) == expected
 
 
 def test_a_second_receptor_has_its_own_current() -> None:
-    d = neuron("decay i, add x->i, decay v, add i->v", decay_mem=0, decay_syn=0.5, gain_syn=1, decay_syn_2=0.25,
+    d = neuron("decay i, add x->i, decay v, add i->v", decay_mem=0, decay_syn=0.5, gain_syn=1,
+    decay_syn_2=0.25,
                gain_syn_2=2)  # fmt: skip
     assert ran(d, 8, 0, 0, second=(4, 0, 0))[0] == [16, 4 + 2, 2 + 0.5]
 
@@ -95,11 +102,13 @@ def test_a_receptor_without_a_filter_passes_on_what_comes() -> None:
     assert ran(d, 3, 0, 0, second=(4, 0, 0))[0] == [7, 2, 1]
 
 
-# -- fire --------------------------------------------------------------------------------------------------------
+# -- fire ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("fire", "expected"), [("fire > 1", [0, 1]), ("fire >= 1", [1, 1])])
-def test_a_membrane_at_its_threshold_tells_the_comparisons_apart(fire: str, expected: list[float]) -> None:
+def test_a_membrane_at_its_threshold_tells_the_comparisons_apart(
+    fire: str, expected: list[float]
+) -> None:
     assert sent(f"decay v, add x->v, {fire}, emit", 1, 1, decay_mem=0.5) == expected
 
 
@@ -108,23 +117,30 @@ def test_a_membrane_at_its_threshold_tells_the_comparisons_apart(fire: str, expe
     [("fire > 1", [0, 1, 1, 1]), ("fire > 2", [0, 1, 2, 2]), ("fire > many", [0, 1, 2, 7]),
      ("fire >= many", [1, 1, 2, 7]), ("fire >= 3", [1, 1, 2, 3])],
 )  # fmt: skip
-def test_a_neuron_fires_as_often_as_its_membrane_holds_thresholds(fire: str, expected: list[float]) -> None:
+def test_a_neuron_fires_as_often_as_its_membrane_holds_thresholds(
+    fire: str, expected: list[float]
+) -> None:
     assert sent(f"decay v, add x->v, {fire}, emit", 1, 1.5, 2, 7.5, decay_mem=0) == expected
 
 
 @pytest.mark.parametrize("threshold", [0.0, -1.0])
 def test_a_threshold_that_is_not_positive_is_passed_once(threshold: float) -> None:
     """There is no number of thresholds in the membrane."""
-    assert sent("decay v, add x->v, fire > many, emit", 5, -0.5, -2, decay_mem=0, threshold=threshold) == [
+    assert sent("decay v, add x->v, fire > many, emit", 5, -0.5, -2, decay_mem=0,
+    threshold=threshold) == [
         1, float(threshold < -0.5), 0
     ]  # fmt: skip
 
 
-# -- what spikes do ----------------------------------------------------------------------------------------------
+# -- what spikes do --------------------------------------------------------------------------------
 
 
 def test_a_spike_sets_the_membrane() -> None:
-    assert membranes("decay v, add x->v, fire > 1, set, emit", 0.5, 2.5, 0.5, v_reset=0.25) == [0.5, 0.25, 0.75]
+    assert membranes("decay v, add x->v, fire > 1, set, emit", 0.5, 2.5, 0.5, v_reset=0.25) == [
+        0.5,
+        0.25,
+        0.75,
+    ]
     assert membranes("decay v, add x->v, fire > 1, set, emit", 2.5) == [0]
 
 
@@ -138,7 +154,9 @@ def test_without_a_reset_a_membrane_stays_above_its_threshold() -> None:
 
 
 def test_a_reset_may_come_a_step_late_after_the_decay() -> None:
-    """snnTorch's default: the spike of the first step takes its threshold from what the decay left of the membrane."""
+    """snnTorch's default: the spike of the first step takes its threshold from what the decay left
+    of the membrane.
+    """
     rule = "fire > 1, decay v, add x->v, subtract, fire > 1, emit"
     assert ran(neuron(rule, decay_mem=0.5), 4, 0, 0) == ([1, 0, 0], [4, 2 - 1, 0.5])
 
@@ -149,7 +167,9 @@ def test_a_late_reset_to_zero_loses_the_input_of_its_step() -> None:
 
 
 def test_what_was_taken_too_early_is_given_back() -> None:
-    """snnTorch without reset_delay: a membrane that starts above its threshold is compared a threshold lower."""
+    """snnTorch without reset_delay: a membrane that starts above its threshold is compared a
+    threshold lower.
+    """
     rule = "fire > 1, decay v, add x->v, subtract, fire > 1, restore, subtract, emit"
     assert ran(neuron(rule), 2.5, 0, 0.75) == ([1, 0, 1], [1.5, 1.5, 1.25])
 
@@ -159,7 +179,7 @@ def test_a_bound_holds_from_below() -> None:
     assert membranes(rule, -3, 0.25, 2.5, v_least=-1) == [-1, -0.75, 0.75]
 
 
-# -- emit --------------------------------------------------------------------------------------------------------
+# -- emit ------------------------------------------------------------------------------------------
 
 
 def test_spikes_may_leave_before_the_membrane_is_updated() -> None:
@@ -194,7 +214,9 @@ def test_the_membrane_may_start_anywhere() -> None:
 
 
 def test_samples_and_candidates_have_their_own_state() -> None:
-    """Any shape whose last axis is neurons, as calibration uses it: (candidates, samples, neurons)."""
+    """Any shape whose last axis is neurons, as calibration uses it: (candidates, samples,
+    neurons).
+    """
     d = neuron("decay v, add x->v, fire > 1, subtract, emit")
     x = np.random.default_rng(0).integers(0, 4, (9, 2, 3, 1)) / 2
     together = NeuronStepper(d, (2, 3, 1))
@@ -205,14 +227,16 @@ def test_samples_and_candidates_have_their_own_state() -> None:
 
 
 def test_a_step_leaves_its_input_and_what_was_sent_alone() -> None:
-    stepper = NeuronStepper(neuron("decay i, add x->i, decay v, add i->v", decay_syn=1, gain_syn=1), (1, 1))
+    stepper = NeuronStepper(
+        neuron("decay i, add x->i, decay v, add i->v", decay_syn=1, gain_syn=1), (1, 1)
+    )
     x = np.ones((1, 1))
     first = stepper.step(x)
     second = stepper.step(x)
     assert (x.item(), first.item(), second.item()) == (1, 1, 3)
 
 
-# -- all of them -------------------------------------------------------------------------------------------------
+# -- all of them -----------------------------------------------------------------------------------
 
 
 def defined(d: Discrete, x: Float, second: Float) -> tuple[Float, Float]:
@@ -233,6 +257,8 @@ def test_the_interpreter_is_the_slow_definition(d: Discrete, x: Float, swapped: 
     stepper = NeuronStepper(d, (2, x.shape[1]))
     expected, membrane = defined(d, x, second)
     for t in range(len(x)):
-        got = stepper.step(np.stack([x[t], 0 * x[t]]), None if not swapped else np.stack([second[t], 0 * x[t]]))
+        got = stepper.step(
+            np.stack([x[t], 0 * x[t]]), None if not swapped else np.stack([second[t], 0 * x[t]])
+        )
         np.testing.assert_array_equal(got[0], expected[t])
         np.testing.assert_array_equal(stepper.v[0], membrane[t])

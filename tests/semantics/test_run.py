@@ -1,4 +1,6 @@
-"""What a program computes, step by step: delays, feedback, biases, resets and every kind of neuron."""
+"""What a program computes, step by step: delays, feedback, biases, resets and every kind of
+neuron.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,7 @@ def values(made: Made, *x: object) -> list[float]:
     return found
 
 
-# -- kinds of neurons --------------------------------------------------------------------------------------------
+# -- kinds of neurons ------------------------------------------------------------------------------
 
 
 def test_a_spike_crosses_a_feed_forward_network_in_its_own_step() -> None:
@@ -95,20 +97,35 @@ def test_subtraction_leaves_several_spikes_for_later_steps() -> None:
 
 def test_some_chips_send_them_all_at_once() -> None:
     one = frozen(np.ones(1))
-    several = Discrete(one, one, frozen([0.0]), threshold=one, rule=plain("subtract", synapse=False, most=3))
+    several = Discrete(
+        one, one, frozen([0.0]), threshold=one, rule=plain("subtract", synapse=False, most=3)
+    )
     program = Program.of(
         Form.DISCRETE,
-        {"in": Source((1,), ("i",)), "x": Population((1,), several, ("x",)), "out": Sink((1,), ("o",))},
+        {
+            "in": Source((1,), ("i",)),
+            "x": Population((1,), several, ("x",)),
+            "out": Sink((1,), ("o",)),
+        },
         [("in", "x", Projection()), ("x", "out", Projection())],
     )
     ran = run(program, steps(1, 0.5, 2, 9), record=["x"])
-    assert ran.output.ravel().tolist() == [0, 1, 2, 3]  # 1 is not above 1; 2.5 sends two; 9.5 sends three at most
+    assert ran.output.ravel().tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]  # 1 is not above 1; 2.5 sends two; 9.5 sends three at most
     assert ran.v["x"].ravel().tolist() == [1, 0.5, 0.5, 6.5]
 
 
 def test_neurons_of_one_population_have_their_own_parameters() -> None:
     item = lif(
-        3, tau=np.array([2, 4, np.inf]) * DT, r=[2.0, 4.0, np.inf], v_threshold=[0.9, 1.5, 2.5], v_leak=[0.0, 0, 0]
+        3,
+        tau=np.array([2, 4, np.inf]) * DT,
+        r=[2.0, 4.0, np.inf],
+        v_threshold=[0.9, 1.5, 2.5],
+        v_leak=[0.0, 0, 0],
     )
     found = alone(item, 3).outputs(np.ones((1, 4, 3)))
     assert found[0].T.tolist() == [[1, 1, 1, 1], [0, 1, 0, 1], [0, 0, 1, 0]]
@@ -120,7 +137,7 @@ def test_the_exponential_decays_more_slowly_than_euler() -> None:
     assert v[1] / v[0] == pytest.approx(np.exp(-0.5))
 
 
-# -- time --------------------------------------------------------------------------------------------------------
+# -- time ------------------------------------------------------------------------------------------
 
 
 def test_a_delayed_signal_arrives_later_and_nothing_before_it() -> None:
@@ -167,14 +184,23 @@ def test_a_delay_in_a_loop_replaces_its_step(wait: int, period: int) -> None:
 def test_a_delay_in_a_loop_of_two_populations() -> None:
     nodes = {"in": inp(1), "a": if_(), "b": if_(), "d": delay(2 * DT), "out": out(1)}
     assert values(lowered(graph(nodes, "in a b d a", "b out")), 1, 0, 0, 0, 0) == [1, 0, 1, 0, 1]
-    assert values(lowered(graph(nodes, "in a d b a", "b out")), 1, 0, 0, 0, 0, 0) == [0, 0, 1, 0, 1, 0]
+    assert values(lowered(graph(nodes, "in a d b a", "b out")), 1, 0, 0, 0, 0, 0) == [
+        0,
+        0,
+        1,
+        0,
+        1,
+        0,
+    ]
 
 
 def test_loops_are_those_of_the_slow_definition() -> None:
     dice = np.random.default_rng(5)
     nodes = {
-        "in": inp(3), "w": affine(dice.normal(size=(4, 3)), dice.normal(size=4)), "a": lif(4), "f": linear(np.eye(4)),
-        "b": cuba(4), "back": affine(dice.normal(size=(4, 4)), dice.normal(size=4)), "d": delay([DT, 0, DT, 2 * DT]),
+        "in": inp(3), "w": affine(dice.normal(size=(4, 3)), dice.normal(size=4)), "a": lif(4),
+        "f": linear(np.eye(4)),
+        "b": cuba(4), "back": affine(dice.normal(size=(4, 4)), dice.normal(size=4)),
+        "d": delay([DT, 0, DT, 2 * DT]),
         "rec": scale(dice.normal(size=4)), "read": linear(dice.normal(size=(2, 4))), "li": node(
             "LI", tau=np.full(2, 5 * DT), r=np.full(2, 5.0), v_leak=np.array([0.1, -0.1])
         ), "out": out(2),
@@ -185,7 +211,7 @@ def test_loops_are_those_of_the_slow_definition() -> None:
     np.testing.assert_allclose(lowered(raw).outputs(x)[0], expected, atol=1e-9)
 
 
-# -- several ways in and out -------------------------------------------------------------------------------------
+# -- several ways in and out -----------------------------------------------------------------------
 
 
 def test_inputs_and_outputs_lie_flat_one_after_the_other() -> None:
@@ -202,20 +228,28 @@ def test_two_populations_add_up_in_one_output() -> None:
 
 
 def test_an_input_may_be_an_output() -> None:
-    assert values(lowered(graph({"in": inp(1), "s": scale(3.0), "out": out(1)}, "in s out")), 1, 2) == [3, 6]
+    assert values(
+        lowered(graph({"in": inp(1), "s": scale(3.0), "out": out(1)}, "in s out")), 1, 2
+    ) == [3, 6]
 
 
 def test_an_output_of_a_membrane_and_of_spikes() -> None:
     nodes = {"in": inp(1), "x": adder(), "y": if_(), "out": out(1), "out2": out(1)}
-    assert lowered(graph(nodes, "in x out", "in y out2")).outputs(steps(3, 4)).tolist() == [[[3, 1], [7, 1]]]
+    assert lowered(graph(nodes, "in x out", "in y out2")).outputs(steps(3, 4)).tolist() == [
+        [[3, 1], [7, 1]]
+    ]
 
 
-# -- running -----------------------------------------------------------------------------------------------------
+# -- running ---------------------------------------------------------------------------------------
 
 
 def test_recording_gives_spikes_and_membranes_of_each_step() -> None:
     ran = run(alone(if_(1, 1.5)).discrete, steps(1, 1, 1), record=["x", "in"])
-    assert ran.spikes["x"].ravel().tolist() == [0, 1, 0] and ran.v["x"].ravel().tolist() == [1, 0, 1]
+    assert ran.spikes["x"].ravel().tolist() == [0, 1, 0] and ran.v["x"].ravel().tolist() == [
+        1,
+        0,
+        1,
+    ]
     assert ran.spikes["in"].ravel().tolist() == [1, 1, 1] and "in" not in ran.v
 
 
@@ -243,7 +277,13 @@ def test_the_wrong_number_of_channels_is_a_bug_of_the_caller() -> None:
 
 def test_folding_a_synapse_keeps_all_values() -> None:
     li = node("LI", tau=np.full(2, 4 * DT), r=np.full(2, 4.0), v_leak=np.zeros(2))
-    nodes = {"in": inp(2), "li": li, "w": linear([[1.0, 0.5], [0.5, 1.0]]), "x": lif(2), "out": out(2)}
+    nodes = {
+        "in": inp(2),
+        "li": li,
+        "w": linear([[1.0, 0.5], [0.5, 1.0]]),
+        "x": lif(2),
+        "out": out(2),
+    }
     program = lowered(graph(nodes, "in li w x out")).discrete
     folded = FoldSynapses().run(program, Log())
     assert set(folded.graph) == {"in", "x", "out"}

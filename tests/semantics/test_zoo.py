@@ -1,4 +1,6 @@
-"""The trained models spike as the framework that trained them did: the same spikes at the same steps."""
+"""The trained models spike as the framework that trained them did: the same spikes at the same
+steps.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ WRITERS = {
 
 
 def assert_spikes(path: Path, options: Options, key: str) -> None:
-    """Float and discrete stage give the array ``key`` of the recorded samples, and it has spikes."""
+    """Float and discrete stage give the array ``key`` of the recorded samples, and it has
+    spikes.
+    """
     recorded = np.load(path.with_suffix(".npz"))
     flat = recorded["inputs"].reshape(*recorded["inputs"].shape[:2], -1)
     stages = lower(path, options, log=Log())

@@ -1,4 +1,6 @@
-"""Random legal configurations of the chip: branches, concatenation, sums, splits, the camera, the readout layer."""
+"""Random legal configurations of the chip: branches, concatenation, sums, splits, the camera, the
+readout layer.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from nirc.backends.speck.limits import BIAS, CORES, DVS_SIZE, READOUT, STATE, WE
 
 def configurations() -> st.SearchStrategy[Configuration]:
     """Small ones of every kind; shrinks to a smaller seed only."""
-    return st.integers(0, 1 << 32).map(lambda seed: random_configuration(np.random.default_rng(seed)))
+    return st.integers(0, 1 << 32).map(
+        lambda seed: random_configuration(np.random.default_rng(seed))
+    )
 
 
 @dataclass
@@ -29,11 +33,17 @@ class _Source:
 
 
 def random_configuration(
-    rng: np.random.Generator, *, cores: int | None = None, dvs: bool | None = None, readout: bool | None = None
+    rng: np.random.Generator,
+    *,
+    cores: int | None = None,
+    dvs: bool | None = None,
+    readout: bool | None = None,
 ) -> Configuration:
-    """Up to ``cores`` layers on maps of up to 8 pixels; ``dvs``, ``readout``: with or without, None for either.
+    """Up to ``cores`` layers on maps of up to 8 pixels; ``dvs``, ``readout``: with or without, None
+    for either.
 
-    Weights are mostly positive and thresholds low, so that spikes come through; some layers use whole ranges.
+    Weights are mostly positive and thresholds low, so that spikes come through; some layers use
+    whole ranges.
     """
     dvs = bool(rng.integers(4) == 0) if dvs is None else dvs
     readout = bool(rng.integers(4) == 0) if readout is None else readout
@@ -44,15 +54,22 @@ def random_configuration(
     while left:
         last = len(left) == 1
         heard = _heard(rng, chip, parts=1)
-        split = not last and len(left) > 2 and rng.integers(3) == 0 and all(s.free >= 2 for s in heard)
+        split = (
+            not last and len(left) > 2 and rng.integers(3) == 0 and all(s.free >= 2 for s in heard)
+        )
         parts = [left.pop() for _ in range(2 if split else 1)]
-        pooling = [camera.pooling if camera and s.name < 0 else int(rng.choice([1, 1, 2, 4])) for s in heard]
+        pooling = [
+            camera.pooling if camera and s.name < 0 else int(rng.choice([1, 1, 2, 4]))
+            for s in heard
+        ]
         shape_in, shifts = _together(rng, heard, pooling)
         template = _layer(rng, parts[0], shape_in, classes=readout and last)
         for source, pool, shift in zip(heard, pooling, shifts, strict=True):
             source.free -= len(parts)
             source.ends += [Destination(core, pool, shift) for core in parts]
-        for core in parts:  # both parts of a split have the same geometry and threshold, and their own kernels
+        for core in (
+            parts
+        ):  # both parts of a split have the same geometry and threshold, and their own kernels
             layers[core] = _filled(rng, template, core)
             chip.append(_Source(core, layers[core].shape_out, 2))
     for source in chip[len(sources) :]:
@@ -94,14 +111,25 @@ def _heard(rng: np.random.Generator, chip: Sequence[_Source], *, parts: int) -> 
     chosen = [first[int(rng.integers(len(first)))]]
     others = [s for s in free if s is not chosen[0]]
     more = min(len(others), int(rng.choice([0, 0, 1, 2])))
-    return chosen + [others[int(i)] for i in rng.choice(len(others), more, replace=False)] if more else chosen
+    return (
+        chosen + [others[int(i)] for i in rng.choice(len(others), more, replace=False)]
+        if more
+        else chosen
+    )
 
 
-def _together(rng: np.random.Generator, heard: Sequence[_Source], pooling: Sequence[int]) -> tuple[Map, list[int]]:
-    """The map that holds all of them, summed or concatenated, with room for pixels beside whole windows or without."""
+def _together(
+    rng: np.random.Generator, heard: Sequence[_Source], pooling: Sequence[int]
+) -> tuple[Map, list[int]]:
+    """The map that holds all of them, summed or concatenated, with room for pixels beside whole
+    windows or without.
+    """
     spare = int(rng.integers(2))
     y, x = (
-        max(max(1, (s.shape[axis] + spare * (p - 1)) // p) for s, p in zip(heard, pooling, strict=True))
+        max(
+            max(1, (s.shape[axis] + spare * (p - 1)) // p)
+            for s, p in zip(heard, pooling, strict=True)
+        )
         for axis in (1, 2)
     )
     channels = [s.shape[0] for s in heard]
@@ -125,7 +153,10 @@ def _layer(rng: np.random.Generator, core: int, shape_in: Map, *, classes: bool)
     sides = (output_size(y, k, stride[0], padding[0]), output_size(x, k, stride[1], padding[1]))
     shape_out = (channels, *sides)
     memory = CORES[core]
-    assert kernel_words(shape_in[0], channels, (k, k)) <= memory.kernel and neuron_words(shape_out) <= memory.neuron
+    assert (
+        kernel_words(shape_in[0], channels, (k, k)) <= memory.kernel
+        and neuron_words(shape_out) <= memory.neuron
+    )
     return CoreLayer(
         core=core,
         shape_in=shape_in,
@@ -159,7 +190,10 @@ def _filled(rng: np.random.Generator, layer: CoreLayer, core: int) -> CoreLayer:
 def _routes(sources: Sequence[_Source]) -> tuple[InputRoute, ...]:
     routes, first = [], 0
     for source in sources:
-        routes += [InputRoute(first, source.shape, d.layer, (d.pooling,) * 2, d.feature_shift) for d in source.ends]
+        routes += [
+            InputRoute(first, source.shape, d.layer, (d.pooling,) * 2, d.feature_shift)
+            for d in source.ends
+        ]
         first += int(np.prod(source.shape))
     return tuple(routes)
 

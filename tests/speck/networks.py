@@ -44,7 +44,11 @@ def fire(*shape: int, threshold: float | np.ndarray = 1.0) -> nir.IF:
 
 
 def pool(
-    kernel: int | tuple[int, int] = 2, *, stride: int | None = None, padding: int = 0, avg: bool = False
+    kernel: int | tuple[int, int] = 2,
+    *,
+    stride: int | None = None,
+    padding: int = 0,
+    avg: bool = False,
 ) -> nir.NIRNode:
     """A sum (or average) pool, windows side by side unless told otherwise."""
     kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
@@ -84,7 +88,9 @@ def small(rng: np.random.Generator) -> nir.NIRGraph:
 
 
 def skipping(rng: np.random.Generator, *, kernels: tuple[int, int] = (1, 3)) -> nir.NIRGraph:
-    """2 x 8 x 8: a first layer, a second one, and a last one that gets both, through kernels of these sizes."""
+    """2 x 8 x 8: a first layer, a second one, and a last one that gets both, through kernels of
+    these sizes.
+    """
     nodes = {
         "in": nir.Input(np.array([2, 8, 8])),
         "a": conv(rng, 2, 4, padding=1),

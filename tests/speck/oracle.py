@@ -1,6 +1,8 @@
-"""The vendor's own software, sinabs, behind our names: its layers, discretiser, memory formulas and mapper.
+"""The vendor's own software, sinabs, behind our names: its layers, discretiser, memory formulas and
+mapper.
 
-sinabs is licensed under the AGPL: it is called here, nothing of it is copied. It runs without `samna`.
+sinabs is licensed under the AGPL: it is called here, nothing of it is copied. It runs without
+`samna`.
 """
 
 from __future__ import annotations
@@ -28,11 +30,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 Array = NDArray[Any]
-INSTALL = "pip install torch==2.13.0 matplotlib pbr nirtorch==2.6; pip install --no-deps sinabs==3.1.3"
+INSTALL = (
+    "pip install torch==2.13.0 matplotlib pbr nirtorch==2.6; pip install --no-deps sinabs==3.1.3"
+)
 
 
 def require_sinabs() -> SimpleNamespace:
-    """What the tests use of sinabs. Missing: the test is skipped, or fails under NIRC_REQUIRE_ORACLES=1."""
+    """What the tests use of sinabs.
+
+    Missing: the test is skipped, or fails under NIRC_REQUIRE_ORACLES=1.
+    """
     try:
         import torch
         from torch import nn
@@ -72,7 +79,9 @@ class Oracle:
         self.layers = {layer.core: self._layer(layer) for layer in configuration.layers}
 
     def _layer(self, layer: CoreLayer) -> Any:
-        """sinabs' layer with one output for the monitor and one for each destination, in double precision."""
+        """sinabs' layer with one output for the monitor and one for each destination, in double
+        precision.
+        """
         s, nn, torch = self.sinabs, self.sinabs.nn, self.sinabs.torch
         (f, c, ky, kx), biased = layer.kernel.shape, layer.leak_enable
         conv = nn.Conv2d(c, f, (ky, kx), stride=layer.stride, padding=layer.padding, bias=biased)
@@ -83,22 +92,32 @@ class Oracle:
             batch_size=1,
             spike_threshold=float(layer.threshold_high),
             min_v_mem=float(layer.threshold_low),
-            reset_fn=s.activation.MembraneReset() if layer.return_to_zero else s.activation.MembraneSubtract(),
+            reset_fn=s.activation.MembraneReset()
+            if layer.return_to_zero
+            else s.activation.MembraneSubtract(),
             spike_fn=s.activation.MultiSpike,
             record_states=True,
         )
         poolings = [(1, 1), *((d.pooling, d.pooling) for d in layer.destinations)]
-        made = s.DynapcnnLayer(conv, spike, in_shape=layer.shape_in, pool=poolings, discretize=False).double()
+        made = s.DynapcnnLayer(
+            conv, spike, in_shape=layer.shape_in, pool=poolings, discretize=False
+        ).double()
         assert made.get_neuron_shape() == layer.shape_out
         return made
 
     def run(self, raster: Array) -> Array:
-        """Spikes of the monitored cores (samples, steps, outputs); ``raster`` (samples, steps, channels)."""
+        """Spikes of the monitored cores (samples, steps, outputs); ``raster`` (samples, steps,
+        channels).
+        """
         spikes, _ = self.trace(raster)
-        return np.concatenate([spikes[layer.core] for layer in self.configuration.layers if layer.monitor], axis=2)
+        return np.concatenate(
+            [spikes[layer.core] for layer in self.configuration.layers if layer.monitor], axis=2
+        )
 
     def trace(self, raster: Array) -> tuple[dict[int, Array], dict[int, Array]]:
-        """Spikes and membranes of every core, each (samples, steps, neurons), from the initial membranes."""
+        """Spikes and membranes of every core, each (samples, steps, neurons), from the initial
+        membranes.
+        """
         torch = self.sinabs.torch
         samples, steps, _ = raster.shape
         arriving = {
@@ -107,7 +126,9 @@ class Oracle:
         }
         flat = torch.tensor(np.asarray(raster)).double().reshape(samples * steps, -1)
         for route in self.configuration.inputs:
-            of_route = flat[:, route.first : route.first + int(np.prod(route.shape))].reshape(-1, *route.shape)
+            of_route = flat[:, route.first : route.first + int(np.prod(route.shape))].reshape(
+                -1, *route.shape
+            )
             _add(arriving[route.layer], _summed(of_route, route.pooling), route.feature_shift)
         spikes, membranes = {}, {}
         for layer in in_order(self.configuration):
@@ -120,7 +141,9 @@ class Oracle:
                     _add(arriving[destination.layer], sent, destination.feature_shift)
         return spikes, membranes
 
-    def _step(self, layer: CoreLayer, arriving: torch.Tensor, samples: int) -> tuple[torch.Tensor, ...]:
+    def _step(
+        self, layer: CoreLayer, arriving: torch.Tensor, samples: int
+    ) -> tuple[torch.Tensor, ...]:
         torch, made = self.sinabs.torch, self.layers[layer.core]
         made.spk_layer.batch_size = samples
         made.spk_layer.v_mem = torch.tensor(layer.initial).double().repeat(samples, 1, 1, 1)
@@ -138,19 +161,30 @@ class Oracle:
         return [core for core, layer in self.layers.items() if not constraints[core].fits(layer)]
 
     def mapping(self) -> dict[int, int]:
-        """What sinabs' own mapper would do with these layers: ours to its cores. ValueError if they do not fit."""
-        result: dict[int, int] = self.sinabs.builders[self.configuration.variant].map_layers_to_cores(self.layers)
+        """What sinabs' own mapper would do with these layers: ours to its cores.
+
+        ValueError if they do not fit.
+        """
+        result: dict[int, int] = self.sinabs.builders[
+            self.configuration.variant
+        ].map_layers_to_cores(self.layers)
         return result
 
     def vendor_tree(self) -> list[dict[str, Any]]:
-        """``cnn_layers`` of the used cores, written by sinabs' configuration builder with our mapping."""
+        """``cnn_layers`` of the used cores, written by sinabs' configuration builder with our
+        mapping.
+        """
         for layer in self.configuration.layers:
             initial = self.sinabs.torch.tensor(layer.initial).double()
             self.layers[layer.core].spk_layer.v_mem = initial[None]
         ours = {core: core for core in (*self.layers, READOUT)}
         # Destination -1 is sinabs' word for an output.
-        going = {c.core: [-1, *(d.layer for d in c.destinations)] for c in self.configuration.layers}
-        written = self.sinabs.builders[self.configuration.variant].build_config(self.layers, ours, going)
+        going = {
+            c.core: [-1, *(d.layer for d in c.destinations)] for c in self.configuration.layers
+        }
+        written = self.sinabs.builders[self.configuration.variant].build_config(
+            self.layers, ours, going
+        )
         return [_plain(written.cnn_layers[core]) for core in sorted(self.layers)]
 
 
@@ -170,7 +204,9 @@ class Discretised:
     lows: tuple[int, ...]
 
     def run(self, raster: Array) -> Array:
-        """Spikes of the network's one output (samples, steps, outputs), by sinabs' own forward; from zero states."""
+        """Spikes of the network's one output (samples, steps, outputs), by sinabs' own forward;
+        from zero states.
+        """
         torch = require_sinabs().torch
         spikes = []
         for sample in torch.tensor(np.asarray(raster)).double():
@@ -191,8 +227,8 @@ def discretised(
 ) -> Discretised:
     """sinabs' own way from a NIR chain (which knows its input shape) or a torch model to integers.
 
-    sinabs scales in single precision, which now and then makes a tie of what is none; ``double``: its same discretiser
-    on the same layers in double precision.
+    sinabs scales in single precision, which now and then makes a tie of what is none; ``double``:
+    its same discretiser on the same layers in double precision.
     """
     s = require_sinabs()
     if isinstance(model, str | Path):
@@ -204,7 +240,8 @@ def discretised(
             s.discretise_in_place(layer.conv_layer, layer.spk_layer, to_int=False)
     layers = list(made.dynapcnn_layers.values())
     for layer in layers:
-        # Spikes leave a layer in single precision, in which a fast convolution need not be exact for integers.
+        # Spikes leave a layer in single precision, in which a fast convolution need not be exact
+        # for integers.
         layer.double().conv_layer.register_forward_pre_hook(lambda _, given: given[0].double())
     return Discretised(
         made,
@@ -221,7 +258,10 @@ def discretised(
 
 
 def sinabs_placement(made: Any, variant: str = "2f") -> tuple[dict[int, int], Any]:
-    """Cores by layer from sinabs' mapper, and the configuration object its builder wrote. ValueError if it refuses."""
+    """Cores by layer from sinabs' mapper, and the configuration object its builder wrote.
+
+    ValueError if it refuses.
+    """
     configuration = made.make_config(device=f"speck{variant}devkit")
     return dict(made.layer2core_map), configuration
 
@@ -257,13 +297,19 @@ def configuration_of(given: Discretised, variant: str = "2f") -> Configuration:
             )
         )
     inputs = [
-        InputRoute(0, tuple(made.input_shape), cores[index]) for index in sorted(made.dynapcnn_module.entry_points)
+        InputRoute(0, tuple(made.input_shape), cores[index])
+        for index in sorted(made.dynapcnn_module.entry_points)
     ]
-    return Configuration(variant, tuple(sorted(layers, key=lambda layer: layer.core)), tuple(inputs))
+    return Configuration(
+        variant, tuple(sorted(layers, key=lambda layer: layer.core)), tuple(inputs)
+    )
 
 
 def torch_chain(file: str | Path, *, reset: str = "subtract") -> tuple[nn.Module, Map]:
-    """A NIR file that is a chain as a torch model, and its input shape. Lower bounds as sinabs' importer sets them."""
+    """A NIR file that is a chain as a torch model, and its input shape.
+
+    Lower bounds as sinabs' importer sets them.
+    """
     s = require_sinabs()
     graph = nir.read(file)
     following = dict(graph.edges)
@@ -283,7 +329,9 @@ def _module(s: SimpleNamespace, node: Any, reset: str) -> nn.Module:
             return _filled(s, conv, node.weight, node.bias)
         case "Affine" | "Linear":
             linear = s.nn.Linear(node.weight.shape[1], node.weight.shape[0])
-            return _filled(s, linear, node.weight, getattr(node, "bias", np.zeros(len(node.weight))))
+            return _filled(
+                s, linear, node.weight, getattr(node, "bias", np.zeros(len(node.weight)))
+            )
         case "SumPool2d":
             return s.layers.SumPool2d(_pair(node.kernel_size), _pair(node.stride))  # type: ignore[no-any-return]
         case "AvgPool2d":
@@ -318,7 +366,10 @@ def in_order(configuration: Configuration) -> Sequence[CoreLayer]:
     graph = DiGraph()
     graph.add_nodes_from(layer.core for layer in configuration.layers)
     graph.add_edges_from(
-        (layer.core, d.layer) for layer in configuration.layers for d in layer.destinations if d.layer != READOUT
+        (layer.core, d.layer)
+        for layer in configuration.layers
+        for d in layer.destinations
+        if d.layer != READOUT
     )
     by_core = configuration.by_core()
     return [by_core[core] for core in topological_sort(graph)]

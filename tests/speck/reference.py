@@ -1,4 +1,5 @@
-"""What a configured Speck computes, written for reading: plain Python numbers, one synapse at a time.
+"""What a configured Speck computes, written for reading: plain Python numbers, one synapse at a
+time.
 
 From the targets sheet, section 2, and the order of input events in ``nirc.backends.speck.events``.
 """
@@ -18,7 +19,9 @@ TICK = -1
 
 @dataclass
 class Trace:
-    """Lists over steps of flat lists over all neurons, by rising core number; ``output`` of monitored cores only."""
+    """Lists over steps of flat lists over all neurons, by rising core number; ``output`` of
+    monitored cores only.
+    """
 
     spikes: list[list[int]] = field(default_factory=list)
     v: list[list[int]] = field(default_factory=list)
@@ -28,7 +31,9 @@ class Trace:
         layers = sorted(configuration.layers, key=lambda layer: layer.core)
         self.spikes.append([n for layer in layers for n in flat(layer, spikes[layer.core])])
         self.v.append([n for layer in layers for n in flat(layer, v[layer.core])])
-        self.output.append([n for layer in layers if layer.monitor for n in flat(layer, spikes[layer.core])])
+        self.output.append(
+            [n for layer in layers if layer.monitor for n in flat(layer, spikes[layer.core])]
+        )
 
 
 def places(shape: Place) -> list[Place]:
@@ -47,7 +52,9 @@ def in_order(configuration: Configuration) -> list[CoreLayer]:
     done: list[CoreLayer] = []
     while len(done) < len(configuration.layers):
         for layer in configuration.layers:
-            if layer not in done and all(source in done for source in feeding(configuration, layer.core)):
+            if layer not in done and all(
+                source in done for source in feeding(configuration, layer.core)
+            ):
                 done.append(layer)
     return done
 
@@ -62,7 +69,9 @@ def weight(layer: CoreLayer, out: Place, arriving: Place) -> int | None:
 
 
 def initial(configuration: Configuration) -> dict[int, dict[Place, int]]:
-    return {s.core: {p: int(s.initial[p]) for p in places(s.shape_out)} for s in configuration.layers}
+    return {
+        s.core: {p: int(s.initial[p]) for p in places(s.shape_out)} for s in configuration.layers
+    }
 
 
 # ---------------------------------------------------------------- frame by frame, as sinabs
@@ -92,13 +101,18 @@ def run_synchronous(configuration: Configuration, raster: np.ndarray) -> Trace:
 
 
 def frame_arrivals(
-    configuration: Configuration, layer: CoreLayer, frame: list[int], spikes: dict[int, dict[Place, int]]
+    configuration: Configuration,
+    layer: CoreLayer,
+    frame: list[int],
+    spikes: dict[int, dict[Place, int]],
 ) -> dict[Place, int]:
     arriving = dict.fromkeys(places(layer.shape_in), 0)
 
     def add(p: Place, shape: Place, pooling: tuple[int, int], shift: int, n: int) -> None:
         y, x = p[1] // pooling[0], p[2] // pooling[1]
-        whole = y < shape[1] // pooling[0] and x < shape[2] // pooling[1]  # average pooling drops the remainder
+        whole = (
+            y < shape[1] // pooling[0] and x < shape[2] // pooling[1]
+        )  # average pooling drops the remainder
         if whole and (p[0] + shift, y, x) in arriving:
             arriving[p[0] + shift, y, x] += n
 
@@ -160,7 +174,11 @@ def update(layer: CoreLayer, state: dict[Place, int], p: Place, w: int) -> bool:
 
 
 def arrivals_of(
-    configuration: Configuration, layer: CoreLayer, root: int, roots: list[int], sent: dict[int, list[Event]]
+    configuration: Configuration,
+    layer: CoreLayer,
+    root: int,
+    roots: list[int],
+    sent: dict[int, list[Event]],
 ) -> list[Place]:
     """Where in the core's input map the events of one root arrive, in order."""
     arriving: list[Place] = []
@@ -172,7 +190,11 @@ def arrivals_of(
 
     for route in configuration.inputs:
         inside = places(route.shape)
-        if route.layer == layer.core and root != TICK and 0 <= roots[root] - route.first < len(inside):
+        if (
+            route.layer == layer.core
+            and root != TICK
+            and 0 <= roots[root] - route.first < len(inside)
+        ):
             add(inside[roots[root] - route.first], route.pooling, route.feature_shift)
     for source in sorted(feeding(configuration, layer.core), key=lambda s: s.core):
         for its_root, p in sent[source.core]:
@@ -186,7 +208,12 @@ def arrivals_of(
 
 
 def one_neuron(
-    *weights: int, threshold: int, low: int = -32768, bias: int = 0, return_to_zero: bool = False, core: int = 0
+    *weights: int,
+    threshold: int,
+    low: int = -32768,
+    bias: int = 0,
+    return_to_zero: bool = False,
+    core: int = 0,
 ) -> Configuration:
     """A neuron with one synapse for each channel of the raster."""
     one = (1, 1)
@@ -208,7 +235,9 @@ def one_neuron(
 
 
 def random_configuration(rng: np.random.Generator) -> Configuration:
-    """1 to 4 cores, numbered against their order or not, over all that a core can do; every core has an input."""
+    """1 to 4 cores, numbered against their order or not, over all that a core can do; every core
+    has an input.
+    """
     numbers = rng.permutation(9)[: rng.integers(1, 5)].tolist()
     shapes = [random_layer(rng, core) for core in numbers]
     routes, first = [], 0
@@ -217,14 +246,20 @@ def random_configuration(rng: np.random.Generator) -> Configuration:
         into = shapes[i + 1 :]
         chosen = [into[rng.integers(len(into))] for _ in range(rng.integers(1, 3))] if into else []
         destinations = tuple(
-            Destination(t.core, int(rng.choice([1, 1, 2])), int(rng.integers(t.shape_in[0]))) for t in chosen
+            Destination(t.core, int(rng.choice([1, 1, 2])), int(rng.integers(t.shape_in[0])))
+            for t in chosen
         )
-        layers.append(replace(layer, destinations=destinations, monitor=not into or bool(rng.random() < 0.3)))
+        layers.append(
+            replace(layer, destinations=destinations, monitor=not into or bool(rng.random() < 0.3))
+        )
         fed = any(d.layer == layer.core for earlier in layers[:i] for d in earlier.destinations)
         for _ in range(int(rng.integers(0 if fed else 1, 3))):
             pooling = (int(rng.choice([1, 2])), int(rng.choice([1, 2])))
             c, y, x = layer.shape_in
-            near = [max(1, n * p + int(rng.integers(-1, 2))) for n, p in ((y, pooling[0]), (x, pooling[1]))]
+            near = [
+                max(1, n * p + int(rng.integers(-1, 2)))
+                for n, p in ((y, pooling[0]), (x, pooling[1]))
+            ]
             shape = (int(rng.integers(1, 3)), near[0], near[1])
             start = int(rng.integers(first + 1))  # routes may share channels
             routes.append(InputRoute(start, shape, layer.core, pooling, int(rng.integers(c))))
@@ -237,7 +272,9 @@ def random_layer(rng: np.random.Generator, core: int) -> CoreLayer:
         kernel = int(rng.integers(1, 4))
         stride, padding = rng.choice([1, 1, 2], 2), rng.integers(0, 3, 2)
         c, y, x = (int(n) for n in rng.integers(1, 5, 3))
-        out = [(n + 2 * p - kernel) // s + 1 for n, p, s in zip((y, x), padding, stride, strict=True)]
+        out = [
+            (n + 2 * p - kernel) // s + 1 for n, p, s in zip((y, x), padding, stride, strict=True)
+        ]
         if min(out) >= 1:
             break
     shape_out = (int(rng.integers(1, 4)), *(int(n) for n in out))
@@ -258,6 +295,8 @@ def random_layer(rng: np.random.Generator, core: int) -> CoreLayer:
     )
 
 
-def random_raster(rng: np.random.Generator, configuration: Configuration, *, samples: int, steps: int) -> np.ndarray:
+def random_raster(
+    rng: np.random.Generator, configuration: Configuration, *, samples: int, steps: int
+) -> np.ndarray:
     """Mostly nothing, sometimes several events of a channel."""
     return rng.poisson(rng.choice([0.1, 0.4, 0.8]), (samples, steps, configuration.input_channels))

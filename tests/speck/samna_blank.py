@@ -1,6 +1,8 @@
-"""Stands in for the packages `samna` and `samnagui`, which sinabs imports and which fetch a binary when imported.
+"""Stands in for the packages `samna` and `samnagui`, which sinabs imports and which fetch a binary
+when imported.
 
-Only what sinabs touches without a chip: a configuration object to write into. Nothing here computes or validates.
+Only what sinabs touches without a chip: a configuration object to write into. Nothing here computes
+or validates.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ class Record:
 
 
 class SpeckConfiguration(Record):
-    """The tree that sinabs' configuration builder fills: nine cores and the DVS layer, two destinations each."""
+    """The tree that sinabs' configuration builder fills: nine cores and the DVS layer, two
+    destinations each.
+    """
 
     def __init__(self) -> None:
         super().__init__(
@@ -45,7 +49,9 @@ def _destinations() -> list[Record]:
 
 @contextmanager
 def importable() -> Iterator[None]:
-    """The stand-ins under their names while sinabs is imported, which keeps them; other tests never see them."""
+    """The stand-ins under their names while sinabs is imported, which keeps them; other tests never
+    see them.
+    """
     modules = _modules()
     before = {name: sys.modules.get(name) for name in modules}
     sys.modules.update(modules)
@@ -63,10 +69,14 @@ def _modules() -> dict[str, ModuleType]:
     samna = _module("samna", device=Record())  # `device` occurs in annotations
     found = {"samna": samna, "samnagui": _module("samnagui")}
     for variant in VARIANTS:
-        configuration = _module(f"samna.{variant}.configuration", SpeckConfiguration=SpeckConfiguration)
+        configuration = _module(
+            f"samna.{variant}.configuration", SpeckConfiguration=SpeckConfiguration
+        )
         # The real validator is in the binary. sinabs asks for one, so this says yes to everything.
         chip = _module(
-            f"samna.{variant}", configuration=configuration, validate_configuration=lambda configuration: (True, "")
+            f"samna.{variant}",
+            configuration=configuration,
+            validate_configuration=lambda configuration: (True, ""),
         )
         setattr(samna, variant, chip)
         found |= {chip.__name__: chip, configuration.__name__: configuration}

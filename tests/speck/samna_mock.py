@@ -1,10 +1,11 @@
-"""A strict stand-in for the parts of the vendor's package `samna` that deploy.py uses, for Speck 2e and 2f.
+"""A strict stand-in for the parts of the vendor's package `samna` that deploy.py uses, for Speck 2e
+and 2f.
 
-Objects take known attributes only (target sheet, section 3), and values of the vendor's types and ranges only. A fake
-board logs what it is told and answers with an event-by-event simulation of the cores that stands on its own: nothing of
-nirc is in it but the order in which one event fires neurons. The flash image is the configuration as JSON, so that
-tests can read what arrived.
-Source: sinabs 3.1.3, `backend/dynapcnn`; the Speck datasheet, section 3.2, for `filter_size.x` and `.y`.
+Objects take known attributes only (target sheet, section 3), and values of the vendor's types and
+ranges only. A fake board logs what it is told and answers with an event-by-event simulation of the
+cores that stands on its own: nothing of nirc is in it but the order in which one event fires
+neurons. The flash image is the configuration as JSON, so that tests can read what arrived. Source:
+sinabs 3.1.3, `backend/dynapcnn`; the Speck datasheet, section 3.2, for `filter_size.x` and `.y`.
 """
 
 from __future__ import annotations
@@ -100,7 +101,10 @@ def _speck_configuration() -> type[Strict]:
         "threshold": (byte, 5),
     }
     readout: dict[str, tuple[Any, Any]] = {
-        **flags("enable low_pass_filter_disable low_pass_filter32_not16 readout_pin_monitor_enable monitor_enable"),
+        **flags(
+            "enable low_pass_filter_disable low_pass_filter32_not16 readout_pin_monitor_enable "
+            "monitor_enable"
+        ),
         **flags("override_threshold_max internal_slow_clk"),
         "readout_configuration_sel": (integer(0, 3), 0),
         "threshold": (integer(0, 65535), 0),
@@ -118,7 +122,9 @@ def _speck_configuration() -> type[Strict]:
 
 
 def make(variant: str, log: Path | None = None) -> SimpleNamespace:
-    """The package `samna` with the module of one variant and one board, ``samna.board``; its log goes to a file."""
+    """The package `samna` with the module of one variant and one board, ``samna.board``; its log
+    goes to a file.
+    """
     number = integer(0, 1 << 31)
     spike = strict("Spike", dict.fromkeys(("layer", "feature", "y", "x", "timestamp"), (number, 0)))
     module = SimpleNamespace(
@@ -134,7 +140,8 @@ def make(variant: str, log: Path | None = None) -> SimpleNamespace:
     return SimpleNamespace(
         **{f"speck{variant}": module},
         device=SimpleNamespace(
-            get_all_devices=lambda: devices, open_device=lambda d: board if d is devices[1] else None
+            get_all_devices=lambda: devices,
+            open_device=lambda d: board if d is devices[1] else None,
         ),
         graph=SimpleNamespace(
             source_to=lambda node: board if node == "sink" else None,
@@ -228,7 +235,14 @@ class Chip:
                 for d in core["destinations"]:
                     if d["enable"] and d["layer"] < 9:
                         p = d["pooling"]
-                        waiting.append((d["layer"], spike[1] + d["feature_shift"], spike[2] // p, spike[3] // p))
+                        waiting.append(
+                            (
+                                d["layer"],
+                                spike[1] + d["feature_shift"],
+                                spike[2] // p,
+                                spike[3] // p,
+                            )
+                        )
         return seen
 
     def _update(self, event: Address) -> list[Address]:
@@ -244,8 +258,12 @@ class Chip:
                 if not (0 <= ky < d["kernel_size"] and 0 <= kx < d["kernel_size"]):
                     continue
                 for f, kernels in enumerate(core["weights"]):
-                    v[f][ox][oy] = max(v[f][ox][oy] + kernels[channel][kx][ky], core["threshold_low"])
+                    v[f][ox][oy] = max(
+                        v[f][ox][oy] + kernels[channel][kx][ky], core["threshold_low"]
+                    )
                     if v[f][ox][oy] >= core["threshold_high"]:
-                        v[f][ox][oy] = 0 if core["return_to_zero"] else v[f][ox][oy] - core["threshold_high"]
+                        v[f][ox][oy] = (
+                            0 if core["return_to_zero"] else v[f][ox][oy] - core["threshold_high"]
+                        )
                         spikes.append((number, f, oy, ox))
         return spikes

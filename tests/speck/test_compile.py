@@ -1,4 +1,6 @@
-"""Models in, Speck configurations out: they fit or say why not, and the emitted files answer as the integer form."""
+"""Models in, Speck configurations out: they fit or say why not, and the emitted files answer as the
+integer form.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +39,14 @@ def refused(model: object, **options: Any) -> list[tuple[str, str, str]]:
     return [(d.code, d.found, d.limit) for d in refusal.value.diagnostics if d.severity == "error"]
 
 
-def spikes(model: object, *, samples: int = 4, steps: int = 12, rate: float = 0.3, **options: Any) -> np.ndarray:
+def spikes(
+    model: object, *, samples: int = 4, steps: int = 12, rate: float = 0.3, **options: Any
+) -> np.ndarray:
     """The bundle's answer to random input, after checking that it is the integer form's."""
     made = compile_model(model, "speck", Options(reset="subtract", **options))
-    inputs = np.random.default_rng(0).poisson(rate, (samples, steps, len(made.bundle.manifest["input_map"])))
+    inputs = np.random.default_rng(0).poisson(
+        rate, (samples, steps, len(made.bundle.manifest["input_map"]))
+    )
     device = made.bundle.run(inputs).output
     np.testing.assert_array_equal(device, run(made.integer, inputs).output)
     assert device.any(), "nothing fires, so nothing was compared"
@@ -51,7 +57,9 @@ def test_the_n_mnist_network_of_the_nir_paper_fills_the_memories_that_the_sheet_
     bundle = compiled(CNN)
     layers = configuration(bundle).layers
     made = {name: used for name, (used, _) in utilisation(bundle).items() if "words" in name}
-    assert sorted(made.values()) == sorted([1024, 4096, 4096, 4096, 2048, 512, 32768, 256, 4096, 10])
+    assert sorted(made.values()) == sorted(
+        [1024, 4096, 4096, 4096, 2048, 512, 32768, 256, 4096, 10]
+    )
     assert len(layers) == 5
     assert all(np.abs(core.kernel).max() >= 126 for core in layers)
     assert {d.code for d in bundle.diagnostics if d.severity == "error"} == set()
@@ -73,13 +81,23 @@ def test_digits_keep_their_accuracy_on_the_chip_in_both_modes() -> None:
     for mode in ("synchronous", "events"):
         counts = bundle.run(data["inputs"], mode=mode).output.sum(axis=1)
         accuracy = float(np.mean(counts.argmax(axis=1) == data["labels"]))
-        assert accuracy > 0.7988 - 0.01, mode  # .829 and .817: several spikes a step serve this network well
+        assert accuracy > 0.7988 - 0.01, (
+            mode
+        )  # .829 and .817: several spikes a step serve this network well
 
 
 def test_a_layer_too_large_for_any_core_is_split_by_output_channel() -> None:
-    """64 kernels of 64 x 8 x 8 take 256 Ki words: cores 5 and 6 hold 16 of them each, 3 and 4 half as many."""
+    """64 kernels of 64 x 8 x 8 take 256 Ki words: cores 5 and 6 hold 16 of them each, 3 and 4 half
+    as many.
+    """
     rng = np.random.default_rng(0)
-    model = line((64, 8, 8), flatten(64, 8, 8), nir.Linear(rng.normal(0.02, 0.1, (40, 4096))), fire(40), out=(40,))
+    model = line(
+        (64, 8, 8),
+        flatten(64, 8, 8),
+        nir.Linear(rng.normal(0.02, 0.1, (40, 4096))),
+        fire(40),
+        out=(40,),
+    )
     bundle = compiled(model)
     cores = configuration(bundle).layers
     assert len(cores) > 1 and sum(core.shape_out[0] for core in cores) == 40
@@ -90,11 +108,14 @@ def test_a_layer_too_large_for_any_core_is_split_by_output_channel() -> None:
 def test_the_parts_of_a_layer_are_put_together_again_by_feature_shift() -> None:
     rng = np.random.default_rng(0)
     model = line(
-        (4, 64, 64), conv(rng, 4, 24, padding=1), fire(24, 64, 64), pool(4), conv(rng, 24, 4, padding=1),
+        (4, 64, 64), conv(rng, 4, 24, padding=1), fire(24, 64, 64), pool(4),
+        conv(rng, 24, 4, padding=1),
         fire(4, 16, 16), out=(4, 16, 16),
     )  # fmt: skip
     layers = configuration(compiled(model)).layers
-    shifts = sorted((d.feature_shift, core.shape_out[0]) for core in layers for d in core.destinations)
+    shifts = sorted(
+        (d.feature_shift, core.shape_out[0]) for core in layers for d in core.destinations
+    )
     assert len(shifts) == 2 and shifts[0] == (0, shifts[1][0])
     spikes(model, samples=1, steps=4)
 
@@ -104,7 +125,9 @@ def test_a_skip_connection_takes_the_second_destination() -> None:
     layers = configuration(compiled(model)).layers
     (joined,) = [core for core in layers if core.monitor]
     assert joined.shape_in[0] == 8
-    assert {d.feature_shift for core in layers for d in core.destinations if d.layer == joined.core} == {0, 4}
+    assert {
+        d.feature_shift for core in layers for d in core.destinations if d.layer == joined.core
+    } == {0, 4}
     assert max(len(core.destinations) for core in layers) == 2
     spikes(model)
 
@@ -121,7 +144,8 @@ def test_a_plain_residual_sum_shares_input_channels() -> None:
         "last": fire(3, 8, 8),
         "out": nir.Output(np.array([3, 8, 8])),
     }
-    edges = [("in", "a"), ("a", "first"), ("first", "b"), ("b", "second"), ("second", "c"), ("first", "c"),
+    edges = [("in", "a"), ("a", "first"), ("first", "b"), ("b", "second"), ("second", "c"),
+    ("first", "c"),
              ("c", "last"), ("last", "out")]  # fmt: skip
     model = graph(nodes, edges)
     (joined,) = [core for core in configuration(compiled(model)).layers if core.monitor]
@@ -156,15 +180,19 @@ def test_ten_layers_are_one_too_many() -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "layers", "out", "code"),
     [
-        ("a map of 100 x 100", (1, 100, 100), [conv(np.random.default_rng(0), 1, 2, padding=1), fire(2, 100, 100)],
+        ("a map of 100 x 100", (1, 100, 100),
+        [conv(np.random.default_rng(0), 1, 2, padding=1), fire(2, 100, 100)],
          (2, 100, 100), "S704"),
         ("an input of 200 x 200", (1, 200, 200),
          [conv(np.random.default_rng(0), 1, 2, 8, stride=4), fire(2, 49, 49)], (2, 49, 49), "S704"),
-        ("stride 3", (2, 64, 64), [conv(np.random.default_rng(0), 2, 16, 4, stride=3), fire(16, 21, 21)],
+        ("stride 3", (2, 64, 64),
+        [conv(np.random.default_rng(0), 2, 16, 4, stride=3), fire(16, 21, 21)],
          (16, 21, 21), "S702"),
-        ("padding 9", (2, 20, 20), [conv(np.random.default_rng(0), 2, 4, padding=9), fire(4, 36, 36)],
+        ("padding 9", (2, 20, 20),
+        [conv(np.random.default_rng(0), 2, 4, padding=9), fire(4, 36, 36)],
          (4, 36, 36), "S703"),
-        ("kernel 17", (1, 64, 64), [conv(np.random.default_rng(0), 1, 2, 17), fire(2, 48, 48)], (2, 48, 48), "S701"),
+        ("kernel 17", (1, 64, 64), [conv(np.random.default_rng(0), 1, 2, 17), fire(2, 48, 48)],
+        (2, 48, 48), "S701"),
         ("pooling by 3", (1, 60, 60),
          [conv(np.random.default_rng(0), 1, 4, padding=1), fire(4, 60, 60), pool(3),
           conv(np.random.default_rng(0), 4, 8, padding=1), fire(8, 20, 20)], (8, 20, 20), "S706"),
@@ -183,7 +211,9 @@ def test_biases_set_the_slow_clock_to_one_tick_a_step() -> None:
     assert configuration(bundle).slow_clock_hz == 1000
     assert "D415" in {d.code for d in bundle.diagnostics}
     assert refused(model, dt=1e-5)[0][:2] == ("S718", "100000 Hz")
-    assert configuration(compiled(model)).slow_clock_hz is None  # no time step: the user is told to give one
+    assert (
+        configuration(compiled(model)).slow_clock_hz is None
+    )  # no time step: the user is told to give one
 
 
 def test_lif_neurons_leak_a_constant_and_the_report_says_how_far_that_is() -> None:
@@ -223,7 +253,9 @@ def test_a_bias_differs_in_kind_where_neurons_fire_once_a_step() -> None:
 
 def test_a_lower_bound_that_the_chip_cannot_hold_is_reported() -> None:
     model = line((4,), nir.Linear(np.full((3, 4), 0.01)), fire(3), out=(3,))
-    held, cut = (compiled(model, reset="model", writer=f"sinabs,floor={floor}") for floor in (-1, -1000))
+    held, cut = (
+        compiled(model, reset="model", writer=f"sinabs,floor={floor}") for floor in (-1, -1000)
+    )
     assert "D412" not in {d.code for d in held.diagnostics}
     (warning,) = [d for d in cut.diagnostics if d.code == "D412"]
     assert configuration(cut).layers[0].threshold_low == -32768 and int(warning.found) < -32768
@@ -232,7 +264,9 @@ def test_a_lower_bound_that_the_chip_cannot_hold_is_reported() -> None:
 def test_the_readout_layer_gets_every_fourth_channel() -> None:
     model = small(np.random.default_rng(0))
     plain, voted = compiled(model), compiled(model, chip={"readout": "layer"})
-    (core,) = [core for core in configuration(voted).layers if core.core == configuration(voted).readout]
+    (core,) = [
+        core for core in configuration(voted).layers if core.core == configuration(voted).readout
+    ]
     assert core.shape_out == (17, 1, 1)
     assert not np.delete(core.kernel, np.s_[::4], axis=0).any()
     inputs = np.random.default_rng(1).poisson(0.4, (3, 12, 64))
@@ -266,7 +300,9 @@ def test_the_camera_has_two_polarities() -> None:
 def test_measured_activity_decides_which_core_is_loaded() -> None:
     rng = np.random.default_rng(0)
     made = [
-        compile_model(small(rng), "speck", Options(reset="subtract"), calibration=calibration, log=Log())
+        compile_model(
+            small(rng), "speck", Options(reset="subtract"), calibration=calibration, log=Log()
+        )
         for calibration in (None, np.ones((2, 6, 64), dtype=int))
     ]
     events = [m.integer["n1"].dynamics.events for m in made]
@@ -274,7 +310,10 @@ def test_measured_activity_decides_which_core_is_loaded() -> None:
 
 
 def test_membranes_fall_to_minus_the_threshold_if_the_network_was_trained_so() -> None:
-    free, bounded = (configuration(compiled(DIGITS, chip={"floor": floor})).layers for floor in ("none", "threshold"))
+    free, bounded = (
+        configuration(compiled(DIGITS, chip={"floor": floor})).layers
+        for floor in ("none", "threshold")
+    )
     assert {core.threshold_low for core in free} == {-32768}
     assert [core.threshold_low for core in bounded] == [-core.threshold_high for core in free]
     spikes(DIGITS, chip=(("floor", "threshold"),))

@@ -1,4 +1,6 @@
-"""config.json is read back as it was, or refused with its code: whatever is in it, never a traceback."""
+"""config.json is read back as it was, or refused with its code: whatever is in it, never a
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def as_json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def core(number: int, channels_in: int, channels: int, *to: Destination, bias: int = 0, **changes: Any) -> CoreLayer:
+def core(
+    number: int, channels_in: int, channels: int, *to: Destination, bias: int = 0, **changes: Any
+) -> CoreLayer:
     """3 x 3 kernels with padding 1 on maps of 4 x 6."""
     values: dict[str, Any] = {
         "core": number,
@@ -71,7 +75,8 @@ def voting() -> Configuration:
     """The readout layer on core 3's 9 channels: 3 classes."""
     kernel = np.ones((9, 1, 1, 1), np.int64)
     last = core(
-        3, 1, 9, Destination(12), shape_in=(1, 1, 1), shape_out=(9, 1, 1), kernel=kernel, padding=(0, 0),
+        3, 1, 9, Destination(12), shape_in=(1, 1, 1), shape_out=(9, 1, 1), kernel=kernel,
+        padding=(0, 0),
         initial=np.zeros((9, 1, 1), np.int64), monitor=True,
     )  # fmt: skip
     return Configuration("2f", (last,), (InputRoute(0, (1, 1, 1), 3),), readout=3)
@@ -81,7 +86,9 @@ def put(configuration: Configuration, *changes: tuple[str, Any]) -> bytes:
     """The file with each value at its path, like "cnn_layers[0].weights[0]"."""
     whole: Any = json.loads(written(configuration))
     for path, value in changes:
-        *way, last = [int(k) if k.isdigit() else k for k in path.replace("[", ".").replace("]", "").split(".")]
+        *way, last = [
+            int(k) if k.isdigit() else k for k in path.replace("[", ".").replace("]", "").split(".")
+        ]
         at = whole
         for key in way:
             at = at[key]
@@ -104,9 +111,17 @@ def test_random_configurations_are_of_every_kind() -> None:
     assert {len(layer.destinations) for layer in layers} == {0, 1, 2}
     assert any(d.feature_shift for layer in layers for d in layer.destinations)
     assert {d.pooling for layer in layers for d in layer.destinations} == {1, 2, 4}
-    assert {chip.dvs is None for chip in made} == {chip.readout is None for chip in made} == {True, False}
+    assert (
+        {chip.dvs is None for chip in made}
+        == {chip.readout is None for chip in made}
+        == {True, False}
+    )
     assert any(sum(n in end for end in ends) > 1 for n in range(9))  # several cores feed one
-    assert {layer.leak_enable for layer in layers} == {layer.return_to_zero for layer in layers} == {True, False}
+    assert (
+        {layer.leak_enable for layer in layers}
+        == {layer.return_to_zero for layer in layers}
+        == {True, False}
+    )
 
 
 @given(configurations())
@@ -174,7 +189,9 @@ def test_a_value_outside_its_range_is_named(path: str, value: object, limit: str
 
 
 def test_a_stride_that_is_no_power_of_two_is_named() -> None:
-    (finding,) = refused(put(split(), ("cnn_layers[0].dimensions.stride.y", 3)), CompileError, "S717")
+    (finding,) = refused(
+        put(split(), ("cnn_layers[0].dimensions.stride.y", 3)), CompileError, "S717"
+    )
     assert (finding.where, finding.limit) == ("cnn_layers[0].dimensions.stride.y", "1, 2, 4, 8")
 
 
@@ -186,17 +203,29 @@ def test_all_values_outside_their_range_are_named_at_once() -> None:
 
 
 def test_channels_beyond_the_target_are_named() -> None:
-    (finding,) = refused(put(split(), ("cnn_layers[0].destinations[0].feature_shift", 4)), CompileError, "S717")
+    (finding,) = refused(
+        put(split(), ("cnn_layers[0].destinations[0].feature_shift", 4)), CompileError, "S717"
+    )
     assert (finding.found, finding.limit) == ("4..6", "0..5")
     (finding,) = refused(put(split(), ("nirc.inputs[0].feature_shift", 1)), CompileError, "S717")
-    assert (finding.where, finding.found, finding.limit) == ("nirc.inputs[0].feature_shift", "1..2", "0..1")
+    assert (finding.where, finding.found, finding.limit) == (
+        "nirc.inputs[0].feature_shift",
+        "1..2",
+        "0..1",
+    )
 
 
 @pytest.mark.parametrize(
     ("sizes", "memory"),
     [
-        ({"input_shape": (1024, 8, 8), "output_shape": (17, 8, 8), "kernel_size": 1}, "kernel"),  # 1024 * 32 > 16 Ki
-        ({"input_shape": (1, 33, 33), "output_shape": (17, 33, 33), "kernel_size": 1}, "neuron"),  # 17 * 64 * 64
+        (
+            {"input_shape": (1024, 8, 8), "output_shape": (17, 8, 8), "kernel_size": 1},
+            "kernel",
+        ),  # 1024 * 32 > 16 Ki
+        (
+            {"input_shape": (1, 33, 33), "output_shape": (17, 33, 33), "kernel_size": 1},
+            "neuron",
+        ),  # 17 * 64 * 64
     ],
 )
 def test_a_memory_that_is_too_small_is_named_before_the_arrays_are_looked_at(
@@ -215,10 +244,14 @@ def test_a_memory_that_is_too_small_is_named_before_the_arrays_are_looked_at(
 
 def test_a_circle_of_cores_is_refused() -> None:
     back = {"enable": True, "layer": 1, "pooling": 1, "feature_shift": 0}
-    (finding,) = refused(put(split(), ("cnn_layers[7].destinations[1]", back)), CompileError, "S717")
+    (finding,) = refused(
+        put(split(), ("cnn_layers[7].destinations[1]", back)), CompileError, "S717"
+    )
     assert set(re.findall(r"\d", finding.found)) in ({"1", "4", "7"}, {"1", "0", "7"})
     itself = {**back, "layer": 7}
-    (finding,) = refused(put(split(), ("cnn_layers[7].destinations[0]", itself)), CompileError, "S717")
+    (finding,) = refused(
+        put(split(), ("cnn_layers[7].destinations[0]", itself)), CompileError, "S717"
+    )
     assert finding.found == "7 -> 7"
 
 
@@ -228,17 +261,39 @@ def test_a_raster_without_end_is_refused(shape: list[int]) -> None:
     assert refused(text, CompileError, "S717")[-1].limit in ("1..1048576", "0..9437184")
 
 
-def test_a_map_that_the_target_cannot_hold_is_refused_but_not_the_rest_of_a_pooling_window() -> None:
-    rows = core(8, 2, 2, Destination(2, 2), shape_in=(2, 5, 7), shape_out=(2, 5, 7), initial=np.zeros((2, 5, 7), int))
+def test_a_map_that_the_target_cannot_hold_is_refused_but_not_the_rest_of_a_pooling_window() -> (
+    None
+):
+    rows = core(
+        8,
+        2,
+        2,
+        Destination(2, 2),
+        shape_in=(2, 5, 7),
+        shape_out=(2, 5, 7),
+        initial=np.zeros((2, 5, 7), int),
+    )
     layer = core(2, 2, 1, shape_in=(2, 2, 3), shape_out=(1, 2, 3), initial=np.zeros((1, 2, 3), int))
     chip = Configuration("2f", (layer, rows), (InputRoute(0, (2, 9, 9), 8),))
     assert_same(read_config(written(chip)), chip)
-    (finding,) = refused(put(chip, ("cnn_layers[8].destinations[0].pooling", 1)), CompileError, "S717")
-    assert (finding.where, finding.found, finding.limit) == ("cnn_layers[8].destinations[0]", "5 x 7", "2 x 3")
+    (finding,) = refused(
+        put(chip, ("cnn_layers[8].destinations[0].pooling", 1)), CompileError, "S717"
+    )
+    assert (finding.where, finding.found, finding.limit) == (
+        "cnn_layers[8].destinations[0]",
+        "5 x 7",
+        "2 x 3",
+    )
 
 
 def test_many_routes_of_large_inputs_are_refused() -> None:
-    route = {"first": 0, "shape": [1, 1024, 1024], "layer": 1, "pooling": {"x": 1, "y": 1}, "feature_shift": 0}
+    route = {
+        "first": 0,
+        "shape": [1, 1024, 1024],
+        "layer": 1,
+        "pooling": {"x": 1, "y": 1},
+        "feature_shift": 0,
+    }
     assert read_config(put(split(), ("nirc.inputs", [route] * 9))).input_channels == 1 << 20
     (finding,) = refused(put(split(), ("nirc.inputs", [route] * 10)), CompileError, "S717")
     assert finding.where == "nirc.inputs"
@@ -325,11 +380,15 @@ def test_a_damaged_tree_is_refused(path: str, value: Any) -> None:
         ("nirc.inputs", []),
     ],
 )
-def test_a_camera_that_sees_something_else_than_the_raster_is_refused(path: str, value: Any) -> None:
+def test_a_camera_that_sees_something_else_than_the_raster_is_refused(
+    path: str, value: Any
+) -> None:
     refused(put(camera(), (path, value)), InputError, "U605")
 
 
-@pytest.mark.parametrize(("path", "limit"), [("dvs_layer.cut.y", "0..63"), ("dvs_layer.origin.x", "0..63")])
+@pytest.mark.parametrize(
+    ("path", "limit"), [("dvs_layer.cut.y", "0..63"), ("dvs_layer.origin.x", "0..63")]
+)
 def test_a_camera_window_beyond_the_sensor_is_refused(path: str, limit: str) -> None:
     (finding,) = refused(put(camera(), (path, 64)), CompileError, "S717")
     assert (finding.where, finding.limit) == (path, limit)
@@ -354,7 +413,12 @@ def test_a_readout_layer_that_is_not_fed_as_it_must_be_is_refused(path: str, val
 
 def test_a_readout_layer_takes_no_maps() -> None:
     whole = json.loads(written(split()))
-    whole["cnn_layers"][7]["destinations"][0] = {"enable": True, "layer": 12, "pooling": 1, "feature_shift": 0}
+    whole["cnn_layers"][7]["destinations"][0] = {
+        "enable": True,
+        "layer": 12,
+        "pooling": 1,
+        "feature_shift": 0,
+    }
     on = json.loads(written(voting()))
     whole |= {"readout": on["readout"], "factory_config": on["factory_config"]}
     whole["nirc"]["readout_core"] = 7
@@ -362,7 +426,9 @@ def test_a_readout_layer_takes_no_maps() -> None:
     assert finding.where == "cnn_layers[7].dimensions.output_shape"
 
 
-@pytest.mark.parametrize("where", [[], ["cnn_layers", 0], ["dvs_layer"], ["readout"], ["nirc"], ["nirc", "inputs", 0]])
+@pytest.mark.parametrize(
+    "where", [[], ["cnn_layers", 0], ["dvs_layer"], ["readout"], ["nirc"], ["nirc", "inputs", 0]]
+)
 def test_a_field_that_is_missing_or_unknown_is_named(where: Path) -> None:
     def block(whole: Any) -> Any:
         for key in where:
@@ -381,7 +447,9 @@ def test_a_field_that_is_missing_or_unknown_is_named(where: Path) -> None:
 
 
 def test_an_output_map_that_does_not_follow_from_the_input_is_named() -> None:
-    (finding,) = refused(put(split(), ("cnn_layers[0].dimensions.output_shape.size.x", 5)), InputError, "U605")
+    (finding,) = refused(
+        put(split(), ("cnn_layers[0].dimensions.output_shape.size.x", 5)), InputError, "U605"
+    )
     assert finding.where == "cnn_layers[0].dimensions.output_shape.size"
     assert "(4, 6)" in finding.limit
 
@@ -415,7 +483,11 @@ def test_text_that_is_not_a_configuration_is_refused(text: bytes) -> None:
 @pytest.mark.parametrize("depth", range(900, 1000, 7))
 def test_nesting_that_python_can_just_read_is_refused_too(depth: int) -> None:
     deep = b"[" * depth + b"]" * depth
-    for place in (b'"biases": []', b'"weights": []', b'"threshold_high": 1'):  # of core 2, which is not used
+    for place in (
+        b'"biases": []',
+        b'"weights": []',
+        b'"threshold_high": 1',
+    ):  # of core 2, which is not used
         text = written(split()).replace(place, place.split(b":")[0] + b": " + deep, 1)
         assert deep in text
         with pytest.raises(NircError, match=r"U605|S717"):
@@ -431,7 +503,9 @@ def test_a_file_beyond_any_chip_is_not_parsed() -> None:
     assert "too large" in finding.message
 
 
-@pytest.mark.parametrize("shorten", [lambda t: t[:-2], lambda t: t[: len(t) // 2], lambda t: t + b"]"])
+@pytest.mark.parametrize(
+    "shorten", [lambda t: t[:-2], lambda t: t[: len(t) // 2], lambda t: t + b"]"]
+)
 def test_a_truncated_file_is_refused(shorten: Callable[[bytes], bytes]) -> None:
     (finding,) = refused(shorten(written(split())), InputError, "U605")
     assert "not JSON" in finding.message
@@ -439,25 +513,40 @@ def test_a_truncated_file_is_refused(shorten: Callable[[bytes], bytes]) -> None:
 
 def places(value: Any, path: Path) -> Iterator[Path]:
     """The paths of all nodes below ``value``."""
-    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    entries = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, inner in entries:
         yield [*path, key]
         yield from places(inner, [*path, key])
 
 
 STRANGE: list[Any] = [
-    None, True, False, 0, 1, -1, 2, 3, 4, 8, 12, 127, 128, 255, 1023, 1024, 32767, 32768, 1 << 20, 1 << 64, -(1 << 64),
-    0.0, 0.5, 1e308, "", "0", "2e", "\ud800", [], [0], [[]], [[[[0]]]], {}, {"x": 1, "y": 1}, {"x": 0},
+    None, True, False, 0, 1, -1, 2, 3, 4, 8, 12, 127, 128, 255, 1023, 1024, 32767, 32768, 1 << 20,
+    1 << 64, -(1 << 64),
+    0.0, 0.5, 1e308, "", "0", "2e", "\ud800", [], [0], [[]], [[[[0]]]], {}, {"x": 1, "y": 1},
+    {"x": 0},
 ]  # fmt: skip
 TREES = [json.loads(written(make())) for make in (split, camera, voting)]
 PLACES = [list(places(whole, [])) for whole in TREES]
 # Arrays have most of the nodes, so half of the changes are made outside them.
-FIELDS = [[p for p in some if not any(isinstance(k, int) and k > 9 for k in p) and len(p) < 7] for some in PLACES]
+FIELDS = [
+    [p for p in some if not any(isinstance(k, int) and k > 9 for k in p) and len(p) < 7]
+    for some in PLACES
+]
 
 
 def has(at: Any, key: Any) -> bool:
     """Whether a node is (still) there: an earlier change may have taken it away."""
-    return key in at if isinstance(at, dict) else isinstance(at, list) and isinstance(key, int) and key < len(at)
+    return (
+        key in at
+        if isinstance(at, dict)
+        else isinstance(at, list) and isinstance(key, int) and key < len(at)
+    )
 
 
 def changed(data: st.DataObject, whole: Any, way: list[Any]) -> None:

@@ -1,4 +1,6 @@
-"""The loader script of Speck: tells the vendor's package everything, and runs as nirc's emulator does."""
+"""The loader script of Speck: tells the vendor's package everything, and runs as nirc's emulator
+does.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ each_variant = pytest.mark.parametrize("variant", ["2f", "2e"])
 
 
 def configuration(variant: str = "2f") -> Configuration:
-    """Core 1: 2 x 4 x 5 -> 3 x 4 x 5, pooled by 2 into core 3: 3 x 2 x 2 -> 4 x 1 x 1, monitored. Sides differ."""
+    """Core 1: 2 x 4 x 5 -> 3 x 4 x 5, pooled by 2 into core 3: 3 x 2 x 2 -> 4 x 1 x 1, monitored.
+
+    Sides differ.
+    """
     rng = np.random.default_rng(0)
     first = CoreLayer(
         core=1,
@@ -94,14 +99,21 @@ def with_samna(directory: Path, text: str, *args: object) -> subprocess.Complete
     (package / "samna.py").write_text(text)
     command = [sys.executable, str(directory / "deploy.py"), *map(str, args)]
     environment = {"PYTHONPATH": f"{package}:{ROOT}"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, env=environment
+    )
 
 
-def on_board(directory: Path, *args: object, variant: str = "2f", more: str = "") -> list[list[Any]]:
+def on_board(
+    directory: Path, *args: object, variant: str = "2f", more: str = ""
+) -> list[list[Any]]:
     """deploy.py with the stand-in for samna; the board's log."""
     log = directory.parent / "log.json"
     made = f"samna_mock.make({variant!r}, Path({str(log)!r}))"
-    text = f"import sys\nfrom pathlib import Path\nfrom tests.speck import samna_mock\nmade = {made}\n{more}\n"
+    text = (
+        "import sys\nfrom pathlib import Path\nfrom tests.speck import samna_mock\nmade = "
+        f"{made}\n{more}\n"
+    )
     done = with_samna(directory, f"{text}sys.modules['samna'] = made\n", "--settle", 0, *args)
     assert done.returncode == 0, done.stdout + done.stderr
     on_board.said = done.stdout + done.stderr  # type: ignore[attr-defined]
@@ -127,7 +139,8 @@ def test_the_check_shows_what_each_core_uses(variant: str, tmp_path: Path) -> No
         f"the bundle is good: {variant}",
         "core 1: 2x4x5 -> 3x4x5, words: kernel 128 of 16384, neuron 96 of 65536, bias 0 of 1024; "
         "to 3 (pooling 2, channels from 0)",
-        "core 3: 3x2x2 -> 4x1x1, words: kernel 48 of 32768, neuron 4 of 32768, bias 0 of 1024; to the host",
+        "core 3: 3x2x2 -> 4x1x1, words: kernel 48 of 32768, neuron 4 of 32768, bias 0 of 1024; to "
+        "the host",
     ]
 
 
@@ -135,7 +148,9 @@ def test_the_script_of_one_variant_refuses_the_files_of_the_other(tmp_path: Path
     directory = written(configuration("2e"), tmp_path / "2e")
     (directory / "deploy.py").write_bytes(deploy_py("2f"))
     done = script(signed(directory), "--check")
-    assert done.returncode == 1 and done.stdout.startswith("config.json: variant: a setting is unknown: found '2e'")
+    assert done.returncode == 1 and done.stdout.startswith(
+        "config.json: variant: a setting is unknown: found '2e'"
+    )
 
 
 @pytest.mark.parametrize("chip", [with_bias(), with_bias(None), with_camera(), with_readout()])
@@ -149,14 +164,44 @@ def test_clock_camera_and_readout_pass_too(chip: Configuration, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("number", "shape_in", "shape_out", "kernel", "fault"),
     [
-        (3, (8, 4, 4), (256, 1, 1), 4, None),  # the sheet's examples: a full core, one that is too small
-        (2, (8, 4, 4), (256, 1, 1), 4, "kernel memory is too small: found 32768 words, allowed 0..16384"),
+        (
+            3,
+            (8, 4, 4),
+            (256, 1, 1),
+            4,
+            None,
+        ),  # the sheet's examples: a full core, one that is too small
+        (
+            2,
+            (8, 4, 4),
+            (256, 1, 1),
+            4,
+            "kernel memory is too small: found 32768 words, allowed 0..16384",
+        ),
         (2, (16, 7, 7), (10, 1, 1), 7, None),
-        (2, (17, 7, 7), (10, 1, 1), 7, "kernel memory is too small: found 17408 words, allowed 0..16384"),
+        (
+            2,
+            (17, 7, 7),
+            (10, 1, 1),
+            7,
+            "kernel memory is too small: found 17408 words, allowed 0..16384",
+        ),
         (0, (1, 64, 64), (16, 64, 64), 1, None),
-        (3, (1, 64, 64), (16, 64, 64), 1, "neuron memory is too small: found 65536 words, allowed 0..32768"),
+        (
+            3,
+            (1, 64, 64),
+            (16, 64, 64),
+            1,
+            "neuron memory is too small: found 65536 words, allowed 0..32768",
+        ),
         (8, (1, 33, 33), (4, 33, 33), 1, None),  # 33 counts as 64
-        (8, (1, 33, 33), (5, 33, 33), 1, "neuron memory is too small: found 20480 words, allowed 0..16384"),
+        (
+            8,
+            (1, 33, 33),
+            (5, 33, 33),
+            1,
+            "neuron memory is too small: found 20480 words, allowed 0..16384",
+        ),
     ],
 )
 def test_memories_are_counted_as_the_sheet_says(
@@ -182,8 +227,14 @@ def test_memories_are_counted_as_the_sheet_says(
         written(chip, tmp_path)
     core = {
         "dimensions": {
-            "input_shape": {"size": {"x": shape_in[2], "y": shape_in[1]}, "feature_count": shape_in[0]},
-            "output_shape": {"size": {"x": shape_out[2], "y": shape_out[1]}, "feature_count": shape_out[0]},
+            "input_shape": {
+                "size": {"x": shape_in[2], "y": shape_in[1]},
+                "feature_count": shape_in[0],
+            },
+            "output_shape": {
+                "size": {"x": shape_out[2], "y": shape_out[1]},
+                "feature_count": shape_out[0],
+            },
             "kernel_size": kernel,
         }
     }
@@ -195,7 +246,9 @@ def test_memories_are_counted_as_the_sheet_says(
 # Building
 
 
-@pytest.mark.parametrize("chip", [configuration("2f"), configuration("2e"), with_bias(), with_camera(), with_readout()])
+@pytest.mark.parametrize(
+    "chip", [configuration("2f"), configuration("2e"), with_bias(), with_camera(), with_readout()]
+)
 def test_the_vendors_object_gets_every_field(chip: Configuration, tmp_path: Path) -> None:
     directory = written(chip, tmp_path / "b")
     (applied_once,) = applied(on_board(directory, variant=chip.variant))
@@ -236,25 +289,35 @@ def call(directory: Path, monkeypatch: pytest.MonkeyPatch, *args: object) -> Non
     loaded(directory).SCRIPT.main()
 
 
-def test_a_refusal_by_the_vendor_is_passed_on(tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_by_the_vendor_is_passed_on(
+    tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     samna.speck2f.validate_configuration = lambda made: (False, "the moon is full")
     with pytest.raises(SystemExit, match="samna refuses the configuration: the moon is full"):
         call(written(configuration(), tmp_path), monkeypatch)
     assert samna.board.log == []
 
 
-def test_a_samna_that_lacks_a_field_is_a_message(tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_samna_that_lacks_a_field_is_a_message(
+    tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = samna.speck2f.configuration.SpeckConfiguration()
     del type(made.cnn_layers[0])._fields["leak_internal_slow_clk_enable"]
-    with pytest.raises(SystemExit, match=r"does not take the configuration: AttributeError: .*leak_internal"):
+    with pytest.raises(
+        SystemExit, match=r"does not take the configuration: AttributeError: .*leak_internal"
+    ):
         call(written(configuration(), tmp_path), monkeypatch)
 
 
-def test_a_samna_that_hands_out_copies_is_noticed(tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_samna_that_hands_out_copies_is_noticed(
+    tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kind = samna.speck2f.configuration.SpeckConfiguration
     new = kind._fields["cnn_layers"][1]
     monkeypatch.setattr(
-        kind, "__getattribute__", lambda s, n: new() if n == "cnn_layers" else object.__getattribute__(s, n)
+        kind,
+        "__getattribute__",
+        lambda s, n: new() if n == "cnn_layers" else object.__getattribute__(s, n),
     )
     core = type(new()[0])._fields["dimensions"][1]
     monkeypatch.setattr(core, "__setattr__", lambda *_: None)
@@ -267,14 +330,20 @@ def test_destinations_of_the_camera_may_have_no_pooling(
 ) -> None:
     dvs = samna.speck2f.configuration.SpeckConfiguration().dvs_layer
     fields = type(dvs.destinations[0])._fields
-    monkeypatch.setattr(type(dvs.destinations[0]), "_fields", {k: v for k, v in fields.items() if k != "pooling"})
+    monkeypatch.setattr(
+        type(dvs.destinations[0]), "_fields", {k: v for k, v in fields.items() if k != "pooling"}
+    )
     call(written(with_camera(), tmp_path), monkeypatch)
     assert len(samna.board.log) == 2
 
 
 def test_without_the_vendors_package_the_script_says_how_to_get_it(tmp_path: Path) -> None:
     done = script(written(configuration(), tmp_path))
-    assert done.returncode == 3 and "samna` is not installed" in done.stderr and "pip install" in done.stderr
+    assert (
+        done.returncode == 3
+        and "samna` is not installed" in done.stderr
+        and "pip install" in done.stderr
+    )
 
 
 def test_the_public_stub_is_not_imported(tmp_path: Path) -> None:
@@ -305,7 +374,9 @@ def test_the_slow_clock_stands_still_while_the_configuration_is_written(tmp_path
     assert [entry[0] for entry in log] == ["slow clock", "apply"] and log[0][1] is False
 
 
-def run_on_board(directory: Path, inputs: np.ndarray, *args: object, **kw: Any) -> tuple[np.ndarray, list[list[Any]]]:
+def run_on_board(
+    directory: Path, inputs: np.ndarray, *args: object, **kw: Any
+) -> tuple[np.ndarray, list[list[Any]]]:
     np.savez(directory.parent / "in.npz", inputs=inputs)
     out = directory.parent / "out"  # numpy would add .npz
     log = on_board(directory, "--data", directory.parent / "in.npz", "--out", out, *args, **kw)
@@ -329,7 +400,9 @@ def test_the_board_gives_what_the_emulator_gives(variant: str, tmp_path: Path) -
     assert applied(log)[0] == applied(log)[2]
 
 
-def test_outputs_are_the_neurons_of_monitored_cores_by_channel_row_and_column(tmp_path: Path) -> None:
+def test_outputs_are_the_neurons_of_monitored_cores_by_channel_row_and_column(
+    tmp_path: Path,
+) -> None:
     chip, inputs = configuration(), raster(1, 8)
     chip = replace(chip, layers=(replace(chip.layers[0], monitor=True), chip.layers[1]))
     same = {"output_map": list(range(64)), "output_latency_steps": [0] * 64}
@@ -343,7 +416,9 @@ def test_events_go_by_rising_channel_evenly_over_their_step(tmp_path: Path) -> N
     chip = configuration()
     small = InputRoute(first=0, shape=(1, 2, 2), layer=1, feature_shift=1)
     again = InputRoute(first=0, shape=(1, 2, 2), layer=3, feature_shift=2)
-    wide = InputRoute(first=4, shape=(1, 1, 14), layer=1, pooling=(1, 2))  # pixels 10 to 13 lie outside
+    wide = InputRoute(
+        first=4, shape=(1, 1, 14), layer=1, pooling=(1, 2)
+    )  # pixels 10 to 13 lie outside
     chip = replace(chip, inputs=(small, again, wide))
     inputs = np.zeros((1, 3, 18), dtype=int)
     inputs[0, 0, [3, 1]] = 1, 2
@@ -354,7 +429,9 @@ def test_events_go_by_rising_channel_evenly_over_their_step(tmp_path: Path) -> N
     c, d = [1, 1, 1, 1], [3, 2, 1, 1]
     first = [[LEAD_US + i * STEP_US // 6, *e] for i, e in enumerate([a, b, a, b, c, d])]
     third = [[1, 1, 0, 0], [3, 2, 0, 0], [1, 1, 1, 0], [3, 2, 1, 0], [1, 0, 0, 4]]
-    assert sent(log) == [[*first, *([LEAD_US + 2 * STEP_US + i * STEP_US // 5, *e] for i, e in enumerate(third))]]
+    assert sent(log) == [
+        [*first, *([LEAD_US + 2 * STEP_US + i * STEP_US // 5, *e] for i, e in enumerate(third))]
+    ]
 
 
 def test_inputs_that_nothing_listens_to_are_left_out(tmp_path: Path) -> None:
@@ -376,7 +453,9 @@ def test_outputs_that_come_later_are_moved_back(tmp_path: Path) -> None:
 
 def test_spikes_after_the_last_step_are_told(tmp_path: Path) -> None:
     inputs = raster(1, 6)
-    spikes, _ = run_on_board(written(configuration(), tmp_path / "b"), inputs, more=f"made.board.late = {STEP_US}")
+    spikes, _ = run_on_board(
+        written(configuration(), tmp_path / "b"), inputs, more=f"made.board.late = {STEP_US}"
+    )
     expected = emulate(configuration(), inputs, mode="events").output[:, :, [2, 0, 1, 3]]
     np.testing.assert_array_equal(spikes[:, 1:], expected[:, :-1])
     late = int(expected[:, -1].sum())
@@ -395,13 +474,26 @@ def test_a_step_of_another_length_takes_the_slow_clock_along(
     np.save(tmp_path / "in.npy", np.zeros((1, 2, 160)))
     for args, rate in (((), 1000), (("--step-us", 5000), 200)):
         samna.board.log.clear()
-        call(directory, monkeypatch, "--data", tmp_path / "in.npy", "--out", tmp_path / "out", *args)
+        call(
+            directory, monkeypatch, "--data", tmp_path / "in.npy", "--out", tmp_path / "out", *args
+        )
         assert ["rate", rate] in samna.board.log
     with pytest.raises(SystemExit, match="slow clock of 100000 Hz"):
-        call(directory, monkeypatch, "--data", tmp_path / "in.npy", "--out", tmp_path / "out", "--step-us", 10)
+        call(
+            directory,
+            monkeypatch,
+            "--data",
+            tmp_path / "in.npy",
+            "--out",
+            tmp_path / "out",
+            "--step-us",
+            10,
+        )
 
 
-def test_a_step_of_unknown_length_is_asked_for(tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_of_unknown_length_is_asked_for(
+    tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = written(configuration(), tmp_path / "b", dt=None)
     np.save(tmp_path / "in.npy", np.zeros((1, 2, 160)))
     with pytest.raises(SystemExit, match="--step-us"):
@@ -409,7 +501,9 @@ def test_a_step_of_unknown_length_is_asked_for(tmp_path: Path, samna: Any, monke
     assert samna.board.log == []
 
 
-def test_a_board_that_is_missing_ends_the_script(tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_that_is_missing_ends_the_script(
+    tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = written(configuration(), tmp_path / "b")
     samna.device.get_all_devices = list
     with pytest.raises(SystemExit, match="Speck2fDevKit"):

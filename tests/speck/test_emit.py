@@ -1,4 +1,6 @@
-"""Configurations to files: the vendor's order of axes, unused cores, ranges; the same bytes the second time."""
+"""Configurations to files: the vendor's order of axes, unused cores, ranges; the same bytes the
+second time.
+"""
 
 from __future__ import annotations
 
@@ -91,8 +93,12 @@ def test_the_camera_sends_what_the_routes_say() -> None:
     camera = Dvs(origin=(30, 20), cut=(32, 23), pooling=2, merge=True)
     plain = one_core()
     host = emitted(plain)["dvs_layer"]
-    assert host["pass_sensor_events"] is False and not any(d["enable"] for d in host["destinations"])
-    dvs = emitted(replace(plain, dvs=camera, inputs=(InputRoute(0, (1, 6, 8), 4, (2, 2)),)))["dvs_layer"]
+    assert host["pass_sensor_events"] is False and not any(
+        d["enable"] for d in host["destinations"]
+    )
+    dvs = emitted(replace(plain, dvs=camera, inputs=(InputRoute(0, (1, 6, 8), 4, (2, 2)),)))[
+        "dvs_layer"
+    ]
     assert dvs["pass_sensor_events"] is True and dvs["merge"] is True
     assert (dvs["origin"], dvs["cut"]) == ({"x": 20, "y": 30}, {"x": 23, "y": 32})
     assert dvs["pooling"] == {"x": 2, "y": 2}

@@ -1,4 +1,6 @@
-"""Event by event: equal to the slow definition, and where this differs from summing up a step, in small stories."""
+"""Event by event: equal to the slow definition, and where this differs from summing up a step, in
+small stories.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,10 @@ def test_the_random_networks_tell_the_modes_apart() -> None:
         configuration = random_configuration(rng)
         raster = random_raster(rng, configuration, samples=2, steps=3)
         differ += bool(
-            (emulate(configuration, raster, mode="events").output != emulate(configuration, raster).output).any()
+            (
+                emulate(configuration, raster, mode="events").output
+                != emulate(configuration, raster).output
+            ).any()
         )
     assert differ > 30
 
@@ -90,11 +95,17 @@ def test_the_order_of_events_decides() -> None:
 
 def test_one_spike_per_update_and_the_remainder_stays() -> None:
     # 10 - 4 = 6 stays above the threshold; a weight of 0 is an update too, and so is a second one
-    assert run(one_neuron(10, 0, threshold=4), [1, 0], [0, 0], [0, 1], [0, 1]) == ([1, 0, 1, 0], [6, 6, 2, 2])
+    assert run(one_neuron(10, 0, threshold=4), [1, 0], [0, 0], [0, 1], [0, 1]) == (
+        [1, 0, 1, 0],
+        [6, 6, 2, 2],
+    )
 
 
 def test_return_to_zero_forgets_the_remainder() -> None:
-    assert run(one_neuron(10, 0, threshold=4, return_to_zero=True), [1, 0], [0, 1]) == ([1, 0], [0, 0])
+    assert run(one_neuron(10, 0, threshold=4, return_to_zero=True), [1, 0], [0, 1]) == (
+        [1, 0],
+        [0, 0],
+    )
 
 
 def test_the_lower_bound_holds_at_every_event() -> None:
@@ -114,10 +125,13 @@ def test_weight_127_at_threshold_127_fires_once() -> None:
 
 
 def test_pooling_merges_four_addresses_and_drops_the_remainder() -> None:
-    """A 3 x 3 map that repeats its input, pooled into one pixel: the last row and column have no address."""
+    """A 3 x 3 map that repeats its input, pooled into one pixel: the last row and column have no
+    address.
+    """
     layer = one_neuron(1, threshold=1).layers[0]
     first = replace(
-        layer, shape_in=(1, 3, 3), shape_out=(1, 3, 3), initial=np.zeros((1, 3, 3), np.int64), monitor=False,
+        layer, shape_in=(1, 3, 3), shape_out=(1, 3, 3), initial=np.zeros((1, 3, 3), np.int64),
+        monitor=False,
         destinations=(Destination(1, pooling=2),),
     )  # fmt: skip
     second = replace(layer, core=1)
@@ -130,13 +144,22 @@ def test_pooling_merges_four_addresses_and_drops_the_remainder() -> None:
 def test_one_event_takes_all_its_routes_before_the_next() -> None:
     """Channel 0 twice, as +5 and as -5: never are two of a kind in a row."""
     neuron = one_neuron(5, -5, threshold=6).layers[0]
-    routes = (InputRoute(0, (1, 1, 1), 0, feature_shift=0), InputRoute(0, (1, 1, 1), 0, feature_shift=1))
-    assert emulate(Configuration("2f", (neuron,), routes), [[[2]]], mode="events").output.item() == 0
+    routes = (
+        InputRoute(0, (1, 1, 1), 0, feature_shift=0),
+        InputRoute(0, (1, 1, 1), 0, feature_shift=1),
+    )
+    assert (
+        emulate(Configuration("2f", (neuron,), routes), [[[2]]], mode="events").output.item() == 0
+    )
 
 
 def test_a_tick_that_is_passed_on_comes_before_the_events() -> None:
-    """Core 0 fires on every tick and lowers core 1 by 5, to its bound, before the direct input of +5 arrives."""
-    clock = replace(one_neuron(0, threshold=1, bias=1).layers[0], monitor=False, destinations=(Destination(1),))
+    """Core 0 fires on every tick and lowers core 1 by 5, to its bound, before the direct input of
+    +5 arrives.
+    """
+    clock = replace(
+        one_neuron(0, threshold=1, bias=1).layers[0], monitor=False, destinations=(Destination(1),)
+    )
     neuron = replace(one_neuron(-5, 5, threshold=5, low=-1).layers[0], core=1)
     both = Configuration("2f", (clock, neuron), (InputRoute(0, (1, 1, 1), 1, feature_shift=1),))
     made = emulate(both, [[[1]]], mode="events", record=True)
@@ -152,7 +175,11 @@ def test_a_tick_that_is_passed_on_comes_before_the_events() -> None:
     ],
 )
 def test_the_choices_in_limits_are_heeded(
-    monkeypatch: pytest.MonkeyPatch, choice: str, configuration: Configuration, frame: list[int], spikes: int
+    monkeypatch: pytest.MonkeyPatch,
+    choice: str,
+    configuration: Configuration,
+    frame: list[int],
+    spikes: int,
 ) -> None:
     assert run(configuration, frame)[0] == [spikes]
     monkeypatch.setattr(events, choice, False)

@@ -1,4 +1,6 @@
-"""What the chip lacks is expanded exactly or refused: the legal program computes what the model does."""
+"""What the chip lacks is expanded exactly or refused: the legal program computes what the model
+does.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from tests.models import cuba, graph
 from tests.speck.networks import conv, fire, flatten, line, pool, skipping, small
 
 
-def legal(model: nir.NIRGraph, *, reset: str = "subtract", camera: bool = False) -> tuple[Program, Program]:
+def legal(
+    model: nir.NIRGraph, *, reset: str = "subtract", camera: bool = False
+) -> tuple[Program, Program]:
     """The discrete program and the legal one."""
     discrete = lower(model, Options(reset=reset), log=Log()).discrete
     return discrete, SpeckLegalise(camera=camera).run(discrete, Log())
@@ -78,7 +82,12 @@ RNG = np.random.default_rng(0)
         ("depthwise", (4, 9, 9), conv(RNG, 4, 4, groups=4), (4, 7, 7)),
         ("kernel 3 x 5", (1, 9, 9), conv(RNG, 1, 2, (3, 5), padding=(1, 2)), (2, 9, 9)),
         ("kernel 3 x 5 without padding", (1, 9, 9), conv(RNG, 1, 2, (3, 5)), (2, 7, 5)),
-        ("kernel 2 x 4, strides 2 and 1", (1, 9, 9), conv(RNG, 1, 2, (2, 4), stride=(2, 1)), (2, 4, 6)),
+        (
+            "kernel 2 x 4, strides 2 and 1",
+            (1, 9, 9),
+            conv(RNG, 1, 2, (2, 4), stride=(2, 1)),
+            (2, 4, 6),
+        ),
         ("stride 3", (2, 9, 9), conv(RNG, 2, 4, stride=3), (4, 3, 3)),
         ("padding 9", (2, 6, 6), conv(RNG, 2, 4, padding=9), (4, 22, 22)),
         ("kernel 17", (1, 20, 20), conv(RNG, 1, 2, 17), (2, 4, 4)),
@@ -107,7 +116,8 @@ def test_sum_pooling_between_layers_is_done_by_the_sending_core() -> None:
 def test_an_average_becomes_a_sum_with_smaller_weights() -> None:
     rng = np.random.default_rng(0)
     weight = rng.normal(0.2, 0.5, (2, 4))
-    model = line((1, 4, 4), conv(rng, 1, 1, padding=1), fire(1, 4, 4), pool(avg=True), flatten(1, 2, 2),
+    model = line((1, 4, 4), conv(rng, 1, 1, padding=1), fire(1, 4, 4), pool(avg=True),
+    flatten(1, 2, 2),
                  nir.Linear(weight), fire(2), out=(2,))  # fmt: skip
     pooling, kernel = into(same_answer(model, active=False), "n5")
     assert pooling is not None and pooling.factor == 1
@@ -120,12 +130,15 @@ def test_a_linear_layer_after_a_map_reads_channels_and_positions_in_their_order(
     model = line((3, 3, 5), flatten(3, 3, 5), nir.Linear(weight), fire(4), out=(4,))
     _, kernel = into(same_answer(model), "n2")
     top = (kernel.weight.shape[2] - 3) // 2
-    np.testing.assert_array_equal(kernel.weight[:, :, top : top + 3, :5], weight.reshape(4, 3, 3, 5))
+    np.testing.assert_array_equal(
+        kernel.weight[:, :, top : top + 3, :5], weight.reshape(4, 3, 3, 5)
+    )
 
 
 def test_a_network_of_linear_layers_has_maps_of_one_pixel() -> None:
     rng = np.random.default_rng(3)
-    model = line((6,), nir.Linear(rng.normal(0.2, 0.5, (5, 6))), fire(5), nir.Linear(rng.normal(0.2, 0.5, (3, 5))),
+    model = line((6,), nir.Linear(rng.normal(0.2, 0.5, (5, 6))), fire(5),
+    nir.Linear(rng.normal(0.2, 0.5, (3, 5))),
                  fire(3), out=(3,))  # fmt: skip
     made = same_answer(model)
     assert into(made, "n1")[1].weight.shape == (5, 6, 1, 1)
@@ -133,29 +146,36 @@ def test_a_network_of_linear_layers_has_maps_of_one_pixel() -> None:
 
 
 def test_a_convolution_and_the_pooling_behind_it_are_one_kernel() -> None:
-    made = same_answer(line((1, 8, 8), conv(RNG, 1, 3, padding=1), pool(), fire(3, 4, 4), out=(3, 4, 4)))
+    made = same_answer(
+        line((1, 8, 8), conv(RNG, 1, 3, padding=1), pool(), fire(3, 4, 4), out=(3, 4, 4))
+    )
     _, kernel = into(made, "n2")
     assert kernel.weight.shape == (3, 1, 4, 4) and kernel.stride == (2, 2)
 
 
 def test_pooling_by_three_before_a_linear_layer_goes_into_its_weights() -> None:
     rng = np.random.default_rng(5)
-    model = line((1, 12, 12), conv(rng, 1, 3, padding=1), fire(3, 12, 12), pool(3), flatten(3, 4, 4),
+    model = line((1, 12, 12), conv(rng, 1, 3, padding=1), fire(3, 12, 12), pool(3),
+    flatten(3, 4, 4),
                  nir.Linear(rng.normal(0.1, 0.5, (4, 48))), fire(4), out=(4,))  # fmt: skip
     pooling, kernel = into(same_answer(model), "n5")
     assert pooling is None and kernel.weight.shape == (4, 3, 12, 12)
 
 
 def test_rows_that_a_pool_leaves_out_are_named_if_they_come_to_padding() -> None:
-    """7 rows pooled by 2 leave one over; its events come to where a 3 x 3 kernel has its padding."""
+    """7 rows pooled by 2 leave one over; its events come to where a 3 x 3 kernel has its
+    padding.
+    """
     rng = np.random.default_rng(5)
-    padded = line((1, 7, 7), conv(rng, 1, 3, padding=1), fire(3, 7, 7), pool(), conv(rng, 3, 4, padding=1),
+    padded = line((1, 7, 7), conv(rng, 1, 3, padding=1), fire(3, 7, 7), pool(),
+    conv(rng, 3, 4, padding=1),
                   fire(4, 3, 3), out=(4, 3, 3))  # fmt: skip
     log = Log()
     SpeckLegalise().run(lower(padded, Options(reset="subtract"), log=Log()).discrete, log)
     assert [d.code for d in log.diagnostics] == ["D418"]
     assert into(same_answer(padded), "n4")[0] is not None
-    bare = line((1, 7, 7), conv(rng, 1, 3, padding=1), fire(3, 7, 7), pool(), conv(rng, 3, 4), fire(4, 1, 1),
+    bare = line((1, 7, 7), conv(rng, 1, 3, padding=1), fire(3, 7, 7), pool(), conv(rng, 3, 4),
+    fire(4, 1, 1),
                 out=(4, 1, 1))  # fmt: skip
     assert into(same_answer(bare), "n4")[0] is not None
 
@@ -168,7 +188,13 @@ def test_the_host_pools_events_by_any_number() -> None:
 
 def test_an_input_too_large_for_one_kernel_is_sent_as_channels() -> None:
     rng = np.random.default_rng(2)
-    model = line((1, 28, 28), flatten(1, 28, 28), nir.Linear(rng.normal(0.02, 0.1, (10, 784))), fire(10), out=(10,))
+    model = line(
+        (1, 28, 28),
+        flatten(1, 28, 28),
+        nir.Linear(rng.normal(0.02, 0.1, (10, 784))),
+        fire(10),
+        out=(10,),
+    )
     assert into(same_answer(model), "n2")[1].weight.shape == (10, 784, 1, 1)
 
 
@@ -185,7 +211,9 @@ def test_thresholds_of_single_neurons_make_each_a_channel_where_it_fits() -> Non
     model = line((2, 5, 5), conv(RNG, 2, 4), fire(4, 3, 3, threshold=thresholds), out=(4, 3, 3))
     assert into(same_answer(model), "n1")[1].shape_out == (36, 1, 1)
     large = np.random.default_rng(1).uniform(0.5, 2, (4, 62, 62))
-    assert refusals(line((2, 64, 64), conv(RNG, 2, 4), fire(4, 62, 62, threshold=large), out=(4, 62, 62))) == ["S713"]
+    assert refusals(
+        line((2, 64, 64), conv(RNG, 2, 4), fire(4, 62, 62, threshold=large), out=(4, 62, 62))
+    ) == ["S713"]
 
 
 def test_a_residual_sum_keeps_two_projections_with_one_frame() -> None:
@@ -222,7 +250,8 @@ def test_branches_of_different_stride_cannot_share_a_core() -> None:
         "out": nir.Output(np.array([8, 32, 32])),
     }
     nodes["c"] = conv(rng, 16, 8, 1)
-    edges = [("in", "a"), ("a", "first"), ("first", "p"), ("p", "c"), ("c", "last"), ("in", "b"), ("b", "last"),
+    edges = [("in", "a"), ("a", "first"), ("first", "p"), ("p", "c"), ("c", "last"), ("in", "b"),
+    ("b", "last"),
              ("last", "out")]  # fmt: skip
     assert refusals(graph(nodes, edges)) == ["S721"]
 
@@ -233,7 +262,12 @@ def test_branches_of_different_stride_cannot_share_a_core() -> None:
         (cuba(3), "S712"),
         (nir.LI(tau=np.ones(3) * 1e-3, r=np.ones(3) * 10, v_leak=np.zeros(3)), "S712"),
         (nir.Threshold(np.ones(3)), "S712"),
-        (nir.LIF(tau=np.ones(3) * 1e-3, r=np.ones(3) * 10, v_leak=np.ones(3), v_threshold=np.ones(3)), "S712"),
+        (
+            nir.LIF(
+                tau=np.ones(3) * 1e-3, r=np.ones(3) * 10, v_leak=np.ones(3), v_threshold=np.ones(3)
+            ),
+            "S712",
+        ),
         (nir.IF(r=np.ones(3), v_threshold=np.zeros(3), v_reset=np.zeros(3)), "S716"),
     ],
 )
@@ -258,17 +292,22 @@ def test_recurrence_and_delays_are_refused() -> None:
     }
     loop = graph(nodes, [("in", "w"), ("w", "pop"), ("pop", "rec"), ("rec", "pop"), ("pop", "out")])
     assert refusals(loop) == ["S714"]
-    lif = nir.LIF(tau=np.ones(3) * 1e-3, r=np.ones(3) * 10, v_leak=np.zeros(3), v_threshold=np.ones(3))
+    lif = nir.LIF(
+        tau=np.ones(3) * 1e-3, r=np.ones(3) * 10, v_leak=np.zeros(3), v_threshold=np.ones(3)
+    )
     late = line((2,), nir.Linear(np.ones((3, 2))), nir.Delay(np.ones(3) * 3e-4), lif, out=(3,))
     assert refusals(late) == ["S715"]
 
 
 def test_an_output_must_be_one_population() -> None:
-    assert refusals(line((1, 4, 4), conv(RNG, 1, 2, padding=1), fire(2, 4, 4), pool(), out=(2, 2, 2))) == ["P308"]
+    assert refusals(
+        line((1, 4, 4), conv(RNG, 1, 2, padding=1), fire(2, 4, 4), pool(), out=(2, 2, 2))
+    ) == ["P308"]
 
 
 def test_all_that_is_wrong_is_said() -> None:
-    model = line((2,), nir.Linear(np.ones((3, 2))), cuba(3), nir.Linear(np.ones((3, 3))), fire(3, threshold=-1.0),
+    model = line((2,), nir.Linear(np.ones((3, 2))), cuba(3), nir.Linear(np.ones((3, 3))),
+    fire(3, threshold=-1.0),
                  nir.Linear(np.ones((2, 3))), out=(2,))  # fmt: skip
     assert sorted(refusals(model)) == ["P308", "S712", "S716"]
 
@@ -295,10 +334,17 @@ def stacks(draw: st.DrawFn) -> nir.NIRGraph:
                 dilation = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
                 groups = draw(st.sampled_from([1, c]))
                 f = groups * draw(st.integers(1, 3))
-                layers.append(conv(rng, c, f, (ky, kx), stride=stride, padding=padding_, dilation=dilation,
+                layers.append(conv(rng, c, f, (ky, kx), stride=stride, padding=padding_,
+                dilation=dilation,
                                    groups=groups, bias=draw(st.booleans())))  # fmt: skip
                 kernel = (dilation[0] * (ky - 1) + 1, dilation[1] * (kx - 1) + 1)
-                shape = (f, *((n + 2 * padding_[a] - kernel[a]) // stride[a] + 1 for a, n in enumerate((h, w))))
+                shape = (
+                    f,
+                    *(
+                        (n + 2 * padding_[a] - kernel[a]) // stride[a] + 1
+                        for a, n in enumerate((h, w))
+                    ),
+                )
             assume(min(shape) >= 1)
         layers.append(fire(*shape, threshold=draw(st.sampled_from([0.5, 1.0]))))
     return line(start, *layers, out=shape)
@@ -313,7 +359,10 @@ def test_any_stack_means_the_same_once_it_is_legal(model: nir.NIRGraph, camera: 
         assert all(isinstance(p.ops[-1], Conv) for _, p in ways)
         x = {s: rng.integers(0, 3, (2, discrete[s].n)).astype(float) for s, _ in ways}
         got = sum(_applied(p.ops, x[s]) for s, p in ways)
-        want = sum(_applied(p.ops, x[s]) for s, p in discrete.into(name)) * discrete[name].dynamics.gain_mem
+        want = (
+            sum(_applied(p.ops, x[s]) for s, p in discrete.into(name))
+            * discrete[name].dynamics.gain_mem
+        )
         np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
 
 
@@ -325,7 +374,9 @@ def _applied(ops: tuple[Any, ...], x: np.ndarray) -> np.ndarray:
 
 def test_a_population_without_any_input_is_refused() -> None:
     """No kernel leads to it, so that no core can hold it."""
-    raw = build.graph({"in": build.inp(2), "n": build.if_(2), "m": build.if_(2), "o": build.out(2)}, "in n", "m o")
+    raw = build.graph(
+        {"in": build.inp(2), "n": build.if_(2), "m": build.if_(2), "o": build.out(2)}, "in n", "m o"
+    )
     with pytest.raises(CompileError) as refusal:
         SpeckLegalise().run(build.lowered(raw).discrete, Log())
     assert ("S712", "nodes/m") in [(d.code, d.where) for d in refusal.value.diagnostics]

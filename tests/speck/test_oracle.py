@@ -1,4 +1,6 @@
-"""The backend against the vendor's own software: memories, mapping, weights and every spike, no difference allowed."""
+"""The backend against the vendor's own software: memories, mapping, weights and every spike, no
+difference allowed.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,15 @@ from nirc.backends.speck.emulate import emulate
 from nirc.backends.speck.geometry import Map, kernel_words, neuron_words, output_size
 from nirc.backends.speck.limits import CORES
 from nirc.ir.arrays import size
-from tests.speck.oracle import Discretised, configuration_of, discretised, iaf, in_order, network, require_sinabs
+from tests.speck.oracle import (
+    Discretised,
+    configuration_of,
+    discretised,
+    iaf,
+    in_order,
+    network,
+    require_sinabs,
+)
 
 pytestmark = pytest.mark.oracle
 FILES = ("paper/cnn_sinabs.nir", "zoo/digits_if_cnn.nir")
@@ -38,21 +48,28 @@ def assert_equals_oracle(configuration: Configuration, raster: np.ndarray) -> in
     oracle = network(configuration)
     spikes, membranes = oracle.trace(raster)
     cores = [layer.core for layer in configuration.layers]
-    np.testing.assert_array_equal(run.spikes["neurons"], np.concatenate([spikes[core] for core in cores], axis=2))
-    np.testing.assert_array_equal(run.v["neurons"], np.concatenate([membranes[core] for core in cores], axis=2))
+    np.testing.assert_array_equal(
+        run.spikes["neurons"], np.concatenate([spikes[core] for core in cores], axis=2)
+    )
+    np.testing.assert_array_equal(
+        run.v["neurons"], np.concatenate([membranes[core] for core in cores], axis=2)
+    )
     np.testing.assert_array_equal(run.output, oracle.run(raster))
     return int(run.spikes["neurons"].sum())
 
 
 def assert_equals_sinabs(given: Discretised, raster: np.ndarray) -> int:
-    """sinabs' own network; then its integers in our tables, in our emulator and in the oracle made from our tables.
+    """sinabs' own network; then its integers in our tables, in our emulator and in the oracle made
+    from our tables.
 
     Returns how many spikes there were.
     """
     configuration = configuration_of(given)
     expected = given.run(raster)
     np.testing.assert_array_equal(network(configuration).run(raster), expected)
-    np.testing.assert_array_equal(emulate(configuration, raster, mode="synchronous").output, expected)
+    np.testing.assert_array_equal(
+        emulate(configuration, raster, mode="synchronous").output, expected
+    )
     return int(expected.sum())
 
 
@@ -60,15 +77,24 @@ def random_raster(rng: np.random.Generator, samples: int, steps: int, channels: 
     return rng.poisson(0.25, (samples, steps, channels))
 
 
-@pytest.mark.parametrize(("file", "samples"), [("paper/cnn_sinabs.nir", 15), ("zoo/digits_if_cnn.nir", 35)])
+@pytest.mark.parametrize(
+    ("file", "samples"), [("paper/cnn_sinabs.nir", 15), ("zoo/digits_if_cnn.nir", 35)]
+)
 def test_published_networks_as_sinabs_discretises_them(data: Path, file: str, samples: int) -> None:
     given = discretised(data / file)
     channels = size(tuple(given.network.input_shape))
-    assert assert_equals_sinabs(given, random_raster(np.random.default_rng(samples), samples, 20, channels)) > 100
+    assert (
+        assert_equals_sinabs(
+            given, random_raster(np.random.default_rng(samples), samples, 20, channels)
+        )
+        > 100
+    )
 
 
 def random_stack(s: SimpleNamespace, rng: np.random.Generator, reset: str) -> tuple[Any, Map]:
-    """Convolutions with pools between them, then maybe a linear layer: all with neurons, some with biases."""
+    """Convolutions with pools between them, then maybe a linear layer: all with neurons, some with
+    biases.
+    """
     c, y = int(rng.integers(1, 4)), int(rng.integers(6, 11))
     shape, modules, pooled = (c, y, y), [], False
 
@@ -79,7 +105,9 @@ def random_stack(s: SimpleNamespace, rng: np.random.Generator, reset: str) -> tu
         return module
 
     for _ in range(rng.integers(1, 4)):
-        k, stride, padding = (int(rng.integers(low, high)) for low, high in ((1, 4), (1, 3), (0, 3)))
+        k, stride, padding = (
+            int(rng.integers(low, high)) for low, high in ((1, 4), (1, 3), (0, 3))
+        )
         if output_size(y, k, stride, padding) < 2:
             break
         f = int(rng.integers(1, 7))
@@ -117,9 +145,15 @@ def test_a_branch_that_is_merged_again(sinabs: SimpleNamespace, reset: str) -> N
     class Branches(s.nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
-            self.first, self.fire = s.nn.Conv2d(2, 4, 3, padding=1, bias=False), iaf(s, 1.0, reset=reset)
+            self.first, self.fire = (
+                s.nn.Conv2d(2, 4, 3, padding=1, bias=False),
+                iaf(s, 1.0, reset=reset),
+            )
             self.pool_a, self.pool_b = s.layers.SumPool2d(2), s.layers.SumPool2d(4)
-            self.a, self.fire_a = s.nn.Conv2d(4, 3, 2, stride=2, bias=True), iaf(s, 1.5, reset=reset)
+            self.a, self.fire_a = (
+                s.nn.Conv2d(4, 3, 2, stride=2, bias=True),
+                iaf(s, 1.5, reset=reset),
+            )
             self.b, self.fire_b = s.nn.Conv2d(4, 3, 1, bias=False), iaf(s, 0.7, reset=reset)
             self.merge = s.layers.Merge()
             self.last, self.fire_last = s.nn.Conv2d(3, 5, 2, bias=False), iaf(s, 1.0, reset=reset)
@@ -132,15 +166,23 @@ def test_a_branch_that_is_merged_again(sinabs: SimpleNamespace, reset: str) -> N
     model = Branches()
     for conv in (model.first, model.a, model.b, model.last):
         conv.weight.data = s.torch.tensor(rng.normal(0.2, 0.4, conv.weight.shape)).float()
-    assert assert_equals_sinabs(discretised(model, (2, 8, 8)), random_raster(rng, 10, 12, 2 * 8 * 8)) > 100
+    assert (
+        assert_equals_sinabs(discretised(model, (2, 8, 8)), random_raster(rng, 10, 12, 2 * 8 * 8))
+        > 100
+    )
 
 
 def test_what_sinabs_cannot_say(sinabs: SimpleNamespace) -> None:
-    """Feature shifts, two watched cores, initial membranes, biases of 16 bits, host pooling, any lower bound."""
+    """Feature shifts, two watched cores, initial membranes, biases of 16 bits, host pooling, any
+    lower bound.
+    """
     rng = np.random.default_rng(3)
 
     def core(number: int, shape_in: Map, kernel: int, f: int, **kw: Any) -> CoreLayer:
-        shape = (f, *(output_size(n, kernel, 1, kw.get("padding", (0, 0))[0]) for n in shape_in[1:]))
+        shape = (
+            f,
+            *(output_size(n, kernel, 1, kw.get("padding", (0, 0))[0]) for n in shape_in[1:]),
+        )
         fields: dict[str, Any] = {
             "kernel": rng.integers(-128, 128, (f, shape_in[0], kernel, kernel)),
             "stride": (1, 1),
@@ -155,7 +197,15 @@ def test_what_sinabs_cannot_say(sinabs: SimpleNamespace) -> None:
 
     fired = 0
     for _ in range(10):
-        first = core(1, (3, 6, 6), 3, 4, padding=(1, 1), destinations=(Destination(4, 2), Destination(6)), monitor=True)
+        first = core(
+            1,
+            (3, 6, 6),
+            3,
+            4,
+            padding=(1, 1),
+            destinations=(Destination(4, 2), Destination(6)),
+            monitor=True,
+        )
         second = core(2, (2, 3, 3), 1, 3, destinations=(Destination(4, 1, 4),))
         third = core(4, (7, 3, 3), 2, 5, destinations=(Destination(6, 1, 4),))
         last = core(6, (9, 6, 6), 6, 3, monitor=True)
@@ -188,15 +238,28 @@ def test_memories_of_random_layers(
     """Sizes only: the kernels are never allocated."""
     shape, f, kernel, stride, padding, bias = layer
     made = _sized(sinabs, shape, f, kernel, stride=stride, padding=padding, bias=bias)
-    out = tuple(output_size(n, kernel, s, p) for n, s, p in zip(shape[1:], stride, padding, strict=True))
+    out = tuple(
+        output_size(n, kernel, s, p) for n, s, p in zip(shape[1:], stride, padding, strict=True)
+    )
     assert made.get_neuron_shape() == (f, *out)
-    ours = {"kernel": kernel_words(shape[0], f, (kernel, kernel)), "neuron": neuron_words((f, *out)), "bias": f * bias}
+    ours = {
+        "kernel": kernel_words(shape[0], f, (kernel, kernel)),
+        "neuron": neuron_words((f, *out)),
+        "bias": f * bias,
+    }
     assert made.memory_summary() == ours
 
 
 @settings(max_examples=200)
-@given(c=st.integers(1, 64), n=st.integers(1, 64), kernel=st.integers(1, 16), core=st.sampled_from(CORES))
-def test_the_most_channels_of_a_core(sinabs: SimpleNamespace, c: int, n: int, kernel: int, core: Any) -> None:
+@given(
+    c=st.integers(1, 64),
+    n=st.integers(1, 64),
+    kernel=st.integers(1, 16),
+    core=st.sampled_from(CORES),
+)
+def test_the_most_channels_of_a_core(
+    sinabs: SimpleNamespace, c: int, n: int, kernel: int, core: Any
+) -> None:
     assume(n >= kernel)
     out = output_size(n, kernel, 1, 0)
     most = most_channels(c, (kernel, kernel), (1, out, out), core.kernel, core.neuron)
@@ -224,7 +287,9 @@ def test_memories_of_the_cores(sinabs: SimpleNamespace, variant: str) -> None:
 def compiled(request: pytest.FixtureRequest, data: Path) -> tuple[Path, Any, Configuration]:
     """File, bundle and what its config.json says."""
     file = data / request.param
-    bundle = compile_model(file, "speck", Options(reset="subtract", chip=(("rounding", "nearest"),))).bundle
+    bundle = compile_model(
+        file, "speck", Options(reset="subtract", chip=(("rounding", "nearest"),))
+    ).bundle
     return file, bundle, read_config(bundle.files["config.json"])
 
 
@@ -233,19 +298,27 @@ def test_compiled_weights_are_those_of_sinabs(compiled: tuple[Path, Any, Configu
     file, _, configuration = compiled
     theirs, ours = discretised(file), in_order(configuration)
     assert len(ours) == len(theirs.weights)
-    for layer, weight, bias, threshold in zip(ours, theirs.weights, theirs.biases, theirs.thresholds, strict=True):
+    for layer, weight, bias, threshold in zip(
+        ours, theirs.weights, theirs.biases, theirs.thresholds, strict=True
+    ):
         np.testing.assert_array_equal(layer.kernel, weight)
         np.testing.assert_array_equal(layer.bias, bias)
         assert layer.threshold_high == threshold
         assert layer.threshold_low == -32768
 
 
-@pytest.mark.parametrize(("file", "differ"), [("paper/cnn_sinabs.nir", 1), ("zoo/digits_if_cnn.nir", 0)])
+@pytest.mark.parametrize(
+    ("file", "differ"), [("paper/cnn_sinabs.nir", 1), ("zoo/digits_if_cnn.nir", 0)]
+)
 def test_single_precision_moves_only_ties(data: Path, file: str, differ: int) -> None:
-    """Of 39584 weights, one scales to -42.50000045: -43, but -42 where sinabs rounds it to -42.5 first."""
+    """Of 39584 weights, one scales to -42.50000045: -43, but -42 where sinabs rounds it to -42.5
+    first.
+    """
     single, double = discretised(data / file), discretised(data / file, double=True)
     assert single.thresholds == double.thresholds
-    apart = np.concatenate([np.abs(a - b).ravel() for a, b in zip(single.weights, double.weights, strict=True)])
+    apart = np.concatenate(
+        [np.abs(a - b).ravel() for a, b in zip(single.weights, double.weights, strict=True)]
+    )
     assert apart.max() <= 1
     assert int(apart.sum()) == differ
 
@@ -255,7 +328,9 @@ def test_single_precision_moves_only_ties(data: Path, file: str, differ: int) ->
 def test_a_network_of_sinabs_is_its_dynapcnn_network_on_the_chip(
     sinabs: SimpleNamespace, tmp_path: Path, floor: float, bias: float
 ) -> None:
-    """Exported by Sinabs' own exporter: every integer and every spike is that of Sinabs' quantised network."""
+    """Exported by Sinabs' own exporter: every integer and every spike is that of Sinabs' quantised
+    network.
+    """
     s, rng = sinabs, np.random.default_rng(3)
     model, raster = _trained(s, rng, floor, bias), random_raster(rng, 3, 15, 2 * 12 * 12)
     sample = s.torch.tensor(raster[0, :1]).float().reshape(1, 2, 12, 12)
@@ -263,10 +338,16 @@ def test_a_network_of_sinabs_is_its_dynapcnn_network_on_the_chip(
     graph.infer_types()  # nirtorch 2.6 leaves the shapes of convolutions open
     nir.write(tmp_path / "model.nir", graph)
     with s.torch.no_grad():
-        theirs = s.DynapcnnNetwork(_trained(s, np.random.default_rng(3), floor, bias), (2, 12, 12), dvs_input=False)
-    bundle = compile_model(tmp_path / "model.nir", "speck", Options(writer=f"sinabs,floor={floor:g}")).bundle
+        theirs = s.DynapcnnNetwork(
+            _trained(s, np.random.default_rng(3), floor, bias), (2, 12, 12), dvs_input=False
+        )
+    bundle = compile_model(
+        tmp_path / "model.nir", "speck", Options(writer=f"sinabs,floor={floor:g}")
+    ).bundle
     for ours, layer in zip(
-        in_order(read_config(bundle.files["config.json"])), theirs.dynapcnn_layers.values(), strict=True
+        in_order(read_config(bundle.files["config.json"])),
+        theirs.dynapcnn_layers.values(),
+        strict=True,
     ):
         np.testing.assert_array_equal(ours.kernel, layer.conv_layer.weight.detach().numpy())
         assert ours.threshold_high == int(layer.spk_layer.spike_threshold)
@@ -285,7 +366,9 @@ def _trained(s: SimpleNamespace, rng: np.random.Generator, floor: float, bias: f
     """Two convolutions with pools and a linear layer, seeded."""
 
     def filled(module: Any, spread: float) -> Any:
-        module.weight.data = s.torch.tensor(rng.normal(0.3 * spread, spread, module.weight.shape)).float()
+        module.weight.data = s.torch.tensor(
+            rng.normal(0.3 * spread, spread, module.weight.shape)
+        ).float()
         if bias:
             module.bias.data = s.torch.tensor(rng.normal(0, bias, module.bias.shape)).float()
         return module
@@ -301,7 +384,9 @@ def _trained(s: SimpleNamespace, rng: np.random.Generator, floor: float, bias: f
     )  # fmt: skip
 
 
-def test_compiled_layers_fit_their_cores_by_sinabs_rules(compiled: tuple[Path, Any, Configuration]) -> None:
+def test_compiled_layers_fit_their_cores_by_sinabs_rules(
+    compiled: tuple[Path, Any, Configuration],
+) -> None:
     _, _, configuration = compiled
     oracle = network(configuration)
     assert oracle.misfits() == []
@@ -313,11 +398,15 @@ def test_compiled_layers_fit_their_cores_by_sinabs_rules(compiled: tuple[Path, A
         assert words["neuron"] == neuron_words(layer.shape_out)
 
 
-def test_config_json_says_what_sinabs_builder_would_write(compiled: tuple[Path, Any, Configuration]) -> None:
+def test_config_json_says_what_sinabs_builder_would_write(
+    compiled: tuple[Path, Any, Configuration],
+) -> None:
     """Every field that sinabs writes, with the axes as it turns them."""
     _, bundle, configuration = compiled
     cores = json.loads(bundle.files["config.json"])["cnn_layers"]
-    for layer, theirs in zip(configuration.layers, network(configuration).vendor_tree(), strict=True):
+    for layer, theirs in zip(
+        configuration.layers, network(configuration).vendor_tree(), strict=True
+    ):
         ours = cores[layer.core]
         # sinabs leaves monitors to another call.
         assert {name: ours[name] for name in theirs} == theirs | {"monitor_enable": layer.monitor}
@@ -329,5 +418,7 @@ def test_compiled_networks_run_as_in_sinabs(compiled: tuple[Path, Any, Configura
     expected = network(configuration).run(raster)
     shape = bundle.manifest["input_shape"][0]
     found = bundle.run(raster.reshape(*raster.shape[:2], *shape), mode="synchronous").output
-    np.testing.assert_array_equal(found.reshape(*found.shape[:2], -1), expected[..., bundle.manifest["output_map"]])
+    np.testing.assert_array_equal(
+        found.reshape(*found.shape[:2], -1), expected[..., bundle.manifest["output_map"]]
+    )
     assert found.any()

@@ -1,4 +1,6 @@
-"""Layers on Speck's nine cores: stories, and small chips against a search through every assignment of cores."""
+"""Layers on Speck's nine cores: stories, and small chips against a search through every assignment
+of cores.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,16 @@ def layer(
     whole: bool = False,
 ) -> Demand:
     """A layer with a square kernel, fed by the host's events unless told."""
-    return Demand(name, channels_in, (kernel, kernel), shape_out, bias, sources or ("in",), operations, whole)
+    return Demand(
+        name, channels_in, (kernel, kernel), shape_out, bias, sources or ("in",), operations, whole
+    )
 
 
 def chain(*layers: Demand) -> tuple[Demand, ...]:
     """Each layer fed by the one before."""
-    return layers[:1] + tuple(replace(after, sources=(before.name,)) for before, after in pairwise(layers))
+    return layers[:1] + tuple(
+        replace(after, sources=(before.name,)) for before, after in pairwise(layers)
+    )
 
 
 def problem(*demands: Demand, destinations: Mapping[str, int] | None = None) -> PlaceProblem:
@@ -45,8 +51,12 @@ def problem(*demands: Demand, destinations: Mapping[str, int] | None = None) -> 
     return PlaceProblem(demands, {d.name: 2 for d in demands} | dict(destinations or {}))
 
 
-def placed(question: PlaceProblem, cores: Sequence[Core] = CORES) -> dict[str, list[tuple[int, int]]]:
-    """Of each layer its (core, channels); the placement is checked against every rule on the way."""
+def placed(
+    question: PlaceProblem, cores: Sequence[Core] = CORES
+) -> dict[str, list[tuple[int, int]]]:
+    """Of each layer its (core, channels); the placement is checked against every rule on the
+    way.
+    """
     answer = place(question, cores=cores)
     assert isinstance(answer, Placement), answer
     assert broken_rules(question, answer, cores) == []
@@ -106,7 +116,9 @@ def broken_rules(question: PlaceProblem, placement: Placement, cores: Sequence[C
         edges = [0, *(p.stop for p in mine)]
         if [p.first for p in mine] != edges[:-1] or edges[-1] != demand.channels:
             broken.append(f"the parts of {demand.name} are not its channels in a row")
-        if any(p.stop <= p.first for p in mine) or [p.core for p in mine] != sorted(p.core for p in mine):
+        if any(p.stop <= p.first for p in mine) or [p.core for p in mine] != sorted(
+            p.core for p in mine
+        ):
             broken.append(f"{demand.name} has an empty part, or falling core numbers")
         if demand.whole and len(mine) > 1:
             broken.append(f"{demand.name} is split")
@@ -161,12 +173,16 @@ def test_a_map_is_split_over_two_or_three_cores() -> None:
 
 
 def test_parts_are_as_even_over_the_speeds_of_the_cores_as_these_allow() -> None:
-    wide = layer("wide", 64, 8, (40, 1, 1))  # cores 5 and 6 hold 16 channels, 3 and 4 hold 8, the others 4
+    wide = layer(
+        "wide", 64, 8, (40, 1, 1)
+    )  # cores 5 and 6 hold 16 channels, 3 and 4 hold 8, the others 4
     assert placed(problem(wide))["wide"] == [(3, 8), (5, 16), (6, 16)]
 
 
 def test_full_cores_leave_the_rest_to_the_others() -> None:
-    large = layer("large", 1, 3, (50, 64, 64))  # cores 0 to 2 hold 16 channels, 3 and 4 hold 8; 0 and 1 are faster
+    large = layer(
+        "large", 1, 3, (50, 64, 64)
+    )  # cores 0 to 2 hold 16 channels, 3 and 4 hold 8; 0 and 1 are faster
     assert placed(problem(large))["large"] == [(0, 16), (1, 16), (2, 10), (3, 8)]
 
 
@@ -181,7 +197,11 @@ def test_two_destinations_bound_a_split() -> None:
     before, wide = chain(layer("before", 2, 3, (64, 8, 8)), layer("wide", 64, 8, (40, 1, 1)))
     assert len(placed(problem(wide))["wide"]) == 3  # the host may send to any number of cores
     (conflict,) = refused(problem(before, wide))
-    assert set(conflict.members) == {("wide", "placed"), ("wide", "kernel memory"), ("before", "destinations")}
+    assert set(conflict.members) == {
+        ("wide", "placed"),
+        ("wide", "kernel memory"),
+        ("before", "destinations"),
+    }
     assert conflict.code == "S710"
     assert len(placed(problem(before, wide, destinations={"before": 3}))["wide"]) == 3
 
@@ -194,7 +214,11 @@ def test_the_camera_has_destinations_too_and_the_readout_takes_one() -> None:
     split = layer("split", 1, 3, (24, 64, 64), "camera")
     assert len(placed(problem(split, destinations={"camera": 2}))["split"]) == 2
     (conflict,) = refused(problem(split, destinations={"camera": 1}))
-    assert set(conflict.members) == {("split", "placed"), ("split", "neuron memory"), ("camera", "destinations")}
+    assert set(conflict.members) == {
+        ("split", "placed"),
+        ("split", "neuron memory"),
+        ("camera", "destinations"),
+    }
 
 
 def test_a_skip_connection_leaves_no_room_for_a_split() -> None:
@@ -235,7 +259,9 @@ def test_ten_tiny_layers_are_one_conflict_that_names_them_all() -> None:
 
 def test_a_map_too_large_is_blamed_alone() -> None:
     first, huge, last = chain(
-        layer("first", 1, 3, (2, 64, 64)), layer("huge", 1, 3, (200, 64, 64)), layer("last", 200, 1, (4, 1, 1))
+        layer("first", 1, 3, (2, 64, 64)),
+        layer("huge", 1, 3, (200, 64, 64)),
+        layer("last", 200, 1, (4, 1, 1)),
     )
     (conflict,) = refused(problem(first, huge, last))
     assert set(conflict.members) == {("huge", "placed"), ("huge", "neuron memory")}
@@ -255,7 +281,11 @@ def test_a_layer_that_cannot_be_placed_anyway_is_blamed_before_the_number_of_lay
     [
         (layer("a", 1024, 16, (200, 1, 1)), "kernel memory", "S707"),
         (layer("a", 1, 1, (200, 64, 64)), "neuron memory", "S708"),
-        (layer("a", 1, 1, (9300, 1, 1), bias=True), None, "S711"),  # 9 cores of 1024 channels: bias or not
+        (
+            layer("a", 1, 1, (9300, 1, 1), bias=True),
+            None,
+            "S711",
+        ),  # 9 cores of 1024 channels: bias or not
     ],
 )
 def test_each_memory_has_its_code(demand: Demand, limit: str | None, code: str) -> None:
@@ -269,19 +299,26 @@ def test_bias_memory_counts_only_with_a_bias() -> None:
     plain = layer("plain", 1, 1, (9, 1, 1))
     assert len(placed(problem(plain), poor)["plain"]) == 1
     (conflict,) = refused(problem(replace(plain, has_bias=True)), poor)
-    assert (conflict.code, set(conflict.members)) == ("S709", {("plain", "placed"), ("plain", "bias memory")})
+    assert (conflict.code, set(conflict.members)) == (
+        "S709",
+        {("plain", "placed"), ("plain", "bias memory")},
+    )
 
 
 def test_a_whole_layer_is_not_split() -> None:
     readout = layer("readout", 1, 3, (24, 64, 64), whole=True)
     assert len(placed(problem(replace(readout, whole=False)))["readout"]) == 2
     (conflict,) = refused(problem(readout))
-    assert set(conflict.members) == {(readout.name, rule) for rule in ("placed", "neuron memory", "one core")}
+    assert set(conflict.members) == {
+        (readout.name, rule) for rule in ("placed", "neuron memory", "one core")
+    }
 
 
 def test_independent_causes_are_all_reported() -> None:
     log = Log()
-    answer = refused(problem(layer("map", 1, 3, (200, 64, 64)), layer("kernel", 1024, 16, (200, 1, 1))))
+    answer = refused(
+        problem(layer("map", 1, 3, (200, 64, 64)), layer("kernel", 1024, 16, (200, 1, 1)))
+    )
     assert [c.code for c in answer] == ["S708", "S707"]
     for conflict in answer:
         conflict.report(log, {})
@@ -300,7 +337,9 @@ def test_the_busiest_layer_gets_a_fast_core() -> None:
 
 @pytest.mark.parametrize("channels", [3, 6, 7, 10, 13])
 def test_a_load_that_is_no_whole_number_per_channel_does_not_get_in_the_way(channels: int) -> None:
-    """Loads are rounded channel by channel; a single layer once came out above the largest load that there was."""
+    """Loads are rounded channel by channel; a single layer once came out above the largest load
+    that there was.
+    """
     only = layer("only", 64 if channels <= 8 else 32, 8, (channels, 1, 1), operations=1.0)
     assert len(placed(problem(only))["only"]) == 1
 
@@ -331,12 +370,19 @@ def test_too_little_work_is_said() -> None:
 # Small chips against brute force.
 
 
-def fewest_parts(question: PlaceProblem, cores: Sequence[Core], members: Iterable[Member]) -> int | None:
-    """The least number of parts under the rules in ``members`` alone, over all assignments of cores to layers."""
+def fewest_parts(
+    question: PlaceProblem, cores: Sequence[Core], members: Iterable[Member]
+) -> int | None:
+    """The least number of parts under the rules in ``members`` alone, over all assignments of cores
+    to layers.
+    """
     members = set(members)
     demands = question.demands
     caps = [
-        [max((n for n in range(1, d.channels + 1) if holds(d, n, core, members)), default=0) for core in cores]
+        [
+            max((n for n in range(1, d.channels + 1) if holds(d, n, core, members)), default=0)
+            for core in cores
+        ]
         for d in demands
     ]
     best: int | None = None
@@ -349,7 +395,9 @@ def fewest_parts(question: PlaceProblem, cores: Sequence[Core], members: Iterabl
     return best
 
 
-def is_legal(question: PlaceProblem, caps: list[list[int]], owners: tuple[int, ...], members: set[Member]) -> bool:
+def is_legal(
+    question: PlaceProblem, caps: list[list[int]], owners: tuple[int, ...], members: set[Member]
+) -> bool:
     """``owners``: the layer of each core, -1 for none."""
     for i, demand in enumerate(question.demands):
         mine = [k for k, owner in enumerate(owners) if owner == i]
@@ -417,7 +465,9 @@ def test_place_finds_what_brute_force_finds(case: tuple[PlaceProblem, tuple[Core
 
 @settings(max_examples=60)
 @given(small_chips())
-def test_conflicts_are_true_irreducible_and_disjoint(case: tuple[PlaceProblem, tuple[Core, ...]]) -> None:
+def test_conflicts_are_true_irreducible_and_disjoint(
+    case: tuple[PlaceProblem, tuple[Core, ...]],
+) -> None:
     question, cores = case
     answer = place(question, cores=cores)
     for conflict in answer if isinstance(answer, list) else []:

@@ -1,4 +1,6 @@
-"""One scale a layer: weights to 8 bits, biases and thresholds to 16; whole numbers stay what they are."""
+"""One scale a layer: weights to 8 bits, biases and thresholds to 16; whole numbers stay what they
+are.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +23,28 @@ from tests.speck.networks import conv, fire, line, small
 
 
 def quantised(
-    model: nir.NIRGraph, *, reset: str = "subtract", measured: Measured | None = None, nearest: bool = False
+    model: nir.NIRGraph,
+    *,
+    reset: str = "subtract",
+    measured: Measured | None = None,
+    nearest: bool = False,
 ) -> tuple[Program, Program, list[Diagnostic]]:
     """Discrete program, integer program and what was said about the latter."""
     log = Log()
     discrete = lower(model, Options(reset=reset), log=Log()).discrete
     return (
         discrete,
-        SpeckQuantise(measured or Measured(), nearest=nearest).run(SpeckLegalise().run(discrete, Log()), log),
+        SpeckQuantise(measured or Measured(), nearest=nearest).run(
+            SpeckLegalise().run(discrete, Log()), log
+        ),
         log.diagnostics,
     )
 
 
 def of_sinabs(model: nir.NIRGraph, floor: str = "none", **how: bool | None) -> Program:
-    """Integers of a network that is read as Sinabs': it fires at its threshold, any number of times."""
+    """Integers of a network that is read as Sinabs': it fires at its threshold, any number of
+    times.
+    """
     discrete = lower(model, Options(writer=f"sinabs,floor={floor}"), log=Log()).discrete
     return SpeckQuantise(**how).run(SpeckLegalise().run(discrete, Log()), Log())
 
@@ -50,7 +60,9 @@ def neuron(program: Program, name: str) -> SpeckNeuron:
     return found
 
 
-def dense(weight: np.ndarray, *, threshold: float = 1.0, bias: np.ndarray | None = None) -> nir.NIRGraph:
+def dense(
+    weight: np.ndarray, *, threshold: float = 1.0, bias: np.ndarray | None = None
+) -> nir.NIRGraph:
     """A single layer of integrate-and-fire neurons."""
     n = len(weight)
     layer = nir.Linear(weight) if bias is None else nir.Affine(weight, bias)
@@ -61,7 +73,9 @@ def dense(weight: np.ndarray, *, threshold: float = 1.0, bias: np.ndarray | None
     ("largest", "smallest", "expected"),
     [(0.5, -0.1, (127, -25)), (0.1, -0.5, (26, -128)), (0.5, -0.5, (127, -127))],
 )
-def test_the_largest_weight_takes_all_of_8_bits(largest: float, smallest: float, expected: tuple[int, int]) -> None:
+def test_the_largest_weight_takes_all_of_8_bits(
+    largest: float, smallest: float, expected: tuple[int, int]
+) -> None:
     odd = 0.0123456789  # so that nothing is whole
     _, made, _ = quantised(dense(np.array([[largest, smallest, odd]])), nearest=True)
     assert tuple(weights(made, "n1").ravel()[:2]) == expected
@@ -75,7 +89,9 @@ def test_a_threshold_is_rounded_to_the_nearest_that_is_subtracted() -> None:
 
 def test_a_threshold_is_the_next_whole_number_above_where_the_membrane_returns_to_zero() -> None:
     """76.2 in the chip's units: 76 does not exceed it, 77 does."""
-    _, made, _ = quantised(dense(np.array([[0.5, 0.0123456789]]), threshold=0.3), reset="model", nearest=True)
+    _, made, _ = quantised(
+        dense(np.array([[0.5, 0.0123456789]]), threshold=0.3), reset="model", nearest=True
+    )
     assert neuron(made, "n1").threshold_high == 77
     assert neuron(made, "n1").return_to_zero
 
@@ -89,7 +105,9 @@ def test_biases_use_16_bits_and_do_not_cost_weights_their_precision() -> None:
 
 
 def test_the_lower_bound_does_not_enter_the_scale() -> None:
-    """sinabs takes -32768 as a potential where there is no bound, and all weights become 0 and -1."""
+    """sinabs takes -32768 as a potential where there is no bound, and all weights become 0 and
+    -1.
+    """
     _, made, _ = quantised(small(np.random.default_rng(0)), nearest=True)
     for name in ("n1", "n4", "n8"):
         assert neuron(made, name).threshold_low == -32768
@@ -132,7 +150,8 @@ def test_whole_numbers_are_exact_up_to_the_strict_threshold(
     discrete, made, _ = quantised(model, reset="model" if zero else "subtract")
     inputs = rng.integers(0, 2, (2, 30, 3)) * (rng.random((2, 30, 3)) < 0.5)
     expected = run(discrete, inputs, record=["n1"])
-    # Where the model would need several spikes in a step the chip fires them: a difference in kind, not of numbers.
+    # Where the model would need several spikes in a step the chip fires them: a difference in kind,
+    # not of numbers.
     if zero or (expected.v["n1"] <= threshold * unit).all():
         got = run(made, inputs).output
         assert ((got > 0) == expected.output).all()
@@ -161,18 +180,27 @@ def test_layers_without_any_weight_still_have_a_threshold() -> None:
 
 def test_a_branch_is_rounded_with_the_scale_of_its_layer() -> None:
     rng = np.random.default_rng(0)
-    _, made, _ = quantised(line((1, 6, 6), conv(rng, 1, 2, padding=1), fire(2, 6, 6), out=(2, 6, 6)))
-    assert weights(made, "n1").dtype == float and (weights(made, "n1") == np.rint(weights(made, "n1"))).all()
+    _, made, _ = quantised(
+        line((1, 6, 6), conv(rng, 1, 2, padding=1), fire(2, 6, 6), out=(2, 6, 6))
+    )
+    assert (
+        weights(made, "n1").dtype == float
+        and (weights(made, "n1") == np.rint(weights(made, "n1"))).all()
+    )
 
 
 def sinabs_rounds(weight: np.ndarray) -> np.ndarray:
-    """In single precision: the scale by a reciprocal, the product, and then to the nearest, ties to even."""
+    """In single precision: the scale by a reciprocal, the product, and then to the nearest, ties to
+    even.
+    """
     single = weight.astype(np.float32)
     return np.rint(single * (np.float32(127) * (np.float32(1) / single.max()))).astype(np.int64)
 
 
 def test_weights_of_sinabs_are_rounded_as_sinabs_rounds_them() -> None:
-    """One by one, not by their sum, and in single precision: weights beside a tie are ties there, and only there."""
+    """One by one, not by their sum, and in single precision: weights beside a tie are ties there,
+    and only there.
+    """
     largest = np.float32(0.2997)
     halves = ((np.arange(127) + 0.5) / (127 / np.float64(largest))).astype(np.float32)
     beside = [halves, np.nextafter(halves, np.float32(0)), np.nextafter(halves, np.float32(1))]
@@ -207,9 +235,14 @@ def test_biases_of_sinabs_have_8_bits_unless_that_costs_much() -> None:
         assert weights(made, "n1").max() == round(largest)
 
 
-@pytest.mark.parametrize(("floor", "low"), [("-1", -635), ("-0.3", -190), ("-60", -32768), ("none", -32768)])
+@pytest.mark.parametrize(
+    ("floor", "low"), [("-1", -635), ("-0.3", -190), ("-60", -32768), ("none", -32768)]
+)
 def test_the_lower_bound_of_sinabs_is_the_chips(floor: str, low: int) -> None:
-    """-60 V would be -38100 at the finest scale: the scale is a little coarser. Without one, 16 bits are left."""
+    """-60 V would be -38100 at the finest scale: the scale is a little coarser.
+
+    Without one, 16 bits are left.
+    """
     weight = np.array([[0.2, -0.0345678, 0.0123456]])
     made = of_sinabs(dense(weight), floor)
     assert neuron(made, "n1").threshold_low == low

@@ -1,4 +1,6 @@
-"""Speck's neuron, summed over a step, is a value: its rule, run by the interpreter, is the chip's own step."""
+"""Speck's neuron, summed over a step, is a value: its rule, run by the interpreter, is the chip's
+own step.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def neuron(high: int, low: int, *, to_zero: bool, initial: int, bias: list[int])
     st.lists(st.integers(-200, 200), min_size=N, max_size=N),
     st.lists(st.lists(WHOLE, min_size=N, max_size=N), min_size=1, max_size=12),
 )
-@example(8, -8, False, 0, [0, 0, 0], [[8, 16, 7], [-30, -8, -9], [8, 24, 0]])  # ties, and the lower bound
+@example(
+    8, -8, False, 0, [0, 0, 0], [[8, 16, 7], [-30, -8, -9], [8, 24, 0]]
+)  # ties, and the lower bound
 @example(8, 0, True, 4, [1, -1, 0], [[3, 5, 4], [100, -100, 8]])
 def test_the_rule_is_the_chip_s_integer_step(
     high: int, low: int, to_zero: bool, initial: int, bias: list[int], drives: list[list[int]]
@@ -42,4 +46,7 @@ def test_the_rule_is_the_chip_s_integer_step(
 
 def test_it_is_sinabs_rule_with_a_bound_and_without_a_decay() -> None:
     d = neuron(8, -8, to_zero=False, initial=0, bias=[0] * N).as_discrete()
-    assert d.rule.text == "decay v, add x->v, fire >= many, subtract, bound, emit" and (d.decay_mem == 1).all()
+    assert (
+        d.rule.text == "decay v, add x->v, fire >= many, subtract, bound, emit"
+        and (d.decay_mem == 1).all()
+    )

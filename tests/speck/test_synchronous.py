@@ -1,4 +1,6 @@
-"""Frame by frame: equal to the slow definition, and what a step does to a membrane, in small stories."""
+"""Frame by frame: equal to the slow definition, and what a step does to a membrane, in small
+stories.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def test_the_random_networks_are_busy() -> None:
     for seed in range(40):
         rng = np.random.default_rng(seed)
         configuration = random_configuration(rng)
-        spikes.append(emulate(configuration, random_raster(rng, configuration, samples=2, steps=3)).output)
+        spikes.append(
+            emulate(configuration, random_raster(rng, configuration, samples=2, steps=3)).output
+        )
     assert sum(bool(s.any()) for s in spikes) > 30
     assert max(s.max() for s in spikes) > 1
 
@@ -95,7 +99,10 @@ def test_fire_on_any_shape_and_type() -> None:
         assert spikes.tolist() == [[[0, 0], [0, 1]], [[1, 2], [2, 0]]]
         assert after.tolist() == [[[-3, -1], [3, 0]], [[3, 0], [1, 0]]]
         assert spikes.dtype == after.dtype == kind
-        assert fire(v.astype(kind), 4, -3, True)[1].tolist() == [[[-3, -1], [3, 0]], [[0, 0], [0, 0]]]
+        assert fire(v.astype(kind), 4, -3, True)[1].tolist() == [
+            [[-3, -1], [3, 0]],
+            [[0, 0], [0, 0]],
+        ]
 
 
 def test_outputs_are_monitored_cores_by_rising_number() -> None:
@@ -111,7 +118,9 @@ def test_a_loop_of_cores_is_refused() -> None:
     loop = CoreLayer(**{**vars(layer), "destinations": (Destination(layer.core),)})
     for mode in front.MODES:
         with pytest.raises(ValueError, match="cycle"):
-            emulate(Configuration("2f", (loop,), (InputRoute(0, (1, 1, 1), 0),)), [[[1]]], mode=mode)
+            emulate(
+                Configuration("2f", (loop,), (InputRoute(0, (1, 1, 1), 0),)), [[[1]]], mode=mode
+            )
 
 
 def test_an_unknown_mode_is_refused() -> None:
@@ -120,7 +129,8 @@ def test_an_unknown_mode_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "raster", [[[1]], [[[1, 1]]], [[[-1]]], [[[0.5]]], [[["1"]]], [[[float("nan")]]], [[[float("inf")]]]]
+    "raster",
+    [[[1]], [[[1, 1]]], [[[-1]]], [[[0.5]]], [[["1"]]], [[[float("nan")]]], [[[float("inf")]]]],
 )
 def test_a_raster_that_does_not_fit_is_refused(raster: object) -> None:
     with pytest.raises(InputError) as caught:

@@ -1,4 +1,6 @@
-"""Bundles around hand-made networks, without a compiler; deploy.py run on them in a process of its own."""
+"""Bundles around hand-made networks, without a compiler; deploy.py run on them in a process of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ SCALE = 4.0  # chip units per volt of a readout
 
 
 def written(tables: Tables, directory: Path, **fields: Any) -> Path:
-    """A bundle. Model input i is channel i, but nothing listens to the last; outputs in turned order.
+    """A bundle. Model input i is channel i, but nothing listens to the last; outputs in turned
+    order.
 
     ``fields``: of the mapping.
     """
@@ -34,11 +37,21 @@ def written(tables: Tables, directory: Path, **fields: Any) -> Path:
     kinds = {p.name: p for p in tables.populations}
     membrane = not kinds[tables.outputs[0].population].spikes
     blocks = {
-        p.name: {"part": p.name, "index": list(range(p.n))[::-1], "latency_steps": 1, "scale": [1.0] * p.n}
+        p.name: {
+            "part": p.name,
+            "index": list(range(p.n))[::-1],
+            "latency_steps": 1,
+            "scale": [1.0] * p.n,
+        }
         for p in tables.populations
     }
     index = list(range(columns))
-    blocks["out"] = {"part": "readout", "index": index, "latency_steps": LATE, "scale": [SCALE] * columns}
+    blocks["out"] = {
+        "part": "readout",
+        "index": index,
+        "latency_steps": LATE,
+        "scale": [SCALE] * columns,
+    }
     manifest = {
         "input_map": [*range(tables.channels), None],
         "output_map": index[::-1],
@@ -62,17 +75,31 @@ def expected(tables: Tables, inputs: np.ndarray, directory: Path) -> np.ndarray:
 
 
 def deploy(
-    directory: Path, *args: object, vendor: bool = True, without: str = "", python: tuple[str, ...] = (), **asked: Any
+    directory: Path,
+    *args: object,
+    vendor: bool = True,
+    without: str = "",
+    python: tuple[str, ...] = (),
+    **asked: Any,
 ) -> subprocess.CompletedProcess[str]:
-    """deploy.py in a process of its own, with the stand-in unless ``vendor`` is false. ``asked``: of the stand-in."""
+    """deploy.py in a process of its own, with the stand-in unless ``vendor`` is false.
+
+    ``asked``: of the stand-in.
+    """
     site = directory / "site"
-    environment = {"PATH": os.environ["PATH"], "PYTHONIOENCODING": "ascii:strict", "OMP_NUM_THREADS": "1"}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONIOENCODING": "ascii:strict",
+        "OMP_NUM_THREADS": "1",
+    }
     if vendor:
         spinnaker2_mock.install(site, without=without)
         asked = {"log": str(directory / "log"), **asked}
         environment |= {"PYTHONPATH": str(site), "SPINNAKER2_MOCK": json.dumps(asked)}
     command = [sys.executable, *python, str(directory / "deploy.py"), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environment)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=600, env=environment
+    )
 
 
 def runs(directory: Path) -> list[Tree]:

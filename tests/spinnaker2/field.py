@@ -1,4 +1,6 @@
-"""400 neurons that Negri ran on a SpiNNaker2 chip: a field of 20 x 20, local excitation (tests/data/README.md)."""
+"""400 neurons that Negri ran on a SpiNNaker2 chip: a field of 20 x 20, local excitation
+(tests/data/README.md).
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,18 @@ class Field:
         """(400, 400) whole weights, [target, source]."""
         offsets = np.arange(-3, 4)
         x, y = np.meshgrid(offsets, offsets)
-        whole = np.round((np.exp(-(x**2 + y**2) / (2 * self.sigma**2)) - 0.4) / 0.5 * self.gain).astype(np.int64)
+        whole = np.round(
+            (np.exp(-(x**2 + y**2) / (2 * self.sigma**2)) - 0.4) / 0.5 * self.gain
+        ).astype(np.int64)
         weights = np.zeros((N, N), np.int64)
         for dx, dy, w in zip(x.ravel(), y.ravel(), whole.ravel(), strict=True):
             weights[(np.arange(N) + dx + SIDE * dy) % N, np.arange(N)] = w
         return weights
 
     def raster(self) -> np.ndarray:
-        """(steps, channels): source k sends in steps k to 2k - 1, or k to k + 4; the last one is silent."""
+        """(steps, channels): source k sends in steps k to 2k - 1, or k to k + 4; the last one is
+        silent.
+        """
         raster = np.zeros((STEPS, N), np.int64)
         for k in range(N - 1):
             raster[k : min(k + 5 if self.short else 2 * k, STEPS), k] = 1
@@ -80,14 +86,18 @@ class Field:
     def neurons(self) -> Population:
         """The field's neurons."""
         if not self.filtered:
-            return Population("field", "lif", N, 30, "reset_to_v_reset", *map(one, (5, 0.9, 0, 0, 0)))
+            return Population(
+                "field", "lif", N, 30, "reset_to_v_reset", *map(one, (5, 0.9, 0, 0, 0))
+            )
         values = map(one, (10, 0.8, 0, 0, -0.2, 0.5, 0.2))
         return Population("field", "lif_curr_exp", N, 30, "reset_by_subtraction", *values)
 
 
 def inhibitor(threshold: float) -> Population:
     """One neuron that fires on its own."""
-    return Population("inhibitor", "lif", 1, 30, "reset_to_v_reset", *map(one, (threshold, 1, 3, 0, 0)))
+    return Population(
+        "inhibitor", "lif", 1, 30, "reset_to_v_reset", *map(one, (threshold, 1, 3, 0, 0))
+    )
 
 
 def one(value: float) -> np.ndarray:

@@ -15,8 +15,9 @@ DT_S = 1e-3
 def graph(field: Field) -> nir.NIRGraph:
     """Excitation and inhibition through filters of their own where the chip's neuron has them.
 
-    The chip fires at the threshold, NIR above it: thresholds are the float32 just below. The inhibitor of the script
-    resets to zero whatever the others do, and fires every second step; with subtraction half the threshold does that.
+    The chip fires at the threshold, NIR above it: thresholds are the float32 just below. The
+    inhibitor of the script resets to zero whatever the others do, and fires every second step; with
+    subtraction half the threshold does that.
     """
     kernel = field.kernel().astype(np.float64)
     excites, inhibits = np.maximum(kernel, 0), np.minimum(kernel, 0)
@@ -32,10 +33,17 @@ def graph(field: Field) -> nir.NIRGraph:
         "field": leaky(nir.LIF, kept, v_threshold=below(threshold, N), v_reset=np.zeros(N)),
         "out": nir.Output({"output": np.array([N])}),
     }
-    edges = [("stimulus", "bias"), ("bias", "inhibitor"), ("inhibitor", "global"), ("stimulus", "in"), ("field", "out")]
+    edges = [
+        ("stimulus", "bias"),
+        ("bias", "inhibitor"),
+        ("inhibitor", "global"),
+        ("stimulus", "in"),
+        ("field", "out"),
+    ]
     edges += [("field", "exc"), ("field", "inh")]
     if field.filtered:
-        # A loop takes its step where it closes, at the filters of the field's own spikes: others have filters apart.
+        # A loop takes its step where it closes, at the filters of the field's own spikes: others
+        # have filters apart.
         for name, decay in (("in", 0.5), ("exc", 0.5), ("inh", 0.2), ("global", 0.2)):
             nodes[f"{name} current"] = leaky(nir.LI, decay)
             edges += [(name, f"{name} current"), (f"{name} current", "field")]

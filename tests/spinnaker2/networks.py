@@ -1,4 +1,6 @@
-"""Hand-made and random networks in the chip's words, and a mapping of each, for the tests of what is emitted."""
+"""Hand-made and random networks in the chip's words, and a mapping of each, for the tests of what
+is emitted.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from nirc.mapping.keys import allocate
 from nirc.mapping.tables.entries import Tables as Routing
 
 
-def population(rng: np.random.Generator, name: str, model: str, n: int, **fields: object) -> Population:
+def population(
+    rng: np.random.Generator, name: str, model: str, n: int, **fields: object
+) -> Population:
     """Neurons that fire now and then; parameters of their own, or the same for all."""
     some = n if rng.random() < 0.6 else 1
     filtered = model in FILTERED
@@ -43,22 +47,37 @@ def population(rng: np.random.Generator, name: str, model: str, n: int, **fields
     return Population(name, model, n, atoms, reset, **(arrays | fields))
 
 
-def projection(rng: np.random.Generator, name: str, source: str, n: int, target: Population, *, p: float) -> Projection:
+def projection(
+    rng: np.random.Generator, name: str, source: str, n: int, target: Population, *, p: float
+) -> Projection:
     """Random synapses over the whole range that the target's model takes."""
     delayed = target.model in DELAYED
     most, delays = (15, 8) if delayed else (127, 1)
     held = rng.random((n, target.n, delays)) < p / delays
     pre, post, delay = (a.astype(np.int64) for a in np.nonzero(held))
-    return Projection(name, source, target.name, pre, post, rng.integers(-most // 2, most + 1, len(pre)), delay)
+    return Projection(
+        name, source, target.name, pre, post, rng.integers(-most // 2, most + 1, len(pre)), delay
+    )
 
 
 def network(seed: int) -> Tables:
-    """Two inputs that share channels, three populations of any models, recurrence, two outputs out of order."""
+    """Two inputs that share channels, three populations of any models, recurrence, two outputs out
+    of order.
+    """
     rng = np.random.default_rng(seed)
     models = rng.choice(["lif", "lif_no_delay", "lif_curr_exp", "lif_curr_exp_no_delay"], 3)
     inputs = (Input("in", np.array([2, 0, 1, 2]), 3), Input("other in", np.array([3]), 1))
-    a, b, c = (population(rng, f"pop {i}", str(m), int(rng.integers(2, 9))) for i, m in enumerate(models))
-    wires = [("in", 4, a), ("other in", 1, b), ("in", 4, c), (a.name, a.n, b), (b.name, b.n, c), (b.name, b.n, b)]
+    a, b, c = (
+        population(rng, f"pop {i}", str(m), int(rng.integers(2, 9))) for i, m in enumerate(models)
+    )
+    wires = [
+        ("in", 4, a),
+        ("other in", 1, b),
+        ("in", 4, c),
+        (a.name, a.n, b),
+        (b.name, b.n, c),
+        (b.name, b.n, b),
+    ]
     projections = tuple(
         projection(rng, f"{source} to {target.name}, {i}", source, n, target, p=0.6)
         for i, (source, n, target) in enumerate(wires)
@@ -68,7 +87,9 @@ def network(seed: int) -> Tables:
 
 
 def convolutional(*, pool: tuple[int, int] = (1, 1), stride: tuple[int, int] = (1, 1)) -> Tables:
-    """2 x 6 x 8 inputs through a convolution, pooled before it, into a list of synapses and a readout."""
+    """2 x 6 x 8 inputs through a convolution, pooled before it, into a list of synapses and a
+    readout.
+    """
     rng = np.random.default_rng(5)
     shape = (2, 6, 8)
     n = math.prod(shape)
@@ -77,10 +98,19 @@ def convolutional(*, pool: tuple[int, int] = (1, 1), stride: tuple[int, int] = (
         "conv", "pixels", "map", 6, 8, stride[1], stride[0], pool[1], pool[0], **fields,
         weight=rng.integers(-60, 100, (2, 3, 3, 2)),
     )  # fmt: skip
-    cells = population(rng, "map", "lif_conv2d", math.prod(convolution.shape_out), threshold=one(150))
+    cells = population(
+        rng, "map", "lif_conv2d", math.prod(convolution.shape_out), threshold=one(150)
+    )
     last = population(rng, "last", "lif_no_delay", 4, threshold=one(1e30), spikes=False)
     wires = projection(rng, "dense", "map", cells.n, last, p=0.5)
-    return Tables(n, (Input("pixels", np.arange(n), 50),), (cells, last), (wires,), (convolution,), outputs_of(last))
+    return Tables(
+        n,
+        (Input("pixels", np.arange(n), 50),),
+        (cells, last),
+        (wires,),
+        (convolution,),
+        outputs_of(last),
+    )
 
 
 def outputs_of(last: Population) -> tuple[Output, ...]:
@@ -94,7 +124,9 @@ def one(value: float) -> np.ndarray:
 def mapping(tables: Tables, *, tick: float = 1e-3, steps: int = 1000) -> Mapping:
     """One chip, PEs as they come; every source has an entry for itself."""
     blocks = [*tables.inputs, *tables.populations]
-    spans = [(i, begin, end) for i, b in enumerate(blocks) for begin, end in pairwise(cuts(b.n, b.atoms))]
+    spans = [
+        (i, begin, end) for i, b in enumerate(blocks) for begin, end in pairwise(cuts(b.n, b.atoms))
+    ]
     owner, begin, end = (np.array(column) for column in zip(*spans, strict=True))
     keys = allocate(owner, end - begin)
     cores = 1 + np.arange(len(spans))
@@ -116,7 +148,13 @@ def mapping(tables: Tables, *, tick: float = 1e-3, steps: int = 1000) -> Mapping
             for s in slices
         ),
     )
-    return Mapping(plan, slices, routing(tables, slices, keys.key, keys.mask), Tick(tick, "as users' scripts"), steps)
+    return Mapping(
+        plan,
+        slices,
+        routing(tables, slices, keys.key, keys.mask),
+        Tick(tick, "as users' scripts"),
+        steps,
+    )
 
 
 def cuts(n: int, atoms: int) -> list[int]:
@@ -124,7 +162,9 @@ def cuts(n: int, atoms: int) -> list[int]:
     return [*range(0, n, atoms), n]
 
 
-def routing(tables: Tables, slices: tuple[Slice, ...], key: np.ndarray, mask: np.ndarray) -> Routing:
+def routing(
+    tables: Tables, slices: tuple[Slice, ...], key: np.ndarray, mask: np.ndarray
+) -> Routing:
     """From each slice to all PEs of all targets of its population."""
     words = (LINKS + CORES) // 64 + 1
     routes = np.zeros((len(slices), words), np.uint64)

@@ -1,4 +1,6 @@
-"""The equations of the chip's neurons in Brian 2, written from the sheet alone: many networks in one run."""
+"""The equations of the chip's neurons in Brian 2, written from the sheet alone: many networks in
+one run.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,9 @@ import pytest
 
 from nirc.backends.spinnaker2.tables import FILTERED, Population, Tables
 
-# In a step Brian updates state, then tests thresholds, then delivers spikes, then resets. Weights that a spike
-# delivers wait in `excited` and `inhibited` for the update of the next step, so a delay of 0 is one step.
+# In a step Brian updates state, then tests thresholds, then delivers spikes, then resets. Weights
+# that a spike delivers wait in `excited` and `inhibited` for the update of the next step, so a
+# delay of 0 is one step.
 EQUATIONS = """
 v : 1
 i_exc : 1
@@ -72,7 +75,9 @@ class _WithoutPtp(SourceFileLoader, MetaPathFinder):
     def __init__(self, path: str = "") -> None:
         super().__init__(self.NAME, path)
 
-    def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: Any = None
+    ) -> ModuleSpec | None:
         if name != self.NAME or not path:
             return None
         file = str(Path(path[0]) / "fundamentalunits.py")
@@ -84,7 +89,9 @@ class _WithoutPtp(SourceFileLoader, MetaPathFinder):
 
 
 def run_brian(networks: Sequence[Tables], rasters: Sequence[np.ndarray]) -> list[Trace]:
-    """Each network on its raster (steps, channels) of zeros and ones; all rasters are equally long."""
+    """Each network on its raster (steps, channels) of zeros and ones; all rasters are equally
+    long.
+    """
     b = require_brian()
     b.start_scope()
     b.prefs.codegen.target = "numpy"
@@ -92,7 +99,13 @@ def run_brian(networks: Sequence[Tables], rasters: Sequence[np.ndarray]) -> list
     b.defaultclock.dt = dt = 1 * b.ms
     steps = len(rasters[0])
     populations = [(k, p) for k, t in enumerate(networks) for p in t.populations]
-    first = dict(zip([(k, p.name) for k, p in populations], _starts([p.n for _, p in populations]), strict=True))
+    first = dict(
+        zip(
+            [(k, p.name) for k, p in populations],
+            _starts([p.n for _, p in populations]),
+            strict=True,
+        )
+    )
     total = sum(p.n for _, p in populations)
     cells = b.NeuronGroup(
         total,
@@ -106,16 +119,22 @@ def run_brian(networks: Sequence[Tables], rasters: Sequence[np.ndarray]) -> list
         setattr(cells, name, values)
 
     sources = [(k, s) for k, t in enumerate(networks) for s in t.inputs]
-    first_in = dict(zip([(k, s.name) for k, s in sources], _starts([s.n for _, s in sources]), strict=True))
+    first_in = dict(
+        zip([(k, s.name) for k, s in sources], _starts([s.n for _, s in sources]), strict=True)
+    )
     rows = [rasters[k][:, s.channels] for k, s in sources]
     step, index = np.nonzero(np.concatenate(rows, axis=1))
     inputs = b.SpikeGeneratorGroup(sum(s.n for _, s in sources), index, step * dt)
     objects: list[Any] = [cells, inputs]
     for group, starts in ((cells, first), (inputs, first_in)):
-        wires = [(k, p) for k, t in enumerate(networks) for p in t.projections if (k, p.source) in starts]
+        wires = [
+            (k, p) for k, t in enumerate(networks) for p in t.projections if (k, p.source) in starts
+        ]
         pre = np.concatenate([p.pre + starts[k, p.source] for k, p in wires])
         post = np.concatenate([p.post + first[k, p.target] for k, p in wires])
-        weight, delay = (np.concatenate([getattr(p, name) for _, p in wires]) for name in ("weight", "delay"))
+        weight, delay = (
+            np.concatenate([getattr(p, name) for _, p in wires]) for name in ("weight", "delay")
+        )
         for sign, variable in ((1, "excited"), (-1, "inhibited")):
             mine = np.sign(weight) == sign
             synapses = b.Synapses(group, cells, "w : 1", on_pre=f"{variable}_post += w")
@@ -130,7 +149,10 @@ def run_brian(networks: Sequence[Tables], rasters: Sequence[np.ndarray]) -> list
     fired[np.rint(np.asarray(spikes.t / dt)).astype(int), np.asarray(spikes.i)] = True
     v = np.asarray(states.v).T
     return [
-        {p.name: (_part(fired, first[k, p.name], p), _part(v, first[k, p.name], p)) for p in t.populations}
+        {
+            p.name: (_part(fired, first[k, p.name], p), _part(v, first[k, p.name], p))
+            for p in t.populations
+        }
         for k, t in enumerate(networks)
     ]
 
@@ -150,7 +172,9 @@ def _parameters(populations: Sequence[Population]) -> dict[str, np.ndarray]:
     def joined(name: str, *, filtered: bool = False) -> np.ndarray:
         return np.concatenate(
             [
-                np.broadcast_to(none if filtered and p.model not in FILTERED else getattr(p, name), p.n)
+                np.broadcast_to(
+                    none if filtered and p.model not in FILTERED else getattr(p, name), p.n
+                )
                 for p in populations
             ]
         )

@@ -1,11 +1,14 @@
-"""A strict stand-in for py-spinnaker2: takes what its public scripts show, refuses all else, and runs the network.
+"""A strict stand-in for py-spinnaker2: takes what its public scripts show, refuses all else, and
+runs the network.
 
-What it accepts is what the targets sheet (sections 1.4, 3.3, 4, 5) and public user scripts document, no more: a call
-that it refuses need not fail with the real package, but nobody has seen it work. Neurons are computed one by one, in
-scalars of float32, by the rules of the sheet, apart from nirc's own emulator. It needs numpy and nothing of nirc, so
-that deploy.py can import it in a process of its own: ``install`` writes a package ``spinnaker2`` that leads here.
+What it accepts is what the targets sheet (sections 1.4, 3.3, 4, 5) and public user scripts
+document, no more: a call that it refuses need not fail with the real package, but nobody has seen
+it work. Neurons are computed one by one, in scalars of float32, by the rules of the sheet, apart
+from nirc's own emulator. It needs numpy and nothing of nirc, so that deploy.py can import it in a
+process of its own: ``install`` writes a package ``spinnaker2`` that leads here.
 
-``SPINNAKER2_MOCK`` in the environment, JSON: ``log``, a file to which every run is added; ``fault``, what goes wrong.
+``SPINNAKER2_MOCK`` in the environment, JSON: ``log``, a file to which every run is added;
+``fault``, what goes wrong.
 """
 
 from __future__ import annotations
@@ -88,45 +91,94 @@ class Strict:
 class Population(Strict):
     allowed = ("size", "neuron_model", "params", "name", "record", "atoms", "spikes", "voltages")
 
-    def __init__(self, size: int, neuron_model: str, params: dict, name: str, record: list | None = None) -> None:
+    def __init__(
+        self, size: int, neuron_model: str, params: dict, name: str, record: list | None = None
+    ) -> None:
         need(is_int(size, 1, 1 << 31), "size", size)
-        need(type(neuron_model) is str and type(name) is str and bool(name), "names", neuron_model, name)
+        need(
+            type(neuron_model) is str and type(name) is str and bool(name),
+            "names",
+            neuron_model,
+            name,
+        )
         need(type(params) is dict, "params", type(params))
         record = [] if record is None else record
-        need(type(record) is list and set(record) <= set(RECORDABLE) and len(set(record)) == len(record), record)
-        self.size, self.neuron_model, self.params, self.name, self.record = size, neuron_model, params, name, record
+        need(
+            type(record) is list
+            and set(record) <= set(RECORDABLE)
+            and len(set(record)) == len(record),
+            record,
+        )
+        self.size, self.neuron_model, self.params, self.name, self.record = (
+            size,
+            neuron_model,
+            params,
+            name,
+            record,
+        )
         self.atoms, self.spikes, self.voltages = MAX_ATOMS, None, None
         if neuron_model == "spike_list":
             need(not record, "nobody records a spike_list")
             for neuron, times in params.items():
                 need(is_int(neuron, 0, size - 1) and type(times) is list, "times of", neuron)
-                need(all(is_int(t, 0, 1 << 31) for t in times) and times == sorted(times), "times", times)
+                need(
+                    all(is_int(t, 0, 1 << 31) for t in times) and times == sorted(times),
+                    "times",
+                    times,
+                )
             return
         need(neuron_model in PARAMETERS, "neuron_model", neuron_model)
-        need(set(params) <= PARAMETERS[neuron_model], "unknown parameters", set(params) - PARAMETERS[neuron_model])
+        need(
+            set(params) <= PARAMETERS[neuron_model],
+            "unknown parameters",
+            set(params) - PARAMETERS[neuron_model],
+        )
         need(set(params) >= REQUIRED, "missing parameters", REQUIRED - set(params))
         if "exc_decay" in PARAMETERS[neuron_model]:
-            need({"exc_decay", "inh_decay", "t_refrac"} <= set(params), "currents need", params.keys())
-            need(params["t_refrac"] == 0 and type(params["t_refrac"]) is int, "t_refrac", params["t_refrac"])
+            need(
+                {"exc_decay", "inh_decay", "t_refrac"} <= set(params),
+                "currents need",
+                params.keys(),
+            )
+            need(
+                params["t_refrac"] == 0 and type(params["t_refrac"]) is int,
+                "t_refrac",
+                params["t_refrac"],
+            )
         need(params.get("reset") in RESETS, "reset", params.get("reset"))
         for key in set(params) - {"reset", "t_refrac"}:
             values = params[key]
             if type(values) is not float:
-                need(type(values) is np.ndarray and values.shape == (size,), key, "has shape", np.shape(values))
+                need(
+                    type(values) is np.ndarray and values.shape == (size,),
+                    key,
+                    "has shape",
+                    np.shape(values),
+                )
             need(bool(np.isfinite(np.float32(values)).all()), key, "is not finite")
             if key.endswith("decay"):
-                need(bool(((np.asarray(values) >= 0) & (np.asarray(values) <= 1)).all()), key, "outside 0..1")
+                need(
+                    bool(((np.asarray(values) >= 0) & (np.asarray(values) <= 1)).all()),
+                    key,
+                    "outside 0..1",
+                )
 
     def set_max_atoms_per_core(self, n: int) -> None:
-        need(is_int(n, 1, MAX_PIXELS if self.neuron_model == "lif_conv2d" else MAX_ATOMS), "atoms", n)
+        need(
+            is_int(n, 1, MAX_PIXELS if self.neuron_model == "lif_conv2d" else MAX_ATOMS), "atoms", n
+        )
         self.atoms = n
 
     def get_spikes(self) -> dict[int, list[int]]:
-        need(self.spikes is not None and "spikes" in self.record, self.name, "has no recorded spikes")
+        need(
+            self.spikes is not None and "spikes" in self.record, self.name, "has no recorded spikes"
+        )
         return self.spikes
 
     def get_voltages(self) -> dict[int, np.ndarray]:
-        need(self.voltages is not None and "v" in self.record, self.name, "has no recorded voltages")
+        need(
+            self.voltages is not None and "v" in self.record, self.name, "has no recorded voltages"
+        )
         return self.voltages
 
     def parameter(self, name: str, neuron: int) -> np.float32:
@@ -149,9 +201,21 @@ class Projection(Strict):
         for row in connections:
             need(type(row) is list and len(row) == 4, "not [pre, post, weight, delay]:", row)
             source, target, weight, delay = row
-            need(is_int(source, 0, pre.size - 1) and is_int(target, 0, post.size - 1), "no such neurons:", row)
-            need(is_int(weight, -most, most) and is_int(delay, 0, latest), "out of range for", post.neuron_model, row)
-        need(len({(s, t, d) for s, t, _, d in connections}) == len(connections), "a connection is there twice")
+            need(
+                is_int(source, 0, pre.size - 1) and is_int(target, 0, post.size - 1),
+                "no such neurons:",
+                row,
+            )
+            need(
+                is_int(weight, -most, most) and is_int(delay, 0, latest),
+                "out of range for",
+                post.neuron_model,
+                row,
+            )
+        need(
+            len({(s, t, d) for s, t, _, d in connections}) == len(connections),
+            "a connection is there twice",
+        )
         self.pre, self.post, self.connections = pre, post, connections
 
     def reached(self) -> dict[int, list[tuple[int, int, int]]]:
@@ -165,23 +229,46 @@ class Projection(Strict):
 class Conv2DProjection(Strict):
     allowed = ("pre", "post", "weights", "params")
 
-    def __init__(self, pre: Population, post: Population, weights: np.ndarray, params: dict) -> None:
+    def __init__(
+        self, pre: Population, post: Population, weights: np.ndarray, params: dict
+    ) -> None:
         need(isinstance(pre, Population) and isinstance(post, Population), "not populations")
         need(post.neuron_model == "lif_conv2d", post.neuron_model, "takes no convolution")
-        need(type(weights) is np.ndarray and weights.dtype == np.int8 and weights.ndim == 4, "weights")
+        need(
+            type(weights) is np.ndarray and weights.dtype == np.int8 and weights.ndim == 4,
+            "weights",
+        )
         need(int(weights.min()) >= -127, "a weight is -128")
         need(type(params) is dict and set(params) == GEOMETRY, "params", params)
-        need(all(is_int(v, 0 if k.startswith("pad") else 1, 1 << 12) for k, v in params.items()), "params", params)
-        need(weights.shape[0] * params["in_height"] * params["in_width"] == pre.size, "source", pre.size)
+        need(
+            all(is_int(v, 0 if k.startswith("pad") else 1, 1 << 12) for k, v in params.items()),
+            "params",
+            params,
+        )
+        need(
+            weights.shape[0] * params["in_height"] * params["in_width"] == pre.size,
+            "source",
+            pre.size,
+        )
         self.pre, self.post, self.weights, self.params = pre, post, weights, params
-        need(weights.shape[1] * math.prod(self.out) == post.size, "target", post.size, "is not", self.out)
+        need(
+            weights.shape[1] * math.prod(self.out) == post.size,
+            "target",
+            post.size,
+            "is not",
+            self.out,
+        )
 
     @property
     def out(self) -> tuple[int, int]:
         """Rows and columns of the target."""
         p, (rows, cols) = self.params, self.weights.shape[2:]
-        height = (p["in_height"] // p["pool_y"] + p["pad_top"] + p["pad_bottom"] - rows) // p["stride_y"] + 1
-        width = (p["in_width"] // p["pool_x"] + p["pad_left"] + p["pad_right"] - cols) // p["stride_x"] + 1
+        height = (p["in_height"] // p["pool_y"] + p["pad_top"] + p["pad_bottom"] - rows) // p[
+            "stride_y"
+        ] + 1
+        width = (p["in_width"] // p["pool_x"] + p["pad_left"] + p["pad_right"] - cols) // p[
+            "stride_x"
+        ] + 1
         return height, width
 
     def reached(self) -> dict[int, list[tuple[int, int, int]]]:
@@ -190,7 +277,10 @@ class Conv2DProjection(Strict):
     def _targets(self, neuron: int) -> Iterator[tuple[int, int, int]]:
         p, (_, features, rows, cols), (height, width) = self.params, self.weights.shape, self.out
         channel, place = divmod(neuron, p["in_height"] * p["in_width"])
-        y, x = (a // b for a, b in zip(divmod(place, p["in_width"]), (p["pool_y"], p["pool_x"]), strict=True))
+        y, x = (
+            a // b
+            for a, b in zip(divmod(place, p["in_width"]), (p["pool_y"], p["pool_x"]), strict=True)
+        )
         if y >= p["in_height"] // p["pool_y"] or x >= p["in_width"] // p["pool_x"]:
             return  # beyond the last whole window
         for ky in range(rows):
@@ -225,8 +315,17 @@ class Network(Strict):
             for end in (projection.pre, projection.post):
                 need(any(end is p for p in self.populations), end.name, "was not added")
         for population in self.populations:
-            into = [p for p in self.projections if p.post is population and isinstance(p, Conv2DProjection)]
-            need(len(into) == (population.neuron_model == "lif_conv2d"), population.name, "has convolutions", len(into))
+            into = [
+                p
+                for p in self.projections
+                if p.post is population and isinstance(p, Conv2DProjection)
+            ]
+            need(
+                len(into) == (population.neuron_model == "lif_conv2d"),
+                population.name,
+                "has convolutions",
+                len(into),
+            )
         object.__setattr__(self, "valid", True)
 
 
@@ -264,7 +363,10 @@ class Hardware(Strict):
         settings = experiment_backend_settings
         need(settings is None or isinstance(settings, BackendSettings), "settings")
         if settings is not None:
-            need(isinstance(settings.routing_type, ROUTING) and settings.rebuild_apps is True, "routing")
+            need(
+                isinstance(settings.routing_type, ROUTING) and settings.rebuild_apps is True,
+                "routing",
+            )
         need(sum(p.cores for p in net.populations) <= self.cores, "no PEs left")
         log(
             net,
@@ -330,19 +432,33 @@ def log(net: Network, steps: int, **more: object) -> None:
 
 
 def play(net: Network, steps: int, *, equality: bool) -> None:
-    """Section 4 of the sheet, neuron by neuron. A spike of t with delay field d is used in step t + 1 + d."""
-    due: dict[tuple[int, str, int], list[int]] = defaultdict(list)  # (step, population, neuron): weights
+    """Section 4 of the sheet, neuron by neuron.
+
+    A spike of t with delay field d is used in step t + 1 + d.
+    """
+    due: dict[tuple[int, str, int], list[int]] = defaultdict(
+        list
+    )  # (step, population, neuron): weights
     leaving = defaultdict(list)
     for projection in net.projections:
         leaving[projection.pre.name].append((projection.post.name, projection.reached()))
     cells = {
-        p.name: [Cell(p, i, equality) for i in range(p.size)] for p in net.populations if p.neuron_model in PARAMETERS
+        p.name: [Cell(p, i, equality) for i in range(p.size)]
+        for p in net.populations
+        if p.neuron_model in PARAMETERS
     }
     spikes = {p.name: {i: [] for i in range(p.size)} for p in net.populations}
-    voltages = {name: {i: np.zeros(steps) for i in range(len(all_))} for name, all_ in cells.items()}
+    voltages = {
+        name: {i: np.zeros(steps) for i in range(len(all_))} for name, all_ in cells.items()
+    }
     for t in range(steps):
         sources = [p for p in net.populations if p.name not in cells]
-        fired = [(p.name, i) for p in sources for i, times in p.params.items() for _ in range(times.count(t))]
+        fired = [
+            (p.name, i)
+            for p in sources
+            for i, times in p.params.items()
+            for _ in range(times.count(t))
+        ]
         for name, all_ in cells.items():
             for i, cell in enumerate(all_):
                 if cell.step(due.pop((t, name, i), [])):
@@ -360,14 +476,20 @@ def play(net: Network, steps: int, *, equality: bool) -> None:
 
 
 class Cell:
-    """One neuron. Additions in the order that nirc documents: both currents, then to the decayed v, then i_offset."""
+    """One neuron.
+
+    Additions in the order that nirc documents: both currents, then to the decayed v, then i_offset.
+    """
 
     def __init__(self, population: Population, i: int, equality: bool) -> None:
         for name in ("threshold", "alpha_decay", "i_offset", "v_reset", "exc_decay", "inh_decay"):
             setattr(self, name, population.parameter(name, i))
         self.v, self.exc, self.inh = population.parameter("v_init", i), np.float32(0), np.float32(0)
         self.filtered = "curr_exp" in population.neuron_model
-        self.subtracts, self.equality = population.params["reset"] == "reset_by_subtraction", equality
+        self.subtracts, self.equality = (
+            population.params["reset"] == "reset_by_subtraction",
+            equality,
+        )
 
     def step(self, weights: list[int]) -> bool:
         if self.filtered:

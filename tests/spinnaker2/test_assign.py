@@ -18,7 +18,8 @@ def slices(atoms: list[int], pairs: list[tuple[int, int]]) -> Split:
     names = tuple(f"p{i}" for i in range(len(atoms)))
     size = np.array(atoms, np.int64)
     return Split(
-        names, dict(zip(names, atoms, strict=True)), np.arange(len(atoms)), np.zeros_like(size), size, source, target,
+        names, dict(zip(names, atoms, strict=True)), np.arange(len(atoms)), np.zeros_like(size),
+        size, source, target,
         np.ones_like(source), {},
     )  # fmt: skip
 
@@ -30,7 +31,9 @@ def assigned(parts: Split, system: System | None = None) -> tuple[Assignment | N
 
 
 def test_a_table_may_be_as_long_as_the_router_has_entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = slices([10] * 20, [(i, (7 * i + 1) % 20) for i in range(20)])  # each to another: no two share a route
+    parts = slices(
+        [10] * 20, [(i, (7 * i + 1) % 20) for i in range(20)]
+    )  # each to another: no two share a route
     monkeypatch.setattr(module, "ROUTER_ENTRIES", 20)
     made, codes = assigned(parts)
     assert made is not None and made.routing.sizes.tolist() == [20] and not codes
@@ -44,7 +47,9 @@ def test_keys_may_be_used_up() -> None:
 
 
 def test_a_chip_that_faults_cut_off_is_named() -> None:
-    parts = slices([10] * 149, [(0, i) for i in range(1, 149)])  # more than a chip takes, whatever the order
+    parts = slices(
+        [10] * 149, [(0, i) for i in range(1, 149)]
+    )  # more than a chip takes, whatever the order
     whole = System(board=True, faults=Faults())
     assert assigned(parts, whole)[1] == []
     first = int(whole.chips[0])

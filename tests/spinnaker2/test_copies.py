@@ -1,4 +1,6 @@
-"""`--set copies`: channels of inputs that several spike sources play, so that weights may be sums of whole ones."""
+"""`--set copies`: channels of inputs that several spike sources play, so that weights may be sums
+of whole ones.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,12 @@ from tests.spinnaker2.test_random import STEPS, network
 
 RNG = np.random.default_rng(3)
 MODEL = chain(  # few inputs with large weights, and a layer behind them with small ones
-    4, nir.Linear(RNG.normal(0.5, 1.0, (24, 4))), lif(24), nir.Linear(RNG.normal(0.03, 0.1, (3, 24))), lif(3), n_out=3
+    4,
+    nir.Linear(RNG.normal(0.5, 1.0, (24, 4))),
+    lif(24),
+    nir.Linear(RNG.normal(0.03, 0.1, (3, 24))),
+    lif(3),
+    n_out=3,
 )
 INPUTS = RNG.poisson(0.3, (40, 40, 4)).clip(0, 1)
 
@@ -43,7 +50,11 @@ INPUTS = RNG.poisson(0.3, (40, 40, 4)).clip(0, 1)
 def compiled(model: Any = MODEL, samples: int | None = None, **chip: str) -> Compiled:
     options = Options(dt_s=DT, reset="subtract", chip=tuple(sorted(chip.items())))
     return api.compile_model(
-        model, "spinnaker2:chip", options, log=Log(), calibration=None if samples is None else INPUTS[:samples]
+        model,
+        "spinnaker2:chip",
+        options,
+        log=Log(),
+        calibration=None if samples is None else INPUTS[:samples],
     )
 
 
@@ -54,7 +65,10 @@ def tables_of(made: Compiled) -> Tables:
 # A weight as a sum.
 
 
-@given(st.lists(st.integers(-8 * 127, 8 * 127).filter(bool), min_size=1, max_size=12), st.sampled_from([15, 127]))
+@given(
+    st.lists(st.integers(-8 * 127, 8 * 127).filter(bool), min_size=1, max_size=12),
+    st.sampled_from([15, 127]),
+)
 def test_parts_add_up_and_stay_in_range(weights: list[int], limit: int) -> None:
     n = len(weights)
     target, source = np.arange(n) % 3, np.arange(n) // 3
@@ -127,7 +141,11 @@ def test_a_channel_has_the_copies_that_its_weights_need() -> None:
 @pytest.mark.parametrize("delayed", [False, True])
 def test_weights_are_within_what_the_model_stores_and_finer_than_with_one(delayed: bool) -> None:
     late = nir.Delay(DT * np.arange(4.0))
-    model = chain(4, late, nir.Linear(RNG.normal(0.5, 1.0, (24, 4))), lif(24), n_out=24) if delayed else MODEL
+    model = (
+        chain(4, late, nir.Linear(RNG.normal(0.5, 1.0, (24, 4))), lif(24), n_out=24)
+        if delayed
+        else MODEL
+    )
     off = {}
     for copies in (1, 4):
         tables = tables_of(compiled(model, copies=str(copies)))
@@ -143,7 +161,12 @@ def test_weights_are_within_what_the_model_stores_and_finer_than_with_one(delaye
 def _error(compilation: Compiled, copies: int) -> float:
     """Root mean square of what rounding does to the weights of inputs, in volts."""
     made = Spinnaker2Quantise(copies=copies).planned(compilation.legal, Log())
-    drives = [(q, d) for q in made.values() for d in q.into if q._times(d) == copies and d.source.startswith("in")]
+    drives = [
+        (q, d)
+        for q in made.values()
+        for d in q.into
+        if q._times(d) == copies and d.source.startswith("in")
+    ]
     wrong = [q.in_volts(d)[0].value - d.entries.value for q, d in drives]
     return float(np.sqrt(np.mean(np.concatenate(wrong) ** 2)))
 
@@ -224,8 +247,12 @@ def test_without_sample_inputs_nothing_changes() -> None:
     assert not any(isinstance(p.dynamics, Copy) for p in plain.integer.nodes(Population).values())
 
 
-@pytest.mark.parametrize(("name", "most", "copies"), [("MOST_FAN_IN", 24, 4), ("MOST_SYNAPSES", 300, 2)])
-def test_a_large_network_gets_fewer(monkeypatch: pytest.MonkeyPatch, name: str, most: int, copies: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "most", "copies"), [("MOST_FAN_IN", 24, 4), ("MOST_SYNAPSES", 300, 2)]
+)
+def test_a_large_network_gets_fewer(
+    monkeypatch: pytest.MonkeyPatch, name: str, most: int, copies: int
+) -> None:
     """4 channels with 96 synapses, and 72 behind them."""
     legal = compiled().legal
     assert module.roomy(legal) == 8
@@ -237,4 +264,7 @@ def test_a_large_network_gets_fewer(monkeypatch: pytest.MonkeyPatch, name: str, 
 
 def test_weights_that_are_whole_need_no_copies() -> None:
     model = chain(2, nir.Linear(np.array([[1.0, -2.0], [3.0, 100.0]])), lif(2), n_out=2)
-    assert compiled(model, copies="8").bundle.files["network.npz"] == compiled(model).bundle.files["network.npz"]
+    assert (
+        compiled(model, copies="8").bundle.files["network.npz"]
+        == compiled(model).bundle.files["network.npz"]
+    )

@@ -22,7 +22,9 @@ from tests.spinnaker2.networks import convolutional, mapping, network, one
 MODEL_INPUTS = 5  # of ``network``: four channels and one that nothing listens to
 
 
-def raster(seed: int, *, samples: int = 2, steps: int = 12, channels: int = MODEL_INPUTS) -> np.ndarray:
+def raster(
+    seed: int, *, samples: int = 2, steps: int = 12, channels: int = MODEL_INPUTS
+) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return (rng.random((samples, steps, channels)) < 0.6).astype(np.int64)
 
@@ -41,7 +43,9 @@ def ran(directory: Path, inputs: np.ndarray, *args: object, **asked: Any) -> dic
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_random_networks_run_spike_for_spike_as_nirc_emulates_them(seed: int, tmp_path: Path) -> None:
+def test_random_networks_run_spike_for_spike_as_nirc_emulates_them(
+    seed: int, tmp_path: Path
+) -> None:
     tables, inputs = network(seed), raster(seed)
     saved = ran(written(tables, tmp_path), inputs, "--chip", "10.0.0.1")
     wanted = expected(tables, inputs, tmp_path)
@@ -65,22 +69,31 @@ def test_convolutions_of_any_sides_and_membranes_in_volts(
 
 
 def test_the_field_that_a_chip_ran_gives_the_chips_spikes(tmp_path: Path) -> None:
-    """The shortest of the three recordings, through script and stand-in: the sheet's rules, written a second time."""
+    """The shortest of the three recordings, through script and stand-in: the sheet's rules, written
+    a second time.
+    """
     field = FIELDS[2]
     inputs = np.concatenate([field.raster(), np.zeros((400, 1), np.int64)], axis=1)[None, :120]
     saved = ran(written(field.tables(), tmp_path), inputs, "--chip", "10.0.0.1")
     recorded = field.recorded()
     np.testing.assert_array_equal(saved["spikes"][0, :, 0], recorded[LATE : 120 + LATE, N - 1])
-    np.testing.assert_array_equal(saved["spikes"][0, : 120 - 1, 1:], recorded[LATE + 1 : 120 + LATE, N - 2 :: -1])
+    np.testing.assert_array_equal(
+        saved["spikes"][0, : 120 - 1, 1:], recorded[LATE + 1 : 120 + LATE, N - 2 :: -1]
+    )
 
 
 def test_recordings_are_what_the_emulator_records(tmp_path: Path) -> None:
     tables, inputs = network(3), raster(3)
-    saved = ran(written(tables, tmp_path), inputs, "--board", "10.0.0.2", "--record", "pop 1", "pop 0")
+    saved = ran(
+        written(tables, tmp_path), inputs, "--board", "10.0.0.2", "--record", "pop 1", "pop 0"
+    )
     padded = np.zeros((2, 12 + LATE + 1, 4))
     padded[:, :12] = inputs[:, :, :4]
     chip = emulate(tables, padded, record=True)
-    for name in ("pop 0", "pop 1"):  # manifest.json numbers its neurons backwards and says: one step late
+    for name in (
+        "pop 0",
+        "pop 1",
+    ):  # manifest.json numbers its neurons backwards and says: one step late
         np.testing.assert_array_equal(saved[f"spikes/{name}"], chip.spikes[name][:, 1:13, ::-1])
         np.testing.assert_array_equal(saved[f"v/{name}"], chip.v[name][:, 1:13, ::-1])
     records = {name: p["record"] for name, p in runs(tmp_path)[0]["populations"].items()}
@@ -92,7 +105,9 @@ def test_several_spikes_in_a_step_are_sent_with_a_warning(tmp_path: Path) -> Non
     tables, inputs = network(4), raster(4) * 3
     directory = written(tables, tmp_path)
     np.save(directory / "in.npy", inputs)
-    done = deploy(directory, "--chip", "a", "--data", directory / "in.npy", "--out", tmp_path / "o.npz")
+    done = deploy(
+        directory, "--chip", "a", "--data", directory / "in.npy", "--out", tmp_path / "o.npz"
+    )
     assert "several spikes in a step" in done.stderr
     wanted = expected(tables, inputs, directory)
     assert (wanted != expected(tables, inputs // 3, directory)).any()
@@ -113,7 +128,11 @@ def test_the_vendor_is_told_what_nirc_partitioned(tmp_path: Path) -> None:
     told = {name: (p["model"], p["size"], p["atoms"]) for name, p in noted["populations"].items()}
     wanted = {p.name: ("spike_list", p.n, p.atoms) for p in tables.inputs}
     assert told == wanted | {p.name: (p.model, p.n, p.atoms) for p in tables.populations}
-    assert (noted["on"], noted["address"], noted["tick"]) == ("SpiNNaker2Chip", "192.168.1.25", 2.5e-3)
+    assert (noted["on"], noted["address"], noted["tick"]) == (
+        "SpiNNaker2Chip",
+        "192.168.1.25",
+        2.5e-3,
+    )
     assert (noted["routing"], noted["debug"], noted["steps"]) == (None, False, 12 + LATE + 1)
 
 
@@ -123,7 +142,11 @@ def test_board_tick_and_routing_are_options(routing: str, tmp_path: Path) -> Non
     args = ("--board", "192.168.1.2", "--tick", 0.01, "--routing", routing, "--debug")
     ran(directory, raster(2, samples=1), *args)
     (noted,) = runs(directory)
-    assert (noted["on"], noted["address"], noted["tick"]) == ("SpiNNcloud48NodeBoard", "192.168.1.2", 0.01)
+    assert (noted["on"], noted["address"], noted["tick"]) == (
+        "SpiNNcloud48NodeBoard",
+        "192.168.1.2",
+        0.01,
+    )
     assert (noted["routing"], noted["debug"]) == (routing.upper(), True)
 
 
@@ -131,16 +154,28 @@ def test_initial_and_reset_voltages_are_told_only_where_they_are_not_0(tmp_path:
     tables = network(0)
     first, *others = tables.populations
     quiet = replace(first, v_init=one(0), v_reset=one(0))
-    ran(written(replace(tables, populations=(quiet, *others)), tmp_path), raster(0, samples=1), "--chip", "a")
+    ran(
+        written(replace(tables, populations=(quiet, *others)), tmp_path),
+        raster(0, samples=1),
+        "--chip",
+        "a",
+    )
     told = {name: set(p["keys"]) for name, p in runs(tmp_path)[0]["populations"].items()}
-    assert not {"v_init", "v_reset"} & told[first.name] and {"v_init", "v_reset"} <= told[others[0].name]
+    assert (
+        not {"v_init", "v_reset"} & told[first.name]
+        and {"v_init", "v_reset"} <= told[others[0].name]
+    )
 
 
 def meets_its_threshold() -> Tables:
     """One synapse of weight 20 into a neuron with threshold 20."""
     tables = network(2)
-    last = replace(tables.populations[1], model="lif_no_delay", exc_decay=None, inh_decay=None, spikes=True)
-    last = replace(last, threshold=one(20), alpha_decay=one(0), i_offset=one(0), v_init=one(0), n=1, atoms=1)
+    last = replace(
+        tables.populations[1], model="lif_no_delay", exc_decay=None, inh_decay=None, spikes=True
+    )
+    last = replace(
+        last, threshold=one(20), alpha_decay=one(0), i_offset=one(0), v_init=one(0), n=1, atoms=1
+    )
     wire = replace(tables.projections[1], source="other in", target=last.name)
     zero = np.zeros(1, np.int64)
     wire = replace(wire, pre=zero, post=zero, weight=zero + 20, delay=zero)
@@ -156,14 +191,25 @@ def test_the_vendors_simulator_is_run_with_a_warning_where_it_differs(tmp_path: 
     assert simulated.returncode == 0 and "meets a threshold exactly" in simulated.stderr
     assert np.load(directory / "out.npz")["output"].sum() == 0
     deploy(directory, "--chip", "a", *args)
-    assert np.load(directory / "out.npz")["output"].sum() == 7  # the eighth comes too late for the last row
+    assert (
+        np.load(directory / "out.npz")["output"].sum() == 7
+    )  # the eighth comes too late for the last row
     assert [noted["on"] for noted in runs(directory)] == ["Brian2Backend", "SpiNNaker2Chip"]
 
 
 def test_mapping_only_runs_nothing_and_writes_nothing(tmp_path: Path) -> None:
     directory = written(network(2), tmp_path)
     np.save(directory / "in.npy", raster(2))
-    done = deploy(directory, "--chip", "a", "--dry-run", "--data", directory / "in.npy", "--out", tmp_path / "o")
+    done = deploy(
+        directory,
+        "--chip",
+        "a",
+        "--dry-run",
+        "--data",
+        directory / "in.npy",
+        "--out",
+        tmp_path / "o",
+    )
     assert done.returncode == 0 and "has mapped" in done.stdout and not (tmp_path / "o").exists()
     assert [noted["mapping_only"] for noted in runs(directory)] == [True]
 
@@ -175,7 +221,9 @@ def test_no_room_to_record_and_late_cores_are_warnings(tmp_path: Path) -> None:
     (directory / "mapping.json").write_text(json.dumps(tree))
     signed(directory)
     np.save(directory / "in.npy", raster(2))
-    done = deploy(directory, "--chip", "a", "--data", directory / "in.npy", "--out", tmp_path / "o.npz")
+    done = deploy(
+        directory, "--chip", "a", "--data", directory / "in.npy", "--out", tmp_path / "o.npz"
+    )
     assert done.returncode == 0
     assert "room to record 3 steps" in done.stderr and "2 PEs may not finish" in done.stderr
 
@@ -192,26 +240,42 @@ def test_the_documentation_tells_every_option_field_and_model(tmp_path: Path) ->
 
 
 def test_the_script_is_the_same_for_all_networks(tmp_path: Path) -> None:
-    scripts = [(written(tables, tmp_path / "b") / "deploy.py").read_text() for tables in (network(0), convolutional())]
+    scripts = [
+        (written(tables, tmp_path / "b") / "deploy.py").read_text()
+        for tables in (network(0), convolutional())
+    ]
     assert scripts[0] == scripts[1]
 
 
 @pytest.mark.parametrize("args", [("--chip", "a"), ("--board", "a"), ("--brian2",)])
-def test_without_the_vendors_package_the_script_says_what_is_missing(args: tuple[str, ...], tmp_path: Path) -> None:
+def test_without_the_vendors_package_the_script_says_what_is_missing(
+    args: tuple[str, ...], tmp_path: Path
+) -> None:
     directory = written(network(0), tmp_path)
     np.save(directory / "in.npy", raster(0))
     done = deploy(directory, *args, "--data", directory / "in.npy", vendor=False)
-    assert done.returncode == 3 and "py-spinnaker2 is needed" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 3
+        and "py-spinnaker2 is needed" in done.stderr
+        and "Traceback" not in done.stderr
+    )
 
 
 @pytest.mark.parametrize(
-    ("without", "args"), [("hardware", ()), ("experiment_backends/backend_settings", ("--routing", "c2c"))]
+    ("without", "args"),
+    [("hardware", ()), ("experiment_backends/backend_settings", ("--routing", "c2c"))],
 )
-def test_a_version_that_lacks_a_module_is_told(without: str, args: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_version_that_lacks_a_module_is_told(
+    without: str, args: tuple[str, ...], tmp_path: Path
+) -> None:
     directory = written(network(0), tmp_path)
     np.save(directory / "in.npy", raster(0))
     done = deploy(directory, "--chip", "a", *args, "--data", directory / "in.npy", without=without)
-    assert done.returncode == 3 and "cannot be imported" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 3
+        and "cannot be imported" in done.stderr
+        and "Traceback" not in done.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -242,7 +306,10 @@ def test_refusals_come_before_the_vendor_is_asked(tmp_path: Path) -> None:
     np.save(directory / "bad.npy", raster(0, channels=3))
     for args, said in (
         (("--data", directory / "bad.npy"), "--data: inputs have shape (2, 12, 3)"),
-        (("--data", directory / "in.npy", "--record", "nobody"), "no population 'nobody'; there are ['out', 'pop 0'"),
+        (
+            ("--data", directory / "in.npy", "--record", "nobody"),
+            "no population 'nobody'; there are ['out', 'pop 0'",
+        ),
     ):
         done = deploy(directory, "--chip", "a", *args)
         assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
@@ -257,7 +324,9 @@ def test_a_network_for_a_board_is_not_sent_to_a_chip(tmp_path: Path) -> None:
     np.save(directory / "in.npy", raster(0, samples=1))
     done = deploy(directory, "--chip", "a", "--data", directory / "in.npy")
     assert done.returncode == 1 and "more than a chip has; see --board" in done.stderr
-    done = deploy(directory, "--board", "a", "--data", directory / "in.npy", "--out", tmp_path / "out.npz")
+    done = deploy(
+        directory, "--board", "a", "--data", directory / "in.npy", "--out", tmp_path / "out.npz"
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -270,7 +339,9 @@ def test_a_network_for_a_board_is_not_sent_to_a_chip(tmp_path: Path) -> None:
         ("terminated", 130, "interrupted; nothing was written"),
     ],
 )
-def test_a_run_that_breaks_off_leaves_nothing(fault: str, status: int, said: str, tmp_path: Path) -> None:
+def test_a_run_that_breaks_off_leaves_nothing(
+    fault: str, status: int, said: str, tmp_path: Path
+) -> None:
     directory = written(network(0), tmp_path)
     np.save(directory / "in.npy", raster(0))
     out = tmp_path / "answers" / "out.npz"
@@ -284,5 +355,7 @@ def test_a_run_that_breaks_off_leaves_nothing(fault: str, status: int, said: str
 def test_debug_shows_the_vendors_traceback(tmp_path: Path) -> None:
     directory = written(network(0), tmp_path)
     np.save(directory / "in.npy", raster(0))
-    done = deploy(directory, "--chip", "a", "--debug", "--data", directory / "in.npy", fault="raises")
+    done = deploy(
+        directory, "--chip", "a", "--debug", "--data", directory / "in.npy", fault="raises"
+    )
     assert done.returncode == 1 and "Traceback" in done.stderr and "does not answer" in done.stderr

@@ -1,4 +1,6 @@
-"""Trained networks, compiled, through deploy.py and the stand-in: the same numbers as `nirc run`, to the bit."""
+"""Trained networks, compiled, through deploy.py and the stand-in: the same numbers as `nirc run`,
+to the bit.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def inputs_for(path: Path, shape: list[int], samples: int, steps: int) -> np.nda
     return (rng.random((samples, steps, *shape)) < 0.3).astype(np.int64)
 
 
-@pytest.mark.parametrize(("name", "options", "samples", "steps"), MODELS, ids=[m[0].split("/")[1] for m in MODELS])
+@pytest.mark.parametrize(
+    ("name", "options", "samples", "steps"), MODELS, ids=[m[0].split("/")[1] for m in MODELS]
+)
 def test_a_trained_network_gives_what_nirc_run_gives(
     name: str, options: dict[str, Any], samples: int, steps: int, tmp_path: Path
 ) -> None:
@@ -48,7 +52,17 @@ def test_a_trained_network_gives_what_nirc_run_gives(
     inputs = inputs_for(DATA / f"{name}.npz", bundle.manifest["input_shape"][0], samples, steps)
     np.savez(tmp_path / "in.npz", inputs=inputs)
     every = sorted(bundle.manifest["populations"])
-    done = deploy(directory, "--chip", "a", "--data", tmp_path / "in.npz", "--out", tmp_path / "o", "--record", *every)
+    done = deploy(
+        directory,
+        "--chip",
+        "a",
+        "--data",
+        tmp_path / "in.npz",
+        "--out",
+        tmp_path / "o",
+        "--record",
+        *every,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     wanted = bundle.run(inputs, record=every)
     assert wanted.output.any()
@@ -76,4 +90,6 @@ def test_a_network_over_several_chips_is_for_the_board_only(tmp_path: Path) -> N
     done = deploy(directory, "--board", "a", *args)
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "o") as saved:
-        np.testing.assert_array_equal(saved["spikes"], bundle.run(np.load(tmp_path / "in.npy")).output)
+        np.testing.assert_array_equal(
+            saved["spikes"], bundle.run(np.load(tmp_path / "in.npy")).output
+        )

@@ -35,7 +35,9 @@ CNN = DATA / "paper/cnn_sinabs.nir"
 
 
 def compiled(model: object, target: str = "spinnaker2", **chip: str) -> Compiled:
-    return api.compile_model(model, target, Options(reset="subtract", chip=tuple(sorted(chip.items()))))
+    return api.compile_model(
+        model, target, Options(reset="subtract", chip=tuple(sorted(chip.items())))
+    )
 
 
 def slices(made: Compiled) -> Counter[str]:
@@ -67,11 +69,15 @@ def test_the_papers_splits(cnn: Compiled) -> None:
 
 
 def test_rows_of_the_dense_layer_cost_what_the_sheet_says() -> None:
-    """512 sources with 16 targets each: 512 * (4 + 4 * 16) bytes, less 4 for each weight that rounds to 0."""
+    """512 sources with 16 targets each: 512 * (4 + 4 * 16) bytes, less 4 for each weight that
+    rounds to 0.
+    """
     made = compiled(CNN, atoms="10:16")
     chip: Chip = made.mapped.chip
     (lost,) = [
-        int(d.message.split()[0]) for d in made.bundle.diagnostics if d.code == "D410" and "to `10`" in d.message
+        int(d.message.split()[0])
+        for d in made.bundle.diagnostics
+        if d.code == "D410" and "to `10`" in d.message
     ]
     cores = [c for c in chip.mapping.floorplan.cores if c.parts[0].population == "10"]
     assert sum(34_816 - int(c.usage["rows"]) for c in cores) == 4 * lost > 0
@@ -133,8 +139,10 @@ def test_prices_and_memory_can_be_stated() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("atoms", "3:0"), ("atoms", "3:257"), ("atoms", "3"), ("atoms", "3:4,3:5"), ("steps", "0"), ("steps", "x"),
-        ("tick", "0"), ("tick", "nan"), ("tick", "-1"), ("memory", "131073"), ("prices", "gold:1"), ("bad", "0:153"),
+        ("atoms", "3:0"), ("atoms", "3:257"), ("atoms", "3"), ("atoms", "3:4,3:5"), ("steps", "0"),
+        ("steps", "x"),
+        ("tick", "0"), ("tick", "nan"), ("tick", "-1"), ("memory", "131073"), ("prices", "gold:1"),
+        ("bad", "0:153"),
         ("bad", "7"), ("bad", "9>6"), ("bad", ""), ("delays", "none"),
     ],
 )  # fmt: skip
@@ -165,7 +173,9 @@ def test_bad_chips_and_links_of_a_board() -> None:
     wide = network(inputs=1, hidden=400 * PES, outputs=400, neuron="IF")
     made = compiled(wide, "spinnaker2:board", bad="0,1:7,2>0,3>3")
     chip: Chip = made.mapped.chip
-    assert not {(s.chip, s.core) for s in chip.mapping.slices if s.chip == 0 or (s.chip, s.core) == (1, 7)}
+    assert not {
+        (s.chip, s.core) for s in chip.mapping.slices if s.chip == 0 or (s.chip, s.core) == (1, 7)
+    }
     used = {(link.source, link.target) for link in chip.mapping.floorplan.links}
     assert used and not used & {((2, 0, 0), (3, 0, 0)), ((3, 0, 0), (2, 0, 0))}
     made.bundle.run(np.ones((1, 2, 1), int))  # every packet is followed before
@@ -217,7 +227,9 @@ def test_every_packet_of_random_graphs_arrives(seed: int, board: bool) -> None:
 
 
 def test_a_board_is_filled_along_the_network_whatever_the_names_are() -> None:
-    """A chain through 40 populations of 10 PEs each: every packet stays on its chip or goes to the next."""
+    """A chain through 40 populations of 10 PEs each: every packet stays on its chip or goes to the
+    next.
+    """
     hops = []
     for turn in (1, 7):
         rng = np.random.default_rng(0)
@@ -225,9 +237,13 @@ def test_a_board_is_filled_along_the_network_whatever_the_names_are() -> None:
         made = {name: population(rng, name, "lif_no_delay", 500) for name in sorted(names)}
         every, zeros = np.arange(500), np.zeros(500, int)
         wires = [Projection("in", "in", names[0], zeros[:1], zeros[:1], zeros[:1] + 1, zeros[:1])]
-        wires += [Projection(f"{a} {b}", a, b, every, every, zeros + 1, zeros) for a, b in pairwise(names)]
+        wires += [
+            Projection(f"{a} {b}", a, b, every, every, zeros + 1, zeros) for a, b in pairwise(names)
+        ]
         outputs = (Output(names[-1], every),)
-        tables = Tables(1, (Input("in", zeros[:1], 1),), tuple(made.values()), tuple(wires), (), outputs)
+        tables = Tables(
+            1, (Input("in", zeros[:1], 1),), tuple(made.values()), tuple(wires), (), outputs
+        )
         parts = split(Memory(tables, Prices(), 16), dict.fromkeys(names, 50), Log())
         assert parts is not None
         placed = assign(parts, System(board=True, faults=Faults()), 1e-3, Log())
@@ -239,15 +255,25 @@ def test_a_board_is_filled_along_the_network_whatever_the_names_are() -> None:
 def random_graph(seed: int, populations: int) -> Tables:
     rng = np.random.default_rng(seed)
     models = rng.choice(["lif", "lif_no_delay", "lif_curr_exp"], populations)
-    made = [population(rng, f"p{i}", str(m), int(rng.integers(20, 700))) for i, m in enumerate(models)]
+    made = [
+        population(rng, f"p{i}", str(m), int(rng.integers(20, 700))) for i, m in enumerate(models)
+    ]
     wires = []
     for i, target in enumerate(made):
         source = made[int(rng.integers(populations))]
         key = np.unique(rng.integers(0, source.n * target.n, int(rng.integers(1, 4000))))
         zeros = np.zeros(len(key), np.int64)
-        wires.append(Projection(f"w{i}", source.name, target.name, key // target.n, key % target.n, zeros + 1, zeros))
+        wires.append(
+            Projection(
+                f"w{i}", source.name, target.name, key // target.n, key % target.n, zeros + 1, zeros
+            )
+        )
     first = made[0]
-    wires.append(Projection("in", "in", "p0", np.zeros(1, int), np.zeros(1, int), np.ones(1, int), np.zeros(1, int)))
+    wires.append(
+        Projection(
+            "in", "in", "p0", np.zeros(1, int), np.zeros(1, int), np.ones(1, int), np.zeros(1, int)
+        )
+    )
     outputs = (Output(first.name, np.arange(first.n)),)
     return Tables(1, (Input("in", np.zeros(1, int), 1),), tuple(made), tuple(wires), (), outputs)
 
@@ -262,7 +288,9 @@ def pairs_one_by_one(tables: Tables, parts: Split) -> set[tuple[int, int]]:
     found = set()
     for p in tables.projections:
         for pre, post in zip(p.pre.tolist(), p.post.tolist(), strict=True):
-            source, target = (first[n] + k // parts.atoms[n] for n, k in ((p.source, pre), (p.target, post)))
+            source, target = (
+                first[n] + k // parts.atoms[n] for n, k in ((p.source, pre), (p.target, post))
+            )
             found.add((source, target))
     return found
 
@@ -284,4 +312,6 @@ def test_whole_weights_stay_what_they_are(weights: list[int], unit: float) -> No
     scale = row_scales(row[kept], value[kept], 1, 15)
     exact = value * scale[row]
     np.testing.assert_allclose(sums_kept(exact, row, 1, -15, 15), exact, atol=1e-3)
-    assert np.gcd.reduce(np.abs(np.rint(exact)).astype(int)) in {0, 1}, "the smallest of such scales"
+    assert np.gcd.reduce(np.abs(np.rint(exact)).astype(int)) in {0, 1}, (
+        "the smallest of such scales"
+    )

@@ -24,7 +24,9 @@ ROWS = [(0, 3), (0, 4), (0, 5), (0, 6), (0, 7), (1, 7), (2, 7), (3, 7)]
 def test_the_board_is_a_hexagon_of_48_chips() -> None:
     y, x = np.mgrid[-1:9, -1:9]
     chips = [(int(a), int(b)) for a, b in zip(x[on_board(x, y)], y[on_board(x, y)], strict=True)]
-    assert sorted(chips) == [(x, y) for x, (low, high) in enumerate(ROWS) for y in range(low, high + 1)]
+    assert sorted(chips) == [
+        (x, y) for x, (low, high) in enumerate(ROWS) for y in range(low, high + 1)
+    ]
     assert board_links().works.sum() == len(chips) == 48
 
 
@@ -34,7 +36,14 @@ def test_links_go_the_six_ways_of_spinnaker_and_do_not_wrap() -> None:
     there = links.coordinates[links.target[ways], :2].tolist()
     assert there == [[4, 3], [4, 4], [3, 4], [2, 3], [2, 2], [3, 2]]
     assert links.source.size == 6 * (48 - 8)  # eight rows, columns and diagonals of chips
-    assert (links.outgoing[router_of(0, 0)] >= 0).tolist() == [True, True, True, False, False, False]
+    assert (links.outgoing[router_of(0, 0)] >= 0).tolist() == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_bad_chips_and_links_are_left_out() -> None:
@@ -57,7 +66,13 @@ def test_38_quads_fill_the_chip_but_for_the_router_and_two_holes() -> None:
     assert everywhere - set(QUADS) == {*ROUTER, (7, 3), (7, 4)}
     assert len(set(QUADS)) == len(QUADS) and CORES == 152
     # core ids in SpiNNMachine's QUAD_MAP
-    assert quad_of([1, 4, 5, 77, 152]).tolist() == [[7, 6, 0], [7, 6, 3], [7, 5, 0], [1, 1, 0], [5, 3, 3]]
+    assert quad_of([1, 4, 5, 77, 152]).tolist() == [
+        [7, 6, 0],
+        [7, 6, 3],
+        [7, 5, 0],
+        [1, 1, 0],
+        [5, 3, 3],
+    ]
     with pytest.raises(ValueError, match="1 to 152"):
         quad_of([0])
 

@@ -1,4 +1,6 @@
-"""Three runs of a 400-neuron recurrent network, recorded on a chip: 31,561 spikes, not one may differ."""
+"""Three runs of a 400-neuron recurrent network, recorded on a chip: 31,561 spikes, not one may
+differ.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def differing(field: Field, monkeypatch: pytest.MonkeyPatch, name: str, wrong: o
 
 
 def test_the_recordings_tell_equality_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    def strictly(v: np.ndarray, threshold: np.ndarray, v_reset: np.ndarray, reset: str) -> tuple[np.ndarray, ...]:
+    def strictly(
+        v: np.ndarray, threshold: np.ndarray, v_reset: np.ndarray, reset: str
+    ) -> tuple[np.ndarray, ...]:
         return v > threshold, np.where(v > threshold, v_reset, v).astype(np.float32)
 
     assert differing(FIELDS[0], monkeypatch, "fire", strictly) == 15_642
@@ -64,14 +68,20 @@ def test_the_chips_spikes_from_a_nir_file(field: Field, tmp_path: Path) -> None:
     bundle = nirc.compile(tmp_path / "field.nir", "spinnaker2", dt=field_nir.DT_S, reset=reset)
     bundle.save(tmp_path / "bundle")
     opened = nirc.Bundle.open(tmp_path / "bundle")
-    answer = opened.run(field.raster()[None]).output[0]  # aligned with the inputs: a step earlier than on the chip
+    answer = opened.run(field.raster()[None]).output[
+        0
+    ]  # aligned with the inputs: a step earlier than on the chip
     recorded = field.recorded()
     assert recorded[0].sum() == 0
     assert int((answer[:-1] != recorded[1:]).sum()) == 0
     network = from_npz(opened.files["network.npz"])
-    compiled, given = ({(p.source, p.target): p for p in t.projections} for t in (network, field.tables()))
+    compiled, given = (
+        {(p.source, p.target): p for p in t.projections} for t in (network, field.tables())
+    )
     assert len(compiled) == len(given) == 3
     for ends, projection in given.items():
         for name in ("pre", "post", "weight", "delay"):
             mine = getattr(compiled[ends], name)
-            np.testing.assert_array_equal(mine, getattr(projection, name), err_msg=f"{name} of {ends}")
+            np.testing.assert_array_equal(
+                mine, getattr(projection, name), err_msg=f"{name} of {ends}"
+            )

@@ -34,7 +34,11 @@ def test_what_is_written_obeys_the_schema_and_reads_back(seed: int) -> None:
     jsonschema.validate(json.loads(data), json_schema(MAPPING_FILE))
     back = from_json(data, network(seed))
     assert back.to_json() == data
-    assert (back.slices, back.tick, back.steps) == (tuple(sorted(made.slices, key=lambda s: s.key)), made.tick, 1000)
+    assert (back.slices, back.tick, back.steps) == (
+        tuple(sorted(made.slices, key=lambda s: s.key)),
+        made.tick,
+        1000,
+    )
     np.testing.assert_array_equal(back.tables.key, made.tables.key)
     assert [back.tables.links_and_cores(r) for r in back.tables.route] == [
         made.tables.links_and_cores(r) for r in made.tables.route

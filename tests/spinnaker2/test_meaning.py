@@ -1,4 +1,6 @@
-"""Networks of whole weights answer as the model does, spike for spike: what the vendor's importer gets wrong, too."""
+"""Networks of whole weights answer as the model does, spike for spike: what the vendor's importer
+gets wrong, too.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def answers(
     codes: set[str] | None = None,
     **chip: str,
 ) -> Tables:
-    """The compiled network, once device and model are known to answer alike on random inputs, and not with silence."""
+    """The compiled network, once device and model are known to answer alike on random inputs, and
+    not with silence.
+    """
     log = Log()
     options = Options(dt_s=DT_S, reset=reset, chip=tuple(sorted(chip.items())))
     made = api.compile_model(graph(nodes, edges), "spinnaker2:chip", options, log=log)
@@ -63,7 +67,9 @@ def fires(n: int | tuple[int, ...], *, threshold: float = 4, reset: float = 0.0)
     return nir.IF(np.ones(n), np.full(n, float(threshold)), np.full(n, reset))
 
 
-def leaks(n: int, *, decay: float = 0.5, threshold: float = 4, leak: float = 0.0, reset: float = 0.0) -> nir.LIF:
+def leaks(
+    n: int, *, decay: float = 0.5, threshold: float = 4, leak: float = 0.0, reset: float = 0.0
+) -> nir.LIF:
     steps = 1 / (1 - decay)
     fields = (np.full(n, value) for value in (steps * DT_S, steps, leak, float(threshold), reset))
     return nir.LIF(*fields)
@@ -88,7 +94,9 @@ def filters(n: int, *, decay: float = 0.5, threshold: float = 12) -> nir.CubaLIF
 @pytest.mark.parametrize("reset", ["model", "subtract"])
 def test_a_membrane_at_its_threshold_does_not_fire_yet(reset: str) -> None:
     """NIR asks for more than the threshold; the chip fires at it."""
-    tables = chain(nir.Linear(np.eye(3) * [[1], [2], [4]]), fires(3), shape=(3,), reset=reset, rate=0.9)
+    tables = chain(
+        nir.Linear(np.eye(3) * [[1], [2], [4]]), fires(3), shape=(3,), reset=reset, rate=0.9
+    )
     assert (tables.populations[0].threshold > [4, 2, 1]).all()
 
 
@@ -98,10 +106,16 @@ def test_leaks_and_resets(reset: str) -> None:
 
 
 def test_every_neuron_has_parameters_of_its_own() -> None:
-    neurons = nir.LIF(*(np.array(v) for v in ([2e-3, 4e-3], [2.0, 4.0], [0.5, -1.0], [3.0, 5.0], [-1.0, 1.0])))
+    neurons = nir.LIF(
+        *(np.array(v) for v in ([2e-3, 4e-3], [2.0, 4.0], [0.5, -1.0], [3.0, 5.0], [-1.0, 1.0]))
+    )
     tables = chain(nir.Linear(whole(2, 3, seed=1)), neurons, shape=(3,))
     population = tables.populations[0]
-    assert [len(v) for v in (population.threshold, population.alpha_decay, population.v_reset)] == [2, 2, 2]
+    assert [len(v) for v in (population.threshold, population.alpha_decay, population.v_reset)] == [
+        2,
+        2,
+        2,
+    ]
 
 
 def test_a_synaptic_filter() -> None:
@@ -125,7 +139,9 @@ def test_membranes_are_read_out(last: str) -> None:
     readout = {
         "LI": nir.LI(4 * DT_S * one, 4 * one, 0.25 * one),
         "I": nir.I(one / DT_S),
-        "CubaLI": CubaLI(tau_syn=2 * DT_S * one, tau_mem=4 * DT_S * one, r=4 * one, v_leak=0 * one, w_in=2 * one),
+        "CubaLI": CubaLI(
+            tau_syn=2 * DT_S * one, tau_mem=4 * DT_S * one, r=4 * one, v_leak=0 * one, w_in=2 * one
+        ),
     }[last]
     tables = chain(nir.Linear(whole(4, 4)), fires(4), nir.Linear(whole(n, 4)), readout, shape=(4,))
     assert [p.spikes for p in tables.populations] == [True, False]
@@ -141,7 +157,9 @@ def test_membranes_and_spikes_beside_each_other() -> None:
         "out a": nir.Output({"output": np.array([4])}),
         "out b": nir.Output({"output": np.array([2])}),
     }
-    answers(nodes, [("in", "w"), ("w", "a"), ("a", "x"), ("x", "b"), ("a", "out a"), ("b", "out b")])
+    answers(
+        nodes, [("in", "w"), ("w", "a"), ("a", "x"), ("x", "b"), ("a", "out a"), ("b", "out b")]
+    )
 
 
 def test_a_membrane_that_two_outputs_show() -> None:
@@ -156,7 +174,9 @@ def test_a_membrane_that_two_outputs_show() -> None:
         "out b": nir.Output({"output": np.array([2])}),
     }
     made = api.compile_model(
-        graph(nodes, [("in", "w"), ("w", "a"), ("a", "x"), ("x", "b"), ("b", "out a"), ("b", "out b")]),
+        graph(
+            nodes, [("in", "w"), ("w", "a"), ("a", "x"), ("x", "b"), ("b", "out a"), ("b", "out b")]
+        ),
         "spinnaker2:chip",
         Options(dt_s=DT_S),
     )
@@ -175,8 +195,12 @@ def test_a_bias_is_there_from_the_first_step_of_a_deep_layer() -> None:
 
 
 def test_a_bias_through_the_synaptic_filter_is_exact() -> None:
-    """The importer adds the steady state to the membrane at once; here a clock brings it by the synapse."""
-    tables = chain(nir.Affine(whole(4, 3), np.array([1.0, -2, 4, 3])), filters(4), shape=(3,), rate=0.2)
+    """The importer adds the steady state to the membrane at once; here a clock brings it by the
+    synapse.
+    """
+    tables = chain(
+        nir.Affine(whole(4, 3), np.array([1.0, -2, 4, 3])), filters(4), shape=(3,), rate=0.2
+    )
     assert [p.name for p in tables.populations] == ["1", "bias"]
     assert not tables.populations[0].i_offset.any()
 
@@ -213,7 +237,8 @@ def test_biases_of_several_inputs_add_up() -> None:
 
 def test_a_constant_that_fires_alone_waits_for_the_first_step() -> None:
     tables = chain(
-        nir.Linear(whole(3, 3)), fires(3), nir.Affine(whole(2, 3), np.array([4.0, 1])), nir.Threshold(np.full(2, 3.0)),
+        nir.Linear(whole(3, 3)), fires(3), nir.Affine(whole(2, 3), np.array([4.0, 1])),
+        nir.Threshold(np.full(2, 3.0)),
         shape=(3,),
     )  # fmt: skip
     assert tables.populations[-1].name == "bias"
@@ -244,13 +269,22 @@ def conv(weight: np.ndarray, size: tuple[int, int], **fields: Any) -> nir.Conv2d
         ({"bias": np.array([0.5, -1, 0, 2])}, (4, 4, 6), "lif_conv2d"),
     ],
 )
-def test_convolutions_of_both_axes(fields: dict[str, Any], out: tuple[int, ...], model: str) -> None:
-    tables = chain(conv(whole(4, 2, 3, 3), (6, 8), **fields), fires(out, threshold=6), shape=(2, 6, 8), rate=0.2)
+def test_convolutions_of_both_axes(
+    fields: dict[str, Any], out: tuple[int, ...], model: str
+) -> None:
+    tables = chain(
+        conv(whole(4, 2, 3, 3), (6, 8), **fields),
+        fires(out, threshold=6),
+        shape=(2, 6, 8),
+        rate=0.2,
+    )
     assert tables.populations[0].model == model
 
 
 def test_groups() -> None:
-    tables = chain(conv(whole(4, 1, 3, 3), (6, 8), groups=2), fires((4, 4, 6)), shape=(2, 6, 8), rate=0.2)
+    tables = chain(
+        conv(whole(4, 1, 3, 3), (6, 8), groups=2), fires((4, 4, 6)), shape=(2, 6, 8), rate=0.2
+    )
     assert tables.populations[0].model == "lif_no_delay"
 
 
@@ -270,7 +304,10 @@ def test_pooling_before_a_convolution(kind: Any, pool: tuple[int, int], model: s
 
 
 def test_pooling_straight_into_neurons() -> None:
-    layers = (nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])), fires((2, 3, 2), threshold=2))
+    layers = (
+        nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
+        fires((2, 3, 2), threshold=2),
+    )
     chain(*layers, shape=(2, 6, 4))
 
 
@@ -301,7 +338,15 @@ def test_neurons_flatten_dense() -> None:
 
 
 def test_convolution_along_one_axis() -> None:
-    layer = nir.Conv1d(input_shape=9, weight=whole(3, 2, 3), stride=2, padding=1, dilation=1, groups=1, bias=np.ones(3))
+    layer = nir.Conv1d(
+        input_shape=9,
+        weight=whole(3, 2, 3),
+        stride=2,
+        padding=1,
+        dilation=1,
+        groups=1,
+        bias=np.ones(3),
+    )
     chain(layer, fires((3, 5)), shape=(2, 9))
 
 
@@ -349,7 +394,15 @@ def skip(**nodes: Any) -> tuple[Nodes, list[tuple[str, str]]]:
         "b": leaks(2),
         "out": nir.Output({"output": np.array([2])}),
     } | nodes
-    edges = [("in", "wa"), ("wa", "a"), ("a", "wb"), ("wb", "b"), ("in", "s"), ("s", "b"), ("b", "out")]
+    edges = [
+        ("in", "wa"),
+        ("wa", "a"),
+        ("a", "wb"),
+        ("wb", "b"),
+        ("in", "s"),
+        ("s", "b"),
+        ("b", "out"),
+    ]
     return made, edges
 
 
@@ -357,11 +410,19 @@ def test_the_shorter_way_waits_in_its_synapses() -> None:
     tables = answers(*skip())
     models = {p.name: p.model for p in tables.populations}
     assert models == {"a": "lif_no_delay", "b": "lif"}
-    assert {(p.source, int(d)) for p in tables.projections for d in p.delay} == {("in", 0), ("in", 1), ("a", 0)}
+    assert {(p.source, int(d)) for p in tables.projections for d in p.delay} == {
+        ("in", 0),
+        ("in", 1),
+        ("a", 0),
+    }
 
 
 def test_or_in_relays_with_weights_of_eight_bits() -> None:
-    nodes = skip(s=nir.Linear(40 * whole(2, 3, seed=8)), wb=nir.Linear(31 * whole(2, 4)), b=leaks(2, threshold=90))
+    nodes = skip(
+        s=nir.Linear(40 * whole(2, 3, seed=8)),
+        wb=nir.Linear(31 * whole(2, 4)),
+        b=leaks(2, threshold=90),
+    )
     tables = answers(*nodes, delays="relays", codes={"N912"})
     models = {p.name: p.model for p in tables.populations}
     assert models == {"a": "lif_no_delay", "b": "lif_no_delay", "in.relay": "lif_no_delay"}
@@ -446,7 +507,15 @@ def test_two_filters_by_sign() -> None:
         "n": leaks(3, threshold=8),
         "out": nir.Output({"output": np.array([3])}),
     }
-    edges = [("in", "w+"), ("in", "w-"), ("w+", "fast"), ("w-", "slow"), ("fast", "n"), ("slow", "n"), ("n", "out")]
+    edges = [
+        ("in", "w+"),
+        ("in", "w-"),
+        ("w+", "fast"),
+        ("w-", "slow"),
+        ("fast", "n"),
+        ("slow", "n"),
+        ("n", "out"),
+    ]
     tables = answers(nodes, edges)
     (population,) = tables.populations
     assert population.exc_decay is not None and population.inh_decay is not None

@@ -1,4 +1,6 @@
-"""Random graphs: the files on the emulator answer as the integer form does, spike for spike, whatever was rounded."""
+"""Random graphs: the files on the emulator answer as the integer form does, spike for spike,
+whatever was rounded.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,20 @@ def neurons(rng: np.random.Generator, n: int) -> Any:
             return nir.LIF(tau, tau / DT_S, leak, threshold, reset)
     slow = DT_S * rng.uniform(1.2, 6, n)
     return nir.CubaLIF(
-        tau_syn=slow, tau_mem=tau, r=tau / DT_S, v_leak=leak, v_threshold=threshold, w_in=slow / DT_S, v_reset=reset
+        tau_syn=slow,
+        tau_mem=tau,
+        r=tau / DT_S,
+        v_leak=leak,
+        v_threshold=threshold,
+        w_in=slow / DT_S,
+        v_reset=reset,
     )
 
 
 def network(seed: int) -> nir.NIRGraph:
-    """A few populations, each fed by one to three others (or itself) or inputs, over delays and biases."""
+    """A few populations, each fed by one to three others (or itself) or inputs, over delays and
+    biases.
+    """
     rng = np.random.default_rng(seed)
     sizes = {f"in{i}": int(rng.integers(1, 5)) for i in range(int(rng.integers(1, 3)))}
     nodes: dict[str, Any] = {name: nir.Input({"input": np.array([n])}) for name, n in sizes.items()}
@@ -50,11 +60,17 @@ def network(seed: int) -> nir.NIRGraph:
         for source in sorted(sources):
             weight, wire = rng.normal(0.4, 0.6, (sizes[name], sizes[source])), f"{source}-{name}"
             nodes[wire] = (
-                nir.Affine(weight, rng.normal(0, 0.2, sizes[name])) if rng.random() < 0.4 else nir.Linear(weight)
+                nir.Affine(weight, rng.normal(0, 0.2, sizes[name]))
+                if rng.random() < 0.4
+                else nir.Linear(weight)
             )
             if rng.random() < 0.3:
-                steps = rng.integers(0, 12) if rng.random() < 0.5 else rng.integers(0, 4, sizes[source])
-                nodes[f"d {wire}"] = nir.Delay(DT_S * np.broadcast_to(steps, sizes[source]).astype(float))
+                steps = (
+                    rng.integers(0, 12) if rng.random() < 0.5 else rng.integers(0, 4, sizes[source])
+                )
+                nodes[f"d {wire}"] = nir.Delay(
+                    DT_S * np.broadcast_to(steps, sizes[source]).astype(float)
+                )
                 edges += [(source, f"d {wire}"), (f"d {wire}", wire), (wire, name)]
             else:
                 edges += [(source, wire), (wire, name)]

@@ -1,4 +1,6 @@
-"""What no stock model can be is refused, with the place and what would help; what is lost is said."""
+"""What no stock model can be is refused, with the place and what would help; what is lost is
+said.
+"""
 
 from __future__ import annotations
 
@@ -34,27 +36,51 @@ def refused(nodes: Nodes, edges: Edges) -> Diagnostic:
 
 def test_two_filters_of_one_sign() -> None:
     fast, slow = (nir.LI(np.full(3, k * DT_S), np.full(3, float(k)), np.zeros(3)) for k in (2, 4))
-    nodes = {"in": port(3), "w": nir.Linear(whole(3, 3)), "a": fast, "b": slow, "n": leaks(3), "out": out(3)}
+    nodes = {
+        "in": port(3),
+        "w": nir.Linear(whole(3, 3)),
+        "a": fast,
+        "b": slow,
+        "n": leaks(3),
+        "out": out(3),
+    }
     edges = [("in", "w"), ("w", "a"), ("w", "b"), ("a", "n"), ("b", "n"), ("n", "out")]
     error = refused(nodes, edges)
     assert (error.code, error.where) == ("N905", "nodes/n") and error.help
 
 
 def test_a_threshold_below_zero() -> None:
-    nodes = {"in": port(3), "w": nir.Linear(whole(3, 3)), "n": fires(3, threshold=-1), "out": out(3)}
+    nodes = {
+        "in": port(3),
+        "w": nir.Linear(whole(3, 3)),
+        "n": fires(3, threshold=-1),
+        "out": out(3),
+    }
     error = refused(nodes, [("in", "w"), ("w", "n"), ("n", "out")])
     assert (error.code, error.where, error.found) == ("N906", "nodes/n/v_threshold", "-1")
 
 
 def test_a_membrane_that_feeds_neurons() -> None:
     readout = nir.LI(4 * DT_S * np.ones(3), 4 * np.ones(3), np.ones(3))
-    nodes = {"in": port(3), "w": nir.Linear(whole(3, 3)), "a": readout, "x": nir.Linear(whole(2, 3)), "n": fires(2)}
+    nodes = {
+        "in": port(3),
+        "w": nir.Linear(whole(3, 3)),
+        "a": readout,
+        "x": nir.Linear(whole(2, 3)),
+        "n": fires(2),
+    }
     edges = [("in", "w"), ("w", "a"), ("a", "x"), ("x", "n"), ("n", "out")]
     assert refused({**nodes, "out": out(2)}, edges).code == "P306"
 
 
 def test_an_output_that_is_a_sum() -> None:
-    nodes = {"in": port(3), "w": nir.Linear(whole(3, 3)), "a": fires(3), "b": leaks(3), "out": out(3)}
+    nodes = {
+        "in": port(3),
+        "w": nir.Linear(whole(3, 3)),
+        "a": fires(3),
+        "b": leaks(3),
+        "out": out(3),
+    }
     edges = [("in", "w"), ("w", "a"), ("w", "b"), ("a", "out"), ("b", "out")]
     assert refused(nodes, edges).code == "P308"
 
@@ -69,7 +95,10 @@ def test_weights_that_vanish_are_counted() -> None:
     log = Log()
     nodes = {"in": port(3), "w": nir.Linear(weight), "n": fires(2), "out": out(2)}
     api.compile_model(
-        graph(nodes, [("in", "w"), ("w", "n"), ("n", "out")]), "spinnaker2:chip", Options(dt_s=DT_S), log=log
+        graph(nodes, [("in", "w"), ("w", "n"), ("n", "out")]),
+        "spinnaker2:chip",
+        Options(dt_s=DT_S),
+        log=log,
     )
     (lost,) = [d for d in log.diagnostics if d.code == "D410"]
     assert lost.found == "16.7%" and "1 of 6 weights" in lost.message
@@ -87,12 +116,22 @@ def test_several_spikes_of_an_input_are_a_warning_of_the_run() -> None:
 
 
 def test_a_membrane_that_cannot_start_where_it_should() -> None:
-    """Behind a filter and far below rest: the value that would make up for the leak is itself above the threshold."""
+    """Behind a filter and far below rest: the value that would make up for the leak is itself above
+    the threshold.
+    """
     slow = nir.CubaLIF(
-        tau_mem=np.full(2, 2 * DT_S), tau_syn=np.full(2, 2 * DT_S), r=np.full(2, 2.0), w_in=np.full(2, 2.0),
+        tau_mem=np.full(2, 2 * DT_S), tau_syn=np.full(2, 2 * DT_S), r=np.full(2, 2.0),
+        w_in=np.full(2, 2.0),
         v_leak=np.full(2, -3.0), v_threshold=np.full(2, 2.0), v_reset=np.zeros(2),
     )  # fmt: skip
-    nodes = {"in": port(2), "w": nir.Linear(whole(2, 2)), "a": fires(2), "b": fires(2), "n": slow, "out": out(2)}
+    nodes = {
+        "in": port(2),
+        "w": nir.Linear(whole(2, 2)),
+        "a": fires(2),
+        "b": fires(2),
+        "n": slow,
+        "out": out(2),
+    }
     edges = [("in", "w"), ("w", "a"), ("a", "b"), ("b", "n"), ("n", "out")]
     log = Log()
     api.compile_model(graph(nodes, edges), "spinnaker2:chip", Options(dt_s=DT_S), log=log)

@@ -1,4 +1,6 @@
-"""SpiNNaker2's neuron is a value: its rule, run by the interpreter in single precision, is the chip's own step."""
+"""SpiNNaker2's neuron is a value: its rule, run by the interpreter in single precision, is the
+chip's own step.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ def rounded(x: Float) -> Float:
 
 
 class InSinglePrecision(NeuronStepper):
-    """The interpreter with states in the chip's words: each sum and product is rounded. The constant comes last."""
+    """The interpreter with states in the chip's words: each sum and product is rounded.
+
+    The constant comes last.
+    """
 
     def __init__(self, d: Discrete, batch: int) -> None:
         super().__init__(d, (batch, d.decay_mem.size))
@@ -79,7 +84,9 @@ def assert_same(n: SpinNeuron, excitation: Float, inhibition: Float) -> None:
     chip, value = n.stepper(1), InSinglePrecision(n.as_discrete(), 1)
     for x, y in zip(excitation[:, None], inhibition[:, None], strict=True):
         two = value.i_2 is not None
-        np.testing.assert_array_equal(value.step(x, y if two else None), chip.step(x, y if two else None))
+        np.testing.assert_array_equal(
+            value.step(x, y if two else None), chip.step(x, y if two else None)
+        )
         np.testing.assert_array_equal(value.v, chip.v)
 
 
@@ -100,8 +107,13 @@ def neurons(draw: st.DrawFn) -> SpinNeuron:
 
 @settings(max_examples=300)
 @given(neurons(), st.lists(several(st.integers(-500, 500)), min_size=1, max_size=12))
-def test_the_rule_is_the_chip_s_step_in_single_precision(n: SpinNeuron, drives: list[list[int]]) -> None:
-    """Weights are whole. Where both currents decay alike the rule has one of them, and inhibition stays away."""
+def test_the_rule_is_the_chip_s_step_in_single_precision(
+    n: SpinNeuron, drives: list[list[int]]
+) -> None:
+    """Weights are whole.
+
+    Where both currents decay alike the rule has one of them, and inhibition stays away.
+    """
     x = np.array(drives, float)
     if n.exc_decay is not None:
         assert_same(n, np.maximum(x, 0), np.minimum(x, 0))
@@ -112,7 +124,12 @@ def test_the_rule_is_the_chip_s_step_in_single_precision(n: SpinNeuron, drives: 
 @example(0.1)
 @given(st.floats(0.125, 8, width=32))
 def test_a_membrane_at_its_threshold_fires(threshold: float) -> None:
-    values = {"threshold": [threshold] * N, "alpha_decay": [1.0] * N, "i_offset": [0.0] * N, "v_reset": [0.0] * N}
+    values = {
+        "threshold": [threshold] * N,
+        "alpha_decay": [1.0] * N,
+        "i_offset": [0.0] * N,
+        "v_reset": [0.0] * N,
+    }
     n = neuron(values | {"exc_decay": None, "inh_decay": None}, subtract=True)
     at = float(n.threshold[0])
     assert n.stepper(1).step(np.full((1, N), at)).all()

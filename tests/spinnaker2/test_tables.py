@@ -1,4 +1,6 @@
-"""network.npz: written and read back the same; whatever else is in such a file is refused with a code."""
+"""network.npz: written and read back the same; whatever else is in such a file is refused with a
+code.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,11 @@ FIRST = TABLES.projections[0]
         ("N910", "projections[0].weight", first("projections", weight=FIRST.weight * 0 + 128)),
         ("N910", "projections[0].delay", first("projections", delay=FIRST.delay * 0 + 8)),
         ("U605", "populations[0].v_init", first("populations", v_init=small(N + 1, 0))),
-        ("U605", "populations[0].exc_decay", first("populations", model="lif_curr_exp", exc_decay=None)),
+        (
+            "U605",
+            "populations[0].exc_decay",
+            first("populations", model="lif_curr_exp", exc_decay=None),
+        ),
         ("U605", "inputs[0].channels", first("inputs", channels=np.array([4]))),
         ("U605", "projections[0].source", first("projections", source="nobody")),
         ("U605", "projections[0].target", first("projections", target="in")),
@@ -94,10 +100,16 @@ FIRST = TABLES.projections[0]
         ("U605", "", first("projections", name=TABLES.projections[1].name)),
         ("U605", "outputs", lambda tables: replace(tables, outputs=())),
         ("U605", "outputs[0].neurons", first("outputs", neurons=np.array([99]))),
-        ("U605", "outputs[0].population", lambda tables: replace(tables, outputs=(Output("in", np.zeros(1, int)),))),
+        (
+            "U605",
+            "outputs[0].population",
+            lambda tables: replace(tables, outputs=(Output("in", np.zeros(1, int)),)),
+        ),
     ],
 )
-def test_what_contradicts_itself_or_the_chip_is_refused(code: str, where: str, change: Change) -> None:
+def test_what_contradicts_itself_or_the_chip_is_refused(
+    code: str, where: str, change: Change
+) -> None:
     with pytest.raises(NircError) as refusal:
         to_npz(change(TABLES))
     found = [d for d in refusal.value.diagnostics if d.code == code]

@@ -11,7 +11,9 @@ TRAINS = arrays(np.int8, (2, 30, 3), elements=st.integers(0, 3))
 
 
 def slow(a: list[int], b: list[int], tau: float) -> float:
-    """The filtered trains, written out far beyond the last step, and their squared difference summed up."""
+    """The filtered trains, written out far beyond the last step, and their squared difference
+    summed up.
+    """
     steps = range(len(a) + int(30 * tau))
     total = 0.0
     for t in steps:
@@ -22,7 +24,9 @@ def slow(a: list[int], b: list[int], tau: float) -> float:
 
 
 @given(TRAINS, TRAINS, st.sampled_from([1.0, 4.0]))
-def test_it_is_the_integral_of_the_filtered_difference(a: np.ndarray, b: np.ndarray, tau: float) -> None:
+def test_it_is_the_integral_of_the_filtered_difference(
+    a: np.ndarray, b: np.ndarray, tau: float
+) -> None:
     got = van_rossum(a, b, tau)
     assert got.shape == (2, 3)
     assert abs(got[1, 2] - slow(a[1, :, 2].tolist(), b[1, :, 2].tolist(), tau)) < 1e-6

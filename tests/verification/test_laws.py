@@ -38,7 +38,9 @@ def test_law_of_a_strangers_backend(toychip: Backend, law: Law) -> None:
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
-def test_law_of_a_chip_with_options_and_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, law: Law) -> None:
+def test_law_of_a_chip_with_options_and_modes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, law: Law
+) -> None:
     with installed("toycamera", tmp_path, monkeypatch) as backend:
         law(backend)
 
@@ -51,10 +53,16 @@ def test_a_strangers_chip_is_compiled_for_and_listed(toychip: Backend, tmp_path:
     assert "toychip:one" in {t["name"] for t in json.loads(listed.stdout)["targets"]}
     model, data = DATA / "zoo/basicmotions_lif_ff.nir", DATA / "zoo/basicmotions_lif_ff.npz"
     refused = command(tmp_path, "verify", model, "--target", "toychip", "--data", data)
-    assert refused.returncode == 1 and "P320" in refused.stderr and "too many neurons" in refused.stderr
+    assert (
+        refused.returncode == 1
+        and "P320" in refused.stderr
+        and "too many neurons" in refused.stderr
+    )
 
 
-def test_the_laws_catch_a_backend_that_forgets_a_limit(toychip: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_laws_catch_a_backend_that_forgets_a_limit(
+    toychip: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import toychip as module
 
     monkeypatch.setattr(module, "findings", lambda program, target: [])
@@ -62,7 +70,9 @@ def test_the_laws_catch_a_backend_that_forgets_a_limit(toychip: Backend, monkeyp
         next(law for law in LAWS if law.__name__ == "refuses_what_is_above_a_limit")(toychip)
 
 
-def test_the_laws_catch_an_emulator_that_rounds_otherwise(toychip: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_laws_catch_an_emulator_that_rounds_otherwise(
+    toychip: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from toychip import network as chip
 
     whole = chip.to_json
@@ -71,7 +81,9 @@ def test_the_laws_catch_an_emulator_that_rounds_otherwise(toychip: Backend, monk
         next(law for law in LAWS if law.__name__ == "runs_its_files_as_the_integer_form")(toychip)
 
 
-def test_the_laws_catch_files_that_change_from_run_to_run(toychip: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_laws_catch_files_that_change_from_run_to_run(
+    toychip: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from toychip import network as chip
 
     whole, count = chip.to_json, iter(range(99))
@@ -92,15 +104,21 @@ def test_the_laws_catch_a_loss_without_a_name(
     kept: Callable[[Any], Any], message: str, toychip: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = type(toychip).approximations
-    monkeypatch.setattr(type(toychip), "approximations", lambda self, discrete: kept(whole(self, discrete)))
+    monkeypatch.setattr(
+        type(toychip), "approximations", lambda self, discrete: kept(whole(self, discrete))
+    )
     with pytest.raises(AssertionError, match=message):
         next(law for law in LAWS if law.__name__ == "names_its_approximations")(toychip)
 
 
-def test_the_laws_catch_a_default_that_changes_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_laws_catch_a_default_that_changes_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with installed("toycamera", tmp_path, monkeypatch) as backend:
         monkeypatch.setattr(
-            type(backend), "with_options", lambda self, chosen, log: type(self)("dvs") if chosen else self
+            type(backend),
+            "with_options",
+            lambda self, chosen, log: type(self)("dvs") if chosen else self,
         )
         with pytest.raises(AssertionError, match="files differ"):
             next(law for law in LAWS if law.__name__ == "has_defaults")(backend)
@@ -110,7 +128,12 @@ def test_the_laws_catch_a_default_that_changes_the_files(tmp_path: Path, monkeyp
     ("answer", "message"),
     [
         (lambda output, mode: output[:1] if mode == "one-event" else output, "shape"),
-        (lambda output, mode: output + np.random.default_rng().random() if mode == "one-event" else output, "second"),
+        (
+            lambda output, mode: (
+                output + np.random.default_rng().random() if mode == "one-event" else output
+            ),
+            "second",
+        ),
     ],
 )
 def test_the_laws_catch_modes_that_cannot_be_relied_on(

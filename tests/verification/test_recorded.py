@@ -36,7 +36,11 @@ def test_outputs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "few.npz", inputs=inputs, outputs=outputs[:, :, :2])
     with pytest.raises(InputError, match="recorded outputs do not fit"):
         compare(ZERO, Options(), read_data(tmp_path / "few.npz", Log()), Log())
-    for name, wrong in (("short", outputs[:, 1:]), ("flat", outputs[:, :, 0]), ("nan", outputs * np.nan)):
+    for name, wrong in (
+        ("short", outputs[:, 1:]),
+        ("flat", outputs[:, :, 0]),
+        ("nan", outputs * np.nan),
+    ):
         np.savez(tmp_path / f"{name}.npz", inputs=inputs, outputs=wrong)
         with pytest.raises(InputError, match="U603"):
             read_data(tmp_path / f"{name}.npz", Log())
@@ -68,7 +72,9 @@ def test_of_nengo_verify_says_that_near_is_the_best_there_is() -> None:
 
 
 def test_the_gate_is_the_recording_where_there_is_one(tmp_path: Path) -> None:
-    """The float stage gives other answers than the recording, so that a chip that follows it fails, too."""
+    """The float stage gives other answers than the recording, so that a chip that follows it fails,
+    too.
+    """
     log, file = Log(), tmp_path / "turned.npz"
     with np.load(recorded(ZERO)) as data:
         np.savez(file, inputs=data["inputs"], outputs=np.roll(data["outputs"], 1, axis=2))

@@ -28,11 +28,15 @@ def verified(model: object, inputs: np.ndarray, **options: Any) -> tuple[dict[st
 
 
 def outvoted() -> tuple[object, np.ndarray]:
-    """The second neuron lives on weights that round to zero beside the first input's, which never spikes."""
+    """The second neuron lives on weights that round to zero beside the first input's, which never
+    spikes.
+    """
     weight = np.array([[0.0, 0.5], [60.0, 0.2]])
     inputs = np.zeros((3, 40, 2), int)
     inputs[:, :, 1] = 1
-    return chain(2, nir.Linear(weight), lif(2), nir.Linear(np.eye(2)[1:] * 2), lif(1), n_out=1), inputs
+    return chain(
+        2, nir.Linear(weight), lif(2), nir.Linear(np.eye(2)[1:] * 2), lif(1), n_out=1
+    ), inputs
 
 
 def test_a_population_that_falls_silent_is_an_error_with_its_cause() -> None:
@@ -48,26 +52,42 @@ def test_a_population_that_falls_silent_is_an_error_with_its_cause() -> None:
 
 @pytest.mark.parametrize("chip", ["xylo", "loihi2", "spinnaker2", "speck"])
 def test_the_causes_are_named_on_every_chip(chip: str) -> None:
-    """An input that never spikes has the large weights: those of the other vanish, and nothing fires any more."""
-    first, second = nir.Linear(np.array([[2000.0, 0.3], [2000.0, 0.2]])), nir.Linear(np.eye(2) * 1.5)
+    """An input that never spikes has the large weights: those of the other vanish, and nothing
+    fires any more.
+    """
+    first, second = (
+        nir.Linear(np.array([[2000.0, 0.3], [2000.0, 0.2]])),
+        nir.Linear(np.eye(2) * 1.5),
+    )
     inputs = np.zeros((3, 40, 2), int)
     inputs[:, :, 1] = 1
     log = Log()
     data = Data(inputs, None, None)
-    result = verify(chain(2, first, lif(2), second, lif(2), n_out=2), chip, data, Options(reset="zero"), log=log)
+    result = verify(
+        chain(2, first, lif(2), second, lif(2), n_out=2), chip, data, Options(reset="zero"), log=log
+    )
     said = [d.message for d in log.errors if d.code == "P313"]
-    assert len(said) == 2 and f"from pass {chip}-quantise on; this alone silences it: weights" in said[0]
+    assert (
+        len(said) == 2
+        and f"from pass {chip}-quantise on; this alone silences it: weights" in said[0]
+    )
     assert "2 of 4 synapses from `in` round to zero" in said[0]
     assert said[1].endswith("`lif1`, which drives it, is silent")
     assert [row["silent"] for row in result["populations"]] == [2, 2] and not result["not_compared"]
     text = as_text(result)
-    assert "never on the chip: `lif1` 2 of 2, `lif3` 2 of 2." in text and "`in` -> `lif1` 2 round to zero" in text
+    assert (
+        "never on the chip: `lif1` 2 of 2, `lif3` 2 of 2." in text
+        and "`in` -> `lif1` 2 round to zero" in text
+    )
 
 
 def test_a_model_that_answers_nothing_agrees_with_anything() -> None:
     model = chain(2, nir.Linear(np.eye(2)), lif(2), n_out=2)
     result, log = verified(model, np.zeros((20, 9, 2), int))
-    assert result["silent_samples"] == 20 and [d.code for d in log.diagnostics if d.severity == "warning"][-1] == "P316"
+    assert (
+        result["silent_samples"] == 20
+        and [d.code for d in log.diagnostics if d.severity == "warning"][-1] == "P316"
+    )
     inputs = np.ones((20, 9, 2), int)
     inputs[0] = 0  # one of twenty may be silent
     result, log = verified(model, inputs)
@@ -77,20 +97,37 @@ def test_a_model_that_answers_nothing_agrees_with_anything() -> None:
 def test_findings_about_the_data_name_their_file(tmp_path: Path) -> None:
     data = np.load(VOWELS.with_suffix(".npz"))
     np.savez(tmp_path / "narrow.npz", inputs=data["inputs"][:2, :, :5])
-    np.savez(tmp_path / "shifted.npz", inputs=data["inputs"][:2], labels=data["labels"][:2] + 8, dt=0.5)
+    np.savez(
+        tmp_path / "shifted.npz", inputs=data["inputs"][:2], labels=data["labels"][:2] + 8, dt=0.5
+    )
     asked = ("verify", VOWELS, "--target", "loihi2")
     narrow = nirc(*asked, "--data", "narrow.npz", cwd=tmp_path)
     assert narrow.returncode == 3 and "--> narrow.npz: inputs" in narrow.stderr
-    wide = nirc(*asked, "--data", VOWELS.with_suffix(".npz"), "--calibrate", "narrow.npz", cwd=tmp_path)
-    assert wide.returncode == 3 and "--> narrow.npz: inputs" in wide.stderr and "(2, 60, 5)" in wide.stderr
+    wide = nirc(
+        *asked, "--data", VOWELS.with_suffix(".npz"), "--calibrate", "narrow.npz", cwd=tmp_path
+    )
+    assert (
+        wide.returncode == 3
+        and "--> narrow.npz: inputs" in wide.stderr
+        and "(2, 60, 5)" in wide.stderr
+    )
     shifted = nirc(*asked, "--data", "shifted.npz", cwd=tmp_path).stderr
-    assert "--> shifted.npz: labels" in shifted and "U609" in shifted and shifted.count("--> shifted.npz") == 2
+    assert (
+        "--> shifted.npz: labels" in shifted
+        and "U609" in shifted
+        and shifted.count("--> shifted.npz") == 2
+    )
 
 
 def test_the_first_divergence_names_the_pass() -> None:
     result, _ = verified(*outvoted())
     at = result["first_divergence"]
-    assert at["pass"] == "xylo-quantise" and at["stage"] == "integer" and at["expected"] == 1 and at["found"] == 0
+    assert (
+        at["pass"] == "xylo-quantise"
+        and at["stage"] == "integer"
+        and at["expected"] == 1
+        and at["found"] == 0
+    )
 
 
 def test_a_network_that_the_chip_runs_exactly_has_nothing_to_tell() -> None:
@@ -106,11 +143,16 @@ def test_the_gate_fails_and_passes_by_the_drop(tmp_path: Path) -> None:
     np.savez(tmp_path / "blind.npz", inputs=data["inputs"][:100])
     asked = ("verify", VOWELS, "--target", "xylo:audio3", "--reset", "zero", "--json", "v.json")
     strict = nirc(*asked, "--data", "few.npz", "--max-accuracy-drop", "0.01", cwd=tmp_path)
-    assert strict.returncode == 1 and "P312" in strict.stderr and "Agreement is lost" in strict.stdout
+    assert (
+        strict.returncode == 1 and "P312" in strict.stderr and "Agreement is lost" in strict.stdout
+    )
     device = json.loads((tmp_path / "v.json").read_text())["stages"][3]
     low, high = device["accuracy_interval"]
     assert low < device["accuracy"] < high
-    assert nirc(*asked, "--data", "few.npz", "--max-accuracy-drop", "0.9", cwd=tmp_path).returncode == 0
+    assert (
+        nirc(*asked, "--data", "few.npz", "--max-accuracy-drop", "0.9", cwd=tmp_path).returncode
+        == 0
+    )
     blind = nirc(*asked, "--data", "blind.npz", "--max-accuracy-drop", "0.01", cwd=tmp_path)
     assert blind.returncode == 1 and "agreement at stage `device`" in blind.stderr
 

@@ -1,4 +1,6 @@
-"""The what-if table: every approximation that a chip makes, alone; ranked; and those that it does not make are said."""
+"""The what-if table: every approximation that a chip makes, alone; ranked; and those that it does
+not make are said.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def alone(model: object, chip: str, **options: Any) -> dict[str, np.ndarray]:
     return {name: run(p, inputs).output for name, p in programs.items()}
 
 
-def branched(layers: dict[str, nir.NIRNode], edges: list[tuple[str, str]], n_in: int, n_out: int) -> nir.NIRGraph:
+def branched(
+    layers: dict[str, nir.NIRNode], edges: list[tuple[str, str]], n_in: int, n_out: int
+) -> nir.NIRGraph:
     """Between one input and one output."""
     return graph(
         {"input": nir.Input(np.array([n_in])), **layers, "output": nir.Output(np.array([n_out]))},
@@ -49,19 +53,26 @@ def test_what_a_chip_approximates_is_in_the_table(chip: str) -> None:
 
 def test_a_leak_and_its_lower_bound_are_specks() -> None:
     names = set(alone(DATA / "zoo/digits_lif_mlp.nir", "speck"))
-    assert {"decays: a constant leak, and nothing below 0", "saturation: several spikes a step"} <= names
+    assert {
+        "decays: a constant leak, and nothing below 0",
+        "saturation: several spikes a step",
+    } <= names
 
 
 @pytest.mark.parametrize("chip", ["xylo", "loihi2", "spinnaker2", "speck"])
 def test_rounded_weights_alone_are_near_the_models_and_few(chip: str) -> None:
     weight = np.random.default_rng(5).normal(0.3, 0.4, (40, 30))
     one = np.ones(40)
-    discrete = lower(chain(30, nir.Linear(weight), nir.IF(one, one, 0 * one), n_out=40), Options(), log=Log()).discrete
+    discrete = lower(
+        chain(30, nir.Linear(weight), nir.IF(one, one, 0 * one), n_out=40), Options(), log=Log()
+    ).discrete
     programs = registry.backend(chip).approximations(discrete)
     (program,) = (p for name, p in programs if name.startswith("weights"))
     (ops,) = (p.ops for s, _, p in program.edges() if s == "in")
     stored = ops[-1].apply(np.eye(30)).T
-    assert 0 < np.abs(stored - weight).max() < np.abs(weight).max() / 60  # half a step of 7 bits, turned at most once
+    assert (
+        0 < np.abs(stored - weight).max() < np.abs(weight).max() / 60
+    )  # half a step of 7 bits, turned at most once
     for row in stored:  # all are multiples of one step, or of its half if no two are neighbours
         steps = 2 * row / np.min(np.abs(np.diff(np.unique(row))))
         assert np.abs(steps - np.rint(steps)).max() < 1e-6
@@ -76,7 +87,15 @@ def test_a_delay_of_its_own_costs_four_bits_on_spinnaker2() -> None:
             "skip": nir.Linear(np.random.default_rng(2).normal(0.4, 0.3, (3, 2))),
             "o": lif(3, 8.0, 0.8),
         },
-        [("input", "a"), ("a", "h"), ("h", "b"), ("b", "o"), ("input", "skip"), ("skip", "o"), ("o", "output")],
+        [
+            ("input", "a"),
+            ("a", "h"),
+            ("h", "b"),
+            ("b", "o"),
+            ("input", "skip"),
+            ("skip", "o"),
+            ("o", "output"),
+        ],
         2,
         3,
     )
@@ -95,7 +114,15 @@ def test_a_loop_of_two_populations_is_late_on_every_chip_with_recurrence() -> No
             "g": lif(4, 8.0, 0.8),
             "c": nir.Linear(rng.normal(0.2, 0.3, (4, 4))),
         },
-        [("input", "a"), ("a", "h"), ("h", "b"), ("b", "g"), ("g", "c"), ("c", "h"), ("g", "output")],
+        [
+            ("input", "a"),
+            ("a", "h"),
+            ("h", "b"),
+            ("b", "g"),
+            ("g", "c"),
+            ("c", "h"),
+            ("g", "output"),
+        ],
         2,
         4,
     )
@@ -114,6 +141,9 @@ def test_the_table_is_ranked_and_says_what_is_exact() -> None:
     inputs = np.load(DIGITS.with_suffix(".npz"))["inputs"][:60]
     result = verify(DIGITS, "speck", Data(inputs, None, None), Options(reset="subtract"), log=Log())
     damage = [(row["agreement"], -row["count_error"]) for row in result["what_if"]]
-    assert damage == sorted(damage) and result["what_if"][0]["name"] == "saturation: several spikes a step"
+    assert (
+        damage == sorted(damage)
+        and result["what_if"][0]["name"] == "saturation: several spikes a step"
+    )
     assert result["exact"] == ["decays", "reset", "states", "delays"]
     assert "The chip makes no approximation of: decays, reset, states, delays." in as_text(result)

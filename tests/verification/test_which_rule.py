@@ -1,4 +1,6 @@
-"""Which rule gives recorded outputs: the ranking, numbers that no file holds, and layers that a file lacks."""
+"""Which rule gives recorded outputs: the ranking, numbers that no file holds, and layers that a
+file lacks.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ def test_a_rule_that_never_fires_comes_last_however_sparse_the_outputs_are(tmp_p
 
 def test_a_silent_recording_says_nothing(tmp_path: Path) -> None:
     with np.load(recorded(ZERO)) as data:
-        np.savez(tmp_path / "silent.npz", inputs=data["inputs"][:1] * 0, outputs=data["outputs"][:1] * 0)
+        np.savez(
+            tmp_path / "silent.npz", inputs=data["inputs"][:1] * 0, outputs=data["outputs"][:1] * 0
+        )
     found = inspection(ZERO, Options(), Log(), read_data(tmp_path / "silent.npz", Log()))
     assert "cannot tell the rules apart" in as_text(found, verbose=False)
 
@@ -134,17 +138,23 @@ def test_the_command_line_has_the_contract_s_fields(tmp_path: Path) -> None:
         (NORSE, "norse,dt=2e-3"),
     ],
 )
-def test_numbers_that_a_file_does_not_hold_are_found(model: Path, rule: str, tmp_path: Path) -> None:
+def test_numbers_that_a_file_does_not_hold_are_found(
+    model: Path, rule: str, tmp_path: Path
+) -> None:
     outputs = as_read(model, rule)
     assert (outputs != as_read(model, rule.partition(",")[0])).any()
     found = compared(model, written(tmp_path / "r.npz", inputs_of(model), outputs))
     text = found.rows[0]["from"]
     np.testing.assert_array_equal(as_read(model, text), outputs)
-    assert found.rows[0]["equal"] == 1 and found.advice[0].startswith(f"--from {text} gives every recorded entry")
+    assert found.rows[0]["equal"] == 1 and found.advice[0].startswith(
+        f"--from {text} gives every recorded entry"
+    )
     wanted = dict(pair.split("=") for pair in rule.split(",")[1:])
     given = dict(pair.split("=") for pair in text.split(",")[1:])
     assert given.keys() == wanted.keys()
-    assert all(given[k] == v or abs(float(given[k]) / float(v) - 1) < 0.2 for k, v in wanted.items())
+    assert all(
+        given[k] == v or abs(float(given[k]) / float(v) - 1) < 0.2 for k, v in wanted.items()
+    )
     assert ("other numbers near floor=" in found.advice[-1]) == ("floor" in wanted)
 
 
@@ -160,7 +170,10 @@ def test_numbers_that_were_not_tried_are_named(tmp_path: Path) -> None:
     found = compared(FLOOR, written(tmp_path / "r.npz", inputs_of(FLOOR), outputs))
     assert found.rows[0]["equal"] < 1
     assert found.advice[0].startswith("no rule gives every recorded entry")
-    assert "not every number was tried: --from sinabs,spikes=N,floor=VOLTS takes others" in found.advice
+    assert (
+        "not every number was tried: --from sinabs,spikes=N,floor=VOLTS takes others"
+        in found.advice
+    )
 
 
 def test_of_nengo_near_is_the_best_there_is() -> None:
@@ -168,12 +181,16 @@ def test_of_nengo_near_is_the_best_there_is() -> None:
     found = compared(model, recorded(model))
     assert found.rows[0]["from"] == "nengo"
     assert found.advice == (
-        "--from nengo comes nearest: Nengo's spikes fall between steps, so that near is the best there is",
+        "--from nengo comes nearest: Nengo's spikes fall between steps, so that near is the best "
+        "there is",
     )
 
 
 def test_near_is_said_where_another_rule_computes_the_same() -> None:
-    rows = [{"from": name, "active": 0.3, "equal": 0.9, "silent": False} for name in ("nir", "nengo", "norse")]
+    rows = [
+        {"from": name, "active": 0.3, "equal": 0.9, "silent": False}
+        for name in ("nir", "nengo", "norse")
+    ]
     trials: Any = SimpleNamespace(lost="")
     (advice,) = _advice(rows, trials, [])
     assert advice.startswith("--from nengo comes nearest")
@@ -210,13 +227,20 @@ def test_integrators_that_differ_are_told_one_by_one(tmp_path: Path) -> None:
     decay = np.linspace(0.5, 0.9, signal.shape[2])
     data = written(tmp_path / "r.npz", inputs_of(LINEAR), integrated(signal, decay, 0.25))
     (advice,) = compared(LINEAR, data).advice
-    assert "they keep 0.5, " in advice and "multiply their input by 0.25" in advice and "nir.LI(" in advice
+    assert (
+        "they keep 0.5, " in advice
+        and "multiply their input by 0.25" in advice
+        and "nir.LI(" in advice
+    )
 
 
 def test_spikes_behind_a_last_linear_layer_are_named(tmp_path: Path) -> None:
     outputs = np.random.default_rng(0).random(as_read(LINEAR, "snntorch").shape) < 0.3
     (advice,) = compared(LINEAR, written(tmp_path / "r.npz", inputs_of(LINEAR), outputs)).advice
-    assert "the file ends in a linear layer: it lacks the last neurons" in advice and "--readout if:" in advice
+    assert (
+        "the file ends in a linear layer: it lacks the last neurons" in advice
+        and "--readout if:" in advice
+    )
 
 
 def test_membranes_of_neurons_that_fire_are_no_recording(tmp_path: Path) -> None:
@@ -228,9 +252,15 @@ def test_membranes_of_neurons_that_fire_are_no_recording(tmp_path: Path) -> None
 @pytest.mark.parametrize("target", ["spinnaker2", "loihi2"])
 def test_a_readout_is_not_compared_with_what_comes_before_it(target: str) -> None:
     log = Log()
-    told = verify(LINEAR, target, read_data(recorded(LINEAR), log), Options(readout="if:1"), log=log)
+    told = verify(
+        LINEAR, target, read_data(recorded(LINEAR), log), Options(readout="if:1"), log=log
+    )
     assert "W204" not in {d.code for d in log.diagnostics}
-    assert told["recorded"] == {"equal": {"float": 1.0}, "first_difference": {"float": None}, "before_readout": True}
+    assert told["recorded"] == {
+        "equal": {"float": 1.0},
+        "first_difference": {"float": None},
+        "before_readout": True,
+    }
     assert told["stages"][0]["name"] == "recorded" and told["stages"][0]["count_error"] < 1e-4
     assert "The recording is that of the network before its readout" in report(told)
 
@@ -244,7 +274,9 @@ def test_a_wrong_rule_is_said_before_the_readout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("last", ["layer_3", "layer_2"])
-def test_a_lost_layer_of_spyx_is_asked_about_only_where_weights_come_last(last: str, tmp_path: Path) -> None:
+def test_a_lost_layer_of_spyx_is_asked_about_only_where_weights_come_last(
+    last: str, tmp_path: Path
+) -> None:
     graph = nir.read(DATA / "spyx" / "lif_dt1e-3.nir")
     nodes = {name: node for name, node in graph.nodes.items() if name <= last or name == "output"}
     edges = [(s, t) for s, t in graph.edges if s in nodes and t in nodes and t != "output"]

@@ -1,4 +1,6 @@
-"""The recorded networks of ``tests/data/simulators``, and their simulators where they are installed."""
+"""The recorded networks of ``tests/data/simulators``, and their simulators where they are
+installed.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ SIMULATORS = ("snntorch", "norse", "sinabs", "rockpool", "spyx", "nengo", "lava"
 
 @dataclass(frozen=True)
 class Case:
-    """One recorded network. ``read`` is the text for ``--from``; ``lost`` names what the export leaves out."""
+    """One recorded network.
+
+    ``read`` is the text for ``--from``; ``lost`` names what the export leaves out.
+    """
 
     simulator: str
     kind: str
@@ -38,7 +43,9 @@ class Case:
 
     @property
     def recorded(self) -> Path:
-        """``inputs`` (samples, steps, ...input shape) and ``outputs`` (samples, steps, ...output shape)."""
+        """``inputs`` (samples, steps, ...input shape) and ``outputs`` (samples, steps, ...output
+        shape).
+        """
         return self.model.with_suffix(".npz")
 
 
@@ -49,14 +56,18 @@ def index(directory: Path) -> dict[str, dict[str, str]]:
 
 
 def cases(simulator: str) -> Iterator[Case]:
-    """The recorded networks of one simulator. Kinds that its exporter refuses have no file and are left out."""
+    """The recorded networks of one simulator.
+
+    Kinds that its exporter refuses have no file and are left out.
+    """
     for kind, row in index(DATA / simulator).items():
         if "raises" not in row:
             yield Case(simulator, kind, row["read"], row.get("lost", ""))
 
 
 def record_anew(simulator: str, directory: Path, *needs: str, install: str) -> None:
-    """Run the simulator's script for the kinds that are committed. Some of ``needs`` missing: skip the test.
+    """Run the simulator's script for the kinds that are committed. Some of ``needs`` missing: skip
+    the test.
 
     Under NIRC_REQUIRE_ORACLES=1 a missing simulator fails the test instead.
     """
@@ -74,13 +85,20 @@ def record_anew(simulator: str, directory: Path, *needs: str, install: str) -> N
 
 
 def fields(path: Path) -> dict[str, Any]:
-    """All datasets of a NIR file by their paths. Edges are a set: exporters write them in no order."""
+    """All datasets of a NIR file by their paths.
+
+    Edges are a set: exporters write them in no order.
+    """
     found: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
             value = item[()]
-            found[name] = {tuple(edge) for edge in value.tolist()} if name.endswith("edges") else np.asarray(value)
+            found[name] = (
+                {tuple(edge) for edge in value.tolist()}
+                if name.endswith("edges")
+                else np.asarray(value)
+            )
 
     with h5py.File(path) as file:
         file.visititems(visit)

@@ -1,4 +1,6 @@
-"""The recorded networks of seven simulators: who wrote each is told, and read by that rule each is equal."""
+"""The recorded networks of seven simulators: who wrote each is told, and read by that rule each is
+equal.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def name(case: Case) -> str:
     return f"{case.simulator}-{case.kind}"
 
 
-@pytest.mark.parametrize("case", [c for c in EVERY if not c.lost and c.simulator != WITHIN_A_STEP], ids=name)
+@pytest.mark.parametrize(
+    "case", [c for c in EVERY if not c.lost and c.simulator != WITHIN_A_STEP], ids=name
+)
 def test_a_file_that_holds_everything_is_equal_in_every_step(case: Case) -> None:
     assert share(case, Options(writer=case.read), Log()) == 1
 
@@ -57,5 +61,9 @@ def test_no_file_is_taken_for_another_simulator_s(simulator: str) -> None:
 
 
 def test_nengo_comes_near() -> None:
-    shares = [share(case, Options(writer=case.read), Log()) for case in cases(WITHIN_A_STEP) if not case.lost]
+    shares = [
+        share(case, Options(writer=case.read), Log())
+        for case in cases(WITHIN_A_STEP)
+        if not case.lost
+    ]
     assert shares and np.mean(shares) > 0.95

@@ -1,4 +1,6 @@
-"""Slayer's files lie on the grids of its chip; so do some small files by hand, which are not taken for slayer's."""
+"""Slayer's files lie on the grids of its chip; so do some small files by hand, which are not taken
+for slayer's.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ from tests.build import cuba, graph, inp, linear, out
 
 def seen(weight: np.ndarray) -> Evidence:
     """Of a network whose time constants are 512 and 1024 parts of 4096."""
-    nodes = {"in": inp(weight.shape[1]), "w": linear(weight), "x": cuba(2, steps=8, synapse=4), "out": out(2)}
+    nodes = {
+        "in": inp(weight.shape[1]),
+        "w": linear(weight),
+        "x": cuba(2, steps=8, synapse=4),
+        "out": out(2),
+    }
     return evidence(Facts(graph(nodes, "in w x out")))
 
 

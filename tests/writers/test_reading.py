@@ -22,7 +22,9 @@ from tests.writers.cases import DATA as CASES
 LEAKY = CASES / "snntorch" / "leaky_zero.nir"
 
 
-def read(raw: object, *, asked: str | None = None, reset: str | None = None, strict: bool = False) -> Reading:
+def read(
+    raw: object, *, asked: str | None = None, reset: str | None = None, strict: bool = False
+) -> Reading:
     return reading_of(raw, asked=asked, reset=reset, discretise=None, log=Log(strict=strict))  # type: ignore[arg-type]
 
 
@@ -32,16 +34,24 @@ def said(model: Path, **options: object) -> set[tuple[str, str]]:
     return {(d.code, d.severity) for d in log.diagnostics if d.code[0] == "W"}
 
 
-# -- files by hand ----------------------------------------------------------------------------------------------
+# -- files by hand ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "neuron",
-    [lif(2), cuba(2), if_(2), lif(2, r=np.ones(2), tau=np.full(2, 0.02)), lif(2, r=np.full(2, 2.0))],
+    [
+        lif(2),
+        cuba(2),
+        if_(2),
+        lif(2, r=np.ones(2), tau=np.full(2, 0.02)),
+        lif(2, r=np.full(2, 2.0)),
+    ],
     ids=["lif", "cuba", "if", "r1", "r2"],
 )
 def test_a_file_by_hand_is_nobody_s(neuron: object) -> None:
-    found = read(graph({"a": inp(3), "w": linear(np.ones((2, 3))), "n": neuron, "b": out(2)}, "a w n b"))  # type: ignore[dict-item]
+    found = read(
+        graph({"a": inp(3), "w": linear(np.ones((2, 3))), "n": neuron, "b": out(2)}, "a w n b")
+    )  # type: ignore[dict-item]
     assert found.writer.name == "nir"
     assert found.confidence in ("none", "open")
 
@@ -49,13 +59,27 @@ def test_a_file_by_hand_is_nobody_s(neuron: object) -> None:
 @pytest.mark.parametrize(
     ("neuron", "dt_s", "help_"),
     [
-        (lif(2, r=np.ones(2), tau=np.full(2, 0.02)), None, "say who wrote it: --from nengo, --from nir --dt 1e-3"),
-        (lif(2, r=np.ones(2), tau=np.full(2, 0.02)), 1e-4, "say who wrote it: --from nengo, --from nir"),
-        (lif(2, tau=np.full(2, 5e-3), r=np.full(2, 50.0)), None, "say who wrote it: --from snntorch, --from nir"),
+        (
+            lif(2, r=np.ones(2), tau=np.full(2, 0.02)),
+            None,
+            "say who wrote it: --from nengo, --from nir --dt 1e-3",
+        ),
+        (
+            lif(2, r=np.ones(2), tau=np.full(2, 0.02)),
+            1e-4,
+            "say who wrote it: --from nengo, --from nir",
+        ),
+        (
+            lif(2, tau=np.full(2, 5e-3), r=np.full(2, 50.0)),
+            None,
+            "say who wrote it: --from snntorch, --from nir",
+        ),
     ],
     ids=["no step", "a given step", "a step in the file"],
 )
-def test_the_letter_is_offered_with_a_step_where_it_needs_one(neuron: RawNode, dt_s: float | None, help_: str) -> None:
+def test_the_letter_is_offered_with_a_step_where_it_needs_one(
+    neuron: RawNode, dt_s: float | None, help_: str
+) -> None:
     nodes = {"a": inp(3), "w": linear(np.ones((2, 3))), "n": neuron, "b": out(2)}
     log = Log()
     reading_of(graph(nodes, "a w n b"), asked=None, reset=None, discretise=None, dt_s=dt_s, log=log)
@@ -64,23 +88,36 @@ def test_the_letter_is_offered_with_a_step_where_it_needs_one(neuron: RawNode, d
 
 @pytest.mark.parametrize("steps", [1.5, 9.7, 25.476, 300.1, 1e5, 3e6])
 def test_gains_of_tau_over_dt_are_nobody_s_whatever_the_time_constant(steps: float) -> None:
-    """With one time constant, some other step of three digits often explains the gain after Rockpool's formula."""
+    """With one time constant, some other step of three digits often explains the gain after
+    Rockpool's formula.
+    """
     for longer in np.random.default_rng(0).uniform(1, 2, 300):
         neuron = lif(2, steps * longer)
-        found = read(graph({"a": inp(3), "w": linear(np.ones((2, 3))), "n": neuron, "b": out(2)}, "a w n b"))
+        found = read(
+            graph({"a": inp(3), "w": linear(np.ones((2, 3))), "n": neuron, "b": out(2)}, "a w n b")
+        )
         assert found.confidence != "conclusive", neuron
 
 
 def test_one_changed_number_is_no_snntorch_file_any_more() -> None:
     """r = tau / 1e-4 holds in every node of an export; a person changes one of them."""
     usual = lif(2, 7.3)
-    nodes = {"input": inp(2), "0": linear(np.eye(2)), "1": usual, "2": linear(np.eye(2)), "3": lif(2), "output": out(2)}
+    nodes = {
+        "input": inp(2),
+        "0": linear(np.eye(2)),
+        "1": usual,
+        "2": linear(np.eye(2)),
+        "3": lif(2),
+        "output": out(2),
+    }
     assert "snntorch" in read(graph(nodes, "input 0 1 2 3 output")).candidates
     nodes["3"] = changed(usual, r=np.array([1.0, 7.3]))
     assert read(graph(nodes, "input 0 1 2 3 output")).confidence == "none"
 
 
-@pytest.mark.parametrize(("name", "confidence"), [("paper/lif_norse", "none"), ("zoo/digits_if_cnn", "open")])
+@pytest.mark.parametrize(
+    ("name", "confidence"), [("paper/lif_norse", "none"), ("zoo/digits_if_cnn", "open")]
+)
 def test_published_files_without_fingerprints_stay_nobody_s(name: str, confidence: str) -> None:
     reading = load_as(DATA / f"{name}.nir", Options(), log=Log())[1]
     assert (reading.writer.name, reading.confidence) == ("nir", confidence)
@@ -101,7 +138,7 @@ def test_published_files_with_fingerprints_are_their_simulator_s(name: str, writ
     assert reading.evidence
 
 
-# -- what stays open --------------------------------------------------------------------------------------------
+# -- what stays open -------------------------------------------------------------------------------
 
 
 def test_every_choice_that_the_file_does_not_record_is_a_warning_with_its_option() -> None:
@@ -118,7 +155,9 @@ def test_a_choice_that_is_given_is_open_no_more() -> None:
     assert reading.text == "snntorch,reset=zero"
     assert reading.assumed == {"reset_delay": "yes"}
     assert ("W202", "warning") in said(LEAKY)
-    assert ("W202", "warning") not in said(LEAKY, writer="snntorch")  # whoever names the writer means its defaults
+    assert ("W202", "warning") not in said(
+        LEAKY, writer="snntorch"
+    )  # whoever names the writer means its defaults
 
 
 def test_strict_refuses_while_a_choice_is_open() -> None:
@@ -139,7 +178,9 @@ def test_where_no_evidence_is_conclusive_the_candidates_are_named() -> None:
 
 def test_reset_goes_to_whoever_wrote_the_file() -> None:
     assert load_as(LEAKY, Options(reset="zero"), log=Log())[1].text == "snntorch,reset=zero"
-    assert load_as(LEAKY, Options(reset="zero", writer="nir"), log=Log())[1].text == "nir,reset=zero"
+    assert (
+        load_as(LEAKY, Options(reset="zero", writer="nir"), log=Log())[1].text == "nir,reset=zero"
+    )
     with pytest.raises(UsageError, match="rockpool"):
         load_as(LEAKY, Options(reset="zero", writer="rockpool"), log=Log())
 
@@ -166,11 +207,22 @@ def test_what_makes_no_sense_is_refused_with_what_would(asked: str, hint: str) -
 
 def test_the_table_of_writers_is_whole() -> None:
     writers = installed_writers()
-    assert list(writers) == ["lava", "nengo", "norse", "rockpool", "sinabs", "snntorch", "spyx", "nir"]
+    assert list(writers) == [
+        "lava",
+        "nengo",
+        "norse",
+        "rockpool",
+        "sinabs",
+        "snntorch",
+        "spyx",
+        "nir",
+    ]
     for name, writer in writers.items():
         assert writer.name == name
         for choice in writer.choices:
-            assert choice.values and all(choice.takes(value) for value in (*choice.values, *choice.tried))
+            assert choice.values and all(
+                choice.takes(value) for value in (*choice.values, *choice.tried)
+            )
 
 
 def test_a_step_of_the_user_names_the_time_and_changes_no_decay() -> None:
@@ -182,7 +234,7 @@ def test_a_step_of_the_user_names_the_time_and_changes_no_decay() -> None:
     assert "P310" in {d.code for d in log.diagnostics}
 
 
-# -- a reading that contradicts the file ---------------------------------------------------------------------------
+# -- a reading that contradicts the file -----------------------------------------------------------
 
 
 def reported(model: Path, **options: object) -> list[tuple[str, str]]:
@@ -194,7 +246,9 @@ def reported(model: Path, **options: object) -> list[tuple[str, str]]:
 def test_another_simulator_s_rule_on_a_sure_file_is_a_warning() -> None:
     assert reported(LEAKY, writer="sinabs") == [("W208", "snntorch")]
     assert reported(LEAKY, discretise="euler") == [("W208", "snntorch")]
-    assert reported(LEAKY, writer="snntorch") == reported(LEAKY, writer="nir") == reported(LEAKY) == []
+    assert (
+        reported(LEAKY, writer="snntorch") == reported(LEAKY, writer="nir") == reported(LEAKY) == []
+    )
 
 
 @pytest.mark.parametrize("asked", ["snntorch,reset=zero", "nir,reset=zero"])
@@ -207,13 +261,15 @@ def test_a_reset_that_is_given_twice_and_differently_is_refused(asked: str) -> N
 def test_a_note_in_the_file_that_its_numbers_contradict_leaves_every_choice_open() -> None:
     raw, _ = load_raw(LEAKY, Log())
     log = Log()
-    found = reading_of(replace(raw, recorded="sinabs,spikes=one"), asked=None, reset=None, discretise=None, log=log)
+    found = reading_of(
+        replace(raw, recorded="sinabs,spikes=one"), asked=None, reset=None, discretise=None, log=log
+    )
     assert found.writer.name == "sinabs"
     assert {d.code for d in log.diagnostics if d.severity == "warning"} == {"W202", "W208"}
     assert set(found.open_keys) == {c.key for c in found.writer.choices} - {"spikes"}
 
 
-# -- chance ----------------------------------------------------------------------------------------------------------
+# -- chance ----------------------------------------------------------------------------------------
 
 
 def hand_made(names: str, *neurons: RawNode) -> RawGraph:
@@ -221,7 +277,9 @@ def hand_made(names: str, *neurons: RawNode) -> RawGraph:
     nodes: dict[str, RawNode] = {"input": inp(2), "output": out(2)}
     for name, neuron in zip(names.split(), neurons, strict=True):
         nodes[f"{name}w"] = linear(np.eye(2))
-        nodes[name] = replace(neuron, fields={k: v.astype(np.float32) for k, v in neuron.fields.items()})  # type: ignore[union-attr]
+        nodes[name] = replace(
+            neuron, fields={k: v.astype(np.float32) for k, v in neuron.fields.items()}
+        )  # type: ignore[union-attr]
     order = [x for name in names.split() for x in (f"{name}w", name)]
     return graph(nodes, " ".join(["input", *order, "output"]))
 

@@ -1,4 +1,6 @@
-"""The committed cases made anew by the installed simulators: a release that computes otherwise is noticed here."""
+"""The committed cases made anew by the installed simulators: a release that computes otherwise is
+noticed here.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,14 @@ from tests.writers.cases import DATA, SIMULATORS, cases, fields, index, record_a
 
 NEEDS = {
     "snntorch": (("torch", "nirtorch", "snntorch"), "pip install 'nirc[oracles]'"),
-    "sinabs": (("torch", "nirtorch", "sinabs"), "pip install 'nirc[oracles]'; pip install --no-deps sinabs==3.1.3"),
+    "sinabs": (
+        ("torch", "nirtorch", "sinabs"),
+        "pip install 'nirc[oracles]'; pip install --no-deps sinabs==3.1.3",
+    ),
     "lava": (
         ("torch", "lava"),
-        "pip install 'nirc[oracles]'; pip install --no-deps --ignore-requires-python lava-nc==0.10.0 lava-dl==0.6.0",
+        "pip install 'nirc[oracles]'; pip install --no-deps --ignore-requires-python "
+        "lava-nc==0.10.0 lava-dl==0.6.0",
     ),
 }
 
@@ -35,10 +41,16 @@ def test_an_installed_simulator_makes_the_same_cases(simulator: str, tmp_path: P
         if missing := old.keys() ^ new.keys():
             differences.append(f"{case.kind}: {sorted(missing)} in one of the files only")
         differences += [
-            f"{case.kind}.nir: {name}" for name in old.keys() & new.keys() if not same(old[name], new[name])
+            f"{case.kind}.nir: {name}"
+            for name in old.keys() & new.keys()
+            if not same(old[name], new[name])
         ]
         with np.load(case.recorded) as recorded, np.load(tmp_path / case.recorded.name) as anew:
-            differences += [f"{case.kind}.npz: {name}" for name in recorded if not close(recorded[name], anew[name])]
+            differences += [
+                f"{case.kind}.npz: {name}"
+                for name in recorded
+                if not close(recorded[name], anew[name])
+            ]
     assert not differences, f"{simulator} writes or computes otherwise than recorded: {differences}"
 
 

@@ -39,10 +39,15 @@ def test_a_time_constant_that_is_advised_gives_the_decay(name: str, kind: str) -
             assert d.decay_syn.item() == pytest.approx(decay, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", [name for name, w in installed_writers().items() if w.importer is not None])
+@pytest.mark.parametrize(
+    "name", [name for name, w in installed_writers().items() if w.importer is not None]
+)
 def test_a_file_for_an_importer_has_advice_in_steps(name: str) -> None:
     reader = loaded(installed_writers()[name])
-    assert reader.training(Continuous("LIF"), Setting(None, reader.defaults())).time_constant(0.75) == "4 steps"
+    assert (
+        reader.training(Continuous("LIF"), Setting(None, reader.defaults())).time_constant(0.75)
+        == "4 steps"
+    )
 
 
 def test_norse_s_time_constants_are_those_of_the_file() -> None:
@@ -60,15 +65,24 @@ def test_counted_in_steps_or_unknown_a_time_constant_is_in_steps() -> None:
 def test_a_readout_that_nirc_added_is_changed_by_its_option() -> None:
     assert Training(added=True).with_decay("tau_mem", 0.875) == "--readout li:8"
     network = chain(2, linear(np.random.default_rng(0), 3, 2), n_out=3)
-    assert [d.help.split(";")[0] for d in said(network, "xylo", "D402", readout="li:10")] == ["--readout li:8"]
+    assert [d.help.split(";")[0] for d in said(network, "xylo", "D402", readout="li:10")] == [
+        "--readout li:8"
+    ]
 
 
 def test_the_advice_on_decays_is_the_same_network_s_own() -> None:
-    """Rockpool decays exponentially: for a decay of 15/16 a time constant has 15.49 steps, not 16."""
+    """Rockpool decays exponentially: for a decay of 15/16 a time constant has 15.49 steps, not
+    16.
+    """
     found = {d.where: d for d in said(DATA / "rockpool/lif_default.nir", "xylo", "D402")}
     (mem, *_) = [d for where, d in found.items() if where.endswith("/tau_mem")]
-    decay, tau_s = (float(text.split()[i]) for text, i in zip(mem.help.split(": tau_mem = "), (5, 0), strict=True))
-    assert tau_s == pytest.approx(-1e-3 / np.log(decay), rel=1e-3) and mem.found.endswith(f"becomes {tau_s:.4g} s")
+    decay, tau_s = (
+        float(text.split()[i])
+        for text, i in zip(mem.help.split(": tau_mem = "), (5, 0), strict=True)
+    )
+    assert tau_s == pytest.approx(-1e-3 / np.log(decay), rel=1e-3) and mem.found.endswith(
+        f"becomes {tau_s:.4g} s"
+    )
 
 
 def said(network: object, target: str, code: str, **options: object) -> list[Diagnostic]:

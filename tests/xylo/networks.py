@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 
 from nirc.backends.xylo.specification import IntArray, Specification
 
-CLOCKS = ("isyn_clock_enable", "ra_clock_enable", "hm_clock_enable", "bias_clock_enable", "ram_power_enable")
-DEBUG = {"audio2": (*CLOCKS, "isyn2_clock_enable"), "audio3": (), "imu": (*CLOCKS, "always_update_omp_stat")}
+CLOCKS = (
+    "isyn_clock_enable",
+    "ra_clock_enable",
+    "hm_clock_enable",
+    "bias_clock_enable",
+    "ram_power_enable",
+)
+DEBUG = {
+    "audio2": (*CLOCKS, "isyn2_clock_enable"),
+    "audio3": (),
+    "imu": (*CLOCKS, "always_update_omp_stat"),
+}
 FLAVOURS = ("calm", "busy", "saturated", "ties")
 
 
@@ -65,7 +75,9 @@ def random_network(
 
 
 def _random_aliases(rng: np.random.Generator, hidden: int) -> IntArray:
-    """Any other neuron for some of them: up, down, chains, circles and several sources of one target."""
+    """Any other neuron for some of them: up, down, chains, circles and several sources of one
+    target.
+    """
     if hidden == 1:
         return np.array([-1])
     step = rng.integers(1, hidden, hidden)  # 1..hidden-1 places on: never itself
@@ -85,7 +97,9 @@ def random_raster(rng: np.random.Generator, samples: int, steps: int, inputs: in
 def networks_and_rasters(
     draw: st.DrawFn, *, max_hidden: int = 25, max_samples: int = 4, max_steps: int = 20
 ) -> tuple[Specification, IntArray]:
-    """Sizes and flavour are drawn (and shrunk) by Hypothesis, the numbers inside by a drawn seed."""
+    """Sizes and flavour are drawn (and shrunk) by Hypothesis, the numbers inside by a drawn
+    seed.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
     inputs = draw(st.integers(1, 6), label="inputs")
     spec = random_network(

@@ -13,11 +13,16 @@ from nirc.backends.xylo.specification import Specification
 
 
 def require_xylosim() -> ModuleType:
-    """The module ``xylosim.v2``. Missing: the test is skipped, or fails under NIRC_REQUIRE_ORACLES=1."""
+    """The module ``xylosim.v2``.
+
+    Missing: the test is skipped, or fails under NIRC_REQUIRE_ORACLES=1.
+    """
     try:
         import xylosim.v2
     except ImportError as error:
-        reason = f"the vendor's simulator is missing ({error}); install it: pip install xylosim==0.1.3"
+        reason = (
+            f"the vendor's simulator is missing ({error}); install it: pip install xylosim==0.1.3"
+        )
         if os.environ.get("NIRC_REQUIRE_ORACLES") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
@@ -26,7 +31,10 @@ def require_xylosim() -> ModuleType:
 
 
 class Oracle:
-    """One network in xylosim. It keeps the synapse lists: the layer holds raw pointers into them."""
+    """One network in xylosim.
+
+    It keeps the synapse lists: the layer holds raw pointers into them.
+    """
 
     def __init__(self, v2: ModuleType, spec: Specification, *, has_bias: bool = True) -> None:
         self.hidden, self.outputs = spec.weights_out.shape
@@ -54,7 +62,9 @@ class Oracle:
         )
 
     def run_sample(self, raster: list[list[int]]) -> Any:
-        """Output spikes (steps x outputs, lists) from zero states; records are left in ``layer``."""
+        """Output spikes (steps x outputs, lists) from zero states; records are left in
+        ``layer``.
+        """
         self.layer.reset_all()
         return self.layer.evolve(raster)
 
@@ -78,5 +88,10 @@ class Oracle:
 
 
 def _synapses(v2: ModuleType, weights: np.ndarray) -> list[list[Any]]:
-    """xylosim's list for each source of ``weights`` (sources, targets, synapses); zeros are left out."""
-    return [[v2.XyloSynapse(int(j), int(k), int(row[j, k])) for j, k in np.argwhere(row)] for row in weights]
+    """xylosim's list for each source of ``weights`` (sources, targets, synapses); zeros are left
+    out.
+    """
+    return [
+        [v2.XyloSynapse(int(j), int(k), int(row[j, k])) for j, k in np.argwhere(row)]
+        for row in weights
+    ]

@@ -1,10 +1,11 @@
 """A strict stand-in for the parts of the vendor's package `samna` that deploy.py uses.
 
-Objects take known attributes only, and values of the vendor's types only (plain int and bool, lists of lists). What
-differs between the chips differs here: Audio 2 counts in `timestamp`, is reached through `get_xylo_model` and tells
-its outputs through a NeuronStateSinkNode; the others count in `timestep`. A fake board runs nirc's emulator on what was
-uploaded; its time goes on from run to run, and its neurons keep their states until the configuration clears them.
-Source: rockpool 3.1.0, `devices/xylo/*/xylo_samna.py` and `*_devkit_utils.py`; samna's reference.
+Objects take known attributes only, and values of the vendor's types only (plain int and bool, lists
+of lists). What differs between the chips differs here: Audio 2 counts in `timestamp`, is reached
+through `get_xylo_model` and tells its outputs through a NeuronStateSinkNode; the others count in
+`timestep`. A fake board runs nirc's emulator on what was uploaded; its time goes on from run to
+run, and its neurons keep their states until the configuration clears them. Source: rockpool 3.1.0,
+`devices/xylo/*/xylo_samna.py` and `*_devkit_utils.py`; samna's reference.
 """
 
 from __future__ import annotations
@@ -124,7 +125,10 @@ def make(variant: str) -> SimpleNamespace:
     board = Board(module, variant)
     if variant == "audio2":
         module.NeuronStateSinkNode = lambda: StateSink(board)
-    devices = [SimpleNamespace(device_type_name="Speck2fDevKit"), SimpleNamespace(device_type_name=board_name)]
+    devices = [
+        SimpleNamespace(device_type_name="Speck2fDevKit"),
+        SimpleNamespace(device_type_name=board_name),
+    ]
     wires: dict[str, Any] = {}
     if variant == "audio2":
         wires["BasicSinkNode_xylo_core2_event_output_event"] = lambda: Wire(board)
@@ -136,7 +140,8 @@ def make(variant: str) -> SimpleNamespace:
         **{module_name: module},
         **wires,
         device=SimpleNamespace(
-            get_all_devices=lambda: devices, open_device=lambda info: board if info is devices[1] else None
+            get_all_devices=lambda: devices,
+            open_device=lambda info: board if info is devices[1] else None,
         ),
         graph=graph,
         board=board,
@@ -153,8 +158,13 @@ def _configuration(variant: str) -> SimpleNamespace:
     output = strict("OutputNeuron", cell)
     weights = {"weight_bit_shift": (integer(0, 7), 0), "weights": (matrix, list)}
     both = weights | ({"syn2_weights": (matrix, list)} if two else {})
-    inputs, readout = strict("Input", both), strict("Readout", weights | {"neurons": (list_of(output), list)})
-    inner = strict("Block", both | {"aliasing": (boolean, False), "neurons": (list_of(hidden), list)})
+    inputs, readout = (
+        strict("Input", both),
+        strict("Readout", weights | {"neurons": (list_of(output), list)}),
+    )
+    inner = strict(
+        "Block", both | {"aliasing": (boolean, False), "neurons": (list_of(hidden), list)}
+    )
     flags: dict[str, tuple[Any, Any]] = dict.fromkeys(_debug_flags(variant), (boolean, False))
     monitor = a(list) if variant == "audio3" else a(NeuronRange)
     debug = strict("Debug", flags | {"monitor_neuron_spike": (monitor, None)})
@@ -183,20 +193,33 @@ def _configuration(variant: str) -> SimpleNamespace:
 
 
 def _debug_flags(variant: str) -> list[str]:
-    clocks = {"audio2": ("isyn", "isyn2", "ra", "bias", "hm"), "audio3": (), "imu": ("isyn", "ra", "bias", "hm")}
-    return [f"{c}_clock_enable" for c in clocks[variant]] + ["ram_power_enable", "always_update_omp_stat"]
+    clocks = {
+        "audio2": ("isyn", "isyn2", "ra", "bias", "hm"),
+        "audio3": (),
+        "imu": ("isyn", "ra", "bias", "hm"),
+    }
+    return [f"{c}_clock_enable" for c in clocks[variant]] + [
+        "ram_power_enable",
+        "always_update_omp_stat",
+    ]
 
 
 def _events(variant: str) -> SimpleNamespace:
     step = "timestamp" if variant == "audio2" else "timestep"
     count = integer(0, 1 << 31)
-    target: dict[str, tuple[Any, Any]] = {} if variant == "audio2" else {"target_timestep": (count, None)}
+    target: dict[str, tuple[Any, Any]] = (
+        {} if variant == "audio2" else {"target_timestep": (count, None)}
+    )
     return SimpleNamespace(
         Spike=strict("Spike", {"neuron_id": (count, 0), step: (count, 0)}),
         TriggerProcessing=strict("TriggerProcessing", target),
         TriggerReadout=strict("TriggerReadout", {}),
-        WriteRegisterValue=strict("WriteRegisterValue", {"address": (count, 0), "data": (count, 0)}),
-        RegisterValue=type("RegisterValue", (), {}),  # another event, which may come between Readouts
+        WriteRegisterValue=strict(
+            "WriteRegisterValue", {"address": (count, 0), "data": (count, 0)}
+        ),
+        RegisterValue=type(
+            "RegisterValue", (), {}
+        ),  # another event, which may come between Readouts
         Readout=type("Readout", (), {}),
     )
 
@@ -206,13 +229,19 @@ def validate(config: Any, block: str) -> tuple[bool, str]:
     inner = getattr(config, block)
     n, outputs = len(inner.neurons), len(config.readout.neurons)
     first = last = n if block == "reservoir" else min(n, 128)
-    shapes = [("input", config.input, None, first), (block, inner, n, n), ("readout", config.readout, last, outputs)]
+    shapes = [
+        ("input", config.input, None, first),
+        (block, inner, n, n),
+        ("readout", config.readout, last, outputs),
+    ]
     for name, part, rows, columns in shapes:
         for key in ("weights", "syn2_weights"):
             found = getattr(part, key, [])
             if key == "syn2_weights" and not found:
                 continue
-            if (rows is not None and len(found) != rows) or any(len(row) != columns for row in found):
+            if (rows is not None and len(found) != rows) or any(
+                len(row) != columns for row in found
+            ):
                 return False, f"{name}.{key} does not match the neurons"
     if any(x.threshold < 1 for x in (*inner.neurons, *config.readout.neurons)):
         return False, "a threshold is not positive"
@@ -250,7 +279,9 @@ class Wire:
 
 
 class StateSink:
-    """Audio 2's NeuronStateSinkNode: what the outputs did since ``reset``, a list for each output."""
+    """Audio 2's NeuronStateSinkNode: what the outputs did since ``reset``, a list for each
+    output.
+    """
 
     def __init__(self, board: Board) -> None:
         self.board, self.connected = board, False
@@ -272,7 +303,9 @@ class StateSink:
 
 
 class Board:
-    """Takes a configuration and input events; answers as the chip of ``variant`` would, computed by the emulator."""
+    """Takes a configuration and input events; answers as the chip of ``variant`` would, computed by
+    the emulator.
+    """
 
     def __init__(self, module: Any, variant: str) -> None:
         self.module, self.variant, self.block = module, variant, MODULES[variant][1]
@@ -282,7 +315,11 @@ class Board:
         self.answers: list[Any] = []
         self.state_sinks: list[StateSink] = []
         self.initialised = variant != "audio2"
-        self.microphone, self.sensor_port, self.silent = variant == "audio2", variant != "imu", False
+        self.microphone, self.sensor_port, self.silent = (
+            variant == "audio2",
+            variant != "imu",
+            False,
+        )
         self.step = 0  # the first step that has not been processed
         self.past: list[list[int]] = []  # input counts of all steps since the states were cleared
         if variant == "audio2":
@@ -331,10 +368,14 @@ class Board:
             self._process(events)
 
     def _process(self, events: list[Any]) -> None:
-        """Every step up to the end that ``events`` give, unless something that must be off is still on."""
+        """Every step up to the end that ``events`` give, unless something that must be off is still
+        on.
+        """
         assert not self.microphone and self.sensor_port
         assert not getattr(self.config, "imu_if_input_enable", False)
-        assert getattr(self.config, "input_source", InputSource.SpikeEvents) is InputSource.SpikeEvents
+        assert (
+            getattr(self.config, "input_source", InputSource.SpikeEvents) is InputSource.SpikeEvents
+        )
         if self.silent:
             return
         spikes, end = self._audio2(events) if self.variant == "audio2" else self._others(events)
@@ -354,10 +395,14 @@ class Board:
             self.step += 1
 
     def _audio2(self, events: list[Any]) -> tuple[list[tuple[int, int]], int]:
-        """A spike after the end makes the last step run; the registers that it went to are wiped out."""
+        """A spike after the end makes the last step run; the registers that it went to are wiped
+        out.
+        """
         *spikes, last = [e for e in events if isinstance(e, self.module.event.Spike)]
         wiped = [e.address for e in events[len(spikes) + 1 :] if e.data == 0]
-        assert wiped == [0x11, 0x12, 0x13, 0x14], "the spike after the end would reach the next sample"
+        assert wiped == [0x11, 0x12, 0x13, 0x14], (
+            "the spike after the end would reach the next sample"
+        )
         return [(e.neuron_id, e.timestamp) for e in spikes], last.timestamp
 
     def _others(self, events: list[Any]) -> tuple[list[tuple[int, int]], int]:
@@ -390,11 +435,17 @@ class Board:
         config = tree(self.config) | {"format": "nirc-xylo-config/1", "variant": self.variant}
         config["operation_mode"] = "AcceleratedTime"
         config.pop("clear_network_state", None)
-        unwritten = {"monitor_neuron_spike"} | ({"always_update_omp_stat"} if self.variant == "audio2" else set())
-        config["debug"] = {name: flag for name, flag in config["debug"].items() if name not in unwritten}
+        unwritten = {"monitor_neuron_spike"} | (
+            {"always_update_omp_stat"} if self.variant == "audio2" else set()
+        )
+        config["debug"] = {
+            name: flag for name, flag in config["debug"].items() if name not in unwritten
+        }
         if self.variant == "audio3":
             config |= {"debug": {}, "input_source": "SpikeEvents"}
-        if self.variant != "imu" and not config["synapse2_enable"]:  # the chip then leaves these memories alone
+        if (
+            self.variant != "imu" and not config["synapse2_enable"]
+        ):  # the chip then leaves these memories alone
             n_in, n = len(config["input"]["weights"]), len(config[self.block]["neurons"])
             columns = len(config["input"]["weights"][0])
             config["input"]["syn2_weights"] = [[0] * columns] * n_in

@@ -1,4 +1,6 @@
-"""Calibrated for Xylo: brakes stand in for the reset to zero, on the emitted files too; without data nothing does."""
+"""Calibrated for Xylo: brakes stand in for the reset to zero, on the emitted files too; without
+data nothing does.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_the_emitted_files_answer_more_like_the_model_on_samples_not_seen() -> N
 
 
 def test_the_emulator_equals_the_integer_form_with_brakes() -> None:
-    """A network whose synaptic states never saturate in between: the integer form adds all sources at once."""
+    """A network whose synaptic states never saturate in between: the integer form adds all sources
+    at once.
+    """
     rng = np.random.default_rng(3)
     done = made(recurrent(rng, 4, 12, 3), spikes(16, 4, seed=2))
     assert done.bundle.manifest["calibration"]["kept"] == "distillation"
@@ -52,11 +56,16 @@ def test_the_emulator_equals_the_integer_form_with_brakes() -> None:
 
 def test_the_manifest_tells_what_was_chosen_and_the_notes_name_each_population() -> None:
     log = Log()
-    done = compile_model(feed_forward(), "xylo", Options(seed=1), log=log, calibration=spikes(24, 6, seed=8))
+    done = compile_model(
+        feed_forward(), "xylo", Options(seed=1), log=log, calibration=spikes(24, 6, seed=8)
+    )
     told = done.bundle.manifest["calibration"]
     assert told["inputs"] == [24, 30, 6] and len(told["inputs_sha256"]) == 64 and told["seed"] == 1
     assert told["kept"] != "start" and set(told["populations"]) == {"lif1", "lif3"}
-    assert told["populations"]["lif1"]["brake_thresholds"] > 0 and "brake_thresholds" not in told["populations"]["lif3"]
+    assert (
+        told["populations"]["lif1"]["brake_thresholds"] > 0
+        and "brake_thresholds" not in told["populations"]["lif3"]
+    )
     notes = [d.message for d in log.diagnostics if d.code == "D414"]
     assert len(notes) == 2 and "brake" in notes[0] and "`lif3`" in notes[1]
 
@@ -75,7 +84,16 @@ def test_a_fan_out_at_the_limit_gets_no_brakes() -> None:
     """Audio 2 holds 64 targets of a neuron; a brake would be the 65th."""
     rng = np.random.default_rng(3)
     full = linear(rng, 64, 8, 0.3)
-    model = chain(4, linear(rng, 8, 4), lif(8, 10), full, lif(64, 10), linear(rng, 2, 64, 0.1), lif(2, 10), n_out=2)
+    model = chain(
+        4,
+        linear(rng, 8, 4),
+        lif(8, 10),
+        full,
+        lif(64, 10),
+        linear(rng, 2, 64, 0.1),
+        lif(2, 10),
+        n_out=2,
+    )
     done = made(model, spikes(16, 4, seed=2), "xylo:audio2")
     used, limit = done.mapped.utilisation["fan-out of one neuron"]
     assert used <= limit == 64

@@ -1,4 +1,6 @@
-"""Models in, Xylo configurations out: they fit or say why not, and the vendor's simulator runs them identically."""
+"""Models in, Xylo configurations out: they fit or say why not, and the vendor's simulator runs them
+identically.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def refused(model: object, target: str = "xylo", **options: object) -> list[tupl
 
 @pytest.mark.oracle
 @pytest.mark.parametrize(("file", "reset", "expected"), NETWORKS)
-def test_the_emitted_configuration_runs_in_xylosim_as_nirc_runs_it(file: str, reset: str, expected: str) -> None:
+def test_the_emitted_configuration_runs_in_xylosim_as_nirc_runs_it(
+    file: str, reset: str, expected: str
+) -> None:
     v2 = require_xylosim()
     bundle = nirc.compile(DATA / file, "xylo", reset=reset, dt=DT)
     assert bundle.manifest["target"] == expected
@@ -105,19 +109,25 @@ def test_at_the_limit_of_hidden_neurons_it_fits_and_one_above_it_does_not(n: int
 
 def test_a_single_population_gets_relay_neurons_for_its_outputs() -> None:
     rng = np.random.default_rng(0)
-    bundle = nirc.compile(chain(3, nir.Linear(rng.uniform(0.1, 0.5, (4, 3))), lif(4), n_out=4), "xylo")
+    bundle = nirc.compile(
+        chain(3, nir.Linear(rng.uniform(0.1, 0.5, (4, 3))), lif(4), n_out=4), "xylo"
+    )
     assert "D408" in codes(bundle)
     assert bundle.manifest["latency_steps"] == 1
     inputs = np.zeros((1, 80, 3), int)
     inputs[0, ::5] = 1
     result = bundle.run(inputs, record=["lif1"])
     assert result.output.sum() > 4 and result.spikes["lif1"].max() == 1
-    np.testing.assert_array_equal(result.output, result.spikes["lif1"])  # isolated spikes pass one to one
+    np.testing.assert_array_equal(
+        result.output, result.spikes["lif1"]
+    )  # isolated spikes pass one to one
 
 
 def test_each_layer_adds_one_step_of_latency() -> None:
     rng = np.random.default_rng(0)
-    model = chain(3, linear(rng, 5, 3), lif(5), linear(rng, 6, 5), lif(6), linear(rng, 4, 6), lif(4), n_out=4)
+    model = chain(
+        3, linear(rng, 5, 3), lif(5), linear(rng, 6, 5), lif(6), linear(rng, 4, 6), lif(4), n_out=4
+    )
     assert nirc.compile(model, "xylo").manifest["latency_steps"] == 2
 
 
@@ -154,7 +164,9 @@ def test_more_than_128_neurons_with_inputs_and_outputs_are_relayed_by_aliases_ex
 
 
 def test_129_neurons_that_inputs_reach_do_not_fit_audio3() -> None:
-    model = chain(2, nir.Linear(np.ones((129, 2))), lif(129), nir.Linear(np.ones((2, 129))), lif(2), n_out=2)
+    model = chain(
+        2, nir.Linear(np.ones((129, 2))), lif(129), nir.Linear(np.ones((2, 129))), lif(2), n_out=2
+    )
     found = refused(model, "xylo:audio3")
     assert {code for code, _, _ in found} == {"X506", "X507"}
 
@@ -169,7 +181,8 @@ def test_a_leaky_integrator_is_read_as_a_membrane_in_the_models_volts() -> None:
     assert made.bundle.manifest["output_kind"] == "membrane"
     inputs = raster(rng, 4, 60, 4, rate=0.05)
     chip, model_v = made.bundle.run(inputs).output, run(made.stages.reference, inputs).output
-    # The chip's shortest synapse delays by about a step, so traces agree in their mean rather than step by step.
+    # The chip's shortest synapse delays by about a step, so traces agree in their mean rather than
+    # step by step.
     assert np.corrcoef(chip.mean(axis=1).ravel(), model_v.mean(axis=1).ravel())[0, 1] > 0.95
     np.testing.assert_allclose(chip.mean(), model_v.mean(), rtol=0.25)
 
@@ -195,16 +208,23 @@ def test_loops_over_two_populations_and_shortcuts_are_named() -> None:
 
 
 def test_strict_turns_every_difference_in_kind_into_an_error() -> None:
-    found = {code for code, _, _ in refused(DATA / "zoo/basicmotions_lif_ff.nir", writer="nir", strict=True)}
+    found = {
+        code
+        for code, _, _ in refused(DATA / "zoo/basicmotions_lif_ff.nir", writer="nir", strict=True)
+    }
     assert {"D401", "D403", "D404"} <= found
     assert "D402" not in found  # a time constant is rounded, not another kind of decay
 
 
 @pytest.mark.parametrize("kind", ["lif_default", "lif_dt1e-4"])
 def test_strict_accepts_a_network_of_rockpool_and_names_what_is_rounded(kind: str) -> None:
-    bundle = nirc.compile(DATA / f"simulators/rockpool/{kind}.nir", "xylo", writer="rockpool", strict=True)
+    bundle = nirc.compile(
+        DATA / f"simulators/rockpool/{kind}.nir", "xylo", writer="rockpool", strict=True
+    )
     assert {d.code for d in bundle.diagnostics if d.severity == "warning"} == {"D402"}
-    assert ("D441", "note") in {(d.code, d.severity) for d in bundle.diagnostics}  # a readout fires once a step
+    assert ("D441", "note") in {
+        (d.code, d.severity) for d in bundle.diagnostics
+    }  # a readout fires once a step
 
 
 def test_strict_refuses_a_file_whose_simulator_s_choices_are_open() -> None:
@@ -212,9 +232,13 @@ def test_strict_refuses_a_file_whose_simulator_s_choices_are_open() -> None:
     assert found == {"W202"}
 
 
-def test_time_constants_of_powers_of_two_with_subtraction_leave_only_several_spikes_a_step() -> None:
+def test_time_constants_of_powers_of_two_with_subtraction_leave_only_several_spikes_a_step() -> (
+    None
+):
     model = recurrent(np.random.default_rng(0), 4, 12, 3)
-    assert {c for c in codes(nirc.compile(model, "xylo", reset="subtract")) if c.startswith("D")} <= {"D404", "D410"}
+    assert {
+        c for c in codes(nirc.compile(model, "xylo", reset="subtract")) if c.startswith("D")
+    } <= {"D404", "D410"}
 
 
 def test_biases_reach_the_hidden_neurons() -> None:
@@ -225,11 +249,15 @@ def test_biases_reach_the_hidden_neurons() -> None:
     biases = [n["v_mem_bias"] for n in config["reservoir"]["neurons"]]
     assert config["bias_enable"] is True
     assert biases[0] < biases[2] < biases[4]
-    assert biases[2] == -1  # of a bias of 0 there is left what rounding the states down adds in each step
+    assert (
+        biases[2] == -1
+    )  # of a bias of 0 there is left what rounding the states down adds in each step
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 20), st.integers(1, 6), st.booleans())
+@given(
+    st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 20), st.integers(1, 6), st.booleans()
+)
 def test_the_device_is_the_integer_form_shifted_by_the_latency(
     seed: int, n_in: int, n: int, n_out: int, deep: bool
 ) -> None:
@@ -250,7 +278,9 @@ def test_the_device_is_the_integer_form_shifted_by_the_latency(
     inputs = raster(rng, 2, 30, n_in)
     names = list(made.bundle.manifest["populations"])
     device = made.bundle.run(inputs, record=names)
-    assume(max(s.max() for s in device.spikes.values()) <= 8)  # beyond, synapses may saturate within a step
+    assume(
+        max(s.max() for s in device.spikes.values()) <= 8
+    )  # beyond, synapses may saturate within a step
     integer = run(made.integer, inputs, record=names)
     np.testing.assert_array_equal(device.output, integer.output)
     for name in names:
@@ -265,7 +295,9 @@ def test_no_value_of_any_configuration_leaves_its_range(seed: int) -> None:
     rng = np.random.default_rng(seed)
     scale = 10.0 ** rng.integers(-6, 7)
     n = int(rng.integers(1, 8))
-    neuron = lif(n, steps=float(rng.uniform(1, 1e4)), threshold=float(scale * rng.uniform(0.01, 100)))
+    neuron = lif(
+        n, steps=float(rng.uniform(1, 1e4)), threshold=float(scale * rng.uniform(0.01, 100))
+    )
     affine = nir.Affine(weight=rng.normal(0, scale, (n, 3)), bias=rng.normal(0, scale, n))
     model = chain(3, affine, neuron, linear(rng, 2, n, scale), lif(2), n_out=2)
     config = json.loads(nirc.compile(model, "xylo").files["config.json"])

@@ -1,4 +1,6 @@
-"""The loader script of Xylo: tells the vendor's package everything, and runs as nirc's emulator does."""
+"""The loader script of Xylo: tells the vendor's package everything, and runs as nirc's emulator
+does.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ def test_inputs_have_the_first_128_columns_and_outputs_the_last_128_rows(
     for row in config["input"]["weights"]:
         row.append(0)
     (found,) = config_faults(module, config)
-    assert found.startswith("input.weights[0]: ") and "a list of 129, allowed a list of 128" in found
+    assert (
+        found.startswith("input.weights[0]: ") and "a list of 129, allowed a list of 128" in found
+    )
     config = config_of(directory)
     del config["readout"]["weights"][0]
     (found,) = config_faults(module, config)
@@ -91,7 +95,9 @@ def test_inputs_have_the_first_128_columns_and_outputs_the_last_128_rows(
 def test_at_the_limit_of_targets_all_is_well_and_one_above_is_a_fault(tmp_path: Path) -> None:
     spec = specification(hidden=600)
     spec.weights_rec[:] = 0
-    spec.weights_rec[:500, :32, 0] = 1  # 500 neurons with 64 targets each, half of them in either synapse: 32,000
+    spec.weights_rec[:500, :32, 0] = (
+        1  # 500 neurons with 64 targets each, half of them in either synapse: 32,000
+    )
     spec.weights_rec[:500, 32:64, 1] = 1
     spec.weights_rec[:500, 0, 1] = 1  # both synapses of one pair cost one entry
     directory = bundle(tmp_path, emit(spec, AUDIO2, dt_s=None, clock_hz=50_000_000), 3, 2)
@@ -113,13 +119,27 @@ def test_the_vendors_object_gets_every_field(target: Target, tmp_path: Path, sam
     module, config = loaded(directory), config_of(directory)
     made = module.validated(module.vendor()[1], config)
     inner, block = getattr(made, module.BLOCK), config[module.BLOCK]
-    for part, values in ((made.input, config["input"]), (inner, block), (made.readout, config["readout"])):
-        assert part.weights == values["weights"] and part.weight_bit_shift == values["weight_bit_shift"]
+    for part, values in (
+        (made.input, config["input"]),
+        (inner, block),
+        (made.readout, config["readout"]),
+    ):
+        assert (
+            part.weights == values["weights"]
+            and part.weight_bit_shift == values["weight_bit_shift"]
+        )
         if target is not IMU and part is not made.readout:
             assert part.syn2_weights == values["syn2_weights"]
-    for neurons, wanted in ((inner.neurons, block["neurons"]), (made.readout.neurons, config["readout"]["neurons"])):
-        assert [{key: getattr(n, key) for key in w} for n, w in zip(neurons, wanted, strict=True)] == wanted
-    assert inner.aliasing is True and inner.neurons[1].alias_target == 0  # rockpool's simulator drops neuron 0
+    for neurons, wanted in (
+        (inner.neurons, block["neurons"]),
+        (made.readout.neurons, config["readout"]["neurons"]),
+    ):
+        assert [
+            {key: getattr(n, key) for key in w} for n, w in zip(neurons, wanted, strict=True)
+        ] == wanted
+    assert (
+        inner.aliasing is True and inner.neurons[1].alias_target == 0
+    )  # rockpool's simulator drops neuron 0
     assert made.bias_enable is True and (target is IMU or made.synapse2_enable is True)
     assert all(getattr(made.debug, flag) is value for flag, value in config["debug"].items())
 
@@ -136,7 +156,9 @@ def test_hidden_biases_arrive_which_the_vendors_path_loses(tmp_path: Path, samna
 
 
 @each_target
-def test_without_a_second_synapse_none_of_its_fields_is_touched(target: Target, tmp_path: Path, samna: Any) -> None:
+def test_without_a_second_synapse_none_of_its_fields_is_touched(
+    target: Target, tmp_path: Path, samna: Any
+) -> None:
     directory = written(target, tmp_path, two=False)
     module = loaded(directory)
     made = module.validated(module.vendor()[1], config_of(directory))
@@ -178,14 +200,20 @@ def test_a_weight_beyond_8_bits_never_reaches_the_vendor(
 
 @each_target
 def test_a_dry_run_opens_no_board(
-    target: Target, tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    target: Target,
+    tmp_path: Path,
+    samna: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     samna.device = None
     call(written(target, tmp_path), monkeypatch, "--dry-run")
     assert "samna accepts the configuration" in capsys.readouterr().out
 
 
-def test_a_refusal_by_the_vendor_is_passed_on(tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_by_the_vendor_is_passed_on(
+    tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     samna.xyloCore2.validate_configuration = lambda config: (False, "the moon is full")
     with pytest.raises(SystemExit, match="the moon is full"):
         call(written(AUDIO2, tmp_path), monkeypatch, "--dry-run")
@@ -197,7 +225,9 @@ def test_a_samna_that_lacks_a_field_is_a_message(
 ) -> None:
     debug = type(samna.xyloCore2.configuration.XyloConfiguration().debug)
     monkeypatch.delitem(debug._fields, name)
-    with pytest.raises(SystemExit, match=f"does not take the configuration: AttributeError: .*{name}"):
+    with pytest.raises(
+        SystemExit, match=f"does not take the configuration: AttributeError: .*{name}"
+    ):
         call(written(AUDIO2, tmp_path), monkeypatch, "--dry-run")
 
 
@@ -212,7 +242,9 @@ def test_called_without_options_it_loads_the_network(
     assert len(samna.board.uploads) == 1
 
 
-def run_on_board(directory: Path, inputs: np.ndarray, monkeypatch: pytest.MonkeyPatch, *args: object) -> np.ndarray:
+def run_on_board(
+    directory: Path, inputs: np.ndarray, monkeypatch: pytest.MonkeyPatch, *args: object
+) -> np.ndarray:
     np.savez(directory.parent / "in.npz", inputs=inputs)
     out = directory.parent / "out"  # numpy would add .npz
     call(directory, monkeypatch, "--data", directory.parent / "in.npz", "--out", out, *args)
@@ -235,7 +267,9 @@ def test_two_runs_on_the_board_are_what_nirc_run_gives(
     assert samna.board.step > 40
 
 
-def test_every_sample_starts_from_cleared_states(tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_sample_starts_from_cleared_states(
+    tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = compiled("audio2", tmp_path / "b")
     inputs = raster(np.random.default_rng(1), 3, 20, 3, rate=0.5)
     expected = nirc.Bundle.open(directory).run(inputs).output
@@ -244,7 +278,11 @@ def test_every_sample_starts_from_cleared_states(tmp_path: Path, samna: Any, mon
 
 @pytest.mark.parametrize("variant", ["audio3", "imu"])
 def test_where_states_cannot_be_cleared_samples_in_a_row_must_be_asked_for(
-    variant: str, tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    variant: str,
+    tmp_path: Path,
+    samna: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     directory = compiled(variant, tmp_path / "b")
     inputs = raster(np.random.default_rng(1), 3, 20, 3, rate=0.5)
@@ -254,7 +292,9 @@ def test_where_states_cannot_be_cleared_samples_in_a_row_must_be_asked_for(
     found = run_on_board(directory, inputs, monkeypatch, "--keep-state")
     assert capsys.readouterr().err.count("cannot clear the neurons' states") == 1
     expected = nirc.Bundle.open(directory).run(inputs).output
-    np.testing.assert_array_equal(found[0], expected[0])  # the board was new; then the samples differ
+    np.testing.assert_array_equal(
+        found[0], expected[0]
+    )  # the board was new; then the samples differ
     assert (found[1:] != expected[1:]).any()
 
 
@@ -262,7 +302,9 @@ def test_where_states_cannot_be_cleared_samples_in_a_row_must_be_asked_for(
 def test_a_samna_that_can_clear_states_is_asked_to(
     variant: str, tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configuration = next(m for m in (getattr(samna, n, None) for n in ("xyloAudio3", "xyloImu")) if m).configuration
+    configuration = next(
+        m for m in (getattr(samna, n, None) for n in ("xyloAudio3", "xyloImu")) if m
+    ).configuration
     configuration.XyloConfiguration._fields["clear_network_state"] = (samna_mock.boolean, False)
     directory = compiled(variant, tmp_path / "b")
     inputs = raster(np.random.default_rng(1), 3, 20, 3, rate=0.5)
@@ -273,7 +315,14 @@ def test_a_samna_that_can_clear_states_is_asked_to(
 def membranes(variant: str, directory: Path) -> Path:
     rng = np.random.default_rng(0)
     one = np.ones(2)
-    model = chain(3, linear(rng, 6, 3), cuba(6), linear(rng, 2, 6), nir.LI(8 * one * DT, 8 * one, 0 * one), n_out=2)
+    model = chain(
+        3,
+        linear(rng, 6, 3),
+        cuba(6),
+        linear(rng, 2, 6),
+        nir.LI(8 * one * DT, 8 * one, 0 * one),
+        n_out=2,
+    )
     return nirc.compile(model, f"xylo:{variant}", reset="subtract").save(directory)
 
 

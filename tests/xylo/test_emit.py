@@ -30,11 +30,16 @@ from nirc.chip.target import Target
 from nirc.files.schema import json_schema
 
 
-def specification(*, hidden: int = 5, seed: int = 0, two: bool = True, window: int = 128) -> Specification:
+def specification(
+    *, hidden: int = 5, seed: int = 0, two: bool = True, window: int = 128
+) -> Specification:
     """Random values over the whole of every range; weights only where ``window`` lets them be."""
     rng = np.random.default_rng(seed)
     n_in, n_out = 3, 2
-    w_in, w_rec = rng.integers(-128, 128, (n_in, hidden, 2)), rng.integers(-128, 128, (hidden, hidden, 2))
+    w_in, w_rec = (
+        rng.integers(-128, 128, (n_in, hidden, 2)),
+        rng.integers(-128, 128, (hidden, hidden, 2)),
+    )
     w_out = rng.integers(-128, 128, (hidden, n_out))
     w_in[:, window:], w_out[: max(0, hidden - window)] = 0, 0
     if not two:
@@ -95,10 +100,16 @@ def test_a_matrix_has_one_row_a_line() -> None:
 def test_the_specification_has_the_vendors_names_and_shapes() -> None:
     spec = specification(hidden=140)
     arrays = np.load(io.BytesIO(emitted(spec, AUDIO3)["specification.npz"]))
-    assert arrays["weights_in"].shape == (3, 128, 2) and arrays["weights_rec"].shape == (140, 140, 2)
+    assert arrays["weights_in"].shape == (3, 128, 2) and arrays["weights_rec"].shape == (
+        140,
+        140,
+        2,
+    )
     np.testing.assert_array_equal(arrays["bias_hidden"], spec.bias_hidden)
     for name in ("weight_shift_in", "weight_shift_rec", "weight_shift_out"):
-        assert operator.index(arrays[name]) == getattr(spec, name)  # the vendor's field takes no array of one
+        assert operator.index(arrays[name]) == getattr(
+            spec, name
+        )  # the vendor's field takes no array of one
     for name in ("weights_rec", "weights_out", "dash_syn_2", "threshold_out", "aliases"):
         np.testing.assert_array_equal(arrays[name], getattr(spec, name))
     assert {arrays[name].dtype.kind for name in arrays.files} == {"i"}
@@ -188,7 +199,11 @@ def test_what_the_vendor_leaves_to_the_user_is_switched_on() -> None:
 
 
 @pytest.mark.parametrize(("dt_s", "wrap"), [(1e-3, 50_000), (1e-4, 5_000), (None, None)])
-def test_a_step_of_the_clock_is_told_where_the_chip_has_a_field_for_it(dt_s: float | None, wrap: int | None) -> None:
-    config = json.loads(emit(specification(), AUDIO3, dt_s=dt_s, clock_hz=50_000_000)["config.json"])
+def test_a_step_of_the_clock_is_told_where_the_chip_has_a_field_for_it(
+    dt_s: float | None, wrap: int | None
+) -> None:
+    config = json.loads(
+        emit(specification(), AUDIO3, dt_s=dt_s, clock_hz=50_000_000)["config.json"]
+    )
     assert config.get("time_resolution_wrap") == wrap
     assert "time_resolution_wrap" not in tree(specification(), AUDIO2)

@@ -1,4 +1,6 @@
-"""The emulator against the slow definition, and the configuration file against the network it came from."""
+"""The emulator against the slow definition, and the configuration file against the network it came
+from.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def assert_same_states(got: dict[str, np.ndarray], expected: dict[str, np.ndarra
 
 
 def relays(hidden: int, aliases: dict[int, int]) -> Specification:
-    """Neuron i fires c times when input i brings c spikes: drive 2, half of it left, threshold 1."""
+    """Neuron i fires c times when input i brings c spikes: drive 2, half of it left, threshold
+    1.
+    """
     zeros = np.zeros(hidden, np.int64)
     ones = zeros + 1
     weights_in = np.zeros((hidden, hidden, 2), np.int64)
@@ -121,7 +125,9 @@ def test_the_answer_does_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch
     done: list[int] = []
     monkeypatch.setattr(module, "CHUNK_VALUES", 1)
     monkeypatch.setattr(module, "CHUNK_SAMPLES", 4)
-    assert_same_states(states(emulate(spec, raster, record=True, progress=done.append)), states(whole))
+    assert_same_states(
+        states(emulate(spec, raster, record=True, progress=done.append)), states(whole)
+    )
     assert done == [4, 8, 9]
 
 
@@ -141,7 +147,8 @@ def test_output_without_recording_is_the_same() -> None:
 def test_whole_floats_are_counts() -> None:
     raster = np.array([[[1, 2]]])
     np.testing.assert_array_equal(
-        emulate(relays(2, {}), raster.astype(np.float64)).output, emulate(relays(2, {}), raster).output
+        emulate(relays(2, {}), raster.astype(np.float64)).output,
+        emulate(relays(2, {}), raster).output,
     )
 
 
@@ -184,7 +191,9 @@ def test_a_written_network_is_read_back(variant: str, hidden: int) -> None:
     spec = fitting(variant, hidden)
     read = read_config(as_json(config_tree(spec, variant)))
     for field in fields(Specification):
-        np.testing.assert_array_equal(getattr(read, field.name), getattr(spec, field.name), err_msg=field.name)
+        np.testing.assert_array_equal(
+            getattr(read, field.name), getattr(spec, field.name), err_msg=field.name
+        )
 
 
 def test_switched_off_biases_and_second_synapses_are_left_out() -> None:
@@ -199,7 +208,9 @@ def test_switched_off_biases_and_second_synapses_are_left_out() -> None:
 def put(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     """A copy of ``tree`` with ``value`` at a path like "readout.neurons[0].threshold"."""
     copy: dict[str, Any] = json.loads(json.dumps(tree))
-    *way, last = [int(k) if k.isdigit() else k for k in path.replace("[", ".").replace("]", "").split(".")]
+    *way, last = [
+        int(k) if k.isdigit() else k for k in path.replace("[", ".").replace("]", "").split(".")
+    ]
     at: Any = copy
     for key in way:
         at = at[key]
@@ -228,7 +239,12 @@ def test_a_value_outside_its_range_is_named(path: str, value: int, limit: str) -
     with pytest.raises(CompileError) as refused:
         read_config(as_json(put(tree, path, value)))
     (finding,) = refused.value.diagnostics
-    assert (finding.code, finding.where, finding.found, finding.limit) == ("X510", path, str(value), limit)
+    assert (finding.code, finding.where, finding.found, finding.limit) == (
+        "X510",
+        path,
+        str(value),
+        limit,
+    )
 
 
 def test_all_values_outside_their_range_are_named_at_once() -> None:
@@ -312,7 +328,9 @@ def test_a_file_beyond_any_network_is_not_parsed() -> None:
         read_config(b" " * (MAX_BYTES + 1))
 
 
-@pytest.mark.parametrize("shorten", [lambda t: t[:-1], lambda t: t[: len(t) // 2], lambda t: t + b"]"])
+@pytest.mark.parametrize(
+    "shorten", [lambda t: t[:-1], lambda t: t[: len(t) // 2], lambda t: t + b"]"]
+)
 def test_a_truncated_file_is_refused(shorten: Callable[[bytes], bytes]) -> None:
     with pytest.raises(InputError, match="not JSON"):
         read_config(shorten(as_json(config_tree(fitting("imu"), "imu"))))

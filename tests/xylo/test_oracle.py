@@ -1,4 +1,6 @@
-"""The emulator against the vendor's simulator: every state of every neuron, no difference allowed."""
+"""The emulator against the vendor's simulator: every state of every neuron, no difference
+allowed.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def test_random_networks(v2: ModuleType, case: tuple[Specification, IntArray]) -
 
 @settings(max_examples=50, deadline=None, derandomize=True, database=None)
 @given(case=networks_and_rasters(max_hidden=25, max_samples=2, max_steps=15))
-def test_random_networks_from_their_file(v2: ModuleType, case: tuple[Specification, IntArray]) -> None:
+def test_random_networks_from_their_file(
+    v2: ModuleType, case: tuple[Specification, IntArray]
+) -> None:
     spec, raster = case
     read = read_config(as_json(config_tree(spec, "audio3")))
     assert_equals_oracle(emulate(read, raster, record=True), Oracle(v2, spec), raster)
@@ -60,7 +64,9 @@ def test_random_networks_from_their_file(v2: ModuleType, case: tuple[Specificati
 def test_switched_off_biases(v2: ModuleType, case: tuple[Specification, IntArray]) -> None:
     spec, raster = case
     read = read_config(as_json({**config_tree(spec), "bias_enable": False}))
-    assert_equals_oracle(emulate(read, raster, record=True), Oracle(v2, spec, has_bias=False), raster)
+    assert_equals_oracle(
+        emulate(read, raster, record=True), Oracle(v2, spec, has_bias=False), raster
+    )
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -86,7 +92,8 @@ def test_the_lowest_membrane_with_dash_zero(v2: ModuleType) -> None:
     weights_in[0, 0] = [-128, -128]
     one, zero = np.array([1]), np.array([0])
     spec = Specification(
-        weights_in=weights_in, weights_rec=np.zeros((1, 1, 2), np.int64), weights_out=np.array([[1]]),
+        weights_in=weights_in, weights_rec=np.zeros((1, 1, 2), np.int64),
+        weights_out=np.array([[1]]),
         dash_mem=zero, dash_mem_out=one, dash_syn=one + 14, dash_syn_2=one + 14, dash_syn_out=one,
         threshold=one, threshold_out=one, bias_hidden=one * 100, bias_out=zero,
         weight_shift_in=7, weight_shift_rec=0, weight_shift_out=0, aliases=one * -1,

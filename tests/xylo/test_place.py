@@ -51,7 +51,9 @@ def refused(problem: PlaceProblem, target: Target) -> Conflict:
 
 
 def relays_by_brute_force(kinds: str, hidden: int, first: int, last: int) -> int | None:
-    """The least number of relays for which some order is legal, trying every choice and every order."""
+    """The least number of relays for which some order is legal, trying every choice and every
+    order.
+    """
     for relays in range(max(0, hidden - len(kinds)) + 1):
         for relayed in combinations([i for i, kind in enumerate(kinds) if kind in "bo"], relays):
             if len(kinds) <= hidden and has_order(kinds, relayed, first, last):
@@ -69,7 +71,9 @@ def has_order(kinds: str, relayed: tuple[int, ...], first: int, last: int) -> bo
 
     @cache
     def can_fill(index: int, left: frozenset[int]) -> bool:
-        return not left or any(may_stand(i, index) and can_fill(index + 1, left - {i}) for i in left)
+        return not left or any(
+            may_stand(i, index) and can_fill(index + 1, left - {i}) for i in left
+        )
 
     return can_fill(0, frozenset(range(total)))
 
@@ -80,7 +84,9 @@ window = st.integers(1, 4)
 
 @settings(max_examples=150, deadline=None)
 @given(kinds_of_neurons, st.integers(4, 8), window, window)
-def test_as_many_relays_as_trying_every_order_finds(kinds: str, hidden: int, first: int, last: int) -> None:
+def test_as_many_relays_as_trying_every_order_finds(
+    kinds: str, hidden: int, first: int, last: int
+) -> None:
     least = relays_by_brute_force(kinds, hidden, first, last)
     problem, target = neurons(kinds), chip(hidden, first, last)
     answer = place(problem, target)
@@ -93,8 +99,12 @@ def test_as_many_relays_as_trying_every_order_finds(kinds: str, hidden: int, fir
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.text("iob-", min_size=3, max_size=5), st.integers(3, 5), st.integers(1, 2), st.integers(1, 2))
-def test_a_conflict_can_be_solved_without_any_one_of_its_limits(kinds: str, hidden: int, first: int, last: int) -> None:
+@given(
+    st.text("iob-", min_size=3, max_size=5), st.integers(3, 5), st.integers(1, 2), st.integers(1, 2)
+)
+def test_a_conflict_can_be_solved_without_any_one_of_its_limits(
+    kinds: str, hidden: int, first: int, last: int
+) -> None:
     answer = place(neurons(kinds), chip(hidden, first, last))
     if isinstance(answer, Placement):
         return
@@ -102,14 +112,21 @@ def test_a_conflict_can_be_solved_without_any_one_of_its_limits(kinds: str, hidd
     sizes = {"hidden neurons": hidden, WINDOWS[0]: first, WINDOWS[1]: last}
     for conflict in (answer, *answer.also):
         binding = {name: sizes[name] for name in conflict.limits}
-        assert relays_by_brute_force(kinds, *(binding.get(name, everything) for name in sizes)) is None
+        assert (
+            relays_by_brute_force(kinds, *(binding.get(name, everything) for name in sizes)) is None
+        )
         for dropped in binding:
             fewer = {name: size for name, size in binding.items() if name != dropped}
-            assert relays_by_brute_force(kinds, *(fewer.get(name, everything) for name in sizes)) is not None
+            assert (
+                relays_by_brute_force(kinds, *(fewer.get(name, everything) for name in sizes))
+                is not None
+            )
 
 
 def test_relays_by_counting() -> None:
-    """Either nobody needs a relay or all that need both windows do; every count of up to 7 neurons."""
+    """Either nobody needs a relay or all that need both windows do; every count of up to 7
+    neurons.
+    """
     hidden, first, last = 9, 4, 3
     for i, o, b, rest in product(range(8), repeat=4):
         n = i + o + b + rest
@@ -119,7 +136,9 @@ def test_relays_by_counting() -> None:
         relays = 0 if b <= overlap else b
         fits = i + b <= first and o + b <= last and n + relays <= hidden
         answer = place(neurons("o" * o + "-" * rest + "b" * b + "i" * i), chip(hidden, first, last))
-        assert (len(answer.relay_of) if isinstance(answer, Placement) else None) == (relays if fits else None)
+        assert (len(answer.relay_of) if isinstance(answer, Placement) else None) == (
+            relays if fits else None
+        )
 
 
 @pytest.mark.parametrize("target", [AUDIO2, AUDIO3, IMU])
@@ -130,7 +149,9 @@ def test_up_to_128_neurons_stay_in_natural_order(target: Target) -> None:
 
 
 def test_layers_in_order_keep_it() -> None:
-    assert placed(neurons("i" * 128 + "-" * 736 + "o" * 128), AUDIO3).index.tolist() == list(range(992))
+    assert placed(neurons("i" * 128 + "-" * 736 + "o" * 128), AUDIO3).index.tolist() == list(
+        range(992)
+    )
 
 
 def test_inputs_move_to_the_front_and_the_rest_follow_in_order() -> None:
@@ -194,7 +215,9 @@ def test_130_read_out_are_two_too_many() -> None:
     conflict = refused(neurons("o" * 130), IMU)
     assert (conflict.code, conflict.limits) == ("X507", ("neurons that outputs leave from",))
     assert "130" in conflict.found
-    assert conflict.help.startswith("prune all readout weights of 2 neurons; or compile for xylo:audio2")
+    assert conflict.help.startswith(
+        "prune all readout weights of 2 neurons; or compile for xylo:audio2"
+    )
 
 
 def test_129_both_break_both_windows_and_both_are_told() -> None:
@@ -210,9 +233,14 @@ def test_a_full_chip_has_no_room_for_a_relay() -> None:
     placed(neurons("-" * 990 + "b"), AUDIO3)
     conflict = refused(neurons("-" * 991 + "b"), AUDIO3)
     assert (conflict.code, conflict.limits) == ("X508", ("hidden neurons", *WINDOWS))
-    assert conflict.found == "992 hidden neurons, 1 of them both receive input and are read out; with relays 993"
+    assert (
+        conflict.found
+        == "992 hidden neurons, 1 of them both receive input and are read out; with relays 993"
+    )
     assert conflict.limit == "992 hidden neurons; 0 places are in the first 128 and the last 128"
-    assert conflict.help.startswith("let 1 neuron fewer both receive input and be read out, or remove 1")
+    assert conflict.help.startswith(
+        "let 1 neuron fewer both receive input and be read out, or remove 1"
+    )
 
 
 def test_the_help_of_x508_helps() -> None:
@@ -267,7 +295,9 @@ def test_lengths_must_agree() -> None:
         ([3, 0, 2], [0], [1], ["a relay stands below its neuron"]),
     ],
 )
-def test_check_sees(index: list[int], relay_of: list[int], relay_index: list[int], broken: list[str]) -> None:
+def test_check_sees(
+    index: list[int], relay_of: list[int], relay_index: list[int], broken: list[str]
+) -> None:
     """Neurons b, - and o on a chip whose windows are 2 of at most 4."""
     placement = Placement(
         np.array(index, dtype=np.int64),

@@ -10,7 +10,9 @@ from nirc.backends.xylo.dash import kept_by_rounding
 from tests.reference import xylo as reference
 
 STATES = np.arange(-32768, 32768, dtype=np.int32)
-EDGES = np.array([-32768, -32767, -16385, -129, -2, -1, 0, 1, 2, 7, 128, 16384, 32766, 32767], np.int32)
+EDGES = np.array(
+    [-32768, -32767, -16385, -129, -2, -1, 0, 1, 2, 7, 128, 16384, 32766, 32767], np.int32
+)
 
 
 @pytest.mark.parametrize("dash", range(16))

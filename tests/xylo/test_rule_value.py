@@ -1,4 +1,6 @@
-"""Xylo's neuron is a value: its rule, run inside the chip's words, is the chip's own integer step."""
+"""Xylo's neuron is a value: its rule, run inside the chip's words, is the chip's own integer
+step.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,15 @@ def words(neuron: XyloNeuron) -> Stepper:
     return FixedPoint(neuron.as_discrete(), one, decayed=leaking, v=state, current=state).stepper(1)
 
 
-def neuron(mem: list[int], syn: list[int], syn_2: list[int] | None = None, **fields: object) -> XyloNeuron:
-    usual = {"threshold": np.full(N, 1000), "bias": np.zeros(N, np.int64), "max_spikes": 31, "silent": False}
+def neuron(
+    mem: list[int], syn: list[int], syn_2: list[int] | None = None, **fields: object
+) -> XyloNeuron:
+    usual = {
+        "threshold": np.full(N, 1000),
+        "bias": np.zeros(N, np.int64),
+        "max_spikes": 31,
+        "silent": False,
+    }
     second = None if syn_2 is None else np.array(syn_2)
     made = usual | fields
     if made["silent"]:  # a neuron that is read as a membrane has the largest threshold
@@ -47,15 +56,20 @@ def neuron(mem: list[int], syn: list[int], syn_2: list[int] | None = None, **fie
 
 
 def leaves_16_bits_halfway(v: Int, current: Int, n: XyloNeuron) -> bool:
-    """Whether the sum of current, leak and bias does: the chip saturates it before it reaches the membrane."""
+    """Whether the sum of current, leak and bias does: the chip saturates it before it reaches the
+    membrane.
+    """
     lost = current - leak(v, n.dash_mem)
     return any(
-        bool(((x < STATE[0]) | (x > STATE[1])).any()) for x in (current, lost, lost + n.bias, -leak(v, n.dash_mem))
+        bool(((x < STATE[0]) | (x > STATE[1])).any())
+        for x in (current, lost, lost + n.bias, -leak(v, n.dash_mem))
     )
 
 
 def assert_same(n: XyloNeuron, first: Int, second: Int) -> int:
-    """Both ways through all steps that stay inside 16 bits halfway, and in which no readout fires; their number."""
+    """Both ways through all steps that stay inside 16 bits halfway, and in which no readout fires;
+    their number.
+    """
     chip, value = n.stepper(1), words(n)
     for t in range(len(first)):
         before = chip.v.astype(np.int64)
@@ -112,4 +126,7 @@ def test_states_that_saturate_are_the_same(drive: int) -> None:
 @given(v=st.integers(*STATE), dash=st.integers(0, 15))
 def test_a_leak_in_volts_is_the_leak_in_integers(v: int, dash: int) -> None:
     kept = np.array([1 - 2.0**-dash])
-    assert leaking(np.array([float(v)]), kept, np.ones(1)).tolist() == (v - leak(np.array([v]), dash)).tolist()
+    assert (
+        leaking(np.array([float(v)]), kept, np.ones(1)).tolist()
+        == (v - leak(np.array([v]), dash)).tolist()
+    )

@@ -35,24 +35,48 @@ class ToyChip(Backend):
         """Round weights to 8 bits."""
         return ToyQuantise()
 
-    def fit(self, program: Program, discrete: Program, target: Target, search: Search, log: Log) -> Mapped | None:
+    def fit(
+        self, program: Program, discrete: Program, target: Target, search: Search, log: Log
+    ) -> Mapped | None:
         """Populations one after the other."""
         for f in findings(program, target):
-            log.error(f.limit.code, f"too many {f.limit.name}", found=f.found, limit=f.limit.max, source=f.limit.source)
+            log.error(
+                f.limit.code,
+                f"too many {f.limit.name}",
+                found=f.found,
+                limit=f.limit.max,
+                source=f.limit.source,
+            )
         if log.errors:
             return None
         rule_differences.report(discrete, chip_rule, SHEET, log)
         chip = network.assemble(program)
-        blocks = {n: Block("all", tuple(range(a, b)), (1.0,) * (b - a)) for n, (a, b) in chip.places.items()}
-        used = {limit.name: (max(n for _, n in limit.measure(program)), limit.max) for limit in target.limits}
+        blocks = {
+            n: Block("all", tuple(range(a, b)), (1.0,) * (b - a))
+            for n, (a, b) in chip.places.items()
+        }
+        used = {
+            limit.name: (max(n for _, n in limit.measure(program)), limit.max)
+            for limit in target.limits
+        }
         latency = (0,) * len(chip.outputs)
-        return Mapped(target, chip, tuple(range(chip.inputs)), tuple(range(len(latency))), latency, blocks, used)
+        return Mapped(
+            target,
+            chip,
+            tuple(range(chip.inputs)),
+            tuple(range(len(latency))),
+            latency,
+            blocks,
+            used,
+        )
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
         """One file."""
         return {"network.json": network.to_json(mapped.chip)}
 
-    def emulate(self, files: Mapping[str, bytes], raster: np.ndarray, asked: Emulation, log: Log) -> Run:
+    def emulate(
+        self, files: Mapping[str, bytes], raster: np.ndarray, asked: Emulation, log: Log
+    ) -> Run:
         """Run the file, and know nothing else."""
         return network.emulate(network.from_json(files["network.json"]), raster)
 
@@ -61,7 +85,10 @@ class ToyChip(Backend):
         integer = ToyQuantise().run(discrete, Log())
         return [
             ("weights: 8 bits", in_volts(integer, discrete)),
-            ("reset: subtract the threshold", ruled(discrete, lambda rule: rule.at_once("subtract"))),
+            (
+                "reset: subtract the threshold",
+                ruled(discrete, lambda rule: rule.at_once("subtract")),
+            ),
         ]
 
 

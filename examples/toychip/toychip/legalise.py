@@ -30,7 +30,10 @@ class ToyLegalise:
             if not d.fires or d.v_start is not None:
                 _refuse(f"`{name}` does not fire, or starts at another potential than 0", p, log)
         for name, sink in program.nodes(Sink).items():
-            if any(q.ops or q.delay_steps or not isinstance(program[s], Population) for s, q in program.into(name)):
+            if any(
+                q.ops or q.delay_steps or not isinstance(program[s], Population)
+                for s, q in program.into(name)
+            ):
                 _refuse(f"the output `{name}` does not come directly from neurons", sink, log)
         log.raise_if_errors()
         return program

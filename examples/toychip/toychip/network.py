@@ -1,7 +1,7 @@
 """toychip's tables, its file, and its emulator.
 
-The chip visits its neurons in the order of the file, so a spike crosses a feed-forward network within a step; a
-weight from a neuron to itself or to an earlier one acts in the next step.
+The chip visits its neurons in the order of the file, so a spike crosses a feed-forward network
+within a step; a weight from a neuron to itself or to an earlier one acts in the next step.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from toychip.quantise import ToyNeuron, ToyStepper
 
 @dataclass(frozen=True)
 class Network:
-    """``weights`` (neurons, inputs + neurons); ``places``: population -> its neurons; ``outputs``: neurons."""
+    """``weights`` (neurons, inputs + neurons); ``places``: population -> its neurons; ``outputs``:
+    neurons.
+    """
 
     inputs: int
     weights: np.ndarray
@@ -81,17 +83,23 @@ def from_json(text: bytes) -> Network:
     tree = json.loads(text)
     places = {name: (a, b) for name, (a, b) in tree["places"].items()}
     neurons = ToyNeuron(*(np.array(values) for values in tree["neurons"]))
-    return Network(tree["inputs"], np.array(tree["weights"]), neurons, places, tuple(tree["outputs"]))
+    return Network(
+        tree["inputs"], np.array(tree["weights"]), neurons, places, tuple(tree["outputs"])
+    )
 
 
 def emulate(network: Network, raster: np.ndarray) -> Run:
-    """(samples, steps, inputs) -> output spikes, and everything of "all" neurons; visits one population after another.
+    """(samples, steps, inputs) -> output spikes, and everything of "all" neurons; visits one
+    population after another.
 
     (A real backend keeps states only if it is asked to.)
     """
     samples, steps, _ = raster.shape
     n = network.neurons
-    cut = {k: ToyNeuron(n.decay[a:b], n.decay_syn[a:b], n.threshold[a:b]) for k, (a, b) in network.places.items()}
+    cut = {
+        k: ToyNeuron(n.decay[a:b], n.decay_syn[a:b], n.threshold[a:b])
+        for k, (a, b) in network.places.items()
+    }
     steppers = {name: ToyStepper(neuron, samples) for name, neuron in cut.items()}
     spikes = np.zeros((samples, len(n.threshold)))
     fired, v = np.zeros((2, samples, steps, len(n.threshold)))

@@ -31,7 +31,9 @@ class ToyNeuron:
 
 
 class ToyStepper:
-    """The chip's neurons: a step takes the summed weights of the spikes that arrive, and returns spikes."""
+    """The chip's neurons: a step takes the summed weights of the spikes that arrive, and returns
+    spikes.
+    """
 
     def __init__(self, neuron: ToyNeuron, batch: int) -> None:
         self.neuron = neuron
@@ -47,7 +49,10 @@ class ToyStepper:
 
 
 def chip_rule(name: str, d: Discrete) -> Rule:
-    """The rule of ``ToyStepper``, in nirc's words. ``fit`` reports where the model's is another one."""
+    """The rule of ``ToyStepper``, in nirc's words.
+
+    ``fit`` reports where the model's is another one.
+    """
     return plain("subtract", synapse=d.rule.has_synapse)
 
 
@@ -61,14 +66,18 @@ class ToyQuantise:
         """The scale of a population is the one at which its largest weight is 127."""
         nodes, edges = dict(program.graph.nodes(data="payload")), []
         for name, p in program.nodes(Population).items():
-            weights = {s: _matrix(q, program[s].n) * _gain(p)[:, None] for s, q in program.into(name)}
+            weights = {
+                s: _matrix(q, program[s].n) * _gain(p)[:, None] for s, q in program.into(name)
+            }
             scale = WEIGHT[1] / max([1e-9, *(np.abs(w).max() for w in weights.values())])
             for source, q in program.into(name):
                 rounded = frozen(np.rint(weights[source] * scale))
                 edges.append((source, name, replace(q, ops=(Dense(rounded),))))
             d = p.dynamics
             slow = np.zeros(p.n) if d.decay_syn is None else d.decay_syn
-            nodes[name] = replace(p, dynamics=ToyNeuron(d.decay_mem, frozen(slow), frozen(d.threshold * scale)))
+            nodes[name] = replace(
+                p, dynamics=ToyNeuron(d.decay_mem, frozen(slow), frozen(d.threshold * scale))
+            )
         edges += [(s, t, q) for s, t, q in program.edges() if not isinstance(nodes[t], Population)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
 
@@ -78,7 +87,11 @@ def in_volts(integer: Program, discrete: Program) -> Program:
     edges = []
     for source, target, q in integer.edges():
         if isinstance(integer[target], Population):
-            unit = discrete[target].dynamics.threshold / integer[target].dynamics.threshold / _gain(discrete[target])
+            unit = (
+                discrete[target].dynamics.threshold
+                / integer[target].dynamics.threshold
+                / _gain(discrete[target])
+            )
             q = replace(q, ops=(Dense(frozen(q.ops[0].weight * unit[:, None])),))  # noqa: PLW2901
         edges.append((source, target, q))
     return discrete.rebuilt(dict(discrete.graph.nodes(data="payload")), edges)

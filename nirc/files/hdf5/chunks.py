@@ -1,9 +1,10 @@
 """How HDF5 stores the values of a dataset, checked byte by byte before the library may read them.
 
-HDF5 2.0.0 believes what a file says about a chunk: a stored size, a mask or a packed stream that yields fewer bytes
-than the chunk declares is read past the end of its buffer (garbage, or a crash), one that yields more is followed
-without a bound, and szip divides by a number in the file. So nirc works out what each chunk unpacks to, and only
-a chunk of exactly the declared size reaches the library.
+HDF5 2.0.0 believes what a file says about a chunk: a stored size, a mask or a packed stream that
+yields fewer bytes than the chunk declares is read past the end of its buffer (garbage, or a crash),
+one that yields more is followed without a bound, and szip divides by a number in the file. So nirc
+works out what each chunk unpacks to, and only a chunk of exactly the declared size reaches the
+library.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from nirc.files.bounds import MAX_CHUNKS, MAX_LZF_BYTES, bytes_as_text
 from nirc.files.refusal import RefusalError, damage
 
 GZIP, SHUFFLE, FLETCHER32, SZIP, LZF = 1, 2, 3, 4, 32000
-# What h5py can write by name. NBit (5) and ScaleOffset (6) trust sizes in the file; others are plugins.
+# What h5py can write by name. NBit (5) and ScaleOffset (6) trust sizes in the file; others are
+# plugins.
 FILTERS = {GZIP: "gzip", SHUFFLE: "shuffle", FLETCHER32: "fletcher32", SZIP: "szip", LZF: "lzf"}
 PACKERS = {GZIP, SZIP, LZF}
 CHECKSUM_BYTES = 4  # what fletcher32 adds to a chunk
@@ -31,7 +33,9 @@ SZIP_BLOCK, SZIP_LINE = 32, 4096  # most pixels of a block and of a scan line; H
 
 @dataclass(frozen=True)
 class Chunk:
-    """One chunk: where it starts (element indices), its bytes as stored, the filters that were applied to it."""
+    """One chunk: where it starts (element indices), its bytes as stored, the filters that were
+    applied to it.
+    """
 
     offset: tuple[int, ...]
     raw: bytes
@@ -54,15 +58,23 @@ def check_size(shape: Sequence[int], itemsize: int, limit: int) -> None:
         raise RefusalError("F106", "the field is too large", found, bytes_as_text(limit))
 
 
-def check_storage(dataset: Any, shape: Sequence[int], itemsize: int, limit: int, budget: Budget) -> None:
-    """Refuse what lies in other files, unknown filters, and stored bytes that are not what the shape needs."""
+def check_storage(
+    dataset: Any, shape: Sequence[int], itemsize: int, limit: int, budget: Budget
+) -> None:
+    """Refuse what lies in other files, unknown filters, and stored bytes that are not what the
+    shape needs.
+    """
     with damage():
         plist = dataset.get_create_plist()
         layout, elsewhere = plist.get_layout(), plist.get_external_count() > 0
     if elsewhere or layout == h5py.h5d.VIRTUAL:
-        kind = "other files (external storage)" if elsewhere else "other datasets (a virtual dataset)"
+        kind = (
+            "other files (external storage)" if elsewhere else "other datasets (a virtual dataset)"
+        )
         help_ = "store the values in this file, for instance with h5py"
-        raise RefusalError("F105", f"the field's values lie in {kind}", limit="values in this file", help=help_)
+        raise RefusalError(
+            "F105", f"the field's values lie in {kind}", limit="values in this file", help=help_
+        )
     if layout == h5py.h5d.CHUNKED:
         _check_chunks(dataset, plist, shape, itemsize, limit, budget)
         return
@@ -72,13 +84,17 @@ def check_storage(dataset: Any, shape: Sequence[int], itemsize: int, limit: int,
         raise _wrong_size(stored, math.prod(shape) * itemsize)
 
 
-def _check_chunks(dataset: Any, plist: Any, shape: Sequence[int], itemsize: int, limit: int, budget: Budget) -> None:
+def _check_chunks(
+    dataset: Any, plist: Any, shape: Sequence[int], itemsize: int, limit: int, budget: Budget
+) -> None:
     with damage():
         chunk = plist.get_chunk()
     check_size(chunk, itemsize, limit)
     if math.prod(-(-n // c) for n, c in zip(shape, chunk, strict=True)) > MAX_CHUNKS:
         found = f"chunks of {chunk}"
-        raise RefusalError("F106", "the field is cut into too many chunks", found, f"{MAX_CHUNKS} chunks")
+        raise RefusalError(
+            "F106", "the field is cut into too many chunks", found, f"{MAX_CHUNKS} chunks"
+        )
     packing = filters(plist, itemsize)
     size = math.prod(chunk) * itemsize
     for one in chunks(dataset, packing, budget, size):
@@ -88,7 +104,9 @@ def _check_chunks(dataset: Any, plist: Any, shape: Sequence[int], itemsize: int,
 
 
 def filters(plist: Any, itemsize: int) -> tuple[int, ...]:
-    """The filters of a dataset in the order of writing: each known and there once, at most one that packs."""
+    """The filters of a dataset in the order of writing: each known and there once, at most one that
+    packs.
+    """
     with damage():
         found = [plist.get_filter(i) for i in range(plist.get_nfilters())]
     codes = tuple(int(one[0]) for one in found)
@@ -109,7 +127,9 @@ def filters(plist: Any, itemsize: int) -> tuple[int, ...]:
 
 
 def _check_szip(values: Sequence[int], itemsize: int) -> None:
-    """Parameters as HDF5 writes them: mask, pixels a block, bits a pixel, pixels a line; it divides by the block."""
+    """Parameters as HDF5 writes them: mask, pixels a block, bits a pixel, pixels a line; it divides
+    by the block.
+    """
     good = len(values) == 4 and values[2] == 8 * itemsize and values[1] % 2 == 0
     if not good or not 2 <= values[1] <= SZIP_BLOCK or not values[1] <= values[3] <= SZIP_LINE:
         raise RefusalError("F104", "the parameters of szip make no sense", str(tuple(values))[:60])
@@ -118,8 +138,9 @@ def _check_szip(values: Sequence[int], itemsize: int) -> None:
 def chunks(dataset: Any, packing: tuple[int, ...], budget: Budget, size: int) -> Iterator[Chunk]:
     """Each chunk as stored, of ``size`` bytes unpacked.
 
-    The stored size comes first: reading an unpacked chunk that lists a larger one, HDF5 2.0.0 writes past its buffer.
-    It is looked up as the library will do it, since a damaged index may list a place twice.
+    The stored size comes first: reading an unpacked chunk that lists a larger one, HDF5 2.0.0
+    writes past its buffer. It is looked up as the library will do it, since a damaged index may
+    list a place twice.
     """
     found: list[tuple[int, ...]] = []
 
@@ -131,7 +152,9 @@ def chunks(dataset: Any, packing: tuple[int, ...], budget: Budget, size: int) ->
         dataset.chunk_iter(keep)
     budget.chunks -= len(found)
     if budget.chunks < 0:
-        raise RefusalError("F106", "the file is cut into too many chunks", limit=f"{MAX_CHUNKS} chunks")
+        raise RefusalError(
+            "F106", "the file is cut into too many chunks", limit=f"{MAX_CHUNKS} chunks"
+        )
     for offset in found:
         with damage():
             stored = int(dataset.get_chunk_info_by_coord(offset).size)
@@ -143,7 +166,10 @@ def chunks(dataset: Any, packing: tuple[int, ...], budget: Budget, size: int) ->
 
 
 def unpacked_length(chunk: Chunk, size: int, budget: Budget) -> int:
-    """How many bytes ``chunk`` unpacks to; stops above ``size``. Raises ``RefusalError`` (F104, F106)."""
+    """How many bytes ``chunk`` unpacks to; stops above ``size``.
+
+    Raises ``RefusalError`` (F104, F106).
+    """
     raw, length = chunk.raw, len(chunk.raw)
     most = size + CHECKSUM_BYTES
     for code in reversed(chunk.packing):
@@ -157,7 +183,9 @@ def unpacked_length(chunk: Chunk, size: int, budget: Budget) -> int:
             budget.lzf_bytes -= len(raw)
             if budget.lzf_bytes < 0:
                 limit = bytes_as_text(MAX_LZF_BYTES)
-                raise RefusalError("F106", "the file holds too much packed by lzf", limit=limit, help="use gzip")
+                raise RefusalError(
+                    "F106", "the file holds too much packed by lzf", limit=limit, help="use gzip"
+                )
             length = _lzf_length(raw, most)
     return length
 
@@ -174,7 +202,9 @@ def inflate(raw: bytes, most: int) -> bytes:
 
 
 def _lzf_length(raw: bytes, most: int) -> int:
-    """What an lzf stream unpacks to: a control byte below 32 is followed by text, others repeat what was before."""
+    """What an lzf stream unpacks to: a control byte below 32 is followed by text, others repeat
+    what was before.
+    """
     at, length = 0, 0
     try:
         while at < len(raw):
@@ -190,7 +220,9 @@ def _lzf_length(raw: bytes, most: int) -> int:
     except IndexError:
         at = len(raw) + 1
     if at != len(raw):
-        raise RefusalError("F104", "a packed chunk is damaged", "an lzf stream that stops in the middle")
+        raise RefusalError(
+            "F104", "a packed chunk is damaged", "an lzf stream that stops in the middle"
+        )
     return length
 
 
@@ -201,4 +233,6 @@ def _too_much(most: int) -> RefusalError:
 
 def _wrong_size(found: int, wanted: int) -> RefusalError:
     help_ = "copy the file again from its source, or export the model again"
-    return RefusalError("F104", "the stored values have the wrong size", f"{found} bytes", f"{wanted} bytes", help_)
+    return RefusalError(
+        "F104", "the stored values have the wrong size", f"{found} bytes", f"{wanted} bytes", help_
+    )

@@ -40,7 +40,10 @@ class Hdf5:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         with damage():
             self.file.close()
@@ -57,12 +60,16 @@ class Hdf5:
 
         def keep(name: bytes) -> bool | None:
             found.append(name)  # many links may share one long name
-            return True if len(found) > MAX_LINKS or len(name) > MAX_NAME_BYTES else None  # None goes on
+            return (
+                True if len(found) > MAX_LINKS or len(name) > MAX_NAME_BYTES else None
+            )  # None goes on
 
         with damage():
             group.links.iterate(keep, order=h5py.h5.ITER_NATIVE)  # other orders build a table first
         if len(found) > MAX_LINKS:
-            raise RefusalError("F106", "a group has too many members", f"more than {MAX_LINKS}", str(MAX_LINKS))
+            raise RefusalError(
+                "F106", "a group has too many members", f"more than {MAX_LINKS}", str(MAX_LINKS)
+            )
         if max(map(len, found), default=0) > MAX_NAME_BYTES:
             raise RefusalError("F106", "a name is too long", limit=f"{MAX_NAME} characters")
         return sorted(as_text(name) for name in found)
@@ -75,7 +82,8 @@ class Hdf5:
         if kind != h5py.h5l.TYPE_HARD:
             raise RefusalError(
                 "F105",
-                f"`{printable(name)}` is a {'soft' if kind == h5py.h5l.TYPE_SOFT else 'external'} link",
+                f"`{printable(name)}` is a {'soft' if kind == h5py.h5l.TYPE_SOFT else 'external'} "
+                "link",
                 limit="hard links",
                 help="store the data itself in its place, for instance with h5py",
             )
@@ -93,7 +101,9 @@ class Hdf5:
             return bool(h5py.h5a.exists(item, name.encode()))
 
     def number_attribute(self, item: Any, name: str) -> float | None:
-        """A scalar numeric attribute; None if it is absent or something else (text is never touched)."""
+        """A scalar numeric attribute; None if it is absent or something else (text is never
+        touched).
+        """
         if not self.has_attribute(item, name):
             return None
         with damage():
@@ -107,7 +117,9 @@ class Hdf5:
             return float(value.reshape(()))
 
     def numbers(self, dataset: Any, limit: int = MAX_FIELD_BYTES) -> NDArray[np.generic]:
-        """The array of a dataset in its stored type (native byte order), at most ``limit`` bytes."""
+        """The array of a dataset in its stored type (native byte order), at most ``limit``
+        bytes.
+        """
         dtype = number_type(dataset)
         shape = shape_of(dataset)
         check_size(shape, dtype.itemsize, limit)
@@ -145,7 +157,9 @@ def shape_of(dataset: Any) -> tuple[int, ...]:
     with damage():
         shape = dataset.shape
     if shape is None:
-        raise RefusalError("F107", "the field has no value at all", "an empty HDF5 dataspace", "numbers or text")
+        raise RefusalError(
+            "F107", "the field has no value at all", "an empty HDF5 dataspace", "numbers or text"
+        )
     return tuple(int(n) for n in shape)
 
 
@@ -158,7 +172,9 @@ def number_type(dataset: Any) -> np.dtype[Any]:
             "F107", "the field's type is unknown", printable(str(error), 120), "numbers or text"
         ) from error
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise RefusalError("F104", "the field's type cannot be read", printable(str(error), 120)) from error
+        raise RefusalError(
+            "F104", "the field's type cannot be read", printable(str(error), 120)
+        ) from error
     if dtype.kind not in "biuf" or dtype.itemsize > 8 or stored != dtype.itemsize:
         raise RefusalError(
             "F107",
@@ -167,5 +183,7 @@ def number_type(dataset: Any) -> np.dtype[Any]:
             "bool, integers, floats of 16, 32 or 64 bits; text",
             f"{EXPORT_AGAIN} with real numbers",
         )
-    native: np.dtype[Any] = np.dtype(dtype.str).newbyteorder("=")  # by its name: an enumeration is its integers
+    native: np.dtype[Any] = np.dtype(dtype.str).newbyteorder(
+        "="
+    )  # by its name: an enumeration is its integers
     return native

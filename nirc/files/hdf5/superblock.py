@@ -1,7 +1,7 @@
 """The superblock of an HDF5 file: where the file should end, and if its writer closed it.
 
-Layout: HDF5 file format specification 3.0, section II.A. Versions 0 and 1 begin with the sizes of addresses and
-lengths at byte 13, versions 2 and 3 at byte 9.
+Layout: HDF5 file format specification 3.0, section II.A. Versions 0 and 1 begin with the sizes of
+addresses and lengths at byte 13, versions 2 and 3 at byte 9.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from nirc.files.refusal import UNFINISHED, RefusalError
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 LONGEST = 128  # bytes that hold all that is read of any superblock
 MAX_ADDRESS = 32  # bytes of an address, as the library allows
-SIZES_AT = {0: 13, 1: 13}  # by version, else 9: a byte for the size of addresses, one for that of lengths
+SIZES_AT = {
+    0: 13,
+    1: 13,
+}  # by version, else 9: a byte for the size of addresses, one for that of lengths
 ADDRESSES_AT = {0: 24, 1: 28}  # by version, else 12: base, something else, end of file
 FLAGS_AT = 11  # of version 3; bit 0: open for writing
 OPEN_FOR_WRITING = 1
@@ -22,7 +25,9 @@ OPEN_FOR_WRITING = 1
 
 @dataclass(frozen=True)
 class Superblock:
-    """``base``: byte where it stands; ``end``: first byte behind the file, as the writer noted it last."""
+    """``base``: byte where it stands; ``end``: first byte behind the file, as the writer noted it
+    last.
+    """
 
     base: int
     end: int
@@ -32,7 +37,9 @@ class Superblock:
 
 
 def signature_offset(path: Path) -> int | None:
-    """Where the HDF5 signature stands: at byte 0, or after a user block of 512, 1024, 2048, ... bytes."""
+    """Where the HDF5 signature stands: at byte 0, or after a user block of 512, 1024, 2048, ...
+    bytes.
+    """
     size, offset = path.stat().st_size, 0
     with path.open("rb") as file:
         while offset < size:
@@ -75,7 +82,9 @@ def check_finished(path: Path) -> None:
     size, block = path.stat().st_size, superblock(path)
     if block is None:
         if size < LONGEST:
-            raise RefusalError("F104", "the file ends inside its header", f"{size} bytes", help=UNFINISHED)
+            raise RefusalError(
+                "F104", "the file ends inside its header", f"{size} bytes", help=UNFINISHED
+            )
         return
     if size < block.end:
         found, limit = f"{size} bytes", f"{block.end} bytes, as its header says"
@@ -83,11 +92,15 @@ def check_finished(path: Path) -> None:
         raise RefusalError("F104", "the file ends early", found, limit, help_)
     if block.open_for_writing:
         help_ = f"{UNFINISHED}; if it still writes, wait until it has ended"
-        raise RefusalError("F104", "the file was not closed by the program that writes it", help=help_)
+        raise RefusalError(
+            "F104", "the file was not closed by the program that writes it", help=help_
+        )
 
 
 def explained(refusal: RefusalError, path: Path) -> RefusalError:
-    """The library's ``refusal`` to open a file, with its cause if the file went on after its last header."""
+    """The library's ``refusal`` to open a file, with its cause if the file went on after its last
+    header.
+    """
     block = superblock(path)
     if refusal.code == "F104" and block is not None and path.stat().st_size > block.end:
         message = "the file was not closed by the program that wrote it"

@@ -1,11 +1,14 @@
-"""Text in HDF5 files. Text of variable length is read here, byte by byte, and never by the HDF5 library.
+"""Text in HDF5 files. Text of variable length is read here, byte by byte, and never by the HDF5
+library.
 
-Measured with HDF5 2.0.0 on NIR files with a few flipped bytes: of 8000, one crashed the process and seven hung it,
-all of them while the library read text of variable length. Repeated references to one long text can also ask for
-any amount of memory. Everything else the library refused with an exception.
+Measured with HDF5 2.0.0 on NIR files with a few flipped bytes: of 8000, one crashed the process and
+seven hung it, all of them while the library read text of variable length. Repeated references to
+one long text can also ask for any amount of memory. Everything else the library refused with an
+exception.
 
-Layout (HDF5 file format specification 3.0, sections III.E and IV.A.2.e): an element is the length (4 bytes), the
-address of a collection, and an index (4 bytes); a collection is ``GCOL``, a version, its size, then objects.
+Layout (HDF5 file format specification 3.0, sections III.E and IV.A.2.e): an element is the length
+(4 bytes), the address of a collection, and an index (4 bytes); a collection is ``GCOL``, a version,
+its size, then objects.
 """
 
 from __future__ import annotations
@@ -20,7 +23,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.files.bounds import MAX_FIELD_BYTES, MAX_HEAP_OBJECTS, MAX_TEXT, MAX_TOTAL_TEXT, bytes_as_text
+from nirc.files.bounds import (
+    MAX_FIELD_BYTES,
+    MAX_HEAP_OBJECTS,
+    MAX_TEXT,
+    MAX_TOTAL_TEXT,
+    bytes_as_text,
+)
 from nirc.files.hdf5 import chunks
 from nirc.files.hdf5.chunks import Budget
 from nirc.files.hdf5.file import Hdf5, as_text, shape_of
@@ -39,10 +48,14 @@ class Texts:
         """The texts of a dataset (C order), at most ``most``. Raises ``RefusalError``."""
         shape = shape_of(dataset)
         if math.prod(shape) > most:
-            raise RefusalError("F106", "the field holds too many texts", f"shape {shape}", f"{most} texts")
+            raise RefusalError(
+                "F106", "the field holds too many texts", f"shape {shape}", f"{most} texts"
+            )
         if 0 in shape:
             return []
-        raw = self._variable(dataset, shape) if _is_variable(dataset) else self._fixed(dataset, shape)
+        raw = (
+            self._variable(dataset, shape) if _is_variable(dataset) else self._fixed(dataset, shape)
+        )
         return [as_text(text) for text in raw]
 
     def one(self, dataset: Any) -> str:
@@ -58,7 +71,9 @@ class Texts:
         """Take ``count`` bytes off what the file's texts may have together."""
         self._bytes += count
         if self._bytes > MAX_TOTAL_TEXT:
-            raise RefusalError("F106", "the file holds too much text", limit=bytes_as_text(MAX_TOTAL_TEXT))
+            raise RefusalError(
+                "F106", "the file holds too much text", limit=bytes_as_text(MAX_TOTAL_TEXT)
+            )
 
     def _fixed(self, dataset: Any, shape: tuple[int, ...]) -> list[bytes]:
         with damage():
@@ -86,7 +101,9 @@ class Texts:
             plist = self.hdf5.file.id.get_create_plist()
             (address, length), base = plist.get_sizes(), plist.get_userblock()
         if {address, length} - {2, 4, 8}:
-            raise RefusalError("F104", "the sizes in the superblock make no sense", f"{address} and {length} bytes")
+            raise RefusalError(
+                "F104", "the sizes in the superblock make no sense", f"{address} and {length} bytes"
+            )
         return address, length, base
 
     def _references(self, dataset: Any, shape: tuple[int, ...], itemsize: int) -> NDArray[np.void]:
@@ -100,7 +117,9 @@ class Texts:
             _fill_from_chunks(references, dataset, self.hdf5.budget)
         elif layout == h5py.h5d.COMPACT:
             help_ = "`h5repack -l CONTI old.nir new.nir` stores it otherwise"
-            raise RefusalError("F107", "text of variable length is stored in an object header", help=help_)
+            raise RefusalError(
+                "F107", "text of variable length is stored in an object header", help=help_
+            )
         elif offset is not None:
             with self.hdf5.path.open("rb") as file:
                 raw = _bytes(file, offset, references.nbytes)
@@ -137,7 +156,9 @@ class Texts:
             at += 8 + width + -(-size // 8) * 8
             self._objects += 1
             if self._objects > MAX_HEAP_OBJECTS:
-                raise RefusalError("F106", "the file lists too many texts", limit=f"{MAX_HEAP_OBJECTS} texts")
+                raise RefusalError(
+                    "F106", "the file lists too many texts", limit=f"{MAX_HEAP_OBJECTS} texts"
+                )
         return objects
 
 
@@ -174,7 +195,9 @@ def _unpack(raw: bytes, active: Sequence[int], size: int, itemsize: int) -> byte
             raw = np.frombuffer(raw, np.uint8).reshape(itemsize, -1).T.tobytes()
         else:
             help_ = "`h5repack -f NONE old.nir new.nir` unpacks it"
-            raise RefusalError("F107", "text packed in this way is not read", chunks.FILTERS[code], "gzip", help_)
+            raise RefusalError(
+                "F107", "text packed in this way is not read", chunks.FILTERS[code], "gzip", help_
+            )
     if len(raw) != size:
         raise _damaged("a packed chunk has the wrong size")
     return raw
@@ -188,8 +211,12 @@ def _bytes(file: BinaryIO, at: int, count: int) -> bytes:
 
 
 def _damaged(message: str) -> RefusalError:
-    return RefusalError("F104", message, help=f"copy the file again from its source, or {EXPORT_AGAIN}")
+    return RefusalError(
+        "F104", message, help=f"copy the file again from its source, or {EXPORT_AGAIN}"
+    )
 
 
 def _too_long(length: int) -> RefusalError:
-    return RefusalError("F106", "a text is too long", bytes_as_text(length), bytes_as_text(MAX_TEXT))
+    return RefusalError(
+        "F106", "a text is too long", bytes_as_text(length), bytes_as_text(MAX_TEXT)
+    )

@@ -26,7 +26,11 @@ TINY = 1e-9
 
 
 def fewest_cores(
-    subjects: Sequence[Subject], alone: Mapping[int, Boxes], pinned: Collection[int], *, usage: Ints | None = None
+    subjects: Sequence[Subject],
+    alone: Mapping[int, Boxes],
+    pinned: Collection[int],
+    *,
+    usage: Ints | None = None,
 ) -> int:
     """Return a number of cores that no partition with shared cores undercuts.
 
@@ -38,16 +42,25 @@ def fewest_cores(
         return 0
     capacity = subjects[0].cores.capacity
     fixed = [s.number in pinned for s in subjects]
-    parts = [s.cost(alone[s.number] if f else full_box(s.shape)) for s, f in zip(subjects, fixed, strict=True)]
+    parts = [
+        s.cost(alone[s.number] if f else full_box(s.shape))
+        for s, f in zip(subjects, fixed, strict=True)
+    ]
     taken = [cost.sum(axis=0) for cost in parts]
     each = [
         max(_up(t / np.maximum(capacity, 1)), 1) if f else fewest_alone(s, len(alone[s.number]))
         for s, t, f in zip(subjects, taken, fixed, strict=True)
     ]
     bound = max(_up(sum(taken) / np.maximum(capacity, 1)), *each, 1)
-    single = [cost.min(axis=0) if f else _cheapest_neuron(s) for s, cost, f in zip(subjects, parts, fixed, strict=True)]
+    single = [
+        cost.min(axis=0) if f else _cheapest_neuron(s)
+        for s, cost, f in zip(subjects, parts, fixed, strict=True)
+    ]
     for r in range(capacity.size):
-        bound = max(bound, sum(n for n, least in zip(each, single, strict=True) if 2 * least[r] > capacity[r]))
+        bound = max(
+            bound,
+            sum(n for n, least in zip(each, single, strict=True) if 2 * least[r] > capacity[r]),
+        )
     if usage is None:
         return bound
     weights = _measures(capacity)
@@ -84,7 +97,9 @@ def _measures(capacity: Ints) -> Floats:
 
 def fewest_alone(subject: Subject, parts: int) -> int:
     """Return the fewest cores of a population that has all cores. ``parts``: see ``alone``."""
-    least = max(_up(subject.cost(full_box(subject.shape))[0] / np.maximum(subject.cores.capacity, 1)), 1)
+    least = max(
+        _up(subject.cost(full_box(subject.shape))[0] / np.maximum(subject.cores.capacity, 1)), 1
+    )
     if least >= parts:
         return least
     if not subject.alike:
@@ -132,7 +147,13 @@ def _search(subject: Subject, weights: Floats | None) -> float:
     ``weights`` (resources,): the measure. None: minimise -neurons instead.
     """
     if volume(full_box(subject.shape))[0] <= MOST_LENGTHS:
-        low = np.stack(np.unravel_index(np.arange(volume(full_box(subject.shape))[0]), subject.shape), axis=-1) + 1
+        low = (
+            np.stack(
+                np.unravel_index(np.arange(volume(full_box(subject.shape))[0]), subject.shape),
+                axis=-1,
+            )
+            + 1
+        )
         high = low
     else:
         low = np.ones((1, AXES), np.int64)

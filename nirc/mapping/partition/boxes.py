@@ -29,7 +29,9 @@ def three_axes(shape: Sequence[int]) -> Shape3:
     """
     sizes = tuple(int(n) for n in shape)
     if not 0 < len(sizes) <= AXES or min(sizes) < 1 or math.prod(sizes) > MOST_NEURONS:
-        raise ValueError(f"a shape has one to three axes of at least 1 and at most 2^40 neurons, not {sizes}")
+        raise ValueError(
+            f"a shape has one to three axes of at least 1 and at most 2^40 neurons, not {sizes}"
+        )
     c, h, w = (*sizes, *(1,) * (AXES - len(sizes)))
     return c, h, w
 
@@ -90,7 +92,9 @@ class Mosaic:
     @classmethod
     def of(cls, shape: Shape3, boxes: Boxes) -> Mosaic:
         """Raises ``ValueError`` if the boxes leave neurons out, overlap, or reach outside."""
-        c, h, w = (np.unique(np.append(boxes[:, axis].ravel(), (0, n))) for axis, n in enumerate(shape))
+        c, h, w = (
+            np.unique(np.append(boxes[:, axis].ravel(), (0, n))) for axis, n in enumerate(shape)
+        )
         cuts = c, h, w
         if any(line[0] < 0 or line[-1] > n for line, n in zip(cuts, shape, strict=True)):
             raise ValueError(f"a part reaches outside of {shape}")
@@ -99,7 +103,9 @@ class Mosaic:
         if len(boxes) == box.size:  # a plain grid: one field each
             box[tuple(f[:, 0] for f in fields)] = np.arange(len(boxes))
         else:
-            for i, ((a, b), (c0, c1), (d0, d1)) in enumerate(zip(*(f.tolist() for f in fields), strict=True)):
+            for i, ((a, b), (c0, c1), (d0, d1)) in enumerate(
+                zip(*(f.tolist() for f in fields), strict=True)
+            ):
                 box[a:b, c0:c1, d0:d1] = i
         if (box < 0).any() or volume(boxes).sum() != math.prod(shape) or (lengths(boxes) < 1).any():
             raise ValueError(f"the parts do not cover {shape}, each neuron once")
@@ -108,6 +114,8 @@ class Mosaic:
     def of_neurons(self, shape: Shape3, neurons: Ints) -> Ints:
         """Return (k,) the box of each of these neurons."""
         at = np.unravel_index(neurons, shape)
-        fields = tuple(np.searchsorted(cut, x, side="right") - 1 for cut, x in zip(self.cuts, at, strict=True))
+        fields = tuple(
+            np.searchsorted(cut, x, side="right") - 1 for cut, x in zip(self.cuts, at, strict=True)
+        )
         boxes: Ints = self.box[fields]
         return boxes

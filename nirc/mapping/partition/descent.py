@@ -20,7 +20,9 @@ def small(edges: Hyperedges, parts: int) -> bool:
     return parts <= MOST_PARTS and edges.target.size <= MOST_TARGETS
 
 
-def descended(edges: Hyperedges, core: Ints, taken: Ints, capacity: Ints, *, local_is_free: bool) -> Ints:
+def descended(
+    edges: Hyperedges, core: Ints, taken: Ints, capacity: Ints, *, local_is_free: bool
+) -> Ints:
     """Return (parts,) cores with at most as much traffic. No core is added or overfilled."""
     cores = int(core.max(initial=-1)) + 1
     best = core

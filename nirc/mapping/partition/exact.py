@@ -78,7 +78,9 @@ def fewer_cores(
 
 def _shape(subject: Subject, pinned: Boxes | None) -> _Sizes | _Cover | None:
     if pinned is not None:
-        return _Cover(subject.number, pinned, subject.cost(pinned), [[k] for k in range(len(pinned))])
+        return _Cover(
+            subject.number, pinned, subject.cost(pinned), [[k] for k in range(len(pinned))]
+        )
     n = subject.shape[0]
     table = subject.by_length
     if table is not None and n <= MOST_NEURONS:
@@ -115,7 +117,9 @@ def _solve(
     variables = []
     for shape in shapes:
         on = [
-            _numbers(model, shape, taken[k]) if isinstance(shape, _Sizes) else _literals(model, shape, taken[k])
+            _numbers(model, shape, taken[k])
+            if isinstance(shape, _Sizes)
+            else _literals(model, shape, taken[k])
             for k in range(cores)
         ]
         variables.append(on)
@@ -127,8 +131,11 @@ def _solve(
     for k in range(cores):
         for r, most in enumerate(capacity.tolist()):
             model.add(sum(taken[k][r]) <= most)
-    # Cores are alike. So order them by their neurons of the first population with a number on each core.
-    for on in [v for v, shape in zip(variables, shapes, strict=True) if isinstance(shape, _Sizes)][:1]:
+    # Cores are alike. So order them by their neurons of the first population with a number on each
+    # core.
+    for on in [v for v, shape in zip(variables, shapes, strict=True) if isinstance(shape, _Sizes)][
+        :1
+    ]:
         for a, b in pairwise(on):
             model.add(a[0] >= b[0])
     return solve(model, seed=seed, work=WORK), variables
@@ -139,7 +146,9 @@ def _numbers(model: CpModel, shape: _Sizes, taken: list[list[Any]]) -> list[Any]
     for r in range(shape.table.shape[1]):
         column = shape.table[:, r]
         steps = np.diff(column[1:])
-        if column.size > 1 and (steps == steps[:1]).all():  # a constant cost, and a cost for each neuron
+        if (
+            column.size > 1 and (steps == steps[:1]).all()
+        ):  # a constant cost, and a cost for each neuron
             slope = int(steps[0]) if steps.size else 0
             there = model.new_bool_var("")
             model.add(n >= 1).only_enforce_if(there)
@@ -159,7 +168,9 @@ def _literals(model: CpModel, shape: _Cover, taken: list[list[Any]]) -> list[Any
     return on
 
 
-def _read(shapes: list[_Sizes | _Cover], solution: Solution, variables: list[list[list[Any]]]) -> Answer:
+def _read(
+    shapes: list[_Sizes | _Cover], solution: Solution, variables: list[list[list[Any]]]
+) -> Answer:
     boxes: dict[int, Boxes] = {}
     core: dict[int, Ints] = {}
     for shape, on in zip(shapes, variables, strict=True):
@@ -167,11 +178,18 @@ def _read(shapes: list[_Sizes | _Cover], solution: Solution, variables: list[lis
             numbers = np.array([solution.value(row[0]) for row in on])
             used = np.flatnonzero(numbers)
             ends = np.cumsum(numbers[used])
-            ranges = [[(int(b - n), int(b)), (0, 1), (0, 1)] for b, n in zip(ends, numbers[used], strict=True)]
+            ranges = [
+                [(int(b - n), int(b)), (0, 1), (0, 1)]
+                for b, n in zip(ends, numbers[used], strict=True)
+            ]
             boxes[shape.number] = np.array(ranges)
             core[shape.number] = used
             continue
-        chosen = sorted((b, k) for k, b in product(range(len(on)), range(len(shape.boxes))) if solution.value(on[k][b]))
+        chosen = sorted(
+            (b, k)
+            for k, b in product(range(len(on)), range(len(shape.boxes)))
+            if solution.value(on[k][b])
+        )
         boxes[shape.number] = shape.boxes[[b for b, _ in chosen]]
         core[shape.number] = np.array([k for _, k in chosen])
     return boxes, core

@@ -1,8 +1,8 @@
 """Add populations one after the other to the room left on cores, so that few new cores are opened.
 
 Each population has two candidate cuts, and the better is used. The first is the cut for the
-population alone. The second depends on the shape. A flat population is cut into ranges that fill the room
-exactly. Others are cut into even grids with parts small enough for the room.
+population alone. The second depends on the shape. A flat population is cut into ranges that fill
+the room exactly. Others are cut into even grids with parts small enough for the room.
 """
 
 from __future__ import annotations
@@ -89,14 +89,20 @@ def add(filling: Filling, subject: Subject, alone: Boxes, *, fixed: bool = False
     if not fixed and plans[0].new:
         room = _room(filling, subject)
         if room.size:
-            other = _filled(filling, subject, room) if subject.flat else _gridded(filling, subject, room)
+            other = (
+                _filled(filling, subject, room)
+                if subject.flat
+                else _gridded(filling, subject, room)
+            )
             plans += [other] if other else []
     best = plans[0] if len(plans) == 1 else min(plans, key=lambda plan: plan.rank(subject))
     filling.put(subject.number, best.boxes, best.cost, best.core)
 
 
 def _room(filling: Filling, subject: Subject) -> Ints:
-    """Return the cores with room for the cheapest neuron (of those at the ends and in the middle)."""
+    """Return the cores with room for the cheapest neuron (of those at the ends and in the
+    middle).
+    """
     shape = np.array(subject.shape)
     starts = np.unique([np.zeros(3, np.int64), shape // 2, shape - 1], axis=0)
     least = subject.cost(np.stack([starts, starts + 1], axis=-1)).min(axis=0)
@@ -109,7 +115,9 @@ def slots(left: Ints, cost: Ints) -> Ints:
     for r in range(left.shape[1]):
         taken = cost[:, r]
         with np.errstate(divide="ignore"):
-            fit = np.where(taken > 0, left[:, r, None] // np.maximum(taken, 1), np.iinfo(np.int64).max)
+            fit = np.where(
+                taken > 0, left[:, r, None] // np.maximum(taken, 1), np.iinfo(np.int64).max
+            )
         np.minimum(often, fit, out=often)
     return often
 
@@ -198,7 +206,9 @@ def _filled(filling: Filling, subject: Subject, room: Ints) -> _Plan | None:
     fresh = filling.count
     while cuts[-1] < n:
         if not waiting and fresh - filling.count >= new and spare:
-            waiting.append(spare.pop(0))  # later ranges cost more than the first: use the other rooms
+            waiting.append(
+                spare.pop(0)
+            )  # later ranges cost more than the first: use the other rooms
         if waiting:
             k = waiting.pop(0)
             left = filling.left[room[k]]

@@ -44,7 +44,9 @@ class Hyperedges:
 def hyperedges(problem: Problem, population: Ints, boxes: Boxes) -> Hyperedges:
     """Return the hyperedges between parts ``boxes`` (k, 3, 2) of the populations (k,)."""
     mosaics = [_mosaic(problem, i, population, boxes) for i in range(len(problem.populations))]
-    pieces = [_out_of(problem, i, mosaics, len(boxes)) for i in range(len(mosaics)) if problem.out_of[i]]
+    pieces = [
+        _out_of(problem, i, mosaics, len(boxes)) for i in range(len(mosaics)) if problem.out_of[i]
+    ]
     if not pieces:
         none = np.zeros(0, dtype=np.int64)
         return Hyperedges(none, none, np.zeros(0), np.zeros(1, dtype=np.int64), none)
@@ -67,14 +69,18 @@ def _mosaic(problem: Problem, i: int, population: Ints, boxes: Boxes) -> tuple[M
     return Mosaic.of(shape, boxes[numbers]), numbers
 
 
-def _out_of(problem: Problem, i: int, mosaics: Sequence[tuple[Mosaic, Ints]], parts: int) -> Hyperedges:
+def _out_of(
+    problem: Problem, i: int, mosaics: Sequence[tuple[Mosaic, Ints]], parts: int
+) -> Hyperedges:
     products = [p for p in problem.out_of[i] if isinstance(p.reach, Product)]
     explicit = [p for p in problem.out_of[i] if isinstance(p.reach, Explicit)]
     mosaic, numbers = mosaics[i]
     joints = [_joint(mosaic.cuts[axis], _hits(products, mosaics, axis)) for axis in range(AXES)]
     shape = tuple(j.size for j in joints)
     cells = math.prod(shape)
-    fields = [np.searchsorted(mosaic.cuts[a], j.example, side="right") - 1 for a, j in enumerate(joints)]
+    fields = [
+        np.searchsorted(mosaic.cuts[a], j.example, side="right") - 1 for a, j in enumerate(joints)
+    ]
     source = numbers[mosaic.box[np.ix_(*fields)]].ravel()
     keys = [_pins(joints, k, shape, mosaics[p.target], parts) for k, p in enumerate(products)]
     weight = _weights(problem.populations[i], joints)
@@ -93,7 +99,9 @@ def _out_of(problem: Problem, i: int, mosaics: Sequence[tuple[Mosaic, Ints]], pa
     cell, target_part = np.divmod(key, parts)
     used, count = np.unique(cell, return_counts=True)
     first = np.append(0, np.cumsum(count))
-    return Hyperedges(np.full(used.size, i), source[used], weight[used].astype(np.float64), first, target_part)
+    return Hyperedges(
+        np.full(used.size, i), source[used], weight[used].astype(np.float64), first, target_part
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +114,9 @@ class _Joint:
     lists: tuple[Hits, ...]  # by projection, for these classes
 
 
-def _hits(products: Sequence[object], mosaics: Sequence[tuple[Mosaic, Ints]], axis: int) -> list[Hits]:
+def _hits(
+    products: Sequence[object], mosaics: Sequence[tuple[Mosaic, Ints]], axis: int
+) -> list[Hits]:
     return [p.reach.axes[axis].hits(mosaics[p.target][0].cuts[axis]) for p in products]  # type: ignore[attr-defined]
 
 
@@ -116,7 +126,9 @@ def _joint(cuts: Ints, hits: Sequence[Hits]) -> _Joint:
         of = of * (hit.first.size - 1) + hit.of
         of = np.unique(of, return_inverse=True)[1].ravel()
     _, example, of = np.unique(of, return_index=True, return_inverse=True)
-    return _Joint(of.ravel(), example.size, example, tuple(_picked(hit, hit.of[example]) for hit in hits))
+    return _Joint(
+        of.ravel(), example.size, example, tuple(_picked(hit, hit.of[example]) for hit in hits)
+    )
 
 
 def _picked(hits: Hits, classes: Ints) -> Hits:
@@ -128,7 +140,11 @@ def _picked(hits: Hits, classes: Ints) -> Hits:
 
 
 def _pins(
-    joints: Sequence[_Joint], projection: int, shape: tuple[int, ...], target: tuple[Mosaic, Ints], parts: int
+    joints: Sequence[_Joint],
+    projection: int,
+    shape: tuple[int, ...],
+    target: tuple[Mosaic, Ints],
+    parts: int,
 ) -> Ints:
     """Return cell * parts + part for each pair of a cell and a part that a projection joins."""
     mosaic, numbers = target

@@ -22,14 +22,18 @@ def joined(population: Ints, boxes: Boxes, core: Ints, kept: Ints) -> tuple[Ints
     return population[order], boxes[order], core[order]
 
 
-def _along(axis: int, population: Ints, boxes: Boxes, core: Ints, kept: Ints) -> tuple[Ints, Boxes, Ints]:
+def _along(
+    axis: int, population: Ints, boxes: Boxes, core: Ints, kept: Ints
+) -> tuple[Ints, Boxes, Ints]:
     a, b = (other for other in range(AXES) if other != axis)
     same = np.stack([population, core, *boxes[:, a].T, *boxes[:, b].T], axis=1)
     order = np.lexsort((boxes[:, axis, 0], *same.T))
     same = same[order]
     low = boxes[order, axis, 0]
     high = boxes[order, axis, 1]
-    touches = (same[1:] == same[:-1]).all(axis=1) & (low[1:] == high[:-1]) & ~np.isin(same[1:, 0], kept)
+    touches = (
+        (same[1:] == same[:-1]).all(axis=1) & (low[1:] == high[:-1]) & ~np.isin(same[1:, 0], kept)
+    )
     first = np.flatnonzero(np.append(True, ~touches))
     last = np.append(first[1:], len(order)) - 1
     merged = boxes[order[first]].copy()

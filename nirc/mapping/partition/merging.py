@@ -11,7 +11,9 @@ from nirc.mapping.partition.problem import MergedCost
 MOST_TRIED = 32  # other cores to try for each core's parts
 
 
-def merged(cost: MergedCost, capacity: Ints, population: Ints, boxes: Boxes, core: Ints, edges: Hyperedges) -> Ints:
+def merged(
+    cost: MergedCost, capacity: Ints, population: Ints, boxes: Boxes, core: Ints, edges: Hyperedges
+) -> Ints:
     """Return (parts,) fewer cores: the emptiest are emptied first, onto cores with equal spikes."""
     cores = int(core.max(initial=-1)) + 1
     members = [np.flatnonzero(core == c) for c in range(cores)]

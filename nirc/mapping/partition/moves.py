@@ -22,7 +22,14 @@ WEIGHT_UNITS = 2.0**40  # all weights together
 
 
 def annealed(
-    edges: Hyperedges, core: Ints, taken: Ints, capacity: Ints, *, local_is_free: bool, work: int, seed: int = 0
+    edges: Hyperedges,
+    core: Ints,
+    taken: Ints,
+    capacity: Ints,
+    *,
+    local_is_free: bool,
+    work: int,
+    seed: int = 0,
 ) -> Ints:
     """Return (parts,) cores with at most as much traffic. No core is added or overfilled.
 
@@ -31,12 +38,15 @@ def annealed(
     cores = int(core.max(initial=-1)) + 1
     if cores < 2 or not edges.target.size or core.size <= cores:
         return core
-    weight = np.round(edges.weight * (WEIGHT_UNITS / max(float(edges.weight.sum()), 1e-300))).astype(np.int64)
+    weight = np.round(
+        edges.weight * (WEIGHT_UNITS / max(float(edges.weight.sum()), 1e-300))
+    ).astype(np.int64)
     first, edge, role = _incident(edges, core.size)
     left = np.tile(capacity, (cores, 1))
     np.subtract.at(left, core, taken)
     moved: Ints = _anneal(
-        edges.first, edges.target, weight, edges.source, first, edge, role, core.astype(np.int64), taken, left,
+        edges.first, edges.target, weight, edges.source, first, edge, role, core.astype(np.int64),
+        taken, left,
         local_is_free, UPHILL, STAGES, COLDEST, work, seed,
     )  # fmt: skip
     return moved
@@ -90,7 +100,8 @@ def _change(first, target, weight, source, pfirst, pedge, role, core, part, ther
 
 @compiled
 def _anneal(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, and numba inlines nothing across files
-    first, target, weight, source, pfirst, pedge, role, core, taken, left, free, uphill, stages, coldest, work, seed,
+    first, target, weight, source, pfirst, pedge, role, core, taken, left, free, uphill, stages,
+    coldest, work, seed,
 ):  # fmt: skip
     parts, cores, resources = core.size, left.shape[0], left.shape[1]
     room = 4 * np.bincount(core).max() + 8
@@ -138,14 +149,21 @@ def _anneal(  # type: ignore[no-untyped-def]  # noqa: PLR0915 - one loop, and nu
                 q = member[b, below(state >> np.uint64(32), count[b])]
                 fits = True
                 for r in range(resources):
-                    fits &= left[b, r] + taken[q, r] >= taken[p, r] and left[a, r] + taken[p, r] >= taken[q, r]
+                    fits &= (
+                        left[b, r] + taken[q, r] >= taken[p, r]
+                        and left[a, r] + taken[p, r] >= taken[q, r]
+                    )
                 if not fits:
                     continue
-            delta, seen = _change(first, target, weight, source, pfirst, pedge, role, core, p, b, free)
+            delta, seen = _change(
+                first, target, weight, source, pfirst, pedge, role, core, p, b, free
+            )
             spent += seen
             if q >= 0:
                 core[p] = b
-                back, seen = _change(first, target, weight, source, pfirst, pedge, role, core, q, a, free)
+                back, seen = _change(
+                    first, target, weight, source, pfirst, pedge, role, core, q, a, free
+                )
                 core[p] = a
                 delta += back
                 spent += seen

@@ -1,4 +1,6 @@
-"""Pack populations onto the fewest cores: fill in several orders, then remove some and fill again."""
+"""Pack populations onto the fewest cores: fill in several orders, then remove some and fill
+again.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def pack(
     by_number = {s.number: s for s in subjects}
     orders = _orders(subjects, alone)[: None if thorough else 1]
     empty = Filling.empty(subjects[0].cores.capacity)
-    tried = [_filled(empty.copy(), [by_number[i] for i in order], alone, pinned) for order in orders]
+    tried = [
+        _filled(empty.copy(), [by_number[i] for i in order], alone, pinned) for order in orders
+    ]
     tried.append(_filled(empty.copy(), [by_number[i] for i in orders[0]], alone, alone))
     most = int(min(filling.count for filling in tried) * (1 + slack))
     best = min(tried, key=lambda filling: _rank(filling, by_number, most))
@@ -48,7 +52,9 @@ def pack(
     least = sum(s.spikes_into(alone[s.number]) for s in subjects)
     entries = 0
     for s in subjects:
-        entries += sum(p.reach.source.size for p in s.problem.into[s.number] if isinstance(p.reach, Explicit))
+        entries += sum(
+            p.reach.source.size for p in s.problem.into[s.number] if isinstance(p.reach, Explicit)
+        )
     rounds = min(ROUNDS, WORK // (best.count * len(subjects) + entries))
     now = best
     proven = 0
@@ -56,7 +62,9 @@ def pack(
         proven += best.count <= enough
         if proven and (proven > PROVEN_ROUNDS or _rank(best, by_number, most)[1] <= least):
             break
-        roams = 2 * k < rounds and best.count > enough  # at first look for fewer cores only, whatever the spikes
+        roams = (
+            2 * k < rounds and best.count > enough
+        )  # at first look for fewer cores only, whatever the spikes
         now = now if roams else best
         other = _again(now, by_number, alone, pinned, rng)
         now = other if other.count <= now.count else now
@@ -72,7 +80,10 @@ def _rank(filling: Filling, subjects: Mapping[int, Subject], most: int) -> tuple
 
 
 def _filled(
-    filling: Filling, subjects: Sequence[Subject], alone: Mapping[int, Boxes], fixed: Collection[int]
+    filling: Filling,
+    subjects: Sequence[Subject],
+    alone: Mapping[int, Boxes],
+    fixed: Collection[int],
 ) -> Filling:
     for s in subjects:
         add(filling, s, alone[s.number], fixed=s.number in fixed)
@@ -118,14 +129,21 @@ def _again(
     one that receives more spikes than it would alone. Some others are removed as well.
     """
     if rng.random() < 0.5:
-        emptiest = np.argsort(-(filling.left / np.maximum(filling.capacity, 1)).min(axis=1), kind="stable")
+        emptiest = np.argsort(
+            -(filling.left / np.maximum(filling.capacity, 1)).min(axis=1), kind="stable"
+        )
         core = int(emptiest[_near_first(rng, emptiest.size)])
         out = [i for i in filling.boxes if (filling.core[i] == core).any()][: APART * 2]
     else:
-        more = {i: subjects[i].spikes_into(b) - subjects[i].spikes_into(alone[i]) for i, b in filling.boxes.items()}
+        more = {
+            i: subjects[i].spikes_into(b) - subjects[i].spikes_into(alone[i])
+            for i, b in filling.boxes.items()
+        }
         out = [sorted(more, key=lambda i: (-more[i], i))[_near_first(rng, len(more))]]
     others = [i for i in filling.boxes if i not in out]
-    out += rng.permutation(np.array(others, dtype=np.int64))[: int(rng.integers(0, APART + 1))].tolist()
+    out += rng.permutation(np.array(others, dtype=np.int64))[
+        : int(rng.integers(0, APART + 1))
+    ].tolist()
     cost = {i: subjects[i].cost(filling.boxes[i]) for i in out}
     order = rng.permutation(np.array(out)).tolist()
     return _filled(filling.without(out, cost), [subjects[i] for i in order], alone, pinned)

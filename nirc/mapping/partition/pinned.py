@@ -13,8 +13,13 @@ def pinned_parts(problem: Problem, pinned: Mapping[str, Atoms]) -> dict[int, Box
     names = {p.name: i for i, p in enumerate(problem.populations) if p.on_core}
     unknown = [name for name in pinned if name not in names]
     if unknown:
-        raise ValueError(f"parts are prescribed for {', '.join(unknown)}, which is no population on cores")
-    return {names[name]: parts_of(problem.populations[names[name]].box, atoms) for name, atoms in pinned.items()}
+        raise ValueError(
+            f"parts are prescribed for {', '.join(unknown)}, which is no population on cores"
+        )
+    return {
+        names[name]: parts_of(problem.populations[names[name]].box, atoms)
+        for name, atoms in pinned.items()
+    }
 
 
 def parts_of(shape: Shape3, atoms: Atoms) -> Boxes:
@@ -24,7 +29,9 @@ def parts_of(shape: Shape3, atoms: Atoms) -> Boxes:
     """
     lengths = [atoms] if isinstance(atoms, int) else [int(n) for n in atoms]
     if not lengths or min(lengths) < 1 or len(lengths) > len(shape):
-        raise ValueError(f"a part has at least one neuron along each of at most three axes, not {atoms}")
+        raise ValueError(
+            f"a part has at least one neuron along each of at most three axes, not {atoms}"
+        )
     if isinstance(atoms, int):
         lengths = _sides(shape, atoms)
     lengths += [shape[axis] for axis in range(len(lengths), len(shape))]
@@ -40,4 +47,7 @@ def _sides(shape: Shape3, atoms: int) -> list[int]:
         return [1, atoms // w, w]
     if w % atoms == 0:
         return [1, 1, atoms]
-    raise ValueError(f"{atoms} consecutive neurons of {c} x {h} x {w} are not always a box: take a multiple of {h * w}")
+    raise ValueError(
+        f"{atoms} consecutive neurons of {c} x {h} x {w} are not always a box: take a multiple of "
+        f"{h * w}"
+    )

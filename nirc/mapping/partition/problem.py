@@ -36,7 +36,9 @@ class Population:
     def __post_init__(self) -> None:
         rate = np.asarray(self.rate, np.float64)
         if rate.shape not in ((), (self.neurons,)):
-            raise ValueError(f"{self.name}: one rate or {self.neurons}, not an array of shape {rate.shape}")
+            raise ValueError(
+                f"{self.name}: one rate or {self.neurons}, not an array of shape {rate.shape}"
+            )
         if not (np.isfinite(rate) & (rate >= 0)).all():
             raise ValueError(f"{self.name}: rates must be finite and at least 0")
 
@@ -80,19 +82,28 @@ class Problem:
                 if not 0 <= end < len(names):
                     raise ValueError(f"a projection names population {end} of {len(names)}")
                 if self.populations[end].box != shape:
-                    raise ValueError(f"a projection of shape {shape} meets {names[end]} of {self.populations[end].box}")
+                    raise ValueError(
+                        f"a projection of shape {shape} meets {names[end]} of "
+                        f"{self.populations[end].box}"
+                    )
             if not self.populations[p.target].on_core:
                 raise ValueError(f"a projection leads to the external input {names[p.target]}")
 
     @cached_property
     def into(self) -> tuple[tuple[Projection, ...], ...]:
         """The projections into each population."""
-        return tuple(tuple(p for p in self.projections if p.target == i) for i in range(len(self.populations)))
+        return tuple(
+            tuple(p for p in self.projections if p.target == i)
+            for i in range(len(self.populations))
+        )
 
     @cached_property
     def out_of(self) -> tuple[tuple[Projection, ...], ...]:
         """The projections out of each population."""
-        return tuple(tuple(p for p in self.projections if p.source == i) for i in range(len(self.populations)))
+        return tuple(
+            tuple(p for p in self.projections if p.source == i)
+            for i in range(len(self.populations))
+        )
 
 
 @dataclass(frozen=True)
@@ -133,7 +144,9 @@ class Cores:
 
     def fits(self, population: int, boxes: Boxes) -> npt.NDArray[np.bool_]:
         """Return (k,) bool: each box fits a core without other parts."""
-        fitting: npt.NDArray[np.bool_] = np.all(self.cost(population, boxes) <= self.capacity, axis=1)
+        fitting: npt.NDArray[np.bool_] = np.all(
+            self.cost(population, boxes) <= self.capacity, axis=1
+        )
         return fitting
 
 
@@ -179,7 +192,11 @@ class TooManyCoresError(PartitionError):
         self.needed = needed
         self.available = available
         self.bound = bound
-        known = "more than there are" if self.impossible else f"at least {bound} are needed, so fewer may do"
+        known = (
+            "more than there are"
+            if self.impossible
+            else f"at least {bound} are needed, so fewer may do"
+        )
         super().__init__(f"{needed} cores were needed, {available} are there; {known}")
 
     @property

@@ -24,7 +24,10 @@ MOST_ENTRIES = 1 << 26
 
 
 def problem_of(
-    program: Program, rates: Mapping[str, float | Floats] | None = None, *, inputs_on_core: bool = False
+    program: Program,
+    rates: Mapping[str, float | Floats] | None = None,
+    *,
+    inputs_on_core: bool = False,
 ) -> Problem:
     """Return sources and populations of a ``program`` in its order.
 
@@ -45,7 +48,11 @@ def problem_of(
     )
     number = {name: i for i, name in enumerate(ends)}
     projections = tuple(
-        Projection(number[s], number[t], reach_of(p.ops, populations[number[s]].shape, populations[number[t]].shape))
+        Projection(
+            number[s],
+            number[t],
+            reach_of(p.ops, populations[number[s]].shape, populations[number[t]].shape),
+        )
         for s, t, p in program.edges()
         if isinstance(p, Synapses) and s in number and t in number
     )
@@ -75,7 +82,9 @@ def reach_of(ops: Sequence[LinearOp], source: Sequence[int], target: Sequence[in
     return reach.sparse(here, there, pre, post)
 
 
-def _structured(op: LinearOp, source: tuple[int, int, int], target: tuple[int, int, int]) -> reach.Reach | None:
+def _structured(
+    op: LinearOp, source: tuple[int, int, int], target: tuple[int, int, int]
+) -> reach.Reach | None:
     """Return an operator as a product of axes. None if it is no product between these shapes."""
     match op:
         case linear.Dense():
@@ -94,7 +103,13 @@ def _structured(op: LinearOp, source: tuple[int, int, int], target: tuple[int, i
         return None
     before = [pad[0] for pad in op.padding]
     return reach.window(
-        op.shape_in, op.shape_out, kernel, stride=op.stride, padding=before, dilation=dilation, groups=groups
+        op.shape_in,
+        op.shape_out,
+        kernel,
+        stride=op.stride,
+        padding=before,
+        dilation=dilation,
+        groups=groups,
     )
 
 

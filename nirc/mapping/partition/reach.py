@@ -58,7 +58,10 @@ class Product:
 
 @dataclass(frozen=True, eq=False)
 class Explicit:
-    """Synapses by index: ``source`` and ``target`` (synapses,) neurons, in any order, none twice."""
+    """Synapses by index:
+
+    ``source`` and ``target`` (synapses,) neurons, in any order, none twice.
+    """
 
     source: Ints
     target: Ints
@@ -70,12 +73,19 @@ class Explicit:
         for name, shape in (("source", self.source_shape), ("target", self.target_shape)):
             numbers = np.asarray(getattr(self, name))
             if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-                raise ValueError(f"{name} must be a list of whole numbers, not {numbers.dtype} of {numbers.shape}")
+                raise ValueError(
+                    f"{name} must be a list of whole numbers, not {numbers.dtype} of "
+                    f"{numbers.shape}"
+                )
             if numbers.size and not 0 <= numbers.min() <= numbers.max() < math.prod(shape):
-                raise ValueError(f"{name} names neurons {numbers.min()} to {numbers.max()} of {math.prod(shape)}")
+                raise ValueError(
+                    f"{name} names neurons {numbers.min()} to {numbers.max()} of {math.prod(shape)}"
+                )
             object.__setattr__(self, name, numbers.astype(np.int64))
         if self.source.size != self.target.size:
-            raise ValueError(f"source and target differ in length: {self.source.size}, {self.target.size}")
+            raise ValueError(
+                f"source and target differ in length: {self.source.size}, {self.target.size}"
+            )
 
     @cached_property
     def _rows(self) -> tuple[Ints, Ints]:
@@ -91,7 +101,9 @@ class Explicit:
         if rest == [[0, h], [0, w]]:  # one piece
             return source[first[a * h * w] : first[b * h * w]]
         neurons = neurons_of(self.target_shape, box)
-        return np.concatenate([source[first[n] : first[n + 1]] for n in neurons.tolist()] or [source[:0]])
+        return np.concatenate(
+            [source[first[n] : first[n + 1]] for n in neurons.tolist()] or [source[:0]]
+        )
 
     def axons(self, boxes: Boxes) -> Ints:
         """Return (k,) source neurons with a synapse into each box, each counted once."""
@@ -151,13 +163,16 @@ def window(
     if not space <= min(len(stride), len(padding), len(dilation)) or space not in (1, 2):
         raise ValueError("a kernel has one or two axes, and stride, padding and dilation as many")
     spatial: list[Relation] = [
-        Window(n_in[1 + i], n_out[1 + i], kernel[i], stride[i], padding[i], dilation[i]) for i in range(space)
+        Window(n_in[1 + i], n_out[1 + i], kernel[i], stride[i], padding[i], dilation[i])
+        for i in range(space)
     ]
     spatial += [Blocks(n, n, n) for n in n_in[1 + space :]]
     return Product((Blocks(n_in[0], n_out[0], groups), spatial[0], spatial[1]), "window")
 
 
-def sparse(source: Sequence[int], target: Sequence[int], pre: npt.ArrayLike, post: npt.ArrayLike) -> Explicit:
+def sparse(
+    source: Sequence[int], target: Sequence[int], pre: npt.ArrayLike, post: npt.ArrayLike
+) -> Explicit:
     """Return synapses from neuron ``pre[i]`` of the source to neuron ``post[i]`` of the target."""
     return Explicit(np.asarray(pre), np.asarray(post), three_axes(source), three_axes(target))
 

@@ -88,7 +88,9 @@ class Blocks:
 
     def __post_init__(self) -> None:
         if self.groups < 1 or self.n_in % self.groups or self.n_out % self.groups:
-            raise ValueError(f"{self.groups} groups do not divide {self.n_in} and {self.n_out} channels")
+            raise ValueError(
+                f"{self.groups} groups do not divide {self.n_in} and {self.n_out} channels"
+            )
 
     def _range(self, start: Ints, stop: Ints) -> tuple[Ints, Ints]:
         per = self.n_out // self.groups
@@ -140,7 +142,9 @@ class Window:
 
     def __post_init__(self) -> None:
         if min(self.n_in, self.n_out, self.kernel, self.stride, self.dilation) < 1:
-            raise ValueError(f"sizes, kernel, stride and dilation of a window are at least 1: {self}")
+            raise ValueError(
+                f"sizes, kernel, stride and dilation of a window are at least 1: {self}"
+            )
 
     @cached_property
     def _inside(self) -> tuple[Ints, Ints]:
@@ -150,7 +154,9 @@ class Window:
         """
         at = self._places
         exists = (at >= 0) & (at < self.n_in)
-        again = exists[:, : max(self.kernel - self.stride // math.gcd(self.stride, self.dilation), 0)]
+        again = exists[
+            :, : max(self.kernel - self.stride // math.gcd(self.stride, self.dilation), 0)
+        ]
         return tuple(np.append(0, np.cumsum(seen.sum(axis=1))) for seen in (exists, again))  # type: ignore[return-value]
 
     @property

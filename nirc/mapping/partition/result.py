@@ -99,7 +99,9 @@ class Partition:
         source = np.full(used.size, -1 if outside is None else outside)
         source[inside] = self.core[used[inside]]
         sending = senders >= 0
-        weight = np.bincount(senders[sending], weights=edges.weight[sending], minlength=int(used.max(initial=-1)) + 1)
+        weight = np.bincount(
+            senders[sending], weights=edges.weight[sending], minlength=int(used.max(initial=-1)) + 1
+        )
         return Nets(source, np.append(0, np.cumsum(count)), target, weight[used])
 
 
@@ -110,5 +112,7 @@ def core_pairs(edges: Hyperedges, core: Ints, cores: int) -> tuple[Ints, Ints, F
     edge, target = np.divmod(key, max(cores, 1))
     source = np.where(edges.source >= 0, core[edges.source] if core.size else -1, -1)[edge]
     pair, of = np.unique((source + 1) * cores + target, return_inverse=True)
-    spikes = np.bincount(of.ravel(), weights=edges.weight[edge], minlength=pair.size).astype(np.float64)
+    spikes = np.bincount(of.ravel(), weights=edges.weight[edge], minlength=pair.size).astype(
+        np.float64
+    )
     return pair // max(cores, 1) - 1, pair % max(cores, 1), spikes

@@ -62,12 +62,16 @@ def partition(
     thorough = effort == "normal"
     if not subjects:
         none = np.zeros(0, dtype=np.int64)
-        return Partition(problem, cores, none, np.zeros((0, 3, 2), np.int64), none, none.reshape(0, 1), 0)
+        return Partition(
+            problem, cores, none, np.zeros((0, 3, 2), np.int64), none, none.reshape(0, 1), 0
+        )
     if cores.shared:
         boxes, core, bound = _shared(subjects, alone, pins, slack, thorough, seed, progress)
     else:
         boxes, core, bound = _separate(subjects, alone, pins)
-    population = np.repeat(np.array([*boxes], dtype=np.int64), [len(parts) for parts in boxes.values()])
+    population = np.repeat(
+        np.array([*boxes], dtype=np.int64), [len(parts) for parts in boxes.values()]
+    )
     every = np.concatenate([*boxes.values()])
     at = np.concatenate([*core.values()])
     kept = np.array([*pins], dtype=np.int64)
@@ -84,7 +88,9 @@ def partition(
     count = int(at.max()) + 1
     if count > cores.count:
         raise TooManyCoresError(count, cores.count, bound)
-    return Partition(problem, cores, population, every, at, _usage(cores, population, every, at), bound)
+    return Partition(
+        problem, cores, population, every, at, _usage(cores, population, every, at), bound
+    )
 
 
 def _alone(
@@ -112,13 +118,18 @@ def _alone(
 Parts = tuple[dict[int, Boxes], dict[int, Ints], int]  # parts, their cores, and the bound
 
 
-def _separate(subjects: list[Subject], alone: Mapping[int, Boxes], pins: Mapping[int, Boxes]) -> Parts:
+def _separate(
+    subjects: list[Subject], alone: Mapping[int, Boxes], pins: Mapping[int, Boxes]
+) -> Parts:
     core: dict[int, Ints] = {}
     first = 0
     for s in subjects:
         core[s.number] = first + np.arange(len(alone[s.number]))
         first += len(alone[s.number])
-    least = [len(alone[s.number]) if s.number in pins else fewest_alone(s, len(alone[s.number])) for s in subjects]
+    least = [
+        len(alone[s.number]) if s.number in pins else fewest_alone(s, len(alone[s.number]))
+        for s in subjects
+    ]
     return dict(alone), core, sum(least)
 
 
@@ -133,7 +144,16 @@ def _shared(
 ) -> Parts:
     capacity = subjects[0].cores.capacity
     enough = fewest_cores(subjects, alone, pins)
-    filling = pack(subjects, alone, pins, enough=enough, slack=slack, thorough=thorough, seed=seed, progress=progress)
+    filling = pack(
+        subjects,
+        alone,
+        pins,
+        enough=enough,
+        slack=slack,
+        thorough=thorough,
+        seed=seed,
+        progress=progress,
+    )
     boxes = {s.number: filling.boxes[s.number] for s in subjects}
     core = {s.number: filling.core[s.number] for s in subjects}
     count = filling.count
@@ -147,7 +167,13 @@ def _shared(
 
 
 def _less_traffic(
-    cores: Cores, problem: Problem, population: Ints, boxes: Boxes, core: Ints, seed: int, progress: Progress | None
+    cores: Cores,
+    problem: Problem,
+    population: Ints,
+    boxes: Boxes,
+    core: Ints,
+    seed: int,
+    progress: Progress | None,
 ) -> Ints:
     edges = hyperedges(problem, population, boxes)
     taken = _taken(cores, population, boxes)
@@ -158,14 +184,18 @@ def _less_traffic(
     if progress:
         progress(f"moving {core.size} parts between {int(core.max()) + 1} cores")
     work = min(WORK, WORK_PER_PART * core.size)
-    return annealed(edges, core, taken, cores.capacity, local_is_free=cores.local_is_free, work=work, seed=seed)
+    return annealed(
+        edges, core, taken, cores.capacity, local_is_free=cores.local_is_free, work=work, seed=seed
+    )
 
 
 def _taken(cores: Cores, population: Ints, boxes: Boxes) -> Ints:
     """Return (parts, resources) the cost of each part. The parts are sorted by population."""
     numbers, first = np.unique(population, return_index=True)
     pieces = np.split(boxes, first[1:])
-    return np.concatenate([cores.cost(int(i), piece) for i, piece in zip(numbers, pieces, strict=True)])
+    return np.concatenate(
+        [cores.cost(int(i), piece) for i, piece in zip(numbers, pieces, strict=True)]
+    )
 
 
 def _usage(cores: Cores, population: Ints, boxes: Boxes, core: Ints) -> Ints:
@@ -187,7 +217,11 @@ def oversized_in(subject: Subject, boxes: Boxes | None) -> list[Oversized]:
     worst: dict[int, tuple[int, Boxes]] = {}
     total = population.neurons if boxes is None else len(boxes)
     for begin in range(0, total, CHUNK):
-        some = _single(population.box, begin, min(begin + CHUNK, total)) if boxes is None else boxes[begin:][:CHUNK]
+        some = (
+            _single(population.box, begin, min(begin + CHUNK, total))
+            if boxes is None
+            else boxes[begin:][:CHUNK]
+        )
         need = subject.cost(some)
         for r in np.flatnonzero((need > capacity).any(axis=0)).tolist():
             at = int(need[:, r].argmax())

@@ -46,7 +46,9 @@ class Subject:
 
     @property
     def alike(self) -> bool:
-        """True if no box costs more than a box of its size in the middle (structured projections)."""
+        """True if no box costs more than a box of its size in the middle (structured
+        projections).
+        """
         return all(isinstance(p.reach, Product) for p in self.problem.into[self.number])
 
     @cached_property
@@ -58,13 +60,20 @@ class Subject:
         n = self.shape[0]
         if not self.flat or not self.alike or n > LONGEST_TABLE:
             return None
-        relations = [p.reach.axes[0] for p in self.problem.into[self.number] if isinstance(p.reach, Product)]
-        if not all(isinstance(r, Every) or (isinstance(r, Blocks) and r.groups == r.n_out) for r in relations):
+        relations = [
+            p.reach.axes[0] for p in self.problem.into[self.number] if isinstance(p.reach, Product)
+        ]
+        if not all(
+            isinstance(r, Every) or (isinstance(r, Blocks) and r.groups == r.n_out)
+            for r in relations
+        ):
             return None
         ends = np.arange(1, n + 1)
         boxes = np.tile(np.array([(0, 1)] * AXES), (n, 1, 1))
         boxes[:, 0, 1] = ends
-        return np.concatenate([np.zeros((1, len(self.cores.resources)), np.int64), self.cost(boxes)])
+        return np.concatenate(
+            [np.zeros((1, len(self.cores.resources)), np.int64), self.cost(boxes)]
+        )
 
     def cost(self, boxes: Boxes) -> Ints:
         """Return (k, resources) the cost of each box."""
@@ -192,10 +201,16 @@ def reaches(subject: Subject, start: int, left: Ints | None) -> int:
     step = 1
     n = subject.shape[0]
     if subject.by_length is not None:
-        return min(start + int(longest(subject.by_length, subject.cores.capacity if left is None else left)), n)
+        return min(
+            start
+            + int(longest(subject.by_length, subject.cores.capacity if left is None else left)),
+            n,
+        )
     while low < n:
         ends = np.minimum(low + step * np.array([1, 2, 4, 8]), n)
-        fitting = subject.fits(np.array([[(start, int(end)), (0, 1), (0, 1)] for end in ends]), left)
+        fitting = subject.fits(
+            np.array([[(start, int(end)), (0, 1), (0, 1)] for end in ends]), left
+        )
         good = int(np.argmin(fitting)) if not fitting.all() else fitting.size
         if good == 0:
             if step == 1:
@@ -209,7 +224,10 @@ def reaches(subject: Subject, start: int, left: Ints | None) -> int:
 
 def longest(by_length: Ints, left: Ints) -> Ints:
     """Return (rooms,) the longest range for each room, (rooms, resources) or (resources,)."""
-    ends = [np.searchsorted(by_length[:, r], left[..., r], side="right") - 1 for r in range(by_length.shape[1])]
+    ends = [
+        np.searchsorted(by_length[:, r], left[..., r], side="right") - 1
+        for r in range(by_length.shape[1])
+    ]
     shortest: Ints = np.min(ends, axis=0)
     return shortest
 
@@ -304,7 +322,9 @@ def _parts_of_slabs(subject: Subject, axis: int, deep: bool) -> tuple[Floats, In
     order = np.lexsort((spikes, parts, sizes[:, axis]))
     thickness, first = np.unique(sizes[order, axis], return_index=True)
     chosen = order[first]
-    fraction = 0.4 / max(n * float((spikes[chosen] / thickness).max(initial=0.0)), 1e-300)  # less than a part in all
+    fraction = 0.4 / max(
+        n * float((spikes[chosen] / thickness).max(initial=0.0)), 1e-300
+    )  # less than a part in all
     value = np.full(n + 1, IMPOSSIBLE, dtype=np.float64)
     best = np.zeros((n + 1, AXES), dtype=np.int64)
     value[thickness] = parts[chosen] + fraction * spikes[chosen]

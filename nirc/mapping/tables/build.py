@@ -14,7 +14,9 @@ from nirc.mapping.tables.entries import Bits, Ints, Longs, Tables
 MOST_ROWS_PLAIN = 1000  # rows that are compared without compiled code
 
 
-def tables_for(nets: Nets, routes: Routes, links: LinkGraph, keys: Keys, local_cores: npt.ArrayLike) -> Tables:
+def tables_for(
+    nets: Nets, routes: Routes, links: LinkGraph, keys: Keys, local_cores: npt.ArrayLike
+) -> Tables:
     """Return the tables that take the packets of every net along its tree to its target cores.
 
     Net i sends the keys of slice i. ``local_cores`` (pairs,): the core, from 0, at each router of
@@ -27,7 +29,8 @@ def tables_for(nets: Nets, routes: Routes, links: LinkGraph, keys: Keys, local_c
     count = nets.source.size
     if cores.shape != nets.target.shape or keys.key.size != count or routes.first.size != count + 1:
         raise ValueError(
-            f"{count} nets with {nets.target.size} targets, but {routes.first.size - 1} trees, {keys.key.size} keys "
+            f"{count} nets with {nets.target.size} targets, but {routes.first.size - 1} trees, "
+            f"{keys.key.size} keys "
             f"and {cores.size} cores"
         )
     if cores.size and cores.min() < 0:
@@ -42,12 +45,16 @@ def tables_for(nets: Nets, routes: Routes, links: LinkGraph, keys: Keys, local_c
         lost = -1
         pair = np.repeat(np.arange(count), np.diff(nets.first))
         np.bitwise_or.at(
-            bits, (pair, (directions + cores) >> 6), np.uint64(1) << ((directions + cores) & 63).astype(np.uint64)
+            bits,
+            (pair, (directions + cores) >> 6),
+            np.uint64(1) << ((directions + cores) & 63).astype(np.uint64),
         )
     else:
         lost = _fill(
-            nets.source, nets.first, nets.target, directions + cores, routes.first, routes.link, links.source,
-            links.target, links.direction, np.full(links.routers, -1, np.int64), np.full(links.routers, -1, np.int64),
+            nets.source, nets.first, nets.target, directions + cores, routes.first, routes.link,
+            links.source,
+            links.target, links.direction, np.full(links.routers, -1, np.int64),
+            np.full(links.routers, -1, np.int64),
             bits,
         )  # fmt: skip
     if lost >= 0:

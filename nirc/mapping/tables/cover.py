@@ -29,7 +29,9 @@ class Blocks(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory of ``cover``: (blocks,) each, and (1,) ``work``, the blocks that it may still examine."""
+    """Memory of ``cover``: (blocks,) each, and (1,) ``work``, the blocks that it may still
+    examine.
+    """
 
     bars: Words
     free: Words
@@ -41,12 +43,17 @@ class Scratch(NamedTuple):
 def scratch_for(blocks: int, work: int) -> Scratch:
     """Return scratch for a table of so many blocks."""
     return Scratch(
-        np.empty(blocks, np.uint32), np.empty(blocks, np.uint32), np.empty(blocks, np.int64), np.full(1, work, np.int64)
+        np.empty(blocks, np.uint32),
+        np.empty(blocks, np.uint32),
+        np.empty(blocks, np.int64),
+        np.full(1, work, np.int64),
     )
 
 
 @compiled
-def cover(route: int, place: int, blocks: Blocks, scratch: Scratch, out_key: Words, out_mask: Words) -> int:
+def cover(
+    route: int, place: int, blocks: Blocks, scratch: Scratch, out_key: Words, out_mask: Words
+) -> int:
     """Write entries that match all blocks of the route and none below ``place``.
 
     Return their number. Each entry begins as the first block that is not matched yet, and takes in
@@ -61,7 +68,11 @@ def cover(route: int, place: int, blocks: Blocks, scratch: Scratch, out_key: Wor
     while many:
         k = key[left[0]]
         m = mask[left[0]]
-        gone = _widened(k, m, place, blocks, scratch, many) if many > 1 and scratch.work[0] > 0 else np.uint32(0)
+        gone = (
+            _widened(k, m, place, blocks, scratch, many)
+            if many > 1 and scratch.work[0] > 0
+            else np.uint32(0)
+        )
         out_key[size] = k & ~gone
         out_mask[size] = m & ~gone
         size += 1
@@ -94,7 +105,12 @@ def _widened(k: int, m: int, place: int, blocks: Blocks, scratch: Scratch, many:
             if new < fewest:
                 best = i
                 fewest = new
-        free[best], free[tried], left[best], left[tried] = free[tried], free[best], left[tried], left[best]
+        free[best], free[tried], left[best], left[tried] = (
+            free[tried],
+            free[best],
+            left[tried],
+            left[best],
+        )
         wide = gone | free[tried]
         tried += 1
         scratch.work[0] -= many - tried

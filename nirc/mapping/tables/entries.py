@@ -38,23 +38,37 @@ class Tables:
     directions: int
 
     def __post_init__(self) -> None:
-        kinds = {"first": np.int64, "key": np.uint32, "mask": np.uint32, "route": np.int32, "routes": np.uint64}
+        kinds = {
+            "first": np.int64,
+            "key": np.uint32,
+            "mask": np.uint32,
+            "route": np.int32,
+            "routes": np.uint64,
+        }
         for name, kind in kinds.items():
             array = np.ascontiguousarray(getattr(self, name), kind)
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         entries = self.key.size
-        if not self.key.shape == self.mask.shape == self.route.shape == (entries,) or self.routes.ndim != 2:
-            raise ValueError("key, mask and route must have one axis of the same length, routes two axes")
+        if (
+            not self.key.shape == self.mask.shape == self.route.shape == (entries,)
+            or self.routes.ndim != 2
+        ):
+            raise ValueError(
+                "key, mask and route must have one axis of the same length, routes two axes"
+            )
         if self.first[0] != 0 or self.first[-1] != entries or (np.diff(self.first) < 0).any():
             raise ValueError(f"first must rise from 0 to the number of entries, {entries}")
         if entries and not 0 <= self.route.min() <= self.route.max() < len(self.routes):
-            raise ValueError(f"route names rows {self.route.min()} to {self.route.max()} of {len(self.routes)}")
+            raise ValueError(
+                f"route names rows {self.route.min()} to {self.route.max()} of {len(self.routes)}"
+            )
         never = np.flatnonzero(self.key & ~self.mask)
         if never.size:
             raise ValueError(
                 f"entry {never[0]} of router {self.router_of(int(never[0]))} never matches: "
-                f"key {self.key[never[0]]:#010x} has bits outside of mask {self.mask[never[0]]:#010x}"
+                f"key {self.key[never[0]]:#010x} has bits outside of mask "
+                f"{self.mask[never[0]]:#010x}"
             )
 
     @property
@@ -82,4 +96,6 @@ class Tables:
         """Return the directions and the local cores of a row of ``routes``, rising."""
         words = self.routes[route].astype("<u8").view(np.uint8)
         bits = np.flatnonzero(np.unpackbits(words, bitorder="little"))
-        return bits[bits < self.directions].tolist(), (bits[bits >= self.directions] - self.directions).tolist()
+        return bits[bits < self.directions].tolist(), (
+            bits[bits >= self.directions] - self.directions
+        ).tolist()

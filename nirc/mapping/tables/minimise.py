@@ -39,7 +39,9 @@ def minimised(tables: Tables) -> Tables:
     key, mask, route = tables.key[order], tables.mask[order], tables.route[order]
     clash = np.flatnonzero((router[:-1] == router[1:]) & ((key | ~mask)[:-1] >= key[1:]))
     if clash.size:
-        raise ValueError(f"entry {order[clash[0] + 1]} of router {router[clash[0]]} overlaps with another")
+        raise ValueError(
+            f"entry {order[clash[0] + 1]} of router {router[clash[0]]} overlaps with another"
+        )
     sizes = np.zeros(tables.routers, np.int64)
     _minimise_all(tables.first, key, mask, route, len(tables.routes), sizes)
     first = np.concatenate([[0], np.cumsum(sizes)])
@@ -52,14 +54,18 @@ def minimised(tables: Tables) -> Tables:
 
 
 @compiled
-def _minimise_all(first: Longs, key: Words, mask: Words, route: Ints, routes: int, sizes: Longs) -> None:
+def _minimise_all(
+    first: Longs, key: Words, mask: Words, route: Ints, routes: int, sizes: Longs
+) -> None:
     """Minimise each table, sorted by key, in place, at the beginning of its old place."""
     local = np.full(routes, -1, np.int32)
     for router in range(first.size - 1):
         begin, end = first[router], first[router + 1]
         k, m, r = key[begin:end].copy(), mask[begin:end].copy(), route[begin:end].copy()
         n = _joined_siblings(k, m, r)
-        sizes[router] = _minimise(k[:n], m[:n], r[:n], local, key[begin:end], mask[begin:end], route[begin:end])
+        sizes[router] = _minimise(
+            k[:n], m[:n], r[:n], local, key[begin:end], mask[begin:end], route[begin:end]
+        )
 
 
 @compiled
@@ -81,7 +87,13 @@ def _joined_siblings(key: Words, mask: Words, route: Ints) -> int:
 
 @compiled
 def _minimise(
-    key: Words, mask: Words, route: Ints, local: Ints, out_key: Words, out_mask: Words, out_route: Ints
+    key: Words,
+    mask: Words,
+    route: Ints,
+    local: Ints,
+    out_key: Words,
+    out_mask: Words,
+    out_route: Ints,
 ) -> int:
     """Minimise one table, sorted by key. Return its new length.
 
@@ -91,7 +103,11 @@ def _minimise(
     key, mask = key[by_route], mask[by_route]
     hull_key, hull_mask, inside = _hulls(key, mask, start)
     blocks = Blocks(key, mask, start, np.zeros(key.size, np.int64), hull_key, hull_mask)
-    cubes = Cubes(np.empty(key.size, np.uint32), np.empty(key.size, np.uint32), np.zeros(start.size - 1, np.int64))
+    cubes = Cubes(
+        np.empty(key.size, np.uint32),
+        np.empty(key.size, np.uint32),
+        np.zeros(start.size - 1, np.int64),
+    )
     scratch = scratch_for(key.size, WORK)
     order = _first_order(blocks, inside)
     for place in range(order.size):
@@ -99,7 +115,9 @@ def _minimise(
         blocks.place[begin:end] = place
     for place in range(order.size):
         begin = start[order[place]]
-        cubes.many[order[place]] = cover(order[place], place, blocks, scratch, cubes.key[begin:], cubes.mask[begin:])
+        cubes.many[order[place]] = cover(
+            order[place], place, blocks, scratch, cubes.key[begin:], cubes.mask[begin:]
+        )
     reorder(order, blocks, cubes, scratch, MOVES_PER_ROUTE * order.size)
     size = 0
     for place in range(order.size):

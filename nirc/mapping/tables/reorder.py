@@ -38,7 +38,9 @@ def reorder(order: Longs, blocks: Blocks, cubes: Cubes, scratch: Scratch, moves:
         if costly == 0 or scratch.work[0] <= 0:
             return
         scratch.work[0] -= blocks.key.size
-        state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)  # Knuth's MMIX
+        state = state * np.uint64(6364136223846793005) + np.uint64(
+            1442695040888963407
+        )  # Knuth's MMIX
         draw = np.int64(state >> np.uint64(33))
         begin = draw % routes
         if draw & 0x40000000 or draw & 0x20000000:
@@ -76,7 +78,14 @@ def _shift(order: Longs, blocks: Blocks, begin: int, end: int) -> None:
 
 @compiled
 def _try(
-    order: Longs, blocks: Blocks, cubes: Cubes, scratch: Scratch, other: Cubes, changed: Longs, begin: int, end: int
+    order: Longs,
+    blocks: Blocks,
+    cubes: Cubes,
+    scratch: Scratch,
+    other: Cubes,
+    changed: Longs,
+    begin: int,
+    end: int,
 ) -> bool:
     """Compute entries for the new order, for the routes that need or may profit from new entries.
 
@@ -91,7 +100,9 @@ def _try(
         route = order[changed[i]]
         hope -= cubes.many[route] - 1
         first = blocks.start[route]
-        other.many[route] = cover(route, changed[i], blocks, scratch, other.key[first:], other.mask[first:])
+        other.many[route] = cover(
+            route, changed[i], blocks, scratch, other.key[first:], other.mask[first:]
+        )
         change += other.many[route] - cubes.many[route]
         if change > hope:
             return False
@@ -106,11 +117,15 @@ def _try(
 
 
 @compiled
-def _concerned(order: Longs, blocks: Blocks, cubes: Cubes, changed: Longs, begin: int, end: int) -> int:
+def _concerned(
+    order: Longs, blocks: Blocks, cubes: Cubes, changed: Longs, begin: int, end: int
+) -> int:
     """Fill ``changed`` with the places of the routes to examine. Return their number."""
     route = order[end]
     many = 0
-    down = end > begin  # moved down, a route conflicts with fewer blocks, and with those that it passed
+    down = (
+        end > begin
+    )  # moved down, a route conflicts with fewer blocks, and with those that it passed
     low, high = (begin, end) if down else (end + 1, begin + 1)
     for place in range(low, high):
         passed = order[place]
@@ -124,7 +139,11 @@ def _concerned(order: Longs, blocks: Blocks, cubes: Cubes, changed: Longs, begin
             break
     for place in range(low, high):
         passed = order[place]
-        if _meets(passed, route, blocks, cubes) if down else cubes.many[passed] > 1 and _in_hull(passed, route, blocks):
+        if (
+            _meets(passed, route, blocks, cubes)
+            if down
+            else cubes.many[passed] > 1 and _in_hull(passed, route, blocks)
+        ):
             changed[many] = place
             many += 1
     return many

@@ -113,7 +113,9 @@ def _cut(groups: _Groups, fixed: Longs, state: npt.NDArray[np.uint64]) -> Longs:
     many = first.size - 1
     side = np.empty(populations, np.int64)
     for p in range(populations):
-        state[0] = state[0] * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)  # Knuth's MMIX
+        state[0] = state[0] * np.uint64(6364136223846793005) + np.uint64(
+            1442695040888963407
+        )  # Knuth's MMIX
         side[p] = np.int64(state[0] >> np.uint64(63))
     ones = np.zeros(many, np.int64)
     weight = np.zeros(many)
@@ -139,7 +141,9 @@ def _cut(groups: _Groups, fixed: Longs, state: npt.NDArray[np.uint64]) -> Longs:
                 g = of[i]
                 size = first[g + 1] - first[g]
                 after = ones[g] + step
-                gain += weight[g] * (torn[min(ones[g], size - ones[g])] - torn[min(after, size - after)])
+                gain += weight[g] * (
+                    torn[min(ones[g], size - ones[g])] - torn[min(after, size - after)]
+                )
             if gain > 1e-9:
                 moved = True
                 side[p] += step

@@ -42,13 +42,26 @@ class Fault:
 
     def __str__(self) -> str:
         entry = f", entry {self.entry}" if self.entry >= 0 else ""
-        core = f", {'direction' if self.kind == DEAD_LINK else 'core'} {self.core}" if self.core >= 0 else ""
+        core = (
+            f", {'direction' if self.kind == DEAD_LINK else 'core'} {self.core}"
+            if self.core >= 0
+            else ""
+        )
         where = f"router {self.router}{entry}{core}"
-        return f"net {self.net}, atom {self.atom}, key {self.key:#010x}: {FAULT_TEXT[self.kind]} ({where})"
+        return (
+            f"net {self.net}, atom {self.atom}, key {self.key:#010x}: {FAULT_TEXT[self.kind]} "
+            f"({where})"
+        )
 
 
 def walk(
-    tables: Tables, nets: Nets, links: LinkGraph, keys: Keys, local_cores: npt.ArrayLike, *, most: int = 20
+    tables: Tables,
+    nets: Nets,
+    links: LinkGraph,
+    keys: Keys,
+    local_cores: npt.ArrayLike,
+    *,
+    most: int = 20,
 ) -> list[Fault]:
     """Follow every packet from its source.
 
@@ -58,7 +71,11 @@ def walk(
      Raises ``ValueError`` for arrays that do not fit.
     """
     cores = np.ascontiguousarray(local_cores, np.int64)
-    if cores.shape != nets.target.shape or keys.key.size != nets.source.size or tables.routers != links.routers:
+    if (
+        cores.shape != nets.target.shape
+        or keys.key.size != nets.source.size
+        or tables.routers != links.routers
+    ):
         raise ValueError("nets, keys, cores and tables differ in number")
     if links.routers == 1 and _arrives_at_once(tables, nets, keys, cores):
         return []
@@ -72,8 +89,10 @@ def walk(
     while net < nets.source.size and len(faults) < most:
         fault = np.full(6, -1, np.int64)
         net = _follow(
-            net, nets.source, nets.first, nets.target, cores + directions, keys.key, keys.mask, links.outgoing,
-            links.target, tables.first, tables.key, tables.mask, tables.route, tables.routes, wanted,
+            net, nets.source, nets.first, nets.target, cores + directions, keys.key, keys.mask,
+            links.outgoing,
+            links.target, tables.first, tables.key, tables.mask, tables.route, tables.routes,
+            wanted,
             np.full(links.routers, -1, np.int64), np.empty(links.routers, np.int32), fault,
         )  # fmt: skip
         if fault[0] > 0:
@@ -90,14 +109,18 @@ def _arrives_at_once(tables: Tables, nets: Nets, keys: Keys, cores: Longs) -> bo
     """
     entry = np.full(nets.source.size, -1, np.int64)
     for net, (key, mask) in enumerate(zip(keys.key, keys.mask, strict=True)):
-        some = np.flatnonzero(((tables.key ^ key) & tables.mask & mask) == 0)  # entries that match a packet of the net
+        some = np.flatnonzero(
+            ((tables.key ^ key) & tables.mask & mask) == 0
+        )  # entries that match a packet of the net
         if not some.size or tables.mask[some[0]] & ~mask:
             return False
         entry[net] = some[0]
     wanted = np.zeros((nets.source.size, 64 * tables.routes.shape[1]), np.bool_)
     if cores.size and int(cores.max()) + tables.directions >= wanted.shape[1]:
         return False
-    wanted[np.repeat(np.arange(nets.source.size), np.diff(nets.first)), cores + tables.directions] = True
+    wanted[
+        np.repeat(np.arange(nets.source.size), np.diff(nets.first)), cores + tables.directions
+    ] = True
     words = tables.routes[tables.route[entry]].astype("<u8").view(np.uint8)
     return bool((np.unpackbits(words, axis=1, bitorder="little").astype(np.bool_) == wanted).all())
 
@@ -113,7 +136,8 @@ def differences(tables: Tables, reference: Tables, *, most: int = 20) -> list[st
     same = _same_routes(tables, reference)
     changed = np.full(most, -1, np.int64)
     _compare(
-        tables.first, tables.key, tables.mask, tables.route, reference.first, reference.key, reference.mask,
+        tables.first, tables.key, tables.mask, tables.route, reference.first, reference.key,
+        reference.mask,
         reference.route, same, changed,
     )  # fmt: skip
     return [
@@ -131,7 +155,9 @@ def _same_routes(tables: Tables, reference: Tables) -> Longs:
 
 @compiled
 def first_match(key: int, mask: int, begin: int, end: int, keys: Words, masks: Words) -> int:
-    """Return the first entry from ``begin`` to ``end`` that matches a packet of this block, or -1."""
+    """Return the first entry from ``begin`` to ``end`` that matches a packet of this block, or
+    -1.
+    """
     for entry in range(begin, end):
         if (key ^ keys[entry]) & mask & masks[entry] == 0:
             return entry
@@ -224,7 +250,8 @@ def _follow(
                     wanted[target[pair], bit[pair]] = walks
                     left += 1
             rest = _one_walk(
-                walks, k, m, source[net], left, outgoing, link_target, table_first, key, mask, route, routes, wanted,
+                walks, k, m, source[net], left, outgoing, link_target, table_first, key, mask,
+                route, routes, wanted,
                 seen, queue, fault,
             )  # fmt: skip
             if rest:

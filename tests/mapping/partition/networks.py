@@ -1,4 +1,6 @@
-"""Small random networks, a chip to cut them for, and slow definitions of what is claimed of a partition."""
+"""Small random networks, a chip to cut them for, and slow definitions of what is claimed of a
+partition.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,16 @@ from nirc.mapping.partition.relations import Blocks, Every, Window
 
 
 def network(seed: int, most: int = 5, *, maps: bool = True) -> Problem:
-    """Two to ``most`` populations, some of them maps, with projections of every kind; the first may be an input."""
+    """Two to ``most`` populations, some of them maps, with projections of every kind; the first may
+    be an input.
+    """
     rng = np.random.default_rng(seed)
     shapes: list[tuple[int, ...]] = []
     for _ in range(rng.integers(2, most + 1)):
         flat = not maps or rng.random() < 0.5
-        shapes.append((int(rng.integers(1, 9)),) if flat else tuple(int(n) for n in rng.integers(1, 5, 3)))
+        shapes.append(
+            (int(rng.integers(1, 9)),) if flat else tuple(int(n) for n in rng.integers(1, 5, 3))
+        )
     outside = rng.random() < 0.5
     populations = []
     for i, shape in enumerate(shapes):
@@ -37,19 +43,30 @@ def network(seed: int, most: int = 5, *, maps: bool = True) -> Problem:
         populations.append(Population(f"p{i}", shape, rate, on_core=i > 0 or not outside))
     projections = []
     for _ in range(2 * len(shapes)):
-        source, target = int(rng.integers(len(shapes))), int(rng.integers(int(outside), len(shapes)))
-        projections.append(Projection(source, target, reach_between(rng, shapes[source], shapes[target])))
+        source, target = (
+            int(rng.integers(len(shapes))),
+            int(rng.integers(int(outside), len(shapes))),
+        )
+        projections.append(
+            Projection(source, target, reach_between(rng, shapes[source], shapes[target]))
+        )
     return Problem(tuple(populations), tuple(projections))
 
 
-def reach_between(rng: np.random.Generator, source: tuple[int, ...], target: tuple[int, ...]) -> Reach:
+def reach_between(
+    rng: np.random.Generator, source: tuple[int, ...], target: tuple[int, ...]
+) -> Reach:
     kind = rng.integers(4)
     if kind == 0 and source == target:
         return one_to_one(source)
     if kind == 1 and len(source) == len(target) == 3:
-        kernel, stride, padding, dilation = (tuple(int(n) for n in rng.integers(low, 4, 2)) for low in (1, 1, 0, 1))
+        kernel, stride, padding, dilation = (
+            tuple(int(n) for n in rng.integers(low, 4, 2)) for low in (1, 1, 0, 1)
+        )
         groups = int(np.gcd(source[0], target[0])) if rng.random() < 0.5 else 1
-        return window(source, target, kernel, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        return window(
+            source, target, kernel, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
     if kind == 2:
         n_in, n_out = int(np.prod(source)), int(np.prod(target))
         pairs = rng.permutation(n_in * n_out)[: rng.integers(0, n_in * n_out + 1)]
@@ -72,7 +89,10 @@ def slow_pairs(reach: Reach) -> set[tuple[int, int]]:
                     there = i * axis.groups // axis.n_in == o * axis.groups // axis.n_out
                 else:
                     assert isinstance(axis, Window)
-                    seen = [o * axis.stride - axis.padding + axis.dilation * t for t in range(axis.kernel)]
+                    seen = [
+                        o * axis.stride - axis.padding + axis.dilation * t
+                        for t in range(axis.kernel)
+                    ]
                     there = i in seen
                 if there:
                     pairs.add((i, o))
@@ -86,7 +106,15 @@ def slow_pairs(reach: Reach) -> set[tuple[int, int]]:
     }
 
 
-def chip(problem: Problem, *, neurons: int, axons: int, synapses: int, groups: int = 3, count: int = 10_000) -> Cores:
+def chip(
+    problem: Problem,
+    *,
+    neurons: int,
+    axons: int,
+    synapses: int,
+    groups: int = 3,
+    count: int = 10_000,
+) -> Cores:
     """Neurons, input axons, synapses and populations of a core are limited."""
 
     def cost(population: int, boxes: np.ndarray) -> np.ndarray:
@@ -103,8 +131,12 @@ def chip(problem: Problem, *, neurons: int, axons: int, synapses: int, groups: i
 def core_of_neurons(found: Partition) -> dict[tuple[int, int], int]:
     """The core of each neuron; fails if one is missing or there twice."""
     at: dict[tuple[int, int], int] = {}
-    for p, box, core in zip(found.population.tolist(), found.boxes, found.core.tolist(), strict=True):
-        numbers = np.arange(found.problem.populations[p].neurons).reshape(found.problem.populations[p].box)
+    for p, box, core in zip(
+        found.population.tolist(), found.boxes, found.core.tolist(), strict=True
+    ):
+        numbers = np.arange(found.problem.populations[p].neurons).reshape(
+            found.problem.populations[p].box
+        )
         for n in numbers[tuple(slice(a, b) for a, b in box)].ravel().tolist():
             assert (p, n) not in at
             at[p, n] = core
@@ -113,7 +145,9 @@ def core_of_neurons(found: Partition) -> dict[tuple[int, int], int]:
 
 
 def slow_spikes(found: Partition) -> dict[tuple[int, int], float]:
-    """Spikes a step from core (or -1) to core, neuron by neuron: each counts once for a target core."""
+    """Spikes a step from core (or -1) to core, neuron by neuron: each counts once for a target
+    core.
+    """
     problem, at = found.problem, core_of_neurons(found)
     reached: dict[tuple[int, int], set[int]] = defaultdict(set)
     for p in problem.projections:

@@ -20,7 +20,9 @@ def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fewest(problem: Problem, cores: Cores, most: int) -> int:
-    """The fewest cores, by trying every cover by boxes and every way to put them on cores; ``most`` if it is that."""
+    """The fewest cores, by trying every cover by boxes and every way to put them on cores; ``most``
+    if it is that.
+    """
     boxes = []  # (population, its neurons, cost) of every box that fits
     for i, population in enumerate(problem.populations):
         if not population.on_core:

@@ -39,7 +39,9 @@ def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
 def chain(*shapes: tuple[int, ...]) -> Problem:
     """Dense layers."""
     projections = [Projection(i, i + 1, dense(a, b)) for i, (a, b) in enumerate(pairwise(shapes))]
-    return Problem(tuple(Population(f"l{i}", s, 0.1) for i, s in enumerate(shapes)), tuple(projections))
+    return Problem(
+        tuple(Population(f"l{i}", s, 0.1) for i, s in enumerate(shapes)), tuple(projections)
+    )
 
 
 ROOMY = {"neurons": 4096, "axons": 1 << 20, "synapses": 1 << 30}
@@ -61,7 +63,9 @@ class TestPinned:
 
     def test_what_is_not_pinned_is_free(self) -> None:
         problem = chain((12,), (12,))
-        found = partition(problem, chip(problem, neurons=10, axons=99, synapses=999), pinned={"l0": 5})
+        found = partition(
+            problem, chip(problem, neurons=10, axons=99, synapses=999), pinned={"l0": 5}
+        )
         assert volume(found.boxes[found.parts_of(0)]).tolist() == [5, 5, 2]
         assert volume(found.boxes[found.parts_of(1)]).sum() == 12
 
@@ -83,15 +87,25 @@ class TestPinned:
         problem = chain((10,), (10,))
         with pytest.raises(OversizedError) as refused:
             partition(problem, chip(problem, neurons=9, axons=10, synapses=50), pinned={"l1": 8})
-        assert str(refused.value) == "the prescribed part 0..7 x 0..0 x 0..0 of l1 needs 80 synapses, a core has 50"
+        assert (
+            str(refused.value)
+            == "the prescribed part 0..7 x 0..0 x 0..0 of l1 needs 80 synapses, a core has 50"
+        )
 
 
 class TestRefusals:
     def test_all_neurons_that_no_core_holds_are_named_with_each_resource(self) -> None:
         pre, post = np.arange(40), np.repeat([0, 3], [5, 35])
         problem = Problem(
-            (Population("in", (40,), on_core=False), Population("a", (6,)), Population("b", (2, 2, 2))),
-            (Projection(0, 1, sparse((40,), (6,), pre, post)), Projection(0, 2, dense((40,), (2, 2, 2)))),
+            (
+                Population("in", (40,), on_core=False),
+                Population("a", (6,)),
+                Population("b", (2, 2, 2)),
+            ),
+            (
+                Projection(0, 1, sparse((40,), (6,), pre, post)),
+                Projection(0, 2, dense((40,), (2, 2, 2))),
+            ),
         )
         with pytest.raises(OversizedError) as refused:
             partition(problem, chip(problem, neurons=9, axons=30, synapses=30))
@@ -121,7 +135,9 @@ class TestRefusals:
             lambda: Population("a", (3,), rate=-1.0),
             lambda: Problem((Population("a", (3,)), Population("a", (3,)))),
             lambda: Problem((Population("a", (3,)),), (Projection(0, 0, dense((3,), (2,))),)),
-            lambda: Problem((Population("a", (3,), on_core=False),), (Projection(0, 0, dense((3,), (3,))),)),
+            lambda: Problem(
+                (Population("a", (3,), on_core=False),), (Projection(0, 0, dense((3,), (3,))),)
+            ),
             lambda: Problem((Population("a", (3,)),), (Projection(0, 1, dense((3,), (3,))),)),
             lambda: window((3, 4, 4), (4, 4, 4), (3, 3), groups=2),
         ],
@@ -139,7 +155,9 @@ class TestChips:
         assert (found.count, found.bound) == (3, 3)
 
     def test_what_is_counted_once_lets_more_parts_share(self) -> None:
-        """Two layers that hear the same 10 inputs: their axons are counted once where both lie on one core."""
+        """Two layers that hear the same 10 inputs: their axons are counted once where both lie on
+        one core.
+        """
         problem = Problem(
             (Population("in", (10,), on_core=False), Population("a", (2,)), Population("b", (2,))),
             (Projection(0, 1, dense((10,), (2,))), Projection(0, 2, dense((10,), (2,)))),
@@ -147,7 +165,10 @@ class TestChips:
         additive = chip(problem, neurons=4, axons=12, synapses=99)
 
         def merged(populations: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-            total = sum(additive.cost(int(p), box[None])[0] for p, box in zip(populations, boxes, strict=True))
+            total = sum(
+                additive.cost(int(p), box[None])[0]
+                for p, box in zip(populations, boxes, strict=True)
+            )
             return total - np.array([0, 10 * (len(boxes) - 1), 0, 0])
 
         assert partition(problem, additive).count == 2
@@ -162,7 +183,9 @@ class TestChips:
 
     def test_nothing_on_cores_needs_none(self) -> None:
         problem = Problem((Population("in", (4,), on_core=False),))
-        found = partition(problem, Cores((Resource("neurons", 1),), 5, lambda i, boxes: volume(boxes)[:, None]))
+        found = partition(
+            problem, Cores((Resource("neurons", 1),), 5, lambda i, boxes: volume(boxes)[:, None])
+        )
         assert (found.count, found.bound, found.traffic, found.nets().source.size) == (0, 0, 0, 0)
 
 
@@ -173,12 +196,19 @@ def test_nets_go_from_each_part_to_all_cores_that_it_reaches(seed: int) -> None:
     cores = chip(problem, neurons=6, axons=999, synapses=9999)
     found = partition(problem, cores, effort="quick")
     at, nets = core_of_neurons(found), found.nets(outside=found.count)
-    spikes: dict[tuple[int, int], float] = defaultdict(float)  # by part, or population of an external input
+    spikes: dict[tuple[int, int], float] = defaultdict(
+        float
+    )  # by part, or population of an external input
     reached: dict[tuple[int, int], set[int]] = defaultdict(set)
     part = {}
     for k, (p, box) in enumerate(zip(found.population.tolist(), found.boxes, strict=True)):
         shape = problem.populations[p].box
-        for n in np.arange(np.prod(shape)).reshape(shape)[tuple(slice(a, b) for a, b in box)].ravel().tolist():
+        for n in (
+            np.arange(np.prod(shape))
+            .reshape(shape)[tuple(slice(a, b) for a, b in box)]
+            .ravel()
+            .tolist()
+        ):
             part[p, n] = k
     for p in problem.projections:
         for source, target in slow_pairs(p.reach):
@@ -194,7 +224,9 @@ def test_nets_go_from_each_part_to_all_cores_that_it_reaches(seed: int) -> None:
     )
     got = sorted(
         (int(s), nets.target[a:b].tolist(), round(float(w), 9))
-        for s, a, b, w in zip(nets.source, nets.first[:-1], nets.first[1:], nets.weight, strict=True)
+        for s, a, b, w in zip(
+            nets.source, nets.first[:-1], nets.first[1:], nets.weight, strict=True
+        )
     )
     assert got == want
 
@@ -208,9 +240,13 @@ def test_the_same_answer_twice() -> None:
 
 
 def test_populations_that_talk_share_cores() -> None:
-    """Six pairs of populations, two populations to a core: the fewest cores, and no spike leaves one."""
+    """Six pairs of populations, two populations to a core: the fewest cores, and no spike leaves
+    one.
+    """
     pops = tuple(Population(f"p{i}", (4,), 1.0) for i in range(12))
-    problem = Problem(pops, tuple(Projection(i, (i + 6) % 12, dense((4,), (4,))) for i in range(12)))
+    problem = Problem(
+        pops, tuple(Projection(i, (i + 6) % 12, dense((4,), (4,))) for i in range(12))
+    )
     found = partition(problem, chip(problem, neurons=8, axons=99, synapses=999, groups=2))
     assert (found.count, found.proven, found.traffic) == (6, True, 0)
 
@@ -227,7 +263,9 @@ def test_a_thousand_cores_are_cut_without_unrolling_a_synapse() -> None:
     layers = [Population(f"l{i}", shape, 0.1, on_core=i > 0) for i in range(5)]
     steps = [Projection(i, i + 1, window(shape, shape, (3, 3), padding=(1, 1))) for i in range(4)]
     problem = Problem(tuple(layers), tuple(steps))
-    found = partition(problem, chip(problem, neurons=4096, axons=1 << 20, synapses=1 << 30), effort="quick")
+    found = partition(
+        problem, chip(problem, neurons=4096, axons=1 << 20, synapses=1 << 30), effort="quick"
+    )
     assert (found.count, found.proven) == (1024, True)
     # Parts of 64 x 8 x 8: each hears 10 x 10 places of 64 channels, less at the border.
     assert found.traffic == pytest.approx(4 * 0.1 * 64 * (16 * 10 - 2) ** 2)

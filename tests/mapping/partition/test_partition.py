@@ -33,7 +33,10 @@ def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
 def cut(seed: int) -> Partition | None:
     problem = network(seed)
     rng = np.random.default_rng(seed)
-    most = {name: int(rng.integers(low, 60)) for name, low in (("neurons", 1), ("axons", 10), ("synapses", 10))}
+    most = {
+        name: int(rng.integers(low, 60))
+        for name, low in (("neurons", 1), ("axons", 10), ("synapses", 10))
+    }
     try:
         return partition(problem, chip(problem, **most), seed=seed)
     except PartitionError:
@@ -48,7 +51,9 @@ def test_what_holds_for_every_partition(seed: int) -> None:
         return
     core_of_neurons(found)
     taken = np.zeros_like(found.usage)
-    for p, box, core in zip(found.population.tolist(), found.boxes, found.core.tolist(), strict=True):
+    for p, box, core in zip(
+        found.population.tolist(), found.boxes, found.core.tolist(), strict=True
+    ):
         taken[core] += found.cores.cost(p, box[None])[0]
     assert (taken == found.usage).all()
     assert (found.usage <= found.cores.capacity).all()

@@ -24,7 +24,12 @@ OPS: dict[str, tuple[tuple[LinearOp, ...], tuple[int, ...], tuple[int, ...], str
         (4, 3, 3),
         "window",
     ),
-    "pool": ((Pool((2, 4, 4), (2, 2, 2), (2, 2), (2, 2), ((0, 0), (0, 0))),), (2, 4, 4), (2, 2, 2), "window"),
+    "pool": (
+        (Pool((2, 4, 4), (2, 2, 2), (2, 2), (2, 2), ((0, 0), (0, 0))),),
+        (2, 4, 4),
+        (2, 2, 2),
+        "window",
+    ),
     "convolution of a signal": (
         (Conv(ONES((3, 2, 3)), (2, 8), (3, 4), (2,), ((1, 1),), (1,), 1),),
         (2, 8),
@@ -38,7 +43,10 @@ OPS: dict[str, tuple[tuple[LinearOp, ...], tuple[int, ...], tuple[int, ...], str
         "sparse",
     ),
     "pool, then dense": (
-        (Pool((1, 4, 4), (1, 2, 2), (2, 2), (2, 2), ((0, 0), (0, 0))), Dense(np.array([[1.0, 0, 0, 1]]))),
+        (
+            Pool((1, 4, 4), (1, 2, 2), (2, 2), (2, 2), ((0, 0), (0, 0))),
+            Dense(np.array([[1.0, 0, 0, 1]])),
+        ),
         (1, 4, 4),
         (1,),
         "sparse",
@@ -62,10 +70,17 @@ def test_sources_are_outside_and_sinks_are_nothing() -> None:
     program = Program.of(
         Form.DISCRETE,
         {"in": Source((2,), ()), "pop": Population((3,), None, ()), "out": Sink((3,), ())},
-        [("in", "pop", Projection((Dense(ONES((3, 2))),))), ("pop", "pop", Projection()), ("pop", "out", Projection())],
+        [
+            ("in", "pop", Projection((Dense(ONES((3, 2))),))),
+            ("pop", "pop", Projection()),
+            ("pop", "out", Projection()),
+        ],
     )
     problem = problem_of(program, {"pop": 0.25})
     assert [(p.name, p.on_core) for p in problem.populations] == [("in", False), ("pop", True)]
-    assert [(p.source, p.target, p.reach.kind) for p in problem.projections] == [(0, 1, "dense"), (1, 1, "one-to-one")]
+    assert [(p.source, p.target, p.reach.kind) for p in problem.projections] == [
+        (0, 1, "dense"),
+        (1, 1, "one-to-one"),
+    ]
     assert problem.populations[1].rate == 0.25
     assert problem_of(program, inputs_on_core=True).populations[0].on_core

@@ -26,7 +26,9 @@ def relations(draw: st.DrawFn) -> Relation:
         groups = draw(st.integers(1, 4))
         return Blocks(groups * draw(st.integers(1, 3)), groups * draw(st.integers(1, 3)), groups)
     small = st.integers(1, 4)
-    return Window(draw(SIZE), draw(SIZE), draw(small), draw(small), draw(st.integers(-2, 5)), draw(small))
+    return Window(
+        draw(SIZE), draw(SIZE), draw(small), draw(small), draw(st.integers(-2, 5)), draw(small)
+    )
 
 
 def slow(relation: Relation) -> np.ndarray:
@@ -36,9 +38,14 @@ def slow(relation: Relation) -> np.ndarray:
         for i in range(relation.n_in):
             if isinstance(relation, Window):
                 taps = range(relation.kernel)
-                reach[o, i] = any(i == o * relation.stride - relation.padding + relation.dilation * t for t in taps)
+                reach[o, i] = any(
+                    i == o * relation.stride - relation.padding + relation.dilation * t
+                    for t in taps
+                )
             elif isinstance(relation, Blocks):
-                reach[o, i] = i * relation.groups // relation.n_in == o * relation.groups // relation.n_out
+                reach[o, i] = (
+                    i * relation.groups // relation.n_in == o * relation.groups // relation.n_out
+                )
             else:
                 reach[o, i] = True
     return reach
@@ -59,7 +66,9 @@ def test_ranges_are_counted_as_their_coordinates_are(relation: Relation) -> None
 
 @settings(max_examples=200)
 @given(relations(), st.data())
-def test_every_coordinate_hits_the_ranges_that_it_reaches(relation: Relation, data: st.DataObject) -> None:
+def test_every_coordinate_hits_the_ranges_that_it_reaches(
+    relation: Relation, data: st.DataObject
+) -> None:
     inner = data.draw(st.sets(st.integers(1, relation.n_out)))
     cuts = np.array(sorted({0, relation.n_out} | inner))
     hits, table = relation.hits(cuts), slow(relation)
@@ -93,7 +102,9 @@ def test_a_dense_layer_of_millions_costs_nothing_to_ask() -> None:
 
 def test_shapes_may_have_fewer_axes() -> None:
     assert one_to_one((4,)).target_shape == (4, 1, 1)
-    assert window((2, 10), (3, 8), (3,)).axons(np.array([[(0, 1), (0, 2), (0, 1)]])).tolist() == [2 * 4]
+    assert window((2, 10), (3, 8), (3,)).axons(np.array([[(0, 1), (0, 2), (0, 1)]])).tolist() == [
+        2 * 4
+    ]
 
 
 @pytest.mark.parametrize("boxes", [[(0, 2), (2, 3)], [(0, 3), (2, 4)], [(0, 5)], [(0, 4), (4, 4)]])

@@ -1,4 +1,6 @@
-"""Parts move to where fewer spikes leave their core, by the compiled annealing as by the plain descent."""
+"""Parts move to where fewer spikes leave their core, by the compiled annealing as by the plain
+descent.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,16 @@ def hypergraph(rng: np.random.Generator, parts: int, edges: int) -> Hyperedges:
     targets = [np.unique(rng.integers(0, parts, rng.integers(1, 5))) for _ in range(edges)]
     first = np.append(0, np.cumsum([t.size for t in targets]))
     source = rng.integers(-1, parts, edges)
-    return Hyperedges(np.zeros(edges, np.int64), source, rng.random(edges), first, np.concatenate(targets))
+    return Hyperedges(
+        np.zeros(edges, np.int64), source, rng.random(edges), first, np.concatenate(targets)
+    )
 
 
 def slow_traffic(edges: Hyperedges, core: Ints, free: bool) -> float:
     total = 0.0
-    for e, (source, weight) in enumerate(zip(edges.source.tolist(), edges.weight.tolist(), strict=True)):
+    for e, (source, weight) in enumerate(
+        zip(edges.source.tolist(), edges.weight.tolist(), strict=True)
+    ):
         cores = {int(core[t]) for t in edges.target[edges.first[e] : edges.first[e + 1]]}
         if free and source >= 0:
             cores -= {int(core[source])}
@@ -44,7 +50,11 @@ def slow_traffic(edges: Hyperedges, core: Ints, free: bool) -> float:
 def test_never_more_traffic_and_never_too_full(mover: Mover, seed: int, free: bool) -> None:
     rng = np.random.default_rng(seed)
     parts, cores = int(rng.integers(4, 14)), int(rng.integers(2, 5))
-    core = np.append(np.arange(cores), rng.integers(0, cores, parts - cores)) if parts > cores else np.arange(parts)
+    core = (
+        np.append(np.arange(cores), rng.integers(0, cores, parts - cores))
+        if parts > cores
+        else np.arange(parts)
+    )
     taken = rng.integers(1, 5, (parts, 2))
     usage = np.zeros((cores, 2), np.int64)
     np.add.at(usage, core, taken)
@@ -65,7 +75,13 @@ def test_a_planted_grouping_is_found(mover: Mover) -> None:
     home = rng.permutation(np.repeat(np.arange(5), 4))
     pairs = [(a, b) for a in range(20) for b in range(20) if a != b and home[a] == home[b]]
     source, target = np.array(pairs).T
-    edges = Hyperedges(np.zeros(len(pairs), np.int64), source, np.ones(len(pairs)), np.arange(len(pairs) + 1), target)
+    edges = Hyperedges(
+        np.zeros(len(pairs), np.int64),
+        source,
+        np.ones(len(pairs)),
+        np.arange(len(pairs) + 1),
+        target,
+    )
     start = rng.permutation(np.repeat(np.arange(5), 4))
     moved = mover(edges, start, np.ones((20, 1), np.int64), np.array([4]), local_is_free=True)
     assert slow_traffic(edges, start, True) > 0

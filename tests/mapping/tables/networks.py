@@ -1,4 +1,6 @@
-"""Random networks for the tests of routing tables: nets with their trees, keys and cores on a grid with faults."""
+"""Random networks for the tests of routing tables: nets with their trees, keys and cores on a grid
+with faults.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,12 @@ class Network(NamedTuple):
     tables: Tables
 
 
-def network(links: LinkGraph, nets: list[tuple[int, list[tuple[int, int]]]], **fields: Any) -> Network:
-    """``nets``: (router of the source, [(router, core) of each target]); ``fields``: population and atoms of each."""
+def network(
+    links: LinkGraph, nets: list[tuple[int, list[tuple[int, int]]]], **fields: Any
+) -> Network:
+    """``nets``: (router of the source, [(router, core) of each target]); ``fields``: population and
+    atoms of each.
+    """
     first = np.cumsum([0, *(len(targets) for _, targets in nets)])
     pairs = np.array([pair for _, targets in nets for pair in targets], np.int64).reshape(-1, 2)
     built = Nets(np.array([s for s, _ in nets], np.int32), first, pairs[:, 0], np.ones(len(nets)))
@@ -38,10 +44,14 @@ def network(links: LinkGraph, nets: list[tuple[int, list[tuple[int, int]]]], **f
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
-    """Populations of a few slices on a triangular grid with faults; like ones have the same targets now and then."""
+    """Populations of a few slices on a triangular grid with faults; like ones have the same targets
+    now and then.
+    """
     width, height, wraps = draw(st.integers(1, 5)), draw(st.integers(1, 5)), draw(st.booleans())
     whole = mesh(width, height, triangular=True, wraps=wraps)
-    broken = draw(st.lists(st.integers(0, max(whole.source.size - 1, 0)), max_size=whole.source.size // 4))
+    broken = draw(
+        st.lists(st.integers(0, max(whole.source.size - 1, 0)), max_size=whole.source.size // 4)
+    )
     cut = np.stack([whole.source[broken], whole.direction[broken]], axis=1) if broken else ()
     links = mesh(width, height, triangular=True, wraps=wraps, faulty_links=cut)
     router = st.integers(0, links.routers - 1)

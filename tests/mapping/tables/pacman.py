@@ -1,4 +1,7 @@
-"""Manchester's compressors, PACMAN 7.4.1 (Apache-2.0), behind our tables. Called as they are, nothing is copied."""
+"""Manchester's compressors, PACMAN 7.4.1 (Apache-2.0), behind our tables.
+
+Called as they are, nothing is copied.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ ONE_CHIP, BOARD = 201, 248  # versions of SpiNNaker2 machines
 
 
 def require_pacman() -> SimpleNamespace:
-    """What the tests use of PACMAN. Missing: the test is skipped, or fails under NIRC_REQUIRE_ORACLES=1."""
+    """What the tests use of PACMAN.
+
+    Missing: the test is skipped, or fails under NIRC_REQUIRE_ORACLES=1.
+    """
     try:
         return load()
     except ImportError as error:
@@ -36,8 +42,13 @@ def load() -> SimpleNamespace:
     """PACMAN's names, or ``ImportError``."""
     from pacman.config_setup import unittest_setup
     from pacman.data.pacman_data_writer import PacmanDataWriter
-    from pacman.model.routing_tables import MulticastRoutingTables, UnCompressedMulticastRoutingTable
-    from pacman.operations.router_compressors.ordered_covering_router_compressor import ordered_covering_compressor
+    from pacman.model.routing_tables import (
+        MulticastRoutingTables,
+        UnCompressedMulticastRoutingTable,
+    )
+    from pacman.operations.router_compressors.ordered_covering_router_compressor import (
+        ordered_covering_compressor,
+    )
     from pacman.operations.router_compressors.pair_compressor import pair_compressor
     from pacman.operations.router_compressors.ranged_compressor import range_compressor
     from spinn_machine import MulticastRoutingEntry, RoutingEntry
@@ -62,7 +73,9 @@ def load() -> SimpleNamespace:
 
 
 def start(version: int, width: int, height: int) -> Any:
-    """A machine of this version and size in PACMAN's global state; its compressors go as far as they can."""
+    """A machine of this version and size in PACMAN's global state; its compressors go as far as
+    they can.
+    """
     pacman = load()
     pacman.setup()
     pacman.set_config("Machine", "version", str(version))
@@ -73,9 +86,11 @@ def start(version: int, width: int, height: int) -> Any:
 
 
 def compress(tables: Tables, width: int, method: str, writer: Any) -> tuple[Tables, float]:
-    """Our tables through one of PACMAN's compressors, and the CPU seconds that it took, conversions apart.
+    """Our tables through one of PACMAN's compressors, and the CPU seconds that it took, conversions
+    apart.
 
-    ``width``: router x + width * y is chip (x, y). No entry counts as defaultable: every one stays explicit.
+    ``width``: router x + width * y is chip (x, y). No entry counts as defaultable: every one stays
+    explicit.
     """
     pacman = load()
     given = pacman.tables()
@@ -87,7 +102,9 @@ def compress(tables: Tables, width: int, method: str, writer: Any) -> tuple[Tabl
         table = pacman.table(router % width, router // width)
         for i in range(begin, end):
             route = pacman.route(spinnaker_route=words[tables.route[i]], defaultable=False)
-            table.add_multicast_routing_entry(pacman.entry(int(tables.key[i]), int(tables.mask[i]), route))
+            table.add_multicast_routing_entry(
+                pacman.entry(int(tables.key[i]), int(tables.mask[i]), route)
+            )
         given.add_routing_table(table)
     writer.set_uncompressed(given)
     writer.set_precompressed(given)
@@ -113,7 +130,9 @@ def tables_of(pacman_tables: Any, width: int, routers: int) -> Tables:
     rows: dict[int, int] = {}
     route = [rows.setdefault(e.spinnaker_route, len(rows)) for e in entries]
     words = (max(rows, default=0).bit_length() + 63) // 64
-    routes = np.array([[word >> 64 * i & (1 << 64) - 1 for i in range(words)] for word in rows], np.uint64)
+    routes = np.array(
+        [[word >> 64 * i & (1 << 64) - 1 for i in range(words)] for word in rows], np.uint64
+    )
     return Tables(
         np.cumsum([0, *(len(table) for table in found)]),
         np.array([e.key for e in entries], np.uint32),

@@ -18,7 +18,9 @@ from tests.mapping.tables.networks import Network, network, networks
 EAST, WEST = 1 << 0, 1 << 3
 CORE = 1 << 6
 ROW = mesh(4, 1, triangular=True)
-LINE = network(ROW, [(0, [(2, 0), (2, 1)]), (1, [(3, 2)])])  # entries: 0 E; 1 E, E; 2 cores, E; 3 core
+LINE = network(
+    ROW, [(0, [(2, 0), (2, 1)]), (1, [(3, 2)])]
+)  # entries: 0 E; 1 E, E; 2 cores, E; 3 core
 
 
 def rerouted(tables: Tables, entry: int, bits: int) -> Tables:
@@ -46,15 +48,24 @@ def walked(made: Network, tables: Tables) -> list[Fault]:
         (0, EAST | WEST, DEAD_LINK, 0, 3),
     ],
 )
-def test_the_first_fault_of_a_net_is_named(entry: int, bits: int, kind: int, router: int, core: int) -> None:
+def test_the_first_fault_of_a_net_is_named(
+    entry: int, bits: int, kind: int, router: int, core: int
+) -> None:
     (fault,) = walked(LINE, rerouted(LINE.tables, entry, bits))
-    assert (fault.kind, fault.net, fault.atom, fault.router, fault.core) == (kind, 0, 0, router, core)
+    assert (fault.kind, fault.net, fault.atom, fault.router, fault.core) == (
+        kind,
+        0,
+        0,
+        router,
+        core,
+    )
 
 
 def test_a_fault_is_said_in_a_line() -> None:
     (fault,) = walked(LINE, rerouted(LINE.tables, 0, EAST | WEST))
     assert str(fault) == (
-        "net 0, atom 0, key 0x00000000: leaves over a link that does not work (router 0, entry 0, direction 3)"
+        "net 0, atom 0, key 0x00000000: leaves over a link that does not work (router 0, entry 0, "
+        "direction 3)"
     )
 
 
@@ -94,7 +105,8 @@ def test_any_bit_of_a_route_that_is_turned_is_noticed(made: Network, data: st.Da
     routes[-1, bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
     route = small.route.copy()
     route[entry] = len(routes) - 1
-    # Routers and cores are numbers only: a bit beyond the cores in use is a stray core like any other.
+    # Routers and cores are numbers only: a bit beyond the cores in use is a stray core like any
+    # other.
     (first, *_) = walked(made, replace(small, route=route, routes=routes))
     assert first.router == small.router_of(entry) or first.kind in (MISSED, LOOP, NO_ENTRY)
 

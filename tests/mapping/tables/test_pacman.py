@@ -1,4 +1,6 @@
-"""Against PACMAN 7.4.1 on the same tables: the same meaning, never more entries than its better compressor."""
+"""Against PACMAN 7.4.1 on the same tables: the same meaning, never more entries than its better
+compressor.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ WIDTH = 8
 
 
 def random_board(populations: int, seed: int) -> Network:
-    """Populations of one to six slices somewhere on the board, each to all slices of three others."""
+    """Populations of one to six slices somewhere on the board, each to all slices of three
+    others.
+    """
     rng = np.random.default_rng(seed)
     links = board_links(bad_chips=[(2, 3)])
     slices = rng.integers(1, 7, populations)
@@ -37,7 +41,9 @@ def test_pacman_compresses_no_further(seed: int) -> None:
     made = random_board(120, seed)
     small = minimised(made.tables)
     writer = start(BOARD, WIDTH, WIDTH)
-    theirs = [compress(made.tables, WIDTH, method, writer)[0] for method in ("pair", "ordered covering")]
+    theirs = [
+        compress(made.tables, WIDTH, method, writer)[0] for method in ("pair", "ordered covering")
+    ]
     assert small.key.size <= min(t.key.size for t in theirs) < made.tables.key.size
     for table in theirs:  # the walker agrees that they are right, so the two judge alike
         assert differences(table, made.tables) == []

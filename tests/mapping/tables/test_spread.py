@@ -29,7 +29,12 @@ def random_row(populations: int, seed: int) -> Network:
         to = [(int(at[t]), int(t)) for t in rng.choice(populations, 3, replace=False)]
         nets += [(int(at[p]), to)] * 2
     links = mesh(8, 1, triangular=True)
-    return network(links, nets, population=np.repeat(np.arange(populations), 2), atoms=np.full(2 * populations, 30))
+    return network(
+        links,
+        nets,
+        population=np.repeat(np.arange(populations), 2),
+        atoms=np.full(2 * populations, 30),
+    )
 
 
 def test_spread_keys_save_entries() -> None:
@@ -65,14 +70,18 @@ def test_keys_without_spare_bits_stay() -> None:
     population = np.repeat(np.arange(40), 2)
     full = allocate(population, np.full(80, 1 << 25))
     assert spread(full, population, made.tables) is full
-    uneven = allocate(np.repeat([0, 1, 2], [1 << 16, 1, 1]), np.repeat([1, 1 << 31, 1], [1 << 16, 1, 1]))
+    uneven = allocate(
+        np.repeat([0, 1, 2], [1 << 16, 1, 1]), np.repeat([1, 1 << 31, 1], [1 << 16, 1, 1])
+    )
     assert spread(uneven, np.repeat([0, 1, 2], [1 << 16, 1, 1]), made.tables) is uneven
 
 
 @given(networks())
 def test_spread_keys_still_take_every_packet_to_its_targets(made: Network) -> None:
     field = made.keys.population_key.tolist()
-    population = np.array([field.index(k) for k in (made.keys.key & made.keys.population_mask[0]).tolist()])
+    population = np.array(
+        [field.index(k) for k in (made.keys.key & made.keys.population_mask[0]).tolist()]
+    )
     after, _ = respread(made, population)
     assert walk(after.tables, made.nets, made.links, after.keys, made.cores) == []
     assert walk(minimised(after.tables), made.nets, made.links, after.keys, made.cores) == []

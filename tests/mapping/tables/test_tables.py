@@ -98,7 +98,11 @@ def test_a_key_bit_outside_of_the_mask_never_matches_and_is_refused() -> None:
 
 def test_two_halves_of_a_block_become_one_entry() -> None:
     small = minimised(table((0x10, 0xFFFFFFF0, 5), (0x00, 0xFFFFFFF0, 5)))
-    assert (small.key.tolist(), small.mask.tolist(), small.route.tolist()) == ([0], [0xFFFFFFE0], [5])
+    assert (small.key.tolist(), small.mask.tolist(), small.route.tolist()) == (
+        [0],
+        [0xFFFFFFE0],
+        [5],
+    )
 
 
 def test_an_exception_goes_above_the_rule() -> None:
@@ -110,7 +114,10 @@ def test_an_exception_goes_above_the_rule() -> None:
 
 def test_keys_that_nobody_sends_may_match_anything() -> None:
     small = minimised(table((0b000, 0xFFFFFFFF, 1), (0b011, 0xFFFFFFFF, 1), (0b100, 0xFFFFFFFF, 2)))
-    assert sorted(zip(small.mask.tolist(), small.route.tolist(), strict=True)) == [(0xFFFFFFFC, 1), (0xFFFFFFFF, 2)]
+    assert sorted(zip(small.mask.tolist(), small.route.tolist(), strict=True)) == [
+        (0xFFFFFFFC, 1),
+        (0xFFFFFFFF, 2),
+    ]
 
 
 def test_an_empty_table_stays_empty() -> None:
@@ -133,7 +140,10 @@ def test_a_small_table_says_the_same_about_every_key_in_use(made: Network) -> No
         for i in range(made.tables.first[router], made.tables.first[router + 1]):
             begin, width = int(made.tables.key[i]), int(~made.tables.mask[i]) + 1
             wanted = made.tables.routes[made.tables.route[i]].tobytes()
-            assert all(slow_route(small, router, packet) == wanted for packet in range(begin, begin + width))
+            assert all(
+                slow_route(small, router, packet) == wanted
+                for packet in range(begin, begin + width)
+            )
 
 
 # Walked
@@ -146,7 +156,9 @@ def test_every_atom_reaches_its_targets_once(made: Network) -> None:
     assert walk(small, made.nets, made.links, made.keys, made.cores) == []
     for net in range(made.nets.source.size):
         begin, end = made.nets.first[net], made.nets.first[net + 1]
-        pairs = list(zip(made.nets.target[begin:end].tolist(), made.cores[begin:end].tolist(), strict=True))
+        pairs = list(
+            zip(made.nets.target[begin:end].tolist(), made.cores[begin:end].tolist(), strict=True)
+        )
         for atom in (0, int(made.keys.atoms[net]) - 1):
             assert slow_deliveries(small, made, net, atom) == sorted(set(pairs))
 
