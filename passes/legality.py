@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.passes import AnalogSignal, NothingToCompile
 from nirc.ir.arrays import frozen
 from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source, populations_of
 from nirc.ir.program import Program
@@ -31,12 +32,7 @@ class OutputRule:
 def refuse_without_neurons(program: Program, log: Log) -> None:
     """Report (P311) a program without neurons."""
     if not program.nodes(Population):
-        log.error(
-            "P311",
-            "the network has no neurons",
-            where="nodes",
-            help="put a neuron between Input and Output",
-        )
+        log.add(NothingToCompile(where="nodes"))
 
 
 def refuse_membranes(program: Program, source: str, log: Log, *, by_wire: bool = False) -> None:
@@ -51,14 +47,8 @@ def refuse_membranes(program: Program, source: str, log: Log, *, by_wire: bool =
             shown = isinstance(program[target], Sink)
             if shown and not (by_wire and not (p.is_wire and len(program.into(target)) == 1)):
                 continue
-            log.error(
-                "P306",
-                f"`{name}` sends its membrane potential, not spikes, to `{target}`",
-                where=population.origins[0],
-                limit="spikes between populations; membranes are read where they are",
-                source=source,
-                help="use a spiking neuron there, or make it an output",
-            )
+            where = population.origins[0]
+            log.add(AnalogSignal(where=where, population=name, target=target, source=source))
 
 
 def refuse_outputs(program: Program, rule: OutputRule, log: Log) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nirc.chip import registry
-from nirc.diagnostics.explain import explanation
+from nirc.chip.explain import explanation, finding_class
 
 ROOT = Path(__file__).parents[1]
 # Everything that tells the limits of Xylo, with another text of limits.py.
@@ -49,9 +49,8 @@ import nirc
 from docs.make_reference import PAGE, described, field_table, generated
 from nirc.backends.xylo.emit import deploy_py
 from nirc.backends.xylo.limits import AUDIO2
-from nirc.chip.registry import with_limits
+from nirc.chip.explain import explanation
 from nirc.diagnostics.errors import NircError
-from nirc.diagnostics.explain import explanation
 from nirc.files.schema import json_schema
 from tests.models import chain, lif, linear
 
@@ -66,7 +65,7 @@ except NircError as error:
 print(json.dumps({
     "schema": json.dumps(json_schema(*files)),
     "table": field_table(files),
-    "page": with_limits(explanation("X502")),
+    "page": explanation("X502"),
     "diagnostics": generated()[PAGE],
     "script": deploy_py(AUDIO2).decode().partition("FILES = [")[2],
     "message": json.dumps(message),
@@ -89,7 +88,7 @@ def texts(old: str, new: str) -> dict[str, str]:
 
 def test_another_number_of_hidden_neurons_is_a_change_of_one_line() -> None:
     now, then = texts("hidden=1000", "hidden=1000"), texts("hidden=1000", "hidden=977")
-    assert now["page"] == registry.with_limits(explanation("X502"))
+    assert now["page"] == explanation("X502")
     for name, text in now.items():
         assert "1000" in text or "999" in text, name
         assert "977" in then[name] or "976" in then[name], name
@@ -110,6 +109,6 @@ def limits() -> list[Any]:
 @pytest.mark.parametrize("limit", limits())
 def test_no_page_repeats_a_limit(limit: Any) -> None:
     """A page names the limit: the number comes from limits.py."""
-    page = explanation(limit.code).partition("**Source.**")[0]
+    page = finding_class(limit.code).page().partition("**Source.**")[0]
     for number in (str(limit.max), f"{limit.max:,}"):
         assert not re.search(rf"(?<![\d.,]){number}(?![\d]|[.,]\d)", page)

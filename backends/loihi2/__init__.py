@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nirc.chip.backend import Emulation, Mapped, Search
     from nirc.chip.estimate import Activity, Figure
     from nirc.chip.target import Target
+    from nirc.diagnostics.finding import Finding
     from nirc.diagnostics.log import Log
     from nirc.ir.program import Program
     from nirc.passes.pipeline import Calibration, Pass
@@ -58,6 +59,13 @@ class Loihi2(Backend):
     def subtracts(self) -> bool:
         """Whether subtraction is done by synapses. The paper's importer knew of none."""
         return self.reset == "exact" and self.constants != "paper"
+
+    def findings(self) -> Sequence[type[Finding]]:
+        """Return the limits of the chip as diagnostics."""
+        from nirc.backends.loihi2 import findings
+        from nirc.diagnostics.finding import declared
+
+        return declared(findings)
 
     def legalise(self) -> Sequence[Pass]:
         """Only what the chip has neurons and synapses for."""

@@ -27,12 +27,12 @@ from nirc.backends.loihi2.plan import (
     Plan,
 )
 from nirc.backends.loihi2.soft_reset import brake_of, taps_of_a_filter
+from nirc.diagnostics.dynamics import WeightsVanish
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Conv, Dense, Sparse, Weighted, weights_of, with_weights
 from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source, populations_of
 from nirc.ir.program import Form, Program
-from nirc.rounding.lost import report_lost
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 
 LEAST_WHOLE = 64  # units a threshold that a chain keeps, or network.net is given up (?: a choice)
@@ -294,14 +294,16 @@ class _Population:
     def _lost(self, exact: Float, value: Float, log: Log) -> None:
         entries, kept = int(np.count_nonzero(exact)), int(np.count_nonzero(value))
         where = self.population.origins[0]
-        report_lost(
-            entries - kept,
-            entries,
-            f"into `{self.name}`",
-            where,
-            "8 bits, one scale a population",
-            log,
-        )
+        if entries > kept:
+            log.add(
+                WeightsVanish(
+                    where=where,
+                    lost=entries - kept,
+                    of=entries,
+                    which=f"into `{self.name}`",
+                    limit="8 bits, one scale a population",
+                )
+            )
         beyond = int((np.abs(exact * self.k) > np.abs(value).max(initial=0.0) * 1.01 + 2).sum())
         if beyond:
             log.warning(

@@ -20,11 +20,11 @@ from nirc.backends.speck.geometry import Map
 from nirc.backends.speck.leak import leak_per_step
 from nirc.backends.speck.limits import BIAS, STATE, THRESHOLD_LOW, WEIGHT
 from nirc.backends.speck.neuron import SpeckNeuron
+from nirc.diagnostics.dynamics import WeightsVanish
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population, Projection, populations_of
 from nirc.ir.program import Form, Program
-from nirc.rounding.lost import report_lost
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 
 MOST_THRESHOLD = STATE[1] - WEIGHT[1]  # so that an event cannot take a membrane out of 16 bits
@@ -148,9 +148,10 @@ class _Layer:
             int(np.count_nonzero(conv.weight)),
         )
         where = projection.origins[0] if projection.origins else self.population.origins[0]
-        report_lost(
-            lost, of, f"from `{source}` to `{self.name}`", where, "8 bits, one scale a layer", log
-        )
+        if lost:
+            which = f"from `{source}` to `{self.name}`"
+            limit = "8 bits, one scale a layer"
+            log.add(WeightsVanish(where=where, lost=lost, of=of, which=which, limit=limit))
         whole = replace(conv, weight=frozen(weight))
         return replace(projection, ops=(whole,) if pool is None else (pool, whole), biases=())
 

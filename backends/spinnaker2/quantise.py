@@ -22,12 +22,12 @@ from nirc.backends.spinnaker2.rule import Float32
 from nirc.backends.spinnaker2.scales import row_scales
 from nirc.backends.spinnaker2.tables import Model
 from nirc.backends.spinnaker2.timing import Timed, timed
+from nirc.diagnostics.dynamics import WeightsVanish
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.linear import Conv, LinearOp, Pool, Sparse
 from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Form, Program
-from nirc.rounding.lost import report_lost
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 from nirc.semantics.variations import inverse, times
 
@@ -321,7 +321,9 @@ class Quantised:
             drive.projection.origins[0] if drive.projection.origins else self.population.origins[0]
         )
         limit = f"{'4' if self.delayed else '7'} bits and a sign, one scale a neuron"
-        report_lost(lost, of, f"from `{drive.source}` to `{self.name}`", where, limit, self.log)
+        if lost:
+            which = f"from `{drive.source}` to `{self.name}`"
+            self.log.add(WeightsVanish(where=where, lost=lost, of=of, which=which, limit=limit))
 
     def _say_bits(self) -> None:
         values = (

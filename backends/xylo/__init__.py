@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nirc.chip.backend import Emulation, Mapped, Search
     from nirc.chip.estimate import Activity, Figure
     from nirc.chip.target import Target
+    from nirc.diagnostics.finding import Finding
     from nirc.diagnostics.log import Log
     from nirc.ir.program import Program
     from nirc.passes.pipeline import Calibration, Pass
@@ -30,6 +31,13 @@ class Xylo(Backend):
 
     name = "xylo"
     targets = VARIANTS
+
+    def findings(self) -> Sequence[type[Finding]]:
+        """Return the limits of the chip as diagnostics."""
+        from nirc.backends.xylo import findings
+        from nirc.diagnostics.finding import declared
+
+        return declared(findings)
 
     def legalise(self) -> Sequence[Pass]:
         """Only a reservoir and a readout."""

@@ -18,11 +18,11 @@ from nirc.backends.xylo.limits import (
     WEIGHT,
 )
 from nirc.backends.xylo.neuron import XyloNeuron
+from nirc.diagnostics.dynamics import WeightsVanish
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Sparse
 from nirc.ir.populations import Discrete, Population, Projection
-from nirc.rounding.lost import report_lost
 from nirc.rounding.rule import Rounding, Weights
 
 # Thresholds stay this far below the largest state, so that a membrane can rise above them without
@@ -248,14 +248,16 @@ class Plan:
             keep = value != 0
             lost = op.entries - int(np.count_nonzero(keep))
             which = f"from `{drive.connection.source}` to `{self.name}`"
-            report_lost(
-                lost,
-                op.entries,
-                which,
-                self.population.origins[0],
-                "8 bits, one scale a neuron",
-                log,
-            )
+            if lost:
+                log.add(
+                    WeightsVanish(
+                        where=self.population.origins[0],
+                        lost=lost,
+                        of=op.entries,
+                        which=which,
+                        limit="8 bits, one scale a neuron",
+                    )
+                )
             rounded = Sparse(op.target[keep], op.source[keep], value[keep], op.n_in, op.n_out)
             result.append((drive.connection, rounded))
         return result

@@ -19,6 +19,7 @@ from nirc.semantics.raster import Progress, Run
 
 if TYPE_CHECKING:
     from nirc.chip.estimate import Activity, Figure
+    from nirc.diagnostics.finding import Finding
 
 # Approximations that chips make, as their names begin (``weights: 8 bits``): see
 # ``Backend.approximations``.
@@ -178,6 +179,10 @@ class Backend(ABC):
                 )
         log.raise_if_errors()
         return replace(self, **dict(chosen))
+
+    def findings(self) -> Sequence[type[Finding]]:
+        """Return the diagnostics that only this chip reports. Default: none."""
+        return ()
 
     def legalise(self) -> Sequence[Pass]:
         """Return the passes that bring a discrete program into the chip's terms. Default: none."""

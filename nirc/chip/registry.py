@@ -90,6 +90,6 @@ def with_limits(text: str) -> str:
 
     def number(found: re.Match[str]) -> str:
         target = next(target for target in backend(found[1]).targets if target.variant == found[2])
-        return format(target.max(found[3]), "," if found[4] else "")
+        return format(target.max(" ".join(found[3].split())), "," if found[4] else "")
 
     return _LIMIT.sub(number, text)

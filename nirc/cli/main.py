@@ -409,10 +409,9 @@ def targets(name: str | None, output: Output) -> None:
 def explain(code: str, output: Output) -> None:
     """Say what the diagnostic CODE means and what to do about it."""
     with output:
-        from nirc.chip.registry import with_limits
-        from nirc.diagnostics.explain import explanation
+        from nirc.chip.explain import explanation
 
-        output.text(with_limits(explanation(code)), code=code.upper())
+        output.text(explanation(code), code=code.upper())
 
 
 @cli.command()

@@ -1,6 +1,7 @@
 """A finding, and what nirc raises.
 
-``NircError`` -> ``InputError`` (exit 3), ``UsageError`` (2), ``CompileError`` (1).
+``NircError`` -> ``InputError`` (exit 3), ``UsageError`` (2), ``CompileError`` (1),
+``BugError`` (70).
 """
 
 from __future__ import annotations
@@ -59,3 +60,9 @@ class InputError(NircError):
     """A file cannot be read, or means nothing."""
 
     exit_code = 3
+
+
+class BugError(NircError):
+    """nirc itself is wrong."""
+
+    exit_code = 70

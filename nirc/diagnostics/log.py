@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from nirc.diagnostics.codes import CODES, error_class
+from nirc.diagnostics.codes import error_class
 from nirc.diagnostics.errors import Diagnostic
+from nirc.diagnostics.finding import Finding
 
 
 @dataclass
@@ -15,16 +16,15 @@ class Log:
     strict: bool = False
     file: str = ""
     diagnostics: list[Diagnostic] = field(default_factory=list)
-    _seen: set[Diagnostic] = field(default_factory=set, repr=False)
     _known: set[Diagnostic] = field(default_factory=set, init=False, repr=False, compare=False)
 
-    def add(self, diagnostic: Diagnostic) -> None:
-        """Keep ``diagnostic`` unless it is there already."""
-        if diagnostic.code not in CODES:
-            raise KeyError(f"diagnostic code {diagnostic.code} is not in the table")
-        if diagnostic not in self._known:  # a set: a hostile file may cause very many
-            self._known.add(diagnostic)
-            self.diagnostics.append(diagnostic)
+    def add(self, found: Finding | Diagnostic) -> None:
+        """Keep ``found`` unless it is there already."""
+        if isinstance(found, Finding):
+            found = found.diagnostic(strict=self.strict)
+        if found not in self._known:  # a set: a hostile file may cause very many
+            self._known.add(found)
+            self.diagnostics.append(found)
 
     def error(self, code: str, message: str, **fields: object) -> None:
         """Something that stops the command, once the stage has looked at everything."""

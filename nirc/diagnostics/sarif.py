@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from nirc.diagnostics.codes import CODES
 from nirc.diagnostics.errors import Diagnostic
+from nirc.diagnostics.finding import Finding
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -23,7 +23,7 @@ def as_sarif(found: Sequence[Diagnostic], file: str, version: str) -> dict[str, 
     rules = [
         {
             "id": code,
-            "shortDescription": {"text": CODES[code]},
+            "shortDescription": {"text": _title(code)},
             "help": {"text": f"nirc explain {code}"},
         }
         for code in codes
@@ -38,6 +38,12 @@ def as_sarif(found: Sequence[Diagnostic], file: str, version: str) -> dict[str, 
             }
         ],
     }
+
+
+def _title(code: str) -> str:
+    """Return the title of ``code``, whose class was imported where the finding was made."""
+    found = Finding.by_code.get(code)
+    return found.title if found else code
 
 
 def _result(d: Diagnostic, rule: int, file: str) -> dict[str, Any]:

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from nirc.chip.registry import with_limits
-from nirc.diagnostics.codes import CODES
-from nirc.diagnostics.explain import meaning
+from nirc.chip.explain import meaning
 from nirc.report.calibration import POPULATION_HEAD, population_rows, stage_rows, summary
 
 if TYPE_CHECKING:
@@ -37,7 +35,7 @@ def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes
             "other": [d for d in warnings if d["code"][0] != "D"],
             "note": [d for d in findings if d["severity"] == "note"],
         },
-        meanings={code: (CODES[code], with_limits(meaning(code))) for code in codes},
+        meanings={code: meaning(code) for code in codes},
         calibration=_calibration(manifest.get("calibration")),
         most=MOST_ROWS,
     )

@@ -1,0 +1,258 @@
+"""Findings: limits of Loihi 2."""
+
+from __future__ import annotations
+
+from nirc.diagnostics.finding import Finding
+
+
+class TooManyCores(Finding):
+    code = "L801"
+    title = "too many cores"
+    meaning = """
+    The network needs more cores than the system has: {loihi2:oheogulch cores} of a chip,
+    {loihi2:kapohopoint chips} chips of Kapoho Point, {loihi2:halapoint chips} of Hala Point. How
+    many it needs is found by splitting populations so that every part fits the memory of a core.
+    """
+    example = """
+    A dense layer of 10,000 inputs and 10,000 neurons has 10^8 synapses of 20 bits: some 2,700
+    cores.
+    """
+    what_to_do = """
+    Compile for a larger system, which the message names, make layers smaller, or use convolutions,
+    whose kernels are stored once for each core. Pruning helps where it leaves fewer than half of
+    the synapses.
+    """
+    sources = "lava-nc 0.10.0, `magma/compiler/subcompilers/constants.py`: 120 of 128 cores."
+
+
+class GroupTooLarge(Finding):
+    code = "L802"
+    title = "a neuron group is too large for a core"
+    meaning = """
+    A neuron group, the part of a population on a core, has more neurons than the partitioner's
+    table allows, {loihi2:oheogulch neurons of a core}.
+    """
+    example = """
+    A population of 5000 neurons on one core. nirc splits populations, so this is not to be seen
+    with its own partitions.
+    """
+    what_to_do = "If you see it, tell us: it is a bug."
+    sources = """
+    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
+    lists the limits, so these are inferred.
+    """
+
+
+class TooManyGroups(Finding):
+    code = "L803"
+    title = "too many neuron groups on a core"
+    meaning = "A core holds 8 neuron groups: populations with one pair of decays and one threshold."
+    example = """
+    Nine small populations on one core. nirc takes another core for the ninth, so this is not to be
+    seen with its own partitions.
+    """
+    what_to_do = "If you see it, tell us: it is a bug."
+    sources = """
+    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
+    lists the limits, so these are inferred.
+    """
+
+
+class TooManyInputAxons(Finding):
+    code = "L804"
+    title = "a neuron has too many input axons"
+    meaning = """
+    All synapses of a neuron lie on its core, and a core has {loihi2:oheogulch input axons of a
+    core:,} entries for the axons that come in.
+    """
+    example = "One neuron with 20,000 inputs."
+    what_to_do = "Give the neuron fewer inputs: prune, or put a layer in between."
+    sources = """
+    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
+    lists the limits, so these are inferred.
+    """
+
+
+class TooManyAxonMaps(Finding):
+    code = "L805"
+    title = "too many axon maps on a core"
+    meaning = """
+    A core has {loihi2:oheogulch axon maps of a core:,} axon maps: one for each neuron and each
+    projection that leaves it.
+    """
+    example = "A single neuron never needs so many; nirc splits populations before that."
+    what_to_do = "If you see it, tell us: it is a bug."
+    sources = """
+    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
+    lists the limits, so these are inferred.
+    """
+
+
+class TooManyOutputAxons(Finding):
+    code = "L806"
+    title = "too many output axons on a core"
+    meaning = """
+    A core has {loihi2:oheogulch output axons of a core:,} entries for the axons that go out.
+    """
+    example = """
+    A single position of a feature map never needs so many; nirc splits populations before that.
+    """
+    what_to_do = "If you see it, tell us: it is a bug."
+    sources = """
+    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
+    lists the limits, so these are inferred.
+    """
+
+
+class TooManySynapses(Finding):
+    code = "L807"
+    title = "a neuron has too many synapses for a core"
+    meaning = """
+    All synapses of a neuron lie on its core, whose synapse memory has {loihi2:oheogulch synapse
+    memory of a core:,} words of 64 bits. A row of a dense layer takes at least one word for each
+    input, a kernel as many as its weights take.
+    """
+    example = "One neuron with 13,000 inputs needs 13,000 words."
+    what_to_do = """
+    Give the neuron fewer inputs: prune, or put a layer in between. For convolutions: fewer input
+    channels or a smaller kernel.
+    """
+    sources = """
+    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
+    lists the limits, so these are inferred.
+    """
+
+
+class TooMuchMemory(Finding):
+    code = "L808"
+    title = "a neuron needs too much of a core's shared memory"
+    meaning = """
+    Neurons, axons and synapses share the memory of a core, {loihi2:oheogulch shared memory of a
+    core:,} bytes as far as is known. This neuron needs more for itself, because it has too many
+    inputs.
+    """
+    example = "One neuron with 9,000 inputs takes 6 bytes for each axon and 8 for each synapse."
+    what_to_do = "Give the neuron fewer inputs: prune, or put a layer in between."
+    sources = """
+    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
+    lists the limits, so these are inferred.
+    """
+
+
+class DelayTooLong(Finding):
+    code = "L809"
+    title = "a delay is longer than a synapse holds a spike"
+    severity = "note"
+    meaning = """
+    Every synapse of Loihi 2 takes one step, and can hold a spike for up to {loihi2:oheogulch
+    delay} more. Spikes that have to wait for longer, because the model has a longer delay or
+    because a short way and a very long one meet, pass through relay neurons: one for each neuron
+    that sends, and several in a row if need be. The answer does not change; the relays take places
+    on cores.
+    """
+    example = "A delay of 150 steps behind 100 inputs: two populations of 100 relays each."
+    what_to_do = """
+    Nothing if the cores are there. Else a longer `--dt` makes the delay shorter in steps, or a
+    narrower layer before it takes fewer relays.
+    """
+    sources = "lava-nc 0.10.0, `proc/dense/models.py`: delays above 63 raise an error."
+
+
+class ValueOutsideRange(Finding):
+    code = "L810"
+    title = "a value in the network is outside the chip's range"
+    meaning = """
+    `network.npz` holds a decay, threshold, bias, weight, exponent or delay that the words of Loihi
+    2 cannot hold. The file is checked before the emulator runs it; Lava's own simulator takes most
+    such values without a word, so that its answer would be one that no chip gives.
+    """
+    example = """
+    `dv` 5000 where 0 to 4096 are possible, `vth` 200000 where 131071 is the largest, a weight of
+    300 in a word of 9 bits, a delay of 64 steps.
+    """
+    what_to_do = """
+    Compile the model again; the files of a bundle are not meant to be edited. The message names
+    the array, the value and the range.
+    """
+    sources = """
+    lava-nc 0.10.0, `proc/lif/models.py`, `proc/dense/models.py`; for the weight exponent the Loihi
+    1 tools brian2_loihi and nengo-loihi.
+    """
+
+
+class InputsCountOnce(Finding):
+    code = "L811"
+    title = "inputs above one spike per channel and step count once"
+    severity = "warning"
+    meaning = """
+    Messages between stock LIF neurons carry no number: a channel with several spikes in a step
+    sends one. The emulator does as the chip does; the stages of `nirc verify` before the integers
+    count all of them.
+    """
+    example = "A channel with 3 spikes in one step counts as one."
+    what_to_do = """
+    Use shorter time steps, so that fewer spikes fall into one, or spread a busy channel over
+    several.
+    """
+    sources = """
+    lava-nc 0.10.0, `proc/dense/models.py`: with num_message_bits 0 inputs are cast to bool.
+    """
+
+
+class TwoSynapticFilters(Finding):
+    code = "L812"
+    title = "a population has two synaptic filters"
+    meaning = """
+    A LIF neuron of Loihi 2 has one synaptic state u with one decay. A second filter is made of
+    synapses with different delays, at most 63. That needs filters that are the same for all
+    neurons of the population, and a faster one that has decayed within 63 steps.
+    """
+    example = """
+    A population with synapses of 50 and of 60 steps; or two receptors whose time constants differ
+    from neuron to neuron. A receptor of 50 steps beside one without memory compiles.
+    """
+    what_to_do = "Use one synaptic time constant, or make the faster one shorter."
+    sources = "lava-nc 0.10.0, `proc/lif/models.py`."
+
+
+class NoNetxFile(Finding):
+    code = "L813"
+    title = "the network has no network.net"
+    severity = "note"
+    meaning = """
+    `network.net` is the file that lava-dl's netx reads. It can say a chain of dense, recurrent and
+    convolutional layers, whole weights of 8 bits and biases in their units; netx chooses sign
+    modes and exponents itself. A network that it cannot hold to the last bit gets no such file.
+    `deploy.py` and `network.npz` say every network.
+    """
+    example = """
+    A network with a skip connection: "projections jump over a population or lead back".
+    """
+    what_to_do = """
+    Nothing, if Lava itself is what you use: run `deploy.py`. For netx, remove what the note names;
+    with `--set netx=never` chains get finer constants and no file either.
+    """
+    sources = "lava-dl 0.6.0, `netx/hdf5.py`, `netx/utils.py`; docs/reference/loihi2-files.md."
+
+
+class PopulationSplit(Finding):
+    code = "L814"
+    title = "a population is split because its decays differ"
+    meaning = """
+    All neurons of a Lava process, and of a neuron group on a core, have the same two decays and
+    the same threshold. Thresholds are made equal by choosing a unit of voltage for each neuron;
+    time constants that round to different 4096ths are not to be helped so. Each different pair
+    becomes a group of its own, with synapses of its own from and to all others. What is computed
+    does not change, but a core holds 8 groups only, so many small ones take many cores.
+    """
+    example = """
+    64 neurons with trained time constants, all different: 64 groups on 8 cores, instead of one.
+    """
+    what_to_do = """
+    Nothing if the cores are there. Else train time constants that neurons share, or round them
+    before the export: those within a 4096th a step fall together.
+    """
+    sources = """
+    lava-nc 0.10.0, `proc/lif/models.py` (one du and dv a process); lava-dl 0.6.0, logs of Intel's
+    partitioner (8 neuron groups).
+    """

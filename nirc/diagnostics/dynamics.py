@@ -1,0 +1,772 @@
+"""Findings: where the chip's dynamics differ from the model's."""
+
+from __future__ import annotations
+
+from nirc.diagnostics.finding import Finding, Grade, Words
+
+
+class ResetDiffers(Finding):
+    code = "D401"
+    title = "reset: a spike acts on the membrane otherwise on the chip"
+    meaning = """
+    A spike sets the membrane to a value in one of the two and subtracts the threshold in the
+    other, or does nothing in the model. Where thresholds are subtracted, what lies above them
+    stays, so that a strongly driven neuron fires earlier again. In recurrent networks the reset is
+    the largest single loss, in feed-forward networks that are weakly driven it is small. Xylo
+    always subtracts. Loihi 2's stock neurons always reset to zero, but synapses of neurons to
+    themselves can subtract the threshold for them. The message says why they could not: the
+    synaptic filter is too slow, or the weights would keep too few bits.
+    """
+    example = """
+    JapaneseVowels, a recurrent network trained with reset to zero, on Xylo: accuracy .850 as
+    trained, .557 with subtraction as the only change. BasicMotions, three feed-forward layers:
+    .825 and .750 of 40 samples. A CubaLIF population whose synaptic current keeps 0.95 a step on
+    Loihi 2 would need more than 64 delays, and resets to zero.
+    """
+    what_to_do = """
+    If the network was trained by another rule than the model is read by, say so: `--from
+    snntorch,reset=subtract` or `--reset subtract`. Otherwise train again with the reset that the
+    message names: the simulator has it, and the chip computes it as it is. Some have none:
+    snnTorch's subtraction never acts as Xylo's does (D440). `--calibrate FILE.npz` stands in for
+    it on Xylo: neurons inhibit themselves (D414). `nirc verify` shows what this rule alone costs.
+    `--strict` turns this warning into an error.
+    """
+    sources = """
+    The rules of xylosim 0.1.3 and lava-nc 0.10.0, measured. Accuracies measured with nirc on the
+    networks and test samples in tests/data/zoo.
+    """
+
+
+class DecayRounded(Finding):
+    code = "D402"
+    title = "decay: the chip's decays are 1 - 2^-k a step"
+    severity = "warning"
+    meaning = """
+    Xylo decays by bit shifts: a state keeps 1 - 2^-k of its value in each step, so a decay can be
+    0, 0.5, 0.75, 0.875, ... a step, for synapses 0.5 at the least. For another decay nirc takes
+    the nearest of these on a logarithmic scale of what is lost in a step, which is off by a factor
+    of 0.71 to 1.41. Weights are scaled so that a constant input leads to the same membrane in the
+    end; the speed of the response differs. It is the rounding of a number, not another kind of
+    decay, so `--strict` accepts it.
+    """
+    example = """
+    snnTorch's beta = 0.9 becomes 0.875, beta = 0.95 becomes 0.9375. Rockpool's tau_mem = 16 ms at
+    steps of 1 ms is a decay of 0.9394, and becomes 0.9375, which is 15.49 ms. On JapaneseVowels
+    such changes of the membranes cost nothing (.862 instead of .850), on BasicMotions .075 (.750
+    instead of .825, of 40 samples).
+    """
+    what_to_do = """
+    Train with the decay that the message names, for which it gives the time constant in the unit
+    of the file. Simulators that decay by 1 - dt / tau (snnTorch, Norse, Spyx) have it at tau = 2^k
+    * dt, those that decay by exp(-dt / tau) (Rockpool, Sinabs, Nengo) at tau = -dt / ln(1 - 2^-k).
+    The message names the worst neuron of the population. Where that is not possible, look at `nirc
+    verify`, which shows what the decays alone cost.
+    """
+    sources = """
+    The rule of xylosim 0.1.3, measured; rockpool, `docs/devices/xylo-overview.ipynb` (4-bit
+    dashes).
+    """
+
+
+class SynapseFilters(Finding):
+    code = "D403"
+    title = "the chip filters every synapse for at least one step"
+    severity = "differs"
+    meaning = """
+    The model's neuron (LIF, IF) adds its input to the membrane at once. On Xylo every input passes
+    a synaptic filter with a time constant of at least 2 steps, since with a shorter one nothing
+    arrives. Of a weight w the membrane gets w/2 in the first step, then w/4, w/8, ...: in all w,
+    but spread over several steps. A spike may come later, and inputs of different steps overlap.
+    """
+    example = """
+    A LIF neuron with threshold 1 and tau_mem of 8 steps, and a single input that lifts the
+    membrane by 1.2: in the model it fires at once. On the chip the membrane reads 0.6, 0.83, 0.87,
+    0.84, ... and without further input it does not fire. With all synapses changed in this way,
+    JapaneseVowels falls from .850 to .848, BasicMotions from .825 to .750 (of 40 samples).
+    """
+    what_to_do = """
+    Train with a synapse (CubaLIF) whose tau_syn is 2 steps or another power of two: that is exact
+    on the chip. Otherwise look at `nirc verify`, which shows what the filter alone costs.
+    """
+    sources = """
+    The rule of xylosim 0.1.3, measured: the synapse decays after its input is added and before the
+    membrane reads it.
+    """
+
+
+class SeveralSpikes(Finding):
+    code = "D404"
+    title = "neurons may fire several times in a step on the chip"
+    meaning = """
+    A model's neuron fires once in a step. On the chip it fires as often as the membrane holds
+    thresholds: a hidden neuron of Xylo up to 31 times a step, a neuron of Speck without a bound.
+    Where the membrane reaches three thresholds, three spikes leave. There is no switch for it. In
+    recurrent networks the surplus feeds back and grows. On Xylo this is, after the reset rule
+    (D401), the largest loss of recurrent networks. Xylo's output neurons fire once a step at most
+    and are not affected.
+    """
+    example = """
+    JapaneseVowels, recurrent, on Xylo: .850 as trained, .713 with the chip's reset, decays and
+    synapses but one spike a step, .587 with several. Its hidden neurons then fire 3067 spikes a
+    sample instead of 633 (352 as trained), and in 8 % of all neuron-steps more than one.
+    Handwritten digits, feed-forward: in 0.2 % of the neuron-steps, and no loss.
+    """
+    what_to_do = """
+    `nirc verify` says how often it happens, population by population. Larger thresholds make it
+    rarer: `--calibrate FILE.npz` looks for parameters at which it happens rarely (D414), which
+    lifts JapaneseVowels from .551 to .844 on samples that were not calibrated with. Training with
+    a loss on membranes above threshold removes it. Or train with neurons that fire several times a
+    step and subtract, as those of Rockpool and Sinabs do. Their files are read by that rule
+    (`--from rockpool`, `--from sinabs`), and the chip then does what the model does.
+    """
+    sources = """
+    The rules of xylosim 0.1.3 and of sinabs 3.1.3, measured; figures measured with nirc on the
+    networks in tests/data/zoo.
+    """
+
+
+class NoIntegrator(Finding):
+    code = "D405"
+    title = "there is no exact integrator on the chip"
+    severity = "differs"
+    meaning = """
+    An integrator (IF, I, or tau = inf) keeps its membrane for ever. Xylo's slowest decay, dash 15,
+    takes at least 1 unit from a positive membrane in every step and adds 1 to a negative one,
+    however small it is. Long silences are forgotten, and inputs that arrive slowly have less
+    effect.
+    """
+    example = """
+    A membrane of 100 units reads 90 after 10 steps without input. With a threshold of 8000 units,
+    a typical scale, an input of half a threshold is gone after 4000 steps: over 100 steps the loss
+    is about 1 % of a threshold.
+    """
+    what_to_do = """
+    Usually nothing, as nirc makes the units as small as the ranges allow; `nirc verify` shows the
+    effect. It matters where thresholds are a few hundred units, or samples have thousands of
+    steps. Training with a finite time constant of 2^k steps avoids it.
+    """
+    sources = """
+    The rule of xylosim 0.1.3, measured: decay(x) = x - (x >> dash), at least 1 for positive x.
+    """
+
+
+class LoopTakesLonger(Finding):
+    code = "D406"
+    title = "a loop through several populations takes more steps on the chip"
+    severity = "differs"
+    meaning = """
+    In the model a spike crosses a whole feed-forward path in one step, and a loop takes one step
+    to come back. On Xylo every hop between hidden neurons takes a step, so a loop through n
+    populations takes n; on Loihi 2 every synapse does, and delays can only add to that. This is no
+    mere latency, which could be shifted away: the feedback meets later input than in the model.
+    """
+    example = """
+    Populations a -> b -> a: in the model a's spike of step t comes back at t + 1, on the chip at t
+    + 2. The message says 1 extra step. A population with a recurrent weight to itself takes one
+    step in both.
+    """
+    what_to_do = """
+    Make the loop one population: put a and b side by side, with one recurrent matrix, and train
+    with that timing. Or train with a delay of one step for every hop. `nirc verify` shows the
+    effect.
+    """
+    sources = """
+    The rule of xylosim 0.1.3, measured: hidden neurons see the spike counts of the previous step.
+    Loihi 2: lava-nc 0.10.0, `proc/dense/models.py`.
+    """
+
+
+class PathsOfDifferentLength(Finding):
+    code = "D407"
+    title = "paths of different length meet: one signal arrives early or late"
+    severity = "differs"
+    meaning = """
+    Every hop between neurons takes a step on Xylo. Where two paths of different length lead from
+    the input to the same population, or a Delay node stands in one of them, their signals no
+    longer meet in the step in which they meet in the model. nirc counts latency by the longest
+    path; a signal over a shorter one arrives early. A delay is used up by the hops of its path,
+    which take that long anyway; what is left of it cannot be done, because Xylo has no delays.
+    """
+    example = """
+    A skip connection: `a -> c` beside `a -> b -> c`. The spikes that go directly reach c one step
+    before those through b. A Delay of 5 steps between two layers: the hop takes one step and the
+    signal comes 4 steps early.
+    """
+    what_to_do = """
+    Give all paths to a population the same number of layers, for example by a layer of neurons in
+    the skip connection, or train with the chip's timing. `nirc verify` shows the effect; when
+    spikes are dense it is often small.
+    """
+    sources = """
+    The rule of xylosim 0.1.3, measured; rockpool, `docs/devices/xylo-overview.ipynb` (no delays).
+    """
+
+
+class OutputByRelay(Finding):
+    code = "D408"
+    title = "an output is copied by a relay neuron"
+    severity = "differs"
+    meaning = """
+    The model reads its output from neurons that cannot be output neurons of Xylo: those have no
+    recurrent connections, no second synapse and no path back into the network. nirc keeps such a
+    population among the hidden neurons and gives each of its neurons an output neuron that repeats
+    its spikes: one weight of 127, threshold 64, synaptic dash 1, membrane dash 0. The repetition
+    is one step later, which `latency_steps` takes into account, and nearly but not always exact,
+    because the synapse of an output neuron cannot be switched off. Unlike the relay of X515, which
+    is an alias and exact, it can change output counts.
+    """
+    example = """
+    A recurrent population that is also the output, as in a network of one layer. Runs of up to 6
+    spikes in consecutive steps are repeated one for one; a run of 7 or more is followed by one
+    extra spike (7 give 8, 20 give 21). An output neuron fires once a step at most: 2 hidden spikes
+    in one step come out as 2 spikes in two steps, 5 as 3, 31 as 5.
+    """
+    what_to_do = """
+    Often nothing: `nirc verify` shows whether the counts or the decision change. To avoid the
+    copy, end the model with a feed-forward layer of spiking neurons, which become output neurons
+    themselves. If hidden neurons fire several times in a step (D404), mend that first: it is what
+    the copy distorts most.
+    """
+    sources = """
+    The rule of xylosim 0.1.3, measured; counts above computed from it. rockpool,
+    `docs/devices/xylo-overview.ipynb` (output neurons are not recurrent).
+    """
+
+
+class ConstantSkipsSynapse(Finding):
+    code = "D409"
+    title = "a constant input reaches the membrane without its synaptic start-up"
+    severity = "differs"
+    meaning = """
+    The bias of an Affine or convolution node is a constant input. In the model it passes the
+    synapse of CubaLIF, whose current needs some time constants to rise, or starts after a delay.
+    Xylo adds a bias directly to the membrane, from the first step on. In the end both are the
+    same; at the beginning of a sample the chip is ahead.
+    """
+    example = """
+    A CubaLIF with tau_syn of 8 steps and a bias that drives it by 0.1 in the end: after 4 steps
+    the model's current is 0.041, the chip's 0.1.
+    """
+    what_to_do = """
+    Usually nothing: after about 3 tau_syn the difference is below 5 %. If samples are that short,
+    train without bias in front of CubaLIF neurons, or feed a constant input channel that has a
+    weight, which does pass the synapse.
+    """
+    sources = """
+    The rule of xylosim 0.1.3, measured: the bias is added to the membrane after the synapses.
+    """
+
+
+class WeightsVanish(Finding):
+    code = "D410"
+    title = "weights round to zero"
+    meaning = """
+    Weights on the chip are integers of 4 to 7 bits and a sign. A neuron, a population or a layer
+    has one scale, as large as its largest weight, threshold and bias allow. Weights below half a
+    unit of this scale become 0 and are left out. The message counts them for each projection.
+    Rounding to zero is not wrong in itself: it is the same error of half a unit that all weights
+    have. It is a note, and a warning where half of a projection's weights or more are gone.
+    """
+    example = """
+    A neuron whose largest weight is 2.54 has a unit of 0.02: a weight of 0.009 disappears. Of the
+    networks in tests/data/zoo 1 to 3 % of the weights do.
+    """
+    what_to_do = """
+    Nothing, if it is a few percent. A large share means that single weights, a threshold or a bias
+    are far larger than the rest: clip outliers in training, or use weight decay. `nirc verify`
+    shows the effect of all rounding, between the stages `discrete` and `integer`.
+    """
+    sources = """
+    rockpool, `docs/devices/xylo-overview.ipynb` (8-bit weights); the scales are described in
+    `backends/xylo/plan.py`, and in `quantise.py` of the other backends.
+    """
+
+    lost: int  # nonzero weights that round to zero
+    of: int  # nonzero weights
+    which: str  # the place of the weights as a phrase, "into `b`"
+    limit: str  # the number format of the chip's weights
+
+    def grade(self) -> Grade:
+        """Return a warning from one half on."""
+        return "warning" if 2 * self.lost >= self.of else "note"
+
+    def words(self) -> Words:
+        advice = "clip outliers in training, or use weight decay: the largest numbers set the scale"
+        return Words(
+            f"{self.lost} of {self.of} weights {self.which} round to zero",
+            found=f"{self.lost / self.of:.1%}",
+            limit=self.limit,
+            help=advice if self.grade() == "warning" else "",
+        )
+
+
+class ValueClipped(Finding):
+    code = "D412"
+    title = "a value was clipped to the chip's range"
+    severity = "warning"
+    meaning = """
+    A value of the model lies outside what the chip can hold and was set to the nearest that it
+    can. On Xylo a threshold must be at least 1: with 0 or less a neuron fires 31 times in every
+    step, and a negative threshold even raises its membrane.
+    """
+    example = """
+    A LIF neuron with `v_threshold` = -0.5, which in the model fires in silence too: it gets the
+    threshold 1, and on the chip is silent without input. (A threshold of 0 needs no clipping:
+    above 0 is the same as 1 and more, in whole numbers.)
+    """
+    what_to_do = """
+    Check the thresholds in the training: values below zero usually come from a trainable threshold
+    without a bound. Bound it from below, for example by a softplus, and export again.
+    """
+    sources = "The rule of xylosim 0.1.3, measured; ranges in `backends/xylo/limits.py`."
+
+
+class ThresholdFiltered(Finding):
+    code = "D413"
+    title = "a memoryless threshold is filtered by the synapse"
+    severity = "differs"
+    meaning = """
+    A Threshold node, or a neuron with tau_mem = dt, forgets everything after a step. Xylo's
+    membrane can do that (dash 0), its synapse cannot: an input reaches the membrane as w/2, w/4,
+    w/8, ... over several steps. The neuron answers to what came in the last few steps, the newest
+    weighing most.
+    """
+    example = """
+    A Threshold of 0.9 with inputs of 1: in the model it fires at each of them and at nothing else.
+    On the chip a single input gives 0.5 and nothing fires; four inputs in consecutive steps reach
+    0.5, 0.75, 0.875, 0.9375, and it fires at the fourth.
+    """
+    what_to_do = """
+    Avoid memoryless neurons for this chip: train with LIF or CubaLIF, and with time constants of 2
+    steps or more. For a threshold on dense inputs, halve it: then single inputs pass, at the price
+    of extra spikes after runs.
+    """
+    sources = """
+    The rule of xylosim 0.1.3, measured: with dash 0 no synaptic input arrives at all, so 1 is the
+    least.
+    """
+
+
+class Calibrated(Finding):
+    code = "D414"
+    title = "a population was calibrated on sample inputs"
+    severity = "note"
+    meaning = """
+    You gave sample inputs with `--calibrate`. The parameters of this population were changed so
+    that the chip's spikes come nearest to the model's on those inputs and on others that nirc
+    makes. The model answers any input, so these need no labels: mixtures of your samples, bursts
+    and waves at random, and inputs that one output of the model wins clearly. Three quarters of
+    your samples and some hundred that nirc made are fitted to, the others judge, and the report
+    says how many of each were yours. 64 of your samples weigh as much as all that nirc made. The
+    note tells by how much its inputs and its constant current were scaled, and its *brake*: where
+    the chip takes the threshold away and the model resets to zero, each neuron may get a synapse
+    to itself with this many thresholds of inhibition. After that every weight was adjusted by
+    gradients. Where the chip's neurons are the model's, only the rounding of the weights is chosen
+    by what their sources send. `manifest.json` holds all of it under `calibration`.
+
+    If no stage of the calibration was better than the uncalibrated network on samples that it had
+    not seen, nothing is changed, and the note says so.
+    """
+    example = """
+    "`1.lif` is calibrated: inputs times 1.35, 1.21, constant current times 1.28, brake of 0.75
+    thresholds; then its weights".
+    """
+    what_to_do = """
+    Nothing. Measure with `nirc verify` on other samples than these. More samples, of every kind
+    that will occur, make it better; labels are not used. `--seed` draws other random inputs.
+    """
+    sources = "A choice of nirc: docs/reference/fidelity.md."
+
+
+class ConstantByTicks(Finding):
+    code = "D415"
+    title = "a constant input acts by ticks of a clock, not with the events"
+    meaning = """
+    On Speck a bias is no part of an event's effect. Each core adds its biases at every tick of the
+    slow clock, to all its neurons at once, whether events come or not. nirc sets the clock to one
+    tick per time step, so the amount per step is right; its place in the step is not the model's,
+    which adds the bias together with the step's input. The slow clock runs freely: a tick may fall
+    anywhere between two events. A tick also visits every neuron, which costs time and power. Each
+    bias is rounded to a whole number of 16 bits. The emulator lets a tick fire neurons; no public
+    source says whether the chip does.
+    """
+    example = """
+    A Linear layer with bias 0.1 and thresholds 1, steps of 1 ms: found `n1` 43..43, slow clock
+    1000 Hz, one tick a step. Without `--dt`, and with nothing else in the file that tells the
+    step, the message says so and the frequency stays open (null in `config.json`).
+    """
+    what_to_do = """
+    Train without biases if you can: then no clock is needed, as in the N-MNIST network of the NIR
+    paper. Else give `--dt` with the length that a step will have on the chip, and compare both
+    modes of the emulator with `nirc verify`. With `--strict` this is an error, unless all neurons
+    of the model fire several times a step, as in Sinabs: then it is the rule of the vendor's own
+    simulator, and a note.
+    """
+    sources = """
+    Speck Dev Kit Datasheet, SynSense, 2023 (slow clock, leak); that a tick compares with the
+    threshold is a choice of nirc.
+    """
+
+
+class FiresPerEvent(Finding):
+    code = "D416"
+    title = "neurons fire once per event, not once per step"
+    meaning = """
+    Speck has no time steps. The model adds up all input of a step, compares once and fires once.
+    On the chip every event is added and compared by itself: a neuron may fire in the middle of a
+    step on a part of its input, and several times in a step, but once for each event that reaches
+    it. A neuron that gets +5 and then -5 at threshold 4 fires; in the other order, or summed up,
+    it does not. Every network on Speck has this difference, so it is always reported, once: as a
+    warning, or as a note where all neurons of the model fire several times a step, as in Sinabs.
+    """
+    example = """
+    Handwritten digits, convolutional, trained with one spike a step (497 test samples, `--reset
+    subtract`): 7663 output spikes in the model, 9892 with several spikes a step, 10098 event by
+    event; accuracy .799, .829 and .817. Both answer the model's class for 90 % of the samples.
+    """
+    what_to_do = """
+    `nirc verify` shows both: `device` sums up step by step and fires several times, as sinabs
+    simulates; `device:events` goes event by event, as the chip does. Training with neurons that
+    fire several times in a step and subtract (sinabs' MultiSpike, MembraneSubtract) removes a part
+    of the difference. Shorter steps, with fewer events in each, make it smaller. `--strict`
+    refuses a network whose neurons fire once a step, and accepts one whose neurons fire several
+    times.
+    """
+    sources = """
+    Speck Dev Kit Datasheet, SynSense, 2023, section 3.2.4.6.2 (one spike per update); figures
+    measured with nirc on `tests/data/zoo/digits_if_cnn`.
+    """
+
+
+class ConstantLeak(Finding):
+    code = "D417"
+    title = "leak: constant on the chip, proportional in the model"
+    severity = "differs"
+    meaning = """
+    A LIF neuron loses a share of its membrane in each step. Speck can only take away the same
+    amount at every tick of the slow clock, by a negative bias (D415). nirc takes the leak of a
+    membrane at half the threshold; with `--calibrate` also that of the membranes measured on its
+    inputs is tried, and kept if it is better. Low membranes then fall too fast, high ones too
+    slowly. To keep silent neurons from drifting down, the lower bound of the membrane is set to -1
+    (0 is not allowed, an erratum), so inhibition that would take a membrane below 0 is lost. With
+    tau = inf, or IF, there is no leak and none of this.
+    """
+    example = """
+    LIF with tau 20 ms, steps of 1 ms, threshold 1: the model loses 5 % of the membrane a step, the
+    chip 2.5 % of the threshold, a bias of -11. At a membrane of 0 or at the threshold the two are
+    2.5 % of the threshold a step apart.
+    """
+    what_to_do = """
+    Train with IF neurons for this chip. If it has to be LIF, give `--calibrate FILE.npz`, which
+    tries the amount that fits the membranes of your data, and look at `nirc verify`: a slow leak
+    does less harm than a fast one. With `--calibrate` the message says which of the two leaks
+    answers best.
+    """
+    sources = """
+    Speck Dev Kit Datasheet, SynSense, 2023 (slow clock, leak, threshold_low); the fit is a choice
+    of nirc, `backends/speck/leak.py`.
+    """
+
+
+class PoolingDropsSpikes(Finding):
+    code = "D418"
+    title = "spikes that pooling leaves out are taken to be dropped"
+    severity = "warning"
+    meaning = """
+    A map is pooled whose side the pooling does not divide: the last row or column belongs to no
+    window, and the model leaves it out. On the chip its neurons still fire, and their spikes,
+    coordinates divided, come to the next core one row beyond its map, where that core has padding.
+    nirc's emulator and sinabs drop such events. No public source says whether the chip does; if it
+    did not, they would count as if they lay in the padding.
+    """
+    example = """
+    3 channels of 7 x 7, pooled by 2, then a 3 x 3 convolution with padding 1 on 3 x 3: the seventh
+    row arrives as row 3 of rows 0 to 2.
+    """
+    what_to_do = """
+    Use sides that the pooling divides (8 instead of 7, or a stride or padding that gives them), or
+    no padding in the layer after the pool: then nothing reaches these rows. On a board, compare
+    the monitored spikes with `nirc run --mode events`.
+    """
+    sources = """
+    Chosen by nirc. sinabs 3.1.3 pools with PyTorch's rule, which leaves the remainder out; Speck
+    datasheet, 2023, describes destinations' pooling as a division of coordinates.
+    """
+
+
+class LeakTooSmall(Finding):
+    code = "D420"
+    title = "a leak is too small for the chip's decays, or u would be an integrator"
+    severity = "warning"
+    meaning = """
+    Leaks are whole 4096ths a step on Loihi 2: a membrane that loses less than half of that a step
+    becomes an integrator. The synaptic state u always loses at least 1/4096. So a synapse without
+    decay, an integrator of its input, cannot be had. Nor can integrate-and-fire neurons that
+    subtract their threshold: their membrane is kept in u, where a synapse can take the threshold
+    away (D401). Integrate-and-fire neurons that are reset to zero keep theirs in v, which loses
+    nothing. It is the rounding of a number, so `--strict` accepts it.
+    """
+    example = """
+    tau_mem 10 s with a step of 1 ms loses 1/10000 a step: on the chip it never leaks. An IF neuron
+    with `--reset subtract`, or the neurons of `--readout if`, lose 2.4 % of their membrane in 100
+    steps.
+    """
+    what_to_do = """
+    For a slow leak, train with the decay that the message names. For an integrator look at `nirc
+    verify`, which shows the loss alone in the row of the decays: between spikes of a busy neuron
+    it is less than the rounding of the weights. Where the message names a reset to zero, training
+    with it takes the loss away.
+    """
+    sources = "lava-nc 0.10.0, `proc/lif/models.py`: 12-bit decays, du is stored less one."
+
+
+class TimeConstantRounded(Finding):
+    code = "D421"
+    title = "a time constant is rounded to whole 4096ths a step"
+    severity = "note"
+    meaning = """
+    Decays are whole 4096ths a step. A long time constant is rounded to the nearest of them and
+    changes by more than 1 %. The resting voltage is kept.
+    """
+    example = "tau_mem of 500 steps loses 8.19 4096ths a step; 8 of them are 512 steps, 2.4 % more."
+    what_to_do = """
+    Mostly nothing. For time constants of more than some hundred steps choose 4096 / n steps, or a
+    longer `--dt`.
+    """
+    sources = "lava-nc 0.10.0, `proc/lif/models.py`."
+
+
+class OtherStart(Finding):
+    code = "D422"
+    title = "neurons begin at another voltage"
+    severity = "differs"
+    meaning = """
+    On the chip every synapse takes a step, so a population of a deep layer runs for some steps
+    before its first input can arrive. nirc gives it the start value from which its leak leads to
+    the model's voltage in time. Here that value is out of range, so the first steps differ; later
+    the difference decays with tau_mem.
+    """
+    example = """
+    v_reset -70 with threshold -69.9 and a membrane of two steps, ten layers deep: the start value
+    would be a thousand thresholds away.
+    """
+    what_to_do = """
+    Nothing if the first steps do not matter. Else use a longer tau_mem, fewer layers, or the same
+    v_leak and v_reset.
+    """
+    sources = """
+    The rule of lava-nc 0.10.0, `proc/dense/models.py`: a synapse sends what it summed up in the
+    last step.
+    """
+
+
+class ReadoutMayFire(Finding):
+    code = "D423"
+    title = "a readout may reach the threshold if many of its inputs fire for long"
+    severity = "differs"
+    meaning = """
+    A population that is read as a membrane potential is an ordinary LIF neuron whose threshold
+    should never be reached. If all its inputs fired in every step for ever, it would be, unless
+    its weights were so small that they lost most of their bits. nirc keeps weights of some 6 bits
+    and says which share of the largest possible input is safe. An integrator's readout is safe for
+    a limited time only.
+    """
+    example = """
+    A readout of 38 inputs with tau_syn and tau_mem of 20 steps: full input adds up to 400 weights.
+    The message says how much of it is safe.
+    """
+    what_to_do = """
+    Look at the readout's values with `nirc verify` or `nirc run`: a membrane that falls back to 0
+    has reached the threshold. Shorter time constants of the readout make it safe.
+    """
+    sources = """
+    lava-nc 0.10.0, `proc/lif/models.py`: vth 131071 is the largest threshold and does not disable
+    firing.
+    """
+
+
+class MembraneWraps(Finding):
+    code = "D424"
+    title = "a membrane that is kept in u goes round after many steps of full input"
+    meaning = """
+    For a subtractive reset the membrane is kept in the neuron's synaptic state u, which a spike
+    leaves alone (D401 has the reset otherwise). Beyond 24 bits u goes round: a very negative
+    membrane becomes a very positive one. v would stay at its smallest value instead. An integrator
+    that gets inhibition only, for long, comes there; the message says after how many steps in
+    which every input of one sign fires, which real signals take many times as long for. It is a
+    warning if there is room for less than 64 steps.
+    """
+    example = """
+    An IF neuron with 100 inhibitory weights of a tenth of its threshold sinks by 10 thresholds in
+    a step in which all their sources fire. Where a threshold is 150 units, it goes round after 87
+    such steps.
+    """
+    what_to_do = """
+    `nirc verify` on real inputs shows whether it happens, in the row of the 24 bits. Start the
+    network anew with each sample: what counts are the steps since then. `--set reset=zero` takes
+    the reset to zero, with the membrane in v. Shorter time constants, smaller weights or fewer
+    inputs make room.
+    """
+    sources = "lava-nc 0.10.0, `proc/lif/models.py`: u wraps at 2^23, v saturates."
+
+
+class FilterByDelays(Finding):
+    code = "D425"
+    title = "a synaptic filter is made of synapses with delays"
+    severity = "note"
+    meaning = """
+    A Loihi 2 neuron has one synaptic state, u. Where a network subtracts thresholds (`--reset
+    subtract`), u is the membrane (D401 says why), and cannot be the synaptic filter of a CubaLIF
+    as well. So the filter is made of synapses: what it lets through of a spike k steps later
+    arrives by a synapse that takes k steps more. The last one brings all that is left, less than
+    1/256 of the whole. Every weight takes as many synapses as the message says; the time constants
+    of the filter may differ from neuron to neuron.
+    """
+    example = """
+    A filter that decays by 0.75 a step takes 20 synapses for each weight, one by 0.9 takes 53.
+    Slower ones than 0.917 would take more than the 64 delays that the chip has: such populations
+    reset to zero (D401), as do those for which it would be more than 262,144 synapses.
+    """
+    what_to_do = """
+    Nothing, if the network fits. `--set reset=zero` needs one synapse a weight and resets to zero;
+    LIF neurons, which have no filter, need one and subtract. In Lava's simulator each delay is a
+    process of its own.
+    """
+    sources = """
+    lava-nc 0.10.0, `proc/lif/models.py` (one u, one v), `proc/dense/models.py` (delays of 0 to 63
+    steps).
+    """
+
+
+class FourBitWeights(Finding):
+    code = "D430"
+    title = "weights have 4 bits because inputs come with different delays"
+    severity = "note"
+    meaning = """
+    The models with delays store a weight of 4 bits and a sign beside 3 bits of delay, those
+    without delays 8 bits. All inputs of this population use the former, since at least one of them
+    is delayed.
+    """
+    example = "A skip connection over one layer: the direct input waits a step."
+    what_to_do = """
+    `--set delays=relays` keeps 8 bits and lets relay neurons wait, at the cost of some processing
+    elements. Weights that are whole numbers up to 15 times one factor lose nothing.
+    """
+    sources = "Users' scripts for py-spinnaker2: weights -15 to 15, delays 0 to 7."
+
+
+class ConstantActsAtOnce(Finding):
+    code = "D431"
+    title = "a part of a constant input acts at once instead of through the synapse"
+    severity = "note"
+    meaning = """
+    Constants behind a synaptic filter come as spikes of a clock, whose weights are whole numbers.
+    What is left, up to half a unit of weight, is added to the membrane with the value it has in
+    the steady state: only its rise in the first steps after the start differs.
+    """
+    example = """
+    A bias of 0.1 where a unit of weight is 0.03: three units come through the synapse, 0.01 at
+    once.
+    """
+    what_to_do = """
+    Nothing has to be done; the difference is gone after a few synaptic time constants. Biases that
+    are whole multiples of the neuron's smallest weight are exact.
+    """
+    sources = "Targets sheet, section 6: the vendor's importer adds all of a bias to the membrane."
+
+
+class OtherMembraneAtStart(Finding):
+    code = "D432"
+    title = "neurons start from another membrane"
+    severity = "differs"
+    meaning = """
+    The chip adds constants from its first step on, a population deep in the network begins later;
+    a starting value makes up for it. Here that value would itself reach the threshold, so the
+    membrane starts elsewhere and returns with its time constant.
+    """
+    example = "`v_leak` far below 0 behind a synaptic filter."
+    what_to_do = """
+    Nothing, if the first steps do not matter; else shift the membrane so that `v_leak` is 0.
+    """
+    sources = "`i_offset` acts from step 0: measured on recordings of the chip."
+
+
+class ResetTiming(Finding):
+    code = "D440"
+    title = "reset: at once on the chip, later or in another way in the model"
+    meaning = """
+    In the model a spike takes the threshold away in the next step, after the membrane has decayed
+    and taken its input. The chip takes it away in the step of the spike. What the chip takes away
+    then decays once more than in the model: by a factor of beta. With a reset to zero, the model's
+    neuron loses the input of the step after a spike, the chip's does not. Integrate-and-fire
+    neurons that subtract make no difference. snnTorch's `reset_delay=False` compares with a
+    threshold less where the membrane still is above it, and gives the threshold back afterwards.
+    No chip does that.
+    """
+    example = """
+    snnTorch's Leaky with beta = 0.9 and reset_mechanism = subtract: a spike lowers the next
+    membrane by 1 threshold in snnTorch, by 0.9 on the chip. Loihi 2 subtracts by synapses, which
+    do it exactly.
+    """
+    what_to_do = """
+    Train with the reset that the message names: the simulator has it, and this chip computes it as
+    it is. For snnTorch that is `reset_mechanism="zero"` with `reset_delay=False`, on chips that
+    can reset to zero (SpiNNaker2, Speck, Loihi 2). With `reset_delay=False` alone snnTorch
+    compares in another way, which is D440 again. Where the message names none, as for Spyx and for
+    snnTorch on Xylo, look at the cost with `nirc verify`, which lists the reset alone among its
+    what-ifs. `--calibrate FILE.npz` adapts weights to it.
+    """
+    sources = "docs/reference/writers.md: the rule of snnTorch 1.0.0, measured."
+
+
+class OneSpikeAStep(Finding):
+    code = "D441"
+    title = "neurons fire several times in a step in the model, once on the chip"
+    meaning = """
+    The simulator lets a neuron fire as often in one step as its membrane holds thresholds. The
+    chip's neurons fire once a step at most. With subtraction the rest stays in the membrane and
+    leaves in later steps, so that spikes come later. With a reset to zero it is lost. Where only
+    an output reads the neurons and they subtract, it is a note: no other neuron sees the delay.
+    """
+    example = """
+    Sinabs' IAF with MultiSpike on Loihi 2: a membrane of 3.2 thresholds sends 3 spikes in one step
+    in Sinabs, and one in each of three steps on the chip.
+    """
+    what_to_do = """
+    Train with one spike a step (Sinabs: SingleSpike, Rockpool: max_spikes_per_dt = 1), with
+    shorter steps, or with larger thresholds. Speck and Xylo fire several times a step.
+    """
+    sources = "docs/reference/writers.md; rules of the chips in docs/reference."
+
+
+class TieAtThreshold(Finding):
+    code = "D442"
+    title = "membranes exactly at their threshold fire on one side only"
+    meaning = """
+    One of model and chip fires where the membrane is at the threshold, the other only where it is
+    above. Real numbers are hardly ever equal to a threshold, whole numbers often are.
+    """
+    example = """
+    Sinabs fires at v >= threshold, Loihi 2 at v > threshold: with weights of 0.5 and a threshold
+    of 1, two spikes fire a Sinabs neuron and not the chip's.
+    """
+    what_to_do = """
+    Nothing, unless weights and thresholds are multiples of one number: then lower the threshold by
+    a small amount before exporting.
+    """
+    sources = "sinabs 3.1.3, lava-nc 0.10.0, measured."
+
+
+class NoLowerBound(Finding):
+    code = "D443"
+    title = "the chip has no lower bound of the membrane"
+    meaning = """
+    The model's membrane never falls below a bound (Sinabs: min_v_mem). The chip's falls as far as
+    its number format goes, so that inhibition lasts longer.
+    """
+    example = """
+    A Sinabs network with min_v_mem = -1 on Loihi 2: after strong inhibition the neuron needs more
+    input before it fires again.
+    """
+    what_to_do = "Train without a bound, or compile for Speck, which has one."
+    sources = "docs/reference/writers.md; rules of the chips in docs/reference."

@@ -1,0 +1,466 @@
+"""Findings: time steps, delays, and what can be a network."""
+
+from __future__ import annotations
+
+from nirc.diagnostics.finding import Finding, Words
+
+
+class TimeStepUnknown(Finding):
+    code = "P301"
+    title = "the time step cannot be inferred from the file"
+    meaning = """
+    NIR describes neurons in continuous time and has no time step, but a chip needs one. Exporters
+    hide it in the parameters: a network trained with v := beta * v + x is written with tau = dt /
+    (1 - beta) and r = tau / dt, so that dt = tau / r; CubaLIF also has w_in = tau_syn / dt. In
+    this file no gain is above 1, so it tells nothing, and there are time constants or delays that
+    depend on the step.
+    """
+    example = """
+    A LIF node with `tau` = 0.002 and `r` = 1, as Norse exports it. With `--dt 1e-4` the membrane
+    decays by 5 % in each step.
+    """
+    what_to_do = """
+    Say who wrote the file, where W203 names a candidate: `--from nengo` steps by Nengo's own 1e-3
+    s. Or give the step that the network was trained with: `--dt 1e-4` (in seconds). It is in the
+    training script, often as `dt` or as the length of a bin in the data set. It has to be below
+    the shortest time constant (P303). Where the data or the calibration file contains `dt`, nirc
+    takes that and says so (P309). Networks of integrate-and-fire neurons alone need none.
+    """
+    sources = """
+    NIR paper (Pedersen et al., Nat. Commun. 15:8122, 2024) and exporters of snnTorch and sinabs;
+    recovery measured on all published files.
+    """
+
+
+class TimeStepContradiction(Finding):
+    code = "P302"
+    title = "the file contradicts itself about the time step"
+    meaning = """
+    Several populations tell a time step (see P301), and they do not agree to within a thousandth:
+    tau / r, or tau_syn / w_in, is not the same everywhere. Then at least one `r` or `w_in` is a
+    true gain and not the trace of a time step, and nirc cannot know which.
+    """
+    example = """
+    One layer with `tau` = 0.002, `r` = 20 implies 1e-4 s, another with `tau` = 0.002, `r` = 10
+    implies 2e-4 s. The message lists the first four findings with their fields.
+    """
+    what_to_do = """
+    Give the step of the training with `--dt SECONDS`. The gains are then used as they stand: the
+    layer that implies another step has a gain of r * dt / tau per step, here 0.5. If all layers
+    should agree, correct the export.
+    """
+    sources = "Exporters use one step for a whole network; measured on all published files."
+
+
+class TimeConstantBelowStep(Finding):
+    code = "P303"
+    title = "a time constant is shorter than the time step"
+    meaning = """
+    By forward Euler a neuron keeps the share 1 - dt / tau of its state in a step. With a time
+    constant below the time step this is negative: the state would change its sign in every step,
+    which no trained network means. The time step, given or inferred, does not belong to this
+    population.
+    """
+    example = "`tau_mem` = 5e-4 s at `--dt 1e-3`: the factor is -1."
+    what_to_do = """
+    Give the step that the network was trained with, if `--dt` was wrong. If it is right and the
+    framework decays by exp(-dt / tau), as Rockpool does, compile with `--discretise exponential`:
+    there every positive time constant has a meaning.
+    """
+    sources = "Forward Euler, v += dt / tau * (v_leak - v + r x), as snnTorch and sinabs export it."
+
+
+class DelayNotWholeSteps(Finding):
+    code = "P304"
+    title = "a delay is not a whole number of steps"
+    meaning = """
+    Time on a chip goes in steps, so a delay is a whole number of them. nirc rounds to the nearest,
+    at least one step, and says where the difference is above a thousandth of a step.
+    """
+    example = """
+    A Delay node with `delay` = 2.6e-4 s at dt = 1e-4 s: 2.6 steps become 3. A delay of 1e-5 s
+    becomes one step.
+    """
+    what_to_do = """
+    Give a `--dt` that divides the delays, if the network was trained with one. Otherwise round the
+    delays when exporting, and look with `nirc verify` whether it matters.
+    """
+    sources = "NIR specification, Delay: y(t) = x(t - delay), in seconds."
+
+
+class LinearLoop(Finding):
+    code = "P305"
+    title = "a linear path closes on itself without a neuron"
+    meaning = """
+    Linear nodes form a loop with no neuron in it. Within a step such a signal would depend on
+    itself; in NIR only neurons carry state from one step to the next. A Delay or a Flatten does
+    not count as a neuron.
+    """
+    example = """
+    `lif -> w_rec -> scale`, and then `scale -> w_rec` where `scale -> lif` was meant: `w_rec` and
+    `scale` feed each other.
+    """
+    what_to_do = """
+    Look at the nodes that the message lists and put a neuron (LIF, LI, IF, ...) into the loop, or
+    remove the edge that closes it. For a leaky trace of a signal use LI.
+    """
+    sources = "NIR specification: nodes without state act at once."
+
+
+class AnalogSignal(Finding):
+    code = "P306"
+    title = "an analog signal would cross between populations"
+    meaning = """
+    LI, CubaLI and I have a membrane potential and no spikes. Between the neurons of this chip only
+    spikes travel, so such a population can be an output, where its membrane is read, and nothing
+    else. It also cannot share its Output with other nodes or feed itself. There is one exception:
+    a LI or I in front of spiking neurons without a synapse of their own becomes their synapse, if
+    all its channels have the same parameters, no leak potential and no bias behind them, and each
+    neuron needs at most two such filters.
+    """
+    example = """
+    `fc1 -> li1 -> fc2 -> lif2`, where the time constants of `li1` differ from channel to channel:
+    its potential would have to cross into `lif2`. With one time constant for all channels it
+    compiles.
+    """
+    what_to_do = """
+    Use a spiking neuron there and train again, or give all channels of the filter one time
+    constant. If the population models a synapse, CubaLIF says so without a node of its own. If it
+    is an output, give it an Output node of its own.
+    """
+    sources = "rockpool, Xylo design rules; Xylo sends spike counts only."
+
+    population: str
+    target: str
+    source: str
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.population}` sends its membrane potential, not spikes, to `{self.target}`",
+            limit="spikes between populations; membranes are read where they are",
+            source=self.source,
+            help="use a spiking neuron there, or make it an output",
+        )
+
+
+class TooManyEntries(Finding):
+    code = "P307"
+    title = "a projection has too many entries to unroll"
+    meaning = """
+    Between two populations nirc composes all linear layers into one projection. This one is too
+    large to write down. Either linear nodes branch and join so often that there are more than 4096
+    paths between populations, or a projection has more than 16,777,216 synapses for a chip that
+    stores each one.
+    """
+    example = """
+    Ten stages in a row, each of which splits into two Scale nodes and adds them again, make 1024
+    paths; thirteen stages make 8192. A dense layer from 8192 to 4096 neurons has 33,554,432
+    synapses.
+    """
+    what_to_do = """
+    Join parallel linear layers before exporting: two Scale nodes between the same nodes are one,
+    with the sum of both. If the layer itself is too large, no option helps: the model needs a
+    larger chip or smaller layers. Xylo holds about 32,000 recurrent entries.
+    """
+    sources = """
+    Chosen by nirc to bound memory and time; both numbers are far above what the chips hold.
+    """
+
+
+class OutputNotFromNeurons(Finding):
+    code = "P308"
+    title = "an output does not come directly from neurons"
+    meaning = """
+    What an Output shows must be the activity of neurons, because the chip has nothing else to
+    show. Here linear layers, a bias or a delay stand between the last neurons and the Output, or
+    the Output is wired directly to an Input.
+    """
+    example = """
+    `lif2 -> fc3 -> output`, a classifier whose scores are computed by an Affine layer from spikes.
+    """
+    what_to_do = """
+    End the network with neurons. `--readout` adds them: `--readout li:8` puts leaky integrators
+    with a time constant of 8 steps behind the last layer, whose membrane is read (Xylo, Loihi 2,
+    SpiNNaker2), and `--readout if:1` integrate-and-fire neurons with a threshold of 1 (every chip,
+    and the only way on Speck). Or leave the last layer out, read the spikes of `lif2`, and apply
+    its weights on the host.
+    """
+    sources = "rockpool, Xylo design rules: outputs come directly from neurons."
+
+
+class TimeStepInferred(Finding):
+    code = "P309"
+    title = "the time step was inferred from the file or the data"
+    meaning = """
+    NIR has no time step (see P301). The parameters of this model imply one, and all agree on it,
+    so it is used. The message names the fields and the value. Three rules are known: tau / r for
+    membranes, tau_syn / w_in for synapses, and for Rockpool, which writes r = tau / dt * exp(-dt /
+    tau), the solution of that equation. Where no parameter tells a step, it is that of the data
+    (`dt` in the file of `--data` or `--calibrate`): a row of the raster is a step of the network.
+    Where a time constant is shorter than three such steps, r may be a gain and no trace of a step:
+    then this is a warning.
+    """
+    example = """
+    `tau` = 0.002 and `r` = 20 in every LIF node: dt = 1e-4 s. One step of the network is 0.1 ms,
+    and data must be binned accordingly.
+    """
+    what_to_do = """
+    Nothing, where it is a note. If the step is not that of the training, give `--dt SECONDS`.
+    Where the warning is right that r is a gain, the step of the training script is wanted, and
+    P310 is a note that says so.
+    """
+    sources = "Exporters of snnTorch, sinabs and Rockpool; measured on all published files."
+
+
+class TimeStepDiffers(Finding):
+    code = "P310"
+    title = "the given time step differs from the one that the file suggests"
+    meaning = """
+    `--dt` is not the step that the file's own parameters imply. nirc uses the given one. The
+    parameters were made for the other: a neuron that had v := beta * v + x now decays by the new
+    step and weighs its input by r * dt / tau, which is no longer 1.
+    """
+    example = """
+    `tau` = 0.002 and `r` = 20 imply 1e-4 s. With `--dt 1e-3` the membrane keeps 50 % instead of 95
+    % in each step, and every input counts ten times as much.
+    """
+    what_to_do = """
+    Leave `--dt` away, if the step of the training is wanted. To run a network with longer steps on
+    purpose, bin the data for them, and compare the accuracy with `nirc verify`. A file that is
+    read by the rule of its writer keeps the decays of the writer's own step, whatever `--dt` says.
+    It is a note where the inferred step is so long beside a time constant that r is more likely a
+    gain (P309): then `--dt` is needed, and nothing else is to be done.
+    """
+    sources = "Forward Euler, v += dt / tau * (v_leak - v + r x)."
+
+
+class NothingToCompile(Finding):
+    code = "P311"
+    title = "nothing is left to compile"
+    meaning = """
+    The model has no neurons: only inputs, outputs and linear layers, or nothing else that an
+    output depends on. A neuromorphic chip computes with neurons; there is nothing to put on it.
+    """
+    example = "`input -> fc1 -> output`."
+    what_to_do = """
+    Check the export: exporters leave out layers that they do not know, for example custom neuron
+    classes. Put a neuron between Input and Output. If neurons were removed because no output
+    depends on them, G213 names them.
+    """
+    sources = "rockpool, Xylo design rules: every path leads through neurons."
+
+    def words(self) -> Words:
+        return Words("the network has no neurons", help="put a neuron between Input and Output")
+
+
+class AccuracyLost(Finding):
+    code = "P312"
+    title = "the chip answers worse than allowed"
+    meaning = """
+    `nirc verify --max-accuracy-drop X` compares the accuracy of the emulated chip with the model's
+    own in floating point on the given data, and ends with status 1 where the chip is worse by more
+    than X. Without labels the model's answers are taken as right, so the drop is the share of
+    samples that the chip answers differently. A chip with several modes must pass in each.
+    """
+    example = """
+    `nirc verify model.nir --target xylo --data test.npz --max-accuracy-drop 0.01` as a step of
+    continuous integration: "accuracy at stage `device` is 0.2640 below the model's".
+    """
+    what_to_do = """
+    Look at the stages and the what-if table above: they say which difference of the chip costs
+    most. Give sample inputs with `--calibrate`. Train with the chip's reset rule and time
+    constants. On few samples look at the 95 % interval before you trust a small drop.
+    """
+    sources = "nirc; intervals by E. B. Wilson, J. Am. Stat. Assoc. 22 (1927)."
+
+
+class PopulationSilent(Finding):
+    code = "P313"
+    title = "a population falls silent on the chip"
+    meaning = """
+    On the given inputs a population fires in the model and not once on the emulated chip. Whatever
+    depends on it sees nothing. The message names the cause as far as it can be told: a population
+    before it that is silent already, the pass from which on it is silent, and each approximation
+    of the chip that silences it alone.
+    """
+    example = """
+    Weights of 0.01 beside one of 100 in the same population: they round to zero, and the neurons
+    that only they drive never reach their threshold.
+    """
+    what_to_do = """
+    If the pass is a quantisation: calibrate the scales with `--calibrate`, or clip outlying
+    weights in training. If it is the reset or a decay: train with the chip's rule, see `nirc
+    targets`. D410 counts the weights that round to zero.
+    """
+    sources = "nirc: a comparison of the recorded spikes of both."
+
+
+class NotInNir(Finding):
+    code = "P314"
+    title = "NIR has no words for a part of the network"
+    meaning = """
+    `nirc export` writes a stage of the compilation as a NIR file. Some of what a chip computes has
+    no primitive in NIR: neurons with two synaptic receptors, a vector that becomes a map again, a
+    constant input of thousands of neurons where no matrix is that could hold it, integer dynamics
+    that are not linear between spikes.
+    """
+    example = """
+    A network whose leaky readout was folded into a second synapse of Xylo: stage `integer` has two
+    receptors.
+    """
+    what_to_do = """
+    Export an earlier stage: `--stage float` always works, `--stage discrete` and `--stage legal`
+    mostly do. `nirc verify` compares all stages without any file.
+    """
+    sources = "NIR specification, Nat. Commun. 15:8122 (2024), table of primitives."
+
+
+class LeftOutOfExport(Finding):
+    code = "P315"
+    title = "something that NIR cannot say is left out of an exported file"
+    meaning = """
+    The file that `nirc export` wrote holds the parameters of the stage, but a simulator that reads
+    it by NIR's rules will not do quite what the chip does. NIR has one reset rule (v := v_reset),
+    one spike in a step, and no state before the first step. Saturation and the rounding of states
+    on the chip are not in a NIR file either.
+    """
+    example = """
+    "NIR cannot say that a spike subtracts the threshold": the file is for Xylo, whose neurons do.
+    """
+    what_to_do = """
+    Set the reset rule in the simulator (snnTorch `reset_mechanism="subtract"`, sinabs by default,
+    nirc `--reset subtract`). For the rest compare with `nirc run`, which is exact.
+    """
+    sources = "NIR specification, Nat. Commun. 15:8122 (2024)."
+
+
+class NoAnswers(Finding):
+    code = "P316"
+    title = "the model answers nothing on some samples"
+    severity = "warning"
+    meaning = """
+    On more than a tenth of the given samples no output of the model itself fires, in floating
+    point and before any chip is in play. Chip and model then agree because both have no largest
+    count, and the agreement that `nirc verify` prints is too good.
+    """
+    example = """
+    Inputs that were recorded in steps of 0.1 s, given to a model whose step is 0.1 ms; a raster of
+    zeros; samples that are cut off before the first output spike.
+    """
+    what_to_do = """
+    Check that the inputs are those of the training: their time step (U609), their scale (spike
+    counts, not rates), the order of their axes. Check the reset rule (`--reset`). If silence is a
+    right answer for some classes, look at the agreement of the others.
+    """
+    sources = "nirc: the counts of the model's outputs."
+
+
+class SimulatorLacks(Finding):
+    code = "P317"
+    title = "a simulator cannot be told a part of the network"
+    meaning = """
+    `nirc export --for NAME` writes a file that computes the stage when that simulator loads it. A
+    simulator's importer decides much by itself: how a spike resets, how often a neuron fires in a
+    step, whether the membrane has a lower bound, in which order nodes are run. nirc knows what
+    each importer builds. It compares this with the stage, and refuses where no parameter in the
+    file can make the two equal. No file is written that would compute something else.
+    """
+    example = """
+    `nirc export model.nir --stage float --for snntorch`, where spikes subtract the threshold:
+    snnTorch's importer always builds `reset_mechanism="zero"`. The finding names the node, what
+    the stage does and what would be loaded. The same code stands for delays, for branches that are
+    run in the wrong order, for a second Input, and for a neuron that sends its membrane.
+    """
+    what_to_do = """
+    Follow the help: it names choices of this simulator (`--for
+    snntorch,reset=subtract,reset_delay=yes`, with lines to run after loading), or else other
+    simulators, that can be told of the whole network: each has been tried. Where it names none, no
+    importer loads this network as it is. An earlier stage may be possible where a later one is
+    not. Without `--for` the file says what NIR can say, and P315 names what is left out.
+    """
+    sources = """
+    Importers of snnTorch 1.0.0, Norse 1.1.0, Sinabs 3.1.3, Rockpool 3.1.0 and Spyx 1.0.0, and the
+    published converters for Nengo and Lava-DL; docs/reference/export.md.
+    """
+
+
+class ReadoutAdded(Finding):
+    code = "P318"
+    title = "readout neurons were added"
+    severity = "note"
+    meaning = """
+    The network ends in a linear layer, and chips show the activity of neurons only. As asked with
+    `--readout`, one neuron was put in front of each such output. The model that the chip is
+    compared with has these neurons, too.
+    """
+    example = """
+    `lif2 -> fc3 -> output` with `--readout li:8`: leaky integrators with a time constant of 8
+    steps add up what `fc3` gives, and their membrane is read. With `--readout if:1`
+    integrate-and-fire neurons with a threshold of 1 send spikes: their counts follow the positive
+    scores.
+    """
+    what_to_do = """
+    Choose the number so that outputs are well used: `nirc verify` shows how often the added
+    neurons agree with the model. For a chip that reads no membranes (Speck) take `if`. The choice
+    is in manifest.json.
+    """
+    sources = "P308 says why chips need neurons there."
+
+
+class LoadWithArgument(Finding):
+    code = "P319"
+    title = "an exported file has to be loaded with an argument or a setting"
+    severity = "warning"
+    meaning = """
+    The file that `nirc export --for NAME` wrote computes the stage only if it is loaded as the
+    finding says. The plain call of the importer would choose another reset, and its outputs would
+    differ.
+    """
+    example = """
+    Neurons of Norse that subtract the threshold: `norse.torch.from_nir(nir.read(FILE),
+    reset_method=norse.torch.functional.reset.reset_subtract)`.
+    """
+    what_to_do = """
+    Load the file with the lines that `nirc export` prints. The file records the choice, so that
+    nirc itself reads it as it is meant.
+    """
+    sources = "Importers of the simulators; docs/reference/export.md."
+
+
+class ChipLacks(Finding):
+    code = "P320"
+    title = "the chip does not have what the network needs"
+    meaning = """
+    A chip of a package of its own (entry point `nirc.backends`) refuses the network: it is above
+    one of the chip's limits, or the chip has no such part. The message says what and where, and
+    names the source.
+    """
+    example = """
+    "too many input channels", found 24, limit 16: the network has 24 inputs, and the chip 16.
+    "`hidden` has a constant input": the chip has no constants.
+    """
+    what_to_do = """
+    `nirc targets NAME` lists the chip's limits. Make the layer smaller, or leave out what the chip
+    does not have. The chip's own documentation says more.
+    """
+    sources = "The limits of the package; `examples/toychip` shows how one declares them."
+
+
+class ReadoutNotNeeded(Finding):
+    code = "P321"
+    title = "--readout adds nothing: the output is read from the network's own neurons"
+    severity = "warning"
+    meaning = """
+    `--readout` puts neurons behind an output that is a linear layer (P318). This output comes
+    directly from neurons, spikes or the membrane of a leaky integrator. Nothing has to be added,
+    so the option changes nothing there.
+    """
+    example = """
+    `lif2 -> output` with `--readout li:8`: the output is the spikes of `lif2`, with and without
+    the option.
+    """
+    what_to_do = """
+    Leave `--readout` away. If scores are wanted instead of the spikes of the last neurons, export
+    the network with a linear layer behind them.
+    """
+    sources = "`passes/add_readout.py`."
