@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nirc.diagnostics.errors import InputError
-from nirc.diagnostics.finding import Finding
+from nirc.diagnostics.finding import Finding, Stated
 
 
 class FileFinding(Finding):
@@ -88,7 +88,7 @@ class NotNir(FileFinding):
     sources = "NIR specification and `nir.serialization` of nir 1.0.8. `nirc/frontend/hdf5.py`."
 
 
-class DamagedFile(FileFinding):
+class DamagedFile(FileFinding, Stated):
     code = "F104"
     title = "the file is damaged"
     meaning = """
@@ -145,7 +145,7 @@ class StoredElsewhere(FileFinding):
     """
 
 
-class TooMuchAsked(FileFinding):
+class TooMuchAsked(FileFinding, Stated):
     code = "F106"
     title = "the file asks for more memory or depth than is allowed"
     meaning = """
@@ -243,7 +243,7 @@ class MissingField(FileFinding):
     sources = "NIR specification: fields of each primitive, nir 1.0.8."
 
 
-class ValueOutsideDomain(FileFinding):
+class ValueOutsideDomain(FileFinding, Stated):
     code = "F110"
     title = "a parameter holds NaN or a value outside its domain"
     meaning = """

@@ -122,6 +122,19 @@ class Finding(_Record):
         return "\n\n".join([f"# {cls.code}: {cls.title}", *texts]) + "\n"
 
 
+class Stated(Finding):
+    """A base for codes with many problems of one kind: each place words its own problem."""
+
+    problem: str
+    found: object = ""
+    limit: object = ""
+    help: str = ""
+
+    def words(self) -> Words:
+        """Return the words that the place gave."""
+        return Words(self.problem, found=self.found, limit=self.limit, help=self.help)
+
+
 def declared(module: ModuleType) -> tuple[type[Finding], ...]:
     """Return the diagnostics that ``module`` declares, by code."""
     found = [

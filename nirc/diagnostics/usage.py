@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nirc.diagnostics.errors import BugError, InputError, UsageError
-from nirc.diagnostics.finding import Finding
+from nirc.diagnostics.finding import Finding, Stated
 
 
 class UnknownTarget(Finding):
@@ -51,7 +51,7 @@ class DirectoryInUse(Finding):
     """
 
 
-class UnreadableData(Finding):
+class UnreadableData(Stated):
     code = "U603"
     title = "the data file cannot be read as input rasters"
     raises = InputError
@@ -76,7 +76,7 @@ class UnreadableData(Finding):
     sources = "`nirc/files/data.py`; nir 1.0.8, `nir.data_ir`."
 
 
-class RasterDoesNotFit(Finding):
+class RasterDoesNotFit(Stated):
     code = "U604"
     title = "the raster does not fit the network's inputs"
     raises = InputError
@@ -97,7 +97,7 @@ class RasterDoesNotFit(Finding):
     sources = "The contract of the command line: FILE.npz."
 
 
-class UnusableBundle(Finding):
+class UnusableBundle(Stated):
     code = "U605"
     title = "the bundle is damaged, incomplete or of another version"
     raises = InputError
@@ -140,7 +140,7 @@ class UnknownName(Finding):
     sources = "The table of codes, of passes (`nirc/chip/registry.py`) and the model itself."
 
 
-class OptionMakesNoSense(Finding):
+class OptionMakesNoSense(Stated):
     code = "U607"
     title = "an option has a value that makes no sense"
     raises = UsageError
