@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from nirc.diagnostics.finding import Finding, Words
 
 
@@ -273,6 +275,25 @@ class AccuracyLost(Finding):
     """
     sources = "nirc; intervals by E. B. Wilson, J. Am. Stat. Assoc. 22 (1927)."
 
+    kind: Literal["agreement", "accuracy"]
+    stage: str
+    reference: str  # the name of what the chip is compared with
+    share: float  # of samples, on the chip
+    share_of_reference: float
+    interval: tuple[float, float]  # of ``share``, 95 %
+    most: float  # the drop that is allowed
+    advice: str
+
+    def words(self) -> Words:
+        drop = self.share_of_reference - self.share
+        low, high = self.interval
+        return Words(
+            f"{self.kind} at stage `{self.stage}` is {drop:.4f} below the {self.reference}'s",
+            found=f"{self.share:.4f}, {self.reference} {self.share_of_reference:.4f}",
+            limit=f"a drop of {self.most:g}",
+            help=f"95 % interval {low:.4f} to {high:.4f}; {self.advice}",
+        )
+
 
 class PopulationSilent(Finding):
     code = "P313"
@@ -293,6 +314,22 @@ class PopulationSilent(Finding):
     targets`. D410 counts the weights that round to zero.
     """
     sources = "nirc: a comparison of the recorded spikes of both."
+
+    population: str
+    causes: tuple[str, ...]
+    spikes: int  # in the model
+    samples: int
+    calibrated: bool
+
+    def words(self) -> Words:
+        calibrate = "" if self.calibrated else "calibrate the scales with --calibrate, or "
+        return Words(
+            f"`{self.population}` fires in the model and never on the chip: "
+            + "; ".join(self.causes),
+            found="0 spikes",
+            limit=f"{self.spikes} in the model, on {self.samples} sample(s)",
+            help=f"{calibrate}compare the stages above",
+        )
 
 
 class NotInNir(Finding):
@@ -353,6 +390,19 @@ class NoAnswers(Finding):
     right answer for some classes, look at the agreement of the others.
     """
     sources = "nirc: the counts of the model's outputs."
+
+    silent: int  # samples
+    samples: int
+    most: float  # the share of samples that may be silent
+
+    def words(self) -> Words:
+        return Words(
+            f"the model's outputs are silent on {self.silent} of {self.samples} sample(s): to "
+            "agree on these says nothing",
+            found=self.silent,
+            limit=f"{self.most:.0%} of the samples",
+            help="check that inputs, time step and reset rule are those of the training",
+        )
 
 
 class SimulatorLacks(Finding):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nirc.diagnostics.finding import Finding
+from nirc.diagnostics.finding import Finding, Words
 
 
 class WriterRecognised(Finding):
@@ -99,6 +99,31 @@ class RuleDisagreesWithRecording(Finding):
     """
     sources = "docs/reference/writers.md: what each exporter leaves out."
 
+    text: str  # the reading, as ``--from`` takes it
+    share: float  # of the recorded outputs that nirc computes
+    recorded: float  # of the first output that differs
+    computed: float
+    sample: int
+    step: int
+    output: int
+    before_readout: bool = False  # the recording is compared with the network before --readout
+    near: str = ""  # the reason for which no rule equals the simulator
+
+    def words(self) -> Words:
+        place = " before the readout" * self.before_readout
+        near = f"; {self.near}" if self.near else ""
+        return Words(
+            f"read as {self.text}, the model gives {self.share:.2%} of the recorded outputs{place}",
+            found=self.at,
+            limit=f"{self.recorded:g} recorded",
+            help=f"`nirc inspect MODEL --data FILE` says which --from gives them{near}",
+        )
+
+    @property
+    def at(self) -> str:
+        """The first output that differs, and its place."""
+        return f"{self.computed:g} at sample {self.sample}, step {self.step}, output {self.output}"
+
 
 class ExportMended(Finding):
     code = "W205"
@@ -154,6 +179,20 @@ class NoteUnusable(Finding):
     may name what an older one does not know.
     """
     sources = "docs/from-your-simulator.md: what `nirc.record` writes."
+
+    problem: str
+    found: object = ""
+    limit: object = ""
+    help: str = ""
+    holder: str = "file"  # or graph, for objects of the package nir
+
+    def words(self) -> Words:
+        return Words(
+            f"the {self.holder}'s note of who wrote it is ignored: {self.problem}",
+            found=self.found,
+            limit=self.limit,
+            help=self.help,
+        )
 
 
 class ReadOtherwise(Finding):
