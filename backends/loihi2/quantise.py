@@ -27,7 +27,7 @@ from nirc.backends.loihi2.plan import (
     Plan,
 )
 from nirc.backends.loihi2.soft_reset import brake_of, taps_of_a_filter
-from nirc.diagnostics.dynamics import WeightsVanish
+from nirc.diagnostics.dynamics import ThresholdsClipped, WeightsVanish
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Conv, Dense, Sparse, Weighted, weights_of, with_weights
@@ -336,14 +336,18 @@ class _Population:
                 vth = np.clip((PAPER_VTH * plan.threshold).astype(np.int64) >> 9, *VTH)
         mant, exp = plan.bias(scale)
         if plan.never_rests.any():
-            log.warning(
-                "D412",
-                f"{int(plan.never_rests.sum())} threshold(s) of `{self.name}` are not above "
-                "v_reset and become 0",
-                where=self.population.origins[0],
-                found=f"{plan.d.threshold.min():g}" if plan.d.threshold is not None else "",
-                limit="vth 0 or more, with v_reset as zero",
-                source=LIF_MODELS,
+            least = None if plan.d.threshold is None else float(plan.d.threshold.min())
+            log.add(
+                ThresholdsClipped(
+                    where=self.population.origins[0],
+                    population=self.name,
+                    thresholds=int(plan.never_rests.sum()),
+                    least=least,
+                    above="v_reset",
+                    becomes=0,
+                    limit="vth 0 or more, with v_reset as zero",
+                    source=LIF_MODELS,
+                )
             )
         self._read(log)
         if self.tamed:

@@ -22,7 +22,12 @@ from nirc.backends.spinnaker2.rule import Float32
 from nirc.backends.spinnaker2.scales import row_scales
 from nirc.backends.spinnaker2.tables import Model
 from nirc.backends.spinnaker2.timing import Timed, timed
-from nirc.diagnostics.dynamics import WeightsVanish
+from nirc.diagnostics.dynamics import (
+    ConstantActsAtOnce,
+    FourBitWeights,
+    OtherMembraneAtStart,
+    WeightsVanish,
+)
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.linear import Conv, LinearOp, Pool, Sparse
@@ -273,14 +278,13 @@ class Quantised:
         if decays is None:
             return left
         if left.any():
-            self.log.note(
-                "D431",
-                f"of constant inputs of `{self.name}`, up to {np.abs(left).max():.2g} of a unit "
-                "of weight act at once, "
-                "not through the synapse",
-                where=self.population.origins[0],
-                found=f"{np.abs(left / self.scale).max():.2g} V",
-                limit="whole units",
+            self.log.add(
+                ConstantActsAtOnce(
+                    where=self.population.origins[0],
+                    population=self.name,
+                    units=float(np.abs(left).max()),
+                    volts=float(np.abs(left / self.scale).max()),
+                )
             )
         decay = decays[0] if not signs or signs[receptor] > 0 else decays[1]
         return np.where(decay < 1, left / np.where(decay < 1, 1 - decay, 1.0), 0.0)
@@ -332,26 +336,24 @@ class Quantised:
             else []
         )
         if any((np.abs(v - np.rint(v)) > 1e-4).any() for v in values):
-            self.log.note(
-                "D430",
-                f"weights into `{self.name}` have 4 bits and a sign, since its inputs come with "
-                "different delays",
-                where=self.population.origins[0],
-                found=f"{max(d.extra for d in self.into)} extra step(s)",
-                limit="8 bits without delays",
-                source=SHEET,
-                help="--set delays=relays keeps 8 bits, with relay neurons for the delays",
+            self.log.add(
+                FourBitWeights(
+                    where=self.population.origins[0],
+                    population=self.name,
+                    extra_steps=max(d.extra for d in self.into),
+                    source=SHEET,
+                )
             )
 
     def _say_early(self, early: NDArray[np.bool_]) -> None:
-        self.log.differs(
-            "D432",
-            f"{int(early.sum())} neuron(s) of `{self.name}` start from another membrane, for "
-            "their constant input acts "
-            "before the first spikes can arrive",
-            where=self.population.origins[0],
-            found=f"{self.late} step(s)",
-            source=SHEET,
+        self.log.add(
+            OtherMembraneAtStart(
+                where=self.population.origins[0],
+                population=self.name,
+                neurons=int(early.sum()),
+                late_steps=self.late,
+                source=SHEET,
+            )
         )
 
 

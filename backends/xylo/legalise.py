@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+from nirc.diagnostics.dynamics import OutputByRelay
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source, populations_of
 from nirc.ir.program import Program
@@ -101,7 +102,7 @@ def _relay_inputs(program: Program, log: Log) -> Program:
                 relays[source] = name = program.fresh_name(f"{source}.relay", nodes)
                 nodes[name] = relay(nodes[source].n, nodes[source].origins, RELAY_THRESHOLD)
                 edges.append((source, name, Projection(origins=nodes[source].origins)))
-                _say(source, nodes[source].n, nodes[source].origins[0], "input", log)
+                _report(source, nodes[source], "input", log)
             edges.append((relays[source], target, projection))
         else:
             edges.append((source, target, projection))
@@ -121,19 +122,10 @@ def _relay_outputs(program: Program, log: Log) -> Program:
             relays[target] = name = program.fresh_name(f"{target}.relay", nodes)
             nodes[name] = relay(nodes[target].n, nodes[target].origins, RELAY_THRESHOLD)
             edges.append((name, target, Projection(origins=nodes[target].origins)))
-            _say(target, nodes[target].n, nodes[target].origins[0], "output", log)
+            _report(target, nodes[target], "output", log)
         edges.append((source, relays[target], projection))
     return program.rebuilt(nodes, edges)
 
 
-def _say(name: str, n: int, origin: str, kind: str, log: Log) -> None:
-    log.differs(
-        "D408",
-        f"{kind} `{name}` is copied by {n} relay neuron(s): isolated spikes pass one to one, long "
-        "runs may gain one",
-        where=origin,
-        source="measured on xylosim 0.1.3",
-        help="end the network with a layer of its own neurons that feeds nothing else"
-        if kind == "output"
-        else "",
-    )
+def _report(name: str, port: Source | Sink, kind: Literal["input", "output"], log: Log) -> None:
+    log.add(OutputByRelay(where=port.origins[0], port=name, kind=kind, relays=port.n))

@@ -18,7 +18,7 @@ from nirc.backends.xylo.limits import (
     WEIGHT,
 )
 from nirc.backends.xylo.neuron import XyloNeuron
-from nirc.diagnostics.dynamics import WeightsVanish
+from nirc.diagnostics.dynamics import ThresholdsClipped, WeightsVanish
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Sparse
@@ -223,13 +223,16 @@ class Plan:
         threshold = np.clip(exact, *THRESHOLD)
         clipped = int(np.count_nonzero(threshold != exact))
         if clipped:
-            log.warning(
-                "D412",
-                f"{clipped} threshold(s) of `{self.name}` are not above 0 and become "
-                f"{THRESHOLD[0]}",
-                where=self.population.origins[0],
-                found=f"{self.d.threshold.min():g}",
-                limit=f">= {THRESHOLD[0]} on the chip",
+            log.add(
+                ThresholdsClipped(
+                    where=self.population.origins[0],
+                    population=self.name,
+                    thresholds=clipped,
+                    least=float(self.d.threshold.min()),
+                    above="0",
+                    becomes=THRESHOLD[0],
+                    limit=f">= {THRESHOLD[0]} on the chip",
+                )
             )
         return threshold
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from nirc.diagnostics.finding import Finding, Grade, Words
 
 
@@ -232,6 +234,19 @@ class OutputByRelay(Finding):
     `docs/devices/xylo-overview.ipynb` (output neurons are not recurrent).
     """
 
+    port: str
+    kind: Literal["input", "output"]
+    relays: int
+
+    def words(self) -> Words:
+        advice = "end the network with a layer of its own neurons that feeds nothing else"
+        return Words(
+            f"{self.kind} `{self.port}` is copied by {self.relays} relay neuron(s): isolated "
+            "spikes pass one to one, long runs may gain one",
+            source="measured on xylosim 0.1.3",
+            help=advice if self.kind == "output" else "",
+        )
+
 
 class ConstantSkipsSynapse(Finding):
     code = "D409"
@@ -319,6 +334,29 @@ class ValueClipped(Finding):
     without a bound. Bound it from below, for example by a softplus, and export again.
     """
     sources = "The rule of xylosim 0.1.3, measured; ranges in `backends/xylo/limits.py`."
+
+    population: str
+
+
+class ThresholdsClipped(ValueClipped):
+    """Thresholds that are not above the least one that the chip can hold. Other values: a chip's
+    findings."""
+
+    thresholds: int  # that are clipped
+    least: float | None  # of the model's, in volts
+    above: str  # what a threshold has to be above: "0", "v_reset"
+    becomes: int  # the threshold on the chip
+    limit: str
+    source: str = ""
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.thresholds} threshold(s) of `{self.population}` are not above {self.above} "
+            f"and become {self.becomes}",
+            found="" if self.least is None else f"{self.least:g}",
+            limit=self.limit,
+            source=self.source,
+        )
 
 
 class ThresholdFiltered(Finding):
@@ -654,6 +692,20 @@ class FourBitWeights(Finding):
     """
     sources = "Users' scripts for py-spinnaker2: weights -15 to 15, delays 0 to 7."
 
+    population: str
+    extra_steps: int  # the largest delay, in addition to the step of every synapse
+    source: str
+
+    def words(self) -> Words:
+        return Words(
+            f"weights into `{self.population}` have 4 bits and a sign, since its inputs come with "
+            "different delays",
+            found=f"{self.extra_steps} extra step(s)",
+            limit="8 bits without delays",
+            source=self.source,
+            help="--set delays=relays keeps 8 bits, with relay neurons for the delays",
+        )
+
 
 class ConstantActsAtOnce(Finding):
     code = "D431"
@@ -674,6 +726,18 @@ class ConstantActsAtOnce(Finding):
     """
     sources = "Targets sheet, section 6: the vendor's importer adds all of a bias to the membrane."
 
+    population: str
+    units: float  # the largest part that acts at once, in units of weight
+    volts: float  # the same in volts
+
+    def words(self) -> Words:
+        return Words(
+            f"of constant inputs of `{self.population}`, up to {self.units:.2g} of a unit of "
+            "weight act at once, not through the synapse",
+            found=f"{self.volts:.2g} V",
+            limit="whole units",
+        )
+
 
 class OtherMembraneAtStart(Finding):
     code = "D432"
@@ -689,6 +753,19 @@ class OtherMembraneAtStart(Finding):
     Nothing, if the first steps do not matter; else shift the membrane so that `v_leak` is 0.
     """
     sources = "`i_offset` acts from step 0: measured on recordings of the chip."
+
+    population: str
+    neurons: int
+    late_steps: int  # of the population on the chip
+    source: str
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.neurons} neuron(s) of `{self.population}` start from another membrane, for "
+            "their constant input acts before the first spikes can arrive",
+            found=f"{self.late_steps} step(s)",
+            source=self.source,
+        )
 
 
 class ResetTiming(Finding):
