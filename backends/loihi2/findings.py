@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nirc.diagnostics.finding import Finding
+from nirc.diagnostics.finding import Finding, Stated
 
 
 class TooManyCores(Finding):
@@ -158,7 +158,7 @@ class DelayTooLong(Finding):
     sources = "lava-nc 0.10.0, `proc/dense/models.py`: delays above 63 raise an error."
 
 
-class ValueOutsideRange(Finding):
+class ValueOutsideRange(Stated):
     code = "L810"
     title = "a value in the network is outside the chip's range"
     meaning = """

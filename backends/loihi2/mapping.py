@@ -10,6 +10,7 @@ from typing import Any
 
 from nirc.backends.loihi2.checks import check_mapping
 from nirc.backends.loihi2.chip import Chip
+from nirc.backends.loihi2.findings import ValueOutsideRange
 from nirc.backends.loihi2.limits import LOGS, WRAP
 from nirc.backends.loihi2.ranges import goes_round_after, largest_u
 from nirc.files.description import File
@@ -79,7 +80,9 @@ def mapping_file() -> File:
         "dt": Maybe(Number(0, LARGEST), doc="seconds of a step"),
         "note": Text(MOST_TEXT),
     }
-    return File(FILE, Object(fields), check_mapping, {}, MAX_BYTES, code="L810", source=LOGS)
+    return File(
+        FILE, Object(fields), check_mapping, {}, MAX_BYTES, finding=ValueOutsideRange, source=LOGS
+    )
 
 
 MAPPING = mapping_file()

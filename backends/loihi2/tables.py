@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nirc.backends.loihi2.checks import check_network
+from nirc.backends.loihi2.findings import ValueOutsideRange
 from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import (
     BIAS_EXP,
@@ -266,7 +267,7 @@ def network_file() -> NetworkFile:
         check_network,
         numbers,
         MAX_TOTAL_BYTES,
-        code="L810",
+        finding=ValueOutsideRange,
         source=LIF_MODELS,
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from nirc.backends.speck.checks import check_config, enabled, shape_of, used_cores
 from nirc.backends.speck.configuration import Configuration, CoreLayer, Destination, Dvs, InputRoute
+from nirc.backends.speck.findings import ValueOutsideRange
 from nirc.backends.speck.geometry import Pair
 from nirc.backends.speck.limits import (
     BIAS,
@@ -177,7 +178,13 @@ def config_file(target: Target) -> File:
     }
     source = f"{DATASHEET}; {SINABS}; {ERRATA}"
     return File(
-        "config.json", Object(fields), check_config, numbers, MAX_BYTES, code="S717", source=source
+        "config.json",
+        Object(fields),
+        check_config,
+        numbers,
+        MAX_BYTES,
+        finding=ValueOutsideRange,
+        source=source,
     )
 
 

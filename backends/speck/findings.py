@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nirc.diagnostics.finding import Finding
+from nirc.diagnostics.finding import Finding, Stated
 
 
 class KernelTooLarge(Finding):
@@ -374,7 +374,7 @@ class ThresholdNotPositive(Finding):
     """
 
 
-class ValueOutsideRange(Finding):
+class ValueOutsideRange(Stated):
     code = "S717"
     title = "a value in the configuration is outside the chip's range"
     meaning = """

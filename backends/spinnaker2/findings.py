@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nirc.diagnostics.finding import Finding
+from nirc.diagnostics.finding import Finding, Stated
 
 
 class TooManyProcessingElements(Finding):
@@ -87,6 +87,10 @@ class RoutingTable(Finding):
     """
 
 
+class MappingOutsideRange(Stated, RoutingTable):
+    """A value in mapping.json that the machine does not take."""
+
+
 class TwoFilters(Finding):
     code = "N905"
     title = "a population filters its inputs in two ways"
@@ -116,7 +120,7 @@ class NegativeThreshold(Finding):
     """
 
 
-class ValueOutsideRange(Finding):
+class ValueOutsideRange(Stated):
     code = "N910"
     title = "a value in the network is outside the range of SpiNNaker2"
     meaning = """

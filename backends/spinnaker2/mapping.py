@@ -14,6 +14,7 @@ import numpy as np
 
 from nirc.backends.spinnaker2 import tables as network
 from nirc.backends.spinnaker2.checks import WORD, check_mapping
+from nirc.backends.spinnaker2.findings import MappingOutsideRange
 from nirc.backends.spinnaker2.geometry import BOARD_SIDE, CORES, LINKS
 from nirc.backends.spinnaker2.limits import MACHINE, MAX_PIXELS, ROUTER_ENTRIES, SCRIPTS
 from nirc.files.bounds import MAX_NAME
@@ -85,7 +86,7 @@ def mapping_file() -> File:
         check_mapping,
         {"neurons": MAX_PIXELS},
         MOST_BYTES,
-        code="N904",
+        finding=MappingOutsideRange,
         source=SCRIPTS,
     )
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.backends.spinnaker2.checks import check_network
+from nirc.backends.spinnaker2.findings import ValueOutsideRange
 from nirc.backends.spinnaker2.limits import (
     DECAY,
     DELAY,
@@ -300,7 +301,13 @@ def network_file() -> NetworkFile:
         "delays": {True: DELAY, False: (0, 0)},
     }
     return NetworkFile(
-        FILE, Object(fields), check_network, numbers, MAX_TOTAL_BYTES, code="N910", source=SCRIPTS
+        FILE,
+        Object(fields),
+        check_network,
+        numbers,
+        MAX_TOTAL_BYTES,
+        finding=ValueOutsideRange,
+        source=SCRIPTS,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from nirc.backends.xylo.checks import check_config
+from nirc.backends.xylo.findings import ValueOutsideRange
 from nirc.backends.xylo.limits import (
     BIAS,
     DASH,
@@ -106,7 +107,9 @@ def config_file(target: Target) -> File:
         "entries": target.max("recurrent entries"),
     }
     root = Object(fields, optional=("time_resolution_wrap",))
-    return File("config.json", root, check_config, numbers, MAX_BYTES, code="X510", source=SIM)
+    return File(
+        "config.json", root, check_config, numbers, MAX_BYTES, finding=ValueOutsideRange, source=SIM
+    )
 
 
 def _size(target: Target, limit: str) -> Size:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nirc.diagnostics.finding import Finding
+from nirc.diagnostics.finding import Finding, Stated
 
 
 class TooManyInputs(Finding):
@@ -232,7 +232,7 @@ class TooManySynapticStates(Finding):
     sources = "rockpool, `docs/devices/xylo-overview.ipynb`."
 
 
-class ValueOutsideRange(Finding):
+class ValueOutsideRange(Stated):
     code = "X510"
     title = "a value in the configuration is outside the chip's range"
     meaning = """

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nirc.diagnostics.errors import InputError
-from nirc.diagnostics.finding import Finding, Stated
+from nirc.diagnostics.finding import Finding, Stated, Words
+from nirc.diagnostics.similar import did_you_mean
+
+EXPORT_AGAIN = "export the model again"
+UNFINISHED = (
+    "the exporter ended before it had written the file: export again, and see that it "
+    "ends without an error"
+)
 
 
 class FileFinding(Finding):
@@ -29,6 +38,26 @@ class CannotOpen(FileFinding):
     write a file first.
     """
     sources = "`nirc/files/foreign.py`, `check_file`."
+
+    path: str  # printable
+    reason: str
+
+    def words(self) -> Words:
+        return Words(
+            f"the file cannot be opened: {self.reason}",
+            found=self.path,
+            help="check the path and its permissions",
+        )
+
+
+class NotRegularFile(CannotOpen):
+    """A directory, a device, a FIFO or a socket."""
+
+    reason: str = ""
+    kind: str
+
+    def words(self) -> Words:
+        return Words(f"this is {self.kind}, not a file", found=self.path, help="name a file")
 
 
 class NotHdf5(FileFinding):
@@ -59,8 +88,16 @@ class NotHdf5(FileFinding):
     HDF5 File Format Specification 3.0, section II.A (format signature). `nirc/files/foreign.py`.
     """
 
+    name: str  # of the file, printable
+    kind: str
+    help: str
 
-class NotNir(FileFinding):
+    def words(self) -> Words:
+        message = f"this is {self.kind}, not HDF5"
+        return Words(message, found=self.name, limit="a NIR graph in HDF5", help=self.help)
+
+
+class NotNir(FileFinding, Stated):
     code = "F103"
     title = "the file is HDF5 but not a NIR graph"
     meaning = """
@@ -121,7 +158,7 @@ class DamagedFile(FileFinding, Stated):
     """
 
 
-class StoredElsewhere(FileFinding):
+class StoredElsewhere(FileFinding, Stated):
     code = "F105"
     title = "the file holds a link or data stored elsewhere, which is never followed"
     meaning = """
@@ -169,7 +206,7 @@ class TooMuchAsked(FileFinding, Stated):
     sources = "`nirc/files/bounds.py`; choices of nirc, not of NIR."
 
 
-class NotNumbersOrText(FileFinding):
+class NotNumbersOrText(FileFinding, Stated):
     code = "F107"
     title = "a field holds something that is not numbers or text"
     meaning = """
@@ -220,6 +257,43 @@ class UnknownNodeType(FileFinding):
     """
     sources = "NIR specification: primitives, nir 1.0.8."
 
+    kind: str
+    known: Sequence[str]
+    help: str
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.kind[:60]}` is not a NIR primitive",
+            found=self.kind[:60],
+            limit=", ".join(self.known),
+            help=self.help,
+        )
+
+
+class NoNodeType(UnknownNodeType):
+    """A group where a node is expected has no type."""
+
+    kind: str = ""
+    known: Sequence[str] = ()
+    help: str = UNFINISHED
+    members: str  # of the group
+
+    def words(self) -> Words:
+        message = "the node has no type"
+        return Words(message, found=self.members, limit="a text `type`", help=self.help)
+
+
+class NoGraphType(UnknownNodeType):
+    """A graph has no type, but nodes and edges."""
+
+    severity = "warning"
+    kind: str = ""
+    known: Sequence[str] = ()
+    help: str = "see that the exporter ends without an error: it writes the type last"
+
+    def words(self) -> Words:
+        return Words("the graph has no type and is read as a NIRGraph", help=self.help)
+
 
 class MissingField(FileFinding):
     code = "F109"
@@ -241,6 +315,24 @@ class MissingField(FileFinding):
     another name in the file, F111 names it close by.
     """
     sources = "NIR specification: fields of each primitive, nir 1.0.8."
+
+    node_type: str
+    field: str
+
+    def words(self) -> Words:
+        message = f"`{self.node_type}`: field `{self.field}` is missing"
+        return Words(message, help=f"{EXPORT_AGAIN} with this field")
+
+
+class AllFieldsMissing(MissingField):
+    """A node has no field at all."""
+
+    field: str = ""
+    fields: Sequence[str]  # that the node needs
+
+    def words(self) -> Words:
+        message = f"`{self.node_type}`: all of its fields are missing"
+        return Words(message, found="no fields", limit=", ".join(self.fields), help=UNFINISHED)
 
 
 class ValueOutsideDomain(FileFinding, Stated):
@@ -284,6 +376,14 @@ class UnknownField(FileFinding):
     """
     sources = "NIR specification: fields of each primitive, nir 1.0.8; `metadata` of a node."
 
+    node_type: str
+    field: str
+    absent: Sequence[str]  # fields of the type that the file does not have
+
+    def words(self) -> Words:
+        message = f"`{self.node_type}` has no field `{self.field[:60]}` in NIR; it is ignored"
+        return Words(message, help=did_you_mean(self.field, self.absent))
+
 
 class SlashInName(FileFinding):
     code = "F112"
@@ -303,8 +403,15 @@ class SlashInName(FileFinding):
     """
     sources = "HDF5 User Guide: names of links may not contain a slash. `nirc/frontend/hdf5.py`."
 
+    names: Sequence[str]  # printable
 
-class UnreadableNames(FileFinding):
+    def words(self) -> Words:
+        shown = ", ".join(f"`{name}`" for name in self.names[:5])
+        more = f" and {len(self.names) - 5} more" if len(self.names) > 5 else ""
+        return Words(f"node names with a slash: {shown}{more}", help="rename the nodes")
+
+
+class UnreadableNames(FileFinding, Stated):
     code = "F113"
     title = "the names, text or list of edges cannot be read"
     meaning = """

@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from inspect import cleandoc, get_annotations
 from types import ModuleType
-from typing import Any, ClassVar, Literal, dataclass_transform
+from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
 from nirc.diagnostics.errors import CompileError, Diagnostic, NircError, Severity
 
@@ -66,7 +66,8 @@ class Finding(_Record):
     _fields: ClassVar[frozenset[str]] = frozenset({"where", "file"})
 
     def __init_subclass__(cls) -> None:
-        cls._fields |= frozenset(get_annotations(cls))
+        bases = [base._fields for base in cls.__bases__ if issubclass(base, Finding)]
+        cls._fields = frozenset(get_annotations(cls)).union(*bases)
         code = cls.__dict__.get("code")
         if code is None:
             return
@@ -80,6 +81,10 @@ class Finding(_Record):
         self.__dict__.update(fields)
         if missing := [name for name in self._fields if not hasattr(self, name)]:
             raise TypeError(f"{type(self).__name__} lacks {', '.join(sorted(missing))}")
+
+    def at(self, where: str) -> Self:
+        """Return the finding with ``where``, unless it has a place."""
+        return self if self.where else type(self)(**{**vars(self), "where": where})
 
     def words(self) -> Words:
         """Return the words of this finding."""
@@ -128,11 +133,12 @@ class Stated(Finding):
     problem: str
     found: object = ""
     limit: object = ""
+    source: str = ""
     help: str = ""
 
     def words(self) -> Words:
         """Return the words that the place gave."""
-        return Words(self.problem, found=self.found, limit=self.limit, help=self.help)
+        return Words(self.problem, self.found, self.limit, self.source, self.help)
 
 
 def declared(module: ModuleType) -> tuple[type[Finding], ...]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nirc.diagnostics.errors import InputError
-from nirc.diagnostics.finding import Finding
+from nirc.diagnostics.finding import Finding, Words
+from nirc.diagnostics.similar import did_you_mean
+
+NIR_READER = "NIR specification, reader of nir 1.0.8"
 
 
 class GraphFinding(Finding):
@@ -34,10 +39,28 @@ class DuplicateEdge(GraphFinding):
     NIR specification: edges are a set of pairs. Duplicates were measured in published files.
     """
 
+    source: str
+    target: str
+
+    def words(self) -> Words:
+        return Words(f"edge {self.source!r} -> {self.target!r} occurs more than once")
+
+
+class MoreDuplicateEdges(DuplicateEdge):
+    """Duplicate edges beyond those that are named."""
+
+    source: str = ""
+    target: str = ""
+    others: int
+
+    def words(self) -> Words:
+        return Words(f"{self.others} more edges occur more than once")
+
 
 class EdgeToFlattenedSubgraph(GraphFinding):
     code = "G202"
     title = "an edge names a subgraph that was flattened into dotted names"
+    severity = "warning"
     meaning = """
     An edge names something that is not a node, but there are nodes whose names begin with it and a
     dot: the exporter dissolved a subgraph into its parts and left the edges behind. nirc connects
@@ -59,10 +82,18 @@ class EdgeToFlattenedSubgraph(GraphFinding):
     docs/reference/tolerance.md.
     """
 
+    name: str  # in the edge
+    port: str
+
+    def words(self) -> Words:
+        message = f"`{self.name}` is a flattened subgraph: edges reach it through `{self.port}`"
+        return Words(message, found=self.name)
+
 
 class EdgeByAnotherName(GraphFinding):
     code = "G203"
     title = "an edge inside a subgraph names its node by another name"
+    severity = "warning"
     meaning = """
     An edge uses a name that is not a node at this place, and there is exactly one node that it can
     mean. Three readings are tried: inside a subgraph `lif1` the name `lif1.lif` (its name seen
@@ -81,6 +112,32 @@ class EdgeByAnotherName(GraphFinding):
     sources = """
     Measured on published files of the NIR repository's history; docs/reference/tolerance.md.
     """
+
+    name: str  # in the edge
+    node: str
+
+    def words(self) -> Words:
+        return Words(f"`{self.name}` is read as {self.reading()}", found=self.name)
+
+    def reading(self) -> str:
+        """Return the node that the name means, and why."""
+        return f"this subgraph's own `{self.node}`"
+
+
+class EdgeIntoSubgraph(EdgeByAnotherName):
+    """An edge names a node inside a nested graph."""
+
+    subgraph: str  # its path
+
+    def reading(self) -> str:
+        return f"node `{self.node}` inside subgraph `{self.subgraph}`"
+
+
+class EdgeToOnlyNodeLeft(EdgeByAnotherName):
+    """An edge names nothing, and one node has no edge."""
+
+    def reading(self) -> str:
+        return f"`{self.node}`, the only node that no edge names"
 
 
 class SubgraphToItself(GraphFinding):
@@ -105,6 +162,14 @@ class SubgraphToItself(GraphFinding):
     sources = """
     Measured on published files of the NIR repository's history; docs/reference/tolerance.md.
     """
+
+    subgraph: str
+
+    def words(self) -> Words:
+        return Words(
+            f"the edge from flattened subgraph `{self.subgraph}` to itself is dropped: its "
+            "recurrence is inside"
+        )
 
 
 class LeadingAxesOfOne(GraphFinding):
@@ -400,6 +465,7 @@ class GainPerStep(GraphFinding):
 class ResetVoltageAbsent(GraphFinding):
     code = "G218"
     title = "v_reset is absent and read as 0"
+    severity = "warning"
     meaning = """
     The field `v_reset`, the membrane potential after a spike, is newer than many published files.
     Where it is absent, nirc takes 0, as the NIR reader does.
@@ -415,10 +481,14 @@ class ResetVoltageAbsent(GraphFinding):
     """
     sources = "NIR specification, reader of nir 1.0.8: `v_reset` defaults to zero."
 
+    def words(self) -> Words:
+        return Words("`v_reset` is absent and read as 0", source=NIR_READER)
+
 
 class InputGainAbsent(GraphFinding):
     code = "G219"
     title = "w_in is absent and read as 1"
+    severity = "warning"
     meaning = """
     The field `w_in` of CubaLIF and CubaLI scales the input of the synapse. Where it is absent,
     nirc takes 1, as the NIR reader does. Unlike `w_in` = tau_syn / dt, which exporters write, it
@@ -433,6 +503,9 @@ class InputGainAbsent(GraphFinding):
     silent, the gain is missing: export again with a version that writes `w_in`.
     """
     sources = "NIR specification, reader of nir 1.0.8: `w_in` defaults to 1."
+
+    def words(self) -> Words:
+        return Words("`w_in` is absent and read as 1", source=NIR_READER)
 
 
 class DefaultAssumed(GraphFinding):
@@ -460,6 +533,17 @@ class DefaultAssumed(GraphFinding):
     PyTorch: Conv1d, Conv2d, AvgPool2d. nir 1.0.8: its reader refuses a convolution without these
     fields; Flatten has defaults there.
     """
+
+    field: str
+    value: object
+    origin: str  # of the default
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.field}` is absent and read as {self.value}",
+            source=self.origin,
+            help="write the field when exporting, also where the framework has a default",
+        )
 
 
 class EqualParameters(GraphFinding):
@@ -509,6 +593,19 @@ class BatchAxisDropped(GraphFinding):
     (G207) and a Flatten (G209).
     """
 
+    subject: str  # a node, or a field of the node at this place
+    lead: tuple[int, ...]  # the dropped axes
+    found: str  # shape
+    kept: str  # shape
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.subject}`: the leading axes {self.lead} repeat the same values: a batch axis, "
+            "which is dropped",
+            found=self.found,
+            limit=self.kept,
+        )
+
 
 class EdgeToNowhere(GraphFinding):
     code = "G251"
@@ -530,6 +627,19 @@ class EdgeToNowhere(GraphFinding):
     NIR specification: edges are pairs of names of nodes. Readings that are certain are in
     docs/reference/tolerance.md.
     """
+
+    name: str
+    nodes: Sequence[str]  # of the graph
+
+    def words(self) -> Words:
+        known = ", ".join(sorted(self.nodes)[:12]) + (", ..." if len(self.nodes) > 12 else "")
+        otherwise = "export the model again, or correct the edge"
+        return Words(
+            f"an edge names `{self.name[:200]}`, which is not a node of this graph",
+            found=self.name[:200],
+            limit=f"one of {known}",
+            help=did_you_mean(self.name, self.nodes, otherwise),
+        )
 
 
 class ShapeContradiction(GraphFinding):
@@ -606,6 +716,9 @@ class EmptyGraph(GraphFinding):
     sources = (
         "NIR specification: a graph is nodes and edges; an Input and an Output are its border."
     )
+
+    def words(self) -> Words:
+        return Words("the graph has no nodes", help="export the model again")
 
 
 class AmbiguousParameter(GraphFinding):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nirc.diagnostics.errors import BugError, InputError, UsageError
-from nirc.diagnostics.finding import Finding, Stated
+from nirc.diagnostics.finding import Finding, Grade, Stated, Words
+from nirc.diagnostics.similar import did_you_mean
 
 
 class UnknownTarget(Finding):
@@ -28,6 +31,20 @@ class UnknownTarget(Finding):
     The entry points of the group `nirc.backends`, and the targets that each backend declares.
     """
 
+    asked: str  # as typed: a chip, or chip:variant
+    chip: str = ""  # the chip of which the variant is unknown
+    known: Sequence[str]
+
+    def words(self) -> Words:
+        message = f"there is no target `{self.asked}`"
+        otherwise = "nirc targets"
+        if self.chip:
+            variant = self.asked.partition(":")[2]
+            message = f"`{self.chip}` has no variant `{variant}`"
+            otherwise = f"nirc targets {self.chip}"
+        help_ = did_you_mean(self.asked, self.known, otherwise)
+        return Words(message, found=self.asked, limit=", ".join(self.known), help=help_)
+
 
 class DirectoryInUse(Finding):
     code = "U602"
@@ -49,6 +66,42 @@ class DirectoryInUse(Finding):
     sources = """
     `nirc/files/bundle.py`; a bundle is recognised by its `manifest.json`, which lists its files.
     """
+
+    directory: str
+    stranger: str  # the first name that is not of a bundle
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.directory}` exists and holds something that is not of this bundle",
+            found=self.stranger,
+            help="name another directory with --out, or add the files to it with --force",
+        )
+
+
+class NoDirectory(DirectoryInUse):
+    """The place of a bundle is a file or a link."""
+
+    stranger: str = ""
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.directory}` is a file or a link, not a directory",
+            help="name another directory with --out",
+        )
+
+
+class DirectoryHeld(DirectoryInUse):
+    """A directory that cannot be renamed."""
+
+    stranger: str = ""
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.directory}` cannot be replaced by a bundle: it is the current directory, or a "
+            "disk is mounted there",
+            help="name a new directory inside it with --out, or write the files there one by one "
+            "with --force",
+        )
 
 
 class UnreadableData(Stated):
@@ -139,6 +192,15 @@ class UnknownName(Finding):
     """
     sources = "The table of codes, of passes (`nirc/chip/registry.py`) and the model itself."
 
+    kind: str  # diagnostic code, pass, population
+    name: str
+    known: Sequence[str] = ()
+    help: str = ""
+
+    def words(self) -> Words:
+        message = f"there is no {self.kind} `{self.name}`"
+        return Words(message, found=self.name, limit=", ".join(self.known), help=self.help)
+
 
 class OptionMakesNoSense(Stated):
     code = "U607"
@@ -181,6 +243,14 @@ class CannotWrite(Finding):
     """
     sources = "`nirc/files/bundle.py`; the error of the operating system."
 
+    path: str
+    reason: str
+    help: str = "name another file"
+
+    def words(self) -> Words:
+        message = f"`{self.path}` cannot be written: {self.reason}"
+        return Words(message, found=self.path, help=self.help)
+
 
 class DataTimeStep(Finding):
     code = "U609"
@@ -203,6 +273,14 @@ class DataTimeStep(Finding):
     """
     sources = "`nirc/files/data.py`; `nirc/report/verify.py`."
 
+    data_s: float
+    model_s: float
+
+    def words(self) -> Words:
+        found, limit = f"{self.data_s:g} s", f"{self.model_s:g} s"
+        message = f"the data's steps are {found}, the model's {limit}"
+        return Words(message, found=found, limit=limit)
+
 
 class NoMapping(Finding):
     code = "U610"
@@ -223,6 +301,19 @@ class NoMapping(Finding):
     """
     sources = "`nirc/report/mapping.py`."
 
+    target: str
+    missing: str  # the file
+    files: Sequence[str]  # of the bundle
+
+    def words(self) -> Words:
+        return Words(
+            f"a bundle for {self.target} has no {self.missing}: on this chip there are no cores to "
+            "choose",
+            found=", ".join(self.files)[:200],
+            help="`nirc mapping` is for many-core chips; how full this one is stands in "
+            "report.json: `utilisation`",
+        )
+
 
 class DrawingPackageMissing(Finding):
     code = "U611"
@@ -237,6 +328,12 @@ class DrawingPackageMissing(Finding):
     `pip install 'nirc[viz]'`, or `pip install matplotlib`, then the same command again.
     """
     sources = "The extra `viz` in `pyproject.toml`."
+
+    def words(self) -> Words:
+        return Words(
+            "--plot needs matplotlib, which is not installed",
+            help="pip install 'nirc[viz]' (or pip install matplotlib); the table needs neither",
+        )
 
 
 class NoSpikesToCalibrate(Finding):
@@ -259,6 +356,15 @@ class NoSpikesToCalibrate(Finding):
     """
     sources = "A choice of nirc: docs/reference/fidelity.md."
 
+    samples: int
+
+    def words(self) -> Words:
+        return Words(
+            "the inputs to calibrate with have no spikes: only inputs that nirc makes up count",
+            found=f"{self.samples} silent sample(s)",
+            help="give samples as the network will see them",
+        )
+
 
 class UnknownSimulator(Finding):
     code = "U613"
@@ -276,6 +382,28 @@ class UnknownSimulator(Finding):
     """
     sources = "nirc/recording."
 
+    asked: str
+    known: Sequence[str]
+
+    def words(self) -> Words:
+        message = "this simulator is not known to nirc.record"
+        return Words(message, found=self.asked[:60], limit=", ".join(self.known))
+
+
+class UnclearSimulator(UnknownSimulator):
+    """No simulator was asked for, and the network's modules do not show one."""
+
+    asked: str = ""
+    found: str  # names of simulators, or of the network's type
+
+    def words(self) -> Words:
+        return Words(
+            "it is unclear which simulator the network runs in",
+            found=self.found,
+            limit=", ".join(self.known),
+            help="give a torch.nn.Module; simulator=NAME says which of several",
+        )
+
 
 class RecordingPackageMissing(Finding):
     code = "U614"
@@ -288,6 +416,15 @@ class RecordingPackageMissing(Finding):
     -e '.[record]'` in nirc's directory.
     """
     sources = "The extra `record` in `pyproject.toml`."
+
+    reason: str  # of the failed import
+
+    def words(self) -> Words:
+        return Words(
+            f"nirc.record needs torch: {self.reason}",
+            help="pip install -e '.[record]' in nirc's directory, into the environment of the "
+            "simulator",
+        )
 
 
 class UnusablePlugin(Finding):
@@ -313,6 +450,22 @@ class UnusablePlugin(Finding):
     """
     sources = "The entry points of the installed packages."
 
+    name: str
+    package: str
+    cause: str
+    asked: bool = False  # for by name: an error
+
+    def grade(self) -> Grade:
+        return "error" if self.asked else "warning"
+
+    def words(self) -> Words:
+        message = "cannot be used" if self.asked else "is left out"
+        return Words(
+            f"`{self.name}` of the package {self.package} {message}",
+            found=self.cause,
+            help=f"mend it, or: pip uninstall {self.package}",
+        )
+
 
 class Bug(Finding):
     code = "B901"
@@ -333,3 +486,12 @@ class Bug(Finding):
     An exception that is none of nirc's own; every fault of a file is meant to end in a diagnostic
     of its own.
     """
+
+    exception: str  # the name of its class
+    text: str
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.exception}: {self.text}",
+            help="please report it with the command, the model and the output of --debug",
+        )

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.usage import UnusableBundle
 from nirc.files.description import File, Tree
 from nirc.files.faults import Faults
 
@@ -86,22 +87,25 @@ def _of_variant(tree: Tree, files: Sequence[File], faults: Faults) -> File:
 def raise_faults(file: File, faults: Faults) -> None:
     """Raise an error if there are faults. Of a file that is damaged, name the first damage only."""
     log = Log(file=file.name)
-    help_ = "compile the model again; a bundle's files are not meant to be edited"
     damaged = [fault for fault in faults.all if fault.damaged]
     for fault in damaged[:1]:
-        log.error(
-            "U605", fault.text, where=fault.path, found=fault.found, limit=fault.allowed, help=help_
-        )
-    for fault in [] if damaged else faults.all:
-        source = fault.source or file.source
-        log.error(
-            file.code,
-            fault.text,
+        finding = UnusableBundle(
             where=fault.path,
+            problem=fault.text,
             found=fault.found,
             limit=fault.allowed,
-            source=source,
+            help="compile the model again; a bundle's files are not meant to be edited",
         )
+        log.add(finding)
+    for fault in [] if damaged else faults.all:
+        finding = file.finding(
+            where=fault.path,
+            problem=fault.text,
+            found=fault.found,
+            limit=fault.allowed,
+            source=fault.source or file.source,
+        )
+        log.add(finding)
     log.raise_if_errors()
 
 

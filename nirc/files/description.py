@@ -23,8 +23,8 @@ class File:
 
     ``rules`` note what fields say against each other. They are called with the tree, this
     description, the trees of the files before this one, and the faults. ``numbers`` are for them.
-    ``code`` is the diagnostic for values that the chip does not take, ``source`` where most ranges
-    come from.
+    ``finding`` is the class of diagnostics for values that the chip does not take, ``source`` the
+    origin of most ranges.
     """
 
     name: str
@@ -32,7 +32,7 @@ class File:
     rules: Callable[[Tree, File, Mapping[str, Tree], Faults], None]
     numbers: Mapping[str, Any]
     most_bytes: int
-    code: str = field(default="", repr=False)
+    finding: Any = field(default=None, repr=False)
     source: str = field(default="", repr=False)
 
     @property

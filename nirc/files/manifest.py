@@ -100,7 +100,6 @@ MANIFEST = File(
     check_manifest,
     {},
     MAX_MANIFEST,
-    code="U605",
 )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nirc.diagnostics.usage import UnusableBundle
 from nirc.files.chipfiles import raise_faults, read
 from nirc.files.description import File
 from nirc.files.faults import Faults
@@ -242,7 +243,7 @@ MAPPING = File(
     lambda tree, file, trees, faults: None,
     {},
     MOST_BYTES,
-    code="U605",
+    finding=UnusableBundle,
     source="nirc/mapping/floorplan.py",
 )
 

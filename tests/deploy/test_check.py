@@ -180,7 +180,7 @@ class Spoiler:
         try:
             self.chip.read(files)
         except NircError as error:
-            return {d.code for d in error.diagnostics} <= {"U605", file.code}
+            return {d.code for d in error.diagnostics} <= {"U605", file.finding.code}
         return False
 
     def survivors(self, file: File, changes: Iterable[tuple[str, str, Change]]) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from nirc.diagnostics.dynamics import WeightsVanish
 from nirc.diagnostics.errors import InputError
-from nirc.diagnostics.file import FileFinding
+from nirc.diagnostics.file import DamagedFile, FileFinding
 from nirc.diagnostics.finding import Finding, Words
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.passes import NothingToCompile
@@ -60,6 +60,12 @@ def test_a_difference_of_dynamics_is_an_error_under_strict(strict: bool, severit
     log = Log(strict=strict)
     log.add(Differs())
     assert [d.severity for d in log.diagnostics] == [severity]
+
+
+def test_a_finding_has_the_fields_of_all_its_bases() -> None:
+    found = DamagedFile(problem="it ends early", limit="9 bytes").at("nodes/a")
+    assert found.diagnostic().message == "it ends early"
+    assert (found.where, found.at("edges").where) == ("nodes/a", "nodes/a")
 
 
 def test_a_refusal_is_of_the_class_that_the_finding_names() -> None:
