@@ -82,7 +82,7 @@ class Finding(_Record):
         if missing := [name for name in self._fields if not hasattr(self, name)]:
             raise TypeError(f"{type(self).__name__} lacks {', '.join(sorted(missing))}")
 
-    def at(self, where: str) -> Self:
+    def placed(self, where: str) -> Self:
         """Return the finding with ``where``, unless it has a place."""
         return self if self.where else type(self)(**{**vars(self), "where": where})
 

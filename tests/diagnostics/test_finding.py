@@ -63,9 +63,9 @@ def test_a_difference_of_dynamics_is_an_error_under_strict(strict: bool, severit
 
 
 def test_a_finding_has_the_fields_of_all_its_bases() -> None:
-    found = DamagedFile(problem="it ends early", limit="9 bytes").at("nodes/a")
+    found = DamagedFile(problem="it ends early", limit="9 bytes").placed("nodes/a")
     assert found.diagnostic().message == "it ends early"
-    assert (found.where, found.at("edges").where) == ("nodes/a", "nodes/a")
+    assert (found.where, found.placed("edges").where) == ("nodes/a", "nodes/a")
 
 
 def test_a_refusal_is_of_the_class_that_the_finding_names() -> None:
