@@ -18,7 +18,7 @@ from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.backends.speck.place import Placement, place
 from nirc.backends.speck.slow_clock import slow_clock_hz
 from nirc.chip.backend import Block, Mapped, Search
-from nirc.chip.target import Target, findings
+from nirc.chip.target import Target, excesses
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Int
 from nirc.ir.populations import Sink, Source
@@ -107,7 +107,7 @@ def _say_limits(network: Network, target: Target, log: Log) -> None:
             source="nirc",
             help="pool the events before they come in",
         )
-    for f in findings(network, target):
+    for f in excesses(network, target):
         more = f" ({f.others} more above it)" if f.others else ""
         log.error(
             f.limit.code,

@@ -22,7 +22,7 @@ from nirc.backends.xylo.lower import lower
 from nirc.backends.xylo.quantise import XyloQuantise
 from nirc.calibration.calibrate import calibrate
 from nirc.calibration.chip import Parameters
-from nirc.chip.target import findings
+from nirc.chip.target import excesses
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population, Role, populations_of
@@ -111,7 +111,7 @@ class _Xylo:
     def affordable(self, integer: Program, start: Program) -> bool:
         """Brakes cost an entry of fan-out each: no variant may be lost by them."""
         mine, before = (lower(p, Log()) for p in (integer, start))
-        return all(not findings(mine, v) or findings(before, v) for v in VARIANTS)
+        return all(not excesses(mine, v) or excesses(before, v) for v in VARIANTS)
 
 
 def _charge(d: Discrete, synapse: int) -> Float:

@@ -17,7 +17,7 @@ from nirc.backends.xylo.neuron import XyloNeuron
 from nirc.backends.xylo.place import Conflict, Placement, PlaceProblem, place
 from nirc.backends.xylo.specification import Specification
 from nirc.chip.backend import Block, Mapped, Search
-from nirc.chip.target import Finding, Target, findings
+from nirc.chip.target import Excess, Target, excesses
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import populations_of
 from nirc.ir.program import Program
@@ -39,7 +39,7 @@ HELP = {
 def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
     """Report every limit of all ``targets`` if each of them lacks channels, neurons or outputs."""
     reservoir = lower(XyloLegalise().run(discrete, Log()), Log())
-    found = {t.variant: findings(reservoir, t) for t in targets}
+    found = {t.variant: excesses(reservoir, t) for t in targets}
     if not all(any(f.limit.code in SIZES for f in fs) for fs in found.values()):
         return False
     for target in targets:
@@ -55,7 +55,7 @@ def fit(
     ``discrete`` is legalised, ``program`` integer.
     """
     reservoir = lower(program, log)
-    over = findings(reservoir, target)
+    over = excesses(reservoir, target)
     say(over, reservoir, target, log)
     # A network of too many neurons has no order; asking for one would report the cause a second
     # time.
@@ -90,7 +90,7 @@ def fit(
     )
 
 
-def say(over: list[Finding], reservoir: Reservoir, target: Target, log: Log) -> None:
+def say(over: list[Excess], reservoir: Reservoir, target: Target, log: Log) -> None:
     """One error for each limit: the model's number beside it."""
     for f in over:
         more = f" ({f.others} more above it)" if f.others else ""
@@ -112,7 +112,7 @@ def say(over: list[Finding], reservoir: Reservoir, target: Target, log: Log) -> 
         )
 
 
-def _help(f: Finding) -> str:
+def _help(f: Excess) -> str:
     roomier = [t for t in VARIANTS if t.max(f.limit.name) >= f.found]
     other = (
         f", or compile for {roomier[0].name} (limit {roomier[0].max(f.limit.name)})"

@@ -1,7 +1,4 @@
-"""A chip is data: its limits, each declared once with its source.
-
-Legality is asked of them, all at once.
-"""
+"""A chip is data: its limits, each declared once with its source."""
 
 from __future__ import annotations
 
@@ -9,21 +6,31 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from nirc.diagnostics.finding import Finding
+
+Measure = Callable[[Any], Iterable[tuple[str, int]]]  # network -> (where, value) pairs
+
 
 @dataclass(frozen=True)
 class Limit:
-    """The largest value of one resource. ``certainty``: S read in the source, M measured, R
-    reported by a survey, I inferred, ? chosen."""
+    """The largest value of one resource.
+
+    ``finding``: the diagnostic of a network above the limit. ``certainty``: S read in the source,
+    M measured, R reported by a survey, I inferred, ? chosen.
+    """
 
     name: str
     max: int
-    code: str
+    finding: type[Finding]
     source: str
     certainty: str = "S"
     unit: str = ""
-    measure: Callable[[Any], Iterable[tuple[str, int]]] | None = (
-        None  # network -> (where, value) pairs
-    )
+    measure: Measure | None = None
+
+    @property
+    def code(self) -> str:
+        """The code of the diagnostic."""
+        return self.finding.code
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Target:
         return f"{self.chip}:{self.variant}"
 
     def max(self, name: str) -> int:
-        """The value of the limit called ``name``.
+        """Return the value of the limit called ``name``.
 
         Raises ``KeyError`` if the chip declares no such limit.
         """
@@ -53,8 +60,8 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One limit that a network exceeds."""
+class Excess:
+    """The worst place at which a network exceeds one limit."""
 
     target: Target
     limit: Limit
@@ -63,10 +70,8 @@ class Finding:
     others: int = 0  # further places above the same limit
 
 
-def findings(network: object, target: Target) -> list[Finding]:
-    """Everything in ``network`` that is above a limit of ``target``: the worst place of each
-    limit.
-    """
+def excesses(network: object, target: Target) -> list[Excess]:
+    """Return the excess of ``network`` over each limit of ``target`` that it exceeds."""
     result = []
     for limit in target.limits:
         if limit.measure is None:
@@ -74,5 +79,5 @@ def findings(network: object, target: Target) -> list[Finding]:
         above = [(n, where) for where, n in limit.measure(network) if n > limit.max]
         if above:
             found, where = max(above, key=lambda pair: pair[0])
-            result.append(Finding(target, limit, where, found, others=len(above) - 1))
+            result.append(Excess(target, limit, where, found, others=len(above) - 1))
     return result

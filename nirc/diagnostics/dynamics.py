@@ -6,6 +6,8 @@ from typing import Literal
 
 from nirc.diagnostics.finding import Finding, Grade, Words
 
+XYLOSIM = "xylosim 0.1.3, measured"
+
 
 class ResetDiffers(Finding):
     code = "D401"
@@ -69,6 +71,24 @@ class DecayRounded(Finding):
     dashes).
     """
 
+    population: str
+    parameter: str  # "tau_mem" or "tau_syn"
+    rounded: int  # neurons whose decay changes
+    neurons: int
+    exact: str  # the time constant that changes most, in the simulator's words
+    chip: str  # the same time constant on the chip
+    training: str  # the simulator's way to train with the chip's decay
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.parameter} of `{self.population}`: {self.rounded} of {self.neurons} neurons "
+            "have a decay that is not 1 - 2**-k",
+            found=f"{self.exact} becomes {self.chip}",
+            limit="decays of 0.5, 0.75, 0.875, ... a step",
+            source=XYLOSIM,
+            help=f"{self.training}; weights are scaled to keep the response to a constant input",
+        )
+
 
 class SynapseFilters(Finding):
     code = "D403"
@@ -94,6 +114,17 @@ class SynapseFilters(Finding):
     The rule of xylosim 0.1.3, measured: the synapse decays after its input is added and before the
     membrane reads it.
     """
+
+    population: str
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.population}` has no synaptic filter, the chip's shortest halves its input "
+            "each step",
+            found="dash 1: a weight arrives as w/2, w/4, ...",
+            source=XYLOSIM,
+            help="train with a synaptic time constant (CubaLIF)",
+        )
 
 
 class SeveralSpikes(Finding):
@@ -151,6 +182,18 @@ class NoIntegrator(Finding):
     The rule of xylosim 0.1.3, measured: decay(x) = x - (x >> dash), at least 1 for positive x.
     """
 
+    population: str
+    integrators: int  # neurons
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.integrators} neuron(s) of `{self.population}` are integrators; the chip loses "
+            "1 unit a step",
+            found="dash 15",
+            source=XYLOSIM,
+            help="train with a finite membrane time constant",
+        )
+
 
 class LoopTakesLonger(Finding):
     code = "D406"
@@ -202,6 +245,21 @@ class PathsOfDifferentLength(Finding):
     sources = """
     The rule of xylosim 0.1.3, measured; rockpool, `docs/devices/xylo-overview.ipynb` (no delays).
     """
+
+    source: str
+    target: str
+    steps: int  # by which the signal is early
+    by_delay: bool  # the path has a delay, which the chip lacks
+
+    def words(self) -> Words:
+        kind = "delay" if self.by_delay else "shorter path"
+        return Words(
+            f"over a {kind}, `{self.source}` reaches `{self.target}` {self.steps} step(s) before "
+            "the other signals of its step",
+            found=f"{self.steps} step(s) early",
+            source="Xylo has no delays",
+            help="give all paths the same number of layers, or retrain with this timing",
+        )
 
 
 class OutputByRelay(Finding):
@@ -270,6 +328,15 @@ class ConstantSkipsSynapse(Finding):
     sources = """
     The rule of xylosim 0.1.3, measured: the bias is added to the membrane after the synapses.
     """
+
+    population: str
+
+    def words(self) -> Words:
+        return Words(
+            f"the constant input of `{self.population}` acts at once on the chip, without synapse "
+            "or delay",
+            source=XYLOSIM,
+        )
 
 
 class WeightsVanish(Finding):
@@ -383,6 +450,11 @@ class ThresholdFiltered(Finding):
     The rule of xylosim 0.1.3, measured: with dash 0 no synaptic input arrives at all, so 1 is the
     least.
     """
+
+    population: str
+
+    def words(self) -> Words:
+        return Words(f"`{self.population}` has no memory, the chip's synapse has", source=XYLOSIM)
 
 
 class Calibrated(Finding):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nirc.diagnostics.finding import Finding, Words
+from nirc.diagnostics.finding import Finding, Grade, Stated, Words
+
+SHORT_S = 1e-3  # time constants below are not seconds of a neuron
 
 
 class TimeStepUnknown(Finding):
@@ -33,6 +35,45 @@ class TimeStepUnknown(Finding):
     recovery measured on all published files.
     """
 
+    fastest_s: float | None = None  # the shortest time constant. None: there is none
+    slowest_s: float | None = None
+    usual_steps: tuple[tuple[str, str, str], ...] = ()  # candidate writers: title, name, step
+
+    def words(self) -> Words:
+        return Words(
+            "the file does not tell its time step",
+            found="no gain above 1 beside a time constant",
+            help=self._advice(),
+        )
+
+    def _advice(self) -> str:
+        fastest = self.fastest_s
+        if fastest is None or self.slowest_s is None:
+            return "give it with --dt SECONDS, as in the training script"
+        if self.usual_steps:
+            return "; ".join(_usual_step(*each, fastest) for each in self.usual_steps)
+        if fastest >= 1.0:
+            return (
+                f"time constants of {fastest:g} with r = 1 are steps, as Sinabs writes them: "
+                "--from sinabs; if they are seconds, give the step of the training script with "
+                "--dt SECONDS"
+            )
+        if self.slowest_s < SHORT_S:
+            return (
+                "time constants below 1 ms with r = 1 are tau times dt, as Norse writes them: "
+                "--from norse,dt=1e-3; if they are seconds, give the step of the training script "
+                f"with --dt SECONDS, below {fastest:g}"
+            )
+        return (
+            "give the step of the training script with --dt SECONDS: often 1e-3 or 1e-4, and "
+            f"below {fastest:g}, the shortest time constant; or say who wrote the file with --from"
+        )
+
+
+def _usual_step(title: str, name: str, step: str, fastest_s: float) -> str:
+    letter = f", or --dt {step} by NIR's letter" if float(step) < fastest_s else ""
+    return f"{title} steps by {step} s: --from {name}{letter}"
+
 
 class TimeStepContradiction(Finding):
     code = "P302"
@@ -53,6 +94,17 @@ class TimeStepContradiction(Finding):
     """
     sources = "Exporters use one step for a whole network; measured on all published files."
 
+    implied: tuple[tuple[str, str, float], ...]  # place, rule, time step in seconds
+
+    def words(self) -> Words:
+        listed = [f"{where}: {rule} = {dt_s:.6g} s" for where, rule, dt_s in self.implied[:4]]
+        return Words(
+            "the parameters imply different time steps",
+            found="; ".join(listed),
+            limit="one dt",
+            help="give it with --dt SECONDS",
+        )
+
 
 class TimeConstantBelowStep(Finding):
     code = "P303"
@@ -71,8 +123,39 @@ class TimeConstantBelowStep(Finding):
     """
     sources = "Forward Euler, v += dt / tau * (v_leak - v + r x), as snnTorch and sinabs export it."
 
+    parameter: str
+    below: int  # neurons whose time constant is below the step
+    neurons: int
+    fastest_s: float
+    dt_s: float | None
+    writer: str = ""  # the simulator that wrote the file. "": unknown, NIR's letter is read
+    writer_title: str = ""
+    writer_asks_dt: bool = False  # the step is one of the choices of `--from`
 
-class DelayNotWholeSteps(Finding):
+    def words(self) -> Words:
+        return Words(
+            f"{self.below} of {self.neurons} neurons have a {self.parameter} below the time step",
+            found=f"{self.fastest_s:g} s",
+            limit="" if self.dt_s is None else f"dt = {self.dt_s:g} s",
+            help=self._advice(),
+        )
+
+    def _advice(self) -> str:
+        if self.writer_asks_dt:
+            return f"another dt of the export: --from {self.writer},dt=SECONDS, or another writer"
+        if self.writer:
+            return (
+                f"the file does not tell {self.writer_title}'s dt: give the one of the export, "
+                f"below {self.fastest_s:.2g} s, with --dt"
+            )
+        return (
+            "if the network ran with such steps, its decay is no Euler step: --discretise "
+            "exponential. Else give its own step, "
+            f"--dt {self.fastest_s / 10:.1g} or less"
+        )
+
+
+class DelayRounded(Finding):
     code = "P304"
     title = "a delay is not a whole number of steps"
     meaning = """
@@ -88,6 +171,29 @@ class DelayNotWholeSteps(Finding):
     delays when exporting, and look with `nirc verify` whether it matters.
     """
     sources = "NIR specification, Delay: y(t) = x(t - delay), in seconds."
+
+    delay_s: float
+    exact_steps: float
+    steps: int  # after rounding
+    most_steps: int
+
+    def grade(self) -> Grade:
+        return "error" if self.exact_steps > self.most_steps else "warning"
+
+    def words(self) -> Words:
+        if self.exact_steps > self.most_steps:
+            return Words(
+                "a delay takes too many steps",
+                found=f"{self.delay_s:g} s, {self.exact_steps:.4g} steps",
+                limit=f"{self.most_steps} steps",
+                help="delays are in seconds: give a longer --dt, or shorten the delay",
+            )
+        return Words(
+            f"a delay of {self.delay_s:g} s becomes {self.steps} step(s)",
+            found=f"{self.exact_steps:.4g} steps",
+            limit="whole steps",
+            help="give a --dt that divides the delay",
+        )
 
 
 class LinearLoop(Finding):
@@ -107,6 +213,15 @@ class LinearLoop(Finding):
     remove the edge that closes it. For a leaky trace of a signal use LI.
     """
     sources = "NIR specification: nodes without state act at once."
+
+    nodes: tuple[str, ...]  # in alphabetical order
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.nodes[0]}` feeds itself without a neuron in between",
+            found=" -> ".join(self.nodes[:6]),
+            help="put a neuron into the loop, or remove it",
+        )
 
 
 class AnalogSignal(Finding):
@@ -168,6 +283,17 @@ class TooManyEntries(Finding):
     Chosen by nirc to bound memory and time; both numbers are far above what the chips hold.
     """
 
+    most: int
+    advice: str = "pool or convolve instead of connecting all with all, or make the layers smaller"
+
+    def words(self) -> Words:
+        return Words(
+            "a projection has too many synapses to list",
+            found=f"more than {self.most}",
+            limit=self.most,
+            help=self.advice,
+        )
+
 
 class OutputNotFromNeurons(Finding):
     code = "P308"
@@ -188,6 +314,24 @@ class OutputNotFromNeurons(Finding):
     its weights on the host.
     """
     sources = "rockpool, Xylo design rules: outputs come directly from neurons."
+
+    output: str
+    problem: str
+    nodes: tuple[str, ...]  # that send to the output
+    source: str
+    advice: str = (
+        "--readout li:8 adds leaky integrators that are read, --readout if:1 spiking neurons; "
+        "or end with a LIF or LI"
+    )
+
+    def words(self) -> Words:
+        return Words(
+            f"output `{self.output}` {self.problem}",
+            found=", ".join(f"`{source}`" for source in self.nodes),
+            limit="outputs come directly from neurons",
+            source=self.source,
+            help=self.advice,
+        )
 
 
 class TimeStepInferred(Finding):
@@ -213,6 +357,28 @@ class TimeStepInferred(Finding):
     """
     sources = "Exporters of snnTorch, sinabs and Rockpool; measured on all published files."
 
+    dt_s: float
+    rule: str = ""  # "": the step of the data
+    tau_s: float | None = None  # a time constant of fewer than `least_steps`
+    least_steps: float = 0.0  # with fewer, r may be a gain
+
+    def grade(self) -> Grade:
+        return "note" if self.tau_s is None else "warning"
+
+    def words(self) -> Words:
+        if not self.rule:
+            return Words(f"dt = {self.dt_s:g} s, the step of the data")
+        if self.tau_s is None:
+            return Words(f"dt = {self.dt_s:g} s, from {self.rule}")
+        steps = self.tau_s / self.dt_s
+        return Words(
+            f"dt = {self.dt_s:g} s is taken from {self.rule}: a time constant of {steps:.3g} steps",
+            found=f"{self.tau_s:g} s",
+            limit=f"{self.least_steps:g} steps or more, where r is surely tau / dt",
+            help="if r is a gain and no step, give the network's own step, such as "
+            f"--dt {self.tau_s / 20:.1g}; if it is right, --dt {self.dt_s:g} says so",
+        )
+
 
 class TimeStepDiffers(Finding):
     code = "P310"
@@ -234,6 +400,42 @@ class TimeStepDiffers(Finding):
     gain (P309): then `--dt` is needed, and nothing else is to be done.
     """
     sources = "Forward Euler, v += dt / tau * (v_leak - v + r x)."
+
+    dt_s: float  # as given
+    suggested_s: float
+    rule: str  # the rule that suggests the other step, such as "tau / r"
+    is_gain: bool = False  # the suggested step is so long that r is more likely a gain
+
+    def grade(self) -> Grade:
+        return "note" if self.is_gain else "warning"
+
+    def words(self) -> Words:
+        found, limit = f"{self.dt_s:g} s", f"{self.suggested_s:g} s ({self.rule})"
+        if self.is_gain:
+            gain = self.rule.partition(" / ")[2]
+            message = f"dt = {self.dt_s:g} s is used as given, and {gain} as a gain"
+            return Words(message, found=found, limit=limit)
+        return Words(
+            f"dt = {self.dt_s:g} s is used as given; the parameters suggest {self.suggested_s:g} s",
+            found=found,
+            limit=limit,
+            help=f"leave --dt away if the network was trained with {self.suggested_s:g} s: with "
+            f"{self.dt_s:g} s its decays are others, and an input counts "
+            f"{self.dt_s / self.suggested_s:.3g} times as much",
+        )
+
+
+class WriterStepDiffers(TimeStepDiffers):
+    """The given step differs from the step of the file's writer. ``rule``: the writer's title."""
+
+    def words(self) -> Words:
+        return Words(
+            f"a step of {self.dt_s:g} s is used as given; {self.rule} steps by "
+            f"{self.suggested_s:g} s, and decays stay those of its own step",
+            found=f"{self.dt_s:g} s",
+            limit=f"{self.suggested_s:g} s",
+            help="leave --dt away: it changes no decay",
+        )
 
 
 class NothingToCompile(Finding):
@@ -456,6 +658,16 @@ class ReadoutAdded(Finding):
     """
     sources = "P308 says why chips need neurons there."
 
+    output: str
+    neurons: int
+    readout: str  # the option's value
+
+    def words(self) -> Words:
+        return Words(
+            f"output `{self.output}` is read from {self.neurons} neurons that were added",
+            found=self.readout,
+        )
+
 
 class LoadWithArgument(Finding):
     code = "P319"
@@ -477,7 +689,7 @@ class LoadWithArgument(Finding):
     sources = "Importers of the simulators; docs/reference/export.md."
 
 
-class ChipLacks(Finding):
+class ChipLacks(Stated):
     code = "P320"
     title = "the chip does not have what the network needs"
     meaning = """
@@ -514,3 +726,16 @@ class ReadoutNotNeeded(Finding):
     the network with a linear layer behind them.
     """
     sources = "`passes/add_readout.py`."
+
+    output: str
+    population: str
+    readout: str  # the option's value
+
+    def words(self) -> Words:
+        return Words(
+            f"output `{self.output}` is read from the neurons `{self.population}`: --readout adds "
+            "none",
+            found=self.readout,
+            limit="outputs that are linear layers",
+            help="leave --readout away, or end the network with a linear layer",
+        )

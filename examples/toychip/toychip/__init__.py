@@ -9,7 +9,7 @@ import numpy as np
 
 from nirc.analysis import rule_differences
 from nirc.chip.backend import Backend, Block, Emulation, Mapped, Search
-from nirc.chip.target import Target, findings
+from nirc.chip.target import Target, excesses
 from nirc.diagnostics.log import Log
 from nirc.ir.program import Program
 from nirc.semantics.raster import Run
@@ -39,7 +39,7 @@ class ToyChip(Backend):
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log
     ) -> Mapped | None:
         """Populations one after the other."""
-        for f in findings(program, target):
+        for f in excesses(program, target):
             log.error(
                 f.limit.code,
                 f"too many {f.limit.name}",
