@@ -2,10 +2,74 @@
 
 from __future__ import annotations
 
-from nirc.diagnostics.finding import Finding, Stated
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from nirc.backends.speck.geometry import Pair
+from nirc.backends.speck.limits import (
+    CORES,
+    DATASHEET,
+    ERRATA,
+    SINABS,
+    SLOW_CLOCK_HZ,
+    STRIDES,
+    THRESHOLD_LOW,
+)
+from nirc.chip.target import Limit
+from nirc.diagnostics import dynamics
+from nirc.diagnostics.finding import Finding, Stated, Words
 
 
-class KernelTooLarge(Finding):
+class CoreLimit(Finding):
+    """A base: layers are above a limit of one core."""
+
+    advice: ClassVar[str]
+
+    limit: Limit
+    found: int  # the largest value
+    others: int = 0  # further layers above the limit
+
+    def words(self) -> Words:
+        more = f" ({self.others} more above it)" if self.others else ""
+        return Words(
+            f"{self.limit.name} above what a core takes",
+            found=f"{self.found}{more}",
+            limit=f"{self.limit.max} {self.limit.unit}".strip(),
+            source=self.limit.source,
+            help=self.advice,
+        )
+
+
+class LayerMemory(Finding):
+    """A base: a layer needs more of one memory than the cores have."""
+
+    memory: ClassVar[str]
+
+    layer: str
+    channels: int
+    held: int  # channels that the memory holds
+    one_core: bool  # the layer must stay in one core
+    needed: int  # words
+    sizes: tuple[int, ...]  # words of each core
+    cure: str  # a change that was tried out, "" for none
+
+    def advice(self) -> str:
+        """Return what to do where no single change is enough."""
+        raise NotImplementedError
+
+    def words(self) -> Words:
+        place = "one core" if self.one_core else f"all {len(self.sizes)} cores together"
+        return Words(
+            f"the {self.memory} of {place} holds {self.held} of the {self.channels} output "
+            f"channels of `{self.layer}`",
+            found=f"{self.needed} words for the whole layer",
+            limit=_sizes(self.memory, self.sizes),
+            source=SINABS,
+            help=self.cure or self.advice(),
+        )
+
+
+class KernelTooLarge(CoreLimit):
     code = "S701"
     title = "the kernel is too large for a core"
     meaning = """
@@ -25,6 +89,11 @@ class KernelTooLarge(Finding):
     nothing on the chip. Kernels that are nearly square, or square, waste no memory.
     """
     sources = "Speck Dev Kit Datasheet, SynSense, 2023, section 2.4."
+
+    advice = (
+        "use a kernel of up to 16 x 16, or pool before a linear layer: it needs a kernel as large "
+        "as the map"
+    )
 
 
 class Stride(Finding):
@@ -51,8 +120,20 @@ class Stride(Finding):
     word, and if only one of x and y is legal.
     """
 
+    stride: Pair  # of the windows of neighbouring neurons, poolings included
 
-class Padding(Finding):
+    def words(self) -> Words:
+        return Words(
+            f"a step of {max(self.stride)} between the windows of neighbouring neurons "
+            "(stride times pooling)",
+            found=f"{self.stride}",
+            limit=", ".join(map(str, STRIDES)),
+            source=DATASHEET,
+            help="use a stride of 1, 2, 4 or 8",
+        )
+
+
+class Padding(CoreLimit):
     code = "S703"
     title = "padding is above 7"
     meaning = """
@@ -73,8 +154,10 @@ class Padding(Finding):
     word.
     """
 
+    advice = "pad by 7 at most"
 
-class MapTooLarge(Finding):
+
+class MapTooLarge(CoreLimit):
     code = "S704"
     title = "a map is larger than a core takes"
     meaning = """
@@ -98,8 +181,23 @@ class MapTooLarge(Finding):
     word.
     """
 
+    advice = "use a stride or pooling earlier, or crop the input"
 
-class TooManyInputChannels(Finding):
+
+class RasterTooWide(MapTooLarge):
+    """The input has more channels than a raster of this chip holds."""
+
+    def words(self) -> Words:
+        return Words(
+            "the input has more channels than a raster holds",
+            found=self.found,
+            limit=self.limit.max,
+            source=self.limit.source,
+            help="pool the events before they come in",
+        )
+
+
+class TooManyInputChannels(CoreLimit):
     code = "S705"
     title = "a layer has too many input channels"
     meaning = """
@@ -121,6 +219,11 @@ class TooManyInputChannels(Finding):
     sources = """
     Speck Dev Kit Datasheet, SynSense, 2023, section 2.4; destinations' `feature_shift` 0..1023.
     """
+
+    advice = (
+        "use fewer channels, or keep the map: a linear layer after it takes positions as kernel "
+        "entries"
+    )
 
 
 class Pooling(Finding):
@@ -147,8 +250,23 @@ class Pooling(Finding):
     without a word.
     """
 
+    source: str  # the node whose spikes are pooled
+    target: str
+    kernel: Pair
+    stride: Pair
+    size: Pair  # of the map before pooling
 
-class KernelMemory(Finding):
+    def words(self) -> Words:
+        return Words(
+            f"pooling between `{self.source}` and `{self.target}` is none that a core can do",
+            found=f"kernel {self.kernel}, stride {self.stride}, on a map of {self.size}",
+            limit="1, 2 or 4, square, windows side by side, without padding",
+            source=DATASHEET,
+            help="pool by 2 or 4, or use a strided convolution",
+        )
+
+
+class KernelMemory(LayerMemory):
     code = "S707"
     title = "the kernel memory is too small"
     meaning = """
@@ -175,8 +293,22 @@ class KernelMemory(Finding):
     numbers; Speck Dev Kit Datasheet, SynSense, 2023, table 1.
     """
 
+    memory = "kernel memory"
+    kernel: Pair
+    size: Pair  # of the layer's map
 
-class NeuronMemory(Finding):
+    def advice(self) -> str:
+        """Return what makes the kernels smaller."""
+        if self.size == (1, 1) and max(self.kernel) > 1:
+            return (
+                f"pool more, or use fewer channels, before `{self.layer}`: its kernel is as large "
+                "as the map"
+            )
+        smaller = "fewer" if max(self.kernel) == 1 else "a smaller kernel or fewer"
+        return f"use {smaller} channels in `{self.layer}` or before it"
+
+
+class NeuronMemory(LayerMemory):
     code = "S708"
     title = "the neuron memory is too small"
     meaning = """
@@ -202,8 +334,17 @@ class NeuronMemory(Finding):
     numbers; Speck Dev Kit Datasheet, SynSense, 2023, table 1.
     """
 
+    memory = "neuron memory"
 
-class BiasMemory(Finding):
+    def advice(self) -> str:
+        """Return what makes the map smaller."""
+        return (
+            f"use a larger stride in `{self.layer}`, or pool before it: its map is stored before "
+            "pooling"
+        )
+
+
+class BiasMemory(LayerMemory):
     code = "S709"
     title = "the bias memory is too small"
     meaning = """
@@ -221,6 +362,12 @@ class BiasMemory(Finding):
     Use fewer output channels, or train without biases: then no slow clock is needed either (D415).
     """
     sources = "Speck Dev Kit Datasheet, SynSense, 2023, table 1; sinabs 3.1.3, `chips/dynapcnn.py`."
+
+    memory = "bias memory"
+
+    def advice(self) -> str:
+        """Return what takes fewer biases."""
+        return f"use fewer channels in `{self.layer}`, or no bias"
 
 
 class TooManyDestinations(Finding):
@@ -246,6 +393,14 @@ class TooManyDestinations(Finding):
     Speck Dev Kit Datasheet, SynSense, 2023, section 2.4; sinabs' documentation,
     `speck/overview.md`.
     """
+
+    senders: tuple[str, ...]  # layers, or the camera
+    most: int  # destinations left for each
+    fewest: Mapping[str, str]  # cores that each layer behind them takes at least
+    cure: str  # a change that was tried out, "" for none
+
+    def words(self) -> Words:
+        return _too_many_destinations(self, DATASHEET)
 
 
 class CannotPlace(Finding):
@@ -274,6 +429,54 @@ class CannotPlace(Finding):
     is exact (CP-SAT).
     """
 
+    fewest: Mapping[str, str]  # cores that each layer takes at least, alone on the chip
+    cores: int
+    memories: Mapping[str, tuple[int, ...]]  # words of each core in those that are too small
+    cure: str  # a change that was tried out, "" for none
+
+    def words(self) -> Words:
+        layers = list(self.fewest)
+        name = f"`{layers[0]}`" if len(layers) == 1 else f"{len(layers)} layers together"
+        short = f" ({' and '.join(self.memories)})" if self.memories else ""
+        sizes = "".join(f"; {_sizes(name, words)}" for name, words in self.memories.items())
+        return Words(
+            f"{name} cannot be placed on the {self.cores} cores{short}",
+            found=f"cores that each layer takes at least, alone on the chip: {_each(self.fewest)}",
+            limit=f"{self.cores} cores, one layer each{sizes}",
+            source=SINABS,
+            help=self.cure or "make several of these layers smaller, or leave some out",
+        )
+
+
+class CannotReach(CannotPlace):
+    """Layers behind several sources, or others besides, cannot be placed: destinations are few."""
+
+    senders: tuple[str, ...]
+    most: int  # destinations left for each
+
+    def words(self) -> Words:
+        return _too_many_destinations(self, SINABS)
+
+
+def _too_many_destinations(it: TooManyDestinations | CannotReach, source: str) -> Words:
+    return Words(
+        f"spikes of {' and '.join(f'`{sender}`' for sender in it.senders)} would have to reach "
+        f"more than {it.most} core(s)",
+        found=f"cores that the layers behind take at least: {_each(it.fewest)}",
+        limit=f"{it.most} destination(s) left of 2 for each core and the camera",
+        source=source,
+        help=it.cure or "let fewer layers listen, or make them small enough for one core each",
+    )
+
+
+def _each(numbers: Mapping[str, str]) -> str:
+    return ", ".join(f"`{layer}` {number}" for layer, number in numbers.items())
+
+
+def _sizes(memory: str, words: Sequence[int]) -> str:
+    counts = [f"{n} on {words.count(n)} core(s)" for n in sorted(set(words), reverse=True)]
+    return f"{memory}: {', '.join(counts)}"
+
 
 class NoSuchNeuron(Finding):
     code = "S712"
@@ -296,6 +499,31 @@ class NoSuchNeuron(Finding):
     Xylo.
     """
     sources = "Speck Dev Kit Datasheet, SynSense, 2023, section 3.2.4.6."
+
+    population: str
+    problem: str
+    found: str = ""
+    help: str
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.population}` {self.problem}",
+            found=self.found,
+            limit="integrate-and-fire neurons, or LIF with a constant leak",
+            source=DATASHEET,
+            help=self.help,
+        )
+
+
+class NoInput(NoSuchNeuron):
+    """A population that nothing feeds."""
+
+    problem: str = "gets no input"
+    help: str = "connect it, or leave it out"
+
+    def words(self) -> Words:
+        limit = "a layer of the chip has a kernel, and so a source"
+        return Words(f"`{self.population}` {self.problem}", limit=limit, help=self.help)
 
 
 class DiffersWithinChannel(Finding):
@@ -324,6 +552,21 @@ class DiffersWithinChannel(Finding):
     (memory sizes).
     """
 
+    population: str
+    pairs: int  # of an input and a neuron
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.population}` needs a word of kernel memory for each pair of an input and a "
+            "neuron, as its parameters differ within a channel or its linear layers are no "
+            "convolution",
+            found=f"{self.pairs} words",
+            limit=f"{sum(core.kernel for core in CORES)} words on the whole chip",
+            source=SINABS,
+            help="use the same threshold, gain and bias all over a channel, and one convolution "
+            "between neurons",
+        )
+
 
 class Recurrence(Finding):
     code = "S714"
@@ -341,6 +584,18 @@ class Recurrence(Finding):
     """
     sources = "sinabs' documentation; choice of nirc."
 
+    source: str
+    target: str
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.target}` feeds back on itself through `{self.source}`",
+            limit="feed-forward networks",
+            source="sinabs docs; sheet section 1.4",
+            help="a spike acts at once on the chip, a step later in the model, and loops can block "
+            "its cores: compile for a chip with recurrence (nirc targets)",
+        )
+
 
 class Delays(Finding):
     code = "S715"
@@ -355,6 +610,19 @@ class Delays(Finding):
     alone can be made in the data: shift the events before they are sent.
     """
     sources = "Speck Dev Kit Datasheet, SynSense, 2023."
+
+    source: str
+    target: str
+    steps: int
+
+    def words(self) -> Words:
+        return Words(
+            f"the projection `{self.source}` -> `{self.target}` has a delay",
+            found=f"{self.steps} step(s)",
+            limit="no delays",
+            source=DATASHEET,
+            help="remove the Delay node, or compile for a chip with delays",
+        )
 
 
 class ThresholdNotPositive(Finding):
@@ -372,6 +640,21 @@ class ThresholdNotPositive(Finding):
     sources = """
     Speck Dev Kit Datasheet, SynSense, 2023, section 3.2.4.6; the lower end of the range is chosen.
     """
+
+    population: str
+    wrong: int  # neurons
+    of: int
+    thresholds: str  # in volts
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.wrong} of {self.of} neurons of `{self.population}` have a threshold that is "
+            "not positive",
+            found=self.thresholds,
+            limit="> 0",
+            source=DATASHEET,
+            help="check the training run or the export",
+        )
 
 
 class ValueOutsideRange(Stated):
@@ -414,6 +697,19 @@ class ClockTooSlow(Finding):
     """
     sources = "Speck Dev Kit Datasheet, SynSense, 2023 (external slow clock)."
 
+    dt_s: float
+    clock_hz: float
+
+    def words(self) -> Words:
+        low, high = SLOW_CLOCK_HZ
+        return Words(
+            f"a bias takes one tick of the slow clock in each step of {self.dt_s:g} s",
+            found=f"{self.clock_hz:g} Hz",
+            limit=f"{low} to {high} Hz",
+            source=DATASHEET,
+            help="give the length of a step on the chip with --dt, from 1e-4 to 0.1 s",
+        )
+
 
 class Readout(Finding):
     code = "S719"
@@ -436,6 +732,17 @@ class Readout(Finding):
     """
     sources = "sinabs' documentation, `speck/faqs/chip_errata.md`; datasheet, 15 classes."
 
+    layers: tuple[tuple[int, Pair], ...]  # classes and size of the map of each layer read out
+
+    def words(self) -> Words:
+        return Words(
+            "the readout layer takes one output, of up to 15 channels with maps of one pixel",
+            found=", ".join(f"{n} channels of {y} x {x}" for n, (y, x) in self.layers),
+            limit="15 channels of 1 x 1",
+            source=ERRATA,
+            help="read the last layer by monitor events: --set readout=monitor",
+        )
+
 
 class InputTooLarge(Finding):
     code = "S720"
@@ -456,6 +763,19 @@ class InputTooLarge(Finding):
     2 or 4 is done by the camera.
     """
     sources = "Speck Dev Kit Datasheet, SynSense, 2023, chapter on the DVS layer."
+
+    found: str
+    limit: str
+
+    def words(self) -> Words:
+        return Words(
+            "the input does not fit the event camera",
+            found=self.found,
+            limit=self.limit,
+            source=DATASHEET,
+            help="give --input host, or train on events of the sensor: two polarities (or one, "
+            "merged), y, x",
+        )
 
 
 class CannotShareCore(Finding):
@@ -478,6 +798,19 @@ class CannotShareCore(Finding):
     layer of their own.
     """
     sources = "Speck Dev Kit Datasheet, SynSense, 2023, section 3.2.4."
+
+    population: str
+    branches: tuple[str, ...]  # the sources of its projections
+
+    def words(self) -> Words:
+        return Words(
+            f"the projections into `{self.population}` have different strides or maps, but share "
+            "one core",
+            found=", ".join(self.branches),
+            limit="one kernel, stride and padding a core",
+            source=DATASHEET,
+            help="give all branches that are added the same stride, or put neurons between",
+        )
 
 
 class LayerSplit(Finding):
@@ -504,3 +837,24 @@ class LayerSplit(Finding):
     Speck Dev Kit Datasheet, SynSense, 2023, section 2.4 (destinations, feature_shift); that
     channels are split is nirc's choice.
     """
+
+    layer: str
+    cores: tuple[int, ...]
+
+    def words(self) -> Words:
+        cores = ", ".join(map(str, self.cores))
+        return Words(f"`{self.layer}` is split by output channel over cores {cores}")
+
+
+class BoundClipped(dynamics.ValueClipped):
+    """A lower bound of membrane potentials that 16 bits do not hold."""
+
+    least: int  # the bound in the chip's units
+
+    def words(self) -> Words:
+        return Words(
+            f"the lower bound of the membrane of `{self.population}` is cut off",
+            found=self.least,
+            limit=f"{THRESHOLD_LOW[0]}, 16 bits",
+            help="a bound nearer to zero, or larger thresholds against the weights, fit the chip",
+        )

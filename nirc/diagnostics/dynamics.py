@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from nirc.diagnostics.finding import Finding, Grade, Words
@@ -517,6 +518,27 @@ class ConstantByTicks(Finding):
     threshold is a choice of nirc.
     """
 
+    biases: Mapping[str, tuple[int, int]]  # the smallest and the largest of each layer with some
+    clock_hz: float | None  # None: the length of a step is not known
+    as_in_model: bool  # the model's simulator adds them so, too
+
+    def grade(self) -> Grade:
+        """Return a note where the model has the rule of the vendor's own simulator."""
+        return "note" if self.as_in_model else "differs"
+
+    def words(self) -> Words:
+        rate = "one tick in each step; give --dt to have its frequency set"
+        if self.clock_hz is not None:
+            rate = f"{self.clock_hz:g} Hz, a tick a step"
+        first = list(self.biases.items())[:4]
+        return Words(
+            f"the biases of {len(self.biases)} layer(s) are added by the slow clock ({rate}), at "
+            "all its neurons at once: in the step's own time, not with its events",
+            found=", ".join(f"`{layer}` {least}..{most}" for layer, (least, most) in first),
+            source="Speck datasheet, 2023",
+            help="train without biases to do without the clock",
+        )
+
 
 class FiresPerEvent(Finding):
     code = "D416"
@@ -546,6 +568,22 @@ class FiresPerEvent(Finding):
     Speck Dev Kit Datasheet, SynSense, 2023, section 3.2.4.6.2 (one spike per update); figures
     measured with nirc on `tests/data/zoo/digits_if_cnn`.
     """
+
+    as_in_model: bool  # all neurons of the model fire several times a step
+
+    def grade(self) -> Grade:
+        """Return a note where the model has the rule of the vendor's own simulator."""
+        return "note" if self.as_in_model else "differs"
+
+    def words(self) -> Words:
+        return Words(
+            "neurons compare with their threshold at every event, not once a step: they may fire "
+            "several times in a step, and on a part of its input",
+            limit="one spike per event",
+            source="Speck datasheet, 2023",
+            help="`nirc verify` shows both: summed up step by step, and event by event; several "
+            "spikes a step in training (sinabs' MultiSpike) remove a part of the difference",
+        )
 
 
 class ConstantLeak(Finding):
@@ -577,6 +615,31 @@ class ConstantLeak(Finding):
     of nirc, `backends/speck/leak.py`.
     """
 
+    population: str
+    leak: float  # of the chip a step, as a share of the threshold
+    decay: float  # of the model a step, as a share of the membrane potential
+    apart: float  # the largest difference of the two in a step, as a share of the threshold
+    biases: tuple[int, int]  # the smallest and the largest
+    unit: float  # volts of a bias of 1
+    fitted: Literal["nothing", "half the threshold", "the membranes of the samples"]
+
+    def words(self) -> Words:
+        if self.fitted == "nothing":
+            advice = "train with IF neurons, or give --calibrate, which tries a leak that fits the "
+            advice += "membranes that occur"
+        else:
+            advice = "train with IF neurons; of the leaks that --calibrate has tried this one "
+            advice += f"answers best: it fits {self.fitted}"
+        least, most = self.biases
+        return Words(
+            f"`{self.population}` leaks {self.leak:.2%} of its threshold a step, whatever its "
+            f"membrane; the model leaks {self.decay:.2%} of the membrane: up to {self.apart:.2%} "
+            "of the threshold a step apart, and inhibition below 0 is lost",
+            found=f"bias {least}..{most} LSB, {self.unit:.3g} V each",
+            source="sheet, section 2.1",
+            help=advice,
+        )
+
 
 class PoolingDropsSpikes(Finding):
     code = "D418"
@@ -602,6 +665,20 @@ class PoolingDropsSpikes(Finding):
     Chosen by nirc. sinabs 3.1.3 pools with PyTorch's rule, which leaves the remainder out; Speck
     datasheet, 2023, describes destinations' pooling as a division of coordinates.
     """
+
+    pooled: str  # the node whose spikes are pooled
+    target: str
+    size: tuple[int, int]  # of the map before pooling, y and x
+    pooling: int
+
+    def words(self) -> Words:
+        return Words(
+            f"pooling `{self.pooled}` leaves out rows at the edge, whose spikes come to the "
+            f"padding of `{self.target}`: the core is taken to drop them, as sinabs does",
+            found=f"a map of {self.size}, pooled by {self.pooling}",
+            source="chosen by nirc: no public source says it",
+            help="use maps that the pooling divides",
+        )
 
 
 class LeakTooSmall(Finding):
