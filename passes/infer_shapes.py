@@ -9,20 +9,19 @@ from itertools import chain, product
 from typing import ClassVar
 
 from nirc.analysis.claims import GIVES, TAKES, Signals, claims
-from nirc.analysis.contradiction import named
 from nirc.analysis.inference import Inference, Reading, reached
 from nirc.analysis.layouts import LAYOUTS, Layout
-from nirc.analysis.remark import Remark
+from nirc.diagnostics.file import TooMuchAsked
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.shapes import OtherAxisOrder, PoolStride
 from nirc.ir.arrays import Shape, size
 from nirc.ir.layers import Conv, Input, LayerNode, Linear, Pool
 from nirc.ir.program import Program
 
 MAX_SIGNAL = 1 << 24  # values of one signal: far above any chip, and within a laptop's memory
 MAX_LEAD = 2  # leading axes of an Input that are tried as batch and time axes
-MAX_SINGLE = (
-    12  # nodes around a dispute with weights that are tried singly in another order of axes
-)
+# Nodes around a dispute whose weights are tried singly in another order of axes.
+MAX_SINGLE = 12
 
 
 @dataclass(frozen=True)
@@ -43,18 +42,11 @@ class InferShapes:
             _refuse_layout(program, *turned, log)
         _report_strides(program, chosen.reading.program, log)
         contradictions = chosen.contradictions()
-        for node, remark in chosen.remarks:
-            if not (contradictions and remark.overrules):
-                report = log.note if remark.harmless else log.warning
-                report(remark.code, f"`{node}`: {remark.message}", **_fields(program, node, remark))
-        for finding in contradictions:
-            fields = _fields(program, finding.node, finding.remark)
-            log.error(
-                finding.remark.code,
-                f"`{finding.node}`: {finding.remark.message}",
-                **fields,
-                help=finding.help,
-            )
+        for node, finding in chosen.readings:
+            if not (contradictions and finding.overrules):
+                log.add(finding.at(node, program[node].origins[0]))
+        for node, finding in contradictions:
+            log.add(finding.at(node, program[node].origins[0]))
         _refuse_huge_signals(chosen, log)
         log.raise_if_errors()
         return chosen.shaped()
@@ -97,7 +89,7 @@ def _turned(
     """
     nodes = list(reached(program, [n for n in program.graph if not program.into(n)]))
     disputed = {n for n, _ in chosen.misfits} | {
-        n for n, remark in chosen.remarks if remark.overrules
+        n for n, finding in chosen.readings if finding.overrules
     }
     at = {signals.of(node, end) for node, end in product(disputed, (TAKES, GIVES))}
     near = [n for n in nodes if {signals.of(n, TAKES), signals.of(n, GIVES)} & at]
@@ -155,24 +147,15 @@ def _refuse_layout(program: Program, layout: Layout, nodes: list[str], log: Log)
     turned = _laid_out(first, layout)
     assert turned is not None
     layers = [program[node].layer for node in nodes]
-    orders = " and ".join(dict.fromkeys(layout.order(layer) for layer in layers))
-    expressions = " and ".join(dict.fromkeys(layout.turned(layer) for layer in layers))
-    verb = "the weights are" if len(nodes) > 1 else "the weight is"
-    around = _around(program, nodes)
-    shown = (
-        f"as {named(around)} show{'s' if len(around) == 1 else ''}"
-        if around
-        else "as they show together"
+    finding = OtherAxisOrder(
+        nodes=tuple(nodes),
+        witnesses=tuple(_around(program, nodes)),
+        orders=tuple(dict.fromkeys(layout.order(layer) for layer in layers)),
+        expressions=tuple(dict.fromkeys(layout.turned(layer) for layer in layers)),
+        stored=_weight_shape(first),
+        expected=_weight_shape(turned),
     )
-    log.error(
-        "G256",
-        f"{named(nodes)}: {verb} stored as {orders}, {shown}",
-        where=f"{first.origins[0]}/weight",
-        found=f"shape {_weight_shape(first)}",
-        limit=f"shape {_weight_shape(turned)}",
-        help=f"export {expressions}, also of weights whose shape does not show it, such as square "
-        "ones",
-    )
+    log.add(finding.at(nodes[0], first.origins[0]))
     log.raise_if_errors()
 
 
@@ -200,14 +183,8 @@ def _with_pool_strides(program: Program) -> Program | None:
 def _report_strides(before: Program, after: Program, log: Log) -> None:
     for node, payload in before.nodes(LayerNode).items():
         if isinstance(payload.layer, Pool) and payload.layer is not after[node].layer:
-            log.warning(
-                "G210",
-                f"`{node}`: only a stride of {after[node].layer.stride} agrees with the shapes "
-                "around it",
-                where=f"{payload.origins[0]}/stride",
-                found=payload.layer.stride,
-                limit=after[node].layer.stride,
-            )
+            finding = PoolStride(stride=payload.layer.stride, usual=after[node].layer.stride)
+            log.add(finding.at(node, payload.origins[0]))
 
 
 def _refuse_huge_signals(inference: Inference, log: Log) -> None:
@@ -216,16 +193,11 @@ def _refuse_huge_signals(inference: Inference, log: Log) -> None:
     for node in sorted(huge):
         if huge.isdisjoint(s for s, _ in inference.program.into(node)):
             shape = inference.fits[node].shape_out
-            log.error(
-                "F106",
-                f"`{node}`: the signal is too large",
+            huge_signal = TooMuchAsked(
                 where=inference.program[node].origins[0],
+                problem=f"`{node}`: the signal is too large",
                 found=f"shape {shape}, {size(shape)} values",
                 limit=f"{MAX_SIGNAL} values",
                 help="check the declared shapes and the padding",
             )
-
-
-def _fields(program: Program, node: str, remark: Remark) -> dict[str, str]:
-    where = "/".join(part for part in (program[node].origins[0], remark.field) if part)
-    return {"where": where, "found": remark.found, "limit": remark.limit}
+            log.add(huge_signal)

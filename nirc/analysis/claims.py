@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from nirc.analysis.parameters import could_be_one, fullest, parameters, strip
-from nirc.analysis.remark import MisfitError
+from nirc.analysis.parameters import MisfitError, could_be_one, fullest, parameters, strip
 from nirc.analysis.shapes import Fit, fit, requirement
 from nirc.ir.arrays import Shape, size
 from nirc.ir.layers import (

@@ -6,36 +6,32 @@ names all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import chain
 
 import networkx as nx
 
 from nirc.analysis.claims import TAKES, Claim, Signals, Vote, claims, vote
-from nirc.analysis.remark import Remark
 from nirc.analysis.shapes import Fit
+from nirc.diagnostics.shapes import (
+    MOST_NAMES,
+    BiasOfOtherSize,
+    ShapeContradiction,
+    ShapeFinding,
+    listed,
+    named,
+)
 from nirc.ir.arrays import Shape, size
 from nirc.ir.layers import Input, Layer, Linear, Output
 from nirc.ir.program import Program
 
-MOST_NAMES = 4  # in one message
 MOST_FINDINGS = 20  # of one graph: a hostile graph may have thousands
 EXPORT = "export the model again"
 
-Misfit = tuple[str, Remark]  # a node and the reason to refuse the signal that arrives
-Cause = Callable[[str, Remark], Misfit]
+Misfit = tuple[str, ShapeFinding]  # a node, and a finding about the signal that arrives
+Cause = Callable[[str, ShapeFinding], Misfit]
 Witnesses = Callable[[str, Shape], Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Contradiction:
-    """A finding about ``node``, with a remedy."""
-
-    node: str
-    remark: Remark
-    help: str
 
 
 class Contradictions:
@@ -58,28 +54,26 @@ class Contradictions:
             if program.graph.in_degree(node) > 1:
                 self._meetings.setdefault(signals.of(node, TAKES), []).append(node)
 
-    def of(
-        self, misfits: Sequence[Misfit], cause: Cause, witnesses: Witnesses
-    ) -> list[Contradiction]:
-        """Return findings in the order of ``misfits``, one for each signal.
+    def of(self, misfits: Sequence[Misfit], cause: Cause, witnesses: Witnesses) -> list[Misfit]:
+        """Return findings with help in the order of ``misfits``, one for each signal.
 
         There are at most `MOST_FINDINGS`. ``cause`` leads from a misfit to its cause. ``witnesses``
         gives the nodes behind a node that agree with a shape, if only that shape enters the node.
         """
-        findings: list[Contradiction] = []
+        findings: list[Misfit] = []
         seen: set[int] = set()
         for misfit in misfits:
             if len(findings) >= MOST_FINDINGS:
                 break
             if self.signals.of(misfit[0], TAKES) in seen:
                 continue
-            node, remark = cause(*misfit)
+            node, finding = cause(*misfit)
             signal = self.signals.of(node, TAKES)
-            if remark.own or remark.code != "G252":
-                findings.append(Contradiction(node, remark, _own_help(remark)))
+            if finding.is_internal or not isinstance(finding, ShapeContradiction):
+                findings.append((node, finding.with_fields(help=_internal_help(finding))))
             elif signal not in seen:
                 seen.add(signal)
-                findings.append(self._at(signal, node, remark, witnesses))
+                findings.append(self._at(signal, node, finding, witnesses))
         return findings
 
     def is_outvoted(self, node: str, shape: Shape) -> bool:
@@ -92,63 +86,56 @@ class Contradictions:
 
     @cache  # noqa: B019 - lives as long as one inference
     def _support(self, signal: int, shape: Shape) -> float | None:
-        """Return the share of a majority's claims that support ``shape``, None without a
-        majority.
-        """
+        """Return the share of the majority's claims that support ``shape``, None without one."""
         decided = vote(self.claims.get(signal, []))
         if decided is None:
             return None
         return sum(claim.supports(shape) for claim in decided.supporters) / len(decided.supporters)
 
-    def _at(self, signal: int, node: str, remark: Remark, witnesses: Witnesses) -> Contradiction:
-        said = self.claims.get(signal, [])
-        finding = self._concatenated(signal, said) or self._shared_out(signal)
-        decided = vote(said)
-        if finding is not None:
-            return finding
+    def _at(
+        self, signal: int, node: str, finding: ShapeContradiction, witnesses: Witnesses
+    ) -> Misfit:
+        at_signal = self.claims.get(signal, [])
+        certain = self._concatenated(signal, at_signal) or self._shared_out(signal)
+        decided = vote(at_signal)
+        if certain is not None:
+            return certain
         disputing = {claim.node for claim in decided.dissenters} if decided is not None else set()
         meeting = self._meeting(signal) if decided is None or len(disputing) > 1 else None
         if meeting is not None:
             return meeting
         if decided is None:
-            return _seconded(node, said, witnesses) or _undecided(node, remark, said)
+            return _seconded(node, at_signal, witnesses) or _undecided(node, finding, at_signal)
         if decided.dissenters:
             return _decided(decided)
-        return Contradiction(node, remark, f"correct `{node}` and {EXPORT}")
+        return node, finding.with_fields(help=f"correct `{node}` and {EXPORT}")
 
-    def _concatenated(self, signal: int, said: Sequence[Claim]) -> Contradiction | None:
-        """Find signals that meet at a node, and a node that expects their total number of
-        values.
-        """
+    def _concatenated(self, signal: int, at_signal: Sequence[Claim]) -> Misfit | None:
+        """Find signals that meet, and a node that expects their total number of values."""
         for node in self._meetings.get(signal, [])[:MOST_FINDINGS]:
             arriving = self._arriving(node)
             joined = _joined(list(arriving.values()))
             asking = [
                 c
-                for c in said
+                for c in at_signal
                 if joined is not None and c.node not in arriving and c.supports(joined)
             ]
             if joined is not None and asking:
                 return self._add_up(node, arriving, joined, asking[0])
         return None
 
-    def _meeting(self, signal: int) -> Contradiction | None:
+    def _meeting(self, signal: int) -> Misfit | None:
         """Find signals of different sizes that meet at a node, with no single deviation."""
         for node in self._meetings.get(signal, [])[:MOST_FINDINGS]:
             arriving = self._arriving(node)
             if len({size(shape) for shape in arriving.values()}) > 1:
-                names = _listed(
-                    [f"`{source}` ({_short(shape)})" for source, shape in arriving.items()]
+                return node, ShapeContradiction(
+                    problem=f"{_sized(arriving)} meet here, where NIR adds signals up: they must "
+                    "be of the same shape",
+                    found=listed([f"shape {shape}" for shape in arriving.values()]),
+                    help="let each go through a Linear whose outputs are of the same shape, or "
+                    "correct one of them",
                 )
-                message = (
-                    f"{names} meet here, where NIR adds signals up: they must be of the same shape"
-                )
-                shapes = _listed([f"shape {shape}" for shape in arriving.values()])
-                help_ = (
-                    "let each go through a Linear whose outputs are of the same shape, or "
-                    "correct one of them"
-                )
-                return Contradiction(node, Remark("G252", message, "", shapes), help_)
         return None
 
     def _arriving(self, node: str) -> dict[str, Shape]:
@@ -168,31 +155,23 @@ class Contradictions:
 
     def _add_up(
         self, node: str, arriving: Mapping[str, Shape], joined: Shape, asking: Claim
-    ) -> Contradiction:
-        names = _listed([f"`{source}` ({_short(shape)})" for source, shape in arriving.items()])
-        message = (
-            f"{names} meet here: NIR adds such signals, it does not join them into {_short(joined)}"
-        )
-        field = asking.field if asking.node == node else ""
-        found = _listed([f"shape {shape}" for shape in arriving.values()])
-        help_ = (
-            f"use one Input or layer of {_short(joined)}, or one Linear for each signal, "
-            "whose outputs add up"
-        )
+    ) -> Misfit:
+        instead = "one Linear for each signal"
         asker = self.layers[asking.node]
         if isinstance(asker, Linear):
             rows = asker.weight.shape[-2]
-            weights = _listed([f"({rows}, {size(shape)})" for shape in arriving.values()])
-            help_ = (
-                f"use one Input or layer of {_short(joined)}, or split `{asking.node}` into "
-                "Linear nodes with "
-                f"weights of shape {weights}, whose outputs add up"
-            )
-        return Contradiction(
-            node, Remark("G252", message, field, found, f"shape {asking.shape}"), help_
+            weights = listed([f"({rows}, {size(shape)})" for shape in arriving.values()])
+            instead = f"split `{asking.node}` into Linear nodes with weights of shape {weights}"
+        return node, ShapeContradiction(
+            problem=f"{_sized(arriving)} meet here: NIR adds such signals, it does not join them "
+            f"into {_short(joined)}",
+            field=asking.field if asking.node == node else "",
+            found=listed([f"shape {shape}" for shape in arriving.values()]),
+            limit=f"shape {asking.shape}",
+            help=f"use one Input or layer of {_short(joined)}, or {instead}, whose outputs add up",
         )
 
-    def _shared_out(self, signal: int) -> Contradiction | None:
+    def _shared_out(self, signal: int) -> Misfit | None:
         """Find several Outputs that together declare as many values as their common signal."""
         ports = [c for c in self.claims.get(signal, []) if isinstance(self.layers[c.node], Output)]
         here = {claim.node: claim.shape for claim in ports}
@@ -206,70 +185,69 @@ class Contradictions:
         shape = self.fits[sources[0]].shape_out
         if sum(map(size, here.values())) != size(shape):
             return None
-        names = _listed([f"`{n}` ({_short(s)})" for n, s in here.items()])
         node = next(iter(here))
-        message = (
-            f"{names} share the {_short(shape)} of `{sources[0]}`, but an Output takes a "
-            "whole signal"
-        )
-        help_ = (
-            f"use one Output of {_short(shape)}, or split `{sources[0]}` into one layer for "
-            "each Output"
-        )
-        return Contradiction(
-            node, Remark("G252", message, "shape", str(here[node]), str(shape)), help_
+        return node, ShapeContradiction(
+            problem=f"{_sized(here)} share the {_short(shape)} of `{sources[0]}`, but an Output "
+            "takes a whole signal",
+            field="shape",
+            found=str(here[node]),
+            limit=str(shape),
+            help=f"use one Output of {_short(shape)}, or split `{sources[0]}` into one layer for "
+            "each Output",
         )
 
 
-def _decided(decided: Vote) -> Contradiction:
+def _decided(decided: Vote) -> Misfit:
     """Return the finding with a majority: at the first node with another claim."""
     wrong = decided.dissenters[0]
     agreeing = named(claim.node for claim in decided.supporters)
     others = dict.fromkeys(claim.node for claim in decided.dissenters if claim.node != wrong.node)
-    message = f"{wrong.text}, but {agreeing} agree on {_short(decided.shape)}"
+    problem = f"{wrong.text}, but {agreeing} agree on {_short(decided.shape)}"
     if others:
-        message += f"; {named(others)} differ{'s' if len(others) == 1 else ''}, too"
-    field = wrong.field_against(decided.shape)
-    remark = Remark("G252", message, field, f"shape {wrong.shape}", f"shape {decided.shape}")
-    return Contradiction(wrong.node, remark, _correct(wrong))
+        problem += f"; {named(others)} differ{'s' if len(others) == 1 else ''}, too"
+    return _against(wrong, decided.shape, problem)
 
 
-def _seconded(node: str, said: Sequence[Claim], witnesses: Witnesses) -> Contradiction | None:
+def _seconded(node: str, at_signal: Sequence[Claim], witnesses: Witnesses) -> Misfit | None:
     """If nodes behind ``node`` agree with it, return the finding at the first contradiction."""
-    claimed = next((claim for claim in said if claim.node == node and not claim.channels), None)
+    at_signal = [claim for claim in at_signal if not claim.channels]
+    claimed = next((claim for claim in at_signal if claim.node == node), None)
     if claimed is None:
         return None
-    wrong = next(
-        (claim for claim in said if not claim.channels and not claim.supports(claimed.shape)), None
-    )
+    wrong = next((claim for claim in at_signal if not claim.supports(claimed.shape)), None)
     agreeing = witnesses(node, claimed.shape) if wrong is not None else []
     if wrong is None or not agreeing:
         return None
     verb = "agrees" if len(agreeing) == 1 else "agree"
-    message = (
+    problem = (
         f"{wrong.text}, but `{node}` is made for {_short(claimed.shape)}, and "
         f"{named(agreeing)} behind it {verb}"
     )
-    field = wrong.field_against(claimed.shape)
-    remark = Remark("G252", message, field, f"shape {wrong.shape}", f"shape {claimed.shape}")
-    return Contradiction(wrong.node, remark, _correct(wrong))
+    return _against(wrong, claimed.shape, problem)
 
 
-def _correct(wrong: Claim) -> str:
+def _against(wrong: Claim, shape: Shape, problem: str) -> Misfit:
+    """Return the finding that a claim is wrong and ``shape`` is right."""
     before = " or what comes before it" if wrong.by_arrival else ""
-    return f"correct `{wrong.node}`{before} and {EXPORT}"
+    return wrong.node, ShapeContradiction(
+        problem=problem,
+        field=wrong.field_against(shape),
+        found=f"shape {wrong.shape}",
+        limit=f"shape {shape}",
+        help=f"correct `{wrong.node}`{before} and {EXPORT}",
+    )
 
 
-def _undecided(node: str, remark: Remark, said: Sequence[Claim]) -> Contradiction:
+def _undecided(node: str, finding: ShapeContradiction, at_signal: Sequence[Claim]) -> Misfit:
     """Return the finding without a majority: at the node that cannot take the signal."""
-    others = [f"`{claim.node}`: {claim.text}" for claim in said if claim.node != node]
+    others = [f"`{claim.node}`: {claim.text}" for claim in at_signal if claim.node != node]
     more = f" ({', '.join(others[:MOST_NAMES])})" if others else ""
     help_ = f"nothing around it tells which is right: correct one of them and {EXPORT}"
-    return Contradiction(node, replace(remark, message=remark.message + more), help_)
+    return node, finding.with_fields(problem=finding.problem + more, help=help_)
 
 
-def _own_help(remark: Remark) -> str:
-    if remark.code == "F110":
+def _internal_help(finding: ShapeFinding) -> str:
+    if isinstance(finding, BiasOfOtherSize):
         return "if the weight is stored as (in, out), export weight.T; otherwise correct the bias"
     return f"the shapes have no single reading: correct the model and {EXPORT}"
 
@@ -291,14 +269,6 @@ def _short(shape: Shape) -> str:
     return values if len(shape) == 1 else f"shape {shape}"
 
 
-def named(nodes: Iterable[str]) -> str:
-    """Return names of nodes for a message, each once. Of many, the first and a number."""
-    return _listed([f"`{node}`" for node in dict.fromkeys(nodes)])
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return ``a, b and c``. Many names are shortened to the first and a number."""
-    shown = list(names)
-    if len(shown) > MOST_NAMES + 1:
-        shown = [*shown[:MOST_NAMES], f"{len(shown) - MOST_NAMES} more"]
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+def _sized(shapes: Mapping[str, Shape]) -> str:
+    """Return names of nodes with their sizes, for a message."""
+    return listed([f"`{node}` ({_short(shape)})" for node, shape in shapes.items()])

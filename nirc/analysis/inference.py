@@ -10,16 +10,25 @@ from itertools import product
 import networkx as nx
 
 from nirc.analysis.claims import TAKES, Claim, Signals, claims
-from nirc.analysis.contradiction import Contradiction, Contradictions
-from nirc.analysis.remark import MisfitError, Remark
+from nirc.analysis.contradiction import Contradictions, Misfit
+from nirc.analysis.parameters import MisfitError
 from nirc.analysis.shapes import Fit, fit, lacks_channels, leading_axes, literal_shape, requirement
 from nirc.analysis.source_shape import source_shape
+from nirc.diagnostics.shapes import (
+    DeclaredInputShape,
+    EqualParameters,
+    ParameterPerChannel,
+    ShapeContradiction,
+    ShapeFinding,
+    UnknownShape,
+)
 from nirc.ir.arrays import Shape
 from nirc.ir.layers import Conv, Input, LayerNode, Linear, Output, Pool
 from nirc.ir.program import Program
 
 MOST_ASKED = 4  # further inferences to find the node at fault
-DOUBTFUL = ("G208", "G221")  # readings against a node's claim that may hide an earlier fault
+# Readings against a node's claim that may hide an earlier fault.
+DOUBTFUL = DeclaredInputShape | EqualParameters
 
 
 @dataclass(frozen=True)
@@ -47,17 +56,16 @@ class Inference:
         self.signals = signals
         self.layers = {n: p.layer for n, p in self.program.nodes(LayerNode).items()}
         self.fits: dict[str, Fit] = {}
-        self.remarks: list[tuple[str, Remark]] = []
-        self.misfits: list[tuple[str, Remark]] = []
+        self.readings: list[Misfit] = []
+        self.misfits: list[Misfit] = []
         self.failed: set[str] = set()
         self.dropped: dict[str, Shape] = {}  # leading axes that Inputs declare, by node
         self.shortened: set[int] = set()  # their signals
         self.sole = _sole_ports(self.program)
         fixing = [n for n, layer in self.layers.items() if isinstance(layer, Linear | Conv | Pool)]
-        self.ranked = {
-            signals.of(node, TAKES) for node in fixing
-        }  # signals with a known number of axes
-        self.said = claims(self.layers, signals, {})
+        # Signals with a known number of axes.
+        self.ranked = {signals.of(node, TAKES) for node in fixing}
+        self.claims = claims(self.layers, signals, {})
         self.asked = 0
         self._sources()
         self._propagate()
@@ -67,9 +75,9 @@ class Inference:
     @property
     def cost(self) -> int:
         """A measure of the overruled claims. Parameters count most: they are seldom wrong."""
-        overruled = {node: remark.code for node, remark in self.remarks if remark.overrules}
+        overruled = {node: finding for node, finding in self.readings if finding.overrules}
         return 2 * self.reading.changes + sum(
-            3 if code == "G221" else 2 for code in overruled.values()
+            3 if isinstance(finding, EqualParameters) else 2 for finding in overruled.values()
         )
 
     @property
@@ -77,35 +85,32 @@ class Inference:
         """True if every claim of a node holds."""
         return not self.misfits and not self.cost
 
-    def contradictions(self) -> list[Contradiction]:
+    def contradictions(self) -> list[Misfit]:
         """Return a finding for each cause: the first node before a misfit without a majority."""
         if not self.misfits:
             return []
         judge = Contradictions(self.program, self.layers, self.signals, self.fits)
         doubts = {
-            n: r
-            for n, r in self.remarks
-            if r.code in DOUBTFUL and judge.is_doubtful(n, self.fits[n].shape_in)
+            node: finding
+            for node, finding in self.readings
+            if isinstance(finding, DOUBTFUL) and judge.is_doubtful(node, self.fits[node].shape_in)
         }
 
-        def cause(node: str, remark: Remark) -> tuple[str, Remark]:
-            return self._cause(node, remark, doubts)
+        def cause(node: str, finding: ShapeFinding) -> Misfit:
+            return self._cause(node, finding, doubts)
 
         return judge.of(self.misfits, cause, self._witnesses)
 
     def _witnesses(self, node: str, shape: Shape) -> list[str]:
-        """Return nodes behind ``node`` that agree with ``shape``, if all fit with only that
-        shape.
-        """
+        """Return nodes behind ``node`` that agree with ``shape``, if that shape alone fits all."""
         if self.asked >= MOST_ASKED:
             return []
         self.asked += 1
         other = Inference(replace(self.reading, given=(node, shape)), self.signals)
         if other.misfits:
             return []
-        shaped = {
-            n for n, layer in self.layers.items() if not isinstance(layer, Linear)
-        }  # by what arrives
+        # A Linear fixes the shape behind it. All others take what arrives.
+        shaped = {n for n, layer in self.layers.items() if not isinstance(layer, Linear)}
         return [n for n in reached(self.program, [node], only=shaped) if other.confirms(n, node)]
 
     def confirms(self, node: str, source: str) -> bool:
@@ -113,24 +118,26 @@ class Inference:
         signal = self.signals.of(node, TAKES)
         if signal == self.signals.of(source, TAKES) or node not in self.fits:
             return False
-        said = [
-            claim
-            for claim in self.said.get(signal, [])
+        return any(
+            claim.supports(self.fits[node].shape_in)
+            for claim in self.claims.get(signal, [])
             if claim.node == node and not claim.channels
-        ]
-        return any(claim.supports(self.fits[node].shape_in) for claim in said)
+        )
 
-    def _cause(self, node: str, remark: Remark, doubts: Mapping[str, Remark]) -> tuple[str, Remark]:
+    def _cause(
+        self, node: str, finding: ShapeFinding, doubts: Mapping[str, ShapeFinding]
+    ) -> Misfit:
         """Return the first of ``doubts`` before a misfit, as a misfit, else the misfit itself."""
         if not doubts:
-            return node, remark
+            return node, finding
         before = nx.ancestors(self.program.graph, node) | {node}
         for other in reached(self.program, self._starts()):
             if other in doubts and other in before:
                 doubt = doubts[other]
-                message = f"it is made for {doubt.found}, {doubt.limit} arrives"
-                return other, replace(doubt, code="G252", message=message)
-        return node, remark
+                found, limit = doubt.compared()
+                problem = f"it is made for {found}, {limit} arrives"
+                return other, _contradiction(doubt, problem)
+        return node, finding
 
     def _starts(self) -> list[str]:
         return [node for node in self.program.graph if not self.program.into(node)]
@@ -157,14 +164,14 @@ class Inference:
             arriving = self.reading.given[1]
         result = fit(layer, arriving, self._wanted(node))
         if self.dropped and arriving is not None and self._is_guess(node, arriving, result):
-            message = "without leading axes, the signal that arrives has too few"
-            raise MisfitError(Remark("G252", message, found=f"shape {arriving}"))
+            problem = "without leading axes, the signal that arrives has too few"
+            raise MisfitError(ShapeContradiction(problem=problem, found=f"shape {arriving}"))
         may_give_way = node in self.sole and len({s for s, _ in self.program.into(node)}) <= 1
         if isinstance(layer, Input | Output) and not may_give_way:
-            for remark in result.remarks:
-                if remark.overrules:
-                    message = f"it declares shape {layer.shape}, shape {arriving} arrives"
-                    raise MisfitError(Remark("G252", message, "shape", remark.found, remark.limit))
+            for finding in result.findings:
+                if finding.overrules:
+                    problem = f"it declares shape {layer.shape}, shape {arriving} arrives"
+                    raise MisfitError(_contradiction(finding, problem))
         return result
 
     def _is_guess(self, node: str, arriving: Shape, result: Fit) -> bool:
@@ -173,7 +180,9 @@ class Inference:
             return True
         signal = self.signals.of(node, TAKES)
         shortened = signal in self.shortened and signal not in self.ranked
-        return shortened and any(remark.code == "G216" for remark in result.remarks)
+        return shortened and any(
+            isinstance(finding, ParameterPerChannel) for finding in result.findings
+        )
 
     def _sources(self) -> None:
         for node, layer in self.layers.items():
@@ -182,10 +191,9 @@ class Inference:
             consumers = [self.layers[t] for t in self._successors(node)]
             others: list[Claim] = []
             if layer.shape is None or node in self.sole:
-                others = [
-                    c for c in self.said.get(self.signals.of(node, TAKES), []) if c.node != node
-                ]
-            shape, remark = source_shape(
+                signal = self.signals.of(node, TAKES)
+                others = [c for c in self.claims.get(signal, []) if c.node != node]
+            shape, finding = source_shape(
                 layer.shape,
                 consumers,
                 others,
@@ -193,15 +201,15 @@ class Inference:
                 needs_first=self.reading.needs_first,
             )
             if shape is None:
-                message = "the Input declares no shape and nothing behind it tells"
-                self.misfits.append((node, Remark("G253", message, own=True)))
+                problem = "the Input declares no shape and nothing behind it tells"
+                self.misfits.append((node, UnknownShape(problem=problem)))
                 continue
             if self.reading.lead and len(shape) > self.reading.lead:
                 shape = shape[self.reading.lead :]
-                remark = next(iter(fit(layer, shape).remarks), None)
+                finding = next(iter(fit(layer, shape).findings), None)
             self._note_leading_axes(node, layer.shape, shape)
-            if remark is not None:
-                self.remarks.append((node, remark))
+            if finding is not None:
+                self.readings.append((node, finding))
             self.fits[node] = Fit(shape, shape)
 
     def _note_leading_axes(self, node: str, declared: Shape | None, shape: Shape) -> None:
@@ -213,13 +221,15 @@ class Inference:
             and (other := next(iter(self.dropped), None)) is not None
             and self.dropped[other] != lead
         ):
-            message = (
-                f"it declares leading axes {lead}, `{other}` declares "
-                f"{self.dropped[other]}: no batch has both"
+            contradiction = ShapeContradiction(
+                problem=f"it declares leading axes {lead}, `{other}` declares "
+                f"{self.dropped[other]}: no batch has both",
+                field="shape",
+                found=str(declared),
+                limit=str(shape),
+                is_internal=True,
             )
-            self.misfits.append(
-                (node, Remark("G252", message, "shape", str(declared), str(shape), own=True))
-            )
+            self.misfits.append((node, contradiction))
         if lead:
             self.dropped[node] = lead
             self.shortened.add(self.signals.of(node, TAKES))
@@ -254,18 +264,18 @@ class Inference:
             self.fits[node] = self._fit(node, arriving)
         except MisfitError as misfit:
             self.failed.add(node)
-            self.misfits.append((node, misfit.remark))
+            self.misfits.append((node, misfit.finding))
             return False
         return True
 
     def _check(self) -> None:
-        seen = dict.fromkeys(self.remarks) | dict.fromkeys(self.misfits)
+        seen = dict.fromkeys(self.readings)
         stopped = self._stopped()
         for node in self.layers:
             if node not in self.fits:
                 if node not in stopped:
-                    message = "its shape cannot be inferred: no signal reaches it"
-                    self.misfits.append((node, Remark("G253", message, own=True)))
+                    problem = "its shape cannot be inferred: no signal reaches it"
+                    self.misfits.append((node, UnknownShape(problem=problem)))
                 continue
             arrivals = [
                 self.fits[s].shape_out for s, _ in self.program.into(node) if s in self.fits
@@ -274,28 +284,34 @@ class Inference:
                 try:
                     fitted = self._fit(node, arriving)
                 except MisfitError as misfit:
-                    self.misfits.append((node, misfit.remark))
+                    self.misfits.append((node, misfit.finding))
                     continue
                 if fitted.shape_out != self.fits[node].shape_out:
-                    found, limit = str(arriving), str(self.fits[node].shape_in)
-                    self.misfits.append(
-                        (
-                            node,
-                            Remark("G252", "signals of different shape arrive", "", found, limit),
-                        )
+                    contradiction = ShapeContradiction(
+                        problem="signals of different shape arrive",
+                        found=str(arriving),
+                        limit=str(self.fits[node].shape_in),
                     )
-                self.remarks += [(node, r) for r in fitted.remarks if (node, r) not in seen]
-                seen |= dict.fromkeys((node, r) for r in fitted.remarks)
+                    self.misfits.append((node, contradiction))
+                readings = [(node, finding) for finding in fitted.findings]
+                self.readings += [reading for reading in readings if reading not in seen]
+                seen |= dict.fromkeys(readings)
 
     def _look_for_outvoted(self) -> None:
         """Reject a reading against a node's claim that most other nodes at the signal share."""
-        overruled = {node: remark for node, remark in self.remarks if remark.overrules}
+        overruled = {node: finding for node, finding in self.readings if finding.overrules}
         if self.misfits or not overruled:
             return
         judge = Contradictions(self.program, self.layers, self.signals, self.fits)
-        for node, remark in overruled.items():
+        for node, finding in overruled.items():
             if judge.is_outvoted(node, self.fits[node].shape_in):
-                self.misfits.append((node, replace(remark, code="G252")))
+                self.misfits.append((node, _contradiction(finding, finding.message())))
+
+
+def _contradiction(finding: ShapeFinding, problem: str) -> ShapeContradiction:
+    """Return a reading as a contradiction about the same field."""
+    found, limit = finding.compared()
+    return ShapeContradiction(problem=problem, field=finding.field, found=found, limit=limit)
 
 
 def reached(

@@ -1,18 +1,34 @@
-"""Parameters of neuron, Scale and Delay nodes over a signal, as stored or after a certain
-repair.
-"""
+"""Parameters of neuron, Scale and Delay nodes over a signal, stored or after a certain repair."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from nirc.analysis.remark import MisfitError, Remark
+from nirc.diagnostics.shapes import (
+    AmbiguousParameter,
+    BatchAxisDropped,
+    EqualParameters,
+    LeadingAxesOfOne,
+    ParameterPerChannel,
+    ParameterReadAs,
+    ScalarParameter,
+    ShapeContradiction,
+    ShapeFinding,
+)
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.layers import Delay, Neuron, Scale
 
 Elementwise = Neuron | Scale | Delay
+
+
+class MisfitError(Exception):
+    """No single reading makes a layer take the arriving signal."""
+
+    def __init__(self, finding: ShapeFinding) -> None:
+        super().__init__(finding.message())
+        self.finding = finding
 
 
 @dataclass(frozen=True)
@@ -20,7 +36,7 @@ class Reading:
     """A parameter's ``values`` in a shape that broadcasts over the signal, and the repairs."""
 
     values: Float
-    remarks: tuple[Remark, ...] = ()
+    findings: tuple[ShapeFinding, ...] = ()
 
 
 def strip(shape: Shape) -> Shape:
@@ -69,85 +85,77 @@ def parameter_reading(values: Float, signal: Shape) -> Reading:
     stored = values.shape
     if stored == signal:
         return Reading(values)
-    found, limit = f"shape {stored}", f"shape {signal}"
     if values.size == 1:
         return _scalar(values, signal)
     if strip(stored) == strip(signal) or values.size == size(signal):
-        message = f"read as shape {signal}"
-        return Reading(values.reshape(signal), (Remark("G205", message, found=found, limit=limit),))
+        reshaped = ParameterReadAs(stored=stored, expected=signal)
+        return Reading(values.reshape(signal), (reshaped,))
     if len(stored) > len(signal) and stored[-len(signal) :] == signal:
         return _without_batch(values, signal)
     core = strip(stored)
     per_channel = core[0] == signal[0] and set(core[1:]) <= {1}
     if per_channel and not (len(core) == 1 and core[0] in signal[1:]):
-        remark = Remark("G216", "read as one value per channel", found=found, limit=limit)
-        return Reading(values.reshape(signal[0], *(1,) * (len(signal) - 1)), (remark,))
+        by_channel = values.reshape(signal[0], *(1,) * (len(signal) - 1))
+        return Reading(by_channel, (ParameterPerChannel(stored=stored, expected=signal),))
     if are_equal(values):
-        message = (
-            f"its {values.size} values are equal and are read as one value for all "
-            f"{size(signal)} neurons"
-        )
         one = values.reshape(-1)[:1].reshape((1,) * len(signal))
-        return Reading(one, (Remark("G221", message, found=found, limit=limit, overrules=True),))
+        return Reading(one, (EqualParameters(stored=stored, expected=signal),))
     if len(stored) > len(signal):
         return _without_batch(values, signal)
     if per_channel:
-        raise MisfitError(
-            Remark("G255", "one value per channel, or one per row or column?", "", found, limit)
-        )
-    raise MisfitError(Remark("G252", "the signal that arrives has another shape", "", found, limit))
+        raise MisfitError(AmbiguousParameter(stored=stored, expected=signal))
+    raise _misfit("the signal that arrives has another shape", stored, signal)
+
+
+def _misfit(problem: str, stored: Shape, signal: Shape) -> MisfitError:
+    found, limit = f"shape {stored}", f"shape {signal}"
+    return MisfitError(ShapeContradiction(problem=problem, found=found, limit=limit))
 
 
 def _scalar(values: Float, signal: Shape) -> Reading:
-    stored, found, limit = values.shape, f"shape {values.shape}", f"shape {signal}"
+    stored = values.shape
     one = values.reshape((1,) * len(signal))
     if size(signal) > 1:
-        message = f"one value stands for all {size(signal)} neurons"
-        return Reading(one, (Remark("G206", message, found=found, limit=limit),))
-    message = "leading axes of length 1 are dropped"
-    return Reading(
-        one, (Remark("G205", message, found=found, limit=limit),) if len(stored) > 1 else ()
-    )
+        return Reading(one, (ScalarParameter(stored=stored, expected=signal),))
+    if len(stored) > 1:
+        return Reading(one, (LeadingAxesOfOne(stored=stored, expected=signal),))
+    return Reading(one)
 
 
 def _without_batch(values: Float, signal: Shape) -> Reading:
     """Drop the axes before those of ``signal``, if the values repeat along them."""
     lead, rest = values.shape[: -len(signal)], values.shape[-len(signal) :]
     rows = values.reshape(-1, *rest)
-    found, limit = f"shape {values.shape}", f"shape {signal}"
     if not (rows == rows[0]).all():
-        message = (
+        problem = (
             f"its values differ along the leading axes {lead}, which a batch axis would repeat"
         )
-        raise MisfitError(Remark("G252", message, "", found, limit))
+        raise _misfit(problem, values.shape, signal)
     reading = parameter_reading(np.ascontiguousarray(rows[0]), signal)
-    message = f"the leading axes {lead} repeat the same values: a batch axis, which is dropped"
-    return Reading(
-        reading.values, (Remark("G222", message, found=found, limit=limit), *reading.remarks)
-    )
+    dropped = BatchAxisDropped(stored=values.shape, expected=signal)
+    return Reading(reading.values, (dropped, *reading.findings))
 
 
-def parameter_remarks(layer: Elementwise, signal: Shape) -> tuple[Remark, ...]:
+def parameter_findings(layer: Elementwise, signal: Shape) -> tuple[ShapeFinding, ...]:
     """Return the repairs that fit all parameters to ``signal``, with parameter names.
 
     Raises ``MisfitError`` like ``parameter_reading``.
     """
-    repaired: dict[Remark, list[str]] = {}
-    refused: dict[Remark, list[str]] = {}
+    repaired: dict[ShapeFinding, list[str]] = {}
+    refused: dict[ShapeFinding, list[str]] = {}
     for name, values in parameters(layer).items():
         try:
-            for remark in parameter_reading(values, signal).remarks:
-                repaired.setdefault(remark, []).append(name)
+            for finding in parameter_reading(values, signal).findings:
+                repaired.setdefault(finding, []).append(name)
         except MisfitError as misfit:
-            refused.setdefault(misfit.remark, []).append(name)
-    for remark, names in refused.items():
-        raise MisfitError(_named(remark, names))
-    return tuple(_named(remark, names) for remark, names in repaired.items())
+            refused.setdefault(misfit.finding, []).append(name)
+    for finding, names in refused.items():
+        raise MisfitError(_named(finding, names))
+    return tuple(_named(finding, names) for finding, names in repaired.items())
 
 
-def _named(remark: Remark, names: list[str]) -> Remark:
-    listed = ", ".join(f"`{name}`" for name in names)
-    return replace(remark, message=f"{listed}: {remark.message}", field=names[0])
+def _named(finding: ShapeFinding, names: list[str]) -> ShapeFinding:
+    return finding.with_fields(parameters=tuple(names), field=names[0])
 
 
 def broadcast(values: Float, signal: Shape) -> Float:

@@ -1,6 +1,6 @@
 """The shapes that a layer takes and gives, and the certain repairs of a disagreement.
 
-Shapes have no batch and no time axis. Every reading except the literal is a ``Remark``. Without a
+Shapes have no batch and no time axis. Every reading except the literal is a finding. Without a
 certain reading, ``MisfitError`` is raised.
 """
 
@@ -10,8 +10,27 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import assert_never
 
-from nirc.analysis.parameters import fullest, parameter_remarks, parameters, strip
-from nirc.analysis.remark import MisfitError, Remark
+from nirc.analysis.parameters import (
+    MisfitError,
+    fullest,
+    parameter_findings,
+    parameters,
+    strip,
+)
+from nirc.diagnostics.shapes import (
+    BiasOfOtherSize,
+    DeclaredInputShape,
+    DeclaredShapeOverruled,
+    FlatSignal,
+    FlattenCountsBatch,
+    FlattenedForLinear,
+    InferredInputShape,
+    LeadingAxesOfOne,
+    ShapeContradiction,
+    ShapeFinding,
+    SignalReadAs,
+    UnknownShape,
+)
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.layers import (
     Conv,
@@ -34,7 +53,7 @@ class Fit:
 
     shape_in: Shape
     shape_out: Shape
-    remarks: tuple[Remark, ...] = ()
+    findings: tuple[ShapeFinding, ...] = ()
 
 
 def requirement(layer: Layer) -> Shape | None:
@@ -74,9 +93,8 @@ def fit(layer: Layer, arriving: Shape | None, wanted: Collection[Shape] = ()) ->
     """
     shape = arriving if arriving is not None else literal_shape(layer)
     if shape is None:
-        raise MisfitError(
-            Remark("G253", "its shape cannot be inferred from anything before it", own=True)
-        )
+        problem = "its shape cannot be inferred from anything before it"
+        raise MisfitError(UnknownShape(problem=problem))
     match layer:
         case Linear():
             return _linear(layer, shape)
@@ -87,7 +105,7 @@ def fit(layer: Layer, arriving: Shape | None, wanted: Collection[Shape] = ()) ->
         case Flatten():
             return _flatten(layer, shape, wanted)
         case Neuron() | Scale() | Delay():
-            return Fit(shape, shape, parameter_remarks(layer, shape))
+            return Fit(shape, shape, parameter_findings(layer, shape))
         case Input() | Output():
             return _port(layer, shape)
         case Subgraph():
@@ -100,25 +118,33 @@ def _linear(layer: Linear, shape: Shape) -> Fit:
     need = (*layer.weight.shape[:-2], layer.weight.shape[-1])
     _check_bias(layer.bias, layer.weight.shape[:-1])
     out = strip(layer.weight.shape[:-1])
-    found, limit = f"shape {shape}", f"shape {strip(need)}"
-    if shape == strip(need):
+    need = strip(need)
+    if shape == need:
         return Fit(shape, out)
-    if strip(shape) == strip(need):
-        message = "leading axes of length 1 are dropped"
-        return Fit(shape, out, (Remark("G205", message, "weight", found, limit),))
+    if strip(shape) == need:
+        dropped = LeadingAxesOfOne(field="weight", stored=shape, expected=need)
+        return Fit(shape, out, (dropped,))
     if size(shape) == size(need):
-        message = f"the signal is flattened to {size(need)} values"
-        return Fit(shape, out, (Remark("G215", message, "weight", found, limit),))
-    message = f"its weight takes {size(need)} values, {size(shape)} arrive"
-    raise MisfitError(Remark("G252", message, "weight", found, limit))
+        flattened = FlattenedForLinear(field="weight", stored=shape, expected=need)
+        return Fit(shape, out, (flattened,))
+    problem = f"its weight takes {size(need)} values, {size(shape)} arrive"
+    raise _misfit(problem, "weight", f"shape {shape}", f"shape {need}")
+
+
+def _misfit(
+    problem: str, field: str, found: str, limit: str, *, internal: bool = False
+) -> MisfitError:
+    return MisfitError(
+        ShapeContradiction(
+            problem=problem, field=field, found=found, limit=limit, is_internal=internal
+        )
+    )
 
 
 def _check_bias(bias: Float | None, rows: Shape) -> None:
     """Refuse a bias of another size. The reader lets some pass, see `layouts`."""
     if bias is not None and bias.size != size(rows):
-        message = "the bias does not match the weight"
-        found, limit = f"shape {bias.shape}", f"shape {rows}"
-        raise MisfitError(Remark("F110", message, "bias", found, limit, own=True))
+        raise MisfitError(BiasOfOtherSize(stored=bias.shape, rows=rows))
 
 
 def lacks_channels(layer: Layer, shape: Shape) -> bool:
@@ -129,7 +155,7 @@ def lacks_channels(layer: Layer, shape: Shape) -> bool:
 
 def _spatial(
     shape: Shape, channels: int | None, axes: int, field: str
-) -> tuple[Shape, tuple[Remark, ...]]:
+) -> tuple[Shape, tuple[ShapeFinding, ...]]:
     """Return the arriving shape as (channels, *spatial)."""
     core = shape
     while len(core) > axes + 1 and core[0] == 1:
@@ -137,52 +163,38 @@ def _spatial(
     if len(core) == axes and channels in (1, None):
         core = (1, *core)
     if len(core) != axes + 1 or (channels is not None and core[0] != channels):
-        limit = (
-            f"({channels if channels is not None else 'channels'}, "
-            f"{'length' if axes == 1 else 'height, width'})"
-        )
-        message = "the signal that arrives has other axes or channels"
+        first = "channels" if channels is None else channels
+        problem = "the signal that arrives has other axes or channels"
         if channels is not None and len(core) == axes + 1 and core[-1] == channels:
-            message += (
+            problem += (
                 ": its last axis has as many values as there are channels, which NIR puts first"
             )
-        raise MisfitError(Remark("G252", message, field, f"shape {shape}", limit))
+        limit = f"({first}, {'length' if axes == 1 else 'height, width'})"
+        raise _misfit(problem, field, f"shape {shape}", limit)
     if core == shape:
         return core, ()
-    return core, (Remark("G205", f"the signal is read as shape {core}", field, f"shape {shape}"),)
+    return core, (SignalReadAs(field=field, stored=shape, expected=core),)
 
 
 def _conv(layer: Conv, shape: Shape) -> Fit:
     channels = layer.weight.shape[1] * layer.groups
     _check_bias(layer.bias, layer.weight.shape[:1])
     declared = None if layer.input_shape is None else (channels, *layer.input_shape)
-    remarks: tuple[Remark, ...]
+    findings: tuple[ShapeFinding, ...]
     if (
         declared is not None
         and len(shape) == 1
         and len(declared) > 1
         and size(declared) == shape[0]
     ):
-        core, remarks = (
-            declared,
-            (
-                Remark(
-                    "G208",
-                    f"the flat signal is read as shape {declared}",
-                    "input_shape",
-                    f"shape {shape}",
-                ),
-            ),
-        )
+        core = declared
+        findings = (FlatSignal(declared=declared, arriving=shape),)
     else:
-        core, remarks = _spatial(shape, channels, layer.axes, "weight")
+        core, findings = _spatial(shape, channels, layer.axes, "weight")
     if declared is None:
-        remarks += (Remark("G214", f"its input is {core}", "input_shape"),)
+        findings += (InferredInputShape(arriving=core),)
     elif declared != core:
-        message = "the signal that arrives is trusted"
-        remarks += (
-            Remark("G208", message, "input_shape", str(declared), str(core), overrules=True),
-        )
+        findings += (DeclaredInputShape(declared=declared, arriving=core),)
     spatial = tuple(
         (n + before + after - d * (k - 1) - 1) // s + 1
         for n, (before, after), d, k, s in zip(
@@ -194,24 +206,25 @@ def _conv(layer: Conv, shape: Shape) -> Fit:
             strict=True,
         )
     )
-    return Fit(core, _positive((layer.weight.shape[0], *spatial), "weight", core), remarks)
+    return Fit(core, _positive((layer.weight.shape[0], *spatial), "weight", core), findings)
 
 
 def _pool(layer: Pool, shape: Shape) -> Fit:
-    core, remarks = _spatial(shape, None, 2, "kernel_size")
+    core, findings = _spatial(shape, None, 2, "kernel_size")
     spatial = tuple(
         (n + before + after - k) // s + 1
         for n, (before, after), k, s in zip(
             core[1:], layer.padding, layer.kernel, layer.stride, strict=True
         )
     )
-    return Fit(core, _positive((core[0], *spatial), "kernel_size", core), remarks)
+    return Fit(core, _positive((core[0], *spatial), "kernel_size", core), findings)
 
 
 def _positive(shape: Shape, field: str, arriving: Shape) -> Shape:
     if min(shape) < 1:
-        message, limit = "the kernel is larger than the padded input", "an output of 1 or more"
-        raise MisfitError(Remark("G252", message, field, f"input {arriving}", limit, own=True))
+        problem = "the kernel is larger than the padded input"
+        limit = "an output of 1 or more"
+        raise _misfit(problem, field, f"input {arriving}", limit, internal=True)
     return shape
 
 
@@ -222,19 +235,19 @@ def _flatten(layer: Flatten, shape: Shape, wanted: Collection[Shape]) -> Fit:
     batch = layer.input_shape is not None and len(layer.input_shape) == len(shape) + 1
     meant = literal is None or batch or (literal not in wanted and shifted in wanted)
     if meant and shifted is not None:
-        message = f"start_dim is read without the batch axis: {shape} becomes {shifted}"
-        return Fit(shape, shifted, (Remark("G209", message, "start_dim", str(layer.start_dim)),))
+        shift = FlattenCountsBatch(start_dim=layer.start_dim, arriving=shape, read_as=shifted)
+        return Fit(shape, shifted, (shift,))
     if literal is None:
-        found, limit = f"{layer.start_dim}..{layer.end_dim}", f"axes of {shape}"
-        raise MisfitError(
-            Remark("G252", "the axes to flatten do not exist", "start_dim", found, limit, own=True)
-        )
+        problem = "the axes to flatten do not exist"
+        found = f"{layer.start_dim}..{layer.end_dim}"
+        raise _misfit(problem, "start_dim", found, f"axes of {shape}", internal=True)
     return Fit(shape, literal)
 
 
 def _merged(shape: Shape, start: int, end: int) -> Shape | None:
     rank = len(shape)
-    start, end = (start + rank if start < 0 else start), (end + rank if end < 0 else end)
+    start = start + rank if start < 0 else start
+    end = end + rank if end < 0 else end
     if not 0 <= start <= end < rank:
         return None
     return (*shape[:start], size(shape[start : end + 1]), *shape[end + 1 :])
@@ -243,23 +256,25 @@ def _merged(shape: Shape, start: int, end: int) -> Shape | None:
 def _port(layer: Input | Output, shape: Shape) -> Fit:
     if layer.shape is None or layer.shape == shape:
         return Fit(shape, shape)
-    return Fit(shape, shape, (port_remark(type(layer).__name__, layer.shape, shape, "arrives"),))
+    kind = type(layer).__name__
+    return Fit(shape, shape, (port_overruled(kind, layer.shape, shape, arrives=True),))
 
 
-def port_remark(kind: str, declared: Shape, shape: Shape, trusted: str) -> Remark:
-    """Return the remark on an Input or Output (``kind``) with another shape than declared.
+def port_overruled(
+    kind: str, declared: Shape, shape: Shape, *, arrives: bool
+) -> DeclaredShapeOverruled:
+    """Return the finding about a port whose signal has another ``shape`` than declared.
 
-    ``trusted``: the origin of the shape, as the end of "than what ...".
+    ``kind``: Input or Output. ``arrives``: the shape is of the arriving signal, else of the nodes
+    behind.
     """
-    found, limit = str(declared), str(shape)
-    lead = leading_axes(declared, shape)
-    if lead is None:
-        message = f"the {kind} is declared otherwise than what {trusted}, which is trusted"
-        return Remark(
-            "G207", message, "shape", found, limit, overrules=size(declared) != size(shape)
-        )
-    message = f"the {kind} declares leading axes {lead}, of a batch or of time, which are dropped"
-    return Remark("G207", message, "shape", found, limit, harmless=size(lead) == 1)
+    return DeclaredShapeOverruled(
+        kind=kind,
+        declared=declared,
+        read_as=shape,
+        lead=leading_axes(declared, shape),
+        arrives=arrives,
+    )
 
 
 def leading_axes(declared: Shape, shape: Shape) -> Shape | None:

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from nirc.analysis.claims import Claim
-from nirc.analysis.parameters import strip
-from nirc.analysis.remark import MisfitError, Remark
-from nirc.analysis.shapes import fit, lacks_channels, port_remark, requirement
+from nirc.analysis.parameters import MisfitError, strip
+from nirc.analysis.shapes import fit, lacks_channels, port_overruled, requirement
+from nirc.diagnostics.shapes import (
+    AmbiguousParameter,
+    DeclaredInputShape,
+    EqualParameters,
+    FlattenedForLinear,
+    LeadingAxesOfOne,
+    ParameterPerChannel,
+    ShapeFinding,
+)
 from nirc.ir.arrays import Shape, size
 from nirc.ir.layers import Conv, Layer, Linear, Pool
 
 MOST_NEEDS = 32  # shapes to try: a hostile file may demand thousands
-REPAIRS = ("G205", "G215", "G208")  # of a consumer that takes a shape after a repair
+# Findings of a consumer that takes a shape after a repair.
+REPAIRS = LeadingAxesOfOne | FlattenedForLinear | DeclaredInputShape
 
 
 def source_shape(
@@ -22,8 +31,8 @@ def source_shape(
     *,
     sole: bool = True,
     needs_first: bool = False,
-) -> tuple[Shape | None, Remark | None]:
-    """Return the shape of an Input and a remark, or no shape if nothing determines it.
+) -> tuple[Shape | None, ShapeFinding | None]:
+    """Return the shape of an Input and a finding, or no shape if nothing determines it.
 
     Tried in order: the declaration, without leading axes of length 1, without leading batch or time
     axes if the consumers fix the axes, the demand of the arrays behind. The last may change the
@@ -34,9 +43,9 @@ def source_shape(
     if declared is None:
         return _undeclared(consumers, others), None
     for shape in _readings(declared, consumers, others, sole, needs_first):
-        return shape, None if shape == declared else port_remark(
-            "Input", declared, shape, "it feeds"
-        )
+        if shape == declared:
+            break
+        return shape, port_overruled("Input", declared, shape, arrives=False)
     return declared, None
 
 
@@ -95,9 +104,7 @@ def _needs(consumers: Collection[Layer], others: Sequence[Claim]) -> list[Shape]
 
 
 def _may_give_way(declared: Shape, shape: Shape, others: Sequence[Claim], sole: bool) -> bool:
-    """Return True if ``shape`` may replace the declaration: the same size, or agreed by all
-    others.
-    """
+    """Return True if ``shape`` has the declared size, or if all others agree on ``shape``."""
     if size(shape) == size(declared):
         return True
     if not sole or not all(claim.supports(shape) for claim in others):
@@ -114,25 +121,24 @@ def _is_ambiguous(layer: Layer, shape: Shape) -> bool:
     try:
         fit(layer, shape)
     except MisfitError as misfit:
-        return misfit.remark.code == "G255"
+        return isinstance(misfit.finding, AmbiguousParameter)
     return False
 
 
 def _asks_for(layer: Layer, shape: Shape) -> bool:
-    """Return True if a layer takes ``shape`` by its number of axes, not by one value per
-    channel.
-    """
+    """Return True if a layer takes ``shape`` by its axes, not by one value per channel."""
     if lacks_channels(layer, shape):
         return False
     return _takes(layer, shape) and not any(
-        remark.code == "G216" for remark in fit(layer, shape).remarks
+        isinstance(finding, ParameterPerChannel) for finding in fit(layer, shape).findings
     )
 
 
 def _takes(layer: Layer, shape: Shape, *, strict: bool = False) -> bool:
     """Return True if a layer takes ``shape``. Equal parameters in another number do not count."""
     try:
-        said = fit(layer, shape).remarks
+        findings = fit(layer, shape).findings
     except MisfitError:
         return False
-    return not any(r.code == "G221" or (strict and r.code in REPAIRS) for r in said)
+    refused = EqualParameters | REPAIRS if strict else EqualParameters
+    return not any(isinstance(finding, refused) for finding in findings)

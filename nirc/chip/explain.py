@@ -11,10 +11,10 @@ MOST_SUGGESTIONS = 3
 
 def finding_classes() -> dict[str, type[Finding]]:
     """Return the class of each code: nirc's own, then those of the installed backends."""
-    from nirc.diagnostics import dynamics, file, graph, passes, usage, writer
+    from nirc.diagnostics import dynamics, file, graph, passes, shapes, usage, writer
     from nirc.diagnostics.finding import declared
 
-    own = [declared(module) for module in (file, graph, writer, passes, dynamics, usage)]
+    own = [declared(module) for module in (file, graph, shapes, writer, passes, dynamics, usage)]
     chips = [backend.findings() for backend in registry.backends().values()]
     return {each.code: each for classes in (*own, *chips) for each in classes}
 

@@ -84,7 +84,11 @@ class Finding(_Record):
 
     def placed(self, where: str) -> Self:
         """Return the finding with ``where``, unless it has a place."""
-        return self if self.where else type(self)(**{**vars(self), "where": where})
+        return self if self.where else self.with_fields(where=where)
+
+    def with_fields(self, **fields: Any) -> Self:
+        """Return a copy with other values of ``fields``."""
+        return type(self)(**(vars(self) | fields))
 
     def words(self) -> Words:
         """Return the words of this finding."""

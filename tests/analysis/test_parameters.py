@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.analysis.parameters import broadcast, parameter_reading, strip
-from nirc.analysis.remark import MisfitError
+from nirc.analysis.parameters import MisfitError, broadcast, parameter_reading, strip
 from nirc.frontend.raw import RawNode
 from nirc.ir.arrays import Shape
 from tests.build import (
@@ -72,7 +71,7 @@ def test_a_parameter_has_one_reading(
 ) -> None:
     values = np.arange(np.prod(own, dtype=int), dtype=float).reshape(own)
     reading = parameter_reading(values, signal)
-    assert reading.values.shape == read_as and [r.code for r in reading.remarks] == (
+    assert reading.values.shape == read_as and [r.code for r in reading.findings] == (
         [code] if code else []
     )
     full = broadcast(values, signal).reshape(signal)
@@ -90,7 +89,7 @@ def test_a_parameter_has_one_reading(
 def test_or_none(own: Shape, signal: Shape, code: str) -> None:
     with pytest.raises(MisfitError) as refused:
         parameter_reading(counted(own), signal)
-    assert refused.value.remark.code == code
+    assert refused.value.finding.code == code
 
 
 @pytest.mark.parametrize(
@@ -101,9 +100,9 @@ def test_or_none(own: Shape, signal: Shape, code: str) -> None:
 )  # fmt: skip
 def test_equal_values_are_one_value_whatever_their_number(own: Shape, signal: Shape) -> None:
     reading = parameter_reading(np.full(own, 0.5), signal)
-    assert [r.code for r in reading.remarks] == ["G221"]
+    assert [r.code for r in reading.findings] == ["G221"]
     assert broadcast(np.full(own, 0.5), signal).tolist() == [0.5] * int(np.prod(signal))
-    assert parameter_reading(np.full(own, np.inf), signal).remarks
+    assert parameter_reading(np.full(own, np.inf), signal).findings
     with pytest.raises(MisfitError):
         parameter_reading(counted(own), signal)
 
@@ -119,7 +118,7 @@ def test_a_batch_axis_of_parameters_is_dropped_if_it_repeats_the_same_values(
     lead: Shape, row: Shape, signal: Shape, codes: list[str]
 ) -> None:
     values = np.broadcast_to(counted(row), (*lead, *row))
-    assert [r.code for r in parameter_reading(values, signal).remarks] == codes
+    assert [r.code for r in parameter_reading(values, signal).findings] == codes
     np.testing.assert_array_equal(broadcast(values, signal), broadcast(counted(row), signal))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nirc.analysis.remark import MisfitError
+from nirc.analysis.parameters import MisfitError
 from nirc.analysis.shapes import Fit, fit, requirement
 from nirc.diagnostics.log import Log
 from nirc.frontend.nodes import to_layers
@@ -46,7 +46,7 @@ def conv(weight: Shape, **fields: object) -> Layer:
 
 
 def codes(found: Fit) -> list[str]:
-    return [r.code for r in found.remarks]
+    return [r.code for r in found.findings]
 
 
 def neuron(shape: Shape) -> Layer:
@@ -135,7 +135,7 @@ def test_convolutions(
 def test_a_convolution_refuses_other_channels_axes_and_too_small_maps(arriving: Shape) -> None:
     with pytest.raises(MisfitError) as refused:
         fit(conv((4, 2, 3, 3)), arriving)
-    assert refused.value.remark.code == "G252"
+    assert refused.value.finding.code == "G252"
 
 
 def test_pools() -> None:
@@ -175,11 +175,11 @@ def test_a_signal_of_unknown_shape_takes_the_layer_s_own() -> None:
     assert fit(neuron((5,)), None).shape_in == (5,)
     with pytest.raises(MisfitError) as refused:
         fit(layer(scale(2.0)), None)
-    assert refused.value.remark.code == "G253"
+    assert refused.value.finding.code == "G253"
 
 
 def test_ports_trust_the_signal() -> None:
-    assert fit(Output((3,)), (3,)).remarks == () == fit(Output(None), (3,)).remarks
+    assert fit(Output((3,)), (3,)).findings == () == fit(Output(None), (3,)).findings
     assert codes(fit(Output((1, 3)), (3,))) == ["G207"] == codes(fit(Input((4,)), (3,)))
 
 

@@ -76,8 +76,8 @@ def layer(item: RawNode) -> Layer:
 def test_an_input_is_what_its_consumers_take(
     declared: Shape | None, consumer: RawNode, shape: Shape | None, code: str | None
 ) -> None:
-    found, remark = source_shape(declared, [layer(consumer)])
-    assert found == shape and (remark.code if remark else None) == code
+    found, finding = source_shape(declared, [layer(consumer)])
+    assert found == shape and (finding.code if finding else None) == code
 
 
 def test_several_inputs_keep_the_number_of_values_that_they_declare() -> None:
