@@ -8,6 +8,7 @@ from typing import Any, ClassVar, assert_never
 import numpy as np
 
 from nirc.analysis.parameters import broadcast
+from nirc.diagnostics.graph import InfiniteTimeConstant
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Shape, frozen
 from nirc.ir.layers import (
@@ -78,14 +79,9 @@ def _integrators(neuron: Neuron, origin: str, log: Log) -> Neuron:
             continue
         infinite = np.isinf(tau)
         gain: Float = getattr(neuron, gain_name)
-        log.warning(
-            "G211",
-            f"{int(infinite.sum())} of {tau.size} neurons have tau = inf and are read as "
-            "integrators",
-            where=f"{origin}/{neuron.file_field(tau_name)}",
-            found="inf",
-            help="r = inf is a gain of 1 per step; a finite r is read as that of an IF",
-        )
+        where = f"{origin}/{neuron.file_field(tau_name)}"
+        count = int(infinite.sum())
+        log.add(InfiniteTimeConstant(where=where, infinite=count, of=tau.size))
         neuron = _with(neuron, {gain_name: frozen(np.where(infinite & np.isinf(gain), 1.0, gain))})
     bad = [
         k

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from nirc.diagnostics.graph import NoInputOrOutput, NoPlaceForPort
 from nirc.diagnostics.log import Log
 from nirc.ir.layers import Input, LayerNode, Output
 from nirc.ir.program import Program
@@ -32,18 +33,10 @@ class CompletePorts:
                 port = program.fresh_name(f"{kind.__name__.lower()}_{node}", nodes)
                 nodes[port] = LayerNode(kind(None), program[node].origins)
                 edges.append((port, node) if kind is Input else (node, port))
-                log.warning(
-                    "G212",
-                    f"the graph has no {kind.__name__}; one is put at `{node}`",
-                    where=program[node].origins[0],
-                )
+                where = program[node].origins[0]
+                log.add(NoInputOrOutput(where=where, kind=kind.__name__, node=node))
                 ends.add(port)
             if not ends:
-                log.error(
-                    "G254",
-                    f"the graph has no {kind.__name__} and no node where one could be",
-                    where="nodes",
-                    help=f"add an {kind.__name__} node when exporting",
-                )
+                log.add(NoPlaceForPort(where="nodes", kind=kind.__name__))
         log.raise_if_errors()
         return program.rebuilt(nodes, edges)

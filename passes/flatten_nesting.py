@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.shapes import SubgraphPortUnclear
 from nirc.ir.layers import Input, LayerNode, Output, Subgraph
 from nirc.ir.program import Form, Program
 
@@ -69,15 +70,13 @@ class _Flat:
             else:
                 ports = [n for n, p in nested.nodes(LayerNode).items() if isinstance(p.layer, port)]
                 if len(ports) != 1:
-                    self.log.error(
-                        "G253",
-                        f"an edge reaches subgraph `{'.'.join(path)}`, which has {len(ports)} "
-                        f"{port.__name__} nodes",
+                    unclear = SubgraphPortUnclear(
                         where=payload.origins[0],
-                        found=", ".join(ports) or "none",
-                        limit=f"one {port.__name__}",
-                        help="let the edge name the inner node",
+                        path=".".join(path),
+                        kind=port.__name__,
+                        ports=tuple(ports),
                     )
+                    self.log.add(unclear)
                     return None
                 node = ports[0]
             path, payload = (*path, node), nested[node]

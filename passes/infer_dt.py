@@ -10,6 +10,7 @@ import numpy as np
 
 from nirc.analysis.step_gain import gain_is_per_step
 from nirc.analysis.time_step import AGREE, Evidence, agreed, from_pair
+from nirc.diagnostics.graph import GainPerStep
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Continuous, Population, Projection, populations_of
 from nirc.ir.program import Program
@@ -215,11 +216,7 @@ def _read_integrators(program: Program, log: Log) -> Program:
         if d.kind in ("I", "IF") and d.r is not None and not d.per_step:
             per_step = gain_is_per_step(d.r, program.dt_s)
             if per_step:
-                log.note(
-                    "G217",
-                    f"`{name}`: r is read as the gain of one step, as exporters mean it",
-                    where=f"{population.origins[0]}/r",
-                    found=f"{np.median(d.r):g}",
-                )
+                where = f"{population.origins[0]}/r"
+                log.add(GainPerStep(where=where, population=name, gain=float(np.median(d.r))))
             changed[name] = replace(population, dynamics=replace(d, per_step=per_step))
     return program.mapped(changed)

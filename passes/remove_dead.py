@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import networkx as nx
 
+from nirc.diagnostics.graph import DeadNode, OutputsDependOnNothing
 from nirc.diagnostics.log import Log
 from nirc.ir.layers import Input, LayerNode, Neuron, Output
 from nirc.ir.program import Program
@@ -37,17 +38,10 @@ class RemoveDead:
         keep = (used & _closure(graph, alive_roots)) | set(inputs)
         for node in graph:
             if node not in keep:
-                reason = "no output depends on it" if node not in used else "no signal reaches it"
-                log.warning(
-                    "G213", f"`{node}` is removed: {reason}", where=program[node].origins[0]
-                )
+                where = program[node].origins[0]
+                log.add(DeadNode(where=where, node=node, is_used=node in used))
         if not any(node in keep for node in outputs):
-            log.error(
-                "G254",
-                "no output depends on any input",
-                where="edges",
-                help="connect an Output when exporting",
-            )
+            log.add(OutputsDependOnNothing(where="edges"))
         log.raise_if_errors()
         return program.rebuilt(
             {n: p for n, p in program.nodes(LayerNode).items() if n in keep},

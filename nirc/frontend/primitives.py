@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from nirc.diagnostics.shapes import BatchAxisDropped
 from nirc.frontend.fields import Fields
 from nirc.ir.arrays import Float, Shape, frozen, size
 from nirc.ir.layers import (
@@ -75,16 +76,11 @@ def _bias(f: Fields, bias: Float, rows: Shape, others: Shape) -> Float:
     if bias.size == size(rows):
         return frozen(bias.reshape(rows))
     if bias.ndim > len(rows) and bias.shape[-len(rows) :] == rows:
-        lead = bias.shape[: -len(rows)]
         first = bias.reshape(-1, *rows)[0]
         if (bias == first).all():
-            message = (
-                f"`bias`: the leading axes {lead} repeat the same values: a batch axis, "
-                "which is dropped"
-            )
-            found = f"shape {bias.shape}"
-            limit = f"shape {rows}"
-            f.log.warning("G222", message, where=f"{f.raw.path}/bias", found=found, limit=limit)
+            where = f"{f.raw.path}/bias"
+            dropped = BatchAxisDropped(parameters=("bias",), stored=bias.shape, expected=rows)
+            f.log.add(dropped.placed(where))
             return frozen(first)
     if not (f.connected and bias.size in others):
         message = "the bias does not match the weight"
