@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.passes import ReadoutAdded, ReadoutNotNeeded
 from nirc.ir.arrays import frozen
 from nirc.ir.populations import Discrete, Population, Projection, Sink
 from nirc.ir.program import Program
@@ -15,10 +16,6 @@ from nirc.ir.rules import MEMBRANE, plain
 from nirc.ir.training import Training
 
 KINDS = ("li", "if")
-ADVICE = (
-    "--readout li:8 adds leaky integrators that are read, --readout if:1 spiking neurons; "
-    "or end with a LIF or LI"
-)
 STEPS = 8.0  # of `li` without a number
 THRESHOLD = 1.0  # of `if` without a number
 
@@ -39,11 +36,8 @@ class Readout:
         except ValueError:
             return None
         least = 1.0 if kind == "li" else 0.0
-        return (
-            Readout(kind, value)
-            if kind in KINDS and least <= value < np.inf and value > 0
-            else None
-        )
+        is_valid = kind in KINDS and least <= value < np.inf and value > 0
+        return Readout(kind, value) if is_valid else None
 
     @property
     def text(self) -> str:
@@ -61,9 +55,7 @@ class Readout:
 
 @dataclass(frozen=True)
 class AddReadout:
-    """Put readout neurons in front of each output that is not a population (only with
-    --readout).
-    """
+    """Put readout neurons in front of each output that is not a population (--readout)."""
 
     readout: Readout | None = None
     name: ClassVar[str] = "add-readout"
@@ -72,22 +64,16 @@ class AddReadout:
         """Add the neurons. Notes P318 for each output with neurons, warns P321 for the others."""
         if self.readout is None:
             return program
-        nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
+        nodes = dict(program.graph.nodes(data="payload"))
+        edges = list(program.edges())
         training = dict(program.training)
         for name, sink in program.nodes(Sink).items():
             into = program.into(name)
-            if (
-                len(into) == 1
-                and isinstance(program[into[0][0]], Population)
-                and into[0][1].is_wire
-            ):
-                log.warning(
-                    "P321",
-                    f"output `{name}` is read from the neurons `{into[0][0]}`: --readout adds none",
-                    where=sink.origins[0],
-                    found=self.readout.text,
-                    limit="outputs that are linear layers",
-                    help="leave --readout away, or end the network with a linear layer",
+            where, text = sink.origins[0], self.readout.text
+            if _is_read_directly(program, into):
+                population = into[0][0]
+                log.add(
+                    ReadoutNotNeeded(where=where, output=name, population=population, readout=text)
                 )
                 continue
             readout = program.fresh_name(f"{name}.readout", nodes)
@@ -95,10 +81,10 @@ class AddReadout:
             nodes[readout] = Population(sink.shape, self.readout.neurons(sink.n), sink.origins)
             edges = [(s, readout if t == name else t, p) for s, t, p in edges]
             edges.append((readout, name, Projection(origins=sink.origins)))
-            log.note(
-                "P318",
-                f"output `{name}` is read from {sink.n} neurons that were added",
-                where=sink.origins[0],
-                found=self.readout.text,
-            )
+            log.add(ReadoutAdded(where=where, output=name, neurons=sink.n, readout=text))
         return program.rebuilt(nodes, edges, training=training)
+
+
+def _is_read_directly(program: Program, into: list[tuple[str, Projection]]) -> bool:
+    """Return True if an output shows one unchanged population."""
+    return len(into) == 1 and isinstance(program[into[0][0]], Population) and into[0][1].is_wire

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, assert_never
 import numpy as np
 
 from nirc.analysis.parameters import broadcast
+from nirc.diagnostics.file import ValueOutsideDomain
 from nirc.diagnostics.graph import InfiniteTimeConstant
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Shape, frozen
@@ -70,9 +71,7 @@ def _broadcast(layer: Layer, shape: Shape) -> Layer:
 
 
 def _integrators(neuron: Neuron, origin: str, log: Log) -> Neuron:
-    """Read tau = inf, the export of beta = 1, with r = inf (or w_in = inf) as a gain of 1 per
-    step.
-    """
+    """Read tau = inf, the export of beta = 1. With it, r (or w_in) = inf is a gain of 1 a step."""
     for tau_name, gain_name in (("tau_mem_s", "r"), ("tau_syn_s", "w_in")):
         tau: Float | None = getattr(neuron, tau_name)
         if tau is None or not np.isinf(tau).any():
@@ -83,28 +82,26 @@ def _integrators(neuron: Neuron, origin: str, log: Log) -> Neuron:
         count = int(infinite.sum())
         log.add(InfiniteTimeConstant(where=where, infinite=count, of=tau.size))
         neuron = _with(neuron, {gain_name: frozen(np.where(infinite & np.isinf(gain), 1.0, gain))})
-    bad = [
-        k
-        for k, v in neuron.parameters().items()
-        if not k.startswith("tau") and not np.isfinite(v).all()
-    ]
-    for field in bad:
-        log.error(
-            "F110",
-            f"field `{field}` is infinite where the time constant is finite",
-            where=f"{origin}/{field}",
-            found="inf",
-            limit="finite",
-            help="check the export",
-        )
-    if (
-        neuron.kind in MEMBRANE_ONLY
-        and neuron.tau_mem_s is not None
-        and np.isinf(neuron.tau_mem_s).all()
-    ):
-        kind = MEMBRANE_ONLY[neuron.kind]
-        return replace(neuron, kind=kind, tau_mem_s=None, v_leak=None)
-    return neuron
+    _refuse_infinite(neuron, origin, log)
+    kind = MEMBRANE_ONLY.get(neuron.kind)
+    if kind is None or neuron.tau_mem_s is None or not np.isinf(neuron.tau_mem_s).all():
+        return neuron
+    return replace(neuron, kind=kind, tau_mem_s=None, v_leak=None)
+
+
+def _refuse_infinite(neuron: Neuron, origin: str, log: Log) -> None:
+    """Report F110 for each infinite parameter that is no time constant."""
+    for field, values in neuron.parameters().items():
+        if not field.startswith("tau") and not np.isfinite(values).all():
+            log.add(
+                ValueOutsideDomain(
+                    where=f"{origin}/{field}",
+                    problem=f"field `{field}` is infinite where the time constant is finite",
+                    found="inf",
+                    limit="finite",
+                    help="check the export",
+                )
+            )
 
 
 def _with(neuron: Neuron, parameters: dict[str, Float]) -> Neuron:

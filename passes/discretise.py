@@ -9,13 +9,15 @@ from typing import ClassVar
 import numpy as np
 
 from nirc.analysis.time_step import MAX_STEPS, steps_of_delay
+from nirc.diagnostics.file import ValueOutsideDomain
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import Float
+from nirc.diagnostics.passes import DelayRounded, TimeConstantBelowStep
 from nirc.ir.populations import Continuous, Discrete, Population, Projection, populations_of
 from nirc.ir.program import Form, Program
 from nirc.writers.nir import WRITER as LETTER
-from nirc.writers.writer import Reading, Setting
+from nirc.writers.writer import Reading, Setting, Writer
 
+TOLERANCE_STEPS = 1e-3  # of a delay
 MAX_VALUE = 1e100  # of a coefficient or weight, and of a chain: squares and sums stay finite
 
 
@@ -40,7 +42,7 @@ class Discretise:
             d = writer.step(c, population.n, setting)
             training[name] = self.reading.training(c, setting)
             nodes[name] = population.with_dynamics(d)
-            _refuse_fast(population, c, d, dt_s, self.reading, log)
+            _refuse_fast(population, c, d, dt_s, writer, log)
         edges = [(s, t, _in_steps(p, program.dt_s, log)) for s, t, p in program.edges()]
         _refuse_overflow(nodes, edges, log)
         log.raise_if_errors()
@@ -52,7 +54,7 @@ def _refuse_fast(
     c: Continuous,
     d: Discrete,
     dt_s: float | None,
-    reading: Reading,
+    writer: Writer,
     log: Log,
 ) -> None:
     """Report P303 if a state oscillates, because its time constant is below the time step."""
@@ -62,37 +64,19 @@ def _refuse_fast(
         ("tau_syn", c.tau_syn_s, d.decay_syn),
     ):
         if tau_s is not None and decay is not None and (decay < 0).any():
-            log.error(
-                "P303",
-                f"{int((decay < 0).sum())} of {tau_s.size} neurons have a {name} below the time "
-                "step",
-                where=f"{population.origins[0]}/{name}",
-                found=f"{tau_s.min():g} s",
-                limit="" if dt_s is None else f"dt = {dt_s:g} s",
-                help=_slower(tau_s, reading),
+            log.add(
+                TimeConstantBelowStep(
+                    where=f"{population.origins[0]}/{name}",
+                    parameter=name,
+                    below=int((decay < 0).sum()),
+                    neurons=tau_s.size,
+                    fastest_s=float(tau_s.min()),
+                    dt_s=dt_s,
+                    writer="" if writer.name == LETTER.name else writer.name,
+                    writer_title=writer.title,
+                    writer_asks_dt=any(choice.key == "dt" for choice in writer.choices),
+                )
             )
-
-
-def _slower(tau_s: Float, reading: Reading) -> str:
-    """Return advice for this file: a step that resolves the fastest neuron, or the writer's
-    choice.
-    """
-    fastest = float(tau_s.min())
-    if any(c.key == "dt" for c in reading.writer.choices):
-        return (
-            f"another dt of the export: --from {reading.writer.name},dt=SECONDS, or another writer"
-        )
-    if reading.writer.name != LETTER.name:
-        title = reading.writer.title
-        return (
-            f"the file does not tell {title}'s dt: give the one of the export, below "
-            f"{fastest:.2g} s, with --dt"
-        )
-    return (
-        "if the network ran with such steps, its decay is no Euler step: --discretise "
-        "exponential. Else give its "
-        f"own step, --dt {fastest / 10:.1g} or less"
-    )
 
 
 def _refuse_overflow(
@@ -110,13 +94,17 @@ def _refuse_overflow(
         numbers.append((p.origins[0] if p.origins else f"edges/{source}/{target}", most))
     for where, most in numbers:
         if not most <= MAX_VALUE:
-            log.error(
-                "F110",
-                "parameters, or their product along linear layers, are too large to compute with",
-                where=where,
-                found=f"{most:.3g}",
-                limit=f"{MAX_VALUE:g}",
-                help="check the training run or the export",
+            problem = (
+                "parameters, or their product along linear layers, are too large to compute with"
+            )
+            log.add(
+                ValueOutsideDomain(
+                    where=where,
+                    problem=problem,
+                    found=f"{most:.3g}",
+                    limit=f"{MAX_VALUE:g}",
+                    help="check the training run or the export",
+                )
             )
 
 
@@ -127,35 +115,28 @@ def _largest(values: Iterable[object]) -> float:
 
 
 def _in_steps(projection: Projection, dt_s: float | None, log: Log) -> Projection:
+    where = "/".join(projection.origins[:1])
     biases = tuple(
-        replace(b, onset_steps=_steps(b.onset_s, dt_s, projection, log)) for b in projection.biases
+        replace(b, onset_steps=_steps(b.onset_s, dt_s, where, log)) for b in projection.biases
     )
-    return replace(
-        projection, delay_steps=_steps(projection.delay_s, dt_s, projection, log), biases=biases
-    )
+    delay_steps = _steps(projection.delay_s, dt_s, where, log)
+    return replace(projection, delay_steps=delay_steps, biases=biases)
 
 
-def _steps(delay_s: float, dt_s: float | None, projection: Projection, log: Log) -> int:
+def _steps(delay_s: float, dt_s: float | None, where: str, log: Log) -> int:
+    """Return the nearest number of steps, and report P304 if it is not near enough."""
     steps = steps_of_delay(delay_s, dt_s)
     if not steps or dt_s is None:
         return 0
     exact = delay_s / dt_s
-    if exact > MAX_STEPS:
-        log.error(
-            "P304",
-            "a delay takes too many steps",
-            where="/".join(projection.origins[:1]),
-            found=f"{delay_s:g} s, {exact:.4g} steps",
-            limit=f"{MAX_STEPS} steps",
-            help="delays are in seconds: give a longer --dt, or shorten the delay",
-        )
-    elif abs(exact - steps) > 1e-3:
-        log.warning(
-            "P304",
-            f"a delay of {delay_s:g} s becomes {steps} step(s)",
-            where="/".join(projection.origins[:1]),
-            found=f"{exact:.4g} steps",
-            limit="whole steps",
-            help="give a --dt that divides the delay",
+    if exact > MAX_STEPS or abs(exact - steps) > TOLERANCE_STEPS:
+        log.add(
+            DelayRounded(
+                where=where,
+                delay_s=delay_s,
+                exact_steps=exact,
+                steps=steps,
+                most_steps=MAX_STEPS,
+            )
         )
     return steps

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.passes import AnalogSignal, NothingToCompile
+from nirc.diagnostics.passes import AnalogSignal, NothingToCompile, OutputNotFromNeurons
 from nirc.ir.arrays import frozen
 from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source, populations_of
 from nirc.ir.program import Program
-from nirc.passes.add_readout import ADVICE
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class OutputRule:
     sums: bool = False
     delays: bool = False
     inputs: bool = False
-    help: str = ADVICE
+    help: str = OutputNotFromNeurons.advice
 
 
 def refuse_without_neurons(program: Program, log: Log) -> None:
@@ -57,14 +56,15 @@ def refuse_outputs(program: Program, rule: OutputRule, log: Log) -> None:
         into = program.into(name)
         reason = _reason(program, into, rule)
         if reason:
-            log.error(
-                "P308",
-                f"output `{name}` {reason}",
-                where=sink.origins[0],
-                found=", ".join(f"`{source}`" for source, _ in into),
-                limit="outputs come directly from neurons",
-                source=rule.source,
-                help=rule.help,
+            log.add(
+                OutputNotFromNeurons(
+                    where=sink.origins[0],
+                    output=name,
+                    problem=reason,
+                    nodes=tuple(source for source, _ in into),
+                    source=rule.source,
+                    advice=rule.help,
+                )
             )
 
 

@@ -23,16 +23,11 @@ class RemoveDead:
         """Warns G213 for each. Raises ``InputError`` (G254) if no output depends on anything."""
         graph = program.graph
         layers = {n: p.layer for n, p in program.nodes(LayerNode).items()}
-        outputs = [
-            n
-            for n, layer in layers.items()
-            if isinstance(layer, Output) and not graph.out_degree(n)
-        ]
-        inputs = [
-            n for n, layer in layers.items() if isinstance(layer, Input) and not graph.in_degree(n)
-        ]
-        # Neurons without input stay: a leak above the threshold or a start value may make them
-        # fire.
+        last = [n for n in graph if not graph.out_degree(n)]
+        first = [n for n in graph if not graph.in_degree(n)]
+        outputs = [n for n in last if isinstance(layers[n], Output)]
+        inputs = [n for n in first if isinstance(layers[n], Input)]
+        # Neurons without input stay. A leak above the threshold or a start value may let them fire.
         alive_roots = [*inputs, *(n for n, layer in layers.items() if isinstance(layer, Neuron))]
         used = _closure(graph.reverse(copy=False), outputs)
         keep = (used & _closure(graph, alive_roots)) | set(inputs)

@@ -11,6 +11,7 @@ import numpy as np
 
 from nirc.analysis.feedback import feedback_edges
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.passes import LinearLoop, TooManyPaths
 from nirc.ir import layers as nir
 from nirc.ir import linear
 from nirc.ir.arrays import Float, frozen, size
@@ -37,14 +38,8 @@ class ToPopulations:
         arcs: list[Arc] = [(s, t, Projection(origins=())) for s, t, _ in program.edges()]
         for name in _sources_first(program, linear_nodes):
             if (paths := _paths_without(name, program[name], arcs)) > self.max_projections:
-                log.error(
-                    "P307",
-                    "linear nodes branch and join so often that their paths cannot be listed",
-                    where=program[name].origins[0],
-                    found=f"{paths} paths",
-                    limit=self.max_projections,
-                    help="merge parallel linear layers before exporting",
-                )
+                where = program[name].origins[0]
+                log.add(TooManyPaths(where=where, paths=paths, most=self.max_projections))
                 log.raise_if_errors()
             arcs = _eliminate(name, program[name], arcs)
         kept = {n: node for n, node in nodes.items() if node is not None}
@@ -76,13 +71,7 @@ def _refuse_linear_loops(program: Program, linear_nodes: list[str], log: Log) ->
     for members in nx.strongly_connected_components(graph):
         first = min(members)
         if len(members) > 1 or graph.has_edge(first, first):
-            log.error(
-                "P305",
-                f"`{first}` feeds itself without a neuron in between",
-                where=program[first].origins[0],
-                found=" -> ".join(sorted(members)[:6]),
-                help="put a neuron into the loop, or remove it",
-            )
+            log.add(LinearLoop(where=program[first].origins[0], nodes=tuple(sorted(members))))
     log.raise_if_errors()
 
 
@@ -94,9 +83,7 @@ def _sources_first(program: Program, linear_nodes: list[str]) -> list[str]:
 
 
 def _paths_without(name: str, payload: LayerNode, arcs: list[Arc]) -> int:
-    """Return the number of arcs after ``name`` is eliminated: one for each path through the
-    node.
-    """
+    """Return the number of arcs without ``name``. Each path through the node becomes an arc."""
     into = sum(t == name for _, t, _ in arcs)
     out = sum(s == name for s, _, _ in arcs)
     delays = np.unique(payload.layer.delay_s).size if isinstance(payload.layer, nir.Delay) else 1
@@ -148,7 +135,8 @@ def _bias(payload: LayerNode) -> Float | None:
 def _operators(payload: LayerNode) -> tuple[LinearOp, ...]:
     """Return the linear operators of a node on flat vectors. Flatten and inner ports have none."""
     layer = payload.layer
-    shape_in, shape_out = payload.shape_in or (1,), payload.shape_out or (1,)
+    shape_in = payload.shape_in or (1,)
+    shape_out = payload.shape_out or (1,)
     match layer:
         case nir.Linear() if layer.weight.ndim == 2:
             return (linear.Dense(layer.weight),)
@@ -182,9 +170,7 @@ def _operators(payload: LayerNode) -> tuple[LinearOp, ...]:
 
 
 def _blocks(weight: Float) -> linear.Sparse:
-    """Turn a weight of over two axes into block matrices, one for each index of the leading
-    axes.
-    """
+    """Turn a weight of over two axes into one block for each index of the leading axes."""
     *lead, rows, columns = weight.shape
     blocks = size(tuple(lead))
     block, row, column = np.nonzero(weight.reshape(blocks, rows, columns))

@@ -295,6 +295,20 @@ class TooManyEntries(Finding):
         )
 
 
+class TooManyPaths(TooManyEntries):
+    """Too many paths of linear nodes between two populations."""
+
+    paths: int
+
+    def words(self) -> Words:
+        return Words(
+            "linear nodes branch and join so often that their paths cannot be listed",
+            found=f"{self.paths} paths",
+            limit=self.most,
+            help="merge parallel linear layers before exporting",
+        )
+
+
 class OutputNotFromNeurons(Finding):
     code = "P308"
     title = "an output does not come directly from neurons"
