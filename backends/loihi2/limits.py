@@ -7,7 +7,6 @@ sheet, section 1.2. Certainty: S read in the source, M measured, I inferred, ? c
 
 from __future__ import annotations
 
-from nirc.backends.loihi2 import findings
 from nirc.chip.target import Limit, Target
 
 LOGS = "lava-dl 0.6.0, partitioner logs in tutorials/lava/lib/dl/netx"
@@ -86,23 +85,16 @@ def _variant(
         "Loihi 2",
         description,
         (
-            Limit("cores", cores, findings.TooManyCores, cores_source, certainty),
-            Limit("chips", chips, findings.TooManyCores, REPORTS, "I"),
-            Limit("neurons of a core", 4096, findings.GroupTooLarge, LOGS, "I"),
-            Limit("neuron groups of a core", 8, findings.TooManyGroups, LOGS, "I"),
-            Limit("input axons of a core", 16000, findings.TooManyInputAxons, LOGS, "I"),
-            Limit("axon maps of a core", 16000, findings.TooManyAxonMaps, LOGS, "I"),
-            Limit("output axons of a core", 16000, findings.TooManyOutputAxons, LOGS, "I"),
-            Limit(
-                "synapse memory of a core",
-                12000,
-                findings.TooManySynapses,
-                LOGS,
-                "S",
-                "64-bit words",
-            ),
-            Limit("shared memory of a core", 120_000, findings.TooMuchMemory, LOGS, "I", "bytes"),
-            Limit("delay", DELAY[1], findings.DelayTooLong, DENSE_MODELS, "S", "steps"),
+            Limit("cores", cores, "L801", cores_source, certainty),
+            Limit("chips", chips, "L801", REPORTS, "I"),
+            Limit("neurons of a core", 4096, "L802", LOGS, "I"),
+            Limit("neuron groups of a core", 8, "L803", LOGS, "I"),
+            Limit("input axons of a core", 16000, "L804", LOGS, "I"),
+            Limit("axon maps of a core", 16000, "L805", LOGS, "I"),
+            Limit("output axons of a core", 16000, "L806", LOGS, "I"),
+            Limit("synapse memory of a core", 12000, "L807", LOGS, "S", "64-bit words"),
+            Limit("shared memory of a core", 120_000, "L808", LOGS, "I", "bytes"),
+            Limit("delay", DELAY[1], "L809", DENSE_MODELS, "S", "steps"),
         ),
     )
 

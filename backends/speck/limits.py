@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nirc.backends.speck import findings
 from nirc.chip.target import Limit, Target
 
 if TYPE_CHECKING:
     from nirc.backends.speck.network import Network
-    from nirc.diagnostics.finding import Finding
 
 DATASHEET = "Speck datasheet, 2023"
 SINABS = "sinabs 3.1.3, chips/dynapcnn.py"
@@ -91,9 +89,9 @@ def _variant(variant: str, part: str, description: str) -> Target:
         return call
 
     def limit(
-        name: str, most: int, finding: type[Finding], source: str, certainty: str = "S", **kw: Any
+        name: str, most: int, code: str, source: str, certainty: str = "S", **kw: Any
     ) -> Limit:
-        return Limit(name, most, finding, source, certainty, **kw)
+        return Limit(name, most, code, source, certainty, **kw)
 
     return Target(
         "speck",
@@ -101,67 +99,30 @@ def _variant(variant: str, part: str, description: str) -> Target:
         part,
         description,
         (
-            limit("cores", len(CORES), findings.CannotPlace, SINABS),
+            limit("cores", len(CORES), "S711", SINABS),
             limit(
                 "kernel size",
                 KERNEL[1],
-                findings.KernelTooLarge,
+                "S701",
                 DATASHEET,
                 unit="pixels",
                 measure=of("kernel_size"),
             ),
-            limit("stride", STRIDES[-1], findings.Stride, DATASHEET, unit="(1, 2, 4, 8)"),
+            limit("stride", STRIDES[-1], "S702", DATASHEET, unit="(1, 2, 4, 8)"),
+            limit("padding", PADDING[1], "S703", DATASHEET, unit="pixels", measure=of("padding")),
             limit(
-                "padding",
-                PADDING[1],
-                findings.Padding,
-                DATASHEET,
-                unit="pixels",
-                measure=of("padding"),
+                "input map", INPUT_MAP, "S704", DATASHEET, unit="pixels", measure=of("input_map")
             ),
             limit(
-                "input map",
-                INPUT_MAP,
-                findings.MapTooLarge,
-                DATASHEET,
-                unit="pixels",
-                measure=of("input_map"),
+                "output map", OUTPUT_MAP, "S704", DATASHEET, unit="pixels", measure=of("output_map")
             ),
-            limit(
-                "output map",
-                OUTPUT_MAP,
-                findings.MapTooLarge,
-                DATASHEET,
-                unit="pixels",
-                measure=of("output_map"),
-            ),
-            limit(
-                "input channels",
-                CHANNELS,
-                findings.TooManyInputChannels,
-                DATASHEET,
-                measure=of("input_channels"),
-            ),
-            limit("pooling", POOLINGS[-1], findings.Pooling, DATASHEET, unit="(1, 2, 4)"),
-            limit(
-                "kernel memory",
-                max(c.kernel for c in CORES),
-                findings.KernelMemory,
-                SINABS,
-                unit="words",
-            ),
-            limit(
-                "neuron memory",
-                max(c.neuron for c in CORES),
-                findings.NeuronMemory,
-                SINABS,
-                unit="words",
-            ),
-            limit(
-                "bias memory", max(c.bias for c in CORES), findings.BiasMemory, SINABS, unit="words"
-            ),
-            limit("destinations", 2, findings.TooManyDestinations, DATASHEET, unit="per core"),
-            limit("classes of the readout layer", READOUT_CLASSES, findings.Readout, ERRATA),
+            limit("input channels", CHANNELS, "S705", DATASHEET, measure=of("input_channels")),
+            limit("pooling", POOLINGS[-1], "S706", DATASHEET, unit="(1, 2, 4)"),
+            limit("kernel memory", max(c.kernel for c in CORES), "S707", SINABS, unit="words"),
+            limit("neuron memory", max(c.neuron for c in CORES), "S708", SINABS, unit="words"),
+            limit("bias memory", max(c.bias for c in CORES), "S709", SINABS, unit="words"),
+            limit("destinations", 2, "S710", DATASHEET, unit="per core"),
+            limit("classes of the readout layer", READOUT_CLASSES, "S719", ERRATA),
         ),
     )
 

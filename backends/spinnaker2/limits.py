@@ -9,7 +9,6 @@ chosen by us.
 
 from __future__ import annotations
 
-from nirc.backends.spinnaker2 import findings
 from nirc.chip.target import Limit, Target
 
 SCRIPTS = "users' scripts for py-spinnaker2"
@@ -71,30 +70,15 @@ def _variant(variant: str, description: str, *, chips: int, source: str) -> Targ
         "SpiNNaker2",
         description,
         (
-            Limit(
-                "processing elements",
-                chips * PES,
-                findings.TooManyProcessingElements,
-                f"{SURVEY}; 152 on the die",
-                "R",
-            ),
-            Limit("chips", chips, findings.TooManyProcessingElements, source),
-            Limit("neurons of a processing element", MAX_ATOMS, findings.TooManyNeurons, GENERATED),
-            Limit("pixels of a convolution on one", MAX_PIXELS, findings.TooManyNeurons, PAPER),
-            Limit(
-                "memory of a processing element",
-                DYN_BYTES,
-                findings.SynapseMemory,
-                GENERATED,
-                "I",
-                "bytes",
-            ),
-            Limit("routing entries of a chip", ROUTER_ENTRIES, findings.RoutingTable, MACHINE),
-            Limit("weight", WEIGHT[1], findings.ValueOutsideRange, IMPORTER, unit="without delays"),
-            Limit("weight with delays", DELAYED_WEIGHT[1], findings.ValueOutsideRange, SCRIPTS),
-            Limit(
-                "delay", DELAY[1], findings.ValueOutsideRange, SCRIPTS, unit="steps, on top of one"
-            ),
+            Limit("processing elements", chips * PES, "N901", f"{SURVEY}; 152 on the die", "R"),
+            Limit("chips", chips, "N901", source),
+            Limit("neurons of a processing element", MAX_ATOMS, "N902", GENERATED),
+            Limit("pixels of a convolution on one", MAX_PIXELS, "N902", PAPER),
+            Limit("memory of a processing element", DYN_BYTES, "N903", GENERATED, "I", "bytes"),
+            Limit("routing entries of a chip", ROUTER_ENTRIES, "N904", MACHINE),
+            Limit("weight", WEIGHT[1], "N910", IMPORTER, unit="without delays"),
+            Limit("weight with delays", DELAYED_WEIGHT[1], "N910", SCRIPTS),
+            Limit("delay", DELAY[1], "N910", SCRIPTS, unit="steps, on top of one"),
         ),
     )
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from nirc.backends.xylo import findings
 from nirc.chip.target import Limit, Target
 
 if TYPE_CHECKING:
@@ -68,63 +67,32 @@ def _variant(
         part,
         description,
         (
+            Limit("input channels", 16, "X501", OVERVIEW, measure=of("input_channels")),
+            Limit("hidden neurons", hidden, "X502", OVERVIEW, measure=of("hidden_neurons")),
+            Limit("output neurons", outputs, "X503", OVERVIEW, measure=of("output_neurons")),
+            Limit("fan-out of one neuron", fan_out, "X504", OVERVIEW, measure=of("fan_out")),
             Limit(
-                "input channels", 16, findings.TooManyInputs, OVERVIEW, measure=of("input_channels")
-            ),
-            Limit(
-                "hidden neurons",
-                hidden,
-                findings.TooManyHidden,
-                OVERVIEW,
-                measure=of("hidden_neurons"),
-            ),
-            Limit(
-                "output neurons",
-                outputs,
-                findings.TooManyOutputs,
-                OVERVIEW,
-                measure=of("output_neurons"),
-            ),
-            Limit(
-                "fan-out of one neuron",
-                fan_out,
-                findings.FanOutTooLarge,
-                OVERVIEW,
-                measure=of("fan_out"),
-            ),
-            Limit(
-                "recurrent entries",
-                entries,
-                findings.TooManyRecurrentEntries,
-                RAM,
-                entries_certainty,
-                measure=of("entries"),
+                "recurrent entries", entries, "X505", RAM, entries_certainty, measure=of("entries")
             ),
             Limit(
                 "synaptic states per neuron",
                 synapses,
-                findings.TooManySynapticStates,
+                "X509",
                 OVERVIEW,
                 measure=of("synaptic_states"),
             ),
             # Rules about the order of the neurons: place.py decides them.
             Limit(
-                "neurons that inputs reach",
-                first or hidden,
-                findings.InputPlacesTaken,
-                MAPPER,
-                unit="first neurons",
+                "neurons that inputs reach", first or hidden, "X506", MAPPER, unit="first neurons"
             ),
             Limit(
                 "neurons that outputs leave from",
                 last or hidden,
-                findings.OutputPlacesTaken,
+                "X507",
                 MAPPER,
                 unit="last neurons",
             ),
-            Limit(
-                "clock", clock_hz, findings.ClockTooSlow, clock_source, clock_certainty, unit="Hz"
-            ),
+            Limit("clock", clock_hz, "X511", clock_source, clock_certainty, unit="Hz"),
         ),
     )
 

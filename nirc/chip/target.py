@@ -15,22 +15,22 @@ Measure = Callable[[Any], Iterable[tuple[str, int]]]  # network -> (where, value
 class Limit:
     """The largest value of one resource.
 
-    ``finding``: the diagnostic of a network above the limit. ``certainty``: S read in the source,
-    M measured, R reported by a survey, I inferred, ? chosen.
+    ``code``: of the diagnostic of a network above the limit. ``certainty``: S read in the source, M
+    measured, R reported by a survey, I inferred, ? chosen.
     """
 
     name: str
     max: int
-    finding: type[Finding]
+    code: str
     source: str
     certainty: str = "S"
     unit: str = ""
     measure: Measure | None = None
 
     @property
-    def code(self) -> str:
-        """The code of the diagnostic."""
-        return self.finding.code
+    def finding(self) -> type[Finding]:
+        """The class of the diagnostic, once the chip's findings have been imported."""
+        return Finding.by_code[self.code]
 
 
 @dataclass(frozen=True)

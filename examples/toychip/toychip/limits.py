@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nirc.chip.target import Limit, Target
-from nirc.diagnostics.passes import ChipLacks
 from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
 
@@ -26,8 +25,8 @@ TOY = Target(
     "TOY-1",
     "a chip that does not exist",
     (
-        Limit("input channels", 16, ChipLacks, SHEET, measure=total(Source)),
-        Limit("neurons", 64, ChipLacks, SHEET, measure=total(Population)),
-        Limit("output neurons", 8, ChipLacks, SHEET, measure=total(Sink)),
+        Limit("input channels", 16, "P320", SHEET, measure=total(Source)),
+        Limit("neurons", 64, "P320", SHEET, measure=total(Population)),
+        Limit("output neurons", 8, "P320", SHEET, measure=total(Sink)),
     ),
 )
