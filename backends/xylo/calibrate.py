@@ -109,7 +109,7 @@ class _Xylo:
         return [run(integer, inputs).output]
 
     def affordable(self, integer: Program, start: Program) -> bool:
-        """Brakes cost an entry of fan-out each: no variant may be lost by them."""
+        """Self-inhibition costs an entry of fan-out. No variant may be lost by it."""
         mine, before = (lower(p, Log()) for p in (integer, start))
         return all(not excesses(mine, v) or excesses(before, v) for v in VARIANTS)
 

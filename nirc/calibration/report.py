@@ -61,7 +61,7 @@ def _setting(f: gains.SearchResult, parameters: Parameters) -> dict[str, Any]:
     if parameters.drift:
         entry["drift"] = gains.factor(s.drift)
     if parameters.self_inhibition:
-        entry["brake_thresholds"] = s.self_inhibition / gains.FINE
+        entry["self_inhibition_thresholds"] = s.self_inhibition / gains.FINE
     for name, choices, place in (
         ("decay_mem", parameters.mem, s.mem),
         ("decay_syn", parameters.syn, s.syn),
@@ -104,6 +104,6 @@ def _words(setting: Mapping[str, Any]) -> list[str]:
         words.append("inputs times " + ", ".join(f"{g:.3g}" for g in setting["gains"]))
     if "drift" in setting:
         words.append(f"constant current times {setting['drift']:.3g}")
-    if setting.get("brake_thresholds"):
-        words.append(f"brake of {setting['brake_thresholds']:.3g} thresholds")
+    if setting.get("self_inhibition_thresholds"):
+        words.append(f"self-inhibition of {setting['self_inhibition_thresholds']:.3g} thresholds")
     return words

@@ -469,18 +469,19 @@ class Calibrated(Finding):
     and waves at random, and inputs that one output of the model wins clearly. Three quarters of
     your samples and some hundred that nirc made are fitted to, the others judge, and the report
     says how many of each were yours. 64 of your samples weigh as much as all that nirc made. The
-    note tells by how much its inputs and its constant current were scaled, and its *brake*: where
-    the chip takes the threshold away and the model resets to zero, each neuron may get a synapse
-    to itself with this many thresholds of inhibition. After that every weight was adjusted by
-    gradients. Where the chip's neurons are the model's, only the rounding of the weights is chosen
-    by what their sources send. `manifest.json` holds all of it under `calibration`.
+    note tells by how much its inputs and its constant current were scaled, and its
+    *self-inhibition*: where the chip takes the threshold away and the model resets to zero, each
+    neuron may get a synapse to itself with this many thresholds of inhibition. After that every
+    weight was adjusted by gradients. Where the chip's neurons are the model's, only the rounding of
+    the weights is chosen by what their sources send. `manifest.json` holds all of it under
+    `calibration`.
 
     If no stage of the calibration was better than the uncalibrated network on samples that it had
     not seen, nothing is changed, and the note says so.
     """
     example = """
-    "`1.lif` is calibrated: inputs times 1.35, 1.21, constant current times 1.28, brake of 0.75
-    thresholds; then its weights".
+    "`1.lif` is calibrated: inputs times 1.35, 1.21, constant current times 1.28, self-inhibition
+    of 0.75 thresholds; then its weights".
     """
     what_to_do = """
     Nothing. Measure with `nirc verify` on other samples than these. More samples, of every kind

@@ -11,7 +11,7 @@ _SHOWN = (
     "distance_after",
     "gains",
     "drift",
-    "brake_thresholds",
+    "self_inhibition_thresholds",
     "decay_mem",
     "decay_syn",
 )
@@ -78,7 +78,7 @@ POPULATION_HEAD = (
     "after",
     "inputs times",
     "constant times",
-    "brake",
+    "self-inhibition",
     "decay_mem",
     "decay_syn",
 )

@@ -109,7 +109,7 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
 def test_a_chip_without_room_for_self_inhibition_gets_none() -> None:
     _, start, done = calibrated(Subtracting(room=False))
     assert len(list(done.integer.edges())) == len(list(start.edges()))
-    assert all("brake_thresholds" not in p for p in done.report["populations"].values())
+    assert all("self_inhibition_thresholds" not in p for p in done.report["populations"].values())
 
 
 def test_where_nothing_is_better_the_start_is_kept() -> None:

@@ -1,4 +1,4 @@
-"""Calibrated for Xylo: brakes stand in for the reset to zero, on the emitted files too; without
+"""Calibrated for Xylo: self-inhibition stands in for the reset to zero, on the emitted files too; without
 data nothing does.
 """
 
@@ -43,7 +43,7 @@ def test_the_emitted_files_answer_more_like_the_model_on_samples_not_seen() -> N
     assert counts_off(done, unseen) < 0.5 * counts_off(start, unseen)
 
 
-def test_the_emulator_equals_the_integer_form_with_brakes() -> None:
+def test_the_emulator_equals_the_integer_form_with_self_inhibition() -> None:
     """A network whose synaptic states never saturate in between: the integer form adds all sources
     at once.
     """
@@ -63,11 +63,11 @@ def test_the_manifest_tells_what_was_chosen_and_the_notes_name_each_population()
     assert told["inputs"] == [24, 30, 6] and len(told["inputs_sha256"]) == 64 and told["seed"] == 1
     assert told["kept"] != "start" and set(told["populations"]) == {"lif1", "lif3"}
     assert (
-        told["populations"]["lif1"]["brake_thresholds"] > 0
-        and "brake_thresholds" not in told["populations"]["lif3"]
+        told["populations"]["lif1"]["self_inhibition_thresholds"] > 0
+        and "self_inhibition_thresholds" not in told["populations"]["lif3"]
     )
     notes = [d.message for d in log.diagnostics if d.code == "D414"]
-    assert len(notes) == 2 and "brake" in notes[0] and "`lif3`" in notes[1]
+    assert len(notes) == 2 and "self-inhibition" in notes[0] and "`lif3`" in notes[1]
 
 
 def test_same_seed_same_bytes() -> None:
@@ -80,8 +80,8 @@ def test_without_sample_inputs_there_is_no_calibration() -> None:
     assert "calibration" not in bundle.manifest
 
 
-def test_a_fan_out_at_the_limit_gets_no_brakes() -> None:
-    """Audio 2 holds 64 targets of a neuron; a brake would be the 65th."""
+def test_a_fan_out_at_the_limit_gets_no_self_inhibition() -> None:
+    """Audio 2 holds 64 targets of a neuron; self-inhibition would be the 65th."""
     rng = np.random.default_rng(3)
     full = linear(rng, 64, 8, 0.3)
     model = chain(
