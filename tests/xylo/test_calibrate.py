@@ -1,5 +1,6 @@
-"""Calibrated for Xylo: self-inhibition stands in for the reset to zero, on the emitted files too; without
-data nothing does.
+"""Calibrated for Xylo: self-inhibition replaces the reset to zero, on the emitted files too.
+
+Without data nothing does.
 """
 
 from __future__ import annotations
