@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.backends.loihi2.emulate import emulate
+from nirc.backends.loihi2.findings import InputsCountOnce
 from nirc.backends.loihi2.tables import FILE, Tables, from_npz
 from nirc.diagnostics.log import Log
 from nirc.semantics.raster import Run
@@ -33,13 +34,7 @@ def emulate_files(
     """
     tables = from_npz(files[FILE])
     if raster.size and raster.max() > 1:
-        log.warning(
-            "L811",
-            "some channels have more than one spike in a step; the chip's messages are binary",
-            found=int(raster.max()),
-            limit="1 spike a channel and step",
-            help="spread the counts over more steps or channels",
-        )
+        log.add(InputsCountOnce(count=int(raster.max())))
     run = emulate(tables, raster, record=record, progress=progress)
     return _side_by_side(tables, run) if record else run
 

@@ -11,6 +11,8 @@ from nirc.backends.loihi2.limits import LIF_MODELS
 from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.backends.loihi2.rule import DECAY_UNITY
 from nirc.backends.loihi2.soft_reset import chip_rule, has_brake, reset_to_zero, why_not
+from nirc.diagnostics.dynamics import LeakTooSmall, OtherStart, TimeConstantRounded
+from nirc.diagnostics.finding import Words
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, populations_of
@@ -18,6 +20,24 @@ from nirc.ir.program import Program
 from nirc.ir.training import Training
 
 NOTICED = 0.01  # relative difference of a time constant from which on rounding is told
+
+
+class IntegratorLeaks(LeakTooSmall):
+    """An integrator that is kept in u, which loses 1/4096 a step at least."""
+
+    def words(self) -> Words:
+        """Return the words of this finding."""
+        membrane = self.field == "tau_mem"
+        state = "membrane" if membrane else "synaptic current"
+        why = ", and a threshold is subtracted from u" if membrane else ""
+        return Words(
+            f"`{self.population}`: {self.neurons} of {self.of} neurons integrate, and lose 1/4096 "
+            f"of their {state} a step on the chip",
+            found="no loss, 2.4 % in 100 steps on the chip",
+            limit=f"u loses 1/4096 a step or more{why}",
+            source=LIF_MODELS,
+            help=self.advice,
+        )
 
 
 def report(legal: Program, integer: Program, log: Log) -> None:
@@ -55,30 +75,32 @@ def _decay(
         return
     vanished = (exact > 0) & (loss == 0)
     if vanished.any():
-        log.warning(
-            "D420",
-            f"{field} of `{name}`: {int(vanished.sum())} of {decay.size} neurons become "
-            "integrators on the chip",
-            where=f"{where}/{field}",
-            found=f"a loss of {exact[vanished][0]:.3g} a step",
-            limit="whole 4096ths",
-            source=LIF_MODELS,
-            help=training.with_decay(field, 1 - 1 / DECAY_UNITY),
+        log.add(
+            LeakTooSmall(
+                where=f"{where}/{field}",
+                population=name,
+                field=field,
+                neurons=int(vanished.sum()),
+                of=decay.size,
+                loss=float(exact[vanished][0]),
+                advice=training.with_decay(field, 1 - 1 / DECAY_UNITY),
+            )
         )
         return
     with np.errstate(divide="ignore", invalid="ignore"):
         off = np.where(exact > 0, np.abs(loss / exact - 1), 0.0)
     if off.max() > NOTICED:
         worst = int(off.argmax())
-        log.note(
-            "D421",
-            f"{field} of `{name}`: {int((off > NOTICED).sum())} of {decay.size} neurons change by "
-            "more than 1 %",
-            where=f"{where}/{field}",
-            found=f"{training.time_constant(decay[worst])} becomes "
-            f"{training.time_constant(1 - loss[worst])}",
-            limit="whole 4096ths a step",
-            source=LIF_MODELS,
+        log.add(
+            TimeConstantRounded(
+                where=f"{where}/{field}",
+                population=name,
+                field=field,
+                neurons=int((off > NOTICED).sum()),
+                of=decay.size,
+                model=training.time_constant(decay[worst]),
+                chip=training.time_constant(1 - loss[worst]),
+            )
         )
 
 
@@ -86,20 +108,17 @@ def _leaks(name: str, field: str, decay: Float, where: str, training: Training, 
     """D420 of an integrator that is kept in u, which never keeps all: a membrane with a brake, or a
     synapse.
     """
-    membrane = field == "tau_mem"
-    log.warning(
-        "D420",
-        f"`{name}`: {int((decay == 1).sum())} of {decay.size} neurons integrate, and lose 1/4096 "
-        "of their "
-        f"{'membrane' if membrane else 'synaptic current'} a step on the chip",
-        where=where,
-        found="no loss, 2.4 % in 100 steps on the chip",
-        limit="u loses 1/4096 a step or more"
-        + (", and a threshold is subtracted from u" if membrane else ""),
-        source=LIF_MODELS,
-        help=_without_loss(training)
-        if membrane
-        else training.with_decay(field, 1 - 1 / DECAY_UNITY),
+    slowest = training.with_decay(field, 1 - 1 / DECAY_UNITY)
+    log.add(
+        IntegratorLeaks(
+            where=where,
+            population=name,
+            field=field,
+            neurons=int((decay == 1).sum()),
+            of=decay.size,
+            loss=0.0,
+            advice=_without_loss(training) if field == "tau_mem" else slowest,
+        )
     )
 
 
@@ -125,11 +144,12 @@ def _start(name: str, d: Discrete, neuron: LoihiNeuron, where: str, log: Log) ->
     )  # without memory it does not matter
     if off.any():
         worst = int((np.abs(neuron.v_start - wanted) * off).argmax())
-        log.differs(
-            "D422",
-            f"{int(off.sum())} neuron(s) of `{name}` begin at another voltage than in the model",
-            where=where,
-            found=f"{neuron.v_start[worst] / neuron.scale[worst]:.4g} V above v_reset",
-            limit=f"{wanted[worst] / neuron.scale[worst]:.4g} V",
-            source="neurons of deep layers run for some steps before their first input",
+        log.add(
+            OtherStart(
+                where=where,
+                population=name,
+                neurons=int(off.sum()),
+                chip_v=float(neuron.v_start[worst] / neuron.scale[worst]),
+                model_v=float(wanted[worst] / neuron.scale[worst]),
+            )
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nirc.backends.loihi2.findings import TwoSynapticFilters
 from nirc.backends.loihi2.limits import DELAY
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
@@ -86,14 +87,7 @@ def _taps(slow: float, fast: float) -> tuple[float, ...]:
 
 
 def _two_filters(name: str, population: Population[Discrete], which: str, log: Log) -> None:
-    log.error(
-        "L812",
-        f"`{name}` has two synaptic filters, {which}",
-        where=population.origins[0],
-        limit="one du for each population; a second filter is made of at most 63 delays",
-        source="Lava's LIF has one u",
-        help="use one synaptic time constant, or one without memory beside the other",
-    )
+    log.add(TwoSynapticFilters(where=population.origins[0], population=name, reason=which))
     log.raise_if_errors()
 
 

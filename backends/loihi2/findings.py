@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from nirc.diagnostics.finding import Finding, Stated
+from nirc.backends.loihi2.limits import DENSE_MODELS, LIF_MODELS, LOGS
+from nirc.chip.target import Limit, Target
+from nirc.diagnostics.dynamics import ValueClipped
+from nirc.diagnostics.finding import Finding, Grade, Stated, Words
+
+FEWER_INPUTS = "give the neuron fewer inputs: all synapses of a neuron lie on one core"
 
 
 class TooManyCores(Finding):
@@ -24,10 +29,55 @@ class TooManyCores(Finding):
     """
     sources = "lava-nc 0.10.0, `magma/compiler/subcompilers/constants.py`: 120 of 128 cores."
 
+    target: Target
+    limit: Limit
+    cores: int  # cores that the network needs
+    reason: str
+    roomier: Target | None  # the smallest system that has them
 
-class GroupTooLarge(Finding):
+    def words(self) -> Words:
+        system = self.roomier
+        other = f", or compile for {system.name} ({system.max('cores')} cores)" if system else ""
+        return Words(
+            f"{self.target.name} has fewer cores than the model needs",
+            found=f"{self.cores} cores ({self.reason})",
+            limit=f"{self.limit.max} ({self.target.part})",
+            source=self.limit.source,
+            help="make the layers smaller, or share kernels: lists of synapses take most of the "
+            f"memory{other}",
+        )
+
+
+class CoreLimit(Finding):
+    """A neuron that needs more of one resource than a core has."""
+
+    sources = """
+    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
+    lists the limits, so these are inferred.
+    """
+    advice = "make the layer smaller"
+
+    target: Target
+    limit: Limit
+    need: int
+
+    def words(self) -> Words:
+        resource = self.limit.name.removesuffix(" of a core")
+        return Words(
+            f"a neuron needs more {resource} than a core of {self.target.name} has",
+            found=self.need,
+            limit=f"{self.limit.max} {self.limit.unit}".strip(),
+            source=self.limit.source,
+            help=self.advice,
+        )
+
+
+class GroupTooLarge(CoreLimit):
     code = "L802"
     title = "a neuron group is too large for a core"
+    advice = (
+        "a part has too many neurons: this is a bug of nirc, the partition should have split it"
+    )
     meaning = """
     A neuron group, the part of a population on a core, has more neurons than the partitioner's
     table allows, {loihi2:oheogulch neurons of a core}.
@@ -37,13 +87,9 @@ class GroupTooLarge(Finding):
     with its own partitions.
     """
     what_to_do = "If you see it, tell us: it is a bug."
-    sources = """
-    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
-    lists the limits, so these are inferred.
-    """
 
 
-class TooManyGroups(Finding):
+class TooManyGroups(CoreLimit):
     code = "L803"
     title = "too many neuron groups on a core"
     meaning = "A core holds 8 neuron groups: populations with one pair of decays and one threshold."
@@ -52,28 +98,21 @@ class TooManyGroups(Finding):
     seen with its own partitions.
     """
     what_to_do = "If you see it, tell us: it is a bug."
-    sources = """
-    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
-    lists the limits, so these are inferred.
-    """
 
 
-class TooManyInputAxons(Finding):
+class TooManyInputAxons(CoreLimit):
     code = "L804"
     title = "a neuron has too many input axons"
+    advice = FEWER_INPUTS
     meaning = """
     All synapses of a neuron lie on its core, and a core has {loihi2:oheogulch input axons of a
     core:,} entries for the axons that come in.
     """
     example = "One neuron with 20,000 inputs."
     what_to_do = "Give the neuron fewer inputs: prune, or put a layer in between."
-    sources = """
-    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
-    lists the limits, so these are inferred.
-    """
 
 
-class TooManyAxonMaps(Finding):
+class TooManyAxonMaps(CoreLimit):
     code = "L805"
     title = "too many axon maps on a core"
     meaning = """
@@ -82,13 +121,9 @@ class TooManyAxonMaps(Finding):
     """
     example = "A single neuron never needs so many; nirc splits populations before that."
     what_to_do = "If you see it, tell us: it is a bug."
-    sources = """
-    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
-    lists the limits, so these are inferred.
-    """
 
 
-class TooManyOutputAxons(Finding):
+class TooManyOutputAxons(CoreLimit):
     code = "L806"
     title = "too many output axons on a core"
     meaning = """
@@ -98,15 +133,12 @@ class TooManyOutputAxons(Finding):
     A single position of a feature map never needs so many; nirc splits populations before that.
     """
     what_to_do = "If you see it, tell us: it is a bug."
-    sources = """
-    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
-    lists the limits, so these are inferred.
-    """
 
 
-class TooManySynapses(Finding):
+class TooManySynapses(CoreLimit):
     code = "L807"
     title = "a neuron has too many synapses for a core"
+    advice = FEWER_INPUTS
     meaning = """
     All synapses of a neuron lie on its core, whose synapse memory has {loihi2:oheogulch synapse
     memory of a core:,} words of 64 bits. A row of a dense layer takes at least one word for each
@@ -117,15 +149,12 @@ class TooManySynapses(Finding):
     Give the neuron fewer inputs: prune, or put a layer in between. For convolutions: fewer input
     channels or a smaller kernel.
     """
-    sources = """
-    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
-    lists the limits, so these are inferred.
-    """
 
 
-class TooMuchMemory(Finding):
+class TooMuchMemory(CoreLimit):
     code = "L808"
     title = "a neuron needs too much of a core's shared memory"
+    advice = FEWER_INPUTS
     meaning = """
     Neurons, axons and synapses share the memory of a core, {loihi2:oheogulch shared memory of a
     core:,} bytes as far as is known. This neuron needs more for itself, because it has too many
@@ -133,10 +162,9 @@ class TooMuchMemory(Finding):
     """
     example = "One neuron with 9,000 inputs takes 6 bytes for each axon and 8 for each synapse."
     what_to_do = "Give the neuron fewer inputs: prune, or put a layer in between."
-    sources = """
-    lava-dl 0.6.0, logs of Intel's partitioner in `tutorials/lava/lib/dl/netx`; no public document
-    lists the limits, so these are inferred.
-    """
+
+
+CORE_LIMITS = {each.code: each for each in CoreLimit.__subclasses__()}
 
 
 class DelayTooLong(Finding):
@@ -156,6 +184,21 @@ class DelayTooLong(Finding):
     narrower layer before it takes fewer relays.
     """
     sources = "lava-nc 0.10.0, `proc/dense/models.py`: delays above 63 raise an error."
+
+    sender: str
+    receiver: str
+    relays: int
+    steps: int  # from the spike to its effect
+    most: int  # steps that a synapse holds a spike
+
+    def words(self) -> Words:
+        return Words(
+            f"spikes from `{self.sender}` to `{self.receiver}` wait in {self.relays} relay "
+            "neuron(s) on their way",
+            found=f"{self.steps} steps",
+            limit=f"{self.most} steps in a synapse",
+            source=DENSE_MODELS,
+        )
 
 
 class ValueOutsideRange(Stated):
@@ -198,6 +241,16 @@ class InputsCountOnce(Finding):
     lava-nc 0.10.0, `proc/dense/models.py`: with num_message_bits 0 inputs are cast to bool.
     """
 
+    count: int  # the largest count of a channel in a step
+
+    def words(self) -> Words:
+        return Words(
+            "some channels have more than one spike in a step; the chip's messages are binary",
+            found=self.count,
+            limit="1 spike a channel and step",
+            help="spread the counts over more steps or channels",
+        )
+
 
 class TwoSynapticFilters(Finding):
     code = "L812"
@@ -213,6 +266,17 @@ class TwoSynapticFilters(Finding):
     """
     what_to_do = "Use one synaptic time constant, or make the faster one shorter."
     sources = "lava-nc 0.10.0, `proc/lif/models.py`."
+
+    population: str
+    reason: str
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.population}` has two synaptic filters, {self.reason}",
+            limit="one du for each population; a second filter is made of at most 63 delays",
+            source="Lava's LIF has one u",
+            help="use one synaptic time constant, or one without memory beside the other",
+        )
 
 
 class NoNetxFile(Finding):
@@ -233,6 +297,14 @@ class NoNetxFile(Finding):
     with `--set netx=never` chains get finer constants and no file either.
     """
     sources = "lava-dl 0.6.0, `netx/hdf5.py`, `netx/utils.py`; docs/reference/loihi2-files.md."
+
+    reason: str
+
+    def words(self) -> Words:
+        return Words(
+            f"`network.net` for lava-dl is not written: {self.reason}",
+            source="lava-dl 0.6.0, netx",
+        )
 
 
 class PopulationSplit(Finding):
@@ -256,3 +328,68 @@ class PopulationSplit(Finding):
     lava-nc 0.10.0, `proc/lif/models.py` (one du and dv a process); lava-dl 0.6.0, logs of Intel's
     partitioner (8 neuron groups).
     """
+
+    population: str
+    groups: int
+    most: int  # groups that a core holds
+
+    def grade(self) -> Grade:
+        """Return a warning if the groups need several cores."""
+        return "warning" if self.groups > self.most else "note"
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.population}` is split into {self.groups} groups of neurons, one for each "
+            "pair of decays",
+            found=f"{self.groups} groups",
+            limit=f"{self.most} groups a core",
+            source=LOGS,
+            help="train with time constants that neurons share; groups of one neuron fill cores "
+            "quickly",
+        )
+
+
+# Codes that several chips share, in this chip's words.
+
+
+class WeightsClipped(ValueClipped):
+    number: int  # weights that are clipped
+    found: float  # the largest weight in units
+    largest: float  # the largest that is stored, in units
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.number} weight(s) into `{self.population}` are too large beside its threshold "
+            "and are clipped",
+            found=f"{self.found:.4g} units",
+            limit=f"{self.largest:.4g} units",
+        )
+
+
+class WeightsReduced(ValueClipped):
+    largest: int  # the largest u
+
+    def words(self) -> Words:
+        return Words(
+            f"weights into `{self.population}` are so large beside its threshold that u would "
+            "wrap around; they are reduced",
+            found="more than 100,000 thresholds in all",
+            limit=f"u within {self.largest}",
+            source=LIF_MODELS,
+            help="check the scale of weights and threshold",
+        )
+
+
+class PaperConstantsWrap(ValueClipped):
+    found: float  # the largest u that inputs can bring about
+    largest: int  # the largest u
+
+    def words(self) -> Words:
+        return Words(
+            f"with the paper's constants u of `{self.population}` wraps around if many of its "
+            "inputs fire",
+            found=f"{self.found:.4g}",
+            limit=self.largest,
+            source=LIF_MODELS,
+            help="leave out --set constants=paper",
+        )

@@ -13,14 +13,20 @@ from nirc.backends.loihi2 import differences
 from nirc.backends.loihi2.bundle import NEURONS, READOUT
 from nirc.backends.loihi2.chip import Chip
 from nirc.backends.loihi2.cores import Placed, place
-from nirc.backends.loihi2.limits import LIF_MODELS, LOGS, VARIANTS, WRAP
+from nirc.backends.loihi2.findings import (
+    CORE_LIMITS,
+    NoNetxFile,
+    PopulationSplit,
+    TooManyCores,
+)
+from nirc.backends.loihi2.limits import VARIANTS, WRAP
 from nirc.backends.loihi2.lower import Lowered, lower
 from nirc.backends.loihi2.netx import why_no_net
 from nirc.backends.loihi2.neuron import LoihiNeuron
-from nirc.backends.loihi2.plan import ROOMS
 from nirc.backends.loihi2.ranges import goes_round_after
 from nirc.chip.backend import Block, Mapped, Search
-from nirc.chip.target import Limit, Target
+from nirc.chip.target import Target
+from nirc.diagnostics.dynamics import MembraneWraps
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Population, Sink
@@ -28,15 +34,6 @@ from nirc.ir.program import Program
 from nirc.mapping.partition import OversizedError, TooManyCoresError
 
 MANY = 8  # groups of a population from which on splitting is a warning: as many as a core holds
-
-HELP = {
-    "L801": "make the layers smaller, or share kernels: lists of synapses take most of the memory",
-    "L802": "a part has too many neurons: this is a bug of nirc, the partition should have split "
-    "it",
-    "L804": "give the neuron fewer inputs: all synapses of a neuron lie on one core",
-    "L807": "give the neuron fewer inputs: all synapses of a neuron lie on one core",
-    "L808": "give the neuron fewer inputs: all synapses of a neuron lie on one core",
-}
 
 
 def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
@@ -69,11 +66,7 @@ def fit(
     differences.report(discrete, program, log)
     _say_room(lowered, program, log)
     if reason := why_no_net(lowered.tables):
-        log.note(
-            "L813",
-            f"`network.net` for lava-dl is not written: {reason}",
-            source="lava-dl 0.6.0, netx",
-        )
+        log.add(NoNetxFile(reason=reason))
     _say_split(lowered, program, log)
     chip = Chip(lowered.tables, placed, dict(timing.latency_steps))
     return Mapped(
@@ -115,7 +108,8 @@ def _placed(
         limits = {limit.name: limit for limit in target.limits}
         for o in error.oversized:
             limit = limits[o.resource.name]
-            _over(limit, f"`{o.population}`, neuron {o.neuron}", o.need, target, log)
+            where = f"`{o.population}`, neuron {o.neuron}"
+            log.add(CORE_LIMITS[limit.code](where=where, target=target, limit=limit, need=o.need))
     return None
 
 
@@ -131,31 +125,16 @@ def _rates(lowered: Lowered, program: Program) -> dict[str, Float]:
 
 def _too_many(cores: int, target: Target, why: str, log: Log) -> None:
     limit = next(limit for limit in target.limits if limit.name == "cores")
-    roomier = [t for t in VARIANTS if t.max("cores") >= cores]
-    other = (
-        f", or compile for {roomier[0].name} ({roomier[0].max('cores')} cores)" if roomier else ""
-    )
-    log.error(
-        "L801",
-        f"{target.name} has fewer cores than the model needs",
-        where="the whole network",
-        found=f"{cores} cores ({why})",
-        limit=f"{limit.max} ({target.part})",
-        source=limit.source,
-        help=HELP["L801"] + other,
-    )
-
-
-def _over(limit: Limit, where: str, found: int, target: Target, log: Log) -> None:
-    log.error(
-        limit.code,
-        f"a neuron needs more {limit.name.removesuffix(' of a core')} than a core of "
-        f"{target.name} has",
-        where=where,
-        found=found,
-        limit=f"{limit.max} {limit.unit}".strip(),
-        source=limit.source,
-        help=HELP.get(limit.code, "make the layer smaller"),
+    roomier = next((t for t in VARIANTS if t.max("cores") >= cores), None)
+    log.add(
+        TooManyCores(
+            where="the whole network",
+            target=target,
+            limit=limit,
+            cores=cores,
+            reason=why,
+            roomier=roomier,
+        )
     )
 
 
@@ -164,34 +143,21 @@ def _say_room(lowered: Lowered, program: Program, log: Log) -> None:
     after = goes_round_after(lowered.tables)
     for name, pieces in lowered.pieces.items():
         if steps := [after[piece.name] for piece in pieces if piece.name in after]:
-            say = log.note if min(steps) >= ROOMS[0][0] else log.warning
-            say(
-                "D424",
-                f"the membrane of `{name}` goes round if all its inputs of one sign fire for long",
-                where=program[name].origins[0],
-                found=f"room for {min(steps)} steps in which they all do",
-                limit=f"u within {WRAP - 1}",
-                source=LIF_MODELS,
-                help="--set reset=zero has no such limit; smaller weights or fewer inputs leave "
-                "more room",
+            log.add(
+                MembraneWraps(
+                    where=program[name].origins[0],
+                    population=name,
+                    steps=min(steps),
+                    largest=WRAP - 1,
+                )
             )
 
 
 def _say_split(lowered: Lowered, program: Program, log: Log) -> None:
     for name, pieces in lowered.pieces.items():
         if len(pieces) > 1:
-            say = log.warning if len(pieces) > MANY else log.note
-            say(
-                "L814",
-                f"`{name}` is split into {len(pieces)} groups of neurons, one for each pair of "
-                "decays",
-                where=program[name].origins[0],
-                found=f"{len(pieces)} groups",
-                limit="8 groups a core",
-                source=LOGS,
-                help="train with time constants that neurons share; groups of one neuron fill "
-                "cores quickly",
-            )
+            where = program[name].origins[0]
+            log.add(PopulationSplit(where=where, population=name, groups=len(pieces), most=MANY))
 
 
 def _blocks(program: Program, lowered: Lowered) -> dict[str, Block]:

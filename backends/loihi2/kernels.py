@@ -11,12 +11,32 @@ import numpy as np
 from nirc.analysis.convolution import as_map, densified, one_convolution, planar, planar_shape
 from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import CONV_MAP, CONV_PADDING, CONV_STEP
+from nirc.diagnostics.finding import Words
+from nirc.diagnostics.passes import TooManyEntries
 from nirc.ir.arrays import frozen
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, Weighted, compose, sparse
 from nirc.passes.fuse_linear import fuse
 
 MAX_ENTRIES = 1 << 24  # of a list of synapses: below what would hurt a laptop
 FULL = 2  # a list with more than one entry in so many places is stored as a matrix
+
+
+class KernelCannotBeShared(TooManyEntries):
+    """A convolution that cannot stay a kernel, and is too large for a list."""
+
+    population: str
+    synapses: int
+
+    def words(self) -> Words:
+        """Return the words of this finding."""
+        return Words(
+            f"the convolution into `{self.population}` cannot stay shared and has too many "
+            "synapses to list",
+            found=f"{self.synapses} synapses",
+            limit=self.most,
+            help="one time constant for the maps on both sides, one threshold a channel, no "
+            "delays beside it",
+        )
 
 
 def one_operator(ops: tuple[LinearOp, ...], n_in: int) -> Weighted | None:

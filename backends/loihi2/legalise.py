@@ -17,15 +17,19 @@ import numpy as np
 from nirc.analysis.retiming import retimed
 from nirc.backends.loihi2.clock import Arc, Clock, memoryless
 from nirc.backends.loihi2.dynamics import one_filter, start_up_fails
+from nirc.backends.loihi2.findings import DelayTooLong
 from nirc.backends.loihi2.kernels import MAX_ENTRIES, one_operator
-from nirc.backends.loihi2.limits import DELAY, DENSE_MODELS
+from nirc.backends.loihi2.limits import DELAY
 from nirc.backends.loihi2.soft_reset import subtracting
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.passes import TooManyEntries
 from nirc.ir.arrays import frozen
 from nirc.ir.linear import Diagonal
 from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, populations_of
 from nirc.ir.program import Program
 from nirc.passes.legality import refuse_membranes, refuse_without_neurons
+
+ADVICE = "convolutions and poolings alone are not listed; a chip holds some 120 million synapses"
 
 
 @dataclass(frozen=True)
@@ -195,13 +199,15 @@ def _short_waits(program: Program, log: Log) -> Program:
 def _say_relays(
     source: str, target: str, wait: int, relays: int, p: Projection, program: Program, log: Log
 ) -> None:
-    log.note(
-        "L809",
-        f"spikes from `{source}` to `{target}` wait in {relays} relay neuron(s) on their way",
-        where="/".join(p.origins[:1]) or program[target].origins[0],
-        found=f"{wait} steps",
-        limit=f"{DELAY[1]} steps in a synapse",
-        source=DENSE_MODELS,
+    log.add(
+        DelayTooLong(
+            where="/".join(p.origins[:1]) or program[target].origins[0],
+            sender=source,
+            receiver=target,
+            relays=relays,
+            steps=wait,
+            most=DELAY[1],
+        )
     )
 
 
@@ -213,15 +219,8 @@ def _one_operator_each(program: Program, log: Log) -> Program:
             continue
         op = one_operator(p.ops, program[source].n)
         if op is None:
-            log.error(
-                "P307",
-                "a projection has too many synapses to list",
-                where="/".join(p.origins[:1]) or program[target].origins[0],
-                found=f"more than {MAX_ENTRIES}",
-                limit=MAX_ENTRIES,
-                help="convolutions and poolings alone are not listed; a chip holds some 120 "
-                "million synapses",
-            )
+            where = "/".join(p.origins[:1]) or program[target].origins[0]
+            log.add(TooManyEntries(where=where, most=MAX_ENTRIES, advice=ADVICE))
         else:
             edges.append((source, target, replace(p, ops=(op,))))
     log.raise_if_errors()

@@ -11,7 +11,12 @@ import numpy as np
 
 from nirc.analysis.retiming import Timing, retimed
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.kernels import MAX_ENTRIES, settled, unrolled
+from nirc.backends.loihi2.findings import (
+    PaperConstantsWrap,
+    WeightsClipped,
+    WeightsReduced,
+)
+from nirc.backends.loihi2.kernels import MAX_ENTRIES, KernelCannotBeShared, settled, unrolled
 from nirc.backends.loihi2.limits import LIF_MODELS, STATE, VTH, WRAP
 from nirc.backends.loihi2.netx import is_line, netx_holds
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
@@ -27,7 +32,7 @@ from nirc.backends.loihi2.plan import (
     Plan,
 )
 from nirc.backends.loihi2.soft_reset import brake_of, taps_of_a_filter
-from nirc.diagnostics.dynamics import ThresholdsClipped, WeightsVanish
+from nirc.diagnostics.dynamics import ReadoutMayFire, ThresholdsClipped, WeightsVanish
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Conv, Dense, Sparse, Weighted, weights_of, with_weights
@@ -139,15 +144,11 @@ def _storable(program: Program, found: Timing, log: Log, *, listed: bool) -> Pro
         ):
             entries = unrolled(p.ops)
             if entries is None:
-                log.error(
-                    "P307",
-                    f"the convolution into `{target}` cannot stay shared and has too many "
-                    "synapses to list",
-                    where="/".join(p.origins[:1]) or program[target].origins[0],
-                    found=f"{conv.entries} synapses",
-                    limit=MAX_ENTRIES,
-                    help="one time constant for the maps on both sides, one threshold a channel, "
-                    "no delays beside it",
+                where = "/".join(p.origins[:1]) or program[target].origins[0]
+                log.add(
+                    KernelCannotBeShared(
+                        where=where, most=MAX_ENTRIES, population=target, synapses=conv.entries
+                    )
                 )
                 continue
             p = replace(p, ops=(settled(entries) if isinstance(entries, Sparse) else entries,))  # noqa: PLW2901
@@ -306,13 +307,14 @@ class _Population:
             )
         beyond = int((np.abs(exact * self.k) > np.abs(value).max(initial=0.0) * 1.01 + 2).sum())
         if beyond:
-            log.warning(
-                "D412",
-                f"{beyond} weight(s) into `{self.name}` are too large beside its threshold and "
-                "are clipped",
-                where=where,
-                found=f"{np.abs(exact).max() * self.k:.4g} units",
-                limit=f"{np.abs(value).max():.4g} units",
+            log.add(
+                WeightsClipped(
+                    where=where,
+                    population=self.name,
+                    number=beyond,
+                    found=float(np.abs(exact).max() * self.k),
+                    largest=float(np.abs(value).max()),
+                )
             )
 
     def neuron(self, log: Log) -> LoihiNeuron:
@@ -335,6 +337,7 @@ class _Population:
             if plan.threshold is not None:
                 vth = np.clip((PAPER_VTH * plan.threshold).astype(np.int64) >> 9, *VTH)
         mant, exp = plan.bias(scale)
+        where = self.population.origins[0]
         if plan.never_rests.any():
             least = None if plan.d.threshold is None else float(plan.d.threshold.min())
             log.add(
@@ -351,16 +354,7 @@ class _Population:
             )
         self._read(log)
         if self.tamed:
-            log.warning(
-                "D412",
-                f"weights into `{self.name}` are so large beside its threshold that u would go "
-                "round; they are reduced",
-                where=self.population.origins[0],
-                found="more than 100,000 thresholds in all",
-                limit=f"u within {WRAP - 1}",
-                source=LIF_MODELS,
-                help="check the scale of weights and threshold",
-            )
+            log.add(WeightsReduced(where=where, population=self.name, largest=WRAP - 1))
         if self.paper:
             self._may_go_round(log)
         start = np.clip(np.rint(plan.start * scale), *STATE).astype(np.int64)
@@ -378,15 +372,11 @@ class _Population:
         plan = self.plan
         largest = float((self.plan.reach() * plan.unit).max(initial=0.0)) * PAPER_K * UNIT
         if largest >= WRAP:
-            log.warning(
-                "D412",
-                f"with the paper's constants u of `{self.name}` goes round if many of its inputs "
-                "fire",
-                where=self.population.origins[0],
-                found=f"{largest:.4g}",
-                limit=WRAP - 1,
-                source=LIF_MODELS,
-                help="leave out --set constants=paper",
+            where = self.population.origins[0]
+            log.add(
+                PaperConstantsWrap(
+                    where=where, population=self.name, found=largest, largest=WRAP - 1
+                )
             )
 
     def _read(self, log: Log) -> None:
@@ -394,17 +384,14 @@ class _Population:
         endless = bool((self.plan.dv == 0).any())
         if self.plan.fires or (self.share >= 1 and not endless):
             return
-        log.differs(
-            "D423",
-            f"`{self.name}` is read as a membrane and would reach the threshold, and be reset, "
-            "under full input",
-            where=self.population.origins[0],
-            found=f"safe up to {self.share:.2g} of what all its inputs bring that fire in every "
-            "step" + (f", for {SLOWEST_READ:g} steps" if endless else ""),
-            limit=f"vth {VTH[1]}",
-            source=LIF_MODELS,
-            help="shorter time constants of the readout, or fewer inputs; look for membranes that "
-            "fall back to 0",
+        log.add(
+            ReadoutMayFire(
+                where=self.population.origins[0],
+                population=self.name,
+                share=self.share,
+                steps=SLOWEST_READ if endless else None,
+                vth=VTH[1],
+            )
         )
 
 

@@ -29,6 +29,7 @@ from nirc.backends.loihi2.clock import Clock
 from nirc.backends.loihi2.kernels import identity, one_operator
 from nirc.backends.loihi2.limits import DELAY, LIF_MODELS
 from nirc.backends.loihi2.plan import ROOMS, Plan
+from nirc.diagnostics.dynamics import FilterByDelays
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Sparse
@@ -66,15 +67,8 @@ def subtracting(program: Program, log: Log, names: Collection[str] | None = None
     ):
         taps = _taps(program, name)
         if taps > 1:
-            log.note(
-                "D425",
-                f"the synaptic filter of `{name}` is made of synapses with {taps} delays, so that "
-                "it can subtract",
-                where=program[name].origins[0],
-                found=f"{taps * _synapses(program, name)} synapses for {_synapses(program, name)}",
-                source="u, the chip's filter, is the membrane where thresholds are subtracted",
-                help="--set reset=zero keeps one synapse each, and resets to zero",
-            )
+            where, synapses = program[name].origins[0], _synapses(program, name)
+            log.add(FilterByDelays(where=where, population=name, delays=taps, synapses=synapses))
         rule_differences.report_replaced(program, name, chip_rule, LIF_MODELS, log)
         program = braked(program, name)
     return program

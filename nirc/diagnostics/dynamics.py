@@ -8,6 +8,8 @@ from typing import Literal
 from nirc.diagnostics.finding import Finding, Grade, Words
 
 XYLOSIM = "xylosim 0.1.3, measured"
+LAVA_LIF = "lava-nc 0.10.0, proc/lif/models.py"
+SHORT_ROOM = 64  # steps of full input below which D424 is a warning (?: a choice)
 
 
 class ResetDiffers(Finding):
@@ -707,6 +709,23 @@ class LeakTooSmall(Finding):
     """
     sources = "lava-nc 0.10.0, `proc/lif/models.py`: 12-bit decays, du is stored less one."
 
+    population: str
+    field: str  # the time constant, "tau_mem"
+    neurons: int  # neurons whose leak vanishes
+    of: int  # neurons
+    loss: float  # share of the state that the first of them loses in a step
+    advice: str
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.field} of `{self.population}`: {self.neurons} of {self.of} neurons become "
+            "integrators on the chip",
+            found=f"a loss of {self.loss:.3g} a step",
+            limit="whole 4096ths",
+            source=LAVA_LIF,
+            help=self.advice,
+        )
+
 
 class TimeConstantRounded(Finding):
     code = "D421"
@@ -722,6 +741,22 @@ class TimeConstantRounded(Finding):
     longer `--dt`.
     """
     sources = "lava-nc 0.10.0, `proc/lif/models.py`."
+
+    population: str
+    field: str  # the time constant, "tau_mem"
+    neurons: int  # neurons whose time constant changes by more than 1 %
+    of: int  # neurons
+    model: str  # the time constant that changes most, with its unit
+    chip: str  # the same on the chip
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.field} of `{self.population}`: {self.neurons} of {self.of} neurons change by "
+            "more than 1 %",
+            found=f"{self.model} becomes {self.chip}",
+            limit="whole 4096ths a step",
+            source=LAVA_LIF,
+        )
 
 
 class OtherStart(Finding):
@@ -746,6 +781,20 @@ class OtherStart(Finding):
     The rule of lava-nc 0.10.0, `proc/dense/models.py`: a synapse sends what it summed up in the
     last step.
     """
+
+    population: str
+    neurons: int  # neurons with another start
+    chip_v: float  # volts above v_reset at which the worst of them starts
+    model_v: float  # the same in the model
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.neurons} neuron(s) of `{self.population}` begin at another voltage than in "
+            "the model",
+            found=f"{self.chip_v:.4g} V above v_reset",
+            limit=f"{self.model_v:.4g} V",
+            source="neurons of deep layers run for some steps before their first input",
+        )
 
 
 class ReadoutMayFire(Finding):
@@ -772,13 +821,31 @@ class ReadoutMayFire(Finding):
     firing.
     """
 
+    population: str
+    share: float  # of its sources that may fire in every step
+    steps: float | None  # for which that holds, None: for ever
+    vth: int  # the largest threshold
+
+    def words(self) -> Words:
+        time = "" if self.steps is None else f", for {self.steps:g} steps"
+        return Words(
+            f"`{self.population}` is read as a membrane and would reach the threshold, and be "
+            "reset, under full input",
+            found=f"safe up to {self.share:.2g} of what all its inputs bring that fire in every "
+            f"step{time}",
+            limit=f"vth {self.vth}",
+            source=LAVA_LIF,
+            help="shorter time constants of the readout, or fewer inputs; look for membranes that "
+            "fall back to 0",
+        )
+
 
 class MembraneWraps(Finding):
     code = "D424"
-    title = "a membrane that is kept in u goes round after many steps of full input"
+    title = "a membrane that is kept in u wraps around after many steps of full input"
     meaning = """
     For a subtractive reset the membrane is kept in the neuron's synaptic state u, which a spike
-    leaves alone (D401 has the reset otherwise). Beyond 24 bits u goes round: a very negative
+    leaves alone (D401 has the reset otherwise). Beyond 24 bits u wraps around: a very negative
     membrane becomes a very positive one. v would stay at its smallest value instead. An integrator
     that gets inhibition only, for long, comes there; the message says after how many steps in
     which every input of one sign fires, which real signals take many times as long for. It is a
@@ -786,8 +853,8 @@ class MembraneWraps(Finding):
     """
     example = """
     An IF neuron with 100 inhibitory weights of a tenth of its threshold sinks by 10 thresholds in
-    a step in which all their sources fire. Where a threshold is 150 units, it goes round after 87
-    such steps.
+    a step in which all their sources fire. Where a threshold is 150 units, it wraps around after
+    87 such steps.
     """
     what_to_do = """
     `nirc verify` on real inputs shows whether it happens, in the row of the 24 bits. Start the
@@ -796,6 +863,25 @@ class MembraneWraps(Finding):
     inputs make room.
     """
     sources = "lava-nc 0.10.0, `proc/lif/models.py`: u wraps at 2^23, v saturates."
+
+    population: str
+    steps: int  # steps of full input that u has room for
+    largest: int  # the largest u
+
+    def grade(self) -> Grade:
+        """Return a note from ``SHORT_ROOM`` steps on."""
+        return "note" if self.steps >= SHORT_ROOM else "warning"
+
+    def words(self) -> Words:
+        return Words(
+            f"the membrane of `{self.population}` wraps around if all its inputs of one sign fire "
+            "for long",
+            found=f"room for {self.steps} steps in which they all do",
+            limit=f"u within {self.largest}",
+            source=LAVA_LIF,
+            help="--set reset=zero has no such limit; smaller weights or fewer inputs leave more "
+            "room",
+        )
 
 
 class FilterByDelays(Finding):
@@ -824,6 +910,19 @@ class FilterByDelays(Finding):
     lava-nc 0.10.0, `proc/lif/models.py` (one u, one v), `proc/dense/models.py` (delays of 0 to 63
     steps).
     """
+
+    population: str
+    delays: int  # synapses for one
+    synapses: int  # synapses without the filter
+
+    def words(self) -> Words:
+        return Words(
+            f"the synaptic filter of `{self.population}` is made of synapses with {self.delays} "
+            "delays, so that it can subtract",
+            found=f"{self.delays * self.synapses} synapses for {self.synapses}",
+            source="u, the chip's filter, is the membrane where thresholds are subtracted",
+            help="--set reset=zero keeps one synapse each, and resets to zero",
+        )
 
 
 class FourBitWeights(Finding):
