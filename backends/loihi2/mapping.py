@@ -10,8 +10,8 @@ from typing import Any
 
 from nirc.backends.loihi2.checks import check_mapping
 from nirc.backends.loihi2.chip import Chip
-from nirc.backends.loihi2.findings import LOGS, ValueOutsideRange
-from nirc.backends.loihi2.limits import WRAP
+from nirc.backends.loihi2.findings import ValueOutsideRange
+from nirc.backends.loihi2.limits import LOGS, WRAP
 from nirc.backends.loihi2.ranges import goes_round_after, largest_u
 from nirc.files.description import File
 from nirc.files.kinds import (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nirc.backends.loihi2.checks import check_network
-from nirc.backends.loihi2.findings import DENSE_MODELS, ValueOutsideRange
+from nirc.backends.loihi2.findings import ValueOutsideRange
 from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import (
     BIAS_EXP,
@@ -22,6 +22,7 @@ from nirc.backends.loihi2.limits import (
     CONV_STEP,
     CONV_WEIGHT,
     DELAY,
+    DENSE_MODELS,
     DU,
     DV,
     LIF_MODELS,
