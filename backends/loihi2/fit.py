@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nirc.analysis.retiming import report_slow, retimed
+from nirc.analysis.retiming import retimed
 from nirc.backends.loihi2 import differences
 from nirc.backends.loihi2.bundle import NEURONS, READOUT
 from nirc.backends.loihi2.chip import Chip
@@ -26,7 +26,7 @@ from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.backends.loihi2.ranges import goes_round_after
 from nirc.chip.backend import Block, Mapped, Search
 from nirc.chip.target import Target
-from nirc.diagnostics.dynamics import MembraneWraps
+from nirc.diagnostics.dynamics import LoopTakesLonger, MembraneWraps
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Population, Sink
@@ -58,7 +58,9 @@ def fit(
     for (s, t, p), steps in zip(discrete.edges(), timing.slow, strict=True):
         if steps:
             where = "/".join(p.origins[:1]) or discrete[t].origins[0]
-            report_slow(s, t, steps, where, "one step for every synapse", log, delay_helps=True)
+            rule = "one step for every synapse"
+            slow = LoopTakesLonger(source=s, target=t, steps=steps, rule=rule, delay_helps=True)
+            log.add(slow.placed(where))
     lowered = lower(program)
     placed = _placed(lowered, program, target, search, log)
     if placed is None:

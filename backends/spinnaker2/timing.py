@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nirc.analysis.retiming import Edge, report_slow, retime
+from nirc.analysis.retiming import Edge, retime
 from nirc.backends.spinnaker2.drives import Drive, merged
 from nirc.backends.spinnaker2.limits import DELAY, SCRIPTS
 from nirc.backends.spinnaker2.receptors import is_filtered
+from nirc.diagnostics.dynamics import LoopTakesLonger
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Sparse
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source, populations_of
@@ -46,9 +47,14 @@ def timed(program: Program, found: list[Drive], log: Log, *, relays: bool) -> Ti
     timing = retime([start, *program.graph], edges)
     for edge, steps in zip(edges, timing.slow, strict=True):
         if steps:
-            rule = f"every synapse takes a step; {SCRIPTS}"
-            where = program[edge.target].origins[0]
-            report_slow(edge.source, edge.target, steps, where, rule, log, delay_helps=False)
+            slow = LoopTakesLonger(
+                where=program[edge.target].origins[0],
+                source=edge.source,
+                target=edge.target,
+                steps=steps,
+                rule=f"every synapse takes a step; {SCRIPTS}",
+            )
+            log.add(slow)
     delayed = [replace(d, extra=extra) for d, extra in zip(found, timing.delays, strict=False)]
     made = _Relays(program, timing.latency_steps)
     kept = [made.around(d, DELAY[1] if not relays and d.kernel is None else 0) for d in delayed]

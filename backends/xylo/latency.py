@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import networkx as nx
 
-from nirc.analysis.retiming import report_slow
+from nirc.diagnostics.dynamics import LoopTakesLonger, PathsOfDifferentLength
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Population, Projection, Sink, Source
+from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
 
 
@@ -66,21 +66,13 @@ def report(program: Program, late: dict[str, int], log: Log) -> None:
         where = "/".join(projection.origins[:1]) or program[target].origins[0]
         if extra > 0:
             rule = "one step for every hop between hidden neurons"
-            report_slow(source, target, extra, where, rule, log, delay_helps=False)
+            slow = LoopTakesLonger(source=source, target=target, steps=extra, rule=rule)
+            log.add(slow.placed(where))
         else:
-            _early(source, target, projection, -extra, where, log)
-
-
-def _early(
-    source: str, target: str, projection: Projection, steps: int, where: str, log: Log
-) -> None:
-    kind = "delay" if projection.delay_steps else "shorter path"
-    log.differs(
-        "D407",
-        f"over a {kind}, `{source}` reaches `{target}` {steps} step(s) before the other signals "
-        "of its step",
-        where=where,
-        found=f"{steps} step(s) early",
-        source="Xylo has no delays",
-        help="give all paths the same number of layers, or retrain with this timing",
-    )
+            early = PathsOfDifferentLength(
+                source=source,
+                target=target,
+                steps=-extra,
+                by_delay=bool(projection.delay_steps),
+            )
+            log.add(early.placed(where))

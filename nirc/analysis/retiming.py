@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from nirc.diagnostics.log import Log
 from nirc.ir.populations import Sink
 from nirc.ir.program import Program
 
@@ -66,44 +65,28 @@ def retimed(program: Program) -> Timing:
     return retime(program.graph, edges)
 
 
-def report_slow(
-    source: str, target: str, steps: int, where: str, rule: str, log: Log, *, delay_helps: bool
-) -> None:
-    """Report a loop that takes ``steps`` more than in the model (D406). ``rule``: the reason."""
-    more = ", or give it a delay of that many steps" if delay_helps else ""
-    log.differs(
-        "D406",
-        f"the way back from `{source}` to `{target}` takes {steps} step(s) more on the chip than "
-        "in the model",
-        where=where,
-        found=f"{steps} extra step(s)",
-        source=rule,
-        help=f"make the loop one population with a recurrent weight{more}",
-    )
-
-
 def _longest(
     names: list[str], edges: Sequence[Edge], kept: list[int]
 ) -> tuple[dict[str, int], list[int]]:
     """Return longest paths (Bellman and Ford), or the edges of a loop without longest path."""
     latency_steps = dict.fromkeys(names, 0)
-    by: dict[str, int] = {}
+    entered_by: dict[str, int] = {}  # the edge of the longest path, by node
     for _ in range(len(names) + 1):
         last = None
         for i in kept:
             e = edges[i]
             if latency_steps[e.source] + e.hop - e.lag > latency_steps[e.target]:
                 latency_steps[e.target] = latency_steps[e.source] + e.hop - e.lag
-                by[e.target] = i
+                entered_by[e.target] = i
                 last = e.target
         if last is None:
             return latency_steps, []
     assert last is not None
-    for _ in names:  # go back along the chain, to be on the loop for sure
-        last = edges[by[last]].source
+    for _ in names:  # go back along the chain: its end is on the loop
+        last = edges[entered_by[last]].source
     loop: list[int] = []
     at = last
     while not loop or at != last:
-        loop.append(by[at])
-        at = edges[by[at]].source
+        loop.append(entered_by[at])
+        at = edges[entered_by[at]].source
     return latency_steps, loop

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from nirc.diagnostics.dynamics import (
+    NoLowerBound,
+    OneSpikeAStep,
+    ResetDiffers,
+    ResetTiming,
+    RuleDiffers,
+    SeveralSpikes,
+    ThresholdGivenBack,
+    TieAtThreshold,
+)
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete, Population, Sink, populations_of
 from nirc.ir.program import Program
@@ -16,33 +26,40 @@ ChipRule = Callable[[str, Discrete], Rule]  # (name of a population, dynamics) -
 COST = "`nirc verify` shows what it costs, with --calibrate FILE and without"
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A difference of a chip: ``code``, and sentences about the model and the chip.
+def report(
+    program: Program,
+    chip: ChipRule,
+    source: str,
+    log: Log,
+    reset_reason: Callable[[str], str] | None = None,
+) -> None:
+    """Report a finding for each population of the discrete ``program`` and each kind of difference.
 
-    ``help`` is empty where it depends on the chip and the simulator.
+    ``source``: of the chip's rule. ``reset_reason`` returns the reason of a different reset, by
+    name of the population.
     """
-
-    code: str
-    model: str
-    chip: str
-    help: str = ""
-
-
-RESTORING = Difference(
-    "D440",
-    "compares in the model with a threshold less where the membrane still is above it",
-    "at every step alike on the chip",
-)
-UNBOUNDED = Difference(
-    "D443",
-    "has a lower bound of the membrane in the model",
-    "none on the chip",
-    "train without a bound, or with little inhibition",
-)
+    for name, population in populations_of(program, Discrete).items():
+        d = population.dynamics
+        rule = chip(name, d)
+        for each in differences(d, rule):
+            if isinstance(each, ResetDiffers) and reset_reason is not None:
+                each = each.with_fields(reason=reset_reason(name))  # noqa: PLW2901
+            if isinstance(each, OneSpikeAStep):
+                only_delays = _only_delays(program, name, d, rule)
+                each = each.with_fields(only_delays=only_delays)  # noqa: PLW2901
+            log.add(_completed(each, program, name, chip, source))
 
 
-def differences(d: Discrete, chip: Rule) -> Iterator[Difference]:
+def report_replaced(program: Program, name: str, chip: ChipRule, source: str, log: Log) -> None:
+    """Report D440 and D443 before a legaliser replaces a population's rule by the plain rule."""
+    rule = program[name].dynamics.rule
+    if rule.restores:
+        log.add(_completed(ThresholdGivenBack(), program, name, chip, source))
+    if rule.bounded:
+        log.add(_completed(NoLowerBound(), program, name, chip, source))
+
+
+def differences(d: Discrete, chip: Rule) -> Iterator[RuleDiffers]:
     """Yield differences of a population that fires. Without decay, a reset makes none."""
     model = d.rule
     fires = model.fires
@@ -51,60 +68,49 @@ def differences(d: Discrete, chip: Rule) -> Iterator[Difference]:
         return
     yield from _reset(d, chip)
     if _more(other.most, fires.most):
-        yield Difference(
-            "D404",
-            f"fires {_times(fires.most)} a step in the model",
-            f"{_times(other.most)} on the chip",
-            "`nirc verify` shows how often it happens; larger thresholds make it rarer",
-        )
+        yield SeveralSpikes(model=fires.most, chip=other.most)
     if _more(fires.most, other.most):
-        yield Difference(
-            "D441",
-            f"fires {_times(fires.most)} a step in the model",
-            f"{_times(other.most)} on the chip",
-            "train with one spike a step, or with thresholds that are rarely reached twice",
-        )
+        yield OneSpikeAStep(model=fires.most, chip=other.most)
     if model.bounded and not chip.bounded:
-        yield UNBOUNDED
+        yield NoLowerBound()
     if fires.at != other.at:
-        yield Difference(
-            "D442",
-            f"fires at v {fires.at} threshold in the model",
-            f"at v {other.at} threshold on the chip",
-            "only a membrane that is exactly at its threshold tells the two apart",
-        )
+        yield TieAtThreshold(model=fires.at, chip=other.at)
 
 
-def _reset(d: Discrete, chip: Rule) -> Iterator[Difference]:
+def _reset(d: Discrete, chip: Rule) -> Iterator[RuleDiffers]:
     model = d.rule
     delayed = model.reset_is_late and not chip.reset_is_late
     if not d.decay_mem.any() and not delayed and not model.restores:
         return
     if model.reset != chip.reset:
-        yield Difference(
-            "D401", f"{_resets(model, d)} in the model", f"{_resets(chip, d)} on the chip"
-        )
+        yield ResetDiffers(model=_resets(model, d), chip=_resets(chip, d))
     elif delayed and (model.reset == "set" or (d.decay_mem != 1).any()):
-        yield Difference(
-            "D440",
-            f"{_resets(model, d)} in the step after a spike, after the decay, in the model",
-            "at once on the chip",
-        )
+        yield ResetTiming(model=_resets(model, d))
     elif model.restores:
-        yield RESTORING
+        yield ThresholdGivenBack()
+
+
+def _completed(
+    found: RuleDiffers, program: Program, name: str, chip: ChipRule, source: str
+) -> RuleDiffers:
+    """Return a difference with its population, place, source and advice."""
+    population: Population[Discrete] = program[name]
+    training = program.training.get(name, Training())
+    help_ = found.help or _advice(name, population.dynamics, chip, training)
+    return found.with_fields(population=name, where=population.origins[0], rule=source, help=help_)
 
 
 def _advice(name: str, d: Discrete, chip: ChipRule, training: Training) -> str:
     """Return the resets that this simulator has and this chip computes as they are."""
     if training.added:
         return "--readout li reads membranes, which no spike resets"
-    found = []
+    possible = []
     for reset, asked in training.resets.items():
         wish = replace(d, rule=d.rule.at_once(reset), v_reset=None, v_least=None)
         if not any(_reset(wish, chip(name, wish))):
-            found.append(asked)
-    if found:
-        return f"train with {', or '.join(found)}"
+            possible.append(asked)
+    if possible:
+        return f"train with {', or '.join(possible)}"
     who = f"{training.simulator} has" if training.simulator else "there is"
     return f"{who} no reset that this chip computes as it is: {COST}"
 
@@ -117,78 +123,14 @@ def _resets(rule: Rule, d: Discrete) -> str:
     return "resets to zero" if d.resets_to is None else "resets to v_reset"
 
 
-def _times(most: int | None) -> str:
-    if most is None:
-        return "any number of times"
-    return "once" if most == 1 else f"up to {most} times"
-
-
 def _more(one: int | None, other: int | None) -> bool:
     """Return True if the bound ``one`` allows several spikes a step and ``other`` only one."""
     return (one is None or one > 1) and other == 1
 
 
-def report(
-    program: Program,
-    chip: ChipRule,
-    source: str,
-    log: Log,
-    found: Callable[[str], str] | None = None,
-) -> None:
-    """Report a finding for each population of the discrete ``program`` and each kind of difference.
-
-    Two kinds are notes: ties (D442), and spikes of an output in a later step (D441). ``found``
-    returns the reason of a different reset, by name of the population.
-    """
-    for name, population in populations_of(program, Discrete).items():
-        d = population.dynamics
-        rule = chip(name, d)
-        help_ = _advice(name, d, chip, program.training.get(name, Training()))
-        for each in differences(d, rule):
-            reason = "" if found is None or each.code != "D401" else found(name)
-            minor = each.code == "D442" or (
-                each.code == "D441" and _comes_later(program, name, d, rule)
-            )
-            _report(
-                name, population, each, help_, reason, source, log.note if minor else log.differs
-            )
-
-
-def report_replaced(program: Program, name: str, chip: ChipRule, source: str, log: Log) -> None:
-    """Report D440 and D443 before a legaliser replaces the rule of a population by the plain
-    rule.
-    """
-    population: Population[Discrete] = program[name]
-    rule = population.dynamics.rule
-    help_ = _advice(name, population.dynamics, chip, program.training.get(name, Training()))
-    for each, there in ((RESTORING, rule.restores), (UNBOUNDED, rule.bounded)):
-        if there:
-            _report(name, population, each, help_, "", source, log.differs)
-
-
-def _comes_later(program: Program, name: str, d: Discrete, chip: Rule) -> bool:
+def _only_delays(program: Program, name: str, d: Discrete, chip: Rule) -> bool:
     """Return True if the chip only delays further spikes, and only outputs receive them."""
     subtracts = d.rule.reset == chip.reset == "subtract"
     return subtracts and all(
         isinstance(program[target], Sink) for target, _ in program.out_of(name)
-    )
-
-
-def _report(
-    name: str,
-    population: Population[Discrete],
-    each: Difference,
-    reset: str,
-    found: str,
-    source: str,
-    log: Callable[..., None],
-) -> None:
-    message = f"`{name}` {each.model}, {each.chip}"
-    log(
-        each.code,
-        message,
-        where=population.origins[0],
-        found=found,
-        source=source,
-        help=each.help or reset,
     )

@@ -9,6 +9,7 @@ from nirc.calibration import gains
 from nirc.calibration.chip import Parameters
 from nirc.calibration.guard import Judged
 from nirc.calibration.samples import Samples
+from nirc.diagnostics.dynamics import Calibrated, NotCalibrated
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.program import Program
@@ -78,32 +79,19 @@ def _range(values: Float) -> list[float]:
 
 def log_notes(program: Program, chosen: Mapping[str, Any], log: Log) -> None:
     """Log a note (D414) for each population."""
-    learnt = "; then its weights" if chosen["kept"] == LEARNT else ""
     for name, setting in chosen["populations"].items():
         where = program[name].origins[0]
         if not setting:
-            what = (
-                "keeps its parameters: its weights are rounded by what its sources send; nothing "
-                "else is better"
-                if chosen["kept"] == ROUNDING
-                else "stays as it was: no calibration is better"
-            )
-            log.note("D414", f"`{name}` {what} on samples that it has not seen", where=where)
+            rounded = chosen["kept"] == ROUNDING
+            log.add(NotCalibrated(where=where, population=name, rounded=rounded))
             continue
-        log.note(
-            "D414",
-            f"`{name}` is calibrated: {', '.join(_words(setting))}{learnt}",
+        note = Calibrated(
             where=where,
-            found=f"distance {setting['distance_before']:.3g} -> {setting['distance_after']:.3g}",
+            population=name,
+            gains=setting.get("gains"),
+            drift=setting.get("drift"),
+            self_inhibition=setting.get("self_inhibition_thresholds", 0.0),
+            distances=(setting["distance_before"], setting["distance_after"]),
+            learnt=chosen["kept"] == LEARNT,
         )
-
-
-def _words(setting: Mapping[str, Any]) -> list[str]:
-    words = []
-    if "gains" in setting:
-        words.append("inputs times " + ", ".join(f"{g:.3g}" for g in setting["gains"]))
-    if "drift" in setting:
-        words.append(f"constant current times {setting['drift']:.3g}")
-    if setting.get("self_inhibition_thresholds"):
-        words.append(f"self-inhibition of {setting['self_inhibition_thresholds']:.3g} thresholds")
-    return words
+        log.add(note)

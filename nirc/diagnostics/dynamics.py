@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from nirc.diagnostics.finding import Finding, Grade, Words
@@ -12,7 +12,34 @@ LAVA_LIF = "lava-nc 0.10.0, proc/lif/models.py"
 SHORT_ROOM = 64  # steps of full input below which D424 is a warning (?: a choice)
 
 
-class ResetDiffers(Finding):
+class RuleDiffers(Finding):
+    """A difference between the update rules of a model and of a chip, for one population.
+
+    ``reason``: the reason of the difference, if there is more than one. ``rule``: the source of the
+    chip's rule.
+    """
+
+    severity = "differs"
+    population: str = ""
+    reason: str = ""
+    rule: str = ""
+    help: str = ""
+
+    def sides(self) -> tuple[str, str]:
+        """Return the clauses about the model and about the chip."""
+        raise NotImplementedError
+
+    def words(self) -> Words:
+        model, chip = self.sides()
+        return Words(
+            f"`{self.population}` {model}, {chip}",
+            found=self.reason,
+            source=self.rule,
+            help=self.help,
+        )
+
+
+class ResetDiffers(RuleDiffers):
     code = "D401"
     title = "reset: a spike acts on the membrane otherwise on the chip"
     meaning = """
@@ -42,6 +69,12 @@ class ResetDiffers(Finding):
     The rules of xylosim 0.1.3 and lava-nc 0.10.0, measured. Accuracies measured with nirc on the
     networks and test samples in tests/data/zoo.
     """
+
+    model: str  # the reset as a clause: "resets to zero"
+    chip: str
+
+    def sides(self) -> tuple[str, str]:
+        return f"{self.model} in the model", f"{self.chip} on the chip"
 
 
 class DecayRounded(Finding):
@@ -130,7 +163,7 @@ class SynapseFilters(Finding):
         )
 
 
-class SeveralSpikes(Finding):
+class SeveralSpikes(RuleDiffers):
     code = "D404"
     title = "neurons may fire several times in a step on the chip"
     meaning = """
@@ -159,6 +192,13 @@ class SeveralSpikes(Finding):
     The rules of xylosim 0.1.3 and of sinabs 3.1.3, measured; figures measured with nirc on the
     networks in tests/data/zoo.
     """
+
+    model: int | None  # most spikes a step, None without a bound
+    chip: int | None
+    help = "`nirc verify` shows how often it happens; larger thresholds make it rarer"
+
+    def sides(self) -> tuple[str, str]:
+        return f"fires {_times(self.model)} a step in the model", f"{_times(self.chip)} on the chip"
 
 
 class NoIntegrator(Finding):
@@ -222,6 +262,22 @@ class LoopTakesLonger(Finding):
     The rule of xylosim 0.1.3, measured: hidden neurons see the spike counts of the previous step.
     Loihi 2: lava-nc 0.10.0, `proc/dense/models.py`.
     """
+
+    source: str  # populations at the ends of the edge that closes the loop
+    target: str
+    steps: int  # more than in the model
+    rule: str  # of the chip, that takes them
+    delay_helps: bool = False  # a delay in the model makes both alike
+
+    def words(self) -> Words:
+        delay = ", or give it a delay of that many steps" if self.delay_helps else ""
+        return Words(
+            f"the path back from `{self.source}` to `{self.target}` takes {self.steps} step(s) "
+            "more on the chip than in the model",
+            found=f"{self.steps} extra step(s)",
+            source=self.rule,
+            help=f"make the loop one population with a recurrent weight{delay}",
+        )
 
 
 class PathsOfDifferentLength(Finding):
@@ -490,6 +546,45 @@ class Calibrated(Finding):
     that will occur, make it better; labels are not used. `--seed` draws other random inputs.
     """
     sources = "A choice of nirc: docs/reference/fidelity.md."
+
+    population: str
+    gains: Sequence[float] | None = None  # of the inputs
+    drift: float | None = None  # factor of the constant current
+    self_inhibition: float = 0.0  # thresholds
+    distances: tuple[float, float]  # from the model, before and after
+    learnt: bool  # the weights were adjusted, too
+
+    def words(self) -> Words:
+        changes = []
+        if self.gains is not None:
+            changes.append("inputs times " + ", ".join(f"{gain:.3g}" for gain in self.gains))
+        if self.drift is not None:
+            changes.append(f"constant current times {self.drift:.3g}")
+        if self.self_inhibition:
+            changes.append(f"self-inhibition of {self.self_inhibition:.3g} thresholds")
+        weights = "; then its weights" if self.learnt else ""
+        before, after = self.distances
+        return Words(
+            f"`{self.population}` is calibrated: {', '.join(changes)}{weights}",
+            found=f"distance {before:.3g} -> {after:.3g}",
+        )
+
+
+class NotCalibrated(Calibrated):
+    """The parameters of the population stay, since nothing else is better."""
+
+    distances: tuple[float, float] = (0.0, 0.0)
+    learnt: bool = False
+    rounded: bool  # weights are rounded by the signals of their sources
+
+    def words(self) -> Words:
+        what = "stays as it was: no calibration is better"
+        if self.rounded:
+            what = (
+                "keeps its parameters: its weights are rounded by what its sources send; nothing "
+                "else is better"
+            )
+        return Words(f"`{self.population}` {what} on samples that it has not seen")
 
 
 class ConstantByTicks(Finding):
@@ -1017,7 +1112,7 @@ class OtherMembraneAtStart(Finding):
         )
 
 
-class ResetTiming(Finding):
+class ResetTiming(RuleDiffers):
     code = "D440"
     title = "reset: at once on the chip, later or in another way in the model"
     meaning = """
@@ -1044,8 +1139,24 @@ class ResetTiming(Finding):
     """
     sources = "docs/reference/writers.md: the rule of snnTorch 1.0.0, measured."
 
+    model: str  # the reset as a clause, "resets to zero"
 
-class OneSpikeAStep(Finding):
+    def sides(self) -> tuple[str, str]:
+        later = "in the step after a spike, after the decay, in the model"
+        return f"{self.model} {later}", "at once on the chip"
+
+
+class ThresholdGivenBack(ResetTiming):
+    """The model compares with a lower threshold after a spike, and gives the threshold back."""
+
+    model: str = ""
+
+    def sides(self) -> tuple[str, str]:
+        lower = "a threshold less where the membrane still is above it"
+        return f"compares in the model with {lower}", "at every step alike on the chip"
+
+
+class OneSpikeAStep(RuleDiffers):
     code = "D441"
     title = "neurons fire several times in a step in the model, once on the chip"
     meaning = """
@@ -1064,8 +1175,19 @@ class OneSpikeAStep(Finding):
     """
     sources = "docs/reference/writers.md; rules of the chips in docs/reference."
 
+    model: int | None  # most spikes a step, None without a bound
+    chip: int | None
+    only_delays: bool = False  # the chip sends all spikes, some later, and only to outputs
+    help = "train with one spike a step, or with thresholds that are rarely reached twice"
 
-class TieAtThreshold(Finding):
+    def grade(self) -> Grade:
+        return "note" if self.only_delays else "differs"
+
+    def sides(self) -> tuple[str, str]:
+        return f"fires {_times(self.model)} a step in the model", f"{_times(self.chip)} on the chip"
+
+
+class TieAtThreshold(RuleDiffers):
     code = "D442"
     title = "membranes exactly at their threshold fire on one side only"
     meaning = """
@@ -1082,8 +1204,19 @@ class TieAtThreshold(Finding):
     """
     sources = "sinabs 3.1.3, lava-nc 0.10.0, measured."
 
+    model: Literal[">", ">="]
+    chip: Literal[">", ">="]
+    help = "only a membrane that is exactly at its threshold tells the two apart"
 
-class NoLowerBound(Finding):
+    def grade(self) -> Grade:
+        return "note"
+
+    def sides(self) -> tuple[str, str]:
+        model = f"fires at v {self.model} threshold in the model"
+        return model, f"at v {self.chip} threshold on the chip"
+
+
+class NoLowerBound(RuleDiffers):
     code = "D443"
     title = "the chip has no lower bound of the membrane"
     meaning = """
@@ -1096,3 +1229,14 @@ class NoLowerBound(Finding):
     """
     what_to_do = "Train without a bound, or compile for Speck, which has one."
     sources = "docs/reference/writers.md; rules of the chips in docs/reference."
+
+    help = "train without a bound, or with little inhibition"
+
+    def sides(self) -> tuple[str, str]:
+        return "has a lower bound of the membrane in the model", "none on the chip"
+
+
+def _times(most: int | None) -> str:
+    if most is None:
+        return "any number of times"
+    return "once" if most == 1 else f"up to {most} times"
