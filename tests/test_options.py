@@ -19,7 +19,7 @@ from nirc.api import Options, compile_model
 from nirc.chip.backend import Backend
 from nirc.diagnostics.log import Log
 from nirc.files.data import Data
-from nirc.verification import record
+from nirc.verification import activity
 from nirc.verification.laws import network
 from nirc.verification.verify import lost_at, verify
 from tests.models import chain, lif
@@ -191,8 +191,8 @@ def test_verify_records_no_more_samples_than_fit(
         return whole(self, inputs, **options)
 
     monkeypatch.setattr(nirc.Bundle, "run", run)
-    monkeypatch.setattr(record, "RECORDED", 5)
-    monkeypatch.setattr(record, "RECORDED_VALUES", values)
+    monkeypatch.setattr(activity, "MOST_SAMPLES", 5)
+    monkeypatch.setattr(activity, "MOST_VALUES", values)
     data = Data(np.zeros((6, 30, 3), int), None, None)
     verify(network(), "toycamera", data, Options(reset="subtract"), log=Log())
     assert set(recorded) == {samples}

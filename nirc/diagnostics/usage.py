@@ -150,6 +150,21 @@ class RasterDoesNotFit(Stated):
     sources = "The contract of the command line: FILE.npz."
 
 
+class LabelsOutOfRange(RasterDoesNotFit):
+    """Labels name classes that no output stands for."""
+
+    severity = "warning"
+    where: str = "labels"
+    problem: str = "some labels name classes that the network has no output for"
+    help: str = "classes count from 0"
+    largest: int  # label
+    outputs: int
+
+    def words(self) -> Words:
+        limit = f"0 to {self.outputs - 1}"
+        return Words(self.problem, found=self.largest, limit=limit, help=self.help)
+
+
 class UnusableBundle(Stated):
     code = "U605"
     title = "the bundle is damaged, incomplete or of another version"

@@ -1,6 +1,4 @@
-"""Population by population: does it fire as often, and when the model's does? Which fell silent,
-and why?
-"""
+"""The populations on the device beside the model's: rates, spike times, silence and its cause."""
 
 from __future__ import annotations
 
@@ -8,165 +6,189 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nirc.api import Compiled
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.passes import PopulationSilent
 from nirc.ir.linear import composed
 from nirc.ir.populations import Population, Projection
 from nirc.ir.program import Program
 from nirc.semantics.run import run
-from nirc.verification.distance import van_rossum
-from nirc.verification.record import DEVICE, Array, Recording, rate
+from nirc.verification.activity import DEVICE, Activity, Array
 
 MOST_PRODUCTS = 1 << 22  # of a chain of operators that is unrolled to count synapses
+TAU_STEPS = 10.0  # spikes nearer to each other than about this count as partly the same
 
 
-def table(recording: Recording) -> list[dict[str, Any]]:
-    """A row for each population that is on the device under its own name.
+def table(activity: Activity) -> list[dict[str, Any]]:
+    """Return a row for each population that is on the device under its name.
 
-    ``rate`` and ``device_rate``: spikes per neuron and step; ``rate_error``: mean absolute
-    difference of a neuron's rate; ``distance``: mean van Rossum distance of a neuron's train in a
-    sample; ``several``: share of its spiking steps in which a neuron fires more than once;
+    ``rate`` and ``device_rate``: spikes per neuron and step. ``rate_error``: mean absolute
+    difference of a neuron's rate. ``distance``: mean van Rossum distance of a neuron's train in a
+    sample. ``several``: share of its spiking steps in which a neuron fires more than once.
     ``silent``: neurons that fire in the model and never on the device.
     """
-    device = recording.stages[-1][1]
     rows = []
-    for name, got in device.items():
-        expected = recording.teacher[name]
-        difference = got.mean(axis=(0, 1), dtype=np.float64) - expected.mean(
-            axis=(0, 1), dtype=np.float64
-        )
+    for name, found in activity.device.items():
+        expected = activity.reference[name]
+        difference = _neuron_rates(found) - _neuron_rates(expected)
         rows.append(
             {
                 "name": name,
                 "neurons": expected.shape[2],
-                "rate": rate(expected),
-                "device_rate": rate(got),
+                "rate": _rate(expected),
+                "device_rate": _rate(found),
                 "rate_error": float(np.abs(difference).mean()) if difference.size else 0.0,
-                "distance": float(van_rossum(expected, got).mean()) if difference.size else 0.0,
-                "silent": int((expected.any(axis=(0, 1)) & ~got.any(axis=(0, 1))).sum()),
-                "several": float((got > 1).sum() / max(1, (got > 0).sum())),
+                "distance": float(van_rossum(expected, found).mean()) if difference.size else 0.0,
+                "silent": int((expected.any(axis=(0, 1)) & ~found.any(axis=(0, 1))).sum()),
+                "several": float((found > 1).sum() / max(1, (found > 0).sum())),
             }
         )
     return rows
 
 
-def left_out(recording: Recording) -> list[str]:
-    """Populations that fire in the model and are not on the device under their own name, whole."""
-    device = recording.stages[-1][1]
-    return [name for name in recording.teacher if name not in device]
+def _neuron_rates(spikes: Array) -> NDArray[np.float64]:
+    rates: NDArray[np.float64] = spikes.mean(axis=(0, 1), dtype=np.float64)
+    return rates
 
 
-def say_silent(
-    recording: Recording,
-    made: Compiled,
-    what_if: Mapping[str, Program],
-    lost: Sequence[Mapping[str, Any]],
+def _rate(spikes: Array) -> float:
+    """Return the spikes per neuron and step."""
+    return float(spikes.mean(dtype=np.float64)) if spikes.size else 0.0
+
+
+def van_rossum(a: Array, b: Array, tau_steps: float = TAU_STEPS) -> NDArray[np.float64]:
+    """Return the distances (samples, neurons) of spike counts (samples, steps, neurons) in time.
+
+    The distance of equal trains is 0, of a spike too many or too few 1 / sqrt 2, of a spike far
+    from its place 1. Each train is filtered by exp(-t / tau). The squared difference is summed,
+    also beyond the last step. Source: M. C. W. van Rossum, "A novel spike distance", Neural
+    Computation 13 (2001), in steps instead of seconds.
+    """
+    kept = np.exp(-1.0 / tau_steps)
+    trace = np.zeros((a.shape[0], a.shape[2]))
+    total = np.zeros_like(trace)
+    for step in range(a.shape[1]):
+        trace = kept * trace + (a[:, step].astype(np.float64) - b[:, step])
+        total += trace**2
+    total += trace**2 * kept**2 / (1 - kept**2)
+    distance: NDArray[np.float64] = np.sqrt(total * (1 - kept**2) / 2)
+    return distance
+
+
+def not_compared(activity: Activity) -> list[str]:
+    """Return populations that fire in the model and are not on the device under their names."""
+    return [name for name in activity.reference if name not in activity.device]
+
+
+def report_silent(
+    activity: Activity,
+    compiled: Compiled,
+    what_ifs: Mapping[str, Program],
+    rounded: Sequence[Mapping[str, Any]],
     raster: Array,
     log: Log,
 ) -> None:
-    """An error (P313) with its cause for each population that fires in the model and never on the
-    device.
+    """Report the populations (P313) that fire in the model and never on the device, with causes.
+
+    ``rounded``: the rows of ``rounded_to_zero``.
     """
-    device = recording.stages[-1][1]
-    silent = [n for n, got in device.items() if not got.any() and recording.teacher[n].any()]
+    reference = activity.reference
+    silent = [n for n, spikes in activity.device.items() if not spikes.any() and reference[n].any()]
     if not silent:
         return
-    some = raster[: len(recording.teacher[silent[0]])]
-    alone = {
-        about: run(
-            program, some, record=[n for n in silent if n in program.nodes(Population)]
-        ).spikes
-        for about, program in what_if.items()
-    }
+    some = raster[: len(reference[silent[0]])]
+    alone: dict[str, Mapping[str, Array]] = {}
+    for about, program in what_ifs.items():
+        names = [n for n in silent if n in program.nodes(Population)]
+        alone[about] = run(program, some, record=names).spikes
+    discrete = compiled.stages.discrete
     for name in silent:
-        before = [s for s, _ in made.stages.discrete.into(name) if s in silent and s != name]
-        log.error(
-            "P313",
-            f"`{name}` fires in the model and never on the chip: "
-            + "; ".join(_causes(name, before, recording, alone, lost)),
-            where=made.stages.discrete[name].origins[0],
-            found="0 spikes",
-            limit=f"{int(recording.teacher[name].sum())} in the model, on {len(some)} sample(s)",
-            help=("" if made.calibrated else "calibrate the scales with --calibrate, or ")
-            + "compare the stages above",
+        before = [s for s, _ in discrete.into(name) if s in silent and s != name]
+        finding = PopulationSilent(
+            where=discrete[name].origins[0],
+            population=name,
+            causes=tuple(_causes(name, before, activity, alone, rounded)),
+            spikes=int(reference[name].sum()),
+            samples=len(some),
+            calibrated=compiled.calibrated,
         )
+        log.add(finding)
 
 
 def _causes(
     name: str,
     before: list[str],
-    recording: Recording,
+    activity: Activity,
     alone: Mapping[str, Mapping[str, Array]],
-    lost: Sequence[Mapping[str, Any]],
+    rounded: Sequence[Mapping[str, Any]],
 ) -> Iterator[str]:
-    """A silent population before it; or the pass since which it is silent, what silences it, and
-    weights it lost.
-    """
+    """Yield the causes of silence: a silent population before, or the pass, changes and weights."""
     if before:
         yield f"`{before[0]}`, which drives it, is silent"
         return
     first = next(
-        (s for s, spikes in recording.stages if name in spikes and not spikes[name].any()), None
+        (s for s, spikes in activity.stages if name in spikes and not spikes[name].any()), None
     )
     if first is not None:
         yield f"on the {DEVICE}" if first.program is None else f"from pass {first.after} on"
     blamed = [about for about, spikes in alone.items() if name in spikes and not spikes[name].any()]
     if blamed:
         yield f"this alone silences it: {' / '.join(blamed)}"
-    for row in lost:
+    for row in rounded:
         if row["to"] == name and row["zero"]:
             yield f"{row['zero']} of {row['synapses']} synapses from `{row['from']}` round to zero"
 
 
-def vanished(made: Compiled) -> list[dict[str, Any]]:
-    """Synapses that rounded to zero, counted for each pair of populations (or input) that
-    quantisation keeps apart.
+def rounded_to_zero(compiled: Compiled) -> list[dict[str, Any]]:
+    """Return the number of synapses that round to zero, by the populations or input they join.
+
+    Pairs that quantisation does not keep apart are left out.
     """
-    legal, integer = (
-        _synapses(made.legal, {}),
-        _synapses(made.integer, _stand_ins(made.legal, made.integer)),
-    )
+    legal = _synapses(compiled.legal, {})
+    integer = _synapses(compiled.integer, _repeated(compiled.legal, compiled.integer))
     return [
         {
             "from": source,
             "to": target,
-            "synapses": len(n),
-            "zero": len(np.setdiff1d(n, integer[source, target])),
+            "synapses": len(pairs),
+            "zero": len(np.setdiff1d(pairs, integer[source, target])),
         }
-        for (source, target), n in legal.items()
+        for (source, target), pairs in legal.items()
         if (source, target) in integer
     ]
 
 
-def _stand_ins(legal: Program, integer: Program) -> dict[str, str]:
-    """Return, by node of the legal program, the population that repeats its spikes on the chip."""
-    found: dict[str, str] = {}
+def _repeated(legal: Program, integer: Program) -> dict[str, str]:
+    """Return the population that each added neuron-by-neuron relay of the chip repeats."""
+    repeated: dict[str, str] = {}
     for name in integer.graph:
         into = integer.into(name)
-        if name not in legal.graph and len(into) == 1 and _neuron_by_neuron(into[0][1]):
-            found[name] = into[0][0]
-    return found
+        if name not in legal.graph and len(into) == 1 and _is_neuron_by_neuron(into[0][1]):
+            repeated[name] = into[0][0]
+    return repeated
 
 
-def _neuron_by_neuron(projection: Projection) -> bool:
-    whole = composed(projection.ops, max_entries=MOST_PRODUCTS) if projection.ops else None
-    return not projection.ops or (whole is not None and bool(np.array_equal(*whole.coo()[:2])))
+def _is_neuron_by_neuron(projection: Projection) -> bool:
+    if not projection.ops:
+        return True
+    op = composed(projection.ops, max_entries=MOST_PRODUCTS)
+    return op is not None and bool(np.array_equal(*op.coo()[:2]))
 
 
-def _synapses(program: Program, stand_ins: Mapping[str, str]) -> dict[tuple[str, str], Array]:
-    """Pairs of neurons with a synapse by (source, target), kernels unrolled; without those that are
-    too many for it.
-    """
+def _synapses(program: Program, repeated: Mapping[str, str]) -> dict[tuple[str, str], Array]:
+    """Return pairs of neurons with a synapse by (source, target), except projections too large."""
     pairs: dict[tuple[str, str], Array] = {}
     for source, target, projection in program.edges():
-        while source in stand_ins:
-            source = stand_ins[source]  # noqa: PLW2901
+        while source in repeated:
+            source = repeated[source]  # noqa: PLW2901
         if isinstance(program[target], Population) and projection.ops:
-            whole = composed(projection.ops, max_entries=MOST_PRODUCTS)
-            if whole is not None and whole.entries <= MOST_PRODUCTS:
-                row, column, value = whole.coo()
-                mine = (row * whole.n_in + column)[value != 0]
+            op = composed(projection.ops, max_entries=MOST_PRODUCTS)
+            if op is not None and op.entries <= MOST_PRODUCTS:
+                row, column, value = op.coo()
+                synapses = (row * op.n_in + column)[value != 0]
                 key = (source, target)
-                pairs[key] = np.union1d(pairs[key], mine) if key in pairs else np.unique(mine)
+                known = pairs.get(key)
+                pairs[key] = np.unique(synapses) if known is None else np.union1d(known, synapses)
     return pairs

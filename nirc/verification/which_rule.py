@@ -1,5 +1,6 @@
-"""The rule that a file is to be read by: every rule runs on recorded inputs, and is compared with
-the outputs.
+"""The rule of a file, found by running every rule on recorded inputs.
+
+The outputs are compared with the recorded outputs.
 """
 
 from __future__ import annotations
@@ -22,48 +23,45 @@ from nirc.frontend.nodes import to_layers
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
 from nirc.semantics.run import run
-from nirc.verification.lost_layer import lost_layer
-from nirc.verification.recorded import Recording, recording
+from nirc.verification.recorded import Recording, lost_layer, recording
 from nirc.writers.reading import reading_of
 from nirc.writers.writer import Choice, Clues, Reading, Writer, installed_writers
 
 Array = NDArray[Any]
 Row = dict[str, Any]
-COMPARED = 64  # samples at most that every rule is run on
-BEST = 3  # rules from which numbers are searched
+MOST_SAMPLES = 64  # for every rule
+MOST_STARTS = 3  # rules from which numbers are searched
 SEARCH_VALUES = 1 << 22  # steps times weights of a run in the search
 HALVINGS = 12  # of the interval in which a number is searched
-THRESHOLDS = 3  # of a model that are clues
+MOST_THRESHOLDS = 3  # of a model, as clues
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every rule with how much of the recorded outputs it gives, the best first, and sentences of
-    what follows.
-    """
+    """Every rule with its share of the recorded outputs, the best first, and advice."""
 
     rows: list[Row]
     advice: tuple[str, ...]
 
 
 class _Trials:
-    """The file and the recording, and the rules that were tried on them."""
+    """A file, a recording, and the rules that were tried on them."""
 
     def __init__(self, model: object, options: api.Options, data: Data, log: Log) -> None:
+        assert data.outputs is not None
         self.raw, self.name = load_raw(model, Log())
-        self.options, self.log = replace(options, writer=None), log
-        self.data = replace(data, inputs=data.inputs[:COMPARED], outputs=_first(data.outputs))
+        self.options = replace(options, writer=None)
+        self.log = log
+        self.outputs = data.outputs[:MOST_SAMPLES]
+        self.data = replace(data, inputs=data.inputs[:MOST_SAMPLES], outputs=self.outputs)
         channels = int(np.prod(data.inputs.shape[2:]))
         self.raster = flat_raster(self.data.inputs, channels, log, data.file)
         self.rows: list[Row] = []
-        self.lost: str = ""
+        self.lost = ""  # a sentence about a layer that the file lacks
         self._layers: dict[str, Program] = {}
 
     def program(self, reading: Reading) -> Program:
-        """The float stage.
-
-        Raises ``NircError`` if the reading asks for something that the file does not have.
-        """
+        """Return the float stage. Raises ``NircError`` if the file lacks a part of the reading."""
         writer = reading.writer
         if writer.name not in self._layers:
             typed = to_layers(writer.repair(self.raw, Log()), Log(), name=self.name)
@@ -73,48 +71,43 @@ class _Trials:
         ).reference
 
     def add(self, reading: Reading, program: Program, **more: bool) -> Row:
-        """Run a rule and keep its row. Raises ``InputError`` (U604) for outputs that do not fit."""
-        kept = self._kept(program)
+        """Run a rule and add its row. Raises ``InputError`` (U604) for outputs that do not fit."""
+        recorded = self._recorded(program)
         output = run(program, self.raster).output
         row: Row = {
             "from": reading.text,
-            "equal": kept.share(output),
-            "active": kept.active(output),
+            "equal": recorded.share(output),
+            "active": recorded.active(output),
             "silent": not output.any(),
-            "first_difference": kept.first_difference(output),
+            "first_difference": recorded.first_difference(output),
         }
         self.rows.append(row | more)
-        self.lost = self.lost or lost_layer(program, kept, output)
+        self.lost = self.lost or lost_layer(program, recorded, output)
         return row
 
-    def worth(self, reading: Reading, samples: list[int]) -> float:
+    def active(self, reading: Reading, samples: list[int]) -> float:
         """Return the share of the active entries of some samples that a rule gives."""
         try:
             program = self.program(reading)
         except NircError:
             return -1.0
-        kept = self._kept(program)
-        return replace(kept, outputs=kept.outputs[samples]).active(
-            run(program, self.raster[samples]).output
-        )
+        recorded = self._recorded(program)
+        recorded = replace(recorded, outputs=recorded.outputs[samples])
+        return recorded.active(run(program, self.raster[samples]).output)
 
-    def wrong_first(self, reading: Reading) -> list[int]:
-        """Samples in which a rule differs most, as many as a search can afford."""
+    def most_wrong(self, reading: Reading) -> list[int]:
+        """Return the samples in which a rule differs most, as many as a search can afford."""
         program = self.program(reading)
-        kept = self._kept(program)
-        wrong = (~kept.equal(run(program, self.raster).output)).sum(axis=(1, 2))
+        recorded = self._recorded(program)
+        wrong = (~recorded.equal(run(program, self.raster).output)).sum(axis=(1, 2))
         weights = sum(max((op.entries for op in p.ops), default=1) for _, _, p in program.edges())
         affordable = SEARCH_VALUES // max(1, self.raster.shape[1] * weights)
         return [int(k) for k in np.argsort(-wrong, kind="stable")[:affordable]]
 
-    def _kept(self, program: Program) -> Recording:
-        kept = recording(self.data, program, self.log)
-        assert kept is not None
-        return kept
-
-
-def _first(outputs: Array | None) -> Array | None:
-    return None if outputs is None else outputs[:COMPARED]
+    def _recorded(self, program: Program) -> Recording:
+        recorded = recording(self.data, program, self.log)
+        assert recorded is not None
+        return recorded
 
 
 def compare(
@@ -124,14 +117,13 @@ def compare(
     log: Log,
     progress: Callable[[int], None] | None = None,
 ) -> Comparison:
-    """Run every rule by which the file may be read on the inputs of ``data``, which has recorded
-    outputs.
+    """Run every rule of the file on the inputs of ``data``, which has recorded outputs.
 
     A row has ``from``, and ``equal``, the share of equal entries. ``active``: the share among
-    entries in which either is not zero, by which rules are ranked. ``silent``: the rule gives
-    nothing but zeros. ``default``: the reading of a run without ``--from``. ``first_difference``:
-    None where all is equal. At most ``COMPARED`` samples are run. Raises ``NircError`` if the file
-    cannot be read or the outputs do not fit.
+    entries in which either is not zero, by which rules are ranked. ``silent``: the rule gives only
+    zeros. ``default``: the reading of a run without ``--from``. ``first_difference``: None where
+    all is equal. At most ``MOST_SAMPLES`` samples are run. Raises ``NircError`` if the file cannot
+    be read or the outputs do not fit.
     """
     trials = _Trials(model, options, data, log)
     usual = reading_of(
@@ -151,12 +143,9 @@ def compare(
         except NircError:
             if options.writer is not None:
                 raise
-            continue  # this reading asks for something that the file does not have
-        trials.add(
-            reading,
-            program,
-            **({"default": True} if reading is usual and options.writer is None else {}),
-        )
+            continue  # the file lacks a part of this reading
+        default = reading is usual and options.writer is None
+        trials.add(reading, program, **({"default": True} if default else {}))
     likely = [usual.writer.name, *usual.candidates]
     searched: list[Writer] = []
     if options.writer is None and trials.rows and not _exact(trials.rows):
@@ -170,21 +159,19 @@ def _exact(rows: list[Row]) -> bool:
 
 
 def _ranked(rows: list[Row], likely: list[str]) -> list[Row]:
-    """Best first: by active entries. Rules that never fire are last."""
+    """Return the rows, the best first: by active entries. Rules that never fire are last."""
 
     def order(row: Row) -> tuple[Any, ...]:
         name = row["from"].partition(",")[0]
         rank = likely.index(name) if name in likely else len(likely)
-        worth = -row["active"], row["silent"], -row["equal"]
-        return *worth, not row.get("default", False), rank, row["from"].count(",")
+        share = -row["active"], row["silent"], -row["equal"]
+        return *share, not row.get("default", False), rank, row["from"].count(",")
 
     return sorted(rows, key=order)
 
 
 def _clues(trials: _Trials, usual: Reading, data: Data) -> Clues:
-    """Return values that the model and the recording suggest for numbers that a file does not
-    hold.
-    """
+    """Return values from model and recording for numbers that a file does not hold."""
     thresholds: set[float] = set()
     try:
         program = trials.program(usual)
@@ -194,15 +181,15 @@ def _clues(trials: _Trials, usual: Reading, data: Data) -> Clues:
         d = population.dynamics
         if isinstance(d, Discrete) and d.threshold is not None:
             thresholds.update(d.threshold.tolist())
-    outputs = trials.data.outputs
-    assert outputs is not None
+    outputs = trials.outputs
     spikes = outputs.size and (outputs >= 0).all() and (outputs % 1 == 0).all()
-    some = sorted(thresholds)[:: max(1, len(thresholds) // THRESHOLDS)][:THRESHOLDS]
+    stride = max(1, len(thresholds) // MOST_THRESHOLDS)
+    some = sorted(thresholds)[::stride][:MOST_THRESHOLDS]
     return Clues(int(outputs.max()) if spikes else 0, tuple(some), data.dt_s)
 
 
 def _readings(usual: Reading, clues: Clues) -> Iterator[Reading]:
-    """Every reading that a file may have, ``usual`` first."""
+    """Yield every reading that a file may have, ``usual`` first."""
     yield usual
     for writer in installed_writers().values():
         for values in _values(writer, usual, clues):
@@ -211,50 +198,41 @@ def _readings(usual: Reading, clues: Clues) -> Iterator[Reading]:
 
 
 def _values(writer: Writer, usual: Reading, clues: Clues) -> Iterator[dict[str, str]]:
-    """Every combination of a writer's choices that may matter, with the likeliest number of
-    each.
-    """
+    """Yield the combinations of a writer's choices, with the likeliest number of each."""
     keys = [c.key for c in writer.choices]
     tried = [dict.fromkeys((*c.values, *c.tried, *_numbers(c, clues)[:1])) for c in writer.choices]
     for chosen in product(*tried):
         values = dict(zip(keys, chosen, strict=True))
-        if writer.name != usual.writer.name or values.get("discretise") in (
-            None,
-            usual.values.get("discretise"),
-        ):
+        likely = (None, usual.values.get("discretise"))
+        if writer.name != usual.writer.name or values.get("discretise") in likely:
             yield values
 
 
 def _numbers(choice: Choice, clues: Clues) -> list[str]:
-    """Numbers that a choice may have, the likeliest first, as the choice spells them."""
+    """Return numbers that a choice may have, the likeliest first, as the choice spells them."""
+    if choice.numbers is None:
+        return []
     known = {float(v): v for v in (*choice.values, *choice.tried) if v[-1].isdigit()}
-    found = dict.fromkeys(choice.numbers(clues)) if choice.numbers is not None else {}
-    return [known.get(number, f"{number:.6g}") for number in found]
-
-
-# Numbers that no list has.
+    numbers = dict.fromkeys(choice.numbers(clues))
+    return [known.get(number, f"{number:.6g}") for number in numbers]
 
 
 def _search(trials: _Trials, ranked: list[Row], clues: Clues, likely: list[str]) -> list[Writer]:
-    """Search the numbers of likely writers from their best rules.
-
-    Add what is found, and return these writers.
-    """
+    """Search the numbers of likely writers from their best rules, and return these writers."""
     best = ranked[0]["from"].partition(",")[0]
     known = installed_writers()
     searched = [
         known[n] for n in dict.fromkeys((*likely, best)) if any(c.numbers for c in known[n].choices)
     ]
     for writer in searched:
-        starts = [
-            _reading(row, writer) for row in ranked if row["from"].partition(",")[0] == writer.name
-        ][:BEST]
-        for start in starts:
-            samples = trials.wrong_first(start)
-            found = _improved(trials, start, clues, samples) if samples else start
-            if found.text in {row["from"] for row in trials.rows}:
+        starts = [row for row in ranked if row["from"].partition(",")[0] == writer.name]
+        for row in starts[:MOST_STARTS]:
+            start = _reading(row, writer)
+            samples = trials.most_wrong(start)
+            best_found = _improved(trials, start, clues, samples) if samples else start
+            if best_found.text in {row["from"] for row in trials.rows}:
                 continue
-            if trials.add(found, trials.program(found))["equal"] == 1:
+            if trials.add(best_found, trials.program(best_found))["equal"] == 1:
                 return searched
     return searched
 
@@ -265,42 +243,37 @@ def _reading(row: Row, writer: Writer) -> Reading:
 
 
 def _improved(trials: _Trials, reading: Reading, clues: Clues, samples: list[int]) -> Reading:
-    """The reading with the numbers that give most, one choice after the other."""
+    """Return the reading with the best numbers, found for one choice after the other."""
     for choice in reading.writer.choices:
         numbers = _numbers(choice, clues)
         if not numbers:
             continue
 
-        def worth(value: str, key: str = choice.key, now: Reading = reading) -> float:
-            return trials.worth(replace(now, values={**now.values, key: value}), samples)
+        def share(value: str, key: str = choice.key, now: Reading = reading) -> float:
+            return trials.active(replace(now, values={**now.values, key: value}), samples)
 
-        first = choice.values[0], reading.values[choice.key]  # among equals, what needs no reason
-        tried = {value: worth(value) for value in dict.fromkeys((*first, *numbers))}
+        preferred = choice.values[0], reading.values[choice.key]  # among equals
+        tried = {value: share(value) for value in dict.fromkeys((*preferred, *numbers))}
         if choice.continuous:
-            tried |= _between(tried, worth)
-        best = max(tried, key=lambda value: (tried[value], value in first, -len(value)))
+            tried |= _between(tried, share)
+        best = max(tried, key=lambda value: (tried[value], value in preferred, -len(value)))
         reading = replace(reading, values={**reading.values, choice.key: best})
     return reading
 
 
-def _between(tried: Mapping[str, float], worth: Callable[[str], float]) -> dict[str, float]:
-    """Numbers around the best of those that were tried, by halving, and the roundest number that is
-    as good.
-    """
-    found = {float(value): share for value, share in tried.items() if value[-1].isdigit()}
+def _between(tried: Mapping[str, float], share: Callable[[str], float]) -> dict[str, float]:
+    """Return numbers around the best that was tried, by halving, and rounder numbers near it."""
+    shares = {float(value): known for value, known in tried.items() if value[-1].isdigit()}
     for _ in range(HALVINGS):
-        best = max(found, key=lambda x: found[x])
-        if found[best] == 1:
+        best = max(shares, key=lambda x: shares[x])
+        if shares[best] == 1:
             break
-        below = max((x for x in found if x < best), default=2 * best)
-        above = min((x for x in found if x > best), default=best / 2)
-        found |= {x: worth(f"{x:.6g}") for x in ((below + best) / 2, (above + best) / 2)}
-    best = max(found, key=lambda x: found[x])
+        below = max((x for x in shares if x < best), default=2 * best)
+        above = min((x for x in shares if x > best), default=best / 2)
+        shares |= {x: share(f"{x:.6g}") for x in ((below + best) / 2, (above + best) / 2)}
+    best = max(shares, key=lambda x: shares[x])
     rounded = [f"{float(f'{best:.{digits}g}'):g}" for digits in (1, 2, 3)]
-    return {value: worth(value) for value in rounded} | {f"{best:.6g}": found[best]}
-
-
-# What follows.
+    return {value: share(value) for value in rounded} | {f"{best:.6g}": shares[best]}
 
 
 def _advice(rows: list[Row], trials: _Trials, searched: list[Writer]) -> tuple[str, ...]:

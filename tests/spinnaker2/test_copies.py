@@ -29,7 +29,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.linear import sparse
 from nirc.ir.populations import Population, Projection
 from nirc.semantics.run import run
-from nirc.verification.populations import vanished
+from nirc.verification.populations import rounded_to_zero
 from tests.models import DT, chain, graph, lif
 from tests.spinnaker2.bundles import deploy
 from tests.spinnaker2.test_meaning import DT_S
@@ -198,7 +198,7 @@ def test_weights_that_vanish_are_counted_as_they_are_stored() -> None:
     weight = np.where(RNG.random((5, 4)) < 0.4, 1e-4, RNG.uniform(0.5, 1.0, (5, 4)))
     made = compiled(chain(4, nir.Linear(weight), lif(5), n_out=5), copies="8")
     assert any(isinstance(p.dynamics, Copy) for p in made.integer.nodes(Population).values())
-    (row,) = vanished(made)
+    (row,) = rounded_to_zero(made)
     assert (row["synapses"], row["zero"]) == (20, (weight == 1e-4).sum())
 
 

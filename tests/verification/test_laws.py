@@ -65,7 +65,7 @@ def test_the_laws_catch_a_backend_that_forgets_a_limit(
 ) -> None:
     import toychip as module
 
-    monkeypatch.setattr(module, "findings", lambda program, target: [])
+    monkeypatch.setattr(module, "excesses", lambda program, target: [])
     with pytest.raises(AssertionError, match="above the limit"):
         next(law for law in LAWS if law.__name__ == "refuses_what_is_above_a_limit")(toychip)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nirc.verification.distance import van_rossum
+from nirc.verification.populations import van_rossum
 
 TRAINS = arrays(np.int8, (2, 30, 3), elements=st.integers(0, 3))
 
