@@ -1,7 +1,4 @@
-"""SynSense Speck 2e and 2f: nine event-driven convolution cores and an event camera.
-
-The backend on a screen.
-"""
+"""SynSense Speck 2e and 2f: nine event-driven convolution cores and an event camera."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nirc.backends.speck.limits import VARIANTS
+from nirc.backends.speck import limits
 from nirc.chip.backend import Backend, option
 
 if TYPE_CHECKING:
@@ -32,7 +29,7 @@ class Speck(Backend):
     """The backend `speck`. Both variants have the same limits."""
 
     name = "speck"
-    targets = VARIANTS
+    targets = limits.VARIANTS
     modes = ("synchronous", "events")
     law_neuron = "IF"
 
@@ -40,8 +37,7 @@ class Speck(Backend):
     readout: str = option(
         ("monitor", "layer"),
         "read spikes as monitor events, or let the readout layer vote (15 classes; the last "
-        "layer's kernel memory "
-        "grows fourfold)",
+        "layer's kernel memory grows fourfold)",
     )
     floor: str = option(
         ("none", "threshold"),
@@ -51,13 +47,12 @@ class Speck(Backend):
     rounding: str = option(
         ("auto", "sums", "nearest"),
         "keep the sum of each channel's weights, or round each by itself, as sinabs does (auto: "
-        "networks that fire at "
-        "their threshold, such as Sinabs', as sinabs does)",
+        "networks that fire at their threshold, such as Sinabs', as sinabs does)",
     )
 
     @property
     def camera(self) -> bool:
-        """Whether events come from the chip's own camera."""
+        """True if events come from the chip's own camera."""
         return self.input == "dvs"
 
     def findings(self) -> Sequence[type[Finding]]:
@@ -68,20 +63,20 @@ class Speck(Backend):
         return declared(findings)
 
     def legalise(self) -> Sequence[Pass]:
-        """Only layers that a core has."""
+        """Return the pass to layers that a core has."""
         from nirc.backends.speck.legalise import SpeckLegalise
 
         return (SpeckLegalise(camera=self.camera),)
 
     def quantise(self) -> SpeckQuantise:
-        """Integer kernels, thresholds and leaks."""
+        """Return the pass to integer kernels, thresholds and leaks."""
         from nirc.backends.speck.quantise import Measured, SpeckQuantise
 
         nearest = None if self.rounding == "auto" else self.rounding == "nearest"
         return SpeckQuantise(Measured(), self.floor == "threshold", nearest)
 
     def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
-        """Quantise so that the chip answers as the model does."""
+        """Return the pass to integers with which the chip answers as the model does."""
         from nirc.backends.speck.calibrate import SpeckCalibrate
 
         return (SpeckCalibrate(self.quantise(), calibration, events=not self.camera),)
@@ -89,14 +84,14 @@ class Speck(Backend):
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log
     ) -> Mapped | None:
-        """Layers to cores."""
+        """Place layers on cores."""
         from nirc.backends.speck.fit import fit
 
         readout = self.readout == "layer"
         return fit(program, discrete, target, search, log, from_camera=self.camera, readout=readout)
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
-        """config.json, weights.npz, deploy.py."""
+        """Return config.json, weights.npz and deploy.py."""
         from nirc.backends.speck.emit import emit
 
         return emit(mapped.chip, dt_s=dt_s)
@@ -104,9 +99,7 @@ class Speck(Backend):
     def emulate(
         self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log
     ) -> Run:
-        """The rule of the cores on config.json: frame by frame as sinabs sums up, or event by event
-        as the chip.
-        """
+        """Run config.json frame by frame as sinabs does, or event by event as the chip does."""
         from nirc.backends.speck.config import read_config
         from nirc.backends.speck.emulate import emulate
 
@@ -116,13 +109,21 @@ class Speck(Backend):
         )
 
     def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
-        """Published costs of a step."""
-        from nirc.backends.speck.estimate import estimate
+        """Yield the latency of an event, synaptic operations and the energy at rest."""
+        from nirc.chip.estimate import Figure
 
-        return estimate(mapped, activity, dt_s)
+        latency = limits.LATENCY_S * len(mapped.chip.layers)
+        paper = "abstract of the Speck paper; / 9 layers"
+        yield Figure("latency of an event", latency, "s", paper, "I")
+        operations = sum(activity.operations.values())
+        yield Figure("synaptic operations per step", operations, "operations", activity.how, "M")
+        if dt_s is not None:
+            energy = limits.RESTING_W * dt_s
+            source = "Nat. Commun. 2024, processor at rest only"
+            yield Figure("resting energy per step", energy, "J", source, "S")
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
-        """Several spikes a step, rounding, leak: each alone."""
+        """Return programs with several spikes a step, rounding or a leak alone."""
         from nirc.backends.speck.approximations import approximations
 
         return approximations(discrete, self.quantise(), camera=self.camera)

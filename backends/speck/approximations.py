@@ -1,4 +1,4 @@
-"""What-if programs: each difference between the model and Speck alone, in floating point."""
+"""Programs with one difference between the model and Speck, in floating point."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from nirc.backends.speck.leak import leak_per_step
+from nirc.backends.speck.convolve import bias_of
 from nirc.backends.speck.legalise import SpeckLegalise
 from nirc.backends.speck.neuron import SpeckNeuron
-from nirc.backends.speck.quantise import SpeckQuantise
+from nirc.backends.speck.quantise import SpeckQuantise, leak_per_step
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, populations_of
@@ -22,29 +22,27 @@ from nirc.semantics.variations import altered, ruled, times
 def approximations(
     discrete: Program, quantise: SpeckQuantise | None = None, *, camera: bool = False
 ) -> list[tuple[str, Program]]:
-    """Programs by name, each with one approximation of the chip turned on, as ``quantise`` makes
-    it.
-    """
-    legal, quantise = SpeckLegalise(camera=camera).run(discrete, Log()), quantise or SpeckQuantise()
+    """Return programs by name, each with one approximation of ``quantise``."""
+    quantise = quantise or SpeckQuantise()
+    legal = SpeckLegalise(camera=camera).run(discrete, Log())
     integer = quantise.run(legal, Log())
     neurons = {n: p.dynamics for n, p in populations_of(integer, SpeckNeuron).items()}
-    leaky = {
-        n for n, p in populations_of(legal, Discrete).items() if (p.dynamics.decay_mem != 1).any()
-    }
-    found = [
+    exact = populations_of(legal, Discrete)
+    leaky = {n for n, p in exact.items() if (p.dynamics.decay_mem != 1).any()}
+    programs = [
         ("weights: 8 bits, one scale a layer", _weights(legal, integer, neurons)),
         ("constants: whole thresholds and biases", _constants(legal, neurons, leaky)),
         ("saturation: several spikes a step", ruled(discrete, _several)),
     ]
-    held = {n: q for n, q in neurons.items() if n not in leaky}
-    if held:
+    others = neurons.keys() - leaky
+    if others:
         bound = "minus the threshold" if quantise.bounded else "16 bits"
-        bounds = altered(legal, lambda n, d: _bounded(d, held[n]), held)
-        found.append((f"saturation: membranes down to {bound}", bounds))
+        bounds = altered(legal, lambda n, d: _bounded(d, neurons[n]), others)
+        programs.append((f"saturation: membranes down to {bound}", bounds))
     if leaky:
         leaks = altered(legal, lambda n, d: _leaking(d, neurons[n]), leaky)
-        found.append(("decays: a constant leak, and nothing below 0", leaks))
-    return found
+        programs.append(("decays: a constant leak, and nothing below 0", leaks))
+    return programs
 
 
 def _several(rule: Rule) -> Rule:
@@ -52,7 +50,7 @@ def _several(rule: Rule) -> Rule:
 
 
 def _weights(legal: Program, integer: Program, neurons: dict[str, SpeckNeuron]) -> Program:
-    """The kernels that the chip stores, in volts."""
+    """Return ``legal`` with the kernels that the chip stores, in volts."""
     edges = []
     for name in legal.graph:
         for (source, p), (_, stored) in zip(legal.into(name), integer.into(name), strict=True):
@@ -65,19 +63,20 @@ def _weights(legal: Program, integer: Program, neurons: dict[str, SpeckNeuron]) 
 
 
 def _constants(legal: Program, neurons: dict[str, SpeckNeuron], leaky: set[str]) -> Program:
-    """Thresholds as stored; what rounding a bias adds or takes away is one more constant.
+    """Return ``legal`` with the thresholds that the chip stores.
 
-    A leak is not rounded.
+    The error of a rounded bias is one more constant. A leak is not rounded.
     """
     nodes = dict(legal.graph.nodes(data="payload"))
     for name, neuron in neurons.items():
         d = legal[name].dynamics
         at = neuron.threshold_high / neuron.scale
         rule = d.rule if neuron.initial else d.rule.with_fire(replace(d.rule.fires, at=">="))
-        exact = sum(
-            (b.value for _, p in legal.into(name) for b in p.biases), np.zeros(neuron.bias.size)
+        lost = (
+            0.0
+            if name in leaky
+            else neuron.bias / neuron.scale - bias_of(legal.into(name), neuron.bias.size)
         )
-        lost = 0.0 * exact if name in leaky else neuron.bias / neuron.scale - exact
         stored = replace(d, threshold=frozen(at), drift=frozen(d.drift + lost), rule=rule)
         nodes[name] = replace(nodes[name], dynamics=stored)
     return legal.rebuilt(nodes, legal.edges())

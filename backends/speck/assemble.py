@@ -6,7 +6,7 @@ import numpy as np
 
 from nirc.backends.speck.configuration import Configuration, CoreLayer, Destination, Dvs, InputRoute
 from nirc.backends.speck.limits import READOUT
-from nirc.backends.speck.network import Arrow, Layer, Network
+from nirc.backends.speck.network import Layer, Network
 from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.backends.speck.place import Part, Placement
 from nirc.chip.target import Target
@@ -20,29 +20,30 @@ def assemble(
     placed: Placement,
     target: Target,
     *,
-    slow_clock_hz: float | None,
-    dvs: Dvs | None,
-    readout: bool,
+    slow_clock_hz: float | None = None,
+    dvs: Dvs | None = None,
+    readout: bool = False,
 ) -> Configuration:
-    """The chip's tables.
+    """Return the chip's tables.
 
-    A part of a layer has the destinations of the whole layer, its channels moved up.
+    A part of a layer has the destinations of the layer, with its channels moved up.
     """
     parts: dict[str, list[Part]] = {}
     for part in placed.parts:
         parts.setdefault(part.name, []).append(part)
-    cores, neurons = [], populations_of(program, SpeckNeuron)
+    neurons = populations_of(program, SpeckNeuron)
+    cores: list[CoreLayer] = []
     for part in placed.parts:
-        layer = network.layer(part.name)
-        neuron = neurons[part.name].dynamics
         read = part.name in network.watched
-        destinations = [
-            Destination(target_part.core, arrow.pooling[0], arrow.feature_shift + part.first)
-            for into, arrow in network.leaving(part.name)
-            for target_part in parts[into.name]
-        ]
+        destinations: list[Destination] = []
+        for into, arrow in network.leaving(part.name):
+            shift = arrow.feature_shift + part.first
+            targets = [target.core for target in parts[into.name]]
+            destinations += [Destination(core, arrow.pooling[0], shift) for core in targets]
         if read and readout:
             destinations.append(Destination(READOUT))
+        neuron = neurons[part.name].dynamics
+        layer = network.layer(part.name)
         cores.append(_core(layer, part, neuron, tuple(destinations), monitor=read))
     return Configuration(
         variant=target.variant,
@@ -81,14 +82,13 @@ def _core(
 
 
 def _routes(network: Network, parts: dict[str, list[Part]]) -> list[InputRoute]:
-    """In the order of the raster's channels, then of the layers."""
-    routes, first = [], 0
+    """Return the routes in the order of the raster's channels, then of the layers."""
+    routes: list[InputRoute] = []
+    first = 0
     for name, channels in network.inputs.items():
         for layer, arrow in network.leaving(name):
-            routes += [_route(first, arrow, part.core) for part in parts[layer.name]]
+            way = (arrow.pooling, arrow.feature_shift)
+            cores = [part.core for part in parts[layer.name]]
+            routes += [InputRoute(first, arrow.shape, core, *way) for core in cores]
         first += channels
     return routes
-
-
-def _route(first: int, arrow: Arrow, core: int) -> InputRoute:
-    return InputRoute(first, arrow.shape, core, arrow.pooling, arrow.feature_shift)

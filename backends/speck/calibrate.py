@@ -1,37 +1,38 @@
-"""speck-calibrate: weights at which the chip's spikes come nearest to the model's on sample inputs.
+"""speck-calibrate: weights at which the chip's spikes are nearest to the model's on sample inputs.
 
-What Speck lets the calibration change: kernels, and their scale against the layer's threshold. It
-has no leak of the model's kind, and biases only by its slow clock, so neither is touched. Method:
-``nirc.calibration``; judged summed up step by step and event by event.
+Speck lets the calibration change kernels, and their scale against the layer's threshold. It has no
+leak of the model's kind, and biases by its slow clock only. So leaks and biases stay. Method:
+``nirc.calibration``. Answers are judged frame by frame and event by event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nirc.backends.speck.assemble import assemble
 from nirc.backends.speck.emulate import emulate
 from nirc.backends.speck.limits import VARIANTS
-from nirc.backends.speck.lower import lower
-from nirc.backends.speck.measure import measure
+from nirc.backends.speck.network import Network, lower
+from nirc.backends.speck.neuron import chip_rule
 from nirc.backends.speck.place import Part, Placement
-from nirc.backends.speck.quantise import SpeckQuantise
+from nirc.backends.speck.quantise import Measured, SpeckQuantise
 from nirc.calibration.calibrate import calibrate
 from nirc.calibration.chip import Parameters
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
-from nirc.ir.populations import Sink
+from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
-from nirc.ir.rules import Rule, plain
 from nirc.passes.pipeline import Calibration
 from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
 from nirc.semantics.variations import ruled
 
+CHUNK_VALUES = 1 << 24  # spikes and membranes in memory at a time
 MEASURING = 10  # percent done after the measurement
 
 
@@ -39,34 +40,59 @@ MEASURING = 10  # percent done after the measurement
 class SpeckCalibrate:
     """Quantise, then search kernels whose spikes on sample inputs are nearest to the model's."""
 
-    quantise: SpeckQuantise  # what is measured here is added to it
+    quantise: SpeckQuantise  # the measurement is added to it
     calibration: Calibration
-    events: bool = True  # judge event by event as well: not with the camera as the input
+    events: bool = True  # judge event by event, too. Not with the camera as the input
     report: dict[str, Any] = field(default_factory=dict, compare=False)  # what was chosen
     name: ClassVar[str] = "speck-calibrate"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Never refuses: sizes and ranges are judged when the layers are placed."""
-        tell = self.calibration.progress or (lambda _: None)
-        measured = measure(
-            self.calibration.model,
-            self.calibration.inputs,
-            lambda done: tell(done * MEASURING // 100),
-        )
+        """Quantise and search. Never refuses: sizes and ranges are judged at placement."""
+        given = self.calibration
+        notify = given.progress or (lambda _: None)
+        measured = measure(given.model, given.inputs, lambda done: notify(done * MEASURING // 100))
         quantise = replace(self.quantise, measured=measured)
-        own = Log()
-        start = replace(quantise, measured=replace(measured, membrane={})).run(
-            program, own
-        )  # without measured leaks
-        chip = _Speck(quantise, self.events)
-        rest = replace(
-            self.calibration,
-            progress=lambda done: tell(MEASURING + done * (100 - MEASURING) // 100),
-        )
-        done = calibrate(program, start, chip, rest)
-        self.report.update(done.report)
-        done.log_findings(program, own, log)
-        return done.integer
+        findings = Log()
+        no_leaks = replace(quantise, measured=replace(measured, membrane={}))
+        start = no_leaks.run(program, findings)
+        share = 100 - MEASURING
+        rest = replace(given, progress=lambda done: notify(MEASURING + done * share // 100))
+        answer = calibrate(program, start, _Speck(quantise, self.events), rest)
+        self.report.update(answer.report)
+        answer.log_findings(program, findings, log)
+        return answer.integer
+
+
+def measure(
+    model: Program, inputs: NDArray[np.generic], progress: Callable[[int], None] | None = None
+) -> Measured:
+    """Run ``inputs`` (samples, steps, channels) through the discrete ``model``.
+
+    Return the events that a core will see, and the membranes.
+    """
+    populations = model.nodes(Population)
+    names = list(populations)
+    samples, steps, _ = inputs.shape
+    chunk = max(1, CHUNK_VALUES // max(1, 2 * steps * sum(p.n for p in populations.values())))
+    spikes = dict.fromkeys(names, 0.0)
+    above = dict.fromkeys(names, 0.0)
+    times = dict.fromkeys(names, 0)
+    for start in range(0, samples, chunk):
+        answer = run(model, inputs[start : start + chunk], record=names)
+        for name in names:
+            spikes[name] += float(answer.spikes[name].sum())
+            positive = answer.v[name][answer.v[name] > 0]
+            above[name] += float(positive.sum())
+            times[name] += positive.size
+        if progress is not None:
+            progress(100 * min(start + chunk, samples) // samples)
+    first = 0
+    for name, source in model.nodes(Source).items():
+        spikes[name] = float(inputs[:, :, first : first + source.n].sum())
+        first += source.n
+    per = max(1, samples * steps)
+    membrane = {name: above[name] / times[name] for name in names if times[name]}
+    return Measured({name: total / per for name, total in spikes.items()}, membrane)
 
 
 @dataclass(frozen=True)
@@ -77,65 +103,49 @@ class _Speck:
     events: bool
 
     def dynamics(self, legal: Program) -> Program:
-        """As many spikes in a step as the membrane holds thresholds, if they are taken away."""
-        return ruled(legal, several)
+        """Let neurons that subtract their threshold fire without a bound."""
+        return ruled(legal, lambda rule: chip_rule(rule) if rule.reset == "subtract" else rule)
 
     def parameters(self, program: Program, name: str) -> Parameters | None:
-        """The kernels."""
+        """Return the kernels."""
         return Parameters()
 
     def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
-        """As without calibration, but for ``rounding``."""
+        """Quantise as without calibration, but with ``rounding``."""
         return replace(self.quantise, rounding=rounding).run(program, log)
 
     def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
-        """Summed up step by step; and event by event, each layer on a core of its own, however
-        large.
+        """Return answers frame by frame, and event by event.
+
+        Each layer has a core of its own there, however large.
         """
         synchronous: Float = run(integer, inputs).output
         if not self.events:
             return [synchronous]
         network = lower(integer)
-        parts = tuple(
-            Part(layer.name, core, 0, layer.shape_out[0])
-            for core, layer in enumerate(network.layers)
-        )
-        chip = assemble(
-            network,
-            integer,
-            Placement(parts),
-            VARIANTS[0],
-            slow_clock_hz=None,
-            dvs=None,
-            readout=False,
-        )
+        parts = [
+            Part(layer.name, i, 0, layer.shape_out[0]) for i, layer in enumerate(network.layers)
+        ]
+        chip = assemble(network, integer, Placement(tuple(parts)), VARIANTS[0])
         output = emulate(chip, inputs, mode="events").output.astype(np.float64)
-        return [synchronous, output[:, :, _columns(integer, network.watched)]]
+        return [synchronous, output[:, :, _columns(integer, network)]]
 
     def affordable(self, integer: Program, start: Program) -> bool:
-        """Kernels that were equal may share input channels of a core: they must stay equal."""
-        mine, before = (lower(p) for p in (integer, start))
-        return all(
-            a.shape_in == b.shape_in for a, b in zip(mine.layers, before.layers, strict=True)
-        )
+        """Return True if kernels that were equal are equal still.
+
+        They may share input channels of a core.
+        """
+        now = [layer.shape_in for layer in lower(integer).layers]
+        return now == [layer.shape_in for layer in lower(start).layers]
 
 
-def several(rule: Rule) -> Rule:
-    """Neurons that subtract fire without a bound."""
-    if rule.fires is None or rule.reset != "subtract":
-        return rule
-    many = plain("subtract", synapse=rule.has_synapse, at=rule.fires.at, most=None)
-    return many.with_bound() if rule.bounded else many
-
-
-def _columns(program: Program, watched: tuple[str, ...]) -> Int:
-    """For each output of the model its column among the spikes of the watched layers, in their
-    order on the chip.
-    """
-    order = [n for n in [layer.name for layer in lower(program).layers] if n in watched]
-    first, start = {}, 0
-    for name in order:
-        first[name] = start
-        start += program[name].n
+def _columns(program: Program, network: Network) -> Int:
+    """Return for each output of the model its column among the spikes of the watched layers."""
+    first: dict[str, int] = {}
+    start = 0
+    for layer in network.layers:
+        if layer.name in network.watched:
+            first[layer.name] = start
+            start += program[layer.name].n
     sources = [program.into(sink)[0][0] for sink in program.nodes(Sink)]
     return np.concatenate([first[s] + np.arange(program[s].n) for s in sources])

@@ -1,191 +1,139 @@
-"""Why layers cannot be placed, in the model's numbers, and what would cure it."""
+"""Conflicts between layers in the model's numbers, with changes that solve them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from nirc.backends.speck.demands import (
+from nirc.backends.speck.findings import (
+    BiasMemory,
+    CannotPlace,
+    CannotReach,
+    KernelMemory,
+    NeuronMemory,
+    TooManyDestinations,
+)
+from nirc.backends.speck.geometry import Pair, kernel_words, neuron_words
+from nirc.backends.speck.limits import Core
+from nirc.backends.speck.place import (
     BIAS,
     DESTINATIONS,
     KERNEL,
+    MEMORIES,
     NEURON,
     ONE_CORE,
     PLACED,
+    Conflict,
     Demand,
-    Member,
     PlaceProblem,
     capacity,
+    holds_together,
 )
-from nirc.backends.speck.geometry import Pair, kernel_words, neuron_words
-from nirc.backends.speck.limits import DATASHEET, SINABS, Core
-from nirc.diagnostics.log import Log
-
-CODES = {KERNEL: "S707", NEURON: "S708", BIAS: "S709", DESTINATIONS: "S710"}
-Limits = frozenset[Member]
+from nirc.diagnostics.finding import Finding
 
 
-@dataclass(frozen=True)
-class Conflict:
-    """Limits that cannot hold together; dropping any one of ``members`` (layer or source, limit)
-    lets them.
-    """
-
-    members: tuple[Member, ...]
-    code: str
-    message: str
-    found: str
-    limit: str
-    help: str
-
-    def report(self, log: Log, origins: Mapping[str, str]) -> None:
-        """Write it down as an error; ``origins``: where each layer stands in the file."""
-        name = self.members[0][0]
-        log.error(
-            self.code,
-            self.message,
-            where=origins.get(name, name),
-            found=self.found,
-            limit=self.limit,
-            source=DATASHEET if self.code == "S710" else SINABS,
-            help=self.help,
-        )
-
-
-def conflict(members: tuple[Member, ...], problem: PlaceProblem, cores: Sequence[Core]) -> Conflict:
-    """The irreducible set ``members`` in words."""
-    layers = {name for name, limit in members if limit != DESTINATIONS}
-    limits = {limit for _, limit in members}
+def explain(
+    conflict: Conflict, problem: PlaceProblem, cores: Sequence[Core], origins: Mapping[str, str]
+) -> Finding:
+    """Return ``conflict`` as a finding (S707 to S711). ``origins``: the layers' places."""
+    where = origins.get(conflict[0][0], conflict[0][0])
+    layers = {name for name, limit in conflict if limit != DESTINATIONS}
+    limits = {limit for _, limit in conflict}
     concerned = [d for d in problem.demands if d.name in layers]
-    memories = [m for m in (KERNEL, NEURON, BIAS) if m in limits]
-    surplus = len(problem.demands) - len(cores)
-    if surplus > 0 and limits == {PLACED}:  # nothing smaller would do
-        cure = (
-            f"leave out {surplus} of the {len(problem.demands)} layers: each takes a core of "
-            "its own"
+    memories = [m for m in MEMORIES if m in limits]
+    cure = _cure(conflict, problem, cores)
+    if DESTINATIONS not in limits and len(concerned) == 1 and len(memories) == 1:
+        return _one_layer(concerned[0], memories[0], cores, cure, where, ONE_CORE in limits)
+    sizes = {m: _words_of_cores(m, cores) for m in memories}
+    if DESTINATIONS not in limits:
+        fewest = {d.name: _fewest_cores(d, cores, limits) for d in concerned}
+        return CannotPlace(where=where, fewest=fewest, cores=len(cores), memories=sizes, cure=cure)
+    senders = tuple(name for name, limit in conflict if limit == DESTINATIONS)
+    most = min(problem.destinations[s] for s in senders)
+    fed = [d for d in concerned if set(d.sources) & set(senders)]
+    fewest = {d.name: _fewest_cores(d, cores, limits) for d in fed}
+    if len(senders) == 1 and len(fed) == len(concerned):
+        return TooManyDestinations(
+            where=where, senders=senders, most=most, fewest=fewest, cure=cure
         )
-    else:
-        cure = _cure(members, problem, cores)
-    if DESTINATIONS in limits:
-        return _destinations(members, concerned, problem, cores, cure)
-    if len(concerned) == 1 and len(memories) == 1:
-        return _one_layer(members, concerned[0], memories[0], cores, cure)
-    counted = ", ".join(f"`{d.name}` {_fewest(d, cores, limits)}" for d in concerned)
-    names = f"`{concerned[0].name}`" if len(concerned) == 1 else f"{len(concerned)} layers together"
-    return Conflict(
-        members,
-        "S711",
-        f"{names} cannot be placed on the {len(cores)} cores"
-        + (f" ({' and '.join(memories)})" if memories else ""),
-        f"cores that each layer takes at least, alone on the chip: {counted}",
-        f"{len(cores)} cores, one layer each" + "".join(f"; {_sizes(m, cores)}" for m in memories),
-        cure or "make several of these layers smaller, or leave some out",
+    return CannotReach(
+        where=where,
+        senders=senders,
+        most=most,
+        fewest=fewest,
+        cores=len(cores),
+        memories=sizes,
+        cure=cure,
     )
 
 
 def _one_layer(
-    members: tuple[Member, ...], demand: Demand, memory: str, cores: Sequence[Core], cure: str
-) -> Conflict:
+    demand: Demand, memory: str, cores: Sequence[Core], cure: str, where: str, one_core: bool
+) -> Finding:
     caps = [capacity(demand, core, (memory,)) for core in cores]
-    whole = any(limit == ONE_CORE for _, limit in members)
-    most = max(caps) if whole else sum(caps)
-    place = "one core" if whole else f"all {len(cores)} cores together"
-    return Conflict(
-        members,
-        CODES[memory],
-        f"the {memory} of {place} holds {most} of the {demand.channels} output channels of "
-        f"`{demand.name}`",
-        f"{_words(demand, memory)} words for the whole layer",
-        _sizes(memory, cores),
-        cure or _advice(memory, demand),
+    kind = {KERNEL: KernelMemory, NEURON: NeuronMemory, BIAS: BiasMemory}[memory]
+    return kind(
+        where=where,
+        layer=demand.name,
+        channels=demand.channels,
+        kernel=demand.kernel,
+        size=demand.shape_out[1:],
+        held=max(caps) if one_core else sum(caps),
+        one_core=one_core,
+        needed=_words(demand)[memory],
+        sizes=_words_of_cores(memory, cores),
+        cure=cure,
     )
 
 
-def _destinations(
-    members: tuple[Member, ...],
-    concerned: list[Demand],
-    problem: PlaceProblem,
-    cores: Sequence[Core],
-    cure: str,
-) -> Conflict:
-    sources = [name for name, limit in members if limit == DESTINATIONS]
-    limits = {limit for _, limit in members}
-    fed = [d for d in concerned if set(d.sources) & set(sources)]
-    counted = ", ".join(f"`{d.name}` {_fewest(d, cores, limits)}" for d in fed)
-    most = min(problem.destinations[s] for s in sources)
-    return Conflict(
-        members,
-        "S710" if len(sources) == 1 and len(fed) == len(concerned) else "S711",
-        f"spikes of {' and '.join(f'`{s}`' for s in sources)} would have to reach more than "
-        f"{most} core(s)",
-        f"cores that the layers behind take at least: {counted}",
-        f"{most} destination(s) left of 2 for each core and the camera",
-        cure or "let fewer layers listen, or make them small enough for one core each",
-    )
-
-
-def _fewest(demand: Demand, cores: Sequence[Core], limits: set[str]) -> str:
-    """Cores that a layer takes if it has the chip to itself, only ``limits`` counted."""
-    caps = sorted((capacity(demand, core, limits) for core in cores), reverse=True)
+def _fewest_cores(demand: Demand, cores: Sequence[Core], limits: set[str]) -> str:
+    """Return the cores that a layer takes if it is alone on the chip. Only ``limits`` count."""
     held = 0
-    for number, cap in enumerate(caps, start=1):
+    caps = (capacity(demand, core, limits) for core in cores)
+    for number, cap in enumerate(sorted(caps, reverse=True), start=1):
         held += cap
         if held >= demand.channels:
             return str(number)
     return "more than there are"
 
 
-def _words(demand: Demand, memory: str) -> int:
-    if memory == KERNEL:
-        return kernel_words(demand.channels_in, demand.channels, demand.kernel)
-    return neuron_words(demand.shape_out) if memory == NEURON else demand.channels
+def _words(demand: Demand) -> dict[str, int]:
+    """Return the words of each memory for a layer in one piece."""
+    return {
+        KERNEL: kernel_words(demand.channels_in, demand.channels, demand.kernel),
+        NEURON: neuron_words(demand.shape_out),
+        BIAS: demand.channels,
+    }
 
 
-def _sizes(memory: str, cores: Sequence[Core]) -> str:
-    words = [{KERNEL: c.kernel, NEURON: c.neuron, BIAS: c.bias}[memory] for c in cores]
-    counts = [f"{n} on {words.count(n)} core(s)" for n in sorted(set(words), reverse=True)]
-    return f"{memory}: {', '.join(counts)}"
+def _words_of_cores(memory: str, cores: Sequence[Core]) -> tuple[int, ...]:
+    return tuple({KERNEL: c.kernel, NEURON: c.neuron, BIAS: c.bias}[memory] for c in cores)
 
 
-def _advice(memory: str, demand: Demand) -> str:
-    if memory == KERNEL and demand.shape_out[1:] == (1, 1) and max(demand.kernel) > 1:
-        return (
-            f"pool more, or use fewer channels, before `{demand.name}`: its kernel is as "
-            "large as the map"
-        )
-    if memory == KERNEL:
-        smaller = "fewer" if max(demand.kernel) == 1 else "a smaller kernel or fewer"
-        return f"use {smaller} channels in `{demand.name}` or before it"
-    if memory == NEURON:
-        return (
-            f"use a larger stride in `{demand.name}`, or pool before it: its map is stored "
-            "before pooling"
-        )
-    return f"use fewer channels in `{demand.name}`, or no bias"
+def _cure(conflict: Conflict, problem: PlaceProblem, cores: Sequence[Core]) -> str:
+    """Return the first single change of a layer after which all can be placed.
 
-
-def _cure(members: tuple[Member, ...], problem: PlaceProblem, cores: Sequence[Core]) -> str:
-    """The first single change of a layer that lets all be placed, else one that ends this conflict;
-    each tried out.
+    If there is none, return one that ends this conflict. Each change is tried.
     """
-    from nirc.backends.speck.place import holds_together
-
-    layers = {name for name, limit in members if limit == PLACED}
+    surplus = len(problem.demands) - len(cores)
+    if surplus > 0 and {limit for _, limit in conflict} == {PLACED}:  # smaller layers do not help
+        layers = f"leave out {surplus} of the {len(problem.demands)} layers"
+        return f"{layers}: each takes a core of its own"
+    names = {name for name, limit in conflict if limit == PLACED}
     partly = ""
     for i, demand in enumerate(problem.demands):
-        for changed, words in _changes(demand) if demand.name in layers else ():
-            after = replace(
-                problem, demands=(*problem.demands[:i], changed, *problem.demands[i + 1 :])
-            )
+        for changed, words in _changes(demand) if demand.name in names else ():
+            demands = (*problem.demands[:i], changed, *problem.demands[i + 1 :])
+            after = replace(problem, demands=demands)
             if holds_together(None, after, cores):
                 return f"{words} would do"
-            if not partly and holds_together(members, after, cores):
+            if not partly and holds_together(conflict, after, cores):
                 partly = f"{words} would end this conflict, though not all there is"
     return partly
 
 
 def _changes(demand: Demand) -> Iterator[tuple[Demand, str]]:
-    """Changes of one layer, the mildest first."""
+    """Yield changes of one layer with their words, the mildest first."""
     c, (ky, kx), (f, y, x) = demand.channels_in, demand.kernel, demand.shape_out
     if max(y, x) > 1:
         halved = replace(demand, shape_out=(f, -(-y // 2), -(-x // 2)))
@@ -194,9 +142,7 @@ def _changes(demand: Demand) -> Iterator[tuple[Demand, str]]:
         half: Pair = (-(-ky // 2), -(-kx // 2))
         yield replace(demand, kernel=half), f"pooling by 2 before `{demand.name}`"
     if f > 1:
-        yield (
-            replace(demand, shape_out=(f // 2, y, x)),
-            f"half the output channels in `{demand.name}`",
-        )
+        narrow = replace(demand, shape_out=(f // 2, y, x))
+        yield narrow, f"half the output channels in `{demand.name}`"
     if c > 1:
         yield replace(demand, channels_in=c // 2), f"half the input channels of `{demand.name}`"

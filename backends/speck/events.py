@@ -1,23 +1,23 @@
-"""Event by event, as the chip: no sums of a frame are formed, and an event makes a neuron fire once
-at most.
+"""Run a configuration event by event, as the chip does. An event makes a neuron fire once at most.
 
-Rule of one update (targets sheet, section 2): ``v = clip(v + w, threshold_low, 32767)``, then one
+Rule of one update (targets sheet, section 2): ``v = clip(v + w, threshold_low, 32767)``. Then one
 spike if ``v >= threshold_high``, which takes the threshold away or sets ``v`` to 0. An event
-updates every neuron whose window holds its pixel; a tick of the slow clock, at the start of each
-step, updates all neurons of a core by their bias. ``limits.py`` lists what of this is chosen.
+updates every neuron whose window holds its pixel. A tick of the slow clock, at the start of each
+step, updates all neurons of a core by their bias. ``limits.py`` lists which of these rules are
+chosen.
 
-Order (chosen; the chip's parallel units may break ties otherwise). Input events of a step come by
-rising channel of the raster, each as often as its count; one event takes all its routes before the
-next event. A spike belongs to the step of the input event or tick at its root. Within a step a core
-gets its own tick first, then what other cores' ticks caused, then what the first input event
-caused, and so on. What one root sends from several sources comes from the routes first, then from
-the cores by rising number, each in the order in which that source sent it; a spike with two ways
-into a core takes them in the order of the destinations. One update fires neurons by (y, x,
-channel).
+Order (chosen, as the chip's parallel units may break ties otherwise). Input events of a step come
+by rising channel of the raster, each as often as its count. One event takes all its routes before
+the next event. A spike belongs to the step of the input event or tick at its root. Within a step a
+core gets its own tick first, then the spikes that other cores' ticks caused, then those that the
+first input event caused, and so on. Spikes of one root from several sources come from the routes
+first, then from the cores by rising number, each in the order in which that source sent them. A
+spike with two ways into a core takes them in the order of the destinations. One update fires
+neurons by (y, x, channel).
 
 A core sees nothing but the order of its own input, so layer after layer is exact. In a core every
-neuron sees only its own updates: the r-th update of all positions of all samples is done at once,
-whatever events they stem from.
+neuron sees only its own updates. So the r-th update of all positions of all samples is done at
+once, from any events.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ from nirc.backends.speck.limits import (
     STATE,
     ZERO_WEIGHT_UPDATES,
 )
-from nirc.backends.speck.synchronous import Recorded
 from nirc.ir.arrays import Int, size
 
-BLOCK_EVENTS = 1 << 16  # input events worked on before the next steps
+Recorded = dict[int, NDArray[np.number]]  # by core: (samples, steps, neurons)
+BLOCK_EVENTS = 1 << 16  # input events before the next steps
 BLOCK_VALUES = 1 << 25  # recorded numbers of a block
-BLOCK_UPDATES = 1 << 20  # updates of positions (of all their channels) worked on at a time
-TICK = 0  # the root of what a tick causes; input events count from 1
+BLOCK_UPDATES = 1 << 20  # updates of positions (of all their channels) at a time
+TICK = 0  # the root of all that a tick causes. Input events count from 1
 
 
 @dataclass(frozen=True)
 class Spikes:
-    """Events in their order. ``neuron``: flat in the map of the source, or the channel of the
-    raster.
+    """Events in their order.
 
-    ``time``: (step * samples + sample) * roots + root.
+    ``neuron``: flat in the map of the source, or the channel of the raster. ``time``: (step *
+    samples + sample) * roots + root.
     """
 
     time: Int
@@ -67,14 +67,12 @@ class Clock:
     roots: int
 
     def ticks(self) -> Int:
-        """The time of the tick of each sample and step."""
+        """Return the time of the tick of each sample and step."""
         return np.arange(self.steps * self.samples) * self.roots + TICK
 
 
 class EventByEvent:
-    """The cores' membranes for a batch of samples; ``order``: layers, each after those that feed
-    it.
-    """
+    """The cores' membranes for a batch of samples. ``order``: layers, each after its sources."""
 
     max_samples = 64
 
@@ -85,7 +83,7 @@ class EventByEvent:
 
     @staticmethod
     def rows(configuration: Configuration, raster: NDArray[np.generic]) -> int:
-        """Steps, of all samples together, that fit into a block."""
+        """Return the steps, of all samples together, that fit into a block."""
         rows = max(1, raster.shape[0] * raster.shape[1])
         events: int = max(1, int(raster.sum()) // rows)
         neurons = sum(layer.neurons for layer in configuration.layers)
@@ -93,10 +91,10 @@ class EventByEvent:
         return max(1, min(BLOCK_EVENTS // events, BLOCK_VALUES // max(1, values)))
 
     def run(self, raster: Int, watched: set[int], record: bool) -> tuple[Recorded, Recorded]:
-        """Go on with ``raster`` (samples, steps, channels): spikes of the ``watched`` cores and, to
-        record, membranes.
+        """Continue with ``raster`` (samples, steps, channels).
 
-        Each (samples, steps, neurons), by core.
+        Return spikes of the ``watched`` cores and, to record, membranes. Each is (samples, steps,
+        neurons), by core.
         """
         clock, events = input_events(raster)
         sent = {-1: events}  # the raster as a source
@@ -115,7 +113,7 @@ class EventByEvent:
 
 
 def input_events(raster: Int) -> tuple[Clock, Spikes]:
-    """Events of ``raster`` (samples, steps, channels) in the order in which the host sends them."""
+    """Return events of ``raster`` (samples, steps, channels) in the order of the host."""
     samples, steps, _ = raster.shape
     by_step = raster.transpose(1, 0, 2)
     per_row = by_step.sum(axis=2).reshape(-1)
@@ -128,7 +126,7 @@ def input_events(raster: Int) -> tuple[Clock, Spikes]:
 
 
 def _counted(spikes: Spikes, neurons: int, clock: Clock) -> Int:
-    """(samples, steps, neurons)."""
+    """Return spike counts (samples, steps, neurons)."""
     row = spikes.time // clock.roots
     counts = np.bincount(
         row * neurons + spikes.neuron, minlength=clock.steps * clock.samples * neurons
@@ -137,18 +135,19 @@ def _counted(spikes: Spikes, neurons: int, clock: Clock) -> Int:
 
 
 class _Core:
-    """One core: tables of what an event does, and the membranes (samples * positions, channels).
+    """One core: tables of the effects of events, and membranes (samples * positions, channels).
 
-    An event's address is ``channel * (pixels + 1) + pixel`` in the input map; the tick has the one
-    after the last channel and the last pixel, so that its bias is the table's last row.
+    An event's address is ``channel * (pixels + 1) + pixel`` in the input map. The tick has the
+    address after the last channel and the last pixel. So its bias is the table's last row.
     """
 
     def __init__(self, configuration: Configuration, layer: CoreLayer, samples: int) -> None:
         self.layer = layer
-        self.channels, self.positions = layer.shape_out[0], size(layer.shape_out[1:])
+        self.channels = layer.shape_out[0]
+        self.positions = size(layer.shape_out[1:])
         self.pixels = size(layer.shape_in[1:])
         self.tick = layer.shape_in[0] * (self.pixels + 1) + self.pixels
-        self.ways = _ways(configuration, layer)
+        self.routes = _routes(configuration, layer)
         self.count, self.first, self.position, self.tap = _updates(layer)
         self.taps = size(layer.kernel.shape[2:])
         kernel = layer.kernel.transpose(1, 2, 3, 0).reshape(-1, self.channels)
@@ -158,62 +157,56 @@ class _Core:
         self.v = np.tile(initial.astype(np.int32), (samples, 1))
 
     def arrivals(self, sent: dict[int, Spikes], clock: Clock) -> Spikes:
-        """All that comes in, in order; ``neuron`` is the address here."""
-        times, addresses = [], []
+        """Return all input in order. ``neuron`` is the address here."""
+        times: list[Int] = []
+        addresses: list[Int] = []
         if self.layer.leak_enable:
             times.append(clock.ticks())
             addresses.append(np.full(clock.steps * clock.samples, self.tick))
-        for source, way in self.ways.items():
-            address = way[sent[source].neuron]
-            time = np.repeat(sent[source].time, way.shape[1])
-            inside = address.reshape(-1) >= 0
-            times.append(time[inside])
-            addresses.append(address.reshape(-1)[inside])
+        for source, table in self.routes.items():
+            address = table[sent[source].neuron].reshape(-1)
+            time = np.repeat(sent[source].time, table.shape[1])
+            times.append(time[address >= 0])
+            addresses.append(address[address >= 0])
         if len(times) == 1:
             return Spikes(times[0], addresses[0])
         time = np.concatenate([*times, np.zeros(0, np.int64)])
-        merged = np.argsort(
-            time, kind="stable"
-        )  # stable: the order of sources and in a source stays
+        # Stable: the order of sources, and in a source, stays.
+        merged = np.argsort(time, kind="stable")
         return Spikes(time[merged], np.concatenate([*addresses, np.zeros(0, np.int64)])[merged])
 
     def recorded(self, events: Spikes, clock: Clock) -> tuple[Spikes, Int]:
-        """``run`` step by step, with the membranes (samples, steps, neurons) at the end of each
-        step.
-        """
+        """Run step by step. Return membranes (samples, steps, neurons) at the end of each step."""
         membranes = np.empty((clock.samples, clock.steps, self.layer.neurons), np.int64)
         ends = np.searchsorted(
             events.time, np.arange(1, clock.steps + 1) * clock.samples * clock.roots
         )
-        parts, start = [], 0
+        parts: list[Spikes] = []
+        start = 0
         for step, end in enumerate(ends):
             parts.append(self.run(Spikes(events.time[start:end], events.neuron[start:end]), clock))
-            by_channel = self.v.reshape(clock.samples, self.positions, self.channels).transpose(
-                0, 2, 1
-            )
-            membranes[:, step] = by_channel.reshape(clock.samples, -1)
+            v = self.v.reshape(clock.samples, self.positions, self.channels)
+            membranes[:, step] = v.transpose(0, 2, 1).reshape(clock.samples, -1)
             start = end
         return _joined(parts), membranes
 
     def run(self, events: Spikes, clock: Clock) -> Spikes:
-        """Take ``events``; the spikes that they cause, in order."""
+        """Take ``events``. Return the spikes that they cause, in order."""
         channel, pixel = np.divmod(events.neuron, self.pixels + 1)
         done = np.cumsum(self.count[pixel])
         total = int(done[-1]) if done.size else 0
         cuts = [int(np.searchsorted(done, n)) for n in range(BLOCK_UPDATES, total, BLOCK_UPDATES)]
-        parts = []
-        for start, end in zip([0, *cuts], [*cuts, done.size], strict=True):
-            parts.append(
-                self._run(events.time[start:end], channel[start:end], pixel[start:end], clock)
-            )
+        parts: list[Spikes] = []
+        for start, end in pairwise([0, *cuts, done.size]):
+            block = slice(start, end)
+            parts.append(self._run(events.time[block], channel[block], pixel[block], clock))
         return _joined(parts)
 
     def _run(self, time: Int, channel: Int, pixel: Int, clock: Clock) -> Spikes:
         count = self.count[pixel]
         event = np.repeat(np.arange(count.size), count)
-        entry = np.arange(event.size) + np.repeat(
-            self.first[pixel] - np.cumsum(count) + count, count
-        )
+        first = np.repeat(self.first[pixel] - np.cumsum(count) + count, count)
+        entry = np.arange(event.size) + first
         sample = time // clock.roots % clock.samples
         row = self.position[entry] + (sample * self.positions)[event]
         weight = self.tap[entry] + (channel * self.taps)[event]
@@ -228,30 +221,29 @@ class _Core:
         return Spikes(time[event[update]], out * self.positions + self.position[entry[update]])
 
     def _fire(self, v: NDArray[np.int32], weight: Int, starts: list[int]) -> Int:
-        """All rounds, one after another: round r updates the first rows of ``v`` by rows of the
-        weight table.
+        """Run all rounds. Round r updates the first rows of ``v`` by rows of the weight table.
 
-        The answer: which entry of (updates in order of rounds, channels) made a spike, flat.
+        Return the flat entries of (updates in order of rounds, channels) that made a spike.
         """
-        low, high = self.layer.threshold_low, STATE[1]
-        threshold, to_zero = self.layer.threshold_high, self.layer.return_to_zero
+        threshold = self.layer.threshold_high
         enough = threshold if FIRES_AT_THRESHOLD else threshold + 1
-        flat, buffer = v.reshape(-1), np.empty_like(v)
+        flat = v.reshape(-1)
+        buffer = np.empty_like(v)
         fired = [np.zeros(0, np.int64)]
         for start, end in pairwise(starts):
-            now, w = v[: end - start], buffer[: end - start]
-            self.weights.take(
-                weight[start:end], axis=0, out=w, mode="clip"
-            )  # other modes copy once more
+            now = v[: end - start]
+            w = buffer[: end - start]
+            # Other modes copy once more.
+            self.weights.take(weight[start:end], axis=0, out=w, mode="clip")
             now += w
-            np.maximum(now, low, out=now)
-            np.minimum(now, high, out=now)
+            np.maximum(now, self.layer.threshold_low, out=now)
+            np.minimum(now, STATE[1], out=now)
             fires = now >= enough
             if self.silent is not None:
                 fires &= ~self.silent[weight[start:end]]
             hits = fires.reshape(-1).nonzero()[0]
             if hits.size:
-                if to_zero:
+                if self.layer.return_to_zero:
                     flat[hits] = 0
                 else:
                     flat[hits] -= threshold
@@ -261,11 +253,10 @@ class _Core:
 
 @dataclass(frozen=True)
 class _Rounds:
-    """Updates by rounds: round r is the r-th update of every row that has so many, the busiest row
-    first.
+    """Updates by rounds. Round r is the r-th update of every row that has so many.
 
-    ``rows``: those with updates, busiest first; ``update``: all updates, round after round, in the
-    order of ``rows``; round r is ``starts[r]`` to ``starts[r + 1]``.
+    ``rows``: rows with updates, the busiest first. ``update``: all updates, round after round, in
+    the order of ``rows``. Round r is ``starts[r]`` to ``starts[r + 1]``.
     """
 
     rows: Int
@@ -274,39 +265,36 @@ class _Rounds:
 
     @classmethod
     def of(cls, row: Int, rows: int) -> _Rounds:
-        """From the row of each update, in the order of time; there are ``rows`` rows."""
-        by_row = np.argsort(
-            row.astype(np.uint16) if rows <= 1 << 16 else row, kind="stable"
-        )  # 16 bits: radix sort
+        """Return rounds from the row of each update in the order of time, below ``rows``."""
+        # 16 bits: radix sort.
+        by_row = np.argsort(row.astype(np.uint16) if rows <= 1 << 16 else row, kind="stable")
         length = np.bincount(row, minlength=rows)
         busiest = np.argsort(-length, kind="stable")[: np.count_nonzero(length)]
         place = np.empty(rows, np.int64)
         place[busiest] = np.arange(busiest.size)
-        number = np.arange(row.size) - np.repeat(
-            np.cumsum(length) - length, length
-        )  # of the update in its row
+        before = np.cumsum(length) - length
+        number = np.arange(row.size) - np.repeat(before, length)  # of the update in its row
         starts = np.concatenate([[0], np.cumsum(np.bincount(number))]).astype(np.int64)
         update = np.empty(row.size, np.int64)
         update[starts[number] + np.repeat(place, length)] = by_row
         return cls(busiest, update, starts.tolist())
 
 
-def _ways(configuration: Configuration, layer: CoreLayer) -> dict[int, Int]:
-    """By source (-1: the raster), in the order of merging: addresses (neurons of the source, ways
-    into this core).
+def _routes(configuration: Configuration, layer: CoreLayer) -> dict[int, Int]:
+    """Return addresses (neurons, routes into this core) by source, in the order of merging.
 
-    -1 is an address outside the input map: the event is dropped.
+    Source -1 is the raster. Address -1 is outside the input map: the event is dropped.
     """
-    ways: dict[int, Int] = {}
+    tables: dict[int, Int] = {}
     routes = [route for route in configuration.inputs if route.layer == layer.core]
     if routes:
         table = np.full((configuration.input_channels, len(routes)), -1)
-        for way, route in enumerate(routes):
+        for i, route in enumerate(routes):
             channels = slice(route.first, route.first + size(route.shape))
-            table[channels, way] = _addresses(
+            table[channels, i] = _addresses(
                 route.shape, route.pooling, route.feature_shift, layer.shape_in
             )
-        ways[-1] = table
+        tables[-1] = table
     for source in sorted(configuration.layers, key=lambda other: other.core):
         columns = [
             _addresses(source.shape_out, (d.pooling, d.pooling), d.feature_shift, layer.shape_in)
@@ -314,14 +302,12 @@ def _ways(configuration: Configuration, layer: CoreLayer) -> dict[int, Int]:
             if d.layer == layer.core
         ]
         if columns:
-            ways[source.core] = np.stack(columns, axis=1)
-    return ways
+            tables[source.core] = np.stack(columns, axis=1)
+    return tables
 
 
 def _addresses(shape: Map, pooling: Pair, feature_shift: int, into: Map) -> Int:
-    """The address in a core's input map of every neuron of a map of ``shape``, -1 if there is
-    none.
-    """
+    """Return the address of every neuron of a map in a core's input map, -1 if there is none."""
     channel, y, x = np.indices(shape).reshape(3, -1)
     channel, y, x = channel + feature_shift, y // pooling[0], x // pooling[1]
     inside = (channel < into[0]) & (y < into[1]) & (x < into[2])
@@ -329,14 +315,16 @@ def _addresses(shape: Map, pooling: Pair, feature_shift: int, into: Map) -> Int:
 
 
 def _updates(layer: CoreLayer) -> tuple[Int, Int, Int, Int]:
-    """What an event at each pixel updates, positions by (y, x): how many, the first entry; position
-    and tap of each.
+    """Return the updates of an event at each pixel, positions by (y, x).
 
-    The pixel after the last one is the tick: every position, tap 0.
+    These are their count and first entry by pixel, then position and tap of each entry. The pixel
+    after the last one is the tick: every position, tap 0.
     """
     down, across = (_hits(layer, axis) for axis in (0, 1))
     columns, kernel = layer.shape_out[2], layer.kernel.shape[3]
-    position, tap, count = [], [], []
+    position: list[Int] = []
+    tap: list[Int] = []
+    count: list[int] = []
     for oy, ky in down:
         for ox, kx in across:
             position.append((oy[:, None] * columns + ox).ravel())
@@ -350,9 +338,7 @@ def _updates(layer: CoreLayer) -> tuple[Int, Int, Int, Int]:
 
 
 def _hits(layer: CoreLayer, axis: int) -> list[tuple[Int, Int]]:
-    """Along one axis, for each pixel: the outputs whose window holds it, and where in the
-    window.
-    """
+    """Return for each pixel of an axis the outputs whose window holds it, and its tap there."""
     outputs = np.arange(layer.shape_out[1 + axis])
     result = []
     for pixel in range(layer.shape_in[1 + axis]):
@@ -363,9 +349,7 @@ def _hits(layer: CoreLayer, axis: int) -> list[tuple[Int, Int]]:
 
 
 def _silent(weights: NDArray[np.int32]) -> NDArray[np.bool_] | None:
-    """Entries of the weight table after which the threshold is not looked at; None if there are
-    none.
-    """
+    """Return entries of the weight table without a comparison after them, None without any."""
     silent = np.zeros(weights.shape, bool)
     if not ZERO_WEIGHT_UPDATES:
         silent[:-1] = weights[:-1] == 0

@@ -47,6 +47,8 @@ class LayerMemory(Finding):
 
     layer: str
     channels: int
+    kernel: Pair
+    size: Pair  # of the layer's map
     held: int  # channels that the memory holds
     one_core: bool  # the layer must stay in one core
     needed: int  # words
@@ -252,9 +254,9 @@ class Pooling(Finding):
 
     source: str  # the node whose spikes are pooled
     target: str
-    kernel: Pair
-    stride: Pair
-    size: Pair  # of the map before pooling
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    size: tuple[int, ...]  # of the map before pooling
 
     def words(self) -> Words:
         return Words(
@@ -294,8 +296,6 @@ class KernelMemory(LayerMemory):
     """
 
     memory = "kernel memory"
-    kernel: Pair
-    size: Pair  # of the layer's map
 
     def advice(self) -> str:
         """Return what makes the kernels smaller."""

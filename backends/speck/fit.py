@@ -1,39 +1,51 @@
-"""Does a network fit the nine cores, and how? All limits are reported, not just the first."""
+"""Fit a network to the nine cores, the camera and the clock, and report all limits that it exceeds.
+
+A network that fits is reported with its differences from the model in kind: biases by the slow
+clock, and neurons that fire at every event.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from nirc.backends.speck import differences
+from nirc.analysis import rule_differences
 from nirc.backends.speck.assemble import assemble
-from nirc.backends.speck.camera import camera
 from nirc.backends.speck.config import MAX_RASTER
-from nirc.backends.speck.configuration import Configuration
-from nirc.backends.speck.demands import Demand, PlaceProblem
-from nirc.backends.speck.geometry import kernel_words, neuron_words
-from nirc.backends.speck.limits import CORES, ERRATA, READOUT_SPREAD, STRIDES
-from nirc.backends.speck.lower import lower
-from nirc.backends.speck.network import Layer, Network
-from nirc.backends.speck.neuron import SpeckNeuron
-from nirc.backends.speck.place import Placement, place
-from nirc.backends.speck.slow_clock import slow_clock_hz
+from nirc.backends.speck.configuration import Configuration, Dvs
+from nirc.backends.speck.conflict import explain
+from nirc.backends.speck.convolve import planes
+from nirc.backends.speck.findings import (
+    ClockTooSlow,
+    CoreLimit,
+    InputTooLarge,
+    LayerSplit,
+    RasterTooWide,
+    Readout,
+    Stride,
+)
+from nirc.backends.speck.geometry import Map, kernel_words, neuron_words
+from nirc.backends.speck.limits import (
+    CORES,
+    DATASHEET,
+    DVS_SIZE,
+    READOUT_CLASSES,
+    READOUT_SPREAD,
+    SLOW_CLOCK_HZ,
+    STRIDES,
+)
+from nirc.backends.speck.network import Network, lower
+from nirc.backends.speck.neuron import chip_rule, fires_many
+from nirc.backends.speck.place import Demand, Placement, PlaceProblem, place
 from nirc.chip.backend import Block, Mapped, Search
-from nirc.chip.target import Target, excesses
+from nirc.chip.target import Limit, Target, excesses
+from nirc.diagnostics.dynamics import ConstantByTicks, FiresPerEvent
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Int
-from nirc.ir.populations import Sink, Source
+from nirc.ir.populations import Discrete, Sink, Source, populations_of
 from nirc.ir.program import Program
 
 NEURONS = "neurons"  # the emulator's name for all neurons of all used cores, by rising core number
-
-HELP = {
-    "S701": "use a kernel of up to 16 x 16, or pool before a linear layer: it needs a kernel as "
-    "large as the map",
-    "S703": "pad by 7 at most",
-    "S704": "use a stride or pooling earlier, or crop the input",
-    "S705": "use fewer channels, or keep the map: a linear layer after it takes positions as "
-    "kernel entries",
-}
+RASTER = Limit("channels of the raster", MAX_RASTER, "S704", "nirc")
 
 
 def fit(
@@ -46,109 +58,113 @@ def fit(
     from_camera: bool,
     readout: bool,
 ) -> Mapped | None:
-    """Tables for ``target`` from the integer form of ``legal``, or None with the reasons in
-    ``log``.
+    """Return tables for ``target``, or None with the reasons in ``log``.
+
+    ``program``: the integer form of ``legal``.
     """
     network = lower(program, readout=readout)
-    _say_limits(network, target, log)
+    _report_limits(network, target, log)
     if readout:
         _refuse_readout(network, program, log)
-    window = camera(program, network, log) if from_camera else None
-    # Only a network of legal layers is placed: what a layer needs is not known before.
-    placed = (
-        None
-        if log.errors
-        else _placed(network, target, search, log, from_camera=from_camera, readout=readout)
-    )
+    window = _window(program, network, log) if from_camera else None
+    if log.errors:  # the needs of a layer are not known before it is legal
+        return None
+    placed = _placed(network, target, search, log, from_camera=from_camera, readout=readout)
     if placed is None:
         return None
-    say = log.note if differences.fires_as_the_chip(legal) else log.differs
-    clock = slow_clock_hz(network, program.dt_s, log, say)
+    as_in_model = all(fires_many(p.dynamics) for p in populations_of(legal, Discrete).values())
+    clock_hz = _clock_hz(network, program.dt_s, log, as_in_model=as_in_model)
     if log.errors:
         return None
-    differences.report(network, legal, log)
-    _say_split(placed, log)
+    rule_differences.report(legal, lambda _, d: chip_rule(d.rule), DATASHEET, log)
+    log.add(FiresPerEvent(where=network.layers[0].origin, as_in_model=as_in_model))
+    _report_split(placed, log)
     chip = assemble(
-        network, program, placed, target, slow_clock_hz=clock, dvs=window, readout=readout
+        network, program, placed, target, slow_clock_hz=clock_hz, dvs=window, readout=readout
     )
-    sinks = [program.into(sink)[0][0] for sink in program.nodes(Sink)]
-    outputs = _neurons(chip, placed, program, readout=readout, monitored=True)
-    every = _neurons(chip, placed, program, readout=readout, monitored=False)
-    output_map = tuple(int(i) for name in sinks for i in outputs[name])
+    blocks = _neurons(chip, placed, program, monitored=False)
+    outputs = _neurons(chip, placed, program, monitored=True)
+    output_map: list[int] = []
+    for sink in program.nodes(Sink):
+        output_map += outputs[program.into(sink)[0][0]].tolist()
     return Mapped(
         target,
         chip,
         tuple(range(sum(s.n for s in program.nodes(Source).values()))),
-        output_map,
+        tuple(output_map),
         (0,) * len(output_map),
         {
-            name: Block(NEURONS, tuple(index.tolist()), _scale(program, name))
-            for name, index in every.items()
+            name: Block(
+                NEURONS, tuple(index.tolist()), tuple(program[name].dynamics.scale.tolist())
+            )
+            for name, index in blocks.items()
         },
         _utilisation(network, placed),
     )
 
 
-def _scale(program: Program, name: str) -> tuple[float, ...]:
-    neuron: SpeckNeuron = program[name].dynamics
-    return tuple(neuron.scale.tolist())
-
-
-def _say_limits(network: Network, target: Target, log: Log) -> None:
-    """Everything above a limit; both variants have the same ones, so it is said once."""
+def _report_limits(network: Network, target: Target, log: Log) -> None:
+    """Report everything above a limit. Both variants have the same limits."""
     channels = sum(network.inputs.values())
     if channels > MAX_RASTER:
-        log.error(
-            "S704",
-            "the input has more channels than a raster holds",
-            where="nodes",
-            found=channels,
-            limit=MAX_RASTER,
-            source="nirc",
-            help="pool the events before they come in",
-        )
-    for f in excesses(network, target):
-        more = f" ({f.others} more above it)" if f.others else ""
-        log.error(
-            f.limit.code,
-            f"{f.limit.name} above what a core takes",
-            where=f.where,
-            found=f"{f.found}{more}",
-            limit=f"{f.limit.max} {f.limit.unit}".strip(),
-            source=f.limit.source,
-            help=HELP[f.limit.code],
-        )
+        log.add(RasterTooWide(where="nodes", limit=RASTER, found=channels))
+    for e in excesses(network, target):
+        kind = e.limit.finding
+        assert issubclass(kind, CoreLimit)
+        log.add(kind(where=e.where, limit=e.limit, found=e.found, others=e.others))
     for layer in network.layers:
         if not set(layer.stride) <= set(STRIDES):
-            log.error(
-                "S702",
-                f"a step of {max(layer.stride)} between the windows of neighbouring neurons "
-                "(stride times pooling)",
-                where=layer.origin,
-                found=f"{layer.stride}",
-                limit=", ".join(map(str, STRIDES)),
-                source=next(limit.source for limit in target.limits if limit.code == "S702"),
-                help="use a stride of 1, 2, 4 or 8",
-            )
+            log.add(Stride(where=layer.origin, stride=layer.stride))
 
 
 def _refuse_readout(network: Network, program: Program, log: Log) -> None:
     """Report (S719) an output that is not one layer of up to 15 classes."""
     sinks = program.nodes(Sink)
     shapes = [network.layer(name).shape_out for name in network.watched]
-    classes = [(f - 1) // READOUT_SPREAD + 1 for f, _, _ in shapes]
-    if len(sinks) != 1 or shapes[0][1:] != (1, 1) or classes[0] > 15:
-        log.error(
-            "S719",
-            "the readout layer takes one output, of up to 15 channels with maps of one pixel",
-            where=next(iter(sinks.values())).origins[0],
-            found=", ".join(
-                f"{n} channels of {y} x {x}" for n, (_, y, x) in zip(classes, shapes, strict=True)
-            ),
-            limit="15 channels of 1 x 1",
-            source=ERRATA,
-            help="read the last layer by monitor events: --set readout=monitor",
-        )
+    layers = tuple(((f - 1) // READOUT_SPREAD + 1, (y, x)) for f, y, x in shapes)
+    classes, size = layers[0]
+    if len(sinks) != 1 or size != (1, 1) or classes > READOUT_CLASSES:
+        log.add(Readout(where=next(iter(sinks.values())).origins[0], layers=layers))
+
+
+def _window(program: Program, network: Network, log: Log) -> Dvs | None:
+    """Return the window in the middle of the camera for the model's input, or report S720.
+
+    Pooling right after the input is done by the camera layer. It comes before the cut, so the
+    window is in pooled pixels. For one channel, polarities are merged.
+    """
+    sources = program.nodes(Source)
+    if len(sources) != 1:
+        log.add(InputTooLarge(where="inputs", found=f"{len(sources)} inputs", limit="one input"))
+        return None
+    (name, source), *_ = sources.items()
+    where = source.origins[0]
+    arrows = [arrow for _, arrow in network.leaving(name)]
+    poolings = {arrow.pooling for arrow in arrows}
+    if len(poolings) != 1:
+        different = "branches that pool the input differently"
+        log.add(InputTooLarge(where=where, found=different, limit="one pooling"))
+        return None
+    (pool, across), *_ = poolings
+    shape = planes(source.shape)
+    if (
+        shape[0] > 2
+        or max(shape[1:]) > DVS_SIZE
+        or pool != across
+        or any(arrow.shape != shape for arrow in arrows)
+    ):
+        limit = f"(1 or 2, y, x) with sides up to {DVS_SIZE}"
+        log.add(InputTooLarge(where=where, found=f"input of {shape}", limit=limit))
+        return None
+    return _middle(shape, pool)
+
+
+def _middle(shape: Map, pool: int) -> Dvs:
+    rows, columns = (n // pool for n in shape[1:])
+    y, x = ((DVS_SIZE // pool - n) // 2 for n in (rows, columns))
+    return Dvs(
+        origin=(y, x), cut=(y + rows - 1, x + columns - 1), pooling=pool, merge=shape[0] == 1
+    )
 
 
 def _placed(
@@ -169,66 +185,76 @@ def _placed(
             layer.has_bias,
             tuple(arrow.source for arrow in layer.arrows),
             layer.synaptic_operations,
-            whole=readout and layer.name in network.watched,
+            one_core=readout and layer.name in network.watched,
         )
         for layer in network.layers
     )
-    answer = place(
-        PlaceProblem(demands, free), seed=search.seed, work=search.work, seconds=search.seconds
-    )
+    problem = PlaceProblem(demands, free)
+    answer = place(problem, seed=search.seed, work=search.work, seconds=search.seconds)
     if isinstance(answer, Placement):
         return answer
-    for each in answer:
-        each.report(log, {layer.name: layer.origin for layer in network.layers})
+    origins = {layer.name: layer.origin for layer in network.layers}
+    for conflict in answer:
+        log.add(explain(conflict, problem, CORES, origins))
     return None
 
 
-def _say_split(placed: Placement, log: Log) -> None:
-    names = [part.name for part in placed.parts]
-    for name in dict.fromkeys(names):
-        cores = [part.core for part in placed.parts if part.name == name]
-        if len(cores) > 1:
-            log.note(
-                "S722",
-                f"`{name}` is split by output channel over cores {', '.join(map(str, cores))}",
-            )
+def _clock_hz(network: Network, dt_s: float | None, log: Log, *, as_in_model: bool) -> float | None:
+    """Return the ticks per second of the slow clock, which adds biases: one tick in every step.
+
+    None if no layer has a bias or the step is unknown. Report the meaning of a bias on the chip
+    (D415), or a clock out of range (S718).
+    """
+    biased = [layer for layer in network.layers if layer.has_bias]
+    if not biased:
+        return None
+    where = biased[0].origin
+    clock_hz = None
+    if dt_s is not None:
+        clock_hz = round(1 / dt_s, 3)
+        if not SLOW_CLOCK_HZ[0] <= clock_hz <= SLOW_CLOCK_HZ[1]:
+            log.add(ClockTooSlow(where=where, dt_s=dt_s, clock_hz=clock_hz))
+            return None
+    biases = {layer.name: (int(layer.bias.min()), int(layer.bias.max())) for layer in biased}
+    log.add(ConstantByTicks(where=where, biases=biases, clock_hz=clock_hz, as_in_model=as_in_model))
+    return clock_hz
+
+
+def _report_split(placed: Placement, log: Log) -> None:
+    cores: dict[str, list[int]] = {}
+    for part in placed.parts:
+        cores.setdefault(part.name, []).append(part.core)
+    for name, its_cores in cores.items():
+        if len(its_cores) > 1:
+            log.add(LayerSplit(layer=name, cores=tuple(its_cores)))
 
 
 def _neurons(
-    chip: Configuration, placed: Placement, program: Program, *, readout: bool, monitored: bool
+    chip: Configuration, placed: Placement, program: Program, *, monitored: bool
 ) -> dict[str, Int]:
-    """For each population the place of its neurons among those of all (or all monitored) cores."""
-    start, at = 0, {}
+    """Return the places of a population's neurons among those of all (or all monitored) cores."""
+    start = 0
+    indices: dict[int, Int] = {}
     for core in chip.layers:
         if core.monitor or not monitored:
-            at[core.core] = start
+            index = start + np.arange(core.neurons).reshape(core.shape_out)
+            indices[core.core] = index[::READOUT_SPREAD] if core.core == chip.readout else index
             start += core.neurons
-    found: dict[str, list[Int]] = {}
+    places: dict[str, list[Int]] = {}
     for part in placed.parts:
-        if part.core in at:
-            layer = chip.by_core()[part.core]
-            every = at[part.core] + np.arange(layer.neurons).reshape(layer.shape_out)
-            if readout and layer.core == chip.readout:
-                every = every[::READOUT_SPREAD]
-            found.setdefault(part.name, []).append(every.ravel())
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+        if part.core in indices:
+            places.setdefault(part.name, []).append(indices[part.core].ravel())
+    return {name: np.concatenate(parts) for name, parts in places.items()}
 
 
 def _utilisation(network: Network, placed: Placement) -> dict[str, tuple[int, int]]:
     used = {"cores": (len(placed.parts), len(CORES))}
     for part in sorted(placed.parts, key=lambda p: p.core):
         layer = network.layer(part.name)
-        for name, (words, most) in _memories(layer, part.stop - part.first, part.core).items():
-            used[f"core {part.core} {name} ({part.name})"] = (words, most)
+        channels = part.stop - part.first
+        kernel = kernel_words(layer.shape_in[0], channels, layer.kernel_size)
+        neuron = neuron_words((channels, *layer.shape_out[1:]))
+        core = f"core {part.core}"
+        used[f"{core} kernel words ({part.name})"] = (kernel, CORES[part.core].kernel)
+        used[f"{core} neuron words ({part.name})"] = (neuron, CORES[part.core].neuron)
     return used
-
-
-def _memories(layer: Layer, channels: int, core: int) -> dict[str, tuple[int, int]]:
-    shape = (channels, *layer.shape_out[1:])
-    return {
-        "kernel words": (
-            kernel_words(layer.shape_in[0], channels, layer.kernel_size),
-            CORES[core].kernel,
-        ),
-        "neuron words": (neuron_words(shape), CORES[core].neuron),
-    }

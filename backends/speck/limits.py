@@ -7,14 +7,14 @@ source, M measured, I inferred, ? chosen by us.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nirc.chip.target import Limit, Target
+from nirc.chip.target import Limit, Measure, Target
 
 if TYPE_CHECKING:
-    from nirc.backends.speck.network import Network
+    from nirc.backends.speck.network import Layer, Network
 
 DATASHEET = "Speck datasheet, 2023"
 SINABS = "sinabs 3.1.3, chips/dynapcnn.py"
@@ -24,10 +24,8 @@ ERRATA = "sinabs docs, speck/faqs/chip_errata.md"
 # Ranges of single values: (smallest, largest).
 WEIGHT = (-128, 127)  # 8 bits (S)
 BIAS = (-32768, 32767)  # 16 bits (S: datasheet; sinabs uses 8)
-STATE = (
-    -32768,
-    32767,
-)  # 16 bits (S); that it saturates above is chosen (?), thresholds keep clear of it
+# 16 bits (S). Saturation above is chosen (?). Thresholds stay below that range.
+STATE = (-32768, 32767)
 THRESHOLD_HIGH = (1, 32767)  # one word a core (S); 0 and below would fire at every event
 THRESHOLD_LOW = (-32768, -1)  # 0 is an erratum of this generation (S: datasheet 3.2.4.6.3)
 STRIDES = (1, 2, 4, 8)  # x and y independent (S)
@@ -44,14 +42,19 @@ READOUT_CLASSES = 15
 SLOW_CLOCK_HZ = (10, 10_000)  # external slow clock (S)
 DVS_SIZE = 128  # pixels a side (S)
 
-# Rules of the chip that no public source states; the emulator's choices, all in one place. Two more
-# have no switch: events outside a core's input map are lost (D418), and membranes saturate above
-# (STATE).
+# Rules of the chip that no public source states: choices of the emulator. Two more have no switch.
+# Events outside a core's input map are lost (D418), and membranes saturate above (STATE).
 FIRES_AT_THRESHOLD = True  # ?: v >= threshold_high, as sinabs and its hardware test do
 BIAS_TICK_FIRES = True  # ?: a tick of the slow clock compares with the threshold as an event does
-ZERO_WEIGHT_UPDATES = (
-    True  # ?: a kernel entry of 0 is an update too: a neuron still above threshold fires again
-)
+# ?: a kernel entry of 0 is an update too. A neuron that is still above threshold fires again.
+ZERO_WEIGHT_UPDATES = True
+
+# Costs. Sources: "Speck: A Smart event-based Vision Sensor with a low latency 327K Neuron
+# Convolutional Neuronal Network Processing Pipeline", abstract (an event through nine layers);
+# "Spike-based dynamic computing with asynchronous sensing-computing neuromorphic chip", Nat.
+# Commun. 2024 (at rest). Energy per synaptic operation is not published.
+LATENCY_S = 3.36e-6 / 9  # of an event in a layer
+RESTING_W = 0.42e-3
 
 
 @dataclass(frozen=True)
@@ -62,73 +65,57 @@ class Core:
     kernel: int
     neuron: int
     bias: int
-    speed: (
-        int  # relative; cores 0 and 1 compute in parallel internally (S), by how much is chosen (?)
-    )
+    speed: int  # relative (?). Cores 0 and 1 compute in parallel internally (S)
 
 
 def _cores() -> tuple[Core, ...]:
     kernel = (16, 16, 16, 32, 32, 64, 64, 16, 16)  # Ki words (S: SINABS, datasheet table 1)
     neuron = (64, 64, 64, 32, 32, 16, 16, 16, 16)
+    speed = (2, 2, 1, 1, 1, 1, 1, 1, 1)
     return tuple(
-        Core(i, kernel[i] * 1024, neuron[i] * 1024, 1024, 2 if i < 2 else 1) for i in range(9)
+        Core(i, kernel[i] * 1024, neuron[i] * 1024, 1024, speed[i]) for i in range(len(speed))
     )
 
 
 CORES = _cores()
 
 
-def _variant(variant: str, part: str, description: str) -> Target:
-    def of(measure: str) -> Callable[[Network], Iterable[tuple[str, int]]]:
-        def call(network: Network) -> Iterable[tuple[str, int]]:
-            from nirc.backends.speck import usage
+def _largest(sides: Callable[[Layer], tuple[int, ...]]) -> Measure:
+    """Return the measure of a network that takes the largest of ``sides`` of each layer."""
 
-            result: Any = getattr(usage, measure)(network)
-            return result  # type: ignore[no-any-return]
+    def measure(network: Network) -> list[tuple[str, int]]:
+        return [(layer.origin, max(sides(layer))) for layer in network.layers]
 
-        return call
+    return measure
 
-    def limit(
-        name: str, most: int, code: str, source: str, certainty: str = "S", **kw: Any
-    ) -> Limit:
-        return Limit(name, most, code, source, certainty, **kw)
 
-    return Target(
-        "speck",
-        variant,
-        part,
-        description,
-        (
-            limit("cores", len(CORES), "S711", SINABS),
-            limit(
-                "kernel size",
-                KERNEL[1],
-                "S701",
-                DATASHEET,
-                unit="pixels",
-                measure=of("kernel_size"),
-            ),
-            limit("stride", STRIDES[-1], "S702", DATASHEET, unit="(1, 2, 4, 8)"),
-            limit("padding", PADDING[1], "S703", DATASHEET, unit="pixels", measure=of("padding")),
-            limit(
-                "input map", INPUT_MAP, "S704", DATASHEET, unit="pixels", measure=of("input_map")
-            ),
-            limit(
-                "output map", OUTPUT_MAP, "S704", DATASHEET, unit="pixels", measure=of("output_map")
-            ),
-            limit("input channels", CHANNELS, "S705", DATASHEET, measure=of("input_channels")),
-            limit("pooling", POOLINGS[-1], "S706", DATASHEET, unit="(1, 2, 4)"),
-            limit("kernel memory", max(c.kernel for c in CORES), "S707", SINABS, unit="words"),
-            limit("neuron memory", max(c.neuron for c in CORES), "S708", SINABS, unit="words"),
-            limit("bias memory", max(c.bias for c in CORES), "S709", SINABS, unit="words"),
-            limit("destinations", 2, "S710", DATASHEET, unit="per core"),
-            limit("classes of the readout layer", READOUT_CLASSES, "S719", ERRATA),
-        ),
+def _variant(variant: str) -> Target:
+    kernel = max(core.kernel for core in CORES)
+    neuron = max(core.neuron for core in CORES)
+    bias = max(core.bias for core in CORES)
+    size = _largest(lambda layer: layer.kernel_size)
+    padding = _largest(lambda layer: layer.padding)
+    input_map = _largest(lambda layer: layer.shape_in[1:])
+    output_map = _largest(lambda layer: layer.shape_out[1:])
+    channels = _largest(lambda layer: layer.shape_in[:1])
+    limits = (
+        Limit("cores", len(CORES), "S711", SINABS),
+        Limit("kernel size", KERNEL[1], "S701", DATASHEET, unit="pixels", measure=size),
+        Limit("stride", STRIDES[-1], "S702", DATASHEET, unit="(1, 2, 4, 8)"),
+        Limit("padding", PADDING[1], "S703", DATASHEET, unit="pixels", measure=padding),
+        Limit("input map", INPUT_MAP, "S704", DATASHEET, unit="pixels", measure=input_map),
+        Limit("output map", OUTPUT_MAP, "S704", DATASHEET, unit="pixels", measure=output_map),
+        Limit("input channels", CHANNELS, "S705", DATASHEET, measure=channels),
+        Limit("pooling", POOLINGS[-1], "S706", DATASHEET, unit="(1, 2, 4)"),
+        Limit("kernel memory", kernel, "S707", SINABS, unit="words"),
+        Limit("neuron memory", neuron, "S708", SINABS, unit="words"),
+        Limit("bias memory", bias, "S709", SINABS, unit="words"),
+        Limit("destinations", 2, "S710", DATASHEET, unit="per core"),
+        Limit("classes of the readout layer", READOUT_CLASSES, "S719", ERRATA),
     )
+    part = f"Speck {variant}"
+    return Target("speck", variant, part, part, limits)
 
 
-SPECK_2F = _variant("2f", "Speck 2f", "Speck 2f")
-SPECK_2E = _variant("2e", "Speck 2e", "Speck 2e")
-
-# The order in which `--target speck` tries them; their limits are the same in all public sources.
-VARIANTS = (SPECK_2F, SPECK_2E)
+# In the order of `--target speck`. Their limits are the same in all public sources.
+VARIANTS = (_variant("2f"), _variant("2e"))

@@ -1,37 +1,70 @@
-"""Layers to the nine cores: exact, by CP-SAT. A layer may be split by output channel over several
-cores.
+"""Layers on the nine cores: exact, by CP-SAT. A layer may be split over cores by output channel.
 
-How many channels of a layer a core holds has a closed form (``demands.most_channels``), as every
-memory grows with them; what is left is to choose disjoint sets of cores: few of them, an even load,
-readable numbers.
+A core's memories hold a number of channels of a layer that has a closed form (``most_channels``),
+since every memory grows with the channels. The search then chooses disjoint sets of cores: as few
+as possible, with an even load, and with readable numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nirc.backends.speck.conflict import Conflict, conflict
-from nirc.backends.speck.demands import (
-    DESTINATIONS,
-    MEMORIES,
-    ONE_CORE,
-    PLACED,
-    Demand,
-    Member,
-    PlaceProblem,
-    capacity,
-)
+from nirc.backends.speck.geometry import Map, Pair, bits, kernel_words
 from nirc.backends.speck.limits import CHANNELS, CORES, Core
-from nirc.diagnostics.errors import Diagnostic, UsageError
+from nirc.diagnostics.usage import OptionMakesNoSense
 
 if TYPE_CHECKING:
     from ortools.sat.python.cp_model import CpModel, IntVar, LinearExpr
 
     from nirc.mapping.solver import Solution
 
-LOAD_STEPS = 1 << 20  # the largest possible load as a whole number
+KERNEL = "kernel memory"
+NEURON = "neuron memory"
+BIAS = "bias memory"
+MEMORIES = (KERNEL, NEURON, BIAS)
+PLACED = "placed"
+DESTINATIONS = "destinations"
+ONE_CORE = "one core"
+UNBOUNDED = 1 << 40  # words of a memory that does not count
+LOAD_STEPS = 1 << 20  # the largest possible load as an integer
+
+Member = tuple[str, str]  # a layer or source, and one of the limits above
+Conflict = tuple[Member, ...]  # they cannot hold together. Without any one of them they can
+
+
+@dataclass(frozen=True)
+class Demand:
+    """One layer for the placer. ``operations``: synaptic operations of the layer in a step.
+
+    ``sources``: its inputs, once for each arrow. ``one_core``: it must not be split.
+    """
+
+    name: str
+    channels_in: int
+    kernel: Pair
+    shape_out: Map
+    has_bias: bool
+    sources: tuple[str, ...]
+    operations: float = 0.0
+    one_core: bool = False
+
+    @property
+    def channels(self) -> int:
+        """Output channels."""
+        return self.shape_out[0]
+
+
+@dataclass(frozen=True)
+class PlaceProblem:
+    """Layers, and the number of parts that a source may reach.
+
+    ``destinations``: by source. A source that is absent, such as the host, has no such limit.
+    """
+
+    demands: tuple[Demand, ...]
+    destinations: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -46,9 +79,29 @@ class Part:
 
 @dataclass(frozen=True)
 class Placement:
-    """By layer in the problem's order, then by first channel."""
+    """Parts by layer in the problem's order, then by first channel."""
 
     parts: tuple[Part, ...]
+
+
+def capacity(demand: Demand, core: Core, memories: Iterable[str] = MEMORIES) -> int:
+    """Return the most output channels of ``demand`` on ``core``. Only ``memories`` count."""
+    memories = set(memories)
+    kernel = core.kernel if KERNEL in memories else UNBOUNDED
+    neuron = core.neuron if NEURON in memories else UNBOUNDED
+    bias = core.bias if BIAS in memories and demand.has_bias else CHANNELS
+    most = most_channels(demand.channels_in, demand.kernel, demand.shape_out, kernel, neuron)
+    return min(most, bias, demand.channels)
+
+
+def most_channels(
+    channels_in: int, kernel: Pair, shape_out: Map, kernel_memory: int, neuron_memory: int
+) -> int:
+    """Return the most output channels of a layer that memories of these sizes hold."""
+    _, y, x = shape_out
+    spare = kernel_memory // max(1, kernel_words(channels_in, 1, kernel))
+    by_kernel = 1 << (spare.bit_length() - 1) if spare else 0  # 2^k <= spare
+    return min(CHANNELS, by_kernel, neuron_memory >> (bits(y) + bits(x)))
 
 
 def place(
@@ -59,25 +112,26 @@ def place(
     work: float = 10.0,
     seconds: float | None = None,
 ) -> Placement | list[Conflict]:
-    """Cores for every layer, or all disjoint irreducible conflicts between layers and limits.
+    """Return cores for every layer, or all disjoint irreducible conflicts.
 
-    Raises ``UsageError`` (U607) if the search was given too little work to tell.
+    Raises ``UsageError`` (U607) if the work is too little for either.
     """
     search = _Search(problem, cores, seed, work, seconds)
     fewest = search.known(search.solve(search.model.parts))
     if fewest.found:
         return search.best(fewest)
-    clashes = search.conflicts()
-    # Several sets of ten layers say the same: there are nine cores.
-    too_many = [c for c in clashes if all(limit == PLACED for _, limit in c)]
-    return [conflict(c, problem, cores) for c in clashes if c not in too_many[1:]]
+    conflicts = search.conflicts()
+    # Several sets of ten layers have one cause: there are nine cores.
+    too_many = [c for c in conflicts if all(limit == PLACED for _, limit in c)]
+    return [c for c in conflicts if c not in too_many[1:]]
 
 
 def holds_together(
     members: Iterable[Member] | None, problem: PlaceProblem, cores: Sequence[Core]
 ) -> bool:
-    """Whether ``problem`` can be placed under these rules (those that it still has), or under all
-    of them.
+    """Return True if ``problem`` can be placed under these rules, or under all of them for None.
+
+    Rules that the problem does not have do not count.
     """
     search = _Search(problem, cores, 0, 10.0, None)
     rules = None if members is None else [m for m in members if m in search.model.rules]
@@ -85,14 +139,17 @@ def holds_together(
 
 
 class _Model:
-    """``on``: layer i has a part on core k; ``channels``: how many of its channels; ``rules``:
+    """Variables and rules of the search.
+
+    ``on``: layer i has a part on core k. ``channels``: number of its channels there. ``rules``:
     literals by member.
     """
 
     def __init__(self, problem: PlaceProblem, cores: Sequence[Core]) -> None:
         from ortools.sat.python.cp_model import CpModel
 
-        self.problem, self.cores = problem, cores
+        self.problem = problem
+        self.cores = cores
         self.cp: CpModel = CpModel()
         self.rules: dict[Member, IntVar] = {}
         self.on: list[list[IntVar]] = []
@@ -102,19 +159,21 @@ class _Model:
         for k in range(len(cores)):
             self.cp.add_at_most_one(row[k] for row in self.on)
         for source, most in problem.destinations.items():
-            reached = [
-                use
-                for demand, row in zip(problem.demands, self.on, strict=True)
-                for use in row * demand.sources.count(source)
-            ]
+            reached: list[IntVar] = []
+            for demand, row in zip(problem.demands, self.on, strict=True):
+                reached += row * demand.sources.count(source)
             if reached:
                 self._rule((source, DESTINATIONS), sum(reached) <= most)
-        self.parts: LinearExpr = sum(use for row in self.on for use in row)  # type: ignore[assignment]
-        # Follows from the above, but not quickly: without it ten layers on nine cores are a
+        self.parts: LinearExpr = sum(self._every_use())  # type: ignore[assignment]
+        # These two follow from the rules above, but slowly: ten layers on nine cores are a
         # pigeonhole problem.
         placed = [self.rules[d.name, PLACED] for d in problem.demands]
         self.cp.add(self.parts <= len(cores))
         self.cp.add(sum(placed) <= len(cores))
+
+    def _every_use(self) -> Iterator[IntVar]:
+        for row in self.on:
+            yield from row
 
     def _layer(self, demand: Demand) -> None:
         on = [self.cp.new_bool_var(f"{demand.name} on {core.number}") for core in self.cores]
@@ -132,11 +191,9 @@ class _Model:
         for memory in MEMORIES:
             caps = [capacity(demand, core, (memory,)) for core in self.cores]
             if min(caps) < min(demand.channels, CHANNELS):
-                self._rule(
-                    (demand.name, memory),
-                    *(n <= cap for n, cap in zip(channels, caps, strict=True)),
-                )
-        if demand.whole:
+                bounds = [n <= cap for n, cap in zip(channels, caps, strict=True)]
+                self._rule((demand.name, memory), *bounds)
+        if demand.one_core:
             self._rule((demand.name, ONE_CORE), sum(on) <= 1)
 
     def _rule(self, member: Member, *constraints: object) -> None:
@@ -145,9 +202,7 @@ class _Model:
             self.cp.add(constraint).only_enforce_if(literal)  # type: ignore[arg-type]
 
     def loads(self) -> list[LinearExpr]:
-        """For each core the operations per step, in whole steps of the largest load that there
-        could be.
-        """
+        """Return operations in a step by core, in ``LOAD_STEPS`` of the largest possible load."""
         demands = self.problem.demands
         most = max((d.operations for d in demands), default=0.0) or 1.0
         return [
@@ -159,23 +214,24 @@ class _Model:
         ]
 
     def reordered(self) -> LinearExpr:
-        """Parts of later layers on cores that compute in parallel: the order of their events may
-        vary there.
+        """Count parts of later layers on cores that compute in parallel.
+
+        The order of events may vary there.
         """
         names = {d.name for d in self.problem.demands}
-        return sum(
-            use
-            for demand, row in zip(self.problem.demands, self.on, strict=True)
-            for core, use in zip(self.cores, row, strict=True)
-            if core.speed > 1 and names & {*demand.sources}
-        )  # type: ignore[return-value]
+        uses: list[IntVar] = []
+        for demand, row in zip(self.problem.demands, self.on, strict=True):
+            if names & {*demand.sources}:
+                uses += [use for core, use in zip(self.cores, row, strict=True) if core.speed > 1]
+        return sum(uses)  # type: ignore[return-value]
 
     def disorder(self) -> LinearExpr:
-        """Small if layers lie in order on rising cores."""
+        """Return a number that is small if layers lie in order on rising cores."""
         last = len(self.problem.demands)
-        return sum(
-            k * (last - i) * use for i, row in enumerate(self.on) for k, use in enumerate(row)
-        )  # type: ignore[return-value]
+        terms: list[LinearExpr] = []
+        for i, row in enumerate(self.on):
+            terms += [k * (last - i) * use for k, use in enumerate(row)]
+        return sum(terms)  # type: ignore[return-value]
 
 
 class _Search:
@@ -189,14 +245,17 @@ class _Search:
         work: float,
         seconds: float | None,
     ) -> None:
-        self.problem, self.cores = problem, cores
-        self.seed, self.work, self.seconds = seed, work, seconds
+        self.problem = problem
+        self.cores = cores
+        self.seed = seed
+        self.work = work
+        self.seconds = seconds
         self.model = _Model(problem, cores)
 
     def solve(
         self, objective: LinearExpr | None = None, members: Iterable[Member] | None = None
     ) -> Solution:
-        """Under all rules, or those of ``members`` alone."""
+        """Solve under all rules, or under those of ``members`` alone."""
         from nirc.mapping.solver import solve
 
         rules = self.model.rules if members is None else {m: self.model.rules[m] for m in members}
@@ -212,23 +271,26 @@ class _Search:
             assumptions={str(i): rule for i, rule in enumerate(rules.values())},
         )
 
-    def known(self, found: Solution) -> Solution:
-        """``found``; raises ``UsageError`` (U607) if it neither is a placement nor proves that
-        there is none.
+    def known(self, solution: Solution) -> Solution:
+        """Return ``solution``, a placement or a proof that there is none.
+
+        Raises ``UsageError`` (U607) if it is neither.
         """
-        if found.status == "unknown":
-            message = "the search for cores was given too little work to find anything"
+        if solution.status == "unknown":
             bound = f"{self.work} units of work" if self.seconds is None else f"{self.seconds} s"
-            raise UsageError([Diagnostic("U607", "error", message, found=bound)])
-        return found
+            problem = "the search for cores was given too little work to find anything"
+            raise OptionMakesNoSense(problem=problem, found=bound).refusal()
+        return solution
 
     def best(self, fewest: Solution) -> Placement:
-        """Of all placements with as few parts, by falling importance: certain order, even load,
-        readable numbers.
+        """Return the best placement with as few parts.
+
+        By falling importance: a certain order of events, an even load, readable numbers.
         """
-        model, cp = self.model, self.model.cp
-        # A core holds one part, but loads are rounded channel by channel: a little above LOAD_STEPS
-        # is possible.
+        model = self.model
+        cp = model.cp
+        # A core holds one part, but loads are rounded for each channel. So a load may be a little
+        # above LOAD_STEPS.
         largest = cp.new_int_var(0, 2 * LOAD_STEPS, "largest load")
         for load in model.loads():
             cp.add(load <= largest)
@@ -236,67 +298,63 @@ class _Search:
         cp.add(model.parts <= round(fewest.objective or 0))
         for objective in (model.reordered(), largest, model.disorder()):
             better = self.solve(objective)
-            if not better.found:  # the work ran out: what is known is still a placement
+            if not better.found:  # the work ran out: the last solution is still a placement
                 break
             chosen = better
             cp.add(objective <= round(chosen.objective or 0))
-        return Placement(
-            tuple(part for i in range(len(model.on)) for part in self._parts(i, chosen))
-        )
+        parts: list[Part] = []
+        for i in range(len(model.on)):
+            parts += self._parts(i, chosen)
+        return Placement(tuple(parts))
 
     def _parts(self, i: int, chosen: Solution) -> list[Part]:
-        """Layer i, its channels as even over the speeds of its cores as their memories allow."""
+        """Return the parts of layer i.
+
+        Its channels are as even over the speeds of its cores as their memories allow.
+        """
         demand = self.problem.demands[i]
-        mine = [
-            core
-            for core, use in zip(self.cores, self.model.on[i], strict=True)
-            if chosen.value(use)
-        ]
+        uses = zip(self.cores, self.model.on[i], strict=True)
+        cores = [core for core, use in uses if chosen.value(use)]
         sizes: dict[int, int] = {}
-        left, speed = demand.channels, sum(core.speed for core in mine)
-        # The fullest first: what it cannot hold is left to the others.
-        for core in sorted(mine, key=lambda c: (capacity(demand, c) / c.speed, c.number)):
+        left = demand.channels
+        speed = sum(core.speed for core in cores)
+        # The fullest core first. The others take what it cannot hold.
+        for core in sorted(cores, key=lambda c: (capacity(demand, c) / c.speed, c.number)):
             sizes[core.number] = min(capacity(demand, core), -(-left * core.speed // speed))
-            left, speed = left - sizes[core.number], speed - core.speed
-        parts, first = [], 0
-        for core in mine:
+            left -= sizes[core.number]
+            speed -= core.speed
+        parts: list[Part] = []
+        first = 0
+        for core in cores:
             parts.append(Part(demand.name, core.number, first, first + sizes[core.number]))
             first = parts[-1].stop
         return parts
 
-    def conflicts(self) -> list[tuple[Member, ...]]:
-        """Disjoint irreducible sets of rules; those of one layer alone first, then those around one
-        source.
+    def conflicts(self) -> list[Conflict]:
+        """Return disjoint irreducible sets of rules.
+
+        Those of one layer alone come first, then those around one source.
         """
         rules = dict(self.model.rules)
-        found: list[tuple[Member, ...]] = []
+        conflicts: list[Conflict] = []
         for group in (*self._groups(), None):
             members = [m for m in rules if group is None or m in group]
-            while (clash := self._clash(members)) is not None:
-                found.append(clash)
-                members = [m for m in members if m not in clash]
-                rules = {m: r for m, r in rules.items() if m not in clash}
-        return found
+            while (conflict := self._conflict(members)) is not None:
+                conflicts.append(conflict)
+                members = [m for m in members if m not in conflict]
+                rules = {m: r for m, r in rules.items() if m not in conflict}
+        return conflicts
 
     def _groups(self) -> list[set[Member]]:
-        rules = self.model.rules
-        alone = [
-            {m for m in rules if m[0] == d.name and m[1] != DESTINATIONS}
-            for d in self.problem.demands
-        ]
-        around = []
+        demands = self.problem.demands
+        rules = [m for m in self.model.rules if m[1] != DESTINATIONS]
+        groups = [{m for m in rules if m[0] == d.name} for d in demands]
         for source in self.problem.destinations:
-            fed = {d.name for d in self.problem.demands if source in d.sources}
-            around.append(
-                {
-                    m
-                    for m in rules
-                    if m == (source, DESTINATIONS) or (m[0] in fed and m[1] != DESTINATIONS)
-                }
-            )
-        return [*alone, *around]
+            fed = {d.name for d in demands if source in d.sources}
+            groups.append({m for m in rules if m[0] in fed} | {(source, DESTINATIONS)})
+        return groups
 
-    def _clash(self, members: list[Member]) -> tuple[Member, ...] | None:
+    def _conflict(self, members: list[Member]) -> Conflict | None:
         solution = self.known(self.solve(None, members))
         if solution.found:
             return None

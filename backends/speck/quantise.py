@@ -1,8 +1,8 @@
 """speck-quantise: weights to 8 bits, biases and thresholds to 16, by one common scale a layer.
 
-The scale is the largest at which everything stays in range. Where a smaller one makes every number
-of the layer a whole one, that is taken, and nothing is rounded. Source: sheet, section 5. Unlike
-sinabs, biases use their 16 bits and the lower bound of the membrane does not enter the scale.
+The scale is the largest at which everything stays in range. A smaller one is taken if it makes
+every number of the layer an integer: then nothing is rounded. Source: sheet, section 5. Unlike in
+sinabs, biases use their 16 bits, and the lower bound of the membrane does not enter the scale.
 Networks that fire at their threshold, as Sinabs' do, get Sinabs' own integers unless these are much
 coarser.
 """
@@ -15,12 +15,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from nirc.backends.speck.convolve import parts_of
-from nirc.backends.speck.geometry import Map
-from nirc.backends.speck.leak import leak_per_step
+from nirc.analysis.convolution import as_map
+from nirc.backends.speck.convolve import bias_of, parts_of
+from nirc.backends.speck.findings import BoundClipped
 from nirc.backends.speck.limits import BIAS, STATE, THRESHOLD_LOW, WEIGHT
-from nirc.backends.speck.neuron import SpeckNeuron
-from nirc.diagnostics.dynamics import WeightsVanish
+from nirc.backends.speck.neuron import SpeckNeuron, fires_at_threshold
+from nirc.diagnostics.dynamics import ConstantLeak, WeightsVanish
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population, Projection, populations_of
@@ -28,21 +28,17 @@ from nirc.ir.program import Form, Program
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
 
 MOST_THRESHOLD = STATE[1] - WEIGHT[1]  # so that an event cannot take a membrane out of 16 bits
-DEFAULT_RATE = (
-    0.1  # events per step of a neuron or input, for the load of the cores, unless measured
-)
-COARSEST = (
-    0.25  # share of the finest scale at which Sinabs' is taken still (benchmarks/vendor_speck.py)
-)
+DEFAULT_RATE = 0.1  # events per step of a neuron or input, for the load of the cores
+# Share of the finest scale at which Sinabs' scale is still taken (benchmarks/vendor_speck.py).
+COARSEST = 0.25
 SINGLE = 1e-6  # relative: what single precision may add to a scale
-DISTINCT = 256  # more different magnitudes than 8 bits have cannot all be whole
+DISTINCT = 256  # more different magnitudes than 8 bits have cannot all be integers
+USUAL_MEMBRANE = 0.5  # of the threshold, where nothing is measured
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the model does on sample inputs, by node: spikes per step, and the mean of the membranes
-    above 0 (volts).
-    """
+    """The model on sample inputs, by node: spikes per step, mean membrane above 0 (volts)."""
 
     events: Mapping[str, float] = field(default_factory=dict)
     membrane: Mapping[str, float] = field(default_factory=dict)
@@ -50,41 +46,36 @@ class Measured:
 
 @dataclass(frozen=True)
 class SpeckQuantise:
-    """Choose one scale for each layer and round weights, biases and thresholds; those that vanish
-    are counted.
-    """
+    """Choose one scale for each layer and round weights, biases and thresholds."""
 
     measured: Measured = Measured()
     bounded: bool = False  # no membrane falls below minus its threshold
     nearest: bool | None = (
-        None  # each weight rounded by itself; None: where the model fires at its threshold
+        None  # round each weight alone. None: if the model fires at its threshold
     )
     rounding: Rounding = KEEPING_SUMS  # unless to the nearest
     name: ClassVar[str] = "speck-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Never refuses: sizes and ranges are judged when the layers are placed."""
+        """Quantise each layer. Never refuses: sizes and ranges are judged at placement."""
         nodes = dict(program.graph.nodes(data="payload"))
         edges = [(s, t, p) for s, t, p in program.edges() if not isinstance(program[t], Population)]
         for name, population in populations_of(program, Discrete).items():
-            layer = _Layer(
-                name, population, program.into(name), program, self._rounding(population)
-            )
-            nodes[name] = population.with_dynamics(
-                layer.neuron(self.measured, log, bounded=self.bounded)
-            )
+            rounding = self._rounding(population.dynamics)
+            layer = _Layer(name, population, program.into(name), program, rounding)
+            neuron = layer.neuron(self.measured, log, bounded=self.bounded)
+            nodes[name] = population.with_dynamics(neuron)
             edges += [(s, name, p) for s, p in layer.projections(log)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
 
-    def _rounding(self, population: Population[Discrete]) -> Rounding | None:
-        """None for the nearest.
+    def _rounding(self, d: Discrete) -> Rounding | None:
+        """Return the rounding rule, None for the nearest integer.
 
         A rule that sample inputs have chosen goes before the rule of the model.
         """
-        chosen = self.rounding is not KEEPING_SUMS
-        nearest = (
-            not chosen and _fires_at_threshold(population) if self.nearest is None else self.nearest
-        )
+        nearest = self.nearest
+        if nearest is None:
+            nearest = self.rounding is KEEPING_SUMS and fires_at_threshold(d)
         return None if nearest else self.rounding
 
 
@@ -100,15 +91,19 @@ class _Layer:
         rounding: Rounding | None,  # None: each to the nearest
     ) -> None:
         assert population.dynamics.threshold is not None
-        self.name, self.population, self.into, self.program = name, population, into, program
-        self.dynamics, self.rounding = population.dynamics, rounding
+        self.name = name
+        self.population = population
+        self.into = into
+        self.program = program
+        self.dynamics = population.dynamics
+        self.rounding = rounding
         self.threshold = float(population.dynamics.threshold[0])
-        self.bias = sum((b.value for _, p in into for b in p.biases), np.zeros(population.n))
+        self.bias = bias_of(into, population.n)
         self.leaky = bool((self.dynamics.decay_mem != 1).any())
-        self.as_sinabs = rounding is None and _fires_at_threshold(population) and not self.leaky
+        self.as_sinabs = rounding is None and fires_at_threshold(self.dynamics) and not self.leaky
 
     def neuron(self, measured: Measured, log: Log, *, bounded: bool) -> SpeckNeuron:
-        """Thresholds, bias and what the emulator needs."""
+        """Return the neuron of the layer, and set the scale for its projections."""
         leak = leak_per_step(self.dynamics, measured.membrane.get(self.name))
         self.drive = self.bias - leak
         self.scale, self.exact = self._scale()
@@ -117,9 +112,9 @@ class _Layer:
         bias = np.rint(self._units(self.drive)).astype(np.int64)
         bias.setflags(write=False)
         if self.leaky:
-            _report_leak(self.name, self.population, leak, bias, self.scale, measured, log)
+            self._report_leak(leak, bias, measured, log)
         return SpeckNeuron(
-            shape=_output_map(self.into),
+            shape=as_map(parts_of(self.into[0][1])[1].shape_out),
             threshold_high=high,
             threshold_low=self._lowest(high, log, bounded=bounded),
             return_to_zero=zero,
@@ -130,46 +125,43 @@ class _Layer:
         )
 
     def projections(self, log: Log) -> list[tuple[str, Projection]]:
-        """The same projections with whole weights and no bias."""
+        """Return the projections with integer weights and no bias."""
         return [(source, self._rounded(source, p, log)) for source, p in self.into]
 
     def _rounded(self, source: str, projection: Projection, log: Log) -> Projection:
-        pool, conv = parts_of(projection)
+        _, conv = parts_of(projection)
         exact = self._units(conv.weight)
         if self.rounding is None:
             weight = np.clip(np.rint(exact), *WEIGHT)
         else:
-            pools = () if pool is None else (pool,)
-            weight = self.rounding.integers(
-                Weights(source, self.dynamics, conv, exact, *WEIGHT, pools)
-            )
-        lost, of = (
-            int(((weight == 0) & (conv.weight != 0)).sum()),
-            int(np.count_nonzero(conv.weight)),
-        )
-        where = projection.origins[0] if projection.origins else self.population.origins[0]
+            weights = Weights(source, self.dynamics, conv, exact, *WEIGHT, projection.ops[:-1])
+            weight = self.rounding.integers(weights)
+        lost = int(((weight == 0) & (conv.weight != 0)).sum())
         if lost:
-            which = f"from `{source}` to `{self.name}`"
-            limit = "8 bits, one scale a layer"
-            log.add(WeightsVanish(where=where, lost=lost, of=of, which=which, limit=limit))
-        whole = replace(conv, weight=frozen(weight))
-        return replace(projection, ops=(whole,) if pool is None else (pool, whole), biases=())
+            log.add(
+                WeightsVanish(
+                    where=(projection.origins or self.population.origins)[0],
+                    lost=lost,
+                    of=int(np.count_nonzero(conv.weight)),
+                    which=f"from `{source}` to `{self.name}`",
+                    limit="8 bits, one scale a layer",
+                )
+            )
+        kernel = replace(conv, weight=frozen(weight))
+        return replace(projection, ops=(*projection.ops[:-1], kernel), biases=())
 
     def _scale(self) -> tuple[float, bool]:
-        """Chip units per volt, and whether all numbers become whole without rounding."""
+        """Return chip units per volt, and True if all numbers become integers without rounding."""
         weights = np.concatenate([parts_of(p)[1].weight.ravel() for _, p in self.into])
         most = min(_most(weights, WEIGHT), _most(self.drive, BIAS), MOST_THRESHOLD / self.threshold)
-        whole = (
-            None
-            if self.leaky
-            else _whole(np.concatenate([weights, self.drive, [self.threshold]]), most)
-        )
-        if whole is not None:
-            return whole, True
+        if not self.leaky:
+            exact = _exact_scale(np.concatenate([weights, self.drive, [self.threshold]]), most)
+            if exact is not None:
+                return exact, True
         return (self._scale_of_sinabs(weights, most) if self.as_sinabs else most), False
 
     def _scale_of_sinabs(self, weights: Float, most: float) -> float:
-        """Sinabs' scale, if it is not much coarser than ``most``.
+        """Return Sinabs' scale, if it is not much coarser than ``most``.
 
         Sinabs has 8 bits for biases, and its scale keeps the lower bound of the membrane within 16
         bits.
@@ -180,70 +172,90 @@ class _Layer:
         return theirs if COARSEST * most <= theirs <= most * (1 + SINGLE) else most
 
     def _units(self, volts: Float) -> Float:
-        """``volts`` in the chip's units, not yet whole.
+        """Return ``volts`` in the chip's units, not yet rounded.
 
-        Sinabs scales in single precision, and ties follow from it.
+        Sinabs scales in single precision. Its ties depend on that.
         """
         scaled = volts * self.scale
-        return (
-            scaled.astype(np.float32).astype(np.float64)
-            if self.as_sinabs and not self.exact
-            else scaled
-        )
+        if self.as_sinabs and not self.exact:
+            return scaled.astype(np.float32).astype(np.float64)
+        return scaled
 
     def _lowest(self, high: int, log: Log, *, bounded: bool) -> int:
-        """threshold_low: the model's own bound, if it has one.
+        """Return threshold_low: the model's own bound, if it has one.
 
-        A constant leak would pull a membrane to any bound: it stays where the model's leak ends, at
-        0.
+        A constant leak would pull a membrane to any bound. So the bound is at 0, where the model's
+        leak ends.
         """
         if self.leaky:
             return THRESHOLD_LOW[1]
-        if self.dynamics.v_least is not None:
-            least = int(np.rint(self._units(self.dynamics.v_least)).max())
-            if least < THRESHOLD_LOW[0]:
-                log.warning(
-                    "D412",
-                    f"the lower bound of the membrane of `{self.name}` is cut off",
-                    where=self.population.origins[0],
-                    found=f"{least}",
-                    limit=f"{THRESHOLD_LOW[0]}, 16 bits",
-                    help="a bound nearer to zero, or larger thresholds against the weights, fit "
-                    "the chip",
-                )
-            return int(np.clip(least, *THRESHOLD_LOW))
-        return -high if bounded else THRESHOLD_LOW[0]
+        if self.dynamics.v_least is None:
+            return -high if bounded else THRESHOLD_LOW[0]
+        least = int(np.rint(self._units(self.dynamics.v_least)).max())
+        if least < THRESHOLD_LOW[0]:
+            where = self.population.origins[0]
+            log.add(BoundClipped(where=where, population=self.name, least=least))
+        return int(np.clip(least, *THRESHOLD_LOW))
 
     def _threshold(self, *, zero: bool) -> tuple[int, int]:
-        """threshold_high and the initial membrane, for a chip that fires at the threshold (NIR's
-        letter: above it).
+        """Return threshold_high and the initial membrane.
 
-        Whole numbers with a reset to zero: one more. With subtraction the amount must not change,
-        so all membranes start one lower instead: exact as well. Rounded numbers: the nearest
-        threshold for a subtraction, the next whole number above for a comparison.
+        The chip fires at the threshold, NIR's letter above it. For exact numbers with a reset to
+        zero the threshold is one higher. A threshold that is subtracted must not change, so all
+        membranes start one lower instead, which is exact as well. Rounded numbers get the nearest
+        threshold for a subtraction, and the next integer above for a comparison.
         """
         at = float(self._units(np.array(self.threshold)))
-        if _fires_at_threshold(self.population):
+        if fires_at_threshold(self.dynamics):
             return max(1, int(np.ceil(at - 1e-9) if zero else np.rint(at))), 0
         if zero:
             return max(1, int(np.floor(at + 1e-9)) + 1), 0
         return max(1, int(np.rint(at))), -1 if self.exact else 0
 
+    def _report_leak(self, leak: Float, bias: Int, measured: Measured, log: Log) -> None:
+        """Report D417: the distance of a constant leak from the model's proportional leak."""
+        d = self.dynamics
+        assert d.threshold is not None
+        slope = 1 - d.decay_mem
+        worst = np.maximum(leak, slope * d.threshold - leak) / d.threshold
+        log.add(
+            ConstantLeak(
+                where=self.population.origins[0],
+                population=self.name,
+                leak=float(np.mean(leak / d.threshold)),
+                decay=float(slope.mean()),
+                apart=float(worst.max()),
+                biases=(int(bias.min()), int(bias.max())),
+                unit=1 / self.scale,
+                calibrated=bool(measured.events),
+                measured=self.name in measured.membrane,
+            )
+        )
 
-def _fires_at_threshold(population: Population[Discrete]) -> bool:
-    """Whether the model compares as the chip does, as Sinabs' networks do."""
-    fires = population.dynamics.rule.fires
-    return fires is not None and fires.at == ">="
+
+def leak_per_step(d: Discrete, membrane: float | None) -> Float:
+    """Return (n,) volts per step that are nearest to ``(1 - decay) v`` over membranes above 0.
+
+    The distance is the mean square. ``membrane``: the measured mean, volts, None for half the
+    threshold. The leak is zero for a neuron without decay.
+    """
+    assert d.threshold is not None
+    typical = (
+        USUAL_MEMBRANE * d.threshold if membrane is None else np.minimum(membrane, d.threshold)
+    )
+    leak: Float = (1 - d.decay_mem) * typical
+    return leak
 
 
 def _most(values: Float, allowed: tuple[int, int]) -> float:
-    """The largest factor that keeps ``values`` within ``allowed``."""
-    low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+    """Return the largest factor that keeps ``values`` within ``allowed``."""
+    low = float(values.min(initial=0.0))
+    high = float(values.max(initial=0.0))
     return min(allowed[1] / high if high > 0 else np.inf, allowed[0] / low if low < 0 else np.inf)
 
 
 def _most_in_single_precision(values: Float, allowed: tuple[int, int]) -> float:
-    """As ``_most``, computed as Sinabs does: torch divides by a reciprocal."""
+    """Return ``_most`` as Sinabs computes it: torch multiplies by a reciprocal."""
     bounds = (
         (float(values.max(initial=0.0)), allowed[1]),
         (float(values.min(initial=0.0)), allowed[0]),
@@ -257,12 +269,12 @@ def _most_in_single_precision(values: Float, allowed: tuple[int, int]) -> float:
     return min((float(factor) for factor in factors), default=np.inf)
 
 
-def _whole(values: Float, most: float) -> float | None:
-    """The largest factor up to ``most`` that makes all ``values`` whole, None if there is none."""
+def _exact_scale(values: Float, most: float) -> float | None:
+    """Return the largest factor up to ``most`` that makes all ``values`` integers, or None."""
     magnitudes = np.unique(np.abs(values[values != 0]))
     if not 0 < magnitudes.size <= DISTINCT:
         return None
-    # The smallest number becomes some whole number, so only these factors can do it.
+    # The smallest number becomes an integer, so only these factors are possible.
     factors = np.arange(1, int(most * magnitudes[0] + 1e-9) + 1) / magnitudes[0]
     for factor in factors[::-1]:
         scaled = magnitudes * factor
@@ -271,56 +283,5 @@ def _whole(values: Float, most: float) -> float | None:
     return None
 
 
-def _output_map(into: list[tuple[str, Projection]]) -> Map:
-    f, y, x = parts_of(into[0][1])[1].shape_out
-    return f, y, x
-
-
 def _default(program: Program, source: str) -> float:
     return float(program[source].n * DEFAULT_RATE)
-
-
-def _report_leak(
-    name: str,
-    population: Population[Discrete],
-    leak: Float,
-    bias: Int,
-    scale: float,
-    measured: Measured,
-    log: Log,
-) -> None:
-    """Report D417: the distance of a constant leak from the model's proportional leak."""
-    d = population.dynamics
-    assert d.threshold is not None
-    slope, threshold = 1 - d.decay_mem, d.threshold
-    worst = np.maximum(leak, slope * threshold - leak) / threshold
-    log.differs(
-        "D417",
-        f"`{name}` leaks {float(np.mean(leak / threshold)):.2%} of its threshold a step, whatever "
-        "its membrane; "
-        f"the model leaks {float(slope.mean()):.2%} of the membrane: up to "
-        f"{float(worst.max()):.2%} of the threshold "
-        "a step apart, and inhibition below 0 is lost",
-        where=population.origins[0],
-        found=f"bias {int(bias.min())}..{int(bias.max())} LSB, {1 / scale:.3g} V each",
-        source="sheet, section 2.1",
-        help=_leak_advice(name, measured),
-    )
-
-
-def _leak_advice(name: str, measured: Measured) -> str:
-    """Return what is left to try for a leak."""
-    if not measured.events:
-        return (
-            "train with IF neurons, or give --calibrate, which tries a leak that fits the "
-            "membranes that occur"
-        )
-    fitted = (
-        "fits the membranes of the samples"
-        if name in measured.membrane
-        else "fits half the threshold"
-    )
-    return (
-        "train with IF neurons; of the leaks that --calibrate has tried this one answers "
-        f"best: it {fitted}"
-    )

@@ -710,7 +710,7 @@ class ConstantLeak(Finding):
     """
     sources = """
     Speck Dev Kit Datasheet, SynSense, 2023 (slow clock, leak, threshold_low); the fit is a choice
-    of nirc, `backends/speck/leak.py`.
+    of nirc, `backends/speck/quantise.py`.
     """
 
     population: str
@@ -719,15 +719,20 @@ class ConstantLeak(Finding):
     apart: float  # the largest difference of the two in a step, as a share of the threshold
     biases: tuple[int, int]  # the smallest and the largest
     unit: float  # volts of a bias of 1
-    fitted: Literal["nothing", "half the threshold", "the membranes of the samples"]
+    calibrated: bool  # leaks have been tried on samples
+    measured: bool  # this leak fits the membranes of the samples
 
     def words(self) -> Words:
-        if self.fitted == "nothing":
-            advice = "train with IF neurons, or give --calibrate, which tries a leak that fits the "
-            advice += "membranes that occur"
-        else:
-            advice = "train with IF neurons; of the leaks that --calibrate has tried this one "
-            advice += f"answers best: it fits {self.fitted}"
+        advice = (
+            "train with IF neurons, or give --calibrate, which tries a leak that fits the "
+            "membranes that occur"
+        )
+        if self.calibrated:
+            fitted = "the membranes of the samples" if self.measured else "half the threshold"
+            advice = (
+                "train with IF neurons; of the leaks that --calibrate has tried this one answers "
+                f"best: it fits {fitted}"
+            )
         least, most = self.biases
         return Words(
             f"`{self.population}` leaks {self.leak:.2%} of its threshold a step, whatever its "

@@ -1,6 +1,4 @@
-"""Speck's neuron, summed over a step, is a value: its rule, run by the interpreter, is the chip's
-own step.
-"""
+"""Speck's neuron as a value: the interpreter of its rule computes what the chip's step computes."""
 
 from __future__ import annotations
 
@@ -8,8 +6,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nirc.backends.speck.neuron import SpeckNeuron
-from nirc.semantics.neuron import NeuronStepper
+from nirc.backends.speck.neuron import SpeckNeuron, fire
 
 N = 3
 WHOLE = st.integers(-(1 << 15), (1 << 15) - 1)
@@ -35,13 +32,15 @@ def neuron(high: int, low: int, *, to_zero: bool, initial: int, bias: list[int])
 def test_the_rule_is_the_chip_s_integer_step(
     high: int, low: int, to_zero: bool, initial: int, bias: list[int], drives: list[list[int]]
 ) -> None:
-    """No word saturates above; the lower bound is part of the rule."""
+    """No word saturates above. The lower bound is part of the rule."""
     n = neuron(high, low, to_zero=to_zero, initial=initial, bias=bias)
-    chip, value = n.stepper(1), NeuronStepper(n.as_discrete(), (1, N))
-    np.testing.assert_array_equal(value.v, chip.v)
-    for x in np.array(drives, float)[:, None]:
-        np.testing.assert_array_equal(value.step(x), chip.step(x))
-        np.testing.assert_array_equal(value.v, chip.v)
+    value = n.stepper(1)
+    v = np.full((1, N), initial)
+    np.testing.assert_array_equal(value.v, v)
+    for x in np.array(drives)[:, None]:
+        spikes, v = fire(v + x + bias, high, low, to_zero)
+        np.testing.assert_array_equal(value.step(x.astype(float)), spikes)
+        np.testing.assert_array_equal(value.v, v)
 
 
 def test_it_is_sinabs_rule_with_a_bound_and_without_a_decay() -> None:

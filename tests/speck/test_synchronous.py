@@ -7,11 +7,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.backends.speck import emulate as front
-from nirc.backends.speck import synchronous
+from nirc.backends.speck import emulate as emulation
 from nirc.backends.speck.configuration import Configuration, CoreLayer, Destination, InputRoute
 from nirc.backends.speck.emulate import emulate
-from nirc.backends.speck.rule import fire
+from nirc.backends.speck.neuron import fire
 from nirc.diagnostics.errors import InputError
 from tests.speck import reference
 from tests.speck.reference import one_neuron, random_configuration, random_raster
@@ -53,7 +52,7 @@ def test_small_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     configuration = random_configuration(rng)
     raster = random_raster(rng, configuration, samples=5, steps=7)
     whole = emulate(configuration, raster, record=True)
-    monkeypatch.setattr(synchronous, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(emulation, "BLOCK_BYTES", 1)
     told: list[int] = []
     parts = emulate(configuration, raster, record=True, progress=told.append)
     np.testing.assert_array_equal(parts.output, whole.output)
@@ -116,7 +115,7 @@ def test_outputs_are_monitored_cores_by_rising_number() -> None:
 def test_a_loop_of_cores_is_refused() -> None:
     layer = one_neuron(5, threshold=4).layers[0]
     loop = CoreLayer(**{**vars(layer), "destinations": (Destination(layer.core),)})
-    for mode in front.MODES:
+    for mode in emulation.MODES:
         with pytest.raises(ValueError, match="cycle"):
             emulate(
                 Configuration("2f", (loop,), (InputRoute(0, (1, 1, 1), 0),)), [[[1]]], mode=mode
@@ -138,7 +137,7 @@ def test_a_raster_that_does_not_fit_is_refused(raster: object) -> None:
     assert [d.code for d in caught.value.diagnostics] == ["U604"]
 
 
-@pytest.mark.parametrize("mode", front.MODES)
+@pytest.mark.parametrize("mode", emulation.MODES)
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0, 0)])
 def test_nothing_in_nothing_out(mode: str, shape: tuple[int, int]) -> None:
     made = emulate(one_neuron(5, threshold=4), np.zeros((*shape, 1)), mode=mode, record=True)
