@@ -16,6 +16,7 @@ from nirc.chip.running import Samples, calibration_raster, run_bundle
 from nirc.chip.target import Target
 from nirc.diagnostics.errors import Diagnostic
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.files import bundle
 from nirc.files.data import Data
 from nirc.files.manifest import SCHEMA, sha256
@@ -56,36 +57,51 @@ class Options:
     def checked(self, log: Log) -> Options:
         """Raise ``UsageError`` (U607) for values that make no sense."""
         if self.dt_s is not None and not (np.isfinite(self.dt_s) and self.dt_s > 0):
-            log.error(
-                "U607",
-                "--dt must be a positive number of seconds",
-                found=self.dt_s,
-                limit="> 0, e.g. 1e-4",
+            log.add(
+                OptionMakesNoSense(
+                    problem="--dt must be a positive number of seconds",
+                    found=self.dt_s,
+                    limit="> 0, e.g. 1e-4",
+                )
             )
         if self.reset not in RESETS:
-            log.error("U607", "unknown reset rule", found=self.reset, limit=", ".join(RESETS))
+            log.add(
+                OptionMakesNoSense(
+                    problem="unknown reset rule", found=self.reset, limit=", ".join(RESETS)
+                )
+            )
         if self.discretise not in (None, "euler", "exponential"):
-            log.error(
-                "U607", "unknown discretisation", found=self.discretise, limit="euler, exponential"
+            log.add(
+                OptionMakesNoSense(
+                    problem="unknown discretisation",
+                    found=self.discretise,
+                    limit="euler, exponential",
+                )
             )
         if self.readout is not None and Readout.parse(self.readout) is None:
-            log.error(
-                "U607",
-                "--readout takes li[:STEPS] or if[:THRESHOLD]",
-                found=self.readout[:40],
-                limit="li:8, if:1; STEPS from 1, THRESHOLD above 0",
+            log.add(
+                OptionMakesNoSense(
+                    problem="--readout takes li[:STEPS] or if[:THRESHOLD]",
+                    found=self.readout[:40],
+                    limit="li:8, if:1; STEPS from 1, THRESHOLD above 0",
+                )
             )
         if self.time_limit_s is not None and not (
             np.isfinite(self.time_limit_s) and self.time_limit_s > 0
         ):
-            log.error(
-                "U607",
-                "--time-limit must be a positive number of seconds",
-                found=self.time_limit_s,
-                limit="> 0",
+            log.add(
+                OptionMakesNoSense(
+                    problem="--time-limit must be a positive number of seconds",
+                    found=self.time_limit_s,
+                    limit="> 0",
+                )
             )
         if not 0 <= self.seed < 1 << 31:
-            log.error("U607", "--seed is out of range", found=self.seed, limit="0 to 2147483647")
+            log.add(
+                OptionMakesNoSense(
+                    problem="--seed is out of range", found=self.seed, limit="0 to 2147483647"
+                )
+            )
         log.raise_if_errors()
         return self
 
@@ -190,8 +206,7 @@ def load_as(
 
     Raises ``InputError``, ``UsageError`` for a choice (U607).
     """
-    from nirc.frontend.load import load_raw
-    from nirc.frontend.nodes import to_layers
+    from nirc.frontend.load import load_raw, to_layers
     from nirc.writers.reading import reading_of
 
     raw, name = load_raw(model, log)

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from nirc.api import Options, lower_layers
 from nirc.diagnostics.errors import Diagnostic, NircError
 from nirc.diagnostics.log import Log
-from nirc.frontend.nodes import to_layers
+from nirc.frontend.load import to_layers
 from nirc.frontend.raw import Field, RawGraph, RawNode
 from nirc.ir.arrays import Float
 from nirc.ir.program import Program

@@ -20,9 +20,9 @@ from nirc.api import Compiled, Options, compile_model
 from nirc.cli.inspect import inspection
 from nirc.diagnostics.log import Log
 from nirc.files import bundle
+from nirc.files.bundle import save_json
 from nirc.files.data import Data
 from nirc.files.manifest import SCHEMA, sha256
-from nirc.files.results import save_json
 from nirc.semantics.run import run
 from nirc.verification.verify import verify
 from tests.commands import NIRC, process

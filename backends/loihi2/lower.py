@@ -18,7 +18,7 @@ from nirc.backends.loihi2.plan import grid
 from nirc.backends.loihi2.rule import SignMode
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables
 from nirc.files.bounds import MAX_NAME, printable
-from nirc.files.npz import ROOM, Labels
+from nirc.files.chipfiles import ROOM, Labels
 from nirc.ir.arrays import Float, Int
 from nirc.ir.linear import Conv, Dense, Sparse, Weighted, weights_of
 from nirc.ir.populations import Population as Node

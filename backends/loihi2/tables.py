@@ -1,7 +1,7 @@
 """What the emulator runs and Lava is given: populations and projections in the chip's integers; and
 their file.
 
-``network.npz`` is read and written by ``nirc.files.npz``.
+``network.npz`` is read and written by ``nirc.files.chipfiles``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from nirc.backends.loihi2.limits import (
     WEIGHT_EXP,
 )
 from nirc.backends.loihi2.rule import SIGN_MODES, IntArray, SignMode
-from nirc.files import npz
+from nirc.files import chipfiles
 from nirc.files.bounds import MAX_NAME, MAX_TOTAL_BYTES
 from nirc.files.description import Tree
 from nirc.files.kinds import (
@@ -293,7 +293,7 @@ def to_npz(tables: Tables) -> bytes:
     Raises ``CompileError`` (L810) for a value that the chip does not take, ``InputError`` (U605) if
     the tables contradict themselves.
     """
-    return npz.to_npz(NETWORK, npz.tree_of(NETWORK, tables.channels, tables.blocks()))
+    return chipfiles.to_npz(NETWORK, chipfiles.tree_of(NETWORK, tables.channels, tables.blocks()))
 
 
 def from_npz(data: bytes) -> Tables:
@@ -303,5 +303,5 @@ def from_npz(data: bytes) -> Tables:
     (L810) for values that the chip does not take. The diagnostics name field, value and allowed
     range.
     """
-    channels, blocks = npz.from_npz(NETWORK, data, _MAKERS)
+    channels, blocks = chipfiles.from_npz(NETWORK, data, _MAKERS)
     return Tables(channels, **blocks)

@@ -21,7 +21,7 @@ from nirc.backends.spinnaker2.tables import (
     Projection,
     Tables,
 )
-from nirc.files.npz import Labels
+from nirc.files.chipfiles import Labels
 from nirc.ir import populations as ir
 from nirc.ir.linear import Conv, Pool, pooled_kernel
 from nirc.ir.program import Program

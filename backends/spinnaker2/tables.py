@@ -1,8 +1,8 @@
 """What the emulator runs and py-spinnaker2 is given: populations and projections in its words; and
 their file.
 
-``network.npz`` is read and written by ``nirc.files.npz``. Names of models and parameters are the
-vendor's.
+``network.npz`` is read and written by ``nirc.files.chipfiles``. Names of models and parameters are
+the vendor's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nirc.backends.spinnaker2.limits import (
     WEIGHT,
 )
 from nirc.backends.spinnaker2.rule import RESETS, Float32, Reset
-from nirc.files import npz
+from nirc.files import chipfiles
 from nirc.files.bounds import MAX_NAME, MAX_TOTAL_BYTES
 from nirc.files.description import Tree
 from nirc.files.kinds import Array, Choice, Const, Flag, Integer, Kind, Many, Object, Switch, Text
@@ -323,7 +323,7 @@ _MAKERS = {
 
 def tree_of(tables: Tables) -> Tree:
     """The tables as the tree of network.npz."""
-    return npz.tree_of(NETWORK, tables.channels, tables.blocks())
+    return chipfiles.tree_of(NETWORK, tables.channels, tables.blocks())
 
 
 def to_npz(tables: Tables) -> bytes:
@@ -332,7 +332,7 @@ def to_npz(tables: Tables) -> bytes:
     Raises ``CompileError`` (N910) for a value that the chip does not take, ``InputError`` (U605) if
     the tables contradict themselves.
     """
-    return npz.to_npz(NETWORK, tree_of(tables))
+    return chipfiles.to_npz(NETWORK, tree_of(tables))
 
 
 def from_npz(data: bytes) -> Tables:
@@ -342,5 +342,5 @@ def from_npz(data: bytes) -> Tables:
     (N910) for values that the chip does not take. The diagnostics name field, value and allowed
     range.
     """
-    channels, blocks = npz.from_npz(NETWORK, data, _MAKERS)
+    channels, blocks = chipfiles.from_npz(NETWORK, data, _MAKERS)
     return Tables(channels, **blocks)

@@ -18,6 +18,7 @@ from nirc.chip.running import Samples, calibration_raster, flat_raster
 from nirc.chip.target import Target
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.files.data import Data
 from nirc.ir.populations import Source
 from nirc.report.activity import activity
@@ -98,11 +99,12 @@ def _check_options(backends: list[Backend], options: Options, log: Log) -> None:
     known = sorted({o.name for b in backends for o in b.options})
     for name, value in options.chip:
         if name not in known:
-            log.error(
-                "U607",
-                f"no chip has an option `{name}`",
-                found=f"{name}={value}",
-                limit=", ".join(known),
+            log.add(
+                OptionMakesNoSense(
+                    problem=f"no chip has an option `{name}`",
+                    found=f"{name}={value}",
+                    limit=", ".join(known),
+                )
             )
     log.raise_if_errors()
 

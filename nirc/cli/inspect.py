@@ -13,6 +13,7 @@ from nirc import api
 from nirc.analysis.feedback import feedback_edges
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.usage import UnreadableData
 from nirc.files.data import Data
 from nirc.ir.arrays import size
 from nirc.ir.layers import LayerNode, Linear, Neuron
@@ -74,13 +75,14 @@ def _recorded(
     from nirc.verification.which_rule import compare
 
     if data.outputs is None:
-        log.error(
-            "U603",
-            "the data has no recorded outputs to compare with",
-            found="no array `outputs`",
-            limit="outputs (samples, steps, ...output shape)",
-            help="record them in the simulator: see docs/from-your-simulator.md",
-            file=data.file,
+        log.add(
+            UnreadableData(
+                problem="the data has no recorded outputs to compare with",
+                found="no array `outputs`",
+                limit="outputs (samples, steps, ...output shape)",
+                help="record them in the simulator: see docs/from-your-simulator.md",
+                file=data.file,
+            )
         )
         log.raise_if_errors()
     return compare(model, options, data, log, progress)

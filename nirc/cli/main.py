@@ -212,7 +212,7 @@ def run(
     """Run the bundle DIR in its chip's bit-exact emulator; rows line up with the model's steps."""
     with output.about(str(bundle)):
         from nirc.api import Bundle
-        from nirc.files.results import save_run
+        from nirc.files.bundle import save_run
 
         opened = Bundle.open(bundle)
         names = tuple(opened.manifest["populations"]) if "all" in record else record
@@ -253,7 +253,7 @@ def verify(
     """
     _one_thread(calibrate)
     with output.about(str(model)):
-        from nirc.files.results import save_json
+        from nirc.files.bundle import save_json
         from nirc.verification.verify import verify as compare
 
         rasters = _rasters(data, options["dt"], output.log)
@@ -304,13 +304,13 @@ def mapping(bundle: Path, plot: Path | None, by: str, rows: int, output: Output)
     """
     with output.about(str(bundle)):
         from nirc.api import Bundle
-        from nirc.files.results import save_bytes
+        from nirc.files.bundle import save_bytes
         from nirc.report.mapping import as_tree, check_picture, read_floorplan
 
         if plot is not None:
-            check_picture(plot, output.log)
+            check_picture(plot)
         opened = Bundle.open(bundle)
-        plan = read_floorplan(opened.manifest, opened.files, output.log)
+        plan = read_floorplan(opened.manifest, opened.files)
         if plot is not None:
             from nirc.report.floorplan import picture
 
@@ -371,7 +371,7 @@ def export(
     """
     with output.about(str(model)):
         from nirc.export.export import exported
-        from nirc.files.results import save_bytes
+        from nirc.files.bundle import save_bytes
 
         sample = _calibration(calibrate, options["dt"], output.log)
         with output.progress("calibrating", 100) as advance:

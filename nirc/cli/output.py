@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from nirc.cli.streams import is_lost
-from nirc.diagnostics.errors import Diagnostic, NircError, UsageError
+from nirc.diagnostics.errors import Diagnostic, NircError
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.similar import did_you_mean
+from nirc.diagnostics.usage import Bug, OptionMakesNoSense, UnknownName
 from nirc.files.bounds import printable
 from nirc.version import __version__
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 BUG = 70
 MAX_SHOWN = 1000  # characters of a path
-ISSUES = "please report it with the command, the model and the output of --debug"
+MAX_CAUSE = 300  # characters of an unexpected exception's text
 
 
 class Output:
@@ -96,7 +97,7 @@ class Output:
         if self.sarif is None:
             return []
         from nirc.diagnostics.sarif import as_sarif
-        from nirc.files.results import save_json
+        from nirc.files.bundle import save_json
 
         log = Log()
         try:
@@ -114,7 +115,8 @@ class Output:
             return False
         self.status = BUG
         at = _innermost(error)
-        self.log.error("B901", f"{type(error).__name__}: {str(error)[:300]}", where=at, help=ISSUES)
+        text = str(error)[:MAX_CAUSE]
+        self.log.add(Bug(where=at, exception=type(error).__name__, text=text))
         return True
 
     def _say(self, found: Sequence[Diagnostic]) -> None:
@@ -124,10 +126,9 @@ class Output:
         color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         sys.stderr.write(render(shown, file=self.file, verbose=bool(self.verbose), color=color))
 
-    def refuse(self, message: str, **fields: object) -> None:
-        """Options that do not go together. Raises ``UsageError`` (U607)."""
-        self.log.error("U607", message, **fields)
-        self.log.raise_if_errors()
+    def refuse(self, problem: str, *, found: str = "", help: str) -> NoReturn:
+        """Raise ``UsageError`` (U607): the options do not go together."""
+        raise OptionMakesNoSense(problem=problem, found=found, help=help).refusal()
 
     def line(self, text: str = "") -> None:
         """One line of a result."""
@@ -276,10 +277,7 @@ class Output:
         names = [row[0] for row in described_passes(Log())]
         if name != "all" and name not in names:
             help_ = did_you_mean(name, names, "nirc passes")
-            self.log.error(
-                "U606", f"there is no pass `{name}`", found=name, limit=", ".join(names), help=help_
-            )
-            raise UsageError(self.log.diagnostics)
+            raise UnknownName(kind="pass", name=name, known=names, help=help_).refusal()
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:

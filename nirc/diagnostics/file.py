@@ -154,7 +154,7 @@ class DamagedFile(FileFinding, Stated):
     crashed HDF5 2.0.0 and seven hung it, all while it read text of variable length
     (`nirc/files/hdf5/text.py`); of 10,000 with packed chunks some ten crashed it
     (`nirc/files/hdf5/chunks.py`), and of 48,000 two sent it round a list of free blocks
-    (`nirc/files/hdf5/heaps.py`).
+    (`nirc/files/hdf5/file.py`).
     """
 
 

@@ -165,6 +165,14 @@ class LabelsOutOfRange(RasterDoesNotFit):
         return Words(self.problem, found=self.largest, limit=limit, help=self.help)
 
 
+class RowsReadAsSample(RasterDoesNotFit):
+    """Inputs of two axes are one sample."""
+
+    severity = "warning"
+    problem: str = "inputs of two axes are read as one sample of (steps, channels)"
+    help: str = "add an axis: inputs[None]"
+
+
 class UnusableBundle(Stated):
     code = "U605"
     title = "the bundle is damaged, incomplete or of another version"

@@ -1,13 +1,15 @@
-"""Files that backends write and read: archives and scripts, and files that are checked against a
-description.
+"""Files that backends write and read: archives, network files, scripts.
+
+A file that is read is checked against its description.
 """
 
 from __future__ import annotations
 
 import ast
 import io
+import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from importlib.resources import files as resources
@@ -15,18 +17,23 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusableBundle
+from nirc.files.bounds import MAX_NAME, printable
 from nirc.files.description import File, Tree
 from nirc.files.faults import Faults
+from nirc.files.kinds import Array, Kind, Many, Object, Switch
+from nirc.files.members import STRUCTURE, NetworkFile
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can hold
-WIDTH = 116
+WIDTH = 116  # of a line of a script
+ROOM = 20  # characters that a label leaves for a number
 # Every script holds the text of these modules.
 CHECKER = tuple(
     f"nirc.files.{name}" for name in ("faults", "kinds", "description", "manifest", "running")
@@ -39,12 +46,12 @@ except ImportError:  # --help works without it
 
 
 def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """A compressed .npz without time stamps, members sorted by name."""
+    """Return a compressed .npz without time stamps, members sorted by name."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name in sorted(arrays):
             member = io.BytesIO()
-            np.lib.format.write_array(member, arrays[name], version=(1, 0))
+            npy.write_array(member, arrays[name], version=(1, 0))
             info = zipfile.ZipInfo(f"{name}.npy", EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, member.getvalue())
@@ -73,7 +80,7 @@ def read(data: bytes, *files: File, trees: Mapping[str, Tree] | None = None) -> 
 
 
 def _of_variant(tree: Tree, files: Sequence[File], faults: Faults) -> File:
-    """The description of the variant that the tree is for."""
+    """Return the description of the tree's variant."""
     if len(files) == 1:
         return files[0]
     found = tree.get("variant") if isinstance(tree, dict) else None
@@ -85,7 +92,7 @@ def _of_variant(tree: Tree, files: Sequence[File], faults: Faults) -> File:
 
 
 def raise_faults(file: File, faults: Faults) -> None:
-    """Raise an error if there are faults. Of a file that is damaged, name the first damage only."""
+    """Raise an error if there are faults. Of a damaged file, report the first damage only."""
     log = Log(file=file.name)
     damaged = [fault for fault in faults.all if fault.damaged]
     for fault in damaged[:1]:
@@ -117,6 +124,129 @@ def assert_good(file: File, tree: Tree, trees: Mapping[str, Tree] | None = None)
         raise AssertionError(f"{file.name}: {faults.all[0]}")
 
 
+# Network files as dataclasses. Plain numpy reads them. No time is in a file, so that its bytes
+# depend on the tables alone.
+
+
+class Labels:
+    """Makes printable, short names of blocks from names of a program, none twice."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = set(taken)
+
+    def new(self, name: str, most: int = MAX_NAME - ROOM) -> str:
+        """Return ``name``, cut to ``most`` characters, with a number if it is taken."""
+        base = label = printable(name, most) or "unnamed"
+        number = 1
+        while label in self.taken:
+            number += 1
+            label = f"{base}~{number}"
+        self.taken.add(label)
+        return label
+
+
+def tree_of(file: NetworkFile, channels: int, blocks: Mapping[str, Iterable[Any]]) -> Tree:
+    """Return the tree of a network file.
+
+    ``blocks`` are dataclasses, by kind. An array that is None is left out.
+    """
+    tree: Tree = {"format": vars(file.root.fields["format"])["value"], "channels": channels}
+    for kind, rows in blocks.items():
+        item = file.item(kind)
+        tree[kind] = []
+        for row in rows:
+            block = {name: _plain(value) for name, value in vars(row).items()}
+            block = {
+                name: value
+                for name, value in block.items()
+                if value is not None or name not in _arrays(item)
+            }
+            case = item.case(block) if isinstance(item, Switch) else item
+            tree[kind].append(
+                {**block, "arrays": case.arrays_of(block) if isinstance(case, Object) else []}
+            )
+    return tree
+
+
+def _arrays(kind: Kind | None) -> dict[str, Array]:
+    """Return all arrays that a block may have, by name."""
+    cases: list[Kind | None] = [kind]
+    if isinstance(kind, Switch):
+        cases = [case for _, case in kind.cases]
+    arrays: dict[str, Array] = {}
+    for case in cases:
+        fields = case.fields if isinstance(case, Object) else {}
+        arrays |= {name: inner for name, inner in fields.items() if isinstance(inner, Array)}
+    return arrays
+
+
+def _plain(value: Any) -> Any:
+    """Return numbers, lists and dicts, as in JSON. Arrays stay as they are."""
+    if is_dataclass(value):
+        return {name: _plain(inner) for name, inner in vars(value).items()}
+    if isinstance(value, tuple):
+        return [_plain(inner) for inner in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def to_npz(file: NetworkFile, tree: Tree) -> bytes:
+    """Return the bytes of the file. Raises as ``read`` does if nirc would not read them."""
+    faults = Faults(exact=False)
+    file.check(tree, {}, faults)
+    raise_faults(file, faults)
+    narrow = dict(tree)
+    for kind, many in file.root.fields.items():
+        if isinstance(many, Many):
+            types = {name: array.dtype for name, array in _arrays(many.item).items()}
+            narrow[kind] = [
+                block | {name: block[name].astype(types[name]) for name in block["arrays"]}
+                for block in tree[kind]
+            ]
+    return pack(narrow)
+
+
+def pack(tree: Tree) -> bytes:
+    """Return the archive of a tree, the same for the same tree on every machine."""
+    structure: Tree = dict(tree)
+    members: dict[str, Any] = {}
+    for kind, blocks in tree.items():
+        if isinstance(blocks, list):
+            structure[kind] = []
+            for i, block in enumerate(blocks):
+                arrays = {
+                    name: value for name, value in block.items() if isinstance(value, np.ndarray)
+                }
+                structure[kind].append(
+                    {name: value for name, value in block.items() if name not in arrays}
+                )
+                members |= {f"{kind}/{i}/{name}": arrays[name] for name in block["arrays"]}
+    text = json.dumps(structure, sort_keys=True).encode()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in {STRUCTURE: np.frombuffer(text, np.uint8), **members}.items():
+            member = io.BytesIO()
+            npy.write_array(member, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", EPOCH), member.getvalue())
+    return packed.getvalue()
+
+
+def from_npz(
+    file: NetworkFile, data: bytes, makers: Mapping[str, Any]
+) -> tuple[int, dict[str, tuple[Any, ...]]]:
+    """Return the channels, and blocks by kind, made by ``makers``. Their arrays are read-only.
+
+    Raises as ``read`` does.
+    """
+    _, tree = read(data, file)
+    blocks = {}
+    for kind, make in makers.items():
+        blocks[kind] = tuple(
+            make(**{name: value for name, value in block.items() if name != "arrays"})
+            for block in tree[kind]
+        )
+    return tree["channels"], blocks
+
+
 # Scripts.
 
 
@@ -125,9 +255,9 @@ def deploy_script(
 ) -> bytes:
     """Render deploy.py of ``package``.
 
-    ``files`` describe the bundle's files. ``modules`` of nirc say what their fields mean together.
-    The template gets ``imports``, of the standard library and numpy, and ``checker``, the text of
-    modules and descriptions.
+    ``files`` describe the bundle's files. ``modules`` of nirc check their fields against each
+    other. The template gets ``imports``, of the standard library and numpy, and ``checker``, the
+    text of modules and descriptions.
     """
     texts = {name: _text_of(name) for name in (*CHECKER, *modules)}
     described = "".join(f"    {literal(file, 4)},\n" for file in files)
@@ -143,7 +273,7 @@ def deploy_script(
 
 
 def script(package: str, template: str, **values: object) -> bytes:
-    """Render ``package``'s jinja2 template. A value that it names and is not given is an error."""
+    """Render ``package``'s jinja2 template. A missing value is an error."""
     return _template(package, template).render(**values).encode()
 
 
@@ -173,14 +303,14 @@ def _is_import(node: ast.stmt) -> TypeGuard[ast.Import | ast.ImportFrom]:
 
 @cache
 def _code_of(text: str) -> str:
-    """A module's text from the first line after its imports."""
+    """Return a module's text from the first line after its imports."""
     last = max(node.end_lineno or 0 for node in ast.parse(text).body if _is_import(node))
     return "\n".join(text.splitlines()[last:]).strip("\n")
 
 
 @cache
 def _imports_of(texts: tuple[str, ...]) -> str:
-    """The imports from the standard library that any of ``texts`` has. numpy may be missing."""
+    """Return the imports of ``texts`` from the standard library. numpy may be missing."""
     plain: set[str] = set()
     names: dict[str, set[str]] = {}
     for node in chain.from_iterable(ast.parse(text).body for text in texts):
@@ -195,9 +325,9 @@ def _imports_of(texts: tuple[str, ...]) -> str:
 
 
 def literal(value: Any, indent: int = 0, before: int = 0) -> str:
-    """Python text of data and of descriptions, in lines of at most ``WIDTH`` characters.
+    """Return Python text of data and of descriptions, in lines of at most ``WIDTH`` characters.
 
-    ``before``: characters that stand before it in its line.
+    ``before``: characters before the text in its line.
     """
     opening, parts, closing = _parts(value)
     short = (
@@ -213,7 +343,7 @@ def literal(value: Any, indent: int = 0, before: int = 0) -> str:
 
 
 def _parts(value: Any) -> tuple[str, list[tuple[str, Any]], str]:
-    """The text before, in and behind the brackets. Each part has a label and a value."""
+    """Return the text before, in and behind the brackets. Each part has a label and a value."""
     if is_dataclass(value):
         kept = [f for f in fields(value) if f.repr and getattr(value, f.name) != f.default]
         labels = ["" if f.default is MISSING else f"{f.name}=" for f in kept]

@@ -1,35 +1,57 @@
-"""Input rasters from files: .npz, .npy, or nir's own recorded data."""
+"""Input rasters from files: .npz, .npy, or nir's own recorded data (``nir.write_data``).
+
+Of an array the header is read first, and its size is compared before memory is taken. Nothing is
+unpickled.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from nirc.diagnostics.finding import Finding
 from nirc.diagnostics.log import Log
-from nirc.files.arrays import read_npy, read_npz
-from nirc.files.bounds import MAX_DATA_BYTES
-from nirc.files.foreign import check_file, identify, is_hdf5
-from nirc.files.refusal import RefusalError, at
+from nirc.diagnostics.usage import DataTimeStep, RowsReadAsSample, UnreadableData
+from nirc.files.bounds import (
+    COPY_AGAIN,
+    MAX_DATA_BYTES,
+    RefusalError,
+    at,
+    bytes_as_text,
+    cause,
+    printable,
+    refused,
+)
+from nirc.files.foreign import check_file, identify, is_hdf5, is_nir_data
+
+if TYPE_CHECKING:
+    from nirc.files.hdf5.file import Hdf5
 
 EXPECTED = "spike counts (samples, steps, ...input shape)"
 EXAMPLE = "np.savez('data.npz', inputs=counts, labels=classes, dt=1e-4)"
-KEYS = ("inputs", "labels", "dt", "outputs")
+AS_WRITTEN = "as nir.write_data writes it"
+KEYS = ("inputs", "labels", "dt", "outputs")  # the first is required
 LARGEST_COUNT = 1 << 20  # spikes of one channel in one step: more is no spike count
 SAME_STEP = 1e-3  # relative difference below which two time steps are the same
+ON_TIME = 1e-6  # of a step: rounding of an event's time in a file
+Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Data:
-    """``inputs`` (samples, steps, ...) spike counts; ``labels`` (samples,) classes; ``dt_s``
-    seconds a step.
+    """``inputs``: (samples, steps, ...) spike counts. ``labels``: (samples,) classes.
 
-    ``outputs`` (samples, steps, ...) float64: what a simulator recorded. ``file``: where all was
-    read, for findings.
+    ``dt_s``: seconds of a step. ``outputs``: (samples, steps, ...) recorded by a simulator.
+    ``file``: the file that was read, for findings.
     """
 
     inputs: NDArray[np.int64]
@@ -40,55 +62,63 @@ class Data:
 
 
 def read_data(path: Path, log: Log, dt_s: float | None = None) -> Data:
-    """Rasters of ``path``. Raises ``InputError`` (U603).
+    """Return the rasters of ``path``. Raises ``InputError`` (U603).
 
-    ``dt_s``: the model's time step in seconds, if it is known. Events are counted in it; a file
-    that says another one is warned of (U609).
+    ``dt_s``: the model's time step in seconds, if it is known. Events are counted in steps of this
+    length. Warns (U609) of a file with another time step.
     """
     data = Data(np.zeros((0, 0, 0), np.int64))
     try:
         check_file(path)
         data = replace(_checked(_arrays(path, dt_s), log), file=str(path))
     except RefusalError as refusal:
-        refusal.help = refusal.help or EXAMPLE
-        refusal.report(log, code="U603")
+        log.add(_as_data(refusal.finding, EXAMPLE))
     log.raise_if_errors()
     if data.dt_s is not None and dt_s is not None and abs(data.dt_s / dt_s - 1) > SAME_STEP:
-        found, limit = f"{data.dt_s:g} s", f"{dt_s:g} s"
-        log.warning(
-            "U609", f"the data's steps are {found}, the model's {limit}", found=found, limit=limit
-        )
+        log.add(DataTimeStep(data_s=data.dt_s, model_s=dt_s))
     return data
 
 
-def data_of(arrays: Mapping[str, NDArray[Any]], log: Log) -> Data:
-    """Rasters from arrays under the names of an .npz file. Raises ``InputError`` (U603)."""
+def data_of(arrays: Arrays, log: Log) -> Data:
+    """Return rasters from arrays with the names of an .npz file. Raises ``InputError`` (U603)."""
     data = Data(np.zeros((0, 0, 0), np.int64))
     try:
         data = _checked(arrays, log)
     except RefusalError as refusal:
-        refusal.report(log)
+        log.add(refusal.finding)
     log.raise_if_errors()
     return data
 
 
-def _arrays(path: Path, dt_s: float | None) -> Mapping[str, NDArray[Any]]:
-    """Unchecked arrays under the names of an .npz file, whatever the file is."""
-    if is_hdf5(path):
-        from nirc.files.recorded import read_recorded
+def _as_data(finding: Finding, otherwise: str) -> UnreadableData:
+    """Return the fault of any file as the fault of a data file."""
+    words = finding.words()
+    return UnreadableData(
+        where=finding.where,
+        problem=words.message,
+        found=words.found,
+        limit=words.limit,
+        help=words.help or otherwise,
+    )
 
-        return read_recorded(path, dt_s)
+
+def _arrays(path: Path, dt_s: float | None) -> Arrays:
+    """Return unchecked arrays with the names of an .npz file."""
+    if is_hdf5(path):
+        return _read_recorded(path, dt_s)
     kind = identify(path)
     if kind.startswith("a numpy array"):
-        return {"inputs": read_npy(path)}
+        return {"inputs": _read_npy(path)}
     if "numpy" not in kind and "zip" not in kind:
-        raise RefusalError(
-            "U603", f"this is {kind}", limit=".npz, .npy or nir's recorded data in HDF5"
-        )
-    return read_npz(path, KEYS)
+        expected = ".npz, .npy or nir's recorded data in HDF5"
+        raise refused(UnreadableData, f"this is {kind}", limit=expected)
+    return _read_npz(path)
 
 
-def _checked(arrays: Mapping[str, NDArray[Any]], log: Log) -> Data:
+# Checks of values.
+
+
+def _checked(arrays: Arrays, log: Log) -> Data:
     with at("inputs"):
         inputs = _counts(arrays["inputs"], log)
     with at("labels"):
@@ -103,47 +133,43 @@ def _checked(arrays: Mapping[str, NDArray[Any]], log: Log) -> Data:
 def _counts(values: NDArray[Any], log: Log) -> NDArray[np.int64]:
     found = f"{values.dtype}, shape {values.shape}"
     if values.ndim == 2:
-        message = "inputs of two axes are read as one sample of (steps, channels)"
-        log.warning("U604", message, where="inputs", found=found, help="add an axis: inputs[None]")
+        log.add(RowsReadAsSample(where="inputs", found=found))
         values = values[None]
     if values.ndim < 3 or values.size == 0:
-        raise RefusalError("U603", "the inputs have too few axes or are empty", found, EXPECTED)
+        problem = "the inputs have too few axes or are empty"
+        raise refused(UnreadableData, problem, found, EXPECTED)
     if values.size * 8 > MAX_DATA_BYTES:
-        raise RefusalError(
-            "U603", "the inputs are too large", found, f"{MAX_DATA_BYTES // 8} counts"
-        )
-    _whole(values, "a spike count", LARGEST_COUNT)
+        limit = f"{MAX_DATA_BYTES // 8} counts"
+        raise refused(UnreadableData, "the inputs are too large", found, limit)
+    _check_integers(values, "a spike count", LARGEST_COUNT)
     return values.astype(np.int64)
 
 
 def _labels(values: NDArray[Any], samples: int) -> NDArray[np.int64]:
     if values.shape != (samples,):
-        limit = f"shape ({samples},)"
-        raise RefusalError(
-            "U603", "the labels do not match the samples", f"shape {values.shape}", limit
-        )
-    _whole(values, "a class", np.iinfo(np.int32).max)
+        problem = "the labels do not match the samples"
+        raise refused(UnreadableData, problem, f"shape {values.shape}", f"shape ({samples},)")
+    _check_integers(values, "a class", np.iinfo(np.int32).max)
     return values.astype(np.int64)
 
 
 def _outputs(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
     if values.ndim < 3 or values.shape[:2] != shape:
+        problem = "the recorded outputs do not match the inputs"
         limit = f"({shape[0]} samples, {shape[1]} steps, ...output shape)"
-        raise RefusalError(
-            "U603", "the recorded outputs do not match the inputs", f"shape {values.shape}", limit
-        )
+        raise refused(UnreadableData, problem, f"shape {values.shape}", limit)
     if values.size * 8 > MAX_DATA_BYTES:
-        raise RefusalError("U603", "the recorded outputs are too large", f"{values.size} values")
+        problem = "the recorded outputs are too large"
+        raise refused(UnreadableData, problem, f"{values.size} values")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        raise RefusalError(
-            "U603", "a recorded output is not finite", f"{values[index]} at index {index}"
-        )
+        found = f"{values[index]} at index {index}"
+        raise refused(UnreadableData, "a recorded output is not finite", found)
     return values.astype(np.float64)
 
 
-def _whole(values: NDArray[Any], name: str, most: int) -> None:
-    """Refuse anything but whole numbers from 0 to ``most``; NaN and infinity are neither."""
+def _check_integers(values: NDArray[Any], name: str, most: int) -> None:
+    """Refuse all but integers from 0 to ``most``. NaN and infinity are no integers."""
     with np.errstate(invalid="ignore", over="ignore"):
         wrong = (values < 0) | (values > most) | (np.floor(values) != values)
     if wrong.any():
@@ -151,12 +177,210 @@ def _whole(values: NDArray[Any], name: str, most: int) -> None:
         found = f"{values[index]} at index {index}"
         others = int(np.count_nonzero(wrong)) - 1
         found += f"; {others} more are wrong" if others else ""
-        raise RefusalError("U603", f"a value is not {name}", found, f"whole numbers, 0 to {most}")
+        raise refused(
+            UnreadableData, f"a value is not {name}", found, f"whole numbers, 0 to {most}"
+        )
 
 
 def _time_step(value: NDArray[Any]) -> float:
     step = float(value.reshape(())) if value.size == 1 else float("nan")
     if not 0 < step < float("inf"):
         found = str(step) if value.size == 1 else f"shape {value.shape}"
-        raise RefusalError("U603", "dt is not one positive number", found, "seconds, above 0")
+        raise refused(UnreadableData, "dt is not one positive number", found, "seconds, above 0")
     return step
+
+
+# numpy's files.
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    with at("inputs"), _damage(), path.open("rb") as file:
+        _check_header(file, path.stat().st_size)
+        file.seek(0)
+        return npy.read_array(file, allow_pickle=False)
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    with _damage(), zipfile.ZipFile(path) as archive:
+        members = set(archive.namelist())
+        required = f"{KEYS[0]}.npy"
+        if required not in members:
+            found = ", ".join(printable(name) for name in sorted(members)[:8]) or "nothing"
+            problem = f"there is no array `{KEYS[0]}` in the file"
+            raise refused(UnreadableData, problem, found, required)
+        return {key: _member(archive, key) for key in KEYS if f"{key}.npy" in members}
+
+
+def _member(archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
+    with at(key), _damage():
+        info = archive.getinfo(f"{key}.npy")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            problem = "the array is packed in an unusual way"
+            raise refused(UnreadableData, problem, limit="np.savez, np.savez_compressed")
+        with archive.open(info) as stream:
+            _check_header(stream, info.file_size)
+        with archive.open(info) as stream:
+            return npy.read_array(stream, allow_pickle=False)
+
+
+def _check_header(stream: IO[bytes], size: int) -> None:
+    """Refuse an array that is not numbers, or larger than allowed or than its ``size`` bytes."""
+    version = npy.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        problem = "the array's format version is unknown"
+        raise refused(UnreadableData, problem, str(version), "1.0 or 2.0")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    if dtype.kind not in "biuf":
+        pickled = "pickled objects, which are never opened"
+        found = pickled if dtype.hasobject else printable(str(dtype))
+        problem = "the array does not hold real numbers"
+        raise refused(UnreadableData, problem, found, "bool, integers or floats")
+    wanted = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or wanted > MAX_DATA_BYTES:
+        found = f"shape {shape}, {bytes_as_text(abs(wanted))}"
+        limit = bytes_as_text(MAX_DATA_BYTES)
+        raise refused(UnreadableData, "the array is too large", found, limit)
+    if wanted > size - stream.tell():
+        found = f"{bytes_as_text(size - stream.tell())} of {bytes_as_text(wanted)}"
+        raise refused(UnreadableData, "the array is cut off", found, help=COPY_AGAIN)
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Refuse bytes that make no sense to numpy and zipfile, which raise a dozen classes."""
+    try:
+        yield
+    except RefusalError:
+        raise
+    except Exception as error:
+        problem = "the file is damaged"
+        raise refused(UnreadableData, problem, cause(error), help=COPY_AGAIN) from error
+
+
+# nir's recorded data: an HDF5 file with nodes, their observables, and arrays. The arrays of an
+# observable show its kind. The attribute with its name is text, which HDF5 cannot read safely
+# (see nirc.files.hdf5.text).
+
+
+def _read_recorded(path: Path, dt_s: float | None) -> dict[str, NDArray[Any]]:
+    """Return the spikes of the node called input, or of the only node, and their time step."""
+    from nirc.files.hdf5.file import Hdf5
+
+    with Hdf5(path) as file:
+        names = file.names(file.root)
+        if not is_nir_data(file, names):
+            model = "node" in names
+            problem = f"this {'is a model, not' if model else 'HDF5 file holds no recorded'} data"
+            expected = "nir's recorded data (NIRGraphData), .npz or .npy"
+            raise refused(UnreadableData, problem, _listed(names), expected)
+        node = _one(file, _group(file, file.root, "nodes"), "input", "nodes")
+        spikes = _one(file, _group(file, node, "observables"), "spikes", "observables")
+        members = file.names(spikes)
+        if "data" in members:
+            return _gridded(file, spikes)
+        if "idx" in members and "time" in members:
+            return _events(file, spikes, members, dt_s)
+    problem = "the recording is of an unknown kind"
+    raise refused(UnreadableData, problem, _listed(members), "`data`, or `idx` and `time`")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(printable(name) for name in names[:8])
+
+
+def _group(file: Hdf5, parent: Any, name: str) -> Any:
+    if name not in file.names(parent):
+        problem = f"the recording has no group `{name}`"
+        raise refused(UnreadableData, problem, limit=AS_WRITTEN)
+    group = file.open(parent, name)
+    if not file.is_group(group):
+        raise refused(UnreadableData, f"`{name}` is not a group", limit=AS_WRITTEN)
+    return group
+
+
+def _one(file: Hdf5, group: Any, preferred: str, what: str) -> Any:
+    names = file.names(group)
+    chosen = [name for name in names if name.lower() == preferred] or names
+    if len(chosen) != 1:
+        problem = f"it is unclear which of the {what} to take"
+        found = _listed(names) or "nothing"
+        raise refused(UnreadableData, problem, found, f"one called `{preferred}`")
+    return _group(file, group, chosen[0])
+
+
+def _array(file: Hdf5, group: Any, name: str) -> NDArray[Any]:
+    with at(name):
+        item = file.open(group, name)
+        if not file.is_dataset(item):
+            raise refused(UnreadableData, "this is not an array")
+        return file.numbers(item, MAX_DATA_BYTES)
+
+
+def _gridded(file: Hdf5, group: Any) -> dict[str, NDArray[Any]]:
+    arrays = {"inputs": _array(file, group, "data")}
+    dt_s = file.number_attribute(group, "dt")
+    return arrays if dt_s is None else {**arrays, "dt": np.asarray(dt_s)}
+
+
+def _events(
+    file: Hdf5, group: Any, members: list[str], dt_s: float | None
+) -> dict[str, NDArray[Any]]:
+    if dt_s is None:
+        problem = "events need a time step to be counted in"
+        raise refused(UnreadableData, problem, help="give it by --dt SECONDS")
+    index = _array(file, group, "idx")
+    time = _array(file, group, "time").astype(np.float64)
+    value = _array(file, group, "value") if "value" in members else None
+    if index.ndim != 2 or index.dtype.kind not in "iu" or time.shape != index.shape:
+        found = f"{index.dtype} {index.shape} and {time.shape}"
+        expected = "whole numbers and seconds, (samples, events)"
+        raise refused(UnreadableData, "idx and time do not match", found, expected)
+    if value is not None and value.shape != index.shape:
+        found = f"{value.shape} and {index.shape}"
+        raise refused(UnreadableData, "value and idx do not match", found)
+    neurons = file.number_attribute(group, "n_neurons")
+    end_s = file.number_attribute(group, "t_max")
+    shape = _raster_shape(len(index), neurons, end_s, dt_s)
+    return {"inputs": _binned(index, time, value, shape, dt_s), "dt": np.asarray(dt_s)}
+
+
+def _raster_shape(
+    samples: int, neurons: float | None, end_s: float | None, dt_s: float
+) -> tuple[int, int, int]:
+    found = f"n_neurons {neurons}, t_max {end_s}, dt {dt_s:g}"
+    steps = (end_s or 0) / dt_s
+    if neurons is None or neurons < 1 or not 0 < steps < math.inf or neurons != math.floor(neurons):
+        problem = "the attributes n_neurons and t_max make no sense"
+        limit = "a whole number of neurons, a time in seconds"
+        raise refused(UnreadableData, problem, found, limit)
+    shape = samples, math.ceil(steps - ON_TIME), int(neurons)
+    if math.prod(shape) * 8 > MAX_DATA_BYTES:
+        limit = f"{MAX_DATA_BYTES // 8} counts"
+        help_ = "choose a longer --dt, or fewer samples"
+        raise refused(UnreadableData, "the events span too many steps", found, limit, help_)
+    return shape
+
+
+def _binned(
+    index: NDArray[Any],
+    time: NDArray[np.float64],
+    value: NDArray[Any] | None,
+    shape: tuple[int, int, int],
+    dt_s: float,
+) -> NDArray[Any]:
+    """Return (samples, steps, neurons) counts. Index -1 and infinite time mean no event."""
+    real = (index != -1) & (time != math.inf)
+    neuron = index[real].astype(np.int64)
+    time_s = time[real]
+    step = np.floor(time_s / dt_s + ON_TIME)
+    wrong = (neuron < 0) | (neuron >= shape[2]) | ~((step >= 0) & (step < shape[1]))
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        problem = f"{int(wrong.sum())} event(s) lie outside the recording"
+        found = f"neuron {neuron[first]} at {time_s[first]:g} s"
+        limit = f"neurons 0 to {shape[2] - 1}, from 0 s to before {shape[1] * dt_s:g} s"
+        raise refused(UnreadableData, problem, found, limit)
+    cell = np.ravel_multi_index((np.nonzero(real)[0], step.astype(np.int64), neuron), shape)
+    weights = None if value is None else value[real].astype(np.float64)
+    return np.bincount(cell, weights, minlength=math.prod(shape)).reshape(shape)

@@ -1,5 +1,4 @@
-"""Files that are not what they should be: told by their first bytes and, for archives, the names
-inside.
+"""Files of other kinds, recognised by their first bytes, and archives by the names inside.
 
 Nothing is unpickled, nothing decompressed, and a FIFO or device is never opened.
 """
@@ -12,16 +11,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nirc.files.bounds import MAX_FILE_BYTES, bytes_as_text, printable
-from nirc.files.hdf5.superblock import SIGNATURE, signature_offset
-from nirc.files.refusal import UNFINISHED, RefusalError
+from nirc.diagnostics.file import (
+    UNFINISHED,
+    CannotOpen,
+    NotHdf5,
+    NotNir,
+    NotRegularFile,
+    TooMuchAsked,
+)
+from nirc.files.bounds import MAX_FILE_BYTES, RefusalError, bytes_as_text, printable, refused
 
 if TYPE_CHECKING:
     from nirc.files.hdf5.file import Hdf5
 
-LEGACY_TORCH = (
-    b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # the magic number of torch.save before 1.6, pickled
-)
+SIGNATURE = b"\x89HDF\r\n\x1a\n"  # of HDF5
+# The magic number of torch.save before 1.6, pickled.
+LEGACY_TORCH = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
+HEAD_BYTES = 512  # that are read of any file
+MAX_PATH = 200  # characters of a path in a message
 DIRECTORY_BYTES = 1 << 16  # of a zip archive's directory, enough to name the archive
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
@@ -63,55 +70,61 @@ _TOP_NAMES: tuple[tuple[str, str], ...] = (
     ("#refs#", "a MATLAB 7.3 file"),
 )
 EXPORT = "export the network to NIR, and write it with nir.write"
-EMPTY, ZEROS, BEGINNING = (
-    "an empty file",
-    "a file that begins with zeros",
-    "the first bytes of an HDF5 file",
-)
+EMPTY = "an empty file"
+ZEROS = "a file that begins with zeros"
+BEGINNING = "the first bytes of an HDF5 file"
 
 
 def check_file(path: Path) -> None:
     """Refuse what is not a readable regular file of a sane size (F101, F106)."""
+    shown = printable(str(path), MAX_PATH)
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device, FIFO or socket"
-            raise RefusalError(
-                "F101", f"this is {kind}, not a file", _shown(path), help="name a file"
-            )
+            raise RefusalError(NotRegularFile(path=shown, kind=kind))
         if status.st_size > MAX_FILE_BYTES:
-            size, limit = bytes_as_text(status.st_size), bytes_as_text(MAX_FILE_BYTES)
-            raise RefusalError("F106", "the file is too large", size, limit)
+            size = bytes_as_text(status.st_size)
+            raise refused(
+                TooMuchAsked, "the file is too large", size, bytes_as_text(MAX_FILE_BYTES)
+            )
         with path.open("rb"):
             pass
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = getattr(error, "strerror", None) or str(error)
-        help_ = "check the path and its permissions"
-        raise RefusalError(
-            "F101", f"the file cannot be opened: {why}", _shown(path), help=help_
-        ) from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RefusalError(CannotOpen(path=shown, reason=reason)) from error
 
 
 def check_hdf5(path: Path) -> None:
-    """Refuse what is not HDF5, by its name (F102). :func:`check_file` comes first."""
+    """Refuse a file that is not HDF5, with its kind (F102). :func:`check_file` comes first."""
     if not is_hdf5(path):
-        kind, found = identify(path), printable(path.name)
+        kind = identify(path)
         help_ = UNFINISHED if kind in (EMPTY, ZEROS, BEGINNING) else EXPORT
-        raise RefusalError("F102", f"this is {kind}, not HDF5", found, "a NIR graph in HDF5", help_)
+        raise RefusalError(NotHdf5(name=printable(path.name), kind=kind, help=help_))
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether the file has the HDF5 signature."""
+    """Return True if the file has the HDF5 signature."""
     return signature_offset(path) is not None
 
 
-def identify(path: Path) -> str:
-    """A phrase such as ``a PyTorch archive (zip with a pickle)``.
-
-    Raises ``OSError`` if it cannot be read.
-    """
+def signature_offset(path: Path) -> int | None:
+    """Return the offset of the HDF5 signature: 0, or behind a user block of 512 * 2**n bytes."""
+    size = path.stat().st_size
+    offset = 0
     with path.open("rb") as file:
-        head = file.read(512)
+        while offset < size:
+            file.seek(offset)
+            if file.read(len(SIGNATURE)) == SIGNATURE:
+                return offset
+            offset = max(512, offset * 2)
+    return None
+
+
+def identify(path: Path) -> str:
+    """Return a phrase such as ``a PyTorch archive (zip with a pickle)``. Raises ``OSError``."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
     if not head:
         return EMPTY
     if SIGNATURE.startswith(head):
@@ -133,9 +146,7 @@ def identify(path: Path) -> str:
 
 
 def zip_names(path: Path) -> list[str]:
-    """The first names in a zip archive's directory, at most 64 KiB of it; empty if it cannot be
-    found.
-    """
+    """Return the names in the first 64 KiB of a zip archive's directory, if there is one."""
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size - (1 << 16) - 22))
@@ -146,7 +157,8 @@ def zip_names(path: Path) -> list[str]:
         length, start = struct.unpack_from("<II", tail, end + 12)
         file.seek(min(start, size))
         directory = file.read(min(length, DIRECTORY_BYTES))
-    names, at = [], 0
+    names = []
+    at = 0
     while directory.startswith(b"PK\x01\x02", at) and at + 46 <= len(directory):
         name, extra, comment = struct.unpack_from("<HHH", directory, at + 28)
         names.append(directory[at + 46 : at + 46 + name].decode(errors="replace"))
@@ -155,32 +167,25 @@ def zip_names(path: Path) -> list[str]:
 
 
 def identify_hdf5(hdf5: Hdf5, names: Sequence[str]) -> RefusalError:
-    """What an HDF5 file without a group ``node`` is, by its top-level names and structure."""
+    """Return the refusal of an HDF5 file without a group ``node``, by its top-level names."""
     if is_nir_data(hdf5, names):
-        help_ = "give it to --data, and the model as the argument"
-        return RefusalError(
-            "F103", "this is recorded data of a NIR graph (NIRGraphData), not a model", help=help_
-        )
+        problem = "this is recorded data of a NIR graph (NIRGraphData), not a model"
+        return refused(NotNir, problem, help="give it to --data, and the model as the argument")
     found = ", ".join(printable(name) for name in names[:8]) + (", ..." if len(names) > 8 else "")
-    looks = next((kind for top, kind in _TOP_NAMES if top in names), "")
-    message = (
-        f"this looks like {looks}, not a NIR graph" if looks else "the file has no group `node`"
-    )
+    kind = next((kind for top, kind in _TOP_NAMES if top in names), "")
+    problem = f"this looks like {kind}, not a NIR graph" if kind else "the file has no group `node`"
     help_ = UNFINISHED if set(names) <= {"version"} else EXPORT
-    return RefusalError(
-        "F103", message, found or "an HDF5 file with nothing in it", "group `node`", help_
+    return refused(
+        NotNir, problem, found or "an HDF5 file with nothing in it", "group `node`", help_
     )
 
 
 def is_nir_data(hdf5: Hdf5, names: Sequence[str]) -> bool:
-    """``NIRGraphData`` says so in an attribute of text, which HDF5 cannot read safely: its
-    existence must do.
+    """Return True for ``NIRGraphData``.
+
+    Its attribute of text cannot be read safely by HDF5. The existence of the attribute must do.
     """
     return "nodes" in names and hdf5.has_attribute(hdf5.root, "__type__")
-
-
-def _shown(path: Path) -> str:
-    return printable(str(path), 200)
 
 
 def _zip(names: list[str]) -> str:
@@ -193,9 +198,7 @@ def _zip(names: list[str]) -> str:
 
 
 def _protobuf(head: bytes) -> str:
-    """ONNX starts with field 1, its version, and field 2, the producer's name; TensorFlow's models
-    alike.
-    """
+    """Return the kind of a protobuf file that starts with a version and a producer's name."""
     if len(head) < 8 or head[0] != 0x08 or head[1] > 0x20 or head[2] != 0x12:
         return ""
     producer = head[4 : 4 + head[3]]
@@ -214,9 +217,8 @@ def _text(head: bytes) -> str:
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        if (
-            error.start < len(head) - 3 or len(head) < 512
-        ):  # not a letter cut in two by our reading 512 bytes
+        cut_by_us = error.start >= len(head) - 3 and len(head) == HEAD_BYTES
+        if not cut_by_us:
             return ""
         text = head[: error.start].decode()
     start = text.lstrip()[:1]

@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeGuard, TypeVar
 
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.usage import UnusablePlugin
 from nirc.files.bounds import printable
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ class Plugins(Generic[T]):
         for name, entry in sorted(self._entries(log).items()):
             plugin, cause = self._loaded(entry)
             if plugin is None:
-                log.warning("U615", f"{_title(entry)} is left out", **_fields(entry, cause))
+                log.add(_unusable(entry, cause))
             else:
                 loaded[name] = plugin
         return loaded
@@ -41,14 +42,12 @@ class Plugins(Generic[T]):
 
         Raises ``UsageError`` (U615) for a broken one.
         """
-        log = Log()
         entry = self._entries(Log()).get(name)
         if entry is None:
             return None
         plugin, cause = self._loaded(entry)
         if plugin is None:
-            log.error("U615", f"{_title(entry)} cannot be used", **_fields(entry, cause))
-        log.raise_if_errors()
+            raise _unusable(entry, cause, asked=True).refusal()
         return plugin
 
     def names(self) -> list[str]:
@@ -56,7 +55,7 @@ class Plugins(Generic[T]):
         return sorted(self._entries(Log()))
 
     def _entries(self, log: Log) -> dict[str, EntryPoint]:
-        """Entry points by name.
+        """Return entry points by name.
 
         Of several with one name the built-in one is taken, else the first package's.
         """
@@ -64,7 +63,7 @@ class Plugins(Generic[T]):
         for entry in _installed(self.group, tuple(sys.path)):
             if entry.name in found:
                 cause = f"the package {_package(found[entry.name])} has the same name"
-                log.warning("U615", f"{_title(entry)} is left out", **_fields(entry, cause))
+                log.add(_unusable(entry, cause))
             else:
                 found[entry.name] = entry
         return found
@@ -76,10 +75,7 @@ class Plugins(Generic[T]):
         """
         try:
             plugin = entry.load()
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # a module of somebody else may do anything while it is imported
+        except (Exception, SystemExit) as error:  # a foreign module may raise anything
             if _package(entry) == NIRC:
                 raise
             return None, f"{type(error).__name__}: {error}"
@@ -90,9 +86,9 @@ class Plugins(Generic[T]):
 
 @cache
 def _installed(group: str, path: tuple[str, ...]) -> list[EntryPoint]:
-    """The entry points on ``path``, built-in ones first.
+    """Return the entry points on ``path``, built-in ones first.
 
-    Kept, because a search reads a file of every package.
+    They are cached, because a search reads a file of every package.
     """
     return sorted(entry_points(group=group), key=lambda e: (_package(e) != NIRC, _package(e)))
 
@@ -101,10 +97,11 @@ def _package(entry: EntryPoint) -> str:
     return "" if entry.dist is None else entry.dist.name
 
 
-def _title(entry: EntryPoint) -> str:
-    return f"`{printable(entry.name)}` of the package {printable(_package(entry))}"
-
-
-def _fields(entry: EntryPoint, cause: str) -> dict[str, str]:
-    help_ = f"mend it, or: pip uninstall {printable(_package(entry))}"
-    return {"where": printable(entry.value), "found": printable(cause, MAX_CAUSE), "help": help_}
+def _unusable(entry: EntryPoint, cause: str, *, asked: bool = False) -> UnusablePlugin:
+    return UnusablePlugin(
+        where=printable(entry.value),
+        name=printable(entry.name),
+        package=printable(_package(entry)),
+        cause=printable(cause, MAX_CAUSE),
+        asked=asked,
+    )

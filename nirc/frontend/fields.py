@@ -7,9 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.diagnostics.file import (
+    AllFieldsMissing,
+    MissingField,
+    NotNumbersOrText,
+    UnknownField,
+    ValueOutsideDomain,
+)
+from nirc.diagnostics.finding import Stated
+from nirc.diagnostics.graph import DefaultAssumed
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.similar import did_you_mean
-from nirc.files.refusal import EXPORT_AGAIN, UNFINISHED
 from nirc.frontend.raw import RawNode
 from nirc.ir.arrays import Float, Shape, frozen
 
@@ -37,9 +44,9 @@ class Fields:
 
     def fail(
         self,
-        code: str,
+        kind: type[Stated],
         field: str,
-        message: str,
+        problem: str,
         *,
         found: object = "",
         limit: str = "",
@@ -47,29 +54,23 @@ class Fields:
     ) -> None:
         """Report a fault of ``field``. ``finish`` then gives up the node."""
         self.bad = True
-        self.log.error(
-            code,
-            f"`{self.raw.type}`: {message}",
-            where=f"{self.raw.path}/{field}",
-            found=found,
-            limit=limit,
-            help=help,
-        )
+        problem = f"`{self.raw.type}`: {problem}"
+        where = self.place(field)
+        self.log.add(kind(where=where, problem=problem, found=found, limit=limit, help=help))
+
+    def place(self, field: str) -> str:
+        """Return the place of ``field`` in the file."""
+        return f"{self.raw.path}/{field}"
 
     def has(self, field: str) -> bool:
         """Return True if the file has this field."""
         return field in self.raw.fields
 
-    def assume(self, field: str, value: object, source: str) -> None:
-        """Warn (G220) of the ``value`` assumed for an absent field. ``source``: its origin."""
+    def assume(self, field: str, value: object, origin: str) -> None:
+        """Warn (G220) of the ``value`` assumed for an absent field. ``origin``: of the value."""
         if field not in self.raw.fields:
-            self.log.warning(
-                "G220",
-                f"`{field}` is absent and read as {value}",
-                where=f"{self.raw.path}/{field}",
-                source=source,
-                help="write the field when exporting, also where the framework has a default",
-            )
+            where = self.place(field)
+            self.log.add(DefaultAssumed(where=where, field=field, value=value, origin=origin))
 
     def floats(
         self,
@@ -88,19 +89,15 @@ class Fields:
             return frozen(default)
         value = self.raw.fields[field]
         if isinstance(value, str):
-            self.fail(
-                "F107", field, f"field `{field}` is text", found=repr(value[:40]), limit="numbers"
-            )
+            problem = f"field `{field}` is text"
+            found = repr(value[:40])
+            self.fail(NotNumbersOrText, field, problem, found=found, limit="numbers")
             return frozen(np.ones(1))
         array = frozen(value)
         if array.size == 0:
-            self.fail(
-                "F110",
-                field,
-                f"field `{field}` is empty",
-                found=f"shape {array.shape}",
-                limit="one value or more",
-            )
+            problem = f"field `{field}` is empty"
+            found = f"shape {array.shape}"
+            self.fail(ValueOutsideDomain, field, problem, found=found, limit="one value or more")
             return frozen(np.ones(1))
         wrong = (
             np.isnan(array)
@@ -112,7 +109,7 @@ class Fields:
             finite = "finite and > 0" if positive else "finite"
             limit = "> 0" if positive and infinite else finite
             self.fail(
-                "F110",
+                ValueOutsideDomain,
                 field,
                 f"field `{field}` has {int(wrong.sum())} value(s) outside its domain",
                 found=f"{array[where]} at index {tuple(map(int, where))}",
@@ -134,50 +131,31 @@ class Fields:
             return fallback
         value = self.raw.fields[field]
         if isinstance(value, str):
-            self.fail(
-                "F107",
-                field,
-                f"field `{field}` is text",
-                found=repr(value[:40]),
-                limit="whole numbers",
-            )
+            problem = f"field `{field}` is text"
+            found = repr(value[:40])
+            self.fail(NotNumbersOrText, field, problem, found=found, limit="whole numbers")
             return fallback
         if np.size(value) > MAX_AXES:
-            message = f"field `{field}` has too many values"
-            self.fail(
-                "F110", field, message, found=f"{np.size(value)} values", limit=f"{MAX_AXES} values"
-            )
+            problem = f"field `{field}` has too many values"
+            found = f"{np.size(value)} values"
+            self.fail(ValueOutsideDomain, field, problem, found=found, limit=f"{MAX_AXES} values")
             return fallback
         array: NDArray[Any] = np.asarray(value).ravel()
-        array = (
-            array.astype(np.float64) if array.dtype.kind == "f" else array
-        )  # float16 cannot hold MAX_AXIS
-        ok = array.size > 0 and array.dtype.kind in "iufb" and bool(np.isfinite(array).all())
-        if (
-            not ok
-            or (array != np.floor(array)).any()
-            or (array < low).any()
-            or (array > MAX_AXIS).any()
-        ):
-            self.fail(
-                "F110",
-                field,
-                f"field `{field}` must be whole numbers",
-                found=str(array[:4]),
-                limit=f"{low} to {MAX_AXIS}",
-            )
+        if array.dtype.kind == "f":
+            array = array.astype(np.float64)  # float16 cannot hold MAX_AXIS
+        numeric = array.size > 0 and array.dtype.kind in "iufb" and np.isfinite(array).all()
+        if not numeric or ((array != np.floor(array)) | (array < low) | (array > MAX_AXIS)).any():
+            problem = f"field `{field}` must be whole numbers"
+            limit = f"{low} to {MAX_AXIS}"
+            self.fail(ValueOutsideDomain, field, problem, found=str(array[:4]), limit=limit)
             return fallback
         numbers = tuple(int(n) for n in array)
         if count is not None and len(numbers) == 1:
             numbers *= count
         if count is not None and len(numbers) != count:
-            self.fail(
-                "F110",
-                field,
-                f"field `{field}` has {len(numbers)} values",
-                found=str(numbers),
-                limit=f"1 or {count} values",
-            )
+            problem = f"field `{field}` has {len(numbers)} values"
+            limit = f"1 or {count} values"
+            self.fail(ValueOutsideDomain, field, problem, found=str(numbers), limit=limit)
             return fallback
         return numbers
 
@@ -195,30 +173,23 @@ class Fields:
 
     def _report_missing(self) -> None:
         """Report (F109) each missing field, or once if all fields are missing."""
+        node_type = self.raw.type
         if len(self.missing) > 1 and not self.raw.fields:
-            self.log.error(
-                "F109",
-                f"`{self.raw.type}`: all of its fields are missing",
-                where=self.raw.path,
-                found="no fields",
-                limit=", ".join(self.missing),
-                help=UNFINISHED,
-            )
+            where = self.raw.path
+            missing = AllFieldsMissing(where=where, node_type=node_type, fields=self.missing)
+            self.log.add(missing)
             return
         for field in self.missing:
-            help_ = f"{EXPORT_AGAIN} with this field"
-            self.fail("F109", field, f"field `{field}` is missing", help=help_)
+            self.log.add(MissingField(where=self.place(field), node_type=node_type, field=field))
 
     def finish(self) -> None:
         """Warn of unknown fields. Raise ``BadNodeError`` if a fault was reported."""
         self._report_missing()
         absent = sorted(self.used - set(self.raw.fields))
         for field in sorted(set(self.raw.fields) - self.used):
-            self.log.warning(
-                "F111",
-                f"`{self.raw.type}` has no field `{field[:60]}` in NIR; it is ignored",
-                where=f"{self.raw.path}/{field[:60]}",
-                help=did_you_mean(field, absent),
+            where = self.place(field[:60])
+            self.log.add(
+                UnknownField(where=where, node_type=self.raw.type, field=field, absent=absent)
             )
         if self.bad:
             raise BadNodeError

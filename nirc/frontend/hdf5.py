@@ -13,7 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nirc.diagnostics.file import (
+    EXPORT_AGAIN,
+    UNFINISHED,
+    NoGraphType,
+    NoNodeType,
+    NotNir,
+    NotNumbersOrText,
+    SlashInName,
+    StoredElsewhere,
+    TooMuchAsked,
+    UnreadableNames,
+)
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.writer import NoteUnusable
 from nirc.files.bounds import (
     MAX_DEPTH,
     MAX_EDGES,
@@ -24,19 +37,18 @@ from nirc.files.bounds import (
     MAX_REPORTED,
     MAX_TOTAL_BYTES,
     MAX_TOTAL_FIELDS,
+    RefusalError,
+    at,
+    damage,
     printable,
+    refused,
 )
 from nirc.files.foreign import check_file, check_hdf5, identify_hdf5
-from nirc.files.hdf5.file import Hdf5, is_dataset, is_group
+from nirc.files.hdf5.file import Hdf5
 from nirc.files.hdf5.text import Texts, is_text
-from nirc.files.refusal import EXPORT_AGAIN, UNFINISHED, RefusalError, at, damage
 from nirc.frontend.raw import FROM_KEY, FROM_PLACE, Field, RawGraph, RawNode, recorded_text
 
-GRAPH = (
-    "nodes",
-    "edges",
-    "type",
-)  # the members of a NIRGraph, in the order in which nir 1.0.8 writes them
+GRAPH = ("nodes", "edges", "type")  # the members of a NIRGraph, as nir 1.0.8 writes them
 
 
 def read_raw(path: Path, log: Log) -> RawGraph:
@@ -57,7 +69,10 @@ class _Reader:
 
     def __init__(self, log: Log) -> None:
         self.log = log
-        self.bytes = self.nodes = self.fields = self.edges = 0
+        self.bytes = 0
+        self.nodes = 0
+        self.fields = 0
+        self.edges = 0
         self.path: list[int] = []  # addresses of the groups around: a hard link may lead back up
         self.slashed: list[str] = []
 
@@ -68,7 +83,7 @@ class _Reader:
             with at(where):
                 yield
         except RefusalError as refusal:
-            refusal.report(self.log)
+            self.log.add(refusal.finding)
             if len(self.log.errors) >= MAX_REPORTED:
                 self.log.raise_if_errors()
 
@@ -80,37 +95,27 @@ class _Reader:
         if "node" not in names:
             raise identify_hdf5(hdf5, names)
         node = hdf5.open(hdf5.root, "node")
-        if not is_group(node):
-            raise RefusalError("F103", "`node` is not a group", help=EXPORT_AGAIN)
+        if not self.hdf5.is_group(node):
+            raise refused(NotNir, "`node` is not a group", help=EXPORT_AGAIN)
         members = hdf5.names(node)
         missing = [name for name in GRAPH if name not in members]
         if missing not in ([], ["type"]) and set(members) <= {*GRAPH, "metadata"}:
             raise _unfinished(missing, members)
         kind = self._top_type(node, members)
         if kind != "NIRGraph" or "nodes" not in members:
-            found = (
-                printable(kind) if kind != "NIRGraph" else ", ".join(map(printable, members[:8]))
-            )
+            found = ", ".join(map(printable, members[:8]))
+            help_ = EXPORT_AGAIN
+            if kind != "NIRGraph":
+                found = printable(kind)
+                help_ = "did you mean NIRGraph?" if kind.lower() == "nirgraph" else EXPORT_AGAIN
             limit = "NIRGraph with `nodes` and `edges`"
-            help_ = (
-                "did you mean NIRGraph?"
-                if kind.lower() == "nirgraph" and kind != "NIRGraph"
-                else EXPORT_AGAIN
-            )
-            raise RefusalError("F103", "`node` is not a NIR graph", found, limit, help_)
+            raise refused(NotNir, "`node` is not a NIR graph", found, limit, help_)
         graph = replace(
             self._graph(node, members, "", self._version(names)),
             recorded=self._recorded(node, members),
         )
         if self.slashed:
-            shown = ", ".join(f"`{printable(name)}`" for name in self.slashed[:5])
-            more = f" and {len(self.slashed) - 5} more" if len(self.slashed) > 5 else ""
-            self.log.warning(
-                "F112",
-                f"node names with a slash: {shown}{more}",
-                where="nodes",
-                help="rename the nodes",
-            )
+            self.log.add(SlashInName(where="nodes", names=[printable(n) for n in self.slashed]))
         return graph
 
     def _top_type(self, node: Any, members: list[str]) -> str:
@@ -118,34 +123,36 @@ class _Reader:
             with at("type"):
                 return self.texts.one(self.hdf5.open(node, "type"))
         if "nodes" in members and "edges" in members:
-            self._warn_of_no_type("type")
+            self.log.add(NoGraphType(where="type"))
             return "NIRGraph"
         return "nothing with a type"
-
-    def _warn_of_no_type(self, where: str) -> None:
-        message = "the graph has no type and is read as a NIRGraph"
-        help_ = "see that the exporter ends without an error: it writes the type last"
-        self.log.warning("F108", message, where=where, help=help_)
 
     def _version(self, names: list[str]) -> str:
         if "version" in names:
             with self.reporting("version"):
                 item = self.hdf5.open(self.hdf5.root, "version")
-                return self.texts.one(item) if is_dataset(item) and is_text(item) else ""
+                return self.texts.one(item) if self.hdf5.is_dataset(item) and is_text(item) else ""
         return ""
 
     def _recorded(self, node: Any, members: list[str]) -> str:
         """Return the text that names the file's writer, or "". Warn (W207) of other contents."""
         try:
             group = self.hdf5.open(node, "metadata") if "metadata" in members else None
-            if group is None or not is_group(group) or FROM_KEY not in self.hdf5.names(group):
+            if (
+                group is None
+                or not self.hdf5.is_group(group)
+                or FROM_KEY not in self.hdf5.names(group)
+            ):
                 return ""
-            return recorded_text(self.texts.one(self.hdf5.open(group, FROM_KEY)))
+            return recorded_text(self.texts.one(self.hdf5.open(group, FROM_KEY)), "file")
         except RefusalError as refusal:
-            message = f"the file's note of who wrote it is ignored: {refusal.message}"
-            self.log.warning(
-                "W207", message, where=FROM_PLACE, found=refusal.found, limit=refusal.limit
-            )
+            note = refusal.finding
+            if not isinstance(note, NoteUnusable):
+                words = note.words()
+                note = NoteUnusable(
+                    where=FROM_PLACE, problem=words.message, found=words.found, limit=words.limit
+                )
+            self.log.add(note)
             return ""
 
     @contextmanager
@@ -153,16 +160,11 @@ class _Reader:
         """Enter a group. Refuse a group that is too deep or contains itself."""
         address = self.hdf5.address(group)
         if address in self.path:
-            raise RefusalError(
-                "F105",
-                "a group contains itself by a hard link",
-                limit="a tree of groups",
-                help=EXPORT_AGAIN,
-            )
+            problem = "a group contains itself by a hard link"
+            raise refused(StoredElsewhere, problem, limit="a tree of groups", help=EXPORT_AGAIN)
         if len(self.path) >= MAX_DEPTH:
-            raise RefusalError(
-                "F106", "graphs are nested too deep", limit=f"{MAX_DEPTH} HDF5 groups"
-            )
+            problem = "graphs are nested too deep"
+            raise refused(TooMuchAsked, problem, limit=f"{MAX_DEPTH} HDF5 groups")
         self.path.append(address)
         try:
             yield
@@ -179,18 +181,18 @@ class _Reader:
         with self._inside(group):
             with self.reporting(_join(path, "nodes")):
                 if "nodes" not in members:
-                    raise RefusalError("F113", "a graph has no group `nodes`", help=UNFINISHED)
+                    raise refused(UnreadableNames, "a graph has no group `nodes`", help=UNFINISHED)
                 self._nodes(self.hdf5.open(group, "nodes"), _join(path, "nodes"), "", nodes)
             with self.reporting(_join(path, "edges")):
                 if "edges" not in members:
-                    raise RefusalError("F113", "a graph has no list `edges`", help=UNFINISHED)
+                    raise refused(UnreadableNames, "a graph has no list `edges`", help=UNFINISHED)
                 edges = self._edges(self.hdf5.open(group, "edges"))
         return RawGraph(dict(sorted(nodes.items())), edges, version)
 
     def _nodes(self, group: Any, path: str, lead: str, nodes: dict[str, RawNode]) -> None:
         """Add the nodes of a group. ``lead``: the part of their names before the last slash."""
-        if not is_group(group):
-            raise RefusalError("F113", "`nodes` is not a group", help=EXPORT_AGAIN)
+        if not self.hdf5.is_group(group):
+            raise refused(UnreadableNames, "`nodes` is not a group", help=EXPORT_AGAIN)
         with self._inside(group):
             for name in self.hdf5.names(group):
                 with self.reporting(_join(path, name)):
@@ -200,46 +202,41 @@ class _Reader:
     def _count_node(self, name: str) -> None:
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            self.log.error(
-                "F106", "there are too many nodes", where="nodes", limit=f"{MAX_NODES} nodes"
-            )
-            self.log.raise_if_errors()
+            self._give_up("there are too many nodes", f"{MAX_NODES} nodes")
         if len(name) > MAX_NAME:
-            raise RefusalError(
-                "F106",
-                "a node's name is too long",
-                f"{len(name)} characters",
-                f"{MAX_NAME} characters",
-            )
+            problem = "a node's name is too long"
+            found = f"{len(name)} characters"
+            raise refused(TooMuchAsked, problem, found, f"{MAX_NAME} characters")
 
     def _count_fields(self, count: int) -> None:
         if count > MAX_FIELDS:
-            raise RefusalError("F106", "a node has too many fields", str(count), str(MAX_FIELDS))
+            raise refused(TooMuchAsked, "a node has too many fields", str(count), str(MAX_FIELDS))
         self.fields += count
         if self.fields > MAX_TOTAL_FIELDS:
-            self.log.error(
-                "F106",
-                "the nodes have too many fields",
-                where="nodes",
-                limit=f"{MAX_TOTAL_FIELDS} fields",
-            )
-            self.log.raise_if_errors()
+            self._give_up("the nodes have too many fields", f"{MAX_TOTAL_FIELDS} fields")
+
+    def _give_up(self, problem: str, limit: str) -> None:
+        """Raise ``InputError``: reading more would take too long."""
+        self.log.add(TooMuchAsked(where="nodes", problem=problem, limit=limit))
+        self.log.raise_if_errors()
 
     def _child(self, group: Any, path: str, name: str, nodes: dict[str, RawNode]) -> None:
         """Read a node, or the nodes of a group without a type, whose names have a slash."""
-        members = self.hdf5.names(group) if is_group(group) else []
+        members = self.hdf5.names(group) if self.hdf5.is_group(group) else []
         if "type" in members:
             nodes[name] = self._node(group, members, path, name, nodes)
         elif {"nodes", "edges"} <= set(members):
-            self._warn_of_no_type(_join(path, "type"))
+            self.log.add(NoGraphType(where=_join(path, "type")))
             nodes[name] = RawNode(path, "NIRGraph", graph=self._graph(group, members, path))
-        elif members and any(is_group(self.hdf5.open(group, m)) for m in members):
+        elif members and any(self.hdf5.is_group(self.hdf5.open(group, m)) for m in members):
             self.slashed.append(f"{name}/...")
             self._nodes(group, path, f"{name}/", nodes)
         else:
-            found = "no field at all" if is_group(group) else "a dataset instead of a group"
+            found = (
+                "no field at all" if self.hdf5.is_group(group) else "a dataset instead of a group"
+            )
             found = ", ".join(map(printable, members[:8])) or found
-            raise RefusalError("F108", "the node has no type", found, "a text `type`", UNFINISHED)
+            raise RefusalError(NoNodeType(members=found))
 
     def _node(
         self, group: Any, members: list[str], path: str, name: str, nodes: dict[str, RawNode]
@@ -256,7 +253,7 @@ class _Reader:
                     continue
                 with self.reporting(_join(path, field)):
                     item = self.hdf5.open(group, field)
-                    if is_group(item) and "type" in self.hdf5.names(item):
+                    if self.hdf5.is_group(item) and "type" in self.hdf5.names(item):
                         self.slashed.append(f"{name}/{field}")
                         self._count_node(f"{name}/{field}")
                         self._child(item, _join(path, field), f"{name}/{field}", nodes)
@@ -265,10 +262,9 @@ class _Reader:
         return RawNode(path, kind, fields)
 
     def _field(self, item: Any) -> Field:
-        if not is_dataset(item):
-            raise RefusalError(
-                "F107", "the field is a group or a type", limit="numbers or text", help=EXPORT_AGAIN
-            )
+        if not self.hdf5.is_dataset(item):
+            problem = "the field is a group or a type"
+            raise refused(NotNumbersOrText, problem, limit="numbers or text", help=EXPORT_AGAIN)
         if is_text(item):
             return self.texts.one(item)
         array = self.hdf5.numbers(item, min(MAX_FIELD_BYTES, MAX_TOTAL_BYTES - self.bytes))
@@ -278,28 +274,22 @@ class _Reader:
     def _edges(self, item: Any) -> tuple[tuple[str, str], ...]:
         """Return pairs of names. An empty list may have any type, as h5py stores it."""
         pairs = "(n, 2) texts"
-        if not is_dataset(item):
-            raise RefusalError("F113", "`edges` is not a list", limit=pairs)
+        if not self.hdf5.is_dataset(item):
+            raise refused(UnreadableNames, "`edges` is not a list", limit=pairs)
         with damage():
             shape = item.shape
         if shape is None or 0 in shape:
             return ()
         if not is_text(item) or len(shape) != 2 or shape[1] != 2:
-            raise RefusalError(
-                "F113",
-                "`edges` does not hold pairs of names",
-                f"shape {shape}",
-                pairs,
-                EXPORT_AGAIN,
-            )
-        if self.edges + shape[0] > MAX_EDGES:
-            raise RefusalError(
-                "F106", "there are too many edges", str(self.edges + shape[0]), str(MAX_EDGES)
-            )
+            problem = "`edges` does not hold pairs of names"
+            raise refused(UnreadableNames, problem, f"shape {shape}", pairs, EXPORT_AGAIN)
         self.edges += shape[0]
+        if self.edges > MAX_EDGES:
+            raise refused(TooMuchAsked, "there are too many edges", str(self.edges), str(MAX_EDGES))
         names = self.texts.read(item, most=2 * MAX_EDGES)
         if max(map(len, names)) > MAX_NAME:
-            raise RefusalError("F106", "an edge's name is too long", limit=f"{MAX_NAME} characters")
+            problem = "an edge's name is too long"
+            raise refused(TooMuchAsked, problem, limit=f"{MAX_NAME} characters")
         return tuple(zip(names[::2], names[1::2], strict=True))
 
 
@@ -307,10 +297,13 @@ def _unfinished(missing: list[str], members: list[str]) -> RefusalError:
     """Return the refusal of a NIRGraph that lacks members and has no others."""
     listed = " and ".join(f"`{name}`" for name in missing)
     found = ", ".join(members) or "an empty group `node`"
-    code = "F103" if "type" in missing or "nodes" in missing else "F113"
-    where = "edges" if code == "F113" else ""
-    message = f"the NIR graph is not complete, it lacks {listed}"
-    return RefusalError(code, message, found, ", ".join(GRAPH), UNFINISHED, where)
+    problem = f"the NIR graph is not complete, it lacks {listed}"
+    limit = ", ".join(GRAPH)
+    if missing != ["edges"]:
+        return refused(NotNir, problem, found, limit, UNFINISHED)
+    return RefusalError(
+        UnreadableNames(where="edges", problem=problem, found=found, limit=limit, help=UNFINISHED)
+    )
 
 
 def _join(path: str, name: str) -> str:

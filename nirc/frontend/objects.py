@@ -14,10 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.diagnostics.file import NotNir, NotNumbersOrText, TooMuchAsked, UnreadableNames
 from nirc.diagnostics.log import Log
-from nirc.files.bounds import MAX_DEPTH, MAX_NODES, MAX_REPORTED, printable
-from nirc.files.refusal import RefusalError, at
-from nirc.frontend.raw import FROM_KEY, FROM_PLACE, Field, RawGraph, RawNode, recorded_text
+from nirc.files.bounds import (
+    MAX_DEPTH,
+    MAX_NODES,
+    MAX_REPORTED,
+    RefusalError,
+    at,
+    cause,
+    printable,
+    refused,
+)
+from nirc.frontend.raw import FROM_KEY, Field, RawGraph, RawNode, recorded_text
 
 DERIVED = ("input_type", "output_type", "metadata")  # not fields of the node itself
 PORTS = {  # (type, field) <- (attribute, key)
@@ -34,7 +43,7 @@ def raw_from_object(graph: object, log: Log) -> RawGraph:
         raw = _Converter(log).graph(graph, "", version=_version(graph))
         raw = replace(raw, recorded=_recorded(graph, log))
     except RefusalError as refusal:
-        refusal.report(log)
+        log.add(refusal.finding)
     log.raise_if_errors()
     return raw
 
@@ -52,13 +61,13 @@ class _Converter:
         edges = getattr(graph, "edges", None)
         if type(graph).__name__ != "NIRGraph" or not isinstance(nodes, Mapping) or edges is None:
             found = printable(f"{type(graph).__module__}.{type(graph).__qualname__}")
-            raise RefusalError(
-                "F103", "this object is not a NIR graph", found, "a path, or a nir.NIRGraph"
+            raise refused(
+                NotNir, "this object is not a NIR graph", found, "a path, or a nir.NIRGraph"
             )
         if self.depth >= MAX_DEPTH // 2:
-            raise RefusalError(
-                "F106", "graphs are nested too deep", limit=f"{MAX_DEPTH // 2} graphs", where=path
-            )
+            with at(path):
+                problem = "graphs are nested too deep"
+                raise refused(TooMuchAsked, problem, limit=f"{MAX_DEPTH // 2} graphs")
         self.depth += 1
         prefix = f"{path}/" if path else ""
         with at(f"{prefix}edges"):
@@ -72,7 +81,7 @@ class _Converter:
     def _node(self, node: object, path: str) -> RawNode:
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            raise RefusalError("F106", "there are too many nodes", limit=f"{MAX_NODES} nodes")
+            raise refused(TooMuchAsked, "there are too many nodes", limit=f"{MAX_NODES} nodes")
         kind = printable(type(node).__name__)
         if kind == "NIRGraph":
             return RawNode(path, kind, graph=self.graph(node, path))
@@ -82,7 +91,7 @@ class _Converter:
                 with at(f"{path}/{name}"):
                     fields[name] = _field(value)
             except RefusalError as refusal:
-                refusal.report(self.log)
+                self.log.add(refusal.finding)
                 if len(self.log.errors) >= MAX_REPORTED:
                     self.log.raise_if_errors()
         return RawNode(path, kind, fields)
@@ -94,10 +103,9 @@ def _recorded(graph: object, log: Log) -> str:
     if not isinstance(metadata, Mapping) or FROM_KEY not in metadata:
         return ""
     try:
-        return recorded_text(metadata[FROM_KEY])
+        return recorded_text(metadata[FROM_KEY], "graph")
     except RefusalError as refusal:
-        message = f"the graph's note of who wrote it is ignored: {refusal.message}"
-        log.warning("W207", message, where=FROM_PLACE, found=refusal.found, limit=refusal.limit)
+        log.add(refusal.finding)
         return ""
 
 
@@ -109,7 +117,7 @@ def _version(graph: object) -> str:
 
 def _name(name: object) -> str:
     if not isinstance(name, str):
-        raise RefusalError("F113", "a node's name is not text", printable(repr(name)), "text")
+        raise refused(UnreadableNames, "a node's name is not text", printable(repr(name)), "text")
     return name
 
 
@@ -118,17 +126,14 @@ def _edges(edges: Any) -> tuple[tuple[str, str], ...]:
         return tuple((_name(source), _name(target)) for source, target in edges)
     except (TypeError, ValueError) as error:
         found = printable(str(error))
-        raise RefusalError(
-            "F113", "the edges are not pairs of names", found, "[(source, target), ...]"
+        raise refused(
+            UnreadableNames, "the edges are not pairs of names", found, "[(source, target), ...]"
         ) from error
 
 
 def _values(node: object, kind: str) -> dict[str, object]:
-    values = (
-        {k: v for k, v in vars(node).items() if k not in DERIVED}
-        if hasattr(node, "__dict__")
-        else {}
-    )
+    stored = vars(node) if hasattr(node, "__dict__") else {}
+    values = {k: v for k, v in stored.items() if k not in DERIVED}
     if kind in PORTS:
         field, attribute, key = PORTS[kind]
         port = getattr(node, attribute, None)
@@ -143,7 +148,7 @@ def _field(value: Any) -> Field:
     try:
         array: NDArray[Any] = np.array(value.detach().cpu() if hasattr(value, "detach") else value)
     except Exception as error:  # any exception of a foreign __array__
-        raise _not_numbers(type(value).__name__, printable(str(error), 120)) from error
+        raise _not_numbers(type(value).__name__, cause(error)) from error
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise _not_numbers(type(value).__name__, str(array.dtype))
     return array
@@ -151,4 +156,4 @@ def _field(value: Any) -> Field:
 
 def _not_numbers(kind: str, detail: str) -> RefusalError:
     message = "the field holds something that is not numbers or text"
-    return RefusalError("F107", message, f"{kind}: {detail}", "numbers, arrays or text")
+    return refused(NotNumbersOrText, message, f"{kind}: {detail}", "numbers, arrays or text")

@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from nirc.diagnostics.file import ValueOutsideDomain
+from nirc.diagnostics.graph import InputGainAbsent, ResetVoltageAbsent
 from nirc.diagnostics.shapes import BatchAxisDropped
 from nirc.frontend.fields import Fields
 from nirc.ir.arrays import Float, Shape, frozen, size
@@ -25,10 +27,19 @@ from nirc.ir.layers import (
     Scale,
 )
 
-SPEC = "NIR specification, reader of nir 1.0.8"
-DEFAULTS = {"v_reset": ("G218", 0.0), "w_in": ("G219", 1.0)}
+# Optional fields: the value if the field is absent, and the field with the same shape.
+V_RESET = "v_reset"
+W_IN = "w_in"
+DEFAULTS = {V_RESET: (0.0, "v_threshold"), W_IN: (1.0, "v_leak")}
 TORCH = "the default of the layer in PyTorch; NIR has none"
 FLATTEN = "nir 1.0.8, Flatten"
+NEURON_FIELDS = {
+    "tau_syn": "tau_syn_s",
+    "tau_mem": "tau_mem_s",
+    "tau": "tau_mem_s",
+    "threshold": "v_threshold",
+}
+CONV_DEFAULTS = {"bias": "no bias", "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 
 
 def _input(f: Fields) -> Layer:
@@ -42,15 +53,14 @@ def _output(f: Fields) -> Layer:
 def _weight(f: Fields, rank: int) -> Float:
     weight = f.floats("weight")
     if weight.ndim < rank and not f.bad:
-        f.fail(
-            "F110",
-            "weight",
-            f"the weight has {weight.ndim} axes",
-            found=f"shape {weight.shape}",
-            limit=f"{rank} axes",
-        )
-        return frozen(np.ones((1,) * rank))
+        _fail_axes(f, weight, rank)
     return weight if weight.ndim >= rank else frozen(np.ones((1,) * rank))
+
+
+def _fail_axes(f: Fields, weight: Float, rank: int) -> None:
+    problem = f"the weight has {weight.ndim} axes"
+    found = f"shape {weight.shape}"
+    f.fail(ValueOutsideDomain, "weight", problem, found=found, limit=f"{rank} axes")
 
 
 def _linear(f: Fields) -> Layer:
@@ -78,13 +88,13 @@ def _bias(f: Fields, bias: Float, rows: Shape, others: Shape) -> Float:
     if bias.ndim > len(rows) and bias.shape[-len(rows) :] == rows:
         first = bias.reshape(-1, *rows)[0]
         if (bias == first).all():
-            where = f"{f.raw.path}/bias"
             dropped = BatchAxisDropped(parameters=("bias",), stored=bias.shape, expected=rows)
-            f.log.add(dropped.placed(where))
+            f.log.add(dropped.placed(f.place("bias")))
             return frozen(first)
     if not (f.connected and bias.size in others):
-        message = "the bias does not match the weight"
-        f.fail("F110", "bias", message, found=f"shape {bias.shape}", limit=f"shape {rows}")
+        problem = "the bias does not match the weight"
+        found = f"shape {bias.shape}"
+        f.fail(ValueOutsideDomain, "bias", problem, found=found, limit=f"shape {rows}")
     return bias
 
 
@@ -96,24 +106,12 @@ def _conv(axes: int) -> Callable[[Fields], Layer]:
     def build(f: Fields) -> Layer:
         weight = _weight(f, axes + 2)
         if weight.ndim != axes + 2:
-            f.fail(
-                "F110",
-                "weight",
-                f"the weight has {weight.ndim} axes",
-                found=f"shape {weight.shape}",
-                limit=f"{axes + 2} axes",
-            )
+            _fail_axes(f, weight, axes + 2)
             weight = frozen(np.ones((1,) * (axes + 2)))
         out = weight.shape[0]
         bias = _bias(f, f.floats("bias"), (out,), weight.shape[1:]) if f.has("bias") else None
         f.used.add("bias")
-        for field, value in {
-            "bias": "no bias",
-            "stride": 1,
-            "padding": 0,
-            "dilation": 1,
-            "groups": 1,
-        }.items():
+        for field, value in CONV_DEFAULTS.items():
             f.assume(field, value, TORCH)
         stride = f.ints("stride", low=1, count=axes, default=(1,) * axes)
         dilation = f.ints("dilation", low=1, count=axes, default=(1,) * axes)
@@ -121,13 +119,9 @@ def _conv(axes: int) -> Callable[[Fields], Layer]:
         padding = _padding(f, weight.shape[2:], dilation, stride)
         turned = bias is not None and bias.size != out  # the weight may have another order of axes
         if out % groups and not turned:
-            f.fail(
-                "F110",
-                "groups",
-                "groups do not divide the output channels",
-                found=groups,
-                limit=f"a divisor of {out}",
-            )
+            problem = "groups do not divide the output channels"
+            limit = f"a divisor of {out}"
+            f.fail(ValueOutsideDomain, "groups", problem, found=groups, limit=limit)
         declared = f.shape("input_shape")
         if declared is not None and len(declared) > axes:
             declared = declared[-axes:]
@@ -149,13 +143,10 @@ def _padding(f: Fields, kernel: Shape, dilation: Shape, stride: Shape) -> Pads:
         if text == "same" and set(stride) == {1}:
             total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
             return tuple((t // 2, t - t // 2) for t in total)
-        f.fail(
-            "F110",
-            "padding",
-            "this padding has no meaning here",
-            found=f"{text[:20]!r} with stride {stride}",
-            limit="numbers, 'valid', or 'same' with stride 1",
-        )
+        problem = "this padding has no meaning here"
+        found = f"{text[:20]!r} with stride {stride}"
+        limit = "numbers, 'valid', or 'same' with stride 1"
+        f.fail(ValueOutsideDomain, "padding", problem, found=found, limit=limit)
         return ((0, 0),) * len(kernel)
     return tuple((n, n) for n in f.ints("padding", count=len(kernel), default=(0,) * len(kernel)))
 
@@ -184,58 +175,42 @@ def _flatten(f: Fields) -> Layer:
             or not (-32 <= number[0] <= 32 and number[0] % 1 == 0)
         ):
             found = str(value)[:40] if np.size(value) == 1 else f"shape {np.shape(value)}"
-            f.fail(
-                "F110", field, f"field `{field}` must be one axis", found=found, limit="-32 to 32"
-            )
+            problem = f"field `{field}` must be one axis"
+            f.fail(ValueOutsideDomain, field, problem, found=found, limit="-32 to 32")
             return default
         return int(number[0])
 
-    declared = (
-        f.ints("input_type", default=()) or None
-    )  # zeros are unknown lengths, but the rank counts
+    # Zeros are unknown lengths, but the rank counts.
+    declared = f.ints("input_type", default=()) or None
     return Flatten(dim("start_dim", 1), dim("end_dim", -1), declared)
 
 
 def _delay(f: Fields) -> Layer:
     delay = f.floats("delay")
     if (delay < 0).any():
-        f.fail("F110", "delay", "a delay is negative", found=delay.min(), limit=">= 0 seconds")
+        problem = "a delay is negative"
+        f.fail(ValueOutsideDomain, "delay", problem, found=delay.min(), limit=">= 0 seconds")
     return Delay(delay)
 
 
 def _neuron(
     kind: NeuronKind, *fields: str, optional: tuple[str, ...] = ()
 ) -> Callable[[Fields], Layer]:
-    names = {
-        "tau_syn": "tau_syn_s",
-        "tau_mem": "tau_mem_s",
-        "tau": "tau_mem_s",
-        "threshold": "v_threshold",
-    }
-
     def build(f: Fields) -> Layer:
         values: dict[str, Float] = {}
         for field in fields:
             tau = field.startswith("tau")
-            values[names.get(field, field)] = f.floats(
+            values[NEURON_FIELDS.get(field, field)] = f.floats(
                 field, infinite=tau or field == "r", positive=tau
             )
-        for field, (code, value) in DEFAULTS.items():
-            if field in optional:
-                like = values["v_threshold" if field == "v_reset" else "v_leak"]
-                absent = not f.has(field)
-                values[field] = (
-                    frozen(np.full(like.shape, value))
-                    if absent
-                    else f.floats(field, infinite=field == "w_in")
-                )
-                if absent:
-                    f.log.warning(
-                        code,
-                        f"`{field}` is absent and read as {value:g}",
-                        where=f"{f.raw.path}/{field}",
-                        source=SPEC,
-                    )
+        for field in optional:
+            default, like = DEFAULTS[field]
+            if f.has(field):
+                values[field] = f.floats(field, infinite=field == W_IN)
+            else:
+                values[field] = frozen(np.full(values[like].shape, default))
+                absent = ResetVoltageAbsent if field == V_RESET else InputGainAbsent
+                f.log.add(absent(where=f.place(field)))
         return Neuron(kind, **values)
 
     return build
@@ -256,11 +231,11 @@ BUILDERS: dict[str, Callable[[Fields], Layer]] = {
     "Threshold": _neuron("Threshold", "threshold"),
     "I": _neuron("I", "r"),
     "LI": _neuron("LI", "tau", "r", "v_leak"),
-    "IF": _neuron("IF", "r", "v_threshold", optional=("v_reset",)),
-    "LIF": _neuron("LIF", "tau", "r", "v_leak", "v_threshold", optional=("v_reset",)),
-    "CubaLI": _neuron("CubaLI", "tau_syn", "tau_mem", "r", "v_leak", optional=("w_in",)),
+    "IF": _neuron("IF", "r", "v_threshold", optional=(V_RESET,)),
+    "LIF": _neuron("LIF", "tau", "r", "v_leak", "v_threshold", optional=(V_RESET,)),
+    "CubaLI": _neuron("CubaLI", "tau_syn", "tau_mem", "r", "v_leak", optional=(W_IN,)),
     "CubaLIF": _neuron(
-        "CubaLIF", "tau_syn", "tau_mem", "r", "v_leak", "v_threshold", optional=("v_reset", "w_in")
+        "CubaLIF", "tau_syn", "tau_mem", "r", "v_leak", "v_threshold", optional=(V_RESET, W_IN)
     ),
 }
 PRIMITIVES = tuple(sorted([*BUILDERS, "NIRGraph"]))

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.files.bounds import MAX_FROM, printable
-from nirc.files.refusal import RefusalError
+from nirc.diagnostics.writer import NoteUnusable
+from nirc.files.bounds import MAX_FROM, RefusalError, printable
 
 Field = NDArray[np.generic] | str
-FROM_KEY = (
-    "nirc_from"  # in the metadata of the outermost graph: the writer of the file, as for ``--from``
-)
+# In the metadata of the outermost graph: the writer of the file, as for ``--from``.
+FROM_KEY = "nirc_from"
 FROM_PLACE = f"metadata/{FROM_KEY}"
 
 
@@ -24,9 +23,8 @@ class RawNode:
 
     path: str
     type: str
-    fields: Mapping[str, Field] = field(
-        default_factory=dict
-    )  # numeric arrays (0-d for scalars) or text
+    # Numeric arrays (0-d for scalars) or text.
+    fields: Mapping[str, Field] = field(default_factory=dict)
     graph: RawGraph | None = None  # for type NIRGraph
 
 
@@ -43,12 +41,18 @@ class RawGraph:
     recorded: str = ""
 
 
-def recorded_text(value: object) -> str:
-    """Return ``value`` if it is allowed under ``FROM_KEY``. Raises ``RefusalError`` (W207)."""
-    limit = f"a text of 1 to {MAX_FROM} printable characters"
-    if not isinstance(value, str):
-        raise RefusalError("W207", "it is no text", type(value).__name__, limit)
-    if not 0 < len(value) <= MAX_FROM or not value.isprintable():
+def recorded_text(value: object, holder: str) -> str:
+    """Return ``value`` if it is allowed under ``FROM_KEY``. Raises ``RefusalError`` (W207).
+
+    ``holder``: file or graph, for the message.
+    """
+    if isinstance(value, str) and 0 < len(value) <= MAX_FROM and value.isprintable():
+        return str(value)
+    problem = "it is no text"
+    found = type(value).__name__
+    if isinstance(value, str):
+        problem = "it is too long, empty or not printable"
         found = f"{len(value)} characters: {printable(value)}"
-        raise RefusalError("W207", "it is too long, empty or not printable", found, limit)
-    return str(value)
+    limit = f"a text of 1 to {MAX_FROM} printable characters"
+    note = NoteUnusable(where=FROM_PLACE, problem=problem, found=found, limit=limit, holder=holder)
+    raise RefusalError(note)

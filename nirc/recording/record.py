@@ -20,8 +20,8 @@ from nirc.chip.running import flat_raster
 from nirc.diagnostics.errors import Diagnostic, NircError
 from nirc.diagnostics.log import Log
 from nirc.export.file import nir_bytes
+from nirc.files.bundle import save_bytes
 from nirc.files.data import Data, data_of
-from nirc.files.results import save_bytes
 from nirc.frontend.raw import FROM_KEY
 from nirc.verification.recorded import recording
 from nirc.writers.writer import installed_writers

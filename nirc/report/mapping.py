@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nirc.diagnostics.log import Log
+from nirc.diagnostics.usage import DrawingPackageMissing, NoMapping, OptionMakesNoSense
 from nirc.files.bounds import printable
 from nirc.mapping.floorplan import Core, Floorplan, Link, Part, Point, floorplan_in
 
@@ -16,43 +16,30 @@ NAMED = 3  # populations of a core in the table
 PICTURES = (".svg", ".png")
 
 
-def read_floorplan(manifest: Mapping[str, Any], files: Mapping[str, bytes], log: Log) -> Floorplan:
+def read_floorplan(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Floorplan:
     """Return the floorplan of a bundle with this manifest and these files.
 
     Raises ``UsageError`` (U610) if the chip has no cores to place, ``InputError`` (U605) for a
     damaged file.
     """
-    target = printable(manifest["target"])
     if FILE not in files:
-        log.error(
-            "U610",
-            f"a bundle for {target} has no {FILE}: on this chip there are no cores to choose",
-            found=", ".join(sorted(files))[:200],
-            help="`nirc mapping` is for many-core chips; how full this one is stands in "
-            "report.json: `utilisation`",
-        )
-    log.raise_if_errors()
+        target = printable(manifest["target"])
+        raise NoMapping(target=target, missing=FILE, files=sorted(files)).refusal()
     return floorplan_in(files[FILE])
 
 
-def check_picture(path: Path, log: Log) -> None:
+def check_picture(path: Path) -> None:
     """Raise ``UsageError``: U607 for an unknown kind of picture, U611 without matplotlib."""
     from importlib.util import find_spec
 
     if path.suffix.lower() not in PICTURES:
-        log.error(
-            "U607",
-            "--plot draws another kind of picture",
+        raise OptionMakesNoSense(
+            problem="--plot draws another kind of picture",
             found=path.suffix or "none",
             limit=", ".join(PICTURES),
-        )
-    elif find_spec("matplotlib") is None:
-        log.error(
-            "U611",
-            "--plot needs matplotlib, which is not installed",
-            help="pip install 'nirc[viz]' (or pip install matplotlib); the table needs neither",
-        )
-    log.raise_if_errors()
+        ).refusal()
+    if find_spec("matplotlib") is None:
+        raise DrawingPackageMissing().refusal()
 
 
 def as_tree(plan: Floorplan, manifest: dict[str, Any]) -> dict[str, Any]:

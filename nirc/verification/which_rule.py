@@ -18,8 +18,7 @@ from nirc.chip.running import flat_raster
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.files.data import Data
-from nirc.frontend.load import load_raw
-from nirc.frontend.nodes import to_layers
+from nirc.frontend.load import load_raw, to_layers
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
 from nirc.semantics.run import run

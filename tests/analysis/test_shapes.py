@@ -12,7 +12,7 @@ import pytest
 from nirc.analysis.parameters import MisfitError
 from nirc.analysis.shapes import Fit, fit, requirement
 from nirc.diagnostics.log import Log
-from nirc.frontend.nodes import to_layers
+from nirc.frontend.load import to_layers
 from nirc.frontend.raw import RawNode
 from nirc.ir.arrays import Shape
 from nirc.ir.layers import Flatten, Input, Layer, Output

@@ -10,7 +10,7 @@ import pytest
 from nirc.analysis.claims import Claim
 from nirc.analysis.source_shape import source_shape
 from nirc.diagnostics.log import Log
-from nirc.frontend.nodes import to_layers
+from nirc.frontend.load import to_layers
 from nirc.frontend.raw import RawNode
 from nirc.ir.arrays import Shape
 from nirc.ir.layers import Layer

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from nirc.diagnostics.errors import InputError
+from nirc.diagnostics.file import UNFINISHED
 from nirc.diagnostics.log import Log
-from nirc.files.refusal import UNFINISHED
 from nirc.frontend.hdf5 import read_raw
-from nirc.frontend.nodes import to_layers
+from nirc.frontend.load import to_layers
 from tests.frontend.files import CHAIN, SMALL, found, refusal, small, write_graph
 
 # nir.write, ended by force or by an exception before the dataset number N is made.

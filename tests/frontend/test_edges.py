@@ -10,7 +10,7 @@ import pytest
 
 from nirc.diagnostics.errors import Diagnostic
 from nirc.diagnostics.log import Log
-from nirc.frontend.edges import resolve_edges
+from nirc.frontend.load import resolve_edges
 from nirc.frontend.raw import RawGraph, RawNode
 from tests.build import graph, if_, inp, nested, out, scale
 

@@ -13,7 +13,8 @@ import pytest
 from nirc.diagnostics.errors import Diagnostic, InputError
 from nirc.diagnostics.log import Log
 from nirc.frontend import other_names
-from nirc.frontend.nodes import PRIMITIVES, to_layers
+from nirc.frontend.load import to_layers
+from nirc.frontend.primitives import PRIMITIVES
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.ir.layers import Conv, Flatten, Layer, Linear, Neuron, Pool
 from tests.build import affine, changed, cuba, graph, if_, inp, lif, linear, node, out

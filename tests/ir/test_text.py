@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nirc.diagnostics.log import Log
-from nirc.frontend.nodes import to_layers
+from nirc.frontend.load import to_layers
 from nirc.ir.populations import Role
 from nirc.ir.text import digest, text
 from tests.build import affine, delay, graph, if_, inp, lif, linear, lowered, nested, out

@@ -1,9 +1,9 @@
-"""How HDF5 stores the values of a dataset, checked byte by byte before the library may read them.
+"""The stored values of a dataset, checked byte by byte before the HDF5 library may read them.
 
-HDF5 2.0.0 believes what a file says about a chunk: a stored size, a mask or a packed stream that
-yields fewer bytes than the chunk declares is read past the end of its buffer (garbage, or a crash),
-one that yields more is followed without a bound, and szip divides by a number in the file. So nirc
-works out what each chunk unpacks to, and only a chunk of exactly the declared size reaches the
+HDF5 2.0.0 believes what a file says about a chunk. A stored size, a mask or a packed stream may
+yield fewer bytes than the chunk declares: HDF5 reads past the end of its buffer (garbage, or a
+crash). One that yields more is followed without a bound. szip divides by a number in the file. So
+nirc measures what each chunk unpacks to. Only a chunk of exactly the declared size reaches the
 library.
 """
 
@@ -17,8 +17,16 @@ from typing import Any
 
 import h5py
 
-from nirc.files.bounds import MAX_CHUNKS, MAX_LZF_BYTES, bytes_as_text
-from nirc.files.refusal import RefusalError, damage
+from nirc.diagnostics.file import DamagedFile, NotNumbersOrText, StoredElsewhere, TooMuchAsked
+from nirc.files.bounds import (
+    COPY_OR_EXPORT,
+    MAX_CHUNKS,
+    MAX_LZF_BYTES,
+    RefusalError,
+    bytes_as_text,
+    damage,
+    refused,
+)
 
 GZIP, SHUFFLE, FLETCHER32, SZIP, LZF = 1, 2, 3, 4, 32000
 # What h5py can write by name. NBit (5) and ScaleOffset (6) trust sizes in the file; others are
@@ -33,9 +41,7 @@ SZIP_BLOCK, SZIP_LINE = 32, 4096  # most pixels of a block and of a scan line; H
 
 @dataclass(frozen=True)
 class Chunk:
-    """One chunk: where it starts (element indices), its bytes as stored, the filters that were
-    applied to it.
-    """
+    """One chunk: its first element, its bytes as stored, and the filters applied to it."""
 
     offset: tuple[int, ...]
     raw: bytes
@@ -44,7 +50,7 @@ class Chunk:
 
 @dataclass
 class Budget:
-    """What one file may still ask for: the same chunks can be listed by any number of datasets."""
+    """The rest that one file may ask for. Any number of datasets can list the same chunks."""
 
     chunks: int = MAX_CHUNKS
     lzf_bytes: int = MAX_LZF_BYTES
@@ -55,25 +61,26 @@ def check_size(shape: Sequence[int], itemsize: int, limit: int) -> None:
     size = math.prod(shape) * itemsize
     if size > limit:
         found = f"shape {tuple(shape)}, {bytes_as_text(size)}"
-        raise RefusalError("F106", "the field is too large", found, bytes_as_text(limit))
+        raise refused(TooMuchAsked, "the field is too large", found, bytes_as_text(limit))
 
 
 def check_storage(
     dataset: Any, shape: Sequence[int], itemsize: int, limit: int, budget: Budget
 ) -> None:
-    """Refuse what lies in other files, unknown filters, and stored bytes that are not what the
-    shape needs.
-    """
+    """Refuse values in other files, unknown filters, and bytes that do not match the shape."""
     with damage():
         plist = dataset.get_create_plist()
         layout, elsewhere = plist.get_layout(), plist.get_external_count() > 0
     if elsewhere or layout == h5py.h5d.VIRTUAL:
-        kind = (
-            "other files (external storage)" if elsewhere else "other datasets (a virtual dataset)"
-        )
+        virtual = "other datasets (a virtual dataset)"
+        kind = "other files (external storage)" if elsewhere else virtual
+        problem = f"the field's values lie in {kind}"
         help_ = "store the values in this file, for instance with h5py"
-        raise RefusalError(
-            "F105", f"the field's values lie in {kind}", limit="values in this file", help=help_
+        raise refused(
+            StoredElsewhere,
+            problem,
+            limit="values in this file",
+            help=help_,
         )
     if layout == h5py.h5d.CHUNKED:
         _check_chunks(dataset, plist, shape, itemsize, limit, budget)
@@ -92,8 +99,8 @@ def _check_chunks(
     check_size(chunk, itemsize, limit)
     if math.prod(-(-n // c) for n, c in zip(shape, chunk, strict=True)) > MAX_CHUNKS:
         found = f"chunks of {chunk}"
-        raise RefusalError(
-            "F106", "the field is cut into too many chunks", found, f"{MAX_CHUNKS} chunks"
+        raise refused(
+            TooMuchAsked, "the field is cut into too many chunks", found, f"{MAX_CHUNKS} chunks"
         )
     packing = filters(plist, itemsize)
     size = math.prod(chunk) * itemsize
@@ -104,8 +111,9 @@ def _check_chunks(
 
 
 def filters(plist: Any, itemsize: int) -> tuple[int, ...]:
-    """The filters of a dataset in the order of writing: each known and there once, at most one that
-    packs.
+    """Return the filters of a dataset in the order of writing.
+
+    Refuse unknown filters, a filter that is there twice, and a second filter that packs.
     """
     with damage():
         found = [plist.get_filter(i) for i in range(plist.get_nfilters())]
@@ -113,8 +121,8 @@ def filters(plist: Any, itemsize: int) -> tuple[int, ...]:
     for code in codes:
         twice = codes.count(code) > 1 or (code in PACKERS and len(PACKERS & set(codes)) > 1)
         if code not in FILTERS or twice:
-            raise RefusalError(
-                "F107",
+            raise refused(
+                NotNumbersOrText,
                 "the field is packed by a filter that nirc does not run",
                 f"HDF5 filter {code}" + (", packed twice" if code in FILTERS else ""),
                 ", ".join(FILTERS.values()),
@@ -127,20 +135,21 @@ def filters(plist: Any, itemsize: int) -> tuple[int, ...]:
 
 
 def _check_szip(values: Sequence[int], itemsize: int) -> None:
-    """Parameters as HDF5 writes them: mask, pixels a block, bits a pixel, pixels a line; it divides
-    by the block.
+    """Refuse senseless parameters: mask, pixels a block, bits a pixel, pixels a line.
+
+    HDF5 divides by the pixels of a block.
     """
     good = len(values) == 4 and values[2] == 8 * itemsize and values[1] % 2 == 0
     if not good or not 2 <= values[1] <= SZIP_BLOCK or not values[1] <= values[3] <= SZIP_LINE:
-        raise RefusalError("F104", "the parameters of szip make no sense", str(tuple(values))[:60])
+        raise refused(DamagedFile, "the parameters of szip make no sense", str(tuple(values))[:60])
 
 
 def chunks(dataset: Any, packing: tuple[int, ...], budget: Budget, size: int) -> Iterator[Chunk]:
-    """Each chunk as stored, of ``size`` bytes unpacked.
+    """Yield each chunk as stored, of ``size`` bytes unpacked.
 
-    The stored size comes first: reading an unpacked chunk that lists a larger one, HDF5 2.0.0
-    writes past its buffer. It is looked up as the library will do it, since a damaged index may
-    list a place twice.
+    The stored size is compared first. HDF5 2.0.0 writes past its buffer when it reads an unpacked
+    chunk with a larger size. The size is looked up as the library does it, since a damaged index
+    may list a place twice.
     """
     found: list[tuple[int, ...]] = []
 
@@ -152,8 +161,8 @@ def chunks(dataset: Any, packing: tuple[int, ...], budget: Budget, size: int) ->
         dataset.chunk_iter(keep)
     budget.chunks -= len(found)
     if budget.chunks < 0:
-        raise RefusalError(
-            "F106", "the file is cut into too many chunks", limit=f"{MAX_CHUNKS} chunks"
+        raise refused(
+            TooMuchAsked, "the file is cut into too many chunks", limit=f"{MAX_CHUNKS} chunks"
         )
     for offset in found:
         with damage():
@@ -166,10 +175,7 @@ def chunks(dataset: Any, packing: tuple[int, ...], budget: Budget, size: int) ->
 
 
 def unpacked_length(chunk: Chunk, size: int, budget: Budget) -> int:
-    """How many bytes ``chunk`` unpacks to; stops above ``size``.
-
-    Raises ``RefusalError`` (F104, F106).
-    """
+    """Return the unpacked bytes of ``chunk``, counted up to ``size``. Refuses with F104, F106."""
     raw, length = chunk.raw, len(chunk.raw)
     most = size + CHECKSUM_BYTES
     for code in reversed(chunk.packing):
@@ -183,8 +189,11 @@ def unpacked_length(chunk: Chunk, size: int, budget: Budget) -> int:
             budget.lzf_bytes -= len(raw)
             if budget.lzf_bytes < 0:
                 limit = bytes_as_text(MAX_LZF_BYTES)
-                raise RefusalError(
-                    "F106", "the file holds too much packed by lzf", limit=limit, help="use gzip"
+                raise refused(
+                    TooMuchAsked,
+                    "the file holds too much packed by lzf",
+                    limit=limit,
+                    help="use gzip",
                 )
             length = _lzf_length(raw, most)
     return length
@@ -195,17 +204,19 @@ def inflate(raw: bytes, most: int) -> bytes:
     try:
         data = zlib.decompressobj().decompress(raw, most + 1)
     except zlib.error as error:
-        raise RefusalError("F104", "a packed chunk is damaged", str(error)) from error
+        raise refused(DamagedFile, "a packed chunk is damaged", str(error)) from error
     if len(data) > most:
         raise _too_much(most)
     return data
 
 
 def _lzf_length(raw: bytes, most: int) -> int:
-    """What an lzf stream unpacks to: a control byte below 32 is followed by text, others repeat
-    what was before.
+    """Return the unpacked length of an lzf stream.
+
+    A control byte below 32 is followed by text. Other control bytes repeat what was before.
     """
-    at, length = 0, 0
+    at = 0
+    length = 0
     try:
         while at < len(raw):
             control = raw[at]
@@ -220,19 +231,17 @@ def _lzf_length(raw: bytes, most: int) -> int:
     except IndexError:
         at = len(raw) + 1
     if at != len(raw):
-        raise RefusalError(
-            "F104", "a packed chunk is damaged", "an lzf stream that stops in the middle"
+        raise refused(
+            DamagedFile, "a packed chunk is damaged", "an lzf stream that stops in the middle"
         )
     return length
 
 
 def _too_much(most: int) -> RefusalError:
     found, limit = f"more than {bytes_as_text(most)}", bytes_as_text(most)
-    return RefusalError("F106", "a packed chunk unpacks to more than it declares", found, limit)
+    return refused(TooMuchAsked, "a packed chunk unpacks to more than it declares", found, limit)
 
 
 def _wrong_size(found: int, wanted: int) -> RefusalError:
-    help_ = "copy the file again from its source, or export the model again"
-    return RefusalError(
-        "F104", "the stored values have the wrong size", f"{found} bytes", f"{wanted} bytes", help_
-    )
+    problem = "the stored values have the wrong size"
+    return refused(DamagedFile, problem, f"{found} bytes", f"{wanted} bytes", COPY_OR_EXPORT)
