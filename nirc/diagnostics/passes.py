@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from nirc.diagnostics.finding import Finding, Grade, Stated, Words
@@ -567,10 +568,22 @@ class NotInNir(Finding):
     """
     sources = "NIR specification, Nat. Commun. 15:8122 (2024), table of primitives."
 
+    population: str
+    reason: str
+
+    def words(self) -> Words:
+        return Words(
+            f"the neurons of `{self.population}` have no form in NIR",
+            found=self.reason,
+            limit="a membrane and at most one synaptic filter",
+            help="export an earlier stage",
+        )
+
 
 class LeftOutOfExport(Finding):
     code = "P315"
     title = "something that NIR cannot say is left out of an exported file"
+    severity = "warning"
     meaning = """
     The file that `nirc export` wrote holds the parameters of the stage, but a simulator that reads
     it by NIR's rules will not do quite what the chip does. NIR has one reset rule (v := v_reset),
@@ -585,6 +598,12 @@ class LeftOutOfExport(Finding):
     nirc `--reset subtract`). For the rest compare with `nirc run`, which is exact.
     """
     sources = "NIR specification, Nat. Commun. 15:8122 (2024)."
+
+    what: str
+    help: str = "a simulator that reads the file will differ by this"
+
+    def words(self) -> Words:
+        return Words(f"NIR cannot say {self.what}", help=self.help)
 
 
 class NoAnswers(Finding):
@@ -621,7 +640,7 @@ class NoAnswers(Finding):
         )
 
 
-class SimulatorLacks(Finding):
+class SimulatorLacks(Stated):
     code = "P317"
     title = "a simulator cannot be told a part of the network"
     meaning = """
@@ -648,6 +667,11 @@ class SimulatorLacks(Finding):
     Importers of snnTorch 1.0.0, Norse 1.1.0, Sinabs 3.1.3, Rockpool 3.1.0 and Spyx 1.0.0, and the
     published converters for Nengo and Lava-DL; docs/reference/export.md.
     """
+
+    simulator: str
+
+    def words(self) -> Words:
+        return replace(super().words(), message=f"{self.simulator}: {self.problem}")
 
 
 class ReadoutAdded(Finding):
@@ -701,6 +725,17 @@ class LoadWithArgument(Finding):
     nirc itself reads it as it is meant.
     """
     sources = "Importers of the simulators; docs/reference/export.md."
+
+    simulator: str
+    choices: str
+    plain_call: str  # the Python that loads the file without them
+
+    def words(self) -> Words:
+        return Words(
+            f"the file computes the stage only if {self.simulator} loads it with {self.choices}",
+            limit=self.plain_call,
+            help="load it with the lines that `nirc export` prints",
+        )
 
 
 class ChipLacks(Stated):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from nirc.diagnostics.finding import Finding, Words
+from collections.abc import Mapping
+from dataclasses import replace
+
+from nirc.diagnostics.finding import Finding, Grade, Stated, Words
 
 
 class WriterRecognised(Finding):
@@ -27,6 +30,15 @@ class WriterRecognised(Finding):
     exported.
     """
 
+    simulator: str
+    reasons: tuple[str, ...] = ()
+    recorded: str = ""  # the file's own note, where that names the writer
+
+    def words(self) -> Words:
+        if self.recorded:
+            return Words(f"the file records that {self.simulator} wrote it: {self.recorded}")
+        return Words(f"the file was written by {self.simulator}: {'; '.join(self.reasons)}")
+
 
 class ChoiceNotRecorded(Finding):
     code = "W202"
@@ -50,6 +62,27 @@ class ChoiceNotRecorded(Finding):
     """
     sources = "docs/reference/writers.md lists what each exporter leaves out."
 
+    writer: str
+    key: str
+    value: str  # that is taken
+    question: str
+    values: str  # all that may be given
+    change: str  # what to do if the network differs
+    named: bool  # by the user, and with it the simulator's defaults
+
+    def grade(self) -> Grade:
+        return "note" if self.named else "differs"
+
+    def words(self) -> Words:
+        taken = f"{self.key}={self.value}"
+        return Words(
+            f"the file does not say {self.question}: {taken} is taken",
+            found=f"{self.writer},{taken}",
+            limit=self.values,
+            help=f"if the network differs: {self.change}; if not, --from {self.writer},{taken} "
+            "says so",
+        )
+
 
 class WriterUnsure(Finding):
     code = "W203"
@@ -72,6 +105,20 @@ class WriterUnsure(Finding):
     them.
     """
     sources = "docs/reference/writers.md: evidence for each writer."
+
+    writers: Mapping[str, str]  # titles of the simulators, by the names for --from
+    reasons: tuple[str, ...]
+    by_letter: str  # the options that read the file by the letter of NIR
+
+    def words(self) -> Words:
+        *before, last = self.writers.values()
+        either = f"{', '.join(before)} or {last}" if before else last
+        options = ", ".join(f"--from {name}" for name in self.writers)
+        return Words(
+            f"the file may be by {either}, and is read by NIR's letter",
+            found="; ".join(self.reasons),
+            help=f"say who wrote it: {options}, {self.by_letter}",
+        )
 
 
 class RuleDisagreesWithRecording(Finding):
@@ -125,7 +172,7 @@ class RuleDisagreesWithRecording(Finding):
         return f"{self.computed:g} at sample {self.sample}, step {self.step}, output {self.output}"
 
 
-class ExportMended(Finding):
+class ExportMended(Stated):
     code = "W205"
     title = "what the writer's exporter connects or orders otherwise is mended"
     severity = "warning"
@@ -161,6 +208,18 @@ class LayerLeftOut(Finding):
     inference (Dropout), the network is complete and the warning can be ignored.
     """
     sources = "spyx 1.0.0, `nir.py`, measured."
+
+    missing: tuple[int, ...]
+    present: tuple[int, ...]
+
+    def words(self) -> Words:
+        return Words(
+            f"the file lacks layer {', '.join(map(str, self.missing))}: Spyx's exporter leaves out "
+            "what it does not know",
+            found=", ".join(f"layer_{n}" for n in self.present),
+            help="replace ALIF, LI, Dropout and their like by layers that NIR has, and export "
+            "again",
+        )
 
 
 class NoteUnusable(Finding):
@@ -217,6 +276,21 @@ class ReadOtherwise(Finding):
     """
     sources = "docs/reference/writers.md."
 
+    simulator: str
+    writer: str  # its name for --from
+    read: str  # the other rule, as the end of a sentence
+    found: str
+    help: str = ""
+
+    def words(self) -> Words:
+        own = f"--from {self.writer} reads it as its simulator does"
+        return Words(
+            f"{self.simulator} wrote the file, and {self.read}",
+            found=self.found,
+            limit=self.writer,
+            help=f"{self.help}; {own}" if self.help else own,
+        )
+
 
 class PartWithoutWords(Finding):
     code = "W210"
@@ -241,6 +315,17 @@ class PartWithoutWords(Finding):
     """
     sources = "docs/from-your-simulator.md: what is recorded."
 
+    what: str
+    help: str = "make it of these modules, or put it outside of the network that is recorded"
+
+    def words(self) -> Words:
+        return Words(
+            f"NIR has no words for {self.what}",
+            limit="neurons of the simulator, Linear, Conv1d, Conv2d, AvgPool2d, Flatten, sums of "
+            "signals",
+            help=self.help,
+        )
+
 
 class ChoicesDiffer(Finding):
     code = "W211"
@@ -257,8 +342,31 @@ class ChoicesDiffer(Finding):
     what_to_do = "Train the network with one value for all layers."
     sources = "docs/from-your-simulator.md: what each simulator's file does not say."
 
+    key: str
+    module: str
+    value: str
+    other: str  # the first module with this choice
+    value_of_other: str
 
-class ModuleComputesOtherwise(Finding):
+    def words(self) -> Words:
+        return Words(
+            f"`{self.other}` and `{self.module}` differ in `{self.key}`, which a file can say only "
+            "once",
+            found=f"{self.key}={self.value} in `{self.module}`",
+            limit=f"{self.key}={self.value_of_other} as in `{self.other}`",
+            help="train the network with one value for all layers",
+        )
+
+
+class _OfModule(Stated):
+    module: str = ""  # its name in the network
+
+    def words(self) -> Words:
+        place = f"`{self.module}`: " if self.module else ""
+        return replace(super().words(), message=f"{place}{self.problem}")
+
+
+class ModuleComputesOtherwise(_OfModule):
     code = "W212"
     title = "a file of this module would compute something else"
     meaning = """
@@ -275,7 +383,7 @@ class ModuleComputesOtherwise(Finding):
     sources = "Measured on snntorch 1.0.0, norse 1.1.0, sinabs 3.1.3 and rockpool 3.1.0."
 
 
-class RecordedBeyondExporter(Finding):
+class RecordedBeyondExporter(_OfModule):
     code = "W213"
     title = "a recorded file holds what the simulator's own exporter leaves out"
     severity = "warning"
@@ -311,8 +419,18 @@ class CannotRunNetwork(Finding):
     """
     sources = "The arguments of `nirc.record`."
 
+    error: str
+    layout: str
 
-class StatesLost(Finding):
+    def words(self) -> Words:
+        return Words(
+            f"the network cannot be run: {self.error}"[:400],
+            found=f"layout {self.layout!r}",
+            help="layout= says which axes the network takes, step= how it is called in a step",
+        )
+
+
+class StatesLost(Stated):
     code = "W215"
     title = "the states of the network that is to be recorded are lost between steps"
     meaning = """
