@@ -15,7 +15,7 @@ from nirc.diagnostics.passes import DelayRounded, TimeConstantBelowStep
 from nirc.ir.populations import Continuous, Discrete, Population, Projection, populations_of
 from nirc.ir.program import Form, Program
 from nirc.writers.nir import WRITER as LETTER
-from nirc.writers.writer import Reading, Setting, Writer
+from nirc.writers.writer import Reading, Setting, Writer, memoryless
 
 TOLERANCE_STEPS = 1e-3  # of a delay
 MAX_VALUE = 1e100  # of a coefficient or weight, and of a chain: squares and sums stay finite
@@ -39,7 +39,8 @@ class Discretise:
         for name, population in populations_of(program, Continuous).items():
             c = population.dynamics
             setting = Setting(dt_s, values, name in feeds_itself)
-            d = writer.step(c, population.n, setting)
+            n = population.n
+            d = memoryless(c, n) if c.kind == "Threshold" else writer.step(c, n, setting)
             training[name] = self.reading.training(c, setting)
             nodes[name] = population.with_dynamics(d)
             _refuse_fast(population, c, d, dt_s, writer, log)

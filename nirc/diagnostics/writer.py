@@ -292,6 +292,24 @@ class ReadOtherwise(Finding):
         )
 
 
+class NoteOverruled(ReadOtherwise):
+    """The option --reset is given, and the file's own note has another reset."""
+
+    simulator: str = ""
+    writer: str = ""
+    read: str = ""
+    found: str = ""
+    reset: str
+    recorded: str
+
+    def words(self) -> Words:
+        return Words(
+            f"--reset {self.reset} is used, and the file records another reset",
+            found=f"reset={self.recorded}",
+            help="leave --reset out to read the network as it was recorded",
+        )
+
+
 class PartWithoutWords(Finding):
     code = "W210"
     title = "NIR has no words for a part of the network that is recorded"

@@ -1,6 +1,4 @@
-"""Facts about a NIR file that tell its writer: names, types, number formats and relations between
-parameters.
-"""
+"""Facts about a NIR file that tell its writer: names, types, number formats, related parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +24,9 @@ NEURONS = (*TIMED, "IF", "I", "Threshold")
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the file or of a nested graph; ``name`` has the names of the graphs around it,
-    joined by dots.
+    """A node of the file or of a nested graph.
+
+    ``name`` has the names of the graphs around it, joined by dots.
     """
 
     name: str
@@ -40,20 +38,15 @@ class Node:
         return self.raw.type
 
     def numbers(self, field: str) -> Float | None:
-        """A field as a flat float64 array, None if it is absent, text or empty."""
-        value = self.raw.fields.get(field)
-        if (
-            value is None
-            or isinstance(value, str)
-            or np.size(value) == 0
-            or value.dtype.kind not in "biuf"
-        ):
+        """Return a field as a flat float64 array, None if it is absent, text or empty."""
+        value = self.stored(field)
+        if value is None or np.size(value) == 0 or value.dtype.kind not in "biuf":
             return None
         flat: Float = np.asarray(value, np.float64).ravel()
         return flat
 
     def stored(self, field: str) -> NDArray[np.generic] | None:
-        """A field as stored; None if it is absent or text."""
+        """Return a field as stored, None if it is absent or text."""
         value = self.raw.fields.get(field)
         return None if value is None or isinstance(value, str) else value
 
@@ -63,7 +56,7 @@ class Node:
         return self.numbers("tau_mem" if self.type.startswith("Cuba") else "tau")
 
     def all_equal(self, field: str, value: float) -> bool:
-        """Return whether the field is there and every entry is ``value``."""
+        """Return True if the field is there and every entry is ``value``."""
         numbers = self.numbers(field)
         return numbers is not None and bool((numbers == value).all())
 
@@ -76,7 +69,7 @@ class Facts:
         self.nodes = tuple(_nodes(graph, ""))
 
     def of(self, *types: str) -> list[Node]:
-        """Nodes of these types, in the file's order."""
+        """Return nodes of these types, in the file's order."""
         return [n for n in self.nodes if n.type in types]
 
     @cached_property
@@ -95,39 +88,31 @@ class Facts:
         return [n for n, raw in self.graph.nodes.items() if raw.type not in ("Input", "Output")]
 
     def named(self, pattern: str) -> bool:
-        """Return whether every outermost node that is no port has a name of this form."""
+        """Return True if every outermost node that is no port has a name of this form."""
         return bool(self.names) and all(re.fullmatch(pattern, name) for name in self.names)
 
     @cached_property
     def port_names(self) -> bool:
-        """Return whether the one Input is called ``input`` and the one Output ``output``, as
-        nirtorch does.
-        """
+        """True if the one Input is ``input`` and the one Output ``output``, as nirtorch has it."""
         ports = {
             raw.type: n for n, raw in self.graph.nodes.items() if raw.type in ("Input", "Output")
         }
         return ports == {"Input": "input", "Output": "output"}
 
     def port_shapes(self, kind: str) -> list[tuple[int, ...]]:
-        """Declared shapes of the outermost Inputs or Outputs."""
+        """Return the declared shapes of the outermost Inputs or Outputs."""
         ports = (Node(name, raw) for name, raw in self.graph.nodes.items() if raw.type == kind)
         shapes = (shape for port in ports if (shape := port.numbers("shape")) is not None)
         return [tuple(int(x) for x in shape) for shape in shapes if np.isfinite(shape).all()]
 
     def ends_in_weights(self) -> bool:
-        """Return whether an Output of the outermost graph gets a signal that no neuron and no
-        nested graph sends.
-        """
+        """Return True if an outermost Output gets a signal that no neuron or nested graph sends."""
         nodes, edges = self.graph.nodes, self.graph.edges
         new = [name for name, raw in nodes.items() if raw.type == "Output"]
         seen = set(new)
         while new:
             here = new.pop()
-            before = [
-                source
-                for source, target in edges
-                if target == here and source in nodes and source not in seen
-            ]
+            before = [s for s, t in edges if t == here and s in nodes and s not in seen]
             if any(nodes[name].type in WEIGHTED for name in before):
                 return True
             seen.update(before)
@@ -146,11 +131,12 @@ class Facts:
         )
 
     def resting_at_zero(self) -> bool:
-        """Return whether v_leak and v_reset are 0 wherever the file has them."""
-        fields = product(self.neurons, ("v_leak", "v_reset"))
-        return all(
-            neuron.numbers(name) is None or neuron.all_equal(name, 0) for neuron, name in fields
-        )
+        """Return True if v_leak and v_reset are 0 wherever the file has them."""
+        for neuron in self.neurons:
+            for name in ("v_leak", "v_reset"):
+                if neuron.numbers(name) is not None and not neuron.all_equal(name, 0):
+                    return False
+        return True
 
 
 def _nodes(graph: RawGraph, prefix: str) -> Iterator[Node]:
@@ -162,17 +148,15 @@ def _nodes(graph: RawGraph, prefix: str) -> Iterator[Node]:
 
 def _match(tau: Float | None, gain: Float | None) -> bool:
     """Return True if each time constant has its gain, or one of the two stands for all."""
-    return (
-        tau is not None
-        and gain is not None
-        and (tau.size == gain.size or 1 in (tau.size, gain.size))
-    )
+    if tau is None or gain is None:
+        return False
+    return tau.size == gain.size or 1 in (tau.size, gain.size)
 
 
 def changed(
     graph: RawGraph, change: Callable[[Node], Mapping[str, NDArray[np.generic]]]
 ) -> RawGraph:
-    """``graph`` with other fields: ``change`` gives those of each node, nested ones included."""
+    """Return ``graph`` with the fields that ``change`` gives for each node, nested ones too."""
 
     def of(raw: RawNode) -> RawNode:
         inner = None if raw.graph is None else changed(raw.graph, change)
@@ -182,8 +166,9 @@ def changed(
 
 
 def close(a: Float, b: Float | float, tolerance: float = FLOAT32) -> bool:
-    """Return whether two arrays are equal up to the roundings of float32, with infinities in the
-    same places.
+    """Return True if two arrays are equal up to the roundings of float32.
+
+    Infinities have to be in the same places.
     """
     with np.errstate(invalid="ignore"):
         return bool(np.allclose(a, b, rtol=tolerance, atol=0.0, equal_nan=False))

@@ -1,5 +1,4 @@
-"""The importer of a simulator: the neuron that it builds from a file, and the file that makes it
-build a step.
+"""The importer of a simulator: the neuron that it builds from a file, and the file for a step.
 
 A simulator's importer is no inverse of its exporter. It chooses resets, bounds and numbers of
 spikes of its own, so that a file which is to compute a step has to be written for it.
@@ -19,12 +18,10 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
 from nirc.ir.rules import Comparison
-from nirc.writers.writer import NO_EVIDENCE, Choice, Setting, Step, Writer
+from nirc.writers.writer import NO_EVIDENCE, Choice, Setting, Step, Writer, no_step, unchanged
 
 ENDLESS = 2.0**40  # steps of a state that does not decay, where the node must have a time constant
-NEIGHBOURS = (
-    4  # numbers of float32 on either side, among which the best time constant is looked for
-)
+NEIGHBOURS = 4  # numbers of float32 on either side, among which the best one is looked for
 
 Float32 = NDArray[np.float32]
 Fields = dict[str, Any]  # of a node: numbers, arrays and text, with its type under "type"
@@ -50,10 +47,6 @@ class Cell:
     flat: bool = False
 
 
-def _as_it_is(program: Program, log: Log) -> Program:
-    return program
-
-
 @dataclass(frozen=True)
 class Importer:
     """The importer of a simulator.
@@ -68,8 +61,8 @@ class Importer:
     ``order``: how the graph is run. *depth first*: nodes in the order of a depth-first walk along
     the edges, each once a step. *ready*: a node as soon as its inputs are there. *path*: the first
     edge of each node is followed. ``loops``: which cycles act one step later. *any*, *long* (of
-    three nodes or more), *pair* (neurons and one matrix),
-    *nested* (the same as a graph of its own) or *none*.
+    three nodes or more), *pair* (neurons and one matrix), *nested* (the same as a graph of its own)
+    or *none*.
 
     ``pads_pools`` and ``dilates``: whether pools have a padding and kernels a dilation.
     ``map_order``: of the values that Flatten gives. ``single``: arrays have to be float32.
@@ -83,13 +76,17 @@ class Importer:
     order: Order = "depth first"
     loops: Loops = "none"
     choices: tuple[Choice, ...] = ()
-    time_step: Callable[[Program, Mapping[str, str]], float | None] = lambda program, values: None
-    rewire: Callable[[Program, Log], Program] = _as_it_is
+    time_step: Callable[[Program, Mapping[str, str]], float | None] = no_step
+    rewire: Callable[[Program, Log], Program] = unchanged
     pads_pools: bool = False
     dilates: bool = True
     map_order: str = "channels first"
     single: bool = False
     remark: str = ""
+
+    def defaults(self) -> dict[str, str]:
+        """Return every choice with the simulator's own default."""
+        return {c.key: c.values[0] for c in self.choices}
 
 
 SAVED, LOADED = "saved", "loaded"
@@ -97,9 +94,9 @@ AS = Choice("as", (SAVED, LOADED), "whether the simulator wrote the file or load
 
 
 def loaded(writer: Writer) -> Writer:
-    """``writer`` as a reader of files: a step is what its importer builds.
+    """Return ``writer`` as a reader of files: a step is what its importer builds.
 
-    The importer's own choices are left.
+    It has the importer's choices.
     """
     importer = writer.importer
     assert importer is not None
@@ -116,14 +113,12 @@ def loaded(writer: Writer) -> Writer:
 
 
 def setting(importer: Importer, values: Mapping[str, str]) -> Setting:
-    """Of a population that is loaded with these values, the importer's defaults for the rest."""
-    return Setting(
-        None, {c.key: c.values[0] for c in importer.choices} | {AS.key: LOADED} | dict(values)
-    )
+    """Return the setting of a population that is loaded with these values."""
+    return Setting(None, importer.defaults() | {AS.key: LOADED} | dict(values))
 
 
 def parameters(cell: Cell) -> Continuous:
-    """The parameters in the fields of ``cell``, by nirc's names."""
+    """Return the parameters in the fields of ``cell``, by nirc's names."""
     f = cell.fields
     return Continuous(
         f["type"],
@@ -138,17 +133,14 @@ def parameters(cell: Cell) -> Continuous:
 
 
 def total_gain(d: Discrete) -> Float:
-    """(n,) what an input of 1 adds to the membrane in its own step, a synapse's decay left
-    aside.
-    """
+    """Return (n,) what an input of 1 adds to the membrane, before a synapse decays."""
     return d.gain_mem if d.gain_syn is None else d.gain_mem * d.gain_syn
 
 
 def rescaled(d: Discrete, unit: Float) -> Discrete:
-    """The same neurons with the membrane in another unit: all potentials, and the gain, times
-    ``unit`` (n,) > 0.
+    """Return the same neurons with all potentials, and the gain, times ``unit`` (n,) > 0.
 
-    The gain is that of the membrane; a synaptic current has a gain of 1.
+    The gain is that of the membrane. A synaptic current has a gain of 1.
     """
 
     def times(value: Float | None) -> Float | None:
@@ -167,7 +159,7 @@ def rescaled(d: Discrete, unit: Float) -> Discrete:
 
 
 def of_unit_gain(d: Discrete) -> tuple[Discrete, Float | None]:
-    """Neurons with a gain of 1, and the gain (n,) that is left for what arrives (None: 1).
+    """Return neurons with a gain of 1, and the gain (n,) that is left for the input (None: 1).
 
     Thresholds take up the gain where neurons fire. It is left where a membrane is sent, or where it
     is not positive.
@@ -182,9 +174,7 @@ def of_unit_gain(d: Discrete) -> tuple[Discrete, Float | None]:
 
 
 def of_one_threshold(d: Discrete) -> tuple[Discrete, Float | None]:
-    """Neurons of one threshold and a gain of 1, and the gain (n,) that is left for what arrives
-    (None: 1).
-    """
+    """Return neurons of one threshold and a gain of 1, and the gain (n,) that is left (None: 1)."""
     same, gain = of_unit_gain(d)
     threshold = same.threshold
     if threshold is None or (threshold == threshold[0]).all() or not (threshold > 0).all():
@@ -197,10 +187,9 @@ def of_one_threshold(d: Discrete) -> tuple[Discrete, Float | None]:
 
 
 def threshold_for(d: Discrete, at: Comparison) -> Float:
-    """(n,) the threshold at which ``at`` decides as ``d`` in float32: a rounding lower for ``>``,
-    higher for ``>=``.
+    """Return (n,) the threshold at which ``at`` decides as ``d`` does in float32.
 
-    >= at a threshold is > at the number of float32 before it.
+    The threshold of >= is that of > at the number of float32 before it.
     """
     assert d.threshold is not None
     assert d.rule.fires is not None
@@ -210,16 +199,22 @@ def threshold_for(d: Discrete, at: Comparison) -> Float:
     return frozen(np.nextafter(d.threshold.astype(np.float32), toward).astype(np.float64))
 
 
+def firing(d: Discrete, at: Comparison, *, leaks: bool = True) -> Fields:
+    """Return the potentials of a node whose neurons rest at 0 and reset to 0."""
+    zero = np.zeros(d.decay_mem.size)
+    fields = {"v_threshold": threshold_for(d, at), "v_reset": zero}
+    return fields | {"v_leak": zero} if leaks else fields
+
+
 def euler_tau(decay: Float, dt_s: float) -> Float:
-    """(n,) seconds: the time constant whose state keeps ``decay`` by forward Euler."""
+    """Return (n,) the seconds of a time constant that keeps ``decay`` by forward Euler."""
     return frozen(dt_s / np.maximum(1.0 - decay, 1.0 / ENDLESS))
 
 
 def exact_tau(decay: Float, dt: float = 1.0) -> Float:
-    """(n,) in the unit of ``dt``: the time constant of an exact exponential that keeps ``decay`` in
-    float32.
+    """Return (n,) the time constants, in the unit of ``dt``, that keep ``decay`` exactly.
 
-    Among its neighbours the number of float32 is taken whose exponential comes nearest.
+    Each is the number of float32 whose exponential, in float32, comes nearest.
     """
     kept = np.clip(decay, np.exp(-100.0), np.exp(-1.0 / ENDLESS))
     rate = np.where(decay >= 1.0, 1.0 / ENDLESS, -np.log(kept))
@@ -227,8 +222,9 @@ def exact_tau(decay: Float, dt: float = 1.0) -> Float:
 
 
 def nearest_float32(first: Float, wanted: Float, computed: Callable[[Float32], Float32]) -> Float:
-    """(n,) the number of float32 around ``first`` from which ``computed`` in float32 comes nearest
-    to ``wanted``.
+    """Return (n,) the numbers of float32 around ``first`` for which ``computed`` is best.
+
+    That is nearest to ``wanted``, computed in float32.
     """
     best = np.asarray(first, np.float32)
     every = [best]
@@ -243,9 +239,8 @@ def nearest_float32(first: Float, wanted: Float, computed: Callable[[Float32], F
 
 
 def constant_input(d: Discrete) -> Float | None:
-    """(n,) what has to be added to the input at every step for the drift of ``d``, with a gain of
-    1; None for 0.
+    """Return (n,) the constant input that does what the drift of ``d`` does, with a gain of 1.
 
-    None behind a synaptic filter too, where no constant input does the same.
+    Return None for 0, and behind a synaptic filter, where no constant input does the same.
     """
     return d.drift if d.drift.any() and not d.rule.has_synapse else None

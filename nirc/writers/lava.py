@@ -1,6 +1,4 @@
-"""Lava-DL's slayer, CUBA neurons; source: lava-dl 0.6.0 and the converter in its repository,
-measured.
-"""
+"""Lava-DL's slayer, CUBA neurons, measured with lava-dl 0.6.0 and its NIR converter."""
 
 from __future__ import annotations
 
@@ -12,16 +10,16 @@ import numpy as np
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
-from nirc.ir.rules import EMIT, LETTER, Rule, parse
+from nirc.ir.rules import LETTER, MEMBRANE, parse
 from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node, close
 from nirc.writers.importer import (
     Cell,
     Importer,
     constant_input,
+    firing,
     of_one_threshold,
     rescaled,
-    threshold_for,
     total_gain,
 )
 from nirc.writers.writer import (
@@ -30,123 +28,101 @@ from nirc.writers.writer import (
     Evidence,
     Setting,
     Writer,
-    made,
-    membrane_rule,
-    memoryless,
-    replace_reset,
+    discrete,
+    reset_to_zero,
 )
 
 DT_S = 1e-4
-UNITY = 4096  # decays are whole 4096ths
-RULE = parse(
-    "emit, decay i, add x->i, decay v, add i->v, fire > 1, set"
-)  # a block delays its spikes by a step
-WITHOUT = parse("emit, decay v, add x->v, fire > 1, set")
-WEIGHT_UNIT = 64  # weights are whole 64ths
+UNITY = 4096  # decays are multiples of 1 / UNITY
+DELAYED = parse("emit, decay v, add x->v, fire > 1, set")  # a block delays its spikes by a step
+WEIGHT_UNIT = 64  # weights are multiples of 1 / WEIGHT_UNIT
 COARSE, DISTINCT = 8, 4  # so many weights are no multiples of 8 units: nobody writes them by hand
 GRID = 1e-3  # of a unit: float32 parameters
-CHIP_GAIN = 64.0  # of a weight on Loihi 2, whose states are whole numbers
+CHIP_GAIN = 64.0  # of a weight on Loihi 2, whose states are integers
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """NIR's letter, a step later, with decays of whole 4096ths that cut states to 4096ths of a
-    volt, and gains of 1.
+    """Return NIR's letter, a step later, with gains of 1.
+
+    Decays are multiples of 1 / 4096. States are cut to multiples of a volt / 4096.
     """
-    if c.kind == "Threshold":
-        return memoryless(c, n)
-    synapse = c.tau_syn_s is not None
-    rule = RULE if synapse else WITHOUT
-    if setting.values["delay_shift"] == "no":
-        rule = Rule((*rule.operations[1:], EMIT))
-    cut = made(
+    rule = LETTER if setting.values["delay_shift"] == "no" else DELAYED
+    cut = discrete(
         c,
         n,
-        rule if c.fires else membrane_rule(synapse=synapse),
-        decay_mem=1.0 if c.tau_mem_s is None else _kept(c.tau_mem_s),
-        decay_syn=None if c.tau_syn_s is None else _kept(c.tau_syn_s),
+        rule if c.fires else MEMBRANE,
+        decay_mem=1.0 if c.tau_mem_s is None else _decay(c.tau_mem_s),
+        decay_syn=None if c.tau_syn_s is None else _decay(c.tau_syn_s),
     )
     return replace(cut, grain=1.0 / UNITY)
 
 
 def training(c: Continuous, setting: Setting) -> Training:
-    """Decays of whole 4096ths. Every spike resets to zero."""
+    """Return the step of slayer. Every spike resets to zero."""
     return Training(step=DT_S)
 
 
-def _kept(tau_s: Float) -> Float:
+def _decay(tau_s: Float) -> Float:
     return 1.0 - np.rint(UNITY * DT_S / tau_s) / UNITY
 
 
 def evidence(facts: Facts) -> Evidence:
-    """Decays of whole 4096ths and weights of whole 64ths: the grids of the chip that slayer trains
-    for.
-    """
+    """Look for decays and weights on the grids of the chip that slayer trains for."""
     cuba = facts.of("CubaLIF", "CubaLI")
-    weights = [
-        w
-        for n in facts.of("Linear", "Affine", "Conv2d", "Conv1d")
-        if (w := n.numbers("weight")) is not None
-    ]
+    nodes = facts.of("Linear", "Affine", "Conv2d", "Conv1d")
+    weights = [w for n in nodes if (w := n.numbers("weight")) is not None]
     if not cuba or len(cuba) != len(facts.neurons) or not weights or not all(map(_on_grid, cuba)):
         return NO_EVIDENCE
     units = np.concatenate(weights) * WEIGHT_UNIT
-    fine = (
-        np.unique(units[np.rint(units) % COARSE != 0]).size >= DISTINCT
-    )  # whole weights lie on every grid
+    # Integer weights lie on every grid.
+    fine = np.unique(units[np.rint(units) % COARSE != 0]).size >= DISTINCT
     quantised = bool(np.abs(units - np.rint(units)).max() < GRID) and fine
-    reasons = [f"all time constants are {DT_S:g} s * {UNITY} / k for whole k"]
+    reasons = [f"all time constants are {DT_S:g} s * {UNITY} / k for integers k"]
     if quantised:
-        reasons.append(f"all weights are whole {WEIGHT_UNIT}ths")
+        reasons.append(f"all weights are multiples of 1/{WEIGHT_UNIT}")
     return Evidence(quantised, tuple(reasons), open=("delay_shift",), overrules=("snntorch",))
 
 
 def _on_grid(node: Node) -> bool:
-    for tau, gain in (
-        (node.tau_mem, node.numbers("r")),
-        (node.numbers("tau_syn"), node.numbers("w_in")),
-    ):
-        if tau is None or gain is None or tau.size != gain.size:
-            return False
-        k = UNITY * DT_S / tau
-        if np.abs(k - np.rint(k)).max() > GRID * max(1.0, float(k.max())):
-            return False
-        if not close(gain, tau / DT_S, 1e-5):
-            return False
-    return True
+    pairs = ((node.tau_mem, node.numbers("r")), (node.numbers("tau_syn"), node.numbers("w_in")))
+    return all(_is_decay(tau, gain) for tau, gain in pairs)
+
+
+def _is_decay(tau: Float | None, gain: Float | None) -> bool:
+    if tau is None or gain is None or tau.size != gain.size:
+        return False
+    k = UNITY * DT_S / tau
+    if np.abs(k - np.rint(k)).max() > GRID * max(1.0, float(k.max())):
+        return False
+    return close(gain, tau / DT_S, 1e-5)
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float:
-    """Always 1e-4 s."""
+    """Return 1e-4 s."""
     return DT_S
 
 
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """The published converter:
-
-    CUBA neurons by the letter of NIR, without the delay of slayer's own blocks.
-    """
-    zero = replace_reset(c, np.zeros(n))
-    if c.kind == "Threshold":
-        return memoryless(c, n)
+    """Return the neurons of the published converter: the letter of NIR, without slayer's delay."""
+    zero = reset_to_zero(c, n)
+    rule = LETTER if c.fires else MEMBRANE
     if c.tau_mem_s is None or c.tau_syn_s is None:
-        return made(zero, n, LETTER if c.fires else membrane_rule(synapse=False))
-    rule = LETTER if c.fires else membrane_rule(synapse=False)
-    gain = np.ones(n) if c.w_in is None else c.w_in * DT_S / c.tau_syn_s
-    d = made(
+        return discrete(zero, n, rule)
+    d = discrete(
         zero,
         n,
-        rule.with_synapse(),
-        decay_mem=_kept(c.tau_mem_s),
-        decay_syn=_kept(c.tau_syn_s),
-        gain_syn=gain,
+        rule,
+        decay_mem=_decay(c.tau_mem_s),
+        decay_syn=_decay(c.tau_syn_s),
+        gain_syn=np.ones(n) if c.w_in is None else c.w_in * DT_S / c.tau_syn_s,
     )
     return replace(d, grain=1.0 / UNITY)
 
 
 def write(d: Discrete) -> Cell | str:
-    """CUBA neurons as CubaLIF, with one threshold and one pair of decays a population.
+    """Return CUBA neurons as CubaLIF, with one threshold and one pair of decays a population.
 
-    Slayer cuts states to whole numbers, as the chip does. Potentials of the chip keep their unit.
+    Slayer cuts states to integers, as the chip does. Potentials of the chip keep their unit.
     """
     if not d.fires:
         return "its converter builds no neuron that sends its membrane"
@@ -164,14 +140,13 @@ def write(d: Discrete) -> Cell | str:
     for value in (d.decay_mem, decay_syn, d.threshold):
         if value is not None and (value != value[0]).any():
             return "its converter builds neurons of one decay and one threshold a population"
-    tau, tau_syn = (DT_S / np.maximum(1.0 - kept, 1e-12) for kept in (d.decay_mem, decay_syn))
+    tau, tau_syn = (DT_S / np.maximum(1.0 - decay, 1e-12) for decay in (d.decay_mem, decay_syn))
     fields = {"tau_mem": tau, "r": tau / DT_S, "tau_syn": tau_syn, "w_in": tau_syn / DT_S}
-    fields |= {"v_leak": zero, "v_threshold": threshold_for(d, ">"), "v_reset": zero}
-    return Cell({"type": "CubaLIF", **fields}, gain, constant_input(d))
+    return Cell({"type": "CubaLIF", **fields, **firing(d, ">")}, gain, constant_input(d))
 
 
 def _cuts(*decays: Float) -> bool:
-    """Return whether a decay leaves a part of a state, which is cut then."""
+    """Return True if a decay leaves a part of a state, which is cut then."""
     return any(((decay > 0) & (decay < 1)).any() for decay in decays)
 
 
@@ -190,19 +165,13 @@ IMPORTER = Importer(
     "have (network.net)",
 )
 
-
+DELAY_SHIFT = "whether a block delays its spikes by a step (delay_shift)"
 WRITER = Writer(
     "lava",
     "Lava-DL 0.6.0 (slayer)",
     evidence,
     step,
-    choices=(
-        Choice(
-            "delay_shift",
-            ("yes", "no"),
-            "whether a block delays its spikes by a step (delay_shift)",
-        ),
-    ),
+    choices=(Choice("delay_shift", ("yes", "no"), DELAY_SHIFT),),
     time_step=time_step,
     importer=IMPORTER,
     training=training,

@@ -1,13 +1,13 @@
-"""The letter of NIR, for files by hand, by other tools and by writers that cannot be told."""
+"""The letter of NIR, for files by hand, by other tools and by writers that nobody names."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from nirc.analysis.step_gain import euler, exponential
-from nirc.ir.arrays import Float, frozen
+from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete
-from nirc.ir.rules import LETTER, Reset
+from nirc.ir.rules import LETTER, MEMBRANE, Reset
 from nirc.ir.training import Training
 from nirc.writers.facts import Facts
 from nirc.writers.writer import (
@@ -16,10 +16,8 @@ from nirc.writers.writer import (
     Evidence,
     Setting,
     Writer,
-    made,
-    membrane_rule,
-    memoryless,
-    replace_reset,
+    discrete,
+    reset_to_zero,
 )
 
 HAIR = 1e-5  # relative: float32 may put a time constant below the time step
@@ -31,13 +29,11 @@ RESETS: tuple[tuple[Reset, str, str], ...] = (
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """Forward Euler as exporters mean it, or the exact exponential; v > v_threshold, then the
-    reset.
+    """Return forward Euler as exporters mean it, or the exact exponential.
 
-    An integrator's gain counts once per step or per second, as ``infer-dt`` has decided.
+    v > v_threshold comes next, then the reset. An integrator's gain counts once a step or a second,
+    as ``infer-dt`` has decided.
     """
-    if c.kind == "Threshold":
-        return memoryless(c, n)
     dt_s = setting.dt_s
     exact = setting.values["discretise"] == "exponential"
     one = np.ones(n)
@@ -49,34 +45,25 @@ def step(c: Continuous, n: int, setting: Setting) -> Discrete:
     decay_syn: Float | None = None
     gain_syn = one
     if c.tau_syn_s is not None:
-        decay_syn, gain_syn = _of_step(
-            c.tau_syn_s, one if c.w_in is None else c.w_in, dt_s, exact=exact
-        )
-    if c.fires:
-        rule = LETTER.with_reset("subtract") if setting.values["reset"] == "subtract" else LETTER
-    else:
-        rule = membrane_rule(synapse=False)
-    if setting.values["reset"] == "zero" and c.fires:
-        c = replace_reset(c, frozen(np.zeros(n)))
-    return made(
-        c,
-        n,
-        rule if decay_syn is None else rule.with_synapse(),
-        decay_mem=decay,
-        gain_mem=gain,
-        decay_syn=decay_syn,
-        gain_syn=gain_syn,
+        w_in = one if c.w_in is None else c.w_in
+        decay_syn, gain_syn = _of_step(c.tau_syn_s, w_in, dt_s, exact=exact)
+    rule = LETTER if c.fires else MEMBRANE
+    if c.fires and setting.values["reset"] == "subtract":
+        rule = LETTER.with_reset("subtract")
+    if c.fires and setting.values["reset"] == "zero":
+        c = reset_to_zero(c, n)
+    return discrete(
+        c, n, rule, decay_mem=decay, gain_mem=gain, decay_syn=decay_syn, gain_syn=gain_syn
     )
 
 
 def training(c: Continuous, setting: Setting) -> Training:
-    """Both resets, and both ways to decay."""
+    """Return both resets, and the chosen decay."""
     resets: dict[Reset, str] = {
         reset: f"{words}; --reset {name} says that it was" for reset, name, words in RESETS
     }
-    return Training(
-        step=setting.dt_s, exact=setting.values["discretise"] == "exponential", resets=resets
-    )
+    exact = setting.values["discretise"] == "exponential"
+    return Training(step=setting.dt_s, exact=exact, resets=resets)
 
 
 def _of_step(tau_s: Float, gain: Float, dt_s: float | None, *, exact: bool) -> tuple[Float, Float]:
@@ -87,7 +74,7 @@ def _of_step(tau_s: Float, gain: Float, dt_s: float | None, *, exact: bool) -> t
 
 
 def evidence(facts: Facts) -> Evidence:
-    """None: the letter is what is left."""
+    """Return none: the letter is what is left."""
     return NO_EVIDENCE
 
 

@@ -1,20 +1,17 @@
-"""Rockpool.
-
-LIFTorch, LIFNeuronTorch, ExpSynTorch; source: rockpool 3.1.0 (behaviour of the package), measured.
-"""
+"""Rockpool's LIFTorch, LIFNeuronTorch and ExpSynTorch, measured with rockpool 3.1.0."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from nirc.analysis.time_step import AGREE, is_round, rockpool, rounded
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.populations import Continuous, Discrete, Population
+from nirc.ir.populations import Continuous, Discrete, populations_of
 from nirc.ir.program import Program
-from nirc.ir.rules import Fire, Rule, parse
+from nirc.ir.rules import MEMBRANE, Fire, Rule, parse
 from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node
 from nirc.writers.importer import (
@@ -33,9 +30,8 @@ from nirc.writers.writer import (
     Setting,
     Writer,
     counts,
+    discrete,
     is_count,
-    made,
-    memoryless,
 )
 
 WITH_SYNAPSE = parse("add x->i, decay i, decay v, add i->v, fire >= many, subtract, emit")
@@ -43,49 +39,41 @@ WITHOUT = parse("decay v, add x->v, fire >= many, subtract, emit")
 READ_SYNAPSE = Rule(WITH_SYNAPSE.operations[:4])
 USUAL_DT_S = 1e-3
 TIES = 2.0**-20  # relative: above the rounding errors of float32
-WHOLE = 2.0**30  # the longest time constant of an LI that is loaded, which has to be a whole number
+LONGEST = 2.0**30  # steps: the longest time constant of a loaded LI, which is an integer
 CERTAIN = 1e-4  # relative: what float32 parameters leave of a step
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """Exponential decays, gains of 1.
+    """Return exponential decays and gains of 1.
 
     The synaptic current decays after the input is added, and so does a readout.
     """
-    if c.kind == "Threshold":
-        return memoryless(c, n)
     dt_s = setting.dt_s or USUAL_DT_S
     decay: Float | float = 1.0 if c.tau_mem_s is None else np.exp(-dt_s / c.tau_mem_s)
     decay_syn = None if c.tau_syn_s is None else np.exp(-dt_s / c.tau_syn_s)
+    if not c.fires and decay_syn is None:
+        return discrete(c, n, MEMBRANE, decay_mem=decay, gain_mem=decay)
     if not c.fires:
-        rule = Rule(WITHOUT.operations[:2]) if decay_syn is None else READ_SYNAPSE
-        gain = decay if decay_syn is None else 1.0
-        return made(c, n, rule, decay_mem=decay, gain_mem=gain, decay_syn=decay_syn)
+        return discrete(c, n, READ_SYNAPSE, decay_mem=decay, decay_syn=decay_syn)
     most = setting.values["spikes"]
     rule = WITHOUT if decay_syn is None else WITH_SYNAPSE
     rule = rule.with_fire(Fire(">=", None if most == "many" else int(most)))
-    return made(c, n, rule, decay_mem=decay, decay_syn=decay_syn)
+    return discrete(c, n, rule, decay_mem=decay, decay_syn=decay_syn)
 
 
 def training(c: Continuous, setting: Setting) -> Training:
-    """Exponential decays. Every spike subtracts."""
+    """Return exponential decays. Every spike subtracts."""
     return Training(step=setting.dt_s or USUAL_DT_S, exact=True)
 
 
 def evidence(facts: Facts) -> Evidence:
-    """r = tau / dt * exp(-dt / tau) with a round dt, w_in = 1, and names like ``1_LIFTorch``."""
+    """Look for r = tau / dt * exp(-dt / tau) with a round dt, and names like ``1_LIFTorch``."""
     steps = [s for n in facts.timed if (s := _dt_s(n)) is not None]
-    agreed = (
-        bool(steps)
-        and len(steps) == len(facts.timed)
-        and all(abs(s / steps[0] - 1) < AGREE for s in steps)
-    )
-    agreed = (
-        agreed
-        and is_round(steps[0])
-        and all(n.all_equal("w_in", 1.0) for n in facts.of("CubaLIF", "CubaLI"))
-    )
-    if not agreed:
+    if not steps or len(steps) < len(facts.timed) or not is_round(steps[0]):
+        return NO_EVIDENCE
+    if any(abs(s / steps[0] - 1) >= AGREE for s in steps):
+        return NO_EVIDENCE
+    if not all(n.all_equal("w_in", 1.0) for n in facts.of("CubaLIF", "CubaLI")):
         return NO_EVIDENCE
     reasons = [
         f"r = tau / dt * exp(-dt / tau) with dt = {steps[0]:g} s in all {len(steps)} timed nodes"
@@ -93,35 +81,26 @@ def evidence(facts: Facts) -> Evidence:
     torch = [n for n in facts.names if n.endswith(("Torch", "Jax"))]
     if torch:
         reasons.append(f"nodes are called after Rockpool's modules, such as `{torch[0]}`")
-    conclusive = not _is_plain(facts) or (bool(torch) and facts.named(r"\d+_[A-Za-z]\w*"))
-    return Evidence(
-        conclusive, tuple(reasons), open=("spikes",) if facts.of("LIF", "CubaLIF", "IF") else ()
-    )
-
-
-def _is_plain(facts: Facts) -> bool:
-    """Return whether r = tau / dt with a round dt explains every timed node as well, as in files of
-    other tools.
-    """
-    return all(_plain_step_is_round(n) for n in facts.timed)
+    # r = tau / dt with a round dt may explain every node as well, as in files of other tools.
+    plain = all(map(_plain_step_is_round, facts.timed))
+    conclusive = not plain or (bool(torch) and facts.named(r"\d+_[A-Za-z]\w*"))
+    open_ = ("spikes",) if facts.of("LIF", "CubaLIF", "IF") else ()
+    return Evidence(conclusive, tuple(reasons), open=open_)
 
 
 def _plain_step_is_round(node: Node) -> bool:
     tau, r = node.tau_mem, node.numbers("r")
-    return (
-        tau is not None and r is not None and is_round(float(np.median(tau)) / float(np.median(r)))
-    )
+    if tau is None or r is None:
+        return False
+    return is_round(float(np.median(tau)) / float(np.median(r)))
 
 
 def _dt_s(node: Node) -> float | None:
-    """The step of every neuron of a node, if they agree."""
+    """Return the step of every neuron of a node, if they agree."""
     tau, r = node.tau_mem, node.numbers("r")
-    if (
-        tau is None
-        or r is None
-        or tau.size != r.size
-        or not (np.isfinite(tau) & np.isfinite(r) & (r > 0)).all()
-    ):
+    if tau is None or r is None or tau.size != r.size:
+        return None
+    if not (np.isfinite(tau) & np.isfinite(r) & (r > 0)).all():
         return None
     steps = _steps(tau, r)
     middle = float(np.median(steps))
@@ -129,55 +108,47 @@ def _dt_s(node: Node) -> float | None:
 
 
 def _steps(tau_s: Float, r: Float) -> list[float]:
-    """The step that each pair of a time constant and a gain implies."""
-    return [
-        rockpool(float(t), float(g)) for t, g in {*zip(tau_s.tolist(), r.tolist(), strict=True)}
-    ]
+    """Return the steps that the different pairs of a time constant and a gain imply."""
+    pairs = {*zip(tau_s.tolist(), r.tolist(), strict=True)}
+    return [rockpool(float(t), float(g)) for t, g in pairs]
 
 
 def _short(dt_s: float) -> float:
-    """The step of three digits that is meant: float32 parameters tell it to four."""
+    """Return the step of three digits that is meant: float32 parameters tell it to four."""
     short = float(f"{dt_s:.2e}")
     return short if abs(short / dt_s - 1) < CERTAIN else rounded(dt_s)
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float:
-    """Return the step that most neurons' parameters imply.
-
-    Without one it is 1e-3 s, Rockpool's default.
-    """
+    """Return the step that most neurons' parameters imply, Rockpool's default without any."""
     steps: list[float] = []
-    for population in program.nodes(Population).values():
-        d = population.dynamics
-        if (
-            isinstance(d, Continuous)
-            and d.tau_mem_s is not None
-            and d.r is not None
-            and (d.r > 0).all()
-        ):
-            steps += _steps(d.tau_mem_s, d.r)
+    for c in _timed(program):
+        if c.tau_mem_s is not None and c.r is not None and (c.r > 0).all():
+            steps += _steps(c.tau_mem_s, c.r)
     return _short(float(np.median(steps))) if steps else USUAL_DT_S
 
 
-def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """``from_nir``: LIFTorch and ExpSynTorch with one dt each, from tau / (1 + r). v_leak is a
-    constant input to v.
+def _timed(program: Program) -> Iterator[Continuous]:
+    for population in populations_of(program, Continuous).values():
+        if population.dynamics.tau_mem_s is not None:
+            yield population.dynamics
 
-    The time constants of an ExpSynTorch lose their fractions.
+
+def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
+    """Return the neurons of ``from_nir``: LIFTorch and ExpSynTorch with a dt of tau / (1 + r) each.
+
+    v_leak is a constant input to v. The time constants of an ExpSynTorch lose their fractions.
     """
-    if c.kind == "Threshold":
-        return memoryless(c, n)
+    rule = WITHOUT if c.fires else MEMBRANE
     if c.tau_mem_s is None:
-        return made(c, n, WITHOUT if c.fires else Rule(WITHOUT.operations[:2]))
+        return discrete(c, n, rule)
     dt_s = _loaded_dt_s(c)
+    plain = replace(c, v_leak=None)
     if c.tau_syn_s is None:
         decay = np.exp(-dt_s / np.maximum(np.trunc(c.tau_mem_s), 1e-300))
-        rule = WITHOUT if c.fires else Rule(WITHOUT.operations[:2])
-        return made(
-            replace(c, v_leak=None), n, rule, decay_mem=decay, gain_mem=1.0 if c.fires else decay
-        )
-    d = made(
-        replace(c, v_leak=None),
+        return discrete(plain, n, rule, decay_mem=decay, gain_mem=1.0 if c.fires else decay)
+    d = discrete(
+        plain,
         n,
         WITH_SYNAPSE if c.fires else READ_SYNAPSE,
         decay_mem=np.exp(-dt_s / c.tau_mem_s),
@@ -192,18 +163,15 @@ def _loaded_dt_s(c: Continuous) -> float:
 
 
 def loaded_time_step(program: Program, values: Mapping[str, str]) -> float:
-    """From the first population with a time constant."""
-    for population in program.nodes(Population).values():
-        d = population.dynamics
-        if isinstance(d, Continuous) and d.tau_mem_s is not None:
-            return rounded(_loaded_dt_s(d))
-    return USUAL_DT_S
+    """Return the step of the first population with a time constant."""
+    first = next(_timed(program), None)
+    return USUAL_DT_S if first is None else rounded(_loaded_dt_s(first))
 
 
 def write(d: Discrete) -> Cell | str:
-    """LIFTorch as CubaLIF, ExpSynTorch as LI.
+    """Return LIFTorch as CubaLIF, ExpSynTorch as LI.
 
-    Without a synapse: one that keeps next to nothing, in its own unit.
+    A neuron without a synapse gets one that keeps next to nothing, in its own unit.
     """
     d, gain = of_unit_gain(d)
     zero = np.zeros(d.decay_mem.size)
@@ -211,22 +179,13 @@ def write(d: Discrete) -> Cell | str:
         return _written_li(d, gain)
     kept = np.maximum(zero if d.decay_syn is None else d.decay_syn, 1 / ENDLESS)
     d = rescaled(d, kept)  # what arrives is multiplied by what the synapse keeps
-    ties = np.where(
-        kept <= 1 / ENDLESS, TIES, 0.0
-    )  # in such a unit sums are rounded, and fall short of ties
+    # In the unit of such a synapse sums are rounded, and fall short of ties.
+    ties = np.where(kept <= 1 / ENDLESS, TIES, 0.0)
     tau = exact_tau(d.decay_mem, USUAL_DT_S)
-    fields = {
-        "tau_mem": tau,
-        "r": tau / USUAL_DT_S - 1,
-        "tau_syn": exact_tau(kept, USUAL_DT_S),
-        "w_in": zero + 1,
-    }
-    fields |= {
-        "v_leak": d.drift,
-        "v_threshold": threshold_for(d, ">=") * (1 - ties),
-        "v_reset": zero,
-    }
-    return Cell({"type": "CubaLIF", **fields}, gain)
+    fields = {"type": "CubaLIF", "tau_mem": tau, "r": tau / USUAL_DT_S - 1, "v_leak": d.drift}
+    fields |= {"tau_syn": exact_tau(kept, USUAL_DT_S), "w_in": zero + 1}
+    fields |= {"v_threshold": threshold_for(d, ">=") * (1 - ties), "v_reset": zero}
+    return Cell(fields, gain)
 
 
 def _written_li(d: Discrete, gain: Float | None) -> Cell | str:
@@ -235,11 +194,11 @@ def _written_li(d: Discrete, gain: Float | None) -> Cell | str:
     if d.decay_mem.size == 1 or not (d.decay_mem > 0).all():
         return "its importer builds no readout of a single neuron, and none without memory"
     rate = np.maximum(-np.log(d.decay_mem), 1 / ENDLESS)
-    dt = WHOLE * float(rate.min())
+    dt = LONGEST * float(rate.min())
     tau = np.rint(dt / rate)
-    fields = {"tau": tau, "r": tau / dt - 1, "v_leak": np.zeros(tau.size)}
+    fields = {"type": "LI", "tau": tau, "r": tau / dt - 1, "v_leak": np.zeros(tau.size)}
     left = (1.0 if gain is None else gain) / d.decay_mem
-    return Cell({"type": "LI", **fields}, left, d.drift / d.decay_mem if d.drift.any() else None)
+    return Cell(fields, left, d.drift / d.decay_mem if d.drift.any() else None)
 
 
 IMPORTER = Importer(

@@ -1,7 +1,4 @@
-"""Sinabs.
-
-IAF, LIF, ExpLeak and their squeezed forms; source: sinabs 3.1.3 (``layers``, ``nir``), measured.
-"""
+"""Sinabs' IAF, LIF, ExpLeak and their squeezed forms, measured with sinabs 3.1.3."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import numpy as np
 
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
-from nirc.ir.rules import Fire, Reset, parse
+from nirc.ir.rules import MEMBRANE, Fire, Reset, parse
 from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node
 from nirc.writers.importer import (
@@ -32,42 +29,41 @@ from nirc.writers.writer import (
     Setting,
     Writer,
     counts,
+    discrete,
     is_count,
-    made,
-    membrane_rule,
-    memoryless,
 )
 
 RULE = parse("decay v, add x->v, fire >= many, subtract, emit")
-BOUNDED = parse("decay v, add x->v, fire >= many, subtract, bound, emit")
-READOUT = parse("decay v, add x->v")
 BOUNDED_READOUT = parse("decay v, add x->v, emit, bound")
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """tau is in steps: beta = exp(-1 / tau), the gain is 1 - beta with norm_input.
+    """Return a decay of exp(-1 / tau): tau is in steps.
 
-    IF neurons have a gain of 1.
+    The gain is 1 - beta with norm_input. IF neurons have a gain of 1.
     """
-    if c.kind == "Threshold":
-        return memoryless(c, n)
     values = setting.values
-    decay: Float | float = 1.0 if c.tau_mem_s is None else np.exp(-1.0 / c.tau_mem_s)
+    decay = _decay(c)
     floor = None if values["floor"] == "none" else frozen(np.full(n, float(values["floor"])))
     if not c.fires:  # ExpLeak has norm_input=False by default, and sends v before it is bounded
-        return made(
-            c, n, READOUT if floor is None else BOUNDED_READOUT, decay_mem=decay, v_least=floor
-        )
+        rule = MEMBRANE if floor is None else BOUNDED_READOUT
+        return discrete(c, n, rule, decay_mem=decay, v_least=floor)
     normed = c.tau_mem_s is not None and values["norm_input"] == "yes"
     rule = RULE.with_fire(Fire(">=", _most(values["spikes"])))
-    rule = rule.with_reset("set") if values["reset"] == "zero" else rule
+    if values["reset"] == "zero":
+        rule = rule.with_reset("set")
     if floor is not None:
         rule = rule.with_bound()
-    return made(c, n, rule, decay_mem=decay, gain_mem=1 - decay if normed else 1.0, v_least=floor)
+    gain = 1 - decay if normed else 1.0
+    return discrete(c, n, rule, decay_mem=decay, gain_mem=gain, v_least=floor)
+
+
+def _decay(c: Continuous) -> Float | float:
+    return 1.0 if c.tau_mem_s is None else np.exp(-1.0 / c.tau_mem_s)
 
 
 def training(c: Continuous, setting: Setting) -> Training:
-    """Time constants in steps, and the two resets."""
+    """Return time constants in steps, and the two resets."""
     resets: dict[Reset, str] = {
         "set": "reset_fn=MembraneReset()",
         "subtract": "reset_fn=MembraneSubtract()",
@@ -82,26 +78,8 @@ def _most(spikes: str) -> int | None:
 
 
 def evidence(facts: Facts) -> Evidence:
-    """r = 1, time constants of a step and more, no Linear (a bias of 0 is written), Inputs without
-    a batch axis.
-    """
-    known = ("LIF", "IF", "LI")
-    if (
-        not facts.neurons
-        or any(n.type not in known for n in facts.neurons)
-        or facts.of("Linear", "Scale", "Delay")
-    ):
-        return NO_EVIDENCE
-    if not all(n.all_equal("r", 1.0) for n in facts.neurons) or not facts.resting_at_zero():
-        return NO_EVIDENCE
-    if not all(map(_in_steps, facts.timed)) or facts.of("NIRGraph"):
-        return NO_EVIDENCE
-    if any(len(s) > 1 and s[0] == 1 and len(s) != 3 for s in facts.port_shapes("Input")):
-        return NO_EVIDENCE
-    parameters = product(facts.neurons, ("r", "v_threshold"))
-    if not all(
-        neuron.stored(name) is None or _is_float32(neuron, name) for neuron, name in parameters
-    ):
+    """Look for r = 1, time constants of a step and more, biases of 0 and no batch axis."""
+    if not _may_be_written(facts):
         return NO_EVIDENCE
     reasons = ["r = 1 in every neuron, in float32"]
     if facts.timed:
@@ -122,12 +100,24 @@ def evidence(facts: Facts) -> Evidence:
     typical = bool(facts.timed) or bool(kernels) or bool(facts.of("SumPool2d"))
     conclusive = numbered and typical and bool(facts.of("Affine", "Conv1d", "Conv2d"))
     conclusive = conclusive and (bool(facts.timed) or not facts.of("AvgPool2d"))
-    fires = bool(facts.of("LIF", "IF"))
-    open_ = (
-        *(("spikes", "reset", "floor") if fires else ()),
-        *(("norm_input",) if facts.of("LIF") else ()),
+    open_ = ("spikes", "reset", "floor") if facts.of("LIF", "IF") else ()
+    return Evidence(
+        conclusive, tuple(reasons), open=(*open_, "norm_input") if facts.of("LIF") else open_
     )
-    return Evidence(conclusive, tuple(reasons), {}, open_)
+
+
+def _may_be_written(facts: Facts) -> bool:
+    """Return True if nothing in the file rules Sinabs out."""
+    neurons = facts.neurons
+    if not neurons or any(n.type not in ("LIF", "IF", "LI") for n in neurons):
+        return False
+    if facts.of("Linear", "Scale", "Delay", "NIRGraph"):  # a bias of 0 is written: no Linear
+        return False
+    if not all(n.all_equal("r", 1.0) for n in neurons) or not facts.resting_at_zero():
+        return False
+    if any(len(s) > 1 and s[0] == 1 and len(s) != 3 for s in facts.port_shapes("Input")):
+        return False
+    return all(map(_in_steps, facts.timed)) and all(map(_is_single, neurons))
 
 
 def _in_steps(node: Node) -> bool:
@@ -135,9 +125,10 @@ def _in_steps(node: Node) -> bool:
     return tau is not None and bool((tau >= 1.0).all())
 
 
-def _is_float32(node: Node, field: str) -> bool:
-    stored = node.stored(field)
-    return stored is not None and stored.dtype == np.float32
+def _is_single(node: Node) -> bool:
+    """Return True if the gain and the threshold are stored in float32, where they are there."""
+    stored = (node.stored("r"), node.stored("v_threshold"))
+    return all(value is None or value.dtype == np.float32 for value in stored)
 
 
 def _is_volts(text: str) -> bool:
@@ -148,30 +139,27 @@ def _is_volts(text: str) -> bool:
 
 
 def _floors(clues: Clues) -> list[float]:
-    """Lower bounds that people choose: shares and multiples of a threshold, and of 1."""
+    """Return lower bounds that people choose: shares and multiples of a threshold, and of 1."""
     scales = dict.fromkeys((*clues.thresholds, 1.0))
-    return [-share * scale for share, scale in product((1.0, 0.5, 2.0, 0.1, 5.0, 10.0), scales)] + [
-        0.0
-    ]
+    shares = (1.0, 0.5, 2.0, 0.1, 5.0, 10.0)
+    return [*(-share * scale for share, scale in product(shares, scales)), 0.0]
 
 
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """``from_nir``: several spikes a step and subtraction.
+    """Return the neurons of ``from_nir``: several spikes a step and subtraction.
 
     An IF has the bound -v_threshold, a LIF none and no norm.
     """
-    if c.kind == "Threshold":
-        return memoryless(c, n)
-    decay: Float | float = 1.0 if c.tau_mem_s is None else np.exp(-1.0 / c.tau_mem_s)
+    decay = _decay(c)
     if c.v_threshold is None:
-        return made(c, n, membrane_rule(synapse=False), decay_mem=decay)
+        return discrete(c, n, MEMBRANE, decay_mem=decay)
     if c.tau_mem_s is None:
-        return made(c, n, BOUNDED, v_least=frozen(-c.v_threshold))
-    return made(c, n, RULE, decay_mem=decay)
+        return discrete(c, n, RULE.with_bound(), v_least=frozen(-c.v_threshold))
+    return discrete(c, n, RULE, decay_mem=decay)
 
 
 def write(d: Discrete) -> Cell | str:
-    """IAF as IF where the bound is -v_threshold, LIF as LIF, ExpLeak as LI.
+    """Return IAF as IF where the bound is -v_threshold, LIF as LIF, ExpLeak as LI.
 
     The importer takes v_leak as a vector.
     """
@@ -179,22 +167,15 @@ def write(d: Discrete) -> Cell | str:
         return "its importer builds no synaptic filter (tau_syn is None)"
     d, gain = of_unit_gain(d)
     zero = np.zeros(d.decay_mem.size)
-    tau = exact_tau(d.decay_mem)
+    constant = constant_input(d)
+    leaky = {"tau": exact_tau(d.decay_mem), "r": zero + 1, "v_leak": zero}
     if d.threshold is None:
-        return Cell(
-            {"type": "LI", "tau": tau, "r": zero + 1, "v_leak": zero},
-            gain,
-            constant_input(d),
-            flat=True,
-        )
-    threshold = threshold_for(d, ">=")
-    fields = {"r": zero + 1, "v_threshold": threshold, "v_reset": zero}
+        return Cell({"type": "LI", **leaky}, gain, constant, flat=True)
+    fires = {"v_threshold": threshold_for(d, ">="), "v_reset": zero}
     bounded = d.v_least is not None and np.allclose(d.v_least, -d.threshold, rtol=1e-6, atol=0)
     if bounded and (d.decay_mem == 1).all():
-        return Cell({"type": "IF", **fields}, gain, constant_input(d))
-    return Cell(
-        {"type": "LIF", "tau": tau, "v_leak": zero, **fields}, gain, constant_input(d), flat=True
-    )
+        return Cell({"type": "IF", "r": zero + 1, **fires}, gain, constant)
+    return Cell({"type": "LIF", **leaky, **fires}, gain, constant, flat=True)
 
 
 IMPORTER = Importer(

@@ -1,13 +1,9 @@
-"""snnTorch.
-
-Leaky, Synaptic, RLeaky and RSynaptic; source: snntorch 1.0.0 (``_neurons``, ``export_nir``),
-measured.
-"""
+"""snnTorch's Leaky, Synaptic, RLeaky and RSynaptic, measured with snntorch 1.0.0."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 
@@ -15,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.writer import ExportMended
 from nirc.frontend.raw import RawGraph
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
-from nirc.ir.rules import LETTER, Rule, parse
+from nirc.ir.rules import LETTER, MEMBRANE, Rule, parse
 from nirc.ir.training import Training
 from nirc.writers.facts import TIMED, Facts, Node, changed, close
 from nirc.writers.importer import (
@@ -27,8 +24,8 @@ from nirc.writers.importer import (
     Importer,
     constant_input,
     euler_tau,
+    firing,
     of_one_threshold,
-    threshold_for,
 )
 from nirc.writers.writer import (
     NO_EVIDENCE,
@@ -36,10 +33,8 @@ from nirc.writers.writer import (
     Evidence,
     Setting,
     Writer,
-    made,
-    membrane_rule,
-    memoryless,
-    replace_reset,
+    discrete,
+    reset_to_zero,
 )
 
 CERTAIN = 1e-3  # a chance below which numbers alone tell the exporter
@@ -55,68 +50,56 @@ IF_DECAY = 0.9  # of an IF that is loaded: a Leaky of this beta
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """A gain of 1, beta = 1 - DT_S / tau, alpha = 1 - DT_S / tau_syn. The reset is a step late
-    unless told otherwise.
+    """Return a gain of 1, beta = 1 - DT_S / tau, alpha = 1 - DT_S / tau_syn.
 
-    ``zero``: Leaky without recurrence resets at once, Synaptic and recurrent cells in the next
-    step.
+    The reset is a step late unless chosen otherwise. With ``zero`` a Leaky without recurrence
+    resets at once, Synaptic and recurrent cells reset in the next step.
     """
-    if c.kind == "Threshold":
-        return memoryless(c, n)
-    synapse = c.tau_syn_s is not None
-    rule = membrane_rule(synapse=synapse)
-    if c.fires:
-        rule = _rule(setting, synapse=synapse, cell=synapse or setting.recurrent)
-    return made(
+    cell = c.tau_syn_s is not None or setting.recurrent
+    return discrete(
         c,
         n,
-        rule,
-        decay_mem=1.0 if c.tau_mem_s is None else _kept(c.tau_mem_s),
-        decay_syn=None if c.tau_syn_s is None else _kept(c.tau_syn_s),
+        _rule(setting, cell=cell) if c.fires else MEMBRANE,
+        decay_mem=1.0 if c.tau_mem_s is None else _decay(c.tau_mem_s),
+        decay_syn=None if c.tau_syn_s is None else _decay(c.tau_syn_s),
     )
 
 
-def _rule(setting: Setting, *, synapse: bool, cell: bool) -> Rule:
-    """The rule of the chosen reset; ``cell``: a neuron that resets to zero late where it is
-    delayed.
-    """
-    reset, delayed = setting.values["reset"], setting.values["reset_delay"] == "yes"
+def _rule(setting: Setting, *, cell: bool) -> Rule:
+    """Return the rule of the chosen reset. A ``cell`` resets to zero late where it is delayed."""
+    reset = setting.values["reset"]
+    delayed = setting.values["reset_delay"] == "yes"
     if reset == "subtract":
-        rule = LATE_SUBTRACT if delayed else RESTORED
-    elif reset == "zero":
-        rule = LATE_SET if delayed and cell else LETTER
-    else:
-        rule = LETTER.without_reset()
-    return rule.with_synapse() if synapse else rule
+        return LATE_SUBTRACT if delayed else RESTORED
+    if reset == "zero":
+        return LATE_SET if delayed and cell else LETTER
+    return LETTER.without_reset()
 
 
-def _kept(tau_s: Float) -> Float:
-    """beta as the simulator uses it: learnt ones are clipped to 0 and 1 at every step, and written
-    unclipped.
+def _decay(tau_s: Float) -> Float:
+    """Return beta as the simulator uses it.
+
+    Learnt ones are clipped to 0 and 1 at every step, and written unclipped.
     """
     kept: Float = np.clip(1.0 - DT_S / tau_s, 0.0, 1.0)
     return kept
 
 
 def training(c: Continuous, setting: Setting) -> Training:
-    """beta and alpha by DT_S.
+    """Return beta and alpha by DT_S.
 
     A reset to zero acts at once if asked, but RSynaptic does not run with it.
     """
-    at_once = not (setting.recurrent and c.tau_syn_s is not None)
-    return Training(
-        step=DT_S, resets={"set": 'reset_mechanism="zero" and reset_delay=False'} if at_once else {}
-    )
+    if setting.recurrent and c.tau_syn_s is not None:
+        return Training(step=DT_S)
+    return Training(step=DT_S, resets={"set": 'reset_mechanism="zero" and reset_delay=False'})
 
 
 def evidence(facts: Facts) -> Evidence:
-    """r = tau / 1e-4 in every node with the roundings of float32, and the names that nirtorch
-    gives.
-    """
+    """Look for r = tau / 1e-4 with the roundings of float32, and the names that nirtorch gives."""
     nodes = facts.timed
-    if not nodes or any(
-        n.type not in ("LIF", "CubaLIF", "IF", "LI", "CubaLI") for n in facts.neurons
-    ):
+    known = (*TIMED, "IF")
+    if not nodes or any(n.type not in known for n in facts.neurons):
         return NO_EVIDENCE
     if not all(map(_as_exported, nodes)) or not facts.resting_at_zero():
         return NO_EVIDENCE
@@ -133,16 +116,12 @@ def evidence(facts: Facts) -> Evidence:
     if celled:
         reasons.append("a recurrent cell is called `X.lif` and `X.w_rec`")
     conclusive = fits and (numbered or celled or chance < CERTAIN)
-    return Evidence(conclusive, tuple(reasons), open=_open(facts))
-
-
-def _open(facts: Facts) -> tuple[str, ...]:
-    return ("reset", "reset_delay") if facts.of("LIF", "CubaLIF", "IF") else ()
+    open_ = ("reset", "reset_delay") if facts.of("LIF", "CubaLIF", "IF") else ()
+    return Evidence(conclusive, tuple(reasons), open=open_)
 
 
 def _as_exported(node: Node) -> bool:
-    tau, r = node.tau_mem, node.numbers("r")
-    pairs = [(tau, r)]
+    pairs = [(node.tau_mem, node.numbers("r"))]
     if node.numbers("w_in") is not None:  # exporters of 2023 left it out
         pairs.append((node.numbers("tau_syn"), node.numbers("w_in")))
     return all(
@@ -151,23 +130,19 @@ def _as_exported(node: Node) -> bool:
     )
 
 
-def _time_constants(node: Node) -> list[tuple[float, bool]]:
-    """Distinct finite time constants in seconds, each with whether it is stored in float32."""
-    names = ("tau_mem", "tau_syn") if node.type.startswith("Cuba") else ("tau",)
-    found: list[tuple[float, bool]] = []
-    for name in names:
+def _time_constants(node: Node) -> Iterator[tuple[float, bool]]:
+    """Yield distinct finite time constants in seconds, each with True if it is in float32."""
+    for name in ("tau_mem", "tau_syn") if node.type.startswith("Cuba") else ("tau",):
         stored = node.stored(name)
-        if stored is not None:
-            found += [
-                (float(tau), stored.dtype == np.float32)
-                for tau in np.unique(stored)
-                if np.isfinite(tau)
-            ]
-    return found
+        if stored is None:
+            continue
+        for tau in np.unique(stored):
+            if np.isfinite(tau):
+                yield float(tau), stored.dtype == np.float32
 
 
 def _fits_rounding(tau: float, *, single: bool) -> bool:
-    """Return whether tau is DT_S / (1 - beta) for some beta of float32."""
+    """Return True if tau is DT_S / (1 - beta) for some beta of float32."""
     beta = 1.0 - DT_S / tau
     near = np.float32(beta)
     if not single:  # computed in double precision from a beta of float32
@@ -178,7 +153,7 @@ def _fits_rounding(tau: float, *, single: bool) -> bool:
 
 
 def _chance(tau: float, *, single: bool) -> float:
-    """The chance that another tool writes a tau that fits.
+    """Return the chance that another tool writes a tau that fits.
 
     A tau of n steps fits in about 1.5 / n of all cases (counted over random float32 numbers).
     People choose round numbers of seconds, or of beta in double precision: a fit of these says
@@ -196,17 +171,17 @@ def _chance(tau: float, *, single: bool) -> float:
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float:
-    """Always 1e-4 s."""
+    """Return 1e-4 s."""
     return DT_S
 
 
 def repair(graph: RawGraph, log: Log) -> RawGraph:
-    """beta and alpha within 0 and 1, as the simulator clips them: learnt ones may lie beyond."""
+    """Clip beta and alpha to 0 and 1, as the simulator does. Learnt ones may lie beyond."""
     return changed(graph, lambda node: _clipped(node, log))
 
 
 def _clipped(node: Node, log: Log) -> dict[str, NDArray[np.generic]]:
-    made: dict[str, NDArray[np.generic]] = {}
+    clipped: dict[str, NDArray[np.generic]] = {}
     for field, gain in (("tau", "r"), ("tau_mem", "r"), ("tau_syn", "w_in")):
         tau, stored, factor = node.numbers(field), node.stored(field), node.stored(gain)
         if node.type not in TIMED or tau is None or stored is None or factor is None:
@@ -214,93 +189,81 @@ def _clipped(node: Node, log: Log) -> dict[str, NDArray[np.generic]]:
         above, below = tau < 0, (tau > 0) & (tau < DT_S * (1 - HAIR))
         if factor.shape == stored.shape and (above | below).any():
             kept = np.where(above, np.inf, np.where(below, DT_S, tau)).reshape(stored.shape)
-            made[field], made[gain] = kept, kept / DT_S
-            log.warning(
-                "W205",
+            clipped[field], clipped[gain] = kept, kept / DT_S
+            problem = (
                 f"{int((above | below).sum())} decay(s) are clipped to 0 and 1, as snnTorch clips "
-                "them at every step",
-                where=f"{node.raw.path}/{field}",
-                found=f"{tau.min():.4g} s",
-                limit=f"{DT_S:g} s or more",
+                "them at every step"
             )
-    return made
+            where = f"{node.raw.path}/{field}"
+            found, limit = f"{tau.min():.4g} s", f"{DT_S:g} s or more"
+            log.add(ExportMended(where=where, problem=problem, found=found, limit=limit))
+    return clipped
 
 
 def rewire(program: Program, log: Log) -> Program:
-    """Recurrent weights lead back to their neurons only: a cell that comes first is written with
-    edges to the next.
+    """Keep the edges of recurrent weights that lead back to their neurons.
+
+    A cell that comes first is written with edges to the next.
     """
-    wrong = [
-        (s, t, p)
-        for s, t, p in program.edges()
-        if s.endswith(WEIGHTS)
-        and t != (lif := s.removesuffix(WEIGHTS) + NEURONS)
-        and lif in program.graph
-    ]
-    for source, target, _ in wrong:
-        log.warning(
-            "W205",
-            f"the edge from `{source}` to `{target}` is dropped: snnTorch's recurrent weights "
-            "lead to their neurons",
-            where="edges",
-            found=f"{source} -> {target}",
-        )
-    kept = [edge for edge in program.edges() if edge not in wrong]
-    return program.rebuilt(dict(program.graph.nodes(data="payload")), kept) if wrong else program
+    edges, kept = list(program.edges()), []
+    for source, target, projection in edges:
+        neurons = source.removesuffix(WEIGHTS) + NEURONS
+        if source.endswith(WEIGHTS) and target != neurons and neurons in program.graph:
+            problem = (
+                f"the edge from `{source}` to `{target}` is dropped: snnTorch's recurrent weights "
+                "lead to their neurons"
+            )
+            found = f"{source} -> {target}"
+            log.add(ExportMended(where="edges", problem=problem, found=found))
+        else:
+            kept.append((source, target, projection))
+    if len(kept) == len(edges):
+        return program
+    return program.rebuilt(dict(program.graph.nodes(data="payload")), kept)
 
 
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """``import_from_nir``: Leaky and Synaptic, reset to zero at once; v_reset is not read. An IF
-    leaks by 0.9.
+    """Return the neurons of ``import_from_nir``: Leaky and Synaptic, reset to zero at once.
 
-    Other resets are set after loading. A gain other than 1 goes into the threshold.
+    v_reset is not read. An IF leaks by 0.9. Other resets are set after loading. A gain other than 1
+    goes into the threshold.
     """
-    zero = replace_reset(c, np.zeros(n))
-    if c.kind == "Threshold":
-        return memoryless(c, n)
+    zero = reset_to_zero(c, n)
     if c.kind == "IF":
-        return made(zero, n, RESTORED, decay_mem=IF_DECAY)
-    synapse = c.tau_syn_s is not None
+        return discrete(zero, n, RESTORED, decay_mem=IF_DECAY)
     if not c.fires or c.tau_mem_s is None:
-        return made(c, n, membrane_rule(synapse=synapse))
+        return discrete(c, n, MEMBRANE)
     gain = np.ones(n) if c.r is None else c.r * DT_S / c.tau_mem_s
     if c.tau_syn_s is not None and c.w_in is not None:
         gain = gain * c.w_in * DT_S / c.tau_syn_s
-    d = made(
+    d = discrete(
         zero,
         n,
-        _rule(setting, synapse=synapse, cell=synapse),
-        decay_mem=_kept(c.tau_mem_s),
-        decay_syn=None if c.tau_syn_s is None else _kept(c.tau_syn_s),
+        _rule(setting, cell=c.tau_syn_s is not None),
+        decay_mem=_decay(c.tau_mem_s),
+        decay_syn=None if c.tau_syn_s is None else _decay(c.tau_syn_s),
     )
     return d if d.threshold is None else replace(d, threshold=frozen(d.threshold / gain))
 
 
 def write(d: Discrete) -> Cell | str:
-    """Leaky as LIF and Synaptic as CubaLIF, with one threshold for all neurons."""
+    """Return Leaky as LIF and Synaptic as CubaLIF, with one threshold for all neurons."""
     if not d.fires:
         return "its importer builds no neuron that sends its membrane"
     d, gain = of_one_threshold(d)
-    ones = np.ones(d.decay_mem.size)
     tau = euler_tau(d.decay_mem, DT_S)
-    fields = {
-        "r": tau / DT_S,
-        "v_leak": 0 * ones,
-        "v_threshold": threshold_for(d, ">"),
-        "v_reset": 0 * ones,
-    }
+    fields = {"r": tau / DT_S, **firing(d, ">")}
     if d.decay_syn is None:
         return Cell({"type": "LIF", "tau": tau, **fields}, gain, constant_input(d))
     tau_syn = euler_tau(d.decay_syn, DT_S)
-    return Cell(
-        {"type": "CubaLIF", "tau_mem": tau, "tau_syn": tau_syn, "w_in": tau_syn / DT_S, **fields},
-        gain,
-    )
+    fields |= {"tau_mem": tau, "tau_syn": tau_syn, "w_in": tau_syn / DT_S}
+    return Cell({"type": "CubaLIF", **fields}, gain)
 
 
-def _loaded_by(values: Mapping[str, str]) -> str:
-    """The call, and the lines that set another reset; ``import_from_nir`` has no argument for
-    it.
+def _call(values: Mapping[str, str]) -> str:
+    """Return the call, and the lines that set another reset.
+
+    ``import_from_nir`` has no argument for the reset.
     """
     call = "net = snntorch.import_nir.import_from_nir(nir.read(FILE))"
     reset, delay = values.get("reset", "zero"), values.get("reset_delay", "no")
@@ -316,24 +279,18 @@ def _loaded_by(values: Mapping[str, str]) -> str:
     )
 
 
+AT_A_SPIKE = "what a spike does to the membrane"
+LATE_RESET = "whether the reset acts in the next step"
 IMPORTER = Importer(
-    _loaded_by,
+    _call,
     loaded_step,
     write,
     frozenset({"Affine", "Linear", "Conv2d", "SumPool2d", "AvgPool2d", "Flatten"}),
     order="ready",
     loops="long",
     choices=(
-        Choice(
-            "reset",
-            ("zero", "subtract", "none"),
-            "what a spike does to the membrane, set after loading",
-        ),
-        Choice(
-            "reset_delay",
-            ("no", "yes"),
-            "whether the reset acts in the next step, set after loading",
-        ),
+        Choice("reset", ("zero", "subtract", "none"), f"{AT_A_SPIKE}, set after loading"),
+        Choice("reset_delay", ("no", "yes"), f"{LATE_RESET}, set after loading"),
     ),
     time_step=time_step,
     remark="nirtorch 2.6 or later; outputs, state = net(step, state) for each step, state None at "
@@ -347,14 +304,8 @@ WRITER = Writer(
     evidence,
     step,
     choices=(
-        Choice(
-            "reset",
-            ("subtract", "zero", "none"),
-            "what a spike does to the membrane (reset_mechanism)",
-        ),
-        Choice(
-            "reset_delay", ("yes", "no"), "whether the reset acts in the next step (reset_delay)"
-        ),
+        Choice("reset", ("subtract", "zero", "none"), f"{AT_A_SPIKE} (reset_mechanism)"),
+        Choice("reset_delay", ("yes", "no"), f"{LATE_RESET} (reset_delay)"),
     ),
     time_step=time_step,
     repair=repair,

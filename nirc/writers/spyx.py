@@ -1,7 +1,4 @@
-"""Spyx.
-
-LIF, IF, CuBaLIF, LI and recurrent cells; source: spyx 1.0.0 (``nn``, ``nir``), measured.
-"""
+"""Spyx' LIF, IF, CuBaLIF, LI and recurrent cells, measured with spyx 1.0.0."""
 
 from __future__ import annotations
 
@@ -14,12 +11,13 @@ from numpy.typing import NDArray
 
 from nirc.analysis.time_step import AGREE
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.writer import ExportMended, LayerLeftOut
 from nirc.frontend.raw import RawGraph
 from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.layers import Flatten, Input, LayerNode, Linear, Neuron, Pool, Subgraph
-from nirc.ir.populations import Continuous, Discrete, Population
+from nirc.ir.populations import Continuous, Discrete, populations_of
 from nirc.ir.program import Program
-from nirc.ir.rules import parse
+from nirc.ir.rules import MEMBRANE, parse
 from nirc.ir.training import Training
 from nirc.writers.facts import TIMED, Facts, Node, changed
 from nirc.writers.importer import (
@@ -27,6 +25,7 @@ from nirc.writers.importer import (
     Importer,
     constant_input,
     euler_tau,
+    firing,
     of_unit_gain,
     threshold_for,
 )
@@ -36,9 +35,7 @@ from nirc.writers.writer import (
     Evidence,
     Setting,
     Writer,
-    made,
-    membrane_rule,
-    memoryless,
+    discrete,
 )
 
 STEPS = 1.0  # dt where no parameter tells one: Spyx counts in steps
@@ -47,31 +44,30 @@ WITH_SYNAPSE = parse("fire > 1, emit, decay i, add x->i, subtract, decay v, add 
 
 
 def step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """r holds beta.
+    """Return a gain of 1 and the decay beta, which r holds.
 
-    A gain of 1, and the spikes that leave are those of the membrane before the update.
+    The spikes that leave are those of the membrane before the update.
     """
-    if c.kind == "Threshold":
-        return memoryless(c, n)
     dt_s = setting.dt_s or STEPS
-    synapse = c.tau_syn_s is not None
-    if not c.fires:
-        decay: Float | float = 1.0 if c.tau_mem_s is None else 1.0 - dt_s / c.tau_mem_s
-        rule = membrane_rule(synapse=synapse)
-    else:
-        decay = 1.0 if c.tau_mem_s is None or c.r is None else np.clip(c.r, 0.0, 1.0)
-        rule = WITH_SYNAPSE if synapse else PLAIN
     decay_syn = None if c.tau_syn_s is None else np.clip(1.0 - dt_s / c.tau_syn_s, 0.0, 1.0)
-    return made(c, n, rule, decay_mem=decay, decay_syn=decay_syn)
+    decay: Float | float = 1.0
+    if c.fires:
+        if c.tau_mem_s is not None and c.r is not None:
+            decay = np.clip(c.r, 0.0, 1.0)
+        rule = PLAIN if decay_syn is None else WITH_SYNAPSE
+        return discrete(c, n, rule, decay_mem=decay, decay_syn=decay_syn)
+    if c.tau_mem_s is not None:
+        decay = 1.0 - dt_s / c.tau_mem_s
+    return discrete(c, n, MEMBRANE, decay_mem=decay, decay_syn=decay_syn)
 
 
 def training(c: Continuous, setting: Setting) -> Training:
-    """beta by dt. Every spike subtracts, a step late."""
+    """Return beta by dt. Every spike subtracts, a step late."""
     return Training(step=setting.dt_s or STEPS)
 
 
 def evidence(facts: Facts) -> Evidence:
-    """Names like ``layer_3`` on numbers that Spyx writes, and r = 1 - dt / tau with one dt."""
+    """Look for names like ``layer_3``, and for r = 1 - dt / tau with one dt."""
     cells = facts.of("LIF", "CubaLIF")
     dt = _dt_s(cells)
     if (cells and dt is None) or not facts.neurons:
@@ -89,77 +85,68 @@ def evidence(facts: Facts) -> Evidence:
 
 
 def _dt_s(cells: list[Node]) -> float | None:
-    """The dt of r = 1 - dt / tau that all ``cells`` share."""
-    pairs = [(n.tau_mem, n.numbers("r")) for n in cells]
-    found = [
-        t * (1 - r)
-        for t, r in pairs
-        if t is not None and r is not None and t.size == r.size and (r != 1).all()
-    ]
-    if not found or len(found) < len(cells):
+    """Return the dt of r = 1 - dt / tau that all ``cells`` share."""
+    steps = []
+    for cell in cells:
+        tau, r = cell.tau_mem, cell.numbers("r")
+        if tau is None or r is None or tau.size != r.size or (r == 1).all():
+            return None
+        steps.append(tau * (1 - r))
+    if not steps:
         return None
-    every = np.concatenate(found)
+    every = np.concatenate(steps)
     middle = float(np.median(every))
     return middle if middle > 0 and (np.abs(every / middle - 1) < AGREE).all() else None
 
 
 def _as_written(facts: Facts) -> bool:
-    """Return whether all numbers are such as Spyx writes: rest at 0, gains of 1 in IF and LI, LI
-    before Threshold.
+    """Return True if all numbers are such as Spyx writes.
+
+    Neurons rest at 0, IF and LI have gains of 1, and a Threshold follows each LI.
     """
-    plain = facts.of("IF", "LI")
-    pairs = facts.of("LI")
-    if (
-        not facts.resting_at_zero()
-        or not all(n.all_equal("r", 1.0) for n in plain)
-        or facts.of("CubaLI", "I")
-    ):
+    if not facts.resting_at_zero() or facts.of("CubaLI", "I"):
         return False
-    if {f"{n.name}_threshold" for n in pairs} != {n.name for n in facts.of("Threshold")}:
+    if not all(n.all_equal("r", 1.0) for n in facts.of("IF", "LI")):
+        return False
+    if {f"{n.name}_threshold" for n in facts.of("LI")} != {n.name for n in facts.of("Threshold")}:
         return False
     stored = [n.stored("v_threshold") for n in facts.of("IF")]
     return all(x is not None and x.dtype != np.float64 for x in stored)
 
 
 def time_step(program: Program, values: Mapping[str, str]) -> float | None:
-    """tau (1 - r) of the populations whose r is below 1; None where no parameter tells it."""
-    told: list[float] = []
-    for population in program.nodes(Population).values():
-        d = population.dynamics
-        if isinstance(d, Continuous) and d.fires and d.tau_mem_s is not None and d.r is not None:
-            telling = np.isfinite(d.tau_mem_s) & (d.r < 1)
-            told += (d.tau_mem_s[telling] * (1 - d.r[telling])).tolist()
-    dt_s = float(np.median(told)) if told else None
+    """Return tau (1 - r) of the populations whose r is below 1, None if there is none."""
+    steps: list[float] = []
+    for population in populations_of(program, Continuous).values():
+        c = population.dynamics
+        if c.fires and c.tau_mem_s is not None and c.r is not None:
+            telling = np.isfinite(c.tau_mem_s) & (c.r < 1)
+            steps += (c.tau_mem_s[telling] * (1 - c.r[telling])).tolist()
+    dt_s = float(np.median(steps)) if steps else None
     return STEPS if dt_s is not None and abs(dt_s / STEPS - 1) < AGREE else dt_s
 
 
 def repair(graph: RawGraph, log: Log) -> RawGraph:
-    """beta and alpha within 0 and 1, as the simulator clips them: beyond 1 tau is negative."""
+    """Clip beta and alpha to 0 and 1, as the simulator does: beyond 1 tau is negative."""
     return changed(graph, lambda node: _clipped(node, log))
 
 
 def _clipped(node: Node, log: Log) -> dict[str, NDArray[np.generic]]:
-    made: dict[str, NDArray[np.generic]] = {}
+    clipped: dict[str, NDArray[np.generic]] = {}
     for field in ("tau", "tau_mem", "tau_syn"):
         tau, stored = node.numbers(field), node.stored(field)
         if node.type in TIMED and tau is not None and stored is not None and (tau < 0).any():
-            made[field] = np.where(tau < 0, np.inf, tau).reshape(stored.shape)
-            log.warning(
-                "W205",
-                f"{int((tau < 0).sum())} decay(s) are clipped to 1, as Spyx clips them at every "
-                "step",
-                where=f"{node.raw.path}/{field}",
-                found=f"{tau.min():.4g} s",
-                limit="above 0",
-            )
-    return made
+            clipped[field] = np.where(tau < 0, np.inf, tau).reshape(stored.shape)
+            number = int((tau < 0).sum())
+            problem = f"{number} decay(s) are clipped to 1, as Spyx clips them at every step"
+            where, found = f"{node.raw.path}/{field}", f"{tau.min():.4g} s"
+            log.add(ExportMended(where=where, problem=problem, found=found, limit="above 0"))
+    return clipped
 
 
 def rewire(program: Program, log: Log) -> Program:
-    """Inputs of recurrent cells reach the neurons, and Flatten counts channels last, as in Spyx
-    itself.
-    """
-    _say_gaps(list(program.nodes(LayerNode)), log)
+    """Bring inputs of recurrent cells to the neurons, and count channels last, as Spyx does."""
+    _report_gaps(list(program.nodes(LayerNode)), log)
     nodes: dict[str, LayerNode] = {}
     for name, payload in program.nodes(LayerNode).items():
         layer = payload.layer
@@ -167,32 +154,21 @@ def rewire(program: Program, log: Log) -> Program:
             layer = Subgraph(_cell(layer.program, payload.origins[0], log))
         nodes[name] = replace(payload, layer=layer)
     for name, payload in program.nodes(LayerNode).items():
-        if isinstance(payload.layer, Pool) and any(before for before, _ in payload.layer.padding):
-            nodes[name] = replace(
-                payload, layer=_unevenly_padded(payload.layer, payload.origins[0], log)
-            )
-        if isinstance(payload.layer, Flatten) and _is_map(payload.layer):
+        layer, where = payload.layer, payload.origins[0]
+        if isinstance(layer, Pool) and any(before for before, _ in layer.padding):
+            nodes[name] = replace(payload, layer=_unevenly_padded(layer, where, log))
+        if isinstance(layer, Flatten) and _is_map(layer):
             for target, _ in program.out_of(name):
-                nodes[target] = _channels_first(nodes[target], payload.layer, log)
+                nodes[target] = _channels_first(nodes[target], layer, log)
     return program.rebuilt(nodes, program.edges())
 
 
-def _say_gaps(names: list[str], log: Log) -> None:
-    """W206: layers are numbered in order, and the exporter leaves out those that it does not
-    know.
-    """
-    numbers = sorted(int(m[1]) for n in names if (m := re.fullmatch(r"layer_(\d+)", n)))
-    missing = sorted(set(range(len(numbers) and numbers[-1] + 1)) - set(numbers))
+def _report_gaps(names: list[str], log: Log) -> None:
+    """Report W206: layers are numbered in order, and the exporter leaves out unknown ones."""
+    present = sorted(int(m[1]) for n in names if (m := re.fullmatch(r"layer_(\d+)", n)))
+    missing = set(range(present[-1] + 1)) - set(present) if present else set()
     if missing:
-        log.differs(
-            "W206",
-            f"the file lacks layer {', '.join(map(str, missing))}: Spyx's exporter leaves out "
-            "what it does not know",
-            where="nodes",
-            found=", ".join(f"layer_{n}" for n in numbers),
-            help="replace ALIF, LI, Dropout and their like by layers that NIR has, and export "
-            "again",
-        )
+        log.add(LayerLeftOut(where="nodes", missing=tuple(sorted(missing)), present=tuple(present)))
 
 
 def _cell(cell: Program, where: str, log: Log) -> Program:
@@ -206,14 +182,13 @@ def _cell(cell: Program, where: str, log: Log) -> Program:
     wrong = [(s, t, p) for s, t, p in edges if s == entry and isinstance(layers[t], Linear)]
     if not wrong or not any(s == neuron and t == wrong[0][1] for s, t, _ in edges):
         return cell
-    log.warning(
-        "W205",
+    weights = wrong[0][1]
+    problem = (
         f"the input of a recurrent cell is wired to `{neuron}`: Spyx's exporter wires it to "
-        f"`{wrong[0][1]}`",
-        where=f"{where}/edges",
-        found=f"{entry} -> {wrong[0][1]}",
-        limit=f"{entry} -> {neuron}",
+        f"`{weights}`"
     )
+    found, limit = f"{entry} -> {weights}", f"{entry} -> {neuron}"
+    log.add(ExportMended(where=f"{where}/edges", problem=problem, found=found, limit=limit))
     return cell.rebuilt(
         dict(cell.graph.nodes(data="payload")),
         [(s, neuron, p) if (s, t, p) in wrong else (s, t, p) for s, t, p in edges],
@@ -221,18 +196,12 @@ def _cell(cell: Program, where: str, log: Log) -> Program:
 
 
 def _unevenly_padded(pool: Pool, where: str, log: Log) -> Pool:
-    """SAME padding: the file holds the zeros of both sides in all, of which the larger half comes
-    last.
-    """
+    """Divide the zeros of both sides, which the file adds up. The larger half comes last."""
     total = [before for before, _ in pool.padding]
     pads = tuple((n // 2, n - n // 2) for n in total)
-    log.warning(
-        "W205",
-        "padding of the pool is divided between both sides: Spyx's exporter writes their sum",
-        where=f"{where}/padding",
-        found=tuple(total),
-        limit=pads,
-    )
+    problem = "padding of the pool is divided between both sides: Spyx's exporter writes their sum"
+    where = f"{where}/padding"
+    log.add(ExportMended(where=where, problem=problem, found=tuple(total), limit=pads))
     return replace(pool, padding=pads)
 
 
@@ -241,31 +210,27 @@ def _is_map(layer: Flatten) -> bool:
 
 
 def _channels_first(payload: LayerNode, flatten: Flatten, log: Log) -> LayerNode:
-    """The layer behind a Flatten with its columns in the order of nirc's Flatten."""
+    """Return the layer behind a Flatten with its columns in the order of nirc's Flatten."""
     assert flatten.input_shape is not None
     layer, (c, h, w) = payload.layer, flatten.input_shape
+    where = payload.origins[0]
     if not isinstance(layer, Linear) or layer.weight.shape[-1] != size((c, h, w)):
-        log.warning(
-            "W205",
+        problem = (
             "Spyx's Flatten counts channels last, and what follows has no weights whose order "
-            "could be changed",
-            where=payload.origins[0],
+            "could be changed"
         )
+        log.add(ExportMended(where=where, problem=problem))
         return payload
     rows = layer.weight.reshape(*layer.weight.shape[:-1], h, w, c)
     weight = frozen(np.moveaxis(rows, -1, -3).reshape(layer.weight.shape))
-    log.warning(
-        "W205",
-        "columns of the weight are reordered: Spyx's Flatten counts height, width, channel",
-        where=f"{payload.origins[0]}/weight",
-        found=f"({h}, {w}, {c})",
-        limit=f"({c}, {h}, {w})",
-    )
+    problem = "columns of the weight are reordered: Spyx's Flatten counts height, width, channel"
+    found, limit = f"({h}, {w}, {c})", f"({c}, {h}, {w})"
+    log.add(ExportMended(where=f"{where}/weight", problem=problem, found=found, limit=limit))
     return replace(payload, layer=Linear(weight, layer.bias))
 
 
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
-    """``from_nir`` with its dt of 1: as ``step``, but beta comes from tau.
+    """Return the neurons of ``from_nir`` with its dt of 1: as ``step``, but beta comes from tau.
 
     LI with a Threshold behind is a PSU_LIF.
     """
@@ -275,22 +240,19 @@ def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
 
 
 def write(d: Discrete) -> Cell | str:
-    """LIF and CuBaLIF; a PSU_LIF, as LI and Threshold, where a spike does not reset."""
+    """Return LIF and CuBaLIF, or a PSU_LIF, as LI and Threshold, where a spike does not reset."""
     if not d.fires:
         return "its importer builds no neuron that sends its membrane"
     d, gain = of_unit_gain(d)
     zero, tau = np.zeros(d.decay_mem.size), euler_tau(d.decay_mem, STEPS)
-    threshold = threshold_for(d, ">")
     if d.rule.reset == "none" and d.decay_syn is None:
         fields = {"type": "LI", "tau": tau, "r": zero + 1, "v_leak": zero}
-        return Cell(fields, gain, constant_input(d), threshold=threshold)
-    fields = {"r": d.decay_mem, "v_leak": zero, "v_threshold": threshold, "v_reset": zero}
+        return Cell(fields, gain, constant_input(d), threshold=threshold_for(d, ">"))
+    fields = {"r": d.decay_mem, **firing(d, ">")}
     if d.decay_syn is None:
         return Cell({"type": "LIF", "tau": tau, **fields}, gain, constant_input(d))
-    tau_syn = euler_tau(d.decay_syn, STEPS)
-    return Cell(
-        {"type": "CubaLIF", "tau_mem": tau, "tau_syn": tau_syn, "w_in": zero + 1, **fields}, gain
-    )
+    fields |= {"tau_mem": tau, "tau_syn": euler_tau(d.decay_syn, STEPS), "w_in": zero + 1}
+    return Cell({"type": "CubaLIF", **fields}, gain)
 
 
 IMPORTER = Importer(

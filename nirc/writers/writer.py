@@ -14,36 +14,15 @@ from nirc.frontend.raw import RawGraph
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.program import Program
-from nirc.ir.rules import LETTER, MEMBRANE, Rule
+from nirc.ir.rules import LETTER, Rule
 from nirc.ir.training import Training
 from nirc.writers.facts import Facts
 
 if TYPE_CHECKING:
     from nirc.writers.importer import Importer
 
-
-USUAL_BOUNDS = (
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    10,
-    15,
-    16,
-    20,
-    31,
-    32,
-    50,
-    63,
-    64,
-    100,
-    127,
-    128,
-    255,
-    256,
-)  # spikes in a step
+# Bounds of the spikes in a step, and time steps in seconds, that people choose.
+USUAL_BOUNDS = (*range(3, 9), 10, 15, 16, 20, 31, 32, 50, 63, 64, 100, 127, 128, 255, 256)
 USUAL_STEPS_S = (1e-3, 2e-3, 5e-3, 1e-4, 2e-4, 5e-4, 1e-2, 2e-2, 5e-2, 1e-5, 2e-5, 5e-5)
 
 
@@ -82,7 +61,7 @@ class Choice:
     remedy: str = "export another form of it"
 
     def takes(self, value: str) -> bool:
-        """Return whether ``value`` may be given."""
+        """Return True if ``value`` may be given."""
         return value in self.values or (self.accepts is not None and self.accepts(value))
 
     @property
@@ -96,7 +75,7 @@ class Evidence:
     """The evidence for a writer.
 
     ``conclusive``: no other writer, and no person with other numbers in mind, would have left this.
-    ``reasons`` are plain sentences; a writer without reasons is no candidate. ``assumed``: values
+    ``reasons`` are plain sentences. A writer without reasons is no candidate. ``assumed``: values
     of choices that the file suggests. ``open``: keys of the choices that matter to this file and
     that it does not record. ``overrules``: writers whose fingerprints are among this one's.
     """
@@ -123,29 +102,32 @@ class Setting:
 Step = Callable[[Continuous, int, Setting], Discrete]
 
 
-def _as_it_is(program: Program, log: Log) -> Program:
+def unchanged(program: Program, log: Log) -> Program:
+    """Return the program as it is: this simulator connects as it writes."""
     return program
+
+
+def no_step(program: Program, values: Mapping[str, str]) -> float | None:
+    """Return None: no parameter of the file tells the time step."""
+    return None
 
 
 def _as_stored(graph: RawGraph, log: Log) -> RawGraph:
     return graph
 
 
-def _untold(c: Continuous, setting: Setting) -> Training:
+def _no_training(c: Continuous, setting: Setting) -> Training:
     return Training()
-
-
-def _no_step(program: Program, values: Mapping[str, str]) -> float | None:
-    return None
 
 
 @dataclass(frozen=True)
 class Writer:
     """A simulator that writes NIR files.
 
-    ``evidence`` looks at the file. ``step`` gives one step of a population of ``n`` neurons.
-    ``time_step`` gives dt in seconds from the continuous program, None where no parameter tells it,
-    1.0 where the simulator counts in steps. ``repair`` brings numbers of the file into NIR's
+    ``evidence`` looks at the file. ``step`` gives one step of a population of ``n`` neurons. A
+    Threshold is the same for all writers, so that ``step`` never gets one. ``time_step`` gives dt
+    in seconds from the continuous program, None where no parameter tells it, 1.0 where the
+    simulator counts in steps. ``repair`` brings numbers of the file into NIR's
     domain, where the simulator clips what its exporter writes unclipped. ``rewire`` mends what the
     exporter is known to connect or to order otherwise, on typed layers as nested in the file.
     ``importer``: how the simulator loads files, None where nothing is known of it. ``near`` says
@@ -158,12 +140,12 @@ class Writer:
     evidence: Callable[[Facts], Evidence]
     step: Step
     choices: tuple[Choice, ...] = ()
-    time_step: Callable[[Program, Mapping[str, str]], float | None] = _no_step
+    time_step: Callable[[Program, Mapping[str, str]], float | None] = no_step
     repair: Callable[[RawGraph, Log], RawGraph] = _as_stored
-    rewire: Callable[[Program, Log], Program] = _as_it_is
+    rewire: Callable[[Program, Log], Program] = unchanged
     importer: Importer | None = None
     near: str = ""
-    training: Callable[[Continuous, Setting], Training] = _untold
+    training: Callable[[Continuous, Setting], Training] = _no_training
 
     @property
     def usual_step(self) -> str | None:
@@ -174,13 +156,13 @@ class Writer:
         return next((c.values[0] for c in self.choices if c.key == "dt"), None)
 
     def defaults(self) -> dict[str, str]:
-        """Every choice with the simulator's own default."""
+        """Return every choice with the simulator's own default."""
         return {c.key: c.values[0] for c in self.choices}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The reading of a file: whose rule, which values of the writer's choices, and why.
+    """The reading of a file: the writer, the values of its choices, and the reasons.
 
     ``confidence``: given (by the user), recorded (in the file), conclusive, open (evidence for
     ``candidates``, none of it conclusive: the letter of NIR is used) or none. ``open_keys``:
@@ -211,7 +193,7 @@ class Reading:
 
 
 def is_step(text: str) -> bool:
-    """Return whether ``text`` is a time step in seconds, at most 1."""
+    """Return True if ``text`` is a time step in seconds, at most 1."""
     try:
         return 0 < float(text) <= 1
     except ValueError:
@@ -219,22 +201,22 @@ def is_step(text: str) -> bool:
 
 
 def is_count(text: str) -> bool:
-    """Return whether ``text`` is a number of spikes from 1 on."""
+    """Return True if ``text`` is a number of spikes from 1 on."""
     return text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= 1
 
 
 def counts(clues: Clues) -> list[float]:
-    """Bounds of the spikes in a step that a recording does not rule out."""
+    """Return bounds of the spikes in a step that a recording does not rule out."""
     least = max(2, clues.most)
     return [least, *(n for n in USUAL_BOUNDS if n > least)]
 
 
 def steps(clues: Clues) -> list[float]:
-    """Time steps that people choose, in seconds, that of the recording first."""
+    """Return time steps that people choose, in seconds, that of the recording first."""
     return [*([] if clues.dt_s is None else [clues.dt_s]), *USUAL_STEPS_S]
 
 
-def made(
+def discrete(
     c: Continuous,
     n: int,
     rule: Rule,
@@ -246,10 +228,9 @@ def made(
     v_least: Float | None = None,
     starts_at_leak: bool = False,
 ) -> Discrete:
-    """A population of ``n`` neurons with these coefficients, each (n,) or one number; v_leak,
-    thresholds from ``c``.
+    """Return ``n`` neurons with these coefficients, each (n,) or one number.
 
-    ``decay_syn`` None: without a synaptic current.
+    v_leak and thresholds are those of ``c``. With a ``decay_syn`` the rule gets a synaptic current.
     """
 
     def full(value: Float | float) -> Float:
@@ -266,28 +247,20 @@ def made(
         None if decay_syn is None else full(gain_syn),
         c.v_threshold,
         c.v_reset,
-        rule=rule,
+        rule=rule if decay_syn is None else rule.with_synapse(),
         v_least=v_least,
         v_start=frozen(leak) if starts_at_leak and leak.any() else None,
     )
 
 
 def memoryless(c: Continuous, n: int) -> Discrete:
-    """NIR's Threshold: a spike where the input of this step is above the threshold.
-
-    The same for all writers.
-    """
-    return made(replace_reset(c, np.zeros(n)), n, LETTER, decay_mem=0.0)
+    """Return NIR's Threshold: a spike where the input of this step is above the threshold."""
+    return discrete(reset_to_zero(c, n), n, LETTER, decay_mem=0.0)
 
 
-def membrane_rule(*, synapse: bool) -> Rule:
-    """A population that never fires sends its membrane potential after decay and input."""
-    return MEMBRANE.with_synapse() if synapse else MEMBRANE
-
-
-def replace_reset(c: Continuous, v_reset: Float) -> Continuous:
-    """The same neurons with another reset potential (n,)."""
-    return replace(c, v_reset=frozen(v_reset))
+def reset_to_zero(c: Continuous, n: int) -> Continuous:
+    """Return the same neurons with a reset potential of 0."""
+    return replace(c, v_reset=frozen(np.zeros(n)))
 
 
 def _is_writer(plugin: object) -> TypeGuard[Writer]:
@@ -298,9 +271,6 @@ WRITERS = Plugins("nirc.writers", _is_writer)
 
 
 def installed_writers(log: Log | None = None) -> dict[str, Writer]:
-    """Return the installed writers by name, sorted.
-
-    The letter of NIR comes last. Warns of broken ones (U615).
-    """
+    """Return the installed writers by name, the letter of NIR last. Warn of broken ones (U615)."""
     found = WRITERS.all(log or Log())
     return dict(sorted(found.items(), key=lambda item: item[0] == "nir"))

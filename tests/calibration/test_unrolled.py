@@ -15,11 +15,10 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Dense, with_weights
 from nirc.ir.populations import Bias, Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
-from nirc.ir.rules import Fire, Reset, plain
+from nirc.ir.rules import MEMBRANE, Fire, Reset, plain
 from nirc.ir.verify import verify
 from nirc.semantics.run import run
 from nirc.semantics.variations import ruled
-from nirc.writers.writer import membrane_rule
 
 N_IN, N, N_OUT, STEPS = 4, 6, 3, 9
 
@@ -30,7 +29,8 @@ def neurons(n: int, rng: np.random.Generator, *, synapse: bool, fires: bool = Tr
 
     syn = (values(0.3, 0.8), values(0.5, 1.0)) if synapse else (None, None)
     threshold = values(0.8, 1.2) if fires else None
-    rule = plain("subtract", synapse=synapse) if fires else membrane_rule(synapse=synapse)
+    silent = MEMBRANE.with_synapse() if synapse else MEMBRANE
+    rule = plain("subtract", synapse=synapse) if fires else silent
     d = Discrete(
         values(0.5, 1.0), values(0.5, 1.0), values(-0.1, 0.1), *syn, threshold=threshold, rule=rule
     )
@@ -119,7 +119,7 @@ def test_backwards_it_is_the_slope(*, loop: bool) -> None:
     program = network(loop=loop, fires=False)
     for name in ("a", "b"):
         p = program[name]
-        silent = membrane_rule(synapse=p.dynamics.rule.has_synapse)
+        silent = MEMBRANE.with_synapse() if p.dynamics.rule.has_synapse else MEMBRANE
         program = program.mapped(
             {name: replace(p, dynamics=replace(p.dynamics, threshold=None, rule=silent))}
         )

@@ -93,7 +93,7 @@ def test_spyx_cuba_lif_subtracts_at_once_a_step_later() -> None:
 
 
 def test_slayer_is_the_letter_a_step_later() -> None:
-    made = normalised(alone(cuba(rule=lava.RULE)))
+    made = normalised(alone(cuba(rule=lava.DELAYED.with_synapse())))
     assert made["a"].dynamics.rule == LETTER.with_synapse() and made["out"].delay_steps == 1
 
 
