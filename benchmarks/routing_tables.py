@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nirc.backends.spinnaker2.geometry import board_links
+from nirc.backends.spinnaker2.system import board_links
 from nirc.mapping.cells import Cells
 from nirc.mapping.keys import Keys, allocate
 from nirc.mapping.links import LinkGraph, mesh

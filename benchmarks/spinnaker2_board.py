@@ -16,8 +16,7 @@ import time
 
 import numpy as np
 
-from nirc.backends.spinnaker2.bundled import run
-from nirc.backends.spinnaker2.emit import emit
+from nirc.backends.spinnaker2.bundle import emit, run
 from nirc.backends.spinnaker2.fit import fit
 from nirc.backends.spinnaker2.legalise import Spinnaker2Legalise
 from nirc.backends.spinnaker2.limits import BOARD_48

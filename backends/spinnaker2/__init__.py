@@ -42,21 +42,20 @@ class Spinnaker2(Spinnaker2Options):
         return declared(findings)
 
     def legalise(self) -> Sequence[Pass]:
-        """Only what the chip has neurons and synapses for."""
+        """Return the pass that leaves only neurons and synapses of the chip."""
         from nirc.backends.spinnaker2.legalise import Spinnaker2Legalise
 
         return (Spinnaker2Legalise(),)
 
     def quantise(self) -> Spinnaker2Quantise:
-        """Integer weights, and parameters in float32."""
+        """Return the pass that makes integer weights and float32 parameters."""
         from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
 
-        return Spinnaker2Quantise(
-            self.delays == "relays", 1 if self.copies == AUTO else int(self.copies)
-        )
+        copies = 1 if self.copies == AUTO else int(self.copies)
+        return Spinnaker2Quantise(self.delays == "relays", copies)
 
     def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
-        """Quantise so that the chip answers as the model does."""
+        """Return the pass that quantises so that the chip answers as the model does."""
         from nirc.backends.spinnaker2.calibrate import Spinnaker2Calibrate
 
         return (Spinnaker2Calibrate(self.quantise(), calibration, finer=self.copies == AUTO),)
@@ -64,35 +63,33 @@ class Spinnaker2(Spinnaker2Options):
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log
     ) -> Mapped | None:
-        """Slices to processing elements, keys and routing tables."""
+        """Return slices on processing elements, with keys and routing tables."""
         from nirc.backends.spinnaker2.fit import fit
 
         return fit(program, discrete, target, self.request(), log)
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
-        """network.npz, mapping.json, deploy.py."""
-        from nirc.backends.spinnaker2.emit import emit
+        """Return network.npz, mapping.json and deploy.py."""
+        from nirc.backends.spinnaker2.bundle import emit
 
         return emit(mapped.chip)
 
     def emulate(
         self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log
     ) -> Run:
-        """The chip's rules on network.npz, once mapping.json is known to deliver each spike where
-        it belongs.
-        """
-        from nirc.backends.spinnaker2.bundled import run
+        """Run network.npz, once mapping.json is known to deliver each spike."""
+        from nirc.backends.spinnaker2.bundle import run
 
         return run(files, raster, record=asked.record, progress=asked.progress, log=log)
 
     def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
-        """Published costs of a step."""
+        """Return published costs of a step."""
         from nirc.backends.spinnaker2.estimate import estimate
 
-        return estimate(mapped, activity, dt_s)
+        return estimate(mapped, activity)
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
-        """Rounding of weights, and of constants, each alone."""
+        """Return programs with the chip's rounding of weights, of states, ... each alone."""
         from nirc.backends.spinnaker2.approximations import approximations
 
         return approximations(discrete, self.quantise())

@@ -1,6 +1,4 @@
-"""What-if programs: each difference between NIR's dynamics and the chip's alone, still in floating
-point.
-"""
+"""What-if programs with one difference of the chip each, still in floating point."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nirc.backends.spinnaker2.constants import whole_part
+from nirc.backends.spinnaker2.constants import integer_part
 from nirc.backends.spinnaker2.drives import Drive
 from nirc.backends.spinnaker2.legalise import Spinnaker2Legalise
 from nirc.backends.spinnaker2.quantise import Quantised, Spinnaker2Quantise
@@ -21,51 +19,44 @@ from nirc.ir.program import Program
 from nirc.semantics.fixed_point import FixedPoint
 from nirc.semantics.variations import altered, inverse
 
-Made = dict[str, Quantised]
+Populations = dict[str, Quantised]
 
 
 def approximations(discrete: Program, quantise: Spinnaker2Quantise) -> list[tuple[str, Program]]:
-    """Programs by name, each with one approximation of the chip turned on."""
+    """Return programs by name, each with one approximation of the chip turned on."""
     legal = Spinnaker2Legalise().run(discrete, Log())
-    made = quantise.planned(legal, Log())
-    narrow = any(q.delayed for q in made.values())
-    weights = _driven(legal, made, lambda q, d: replace(d.projection, ops=q.in_volts(d)))
+    populations = quantise.planned(legal, Log())
+    model = [populations[name] for name in legal.nodes(Population)]
+    narrow = any(q.delayed for q in populations.values())
+    weights = _driven(legal, populations, lambda q, d: replace(d.projection, ops=q.in_volts(d)))
     found = [
         ("weights: 8 bits" + (", or 4 and a sign where delays differ" if narrow else ""), weights),
         ("states: single precision", altered(legal, lambda _, d: _single(d))),
     ]
-    if (clocked := _clocked(legal, made)) is not None:
+    if (clocked := _clocked(legal, populations)) is not None:
         found.append(("constants: through a filter in whole weights", clocked))
-    if any(
-        _lag(q, d) != d.projection.lag
-        for q in made.values()
-        for d in q.into
-        if q.name in legal.graph
-    ):
+    if any(any(q.lag(d) != d.projection.lag for d in q.into) for q in model):
         late = _driven(
-            legal, made, lambda q, d: replace(d.projection, delay_steps=_lag(q, d), feedback=False)
+            legal,
+            populations,
+            lambda q, d: replace(d.projection, delay_steps=q.lag(d), feedback=False),
         )
         found.append(("delays: a step for every synapse", late))
     return found
 
 
-def _lag(q: Quantised, drive: Drive) -> int:
-    """Steps on the chip, counted in the model's steps; relays on the way included."""
-    return q.plan.late[drive.source] + 1 + drive.extra - q.late
-
-
 def _driven(
-    legal: Program, made: Made, change: Callable[[Quantised, Drive], Projection]
+    legal: Program, populations: Populations, change: Callable[[Quantised, Drive], Projection]
 ) -> Program:
-    """The legal program with every projection that has synapses as ``change`` makes it, without
-    relays.
-    """
+    """Return the legal program with projections changed by ``change``, without relays."""
     edges = [(s, t, p) for s, t, p in legal.edges() if not isinstance(legal[t], Population)]
     for name in legal.nodes(Population):
-        q = made[name]
-        edges += [
-            (_origin(legal, made, d.source), name, replace(change(q, d), biases=())) for d in q.into
-        ]
+        q = populations[name]
+        for drive in q.into:
+            source = drive.source
+            while source not in legal.graph:  # a relay, which one population drives
+                source = populations[source].into[0].source
+            edges.append((source, name, replace(change(q, drive), biases=())))
         for source, p in legal.into(name):
             if p.biases:
                 nothing = np.zeros(0, np.int64)
@@ -74,28 +65,24 @@ def _driven(
     return legal.rebuilt(dict(legal.graph.nodes(data="payload")), edges)
 
 
-def _origin(legal: Program, made: Made, source: str) -> str:
-    while source not in legal.graph:  # a relay, which one population drives
-        source = made[source].into[0].source
-    return source
-
-
 def _single(d: Discrete) -> FixedPoint:
     def decayed(x: Float, kept: Float, unit: Float) -> Float:
-        left: Float = (x.astype(np.float32) * kept.astype(np.float32)).astype(np.float64)
-        return left
+        rounded: Float = (x.astype(np.float32) * kept.astype(np.float32)).astype(np.float64)
+        return rounded
 
     return FixedPoint(d, np.ones_like(d.decay_mem), decayed=decayed)
 
 
-def _clocked(legal: Program, made: Made) -> Program | None:
-    """Constants behind a filter: whole weights through it, what is left at once with its final
-    value; else None.
+def _clocked(legal: Program, populations: Populations) -> Program | None:
+    """Return the program with constants behind filters as clocks bring them.
+
+    Integer weights pass the filter. The rest acts at once with its value in the steady state.
+    Return None without such constants.
     """
     nodes = dict(legal.graph.nodes(data="payload"))
-    edges, any_ = [], False
+    edges = []
     for name in legal.graph:
-        q = made.get(name)
+        q = populations.get(name)
         for source, p in legal.into(name):
             if q is None or not q.filtered or not any(b.value.any() for b in p.biases):
                 edges.append((source, name, p))
@@ -104,12 +91,12 @@ def _clocked(legal: Program, made: Made) -> Program | None:
             decay = d.decay_syn_2 if p.synapse else d.decay_syn
             biases, drift = [], d.drift
             for b in p.biases:
-                whole, left = whole_part(b.value * gain * q.scale, q.limit)
-                biases.append(
-                    Bias(frozen(whole * inverse(gain * q.scale)), b.onset_s, b.onset_steps)
-                )
-                drift = drift + left / q.scale * inverse(1 - decay)
-            any_ = True
+                integer, rest = integer_part(b.value * gain * q.scale, q.limit)
+                value = frozen(integer * inverse(gain * q.scale))
+                biases.append(Bias(value, b.onset_s, b.onset_steps))
+                drift = drift + rest / q.scale * inverse(1 - decay)
             nodes[name] = replace(nodes[name], dynamics=replace(d, drift=frozen(drift)))
             edges.append((source, name, replace(p, biases=tuple(biases))))
-    return legal.rebuilt(nodes, edges) if any_ else None
+    if all(nodes[name] is legal[name] for name in legal.graph):
+        return None
+    return legal.rebuilt(nodes, edges)

@@ -1,9 +1,8 @@
 """A PE for every slice, keys, and the routing tables of all chips.
 
-On a chip every packet goes by the event router in its middle, so the least way on the mesh is had
-by giving the busiest slices the nearest PEs. Chips of a board are filled one after the other along
-a snake, populations in the order in which spikes come by, so that what sends to each other is on
-one chip or on neighbours.
+On a chip every packet passes the event router in the middle. So the busiest slices get the nearest
+PEs. Chips of a board are filled one after the other along a snake, with populations in the order of
+the network. So slices that send to each other are on one chip or on neighbours.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.backends.spinnaker2.geometry import hops_to_router
+from nirc.backends.spinnaker2.findings import CutOff, RoutingKeys, RoutingTableTooLong
 from nirc.backends.spinnaker2.limits import RATE, ROUTER_ENTRIES
-from nirc.backends.spinnaker2.split import Split
-from nirc.backends.spinnaker2.system import System
+from nirc.backends.spinnaker2.slices import Split
+from nirc.backends.spinnaker2.system import System, hops_to_router
 from nirc.diagnostics.log import Log
 from nirc.mapping.keys import Keys, KeysError, allocate
 from nirc.mapping.nets import Nets, Routes, UnreachableError
@@ -28,9 +27,11 @@ Int = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """``chip``, ``core`` (slices,). ``nets``: one for each slice, to the routers of its targets,
-    whose PEs are ``local_cores``. ``entries``: of all tables before and after merging. ``cost``:
-    packets times hops on the chips' meshes, a step.
+    """Places, keys and routes of all slices.
+
+    ``chip``, ``core`` (slices,). ``nets``: one for each slice, to the routers of its targets, with
+    PEs ``local_cores``. ``entries``: of all tables before and after merging. ``cost``: packets
+    times hops on the chips' meshes, a step.
     """
 
     chip: Int
@@ -45,11 +46,9 @@ class Assignment:
 
 
 def assign(parts: Split, system: System, seconds: float, log: Log) -> Assignment | None:
-    """Everything about where slices are and how their spikes get there; None with the reasons in
-    ``log``.
+    """Place and route slices, with steps of ``seconds``.
 
-    ``seconds``: of a step. Raises nothing: N904, N920 and N921 (a target that faults cut off) are
-    in the log.
+    Return None with the reasons (N904, N920, N921) in ``log``.
     """
     from nirc.mapping.route import route
     from nirc.mapping.tables.build import tables_for
@@ -63,61 +62,47 @@ def assign(parts: Split, system: System, seconds: float, log: Log) -> Assignment
         if (routes.loads > system.links.capacity).any():
             routes = route(nets, system.links, congestion_aware=True)
     except KeysError as error:
-        log.error("N920", str(error), found=f"{error.bits} bits", limit="32 bits")
+        log.add(RoutingKeys(reason=str(error), bits=error.bits))
         return None
     except UnreachableError as error:
-        log.error(
-            "N921",
-            "faults cut off some chips",
-            found=str(error)[:200],
-            limit="a way of working links",
-        )
+        log.add(CutOff(reason=str(error)))
         return None
     long = tables_for(nets, routes, system.links, keys, cores)
-    routing = (
-        minimised(long) if system.board else long
-    )  # a chip has fewer slices than a hundredth of the entries
+    # The table of a single chip is short: it has fewer slices than a hundredth of the entries.
+    routing = minimised(long) if system.board else long
     most = int(routing.sizes.max(initial=0))
     if most > ROUTER_ENTRIES:
         worst = int(routing.sizes.argmax())
-        log.error(
-            "N904",
-            f"the routing table of chip {worst} is too long",
-            found=most,
-            limit=ROUTER_ENTRIES,
-        )
+        log.add(RoutingTableTooLong(chip=worst, entries=most, most=ROUTER_ENTRIES))
         return None
     entries = (len(long.key), len(routing.key))
     return Assignment(chip, core, keys, nets, cores, routes, routing, entries, cost)
 
 
 def _places(parts: Split, system: System) -> tuple[Int, Int, float]:
-    """(slices,) chip and core, and packets times hops."""
+    """Return (slices,) chip and core, and packets times hops."""
     size = parts.end - parts.begin
     packets = RATE * size.astype(np.float64)  # sent
     np.add.at(packets, parts.pair_target, RATE * size[parts.pair_source])  # and received
     chip, core = np.zeros(parts.count, np.int64), np.zeros(parts.count, np.int64)
     order = np.lexsort((parts.begin, _along_the_network(parts)[parts.owner]))
-    done, cost = 0, 0.0
+    done = 0
+    cost = 0.0
     for number in system.chips:
         cores = system.cores(number)
-        mine = order[done : done + len(cores)]
-        busiest = mine[np.argsort(-packets[mine], kind="stable")]
-        chip[mine], core[busiest] = number, cores[: len(mine)]
-        cost += (
-            float((packets[busiest] * hops_to_router(cores[: len(mine)])).sum())
-            if len(mine)
-            else 0.0
-        )
-        done += len(mine)
+        here = order[done : done + len(cores)]
+        busiest = here[np.argsort(-packets[here], kind="stable")]
+        chip[here] = number
+        core[busiest] = cores[: len(here)]
+        if len(here):
+            cost += float((packets[busiest] * hops_to_router(cores[: len(here)])).sum())
+        done += len(here)
     assert done == parts.count, "more slices than PEs"
     return chip, core, cost
 
 
 def _along_the_network(parts: Split) -> Int:
-    """(populations,) a rank each: breadth first, from those that nothing feeds, then from any that
-    are left.
-    """
+    """Return (populations,) ranks, breadth first. Populations without inputs come first."""
     count = len(parts.names)
     ends = np.unique(parts.owner[parts.pair_source] * count + parts.owner[parts.pair_target])
     source, target = ends // count, ends % count
@@ -135,9 +120,8 @@ def _along_the_network(parts: Split) -> Int:
 
 
 def _nets(parts: Split, chip: Int, core: Int, seconds: float) -> tuple[Nets, Int]:
-    """A net for each slice, in spikes a second, and the core of each of its targets."""
+    """Return a net for each slice, in spikes a second, and the core of each of its targets."""
     first = np.searchsorted(parts.pair_source, np.arange(parts.count + 1))
     weight = (RATE / seconds * (parts.end - parts.begin)).astype(np.float64)
-    return Nets(
-        chip.astype(np.int32), first, chip[parts.pair_target].astype(np.int32), weight
-    ), core[parts.pair_target]
+    targets = chip[parts.pair_target].astype(np.int32)
+    return Nets(chip.astype(np.int32), first, targets, weight), core[parts.pair_target]

@@ -1,7 +1,6 @@
-"""spinnaker2-calibrate: weights at which the chip's spikes come nearest to the model's on sample
-inputs.
+"""spinnaker2-calibrate: weights with spikes on sample inputs nearest to the model's.
 
-The chip's neurons are the model's; its weights have 8 bits, or 4 where there are delays. Method:
+The chip's neurons are the model's. Its weights have 8 bits, or 4 where there are delays. Method:
 ``nirc.calibration``.
 """
 
@@ -20,10 +19,9 @@ from nirc.ir.program import Program
 
 @dataclass(frozen=True)
 class Spinnaker2Calibrate(PlainCalibrate):
-    """Quantise, then search gains and weights whose spikes on sample inputs are nearest to the
-    model's.
+    """Quantise, then search gains and weights with spikes on sample inputs nearest to the model's.
 
-    ``finer``: inputs are sent by several spike sources, as far as there is room.
+    ``finer``: inputs have several spike sources, as far as there is room.
     """
 
     quantise: Spinnaker2Quantise
@@ -31,12 +29,11 @@ class Spinnaker2Calibrate(PlainCalibrate):
     name: ClassVar[str] = "spinnaker2-calibrate"
 
     def run(self, program: Program, log: Log) -> Program:
-        """Raises what ``quantise`` raises."""
+        """Return the calibrated integer program. Raises the errors of ``quantise``."""
         copies = roomy(program) if self.finer else self.quantise.copies
         quantise = replace(self.quantise, copies=copies)
-        made = PlainCalibrate(quantise, self.calibration, self.resets_to_zero, self.report).run(
-            program, log
-        )
-        if populations_of(made, Copy):
+        plain = PlainCalibrate(quantise, self.calibration, report=self.report)
+        integer = plain.run(program, log)
+        if populations_of(integer, Copy):
             self.report["copies"] = copies
-        return made
+        return integer

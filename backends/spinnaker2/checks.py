@@ -1,5 +1,6 @@
-"""The fields of network.npz and mapping.json against each other. deploy.py holds this module's
-text.
+"""Checks of the fields of network.npz and mapping.json against each other.
+
+deploy.py holds this module's text.
 """
 
 from __future__ import annotations
@@ -18,9 +19,7 @@ WORD = (1 << 32) - 1
 
 
 def check_network(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
-    """Names lead somewhere, shapes fit, synapses are in order, and the target's model takes
-    them.
-    """
+    """Check names, shapes, the order of synapses and the ranges of the target's model."""
     for i, source in enumerate(tree["inputs"]):
         check_pointers(f"inputs[{i}].channels", source["channels"], tree["channels"], faults)
     for i, population in enumerate(tree["populations"]):
@@ -45,34 +44,31 @@ def check_network(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Fau
 
 
 def neurons_of(tree: Tree) -> dict[str, int]:
-    """Neurons of each population, by name."""
+    """Return the number of neurons of each population, by name."""
     return {population["name"]: population["n"] for population in tree["populations"]}
 
 
 def senders_of(tree: Tree) -> dict[str, int]:
-    """Neurons of each input and of each population that spikes, by name."""
+    """Return the number of neurons of each input and each spiking population, by name."""
     sizes = {source["name"]: source["channels"].size for source in tree["inputs"]}
     return {**sizes, **{p["name"]: p["n"] for p in tree["populations"] if p["spikes"]}}
 
 
 def check_parameters(population: Tree, path: str, faults: Faults) -> None:
-    """One value for all neurons, or one for each."""
+    """Check that parameters have one value for all neurons, or one for each."""
     for name in population["arrays"]:
         if population[name].shape not in ((1,), (population["n"],)):
-            allowed = f"(1,) or ({population['n']},)"
-            faults.damaged(
-                f"{path}.{name}", "an array has another shape", population[name].shape, allowed
-            )
+            shape, allowed = population[name].shape, f"(1,) or ({population['n']},)"
+            faults.damaged(f"{path}.{name}", "an array has another shape", shape, allowed)
 
 
 def check_projection(
     block: Tree, path: str, file: File, sources: int, targets: int, model: str, faults: Faults
 ) -> None:
-    """Synapses one by one, in order of source, target and delay."""
+    """Check the ranges and the order of synapses."""
     if model == CONVOLVED:
-        faults.damaged(
-            f"{path}.target", "the model takes no list of synapses", model, "a convolution"
-        )
+        message = "the model takes no list of synapses"
+        faults.damaged(f"{path}.target", message, model, "a convolution")
     pre, post, delay = block["pre"], block["post"], block["delay"]
     check_shapes(file.item("projections"), block, path, {"synapses": pre.size}, faults)
     if faults or not pre.size:
@@ -85,18 +81,14 @@ def check_projection(
     check_range(f"{path}.delay", delay, delays, model, faults)
     key = (pre.astype(np.int64) * targets + post) * (file.numbers["delays"][True][1] + 1) + delay
     if (np.diff(key) <= 0).any():
-        faults.damaged(
-            path,
-            "synapses are out of order or double",
-            "pre, post, delay",
-            "by pre, then post, delay",
-        )
+        message = "synapses are out of order or double"
+        faults.damaged(path, message, "pre, post, delay", "by pre, then post, delay")
 
 
 def check_range(
     path: str, values: Any, allowed: tuple[int, int], model: str, faults: Faults
 ) -> None:
-    """Values that the target's model takes."""
+    """Check values against the range of the target's model."""
     bad = values[(values < allowed[0]) | (values > allowed[1])]
     if bad.size:
         message = f"a value is outside the range of {model}"
@@ -106,38 +98,32 @@ def check_range(
 def check_convolution(
     block: Tree, path: str, file: File, sources: int, targets: int, model: str, faults: Faults
 ) -> None:
-    """Maps that have as many pixels as there are neurons."""
+    """Check that the maps have as many pixels as there are neurons."""
     if model != CONVOLVED:
         faults.damaged(f"{path}.target", "the model takes no convolution", model, CONVOLVED)
     maps, features, *kernel = block["weight"].shape
     if not block["weight"].size:
-        faults.damaged(
-            f"{path}.weight", "an array is empty", block["weight"].shape, "1 or more on each axis"
-        )
+        shape = block["weight"].shape
+        faults.damaged(f"{path}.weight", "an array is empty", shape, "1 or more on each axis")
         return
     pads = (block["pad_top"] + block["pad_bottom"], block["pad_left"] + block["pad_right"])
     rows = (block["in_height"] // block["pool_y"] + pads[0] - kernel[0]) // block["stride_y"] + 1
     columns = (block["in_width"] // block["pool_x"] + pads[1] - kernel[1]) // block["stride_x"] + 1
-    shapes = {
-        "source": (maps, block["in_height"], block["in_width"]),
-        "target": (features, rows, columns),
-    }
-    for what, n in (("source", sources), ("target", targets)):
-        channels, y, x = shapes[what]
+    shape = (maps, block["in_height"], block["in_width"])
+    for end, (channels, y, x), n in (
+        ("source", shape, sources),
+        ("target", (features, rows, columns), targets),
+    ):
         if min(y, x) < 1 or channels * y * x != n:
-            faults.damaged(
-                f"{path}.{what}", "a map does not fit the population", shapes[what], f"{n} neurons"
-            )
+            message = "a map does not fit the population"
+            faults.damaged(f"{path}.{end}", message, (channels, y, x), f"{n} neurons")
 
 
 # mapping.json.
 
 
 def check_mapping(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
-    """Slices hold each neuron once, as py-spinnaker2 cuts them.
-
-    Keys and tables are blocks of their own.
-    """
+    """Check slices, keys, routing tables and the floorplan."""
     network, slices = trees["network.npz"], tree["slices"]
     check_slices(slices, network, faults)
     if not faults:
@@ -147,23 +133,18 @@ def check_mapping(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Fau
 
 
 def check_slices(slices: list[Tree], network: Tree, faults: Faults) -> None:
-    """As many neurons each as the network says, in their order. One slice a core."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for s in slices:
-        found.setdefault(s["population"], []).append((s["from"], s["to"]))
-    sizes = {source["name"]: source["channels"].size for source in network["inputs"]} | neurons_of(
-        network
-    )
+    """Check that slices hold each neuron once, as py-spinnaker2 cuts them, one slice a core."""
+    sizes = {source["name"]: source["channels"].size for source in network["inputs"]}
+    sizes.update(neurons_of(network))
+    spans: dict[str, list[tuple[int, int]]] = {}
     for i, s in enumerate(slices):
-        if s["population"] not in sizes:
-            faults.damaged(
-                f"slices[{i}].population",
-                "a population is unknown",
-                s["population"],
-                "one of the network",
-            )
+        name = s["population"]
+        spans.setdefault(name, []).append((s["from"], s["to"]))
+        if name not in sizes:
+            path = f"slices[{i}].population"
+            faults.damaged(path, "a population is unknown", name, "one of the network")
     for block in (*network["inputs"], *network["populations"]):
-        n, atoms, parts = sizes[block["name"]], block["atoms"], sorted(found.get(block["name"], []))
+        n, atoms, parts = sizes[block["name"]], block["atoms"], sorted(spans.get(block["name"], []))
         wanted = [(k, min(k + atoms, n)) for k in range(0, min(n, atoms * (len(parts) + 1)), atoms)]
         if parts != wanted:
             allowed = f"{n} neurons, {atoms} by {atoms}"
@@ -177,51 +158,40 @@ def check_slices(slices: list[Tree], network: Tree, faults: Faults) -> None:
 
 
 def check_keys(slices: list[Tree], most: int, faults: Faults) -> None:
-    """Blocks of 2^n keys, aligned, in rising order and without overlap, with a key for each
-    neuron.
-    """
+    """Check that keys are aligned blocks of 2^n in rising order, with a key for each neuron."""
     last = -1
     for i, s in enumerate(slices):
         room, n = WORD - s["mask"] + 1, s["to"] - s["from"]
         if room & (room - 1) or s["key"] & ~s["mask"] or not 0 < n <= min(room, most):
-            found, allowed = (
-                f"{s['key']:#x}/{s['mask']:#x}",
-                f"a block of 2^n keys for 1..{most} neurons",
-            )
-            faults.damaged(f"slices[{i}]", "the keys of a slice are no block", found, allowed)
+            keys = f"{s['key']:#x}/{s['mask']:#x}"
+            allowed = f"a block of 2^n keys for 1..{most} neurons"
+            faults.damaged(f"slices[{i}]", "the keys of a slice are no block", keys, allowed)
         if s["key"] <= last:
-            faults.damaged(
-                f"slices[{i}].key", "keys overlap or are out of order", s["key"], f"above {last}"
-            )
+            path = f"slices[{i}].key"
+            faults.damaged(path, "keys overlap or are out of order", s["key"], f"above {last}")
         last = s["key"] + room - 1
 
 
 def check_routes(tree: Tree, faults: Faults) -> None:
-    """Entries select keys and lead to a route. Each router has one table."""
-    last, routes = -1, len(tree["routes"])
+    """Check that entries select keys and lead to a route, and that each router has one table."""
+    last = -1
+    routes = len(tree["routes"])
     for i, router in enumerate(tree["routers"]):
         path = f"routers[{i}]"
-        if router["chip"] <= last:
-            faults.damaged(
-                f"{path}.chip",
-                "routers are out of order or double",
-                router["chip"],
-                f"above {last}",
-            )
-        last = router["chip"]
+        chip = router["chip"]
+        if chip <= last:
+            allowed = f"above {last}"
+            faults.damaged(f"{path}.chip", "routers are out of order or double", chip, allowed)
+        last = chip
         for j, (key, mask, route) in enumerate(router["entries"]):
             if key & ~mask or route >= routes:
+                message = "an entry selects nothing or leads nowhere"
                 allowed = f"key, mask, one of {routes} routes"
-                faults.damaged(
-                    f"{path}.entries[{j}]",
-                    "an entry selects nothing or leads nowhere",
-                    (key, mask),
-                    allowed,
-                )
+                faults.damaged(f"{path}.entries[{j}]", message, (key, mask), allowed)
 
 
 def check_floorplan(tree: Tree, faults: Faults) -> None:
-    """The floorplan has the same slices on the same chips."""
+    """Check that the floorplan has the same slices on the same chips."""
     placed = []
     for core in tree["floorplan"]["cores"]:
         placed += [(part["population"], part["box"], core["chip"]) for part in core["parts"]]
@@ -233,7 +203,7 @@ def check_floorplan(tree: Tree, faults: Faults) -> None:
 
 
 def ends(trees: Mapping[str, Tree]) -> dict[str, Any]:
-    """The channels that manifest.json may name."""
+    """Return the channels and parts that manifest.json may name."""
     tree = trees["network.npz"]
     spiking = {population["name"]: population["spikes"] for population in tree["populations"]}
     kinds = {

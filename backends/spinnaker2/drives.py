@@ -1,27 +1,28 @@
-"""What comes into each population: synapses one by one, or a convolution that the chip has."""
+"""The inputs of each population: a list of synapses or a convolution, and their receptors."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nirc.analysis.unroll import unrolled
+from nirc.backends.spinnaker2.findings import TwoFilters
+from nirc.backends.spinnaker2.limits import SHEET
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, size
 from nirc.ir.linear import Conv, LinearOp, Pool, Sparse, pooled_kernel, sparse
-from nirc.ir.populations import Discrete, Projection, populations_of
+from nirc.ir.populations import Discrete, Population, Projection, populations_of
 from nirc.ir.program import Program
 
 
 @dataclass(frozen=True)
 class Drive:
-    """A projection into a population. ``ops``: one ``Sparse``, or a convolution after at most one
-    pooling.
+    """A projection into a population.
 
-    ``extra``: steps that it takes on the chip on top of the one of every synapse; set by
-    ``timing``.
+    ``ops``: one ``Sparse``, or a convolution behind at most one pooling. ``extra``: steps on the
+    chip in addition to the step of every synapse, set by ``timing``.
     """
 
     source: str
@@ -32,15 +33,12 @@ class Drive:
 
     @property
     def kernel(self) -> tuple[Pool | None, Conv] | None:
-        """The pooling (or None) and the convolution of the chip's neurons.
-
-        None for a list of synapses.
-        """
+        """The pooling (or None) and the convolution. None for a list of synapses."""
         return pooled_kernel(self.ops)
 
     @property
     def entries(self) -> Sparse:
-        """The synapses, where it does not convolve."""
+        """The list of synapses. Raises ``TypeError`` for a convolution."""
         match self.ops:
             case (Sparse() as op,):
                 return op
@@ -48,37 +46,35 @@ class Drive:
 
 
 def drives(program: Program, log: Log, *, unroll: Collection[str] = ()) -> list[Drive]:
-    """All projections into populations that have entries at all. Notes P307 for one that is too
-    large to unroll.
+    """Return all projections with entries into populations.
 
-    ``unroll``: populations into which even convolutions are listed synapse by synapse.
+    ``unroll``: populations whose convolutions are listed synapse by synapse. Reports P307 for a
+    projection that is too large to list.
     """
     found = []
     for name, population in populations_of(program, Discrete).items():
-        mine = [(s, p) for s, p in program.into(name) if all(_any(op) for op in p.ops)]
+        into = [(s, p) for s, p in program.into(name) if all(_has_entries(op) for op in p.ops)]
         convolves = (
             name not in unroll
-            and len(mine) == 1
-            and _convolves(mine[0][1].ops, population.dynamics)
+            and len(into) == 1
+            and _convolves(into[0][1].ops, population.dynamics)
         )
-        for source, projection in mine:
-            op = None if convolves else unrolled(projection, program[source].n, log)
-            if op is None or op.entries:
-                found.append(
-                    Drive(source, name, projection, projection.ops if op is None else (op,))
-                )
+        for source, projection in into:
+            if convolves:
+                found.append(Drive(source, name, projection, projection.ops))
+                continue
+            op = unrolled(projection, program[source].n, log)
+            if op.entries:
+                found.append(Drive(source, name, projection, (op,)))
     return found
 
 
-def merged(found: list[Drive]) -> list[Drive]:
-    """Synapses between the same neurons with the same delay and receptor are one, with the sum of
-    their weights.
-    """
+def merged(every: list[Drive]) -> list[Drive]:
+    """Merge drives between the same neurons with the same delay and receptor. Weights add up."""
     groups: dict[tuple[str, str, int, int], list[Drive]] = {}
-    for drive in found:
-        groups.setdefault(
-            (drive.source, drive.target, drive.extra, drive.projection.synapse), []
-        ).append(drive)
+    for drive in every:
+        key = (drive.source, drive.target, drive.extra, drive.projection.synapse)
+        groups.setdefault(key, []).append(drive)
     return [_sum(group) for group in groups.values()]
 
 
@@ -87,15 +83,15 @@ def _sum(group: list[Drive]) -> Drive:
     if len(group) == 1:
         return first
     parts = [drive.entries for drive in group]
-    target, source, value = (
-        np.concatenate(two) for two in zip(*(op.coo() for op in parts), strict=True)
-    )
+    target, source, value = map(np.concatenate, zip(*(op.coo() for op in parts), strict=True))
     op = sparse(target, source, value, parts[0].n_in, parts[0].n_out)
-    origins = tuple(dict.fromkeys(o for drive in group for o in drive.projection.origins))
-    return replace(first, ops=(op,), projection=replace(first.projection, origins=origins))
+    origins = dict.fromkeys(first.projection.origins)
+    for drive in group:
+        origins |= dict.fromkeys(drive.projection.origins)
+    return replace(first, ops=(op,), projection=replace(first.projection, origins=tuple(origins)))
 
 
-def _any(op: LinearOp) -> bool:
+def _has_entries(op: LinearOp) -> bool:
     values = [
         value
         for value in vars(op).values()
@@ -105,37 +101,83 @@ def _any(op: LinearOp) -> bool:
 
 
 def _convolves(ops: tuple[LinearOp, ...], d: Discrete) -> bool:
-    """Whether ``lif_conv2d`` does just this: square strides, since x and y of the vendor's are in
-    doubt.
+    """Return True if ``lif_conv2d`` computes this.
+
+    Strides have to be square, since the order of the vendor's x and y is in doubt.
     """
     kernel = pooled_kernel(ops)
-    if (
-        kernel is None
-        or kernel[1].weight.ndim != 4
-        or d.decay_syn is not None
-        or d.decay_syn_2 is not None
-    ):
+    if kernel is None or kernel[1].weight.ndim != 4 or is_filtered(d):
         return False
     pool, conv = kernel
     square = conv.stride[0] == conv.stride[1] and set(conv.dilation) == {1} and conv.groups == 1
-    return (
-        square
-        and (pool is None or _pools(pool, conv))
-        and per_channel(d.gain_mem, conv) is not None
-    )
+    pools = pool is None or _pools(pool, conv)
+    return square and pools and per_channel(d.gain_mem, conv) is not None
 
 
 def _pools(pool: Pool, conv: Conv) -> bool:
     side = pool.kernel[0]
-    whole = all(n % side == 0 for n in pool.shape_in[1:]) and pool.shape_out == conv.shape_in
-    return (
-        whole
-        and {*pool.kernel, *pool.stride} == {side}
-        and all(pad == (0, 0) for pad in pool.padding)
-    )
+    tiles = all(n % side == 0 for n in pool.shape_in[1:]) and pool.shape_out == conv.shape_in
+    unpadded = all(pad == (0, 0) for pad in pool.padding)
+    return tiles and unpadded and {*pool.kernel, *pool.stride} == {side}
 
 
 def per_channel(values: Float, conv: Conv) -> Float | None:
-    """One value for each output channel, None if neurons of a channel differ."""
+    """Return a value for each output channel, None if neurons of a channel differ."""
     rows = values.reshape(conv.shape_out[0], size(conv.shape_out[1:]))
     return rows[:, 0] if (rows == rows[:, :1]).all() else None
+
+
+# Receptors. The chip has a current for excitatory weights and another for inhibitory weights.
+
+
+@dataclass(frozen=True)
+class Receptors:
+    """The model's receptors on the chip.
+
+    ``gains``: from the output of a projection to the membrane, (n,) for each receptor of the model.
+    ``decays``: of the excitatory and the inhibitory current, None without a filter. ``signs``: the
+    sign of each receptor's weights if the two filters differ, else empty.
+    """
+
+    gains: tuple[Float, Float]
+    decays: tuple[Float, Float] | None
+    signs: tuple[int, ...] = ()
+
+    def gain(self, drive: Drive) -> Float:
+        """Return the gain of a drive."""
+        return self.gains[drive.projection.synapse]
+
+
+def is_filtered(d: Discrete) -> bool:
+    """Return True if a synaptic filter lies before the membrane."""
+    return d.decay_syn is not None or d.decay_syn_2 is not None
+
+
+def receptors(
+    name: str, population: Population[Discrete], into: Sequence[Drive], log: Log
+) -> Receptors:
+    """Return the currents that compute the model's filters.
+
+    Reports N905 where both filters get weights of the same sign.
+    """
+    d = population.dynamics
+    first = d.gain_mem if d.gain_syn is None else d.gain_mem * d.gain_syn
+    second = d.gain_mem if d.gain_syn_2 is None else d.gain_mem * d.gain_syn_2
+    if d.decay_syn_2 is None:
+        decays = None if d.decay_syn is None else (d.decay_syn, d.decay_syn)
+        return Receptors((first, second), decays)
+    # A filter with a decay of 0 delivers its input at once.
+    decay = np.zeros(population.n) if d.decay_syn is None else d.decay_syn
+    alike = Receptors((first, second), (decay, decay))
+    positive = [False, False]
+    negative = [False, False]
+    for drive in into:
+        value = drive.entries.value * alike.gain(drive)[drive.entries.target]
+        positive[drive.projection.synapse] |= bool((value > 0).any())
+        negative[drive.projection.synapse] |= bool((value < 0).any())
+    if not negative[0] and not positive[1]:
+        return replace(alike, decays=(decay, d.decay_syn_2), signs=(1, -1))
+    if not negative[1] and not positive[0]:
+        return replace(alike, decays=(d.decay_syn_2, decay), signs=(-1, 1))
+    log.add(TwoFilters(where=population.origins[0], population=name, source=SHEET))
+    return alike

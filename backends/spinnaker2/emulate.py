@@ -1,9 +1,8 @@
-"""Runs tables as the chip does, step by step, many samples at once.
+"""Run tables as the chip does, step by step, many samples at once.
 
 Row r of every recording is the state after step r, and raster column k is sent in step k. A spike
 of step t acts in step t + 1 + delay, so a chain of p populations answers column k in row k + p at
-the earliest: whoever wants those rows hands over empty columns after the last. Source of the rule:
-``rule.py``.
+the earliest. Empty columns at the end of the raster make room for these rows.
 """
 
 from __future__ import annotations
@@ -15,20 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nirc.backends.spinnaker2 import rule
+from nirc.backends.spinnaker2.findings import ValueOutsideRange
+from nirc.backends.spinnaker2.rule import States
 from nirc.backends.spinnaker2.tables import FILTERED, Convolution, Int, Population, Tables
-from nirc.diagnostics.log import Log
 from nirc.ir.linear import Conv, Pool, compose
 from nirc.semantics.raster import Run, spike_counts
 from nirc.semantics.recorder import Recorder
 from nirc.semantics.synapses import Counts, Synapses, summing
 
-Float32 = NDArray[np.float32]
 STATES = {"spikes": np.int8, "v": np.float32}  # what is recorded, and its type
 CHUNK_VALUES = 1 << 18  # states held at once, so that they stay in the processor's cache
 CHUNK_SAMPLES = 64  # but at least so many samples, to be worth a matrix product
-MAX_VALUES = 1 << 27  # unless they would be more than these
-MAX_SYNAPSES = 1 << 27  # of a convolution, written out
+MAX_VALUES = 1 << 27  # most states of a batch
+MAX_SYNAPSES = 1 << 27  # of a convolution that is unrolled
 
 
 def emulate(
@@ -38,14 +36,14 @@ def emulate(
     record: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
-    """Run ``raster`` (samples, steps, channels), whole spike counts; every sample starts from the
-    tables' v_init.
+    """Run ``raster`` (samples, steps, channels), integer spike counts.
 
-    A ``spike_list`` sends a spike for each entry of its list: a count of 2 is two of them.
-    ``Run.output`` (samples, steps, outputs): spikes, int32, or float32 if there is a readout, whose
-    column is its v. With ``record``: ``spikes`` (int8) and ``v`` (float32, after the reset) of
-    every population by name, each (samples, steps, neurons). ``progress`` is called with the number
-    of samples done. Raises ``InputError`` (U604) if the raster does not fit.
+    Every sample starts from the tables' v_init. A ``spike_list`` sends a spike for each entry of
+    its list, so a count of 2 is two spikes. ``Run.output`` (samples, steps, outputs): spikes,
+    int32, or float32 if there is a readout, whose column is its v. With ``record``: ``spikes``
+    (int8) and ``v`` (float32, after the reset) of every population by name, each (samples, steps,
+    neurons). ``progress`` is called with the number of finished samples. Raises ``InputError``
+    (U604) if the raster does not fit.
     """
     inputs = spike_counts(raster, tables.channels)
     machine = _Machine(tables)
@@ -75,7 +73,7 @@ class Connections:
 
 
 def connections(tables: Tables) -> list[Connections]:
-    """All synapses of the network; a convolution's written out."""
+    """Return all synapses of the network, with convolutions unrolled."""
     lists = [
         Connections(p.source, p.target, p.pre, p.post, p.weight, p.delay)
         for p in tables.projections
@@ -83,42 +81,29 @@ def connections(tables: Tables) -> list[Connections]:
     return lists + [unrolled(convolution) for convolution in tables.convolutions]
 
 
-def unrolled(convolution: Convolution) -> Connections:
-    """A convolution synapse by synapse.
+def unrolled(c: Convolution) -> Connections:
+    """Return a convolution synapse by synapse.
 
-    Raises ``CompileError`` (N910) if they are more than memory should hold.
+    Raises ``CompileError`` (N910) if there are too many synapses.
     """
-    c, height, width = convolution.shape_in
-    pool_y, pool_x = convolution.pool_y, convolution.pool_x
-    pooled = (c, height // pool_y, width // pool_x)
-    pads = (
-        (convolution.pad_top, convolution.pad_bottom),
-        (convolution.pad_left, convolution.pad_right),
-    )
-    strides = (convolution.stride_y, convolution.stride_x)
-    weight = convolution.weight.transpose(1, 0, 2, 3).astype(np.float64)
-    kernel = Conv(weight, pooled, convolution.shape_out, strides, pads, (1, 1), 1)
+    channels, height, width = c.shape_in
+    window = (c.pool_y, c.pool_x)
+    pooled = (channels, height // c.pool_y, width // c.pool_x)
+    pads = ((c.pad_top, c.pad_bottom), (c.pad_left, c.pad_right))
+    weight = c.weight.transpose(1, 0, 2, 3).astype(np.float64)
+    kernel = Conv(weight, pooled, c.shape_out, (c.stride_y, c.stride_x), pads, (1, 1), 1)
+    synapses = kernel.entries * c.pool_y * c.pool_x
+    if synapses > MAX_SYNAPSES:
+        problem = f"`{c.name}` has too many synapses to emulate"
+        raise ValueOutsideRange(problem=problem, found=synapses, limit=MAX_SYNAPSES).refusal()
     op: Any = kernel
-    if kernel.entries * pool_y * pool_x > MAX_SYNAPSES:
-        log = Log()
-        found = kernel.entries * pool_y * pool_x
-        log.error(
-            "N910",
-            f"`{convolution.name}` has too many synapses to emulate",
-            found=found,
-            limit=MAX_SYNAPSES,
-        )
-        log.raise_if_errors()
-    if (pool_y, pool_x) != (1, 1):
-        window = (pool_y, pool_x)
-        pool = Pool(convolution.shape_in, pooled, window, window, ((0, 0), (0, 0)))
+    if window != (1, 1):
+        pool = Pool(c.shape_in, pooled, window, window, ((0, 0), (0, 0)))
         op = compose(pool, kernel, max_entries=MAX_SYNAPSES)
         assert op is not None
     post, pre, value = op.coo()
-    whole = np.rint(value).astype(np.int64)
-    return Connections(
-        convolution.source, convolution.target, pre, post, whole, np.zeros(len(pre), np.int64)
-    )
+    delay = np.zeros(len(pre), np.int64)
+    return Connections(c.source, c.target, pre, post, np.rint(value).astype(np.int64), delay)
 
 
 class _Machine:
@@ -139,20 +124,20 @@ class _Machine:
         }
 
     def samples_at_once(self) -> int:
-        """Samples of a batch."""
+        """Return the number of samples of a batch."""
         values = sum(cells.population.n * (cells.depth + 4) for cells in self.cells.values())
         values += sum(bundle.n_places for bundle in self.bundles)
         wanted = max(CHUNK_SAMPLES, CHUNK_VALUES // max(1, values))
         return max(1, min(wanted, MAX_VALUES // max(1, values)))
 
     def reset(self, samples: int) -> None:
-        """Back to the start, for a batch of ``samples``."""
+        """Go back to the start, for a batch of ``samples``."""
         self.now = 0
         for cells in self.cells.values():
             cells.reset(samples)
 
     def step(self, column: NDArray[np.int64]) -> None:
-        """One time step. ``column`` (samples, channels): how often each sends."""
+        """Run a time step. ``column`` (samples, channels): spike counts."""
         sent: dict[str, Counts] = {
             source.name: column[:, source.channels] for source in self.tables.inputs
         }
@@ -166,52 +151,48 @@ class _Machine:
             sums = bundle.sums(spikes)
             into = self.cells[bundle.target]
             for k, delay in enumerate(bundle.delays):
-                into.due[(self.now + 1 + delay) % into.depth] += sums[:, k]
+                into.arriving[(self.now + 1 + delay) % into.depth] += sums[:, k]
         self.now += 1
 
 
 class _Cells:
-    """A population's states (samples, n) and, in ``due`` (depth, samples, signs, n), what is on its
-    way to it.
+    """A population's states (samples, n), and ``arriving`` (depth, samples, signs, n) weights.
 
-    With synaptic currents, excitatory and inhibitory weights are summed apart; else there is one
-    sum.
+    Models with synaptic currents have a sum for each sign, other models one sum.
     """
 
     def __init__(self, population: Population, depth: int) -> None:
-        self.population, self.depth = population, depth
+        self.population = population
+        self.depth = depth
         self.signs = 2 if population.model in FILTERED else 1
 
     def reset(self, samples: int) -> None:
-        """The start."""
+        """Go back to the start."""
         n = self.population.n
-        self.v: Float32 = np.zeros((samples, n), np.float32) + self.population.v_init
-        self.exc: Float32 = np.zeros((samples, n), np.float32)
-        self.inh: Float32 = np.zeros((samples, n), np.float32)
+        self.states = States(self.population, samples, n)
         self.spikes = np.zeros((samples, n), np.bool_)
-        self.due = np.zeros((self.depth, samples, self.signs, n), np.int64)
+        self.arriving = np.zeros((self.depth, samples, self.signs, n), np.int64)
+
+    @property
+    def v(self) -> NDArray[np.float32]:
+        """The membrane potentials."""
+        return self.states.v
 
     def step(self, now: int) -> None:
-        """Take in what is due and fire."""
-        p = self.population
-        arrived = self.due[now % self.depth]
-        summed = arrived.astype(np.float32)
-        if p.exc_decay is not None and p.inh_decay is not None:
-            self.exc = rule.current_step(self.exc, summed[:, 0], p.exc_decay)
-            self.inh = rule.current_step(self.inh, summed[:, 1], p.inh_decay)
-            drive = self.exc + self.inh
-        else:
-            drive = summed[:, 0]
-        v = rule.membrane_step(self.v, drive, p.alpha_decay, p.i_offset)
-        self.spikes, self.v = rule.fire(v, p.threshold, p.v_reset, p.reset)
+        """Take the weights that arrive now, and fire."""
+        arrived = self.arriving[now % self.depth]
+        weights = arrived.astype(np.float32)
+        self.spikes = self.states.step(weights[:, 0], weights[:, -1])
         arrived[:] = 0
 
 
 class _Bundle:
-    """A projection, ready to sum up what a step sends."""
+    """A projection, prepared for the sums of a step."""
 
     def __init__(self, synapses: Connections, n_sources: int, target: Population) -> None:
-        self.source, self.target, self.n_targets = synapses.source, synapses.target, target.n
+        self.source = synapses.source
+        self.target = synapses.target
+        self.n_targets = target.n
         self.signs = 2 if target.model in FILTERED else 1
         delays, number = np.unique(synapses.delay.astype(np.int64), return_inverse=True)
         self.delays: list[int] = delays.tolist()
@@ -222,8 +203,9 @@ class _Bundle:
         self.synapses = summing(Synapses(pre, places, weight, n_sources, self.n_places))
 
     def sums(self, spikes: Counts) -> NDArray[np.int64]:
-        """(samples, delays, signs, targets): what ``spikes`` (samples, sources) sends, one sum a
-        delay and sign.
+        """Return (samples, delays, signs, targets) sums of weights.
+
+        ``spikes`` (samples, sources).
         """
         return self.synapses.sums(spikes).reshape(
             len(spikes), len(self.delays), self.signs, self.n_targets

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from nirc.diagnostics.finding import Finding, Stated
+from collections.abc import Iterable, Mapping
+
+from nirc.diagnostics.finding import Finding, Stated, Words
 
 
 class TooManyProcessingElements(Finding):
@@ -24,8 +26,27 @@ class TooManyProcessingElements(Finding):
     """
     sources = "148 PEs are what the vendor's tools use, of 152 on the die (datasheet 0.03)."
 
+    needed: int
+    pes: int  # of the target
+    target: str
+    description: str  # of the target
+    largest: Mapping[str, int]  # PEs of the populations with the most PEs
+    populations: int
+    source: str
 
-class TooManyNeurons(Finding):
+    def words(self) -> Words:
+        most = ", ".join(f"`{name}` {pes}" for name, pes in self.largest.items())
+        more = ", ..." if self.populations > len(self.largest) else ""
+        return Words(
+            f"{self.target} has fewer processing elements than the model needs",
+            found=f"{self.needed}: {most}{more}",
+            limit=f"{self.pes} ({self.description})",
+            source=self.source,
+            help="make these layers smaller, prune them, or compile for spinnaker2:board",
+        )
+
+
+class WrongAtoms(Finding):
     code = "N902"
     title = "more neurons on a processing element than the models take"
     meaning = """
@@ -39,6 +60,37 @@ class TooManyNeurons(Finding):
     NESTML's generated class for py-spinnaker2: 250 atoms; the NIR paper's notebook: 256 of a
     convolution.
     """
+
+    population: str
+
+
+class TooManyAtoms(WrongAtoms):
+    """More neurons were asked for than a processing element takes."""
+
+    wanted: int
+    most: int
+    source: str
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.wanted} neurons of `{self.population}` on a processing element were asked for",
+            found=self.wanted,
+            limit=self.most,
+            source=self.source,
+        )
+
+
+class UnknownPopulation(WrongAtoms):
+    """Neurons were asked for of a population that does not exist."""
+
+    known: Iterable[str]
+
+    def words(self) -> Words:
+        return Words(
+            f"there is no population `{self.population}` to be split",
+            found=self.population,
+            limit=", ".join(self.known)[:200],
+        )
 
 
 class SynapseMemory(Finding):
@@ -62,6 +114,27 @@ class SynapseMemory(Finding):
     Addresses in NESTML's generated class for py-spinnaker2; the prices of rows and tables are
     chosen on the safe side.
     """
+
+    population: str
+    atoms: int  # neurons of a slice
+    neuron: int  # the first of the largest slice
+    terms: Mapping[str, int]  # bytes of that slice
+    most: int  # bytes that are free
+    source: str
+
+    def words(self) -> Words:
+        parts = ", ".join(f"{term} {used:,}" for term, used in self.terms.items() if used)
+        what = f"{self.atoms} neurons of `{self.population}` do"
+        if self.atoms == 1:
+            what = f"neuron {self.neuron} alone of `{self.population}` does"
+        return Words(
+            f"{what} not fit the memory of a processing element",
+            found=f"{sum(self.terms.values()):,} bytes: {parts}",
+            limit=f"{self.most:,} bytes",
+            source=self.source,
+            help="prune or pool what comes in, record fewer steps (--set steps=N), or --set "
+            "memory=BYTES",
+        )
 
 
 class RoutingTable(Finding):
@@ -87,6 +160,18 @@ class RoutingTable(Finding):
     """
 
 
+class RoutingTableTooLong(RoutingTable):
+    """The table of a chip is too long, after slices have got keys and routes."""
+
+    chip: int
+    entries: int
+    most: int
+
+    def words(self) -> Words:
+        message = f"the routing table of chip {self.chip} is too long"
+        return Words(message, found=self.entries, limit=self.most)
+
+
 class MappingOutsideRange(Stated, RoutingTable):
     """A value in mapping.json that the machine does not take."""
 
@@ -105,6 +190,18 @@ class TwoFilters(Finding):
     what_to_do = "Give all inputs of the population the same filter, or none."
     sources = "Targets sheet, section 4: the vendor's `lif_curr_exp`."
 
+    population: str
+    source: str
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.population}` filters its inputs in two ways, whatever their sign",
+            limit="one filter for excitatory and one for inhibitory inputs",
+            source=self.source,
+            help="give all inputs of the population the same filter, or only inhibitory ones "
+            "another",
+        )
+
 
 class NegativeThreshold(Finding):
     code = "N906"
@@ -118,6 +215,17 @@ class NegativeThreshold(Finding):
     sources = """
     The chip has no signal for the start of a population; measured on recordings of the chip.
     """
+
+    population: str
+    least: float  # volts
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.population}` has thresholds below 0",
+            found=f"{self.least:g}",
+            limit="0 or more: others fire before anything comes in",
+            help="shift the membrane: add the same amount to threshold, reset and leak",
+        )
 
 
 class ValueOutsideRange(Stated):
@@ -158,6 +266,17 @@ class SeveralSpikesOfInput(Finding):
     """
     sources = "Users' scripts for py-spinnaker2 give lists of times without repetitions."
 
+    most: int  # spikes of a channel in a step
+    source: str
+
+    def words(self) -> Words:
+        return Words(
+            "some channels have more than one spike in a step; it is taken that each is sent",
+            found=self.most,
+            limit="1 for sure",
+            source=self.source,
+        )
+
 
 class RelaysAdded(Finding):
     code = "N912"
@@ -173,6 +292,15 @@ class RelaysAdded(Finding):
     """
     what_to_do = "Nothing has to be done; layers of equal depth need no relays."
     sources = "Users' scripts for py-spinnaker2: delays of 0 to 7, used a step later."
+
+    neurons: int
+    steps: int  # the longest delay
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.neurons} relay neurons were added for delays of up to {self.steps} step(s)",
+            found=self.neurons,
+        )
 
 
 class InputSplit(Finding):
@@ -197,6 +325,17 @@ class InputSplit(Finding):
     population; what lists share is up to them.
     """
 
+    port: str
+    copies: int  # spike sources that were added
+    most: int  # spike sources of a channel
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.copies} spike source(s) were added that repeat channels of `{self.port}`, for "
+            "finer weights",
+            found=f"up to {self.most} for a channel",
+        )
+
 
 class RoutingKeys(Finding):
     code = "N920"
@@ -220,6 +359,12 @@ class RoutingKeys(Finding):
     as of PACMAN (SpiNNaker_PACMAN 7.4.1, `zoned_routing_info_allocator.py`).
     """
 
+    reason: str
+    bits: int
+
+    def words(self) -> Words:
+        return Words(self.reason, found=f"{self.bits} bits", limit="32 bits")
+
 
 class CutOff(Finding):
     code = "N921"
@@ -231,3 +376,9 @@ class CutOff(Finding):
     example = "A chip all of whose links are broken, but which is itself said to work."
     what_to_do = "Name that chip as broken as well (`--set bad=...`): then nothing is put there."
     sources = "The links of the 48 chips: SpiNNMachine, `machine.py` and `version_248.py`."
+
+    reason: str
+
+    def words(self) -> Words:
+        found = self.reason[:200]
+        return Words("faults cut off some chips", found=found, limit="a way of working links")

@@ -1,4 +1,4 @@
-"""Does a network fit the chip, or the board, and where does everything go?"""
+"""Fit a network to the chip or the board: slices, places, keys, routing tables and a tick."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from nirc.analysis import rule_differences
 from nirc.backends.spinnaker2.assign import Assignment, assign
+from nirc.backends.spinnaker2.estimate import events, tick
+from nirc.backends.spinnaker2.findings import TooManyProcessingElements, UnknownPopulation
 from nirc.backends.spinnaker2.limits import (
     EVENTS_PER_S,
     MAX_PIXELS,
@@ -17,54 +19,44 @@ from nirc.backends.spinnaker2.limits import (
     ROUTER_ENTRIES,
     SHEET,
     SURVEY,
+    Prices,
 )
-from nirc.backends.spinnaker2.lower import READOUT, labelled, lateness, lower, neurons, outputs_of
+from nirc.backends.spinnaker2.lower import labelled, latencies, lower, neurons, outputs_of
 from nirc.backends.spinnaker2.mapping import Mapping, Slice
-from nirc.backends.spinnaker2.memory import TERMS, Memory, Prices
+from nirc.backends.spinnaker2.neuron import chip_rule
 from nirc.backends.spinnaker2.options import Request
-from nirc.backends.spinnaker2.split import Split, split
+from nirc.backends.spinnaker2.slices import TERMS, Memory, Split, split
 from nirc.backends.spinnaker2.system import QUAD_MAP, System
-from nirc.backends.spinnaker2.tables import Tables
-from nirc.backends.spinnaker2.tick import events, tick
+from nirc.backends.spinnaker2.tables import READOUT, Tables
 from nirc.chip.backend import Block, Mapped
 from nirc.chip.target import Target
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Discrete, Sink, Source
+from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
-from nirc.ir.rules import Reset, Rule, plain
 from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links
 
 
 @dataclass(frozen=True)
 class Chip:
-    """What is emitted, and the names in the tables of all inputs and populations, by name."""
+    """The emitted tables. ``labels``: names in the tables of inputs and populations, by name."""
 
     tables: Tables
     mapping: Mapping
     labels: Names[str, str]
 
 
-def chip_rule(name: str, d: Discrete) -> Rule:
-    """The model's reset at once and one spike a step.
-
-    Thresholds are float32: both comparisons are exact.
-    """
-    fires = d.rule.fires
-    if fires is None:
-        return d.rule
-    reset: Reset = "subtract" if d.rule.reset == "subtract" else "set"
-    return plain(reset, synapse=d.rule.has_synapse, at=fires.at)
-
-
 def fit(
     program: Program, legal: Program, target: Target, request: Request, log: Log
 ) -> Mapped | None:
-    """Tables and mapping for ``target`` from the integer form of ``legal``, or None with the
-    reasons in ``log``.
+    """Return tables and mapping for ``target`` from the integer form of ``legal``.
+
+    Return None with the reasons in ``log``.
     """
     labels = labelled(program)
     tables = lower(program, labels)
-    _check_names(request, labels, log)
+    for name in request.atoms:
+        if name not in labels:
+            log.add(UnknownPopulation(population=name, known=labels))
     if log.errors:
         return None
     memory = Memory(tables, request.prices, request.steps)
@@ -72,12 +64,11 @@ def fit(
     system = System(board=target.max("chips") > 1, faults=request.faults)
     if parts is None or not _enough(parts, system, target, log):
         return None
-    rule_differences.report(legal, chip_rule, SHEET, log)
+    rule_differences.report(legal, lambda _, d: chip_rule(d.rule), SHEET, log)
     time = tick(parts, request.tick_s)
     placed = assign(parts, system, time.seconds, log)
     if placed is None:
         return None
-    sliced = _with_atoms(tables, parts.atoms)
     mapping = Mapping(
         _floorplan(parts, placed, system, request.prices, time.seconds),
         _slices(parts, placed),
@@ -85,34 +76,26 @@ def fit(
         time,
         request.steps,
     )
-    return _mapped(program, target, Chip(sliced, mapping, labels), parts, placed, system)
-
-
-def _check_names(request: Request, labels: Names[str, str], log: Log) -> None:
-    for name in request.atoms:
-        if name not in labels:
-            known = ", ".join(labels)
-            log.error(
-                "N902",
-                f"there is no population `{name}` to be split",
-                found=name,
-                limit=known[:200],
-            )
+    chip = Chip(_with_atoms(tables, parts.atoms), mapping, labels)
+    return _mapped(program, target, chip, _utilisation(parts, placed, system, mapping))
 
 
 def _enough(parts: Split, system: System, target: Target, log: Log) -> bool:
     if parts.count <= system.count:
         return True
     many = np.bincount(parts.owner, minlength=len(parts.names))
-    most = [f"`{parts.names[i]}` {many[i]}" for i in np.argsort(-many, kind="stable")[:3]]
-    log.error(
-        "N901",
-        f"{target.name} has fewer processing elements than the model needs",
-        where=parts.names[int(many.argmax())],
-        found=f"{parts.count}: {', '.join(most)}{', ...' if len(many) > 3 else ''}",
-        limit=f"{system.count} ({target.description})",
-        source=SURVEY,
-        help="make these layers smaller, prune them, or compile for spinnaker2:board",
+    largest = {parts.names[i]: int(many[i]) for i in np.argsort(-many, kind="stable")[:3]}
+    log.add(
+        TooManyProcessingElements(
+            where=parts.names[int(many.argmax())],
+            needed=parts.count,
+            pes=system.count,
+            target=target.name,
+            description=target.description,
+            largest=largest,
+            populations=len(many),
+            source=SURVEY,
+        )
     )
     return False
 
@@ -178,46 +161,47 @@ def _floorplan(
 
 
 def _mapped(
-    program: Program, target: Target, chip: Chip, parts: Split, placed: Assignment, system: System
+    program: Program, target: Target, chip: Chip, utilisation: dict[str, tuple[int, int]]
 ) -> Mapped:
-    late = lateness(program)
-    sinks = [(sink, program.into(sink)[0][0]) for sink in program.nodes(Sink)]
-    silent = any(not program[source].dynamics.fires for _, source in sinks)
+    latency_steps = latencies(program)
+    sources = {sink: program.into(sink)[0][0] for sink in program.nodes(Sink)}
+    silent = any(not program[source].dynamics.fires for source in sources.values())
     blocks = {}
     for name, population in neurons(program).items():
         neuron = population.dynamics
-        blocks[name] = Block(
-            chip.labels[name], tuple(range(population.n)), tuple(neuron.scale.tolist()), neuron.late
-        )
-    columns: dict[str, tuple[int, ...]] = {}
+        scale = tuple(neuron.scale.tolist())
+        index = tuple(range(population.n))
+        blocks[name] = Block(chip.labels[name], index, scale, neuron.latency_steps)
+    columns: dict[str, range] = {}
     first = 0
     for source in outputs_of(program):
-        columns[source] = tuple(range(first, first + program[source].n))
+        columns[source] = range(first, first + program[source].n)
         first += program[source].n
         if silent and not program[source].dynamics.fires:  # its membranes are columns of the output
-            blocks[source] = replace(blocks[source], part=READOUT, index=columns[source])
+            blocks[source] = replace(blocks[source], part=READOUT, index=tuple(columns[source]))
+    latency = [[latency_steps[sink]] * program[sink].n for sink in sources]
     return Mapped(
         target,
         chip,
         tuple(range(sum(s.n for s in program.nodes(Source).values()))),
-        tuple(chain.from_iterable(columns[source] for _, source in sinks)),
-        tuple(late[sink] for sink, _ in sinks for _ in range(program[sink].n)),
+        tuple(chain.from_iterable(columns[source] for source in sources.values())),
+        tuple(chain.from_iterable(latency)),
         blocks,
-        _utilisation(parts, placed, system, chip),
+        utilisation,
         silent,
     )
 
 
 def _utilisation(
-    parts: Split, placed: Assignment, system: System, chip: Chip
+    parts: Split, placed: Assignment, system: System, mapping: Mapping
 ) -> dict[str, tuple[int, int]]:
-    limits = chip.mapping.floorplan.limits
-    memory = max(int(core.usage["memory"]) for core in chip.mapping.floorplan.cores)
+    plan = mapping.floorplan
+    memory = max(int(core.usage["memory"]) for core in plan.cores)
     chips = {"chips": (len(np.unique(placed.chip)), len(system.chips))} if system.board else {}
     return {
         "processing elements": (parts.count, system.count),
         **chips,
         "neurons of a processing element": (int((parts.end - parts.begin).max()), MAX_PIXELS),
-        "memory of a processing element": (memory, int(limits["memory"][0])),
+        "memory of a processing element": (memory, int(plan.limits["memory"][0])),
         "routing entries of a chip": (int(placed.routing.sizes.max(initial=0)), ROUTER_ENTRIES),
     }

@@ -1,13 +1,15 @@
-"""The limits of SpiNNaker2, the ranges of its words and the prices of its memory, declared once.
+"""SpiNNaker2's limits, the ranges of its words and the prices of its memory, declared once.
 
 No public document states the memory that is free on a processing element (PE), nor the layout of
-the vendor's tables: the prices below are on the safe side (targets sheet, section 2). ``--set``
-overrides the ones that users may know better. Certainty: S read in the source, M measured on
+the vendor's tables. The prices below are on the safe side (targets sheet, section 2). ``--set``
+overrides those that users may know better. Certainty: S read in the source, M measured on
 recordings of a chip, R reported by a survey of the chip's paper and documentation, I inferred, ?
 chosen by us.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from nirc.chip.target import Limit, Target
 
@@ -23,13 +25,11 @@ SHEET = "targets sheet, section 2"
 # Ranges of single values: (smallest, largest).
 DELAYED_WEIGHT = (-15, 15)  # 4 bits and a sign, of the models with delays (S: SCRIPTS)
 WEIGHT = (-127, 127)  # 8 bits, of the models without (S: IMPORTER scales to them)
-# of what weights of inputs with copies bring together in a step (?: the buffers have 16 bits)
+# The most that weights of copied inputs add up to in a step (?: the buffers have 16 bits).
 RING = 32_767
 DELAY = (0, 7)  # steps on top of the one that every synapse takes (S: SCRIPTS)
-FLOAT32 = (
-    -3.4028234663852886e38,
-    3.4028234663852886e38,
-)  # state and parameters: finite (S: GENERATED)
+# State and parameters: finite (S: GENERATED).
+FLOAT32 = (-3.4028234663852886e38, 3.4028234663852886e38)
 DECAY = (0.0, 1.0)
 NEVER = 1e30  # the threshold of a readout, which must not fire
 MAP = 1 << 12  # a convolution's sizes, strides and paddings (?: no limit is published)
@@ -43,22 +43,31 @@ ROUTER_ENTRIES = 16_384  # of a chip's table (S: MACHINE)
 # Memory of a PE, in bytes.
 DYN_BYTES = 44_928  # free for tables, synapses and recordings (I: addresses in GENERATED)
 DYN_MOST = 131_072  # all of it (S: datasheet)
-MPT_WORDS = 3  # of an entry of the master population table (?)
-MPT_FACTOR = 4  # the table takes four times what it needs (S: py-spinnaker2, issue 127)
-ROW_HEADER = 4  # of a source neuron's row (?)
-SYNAPSE_BYTES = 4  # (I: safe; 2 are likely)
-SLOTS = 8  # of a neuron's ring buffer, with delays; 1 without (I)
-SIGNS = 2  # excitatory and inhibitory (I)
-SLOT_BYTES = 2  # (I)
-STATE_WORDS = {"lif": 2, "lif_curr_exp": 4}  # of 4 bytes, a neuron (I)
-SPIKE_BYTES = 4  # of a spike_list entry (?)
 INPUT_RATE = 0.1  # spikes of an input in a step, for the room that they take (?)
-STEPS = 256  # of recording, where the user says nothing (?)
+STEPS = 256  # of recording, where the user does not state them (?)
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The free memory of a PE and what things take of it."""
+
+    dyn_bytes: int = DYN_BYTES
+    mpt_words: int = 3  # of an entry of the master population table (?)
+    mpt_factor: int = 4  # the table takes four times what it needs (S: py-spinnaker2, issue 127)
+    row_header: int = 4  # bytes of a source neuron's row (?)
+    synapse_bytes: int = 4  # (I: safe, 2 are likely)
+    slots: int = 8  # of a neuron's ring buffer, with delays. 1 without (I)
+    signs: int = 2  # excitatory and inhibitory (I)
+    slot_bytes: int = 2  # (I)
+    state_words: int = 2  # of 4 bytes, of a neuron without synaptic currents (I)
+    state_words_exp: int = 4  # of a neuron with synaptic currents (I)
+    spike_bytes: int = 4  # of a spike_list entry (?)
+
 
 # Time.
 TICK_S = 1e-3  # of the system, where nothing asks for more (S: SCRIPTS)
-EVENTS_PER_S = 12e6  # synaptic events of a PE, at best (R); plan with half
-PLANNED = 0.5
+EVENTS_PER_S = 12e6  # synaptic events of a PE, at best (R)
+PLANNED = 0.5  # share of the events that a plan may use
 RATE = 0.1  # spikes of a neuron in a step, where nothing is known (?)
 LINK_SPIKES_PER_S = 62.5e6  # of one direction of a link on the board (I)
 

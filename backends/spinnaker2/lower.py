@@ -1,6 +1,4 @@
-"""The integer form as the chip's populations and projections, not yet split over processing
-elements.
-"""
+"""The integer form as the chip's populations and projections, before the split into slices."""
 
 from __future__ import annotations
 
@@ -14,6 +12,7 @@ from nirc.backends.spinnaker2.limits import MAX_ATOMS
 from nirc.backends.spinnaker2.neuron import SpinNeuron
 from nirc.backends.spinnaker2.rule import Float32
 from nirc.backends.spinnaker2.tables import (
+    READOUT,
     Convolution,
     Input,
     Output,
@@ -26,80 +25,76 @@ from nirc.ir import populations as ir
 from nirc.ir.linear import Conv, Pool, pooled_kernel
 from nirc.ir.program import Program
 
-READOUT = "readout"  # the emulator's name for all outputs, if there are membranes among them
-WORDS = (np.int32, np.int32, np.int16, np.int16)  # of pre, post, weight and delay
+# The fields of a synapse, in the order of a projection, and their types.
+SYNAPSE = {"pre": np.int32, "post": np.int32, "weight": np.int16, "delay": np.int16}
 
 
 def labelled(program: Program) -> dict[str, str]:
-    """Names in the tables of all inputs and populations, by name."""
+    """Return names in the tables of all inputs and populations, by name."""
     labels = Labels({READOUT})
     return {n: labels.new(n) for n in program.graph if not isinstance(program[n], ir.Sink)}
 
 
 def lower(program: Program, labels: Mapping[str, str]) -> Tables:
-    """Tables of a program in the integer form; as many atoms a processing element as its index has
-    room for.
-    """
-    inputs, first = {}, 0
+    """Return the tables of a program in the integer form, with the most atoms a PE."""
+    inputs: dict[str, Input] = {}
+    channels = 0
     for name, port in program.nodes(ir.Source).items():
-        inputs[name] = Input(labels[name], np.arange(first, first + port.n), MAX_ATOMS)
-        first += port.n
-    inputs |= {name: _copies(name, program, inputs, labels[name]) for name in copies(program)}
+        inputs[name] = Input(labels[name], np.arange(channels, channels + port.n), MAX_ATOMS)
+        channels += port.n
+    for name in copies(program):
+        ((source, projection),) = program.into(name)
+        _, channel, _ = projection.ops[0].coo()
+        inputs[name] = Input(labels[name], inputs[source].channels[channel], MAX_ATOMS)
     populations = {name: _population(labels[name], p) for name, p in neurons(program).items()}
-    late = lateness(program)
+    latency_steps = latencies(program)
     projections: list[Projection] = []
     convolutions: list[Convolution] = []
     for target in populations:
-        for source in dict.fromkeys(s for s, _ in program.into(target)):
-            mine = [p for s, p in program.into(target) if s == source]
-            kernel = pooled_kernel(mine[0].ops)
+        by_source: dict[str, list[ir.Projection]] = {}
+        for source, projection in program.into(target):
+            by_source.setdefault(source, []).append(projection)
+        for source, parts in by_source.items():
+            kernel = pooled_kernel(parts[0].ops)
             if kernel is not None:
                 convolutions.append(_convolution(labels[source], labels[target], *kernel))
             else:
-                projections += _projections(
-                    labels[source], labels[target], mine, late[target] - late[source]
-                )
-    ways = Labels()
+                extra = latency_steps[target] - latency_steps[source] - 1
+                projections += _projections(labels[source], labels[target], parts, extra)
+    names = Labels()
     outputs = [
         Output(labels[source], np.arange(program[source].n)) for source in outputs_of(program)
     ]
     return Tables(
-        first,
+        channels,
         tuple(inputs.values()),
         tuple(populations.values()),
-        tuple(replace(p, name=ways.new(p.name)) for p in projections),
-        tuple(replace(c, name=ways.new(c.name)) for c in convolutions),
+        tuple(replace(p, name=names.new(p.name)) for p in projections),
+        tuple(replace(c, name=names.new(c.name)) for c in convolutions),
         tuple(outputs),
     )
 
 
 def outputs_of(program: Program) -> list[str]:
-    """Populations that are read, in the order of the outputs, each once."""
+    """Return the populations that are read, in the order of the outputs, each once."""
     return list(dict.fromkeys(program.into(sink)[0][0] for sink in program.nodes(ir.Sink)))
 
 
-def lateness(program: Program) -> Mapping[str, int]:
-    """Steps by which each node of the integer form is later on the chip than in the model."""
-    late = dict.fromkeys([*program.nodes(ir.Source), *copies(program)], 0)
-    late |= {name: population.dynamics.late for name, population in neurons(program).items()}
-    return late | {sink: late[program.into(sink)[0][0]] for sink in program.nodes(ir.Sink)}
+def latencies(program: Program) -> Mapping[str, int]:
+    """Return the delay in steps of each node on the chip, against the model."""
+    steps = dict.fromkeys([*program.nodes(ir.Source), *copies(program)], 0)
+    steps |= {name: p.dynamics.latency_steps for name, p in neurons(program).items()}
+    return steps | {sink: steps[program.into(sink)[0][0]] for sink in program.nodes(ir.Sink)}
 
 
 def copies(program: Program) -> list[str]:
-    """Populations that repeat channels of an input."""
+    """Return the populations that repeat channels of an input."""
     return list(ir.populations_of(program, Copy))
 
 
 def neurons(program: Program) -> dict[str, ir.Population[SpinNeuron]]:
-    """All other populations."""
+    """Return all other populations."""
     return ir.populations_of(program, SpinNeuron)
-
-
-def _copies(name: str, program: Program, inputs: Mapping[str, Input], label: str) -> Input:
-    """A list of spikes for each copy: that of its channel."""
-    ((source, projection),) = program.into(name)
-    _, channel, _ = projection.ops[0].coo()
-    return Input(label, inputs[source].channels[channel], MAX_ATOMS)
 
 
 def _population(name: str, population: ir.Population[SpinNeuron]) -> Population:
@@ -122,42 +117,38 @@ def _population(name: str, population: ir.Population[SpinNeuron]) -> Population:
 
 
 def _short(values: Float32) -> Float32:
-    """One value for all neurons, where they agree."""
+    """Return one value for all neurons if they are equal, else ``values``."""
     return values[:1] if (values == values[0]).all() else values
 
 
 def _projections(
-    source: str, target: str, parts: list[ir.Projection], late: int
+    source: str, target: str, parts: list[ir.Projection], extra: int
 ) -> Iterator[Projection]:
-    """All synapses from one population to another; a second projection if some excite and inhibit
-    the same neuron.
+    """Yield all synapses from one population to another as one projection.
+
+    Yield one a sign instead if some synapses excite and inhibit the same neuron.
     """
-    whole = _projection(source, target, parts, late)
-    same = (np.diff(whole.pre) == 0) & (np.diff(whole.post) == 0) & (np.diff(whole.delay) == 0)
+    both = _projection(source, target, parts, extra)
+    same = (np.diff(both.pre) == 0) & (np.diff(both.post) == 0) & (np.diff(both.delay) == 0)
     if not same.any():
-        yield whole
+        yield both
         return
     for sign, word in ((1, "excites"), (-1, "inhibits")):
-        mine = np.sign(whole.weight) == sign
-        fields = {name: getattr(whole, name)[mine] for name in ("pre", "post", "weight", "delay")}
-        yield replace(whole, name=f"{whole.name}, {word}", **fields)
+        chosen = np.sign(both.weight) == sign
+        fields = {name: getattr(both, name)[chosen] for name in SYNAPSE}
+        yield replace(both, name=f"{both.name}, {word}", **fields)
 
 
-def _projection(source: str, target: str, parts: list[ir.Projection], late: int) -> Projection:
-    """All of them, sorted. ``late``: steps by which the target is later than the source."""
-    pre, post, weight, delay = [], [], [], []
+def _projection(source: str, target: str, parts: list[ir.Projection], extra: int) -> Projection:
+    """Return all synapses, sorted. ``extra``: steps to add to the lag of each part."""
+    columns = []
     for part in parts:
-        row, column, value = part.ops[0].coo()
-        pre.append(column)
-        post.append(row)
-        weight.append(value)
-        delay.append(np.full(value.size, part.lag + late - 1))
-    pre_, post_, weight_, delay_ = (np.concatenate(arrays) for arrays in (pre, post, weight, delay))
-    order = np.lexsort((delay_, post_, pre_))
-    arrays = (
-        a[order].astype(kind) for a, kind in zip((pre_, post_, weight_, delay_), WORDS, strict=True)
-    )
-    return Projection(f"{source} -> {target}", source, target, *arrays)
+        post, pre, weight = part.ops[0].coo()
+        columns.append((pre, post, weight, np.full(weight.size, part.lag + extra)))
+    arrays = dict(zip(SYNAPSE, map(np.concatenate, zip(*columns, strict=True)), strict=True))
+    order = np.lexsort((arrays["delay"], arrays["post"], arrays["pre"]))
+    typed = {name: arrays[name][order].astype(kind) for name, kind in SYNAPSE.items()}
+    return Projection(f"{source} -> {target}", source, target, **typed)
 
 
 def _convolution(source: str, target: str, pool: Pool | None, conv: Conv) -> Convolution:

@@ -1,22 +1,22 @@
-"""``mapping.json``: which PE holds which neurons, under which keys they send, and the routing
-tables of every chip.
+"""``mapping.json``: the neurons of each PE, their keys, and the routing tables of every chip.
 
-Written for the user, for ``nirc mapping`` and for the emulator, whose spikes travel through these
-keys and tables. The vendor's tools map anew: of this file they are told only how many neurons of a
-population a PE takes.
+The readers are the user, ``nirc mapping`` and the emulator, whose spikes travel through these keys
+and tables. The vendor's tools map anew. They get only the number of neurons of a population on a
+PE.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 import numpy as np
 
 from nirc.backends.spinnaker2 import tables as network
 from nirc.backends.spinnaker2.checks import WORD, check_mapping
 from nirc.backends.spinnaker2.findings import MappingOutsideRange
-from nirc.backends.spinnaker2.geometry import BOARD_SIDE, CORES, LINKS
 from nirc.backends.spinnaker2.limits import MACHINE, MAX_PIXELS, ROUTER_ENTRIES, SCRIPTS
+from nirc.backends.spinnaker2.system import BOARD_SIDE, CORES, LINKS
 from nirc.files.bounds import MAX_NAME
 from nirc.files.bundle import to_json
 from nirc.files.chipfiles import raise_faults, read
@@ -96,13 +96,12 @@ MAPPING = mapping_file()
 
 @dataclass(frozen=True)
 class Slice:
-    """Neurons ``begin`` up to (and without) ``end`` of an input or population, on one PE of its
-    own.
+    """Neurons ``begin`` up to (and without) ``end`` of an input or population, on a PE.
 
-    ``begin`` is a multiple of the population's ``atoms``: so the vendor's tools cut it, too.
-    ``chip``: the number of its router, 0 on a single chip, x + 8 y on the board; the same in the
-    floorplan. ``core``: 1..152 (``geometry.quad_of`` tells where that is). Neuron ``begin + a``
-    sends the key ``key + a``; ``mask`` selects the slice.
+    ``begin`` is a multiple of the population's ``atoms``, as the vendor's tools cut it. ``chip``:
+    the number of its router, 0 on a single chip, x + 8 y on the board, as in the floorplan.
+    ``core``: 1..152, see ``system.quad_of``. Neuron ``begin + a`` sends the key ``key + a``.
+    ``mask`` selects the slice.
     """
 
     population: str
@@ -113,12 +112,17 @@ class Slice:
     key: int
     mask: int
 
+    def to_tree(self) -> Tree:
+        """Return data for JSON."""
+        numbers = (self.begin, self.end, self.chip, self.core, self.key, self.mask)
+        return dict(zip(SLICE_FIELDS, (self.population, *map(int, numbers)), strict=True))
+
 
 @dataclass(frozen=True)
 class Tick:
-    """The system tick to run with and why.
+    """The system tick to run with, and the reason.
 
-    ``late_cores``: PEs that are expected not to finish within it.
+    ``late_cores``: PEs that probably do not finish within it.
     """
 
     seconds: float
@@ -130,7 +134,7 @@ class Tick:
 class Mapping:
     """All of the file.
 
-    ``steps``: how many steps of recording the PEs have room for. Slices in the order of keys.
+    ``slices`` are in the order of keys. ``steps``: of recording that the PEs have room for.
     """
 
     floorplan: Floorplan
@@ -140,29 +144,19 @@ class Mapping:
     steps: int
 
     def to_json(self) -> bytes:
-        """The bytes of ``mapping.json``: the same for the same mapping."""
-        entries = list(
-            zip(
-                *(a.tolist() for a in (self.tables.key, self.tables.mask, self.tables.route)),
-                strict=True,
-            )
-        )
-        spans = list(
-            zip(self.tables.first[:-1].tolist(), self.tables.first[1:].tolist(), strict=True)
-        )
-        routes = [self.tables.links_and_cores(route) for route in range(len(self.tables.routes))]
+        """Return the bytes of ``mapping.json``, the same for the same mapping."""
+        tables = self.tables
+        entries = np.stack([tables.key, tables.mask, tables.route], axis=1, dtype=np.int64)
+        routers = []
+        for chip, (begin, end) in enumerate(pairwise(tables.first.tolist())):
+            if end > begin:
+                routers.append({"chip": chip, "entries": entries[begin:end].tolist()})
+        routes = map(tables.links_and_cores, range(len(tables.routes)))
         tree = {
             "format": FORMAT,
             KEY: self.floorplan.to_tree(),
-            "slices": [
-                dict(zip(SLICE_FIELDS, (s.population, *_numbers(s)), strict=True))
-                for s in sorted(self.slices, key=lambda s: s.key)
-            ],
-            "routers": [
-                {"chip": chip, "entries": [list(entry) for entry in entries[begin:end]]}
-                for chip, (begin, end) in enumerate(spans)
-                if end > begin
-            ],
+            "slices": [s.to_tree() for s in sorted(self.slices, key=lambda s: s.key)],
+            "routers": routers,
             "routes": [{"links": links, "cores": cores} for links, cores in routes],
             "tick": {
                 "seconds": float(self.tick.seconds),
@@ -175,11 +169,11 @@ class Mapping:
 
 
 def from_json(data: bytes, tables: network.Tables) -> Mapping:
-    """The mapping in the bytes of a ``mapping.json`` that may hold anything. ``tables``: those of
-    its bundle.
+    """Return the mapping in the bytes of a ``mapping.json`` that may hold anything.
 
-    Raises ``InputError`` (U605) if the file is damaged, contradicts itself or does not hold each
-    neuron once, ``CompileError`` (N904) for values that the chip does not take.
+    ``tables``: of the bundle. Raises ``InputError`` (U605) if the file is damaged, contradicts
+    itself or does not hold each neuron once, ``CompileError`` (N904) for values that the chip does
+    not take.
     """
     file, tree = read(data, MAPPING, trees={network.FILE: network.tree_of(tables)})
     plan = floorplan_of(tree, file)
@@ -206,24 +200,21 @@ def from_json(data: bytes, tables: network.Tables) -> Mapping:
 
 
 def _tables(tree: Tree, chips: int) -> Tables:
-    """The tables of all chips; those that are not listed are empty."""
+    """Return the tables of all chips. Chips that are not listed have empty tables."""
     bits = [
         [*route["links"], *(LINKS + core for core in route["cores"])] for route in tree["routes"]
     ]
-    words = max([bit // 64 + 1 for row in bits for bit in row], default=1)
+    words = max(chain.from_iterable(bits), default=0) // 64 + 1
     packed = np.zeros((len(bits), words), np.uint64)
     for i, row in enumerate(bits):
         for bit in row:
             packed[i, bit // 64] |= np.uint64(1) << np.uint64(bit % 64)
     sizes = np.zeros(chips, np.int64)
+    entries: list[list[int]] = []
     for router in tree["routers"]:
         sizes[router["chip"]] = len(router["entries"])
-    entries = [entry for router in tree["routers"] for entry in router["entries"]]
+        entries += router["entries"]
     values = np.array(entries, np.int64).reshape(-1, 3)
     key, mask = values[:, :2].astype(np.uint32).T
     first = np.concatenate([[0], np.cumsum(sizes)])
     return Tables(first, key, mask, values[:, 2].astype(np.int32), packed, LINKS)
-
-
-def _numbers(s: Slice) -> tuple[int, ...]:
-    return tuple(int(n) for n in (s.begin, s.end, s.chip, s.core, s.key, s.mask))

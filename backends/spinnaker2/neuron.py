@@ -1,6 +1,4 @@
-"""The integer payload of a population on SpiNNaker2: parameters of its model, executable by the
-interpreter.
-"""
+"""The integer payload of a population on SpiNNaker2, executable by the interpreter."""
 
 from __future__ import annotations
 
@@ -9,24 +7,33 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.backends.spinnaker2 import rule
-from nirc.backends.spinnaker2.rule import Float32, Reset
+from nirc.backends.spinnaker2.rule import Float32, Reset, States
 from nirc.backends.spinnaker2.tables import Model
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete
-from nirc.ir.rules import MEMBRANE, Rule, plain
-from nirc.ir.rules import Reset as Kind
+from nirc.ir.rules import MEMBRANE, Fire, Rule, plain
 from nirc.semantics.stepper import Stepper
+
+
+def chip_rule(rule: Rule) -> Rule:
+    """Return the rule by which the chip computes ``rule``: a reset at once, one spike a step.
+
+    The comparison is the model's, since thresholds are float32 numbers.
+    """
+    if rule.fires is None:
+        return rule
+    at_once = rule.at_once("subtract" if rule.reset == "subtract" else "set")
+    return at_once.with_fire(Fire(rule.fires.at))
 
 
 @dataclass(frozen=True)
 class SpinNeuron:
-    """Parameters of a population in the chip's units, float32 (n,). Weights into it are whole.
+    """Parameters of a population in the chip's units, float32 (n,), for integer weights.
 
-    ``late``: steps by which it is later on the chip than in the model; its own constants act from
-    the chip's first step on. ``scale`` (n,): chip units per volt of the model. ``fires`` false: a
-    readout, whose v is the output. ``exc_decay``, ``inh_decay``: of the currents; excitatory
-    weights come in at receptor 0, inhibitory ones at 1.
+    ``latency_steps``: delay of the chip against the model. The chip's constants act from its first
+    step on. ``scale`` (n,): chip units per volt of the model. ``fires`` false: a readout, whose v
+    is the output. ``exc_decay``, ``inh_decay``: of the currents. Excitatory weights arrive at
+    receptor 0, inhibitory weights at receptor 1.
     """
 
     model: Model
@@ -37,83 +44,68 @@ class SpinNeuron:
     v_init: Float32
     v_reset: Float32
     scale: Float
-    late: int
+    latency_steps: int
     fires: bool = True
     exc_decay: Float32 | None = None
     inh_decay: Float32 | None = None
 
     def stepper(self, batch: int) -> Stepper:
-        """State of ``batch`` samples at the model's first step."""
+        """Return the states of ``batch`` samples at the model's first step."""
         return _SpinStepper(self, batch)
 
     def as_discrete(self) -> Discrete:
-        """The same neuron in chip units and double precision; one receptor if both currents decay
-        alike.
+        """Return the same neuron in chip units and double precision.
+
+        It has one receptor if both currents decay alike.
         """
         one = np.ones(len(self.v_init))
         exc, inh = self.exc_decay, self.inh_decay
-        two = exc is not None and inh is not None and bool((exc != inh).any())
+        synapse = exc is not None
+        second = inh if exc is not None and inh is not None and (exc != inh).any() else None
+        rule = MEMBRANE.with_synapse() if synapse else MEMBRANE
+        if self.fires:
+            subtracts = self.reset == "reset_by_subtraction"
+            rule = plain("subtract" if subtracts else "set", synapse=synapse, at=">=")
         return Discrete(
             decay_mem=self.alpha_decay.astype(np.float64),
             gain_mem=one,
             drift=self.i_offset.astype(np.float64),
             decay_syn=None if exc is None else exc.astype(np.float64),
-            gain_syn=None if exc is None else one,
+            gain_syn=one if synapse else None,
             threshold=self.threshold.astype(np.float64) if self.fires else None,
             v_reset=self.v_reset.astype(np.float64),
-            decay_syn_2=inh.astype(np.float64) if two and inh is not None else None,
-            gain_syn_2=one if two else None,
-            rule=self._rule(),
+            decay_syn_2=None if second is None else second.astype(np.float64),
+            gain_syn_2=None if second is None else one,
+            rule=rule,
         )
 
-    def _rule(self) -> Rule:
-        """The chip's: a spike where v is at the threshold or above it."""
-        synapse = self.exc_decay is not None
-        if not self.fires:
-            return MEMBRANE.with_synapse() if synapse else MEMBRANE
-        reset: Kind = "subtract" if self.reset == "reset_by_subtraction" else "set"
-        return plain(reset, synapse=synapse, at=">=")
-
-    def fires_before_its_time(self) -> NDArray[np.bool_]:
-        """(n,) who spikes on the chip before the model's first step, of its constants alone."""
-        return (
-            _SpinStepper(self, 1).early[0] if self.fires else np.zeros(len(self.v_init), np.bool_)
-        )
+    def fires_early(self) -> NDArray[np.bool_]:
+        """Return True (n,) for spikes by constants alone before the model's first step."""
+        stepper = _SpinStepper(self, 1)
+        return stepper.early[0] if self.fires else np.zeros_like(stepper.early[0])
 
 
 def single(values: Float | Float32) -> Float32:
-    """A read-only float32 copy."""
-    made: Float32 = np.array(values, np.float32)
-    made.setflags(write=False)
-    return made
+    """Return a read-only float32 copy."""
+    copy: Float32 = np.array(values, np.float32)
+    copy.setflags(write=False)
+    return copy
 
 
 class _SpinStepper:
     def __init__(self, neuron: SpinNeuron, batch: int) -> None:
         self.neuron = neuron
         n = len(neuron.v_init)
-        self.state: Float32 = np.zeros((batch, n), np.float32) + neuron.v_init
-        self.exc: Float32 = np.zeros((batch, n), np.float32)
-        self.inh: Float32 = np.zeros((batch, n), np.float32)
+        nothing: Float32 = np.zeros((batch, n), np.float32)
+        self.states = States(neuron, batch, n)
         self.early = np.zeros((batch, n), np.bool_)
-        for _ in range(neuron.late):
-            self.early |= self._step(np.zeros((batch, n), np.float32))
-        self.v: Float = self.state.astype(np.float64)
+        for _ in range(neuron.latency_steps):
+            self.early |= self.states.step(nothing, nothing)
+        self.v: Float = self.states.v.astype(np.float64)
 
     def step(self, x: Float, second: Float | None = None) -> Float:
-        n = self.neuron
-        drive = x.astype(np.float32)
-        if n.exc_decay is not None and n.inh_decay is not None:
-            inhibition = np.zeros_like(drive) if second is None else second.astype(np.float32)
-            self.exc = rule.current_step(self.exc, drive, n.exc_decay)
-            self.inh = rule.current_step(self.inh, inhibition, n.inh_decay)
-            drive = self.exc + self.inh
-        spikes = self._step(drive)
-        self.v = self.state.astype(np.float64)
-        return spikes.astype(np.float64) if n.fires else self.v / n.scale
-
-    def _step(self, drive: Float32) -> NDArray[np.bool_]:
-        n = self.neuron
-        v = rule.membrane_step(self.state, drive, n.alpha_decay, n.i_offset)
-        spikes, self.state = rule.fire(v, n.threshold, n.v_reset, n.reset)
-        return spikes
+        arrived = x.astype(np.float32)
+        inhibition = np.zeros_like(arrived) if second is None else second.astype(np.float32)
+        spikes = self.states.step(arrived, inhibition)
+        self.v = self.states.v.astype(np.float64)
+        return spikes.astype(np.float64) if self.neuron.fires else self.v / self.neuron.scale

@@ -1,15 +1,17 @@
-"""What ``--set NAME=VALUE`` may ask of this backend."""
+"""Options of this backend: ``--set NAME=VALUE``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
 
-from nirc.backends.spinnaker2.limits import DYN_BYTES, DYN_MOST, MAX_PIXELS, STEPS
-from nirc.backends.spinnaker2.memory import Prices
-from nirc.backends.spinnaker2.system import Faults
+from nirc.backends.spinnaker2.limits import DYN_BYTES, DYN_MOST, MAX_PIXELS, STEPS, Prices
 from nirc.chip.backend import Backend, option
+
+if TYPE_CHECKING:
+    from nirc.backends.spinnaker2.system import Faults
 
 AUTO = "auto"
 NUMBER = re.compile(r"[1-9][0-9]{0,8}")
@@ -20,55 +22,58 @@ LONGEST_TICK_S = 10.0
 
 @dataclass(frozen=True)
 class Request:
-    """What a user may ask: atoms by population, steps of recording, a tick in seconds, prices and
-    faults.
-    """
+    """The options that concern the placement, as data."""
 
-    atoms: Mapping[str, int] = field(default_factory=dict)
-    steps: int = STEPS
+    atoms: Mapping[str, int] = field(default_factory=dict)  # by population
+    steps: int = STEPS  # of recording
     tick_s: float | None = None
     prices: Prices = field(default_factory=Prices)
-    faults: Faults = field(default_factory=Faults)
+    faults: Faults | None = None
 
 
-def _pairs(text: str) -> dict[str, int] | None:
-    """``NAME:NUMBER``, several with commas; None if it is something else, or names something
-    twice.
-    """
-    made: dict[str, int] = {}
-    for word in (w for w in text.split(",") if w):
+def _pairs(text: str) -> dict[str, int]:
+    """Parse ``NAME:NUMBER`` with commas between them. Return {} for anything else."""
+    pairs: dict[str, int] = {}
+    for word in filter(None, text.split(",")):
         match = PAIR.fullmatch(word)
-        if match is None or match[1] in made:
-            return None
-        made[match[1]] = int(match[2])
-    return made
+        if match is None or match[1] in pairs:
+            return {}
+        pairs[match[1]] = int(match[2])
+    return pairs
 
 
 def _atoms(text: str) -> bool:
-    found = _pairs(text) or {}
-    return bool(found) and all(1 <= n <= MAX_PIXELS for n in found.values())
+    pairs = _pairs(text)
+    return bool(pairs) and all(1 <= n <= MAX_PIXELS for n in pairs.values())
 
 
 def _prices(text: str) -> bool:
-    found = _pairs(text) or {}
-    return (
-        bool(found)
-        and set(found) <= set(Prices.names())
-        and all(n <= DYN_MOST for n in found.values())
-    )
+    pairs = _pairs(text)
+    known = {price.name for price in fields(Prices)}
+    return bool(pairs) and pairs.keys() <= known and all(n <= DYN_MOST for n in pairs.values())
 
 
 def _tick(text: str) -> bool:
     return SECONDS.fullmatch(text) is not None and 0 < float(text) <= LONGEST_TICK_S
 
 
-def _digits(text: str) -> bool:
+def _steps(text: str) -> bool:
     return NUMBER.fullmatch(text) is not None
+
+
+def _memory(text: str) -> bool:
+    return _steps(text) and int(text) <= DYN_MOST
+
+
+def _bad(text: str) -> bool:
+    from nirc.backends.spinnaker2.system import Faults
+
+    return bool(text) and Faults.parsed(text) is not None
 
 
 @dataclass(frozen=True)
 class Spinnaker2Options(Backend):
-    """The options, and what they ask of the placement."""
+    """The options."""
 
     atoms: str = option(
         (AUTO,),
@@ -79,31 +84,27 @@ class Spinnaker2Options(Backend):
     delays: str = option(
         ("synapses", "relays"),
         "where inputs of a population come with different delays: in the synapses, whose weights "
-        "then have 4 bits, or "
-        "by relay neurons",
+        "then have 4 bits, or by relay neurons",
     )
     copies: str = option(
         (AUTO, "1", "2", "4", "8"),
         "by how many spike sources a channel of an input is sent at most: its weights are sums of "
-        "so many, and finer. "
-        "auto: with --calibrate as many as small networks have room for, else 1",
+        "so many, and finer. auto: with --calibrate as many as small networks have room for, else "
+        "1",
     )
     steps: str = option(
         (str(STEPS),),
         "steps of a run, for which PEs need room to play inputs and record outputs",
         "STEPS",
-        _digits,
+        _steps,
     )
     tick: str = option((AUTO,), "the system tick in seconds; auto: at least 1 ms", "SECONDS", _tick)
     memory: str = option(
-        (str(DYN_BYTES),),
-        "bytes of a PE for synapses and recordings",
-        "BYTES",
-        lambda text: _digits(text) and int(text) <= DYN_MOST,
+        (str(DYN_BYTES),), "bytes of a PE for synapses and recordings", "BYTES", _memory
     )
     prices: str = option(
         ("as declared",),
-        "what things take of that memory, by the names in `backends/spinnaker2/memory.py`",
+        "what things take of that memory, by the names in `backends/spinnaker2/limits.py`",
         "NAME:NUMBER,...",
         _prices,
     )
@@ -111,18 +112,20 @@ class Spinnaker2Options(Backend):
         ("none",),
         "what is broken: chips (9), their PEs (9:17) and links (9>2); chips are numbered x + 8 y",
         "9,9:17,9>2,...",
-        lambda text: bool(text) and Faults.parsed(text) is not None,
+        _bad,
     )
 
     def request(self) -> Request:
-        """The options as data."""
-        prices = _pairs(self.prices) or {}
+        """Return the options of the placement."""
+        from nirc.backends.spinnaker2.system import Faults
+
+        prices = _pairs(self.prices)
         if int(self.memory) != DYN_BYTES:
             prices["dyn_bytes"] = int(self.memory)
         return Request(
-            atoms=_pairs(self.atoms) or {},
+            atoms=_pairs(self.atoms),
             steps=int(self.steps),
             tick_s=None if self.tick == AUTO else float(self.tick),
             prices=Prices(**prices),
-            faults=Faults.parsed(self.bad) or Faults(),
+            faults=Faults.parsed(self.bad),
         )

@@ -1,5 +1,6 @@
-"""spinnaker2-quantise: discrete populations to the chip's models, whole weights and float32
-parameters.
+"""spinnaker2-quantise: discrete populations to the chip's models.
+
+Weights become integers, parameters float32 numbers.
 """
 
 from __future__ import annotations
@@ -9,15 +10,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nirc.backends.spinnaker2.clocks import Arc, Clocks, User
-from nirc.backends.spinnaker2.constants import Clocked, start, whole_part
+from nirc.backends.spinnaker2.constants import Arc, Clocked, Clocks, User, integer_part, start
 from nirc.backends.spinnaker2.copies import Summed, add_copies
-from nirc.backends.spinnaker2.drives import Drive, drives, per_channel
+from nirc.backends.spinnaker2.drives import Drive, drives, per_channel, receptors
 from nirc.backends.spinnaker2.limits import DELAYED_WEIGHT, NEVER, SHEET, WEIGHT
-from nirc.backends.spinnaker2.neuron import SpinNeuron, single
-from nirc.backends.spinnaker2.receptors import receptors
+from nirc.backends.spinnaker2.neuron import SpinNeuron, chip_rule, single
 from nirc.backends.spinnaker2.rule import Float32
 from nirc.backends.spinnaker2.scales import row_scales
 from nirc.backends.spinnaker2.tables import Model
@@ -41,12 +39,10 @@ TINY = np.float32(1e-30)  # the least threshold, far above what the processor ma
 
 @dataclass(frozen=True)
 class Spinnaker2Quantise:
-    """Choose models, delays, scales and thresholds; weights become whole, those that vanish are
-    counted.
+    """Choose models, delays, scales and thresholds, and round weights to integers.
 
-    ``relays``: delays are made by relay neurons, so that all weights have 8 bits. ``copies``: by
-    how many spike sources a channel of an input may be sent, which makes its weights so many times
-    larger.
+    ``relays``: relay neurons make the delays, so that all weights have 8 bits. ``copies``: the most
+    spike sources of an input channel, whose weights may be that many times larger.
     """
 
     relays: bool = False
@@ -55,50 +51,52 @@ class Spinnaker2Quantise:
     name: ClassVar[str] = "spinnaker2-quantise"
 
     def rounding_by(self, rounding: Rounding) -> Spinnaker2Quantise:
-        """The same with another rule by which weights become whole."""
+        """Return the quantiser with another rounding rule."""
         return replace(self, rounding=rounding)
 
     def run(self, program: Program, log: Log) -> Program:
-        """Raises ``CompileError``:
+        """Return the integer form.
 
-        P307 if a projection is too large to list, N905 for a neuron with two filters.
+        Raises ``CompileError``: P307 if a projection is too large to list, N905 for a neuron with
+        two filters.
         """
-        made = self.planned(program, log)
+        populations = self.planned(program, log)
         nodes: dict[str, object] = {
-            n: p for n, p in program.graph.nodes(data="payload") if n not in made
+            n: p for n, p in program.graph.nodes(data="payload") if n not in populations
         }
         arcs = [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
         clocks = Clocks()
-        for name, q in made.items():
+        sums: list[Summed] = []
+        for name, q in populations.items():
             nodes[name] = q.population.with_dynamics(q.neuron)
             arcs += q.arcs
+            sums += q.sums
             if q.clocked:
-                limit, origins = q.limit, q.population.origins
-                clocks.add(name, User(q.n, q.late, limit, q.filtered, origins, tuple(q.clocked)))
+                clocks.add(name, q.user())
         clocks.into(program, nodes, arcs)
-        add_copies((summed for q in made.values() for summed in q.sums), program, nodes, arcs, log)
+        add_copies(sums, program, nodes, arcs, log)
         return program.rebuilt(nodes, arcs, form=Form.INTEGER)
 
     def planned(self, program: Program, log: Log) -> dict[str, Quantised]:
-        """Every population of the chip with its whole numbers. Raises as ``run`` does."""
+        """Return the quantised populations of the chip. Raises as ``run`` does."""
         unroll: set[str] = set()
         while True:
             attempt = Log(strict=log.strict)
-            made = self._attempt(program, unroll, attempt)
-            # Clocks cannot feed a convolution's target: its synapses have to be listed then.
-            again = {name for name, q in made.items() if q.convolves and q.clocked}
+            populations = self._attempt(program, unroll, attempt)
+            # Clocks cannot feed the target of a convolution. Its synapses are listed then.
+            again = {name for name, q in populations.items() if q.convolves and q.clocked}
             if not again:
                 break
             unroll |= again
         for diagnostic in attempt.diagnostics:
             log.add(diagnostic)
         log.raise_if_errors()
-        return made
+        return populations
 
     def _attempt(self, program: Program, unroll: Collection[str], log: Log) -> dict[str, Quantised]:
-        found = drives(program, log, unroll=unroll)
+        every = drives(program, log, unroll=unroll)
         log.raise_if_errors()
-        plan = timed(program, found, log, relays=self.relays)
+        plan = timed(program, every, log, relays=self.relays)
         return {
             name: Quantised(name, p, plan, program, self, log)
             for name, p in plan.populations.items()
@@ -106,7 +104,7 @@ class Spinnaker2Quantise:
 
 
 class Quantised:
-    """One population with all that comes into it."""
+    """A population with its inputs, in the chip's numbers."""
 
     def __init__(
         self,
@@ -114,19 +112,19 @@ class Quantised:
         population: Population[Discrete],
         plan: Timed,
         program: Program,
-        how: Spinnaker2Quantise,
+        quantise: Spinnaker2Quantise,
         log: Log,
     ) -> None:
-        self.name, self.population, self.plan, self.program, self.log = (
-            name,
-            population,
-            plan,
-            program,
-            log,
-        )
-        self.rounding, self.copies = how.rounding, how.copies
-        self.dynamics, self.n = population.dynamics, population.n
-        self.late = plan.late[name]
+        self.name = name
+        self.population = population
+        self.plan = plan
+        self.program = program
+        self.log = log
+        self.rounding = quantise.rounding
+        self.copies = quantise.copies
+        self.dynamics = population.dynamics
+        self.n = population.n
+        self.latency_steps = plan.latency_steps[name]
         self.into = [d for d in plan.drives if d.target == name]
         self.convolves = any(d.kernel is not None for d in self.into)
         self.delayed = any(d.extra for d in self.into)
@@ -136,175 +134,219 @@ class Quantised:
         self.clocked: list[Clocked] = []
         biases = self._biases()
         self.scale = self._scales(biases)
-        self._say_bits()
+        self._report_bits()
         self.sums: list[Summed] = []
-        self.arcs = [arc for d in self.into for arc in self._whole(d)]
+        self.arcs: list[Arc] = []
+        for drive in self.into:
+            self._add_arcs(drive)
         self.neuron = self._neuron(biases)
 
-    def _gain(self, drive: Drive) -> Float:
-        return self.receptors.gains[drive.projection.synapse]
+    def user(self) -> User:
+        """Return the needs of this population for clocks."""
+        return User(
+            self.n,
+            self.latency_steps,
+            self.limit,
+            self.filtered,
+            self.population.origins,
+            tuple(self.clocked),
+        )
+
+    def lag(self, drive: Drive) -> int:
+        """Return the lag of a drive on the chip, in the model's steps."""
+        return self.plan.latency_steps[drive.source] + 1 + drive.extra - self.latency_steps
+
+    def _units(self, drive: Drive) -> Float:
+        """Return (n,) chip units per unit of a drive's output."""
+        return self.receptors.gain(drive) * self.scale
 
     def _times(self, drive: Drive) -> int:
-        """How many times ``limit`` a weight may be: more than once if the input may be copied."""
-        copied = drive.source in self.program.graph and isinstance(
+        """Return the largest weight as a multiple of ``limit``. It is above 1 for copied inputs."""
+        is_input = drive.source in self.program.graph and isinstance(
             self.program[drive.source], Source
         )
-        return self.copies if copied and not self.convolves else 1
+        return self.copies if is_input and not self.convolves else 1
 
     def _biases(self) -> dict[tuple[int, int], Float]:
-        """By receptor and onset, as they reach the membrane or, if there is one, the synaptic
-        filter; in volts.
-        """
-        found: dict[tuple[int, int], Float] = {}
-        into = self.program.into(self.name) if self.name in self.program.graph else []
-        for receptor, bias in ((p.synapse, b) for _, p in into for b in p.biases if b.value.any()):
-            key = (receptor, bias.onset_steps)
-            found[key] = (
-                found.get(key, np.zeros(self.n)) + bias.value * self.receptors.gains[receptor]
-            )
-        return found
+        """Return constants in volts by receptor and onset, as they reach the membrane or filter."""
+        biases: dict[tuple[int, int], Float] = {}
+        for _, p in self.program.into(self.name) if self.name in self.program.graph else ():
+            for bias in p.biases:
+                if bias.value.any():
+                    key = (p.synapse, bias.onset_steps)
+                    volts = bias.value * self.receptors.gains[p.synapse]
+                    biases[key] = biases.get(key, np.zeros(self.n)) + volts
+        return biases
 
     def _scales(self, biases: dict[tuple[int, int], Float]) -> Float:
-        """Chip units per volt of each neuron."""
-        kernel = self.into[0].kernel if self.into else None  # it would be all that comes in
-        if kernel is not None:
-            conv, gain = self._kernel(self.into[0], *kernel)
+        """Return (n,) chip units per volt."""
+        if self.convolves:
+            conv, gain = self._kernel(self.into[0])
             taps = (conv.weight * gain.reshape(-1, 1, 1, 1)).reshape(len(gain), -1)
             channel, tap = np.nonzero(taps)
             scale = row_scales(channel, taps[channel, tap], len(gain), self.limit)
             return np.repeat(scale, size(conv.shape_out[1:]))
-        row = np.concatenate([np.zeros(0, np.int64), *(d.entries.target for d in self.into)])
-        value = np.concatenate(
-            [np.zeros(0), *(d.entries.value * self._gain(d)[d.entries.target] for d in self.into)]
-        )
+        rows, values, multiples = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0, np.int64)]
+        for drive in self.into:
+            op = drive.entries
+            rows.append(op.target)
+            values.append(op.value * self.receptors.gain(drive)[op.target])
+            multiples.append(np.full(op.value.size, self._times(drive)))
         constant = sum(biases.values(), np.zeros(self.n)) if self.filtered and biases else None
-        parts = [np.full(d.entries.value.size, self._times(d)) for d in self.into]
-        copied = np.concatenate([np.zeros(0, np.int64), *parts]) if self.copies > 1 else None
+        copied = np.concatenate(multiples) if self.copies > 1 else None
+        row, value = np.concatenate(rows), np.concatenate(values)
         return row_scales(row, value, self.n, self.limit, constant, copied)
 
-    def _kernel(self, drive: Drive, pool: Pool | None, conv: Conv) -> tuple[Conv, Float]:
-        """The convolution with the factor of a pooling before it, and its gain by channel."""
-        gain = per_channel(self._gain(drive), conv)
+    def _kernel(self, drive: Drive) -> tuple[Conv, Float]:
+        """Return the convolution with the factor of its pooling, and the gain by channel."""
+        assert drive.kernel is not None
+        pool, conv = drive.kernel
+        gain = per_channel(self.receptors.gain(drive), conv)
         assert gain is not None
         factor = 1.0 if pool is None else pool.factor
         return replace(conv, weight=frozen(conv.weight * factor)), gain
 
-    def _whole(self, drive: Drive) -> list[Arc]:
-        """The projection with whole weights, one for each of the chip's receptors, at the chip's
-        own time.
-        """
-        lag = self.plan.late[drive.source] + 1 + drive.extra - self.late
+    def _add_arcs(self, drive: Drive) -> None:
+        """Add the projection with integer weights, one for each receptor of the chip."""
         timing = replace(
-            drive.projection, delay_steps=lag, feedback=False, delay_s=0.0, biases=(), synapse=0
+            drive.projection,
+            delay_steps=self.lag(drive),
+            feedback=False,
+            delay_s=0.0,
+            biases=(),
+            synapse=0,
         )
         pools, op = self.stored(drive)
         if isinstance(op, Conv):
-            return [(drive.source, self.name, replace(timing, ops=(*pools, op)))]
+            self.arcs.append((drive.source, self.name, replace(timing, ops=(*pools, op))))
+            return
         signs = (op.value > 0, op.value < 0) if self.filtered else (op.value != 0,)
-        made = [
-            (replace(timing, synapse=receptor), _entries(op, mine))
-            for receptor, mine in enumerate(signs)
-            if mine.any()
-        ]
-        if self._times(drive) == 1:
-            return [(drive.source, self.name, replace(p, ops=(part,))) for p, part in made]
-        sums = [Summed.of(drive.source, self.name, p, part, self.limit) for p, part in made]
-        self.sums += sums
-        return [summed.arc for summed in sums]
+        for receptor, chosen in enumerate(signs):
+            if not chosen.any():
+                continue
+            part = replace(
+                op,
+                target=op.target[chosen],
+                source=op.source[chosen],
+                value=frozen(op.value[chosen]),
+            )
+            arc = (drive.source, self.name, replace(timing, synapse=receptor, ops=(part,)))
+            if self._times(drive) > 1:
+                summed = Summed.of(arc, part, self.limit)
+                self.sums.append(summed)
+                arc = summed.arc
+            self.arcs.append(arc)
 
     def stored(self, drive: Drive) -> tuple[tuple[Pool, ...], Sparse | Conv]:
-        """The operator of ``drive`` with the weights that the chip stores, behind the pooling
-        before it.
-        """
+        """Return the operator with the weights that the chip stores, behind the pooling."""
+        units = self._units(drive)
         if drive.kernel is None:
             op = drive.entries
-            exact = op.value * (self._gain(drive) * self.scale)[op.target]
-            return (), replace(op, value=frozen(self._rounded(drive, op, exact)))
+            integers = self._rounded(drive, op, op.value * units[op.target])
+            return (), replace(op, value=frozen(integers))
         pool, _ = drive.kernel
-        conv, gain = self._kernel(drive, *drive.kernel)
-        exact = conv.weight * (gain * self.scale.reshape(len(gain), -1)[:, 0]).reshape(-1, 1, 1, 1)
+        conv, gain = self._kernel(drive)
+        channel = (gain * self.scale.reshape(len(gain), -1)[:, 0]).reshape(-1, 1, 1, 1)
         pools = () if pool is None else (replace(pool, factor=1.0),)
-        whole = self._rounded(drive, conv, exact, pools)
-        return pools, replace(conv, weight=frozen(whole))
+        integers = self._rounded(drive, conv, conv.weight * channel, pools)
+        return pools, replace(conv, weight=frozen(integers))
 
     def _rounded(
         self, drive: Drive, op: Conv | Sparse, exact: Float, pools: tuple[Pool, ...] = ()
     ) -> Float:
         limit = self.limit * self._times(drive)
         weights = Weights(drive.source, self.dynamics, op, exact, -limit, limit, pools)
-        whole = self.rounding.integers(weights)
-        self._say_lost(drive, exact, whole)
-        return whole
+        integers = self.rounding.integers(weights)
+        lost = int(((integers == 0) & (exact != 0)).sum())
+        if lost:
+            bits = "4" if self.delayed else "7"
+            self.log.add(
+                WeightsVanish(
+                    where=(drive.projection.origins or self.population.origins)[0],
+                    lost=lost,
+                    of=int(np.count_nonzero(exact)),
+                    which=f"from `{drive.source}` to `{self.name}`",
+                    limit=f"{bits} bits and a sign, one scale a neuron",
+                )
+            )
+        return integers
 
     def in_volts(self, drive: Drive) -> tuple[LinearOp, ...]:
-        """The same in the model's units."""
+        """Return the stored operators in the model's units."""
         pools, op = self.stored(drive)
-        return (*pools, times(op, inverse(self._gain(drive) * self.scale)))
+        return (*pools, times(op, inverse(self._units(drive))))
 
     def _neuron(self, biases: dict[tuple[int, int], Float]) -> SpinNeuron:
-        """Parameters, constants first: those that the chip adds itself, and those that clocks
-        bring.
-        """
-        d, scale = self.dynamics, self.scale
-        offset = scale * d.drift
+        """Return the parameters. The chip adds some constants, clocks bring the others."""
+        offset = self.scale * self.dynamics.drift
         for (receptor, onset), value in sorted(biases.items()):
-            waits = self.filtered or onset
-            offset = offset + (
-                self._clock(onset, scale * value, receptor) if waits else scale * value
-            )
+            constant = self.scale * value
+            if self.filtered or onset:
+                constant = self._clock(onset, constant, receptor)
+            offset = offset + constant
         neuron = self._parameters(offset)
-        early = neuron.fires_before_its_time()
+        early = neuron.fires_early()
         if early.any() and not self.filtered:
             # Constants that reach the threshold before the model begins have to wait for a clock.
             waiting = np.where(early, offset, 0.0)
             neuron = self._parameters(offset - waiting + self._clock(0, waiting, 0))
-            early = neuron.fires_before_its_time()
+            early = neuron.fires_early()
         if early.any():
             neuron = replace(neuron, v_init=single(np.where(early, 0.0, neuron.v_init)))
-            self._say_early(early)
+            self.log.add(
+                OtherMembraneAtStart(
+                    where=self.population.origins[0],
+                    population=self.name,
+                    neurons=int(early.sum()),
+                    latency_steps=self.latency_steps,
+                    source=SHEET,
+                )
+            )
         return neuron
 
     def _clock(self, onset: int, wanted: Float, receptor: int) -> Float:
-        """What clocks leave of a constant ``wanted`` (n,) in chip units, as an offset of the
-        membrane.
+        """Give clocks a constant ``wanted`` (n,) in chip units.
+
+        Return the rest as an offset of the membrane.
         """
-        whole, left = whole_part(wanted, self.limit)
+        integer, rest = integer_part(wanted, self.limit)
         decays, signs = self.receptors.decays, self.receptors.signs
-        if signs:  # what has the other sign would come through the other filter
-            wrong = np.sign(whole) == -signs[receptor]
-            whole, left = np.where(wrong, 0, whole), np.where(wrong, wanted, left)
-        if whole.any():
-            self.clocked.append(Clocked(onset, whole))
+        if signs:  # weights of the other sign would go through the other filter
+            wrong = np.sign(integer) == -signs[receptor]
+            integer, rest = np.where(wrong, 0, integer), np.where(wrong, wanted, rest)
+        if integer.any():
+            self.clocked.append(Clocked(onset, integer))
         if decays is None:
-            return left
-        if left.any():
+            return rest
+        if rest.any():
             self.log.add(
                 ConstantActsAtOnce(
                     where=self.population.origins[0],
                     population=self.name,
-                    units=float(np.abs(left).max()),
-                    volts=float(np.abs(left / self.scale).max()),
+                    units=float(np.abs(rest).max()),
+                    volts=float(np.abs(rest / self.scale).max()),
                 )
             )
         decay = decays[0] if not signs or signs[receptor] > 0 else decays[1]
-        return np.where(decay < 1, left / np.where(decay < 1, 1 - decay, 1.0), 0.0)
+        return np.where(decay < 1, rest / np.where(decay < 1, 1 - decay, 1.0), 0.0)
 
     def _parameters(self, offset: Float) -> SpinNeuron:
         d, scale, decays = self.dynamics, self.scale, self.receptors.decays
-        subtract = d.rule.reset == "subtract"
+        rule = chip_rule(d.rule)
         v_reset = np.zeros(self.n) if d.resets_to is None else scale * d.resets_to
-        above = d.rule.fires is None or d.rule.fires.at == ">"
-        threshold = np.full(self.n, NEVER) if d.threshold is None else scale * d.threshold
+        exact = np.full(self.n, NEVER) if d.threshold is None else scale * d.threshold
+        above = rule.fires is None or rule.fires.at == ">"
+        threshold = strictly_above(exact) if above else exact
         return SpinNeuron(
             model=self._model(),
-            reset="reset_by_subtraction" if subtract else "reset_to_v_reset",
-            threshold=single(np.maximum(strictly_above(threshold) if above else threshold, TINY)),
+            reset="reset_by_subtraction" if rule.reset == "subtract" else "reset_to_v_reset",
+            threshold=single(np.maximum(threshold, TINY)),
             alpha_decay=single(d.decay_mem),
             i_offset=single(offset),
-            v_init=single(start(offset, d.decay_mem, self.late)),
+            v_init=single(start(offset, d.decay_mem, self.latency_steps)),
             v_reset=single(v_reset),
             scale=frozen(scale),
-            late=self.late,
+            latency_steps=self.latency_steps,
             fires=d.fires,
             exc_decay=None if decays is None else single(decays[0]),
             inh_decay=None if decays is None else single(decays[1]),
@@ -317,52 +359,25 @@ class Quantised:
             return "lif_curr_exp" if self.delayed else "lif_curr_exp_no_delay"
         return "lif" if self.delayed else "lif_no_delay"
 
-    # What is said of it.
-
-    def _say_lost(self, drive: Drive, exact: Float, whole: Float) -> None:
-        lost, of = int(((whole == 0) & (exact != 0)).sum()), int(np.count_nonzero(exact))
-        where = (
-            drive.projection.origins[0] if drive.projection.origins else self.population.origins[0]
-        )
-        limit = f"{'4' if self.delayed else '7'} bits and a sign, one scale a neuron"
-        if lost:
-            which = f"from `{drive.source}` to `{self.name}`"
-            self.log.add(WeightsVanish(where=where, lost=lost, of=of, which=which, limit=limit))
-
-    def _say_bits(self) -> None:
-        values = (
-            [d.entries.value * (self._gain(d) * self.scale)[d.entries.target] for d in self.into]
-            if self.delayed
-            else []
-        )
-        if any((np.abs(v - np.rint(v)) > 1e-4).any() for v in values):
-            self.log.add(
-                FourBitWeights(
-                    where=self.population.origins[0],
-                    population=self.name,
-                    extra_steps=max(d.extra for d in self.into),
-                    source=SHEET,
+    def _report_bits(self) -> None:
+        if not self.delayed:
+            return
+        for drive in self.into:
+            op = drive.entries
+            exact = op.value * self._units(drive)[op.target]
+            if (np.abs(exact - np.rint(exact)) > 1e-4).any():
+                self.log.add(
+                    FourBitWeights(
+                        where=self.population.origins[0],
+                        population=self.name,
+                        extra_steps=max(d.extra for d in self.into),
+                        source=SHEET,
+                    )
                 )
-            )
-
-    def _say_early(self, early: NDArray[np.bool_]) -> None:
-        self.log.add(
-            OtherMembraneAtStart(
-                where=self.population.origins[0],
-                population=self.name,
-                neurons=int(early.sum()),
-                late_steps=self.late,
-                source=SHEET,
-            )
-        )
 
 
 def strictly_above(value: Float) -> Float32:
-    """The least float32 above ``value``: the chip fires at the threshold, NIR above it."""
+    """Return the least float32 above ``value``: the chip fires at the threshold, NIR above it."""
     nearest = value.astype(np.float32)
     above = np.nextafter(nearest, np.float32(np.inf))
     return np.where(nearest.astype(np.float64) > value, nearest, above)
-
-
-def _entries(op: Sparse, mine: NDArray[np.bool_]) -> Sparse:
-    return Sparse(op.target[mine], op.source[mine], frozen(op.value[mine]), op.n_in, op.n_out)

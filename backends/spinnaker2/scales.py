@@ -1,9 +1,8 @@
-"""How large is a weight on the chip? Each neuron, or each channel of a convolution, has a scale of
-its own.
+"""Scales: chip units per volt of each neuron, or of each channel of a convolution.
 
-Thresholds, offsets and decays are floating-point numbers of each neuron, so a scale costs nothing
-but the rounding of the neuron's own weights: the smallest scale that makes them all whole, else the
-one that rounds best.
+Thresholds, offsets and decays are floating-point numbers of each neuron. So only the rounding of
+the neuron's own weights depends on its scale. The best scale is the smallest that makes them all
+integers. If there is none, it is the scale with the least rounding error.
 """
 
 from __future__ import annotations
@@ -14,11 +13,9 @@ from numpy.typing import NDArray
 from nirc.backends.spinnaker2.limits import RING
 from nirc.ir.arrays import Float, Int
 
-WHOLE = 2e-5  # distance from a whole number that float32 weights and gains leave
-PROBED = 8  # entries of a row that decide whether a whole scale is looked for
-TRIED = np.linspace(
-    0.75, 1.0, 26
-)  # shares of the largest scale, of which the one with the least error is taken
+NEAR = 2e-5  # distance from an integer that float32 weights and gains leave
+PROBED = 8  # entries of a row that are tested first
+TRIED = np.linspace(0.75, 1.0, 26)  # shares of the largest scale
 
 
 def row_scales(
@@ -29,30 +26,31 @@ def row_scales(
     constant: Float | None = None,
     times: Int | None = None,
 ) -> Float:
-    """(n,) the factor for the entries of each row: all of them stay within ``limit`` once rounded;
-    1 for empty rows.
+    """Return (n,) factors with which the rounded entries of each row are within ``limit``.
 
-    ``constant`` (n,): of each row, to be whole as well if that can be had; it may be above
-    ``limit``. ``times`` (entries,): how many times ``limit`` each entry may be, as long as those of
-    a row together stay within ``RING``.
+    Empty rows have 1. ``constant`` (n,): of each row, an integer too if possible, which may be
+    above ``limit``. ``times`` (entries,): the limit of each entry in units of ``limit``. All
+    entries of a row together stay within ``RING``.
     """
     if constant is not None:
-        alone = np.setdiff1d(np.flatnonzero(constant), row)  # rows that are empty otherwise
+        alone = np.setdiff1d(np.flatnonzero(constant), row)  # rows without entries
         row, value = np.concatenate([row, alone]), np.concatenate([value, constant[alone]])
         times = None if times is None else np.concatenate([times, np.ones(alone.size, np.int64)])
     rows = _Rows(row, value, n)
     if times is not None:
         rows.allow(times, limit)
-    best, error = limit / rows.most, rows.error(limit / rows.most)
+    best = limit / rows.most
+    least = rows.error(best)
     for share in TRIED:
         scale = share * limit / rows.most
-        found = rows.error(scale)
-        best, error = np.where(found < error, scale, best), np.minimum(found, error)
-    whole = rows.whole(limit)
+        error = rows.error(scale)
+        best = np.where(error < least, scale, best)
+        least = np.minimum(error, least)
+    exact = rows.exact(limit)
     if constant is not None:
-        both = rows.whole(limit, np.abs(constant))
-        whole = np.where(np.isnan(both), whole, both)
-    return np.where(rows.empty, 1.0, np.where(np.isnan(whole), best, whole))
+        both = rows.exact(limit, np.abs(constant))
+        exact = np.where(np.isnan(both), exact, both)
+    return np.where(rows.empty, 1.0, np.where(np.isnan(exact), best, exact))
 
 
 class _Rows:
@@ -60,7 +58,10 @@ class _Rows:
 
     def __init__(self, row: Int, value: Float, n: int) -> None:
         self.order = np.argsort(row, kind="stable")
-        self.row, self.value, self.n, self.times = row[self.order], value[self.order], n, 1
+        self.row = row[self.order]
+        self.value = value[self.order]
+        self.n = n
+        self.times = 1
         self.size = np.abs(self.value)
         self.most, self.least = np.zeros(n), np.full(n, np.inf)
         np.maximum.at(self.most, self.row, self.size)
@@ -70,7 +71,7 @@ class _Rows:
         self.probe = np.arange(self.row.size) - np.searchsorted(self.row, self.row) < PROBED
 
     def allow(self, times: Int, limit: int) -> None:
-        """Entries up to ``times`` (entries,) the limit, in the order in which they were given."""
+        """Allow entries up to ``times`` (entries,) the limit, in the order of the constructor."""
         share = np.zeros(self.n)
         np.maximum.at(share, self.row, self.size / times[self.order])
         total = np.bincount(self.row, self.size, minlength=self.n) * limit / RING
@@ -78,22 +79,21 @@ class _Rows:
         self.times = int(times.max(initial=1))
 
     def error(self, scale: Float) -> Float:
-        """(n,) sum of the squared errors that rounding leaves in each row."""
+        """Return (n,) sums of the squared rounding errors of each row."""
         factor = scale[self.row]
         wrong = (np.rint(self.value * factor) / factor - self.value) ** 2
         total: Float = np.bincount(self.row, wrong, minlength=self.n).astype(np.float64)
         return total
 
-    def whole(self, limit: int, also: Float | None = None) -> Float:
-        """(n,) the smallest scale with which all entries of a row, and ``also``, are whole; NaN if
-        there is none.
+    def exact(self, limit: int, also: Float | None = None) -> Float:
+        """Return (n,) the smallest scales that make entries, and ``also``, integers, else NaN.
 
-        The smallest entry becomes some whole number, so only its multiples have to be tried.
+        The smallest entry of a row becomes an integer too, so there are few scales to try.
         """
         found = np.full(self.n, np.nan)
         for k in range(1, limit * self.times + 1):
             scale = k / self.least
-            fits = np.isnan(found) & ~self.empty & (scale * self.most <= limit + WHOLE)
+            fits = np.isnan(found) & ~self.empty & (scale * self.most <= limit + NEAR)
             if not fits.any():
                 break
             if also is not None:
@@ -112,6 +112,6 @@ class _Rows:
 
 
 def _near(value: Float) -> NDArray[np.bool_]:
-    """Which of these (0 or more) are whole numbers, but for float32's rounding."""
-    near: NDArray[np.bool_] = np.abs(value - np.rint(value)) <= WHOLE * np.maximum(1.0, value)
+    """Return True for values (0 or more) that are integers except for float32's rounding."""
+    near: NDArray[np.bool_] = np.abs(value - np.rint(value)) <= NEAR * np.maximum(1.0, value)
     return near

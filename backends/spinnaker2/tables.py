@@ -1,15 +1,13 @@
-"""What the emulator runs and py-spinnaker2 is given: populations and projections in its words; and
-their file.
+"""Populations and projections in the words of py-spinnaker2, and their file ``network.npz``.
 
-``network.npz`` is read and written by ``nirc.files.chipfiles``. Names of models and parameters are
-the vendor's.
+The emulator and deploy.py read the file. Names of models and parameters are the vendor's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,35 +36,26 @@ from nirc.files.members import MAX_POINTER, NetworkFile
 
 Int = NDArray[np.signedinteger[Any]]
 Model = Literal["lif", "lif_no_delay", "lif_curr_exp", "lif_curr_exp_no_delay", "lif_conv2d"]
-MODELS: tuple[Model, ...] = (
-    "lif",
-    "lif_no_delay",
-    "lif_curr_exp",
-    "lif_curr_exp_no_delay",
-    "lif_conv2d",
-)
+MODELS: tuple[Model, ...] = get_args(Model)
 DELAYED = ("lif", "lif_curr_exp")  # models whose synapses have delays, and 4 bits of weight
 FILTERED = ("lif_curr_exp", "lif_curr_exp_no_delay")  # models with synaptic currents
 
 
-def most_atoms(model: str) -> int:
-    """Neurons of a model that a processing element takes; ``model`` may be ``spike_list`` as
-    well.
-    """
-    return MAX_PIXELS if model == "lif_conv2d" else MAX_ATOMS
-
-
 FILE = "network.npz"
 FORMAT = "nirc-spinnaker2-1"
+READOUT = "readout"  # the emulator's name for all outputs, if there are membranes among them
+
+
+def most_atoms(model: str) -> int:
+    """Return the limit of neurons of a model, or of a ``spike_list``, on a processing element."""
+    return MAX_PIXELS if model == "lif_conv2d" else MAX_ATOMS
 
 
 @dataclass(frozen=True)
 class Input:
-    """A population of model ``spike_list``: in each step as many spikes as its channel of the
-    raster counts.
+    """A population of model ``spike_list``, which plays channels of the raster.
 
-    ``channels`` (n,): which channel of the raster each of its n neurons plays. ``atoms``: most of
-    them on a PE.
+    ``channels`` (n,): the channel of each neuron. ``atoms``: most neurons on a PE.
     """
 
     name: str
@@ -75,16 +64,16 @@ class Input:
 
     @property
     def n(self) -> int:
-        """Neurons."""
+        """The number of neurons."""
         return len(self.channels)
 
 
 @dataclass(frozen=True)
 class Population:
-    """Neurons of one of ``MODELS``. Parameters are float32, (n,) or (1,) for all; currents' decays
-    only if FILTERED.
+    """Neurons of one of ``MODELS``.
 
-    ``atoms``: most of them on a PE. ``spikes`` false: a readout, whose recorded v is the output.
+    Parameters are float32, (n,) or (1,) for all. Only ``FILTERED`` models have decays of currents.
+    ``atoms``: most neurons on a PE. ``spikes`` false: a readout, whose recorded v is the output.
     """
 
     name: str
@@ -102,14 +91,14 @@ class Population:
     spikes: bool = True
 
     def parameters(self) -> dict[str, Float32]:
-        """What the model takes, by the vendor's names; ``reset`` is separate."""
+        """Return the model's parameters except ``reset``, by the vendor's names."""
         present = {name: getattr(self, name) for name in _PARAMETERS}
         return {name: value for name, value in present.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Synapses one by one, sorted by source neuron, then target neuron, then delay; none twice.
+    """Synapses one by one, sorted by source neuron, target neuron and delay. None is there twice.
 
     ``pre``, ``post``, ``weight`` and ``delay`` (synapses,). A spike of step t acts in step t + 1 +
     delay.
@@ -126,13 +115,12 @@ class Projection:
 
 @dataclass(frozen=True)
 class Convolution:
-    """A ``Conv2DProjection``: the only input of a population of model ``lif_conv2d``. A spike of t
-    acts in t + 1.
+    """A ``Conv2DProjection``, the only input of a population of model ``lif_conv2d``.
 
-    Sum pooling first, by ``pool_y`` x ``pool_x`` windows side by side, then cross-correlation of
-    the zero-padded map. Neurons are numbered channel, row, column (C order). ``weight`` (C_in,
-    C_out, rows, columns). Whatever is called x is horizontal; as no public source says that the
-    vendor sees it so, the compiler emits equal x and y only.
+    A spike of step t acts in step t + 1. Sum pooling comes first, by ``pool_y`` x ``pool_x``
+    windows side by side, then a cross-correlation of the zero-padded map. Neurons are numbered
+    channel, row, column (C order). ``weight`` (C_in, C_out, rows, columns). x is horizontal here.
+    No public source confirms this for the vendor's tools, so the compiler emits equal x and y only.
     """
 
     name: str
@@ -151,7 +139,7 @@ class Convolution:
     weight: Int
 
     def parameters(self) -> dict[str, int]:
-        """What ``Conv2DProjection`` takes, by the vendor's names."""
+        """Return the parameters of ``Conv2DProjection``, by the vendor's names."""
         return {name: getattr(self, name) for name in GEOMETRY}
 
     @property
@@ -174,10 +162,7 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Output:
-    """Columns of the output:
-
-    ``neurons`` (k,) of a population, their spikes or, for a readout, their v.
-    """
+    """Columns of the output: spikes of ``neurons`` (k,), or the v of a readout."""
 
     population: str
     neurons: Int
@@ -185,10 +170,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Tables:
-    """A whole network.
-
-    ``channels``: width of the raster. Outputs stand in order, one beside the other.
-    """
+    """A network. ``channels``: width of the raster. Outputs stand side by side, in order."""
 
     channels: int
     inputs: tuple[Input, ...]
@@ -198,12 +180,12 @@ class Tables:
     outputs: tuple[Output, ...]
 
     def sizes(self) -> dict[str, int]:
-        """Neurons of each input and population, by name."""
+        """Return the number of neurons of each input and population, by name."""
         sizes = {source.name: source.n for source in self.inputs}
         return sizes | {population.name: population.n for population in self.populations}
 
     def blocks(self) -> Mapping[str, tuple[Any, ...]]:
-        """All blocks by kind."""
+        """Return all blocks by kind."""
         return {kind: getattr(self, kind) for kind in _MAKERS}
 
 
@@ -214,15 +196,8 @@ _DECAY = ("<f4", ("1 or n",), *DECAY)
 _SIDES = ("in_height", "in_width", "stride_x", "stride_y", "pool_x", "pool_y")
 _PADS = ("pad_top", "pad_bottom", "pad_left", "pad_right")
 GEOMETRY = (*_SIDES, *_PADS)  # parameters of a convolution
-_PARAMETERS = (
-    "threshold",
-    "alpha_decay",
-    "i_offset",
-    "v_init",
-    "v_reset",
-    "exc_decay",
-    "inh_decay",
-)
+_CURRENTS = {"exc_decay": "excitatory", "inh_decay": "inhibitory"}
+_PARAMETERS = ("threshold", "alpha_decay", "i_offset", "v_init", "v_reset", *_CURRENTS)
 
 
 def _points(axis: str, doc: str) -> Array:
@@ -243,13 +218,9 @@ def _population(model: Model) -> Object:
         "v_init": Array(*_FLOAT, source=GENERATED),
         "v_reset": Array(*_FLOAT, source=GENERATED),
     }
-    if model in FILTERED:
-        fields["exc_decay"] = Array(
-            *_DECAY, doc="what is left of the excitatory current", source=GENERATED
-        )
-        fields["inh_decay"] = Array(
-            *_DECAY, doc="what is left of the inhibitory current", source=GENERATED
-        )
+    for name, current in _CURRENTS.items() if model in FILTERED else ():
+        doc = f"what is left of the {current} current"
+        fields[name] = Array(*_DECAY, doc=doc, source=GENERATED)
     return Object(fields)
 
 
@@ -260,18 +231,13 @@ def network_file() -> NetworkFile:
         "atoms": Integer(1, MAX_ATOMS, doc="neurons on a PE", source=GENERATED),
         "channels": _points("n", "the channel of the raster that each neuron plays"),
     }
+    delay = "a spike of step t acts in t + 1 + delay"
     projections: dict[str, Kind] = {
         **_ENDS,
         "pre": _points("synapses", "source neuron. Synapses are in the order of pre, post, delay"),
         "post": _points("synapses", "target neuron"),
         "weight": Array("<i2", ("synapses",), *WEIGHT, source=IMPORTER),
-        "delay": Array(
-            "<i2",
-            ("synapses",),
-            *DELAY,
-            doc="a spike of step t acts in t + 1 + delay",
-            source=SCRIPTS,
-        ),
+        "delay": Array("<i2", ("synapses",), *DELAY, doc=delay, source=SCRIPTS),
     }
     weight = Array("|i1", ("C_in", "C_out", "rows", "columns"), *WEIGHT, source=IMPORTER)
     convolutions: dict[str, Kind] = {
@@ -322,12 +288,12 @@ _MAKERS = {
 
 
 def tree_of(tables: Tables) -> Tree:
-    """The tables as the tree of network.npz."""
+    """Return the tables as the tree of network.npz."""
     return chipfiles.tree_of(NETWORK, tables.channels, tables.blocks())
 
 
 def to_npz(tables: Tables) -> bytes:
-    """The bytes of ``network.npz``: the same for the same tables, whatever the machine.
+    """Return the bytes of ``network.npz``, the same for the same tables on every machine.
 
     Raises ``CompileError`` (N910) for a value that the chip does not take, ``InputError`` (U605) if
     the tables contradict themselves.
@@ -336,7 +302,7 @@ def to_npz(tables: Tables) -> bytes:
 
 
 def from_npz(data: bytes) -> Tables:
-    """The tables in the bytes of a ``network.npz``; its arrays are read-only.
+    """Return the tables in the bytes of a ``network.npz``, with read-only arrays.
 
     Raises ``InputError`` (U605) if the file is damaged or contradicts itself, ``CompileError``
     (N910) for values that the chip does not take. The diagnostics name field, value and allowed

@@ -1,4 +1,4 @@
-"""Every synapse takes a step: delays and relays that keep all paths in time with each other."""
+"""Delays and relays that keep all paths in time. Every synapse takes a step."""
 
 from __future__ import annotations
 
@@ -7,39 +7,45 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nirc.analysis.retiming import Edge, retime
-from nirc.backends.spinnaker2.drives import Drive, merged
+from nirc.backends.spinnaker2.drives import Drive, is_filtered, merged
+from nirc.backends.spinnaker2.findings import RelaysAdded
 from nirc.backends.spinnaker2.limits import DELAY, SCRIPTS
-from nirc.backends.spinnaker2.receptors import is_filtered
 from nirc.diagnostics.dynamics import LoopTakesLonger
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Sparse
-from nirc.ir.populations import Discrete, Population, Projection, Sink, Source, populations_of
+from nirc.ir.populations import (
+    Discrete,
+    Population,
+    Projection,
+    Role,
+    Sink,
+    Source,
+    populations_of,
+)
 from nirc.ir.program import Program
 from nirc.passes.legality import relay
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Populations with the relays that were added, what drives them, and by how many steps each
-    node is late.
-    """
+    """Populations with added relays, their drives, and each node's latency."""
 
     populations: dict[str, Population[Discrete]]
     drives: list[Drive]
-    late: dict[str, int]
+    latency_steps: dict[str, int]
 
 
 def timed(program: Program, found: list[Drive], log: Log, *, relays: bool) -> Timed:
-    """Delays of ``found``, relays for what delays cannot do: convolutions, or with ``relays`` all
-    of them.
+    """Give ``found`` delays, and relays where a synapse has no such delay.
+
+    Synapses of a convolution have no delays. ``relays``: no synapse has.
     """
     edges = [Edge(d.source, d.target, d.projection.lag) for d in found]
     edges += [
         Edge(s, t, p.lag, hop=0) for s, t, p in program.edges() if isinstance(program[t], Sink)
     ]
-    start = program.fresh_name(
-        "start"
-    )  # a node of the first step, for populations whose constants a clock brings
+    # A node of the first step, for populations whose constants come from a clock.
+    start = program.fresh_name("start")
     populations = populations_of(program, Discrete)
     edges += [
         Edge(start, name, 0) for name, p in populations.items() if needs_clock(name, p, program)
@@ -60,59 +66,58 @@ def timed(program: Program, found: list[Drive], log: Log, *, relays: bool) -> Ti
     kept = [made.around(d, DELAY[1] if not relays and d.kernel is None else 0) for d in delayed]
     if made.drives:
         neurons = sum(made.populations[d.target].n for d in made.drives)
-        steps = max(d.extra for d in delayed)
-        log.note(
-            "N912",
-            f"{neurons} relay neurons were added for delays of up to {steps} step(s)",
-            found=neurons,
-        )
-    return Timed(made.populations, merged([*kept, *made.drives]), made.late)
+        log.add(RelaysAdded(neurons=neurons, steps=max(d.extra for d in delayed)))
+    return Timed(made.populations, merged([*kept, *made.drives]), made.latency_steps)
 
 
 def needs_clock(name: str, population: Population[Discrete], program: Program) -> bool:
-    """Whether constants have to come by spikes: through a synaptic filter, or from a later step
-    on.
-    """
-    d = population.dynamics
-    biases = [b for _, p in program.into(name) for b in p.biases if b.value.any()]
-    return any(is_filtered(d) or b.onset_steps for b in biases)
+    """Return True if constants come by spikes: through a filter, or from a later step on."""
+    filtered = is_filtered(population.dynamics)
+    return any(
+        any(bias.value.any() and (filtered or bias.onset_steps) for bias in projection.biases)
+        for _, projection in program.into(name)
+    )
 
 
 class _Relays:
     """Relay populations, shared by all targets of a source."""
 
-    def __init__(self, program: Program, late: dict[str, int]) -> None:
-        self.program, self.late = program, dict(late)
+    def __init__(self, program: Program, latency_steps: dict[str, int]) -> None:
+        self.program = program
+        self.latency_steps = dict(latency_steps)
         self.populations = populations_of(program, Discrete)
-        self.ends: dict[str, Population[Discrete] | Source] = {
+        self.sources: dict[str, Population[Discrete] | Source] = {
             **program.nodes(Source),
             **self.populations,
+        }
+        # The name for a relay of a source: the same along a chain of relays.
+        self.names = {
+            name: name if p.role is Role.RELAY else f"{name}.relay"
+            for name, p in self.populations.items()
         }
         self.drives: list[Drive] = []
         self.known: dict[tuple[str, int], str] = {}
 
     def around(self, drive: Drive, most: int) -> Drive:
-        """``drive`` with at most ``most`` extra steps of its own, behind relays that take the
-        others.
-        """
-        if drive.extra <= most:
-            return drive
-        # As few relays as can be; the projection itself takes what they leave.
-        left = drive.extra
+        """Return ``drive`` with at most ``most`` extra steps, behind as few relays as can be."""
         source = drive.source
+        left = drive.extra
         while left > most:
             steps = min(left, DELAY[1] + 1)
-            source, left = self._relay(source, steps), left - steps
+            source = self._relay(source, steps)
+            left -= steps
         return replace(drive, source=source, extra=left)
 
     def _relay(self, source: str, steps: int) -> str:
         key = (source, steps)
         if key not in self.known:
-            name = self.program.fresh_name(f"{source}.relay", self.ends)
-            n, origins = self.ends[source].n, self.ends[source].origins
+            wish = self.names.get(source, f"{source}.relay")
+            name = self.program.fresh_name(wish, self.sources)
+            n, origins = self.sources[source].n, self.sources[source].origins
             self.known[key] = name
-            self.ends[name] = self.populations[name] = relay(n, origins)
-            self.late[name] = self.late[source] + steps
+            self.names[name] = wish
+            self.sources[name] = self.populations[name] = relay(n, origins)
+            self.latency_steps[name] = self.latency_steps[source] + steps
             index = np.arange(n)
             one_to_one = Sparse(index, index, np.ones(n), n, n)
             self.drives.append(

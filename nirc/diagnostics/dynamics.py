@@ -1105,14 +1105,14 @@ class OtherMembraneAtStart(Finding):
 
     population: str
     neurons: int
-    late_steps: int  # of the population on the chip
+    latency_steps: int  # of the population on the chip
     source: str
 
     def words(self) -> Words:
         return Words(
             f"{self.neurons} neuron(s) of `{self.population}` start from another membrane, for "
             "their constant input acts before the first spikes can arrive",
-            found=f"{self.late_steps} step(s)",
+            found=f"{self.latency_steps} step(s)",
             source=self.source,
         )
 

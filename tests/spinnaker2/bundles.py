@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nirc.backends.spinnaker2.emit import deploy_py
+from nirc.backends.spinnaker2.bundle import deploy_py
 from nirc.backends.spinnaker2.emulate import emulate
 from nirc.backends.spinnaker2.tables import Tables, to_npz
 from tests.deployed import bundle

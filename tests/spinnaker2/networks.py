@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from nirc.backends.spinnaker2.geometry import CORES, LINKS, quad_of
 from nirc.backends.spinnaker2.mapping import Mapping, Slice, Tick
+from nirc.backends.spinnaker2.system import CORES, LINKS, quad_of
 from nirc.backends.spinnaker2.tables import (
     DELAYED,
     FILTERED,

@@ -7,7 +7,7 @@ import pytest
 
 from nirc.backends.spinnaker2 import assign as module
 from nirc.backends.spinnaker2.assign import Assignment, assign
-from nirc.backends.spinnaker2.split import Split
+from nirc.backends.spinnaker2.slices import Split
 from nirc.backends.spinnaker2.system import Faults, System
 from nirc.diagnostics.log import Log
 

@@ -73,7 +73,7 @@ def test_parts_add_up_and_stay_in_range(weights: list[int], limit: int) -> None:
     n = len(weights)
     target, source = np.arange(n) % 3, np.arange(n) // 3
     op = sparse(target, source, np.array(weights, float), -(-n // 3), 3)
-    split = Summed.of("in", "hidden", Projection(), op, limit)
+    split = Summed.of(("in", "hidden", Projection()), op, limit)
     assert (np.abs(split.parts) <= limit).all()
     np.testing.assert_array_equal(np.sum(split.parts, axis=0), op.value)
     needed = split.copies

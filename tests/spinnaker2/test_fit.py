@@ -17,10 +17,9 @@ from nirc import api
 from nirc.api import Compiled, Options
 from nirc.backends.spinnaker2.assign import assign
 from nirc.backends.spinnaker2.fit import Chip
-from nirc.backends.spinnaker2.limits import DYN_BYTES, PES
-from nirc.backends.spinnaker2.memory import TERMS, Memory, Prices
+from nirc.backends.spinnaker2.limits import DYN_BYTES, PES, Prices
 from nirc.backends.spinnaker2.scales import row_scales
-from nirc.backends.spinnaker2.split import Split, split
+from nirc.backends.spinnaker2.slices import TERMS, Memory, Split, split
 from nirc.backends.spinnaker2.system import Faults, System
 from nirc.backends.spinnaker2.tables import Input, Output, Projection, Tables
 from nirc.diagnostics.errors import CompileError, InputError, UsageError

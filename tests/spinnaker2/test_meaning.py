@@ -442,6 +442,22 @@ def test_delays_of_any_length(steps: int, relays: int) -> None:
     assert len(tables.populations) == 1 + relays
 
 
+def test_relays_along_a_chain_have_short_names() -> None:
+    layers = (nir.Delay(np.full(3, 17 * DT_S)), nir.Linear(whole(2, 3)), fires(2))
+    tables = chain(*layers, shape=(3,), codes={"N912"})
+    (source,) = {p.name for p in tables.inputs}
+    relays = {p.name for p in tables.populations if p.name.startswith(source)}
+    assert relays == {f"{source}.relay", f"{source}.relay2"}
+
+
+def test_a_relay_of_an_output_has_a_short_name() -> None:
+    nodes, edges = skip(d=nir.Delay(np.full(3, 12 * DT_S)))
+    nodes["out 2"] = nir.Output({"output": np.array([3])})
+    tables = answers(nodes, [*edges, ("in", "d"), ("d", "out 2")], codes={"N912"})
+    relays = {p.name for p in tables.populations if "relay" in p.name}
+    assert relays == {"in.relay", "out 2.relay"}
+
+
 def test_delays_of_their_own() -> None:
     chain(nir.Delay(np.array([0, 2, 5]) * DT_S), nir.Linear(whole(2, 3)), fires(2), shape=(3,))
 

@@ -70,7 +70,7 @@ def neuron(values: dict[str, Any], *, subtract: bool, fires: bool = True) -> Spi
         reset="reset_by_subtraction" if subtract else "reset_to_v_reset",
         v_init=zeros,
         scale=np.ones(N),
-        late=0,
+        latency_steps=0,
         fires=fires,
         **numbers,  # type: ignore[arg-type]
     )

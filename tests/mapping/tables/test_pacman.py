@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.backends.spinnaker2.geometry import board_links
+from nirc.backends.spinnaker2.system import board_links
 from nirc.mapping.tables.minimise import minimised
 from nirc.mapping.tables.walk import differences, walk
 from tests.mapping.tables.networks import Network, network

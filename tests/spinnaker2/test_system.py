@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.backends.spinnaker2.geometry import (
+from nirc.backends.spinnaker2.system import (
     CORES,
     QUADS,
     ROUTER,
