@@ -22,9 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from nirc.backends.xylo.config import read_config
+from nirc.backends.xylo.config import IntArray, Specification, read_config
 from nirc.backends.xylo.emulate import emulate
-from nirc.backends.xylo.specification import IntArray, Specification
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.xylo.oracle import Oracle

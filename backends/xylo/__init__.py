@@ -1,14 +1,11 @@
-"""SynSense Xylo: one reservoir of hidden neurons and a readout, in three variants.
-
-The backend on a screen.
-"""
+"""SynSense Xylo: one reservoir of hidden neurons and a readout, in three variants."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nirc.backends.xylo.limits import VARIANTS
+from nirc.backends.xylo.limits import MAX_INPUT_SPIKES, VARIANTS
 from nirc.chip.backend import Backend
 
 if TYPE_CHECKING:
@@ -40,27 +37,25 @@ class Xylo(Backend):
         return declared(findings)
 
     def legalise(self) -> Sequence[Pass]:
-        """Only a reservoir and a readout."""
+        """Return the pass that makes a reservoir and a readout."""
         from nirc.backends.xylo.legalise import XyloLegalise
 
         return (XyloLegalise(),)
 
     def quantise(self) -> XyloQuantise:
-        """Integer weights and thresholds, decays as shifts."""
+        """Return the pass to integer weights and thresholds, and decays as shifts."""
         from nirc.backends.xylo.quantise import XyloQuantise
 
         return XyloQuantise()
 
     def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
-        """Quantise so that the chip answers as the model does."""
+        """Return the pass that quantises and imitates the model on samples."""
         from nirc.backends.xylo.calibrate import XyloCalibrate
 
         return (XyloCalibrate(calibration),)
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
-        """Whether the unrounded network is above a limit that rounding cannot mend, on each of
-        ``targets``.
-        """
+        """Return True if the network is above a limit of each target that rounding cannot mend."""
         from nirc.backends.xylo.fit import cannot_fit
 
         return cannot_fit(discrete, targets, log)
@@ -74,7 +69,7 @@ class Xylo(Backend):
         return fit(program, discrete, target, search, log)
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
-        """config.json, specification.npz, deploy.py."""
+        """Return config.json, specification.npz and deploy.py."""
         from nirc.backends.xylo.emit import emit
 
         return emit(mapped.chip, mapped.target, dt_s=dt_s, clock_hz=mapped.target.max("clock"))
@@ -82,29 +77,24 @@ class Xylo(Backend):
     def emulate(
         self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log
     ) -> Run:
-        """xylosim's rule, bit for bit, on config.json."""
+        """Run xylosim's rule, bit for bit, on config.json."""
         from nirc.backends.xylo.config import read_config
         from nirc.backends.xylo.emulate import emulate
-        from nirc.backends.xylo.limits import MAX_INPUT_SPIKES
+        from nirc.backends.xylo.findings import InputsClipped
 
         spec = read_config(files["config.json"])
         if raster.size and raster.max() > MAX_INPUT_SPIKES:
-            log.warning(
-                "X514",
-                "some channels have more spikes in a step than the chip takes",
-                found=int(raster.max()),
-                limit=MAX_INPUT_SPIKES,
-            )
+            log.add(InputsClipped(spikes=int(raster.max())))
         return emulate(spec, raster, record=asked.record, progress=asked.progress)
 
     def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
-        """Published costs of a step."""
+        """Yield published costs of a step."""
         from nirc.backends.xylo.estimate import estimate
 
         return estimate(mapped, activity, dt_s)
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
-        """Reset, decays, synaptic filter, several spikes a step: each alone, in floating point."""
+        """Return the model with one difference of the chip at a time, in floating point."""
         from nirc.backends.xylo.approximations import approximations
 
         return approximations(discrete)

@@ -1,4 +1,4 @@
-"""The fields of config.json against each other. deploy.py holds this module's text."""
+"""Checks of the fields of config.json against each other. deploy.py holds this module's text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nirc.files.faults import Faults
 
 
 def check_config(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
-    """Matrices fit the neurons, no neuron has too many targets, aliases lead to other neurons."""
+    """Check that matrices fit the neurons, and check targets and aliases."""
     numbers, fields = file.numbers, file.root.fields
     block, sizes = numbers["block"], sizes_of(tree, numbers)
     for part in ("input", block, "readout"):
@@ -22,7 +22,7 @@ def check_config(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faul
 
 
 def sizes_of(tree: Tree, numbers: Mapping[str, Any]) -> dict[str, int]:
-    """The lengths of the matrices' axes, by name."""
+    """Return the lengths of the matrices' axes by name."""
     hidden = len(tree[numbers["block"]]["neurons"])
     return {
         "input channels": len(tree["input"]["weights"]),
@@ -34,7 +34,7 @@ def sizes_of(tree: Tree, numbers: Mapping[str, Any]) -> dict[str, int]:
 
 
 def check_targets(hidden: Tree, block: str, numbers: Mapping[str, Any], faults: Faults) -> None:
-    """A pair of neurons with both synapses is one target."""
+    """Check the numbers of targets. A pair of neurons with both synapses is one target."""
     total = 0
     second = hidden.get("syn2_weights", hidden["weights"])
     for i, row in enumerate(hidden["weights"]):
@@ -53,7 +53,7 @@ def check_targets(hidden: Tree, block: str, numbers: Mapping[str, Any], faults: 
 
 
 def check_aliases(hidden: Tree, path: str, faults: Faults) -> None:
-    """A neuron's alias is another hidden neuron."""
+    """Check that a neuron's alias is another hidden neuron."""
     neurons = hidden["neurons"]
     for i, neuron in enumerate(neurons):
         alias, at = neuron["alias_target"], f"{path}[{i}].alias_target"
@@ -66,7 +66,7 @@ def check_aliases(hidden: Tree, path: str, faults: Faults) -> None:
 
 
 def ends(trees: Mapping[str, Tree]) -> dict[str, Any]:
-    """The channels that manifest.json may name."""
+    """Return the channels that manifest.json may name."""
     tree = trees["config.json"]
     hidden = tree["reservoir"] if "reservoir" in tree else tree["hidden"]
     outputs = len(tree["readout"]["neurons"])

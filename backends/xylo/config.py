@@ -1,18 +1,23 @@
-"""config.json, the chip's file: every field, and how it is read. The emulator sees nothing else.
-The file is hostile.
+"""config.json, the chip's file: its fields, and its reader, which trusts nothing in the file.
 
-The field tree is that of samna's configuration objects (targets sheet, section 3).
+The emulator sees nothing but this file. The field tree is that of samna's configuration objects
+(targets sheet, section 3).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from nirc.backends.xylo.checks import check_config
 from nirc.backends.xylo.findings import ValueOutsideRange
 from nirc.backends.xylo.limits import (
     BIAS,
     DASH,
+    FIRST,
+    LAST,
     OVERVIEW,
     SIM,
     THRESHOLD,
@@ -20,17 +25,17 @@ from nirc.backends.xylo.limits import (
     WEIGHT_SHIFT,
     WEIGHT_WORD,
 )
-from nirc.backends.xylo.specification import IntArray, Specification
 from nirc.chip.target import Target
 from nirc.files.chipfiles import read
 from nirc.files.description import File, Tree
 from nirc.files.kinds import Const, Flag, Integer, Integers, Kind, Many, Maybe, Object, Size
 
+IntArray = NDArray[np.int64]
+
 FORMAT = "nirc-xylo-config/1"
 MAX_BYTES = 32 << 20  # the largest network (1000 x 1000 x 2 weights) takes 12 MB in one line
-MAX_WRAP = (
-    1 << 48
-) - 1  # clock cycles of a step (?: the chip's field is narrower, in no public source)
+# Clock cycles of a step (?: the chip's field is narrower, in no public source).
+MAX_WRAP = (1 << 48) - 1
 
 # Clocks and memory power, which the vendor leaves to the user.
 # Source: rockpool, syns61201/xylo_samna.py and syns63300/xylo_imu_devkit_utils.py.
@@ -48,13 +53,52 @@ DEBUG = {
 }
 
 
+@dataclass(frozen=True)
+class Specification:
+    """A placed network, under the argument names of the vendor's ``config_from_specification``.
+
+    Neurons are in the chip's order. All arrays are int64, with values in the chip's ranges.
+
+    ``weights_in`` (Nin, Nhid, 2), ``weights_rec`` (Nhid, Nhid, 2), ``weights_out`` (Nhid, Nout):
+    [source, target] and, last, the synapse. ``aliases`` (Nhid,): target of each hidden neuron, -1
+    for none. Sources: rockpool, ``devices/xylo/*/xylo_samna.py``, and targets sheet, section 3.
+    """
+
+    weights_in: IntArray
+    weights_rec: IntArray
+    weights_out: IntArray
+    dash_mem: IntArray
+    dash_mem_out: IntArray
+    dash_syn: IntArray
+    dash_syn_2: IntArray
+    dash_syn_out: IntArray
+    threshold: IntArray
+    threshold_out: IntArray
+    bias_hidden: IntArray
+    bias_out: IntArray
+    weight_shift_in: int
+    weight_shift_rec: int
+    weight_shift_out: int
+    aliases: IntArray
+
+    @property
+    def uses_synapse_2(self) -> bool:
+        """True if a weight goes to the second synapse."""
+        return bool(self.weights_in[..., 1].any() or self.weights_rec[..., 1].any())
+
+    @property
+    def uses_bias(self) -> bool:
+        """True if a neuron has a bias."""
+        return bool(self.bias_hidden.any() or self.bias_out.any())
+
+
 def block_of(target: Target) -> str:
-    """The vendor's name for the hidden neurons."""
+    """Return the vendor's name for the hidden neurons."""
     return "reservoir" if target.variant == "audio2" else "hidden"
 
 
 def two_synapses(target: Target) -> bool:
-    """A neuron of this variant has a second synapse."""
+    """Return True if a neuron of this variant has a second synapse."""
     return target.max("synaptic states per neuron") == 2
 
 
@@ -64,7 +108,7 @@ def config_file(target: Target) -> File:
     fields: dict[str, Kind] = {
         "format": Const(FORMAT),
         "variant": Const(target.variant, doc="the variant of the chip"),
-        "input": Object(_synapses(target, "input channels", "neurons that inputs reach")),
+        "input": Object(_synapses(target, "input channels", FIRST)),
         block: Object(
             {
                 **_synapses(target, "hidden neurons", "hidden neurons"),
@@ -74,7 +118,7 @@ def config_file(target: Target) -> File:
         ),
         "readout": Object(
             {
-                "weights": _weights(target, "neurons that outputs leave from", "output neurons"),
+                "weights": _weights(target, LAST, "output neurons"),
                 "weight_bit_shift": _shift(),
                 "neurons": Many(Object(_neuron()), _size(target, "output neurons")),
             }
@@ -101,8 +145,8 @@ def config_file(target: Target) -> File:
         fields["time_resolution_wrap"] = Integer(0, MAX_WRAP, doc=doc)
     numbers = {
         "block": block,
-        "first": target.max("neurons that inputs reach"),
-        "last": target.max("neurons that outputs leave from"),
+        "first": target.max(FIRST),
+        "last": target.max(LAST),
         "fan-out": target.max("fan-out of one neuron"),
         "entries": target.max("recurrent entries"),
     }
@@ -153,7 +197,7 @@ def _hidden_neuron(target: Target) -> Object:
 
 
 def read_config(text: bytes) -> Specification:
-    """The network in the bytes of a config.json, of any variant.
+    """Return the network in the bytes of a config.json, of any variant.
 
     ``bias_enable`` and ``synapse2_enable`` false leave out biases and second synapses, as on the
     chip. Raises ``InputError`` (U605) if the file is damaged, ``CompileError`` (X510) if a value is
@@ -179,6 +223,8 @@ def _specification(tree: Tree, block: str) -> Specification:
     def column(part: Tree, name: str) -> IntArray:
         return np.array([neuron[name] for neuron in part["neurons"]], np.int64)
 
+    has_second = "synapse2_enable" in tree
+    second = column(hidden, "i_syn2_decay") if has_second else np.zeros(n, np.int64)
     aliases = [neuron["alias_target"] for neuron in hidden["neurons"]]
     return Specification(
         weights_in=weights_in,
@@ -187,9 +233,7 @@ def _specification(tree: Tree, block: str) -> Specification:
         dash_mem=column(hidden, "v_mem_decay"),
         dash_mem_out=column(readout, "v_mem_decay"),
         dash_syn=column(hidden, "i_syn_decay"),
-        dash_syn_2=column(hidden, "i_syn2_decay")
-        if "synapse2_enable" in tree
-        else np.zeros(n, np.int64),
+        dash_syn_2=second,
         dash_syn_out=column(readout, "i_syn_decay"),
         threshold=column(hidden, "threshold"),
         threshold_out=column(readout, "threshold"),

@@ -1,8 +1,7 @@
 """A specification as files: config.json (the vendor's field tree), specification.npz, deploy.py.
-Pure functions.
 
 Field names: targets sheet, section 3, and the documentation of samna (`xyloCore2`, `xyloAudio3`,
-`xyloImu`). A value is checked before it is written: nothing is ever cut off or wrapped.
+`xyloImu`). A value is checked before it is written: no value is cut off or wraps around.
 """
 
 from __future__ import annotations
@@ -13,9 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from nirc.backends.xylo.config import DEBUG, FORMAT, block_of, config_file, two_synapses
-from nirc.backends.xylo.limits import MAX_INPUT_SPIKES
-from nirc.backends.xylo.specification import IntArray, Specification
+from nirc.backends.xylo.config import (
+    DEBUG,
+    FORMAT,
+    IntArray,
+    Specification,
+    block_of,
+    config_file,
+    two_synapses,
+)
+from nirc.backends.xylo.limits import FIRST, LAST, MAX_INPUT_SPIKES
 from nirc.chip.target import Target
 from nirc.files.chipfiles import assert_good, deploy_script, npz
 
@@ -23,7 +29,7 @@ from nirc.files.chipfiles import assert_good, deploy_script, npz
 def emit(
     spec: Specification, target: Target, *, dt_s: float | None, clock_hz: int
 ) -> dict[str, bytes]:
-    """The chip's files by name."""
+    """Return the chip's files by name."""
     tree = config_tree(spec, target, dt_s=dt_s, clock_hz=clock_hz)
     return {
         "config.json": config_json(tree),
@@ -33,22 +39,22 @@ def emit(
 
 
 def window(n_hidden: int, target: Target, limit: str) -> int:
-    """How many hidden neurons the input (or readout) matrix has rows for."""
+    """Return the number of hidden neurons in the input (or readout) matrix."""
     return min(n_hidden, target.max(limit))
 
 
 def config_tree(
     spec: Specification, target: Target, *, dt_s: float | None, clock_hz: int
 ) -> dict[str, Any]:
-    """The configuration object's fields.
+    """Return the configuration object's fields.
 
     Raises ``AssertionError`` for a value out of range (a bug of nirc).
     """
     check(spec, target)
     n_hidden = spec.weights_in.shape[1]
     two = two_synapses(target)
-    first = window(n_hidden, target, "neurons that inputs reach")
-    last = window(n_hidden, target, "neurons that outputs leave from")
+    first = window(n_hidden, target, FIRST)
+    last = window(n_hidden, target, LAST)
     block = block_of(target)
     tree: dict[str, Any] = {
         "format": FORMAT,
@@ -89,8 +95,8 @@ def config_tree(
 def check(spec: Specification, target: Target) -> None:
     """Raise ``AssertionError`` if the file has no place for something."""
     n_hidden = spec.weights_in.shape[1]
-    first = window(n_hidden, target, "neurons that inputs reach")
-    last = window(n_hidden, target, "neurons that outputs leave from")
+    first = window(n_hidden, target, FIRST)
+    last = window(n_hidden, target, LAST)
     if spec.weights_in[:, first:].any() or spec.weights_out[: n_hidden - last].any():
         raise AssertionError(
             "a weight lies outside the neurons that inputs reach or outputs leave from"
@@ -100,36 +106,36 @@ def check(spec: Specification, target: Target) -> None:
 
 
 def _hidden(spec: Specification, two: bool) -> list[dict[str, int | None]]:
-    columns: dict[str, list[int]] = {
+    columns = {
         "i_syn_decay": spec.dash_syn.tolist(),
         "v_mem_decay": spec.dash_mem.tolist(),
         "threshold": spec.threshold.tolist(),
         "v_mem_bias": spec.bias_hidden.tolist(),
+        "alias_target": [None if alias == -1 else alias for alias in spec.aliases.tolist()],
     }
     if two:
         columns["i_syn2_decay"] = spec.dash_syn_2.tolist()
-    rows: list[dict[str, int | None]] = [
-        dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
-    ]
-    for row, alias in zip(rows, spec.aliases.tolist(), strict=True):
-        row["alias_target"] = None if alias == -1 else alias
-    return rows
+    return _neurons(columns)
 
 
-def _readout(spec: Specification) -> list[dict[str, int]]:
-    columns = (spec.dash_syn_out, spec.dash_mem_out, spec.threshold_out, spec.bias_out)
-    names = ("i_syn_decay", "v_mem_decay", "threshold", "v_mem_bias")
-    return [
-        dict(zip(names, row, strict=True))
-        for row in zip(*(c.tolist() for c in columns), strict=True)
-    ]
+def _readout(spec: Specification) -> list[dict[str, int | None]]:
+    return _neurons(
+        {
+            "i_syn_decay": spec.dash_syn_out.tolist(),
+            "v_mem_decay": spec.dash_mem_out.tolist(),
+            "threshold": spec.threshold_out.tolist(),
+            "v_mem_bias": spec.bias_out.tolist(),
+        }
+    )
+
+
+def _neurons(columns: dict[str, list[int | None]]) -> list[dict[str, int | None]]:
+    """Return the fields of each neuron from the values of each field."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _debug(spec: Specification, target: Target) -> dict[str, bool]:
-    """All clocks run.
-
-    Those of biases and second synapses of Audio 2 run only where they are used.
-    """
+    """Switch all clocks on, on Audio 2 those of biases and second synapses only if used."""
     flags = dict.fromkeys(DEBUG[target.variant], True)
     if target.variant == "audio2":
         flags |= {"bias_clock_enable": spec.uses_bias, "isyn2_clock_enable": spec.uses_synapse_2}
@@ -137,7 +143,7 @@ def _debug(spec: Specification, target: Target) -> dict[str, bool]:
 
 
 def config_json(tree: dict[str, Any]) -> bytes:
-    """Sorted keys; a matrix or list of neurons has one row a line."""
+    """Return JSON with sorted keys. A matrix or list of neurons has one row a line."""
     return (_json(tree, "") + "\n").encode()
 
 
@@ -153,25 +159,20 @@ def _json(value: Any, indent: str) -> str:
 
 
 def specification_npz(spec: Specification, target: Target) -> bytes:
-    """The arrays under the argument names of the vendor's ``config_from_specification``; same
-    arrays, same bytes.
+    """Return the arguments of the vendor's ``config_from_specification``: same arrays, same bytes.
 
-    ``weights_in`` has only the neurons that inputs reach; without a second synapse (IMU) the last
+    ``weights_in`` has only the neurons that inputs reach. Without a second synapse (IMU) the last
     axis is left out. ``weights_out`` has a row for every hidden neuron, which all three of the
     vendor's functions take. The bit shifts have no axis. ``aliases`` (Nhid,): -1 for none.
     """
-    n_hidden = spec.weights_in.shape[1]
     arrays: dict[str, IntArray] = {k: np.asarray(v) for k, v in vars(spec).items()}
-    arrays["weights_in"] = spec.weights_in[
-        :, : window(n_hidden, target, "neurons that inputs reach")
-    ]
+    first = window(spec.weights_in.shape[1], target, FIRST)
+    arrays["weights_in"] = spec.weights_in[:, :first]
     if target.variant == "imu":
         del arrays["dash_syn_2"]
-        arrays["weights_in"], arrays["weights_rec"] = (
-            arrays["weights_in"][..., 0],
-            spec.weights_rec[..., 0],
-        )
-    # ascontiguousarray would add an axis to a shift
+        arrays["weights_in"] = arrays["weights_in"][..., 0]
+        arrays["weights_rec"] = arrays["weights_rec"][..., 0]
+    # ascontiguousarray would add an axis to a shift.
     return npz({name: np.array(array, dtype=np.int16, order="C") for name, array in arrays.items()})
 
 
@@ -186,9 +187,7 @@ SAMNA = {
 
 @cache  # it is the same for every network
 def deploy_py(target: Target) -> bytes:
-    """A self-contained script: checks the bundle, builds the vendor's object, uploads, runs a
-    raster.
-    """
+    """Return a script that checks the bundle, uploads the vendor's object and runs a raster."""
     return deploy_script(
         "nirc.backends.xylo",
         files=[config_file(target)],

@@ -1,9 +1,9 @@
 """Runs a specification bit for bit as the chip would, many samples at once.
 
 The chip adds one source after another to a synaptic state and saturates after each. Where no order
-of the additions could leave the 16-bit range, one matrix product gives the same; a bound tells
-where that is, and the rest is added in the chip's order. Inside, arrays are (neurons, samples): a
-neuron's parameter is then constant along the inner axis. Source of the rule: ``rule.py``.
+of the additions could leave the 16-bit range, one matrix product gives the same. A bound finds
+these states, and the others are added in the chip's order. Inside, arrays are (neurons, samples),
+so a neuron's parameter is constant along the inner axis. Source of the rule: ``neuron.py``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_INPUT_SPIKES, MAX_OUTPUT_SPIKES, STATE
-from nirc.backends.xylo.rule import accumulate, decay, fire, membrane_step
+from nirc.backends.xylo.neuron import accumulate, decay, fire, membrane_step
 from nirc.semantics.raster import Run, spike_counts
 
 if TYPE_CHECKING:
-    from nirc.backends.xylo.specification import Specification
+    from nirc.backends.xylo.config import Specification
 
 Int32 = NDArray[np.int32]
 Float32 = NDArray[np.float32]
@@ -35,14 +35,13 @@ def emulate(
     record: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
-    """Run ``raster`` (samples, steps, Nin), whole spike counts; every sample starts from zero
-    states.
+    """Run ``raster`` (samples, steps, Nin), spike counts. Every sample starts from zero states.
 
     Counts above 15 are clipped as the chip does. ``Run.output`` (samples, steps, Nout) int8 is 0 or
     1. With ``record``: ``spikes`` (int8) and ``v`` (int32, after spiking) of "hidden" and
     "readout", and in ``extra`` the synaptic states "isyn/hidden", "isyn2/hidden", "isyn/readout"
-    (int32, after decay); each (samples, steps, neurons). ``progress`` is called with the number of
-    samples done. Raises ``InputError`` (U604) if the raster does not fit.
+    (int32, after decay). Each is (samples, steps, neurons). ``progress`` is called with the number
+    of samples done. Raises ``InputError`` (U604) if the raster does not fit.
     """
     inputs = spike_counts(raster, spec.weights_in.shape[0])
     chip = _Chip(spec)
@@ -73,9 +72,8 @@ class _Chip:
         self.weights = _stacked_weights(spec, self.synapses)
         self.excitatory = np.maximum(self.weights, 0).astype(np.float32)
         reach = np.abs(self.weights).max(axis=0)
-        self.drive = np.vstack([self.weights, reach]).astype(
-            np.float32
-        )  # last row: bounds all the others
+        # The last row bounds all the others.
+        self.drive = np.vstack([self.weights, reach]).astype(np.float32)
         second = (spec.dash_syn_2,) if self.synapses == 2 else ()
         self.dash_syn = _column(spec.dash_syn, spec.dash_syn_out, *second)
         self.dash_mem = _column(spec.dash_mem, spec.dash_mem_out)
@@ -89,14 +87,14 @@ class _Chip:
         self.max_spikes[self.in_order] = 0  # these fire one after another, in _fire_aliased
 
     def reset(self, samples: int) -> None:
-        """All states to zero, for a batch of ``samples``."""
+        """Set all states to zero for a batch of ``samples``."""
         self.sources = np.zeros((self.inputs + self.hidden, samples), np.float32)
         self.isyn = np.zeros((len(self.dash_syn), samples), np.int32)
         self.v = np.zeros((self.neurons, samples), np.int32)
         self.spikes = self.v
 
     def step(self, counts: NDArray[np.generic]) -> None:
-        """One time step. ``counts`` (Nin, samples): clipped input counts."""
+        """Run one time step. ``counts`` (Nin, samples): clipped input counts."""
         self.sources[: self.inputs] = counts
         self.isyn = decay(self._received(), self.dash_syn)
         current = self.isyn[: self.neurons]
@@ -109,9 +107,8 @@ class _Chip:
         self.sources[self.inputs :] = self.spikes[: self.hidden]
 
     def _received(self) -> Int32:
-        """The synaptic states after this step's input, before decay."""
-        # float32 holds whole numbers up to 2^24; a sum for which a bound below holds stays far
-        # under that.
+        """Return the synaptic states after this step's input, before decay."""
+        # float32 holds integers up to 2^24. A sum within the bound below stays far under that.
         drive = self.drive @ self.sources
         reach = drive[-1]
         received = self.isyn + drive[:-1].astype(np.int32)
@@ -135,9 +132,7 @@ class _Chip:
         received[block] = accumulate(self.isyn[block], parts)
 
     def _fire_aliased(self) -> None:
-        """Neurons that pass spikes on or receive them, in index order: what came already lowers the
-        cap.
-        """
+        """Fire neurons with aliases in index order. Spikes that have arrived lower the cap."""
         for neuron in self.in_order:
             room = MAX_HIDDEN_SPIKES - self.spikes[neuron]
             fired, self.v[neuron] = fire(self.v[neuron], self.threshold[neuron], room)
@@ -149,36 +144,28 @@ class _Chip:
 
 
 class _Recorder:
-    """What is kept of a run: output spikes always, all states if asked.
-
-    Arrays (samples, steps, neurons).
-    """
+    """Recordings of a run, (samples, steps, neurons): output spikes, and all states if asked."""
 
     def __init__(self, chip: _Chip, samples: int, steps: int, record: bool) -> None:
-        hidden, readout = slice(chip.hidden), slice(chip.hidden, chip.neurons)
-        second = slice(
-            chip.neurons, chip.neurons + chip.hidden
-        )  # empty if no weight uses it: stays 0
+        hidden = slice(0, chip.hidden)
+        readout = slice(chip.hidden, chip.neurons)
+        # Empty if no weight uses the second synapse. Its recording stays 0.
+        second = slice(chip.neurons, chip.neurons + chip.hidden)
+        self.record = record
         self.tracks = [("spikes", "readout", readout)]
         if record:
             self.tracks += [
                 ("spikes", "hidden", hidden),
                 ("v", "hidden", hidden),
                 ("v", "readout", readout),
-            ]
-            self.tracks += [
                 ("isyn", "hidden", hidden),
                 ("isyn", "readout", readout),
                 ("isyn", "second", second),
             ]
-        self.record = record
-        self.kept: dict[tuple[str, str], NDArray[np.signedinteger[Any]]] = {
-            (state, block): np.zeros(
-                (samples, steps, rows.stop - (rows.start or 0)),
-                np.int8 if state == "spikes" else np.int32,
-            )
-            for state, block, rows in self.tracks
-        }
+        self.kept: dict[tuple[str, str], NDArray[np.signedinteger[Any]]] = {}
+        for state, block, rows in self.tracks:
+            shape = (samples, steps, rows.stop - rows.start)
+            self.kept[state, block] = np.zeros(shape, np.int8 if state == "spikes" else np.int32)
 
     def write(self, chip: _Chip, samples: slice, step: int) -> None:
         """Keep the chip's states after ``step``."""
@@ -187,7 +174,7 @@ class _Recorder:
             self.kept[state, block][samples, step, : len(values)] = values.T
 
     def run(self) -> Run:
-        """The recordings under their public names."""
+        """Return the recordings under their public names."""
         output = self.kept["spikes", "readout"]
         if not self.record:
             return Run(output)
@@ -205,12 +192,12 @@ class _Recorder:
 
 
 def _column(*parts: NDArray[np.int64]) -> Int32:
-    """Parameters of stacked rows, broadcasting over samples."""
+    """Return parameters of stacked rows, which broadcast over samples."""
     return np.concatenate(parts).astype(np.int32)[:, None]
 
 
 def _stacked_weights(spec: Specification, synapses: int) -> Int32:
-    """(synaptic states, sources) shifted weights, in ``_Chip``'s order."""
+    """Return shifted weights (synaptic states, sources) in ``_Chip``'s order."""
     inputs, hidden, _ = spec.weights_in.shape
     outputs = spec.weights_out.shape[1]
     weights = np.zeros((synapses * hidden + outputs, inputs + hidden), np.int32)

@@ -2,10 +2,70 @@
 
 from __future__ import annotations
 
-from nirc.diagnostics.finding import Finding, Stated
+from typing import ClassVar
+
+from nirc.backends.xylo.limits import FIRST, LAST, MAX_INPUT_SPIKES, VARIANTS
+from nirc.chip.target import Excess, Limit, Target
+from nirc.diagnostics.finding import Finding, Stated, Words
+from nirc.diagnostics.passes import AnalogSignal
 
 
-class TooManyInputs(Finding):
+class AboveLimit(Finding):
+    """A base: a network is above a limit of a variant."""
+
+    advice: ClassVar[str]
+
+    excess: Excess
+
+    def words(self) -> Words:
+        each, limit = self.excess, self.excess.limit
+        return Words(
+            self.message(),
+            found=f"{each.found}{self.more()}",
+            limit=f"{limit.max} ({each.target.part})",
+            source=limit.source,
+            help=self.advice + _roomier(limit.name, each.found),
+        )
+
+    def message(self) -> str:
+        return f"{self.excess.target.name} has fewer {self.excess.limit.name} than the model needs"
+
+    def more(self) -> str:
+        """Return the number of further places above the limit as a text."""
+        return f" ({self.excess.others} more above it)" if self.excess.others else ""
+
+
+def _roomier(limit: str, found: int) -> str:
+    variant = next((v for v in VARIANTS if v.max(limit) >= found), None)
+    return (
+        "" if variant is None else f", or compile for {variant.name} (limit {variant.max(limit)})"
+    )
+
+
+class NoPlacement(Finding):
+    """A base: no order of the hidden neurons keeps the limits of a variant."""
+
+    target: Target
+    limits: tuple[Limit, ...]  # that cannot hold together
+    roomier: tuple[Target, ...]  # variants that have an order
+
+    def sources_of_limits(self) -> str:
+        return "; ".join(dict.fromkeys(limit.source for limit in self.limits))
+
+    def elsewhere(self) -> str:
+        """Return the advice to compile for another variant, if there is one."""
+        others = [
+            f"{v.name} (up to {v.max('fan-out of one neuron')} targets of a neuron)"
+            for v in self.roomier
+        ]
+        return f"; or compile for {' or '.join(others)}, which can place this" if others else ""
+
+
+def _neurons(number: int) -> str:
+    return f"{number} neuron{'' if number == 1 else 's'}"
+
+
+class TooManyInputs(AboveLimit):
     code = "X501"
     title = "too many input channels"
     meaning = """
@@ -24,8 +84,21 @@ class TooManyInputs(Finding):
     """
     sources = "rockpool, `docs/devices/xylo-overview.ipynb`."
 
+    advice = (
+        "join channels before the network, or prune all weights of some; `--target all` shows "
+        "chips that take more"
+    )
 
-class TooManyHidden(Finding):
+    channels: int  # inputs of the model, with and without weights
+
+    def more(self) -> str:
+        unused = self.channels - self.excess.found
+        if not unused:
+            return super().more()
+        return f" of {self.channels} (no weight leads on from the other {unused})"
+
+
+class TooManyHidden(AboveLimit):
     code = "X502"
     title = "too many hidden neurons"
     meaning = """
@@ -48,8 +121,10 @@ class TooManyHidden(Finding):
     `devices/xylo/*/xylo_mapper.py`.
     """
 
+    advice = "make the hidden layers smaller"
 
-class TooManyOutputs(Finding):
+
+class TooManyOutputs(AboveLimit):
     code = "X503"
     title = "too many output neurons"
     meaning = """
@@ -68,8 +143,10 @@ class TooManyOutputs(Finding):
     """
     sources = "rockpool, `docs/devices/xylo-overview.ipynb`."
 
+    advice = "make the output layer smaller"
 
-class FanOutTooLarge(Finding):
+
+class FanOutTooLarge(AboveLimit):
     code = "X504"
     title = "a neuron has too many targets"
     meaning = """
@@ -96,8 +173,13 @@ class FanOutTooLarge(Finding):
     `devices/xylo/syns61201/xa2_devkit_utils.py`.
     """
 
+    advice = "prune weights of this neuron"
 
-class TooManyRecurrentEntries(Finding):
+    def message(self) -> str:
+        return f"{self.excess.where} has more targets than {self.excess.target.name} can store"
+
+
+class TooManyRecurrentEntries(AboveLimit):
     code = "X505"
     title = "too many recurrent entries in total"
     meaning = """
@@ -122,8 +204,10 @@ class TooManyRecurrentEntries(Finding):
     words for IMU only, inferred for the audio variants.
     """
 
+    advice = "prune recurrent and layer-to-layer weights, or make the layers smaller"
 
-class InputPlacesTaken(Finding):
+
+class InputPlacesTaken(NoPlacement):
     code = "X506"
     title = "too many neurons need the places that inputs reach"
     meaning = """
@@ -152,8 +236,20 @@ class InputPlacesTaken(Finding):
     `devices/xylo/syns65302/ram.py`: 2048 words for 16 channels.
     """
 
+    receiving: int  # hidden neurons with input weights
 
-class OutputPlacesTaken(Finding):
+    def words(self) -> Words:
+        most = self.target.max(FIRST)
+        return Words(
+            f"more neurons receive input than inputs can reach on {self.target.name}",
+            found=f"{self.receiving} hidden neurons with input weights",
+            limit=f"{most}, the first {most} hidden neurons",
+            source=self.sources_of_limits(),
+            help=f"prune all input weights of {_neurons(self.receiving - most)}" + self.elsewhere(),
+        )
+
+
+class OutputPlacesTaken(NoPlacement):
     code = "X507"
     title = "too many neurons need the places that outputs leave from"
     meaning = """
@@ -180,8 +276,21 @@ class OutputPlacesTaken(Finding):
     `devices/xylo/syns65302/ram.py`: 4096 words for 32 outputs.
     """
 
+    read_out: int  # hidden neurons with readout weights
 
-class NoOrder(Finding):
+    def words(self) -> Words:
+        most = self.target.max(LAST)
+        return Words(
+            f"more neurons are read out than outputs can leave from on {self.target.name}",
+            found=f"{self.read_out} hidden neurons with readout weights",
+            limit=f"{most}, the last {most} hidden neurons",
+            source=self.sources_of_limits(),
+            help=f"prune all readout weights of {_neurons(self.read_out - most)}"
+            + self.elsewhere(),
+        )
+
+
+class NoOrder(NoPlacement):
     code = "X508"
     title = "no order of the neurons satisfies the first-128 and last-128 rules together"
     meaning = """
@@ -211,8 +320,29 @@ class NoOrder(Finding):
     small networks.
     """
 
+    neurons: int  # hidden ones, without relays
+    both: int  # that receive input and are read out
 
-class TooManySynapticStates(Finding):
+    def words(self) -> Words:
+        most = self.target.max("hidden neurons")
+        first = self.target.max(FIRST)
+        last = self.target.max(LAST)
+        shared = max(0, first + last - self.neurons)
+        excess = self.neurons + self.both - most
+        return Words(
+            f"no order of the neurons satisfies the rules of {self.target.name}, and there is no "
+            "room for relays",
+            found=f"{self.neurons} hidden neurons, {self.both} of them both receive input and are "
+            f"read out; with relays {self.neurons + self.both}",
+            limit=f"{most} hidden neurons; {shared} places are in the first {first} and the last "
+            f"{last}",
+            source=self.sources_of_limits(),
+            help=f"let {_neurons(min(excess, self.both - shared))} fewer both receive input and "
+            f"be read out, or remove {_neurons(excess)}{self.elsewhere()}",
+        )
+
+
+class TooManySynapticStates(AboveLimit):
     code = "X509"
     title = "too many synaptic states for one neuron"
     meaning = """
@@ -230,6 +360,8 @@ class TooManySynapticStates(Finding):
     P306.
     """
     sources = "rockpool, `docs/devices/xylo-overview.ipynb`."
+
+    advice = "use one synaptic time constant for each neuron"
 
 
 class ValueOutsideRange(Stated):
@@ -279,6 +411,20 @@ class ClockTooSlow(Finding):
     docs; its margin of 20 % is not included.
     """
 
+    dt_s: float
+    cycles: int  # of a step with everything active
+    clock_hz: int
+
+    def words(self) -> Words:
+        seconds, megahertz = self.cycles / self.clock_hz, self.clock_hz / 1e6
+        return Words(
+            f"in real time a step with everything active takes longer than dt = {self.dt_s:g} s",
+            found=f"{self.cycles} cycles, {seconds:.3g} s at {megahertz:g} MHz",
+            limit=f"{self.clock_hz * self.dt_s:.0f} cycles",
+            source="cycle formula of rockpool, power_cycles_model.py",
+            help="use accelerated time, or a larger time step",
+        )
+
 
 class VariantChosen(Finding):
     code = "X513"
@@ -319,6 +465,15 @@ class InputsClipped(Finding):
     """
     sources = "rockpool, `docs/devices/xylo-overview.ipynb`; measured on xylosim 0.1.3."
 
+    spikes: int  # the largest number of a channel in a step
+
+    def words(self) -> Words:
+        return Words(
+            "some channels have more spikes in a step than the chip takes",
+            found=self.spikes,
+            limit=MAX_INPUT_SPIKES,
+        )
+
 
 class RelaysAdded(Finding):
     code = "X515"
@@ -349,3 +504,23 @@ class RelaysAdded(Finding):
     xylosim 0.1.3, measured: alias counts arrive in the same step; rockpool, `xylo_mapper.py` (the
     windows, one alias target per hidden neuron).
     """
+
+    relays: int
+    last: int  # places that outputs leave from
+
+    def words(self) -> Words:
+        return Words(f"{self.relays} alias neurons carry outputs from the last {self.last} places")
+
+
+class SharedMembrane(AnalogSignal):
+    """A population without spikes is read as several outputs, or feeds itself."""
+
+    target: str = ""
+    source: str = ""
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.population}` has no spikes and can be read as one output only",
+            limit="one Output of its own",
+            help="give it one Output node of its own",
+        )

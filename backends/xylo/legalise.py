@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from nirc.backends.xylo.findings import SharedMembrane
 from nirc.diagnostics.dynamics import OutputByRelay
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source, populations_of
@@ -19,16 +21,13 @@ from nirc.passes.legality import (
 
 RULES = "Xylo design rules"
 
-# Just below one half: a relay's weight w arrives as w / 2 and must fire, a remainder of w / 4 must
-# not.
+# Below one half: a relay's weight w arrives as w / 2 and must fire, a remainder of w / 4 must not.
 RELAY_THRESHOLD = 0.499
 
 
 @dataclass(frozen=True)
 class XyloLegalise:
-    """Insert relay populations so that outputs come from readout neurons, which no input
-    reaches.
-    """
+    """Insert relay populations, so that outputs come from readout neurons without inputs."""
 
     name: ClassVar[str] = "xylo-legalise"
 
@@ -44,88 +43,83 @@ class XyloLegalise:
 
 
 def readouts(program: Program) -> dict[str, str]:
-    """Populations that can be readout neurons, each with its Sink: fed by hidden neurons only,
-    leading nowhere else.
+    """Return the populations that can be readout neurons, each with its Sink.
+
+    Hidden neurons alone feed them, and they feed nothing but one output.
     """
     found = {}
     for name in program.nodes(Population):
-        targets, sources = program.out_of(name), program.into(name)
-        alone = (
-            len(targets) == 1
-            and isinstance(program[targets[0][0]], Sink)
-            and len(program.into(targets[0][0])) == 1
-        )
+        targets = program.out_of(name)
+        sources = program.into(name)
         fed_by_neurons = all(
             isinstance(program[s], Population) and not p.synapse for s, p in sources
         )
-        if alone and targets[0][1].is_wire and fed_by_neurons:
+        if _shows_alone(program, name) and targets[0][1].is_wire and fed_by_neurons:
             found[name] = targets[0][0]
-    # A readout neuron has no path back, so what feeds a readout must itself be hidden.
+    # A readout neuron has no path back, so the sources of a readout must be hidden.
     return {n: sink for n, sink in found.items() if not any(s in found for s, _ in program.into(n))}
+
+
+def _shows_alone(program: Program, name: str) -> bool:
+    """Return True if ``name`` feeds one output and nothing else feeds this output."""
+    targets = [target for target, _ in program.out_of(name)]
+    return (
+        len(targets) == 1
+        and isinstance(program[targets[0]], Sink)
+        and len(program.into(targets[0])) == 1
+    )
 
 
 def _refuse_shared_membranes(program: Program, log: Log) -> None:
     for name, population in populations_of(program, Discrete).items():
-        analog = not population.dynamics.fires
-        shown = all(isinstance(program[t], Sink) for t, _ in program.out_of(name))
-        if analog and shown and not _can_read(program, name):
-            log.error(
-                "P306",
-                f"`{name}` has no spikes and can be read as one output only",
-                where=population.origins[0],
-                limit="one Output of its own",
-                help="give it one Output node of its own",
-            )
-
-
-def _can_read(program: Program, name: str) -> bool:
-    targets = program.out_of(name)
-    return (
-        len(targets) == 1
-        and len(program.into(targets[0][0])) == 1
-        and not any(s == name for s, _ in program.into(name))
-    )
+        if population.dynamics.fires:
+            continue
+        is_shown = all(isinstance(program[t], Sink) for t, _ in program.out_of(name))
+        if is_shown and not _shows_alone(program, name):
+            log.add(SharedMembrane(where=population.origins[0], population=name))
 
 
 def _relay_inputs(program: Program, log: Log) -> Program:
-    """A non-spiking output fed by an input needs hidden neurons in between: inputs reach hidden
-    neurons only.
-    """
-    nodes = dict(program.graph.nodes(data="payload"))
-    edges = []
-    relays: dict[str, str] = {}
-    for source, target, projection in program.edges():
-        payload = nodes[target]
-        analog = isinstance(payload, Population) and not payload.dynamics.fires
-        if analog and isinstance(nodes[source], Source):
-            if source not in relays:
-                relays[source] = name = program.fresh_name(f"{source}.relay", nodes)
-                nodes[name] = relay(nodes[source].n, nodes[source].origins, RELAY_THRESHOLD)
-                edges.append((source, name, Projection(origins=nodes[source].origins)))
-                _report(source, nodes[source], "input", log)
-            edges.append((relays[source], target, projection))
-        else:
-            edges.append((source, target, projection))
-    return program.rebuilt(nodes, edges)
+    """Put relays between inputs and non-spiking outputs: inputs reach hidden neurons only."""
+    analog = {n for n, p in populations_of(program, Discrete).items() if not p.dynamics.fires}
+
+    def needs_relay(source: str, target: str) -> bool:
+        return target in analog and isinstance(program[source], Source)
+
+    return _relayed(program, "input", needs_relay, log)
 
 
 def _relay_outputs(program: Program, log: Log) -> Program:
-    nodes = dict(program.graph.nodes(data="payload"))
     direct = set(readouts(program).values())
+
+    def needs_relay(source: str, target: str) -> bool:
+        return isinstance(program[target], Sink) and target not in direct
+
+    return _relayed(program, "output", needs_relay, log)
+
+
+def _relayed(
+    program: Program,
+    kind: Literal["input", "output"],
+    needs_relay: Callable[[str, str], bool],
+    log: Log,
+) -> Program:
+    """Put a relay at the input or output end of each edge that needs one, a relay for each port."""
+    nodes = dict(program.graph.nodes(data="payload"))
     edges = []
     relays: dict[str, str] = {}
     for source, target, projection in program.edges():
-        if not isinstance(nodes[target], Sink) or target in direct:
+        if not needs_relay(source, target):
             edges.append((source, target, projection))
             continue
-        if target not in relays:
-            relays[target] = name = program.fresh_name(f"{target}.relay", nodes)
-            nodes[name] = relay(nodes[target].n, nodes[target].origins, RELAY_THRESHOLD)
-            edges.append((name, target, Projection(origins=nodes[target].origins)))
-            _report(target, nodes[target], "output", log)
-        edges.append((source, relays[target], projection))
+        name = source if kind == "input" else target
+        if name not in relays:
+            port = nodes[name]
+            relays[name] = program.fresh_name(f"{name}.relay", nodes)
+            nodes[relays[name]] = relay(port.n, port.origins, RELAY_THRESHOLD)
+            ends = (name, relays[name]) if kind == "input" else (relays[name], name)
+            edges.append((*ends, Projection(origins=port.origins)))
+            log.add(OutputByRelay(where=port.origins[0], port=name, kind=kind, relays=port.n))
+        ends = (relays[name], target) if kind == "input" else (source, relays[name])
+        edges.append((*ends, projection))
     return program.rebuilt(nodes, edges)
-
-
-def _report(name: str, port: Source | Sink, kind: Literal["input", "output"], log: Log) -> None:
-    log.add(OutputByRelay(where=port.origins[0], port=name, kind=kind, relays=port.n))

@@ -1,28 +1,29 @@
-"""The limits of the Xylo variants, declared once.
+"""The limits of the Xylo variants, declared once for all modules.
 
-Every other module asks here. Sources: rockpool 3.1.0 ``docs/devices/xylo-overview.ipynb`` and
-``devices/xylo/*/xylo_mapper.py``; RAM sizes from ``syns61201/xa2_devkit_utils.py`` and
-``syns65302/ram.py``; ranges measured on xylosim 0.1.3. Certainty: S read in the source, M measured,
+Sources: rockpool 3.1.0 ``docs/devices/xylo-overview.ipynb`` and ``devices/xylo/*/xylo_mapper.py``.
+RAM sizes are from ``syns61201/xa2_devkit_utils.py`` and ``syns65302/ram.py``. Ranges are measured
+on xylosim 0.1.3. Certainty: S read in the source, M measured,
 I inferred, ? chosen by us.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
-from nirc.chip.target import Limit, Target
-
-if TYPE_CHECKING:
-    from nirc.backends.xylo.lower import Reservoir
+from nirc.chip.target import Limit, Measure, Target
 
 OVERVIEW = "rockpool docs, Xylo overview"
 MAPPER = "rockpool, xylo_mapper.py"
 RAM = "rockpool, RAM addresses"
 SIM = "measured on xylosim 0.1.3"
 
-# Ranges of single values: (smallest, largest). Fields of the configuration and of the
-# specification.
+# Names of limits.
+STATES = "synaptic states per neuron"
+FIRST = "neurons that inputs reach"
+LAST = "neurons that outputs leave from"
+
+# Ranges of single values, (smallest, largest), in the configuration and the specification.
 WEIGHT = (-127, 127)  # the word is -128..127; -128 is left out as the vendor's quantisers do (S)
 WEIGHT_WORD = (-128, 127)
 THRESHOLD = (1, 32767)  # 0 and below fire 31 times a step (M)
@@ -35,6 +36,18 @@ MAX_HIDDEN_SPIKES = 31  # per neuron and step (S)
 MAX_OUTPUT_SPIKES = 1  # per neuron and step (S)
 
 
+def _used(function: str) -> Measure:
+    """Return a measure of ``lower.py``, which is imported when a network is measured."""
+
+    def measure(reservoir: Any) -> Iterable[tuple[str, int]]:
+        from nirc.backends.xylo import lower
+
+        result: Iterable[tuple[str, int]] = getattr(lower, function)(reservoir)
+        return result
+
+    return measure
+
+
 def _variant(
     variant: str,
     part: str,
@@ -45,53 +58,28 @@ def _variant(
     synapses: int,
     fan_out: int,
     entries: int,
-    entries_certainty: str,
+    certainty: str,  # of `entries`
     first: int | None = None,
     last: int | None = None,
     clock_hz: int,
     clock_source: str,
     clock_certainty: str,
 ) -> Target:
-    def of(measure: str) -> Callable[[Reservoir], Iterable[tuple[str, int]]]:
-        def call(reservoir: Reservoir) -> Iterable[tuple[str, int]]:
-            from nirc.backends.xylo import usage
-
-            result: Any = getattr(usage, measure)(reservoir)
-            return result  # type: ignore[no-any-return]
-
-        return call
-
     return Target(
         "xylo",
         variant,
         part,
         description,
         (
-            Limit("input channels", 16, "X501", OVERVIEW, measure=of("input_channels")),
-            Limit("hidden neurons", hidden, "X502", OVERVIEW, measure=of("hidden_neurons")),
-            Limit("output neurons", outputs, "X503", OVERVIEW, measure=of("output_neurons")),
-            Limit("fan-out of one neuron", fan_out, "X504", OVERVIEW, measure=of("fan_out")),
-            Limit(
-                "recurrent entries", entries, "X505", RAM, entries_certainty, measure=of("entries")
-            ),
-            Limit(
-                "synaptic states per neuron",
-                synapses,
-                "X509",
-                OVERVIEW,
-                measure=of("synaptic_states"),
-            ),
+            Limit("input channels", 16, "X501", OVERVIEW, measure=_used("input_channels")),
+            Limit("hidden neurons", hidden, "X502", OVERVIEW, measure=_used("hidden_neurons")),
+            Limit("output neurons", outputs, "X503", OVERVIEW, measure=_used("output_neurons")),
+            Limit("fan-out of one neuron", fan_out, "X504", OVERVIEW, measure=_used("fan_out")),
+            Limit("recurrent entries", entries, "X505", RAM, certainty, measure=_used("entries")),
+            Limit(STATES, synapses, "X509", OVERVIEW, measure=_used("synaptic_states")),
             # Rules about the order of the neurons: place.py decides them.
-            Limit(
-                "neurons that inputs reach", first or hidden, "X506", MAPPER, unit="first neurons"
-            ),
-            Limit(
-                "neurons that outputs leave from",
-                last or hidden,
-                "X507",
-                MAPPER,
-                unit="last neurons",
-            ),
+            Limit(FIRST, first or hidden, "X506", MAPPER, unit="first neurons"),
+            Limit(LAST, last or hidden, "X507", MAPPER, unit="last neurons"),
             Limit("clock", clock_hz, "X511", clock_source, clock_certainty, unit="Hz"),
         ),
     )
@@ -106,7 +94,7 @@ AUDIO2 = _variant(
     synapses=2,
     fan_out=64,
     entries=32000,
-    entries_certainty="I",
+    certainty="I",
     clock_hz=50_000_000,
     clock_source="rockpool, power_cycles_model.py (default)",
     clock_certainty="S",
@@ -120,7 +108,7 @@ AUDIO3 = _variant(
     synapses=2,
     fan_out=1024,
     entries=31744,
-    entries_certainty="I",
+    certainty="I",
     first=128,
     last=128,
     clock_hz=50_000_000,
@@ -136,7 +124,7 @@ IMU = _variant(
     synapses=1,
     fan_out=512,
     entries=31744,
-    entries_certainty="S",
+    certainty="S",
     first=128,
     last=128,
     clock_hz=50_000_000,

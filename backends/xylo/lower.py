@@ -1,12 +1,12 @@
-"""A program as one reservoir: inputs, hidden neurons in natural order, readout neurons, and lists
-of synapses.
+"""A program as one reservoir: inputs, hidden neurons, readout neurons, and lists of synapses.
 
-Works on the discrete form (to measure what a model would need) and on the integer form (to build
-it).
+The discrete form is lowered to measure a model against the limits, the integer form to build the
+chip's tables. ``limits.py`` names the measures at the end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +18,13 @@ from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
 
+Measure = Iterable[tuple[str, int]]  # (where, used) pairs of one resource
+MOST_NAMED = 6  # populations in a text
+
 
 @dataclass(frozen=True)
 class Block:
-    """A population's place: neurons ``start`` to ``stop`` of the hidden (or readout) part."""
+    """A population's neurons, ``start`` to ``stop`` of the inputs, hidden or readout neurons."""
 
     name: str
     start: int
@@ -43,7 +46,7 @@ class Synapses:
 
 @dataclass(frozen=True)
 class Reservoir:
-    """Synapses as lists, one entry for each pair of neurons; blocks in program order."""
+    """Synapses as lists with one entry for each pair of neurons. Blocks are in program order."""
 
     program: Program
     inputs: tuple[Block, ...]
@@ -56,27 +59,27 @@ class Reservoir:
 
     @property
     def channels(self) -> int:
-        """Input channels of the model."""
+        """The number of the model's inputs."""
         return _end(self.inputs)
 
     @property
     def n_hidden(self) -> int:
-        """Hidden neurons, relays for the order of the neurons not counted."""
+        """The number of hidden neurons without the relays of a placement."""
         return _end(self.hidden)
 
     @property
     def n_readout(self) -> int:
-        """Readout neurons."""
+        """The number of readout neurons."""
         return _end(self.readout)
 
     def name(self, neuron: int) -> str:
-        """Hidden neuron 37 as ``neuron 5 of `lif2```."""
+        """Return hidden neuron 37 as ``neuron 5 of `lif2```."""
         block = next(b for b in self.hidden if b.start <= neuron < b.stop)
         return f"neuron {neuron - block.start} of `{block.name}`"
 
 
 def lower(program: Program, log: Log) -> Reservoir:
-    """One reservoir from a legal program. Raises ``CompileError`` (P307)."""
+    """Return one reservoir for a legal program. Raises ``CompileError`` (P307)."""
     outputs = readouts(program)
     inputs = _blocks(program, list(program.nodes(Source)))
     hidden = _blocks(program, [n for n in program.nodes(Population) if n not in outputs])
@@ -90,9 +93,9 @@ def lower(program: Program, log: Log) -> Reservoir:
         if target not in start:
             continue
         op = unrolled(projection, program[source].n, log)
-        kind = (
-            "out" if target in outputs else "in" if isinstance(program[source], Source) else "rec"
-        )
+        kind = "in" if isinstance(program[source], Source) else "rec"
+        if target in outputs:
+            kind = "out"
         value = np.zeros((op.value.size, 2))
         value[:, projection.synapse] = op.value
         parts[kind].append(Synapses(op.target + start[target], op.source + start[source], value))
@@ -122,7 +125,7 @@ def _end(blocks: tuple[Block, ...]) -> int:
 
 
 def _merged(parts: list[Synapses]) -> Synapses:
-    """Parallel projections add up: one entry for each pair of neurons."""
+    """Add up parallel projections: one entry for each pair of neurons."""
     none = np.zeros(0, dtype=np.int64)
     target = np.concatenate([none, *(p.target for p in parts)])
     source = np.concatenate([none, *(p.source for p in parts)])
@@ -133,3 +136,45 @@ def _merged(parts: list[Synapses]) -> Synapses:
     np.add.at(total, inverse, value)
     keep = total.any(axis=1)
     return Synapses(key[keep] // width, key[keep] % width, total[keep])
+
+
+def input_channels(reservoir: Reservoir) -> Measure:
+    """Measure the channels that a synapse leaves from. Unused inputs need no channel."""
+    used = np.unique(reservoir.from_input.source).size
+    return [(_named(reservoir.inputs), min(reservoir.channels, max(used, 1)))]
+
+
+def hidden_neurons(reservoir: Reservoir) -> Measure:
+    """Measure hidden neurons before any relay."""
+    return [(_named(reservoir.hidden), reservoir.n_hidden)]
+
+
+def output_neurons(reservoir: Reservoir) -> Measure:
+    """Measure readout neurons."""
+    return [(_named(reservoir.readout), reservoir.n_readout)]
+
+
+def fan_out(reservoir: Reservoir) -> Measure:
+    """Measure the recurrent entries of each hidden neuron, the largest first."""
+    count = np.bincount(reservoir.recurrent.source, minlength=reservoir.n_hidden)
+    used = np.flatnonzero(count)
+    largest_first = used[np.argsort(-count[used], kind="stable")].tolist()
+    return [(reservoir.name(n), int(count[n])) for n in largest_first]
+
+
+def entries(reservoir: Reservoir) -> Measure:
+    """Measure all recurrent entries. A pair of neurons costs one."""
+    return [("all recurrent synapses", int(reservoir.recurrent.target.size))]
+
+
+def synaptic_states(reservoir: Reservoir) -> Measure:
+    """Measure the synaptic states of a neuron, by hidden population."""
+    second = np.zeros(reservoir.n_hidden, dtype=bool)
+    for synapses in (reservoir.from_input, reservoir.recurrent):
+        second[synapses.target[synapses.value[:, 1] != 0]] = True
+    return [(f"`{b.name}`", 1 + int(second[b.start : b.stop].any())) for b in reservoir.hidden]
+
+
+def _named(blocks: tuple[Block, ...]) -> str:
+    names = [f"`{block.name}`" for block in blocks[:MOST_NAMED]]
+    return ", ".join(names + ["..."] * (len(blocks) > MOST_NAMED))

@@ -1,27 +1,34 @@
-"""The order of the hidden neurons, and relays where no order will do.
+"""The order of the hidden neurons, and relays where no order is enough.
 
 On Audio 3 and IMU input weights reach only the first 128 hidden neurons and readout weights leave
 only from the last 128. A neuron that needs both must stand in both windows, and from 256 hidden
 neurons on no place does. The remedy is a *relay*: one more hidden neuron in the last window, with
-threshold 32767 and no synapses, that is the alias target of the neuron; the readout weights leave
-from the relay. The chip copies the count in the same step, so the copy is exact. Sources: rockpool
-``devices/xylo/*/xylo_mapper.py``; aliases measured on xylosim 0.1.3.
+threshold 32767 and no synapses. It is the alias target of the neuron, and the readout weights leave
+from the relay. The chip copies the count in the same step, so the copy is exact. Source: rockpool
+``devices/xylo/*/xylo_mapper.py``. Aliases are measured on xylosim 0.1.3.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.backends.xylo.limits import VARIANTS
-from nirc.chip.target import Target
-from nirc.diagnostics.errors import Diagnostic, UsageError
-from nirc.diagnostics.log import Log
+from nirc.backends.xylo.findings import (
+    InputPlacesTaken,
+    NoOrder,
+    OutputPlacesTaken,
+    TooManyHidden,
+)
+from nirc.backends.xylo.limits import FIRST, LAST, VARIANTS
+from nirc.chip.backend import Search
+from nirc.chip.target import Excess, Target
+from nirc.diagnostics.finding import Finding
+from nirc.diagnostics.usage import OptionMakesNoSense
 
 if TYPE_CHECKING:
     from ortools.sat.python.cp_model import CpModel, IntVar, LinearExpr
@@ -29,13 +36,11 @@ if TYPE_CHECKING:
 Index = NDArray[np.int64]
 
 HIDDEN = "hidden neurons"
-REACH = "neurons that inputs reach"
-LEAVE = "neurons that outputs leave from"
 
 
 @dataclass(frozen=True, eq=False)
 class PlaceProblem:
-    """What each hidden neuron needs, in natural order.
+    """The needs of each hidden neuron, in natural order.
 
     Raises ``ValueError`` if the lengths differ.
     """
@@ -51,18 +56,18 @@ class PlaceProblem:
 
     @property
     def neurons(self) -> int:
-        """Hidden neurons without relays."""
+        """The number of hidden neurons without relays."""
         return len(self.receives)
 
     @property
     def both(self) -> int:
-        """Neurons that receive input and are read out."""
+        """The number of neurons that receive input and are read out."""
         return int((self.receives & self.read_out).sum())
 
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """A place on the chip for every neuron and relay; together they fill 0..hidden-1."""
+    """A place on the chip for every neuron and relay. Together they fill 0..hidden-1."""
 
     index: Index  # (n,) chip index of each neuron
     relay_of: Index  # (relays,) neuron copied by each relay
@@ -70,73 +75,29 @@ class Placement:
     hidden: int  # n + relays
 
 
-@dataclass(frozen=True)
-class Conflict:
-    """Limits that cannot hold together: without any one of them the rest can.
+def place(problem: PlaceProblem, target: Target, search: Search) -> Placement | list[Finding]:
+    """Return the natural order if the chip takes it, else the order with fewest relays.
 
-    ``also``: further such sets.
-    """
-
-    limits: tuple[str, ...]
-    code: str  # X502, X506, X507 for one limit; X508 for several
-    message: str
-    found: str
-    limit: str
-    source: str
-    help: str
-    also: tuple[Conflict, ...] = ()
-
-    def report(self, log: Log, where: str = "") -> None:
-        """Write this conflict and all further ones to ``log`` as errors."""
-        log.error(
-            self.code,
-            self.message,
-            where=where,
-            found=self.found,
-            limit=self.limit,
-            source=self.source,
-            help=self.help,
-        )
-        for other in self.also:
-            other.report(log, where)
-
-
-def place(
-    problem: PlaceProblem,
-    target: Target,
-    *,
-    seed: int = 0,
-    work: float = 10.0,
-    seconds: float | None = None,
-) -> Placement | Conflict:
-    """The natural order if the chip takes it; else the order with fewest relays, or why there is
-    none.
-
-    Exact: a placement is found whenever there is one (see ``_model`` and ``_order``). ``work``:
-    CP-SAT's deterministic time; the model has the same few variables for every network, far below
-    the default. ``seconds``: wall time instead, if the user asks for it. Raises ``UsageError``
-    (U607) if ``work`` is too little to find anything.
+    Exact: a placement is found whenever there is one (see ``_model`` and ``_order``). Otherwise
+    return a finding for each set of limits that cannot hold together. ``search.work`` is CP-SAT's
+    deterministic time. The model has the same few variables for every network, far below the
+    default. Raises ``UsageError`` (U607) if ``work`` is too little to find anything.
     """
     if _natural_order_is_legal(problem, target):
         return _placement(np.arange(problem.neurons), relay_of=np.arange(0))
-    answer = _fewest_relays(problem, target, seed=seed, work=work, seconds=seconds)
+    answer = _fewest_relays(problem, target, search)
     if isinstance(answer, int):
         relay_of = np.flatnonzero(problem.receives & problem.read_out)[:answer]
         return _placement(_order(problem, target, relay_of), relay_of)
-    roomier = [
-        v
-        for v in VARIANTS
-        if v.name != target.name and _fits(problem, v, seed=seed, work=work, seconds=seconds)
-    ]
-    first, *others = (_conflict(problem, target, limits, roomier) for limits in answer)
-    return replace(first, also=tuple(others))
+    others = [v for v in VARIANTS if v.name != target.name]
+    roomier = tuple(v for v in others if _fits(problem, v, search))
+    return [_conflict(problem, target, names, roomier) for names in answer]
 
 
 def check(problem: PlaceProblem, placement: Placement, target: Target) -> list[str]:
-    """Every rule of the chip that ``placement`` breaks, in words; empty if it is legal.
+    """Return the rules of the chip that ``placement`` breaks as texts, none if it is legal.
 
-    Written from the rules, not from the model: tests and verifiers ask it about what ``place``
-    found.
+    Written from the rules, not from the solver's model, to test ``place``.
     """
     n, hidden = problem.neurons, placement.hidden
     relay_of, relay_index = placement.relay_of, placement.relay_index
@@ -154,11 +115,11 @@ def check(problem: PlaceProblem, placement: Placement, target: Target) -> list[s
         "a neuron has several relays": len(np.unique(relay_of)) < len(relay_of),
         "a relay copies a neuron that is not read out": not problem.read_out[relay_of].all(),
         "a relay stands below its neuron": (placement.index[relay_of] > relay_index).any(),
-        f"an input reaches beyond the first {target.max(REACH)}": (
-            placement.index[problem.receives] >= target.max(REACH)
+        f"an input reaches beyond the first {target.max(FIRST)}": (
+            placement.index[problem.receives] >= target.max(FIRST)
         ).any(),
-        f"an output leaves from before the last {target.max(LEAVE)}": (
-            leaves_from[problem.read_out] < hidden - target.max(LEAVE)
+        f"an output leaves from before the last {target.max(LAST)}": (
+            leaves_from[problem.read_out] < hidden - target.max(LAST)
         ).any(),
     }
     return [rule for rule, is_broken in broken.items() if is_broken]
@@ -168,53 +129,56 @@ def _natural_order_is_legal(problem: PlaceProblem, target: Target) -> bool:
     n = problem.neurons
     return bool(
         n <= target.max(HIDDEN)
-        and not problem.receives[target.max(REACH) :].any()
-        and not problem.read_out[: max(0, n - target.max(LEAVE))].any()
+        and not problem.receives[target.max(FIRST) :].any()
+        and not problem.read_out[: max(0, n - target.max(LAST))].any()
     )
 
 
-def _fits(
-    problem: PlaceProblem, target: Target, *, seed: int, work: float, seconds: float | None
-) -> bool:
+def _fits(problem: PlaceProblem, target: Target, search: Search) -> bool:
     return _natural_order_is_legal(problem, target) or isinstance(
-        _fewest_relays(problem, target, seed=seed, work=work, seconds=seconds), int
+        _fewest_relays(problem, target, search), int
     )
 
 
 def _fewest_relays(
-    problem: PlaceProblem, target: Target, *, seed: int, work: float, seconds: float | None
+    problem: PlaceProblem, target: Target, search: Search
 ) -> int | list[tuple[str, ...]]:
-    """How many relays are needed, or all disjoint irreducible sets of limits in conflict."""
+    """Return the number of relays, or all disjoint irreducible sets of limits in conflict."""
     from nirc.mapping.solver import solve
 
     model, relays, rules = _model(problem, target)
     conflicts: list[tuple[str, ...]] = []
-    while not (
-        solution := solve(model, seed=seed, work=work, seconds=seconds, assumptions=rules)
-    ).found:
+    while True:
+        solution = solve(
+            model,
+            seed=search.seed,
+            work=search.work,
+            seconds=search.seconds,
+            assumptions=rules,
+        )
+        if solution.found:
+            return conflicts or solution.value(relays)
         if solution.status == "unknown":
-            message = (
-                "the search for an order of the neurons was given too little work to find anything"
-            )
-            raise UsageError([Diagnostic("U607", "error", message, found=f"{work} units of work")])
+            raise OptionMakesNoSense(
+                problem="the search for an order of the neurons was given too little work to find "
+                "anything",
+                found=f"{search.work} units of work",
+            ).refusal()
         conflicts.append(solution.conflict)
         rules = {name: rule for name, rule in rules.items() if name not in solution.conflict}
-    return conflicts or solution.value(relays)
 
 
 def _model(problem: PlaceProblem, target: Target) -> tuple[CpModel, IntVar, dict[str, IntVar]]:
-    """How many neurons of each kind stand in each zone; the number of relays; a literal for each
-    limit.
+    """Return the model, the number of relays, and a literal for each limit.
 
-    Exact, although it only counts: a rule of the chip asks for a neuron's kind and a place's zone,
-    nothing else, so neurons of a kind, and places of a zone, can be exchanged: an order exists if
-    and only if such counts do. A neuron that is only read out never needs a relay: it can take the
-    relay's place itself. A window as large as the chip is no rule and gets no literal: "hidden
-    neurons" says the same.
+    The variables are the numbers of neurons of each kind in each zone. Counting is exact. A rule of
+    the chip depends on a neuron's kind and a place's zone only, so neurons of a kind and places of
+    a zone can be exchanged. An order exists if and only if such counts do. A neuron that is only
+    read out never needs a relay: it can take the relay's place itself. A window as large as the
+    chip is no rule and gets no literal.
 
-    By counting one finds that either no neuron needs a relay or all that need both windows do: a
-    relay enlarges the network, so takes from the overlap the very place that it saves. The model
-    does not rely on it.
+    In fact either no neuron needs a relay, or all that need both windows do: a relay enlarges the
+    network, and takes from the overlap the place that it saves. The model does not rely on it.
     """
     from ortools.sat.python.cp_model import CpModel
 
@@ -224,12 +188,10 @@ def _model(problem: PlaceProblem, target: Target) -> tuple[CpModel, IntVar, dict
     def count(name: str) -> IntVar:
         return model.new_int_var(0, n + both, name)
 
-    relays, reach, leave, overlap = (
-        count(name) for name in ("relays", "reach", "leave", "overlap")
-    )
+    relays, reach, leave, overlap = map(count, ("relays", "reach", "leave", "overlap"))
     hidden = n + relays
-    model.add_min_equality(reach, [hidden, target.max(REACH)])
-    model.add_min_equality(leave, [hidden, target.max(LEAVE)])
+    model.add_min_equality(reach, [hidden, target.max(FIRST)])
+    model.add_min_equality(leave, [hidden, target.max(LAST)])
     model.add_max_equality(overlap, [0, reach + leave - hidden])
     zones = {
         "first": reach - overlap,
@@ -245,7 +207,7 @@ def _model(problem: PlaceProblem, target: Target) -> tuple[CpModel, IntVar, dict
         "relayed": relays,
         "relay": relays,
     }
-    at = {(kind, zone): count(f"{kind} in {zone}") for kind in kinds for zone in zones}
+    at = {pair: count(" in ".join(pair)) for pair in product(kinds, zones)}
     for kind, number in kinds.items():
         model.add(sum(at[kind, zone] for zone in zones) == number)
     for zone, size in zones.items():
@@ -257,41 +219,35 @@ def _model(problem: PlaceProblem, target: Target) -> tuple[CpModel, IntVar, dict
         return literal
 
     rules = {HIDDEN: rule(HIDDEN, hidden, target.max(HIDDEN))}
-    if target.max(REACH) < target.max(HIDDEN):
-        outside = sum(
-            at[kind, zone]
-            for kind in ("receives", "both", "relayed")
-            for zone in ("last", "middle")
-        )
-        rules[REACH] = rule(REACH, outside, 0)
-    if target.max(LEAVE) < target.max(HIDDEN):
-        outside = sum(
-            at[kind, zone] for kind in ("read out", "both", "relay") for zone in ("first", "middle")
-        )
-        rules[LEAVE] = rule(LEAVE, outside, 0)
+    outside = {
+        FIRST: product(("receives", "both", "relayed"), ("last", "middle")),
+        LAST: product(("read out", "both", "relay"), ("first", "middle")),
+    }
+    for limit, pairs in outside.items():
+        if target.max(limit) < target.max(HIDDEN):
+            rules[limit] = rule(limit, sum(at[pair] for pair in pairs), 0)
     model.minimize(relays)
     return model, relays, rules
 
 
 def _order(problem: PlaceProblem, target: Target, relay_of: Index) -> Index:
-    """(n + relays,) the place of each neuron and then of each relay: earliest deadline first.
+    """Return (n + relays,) the place of each neuron and then of each relay.
 
-    Each has a range of places, from ``opens`` to before ``closes``. Every place takes, of those
-    whose range has opened, the one whose range closes first, then the lowest natural index. This
-    finds an order whenever there is one: in any legal order, what a place takes by this rule can
-    change places with what stood there and stay in its range. It keeps the natural order inside a
-    zone, and puts relays, which wait longest, above their neurons. Only the number of relays is
-    read from the solver, so it does not matter which of several equally good solutions CP-SAT
-    returns.
+    Earliest deadline first. Each item has a range of places, from ``opens`` to before ``closes``.
+    Every place takes, of the items whose range has opened, the item whose range closes first, then
+    the lowest natural index. This finds an order whenever there is one: in any legal order, the
+    item that a place takes by this rule can be exchanged with the item that stood there. The rule
+    keeps the natural order inside a zone, and puts relays above their neurons. Only the number of
+    relays is read from the solver, so any of several equally good solutions will do.
     """
     hidden = problem.neurons + len(relay_of)
-    last_window = max(0, hidden - target.max(LEAVE))
+    last_window = max(0, hidden - target.max(LAST))
     relayed = np.zeros(problem.neurons, dtype=bool)
     relayed[relay_of] = True
     opens = np.full(hidden, last_window)
     opens[: problem.neurons][~problem.read_out | relayed] = 0
     closes = np.full(hidden, hidden)
-    closes[: problem.neurons][problem.receives] = target.max(REACH)
+    closes[: problem.neurons][problem.receives] = target.max(FIRST)
     opening = {place: np.flatnonzero(opens == place).tolist() for place in (0, last_window)}
     waiting: list[tuple[int, int]] = []
     index = np.empty(hidden, dtype=np.int64)
@@ -310,72 +266,22 @@ def _placement(index: Index, relay_of: Index) -> Placement:
 
 
 def _conflict(
-    problem: PlaceProblem, target: Target, limits: tuple[str, ...], roomier: Iterable[Target]
-) -> Conflict:
-    """``limits`` in words, with the numbers of the model."""
-    declared = [limit for limit in target.limits if limit.name in limits]
-    code = declared[0].code if len(declared) == 1 else "X508"
-    describe = {
-        "X502": _too_many,
-        "X506": _too_many_receive,
-        "X507": _too_many_are_read,
-        "X508": _no_order,
-    }[code]
-    message, found, limit, remedy = describe(problem, target)
-    others = [
-        f"{v.name} (up to {v.max('fan-out of one neuron')} targets of a neuron)" for v in roomier
-    ]
-    elsewhere = f"; or compile for {' or '.join(others)}, which can place this" if others else ""
-    source = "; ".join(dict.fromkeys(limit.source for limit in declared))
-    return Conflict(limits, code, message, found, limit, source, remedy + elsewhere)
-
-
-def _neurons(number: int) -> str:
-    return f"{number} neuron{'' if number == 1 else 's'}"
-
-
-def _too_many(problem: PlaceProblem, target: Target) -> tuple[str, str, str, str]:
-    n, most = problem.neurons, target.max(HIDDEN)
-    return (
-        f"the network has more hidden neurons than {target.name}",
-        f"{n} hidden neurons",
-        f"{most}",
-        f"remove {_neurons(n - most)}",
-    )
-
-
-def _too_many_receive(problem: PlaceProblem, target: Target) -> tuple[str, str, str, str]:
-    n, most = int(problem.receives.sum()), target.max(REACH)
-    return (
-        f"more neurons receive input than inputs can reach on {target.name}",
-        f"{n} hidden neurons with input weights",
-        f"{most}, the first {most} hidden neurons",
-        f"prune all input weights of {_neurons(n - most)}",
-    )
-
-
-def _too_many_are_read(problem: PlaceProblem, target: Target) -> tuple[str, str, str, str]:
-    n, most = int(problem.read_out.sum()), target.max(LEAVE)
-    return (
-        f"more neurons are read out than outputs can leave from on {target.name}",
-        f"{n} hidden neurons with readout weights",
-        f"{most}, the last {most} hidden neurons",
-        f"prune all readout weights of {_neurons(n - most)}",
-    )
-
-
-def _no_order(problem: PlaceProblem, target: Target) -> tuple[str, str, str, str]:
-    n, both = problem.neurons, problem.both
-    first, last = target.max(REACH), target.max(LEAVE)
-    shared = max(0, first + last - n)
-    excess = n + both - target.max(HIDDEN)
-    return (
-        f"no order of the neurons satisfies the rules of {target.name}, and there is no room for "
-        "relays",
-        f"{n} hidden neurons, {both} of them both receive input and are read out; with relays "
-        f"{n + both}",
-        f"{target.max(HIDDEN)} hidden neurons; {shared} places are in the first {first} and the "
-        f"last {last}",
-        f"let {_neurons(min(excess, both - shared))} fewer both receive input and be read out, "
-        f"or remove {_neurons(excess)}",
+    problem: PlaceProblem, target: Target, names: tuple[str, ...], roomier: tuple[Target, ...]
+) -> Finding:
+    """Return the finding of limits that cannot hold together, all called by ``names``."""
+    limits = tuple(limit for limit in target.limits if limit.name in names)
+    if names == (HIDDEN,):
+        return TooManyHidden(excess=Excess(target, limits[0], "", problem.neurons))
+    if names == (FIRST,):
+        n = int(problem.receives.sum())
+        return InputPlacesTaken(target=target, limits=limits, roomier=roomier, receiving=n)
+    if names == (LAST,):
+        n = int(problem.read_out.sum())
+        return OutputPlacesTaken(target=target, limits=limits, roomier=roomier, read_out=n)
+    return NoOrder(
+        target=target,
+        limits=limits,
+        roomier=roomier,
+        neurons=problem.neurons,
+        both=problem.both,
     )

@@ -419,7 +419,7 @@ class WeightsVanish(Finding):
     """
     sources = """
     rockpool, `docs/devices/xylo-overview.ipynb` (8-bit weights); the scales are described in
-    `backends/xylo/plan.py`, and in `quantise.py` of the other backends.
+    `quantise.py` of each backend.
     """
 
     lost: int  # nonzero weights that round to zero

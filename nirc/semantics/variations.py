@@ -41,6 +41,35 @@ def ruled(
     return altered(program, alter, names)
 
 
+def with_chip_rule(
+    program: Program,
+    chip: Callable[[str, Discrete], Rule],
+    *,
+    reset: bool = False,
+    spikes: bool = False,
+) -> Program:
+    """Return ``program`` with parts of a chip's update rule in populations that fire.
+
+    ``reset``: a spike acts as on the chip, at once. ``spikes``: a population fires as often in a
+    step as on the chip, if the chip has neurons that fire several times. Thresholds of 0 or less
+    stay as they are, because they have no number of spikes.
+    """
+
+    def alter(name: str, d: Discrete) -> Discrete:
+        rule = d.rule
+        fires = rule.fires
+        other = chip(name, d)
+        if fires is None or other.fires is None or d.threshold is None:
+            return d
+        if reset:
+            rule = rule.at_once(other.reset)
+        if spikes and other.fires.most != 1 and (d.threshold > 0).all():
+            rule = rule.with_fire(Fire(fires.at, other.fires.most))
+        return replace(d, rule=rule)
+
+    return altered(program, alter)
+
+
 def capped_inputs(program: Program, most: int) -> Program:
     """Return ``program`` with at most ``most`` spikes per channel and step."""
     nodes = dict(program.graph.nodes(data="payload"))

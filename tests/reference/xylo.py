@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nirc.backends.xylo.specification import Specification
+from nirc.backends.xylo.config import Specification
 
 Trace = dict[str, list[list[int]]]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from nirc.backends.xylo.specification import IntArray, Specification
+from nirc.backends.xylo.config import IntArray, Specification
 
 CLOCKS = (
     "isyn_clock_enable",

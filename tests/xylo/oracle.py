@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nirc.backends.xylo.specification import Specification
+from nirc.backends.xylo.config import Specification
 
 
 def require_xylosim() -> ModuleType:

@@ -12,7 +12,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from nirc.backends.xylo.config import config_file, read_config
+from nirc.backends.xylo.config import Specification, config_file, read_config
 from nirc.backends.xylo.emit import emit
 from nirc.backends.xylo.limits import (
     AUDIO2,
@@ -25,7 +25,6 @@ from nirc.backends.xylo.limits import (
     WEIGHT_SHIFT,
     WEIGHT_WORD,
 )
-from nirc.backends.xylo.specification import Specification
 from nirc.chip.target import Target
 from nirc.files.schema import json_schema
 

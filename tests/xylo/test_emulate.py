@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given, settings
 
 from nirc.backends.xylo import emulate as module
-from nirc.backends.xylo.config import MAX_BYTES, read_config
+from nirc.backends.xylo.config import MAX_BYTES, IntArray, Specification, read_config
 from nirc.backends.xylo.emulate import emulate
-from nirc.backends.xylo.specification import IntArray, Specification
 from nirc.diagnostics.errors import CompileError, InputError
 from nirc.semantics.raster import Run
 from tests.reference import xylo as reference

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from nirc.backends.xylo.config import read_config
+from nirc.backends.xylo.config import IntArray, Specification, read_config
 from nirc.backends.xylo.emulate import emulate
-from nirc.backends.xylo.specification import IntArray, Specification
 from nirc.semantics.raster import Run
 from tests.xylo.networks import (
     FLAVOURS,

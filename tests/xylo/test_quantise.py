@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from nirc.api import Options, compile_model, lower
-from nirc.backends.xylo.dash import (
+from nirc.backends.xylo.config import Specification
+from nirc.backends.xylo.legalise import XyloLegalise
+from nirc.backends.xylo.neuron import (
     INTEGRATOR,
+    XyloNeuron,
     kept_by_rounding,
     membrane_gain,
     nearest_dash,
     peak_gain,
     synapse_gain,
 )
-from nirc.backends.xylo.legalise import XyloLegalise
-from nirc.backends.xylo.neuron import XyloNeuron
 from nirc.backends.xylo.quantise import XyloQuantise
-from nirc.backends.xylo.specification import Specification
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Population
 from nirc.ir.rules import Fire

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.backends.xylo import rule
-from nirc.backends.xylo.dash import kept_by_rounding
+from nirc.backends.xylo import neuron as rule
+from nirc.backends.xylo.neuron import kept_by_rounding
 from tests.reference import xylo as reference
 
 STATES = np.arange(-32768, 32768, dtype=np.int32)

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from nirc.backends.xylo.approximations import _leak as leaking
 from nirc.backends.xylo.limits import STATE, THRESHOLD
-from nirc.backends.xylo.neuron import XyloNeuron
-from nirc.backends.xylo.rule import leak
+from nirc.backends.xylo.neuron import XyloNeuron, leak
 from nirc.ir.arrays import Int
 from nirc.semantics.fixed_point import FixedPoint
 from nirc.semantics.stepper import Stepper
