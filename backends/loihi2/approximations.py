@@ -15,13 +15,13 @@ from nirc.backends.loihi2.limits import STATE, STATE_SHIFT, WRAP
 from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.backends.loihi2.quantise import LoihiQuantise
 from nirc.backends.loihi2.rule import DECAY_UNITY, effective_bias
-from nirc.backends.loihi2.soft_reset import has_brake, reset_to_zero
+from nirc.backends.loihi2.soft_reset import chip_rule, has_brake, reset_to_zero
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population, populations_of
 from nirc.ir.program import Program
 from nirc.semantics.fixed_point import Decayed, FixedPoint, exactly
-from nirc.semantics.variations import altered, capped_inputs, inverse, later, ruled, times
+from nirc.semantics.variations import altered, capped_inputs, inverse, later, times, with_chip_rule
 
 
 def approximations(
@@ -51,7 +51,7 @@ def approximations(
         ),
     ]
     if any(reset_to_zero(legal, name) for name in legal.nodes(Population)):
-        made.insert(0, ("reset: to zero", ruled(legal, lambda rule: rule.at_once("set"))))
+        made.insert(0, ("reset: to zero", with_chip_rule(legal, chip_rule, reset=True)))
     if slow := {i: extra for i, extra in enumerate(retimed(legal).slow) if extra}:
         made.append(("delays: a step for every synapse", later(legal, slow)))
     return made

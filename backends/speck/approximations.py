@@ -8,15 +8,14 @@ import numpy as np
 
 from nirc.backends.speck.convolve import bias_of
 from nirc.backends.speck.legalise import SpeckLegalise
-from nirc.backends.speck.neuron import SpeckNeuron
+from nirc.backends.speck.neuron import SpeckNeuron, chip_rule
 from nirc.backends.speck.quantise import SpeckQuantise, leak_per_step
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, populations_of
 from nirc.ir.program import Program
-from nirc.ir.rules import Fire, Rule
 from nirc.semantics.fixed_point import FixedPoint
-from nirc.semantics.variations import altered, ruled, times
+from nirc.semantics.variations import altered, times, with_chip_rule
 
 
 def approximations(
@@ -32,7 +31,10 @@ def approximations(
     programs = [
         ("weights: 8 bits, one scale a layer", _weights(legal, integer, neurons)),
         ("constants: whole thresholds and biases", _constants(legal, neurons, leaky)),
-        ("saturation: several spikes a step", ruled(discrete, _several)),
+        (
+            "saturation: several spikes a step",
+            with_chip_rule(discrete, lambda _, d: chip_rule(d.rule), spikes=True),
+        ),
     ]
     others = neurons.keys() - leaky
     if others:
@@ -43,10 +45,6 @@ def approximations(
         leaks = altered(legal, lambda n, d: _leaking(d, neurons[n]), leaky)
         programs.append(("decays: a constant leak, and nothing below 0", leaks))
     return programs
-
-
-def _several(rule: Rule) -> Rule:
-    return rule if rule.fires is None else rule.with_fire(Fire(rule.fires.at, None))
 
 
 def _weights(legal: Program, integer: Program, neurons: dict[str, SpeckNeuron]) -> Program:
