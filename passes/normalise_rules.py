@@ -64,7 +64,7 @@ def _emitting_last(d: Discrete) -> Discrete:
     Returns ``d`` if spikes do not leave late, or if the first spikes leave before any input.
     """
     ops = d.rule.operations
-    if not d.rule.emits_late:
+    if not d.rule.emission_is_delayed:
         return d
     at = ops.index(EMIT)
     rest = list(ops[at + 1 :])

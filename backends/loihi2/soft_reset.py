@@ -99,7 +99,7 @@ def braked(program: Program, name: str) -> Program:
         v_least=None,
     )
     nodes[name] = replace(population, dynamics=in_u)
-    taken = d.threshold if d.rule.reset_is_late else d.decay_mem * d.threshold
+    taken = d.threshold if d.rule.reset_is_delayed else d.decay_mem * d.threshold
     op = replace(identity(population.n), value=frozen(-taken))
     edges.append((name, name, Projection(ops=(op,), feedback=True, origins=population.origins)))
     return program.rebuilt({**clock.nodes, **nodes}, edges)
@@ -184,7 +184,7 @@ def why_not(program: Program, name: str) -> str:
     """Why a population whose threshold is to be subtracted gets no brake; empty if it does."""
     population: Population[Discrete] = program[name]
     d = population.dynamics
-    remembers = d.decay_mem.any() or d.rule.reset_is_late
+    remembers = d.decay_mem.any() or d.rule.reset_is_delayed
     if (
         d.rule.reset != "subtract"
         or d.threshold is None

@@ -50,7 +50,7 @@ def approximations(discrete: Program) -> list[tuple[str, Program]]:
         ("states: leaks of whole units", altered(legal, lambda n, d: _floored(d, *plans[n]))),
     ]
     dynamics = [p.dynamics for p in populations_of(discrete, Discrete).values() if p.dynamics.fires]
-    if any(d.rule.reset != "subtract" or d.rule.reset_is_late for d in dynamics):
+    if any(d.rule.reset != "subtract" or d.rule.reset_is_delayed for d in dynamics):
         programs += [
             ("reset: subtract the threshold", with_chip_rule(discrete, chip, reset=True)),
             (

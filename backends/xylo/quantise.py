@@ -345,7 +345,7 @@ def _fires_as_the_chip(d: Discrete) -> bool:
         fires is not None
         and fires.at == ">="
         and d.rule.reset == "subtract"
-        and not d.rule.reset_is_late
+        and not d.rule.reset_is_delayed
     )
 
 

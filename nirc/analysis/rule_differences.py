@@ -79,7 +79,7 @@ def differences(d: Discrete, chip: Rule) -> Iterator[RuleDiffers]:
 
 def _reset(d: Discrete, chip: Rule) -> Iterator[RuleDiffers]:
     model = d.rule
-    delayed = model.reset_is_late and not chip.reset_is_late
+    delayed = model.reset_is_delayed and not chip.reset_is_delayed
     if not d.decay_mem.any() and not delayed and not model.restores:
         return
     if model.reset != chip.reset:

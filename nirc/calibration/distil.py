@@ -15,12 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.analysis.exact import on_grid
 from nirc.calibration.chip import Parameters
 from nirc.calibration.objective import count_power, echo, power, traces, traces_back
 from nirc.calibration.samples import given_share
 from nirc.calibration.unrolled import Gradients, Key, Unrolled, components
-from nirc.ir.arrays import Float, Int, frozen, size
+from nirc.ir.arrays import Float, Int, frozen, on_grid, size
 from nirc.ir.linear import Weighted, weights_of, with_weights
 from nirc.ir.populations import Discrete, Population, Sink
 from nirc.ir.program import Program

@@ -15,10 +15,9 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.analysis.exact import on_grid
 from nirc.calibration import neuron
 from nirc.calibration.adjoint import Operator
-from nirc.ir.arrays import Float
+from nirc.ir.arrays import Float, on_grid
 from nirc.ir.linear import Weighted
 from nirc.ir.populations import Discrete, Projection, Source, populations_of
 from nirc.ir.program import Program

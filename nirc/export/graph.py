@@ -178,7 +178,7 @@ def _unsaid(d: Discrete) -> list[tuple[str, str]]:
         found.append(("subtracts the threshold at a spike", "read the file with --reset subtract"))
     if rule.reset == "none":
         found.append(("is not reset by a spike", ""))
-    if rule.reset_is_late:
+    if rule.reset_is_delayed:
         found.append(("is reset a step after a spike", ""))
     if fires.most != 1:
         found.append(

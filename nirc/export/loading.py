@@ -98,10 +98,10 @@ def simplest(d: Discrete) -> Discrete:
     if fires is None:
         return d
     forgets = (
-        bool((d.decay_mem < PASSES).all()) and not d.rule.reset_is_late and not d.rule.restores
+        bool((d.decay_mem < PASSES).all()) and not d.rule.reset_is_delayed and not d.rule.restores
     )
     late_from_all = (
-        d.rule.reset_is_late
+        d.rule.reset_is_delayed
         and d.rule.reset == "subtract"
         and bool((d.decay_mem > 1 - PASSES).all())
     )
@@ -183,7 +183,7 @@ def _reset(d: Discrete) -> str:
     what = "subtracts the threshold" if rule.reset == "subtract" else "sets the membrane"
     if rule.restores:
         return f"{what} at once, and before the comparison where the membrane still is above it"
-    when = "in the step after a spike, after the decay" if rule.reset_is_late else "at once"
+    when = "in the step after a spike, after the decay" if rule.reset_is_delayed else "at once"
     return f"{what} {when}"
 
 

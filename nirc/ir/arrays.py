@@ -1,6 +1,4 @@
-"""Arrays inside the IR are read-only, so that a program before and after a pass stays
-comparable.
-"""
+"""Read-only arrays, so that a program before and after a pass stays comparable."""
 
 from __future__ import annotations
 
@@ -13,9 +11,11 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Shape = tuple[int, ...]
 
+GRID_BITS = 20
+
 
 def frozen(values: ArrayLike) -> Float:
-    """A read-only float64 copy (or the array itself if it is one already)."""
+    """Return a read-only float64 copy, or the array itself if it is read-only float64."""
     array = np.asarray(values, dtype=np.float64)
     if array.flags.writeable:
         array = array.copy()
@@ -24,7 +24,7 @@ def frozen(values: ArrayLike) -> Float:
 
 
 def size(shape: Shape) -> int:
-    """Number of elements of ``shape`` (1 for a scalar)."""
+    """Return the number of elements of ``shape`` (1 for a scalar)."""
     total = 1
     for n in shape:
         total *= n
@@ -32,19 +32,35 @@ def size(shape: Shape) -> int:
 
 
 def describe(array: NDArray[np.generic]) -> str:
-    """``f64[78,64] -0.31..0.92 #9f3a``; a constant array shows its one value."""
+    """Return ``f64[78,64] -0.31..0.92 #9f3a``. A constant array shows one value."""
     kind = f"{array.dtype.kind}{array.dtype.itemsize * 8}"
     dims = ",".join(map(str, array.shape))
     if array.size == 0:
         return f"{kind}[{dims}]"
-    low, high = array.min(), array.max()
+    low = array.min()
+    high = array.max()
     if low == high:
         return f"{kind}[{dims}] {low:g}"
     return f"{kind}[{dims}] {low:.4g}..{high:.4g} #{digest(array)[:4]}"
 
 
 def digest(array: NDArray[np.generic]) -> str:
-    """SHA-256 of type, shape and bytes."""
+    """Return the SHA-256 of type, shape and bytes."""
     h = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
     h.update(np.ascontiguousarray(array).tobytes())
     return h.hexdigest()
+
+
+def on_grid(x: Float, bits: int = GRID_BITS) -> Float:
+    """Round ``x`` to multiples of 2^-bits of the power of two above its largest magnitude.
+
+    Sums of products of rounded factors are equal on every machine, in any order: every partial sum
+    is a float64 without rounding. 20 bits times 20 bits leaves room for 2^12 summands. If one
+    factor is a small integer, as spike counts are, there is room for more.
+    """
+    largest = float(np.max(np.abs(x), initial=0.0))
+    if not (0.0 < largest < np.inf):
+        return x
+    step = 2.0 ** (int(np.frexp(largest)[1]) - bits)
+    rounded: Float = np.rint(x / step) * step
+    return rounded

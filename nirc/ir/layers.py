@@ -1,9 +1,9 @@
 """Payloads of the *layers* form: NIR's primitives with typed fields.
 
-Linear is ``Linear`` without a bias, Conv1d and Conv2d are one ``Conv``, the seven neuron models are
-one ``Neuron`` whose ``kind`` is the NIR name. A parameter that the kind lacks is None. Units as NIR
-means them: seconds for time constants and delays, volts for potentials. Source: NIR specification,
-Nat. Commun. 15:8122 (2024); reader of package nir 1.0.8.
+NIR's Linear is a ``Linear`` without a bias. Conv1d and Conv2d are one ``Conv``. The seven neuron
+models are one ``Neuron``, whose ``kind`` is the NIR name. A parameter that the kind lacks is None.
+Units are NIR's: seconds for time constants and delays, volts for potentials. Sources: NIR
+specification, Nat. Commun. 15:8122 (2024), and the reader of package nir 1.0.8.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ Pads = tuple[tuple[int, int], ...]  # per spatial axis: before, after
 
 @dataclass(frozen=True)
 class Input:
-    """Where signals enter; ``shape`` as declared, None if the file does not say."""
+    """An entry of signals. ``shape``: as declared, None for an undeclared shape."""
 
     shape: Shape | None
 
 
 @dataclass(frozen=True)
 class Output:
-    """Where signals leave; ``shape`` as declared, None if the file does not say."""
+    """An exit of signals. ``shape``: as declared, None for an undeclared shape."""
 
     shape: Shape | None
 
 
 @dataclass(frozen=True)
 class Linear:
-    """``y = W x + b``; weight (..., out, in), bias (..., out) or None."""
+    """``y = W x + b``. Weight (..., out, in), bias (..., out) or None."""
 
     weight: Float
     bias: Float | None = None
@@ -51,10 +51,10 @@ class Scale:
 
 @dataclass(frozen=True)
 class Conv:
-    """Cross-correlation in PyTorch's layout: weight (C_out, C_in / groups, *kernel), bias (C_out,)
-    or None.
+    """Cross-correlation in PyTorch's layout.
 
-    ``input_shape`` are the declared spatial sizes, None if they must be inferred.
+    Weight (C_out, C_in / groups, *kernel), bias (C_out,) or None. ``input_shape``: the declared
+    spatial sizes, None if they must be inferred.
     """
 
     weight: Float
@@ -67,15 +67,13 @@ class Conv:
 
     @property
     def axes(self) -> int:
-        """Number of spatial axes: 1 or 2."""
+        """Return the number of spatial axes: 1 or 2."""
         return self.weight.ndim - 2
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Sum or average over windows; the average divides by the kernel's size, padding included
-    (PyTorch).
-    """
+    """Sum or average over windows. The average divides by the kernel's size, also at borders."""
 
     kind: Literal["sum", "avg"]
     kernel: Shape
@@ -101,10 +99,7 @@ class Delay:
 
 @dataclass(frozen=True)
 class Neuron:
-    """A population of one neuron model.
-
-    Before `broadcast` parameters have the file's shapes, after it (n,).
-    """
+    """A population of one neuron model. Parameters have the file's shapes, later (n,)."""
 
     kind: NeuronKind
     tau_syn_s: Float | None = None
@@ -116,11 +111,11 @@ class Neuron:
     v_reset: Float | None = None
 
     def parameters(self) -> dict[str, Float]:
-        """The parameters that this kind has, by name."""
+        """Return the parameters that this kind has, by name."""
         return {k: v for k, v in self.__dict__.items() if k != "kind" and v is not None}
 
     def file_field(self, parameter: str) -> str:
-        """What NIR calls ``parameter`` for this kind: tau_mem_s is ``tau`` in a LIF."""
+        """Return NIR's name of ``parameter`` for this kind: tau_mem_s is ``tau`` in a LIF."""
         if self.kind == "Threshold":
             return "threshold"
         if parameter == "tau_mem_s" and self.kind in ("LI", "LIF"):
@@ -130,7 +125,7 @@ class Neuron:
 
 @dataclass(frozen=True)
 class Subgraph:
-    """A nested graph; `flatten-nesting` dissolves it."""
+    """A nested graph. `flatten-nesting` dissolves it."""
 
     program: Program
 
@@ -140,9 +135,7 @@ Layer = Input | Output | Linear | Scale | Conv | Pool | Flatten | Delay | Neuron
 
 @dataclass(frozen=True)
 class LayerNode:
-    """A layer with its shapes (None until inferred) and the places in the file that it came
-    from.
-    """
+    """A layer with its shapes (None until inferred) and its places in the file."""
 
     layer: Layer
     origins: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Linear operators on flat vectors (C order), executable and unrollable.
 
 ``apply`` maps (batch, n_in) to (batch, n_out). ``coo`` gives target, source and value of every
-stored entry, sorted by target, then source; structural zeros of a kernel are left out.
+stored entry, sorted by target, then source. The structural zeros of a kernel are left out.
 """
 
 from __future__ import annotations
@@ -22,75 +22,76 @@ DENSE_BELOW = 1 << 20  # elements up to which a full matrix is faster than its e
 
 @dataclass(frozen=True)
 class Dense:
-    """``W x``; weight (n_out, n_in)."""
+    """``W x``. Weight (n_out, n_in)."""
 
     weight: Float
 
     @property
     def n_in(self) -> int:
-        """Length of the vector that goes in."""
+        """Return the length of the vector that goes in."""
         return int(self.weight.shape[1])
 
     @property
     def n_out(self) -> int:
-        """Length of the vector that comes out."""
+        """Return the length of the vector that comes out."""
         return int(self.weight.shape[0])
 
     @property
     def entries(self) -> int:
-        """Upper bound of the stored entries."""
+        """Return an upper bound of the stored entries."""
         return int(np.count_nonzero(self.weight))
 
     def apply(self, x: Float) -> Float:
-        """(batch, n_in) -> (batch, n_out)."""
+        """Map (batch, n_in) to (batch, n_out)."""
         return x @ self.weight.T
 
     def coo(self) -> Coo:
-        """Entries of the matrix that are not zero."""
+        """Return the entries of the matrix that are not zero."""
         target, source = np.nonzero(self.weight)
         return target, source, self.weight[target, source]
 
     def text(self) -> str:
-        """One line for `inspect`."""
+        """Return one line for `inspect`."""
         return f"dense {describe(self.weight)}"
 
 
 @dataclass(frozen=True)
 class Diagonal:
-    """``s * x``; scale (n,)."""
+    """``s * x``. Scale (n,)."""
 
     scale: Float
 
     @property
     def n_in(self) -> int:
-        """Length of the vector that goes in."""
+        """Return the length of the vector that goes in."""
         return int(self.scale.shape[0])
 
     n_out = n_in
 
     @property
     def entries(self) -> int:
-        """Upper bound of the stored entries."""
+        """Return an upper bound of the stored entries."""
         return int(np.count_nonzero(self.scale))
 
     def apply(self, x: Float) -> Float:
-        """(batch, n) -> (batch, n)."""
+        """Map (batch, n) to (batch, n)."""
         return x * self.scale
 
     def coo(self) -> Coo:
-        """The diagonal's entries that are not zero."""
+        """Return the diagonal's entries that are not zero."""
         index = np.flatnonzero(self.scale)
         return index, index, self.scale[index]
 
     def text(self) -> str:
-        """One line for `inspect`."""
+        """Return one line for `inspect`."""
         return f"scale {describe(self.scale)}"
 
 
 @dataclass(frozen=True)
 class Conv:
-    """Cross-correlation with groups, over 1 or 2 spatial axes; weight (C_out, C_in / groups,
-    *kernel).
+    """Cross-correlation with groups, over 1 or 2 spatial axes.
+
+    Weight (C_out, C_in / groups, *kernel).
     """
 
     weight: Float
@@ -103,21 +104,21 @@ class Conv:
 
     @property
     def n_in(self) -> int:
-        """Length of the vector that goes in."""
+        """Return the length of the vector that goes in."""
         return size(self.shape_in)
 
     @property
     def n_out(self) -> int:
-        """Length of the vector that comes out."""
+        """Return the length of the vector that comes out."""
         return size(self.shape_out)
 
     @property
     def entries(self) -> int:
-        """Upper bound of the stored entries (border windows counted whole)."""
+        """Return an upper bound of the stored entries: border windows count in full."""
         return int(np.count_nonzero(self.weight)) * size(self.shape_out[1:])
 
     def apply(self, x: Float) -> Float:
-        """(batch, n_in) -> (batch, n_out)."""
+        """Map (batch, n_in) to (batch, n_out)."""
         windows = windows_of(
             x.reshape(len(x), *self.shape_in),
             self.weight.shape[2:],
@@ -139,20 +140,18 @@ class Conv:
         return np.moveaxis(y, -1, 2).reshape(batch, self.n_out)
 
     def coo(self) -> Coo:
-        """Entries of the unrolled matrix."""
+        """Return the entries of the unrolled matrix."""
         return _unroll(self.weight, self)
 
     def text(self) -> str:
-        """One line for `inspect`."""
-        extra = "".join(
-            f" {name}={value}"
-            for name, value, usual in (
-                ("stride", self.stride, (1,) * len(self.stride)),
-                ("dilation", self.dilation, (1,) * len(self.dilation)),
-                ("groups", self.groups, 1),
-            )
-            if value != usual
+        """Return one line for `inspect`."""
+        ones = (1,) * len(self.stride)
+        fields = (
+            ("stride", self.stride, ones),
+            ("dilation", self.dilation, ones),
+            ("groups", self.groups, 1),
         )
+        extra = "".join(f" {name}={value}" for name, value, usual in fields if value != usual)
         return f"conv {describe(self.weight)} pad={self.padding}{extra}"
 
 
@@ -169,21 +168,21 @@ class Pool:
 
     @property
     def n_in(self) -> int:
-        """Length of the vector that goes in."""
+        """Return the length of the vector that goes in."""
         return size(self.shape_in)
 
     @property
     def n_out(self) -> int:
-        """Length of the vector that comes out."""
+        """Return the length of the vector that comes out."""
         return size(self.shape_out)
 
     @property
     def entries(self) -> int:
-        """Upper bound of the stored entries."""
+        """Return an upper bound of the stored entries."""
         return self.n_out * size(self.kernel)
 
     def apply(self, x: Float) -> Float:
-        """(batch, n_in) -> (batch, n_out)."""
+        """Map (batch, n_in) to (batch, n_out)."""
         ones = (1,) * len(self.kernel)
         windows = windows_of(
             x.reshape(len(x), *self.shape_in), self.kernel, self.stride, self.padding, ones
@@ -193,7 +192,7 @@ class Pool:
         return total
 
     def coo(self) -> Coo:
-        """Entries of the unrolled matrix."""
+        """Return the entries of the unrolled matrix."""
         channels = self.shape_in[0]
         kernel = np.full((channels, 1, *self.kernel), self.factor)
         ones = (1,) * len(self.kernel)
@@ -202,14 +201,14 @@ class Pool:
         ).coo()
 
     def text(self) -> str:
-        """One line for `inspect`."""
+        """Return one line for `inspect`."""
         pad = f" pad={self.padding}" if any(p != (0, 0) for p in self.padding) else ""
         return f"pool kernel={self.kernel} stride={self.stride}{pad} factor={self.factor:g}"
 
 
 @dataclass(frozen=True)
 class Sparse:
-    """Entries by index, for what has no better structure."""
+    """Entries by index, for operators without a better structure."""
 
     target: Int
     source: Int
@@ -219,7 +218,7 @@ class Sparse:
 
     @property
     def entries(self) -> int:
-        """Stored entries."""
+        """Return the number of stored entries."""
         return self.value.size
 
     @cached_property
@@ -234,7 +233,7 @@ class Sparse:
         return matrix
 
     def apply(self, x: Float) -> Float:
-        """(batch, n_in) -> (batch, n_out), by a full matrix where that is small."""
+        """Map (batch, n_in) to (batch, n_out), by a full matrix if that is small."""
         if self.n_in * self.n_out <= DENSE_BELOW:
             return x @ self._matrix
         y = np.zeros((len(x), self.n_out))
@@ -244,11 +243,11 @@ class Sparse:
         return y
 
     def coo(self) -> Coo:
-        """The entries."""
+        """Return the entries."""
         return self.target, self.source, self.value
 
     def text(self) -> str:
-        """One line for `inspect`."""
+        """Return one line for `inspect`."""
         return f"sparse [{self.n_out},{self.n_in}] {self.entries} entries {describe(self.value)}"
 
 
@@ -268,10 +267,7 @@ def with_weights(op: Weighted, weights: Float) -> Weighted:
 
 
 def pooled_kernel(ops: Sequence[LinearOp]) -> tuple[Pool | None, Conv] | None:
-    """Return the pooling (or None) and the convolution behind it.
-
-    None where ``ops`` are anything else.
-    """
+    """Return the pooling (or None) and the convolution behind it, None for any other chain."""
     match tuple(ops):
         case (Conv() as conv,):
             return None, conv
@@ -281,50 +277,46 @@ def pooled_kernel(ops: Sequence[LinearOp]) -> tuple[Pool | None, Conv] | None:
 
 
 def sparse(target: Int, source: Int, value: Float, n_in: int, n_out: int) -> Sparse:
-    """A ``Sparse`` with entries sorted, duplicates added up and zeros dropped."""
+    """Return a ``Sparse``: entries are sorted, duplicates are added up, zeros are dropped."""
     key = target * n_in + source
     unique, inverse = np.unique(key, return_inverse=True)
     total = np.bincount(inverse, weights=value, minlength=unique.size) if unique.size else value
     keep = total != 0
-    unique, total = unique[keep], total[keep]
+    unique = unique[keep]
+    total = total[keep]
     return Sparse(unique // n_in, unique % n_in, total, n_in, n_out)
 
 
 def compose(first: LinearOp, second: LinearOp, *, max_entries: int) -> Sparse | None:
-    """``second(first(x))`` as one sparse operator; None if it would take more than ``max_entries``
-    products.
-    """
+    """Return ``second(first(x))`` as one sparse operator, None above ``max_entries`` products."""
     target1, source1, value1 = first.coo()
     target2, source2, value2 = second.coo()
     order = np.argsort(target1, kind="stable")
-    target1, source1, value1 = target1[order], source1[order], value1[order]
+    target1 = target1[order]
+    source1 = source1[order]
+    value1 = value1[order]
     start = np.searchsorted(target1, source2, side="left")
     count = np.searchsorted(target1, source2, side="right") - start
     total = int(count.sum())
     if total > max_entries:
         return None
-    mine = np.repeat(np.arange(source2.size), count)  # entry of `second` behind each product
-    within = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
-    theirs = start[mine] + within
-    return sparse(
-        target2[mine], source1[theirs], value2[mine] * value1[theirs], first.n_in, second.n_out
-    )
+    # The entry of each operator in each product.
+    behind = np.repeat(np.arange(source2.size), count)
+    before = start[behind] + np.arange(total) - np.repeat(np.cumsum(count) - count, count)
+    value = value2[behind] * value1[before]
+    return sparse(target2[behind], source1[before], value, first.n_in, second.n_out)
 
 
 def composed(ops: Sequence[LinearOp], *, max_entries: int) -> LinearOp | None:
-    """``ops``, one or more, in order as one operator: itself if it is one; None if ``compose``
-    gives up on the way.
-    """
-    whole: LinearOp | None = ops[0]
+    """Return one or more operators in order as one, None if ``compose`` gives up."""
+    product: LinearOp | None = ops[0]
     for op in ops[1:]:
-        whole = None if whole is None else compose(whole, op, max_entries=max_entries)
-    return whole
+        product = None if product is None else compose(product, op, max_entries=max_entries)
+    return product
 
 
 def windows_of(x: Float, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape) -> Float:
-    """(batch, channels, *spatial) -> (batch, channels, *out, *kernel), a view where nothing is
-    padded.
-    """
+    """Map (batch, channels, *spatial) to (batch, channels, *out, *kernel)."""
     axes = len(kernel)
     if any(pad != (0, 0) for pad in padding):
         x = np.pad(x, ((0, 0), (0, 0), *padding))
@@ -335,14 +327,13 @@ def windows_of(x: Float, kernel: Shape, stride: Shape, padding: Pads, dilation: 
 
 
 def _unroll(weight: Float, conv: Conv) -> Coo:
-    """One pass over the kernel's non-zero taps, vectorised over output positions."""
+    """Return the entries, from the kernel's non-zero taps at all output positions."""
     out_ch, tap_ch, *tap = np.nonzero(weight)
     value = weight[(out_ch, tap_ch, *tap)]
     per_group_out = weight.shape[0] // conv.groups
     in_ch = tap_ch + (out_ch // per_group_out) * weight.shape[1]
-    spatial_out = np.indices(conv.shape_out[1:]).reshape(
-        len(conv.shape_out) - 1, -1
-    )  # (axes, positions)
+    axes = len(conv.shape_out) - 1
+    spatial_out = np.indices(conv.shape_out[1:]).reshape(axes, -1)  # (axes, positions)
     inside = np.ones((value.size, spatial_out.shape[1]), dtype=bool)
     source = np.broadcast_to(in_ch[:, None], inside.shape).copy()
     for axis, n in enumerate(conv.shape_in[1:]):
@@ -356,5 +347,4 @@ def _unroll(weight: Float, conv: Conv) -> Coo:
     position = np.arange(spatial_out.shape[1])
     target = out_ch[:, None] * position.size + position[None, :]
     values = np.broadcast_to(value[:, None], inside.shape)
-    made = sparse(target[inside], source[inside], values[inside], conv.n_in, conv.n_out)
-    return made.coo()
+    return sparse(target[inside], source[inside], values[inside], conv.n_in, conv.n_out).coo()

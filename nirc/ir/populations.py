@@ -1,6 +1,4 @@
-"""Payloads of the population forms: sources, populations, sinks, and the projections between
-them.
-"""
+"""Payloads of the population forms: sources, populations, sinks and projections."""
 
 from __future__ import annotations
 
@@ -27,13 +25,13 @@ class Source:
 
     @property
     def n(self) -> int:
-        """Channels."""
+        """Return the number of channels."""
         return size(self.shape)
 
 
 @dataclass(frozen=True)
 class Sink:
-    """An output of the network, which shows what reaches it ``delay_steps`` later."""
+    """An output of the network. It shows its input ``delay_steps`` later."""
 
     shape: Shape
     origins: tuple[str, ...]
@@ -41,7 +39,7 @@ class Sink:
 
     @property
     def n(self) -> int:
-        """Channels."""
+        """Return the number of channels."""
         return size(self.shape)
 
 
@@ -64,7 +62,7 @@ class Continuous:
 
     @property
     def fires(self) -> bool:
-        """Whether the population sends spikes (else its membrane potential)."""
+        """Return True if the population sends spikes, False for its membrane potential."""
         return self.v_threshold is not None
 
 
@@ -74,7 +72,7 @@ class Discrete:
 
     ``decay v``: v = decay_mem * v + drift. ``add ...->v``: v += gain_mem * (i or x). ``decay i``: i
     = decay_syn * i. ``add x->i``: i += gain_syn * x. A second receptor (``decay_syn_2``,
-    ``gain_syn_2``) has a current of its own. A receptor without a decay passes on what comes in.
+    ``gain_syn_2``) has another current. A receptor without a decay passes on its input.
     ``v_start``: v before the first step, None for 0. ``v_least``: the lower bound of v where the
     rule has one. ``v_reset``: None for 0. ``grain``: a decay cuts its state towards 0 to a multiple
     of this many volts, None where states are real numbers.
@@ -96,23 +94,19 @@ class Discrete:
 
     @property
     def fires(self) -> bool:
-        """Whether the population sends spikes (else its membrane potential)."""
+        """Return True if the population sends spikes, False for its membrane potential."""
         return self.threshold is not None
 
     @property
     def resets_to(self) -> Float | None:
-        """(n,) the potential that a spike sets v to; None if that is 0 or a spike does not set
-        v.
-        """
-        held = self.rule.reset == "set" and self.v_reset is not None and bool(self.v_reset.any())
-        return self.v_reset if held else None
+        """Return the potential (n,) that a spike sets v to, None for 0 or if no spike sets v."""
+        if self.rule.reset != "set" or self.v_reset is None or not self.v_reset.any():
+            return None
+        return self.v_reset
 
 
 class Role(Enum):
-    """The reason why a population is there.
-
-    Passes read it here, never from the population's name.
-    """
+    """The reason for a population. Passes never read it from the population's name."""
 
     MODEL = "model"  # the model's neurons, and readouts that are added for its outputs
     RELAY = "relay"  # added: repeats the spikes that reach it, and keeps nothing from step to step
@@ -130,24 +124,22 @@ class Population(Generic[D]):
 
     @property
     def n(self) -> int:
-        """Neurons."""
+        """Return the number of neurons."""
         return size(self.shape)
 
     def with_dynamics(self, dynamics: E) -> Population[E]:
-        """The same population, computed otherwise."""
+        """Return the same population with other dynamics."""
         return Population(self.shape, dynamics, self.origins, self.role)
 
 
 def populations_of(program: Program, kind: type[D]) -> dict[str, Population[D]]:
-    """Populations whose dynamics is of one type, by name, in program order."""
+    """Return the populations whose dynamics is of one type, by name, in program order."""
     return {n: p for n, p in program.nodes(Population).items() if isinstance(p.dynamics, kind)}
 
 
 @dataclass(frozen=True)
 class Bias:
-    """A constant added to what a projection delivers, from ``onset_s`` seconds (``onset_steps``)
-    on.
-    """
+    """A constant that a projection delivers too, from ``onset_s`` (``onset_steps``) on."""
 
     value: Float  # (n,)
     onset_s: float = 0.0
@@ -158,9 +150,9 @@ class Bias:
 class Projection:
     """Linear operators applied in order to a delayed signal, plus biases. No operator: one to one.
 
-    ``feedback``: closes a cycle, so it acts one step later (no exporter lets a spike act in its own
-    step on itself). ``synapse``: the receptor of the target, 0 or 1. ``delay_steps`` is valid from
-    the discrete form on and excludes the step of feedback.
+    ``feedback``: the projection closes a cycle and acts one step later. No exporter lets a spike
+    act on itself in its own step. ``synapse``: the receptor of the target, 0 or 1. ``delay_steps``:
+    valid from the discrete form on, without the step of feedback.
     """
 
     ops: tuple[LinearOp, ...] = ()
@@ -173,10 +165,10 @@ class Projection:
 
     @property
     def lag(self) -> int:
-        """Steps from the source's signal to its effect, feedback included."""
+        """Return the steps from the source's signal to its effect, feedback included."""
         return self.delay_steps + int(self.feedback)
 
     @property
     def is_wire(self) -> bool:
-        """Whether the signal arrives as it was sent."""
+        """Return True if the signal arrives unchanged."""
         return not self.ops and not self.biases and not self.lag

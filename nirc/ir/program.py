@@ -1,9 +1,9 @@
-"""A program: one networkx graph in one of the forms, a value that passes map to another value."""
+"""A program: one networkx graph in one of the forms. A pass maps a program to a program."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ P = TypeVar("P")
 
 
 class Form(Enum):
-    """The forms of a program; the chip's own tables (*mapped*) belong to each backend."""
+    """The forms of a program. A chip's tables belong to the backend."""
 
     LAYERS = "layers"  # NIR's nodes, typed
     CONTINUOUS = "continuous"  # populations and projections, physical parameters
@@ -27,8 +27,8 @@ class Form(Enum):
 class Program:
     """Nodes carry frozen payloads (attribute ``payload``), edges too (None in the layers form).
 
-    ``dt_s`` is the time step in seconds, None while unknown or irrelevant. ``training``: of the
-    populations that the file has, from the discrete form on.
+    ``dt_s`` is the time step in seconds, None while unknown or irrelevant. ``training``: by
+    population of the file, from the discrete form on.
     """
 
     form: Form
@@ -47,9 +47,7 @@ class Program:
         dt_s: float | None = None,
         training: Mapping[str, Training] | None = None,
     ) -> Program:
-        """A program from payloads by name, in that order, and edges ``(source, target[,
-        payload])``.
-        """
+        """Return a program of payloads by name and edges ``(source, target[, payload])``."""
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         for node, payload in nodes.items():
             graph.add_node(node, payload=payload)
@@ -63,7 +61,7 @@ class Program:
         return self.graph.nodes[node]["payload"]
 
     def nodes(self, kind: type[P]) -> dict[str, P]:
-        """Payloads of one type by name, in program order."""
+        """Return the payloads of one type by name, in program order."""
         return {
             n: d["payload"]
             for n, d in self.graph.nodes(data=True)
@@ -71,25 +69,24 @@ class Program:
         }
 
     def edges(self) -> Iterator[tuple[str, str, Any]]:
-        """``(source, target, payload)`` in program order."""
+        """Yield ``(source, target, payload)`` in program order."""
         yield from self.graph.edges(data="payload")
 
     def into(self, target: str) -> list[tuple[str, Any]]:
-        """``(source, payload)`` of the edges into ``target``, in program order."""
+        """Return ``(source, payload)`` of the edges into ``target``, in program order."""
         return [(s, p) for s, _, p in self.graph.in_edges(target, data="payload")]
 
     def out_of(self, source: str) -> list[tuple[str, Any]]:
-        """``(target, payload)`` of the edges out of ``source``, in program order."""
+        """Return ``(target, payload)`` of the edges out of ``source``, in program order."""
         return [(t, p) for _, t, p in self.graph.out_edges(source, data="payload")]
 
     def fresh_name(self, wish: str, added: Container[str] = ()) -> str:
-        """A name for a new node:
-
-        ``wish``, with a number where the program or ``added`` has a node of that name.
-        """
-        name, number = wish, 2
+        """Return ``wish`` as a name, with a number if program or ``added`` has that name."""
+        name = wish
+        number = 2
         while name in self.graph or name in added:
-            name, number = f"{wish}{number}", number + 1
+            name = f"{wish}{number}"
+            number += 1
         return name
 
     def rebuilt(
@@ -98,17 +95,13 @@ class Program:
         edges: Iterable[tuple[str, str] | tuple[str, str, object]],
         **changes: Any,
     ) -> Program:
-        """The same program with other nodes and edges; ``changes`` are fields (form, dt_s, ...)."""
-        fields: dict[str, Any] = {
-            "name": self.name,
-            "dt_s": self.dt_s,
-            "form": self.form,
-            "training": self.training,
-        }
-        fields |= changes
-        return Program.of(fields.pop("form"), nodes, edges, **fields)
+        """Return the program with other nodes and edges, and other fields (form, dt_s, ...)."""
+        program = Program.of(
+            self.form, nodes, edges, name=self.name, dt_s=self.dt_s, training=self.training
+        )
+        return replace(program, **changes)
 
     def mapped(self, change: Mapping[str, object], **changes: Any) -> Program:
-        """The same graph with some payloads replaced."""
+        """Return the same graph with some payloads replaced."""
         nodes = {n: change.get(n, d["payload"]) for n, d in self.graph.nodes(data=True)}
         return self.rebuilt(nodes, self.edges(), **changes)

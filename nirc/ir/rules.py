@@ -1,7 +1,7 @@
 """A neuron's update rule as data: an ordered list of named operations on its states.
 
 The states of a neuron are the membrane potential ``v`` and the synaptic current ``i``. NIR's
-letter, every simulator that writes NIR, and every chip is a value of ``Rule``.
+letter, each simulator that writes NIR, and each chip has its ``Rule``.
 ``nirc.semantics.neuron`` runs any of them.
 """
 
@@ -26,7 +26,7 @@ class Decay:
 
     @property
     def text(self) -> str:
-        """``decay v``."""
+        """Return ``decay v``."""
         return f"decay {self.state}"
 
 
@@ -39,16 +39,15 @@ class Add:
 
     @property
     def text(self) -> str:
-        """``add x->v``."""
+        """Return ``add x->v``."""
         return f"add {self.source}->{self.to}"
 
 
 @dataclass(frozen=True)
 class Fire:
-    """Neurons fire where v is above the threshold (``>=``: or at it), floor(v / threshold) times at
-    most ``most``.
+    """Neurons fire if v is above the threshold. ``>=``: also at the threshold.
 
-    ``most`` is None where the number of spikes in a step has no bound.
+    They fire floor(v / threshold) times, at most ``most``. None: any number of times in a step.
     """
 
     at: Comparison = ">"
@@ -56,7 +55,7 @@ class Fire:
 
     @property
     def text(self) -> str:
-        """``fire >= many``."""
+        """Return ``fire >= many``."""
         return f"fire {self.at} {MANY if self.most is None else self.most}"
 
 
@@ -64,31 +63,27 @@ class Fire:
 class Act:
     """An operation without options.
 
-    ``subtract``: the threshold, for each spike of the last ``fire``. ``set``: v to v_reset where
-    the last ``fire`` had a spike. ``restore``: adds the threshold for each spike of the ``fire``
-    before the last. ``bound``: v from below. ``emit``: the spikes of the last ``fire`` leave the
-    neuron, those of the step before if none came yet. Without ``fire`` it is the membrane that
-    leaves, at this point.
+    ``subtract``: v loses the threshold for each spike of the last ``fire``. ``set``: v becomes
+    v_reset where the last ``fire`` had a spike. ``restore``: v gains the threshold for each spike
+    of the ``fire`` before the last. ``bound``: v is bounded from below. ``emit``: the spikes of the
+    last ``fire`` leave the neuron, which may be of the step before. Without ``fire`` the membrane
+    leaves.
     """
 
     text: Literal["subtract", "set", "restore", "bound", "emit"]
 
 
 Operation = Decay | Add | Fire | Act
-SUBTRACT, SET, RESTORE, BOUND, EMIT = (
-    Act("subtract"),
-    Act("set"),
-    Act("restore"),
-    Act("bound"),
-    Act("emit"),
-)
-_PLAIN_OPERATIONS: tuple[Operation, ...] = (
-    Decay("i"), Decay("v"), Add("x", "i"), Add("x", "v"), Add("i", "v"), SUBTRACT, SET, RESTORE,
-    BOUND, EMIT
-)  # fmt: skip
-_PLAIN = {op.text: op for op in _PLAIN_OPERATIONS}
+SUBTRACT = Act("subtract")
+SET = Act("set")
+RESTORE = Act("restore")
+BOUND = Act("bound")
+EMIT = Act("emit")
 _INTO_MEMBRANE = (Add("x", "v"), Add("i", "v"))
 _ON_MEMBRANE = (Decay("v"), *_INTO_MEMBRANE)
+_ACTS = (SUBTRACT, SET, RESTORE, BOUND, EMIT)
+_WITHOUT_OPTIONS: tuple[Operation, ...] = (Decay("i"), *_ON_MEMBRANE, Add("x", "i"), *_ACTS)
+_PLAIN = {op.text: op for op in _WITHOUT_OPTIONS}
 _FIRE = re.compile(r"fire (>=?) (many|[1-9][0-9]{0,8})")
 
 
@@ -100,12 +95,12 @@ class Rule:
 
     @property
     def text(self) -> str:
-        """The operations in order, as ``parse`` reads them."""
+        """Return the operations in order, as ``parse`` reads them."""
         return ", ".join(op.text for op in self.operations)
 
     @property
     def fires(self) -> Fire | None:
-        """The operation that decides on the spikes that leave; None for a rule without spikes."""
+        """Return the operation that decides on the spikes that leave, None without spikes."""
         if EMIT not in self.operations:
             return None
         at = self.operations.index(EMIT)
@@ -114,21 +109,19 @@ class Rule:
 
     @property
     def has_synapse(self) -> bool:
-        """Whether the input passes a synaptic current."""
+        """Return True if the input passes a synaptic current."""
         return Add("x", "i") in self.operations
 
     @property
     def reset(self) -> Reset:
-        """What a spike does to the membrane potential."""
+        """Return the effect of a spike on the membrane potential."""
         if SUBTRACT in self.operations:
             return "subtract"
         return "set" if SET in self.operations else "none"
 
     @property
-    def reset_is_late(self) -> bool:
-        """Whether a spike acts on the membrane in the next step, after its decay and input, and on
-        nothing before.
-        """
+    def reset_is_delayed(self) -> bool:
+        """Return True if a spike acts only in the next step, after its decay and input."""
         ops = self.operations
         if RESTORE in ops:
             return False
@@ -141,14 +134,12 @@ class Rule:
 
     @property
     def restores(self) -> bool:
-        """Whether a threshold taken before the comparison is given back after it."""
+        """Return True if a threshold is taken before the comparison and given back after."""
         return RESTORE in self.operations
 
     @property
-    def emits_late(self) -> bool:
-        """Whether what leaves, spikes or the membrane, is that of the membrane before this step's
-        input.
-        """
+    def emission_is_delayed(self) -> bool:
+        """Return True if spikes or membrane leave as they were before this step's input."""
         if EMIT not in self.operations:
             return False
         before = self.operations[: self.operations.index(EMIT)]
@@ -159,14 +150,12 @@ class Rule:
 
     @property
     def bounded(self) -> bool:
-        """Whether the membrane potential has a lower bound."""
+        """Return True if the membrane potential has a lower bound."""
         return BOUND in self.operations
 
     @property
     def decays_after_adding(self) -> bool:
-        """Whether the membrane takes the synaptic current after the decay that follows the
-        input.
-        """
+        """Return True if the current takes its input, decays, and then enters the membrane."""
         return self._before(Add("x", "i"), Decay("i")) and self._before(Decay("i"), Add("i", "v"))
 
     def _before(self, first: Operation, second: Operation) -> bool:
@@ -174,13 +163,11 @@ class Rule:
         return first in ops and second in ops and ops.index(first) < ops.index(second)
 
     def without_reset(self) -> Rule:
-        """The same rule with no effect of a spike on the membrane."""
+        """Return the rule with no effect of a spike on the membrane."""
         return Rule(tuple(op for op in self.operations if op not in (SUBTRACT, SET, RESTORE)))
 
     def with_reset(self, reset: Reset) -> Rule:
-        """The same rule, but a spike subtracts, sets, or does nothing, at once after the
-        comparison.
-        """
+        """Return the rule with another reset, at once after the comparison."""
         ops = list(self.without_reset().operations)
         if reset != "none":
             last = max(i for i, op in enumerate(ops) if isinstance(op, Fire))
@@ -188,46 +175,40 @@ class Rule:
         return Rule(tuple(ops))
 
     def at_once(self, reset: Reset) -> Rule:
-        """One comparison, then the reset, in place of any that is late or given back; unchanged
-        without spikes.
-        """
+        """Return NIR's order of operations with this reset, or a rule without spikes unchanged."""
         fire = self.fires
-        return (
-            self
-            if fire is None
-            else plain(reset, synapse=self.has_synapse, at=fire.at, most=fire.most)
-        )
+        if fire is None:
+            return self
+        return plain(reset, synapse=self.has_synapse, at=fire.at, most=fire.most)
 
     def with_fire(self, fire: Fire) -> Rule:
-        """The same rule with another comparison or number of spikes."""
+        """Return the rule with another comparison or number of spikes."""
         return Rule(tuple(fire if isinstance(op, Fire) else op for op in self.operations))
 
     def with_bound(self) -> Rule:
-        """The same rule with a lower bound of v, just before the spikes leave."""
+        """Return the rule with a lower bound of v, just before the spikes leave."""
         at = self.operations.index(EMIT)
         return Rule((*self.operations[:at], BOUND, *self.operations[at:]))
 
     def with_synapse(self) -> Rule:
-        """The same rule with a synaptic current between input and membrane, decayed before the
-        input is added.
-        """
+        """Return the rule with a synaptic current, which decays before the input is added."""
         if self.has_synapse:
             return self
-        made: list[Operation] = []
+        operations: list[Operation] = []
         for op in self.operations:
             if op == Decay("v"):
-                made += [Decay("i"), Add("x", "i")]
-            made.append(Add("i", "v") if op == Add("x", "v") else op)
-        return Rule(tuple(made))
+                operations += [Decay("i"), Add("x", "i")]
+            operations.append(Add("i", "v") if op == Add("x", "v") else op)
+        return Rule(tuple(operations))
 
     def without_synapse(self) -> Rule:
-        """The same rule with an input that reaches the membrane in its own step."""
+        """Return the rule with an input that reaches the membrane at once."""
         kept = [op for op in self.operations if op not in (Decay("i"), Add("x", "i"))]
         return Rule(tuple(Add("x", "v") if op == Add("i", "v") else op for op in kept))
 
 
 def parse(text: str) -> Rule:
-    """The rule of ``Rule.text``. Raises ``ValueError`` naming the operation that does not exist."""
+    """Return the rule of ``Rule.text``. Raises ``ValueError`` for an unknown operation."""
     return Rule(tuple(_operation(part.strip()) for part in text.split(",")))
 
 
@@ -242,39 +223,32 @@ def _operation(text: str) -> Operation:
 
 
 def faults(rule: Rule, *, synapse: bool, fires: bool) -> list[str]:
-    """Contradictions inside ``rule``, and with a population that has a synapse or a threshold."""
-    ops, found = rule.operations, []
+    """Return contradictions inside ``rule``, and with a population's synapse and threshold."""
+    ops = rule.operations
+    found = []
     if sum(op in (Add("x", "i"), Add("x", "v")) for op in ops) != 1:
         found.append("the rule does not add the input exactly once")
     if rule.has_synapse != (Add("i", "v") in ops) or rule.has_synapse != (Decay("i") in ops):
         found.append("the rule uses a part of the synaptic current only")
     if rule.has_synapse != synapse:
-        found.append(
-            f"the rule has {'a' if rule.has_synapse else 'no'} synaptic current, the parameters "
-            "do not agree"
-        )
+        number = "a" if rule.has_synapse else "no"
+        found.append(f"the rule has {number} synaptic current, the parameters do not agree")
     if (rule.fires is not None) != fires:
-        found.append(
-            f"the rule {'fires' if rule.fires else 'never fires'}, the parameters do not agree"
-        )
+        verb = "fires" if rule.fires else "never fires"
+        found.append(f"the rule {verb}, the parameters do not agree")
     if any(isinstance(op, Fire) for op in ops) and EMIT not in ops:
         found.append("the rule compares with the threshold and nothing leaves")
     if ops.count(Decay("v")) != 1:
         found.append("the rule does not decay the membrane exactly once")
-    found += _repeated(ops)
-    found += _unsupported(ops)
-    return found
-
-
-def _repeated(ops: tuple[Operation, ...]) -> list[str]:
-    """Operations that come twice, though the states they work on need them once a step."""
     once = (Decay("i"), Add("i", "v"), SET, RESTORE, BOUND, EMIT)
-    return [f"`{op.text}` comes {ops.count(op)} times" for op in once if ops.count(op) > 1]
+    found += [f"`{op.text}` comes {ops.count(op)} times" for op in once if ops.count(op) > 1]
+    return found + _unsupported(ops)
 
 
 def _unsupported(ops: Iterable[Operation]) -> list[str]:
-    """Operations that need a comparison before them and have none."""
-    seen, found = 0, []
+    """Return operations that need a comparison before them and have none."""
+    seen = 0
+    found = []
     for op in ops:
         seen += isinstance(op, Fire)
         need = {SUBTRACT: 1, SET: 1, RESTORE: 2}.get(op, 0) if isinstance(op, Act) else 0
@@ -283,17 +257,14 @@ def _unsupported(ops: Iterable[Operation]) -> list[str]:
     return found
 
 
+# NIR's letter: decay and input, then v > v_threshold, then v := v_reset. Source:
+# docs/reference/semantics.md.
 LETTER = parse("decay v, add x->v, fire > 1, set, emit")
-"""NIR's letter: decay and input, then v > v_threshold, then v := v_reset. Source:
-docs/reference/semantics.md.
-"""
+
+MEMBRANE = parse("decay v, add x->v")  # a leaky integrator, which sends its membrane potential
 
 
 def plain(reset: Reset, *, synapse: bool, at: Comparison = ">", most: int | None = 1) -> Rule:
-    """NIR's order of operations with another comparison and reset, which acts at once."""
+    """Return NIR's order of operations with another comparison and reset, which acts at once."""
     rule = LETTER.with_fire(Fire(at, most)).with_reset(reset)
     return rule.with_synapse() if synapse else rule
-
-
-MEMBRANE = parse("decay v, add x->v")
-"""A leaky integrator, which sends its membrane potential."""

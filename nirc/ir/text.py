@@ -1,6 +1,4 @@
-"""A program as text: one line a node, one line a projection; arrays by type, shape, range and
-digest.
-"""
+"""A program as text: one line a node or projection, arrays by type, shape, range and digest."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ from nirc.ir.rules import Rule
 
 
 def text(program: Program, *, origins: bool = False) -> str:
-    """Deterministic text of ``program``; with ``origins`` each line ends with the places in the
-    file.
-    """
+    """Return the text of ``program``. ``origins``: show the places in the file."""
     head = f"{program.form.value} {program.name}"
     if program.form is not Form.LAYERS:
         head += f"  dt={'-' if program.dt_s is None else f'{program.dt_s:g} s'}"
@@ -29,7 +25,7 @@ def text(program: Program, *, origins: bool = False) -> str:
 
 
 def digest(program: Program) -> str:
-    """SHA-256 over everything that the program holds, every bit of its arrays included."""
+    """Return the SHA-256 of all contents of the program, with every bit of its arrays."""
     h = hashlib.sha256(text(program, origins=True).encode(errors="backslashreplace"))
     for part in _exactly(program):
         h.update(part.encode(errors="backslashreplace") + b"\0")
@@ -37,7 +33,7 @@ def digest(program: Program) -> str:
 
 
 def _exactly(value: object) -> Iterator[str]:
-    """All payloads down to numbers and arrays; the text shortens both."""
+    """Yield all payloads down to numbers and arrays, which the text shortens."""
     if isinstance(value, Program):
         for name in value.graph:
             yield from _exactly(value[name])
@@ -71,23 +67,18 @@ def _body(program: Program, indent: str, origins: bool) -> list[str]:
 
 def _node(payload: object) -> str:
     if isinstance(payload, LayerNode):
-        shapes = (
-            ""
-            if payload.shape_in is None
-            else f"{_dims(payload.shape_in)} -> {_dims(payload.shape_out or ())} "
-        )
+        shapes = ""
+        if payload.shape_in is not None:
+            shapes = f"{_dims(payload.shape_in)} -> {_dims(payload.shape_out or ())} "
         return f"{shapes}{type(payload.layer).__name__}{_fields(payload.layer)}"
     if isinstance(payload, Source | Sink):
-        late = getattr(payload, "delay_steps", 0)
-        return f"{type(payload).__name__.lower()}{_dims(payload.shape)}" + (
-            f" {late} step(s) later" if late else ""
-        )
+        delay = getattr(payload, "delay_steps", 0)
+        later = f" {delay} step(s) later" if delay else ""
+        return f"{type(payload).__name__.lower()}{_dims(payload.shape)}{later}"
     if isinstance(payload, Population):
         kind = "population" if payload.role is Role.MODEL else payload.role.value
-        return (
-            f"{kind}{_dims(payload.shape)} "
-            f"{type(payload.dynamics).__name__}{_fields(payload.dynamics)}"
-        )
+        dynamics = f"{type(payload.dynamics).__name__}{_fields(payload.dynamics)}"
+        return f"{kind}{_dims(payload.shape)} {dynamics}"
     return repr(payload)
 
 
@@ -97,10 +88,9 @@ def _edge(payload: object) -> str:
     parts = [op.text() for op in payload.ops] or ["one to one"]
     if payload.delay_s or payload.delay_steps:
         parts.append(f"delay {payload.delay_s:g} s ({payload.delay_steps} steps)")
-    parts += [
-        f"bias {describe(b.value)}" + (f" from step {b.onset_steps}" if b.onset_s else "")
-        for b in payload.biases
-    ]
+    for bias in payload.biases:
+        onset = f" from step {bias.onset_steps}" if bias.onset_s else ""
+        parts.append(f"bias {describe(bias.value)}{onset}")
     if payload.synapse:
         parts.append(f"synapse {payload.synapse + 1}")
     if payload.feedback:

@@ -1,4 +1,4 @@
-"""Advice in the words of whoever trains the network. A compilation computes nothing from it."""
+"""Advice for training the network again. A compilation computes nothing from it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Training:
 
     A time constant tau keeps 1 - ``step`` / tau of a state in a step, or exp(-``step`` / tau) where
     ``exact``. ``step`` has the unit of the file's time constants: seconds, and steps where it is 1.
-    ``resets``: how to ask the simulator for a reset that acts in the step of the spike. ``added``:
-    the neurons are a readout that ``--readout`` has put there.
+    ``resets``: the simulator's names of resets that act in the step of the spike. ``added``: the
+    neurons are a readout that ``--readout`` added.
     """
 
     simulator: str = ""  # as its authors spell it
@@ -34,10 +34,7 @@ class Training:
         return f"{tau:.4g} {'steps' if step == 1.0 else 's'}"
 
     def with_decay(self, name: str, decay: float) -> str:
-        """Return how to ask for ``decay``:
-
-        ``train with a decay of 0.9375 a step: tau_mem = 0.0155 s``.
-        """
+        """Return ``train with a decay of 0.9375 a step: tau_mem = 0.0155 s``."""
         if self.added:
             return f"--readout li:{1 / (1 - decay):g}"
         return f"train with a decay of {decay:.6g} a step: {name} = {self.time_constant(decay)}"

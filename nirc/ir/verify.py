@@ -1,7 +1,4 @@
-"""Invariants of each form.
-
-A violation is a bug in the pass that made the program, never in the user's model.
-"""
+"""Invariants of each form. A violation is a bug in a pass, never in the user's model."""
 
 from __future__ import annotations
 
@@ -49,23 +46,18 @@ def _populations(program: Program) -> list[str]:
             faults.append(f"{name} holds {type(payload).__name__}")
         elif isinstance(payload, Population):
             faults += [f"{name}: {fault}" for fault in _dynamics(payload, program.form)]
-            faults += [
-                f"{name}: {fault}"
-                for fault in _role(payload, bool(program.into(name)), program.form)
-            ]
+            driven = bool(program.into(name))
+            faults += [f"{name}: {fault}" for fault in _role(payload, driven, program.form)]
         if isinstance(payload, Source) and program.into(name):
             faults.append(f"source {name} has an input")
         if isinstance(payload, Sink) and program.out_of(name):
             faults.append(f"sink {name} has an output")
     for source, target, projection in program.edges():
-        n_source, n_target = (
-            getattr(program[source], "n", None),
-            getattr(program[target], "n", None),
-        )
+        n_source = getattr(program[source], "n", None)
+        n_target = getattr(program[target], "n", None)
         if n_source is not None and n_target is not None:  # else one of them has been named above
-            faults += [
-                f"{source} -> {target}: {f}" for f in _projection(projection, n_source, n_target)
-            ]
+            found = _projection(projection, n_source, n_target)
+            faults += [f"{source} -> {target}: {fault}" for fault in found]
     return faults
 
 
@@ -74,22 +66,18 @@ def _dynamics(population: Population[Any], form: Form) -> list[str]:
     expected = {Form.CONTINUOUS: Continuous, Form.DISCRETE: Discrete}.get(form)
     if expected is not None and not isinstance(d, expected):
         return [f"{type(d).__name__} in this form"]
-    against = _rule(d) if isinstance(d, Discrete) else []
+    faults = _rule(d) if isinstance(d, Discrete) else []
+    n = population.n
     arrays = {k: v for k, v in vars(d).items() if isinstance(v, np.ndarray)}
-    return (
-        against
-        + [
-            f"{k} has shape {a.shape}, not ({population.n}, ...)"
-            for k, a in arrays.items()
-            if a.shape[:1] != (population.n,)
-        ]
-        + [f"{k} is writeable" for k, a in arrays.items() if a.flags.writeable]
-    )
+    wrong = {k: a.shape for k, a in arrays.items() if a.shape[:1] != (n,)}
+    faults += [f"{k} has shape {shape}, not ({n}, ...)" for k, shape in wrong.items()]
+    return faults + [f"{k} is writeable" for k, a in arrays.items() if a.flags.writeable]
 
 
 def _role(population: Population[Any], driven: bool, form: Form) -> list[str]:
-    """Contradictions between what a population is for and what it is."""
-    role, d = population.role, population.dynamics
+    """Return contradictions between the role of a population and the population."""
+    role = population.role
+    d = population.dynamics
     if role is Role.MODEL:
         return []
     faults = [f"a {role.value} in this form"] if form is Form.CONTINUOUS else []
@@ -106,23 +94,20 @@ def _role(population: Population[Any], driven: bool, form: Form) -> list[str]:
 def _projection(projection: object, n_source: int, n_target: int) -> list[str]:
     if not isinstance(projection, Projection):
         return [f"holds {type(projection).__name__}"]
-    faults, n = [], n_source
+    faults = []
+    n = n_source
     for op in projection.ops:
         if op.n_in != n:
             faults.append(f"{op.text()} takes {op.n_in}, gets {n}")
         n = op.n_out
     if n != n_target:
         faults.append(f"delivers {n}, target has {n_target}")
-    faults += [
-        f"a bias has shape {b.value.shape}"
-        for b in projection.biases
-        if b.value.shape != (n_target,)
-    ]
-    return faults
+    shapes = [b.value.shape for b in projection.biases]
+    return faults + [f"a bias has shape {shape}" for shape in shapes if shape != (n_target,)]
 
 
 def _rule(d: Discrete) -> list[str]:
-    """Contradictions between an update rule and the coefficients that it works with."""
+    """Return contradictions between an update rule and its coefficients."""
     synapse = d.decay_syn is not None or d.decay_syn_2 is not None
     found = rule_faults(d.rule, synapse=synapse, fires=d.fires)
     if d.rule.bounded != (d.v_least is not None):

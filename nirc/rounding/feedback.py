@@ -13,8 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.analysis.exact import on_grid
-from nirc.ir.arrays import Float
+from nirc.ir.arrays import Float, on_grid
 
 DAMPING = 0.01  # of the mean of G's diagonal, added to the diagonal: the samples are incomplete
 TINY = 1e-9

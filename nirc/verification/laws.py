@@ -1,7 +1,6 @@
-"""The laws of any backend, ours or a stranger's. ``check(backend)`` tries them all; a broken one
-raises AssertionError.
+"""The laws of any backend. A broken law raises AssertionError.
 
-A stranger's test suite:
+The test suite of a backend in another package:
 
 >>> from nirc.verification.laws import LAWS                       # doctest: +SKIP
 >>> @pytest.mark.parametrize("law", LAWS)                   # doctest: +SKIP
@@ -30,79 +29,69 @@ DT_S = 1e-4
 Law = Callable[[Backend], None]
 
 
-def check(backend: Backend) -> None:
-    """Try every law."""
-    for law in LAWS:
-        law(backend)
-
-
 def describes_itself(backend: Backend) -> None:
-    """Variants and options have unique names, every limit a positive value, a code and a source."""
+    """Variants and options have unique names. Limits have a positive value, code and source."""
     names = [t.name for t in backend.targets]
     assert names and len(set(names)) == len(names), f"variants {names}"
     for target in backend.targets:
         assert target.chip == backend.name, f"{target.name} is not of chip {backend.name}"
         for limit in target.limits:
-            assert limit.max > 0 and limit.code and limit.source, (
-                f"{target.name}: limit {limit.name}"
-            )
+            complete = limit.max > 0 and limit.code and limit.source
+            assert complete, f"{target.name}: limit {limit.name}"
     options = backend.options
     assert len({o.name for o in options}) == len(options), "two options have one name"
     for option in options:
-        assert option.values and len(set(option.values)) == len(option.values), (
-            f"values of option {option.name}"
-        )
+        unique = len(set(option.values)) == len(option.values)
+        assert option.values and unique, f"values of option {option.name}"
 
 
 def gives_the_same_bytes_twice(backend: Backend) -> None:
-    """Same model, same options, same version: same files and manifest."""
+    """The same model, options and version give the same files and manifest."""
     first, second = (_compiled(backend).bundle for _ in range(2))
     assert first.files == second.files, "files differ"
     assert first.manifest == second.manifest, "manifests differ"
 
 
 def runs_its_files_as_the_integer_form(backend: Backend) -> None:
-    """The emulator, which sees the files alone, equals the integer form at the model's steps."""
+    """The emulator, which reads only the files, equals the integer form at the model's steps."""
     for seed in range(4):
-        made = _compiled(backend, seed=seed, recurrent=seed % 2 == 0)
-        rng = np.random.default_rng(seed)
-        inputs = rng.poisson(0.2, (2, 40, len(made.bundle.manifest["input_map"])))
+        compiled = _compiled(backend, seed=seed, recurrent=seed % 2 == 0)
+        inputs = _raster(compiled, seed, (2, 40))
         with TemporaryDirectory() as directory:
-            opened = api.Bundle.open(made.bundle.save(Path(directory) / "bundle"))
-        device, integer = opened.run(inputs).output, run(made.integer, inputs).output
+            opened = api.Bundle.open(compiled.bundle.save(Path(directory) / "bundle"))
+        device = opened.run(inputs).output
+        integer = run(compiled.integer, inputs).output
         assert device.shape == integer.shape, f"shape {device.shape}, not {integer.shape}"
-        assert (device == integer).all(), (
-            f"seed {seed}: {int((device != integer).sum())} outputs differ"
-        )
+        different = int((device != integer).sum())
+        assert not different, f"seed {seed}: {different} outputs differ"
         assert device.any(), f"seed {seed}: nothing fires, so nothing was compared"
 
 
 def has_defaults(backend: Backend) -> None:
     """An option that is given its default changes nothing."""
     defaults = tuple(sorted((o.name, o.values[0]) for o in backend.options))
-    silent, spoken = (_compiled(backend, chip=chip).bundle for chip in ((), defaults))
-    assert silent.files == spoken.files, "files differ"
-    assert silent.manifest == spoken.manifest, "manifests differ"
+    without, with_defaults = (_compiled(backend, chip=chip).bundle for chip in ((), defaults))
+    assert without.files == with_defaults.files, "files differ"
+    assert without.manifest == with_defaults.manifest, "manifests differ"
 
 
 def runs_in_every_mode(backend: Backend) -> None:
     """Each mode of the emulator gives the same shape, and the same answer twice."""
-    bundle = _compiled(backend).bundle
-    inputs = np.random.default_rng(1).poisson(0.2, (2, 40, len(bundle.manifest["input_map"])))
-    modes, default = backend.modes, bundle.run(inputs).output
+    compiled = _compiled(backend)
+    bundle = compiled.bundle
+    inputs = _raster(compiled, 1, (2, 40))
+    modes = backend.modes
+    default = bundle.run(inputs).output
     assert modes and len(set(modes)) == len(modes), f"modes {modes}"
     for mode in modes:
         first, second = (bundle.run(inputs, mode=mode).output for _ in range(2))
         assert first.shape == default.shape, f"{mode}: shape {first.shape}, not {default.shape}"
-        assert (first == second).all(), (
-            f"{mode}: {int((first != second).sum())} outputs differ the second time"
-        )
+        different = int((first != second).sum())
+        assert not different, f"{mode}: {different} outputs differ the second time"
 
 
 def refuses_what_is_above_a_limit(backend: Backend) -> None:
-    """At a limit of inputs, neurons or outputs a network compiles; one above it is refused by that
-    limit's code.
-    """
+    """A network at a limit of inputs, neurons or outputs compiles, and one above is refused."""
     for target in backend.targets:
         for limit in target.limits:
             sizes = _SIZES.get(limit.name)
@@ -111,52 +100,38 @@ def refuses_what_is_above_a_limit(backend: Backend) -> None:
             at, above = (
                 network(**sizes(n), neuron=backend.law_neuron) for n in (limit.max, limit.max + 1)
             )
-            assert _codes(backend, target.name, at).isdisjoint({limit.code}), (
-                f"{target.name}: {limit.name} at the limit"
-            )
-            assert limit.code in _codes(backend, target.name, above), (
-                f"{target.name}: {limit.name} above the limit"
-            )
+            name = f"{target.name}: {limit.name}"
+            assert limit.code not in _codes(target.name, at), f"{name} at the limit"
+            assert limit.code in _codes(target.name, above), f"{name} above the limit"
 
 
 def names_its_approximations(backend: Backend) -> None:
-    """Each of `verify`'s what-ifs is named by its kind, runs as the model does, and leaves it alone
-    where it is exact.
+    """Every loss has a name among the what-ifs of `verify`.
 
-    Where the integer form answers otherwise than the model, so does one of them: no loss is without
-    a name. None is of another shape, and the same model gives the same ones twice.
+    The name of a what-if begins with its kind. A what-if has the shape of the model and gives the
+    same answer twice. If the integer form differs from the model, a what-if does so, too.
     """
     for seed in range(4):
-        made = _compiled(
-            backend, seed=seed, recurrent=seed % 2 == 0, reset="zero" if seed > 1 else "subtract"
-        )
-        model = made.stages.discrete
-        alone, again = (made.backend.approximations(model) for _ in range(2))
-        names = [name for name, _ in alone]
-        assert names == [name for name, _ in again] and len(set(names)) == len(names), (
-            f"names {names}"
-        )
-        kinds = {name: name.partition(":")[0] for name in names}
-        strange = [name for name, kind in kinds.items() if kind not in KINDS]
+        reset = "zero" if seed > 1 else "subtract"
+        compiled = _compiled(backend, seed=seed, recurrent=seed % 2 == 0, reset=reset)
+        model = compiled.stages.discrete
+        what_ifs, again = (compiled.backend.approximations(model) for _ in range(2))
+        names = [name for name, _ in what_ifs]
+        same = names == [name for name, _ in again]
+        assert same and len(set(names)) == len(names), f"names {names}"
+        strange = [name for name in names if name.partition(":")[0] not in KINDS]
         assert not strange, f"{strange} begin with none of {', '.join(KINDS)}"
-        inputs = np.random.default_rng(seed).poisson(
-            0.2, (16, 100, len(made.bundle.manifest["input_map"]))
-        )
-        exact, answers = (
-            run(model, inputs).output,
-            {name: run(program, inputs).output for name, program in alone},
-        )
+        inputs = _raster(compiled, seed, (16, 100))
+        exact = run(model, inputs).output
+        answers = {name: run(program, inputs).output for name, program in what_ifs}
         for (name, answer), (_, program) in zip(answers.items(), again, strict=True):
             assert answer.shape == exact.shape, f"{name}: shape {answer.shape}, not {exact.shape}"
             assert np.isfinite(answer).all(), f"{name}: answers that are not finite"
-            assert (answer == run(program, inputs).output).all(), (
-                f"{name}: another answer the second time"
-            )
-        if (run(made.integer, inputs).output != exact).any():
-            guilty = [name for name, answer in answers.items() if (answer != exact).any()]
-            assert guilty, (
-                f"seed {seed}: the chip answers otherwise than the model, and none of {names} does"
-            )
+            repeated = (answer == run(program, inputs).output).all()
+            assert repeated, f"{name}: another answer the second time"
+        if (run(compiled.integer, inputs).output != exact).any():
+            guilty = any((answer != exact).any() for answer in answers.values())
+            assert guilty, f"seed {seed}: the chip differs from the model, and none of {names} does"
 
 
 def knows_no_other_variant(backend: Backend) -> None:
@@ -180,7 +155,7 @@ LAWS: tuple[Law, ...] = (
 )
 
 
-# --- models, as objects that look like those of the `nir` package ---
+# --- models, as objects with the fields of the `nir` package ---
 
 
 @dataclass
@@ -243,18 +218,18 @@ def network(
     recurrent: bool = False,
     neuron: str = "CubaLIF",
 ) -> NIRGraph:
-    """A hidden and an output population with random weights; no neuron has many targets.
+    """Return a hidden and an output population with random weights. Each neuron has few targets.
 
-    ``neuron``: CubaLIF or IF; networks of IF neurons are never recurrent.
+    ``neuron``: CubaLIF or IF. Networks of IF neurons are never recurrent.
     """
     rng = np.random.default_rng(seed)
-    few = np.zeros((outputs, hidden))
-    few[rng.integers(0, outputs, hidden), np.arange(hidden)] = 1
+    one_each = np.zeros((outputs, hidden))
+    one_each[rng.integers(0, outputs, hidden), np.arange(hidden)] = 1
     nodes: dict[str, object] = {
         "in": Input({"input": np.array([inputs])}),
         "w": Linear(rng.normal(0.3, 0.3, (hidden, inputs))),
         "hidden": _NEURONS[neuron](hidden),
-        "v": Linear(few * rng.uniform(0.1, 0.4, (outputs, hidden))),
+        "v": Linear(one_each * rng.uniform(0.1, 0.4, (outputs, hidden))),
         "last": _NEURONS[neuron](outputs),
         "out": Output({"output": np.array([outputs])}),
     }
@@ -266,7 +241,7 @@ def network(
 
 
 def _cuba_lif(n: int) -> CubaLIF:
-    """Membrane of 8 steps, synapse of 4 steps."""
+    """Return neurons with a membrane of 8 steps and a synapse of 4 steps."""
     one = np.ones(n)
     return CubaLIF(8 * DT_S * one, 4 * DT_S * one, 8 * one, 4 * one, 0 * one, one, 0 * one)
 
@@ -296,8 +271,14 @@ def _compiled(
     return api.compile_model(model, backend.name, Options(reset=reset, chip=chip))
 
 
-def _codes(backend: Backend, target: str, model: NIRGraph) -> set[str]:
-    """Codes of the errors for which ``target`` refuses ``model``; none if it compiles."""
+def _raster(compiled: api.Compiled, seed: int, shape: tuple[int, int]) -> Any:
+    """Return random spike counts (samples, steps, channels)."""
+    channels = len(compiled.bundle.manifest["input_map"])
+    return np.random.default_rng(seed).poisson(0.2, (*shape, channels))
+
+
+def _codes(target: str, model: NIRGraph) -> set[str]:
+    """Return codes of the errors for which ``target`` refuses ``model``, none if it compiles."""
     log = Log()
     try:
         api.compile_model(model, target, Options(reset="subtract"), log=log)

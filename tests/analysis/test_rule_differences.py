@@ -24,7 +24,9 @@ from tests.rules import RULES, drives, neurons
 SINABS = parse("decay v, add x->v, fire >= many, subtract, bound, emit")
 SEVERAL = plain("subtract", synapse=False, most=31)
 FIRING = [
-    text for text, rule in sorted(RULES.items()) if rule.fires is not None and not rule.emits_late
+    text
+    for text, rule in sorted(RULES.items())
+    if rule.fires is not None and not rule.emission_is_delayed
 ]
 NORMALISED = [RULES[text] for text in FIRING if not RULES[text].decays_after_adding]
 

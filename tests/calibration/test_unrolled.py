@@ -9,9 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nirc.analysis.exact import on_grid
 from nirc.calibration.unrolled import Unrolled, components
-from nirc.ir.arrays import Float, frozen
+from nirc.ir.arrays import Float, frozen, on_grid
 from nirc.ir.linear import Dense, with_weights
 from nirc.ir.populations import Bias, Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program

@@ -102,7 +102,7 @@ def test_a_rule_and_parameters_that_do_not_agree_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "reset", "late", "restores", "emits_late"),
+    ("rule", "reset", "late", "restores", "emission_is_delayed"),
     [
         (LETTER, "set", False, False, False),
         (MEMBRANE, "none", False, False, False),
@@ -132,13 +132,13 @@ def test_a_rule_and_parameters_that_do_not_agree_are_named() -> None:
     ],
 )
 def test_the_order_of_operations_tells_reset_and_time(
-    rule: Rule, reset: Reset, late: bool, restores: bool, emits_late: bool
+    rule: Rule, reset: Reset, late: bool, restores: bool, emission_is_delayed: bool
 ) -> None:
-    assert (rule.reset, rule.reset_is_late, rule.restores, rule.emits_late) == (
+    assert (rule.reset, rule.reset_is_delayed, rule.restores, rule.emission_is_delayed) == (
         reset,
         late,
         restores,
-        emits_late,
+        emission_is_delayed,
     )
 
 
@@ -195,7 +195,7 @@ def test_another_reset_acts_at_once(rule: Rule, reset: Reset) -> None:
         return
     with_reset, at_once = rule.with_reset(reset), rule.at_once(reset)
     for made in (with_reset, at_once):
-        assert made.reset == reset and not made.reset_is_late and not made.restores
+        assert made.reset == reset and not made.reset_is_delayed and not made.restores
         assert made.has_synapse == rule.has_synapse
         assert faults(made, synapse=rule.has_synapse, fires=True) == []
     assert at_once == plain(reset, synapse=rule.has_synapse, at=rule.fires.at, most=rule.fires.most)

@@ -228,7 +228,7 @@ def test_a_recurrent_cell_of_spyx_hears_itself_in_the_same_step(
 @settings(max_examples=100)
 @given(st.data())
 def test_other_loops_answer_as_before(data: st.DataObject) -> None:
-    d = data.draw(neurons(EVERY.filter(lambda rule: not rule.emits_late), N, receptors=1))
+    d = data.draw(neurons(EVERY.filter(lambda rule: not rule.emission_is_delayed), N, receptors=1))
     back = Projection(
         (dense(data.draw(WEIGHTS)),), feedback=True, delay_steps=data.draw(st.integers(0, 1))
     )
