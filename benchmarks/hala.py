@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from partition import layered
 from place import HALA, hala_cells
 
+from nirc.backends.loihi2.cores import cores_of
 from nirc.backends.loihi2.limits import HALA_POINT
-from nirc.backends.loihi2.memory import cores_of
 from nirc.mapping.cells import cost
 from nirc.mapping.deadlock import check
 from nirc.mapping.links import mesh

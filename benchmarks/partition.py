@@ -17,8 +17,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from nirc.backends.loihi2.cores import cores_of
 from nirc.backends.loihi2.limits import HALA_POINT
-from nirc.backends.loihi2.memory import cores_of
 from nirc.mapping.partition import (
     Partition,
     Population,

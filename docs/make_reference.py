@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nirc.backends.loihi2 import mapping as loihi2_mapping
+from nirc.backends.loihi2 import emit as loihi2_emit
 from nirc.backends.loihi2 import tables as loihi2_tables
 from nirc.backends.speck import config as speck
 from nirc.backends.speck import limits as speck_limits
@@ -80,7 +80,7 @@ def described() -> dict[str, tuple[File, ...]]:
     """The descriptions of the variants of each chip file, by the file's title."""
     return {
         "network.npz of Loihi 2": (loihi2_tables.NETWORK,),
-        "mapping.json of Loihi 2": (loihi2_mapping.MAPPING,),
+        "mapping.json of Loihi 2": (loihi2_emit.MAPPING,),
         "network.npz of SpiNNaker2": (spinnaker2_tables.NETWORK,),
         "mapping.json of SpiNNaker2": (spinnaker2_mapping.MAPPING,),
         "manifest.json": (MANIFEST,),

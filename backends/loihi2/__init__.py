@@ -1,7 +1,4 @@
-"""Intel Loihi 2: stock LIF neurons, as Lava's fixed-point models describe them.
-
-The backend on a screen.
-"""
+"""Intel Loihi 2: stock LIF neurons, as Lava's fixed-point models describe them."""
 
 from __future__ import annotations
 
@@ -45,19 +42,17 @@ class Loihi2(Backend):
     synapses: str = option(
         ("auto", "one", "two"),
         "two: what rounding leaves of a weight in a second one; finer, for twice the memory. "
-        "auto: two with "
-        "--calibrate, for small networks without kernels",
+        "auto: two with --calibrate, for small networks without kernels",
     )
     reset: str = option(
         ("exact", "zero"),
         "exact: where a threshold is to be subtracted (--reset subtract), each neuron does it by "
-        "a synapse to itself. "
-        "zero: it is reset to zero instead",
+        "a synapse to itself. zero: it is reset to zero instead",
     )
 
     @property
     def subtracts(self) -> bool:
-        """Whether subtraction is done by synapses. The paper's importer knew of none."""
+        """True if neurons subtract by self-inhibition, which the paper's importer did not have."""
         return self.reset == "exact" and self.constants != "paper"
 
     def findings(self) -> Sequence[type[Finding]]:
@@ -68,13 +63,13 @@ class Loihi2(Backend):
         return declared(findings)
 
     def legalise(self) -> Sequence[Pass]:
-        """Only what the chip has neurons and synapses for."""
+        """Return the pass to what the chip has neurons and synapses for."""
         from nirc.backends.loihi2.legalise import LoihiLegalise
 
         return (LoihiLegalise(self.subtracts),)
 
     def quantise(self) -> LoihiQuantise:
-        """Integer weights, decays and thresholds."""
+        """Return the pass to integer weights, decays and thresholds."""
         from nirc.backends.loihi2.quantise import LoihiQuantise
 
         return LoihiQuantise(
@@ -82,21 +77,14 @@ class Loihi2(Backend):
         )
 
     def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
-        """Quantise so that the chip answers as the model does.
-
-        Rates are measured for the placement.
-        """
-        from nirc.backends.loihi2.calibrate import LoihiCalibrate
-        from nirc.backends.loihi2.measure import LoihiMeasure
+        """Return a quantisation nearest to the model, and a pass that measures rates of spikes."""
+        from nirc.backends.loihi2.calibrate import LoihiCalibrate, LoihiMeasure
 
         finer = self.synapses == "auto"
-        return (
-            LoihiCalibrate(self.quantise(), calibration, finer=finer),
-            LoihiMeasure(calibration),
-        )
+        return LoihiCalibrate(self.quantise(), calibration, finer=finer), LoihiMeasure(calibration)
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
-        """Whether there are more neurons than the largest of ``targets`` has places."""
+        """Return True if there are more neurons than the largest of ``targets`` has places."""
         from nirc.backends.loihi2.fit import cannot_fit
 
         return cannot_fit(discrete, targets, log)
@@ -104,13 +92,13 @@ class Loihi2(Backend):
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log
     ) -> Mapped | None:
-        """Cores, places and ways within the limits of ``target``."""
+        """Return cores, places and routes within the limits of ``target``."""
         from nirc.backends.loihi2.fit import fit
 
         return fit(program, discrete, target, search, log)
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
-        """network.npz, network.net for a chain, deploy.py, mapping.json."""
+        """Return network.npz, network.net for a chain, deploy.py and mapping.json."""
         from nirc.backends.loihi2.emit import emit
 
         return emit(mapped.chip, dt_s=dt_s)
@@ -118,20 +106,36 @@ class Loihi2(Backend):
     def emulate(
         self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log
     ) -> Run:
-        """Lava's fixed-point models, bit for bit, on network.npz."""
-        from nirc.backends.loihi2.bundle import emulate_files
+        """Run Lava's fixed-point models, bit for bit, on network.npz."""
+        from nirc.backends.loihi2.emulate import emulate_files
 
         return emulate_files(files, raster, record=asked.record, progress=asked.progress, log=log)
 
     def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
-        """Published costs of a step."""
-        from nirc.backends.loihi2.estimate import estimate
+        """Return published costs of a step.
 
-        return estimate(mapped, activity, dt_s)
+        Dynamic energy without the routes between cores, static power, and the least time that
+        neurons and barrier take.
+        """
+        from nirc.backends.loihi2 import limits as costs
+        from nirc.chip.estimate import Figure
+
+        neurons = sum(activity.neurons.values())
+        energy = sum(activity.operations.values()) * costs.OPERATION_J
+        energy += neurons * (costs.ACCESS_J + costs.UPDATE_J)
+        energy += sum(activity.spikes.values()) * (costs.SPIKE_J + costs.MESSAGE_J)
+        busiest, _ = mapped.utilisation["neurons of a core"]
+        least_s = busiest * (costs.ACCESS_S + costs.UPDATE_S) + costs.BARRIER_S
+        chips, _ = mapped.utilisation["chips"]
+        return (
+            Figure("dynamic energy per step", energy, "J", costs.LOIHI_1, "I"),
+            Figure("static power", costs.STATIC_W * chips, "W", costs.NOTEBOOKS, "S"),
+            Figure("least time per step", least_s, "s", costs.LOIHI_1, "I"),
+        )
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
-        """Reset, decays, rounding, saturation: each alone, in floating point."""
-        from nirc.backends.loihi2.approximations import approximations
+        """Return programs with reset, decays, rounding or saturation alone, in floating point."""
+        from nirc.backends.loihi2.differences import approximations
 
         return approximations(discrete, self.quantise(), exact=self.subtracts)
 

@@ -1,21 +1,40 @@
-"""Tables on the cores of a system: which parts, where, and over which links their spikes go.
+"""Tables on the cores of a system: parts, places, and the links of their spikes.
 
-Public Lava takes no placement from a user: where a neuron sits is decided by Intel's own compiler.
-What is decided here is whether a network fits, how it is split, how many cores and chips it needs
-and what its traffic costs; deploy.py can hand over the split.
+Public Lava takes no placement from a user: Intel's own compiler places the neurons. This module
+decides if a network fits, how it is split, how many cores and chips it needs and what its traffic
+costs. deploy.py can pass on the split.
+
+The formulas of memory are read off the logs of Intel's own partitioner (limits.py has their
+certainty). They lie on the safe side where the logs leave a choice. The structure of a projection
+decides how it is stored: ``dense`` and ``one-to-one`` row by row, ``sparse`` row by row with its
+synapses only, ``window`` as a kernel shared over space. The cost of delays is not public, and
+nothing is counted for them.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from nirc.backends.loihi2.geometry import Geometry
-from nirc.backends.loihi2.limits import CHIP, CHIP_LINK, CORES_OFF, SYSTEMS
-from nirc.backends.loihi2.memory import cores_of
+from nirc.backends.loihi2.limits import (
+    AXON_HEADER_BITS,
+    CHIP,
+    CHIP_LINK,
+    CORES_OFF,
+    ENTRY_BYTES,
+    KERNEL_AXONS,
+    KERNEL_MAPS,
+    KERNEL_OUT_AXONS,
+    SYNAPSE_BITS,
+    SYNAPSE_WORD_BYTES,
+    SYSTEMS,
+    WORD_BITS,
+)
 from nirc.backends.loihi2.tables import Projection as Synapses
 from nirc.backends.loihi2.tables import Tables
 from nirc.chip.target import Target
@@ -23,9 +42,9 @@ from nirc.ir.arrays import Float
 from nirc.mapping import partition as parts_
 from nirc.mapping.cells import Cells, cost
 from nirc.mapping.floorplan import Core, Floorplan, Link, Part, Point
-from nirc.mapping.partition import Partition, Problem
-from nirc.mapping.partition.boxes import three_axes
-from nirc.mapping.traffic import Ints
+from nirc.mapping.partition import Cores, Explicit, Partition, Problem, Resource
+from nirc.mapping.partition.boxes import Boxes, Ints, lengths, three_axes, volume
+from nirc.mapping.partition.relations import Blocks, Window
 
 MOST_TRIED = 6  # cores whose every order is tried; more are annealed
 MOST_BY_HAND = 64  # cores whose links are followed one by one
@@ -35,11 +54,23 @@ Shape = tuple[int, ...]
 Rates = Mapping[str, Float]
 
 
+# Names of the limits, in the order of the columns of a cost.
+RESOURCES = (
+    "neurons of a core",
+    "neuron groups of a core",
+    "input axons of a core",
+    "axon maps of a core",
+    "output axons of a core",
+    "synapse memory of a core",
+    "shared memory of a core",
+)
+
+
 @dataclass(frozen=True)
 class Placed:
     """Parts on places.
 
-    ``cell`` (cores,): of each core in use; ``targets``: for each part the cores it sends to.
+    ``cell`` (cores,): the place of each core in use. ``targets``: the cores each part sends to.
     """
 
     partition: Partition
@@ -47,6 +78,15 @@ class Placed:
     floorplan: Floorplan
     targets: tuple[tuple[int, ...], ...]
     deadlock: str
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A network on Loihi 2. ``latency_steps``: delay of each population against the model."""
+
+    tables: Tables
+    placed: Placed
+    latency_steps: dict[str, int]
 
 
 def place(
@@ -58,68 +98,61 @@ def place(
     seed: int,
     quick: bool,
 ) -> Placed:
-    """Cores for ``tables``. ``shapes``: of populations, where they are maps. ``rates``: spikes of a
-    neuron a step.
+    """Place ``tables`` on cores.
 
-    Raises ``nirc.mapping.partition.PartitionError`` if it does not fit.
+    ``shapes``: of populations that are maps. ``rates``: spikes of each neuron in a step. Raises
+    ``nirc.mapping.partition.PartitionError`` if the network does not fit.
     """
     problem = problem_of(tables, shapes, rates)
-    found = parts_.partition(
-        problem, cores_of(problem, target), effort="quick" if quick else "normal", seed=seed
-    )
-    cells = cells_of(target, found.count)
-    traffic = found.between_cores()
-    if found.count <= MOST_TRIED:
-        at, bound = _every_order(found, cells)
+    effort: Literal["quick", "normal"] = "quick" if quick else "normal"
+    partition = parts_.partition(problem, cores_of(problem, target), effort=effort, seed=seed)
+    cells = cells_of(target, partition.count)
+    traffic = partition.between_cores()
+    if partition.count <= MOST_TRIED:
+        at, bound = _every_order(partition, cells)
     else:
         from nirc.mapping.place import place_on
 
-        result = place_on(traffic, cells, effort="quick" if quick else "normal", seed=seed)
+        result = place_on(traffic, cells, effort=effort, seed=seed)
         at, bound = result.cell_of_node, result.bound
-    links, targets, deadlock = _routed(found, cells, at)
+    links, targets, deadlock = _routed(partition, cells, at)
     plan = Floorplan(
         size=cells.shape,
         chip=CHIP,
-        limits={r.name: (r.capacity, r.unit) for r in found.cores.resources},
-        cores=_cores(found, cells, at),
+        limits={r.name: (r.capacity, r.unit) for r in partition.cores.resources},
+        cores=_cores(partition, cells, at),
         links=links,
         absent=tuple(_points(cells, np.flatnonzero(~cells.usable))),
         cost=cost(traffic, cells, at) / 1000 if traffic.weights.size else 0,
         bound=bound / 1000,
     )
-    return Placed(found, at, plan, targets, deadlock)
+    return Placed(partition, at, plan, targets, deadlock)
 
 
 def cells_of(target: Target, cores: int) -> Cells:
-    """As many chips of the system as ``cores`` need, in the shape nearest to a cube; the last cores
-    of a chip rest.
+    """Return as many chips as ``cores`` need, in the shape nearest to a cube.
+
+    The last cores of a chip are not used.
     """
     width, height, depth = SYSTEMS[target.variant]
     per_chip = CHIP[0] * CHIP[1] - CORES_OFF[target.variant]
     wanted = min(-(-cores // per_chip), width * height * depth)
-    x = y = z = 1
-    while x * y * z < wanted:  # grow the shortest side that may grow
-        _, axis = min(
-            (n, i)
-            for i, (n, most) in enumerate(zip((x, y, z), (width, height, depth), strict=True))
-            if n < most
-        )
-        x, y, z = (n + (i == axis) for i, n in enumerate((x, y, z)))
-    core = np.arange(CHIP[0] * CHIP[1])
-    last = set(core[len(core) - CORES_OFF[target.variant] :].tolist())
-    whole = Cells.chips((x, y, z), CHIP, chip_link=CHIP_LINK)
-    at = whole.coordinates(np.arange(whole.usable.size)) % np.array(CHIP)
-    off = np.isin(at[:, 0] + CHIP[0] * at[:, 1], sorted(last))
+    sides = [1, 1, 1]
+    while math.prod(sides) < wanted:  # grow the shortest side that may grow
+        axes = [axis for axis in range(3) if sides[axis] < SYSTEMS[target.variant][axis]]
+        sides[min(axes, key=lambda axis: sides[axis])] += 1
+    x, y, z = sides
+    chips = Cells.chips((x, y, z), CHIP, chip_link=CHIP_LINK)
+    at = chips.coordinates(np.arange(chips.usable.size)) % np.array(CHIP)
+    off = at[:, 0] + CHIP[0] * at[:, 1] >= per_chip
     return Cells.chips((x, y, z), CHIP, chip_link=CHIP_LINK, excluded=np.flatnonzero(off).tolist())
 
 
 def problem_of(tables: Tables, shapes: Mapping[str, Shape], rates: Rates) -> Problem:
-    """What is to be partitioned: a population for each process of Lava, with the structure of its
-    synapses.
-    """
+    """Return the partitioner's problem: a population for each process, structures of synapses."""
     maps: dict[str, Shape] = {}
     for p in tables.projections:
-        if isinstance(p.geometry, Geometry):
+        if p.geometry is not None:
             maps.setdefault(p.source, p.geometry.shape_in)
             maps.setdefault(p.target, p.geometry.shape_out)
     sizes = tables.sizes()
@@ -155,9 +188,8 @@ def _reach(p: Synapses, source: Shape, target: Shape) -> parts_.Reach:
                 dilation=g.dilation,
                 groups=g.groups,
             )
-        return parts_.dense(
-            source, target
-        )  # two kernels see one population as different maps: the safe side
+        # Two kernels see one population as different maps. This is the safe side.
+        return parts_.dense(source, target)
     if p.rows is None or p.cols is None:
         return parts_.dense(source, target)
     n = len(p.rows)
@@ -166,35 +198,34 @@ def _reach(p: Synapses, source: Shape, target: Shape) -> parts_.Reach:
     return parts_.sparse(source, target, p.cols, p.rows)
 
 
-def _every_order(found: Partition, cells: Cells) -> tuple[Ints, int]:
-    """The cheapest of all orders on a few places close together, and a bound: every edge at least
-    one hop.
+def _every_order(partition: Partition, cells: Cells) -> tuple[Ints, int]:
+    """Return the cheapest of all orders on places close together, and a bound.
+
+    The bound counts one hop for every edge.
     """
-    traffic = found.between_cores()
-    curve = cells.curve()
-    some = curve[: found.count]
+    traffic = partition.between_cores()
+    places = cells.curve()[: partition.count]
     if not traffic.weights.size:
-        return some, 0
-    orders = [some[list(order)] for order in itertools.permutations(range(found.count))]
+        return places, 0
+    orders = [places[list(order)] for order in itertools.permutations(range(partition.count))]
     at = min(orders, key=lambda at: cost(traffic, cells, at))
     hop = min(int(np.diff(ruler).min()) for ruler in cells.positions if ruler.size > 1)
     return at, int(traffic.edges()[2].sum()) * hop
 
 
-def _cores(found: Partition, cells: Cells, at: Ints) -> tuple[Core, ...]:
+def _cores(partition: Partition, cells: Cells, at: Ints) -> tuple[Core, ...]:
     width, height, _ = (n // k for n, k in zip(cells.shape, CHIP, strict=True))
-    parts: list[list[Part]] = [[] for _ in range(found.count)]
-    for population, box, core in zip(
-        found.population.tolist(), found.boxes.tolist(), found.core.tolist(), strict=True
-    ):
-        axes = len(found.problem.populations[population].shape)
-        spans = tuple((a, b) for a, b in box[:axes])
-        parts[core].append(Part(found.problem.populations[population].name, spans))
-    names = [r.name for r in found.cores.resources]
+    parts: list[list[Part]] = [[] for _ in range(partition.count)]
+    rows = (partition.population.tolist(), partition.boxes.tolist(), partition.core.tolist())
+    for number, box, core in zip(*rows, strict=True):
+        population = partition.problem.populations[number]
+        spans = tuple((a, b) for a, b in box[: len(population.shape)])
+        parts[core].append(Part(population.name, spans))
+    names = [r.name for r in partition.cores.resources]
     result = []
     for core, point in enumerate(_points(cells, at)):
         cx, cy, cz = (k // n for k, n in zip(point, CHIP, strict=True))
-        usage = dict(zip(names, found.usage[core].tolist(), strict=True))
+        usage = dict(zip(names, partition.usage[core].tolist(), strict=True))
         result.append(Core(cx + width * (cy + height * cz), point, tuple(parts[core]), usage))
     return tuple(result)
 
@@ -204,25 +235,25 @@ def _points(cells: Cells, numbers: Ints) -> list[Point]:
 
 
 def _routed(
-    found: Partition, cells: Cells, at: Ints
+    partition: Partition, cells: Cells, at: Ints
 ) -> tuple[tuple[Link, ...], tuple[tuple[int, ...], ...], str]:
-    """Links with their spikes a step, the cores that each part sends to, and whether ways may wait
-    for one another.
+    """Return links with their spikes a step, the cores each part sends to, and a sentence.
+
+    The sentence tells if routes may wait for one another.
     """
-    edges = found.hyperedges
-    targets: list[set[int]] = [set() for _ in found.core]
+    edges = partition.hyperedges
+    targets: list[set[int]] = [set() for _ in partition.core]
     inner = edges.source[edges.edge_of] >= 0
-    pairs = np.unique(
-        np.stack([edges.source[edges.edge_of][inner], found.core[edges.target[inner]]]), axis=1
-    )
+    senders = edges.source[edges.edge_of][inner]
+    pairs = np.unique(np.stack([senders, partition.core[edges.target[inner]]]), axis=1)
     for part, core in pairs.T.tolist():
         targets[part].add(core)
     reached = tuple(tuple(sorted(cores)) for cores in targets)
     ordered = "x, then y, then z: such ways never wait for one another in a circle"
-    if found.count == 1:
+    if partition.count == 1:
         return (), reached, ordered
-    if found.count <= MOST_BY_HAND:
-        return _by_hand(found, cells, at, reached), reached, ordered
+    if partition.count <= MOST_BY_HAND:
+        return _by_hand(partition, cells, at, reached), reached, ordered
     from nirc.mapping.deadlock import check
     from nirc.mapping.floorplan import loaded_links
     from nirc.mapping.links import mesh
@@ -232,33 +263,34 @@ def _routed(
     graph = mesh(*cells.shape)
     if CHIP_LINK != 1:
         graph = graph.with_borders(CHIP, cost=float(CHIP_LINK))
-    nets = found.nets()
-    nets = Nets(
-        at[nets.source].astype(np.int32), nets.first, at[nets.target].astype(np.int32), nets.weight
-    )
+    nets = partition.nets()
+    sources, targets_at = at[nets.source].astype(np.int32), at[nets.target].astype(np.int32)
+    nets = Nets(sources, nets.first, targets_at, nets.weight)
     routes = route(nets, graph)
     return loaded_links(graph, routes), reached, check(graph, routes).text
 
 
 def _by_hand(
-    found: Partition, cells: Cells, at: Ints, targets: tuple[tuple[int, ...], ...]
+    partition: Partition, cells: Cells, at: Ints, targets: tuple[tuple[int, ...], ...]
 ) -> tuple[Link, ...]:
-    """Dimension-ordered trees of a few cores, as ``nirc.mapping.route`` makes them, without
-    compiled code.
+    """Return dimension-ordered trees of a few cores, without compiled code.
+
+    ``nirc.mapping.route`` makes the same trees.
     """
     places = _points(cells, at)
-    sent = np.zeros(len(found.core))
-    edges = found.hyperedges
+    sent = np.zeros(len(partition.core))
+    edges = partition.hyperedges
     np.add.at(sent, edges.source[edges.source >= 0], edges.weight[edges.source >= 0])
     loads: dict[tuple[Point, Point], float] = {}
     for part, cores in enumerate(targets):
-        tree = {step for core in cores for step in _way(places[found.core[part]], places[core])}
+        start = places[partition.core[part]]
+        tree = set(itertools.chain.from_iterable(_route(start, places[core]) for core in cores))
         for step in tree:
             loads[step] = loads.get(step, 0.0) + float(sent[part])
     return tuple(Link(a, b, round(load, 6)) for (a, b), load in sorted(loads.items()) if load)
 
 
-def _way(source: Point, target: Point) -> list[tuple[Point, Point]]:
+def _route(source: Point, target: Point) -> list[tuple[Point, Point]]:
     here, steps = list(source), []
     for axis in range(3):
         while here[axis] != target[axis]:
@@ -266,3 +298,73 @@ def _way(source: Point, target: Point) -> list[tuple[Point, Point]]:
             here[axis] += 1 if target[axis] > here[axis] else -1
             steps.append((before, (here[0], here[1], here[2])))
     return steps
+
+
+# Resources that a part of a population takes of a core.
+
+
+def cores_of(problem: Problem, target: Target, *, weight_bits: int | Sequence[int] = 8) -> Cores:
+    """Return the cores of a variant of Loihi 2, with the cost of parts of ``problem``.
+
+    ``weight_bits``: of the weights of all projections or of each, in the problem's order. It counts
+    for kernels. A population must have one pair of decays and one threshold. It is one neuron group
+    on each core that has a part of it.
+    """
+    bits = (
+        [weight_bits] * len(problem.projections)
+        if isinstance(weight_bits, int)
+        else list(weight_bits)
+    )
+    if len(bits) != len(problem.projections):
+        raise ValueError(f"{len(bits)} sizes of weights for {len(problem.projections)} projections")
+    into: list[list[int]] = [[] for _ in problem.populations]
+    out_of: list[list[int]] = [[] for _ in problem.populations]
+    for k, p in enumerate(problem.projections):
+        into[p.target].append(k)
+        out_of[p.source].append(k)
+
+    def cost(population: int, boxes: Boxes) -> Ints:
+        neurons = volume(boxes)
+        places = lengths(boxes)[:, 1:].prod(axis=1)
+        none = np.zeros_like(neurons)
+        axons, words, maps, out_axons = none, none, none, none
+        for k in into[population]:
+            axons = axons + _axons(problem.projections[k], boxes)
+            words = words + _words(problem.projections[k], boxes, bits[k])
+        kinds = [problem.projections[k].reach.kind for k in out_of[population]]
+        for kind in kinds or ["output"]:
+            maps = maps + (KERNEL_MAPS * places if kind == "window" else neurons)
+            out_axons = out_axons + (KERNEL_OUT_AXONS * places if kind == "window" else none)
+        pool = ENTRY_BYTES * (neurons + axons + maps + out_axons) + SYNAPSE_WORD_BYTES * words
+        return np.stack(
+            [neurons, np.ones_like(neurons), axons, maps, out_axons, words, pool], axis=1
+        )
+
+    limits = {limit.name: limit for limit in target.limits}
+    resources = tuple(Resource(name, limits[name].max, limits[name].unit) for name in RESOURCES)
+    return Cores(resources, target.max("cores"), cost)
+
+
+def row_words(synapses: Ints) -> Ints:
+    """Return the words for the synapses of one input axon of a dense layer or a list."""
+    return np.where(synapses > 0, -(-(synapses * SYNAPSE_BITS + AXON_HEADER_BITS) // WORD_BITS), 0)
+
+
+def _axons(projection: parts_.Projection, boxes: Boxes) -> Ints:
+    if projection.reach.kind == "window":
+        return np.full(len(boxes), KERNEL_AXONS)
+    return projection.reach.axons(boxes)
+
+
+def _words(projection: parts_.Projection, boxes: Boxes, bits: int) -> Ints:
+    reach = projection.reach
+    if isinstance(reach, Explicit):
+        return np.array([row_words(reach.fans(box)).sum() for box in boxes], dtype=np.int64)
+    if reach.kind == "dense":
+        return reach.axons(boxes) * row_words(volume(boxes))
+    if reach.kind == "one-to-one":
+        return reach.axons(boxes) * row_words(np.ones(len(boxes), dtype=np.int64))
+    channels, *space = reach.axes
+    taps = int(np.prod([axis.kernel for axis in space if isinstance(axis, Window)]))
+    per_channel = channels.n_in // (channels.groups if isinstance(channels, Blocks) else 1)
+    return -(-lengths(boxes)[:, 0] * per_channel * taps * bits // WORD_BITS)

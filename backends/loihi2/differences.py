@@ -1,25 +1,31 @@
-"""Where the chip's dynamics differ in kind from the model's: one finding for each population and
-kind.
-"""
+"""Differences between the model's dynamics and the chip's: findings, and programs with one each."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from nirc.analysis import rule_differences
-from nirc.backends.loihi2.limits import LIF_MODELS
-from nirc.backends.loihi2.neuron import LoihiNeuron
-from nirc.backends.loihi2.rule import DECAY_UNITY
-from nirc.backends.loihi2.soft_reset import chip_rule, has_brake, reset_to_zero, why_not
+from nirc.analysis.retiming import retimed
+from nirc.backends.loihi2.legalise import LoihiLegalise
+from nirc.backends.loihi2.limits import LIF_MODELS, STATE, STATE_SHIFT, WRAP
+from nirc.backends.loihi2.neuron import LoihiNeuron, shifted
+from nirc.backends.loihi2.quantise import LoihiQuantise
+from nirc.backends.loihi2.rule import DECAY_UNITY, effective_bias
+from nirc.backends.loihi2.soft_reset import chip_rule, inhibits_itself, reset_to_zero, why_not
 from nirc.diagnostics.dynamics import LeakTooSmall, OtherStart, TimeConstantRounded
 from nirc.diagnostics.finding import Words
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import Float
-from nirc.ir.populations import Discrete, populations_of
+from nirc.ir.arrays import Float, frozen
+from nirc.ir.populations import Discrete, Population, populations_of
 from nirc.ir.program import Program
 from nirc.ir.training import Training
+from nirc.semantics.fixed_point import FixedPoint, exactly
+from nirc.semantics.variations import altered, capped_inputs, inverse, later, times, with_chip_rule
 
-NOTICED = 0.01  # relative difference of a time constant from which on rounding is told
+NOTICED = 0.01  # relative change of a time constant from which on D421 reports it
+START_UNITS = 64  # units of v that a start may be off: a threshold has some thousand
 
 
 class IntegratorLeaks(LeakTooSmall):
@@ -41,9 +47,9 @@ class IntegratorLeaks(LeakTooSmall):
 
 
 def report(legal: Program, integer: Program, log: Log) -> None:
-    """What differs in a step, D420 to D423 for every population:
+    """Report differences of the update rule, and D420 to D422, for every population.
 
-    ``legal`` is discrete, ``integer`` its numbers.
+    ``legal`` is discrete, ``integer`` has its numbers.
     """
     rule_differences.report(legal, chip_rule, LIF_MODELS, log, lambda name: _why_zero(legal, name))
     neurons = populations_of(integer, LoihiNeuron)
@@ -52,29 +58,39 @@ def report(legal: Program, integer: Program, log: Log) -> None:
         where = population.origins[0]
         training = legal.training.get(name, Training())
         if d.decay_syn is not None:
-            field = "tau_mem" if has_brake(legal, name) else "tau_syn"
+            field = "tau_mem" if inhibits_itself(legal, name) else "tau_syn"
             _decay(name, field, d.decay_syn, (neuron.du + 1) / DECAY_UNITY, where, training, log)
         _decay(name, "tau_mem", d.decay_mem, neuron.dv / DECAY_UNITY, where, training, log)
         _start(name, d, neuron, where, log)
 
 
 def _why_zero(legal: Program, name: str) -> str:
-    return (
-        (why_not(legal, name) or "a reset to zero was asked for")
-        if reset_to_zero(legal, name)
-        else ""
-    )
+    if not reset_to_zero(legal, name):
+        return ""
+    return why_not(legal, name) or "a reset to zero was asked for"
 
 
 def _decay(
     name: str, field: str, decay: Float, loss: Float, where: str, training: Training, log: Log
 ) -> None:
     exact = 1.0 - decay
-    if ((exact == 0) & (loss > 0)).any():
-        _leaks(name, field, decay, where, training, log)
-        return
+    slowest = training.with_decay(field, 1 - 1 / DECAY_UNITY)
     vanished = (exact > 0) & (loss == 0)
-    if vanished.any():
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.where(exact > 0, np.abs(loss / exact - 1), 0.0)
+    if ((exact == 0) & (loss > 0)).any():
+        log.add(
+            IntegratorLeaks(
+                where=where,
+                population=name,
+                field=field,
+                neurons=int((exact == 0).sum()),
+                of=decay.size,
+                loss=0.0,
+                advice=_without_loss(training) if field == "tau_mem" else slowest,
+            )
+        )
+    elif vanished.any():
         log.add(
             LeakTooSmall(
                 where=f"{where}/{field}",
@@ -83,13 +99,10 @@ def _decay(
                 neurons=int(vanished.sum()),
                 of=decay.size,
                 loss=float(exact[vanished][0]),
-                advice=training.with_decay(field, 1 - 1 / DECAY_UNITY),
+                advice=slowest,
             )
         )
-        return
-    with np.errstate(divide="ignore", invalid="ignore"):
-        off = np.where(exact > 0, np.abs(loss / exact - 1), 0.0)
-    if off.max() > NOTICED:
+    elif off.max() > NOTICED:
         worst = int(off.argmax())
         log.add(
             TimeConstantRounded(
@@ -104,52 +117,125 @@ def _decay(
         )
 
 
-def _leaks(name: str, field: str, decay: Float, where: str, training: Training, log: Log) -> None:
-    """D420 of an integrator that is kept in u, which never keeps all: a membrane with a brake, or a
-    synapse.
-    """
-    slowest = training.with_decay(field, 1 - 1 / DECAY_UNITY)
-    log.add(
-        IntegratorLeaks(
-            where=where,
-            population=name,
-            field=field,
-            neurons=int((decay == 1).sum()),
-            of=decay.size,
-            loss=0.0,
-            advice=_without_loss(training) if field == "tau_mem" else slowest,
-        )
-    )
-
-
 def _without_loss(training: Training) -> str:
-    """Return the way to a membrane in v, which loses nothing and which a spike sets to zero."""
+    """Return advice for a membrane in v, which loses nothing and which a spike sets to zero."""
     shown = "`nirc verify` shows what the loss costs in the row of the decays"
     asked = training.resets.get("set", "")
-    return (
-        f"{shown}; a membrane that resets to zero loses nothing: train with {asked}"
-        if asked
-        else shown
-    )
+    if not asked:
+        return shown
+    return f"{shown}; a membrane that resets to zero loses nothing: train with {asked}"
 
 
 def _start(name: str, d: Discrete, neuron: LoihiNeuron, where: str, log: Log) -> None:
     if not neuron.spikes:
         return
-    wanted = np.zeros(neuron.dv.size)
-    if d.resets_to is not None and d.decay_mem.any():
-        wanted = np.rint(-d.resets_to * neuron.scale)
-    off = (np.abs(neuron.v_start - wanted) > 64) & (
-        neuron.dv < DECAY_UNITY
-    )  # without memory it does not matter
-    if off.any():
-        worst = int((np.abs(neuron.v_start - wanted) * off).argmax())
+    start = np.rint(shifted(d)[2] * neuron.scale) + 0.0
+    remembers = neuron.dv < DECAY_UNITY
+    off = np.where(remembers, np.abs(neuron.v_start - start), 0)
+    if off.max() > START_UNITS:
+        worst = int(off.argmax())
         log.add(
             OtherStart(
                 where=where,
                 population=name,
-                neurons=int(off.sum()),
+                neurons=int((off > START_UNITS).sum()),
                 chip_v=float(neuron.v_start[worst] / neuron.scale[worst]),
-                model_v=float(wanted[worst] / neuron.scale[worst]),
+                model_v=float(start[worst] / neuron.scale[worst]),
             )
         )
+
+
+# Programs with one difference each, still in floating point.
+
+
+def approximations(
+    discrete: Program, quantise: LoihiQuantise | None = None, *, exact: bool = True
+) -> list[tuple[str, Program]]:
+    """Return programs by name, each with one approximation of the chip, as ``quantise`` makes it.
+
+    ``exact``: subtraction by self-inhibition where it is possible.
+    """
+    legal = LoihiLegalise(exact).run(discrete, Log())
+    quantise = quantise or LoihiQuantise()
+    integer = quantise.run(legal, Log())
+
+    def alone(name: str, d: Discrete) -> Discrete:
+        return _with_bias(d, integer[name].dynamics)
+
+    def in_words(name: str, d: Discrete) -> FixedPoint:
+        neuron = integer[name].dynamics
+        decayed = wrapping if inhibits_itself(legal, name) else exactly
+        zero = -shifted(d)[2]  # the chip's voltages are counted from the reset
+        low, high = (state / neuron.scale + zero for state in STATE)
+        return FixedPoint(d, 1 / neuron.scale, decayed, v=(low, high))
+
+    def truncated(name: str, d: Discrete) -> FixedPoint:
+        unit = 1 / integer[name].dynamics.scale
+        return FixedPoint(d, unit, decayed=towards_zero, zero=-shifted(d)[2])
+
+    programs = [
+        (
+            "weights: twice 8 bits" if quantise.twice else "weights: 8 bits",
+            _with_weights(legal, integer),
+        ),
+        ("decays: whole 4096ths", altered(legal, lambda _, d: _with_decays(d))),
+        ("constants: rounded biases", altered(legal, alone)),
+        ("saturation: one spike of an input a step", capped_inputs(discrete, 1)),
+        ("saturation: membranes of 24 bits", altered(legal, in_words)),
+        ("states: decay towards zero in whole units", altered(legal, truncated)),
+    ]
+    if any(reset_to_zero(legal, name) for name in legal.nodes(Population)):
+        programs.insert(0, ("reset: to zero", with_chip_rule(legal, chip_rule, reset=True)))
+    if slow := {i: extra for i, extra in enumerate(retimed(legal).slow) if extra}:
+        programs.append(("delays: a step for every synapse", later(legal, slow)))
+    return programs
+
+
+def _with_decays(d: Discrete) -> Discrete:
+    """Return the neuron with the decays of the chip."""
+    syn = None if d.decay_syn is None else _in_4096ths(d.decay_syn, 1)
+    return replace(d, decay_mem=_in_4096ths(d.decay_mem, 0), decay_syn=syn)
+
+
+def _in_4096ths(decay: Float, least: int) -> Float:
+    return frozen(1 - np.maximum(np.rint((1 - decay) * DECAY_UNITY), least) / DECAY_UNITY)
+
+
+def _with_bias(d: Discrete, neuron: LoihiNeuron) -> Discrete:
+    """Return the neuron with the constant that the chip stores.
+
+    The rounding of the leak and the shift to a reset of zero are undone.
+    """
+    exact = shifted(d)[1]
+    leak = 1 - d.decay_mem
+    kept = np.where(leak > 0, neuron.dv / DECAY_UNITY * inverse(leak), 1.0)
+    stored = effective_bias(neuron.bias_mant, neuron.bias_exp) / neuron.scale * inverse(kept)
+    return replace(d, drift=frozen(d.drift + np.where(kept > 0, stored - exact, 0.0)))
+
+
+def wrapping(x: Float, kept: Float, unit: Float) -> Float:
+    """Decay a state that wraps around beyond 24 bits, in the step after."""
+    return ((x / unit + WRAP) % (2 * WRAP) - WRAP) * unit * kept
+
+
+def towards_zero(x: Float, kept: Float, unit: Float) -> Float:
+    """Decay a state, and truncate it to whole units."""
+    return np.trunc(x * kept / unit) * unit
+
+
+def _with_weights(legal: Program, integer: Program) -> Program:
+    """Return the legal program with the weights that the chip stores, in volts."""
+    edges = [(s, t, p) for s, t, p in legal.edges() if not isinstance(legal[t], Population)]
+    originals = {
+        (s, t, p.delay_steps + extra): p
+        for (s, t, p), extra in zip(legal.edges(), retimed(legal).slow, strict=True)
+    }
+    for name, population in populations_of(legal, Discrete).items():
+        d = population.dynamics
+        gain = d.gain_mem if d.gain_syn is None else d.gain_mem * d.gain_syn
+        volts = (1 << STATE_SHIFT) / (integer[name].dynamics.scale * gain)
+        for sender, q in integer.into(name):
+            source = sender if sender in legal.graph else integer.into(sender)[0][0]
+            original = originals[source, name, q.delay_steps]
+            edges.append((source, name, replace(original, ops=(times(q.ops[0], volts),))))
+    return legal.rebuilt(dict(legal.graph.nodes(data="payload")), edges)

@@ -1,6 +1,4 @@
-"""Neurons of the discrete form as far as a stock LIF neuron computes them: one synaptic filter, one
-start value.
-"""
+"""The dynamics that a stock LIF neuron lacks: a second synaptic filter, and constants in u."""
 
 from __future__ import annotations
 
@@ -12,21 +10,27 @@ from nirc.backends.loihi2.findings import TwoSynapticFilters
 from nirc.backends.loihi2.limits import DELAY
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.populations import Discrete, Population
-from nirc.ir.rules import Rule
+from nirc.ir.linear import Dense
+from nirc.ir.populations import Discrete, Population, Projection, Role
+from nirc.ir.program import Program
+from nirc.passes.legality import relay
 
-LEAST_TAP = 2.0**-14  # of the first; what is left out adds up over the slow filter
-MOST_TAPS = DELAY[1] + 1
-START_ROOM = (
-    64.0  # thresholds below 0 that a start value may lie; more would cost weights their bits
-)
+Arc = tuple[str, str, Projection]
+
+LEAST_TAP = 2.0**-14  # of the first. What is left out adds up over the slow filter.
+MOST_TAPS = DELAY[1] + 1  # synapses with different delays that may stand for one
+
+
+# One synaptic filter.
 
 
 @dataclass(frozen=True)
 class OneFilter:
-    """A population with one filter. For each receptor of the model, ``gain`` (n,) of its weights,
-    whether it is ``unfiltered``, and ``taps``: what of a spike reaches the chip's filter in its own
-    step, in the next, ..."""
+    """A population with one filter, and how the model's two receptors reach it.
+
+    For each receptor: ``gain`` (n,) of its weights. ``unfiltered``: it has no memory. ``taps``: the
+    share of a spike that reaches the chip's filter in its own step, in the next, and so on.
+    """
 
     dynamics: Discrete
     gain: tuple[Float, Float]
@@ -35,45 +39,43 @@ class OneFilter:
 
 
 def one_filter(name: str, population: Population[Discrete], log: Log) -> OneFilter:
-    """The slower filter stays. What goes through the other one comes by several synapses of
-    different delays: a spike that is to act as ``b^k`` on a filter that decays by ``a`` arrives as
-    1, then as ``b^(k-1) (b - a)``.
+    """Keep the slower filter. Make the other one of synapses with different delays.
 
-    L812 if that would take more synapses than there are delays; the filters of a population must
-    then be uniform.
+    A spike that acts as ``b^k`` on a filter that decays by ``a`` arrives as 1, then as
+    ``b^(k-1) (b - a)``. Report L812 if that takes more synapses than there are delays. The filters
+    of a population must be uniform then.
     """
     d = population.dynamics
-    n = population.n
-    zeros, ones = np.zeros(n), np.ones(n)
+    zeros = np.zeros(population.n)
+    ones = np.ones(population.n)
     decays = [zeros if x is None else x for x in (d.decay_syn, d.decay_syn_2)]
     gains = [ones if x is None else x for x in (d.gain_syn, d.gain_syn_2)]
     second = d.decay_syn_2 is not None
     main = int(second and float(decays[1].mean()) > float(decays[0].mean()))
-    same: tuple[float, ...] = (1.0,)
-    taps = [same, same]
+    taps: list[tuple[float, ...]] = [(1.0,), (1.0,)]
+    reason = ""
     if second and (decays[0] != decays[1]).any():
         if any((x != x[0]).any() for x in decays):
-            _two_filters(name, population, "which differ from neuron to neuron", log)
+            reason = "which differ from neuron to neuron"
         else:
             taps[1 - main] = _taps(float(decays[main][0]), float(decays[1 - main][0]))
             if len(taps[1 - main]) >= MOST_TAPS:
-                _two_filters(name, population, "the faster of which is too slow", log)
-    kept = (
-        None if not decays[main].any() and (d.decay_syn is None or second) else frozen(decays[main])
-    )
-    made = replace(
-        d, decay_syn=kept, gain_syn=None if kept is None else frozen(ones), decay_syn_2=None,
+                reason = "the faster of which is too slow"
+    if reason:
+        log.add(TwoSynapticFilters(where=population.origins[0], population=name, reason=reason))
+        log.raise_if_errors()
+    filtered = decays[main].any() or not (d.decay_syn is None or second)
+    dynamics = replace(
+        d,
+        decay_syn=frozen(decays[main]) if filtered else None,
+        gain_syn=frozen(ones) if filtered else None,
+        decay_syn_2=None,
         gain_syn_2=None,
-        gain_mem=frozen(ones), rule=_ruled(d.rule, kept),
-    )  # fmt: skip
+        gain_mem=frozen(ones),
+        rule=d.rule.with_synapse() if filtered else d.rule.without_synapse(),
+    )
     gain = (d.gain_mem * gains[0], d.gain_mem * gains[1])
-    unfiltered = (not decays[0].any(), not decays[1].any())
-    return OneFilter(made, gain, unfiltered, (taps[0], taps[1]))
-
-
-def _ruled(rule: Rule, decay_syn: Float | None) -> Rule:
-    """With a synaptic current where a filter stays."""
-    return rule.with_synapse() if decay_syn is not None else rule.without_synapse()
+    return OneFilter(dynamics, gain, (not decays[0].any(), not decays[1].any()), (taps[0], taps[1]))
 
 
 def _taps(slow: float, fast: float) -> tuple[float, ...]:
@@ -86,43 +88,24 @@ def _taps(slow: float, fast: float) -> tuple[float, ...]:
     return tuple(taps)
 
 
-def _two_filters(name: str, population: Population[Discrete], which: str, log: Log) -> None:
-    log.add(TwoSynapticFilters(where=population.origins[0], population=name, reason=which))
-    log.raise_if_errors()
+# Constants.
 
 
-def shifted(d: Discrete) -> tuple[Float | None, Float, Float]:
-    """Threshold, drift and start with v_reset as the zero of the voltage (the chip resets to 0).
+class Clock:
+    """The neuron that fires in every step and so brings constants.
 
-    All (n,).
+    It is created when the first edge needs it. ``nodes`` are to be added to the program.
     """
-    n = d.decay_mem.size
-    zero = np.zeros(n)
-    reset = d.resets_to if d.resets_to is not None and d.decay_mem.any() else zero
-    threshold = None if d.threshold is None else d.threshold - reset
-    return threshold, d.drift - (1 - d.decay_mem) * reset, -reset
 
+    def __init__(self, program: Program) -> None:
+        clocks = (name for name, p in program.nodes(Population).items() if p.role is Role.CLOCK)
+        self.name = next(clocks, None) or program.fresh_name("always")
+        self.nodes: dict[str, Population[Discrete]] = {}
 
-def start_before(decay: Float, drift: Float, start: Float, steps: int) -> Float:
-    """v from which ``steps`` steps without input lead to ``start``; infinite where nothing
-    remembers.
-    """
-    v = start.astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for _ in range(steps):
-            v = np.where(v == drift, 0.0, (v - drift) / decay)
-    return v
-
-
-def start_up_fails(d: Discrete, late: int) -> bool:
-    """Whether no start value keeps a neuron quiet until its first step, ``late`` steps after the
-    chip's.
-    """
-    threshold, drift, start = shifted(d)
-    if threshold is None or not late or not drift.any():
-        return False
-    memory = d.decay_mem > 0
-    v = start_before(np.where(memory, d.decay_mem, 1.0), np.where(memory, drift, 0.0), start, late)
-    above = np.maximum(threshold, 0)
-    wrong = np.where(memory, (v < -START_ROOM * above) | (v > 0.98 * above), drift > 0.98 * above)
-    return bool((wrong & (drift != 0)).any())
+    def edge(self, target: str, value: Float, onset_steps: int, origins: tuple[str, ...]) -> Arc:
+        """Return an edge that brings ``value`` (n,) in every step from ``onset_steps`` on."""
+        origin = origins or (target,)
+        fires = replace(relay(1, origin).dynamics, drift=frozen(np.ones(1)))
+        self.nodes.setdefault(self.name, Population((1,), fires, origin, Role.CLOCK))
+        op = Dense(frozen(value[:, None]))
+        return self.name, target, Projection(ops=(op,), delay_steps=onset_steps, origins=origins)

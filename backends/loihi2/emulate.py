@@ -1,23 +1,33 @@
-"""Runs tables bit for bit as Lava's fixed-point models, many samples at once.
+"""Run tables bit for bit as Lava's fixed-point models do, many samples at once.
 
-Steps: row r of every recording is the state after Lava's time step r + 1, and raster column k is
-sent in that same row, k. A synapse takes one step, so column k, like a spike recorded in row k,
-reaches u of its target in row k + 1 + delay. A chain of p populations thus answers column k in row
-k + p at the earliest: whoever wants those rows hands over empty columns after the last. Source of
-the rule: ``rule.py``.
+Row r of every recording is the state after Lava's time step r + 1. Column k of the raster is sent
+in the same row, k. A synapse takes one step. So column k, like a spike in row k, reaches u of its
+target in row k + 1 + delay. A chain of p populations thus answers column k in row k + p at the
+earliest. A caller who wants those rows adds empty columns after the last. The arithmetic is in
+``rule.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.geometry import Geometry, windows
+from nirc.backends.loihi2.findings import InputsCountOnce
 from nirc.backends.loihi2.limits import WRAP
-from nirc.backends.loihi2.tables import Population, Projection, Tables
+from nirc.backends.loihi2.tables import (
+    FILE,
+    Geometry,
+    Pair,
+    Population,
+    Projection,
+    Tables,
+    from_npz,
+)
+from nirc.diagnostics.log import Log
 from nirc.semantics.raster import Run, spike_counts
 from nirc.semantics.recorder import Recorder
 from nirc.semantics.synapses import FLOAT32_INTEGERS, Sums, Synapses, summing
@@ -25,10 +35,41 @@ from nirc.semantics.synapses import FLOAT32_INTEGERS, Sums, Synapses, summing
 Bool = NDArray[np.bool_]
 Int32 = NDArray[np.int32]
 
-STATES = {"spikes": np.int8, "v": np.int32, "u": np.int32}  # what is recorded, and its type
+STATES = {"spikes": np.int8, "v": np.int32, "u": np.int32}  # recorded states and their types
 CHUNK_VALUES = 1 << 18  # states held at once, so that they stay in the processor's cache
 CHUNK_SAMPLES = 64  # but at least so many samples, to be worth a matrix product
 MAX_VALUES = 1 << 27  # unless they would be more than these
+
+# Names in the manifest of all spiking neurons together, and of the outputs.
+NEURONS = "neurons"
+READOUT = "readout"
+
+
+def emulate_files(
+    files: Mapping[str, bytes],
+    raster: NDArray[np.generic],
+    *,
+    record: bool,
+    progress: Callable[[int], None] | None,
+    log: Log,
+) -> Run:
+    """Run ``raster`` (samples, steps, channels) on the files of a bundle.
+
+    With ``record``, ``spikes`` and ``v`` hold all neurons side by side under ``NEURONS``, and the
+    outputs' columns under ``READOUT``. L811 warns of counts above 1. Raises ``InputError`` (U604,
+    U605), ``CompileError`` (L810).
+    """
+    tables = from_npz(files[FILE])
+    if raster.size and raster.max() > 1:
+        log.add(InputsCountOnce(count=int(raster.max())))
+    run = emulate(tables, raster, record=record, progress=progress)
+    if not record:
+        return run
+    names = [population.name for population in tables.populations]
+    spikes = np.concatenate([run.spikes[name] for name in names], axis=2)
+    v = np.concatenate([run.v[name] for name in names], axis=2)
+    silent = np.zeros_like(run.output)
+    return Run(run.output, {NEURONS: spikes, READOUT: silent}, {NEURONS: v, READOUT: run.output})
 
 
 def emulate(
@@ -38,13 +79,12 @@ def emulate(
     record: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
-    """Run ``raster`` (samples, steps, channels), whole spike counts; every sample starts from the
-    tables' v_init.
+    """Run ``raster`` (samples, steps, channels) of spike counts. Every sample starts afresh.
 
     Messages are binary: any count above 0 is one spike. ``Run.output`` (samples, steps, outputs)
     int32: spikes, 0 or 1, or v of a readout. With ``record``: ``spikes`` (int8) and ``v`` (int32,
-    after the reset) of every population by name, and its u in ``extra`` as "u/NAME" (int32); each
-    (samples, steps, neurons). ``progress`` is called with the number of samples done. Raises
+    after the reset) of every population by name, and its u in ``extra`` as "u/NAME" (int32), each
+    (samples, steps, neurons). ``progress`` gets the number of samples that are finished. Raises
     ``InputError`` (U604) if the raster does not fit.
     """
     inputs = spike_counts(raster, tables.channels)
@@ -75,20 +115,20 @@ class _Machine:
         self.cells = {p.name: _Cells(p, depth[p.name]) for p in tables.populations}
 
     def samples_at_once(self) -> int:
-        """Samples of a batch."""
+        """Return the samples of a batch."""
         values = sum(len(cells.bias) * (cells.depth + 4) for cells in self.cells.values())
         values += sum(bundle.n_places for bundle in self.bundles)
         wanted = max(CHUNK_SAMPLES, CHUNK_VALUES // max(1, values))
         return max(1, min(wanted, MAX_VALUES // max(1, values)))
 
     def reset(self, samples: int) -> None:
-        """Back to the start, for a batch of ``samples``."""
+        """Go back to the start, for a batch of ``samples``."""
         self.now = 0
         for cells in self.cells.values():
             cells.reset(samples)
 
     def step(self, column: Bool) -> None:
-        """One time step. ``column`` (samples, channels): who sends."""
+        """Run one time step with the spikes ``column`` (samples, channels)."""
         sent = {source.name: column[:, source.channels] for source in self.tables.inputs}
         for name, cells in self.cells.items():
             cells.step(self.now)
@@ -102,24 +142,23 @@ class _Machine:
 
 
 class _Cells:
-    """A population's states (samples, n) and, in ``due`` (depth, samples, n), what is on its way to
-    it.
-    """
+    """A population's states (samples, n). ``due`` (depth, samples, n) is still under way to u."""
 
     def __init__(self, population: Population, depth: int) -> None:
-        self.population, self.depth = population, depth
+        self.population = population
+        self.depth = depth
         self.bias = rule.effective_bias(population.bias_mant, population.bias_exp)
 
     def reset(self, samples: int) -> None:
-        """The start."""
+        """Go back to the start."""
         shape = (samples, len(self.bias))
         self.u = np.zeros(shape, np.int32)
         self.v = np.zeros(shape, np.int32) + self.population.v_init.astype(np.int32)
         self.spikes = np.zeros(shape, np.bool_)
-        self.due = np.zeros((self.depth, *shape), np.int32)  # goes round at 32 bits, as in Lava
+        self.due = np.zeros((self.depth, *shape), np.int32)  # wraps around at 32 bits, as in Lava
 
     def step(self, now: int) -> None:
-        """Take in what is due and fire."""
+        """Take in the due sums and fire."""
         arrived = self.due[now % self.depth]
         self.u = rule.current_step(self.u, arrived, self.population.du)
         v = rule.membrane_step(self.v, self.u, self.bias, self.population.dv)
@@ -128,10 +167,11 @@ class _Cells:
 
 
 class _Convolution:
-    """A shared kernel, as one matrix product over what each output sees."""
+    """A shared kernel, as one matrix product over the inputs of each output."""
 
     def __init__(self, weights: Int32, geometry: Geometry) -> None:
-        self.geometry, self.kernel = geometry, (weights.shape[2], weights.shape[3])
+        self.geometry = geometry
+        self.kernel = weights.shape[2], weights.shape[3]
         per_group = weights.reshape(geometry.groups, -1, weights[0].size)
         reach = np.abs(per_group.astype(np.int64)).sum(axis=2).max()
         precision = np.float32 if reach <= FLOAT32_INTEGERS else np.float64
@@ -139,29 +179,43 @@ class _Convolution:
         self.at_once = max(1, MAX_VALUES // 8 // (geometry.positions * per_group[:, 0].size))
 
     def sums(self, spikes: Bool) -> NDArray[np.int64]:
-        """(samples, places): what ``spikes`` (samples, sources) brings, gone round at 24 bits as in
-        Lava.
+        """Return the sums (samples, places) of ``spikes`` (samples, sources).
+
+        They wrap around at 24 bits as in Lava.
         """
         total = np.zeros((len(spikes), self.geometry.n_out), np.int64)
         for start in range(0, len(spikes), self.at_once):
             seen = windows(spikes[start : start + self.at_once], self.geometry, self.kernel)
-            product = (
-                seen.astype(self.weights.dtype) @ self.weights
-            )  # (samples, group, positions, channels)
+            # (samples, group, positions, channels)
+            product = seen.astype(self.weights.dtype) @ self.weights
             total[start : start + self.at_once] = product.swapaxes(2, 3).reshape(len(seen), -1)
-        turned: NDArray[np.int64] = (total + WRAP) % (2 * WRAP) - WRAP
-        return turned
+        wrapped: NDArray[np.int64] = (total + WRAP) % (2 * WRAP) - WRAP
+        return wrapped
+
+
+def windows(spikes: Bool, geometry: Geometry, kernel: Pair) -> Bool:
+    """Return the inputs of each output, (samples, groups, positions, taps).
+
+    ``spikes`` are (samples, lines). Taps are in a kernel's order, flat.
+    """
+    g, (pad_y, pad_x) = geometry, geometry.padding
+    maps = np.pad(spikes.reshape(-1, *g.shape_in), ((0, 0), (0, 0), (pad_y, pad_y), (pad_x, pad_x)))
+    span = tuple(d * (k - 1) + 1 for d, k in zip(g.dilation, kernel, strict=True))
+    seen = sliding_window_view(maps, span, axis=(2, 3))[
+        :, :, :: g.stride[0], :: g.stride[1], :: g.dilation[0], :: g.dilation[1]
+    ]
+    samples, channels, *rest = seen.shape
+    grouped = seen.reshape(samples, g.groups, channels // g.groups, *rest)
+    return grouped.transpose(0, 1, 3, 4, 2, 5, 6).reshape(samples, g.groups, g.positions, -1)
 
 
 class _Bundle:
-    """A projection, ready to sum up what a step sends."""
+    """A projection prepared to sum up the spikes of a step."""
 
     def __init__(self, projection: Projection, sizes: dict[str, int]) -> None:
-        self.source, self.target, self.exponent = (
-            projection.source,
-            projection.target,
-            projection.weight_exp,
-        )
+        self.source = projection.source
+        self.target = projection.target
+        self.exponent = projection.weight_exp
         self.n_targets = sizes[self.target]
         self.delays: list[int] = [0]
         self.n_places = self.n_targets
@@ -172,7 +226,10 @@ class _Bundle:
             self.synapses = self._listed(projection, sizes)
 
     def _listed(self, projection: Projection, sizes: dict[str, int]) -> Sums:
-        """A place for each delay and target neuron: number of the delay * targets + neuron."""
+        """Return sums with a place for each delay and target neuron.
+
+        The place is the number of the delay * targets + neuron.
+        """
         weights = rule.effective_weights(
             projection.weights, projection.sign_mode, projection.num_weight_bits
         )
@@ -185,12 +242,10 @@ class _Bundle:
             delays, number = np.unique(projection.delays[at], return_inverse=True)
         self.delays = delays.tolist()
         self.n_places = len(self.delays) * self.n_targets
-        places, stored = number * self.n_targets + rows, weights[at].astype(np.int64)
-        return summing(Synapses(cols, places, stored, sizes[self.source], self.n_places))
+        places, values = number * self.n_targets + rows, weights[at].astype(np.int64)
+        return summing(Synapses(cols, places, values, sizes[self.source], self.n_places))
 
     def sums(self, spikes: Bool) -> Int32:
-        """(samples, delays, targets): what ``spikes`` (samples, sources) sends, one sum a delay,
-        scaled.
-        """
+        """Return the scaled sums (samples, delays, targets) of ``spikes`` (samples, sources)."""
         scaled = rule.scaled(self.synapses.sums(spikes), self.exponent).astype(np.int32)
         return scaled.reshape(len(spikes), len(self.delays), self.n_targets)

@@ -1,6 +1,4 @@
-"""Does a network fit a system, on how many cores, where? Everything that is in the way is
-reported.
-"""
+"""A network on a system: its cores and places, or everything that is in the way."""
 
 from __future__ import annotations
 
@@ -10,30 +8,21 @@ import numpy as np
 
 from nirc.analysis.retiming import retimed
 from nirc.backends.loihi2 import differences
-from nirc.backends.loihi2.bundle import NEURONS, READOUT
-from nirc.backends.loihi2.chip import Chip
-from nirc.backends.loihi2.cores import Placed, place
-from nirc.backends.loihi2.findings import (
-    CORE_LIMITS,
-    NoNetxFile,
-    PopulationSplit,
-    TooManyCores,
-)
+from nirc.backends.loihi2.cores import Chip, Placed, place
+from nirc.backends.loihi2.emulate import NEURONS, READOUT
+from nirc.backends.loihi2.findings import CORE_LIMITS, NoNetxFile, PopulationSplit, TooManyCores
 from nirc.backends.loihi2.limits import VARIANTS, WRAP
-from nirc.backends.loihi2.lower import Lowered, lower
+from nirc.backends.loihi2.lower import Lowered, lower, wraps_after
 from nirc.backends.loihi2.netx import why_no_net
 from nirc.backends.loihi2.neuron import LoihiNeuron
-from nirc.backends.loihi2.ranges import goes_round_after
 from nirc.chip.backend import Block, Mapped, Search
 from nirc.chip.target import Target
 from nirc.diagnostics.dynamics import LoopTakesLonger, MembraneWraps
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
-from nirc.ir.populations import Population, Sink
+from nirc.ir.populations import Population, Sink, populations_of
 from nirc.ir.program import Program
 from nirc.mapping.partition import OversizedError, TooManyCoresError
-
-MANY = 8  # groups of a population from which on splitting is a warning: as many as a core holds
 
 
 def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
@@ -43,14 +32,15 @@ def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
     if not all(needs[t.variant] > t.max("cores") for t in targets):
         return False
     for target in targets:
-        _too_many(needs[target.variant], target, f"{neurons} neurons need at least so many", log)
+        reason = f"{neurons} neurons need at least so many"
+        _report_cores(needs[target.variant], target, reason, log)
     return True
 
 
 def fit(
     program: Program, discrete: Program, target: Target, search: Search, log: Log
 ) -> Mapped | None:
-    """Tables and places on ``target``, or None with the reasons in ``log``.
+    """Return tables and places on ``target``, or None with the reasons in ``log``.
 
     ``discrete`` is legalised, ``program`` integer.
     """
@@ -62,28 +52,27 @@ def fit(
             slow = LoopTakesLonger(source=s, target=t, steps=steps, rule=rule, delay_helps=True)
             log.add(slow.placed(where))
     lowered = lower(program)
+    tables = lowered.tables
     placed = _placed(lowered, program, target, search, log)
     if placed is None:
         return None
     differences.report(discrete, program, log)
-    _say_room(lowered, program, log)
-    if reason := why_no_net(lowered.tables):
+    _report_wraps(lowered, program, log)
+    if reason := why_no_net(tables):
         log.add(NoNetxFile(reason=reason))
-    _say_split(lowered, program, log)
-    chip = Chip(lowered.tables, placed, dict(timing.latency_steps))
+    _report_split(lowered, program, target, log)
+    latency_steps: list[int] = []
+    for name, sink in program.nodes(Sink).items():
+        latency_steps += [timing.latency_steps[name]] * sink.n
     return Mapped(
         target,
-        chip,
-        tuple(range(lowered.tables.channels)),
+        Chip(tables, placed, dict(timing.latency_steps)),
+        tuple(range(tables.channels)),
         lowered.output_map,
-        tuple(
-            timing.latency_steps[sink]
-            for sink in program.nodes(Sink)
-            for _ in range(program[sink].n)
-        ),
+        tuple(latency_steps),
         _blocks(program, lowered),
         _utilisation(placed, target),
-        any(not p.spikes for p in lowered.tables.populations),
+        any(not p.spikes for p in tables.populations),
     )
 
 
@@ -95,17 +84,12 @@ def _placed(
         for name, pieces in lowered.pieces.items()
         if len(pieces) == 1 and 0 < len(program[name].shape) <= 3
     }
+    rates = _rates(lowered, program)
+    quick = search.seconds is None
     try:
-        return place(
-            lowered.tables,
-            shapes,
-            _rates(lowered, program),
-            target,
-            seed=search.seed,
-            quick=search.seconds is None,
-        )
+        return place(lowered.tables, shapes, rates, target, seed=search.seed, quick=quick)
     except TooManyCoresError as error:
-        _too_many(error.needed, target, str(error), log)
+        _report_cores(error.needed, target, str(error), log)
     except OversizedError as error:
         limits = {limit.name: limit for limit in target.limits}
         for o in error.oversized:
@@ -116,7 +100,7 @@ def _placed(
 
 
 def _rates(lowered: Lowered, program: Program) -> dict[str, Float]:
-    """Measured spikes a step, by process and input."""
+    """Return measured spikes a step, by process and input."""
     rates: dict[str, Float] = {}
     for name, pieces in lowered.pieces.items():
         measured = program[name].dynamics.rate
@@ -125,71 +109,59 @@ def _rates(lowered: Lowered, program: Program) -> dict[str, Float]:
     return rates
 
 
-def _too_many(cores: int, target: Target, why: str, log: Log) -> None:
-    limit = next(limit for limit in target.limits if limit.name == "cores")
-    roomier = next((t for t in VARIANTS if t.max("cores") >= cores), None)
+def _report_cores(cores: int, target: Target, reason: str, log: Log) -> None:
     log.add(
         TooManyCores(
             where="the whole network",
             target=target,
-            limit=limit,
+            limit=next(limit for limit in target.limits if limit.name == "cores"),
             cores=cores,
-            reason=why,
-            roomier=roomier,
+            reason=reason,
+            roomier=next((t for t in VARIANTS if t.max("cores") >= cores), None),
         )
     )
 
 
-def _say_room(lowered: Lowered, program: Program, log: Log) -> None:
-    """D424: a membrane in u that goes round under full input."""
-    after = goes_round_after(lowered.tables)
+def _report_wraps(lowered: Lowered, program: Program, log: Log) -> None:
+    """Report D424 for membranes in u that may wrap around under full input."""
+    after = wraps_after(lowered.tables)
     for name, pieces in lowered.pieces.items():
         if steps := [after[piece.name] for piece in pieces if piece.name in after]:
-            log.add(
-                MembraneWraps(
-                    where=program[name].origins[0],
-                    population=name,
-                    steps=min(steps),
-                    largest=WRAP - 1,
-                )
-            )
+            where = program[name].origins[0]
+            log.add(MembraneWraps(where=where, population=name, steps=min(steps), largest=WRAP - 1))
 
 
-def _say_split(lowered: Lowered, program: Program, log: Log) -> None:
+def _report_split(lowered: Lowered, program: Program, target: Target, log: Log) -> None:
+    most = target.max("neuron groups of a core")
     for name, pieces in lowered.pieces.items():
         if len(pieces) > 1:
             where = program[name].origins[0]
-            log.add(PopulationSplit(where=where, population=name, groups=len(pieces), most=MANY))
+            log.add(PopulationSplit(where=where, population=name, groups=len(pieces), most=most))
 
 
 def _blocks(program: Program, lowered: Lowered) -> dict[str, Block]:
-    """Where each population's neurons are among all neurons side by side; readouts among the
-    outputs' columns.
-    """
+    """Return the place of each population: among all neurons, or among the outputs' columns."""
     start, first = {}, 0
     for process in lowered.tables.populations:
         start[process.name] = first
         first += process.n
-    columns = {}
-    at = 0
-    for sink in program.nodes(Sink):
-        ((source, _),) = program.into(sink)
-        n = program[sink].n
-        columns[source] = lowered.output_map[at : at + n]
-        at += n
+    columns, at = {}, 0
+    for name, sink in program.nodes(Sink).items():
+        ((source, _),) = program.into(name)
+        columns[source] = lowered.output_map[at : at + sink.n]
+        at += sink.n
     blocks = {}
-    for name, population in program.nodes(Population).items():
+    for name, population in populations_of(program, LoihiNeuron).items():
         neuron = population.dynamics
-        if not isinstance(neuron, LoihiNeuron):
-            continue
+        if neuron.spikes:
+            index = np.zeros(population.n, np.int64)
+            for piece in lowered.pieces[name]:
+                index[piece.index] = start[piece.name] + np.arange(piece.index.size)
+            part, places = NEURONS, tuple(index.tolist())
+        else:
+            part, places = READOUT, tuple(columns[name])
         scale = tuple(neuron.scale.tolist())
-        if not neuron.spikes:
-            blocks[name] = Block(READOUT, tuple(columns[name]), scale, neuron.late)
-            continue
-        index = np.zeros(population.n, np.int64)
-        for piece in lowered.pieces[name]:
-            index[piece.index] = start[piece.name] + np.arange(piece.index.size)
-        blocks[name] = Block(NEURONS, tuple(index.tolist()), scale, neuron.late)
+        blocks[name] = Block(part, places, scale, neuron.latency_steps)
     return blocks
 
 

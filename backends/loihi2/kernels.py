@@ -1,6 +1,4 @@
-"""A chain of linear operators as the one operator that a projection of Loihi 2 is: dense, sparse or
-a shared kernel.
-"""
+"""A chain of linear operators as one operator: dense, sparse or a shared kernel."""
 
 from __future__ import annotations
 
@@ -9,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from nirc.analysis.convolution import as_map, densified, one_convolution, planar, planar_shape
-from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import CONV_MAP, CONV_PADDING, CONV_STEP
+from nirc.backends.loihi2.tables import Geometry
 from nirc.diagnostics.finding import Words
 from nirc.diagnostics.passes import TooManyEntries
 from nirc.ir.arrays import frozen
@@ -40,11 +38,10 @@ class KernelCannotBeShared(TooManyEntries):
 
 
 def one_operator(ops: tuple[LinearOp, ...], n_in: int) -> Weighted | None:
-    """The chain as one operator, a kernel shared over space if it has one; None if it is too large
-    to list.
+    """Return the chain as one operator, or None if it is too large to list.
 
-    Pooling goes into what follows: summing and then convolving is a convolution with a larger
-    kernel and stride.
+    It is a shared kernel if possible. A pool becomes part of the next convolution: summing and then
+    convolving is a convolution with a larger kernel and stride.
     """
     ops = fuse(ops)
     if not ops:
@@ -58,13 +55,13 @@ def one_operator(ops: tuple[LinearOp, ...], n_in: int) -> Weighted | None:
 
 
 def identity(n: int) -> Sparse:
-    """One to one."""
+    """Return the operator that connects one to one."""
     index = np.arange(n)
     return Sparse(index, index, np.ones(n), n, n)
 
 
 def unrolled(ops: tuple[LinearOp, ...]) -> Dense | Sparse | None:
-    """The chain synapse by synapse; None if there are too many."""
+    """Return the chain synapse by synapse, or None if there are too many."""
     if any(op.entries > MAX_ENTRIES for op in ops):
         return None
     result = _listed(ops[0])
@@ -77,7 +74,7 @@ def unrolled(ops: tuple[LinearOp, ...]) -> Dense | Sparse | None:
 
 
 def settled(op: Sparse) -> Dense | Sparse:
-    """A matrix if the list is nearly full."""
+    """Return a matrix if the list is nearly full."""
     if FULL * op.entries < op.n_in * op.n_out:
         return op
     matrix = np.zeros((op.n_out, op.n_in))
@@ -86,7 +83,7 @@ def settled(op: Sparse) -> Dense | Sparse:
 
 
 def geometry_of(conv: Conv) -> Geometry | None:
-    """Its geometry, if the chip's convolution takes it."""
+    """Return the geometry, if the chip's convolution takes it."""
     paddings = [pad for pad, _ in conv.padding]
     steps = [*conv.weight.shape[2:], *conv.stride, *conv.dilation, conv.groups]
     maps = [*conv.shape_in[1:], *conv.shape_out[1:]]
@@ -99,15 +96,15 @@ def geometry_of(conv: Conv) -> Geometry | None:
     if not sound:
         return None
     (sy, sx), (py, px), (dy, dx) = conv.stride, paddings, conv.dilation
-    made = Geometry(
+    geometry = Geometry(
         as_map(conv.shape_in), as_map(conv.shape_out), (sy, sx), (py, px), (dy, dx), conv.groups
     )
     ky, kx = conv.weight.shape[2:]
-    return made if made.covers((ky, kx)) == made.shape_out[1:] else None
+    return geometry if geometry.covers((ky, kx)) == geometry.shape_out[1:] else None
 
 
 def _kernel(ops: tuple[LinearOp, ...]) -> Conv | None:
-    """The chain as a convolution that the chip takes."""
+    """Return the chain as a convolution that the chip takes."""
     first = ops[0]
     conv: Conv | None = None
     if len(ops) == 1 and isinstance(first, Conv):
@@ -128,21 +125,17 @@ def _kernel(ops: tuple[LinearOp, ...]) -> Conv | None:
 
 
 def _planar(conv: Conv) -> Conv:
-    """A convolution over one axis as one over maps of one row."""
+    """Return a convolution over one axis as one over maps of one row."""
     if conv.weight.ndim == 4:
         return conv
     shapes = planar_shape(conv.shape_in), planar_shape(conv.shape_out)
     weight = conv.weight[:, :, None, :]
-    return Conv(
-        weight, *shapes, (1, *conv.stride), ((0, 0), *conv.padding), (1, *conv.dilation),
-        conv.groups
-    )  # fmt: skip
+    stride, padding, dilation = (1, *conv.stride), ((0, 0), *conv.padding), (1, *conv.dilation)
+    return Conv(weight, *shapes, stride, padding, dilation, conv.groups)
 
 
 def _evenly_padded(conv: Conv) -> Conv:
-    """Lava pads both sides alike: what one side lacks is padded, and zeros of the kernel look at
-    it.
-    """
+    """Pad both sides alike, as Lava does. Zeros of the kernel read the added padding."""
     if all(before == after for before, after in conv.padding):
         return conv
     if max(conv.dilation) > 1:

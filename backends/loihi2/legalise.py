@@ -1,9 +1,9 @@
 """loihi2-legalise: what stock LIF neurons and their synapses can do, as far as that is exact.
 
-Afterwards every projection is one operator with its gains folded in and leads to the one synaptic
-filter that its target has; every output is a plain wire from a population; constants are drifts, or
-come from a neuron that always fires; no lag is longer than a synapse's delay; and where a threshold
-is subtracted, a synapse does it, if it can.
+Afterwards every projection is one operator that contains its gains and leads to the one synaptic
+filter of its target. Every output is a plain wire from a population. Constants are drifts, or come
+from a neuron that always fires. No lag is longer than a synapse's delay. Where a threshold is
+subtracted, self-inhibition does it if it can.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from typing import ClassVar
 import numpy as np
 
 from nirc.analysis.retiming import retimed
-from nirc.backends.loihi2.clock import Arc, Clock, memoryless
-from nirc.backends.loihi2.dynamics import one_filter, start_up_fails
+from nirc.backends.loihi2.dynamics import Arc, Clock, one_filter
 from nirc.backends.loihi2.findings import DelayTooLong
 from nirc.backends.loihi2.kernels import MAX_ENTRIES, one_operator
 from nirc.backends.loihi2.limits import DELAY
-from nirc.backends.loihi2.soft_reset import subtracting
+from nirc.backends.loihi2.neuron import start_up_fails
+from nirc.backends.loihi2.soft_reset import with_subtraction
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.passes import TooManyEntries
 from nirc.ir.arrays import frozen
 from nirc.ir.linear import Diagonal
 from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, populations_of
 from nirc.ir.program import Program
-from nirc.passes.legality import refuse_membranes, refuse_without_neurons
+from nirc.ir.rules import MEMBRANE
+from nirc.passes.legality import refuse_membranes, refuse_without_neurons, relay
 
 ADVICE = "convolutions and poolings alone are not listed; a chip holds some 120 million synapses"
 
@@ -36,7 +37,7 @@ ADVICE = "convolutions and poolings alone are not listed; a chip holds some 120 
 class LoihiLegalise:
     """Fold gains, filters, constants and long delays into what stock neurons and synapses can do.
 
-    ``exact``: subtraction by synapses, wherever they can do it.
+    ``exact``: subtraction by self-inhibition where it is possible.
     """
 
     exact: bool = True
@@ -47,26 +48,23 @@ class LoihiLegalise:
         refuse_without_neurons(program, log)
         refuse_membranes(program, "Lava's LIF has a spike output only", log, by_wire=True)
         log.raise_if_errors()
-        program = _read_outs(program)
+        program = _copied(_summed_outputs(program))
         program = _one_operator_each(_one_filter_each(program, log), log)
         return subtracted(program, log, None if self.exact else ())
 
 
 def subtracted(program: Program, log: Log, names: Collection[str] | None = None) -> Program:
-    """Subtraction by synapses, wherever they can do it or in the populations ``names``, and what is
-    left to do then.
+    """Add self-inhibition to the populations ``names``, or where possible, and finish the rest.
 
-    Of a program with one filter a population and one operator a projection, or of a legal one
-    without subtraction.
+    ``program`` has one filter a population and one operator a projection, or is a legal one without
+    self-inhibition.
     """
-    program = _short_waits(_constants(subtracting(program, log, names)), log)
+    program = _short_delays(_constants(with_subtraction(program, log, names)), log)
     return _one_operator_each(program, log)
 
 
-def _read_outs(program: Program) -> Program:
-    """Outputs come from one population by a wire: what else leads to one is added up by a readout
-    without memory.
-    """
+def _summed_outputs(program: Program) -> Program:
+    """Let each output read one population by a wire, or a readout that adds up its inputs."""
     nodes, edges = dict(program.graph.nodes(data="payload")), []
     readers: dict[str, str] = {}
     for source, target, p in program.edges():
@@ -74,11 +72,14 @@ def _read_outs(program: Program) -> Program:
             edges.append((source, target, p))
             continue
         if target not in readers:
+            n, origins = nodes[target].n, nodes[target].origins
+            zeros = frozen(np.zeros(n))
+            sums = Discrete(zeros, frozen(np.ones(n)), zeros, v_reset=zeros, rule=MEMBRANE)
             readers[target] = reader = program.fresh_name(f"{target}.sum", nodes)
-            nodes[reader] = memoryless(nodes[target].n, nodes[target].origins, None)
-            edges.append((reader, target, Projection(origins=nodes[target].origins)))
+            nodes[reader] = Population((n,), sums, origins)
+            edges.append((reader, target, Projection(origins=origins)))
         edges.append((source, readers[target], p))
-    return _copied(program.rebuilt(nodes, edges))
+    return program.rebuilt(nodes, edges)
 
 
 def _is_wire(program: Program, source: str, target: str, p: Projection) -> bool:
@@ -87,7 +88,7 @@ def _is_wire(program: Program, source: str, target: str, p: Projection) -> bool:
 
 
 def _copied(program: Program) -> Program:
-    """A readout of its own for each output: it is read in one place."""
+    """Give each output a readout of its own, since a readout is read in one place."""
     nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
     for name, population in populations_of(program, Discrete).items():
         sinks = [t for t, _ in program.out_of(name)]
@@ -102,9 +103,7 @@ def _copied(program: Program) -> Program:
 
 
 def _one_filter_each(program: Program, log: Log) -> Program:
-    """Gains go into the weights; a second receptor becomes several synapses of different delays
-    (``dynamics``).
-    """
+    """Fold gains into the weights. A second receptor becomes synapses of different delays."""
     nodes, edges = dict(program.graph.nodes(data="payload")), []
     clock = Clock(program)
     for name, population in populations_of(program, Discrete).items():
@@ -126,33 +125,28 @@ def _one_filter_each(program: Program, log: Log) -> Program:
 
 
 def _spread(arc: Arc, taps: tuple[float, ...]) -> list[Arc]:
-    """The projection once for each step in which a spike acts, with its share."""
+    """Return the projection once for each step in which a spike acts, with its share."""
     source, target, p = arc
     n = p.ops[-1].n_out
-    return [
-        (
-            source,
-            target,
-            replace(
-                p, ops=(*p.ops, Diagonal(frozen(np.full(n, share)))), delay_steps=p.delay_steps + k
-            ),
-        )
-        for k, share in enumerate(taps)
-        if share
-    ]
+    arcs = []
+    for k, share in enumerate(taps):
+        if share:
+            ops = (*p.ops, Diagonal(frozen(np.full(n, share))))
+            arcs.append((source, target, replace(p, ops=ops, delay_steps=p.delay_steps + k)))
+    return arcs
 
 
 def _constants(program: Program) -> Program:
-    """A drift that would set a neuron off before its first step comes from the clock instead.
+    """Let the clock bring a drift that would fire a neuron before its first step.
 
     The chip's neurons of a deep layer run for some steps before the first spike can reach them. A
     start value makes up for that, unless it would be out of range.
     """
     nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
-    clock, late = Clock(program), retimed(program).latency_steps
+    clock, latency_steps = Clock(program), retimed(program).latency_steps
     for name, population in populations_of(program, Discrete).items():
         d = population.dynamics
-        if population.role is Role.CLOCK or not start_up_fails(d, late[name]):
+        if population.role is Role.CLOCK or not start_up_fails(d, latency_steps[name]):
             continue
         shift = np.zeros(population.n)
         if d.resets_to is not None:
@@ -163,52 +157,43 @@ def _constants(program: Program) -> Program:
     return program.rebuilt({**clock.nodes, **nodes}, edges)
 
 
-def _short_waits(program: Program, log: Log) -> Program:
-    """Spikes that wait for longer than a synapse can hold them are relayed by neurons of their own,
-    exactly.
-    """
-    found = retimed(program)
-    late = dict(found.latency_steps)
+def _short_delays(program: Program, log: Log) -> Program:
+    """Relay spikes that wait for longer than a synapse can hold them, exactly."""
+    timing = retimed(program)
+    latency_steps = dict(timing.latency_steps)
     nodes, edges = dict(program.graph.nodes(data="payload")), []
-    relays: dict[
-        tuple[str, int, int], str
-    ] = {}  # by source, lag that is behind and relays on the way
-    for (source, target, p), wait in zip(program.edges(), found.delays, strict=True):
-        name, lag, here, hops = source, p.lag, wait, 0
-        while here > DELAY[1]:
+    # by source, lag that is behind and number of relays so far
+    relays: dict[tuple[str, int, int], str] = {}
+    for (source, target, p), delay in zip(program.edges(), timing.delays, strict=True):
+        origins = p.origins or nodes[source].origins
+        name, lag, left, hops = source, p.lag, delay, 0
+        while left > DELAY[1]:
             part, hops = min(lag, DELAY[1]), hops + 1
-            key = (source, p.lag - lag + part, hops)
+            behind = p.lag - lag + part
+            key = (source, behind, hops)
             if key not in relays:
-                relays[key] = relay = program.fresh_name(f"{source}.delayed{key[1]}.{hops}", nodes)
-                late[relay] = max(0, late[name] + 1 - part)
-                n, origins = nodes[source].n, nodes[source].origins
-                nodes[relay] = memoryless(n, origins, 0.5, role=Role.RELAY)
-                edges.append(
-                    (name, relay, Projection(delay_steps=part, origins=p.origins or origins))
+                relays[key] = new = program.fresh_name(f"{source}.delayed{behind}.{hops}", nodes)
+                latency_steps[new] = max(0, latency_steps[name] + 1 - part)
+                nodes[new] = relay(nodes[source].n, nodes[source].origins)
+                edges.append((name, new, Projection(delay_steps=part, origins=origins)))
+            # the steps that the route to the relay takes
+            left -= latency_steps[relays[key]] - latency_steps[name] + part
+            name, lag = relays[key], lag - part
+        rest = p
+        if hops:
+            rest = replace(p, delay_steps=lag, feedback=False)
+            log.add(
+                DelayTooLong(
+                    where="/".join(p.origins[:1]) or program[target].origins[0],
+                    sender=source,
+                    receiver=target,
+                    relays=hops * nodes[source].n,
+                    steps=delay,
+                    most=DELAY[1],
                 )
-            relay = relays[key]
-            here -= late[relay] - late[name] + part  # what the way to the relay takes
-            name, lag = relay, lag - part
-        if name != source:
-            _say_relays(source, target, wait, hops * nodes[source].n, p, program, log)
-            p = replace(p, delay_steps=lag, feedback=False)  # noqa: PLW2901 - the rest of the way
-        edges.append((name, target, p))
+            )
+        edges.append((name, target, rest))
     return program.rebuilt(nodes, edges)
-
-
-def _say_relays(
-    source: str, target: str, wait: int, relays: int, p: Projection, program: Program, log: Log
-) -> None:
-    log.add(
-        DelayTooLong(
-            where="/".join(p.origins[:1]) or program[target].origins[0],
-            sender=source,
-            receiver=target,
-            relays=relays,
-            steps=wait,
-            most=DELAY[1],
-        )
-    )
 
 
 def _one_operator_each(program: Program, log: Log) -> Program:

@@ -1,8 +1,8 @@
-"""An integer program as the chip's tables: populations split by decays and threshold, projections
-with them.
+"""An integer program as the chip's tables, split by decays and threshold.
 
-A process of Lava has one du, dv and vth; so has a neuron group of a core. Outputs keep their order
-by ``output_map``, since the neurons of a split population lie apart.
+A process of Lava has one du, dv and vth. So has a neuron group of a core. The neurons of a split
+population lie apart, so ``output_map`` restores the order of the outputs. The largest u that any
+input brings about follows from the tables.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.kernels import geometry_of
+from nirc.backends.loihi2.limits import STATE_SHIFT, WRAP
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
 from nirc.backends.loihi2.plan import grid
 from nirc.backends.loihi2.rule import SignMode
-from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables
+from nirc.backends.loihi2.tables import Input, Kind, Output, Population, Projection, Tables
 from nirc.files.bounds import MAX_NAME, printable
 from nirc.files.chipfiles import ROOM, Labels
 from nirc.ir.arrays import Float, Int
@@ -26,48 +28,50 @@ from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 
 FULL = 2  # a matrix with fewer than one synapse in so many places is a list
-SMALL = 4096  # but not below so many places
+SMALL = 4096  # places of a matrix that is never a list
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Neurons ``index`` of a population (or of an input) that are one process."""
+    """Neurons ``index`` of a population, or lines of an input, that are one process."""
 
     name: str
-    of: str
     index: Int
+
+
+Pieces = dict[str, tuple[Piece, ...]]
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """``tables``; the ``pieces`` of each population and input; the column of each model output."""
+    """``tables``, the ``pieces`` of each population and input, the column of each model output."""
 
     tables: Tables
-    pieces: dict[str, tuple[Piece, ...]]
+    pieces: Pieces
     output_map: tuple[int, ...]
 
 
 def lower(program: Program) -> Lowered:
-    """Tables of an integer program."""
+    """Return the tables of an integer program."""
     labels = Labels()
     inputs: dict[str, Input] = {}
     first = 0
     for name, source in program.nodes(Source).items():
         inputs[name] = Input(labels.new(name), np.arange(first, first + source.n))
         first += source.n
-    pieces: dict[str, tuple[Piece, ...]] = {}
+    pieces: Pieces = {}
     populations = []
     for name, node in program.nodes(Node).items():
         neuron = node.dynamics
         if isinstance(neuron, BinaryInput):
             ((of, _),) = program.into(name)
-            pieces[name] = (Piece(inputs[of].name, of, np.arange(node.n)),)
+            pieces[name] = (Piece(inputs[of].name, np.arange(node.n)),)
         if isinstance(neuron, LoihiNeuron):
             pieces[name] = _split(name, neuron, labels)
             populations += [_population(piece, neuron) for piece in pieces[name]]
-    projections = list(_projections(program, pieces))
+    projections = tuple(_projections(program, pieces))
     outputs, output_map = _outputs(program, pieces)
-    tables = Tables(first, tuple(inputs.values()), tuple(populations), tuple(projections), outputs)
+    tables = Tables(first, tuple(inputs.values()), tuple(populations), projections, outputs)
     return Lowered(tables, pieces, output_map)
 
 
@@ -75,13 +79,11 @@ def _split(name: str, neuron: LoihiNeuron, labels: Labels) -> tuple[Piece, ...]:
     kinds = np.stack([neuron.du, neuron.dv, neuron.vth], axis=1)
     _, first, kind = np.unique(kinds, axis=0, return_index=True, return_inverse=True)
     if len(first) == 1:
-        return (Piece(labels.new(name), name, np.arange(len(kinds))),)
+        return (Piece(labels.new(name), np.arange(len(kinds))),)
     order = np.argsort(first, kind="stable")
     groups = [np.flatnonzero(kind.ravel() == k) for k in order]
-    return tuple(
-        Piece(labels.new(f"{printable(name, MAX_NAME - 2 * ROOM)}/{i}"), name, g)
-        for i, g in enumerate(groups)
-    )
+    base = printable(name, MAX_NAME - 2 * ROOM)
+    return tuple(Piece(labels.new(f"{base}/{i}"), g) for i, g in enumerate(groups))
 
 
 def _population(piece: Piece, neuron: LoihiNeuron) -> Population:
@@ -98,81 +100,75 @@ def _population(piece: Piece, neuron: LoihiNeuron) -> Population:
     )
 
 
-def _projections(program: Program, pieces: dict[str, tuple[Piece, ...]]) -> Iterator[Projection]:
+def _projections(program: Program, pieces: Pieces) -> Iterator[Projection]:
     number = 0
     for source, target, p in program.edges():
         if target not in pieces or source not in pieces:
             continue
-        delay = _late(program, target) - _late(program, source) + p.lag - 1
+        delay = _latency(program, target) - _latency(program, source) + p.lag - 1
+        single = len(pieces[source]) == len(pieces[target]) == 1
         for a in pieces[source]:
             for b in pieces[target]:
-                op = p.ops[0]
-                whole = len(pieces[source]) == len(pieces[target]) == 1
-                part = op if whole else _part(op, a.index, b.index)
-                made = _projection(f"w{number}", a.name, b.name, part, delay)
-                if made is not None:
+                op = p.ops[0] if single else _part(p.ops[0], a.index, b.index)
+                projection = _projection(f"w{number}", a.name, b.name, op, delay)
+                if projection is not None:
                     number += 1
-                    yield made
+                    yield projection
 
 
-def _late(program: Program, name: str) -> int:
+def _latency(program: Program, name: str) -> int:
     dynamics = program[name].dynamics
-    return dynamics.late if isinstance(dynamics, LoihiNeuron) else 0
+    return dynamics.latency_steps if isinstance(dynamics, LoihiNeuron) else 0
 
 
 def _part(op: Weighted, sources: Int, targets: Int) -> Dense | Sparse:
-    """The synapses between some neurons."""
+    """Return the synapses between some neurons."""
     if isinstance(op, Dense):
         return Dense(op.weight[np.ix_(targets, sources)])
     rows, cols, values = op.coo()
-    to, of = np.full(op.n_out, -1), np.full(op.n_in, -1)
-    to[targets], of[sources] = np.arange(targets.size), np.arange(sources.size)
-    keep = (to[rows] >= 0) & (of[cols] >= 0)
-    return Sparse(to[rows[keep]], of[cols[keep]], values[keep], sources.size, targets.size)
+    row_of, col_of = np.full(op.n_out, -1), np.full(op.n_in, -1)
+    row_of[targets], col_of[sources] = np.arange(targets.size), np.arange(sources.size)
+    keep = (row_of[rows] >= 0) & (col_of[cols] >= 0)
+    n = sources.size, targets.size
+    return Sparse(row_of[rows[keep]], col_of[cols[keep]], values[keep], *n)
 
 
 def _projection(name: str, source: str, target: str, op: Weighted, delay: int) -> Projection | None:
-    """None if all its weights are zero."""
+    """Return None if all weights are zero."""
     value = weights_of(op)
     if not value.any():
         return None
     if isinstance(op, Conv):
-        geometry = geometry_of(op)
-        return Projection(
-            name, source, target, "conv", value.astype(np.int64), "mixed", geometry=geometry
-        )
+        weights = value.astype(np.int64)
+        return Projection(name, source, target, "conv", weights, "mixed", geometry=geometry_of(op))
     mode, exponent = stored(value)
     mantissa = np.rint(value / 2.0**exponent).astype(np.int64)
-    rows: Int | None
-    cols: Int | None
-    if isinstance(op, Dense):
-        if mantissa.size <= SMALL or FULL * np.count_nonzero(mantissa) >= mantissa.size:
-            delays = None if not delay else np.full(mantissa.shape, delay)
-            return Projection(
-                name, source, target, "dense", mantissa, mode, delays=delays, weight_exp=exponent
-            )
-        rows, cols = np.nonzero(mantissa)
-        mantissa = mantissa[rows, cols]
-    else:
+    rows: Int | None = None
+    cols: Int | None = None
+    if isinstance(op, Sparse):
         keep = np.flatnonzero(mantissa)
         keep = keep[np.lexsort((op.source[keep], op.target[keep]))]
         rows, cols, mantissa = op.target[keep], op.source[keep], mantissa[keep]
-    delays = None if not delay else np.full(mantissa.shape, delay)
+    elif mantissa.size > SMALL and FULL * np.count_nonzero(mantissa) < mantissa.size:
+        rows, cols = np.nonzero(mantissa)
+        mantissa = mantissa[rows, cols]
+    kind: Kind = "dense" if rows is None else "sparse"
+    delays = np.full(mantissa.shape, delay) if delay else None
     return Projection(
-        name, source, target, "sparse", mantissa, mode, rows, cols, delays, weight_exp=exponent
+        name, source, target, kind, mantissa, mode, rows, cols, delays, weight_exp=exponent
     )
 
 
 def stored(value: Float) -> tuple[SignMode, int]:
-    """Sign mode and exponent of weights that ``plan.Drive.rounded`` made."""
+    """Return sign mode and exponent of weights on the grid of ``plan.Drive``."""
     mixed = bool(value.min() < 0 < value.max())
     exponent = int(np.log2(grid(float(np.abs(value).max()), mixed=mixed))) - mixed
-    return ("mixed" if mixed else "excitatory" if value.max() > 0 else "inhibitory"), exponent
+    if mixed:
+        return "mixed", exponent
+    return "excitatory" if value.max() > 0 else "inhibitory", exponent
 
 
-def _outputs(
-    program: Program, pieces: dict[str, tuple[Piece, ...]]
-) -> tuple[tuple[Output, ...], tuple[int, ...]]:
+def _outputs(program: Program, pieces: Pieces) -> tuple[tuple[Output, ...], tuple[int, ...]]:
     outputs, columns, first = [], [], 0
     for sink in program.nodes(Sink):
         ((source, _),) = program.into(sink)
@@ -183,3 +179,88 @@ def _outputs(
             first += piece.index.size
         columns += place.tolist()
     return tuple(outputs), tuple(columns)
+
+
+# The largest u, since u wraps around beyond 24 bits.
+
+
+def largest_u(tables: Tables, steps: float = np.inf) -> dict[str, int]:
+    """Return the largest magnitude of u that any input brings about in ``steps``, by population."""
+    return {name: int(np.floor(i.largest_u(steps))) for name, i in _inputs(tables).items()}
+
+
+def wraps_after(tables: Tables) -> dict[str, int]:
+    """Return the steps of full input of one sign that u has room for, where it may wrap around."""
+    steps = {}
+    for name, into in _inputs(tables).items():
+        if into.largest_u(np.inf) < WRAP:
+            continue
+        high = 2
+        while into.largest_u(high) < WRAP:
+            high *= 2
+        low = high // 2  # the bound rises with the steps
+        while low + 1 < high:
+            middle = (low + high) // 2
+            if into.largest_u(middle) < WRAP:
+                low = middle
+            else:
+                high = middle
+        steps[name] = low
+    return steps
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """The most that reaches u of a population in a step, in its units, each (n,)."""
+
+    population: Population
+    positive: Float
+    negative: Float
+    self_inhibition: Float
+
+    def largest_u(self, steps: float) -> float:
+        reach = rule.largest_state(
+            self.positive,
+            self.negative,
+            np.full(self.population.n, self.population.du),
+            steps,
+            self_inhibition=self.self_inhibition,
+            threshold=float(self.population.vth << STATE_SHIFT),
+        )
+        return float(reach.max(initial=0.0))
+
+
+def _inputs(tables: Tables) -> dict[str, _Inputs]:
+    populations = {p.name: p for p in tables.populations}
+    # positive, negative, self-inhibition
+    sums = {name: np.zeros((3, p.n)) for name, p in populations.items()}
+    for projection in tables.projections:
+        target = populations[projection.target]
+        both = _sums(projection, target.n) * (1 << STATE_SHIFT)
+        forgets = target.spikes and target.dv == rule.DECAY_UNITY  # v is u
+        if forgets and _is_self_inhibition(projection):
+            sums[target.name][2] += both[1]
+        else:
+            sums[target.name][:2] += both
+    return {name: _Inputs(p, *sums[name]) for name, p in populations.items()}
+
+
+def _is_self_inhibition(p: Projection) -> bool:
+    """Return True if neurons inhibit themselves by it, and no others, in the next step."""
+    if p.source != p.target or p.geometry is not None or (p.weights > 0).any():
+        return False
+    delayed = p.delays is not None and bool(p.delays.any())
+    rows, cols = np.nonzero(p.weights) if p.rows is None or p.cols is None else (p.rows, p.cols)
+    return not delayed and bool((rows == cols).all())
+
+
+def _sums(p: Projection, n: int) -> Float:
+    """Return (2, n) sums of the positive and of the negative weights, as magnitudes."""
+    weights = rule.effective_weights(p.weights, p.sign_mode, p.num_weight_bits) * 2.0**p.weight_exp
+    signed = np.stack([np.maximum(weights, 0), np.maximum(-weights, 0)])
+    if p.geometry is not None:
+        totals: Float = np.repeat(signed.sum(axis=(2, 3, 4)), p.geometry.positions, axis=1)
+        return totals
+    if p.rows is None:
+        return np.asarray(signed.sum(axis=2))
+    return np.stack([np.bincount(p.rows, part, minlength=n) for part in signed]).astype(np.float64)

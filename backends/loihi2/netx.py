@@ -1,23 +1,23 @@
 """network.net, the HDF5 file that lava-dl's netx reads, for networks that are a chain.
 
-netx decides much by itself: it picks the sign mode, the number of bits and the exponent of weights,
-and has one exponent for biases. So its choices are made here first, and a network whose numbers
-they would change gets no file, but the reason. Quirks that this rests on (lava-dl 0.6.0,
+netx decides much by itself. It chooses the sign mode, the number of bits and the exponent of
+weights, and has one exponent for biases. This module makes the same choices first. A network whose
+numbers they would change gets no file, but the reason. The quirks of netx (lava-dl 0.6.0,
 ``netx/hdf5.py``, ``netx/utils.py``, ``netx/blocks/process.py``):
 
-- Weights are whole numbers. Small ones are shifted left and an exponent takes it back: values stay.
-  The sign mode that netx finds is not passed on; Lava then finds one for each matrix. Weights above
-  254 beside negative ones are clipped; a matrix without any weight ends in a division by zero.
+- Weights are integers. netx shifts small ones left, and an exponent shifts them back: values stay.
+  netx does not pass on its sign mode. Lava then chooses one for each matrix. Weights above 254
+  beside negative ones are clipped. A matrix without any weight ends in a division by zero.
 - A recurrent layer's matrices share their bits and exponent. With delays its exponent is dropped
   and both matrices get the same delays, so these are not written.
-- Convolutions have no exponent, no delays, and the order of axes (x, y, channels); a dense layer
-  behind one counts (channels, y, x), which is what ``flatten`` asks for. There is no pooling and no
-  way from dense to convolution.
+- Convolutions have no exponent, no delays, and the order of axes (x, y, channels). A dense layer
+  behind one counts (channels, y, x), for which there is ``flatten``. There is no pooling, and no
+  convolution behind a dense layer.
 - ``bias`` is a mantissa with exponent 6. Delays are clipped to 62.
-- Neurons start at 0. Where biases would be at work before the first input arrives, tables start
-  lower (v_init), so that a layer is at rest when its first row begins. netx gets the same from its
-  reset, which sets u and v to 0, in each layer a step later: with ``reset_offset=1`` in just that
-  row. The file's attribute ``load`` says so.
+- Neurons start at 0. Where biases would act before the first input arrives, tables start lower
+  (v_init), so that a layer is at rest when its first row begins. The reset of netx has the same
+  effect. It sets u and v to 0, in each layer a step later, with ``reset_offset=1`` in just that
+  row. The file's attribute ``load`` contains it.
 """
 
 from __future__ import annotations
@@ -31,16 +31,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.geometry import Geometry
-from nirc.backends.loihi2.limits import BIAS_MANT, CONV_WEIGHT
+from nirc.backends.loihi2.limits import BIAS_MANT, CONV_WEIGHT, WEIGHT
 from nirc.backends.loihi2.rule import SignMode
-from nirc.backends.loihi2.tables import Population, Projection, Tables
+from nirc.backends.loihi2.tables import Geometry, Population, Projection, Tables
 from nirc.ir.program import Program
 
 FILE = "network.net"
 BIAS_EXP = 6
 MAX_DELAY = 62
-MAX_MATRIX = 1 << 24  # entries; netx has no sparse layers in the file
+MAX_MATRIX = 1 << 24  # entries, since netx has no sparse layers in the file
 MIXED = (-256, 254)
 NEURON = "CUBA"
 
@@ -55,15 +54,14 @@ class Layer:
 
 
 class _NotAChainError(Exception):
-    """Its text is the reason."""
+    """The tables are no chain. The text of the exception is the reason."""
 
 
 def network_net(tables: Tables) -> bytes | None:
-    """The bytes of ``network.net``, the same for the same tables; None if netx cannot hold them
-    exactly.
+    """Return the bytes of ``network.net``, or None if netx cannot hold the tables exactly.
 
-    netx's ``inp`` takes the raster's channels; its ``out`` are all neurons of the last population,
-    in order.
+    They are the same for the same tables. The ``inp`` of netx takes the raster's channels. Its
+    ``out`` are all neurons of the last population, in order.
     """
     try:
         return _hdf5(_contents(tables), _load(tables))
@@ -72,7 +70,7 @@ def network_net(tables: Tables) -> bytes | None:
 
 
 def why_no_net(tables: Tables) -> str:
-    """Why ``network_net`` gives None; empty if it does not."""
+    """Return the reason why ``network_net`` returns None, or an empty text."""
     try:
         _contents(tables)
     except _NotAChainError as reason:
@@ -81,7 +79,7 @@ def why_no_net(tables: Tables) -> str:
 
 
 def _contents(tables: Tables) -> list[dict[str, Any]]:
-    """The fields of the file, layer by layer."""
+    """Return the fields of the file, layer by layer."""
     layers = _chain(tables)
     _starts(layers)
     contents = [_input(tables, layers[0])]
@@ -98,15 +96,13 @@ def _contents(tables: Tables) -> list[dict[str, Any]]:
 
 
 def is_line(program: Program) -> bool:
-    """Whether each node of ``program`` leads on to one other at most and comes from one, itself
-    left out.
-    """
+    """Return True if each node has at most one other node before it and one behind it."""
     ends = [(source, target) for source, target, _ in program.edges() if source != target]
     return all(len({end[side] for end in ends}) == len(ends) for side in (0, 1))
 
 
 def netx_holds(program: Program) -> bool:
-    """Whether an integer program gets a file."""
+    """Return True if an integer program gets a file."""
     from nirc.backends.loihi2.lower import lower  # which imports the pass that asks
 
     return not why_no_net(lower(program).tables)
@@ -117,11 +113,11 @@ def _require(condition: bool, reason: str) -> None:
         raise _NotAChainError(reason)
 
 
-# Whether it is a chain.
+# The chain.
 
 
 def _chain(tables: Tables) -> list[Layer]:
-    """The populations in order."""
+    """Return the populations in order."""
     _require(len(tables.inputs) == 1, "the network has several inputs")
     source = tables.inputs[0]
     plain = source.n == tables.channels and bool((source.channels == np.arange(source.n)).all())
@@ -151,7 +147,7 @@ def _chain(tables: Tables) -> list[Layer]:
     return layers
 
 
-# What a layer holds, by the names of the file.
+# A layer by the names of the file.
 
 
 def _input(tables: Tables, first: Layer) -> dict[str, Any]:
@@ -213,7 +209,7 @@ def _convolution(layer: Layer, geometry: Geometry, shape: tuple[int, ...]) -> di
 
 
 def _neurons(population: Population, shape: tuple[int, ...]) -> dict[str, Any]:
-    """The group ``neuron`` and the bias. ``shape``: (n,) or (channels, y, x)."""
+    """Return the group ``neuron`` and the bias. ``shape``: (n,) or (channels, y, x)."""
     bias = rule.effective_bias(population.bias_mant, population.bias_exp)
     mantissa = bias >> BIAS_EXP
     exact = bool(((mantissa << BIAS_EXP) == bias).all())
@@ -236,22 +232,19 @@ def _neurons(population: Population, shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _starts(layers: list[Layer]) -> None:
-    """Require that neurons start at 0, or that all are at 0 in the first row of their layer and
-    silent before it.
-    """
+    """Require that neurons start at 0, or rest at 0 until the first row of their layer."""
     if not _reset(layer.population for layer in layers):
         return
     for row, layer in enumerate(layers, start=1):
         population = layer.population
-        from_zero, from_start = (
-            _after(population, v, row) for v in (0 * population.v_init, population.v_init)
-        )
+        from_zero = _after(population, 0 * population.v_init, row)
+        from_start = _after(population, population.v_init, row)
         rests = from_zero is not None and from_start is not None and not from_start.any()
         _require(rests, f"neurons of `{population.name}` do not start at 0, which netx cannot say")
 
 
 def _after(population: Population, start: NDArray[Any], rows: int) -> NDArray[np.int32] | None:
-    """v after ``rows`` without input; None if a neuron fires."""
+    """Return v after ``rows`` without input, or None if a neuron fires."""
     bias, v = rule.effective_bias(population.bias_mant, population.bias_exp), start.astype(np.int32)
     for _ in range(rows):
         spikes, v = rule.fire(
@@ -263,21 +256,21 @@ def _after(population: Population, start: NDArray[Any], rows: int) -> NDArray[np
 
 
 def _reset(populations: Iterable[Population]) -> bool:
-    """Whether netx has to reset, since a neuron does not start at 0."""
+    """Return True if netx has to reset, since a neuron does not start at 0."""
     return any(population.v_init.any() for population in populations)
 
 
 def _load(tables: Tables) -> str:
-    """How a user loads the file."""
+    """Return the code by which a user loads the file."""
     more = ", reset_interval=STEPS, reset_offset=1" if _reset(tables.populations) else ""
     return f'lava.lib.dl.netx.hdf5.Network(net_config="{FILE}"{more})'
 
 
-# Weights, and what netx makes of them.
+# Weights in netx.
 
 
 def _matrix(p: Projection, values: NDArray[Any], sizes: dict[str, int]) -> NDArray[np.int64]:
-    """(targets, sources)."""
+    """Return ``values`` as a matrix (targets, sources)."""
     shape = (sizes[p.target], sizes[p.source])
     _require(shape[0] * shape[1] <= MAX_MATRIX, f"`{p.name}` as a matrix would be too large")
     if p.rows is None or p.cols is None:
@@ -288,39 +281,39 @@ def _matrix(p: Projection, values: NDArray[Any], sizes: dict[str, int]) -> NDArr
 
 
 def _values(p: Projection, sizes: dict[str, int]) -> NDArray[np.int64]:
-    """What a spike adds: stored weights times 2^exponent, whole numbers."""
+    """Return the integers that a spike adds: stored weights times 2^exponent."""
     stored = rule.effective_weights(p.weights, p.sign_mode, p.num_weight_bits)
-    whole = p.weight_exp >= 0 or not (stored % (1 << -p.weight_exp)).any()
+    exact = p.weight_exp >= 0 or not (stored % (1 << -p.weight_exp)).any()
     _require(
-        whole, f"sums of `{p.name}` are rounded by its negative exponent, which netx cannot say"
+        exact, f"sums of `{p.name}` are rounded by its negative exponent, which netx cannot say"
     )
     return _matrix(p, rule.scaled(stored.astype(np.int64), p.weight_exp), sizes)
 
 
 def _unchanged(weights: list[NDArray[np.int64]], name: str) -> None:
-    """Require that netx keeps the values of a layer's matrices, which it looks at together."""
+    """Require that netx, which reads a layer's matrices together, keeps their values."""
     together = np.hstack(weights)
     low, high = int(together.min()), int(together.max())
     _require(low != 0 or high != 0, f"netx cannot read a layer without weights, `{name}` has none")
-    in_range = (
-        low >= MIXED[0] and high <= MIXED[1] if low < 0 < high else low >= -256 and high <= 255
-    )
+    least, most = MIXED if low < 0 < high else WEIGHT
     _require(
-        in_range,
+        least <= low and high <= most,
         f"weights of `{name}` do not fit into 8 bits without an exponent, which netx cannot say",
     )
     shift, bits = _bits(together)
     _require(bits <= 8, f"weights of `{name}` need a ninth bit in netx")
     for matrix in weights:
-        mode: SignMode = (
-            "excitatory" if matrix.min() >= 0 else "inhibitory" if matrix.max() <= 0 else "mixed"
-        )
+        mode: SignMode = "mixed"
+        if matrix.min() >= 0:
+            mode = "excitatory"
+        elif matrix.max() <= 0:
+            mode = "inhibitory"
         kept = rule.effective_weights(matrix << shift, mode, bits)
         _require(bool((kept == matrix << shift).all()), f"netx would change weights of `{name}`")
 
 
 def _bits(weights: NDArray[np.int64]) -> tuple[int, int]:
-    """How far netx shifts weights to the left, and how many bits it gives them."""
+    """Return how far netx shifts weights to the left, and the bits that it gives them."""
     low, high = int(weights.min()), int(weights.max())
     if high < 0:
         scale, signed = -256 / low, 0
@@ -337,7 +330,7 @@ def _bits(weights: NDArray[np.int64]) -> tuple[int, int]:
 
 
 def _hdf5(layers: list[dict[str, Any]], load: str) -> bytes:
-    """HDF5 without any time in it."""
+    """Return HDF5 without any time in it."""
     import h5py
 
     packed = io.BytesIO()

@@ -1,19 +1,17 @@
-"""Subtractive reset by stock neurons: what they cannot do to v, a synapse of each neuron to itself
-does to u.
+"""Subtractive reset by stock neurons: each neuron inhibits itself through a synapse.
 
 A spike sets v to 0 and leaves u alone (lava-nc 0.10.0, ``proc/lif/models.py``). So u becomes the
-membrane: it decays as the membrane does, and v, which forgets all in every step (dv 4096), equals
-it. A synapse takes one step: what a neuron sends itself arrives before its next comparison with the
-threshold, when the membrane has decayed once. It is therefore ``-decay * threshold``. Constants
-reach u from the neuron that always fires.
+membrane. It decays as the membrane does. v forgets everything in each step (dv 4096) and equals u.
+The synapse of a neuron to itself takes one step. What it brings arrives before the next comparison
+with the threshold, when the membrane has decayed once. So its weight is ``-decay * threshold``.
+Constants reach u from the neuron that always fires.
 
-A synaptic filter, which u was for, is made of synapses with delays: what it lets through of a spike
-after k steps, ``decay_syn ** k``, arrives by one that takes k steps more; the last one brings all
-the rest.
+u can no longer be the synaptic filter. The filter becomes synapses with delays. After k steps it
+passes ``decay_syn ** k`` of a spike, which arrives by a synapse that takes k steps more. The last
+synapse brings all the rest.
 
-u goes round where v would stay at its largest value, and an integrator's u keeps what it gets for
-4096 steps. A population whose weights would be left with too few bits keeps the reset to zero
-(``plan.ROOMS``).
+u wraps around where v would stay at its largest value, and an integrator's u keeps its input for
+4096 steps. A population whose weights would keep too few bits resets to zero (``plan.ROOMS``).
 """
 
 from __future__ import annotations
@@ -25,9 +23,9 @@ from itertools import pairwise
 import numpy as np
 
 from nirc.analysis import rule_differences
-from nirc.backends.loihi2.clock import Clock
+from nirc.backends.loihi2.dynamics import MOST_TAPS, Clock
 from nirc.backends.loihi2.kernels import identity, one_operator
-from nirc.backends.loihi2.limits import DELAY, LIF_MODELS
+from nirc.backends.loihi2.limits import LIF_MODELS
 from nirc.backends.loihi2.plan import ROOMS, Plan
 from nirc.diagnostics.dynamics import FilterByDelays
 from nirc.diagnostics.log import Log
@@ -37,65 +35,56 @@ from nirc.ir.populations import Discrete, Population, Projection, Role
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, Rule
 
-REST = (
-    2.0**-8
-)  # of what comes through a filter: its last synapse has no more than that of later steps
-MOST_TAPS = DELAY[1] + 1
-MOST_SYNAPSES = (
-    1 << 18
-)  # into a population that a filter may be made of: some seven cores (?: a choice)
+# Share of a filter's output that its last synapse may bring at once, though it is of later steps.
+REST = 2.0**-8
+# Synapses into a population that a filter may be made of: some seven cores (?: a choice).
+MOST_SYNAPSES = 1 << 18
 
 
 def chip_rule(name: str, d: Discrete) -> Rule:
-    """NIR's letter.
+    """Return NIR's letter, the rule of a stock neuron.
 
-    Where synapses subtract the threshold, v forgets all and its reset makes no difference.
+    Where neurons inhibit themselves, v forgets everything and its reset makes no difference.
     """
     return LETTER if d.rule.fires is not None else d.rule
 
 
-def subtracting(program: Program, log: Log, names: Collection[str] | None = None) -> Program:
-    """``program``, each projection of which is one operator, with brakes wherever a threshold is to
-    be subtracted.
+def with_subtraction(program: Program, log: Log, names: Collection[str] | None = None) -> Program:
+    """Give self-inhibition to the populations ``names``, or to all that subtract and can have it.
 
-    ``names``: of the populations that get them; None: all that can have them.
+    Each projection of ``program`` is one operator.
     """
-    for name in (
-        [n for n in program.nodes(Population) if not why_not(program, n)]
-        if names is None
-        else names
-    ):
+    if names is None:
+        names = [name for name in program.nodes(Population) if not why_not(program, name)]
+    for name in names:
         taps = _taps(program, name)
         if taps > 1:
             where, synapses = program[name].origins[0], _synapses(program, name)
             log.add(FilterByDelays(where=where, population=name, delays=taps, synapses=synapses))
         rule_differences.report_replaced(program, name, chip_rule, LIF_MODELS, log)
-        program = braked(program, name)
+        program = _with_self_inhibition(program, name)
     return program
 
 
-def braked(program: Program, name: str) -> Program:
-    """The same network: u of the population ``name`` is its membrane, and it has a brake."""
+def _with_self_inhibition(program: Program, name: str) -> Program:
+    """Return the same network with the membrane of ``name`` in u, and with self-inhibition."""
     program = _without_filter(program, name)
-    nodes, edges, clock = (
-        dict(program.graph.nodes(data="payload")),
-        list(program.edges()),
-        Clock(program),
-    )
+    nodes = dict(program.graph.nodes(data="payload"))
+    edges = list(program.edges())
+    clock = Clock(program)
     population: Population[Discrete] = program[name]
     d = population.dynamics
     assert d.threshold is not None
     if d.drift.any():
         edges.append(clock.edge(name, d.drift, 0, population.origins))
-    zeros, ones = frozen(np.zeros(population.n)), frozen(np.ones(population.n))
-    rule = d.rule.at_once("none").with_synapse()  # v forgets all in every step
+    zeros = frozen(np.zeros(population.n))
     in_u = replace(
         d,
         decay_mem=zeros,
         decay_syn=d.decay_mem,
-        gain_syn=ones,
+        gain_syn=frozen(np.ones(population.n)),
         drift=zeros,
-        rule=rule,
+        rule=d.rule.at_once("none").with_synapse(),  # v forgets everything in each step
         v_least=None,
     )
     nodes[name] = replace(population, dynamics=in_u)
@@ -106,13 +95,12 @@ def braked(program: Program, name: str) -> Program:
 
 
 def _without_filter(program: Program, name: str) -> Program:
-    """The synaptic filter as synapses with delays."""
+    """Replace the synaptic filter by synapses with delays."""
     population: Population[Discrete] = program[name]
     d = population.dynamics
     if d.decay_syn is None:
         return program
-    taps = _taps(program, name)
-    shares = [d.decay_syn**k for k in range(taps)]
+    shares = [d.decay_syn**k for k in range(_taps(program, name))]
     shares[-1] = shares[-1] / (1 - d.decay_syn)
     edges = []
     for source, target, p in program.edges():
@@ -124,15 +112,13 @@ def _without_filter(program: Program, name: str) -> Program:
             assert op is not None  # they are not so many
             edges.append((source, target, replace(p, ops=(op,), delay_steps=p.delay_steps + k)))
     nodes = dict(program.graph.nodes(data="payload"))
-    nodes[name] = replace(
-        population,
-        dynamics=replace(d, decay_syn=None, gain_syn=None, rule=d.rule.without_synapse()),
-    )
+    unfiltered = replace(d, decay_syn=None, gain_syn=None, rule=d.rule.without_synapse())
+    nodes[name] = replace(population, dynamics=unfiltered)
     return program.rebuilt(nodes, edges)
 
 
 def _taps(program: Program, name: str) -> int:
-    """How many synapses stand for one. More than ``MOST_TAPS`` if those were not enough."""
+    """Return the synapses that replace one. Above ``MOST_TAPS``: those were not enough."""
     decay = program[name].dynamics.decay_syn
     slowest = 0.0 if decay is None else float(decay.max())
     if slowest >= REST ** (1 / MOST_TAPS):
@@ -144,53 +130,53 @@ def _synapses(program: Program, name: str) -> int:
     return sum(p.ops[0].entries for _, p in program.into(name))
 
 
-def has_brake(program: Program, name: str) -> bool:
-    """Whether the threshold of ``name`` is subtracted by a synapse to itself."""
-    return any(s == name and is_brake(program[name], p) for s, p in program.into(name))
+# Populations that have self-inhibition, and the reasons of the others.
 
 
-def is_brake(population: Population[Discrete], p: Projection) -> bool:
-    """Whether ``p``, of a population to itself, takes away what is left of its threshold after a
-    step.
-    """
+def self_inhibition_of(program: Program, name: str) -> int | None:
+    """Return the number of the self-inhibition among the projections into ``name``, or None."""
+    into = enumerate(program.into(name))
+    return next((i for i, (s, p) in into if s == name and _subtracts(program[name], p)), None)
+
+
+def inhibits_itself(program: Program, name: str) -> bool:
+    """Return True if the neurons of ``name`` subtract their threshold by self-inhibition."""
+    return self_inhibition_of(program, name) is not None
+
+
+def _subtracts(population: Population[Discrete], p: Projection) -> bool:
+    """Return True if ``p``, of a population to itself, subtracts the threshold after one step."""
     d = population.dynamics
     if d.threshold is None or d.decay_syn is None or d.decay_mem.any():
         return False
-    full = None if p.delay_steps or not p.feedback else _to_itself(p, population.n)
-    return full is not None and any(
-        bool((full == -taken).all()) for taken in (d.decay_syn * d.threshold, d.threshold)
+    weights = None if p.delay_steps or not p.feedback else _to_itself(p, population.n)
+    return weights is not None and any(
+        bool((weights == -taken).all()) for taken in (d.decay_syn * d.threshold, d.threshold)
     )
 
 
 def _to_itself(p: Projection, n: int) -> Float | None:
-    """(n,) what each neuron sends itself, None if it sends something to another."""
+    """Return each neuron's weight to itself (n,), or None if a neuron reaches another."""
     if len(p.ops) != 1 or isinstance(p.ops[0], Conv) or p.ops[0].entries > n:
         return None
     target, source, value = p.ops[0].coo()
-    full = np.zeros(n)
-    full[target] = value
-    return full if (target == source).all() else None
+    weights = np.zeros(n)
+    weights[target] = value
+    return weights if (target == source).all() else None
 
 
 def reset_to_zero(program: Program, name: str) -> bool:
-    """Whether ``name`` loses what is above its threshold, of a legal program in which it would be
-    kept.
-    """
+    """Return True if ``name`` of a legal program loses what the model keeps above the threshold."""
     d = program[name].dynamics
     return d.fires and d.rule.reset == "subtract" and bool(d.decay_mem.any())
 
 
 def why_not(program: Program, name: str) -> str:
-    """Why a population whose threshold is to be subtracted gets no brake; empty if it does."""
+    """Return the reason why a population gets no self-inhibition. It is empty if it gets one."""
     population: Population[Discrete] = program[name]
     d = population.dynamics
-    remembers = d.decay_mem.any() or d.rule.reset_is_delayed
-    if (
-        d.rule.reset != "subtract"
-        or d.threshold is None
-        or not remembers
-        or population.role is Role.CLOCK
-    ):
+    subtracts = d.rule.reset == "subtract" and (d.decay_mem.any() or d.rule.reset_is_delayed)
+    if d.threshold is None or not subtracts or population.role is Role.CLOCK:
         return "there is nothing to subtract"
     if not ((d.threshold > 0) & (d.decay_mem >= 0) & (d.decay_mem <= 1)).all():
         return "its thresholds are not above 0"
@@ -199,8 +185,9 @@ def why_not(program: Program, name: str) -> str:
         return f"its synaptic filter is too slow to be made of {MOST_TAPS} delays"
     if taps > 1 and (synapses := taps * _synapses(program, name)) > MOST_SYNAPSES:
         return f"its synaptic filter would take {synapses} synapses, more than {MOST_SYNAPSES}"
-    made = braked(program, name)
-    plan = Plan(made[name], [p.ops[0] for _, p in made.into(name)], 0, brake=brake_of(made, name))
+    tried = _with_self_inhibition(program, name)
+    ops = [p.ops[0] for _, p in tried.into(name)]
+    plan = Plan(tried[name], ops, 0, self_inhibition=self_inhibition_of(tried, name))
     if plan.has_room:
         return ""
     steps, levels = ROOMS[-1]
@@ -210,32 +197,27 @@ def why_not(program: Program, name: str) -> str:
     )
 
 
-def brake_of(program: Program, name: str) -> int | None:
-    """The number of the brake among the projections into ``name``; None if it has none."""
-    into = enumerate(program.into(name))
-    return next((i for i, (s, p) in into if s == name and is_brake(program[name], p)), None)
+def taps_of_a_filter(
+    into: Sequence[tuple[str, Projection]], self_inhibition: int | None
+) -> list[list[int]]:
+    """Return the numbers of the projections into a population in groups.
 
-
-def taps_of_a_filter(into: Sequence[tuple[str, Projection]], brake: int | None) -> list[list[int]]:
-    """Numbers of projections into a population; with a brake, together those that are one with
-    several delays.
+    With self-inhibition, a group is one projection of the model with several delays.
     """
-    found = [[i] for i in range(len(into))]
-    if brake is None:
-        return found
+    groups = [[i] for i in range(len(into))]
+    if self_inhibition is None:
+        return groups
     for i, ((before, p), (source, q)) in enumerate(pairwise(into), start=1):
-        same = source == before and q.lag == p.lag + 1 and brake not in (i - 1, i)
+        same = source == before and q.lag == p.lag + 1 and self_inhibition not in (i - 1, i)
         if same and _same_places(p.ops[0], q.ops[0]):
-            found[i] = [*found[i - 1], i]
-            found[i - 1] = []
-    return [numbers for numbers in found if numbers]
+            groups[i] = [*groups[i - 1], i]
+            groups[i - 1] = []
+    return [numbers for numbers in groups if numbers]
 
 
 def _same_places(one: LinearOp, other: LinearOp) -> bool:
     if isinstance(one, Sparse) and isinstance(other, Sparse):
         return np.array_equal(one.target, other.target) and np.array_equal(one.source, other.source)
-    return (
-        isinstance(one, Dense)
-        and isinstance(other, Dense)
-        and one.weight.shape == other.weight.shape
-    )
+    if isinstance(one, Dense) and isinstance(other, Dense):
+        return one.weight.shape == other.weight.shape
+    return False

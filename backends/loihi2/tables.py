@@ -1,18 +1,17 @@
-"""What the emulator runs and Lava is given: populations and projections in the chip's integers; and
-their file.
+"""The network that the emulator runs and Lava gets, in the chip's integers, and its file.
 
-``network.npz`` is read and written by ``nirc.files.chipfiles``.
+``nirc.files.chipfiles`` reads and writes ``network.npz``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nirc.backends.loihi2.checks import check_network
+from nirc.backends.loihi2.checks import check_network, output_side
 from nirc.backends.loihi2.findings import ValueOutsideRange
-from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import (
     BIAS_EXP,
     BIAS_MANT,
@@ -52,6 +51,8 @@ from nirc.files.kinds import (
 from nirc.files.kinds import Kind as Type
 from nirc.files.members import MAX_POINTER, NetworkFile
 
+Map = tuple[int, int, int]  # channels, y, x
+Pair = tuple[int, int]  # y, x
 Kind = Literal["dense", "sparse", "conv"]
 PROJECTIONS: tuple[Kind, ...] = ("dense", "sparse", "conv")
 
@@ -62,11 +63,43 @@ MAX_SEEN = 1 << 28  # values that it looks at
 
 
 @dataclass(frozen=True)
-class Input:
-    """A source of spikes.
+class Geometry:
+    """A cross-correlation in NIR's order of axes. Signals are flat in C order of (channels, y, x).
 
-    ``channels`` (n,): which channel of the raster each of its n lines carries.
+    Output (f, y, x) reads the input from (y, x) * stride - padding on. Padding is the same on both
+    sides, as in Lava.
     """
+
+    shape_in: Map
+    shape_out: Map
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    @property
+    def n_out(self) -> int:
+        """Neurons of the output."""
+        return math.prod(self.shape_out)
+
+    @property
+    def positions(self) -> int:
+        """Places of an output map."""
+        return self.shape_out[1] * self.shape_out[2]
+
+    def covers(self, kernel: Pair) -> Pair:
+        """Return the outputs (y, x) of a kernel of this size.
+
+        They are below 1 if the kernel does not fit into the padded map.
+        """
+        axes = zip(self.shape_in[1:], kernel, self.stride, self.padding, self.dilation, strict=True)
+        y, x = (output_side(*axis) for axis in axes)
+        return y, x
+
+
+@dataclass(frozen=True)
+class Input:
+    """A source of spikes. ``channels`` (n,): the raster's channel of each of its n lines."""
 
     name: str
     channels: IntArray
@@ -79,12 +112,12 @@ class Input:
 
 @dataclass(frozen=True)
 class Population:
-    """LIF neurons with one decay and one threshold. ``bias_mant``, ``bias_exp`` and ``v_init``
-    (n,): a value each.
+    """LIF neurons with one pair of decays and one threshold.
 
-    ``v_init`` is the membrane before the first step, in units of v. ``spikes`` false: a readout,
-    whose v is the output. The chip fires and resets it like any other, so the compiler keeps its v
-    below ``vth << 6``.
+    ``bias_mant``, ``bias_exp`` and ``v_init`` (n,) have a value for each neuron. ``v_init`` is the
+    membrane before the first step, in units of v. ``spikes``: False for a readout, whose v is the
+    output. The chip fires and resets a readout like any other population, so the compiler keeps its
+    v below ``vth << 6``.
     """
 
     name: str
@@ -104,15 +137,14 @@ class Population:
 
 @dataclass(frozen=True)
 class Projection:
-    """Synapses from an input or population to a population, exactly as given to Lava's process of
-    that ``kind``.
+    """Synapses from an input or population, exactly as Lava's process of that ``kind`` gets them.
 
     Dense: ``weights`` and ``delays`` (targets, sources). Sparse: one entry a synapse in
     ``weights``, ``delays``, ``rows`` (its target neuron) and ``cols`` (its source), sorted by row,
-    then column, none twice. Conv: ``weights`` (C_out, C_in / groups, y, x), a kernel in NIR's
-    order, shared over space as ``geometry`` says; even, mixed, of 8 bits and exponent 0, since
-    Lava's fixed-point model does nothing to them; no delays. ``delays`` are extra steps, None for
-    none.
+    then column, none twice. Conv: ``weights`` (C_out, C_in / groups, y, x), a kernel in NIR's order
+    that is shared over space by ``geometry``. Its weights are even and mixed, of 8 bits and
+    exponent 0, since Lava's fixed-point model changes nothing of them. It has no delays. ``delays``
+    are extra steps, None for none.
     """
 
     name: str
@@ -131,10 +163,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class Output:
-    """Columns of the output:
-
-    ``neurons`` (k,) of a population, their spikes or, for a readout, their v.
-    """
+    """Columns of the output: spikes of ``neurons`` (k,) of a population, or a readout's v."""
 
     population: str
     neurons: IntArray
@@ -142,10 +171,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Tables:
-    """A whole network.
-
-    ``channels``: width of the raster. Outputs stand in order, one beside the other.
-    """
+    """A network. ``channels``: width of the raster. Outputs stand side by side, in order."""
 
     channels: int
     inputs: tuple[Input, ...]
@@ -154,12 +180,12 @@ class Tables:
     outputs: tuple[Output, ...]
 
     def sizes(self) -> dict[str, int]:
-        """Neurons of each population and lines of each input, by name."""
-        sizes = {source.name: source.n for source in self.inputs}
-        return sizes | {population.name: population.n for population in self.populations}
+        """Return the lines of each input and the neurons of each population, by name."""
+        lines = {source.name: source.n for source in self.inputs}
+        return lines | {population.name: population.n for population in self.populations}
 
     def blocks(self) -> Mapping[str, tuple[Any, ...]]:
-        """All blocks by kind."""
+        """Return all blocks by kind."""
         return {kind: getattr(self, kind) for kind in _MAKERS}
 
 
@@ -171,9 +197,7 @@ def _points(axis: str, doc: str) -> Array:
 
 
 def _geometry() -> Object:
-    """Of a cross-correlation: output (f, y, x) looks at the input from (y, x) * stride - padding
-    on.
-    """
+    """Describe the geometry of a kernel."""
     step = Integers((2,), *CONV_STEP, doc="y, x", source=CONV_MODELS)
     return Object(
         {
@@ -190,11 +214,9 @@ def _geometry() -> Object:
 
 
 def _projection(kind: Kind) -> Object:
-    """Fields that come first tell what a projection is: a reader sees their damage first."""
-    conv, shape = (
-        kind == "conv",
-        {"dense": ("targets", "sources"), "sparse": ("synapses",)}.get(kind, ()),
-    )
+    """Describe a projection. A reader sees damage of the first fields first."""
+    conv = kind == "conv"
+    shape = {"dense": ("targets", "sources"), "sparse": ("synapses",)}.get(kind, ())
     fields: dict[str, Type] = {
         "name": _NAME,
         "source": Text(MAX_NAME, doc="an input, or a population that spikes"),
@@ -275,33 +297,38 @@ def network_file() -> NetworkFile:
 NETWORK = network_file()
 
 
-def _made(geometry: Tree, **fields: Any) -> Projection:
-    return Projection(**fields, geometry=None if geometry is None else _geometry_of(**geometry))
+def _projection_of(geometry: Tree, **fields: Any) -> Projection:
+    if geometry is None:
+        return Projection(**fields)
+    axes: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in geometry.items()
+    }
+    return Projection(**fields, geometry=Geometry(**axes))
 
 
-def _geometry_of(groups: int, **axes: list[int]) -> Geometry:
-    numbers: dict[str, Any] = {name: tuple(values) for name, values in axes.items()}
-    return Geometry(**numbers, groups=groups)
-
-
-_MAKERS = {"inputs": Input, "populations": Population, "projections": _made, "outputs": Output}
+_MAKERS = {
+    "inputs": Input,
+    "populations": Population,
+    "projections": _projection_of,
+    "outputs": Output,
+}
 
 
 def to_npz(tables: Tables) -> bytes:
-    """The bytes of ``network.npz``: the same for the same tables, whatever the machine.
+    """Return the bytes of ``network.npz``, the same for the same tables on every machine.
 
-    Raises ``CompileError`` (L810) for a value that the chip does not take, ``InputError`` (U605) if
-    the tables contradict themselves.
+    Raises ``CompileError`` (L810) for a value that the chip does not take. Raises ``InputError``
+    (U605) if the tables contradict themselves.
     """
     return chipfiles.to_npz(NETWORK, chipfiles.tree_of(NETWORK, tables.channels, tables.blocks()))
 
 
 def from_npz(data: bytes) -> Tables:
-    """The tables in the bytes of a ``network.npz``; its arrays are read-only, int16 or int32.
+    """Return the tables of a ``network.npz``. Its arrays are read-only, int16 or int32.
 
-    Raises ``InputError`` (U605) if the file is damaged or contradicts itself, ``CompileError``
-    (L810) for values that the chip does not take. The diagnostics name field, value and allowed
-    range.
+    Raises ``InputError`` (U605) if the file is damaged or contradicts itself. Raises
+    ``CompileError`` (L810) for values that the chip does not take. The diagnostics name field,
+    value and allowed range.
     """
     channels, blocks = chipfiles.from_npz(NETWORK, data, _MAKERS)
     return Tables(channels, **blocks)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nirc.backends.loihi2 import mapping as loihi2_mapping
+from nirc.backends.loihi2 import emit as loihi2_emit
 from nirc.backends.loihi2 import tables as loihi2_tables
 from nirc.backends.speck import config as speck_config
 from nirc.backends.speck.configuration import Configuration
@@ -112,16 +112,14 @@ def loihi2(tables: loihi2_tables.Tables, what: str = "") -> Chip:
 
     def read(files: Mapping[str, bytes]) -> object:
         _, network = chipfiles.read(files["network.npz"], loihi2_tables.NETWORK)
-        chipfiles.read(
-            files["mapping.json"], loihi2_mapping.MAPPING, trees={"network.npz": network}
-        )
+        chipfiles.read(files["mapping.json"], loihi2_emit.MAPPING, trees={"network.npz": network})
         return loihi2_tables.from_npz(files["network.npz"])
 
     return Chip(
         name="loihi2" + what,
         write=lambda directory: loihi2_bundle(directory, tables),
         read=read,
-        files=(loihi2_tables.NETWORK, loihi2_mapping.MAPPING),
+        files=(loihi2_tables.NETWORK, loihi2_emit.MAPPING),
         vendor="lava",
         channels=tables.channels,
         bare=False,

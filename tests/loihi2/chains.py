@@ -7,8 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.backends.loihi2.geometry import Geometry
-from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables
+from nirc.backends.loihi2.tables import Geometry, Input, Output, Population, Projection, Tables
 
 FLAVOURS = ("dense", "recurrent", "delayed", "convolutional")
 
@@ -27,7 +26,7 @@ def random_chain(rng: np.random.Generator, flavour: str) -> Tables:
         geometry = Geometry(
             plain.shape_in, (4, *plain.covers((3, 2))), plain.stride, (1, 0), (1, 2), groups=2
         )
-        channels = geometry.n_in
+        channels = int(np.prod(geometry.shape_in))
         populations.append(_population(rng, "maps", geometry.n_out))
         projections.append(
             Projection("kernel", "in", "maps", "conv", kernel, "mixed", geometry=geometry)

@@ -25,8 +25,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nirc.backends.loihi2.geometry import Geometry
-from nirc.backends.loihi2.tables import Input, Population, Projection, Tables
+from nirc.backends.loihi2.tables import Geometry, Input, Population, Projection, Tables
 
 Trace = dict[str, NDArray[np.int32]]
 INSTALL = (

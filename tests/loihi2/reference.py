@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.tables import (
+    Geometry,
     Input,
     Kind,
     Output,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nirc.api import Options, compile_model, lower
-from nirc.backends.loihi2.approximations import approximations
+from nirc.backends.loihi2.differences import approximations
 from nirc.diagnostics.log import Log
 from nirc.semantics.run import run
 from tests.models import DATA, chain, cuba, lif

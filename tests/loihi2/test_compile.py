@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 import nirc
 from nirc.api import Compiled, Options, compile_model
 from nirc.backends.loihi2 import BACKEND
-from nirc.backends.loihi2.mapping import MAPPING
+from nirc.backends.loihi2.emit import MAPPING
+from nirc.backends.loihi2.lower import largest_u
 from nirc.backends.loihi2.plan import ROOMS
-from nirc.backends.loihi2.ranges import largest_u
 from nirc.backends.loihi2.tables import from_npz, to_npz
 from nirc.chip.backend import Emulation
 from nirc.diagnostics.errors import CompileError

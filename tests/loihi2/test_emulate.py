@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from nirc.backends.loihi2 import emulate as machine
 from nirc.backends.loihi2 import tables as module
 from nirc.backends.loihi2.emulate import emulate
-from nirc.backends.loihi2.geometry import Geometry
 from nirc.backends.loihi2.limits import VARIANTS
 from nirc.backends.loihi2.tables import (
+    Geometry,
     Input,
     Output,
     Population,

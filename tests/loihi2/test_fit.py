@@ -13,9 +13,9 @@ import pytest
 
 from nirc.api import Compiled, Options, compile_model
 from nirc.backends.loihi2 import BACKEND
+from nirc.backends.loihi2.calibrate import LoihiMeasure
 from nirc.backends.loihi2.cores import cells_of
 from nirc.backends.loihi2.limits import CHIP, VARIANTS
-from nirc.backends.loihi2.measure import LoihiMeasure
 from nirc.chip.backend import Search
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log

@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nirc.backends.loihi2.cores import RESOURCES, cores_of
 from nirc.backends.loihi2.limits import OHEO_GULCH
-from nirc.backends.loihi2.memory import RESOURCES, cores_of
 from nirc.mapping.partition import (
     Population,
     Problem,

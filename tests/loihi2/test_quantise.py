@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from nirc.api import Compiled, Options, compile_model
 from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.limits import STATE, VTH
-from nirc.backends.loihi2.lower import stored
+from nirc.backends.loihi2.lower import largest_u, stored
+from nirc.backends.loihi2.neuron import start_value
 from nirc.backends.loihi2.plan import grid, split_bias
-from nirc.backends.loihi2.quantise import start_value
-from nirc.backends.loihi2.ranges import largest_u
 from nirc.backends.loihi2.tables import Projection, Tables
 from nirc.diagnostics.log import Log
 from tests.loihi2.graphs import random_graph

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nirc.backends.loihi2.approximations import _towards_zero as towards_zero
+from nirc.backends.loihi2.differences import towards_zero
 from nirc.backends.loihi2.limits import STATE, STATE_SHIFT, VTH, WRAP
 from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.backends.loihi2.rule import decay

@@ -15,9 +15,9 @@ from nirc.api import Compiled, Options, compile_model, lower
 from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.legalise import LoihiLegalise
+from nirc.backends.loihi2.lower import largest_u, wraps_after
 from nirc.backends.loihi2.plan import ROOMS
-from nirc.backends.loihi2.ranges import goes_round_after, largest_state, largest_u
-from nirc.backends.loihi2.soft_reset import has_brake
+from nirc.backends.loihi2.soft_reset import inhibits_itself
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Population
 from nirc.ir.program import Program
@@ -216,7 +216,11 @@ def mixed() -> nir.NIRGraph:
 
 def test_a_slow_synaptic_filter_keeps_the_reset_to_zero_beside_others_that_subtract() -> None:
     discrete, made = legal(mixed())
-    assert [has_brake(made, name) for name in ("if1", "cubalif3", "lif5")] == [True, False, True]
+    assert [inhibits_itself(made, name) for name in ("if1", "cubalif3", "lif5")] == [
+        True,
+        False,
+        True,
+    ]
     inputs = binary(0, 5, 60, 4)
     np.testing.assert_allclose(run(made, inputs).output, run(discrete, inputs).output, atol=1e-9)
     assert compiled(mixed())[1]["D401"] == "warning"
@@ -226,14 +230,14 @@ def test_the_reset_to_zero_can_be_asked_for() -> None:
     made, said = compiled(
         chain(3, linear(np.random.default_rng(0), 3, 3), lif(3), n_out=3), reset="zero"
     )
-    assert not has_brake(made.legal, "lif1") and "D401" in said
+    assert not inhibits_itself(made.legal, "lif1") and "D401" in said
     assert all(p.source != p.target for p in made.mapped.chip.tables.projections)
 
 
-def test_the_papers_constants_know_of_no_brakes() -> None:
+def test_the_papers_constants_have_no_self_inhibition() -> None:
     model = chain(3, linear(np.random.default_rng(0), 3, 3), lif(3), n_out=3)
     made, said = compiled(model, constants="paper")
-    assert not has_brake(made.legal, "lif1") and "D401" in said
+    assert not inhibits_itself(made.legal, "lif1") and "D401" in said
 
 
 @pytest.mark.parametrize(("inputs", "room"), [(2, 64), (300, 24), (4000, 0)])
@@ -244,7 +248,7 @@ def test_many_inputs_leave_less_room_and_too_many_none(inputs: int, room: int) -
     weight = np.full((2, inputs), -0.1)
     made, said = compiled(chain(inputs, nir.Linear(weight=weight), if_(2), n_out=2))
     tables = made.mapped.chip.tables
-    after = goes_round_after(tables)
+    after = wraps_after(tables)
     assert (after.get("if1", 0) >= room) and ("D401" in said) == (not room)
     if room:
         assert said["D424"] == ("note" if after["if1"] >= 64 else "warning")
@@ -258,9 +262,7 @@ def test_many_inputs_leave_less_room_and_too_many_none(inputs: int, room: int) -
 
 def test_short_time_constants_never_go_round() -> None:
     made, said = compiled(chain(6, linear(np.random.default_rng(0), 4, 6), lif(4, 20), n_out=4))
-    assert (
-        not goes_round_after(made.mapped.chip.tables) and "D424" not in said and "D401" not in said
-    )
+    assert not wraps_after(made.mapped.chip.tables) and "D424" not in said and "D401" not in said
 
 
 # Lava's.
@@ -314,12 +316,12 @@ def test_lava_says_the_same_of_maps_constants_and_filters(seed: int) -> None:
 def test_no_input_brings_u_further_than_is_said(
     du: int, most: tuple[int, int], threshold: int, surplus: int, seed: int
 ) -> None:
-    """Inputs at their largest, of both signs, by turns, and at random; the brake may take too
-    little or too much.
+    """Inputs at their largest, of both signs, by turns, and at random. Self-inhibition may be too
+    small or too large.
     """
     rng = np.random.default_rng(seed)
     positive, negative = most
-    brake = max(0, round(threshold * (4095 - du) / 4096) + surplus)
+    inhibition = max(0, round(threshold * (4095 - du) / 4096) + surplus)
     steps = 60
     ways = [
         np.full(steps, positive),
@@ -330,12 +332,17 @@ def test_no_input_brings_u_further_than_is_said(
     u, largest = np.zeros(len(ways), np.int64), []
     for arrives in np.array(ways).T:
         spikes = u > threshold << 6
-        u = rule.decay(u, du + 1) + ((arrives - brake * spikes) << 6)
+        u = rule.decay(u, du + 1) + ((arrives - inhibition * spikes) << 6)
         largest.append(np.abs(u).max())
-    units = np.array([positive, negative, brake]) * 64.0
+    units = np.array([positive, negative, inhibition]) * 64.0
     for t in (1, 2, 10, steps):
-        bound = largest_state(
-            units[:1], units[1:2], np.array([du]), t, brake=units[2:], threshold=threshold * 64.0
+        bound = rule.largest_state(
+            units[:1],
+            units[1:2],
+            np.array([du]),
+            t,
+            self_inhibition=units[2:],
+            threshold=threshold * 64.0,
         )
         assert max(largest[:t]) <= bound[0]
 
@@ -354,13 +361,13 @@ def test_no_input_brings_u_further_than_is_said(
         ),
     ],
 )
-def test_calibrated_networks_keep_their_brakes(model: nir.NIRGraph) -> None:
+def test_calibrated_networks_keep_their_self_inhibition(model: nir.NIRGraph) -> None:
     inputs = binary(0, 12, 30, 4)
     made = compile_model(model, "loihi2", SUBTRACT, calibration=inputs, log=Log())
-    brakes = [
+    loops = [
         p
         for p in made.mapped.chip.tables.projections
         if p.source == p.target in ("if1", "cubalif1")
     ]
-    assert brakes and all((p.rows == p.cols).all() for p in brakes if p.rows is not None)
+    assert loops and all((p.rows == p.cols).all() for p in loops if p.rows is not None)
     np.testing.assert_array_equal(made.bundle.run(inputs).output, run(made.integer, inputs).output)

@@ -16,7 +16,7 @@ import pytest
 
 import nirc
 from nirc.api import Bundle
-from nirc.backends.loihi2.mapping import MAPPING
+from nirc.backends.loihi2.emit import MAPPING
 from nirc.backends.loihi2.netx import why_no_net
 from nirc.backends.loihi2.tables import from_npz
 from nirc.files.schema import json_schema
