@@ -1,21 +1,27 @@
-"""SpiNNaker2, one chip or a board of 48: neurons in float32 on processing elements.
-
-The backend on a screen.
-"""
+"""SpiNNaker2, one chip or a board of 48: neurons in float32 on processing elements."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from nirc.backends.spinnaker2.limits import VARIANTS
-from nirc.backends.spinnaker2.options import AUTO, Spinnaker2Options
+from nirc.backends.spinnaker2.limits import (
+    DYN_BYTES,
+    DYN_MOST,
+    MAX_PIXELS,
+    STEPS,
+    VARIANTS,
+    Prices,
+)
+from nirc.chip.backend import Backend, option
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from nirc.backends.spinnaker2.fit import Request
     from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
     from nirc.chip.backend import Emulation, Mapped, Search
     from nirc.chip.estimate import Activity, Figure
@@ -27,12 +33,115 @@ if TYPE_CHECKING:
     from nirc.semantics.raster import Run
 
 
+AUTO = "auto"
+NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+PAIR = re.compile(r"([^=:,]+):([0-9]{1,9})")
+SECONDS = re.compile(r"[0-9]*\.?[0-9]+(e-?[0-9]{1,2})?")
+LONGEST_TICK_S = 10.0
+
+
+def _pairs(text: str) -> dict[str, int]:
+    """Parse ``NAME:NUMBER`` with commas between them. Return {} for anything else."""
+    pairs: dict[str, int] = {}
+    for word in filter(None, text.split(",")):
+        match = PAIR.fullmatch(word)
+        if match is None or match[1] in pairs:
+            return {}
+        pairs[match[1]] = int(match[2])
+    return pairs
+
+
+def _atoms(text: str) -> bool:
+    pairs = _pairs(text)
+    return bool(pairs) and all(1 <= n <= MAX_PIXELS for n in pairs.values())
+
+
+def _prices(text: str) -> bool:
+    pairs = _pairs(text)
+    known = {price.name for price in fields(Prices)}
+    return bool(pairs) and pairs.keys() <= known and all(n <= DYN_MOST for n in pairs.values())
+
+
+def _tick(text: str) -> bool:
+    return SECONDS.fullmatch(text) is not None and 0 < float(text) <= LONGEST_TICK_S
+
+
+def _steps(text: str) -> bool:
+    return NUMBER.fullmatch(text) is not None
+
+
+def _memory(text: str) -> bool:
+    return _steps(text) and int(text) <= DYN_MOST
+
+
+def _bad(text: str) -> bool:
+    from nirc.backends.spinnaker2.system import Faults
+
+    return bool(text) and Faults.parsed(text) is not None
+
+
 @dataclass(frozen=True)
-class Spinnaker2(Spinnaker2Options):
+class Spinnaker2(Backend):
     """The backend `spinnaker2`. One chip is tried before a board."""
 
     name = "spinnaker2"
     targets = VARIANTS
+
+    atoms: str = option(
+        (AUTO,),
+        "neurons on a processing element (PE), by population; auto: as many as fit",
+        "NAME:ATOMS,...",
+        _atoms,
+    )
+    delays: str = option(
+        ("synapses", "relays"),
+        "where inputs of a population come with different delays: in the synapses, whose weights "
+        "then have 4 bits, or by relay neurons",
+    )
+    copies: str = option(
+        (AUTO, "1", "2", "4", "8"),
+        "by how many spike sources a channel of an input is sent at most: its weights are sums of "
+        "so many, and finer. auto: with --calibrate as many as small networks have room for, else "
+        "1",
+    )
+    steps: str = option(
+        (str(STEPS),),
+        "steps of a run, for which PEs need room to play inputs and record outputs",
+        "STEPS",
+        _steps,
+    )
+    tick: str = option((AUTO,), "the system tick in seconds; auto: at least 1 ms", "SECONDS", _tick)
+    memory: str = option(
+        (str(DYN_BYTES),), "bytes of a PE for synapses and recordings", "BYTES", _memory
+    )
+    prices: str = option(
+        ("as declared",),
+        "what things take of that memory, by the names in `backends/spinnaker2/limits.py`",
+        "NAME:NUMBER,...",
+        _prices,
+    )
+    bad: str = option(
+        ("none",),
+        "what is broken: chips (9), their PEs (9:17) and links (9>2); chips are numbered x + 8 y",
+        "9,9:17,9>2,...",
+        _bad,
+    )
+
+    def request(self) -> Request:
+        """Return the options of the placement."""
+        from nirc.backends.spinnaker2.fit import Request
+        from nirc.backends.spinnaker2.system import Faults
+
+        prices = _pairs(self.prices)
+        if int(self.memory) != DYN_BYTES:
+            prices["dyn_bytes"] = int(self.memory)
+        return Request(
+            atoms=_pairs(self.atoms),
+            steps=int(self.steps),
+            tick_s=None if self.tick == AUTO else float(self.tick),
+            prices=Prices(**prices),
+            faults=Faults.parsed(self.bad),
+        )
 
     def findings(self) -> Sequence[type[Finding]]:
         """Return the limits of the chip as diagnostics."""

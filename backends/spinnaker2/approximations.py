@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from nirc.backends.spinnaker2.constants import integer_part
 from nirc.backends.spinnaker2.drives import Drive
 from nirc.backends.spinnaker2.legalise import Spinnaker2Legalise
 from nirc.backends.spinnaker2.quantise import Quantised, Spinnaker2Quantise
+from nirc.backends.spinnaker2.spike_sources import integer_part
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Sparse

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from nirc.backends.spinnaker2.copies import Copy
 from nirc.backends.spinnaker2.limits import MAX_ATOMS
 from nirc.backends.spinnaker2.neuron import SpinNeuron
 from nirc.backends.spinnaker2.rule import Float32
+from nirc.backends.spinnaker2.spike_sources import Copy
 from nirc.backends.spinnaker2.tables import (
     READOUT,
     Convolution,

@@ -11,15 +11,22 @@ from typing import ClassVar
 
 import numpy as np
 
-from nirc.backends.spinnaker2.constants import Arc, Clocked, Clocks, User, integer_part, start
-from nirc.backends.spinnaker2.copies import Summed, add_copies
-from nirc.backends.spinnaker2.drives import Drive, drives, per_channel, receptors
+from nirc.backends.spinnaker2.drives import Drive, Timed, drives, per_channel, receptors, timed
 from nirc.backends.spinnaker2.limits import DELAYED_WEIGHT, NEVER, SHEET, WEIGHT
 from nirc.backends.spinnaker2.neuron import SpinNeuron, chip_rule, single
 from nirc.backends.spinnaker2.rule import Float32
 from nirc.backends.spinnaker2.scales import row_scales
+from nirc.backends.spinnaker2.spike_sources import (
+    Arc,
+    Clocked,
+    Clocks,
+    Summed,
+    User,
+    add_copies,
+    integer_part,
+    start,
+)
 from nirc.backends.spinnaker2.tables import Model
-from nirc.backends.spinnaker2.timing import Timed, timed
 from nirc.diagnostics.dynamics import (
     ConstantActsAtOnce,
     FourBitWeights,

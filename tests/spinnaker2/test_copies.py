@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from nirc import api
 from nirc.api import Compiled, Options
-from nirc.backends.spinnaker2 import copies as module
+from nirc.backends.spinnaker2 import calibrate as module
 from nirc.backends.spinnaker2.approximations import approximations
-from nirc.backends.spinnaker2.copies import Copy, Summed
 from nirc.backends.spinnaker2.limits import DELAYED_WEIGHT, RING, WEIGHT
 from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
 from nirc.backends.spinnaker2.scales import row_scales
+from nirc.backends.spinnaker2.spike_sources import Copy, Summed
 from nirc.backends.spinnaker2.tables import DELAYED, Tables, from_npz
 from nirc.chip.estimate import Activity
 from nirc.diagnostics.log import Log

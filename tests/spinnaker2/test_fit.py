@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 import nirc
 from nirc import api
 from nirc.api import Compiled, Options
-from nirc.backends.spinnaker2.assign import assign
-from nirc.backends.spinnaker2.fit import Chip
+from nirc.backends.spinnaker2.fit import Chip, assign
 from nirc.backends.spinnaker2.limits import DYN_BYTES, PES, Prices
 from nirc.backends.spinnaker2.scales import row_scales
 from nirc.backends.spinnaker2.slices import TERMS, Memory, Split, split

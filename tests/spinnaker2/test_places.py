@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.backends.spinnaker2 import assign as module
-from nirc.backends.spinnaker2.assign import Assignment, assign
+from nirc.backends.spinnaker2 import fit as module
+from nirc.backends.spinnaker2.fit import Assignment, assign
 from nirc.backends.spinnaker2.slices import Split
 from nirc.backends.spinnaker2.system import Faults, System
 from nirc.diagnostics.log import Log

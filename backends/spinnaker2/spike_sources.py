@@ -1,24 +1,22 @@
-"""Constant inputs: offsets of the membrane, and clocks.
-
-The chip adds ``i_offset`` to the membrane from its first step on. The model does so from the first
-step in which the population's inputs could arrive, some latency later. A starting value of the
-membrane makes up for the difference. Behind a synaptic filter a constant has to arrive as spikes.
-Clocks, neurons that spike in every step, bring its integer part through the filter and in time. The
-rest, less than half a unit of weight, is added to the membrane with its value in the steady state.
-"""
+"""Spike sources that nirc adds: clocks for constant inputs, and copies of input channels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.backends.spinnaker2.findings import InputSplit
 from nirc.backends.spinnaker2.neuron import SpinNeuron, single
+from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
-from nirc.ir.linear import Sparse
-from nirc.ir.populations import Population, Projection, Role
+from nirc.ir.linear import Sparse, sparse
+from nirc.ir.populations import Discrete, Population, Projection, Role, Source
 from nirc.ir.program import Program
+from nirc.semantics.stepper import Stepper
 
 Arc = tuple[str, str, Projection]
 CLOCKS = 64  # of one step and target, at most
@@ -56,6 +54,14 @@ def start(offset: Float, alpha: Float, steps: int) -> Float:
         leaking = (alpha ** -float(steps) - 1) / (1 - alpha)
         value = -offset * np.where(alpha == 1, float(steps), leaking)
     return np.where((offset != 0) & (np.abs(value) < FAR), value, 0.0)
+
+
+# Clocks. The chip adds ``i_offset`` to the membrane from its first step on. The model does so from
+# the first step in which the population's inputs could arrive, some latency later. A starting value
+# of the membrane makes up for the difference. Behind a synaptic filter a constant has to arrive as
+# spikes. Clocks, neurons that spike in every step, bring its integer part through the filter and in
+# time. The rest, less than half a unit of weight, is added to the membrane with its value in the
+# steady state.
 
 
 @dataclass(frozen=True)
@@ -139,3 +145,97 @@ def _clock(onsets: NDArray[np.int64], latency_steps: int) -> SpinNeuron:
         scale=frozen(np.ones(len(onsets))),
         latency_steps=latency_steps - 1,
     )
+
+
+# Copies. A weight of a copied input is the sum of up to ``copies`` integer weights. So a weight may
+# be that many times larger, and a neuron's scale that many times finer. A channel gets only as many
+# copies as its largest weight needs.
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Spike sources that play channels of an input, as the projection into them assigns."""
+
+    fires: ClassVar[bool] = True
+
+    def stepper(self, batch: int) -> Stepper:
+        """Return a stepper without state."""
+        return _CopyStepper()
+
+    def as_discrete(self) -> Discrete:
+        """Return a comparison with half a spike."""
+        zero, one = np.zeros(1), np.ones(1)
+        return Discrete(zero, one, zero, threshold=one / 2, v_reset=zero)
+
+
+class _CopyStepper:
+    v: Float = np.zeros((1, 1))
+
+    def step(self, x: Float, second: Float | None = None) -> Float:
+        return x
+
+
+@dataclass(frozen=True)
+class Summed:
+    """Synapses of an input, each a sum of ``parts`` within the range of a weight.
+
+    The first part comes from the input, the others from copies.
+    """
+
+    source: str
+    target: str
+    projection: Projection  # without its operator
+    op: Sparse  # target and source neuron of each synapse
+    parts: tuple[Int, ...]
+
+    @staticmethod
+    def of(arc: Arc, op: Sparse, limit: int) -> Summed:
+        """Return the arc through ``op``, whose integer weights may be above ``limit``."""
+        return Summed(*arc, op, tuple(shares(np.rint(op.value).astype(np.int64), limit)))
+
+    @property
+    def arc(self) -> Arc:
+        """The part that comes from the input."""
+        first = replace(self.op, value=frozen(self.parts[0].astype(np.float64)))
+        return self.source, self.target, replace(self.projection, ops=(first,))
+
+    @property
+    def copies(self) -> Int:
+        """(channels,) the number of copies that each channel needs."""
+        needed = np.zeros(self.op.n_in, np.int64)
+        if self.parts[1:]:
+            np.maximum.at(needed, self.op.source, np.count_nonzero(self.parts[1:], axis=0))
+        return needed
+
+    def rest(self, first: Int, count: int) -> Projection:
+        """Return the parts of ``count`` copies. ``first`` (channels,): the first of a channel."""
+        synapses = []
+        for k, part in enumerate(self.parts[1:]):
+            some = np.flatnonzero(part)
+            synapses.append((self.op.target[some], first[self.op.source[some]] + k, part[some]))
+        target, source, value = map(np.concatenate, zip(*synapses, strict=True))
+        op = sparse(target, source, value.astype(np.float64), count, self.op.n_out)
+        return replace(self.projection, ops=(op,))
+
+
+def add_copies(
+    sums: Iterable[Summed], program: Program, nodes: dict[str, object], arcs: list[Arc], log: Log
+) -> None:
+    """Add copies to the nodes and arcs of a changed ``program``. Reports N913."""
+    by_source: dict[str, list[Summed]] = {}
+    for summed in sums:
+        if summed.copies.any():
+            by_source.setdefault(summed.source, []).append(summed)
+    for source, parts in by_source.items():
+        port: Source = program[source]
+        needed = np.max([summed.copies for summed in parts], axis=0)
+        count = int(needed.sum())
+        channels = np.repeat(np.arange(port.n), needed)
+        name = program.fresh_name(f"{source}.copies", nodes)
+        nodes[name] = Population((count,), Copy(), port.origins, Role.RELAY)
+        same = Sparse(np.arange(count), channels, frozen(np.ones(count)), port.n, count)
+        arcs.append((source, name, Projection(ops=(same,), origins=port.origins)))
+        first = np.cumsum(needed) - needed
+        arcs += [(name, summed.target, summed.rest(first, count)) for summed in parts]
+        most = int(needed.max()) + 1
+        log.add(InputSplit(where=port.origins[0], port=source, copies=count, most=most))
