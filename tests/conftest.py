@@ -29,4 +29,4 @@ def small_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(distil, "ROUNDS", 30)
     monkeypatch.setattr(gains, "GENERATIONS", 6)
-    monkeypatch.setattr(calibrate, "MADE_UP", Counts(mixed=8, random=8, clear=8))
+    monkeypatch.setattr(calibrate, "GENERATED", Counts(mixed=8, random=8, clear=8))

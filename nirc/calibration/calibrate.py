@@ -8,7 +8,7 @@
    gains, decays and self-inhibition (``bridge``).
 4. Gradients through these dynamics change every weight (``distil``).
 5. After each stage, the chip's integer answers are judged on samples that no stage has seen
-   (``guard``).
+   (``objective``).
 
 Skip stages 3 and 4 if the chip's dynamics are the model's: the chip differs by rounding only, and
 gradients ignore rounding.
@@ -16,20 +16,20 @@ gradients ignore rounding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.calibration.bridge import Bridged, Reference, bridge
-from nirc.calibration.chip import Chip
-from nirc.calibration.clear import Answers
+from nirc.calibration import gains
+from nirc.calibration.bridge import Reference, bridge
+from nirc.calibration.chip import Chip, Parameters
 from nirc.calibration.distil import Distillation
-from nirc.calibration.guard import Judged, better, judged, no_worse
-from nirc.calibration.report import LEARNT, ROUNDING, SEARCHED, START, log_notes, report
-from nirc.calibration.samples import Counts, samples
+from nirc.calibration.objective import Judged, better, judged, no_worse
+from nirc.calibration.samples import Answers, Counts, Samples, samples
+from nirc.diagnostics.dynamics import PopulationCalibrated, PopulationNotCalibrated
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Population, Source
@@ -39,13 +39,19 @@ from nirc.rounding.activity import ByActivity
 from nirc.semantics.raster import Progress
 from nirc.semantics.run import run
 
-MADE_UP = Counts(mixed=48, random=160, clear=240)  # generated samples, for fitting and for judging
+GENERATED = Counts(mixed=48, random=160, clear=240)  # samples to fit, and samples to judge
 SLOW = Counts(mixed=4, random=8, clear=0)  # for a slow network: clear samples need many runs
-FEWEST = 1 / 8  # of ``MADE_UP``, else ``SLOW``
+FEWEST = 1 / 8  # of ``GENERATED``, else ``SLOW``
 WORK = 4e8  # multiply-adds for one run of all generated samples
 PREPARED = 10  # percent done at the end of each stage
 BRIDGED = 30
 DISTILLED = 95
+
+# Stages.
+START = "start"  # the uncalibrated network
+ROUNDING = "rounding"  # the same with weights rounded by the signals of their sources
+SEARCHED = "search"  # after the bridge
+LEARNT = "distillation"  # after all weights have learnt
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,32 @@ class _Candidate:
     judged: Judged
 
 
+@dataclass(frozen=True)
+class _Task:
+    """A network, the chip, the samples, and the model's answers on them."""
+
+    start: Program
+    chip: Chip
+    data: Samples
+    reference: Reference  # spikes on the samples to fit
+    expected: Float  # outputs on the samples to judge
+    rounding: ByActivity
+
+    def candidate(self, name: str, integer: Program, findings: Log | None) -> _Candidate:
+        """Judge an integer form."""
+        answers = self.chip.answers(integer, self.data.judge)
+        return _Candidate(integer, findings, judged(name, answers, self.expected, self.data))
+
+    def quantised(self, name: str, program: Program) -> _Candidate:
+        """Quantise and judge a variation of the network."""
+        findings = Log()
+        return self.candidate(name, self.chip.quantised(program, self.rounding, findings), findings)
+
+    def affordable(self, candidate: _Candidate) -> bool:
+        """Return True if a candidate fits the chip wherever the start fits."""
+        return self.chip.affordable(candidate.integer, self.start)
+
+
 def calibrate(legal: Program, start: Program, chip: Chip, calibration: Calibration) -> Calibrated:
     """Return the variation of ``legal`` whose integer form answers most like ``legal``.
 
@@ -85,71 +117,66 @@ def calibrate(legal: Program, start: Program, chip: Chip, calibration: Calibrati
     expected = run(legal, data.judge).output
     parameters = {n: p for n in names if (p := chip.parameters(dynamics, n)) is not None}
     rounding = ByActivity({**reference, **_inputs(legal, data.fit)})
+    task = _Task(start, chip, data, reference, expected, rounding)
+    first = task.candidate(START, start, None)
+    rounded = task.quantised(ROUNDING, legal)
+    tried = [first, rounded]
+    accepted = []
+    if no_worse(rounded.judged, first.judged) and task.affordable(rounded):
+        accepted.append(rounded)
+    notify(PREPARED)
+    settings: Mapping[str, gains.SearchResult] = {}
+    if dynamics is not legal:
+        varied, settings, parameters = _varied(task, dynamics, parameters, rng, notify)
+        tried += varied
+        accepted += [c for c in varied if better(c.judged, first.judged) and task.affordable(c)]
+    best = min(accepted, key=lambda c: c.judged.mean_distance, default=first)
+    notify(100)
+    stages = [c.judged for c in tried]
+    chosen = report(stages, best.judged, settings, parameters, data, calibration.seed)
+    return Calibrated(best.integer, best.findings, chosen)
 
-    def candidate(name: str, integer: Program, findings: Log | None) -> _Candidate:
-        return _Candidate(
-            integer, findings, judged(name, chip.answers(integer, data.judge), expected, data)
-        )
 
-    def quantised(name: str, program: Program) -> _Candidate:
-        findings = Log()
-        return candidate(name, chip.quantised(program, rounding, findings), findings)
+def _varied(
+    task: _Task,
+    dynamics: Program,
+    parameters: dict[str, Parameters],
+    rng: np.random.Generator,
+    notify: Progress,
+) -> tuple[list[_Candidate], Mapping[str, gains.SearchResult], dict[str, Parameters]]:
+    """Search and learn. Return the candidates, the settings, and the parameters that may change."""
 
-    def bridging(done: float) -> None:
+    def searching(done: float) -> None:
         notify(round(PREPARED + (BRIDGED - PREPARED) * done))
 
-    def distilling(done: float) -> None:
+    def learning(done: float) -> None:
         notify(round(BRIDGED + (DISTILLED - BRIDGED) * done))
 
-    first = candidate(START, start, None)
-    rounded = quantised(ROUNDING, legal)
-    good = (
-        [rounded]
-        if no_worse(rounded.judged, first.judged) and chip.affordable(rounded.integer, start)
-        else []
+    fit = task.data.fit
+    reference = task.reference
+    best = bridge(dynamics, parameters, fit, reference, rng, searching)
+    searched = task.quantised(SEARCHED, best.program)
+    if best.self_inhibition and not task.affordable(searched):
+        parameters = {n: replace(p, self_inhibition=False) for n, p in parameters.items()}
+        best = bridge(dynamics, parameters, fit, reference, rng, searching)
+        searched = task.quantised(SEARCHED, best.program)
+    given = task.data.fit_given
+    distillation = Distillation(
+        best.program, parameters, best.self_inhibition, fit, reference, rng, given
     )
-    tried = [first, rounded]
-    notify(PREPARED)
-    bridged = Bridged(dynamics, {}, {})
-    if dynamics is not legal:
-        bridged = bridge(dynamics, parameters, data.fit, reference, rng, bridging)
-        tried.append(quantised(SEARCHED, bridged.program))
-        if bridged.self_inhibition and not chip.affordable(tried[-1].integer, start):
-            parameters = {n: replace(p, self_inhibition=False) for n, p in parameters.items()}
-            bridged = bridge(dynamics, parameters, data.fit, reference, rng, bridging)
-            tried[-1] = quantised(SEARCHED, bridged.program)
-        distillation = Distillation(
-            bridged.program,
-            parameters,
-            bridged.self_inhibition,
-            data.fit,
-            reference,
-            rng,
-            data.fit_given,
-        )
-        tried.append(quantised(LEARNT, distillation.run(distilling)))
-        good += [
-            c
-            for c in tried[2:]
-            if better(c.judged, first.judged) and chip.affordable(c.integer, start)
-        ]
-    best = min(good, key=lambda c: c.judged.far, default=first)
-    notify(100)
-    chosen = report(
-        [c.judged for c in tried], best.judged, bridged.settings, parameters, data, calibration.seed
-    )
-    return Calibrated(best.integer, best.findings, chosen)
+    learnt = task.quantised(LEARNT, distillation.run(learning))
+    return [searched, learnt], best.settings, parameters
 
 
 def _counts(program: Program, steps: int) -> Counts:
     """Return the numbers of generated samples, fewer for a slow network."""
     synapses = sum(sum(op.entries for op in p.ops) for _, _, p in program.edges())
     once = synapses + sum(program[n].n for n in program.graph)
-    total = MADE_UP.mixed + MADE_UP.random + MADE_UP.clear
+    total = GENERATED.mixed + GENERATED.random + GENERATED.clear
     share = min(1.0, WORK / (total * steps * once))
     if share < FEWEST:
         return SLOW
-    return Counts(*(round(share * n) for n in (MADE_UP.mixed, MADE_UP.random, MADE_UP.clear)))
+    return Counts(*(round(share * n) for n in (GENERATED.mixed, GENERATED.random, GENERATED.clear)))
 
 
 def _counted_answers(program: Program, notify: Progress) -> Answers:
@@ -174,3 +201,84 @@ def _inputs(program: Program, fed: Int) -> Reference:
 def _compact(spikes: Mapping[str, NDArray[Any]]) -> Reference:
     """Store spikes as bytes, since the model fires at most once a step. Keep membranes."""
     return {n: s.astype(np.uint8) if ((s == 0) | (s == 1)).all() else s for n, s in spikes.items()}
+
+
+def report(
+    stages: Sequence[Judged],
+    kept: Judged,
+    settings: Mapping[str, gains.SearchResult],
+    parameters: Mapping[str, Parameters],
+    data: Samples,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the manifest's ``calibration``: samples, judged distances, settings of populations."""
+    return {
+        "seed": seed,
+        "samples": {
+            "fit": len(data.fit),
+            "fit_given": data.fit_given,
+            "judge": len(data.judge),
+            "judge_given": data.judge_given,
+        },
+        "kept": kept.name,
+        "stages": [
+            {
+                "name": stage.name,
+                "distance": round(stage.mean_distance, 6),
+                "agreement": round(stage.agreement, 6),
+            }
+            for stage in stages
+        ],
+        "populations": {
+            name: {}
+            if kept.name in {START, ROUNDING} or name not in settings
+            else _setting(settings[name], parameters[name])
+            for name in parameters
+        },
+    }
+
+
+def _setting(f: gains.SearchResult, parameters: Parameters) -> dict[str, Any]:
+    s = f.setting
+    entry: dict[str, Any] = {
+        "distance_before": round(f.start, 6),
+        "distance_after": round(f.best, 6),
+    }
+    if parameters.gains:
+        entry["gains"] = [gains.factor(g) for g in s.gains]
+    if parameters.drift:
+        entry["drift"] = gains.factor(s.drift)
+    if parameters.self_inhibition:
+        entry["self_inhibition_thresholds"] = s.self_inhibition / gains.FINE
+    for name, choices, place in (
+        ("decay_mem", parameters.mem, s.mem),
+        ("decay_syn", parameters.syn, s.syn),
+    ):
+        if choices:
+            entry[name] = _range(choices[place])
+    return entry
+
+
+def _range(values: Float) -> list[float]:
+    """Return the smallest and the largest value."""
+    return [float(values.min()), float(values.max())]
+
+
+def log_notes(program: Program, chosen: Mapping[str, Any], log: Log) -> None:
+    """Log a note (D414) for each population."""
+    for name, setting in chosen["populations"].items():
+        where = program[name].origins[0]
+        if not setting:
+            rounded = chosen["kept"] == ROUNDING
+            log.add(PopulationNotCalibrated(where=where, population=name, rounded=rounded))
+            continue
+        note = PopulationCalibrated(
+            where=where,
+            population=name,
+            gains=setting.get("gains"),
+            drift=setting.get("drift"),
+            self_inhibition=setting.get("self_inhibition_thresholds", 0.0),
+            distances=(setting["distance_before"], setting["distance_after"]),
+            learnt=chosen["kept"] == LEARNT,
+        )
+        log.add(note)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.calibration.chip import Parameters
-from nirc.calibration.neuron import Forward
+from nirc.calibration.gradients import ForwardNeurons
 from nirc.calibration.objective import TINY, echo, traces
 from nirc.calibration.unrolled import Edge, Unrolled
 from nirc.ir.arrays import Float, frozen
@@ -180,7 +180,7 @@ class Search:
         unit = 0.0 if self.self_inhibition is None else _inhibition_unit(self.d)
         inhibition = np.array([s.self_inhibition / FINE for s in settings])[:, None, None] * unit
         shape = (candidates, samples, n)
-        stepper = Forward(d, shape)
+        stepper = ForwardNeurons(d, shape)
         sent: list[Float] = []
         lags = max([1, *(e.projection.lag for e in self.live.values())])
         echoes = np.zeros(shape)

@@ -1,15 +1,30 @@
-"""The distance of spikes from the model's: traces (a spike and its exponential echo) and counts.
+"""The distance of spikes from the model's, and the choice between calibrations by it.
 
-Traces follow van Rossum (2001).
+Traces (a spike and its exponential echo) follow van Rossum (2001).
+
+No calibration may be worse than the start on samples that it has not seen. There are two measures.
+The first is the distance of the outputs' spikes from the model's, on all judged samples. The second
+is the share of samples for which another output has the largest count, on given and clear samples
+only. On other generated samples the second measure does not predict real samples. Measured on
+BasicMotions: .865 before and .835 after a calibration that improves .633 to .933 on held-out
+samples.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
+from nirc.calibration.samples import Samples, given_share
 from nirc.ir.arrays import Float
 
 TINY = 1e-9
+HARMLESS = 0.02  # of the start's distance: a loss on a small number of given samples without a veto
+LEAST = 0.05  # of the start's distance: the least gain of an accepted change
+NOISE = 1.0  # standard errors of the mean difference
+CLEAR_NOISE = 2.0  # the same for answers to clear samples, which are generated and many
 
 
 def echo(steps: int) -> float:
@@ -38,16 +53,12 @@ def traces_back(slope: Float, decay: float) -> Float:
 
 
 def power(reference: Float, decay: float) -> float:
-    """Return the unit of distances: the squared traces of the model, summed, as mean over
-    samples.
-    """
+    """Return the unit of distances: the mean over samples of the model's squared traces."""
     return float((traces(reference, decay) ** 2).sum() / max(1, len(reference))) + TINY
 
 
 def count_power(reference: Float) -> float:
-    """Return the unit of counts: the squared counts over all steps, summed, as mean over
-    samples.
-    """
+    """Return the unit of counts: the mean over samples of the squared counts."""
     return float((reference.sum(axis=1) ** 2).sum() / max(1, len(reference))) + TINY
 
 
@@ -73,3 +84,75 @@ def disagreements(answer: Float, reference: Float) -> Float:
     clear = (expected == expected.max(axis=1, keepdims=True)).sum(axis=1) == 1
     differs: Float = (clear & (counts.argmax(axis=1) != expected.argmax(axis=1))).astype(np.float64)
     return differs
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Distance from the model and disagreement with it, per judged sample, over the chip's modes.
+
+    The first ``given`` samples are the user's, the others are generated. The last ``clear`` samples
+    are clear.
+    """
+
+    name: str
+    distance: Float
+    differs: Float
+    given: int
+    clear: int = 0
+
+    @property
+    def mean_distance(self) -> float:
+        """Return the mean distance of given and generated samples, by their weight."""
+        return self._mean(self.distance)
+
+    @property
+    def agreement(self) -> float:
+        """Return the share of samples with the model's answer, by weight."""
+        return 1.0 - self._mean(self.differs)
+
+    def _mean(self, values: Float) -> float:
+        share = given_share(self.given)
+        given = values[: self.given].mean()
+        return float(share * given + (1 - share) * values[self.given :].mean())
+
+
+def judged(name: str, answers: Sequence[Float], reference: Float, data: Samples) -> Judged:
+    """Judge ``answers``: outputs (samples, steps, outputs) for each mode of the chip."""
+    distance = np.mean([distances(a, reference) for a in answers], axis=0)
+    differs = np.mean([disagreements(a, reference) for a in answers], axis=0)
+    return Judged(name, distance, differs, data.judge_given, data.clear)
+
+
+def better(one: Judged, start: Judged) -> bool:
+    """Return True if ``one`` is nearer than ``start``, beyond noise, and ``no_worse``."""
+    return _beyond_noise(start.distance - one.distance, start.given) and no_worse(one, start)
+
+
+def no_worse(one: Judged, start: Judged) -> bool:
+    """Return True if ``one`` is nearer than ``start``, and as near on the given samples.
+
+    ``one`` must also answer the given and the clear samples as well.
+    """
+    nearer = start.distance - one.distance
+    won = start.differs - one.differs
+    nearer_given = nearer[: start.given]
+    kept = nearer_given.mean() >= -max(NOISE * _error(nearer_given), HARMLESS * start.mean_distance)
+    won_clear = won[len(won) - start.clear :]
+    answered = _kept_answers(won[: start.given], NOISE) and _kept_answers(won_clear, CLEAR_NOISE)
+    return bool(one.mean_distance < (1 - LEAST) * start.mean_distance and kept and answered)
+
+
+def _kept_answers(won: Float, noise: float) -> bool:
+    """Return True if answers are kept, except ``noise`` deviations (a sign test)."""
+    return bool(won.sum() >= -noise * np.sqrt(np.abs(won).sum()))
+
+
+def _beyond_noise(gain: Float, given: int) -> bool:
+    share = given_share(given)
+    noise = np.sqrt((share * _error(gain[:given])) ** 2 + ((1 - share) * _error(gain[given:])) ** 2)
+    return bool(share * gain[:given].mean() + (1 - share) * gain[given:].mean() > NOISE * noise)
+
+
+def _error(values: Float) -> float:
+    """Return the standard error of the mean."""
+    return float(values.std() / np.sqrt(max(1, values.size)))

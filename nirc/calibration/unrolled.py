@@ -15,8 +15,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.calibration import neuron
-from nirc.calibration.adjoint import Operator
+from nirc.calibration.gradients import BackwardNeurons, ForwardNeurons, Operator
 from nirc.ir.arrays import Float, on_grid
 from nirc.ir.linear import Weighted
 from nirc.ir.populations import Discrete, Projection, Source, populations_of
@@ -118,7 +117,7 @@ class Unrolled:
         states = {}
         for name in component:
             n = self.populations[name].n
-            states[name] = neuron.Forward(self.populations[name].dynamics, (samples, n))
+            states[name] = ForwardNeurons(self.populations[name].dynamics, (samples, n))
             self.signal[name] = np.zeros((samples, steps, n))
             self.before[name] = np.zeros((samples, steps, n))
         live = {name: [e for e in self.edges if e.live and e.target == name] for name in component}
@@ -181,7 +180,7 @@ class Unrolled:
     def _back(self, component: list[str], gradients: Gradients) -> None:
         steps = self.signal[component[0]].shape[1]
         slope = {n: self.slope.get(n, np.zeros_like(self.signal[n])) for n in component}
-        states = {n: neuron.Backward(self.populations[n].dynamics) for n in component}
+        states = {n: BackwardNeurons(self.populations[n].dynamics) for n in component}
         current = {
             n: (np.zeros_like(self.signal[n]), np.zeros_like(self.signal[n])) for n in component
         }

@@ -516,7 +516,7 @@ class ThresholdFiltered(Finding):
         return Words(f"`{self.population}` has no memory, the chip's synapse has", source=XYLOSIM)
 
 
-class Calibrated(Finding):
+class PopulationCalibrated(Finding):
     code = "D414"
     title = "a population was calibrated on sample inputs"
     severity = "note"
@@ -570,7 +570,7 @@ class Calibrated(Finding):
         )
 
 
-class NotCalibrated(Calibrated):
+class PopulationNotCalibrated(PopulationCalibrated):
     """The parameters of the population stay, since nothing else is better."""
 
     distances: tuple[float, float] = (0.0, 0.0)

@@ -11,13 +11,10 @@ import numpy as np
 import pytest
 
 from nirc.calibration import calibrate as module
-from nirc.calibration.calibrate import Calibrated, calibrate
+from nirc.calibration.calibrate import Calibrated, calibrate, log_notes
 from nirc.calibration.chip import Parameters
-from nirc.calibration.clear import clear
-from nirc.calibration.guard import Judged, better
-from nirc.calibration.random_inputs import random_inputs
-from nirc.calibration.report import log_notes
-from nirc.calibration.samples import Counts, samples
+from nirc.calibration.objective import Judged, better
+from nirc.calibration.samples import Counts, clear, random_inputs, samples
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.calibration.adjoint import Operator
+from nirc.calibration.gradients import Operator
 from nirc.ir.linear import (
     Conv,
     Dense,
