@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from nirc.backends.speck.configuration import Configuration, CoreLayer, Destination, Dvs, InputRoute
+from nirc.backends.speck.legalise import leads
 from nirc.backends.speck.limits import READOUT
 from nirc.backends.speck.network import Layer, Network
 from nirc.backends.speck.neuron import SpeckNeuron
@@ -32,6 +35,7 @@ def assemble(
     for part in placed.parts:
         parts.setdefault(part.name, []).append(part)
     neurons = populations_of(program, SpeckNeuron)
+    early = leads(program)
     cores: list[CoreLayer] = []
     for part in placed.parts:
         read = part.name in network.watched
@@ -44,7 +48,8 @@ def assemble(
             destinations.append(Destination(READOUT))
         neuron = neurons[part.name].dynamics
         layer = network.layer(part.name)
-        cores.append(_core(layer, part, neuron, tuple(destinations), monitor=read))
+        core = _core(layer, part, neuron, early[part.name])
+        cores.append(replace(core, destinations=tuple(destinations), monitor=read))
     return Configuration(
         variant=target.variant,
         layers=tuple(sorted(cores, key=lambda c: c.core)),
@@ -55,29 +60,24 @@ def assemble(
     )
 
 
-def _core(
-    layer: Layer,
-    part: Part,
-    neuron: SpeckNeuron,
-    destinations: tuple[Destination, ...],
-    *,
-    monitor: bool,
-) -> CoreLayer:
-    shape = (part.stop - part.first, *layer.shape_out[1:])
+def _core(layer: Layer, part: Part, neuron: SpeckNeuron, lead: int) -> CoreLayer:
+    """Return a core whose neurons begin as the model's do after ``lead`` steps without input."""
+    channels = slice(part.first, part.stop)
+    bias = layer.bias[channels]
+    shape = (len(bias), *layer.shape_out[1:])
+    initial = np.maximum(neuron.initial + lead * bias, neuron.threshold_low)
     return CoreLayer(
         core=part.core,
         shape_in=layer.shape_in,
         shape_out=shape,
-        kernel=layer.kernel[part.first : part.stop],
+        kernel=layer.kernel[channels],
         stride=layer.stride,
         padding=layer.padding,
-        bias=layer.bias[part.first : part.stop],
+        bias=bias,
         threshold_high=neuron.threshold_high,
         threshold_low=neuron.threshold_low,
         return_to_zero=neuron.return_to_zero,
-        initial=np.full(shape, neuron.initial),
-        destinations=destinations,
-        monitor=monitor,
+        initial=np.broadcast_to(initial[:, None, None], shape).copy(),
     )
 
 

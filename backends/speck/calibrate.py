@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nirc.backends.speck.assemble import assemble
 from nirc.backends.speck.emulate import emulate
+from nirc.backends.speck.legalise import leads
 from nirc.backends.speck.limits import VARIANTS
 from nirc.backends.speck.network import Network, lower
 from nirc.backends.speck.neuron import chip_rule
@@ -57,7 +58,7 @@ class SpeckCalibrate:
         start = no_leaks.run(program, findings)
         share = 100 - MEASURING
         rest = replace(given, progress=lambda done: notify(MEASURING + done * share // 100))
-        answer = calibrate(program, start, _Speck(quantise, self.events), rest)
+        answer = calibrate(program, start, SpeckChip(quantise, self.events), rest)
         self.report.update(answer.report)
         answer.log_findings(program, findings, log)
         return answer.integer
@@ -96,7 +97,7 @@ def measure(
 
 
 @dataclass(frozen=True)
-class _Speck:
+class SpeckChip:
     """The chip, as the calibration sees it."""
 
     quantise: SpeckQuantise
@@ -127,8 +128,8 @@ class _Speck:
             Part(layer.name, i, 0, layer.shape_out[0]) for i, layer in enumerate(network.layers)
         ]
         chip = assemble(network, integer, Placement(tuple(parts)), VARIANTS[0])
-        output = emulate(chip, inputs, mode="events").output.astype(np.float64)
-        return [synchronous, output[:, :, _columns(integer, network)]]
+        spikes = emulate(chip, inputs, mode="events").output.astype(np.float64)
+        return [synchronous, _outputs(integer, network, spikes)]
 
     def affordable(self, integer: Program, start: Program) -> bool:
         """Return True if kernels that were equal are equal still.
@@ -139,13 +140,19 @@ class _Speck:
         return now == [layer.shape_in for layer in lower(start).layers]
 
 
-def _columns(program: Program, network: Network) -> Int:
-    """Return for each output of the model its column among the spikes of the watched layers."""
+def _outputs(program: Program, network: Network, spikes: Float) -> Float:
+    """Return the outputs at the steps of the model, from spikes of the watched layers."""
     first: dict[str, int] = {}
     start = 0
     for layer in network.layers:
         if layer.name in network.watched:
             first[layer.name] = start
             start += program[layer.name].n
-    sources = [program.into(sink)[0][0] for sink in program.nodes(Sink)]
-    return np.concatenate([first[s] + np.arange(program[s].n) for s in sources])
+    early = leads(program)
+    outputs: list[Float] = []
+    for name, sink in program.nodes(Sink).items():
+        source = program.into(name)[0][0]
+        columns = spikes[:, :, first[source] : first[source] + sink.n]
+        later = np.pad(columns, ((0, 0), (early[name] + sink.delay_steps, 0), (0, 0)))
+        outputs.append(later[:, : spikes.shape[1]])
+    return np.concatenate(outputs, axis=2)

@@ -601,27 +601,40 @@ class Delays(Finding):
     code = "S715"
     title = "delays"
     meaning = """
-    A Delay node stands between populations (or before the first). Speck has no delay lines: a
-    spike goes through all cores within microseconds.
+    A Delay node stands between populations, or the simulator's neurons send their spikes a step
+    later, as Spyx's do. Speck has no delay lines: a spike goes through all cores within
+    microseconds. Delays that all paths to a population share are left out. Its spikes then come as
+    many steps earlier, which `nirc run` takes into account. Here paths of different delay meet,
+    neurons behind a delay fire by their bias before any input, or the delay is above 1023 steps.
     """
-    example = "Delay of 2 ms at steps of 1 ms: found 2 steps, limit no delays."
+    example = """
+    A skip connection beside a path with a Delay of 2 ms at steps of 1 ms: found 2 steps, limit no
+    delays. Two layers of Spyx, the second with a bias above its threshold: found 1 step.
+    """
     what_to_do = """
-    Remove the Delay nodes and train on, or compile for a chip with delays. A delay of the input
-    alone can be made in the data: shift the events before they are sent.
+    Remove the Delay nodes and train on, or compile for a chip with delays. Give all paths to a
+    layer the same delay, in Spyx as many layers, and keep biases below thresholds.
     """
     sources = "Speck Dev Kit Datasheet, SynSense, 2023."
 
     source: str
     target: str
     steps: int
+    by_node: bool  # by a Delay node, else by the rule of the simulator's neurons
 
     def words(self) -> Words:
+        advice = (
+            "the simulator's neurons send their spikes a step later: give all paths to a layer as "
+            "many layers and keep biases below thresholds, or compile for a chip with delays"
+        )
+        if self.by_node:
+            advice = "remove the Delay node, or compile for a chip with delays"
         return Words(
             f"the projection `{self.source}` -> `{self.target}` has a delay",
             found=f"{self.steps} step(s)",
             limit="no delays",
             source=DATASHEET,
-            help="remove the Delay node, or compile for a chip with delays",
+            help=advice,
         )
 
 

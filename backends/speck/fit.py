@@ -24,6 +24,7 @@ from nirc.backends.speck.findings import (
     Stride,
 )
 from nirc.backends.speck.geometry import Map, kernel_words, neuron_words
+from nirc.backends.speck.legalise import leads
 from nirc.backends.speck.limits import (
     CORES,
     DATASHEET,
@@ -34,7 +35,7 @@ from nirc.backends.speck.limits import (
     STRIDES,
 )
 from nirc.backends.speck.network import Network, lower
-from nirc.backends.speck.neuron import chip_rule, fires_many
+from nirc.backends.speck.neuron import SpeckNeuron, chip_rule, fires_many
 from nirc.backends.speck.place import Demand, Placement, PlaceProblem, place
 from nirc.chip.backend import Block, Mapped, Search
 from nirc.chip.target import Limit, Target, excesses
@@ -84,23 +85,28 @@ def fit(
     )
     blocks = _neurons(chip, placed, program, monitored=False)
     outputs = _neurons(chip, placed, program, monitored=True)
+    early = leads(program)
     output_map: list[int] = []
-    for sink in program.nodes(Sink):
-        output_map += outputs[program.into(sink)[0][0]].tolist()
+    latency_steps: list[int] = []
+    for name, sink in program.nodes(Sink).items():
+        output_map += outputs[program.into(name)[0][0]].tolist()
+        latency_steps += [-early[name]] * sink.n
     return Mapped(
         target,
         chip,
         tuple(range(sum(s.n for s in program.nodes(Source).values()))),
         tuple(output_map),
-        (0,) * len(output_map),
+        tuple(latency_steps),
         {
-            name: Block(
-                NEURONS, tuple(index.tolist()), tuple(program[name].dynamics.scale.tolist())
-            )
+            name: _block(index, program[name].dynamics, -early[name])
             for name, index in blocks.items()
         },
         _utilisation(network, placed),
     )
+
+
+def _block(index: Int, neuron: SpeckNeuron, latency_steps: int) -> Block:
+    return Block(NEURONS, tuple(index.tolist()), tuple(neuron.scale.tolist()), latency_steps)
 
 
 def _report_limits(network: Network, target: Target, log: Log) -> None:

@@ -33,12 +33,14 @@ from nirc.backends.speck.limits import CHANNELS, CORES, INPUT_MAP, KERNEL, OUTPU
 from nirc.backends.speck.neuron import refuse_foreign, to_one_threshold
 from nirc.diagnostics.dynamics import PoolingDropsSpikes
 from nirc.diagnostics.log import Log
+from nirc.files.manifest import MAX_LEAD
 from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.linear import Conv, Diagonal, LinearOp, Pool
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source, populations_of
 from nirc.ir.program import Program
 from nirc.passes.fuse_linear import fuse
 from nirc.passes.legality import OutputRule, refuse_outputs, refuse_without_neurons
+from nirc.semantics.neuron import NeuronStepper
 
 OUTPUTS = OutputRule(
     "spikes leave a core only",
@@ -297,17 +299,67 @@ def _refuse(
         log.add(DiffersWithinChannel(where=where, population=name, pairs=pairs))
 
 
+def leads(program: Program) -> dict[str, int]:
+    """Return the least delay of all paths to each node of a feed-forward program, in steps.
+
+    The chip has no delays, so the node is early by as many steps.
+    """
+    steps: dict[str, int] = {}
+    for name in sources_first(program):
+        into = program.into(name)
+        steps[name] = min((steps[s] + p.delay_steps for s, p in into), default=0)
+    return steps
+
+
+def _only_early(program: Program) -> bool:
+    """Return True if a chip without delays has the same spikes, but earlier.
+
+    All paths to a node then have one delay, and no neuron fires before its first input.
+    """
+    steps = leads(program)
+    paths = all(steps[s] + p.delay_steps == steps[t] for s, t, p in program.edges())
+    waiting = [n for n in populations_of(program, Discrete) if steps[n]]
+    return (
+        paths
+        and max(steps.values()) < MAX_LEAD
+        and all(_rests(program, name, steps[name]) for name in waiting)
+    )
+
+
+def _rests(program: Program, name: str, steps: int) -> bool:
+    """Return True if the biases of a population do not make it fire in its first ``steps``."""
+    into = program.into(name)
+    if any(any(bias.onset_steps for bias in p.biases) for _, p in into):
+        return False
+    population: Population[Discrete] = program[name]
+    bias = bias_of(into, population.n)
+    stepper = NeuronStepper(population.dynamics, (population.n,))
+    return not any(stepper.step(bias).any() for _ in range(steps))
+
+
 def _refuse_foreign(program: Program, log: Log) -> None:
     refuse_without_neurons(program, log)
     for name, population in populations_of(program, Discrete).items():
         refuse_foreign(name, population, log)
-    refuse_outputs(program, OUTPUTS, log)
-    for source, target, p in program.edges():
+    into_neurons = [e for e in program.edges() if not isinstance(program[e[1]], Sink)]
+    loops = [
+        (s, t)
+        for s, t, p in into_neurons
+        if p.feedback or s == t or nx.has_path(program.graph, t, s)
+    ]
+    early = not (loops or log.errors) and _only_early(program)
+    refuse_outputs(program, replace(OUTPUTS, delays=early), log)
+    for source, target, p in into_neurons:
         node = program[target]
-        if isinstance(node, Sink):
-            continue
-        if p.feedback or source == target or nx.has_path(program.graph, target, source):
+        if (source, target) in loops:
             log.add(Recurrence(where=node.origins[0], source=source, target=target))
-        elif p.delay_steps:
-            where = (p.origins or node.origins)[0]
-            log.add(Delays(where=where, source=source, target=target, steps=p.delay_steps))
+        elif p.delay_steps and not early:
+            log.add(
+                Delays(
+                    where=(p.origins or node.origins)[0],
+                    source=source,
+                    target=target,
+                    steps=p.delay_steps,
+                    by_node=p.delay_s > 0,
+                )
+            )

@@ -18,6 +18,7 @@ import numpy as np
 from nirc.analysis.convolution import as_map
 from nirc.backends.speck.convolve import bias_of, parts_of
 from nirc.backends.speck.findings import BoundClipped
+from nirc.backends.speck.legalise import leads
 from nirc.backends.speck.limits import BIAS, STATE, THRESHOLD_LOW, WEIGHT
 from nirc.backends.speck.neuron import SpeckNeuron, fires_at_threshold
 from nirc.diagnostics.dynamics import ConstantLeak, WeightsVanish
@@ -60,9 +61,10 @@ class SpeckQuantise:
         """Quantise each layer. Never refuses: sizes and ranges are judged at placement."""
         nodes = dict(program.graph.nodes(data="payload"))
         edges = [(s, t, p) for s, t, p in program.edges() if not isinstance(program[t], Population)]
+        early = leads(program)
         for name, population in populations_of(program, Discrete).items():
             rounding = self._rounding(population.dynamics)
-            layer = _Layer(name, population, program.into(name), program, rounding)
+            layer = _Layer(name, population, program, rounding, early[name])
             neuron = layer.neuron(self.measured, log, bounded=self.bounded)
             nodes[name] = population.with_dynamics(neuron)
             edges += [(s, name, p) for s, p in layer.projections(log)]
@@ -86,19 +88,20 @@ class _Layer:
         self,
         name: str,
         population: Population[Discrete],
-        into: list[tuple[str, Projection]],
         program: Program,
         rounding: Rounding | None,  # None: each to the nearest
+        lead: int,  # steps before its first input, in which it does not fire
     ) -> None:
         assert population.dynamics.threshold is not None
         self.name = name
         self.population = population
-        self.into = into
+        self.into = program.into(name)
         self.program = program
         self.dynamics = population.dynamics
         self.rounding = rounding
+        self.lead = lead
         self.threshold = float(population.dynamics.threshold[0])
-        self.bias = bias_of(into, population.n)
+        self.bias = bias_of(self.into, population.n)
         self.leaky = bool((self.dynamics.decay_mem != 1).any())
         self.as_sinabs = rounding is None and fires_at_threshold(self.dynamics) and not self.leaky
 
@@ -110,6 +113,8 @@ class _Layer:
         zero = self.dynamics.rule.reset != "subtract"
         high, initial = self._threshold(zero=zero)
         bias = np.rint(self._units(self.drive)).astype(np.int64)
+        if self.lead:
+            bias = np.minimum(bias, (high - 1 - initial) // self.lead)
         bias.setflags(write=False)
         if self.leaky:
             self._report_leak(leak, bias, measured, log)

@@ -86,7 +86,7 @@ MANIFEST = File(
                     {
                         "part": Text(255),
                         "index": _index("neurons"),
-                        "latency_steps": Integer(0, MAX_INDEX - 1),
+                        "latency_steps": Integer(-MAX_LEAD, MAX_INDEX - 1),
                         "scale": Many(Number(ABOVE_0, 1 / ABOVE_0), "neurons"),
                     },
                     open=True,

@@ -14,8 +14,10 @@ import pytest
 
 import nirc
 from nirc.api import Options, compile_model
+from nirc.backends.speck.calibrate import SpeckChip
 from nirc.backends.speck.config import read_config
 from nirc.backends.speck.configuration import Configuration
+from nirc.backends.speck.quantise import SpeckQuantise
 from nirc.diagnostics.log import Log
 from nirc.semantics.run import run
 from tests.models import DATA, graph, lif
@@ -317,6 +319,36 @@ def test_membranes_fall_to_minus_the_threshold_if_the_network_was_trained_so() -
     assert {core.threshold_low for core in free} == {-32768}
     assert [core.threshold_low for core in bounded] == [-core.threshold_high for core in free]
     spikes(DIGITS, chip=(("floor", "threshold"),))
+
+
+@pytest.mark.parametrize("name", ["if", "lif", "pool_first"])
+def test_a_network_of_spyx_is_early_on_the_chip(name: str) -> None:
+    """Its neurons send their spikes a step later, and have biases. The chip waits for nothing."""
+    made = compile_model(DATA / f"simulators/spyx/{name}.nir", "speck")
+    manifest = made.bundle.manifest
+    blocks = manifest["populations"]
+    assert [block["latency_steps"] for block in blocks.values()] == [0, -1]
+    assert set(manifest["output_latency_steps"]) == {-2}  # the model shows its spikes a step later
+    channels = len(manifest["input_map"])
+    inputs = np.random.default_rng(0).poisson(0.3, (4, 20, channels))
+    device = made.bundle.run(inputs, record=list(blocks))
+    integer = run(made.integer, inputs, record=list(blocks))
+    np.testing.assert_array_equal(device.output, integer.output)
+    for population in blocks:
+        np.testing.assert_array_equal(device.spikes[population], integer.spikes[population])
+        assert device.spikes[population].any()
+
+
+def test_calibration_judges_a_network_of_spyx_at_the_models_steps() -> None:
+    """Two layers of exact weights: the answer event by event is that of the model, steps too."""
+    identity = nir.Linear(np.eye(3))
+    model = line((3,), identity, fire(3), identity, fire(3), out=(3,))
+    inputs = np.random.default_rng(0).integers(0, 2, (4, 9, 3))
+    made = compile_model(model, "speck", Options(writer="spyx"))
+    frames, events = SpeckChip(SpeckQuantise(), events=True).answers(made.integer, inputs)
+    np.testing.assert_array_equal(frames, run(made.stages.discrete, inputs).output)
+    np.testing.assert_array_equal(frames, events)
+    assert frames.any()
 
 
 def test_the_same_model_gives_the_same_bytes() -> None:

@@ -4,6 +4,7 @@ does.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import nir
@@ -13,9 +14,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nirc.api import Options, lower
-from nirc.backends.speck.legalise import SpeckLegalise
+from nirc.backends.speck.legalise import SpeckLegalise, leads
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
+from nirc.files.manifest import MAX_LEAD
 from nirc.ir.linear import Conv, Pool
 from nirc.ir.populations import Population, Source
 from nirc.ir.program import Program
@@ -282,7 +284,7 @@ def test_a_reset_to_another_potential_is_refused_unless_the_user_says_otherwise(
     same_answer(model, reset="zero")
 
 
-def test_recurrence_and_delays_are_refused() -> None:
+def test_recurrence_is_refused() -> None:
     nodes = {
         "in": nir.Input(np.array([2])),
         "w": nir.Linear(np.ones((3, 2))),
@@ -292,11 +294,70 @@ def test_recurrence_and_delays_are_refused() -> None:
     }
     loop = graph(nodes, [("in", "w"), ("w", "pop"), ("pop", "rec"), ("rec", "pop"), ("pop", "out")])
     assert refusals(loop) == ["S714"]
-    lif = nir.LIF(
-        tau=np.ones(3) * 1e-3, r=np.ones(3) * 10, v_leak=np.zeros(3), v_threshold=np.ones(3)
-    )
-    late = line((2,), nir.Linear(np.ones((3, 2))), nir.Delay(np.ones(3) * 3e-4), lif, out=(3,))
-    assert refusals(late) == ["S715"]
+
+
+def delayed(*, skip: bool = False, bias: float = 0.0) -> nir.NIRGraph:
+    """Two layers with a delay of 3 steps between. ``skip``: a path without it, ``bias``: behind
+    it.
+    """
+    nodes = {
+        "in": nir.Input(np.array([2])),
+        "w1": nir.Linear(np.ones((3, 2))),
+        "first": fire(3),
+        "late": nir.Delay(np.ones(3) * 3e-4),
+        "w2": nir.Affine(np.ones((3, 3)), np.ones(3) * bias),
+        "w3": nir.Linear(np.ones((3, 2))),
+        "last": nir.LIF(
+            tau=np.ones(3) * 1e-3, r=np.ones(3) * 10, v_leak=np.zeros(3), v_threshold=np.ones(3)
+        ),
+        "out": nir.Output(np.array([3])),
+    }
+    paths = ["in w1 first late w2 last out"] + ["in w3 last"] * skip
+    return graph(nodes, [edge for path in paths for edge in pairwise(path.split())])
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.2, -0.2])
+def test_a_delay_that_all_paths_share_is_legal(bias: float) -> None:
+    made = same_answer(delayed(bias=bias))
+    assert leads(made) == {"in": 0, "first": 0, "last": 3, "out": 3}
+
+
+@pytest.mark.parametrize(
+    "model", [delayed(skip=True), delayed(bias=0.7)], ids=["paths of two delays", "fires by itself"]
+)
+def test_other_delays_are_refused(model: nir.NIRGraph) -> None:
+    with pytest.raises(CompileError) as refusal:
+        legal(model)
+    (found,) = [d for d in refusal.value.diagnostics if d.severity == "error"]
+    assert (found.code, found.found) == ("S715", "3 step(s)")
+    assert "remove the Delay node" in found.help
+
+
+def test_a_delay_longer_than_a_bundle_can_name_is_refused() -> None:
+    model = delayed()
+    model.nodes["late"] = nir.Delay(np.ones(3) * 2e-4 * MAX_LEAD)
+    assert refusals(model) == ["S715"]
+
+
+def test_a_delay_of_the_simulators_neurons_is_not_blamed_on_a_node() -> None:
+    """Spyx's neurons send their spikes a step later. The skip makes two delays of it."""
+    rng = np.random.default_rng(0)
+    nodes: dict[str, nir.NIRNode] = {
+        "input": nir.Input(np.array([2])),
+        "layer_0": nir.Linear(rng.normal(0, 1, (3, 2))),
+        "layer_1": fire(3),
+        "layer_2": nir.Linear(rng.normal(0, 1, (3, 3))),
+        "layer_3": fire(3),
+        "layer_4": nir.Linear(rng.normal(0, 1, (3, 2))),
+        "output": nir.Output(np.array([3])),
+    }
+    paths = ["input layer_0 layer_1 layer_2 layer_3 output", "input layer_4 layer_3"]
+    model = graph(nodes, [edge for path in paths for edge in pairwise(path.split())])
+    with pytest.raises(CompileError) as refusal:
+        discrete = lower(model, Options(writer="spyx"), log=Log()).discrete
+        SpeckLegalise().run(discrete, Log())
+    (found,) = refusal.value.diagnostics
+    assert found.code == "S715" and "Delay node" not in found.help
 
 
 def test_an_output_must_be_one_population() -> None:
