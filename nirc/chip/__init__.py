@@ -1,3 +1,1 @@
-"""A chip's backend: what it promises, its limits and costs, the laws it is held to, and the table
-of all backends.
-"""
+"""A chip's backend: its promises, limits and costs, and the registry of all backends."""

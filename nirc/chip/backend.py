@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nirc.chip.target import Target
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.similar import did_you_mean
+from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.ir.program import Program
 from nirc.passes.pipeline import Calibration, Pass
 from nirc.semantics.raster import Progress, Run
@@ -28,10 +29,7 @@ KINDS = ("weights", "constants", "decays", "reset", "saturation", "states", "del
 
 @dataclass(frozen=True)
 class Search:
-    """Limits of a search:
-
-    ``work`` in the solver's deterministic time, or ``seconds`` if the user asks.
-    """
+    """Limits of a search: ``work`` in the solver's deterministic time, or ``seconds`` if asked."""
 
     seed: int = 0
     work: float = 10.0
@@ -42,8 +40,7 @@ class Search:
 class ChipOption:
     """An option of one chip family: ``--set NAME=VALUE``.
 
-    ``accepts``: whether another value than ``values`` makes sense. ``form``: what such a value
-    looks like.
+    ``accepts`` returns True for another value that makes sense. ``form`` describes such values.
     """
 
     name: str
@@ -53,12 +50,12 @@ class ChipOption:
     accepts: Callable[[str], bool] | None = None
 
     def takes(self, value: str) -> bool:
-        """Whether ``value`` may be given."""
+        """Return True if ``value`` may be given."""
         return value in self.values or (self.accepts is not None and self.accepts(value))
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """All values, the free form last."""
+        """Return all values, the free form last."""
         return (*self.values, self.form) if self.form else self.values
 
 
@@ -77,8 +74,10 @@ def option(
 
 @dataclass(frozen=True)
 class Block:
-    """A population on the chip: its neurons among those that the emulator records, and its unit per
-    volt.
+    """A population on the chip.
+
+    ``index``: its neurons among those of ``part`` that the emulator records. ``scale``: chip units
+    per volt.
     """
 
     part: str
@@ -108,7 +107,7 @@ class Mapped:
 
 @dataclass(frozen=True)
 class Emulation:
-    """What a run of the emulator is asked for.
+    """The options of a run of the emulator.
 
     ``mode``: one of ``Backend.modes``. ``record``: keep spikes and membranes of every population,
     beside the output. ``progress`` takes the number of samples that are done.
@@ -128,10 +127,9 @@ class Backend(ABC):
     """
 
     name: ClassVar[str]  # as on the command line
-    targets: ClassVar[
-        tuple[Target, ...]
-    ]  # variants, in the order in which they are tried when the user names none
-    # Ways in which the emulator can run the files. The first is the default, which equals the
+    # Variants, in the order in which they are tried if the user names none.
+    targets: ClassVar[tuple[Target, ...]]
+    # Modes in which the emulator can run the files. The first is the default, which equals the
     # integer form.
     modes: ClassVar[tuple[str, ...]] = ("synchronous",)
     # The neuron of the laws' networks: CubaLIF, with recurrence, or IF, without.
@@ -139,7 +137,7 @@ class Backend(ABC):
 
     @property
     def options(self) -> tuple[ChipOption, ...]:
-        """What this family adds to the options of a compilation."""
+        """The options of this family."""
         return tuple(ChipOption(f.name, **f.metadata) for f in fields(self))
 
     @property
@@ -156,27 +154,20 @@ class Backend(ABC):
         known = {each.name: each for each in self.options}
         for name, value in chosen:
             if name not in known:
-                log.error(
-                    "U607",
-                    f"{self.name} has no option `{name}`",
+                unknown = OptionMakesNoSense(
+                    problem=f"{self.name} has no option `{name}`",
                     found=f"{name}={value}",
                     limit=", ".join(known) or f"none: {self.name} has no options",
                     help=did_you_mean(name, known, f"nirc targets {self.name}"),
                 )
+                log.add(unknown)
             elif not known[name].takes(value):
-                values = ", ".join(known[name].choices)
-                log.error(
-                    "U607",
-                    f"unknown value of {self.name}'s option `{name}`",
-                    found=value,
-                    limit=values,
-                )
+                problem = f"unknown value of {self.name}'s option `{name}`"
+                limit = ", ".join(known[name].choices)
+                log.add(OptionMakesNoSense(problem=problem, found=value, limit=limit))
             elif sum(other == name for other, _ in chosen) > 1:
-                log.error(
-                    "U607",
-                    f"{self.name}'s option `{name}` is given several values",
-                    limit="one value",
-                )
+                problem = f"{self.name}'s option `{name}` is given several values"
+                log.add(OptionMakesNoSense(problem=problem, limit="one value"))
         log.raise_if_errors()
         return replace(self, **dict(chosen))
 
@@ -193,18 +184,17 @@ class Backend(ABC):
         """Return the pass that makes a legal program integer. The same for all variants."""
 
     def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
-        """Return the passes that run instead of ``quantise`` where there are inputs to calibrate
-        with.
+        """Return the passes that run instead of ``quantise`` if there are inputs to calibrate with.
 
-        The passes are made here, and look at ``calibration`` when they run. Default: ``quantise``.
+        The passes read ``calibration`` when they run. Default: ``quantise``.
         """
         return (self.quantise(),)
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
-        """Whether none of ``targets`` can hold the program, however it is rounded. The limits go to
-        the log.
+        """Return True if none of ``targets`` can hold the program, however it is rounded.
 
-        Saves the time of a quantisation. Default: not known before ``fit``.
+        The limits go to the log. This saves the time of a quantisation. Default: not known before
+        ``fit``.
         """
         return False
 
@@ -212,8 +202,7 @@ class Backend(ABC):
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log
     ) -> Mapped | None:
-        """Return tables for ``target``, or None with every limit that is exceeded in the log, as
-        errors.
+        """Return tables for ``target``, or None and an error for every limit that is exceeded.
 
         ``program`` is integer, ``discrete`` legal.
         """
@@ -236,10 +225,10 @@ class Backend(ABC):
         return ()
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
-        """Return the program with one approximation of the chip turned on at a time, by name (for
-        `nirc verify`).
+        """Return the program with one approximation of the chip at a time, by name.
 
-        A name is one of ``KINDS``, a colon and what the chip does. A kind without a name is one
-        that the chip does not approximate. Default: the chip computes as the model does.
+        `nirc verify` runs these programs. A name is one of ``KINDS``, a colon and the behaviour of
+        the chip. A kind without a name is exact on the chip. Default: the chip computes as the
+        model does.
         """
         return ()

@@ -1,6 +1,4 @@
-"""What a step will cost, estimated from published figures: never a measurement, always with the
-source beside it.
-"""
+"""Costs of a step, estimated from published figures with their sources. None is measured."""
 
 from __future__ import annotations
 
@@ -10,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Activity:
-    """How busy a network is in an average step of one sample.
+    """The activity of a network in an average step of one sample, by name of the population.
 
-    ``spikes``: of all neurons of a population, or all channels of an input, by name.
-    ``operations``: synaptic operations that arrive at a population (spikes times local fan-out), by
-    name. ``neurons``: of each population. ``how``: where the figures come from, in words.
+    ``spikes``: of all neurons of a population, or all channels of an input. ``operations``:
+    synaptic operations that arrive at a population (spikes times local fan-out). ``neurons``: of
+    each population. ``how``: the origin of the figures as a phrase.
     """
 
     spikes: Mapping[str, float]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from nirc.chip import registry
-from nirc.diagnostics.errors import Diagnostic, UsageError
 from nirc.diagnostics.finding import Finding
+from nirc.diagnostics.log import Log
+from nirc.diagnostics.usage import UnknownName
 
 MOST_SUGGESTIONS = 3
+LONGEST = 40  # characters of a code that is repeated in a message
 
 
 def finding_classes() -> dict[str, type[Finding]]:
@@ -14,9 +16,13 @@ def finding_classes() -> dict[str, type[Finding]]:
     from nirc.diagnostics import dynamics, file, graph, passes, shapes, usage, writer
     from nirc.diagnostics.finding import declared
 
-    own = [declared(module) for module in (file, graph, shapes, writer, passes, dynamics, usage)]
-    chips = [backend.findings() for backend in registry.backends().values()]
-    return {each.code: each for classes in (*own, *chips) for each in classes}
+    classes: dict[str, type[Finding]] = {}
+    for module in (file, graph, shapes, writer, passes, dynamics, usage):
+        classes |= {each.code: each for each in declared(module)}
+    for name, backend in registry.backends().items():
+        with registry.guarded(name, Log()):
+            classes |= {each.code: each for each in backend.findings()}
+    return classes
 
 
 def explanation(code: str) -> str:
@@ -29,9 +35,9 @@ def explanation(code: str) -> str:
 
 def meaning(code: str) -> tuple[str, str]:
     """Return title and meaning of ``code`` without Markdown. Raises as ``explanation`` does."""
-    found = finding_class(code)
-    text = registry.with_limits(found.meaning)
-    return found.title, " ".join(text.replace("`", "").split())
+    described = finding_class(code)
+    text = registry.with_limits(described.meaning)
+    return described.title, " ".join(text.replace("`", "").split())
 
 
 def finding_class(code: str) -> type[Finding]:
@@ -40,26 +46,17 @@ def finding_class(code: str) -> type[Finding]:
     spelt = code.strip().upper()
     if spelt in classes:
         return classes[spelt]
-    raise UsageError([_unknown(code, classes)])
-
-
-def _unknown(code: str, classes: dict[str, type[Finding]]) -> Diagnostic:
-    similar = _similar(code.strip(), classes)
-    named = ", or ".join(f"{each} ({classes[each].title})" for each in similar)
-    return Diagnostic(
-        "U606",
-        "error",
-        f"there is no diagnostic code `{code[:40]}`",
-        found=code[:40],
-        help=f"did you mean {named}?" if named else "codes look like G209, as in warning[G209]",
-    )
+    named = [f"{each} ({classes[each].title})" for each in _similar(code.strip(), classes)]
+    otherwise = "codes look like G209, as in warning[G209]"
+    help_ = f"did you mean {', or '.join(named)}?" if named else otherwise
+    raise UnknownName(kind="diagnostic code", name=code[:LONGEST], help=help_).refusal()
 
 
 def _similar(text: str, classes: dict[str, type[Finding]]) -> list[str]:
     """Return codes spelt like ``text``, then those whose titles contain it, as `delay`."""
     from difflib import get_close_matches
 
-    spelt = get_close_matches(text[:40].upper(), classes, n=MOST_SUGGESTIONS, cutoff=0.7)
+    spelt = get_close_matches(text[:LONGEST].upper(), classes, n=MOST_SUGGESTIONS, cutoff=0.7)
     part = text.lower()
     titled = [code for code, each in classes.items() if len(part) > 2 and part in each.title]
     return list(dict.fromkeys([*spelt, *titled]))[:MOST_SUGGESTIONS]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import NoReturn, TypeGuard
+from contextlib import AbstractContextManager
+from typing import TypeGuard
 
 from nirc.chip.backend import Backend
 from nirc.chip.target import Target
-from nirc.diagnostics.errors import Diagnostic, UsageError
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.similar import did_you_mean
+from nirc.diagnostics.usage import UnknownTarget
 from nirc.files.plugins import Plugins
 from nirc.passes.pipeline import PIPELINE, Calibration
 
@@ -23,20 +22,27 @@ BACKENDS = Plugins("nirc.backends", _is_backend)
 
 
 def described_passes(log: Log) -> list[tuple[str, str, str]]:
-    """(name, where it runs, its one sentence): the common passes, then those of each backend.
+    """Return (name, target, sentence) of the common passes, then of those of each backend.
 
-    After these what runs with `--calibrate`, in the place of the quantisation or beside it.
+    The passes that run only with `--calibrate` are at a backend's end. Warns of a backend that
+    fails (U615).
     """
     rows = [(entry.name, "all targets", _sentence(entry.pass_class)) for entry in PIPELINE]
-    for name, found in backends(log).items():
-        plain = (*found.legalise(), found.quantise())
-        rows += [(each.name, name, _sentence(type(each))) for each in plain]
-        names = {each.name for each in plain}
-        more = [
-            each for each in found.calibrate(Calibration.without_inputs()) if each.name not in names
-        ]
-        rows += [(each.name, name, f"{_sentence(type(each))} (--calibrate)") for each in more]
+    for name, each in backends(log).items():
+        with guarded(name, log):
+            rows += _passes_of(name, each)
     return rows
+
+
+def _passes_of(name: str, backend: Backend) -> list[tuple[str, str, str]]:
+    plain = (*backend.legalise(), backend.quantise())
+    names = {each.name for each in plain}
+    calibrating = backend.calibrate(Calibration.without_inputs())
+    more = [each for each in calibrating if each.name not in names]
+    return [
+        *((each.name, name, _sentence(type(each))) for each in plain),
+        *((each.name, name, f"{_sentence(type(each))} (--calibrate)") for each in more),
+    ]
 
 
 def _sentence(pass_class: type) -> str:
@@ -48,12 +54,17 @@ def backends(log: Log | None = None) -> dict[str, Backend]:
     return BACKENDS.all(log or Log())
 
 
+def guarded(name: str, log: Log) -> AbstractContextManager[None]:
+    """Return a context in which an exception of the plugin ``name`` becomes a warning (U615)."""
+    return BACKENDS.guarded(name, log)
+
+
 def backend(name: str) -> Backend:
     """Return one backend. Raises ``UsageError`` (U601 with the names that exist, U615)."""
-    found = BACKENDS.one(name)
-    if found is None:
-        _refuse(f"there is no target `{name}`", name, BACKENDS.names(), "nirc targets")
-    return found
+    installed = BACKENDS.one(name)
+    if installed is None:
+        raise UnknownTarget(asked=name, known=BACKENDS.names()).refusal()
+    return installed
 
 
 def resolve(target: str) -> tuple[Backend, tuple[Target, ...]]:
@@ -62,21 +73,14 @@ def resolve(target: str) -> tuple[Backend, tuple[Target, ...]]:
     Raises ``UsageError`` (U601, U615).
     """
     name, _, variant = target.partition(":")
-    found = backend(name)
+    chip = backend(name)
     if not variant:
-        return found, found.targets
-    chosen = tuple(t for t in found.targets if t.variant == variant)
+        return chip, chip.targets
+    chosen = tuple(t for t in chip.targets if t.variant == variant)
     if not chosen:
-        names = [t.name for t in found.targets]
-        _refuse(f"`{name}` has no variant `{variant}`", target, names, f"nirc targets {name}")
-    return found, chosen
-
-
-def _refuse(message: str, found: str, known: Sequence[str], otherwise: str) -> NoReturn:
-    help_ = did_you_mean(found, known, otherwise)
-    raise UsageError(
-        [Diagnostic("U601", "error", message, found=found, limit=", ".join(known), help=help_)]
-    )
+        known = [t.name for t in chip.targets]
+        raise UnknownTarget(asked=target, chip=name, known=known).refusal()
+    return chip, chosen
 
 
 _LIMIT = re.compile(r"\{(\w+):(\w+) ([^{}:]+)(:,)?\}")
@@ -88,8 +92,9 @@ def with_limits(text: str) -> str:
     ``{xylo:audio2 hidden neurons}`` names a limit, ``:,`` asks for commas.
     """
 
-    def number(found: re.Match[str]) -> str:
-        target = next(target for target in backend(found[1]).targets if target.variant == found[2])
-        return format(target.max(" ".join(found[3].split())), "," if found[4] else "")
+    def number(match: re.Match[str]) -> str:
+        chip, variant, name, commas = match.groups()
+        target = next(t for t in backend(chip).targets if t.variant == variant)
+        return format(target.max(" ".join(name.split())), "," if commas else "")
 
     return _LIMIT.sub(number, text)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain, repeat
 from typing import Any
 
 from numpy.typing import NDArray
@@ -39,18 +40,18 @@ def compare(
     data: Data | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """``{"model", "activity", "targets": [...]}``: a row for every variant, in the order of `nirc
-    targets`.
+    """Return ``{"model", "activity", "targets": [...]}``, a row for every variant.
 
-    ``data``: also accuracy and agreement of each chip's emulator with the model. The chip options
-    among ``options`` go to the chips that have them. ``progress`` is told the percentage that is
-    done. Raises ``InputError`` for a model or data that cannot be read, ``UsageError`` (U607) for
-    an option no chip has.
+    The rows are in the order of `nirc targets`. ``data``: also accuracy and agreement of each
+    chip's emulator with the model. The chip options among ``options`` go to the chips that have
+    them. ``progress`` takes the percentage that is done. A chip whose package fails has no row, and
+    a warning names the package (U615). Raises ``InputError`` for a model or data that cannot be
+    read, ``UsageError`` (U607) for an option no chip has.
     """
     tell = progress or (lambda _: None)
     options = options.with_data(data, calibration)
-    backends = list(registry.backends(log).values())
-    _check_options(backends, options, log)
+    backends = registry.backends(log)
+    _check_options(list(backends.values()), options, log)
     common = Log()
     stages = lower(model, options, log=common)
     for finding in common.diagnostics:
@@ -62,30 +63,30 @@ def compare(
     teacher = None if raster is None else run(stages.reference, raster).output.sum(axis=1)
     if data is not None and teacher is not None:
         check_labels(data.labels, teacher.shape[1], log)
-    rows, tried = [], [(b, t) for b in backends for t in b.targets]
-    for done, (backend, target) in enumerate(tried):
-        tell(100 * done // len(tried))
+
+    def row(backend: Backend, target: Target, part: Callable[[int], None]) -> dict[str, Any]:
         attempt = Log(strict=options.strict)
-        mine = {o.name for o in backend.options}
-        asked = replace(options, chip=tuple(pair for pair in options.chip if pair[0] in mine))
+        names = {o.name for o in backend.options}
+        asked = replace(options, chip=tuple(pair for pair in options.chip if pair[0] in names))
         try:
             made = compile_model(
-                model,
-                target.name,
-                asked,
-                log=attempt,
-                calibration=given,
-                progress=_part(tell, done, len(tried)),
+                model, target.name, asked, log=attempt, calibration=given, progress=part
             )
         except CompileError as refusal:
-            rows.append(_refused(target, refusal))
-            continue
-        row = _fits(target, made, busy, attempt)
+            return _refused(target, refusal)
+        result = _fits(target, made, busy, attempt)
         if raster is not None and data is not None and teacher is not None:
             counts = made.bundle.run(raster, log=Log()).output.sum(axis=1)
-            row["agreement"] = float((counts.argmax(axis=1) == teacher.argmax(axis=1)).mean())
-            row["accuracy"] = None if data.labels is None else accuracy(counts, data.labels)
-        rows.append(row)
+            result["agreement"] = float((counts.argmax(axis=1) == teacher.argmax(axis=1)).mean())
+            result["accuracy"] = None if data.labels is None else accuracy(counts, data.labels)
+        return result
+
+    rows = []
+    variants = list(chain.from_iterable(zip(repeat(n), b.targets) for n, b in backends.items()))
+    for done, (name, target) in enumerate(variants):
+        tell(100 * done // len(variants))
+        with registry.guarded(name, log):
+            rows.append(row(backends[name], target, _part(tell, done, len(variants))))
     tell(100)
     return {"model": stages.layers.name, "activity": busy.how, "targets": rows}
 

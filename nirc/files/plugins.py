@@ -6,11 +6,13 @@ A broken one does not stop the others.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeGuard, TypeVar
 
+from nirc.diagnostics.errors import BugError, NircError
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusablePlugin
 from nirc.files.bounds import printable
@@ -50,6 +52,22 @@ class Plugins(Generic[T]):
             raise _unusable(entry, cause, asked=True).refusal()
         return plugin
 
+    @contextmanager
+    def guarded(self, name: str, log: Log) -> Iterator[None]:
+        """Warn (U615) of an exception that the plugin ``name`` raises in the context.
+
+        A refusal with diagnostics is no fault of the plugin, and is raised. A fault of a built-in
+        plugin is a bug, and is raised.
+        """
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            is_refusal = isinstance(error, NircError) and not isinstance(error, BugError)
+            entry = self._entries(Log())[name]
+            if is_refusal or _package(entry) == NIRC:
+                raise
+            log.add(_unusable(entry, _cause(error)))
+
     def names(self) -> list[str]:
         """Return all names, those of broken plugins too."""
         return sorted(self._entries(Log()))
@@ -78,7 +96,7 @@ class Plugins(Generic[T]):
         except (Exception, SystemExit) as error:  # a foreign module may raise anything
             if _package(entry) == NIRC:
                 raise
-            return None, f"{type(error).__name__}: {error}"
+            return None, _cause(error)
         if self.is_one(plugin):
             return plugin, ""
         return None, f"an object of type {type(plugin).__name__}"
@@ -91,6 +109,10 @@ def _installed(group: str, path: tuple[str, ...]) -> list[EntryPoint]:
     They are cached, because a search reads a file of every package.
     """
     return sorted(entry_points(group=group), key=lambda e: (_package(e) != NIRC, _package(e)))
+
+
+def _cause(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _package(entry: EntryPoint) -> str:

@@ -151,3 +151,54 @@ def test_asked_for_by_name_it_is_an_error_with_the_cause(install: Install, tmp_p
             and "error[U615]" in done.stderr
             and "no_such_module" in done.stderr
         )
+
+
+FAILS_LATER = """
+from nirc.chip.backend import Backend
+from nirc.chip.target import Target
+
+class Chip(Backend):
+    name = "chip"
+    targets = (Target("chip", "one", "C-1", "a chip", ()),)
+
+    def fails(self, *_, **__):
+        raise RuntimeError("no license server")
+
+    findings = legalise = quantise = fit = emit = emulate = fails
+
+PLUGIN = Chip()
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("passes",),
+        ("explain", "X504"),
+        (MODEL, "--target", "all", "--from", "nir", "--dt", "1e-4"),
+    ],
+    ids=("passes", "explain", "all"),
+)
+def test_a_chip_that_fails_later_stops_no_other(
+    install: Install, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    without = commands.nirc(*command, cwd=tmp_path)
+    install(FAILS_LATER)
+    done = commands.nirc(*command, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (without.returncode, without.stdout)
+    if command[0] != "explain":
+        assert "warning[U615]: `chip` of the package theirs is left out" in done.stderr
+        assert "RuntimeError: no license server" in done.stderr
+
+
+def test_a_refusal_of_a_chip_is_no_fault_of_its_package(install: Install) -> None:
+    install(FAILS_LATER)
+    registry.backends()
+    log = Log()
+    with pytest.raises(nirc.CompileError), registry.guarded("chip", log):
+        raise nirc.CompileError([])
+    with registry.guarded("chip", log):
+        raise nirc.BugError([])
+    assert [d.code for d in log.diagnostics] == ["U615"]
+    with pytest.raises(ZeroDivisionError), registry.guarded("xylo", log):
+        raise ZeroDivisionError
