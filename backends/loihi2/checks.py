@@ -1,5 +1,6 @@
-"""The fields of network.npz and mapping.json against each other. deploy.py holds this module's
-text.
+"""Check fields of network.npz and mapping.json against each other.
+
+deploy.py holds the text of this module.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from nirc.files.members import check_known, check_names, check_outputs, check_po
 
 
 def check_network(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
-    """Names lead somewhere, and the shapes of all arrays fit the blocks that they connect."""
+    """Note names that do not exist, and arrays that do not fit the blocks that they connect."""
     for i, source in enumerate(tree["inputs"]):
         check_pointers(f"inputs[{i}].channels", source["channels"], tree["channels"], faults)
     for i, population in enumerate(tree["populations"]):
@@ -37,12 +38,12 @@ def check_network(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Fau
 
 
 def neurons_of(tree: Tree) -> dict[str, int]:
-    """Neurons of each population, by name."""
+    """Return the neurons of each population, by name."""
     return {population["name"]: population["bias_mant"].size for population in tree["populations"]}
 
 
 def senders_of(tree: Tree) -> dict[str, int]:
-    """Lines of each input and neurons of each population that spikes, by name."""
+    """Return the lines of each input and the neurons of each spiking population, by name."""
     sizes = {source["name"]: source["channels"].size for source in tree["inputs"]}
     return {**sizes, **{p["name"]: p["bias_mant"].size for p in tree["populations"] if p["spikes"]}}
 
@@ -50,7 +51,7 @@ def senders_of(tree: Tree) -> dict[str, int]:
 def check_projection(
     block: Tree, path: str, file: File, sources: int, targets: int, faults: Faults
 ) -> None:
-    """The arrays of a projection fit its ends."""
+    """Note arrays of a projection that do not fit its ends."""
     if block["kind"] == "conv":
         check_convolution(block, path, file, sources, targets, faults)
         return
@@ -68,9 +69,9 @@ def check_projection(
 
 
 def output_side(n: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    """Outputs of a kernel along an axis of ``n`` inputs.
+    """Return the outputs of a kernel along an axis of ``n`` inputs.
 
-    Below 1 if it does not fit into the padded map.
+    They are below 1 if the kernel does not fit into the padded map.
     """
     return (n + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
@@ -78,7 +79,7 @@ def output_side(n: int, kernel: int, stride: int, padding: int, dilation: int) -
 def check_convolution(
     block: Tree, path: str, file: File, sources: int, targets: int, faults: Faults
 ) -> None:
-    """A kernel fits its geometry, and the geometry fits the ends."""
+    """Note a kernel that does not fit its geometry, and a geometry that does not fit its ends."""
     g, numbers, at = block["geometry"], file.numbers, f"{path}.geometry"
     _, _, *kernel = block["weights"].shape
     low, high = numbers["map"]
@@ -127,7 +128,7 @@ def check_convolution(
 
 
 def check_work(block: Tree, path: str, numbers: Mapping[str, Any], faults: Faults) -> None:
-    """The emulator has time and memory for the convolution."""
+    """Note a convolution for which the emulator has no time or memory."""
     g, kernel = block["geometry"], block["weights"].shape[2:]
     channels, y, x = g["shape_in"]
     positions = g["shape_out"][1] * g["shape_out"][2]
@@ -145,7 +146,7 @@ def check_work(block: Tree, path: str, numbers: Mapping[str, Any], faults: Fault
 
 
 def check_mapping(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
-    """The parts of each population are its neurons, each of them once."""
+    """Note populations whose parts are not all of their neurons, each once."""
     neurons = neurons_of(trees["network.npz"])
     boxes: dict[str, list[Any]] = {name: [] for name in neurons}
     for i, core in enumerate(tree["floorplan"]["cores"]):
@@ -172,9 +173,9 @@ def check_mapping(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Fau
 
 
 def part_indices(boxes: list[Any], n: int) -> list[Any] | None:
-    """The neurons of each box of a population with ``n`` neurons.
+    """Return the neurons of each box of a population with ``n`` neurons.
 
-    None if they are not all of them, each once.
+    Return None if they are not all neurons, each once.
     """
     axes = {len(box) for box in boxes}
     if len(axes) != 1:
@@ -189,7 +190,7 @@ def part_indices(boxes: list[Any], n: int) -> list[Any] | None:
 
 
 def ends(trees: Mapping[str, Tree]) -> dict[str, Any]:
-    """The channels that manifest.json may name."""
+    """Return the channels that manifest.json may name."""
     tree = trees["network.npz"]
     spiking = {population["name"]: population["spikes"] for population in tree["populations"]}
     fires: list[bool] = []

@@ -46,7 +46,7 @@ from nirc.mapping.partition import Cores, Explicit, Partition, Problem, Resource
 from nirc.mapping.partition.boxes import Boxes, Ints, lengths, three_axes, volume
 from nirc.mapping.partition.relations import Blocks, Window
 
-MOST_TRIED = 6  # cores whose every order is tried; more are annealed
+MOST_TRIED = 6  # cores whose every order is tried. More are annealed.
 MOST_BY_HAND = 64  # cores whose links are followed one by one
 DEFAULT_RATE = 0.1  # spikes of a neuron in a step where nothing was measured (?: a choice)
 

@@ -354,14 +354,14 @@ class PopulationSplit(Finding):
 
 class WeightsClipped(ValueClipped):
     number: int  # weights that are clipped
-    found: float  # the largest weight in units
+    weight: float  # the largest weight in units
     largest: float  # the largest that is stored, in units
 
     def words(self) -> Words:
         return Words(
             f"{self.number} weight(s) into `{self.population}` are too large beside its threshold "
             "and are clipped",
-            found=f"{self.found:.4g} units",
+            found=f"{self.weight:.4g} units",
             limit=f"{self.largest:.4g} units",
         )
 
@@ -381,14 +381,14 @@ class WeightsReduced(ValueClipped):
 
 
 class PaperConstantsWrap(ValueClipped):
-    found: float  # the largest u that inputs can bring about
+    u: float  # the largest u that inputs can bring about
     largest: int  # the largest u
 
     def words(self) -> Words:
         return Words(
             f"with the paper's constants u of `{self.population}` wraps around if many of its "
             "inputs fire",
-            found=f"{self.found:.4g}",
+            found=f"{self.u:.4g}",
             limit=self.largest,
             source=LIF_MODELS,
             help="leave out --set constants=paper",

@@ -39,7 +39,7 @@ CANDIDATES = 48  # values of k that are tried, between the largest and half of i
 JUDGED = 1 << 14  # weights of a projection that its error is judged by
 SLOWEST_READ = 1024.0  # steps of full input that the readout of an integrator has room for
 EXACT = 1e-18  # sum of squares, in thresholds, that float32 weights leave where nothing is rounded
-REDUCED = 0.9  # of the range of u, at a threshold of one unit; rounding may add some
+REDUCED = 0.9  # of the range of u, at a threshold of one unit. Rounding may add some.
 # The room of a membrane in u: steps of full one-signed input, and steps of its grid in its largest
 # weight. The first that is possible is taken. Without any, the population resets to zero (?:
 # choices. Real inputs fill u more slowly by far: in 12 steps of the digits networks to a twentieth

@@ -99,8 +99,8 @@ class LoihiQuantise:
                 return None
             nodes[name] = population.with_dynamics(quantised.neuron(log))
             for (i, source, p), stored in zip(into, quantised.weights(log), strict=True):
-                whole = replace(p, biases=(), delay_steps=p.delay_steps + timing.slow[i])
-                edges += [(senders[source], name, replace(whole, ops=(op,))) for op in stored]
+                base = replace(p, biases=(), delay_steps=p.delay_steps + timing.slow[i])
+                edges += [(senders[source], name, replace(base, ops=(op,))) for op in stored]
         edges += [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
 
@@ -288,7 +288,7 @@ class _Population:
                     where=self.where,
                     population=self.name,
                     number=beyond,
-                    found=float(np.abs(exact).max() * self.k),
+                    weight=float(np.abs(exact).max() * self.k),
                     largest=largest,
                 )
             )
@@ -384,7 +384,7 @@ class _PaperPopulation(_Population):
         if largest >= WRAP:
             log.add(
                 PaperConstantsWrap(
-                    where=self.where, population=self.name, found=largest, largest=WRAP - 1
+                    where=self.where, population=self.name, u=largest, largest=WRAP - 1
                 )
             )
 
