@@ -15,21 +15,21 @@ from typing import ClassVar
 import numpy as np
 
 from nirc.analysis.retiming import retimed
-from nirc.backends.loihi2.dynamics import Arc, Clock, one_filter
-from nirc.backends.loihi2.findings import DelayTooLong
+from nirc.backends.loihi2.findings import DelayTooLong, TwoSynapticFilters
 from nirc.backends.loihi2.kernels import MAX_ENTRIES, one_operator
 from nirc.backends.loihi2.limits import DELAY
 from nirc.backends.loihi2.neuron import start_up_fails
-from nirc.backends.loihi2.soft_reset import with_subtraction
+from nirc.backends.loihi2.soft_reset import MOST_TAPS, Arc, Clock, with_subtraction
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.passes import TooManyEntries
-from nirc.ir.arrays import frozen
+from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Diagonal
 from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, populations_of
 from nirc.ir.program import Program
 from nirc.ir.rules import MEMBRANE
 from nirc.passes.legality import refuse_membranes, refuse_without_neurons, relay
 
+LEAST_TAP = 2.0**-14  # of the first. What is left out adds up over the slow filter.
 ADVICE = "convolutions and poolings alone are not listed; a chip holds some 120 million synapses"
 
 
@@ -107,21 +107,87 @@ def _one_filter_each(program: Program, log: Log) -> Program:
     nodes, edges = dict(program.graph.nodes(data="payload")), []
     clock = Clock(program)
     for name, population in populations_of(program, Discrete).items():
-        plan = one_filter(name, population, log)
-        drift = np.array(plan.dynamics.drift)
+        dynamics, receptors = _one_filter(name, population, log)
+        drift = np.array(dynamics.drift)
         for source, p in program.into(name):
-            taps = plan.taps[p.synapse]
+            receptor = receptors[p.synapse]
             for bias in p.biases:
-                current = bias.value * plan.gain[p.synapse]
-                if plan.unfiltered[p.synapse] and not bias.onset_steps:
+                current = bias.value * receptor.gain
+                if receptor.unfiltered and not bias.onset_steps:
                     drift = drift + current
                 else:
-                    edges += _spread(clock.edge(name, current, bias.onset_steps, p.origins), taps)
-            ops = (*p.ops, Diagonal(frozen(plan.gain[p.synapse])))
-            edges += _spread((source, name, replace(p, ops=ops, biases=(), synapse=0)), taps)
-        nodes[name] = replace(population, dynamics=replace(plan.dynamics, drift=frozen(drift)))
+                    arc = clock.edge(name, current, bias.onset_steps, p.origins)
+                    edges += _spread(arc, receptor.taps)
+            folded = replace(p, ops=(*p.ops, Diagonal(frozen(receptor.gain))), biases=(), synapse=0)
+            edges += _spread((source, name, folded), receptor.taps)
+        nodes[name] = replace(population, dynamics=replace(dynamics, drift=frozen(drift)))
     edges += [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
     return program.rebuilt({**nodes, **clock.nodes}, edges)
+
+
+@dataclass(frozen=True)
+class _Receptor:
+    """The path from a receptor of the model to the chip's one filter.
+
+    ``gain`` (n,) of its weights. ``unfiltered``: it has no memory. ``taps``: the share of a spike
+    that reaches the chip's filter in its own step, in the next, and so on.
+    """
+
+    gain: Float
+    unfiltered: bool
+    taps: tuple[float, ...]
+
+
+def _one_filter(
+    name: str, population: Population[Discrete], log: Log
+) -> tuple[Discrete, list[_Receptor]]:
+    """Keep the slower filter. Make the other one of synapses with different delays.
+
+    A spike that acts as ``b^k`` on a filter that decays by ``a`` arrives as 1, then as
+    ``b^(k-1) (b - a)``. Report L812 if that takes more synapses than there are delays. The filters
+    of a population must be uniform then.
+    """
+    d = population.dynamics
+    zeros = np.zeros(population.n)
+    ones = np.ones(population.n)
+    decays = [zeros if x is None else x for x in (d.decay_syn, d.decay_syn_2)]
+    gains = [ones if x is None else x for x in (d.gain_syn, d.gain_syn_2)]
+    second = d.decay_syn_2 is not None
+    main = int(second and float(decays[1].mean()) > float(decays[0].mean()))
+    taps: list[tuple[float, ...]] = [(1.0,), (1.0,)]
+    reason = ""
+    if second and (decays[0] != decays[1]).any():
+        if any((x != x[0]).any() for x in decays):
+            reason = "which differ from neuron to neuron"
+        else:
+            taps[1 - main] = _taps(float(decays[main][0]), float(decays[1 - main][0]))
+            if len(taps[1 - main]) >= MOST_TAPS:
+                reason = "the faster of which is too slow"
+    if reason:
+        log.add(TwoSynapticFilters(where=population.origins[0], population=name, reason=reason))
+        log.raise_if_errors()
+    filtered = decays[main].any() or not (d.decay_syn is None or second)
+    dynamics = replace(
+        d,
+        decay_syn=frozen(decays[main]) if filtered else None,
+        gain_syn=frozen(ones) if filtered else None,
+        decay_syn_2=None,
+        gain_syn_2=None,
+        gain_mem=frozen(ones),
+        rule=d.rule.with_synapse() if filtered else d.rule.without_synapse(),
+    )
+    receptors = [_Receptor(d.gain_mem * gains[i], not decays[i].any(), taps[i]) for i in (0, 1)]
+    return dynamics, receptors
+
+
+def _taps(slow: float, fast: float) -> tuple[float, ...]:
+    taps = [1.0]
+    while len(taps) < MOST_TAPS:
+        share = fast ** (len(taps) - 1) * (fast - slow)
+        if abs(share) < LEAST_TAP:
+            break
+        taps.append(share)
+    return tuple(taps)
 
 
 def _spread(arc: Arc, taps: tuple[float, ...]) -> list[Arc]:

@@ -23,9 +23,8 @@ from itertools import pairwise
 import numpy as np
 
 from nirc.analysis import rule_differences
-from nirc.backends.loihi2.dynamics import MOST_TAPS, Clock
 from nirc.backends.loihi2.kernels import identity, one_operator
-from nirc.backends.loihi2.limits import LIF_MODELS
+from nirc.backends.loihi2.limits import DELAY, LIF_MODELS
 from nirc.backends.loihi2.plan import ROOMS, Plan
 from nirc.diagnostics.dynamics import FilterByDelays
 from nirc.diagnostics.log import Log
@@ -34,7 +33,11 @@ from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Sparse
 from nirc.ir.populations import Discrete, Population, Projection, Role
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, Rule
+from nirc.passes.legality import relay
 
+Arc = tuple[str, str, Projection]
+
+MOST_TAPS = DELAY[1] + 1  # synapses with different delays that may replace one
 # Share of a filter's output that its last synapse may bring at once, though it is of later steps.
 REST = 2.0**-8
 # Synapses into a population that a filter may be made of: some seven cores (?: a choice).
@@ -221,3 +224,26 @@ def _same_places(one: LinearOp, other: LinearOp) -> bool:
     if isinstance(one, Dense) and isinstance(other, Dense):
         return one.weight.shape == other.weight.shape
     return False
+
+
+# Constants.
+
+
+class Clock:
+    """The neuron that fires in every step and so brings constants.
+
+    It is created when the first edge needs it. ``nodes`` are to be added to the program.
+    """
+
+    def __init__(self, program: Program) -> None:
+        clocks = (name for name, p in program.nodes(Population).items() if p.role is Role.CLOCK)
+        self.name = next(clocks, None) or program.fresh_name("always")
+        self.nodes: dict[str, Population[Discrete]] = {}
+
+    def edge(self, target: str, value: Float, onset_steps: int, origins: tuple[str, ...]) -> Arc:
+        """Return an edge that brings ``value`` (n,) in every step from ``onset_steps`` on."""
+        origin = origins or (target,)
+        fires = replace(relay(1, origin).dynamics, drift=frozen(np.ones(1)))
+        self.nodes.setdefault(self.name, Population((1,), fires, origin, Role.CLOCK))
+        op = Dense(frozen(value[:, None]))
+        return self.name, target, Projection(ops=(op,), delay_steps=onset_steps, origins=origins)
