@@ -21,8 +21,16 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population, populations_of
 from nirc.ir.program import Program
 from nirc.ir.training import Training
-from nirc.semantics.fixed_point import FixedPoint, exactly
-from nirc.semantics.variations import altered, capped_inputs, inverse, later, times, with_chip_rule
+from nirc.semantics.variations import (
+    FixedPoint,
+    altered,
+    capped_inputs,
+    exactly,
+    inverse,
+    later,
+    times,
+    with_chip_rule,
+)
 
 NOTICED = 0.01  # relative change of a time constant from which on D421 reports it
 START_UNITS = 64  # units of v that a start may be off: a threshold has some thousand

@@ -28,8 +28,7 @@ from nirc.backends.loihi2.tables import (
     from_npz,
 )
 from nirc.diagnostics.log import Log
-from nirc.semantics.raster import Run, spike_counts
-from nirc.semantics.recorder import Recorder
+from nirc.semantics.raster import Recorder, Run, spike_counts
 from nirc.semantics.synapses import FLOAT32_INTEGERS, Sums, Synapses, summing
 
 Bool = NDArray[np.bool_]

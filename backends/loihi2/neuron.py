@@ -11,7 +11,7 @@ from nirc.backends.loihi2.limits import STATE, STATE_SHIFT
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Discrete
 from nirc.ir.rules import LETTER, MEMBRANE
-from nirc.semantics.stepper import Stepper
+from nirc.semantics.neuron import Stepper
 
 # Thresholds below 0 that a start value may lie. More would cost weights their bits.
 START_ROOM = 64.0

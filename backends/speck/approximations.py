@@ -14,8 +14,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, populations_of
 from nirc.ir.program import Program
-from nirc.semantics.fixed_point import FixedPoint
-from nirc.semantics.variations import altered, times, with_chip_rule
+from nirc.semantics.variations import FixedPoint, altered, times, with_chip_rule
 
 
 def approximations(

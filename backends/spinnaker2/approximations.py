@@ -16,8 +16,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Sparse
 from nirc.ir.populations import Bias, Discrete, Population, Projection
 from nirc.ir.program import Program
-from nirc.semantics.fixed_point import FixedPoint
-from nirc.semantics.variations import altered, inverse
+from nirc.semantics.variations import FixedPoint, altered, inverse
 
 Populations = dict[str, Quantised]
 

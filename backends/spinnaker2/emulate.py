@@ -18,8 +18,7 @@ from nirc.backends.spinnaker2.findings import ValueOutsideRange
 from nirc.backends.spinnaker2.rule import States
 from nirc.backends.spinnaker2.tables import FILTERED, Convolution, Int, Population, Tables
 from nirc.ir.linear import Conv, Pool, compose
-from nirc.semantics.raster import Run, spike_counts
-from nirc.semantics.recorder import Recorder
+from nirc.semantics.raster import Recorder, Run, spike_counts
 from nirc.semantics.synapses import Counts, Synapses, summing
 
 STATES = {"spikes": np.int8, "v": np.float32}  # what is recorded, and its type

@@ -12,7 +12,7 @@ from nirc.backends.spinnaker2.tables import Model
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete
 from nirc.ir.rules import MEMBRANE, Fire, Rule, plain
-from nirc.semantics.stepper import Stepper
+from nirc.semantics.neuron import Stepper
 
 
 def chip_rule(rule: Rule) -> Rule:

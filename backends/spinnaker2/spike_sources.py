@@ -16,7 +16,7 @@ from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Sparse, sparse
 from nirc.ir.populations import Discrete, Population, Projection, Role, Source
 from nirc.ir.program import Program
-from nirc.semantics.stepper import Stepper
+from nirc.semantics.neuron import Stepper
 
 Arc = tuple[str, str, Projection]
 CLOCKS = 64  # of one step and target, at most

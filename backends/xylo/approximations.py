@@ -16,8 +16,7 @@ from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, populations_of
 from nirc.ir.program import Program
 from nirc.rounding.rule import KEEPING_SUMS
-from nirc.semantics.fixed_point import FixedPoint
-from nirc.semantics.variations import altered, capped_inputs, inverse, with_chip_rule
+from nirc.semantics.variations import FixedPoint, altered, capped_inputs, inverse, with_chip_rule
 
 Plans = dict[str, tuple[Plan, Shifts]]
 

@@ -19,7 +19,7 @@ from nirc.backends.xylo.limits import DASH, STATE
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete
 from nirc.ir.rules import Fire, Rule, parse
-from nirc.semantics.stepper import Stepper
+from nirc.semantics.neuron import Stepper
 
 IntArray = NDArray[np.signedinteger[Any]]
 Ints = IntArray | int

@@ -1,8 +1,12 @@
-"""The interpreter of update rules: a population of the discrete form, over a batch of samples."""
+"""The interpreter of update rules: a population of the discrete form, over a batch of samples.
+
+A chip's integer payload implements the same interface (``Executable``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,10 +15,30 @@ from nirc.ir.populations import Discrete
 from nirc.ir.rules import Act, Add, Decay, Fire, Operation
 
 
+class Stepper(Protocol):
+    """The state of a population over a batch of samples."""
+
+    v: Float  # (batch, n) membrane after the last step
+
+    def step(self, x: Float, second: Float | None = None) -> Float:
+        """Map (batch, n) summed input of this step to (batch, n) spikes, or to the membrane.
+
+        ``second``: the input of the second receptor, None without a second receptor.
+        """
+
+
+@runtime_checkable
+class Executable(Protocol):
+    """An integer payload with a stepper."""
+
+    def stepper(self, batch: int) -> Stepper:
+        """Return a fresh state for ``batch`` samples."""
+
+
 class NeuronStepper:
     """State of a discrete population: membrane ``v``, currents ``i`` and ``i_2``, each (..., n).
 
-    A subclass may change the effect of an operation on the states (see ``fixed_point``).
+    A subclass may change the effect of an operation on the states (see ``variations``).
     """
 
     def __init__(self, d: Discrete, shape: tuple[int, ...]) -> None:

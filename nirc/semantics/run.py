@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Program
-from nirc.semantics.neuron import NeuronStepper
+from nirc.semantics.neuron import Executable, NeuronStepper, Stepper
 from nirc.semantics.raster import Progress, Run
-from nirc.semantics.stepper import Executable, Stepper
 
 CHUNK_BYTES = 1 << 28  # of one signal over all steps
 
@@ -49,9 +48,8 @@ def run(
     chunk = max(1, min(samples, CHUNK_BYTES // (8 * steps * widest or 1)))
     parts: list[dict[str, NDArray[np.float64]]] = []
     for start in range(0, max(samples, 1), chunk):
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # weights of 1e308 give infinite membranes, no warnings
+        # Weights of 1e308 give infinite membranes, without warnings.
+        with np.errstate(over="ignore", invalid="ignore"):
             parts.append(_Batch(program, inputs[start : start + chunk], kept, record).run())
         if progress is not None:
             progress(min(start + chunk, samples))
@@ -68,13 +66,10 @@ def run(
 
 def _delayed(signal: Float, delay: int) -> Float:
     """Return (samples, steps, n) delayed by ``delay`` steps."""
-    return (
-        signal
-        if delay == 0
-        else np.concatenate([np.zeros_like(signal), signal], axis=1)[
-            :, signal.shape[1] - delay : -delay
-        ]
-    )
+    if delay == 0:
+        return signal
+    padded = np.concatenate([np.zeros_like(signal), signal], axis=1)
+    return padded[:, signal.shape[1] - delay : -delay]
 
 
 class _Batch:

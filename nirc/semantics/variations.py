@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
@@ -13,8 +13,11 @@ from nirc.ir.linear import Conv, Dense, Sparse, Weighted
 from nirc.ir.populations import Discrete, Population, Projection, Role, Source, populations_of
 from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, Fire, Rule
+from nirc.semantics.neuron import NeuronStepper, Stepper
 
 Alter = Callable[[str, Discrete], object]
+Decayed = Callable[[Float, Float, Float], Float]  # (state, kept share, unit) -> decayed state
+Range = tuple[Float, Float]  # lowest and highest, (n,) each
 
 
 def altered(program: Program, alter: Alter, names: Collection[str] | None = None) -> Program:
@@ -31,9 +34,7 @@ def altered(program: Program, alter: Alter, names: Collection[str] | None = None
 def ruled(
     program: Program, change: Callable[[Rule], Rule], names: Collection[str] | None = None
 ) -> Program:
-    """Return ``program`` with other update rules in populations that fire (or in ``names``
-    only).
-    """
+    """Return ``program`` with other update rules in populations that fire, or in ``names``."""
 
     def alter(_: str, d: Discrete) -> Discrete:
         return replace(d, rule=change(d.rule)) if d.fires else d
@@ -78,14 +79,8 @@ def capped_inputs(program: Program, most: int) -> Program:
     for name, source in program.nodes(Source).items():
         zeros = frozen(np.zeros(source.n))
         ones = frozen(np.ones(source.n))
-        cap = Discrete(
-            zeros,
-            ones,
-            zeros,
-            threshold=ones,
-            v_reset=zeros,
-            rule=LETTER.with_fire(Fire(">=", most)),
-        )
+        rule = LETTER.with_fire(Fire(">=", most))
+        cap = Discrete(zeros, ones, zeros, threshold=ones, v_reset=zeros, rule=rule)
         sent[name] = program.fresh_name(f"{name}.capped", nodes)
         nodes[sent[name]] = Population(source.shape, cap, source.origins, Role.RELAY)
         edges.append((name, sent[name], Projection(origins=source.origins)))
@@ -103,9 +98,7 @@ def later(program: Program, steps: Mapping[int, int]) -> Program:
 
 
 def times(op: Weighted, factor: Float) -> Weighted:
-    """Multiply every output of an operator by ``factor`` (n_out,), equal over a map for a
-    kernel.
-    """
+    """Multiply every output of an operator by ``factor`` (n_out,), one number a map of a kernel."""
     match op:
         case Dense():
             return replace(op, weight=op.weight * factor[:, None])
@@ -121,3 +114,82 @@ def times(op: Weighted, factor: Float) -> Weighted:
 def inverse(x: Float) -> Float:
     """Return 1 / x, or 0 where x is 0."""
     return np.where(x != 0, 1 / np.where(x != 0, x, 1.0), 0.0)
+
+
+def exactly(state: Float, kept: Float, unit: Float) -> Float:
+    """Decay without rounding."""
+    return kept * state
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """``neuron`` with the number format of a chip for its states.
+
+    ``decayed`` rounds a state after its decay to multiples of ``unit`` (n,). Units are volts of the
+    membrane, counted from ``zero`` (n,), None: from 0. ``v``, ``current``: the ranges, in volts, in
+    which the membrane and the current of a step saturate. None: unlimited.
+    """
+
+    neuron: Discrete
+    unit: Float
+    decayed: Decayed = exactly
+    zero: Float | None = None
+    v: Range | None = None
+    current: Range | None = None
+
+    def stepper(self, batch: int) -> Stepper:
+        """Return a fresh state for ``batch`` samples."""
+        return _FixedPointStepper(self, batch)
+
+    def as_discrete(self) -> Discrete:
+        """Return the neuron without the number format."""
+        return self.neuron
+
+
+class _FixedPointStepper(NeuronStepper):
+    """The stepper. Synaptic currents are in volts of the membrane, both gains included."""
+
+    def __init__(self, fixed: FixedPoint, batch: int) -> None:
+        super().__init__(fixed.neuron, (batch, fixed.neuron.decay_mem.size))
+        self.fixed = fixed
+
+    def decay_current(self) -> None:
+        """Decay with the chip's rounding."""
+        d = self.d
+        fixed = self.fixed
+        kept = np.zeros_like(d.decay_mem) if d.decay_syn is None else d.decay_syn
+        self.i = fixed.decayed(self.i, kept, fixed.unit)
+        if self.i_2 is not None and d.decay_syn_2 is not None:
+            self.i_2 = fixed.decayed(self.i_2, d.decay_syn_2, fixed.unit)
+
+    def add_to_current(self) -> None:
+        """Add and saturate."""
+        d = self.d
+        gain = d.gain_mem if d.gain_syn is None else d.gain_mem * d.gain_syn
+        self.i = _within(self.i + gain * self.x, self.fixed.current)
+        if self.i_2 is not None and self.second is not None and d.gain_syn_2 is not None:
+            self.i_2 = _within(
+                self.i_2 + d.gain_mem * d.gain_syn_2 * self.second, self.fixed.current
+            )
+
+    def decay_membrane(self) -> None:
+        """Decay with the chip's rounding, counted from the chip's zero."""
+        d = self.d
+        fixed = self.fixed
+        zero = 0.0 if fixed.zero is None else fixed.zero
+        self.v = fixed.decayed(self.v - zero, d.decay_mem, fixed.unit) + d.decay_mem * zero
+
+    def add_current(self) -> None:
+        """Add and saturate."""
+        self._reach(self.i if self.i_2 is None else self.i + self.i_2)
+
+    def add_input(self) -> None:
+        """Add and saturate."""
+        self._reach(self.d.gain_mem * self.x)
+
+    def _reach(self, x: Float) -> None:
+        self.v = _within(self.v + _within(x, self.fixed.current) + self.d.drift, self.fixed.v)
+
+
+def _within(x: Float, between: Range | None) -> Float:
+    return x if between is None else np.clip(x, *between)

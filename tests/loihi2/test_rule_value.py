@@ -16,8 +16,8 @@ from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.backends.loihi2.rule import decay
 from nirc.ir.arrays import Int
 from nirc.ir.rules import LETTER, MEMBRANE
-from nirc.semantics.fixed_point import FixedPoint
-from nirc.semantics.stepper import Stepper
+from nirc.semantics.neuron import Stepper
+from nirc.semantics.variations import FixedPoint
 
 N = 3
 

@@ -13,8 +13,8 @@ from nirc.backends.xylo.approximations import _leak as leaking
 from nirc.backends.xylo.limits import STATE, THRESHOLD
 from nirc.backends.xylo.neuron import XyloNeuron, leak
 from nirc.ir.arrays import Int
-from nirc.semantics.fixed_point import FixedPoint
-from nirc.semantics.stepper import Stepper
+from nirc.semantics.neuron import Stepper
+from nirc.semantics.variations import FixedPoint
 
 N = 3
 DASHES = st.lists(st.integers(0, 15), min_size=N, max_size=N)

@@ -13,7 +13,7 @@ from nirc.ir.linear import Dense
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Form, Program
 from nirc.ir.rules import Rule, plain
-from nirc.semantics.stepper import Stepper
+from nirc.semantics.neuron import Stepper
 from toychip.limits import WEIGHT
 
 

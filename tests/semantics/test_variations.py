@@ -11,9 +11,8 @@ from nirc.api import Options, lower
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete
 from nirc.ir.rules import LETTER
-from nirc.semantics.fixed_point import FixedPoint
 from nirc.semantics.run import run
-from nirc.semantics.variations import altered, capped_inputs, later
+from nirc.semantics.variations import FixedPoint, altered, capped_inputs, later
 from tests.models import DATA
 
 VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
