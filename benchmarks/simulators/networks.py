@@ -23,8 +23,7 @@ from nirc.api import Options, Stages, compile_model, lower
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.export.export import for_simulator
-from nirc.export.file import nir_bytes
-from nirc.export.graph import Graph
+from nirc.export.graph import Graph, nir_bytes
 from nirc.export.importable import as_stepped
 from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from nirc.api import Compiled, Options, Stages, compile_model, lower
 from nirc.chip.running import Samples
 from nirc.diagnostics.log import Log
-from nirc.export.file import nir_bytes
-from nirc.export.graph import Graph, to_graph
+from nirc.export.graph import Graph, nir_bytes, to_graph
 from nirc.export.importable import to_importable
 from nirc.frontend.raw import FROM_KEY
 from nirc.ir.arrays import Shape

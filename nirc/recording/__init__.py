@@ -1,3 +1,1 @@
-"""A network in its simulator, recorded: the NIR file, what the simulator answers, and what NIR
-cannot say.
-"""
+"""A network recorded in its simulator: the NIR file, its outputs, and what NIR cannot say."""

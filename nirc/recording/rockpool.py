@@ -1,6 +1,4 @@
-"""Rockpool's LIFTorch, LIFNeuronTorch, ExpSynTorch and LinearTorch, as measured with rockpool
-3.1.0.
-"""
+"""Rockpool's LIFTorch, LIFNeuronTorch, ExpSynTorch and LinearTorch, of rockpool 3.1.0."""
 
 from __future__ import annotations
 
@@ -10,19 +8,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from nirc.recording.parts import Array, Part, Site, as_array, recurrent
-from nirc.recording.simulator import Layout, Simulator
+from nirc.recording.simulator import (
+    MEMBRANES,
+    SPIKES,
+    Array,
+    Layout,
+    Part,
+    Simulator,
+    Site,
+    as_array,
+    recurrent,
+)
 from nirc.writers.importer import Fields
 
-MANY = (
-    2**16
-)  # spikes in a step, Rockpool's default. From here on a bound matters only where it is reached
-MEMBRANES = (-1.0, 0.5, 1.0, 2.5, 300.0)  # at a threshold of 1
-FIRED = (0.0, 0.0, 1.0, 2.0, 300.0)
+# Spikes in a step, Rockpool's default. From here on a bound matters only where it is reached.
+MANY = 2**16
 
 
 def lif(module: Any, site: Site) -> Part:
-    """LIFTorch: the synaptic current decays after the input is added."""
+    """Return LIFTorch: the synaptic current decays after the input is added."""
     if module.size_in != module.size_out:
         site.refuse(
             "its neurons have several synapses",
@@ -41,13 +45,13 @@ def lif(module: Any, site: Site) -> Part:
 
 
 def lif_neuron(module: Any, site: Site) -> Part:
-    """LIFNeuronTorch: a membrane without a synapse."""
+    """Return LIFNeuronTorch: a membrane without a synapse."""
     fields = _membrane(module, site, "tau") | {"type": "LIF"}
     return Part({"": fields}, choices=_choices(module, site))
 
 
 def exp_syn(module: Any, site: Site) -> Part:
-    """ExpSynTorch: a current that decays after the input is added, and that never fires."""
+    """Return ExpSynTorch: a current that decays after the input is added, and that never fires."""
     _quiet(module, site)
     tau = site.full(module.tau)
     fields = {"type": "LI", "tau": tau, "r": _r(module, tau), "v_leak": np.zeros(site.shape_out)}
@@ -55,7 +59,7 @@ def exp_syn(module: Any, site: Site) -> Part:
 
 
 def linear(module: Any, site: Site) -> Part:
-    """LinearTorch: its weights are (inputs, outputs)."""
+    """Return LinearTorch: its weights are (inputs, outputs)."""
     fields: Fields = {"type": "Linear", "weight": as_array(module.weight).T}
     if module.bias is not None:
         bias = np.broadcast_to(as_array(module.bias), site.shape_out).copy()
@@ -64,6 +68,7 @@ def linear(module: Any, site: Site) -> Part:
 
 
 def _membrane(module: Any, site: Site, name: str) -> Fields:
+    """Return the fields of a membrane. ``name``: that of its time constant."""
     _quiet(module, site)
     tau = site.full(module.tau_mem)
     kept = np.exp(-float(module.dt) / tau)
@@ -74,44 +79,37 @@ def _membrane(module: Any, site: Site, name: str) -> Fields:
             found=f"{bias.flat[0]:g}",
         )
     fields = {name: tau, "r": _r(module, tau), "v_leak": bias / (1 - kept)}
-    return fields | {
-        "v_threshold": site.full(module.threshold),
-        "v_reset": np.zeros(site.shape_out),
-    }
+    fields["v_threshold"] = site.full(module.threshold)
+    return fields | {"v_reset": np.zeros(site.shape_out)}
 
 
 def _r(module: Any, tau: Array) -> Array:
-    """As Rockpool's exporter writes it."""
+    """Return r as Rockpool's exporter writes it."""
     dt = float(module.dt)
     return np.asarray(tau * np.exp(-dt / tau) / dt)
 
 
 def _quiet(module: Any, site: Site) -> None:
     if float(module.noise_std) != 0:
-        site.refuse(
-            "noise is added to its states (noise_std)", found=float(module.noise_std), limit="0"
-        )
+        problem = "noise is added to its states (noise_std)"
+        site.refuse(problem, found=float(module.noise_std), limit="0")
 
 
 def _choices(module: Any, site: Site) -> dict[str, tuple[str, ...]]:
-    """The most spikes in a step, and dt, which is no choice of ``--from`` but the same in all
-    modules.
+    """Return the most spikes in a step, and dt.
 
-    A large bound is written only if a neuron reaches it.
+    dt is no choice of ``--from``, but the same in all modules. A large bound is written only if a
+    neuron reaches it.
     """
     most = float(module.max_spikes_per_dt)
-    one = torch.tensor(1.0)
-    fired = module.spike_generation_fn(
-        torch.tensor(MEMBRANES), one, torch.tensor(0.5), torch.tensor(most)
-    )
-    if (
-        fired.detach().tolist() != [min(f, most) for f in FIRED]
-        or most < 1
-        or (most < MANY and most != int(most))
-    ):
+    window = (torch.tensor(1.0), torch.tensor(0.5))
+    fire = module.spike_generation_fn
+    spikes = fire(torch.tensor(MEMBRANES), *window, torch.tensor(most)).detach().tolist()
+    bounded = spikes == [min(s, most) for s in SPIKES]
+    if not bounded or most < 1 or (most < MANY and most != int(most)):
         site.refuse(
             "its spike_generation_fn is not known",
-            found=f"{fired.detach().tolist()} spikes at {list(MEMBRANES)} times the threshold",
+            found=f"{spikes} spikes at {list(MEMBRANES)} times the threshold",
             limit="StepPWL or PeriodicExponential with a whole number of spikes",
         )
     bound = ("many",) if most == float("inf") else (str(int(most)),)
@@ -119,19 +117,19 @@ def _choices(module: Any, site: Site) -> dict[str, tuple[str, ...]]:
 
 
 def reset(modules: Collection[Any]) -> None:
-    """States to their start."""
+    """Set states to their start."""
     for module in modules:
         if hasattr(module, "reset_state"):
             module.reset_state()
 
 
 def layout(modules: Collection[Any]) -> Layout:
-    """Networks take all steps of all samples at once."""
+    """Return the usual layout: networks take all steps of all samples at once."""
     return "samples first"
 
 
 def lead(module: Any) -> int:
-    """Samples and steps."""
+    """Return 2: samples and steps."""
     return 2
 
 

@@ -11,11 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 
+from nirc.diagnostics.finding import Words
 from nirc.diagnostics.log import Log
-from nirc.recording.parts import Shape
-from nirc.recording.simulator import Layout, Simulator, modules_of
+from nirc.diagnostics.usage import OptionMakesNoSense
+from nirc.diagnostics.writer import CannotRunNetwork, PartWithoutWords, StatesLost
+from nirc.recording.graph import Wiring, wiring_of
+from nirc.recording.signals import Signal, signal_of, tensors
+from nirc.recording.simulator import Layout, Shape, Simulator, modules_of
 from nirc.recording.states import STEP_HELP, Continuity, Handover
-from nirc.recording.trace import Signal, Trace, Wiring, refuse_output, signal_of, tensors, watched
+from nirc.recording.trace import Trace, watched
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 Array = NDArray[Any]
@@ -29,8 +33,8 @@ CHUNK_BYTES = 1 << 26  # of the inputs of one call: the network's own signals ar
 class Runner:
     """A network with what is needed to call it.
 
-    ``step``: the user's own way to call it once a step. ``reset``: sets states to their start that
-    no module of the simulator has.
+    ``step``: the user's own function for one step. ``reset``: sets states to their start that no
+    module of the simulator has. ``output``: the place of the output among several returned values.
     """
 
     def __init__(
@@ -49,38 +53,38 @@ class Runner:
         self._continuity = Continuity(dict(watched(network, simulator)), simulator)
         keeps = simulator.kind(network) == "neuron" and bool(simulator.kept)
         self._handover = Handover(network, keeps=keeps)
-        self._likely: int | None = (
-            None  # the place of the output, as it was taken when states were handed on
-        )
+        # The place of the output that was assumed when states were handed on.
+        self._assumed: int | None = None
         self._handed: dict[str, Any] = {}
         self._state: Any = None
 
     def trace(self, inputs: Array, log: Log) -> tuple[Trace, Wiring]:
-        """Watch the network run: what leads to its output.
+        """Watch the network run, and return what leads to its output.
 
         Raises ``CompileError`` (W210, W214, W215).
         """
-        few = np.resize(inputs[:WATCHED_SAMPLES], (WATCHED_SAMPLES, *inputs.shape[1:]))
+        some = np.resize(inputs[:WATCHED_SAMPLES], (WATCHED_SAMPLES, *inputs.shape[1:]))
         if self.layout == "step":
-            few = few[:, np.arange(WATCHED_STEPS) % few.shape[1]]
+            some = some[:, np.arange(WATCHED_STEPS) % some.shape[1]]
         trace = Trace(self.network, self.simulator, inputs.shape[2:])
         result = None
-        with self._ready(len(few), log), trace.watching():
-            for x in self._inputs(few):
+        with self._ready(len(some), log), trace.watching():
+            for x in self._inputs(some):
                 trace.begin(x)
                 result = self._call(x)
         self._check_states(log)
         self.output = self._place(result, log)
-        if self._likely not in (None, self.output or 0):
+        if self._assumed not in (None, self.output or 0):
             self._handover.doubt = (
                 "nirc took another value for the network's output when it handed states on"
             )
             self._check_states(log)
-        return trace, trace.wiring(_at(result, self.output), log)
+        output = signal_of(_at(result, self.output))
+        assert output is not None  # it would have been refused
+        return trace, wiring_of(trace.calls, output, log)
 
     def run(self, inputs: Array, shape: Shape, log: Log) -> Array:
-        """``inputs`` (samples, steps, ...) to outputs (samples, steps, *shape), as the network
-        computes them.
+        """Return outputs (samples, steps, *shape) of ``inputs`` (samples, steps, ...).
 
         Raises ``CompileError`` if the network raises or gives another shape (W214), or loses its
         states (W215).
@@ -92,7 +96,7 @@ class Runner:
             results = []
             with self._ready(len(part), log):
                 for x in self._inputs(part):
-                    results.append(_at(self._call(x), self.output).detach().cpu().numpy())
+                    results.append(_as_array(_at(self._call(x), self.output)))
             self._check_states(log)
             parts.append(self._arranged(results, (*part.shape[:2], *shape), log))
         return np.concatenate(parts)
@@ -103,21 +107,16 @@ class Runner:
         return self._continuity.fired
 
     def spikes(self, inputs: Array, log: Log) -> dict[str, Array]:
-        """Spikes (samples, steps, n) of every module of neurons that makes one step in a call or
-        all at once.
+        """Return spikes (samples, steps, n) of every module of neurons.
+
+        Modules that make neither one step in a call nor all at once are left out.
         """
-        calls: dict[str, list[Any]] = {}
+        calls: dict[str, list[Array]] = {}
         handles = []
         for name, module in watched(self.network, self.simulator):
             if self.simulator.kind(module) == "neuron":
-                told = calls.setdefault(name, [])
-                handles.append(
-                    module.register_forward_hook(
-                        lambda *a, told=told: told.append(
-                            next(tensors(a[2])).detach().cpu().numpy()
-                        )
-                    )
-                )
+                keep = _keep(calls.setdefault(name, []))
+                handles.append(module.register_forward_hook(keep))
         try:
             with self._ready(len(inputs), log):
                 for x in self._inputs(inputs):
@@ -125,11 +124,11 @@ class Runner:
         finally:
             for handle in handles:
                 handle.remove()
-        found = {name: self._by_steps(each, inputs.shape[:2]) for name, each in calls.items()}
-        return {name: spikes for name, spikes in found.items() if spikes is not None}
+        spikes = {name: self._by_steps(each, inputs.shape[:2]) for name, each in calls.items()}
+        return {name: each for name, each in spikes.items() if each is not None}
 
     def run_in_float64(self, inputs: Array, shape: Shape, log: Log) -> Array:
-        """As ``run``, with all parameters, buffers and new tensors in float64.
+        """Run with all parameters, buffers and new tensors in float64.
 
         All is as before afterwards.
         """
@@ -142,21 +141,21 @@ class Runner:
             for p, _, _ in before:
                 p.grad = None
             torch.nn.Module.double(self.network)
-            for module, own in attributes:
-                vars(module).update({name: _doubled(value) for name, value in own.items()})
+            for module, values in attributes:
+                vars(module).update({name: _doubled(value) for name, value in values.items()})
             with _Promoting():
                 return self.run(inputs, shape, log)
         finally:
             torch.set_default_dtype(usual)
             for p, data, grad in before:
                 p.data, p.grad = data, grad
-            for module, own in attributes:
-                vars(module).update(own)
-            for module, own in buffers:
-                module._buffers.update(own)
+            for module, values in attributes:
+                vars(module).update(values)
+            for module, values in buffers:
+                module._buffers.update(values)
 
     def _by_steps(self, calls: list[Array], wanted: tuple[int, ...]) -> Array | None:
-        """The outputs of a module's calls as (samples, steps, n), None if they are no steps."""
+        """Return the outputs of a module's calls as (samples, steps, n), None if it cannot be."""
         samples, steps = wanted
         if len(calls) == steps and all(len(c) == samples for c in calls):
             return np.stack(calls, axis=1).reshape(samples, steps, -1)
@@ -167,29 +166,21 @@ class Runner:
 
     @contextmanager
     def _ready(self, samples: int, log: Log) -> Iterator[None]:
-        """States at their start, no gradients, evaluation mode. What the network raises becomes
-        W214.
+        """States at their start, no gradients, evaluation mode. An exception becomes W214.
 
         Afterwards the attributes of all modules are as before.
         """
         before = [(m, dict(vars(m)), dict(m._buffers)) for m in self.modules]
+        folded = self.simulator.folded(self.modules, samples)
         try:
             for module in self.modules:
                 module.training = False
-            with (
-                torch.no_grad(),
-                self.simulator.folded(self.modules, samples),
-                self._continuity.watching(),
-            ):
+            with torch.no_grad(), folded, self._continuity.watching():
                 self._restart()
                 yield
         except Exception as error:
-            log.error(
-                "W214",
-                f"the network cannot be run: {type(error).__name__}: {error}"[:400],
-                found=f"layout {self.layout!r}",
-                help="layout= says which axes the network takes, step= how it is called in a step",
-            )
+            what = f"{type(error).__name__}: {error}"
+            log.add(CannotRunNetwork(error=what, layout=self.layout))
         finally:
             for module, attributes, buffers in before:
                 vars(module).clear()
@@ -206,10 +197,8 @@ class Runner:
             self.reset()
 
     def _inputs(self, inputs: Array) -> Iterator[Any]:
-        """The tensors that the network is called with, one after the other."""
-        parameters = (p for m in self.modules for p in torch.nn.Module.parameters(m, recurse=False))
-        one = next((p for p in parameters if p.dtype.is_floating_point), torch.zeros(1))
-        x = torch.as_tensor(inputs.astype(np.float32)).to(one.device, one.dtype)
+        """Yield the tensors that the network is called with, one after the other."""
+        x = torch.as_tensor(inputs.astype(np.float32)).to(*self._place_and_type())
         if self.layout == "step":
             for t in range(x.shape[1]):
                 yield x[:, t]
@@ -218,15 +207,23 @@ class Runner:
         else:
             yield x.flatten(0, 1) if self.layout == "folded" else x
 
+    def _place_and_type(self) -> tuple[Any, Any]:
+        """Return the device and the type of the network's numbers."""
+        for module in self.modules:
+            for p in torch.nn.Module.parameters(module, recurse=False):
+                if p.dtype.is_floating_point:
+                    return p.device, p.dtype
+        one = torch.zeros(1)
+        return one.device, one.dtype
+
     def _call(self, x: Any) -> Any:
-        """One call, with the states of the call before if the network takes them."""
+        """Make one call, with the states of the call before if the network takes them."""
         if self.step is not None:
             output, self._state = self.step(x, self._state)
             return output
         self._continuity.begin_call()
-        handed = {
-            name: [*tensors(value)] for name, value in self._handed.items()
-        }  # networks may write into lists
+        # Networks may write into lists: look for the tensors before the call.
+        handed = {name: [*tensors(value)] for name, value in self._handed.items()}
         result = self.network(x, **self._handed)
         if self.layout != "step":
             return result
@@ -235,95 +232,106 @@ class Runner:
             self._handover.doubt = (
                 f"what the network takes as `{unused[0]}` is no state of its neurons alone"
             )
-        if self._likely is None:
-            self._likely = self._place_of_signal(result)
-        self._handed = self._handover.after(result, self._likely)
+        if self._assumed is None:
+            self._assumed = self._place_of_signal(result)
+        self._handed = self._handover.after(result, self._assumed)
         return result
 
     def _place_of_signal(self, result: Any) -> int:
-        """The place of the output as the first step shows it."""
-        values = list(result) if isinstance(result, tuple | list) else []
-        good = {i: s for i, v in enumerate(values) if (s := _good(v)) is not None}
-        return min(_spikes_first(good), default=0) if self.output is None else self.output
+        """Return the place of the output as the first step shows it."""
+        return min(_outputs(_values(result)), default=0) if self.output is None else self.output
 
     def _check_states(self, log: Log) -> None:
         """Refuse a network whose states are not sure to go from step to step (W215)."""
         if self._handover.doubt:
-            log.error("W215", self._handover.doubt, help=STEP_HELP)
+            log.add(StatesLost(problem=self._handover.doubt, help=STEP_HELP))
         self._continuity.report(log)
         log.raise_if_errors()
 
     def _place(self, result: Any, log: Log) -> int | None:
-        """The place of the output among the returned values, None if there is one value.
+        """Return the place of the output among the returned values, None if there is one value.
 
         Raises ``CompileError`` (W210).
         """
         if isinstance(result, torch.Tensor):
-            self._refuse_unless_signal(result, log)
+            _refuse_unless_signal(result, log)
             return None
-        values = list(result) if isinstance(result, tuple | list) else []
+        values = _values(result)
         if self.output is not None:
             if not 0 <= self.output < len(values):
-                log.error(
-                    "U607",
-                    "output= points to nothing",
-                    found=self.output,
-                    limit=f"0 to {len(values) - 1}",
-                )
+                problem, limit = "output= points to nothing", f"0 to {len(values) - 1}"
+                log.add(OptionMakesNoSense(problem=problem, found=self.output, limit=limit))
                 log.raise_if_errors()
-            self._refuse_unless_signal(values[self.output], log)
+            _refuse_unless_signal(values[self.output], log)
             return self.output
-        good = {i: s for i, v in enumerate(values) if (s := _good(v)) is not None}
-        good = _spikes_first(good)
-        if not good:
-            self._refuse_unless_signal(
-                next((v for v in values if signal_of(v) is not None), None), log
-            )
-        if len({s.nodes for s in good.values()}) > 1:
-            found = ", ".join(f"{i}: {' + '.join(sorted(s.nodes))}" for i, s in good.items())
-            help_ = "output=NUMBER says which; a file is recorded for one of them"
-            log.error(
-                "W210",
-                "NIR has no words for a network with several outputs",
-                found=found,
-                help=help_,
-            )
+        outputs = _outputs(values)
+        if not outputs:
+            first = next((v for v in values if signal_of(v) is not None), None)
+            _refuse_unless_signal(first, log)
+        if len({s.nodes for s in outputs.values()}) > 1:
+            log.add(_SeveralOutputs(nodes={i: sorted(s.nodes) for i, s in outputs.items()}))
             log.raise_if_errors()
-        return min(good)
-
-    @staticmethod
-    def _refuse_unless_signal(value: Any, log: Log) -> None:
-        if _good(value) is None:
-            refuse_output(signal_of(value), log)
-            log.raise_if_errors()
+        return min(outputs)
 
     def _arranged(self, results: list[Array], wanted: tuple[int, ...], log: Log) -> Array:
-        """The results of all calls as (samples, steps, ...output shape)."""
+        """Return the results of all calls as (samples, steps, ...output shape)."""
         samples, steps, *shape = wanted
-        if self.layout == "step":
-            found = (
-                np.stack(results, axis=1) if len({r.shape for r in results}) == 1 else results[0]
-            )
-        elif self.layout == "steps first":
-            found = np.swapaxes(results[0], 0, 1) if results[0].ndim > 1 else results[0]
-        elif self.layout == "folded" and results[0].shape == (samples * steps, *shape):
-            found = results[0].reshape(wanted)
-        else:
-            found = results[0]
-        if found.shape != wanted:
-            log.error(
-                "W214",
-                "the network gives outputs of another shape than its last layer",
-                found=f"shape {found.shape} with layout {self.layout!r}",
-                limit=f"({samples} samples, {steps} steps, output shape {tuple(shape)})",
-                help="return the output of every step; layout= says which axes the network takes",
-            )
+        outputs = results[0]
+        if self.layout == "step" and len({r.shape for r in results}) == 1:
+            outputs = np.stack(results, axis=1)
+        elif self.layout == "steps first" and outputs.ndim > 1:
+            outputs = np.swapaxes(outputs, 0, 1)
+        elif self.layout == "folded" and outputs.shape == (samples * steps, *shape):
+            outputs = outputs.reshape(wanted)
+        if outputs.shape != wanted:
+            log.add(_OtherShape(layout=self.layout, shape=outputs.shape, wanted=wanted))
             log.raise_if_errors()
-        return found
+        return outputs
+
+
+class _SeveralOutputs(PartWithoutWords):
+    what: str = "a network with several outputs"
+    nodes: dict[int, list[str]]  # by the place of the returned value
+
+    def words(self) -> Words:
+        return Words(
+            f"NIR has no words for {self.what}",
+            found=", ".join(f"{i}: {' + '.join(names)}" for i, names in self.nodes.items()),
+            help="output=NUMBER says which; a file is recorded for one of them",
+        )
+
+
+class _OtherShape(CannotRunNetwork):
+    error: str = ""
+    shape: tuple[int, ...]
+    wanted: tuple[int, ...]  # (samples, steps, *output shape)
+
+    def words(self) -> Words:
+        samples, steps, *shape = self.wanted
+        return Words(
+            "the network gives outputs of another shape than its last layer",
+            found=f"shape {self.shape} with layout {self.layout!r}",
+            limit=f"({samples} samples, {steps} steps, output shape {tuple(shape)})",
+            help="return the output of every step; layout= says which axes the network takes",
+        )
+
+
+def _keep(calls: list[Array]) -> Callable[..., None]:
+    """Return a hook that keeps the first output of each call."""
+
+    def hook(module: Any, args: Any, result: Any) -> None:
+        calls.append(_as_array(next(tensors(result))))
+
+    return hook
+
+
+def _as_array(tensor: Any) -> Array:
+    values: Array = tensor.detach().cpu().numpy()
+    return values
 
 
 def _doubled(value: Any) -> Any:
-    """A tensor, or a named tuple of parameters, in float64. Anything else as it is."""
+    """Return a tensor, or a named tuple of parameters, in float64. Anything else is unchanged."""
     if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
         return value.double()
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -340,16 +348,32 @@ class _Promoting(TorchFunctionMode):  # type: ignore[misc]  # torch is not looke
         return func(*args, **(kwargs or {}))
 
 
+def _values(result: Any) -> list[Any]:
+    return list(result) if isinstance(result, tuple | list) else []
+
+
 def _at(result: Any, place: int | None) -> Any:
     return result if place is None else result[place]
 
 
-def _spikes_first(good: dict[int, Signal]) -> dict[int, Signal]:
-    """The signals that may be the output: membranes only if there are no spikes beside them."""
-    return {place: signal for place, signal in good.items() if not signal.membrane} or good
+def _outputs(values: list[Any]) -> dict[int, Signal]:
+    """Return the signals that may be the output, by place.
+
+    Membranes are among them only if there are no spikes beside them.
+    """
+    signals = {i: s for i, v in enumerate(values) if (s := signal_of(v)) is not None and s.sources}
+    return {i: s for i, s in signals.items() if not s.membrane} or signals
 
 
-def _good(value: Any) -> Signal | None:
-    """The note of a tensor if that is a signal of the network."""
+def _refuse_unless_signal(value: Any, log: Log) -> None:
+    """Refuse an output that is no signal that a file can give (W210)."""
     signal = signal_of(value)
-    return signal if signal is not None and signal.sources else None
+    if signal is not None and signal.sources:
+        return
+    if signal is None:
+        log.add(PartWithoutWords(what="the network's output, which no module gave"))
+    elif signal.help:
+        log.add(PartWithoutWords(what=", nor for ".join(signal.problems), help=signal.help))
+    else:
+        log.add(PartWithoutWords(what=", nor for ".join(signal.problems)))
+    log.raise_if_errors()

@@ -1,29 +1,100 @@
-"""Simulators that can be recorded: how their modules become nodes, and how they run a network."""
+"""Simulators that can be recorded, and their modules as NIR nodes. torch's own layers are here."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from typing import Any, Literal
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from nirc.diagnostics.log import Log
-from nirc.recording.parts import LAYERS, Convert, linear
+from nirc.diagnostics.usage import UnclearSimulator, UnknownSimulator
+from nirc.diagnostics.writer import ModuleComputesOtherwise, RecordedBeyondExporter
+from nirc.writers.importer import Fields
 
+Shape = tuple[int, ...]
+Array = NDArray[Any]
 Layout = Literal["step", "steps first", "samples first", "folded"]
 Kind = Literal["neuron", "layer", "unknown", "open"]
-TORCH_OPEN = (  # modules of torch that only call functions, which the trace sees
-    *("Sequential", "ModuleList", "ModuleDict", "Module", "Identity", "Flatten", "Unflatten"),
-    *("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"),
-)
+
+ABOVE = (-1.0, 0.0, 0.25, 3.0)  # the threshold: neurons fire never, never, once, once
+MEMBRANES = (-1.0, 0.5, 1.0, 2.5, 300.0)  # at a threshold of 1
+SPIKES = [0.0, 0.0, 1.0, 2.0, 300.0]  # of MEMBRANES, where there is no bound
+
+# Modules of torch that only call functions, which the trace sees.
+TORCH_OPEN = {"Sequential", "ModuleList", "ModuleDict", "Module", "Identity", "Flatten"}
+TORCH_OPEN |= {"Unflatten", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout"}
+TORCH_OPEN |= {"FeatureAlphaDropout"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """The nodes of a module by suffix, and edges between them.
+
+    The suffix ``""`` is that of the node with the module's own name. ``entry``: the suffix of the
+    node that takes the module's input. ``exit``: of the node that gives its output. ``choices``:
+    values of the writer's choices by which this module computes, the module's own first.
+    """
+
+    nodes: Mapping[str, Fields]
+    edges: tuple[tuple[str, str], ...] = ()
+    entry: str = ""
+    exit: str = ""
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A module at its place: its name, and shapes without samples and steps.
+
+    ``looped``: its spikes come back to it.
+    """
+
+    name: str
+    shape_in: Shape
+    shape_out: Shape
+    log: Log
+    looped: bool = False
+
+    def refuse(self, problem: str, *, found: object = "", limit: str = "", help: str = "") -> None:
+        """Refuse a module whose file would compute something else (W212)."""
+        self.log.add(
+            ModuleComputesOtherwise(
+                where=self.name,
+                module=self.name,
+                problem=problem,
+                found=found,
+                limit=limit,
+                help=help,
+            )
+        )
+
+    def warn(self, problem: str, *, found: object = "", help: str = "") -> None:
+        """Warn of what the file holds and the simulator's own exporter leaves out (W213)."""
+        self.log.add(
+            RecordedBeyondExporter(
+                where=self.name, module=self.name, problem=problem, found=found, help=help
+            )
+        )
+
+    def full(self, value: object) -> Array:
+        """Return a parameter for each neuron, in float64 and in the shape of the neurons."""
+        return np.broadcast_to(as_array(value).astype(np.float64), self.shape_out).copy()
+
+
+Convert = Callable[[Any, Site], Part]
 
 
 @contextmanager
-def _as_it_is(modules: Collection[Any], samples: int) -> Iterator[None]:
+def _unchanged(modules: Collection[Any], samples: int) -> Iterator[None]:
     yield
 
 
@@ -51,28 +122,28 @@ class Simulator:
     layers: Mapping[str, Convert]
     open: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
-    folded: Callable[[Collection[Any], int], AbstractContextManager[None]] = _as_it_is
+    folded: Callable[[Collection[Any], int], AbstractContextManager[None]] = _unchanged
     zero_bias: bool = False
     membranes: Mapping[str, Convert] = field(default_factory=dict)
     membrane_problem: Callable[[Any], tuple[str, str]] | None = None
 
     def kind(self, module: Any) -> Kind:
-        """Say what the trace does with a module. It looks into a module that is open."""
+        """Return what a module is for the trace. It looks into a module that is open."""
         root, name = _root(module), type(module).__name__
-        if root == self.package:
-            if name in self.neurons:
-                return "neuron"
-            return "layer" if name in self.layers else "open" if name in self.open else "unknown"
+        if root == "torch" and name in LAYERS:
+            return "layer"
         if root == "torch":
-            if name == "Linear" or name in LAYERS:
-                return "layer"
             return "open" if name in TORCH_OPEN else "unknown"
-        return "open"
+        if root != self.package:
+            return "open"
+        if name in self.neurons:
+            return "neuron"
+        if name in self.layers:
+            return "layer"
+        return "open" if name in self.open else "unknown"
 
     def convert(self, module: Any, *, membrane: bool) -> Convert:
-        """Return the function that makes nodes of this neuron or layer, or of the neuron's
-        membrane.
-        """
+        """Return the function that makes nodes of this module, or of the neuron's membrane."""
         name = type(module).__name__
         if membrane:
             return self.membranes[name]
@@ -93,9 +164,7 @@ def _root(module: Any) -> str:
     return type(module).__module__.partition(".")[0]
 
 
-SIMULATORS = {
-    name: f"nirc.recording.{name}:SIMULATOR" for name in ("snntorch", "norse", "sinabs", "rockpool")
-}  # loaded when used
+NAMES = ("snntorch", "norse", "sinabs", "rockpool")  # of modules here, imported when used
 
 
 def simulator_of(network: Any, asked: str | None, log: Log) -> Simulator:
@@ -103,54 +172,171 @@ def simulator_of(network: Any, asked: str | None, log: Log) -> Simulator:
 
     Raises ``UsageError`` (U613) if it is not known.
     """
-    known = ", ".join(SIMULATORS)
-    roots = (
-        {_root(module) for module in modules_of(network).values()}
-        if isinstance(network, nn.Module)
-        else set()
-    )
-    found = [name for name in SIMULATORS if name in roots]
-    if asked is not None and asked not in SIMULATORS:
-        log.error(
-            "U613", "this simulator is not known to nirc.record", found=asked[:60], limit=known
-        )
-    elif not isinstance(network, nn.Module) or (asked is None and len(found) != 1):
-        log.error(
-            "U613",
-            "it is unclear which simulator the network runs in",
-            found=", ".join(found) or f"{type(network).__name__} without a module of a simulator",
-            limit=known,
-            help="give a torch.nn.Module; simulator=NAME says which of several",
-        )
+    is_network = isinstance(network, nn.Module)
+    roots = {_root(module) for module in modules_of(network).values()} if is_network else set()
+    found = [name for name in NAMES if name in roots]
+    if asked is not None and asked not in NAMES:
+        log.add(UnknownSimulator(asked=asked, known=NAMES))
+    elif not is_network or (asked is None and len(found) != 1):
+        kind = f"{type(network).__name__} without a module of a simulator"
+        log.add(UnclearSimulator(found=", ".join(found) or kind, known=NAMES))
     log.raise_if_errors()
-    module, _, attribute = SIMULATORS[asked or found[0]].partition(":")
-    made: Simulator = getattr(import_module(module), attribute)
-    return made
+    simulator: Simulator = import_module(f"nirc.recording.{asked or found[0]}").SIMULATOR
+    return simulator
 
 
-def agreed(values: Mapping[str, Mapping[str, tuple[str, ...]]], log: Log) -> dict[str, str]:
-    """Return one value for each choice, given the values that fit each module, by its name.
+# Modules of torch.
 
-    Raises ``CompileError`` (W211) where two modules compute by different ones.
+
+def as_array(value: Any) -> Array:
+    """Return a tensor or a number as an array."""
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+
+
+def size(shape: Shape) -> int:
+    """Return the number of values of a signal."""
+    return math.prod(shape)
+
+
+def linear(module: Any, site: Site, *, zero_bias: bool = False) -> Part:
+    """Return torch.nn.Linear.
+
+    ``zero_bias``: the simulator's exporter writes a bias of zeros where there is none.
     """
-    chosen: dict[str, tuple[str, ...]] = {}
-    first: dict[str, str] = {}
-    for name, choices in values.items():
-        for key, own in choices.items():
-            before = chosen.get(key, own)
-            both = tuple(v for v in before if v in own)
-            if not both:
-                log.error(
-                    "W211",
-                    f"`{first[key]}` and `{name}` differ in `{key}`, which a file can say only "
-                    "once",
-                    where=name,
-                    found=f"{key}={own[0]} in `{name}`",
-                    limit=f"{key}={before[0]} as in `{first[key]}`",
-                    help="train the network with one value for all layers",
-                )
-                continue
-            chosen[key] = both
-            first.setdefault(key, name)
-    log.raise_if_errors()
-    return {key: both[0] for key, both in chosen.items()}
+    weight = as_array(module.weight)
+    if site.shape_in != (weight.shape[1],):
+        site.refuse(
+            "a linear layer takes the last axis of its input only",
+            found=f"an input of shape {site.shape_in}",
+            limit=f"({weight.shape[1]},)",
+            help="flatten the signal before the layer",
+        )
+    if module.bias is None and not zero_bias:
+        return Part({"": {"type": "Linear", "weight": weight}})
+    return Part({"": {"type": "Affine", "weight": weight, "bias": _bias(module, weight)}})
+
+
+def _bias(module: Any, weight: Array) -> Array:
+    if module.bias is None:
+        return np.zeros(len(weight), weight.dtype)
+    return as_array(module.bias)
+
+
+def convolution(module: Any, site: Site) -> Part:
+    """Return torch.nn.Conv1d or Conv2d with one group and, in two dimensions, a square kernel.
+
+    nir 1.0.8 computes the shape of others wrongly, and its ``read`` refuses them.
+    """
+    if module.padding_mode != "zeros":
+        site.refuse("padding is not by zeros", found=module.padding_mode, limit="zeros")
+    dilation, axes = np.array(module.dilation), len(module.kernel_size)
+    padding = _padding(module, site)
+    weight = _one_group(as_array(module.weight), module.groups)
+    weight, padding = _square(weight, padding, dilation, site)
+    spatial = np.array(site.shape_in[1:])
+    fields: Fields = {"type": f"Conv{axes}d", "weight": weight, "bias": _bias(module, weight)}
+    fields |= {"stride": np.array(module.stride), "padding": padding, "dilation": dilation}
+    fields |= {"groups": 1, "input_shape": spatial if axes > 1 else int(spatial[0])}
+    return Part({"": fields})
+
+
+def _padding(module: Any, site: Site) -> Array:
+    """Return the number of zeros on either side of each axis."""
+    if module.padding == "valid":
+        return np.zeros(len(module.kernel_size), int)
+    if module.padding != "same":
+        return np.array(module.padding)
+    total = np.array(module.dilation) * (np.array(module.kernel_size) - 1)
+    if (total % 2).any():
+        site.refuse(
+            "padding `same` adds one more zero at one end",
+            found=f"kernel {tuple(module.kernel_size)}",
+            limit="an odd kernel",
+            help="choose an odd kernel, or a padding in numbers",
+        )
+    return np.asarray(total // 2)
+
+
+def _one_group(weight: Array, groups: int) -> Array:
+    """Return the same convolution with all channels connected, zeros between groups."""
+    if groups == 1:
+        return weight
+    out, within = weight.shape[:2]
+    dense = np.zeros((out, within * groups, *weight.shape[2:]), weight.dtype)
+    for g, rows in enumerate(np.split(np.arange(out), groups)):
+        dense[rows, g * within : (g + 1) * within] = weight[rows]
+    return dense
+
+
+def _square(weight: Array, padding: Array, dilation: Array, site: Site) -> tuple[Array, Array]:
+    """Return the same convolution with a square kernel, zeros around the given one."""
+    kernel = np.array(weight.shape[2:])
+    missing = kernel.max() - kernel
+    if not missing.any():
+        return weight, padding
+    if (missing % 2).any():
+        site.warn(
+            "nir 1.0.8 does not open a file with this kernel unless its type checks are off",
+            found=f"kernel {tuple(int(k) for k in kernel)}",
+            help="sides that are both odd or both even are written as a square",
+        )
+        return weight, padding
+    around = [(0, 0), (0, 0), *((int(m // 2), int(m // 2)) for m in missing)]
+    return np.pad(weight, around), padding + dilation * missing // 2
+
+
+def pool(module: Any, site: Site, *, kind: str) -> Part:
+    """Return an average or a sum over a window. NIR has no windows that stick out of the map."""
+    kernel = _pair(module.kernel_size)
+    stride = _pair(module.kernel_size if module.stride is None else module.stride)
+    padding = _pair(getattr(module, "padding", 0))
+    sizes = np.array(site.shape_in[-2:])
+    if tuple((sizes + 2 * padding - kernel) // stride + 1) != site.shape_out[-2:]:
+        problem, help_ = "windows stick out of the map (ceil_mode)", "use ceil_mode=False"
+        site.refuse(problem, found=site.shape_out, help=help_)
+    if padding.any() and not getattr(module, "count_include_pad", True):
+        problem = "zeros around the map are left out of the mean"
+        site.refuse(problem, help="use count_include_pad=True")
+    if getattr(module, "divisor_override", None) is not None:
+        problem = "the mean has a divisor of its own"
+        site.refuse(problem, found=module.divisor_override, limit="None")
+    return Part({"": {"type": kind, "kernel_size": kernel, "stride": stride, "padding": padding}})
+
+
+def _pair(value: Any) -> Array:
+    return np.broadcast_to(np.array(value, int), (2,)).copy()
+
+
+def flatten(shape: Shape) -> Part:
+    """Return all axes of a signal as one."""
+    fields = {"type": "Flatten", "start_dim": 0, "end_dim": -1, "input_type": np.array(shape)}
+    return Part({"": fields})
+
+
+def recurrent(neuron: Part, back: Part) -> Part:
+    """Return a cell: the neuron ``lif``, whose spikes come back through the weights ``w_rec``."""
+    (fields,), (weights,) = neuron.nodes.values(), back.nodes.values()
+    nodes = {"lif": fields, "w_rec": weights}
+    edges = (("lif", "w_rec"), ("w_rec", "lif"))
+    return replace(neuron, nodes=nodes, edges=edges, entry="lif", exit="lif")
+
+
+def check_fires_once(
+    fire: Callable[[Any], Any], site: Site, problem: str, *, limit: str = "", help: str = ""
+) -> None:
+    """Refuse neurons that do not fire once, at every call, above the threshold.
+
+    ``fire`` returns the spikes of membranes, given from the threshold on.
+    """
+    spikes = [fire(torch.tensor(ABOVE)).detach().tolist() for _ in range(2)]
+    if spikes != [[0.0, 0.0, 1.0, 1.0]] * 2:
+        found = f"{spikes[0]} at {list(ABOVE)} above the threshold"
+        site.refuse(problem, found=found, limit=limit, help=help)
+
+
+LAYERS: Mapping[str, Convert] = {
+    "Linear": linear,
+    "Conv1d": convolution,
+    "Conv2d": convolution,
+    "AvgPool2d": partial(pool, kind="AvgPool2d"),
+}

@@ -7,67 +7,59 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
-from nirc.recording.parts import Array, Part, Site, convolution, linear, recurrent
-from nirc.recording.simulator import Layout, Simulator
+from nirc.recording.simulator import (
+    Array,
+    Layout,
+    Part,
+    Simulator,
+    Site,
+    check_fires_once,
+    convolution,
+    linear,
+    recurrent,
+)
 from nirc.writers.importer import Fields
 from nirc.writers.snntorch import DT_S
 
 RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
-PROBE = (-1.0, 0.0, 0.25, 3.0)  # above the threshold by: fires never, never, once, once
 
 
 def leaky(module: Any, site: Site) -> Part:
-    """Leaky: a membrane that keeps beta of itself in a step."""
+    """Return Leaky: a membrane that keeps beta of itself in a step."""
     choices = _choices(module, site, at_once=True)
     return _graded(module, site, Part({"": _lif(module, site)}, choices=choices))
 
 
 def synaptic(module: Any, site: Site) -> Part:
-    """Synaptic: a synaptic current that keeps alpha of itself before the membrane."""
+    """Return Synaptic: a synaptic current that keeps alpha of itself before the membrane."""
     choices = _choices(module, site, at_once=False)
     return _graded(module, site, Part({"": _cuba(module, site)}, choices=choices))
 
 
 def rleaky(module: Any, site: Site) -> Part:
-    """RLeaky: Leaky whose spikes come back in the next step."""
+    """Return RLeaky: Leaky whose spikes come back in the next step."""
     return _fed_back(module, site, _lif(module, site))
 
 
 def rsynaptic(module: Any, site: Site) -> Part:
-    """RSynaptic: Synaptic whose spikes come back in the next step."""
+    """Return RSynaptic: Synaptic whose spikes come back in the next step."""
     return _fed_back(module, site, _cuba(module, site))
 
 
 def leaky_membrane(module: Any, site: Site) -> Part:
-    """The membrane of a Leaky without a reset: it keeps beta of itself in a step, whatever its
-    spikes are.
-    """
-    _unquantised(module, site)
-    tau = _tau(_kept(module.beta, site))
-    return Part(
-        {"": {"type": "LI", "tau": tau, "r": tau / DT_S, "v_leak": np.zeros(site.shape_out)}}
-    )
+    """Return the membrane of a Leaky without a reset, which spikes do not change."""
+    return Part({"": {"type": "LI", **_readout(module, site, "tau")}})
 
 
 def synaptic_membrane(module: Any, site: Site) -> Part:
-    """The membrane of a Synaptic without a reset."""
-    _unquantised(module, site)
-    tau, tau_syn = _tau(_kept(module.beta, site)), _tau(_kept(module.alpha, site))
-    fields: Fields = {
-        "type": "CubaLI",
-        "tau_mem": tau,
-        "r": tau / DT_S,
-        "v_leak": np.zeros(site.shape_out),
-    }
-    return Part({"": fields | {"tau_syn": tau_syn, "w_in": tau_syn / DT_S}})
+    """Return the membrane of a Synaptic without a reset."""
+    fields = _readout(module, site, "tau_mem") | _synapse(module, site)
+    return Part({"": {"type": "CubaLI", **fields}})
 
 
 def membrane_problem(module: Any) -> tuple[str, str]:
-    """Return the reason for which a membrane is no leaky integrator, "" if it is one, and the
-    advice.
-    """
+    """Return why a membrane is no leaky integrator, "" if it is one, and the advice."""
     if type(module).__name__ not in MEMBRANES:
         return (
             "to which its spikes come back",
@@ -83,54 +75,56 @@ def membrane_problem(module: Any) -> tuple[str, str]:
 
 
 def _lif(module: Any, site: Site) -> Fields:
-    tau = _tau(_kept(module.beta, site))
-    return _common(module, site) | {"type": "LIF", "tau": tau, "r": tau / DT_S}
+    return {"type": "LIF", **_firing(module, site, "tau")}
 
 
 def _cuba(module: Any, site: Site) -> Fields:
-    tau, tau_syn = _tau(_kept(module.beta, site)), _tau(_kept(module.alpha, site))
-    fields = _common(module, site) | {"type": "CubaLIF", "tau_mem": tau, "r": tau / DT_S}
-    return fields | {"tau_syn": tau_syn, "w_in": tau_syn / DT_S}
+    return {"type": "CubaLIF", **_firing(module, site, "tau_mem"), **_synapse(module, site)}
 
 
-def _kept(value: Any, site: Site) -> Array:
-    """The share of a state that is left after a step. snnTorch clips it to 0 and 1."""
-    return np.clip(site.full(value), 0.0, 1.0)
+def _tau(decay: Any, site: Site) -> Array:
+    """Return the exporter's time constant, infinite where nothing is lost.
 
-
-def _tau(kept: Array) -> Array:
-    """The exporter's time constant: infinite where nothing is lost."""
+    ``decay``: beta or alpha, which snnTorch clips to 0 and 1.
+    """
     with np.errstate(divide="ignore"):
-        return np.asarray(DT_S / (1.0 - kept))
+        return np.asarray(DT_S / (1.0 - np.clip(site.full(decay), 0.0, 1.0)))
 
 
-def _common(module: Any, site: Site) -> Fields:
-    if module.inhibition:
-        site.refuse(
-            "only the neuron with the highest membrane fires (inhibition)", limit="inhibition=False"
-        )
-    _unquantised(module, site)
-    shift = torch.tensor(PROBE)
-    fired = [module.spike_grad(shift).detach().tolist() for _ in range(2)]
-    if fired != [[0.0, 0.0, 1.0, 1.0]] * 2:
-        site.refuse(
-            "its neurons do not fire once wherever the membrane is above the threshold "
-            "(spike_grad)",
-            found=f"{fired[0]} at {list(PROBE)} above the threshold",
-            help="use a surrogate gradient whose forward pass is a step",
-        )
-    threshold = site.full(module.threshold)
-    zero = np.zeros(site.shape_out)
-    return {"v_threshold": threshold, "v_leak": zero, "v_reset": zero}
-
-
-def _unquantised(module: Any, site: Site) -> None:
+def _readout(module: Any, site: Site, name: str) -> Fields:
+    """Return the fields of a membrane. ``name``: that of its time constant."""
     if module.state_quant:
         site.refuse("its states are quantised (state_quant)", limit="state_quant=False")
+    tau = _tau(module.beta, site)
+    return {name: tau, "r": tau / DT_S, "v_leak": np.zeros(site.shape_out)}
+
+
+def _synapse(module: Any, site: Site) -> Fields:
+    tau_syn = _tau(module.alpha, site)
+    return {"tau_syn": tau_syn, "w_in": tau_syn / DT_S}
+
+
+def _firing(module: Any, site: Site, name: str) -> Fields:
+    """Return the fields of a membrane with a threshold."""
+    if module.inhibition:
+        problem = "only the neuron with the highest membrane fires (inhibition)"
+        site.refuse(problem, limit="inhibition=False")
+    fields = _readout(module, site, name)
+    check_fires_once(
+        module.spike_grad,
+        site,
+        "its neurons do not fire once wherever the membrane is above the threshold (spike_grad)",
+        help="use a surrogate gradient whose forward pass is a step",
+    )
+    threshold = site.full(module.threshold)
+    return fields | {"v_threshold": threshold, "v_reset": np.zeros(site.shape_out)}
 
 
 def _choices(module: Any, site: Site, *, at_once: bool) -> dict[str, tuple[str, ...]]:
-    """``at_once``: a reset to zero acts before the next step, whatever the delay is said to be."""
+    """Return reset and reset_delay.
+
+    ``at_once``: a reset to zero acts before the next step, with any reset_delay.
+    """
     reset = RESETS[module.state_function.__name__]
     delay = "yes" if module.reset_delay else "no"
     if delay == "no" and reset != module.reset_mechanism:
@@ -142,9 +136,8 @@ def _choices(module: Any, site: Site, *, at_once: bool) -> dict[str, tuple[str, 
     either = (delay, "no" if delay == "yes" else "yes")
     if reset == "none" or (reset == "zero" and at_once and not site.looped):
         return {"reset": (reset,), "reset_delay": either}
-    if (
-        reset == "zero" and at_once
-    ):  # read with a delay, a neuron that feeds itself is a cell that resets later
+    if reset == "zero" and at_once:
+        # Read with a delay, a neuron that feeds itself is a cell that resets later.
         return {"reset": (reset,), "reset_delay": ("no",)}
     return {"reset": (reset,), "reset_delay": (delay,)}
 
@@ -166,26 +159,22 @@ def _graded(module: Any, site: Site, part: Part) -> Part:
 
 
 def _fed_back(module: Any, site: Site, neuron: Fields) -> Part:
-    """A cell of neurons, its recurrent weights times graded_spikes_factor."""
+    """Return a cell of neurons, its recurrent weights times graded_spikes_factor."""
     back = module.recurrent
     inside = replace(site, name=f"{site.name}.recurrent", shape_in=site.shape_out)
-    if type(back).__name__ == "RecurrentOneToOne":
-        if len(site.shape_out) > 1:
-            site.refuse(
-                "one weight a neuron comes back to a map", found=site.shape_out, limit="one axis"
-            )
+    kind = type(back).__name__
+    if kind == "RecurrentOneToOne" and len(site.shape_out) > 1:
+        problem = "one weight a neuron comes back to a map"
+        site.refuse(problem, found=site.shape_out, limit="one axis")
+    if kind == "RecurrentOneToOne":
         weights = Part({"": {"type": "Linear", "weight": np.diag(site.full(back.V).ravel())}})
     else:
-        weights = (
-            convolution(back, inside) if type(back).__name__ == "Conv2d" else linear(back, inside)
-        )
+        weights = convolution(back, inside) if kind == "Conv2d" else linear(back, inside)
     factor = site.full(module.graded_spikes_factor)
+    if factor.min() < factor.max():
+        problem = "spikes that come back have different factors (graded_spikes_factor)"
+        site.refuse(problem, limit="one factor")
     if not (factor == 1).all():
-        if factor.min() < factor.max():
-            site.refuse(
-                "spikes that come back have different factors (graded_spikes_factor)",
-                limit="one factor",
-            )
         (fields,) = weights.nodes.values()
         weights = Part({"": {**fields, "weight": fields["weight"] * factor.flat[0]}})
     plain = Part({"": neuron}, choices=_choices(module, site, at_once=False))
@@ -193,19 +182,19 @@ def _fed_back(module: Any, site: Site, neuron: Fields) -> Part:
 
 
 def reset(modules: Collection[Any]) -> None:
-    """Hidden states to 0. ``snntorch.utils.reset`` does it to all networks in memory."""
+    """Set hidden states to 0. ``snntorch.utils.reset`` does it to all networks in memory."""
     for module in modules:
         if hasattr(module, "reset_mem"):
             module.reset_mem()
 
 
 def layout(modules: Collection[Any]) -> Layout:
-    """Networks are called once a step."""
+    """Return the usual layout: networks are called once a step."""
     return "step"
 
 
 def lead(module: Any) -> int:
-    """Samples only: neurons make one step in a call."""
+    """Return 1, for samples: neurons make one step in a call."""
     return 1
 
 

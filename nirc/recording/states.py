@@ -1,19 +1,18 @@
-"""States between calls: what a network returns for its next step, and a proof that its neurons go
-on from there.
-"""
+"""States between calls: what a network returns for its next step, and a proof that it goes on."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.writer import StatesLost
+from nirc.recording.signals import tensors
 from nirc.recording.simulator import Simulator
-from nirc.recording.trace import tensors
 
 STEP_HELP = (
     "step= makes one step as you do: step(x, state) returns output and state, and the "
@@ -34,16 +33,14 @@ class Handover:
         """``keeps``: the network keeps its states itself, and takes none."""
         parameters = list(inspect.signature(network.forward).parameters.values())
         self.doubt = ""
+        self.first: dict[str, Any] = {}
+        self._names: list[str] = []
         self._takes_any = not keeps and any(p.kind in ANY for p in parameters)
-        states = [
-            p
-            for p in parameters[1:]
-            if p.kind not in ANY and p.default in (None, inspect.Parameter.empty)
-        ]
-        self._names = [] if keeps else [p.name for p in states]
-        self.first = {
-            p.name: None for p in states if p.default is inspect.Parameter.empty and not keeps
-        }
+        for p in [] if keeps else parameters[1:]:
+            if p.kind not in ANY and p.default in (None, inspect.Parameter.empty):
+                self._names.append(p.name)
+                if p.default is inspect.Parameter.empty:
+                    self.first[p.name] = None
 
     def after(self, result: Any, place: int) -> dict[str, Any]:
         """Return the arguments of the next call.
@@ -56,17 +53,16 @@ class Handover:
             self.doubt = "nirc cannot tell which arguments the network takes in the next step"
         if not self._names:
             return {}
-        for found in _groups(values, rest, len(self._names)):
-            if len(found) == len(self._names):
-                return dict(zip(self._names, found, strict=True))
-        self.doubt = (
-            f"nirc cannot tell what the network takes as {_listed(self._names)} in the next step"
-        )
+        for group in _groups(values, rest, len(self._names)):
+            if len(group) == len(self._names):
+                return dict(zip(self._names, group, strict=True))
+        names = ", ".join(f"`{name}`" for name in self._names)
+        self.doubt = f"nirc cannot tell what the network takes as {names} in the next step"
         return {}
 
 
 def _groups(values: list[Any], rest: list[Any], wanted: int) -> Iterator[list[Any]]:
-    """The returned values that may be the next arguments, the most usual first."""
+    """Yield the returned values that may be the next arguments, the most usual first."""
     nested = [v for v in rest if isinstance(v, tuple | list | dict)]
     if wanted == 1 and len(rest) > 1:
         yield nested if len(nested) == 1 else [tuple(rest)]
@@ -76,15 +72,12 @@ def _groups(values: list[Any], rest: list[Any], wanted: int) -> Iterator[list[An
     yield values
 
 
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
-
-
 class Continuity:
     """Watches that each neuron begins a call with the states that ended its call before.
 
     ``problem`` and ``found`` tell the first neuron that does not. As long as there is none, the
-    recording is what the network computes over all steps.
+    recording is what the network computes over all steps. ``fired``: the largest output of each
+    neuron's module in a step.
     """
 
     def __init__(self, modules: Mapping[str, Any], simulator: Simulator) -> None:
@@ -93,7 +86,7 @@ class Continuity:
         self._ended: dict[str, tuple[list[Any], list[Any]]] = {}
         self._calls: dict[str, int] = {}
         self._storages: set[int] = set()
-        self.fired: dict[str, float] = {}  # the largest output of each neuron's module in a step
+        self.fired: dict[str, float] = {}
         self.problem = self.found = self.help = ""
 
     @contextmanager
@@ -117,7 +110,7 @@ class Continuity:
 
     def unused(self, handed: Mapping[str, list[Any]]) -> list[str]:
         """Return the arguments of a call with a tensor that no module took beside its input."""
-        return [name for name, given in handed.items() if any(map(self._is_left, given))]
+        return [name for name, states in handed.items() if any(map(self._is_left, states))]
 
     def _is_left(self, tensor: Any) -> bool:
         return tensor.numel() > 0 and _storage(tensor) not in self._storages
@@ -125,39 +118,37 @@ class Continuity:
     def report(self, log: Log) -> None:
         """Report the first state that was lost (W215)."""
         if self.problem:
-            log.error("W215", self.problem, found=self.found, help=self.help)
+            log.add(StatesLost(problem=self.problem, found=self.found, help=self.help))
 
-    def _before(self, name: str) -> Any:
+    def _before(self, name: str) -> Callable[..., None]:
         def hook(module: Any, args: Any, kwargs: Any) -> None:
-            given = _given(module, args, kwargs)
-            self._storages.update(map(_storage, given))
+            states = _states(module, args, kwargs)
+            self._storages.update(map(_storage, states))
             self._calls[name] = self._calls.get(name, 0) + 1
             if self.problem or self._simulator.kind(module) != "neuron":
                 return
             if name in self._ended:
-                results, own = self._ended[name]
-                before = results[len(results) - len(given) :] if given else own
-                now = given or self._own(module)
-                self._compare(name, now, before)
-            elif not all(_at_start(module, state) for state in given):
+                results, kept = self._ended[name]
+                before = results[len(results) - len(states) :] if states else kept
+                self._compare(name, states or self._kept(module), before)
+            elif not all(_at_start(module, state) for state in states):
                 self.problem = f"`{name}` does not begin with its start states"
-                self.found, self.help = (
-                    "states of an earlier run, or others that a file cannot say",
-                    RESET_HELP,
-                )
+                self.found = "states of an earlier run, or others that a file cannot say"
+                self.help = RESET_HELP
 
         return hook
 
-    def _after(self, name: str) -> Any:
+    def _after(self, name: str) -> Callable[..., None]:
         def hook(module: Any, args: Any, result: Any) -> None:
             copies = [t.detach().clone() for t in tensors(result)]
             if copies and copies[0].numel():
                 self.fired[name] = max(self.fired.get(name, 0.0), float(copies[0].max()))
-            self._ended[name] = copies, [t.detach().clone() for t in self._own(module)]
+            self._ended[name] = copies, [t.detach().clone() for t in self._kept(module)]
 
         return hook
 
-    def _own(self, module: Any) -> list[Any]:
+    def _kept(self, module: Any) -> list[Any]:
+        """Return the states that a module holds itself."""
         kept = (getattr(module, name, None) for name in self._simulator.kept)
         return [state for state in kept if isinstance(state, torch.Tensor)]
 
@@ -168,27 +159,24 @@ class Continuity:
         self.problem = (
             f"`{name}` does not begin call {call} with the states that ended its call {call - 1}"
         )
-        differing = [(a, b) for a, b in zip(now, before, strict=False) if not _same(a, b)]
-        self.found = (
-            f"states of {_range(differing[0][0])} after {_range(differing[0][1])}"
-            if differing
-            else "no states"
-        )
+        self.found = "no states"
+        for one, other in zip(now, before, strict=False):
+            if not _same(one, other):
+                self.found = f"states of {_range(one)} after {_range(other)}"
+                break
         self.help = f"{STEP_HELP}. A network with a loop over the steps needs layout="
 
 
-def _given(module: Any, args: Any, kwargs: Any) -> list[Any]:
-    """The tensors of a call that are no input, in the order of the parameters."""
+def _states(module: Any, args: Any, kwargs: Any) -> list[Any]:
+    """Return the tensors of a call that are no input, in the order of the parameters."""
     bound = inspect.signature(module.forward).bind(*args, **kwargs)
     return list(tensors(list(bound.arguments.values())[1:]))
 
 
 def _same(a: Any, b: Any) -> bool:
-    return (
-        a.shape == b.shape
-        and a.dtype == b.dtype
-        and bool(torch.allclose(a, b, rtol=0, atol=0, equal_nan=True))
-    )
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return bool(torch.allclose(a, b, rtol=0, atol=0, equal_nan=True))
 
 
 def _at_start(module: Any, state: Any) -> bool:
@@ -204,5 +192,5 @@ def _range(state: Any) -> str:
 
 
 def _storage(tensor: Any) -> int:
-    """The memory of a tensor. A tensor that was detached or is a part of another one shares it."""
+    """Return the memory of a tensor, which detached tensors and parts of it share."""
     return int(tensor.untyped_storage().data_ptr())

@@ -16,8 +16,7 @@ from nirc.api import Options, compile_model, lower
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.export import operators
-from nirc.export.file import nir_bytes
-from nirc.export.graph import to_graph
+from nirc.export.graph import nir_bytes, to_graph
 from nirc.frontend.raw import RawNode
 from nirc.ir.linear import Sparse
 from nirc.ir.program import Program
