@@ -43,6 +43,22 @@ def require(package: str) -> Any:
         pytest.skip(reason)
 
 
+def packages(names: dict[str, Any], **modules: str) -> Any:
+    """Return a fixture that binds ``modules``, torch and torch.nn to names of a test module.
+
+    They are imported when a test of the module runs, so that others do not wait for them.
+    """
+
+    @pytest.fixture(autouse=True)
+    def bind() -> None:
+        for name, package in {**modules, "torch": "torch", "nn": "torch.nn"}.items():
+            names[name] = require(package)
+        names["torch"].manual_seed(0)
+        names["torch"].set_num_threads(1)
+
+    return bind
+
+
 def spikes(
     *shape: int, rate: float = 0.3, samples: int = 3, steps: int = 30, seed: int = 0
 ) -> NDArray[np.uint8]:

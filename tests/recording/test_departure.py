@@ -12,7 +12,7 @@ import pytest
 
 import nirc
 from nirc.diagnostics.errors import Diagnostic
-from tests.recording.networks import require, spikes, taken
+from tests.recording.networks import packages, spikes, taken
 
 if TYPE_CHECKING:
     import snntorch as snn
@@ -20,15 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 pytestmark = pytest.mark.oracle
-
-
-@pytest.fixture(autouse=True)
-def _packages() -> None:
-    """torch and snntorch under their usual names."""
-    globals()["snn"] = require("snntorch")
-    globals()["torch"] = require("torch")
-    globals()["nn"] = torch.nn
-    torch.set_num_threads(1)
+_packages = packages(globals(), snn="snntorch")
 
 
 def tied(forward: Any = None) -> Any:

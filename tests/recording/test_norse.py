@@ -14,22 +14,13 @@ import pytest
 from nirc.api import Options, lower
 from nirc.diagnostics.log import Log
 from nirc.semantics.run import run
-from tests.recording.networks import louder, refused, require, spikes, taken
+from tests.recording.networks import louder, packages, refused, spikes, taken
 
 if TYPE_CHECKING:
     import norse.torch as norse
     import torch
     from torch import nn
-
-
-@pytest.fixture(autouse=True)
-def _packages() -> None:
-    """torch and norse under their usual names."""
-    globals()["norse"] = require("norse.torch")
-    globals()["torch"] = require("torch")
-    globals()["nn"] = torch.nn
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
+_packages = packages(globals(), norse="norse.torch")
 
 
 def chain(*modules: Any, factor: float = 40) -> Any:

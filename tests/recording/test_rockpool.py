@@ -10,22 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.recording.networks import louder, refused, require, spikes, taken, without_note
+from tests.recording.networks import louder, packages, refused, spikes, taken, without_note
 
 if TYPE_CHECKING:
     import rockpool.nn.combinators as rc
     import rockpool.nn.modules as rm
     import torch
-
-
-@pytest.fixture(autouse=True)
-def _packages() -> None:
-    """torch and rockpool under short names."""
-    globals()["rm"] = require("rockpool.nn.modules")
-    globals()["rc"] = require("rockpool.nn.combinators")
-    globals()["torch"] = require("torch")
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
+_packages = packages(globals(), rm="rockpool.nn.modules", rc="rockpool.nn.combinators")
 
 
 def dense(neurons: Any, last: Any = None, **options: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.recording.networks import louder, refused, require, spikes, taken, without_note
+from tests.recording.networks import louder, packages, refused, spikes, taken, without_note
 
 if TYPE_CHECKING:
     import sinabs.activation as sa
@@ -16,19 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 pytestmark = pytest.mark.oracle
-
-
-@pytest.fixture(autouse=True)
-def _packages() -> None:
-    """torch and sinabs under their usual names; imported here, so that other tests do not wait for
-    them.
-    """
-    globals()["sl"] = require("sinabs.layers")
-    globals()["sa"] = require("sinabs.activation")
-    globals()["torch"] = require("torch")
-    globals()["nn"] = torch.nn
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
+_packages = packages(globals(), sl="sinabs.layers", sa="sinabs.activation")
 
 
 def chain(*modules: Any) -> Any:

@@ -15,7 +15,7 @@ from nirc.api import Options
 from nirc.diagnostics.log import Log
 from nirc.files.data import read_data
 from nirc.verification.which_rule import compare
-from tests.recording.networks import louder, refused, require, spikes, taken, without_note
+from tests.recording.networks import louder, packages, refused, spikes, taken, without_note
 
 if TYPE_CHECKING:
     import snntorch as snn
@@ -23,18 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 pytestmark = pytest.mark.oracle
-
-
-@pytest.fixture(autouse=True)
-def _packages() -> None:
-    """torch and snntorch under their usual names; imported here, so that other tests do not wait
-    for them.
-    """
-    globals()["snn"] = require("snntorch")
-    globals()["torch"] = require("torch")
-    globals()["nn"] = torch.nn
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
+_packages = packages(globals(), snn="snntorch")
 
 
 def chain(*modules: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.recording.networks import louder, refused, require, spikes, taken
+from tests.recording.networks import louder, packages, refused, spikes, taken
 
 if TYPE_CHECKING:
     import snntorch as snn
@@ -18,16 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 pytestmark = pytest.mark.oracle
-
-
-@pytest.fixture(autouse=True)
-def _packages() -> None:
-    """torch and snntorch under their usual names."""
-    globals()["snn"] = require("snntorch")
-    globals()["torch"] = require("torch")
-    globals()["nn"] = torch.nn
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
+_packages = packages(globals(), snn="snntorch")
 
 
 def net(forward: Any, **options: Any) -> Any:
