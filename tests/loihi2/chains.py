@@ -85,6 +85,15 @@ def _perhaps_sparse(rng: np.random.Generator, p: Projection) -> Projection:
         return p
     rows, cols = np.nonzero(rng.random(p.weights.shape) < 0.8)
     delays = None if p.delays is None else p.delays[rows, cols]
-    return Projection(p.name, p.source, p.target, "sparse", p.weights[rows, cols], "mixed", rows,
-    cols, delays,
-                      weight_exp=p.weight_exp)  # fmt: skip
+    return Projection(
+        p.name,
+        p.source,
+        p.target,
+        "sparse",
+        p.weights[rows, cols],
+        "mixed",
+        rows,
+        cols,
+        delays,
+        weight_exp=p.weight_exp,
+    )

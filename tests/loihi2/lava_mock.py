@@ -164,10 +164,14 @@ class LIF(Process):
         self.a_in, self.s_out = self.port("a_in", shape), self.port("s_out", shape)
         self.u, self.v = Var(self, "u", shape), Var(self, "v", shape)
         self.population = Population(
-            self.name, du, dv, vth,
-            integers(bias_mant, shape, -4096, 4095), integers(bias_exp, shape, 0, 7),
+            self.name,
+            du,
+            dv,
+            vth,
+            integers(bias_mant, shape, -4096, 4095),
+            integers(bias_exp, shape, 0, 7),
             integers(v, shape, -(2**23), 2**23),
-        )  # fmt: skip
+        )
 
 
 class Synapse(Process):
@@ -434,13 +438,19 @@ class _Run:
                 order = np.lexsort((cols, rows))
                 made.append(
                     Projection(
-                        f"{name} {i} {k}", names[sent], names[to.process], "sparse",
+                        f"{name} {i} {k}",
+                        names[sent],
+                        names[to.process],
+                        "sparse",
                         weights.data[order],
-                        p.options["sign_mode"].name.lower(), rows[order], cols[order],
+                        p.options["sign_mode"].name.lower(),
+                        rows[order],
+                        cols[order],
                         delays[order],
-                        p.options["num_weight_bits"], p.options["weight_exp"],
+                        p.options["num_weight_bits"],
+                        p.options["weight_exp"],
                     )
-                )  # fmt: skip
+                )
         return made
 
     def deliver(self, neurons: dict[Any, str], steps: int, config: Loihi2HwCfg) -> None:

@@ -195,9 +195,15 @@ class Network:
             np.memmap(tape, np.int32, "w+", shape=shape)
             options = {"tape": tape, "tape_shape": shape}
         return self.lava.LIF(
-            shape=(p.n,), du=p.du, dv=p.dv, vth=p.vth, bias_mant=p.bias_mant, bias_exp=p.bias_exp,
-            v=p.v_init, **options,
-        )  # fmt: skip
+            shape=(p.n,),
+            du=p.du,
+            dv=p.dv,
+            vth=p.vth,
+            bias_mant=p.bias_mant,
+            bias_exp=p.bias_exp,
+            v=p.v_init,
+            **options,
+        )
 
     def _synapses(self, p: Projection) -> Any:
         if p.geometry is not None:

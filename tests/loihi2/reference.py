@@ -274,8 +274,16 @@ def _projection(
         weights = weights[rows, cols]
         delays = delays[rows, cols] if delays is not None else None
     return Projection(
-        name, source, target, str(kind), weights, str(mode), rows, cols, delays,
+        name,
+        source,
+        target,
+        str(kind),
+        weights,
+        str(mode),
+        rows,
+        cols,
+        delays,
         # type: ignore[arg-type]
         num_weight_bits=int(rng.integers(1, 9)),
         weight_exp=7 if flavour == "overflowing" else int(rng.integers(-8, 8)),
-    )  # fmt: skip
+    )

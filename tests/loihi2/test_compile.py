@@ -138,9 +138,7 @@ def test_what_a_xylo_recorded_of_a_braille_letter_is_read_as_float_reads_it() ->
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_any_network(seed: int) -> None:
-    """Compiles or is refused by a code; its bundle answers as its integers do, and nothing goes
-    round soon.
-    """
+    """Its bundle answers as its integers do, and no state wraps around soon."""
     made = compile_model(random_graph(seed), "loihi2", Options(dt_s=DT, reset=RESETS[seed % 3]))
     inputs = np.random.default_rng(seed).poisson(
         0.3, (2, 80, len(made.bundle.manifest["input_map"]))

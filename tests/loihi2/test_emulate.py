@@ -175,11 +175,14 @@ def test_every_way_of_summing_gives_the_same(monkeypatch: pytest.MonkeyPatch, fl
     raster = random_raster(np.random.default_rng(7), 5, 40, tables.channels)
     expected = emulate(tables, raster, record=True)
     settings_ = (
-        {"SPARSE": 0}, {"SPARSE": 0, "WALKED": 1}, {"SPARSE": 0, "WALKED": 17},
-        {"SPARSE": 1 << 40}, {"SPARSE": 1 << 40, "FLOAT32_INTEGERS": 0},
+        {"SPARSE": 0},
+        {"SPARSE": 0, "WALKED": 1},
+        {"SPARSE": 0, "WALKED": 17},
+        {"SPARSE": 1 << 40},
+        {"SPARSE": 1 << 40, "FLOAT32_INTEGERS": 0},
         {"CHUNK_SAMPLES": 2, "CHUNK_VALUES": 1},
         {"MAX_VALUES": 1},
-    )  # fmt: skip
+    )
     for values in settings_:
         with monkeypatch.context() as patch:
             for name, value in values.items():
@@ -200,7 +203,7 @@ def test_every_way_of_summing_gives_the_same(monkeypatch: pytest.MonkeyPatch, fl
 
 
 def test_more_sources_than_float32_can_count() -> None:
-    """Sums beyond 2^24 stay exact, and go round at 32 bits behind the exponent."""
+    """Sums beyond 2^24 stay exact, and wrap around at 32 bits behind the exponent."""
     n = 70_001  # times 255 is odd
     p = Projection("w", "in", "lif", "dense", np.full((1, n), 255), "excitatory", weight_exp=7)
     lif = replace(LIF, vth=131071, dv=4096)
@@ -649,8 +652,10 @@ def test_values_in_a_file_are_refused_all_at_once() -> None:
     with pytest.raises(CompileError) as refusal:
         from_npz(packed(parts))
     assert [d.where for d in refusal.value.diagnostics] == [
-        "populations[0].du", "populations[0].vth", "projections[0].weights",
-    ]  # fmt: skip
+        "populations[0].du",
+        "populations[0].vth",
+        "projections[0].weights",
+    ]
 
 
 @settings(max_examples=300, deadline=None)

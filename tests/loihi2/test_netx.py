@@ -69,16 +69,25 @@ def test_a_chain_layer_by_layer() -> None:
     delayed = way("a", "b", delays=np.array([[0, 1], [62, 3]]))
     found = read(chain(way("in", "a"), delayed, populations=(cells("a", du=0, dv=4096), biased)))
     assert {path: value.tolist() for path, value in found.items()} == {
-        "layer/0/type": [b"input"], "layer/0/shape": [2],
-        "layer/1/type": [b"dense"], "layer/1/shape": [2], "layer/1/weight": [[2, 4], [-6, 8]],
-        "layer/1/neuron/type": [b"CUBA"], "layer/1/neuron/iDecay": 1, "layer/1/neuron/vDecay": 4096,
+        "layer/0/type": [b"input"],
+        "layer/0/shape": [2],
+        "layer/1/type": [b"dense"],
+        "layer/1/shape": [2],
+        "layer/1/weight": [[2, 4], [-6, 8]],
+        "layer/1/neuron/type": [b"CUBA"],
+        "layer/1/neuron/iDecay": 1,
+        "layer/1/neuron/vDecay": 4096,
         "layer/1/neuron/vThMant": 500,
-        "layer/2/type": [b"dense"], "layer/2/shape": [2], "layer/2/weight": [[2, 4], [-6, 8]],
-        "layer/2/delay": [[0, 1], [62, 3]], "layer/2/bias": [3, 3],
-        "layer/2/neuron/type": [b"CUBA"], "layer/2/neuron/iDecay": 4096,
+        "layer/2/type": [b"dense"],
+        "layer/2/shape": [2],
+        "layer/2/weight": [[2, 4], [-6, 8]],
+        "layer/2/delay": [[0, 1], [62, 3]],
+        "layer/2/bias": [3, 3],
+        "layer/2/neuron/type": [b"CUBA"],
+        "layer/2/neuron/iDecay": 4096,
         "layer/2/neuron/vDecay": 100,
         "layer/2/neuron/vThMant": 500,
-    }  # fmt: skip
+    }
 
 
 def test_maps_are_flattened_before_a_dense_layer() -> None:
@@ -116,8 +125,10 @@ def test_exponents_become_whole_weights() -> None:
 
 
 NO_CHAINS: dict[str, tuple[Tables, str]] = {
-    "two inputs": (chain(inputs=(Input("in", np.arange(2)), Input("more", np.arange(2)))),
-    "several inputs"),
+    "two inputs": (
+        chain(inputs=(Input("in", np.arange(2)), Input("more", np.arange(2)))),
+        "several inputs",
+    ),
     "other lines": (chain(inputs=(Input("in", np.array([1, 0])),)), "channels of the raster"),
     "a branch": (chain(way("in", "a"), way("in", "b")), "2 projections lead on"),
     "a dead end": (chain(way("in", "a")), "0 projections lead on"),
@@ -127,33 +138,47 @@ NO_CHAINS: dict[str, tuple[Tables, str]] = {
         "several recurrent",
     ),
     "an output inside": (chain(outputs=(Output("a", np.arange(2)),)), "last population"),
-    "a rounded sum": (chain(way("in", "a", weight_exp=-2), way("a", "b")),
-    "rounded by its negative exponent"),
-    "large weights": (chain(way("in", "a", [[200, 2], [2, -2]], weight_exp=2), way("a", "b")),
-    "8 bits"),
+    "a rounded sum": (
+        chain(way("in", "a", weight_exp=-2), way("a", "b")),
+        "rounded by its negative exponent",
+    ),
+    "large weights": (
+        chain(way("in", "a", [[200, 2], [2, -2]], weight_exp=2), way("a", "b")),
+        "8 bits",
+    ),
     "no weights": (chain(way("in", "a", [[0, 0], [0, 0]]), way("a", "b")), "without weights"),
-    "a delay of 63": (chain(way("in", "a", delays=np.array([[0, 0], [63, 0]])), way("a", "b")),
-    "clips delays"),
+    "a delay of 63": (
+        chain(way("in", "a", delays=np.array([[0, 0], [63, 0]])), way("a", "b")),
+        "clips delays",
+    ),
     "a delayed loop": (
         chain(way("in", "a"), way("a", "a", delays=np.ones((2, 2), np.int64)), way("a", "b")),
         "recurrent layer wrong",
     ),
     "a start": (chain(populations=(cells("a"), cells("b", v_init=TWO + 100))), "start at 0"),
-    "a start that some have not": (chain(populations=(resting("a", 1),
-    cells("b", bias_mant=TWO + 64))), "of `b`"),
-    "a spike before the reset": (chain(populations=(resting("a", 1, vth=0), resting("b", 2))),
-    "of `a`"),
-    "a fine bias": (chain(populations=(cells("a"), cells("b", bias_mant=TWO + 32))),
-    "multiple of 64"),
+    "a start that some have not": (
+        chain(populations=(resting("a", 1), cells("b", bias_mant=TWO + 64))),
+        "of `b`",
+    ),
+    "a spike before the reset": (
+        chain(populations=(resting("a", 1, vth=0), resting("b", 2))),
+        "of `a`",
+    ),
+    "a fine bias": (
+        chain(populations=(cells("a"), cells("b", bias_mant=TWO + 32))),
+        "multiple of 64",
+    ),
     "a large bias": (
         chain(populations=(cells("a"), cells("b", bias_mant=TWO + 4095, bias_exp=TWO + 7))),
         "multiple of 64",
     ),
     "odd beside signed": (
-        chain(way("in", "a", [[253, 1], [1, 1]], sign_mode="excitatory"), way("a", "a"),
-        way("a", "b")), "ninth bit",
+        chain(
+            way("in", "a", [[253, 1], [1, 1]], sign_mode="excitatory"), way("a", "a"), way("a", "b")
+        ),
+        "ninth bit",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", NO_CHAINS)

@@ -91,7 +91,7 @@ def test_every_sign_mode_with_every_number_of_bits() -> None:
 @pytest.mark.parametrize("exponent", [-8, -1, 0, 1, 7])
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_sums_far_beyond_24_bits(exponent: int, kind: Any) -> None:
-    """3000 inputs of 255 at once, which no chip takes: the emulator goes round where Lava does."""
+    """3000 inputs of 255 at once, which no chip takes: the emulator wraps around as Lava."""
     n = 3000
     places: dict[str, Any] = {}
     weights = np.full((2, n), 255)
@@ -113,14 +113,36 @@ def test_a_larger_recurrent_network_with_delays() -> None:
     readout = population("readout", 10, du=4095, dv=100, vth=131071, spikes=False)
     rows, cols = np.nonzero(rng.random((n, n)) < 0.1)
     projections = (
-        Projection("in", "raster", "hidden", "dense", rng.integers(-50, 100, (n, 20)), "mixed",
-        weight_exp=1),
-        Projection("rec", "hidden", "hidden", "sparse", rng.integers(-255, 256, len(rows)),
-        "mixed", rows, cols,
-                   rng.integers(0, 64, len(rows))),
-        Projection("out", "hidden", "readout", "dense", rng.integers(-256, 256, (10, n)), "mixed",
-        weight_exp=-3),
-    )  # fmt: skip
+        Projection(
+            "in",
+            "raster",
+            "hidden",
+            "dense",
+            rng.integers(-50, 100, (n, 20)),
+            "mixed",
+            weight_exp=1,
+        ),
+        Projection(
+            "rec",
+            "hidden",
+            "hidden",
+            "sparse",
+            rng.integers(-255, 256, len(rows)),
+            "mixed",
+            rows,
+            cols,
+            rng.integers(0, 64, len(rows)),
+        ),
+        Projection(
+            "out",
+            "hidden",
+            "readout",
+            "dense",
+            rng.integers(-256, 256, (10, n)),
+            "mixed",
+            weight_exp=-3,
+        ),
+    )
     source = Input("raster", np.arange(20))
     tables = Tables(
         20, (source,), (hidden, readout), projections, (Output("readout", np.arange(10)),)

@@ -236,7 +236,7 @@ def test_thresholds_below_the_reset_become_zero() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_two_synapses_come_much_nearer_to_a_weight(seed: int) -> None:
-    """The second holds what rounding leaves in the first; u still never goes round."""
+    """The second holds what rounding leaves in the first; u still never wraps around."""
     rng = np.random.default_rng(seed)
     model = chain(
         6, nir.Linear(weight=rng.normal(size=(5, 6)) * rng.choice([0.01, 1, 30])), cuba(5), n_out=5

@@ -48,9 +48,15 @@ def test_a_step_is_the_definition_at_the_edges(du: int, dv: int) -> None:
     assert list(got) == want
 
 
-@given(u=states, v=states, a=st.integers(-(2**17), 2**17), du=st.integers(0, 4095),
-dv=st.integers(0, 4096),
-       vth=st.integers(0, 131071), bias=st.integers(-524288, 524160))  # fmt: skip
+@given(
+    u=states,
+    v=states,
+    a=st.integers(-(2**17), 2**17),
+    du=st.integers(0, 4095),
+    dv=st.integers(0, 4096),
+    vth=st.integers(0, 131071),
+    bias=st.integers(-524288, 524160),
+)
 def test_a_step_is_the_definition(
     u: int, v: int, a: int, du: int, dv: int, vth: int, bias: int
 ) -> None:
@@ -61,7 +67,7 @@ def test_a_step_is_the_definition(
     assert got == reference.neuron(u, v, a, du=du, dv=dv, vth=vth, bias=bias)
 
 
-def test_u_goes_round_once_and_2_to_the_23_stays() -> None:
+def test_u_wraps_around_once_and_2_to_the_23_stays() -> None:
     zero = np.zeros(1, np.int32)
     quarter = 2**17  # << 6 is 2^23
     assert rule.current_step(zero, np.array([quarter]), 4095).tolist() == [2**23]

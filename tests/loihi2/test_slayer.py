@@ -35,9 +35,10 @@ def slayers(
     rng: np.random.Generator, threshold: float, decays: tuple[int, int], unit: float
 ) -> nir.NIRGraph:
     """20-30-5, weights in even multiples of ``unit``."""
-    first, second = (2 * unit * rng.integers(low, high, shape) for low, high, shape in (
-        (-8, 16, (30, 20)), (-10, 14, (5, 30))
-    ))  # fmt: skip
+    first, second = (
+        2 * unit * rng.integers(low, high, shape)
+        for low, high, shape in ((-8, 16, (30, 20)), (-10, 14, (5, 30)))
+    )
     return chain(
         20,
         nir.Linear(first),

@@ -242,8 +242,9 @@ def test_the_papers_constants_have_no_self_inhibition() -> None:
 
 @pytest.mark.parametrize(("inputs", "room"), [(2, 64), (300, 24), (4000, 0)])
 def test_many_inputs_leave_less_room_and_too_many_none(inputs: int, room: int) -> None:
-    """u goes round at 24 bits: told, a warning if it is soon; a reset to zero where weights would
-    lose their bits.
+    """u wraps around at 24 bits: a note, a warning if it is soon.
+
+    Where weights would lose their bits, the reset is to zero.
     """
     weight = np.full((2, inputs), -0.1)
     made, said = compiled(chain(inputs, nir.Linear(weight=weight), if_(2), n_out=2))
@@ -260,7 +261,7 @@ def test_many_inputs_leave_less_room_and_too_many_none(inputs: int, room: int) -
         assert after["if1"] >= ROOMS[-1][0]
 
 
-def test_short_time_constants_never_go_round() -> None:
+def test_short_time_constants_never_wrap_around() -> None:
     made, said = compiled(chain(6, linear(np.random.default_rng(0), 4, 6), lif(4, 20), n_out=4))
     assert not wraps_after(made.mapped.chip.tables) and "D424" not in said and "D401" not in said
 

@@ -96,7 +96,7 @@ def test_the_bundles_script_says_what_nirc_run_says(
 @pytest.mark.parametrize("name", MODELS)
 def test_netx_says_what_nirc_run_says(
     name: str, bundles: dict[str, tuple[Bundle, Path]], netx: Any
-) -> None:  # fmt: skip
+) -> None:
     bundle, directory = bundles[name]
     tables = from_npz(bundle.files["network.npz"])
     if "network.net" not in bundle.files:

@@ -60,7 +60,7 @@ def test_a_reset_that_is_lost_is_named_first() -> None:
     assert "reset: to zero" not in dict(approximations(plain))
 
 
-def test_a_membrane_that_goes_round_is_shown() -> None:
+def test_a_membrane_that_wraps_around_is_shown() -> None:
     """Inhibition for long drives an integrator's u out of its 24 bits; the model's membrane goes on
     sinking.
     """
