@@ -22,20 +22,15 @@ class CompletePorts:
         nodes: dict[str, object] = dict(program.nodes(LayerNode))
         edges = [(s, t) for s, t, _ in program.edges()]
         for kind, degree in ((Input, program.graph.in_degree), (Output, program.graph.out_degree)):
-            ends = {
-                n
-                for n, p in program.nodes(LayerNode).items()
-                if isinstance(p.layer, kind) and degree(n) == 0
-            }
-            if ends:
+            ends = [n for n in program.graph if degree(n) == 0]
+            if any(isinstance(program[n].layer, kind) for n in ends):
                 continue
-            for node in [n for n in program.graph if degree(n) == 0]:
+            for node in ends:
                 port = program.fresh_name(f"{kind.__name__.lower()}_{node}", nodes)
                 nodes[port] = LayerNode(kind(None), program[node].origins)
                 edges.append((port, node) if kind is Input else (node, port))
                 where = program[node].origins[0]
                 log.add(NoInputOrOutput(where=where, kind=kind.__name__, node=node))
-                ends.add(port)
             if not ends:
                 log.add(NoPlaceForPort(where="nodes", kind=kind.__name__))
         log.raise_if_errors()

@@ -32,9 +32,8 @@ class FoldSynapses:
     def run(self, program: Program, log: Log) -> Program:
         """Fold all filters that fit. Never fails."""
         populations = populations_of(program, Discrete)
-        filters = {
-            n: f for n, p in populations.items() if (f := _filter(program, n, p)) is not None
-        }
+        possible = {n: _filter(program, n, p) for n, p in populations.items()}
+        filters = {n: each for n, each in possible.items() if each is not None}
         wanted = {n: _receptors(program, n, filters) for n in populations if n not in filters}
         crowded = {n for n, receptors in wanted.items() if receptors is None}
         unfit = {s for s, t, _ in program.edges() if t in crowded}
@@ -47,22 +46,15 @@ class FoldSynapses:
         for source, target, projection in program.edges():
             if source in filters:
                 for bias in projection.biases:
-                    constants[target] = (
-                        constants.get(target, np.zeros(program[target].n)) + bias.value
-                    )
+                    so_far = constants.get(target, np.zeros(program[target].n))
+                    constants[target] = so_far + bias.value
                 receptor = (wanted[target] or []).index(filters[source])
-                edges += [
-                    (s, target, _joined(p, projection, receptor)) for s, p in program.into(source)
-                ]
+                before = program.into(source)
+                edges += [(s, target, _joined(p, projection, receptor)) for s, p in before]
             elif target not in filters:
                 receptors = wanted.get(target)
-                edges.append(
-                    (
-                        source,
-                        target,
-                        replace(projection, synapse=receptors.index(None) if receptors else 0),
-                    )
-                )
+                synapse = receptors.index(None) if receptors else 0
+                edges.append((source, target, replace(projection, synapse=synapse)))
         for name, receptors in wanted.items():
             if receptors and any(f is not None for f in receptors):
                 nodes[name] = _with_receptors(program[name], receptors, constants.get(name))
@@ -75,25 +67,23 @@ def _filter(program: Program, name: str, population: Population[Discrete]) -> Fi
     All outputs must lead to spiking neurons without a synapse.
     """
     d = population.dynamics
-    uniform = (d.decay_mem == d.decay_mem[0]).all() and (d.gain_mem == d.gain_mem[0]).all()
-    if (
-        d.fires
-        or d.decay_syn is not None
-        or d.drift.any()
-        or not uniform
-        or not program.out_of(name)
-    ):
+    is_uniform = (d.decay_mem == d.decay_mem[0]).all() and (d.gain_mem == d.gain_mem[0]).all()
+    if d.fires or d.decay_syn is not None or d.drift.any() or not is_uniform:
         return None
-    for target, projection in program.out_of(name):
-        payload = program[target]
-        takes = isinstance(payload, Population) and payload.dynamics.fires
-        if (
-            not takes
-            or payload.dynamics.decay_syn is not None
-            or any(b.onset_steps for b in projection.biases)
-        ):
-            return None
+    targets = program.out_of(name)
+    if not targets or not all(_takes_filter(program[target], p) for target, p in targets):
+        return None
     return float(d.decay_mem[0]), float(d.gain_mem[0])
+
+
+def _takes_filter(target: object, projection: Projection) -> bool:
+    """Return True for spiking neurons without a synapse, and biases from the first step on."""
+    return (
+        isinstance(target, Population)
+        and target.dynamics.fires
+        and target.dynamics.decay_syn is None
+        and not any(b.onset_steps for b in projection.biases)
+    )
 
 
 def _receptors(

@@ -13,12 +13,12 @@ from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, sparse
 from nirc.ir.populations import Projection
 from nirc.ir.program import Program
 
+Arc = tuple[str, str, Projection]
+
 
 @dataclass(frozen=True)
 class FuseLinear:
-    """Multiply neighbouring operators of a projection, and add parallel projections (same
-    values).
-    """
+    """Multiply neighbouring operators, and add up parallel projections (values unchanged)."""
 
     name: ClassVar[str] = "fuse-linear"
 
@@ -55,86 +55,69 @@ def _pair(first: LinearOp, second: LinearOp) -> LinearOp | None:
         case _ if _is_identity(first):
             return second
         case Diagonal(), _:
-            return _scaled_input(second, first.scale)
+            return _scaled(second, first.scale, output=False)
         case _, Diagonal():
-            return _scaled_output(first, second.scale)
+            return _scaled(first, second.scale, output=True)
         case Dense(), Dense():
             grows = first.n_in * second.n_out > first.weight.size + second.weight.size
             return None if grows else Dense(frozen(second.weight @ first.weight))
     return None
 
 
-def _scaled_input(op: LinearOp, scale: Float) -> LinearOp | None:
-    """Return ``op(scale * x)`` as one operator."""
+def _scaled(op: LinearOp, scale: Float, *, output: bool) -> LinearOp | None:
+    """Return ``scale * op(x)`` (``output``) or ``op(scale * x)`` as one operator, else None."""
     match op:
         case Dense():
-            return Dense(frozen(op.weight * scale))
+            return Dense(frozen(op.weight * (scale[:, None] if output else scale)))
         case Sparse():
-            return sparse(op.target, op.source, op.value * scale[op.source], op.n_in, op.n_out)
+            factor = scale[op.target if output else op.source]
+            return sparse(op.target, op.source, op.value * factor, op.n_in, op.n_out)
         case Conv():
-            channel = _per_channel(scale, op.shape_in[0])
-            if channel is None:
+            factors = _per_weight(op, scale, output=output)
+            if factors is None:
                 return None
-            per_group = op.weight.shape[0] // op.groups
-            factors = np.repeat(
-                channel.reshape(op.groups, -1), per_group, axis=0
-            )  # (C_out, C_in / groups)
-            kernel = factors.reshape(*factors.shape, *(1,) * (op.weight.ndim - 2))
-            return replace(op, weight=frozen(op.weight * kernel))
+            return replace(op, weight=frozen(op.weight * factors))
         case Pool():
-            return _scaled_pool(op, scale)
+            is_uniform = bool((scale == scale[0]).all())
+            return replace(op, factor=op.factor * float(scale[0])) if is_uniform else None
         case Diagonal():
             return Diagonal(frozen(op.scale * scale))
         case _:
             assert_never(op)
 
 
-def _scaled_output(op: LinearOp, scale: Float) -> LinearOp | None:
-    """Return ``scale * op(x)`` as one operator."""
-    match op:
-        case Dense():
-            return Dense(frozen(op.weight * scale[:, None]))
-        case Sparse():
-            return sparse(op.target, op.source, op.value * scale[op.target], op.n_in, op.n_out)
-        case Conv():
-            channel = _per_channel(scale, op.shape_out[0])
-            if channel is None:
-                return None
-            return replace(
-                op, weight=frozen(op.weight * channel.reshape(-1, *(1,) * (op.weight.ndim - 1)))
-            )
-        case Pool():
-            return _scaled_pool(op, scale)
-        case Diagonal():
-            return Diagonal(frozen(op.scale * scale))
-        case _:
-            assert_never(op)
+def _per_weight(op: Conv, scale: Float, *, output: bool) -> Float | None:
+    """Return the factors of a kernel's weights, None if ``scale`` differs within a channel."""
+    rows = scale.reshape((op.shape_out if output else op.shape_in)[0], -1)
+    if not (rows == rows[:, :1]).all():
+        return None
+    taps = (1,) * (op.weight.ndim - 2)
+    if output:
+        return rows[:, 0].reshape(-1, 1, *taps)
+    by_group = rows[:, 0].reshape(op.groups, -1)
+    factors = np.repeat(by_group, op.weight.shape[0] // op.groups, axis=0)
+    return factors.reshape(*factors.shape, *taps)  # (C_out, C_in / groups, 1, ...)
 
 
-def _scaled_pool(op: Pool, scale: Float) -> Pool | None:
-    return replace(op, factor=op.factor * float(scale[0])) if (scale == scale[0]).all() else None
-
-
-def _per_channel(scale: Float, channels: int) -> Float | None:
-    rows = scale.reshape(channels, -1)
-    return rows[:, 0] if (rows == rows[:, :1]).all() else None
-
-
-def _parallel(arcs: list[tuple[str, str, Projection]]) -> list[tuple[str, str, Projection]]:
-    """Merge projections between the same two nodes, with the same timing and one matrix each."""
-    merged: dict[object, tuple[str, str, Projection]] = {}
+def _parallel(arcs: list[Arc]) -> list[Arc]:
+    """Add up projections between the same two nodes, with the same timing and one matrix each."""
+    merged: dict[object, Arc] = {}
     for number, (source, target, p) in enumerate(arcs):
-        mergeable = len(p.ops) == 1 and isinstance(p.ops[0], Dense)
-        key: object = (
-            (source, target, p.delay_s, p.delay_steps, p.feedback) if mergeable else number
-        )
+        is_matrix = len(p.ops) == 1 and isinstance(p.ops[0], Dense)
+        timing = (source, target, p.delay_s, p.delay_steps, p.feedback)
+        key: object = timing if is_matrix else number
         if key in merged:
-            other = merged[key][2]
-            ops = (Dense(frozen(other.ops[0].weight + p.ops[0].weight)),)  # type: ignore[union-attr]
-            both = replace(
-                other, ops=ops, biases=other.biases + p.biases, origins=other.origins + p.origins
-            )
-            merged[key] = (source, target, both)
-        else:
-            merged[key] = (source, target, p)
+            p = _sum(merged[key][2], p)  # noqa: PLW2901 - the sum stands for both
+        merged[key] = (source, target, p)
     return list(merged.values())
+
+
+def _sum(first: Projection, second: Projection) -> Projection:
+    """Add up two projections of one matrix each."""
+    weights = [op.weight for op in (*first.ops, *second.ops) if isinstance(op, Dense)]
+    return replace(
+        first,
+        ops=(Dense(frozen(weights[0] + weights[1])),),
+        biases=first.biases + second.biases,
+        origins=first.origins + second.origins,
+    )

@@ -24,7 +24,7 @@ from nirc.backends.spinnaker2.tables import Input, Output, Projection, Tables
 from nirc.diagnostics.errors import CompileError, InputError, UsageError
 from nirc.diagnostics.log import Log
 from nirc.mapping.tables.walk import walk
-from nirc.rounding.sums import sums_kept
+from nirc.rounding.rule import sums_kept
 from nirc.verification.laws import network
 from tests.models import DATA
 from tests.spinnaker2.networks import one, population

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nirc.rounding.sums import sums_kept
+from nirc.rounding.rule import sums_kept
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(-15, 15), (-127, 127), (-128, 127)]))
