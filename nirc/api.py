@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +19,32 @@ from nirc.chip.running import Samples, calibration_raster, run_bundle
 from nirc.chip.target import Target
 from nirc.diagnostics.errors import Diagnostic
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.passes import VariantChosen
 from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.files import bundle
 from nirc.files.data import Data
 from nirc.files.manifest import SCHEMA, sha256
+from nirc.frontend.load import load_layers, load_raw, to_layers
 from nirc.ir.arrays import digest as array_digest
-from nirc.ir.arrays import size
-from nirc.ir.populations import Population, Sink, Source
+from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import digest
 from nirc.passes.add_readout import Readout
 from nirc.passes.pipeline import Calibration, Observer, Pass, ReportingPass, passes_to, run_passes
+from nirc.report.html import report_html, report_tree, written
 from nirc.semantics.raster import Progress, Run
 from nirc.version import __version__
+from nirc.writers.reading import reading_of
 from nirc.writers.writer import Reading
 
 RESETS = ("model", "zero", "subtract", "none")
+DISCRETISATIONS = ("euler", "exponential")
+MAX_SEED = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may ask of a compilation; all of it goes into the manifest."""
+    """The options of a compilation. All of them go into the manifest."""
 
     dt_s: float | None = None
     reset: str = "model"
@@ -54,65 +62,49 @@ class Options:
         steps = (each.dt_s for each in data if isinstance(each, Data) and each.dt_s is not None)
         return replace(self, data_dt_s=self.data_dt_s or next(steps, None))
 
+    def as_tree(self) -> dict[str, object]:
+        """Return the options for the manifest, without seed and those of the chip."""
+        return {
+            "reset": self.reset,
+            "from": self.writer,
+            "readout": self.readout,
+            "discretise": self.discretise,
+            "strict": self.strict,
+            "dt": self.dt_s,
+            "time_limit": self.time_limit_s,
+        }
+
     def checked(self, log: Log) -> Options:
         """Raise ``UsageError`` (U607) for values that make no sense."""
-        if self.dt_s is not None and not (np.isfinite(self.dt_s) and self.dt_s > 0):
-            log.add(
-                OptionMakesNoSense(
-                    problem="--dt must be a positive number of seconds",
-                    found=self.dt_s,
-                    limit="> 0, e.g. 1e-4",
-                )
-            )
-        if self.reset not in RESETS:
-            log.add(
-                OptionMakesNoSense(
-                    problem="unknown reset rule", found=self.reset, limit=", ".join(RESETS)
-                )
-            )
-        if self.discretise not in (None, "euler", "exponential"):
-            log.add(
-                OptionMakesNoSense(
-                    problem="unknown discretisation",
-                    found=self.discretise,
-                    limit="euler, exponential",
-                )
-            )
-        if self.readout is not None and Readout.parse(self.readout) is None:
-            log.add(
-                OptionMakesNoSense(
-                    problem="--readout takes li[:STEPS] or if[:THRESHOLD]",
-                    found=self.readout[:40],
-                    limit="li:8, if:1; STEPS from 1, THRESHOLD above 0",
-                )
-            )
-        if self.time_limit_s is not None and not (
-            np.isfinite(self.time_limit_s) and self.time_limit_s > 0
-        ):
-            log.add(
-                OptionMakesNoSense(
-                    problem="--time-limit must be a positive number of seconds",
-                    found=self.time_limit_s,
-                    limit="> 0",
-                )
-            )
-        if not 0 <= self.seed < 1 << 31:
-            log.add(
-                OptionMakesNoSense(
-                    problem="--seed is out of range", found=self.seed, limit="0 to 2147483647"
-                )
-            )
+        for problem, found, limit in self._senseless():
+            log.add(OptionMakesNoSense(problem=problem, found=found, limit=limit))
         log.raise_if_errors()
         return self
+
+    def _senseless(self) -> Iterator[tuple[str, object, str]]:
+        """Yield problem, value and limit of each option that makes no sense."""
+        if self.dt_s is not None and not 0 < self.dt_s < np.inf:
+            yield "--dt must be a positive number of seconds", self.dt_s, "> 0, e.g. 1e-4"
+        if self.reset not in RESETS:
+            yield "unknown reset rule", self.reset, ", ".join(RESETS)
+        if self.discretise not in (None, *DISCRETISATIONS):
+            yield "unknown discretisation", self.discretise, ", ".join(DISCRETISATIONS)
+        if self.readout is not None and Readout.parse(self.readout) is None:
+            problem = "--readout takes li[:STEPS] or if[:THRESHOLD]"
+            yield problem, self.readout[:40], "li:8, if:1; STEPS from 1, THRESHOLD above 0"
+        if self.time_limit_s is not None and not 0 < self.time_limit_s < np.inf:
+            yield "--time-limit must be a positive number of seconds", self.time_limit_s, "> 0"
+        if not 0 <= self.seed <= MAX_SEED:
+            yield "--seed is out of range", self.seed, f"0 to {MAX_SEED}"
 
 
 @dataclass(frozen=True)
 class Stages:
-    """A model on its way from the file to discrete populations.
+    """A model from the file to discrete populations.
 
-    ``reading``: by whose rule. ``continuous``: populations with the parameters of the file.
-    ``reference``: one step of each as its simulator computes it, the float stage, that the chip is
-    compared with.
+    ``reading``: the writer's rule. ``continuous``: populations with the parameters of the file.
+    ``reference``: the float stage. Each step is that of the simulator, and the chip is compared
+    with it.
     """
 
     reading: Reading
@@ -124,9 +116,7 @@ class Stages:
 
 @dataclass(frozen=True)
 class Compiled:
-    """Everything about one successful compilation; ``verify`` looks at the programs, users at the
-    bundle.
-    """
+    """All results of a compilation: programs for ``verify``, the bundle for users."""
 
     backend: Backend  # with the chip options that were asked for
     stages: Stages
@@ -156,9 +146,9 @@ class Bundle:
         return Bundle(manifest, files)
 
     def save(self, directory: str | Path, *, force: bool = False, log: Log | None = None) -> Path:
-        """Write the bundle, whole or not at all. Raises ``UsageError`` (U602, U608)."""
-        everything = {**self.files, bundle.MANIFEST: bundle.to_json(self.manifest)}
-        bundle.write(Path(directory), everything, force=force, log=log or Log())
+        """Write the bundle, completely or not at all. Raises ``UsageError`` (U602, U608)."""
+        files = {**self.files, bundle.MANIFEST: bundle.to_json(self.manifest)}
+        bundle.write(Path(directory), files, force=force, log=log or Log())
         return Path(directory)
 
     def run(
@@ -170,12 +160,11 @@ class Bundle:
         progress: Progress | None = None,
         log: Log | None = None,
     ) -> Run:
-        """Run (samples, steps, ...input shape) spike counts in the chip's emulator; rows line up
-        with the model's.
+        """Run (samples, steps, ...input shape) spike counts in the chip's emulator.
 
-        ``mode``: how the emulator goes about it, for chips that have several ways. Raises
-        ``InputError`` (U604) if the raster does not fit, ``UsageError`` for an unknown population
-        (U606) or mode (U607).
+        The rows of the result line up with the model's. ``mode``: of the emulator, for chips with
+        several modes. Raises ``InputError`` (U604) if the raster does not fit, ``UsageError`` for
+        an unknown population (U606) or mode (U607).
         """
         return run_bundle(
             self.manifest,
@@ -188,27 +177,15 @@ class Bundle:
         )
 
 
-def load(
-    model: object,
-    *,
-    options: Options | None = None,
-    log: Log | None = None,
-    observe: Observer | None = None,
-) -> Program:
-    """Canonical layers of a NIR file or a ``nir`` graph object. Raises ``InputError``."""
-    return load_as(model, options or Options(), log=log or Log(), observe=observe)[0]
+def load(model: object, *, log: Log | None = None) -> Program:
+    """Return canonical layers of a NIR file or a ``nir`` graph. Raises ``InputError``."""
+    return load_as(model, Options(), log=log or Log())[0]
 
 
 def load_as(
     model: object, options: Options, *, log: Log, observe: Observer | None = None
 ) -> tuple[Program, Reading]:
-    """Canonical layers, and how the file is read.
-
-    Raises ``InputError``, ``UsageError`` for a choice (U607).
-    """
-    from nirc.frontend.load import load_raw, to_layers
-    from nirc.writers.reading import reading_of
-
+    """Return canonical layers and the reading. Raises ``InputError``, ``UsageError`` (U607)."""
     raw, name = load_raw(model, log)
     reading = reading_of(
         raw,
@@ -223,12 +200,12 @@ def load_as(
 
 
 def canonical(typed: Program, log: Log, observe: Observer | None = None) -> Program:
-    """Canonical layers from typed ones as the file nests them. Raises ``InputError``."""
+    """Return canonical layers from typed, nested layers. Raises ``InputError``."""
     return run_passes(typed, passes_to("layers"), log, observe)
 
 
 def lower(model: object, options: Options, *, log: Log, observe: Observer | None = None) -> Stages:
-    """Layers to discrete populations. Raises ``InputError`` or ``CompileError``."""
+    """Return discrete populations. Raises ``InputError`` or ``CompileError``."""
     layers, reading = load_as(model, options, log=log, observe=observe)
     return lower_layers(layers, reading, options, log=log, observe=observe)
 
@@ -241,14 +218,10 @@ def lower_layers(
     log: Log,
     observe: Observer | None = None,
 ) -> Stages:
-    """As ``lower``, from canonical layers that are read as ``reading`` says."""
+    """Return discrete populations from canonical layers and their reading."""
     readout = None if options.readout is None else Readout.parse(options.readout)
-    settings = {
-        "dt_s": options.dt_s,
-        "data_dt_s": options.data_dt_s,
-        "reading": reading,
-        "readout": readout,
-    }
+    settings: dict[str, Any] = {"dt_s": options.dt_s, "data_dt_s": options.data_dt_s}
+    settings |= {"reading": reading, "readout": readout}
     continuous = run_passes(layers, passes_to("continuous", **settings), log, observe)
     reference = run_passes(continuous, passes_to("reference", **settings), log, observe)
     discrete = run_passes(reference, passes_to("discrete", **settings), log, observe)
@@ -266,7 +239,8 @@ def compile_model(
     progress: Progress | None = None,
 ) -> Compiled:
     """Compile for ``chip`` or ``chip:variant``. Raises ``NircError`` with every finding."""
-    options, log = (options or Options()).with_data(calibration), log or Log()
+    log = log or Log()
+    options = (options or Options()).with_data(calibration)
     log.strict = options.strict
     options.checked(log)
     backend, candidates = registry.resolve(target)
@@ -284,9 +258,9 @@ def compile_model(
     integer = run_passes(legal, quantise, log, observe)
     search = Search(options.seed, seconds=options.time_limit_s)
     mapped = _first_fit(backend, candidates, integer, legal, search, log)
-    told = None if raster is None else _calibration(raster, quantise)
-    made = _bundle(model, backend, mapped, stages, options, log, told)
-    return Compiled(backend, stages, legal, integer, mapped, made)
+    report = None if raster is None else _calibration(raster, quantise)
+    chip_files = _bundle(model, backend, mapped, stages, options, log, report)
+    return Compiled(backend, stages, legal, integer, mapped, chip_files)
 
 
 def compile(
@@ -312,7 +286,7 @@ def compile(
     output, such as ``"li:8"``. ``time_limit``: of the search, seconds. ``calibrate``: input spikes
     (samples, steps, channels). ``chip``: options of the chip's own, as ``nirc targets`` lists them.
 
-    Raises ``NircError``: its ``diagnostics`` say why. Warnings are in the bundle's ``diagnostics``.
+    Raises ``NircError`` with ``diagnostics``. Warnings are in the bundle's ``diagnostics``.
     """
     options = Options(
         dt_s=dt,
@@ -337,52 +311,37 @@ def _first_fit(
     search: Search,
     log: Log,
 ) -> Mapped:
-    """The first variant that fits; why the ones before it do not is a note, or all errors if none
-    does.
+    """Return the first variant that fits. The errors of those before it become notes.
+
+    Raises ``CompileError`` with all errors if none fits.
     """
     refused: list[Log] = []
     for target in candidates:
         attempt = Log(strict=log.strict)
         mapped = backend.fit(integer, legal, target, search, attempt)
-        if mapped is not None:
-            for earlier in refused:
-                for diagnostic in earlier.demoted():
-                    log.add(diagnostic)
-            for diagnostic in attempt.diagnostics:
-                log.add(diagnostic)
-            if len(candidates) > 1:
-                log.note(
-                    "X513",
-                    f"{target.name} ({target.part}) is the first variant that "
-                    f"fits{_why_not(refused)}",
-                )
-            log.raise_if_errors()
-            return mapped
-        refused.append(attempt)
-    for attempt in refused:
-        for diagnostic in attempt.diagnostics:
-            log.add(diagnostic)
+        if mapped is None:
+            refused.append(attempt)
+            continue
+        log.add_all(chain.from_iterable(earlier.demoted() for earlier in refused))
+        log.add_all(attempt.diagnostics)
+        if len(candidates) > 1:
+            errors = chain.from_iterable(earlier.errors[:1] for earlier in refused)
+            reasons = [(error.message, error.found, error.limit) for error in errors]
+            log.add(VariantChosen(target=target.name, part=target.part, refused=reasons))
+        log.raise_if_errors()
+        return mapped
+    log.add_all(chain.from_iterable(attempt.diagnostics for attempt in refused))
     log.raise_if_errors()
     raise AssertionError("a backend refused a network without saying why")
 
 
-def _why_not(refused: list[Log]) -> str:
-    """``; xylo:audio2 does not: fan-out ... (80, limit 64)`` for each variant before."""
-    reasons = [
-        f"{d.message} ({d.found}, limit {d.limit})"
-        for attempt in refused
-        for d in attempt.errors[:1]
-    ]
-    return "".join(f"; {reason}" for reason in reasons)
-
-
 def _calibration(inputs: NDArray[np.generic], passes: Sequence[Pass]) -> dict[str, Any]:
-    """What was calibrated with, and what the backend's passes chose."""
-    told: dict[str, Any] = {"inputs": list(inputs.shape), "inputs_sha256": array_digest(inputs)}
+    """Return the shape and digest of the inputs, and the choices of the backend's passes."""
+    report: dict[str, Any] = {"inputs": list(inputs.shape), "inputs_sha256": array_digest(inputs)}
     for each in passes:
         if isinstance(each, ReportingPass):
-            told |= each.report
-    return told
+            report |= each.report
+    return report
 
 
 def _bundle(
@@ -394,17 +353,12 @@ def _bundle(
     log: Log,
     calibration: dict[str, Any] | None,
 ) -> Bundle:
-    from importlib.metadata import version
-
-    from nirc.report.html import report_html
-
     dt_s = stages.continuous.dt_s
-    shown = [s.delay_steps for s in stages.discrete.nodes(Sink).values() for _ in range(s.n)]
-    latency = [
-        late - shown_later for late, shown_later in zip(mapped.latency_steps, shown, strict=True)
-    ]
+    sinks = stages.discrete.nodes(Sink)
+    delays = chain.from_iterable([sink.delay_steps] * sink.n for sink in sinks.values())
+    latency = [chip - model for chip, model in zip(mapped.latency_steps, delays, strict=True)]
     files = backend.emit(mapped, dt_s=dt_s)
-    report = _report(mapped, stages, log)
+    report = report_tree(mapped, stages.discrete, stages.reading, log.diagnostics)
     files["report.json"] = bundle.to_json(report)
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
@@ -413,35 +367,21 @@ def _bundle(
         "target": mapped.target.name,
         "part": mapped.target.part,
         "dt": dt_s,
-        "options": {
-            "reset": options.reset,
-            "from": options.writer,
-            "readout": options.readout,
-            "discretise": options.discretise,
-            "strict": options.strict,
-            "dt": options.dt_s,
-            "time_limit": options.time_limit_s,
-            "chip": backend.settings,
-        },
+        "options": {**options.as_tree(), "chip": backend.settings},
         "writer": written(stages.reading),
         "seed": options.seed,
         "model": stages.layers.name,
         "input_sha256": _model_digest(model),
         "input_shape": [list(s.shape) for s in stages.discrete.nodes(Source).values()],
-        "output_shape": [list(s.shape) for s in stages.discrete.nodes(Sink).values()],
+        "output_shape": [list(s.shape) for s in sinks.values()],
         "input_map": list(mapped.input_map),
         "output_map": list(mapped.output_map),
         "output_kind": "membrane" if mapped.silent_outputs else "spikes",
         "latency_steps": max(latency, default=0),
         "output_latency_steps": latency,
         "populations": {
-            name: {
-                "part": b.part,
-                "index": list(b.index),
-                "scale": list(b.scale),
-                "latency_steps": b.latency_steps,
-            }
-            for name, b in mapped.blocks.items()
+            name: {**vars(block), "index": list(block.index), "scale": list(block.scale)}
+            for name, block in mapped.blocks.items()
         },
     }
     if calibration is not None:
@@ -451,52 +391,8 @@ def _bundle(
     return Bundle(manifest, files, tuple(log.diagnostics))
 
 
-def written(reading: Reading) -> dict[str, Any]:
-    """Who wrote the file, how surely, and what was assumed; for manifests, reports and
-    `inspect`.
-    """
-    told: dict[str, Any] = {
-        "name": reading.writer.name,
-        "confidence": reading.confidence,
-        "evidence": list(reading.evidence),
-        "assumed": reading.assumed,
-        "from": reading.text,
-    }
-    return told | {"candidates": list(reading.candidates)}
-
-
-def _report(mapped: Mapped, stages: Stages, log: Log) -> dict[str, Any]:
-    return {
-        "target": mapped.target.name,
-        "writer": written(stages.reading),
-        "utilisation": {
-            name: {"used": used, "available": of} for name, (used, of) in mapped.utilisation.items()
-        },
-        "populations": {
-            n: {"shape": list(p.shape), "neurons": size(p.shape), "nir_nodes": list(p.origins)}
-            for n, p in stages.discrete.nodes(Population).items()
-        },
-        "projections": [
-            {
-                "from": s,
-                "to": t,
-                "operators": [op.text() for op in p.ops],
-                "nir_nodes": list(p.origins),
-            }
-            for s, t, p in stages.discrete.edges()
-        ],
-        "diagnostics": [
-            replace(d, file="").as_dict() for d in log.diagnostics
-        ],  # no paths: same input, same bytes
-    }
-
-
 def _model_digest(model: object) -> str:
-    """SHA-256 of the file; of the layers as read for an object."""
-    import os
-
+    """Return the SHA-256 of a file, or of an object's layers."""
     if isinstance(model, str | os.PathLike):
         return sha256(Path(model).read_bytes())
-    from nirc.frontend.load import load_layers
-
     return digest(load_layers(model, Log()))

@@ -426,26 +426,6 @@ class ClockTooSlow(Finding):
         )
 
 
-class VariantChosen(Finding):
-    code = "X513"
-    title = "the variant that was chosen, and why"
-    severity = "note"
-    meaning = """
-    With `--target xylo`, without a variant, nirc takes the first that fits, in the order Audio 2,
-    Audio 3, IMU: the one with the freest order of neurons comes first. The note says which it is.
-    Why the ones before it did not fit is among the notes as well, with the codes of the limits.
-    """
-    example = """
-    A classifier of 10 classes: "xylo:audio3 (SYNS65302): the first that fits after xylo:audio2",
-    and a note with X503, 10 output neurons where Audio 2 has 8.
-    """
-    what_to_do = """
-    Nothing: this is a note. To compile for the chip that is on the table, name it: `--target
-    xylo:imu`. The variant is in the manifest of the bundle, and `nirc targets xylo` lists them.
-    """
-    sources = "The order of `VARIANTS` in `backends/xylo/limits.py`."
-
-
 class InputsClipped(Finding):
     code = "X514"
     title = "inputs above 15 spikes per channel and step are clipped"

@@ -1,15 +1,23 @@
-"""Arguments and options that several commands share. Imports no numpy, as ``cli.py``."""
+"""Arguments and options that several commands share, and the files that they name."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from nirc.cli.output import Output
+from nirc.diagnostics.errors import NircError
+from nirc.diagnostics.log import Log
+
+if TYPE_CHECKING:
+    from nirc.files.data import Data
 
 Pairs = tuple[tuple[str, str], ...]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,7 +34,7 @@ def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 
 def _pairs(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Pairs:
-    """NAME=VALUE, as often as given."""
+    """Return the pairs of all NAME=VALUE."""
     pairs = []
     for text in given:
         name, _, value = text.partition("=")
@@ -69,15 +77,15 @@ _OUTPUT = _options(
 
 
 def OUTPUT(command: Callable[..., None]) -> Callable[..., None]:  # noqa: N802 - a decorator like its neighbours
-    """The options that say how a command speaks; it gets them as one argument ``output``."""
+    """Add the options of output. The command gets them as one argument ``output``."""
 
     @functools.wraps(command)
-    def speaking(
+    def reporting(
         *, form: str, sarif: Path | None, quiet: bool, verbose: int, debug: bool, **rest: Any
     ) -> None:
         command(output=Output(form, quiet=quiet, verbose=verbose, debug=debug, sarif=sarif), **rest)
 
-    return _OUTPUT(speaking)
+    return _OUTPUT(reporting)
 
 
 READING = _options(
@@ -86,8 +94,8 @@ READING = _options(
         "writer",
         metavar="NAME[,KEY=VALUE]...",
         help="Who wrote the file, and what it does not say, e.g. snntorch,reset=zero; `nir` is "
-        "the letter of NIR. "
-        "Default: as the file shows. `nirc writers` lists names, keys and values.",
+        "the letter of NIR. Default: as the file shows. `nirc writers` lists names, keys and "
+        "values.",
     ),
     click.option(
         "--dt",
@@ -116,8 +124,7 @@ LOWERING = _options(
         "--readout",
         metavar="li[:STEPS]|if[:THRESHOLD]",
         help="Add readout neurons behind an output that is a linear layer: leaky integrators "
-        "whose membrane is read, "
-        "or integrate-and-fire neurons.",
+        "whose membrane is read, or integrate-and-fire neurons.",
     ),
     click.option(
         "--strict",
@@ -160,8 +167,7 @@ COMPILING = _options(
         metavar="NAME[:VARIANT]",
         required=True,
         help="Chip to compile for; `nirc targets` lists them. Without a variant the first that "
-        "fits is taken; "
-        "`all` compares every target and writes nothing.",
+        "fits is taken; `all` compares every target and writes nothing.",
     ),
     LOWERING,
     click.option(
@@ -170,3 +176,49 @@ COMPILING = _options(
         help="Print the program after a pass; `nirc passes` lists them.",
     ),
 )
+
+
+def use_one_thread(calibrate: Path | None) -> None:
+    """Use one thread for a calibration, before numpy reads the number once.
+
+    Its products are small, and threads would wait for each other (measured: 35 s of CPU for 10).
+    A number that the user chose stays.
+    """
+    if calibrate is not None:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def compilation(options: dict[str, Any], output: Output) -> dict[str, Any]:
+    """Return the arguments that compile, verify and export share. Reads ``--calibrate``."""
+    from nirc.api import Options
+
+    camera = [] if options["camera"] is None else [("input", options["camera"])]
+    asked = Options(
+        dt_s=options["dt"],
+        reset=options["reset"],
+        discretise=options["discretise"],
+        readout=options["readout"],
+        writer=options["writer"],
+        strict=options["strict"],
+        seed=options["seed"],
+        time_limit_s=options["time_limit"],
+        chip=tuple(sorted({*options["chip"], *camera})),
+    )
+    sample = options["calibrate"]
+    if sample is not None:
+        sample = read_rasters(sample, asked.dt_s, output.log)
+    return {"options": asked, "log": output.log, "calibration": sample}
+
+
+def read_rasters(path: Path, dt_s: float | None, log: Log) -> Data:
+    """Return the data of ``path``. Its findings name this file. Raises ``InputError``."""
+    from nirc.files.data import read_data
+
+    attempt = Log()
+    data = None
+    with contextlib.suppress(NircError):  # raised below, with all findings
+        data = read_data(path, attempt, dt_s)
+    log.add_all(replace(finding, file=str(path)) for finding in attempt.diagnostics)
+    log.raise_if_errors()
+    assert data is not None
+    return data

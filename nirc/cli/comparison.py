@@ -1,6 +1,4 @@
-"""`--target all`: every variant of every chip side by side: what fits, why not, how full, what
-differs, the cost.
-"""
+"""`--target all`: a table of all variants of all chips: fit or refusal, use, differences, cost."""
 
 from __future__ import annotations
 
@@ -9,6 +7,7 @@ from dataclasses import replace
 from itertools import chain, repeat
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from nirc.api import Compiled, Options, compile_model, lower
@@ -21,13 +20,20 @@ from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.files.data import Data
-from nirc.ir.populations import Source
-from nirc.report.activity import activity
+from nirc.ir.linear import composed
+from nirc.ir.populations import Population, Projection, Source
+from nirc.ir.program import Program
 from nirc.semantics.run import run
 from nirc.verification.score import accuracy, check_labels
 
 CORES = ("cores", "processing elements")  # what a chip calls them
 SHOWN_CODES = 6
+COLUMNS = ("target", "fits", "cores", "fullest resource", "latency", "differs")
+SCORES = ("accuracy", "agreement")
+ASSUMED_RATE = 0.1  # spikes of an input channel in a step: about the zoo's data, 0.15 to 0.3
+ASSUMED_STEPS = 50
+MOST_VALUES = 1 << 24  # inputs and recorded spikes of the samples that are used
+MOST_PRODUCTS = 1 << 24  # of a chain of operators that is multiplied out to count its synapses
 Array = NDArray[Any]
 
 
@@ -40,73 +46,68 @@ def compare(
     data: Data | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Return ``{"model", "activity", "targets": [...]}``, a row for every variant.
+    """Return ``{"model", "activity", "targets": [...]}``, with a row for every variant.
 
-    The rows are in the order of `nirc targets`. ``data``: also accuracy and agreement of each
-    chip's emulator with the model. The chip options among ``options`` go to the chips that have
-    them. ``progress`` takes the percentage that is done. A chip whose package fails has no row, and
-    a warning names the package (U615). Raises ``InputError`` for a model or data that cannot be
-    read, ``UsageError`` (U607) for an option no chip has.
+    ``data``: also accuracy and agreement of each chip's emulator with the model. A chip's option
+    among ``options`` goes to the chips that have it. ``progress`` gets the percentage. A chip whose
+    package fails has no row, and a warning names the package (U615). Raises ``InputError`` for a
+    model or data that cannot be read, ``UsageError`` (U607) for an option that no chip has.
     """
-    tell = progress or (lambda _: None)
+    report = progress or (lambda _: None)
     options = options.with_data(data, calibration)
     backends = registry.backends(log)
     _check_options(list(backends.values()), options, log)
     common = Log()
     stages = lower(model, options, log=common)
-    for finding in common.diagnostics:
-        log.add(finding)
+    log.add_all(common.diagnostics)
     channels = sum(s.n for s in stages.discrete.nodes(Source).values())
     raster = None if data is None else flat_raster(data.inputs, channels, log, data.file)
-    given = None if calibration is None else calibration_raster(calibration, channels, log)
-    busy = activity(stages.discrete, given if raster is None else raster)
-    teacher = None if raster is None else run(stages.reference, raster).output.sum(axis=1)
-    if data is not None and teacher is not None:
-        check_labels(data.labels, teacher.shape[1], log)
+    sample = None if calibration is None else calibration_raster(calibration, channels, log)
+    measured = activity(stages.discrete, sample if raster is None else raster)
+    reference = None if raster is None else run(stages.reference, raster).output.sum(axis=1)
+    if data is not None and reference is not None:
+        check_labels(data.labels, reference.shape[1], log)
 
-    def row(backend: Backend, target: Target, part: Callable[[int], None]) -> dict[str, Any]:
+    def row(backend: Backend, target: Target, progress: Callable[[int], None]) -> dict[str, Any]:
         attempt = Log(strict=options.strict)
-        names = {o.name for o in backend.options}
-        asked = replace(options, chip=tuple(pair for pair in options.chip if pair[0] in names))
+        known = {option.name for option in backend.options}
+        asked = replace(options, chip=tuple(pair for pair in options.chip if pair[0] in known))
         try:
-            made = compile_model(
-                model, target.name, asked, log=attempt, calibration=given, progress=part
+            compiled = compile_model(
+                model, target.name, asked, log=attempt, calibration=sample, progress=progress
             )
         except CompileError as refusal:
             return _refused(target, refusal)
-        result = _fits(target, made, busy, attempt)
-        if raster is not None and data is not None and teacher is not None:
-            counts = made.bundle.run(raster, log=Log()).output.sum(axis=1)
-            result["agreement"] = float((counts.argmax(axis=1) == teacher.argmax(axis=1)).mean())
+        result = _fits(target, compiled, measured, attempt)
+        if raster is not None and data is not None and reference is not None:
+            counts = compiled.bundle.run(raster, log=Log()).output.sum(axis=1)
+            result["agreement"] = float((counts.argmax(axis=1) == reference.argmax(axis=1)).mean())
             result["accuracy"] = None if data.labels is None else accuracy(counts, data.labels)
         return result
 
     rows = []
     variants = list(chain.from_iterable(zip(repeat(n), b.targets) for n, b in backends.items()))
-    for done, (name, target) in enumerate(variants):
-        tell(100 * done // len(variants))
+    for number, (name, target) in enumerate(variants):
+        report(100 * number // len(variants))
         with registry.guarded(name, log):
-            rows.append(row(backends[name], target, _part(tell, done, len(variants))))
-    tell(100)
-    return {"model": stages.layers.name, "activity": busy.how, "targets": rows}
+            rows.append(row(backends[name], target, _part(report, number, len(variants))))
+    report(100)
+    return {"model": stages.layers.name, "activity": measured.how, "targets": rows}
 
 
-def _part(tell: Callable[[int], None], number: int, of: int) -> Callable[[int], None]:
-    """Tells the percentage of the whole, from that of its part ``number``."""
-    return lambda percent: tell((100 * number + percent) // of)
+def _part(report: Callable[[int], None], number: int, of: int) -> Callable[[int], None]:
+    """Return a progress of part ``number`` that reports the percentage of all parts."""
+    return lambda percent: report((100 * number + percent) // of)
 
 
 def _check_options(backends: list[Backend], options: Options, log: Log) -> None:
-    known = sorted({o.name for b in backends for o in b.options})
+    options_of = chain.from_iterable(backend.options for backend in backends)
+    known = sorted({option.name for option in options_of})
     for name, value in options.chip:
         if name not in known:
-            log.add(
-                OptionMakesNoSense(
-                    problem=f"no chip has an option `{name}`",
-                    found=f"{name}={value}",
-                    limit=", ".join(known),
-                )
-            )
+            problem = f"no chip has an option `{name}`"
+            found = f"{name}={value}"
+            log.add(OptionMakesNoSense(problem=problem, found=found, limit=", ".join(known)))
     log.raise_if_errors()
 
 
@@ -115,9 +116,10 @@ def _refused(target: Target, refusal: CompileError) -> dict[str, Any]:
     return {"target": target.name, "part": target.part, "fits": False, "why": why}
 
 
-def _fits(target: Target, made: Compiled, busy: Activity, attempt: Log) -> dict[str, Any]:
-    use = made.mapped.utilisation
-    figures = made.backend.estimate(made.mapped, busy, made.stages.discrete.dt_s)
+def _fits(target: Target, compiled: Compiled, measured: Activity, attempt: Log) -> dict[str, Any]:
+    use = compiled.mapped.utilisation
+    dt_s = compiled.stages.discrete.dt_s
+    figures = compiled.backend.estimate(compiled.mapped, measured, dt_s)
     return {
         "target": target.name,
         "part": target.part,
@@ -129,7 +131,7 @@ def _fits(target: Target, made: Compiled, busy: Activity, attempt: Log) -> dict[
             key=lambda n: use[n][0] / max(1, use[n][1]),
             default="",
         ),
-        "latency_steps": made.bundle.manifest["latency_steps"],
+        "latency_steps": compiled.bundle.manifest["latency_steps"],
         "differs": sorted(
             {d.code for d in attempt.diagnostics if d.code[0] == "D" and d.severity != "note"}
         ),
@@ -138,7 +140,7 @@ def _fits(target: Target, made: Compiled, busy: Activity, attempt: Log) -> dict[
 
 
 def as_text(result: dict[str, Any], width: int) -> str:
-    """The table, the reasons of those that do not fit, and the estimates with their sources."""
+    """Return the table, the reasons of refusals, and the estimates with their sources."""
     from io import StringIO
 
     from rich import box
@@ -147,20 +149,12 @@ def as_text(result: dict[str, Any], width: int) -> str:
 
     scored = any("agreement" in row for row in result["targets"])
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in (
-        "target",
-        "fits",
-        "cores",
-        "fullest resource",
-        "latency",
-        "differs",
-        *(_SCORES if scored else ()),
-    ):
+    for name in COLUMNS + (SCORES if scored else ()):
         table.add_column(name, overflow="fold")
     for row in result["targets"]:
         table.add_row(*_cells(row, scored))
-    told = StringIO()
-    console = Console(file=told, width=width, no_color=True, highlight=False, markup=False)
+    printed = StringIO()
+    console = Console(file=printed, width=width, no_color=True, highlight=False, markup=False)
     console.print(table)
     for names, text in _gathered(result["targets"], _reasons):
         console.print(f"{names}: does not fit: {text}")
@@ -169,13 +163,13 @@ def as_text(result: dict[str, Any], width: int) -> str:
     console.print(
         f"Activity behind the estimates: {result['activity']}. None of them is a measurement."
     )
-    return "\n".join(line.rstrip() for line in told.getvalue().splitlines()) + "\n"
+    return "\n".join(line.rstrip() for line in printed.getvalue().splitlines()) + "\n"
 
 
 def _gathered(
     rows: list[dict[str, Any]], lines_of: Callable[[dict[str, Any]], list[str]]
 ) -> list[tuple[str, str]]:
-    """(targets, line): what several variants have in common is said once."""
+    """Return pairs of targets and line. A line of several variants appears once."""
     found: dict[str, list[str]] = {}
     for row in rows:
         for text in lines_of(row):
@@ -200,25 +194,80 @@ def _costs(row: dict[str, Any]) -> list[str]:
     ]
 
 
-_SCORES = ("accuracy", "agreement")
-
-
 def _cells(row: dict[str, Any], scored: bool) -> list[str]:
     if not row["fits"]:
         codes = ", ".join(dict.fromkeys(why["code"] for why in row["why"]))
-        return [row["target"], f"no: {codes}", *[""] * (4 + len(_SCORES) * scored)]
+        return [row["target"], f"no: {codes}", *[""] * (4 + len(SCORES) * scored)]
     use, fullest = row["utilisation"], row["fullest"]
     unit = next((use[name] for name in CORES if name in use), None)
     cores = "1" if unit is None else f"{unit['used']} of {unit['available']}"
-    share = (
-        f"{fullest} {use[fullest]['used'] / max(1, use[fullest]['available']):.0%}"
-        if fullest
-        else ""
-    )
-    differs = " ".join(row["differs"][:SHOWN_CODES]) + (
-        " ..." if len(row["differs"]) > SHOWN_CODES else ""
-    )
+    share = ""
+    if fullest:
+        share = f"{fullest} {use[fullest]['used'] / max(1, use[fullest]['available']):.0%}"
+    more = " ..." if len(row["differs"]) > SHOWN_CODES else ""
+    differs = " ".join(row["differs"][:SHOWN_CODES]) + more
     cells = [row["target"], "yes", cores, share, f"{row['latency_steps']} step(s)", differs]
     if scored:
-        cells += ["-" if row.get(name) is None else f"{row[name]:.4f}" for name in _SCORES]
+        cells += ["-" if row.get(name) is None else f"{row[name]:.4f}" for name in SCORES]
     return cells
+
+
+# The activity of a network, measured on sample inputs or assumed with random inputs.
+
+
+def activity(program: Program, inputs: NDArray[Any] | None) -> Activity:
+    """Return means over ``inputs`` (samples, steps, channels), or over random inputs (seed 0).
+
+    ``program``: any executable form. Random inputs have ``ASSUMED_RATE``. Samples beyond
+    ``MOST_VALUES`` values are left out. ``how`` describes the inputs.
+    """
+    sources = program.nodes(Source)
+    populations = program.nodes(Population)
+    channels = sum(s.n for s in sources.values())
+    if inputs is None:
+        raster = np.random.default_rng(0).random((1, ASSUMED_STEPS, channels)) < ASSUMED_RATE
+        how = f"assumed: random inputs, {ASSUMED_RATE} spikes per channel and step"
+    else:
+        width = channels + sum(p.n for p in populations.values())
+        raster = inputs[: max(1, MOST_VALUES // max(1, inputs.shape[1] * width))]
+        how = f"measured on {len(raster)} sample(s)"
+    recorded = run(program, raster.astype(np.int64), record=tuple(populations)).spikes
+    mean: dict[str, NDArray[np.float64]] = {}
+    first = 0
+    for name, source in sources.items():
+        mean[name] = raster[:, :, first : first + source.n].mean(axis=(0, 1), dtype=np.float64)
+        first += source.n
+    mean |= {
+        name: s.mean(axis=(0, 1), dtype=np.float64)
+        for name, s in recorded.items()
+        if program[name].dynamics.fires
+    }
+    operations = dict.fromkeys(populations, 0.0)
+    for source_name, target, projection in program.edges():
+        if target in operations and source_name in mean:
+            operations[target] += float(
+                mean[source_name] @ fan_out(projection, mean[source_name].size)
+            )
+    return Activity(
+        {name: float(rate.sum()) for name, rate in mean.items()},
+        operations,
+        {name: p.n for name, p in populations.items()},
+        how,
+    )
+
+
+def fan_out(projection: Projection, sources: int) -> NDArray[np.float64]:
+    """Return (sources,) the number of targets of each source neuron.
+
+    If a chain is too long to multiply out, count the paths instead.
+    """
+    if not projection.ops:
+        return np.ones(sources)
+    product = composed(projection.ops, max_entries=MOST_PRODUCTS)
+    if product is not None:
+        return np.bincount(product.coo()[1], minlength=sources).astype(np.float64)
+    paths: NDArray[np.float64] = np.ones(projection.ops[-1].n_out)
+    for op in reversed(projection.ops):
+        target, source, _ = op.coo()
+        paths = np.bincount(source, weights=paths[target], minlength=op.n_in).astype(np.float64)
+    return paths

@@ -1,4 +1,4 @@
-"""What is in a model: layers, shapes, neurons, synapses, time step."""
+"""The contents of a model: layers, shapes, neurons, synapses, time step."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from nirc.ir.populations import Population, Projection, Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import text
 from nirc.passes.pipeline import passes_to
+from nirc.report.html import written
 from nirc.writers.writer import Reading
 
 if TYPE_CHECKING:
@@ -37,16 +38,16 @@ def inspection(
     data: Data | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Plain data about a model; what would stop a compilation is a warning here.
+    """Return plain data about a model. Errors that would stop a compilation are warnings here.
 
-    ``data`` with recorded outputs: also which rule gives them (``recorded``). Raises
+    ``data`` with recorded outputs: also the rules that give them (``recorded``). Raises
     ``InputError``, and ``UsageError`` (U607) for options that make no sense.
     """
     options = options.checked(log).with_data(data)
     layers, reading = api.load_as(model, options, log=log)
     result: dict[str, Any] = {
         "model": layers.name,
-        "writer": api.written(reading),
+        "writer": written(reading),
         "layers": [_layer(n, layers[n]) for n in _signal_order(layers)],
         "edges": [[s, t] for s, t, _ in layers.edges()],
         "ir": {"layers": text(layers, origins=True)},
@@ -75,21 +76,18 @@ def _recorded(
     from nirc.verification.which_rule import compare
 
     if data.outputs is None:
-        log.add(
-            UnreadableData(
-                problem="the data has no recorded outputs to compare with",
-                found="no array `outputs`",
-                limit="outputs (samples, steps, ...output shape)",
-                help="record them in the simulator: see docs/from-your-simulator.md",
-                file=data.file,
-            )
-        )
-        log.raise_if_errors()
+        raise UnreadableData(
+            problem="the data has no recorded outputs to compare with",
+            found="no array `outputs`",
+            limit="outputs (samples, steps, ...output shape)",
+            help="record them in the simulator: see docs/from-your-simulator.md",
+            file=data.file,
+        ).refusal()
     return compare(model, options, data, log, progress)
 
 
 def _signal_order(layers: Program) -> list[str]:
-    """Nodes as signals reach them from the inputs, ties by name."""
+    """Return nodes as signals reach them from the inputs, ties by name."""
     edges = [(s, t, i) for i, (s, t, _) in enumerate(layers.edges())]
     inputs = [n for n in layers.graph if not layers.into(n)]
     back = feedback_edges(list(layers.graph), inputs, edges)
@@ -102,7 +100,7 @@ def _signal_order(layers: Program) -> list[str]:
 def _continuous(
     layers: Program, reading: Reading, options: api.Options, log: Log
 ) -> Program | None:
-    """The population form, with or without a time step; None if the model cannot be put into it."""
+    """Return the population form, with or without a time step. None if there is none."""
     attempt = Log()
     program: Program = layers
     try:
@@ -111,8 +109,9 @@ def _continuous(
             program = each.run(program, attempt)
     except CompileError:
         pass
-    for d in attempt.diagnostics:
-        log.add(replace(d, severity="warning") if d.severity == "error" else d)
+    log.add_all(
+        replace(d, severity="warning") if d.severity == "error" else d for d in attempt.diagnostics
+    )
     return program if program is not layers and program.form.value == "continuous" else None
 
 
@@ -133,14 +132,12 @@ def _layer(name: str, payload: LayerNode) -> dict[str, Any]:
 
 
 def _synapses(projection: Projection) -> int:
-    """Weights counted once for each pair of neurons that they connect; one to one if there is no
-    operator.
-    """
+    """Return the number of connected pairs of neurons, 0 without an operator."""
     return max((op.entries for op in projection.ops if not isinstance(op, Pool)), default=0)
 
 
 def as_text(inspection: dict[str, Any], *, verbose: bool) -> str:
-    """Aligned columns; with ``verbose`` the IR."""
+    """Return aligned columns, with ``verbose`` also the IR."""
     lines = [*_writer_lines(inspection["writer"]), ""]
     rows = [("layer", "type", "in", "out", "neurons", "parameters")]
     for x in inspection["layers"]:
@@ -171,7 +168,7 @@ def as_text(inspection: dict[str, Any], *, verbose: bool) -> str:
 
 
 def _writer_lines(writer: dict[str, Any]) -> list[str]:
-    """Who wrote the file, how surely, and why."""
+    """Return the writer of the file, the certainty, and the evidence."""
     how = {
         "given": "as given",
         "recorded": "recorded in the file",
@@ -192,7 +189,7 @@ def _recorded_line(row: dict[str, Any], width: int) -> str:
 
 
 def _recorded_lines(rows: list[dict[str, Any]], *, verbose: bool) -> list[str]:
-    """A table of the rules that come nearest to the recorded outputs."""
+    """Return a table of the rules that come nearest to the recorded outputs."""
     shown = rows if verbose else rows[:SHOWN_RULES]
     width = max([len(row["from"]) for row in shown], default=4)
     lines = [f"{'recorded outputs, by rule'.ljust(width)}  equal   where active"]

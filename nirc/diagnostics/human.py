@@ -1,5 +1,6 @@
-"""Diagnostics as a person reads them: what, where, value and limit, help; errors last, next to the
-prompt.
+"""Diagnostics as text for people, as JSON, and as SARIF.
+
+Text has the message, the place, value and limit, and help. Errors come last, next to the prompt.
 """
 
 from __future__ import annotations
@@ -8,8 +9,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
+from urllib.parse import quote
 
 from nirc.diagnostics.errors import Diagnostic, Severity
+from nirc.diagnostics.finding import Finding
 
 ORDER: tuple[Severity, ...] = ("note", "warning", "error")
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -21,7 +25,7 @@ Paint = Callable[..., str]  # (text, **style) -> text
 
 @dataclass(frozen=True)
 class _Group:
-    """Diagnostics that say the same of several places."""
+    """Diagnostics with the same words at several places."""
 
     members: list[Diagnostic]
 
@@ -38,12 +42,12 @@ def render(
     color: bool = False,
     width: int | None = None,
 ) -> str:
-    """All findings as text that ends in a newline; empty without findings.
+    """Return all findings as text that ends in a newline, empty without findings.
 
-    Same code, severity and message make one block: the first place and the number of others, with
-    ``verbose`` all of them. Notes appear only with ``verbose``, else they are counted. Nothing in
-    the findings or in ``file`` can drive the terminal: what does not print is escaped. ``width``:
-    columns to fold at, never inside a name; None for no folding.
+    Same code, severity and message make one block, with the first place and the number of others.
+    With ``verbose`` it has all of them. Notes appear only with ``verbose``, else they are counted.
+    Nothing in the findings or in ``file`` can drive the terminal: other characters are escaped.
+    ``width``: columns to fold at, never inside a name. None means no folding.
     """
     paint = _styled if color else _plain
     file = _safe(file)
@@ -57,7 +61,7 @@ def render(
 
 
 def as_json(diagnostics: Sequence[Diagnostic]) -> list[dict[str, str]]:
-    """One object for each finding, in the order found, without empty fields.
+    """Return one object for each finding, in the order found, without empty fields.
 
     Texts are as in the file.
     """
@@ -65,7 +69,7 @@ def as_json(diagnostics: Sequence[Diagnostic]) -> list[dict[str, str]]:
 
 
 def _groups(diagnostics: Sequence[Diagnostic]) -> list[_Group]:
-    """In order of first appearance."""
+    """Return groups in the order of first appearance."""
     found: dict[tuple[str, str, str], list[Diagnostic]] = {}
     for d in diagnostics:
         found.setdefault((d.code, d.severity, d.message), []).append(d)
@@ -102,12 +106,11 @@ def _item(text: str, paint: Paint, width: int | None) -> str:
 
 
 def _facts(d: Diagnostic) -> str:
-    told = ", ".join(
-        f"{name} {value}" for name, value in (("found", d.found), ("limit", d.limit)) if value
-    )
+    pairs = (("found", d.found), ("limit", d.limit))
+    facts = ", ".join(f"{name} {value}" for name, value in pairs if value)
     if not d.source:
-        return told
-    return f"{told} ({d.source})" if told else f"source: {d.source}"
+        return facts
+    return f"{facts} ({d.source})" if facts else f"source: {d.source}"
 
 
 def _help(d: Diagnostic) -> str:
@@ -119,8 +122,9 @@ def _help(d: Diagnostic) -> str:
 
 
 def _closing(groups: Sequence[_Group], verbose: bool) -> str:
-    """``3 notes: -v shows them``, then ``2 errors, 3 warnings in 5 places``: the blocks that are or
-    would be shown.
+    """Return ``3 notes: -v shows them``, then ``2 errors, 3 warnings in 5 places``.
+
+    They count the blocks.
     """
     of = {severity: [g for g in groups if g.first.severity == severity] for severity in ORDER}
     lines = []
@@ -133,7 +137,7 @@ def _closing(groups: Sequence[_Group], verbose: bool) -> str:
 
 
 def _places(groups: Sequence[_Group]) -> str:
-    """`` in 5 places`` where a block has several."""
+    """Return `` in 5 places`` if a block has several."""
     places = sum(len(g.members) for g in groups)
     return f" in {places} places" if places > len(groups) else ""
 
@@ -156,9 +160,7 @@ def _safe_diagnostic(d: Diagnostic) -> Diagnostic:
 
 
 def _safe(text: str) -> str:
-    """Printable, on one line and of bounded length: escape sequences and line ends are spelt
-    out.
-    """
+    """Return a printable line of bounded length. Escape sequences and line ends are escaped."""
     left_out = len(text) - LONGEST_TEXT
     if left_out > 0:
         text = text[:LONGEST_TEXT]
@@ -169,17 +171,16 @@ def _safe(text: str) -> str:
 
 
 def _folded(text: str, indent: int, width: int | None, *, first: int = 0) -> str:
-    """``text`` in lines of ``width``, further lines indented; the first line starts at column
-    ``first``.
+    """Return ``text`` in lines of ``width``. The first line starts at column ``first``.
 
-    A leading blank keeps the text apart from what the caller prints before it.
+    Further lines are indented. A leading blank separates the text from the caller's label.
     """
     lead = " " if first else ""
     if width is None or len(lead + text) + first <= width:
         return lead + text
     import textwrap
 
-    # A name must not break at its blanks; \0 can stand for them, because in texts it is escaped.
+    # A name must not break at its blanks. \0 can stand for them, because in texts it is escaped.
     glued = re.sub(r"`[^`]*`", lambda name: name[0].replace(" ", "\0"), text)
     lines = textwrap.wrap(
         glued,
@@ -203,5 +204,58 @@ def _styled(text: str, **style: object) -> str:
 
 
 def _marked(text: str, paint: Paint) -> str:
-    """Backquoted names in bold."""
+    """Return ``text`` with backquoted names in bold."""
     return re.sub(r"`[^`\n]+`", lambda name: paint(name[0], bold=True), text)
+
+
+# SARIF 2.1.0 (OASIS, "Static Analysis Results Interchange Format"), which CI systems show.
+
+SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def as_sarif(found: Sequence[Diagnostic], file: str, version: str) -> dict[str, Any]:
+    """Return one run with the rules that occur.
+
+    ``version``: of nirc. ``file``: of findings that name none.
+    """
+    codes = sorted({d.code for d in found})
+    rules = [
+        {
+            "id": code,
+            "shortDescription": {"text": _title(code)},
+            "help": {"text": f"nirc explain {code}"},
+        }
+        for code in codes
+    ]
+    return {
+        "$schema": SARIF_SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {"driver": {"name": "nirc", "version": version, "rules": rules}},
+                "results": [_result(d, codes.index(d.code), file) for d in found],
+            }
+        ],
+    }
+
+
+def _title(code: str) -> str:
+    """Return the title of ``code``, whose class was imported where the finding was made."""
+    found = Finding.by_code.get(code)
+    return found.title if found else code
+
+
+def _result(d: Diagnostic, rule: int, file: str) -> dict[str, Any]:
+    facts = [f"found {d.found}" if d.found else "", f"limit {d.limit}" if d.limit else "", d.help]
+    location: dict[str, Any] = {}
+    if d.file or file:
+        location["physicalLocation"] = {"artifactLocation": {"uri": quote(d.file or file)}}
+    if d.where:
+        location["logicalLocations"] = [{"fullyQualifiedName": d.where}]
+    result: dict[str, Any] = {
+        "ruleId": d.code,
+        "ruleIndex": rule,
+        "level": d.severity,  # SARIF has the same three words
+        "message": {"text": ". ".join([d.message, *filter(None, facts)])},
+    }
+    return result | {"locations": [location]} if location else result

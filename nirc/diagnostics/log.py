@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from nirc.diagnostics.codes import error_class
@@ -11,20 +12,25 @@ from nirc.diagnostics.finding import Finding
 
 @dataclass
 class Log:
-    """Collects diagnostics of one command; the same finding twice is kept once."""
+    """Collects the diagnostics of one command. The same finding twice is kept once."""
 
     strict: bool = False
     file: str = ""
     diagnostics: list[Diagnostic] = field(default_factory=list)
     _known: set[Diagnostic] = field(default_factory=set, init=False, repr=False, compare=False)
 
-    def add(self, found: Finding | Diagnostic) -> None:
-        """Keep ``found`` unless it is there already."""
-        if isinstance(found, Finding):
-            found = found.diagnostic(strict=self.strict)
-        if found not in self._known:  # a set: a hostile file may cause very many
-            self._known.add(found)
-            self.diagnostics.append(found)
+    def add(self, finding: Finding | Diagnostic) -> None:
+        """Keep ``finding`` unless it is there already."""
+        if isinstance(finding, Finding):
+            finding = finding.diagnostic(strict=self.strict)
+        if finding not in self._known:  # a set, because a hostile file may cause very many
+            self._known.add(finding)
+            self.diagnostics.append(finding)
+
+    def add_all(self, findings: Iterable[Finding | Diagnostic]) -> None:
+        """Keep all ``findings``."""
+        for finding in findings:
+            self.add(finding)
 
     def error(self, code: str, message: str, **fields: object) -> None:
         """Something that stops the command, once the stage has looked at everything."""
@@ -46,22 +52,18 @@ class Log:
 
     @property
     def errors(self) -> list[Diagnostic]:
-        """Those that stop the command."""
+        """The diagnostics that stop the command."""
         return [d for d in self.diagnostics if d.severity == "error"]
 
     def raise_if_errors(self) -> None:
-        """Raise the exception of the gravest family found, with all diagnostics, if there is an
-        error.
-        """
+        """Raise the exception with the highest exit status, if there is an error."""
         if self.errors:
             raise max((error_class(d.code) for d in self.errors), key=lambda e: e.exit_code)(
                 self.diagnostics
             )
 
     def demoted(self) -> list[Diagnostic]:
-        """All findings with errors turned to notes (an alternative that was tried and did not
-        fit).
-        """
+        """Return all findings, with errors as notes: an alternative was tried and did not fit."""
         return [
             replace(d, severity="note") if d.severity == "error" else d for d in self.diagnostics
         ]

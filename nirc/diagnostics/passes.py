@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -788,3 +789,34 @@ class ReadoutNotNeeded(Finding):
             limit="outputs that are linear layers",
             help="leave --readout away, or end the network with a linear layer",
         )
+
+
+class VariantChosen(Finding):
+    code = "X513"
+    title = "the variant that was chosen, and why"
+    severity = "note"
+    meaning = """
+    With `--target xylo`, without a variant, nirc takes the first that fits, in the order Audio 2,
+    Audio 3, IMU: the one with the freest order of neurons comes first. The note says which it is.
+    Why the ones before it did not fit is among the notes as well, with the codes of the limits.
+    """
+    example = """
+    A classifier of 10 classes: "xylo:audio3 (SYNS65302): the first that fits after xylo:audio2",
+    and a note with X503, 10 output neurons where Audio 2 has 8.
+    """
+    what_to_do = """
+    Nothing: this is a note. To compile for the chip that is on the table, name it: `--target
+    xylo:imu`. The variant is in the manifest of the bundle, and `nirc targets xylo` lists them.
+    """
+    sources = "The order of `VARIANTS` in `backends/xylo/limits.py`."
+
+    target: str
+    part: str
+    refused: Sequence[tuple[str, str, str]]  # message, found, limit of each variant before
+
+    def words(self) -> Words:
+        reasons = [
+            f"; {message} ({found}, limit {limit})" for message, found, limit in self.refused
+        ]
+        first = f"{self.target} ({self.part}) is the first variant that fits"
+        return Words(first + "".join(reasons))

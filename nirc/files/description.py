@@ -21,8 +21,8 @@ Tree = Any  # what JSON can hold, and arrays
 class File:
     """A file of a bundle.
 
-    ``rules`` note what fields say against each other. They are called with the tree, this
-    description, the trees of the files before this one, and the faults. ``numbers`` are for them.
+    ``rules`` check fields against each other. They get the tree, this description, the trees of
+    the files before this one, and the faults. ``numbers`` are for them.
     ``finding`` is the class of diagnostics for values that the chip does not take, ``source`` the
     origin of most ranges.
     """
@@ -42,23 +42,23 @@ class File:
         return str(named.value) if isinstance(named, Const) else ""
 
     def item(self, name: str) -> Kind | None:
-        """The kind of the entries of a list that is a field of the root."""
+        """Return the kind of the entries of a list that is a field of the root."""
         many = self.root.fields[name]
         return many.item if isinstance(many, Many) else None
 
     def parse(self, data: bytes, faults: Faults) -> Tree:
-        """The tree of a file that may hold anything."""
+        """Return the tree of a file that may hold anything."""
         return parse_json(data, self.most_bytes, faults)
 
     def check(self, tree: Tree, trees: Mapping[str, Tree], faults: Faults) -> None:
-        """Note all faults. Rules are asked only if each field is what it should be."""
+        """Note all faults. Rules are checked only if each field is what it should be."""
         self.root.check(tree, "", faults)
         if not faults:
             self.rules(tree, self, trees, faults)
 
 
 def parse_json(data: bytes, most: int, faults: Faults) -> Tree:
-    """The tree in JSON text, or None."""
+    """Return the tree in JSON text, or None."""
     if len(data) > most:
         faults.damaged("", "the file is too large", len(data), f"{most} bytes")
         return None
@@ -72,7 +72,7 @@ def parse_json(data: bytes, most: int, faults: Faults) -> Tree:
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object in which no key appears twice: readers disagree on which one counts."""
+    """Return an object in which no key appears twice. Of two values readers take either."""
     tree = dict(pairs)
     if len(tree) < len(pairs):
         raise ValueError("an object has the same key twice")
@@ -86,9 +86,7 @@ def _refuse(constant: str) -> None:
 def check_shapes(
     kind: Kind | None, block: dict[str, Any], path: str, sizes: Mapping[str, int], faults: Faults
 ) -> None:
-    """Compare the lengths of all axes of a block's arrays with ``sizes``, by the names of the
-    axes.
-    """
+    """Compare the lengths of the axes of a block's arrays with ``sizes``, by name."""
     if isinstance(kind, Switch):
         kind = kind.case(block)
     for name, inner in kind.fields.items() if isinstance(kind, Object) else ():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 def shown(value: object) -> str:
-    """Return a few ASCII characters of a value that may be huge."""
+    """Return some ASCII characters of a value that may be huge."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
@@ -44,11 +44,8 @@ class Fault:
     @property
     def text(self) -> str:
         """The message, with the number of further places."""
-        return (
-            f"{self.message}; so are {self.others} more values of this field"
-            if self.others
-            else self.message
-        )
+        more = f"; so are {self.others} more values of this field" if self.others else ""
+        return self.message + more
 
     def __str__(self) -> str:
         return f"{self.path or 'the file'}: {self.text}: found {self.found}, allowed {self.allowed}"
@@ -96,9 +93,9 @@ class Faults:
             allowed = ", ".join(map(str, allowed))
         text = found if isinstance(found, str) else shown(found)
         message = message or "a value is outside the chip's range"
-        self._add(
-            Fault(path, message, text, str(allowed), damaged=False, source=source, others=others)
-        )
+        fault = Fault(path, message, text, str(allowed), damaged=False, source=source)
+        fault.others = others
+        self._add(fault)
 
     def _add(self, fault: Fault) -> None:
         place = (re.sub(r"\[\d+\]", "[]", fault.path), fault.message)

@@ -1,12 +1,12 @@
-"""Kinds of values that a file may hold, and the check of a value. deploy.py holds this module's
-text.
+"""Kinds of values that a file may hold, and the check of a value.
 
-It needs the standard library of Python 3.9 only.
+deploy.py holds this module's text. It needs the standard library of Python 3.9 only.
 """
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -16,23 +16,40 @@ from nirc.files.faults import Faults, join
 MAX_TEXT = 4096  # characters of a name that is free
 
 
-class Kind:
+class Kind(ABC):
     """The values that are allowed.
 
-    ``doc`` says what a value means, ``source`` where its range comes from.
+    ``doc`` explains the value, ``source`` is the origin of its range.
     """
 
     doc: str = ""
     source: str = ""
 
+    @abstractmethod
     def check(self, value: Any, path: str, faults: Faults) -> None:
-        """Note everything that is wrong with ``value``."""
-        raise NotImplementedError
+        """Note all faults of ``value``."""
 
 
 def _words() -> Any:
-    """A field of a kind that deploy.py does not need."""
+    """Return a field that deploy.py does not need."""
     return field(default="", repr=False)
+
+
+def _shape_fits(value: Any, shape: tuple[int | str | Size, ...], path: str, faults: Faults) -> bool:
+    """Note an array with another shape. Axes with a name may have any length."""
+    axes = [axis for axis, n in enumerate(shape) if isinstance(n, int)]
+    good = value.ndim == len(shape) and all(value.shape[axis] == shape[axis] for axis in axes)
+    if not good:
+        faults.damaged(path, "an array has another shape", value.shape, shape)
+    return bool(good)
+
+
+def _is_object(value: Any, path: str, faults: Faults) -> bool:
+    """Note a value that is no JSON object."""
+    good = isinstance(value, dict)
+    if not good:
+        faults.damaged(path, "a JSON object is missing", value, "an object")
+    return good
 
 
 @dataclass(frozen=True)
@@ -112,22 +129,15 @@ class Text(Kind):
 
     def check(self, value: Any, path: str, faults: Faults) -> None:
         """Control characters are refused."""
-        if (
-            not isinstance(value, str)
-            or not self.least <= len(value) <= self.most
-            or not value.isprintable()
-        ):
-            faults.damaged(
-                path,
-                "a text is missing",
-                value,
-                f"{self.least} to {self.most} printable characters",
-            )
+        short = isinstance(value, str) and self.least <= len(value) <= self.most
+        if not short or not value.isprintable():
+            allowed = f"{self.least} to {self.most} printable characters"
+            faults.damaged(path, "a text is missing", value, allowed)
 
 
 @dataclass(frozen=True)
 class Choice(Kind):
-    """One of a few words."""
+    """One of several words."""
 
     words: tuple[str, ...]
     doc: str = _words()
@@ -148,15 +158,13 @@ class Const(Kind):
     def check(self, value: Any, path: str, faults: Faults) -> None:
         """The type counts, too: 1 is not true."""
         wanted = self.value
+        is_list = isinstance(wanted, list)
         if isinstance(wanted, dict):
-            Object({name: Const(inner) for name, inner in wanted.items()}).check(
-                value, path, faults
-            )
-        elif type(value) is not type(wanted) or (
-            isinstance(wanted, list) and len(value) != len(wanted)
-        ):
+            fields = {name: Const(inner) for name, inner in wanted.items()}
+            Object(fields).check(value, path, faults)
+        elif type(value) is not type(wanted) or (is_list and len(value) != len(wanted)):
             faults.damaged(path, "a setting is unknown", value, json.dumps(wanted))
-        elif isinstance(wanted, list):
+        elif is_list:
             for i, inner in enumerate(wanted):
                 Const(inner).check(value[i], f"{path}[{i}]", faults)
         elif value != wanted:
@@ -226,18 +234,15 @@ class Integers(Kind):
             self._explain(value, path, list(self.shape), faults)
 
     def _check_array(self, value: Any, path: str, faults: Faults) -> None:
-        exact = [i for i, n in enumerate(self.shape) if isinstance(n, int)]
+        allowed = (self.low, self.high)
         if value.dtype.kind != "i":
-            faults.damaged(
-                path, "a value is not an integer", value.dtype.str, f"{self.low}..{self.high}"
-            )
-        elif value.ndim != len(self.shape) or any(value.shape[i] != self.shape[i] for i in exact):
-            faults.damaged(path, "an array has another shape", value.shape, self.shape)
+            wanted = f"{self.low}..{self.high}"
+            faults.damaged(path, "a value is not an integer", value.dtype.str, wanted)
+        elif not _shape_fits(value, self.shape, path, faults):
+            return
         elif value.size and not self.low <= value.min() <= value.max() <= self.high:
             bad = value[(value < self.low) | (value > self.high)]
-            faults.outside(
-                path, bad[0].item(), (self.low, self.high), source=self.source, others=len(bad) - 1
-            )
+            faults.outside(path, bad[0].item(), allowed, source=self.source, others=len(bad) - 1)
 
     def _fits(self, value: list[Any]) -> bool:
         flat = value
@@ -251,7 +256,7 @@ class Integers(Kind):
         return integers and (not flat or self.low <= min(flat) <= max(flat) <= self.high)
 
     def has_shape(self, value: Any, shape: tuple[int, ...]) -> bool:
-        """The lists, which have been checked, have these lengths."""
+        """Return True if the lists, which have been checked, have these lengths."""
         if hasattr(value, "dtype"):
             return bool(value.shape == shape)
         rows = [value]
@@ -290,19 +295,16 @@ class Array(Kind):
         if value.dtype.str != self.dtype and (faults.exact or value.dtype.kind != self.dtype[1]):
             faults.damaged(path, "an array has another type", value.dtype.str, self.dtype)
             return
-        exact = [i for i, n in enumerate(self.shape) if isinstance(n, int)]
-        if value.ndim != len(self.shape) or any(value.shape[i] != self.shape[i] for i in exact):
-            faults.damaged(path, "an array has another shape", value.shape, self.shape)
+        if not _shape_fits(value, self.shape, path, faults):
             return
-        if not value.size or (
-            value.min() >= self.low and value.max() <= self.high
-        ):  # false for NaN
+        # False for NaN.
+        inside = not value.size or (value.min() >= self.low and value.max() <= self.high)
+        if inside:
             return
         bad = value[~((value >= self.low) & (value <= self.high))]
         if self.points:
-            faults.damaged(
-                path, "a number points to nothing", bad[0].item(), f"{self.low}..{self.high}"
-            )
+            wanted = f"{self.low}..{self.high}"
+            faults.damaged(path, "a number points to nothing", bad[0].item(), wanted)
         else:
             allowed = (self.low, self.high)
             faults.outside(path, bad[0].item(), allowed, source=self.source, others=len(bad) - 1)
@@ -310,8 +312,7 @@ class Array(Kind):
 
 @dataclass(frozen=True)
 class Object(Kind):
-    """Named fields. ``optional`` may be missing. With ``open``, fields that are not described are
-    allowed.
+    """Named fields. ``optional`` may be missing. ``open`` allows fields without a description.
 
     An object with arrays lists their names in its field "arrays".
     """
@@ -323,8 +324,7 @@ class Object(Kind):
 
     def check(self, value: Any, path: str, faults: Faults) -> None:
         """An unknown field is a fault. It could mean something to the chip."""
-        if not isinstance(value, dict):
-            faults.damaged(path, "a JSON object is missing", value, "an object")
+        if not _is_object(value, path, faults):
             return
         before = f"{path}." if path else ""
         for name, kind in self.fields.items():
@@ -340,7 +340,7 @@ class Object(Kind):
             faults.damaged(join(path, name), "a field is unknown", value[name], "no such field")
 
     def arrays_of(self, value: dict[str, Any]) -> list[str]:
-        """The names of the arrays that ``value`` has, in the order of the fields."""
+        """Return the names of the arrays that ``value`` has, in the order of the fields."""
         return [
             name for name, kind in self.fields.items() if isinstance(kind, Array) and name in value
         ]
@@ -355,8 +355,7 @@ class Map(Kind):
 
     def check(self, value: Any, path: str, faults: Faults) -> None:
         """Names are printable."""
-        if not isinstance(value, dict):
-            faults.damaged(path, "a JSON object is missing", value, "an object")
+        if not _is_object(value, path, faults):
             return
         before = f"{path}." if path else ""
         for name, item in value.items():
@@ -369,7 +368,7 @@ class Map(Kind):
 
 @dataclass(frozen=True)
 class Switch(Kind):
-    """Objects that look different for each value of one field.
+    """Objects with other fields for each value of one field.
 
     ``default`` is for all other values.
     """
@@ -380,7 +379,7 @@ class Switch(Kind):
     doc: str = _words()
 
     def case(self, value: dict[str, Any]) -> Kind | None:
-        """The kind of ``value``."""
+        """Return the kind of ``value``."""
         found = value.get(self.key)
         for wanted, kind in self.cases:
             if type(found) is type(wanted) and found == wanted:
@@ -389,8 +388,7 @@ class Switch(Kind):
 
     def check(self, value: Any, path: str, faults: Faults) -> None:
         """A key that is in no case is a fault."""
-        if not isinstance(value, dict):
-            faults.damaged(path, "a JSON object is missing", value, "an object")
+        if not _is_object(value, path, faults):
             return
         kind = self.case(value)
         if kind is not None:

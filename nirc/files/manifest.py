@@ -1,6 +1,4 @@
-"""manifest.json and the files that it lists: what any bundle must hold. deploy.py holds this
-module's text.
-"""
+"""manifest.json and the files that it lists. deploy.py holds this module's text."""
 
 from __future__ import annotations
 
@@ -40,10 +38,7 @@ def _index(name: str, low: int = 0) -> Integers:
 
 
 def check_manifest(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
-    """The lists have as many entries as there are outputs.
-
-    No output is later than ``latency_steps``.
-    """
+    """Note lists whose lengths differ, outputs later than ``latency_steps``, and bad names."""
     check_shapes(file.root, tree, "", {"outputs": len(tree["output_map"])}, faults)
     latest = max(tree["output_latency_steps"], default=0)
     if tree["output_latency_steps"] and latest > tree["latency_steps"]:
@@ -53,20 +48,12 @@ def check_manifest(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Fa
     for name, block in tree["populations"].items():
         if len(block["scale"]) != len(block["index"]):
             path = join(join("populations", name), "scale")
-            faults.damaged(
-                path,
-                "a population needs a scale for each neuron",
-                block["scale"],
-                len(block["index"]),
-            )
+            message = "a population needs a scale for each neuron"
+            faults.damaged(path, message, block["scale"], len(block["index"]))
     for name in tree["files"]:
         if not FILE_NAME.fullmatch(name):
-            faults.damaged(
-                join("files", name),
-                "the manifest names a file outside the bundle",
-                name,
-                "a file name",
-            )
+            message = "the manifest names a file outside the bundle"
+            faults.damaged(join("files", name), message, name, "a file name")
 
 
 MANIFEST = File(
@@ -140,7 +127,7 @@ def _below(path: str, values: Sequence[int | None], end: int, faults: Faults) ->
 
 
 def sha256(data: bytes) -> str:
-    """The digest of a file, in hexadecimal digits."""
+    """Return the digest of a file, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -160,9 +147,8 @@ class Bundle:
         self.check(MANIFEST, self.read(MANIFEST_NAME))
         self.manifest: Tree = self.trees.get(MANIFEST_NAME) if self.sound else None
         self.listed: dict[str, str] = self.manifest["files"] if self.manifest else {}
-        contents = {
-            name: self.read(name) for name in sorted({*self.listed, *(file.name for file in files)})
-        }
+        names = {*self.listed, *(file.name for file in files)}
+        contents = {name: self.read(name) for name in sorted(names)}
         for name, content in contents.items():
             if content is not None and self.listed and sha256(content) != self.listed.get(name):
                 self.lines.append(f"{name}: this is not the file that nirc wrote")
@@ -174,7 +160,7 @@ class Bundle:
             self.note(MANIFEST_NAME, faults)
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of a file. Links are not followed."""
+        """Return the bytes of a file. Links are not followed."""
         path = self.directory / name
         try:
             if path.is_symlink() or not path.is_file():
@@ -203,7 +189,7 @@ class Bundle:
         self.sound = self.sound and not faults
 
     def strangers(self) -> list[str]:
-        """A fault for each file that the manifest does not list."""
+        """Return a fault for each file that the manifest does not list."""
         known = {*self.listed, MANIFEST_NAME, "__pycache__"}
         names = sorted(path.name for path in self.directory.iterdir() if path.name not in known)
         return [f"{name!a}: the manifest does not list this file" for name in names]

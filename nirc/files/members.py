@@ -1,8 +1,8 @@
 """Network files: blocks of named fields and arrays in one .npz. deploy.py holds this module's text.
 
-The file has ``network``, the structure as JSON text in bytes, and one array a field under
-``populations/0/threshold`` and so on. Nothing in it is compressed, so that a reader needs no more
-memory than the file.
+The file has ``network``, the structure as JSON text in bytes. Each field of a block is an array,
+such as ``populations/0/threshold``. No member is compressed, so that a reader needs no more memory
+than the file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class NetworkFile(File):
     """A network file. Its tree is the structure, with the arrays in the blocks that list them."""
 
     def parse(self, data: bytes, faults: Faults) -> Tree:
-        """The tree of a file that may hold anything."""
+        """Return the tree of a file that may hold anything."""
         if len(data) > self.most_bytes:
             faults.damaged("", "the file is too large", len(data), f"{self.most_bytes} bytes")
             return None
@@ -39,9 +39,8 @@ class NetworkFile(File):
                 blocks = [name for name, kind in self.root.fields.items() if isinstance(kind, Many)]
                 return Members(archive, len(data), faults).tree(blocks)
         except Exception as error:  # the parsers of numpy and zipfile raise a dozen classes
-            faults.damaged(
-                "", f"the file is damaged: {str(error)[:100]!a}", data[:8], "a file that nirc wrote"
-            )
+            message = f"the file is damaged: {str(error)[:100]!a}"
+            faults.damaged("", message, data[:8], "a file that nirc wrote")
             return None
 
 
@@ -56,13 +55,11 @@ class Members:
             raise ValueError("members of the archive overlap")
 
     def tree(self, kinds: Sequence[str]) -> Tree:
-        """The structure, with the arrays of its blocks. ``kinds`` are lists of blocks."""
+        """Return the structure, with the arrays of its blocks. ``kinds`` are lists of blocks."""
         structure = self.member(STRUCTURE, STRUCTURE)
-        tree = (
-            None
-            if structure is None
-            else parse_json(structure.tobytes(), MAX_STRUCTURE_BYTES, self.faults)
-        )
+        if structure is None:
+            return None
+        tree = parse_json(structure.tobytes(), MAX_STRUCTURE_BYTES, self.faults)
         if not isinstance(tree, dict):
             return tree
         lists = {kind: tree[kind] for kind in kinds if isinstance(tree.get(kind), list)}
@@ -74,31 +71,25 @@ class Members:
                 else:
                     known = False
         for name in sorted(self.unread) if known else ():
-            self.faults.damaged(
-                ascii(name)[1:-1], "a member of the archive is unknown", None, "no such member"
-            )
+            message = "a member of the archive is unknown"
+            self.faults.damaged(ascii(name)[1:-1], message, None, "no such member")
         return tree
 
     def block(self, block: dict[str, Any], path: str, place: str) -> None:
         """Put the arrays of a block into it."""
         listed = block["arrays"]
-        names = (
-            listed
-            if isinstance(listed, list) and all(isinstance(name, str) for name in listed)
-            else None
-        )
-        if names is None or len(set(names)) < len(names) or set(names) & set(block):
-            self.faults.damaged(
-                f"{path}.arrays", "the names of arrays are missing", listed, "names, each once"
-            )
+        good = isinstance(listed, list) and all(isinstance(name, str) for name in listed)
+        if not good or len(set(listed)) < len(listed) or set(listed) & set(block):
+            message = "the names of arrays are missing"
+            self.faults.damaged(f"{path}.arrays", message, listed, "names, each once")
             return
-        for name in names:
+        for name in listed:
             array = self.member(f"{place}/{name}", join(path, name))
             if array is not None:
                 block[name] = array
 
     def member(self, name: str, path: str) -> Any:
-        """An array. Pickled objects are never opened."""
+        """Return an array. Pickled objects are never opened."""
         info = self.unread.pop(f"{name}.npy", None)
         if info is None:
             self.faults.damaged(path, "an array is missing", None, f"member {name!a}.npy")
@@ -111,48 +102,38 @@ class Members:
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
         if fortran or dtype.hasobject:
             raise ValueError(f"an array holds {dtype.str}, or is in another order")
-        return np.frombuffer(stream.read(), dtype).reshape(
-            shape
-        )  # raises if they do not fit each other
+        return np.frombuffer(stream.read(), dtype).reshape(shape)  # raises on a wrong size
 
 
-# What the rules of a network are made of.
+# Parts of the rules of a network.
 
 
 def check_pointers(path: str, pointers: Any, end: int, faults: Faults) -> None:
-    """One or more numbers below ``end``."""
+    """Note an array without a number, or with one that is not below ``end``."""
     if not pointers.size:
         faults.damaged(path, "an array is empty", pointers.shape, "one or more numbers")
     elif not 0 <= int(pointers.min()) <= int(pointers.max()) < end:
-        faults.damaged(
-            path,
-            "a number points to nothing",
-            f"{pointers.min()}..{pointers.max()}",
-            f"0..{end - 1}",
-        )
+        found = f"{pointers.min()}..{pointers.max()}"
+        faults.damaged(path, "a number points to nothing", found, f"0..{end - 1}")
 
 
 def check_names(blocks: Sequence[Tree], what: str, faults: Faults) -> None:
-    """Names that are given once."""
+    """Note names that are given twice."""
     count = Counter(block["name"] for block in blocks)
     for name in sorted(name for name, n in count.items() if n > 1):
         faults.damaged("", f"two of {what} have the same name", name, "names that differ")
 
 
 def check_known(path: str, name: str, sizes: Mapping[str, int], faults: Faults) -> int:
-    """The size of a block that exists, else 0."""
+    """Return the size of a block that exists, else 0."""
     if name not in sizes:
-        faults.damaged(
-            path,
-            "there is no such block to connect",
-            name,
-            "a block of the network; readouts only end",
-        )
+        allowed = "a block of the network; readouts only end"
+        faults.damaged(path, "there is no such block to connect", name, allowed)
     return sizes.get(name, 0)
 
 
 def check_outputs(tree: Tree, sizes: Mapping[str, int], faults: Faults) -> None:
-    """One or more outputs, each some neurons of a population."""
+    """Note outputs that are not neurons of a population, or that there is none."""
     if not tree["outputs"]:
         faults.damaged("outputs", "the network has no outputs", None, "one or more")
     for i, output in enumerate(tree["outputs"]):

@@ -1,5 +1,6 @@
-"""The frame of every deploy.py: options, a raster in, an answer out. deploy.py holds this module's
-text.
+"""The frame of every deploy.py: options, a raster in, an answer out.
+
+deploy.py holds this module's text.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ MAX_COUNT = 1 << 20  # spikes of one channel in a step
 
 
 def report(error: BaseException) -> str:
-    """An exception in a line of ASCII."""
+    """Return an exception in a line of ASCII."""
     return f"{type(error).__name__}: {str(error)[:300]!a}"
 
 
 def warn(text: str) -> None:
-    """A line on the standard error."""
+    """Write a line on the standard error."""
     sys.stderr.write(f"warning: {text}\n")
 
 
@@ -43,7 +44,7 @@ def missing(package: str, error: object, how: str) -> NoReturn:
 
 
 class Layout:
-    """A raster (samples, steps, inputs), and where the model's inputs and outputs are."""
+    """A raster (samples, steps, inputs), and the places of the model's inputs and outputs."""
 
     def __init__(self, manifest: Tree, channels: int, columns: int, raster: Any) -> None:
         self.raster = raster
@@ -63,23 +64,20 @@ class Layout:
         return int(max([0, *self.latency]))
 
     def sent(self, sample: Any, after: int | None = None) -> Any:
-        """Spike counts (steps, channels of the chip) of a sample, and ``after`` empty steps,
-        ``latest`` if None.
+        """Return spike counts (steps, channels of the chip) of a sample, and ``after`` empty steps.
 
-        Inputs may share a channel, as pooled pixels do.
+        ``after`` is ``latest`` if None. Inputs may share a channel, as pooled pixels do.
         """
         steps = len(sample)
-        counts = np.zeros(
-            (steps + (self.latest if after is None else after), self.channels), np.int64
-        )
+        after = self.latest if after is None else after
+        counts = np.zeros((steps + after, self.channels), np.int64)
         for column, channel in enumerate(self.inputs):
             if channel is not None:
                 counts[:steps, channel] += sample[:, column]
         return counts
 
     def answer(self, chip: Any, steps: int, more: Sequence[int] | None = None) -> Any:
-        """The model's rows (steps, outputs) from those of the chip, in volts if the outputs are
-        membranes.
+        """Return the model's rows (steps, outputs) from those of the chip. Membranes are in volts.
 
         ``more``: steps by which each column of the chip is later, on top of the manifest's.
         """
@@ -92,7 +90,7 @@ class Layout:
 
 
 def load_raster(path: str, channels: int, most: int = MAX_COUNT) -> Any:
-    """(samples, steps, channels of the model) integers, from the key `inputs` or a bare array."""
+    """Return (samples, steps, channels) integers, from the key `inputs` or a bare array."""
     try:
         loaded = np.load(path, allow_pickle=False)
         inputs = loaded["inputs"] if hasattr(loaded, "files") else loaded
@@ -136,13 +134,13 @@ def save_answer(
 ) -> None:
     """Save `spikes` (samples, steps, outputs) and `output`, their sums over time."""
     save(path, {"output": answer.sum(axis=1), "spikes": answer, **(more or {})})
-    what = "membranes in volts" if layout.membrane else f"{int(answer.sum())} output spikes"
-    print(f"wrote {path!a}: {what}")
+    text = "membranes in volts" if layout.membrane else f"{int(answer.sum())} output spikes"
+    print(f"wrote {path!a}: {text}")
 
 
 @dataclass
 class Script:
-    """The script of one chip: all that is special about it.
+    """The script of one chip.
 
     ``files``: descriptions of the chip's files, ``ends_of``: see ``Bundle``. ``add_options`` gets
     the parser and the group of --check and --dry-run, ``refuse`` the parser and the options.
@@ -163,7 +161,7 @@ class Script:
     most: int = MAX_COUNT
 
     def options(self, arguments: Sequence[str] | None) -> argparse.Namespace:
-        """The options of the command line."""
+        """Return the options of the command line."""
         parser = argparse.ArgumentParser(
             description=self.doc, formatter_class=argparse.RawDescriptionHelpFormatter
         )
@@ -192,7 +190,7 @@ class Script:
         return options
 
     def main(self, arguments: Sequence[str] | None = None) -> None:
-        """Check the bundle, then do what is asked."""
+        """Check the bundle, then run or check as asked."""
         options = self.options(arguments)
         needed = options.data or any(file.name.endswith(".npz") for file in self.files)
         if needed and find_spec("numpy") is None:
@@ -220,7 +218,7 @@ class Script:
             self.end(f"the run failed: {report(error)}")
 
     def start(self) -> None:
-        """Run as a program. A batch system's way to interrupt is taken like Ctrl-C."""
+        """Run as a program. The signal of a batch system ends it as Ctrl-C does."""
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             self.main()

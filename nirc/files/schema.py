@@ -32,10 +32,10 @@ PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
 
 def json_schema(*files: File) -> Schema:
-    """The JSON schema of a file. Several ``files`` describe the variants of a chip.
+    """Return the JSON schema of a file. Several ``files`` describe the variants of a chip.
 
-    A schema cannot say what fields mean together. Arrays are in the archive and not in its JSON: of
-    them the schema has the names.
+    A schema cannot compare fields. Arrays are in the archive and not in its JSON, so the schema has
+    their names only.
     """
     variants = [_schema(file.root) for file in files]
     kinds = variants[0] if len(variants) == 1 else {"oneOf": variants}
@@ -82,9 +82,14 @@ def _plain_schema(kind: Kind) -> Schema:
         case Map():
             return {"type": "object", "additionalProperties": _schema(kind.item)}
         case Switch():
-            cases = [inner for _, inner in kind.cases] + ([kind.default] if kind.default else [])
-            return {"oneOf": [_schema(inner) for inner in cases]}
+            return {"oneOf": [_schema(inner) for inner in _cases(kind)]}
     raise TypeError(f"{type(kind).__name__} has no JSON schema")
+
+
+def _cases(kind: Switch) -> list[Kind]:
+    """Return the kinds of all cases, with the default last."""
+    default = [kind.default] if kind.default else []
+    return [inner for _, inner in kind.cases] + default
 
 
 def _list(size: int | str | Size, items: Schema) -> Schema:
@@ -128,7 +133,7 @@ def _object(kind: Object) -> Schema:
 
 
 def rows(kind: Kind, path: str = "") -> Iterator[tuple[str, str, str]]:
-    """Each field that holds a value: its path, what it may be, what it means."""
+    """Yield path, allowed values and meaning of each field that holds a value."""
     match kind:
         case Object():
             if list(kind.fields) == ["x", "y"] and kind.fields["x"] == kind.fields["y"]:
@@ -145,10 +150,7 @@ def rows(kind: Kind, path: str = "") -> Iterator[tuple[str, str, str]]:
         case Map():
             yield from rows(kind.item, f"{path}.NAME" if path else "NAME")
         case Switch():
-            for inner in [
-                *(case for _, case in kind.cases),
-                *([kind.default] if kind.default else []),
-            ]:
+            for inner in _cases(kind):
                 yield from rows(inner, path)
         case Maybe(kind=Object() as inner):
             yield path, "null, or as follows", kind.doc
@@ -158,7 +160,7 @@ def rows(kind: Kind, path: str = "") -> Iterator[tuple[str, str, str]]:
 
 
 def allowed(kind: Kind) -> str:
-    """The values that are allowed, in a few words."""
+    """Return the allowed values as a short text."""
     match kind:
         case Integer():
             return ", ".join(map(str, kind.only)) if kind.only else f"{kind.low}..{kind.high}"
@@ -171,9 +173,8 @@ def allowed(kind: Kind) -> str:
         case Choice():
             return ", ".join(f"`{word}`" for word in kind.words)
         case Const():
-            return (
-                f"`{kind.value}`" if isinstance(kind.value, str) else f"`{json.dumps(kind.value)}`"
-            )
+            value = kind.value if isinstance(kind.value, str) else json.dumps(kind.value)
+            return f"`{value}`"
         case Maybe():
             return f"null, or {allowed(kind.kind)}"
         case Integers():
@@ -185,5 +186,5 @@ def allowed(kind: Kind) -> str:
 
 
 def _length(size: int | str | Size) -> str:
-    """The length of an axis."""
+    """Return the length of an axis."""
     return size.name if isinstance(size, Size) else str(size)

@@ -1,18 +1,67 @@
-"""report.html of a bundle: the network, the use of the chip, the differences and the findings."""
+"""report.json and report.html of a bundle: network, use of the chip, differences, findings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nirc.chip.explain import meaning
+from nirc.ir.arrays import size
+from nirc.ir.populations import Population
 from nirc.report.calibration import POPULATION_HEAD, population_rows, stage_rows, summary
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+    from nirc.chip.backend import Mapped
+    from nirc.diagnostics.errors import Diagnostic
+    from nirc.ir.program import Program
+    from nirc.writers.writer import Reading
+
 MOST_ROWS = 200  # of a table. The others are counted.
+
+
+def report_tree(
+    mapped: Mapped, discrete: Program, reading: Reading, diagnostics: Sequence[Diagnostic]
+) -> dict[str, Any]:
+    """Return the tree of report.json. It has no paths of files, so that its bytes repeat."""
+    populations = {
+        name: {"shape": list(p.shape), "neurons": size(p.shape), "nir_nodes": list(p.origins)}
+        for name, p in discrete.nodes(Population).items()
+    }
+    projections = [
+        {
+            "from": source,
+            "to": target,
+            "operators": [op.text() for op in p.ops],
+            "nir_nodes": list(p.origins),
+        }
+        for source, target, p in discrete.edges()
+    ]
+    return {
+        "target": mapped.target.name,
+        "writer": written(reading),
+        "utilisation": {
+            name: {"used": used, "available": of} for name, (used, of) in mapped.utilisation.items()
+        },
+        "populations": populations,
+        "projections": projections,
+        "diagnostics": [replace(d, file="").as_dict() for d in diagnostics],
+    }
+
+
+def written(reading: Reading) -> dict[str, Any]:
+    """Return the writer of the file, its evidence, and the assumptions, as plain data."""
+    return {
+        "name": reading.writer.name,
+        "confidence": reading.confidence,
+        "evidence": list(reading.evidence),
+        "assumed": reading.assumed,
+        "from": reading.text,
+        "candidates": list(reading.candidates),
+    }
 
 
 def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes:

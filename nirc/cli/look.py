@@ -1,0 +1,219 @@
+"""Commands that show something: inspect, mapping, targets, explain, writers, passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nirc.cli.arguments import FILE, MODEL, OUTPUT, READING, read_rasters
+from nirc.cli.output import Output
+
+if TYPE_CHECKING:
+    from nirc.chip.backend import Backend
+    from nirc.chip.target import Target
+
+
+@click.command()
+@MODEL
+@READING
+@click.option(
+    "--data",
+    metavar="FILE",
+    type=FILE,
+    help="Inputs with the simulator's own `outputs` (samples, steps, ...): which rule reproduces "
+    "them?",
+)
+@OUTPUT
+def inspect(model: Path, data: Path | None, output: Output, **options: Any) -> None:
+    """Show what is in MODEL.nir: writer, layers, shapes, neurons, synapses, time step, oddities.
+    With -v the IR.
+
+    With --data every rule that the file may mean is run, and the table says which gives the
+    recorded outputs.
+    """
+    with output.about(str(model)):
+        from nirc.api import Options
+        from nirc.cli.inspect import as_text, inspection
+
+        asked = Options(
+            options["dt"], options["reset"], options["discretise"], writer=options["writer"]
+        )
+        recorded = None if data is None else read_rasters(data, options["dt"], output.log)
+        with output.progress("comparing rules", 100) as advance:
+            result = inspection(model, asked, output.log, recorded, advance)
+        output.result(result, lambda: as_text(result, verbose=bool(output.verbose)))
+
+
+@click.command()
+@click.argument("bundle", metavar="DIR", type=FILE)
+@click.option(
+    "--plot",
+    metavar="FILE",
+    type=FILE,
+    help="Draw the placement: FILE.svg or FILE.png (needs matplotlib).",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["population", "use"]),
+    default="population",
+    show_default=True,
+    help="What the colours of --plot mean.",
+)
+@click.option(
+    "--rows",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Cores in the table; 0: all of them.",
+)
+@OUTPUT
+def mapping(bundle: Path, plot: Path | None, by: str, rows: int, output: Output) -> None:
+    """Show which core of a many-core chip holds what: use per core, busiest links, and a
+    picture.
+    """
+    with output.about(str(bundle)):
+        from nirc.api import Bundle
+        from nirc.files.bundle import save_bytes
+        from nirc.report.mapping import as_text, as_tree, check_picture, read_floorplan
+
+        if plot is not None:
+            check_picture(plot)
+        opened = Bundle.open(bundle)
+        plan = read_floorplan(opened.manifest, opened.files)
+        if plot is not None:
+            from nirc.report.floorplan import picture
+
+            save_bytes(plot, picture(plan, plot.suffix.lower()[1:], by=by), output.log)
+        tree = as_tree(plan, opened.manifest)
+        output.result({"mapping": tree}, lambda: as_text(plan, tree, rows))
+
+
+@click.command()
+@click.argument("name", required=False)
+@OUTPUT
+def targets(name: str | None, output: Output) -> None:
+    """List targets, or one target's variants with every limit and its source."""
+    with output:
+        from nirc.chip import registry
+
+        if name is None:
+            backends = list(registry.backends(output.log).values())
+        else:
+            backends = [registry.resolve(name)[0]]
+        tree = target_tree(backends, name)
+        output.result({"targets": tree}, lambda: target_text(tree, limits=name is not None))
+
+
+@click.command()
+@click.argument("code")
+@OUTPUT
+def explain(code: str, output: Output) -> None:
+    """Say what the diagnostic CODE means and what to do about it."""
+    with output:
+        from nirc.chip.explain import explanation
+
+        text = explanation(code)
+        output.result({"text": text, "code": code.upper()}, lambda: text.rstrip("\n") + "\n")
+
+
+@click.command()
+@OUTPUT
+def writers(output: Output) -> None:
+    """List who may have written a file, and what its files do not say: names, keys and values of
+    --from.
+
+    Of the values of a key the first is the simulator's own default.
+    """
+    with output:
+        from nirc.writers.writer import installed_writers
+
+        found = list(installed_writers(output.log).values())
+        output.results["writers"] = [
+            {"name": w.name, "title": w.title, "choices": {c.key: c.all_values for c in w.choices}}
+            for w in found
+        ]
+        for writer in found:
+            output.line(f"{writer.name:<10} {writer.title}")
+            for choice in writer.choices:
+                output.line(f"{'':<10} {choice.key}={choice.all_values}: {choice.question}")
+
+
+@click.command()
+@OUTPUT
+def passes(output: Output) -> None:
+    """List the passes in the order in which they run, each with its one sentence."""
+    with output:
+        from nirc.chip.registry import described_passes
+
+        rows = described_passes(output.log)
+        output.results["passes"] = [{"name": n, "runs": r, "does": d} for n, r, d in rows]
+        for name, runs, does in rows:
+            output.line(f"{name:<18} {runs:<12} {does}")
+
+
+# Targets as a table: every limit with its source.
+
+CERTAINTY = {
+    "S": "read in the source",
+    "M": "measured",
+    "R": "reported",
+    "I": "inferred",
+    "?": "chosen by nirc",
+}
+
+
+def target_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
+    """Return variants as plain data. ``name``: ``chip`` or ``chip:variant``, None for all."""
+    chosen: list[tuple[Backend, Target]] = []
+    for b in backends:
+        chosen += [(b, t) for t in b.targets if name in (None, b.name, t.name)]
+    return [
+        {
+            "name": t.name,
+            "part": t.part,
+            "description": t.description,
+            "limits": [
+                {
+                    "name": x.name,
+                    "max": x.max,
+                    "unit": x.unit,
+                    "code": x.code,
+                    "source": x.source,
+                    "certainty": CERTAINTY[x.certainty],
+                }
+                for x in t.limits
+            ],
+            "options": [
+                {"name": o.name, "values": list(o.choices), "help": o.help} for o in b.options
+            ],
+        }
+        for b, t in chosen
+    ]
+
+
+def target_text(tree: list[dict[str, Any]], *, limits: bool) -> str:
+    """Return a line for each variant. ``limits``: also for each limit and option of a chip."""
+    lines = []
+    widest = max((len(target["name"]) for target in tree), default=0)
+    for target in tree:
+        lines.append(f"{target['name']:<{widest}}  {target['part']:<12} {target['description']}")
+        if limits:
+            for x in target["limits"]:
+                lines.append(
+                    f"  {x['code']}  {x['name']:<32} {x['max']:>10} {x['unit']:<13} {x['source']} "
+                    f"({x['certainty']})"
+                )
+    if limits and (options := tree[0]["options"]):
+        lines.append("\nOptions (the first value is the default):")
+        lines += [
+            f"  {'--set ' + o['name'] + '=' + '|'.join(o['values']):<38} {o['help']}"
+            for o in options
+        ]
+    if not limits:
+        lines.append(
+            "\n`nirc targets NAME` shows the limits of each variant with their sources, and the "
+            "chip's options."
+        )
+    return "\n".join(lines) + "\n"
