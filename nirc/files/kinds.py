@@ -160,7 +160,7 @@ class Const(Kind):
         wanted = self.value
         is_list = isinstance(wanted, list)
         if isinstance(wanted, dict):
-            fields = {name: Const(inner) for name, inner in wanted.items()}
+            fields: dict[str, Kind] = {name: Const(inner) for name, inner in wanted.items()}
             Object(fields).check(value, path, faults)
         elif type(value) is not type(wanted) or (is_list and len(value) != len(wanted)):
             faults.damaged(path, "a setting is unknown", value, json.dumps(wanted))
