@@ -29,7 +29,7 @@ def approximations(
     leaky = {n for n, p in exact.items() if (p.dynamics.decay_mem != 1).any()}
     programs = [
         ("weights: 8 bits, one scale a layer", _weights(legal, integer, neurons)),
-        ("constants: whole thresholds and biases", _constants(legal, neurons, leaky)),
+        ("constants: integer thresholds and biases", _constants(legal, neurons, leaky)),
         (
             "saturation: several spikes a step",
             with_chip_rule(discrete, lambda _, d: chip_rule(d.rule), spikes=True),

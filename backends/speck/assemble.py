@@ -87,8 +87,8 @@ def _routes(network: Network, parts: dict[str, list[Part]]) -> list[InputRoute]:
     first = 0
     for name, channels in network.inputs.items():
         for layer, arrow in network.leaving(name):
-            way = (arrow.pooling, arrow.feature_shift)
+            shift = arrow.feature_shift
             cores = [part.core for part in parts[layer.name]]
-            routes += [InputRoute(first, arrow.shape, core, *way) for core in cores]
+            routes += [InputRoute(first, arrow.shape, core, arrow.pooling, shift) for core in cores]
         first += channels
     return routes

@@ -1,4 +1,4 @@
-"""The fields of config.json against each other. deploy.py holds this module's text."""
+"""Checks of the fields of config.json against each other. deploy.py holds this module's text."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from nirc.files.kinds import Kind
 
 
 def check_config(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
-    """Each core fits its memories and the cores that it feeds.
+    """Check that each core fits its memories and the cores that it feeds.
 
-    Camera and readout layer are wired as they must be.
+    The camera and the readout layer are wired as they must be.
     """
     numbers, cores = file.numbers, used_cores(tree)
     if not cores:
@@ -39,23 +39,23 @@ def check_config(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faul
 
 
 def used_cores(tree: Tree) -> dict[int, Tree]:
-    """The cores that have weights, by number."""
+    """Return the cores that have weights, by number."""
     return {i: core for i, core in enumerate(tree["cnn_layers"]) if len(core["weights"])}
 
 
 def shape_of(core: Tree, side: str) -> Map:
-    """(channels, y, x) of the input_shape or output_shape."""
+    """Return (channels, y, x) of the input_shape or output_shape."""
     shape = core["dimensions"][side]
     return shape["feature_count"], shape["size"]["y"], shape["size"]["x"]
 
 
 def enabled(block: Tree) -> list[Tree]:
-    """The destinations of a core, or of the camera, that are on."""
+    """Return the destinations of a core, or of the camera, that are on."""
     return [to for to in block["destinations"] if to["enable"]]
 
 
 def memory_words(core: Tree) -> dict[str, int]:
-    """The memory that a core needs."""
+    """Return the words of each memory that a core needs."""
     shape, k = shape_of(core, "output_shape"), core["dimensions"]["kernel_size"]
     channels_in = shape_of(core, "input_shape")[0]
     return {
@@ -66,7 +66,7 @@ def memory_words(core: Tree) -> dict[str, int]:
 
 
 def check_sizes(core: Tree, path: str, memories: Mapping[str, int], faults: Faults) -> None:
-    """The output map follows from the input. The memories are large enough."""
+    """Check that the output map follows from the input, and that the memories are large enough."""
     d = core["dimensions"]
     k, size, found = d["kernel_size"], d["input_shape"]["size"], d["output_shape"]["size"]
     y, x = (output_size(size[axis], k, d["stride"][axis], d["padding"][axis]) for axis in "yx")
@@ -85,7 +85,7 @@ def check_sizes(core: Tree, path: str, memories: Mapping[str, int], faults: Faul
 
 
 def check_arrays(core: Tree, path: str, kind: Kind | None, faults: Faults) -> None:
-    """The arrays have the shapes that the sizes say. The leak is on where a bias is."""
+    """Check that arrays have the shapes of the sizes, and that the leak is on if a bias is set."""
     out, y, x = shape_of(core, "output_shape")
     sizes = {
         "out": out,
@@ -109,7 +109,7 @@ def check_arrays(core: Tree, path: str, kind: Kind | None, faults: Faults) -> No
 
 
 def check_destinations(block: Tree, path: str, shape: Map, tree: Tree, faults: Faults) -> None:
-    """Spikes of a map fit into the maps of the cores that they go to.
+    """Check that spikes of a map fit into the maps of the cores that they go to.
 
     The rest of a pooling window may be lost.
     """
@@ -129,7 +129,7 @@ def check_destinations(block: Tree, path: str, shape: Map, tree: Tree, faults: F
 def check_arrival(
     to: Tree, channels: int, path: str, cores: Mapping[int, Tree], faults: Faults
 ) -> None:
-    """The target is in use and has these channels."""
+    """Check that the target is in use and has these channels."""
     if to["layer"] not in cores:
         faults.outside(f"{path}.layer", to["layer"], sorted(cores), "the target core is not used")
         return
@@ -142,7 +142,7 @@ def check_arrival(
 
 
 def check_circle(cores: Mapping[int, Tree], readout: int, faults: Faults) -> None:
-    """Spikes never come back to a core that they left."""
+    """Check that spikes never come back to a core that they left."""
     sources: dict[int, set[int]] = {core: set() for core in cores}
     for core, block in cores.items():
         for to in enabled(block):
@@ -156,13 +156,13 @@ def check_circle(cores: Mapping[int, Tree], readout: int, faults: Faults) -> Non
 
 
 def channels_of(route: Tree) -> int:
-    """The channels of the raster that a route takes."""
+    """Return the number of the raster's channels that a route takes."""
     c, y, x = route["shape"]
     return int(c * y * x)
 
 
 def check_routes(tree: Tree, numbers: Mapping[str, Any], faults: Faults) -> None:
-    """The raster's channels go to cores that take them. There are not too many."""
+    """Check that the raster's channels go to cores that take them, and are not too many."""
     routes = tree["nirc"]["inputs"]
     for i, route in enumerate(routes):
         path, end = f"nirc.inputs[{i}]", route["first"] + channels_of(route)
@@ -177,9 +177,7 @@ def check_routes(tree: Tree, numbers: Mapping[str, Any], faults: Faults) -> None
 
 
 def check_camera(tree: Tree, sensor: int, faults: Faults) -> None:
-    """Each destination of the camera is an input route with the camera's window, polarities and
-    pooling.
-    """
+    """Check that each destination of the camera is an input route with its window and pooling."""
     dvs, routes = tree["dvs_layer"], tree["nirc"]["inputs"]
     if not dvs["pass_sensor_events"]:
         return
@@ -221,7 +219,7 @@ def check_camera(tree: Tree, sensor: int, faults: Faults) -> None:
 
 
 def check_readout(tree: Tree, numbers: Mapping[str, Any], faults: Faults) -> None:
-    """The readout layer takes one core's classes, or it is off."""
+    """Check that the readout layer takes one core's classes, or is off."""
     number, cores = tree["nirc"]["readout_core"], used_cores(tree)
     on = number is not None
     if tree["readout"]["enable"] != on:
@@ -247,7 +245,7 @@ def check_readout(tree: Tree, numbers: Mapping[str, Any], faults: Faults) -> Non
 
 
 def check_classes(core: Tree, path: str, numbers: Mapping[str, Any], faults: Faults) -> None:
-    """The last layer has a neuron a class, every fourth channel, and is monitored."""
+    """Check that the last layer has a neuron a class, every fourth channel, and is monitored."""
     if not core["monitor_enable"]:
         message = "the core of the readout layer is not monitored"
         faults.damaged(f"{path}.monitor_enable", message, core["monitor_enable"], "true")
@@ -265,7 +263,7 @@ def check_classes(core: Tree, path: str, numbers: Mapping[str, Any], faults: Fau
 
 
 def ends(trees: Mapping[str, Tree]) -> dict[str, Any]:
-    """The channels that manifest.json may name."""
+    """Return the channels that manifest.json may name."""
     tree = trees["config.json"]
     neurons = {i: neurons_of(core) for i, core in used_cores(tree).items()}
     return {
@@ -279,6 +277,6 @@ def ends(trees: Mapping[str, Tree]) -> dict[str, Any]:
 
 
 def neurons_of(core: Tree) -> int:
-    """The neurons of a core."""
+    """Return the number of neurons of a core."""
     c, y, x = shape_of(core, "output_shape")
     return c * y * x

@@ -1,7 +1,7 @@
-"""config.json, the chip's file: every field, and how it is read. The emulator sees nothing else.
-The file is hostile.
+"""config.json, the chip's file: every field, and its reader. The emulator sees nothing else.
 
-Field tree: targets sheet, section 3 (samna's names, `speck2e`, `speck2f`, pages `configuration`).
+The file may be hostile. Field tree: targets sheet, section 3 (samna's names, `speck2e`, `speck2f`,
+pages `configuration`).
 """
 
 from __future__ import annotations
@@ -60,8 +60,7 @@ MAX_RASTER = 1 << 20  # input channels of the host's raster
 MAX_ROUTED = len(CORES) * MAX_RASTER  # input channels, counted once for each core that they go to
 READOUT_PINS = 24  # factory_config.io_sel that brings the readout layer's answer to the pins
 
-# Fields with one value in all our files: what they switch changes results, and the emulator does
-# not know it.
+# Fields with one value in all our files. They change results, and the emulator does not know them.
 CORE_FIXED = {
     "leak_internal_slow_clk_enable": False,
     "output_decimator_enable": False,
@@ -117,7 +116,7 @@ CAMERA_OFF: dict[str, Any] = {
 
 
 def readout_layer(on: bool) -> dict[str, Any]:
-    """The readout layer: every spike of a class is sent at once, without averaging."""
+    """Return a readout layer that sends every spike of a class at once, without averaging."""
     return {
         "enable": on,
         "readout_configuration_sel": 3,  # 1 x 1 maps, 16 features
@@ -137,6 +136,16 @@ def config_file(target: Target) -> File:
     """Describe config.json of one variant."""
     core = Switch("weights", (([], Const(UNUSED_CORE)),), _used_core(target))
     readout = tuple((on, Const(readout_layer(on))) for on in (False, True))
+    pins = Integer(0, READOUT_PINS, (0, READOUT_PINS), doc="the readout layer has the pins")
+    clock = (
+        "ticks a second, one a time step. null if no core has biases, or the time step is unknown"
+    )
+    feeding = Integer(0, len(CORES) - 1)
+    ours: dict[str, Kind] = {
+        "inputs": Many(_route(), "routes", doc="how the raster's channels reach the cores"),
+        "slow_clock_hz": Maybe(Number(*SLOW_CLOCK_HZ), doc=clock),
+        "readout_core": Maybe(feeding, doc="the core that feeds the readout layer"),
+    }
     fields: dict[str, Kind] = {
         "format": Const(FORMAT),
         "variant": Const(target.variant),
@@ -144,26 +153,8 @@ def config_file(target: Target) -> File:
         "dvs_layer": Switch("pass_sensor_events", ((False, Const(CAMERA_OFF)),), _camera()),
         "dvs_filter": Const(DVS_FILTER),
         "readout": Switch("enable", readout),
-        "factory_config": Object(
-            {
-                "io_sel": Integer(
-                    0, READOUT_PINS, (0, READOUT_PINS), doc="the readout layer has the pins"
-                )
-            }
-        ),
-        "nirc": Object(
-            {
-                "inputs": Many(_route(), "routes", doc="how the raster's channels reach the cores"),
-                "slow_clock_hz": Maybe(
-                    Number(*SLOW_CLOCK_HZ),
-                    doc="ticks a second, one a time step. null if no core has biases, or the time "
-                    "step is unknown",
-                ),
-                "readout_core": Maybe(
-                    Integer(0, len(CORES) - 1), doc="the core that feeds the readout layer"
-                ),
-            }
-        ),
+        "factory_config": Object({"io_sel": pins}),
+        "nirc": Object(ours),
     }
     numbers = {
         "memories": [
@@ -192,32 +183,30 @@ def _pair(kind: Kind, doc: str = "") -> Object:
     return Object({"x": kind, "y": kind}, doc=doc)
 
 
+def _integer(bounds: tuple[int, int], doc: str = "") -> Integer:
+    return Integer(*bounds, doc=doc, source=DATASHEET)
+
+
+def _one_of(values: tuple[int, ...], doc: str = "") -> Integer:
+    return Integer(values[0], values[-1], values, doc=doc, source=DATASHEET)
+
+
 def _shape(target: Target, limit: str, doc: str) -> Object:
-    sides = Integer(1, target.max(limit), doc=doc, source=DATASHEET)
-    return Object(
-        {
-            "size": _pair(sides),
-            "feature_count": Integer(1, target.max("input channels"), source=DATASHEET),
-        },
-    )
+    sides = _integer((1, target.max(limit)), doc)
+    channels = _integer((1, target.max("input channels")))
+    return Object({"size": _pair(sides), "feature_count": channels})
 
 
 def _shift() -> Integer:
-    return Integer(*FEATURE_SHIFT, doc="added to the channel", source=DATASHEET)
-
-
-def _pooling(doc: str) -> Integer:
-    return Integer(POOLINGS[0], POOLINGS[-1], POOLINGS, doc=doc, source=DATASHEET)
+    return _integer(FEATURE_SHIFT, "added to the channel")
 
 
 def _destinations() -> Many:
-    number = Integer(
-        0, READOUT, (*range(len(CORES)), READOUT), doc=f"a core, or {READOUT}, the readout layer"
-    )
+    cores = (*range(len(CORES)), READOUT)
     destination = {
         "enable": Flag(),
-        "layer": number,
-        "pooling": _pooling("coordinates are divided by it"),
+        "layer": Integer(0, READOUT, cores, doc=f"a core, or {READOUT}, the readout layer"),
+        "pooling": _one_of(POOLINGS, "coordinates are divided by it"),
         "feature_shift": _shift(),
     }
     return Many(Object(destination), DESTINATIONS)
@@ -225,59 +214,50 @@ def _destinations() -> Many:
 
 def _used_core(target: Target) -> Object:
     out = Size("out", target.max("input channels"))
+    kernel = (out, "in", "k", "k")
+    dimensions = {
+        "input_shape": _shape(target, "input map", "of what comes in, after pooling on the way"),
+        "output_shape": _shape(target, "output map", "of the neurons, before pooling"),
+        "kernel_size": _integer(KERNEL),
+        "padding": _pair(_integer(PADDING)),
+        "stride": _pair(_one_of(STRIDES)),
+    }
+    ticks = "added once per tick of the slow clock"
+    reset = "after a spike: true sets to 0, false takes `threshold_high` away"
     fields: dict[str, Kind] = {
-        "dimensions": Object(
-            {
-                "input_shape": _shape(
-                    target, "input map", "of what comes in, after pooling on the way"
-                ),
-                "output_shape": _shape(target, "output map", "of the neurons, before pooling"),
-                "kernel_size": Integer(*KERNEL, source=DATASHEET),
-                "padding": _pair(Integer(*PADDING, source=DATASHEET)),
-                "stride": _pair(Integer(STRIDES[0], STRIDES[-1], STRIDES, source=DATASHEET)),
-            }
-        ),
-        "weights": Integers(
-            (out, "in", "k", "k"), *WEIGHT, doc="[out][in][x][y]", source=DATASHEET
-        ),
-        "biases": Integers(
-            (out,), *BIAS, doc="added once per tick of the slow clock", source=DATASHEET
-        ),
+        "dimensions": Object(dimensions),
+        "weights": Integers(kernel, *WEIGHT, doc="[out][in][x][y]", source=DATASHEET),
+        "biases": Integers((out,), *BIAS, doc=ticks, source=DATASHEET),
         "neurons_initial_value": Integers((out, "x", "y"), *STATE, source=DATASHEET),
-        "threshold_high": Integer(
-            *THRESHOLD_HIGH, doc="a neuron fires from there on", source=DATASHEET
-        ),
-        "threshold_low": Integer(
-            *THRESHOLD_LOW, doc="lower bound of the membrane", source=DATASHEET
-        ),
-        "return_to_zero": Flag(
-            doc="after a spike: true sets to 0, false takes `threshold_high` away"
-        ),
+        "threshold_high": _integer(THRESHOLD_HIGH, "a neuron fires from there on"),
+        "threshold_low": _integer(THRESHOLD_LOW, "lower bound of the membrane"),
+        "return_to_zero": Flag(doc=reset),
         "leak_enable": Flag(doc="a bias is not 0"),
         "monitor_enable": Flag(doc="spikes are sent to the host"),
         "destinations": _destinations(),
+        **{name: Const(value) for name, value in CORE_FIXED.items()},
     }
-    return Object({**fields, **{name: Const(value) for name, value in CORE_FIXED.items()}})
+    return Object(fields)
 
 
 def _camera() -> Object:
-    pixel = Integer(0, DVS_SIZE - 1, source=DATASHEET)
+    pixel = _integer((0, DVS_SIZE - 1))
     fields: dict[str, Kind] = {
         "pass_sensor_events": Const(True),
         "merge": Flag(doc="both polarities become channel 0"),
         "origin": _pair(pixel, "first pixel, counted after pooling"),
         "cut": _pair(pixel, "last pixel, inclusive"),
-        "pooling": _pair(_pooling("the same in x and y")),
+        "pooling": _pair(_one_of(POOLINGS, "the same in x and y")),
         "destinations": _destinations(),
+        **{name: Const(value) for name, value in DVS_FIXED.items()},
     }
-    return Object({**fields, **{name: Const(value) for name, value in DVS_FIXED.items()}})
+    return Object(fields)
 
 
 def _route() -> Object:
+    first = "the first of c y x channels of the raster, in C order of `shape`"
     fields: dict[str, Kind] = {
-        "first": Integer(
-            0, MAX_RASTER, doc="the first of c y x channels of the raster, in C order of `shape`"
-        ),
+        "first": Integer(0, MAX_RASTER, doc=first),
         "shape": Integers((3,), 1, MAX_RASTER, doc="c, y, x"),
         "layer": Integer(0, len(CORES) - 1, doc="the core"),
         "pooling": _pair(Integer(1, MAX_RASTER, doc="the host divides coordinates by it")),
@@ -287,13 +267,14 @@ def _route() -> Object:
 
 
 def read_config(text: bytes) -> Configuration:
-    """The chip in the bytes of a config.json, of either variant.
+    """Return the chip in the bytes of a config.json, of either variant.
 
     Raises ``InputError`` (U605) if the file is damaged, ``CompileError`` (S717) if the chip would
     not take a value. The diagnostics name JSON path, value and allowed range.
     """
     _, tree = read(text, *(config_file(target) for target in VARIANTS))
-    ours, dvs = tree["nirc"], tree["dvs_layer"]
+    ours = tree["nirc"]
+    dvs = tree["dvs_layer"]
     hz = ours["slow_clock_hz"]
     return Configuration(
         variant=tree["variant"],

@@ -1,21 +1,16 @@
-"""What config.json says, as arrays: the chip's cores and how signals come in.
-
-Nothing in here knows the model.
-"""
+"""The content of config.json as arrays: the chip's cores and its inputs, without the model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from nirc.backends.speck.geometry import Map, Pair
-from nirc.ir.arrays import Int
+from nirc.ir.arrays import Int, size
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where spikes go: the map is sum-pooled by ``pooling``, the channel moved up by
-    ``feature_shift``.
-    """
+    """A target of spikes. ``pooling`` divides coordinates, ``feature_shift`` moves channels up."""
 
     layer: int
     pooling: int = 1
@@ -46,7 +41,7 @@ class CoreLayer:
 
     @property
     def leak_enable(self) -> bool:
-        """Whether the slow clock does anything here."""
+        """True if the slow clock does anything here."""
         return bool(self.bias.any())
 
     @property
@@ -57,10 +52,9 @@ class CoreLayer:
 
 @dataclass(frozen=True)
 class InputRoute:
-    """Input channels ``first`` to ``first + size(shape)`` of the raster, in C order of ``shape``,
-    go to one core.
+    """The route of input channels from ``first`` on to one core, in C order of ``shape``.
 
-    The host (or the DVS layer) divides coordinates by ``pooling`` (y, x); events outside the core's
+    The host (or the DVS layer) divides coordinates by ``pooling`` (y, x). Events outside the core's
     map are dropped.
     """
 
@@ -73,10 +67,10 @@ class InputRoute:
 
 @dataclass(frozen=True)
 class Dvs:
-    """The event camera as the source: pooled, then cut to ``origin`` .. ``cut`` (y, x; both
-    inclusive).
+    """The event camera as the source.
 
-    ``merge``: both polarities become channel 0.
+    It is pooled, then cut to ``origin`` to ``cut``, both inclusive (y, x). ``merge``: both
+    polarities become channel 0.
     """
 
     origin: Pair
@@ -90,9 +84,9 @@ class Configuration:
     """A configured chip. ``layers`` by rising core number.
 
     Output channels: the neurons of monitored cores, by rising core number, each in C order of
-    (channel, y, x). ``slow_clock_hz``: None if no core uses it or the time step is unknown; one
-    tick per step either way. ``readout``: the core whose channels 0, 4, 8, ... the readout layer
-    takes, None if it is off.
+    (channel, y, x). ``slow_clock_hz``: one tick per step, None if no core uses it or the time step
+    is unknown. ``readout``: the core whose channels 0, 4, 8, ... the readout layer takes, None if
+    it is off.
     """
 
     variant: str
@@ -104,9 +98,9 @@ class Configuration:
 
     @property
     def input_channels(self) -> int:
-        """Channels of the raster."""
-        return max((r.first + r.shape[0] * r.shape[1] * r.shape[2] for r in self.inputs), default=0)
+        """The channels of the raster."""
+        return max((route.first + size(route.shape) for route in self.inputs), default=0)
 
     def by_core(self) -> dict[int, CoreLayer]:
-        """Layers by core number."""
+        """Return layers by core number."""
         return {layer.core: layer for layer in self.layers}

@@ -88,11 +88,11 @@ def _one_layer(
 
 def _fewest_cores(demand: Demand, cores: Sequence[Core], limits: set[str]) -> str:
     """Return the cores that a layer takes if it is alone on the chip. Only ``limits`` count."""
-    held = 0
+    channels = 0
     caps = (capacity(demand, core, limits) for core in cores)
     for number, cap in enumerate(sorted(caps, reverse=True), start=1):
-        held += cap
-        if held >= demand.channels:
+        channels += cap
+        if channels >= demand.channels:
             return str(number)
     return "more than there are"
 

@@ -1,7 +1,6 @@
-"""A configuration as files: config.json (the vendor's field tree), weights.npz, deploy.py. Pure
-functions.
+"""A configuration as files: config.json (the vendor's field tree), weights.npz, deploy.py.
 
-A value is checked before it is written: nothing is ever cut off or wrapped.
+Each value is checked before it is written. Nothing is cut off or wraps around.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from nirc.ir.arrays import Int
 
 
 def emit(configuration: Configuration, *, dt_s: float | None) -> dict[str, bytes]:
-    """The chip's files by name.
+    """Return the chip's files by name.
 
     ``dt_s`` is in the configuration already, as the frequency of the slow clock.
     """
@@ -46,15 +45,17 @@ def emit(configuration: Configuration, *, dt_s: float | None) -> dict[str, bytes
 
 
 def tree(configuration: Configuration) -> dict[str, Any]:
-    """The configuration object's fields; arrays stay int64 arrays.
+    """Return the fields of the configuration object. Arrays stay int64 arrays.
 
-    Raises ``AssertionError`` for what does not fit.
+    Raises ``AssertionError`` for a value that does not fit.
     """
-    layers, dvs, on = configuration.by_core(), configuration.dvs, configuration.readout is not None
+    layers = configuration.by_core()
+    dvs = configuration.dvs
+    on = configuration.readout is not None
     routes = configuration.inputs
     # The camera layer itself pools, so its destinations do not.
     from_camera = [Destination(route.layer, 1, route.feature_shift) for route in routes]
-    made = {
+    fields = {
         "format": FORMAT,
         "variant": configuration.variant,
         "cnn_layers": [
@@ -80,8 +81,8 @@ def tree(configuration: Configuration) -> dict[str, Any]:
         },
     }
     target = next(target for target in VARIANTS if target.variant == configuration.variant)
-    assert_good(config_file(target), made)
-    return made
+    assert_good(config_file(target), fields)
+    return fields
 
 
 def _core(layer: CoreLayer) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def _core(layer: CoreLayer) -> dict[str, Any]:
 
 
 def dvs_layer(dvs: Dvs, destinations: Sequence[Destination]) -> dict[str, Any]:
-    """The camera layer as the source."""
+    """Return the fields of the camera layer as the source."""
     return {
         "pass_sensor_events": True,
         "merge": dvs.merge,
@@ -133,12 +134,12 @@ def _xy(pair: Pair) -> dict[str, int]:
 
 
 def _x_before_y(array: Int) -> Int:
-    """The chip's order of a map's axes, (..., y, x) to (..., x, y): transposed, not turned."""
+    """Return (..., x, y), the chip's order of a map's axes: transposed, not turned."""
     return np.swapaxes(array, -1, -2)
 
 
 def config_json(tree: dict[str, Any]) -> bytes:
-    """Sorted keys; an array has one output channel a line."""
+    """Return sorted keys, with one output channel of an array in a line."""
     return (_json(tree, "") + "\n").encode()
 
 
@@ -152,13 +153,8 @@ def _json(value: Any, indent: str) -> str:
     if isinstance(value, np.ndarray) and value.ndim == 1:
         return _compact(value.tolist())
     if isinstance(value, np.ndarray):  # a channel at a time: all lists at once triple the time
-        return (
-            "[\n"
-            + ",\n".join(inner + _compact(channel.tolist()) for channel in value)
-            + "\n"
-            + indent
-            + "]"
-        )
+        lines = [inner + _compact(channel.tolist()) for channel in value]
+        return "[\n" + ",\n".join(lines) + "\n" + indent + "]"
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return "[\n" + ",\n".join(inner + _json(v, inner) for v in value) + "\n" + indent + "]"
     return json.dumps(value, sort_keys=True)
@@ -168,19 +164,18 @@ _compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def weights_npz(configuration: Configuration) -> bytes:
-    """For each used core N, in config.json's order of axes; same arrays, same bytes.
+    """Return the arrays of each used core N, in config.json's order of axes.
 
     ``coreN/weights`` int8 (out, in, x, y), ``coreN/biases`` int16 (out,),
-    ``coreN/neurons_initial_value`` int16 (out, x, y).
+    ``coreN/neurons_initial_value`` int16 (out, x, y). Equal arrays give equal bytes.
     """
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     for layer in configuration.layers:
         core = f"core{layer.core}"
+        initial = _x_before_y(layer.initial)
         arrays[f"{core}/weights"] = _x_before_y(layer.kernel).astype(np.int8, order="C")
         arrays[f"{core}/biases"] = layer.bias.astype(np.int16)
-        arrays[f"{core}/neurons_initial_value"] = _x_before_y(layer.initial).astype(
-            np.int16, order="C"
-        )
+        arrays[f"{core}/neurons_initial_value"] = initial.astype(np.int16, order="C")
     return npz(arrays)
 
 
@@ -193,9 +188,7 @@ BOARDS = {
 
 @cache  # it is the same for every network
 def deploy_py(variant: str) -> bytes:
-    """A self-contained script: checks the bundle, builds the vendor's object, uploads, runs a
-    raster.
-    """
+    """Return a self-contained script that checks the bundle, uploads it, and runs a raster."""
     target = next(target for target in VARIANTS if target.variant == variant)
     return deploy_script(
         "nirc.backends.speck",

@@ -12,7 +12,7 @@ the next event. A spike belongs to the step of the input event or tick at its ro
 core gets its own tick first, then the spikes that other cores' ticks caused, then those that the
 first input event caused, and so on. Spikes of one root from several sources come from the routes
 first, then from the cores by rising number, each in the order in which that source sent them. A
-spike with two ways into a core takes them in the order of the destinations. One update fires
+spike with two routes into a core takes them in the order of the destinations. One update fires
 neurons by (y, x, channel).
 
 A core sees nothing but the order of its own input, so layer after layer is exact. In a core every

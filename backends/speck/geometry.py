@@ -10,21 +10,21 @@ Map = tuple[int, int, int]  # channels, y, x
 
 
 def bits(n: int) -> int:
-    """Address bits for ``n`` entries: ceil(log2 n)."""
+    """Return the address bits for ``n`` entries: ceil(log2 n)."""
     return (n - 1).bit_length()
 
 
 def output_size(n: int, kernel: int, stride: int, padding: int) -> int:
-    """Outputs along one axis of ``n`` inputs."""
+    """Return the number of outputs along one axis of ``n`` inputs."""
     return (n + 2 * padding - kernel) // stride + 1
 
 
 def kernel_words(channels_in: int, channels_out: int, kernel: Pair) -> int:
-    """Words of kernel memory: kernels and output channels are padded to powers of two."""
+    """Return words of kernel memory. Kernels and output channels are padded to powers of two."""
     return int(channels_in << (bits(kernel[0] * kernel[1]) + bits(channels_out)))
 
 
 def neuron_words(shape_out: Map) -> int:
-    """Words of neuron memory for the map before pooling: its sides are padded to powers of two."""
+    """Return words of neuron memory of a map before pooling. Its sides are padded likewise."""
     channels, y, x = shape_out
     return int(channels << (bits(y) + bits(x)))

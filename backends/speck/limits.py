@@ -1,8 +1,8 @@
 """The limits of Speck 2e and 2f, declared once. Every other module asks here.
 
-Sources: "Speck Dev Kit Datasheet", SynSense, Aug 2023 (DATASHEET); sinabs 3.1.3
+Sources: "Speck Dev Kit Datasheet", SynSense, Aug 2023 (DATASHEET), sinabs 3.1.3
 ``backend/dynapcnn`` (SINABS) and its documentation (OVERVIEW, ERRATA). Certainty: S read in the
-source, M measured, I inferred, ? chosen by us.
+source, M measured, I inferred, ? chosen.
 """
 
 from __future__ import annotations

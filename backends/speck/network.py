@@ -24,7 +24,7 @@ from nirc.ir.program import Program
 
 @dataclass(frozen=True)
 class Arrow:
-    """The way of spikes from ``source`` (an input or a layer) into a layer.
+    """The route of spikes from ``source`` (an input or a layer) into a layer.
 
     ``shape``: the source's map before pooling. ``pooling`` (y, x). ``feature_shift``: the layer's
     input channel of the source's channel 0.
@@ -92,7 +92,10 @@ class Network:
 
     def leaving(self, source: str) -> list[tuple[Layer, Arrow]]:
         """Return the layers behind ``source`` with their arrows."""
-        return [(layer, a) for layer in self.layers for a in layer.arrows if a.source == source]
+        leaving: list[tuple[Layer, Arrow]] = []
+        for layer in self.layers:
+            leaving += [(layer, arrow) for arrow in layer.arrows if arrow.source == source]
+        return leaving
 
 
 def lower(program: Program, *, readout: bool = False) -> Network:
@@ -100,7 +103,7 @@ def lower(program: Program, *, readout: bool = False) -> Network:
 
     ``readout``: spread the last layer, as the readout layer needs it.
     """
-    watched = tuple(dict.fromkeys(s for sink in program.nodes(Sink) for s, _ in program.into(sink)))
+    watched = tuple(dict.fromkeys(program.into(sink)[0][0] for sink in program.nodes(Sink)))
     populations = populations_of(program, SpeckNeuron)
     layers = [
         _layer(name, populations[name], program)

@@ -1,6 +1,6 @@
 """The neurons of Speck: integrate-and-fire, one threshold a core, LIF with a constant leak.
 
-Source: targets sheet, section 2; sinabs 3.1.3 (``MultiSpike``, ``MembraneSubtract``,
+Sources: targets sheet, section 2, and sinabs 3.1.3 (``MultiSpike``, ``MembraneSubtract``,
 ``MembraneReset``).
 """
 
