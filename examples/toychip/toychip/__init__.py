@@ -1,4 +1,4 @@
-"""toychip: 64 leaky neurons, every one connected to every other. The backend on a screen."""
+"""toychip: 64 leaky neurons, each connected to all others."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from nirc.analysis import rule_differences
 from nirc.chip.backend import Backend, Block, Emulation, Mapped, Search
 from nirc.chip.target import Target, excesses
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.passes import ChipLacks
 from nirc.ir.program import Program
 from nirc.semantics.raster import Run
-from nirc.semantics.variations import ruled
+from nirc.semantics.variations import with_chip_rule
 from toychip import network
 from toychip.legalise import ToyLegalise
 from toychip.limits import SHEET, TOY
@@ -38,22 +39,20 @@ class ToyChip(Backend):
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log
     ) -> Mapped | None:
-        """Populations one after the other."""
-        for f in excesses(program, target):
-            log.error(
-                f.limit.code,
-                f"too many {f.limit.name}",
-                found=f.found,
-                limit=f.limit.max,
-                source=f.limit.source,
+        """Put populations one after the other."""
+        for each in excesses(program, target):
+            limit = each.limit
+            problem = f"too many {limit.name}"
+            log.add(
+                ChipLacks(problem=problem, found=each.found, limit=limit.max, source=limit.source)
             )
         if log.errors:
             return None
         rule_differences.report(discrete, chip_rule, SHEET, log)
         chip = network.assemble(program)
         blocks = {
-            n: Block("all", tuple(range(a, b)), (1.0,) * (b - a))
-            for n, (a, b) in chip.places.items()
+            name: Block("all", tuple(range(start, stop)), (1.0,) * (stop - start))
+            for name, (start, stop) in chip.places.items()
         }
         used = {
             limit.name: (max(n for _, n in limit.measure(program)), limit.max)
@@ -71,24 +70,21 @@ class ToyChip(Backend):
         )
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
-        """One file."""
+        """Return the chip's only file."""
         return {"network.json": network.to_json(mapped.chip)}
 
     def emulate(
         self, files: Mapping[str, bytes], raster: np.ndarray, asked: Emulation, log: Log
     ) -> Run:
-        """Run the file, and know nothing else."""
+        """Run the file. The emulator has nothing else."""
         return network.emulate(network.from_json(files["network.json"]), raster)
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:
-        """Rounded weights, and another reset: each alone."""
+        """Return the model with rounded weights, and with the chip's reset."""
         integer = ToyQuantise().run(discrete, Log())
         return [
             ("weights: 8 bits", in_volts(integer, discrete)),
-            (
-                "reset: subtract the threshold",
-                ruled(discrete, lambda rule: rule.at_once("subtract")),
-            ),
+            ("reset: subtract the threshold", with_chip_rule(discrete, chip_rule, reset=True)),
         ]
 
 

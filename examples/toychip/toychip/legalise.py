@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.passes import ChipLacks
 from nirc.ir.populations import Population, Sink
 from nirc.ir.program import Program
 from toychip.limits import SHEET
@@ -39,5 +40,6 @@ class ToyLegalise:
         return program
 
 
-def _refuse(message: str, payload: Population | Sink, log: Log) -> None:
-    log.error("P320", message, where=payload.origins[0], limit="toychip has none", source=SHEET)
+def _refuse(problem: str, payload: Population | Sink, log: Log) -> None:
+    where = payload.origins[0]
+    log.add(ChipLacks(where=where, problem=problem, limit="toychip has none", source=SHEET))

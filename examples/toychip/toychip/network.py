@@ -1,7 +1,7 @@
 """toychip's tables, its file, and its emulator.
 
 The chip visits its neurons in the order of the file, so a spike crosses a feed-forward network
-within a step; a weight from a neuron to itself or to an earlier one acts in the next step.
+within a step. A weight from a neuron to itself or to an earlier neuron acts in the next step.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from toychip.quantise import ToyNeuron, ToyStepper
 
 @dataclass(frozen=True)
 class Network:
-    """``weights`` (neurons, inputs + neurons); ``places``: population -> its neurons; ``outputs``:
-    neurons.
+    """The chip's tables.
+
+    ``weights``: (neurons, inputs + neurons). ``places``: first neuron of a population, and the
+    first behind it. ``outputs``: neurons.
     """
 
     inputs: int
@@ -31,9 +33,10 @@ class Network:
 
 
 def assemble(program: Program) -> Network:
-    """Neurons in the order of signals; every projection into one matrix."""
+    """Put neurons in the order of signals, and every projection into one matrix."""
     names = _in_order(program)
-    places, end = {}, 0
+    places = {}
+    end = 0
     for name in names:
         places[name] = (end, end + program[name].n)
         end += program[name].n
@@ -41,7 +44,8 @@ def assemble(program: Program) -> Network:
     column = {name: inputs + start for name, (start, _) in places.items()}
     first = 0
     for name, source in program.nodes(Source).items():
-        column[name], first = first, first + source.n
+        column[name] = first
+        first += source.n
     weights = np.zeros((end, inputs + end))
     for name in names:
         for source, projection in program.into(name):
@@ -51,13 +55,17 @@ def assemble(program: Program) -> Network:
     parts = [program[n].dynamics for n in names]
     fields = ("decay", "decay_syn", "threshold")
     neurons = ToyNeuron(*(np.concatenate([getattr(d, f) for d in parts]) for f in fields))
-    sinks = [s for t in program.nodes(Sink) for s, _ in program.into(t)]
-    outputs = tuple(i for s in sinks for i in range(*places[s]))
-    return Network(inputs, weights, neurons, places, outputs)
+    outputs: list[int] = []
+    for sink in program.nodes(Sink):
+        for source, _ in program.into(sink):
+            outputs += range(*places[source])
+    return Network(inputs, weights, neurons, places, tuple(outputs))
 
 
 def _in_order(program: Program) -> list[str]:
-    names, todo = [], list(program.nodes(Population))
+    """Return populations so that a spike crosses all edges without delay in one round."""
+    names = []
+    todo = list(program.nodes(Population))
     while todo:
         ready = [n for n in todo if all(s not in todo or p.lag for s, p in program.into(n))]
         names += ready
@@ -66,7 +74,7 @@ def _in_order(program: Program) -> list[str]:
 
 
 def to_json(network: Network) -> bytes:
-    """Everything that the chip needs."""
+    """Return the chip's file."""
     n = network.neurons
     tree = {
         "inputs": network.inputs,
@@ -79,7 +87,7 @@ def to_json(network: Network) -> bytes:
 
 
 def from_json(text: bytes) -> Network:
-    """The inverse of ``to_json``. (A real backend checks what it reads.)"""
+    """Read a file of ``to_json``. (A real backend checks every field.)"""
     tree = json.loads(text)
     places = {name: (a, b) for name, (a, b) in tree["places"].items()}
     neurons = ToyNeuron(*(np.array(values) for values in tree["neurons"]))
@@ -89,10 +97,9 @@ def from_json(text: bytes) -> Network:
 
 
 def emulate(network: Network, raster: np.ndarray) -> Run:
-    """(samples, steps, inputs) -> output spikes, and everything of "all" neurons; visits one
-    population after another.
+    """Run (samples, steps, inputs), one population after another, and record "all" neurons.
 
-    (A real backend keeps states only if it is asked to.)
+    (A real backend records only if asked.)
     """
     samples, steps, _ = raster.shape
     n = network.neurons

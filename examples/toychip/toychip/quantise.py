@@ -1,4 +1,4 @@
-"""toychip-quantise: weights to 8 bits at one scale a population; decays stay as they are."""
+"""toychip-quantise: weights to 8 bits at one scale a population. Decays stay as they are."""
 
 from __future__ import annotations
 
@@ -19,28 +19,26 @@ from toychip.limits import WEIGHT
 
 @dataclass(frozen=True)
 class ToyNeuron:
-    """i = decay_syn*i + x; v = decay*v + i; fires at v > threshold, subtracts it. All (n,)."""
+    """``i = decay_syn * i + x``, ``v = decay * v + i``. Spikes subtract the threshold. All (n,)."""
 
     decay: Float
     decay_syn: Float
     threshold: Float
 
     def stepper(self, batch: int) -> Stepper:
-        """Fresh state."""
+        """Return fresh states."""
         return ToyStepper(self, batch)
 
 
 class ToyStepper:
-    """The chip's neurons: a step takes the summed weights of the spikes that arrive, and returns
-    spikes.
-    """
+    """The states of neurons. A step takes the summed weights of arriving spikes."""
 
     def __init__(self, neuron: ToyNeuron, batch: int) -> None:
         self.neuron = neuron
         self.i = self.v = np.zeros((batch, neuron.threshold.size))
 
     def step(self, x: Float, second: Float | None = None) -> Float:
-        """One step."""
+        """Return the spikes of a step."""
         self.i = self.neuron.decay_syn * self.i + x
         v = self.neuron.decay * self.v + self.i
         spikes = (v > self.neuron.threshold).astype(np.float64)
@@ -49,10 +47,7 @@ class ToyStepper:
 
 
 def chip_rule(name: str, d: Discrete) -> Rule:
-    """The rule of ``ToyStepper``, in nirc's words.
-
-    ``fit`` reports where the model's is another one.
-    """
+    """Return the rule of ``ToyStepper``. ``fit`` reports differences from the model's rule."""
     return plain("subtract", synapse=d.rule.has_synapse)
 
 
@@ -63,8 +58,9 @@ class ToyQuantise:
     name: ClassVar[str] = "toychip-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
-        """The scale of a population is the one at which its largest weight is 127."""
-        nodes, edges = dict(program.graph.nodes(data="payload")), []
+        """Scale each population so that its largest weight is 127."""
+        nodes = dict(program.graph.nodes(data="payload"))
+        edges = []
         for name, p in program.nodes(Population).items():
             weights = {
                 s: _matrix(q, program[s].n) * _gain(p)[:, None] for s, q in program.into(name)
@@ -74,24 +70,20 @@ class ToyQuantise:
                 rounded = frozen(np.rint(weights[source] * scale))
                 edges.append((source, name, replace(q, ops=(Dense(rounded),))))
             d = p.dynamics
-            slow = np.zeros(p.n) if d.decay_syn is None else d.decay_syn
-            nodes[name] = replace(
-                p, dynamics=ToyNeuron(d.decay_mem, frozen(slow), frozen(d.threshold * scale))
-            )
+            decay_syn = np.zeros(p.n) if d.decay_syn is None else d.decay_syn
+            neuron = ToyNeuron(d.decay_mem, frozen(decay_syn), frozen(d.threshold * scale))
+            nodes[name] = replace(p, dynamics=neuron)
         edges += [(s, t, q) for s, t, q in program.edges() if not isinstance(nodes[t], Population)]
         return program.rebuilt(nodes, edges, form=Form.INTEGER)
 
 
 def in_volts(integer: Program, discrete: Program) -> Program:
-    """``discrete`` with the weights that the chip stores."""
+    """Return ``discrete`` with the weights that the chip stores."""
     edges = []
     for source, target, q in integer.edges():
         if isinstance(integer[target], Population):
-            unit = (
-                discrete[target].dynamics.threshold
-                / integer[target].dynamics.threshold
-                / _gain(discrete[target])
-            )
+            volts = discrete[target].dynamics.threshold / integer[target].dynamics.threshold
+            unit = volts / _gain(discrete[target])
             q = replace(q, ops=(Dense(frozen(q.ops[0].weight * unit[:, None])),))  # noqa: PLW2901
         edges.append((source, target, q))
     return discrete.rebuilt(dict(discrete.graph.nodes(data="payload")), edges)
@@ -102,7 +94,7 @@ def _gain(p: Population) -> Float:
 
 
 def _matrix(projection: Projection, n_in: int) -> Float:
-    """All operators as one matrix, by feeding the unit vectors."""
+    """Return all operators as one matrix: the images of the unit vectors."""
     rows = np.eye(n_in)
     for op in projection.ops:
         rows = op.apply(rows)
