@@ -67,7 +67,7 @@ def run(
     network = tables.from_npz(files[tables.FILE])
     check_delivery(network, mapping.from_json(files[mapping.FILE], network), log)
     if raster.size and raster.max() > 1:
-        log.add(SeveralSpikesOfInput(most=int(raster.max()), source=limits.SCRIPTS))
+        log.add(SeveralSpikesOfInput(most=int(raster.max())))
     result = emulate(network, raster, record=record, progress=progress)
     if record:
         silent = np.zeros(result.output.shape, np.int8)

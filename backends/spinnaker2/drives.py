@@ -10,7 +10,7 @@ import numpy as np
 from nirc.analysis.retiming import Edge, retime
 from nirc.analysis.unroll import unrolled
 from nirc.backends.spinnaker2.findings import RelaysAdded, TwoFilters
-from nirc.backends.spinnaker2.limits import DELAY, SCRIPTS, SHEET
+from nirc.backends.spinnaker2.limits import DELAY, SCRIPTS
 from nirc.diagnostics.dynamics import LoopTakesLonger
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, size
@@ -182,7 +182,7 @@ def receptors(
         return replace(alike, decays=(decay, d.decay_syn_2), signs=(1, -1))
     if not negative[1] and not positive[0]:
         return replace(alike, decays=(d.decay_syn_2, decay), signs=(-1, 1))
-    log.add(TwoFilters(where=population.origins[0], population=name, source=SHEET))
+    log.add(TwoFilters(where=population.origins[0], population=name))
     return alike
 
 

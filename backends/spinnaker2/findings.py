@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from nirc.backends.spinnaker2.limits import GENERATED, SCRIPTS, SHEET, SURVEY
 from nirc.diagnostics.finding import Finding, Stated, Words
 
 
@@ -32,7 +33,6 @@ class TooManyProcessingElements(Finding):
     description: str  # of the target
     largest: Mapping[str, int]  # PEs of the populations with the most PEs
     populations: int
-    source: str
 
     def words(self) -> Words:
         most = ", ".join(f"`{name}` {pes}" for name, pes in self.largest.items())
@@ -41,7 +41,7 @@ class TooManyProcessingElements(Finding):
             f"{self.target} has fewer processing elements than the model needs",
             found=f"{self.needed}: {most}{more}",
             limit=f"{self.pes} ({self.description})",
-            source=self.source,
+            source=SURVEY,
             help="make these layers smaller, prune them, or compile for spinnaker2:board",
         )
 
@@ -69,14 +69,13 @@ class TooManyAtoms(WrongAtoms):
 
     wanted: int
     most: int
-    source: str
 
     def words(self) -> Words:
         return Words(
             f"{self.wanted} neurons of `{self.population}` on a processing element were asked for",
             found=self.wanted,
             limit=self.most,
-            source=self.source,
+            source=GENERATED,
         )
 
 
@@ -120,7 +119,6 @@ class SynapseMemory(Finding):
     neuron: int  # the first of the largest slice
     terms: Mapping[str, int]  # bytes of that slice
     most: int  # bytes that are free
-    source: str
 
     def words(self) -> Words:
         parts = ", ".join(f"{term} {used:,}" for term, used in self.terms.items() if used)
@@ -131,7 +129,7 @@ class SynapseMemory(Finding):
             f"{what} not fit the memory of a processing element",
             found=f"{sum(self.terms.values()):,} bytes: {parts}",
             limit=f"{self.most:,} bytes",
-            source=self.source,
+            source=GENERATED,
             help="prune or pool what comes in, record fewer steps (--set steps=N), or --set "
             "memory=BYTES",
         )
@@ -191,13 +189,12 @@ class TwoFilters(Finding):
     sources = "Targets sheet, section 4: the vendor's `lif_curr_exp`."
 
     population: str
-    source: str
 
     def words(self) -> Words:
         return Words(
             f"`{self.population}` filters its inputs in two ways, whatever their sign",
             limit="one filter for excitatory and one for inhibitory inputs",
-            source=self.source,
+            source=SHEET,
             help="give all inputs of the population the same filter, or only inhibitory ones "
             "another",
         )
@@ -267,14 +264,13 @@ class SeveralSpikesOfInput(Finding):
     sources = "Users' scripts for py-spinnaker2 give lists of times without repetitions."
 
     most: int  # spikes of a channel in a step
-    source: str
 
     def words(self) -> Words:
         return Words(
             "some channels have more than one spike in a step; it is taken that each is sent",
             found=self.most,
             limit="1 for sure",
-            source=self.source,
+            source=SCRIPTS,
         )
 
 

@@ -27,7 +27,6 @@ from nirc.backends.spinnaker2.limits import (
     ROUTER_ENTRIES,
     SHEET,
     STEPS,
-    SURVEY,
     Prices,
 )
 from nirc.backends.spinnaker2.lower import labelled, latencies, lower, neurons, outputs_of
@@ -118,7 +117,6 @@ def _enough(parts: Split, system: System, target: Target, log: Log) -> bool:
             description=target.description,
             largest=largest,
             populations=len(many),
-            source=SURVEY,
         )
     )
     return False

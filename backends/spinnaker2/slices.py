@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nirc.backends.spinnaker2.emulate import Connections, connections
 from nirc.backends.spinnaker2.findings import SynapseMemory, TooManyAtoms
-from nirc.backends.spinnaker2.limits import GENERATED, INPUT_RATE, Prices
+from nirc.backends.spinnaker2.limits import INPUT_RATE, Prices
 from nirc.backends.spinnaker2.tables import DELAYED, FILTERED, Input, Population, Tables, most_atoms
 from nirc.diagnostics.log import Log
 
@@ -172,7 +172,7 @@ def split(memory: Memory, asked: Mapping[str, int], log: Log) -> Split | None:
     atoms = {name: min(most[name], block.n) for name, block in memory.blocks.items()}
     for name, wanted in asked.items():
         if wanted > most[name]:
-            log.add(TooManyAtoms(population=name, wanted=wanted, most=most[name], source=GENERATED))
+            log.add(TooManyAtoms(population=name, wanted=wanted, most=most[name]))
         atoms[name] = min(wanted, most[name], memory.blocks[name].n)
     # The population tables grow with the slices that send. Smaller slices of a source may ask for
     # smaller slices of its targets.
@@ -227,7 +227,6 @@ def _too_large(
         neuron=worst,
         terms={term: int(terms[term][worst]) for term in TERMS},
         most=memory.prices.dyn_bytes,
-        source=GENERATED,
     )
 
 

@@ -16,6 +16,7 @@ from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Sparse, sparse
 from nirc.ir.populations import Discrete, Population, Projection, Role, Source
 from nirc.ir.program import Program
+from nirc.passes.legality import relay
 from nirc.semantics.neuron import Stepper
 
 Arc = tuple[str, str, Projection]
@@ -164,8 +165,7 @@ class Copy:
 
     def as_discrete(self) -> Discrete:
         """Return a comparison with half a spike."""
-        zero, one = np.zeros(1), np.ones(1)
-        return Discrete(zero, one, zero, threshold=one / 2, v_reset=zero)
+        return relay(1, ()).dynamics
 
 
 class _CopyStepper:
