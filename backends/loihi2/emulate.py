@@ -28,6 +28,7 @@ from nirc.backends.loihi2.tables import (
     from_npz,
 )
 from nirc.diagnostics.log import Log
+from nirc.semantics.delayed import run_delayed
 from nirc.semantics.raster import Recorder, Run, spike_counts
 from nirc.semantics.synapses import FLOAT32_INTEGERS, Sums, Synapses, summing
 
@@ -35,9 +36,7 @@ Bool = NDArray[np.bool_]
 Int32 = NDArray[np.int32]
 
 STATES = {"spikes": np.int8, "v": np.int32, "u": np.int32}  # recorded states and their types
-CHUNK_VALUES = 1 << 18  # states held at once, so that they stay in the processor's cache
-CHUNK_SAMPLES = 64  # but at least so many samples, to be worth a matrix product
-MAX_VALUES = 1 << 27  # unless they would be more than these
+MAX_VALUES = 1 << 27  # of the windows of a convolution, eight times
 
 # Names in the manifest of all spiking neurons together, and of the outputs.
 NEURONS = "neurons"
@@ -87,82 +86,35 @@ def emulate(
     ``InputError`` (U604) if the raster does not fit.
     """
     inputs = spike_counts(raster, tables.channels)
-    machine = _Machine(tables)
     recorder = Recorder(tables.populations, tables.outputs, STATES, inputs.shape[:2], record=record)
-    chunk = machine.samples_at_once()
-    for start in range(0, len(inputs), chunk):
-        part = inputs[start : start + chunk] != 0
-        machine.reset(len(part))
-        for step in range(inputs.shape[1]):
-            machine.step(part[:, step])
-            recorder.write(machine.cells, slice(start, start + len(part)), step)
-        if progress is not None:
-            progress(start + len(part))
-    return recorder.run()
-
-
-class _Machine:
-    """The network prepared for stepping, and its states for one batch of samples."""
-
-    def __init__(self, tables: Tables) -> None:
-        self.tables = tables
-        sizes = tables.sizes()
-        self.bundles = [_Bundle(projection, sizes) for projection in tables.projections]
-        depth = {population.name: 1 for population in tables.populations}
-        for bundle in self.bundles:
-            depth[bundle.target] = max(depth[bundle.target], 1 + max(bundle.delays, default=0))
-        self.cells = {p.name: _Cells(p, depth[p.name]) for p in tables.populations}
-
-    def samples_at_once(self) -> int:
-        """Return the samples of a batch."""
-        values = sum(len(cells.bias) * (cells.depth + 4) for cells in self.cells.values())
-        values += sum(bundle.n_places for bundle in self.bundles)
-        wanted = max(CHUNK_SAMPLES, CHUNK_VALUES // max(1, values))
-        return max(1, min(wanted, MAX_VALUES // max(1, values)))
-
-    def reset(self, samples: int) -> None:
-        """Go back to the start, for a batch of ``samples``."""
-        self.now = 0
-        for cells in self.cells.values():
-            cells.reset(samples)
-
-    def step(self, column: Bool) -> None:
-        """Run one time step with the spikes ``column`` (samples, channels)."""
-        sent = {source.name: column[:, source.channels] for source in self.tables.inputs}
-        for name, cells in self.cells.items():
-            cells.step(self.now)
-            sent[name] = cells.spikes
-        for bundle in self.bundles:
-            sums = bundle.sums(sent[bundle.source])
-            into = self.cells[bundle.target]
-            for k, delay in enumerate(bundle.delays):
-                into.due[(self.now + 1 + delay) % into.depth] += sums[:, k]
-        self.now += 1
+    channels = {source.name: source.channels for source in tables.inputs}
+    cells = {population.name: _Cells(population) for population in tables.populations}
+    sizes = tables.sizes()
+    bundles = [_Bundle(projection, sizes) for projection in tables.projections]
+    return run_delayed(inputs, channels, cells, bundles, recorder, progress, np.bool_)
 
 
 class _Cells:
-    """A population's states (samples, n). ``due`` (depth, samples, n) is still under way to u."""
+    """A population's states (samples, n)."""
 
-    def __init__(self, population: Population, depth: int) -> None:
+    def __init__(self, population: Population) -> None:
         self.population = population
-        self.depth = depth
+        self.n = population.n
         self.bias = rule.effective_bias(population.bias_mant, population.bias_exp)
 
-    def reset(self, samples: int) -> None:
-        """Go back to the start."""
-        shape = (samples, len(self.bias))
+    def reset(self, samples: int) -> Int32:
+        """Go back to the start. Return zeros for the sums (samples, n) of a step."""
+        shape = (samples, self.n)
         self.u = np.zeros(shape, np.int32)
         self.v = np.zeros(shape, np.int32) + self.population.v_init.astype(np.int32)
         self.spikes = np.zeros(shape, np.bool_)
-        self.due = np.zeros((self.depth, *shape), np.int32)  # wraps around at 32 bits, as in Lava
+        return np.zeros(shape, np.int32)  # sums wrap around at 32 bits, as in Lava
 
-    def step(self, now: int) -> None:
-        """Take in the due sums and fire."""
-        arrived = self.due[now % self.depth]
+    def step(self, arrived: Int32) -> None:
+        """Take the sums that arrived, and fire."""
         self.u = rule.current_step(self.u, arrived, self.population.du)
         v = rule.membrane_step(self.v, self.u, self.bias, self.population.dv)
         self.spikes, self.v = rule.fire(v, self.population.vth)
-        arrived[:] = 0
 
 
 class _Convolution:

@@ -18,13 +18,11 @@ from nirc.backends.spinnaker2.findings import ValueOutsideRange
 from nirc.backends.spinnaker2.rule import States
 from nirc.backends.spinnaker2.tables import FILTERED, Convolution, Int, Population, Tables
 from nirc.ir.linear import Conv, Pool, compose
+from nirc.semantics.delayed import run_delayed
 from nirc.semantics.raster import Recorder, Run, spike_counts
 from nirc.semantics.synapses import Counts, Synapses, summing
 
 STATES = {"spikes": np.int8, "v": np.float32}  # what is recorded, and its type
-CHUNK_VALUES = 1 << 18  # states held at once, so that they stay in the processor's cache
-CHUNK_SAMPLES = 64  # but at least so many samples, to be worth a matrix product
-MAX_VALUES = 1 << 27  # most states of a batch
 MAX_SYNAPSES = 1 << 27  # of a convolution that is unrolled
 
 
@@ -45,18 +43,12 @@ def emulate(
     (U604) if the raster does not fit.
     """
     inputs = spike_counts(raster, tables.channels)
-    machine = _Machine(tables)
     recorder = Recorder(tables.populations, tables.outputs, STATES, inputs.shape[:2], record=record)
-    chunk = machine.samples_at_once()
-    for start in range(0, len(inputs), chunk):
-        part = inputs[start : start + chunk].astype(np.int64)
-        machine.reset(len(part))
-        for step in range(inputs.shape[1]):
-            machine.step(part[:, step])
-            recorder.write(machine.cells, slice(start, start + len(part)), step)
-        if progress is not None:
-            progress(start + len(part))
-    return recorder.run()
+    channels = {source.name: source.channels for source in tables.inputs}
+    cells = {population.name: _Cells(population) for population in tables.populations}
+    sizes = tables.sizes()
+    bundles = [_Bundle(c, sizes[c.source], cells[c.target]) for c in connections(tables)]
+    return run_delayed(inputs, channels, cells, bundles, recorder, progress, np.int64)
 
 
 @dataclass(frozen=True)
@@ -105,94 +97,42 @@ def unrolled(c: Convolution) -> Connections:
     return Connections(c.source, c.target, pre, post, np.rint(value).astype(np.int64), delay)
 
 
-class _Machine:
-    """The network prepared for stepping, and its states for one batch of samples."""
-
-    def __init__(self, tables: Tables) -> None:
-        self.tables = tables
-        populations = {population.name: population for population in tables.populations}
-        sizes = tables.sizes()
-        self.bundles = [
-            _Bundle(c, sizes[c.source], populations[c.target]) for c in connections(tables)
-        ]
-        depth = dict.fromkeys(populations, 1)
-        for bundle in self.bundles:
-            depth[bundle.target] = max(depth[bundle.target], 1 + max(bundle.delays, default=0))
-        self.cells = {
-            name: _Cells(population, depth[name]) for name, population in populations.items()
-        }
-
-    def samples_at_once(self) -> int:
-        """Return the number of samples of a batch."""
-        values = sum(cells.population.n * (cells.depth + 4) for cells in self.cells.values())
-        values += sum(bundle.n_places for bundle in self.bundles)
-        wanted = max(CHUNK_SAMPLES, CHUNK_VALUES // max(1, values))
-        return max(1, min(wanted, MAX_VALUES // max(1, values)))
-
-    def reset(self, samples: int) -> None:
-        """Go back to the start, for a batch of ``samples``."""
-        self.now = 0
-        for cells in self.cells.values():
-            cells.reset(samples)
-
-    def step(self, column: NDArray[np.int64]) -> None:
-        """Run a time step. ``column`` (samples, channels): spike counts."""
-        sent: dict[str, Counts] = {
-            source.name: column[:, source.channels] for source in self.tables.inputs
-        }
-        for name, cells in self.cells.items():
-            cells.step(self.now)
-            sent[name] = cells.spikes
-        for bundle in self.bundles:
-            spikes = sent[bundle.source]
-            if not spikes.any():
-                continue
-            sums = bundle.sums(spikes)
-            into = self.cells[bundle.target]
-            for k, delay in enumerate(bundle.delays):
-                into.arriving[(self.now + 1 + delay) % into.depth] += sums[:, k]
-        self.now += 1
-
-
 class _Cells:
-    """A population's states (samples, n), and ``arriving`` (depth, samples, signs, n) weights.
+    """A population's states (samples, n).
 
-    Models with synaptic currents have a sum for each sign, other models one sum.
+    Models with synaptic currents have a sum of weights for each sign, other models one sum.
     """
 
-    def __init__(self, population: Population, depth: int) -> None:
+    def __init__(self, population: Population) -> None:
         self.population = population
-        self.depth = depth
+        self.n = population.n
         self.signs = 2 if population.model in FILTERED else 1
 
-    def reset(self, samples: int) -> None:
-        """Go back to the start."""
-        n = self.population.n
-        self.states = States(self.population, samples, n)
-        self.spikes = np.zeros((samples, n), np.bool_)
-        self.arriving = np.zeros((self.depth, samples, self.signs, n), np.int64)
+    def reset(self, samples: int) -> NDArray[np.int64]:
+        """Go back to the start. Return zeros for the sums (samples, signs, n) of a step."""
+        self.states = States(self.population, samples, self.n)
+        self.spikes = np.zeros((samples, self.n), np.bool_)
+        return np.zeros((samples, self.signs, self.n), np.int64)
 
     @property
     def v(self) -> NDArray[np.float32]:
         """The membrane potentials."""
         return self.states.v
 
-    def step(self, now: int) -> None:
-        """Take the weights that arrive now, and fire."""
-        arrived = self.arriving[now % self.depth]
+    def step(self, arrived: NDArray[np.int64]) -> None:
+        """Take the weights that arrived, and fire."""
         weights = arrived.astype(np.float32)
         self.spikes = self.states.step(weights[:, 0], weights[:, -1])
-        arrived[:] = 0
 
 
 class _Bundle:
     """A projection, prepared for the sums of a step."""
 
-    def __init__(self, synapses: Connections, n_sources: int, target: Population) -> None:
+    def __init__(self, synapses: Connections, n_sources: int, target: _Cells) -> None:
         self.source = synapses.source
         self.target = synapses.target
         self.n_targets = target.n
-        self.signs = 2 if target.model in FILTERED else 1
+        self.signs = target.signs
         delays, number = np.unique(synapses.delay.astype(np.int64), return_inverse=True)
         self.delays: list[int] = delays.tolist()
         sign = (synapses.weight < 0).astype(np.int64) if self.signs == 2 else 0

@@ -32,7 +32,7 @@ from nirc.backends.loihi2.tables import (
     to_npz,
 )
 from nirc.diagnostics.errors import CompileError, InputError, NircError
-from nirc.semantics import synapses
+from nirc.semantics import delayed, synapses
 from nirc.semantics.raster import Run
 from tests.loihi2.reference import (
     FLAVOURS,
@@ -161,7 +161,8 @@ def test_the_random_networks_reach_what_they_are_for() -> None:
         seen["empty"] += sum(p.weights.size == 0 for p in tables.projections)
         seen["readout"] += sum(not p.spikes for p in tables.populations)
         seen["walked"] += sum(
-            type(b.synapses) is synapses._Lists for b in machine._Machine(tables).bundles
+            type(machine._Bundle(p, tables.sizes()).synapses) is synapses._Lists
+            for p in tables.projections
         )
     assert min(seen.values()) > 0, seen
 
@@ -186,7 +187,9 @@ def test_every_way_of_summing_gives_the_same(monkeypatch: pytest.MonkeyPatch, fl
     for values in settings_:
         with monkeypatch.context() as patch:
             for name, value in values.items():
-                places = [module for module in (machine, synapses) if hasattr(module, name)]
+                places = [
+                    module for module in (machine, delayed, synapses) if hasattr(module, name)
+                ]
                 assert places
                 for module in places:
                     patch.setattr(module, name, value)
@@ -267,8 +270,8 @@ def test_outputs_stand_side_by_side_and_a_readout_gives_v() -> None:
 
 
 def test_progress_is_told_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "CHUNK_SAMPLES", 2)
-    monkeypatch.setattr(machine, "CHUNK_VALUES", 1)
+    monkeypatch.setattr(delayed, "CHUNK_SAMPLES", 2)
+    monkeypatch.setattr(delayed, "CHUNK_VALUES", 1)
     told: list[int] = []
     emulate(PAPER, np.zeros((5, 3, 1)), progress=told.append)
     assert told == [2, 4, 5]
