@@ -8,8 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nirc.analysis.step_gain import gain_is_per_step
-from nirc.analysis.time_step import AGREE, Evidence, agreed, from_pair
+from nirc.analysis.time_step import AGREE, Evidence, agreed, from_pair, gain_is_per_step
 from nirc.diagnostics.graph import GainPerStep
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.passes import (

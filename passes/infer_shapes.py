@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from itertools import chain, product
 from typing import ClassVar
 
+import numpy as np
+
 from nirc.analysis.claims import GIVES, TAKES, Signals, claims
 from nirc.analysis.inference import Inference, Reading, reached
-from nirc.analysis.layouts import LAYOUTS, Layout
 from nirc.diagnostics.file import TooMuchAsked
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.shapes import OtherAxisOrder, PoolStride
-from nirc.ir.arrays import Shape, size
-from nirc.ir.layers import Conv, Input, LayerNode, Linear, Pool
+from nirc.ir.arrays import Float, Shape, frozen, size
+from nirc.ir.layers import Conv, Input, Layer, LayerNode, Linear, Pool
 from nirc.ir.program import Program
 
 MAX_SIGNAL = 1 << 24  # values of one signal: far above any chip, and within a laptop's memory
@@ -78,6 +79,69 @@ def _best(program: Program, signals: Signals) -> Inference:
         return min(succeeded, key=lambda attempt: attempt.cost)
     unchanged = [attempt for attempt in tried if not attempt.reading.changes]
     return max(unchanged, key=lambda attempt: len(attempt.fits))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An order of axes, as other frameworks store weights.
+
+    NIR and PyTorch store a weight as (out, in, *kernel). Keras and Flax store (in, out) and
+    (*kernel, in, out). ``linear``: (in, out). ``conv``: of a convolution, "" for NIR's.
+    """
+
+    linear: bool
+    conv: str = ""
+
+    def order(self, layer: Layer) -> str:
+        """Return the order of axes in words, for a message."""
+        return "(in, out)" if isinstance(layer, Linear) else ORDERS[self.conv]
+
+    def turned(self, layer: Layer) -> str:
+        """Return an expression that turns the weight of ``layer`` to NIR's order."""
+        return "weight.T" if isinstance(layer, Linear) else TRANSPOSE[self.conv]
+
+    def read(self, layer: Layer) -> Layer:
+        """Return the layer with its weight in NIR's order, if this layout applies."""
+        if self.linear and isinstance(layer, Linear):
+            return _linear_in_order(layer)
+        return _conv_in_order(layer, self.conv) if self.conv and isinstance(layer, Conv) else layer
+
+
+ORDERS = {"io": "(in, out, kernel)", "kio": "(kernel, in, out)", "oki": "(out, kernel, in)"}
+TRANSPOSE = {
+    "io": "weight.swapaxes(0, 1)",
+    "kio": "numpy.moveaxis(weight, (-1, -2), (0, 1))",
+    "oki": "numpy.moveaxis(weight, -1, 1)",
+}
+LAYOUTS = (
+    Layout(linear=True),
+    Layout(linear=True, conv="kio"),
+    Layout(linear=True, conv="io"),
+    *(Layout(linear=False, conv=order) for order in ORDERS),
+)
+
+
+def _linear_in_order(layer: Linear) -> Linear:
+    weight = layer.weight.swapaxes(-1, -2)
+    return Linear(frozen(weight), _bias_for(layer.bias, weight.shape[:-1]))
+
+
+def _conv_in_order(layer: Conv, order: str) -> Conv:
+    kernel = list(range(layer.axes))
+    axes = {
+        "io": [1, 0, *(2 + n for n in kernel)],
+        "kio": [layer.axes + 1, layer.axes, *kernel],
+        "oki": [0, layer.axes + 1, *(1 + n for n in kernel)],
+    }[order]
+    weight = layer.weight.transpose(axes)
+    return replace(layer, weight=frozen(weight), bias=_bias_for(layer.bias, weight.shape[:1]))
+
+
+def _bias_for(bias: Float | None, rows: tuple[int, ...]) -> Float | None:
+    """Return a bias for other rows if all its numbers are equal, else the unchanged bias."""
+    if bias is None or bias.shape == rows or not (bias == bias.flat[0]).all():
+        return bias
+    return frozen(np.full(rows, bias.flat[0]))
 
 
 def _turned(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, assert_never
 import networkx as nx
 import numpy as np
 
-from nirc.analysis.feedback import feedback_edges
+from nirc.analysis.retiming import feedback_edges
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.passes import LinearLoop, TooManyPaths
 from nirc.ir import layers as nir

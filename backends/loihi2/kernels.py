@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nirc.analysis.convolution import as_map, densified, one_convolution, planar, planar_shape
+from nirc.analysis.operators import as_map, densified, one_convolution, planar, planar_shape
 from nirc.backends.loihi2.limits import CONV_MAP, CONV_PADDING, CONV_STEP
 from nirc.backends.loihi2.tables import Geometry
 from nirc.diagnostics.finding import Words

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nirc.analysis.convolution import Map, as_map, one_convolution, planar, planar_shape
+from nirc.analysis.operators import Map, as_map, one_convolution, planar, planar_shape
 from nirc.backends.speck.geometry import Pair, bits, output_size
 from nirc.backends.speck.limits import CORES, KERNEL, PADDING, POOLINGS, STRIDES
 from nirc.ir.arrays import Float, frozen, size

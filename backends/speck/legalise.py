@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import networkx as nx
 
-from nirc.analysis.convolution import as_map
+from nirc.analysis.operators import as_map
 from nirc.backends.speck.convolve import (
     Frame,
     bias_of,

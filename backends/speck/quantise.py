@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nirc.analysis.convolution import as_map
+from nirc.analysis.operators import as_map
 from nirc.backends.speck.convolve import bias_of, parts_of
 from nirc.backends.speck.findings import BoundClipped
 from nirc.backends.speck.legalise import leads

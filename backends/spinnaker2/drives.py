@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nirc.analysis.operators import unrolled
 from nirc.analysis.retiming import Edge, retime
-from nirc.analysis.unroll import unrolled
 from nirc.backends.spinnaker2.findings import RelaysAdded, TwoFilters
 from nirc.backends.spinnaker2.limits import DELAY, SCRIPTS
 from nirc.diagnostics.dynamics import LoopTakesLonger

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nirc.analysis.unroll import unrolled
+from nirc.analysis.operators import unrolled
 from nirc.backends.xylo.legalise import readouts
 from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_OUTPUT_SPIKES, VARIANTS
 from nirc.backends.xylo.lower import lower

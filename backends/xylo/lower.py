@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nirc.analysis.unroll import unrolled
+from nirc.analysis.operators import unrolled
 from nirc.backends.xylo.legalise import readouts
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nirc.analysis.unroll import unrolled
+from nirc.analysis.operators import unrolled
 from nirc.backends.xylo.legalise import readouts
 from nirc.backends.xylo.limits import (
     BIAS,

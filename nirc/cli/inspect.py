@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 
 from nirc import api
-from nirc.analysis.feedback import feedback_edges
+from nirc.analysis.retiming import feedback_edges
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnreadableData

@@ -10,8 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.analysis.step_gain import gain_is_per_step
-from nirc.analysis.time_step import from_pair
+from nirc.analysis.time_step import from_pair, gain_is_per_step
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.ir.arrays import Float
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nirc.analysis.step_gain import euler, exponential
+from nirc.analysis.time_step import euler, exponential
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.rules import LETTER, MEMBRANE, Reset

@@ -1,11 +1,14 @@
-"""Lates and delays that keep all paths in time; a loop that is too short is told."""
+"""Latencies and delays that keep all paths in time, and the edges that close a cycle."""
 
 from __future__ import annotations
 
+import random
+
+import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nirc.analysis.retiming import Edge, retime
+from nirc.analysis.retiming import Edge, feedback_edges, retime
 
 NAMES = [f"n{i}" for i in range(6)]
 
@@ -48,3 +51,66 @@ def test_every_edge_takes_its_lag_or_is_told_to_be_slow(wires: list[Edge]) -> No
     assert min(timing.latency_steps.values()) == 0
     if not any(timing.slow):
         assert max(timing.latency_steps.values()) <= len(NAMES)
+
+
+# -- edges that close a cycle ----------------------------------------------------------------------
+
+Edges = list[tuple[str, str]]
+
+
+def back(edges: Edges, inputs: str = "i") -> set[tuple[str, str]]:
+    nodes = sorted({n for edge in edges for n in edge})
+    keyed = [(s, t, (s, t)) for s, t in edges]
+    return feedback_edges(nodes, [n for n in nodes if n in inputs], keyed)
+
+
+def test_a_chain_has_none() -> None:
+    assert back([("i", "b"), ("b", "a"), ("a", "o")]) == set()
+
+
+def test_a_population_that_feeds_itself() -> None:
+    assert back([("i", "a"), ("a", "a"), ("a", "o")]) == {("a", "a")}
+
+
+def test_of_two_populations_the_one_nearer_the_input_leads() -> None:
+    """Whatever their names: the edge back to it is the late one."""
+    assert back([("i", "a"), ("a", "b"), ("b", "a")]) == {("b", "a")}
+    assert back([("i", "b"), ("a", "b"), ("b", "a")]) == {("a", "b")}
+
+
+def test_a_skip_connection_is_no_cycle() -> None:
+    assert back([("i", "a"), ("a", "b"), ("b", "c"), ("a", "c"), ("i", "c")]) == set()
+
+
+def test_a_larger_loop_is_late_once() -> None:
+    assert back([("i", "a"), ("a", "b"), ("b", "c"), ("c", "a")]) == {("c", "a")}
+
+
+def test_a_loop_that_no_input_reaches_is_cut_too() -> None:
+    assert back([("i", "o"), ("y", "x"), ("x", "y")]) == {("y", "x")}
+
+
+def test_each_of_two_parallel_edges_back_is_late() -> None:
+    edges = [("i", "a", 0), ("a", "b", 1), ("b", "a", 2), ("b", "a", 3)]
+    assert feedback_edges(["i", "a", "b"], ["i"], edges) == {2, 3}
+
+
+def test_a_chain_of_fifty_thousand_does_not_exhaust_the_stack() -> None:
+    edges = [(f"n{i:05}", f"n{i + 1:05}", i) for i in range(50_000)]
+    nodes = sorted({n for s, t, _ in edges for n in (s, t)})
+    assert feedback_edges(nodes, ["n00000"], [*edges, ("n50000", "n00000", -1)]) == {-1}
+
+
+graphs = st.lists(
+    st.tuples(st.sampled_from("iabcdef"), st.sampled_from("abcdefo")), max_size=20, unique=True
+)
+
+
+@given(graphs, st.integers(0, 1000))
+def test_without_them_no_cycle_is_left_and_order_means_nothing(edges: Edges, seed: int) -> None:
+    late = back(edges)
+    assert nx.is_directed_acyclic_graph(nx.DiGraph([e for e in edges if e not in late]))
+    for s, t in late:  # each closes a cycle
+        assert s == t or nx.has_path(nx.DiGraph(edges), t, s)
+    shuffled = random.Random(seed).sample(edges, len(edges))
+    assert back(shuffled) == late

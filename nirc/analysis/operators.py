@@ -1,4 +1,4 @@
-"""Chains of linear operators that equal one convolution over two axes."""
+"""Chains of linear operators as one operator: a convolution over two axes, or sparse entries."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from typing import assert_never
 
 import numpy as np
 
+from nirc.diagnostics.log import Log
+from nirc.diagnostics.passes import TooManyEntries
 from nirc.ir.arrays import frozen, size
-from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
+from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, compose, sparse
+from nirc.ir.populations import Projection
 
 Map = tuple[int, int, int]  # channels, y, x
+MAX_ENTRIES = 1 << 24  # far above any core, and small enough for a laptop
 
 
 def one_convolution(ops: tuple[LinearOp, ...], shape: Map) -> Conv | None:
@@ -17,16 +21,16 @@ def one_convolution(ops: tuple[LinearOp, ...], shape: Map) -> Conv | None:
     conv: Conv | None = None
     for op in ops:
         here = shape if conv is None else as_map(conv.shape_out)
-        each = as_convolution(op, here)
+        each = _as_convolution(op, here)
         if each is None:
             return None
-        conv = each if conv is None else composed(conv, each)
+        conv = each if conv is None else _composed(conv, each)
         if conv is None:
             return None
-    return conv or as_convolution(Diagonal(np.ones(size(shape))), shape)
+    return conv or _as_convolution(Diagonal(np.ones(size(shape))), shape)
 
 
-def as_convolution(op: LinearOp, shape: Map) -> Conv | None:
+def _as_convolution(op: LinearOp, shape: Map) -> Conv | None:
     """Return an operator on a map as a dense, undilated convolution of two axes, or None."""
     match op:
         case Conv() if planar_shape(op.shape_in) == shape:
@@ -49,17 +53,20 @@ def as_convolution(op: LinearOp, shape: Map) -> Conv | None:
             assert_never(op)
 
 
-def composed(first: Conv, second: Conv) -> Conv | None:
+def _composed(first: Conv, second: Conv) -> Conv | None:
     """Return ``second(first(x))`` as one convolution. None if the border of the map would differ.
 
     The composition computes values where ``second`` pads with zeros. They are equal only if
     ``first`` gives zero there.
     """
-    (c, h, w), (f, oh, ow) = as_map(first.shape_in), as_map(second.shape_out)
+    c, h, w = as_map(first.shape_in)
+    f, oh, ow = as_map(second.shape_out)
     pads = []
     for axis, n in enumerate((h, w)):
         before, after = second.padding[axis]
-        k, s, n_mid = first.weight.shape[2 + axis], first.stride[axis], first.shape_out[1 + axis]
+        k = first.weight.shape[2 + axis]
+        s = first.stride[axis]
+        n_mid = first.shape_out[1 + axis]
         apart = first.padding[axis] == (0, 0) and k <= s and n <= n_mid * s
         if (before or after) and not apart:
             return None
@@ -119,3 +126,31 @@ def as_map(shape: tuple[int, ...]) -> Map:
     """Return a shape of three axes as a Map."""
     c, y, x = shape
     return c, y, x
+
+
+def unrolled(projection: Projection, n_in: int, log: Log) -> Sparse:
+    """Return all operators of ``projection`` as one, an empty one with P307 if too large."""
+    if not projection.ops:
+        index = np.arange(n_in)
+        return Sparse(index, index, np.ones(n_in), n_in, n_in)
+    result: Sparse | None = _sparse(projection.ops[0])
+    for op in projection.ops[1:]:
+        if result is None or op.entries > MAX_ENTRIES:
+            break
+        result = compose(result, op, max_entries=MAX_ENTRIES)
+    if result is not None and all(op.entries <= MAX_ENTRIES for op in projection.ops):
+        return result
+    too_many = TooManyEntries(
+        where="/".join(projection.origins[:1]),
+        most=MAX_ENTRIES,
+        advice="pool or convolve instead of connecting all with all, or make the layers smaller",
+    )
+    log.add(too_many)
+    empty = np.zeros(0, dtype=np.int64)
+    return Sparse(empty, empty, np.zeros(0), n_in, projection.ops[-1].n_out)
+
+
+def _sparse(op: LinearOp) -> Sparse | None:
+    if op.entries > MAX_ENTRIES:
+        return None
+    return op if isinstance(op, Sparse) else sparse(*op.coo(), op.n_in, op.n_out)

@@ -7,9 +7,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.analysis.layouts import TRANSPOSE
 from nirc.diagnostics.errors import Diagnostic
 from nirc.frontend.raw import RawGraph, RawNode
+from nirc.passes.infer_shapes import TRANSPOSE
 from tests.build import affine, findings, graph, if_, inp, linear, node, out, refusals, said
 
 SCALAR = node("IF", r=1.0, v_threshold=0.5, v_reset=0.0)
