@@ -12,7 +12,7 @@ from nirc.backends.loihi2.tables import Geometry
 from nirc.diagnostics.finding import Words
 from nirc.diagnostics.passes import TooManyEntries
 from nirc.ir.arrays import frozen
-from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, Weighted, compose, sparse
+from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, Weighted, composed, sparse
 from nirc.passes.fuse_linear import fuse
 
 MAX_ENTRIES = 1 << 24  # of a list of synapses: below what would hurt a laptop
@@ -61,20 +61,16 @@ def identity(n: int) -> Sparse:
 
 
 def unrolled(ops: tuple[LinearOp, ...]) -> Dense | Sparse | None:
-    """Return the chain synapse by synapse, or None if there are too many."""
+    """Return the chain synapse by synapse, or None if there are too many.
+
+    It is a matrix if the list is nearly full.
+    """
     if any(op.entries > MAX_ENTRIES for op in ops):
         return None
-    result = _listed(ops[0])
-    for op in ops[1:]:
-        both = compose(result, op, max_entries=MAX_ENTRIES)
-        if both is None:
-            return None
-        result = both
-    return settled(result)
-
-
-def settled(op: Sparse) -> Dense | Sparse:
-    """Return a matrix if the list is nearly full."""
+    product = composed(ops, max_entries=MAX_ENTRIES)
+    if product is None:
+        return None
+    op = _listed(product)
     if FULL * op.entries < op.n_in * op.n_out:
         return op
     matrix = np.zeros((op.n_out, op.n_in))

@@ -10,7 +10,7 @@ import numpy as np
 from nirc.analysis.retiming import Timing, retimed
 from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.findings import PaperConstantsWrap, WeightsClipped, WeightsReduced
-from nirc.backends.loihi2.kernels import MAX_ENTRIES, KernelCannotBeShared, settled, unrolled
+from nirc.backends.loihi2.kernels import MAX_ENTRIES, KernelCannotBeShared, unrolled
 from nirc.backends.loihi2.limits import LIF_MODELS, STATE, VTH, WRAP
 from nirc.backends.loihi2.netx import is_line, netx_holds
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron, run_without_input, start_value
@@ -19,7 +19,7 @@ from nirc.backends.loihi2.soft_reset import inhibits_itself, self_inhibition_of,
 from nirc.diagnostics.dynamics import ReadoutMayFire, ThresholdsClipped, WeightsVanish
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int, frozen
-from nirc.ir.linear import Conv, Sparse, Weighted, weights_of, with_weights
+from nirc.ir.linear import Conv, Weighted, weights_of, with_weights
 from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source, populations_of
 from nirc.ir.program import Form, Program
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
@@ -143,8 +143,7 @@ def _storable(program: Program, timing: Timing, log: Log, *, listed: bool) -> Pr
                 )
             )
             continue
-        op = settled(entries) if isinstance(entries, Sparse) else entries
-        edges.append((source, target, replace(p, ops=(op,))))
+        edges.append((source, target, replace(p, ops=(entries,))))
     return program.rebuilt(dict(program.graph.nodes(data="payload")), edges)
 
 
