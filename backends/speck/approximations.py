@@ -11,7 +11,7 @@ from nirc.backends.speck.legalise import SpeckLegalise
 from nirc.backends.speck.neuron import SpeckNeuron, chip_rule
 from nirc.backends.speck.quantise import SpeckQuantise, leak_per_step
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import Float, frozen
+from nirc.ir.arrays import frozen
 from nirc.ir.populations import Discrete, populations_of
 from nirc.ir.program import Program
 from nirc.semantics.variations import FixedPoint, altered, times, with_chip_rule
@@ -30,10 +30,7 @@ def approximations(
     programs = [
         ("weights: 8 bits, one scale a layer", _weights(legal, integer, neurons)),
         ("constants: integer thresholds and biases", _constants(legal, neurons, leaky)),
-        (
-            "saturation: several spikes a step",
-            with_chip_rule(discrete, lambda _, d: chip_rule(d.rule), spikes=True),
-        ),
+        ("saturation: several spikes a step", with_chip_rule(discrete, chip_rule, spikes=True)),
     ]
     others = neurons.keys() - leaky
     if others:
@@ -41,7 +38,7 @@ def approximations(
         bounds = altered(legal, lambda n, d: _bounded(d, neurons[n]), others)
         programs.append((f"saturation: membranes down to {bound}", bounds))
     if leaky:
-        leaks = altered(legal, lambda n, d: _leaking(d, neurons[n]), leaky)
+        leaks = altered(legal, lambda n, d: _bounded(_leaking(d), neurons[n]), leaky)
         programs.append(("decays: a constant leak, and nothing below 0", leaks))
     return programs
 
@@ -79,13 +76,13 @@ def _constants(legal: Program, neurons: dict[str, SpeckNeuron], leaky: set[str])
     return legal.rebuilt(nodes, legal.edges())
 
 
+def _leaking(d: Discrete) -> Discrete:
+    """Return dynamics that lose a constant amount in each step."""
+    ones = frozen(np.ones_like(d.decay_mem))
+    return replace(d, decay_mem=ones, drift=frozen(d.drift - leak_per_step(d, None)))
+
+
 def _bounded(d: Discrete, neuron: SpeckNeuron) -> FixedPoint:
+    """Return dynamics with the chip's lower bound."""
     low = neuron.threshold_low / neuron.scale
     return FixedPoint(d, 1 / neuron.scale, v=(low, np.full_like(low, np.inf)))
-
-
-def _leaking(d: Discrete, neuron: SpeckNeuron) -> FixedPoint:
-    one: Float = np.ones_like(d.decay_mem)
-    low = neuron.threshold_low / neuron.scale
-    same = replace(d, decay_mem=frozen(one), drift=frozen(d.drift - leak_per_step(d, None)))
-    return FixedPoint(same, 1 / neuron.scale, v=(low, np.inf * one))

@@ -26,12 +26,12 @@ from nirc.calibration.calibrate import calibrate
 from nirc.calibration.chip import Parameters
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
-from nirc.ir.populations import Population, Sink, Source
+from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Program
 from nirc.passes.pipeline import Calibration
 from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
-from nirc.semantics.variations import ruled
+from nirc.semantics.variations import altered
 
 CHUNK_VALUES = 1 << 24  # spikes and membranes in memory at a time
 MEASURING = 10  # percent done after the measurement
@@ -105,7 +105,11 @@ class SpeckChip:
 
     def dynamics(self, legal: Program) -> Program:
         """Let neurons that subtract their threshold fire without a bound."""
-        return ruled(legal, lambda rule: chip_rule(rule) if rule.reset == "subtract" else rule)
+
+        def unbounded(name: str, d: Discrete) -> Discrete:
+            return replace(d, rule=chip_rule(name, d)) if d.rule.reset == "subtract" else d
+
+        return altered(legal, unbounded)
 
     def parameters(self, program: Program, name: str) -> Parameters | None:
         """Return the kernels."""

@@ -77,7 +77,7 @@ def fit(
     clock_hz = _clock_hz(network, program.dt_s, log, as_in_model=as_in_model)
     if log.errors:
         return None
-    rule_differences.report(legal, lambda _, d: chip_rule(d.rule), DATASHEET, log)
+    rule_differences.report(legal, chip_rule, DATASHEET, log)
     log.add(FiresPerEvent(where=network.layers[0].origin, as_in_model=as_in_model))
     _report_split(placed, log)
     chip = assemble(

@@ -24,14 +24,14 @@ RULE = parse("decay v, add x->v, fire >= many, subtract, bound, emit")
 Numbers = NDArray[Any]
 
 
-def chip_rule(rule: Rule) -> Rule:
-    """Return ``rule`` as the chip has it: its reset at once, and any number of spikes in a step."""
-    fires = rule.fires
+def chip_rule(name: str, d: Discrete) -> Rule:
+    """Return the chip's rule: the reset acts at once, and a step has any number of spikes."""
+    fires = d.rule.fires
     if fires is None:
-        return rule
-    plain = rule.at_once("subtract" if rule.reset == "subtract" else "set")
+        return d.rule
+    plain = d.rule.at_once("subtract" if d.rule.reset == "subtract" else "set")
     many = plain.with_fire(Fire(fires.at, None))
-    return many.with_bound() if rule.bounded else many
+    return many.with_bound() if d.rule.bounded else many
 
 
 def fires_at_threshold(d: Discrete) -> bool:
