@@ -1,6 +1,4 @@
-"""Random legal configurations of the chip: branches, concatenation, sums, splits, the camera, the
-readout layer.
-"""
+"""Random legal configurations: branches, concatenation, sums, splits, camera, readout layer."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from nirc.backends.speck.limits import BIAS, CORES, DVS_SIZE, READOUT, STATE, WE
 
 
 def configurations() -> st.SearchStrategy[Configuration]:
-    """Small ones of every kind; shrinks to a smaller seed only."""
+    """Small configurations of every kind. They shrink to a smaller seed only."""
     return st.integers(0, 1 << 32).map(
         lambda seed: random_configuration(np.random.default_rng(seed))
     )
@@ -24,7 +22,7 @@ def configurations() -> st.SearchStrategy[Configuration]:
 
 @dataclass
 class _Source:
-    """A map that other layers can listen to, and whom it feeds; ``free`` destinations are left."""
+    """A map for other layers, and its targets. ``free``: destinations that are left."""
 
     name: int  # -1 - i: input i; else the core
     shape: Map
@@ -39,8 +37,7 @@ def random_configuration(
     dvs: bool | None = None,
     readout: bool | None = None,
 ) -> Configuration:
-    """Up to ``cores`` layers on maps of up to 8 pixels; ``dvs``, ``readout``: with or without, None
-    for either.
+    """Return up to ``cores`` layers on small maps. ``dvs``, ``readout``: None for either.
 
     Weights are mostly positive and thresholds low, so that spikes come through; some layers use
     whole ranges.
@@ -104,7 +101,7 @@ def _map(rng: np.random.Generator, channels: int) -> Map:
 
 
 def _heard(rng: np.random.Generator, chip: Sequence[_Source], *, parts: int) -> list[_Source]:
-    """One to three maps with a free destination; those that nobody hears come first."""
+    """Return one to three maps with a free destination, those without a target first."""
     free = [s for s in chip if s.free >= parts]
     unheard = [s for s in free if not s.ends]
     first = unheard or free
@@ -121,9 +118,7 @@ def _heard(rng: np.random.Generator, chip: Sequence[_Source], *, parts: int) -> 
 def _together(
     rng: np.random.Generator, heard: Sequence[_Source], pooling: Sequence[int]
 ) -> tuple[Map, list[int]]:
-    """The map that holds all of them, summed or concatenated, with room for pixels beside whole
-    windows or without.
-    """
+    """Return the map of all sources, summed or concatenated, maybe with a remainder."""
     spare = int(rng.integers(2))
     y, x = (
         max(
@@ -139,7 +134,7 @@ def _together(
 
 
 def _layer(rng: np.random.Generator, core: int, shape_in: Map, *, classes: bool) -> CoreLayer:
-    """Geometry, thresholds and flags; arrays are of the right shape only."""
+    """Return geometry, thresholds and flags. Arrays have the right shape only."""
     _, y, x = shape_in
     if classes:  # a stride above the difference of the sides: one window
         k, stride, padding = min(y, x, 4), (8, 8), (0, 0)
@@ -199,7 +194,7 @@ def _routes(sources: Sequence[_Source]) -> tuple[InputRoute, ...]:
 
 
 def assert_same(got: Configuration, expected: Configuration) -> None:
-    """Equal in every field; arrays by value and type."""
+    """Assert that two are equal in every field, arrays by value and type."""
     assert [layer.core for layer in got.layers] == [layer.core for layer in expected.layers]
     for mine, theirs in zip(got.layers, expected.layers, strict=True):
         for f in fields(CoreLayer):

@@ -50,7 +50,7 @@ def pool(
     padding: int = 0,
     avg: bool = False,
 ) -> nir.NIRNode:
-    """A sum (or average) pool, windows side by side unless told otherwise."""
+    """A sum (or average) pool, by default with windows side by side."""
     kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
     steps = kernel if stride is None else (stride, stride)
     make = nir.AvgPool2d if avg else nir.SumPool2d
@@ -60,6 +60,14 @@ def pool(
 def flatten(*shape: int) -> nir.Flatten:
     """Maps to a vector."""
     return nir.Flatten({"input": np.array(shape)}, start_dim=0, end_dim=-1)
+
+
+def along(*paths: str) -> list[tuple[str, str]]:
+    """Return the edges along paths, each the names of its nodes in order."""
+    edges: list[tuple[str, str]] = []
+    for path in paths:
+        edges += pairwise(path.split())
+    return edges
 
 
 def line(shape: tuple[int, ...], *layers: nir.NIRNode, out: tuple[int, ...]) -> nir.NIRGraph:
@@ -88,9 +96,7 @@ def small(rng: np.random.Generator) -> nir.NIRGraph:
 
 
 def skipping(rng: np.random.Generator, *, kernels: tuple[int, int] = (1, 3)) -> nir.NIRGraph:
-    """2 x 8 x 8: a first layer, a second one, and a last one that gets both, through kernels of
-    these sizes.
-    """
+    """Return three layers on 2 x 8 x 8. The last gets both others, through these kernel sizes."""
     nodes = {
         "in": nir.Input(np.array([2, 8, 8])),
         "a": conv(rng, 2, 4, padding=1),
@@ -102,5 +108,4 @@ def skipping(rng: np.random.Generator, *, kernels: tuple[int, int] = (1, 3)) -> 
         "last": fire(3, 8, 8),
         "out": nir.Output(np.array([3, 8, 8])),
     }
-    ways = "in a first b second c last", "first d last out"
-    return graph(nodes, [edge for way in ways for edge in pairwise(way.split())])
+    return graph(nodes, along("in a first b second c last", "first d last out"))

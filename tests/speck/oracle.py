@@ -1,5 +1,4 @@
-"""The vendor's own software, sinabs, behind our names: its layers, discretiser, memory formulas and
-mapper.
+"""The vendor's software sinabs behind our names: layers, discretiser, memory formulas, mapper.
 
 sinabs is licensed under the AGPL: it is called here, nothing of it is copied. It runs without
 `samna`.
@@ -36,7 +35,7 @@ INSTALL = (
 
 
 def require_sinabs() -> SimpleNamespace:
-    """What the tests use of sinabs.
+    """The parts of sinabs that the tests use.
 
     Missing: the test is skipped, or fails under NIRC_REQUIRE_ORACLES=1.
     """
@@ -79,9 +78,7 @@ class Oracle:
         self.layers = {layer.core: self._layer(layer) for layer in configuration.layers}
 
     def _layer(self, layer: CoreLayer) -> Any:
-        """sinabs' layer with one output for the monitor and one for each destination, in double
-        precision.
-        """
+        """Return sinabs' layer in double precision, with outputs for monitor and destinations."""
         s, nn, torch = self.sinabs, self.sinabs.nn, self.sinabs.torch
         (f, c, ky, kx), biased = layer.kernel.shape, layer.leak_enable
         conv = nn.Conv2d(c, f, (ky, kx), stride=layer.stride, padding=layer.padding, bias=biased)
@@ -106,18 +103,14 @@ class Oracle:
         return made
 
     def run(self, raster: Array) -> Array:
-        """Spikes of the monitored cores (samples, steps, outputs); ``raster`` (samples, steps,
-        channels).
-        """
+        """Return spikes (samples, steps, outputs) of the monitored cores for ``raster``."""
         spikes, _ = self.trace(raster)
         return np.concatenate(
             [spikes[layer.core] for layer in self.configuration.layers if layer.monitor], axis=2
         )
 
     def trace(self, raster: Array) -> tuple[dict[int, Array], dict[int, Array]]:
-        """Spikes and membranes of every core, each (samples, steps, neurons), from the initial
-        membranes.
-        """
+        """Return spikes and membranes of every core, each (samples, steps, neurons)."""
         torch = self.sinabs.torch
         samples, steps, _ = raster.shape
         arriving = {
@@ -161,7 +154,7 @@ class Oracle:
         return [core for core, layer in self.layers.items() if not constraints[core].fits(layer)]
 
     def mapping(self) -> dict[int, int]:
-        """What sinabs' own mapper would do with these layers: ours to its cores.
+        """Return the cores that sinabs' own mapper gives to these layers.
 
         ValueError if they do not fit.
         """
@@ -171,9 +164,7 @@ class Oracle:
         return result
 
     def vendor_tree(self) -> list[dict[str, Any]]:
-        """``cnn_layers`` of the used cores, written by sinabs' configuration builder with our
-        mapping.
-        """
+        """Return ``cnn_layers`` of the used cores by sinabs' builder, with our mapping."""
         for layer in self.configuration.layers:
             initial = self.sinabs.torch.tensor(layer.initial).double()
             self.layers[layer.core].spk_layer.v_mem = initial[None]
@@ -195,7 +186,7 @@ def network(configuration: Configuration) -> Oracle:
 
 @dataclass(frozen=True)
 class Discretised:
-    """What sinabs makes of a model: its network and, by layer in its order, the integers."""
+    """A model in sinabs: its network and, by layer in its order, the integers."""
 
     network: Any
     weights: tuple[Array, ...]
@@ -204,9 +195,7 @@ class Discretised:
     lows: tuple[int, ...]
 
     def run(self, raster: Array) -> Array:
-        """Spikes of the network's one output (samples, steps, outputs), by sinabs' own forward;
-        from zero states.
-        """
+        """Return spikes (samples, steps, outputs) by sinabs' own forward, from zero states."""
         torch = require_sinabs().torch
         spikes = []
         for sample in torch.tensor(np.asarray(raster)).double():
@@ -225,7 +214,7 @@ def discretised(
     reset: str = "subtract",
     double: bool = False,
 ) -> Discretised:
-    """sinabs' own way from a NIR chain (which knows its input shape) or a torch model to integers.
+    """Return sinabs' integers of a NIR chain (which knows its input shape) or a torch model.
 
     sinabs scales in single precision, which now and then makes a tie of what is none; ``double``:
     its same discretiser on the same layers in double precision.
@@ -352,7 +341,7 @@ def iaf(s: SimpleNamespace, threshold: float, *, reset: str = "subtract") -> nn.
 
 
 def _filled(s: SimpleNamespace, module: Any, weight: Array, bias: Array) -> Any:
-    """``module`` with these parameters; a bias of zeros only is none, as it needs no memory."""
+    """Return ``module`` with these parameters. A bias of zeros is none, as it needs no memory."""
     module.weight.data = s.torch.tensor(weight).float()
     if np.any(bias):
         module.bias.data = s.torch.tensor(bias).float()
@@ -376,13 +365,13 @@ def in_order(configuration: Configuration) -> Sequence[CoreLayer]:
 
 
 def _summed(spikes: torch.Tensor, pooling: tuple[int, int]) -> torch.Tensor:
-    """Sums of windows side by side; a remainder of the map is left out."""
+    """Return sums of windows side by side. A remainder of the map is left out."""
     (y, x), rows = pooling, spikes
     return rows.unfold(2, y, y).unfold(3, x, x).sum((-2, -1)) if pooling != (1, 1) else rows
 
 
 def _add(arriving: torch.Tensor, spikes: torch.Tensor, feature_shift: int) -> None:
-    """Add ``spikes`` to a core's input map; what lies outside the map is lost."""
+    """Add ``spikes`` to a core's input map. The rest outside the map is lost."""
     c, y, x = (min(a, b) for a, b in zip(arriving.shape[1:], spikes.shape[1:], strict=True))
     c = min(c, arriving.shape[1] - feature_shift)
     arriving[:, feature_shift : feature_shift + c, :y, :x] += spikes[:, :c, :y, :x]

@@ -1,5 +1,4 @@
-"""What a configured Speck computes, written for reading: plain Python numbers, one synapse at a
-time.
+"""A configured Speck, written for reading: plain Python numbers, one synapse at a time.
 
 From the targets sheet, section 2, and the order of input events in ``nirc.backends.speck.events``.
 """
@@ -19,9 +18,7 @@ TICK = -1
 
 @dataclass
 class Trace:
-    """Lists over steps of flat lists over all neurons, by rising core number; ``output`` of
-    monitored cores only.
-    """
+    """Flat lists over all neurons by step, by rising core. ``output``: monitored cores only."""
 
     spikes: list[list[int]] = field(default_factory=list)
     v: list[list[int]] = field(default_factory=list)
@@ -180,7 +177,7 @@ def arrivals_of(
     roots: list[int],
     sent: dict[int, list[Event]],
 ) -> list[Place]:
-    """Where in the core's input map the events of one root arrive, in order."""
+    """Return the places of one root's events in the core's input map, in order."""
     arriving: list[Place] = []
 
     def add(p: Place, pooling: tuple[int, int], shift: int) -> None:
@@ -235,9 +232,7 @@ def one_neuron(
 
 
 def random_configuration(rng: np.random.Generator) -> Configuration:
-    """1 to 4 cores, numbered against their order or not, over all that a core can do; every core
-    has an input.
-    """
+    """Return 1 to 4 cores in any order, with all that a core can do. Every core has an input."""
     numbers = rng.permutation(9)[: rng.integers(1, 5)].tolist()
     shapes = [random_layer(rng, core) for core in numbers]
     routes, first = [], 0

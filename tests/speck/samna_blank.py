@@ -1,5 +1,4 @@
-"""Stands in for the packages `samna` and `samnagui`, which sinabs imports and which fetch a binary
-when imported.
+"""Stand-ins for `samna` and `samnagui`, which sinabs imports and which then fetch a binary.
 
 Only what sinabs touches without a chip: a configuration object to write into. Nothing here computes
 or validates.
@@ -32,9 +31,7 @@ class Record:
 
 
 class SpeckConfiguration(Record):
-    """The tree that sinabs' configuration builder fills: nine cores and the DVS layer, two
-    destinations each.
-    """
+    """The tree that sinabs' builder fills: nine cores and the DVS layer, two destinations each."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -49,9 +46,7 @@ def _destinations() -> list[Record]:
 
 @contextmanager
 def importable() -> Iterator[None]:
-    """The stand-ins under their names while sinabs is imported, which keeps them; other tests never
-    see them.
-    """
+    """Put the stand-ins under their names while sinabs is imported. Other tests never see them."""
     modules = _modules()
     before = {name: sys.modules.get(name) for name in modules}
     sys.modules.update(modules)

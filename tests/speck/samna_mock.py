@@ -1,5 +1,4 @@
-"""A strict stand-in for the parts of the vendor's package `samna` that deploy.py uses, for Speck 2e
-and 2f.
+"""A strict stand-in for the parts of the vendor's package `samna` that deploy.py uses.
 
 Objects take known attributes only (target sheet, section 3), and values of the vendor's types and
 ranges only. A fake board logs what it is told and answers with an event-by-event simulation of the
@@ -122,9 +121,7 @@ def _speck_configuration() -> type[Strict]:
 
 
 def make(variant: str, log: Path | None = None) -> SimpleNamespace:
-    """The package `samna` with the module of one variant and one board, ``samna.board``; its log
-    goes to a file.
-    """
+    """Return `samna` with one variant and one board, ``samna.board``. Its log goes to a file."""
     number = integer(0, 1 << 31)
     spike = strict("Spike", dict.fromkeys(("layer", "feature", "y", "x", "timestamp"), (number, 0)))
     module = SimpleNamespace(

@@ -1,6 +1,4 @@
-"""Models in, Speck configurations out: they fit or say why not, and the emitted files answer as the
-integer form.
-"""
+"""Models to Speck configurations: they fit or are refused, and files answer as the integer form."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ from nirc.backends.speck.quantise import SpeckQuantise
 from nirc.diagnostics.log import Log
 from nirc.semantics.run import run
 from tests.models import DATA, graph, lif
-from tests.speck.networks import conv, fire, flatten, line, pool, skipping, small
+from tests.speck.networks import along, conv, fire, flatten, line, pool, skipping, small
 
 CNN = DATA / "paper/cnn_sinabs.nir"
 DIGITS = DATA / "zoo/digits_if_cnn.nir"
@@ -89,9 +87,7 @@ def test_digits_keep_their_accuracy_on_the_chip_in_both_modes() -> None:
 
 
 def test_a_layer_too_large_for_any_core_is_split_by_output_channel() -> None:
-    """64 kernels of 64 x 8 x 8 take 256 Ki words: cores 5 and 6 hold 16 of them each, 3 and 4 half
-    as many.
-    """
+    """64 kernels of 64 x 8 x 8 take 256 Ki words. Cores 5 and 6 hold 16 each, 3 and 4 hold 8."""
     rng = np.random.default_rng(0)
     model = line(
         (64, 8, 8),
@@ -110,10 +106,14 @@ def test_a_layer_too_large_for_any_core_is_split_by_output_channel() -> None:
 def test_the_parts_of_a_layer_are_put_together_again_by_feature_shift() -> None:
     rng = np.random.default_rng(0)
     model = line(
-        (4, 64, 64), conv(rng, 4, 24, padding=1), fire(24, 64, 64), pool(4),
+        (4, 64, 64),
+        conv(rng, 4, 24, padding=1),
+        fire(24, 64, 64),
+        pool(4),
         conv(rng, 24, 4, padding=1),
-        fire(4, 16, 16), out=(4, 16, 16),
-    )  # fmt: skip
+        fire(4, 16, 16),
+        out=(4, 16, 16),
+    )
     layers = configuration(compiled(model)).layers
     shifts = sorted(
         (d.feature_shift, core.shape_out[0]) for core in layers for d in core.destinations
@@ -146,9 +146,7 @@ def test_a_plain_residual_sum_shares_input_channels() -> None:
         "last": fire(3, 8, 8),
         "out": nir.Output(np.array([3, 8, 8])),
     }
-    edges = [("in", "a"), ("a", "first"), ("first", "b"), ("b", "second"), ("second", "c"),
-    ("first", "c"),
-             ("c", "last"), ("last", "out")]  # fmt: skip
+    edges = along("in a first b second c", "first c last out")
     model = graph(nodes, edges)
     (joined,) = [core for core in configuration(compiled(model)).layers if core.monitor]
     assert joined.shape_in[0] == 4
@@ -182,24 +180,56 @@ def test_ten_layers_are_one_too_many() -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "layers", "out", "code"),
     [
-        ("a map of 100 x 100", (1, 100, 100),
-        [conv(np.random.default_rng(0), 1, 2, padding=1), fire(2, 100, 100)],
-         (2, 100, 100), "S704"),
-        ("an input of 200 x 200", (1, 200, 200),
-         [conv(np.random.default_rng(0), 1, 2, 8, stride=4), fire(2, 49, 49)], (2, 49, 49), "S704"),
-        ("stride 3", (2, 64, 64),
-        [conv(np.random.default_rng(0), 2, 16, 4, stride=3), fire(16, 21, 21)],
-         (16, 21, 21), "S702"),
-        ("padding 9", (2, 20, 20),
-        [conv(np.random.default_rng(0), 2, 4, padding=9), fire(4, 36, 36)],
-         (4, 36, 36), "S703"),
-        ("kernel 17", (1, 64, 64), [conv(np.random.default_rng(0), 1, 2, 17), fire(2, 48, 48)],
-        (2, 48, 48), "S701"),
-        ("pooling by 3", (1, 60, 60),
-         [conv(np.random.default_rng(0), 1, 4, padding=1), fire(4, 60, 60), pool(3),
-          conv(np.random.default_rng(0), 4, 8, padding=1), fire(8, 20, 20)], (8, 20, 20), "S706"),
+        (
+            "a map of 100 x 100",
+            (1, 100, 100),
+            [conv(np.random.default_rng(0), 1, 2, padding=1), fire(2, 100, 100)],
+            (2, 100, 100),
+            "S704",
+        ),
+        (
+            "an input of 200 x 200",
+            (1, 200, 200),
+            [conv(np.random.default_rng(0), 1, 2, 8, stride=4), fire(2, 49, 49)],
+            (2, 49, 49),
+            "S704",
+        ),
+        (
+            "stride 3",
+            (2, 64, 64),
+            [conv(np.random.default_rng(0), 2, 16, 4, stride=3), fire(16, 21, 21)],
+            (16, 21, 21),
+            "S702",
+        ),
+        (
+            "padding 9",
+            (2, 20, 20),
+            [conv(np.random.default_rng(0), 2, 4, padding=9), fire(4, 36, 36)],
+            (4, 36, 36),
+            "S703",
+        ),
+        (
+            "kernel 17",
+            (1, 64, 64),
+            [conv(np.random.default_rng(0), 1, 2, 17), fire(2, 48, 48)],
+            (2, 48, 48),
+            "S701",
+        ),
+        (
+            "pooling by 3",
+            (1, 60, 60),
+            [
+                conv(np.random.default_rng(0), 1, 4, padding=1),
+                fire(4, 60, 60),
+                pool(3),
+                conv(np.random.default_rng(0), 4, 8, padding=1),
+                fire(8, 20, 20),
+            ],
+            (8, 20, 20),
+            "S706",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_the_vendors_mapper_takes_though_the_chip_cannot_run_it_is_refused(
     name: str, shape: tuple[int, ...], layers: list[nir.NIRNode], out: tuple[int, ...], code: str
 ) -> None:

@@ -1,6 +1,4 @@
-"""config.json is read back as it was, or refused with its code: whatever is in it, never a
-traceback.
-"""
+"""config.json is read back as it was, or refused with its code, never with a traceback."""
 
 from __future__ import annotations
 
@@ -75,10 +73,17 @@ def voting() -> Configuration:
     """The readout layer on core 3's 9 channels: 3 classes."""
     kernel = np.ones((9, 1, 1, 1), np.int64)
     last = core(
-        3, 1, 9, Destination(12), shape_in=(1, 1, 1), shape_out=(9, 1, 1), kernel=kernel,
+        3,
+        1,
+        9,
+        Destination(12),
+        shape_in=(1, 1, 1),
+        shape_out=(9, 1, 1),
+        kernel=kernel,
         padding=(0, 0),
-        initial=np.zeros((9, 1, 1), np.int64), monitor=True,
-    )  # fmt: skip
+        initial=np.zeros((9, 1, 1), np.int64),
+        monitor=True,
+    )
     return Configuration("2f", (last,), (InputRoute(0, (1, 1, 1), 3),), readout=3)
 
 
@@ -525,12 +530,11 @@ def places(value: Any, path: Path) -> Iterator[Path]:
         yield from places(inner, [*path, key])
 
 
-STRANGE: list[Any] = [
-    None, True, False, 0, 1, -1, 2, 3, 4, 8, 12, 127, 128, 255, 1023, 1024, 32767, 32768, 1 << 20,
-    1 << 64, -(1 << 64),
-    0.0, 0.5, 1e308, "", "0", "2e", "\ud800", [], [0], [[]], [[[[0]]]], {}, {"x": 1, "y": 1},
-    {"x": 0},
-]  # fmt: skip
+INTEGERS = [0, 1, -1, 2, 3, 4, 8, 12, 127, 128, 255, 1023, 1024, 32767, 32768, 1 << 20, 1 << 64]
+NUMBERS = [*INTEGERS, -(1 << 64), 0.0, 0.5, 1e308]
+LISTS: list[Any] = [[], [0], [[]], [[[[0]]]]]
+PAIRS = [{}, {"x": 1, "y": 1}, {"x": 0}]
+STRANGE = [None, True, False, *NUMBERS, "", "0", "2e", "\ud800", *LISTS, *PAIRS]
 TREES = [json.loads(written(make())) for make in (split, camera, voting)]
 PLACES = [list(places(whole, [])) for whole in TREES]
 # Arrays have most of the nodes, so half of the changes are made outside them.
@@ -541,7 +545,7 @@ FIELDS = [
 
 
 def has(at: Any, key: Any) -> bool:
-    """Whether a node is (still) there: an earlier change may have taken it away."""
+    """Return True if a node is still there: an earlier change may have taken it away."""
     return (
         key in at
         if isinstance(at, dict)

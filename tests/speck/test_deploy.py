@@ -1,6 +1,4 @@
-"""The loader script of Speck: tells the vendor's package everything, and runs as nirc's emulator
-does.
-"""
+"""Speck's script sets everything in the vendor's package, and runs as nirc's emulator does."""
 
 from __future__ import annotations
 
@@ -107,7 +105,7 @@ def with_samna(directory: Path, text: str, *args: object) -> subprocess.Complete
 def on_board(
     directory: Path, *args: object, variant: str = "2f", more: str = ""
 ) -> list[list[Any]]:
-    """deploy.py with the stand-in for samna; the board's log."""
+    """Run deploy.py with the stand-in for samna. Return the board's log."""
     log = directory.parent / "log.json"
     made = f"samna_mock.make({variant!r}, Path({str(log)!r}))"
     text = (

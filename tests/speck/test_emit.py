@@ -1,6 +1,4 @@
-"""Configurations to files: the vendor's order of axes, unused cores, ranges; the same bytes the
-second time.
-"""
+"""Configurations to files: the vendor's order of axes, unused cores, ranges, equal bytes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Event by event: equal to the slow definition, and where this differs from summing up a step, in
-small stories.
-"""
+"""Event by event: equal to the slow definition. Small stories differ from the sum of a step."""
 
 from __future__ import annotations
 
@@ -125,15 +123,16 @@ def test_weight_127_at_threshold_127_fires_once() -> None:
 
 
 def test_pooling_merges_four_addresses_and_drops_the_remainder() -> None:
-    """A 3 x 3 map that repeats its input, pooled into one pixel: the last row and column have no
-    address.
-    """
+    """A 3 x 3 map is pooled into one pixel. Its last row and column have no address."""
     layer = one_neuron(1, threshold=1).layers[0]
     first = replace(
-        layer, shape_in=(1, 3, 3), shape_out=(1, 3, 3), initial=np.zeros((1, 3, 3), np.int64),
+        layer,
+        shape_in=(1, 3, 3),
+        shape_out=(1, 3, 3),
+        initial=np.zeros((1, 3, 3), np.int64),
         monitor=False,
         destinations=(Destination(1, pooling=2),),
-    )  # fmt: skip
+    )
     second = replace(layer, core=1)
     configuration = Configuration("2f", (first, second), (InputRoute(0, (1, 3, 3), 0),))
     each = emulate(configuration, np.eye(9, dtype=int)[:, None], mode="events").output.reshape(3, 3)
@@ -154,9 +153,7 @@ def test_one_event_takes_all_its_routes_before_the_next() -> None:
 
 
 def test_a_tick_that_is_passed_on_comes_before_the_events() -> None:
-    """Core 0 fires on every tick and lowers core 1 by 5, to its bound, before the direct input of
-    +5 arrives.
-    """
+    """Core 0 fires on every tick and lowers core 1 to its bound, before its input of +5 arrives."""
     clock = replace(
         one_neuron(0, threshold=1, bias=1).layers[0], monitor=False, destinations=(Destination(1),)
     )

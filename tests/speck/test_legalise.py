@@ -1,10 +1,7 @@
-"""What the chip lacks is expanded exactly or refused: the legal program computes what the model
-does.
-"""
+"""The legal program computes what the model does, or the model is refused."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import nir
@@ -24,7 +21,7 @@ from nirc.ir.program import Program
 from nirc.semantics.run import run
 from tests import build
 from tests.models import cuba, graph
-from tests.speck.networks import conv, fire, flatten, line, pool, skipping, small
+from tests.speck.networks import along, conv, fire, flatten, line, pool, skipping, small
 
 
 def legal(
@@ -118,9 +115,16 @@ def test_sum_pooling_between_layers_is_done_by_the_sending_core() -> None:
 def test_an_average_becomes_a_sum_with_smaller_weights() -> None:
     rng = np.random.default_rng(0)
     weight = rng.normal(0.2, 0.5, (2, 4))
-    model = line((1, 4, 4), conv(rng, 1, 1, padding=1), fire(1, 4, 4), pool(avg=True),
-    flatten(1, 2, 2),
-                 nir.Linear(weight), fire(2), out=(2,))  # fmt: skip
+    model = line(
+        (1, 4, 4),
+        conv(rng, 1, 1, padding=1),
+        fire(1, 4, 4),
+        pool(avg=True),
+        flatten(1, 2, 2),
+        nir.Linear(weight),
+        fire(2),
+        out=(2,),
+    )
     pooling, kernel = into(same_answer(model, active=False), "n5")
     assert pooling is not None and pooling.factor == 1
     np.testing.assert_allclose(kernel.weight.reshape(2, 4), weight / 4)
@@ -139,9 +143,14 @@ def test_a_linear_layer_after_a_map_reads_channels_and_positions_in_their_order(
 
 def test_a_network_of_linear_layers_has_maps_of_one_pixel() -> None:
     rng = np.random.default_rng(3)
-    model = line((6,), nir.Linear(rng.normal(0.2, 0.5, (5, 6))), fire(5),
-    nir.Linear(rng.normal(0.2, 0.5, (3, 5))),
-                 fire(3), out=(3,))  # fmt: skip
+    model = line(
+        (6,),
+        nir.Linear(rng.normal(0.2, 0.5, (5, 6))),
+        fire(5),
+        nir.Linear(rng.normal(0.2, 0.5, (3, 5))),
+        fire(3),
+        out=(3,),
+    )
     made = same_answer(model)
     assert into(made, "n1")[1].weight.shape == (5, 6, 1, 1)
     assert into(made, "n3")[1].weight.shape == (3, 5, 1, 1)
@@ -157,28 +166,45 @@ def test_a_convolution_and_the_pooling_behind_it_are_one_kernel() -> None:
 
 def test_pooling_by_three_before_a_linear_layer_goes_into_its_weights() -> None:
     rng = np.random.default_rng(5)
-    model = line((1, 12, 12), conv(rng, 1, 3, padding=1), fire(3, 12, 12), pool(3),
-    flatten(3, 4, 4),
-                 nir.Linear(rng.normal(0.1, 0.5, (4, 48))), fire(4), out=(4,))  # fmt: skip
+    model = line(
+        (1, 12, 12),
+        conv(rng, 1, 3, padding=1),
+        fire(3, 12, 12),
+        pool(3),
+        flatten(3, 4, 4),
+        nir.Linear(rng.normal(0.1, 0.5, (4, 48))),
+        fire(4),
+        out=(4,),
+    )
     pooling, kernel = into(same_answer(model), "n5")
     assert pooling is None and kernel.weight.shape == (4, 3, 12, 12)
 
 
 def test_rows_that_a_pool_leaves_out_are_named_if_they_come_to_padding() -> None:
-    """7 rows pooled by 2 leave one over; its events come to where a 3 x 3 kernel has its
-    padding.
-    """
+    """7 rows pooled by 2 leave one over. Its events come to the padding of a 3 x 3 kernel."""
     rng = np.random.default_rng(5)
-    padded = line((1, 7, 7), conv(rng, 1, 3, padding=1), fire(3, 7, 7), pool(),
-    conv(rng, 3, 4, padding=1),
-                  fire(4, 3, 3), out=(4, 3, 3))  # fmt: skip
+    padded = line(
+        (1, 7, 7),
+        conv(rng, 1, 3, padding=1),
+        fire(3, 7, 7),
+        pool(),
+        conv(rng, 3, 4, padding=1),
+        fire(4, 3, 3),
+        out=(4, 3, 3),
+    )
     log = Log()
     SpeckLegalise().run(lower(padded, Options(reset="subtract"), log=Log()).discrete, log)
     assert [d.code for d in log.diagnostics] == ["D418"]
     assert into(same_answer(padded), "n4")[0] is not None
-    bare = line((1, 7, 7), conv(rng, 1, 3, padding=1), fire(3, 7, 7), pool(), conv(rng, 3, 4),
-    fire(4, 1, 1),
-                out=(4, 1, 1))  # fmt: skip
+    bare = line(
+        (1, 7, 7),
+        conv(rng, 1, 3, padding=1),
+        fire(3, 7, 7),
+        pool(),
+        conv(rng, 3, 4),
+        fire(4, 1, 1),
+        out=(4, 1, 1),
+    )
     assert into(same_answer(bare), "n4")[0] is not None
 
 
@@ -252,9 +278,7 @@ def test_branches_of_different_stride_cannot_share_a_core() -> None:
         "out": nir.Output(np.array([8, 32, 32])),
     }
     nodes["c"] = conv(rng, 16, 8, 1)
-    edges = [("in", "a"), ("a", "first"), ("first", "p"), ("p", "c"), ("c", "last"), ("in", "b"),
-    ("b", "last"),
-             ("last", "out")]  # fmt: skip
+    edges = along("in a first p c last", "in b last out")
     assert refusals(graph(nodes, edges)) == ["S721"]
 
 
@@ -297,9 +321,7 @@ def test_recurrence_is_refused() -> None:
 
 
 def delayed(*, skip: bool = False, bias: float = 0.0) -> nir.NIRGraph:
-    """Two layers with a delay of 3 steps between. ``skip``: a path without it, ``bias``: behind
-    it.
-    """
+    """Return two layers with a delay of 3 steps between, and a path without it or a bias."""
     nodes = {
         "in": nir.Input(np.array([2])),
         "w1": nir.Linear(np.ones((3, 2))),
@@ -313,7 +335,7 @@ def delayed(*, skip: bool = False, bias: float = 0.0) -> nir.NIRGraph:
         "out": nir.Output(np.array([3])),
     }
     paths = ["in w1 first late w2 last out"] + ["in w3 last"] * skip
-    return graph(nodes, [edge for path in paths for edge in pairwise(path.split())])
+    return graph(nodes, along(*paths))
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.2, -0.2])
@@ -352,7 +374,7 @@ def test_a_delay_of_the_simulators_neurons_is_not_blamed_on_a_node() -> None:
         "output": nir.Output(np.array([3])),
     }
     paths = ["input layer_0 layer_1 layer_2 layer_3 output", "input layer_4 layer_3"]
-    model = graph(nodes, [edge for path in paths for edge in pairwise(path.split())])
+    model = graph(nodes, along(*paths))
     with pytest.raises(CompileError) as refusal:
         discrete = lower(model, Options(writer="spyx"), log=Log()).discrete
         SpeckLegalise().run(discrete, Log())
@@ -367,9 +389,15 @@ def test_an_output_must_be_one_population() -> None:
 
 
 def test_all_that_is_wrong_is_said() -> None:
-    model = line((2,), nir.Linear(np.ones((3, 2))), cuba(3), nir.Linear(np.ones((3, 3))),
-    fire(3, threshold=-1.0),
-                 nir.Linear(np.ones((2, 3))), out=(2,))  # fmt: skip
+    model = line(
+        (2,),
+        nir.Linear(np.ones((3, 2))),
+        cuba(3),
+        nir.Linear(np.ones((3, 3))),
+        fire(3, threshold=-1.0),
+        nir.Linear(np.ones((2, 3))),
+        out=(2,),
+    )
     assert sorted(refusals(model)) == ["P308", "S712", "S716"]
 
 
@@ -395,9 +423,19 @@ def stacks(draw: st.DrawFn) -> nir.NIRGraph:
                 dilation = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
                 groups = draw(st.sampled_from([1, c]))
                 f = groups * draw(st.integers(1, 3))
-                layers.append(conv(rng, c, f, (ky, kx), stride=stride, padding=padding_,
-                dilation=dilation,
-                                   groups=groups, bias=draw(st.booleans())))  # fmt: skip
+                layers.append(
+                    conv(
+                        rng,
+                        c,
+                        f,
+                        (ky, kx),
+                        stride=stride,
+                        padding=padding_,
+                        dilation=dilation,
+                        groups=groups,
+                        bias=draw(st.booleans()),
+                    )
+                )
                 kernel = (dilation[0] * (ky - 1) + 1, dilation[1] * (kx - 1) + 1)
                 shape = (
                     f,

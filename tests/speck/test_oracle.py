@@ -1,6 +1,4 @@
-"""The backend against the vendor's own software: memories, mapping, weights and every spike, no
-difference allowed.
-"""
+"""The backend against the vendor's software: memories, mapping, weights, spikes are equal."""
 
 from __future__ import annotations
 
@@ -59,10 +57,9 @@ def assert_equals_oracle(configuration: Configuration, raster: np.ndarray) -> in
 
 
 def assert_equals_sinabs(given: Discretised, raster: np.ndarray) -> int:
-    """sinabs' own network; then its integers in our tables, in our emulator and in the oracle made
-    from our tables.
+    """Compare sinabs' network with its integers in our tables, in our emulator and in the oracle.
 
-    Returns how many spikes there were.
+    Return the number of spikes.
     """
     configuration = configuration_of(given)
     expected = given.run(raster)
@@ -92,9 +89,7 @@ def test_published_networks_as_sinabs_discretises_them(data: Path, file: str, sa
 
 
 def random_stack(s: SimpleNamespace, rng: np.random.Generator, reset: str) -> tuple[Any, Map]:
-    """Convolutions with pools between them, then maybe a linear layer: all with neurons, some with
-    biases.
-    """
+    """Return convolutions with pools between, then maybe a linear layer, some with biases."""
     c, y = int(rng.integers(1, 4)), int(rng.integers(6, 11))
     shape, modules, pooled = (c, y, y), [], False
 
@@ -173,9 +168,7 @@ def test_a_branch_that_is_merged_again(sinabs: SimpleNamespace, reset: str) -> N
 
 
 def test_what_sinabs_cannot_say(sinabs: SimpleNamespace) -> None:
-    """Feature shifts, two watched cores, initial membranes, biases of 16 bits, host pooling, any
-    lower bound.
-    """
+    """Feature shifts, two watched cores, initial membranes, biases, pooling, lower bounds."""
     rng = np.random.default_rng(3)
 
     def core(number: int, shape_in: Map, kernel: int, f: int, **kw: Any) -> CoreLayer:
@@ -294,7 +287,7 @@ def compiled(request: pytest.FixtureRequest, data: Path) -> tuple[Path, Any, Con
 
 
 def test_compiled_weights_are_those_of_sinabs(compiled: tuple[Path, Any, Configuration]) -> None:
-    """Also the thresholds; but not the lower bound, which NIR does not have."""
+    """Thresholds too, but not the lower bound, which NIR does not have."""
     file, _, configuration = compiled
     theirs, ours = discretised(file), in_order(configuration)
     assert len(ours) == len(theirs.weights)
@@ -311,9 +304,7 @@ def test_compiled_weights_are_those_of_sinabs(compiled: tuple[Path, Any, Configu
     ("file", "differ"), [("paper/cnn_sinabs.nir", 1), ("zoo/digits_if_cnn.nir", 0)]
 )
 def test_single_precision_moves_only_ties(data: Path, file: str, differ: int) -> None:
-    """Of 39584 weights, one scales to -42.50000045: -43, but -42 where sinabs rounds it to -42.5
-    first.
-    """
+    """Of 39584 weights one scales to -42.50000045. That is -43, but sinabs takes -42.5."""
     single, double = discretised(data / file), discretised(data / file, double=True)
     assert single.thresholds == double.thresholds
     apart = np.concatenate(
@@ -328,9 +319,7 @@ def test_single_precision_moves_only_ties(data: Path, file: str, differ: int) ->
 def test_a_network_of_sinabs_is_its_dynapcnn_network_on_the_chip(
     sinabs: SimpleNamespace, tmp_path: Path, floor: float, bias: float
 ) -> None:
-    """Exported by Sinabs' own exporter: every integer and every spike is that of Sinabs' quantised
-    network.
-    """
+    """Sinabs' exporter: every integer and spike is that of Sinabs' quantised network."""
     s, rng = sinabs, np.random.default_rng(3)
     model, raster = _trained(s, rng, floor, bias), random_raster(rng, 3, 15, 2 * 12 * 12)
     sample = s.torch.tensor(raster[0, :1]).float().reshape(1, 2, 12, 12)
@@ -378,10 +367,16 @@ def _trained(s: SimpleNamespace, rng: np.random.Generator, floor: float, bias: f
 
     biased = bias > 0
     return s.nn.Sequential(
-        filled(s.nn.Conv2d(2, 4, 3, padding=1, bias=biased), 0.2), neurons(), s.layers.SumPool2d(2),
-        filled(s.nn.Conv2d(4, 6, 3, padding=1, bias=biased), 0.1), neurons(), s.layers.SumPool2d(2),
-        s.nn.Flatten(), filled(s.nn.Linear(6 * 3 * 3, 5, bias=biased), 0.1), neurons(),
-    )  # fmt: skip
+        filled(s.nn.Conv2d(2, 4, 3, padding=1, bias=biased), 0.2),
+        neurons(),
+        s.layers.SumPool2d(2),
+        filled(s.nn.Conv2d(4, 6, 3, padding=1, bias=biased), 0.1),
+        neurons(),
+        s.layers.SumPool2d(2),
+        s.nn.Flatten(),
+        filled(s.nn.Linear(6 * 3 * 3, 5, bias=biased), 0.1),
+        neurons(),
+    )
 
 
 def test_compiled_layers_fit_their_cores_by_sinabs_rules(

@@ -1,6 +1,4 @@
-"""Layers on Speck's nine cores: stories, and small chips against a search through every assignment
-of cores.
-"""
+"""Layers on Speck's nine cores: stories, and small chips against a search through everything."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ def layer(
     operations: float = 0.0,
     one_core: bool = False,
 ) -> Demand:
-    """A layer with a square kernel, fed by the host's events unless told."""
+    """A layer with a square kernel, by default fed by the host's events."""
     return Demand(
         name,
         channels_in,
@@ -52,16 +50,14 @@ def chain(*layers: Demand) -> tuple[Demand, ...]:
 
 
 def problem(*demands: Demand, destinations: Mapping[str, int] | None = None) -> PlaceProblem:
-    """Two destinations for each layer; ``destinations`` changes some or adds the camera."""
+    """Return a problem with two destinations for each layer that ``destinations`` lacks."""
     return PlaceProblem(demands, {d.name: 2 for d in demands} | dict(destinations or {}))
 
 
 def placed(
     question: PlaceProblem, cores: Sequence[Core] = CORES
 ) -> dict[str, list[tuple[int, int]]]:
-    """Of each layer its (core, channels); the placement is checked against every rule on the
-    way.
-    """
+    """Return (core, channels) of each layer, after a check of the placement by every rule."""
     answer = place(question, cores=cores)
     assert isinstance(answer, Placement), answer
     assert broken_rules(question, answer, cores) == []
@@ -97,7 +93,7 @@ def words(demand: Demand, channels: int) -> dict[str, int]:
 
 
 def holds(demand: Demand, channels: int, core: Core, members: Iterable[Member]) -> bool:
-    """Whether a core holds so many channels, only the memories in ``members`` counted."""
+    """Return True if a core holds so many channels. Only the memories in ``members`` count."""
     has = {"kernel memory": core.kernel, "neuron memory": core.neuron, "bias memory": core.bias}
     needs = words(demand, channels)
     return channels <= 1024 and all(needs[m] <= has[m] for m in has if (demand.name, m) in members)
@@ -347,9 +343,7 @@ def test_the_busiest_layer_gets_a_fast_core() -> None:
 
 @pytest.mark.parametrize("channels", [3, 6, 7, 10, 13])
 def test_a_load_that_is_no_whole_number_per_channel_does_not_get_in_the_way(channels: int) -> None:
-    """Loads are rounded channel by channel; a single layer once came out above the largest load
-    that there was.
-    """
+    """Loads are rounded channel by channel. So a single layer may be above the largest load."""
     only = layer("only", 64 if channels <= 8 else 32, 8, (channels, 1, 1), operations=1.0)
     assert len(placed(problem(only))["only"]) == 1
 
@@ -383,9 +377,7 @@ def test_too_little_work_is_said() -> None:
 def fewest_parts(
     question: PlaceProblem, cores: Sequence[Core], members: Iterable[Member]
 ) -> int | None:
-    """The least number of parts under the rules in ``members`` alone, over all assignments of cores
-    to layers.
-    """
+    """Return the least number of parts of all assignments, under the rules in ``members`` alone."""
     members = set(members)
     demands = question.demands
     caps = [

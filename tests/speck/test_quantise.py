@@ -1,6 +1,4 @@
-"""One scale a layer: weights to 8 bits, biases and thresholds to 16; whole numbers stay what they
-are.
-"""
+"""One scale a layer: weights to 8 bits, biases and thresholds to 16. Integers stay as they are."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ def quantised(
 
 
 def of_sinabs(model: nir.NIRGraph, floor: str = "none", **how: bool | None) -> Program:
-    """Integers of a network that is read as Sinabs': it fires at its threshold, any number of
-    times.
-    """
+    """Return the integers of a network of Sinabs, which fires at its threshold."""
     discrete = lower(model, Options(writer=f"sinabs,floor={floor}"), log=Log()).discrete
     return SpeckQuantise(**how).run(SpeckLegalise().run(discrete, Log()), Log())
 
@@ -105,9 +101,7 @@ def test_biases_use_16_bits_and_do_not_cost_weights_their_precision() -> None:
 
 
 def test_the_lower_bound_does_not_enter_the_scale() -> None:
-    """sinabs takes -32768 as a potential where there is no bound, and all weights become 0 and
-    -1.
-    """
+    """sinabs takes -32768 as a potential where there is no bound. All weights become 0 and -1."""
     _, made, _ = quantised(small(np.random.default_rng(0)), nearest=True)
     for name in ("n1", "n4", "n8"):
         assert neuron(made, name).threshold_low == -32768
@@ -190,17 +184,13 @@ def test_a_branch_is_rounded_with_the_scale_of_its_layer() -> None:
 
 
 def sinabs_rounds(weight: np.ndarray) -> np.ndarray:
-    """In single precision: the scale by a reciprocal, the product, and then to the nearest, ties to
-    even.
-    """
+    """Single precision: the scale by a reciprocal, the product, ties to even."""
     single = weight.astype(np.float32)
     return np.rint(single * (np.float32(127) * (np.float32(1) / single.max()))).astype(np.int64)
 
 
 def test_weights_of_sinabs_are_rounded_as_sinabs_rounds_them() -> None:
-    """One by one, not by their sum, and in single precision: weights beside a tie are ties there,
-    and only there.
-    """
+    """Weights beside a tie are ties in single precision only. They are rounded one by one."""
     largest = np.float32(0.2997)
     halves = ((np.arange(127) + 0.5) / (127 / np.float64(largest))).astype(np.float32)
     beside = [halves, np.nextafter(halves, np.float32(0)), np.nextafter(halves, np.float32(1))]

@@ -1,6 +1,4 @@
-"""Frame by frame: equal to the slow definition, and what a step does to a membrane, in small
-stories.
-"""
+"""Frame by frame: equal to the slow definition, and small stories of a membrane's step."""
 
 from __future__ import annotations
 
