@@ -69,7 +69,8 @@ class AddReadout:
         training = dict(program.training)
         for name, sink in program.nodes(Sink).items():
             into = program.into(name)
-            where, text = sink.origins[0], self.readout.text
+            where = sink.origins[0]
+            text = self.readout.text
             if _is_read_directly(program, into):
                 population = into[0][0]
                 log.add(

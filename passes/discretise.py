@@ -30,7 +30,8 @@ class Discretise:
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError`` (P303, P304), ``InputError`` (F110) for overflowing numbers."""
-        writer, values = self.reading.writer, self.reading.values
+        writer = self.reading.writer
+        values = self.reading.values
         writer_dt_s = writer.time_step(program, values)
         dt_s = program.dt_s if writer_dt_s is None else writer_dt_s
         feeds_itself = {s for s, t, _ in program.edges() if s == t}

@@ -12,7 +12,8 @@ from nirc.files.faults import Faults
 
 def check_config(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
     """Check that matrices fit the neurons, and check targets and aliases."""
-    numbers, fields = file.numbers, file.root.fields
+    numbers = file.numbers
+    fields = file.root.fields
     block, sizes = numbers["block"], sizes_of(tree, numbers)
     for part in ("input", block, "readout"):
         check_shapes(fields[part], tree[part], part, sizes, faults)

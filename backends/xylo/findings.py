@@ -18,7 +18,8 @@ class AboveLimit(Finding):
     excess: Excess
 
     def words(self) -> Words:
-        each, limit = self.excess, self.excess.limit
+        each = self.excess
+        limit = each.limit
         return Words(
             self.message(),
             found=f"{each.found}{self.more()}",
@@ -416,7 +417,8 @@ class ClockTooSlow(Finding):
     clock_hz: int
 
     def words(self) -> Words:
-        seconds, megahertz = self.cycles / self.clock_hz, self.clock_hz / 1e6
+        seconds = self.cycles / self.clock_hz
+        megahertz = self.clock_hz / 1e6
         return Words(
             f"in real time a step with everything active takes longer than dt = {self.dt_s:g} s",
             found=f"{self.cycles} cycles, {seconds:.3g} s at {megahertz:g} MHz",

@@ -47,7 +47,7 @@ def readouts(program: Program) -> dict[str, str]:
 
     Hidden neurons alone feed them, and they feed nothing but one output.
     """
-    found = {}
+    possible = {}
     for name in program.nodes(Population):
         targets = program.out_of(name)
         sources = program.into(name)
@@ -55,9 +55,13 @@ def readouts(program: Program) -> dict[str, str]:
             isinstance(program[s], Population) and not p.synapse for s, p in sources
         )
         if _shows_alone(program, name) and targets[0][1].is_wire and fed_by_neurons:
-            found[name] = targets[0][0]
+            possible[name] = targets[0][0]
     # A readout neuron has no path back, so the sources of a readout must be hidden.
-    return {n: sink for n, sink in found.items() if not any(s in found for s, _ in program.into(n))}
+    return {
+        name: sink
+        for name, sink in possible.items()
+        if not any(source in possible for source, _ in program.into(name))
+    }
 
 
 def _shows_alone(program: Program, name: str) -> bool:

@@ -24,7 +24,7 @@ FIRST = "neurons that inputs reach"
 LAST = "neurons that outputs leave from"
 
 # Ranges of single values, (smallest, largest), in the configuration and the specification.
-WEIGHT = (-127, 127)  # the word is -128..127; -128 is left out as the vendor's quantisers do (S)
+WEIGHT = (-127, 127)  # of -128..127, as in the vendor's quantisers (S)
 WEIGHT_WORD = (-128, 127)
 THRESHOLD = (1, 32767)  # 0 and below fire 31 times a step (M)
 DASH = (0, 15)  # 4 bits (S)

@@ -29,7 +29,6 @@ class Block:
     name: str
     start: int
     stop: int
-    origin: str
 
 
 @dataclass(frozen=True)
@@ -113,10 +112,12 @@ def lower(program: Program, log: Log) -> Reservoir:
 
 
 def _blocks(program: Program, names: list[str]) -> tuple[Block, ...]:
-    blocks, start = [], 0
+    blocks = []
+    start = 0
     for name in names:
-        blocks.append(Block(name, start, start + program[name].n, program[name].origins[0]))
-        start += program[name].n
+        stop = start + program[name].n
+        blocks.append(Block(name, start, stop))
+        start = stop
     return tuple(blocks)
 
 

@@ -99,8 +99,10 @@ def check(problem: PlaceProblem, placement: Placement, target: Target) -> list[s
 
     Written from the rules, not from the solver's model, to test ``place``.
     """
-    n, hidden = problem.neurons, placement.hidden
-    relay_of, relay_index = placement.relay_of, placement.relay_index
+    n = problem.neurons
+    hidden = placement.hidden
+    relay_of = placement.relay_of
+    relay_index = placement.relay_index
     places = np.concatenate([placement.index, relay_index])
     if len(placement.index) != n or len(relay_of) != len(relay_index):
         return ["a neuron or relay has no place"]

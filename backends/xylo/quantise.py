@@ -89,9 +89,9 @@ def planned(program: Program, log: Log) -> dict[str, tuple[Plan, Shifts]]:
     Raises ``CompileError`` (P307).
     """
     outputs = set(readouts(program))
-    found = _connections(program, log)
+    connections = _connections(program, log)
     plans = {
-        n: Plan(n, p, output=n in outputs, into=[c for c in found if c.target == n])
+        n: Plan(n, p, output=n in outputs, into=[c for c in connections if c.target == n])
         for n, p in populations_of(program, Discrete).items()
     }
     hidden = _best_shifts([p for p in plans.values() if not p.output])
@@ -128,14 +128,14 @@ def _best_shifts(plans: list[Plan]) -> Shifts:
 
 def _sum(first: Connection, second: Connection) -> Connection:
     """Add two connections up. The shorter of their delays counts."""
-    a, b = first.op, second.op
-    parts = [np.concatenate(pair) for pair in zip(a.coo(), b.coo(), strict=True)]
+    ops = (first.op, second.op)
+    parts = [np.concatenate(pair) for pair in zip(*(op.coo() for op in ops), strict=True)]
     projection = replace(
         min(first.projection, second.projection, key=lambda each: each.lag),
         biases=first.projection.biases + second.projection.biases,
         origins=first.projection.origins + second.projection.origins,
     )
-    op = sparse(parts[0], parts[1], parts[2], a.n_in, a.n_out)
+    op = sparse(parts[0], parts[1], parts[2], first.op.n_in, first.op.n_out)
     return replace(first, projection=projection, op=op)
 
 

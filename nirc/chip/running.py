@@ -154,7 +154,8 @@ def _model_rows(chip: Run, manifest: Mapping[str, Any], record: Collection[str],
             if block["part"] == "readout":
                 scale[block["index"]] = block["scale"]
         output = chip.v["readout"] / scale
-    spikes, v = {}, {}
+    spikes = {}
+    v = {}
     for name in record:
         block = manifest["populations"][name]
         index = block["index"]
