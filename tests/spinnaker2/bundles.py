@@ -1,6 +1,4 @@
-"""Bundles around hand-made networks, without a compiler; deploy.py run on them in a process of its
-own.
-"""
+"""Bundles around hand-made networks, without a compiler, and runs of their deploy.py."""
 
 from __future__ import annotations
 
@@ -22,15 +20,14 @@ from tests.spinnaker2 import spinnaker2_mock
 from tests.spinnaker2.networks import mapping
 
 Tree = dict[str, Any]
-LATE = 2  # steps, of the first output; the others are one later
+LATE = 2  # steps, of the first output. The others have one step more
 SCALE = 4.0  # chip units per volt of a readout
 
 
 def written(tables: Tables, directory: Path, **fields: Any) -> Path:
-    """A bundle. Model input i is channel i, but nothing listens to the last; outputs in turned
-    order.
+    """Write a bundle with outputs in reversed order. ``fields``: of the mapping.
 
-    ``fields``: of the mapping.
+    Model input i is channel i. The last channel has no listener.
     """
     files = {"network.npz": to_npz(tables), "mapping.json": mapping(tables, **fields).to_json()}
     columns = sum(len(o.neurons) for o in tables.outputs)
@@ -63,14 +60,16 @@ def written(tables: Tables, directory: Path, **fields: Any) -> Path:
 
 
 def expected(tables: Tables, inputs: np.ndarray, directory: Path) -> np.ndarray:
-    """(samples, steps, outputs) by nirc's emulator, at the model's steps."""
+    """Return (samples, steps, outputs) by nirc's emulator, at the model's steps."""
     tree = json.loads((directory / "manifest.json").read_text())
     samples, steps, _ = inputs.shape
     raster = np.zeros((samples, steps + LATE + 1, tables.channels))
     raster[:, :steps] = inputs[:, :, : tables.channels]
     chip = emulate(tables, raster).output
     columns = zip(tree["output_map"], tree["output_latency_steps"], strict=True)
-    answer = np.stack([chip[:, late : late + steps, column] for column, late in columns], axis=2)
+    answer = np.stack(
+        [chip[:, latency : latency + steps, column] for column, latency in columns], axis=2
+    )
     return answer / SCALE if tree["output_kind"] == "membrane" else answer
 
 
@@ -82,7 +81,7 @@ def deploy(
     python: tuple[str, ...] = (),
     **asked: Any,
 ) -> subprocess.CompletedProcess[str]:
-    """deploy.py in a process of its own, with the stand-in unless ``vendor`` is false.
+    """Run deploy.py in a process of its own, with the stand-in if ``vendor`` is true.
 
     ``asked``: of the stand-in.
     """
@@ -103,16 +102,16 @@ def deploy(
 
 
 def runs(directory: Path) -> list[Tree]:
-    """What the stand-in noted, run by run."""
+    """Return the notes of the stand-in, run by run."""
     log = directory / "log"
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def put(*path: str | int, value: object) -> Callable[[Tree], None]:
-    """A change of one value in a tree."""
+    """Return a change of one value in a tree."""
 
-    def change(whole: Tree) -> None:
-        place: Any = whole
+    def change(tree: Tree) -> None:
+        place: Any = tree
         for key in path[:-1]:
             place = place[key]
         place[path[-1]] = value

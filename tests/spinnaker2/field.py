@@ -32,14 +32,14 @@ class Field:
     spikes: int
 
     def kernel(self) -> np.ndarray:
-        """(400, 400) whole weights, [target, source]."""
+        """(400, 400) integer weights, [target, source]."""
         offsets = np.arange(-3, 4)
         x, y = np.meshgrid(offsets, offsets)
-        whole = np.round(
+        taps = np.round(
             (np.exp(-(x**2 + y**2) / (2 * self.sigma**2)) - 0.4) / 0.5 * self.gain
         ).astype(np.int64)
         weights = np.zeros((N, N), np.int64)
-        for dx, dy, w in zip(x.ravel(), y.ravel(), whole.ravel(), strict=True):
+        for dx, dy, w in zip(x.ravel(), y.ravel(), taps.ravel(), strict=True):
             weights[(np.arange(N) + dx + SIDE * dy) % N, np.arange(N)] = w
         return weights
 

@@ -1,6 +1,4 @@
-"""Hand-made and random networks in the chip's words, and a mapping of each, for the tests of what
-is emitted.
-"""
+"""Hand-made and random networks in the chip's words, with a mapping of each."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ from nirc.mapping.tables.entries import Tables as Routing
 def population(
     rng: np.random.Generator, name: str, model: str, n: int, **fields: object
 ) -> Population:
-    """Neurons that fire now and then; parameters of their own, or the same for all."""
+    """Return neurons that fire now and then. Some have parameters of their own."""
     some = n if rng.random() < 0.6 else 1
     filtered = model in FILTERED
     values = {
@@ -50,7 +48,7 @@ def population(
 def projection(
     rng: np.random.Generator, name: str, source: str, n: int, target: Population, *, p: float
 ) -> Projection:
-    """Random synapses over the whole range that the target's model takes."""
+    """Return random synapses over the full range of the target's model."""
     delayed = target.model in DELAYED
     most, delays = (15, 8) if delayed else (127, 1)
     held = rng.random((n, target.n, delays)) < p / delays
@@ -61,9 +59,7 @@ def projection(
 
 
 def network(seed: int) -> Tables:
-    """Two inputs that share channels, three populations of any models, recurrence, two outputs out
-    of order.
-    """
+    """Return two inputs that share channels, three populations of any models, and two outputs."""
     rng = np.random.default_rng(seed)
     models = rng.choice(["lif", "lif_no_delay", "lif_curr_exp", "lif_curr_exp_no_delay"], 3)
     inputs = (Input("in", np.array([2, 0, 1, 2]), 3), Input("other in", np.array([3]), 1))
@@ -87,17 +83,24 @@ def network(seed: int) -> Tables:
 
 
 def convolutional(*, pool: tuple[int, int] = (1, 1), stride: tuple[int, int] = (1, 1)) -> Tables:
-    """2 x 6 x 8 inputs through a convolution, pooled before it, into a list of synapses and a
-    readout.
-    """
+    """Return 2 x 6 x 8 inputs, a pooling, a convolution, a list of synapses and a readout."""
     rng = np.random.default_rng(5)
     shape = (2, 6, 8)
     n = math.prod(shape)
     fields = dict.fromkeys(("pad_top", "pad_bottom", "pad_left", "pad_right"), 1)
     convolution = Convolution(
-        "conv", "pixels", "map", 6, 8, stride[1], stride[0], pool[1], pool[0], **fields,
+        "conv",
+        "pixels",
+        "map",
+        6,
+        8,
+        stride[1],
+        stride[0],
+        pool[1],
+        pool[0],
+        **fields,
         weight=rng.integers(-60, 100, (2, 3, 3, 2)),
-    )  # fmt: skip
+    )
     cells = population(
         rng, "map", "lif_conv2d", math.prod(convolution.shape_out), threshold=one(150)
     )
@@ -122,7 +125,7 @@ def one(value: float) -> np.ndarray:
 
 
 def mapping(tables: Tables, *, tick: float = 1e-3, steps: int = 1000) -> Mapping:
-    """One chip, PEs as they come; every source has an entry for itself."""
+    """Return a mapping to one chip, with an entry for every source."""
     blocks = [*tables.inputs, *tables.populations]
     spans = [
         (i, begin, end) for i, b in enumerate(blocks) for begin, end in pairwise(cuts(b.n, b.atoms))
@@ -158,14 +161,14 @@ def mapping(tables: Tables, *, tick: float = 1e-3, steps: int = 1000) -> Mapping
 
 
 def cuts(n: int, atoms: int) -> list[int]:
-    """0, atoms, 2 atoms, ... n."""
+    """Return 0, atoms, 2 atoms, ... n."""
     return [*range(0, n, atoms), n]
 
 
 def routing(
     tables: Tables, slices: tuple[Slice, ...], key: np.ndarray, mask: np.ndarray
 ) -> Routing:
-    """From each slice to all PEs of all targets of its population."""
+    """Return routes from each slice to all PEs of all targets of its population."""
     words = (LINKS + CORES) // 64 + 1
     routes = np.zeros((len(slices), words), np.uint64)
     wires = {(p.source, p.target) for p in (*tables.projections, *tables.convolutions)}

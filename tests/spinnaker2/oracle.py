@@ -136,11 +136,11 @@ def run_brian(networks: Sequence[Tables], rasters: Sequence[np.ndarray]) -> list
             np.concatenate([getattr(p, name) for _, p in wires]) for name in ("weight", "delay")
         )
         for sign, variable in ((1, "excited"), (-1, "inhibited")):
-            mine = np.sign(weight) == sign
+            chosen = np.sign(weight) == sign
             synapses = b.Synapses(group, cells, "w : 1", on_pre=f"{variable}_post += w")
-            synapses.connect(i=pre[mine], j=post[mine])
-            synapses.w = weight[mine]
-            synapses.delay = delay[mine] * dt
+            synapses.connect(i=pre[chosen], j=post[chosen])
+            synapses.w = weight[chosen]
+            synapses.delay = delay[chosen] * dt
             objects.append(synapses)
     spikes = b.SpikeMonitor(cells)
     states = b.StateMonitor(cells, "v", record=True, when="end")

@@ -121,13 +121,13 @@ def test_every_sample_gets_a_board_and_a_network_of_its_own(tmp_path: Path) -> N
     assert len(runs(tmp_path)) == 3
 
 
-def test_the_vendor_is_told_what_nirc_partitioned(tmp_path: Path) -> None:
+def test_the_vendor_gets_the_slices_of_nirc(tmp_path: Path) -> None:
     tables = network(2)
     ran(written(tables, tmp_path, tick=2.5e-3), raster(2, samples=1), "--chip", "192.168.1.25")
     (noted,) = runs(tmp_path)
-    told = {name: (p["model"], p["size"], p["atoms"]) for name, p in noted["populations"].items()}
+    given = {name: (p["model"], p["size"], p["atoms"]) for name, p in noted["populations"].items()}
     wanted = {p.name: ("spike_list", p.n, p.atoms) for p in tables.inputs}
-    assert told == wanted | {p.name: (p.model, p.n, p.atoms) for p in tables.populations}
+    assert given == wanted | {p.name: (p.model, p.n, p.atoms) for p in tables.populations}
     assert (noted["on"], noted["address"], noted["tick"]) == (
         "SpiNNaker2Chip",
         "192.168.1.25",
@@ -150,7 +150,7 @@ def test_board_tick_and_routing_are_options(routing: str, tmp_path: Path) -> Non
     assert (noted["routing"], noted["debug"]) == (routing.upper(), True)
 
 
-def test_initial_and_reset_voltages_are_told_only_where_they_are_not_0(tmp_path: Path) -> None:
+def test_initial_and_reset_voltages_are_passed_only_where_they_are_not_0(tmp_path: Path) -> None:
     tables = network(0)
     first, *others = tables.populations
     quiet = replace(first, v_init=one(0), v_reset=one(0))
@@ -160,10 +160,10 @@ def test_initial_and_reset_voltages_are_told_only_where_they_are_not_0(tmp_path:
         "--chip",
         "a",
     )
-    told = {name: set(p["keys"]) for name, p in runs(tmp_path)[0]["populations"].items()}
+    given = {name: set(p["keys"]) for name, p in runs(tmp_path)[0]["populations"].items()}
     assert (
-        not {"v_init", "v_reset"} & told[first.name]
-        and {"v_init", "v_reset"} <= told[others[0].name]
+        not {"v_init", "v_reset"} & given[first.name]
+        and {"v_init", "v_reset"} <= given[others[0].name]
     )
 
 
@@ -231,7 +231,7 @@ def test_no_room_to_record_and_late_cores_are_warnings(tmp_path: Path) -> None:
 # Refusing
 
 
-def test_the_documentation_tells_every_option_field_and_model(tmp_path: Path) -> None:
+def test_the_documentation_names_every_option_field_and_model(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs/reference/spinnaker2-files.md").read_text()
     text = (written(network(0), tmp_path) / "deploy.py").read_text()
     words = set(re.findall(r"--[a-z0-9-]+", text)) - {"--help"}
@@ -248,7 +248,7 @@ def test_the_script_is_the_same_for_all_networks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("args", [("--chip", "a"), ("--board", "a"), ("--brian2",)])
-def test_without_the_vendors_package_the_script_says_what_is_missing(
+def test_without_the_vendors_package_the_script_names_what_is_missing(
     args: tuple[str, ...], tmp_path: Path
 ) -> None:
     directory = written(network(0), tmp_path)
@@ -265,7 +265,7 @@ def test_without_the_vendors_package_the_script_says_what_is_missing(
     ("without", "args"),
     [("hardware", ()), ("experiment_backends/backend_settings", ("--routing", "c2c"))],
 )
-def test_a_version_that_lacks_a_module_is_told(
+def test_a_version_that_lacks_a_module_is_reported(
     without: str, args: tuple[str, ...], tmp_path: Path
 ) -> None:
     directory = written(network(0), tmp_path)

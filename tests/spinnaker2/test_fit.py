@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import nirc
 from nirc import api
 from nirc.api import Compiled, Options
-from nirc.backends.spinnaker2.fit import Chip, assign
-from nirc.backends.spinnaker2.limits import DYN_BYTES, PES, Prices
-from nirc.backends.spinnaker2.scales import row_scales
-from nirc.backends.spinnaker2.slices import TERMS, Memory, Split, split
-from nirc.backends.spinnaker2.system import Faults, System
-from nirc.backends.spinnaker2.tables import Input, Output, Projection, Tables
+from nirc.backends.spinnaker2.fit import Chip
+from nirc.backends.spinnaker2.limits import DYN_BYTES, PES
+from nirc.backends.spinnaker2.slices import TERMS
 from nirc.diagnostics.errors import CompileError, InputError, UsageError
-from nirc.diagnostics.log import Log
-from nirc.mapping.tables.walk import walk
-from nirc.rounding.rule import sums_kept
 from nirc.verification.laws import network
 from tests.models import DATA
-from tests.spinnaker2.networks import one, population
+from tests.spinnaker2.networks import one
 
 CNN = DATA / "paper/cnn_sinabs.nir"
 
@@ -137,13 +128,24 @@ def test_prices_and_memory_can_be_stated() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("atoms", "3:0"), ("atoms", "3:257"), ("atoms", "3"), ("atoms", "3:4,3:5"), ("steps", "0"),
+        ("atoms", "3:0"),
+        ("atoms", "3:257"),
+        ("atoms", "3"),
+        ("atoms", "3:4,3:5"),
+        ("steps", "0"),
         ("steps", "x"),
-        ("tick", "0"), ("tick", "nan"), ("tick", "-1"), ("memory", "131073"), ("prices", "gold:1"),
+        ("tick", "0"),
+        ("tick", "nan"),
+        ("tick", "-1"),
+        ("memory", "131073"),
+        ("prices", "gold:1"),
         ("bad", "0:153"),
-        ("bad", "7"), ("bad", "9>6"), ("bad", ""), ("delays", "none"),
+        ("bad", "7"),
+        ("bad", "9>6"),
+        ("bad", ""),
+        ("delays", "none"),
     ],
-)  # fmt: skip
+)
 def test_options_that_make_no_sense(name: str, value: str) -> None:
     with pytest.raises(UsageError) as refusal:
         compiled(CNN, **{name: value})
@@ -184,9 +186,9 @@ def test_bad_chips_and_links_of_a_board() -> None:
 
 def test_packets_that_go_astray_are_found() -> None:
     bundle = compiled(network(neuron="IF")).bundle
-    whole = bundle.files["mapping.json"]
+    original = bundle.files["mapping.json"]
     for change in (_without_a_core, _with_a_core_more, _without_an_entry):
-        bundle.files["mapping.json"] = change(json.loads(whole))
+        bundle.files["mapping.json"] = change(json.loads(original))
         with pytest.raises(InputError) as refusal:
             bundle.run(np.ones((1, 2, 3), int))
         assert refusal.value.diagnostics[0].code == "U605"
@@ -207,92 +209,6 @@ def _without_an_entry(tree: dict[str, Any]) -> bytes:
     return json.dumps(tree).encode()
 
 
-@pytest.mark.parametrize("board", [False, True])
-@pytest.mark.parametrize("seed", range(6))
-def test_every_packet_of_random_graphs_arrives(seed: int, board: bool) -> None:
-    """Populations of random sizes, connected at random, in slices as small as memory is made."""
-    tables = random_graph(seed, populations=12 if board else 4)
-    log = Log()
-    parts = split(Memory(tables, Prices(dyn_bytes=4000 if board else 9000), 16), {}, log)
-    assert parts is not None, log.errors
-    system = System(board=board, faults=Faults(cores=((0, 5),)))
-    placed = assign(parts, system, 1e-3, log)
-    assert placed is not None
-    assert len(set(zip(placed.chip.tolist(), placed.core.tolist(), strict=True))) == parts.count
-    assert walk(placed.routing, placed.nets, system.links, placed.keys, placed.local_cores) == []
-    assert placed.entries[1] <= placed.entries[0]
-    assert pairs(parts) == pairs_one_by_one(tables, parts)
-
-
-def test_a_board_is_filled_along_the_network_whatever_the_names_are() -> None:
-    """A chain through 40 populations of 10 PEs each: every packet stays on its chip or goes to the
-    next.
-    """
-    hops = []
-    for turn in (1, 7):
-        rng = np.random.default_rng(0)
-        names = [f"p{i * turn % 40}" for i in range(40)]
-        made = {name: population(rng, name, "lif_no_delay", 500) for name in sorted(names)}
-        every, zeros = np.arange(500), np.zeros(500, int)
-        wires = [Projection("in", "in", names[0], zeros[:1], zeros[:1], zeros[:1] + 1, zeros[:1])]
-        wires += [
-            Projection(f"{a} {b}", a, b, every, every, zeros + 1, zeros) for a, b in pairwise(names)
-        ]
-        outputs = (Output(names[-1], every),)
-        tables = Tables(
-            1, (Input("in", zeros[:1], 1),), tuple(made.values()), tuple(wires), (), outputs
-        )
-        parts = split(Memory(tables, Prices(), 16), dict.fromkeys(names, 50), Log())
-        assert parts is not None
-        placed = assign(parts, System(board=True, faults=Faults()), 1e-3, Log())
-        assert placed is not None
-        hops.append(int(placed.routes.hops.sum()))
-    assert hops[0] == hops[1] <= 20, "two borders between three chips, ten slices cross each"
-
-
-def random_graph(seed: int, populations: int) -> Tables:
-    rng = np.random.default_rng(seed)
-    models = rng.choice(["lif", "lif_no_delay", "lif_curr_exp"], populations)
-    made = [
-        population(rng, f"p{i}", str(m), int(rng.integers(20, 700))) for i, m in enumerate(models)
-    ]
-    wires = []
-    for i, target in enumerate(made):
-        source = made[int(rng.integers(populations))]
-        key = np.unique(rng.integers(0, source.n * target.n, int(rng.integers(1, 4000))))
-        zeros = np.zeros(len(key), np.int64)
-        wires.append(
-            Projection(
-                f"w{i}", source.name, target.name, key // target.n, key % target.n, zeros + 1, zeros
-            )
-        )
-    first = made[0]
-    wires.append(
-        Projection(
-            "in", "in", "p0", np.zeros(1, int), np.zeros(1, int), np.ones(1, int), np.zeros(1, int)
-        )
-    )
-    outputs = (Output(first.name, np.arange(first.n)),)
-    return Tables(1, (Input("in", np.zeros(1, int), 1),), tuple(made), tuple(wires), (), outputs)
-
-
-def pairs(parts: Split) -> set[tuple[int, int]]:
-    return set(zip(parts.pair_source.tolist(), parts.pair_target.tolist(), strict=True))
-
-
-def pairs_one_by_one(tables: Tables, parts: Split) -> set[tuple[int, int]]:
-    """The same from every synapse."""
-    first = {name: int(np.flatnonzero(parts.owner == i)[0]) for i, name in enumerate(parts.names)}
-    found = set()
-    for p in tables.projections:
-        for pre, post in zip(p.pre.tolist(), p.post.tolist(), strict=True):
-            source, target = (
-                first[n] + k // parts.atoms[n] for n, k in ((p.source, pre), (p.target, post))
-            )
-            found.add((source, target))
-    return found
-
-
 def test_the_same_bytes_whatever_the_order_of_options() -> None:
     first, second = (
         nirc.compile(network(neuron="IF"), "spinnaker2", chip=chip).files
@@ -300,16 +216,3 @@ def test_the_same_bytes_whatever_the_order_of_options() -> None:
     )
     assert first == second
     assert one(1).dtype == np.float32
-
-
-@given(st.lists(st.integers(-15, 15), min_size=1, max_size=12), st.floats(0.01, 100))
-def test_whole_weights_stay_what_they_are(weights: list[int], unit: float) -> None:
-    value = np.array(weights) * unit
-    row = np.zeros(len(weights), np.int64)
-    kept = value != 0
-    scale = row_scales(row[kept], value[kept], 1, 15)
-    exact = value * scale[row]
-    np.testing.assert_allclose(sums_kept(exact, row, 1, -15, 15), exact, atol=1e-3)
-    assert np.gcd.reduce(np.abs(np.rint(exact)).astype(int)) in {0, 1}, (
-        "the smallest of such scales"
-    )

@@ -1,4 +1,4 @@
-"""Networks of whole weights answer as the model does, spike for spike: what the vendor's importer
+"""Networks of integer weights answer as the model does, spike for spike: what the vendor's importer
 gets wrong, too.
 """
 
@@ -58,7 +58,7 @@ def chain(*layers: Any, shape: tuple[int, ...], **options: Any) -> Tables:
     return answers(nodes, list(zip(["in", *names], [*names, "out"], strict=True)), **options)
 
 
-def whole(*shape: int, seed: int = 0, most: int = 5) -> np.ndarray:
+def integers(*shape: int, seed: int = 0, most: int = 5) -> np.ndarray:
     """Weights -most..most, more of them positive."""
     return np.random.default_rng(seed).integers(-most + 2, most + 1, shape).astype(float)
 
@@ -102,14 +102,14 @@ def test_a_membrane_at_its_threshold_does_not_fire_yet(reset: str) -> None:
 
 @pytest.mark.parametrize("reset", ["model", "zero", "subtract"])
 def test_leaks_and_resets(reset: str) -> None:
-    chain(nir.Linear(whole(5, 4)), leaks(5, leak=0.5, reset=-1.5), shape=(4,), reset=reset)
+    chain(nir.Linear(integers(5, 4)), leaks(5, leak=0.5, reset=-1.5), shape=(4,), reset=reset)
 
 
 def test_every_neuron_has_parameters_of_its_own() -> None:
     neurons = nir.LIF(
         *(np.array(v) for v in ([2e-3, 4e-3], [2.0, 4.0], [0.5, -1.0], [3.0, 5.0], [-1.0, 1.0]))
     )
-    tables = chain(nir.Linear(whole(2, 3, seed=1)), neurons, shape=(3,))
+    tables = chain(nir.Linear(integers(2, 3, seed=1)), neurons, shape=(3,))
     population = tables.populations[0]
     assert [len(v) for v in (population.threshold, population.alpha_decay, population.v_reset)] == [
         2,
@@ -119,11 +119,11 @@ def test_every_neuron_has_parameters_of_its_own() -> None:
 
 
 def test_a_synaptic_filter() -> None:
-    chain(nir.Linear(whole(5, 4)), filters(5), shape=(4,), reset="subtract")
+    chain(nir.Linear(integers(5, 4)), filters(5), shape=(4,), reset="subtract")
 
 
 def test_a_neuron_without_memory() -> None:
-    chain(nir.Linear(whole(5, 4)), nir.Threshold(np.full(5, 2.0)), shape=(4,))
+    chain(nir.Linear(integers(5, 4)), nir.Threshold(np.full(5, 2.0)), shape=(4,))
 
 
 class CubaLI:
@@ -143,16 +143,18 @@ def test_membranes_are_read_out(last: str) -> None:
             tau_syn=2 * DT_S * one, tau_mem=4 * DT_S * one, r=4 * one, v_leak=0 * one, w_in=2 * one
         ),
     }[last]
-    tables = chain(nir.Linear(whole(4, 4)), fires(4), nir.Linear(whole(n, 4)), readout, shape=(4,))
+    tables = chain(
+        nir.Linear(integers(4, 4)), fires(4), nir.Linear(integers(n, 4)), readout, shape=(4,)
+    )
     assert [p.spikes for p in tables.populations] == [True, False]
 
 
 def test_membranes_and_spikes_beside_each_other() -> None:
     nodes = {
         "in": nir.Input({"input": np.array([3])}),
-        "w": nir.Linear(whole(4, 3)),
+        "w": nir.Linear(integers(4, 3)),
         "a": fires(4),
-        "x": nir.Linear(whole(2, 4, seed=2)),
+        "x": nir.Linear(integers(2, 4, seed=2)),
         "b": nir.LI(4 * DT_S * np.ones(2), 4 * np.ones(2), np.zeros(2)),
         "out a": nir.Output({"output": np.array([4])}),
         "out b": nir.Output({"output": np.array([2])}),
@@ -166,7 +168,7 @@ def test_a_membrane_that_two_outputs_show() -> None:
     weight = nir.Linear(np.array([[0.3, -0.1, 0.77, 0.2], [0.11, 0.5, -0.29, 0.05]]))
     nodes = {
         "in": nir.Input({"input": np.array([3])}),
-        "w": nir.Linear(whole(4, 3)),
+        "w": nir.Linear(integers(4, 3)),
         "a": fires(4),
         "x": weight,
         "b": nir.LI(4 * DT_S * np.ones(2), 4 * np.ones(2), np.zeros(2)),
@@ -190,8 +192,8 @@ def test_a_membrane_that_two_outputs_show() -> None:
 
 
 def test_a_bias_is_there_from_the_first_step_of_a_deep_layer() -> None:
-    deep = (nir.Affine(whole(4, 4), np.array([1.0, -2, 0.5, 3])), leaks(4, decay=0.75))
-    chain(nir.Affine(whole(4, 3), np.full(4, 0.5)), fires(4), *deep, *deep, shape=(3,))
+    deep = (nir.Affine(integers(4, 4), np.array([1.0, -2, 0.5, 3])), leaks(4, decay=0.75))
+    chain(nir.Affine(integers(4, 3), np.full(4, 0.5)), fires(4), *deep, *deep, shape=(3,))
 
 
 def test_a_bias_through_the_synaptic_filter_is_exact() -> None:
@@ -199,13 +201,13 @@ def test_a_bias_through_the_synaptic_filter_is_exact() -> None:
     synapse.
     """
     tables = chain(
-        nir.Affine(whole(4, 3), np.array([1.0, -2, 4, 3])), filters(4), shape=(3,), rate=0.2
+        nir.Affine(integers(4, 3), np.array([1.0, -2, 4, 3])), filters(4), shape=(3,), rate=0.2
     )
     assert [p.name for p in tables.populations] == ["1", "bias"]
     assert not tables.populations[0].i_offset.any()
 
 
-def test_what_is_not_whole_of_such_a_bias_comes_with_its_steady_state() -> None:
+def test_what_is_not_an_integer_of_such_a_bias_comes_with_its_steady_state() -> None:
     nodes = {
         "in": nir.Input({"input": np.array([1])}),
         "w": nir.Affine(np.full((1, 1), 4.0), np.array([0.9])),
@@ -225,8 +227,8 @@ def test_biases_of_several_inputs_add_up() -> None:
     nodes = {
         "one": nir.Input({"input": np.array([2])}),
         "two": nir.Input({"input": np.array([3])}),
-        "w1": nir.Affine(whole(4, 2), np.array([1.0, 0, 2, 0])),
-        "w2": nir.Affine(whole(4, 3, seed=3), np.array([-0.5, 1, 2, 0])),
+        "w1": nir.Affine(integers(4, 2), np.array([1.0, 0, 2, 0])),
+        "w2": nir.Affine(integers(4, 3, seed=3), np.array([-0.5, 1, 2, 0])),
         "n": leaks(4),
         "out": nir.Output({"output": np.array([4])}),
     }
@@ -237,10 +239,12 @@ def test_biases_of_several_inputs_add_up() -> None:
 
 def test_a_constant_that_fires_alone_waits_for_the_first_step() -> None:
     tables = chain(
-        nir.Linear(whole(3, 3)), fires(3), nir.Affine(whole(2, 3), np.array([4.0, 1])),
+        nir.Linear(integers(3, 3)),
+        fires(3),
+        nir.Affine(integers(2, 3), np.array([4.0, 1])),
         nir.Threshold(np.full(2, 3.0)),
         shape=(3,),
-    )  # fmt: skip
+    )
     assert tables.populations[-1].name == "bias"
 
 
@@ -273,7 +277,7 @@ def test_convolutions_of_both_axes(
     fields: dict[str, Any], out: tuple[int, ...], model: str
 ) -> None:
     tables = chain(
-        conv(whole(4, 2, 3, 3), (6, 8), **fields),
+        conv(integers(4, 2, 3, 3), (6, 8), **fields),
         fires(out, threshold=6),
         shape=(2, 6, 8),
         rate=0.2,
@@ -283,7 +287,7 @@ def test_convolutions_of_both_axes(
 
 def test_groups() -> None:
     tables = chain(
-        conv(whole(4, 1, 3, 3), (6, 8), groups=2), fires((4, 4, 6)), shape=(2, 6, 8), rate=0.2
+        conv(integers(4, 1, 3, 3), (6, 8), groups=2), fires((4, 4, 6)), shape=(2, 6, 8), rate=0.2
     )
     assert tables.populations[0].model == "lif_no_delay"
 
@@ -296,7 +300,7 @@ def test_pooling_before_a_convolution(kind: Any, pool: tuple[int, int], model: s
     size = (8 // pool[0], 8 // pool[1])
     layers = (
         kind(np.array(pool), np.array(pool), np.array([0, 0])),
-        conv(whole(3, 2, 3, 3), size),
+        conv(integers(3, 2, 3, 3), size),
         fires((3, size[0] - 2, size[1] - 2), threshold=5),
     )
     tables = chain(*layers, shape=(2, 8, 8), rate=0.3)
@@ -314,7 +318,11 @@ def test_pooling_straight_into_neurons() -> None:
 @pytest.mark.parametrize("affine", [True, False])
 def test_pool_flatten_and_dense(affine: bool) -> None:
     """With Linear the importer raises, with a neuron before Flatten it drops the layer."""
-    dense = nir.Affine(whole(3, 12), np.array([1.0, 0, -1])) if affine else nir.Linear(whole(3, 12))
+    dense = (
+        nir.Affine(integers(3, 12), np.array([1.0, 0, -1]))
+        if affine
+        else nir.Linear(integers(3, 12))
+    )
     layers = (
         fires((2, 6, 4), threshold=0.5),
         nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
@@ -327,10 +335,10 @@ def test_pool_flatten_and_dense(affine: bool) -> None:
 
 def test_neurons_flatten_dense() -> None:
     layers = (
-        conv(whole(2, 1, 3, 3), (5, 4)),
+        conv(integers(2, 1, 3, 3), (5, 4)),
         fires((2, 3, 2)),
         nir.Flatten({"input": np.array([2, 3, 2])}, 0, -1),
-        nir.Affine(whole(3, 12), np.zeros(3)),
+        nir.Affine(integers(3, 12), np.zeros(3)),
         fires(3),
     )
     tables = chain(*layers, shape=(1, 5, 4))
@@ -340,7 +348,7 @@ def test_neurons_flatten_dense() -> None:
 def test_convolution_along_one_axis() -> None:
     layer = nir.Conv1d(
         input_shape=9,
-        weight=whole(3, 2, 3),
+        weight=integers(3, 2, 3),
         stride=2,
         padding=1,
         dilation=1,
@@ -353,15 +361,17 @@ def test_convolution_along_one_axis() -> None:
 def test_scales_and_weights_in_a_row() -> None:
     chain(
         nir.Scale(np.array([1.0, 2, 3])),
-        nir.Linear(whole(4, 3)),
-        nir.Linear(whole(3, 4)),
+        nir.Linear(integers(4, 3)),
+        nir.Linear(integers(3, 4)),
         fires(3, threshold=20),
         shape=(3,),
     )
 
 
 def test_neurons_straight_into_neurons() -> None:
-    chain(nir.Linear(whole(3, 3, seed=2)), fires(3), fires(3, threshold=1.5), shape=(3,), rate=0.8)
+    chain(
+        nir.Linear(integers(3, 3, seed=2)), fires(3), fires(3, threshold=1.5), shape=(3,), rate=0.8
+    )
 
 
 # Time.
@@ -370,9 +380,9 @@ def test_neurons_straight_into_neurons() -> None:
 def recurrent(neurons: Any) -> tuple[Nodes, list[tuple[str, str]]]:
     nodes = {
         "in": nir.Input({"input": np.array([3])}),
-        "w": nir.Linear(whole(4, 3)),
+        "w": nir.Linear(integers(4, 3)),
         "n": neurons,
-        "r": nir.Affine(whole(4, 4, seed=5), np.array([1.0, 0, -1, 1])),
+        "r": nir.Affine(integers(4, 4, seed=5), np.array([1.0, 0, -1, 1])),
         "out": nir.Output({"output": np.array([4])}),
     }
     return nodes, [("in", "w"), ("w", "n"), ("n", "r"), ("r", "n"), ("n", "out")]
@@ -387,10 +397,10 @@ def skip(**nodes: Any) -> tuple[Nodes, list[tuple[str, str]]]:
     """in -> a -> b and in -> b."""
     made = {
         "in": nir.Input({"input": np.array([3])}),
-        "wa": nir.Linear(whole(4, 3)),
+        "wa": nir.Linear(integers(4, 3)),
         "a": fires(4),
-        "wb": nir.Linear(whole(2, 4)),
-        "s": nir.Linear(whole(2, 3, seed=8)),
+        "wb": nir.Linear(integers(2, 4)),
+        "s": nir.Linear(integers(2, 3, seed=8)),
         "b": leaks(2),
         "out": nir.Output({"output": np.array([2])}),
     } | nodes
@@ -419,8 +429,8 @@ def test_the_shorter_way_waits_in_its_synapses() -> None:
 
 def test_or_in_relays_with_weights_of_eight_bits() -> None:
     nodes = skip(
-        s=nir.Linear(40 * whole(2, 3, seed=8)),
-        wb=nir.Linear(31 * whole(2, 4)),
+        s=nir.Linear(40 * integers(2, 3, seed=8)),
+        wb=nir.Linear(31 * integers(2, 4)),
         b=leaks(2, threshold=90),
     )
     tables = answers(*nodes, delays="relays", codes={"N912"})
@@ -428,8 +438,8 @@ def test_or_in_relays_with_weights_of_eight_bits() -> None:
     assert models == {"a": "lif_no_delay", "b": "lif_no_delay", "in.relay": "lif_no_delay"}
 
 
-def test_weights_of_four_bits_are_said() -> None:
-    made, edges = skip(s=nir.Linear(40.0 * whole(2, 3, seed=8) + 0.37), b=leaks(2, threshold=90))
+def test_weights_of_four_bits_are_reported() -> None:
+    made, edges = skip(s=nir.Linear(40.0 * integers(2, 3, seed=8) + 0.37), b=leaks(2, threshold=90))
     log = Log()
     api.compile_model(graph(made, edges), "spinnaker2:chip", Options(dt_s=DT_S), log=log)
     assert "D430" in {d.code for d in log.diagnostics}
@@ -437,13 +447,13 @@ def test_weights_of_four_bits_are_said() -> None:
 
 @pytest.mark.parametrize(("steps", "relays"), [(1, 0), (8, 0), (9, 1), (16, 1), (17, 2)])
 def test_delays_of_any_length(steps: int, relays: int) -> None:
-    layers = (nir.Delay(np.full(3, steps * DT_S)), nir.Linear(whole(2, 3)), fires(2))
+    layers = (nir.Delay(np.full(3, steps * DT_S)), nir.Linear(integers(2, 3)), fires(2))
     tables = chain(*layers, shape=(3,), codes={"N912"} if relays else None)
     assert len(tables.populations) == 1 + relays
 
 
 def test_relays_along_a_chain_have_short_names() -> None:
-    layers = (nir.Delay(np.full(3, 17 * DT_S)), nir.Linear(whole(2, 3)), fires(2))
+    layers = (nir.Delay(np.full(3, 17 * DT_S)), nir.Linear(integers(2, 3)), fires(2))
     tables = chain(*layers, shape=(3,), codes={"N912"})
     (source,) = {p.name for p in tables.inputs}
     relays = {p.name for p in tables.populations if p.name.startswith(source)}
@@ -459,7 +469,7 @@ def test_a_relay_of_an_output_has_a_short_name() -> None:
 
 
 def test_delays_of_their_own() -> None:
-    chain(nir.Delay(np.array([0, 2, 5]) * DT_S), nir.Linear(whole(2, 3)), fires(2), shape=(3,))
+    chain(nir.Delay(np.array([0, 2, 5]) * DT_S), nir.Linear(integers(2, 3)), fires(2), shape=(3,))
 
 
 def test_a_delayed_loop() -> None:
@@ -471,7 +481,7 @@ def test_a_delayed_loop() -> None:
 def test_a_loop_of_two_populations_takes_longer() -> None:
     nodes = {
         "in": nir.Input({"input": np.array([2])}),
-        "w": nir.Linear(whole(2, 2)),
+        "w": nir.Linear(integers(2, 2)),
         "a": fires(2),
         "f": nir.Linear(np.eye(2)),
         "b": fires(2, threshold=0.5),
@@ -489,7 +499,7 @@ def test_a_loop_of_two_populations_takes_longer() -> None:
 def test_an_input_that_is_an_output() -> None:
     nodes = {
         "in": nir.Input({"input": np.array([3])}),
-        "w": nir.Linear(whole(2, 3)),
+        "w": nir.Linear(integers(2, 3)),
         "n": fires(2),
         "echo": nir.Output({"output": np.array([3])}),
         "out": nir.Output({"output": np.array([2])}),
@@ -505,19 +515,19 @@ def test_nested_graphs() -> None:
         {
             "input": nir.Input({"input": np.array([4])}),
             "n": leaks(4),
-            "r": nir.Linear(whole(4, 4, seed=5)),
+            "r": nir.Linear(integers(4, 4, seed=5)),
             "output": nir.Output({"output": np.array([4])}),
         },
         [("input", "n"), ("n", "r"), ("r", "n"), ("n", "output")],
     )
-    chain(nir.Linear(whole(4, 3)), inner, nir.Linear(whole(2, 4)), fires(2), shape=(3,))
+    chain(nir.Linear(integers(4, 3)), inner, nir.Linear(integers(2, 4)), fires(2), shape=(3,))
 
 
 def test_two_filters_by_sign() -> None:
     nodes = {
         "in": nir.Input({"input": np.array([4])}),
-        "w+": nir.Linear(np.abs(whole(3, 4))),
-        "w-": nir.Linear(-np.abs(whole(3, 4, seed=1)) / 2),
+        "w+": nir.Linear(np.abs(integers(3, 4))),
+        "w-": nir.Linear(-np.abs(integers(3, 4, seed=1)) / 2),
         "fast": nir.LI(np.full(3, 2 * DT_S), np.full(3, 2.0), np.zeros(3)),
         "slow": nir.LI(np.full(3, 4 * DT_S), np.full(3, 4.0), np.zeros(3)),
         "n": leaks(3, threshold=8),

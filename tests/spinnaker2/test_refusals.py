@@ -14,7 +14,7 @@ from nirc import api
 from nirc.api import Options
 from nirc.diagnostics.errors import CompileError, Diagnostic
 from nirc.diagnostics.log import Log
-from tests.spinnaker2.test_meaning import DT_S, Nodes, fires, graph, leaks, whole
+from tests.spinnaker2.test_meaning import DT_S, Nodes, fires, graph, integers, leaks
 
 Edges = list[tuple[str, str]]
 
@@ -38,7 +38,7 @@ def test_two_filters_of_one_sign() -> None:
     fast, slow = (nir.LI(np.full(3, k * DT_S), np.full(3, float(k)), np.zeros(3)) for k in (2, 4))
     nodes = {
         "in": port(3),
-        "w": nir.Linear(whole(3, 3)),
+        "w": nir.Linear(integers(3, 3)),
         "a": fast,
         "b": slow,
         "n": leaks(3),
@@ -52,7 +52,7 @@ def test_two_filters_of_one_sign() -> None:
 def test_a_threshold_below_zero() -> None:
     nodes = {
         "in": port(3),
-        "w": nir.Linear(whole(3, 3)),
+        "w": nir.Linear(integers(3, 3)),
         "n": fires(3, threshold=-1),
         "out": out(3),
     }
@@ -64,9 +64,9 @@ def test_a_membrane_that_feeds_neurons() -> None:
     readout = nir.LI(4 * DT_S * np.ones(3), 4 * np.ones(3), np.ones(3))
     nodes = {
         "in": port(3),
-        "w": nir.Linear(whole(3, 3)),
+        "w": nir.Linear(integers(3, 3)),
         "a": readout,
-        "x": nir.Linear(whole(2, 3)),
+        "x": nir.Linear(integers(2, 3)),
         "n": fires(2),
     }
     edges = [("in", "w"), ("w", "a"), ("a", "x"), ("x", "n"), ("n", "out")]
@@ -76,7 +76,7 @@ def test_a_membrane_that_feeds_neurons() -> None:
 def test_an_output_that_is_a_sum() -> None:
     nodes = {
         "in": port(3),
-        "w": nir.Linear(whole(3, 3)),
+        "w": nir.Linear(integers(3, 3)),
         "a": fires(3),
         "b": leaks(3),
         "out": out(3),
@@ -86,7 +86,7 @@ def test_an_output_that_is_a_sum() -> None:
 
 
 def test_no_neurons() -> None:
-    nodes = {"in": port(3), "w": nir.Linear(whole(3, 3)), "out": out(3)}
+    nodes = {"in": port(3), "w": nir.Linear(integers(3, 3)), "out": out(3)}
     assert refused(nodes, [("in", "w"), ("w", "out")]).code == "P311"
 
 
@@ -120,13 +120,17 @@ def test_a_membrane_that_cannot_start_where_it_should() -> None:
     the threshold.
     """
     slow = nir.CubaLIF(
-        tau_mem=np.full(2, 2 * DT_S), tau_syn=np.full(2, 2 * DT_S), r=np.full(2, 2.0),
+        tau_mem=np.full(2, 2 * DT_S),
+        tau_syn=np.full(2, 2 * DT_S),
+        r=np.full(2, 2.0),
         w_in=np.full(2, 2.0),
-        v_leak=np.full(2, -3.0), v_threshold=np.full(2, 2.0), v_reset=np.zeros(2),
-    )  # fmt: skip
+        v_leak=np.full(2, -3.0),
+        v_threshold=np.full(2, 2.0),
+        v_reset=np.zeros(2),
+    )
     nodes = {
         "in": port(2),
-        "w": nir.Linear(whole(2, 2)),
+        "w": nir.Linear(integers(2, 2)),
         "a": fires(2),
         "b": fires(2),
         "n": slow,

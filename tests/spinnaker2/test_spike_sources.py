@@ -1,5 +1,5 @@
 """`--set copies`: channels of inputs that several spike sources play, so that weights may be sums
-of whole ones.
+of integers.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from nirc import api
 from nirc.api import Compiled, Options
 from nirc.backends.spinnaker2 import calibrate as module
 from nirc.backends.spinnaker2.approximations import approximations
-from nirc.backends.spinnaker2.limits import DELAYED_WEIGHT, RING, WEIGHT
+from nirc.backends.spinnaker2.limits import DELAYED_WEIGHT, WEIGHT
 from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
-from nirc.backends.spinnaker2.scales import row_scales
 from nirc.backends.spinnaker2.spike_sources import Copy, Summed
 from nirc.backends.spinnaker2.tables import DELAYED, Tables, from_npz
 from nirc.chip.estimate import Activity
@@ -91,22 +90,6 @@ def test_parts_add_up_and_stay_in_range(weights: list[int], limit: int) -> None:
     assert all((rest.source == k).any() for k in range(rest.n_in)), "a copy that nobody needs"
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 1 << 31), st.sampled_from([2, 4, 8]), st.sampled_from([15, 127]))
-def test_scales_are_bounded_by_all_that_a_neuron_stores(seed: int, copies: int, limit: int) -> None:
-    rng = np.random.default_rng(seed)
-    n, size = 5, int(rng.integers(1, 400))
-    row, value = rng.integers(0, n, size), rng.normal(0, rng.choice([0.1, 1.0, 30.0], size))
-    times = np.where(rng.random(size) < 0.5, copies, 1)
-    plain, scale = row_scales(row, value, n, limit), row_scales(row, value, n, limit, times=times)
-    whole = np.abs(np.rint(value * scale[row]))
-    assert (whole <= limit * times).all()
-    total = np.bincount(row, np.abs(value) * scale[row], minlength=n)
-    finer = scale > plain / 0.75 * (1 + 1e-9)  # more than the search among shares explains
-    assert (total[finer] <= RING * (1 + 1e-9)).all()
-    np.testing.assert_array_equal(row_scales(row, value, n, limit, times=np.ones(size, int)), plain)
-
-
 # The chip.
 
 
@@ -129,10 +112,10 @@ def test_a_channel_has_the_copies_that_its_weights_need() -> None:
     weight = np.array([[1.0, 0.0201, 0.3337], [0.2113, -0.3719, 0.0103]])
     made = compiled(chain(3, nir.Linear(weight), lif(2), n_out=2), copies="4")
     quantised = Spinnaker2Quantise(copies=4).planned(made.legal, Log())["lif1"]
-    whole = quantised.stored(quantised.into[0])[1].value.reshape(2, 3)
+    integers = quantised.stored(quantised.into[0])[1].value.reshape(2, 3)
     first, more = tables_of(made).inputs
     np.testing.assert_array_equal(first.channels, [0, 1, 2])
-    needed = -(-np.abs(whole).max(axis=0).astype(int) // 127) - 1
+    needed = -(-np.abs(integers).max(axis=0).astype(int) // 127) - 1
     np.testing.assert_array_equal(more.channels, np.repeat([0, 1, 2], needed))
     assert needed.tolist() == [3, 3, 1]
     assert more.name == f"{first.name}.copies"
@@ -140,9 +123,9 @@ def test_a_channel_has_the_copies_that_its_weights_need() -> None:
 
 @pytest.mark.parametrize("delayed", [False, True])
 def test_weights_are_within_what_the_model_stores_and_finer_than_with_one(delayed: bool) -> None:
-    late = nir.Delay(DT * np.arange(4.0))
+    delays = nir.Delay(DT * np.arange(4.0))
     model = (
-        chain(4, late, nir.Linear(RNG.normal(0.5, 1.0, (24, 4))), lif(24), n_out=24)
+        chain(4, delays, nir.Linear(RNG.normal(0.5, 1.0, (24, 4))), lif(24), n_out=24)
         if delayed
         else MODEL
     )
@@ -171,7 +154,7 @@ def _error(compilation: Compiled, copies: int) -> float:
     return float(np.sqrt(np.mean(np.concatenate(wrong) ** 2)))
 
 
-def test_the_what_if_says_what_is_lost_with_copies() -> None:
+def test_the_what_if_counts_what_is_lost_with_copies() -> None:
     discrete = compiled().stages.discrete
     exact = run(discrete, INPUTS).output
     wrong = []
@@ -218,7 +201,7 @@ def test_the_estimate_counts_what_copies_bring() -> None:
 
 
 @pytest.mark.usefixtures("small_calibration")
-def test_with_sample_inputs_a_small_network_gets_as_many_as_it_may_have_and_says_so() -> None:
+def test_with_sample_inputs_a_small_network_gets_as_many_as_it_may_have() -> None:
     one, auto = compiled(samples=8, copies="1"), compiled(samples=8)
     assert auto.bundle.manifest["calibration"]["copies"] == 8
     assert "copies" not in one.bundle.manifest["calibration"]
@@ -229,7 +212,7 @@ def test_with_sample_inputs_a_small_network_gets_as_many_as_it_may_have_and_says
 
 
 @pytest.mark.usefixtures("small_calibration")
-def test_kernels_take_no_copies_and_nothing_is_said_of_them() -> None:
+def test_kernels_take_no_copies_and_none_are_reported() -> None:
     weight = RNG.normal(0.3, 0.4, (2, 1, 2, 2))
     tau, r, leak, threshold = (np.full((2, 1, 1), v) for v in (8 * DT, 8.0, 0.0, 1.0))
     nodes: dict[str, nir.NIRNode] = {"in": nir.Input(np.array([1, 2, 2]))}
@@ -262,7 +245,7 @@ def test_a_large_network_gets_fewer(
     assert module.roomy(legal) == 1
 
 
-def test_weights_that_are_whole_need_no_copies() -> None:
+def test_integer_weights_need_no_copies() -> None:
     model = chain(2, nir.Linear(np.array([[1.0, -2.0], [3.0, 100.0]])), lif(2), n_out=2)
     assert (
         compiled(model, copies="8").bundle.files["network.npz"]

@@ -1,0 +1,40 @@
+"""Scales of neurons: integer weights stay what they are, others stay in range."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nirc.backends.spinnaker2.limits import RING
+from nirc.backends.spinnaker2.scales import row_scales
+from nirc.rounding.rule import sums_kept
+
+
+@given(st.lists(st.integers(-15, 15), min_size=1, max_size=12), st.floats(0.01, 100))
+def test_integer_weights_stay_what_they_are(weights: list[int], unit: float) -> None:
+    value = np.array(weights) * unit
+    row = np.zeros(len(weights), np.int64)
+    kept = value != 0
+    scale = row_scales(row[kept], value[kept], 1, 15)
+    exact = value * scale[row]
+    np.testing.assert_allclose(sums_kept(exact, row, 1, -15, 15), exact, atol=1e-3)
+    assert np.gcd.reduce(np.abs(np.rint(exact)).astype(int)) in {0, 1}, (
+        "the smallest of such scales"
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1 << 31), st.sampled_from([2, 4, 8]), st.sampled_from([15, 127]))
+def test_scales_are_bounded_by_all_that_a_neuron_stores(seed: int, copies: int, limit: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, size = 5, int(rng.integers(1, 400))
+    row, value = rng.integers(0, n, size), rng.normal(0, rng.choice([0.1, 1.0, 30.0], size))
+    times = np.where(rng.random(size) < 0.5, copies, 1)
+    plain, scale = row_scales(row, value, n, limit), row_scales(row, value, n, limit, times=times)
+    rounded = np.abs(np.rint(value * scale[row]))
+    assert (rounded <= limit * times).all()
+    total = np.bincount(row, np.abs(value) * scale[row], minlength=n)
+    finer = scale > plain / 0.75 * (1 + 1e-9)  # more than the search among shares explains
+    assert (total[finer] <= RING * (1 + 1e-9)).all()
+    np.testing.assert_array_equal(row_scales(row, value, n, limit, times=np.ones(size, int)), plain)

@@ -1,0 +1,158 @@
+"""Slices of hand-made and random networks: places, keys, routes, and their limits."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from nirc.backends.spinnaker2 import fit as module
+from nirc.backends.spinnaker2.fit import Assignment, assign
+from nirc.backends.spinnaker2.limits import Prices
+from nirc.backends.spinnaker2.slices import Memory, Split, split
+from nirc.backends.spinnaker2.system import Faults, System
+from nirc.backends.spinnaker2.tables import Input, Output, Projection, Tables
+from nirc.diagnostics.log import Log
+from nirc.mapping.tables.walk import walk
+from tests.spinnaker2.networks import population
+
+
+@pytest.mark.parametrize("board", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_every_packet_of_random_graphs_arrives(seed: int, board: bool) -> None:
+    """Populations of random sizes, connected at random, in slices as small as memory is made."""
+    tables = random_graph(seed, populations=12 if board else 4)
+    log = Log()
+    parts = split(Memory(tables, Prices(dyn_bytes=4000 if board else 9000), 16), {}, log)
+    assert parts is not None, log.errors
+    system = System(board=board, faults=Faults(cores=((0, 5),)))
+    placed = assign(parts, system, 1e-3, log)
+    assert placed is not None
+    assert len(set(zip(placed.chip.tolist(), placed.core.tolist(), strict=True))) == parts.count
+    assert walk(placed.routing, placed.nets, system.links, placed.keys, placed.local_cores) == []
+    assert placed.entries[1] <= placed.entries[0]
+    assert pairs(parts) == pairs_one_by_one(tables, parts)
+
+
+def test_a_board_is_filled_along_the_network_whatever_the_names_are() -> None:
+    """A chain through 40 populations of 10 PEs each: every packet stays on its chip or goes to the
+    next.
+    """
+    hops = []
+    for turn in (1, 7):
+        rng = np.random.default_rng(0)
+        names = [f"p{i * turn % 40}" for i in range(40)]
+        made = {name: population(rng, name, "lif_no_delay", 500) for name in sorted(names)}
+        every, zeros = np.arange(500), np.zeros(500, int)
+        wires = [Projection("in", "in", names[0], zeros[:1], zeros[:1], zeros[:1] + 1, zeros[:1])]
+        wires += [
+            Projection(f"{a} {b}", a, b, every, every, zeros + 1, zeros) for a, b in pairwise(names)
+        ]
+        outputs = (Output(names[-1], every),)
+        tables = Tables(
+            1, (Input("in", zeros[:1], 1),), tuple(made.values()), tuple(wires), (), outputs
+        )
+        parts = split(Memory(tables, Prices(), 16), dict.fromkeys(names, 50), Log())
+        assert parts is not None
+        placed = assign(parts, System(board=True, faults=Faults()), 1e-3, Log())
+        assert placed is not None
+        hops.append(int(placed.routes.hops.sum()))
+    assert hops[0] == hops[1] <= 20, "two borders between three chips, ten slices cross each"
+
+
+def random_graph(seed: int, populations: int) -> Tables:
+    rng = np.random.default_rng(seed)
+    models = rng.choice(["lif", "lif_no_delay", "lif_curr_exp"], populations)
+    made = [
+        population(rng, f"p{i}", str(m), int(rng.integers(20, 700))) for i, m in enumerate(models)
+    ]
+    wires = []
+    for i, target in enumerate(made):
+        source = made[int(rng.integers(populations))]
+        key = np.unique(rng.integers(0, source.n * target.n, int(rng.integers(1, 4000))))
+        zeros = np.zeros(len(key), np.int64)
+        wires.append(
+            Projection(
+                f"w{i}", source.name, target.name, key // target.n, key % target.n, zeros + 1, zeros
+            )
+        )
+    first = made[0]
+    wires.append(
+        Projection(
+            "in", "in", "p0", np.zeros(1, int), np.zeros(1, int), np.ones(1, int), np.zeros(1, int)
+        )
+    )
+    outputs = (Output(first.name, np.arange(first.n)),)
+    return Tables(1, (Input("in", np.zeros(1, int), 1),), tuple(made), tuple(wires), (), outputs)
+
+
+def pairs(parts: Split) -> set[tuple[int, int]]:
+    return set(zip(parts.pair_source.tolist(), parts.pair_target.tolist(), strict=True))
+
+
+def pairs_one_by_one(tables: Tables, parts: Split) -> set[tuple[int, int]]:
+    """The same from every synapse."""
+    first = {name: int(np.flatnonzero(parts.owner == i)[0]) for i, name in enumerate(parts.names)}
+    found = set()
+    for p in tables.projections:
+        for pre, post in zip(p.pre.tolist(), p.post.tolist(), strict=True):
+            source, target = (
+                first[n] + k // parts.atoms[n] for n, k in ((p.source, pre), (p.target, post))
+            )
+            found.add((source, target))
+    return found
+
+
+# One above a limit is refused, the limit is accepted.
+
+
+def slices(atoms: list[int], pairs: list[tuple[int, int]]) -> Split:
+    """A population of one slice for each number of atoms; pairs (source, target) that send."""
+    source, target = np.array(sorted(pairs), np.int64).reshape(-1, 2).T
+    names = tuple(f"p{i}" for i in range(len(atoms)))
+    size = np.array(atoms, np.int64)
+    return Split(
+        names,
+        dict(zip(names, atoms, strict=True)),
+        np.arange(len(atoms)),
+        np.zeros_like(size),
+        size,
+        source,
+        target,
+        np.ones_like(source),
+        {},
+    )
+
+
+def assigned(parts: Split, system: System | None = None) -> tuple[Assignment | None, list[str]]:
+    log = Log()
+    made = assign(parts, system or System(board=False, faults=Faults()), 1e-3, log)
+    return made, [d.code for d in log.errors]
+
+
+def test_a_table_may_be_as_long_as_the_router_has_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = slices(
+        [10] * 20, [(i, (7 * i + 1) % 20) for i in range(20)]
+    )  # each to another: no two share a route
+    monkeypatch.setattr(module, "ROUTER_ENTRIES", 20)
+    made, codes = assigned(parts)
+    assert made is not None and made.routing.sizes.tolist() == [20] and not codes
+    monkeypatch.setattr(module, "ROUTER_ENTRIES", 19)
+    assert assigned(parts) == (None, ["N904"])
+
+
+def test_keys_may_be_used_up() -> None:
+    assert assigned(slices([1 << 31, 1 << 31], [(0, 1)]))[1] == []
+    assert assigned(slices([1 << 31, 1 << 31, 1], [(0, 1)])) == (None, ["N920"])
+
+
+def test_a_chip_that_faults_cut_off_is_named() -> None:
+    parts = slices(
+        [10] * 149, [(0, i) for i in range(1, 149)]
+    )  # more than a chip takes, whatever the order
+    working = System(board=True, faults=Faults())
+    assert assigned(parts, working)[1] == []
+    first = int(working.chips[0])
+    cut = Faults(links=tuple((first, direction) for direction in range(6)))
+    assert assigned(parts, System(board=True, faults=cut)) == (None, ["N921"])
