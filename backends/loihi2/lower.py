@@ -18,9 +18,9 @@ from nirc.backends.loihi2.limits import STATE_SHIFT, WRAP
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
 from nirc.backends.loihi2.plan import grid
 from nirc.backends.loihi2.rule import SignMode
-from nirc.backends.loihi2.tables import Input, Kind, Output, Population, Projection, Tables
+from nirc.backends.loihi2.tables import Input, Kind, Population, Projection, Tables
 from nirc.files.bounds import MAX_NAME, printable
-from nirc.files.chipfiles import ROOM, Labels
+from nirc.files.chipfiles import ROOM, Labels, Output
 from nirc.ir.arrays import Float, Int
 from nirc.ir.linear import Conv, Dense, Sparse, Weighted, weights_of
 from nirc.ir.populations import Population as Node

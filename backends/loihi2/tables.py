@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,6 +34,7 @@ from nirc.backends.loihi2.limits import (
 from nirc.backends.loihi2.rule import SIGN_MODES, IntArray, SignMode
 from nirc.files import chipfiles
 from nirc.files.bounds import MAX_NAME, MAX_TOTAL_BYTES
+from nirc.files.chipfiles import CHANNELS, OUTPUTS, Network, Output, pointers
 from nirc.files.description import Tree
 from nirc.files.kinds import (
     Array,
@@ -162,16 +162,8 @@ class Projection:
 
 
 @dataclass(frozen=True)
-class Output:
-    """Columns of the output: spikes of ``neurons`` (k,) of a population, or a readout's v."""
-
-    population: str
-    neurons: IntArray
-
-
-@dataclass(frozen=True)
-class Tables:
-    """A network. ``channels``: width of the raster. Outputs stand side by side, in order."""
+class Tables(Network):
+    """A network. ``channels``: width of the raster."""
 
     channels: int
     inputs: tuple[Input, ...]
@@ -179,21 +171,8 @@ class Tables:
     projections: tuple[Projection, ...]
     outputs: tuple[Output, ...]
 
-    def sizes(self) -> dict[str, int]:
-        """Return the lines of each input and the neurons of each population, by name."""
-        lines = {source.name: source.n for source in self.inputs}
-        return lines | {population.name: population.n for population in self.populations}
-
-    def blocks(self) -> Mapping[str, tuple[Any, ...]]:
-        """Return all blocks by kind."""
-        return {kind: getattr(self, kind) for kind in _MAKERS}
-
 
 _NAME = Text(MAX_NAME)
-
-
-def _points(axis: str, doc: str) -> Array:
-    return Array("<i4", (axis,), 0, MAX_POINTER, points=True, doc=doc)
 
 
 def _geometry() -> Object:
@@ -235,10 +214,10 @@ def _projection(kind: Kind) -> Object:
         )
     fields["weights"] = Array("<i2", shape, *WEIGHT, doc="as given to Lava", source=DENSE_MODELS)
     if kind == "sparse":
-        fields["rows"] = _points(
+        fields["rows"] = pointers(
             "synapses", "target neuron. Synapses are in the order of rows, then columns"
         )
-        fields["cols"] = _points("synapses", "source neuron")
+        fields["cols"] = pointers("synapses", "source neuron")
     fields["delays"] = Array(
         "<i2", shape, *DELAY, doc="steps more; missing if all are 0", source=DENSE_MODELS
     )
@@ -260,21 +239,18 @@ def network_file() -> NetworkFile:
     inputs = Object(
         {
             "name": _NAME,
-            "channels": _points("lines", "the channel of the raster that each line carries"),
+            "channels": pointers("lines", "the channel of the raster that each line carries"),
         }
-    )
-    outputs = Object(
-        {"population": _NAME, "neurons": _points("k", "outputs stand side by side, in order")}
     )
     fields: dict[str, Type] = {
         "format": Const(FORMAT),
-        "channels": Integer(0, MAX_POINTER, doc="width of the raster"),
+        "channels": CHANNELS,
         "inputs": Many(inputs, "inputs"),
         "populations": Many(Object(population), "populations"),
         "projections": Many(
             Switch("kind", tuple((kind, _projection(kind)) for kind in PROJECTIONS)), "projections"
         ),
-        "outputs": Many(outputs, "outputs"),
+        "outputs": OUTPUTS,
     }
     numbers = {
         "map": CONV_MAP,
@@ -320,7 +296,7 @@ def to_npz(tables: Tables) -> bytes:
     Raises ``CompileError`` (L810) for a value that the chip does not take. Raises ``InputError``
     (U605) if the tables contradict themselves.
     """
-    return chipfiles.to_npz(NETWORK, chipfiles.tree_of(NETWORK, tables.channels, tables.blocks()))
+    return chipfiles.to_npz(NETWORK, tables)
 
 
 def from_npz(data: bytes) -> Tables:
@@ -330,5 +306,4 @@ def from_npz(data: bytes) -> Tables:
     ``CompileError`` (L810) for values that the chip does not take. The diagnostics name field,
     value and allowed range.
     """
-    channels, blocks = chipfiles.from_npz(NETWORK, data, _MAKERS)
-    return Tables(channels, **blocks)
+    return chipfiles.from_npz(NETWORK, data, Tables, _MAKERS)

@@ -15,12 +15,11 @@ from nirc.backends.spinnaker2.tables import (
     READOUT,
     Convolution,
     Input,
-    Output,
     Population,
     Projection,
     Tables,
 )
-from nirc.files.chipfiles import Labels
+from nirc.files.chipfiles import Labels, Output
 from nirc.ir import populations as ir
 from nirc.ir.linear import Conv, Pool, pooled_kernel
 from nirc.ir.program import Program

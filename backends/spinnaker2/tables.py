@@ -5,7 +5,6 @@ The emulator and deploy.py read the file. Names of models and parameters are the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -30,6 +29,7 @@ from nirc.backends.spinnaker2.limits import (
 from nirc.backends.spinnaker2.rule import RESETS, Float32, Reset
 from nirc.files import chipfiles
 from nirc.files.bounds import MAX_NAME, MAX_TOTAL_BYTES
+from nirc.files.chipfiles import CHANNELS, OUTPUTS, Network, Output, pointers
 from nirc.files.description import Tree
 from nirc.files.kinds import Array, Choice, Const, Flag, Integer, Kind, Many, Object, Switch, Text
 from nirc.files.members import MAX_POINTER, NetworkFile
@@ -161,16 +161,8 @@ class Convolution:
 
 
 @dataclass(frozen=True)
-class Output:
-    """Columns of the output: spikes of ``neurons`` (k,), or the v of a readout."""
-
-    population: str
-    neurons: Int
-
-
-@dataclass(frozen=True)
-class Tables:
-    """A network. ``channels``: width of the raster. Outputs stand side by side, in order."""
+class Tables(Network):
+    """A network. ``channels``: width of the raster."""
 
     channels: int
     inputs: tuple[Input, ...]
@@ -178,15 +170,6 @@ class Tables:
     projections: tuple[Projection, ...]
     convolutions: tuple[Convolution, ...]
     outputs: tuple[Output, ...]
-
-    def sizes(self) -> dict[str, int]:
-        """Return the number of neurons of each input and population, by name."""
-        sizes = {source.name: source.n for source in self.inputs}
-        return sizes | {population.name: population.n for population in self.populations}
-
-    def blocks(self) -> Mapping[str, tuple[Any, ...]]:
-        """Return all blocks by kind."""
-        return {kind: getattr(self, kind) for kind in _MAKERS}
 
 
 _NAME = Text(MAX_NAME)
@@ -198,10 +181,6 @@ _PADS = ("pad_top", "pad_bottom", "pad_left", "pad_right")
 GEOMETRY = (*_SIDES, *_PADS)  # parameters of a convolution
 _CURRENTS = {"exc_decay": "excitatory", "inh_decay": "inhibitory"}
 _PARAMETERS = ("threshold", "alpha_decay", "i_offset", "v_init", "v_reset", *_CURRENTS)
-
-
-def _points(axis: str, doc: str) -> Array:
-    return Array("<i4", (axis,), 0, MAX_POINTER, points=True, doc=doc)
 
 
 def _population(model: Model) -> Object:
@@ -229,13 +208,13 @@ def network_file() -> NetworkFile:
     inputs: dict[str, Kind] = {
         "name": _NAME,
         "atoms": Integer(1, MAX_ATOMS, doc="neurons on a PE", source=GENERATED),
-        "channels": _points("n", "the channel of the raster that each neuron plays"),
+        "channels": pointers("n", "the channel of the raster that each neuron plays"),
     }
     delay = "a spike of step t acts in t + 1 + delay"
     projections: dict[str, Kind] = {
         **_ENDS,
-        "pre": _points("synapses", "source neuron. Synapses are in the order of pre, post, delay"),
-        "post": _points("synapses", "target neuron"),
+        "pre": pointers("synapses", "source neuron. Synapses are in the order of pre, post, delay"),
+        "post": pointers("synapses", "target neuron"),
         "weight": Array("<i2", ("synapses",), *WEIGHT, source=IMPORTER),
         "delay": Array("<i2", ("synapses",), *DELAY, doc=delay, source=SCRIPTS),
     }
@@ -246,20 +225,16 @@ def network_file() -> NetworkFile:
         **{name: Integer(0, MAP, source="nirc") for name in _PADS},
         "weight": weight,
     }
-    outputs: dict[str, Kind] = {
-        "population": _NAME,
-        "neurons": _points("k", "outputs stand side by side, in order"),
-    }
     fields: dict[str, Kind] = {
         "format": Const(FORMAT),
-        "channels": Integer(0, MAX_POINTER, doc="width of the raster"),
+        "channels": CHANNELS,
         "inputs": Many(Object(inputs), "inputs"),
         "populations": Many(
             Switch("model", tuple((m, _population(m)) for m in MODELS)), "populations"
         ),
         "projections": Many(Object(projections), "projections"),
         "convolutions": Many(Object(convolutions), "convolutions"),
-        "outputs": Many(Object(outputs), "outputs"),
+        "outputs": OUTPUTS,
     }
     numbers = {
         "delayed": DELAYED,
@@ -289,7 +264,7 @@ _MAKERS = {
 
 def tree_of(tables: Tables) -> Tree:
     """Return the tables as the tree of network.npz."""
-    return chipfiles.tree_of(NETWORK, tables.channels, tables.blocks())
+    return chipfiles.tree_of(NETWORK, tables)
 
 
 def to_npz(tables: Tables) -> bytes:
@@ -298,7 +273,7 @@ def to_npz(tables: Tables) -> bytes:
     Raises ``CompileError`` (N910) for a value that the chip does not take, ``InputError`` (U605) if
     the tables contradict themselves.
     """
-    return chipfiles.to_npz(NETWORK, tree_of(tables))
+    return chipfiles.to_npz(NETWORK, tables)
 
 
 def from_npz(data: bytes) -> Tables:
@@ -308,5 +283,4 @@ def from_npz(data: bytes) -> Tables:
     (N910) for values that the chip does not take. The diagnostics name field, value and allowed
     range.
     """
-    channels, blocks = chipfiles.from_npz(NETWORK, data, _MAKERS)
-    return Tables(channels, **blocks)
+    return chipfiles.from_npz(NETWORK, data, Tables, _MAKERS)

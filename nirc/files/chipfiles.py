@@ -9,12 +9,12 @@ import ast
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from importlib.resources import files as resources
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -25,8 +25,8 @@ from nirc.diagnostics.usage import UnusableBundle
 from nirc.files.bounds import MAX_NAME, printable
 from nirc.files.description import File, Tree
 from nirc.files.faults import Faults
-from nirc.files.kinds import Array, Kind, Many, Object, Switch
-from nirc.files.members import STRUCTURE, NetworkFile
+from nirc.files.kinds import Array, Integer, Kind, Many, Object, Switch, Text
+from nirc.files.members import MAX_POINTER, STRUCTURE, NetworkFile
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -145,13 +145,53 @@ class Labels:
         return label
 
 
-def tree_of(file: NetworkFile, channels: int, blocks: Mapping[str, Iterable[Any]]) -> Tree:
-    """Return the tree of a network file.
+@dataclass(frozen=True)
+class Output:
+    """Columns of the output: spikes of ``neurons`` (k,) of a population, or v of a readout."""
 
-    ``blocks`` are dataclasses, by kind. An array that is None is left out.
-    """
-    tree: Tree = {"format": vars(file.root.fields["format"])["value"], "channels": channels}
-    for kind, rows in blocks.items():
+    population: str
+    neurons: NDArray[np.signedinteger[Any]]
+
+
+class Network:
+    """Base of a chip's tables: ``channels`` of the raster, and a tuple of blocks for each kind."""
+
+    channels: int
+    inputs: tuple[Any, ...]
+    populations: tuple[Any, ...]
+    outputs: tuple[Output, ...]
+
+    def sizes(self) -> dict[str, int]:
+        """Return the lines of each input and the neurons of each population, by name."""
+        return {block.name: block.n for block in (*self.inputs, *self.populations)}
+
+
+N = TypeVar("N", bound=Network)
+
+
+def pointers(axis: str, doc: str) -> Array:
+    """Describe an array of numbers that point to something."""
+    return Array("<i4", (axis,), 0, MAX_POINTER, points=True, doc=doc)
+
+
+CHANNELS = Integer(0, MAX_POINTER, doc="width of the raster")
+OUTPUTS = Many(
+    Object(
+        {
+            "population": Text(MAX_NAME),
+            "neurons": pointers("k", "outputs stand side by side, in order"),
+        }
+    ),
+    "outputs",
+)
+
+
+def tree_of(file: NetworkFile, network: Network) -> Tree:
+    """Return the tree of a network file. An array that is None is left out."""
+    tree: Tree = {"format": vars(file.root.fields["format"])["value"], "channels": network.channels}
+    for kind, rows in vars(network).items():
+        if kind == "channels":
+            continue
         item = file.item(kind)
         tree[kind] = []
         for row in rows:
@@ -189,8 +229,9 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def to_npz(file: NetworkFile, tree: Tree) -> bytes:
+def to_npz(file: NetworkFile, network: Network) -> bytes:
     """Return the bytes of the file. Raises as ``read`` does if nirc would not read them."""
+    tree = tree_of(file, network)
     faults = Faults(exact=False)
     file.check(tree, {}, faults)
     raise_faults(file, faults)
@@ -231,9 +272,9 @@ def pack(tree: Tree) -> bytes:
 
 
 def from_npz(
-    file: NetworkFile, data: bytes, makers: Mapping[str, Any]
-) -> tuple[int, dict[str, tuple[Any, ...]]]:
-    """Return the channels, and blocks by kind, made by ``makers``. Their arrays are read-only.
+    file: NetworkFile, data: bytes, tables: Callable[..., N], makers: Mapping[str, Any]
+) -> N:
+    """Return a network with read-only arrays. ``makers``: of a block of each kind.
 
     Raises as ``read`` does.
     """
@@ -244,7 +285,7 @@ def from_npz(
             make(**{name: value for name, value in block.items() if name != "arrays"})
             for block in tree[kind]
         )
-    return tree["channels"], blocks
+    return tables(channels=tree["channels"], **blocks)
 
 
 # Scripts.
