@@ -198,7 +198,7 @@ class SeveralSpikes(RuleDiffers):
     help = "`nirc verify` shows how often it happens; larger thresholds make it rarer"
 
     def sides(self) -> tuple[str, str]:
-        return f"fires {_times(self.model)} a step in the model", f"{_times(self.chip)} on the chip"
+        return f"fires {times(self.model)} a step in the model", f"{times(self.chip)} on the chip"
 
 
 class NoIntegrator(Finding):
@@ -1189,7 +1189,7 @@ class OneSpikeAStep(RuleDiffers):
         return "note" if self.only_delays else "differs"
 
     def sides(self) -> tuple[str, str]:
-        return f"fires {_times(self.model)} a step in the model", f"{_times(self.chip)} on the chip"
+        return f"fires {times(self.model)} a step in the model", f"{times(self.chip)} on the chip"
 
 
 class TieAtThreshold(RuleDiffers):
@@ -1241,7 +1241,8 @@ class NoLowerBound(RuleDiffers):
         return "has a lower bound of the membrane in the model", "none on the chip"
 
 
-def _times(most: int | None) -> str:
+def times(most: int | None) -> str:
+    """Return how often a neuron may fire in a step. None: there is no bound."""
     if most is None:
         return "any number of times"
     return "once" if most == 1 else f"up to {most} times"

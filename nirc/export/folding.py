@@ -16,13 +16,13 @@ from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
 def folded(
     ops: Sequence[LinearOp], gain: Float | None, shape: Shape, primitives: Primitives
 ) -> list[LinearOp]:
-    """``ops`` on a signal of ``shape`` and then ``gain`` (n,), without scales: factors go into
-    weights (values kept).
+    """Return ``ops`` on a signal of ``shape`` and then ``gain`` (n,), without scales.
 
-    A pool that no primitive does becomes a convolution.
+    Factors go into weights (values kept). A pool that no primitive does becomes a convolution.
     """
     made: list[LinearOp] = []
-    factor, waiting = 1.0, None  # a scale with no operator before it
+    factor = 1.0
+    waiting: Float | None = None  # a scale with no operator before it
     for op in [*ops, *([] if gain is None else [Diagonal(gain)])]:
         if isinstance(op, Diagonal) and (op.scale == op.scale[0]).all():
             factor *= float(op.scale[0])
@@ -45,7 +45,7 @@ def folded(
 
 
 def _times(ops: list[LinearOp], factor: float, n: int) -> list[LinearOp]:
-    """``factor`` on the first operator that has weights."""
+    """Put ``factor`` on the first operator that has weights."""
     if factor == 1.0:
         return ops
     at = next((i for i, op in enumerate(ops) if not isinstance(op, Pool)), None)
@@ -69,7 +69,7 @@ def _times(ops: list[LinearOp], factor: float, n: int) -> list[LinearOp]:
 
 
 def _scaled(op: LinearOp, scale: Float, *, out: bool) -> LinearOp:
-    """``op`` with each output times ``scale`` (n_out,), or each input times ``scale`` (n_in,)."""
+    """Return ``op`` with each output times ``scale`` (n_out,), or each input (n_in,)."""
     match op:
         case Dense():
             return Dense(op.weight * (scale[:, None] if out else scale[None, :]))
@@ -97,13 +97,13 @@ def _scaled(op: LinearOp, scale: Float, *, out: bool) -> LinearOp:
 
 
 def _of_channels(scale: Float, shape: Shape) -> Float | None:
-    """(C,) the factor of each channel, None where it differs within one."""
+    """Return (C,) the factor of each channel, None if it differs within one."""
     maps = scale.reshape(shape[0], -1)
     return maps[:, 0] if bool((maps == maps[:, :1]).all()) else None
 
 
 def _as_convolution(op: LinearOp, shape: Shape, primitives: Primitives) -> LinearOp:
-    """A pool that no primitive does, or a scale by channels on a map, as a convolution."""
+    """Return a pool that no primitive does, or a scale by channels, as a convolution."""
     if isinstance(op, Pool) and len(op.kernel) == 2 and not is_primitive_pool(op, primitives):
         return _pool_as_convolution(op, np.ones(op.shape_in[0]))
     if (
@@ -117,7 +117,7 @@ def _as_convolution(op: LinearOp, shape: Shape, primitives: Primitives) -> Linea
 
 
 def _pool_as_convolution(op: Pool, each: Float) -> Conv:
-    """Sums times the pool's factor and that of each channel (C,)."""
+    """Return sums times the pool's factor and that of each channel (C,)."""
     channels = len(each)
     weight = np.zeros((channels, channels, *op.kernel))
     weight[np.arange(channels), np.arange(channels)] = (op.factor * each).reshape(

@@ -1,22 +1,31 @@
-"""A whole program as NIR nodes and edges: plain data, no file yet."""
+"""A program as NIR nodes and edges, and the bytes of its file.
+
+Coefficients of a step become the form that exporters write and ``infer-dt`` recognises: ``tau = dt
+/ (1 - decay)`` and ``r = tau / dt``, which is a gain of 1. Any other gain goes into a Scale before
+the neuron. An integrator becomes an IF (or I) of gain 1 / dt.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from nirc.diagnostics.dynamics import times
 from nirc.diagnostics.log import Log
-from nirc.export.neurons import Written, per_step, physical
+from nirc.diagnostics.passes import LeftOutOfExport, NotInNir
 from nirc.export.operators import EVERY, Later, Plus, Route, Step, laid_out
-from nirc.ir.arrays import Float, Shape
+from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.linear import Diagonal
 from nirc.ir.populations import Continuous, Discrete, Population, Projection, Source
 from nirc.ir.program import Form, Program
-from nirc.writers.importer import Fields
+from nirc.writers.importer import ENDLESS, Fields
+
+VERSION = "1.0.8"  # of the package nir with which the layout was checked
+NEARLY = 1e-6  # float32: a gain that exporters meant to be 1 stays in r
 
 
 @dataclass(frozen=True)
@@ -30,9 +39,20 @@ class Graph:
     edges: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True)
+class Written:
+    """The ``fields`` of a population's node, as arrays (n,).
+
+    ``gain`` (n,) multiplies what arrives, ``constant`` (n,) is added to it, None for 1 and 0.
+    """
+
+    fields: Fields
+    gain: Float | None = None
+    constant: Float | None = None
+
+
 def to_graph(program: Program, log: Log) -> Graph:
-    """``program`` in any executable form; an integer neuron says by ``as_discrete()`` what it does
-    in a step.
+    """Return ``program`` in any executable form.
 
     Raises ``CompileError``: P314 for what NIR has no words for, P307 for a matrix that is too
     large. Warns (P315) of what is left out: the reset rule, onsets of biases, several spikes in a
@@ -46,19 +66,19 @@ def to_graph(program: Program, log: Log) -> Graph:
     names = _names(program)
     nodes: dict[str, Fields] = {}
     for name, payload in program.graph.nodes(data="payload"):
-        shape = shapes[name]
         if name in neurons:
-            nodes[names[name]] = shaped(neurons[name].fields, shape)
+            nodes[names[name]] = shaped(neurons[name].fields, shapes[name])
         else:
-            nodes[names[name]] = port("Input" if isinstance(payload, Source) else "Output", shape)
+            kind = "Input" if isinstance(payload, Source) else "Output"
+            nodes[names[name]] = port(kind, shapes[name])
     edges: dict[tuple[str, str], None] = {}
     for route in routes:
         source, target = names[route.source], names[route.target]
         layers = route.layers(shapes[route.source], shapes[route.target], EVERY)
-        if not layers and (source, target) in edges:  # a second edge of its own
-            n = int(np.prod(shapes[route.source]))
-            one = Route(route.source, route.target, (Diagonal(np.ones(n)),))
-            layers = one.layers(shapes[route.source], shapes[route.target], EVERY)
+        if not layers and (source, target) in edges:  # a second edge needs a node of its own
+            one = Diagonal(np.ones(size(shapes[route.source])))
+            single = Route(route.source, route.target, (one,))
+            layers = single.layers(shapes[route.source], shapes[route.target], EVERY)
         before = source
         for layer in layers:
             fields = layer.fields(EVERY, f"{route.source} -> {route.target}", log)
@@ -72,22 +92,23 @@ def to_graph(program: Program, log: Log) -> Graph:
 
 
 def port(kind: str, shape: Shape) -> Fields:
-    """An Input or Output."""
+    """Return an Input or Output."""
     return {"type": kind, "shape": np.array(shape)}
 
 
 def shaped(fields: Fields, shape: Shape) -> Fields:
-    """Arrays (n,), or (1,) for a whole population, in the population's shape."""
-    return {
-        k: np.broadcast_to(v if v.size == 1 else v.reshape(shape), shape)
-        if isinstance(v, np.ndarray)
-        else v
-        for k, v in fields.items()
-    }
+    """Return arrays (n,), or (1,) for a whole population, in the population's shape."""
+
+    def of(value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return value
+        return np.broadcast_to(value if value.size == 1 else value.reshape(shape), shape)
+
+    return {name: of(value) for name, value in fields.items()}
 
 
 def _names(program: Program) -> dict[str, str]:
-    """Names as HDF5 can hold them: a slash would be a group inside a group."""
+    """Return names as HDF5 can hold them: a slash would be a group inside a group."""
     names: dict[str, str] = {}
     for name in program.graph:
         names[name] = _free(name.replace("/", ".").strip(".") or "node", set(names.values()))
@@ -102,7 +123,7 @@ def _free(stem: str, taken: Container[str]) -> str:
 
 
 def _routes(program: Program, neurons: Mapping[str, Written], log: Log) -> list[Route]:
-    constants = {name: made.constant for name, made in neurons.items() if made.constant is not None}
+    constants = {name: w.constant for name, w in neurons.items() if w.constant is not None}
     routes = []
     for source, target, projection in program.edges():
         steps: list[Step] = list(projection.ops)
@@ -124,8 +145,9 @@ def _routes(program: Program, neurons: Mapping[str, Written], log: Log) -> list[
 def _constants(
     projection: Projection, program: Program, n: int, log: Log
 ) -> tuple[float, Float, Float]:
-    """The delay in seconds, and the biases (n,) before and behind it: one that begins with the
-    signal is before it.
+    """Return the delay in seconds, and the biases (n,) before and behind it.
+
+    A bias that begins with the signal is before the delay.
     """
     discrete = program.form is not Form.CONTINUOUS
     dt_s = program.dt_s or 0.0
@@ -135,83 +157,106 @@ def _constants(
         onset_s = bias.onset_steps * dt_s if discrete else bias.onset_s
         if onset_s == delay_s:
             early = early + bias.value
-        else:
-            late = late + bias.value
-            if onset_s:
-                _left_out(log, f"that a constant input begins after {onset_s:g} s")
+            continue
+        late = late + bias.value
+        if onset_s:
+            log.add(LeftOutOfExport(what=f"that a constant input begins after {onset_s:g} s"))
     return delay_s, early, late
 
 
+def stepped(dynamics: Any) -> Any:
+    """Return what integer neurons do in a step, other dynamics as they are."""
+    return dynamics.as_discrete() if hasattr(dynamics, "as_discrete") else dynamics
+
+
 def _neuron(name: str, population: Population[Any], dt_s: float | None, log: Log) -> Written:
-    dynamics = population.dynamics
-    if hasattr(dynamics, "as_discrete"):
-        dynamics = dynamics.as_discrete()
-    if isinstance(dynamics, Continuous):
-        return physical(dynamics, dt_s)
-    if not isinstance(dynamics, Discrete) or dynamics.gain_syn_2 is not None:
-        log.error(
-            "P314",
-            f"the neurons of `{name}` have no form in NIR",
-            where=population.origins[0],
-            found="two receptors" if isinstance(dynamics, Discrete) else type(dynamics).__name__,
-            limit="a membrane and at most one synaptic filter",
-            help="export an earlier stage",
-        )
+    d = stepped(population.dynamics)
+    if isinstance(d, Continuous):
+        return physical(d, dt_s)
+    if not isinstance(d, Discrete) or d.gain_syn_2 is not None:
+        reason = "two receptors" if isinstance(d, Discrete) else type(d).__name__
+        log.add(NotInNir(where=population.origins[0], population=name, reason=reason))
         return Written({"type": "Threshold", "threshold": np.ones(population.n)})
-    for what, help_ in _unsaid(dynamics):
-        _left_out(
-            log,
-            f"that `{name}` {what}",
-            help=help_ or "a simulator that reads the file will differ by this",
-        )
-    return per_step(dynamics, dt_s)
+    for each in _left_out(name, d):
+        log.add(each)
+    return per_step(d, dt_s)
 
 
-def _unsaid(d: Discrete) -> list[tuple[str, str]]:
-    """Return a sentence on what NIR's letter leaves out of these neurons, and the option of nirc
-    that says it.
-    """
+def _left_out(name: str, d: Discrete) -> Iterator[LeftOutOfExport]:
+    """Yield what NIR's letter leaves out of these neurons."""
     rule, fires = d.rule, d.rule.fires
     if fires is None:
-        return []
-    found = []
+        return
     if rule.reset == "subtract":
-        found.append(("subtracts the threshold at a spike", "read the file with --reset subtract"))
-    if rule.reset == "none":
-        found.append(("is not reset by a spike", ""))
-    if rule.reset_is_delayed:
-        found.append(("is reset a step after a spike", ""))
-    if fires.most != 1:
-        found.append(
-            (
-                f"fires {'any number of' if fires.most is None else f'up to {fires.most}'} times "
-                "in a step",
-                "",
-            )
-        )
-    if fires.at == ">=":
-        found.append(("fires at its threshold, not above it only", ""))
-    if d.v_least is not None:
-        found.append(("has a lower bound of the membrane", ""))
-    if d.v_start is not None:
-        found.append(("does not start at 0", ""))
-    return found
+        what = f"that `{name}` subtracts the threshold at a spike"
+        yield LeftOutOfExport(what=what, help="read the file with --reset subtract")
+    others = {
+        "is not reset by a spike": rule.reset == "none",
+        "is reset a step after a spike": rule.reset_is_delayed,
+        f"fires {times(fires.most)} in a step": fires.most != 1,
+        "fires at its threshold, not above it only": fires.at == ">=",
+        "has a lower bound of the membrane": d.v_least is not None,
+        "does not start at 0": d.v_start is not None,
+    }
+    for what, left_out in others.items():
+        if left_out:
+            yield LeftOutOfExport(what=f"that `{name}` {what}")
 
 
-def _left_out(
-    log: Log, what: str, help: str = "a simulator that reads the file will differ by this"
-) -> None:
-    log.warning("P315", f"NIR cannot say {what}", help=help)
+def physical(c: Continuous, dt_s: float | None) -> Written:
+    """Return the parameters as they came, under NIR's names."""
+    if c.kind == "Threshold":
+        return Written({"type": "Threshold", "threshold": c.v_threshold})
+    tau = "tau" if c.kind in ("LI", "LIF") else "tau_mem"
+    r = c.r if c.r is None or not c.per_step or dt_s is None else c.r / dt_s
+    named = {"tau_syn": c.tau_syn_s, tau: c.tau_mem_s, "r": r, "w_in": c.w_in, "v_leak": c.v_leak}
+    named |= {"v_threshold": c.v_threshold, "v_reset": c.v_reset}
+    given = {name: value for name, value in named.items() if value is not None}
+    return Written({"type": c.kind, **given})
 
 
-VERSION = "1.0.8"  # of the reader that the layout was checked with
+def per_step(d: Discrete, dt_s: float | None) -> Written:
+    """Return coefficients of one step."""
+    dt = 1.0 if dt_s is None else dt_s
+    one = np.ones(d.gain_mem.size)
+    gain_mem, gain_syn = d.gain_mem, one if d.gain_syn is None else d.gain_syn
+    gain = None
+    if (np.abs(np.concatenate([gain_mem, gain_syn]) - 1) >= NEARLY).any():
+        gain = gain_mem * gain_syn
+        gain_mem = gain_syn = one
+    lost = 1 - d.decay_mem
+    tau = dt / np.maximum(lost, 1 / ENDLESS)
+    constant = np.where(lost > 0, 0.0, d.drift)
+    integrates = not lost.any() and d.decay_syn is None
+    fields: Fields = {"type": _kind(d, integrates=integrates)}
+    if integrates:
+        fields["r"] = gain_mem / dt
+    else:
+        fields |= {"tau" if d.decay_syn is None else "tau_mem": tau, "r": gain_mem * tau / dt}
+        fields["v_leak"] = np.where(lost > 0, d.drift * tau / dt, 0.0)
+    if d.decay_syn is not None:
+        tau_syn = dt / np.maximum(1 - d.decay_syn, 1 / ENDLESS)
+        fields |= {"tau_syn": tau_syn, "w_in": gain_syn * tau_syn / dt}
+        # A constant behind a synaptic filter: what its steady state lets through.
+        constant = constant * (1 - d.decay_syn)
+    if d.threshold is not None:
+        reset = np.zeros(tau.size) if d.v_reset is None else d.v_reset
+        fields |= {"v_threshold": d.threshold, "v_reset": reset}
+    return Written(fields, gain, constant if constant.any() else None)
+
+
+def _kind(d: Discrete, *, integrates: bool) -> str:
+    if integrates:
+        return "I" if d.threshold is None else "IF"
+    silent = "LI" if d.decay_syn is None else "CubaLI"
+    return silent if d.threshold is None else f"{silent}F"
 
 
 def nir_bytes(graph: Graph, metadata: Mapping[str, str] | None = None) -> bytes:
-    """HDF5 as ``nir.write`` lays it out: node/{type, nodes/NAME/FIELD, edges}, version. Same graph,
-    same bytes.
+    """Return HDF5 as ``nir.write`` lays it out. The same graph gives the same bytes.
 
-    ``metadata``: texts of the outermost graph, in node/metadata.
+    The layout is node/{type, nodes/NAME/FIELD, edges}, version. ``metadata``: texts of the
+    outermost graph, in node/metadata.
     """
     import h5py
 
@@ -227,9 +272,7 @@ def nir_bytes(graph: Graph, metadata: Mapping[str, str] | None = None) -> bytes:
 
 
 def _write(group: Any, graph: Graph, text: Any) -> None:
-    """A graph in its group. Edges keep their order, which importers follow."""
-    import numpy as np
-
+    """Write a graph into its group. Edges keep their order, which importers follow."""
     group.create_dataset("type", data="NIRGraph", dtype=text)
     for name, fields in sorted(graph.nodes.items()):
         node = group.create_group(f"nodes/{name}")

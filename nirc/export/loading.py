@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nirc.diagnostics.dynamics import times
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
@@ -19,9 +20,8 @@ PASSES = 1e-6  # a state that keeps less keeps nothing, one that loses less keep
 DECAYS = 1e-6  # a difference of decays that float32 makes
 POTENTIALS = 1e-5  # a relative difference of potentials that float32 and its roundings make
 LEAST_OF_16_BITS = float(-(1 << 15))
-CHIP_SPIKES = (
-    31  # spikes in a step that Xylo counts, the least bound of a chip (backends/xylo/limits.py)
-)
+# Spikes in a step that Xylo counts, the least bound of a chip (backends/xylo/limits.py).
+CHIP_SPIKES = 31
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Loaded:
 
     ``refused``: reasons that rule it out. ``remarks``: limits of the chip's numbers, which no
     simulator has. ``late``: spikes leave a step later than those of the normalised rule. ``cuts``:
-    states are whole numbers, as on a chip.
+    states are integers, as on a chip.
     """
 
     cell: Cell | None
@@ -42,99 +42,78 @@ class Loaded:
 
 
 def load(importer: Importer, wanted: Discrete, values: Mapping[str, str] | None = None) -> Loaded:
-    """The best that ``importer`` can be told of ``wanted``, whose rule is normalised and has one
-    receptor.
+    """Return ``wanted`` as ``importer`` builds it. Its rule is normalised and has one receptor.
 
     ``values``: the importer's choices that were asked for.
     """
     cell = importer.write(wanted)
     if isinstance(cell, str):
         return Loaded(None, (cell,))
-    step = importer.step(
-        parameters(cell),
-        wanted.decay_mem.size,
-        setting(importer, {**(values or {}), **cell.values}),
-    )
+    needed = setting(importer, {**(values or {}), **cell.values})
+    step = importer.step(parameters(cell), wanted.decay_mem.size, needed)
     if cell.threshold is not None:
         step = replace(step, threshold=cell.threshold, rule=LETTER.without_reset())
     step, late = _normalised(step)
     asked, got = simplest(wanted), simplest(step)
-    refused = tuple(_kinds(asked, got))
-    if not refused:
-        refused = tuple(_numbers(asked, got, cell))
-    refused = tuple(f"the stage {reason}" for reason in refused)
-    return Loaded(
-        cell, refused, tuple(_limits(asked, got)), step.rule.text, late, step.grain is not None
-    )
+    reasons = [*_of_rules(asked, got)] or [*_of_numbers(asked, got, cell)]
+    refused = tuple(f"the stage {reason}" for reason in reasons)
+    cuts = step.grain is not None
+    return Loaded(cell, refused, tuple(_limits(asked, got)), step.rule.text, late, cuts)
 
 
 def _normalised(d: Discrete) -> tuple[Discrete, bool]:
-    """The step as passes write it, and whether its spikes leave a step later."""
+    """Return the step as passes write it, and True if its spikes leave a step later."""
     n = d.decay_mem.size
-    nodes: dict[str, object] = {
-        "p": Population((n,), d, ("",)),
-        "out": Sink((n,), ("",)),
-        "in": Source((n,), ("",)),
-    }
-    program = Program.of(
-        Form.DISCRETE, nodes, [("in", "p", Projection()), ("p", "out", Projection())]
-    )
-    made = NormaliseRules().run(program, Log())
-    return made["p"].dynamics, made["out"].delay_steps > 0
+    population: Population[Discrete] = Population((n,), d, ("",))
+    nodes = {"p": population, "out": Sink((n,), ("",)), "in": Source((n,), ("",))}
+    edges = [("in", "p", Projection()), ("p", "out", Projection())]
+    program = NormaliseRules().run(Program.of(Form.DISCRETE, nodes, edges), Log())
+    return program["p"].dynamics, program["out"].delay_steps > 0
 
 
 def simplest(d: Discrete) -> Discrete:
-    """The same step by the shortest rule.
+    """Return the same step by the shortest rule.
 
     A synapse that keeps nothing is none. What subtracts late from a membrane that keeps all, or at
     once from one that keeps nothing, is a plain reset.
     """
     if d.rule.has_synapse and (d.decay_syn is None or (np.abs(d.decay_syn) < PASSES).all()):
-        d = replace(
-            d, rule=d.rule.without_synapse(), gain_mem=frozen(total_gain(d)), gain_syn=None,
-            decay_syn=None
-        )  # fmt: skip
-    fires = d.rule.fires
+        gain = frozen(total_gain(d))
+        rule = d.rule.without_synapse()
+        d = replace(d, rule=rule, gain_mem=gain, gain_syn=None, decay_syn=None)
+    rule, fires = d.rule, d.rule.fires
     if fires is None:
         return d
-    forgets = (
-        bool((d.decay_mem < PASSES).all()) and not d.rule.reset_is_delayed and not d.rule.restores
-    )
-    late_from_all = (
-        d.rule.reset_is_delayed
-        and d.rule.reset == "subtract"
-        and bool((d.decay_mem > 1 - PASSES).all())
-    )
-    if forgets or (late_from_all and not d.rule.bounded):
-        reset: Reset = "set" if forgets else "subtract"
-        d = replace(d, rule=plain(reset, synapse=d.rule.has_synapse, at=fires.at, most=fires.most))
-        d = replace(d, v_reset=None, v_least=None) if forgets else d
-    return d
+    late = rule.reset_is_delayed
+    forgets = bool((d.decay_mem < PASSES).all()) and not late and not rule.restores
+    keeps_all = bool((d.decay_mem > 1 - PASSES).all())
+    late_from_all = late and rule.reset == "subtract" and keeps_all
+    if not forgets and (not late_from_all or rule.bounded):
+        return d
+    reset: Reset = "set" if forgets else "subtract"
+    d = replace(d, rule=plain(reset, synapse=rule.has_synapse, at=fires.at, most=fires.most))
+    return replace(d, v_reset=None, v_least=None) if forgets else d
 
 
-def _kinds(asked: Discrete, got: Discrete) -> Iterator[str]:
-    """Reasons that the rules tell; both rules where no shorter one is found."""
+def _of_rules(asked: Discrete, got: Discrete) -> Iterator[str]:
+    """Yield reasons that the rules tell. Both rules are one where no shorter reason is found."""
     if _essence(asked) == _essence(got):
         return
-    found = [
+    reasons = [
         *_of_synapse(asked.rule, got.rule),
-        *_of_spikes(asked, got),
-        *_of_resets(asked, got),
+        *_of_spikes(asked.rule.fires, got.rule.fires),
+        *_of_resets(asked.rule, got.rule),
         *_of_bounds(asked, got),
     ]
-    yield from found or [f"steps by [{asked.rule.text}], loaded by [{got.rule.text}]"]
+    yield from reasons or [f"steps by [{asked.rule.text}], loaded by [{got.rule.text}]"]
 
 
 def _essence(d: Discrete) -> Rule:
-    """The rule without what a threshold makes up for, and without the limits of a chip's
-    numbers.
-    """
+    """Return the rule without what a threshold makes up for, and without limits of a chip."""
     rule, fires = d.rule, d.rule.fires
     if fires is None:
         return rule
-    rule = rule.with_fire(
-        Fire(">", None if fires.most is not None and fires.most >= CHIP_SPIKES else fires.most)
-    )
+    rule = rule.with_fire(Fire(">", None if _is_many(fires) else fires.most))
     return Rule(tuple(op for op in rule.operations if op != BOUND)) if _is_limit(d) else rule
 
 
@@ -146,38 +125,29 @@ def _of_bounds(asked: Discrete, got: Discrete) -> Iterator[str]:
 
 
 def _of_synapse(asked: Rule, got: Rule) -> Iterator[str]:
-    if asked.has_synapse != got.has_synapse:
-        yield (
-            "has a synaptic filter, loaded it has none"
-            if asked.has_synapse
-            else "has no synaptic filter, loaded it has one"
-        )
+    if asked.has_synapse and not got.has_synapse:
+        yield "has a synaptic filter, loaded it has none"
+    if got.has_synapse and not asked.has_synapse:
+        yield "has no synaptic filter, loaded it has one"
 
 
-def _of_spikes(asked: Discrete, got: Discrete) -> Iterator[str]:
-    one, other = asked.rule.fires, got.rule.fires
-    if (one is None) != (other is None):
-        yield "never fires, loaded it does" if one is None else "fires, loaded it never does"
-    elif (
-        one is not None
-        and other is not None
-        and one.most != other.most
-        and not _is_word(one, other)
-    ):
-        yield f"fires {_times(one)} in a step, loaded {_times(other)}"
-
-
-def _of_resets(asked: Discrete, got: Discrete) -> Iterator[str]:
-    one, other = asked.rule, got.rule
-    if one.fires is None or other.fires is None:
+def _of_spikes(asked: Fire | None, got: Fire | None) -> Iterator[str]:
+    if asked is None and got is not None:
+        yield "never fires, loaded it does"
+    if asked is not None and got is None:
+        yield "fires, loaded it never does"
+    if asked is None or got is None or asked.most == got.most:
         return
-    words = [_reset(d) for d in (asked, got)]
-    if words[0] != words[1]:
-        yield f"{words[0]}, loaded it {words[1]}"
+    if not (_is_many(asked) and _is_many(got)):
+        yield f"fires {_times(asked)} in a step, loaded {_times(got)}"
 
 
-def _reset(d: Discrete) -> str:
-    rule = d.rule
+def _of_resets(asked: Rule, got: Rule) -> Iterator[str]:
+    if asked.fires is not None and got.fires is not None and _reset(asked) != _reset(got):
+        yield f"{_reset(asked)}, loaded it {_reset(got)}"
+
+
+def _reset(rule: Rule) -> str:
     if rule.reset == "none":
         return "is not reset by a spike"
     what = "subtracts the threshold" if rule.reset == "subtract" else "sets the membrane"
@@ -187,87 +157,85 @@ def _reset(d: Discrete) -> str:
     return f"{what} {when}"
 
 
-def _is_word(one: Fire, other: Fire) -> bool:
-    """Return whether the two bounds differ by a limit of a chip's numbers only, which no network
-    should reach.
-    """
-    return all(fire.most is None or fire.most >= CHIP_SPIKES for fire in (one, other))
+def _is_many(fire: Fire) -> bool:
+    """Return True if no network should reach the bound of the spikes in a step, or without one."""
+    return fire.most is None or fire.most >= CHIP_SPIKES
 
 
 def _times(fire: Fire) -> str:
-    return (
-        "once at most"
-        if fire.most == 1
-        else "any number of times"
-        if fire.most is None
-        else f"up to {fire.most} times"
-    )
-
-
-def _most(d: Discrete) -> int | None:
-    return None if d.rule.fires is None else d.rule.fires.most
+    return "once at most" if fire.most == 1 else times(fire.most)
 
 
 def _is_limit(d: Discrete) -> bool:
-    """Return whether the bound of the membrane is the least number of a chip's word, which no
-    network should reach.
+    """Return True if the membrane's bound is the least number of a chip's word.
+
+    No network should reach it.
     """
     return d.v_least is not None and bool((d.v_least <= LEAST_OF_16_BITS).all())
 
 
 def _limits(asked: Discrete, got: Discrete) -> Iterator[str]:
     """Yield the bounds of a chip's numbers that a simulator does not have."""
-    most, other = _most(asked), _most(got)
-    if most is not None and most > 1 and other is None:
+    most, loaded = (None if d.rule.fires is None else d.rule.fires.most for d in (asked, got))
+    if most is not None and most > 1 and loaded is None:
         yield f"fires up to {most} times in a step"
     if asked.rule.bounded and not got.rule.bounded and _is_limit(asked):
         yield f"keeps its membrane at {LEAST_OF_16_BITS:g} and above"
 
 
-def _numbers(asked: Discrete, got: Discrete, cell: Cell) -> Iterator[str]:
-    """Reasons that the coefficients tell, where both rules are of a kind."""
-    gain, own = _gains(got) * (1.0 if cell.gain is None else cell.gain), _gains(asked)
-    unit = np.where(own == 0, 1.0, gain / np.where(own == 0, 1.0, own))
-    for name, one, other in (
-        ("keeps another share of its membrane", asked.decay_mem, got.decay_mem),
-        ("keeps another share of its synaptic current", asked.decay_syn, got.decay_syn),
-    ):
+def _of_numbers(asked: Discrete, got: Discrete, cell: Cell) -> Iterator[str]:
+    """Yield reasons that the coefficients tell, where both rules are of a kind."""
+    loaded_gain = total_gain(got)
+    gain = loaded_gain * (1.0 if cell.gain is None else cell.gain)
+    wanted_gain = total_gain(asked)
+    # What a unit of the stage's membrane is when it is loaded.
+    unit = np.where(wanted_gain == 0, 1.0, gain / np.where(wanted_gain == 0, 1.0, wanted_gain))
+    decays = {
+        "membrane": (asked.decay_mem, got.decay_mem),
+        "synaptic current": (asked.decay_syn, got.decay_syn),
+    }
+    for name, (one, other) in decays.items():
         if one is not None and other is not None and np.abs(one - other).max() > DECAYS:
-            yield f"{name} in a step: {_range(other)} for {_range(one)}"
+            ranges = f"{_range(other)} for {_range(one)}"
+            yield f"keeps another share of its {name} in a step: {ranges}"
     if asked.grain is not None and got.grain is None:
         yield f"cuts its states to multiples of {asked.grain:g}, loaded it does not"
-    arriving = np.zeros(unit.size) if cell.constant is None else _gains(got) * cell.constant
+    arriving = np.zeros(unit.size) if cell.constant is None else loaded_gain * cell.constant
     if asked.rule.has_synapse and arriving.any():
         yield "has a constant input behind its synaptic filter"
-    pairs = [
-        ("is drawn by another constant input", asked.drift * unit, got.drift + arriving),
-        (
-            "starts from another membrane potential",
-            _or_zero(asked.v_start, unit),
-            _or_zero(got.v_start, unit / unit),
-        ),
-    ]
-    if asked.threshold is not None and got.threshold is not None:
-        pairs.append(("has another threshold", asked.threshold * unit, got.threshold))
-        if asked.rule.reset == "set":
-            zero = _or_zero(got.v_reset, unit / unit)
-            pairs.append(("is reset to another potential", _or_zero(asked.v_reset, unit), zero))
-    if asked.v_least is not None and got.v_least is not None:
-        pairs.append(("has another lower bound", asked.v_least * unit, got.v_least))
-    for name, one, other in pairs:
-        size = np.abs(one).max() + (
-            0.0 if asked.threshold is None else np.abs(asked.threshold * unit).max()
-        )
-        if not np.allclose(one, other, rtol=POTENTIALS, atol=POTENTIALS * size * 0.1):
+    threshold = 0.0 if asked.threshold is None else np.abs(asked.threshold * unit).max()
+    for name, (one, other) in _potentials(asked, got, unit, arriving).items():
+        near = POTENTIALS * (np.abs(one).max() + threshold) * 0.1
+        if not np.allclose(one, other, rtol=POTENTIALS, atol=near):
             yield f"{name} when it is loaded: {_range(other / unit)} for {_range(one / unit)}"
 
 
-def _gains(d: Discrete) -> Float:
-    return total_gain(d)
+def _potentials(
+    asked: Discrete, got: Discrete, unit: Float, arriving: Float
+) -> dict[str, tuple[Float, Float]]:
+    """Return pairs (n,) of potentials in the loaded unit, by the words for a difference."""
+    zero = np.zeros(unit.size)
 
+    def wanted(value: Float | None) -> Float:
+        return zero if value is None else value * unit
 
-def _or_zero(value: Float | None, unit: Float) -> Float:
-    return np.zeros(unit.size) if value is None else value * unit
+    def loaded(value: Float | None) -> Float:
+        return zero if value is None else value
+
+    drift = wanted(asked.drift), got.drift + arriving
+    start = wanted(asked.v_start), loaded(got.v_start)
+    pairs = {
+        "is drawn by another constant input": drift,
+        "starts from another membrane potential": start,
+    }
+    if asked.threshold is not None and got.threshold is not None:
+        pairs["has another threshold"] = wanted(asked.threshold), got.threshold
+        if asked.rule.reset == "set":
+            reset = wanted(asked.v_reset), loaded(got.v_reset)
+            pairs["is reset to another potential"] = reset
+    if asked.v_least is not None and got.v_least is not None:
+        pairs["has another lower bound"] = wanted(asked.v_least), got.v_least
+    return pairs
 
 
 def _range(values: Float) -> str:

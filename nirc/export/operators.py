@@ -11,7 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+from nirc.diagnostics.finding import Words
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.passes import TooManyEntries
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool
 from nirc.writers.importer import Fields
@@ -21,35 +23,23 @@ MOST_ENTRIES = 1 << 26  # of an operator that NIR holds only as a full matrix
 
 @dataclass(frozen=True)
 class Primitives:
-    """The operators that a file may have between populations, and the abilities of two-dimensional
-    ones.
+    """The operators that a file may have between populations.
+
+    ``channels_last``: of the values that Flatten gives.
     """
 
     types: frozenset[str]
     pads_pools: bool = True
     dilates: bool = True
-    channels_last: bool = False  # of the values that Flatten gives
+    channels_last: bool = False
 
     def has(self, *types: str) -> bool:
-        """Return whether all these types are there."""
+        """Return True if all these types are there."""
         return self.types.issuperset(types)
 
 
-EVERY = Primitives(
-    frozenset(
-        {
-            "Affine",
-            "Linear",
-            "Conv1d",
-            "Conv2d",
-            "SumPool2d",
-            "AvgPool2d",
-            "Flatten",
-            "Scale",
-            "Delay",
-        }
-    )
-)
+WEIGHTS = {"Affine", "Linear", "Conv1d", "Conv2d", "Scale"}
+EVERY = Primitives(frozenset({*WEIGHTS, "SumPool2d", "AvgPool2d", "Flatten", "Delay"}))
 
 
 @dataclass(frozen=True)
@@ -67,8 +57,6 @@ class Later:
 
 
 Step = LinearOp | Plus | Later
-
-
 Kind = Literal["flatten", "delay", "scale", "conv", "pool", "matrix"]
 
 
@@ -89,7 +77,7 @@ class Layer:
     then: tuple[LinearOp, ...] = ()
 
     def with_bias(self, value: Float) -> Layer | None:
-        """The node with a constant on top, None where its primitive has no such bias."""
+        """Return the node with a constant on top, None where its primitive has no such bias."""
         if self.kind not in ("conv", "matrix"):
             return None
         total = np.broadcast_to(value if self.bias is None else self.bias + value, size(self.shape))
@@ -97,7 +85,7 @@ class Layer:
         return replace(self, bias=total) if bool((maps == maps[:, :1]).all()) else None
 
     def fields(self, primitives: Primitives, where: str, log: Log) -> Fields:
-        """The node's fields. Faults go to the log (P307)."""
+        """Return the node's fields. Report a matrix that is too large (P307)."""
         match self.step:
             case None:
                 return _flatten(self.shape_in)
@@ -116,12 +104,8 @@ class Layer:
     def _matrix(self, op: LinearOp, primitives: Primitives, where: str, log: Log) -> Fields:
         for each in (op, *self.then):
             if each.n_in * each.n_out > MOST_ENTRIES:
-                found = f"{each.n_out} x {each.n_in}"
-                message, help_ = (
-                    "a projection has too many entries for a matrix",
-                    "export an earlier stage",
-                )
-                log.error("P307", message, where=where, found=found, limit=MOST_ENTRIES, help=help_)
+                shape = (each.n_out, each.n_in)
+                log.add(_MatrixTooLarge(where=where, most=MOST_ENTRIES, shape=shape))
                 return {"type": "Linear", "weight": np.zeros((1, 1))}
         weight = _dense(op)
         for each in self.then:
@@ -130,38 +114,48 @@ class Layer:
             weight = np.moveaxis(weight.reshape(-1, *self.columns), 1, -1).reshape(weight.shape)
         if self.bias is None and primitives.has("Linear"):
             return {"type": "Linear", "weight": weight}
-        return {
-            "type": "Affine",
-            "weight": weight,
-            "bias": np.zeros(len(weight)) if self.bias is None else self.bias,
-        }
+        bias = np.zeros(len(weight)) if self.bias is None else self.bias
+        return {"type": "Affine", "weight": weight, "bias": bias}
+
+
+class _MatrixTooLarge(TooManyEntries):
+    shape: tuple[int, int]
+
+    def words(self) -> Words:
+        rows, columns = self.shape
+        return Words(
+            "a projection has too many entries for a matrix",
+            found=f"{rows} x {columns}",
+            limit=self.most,
+            help="export an earlier stage",
+        )
 
 
 def planned(steps: Sequence[Step], shape: Shape, primitives: Primitives) -> list[Layer]:
-    """The nodes for ``steps`` in order, on a signal of ``shape``.
+    """Return the nodes for ``steps`` in order, on a signal of ``shape``.
 
     Each operator is the primitive that it comes from, where its map arrives. It is a full matrix
     otherwise.
     """
-    made: list[Layer] = []
+    layers: list[Layer] = []
     for step in steps:
         if isinstance(step, Plus):
-            with_bias = made[-1].with_bias(step.value) if made else None
+            with_bias = layers[-1].with_bias(step.value) if layers else None
             if with_bias is not None:
-                made[-1] = with_bias
+                layers[-1] = with_bias
                 continue
-            _add_matrix(made, shape, Diagonal(np.ones(step.value.size)))
-            made[-1] = replace(made[-1], bias=step.value)
-        elif (layer := _primitive(step, ending(made, shape), primitives)) is not None:
-            made.append(layer)
+            _add_matrix(layers, shape, Diagonal(np.ones(step.value.size)))
+            layers[-1] = replace(layers[-1], bias=step.value)
+        elif (layer := _primitive(step, ending(layers, shape), primitives)) is not None:
+            layers.append(layer)
         else:
             assert not isinstance(step, Later)
-            _add_matrix(made, shape, step)
-    return made
+            _add_matrix(layers, shape, step)
+    return layers
 
 
 def _primitive(step: LinearOp | Later, shape: Shape, primitives: Primitives) -> Layer | None:
-    """The node of a primitive of its own; None where ``step`` needs a matrix."""
+    """Return the node of a primitive, None where ``step`` needs a matrix."""
     match step:
         case Later():
             return Layer("delay", step, shape, shape)
@@ -174,25 +168,27 @@ def _primitive(step: LinearOp | Later, shape: Shape, primitives: Primitives) -> 
     return None
 
 
-def _add_matrix(made: list[Layer], shape: Shape, op: LinearOp) -> None:
-    """A matrix behind what is made, with its columns in the order of a Flatten right before it.
+def _add_matrix(layers: list[Layer], shape: Shape, op: LinearOp) -> None:
+    """Add a matrix, with its columns in the order of a Flatten right before it.
 
     Two matrices are one, unless one between few signals and many would grow.
     """
-    made += flattened(ending(made, shape))
-    before = made[-1] if made else None
+    layers += flattened(ending(layers, shape))
+    before = layers[-1] if layers else None
     if before is not None and before.kind == "matrix" and before.bias is None:
         n_in, between = before.shape_in[0], before.shape[0]
         if n_in * op.n_out <= between * (n_in + op.n_out):
-            made[-1] = replace(before, shape=(op.n_out,), then=(*before.then, op))
+            layers[-1] = replace(before, shape=(op.n_out,), then=(*before.then, op))
             return
     columns = before.shape_in if before is not None and before.kind == "flatten" else None
-    made.append(Layer("matrix", op, (op.n_in,), (op.n_out,), columns=columns))
+    layers.append(Layer("matrix", op, (op.n_in,), (op.n_out,), columns=columns))
 
 
-def ordered(layers: list[Layer], primitives: Primitives) -> list[Layer]:
-    """``layers`` for a reader whose Flatten counts as ``primitives`` says: matrices behind it, one
-    if there is none.
+def _ordered(layers: list[Layer], primitives: Primitives) -> list[Layer]:
+    """Return ``layers`` for a reader whose Flatten counts as ``primitives`` says.
+
+    If that is channels last, matrices behind a Flatten turn the order. A Flatten without one gets
+    one.
     """
     if not primitives.channels_last:
         return [replace(layer, columns=None) for layer in layers]
@@ -204,18 +200,18 @@ def ordered(layers: list[Layer], primitives: Primitives) -> list[Layer]:
 
 @dataclass(frozen=True)
 class Route:
-    """A projection: what happens to the signal of ``source`` on its way to ``target``."""
+    """A projection: the operations on the signal of ``source`` before it reaches ``target``."""
 
     source: str
     target: str
     steps: tuple[Step, ...]
 
     def layers(self, shape: Shape, target: Shape, primitives: Primitives) -> list[Layer]:
-        """The nodes on the way from a population of ``shape`` to one of ``target``."""
-        made = planned(self.steps, shape, primitives)
-        if ending(made, shape) != target:
-            made += flattened(ending(made, shape))
-        return ordered(made, primitives)
+        """Return the nodes between a population of ``shape`` and one of ``target``."""
+        layers = planned(self.steps, shape, primitives)
+        if ending(layers, shape) != target:
+            layers += flattened(ending(layers, shape))
+        return _ordered(layers, primitives)
 
 
 def laid_out(
@@ -224,12 +220,12 @@ def laid_out(
     primitives: Primitives,
     flat: Container[str] = (),
 ) -> dict[str, Shape]:
-    """Shapes of the populations in the file, those in ``flat`` without axes.
+    """Return shapes of the populations in the file, those in ``flat`` without axes.
 
     NIR makes no map of a vector: what a vector enters is written flat.
     """
     maps = primitives.has("Flatten")
-    made = {
+    laid = {
         name: shape if maps and name not in flat else (size(shape),)
         for name, shape in shapes.items()
     }
@@ -237,28 +233,27 @@ def laid_out(
     while changed:
         changed = False
         for route in routes:
-            target, before = made[route.target], made[route.source]
-            if (
-                len(target) > 1
-                and ending(planned(route.steps, before, primitives), before) != target
-            ):
-                made[route.target] = (size(target),)
+            source, target = laid[route.source], laid[route.target]
+            if len(target) < 2:
+                continue
+            if ending(planned(route.steps, source, primitives), source) != target:
+                laid[route.target] = (size(target),)
                 changed = True
-    return made
+    return laid
 
 
 def flattened(shape: Shape) -> list[Layer]:
-    """A Flatten, where ``shape`` is a map."""
+    """Return a Flatten, if ``shape`` is a map."""
     return [Layer("flatten", None, shape, (size(shape),))] if len(shape) > 1 else []
 
 
 def ending(layers: list[Layer], shape: Shape) -> Shape:
-    """Shape of the signal behind ``layers``."""
+    """Return the shape of the signal behind ``layers``."""
     return layers[-1].shape if layers else shape
 
 
 def is_primitive_pool(op: Pool, primitives: Primitives) -> bool:
-    """Return whether a primitive pools like this."""
+    """Return True if a primitive pools like this."""
     if len(op.kernel) != 2 or not _symmetric(op.padding):
         return False
     if any(before for before, _ in op.padding) and not primitives.pads_pools:
@@ -268,8 +263,9 @@ def is_primitive_pool(op: Pool, primitives: Primitives) -> bool:
 
 
 def _as_primitive(op: Conv, shape: Shape, primitives: Primitives) -> Conv | None:
-    """``op`` as nir.read takes it, one group and as many rows as columns; None where it needs a
-    matrix.
+    """Return ``op`` as nir.read takes it, None where it needs a matrix.
+
+    nir.read takes one group, and as many rows as columns.
     """
     axes = len(op.shape_in) - 1
     if op.shape_in != shape or f"Conv{axes}d" not in primitives.types or not _symmetric(op.padding):
@@ -281,8 +277,9 @@ def _as_primitive(op: Conv, shape: Shape, primitives: Primitives) -> Conv | None
 
 
 def _ungrouped(op: Conv) -> Conv:
-    """One group: other groups' weights are zeros. nir.read counts the channels of one group
-    only.
+    """Return one group, in which other groups' weights are zeros.
+
+    nir.read counts the channels of one group only.
     """
     if op.groups == 1:
         return op
@@ -294,7 +291,7 @@ def _ungrouped(op: Conv) -> Conv:
 
 
 def _undilated(op: Conv) -> Conv:
-    """A dense kernel with zeros between the taps."""
+    """Return a dense kernel with zeros between the taps."""
     kernel = op.weight.shape[2:]
     span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, op.dilation, strict=True))
     weight = np.zeros((*op.weight.shape[:2], *span))
@@ -303,9 +300,7 @@ def _undilated(op: Conv) -> Conv:
 
 
 def _squared(op: Conv) -> Conv | None:
-    """As many rows as columns, by zeros on both sides; None where one side would have more.
-    nir.read asks for it.
-    """
+    """Return as many rows as columns, by zeros on both sides, None if one side would have more."""
     kernel = op.weight.shape[2:]
     more = [max(kernel) - k for k in kernel]
     if any(m % 2 for m in more):
@@ -332,13 +327,9 @@ def _dense(op: LinearOp) -> Float:
 
 
 def _flatten(shape: Shape) -> Fields:
-    """All axes, counted from the last, so that a simulator may put a batch before them."""
-    return {
-        "type": "Flatten",
-        "start_dim": -len(shape),
-        "end_dim": -1,
-        "input_type": np.array(shape),
-    }
+    """Return all axes, counted from the last: a simulator may put a batch before them."""
+    axes = {"start_dim": -len(shape), "end_dim": -1}
+    return {"type": "Flatten", **axes, "input_type": np.array(shape)}
 
 
 def _conv(op: Conv, bias: Float) -> Fields:

@@ -1,20 +1,48 @@
-"""In which order a simulator runs the nodes of a graph that it has loaded.
+"""The order in which nodes are written, and in which a simulator runs a graph that it has loaded.
 
 Seen in nirtorch 2.6 and spyx 1.0.0.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from nirc.writers.importer import Order
 
 Edge = tuple[str, str]
 
 
+def written_order(
+    names: Sequence[str], forward: Sequence[Edge], loops: Collection[str], last: Collection[str]
+) -> list[str]:
+    """Return ``names`` as signals reach them, with ``last`` at the end.
+
+    ``loops``: the nodes that lead back in a loop. They come right behind its neurons.
+    """
+    place = {name: i for i, name in enumerate(names)}
+    missing = {name: sum(t == name for _, t in forward) for name in names}
+
+    def key(name: str) -> tuple[bool, bool, int, str]:
+        return name in last, name not in loops, place[name], name
+
+    heap = [key(name) for name in names if not missing[name]]
+    heapq.heapify(heap)
+    order = []
+    while heap:
+        name = heapq.heappop(heap)[-1]
+        order.append(name)
+        for source, target in forward:
+            if source == name:
+                missing[target] -= 1
+                if not missing[target]:
+                    heapq.heappush(heap, key(target))
+    return order
+
+
 def run_order(order: Order, names: Sequence[str], edges: Sequence[Edge], first: str) -> list[str]:
-    """Names in the order in which they are run; those that never are, are missing.
+    """Return names in the order in which they are run. Those that never are, are missing.
 
     ``names`` in the order of the file, ``first`` the Input among them.
     """
@@ -24,19 +52,19 @@ def run_order(order: Order, names: Sequence[str], edges: Sequence[Edge], first: 
 
 
 def _depth_first(edges: Sequence[Edge], first: str) -> list[str]:
-    """A node, then what each of its edges leads to, if nothing has led there before."""
-    found: dict[str, None] = {}
+    """Run a node, then what each of its edges leads to, if nothing has led there before."""
+    order: dict[str, None] = {}
     stack = [first]
     while stack:
         node = stack.pop()
-        if node not in found:
-            found[node] = None
+        if node not in order:
+            order[node] = None
             stack += [t for s, t in reversed(edges) if s == node]
-    return list(found)
+    return list(order)
 
 
 def _ready(names: Sequence[str], edges: Sequence[Edge], first: str) -> list[str]:
-    """A node as soon as all its inputs have run.
+    """Run a node as soon as all its inputs have run.
 
     One of several inputs that depends on the node need not have.
     """
@@ -47,8 +75,8 @@ def _ready(names: Sequence[str], edges: Sequence[Edge], first: str) -> list[str]
     refused = 0  # nodes in a row that have gone to the end of the queue
     while queue and refused < len(queue):
         name = queue.popleft()
-        late = _reachable(edges, name) if len(into[name]) > 1 else set()
-        if all(s in done or s in late for s in into[name]):
+        dependent = _reachable(edges, name) if len(into[name]) > 1 else set()
+        if all(s in done or s in dependent for s in into[name]):
             done[name] = None
             refused = 0
         else:
@@ -58,36 +86,34 @@ def _ready(names: Sequence[str], edges: Sequence[Edge], first: str) -> list[str]
 
 
 def _reachable(edges: Sequence[Edge], start: str) -> set[str]:
-    found: set[str] = set()
+    reached: set[str] = set()
     stack = [start]
     while stack:
         node = stack.pop()
-        for s, t in edges:
-            if s == node and t not in found:
-                found.add(t)
-                stack.append(t)
-    return found
+        new = [t for s, t in edges if s == node and t not in reached]
+        reached.update(new)
+        stack += new
+    return reached
 
 
 def _path(edges: Sequence[Edge], first: str) -> list[str]:
-    """The first edge of each node is followed."""
-    found = [first]
-    while (
-        after := next((t for s, t in edges if s == found[-1]), None)
-    ) is not None and after not in found:
-        found.append(after)
-    return found
+    """Follow the first edge of each node."""
+    order = [first]
+    following = dict(reversed(edges))
+    while (after := following.get(order[-1])) is not None and after not in order:
+        order.append(after)
+    return order
 
 
 def fault(order: Sequence[str], forward: Sequence[Edge], back: Sequence[Edge], last: str) -> str:
-    """The node that would be run out of its turn, "" if there is none.
+    """Return the node that would be run out of its turn, "" if there is none.
 
     Over a ``forward`` edge a signal arrives in its own step, over a ``back`` edge a step later.
     ``last`` gives the output.
     """
     at = {name: i for i, name in enumerate(order)}
-    for source, target in (*forward, *back):
-        for name in (source, target):
+    for edge in (*forward, *back):
+        for name in edge:
             if name not in at:
                 return name
     for source, target in forward:

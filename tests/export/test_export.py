@@ -13,7 +13,7 @@ import pytest
 from nirc.api import Options, compile_model, lower
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.export.export import export
+from nirc.export.export import exported
 from nirc.export.graph import to_graph
 from nirc.ir.populations import Population
 from nirc.ir.rules import LETTER
@@ -29,7 +29,7 @@ def written(
     model: object, stage: str, path: Path, target: str | None = None, **options: Any
 ) -> tuple[Path, Log]:
     log = Log()
-    path.write_bytes(export(model, stage, target, Options(**options), log=log))
+    path.write_bytes(exported(model, stage, target, Options(**options), log=log).data)
     return path, log
 
 
@@ -130,7 +130,7 @@ def test_a_bias_a_delay_and_a_leak_survive(tmp_path: Path) -> None:
 
 def test_same_model_same_bytes(tmp_path: Path) -> None:
     first, second = (
-        export(DATA / "zoo/digits_if_cnn.nir", "float", None, Options(), log=Log())
+        exported(DATA / "zoo/digits_if_cnn.nir", "float", None, Options(), log=Log())
         for _ in range(2)
     )
     assert first == second
@@ -149,7 +149,7 @@ def test_an_integrator_with_a_constant_input_gets_a_matrix_for_it(tmp_path: Path
 
 def test_what_depends_on_the_chip_asks_for_it(tmp_path: Path) -> None:
     with pytest.raises(NircError) as refusal:
-        export(DATA / "zoo/digits_if_cnn.nir", "integer", None, Options(), log=Log())
+        exported(DATA / "zoo/digits_if_cnn.nir", "integer", None, Options(), log=Log())
     assert refusal.value.diagnostics[-1].code == "U607"
 
 
