@@ -25,13 +25,13 @@ from place import HALA, hala_cells
 
 from nirc.backends.loihi2.cores import cores_of
 from nirc.backends.loihi2.limits import HALA_POINT
-from nirc.mapping.cells import cost
-from nirc.mapping.deadlock import check
-from nirc.mapping.links import mesh
-from nirc.mapping.nets import Nets
 from nirc.mapping.partition import Partition, partition
-from nirc.mapping.place import Effort, on_curve, place_on
-from nirc.mapping.route import route
+from nirc.mapping.placement import cost
+from nirc.mapping.placement.place import Effort, on_curve, place_on
+from nirc.mapping.routing import Nets
+from nirc.mapping.routing.deadlock import check
+from nirc.mapping.routing.links import mesh
+from nirc.mapping.routing.route import route
 
 T = TypeVar("T")
 

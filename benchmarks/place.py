@@ -23,9 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nirc.mapping.cells import Cells, cost
-from nirc.mapping.place import Effort, PlacementResult, on_curve, place_on
-from nirc.mapping.traffic import Ints, Traffic
+from nirc.mapping.placement import Cells, Ints, Traffic, cost
+from nirc.mapping.placement.place import Effort, PlacementResult, on_curve, place_on
 
 KEYS = ("side", "nodes", "src", "dst", "weight")
 MOST_SIDE = 4096

@@ -22,9 +22,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from routing_tables import nets_of, pacman, pacman_maps, placed, random_graph
 
-from nirc.mapping.cells import Cells, cost
-from nirc.mapping.place import on_curve, place_on
-from nirc.mapping.route import route, walk
+from nirc.mapping.placement import Cells, cost
+from nirc.mapping.placement.place import on_curve, place_on
+from nirc.mapping.routing import walk
+from nirc.mapping.routing.route import route
 
 T = TypeVar("T")
 

@@ -14,8 +14,7 @@ import time
 import types
 from collections import namedtuple
 
-from nirc.mapping.cells import Cells, cost
-from nirc.mapping.traffic import Traffic
+from nirc.mapping.placement import Cells, Traffic, cost
 
 EFFORT = 10.0  # of its annealing; 1 is rig's default
 ArgSpec = namedtuple("ArgSpec", "args varargs keywords defaults")

@@ -24,18 +24,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nirc.backends.spinnaker2.system import board_links
-from nirc.mapping.cells import Cells
-from nirc.mapping.keys import Keys, allocate
-from nirc.mapping.links import LinkGraph, mesh
-from nirc.mapping.nets import Nets, Routes
-from nirc.mapping.place import place_on
-from nirc.mapping.route import route
-from nirc.mapping.tables.build import tables_for
-from nirc.mapping.tables.entries import Tables
+from nirc.mapping.placement import Cells, Traffic
+from nirc.mapping.placement.place import place_on
+from nirc.mapping.routing import Nets, Routes
+from nirc.mapping.routing.links import LinkGraph, mesh
+from nirc.mapping.routing.route import route
+from nirc.mapping.tables import Tables, tables_for
+from nirc.mapping.tables.keys import Keys, allocate, spread
 from nirc.mapping.tables.minimise import minimised
-from nirc.mapping.tables.spread import spread
 from nirc.mapping.tables.walk import differences, walk
-from nirc.mapping.traffic import Traffic
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.mapping.tables import pacman

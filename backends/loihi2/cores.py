@@ -40,11 +40,11 @@ from nirc.backends.loihi2.tables import Tables
 from nirc.chip.target import Target
 from nirc.ir.arrays import Float
 from nirc.mapping import partition as parts_
-from nirc.mapping.cells import Cells, cost
 from nirc.mapping.floorplan import Core, Floorplan, Link, Part, Point
 from nirc.mapping.partition import Cores, Explicit, Partition, Problem, Resource
 from nirc.mapping.partition.boxes import Boxes, Ints, lengths, three_axes, volume
-from nirc.mapping.partition.relations import Blocks, Window
+from nirc.mapping.partition.reach import Blocks, Window
+from nirc.mapping.placement import Cells, cost
 
 MOST_TRIED = 6  # cores whose every order is tried. More are annealed.
 MOST_BY_HAND = 64  # cores whose links are followed one by one
@@ -111,7 +111,7 @@ def place(
     if partition.count <= MOST_TRIED:
         at, bound = _every_order(partition, cells)
     else:
-        from nirc.mapping.place import place_on
+        from nirc.mapping.placement.place import place_on
 
         result = place_on(traffic, cells, effort=effort, seed=seed)
         at, bound = result.cell_of_node, result.bound
@@ -254,11 +254,11 @@ def _routed(
         return (), reached, ordered
     if partition.count <= MOST_BY_HAND:
         return _by_hand(partition, cells, at, reached), reached, ordered
-    from nirc.mapping.deadlock import check
     from nirc.mapping.floorplan import loaded_links
-    from nirc.mapping.links import mesh
-    from nirc.mapping.nets import Nets
-    from nirc.mapping.route import route
+    from nirc.mapping.routing import Nets
+    from nirc.mapping.routing.deadlock import check
+    from nirc.mapping.routing.links import mesh
+    from nirc.mapping.routing.route import route
 
     graph = mesh(*cells.shape)
     if CHIP_LINK != 1:

@@ -23,8 +23,8 @@ from nirc.backends.spinnaker2.tables import READOUT, Tables
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusableBundle
 from nirc.files.chipfiles import deploy_script
-from nirc.mapping.keys import Keys
-from nirc.mapping.nets import Nets
+from nirc.mapping.routing import Nets
+from nirc.mapping.tables.keys import Keys
 from nirc.semantics.raster import Run
 
 if TYPE_CHECKING:

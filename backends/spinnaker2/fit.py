@@ -41,9 +41,9 @@ from nirc.diagnostics.log import Log
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links
-from nirc.mapping.keys import Keys, KeysError, allocate
-from nirc.mapping.nets import Nets, Routes, UnreachableError
-from nirc.mapping.tables.entries import Tables as Routing
+from nirc.mapping.routing import Nets, Routes, UnreachableError
+from nirc.mapping.tables import Tables as Routing
+from nirc.mapping.tables.keys import Keys, KeysError, allocate
 
 Int = NDArray[np.int64]
 
@@ -259,8 +259,8 @@ def assign(parts: Split, system: System, seconds: float, log: Log) -> Assignment
 
     Return None with the reasons (N904, N920, N921) in ``log``.
     """
-    from nirc.mapping.route import route
-    from nirc.mapping.tables.build import tables_for
+    from nirc.mapping.routing.route import route
+    from nirc.mapping.tables import tables_for
     from nirc.mapping.tables.minimise import minimised
 
     chip, core, cost = _places(parts, system)

@@ -32,7 +32,7 @@ from nirc.mapping.floorplan import (
     Floorplan,
     floorplan_of,
 )
-from nirc.mapping.tables.entries import Tables
+from nirc.mapping.tables import Tables
 
 FILE = "mapping.json"
 FORMAT = "nirc-spinnaker2-mapping/1"

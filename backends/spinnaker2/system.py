@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from nirc.backends.spinnaker2.limits import LINK_SPIKES_PER_S, PES
 from nirc.mapping.floorplan import Point
-from nirc.mapping.links import IntsLike, LinkGraph, mesh
+from nirc.mapping.routing.links import IntsLike, LinkGraph, mesh
 
 Ints = npt.NDArray[np.int64]
 

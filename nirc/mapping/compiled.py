@@ -1,4 +1,8 @@
-"""Inner loops in machine code, compiled at the first call. Other commands do not load numba."""
+"""Inner loops in machine code, compiled at the first call. Other commands do not load numba.
+
+Kernels draw random numbers from generators of nirc, so the numbers are the same on every machine.
+Logarithms are tabled, since the last bit of ``exp`` differs between C libraries.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ import sys
 import threading
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 PACKAGE = "nirc."
 
@@ -60,3 +66,34 @@ def _njit(function: Callable[..., Any]) -> Any:
         return njit(cache=True, nogil=True)(function)
     except RuntimeError:  # no place for the cache
         return njit(nogil=True)(function)
+
+
+# A rise of the cost by d is accepted at temperature T if d <= T * e, with e from this table.
+# The values e have the exponential distribution.
+UPHILL = np.round(-np.log((np.arange(4096) + 0.5) / 4096), 6)
+
+
+@compiled
+def first_state(seed):  # type: ignore[no-untyped-def]
+    """Return the first state for ``following``."""
+    return np.uint64(seed) * np.uint64(2654435761) + np.uint64(88172645463325252)
+
+
+@compiled
+def following(state):  # type: ignore[no-untyped-def]
+    """Return the next state (xorshift64, Marsaglia 2003). Its bits are the random numbers."""
+    state ^= state << np.uint64(13)
+    state ^= state >> np.uint64(7)
+    return state ^ (state << np.uint64(17))
+
+
+@compiled
+def following_linear(state):  # type: ignore[no-untyped-def]
+    """Return the next state (the linear congruence of Knuth's MMIX). Its high bits are random."""
+    return state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+
+
+@compiled
+def below(bits, n):  # type: ignore[no-untyped-def]
+    """Map 32 random bits to 0..n-1."""
+    return np.int64((bits * np.uint64(n)) >> np.uint64(32))

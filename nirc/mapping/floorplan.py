@@ -20,8 +20,8 @@ from nirc.files.faults import Faults
 from nirc.files.kinds import Const, Integer, Integers, Many, Map, Maybe, Number, Object, Size, Text
 
 if TYPE_CHECKING:
-    from nirc.mapping.links import LinkGraph
-    from nirc.mapping.route import Routes
+    from nirc.mapping.routing import Routes
+    from nirc.mapping.routing.links import LinkGraph
 
 Point = tuple[int, int, int]
 Span = tuple[int, int]  # begin and end, without end

@@ -175,8 +175,9 @@ def test_floorplans_cost_no_compiler_and_no_solver() -> None:
 
 
 def test_the_links_of_routes_are_those_that_carry_something() -> None:
-    from nirc.mapping.links import mesh
-    from nirc.mapping.route import Nets, route
+    from nirc.mapping.routing import Nets
+    from nirc.mapping.routing.links import mesh
+    from nirc.mapping.routing.route import route
 
     graph = mesh(3, 1, capacity=9.0)
     links = loaded_links(graph, route(Nets.unicast([0, 1], [2, 2], [1.0, 0.5]), graph))

@@ -20,8 +20,8 @@ from nirc.backends.spinnaker2.tables import (
     Tables,
 )
 from nirc.mapping.floorplan import Core, Floorplan, Part
-from nirc.mapping.keys import allocate
-from nirc.mapping.tables.entries import Tables as Routing
+from nirc.mapping.tables import Tables as Routing
+from nirc.mapping.tables.keys import allocate
 
 
 def population(

@@ -71,6 +71,17 @@ def grid(cuts: Sequence[Ints]) -> Boxes:
     return np.stack([r[i] for r, i in zip(ranges, index, strict=True)], axis=1)
 
 
+def even_grid(shape: Shape3, ranges: Sequence[int]) -> Boxes:
+    """Return the grid with this number of even ranges along each axis."""
+    return grid([even_cuts(n, count) for n, count in zip(shape, ranges, strict=True)])
+
+
+def flat_grid(cuts: Ints) -> Boxes:
+    """Return the ranges between ``cuts`` of a flat population."""
+    one = np.array([0, 1])
+    return grid([cuts, one, one])
+
+
 def neurons_of(shape: Shape3, box: Boxes) -> Ints:
     """Return (neurons,) the numbers of the neurons in one box (3, 2), rising."""
     c, h, w = (np.arange(a, b) for a, b in box.tolist())

@@ -22,23 +22,22 @@ MergedCost = Callable[[Ints, Boxes], Ints]
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Neurons that may be cut into boxes. ``shape``: (n,), (C, L) or (C, H, W).
+    """Neurons that may be cut into boxes.
 
-    ``rate``: expected spikes of a neuron in a step, one number or (neurons,). ``on_core`` false: an
-    external input. Its neurons use no core. Its spikes to the cores still count.
+    ``on_core`` false: an external input. Its neurons use no core. Its spikes to the cores still
+    count.
     """
 
     name: str
-    shape: tuple[int, ...]
-    rate: float | Floats = 1.0
+    shape: tuple[int, ...]  # (n,), (C, L) or (C, H, W)
+    rate: float | Floats = 1.0  # expected spikes of a neuron in a step, one number or (neurons,)
     on_core: bool = True
 
     def __post_init__(self) -> None:
         rate = np.asarray(self.rate, np.float64)
         if rate.shape not in ((), (self.neurons,)):
-            raise ValueError(
-                f"{self.name}: one rate or {self.neurons}, not an array of shape {rate.shape}"
-            )
+            rates = f"one rate or {self.neurons}"
+            raise ValueError(f"{self.name}: {rates}, not an array of shape {rate.shape}")
         if not (np.isfinite(rate) & (rate >= 0)).all():
             raise ValueError(f"{self.name}: rates must be finite and at least 0")
 
@@ -81,29 +80,27 @@ class Problem:
             for end, shape in ((p.source, p.reach.source_shape), (p.target, p.reach.target_shape)):
                 if not 0 <= end < len(names):
                     raise ValueError(f"a projection names population {end} of {len(names)}")
-                if self.populations[end].box != shape:
-                    raise ValueError(
-                        f"a projection of shape {shape} meets {names[end]} of "
-                        f"{self.populations[end].box}"
-                    )
+                box = self.populations[end].box
+                if box != shape:
+                    raise ValueError(f"a projection of shape {shape} meets {names[end]} of {box}")
             if not self.populations[p.target].on_core:
                 raise ValueError(f"a projection leads to the external input {names[p.target]}")
 
     @cached_property
     def into(self) -> tuple[tuple[Projection, ...], ...]:
         """The projections into each population."""
-        return tuple(
-            tuple(p for p in self.projections if p.target == i)
-            for i in range(len(self.populations))
-        )
+        return self._by_end([p.target for p in self.projections])
 
     @cached_property
     def out_of(self) -> tuple[tuple[Projection, ...], ...]:
         """The projections out of each population."""
-        return tuple(
-            tuple(p for p in self.projections if p.source == i)
-            for i in range(len(self.populations))
-        )
+        return self._by_end([p.source for p in self.projections])
+
+    def _by_end(self, ends: Sequence[int]) -> tuple[tuple[Projection, ...], ...]:
+        lists: list[list[Projection]] = [[] for _ in self.populations]
+        for end, projection in zip(ends, self.projections, strict=True):
+            lists[end].append(projection)
+        return tuple(map(tuple, lists))
 
 
 @dataclass(frozen=True)
@@ -119,23 +116,22 @@ class Resource:
 class Cores:
     """The cores of a chip, and the cost of a part on a core.
 
-    ``count``: available cores. ``cost(population, boxes)``: (k, resources) int64, the use of each
-    resource by each box (k, 3, 2) of the population with this index. The search and its bounds rely
-    on three promises. A box costs no less than a box inside it. Cutting a box saves nothing in all:
-    the parts together cost at least as much as the box. No cost is negative.
+    ``cost(population, boxes)``: (k, resources) int64, the use of each resource by each box
+    (k, 3, 2) of the population with this index. The search and its bounds rely on three promises. A
+    box costs no less than a box inside it. Cutting a box saves nothing in all: the parts together
+    cost at least as much as the box. No cost is negative.
     ``merged(populations, boxes)``: (resources,) the cost of these parts together on one core, at
     most the sum of their costs (parts may share an input axon, for example). None: the sum.
-    ``shared``: parts may share a core. A core for a limited number of populations needs no flag:
-    let each part take 1 of a resource called groups.
-    ``local_is_free``: a spike to a target on the core of its source is no traffic.
+    ``shared``: parts may share a core. A limit of populations on a core needs no flag: let each
+    part take 1 of a resource called groups.
     """
 
     resources: tuple[Resource, ...]
-    count: int
+    count: int  # of available cores
     cost: CostFunction
     merged: MergedCost | None = None
     shared: bool = True
-    local_is_free: bool = True
+    local_is_free: bool = True  # a spike to a target on the core of its source is no traffic
 
     @cached_property
     def capacity(self) -> Ints:
@@ -152,25 +148,21 @@ class Cores:
 
 @dataclass(frozen=True)
 class Oversized:
-    """A neuron, or a prescribed part (``pinned``), that no core holds.
-
-    ``neuron``: its number, or that of the part's first neuron. ``box``: ranges along the three
-    axes.
-    """
+    """A neuron, or a prescribed part (``pinned``), that no core holds."""
 
     population: str
-    neuron: int
+    neuron: int  # its number, or the number of the part's first neuron
     resource: Resource
     need: int
-    box: tuple[tuple[int, int], ...]
+    box: tuple[tuple[int, int], ...]  # ranges along the three axes
     pinned: bool = False
 
     def __str__(self) -> str:
-        what = f"neuron {self.neuron} of {self.population}"
+        name = f"neuron {self.neuron}"
         if self.pinned:
-            ranges = " x ".join(f"{a}..{b - 1}" for a, b in self.box)
-            what = f"the prescribed part {ranges} of {self.population}"
-        return f"{what} needs {self.need} {self.resource.name}, a core has {self.resource.capacity}"
+            name = "the prescribed part " + " x ".join(f"{a}..{b - 1}" for a, b in self.box)
+        need = f"{self.need} {self.resource.name}"
+        return f"{name} of {self.population} needs {need}, a core has {self.resource.capacity}"
 
 
 class PartitionError(ValueError):
@@ -192,11 +184,9 @@ class TooManyCoresError(PartitionError):
         self.needed = needed
         self.available = available
         self.bound = bound
-        known = (
-            "more than there are"
-            if self.impossible
-            else f"at least {bound} are needed, so fewer may do"
-        )
+        known = f"at least {bound} are needed, so fewer may do"
+        if self.impossible:
+            known = "more than there are"
         super().__init__(f"{needed} cores were needed, {available} are there; {known}")
 
     @property

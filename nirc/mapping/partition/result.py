@@ -1,40 +1,43 @@
-"""A partition: parts on cores, with the arrays that placement and routing need."""
+"""A partition: parts on cores, with the arrays that placement and routing need.
+
+One spike of a neuron serves all its targets on a core. So traffic is not a sum over edges but over
+*hyperedges*: neurons of one part whose spikes go to the same parts. A hyperedge counts its spikes
+times the distinct cores of its targets. For structured projections the classes of neurons are
+products of classes along the axes (reach.py). No synapse is enumerated.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nirc.mapping.partition.boxes import Boxes, Ints
-from nirc.mapping.partition.hyperedges import Hyperedges, hyperedges
+from nirc.mapping.partition.boxes import AXES, Boxes, Ints, Mosaic
 from nirc.mapping.partition.problem import Cores, Floats, Problem
-from nirc.mapping.traffic import Traffic
+from nirc.mapping.partition.reach import Explicit, Hits, Product, rows_at
+from nirc.mapping.placement import Traffic
 
 if TYPE_CHECKING:
-    from nirc.mapping.nets import Nets
+    from nirc.mapping.routing import Nets
 
 UNITS_PER_SPIKE = 1000  # traffic is in integers: thousandths of a spike per step
 
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """Parts by population, then in C order of their first neurons. Cores are 0..count-1.
-
-    ``population`` (parts,): index in the problem. ``boxes`` (parts, 3, 2). ``core`` (parts,).
-    ``usage`` (cores, resources): the used resources of each core. ``bound``: no partition has fewer
-    cores.
-    """
+    """Parts by population, then in C order of their first neurons. Cores are 0..count-1."""
 
     problem: Problem
     cores: Cores
-    population: Ints
-    boxes: Boxes
-    core: Ints
-    usage: Ints
-    bound: int
+    population: Ints  # (parts,) index in the problem
+    boxes: Boxes  # (parts, 3, 2)
+    core: Ints  # (parts,)
+    usage: Ints  # (cores, resources)
+    bound: int  # no partition has fewer cores
 
     @property
     def count(self) -> int:
@@ -65,8 +68,7 @@ class Partition:
     def traffic(self) -> float:
         """Spikes per step, each times its distinct target cores (the source's core may be free)."""
         source, target, spikes = self.spikes
-        counted = source != target if self.cores.local_is_free else np.ones(source.size, bool)
-        return float(spikes[counted].sum())
+        return float(spikes[source != target].sum() if self.cores.local_is_free else spikes.sum())
 
     def between_cores(self, units: int = UNITS_PER_SPIKE) -> Traffic:
         """Return the traffic to place, without external inputs.
@@ -85,34 +87,177 @@ class Partition:
         ``Nets.source`` and ``.target``. ``outside``: the router where spikes of external inputs
         enter, with a net for each input. None: no nets for external inputs.
         """
-        from nirc.mapping.nets import Nets
+        from nirc.mapping.routing import Nets
 
         edges = self.hyperedges
-        senders = np.where(edges.source >= 0, edges.source, len(self.core) + edges.population)
-        if outside is None:
-            senders = np.where(edges.source >= 0, edges.source, -1)
-        cores = self.count
-        key = np.unique(senders[edges.edge_of] * cores + self.core[edges.target])
-        sender, target = np.divmod(key[key >= 0], cores)
+        external = -1 if outside is None else len(self.core) + edges.population
+        senders = np.where(edges.source >= 0, edges.source, external)
+        key = np.unique(senders[edges.edge_of] * self.count + self.core[edges.target])
+        sender, target = np.divmod(key[key >= 0], self.count)
         used, count = np.unique(sender, return_counts=True)
         inside = used < len(self.core)
         source = np.full(used.size, -1 if outside is None else outside)
         source[inside] = self.core[used[inside]]
         sending = senders >= 0
-        weight = np.bincount(
-            senders[sending], weights=edges.weight[sending], minlength=int(used.max(initial=-1)) + 1
-        )
+        weight = np.bincount(senders[sending], weights=edges.weight[sending])
         return Nets(source, np.append(0, np.cumsum(count)), target, weight[used])
 
 
 def core_pairs(edges: Hyperedges, core: Ints, cores: int) -> tuple[Ints, Ints, Floats]:
-    """See ``Partition.spikes``."""
+    """Return ``Partition.spikes`` for ``core`` (parts,)."""
     edge = edges.edge_of
     key = np.unique(edge * cores + core[edges.target]) if edge.size else edge
     edge, target = np.divmod(key, max(cores, 1))
     source = np.where(edges.source >= 0, core[edges.source] if core.size else -1, -1)[edge]
     pair, of = np.unique((source + 1) * cores + target, return_inverse=True)
-    spikes = np.bincount(of.ravel(), weights=edges.weight[edge], minlength=pair.size).astype(
-        np.float64
+    spikes = np.bincount(of.ravel(), weights=edges.weight[edge], minlength=pair.size)
+    source, target = np.divmod(pair, max(cores, 1))
+    return source - 1, target, spikes.astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Hyperedges:
+    """Spikes from parts to sets of parts.
+
+    The target parts of edge i are ``target[first[i]:first[i + 1]]``, rising, each once.
+    """
+
+    population: Ints  # (edges,) index of the source
+    source: Ints  # (edges,) the source's part, -1 for an external input
+    weight: Floats  # (edges,) spikes per step
+    first: Ints  # (edges + 1,)
+    target: Ints  # (targets,) part
+
+    @property
+    def edge_of(self) -> Ints:
+        """(targets,) the hyperedge of each target."""
+        return np.repeat(np.arange(self.source.size), np.diff(self.first))
+
+
+def hyperedges(problem: Problem, population: Ints, boxes: Boxes) -> Hyperedges:
+    """Return the hyperedges between parts ``boxes`` (k, 3, 2) of the populations (k,)."""
+    mosaics = [_mosaic(problem, i, population, boxes) for i in range(len(problem.populations))]
+    none = np.zeros(0, dtype=np.int64)
+    pieces = [Hyperedges(none, none, np.zeros(0), np.zeros(1, dtype=np.int64), none)]
+    for i, projections in enumerate(problem.out_of):
+        if projections:
+            pieces.append(_out_of(problem, i, mosaics, len(boxes)))
+    count = np.concatenate([np.diff(p.first) for p in pieces])
+    return Hyperedges(
+        np.concatenate([p.population for p in pieces]),
+        np.concatenate([p.source for p in pieces]),
+        np.concatenate([p.weight for p in pieces]),
+        np.append(0, np.cumsum(count)),
+        np.concatenate([p.target for p in pieces]),
     )
-    return pair // max(cores, 1) - 1, pair % max(cores, 1), spikes
+
+
+def _mosaic(problem: Problem, i: int, population: Ints, boxes: Boxes) -> tuple[Mosaic, Ints]:
+    """Return a population's parts and their numbers. An external input is one part, number -1."""
+    numbers = np.flatnonzero(population == i)
+    shape = problem.populations[i].box
+    if not problem.populations[i].on_core:
+        return Mosaic.of(shape, np.array([[(0, n) for n in shape]])), np.array([-1])
+    return Mosaic.of(shape, boxes[numbers]), numbers
+
+
+def _out_of(
+    problem: Problem, i: int, mosaics: Sequence[tuple[Mosaic, Ints]], parts: int
+) -> Hyperedges:
+    """Return the hyperedges of a population. A key is class * parts + target part."""
+    population = problem.populations[i]
+    mosaic, numbers = mosaics[i]
+    products = [(p.reach, p.target) for p in problem.out_of[i] if isinstance(p.reach, Product)]
+    axes = []
+    for a in range(AXES):
+        hits = [reach.axes[a].hits(mosaics[target][0].cuts[a]) for reach, target in products]
+        axes.append(_classes_along(mosaic.cuts[a], hits))
+    shape = tuple(axis.size for axis in axes)
+    fields = [
+        np.searchsorted(cuts, axis.example, side="right") - 1
+        for cuts, axis in zip(mosaic.cuts, axes, strict=True)
+    ]
+    source = numbers[mosaic.box[np.ix_(*fields)]].ravel()
+    keys = [
+        _keys([axis.hits[k] for axis in axes], shape, mosaics[target], parts)
+        for k, (_, target) in enumerate(products)
+    ]
+    rate = np.asarray(population.rate, np.float64)
+    weight = _weights(rate, axes, shape)
+    explicit = [(p.reach, p.target) for p in problem.out_of[i] if isinstance(p.reach, Explicit)]
+    if explicit:  # every neuron is a class by itself
+        of = _class_of_neuron(axes, shape)
+        source = source[of]
+        weight = np.broadcast_to(rate, population.neurons)
+        keys = [_keys_of_neurons(key, of, math.prod(shape), parts) for key in keys]
+    for synapses, target in explicit:
+        target_mosaic, target_numbers = mosaics[target]
+        box = target_mosaic.of_neurons(problem.populations[target].box, synapses.target)
+        keys.append(synapses.source * parts + target_numbers[box])
+    class_, target_part = np.divmod(np.unique(np.concatenate(keys)), parts)
+    used, count = np.unique(class_, return_counts=True)
+    first = np.append(0, np.cumsum(count))
+    weights = weight[used].astype(np.float64)
+    return Hyperedges(np.full(used.size, i), source[used], weights, first, target_part)
+
+
+@dataclass(frozen=True, eq=False)
+class _AxisClasses:
+    """Classes of the coordinates that lie in the same range and reach the same ranges."""
+
+    of: Ints  # (n,) class of each coordinate
+    size: int
+    example: Ints  # (classes,) a coordinate of each
+    hits: tuple[Hits, ...]  # by projection, for these classes
+
+
+def _classes_along(cuts: Ints, hits: Sequence[Hits]) -> _AxisClasses:
+    of = np.repeat(np.arange(cuts.size - 1), np.diff(cuts))
+    for hit in hits:
+        of = of * (hit.first.size - 1) + hit.of
+        of = np.unique(of, return_inverse=True)[1].ravel()
+    _, example, of = np.unique(of, return_index=True, return_inverse=True)
+    chosen = tuple(_chosen_classes(hit, hit.of[example]) for hit in hits)
+    return _AxisClasses(of.ravel(), example.size, example, chosen)
+
+
+def _chosen_classes(hits: Hits, classes: Ints) -> Hits:
+    """Return ``hits`` restricted to a choice of its classes."""
+    first, at = rows_at(hits.first[classes], np.diff(hits.first)[classes])
+    return Hits(np.arange(classes.size), first, hits.ids[at])
+
+
+def _class_of_neuron(axes: Sequence[_AxisClasses], shape: tuple[int, ...]) -> Ints:
+    """Return (neurons,) the class of each neuron, a product of classes along the axes."""
+    return np.ravel_multi_index(np.ix_(*(axis.of for axis in axes)), shape).ravel()
+
+
+def _keys(
+    hits: Sequence[Hits], shape: tuple[int, ...], target: tuple[Mosaic, Ints], parts: int
+) -> Ints:
+    """Return a key for each pair of a class and a part that a projection joins."""
+    mosaic, numbers = target
+    a, b, c = (np.repeat(np.arange(hit.first.size - 1), np.diff(hit.first)) for hit in hits)
+    class_ = (a[:, None, None] * shape[1] + b[:, None]) * shape[2] + c
+    part = numbers[mosaic.box[np.ix_(*(hit.ids for hit in hits))]]
+    key: Ints = (class_ * parts + part).ravel()
+    return key
+
+
+def _weights(rate: Floats, axes: Sequence[_AxisClasses], shape: tuple[int, ...]) -> Floats:
+    """Return (classes,) spikes per step. ``rate``: one number or (neurons,)."""
+    if not rate.ndim:
+        a, b, c = (np.bincount(axis.of, minlength=axis.size) for axis in axes)
+        return (rate * a[:, None, None] * b[:, None] * c).ravel()
+    of = _class_of_neuron(axes, shape)
+    return np.bincount(of, weights=rate, minlength=math.prod(shape)).astype(np.float64)
+
+
+def _keys_of_neurons(key: Ints, of: Ints, classes: int, parts: int) -> Ints:
+    """Turn keys of classes into keys of the neurons in these classes. ``of``: their classes."""
+    class_, part = np.divmod(np.sort(key), parts)
+    count = np.bincount(class_, minlength=classes)
+    start = np.append(0, np.cumsum(count))[of]
+    neuron = np.repeat(np.arange(of.size), count[of])
+    keys: Ints = neuron * parts + part[rows_at(start, count[of])[1]]
+    return keys

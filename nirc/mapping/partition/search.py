@@ -7,15 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from nirc.mapping.partition.bounds import fewest_alone, fewest_cores
-from nirc.mapping.partition.boxes import Boxes, Ints, Shape3
-from nirc.mapping.partition.descent import descended, small
-from nirc.mapping.partition.exact import fewer_cores
-from nirc.mapping.partition.hyperedges import hyperedges
-from nirc.mapping.partition.joining import joined
-from nirc.mapping.partition.merging import merged
+from nirc.mapping.partition.boxes import Boxes, Ints, Shape3, full_cuts, grid
+from nirc.mapping.partition.fewest import fewer_cores, fewest_alone, fewest_cores
+from nirc.mapping.partition.improve import annealed, descended, joined, merged, small
 from nirc.mapping.partition.packing import pack
-from nirc.mapping.partition.pinned import pinned_parts
 from nirc.mapping.partition.problem import (
     Atoms,
     Cores,
@@ -24,7 +19,7 @@ from nirc.mapping.partition.problem import (
     Problem,
     TooManyCoresError,
 )
-from nirc.mapping.partition.result import Partition
+from nirc.mapping.partition.result import Partition, hyperedges
 from nirc.mapping.partition.tiling import Subject, fewest_parts
 
 Effort = Literal["quick", "normal"]
@@ -62,35 +57,32 @@ def partition(
     thorough = effort == "normal"
     if not subjects:
         none = np.zeros(0, dtype=np.int64)
-        return Partition(
-            problem, cores, none, np.zeros((0, 3, 2), np.int64), none, none.reshape(0, 1), 0
-        )
+        no_boxes = np.zeros((0, 3, 2), np.int64)
+        return Partition(problem, cores, none, no_boxes, none, none.reshape(0, 1), 0)
     if cores.shared:
-        boxes, core, bound = _shared(subjects, alone, pins, slack, thorough, seed, progress)
+        parts, core_of, bound = _shared(subjects, alone, pins, slack, thorough, seed, progress)
     else:
-        boxes, core, bound = _separate(subjects, alone, pins)
-    population = np.repeat(
-        np.array([*boxes], dtype=np.int64), [len(parts) for parts in boxes.values()]
-    )
-    every = np.concatenate([*boxes.values()])
-    at = np.concatenate([*core.values()])
+        parts, core_of, bound = _separate(subjects, alone, pins)
+    counts = [len(boxes) for boxes in parts.values()]
+    population = np.repeat(np.array([*parts], dtype=np.int64), counts)
+    boxes = np.concatenate([*parts.values()])
+    core = np.concatenate([*core_of.values()])
     kept = np.array([*pins], dtype=np.int64)
     if cores.shared:
-        population, every, at = joined(population, every, at, kept)
+        population, boxes, core = joined(population, boxes, core, kept)
     if cores.merged is not None and cores.shared:
         bound = 1  # other bounds add up resources that parts might share
-        edges = hyperedges(problem, population, every)
-        at = _renumbered(merged(cores.merged, cores.capacity, population, every, at, edges))
-    elif thorough and cores.shared and at.size > at.max() + 1 > 1:
-        at = _renumbered(_less_traffic(cores, problem, population, every, at, seed, progress))
-        population, every, at = joined(population, every, at, kept)
-    at = _renumbered(at)
-    count = int(at.max()) + 1
+        edges = hyperedges(problem, population, boxes)
+        core = merged(cores.merged, cores.capacity, population, boxes, core, edges)
+    elif thorough and cores.shared and core.size > core.max() + 1 > 1:
+        core = _renumbered(_less_traffic(cores, problem, population, boxes, core, seed, progress))
+        population, boxes, core = joined(population, boxes, core, kept)
+    core = _renumbered(core)
+    count = int(core.max()) + 1
     if count > cores.count:
         raise TooManyCoresError(count, cores.count, bound)
-    return Partition(
-        problem, cores, population, every, at, _usage(cores, population, every, at), bound
-    )
+    usage = _usage(cores, population, boxes, core)
+    return Partition(problem, cores, population, boxes, core, usage, bound)
 
 
 def _alone(
@@ -102,12 +94,10 @@ def _alone(
     alone: dict[int, Boxes] = {}
     oversized: list[Oversized] = []
     for s in subjects:
-        parts = pins.get(s.number)
-        if parts is None:
-            parts = fewest_parts(s, slack)
-            oversized += oversized_in(s, None) if parts is None else []
-        else:
-            oversized += oversized_in(s, parts)
+        pinned = pins.get(s.number)
+        parts = fewest_parts(s, slack) if pinned is None else pinned
+        if pinned is not None or parts is None:
+            oversized += oversized_in(s, pinned)
         if parts is not None:
             alone[s.number] = parts
     if oversized:
@@ -121,16 +111,16 @@ Parts = tuple[dict[int, Boxes], dict[int, Ints], int]  # parts, their cores, and
 def _separate(
     subjects: list[Subject], alone: Mapping[int, Boxes], pins: Mapping[int, Boxes]
 ) -> Parts:
+    """Return the parts with a core for each."""
     core: dict[int, Ints] = {}
     first = 0
+    bound = 0
     for s in subjects:
-        core[s.number] = first + np.arange(len(alone[s.number]))
-        first += len(alone[s.number])
-    least = [
-        len(alone[s.number]) if s.number in pins else fewest_alone(s, len(alone[s.number]))
-        for s in subjects
-    ]
-    return dict(alone), core, sum(least)
+        parts = len(alone[s.number])
+        core[s.number] = first + np.arange(parts)
+        first += parts
+        bound += parts if s.number in pins else fewest_alone(s, parts)
+    return dict(alone), core, bound
 
 
 def _shared(
@@ -142,7 +132,7 @@ def _shared(
     seed: int,
     progress: Progress | None,
 ) -> Parts:
-    capacity = subjects[0].cores.capacity
+    """Return parts that share cores: packed, or solved exactly if the problem is small."""
     enough = fewest_cores(subjects, alone, pins)
     filling = pack(
         subjects,
@@ -157,8 +147,7 @@ def _shared(
     boxes = {s.number: filling.boxes[s.number] for s in subjects}
     core = {s.number: filling.core[s.number] for s in subjects}
     count = filling.count
-    usage = capacity - filling.left
-    bound = fewest_cores(subjects, alone, pins, usage=usage)
+    bound = fewest_cores(subjects, alone, pins, usage=filling.capacity - filling.left)
     if thorough and bound < count and int(bound * (1 + slack)) < count:
         better, bound = fewer_cores(subjects, pins, count, bound, seed=seed)
         if better is not None:
@@ -177,25 +166,20 @@ def _less_traffic(
 ) -> Ints:
     edges = hyperedges(problem, population, boxes)
     taken = _taken(cores, population, boxes)
+    free = cores.local_is_free
     if small(edges, core.size):
-        return descended(edges, core, taken, cores.capacity, local_is_free=cores.local_is_free)
-    from nirc.mapping.partition.moves import annealed
-
+        return descended(edges, core, taken, cores.capacity, local_is_free=free)
     if progress:
         progress(f"moving {core.size} parts between {int(core.max()) + 1} cores")
     work = min(WORK, WORK_PER_PART * core.size)
-    return annealed(
-        edges, core, taken, cores.capacity, local_is_free=cores.local_is_free, work=work, seed=seed
-    )
+    return annealed(edges, core, taken, cores.capacity, local_is_free=free, work=work, seed=seed)
 
 
 def _taken(cores: Cores, population: Ints, boxes: Boxes) -> Ints:
     """Return (parts, resources) the cost of each part. The parts are sorted by population."""
     numbers, first = np.unique(population, return_index=True)
-    pieces = np.split(boxes, first[1:])
-    return np.concatenate(
-        [cores.cost(int(i), piece) for i, piece in zip(numbers, pieces, strict=True)]
-    )
+    pieces = zip(numbers.tolist(), np.split(boxes, first[1:]), strict=True)
+    return np.concatenate([cores.cost(i, piece) for i, piece in pieces])
 
 
 def _usage(cores: Cores, population: Ints, boxes: Boxes, core: Ints) -> Ints:
@@ -217,16 +201,13 @@ def oversized_in(subject: Subject, boxes: Boxes | None) -> list[Oversized]:
     worst: dict[int, tuple[int, Boxes]] = {}
     total = population.neurons if boxes is None else len(boxes)
     for begin in range(0, total, CHUNK):
-        some = (
-            _single(population.box, begin, min(begin + CHUNK, total))
-            if boxes is None
-            else boxes[begin:][:CHUNK]
-        )
-        need = subject.cost(some)
+        end = min(begin + CHUNK, total)
+        measured = _single(population.box, begin, end) if boxes is None else boxes[begin:end]
+        need = subject.cost(measured)
         for r in np.flatnonzero((need > capacity).any(axis=0)).tolist():
             at = int(need[:, r].argmax())
             if r not in worst or need[at, r] > worst[r][0]:
-                worst[r] = int(need[at, r]), some[at]
+                worst[r] = int(need[at, r]), measured[at]
     return [
         Oversized(
             population.name,
@@ -251,3 +232,42 @@ def _renumbered(core: Ints) -> Ints:
     rank = np.empty(first.size, dtype=np.int64)
     rank[np.argsort(first)] = np.arange(first.size)
     return rank[of.ravel()]
+
+
+def pinned_parts(problem: Problem, pinned: Mapping[str, Atoms]) -> dict[int, Boxes]:
+    """Return the parts by population index. Raises ``ValueError`` for unknown populations."""
+    number = {p.name: i for i, p in enumerate(problem.populations) if p.on_core}
+    if unknown := [name for name in pinned if name not in number]:
+        names = ", ".join(unknown)
+        raise ValueError(f"parts are prescribed for {names}, which is no population on cores")
+    shapes = {name: problem.populations[number[name]].box for name in pinned}
+    return {number[name]: parts_of(shapes[name], atoms) for name, atoms in pinned.items()}
+
+
+def parts_of(shape: Shape3, atoms: Atoms) -> Boxes:
+    """Return parts of ``atoms`` neurons in C order, or of these lengths along the axes.
+
+    The last part along an axis may be shorter. Raises ``ValueError`` if the parts are no boxes.
+    """
+    lengths = [atoms] if isinstance(atoms, int) else [int(n) for n in atoms]
+    if not lengths or min(lengths) < 1 or len(lengths) > len(shape):
+        raise ValueError(
+            f"a part has at least one neuron along each of at most three axes, not {atoms}"
+        )
+    if isinstance(atoms, int):
+        lengths = _sides(shape, atoms)
+    lengths += shape[len(lengths) :]
+    return grid([full_cuts(n, min(length, n)) for n, length in zip(shape, lengths, strict=True)])
+
+
+def _sides(shape: Shape3, atoms: int) -> list[int]:
+    """Return the lengths of the box that ``atoms`` consecutive neurons always form."""
+    c, h, w = shape
+    if atoms % (h * w) == 0 or atoms >= c * h * w:
+        return [-(-atoms // (h * w)), h, w]
+    if atoms % w == 0 and h % (atoms // w) == 0:
+        return [1, atoms // w, w]
+    if w % atoms == 0:
+        return [1, 1, atoms]
+    neurons = f"{atoms} consecutive neurons of {c} x {h} x {w}"
+    raise ValueError(f"{neurons} are not always a box: take a multiple of {h * w}")

@@ -7,17 +7,26 @@ programming finds the ends of the slabs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.partition.boxes import AXES, Boxes, Ints, Shape3, even_cuts, full_box, grid
+from nirc.mapping.partition.boxes import (
+    AXES,
+    Boxes,
+    Ints,
+    Shape3,
+    even_cuts,
+    even_grid,
+    flat_grid,
+    full_box,
+    grid,
+)
 from nirc.mapping.partition.problem import Cores, Floats, Problem
-from nirc.mapping.partition.reach import Product
-from nirc.mapping.partition.relations import Blocks, Every
+from nirc.mapping.partition.reach import Blocks, Every, Product
 
 MOST_TRIED = 8  # grids with few more parts than the fewest that are checked completely
 MOST_SLAB_PARTS = 256  # with more parts, maps are not cut into slabs of channels
@@ -46,8 +55,9 @@ class Subject:
 
     @property
     def alike(self) -> bool:
-        """True if no box costs more than a box of its size in the middle (structured
-        projections).
+        """True if no box costs more than a box of its size in the middle.
+
+        This holds if all projections are structured.
         """
         return all(isinstance(p.reach, Product) for p in self.problem.into[self.number])
 
@@ -60,27 +70,22 @@ class Subject:
         n = self.shape[0]
         if not self.flat or not self.alike or n > LONGEST_TABLE:
             return None
-        relations = [
-            p.reach.axes[0] for p in self.problem.into[self.number] if isinstance(p.reach, Product)
-        ]
-        if not all(
-            isinstance(r, Every) or (isinstance(r, Blocks) and r.groups == r.n_out)
-            for r in relations
-        ):
-            return None
-        ends = np.arange(1, n + 1)
+        for projection in self.problem.into[self.number]:
+            along = projection.reach.axes[0] if isinstance(projection.reach, Product) else None
+            one_to_one = isinstance(along, Blocks) and along.groups == along.n_out
+            if not isinstance(along, Every) and not one_to_one:
+                return None
         boxes = np.tile(np.array([(0, 1)] * AXES), (n, 1, 1))
-        boxes[:, 0, 1] = ends
-        return np.concatenate(
-            [np.zeros((1, len(self.cores.resources)), np.int64), self.cost(boxes)]
-        )
+        boxes[:, 0, 1] = np.arange(1, n + 1)
+        nothing = np.zeros((1, len(self.cores.resources)), np.int64)
+        return np.concatenate([nothing, self.cost(boxes)])
 
     def cost(self, boxes: Boxes) -> Ints:
         """Return (k, resources) the cost of each box."""
         return self.cores.cost(self.number, boxes)
 
     def fits(self, boxes: Boxes, left: Ints | None = None) -> npt.NDArray[np.bool_]:
-        """Return (k,) bool: a core with so much left (None: an empty core) holds the box."""
+        """Return (k,) bool: a core with ``left`` (None: an empty core) holds the box."""
         capacity = self.cores.capacity if left is None else left
         fitting: npt.NDArray[np.bool_] = np.all(self.cost(boxes) <= capacity, axis=1)
         return fitting
@@ -119,21 +124,21 @@ def fewest_parts(subject: Subject, slack: float = 0.0) -> Boxes | None:
 
 
 def candidates(subject: Subject, left: Ints | None = None) -> Ints:
-    """Return (k, 3) lengths of a part that fits a core with so much left, fewest parts first.
+    """Return (k, 3) lengths of a part that fits a core with ``left``, fewest parts first.
 
-    For every choice on two axes, the longest length on the longest axis. A part in the middle
-    decides, since windows see most there.
+    These are the longest length on the longest axis, for every choice on the two other axes. The
+    cost of a part in the middle counts, since windows see most there.
     """
     shape = subject.shape
     long = int(np.argmax(shape))
     a, b = (axis for axis in range(AXES) if axis != long)
-    low = np.zeros((_lengths(shape[a]).size * _lengths(shape[b]).size, AXES), dtype=np.int64)
-    choice = np.meshgrid(_lengths(shape[a]), _lengths(shape[b]), indexing="ij")
-    low[:, a] = choice[0].ravel()
-    low[:, b] = choice[1].ravel()
-    low = _longest(subject, low, long, left)
-    parts = np.prod(-(-np.array(shape) // low), axis=1)
-    return low[np.argsort(parts, kind="stable")]
+    along_a, along_b = np.meshgrid(_lengths(shape[a]), _lengths(shape[b]), indexing="ij")
+    sizes = np.zeros((along_a.size, AXES), dtype=np.int64)
+    sizes[:, a] = along_a.ravel()
+    sizes[:, b] = along_b.ravel()
+    sizes = _longest(subject, sizes, long, left)
+    parts = np.prod(-(-np.array(shape) // sizes), axis=1)
+    return sizes[np.argsort(parts, kind="stable")]
 
 
 def middle(shape: Shape3, sizes: Ints) -> Boxes:
@@ -168,66 +173,50 @@ def _ranges(subject: Subject) -> Boxes | None:
     low, high = 1, n
     while low < high:
         parts = (low + high) // 2
-        if subject.fits(_flat(even_cuts(n, parts))).all():
+        if subject.fits(flat_grid(even_cuts(n, parts))).all():
             high = parts
         else:
             low = parts + 1
-    even = _flat(even_cuts(n, low))
+    even = flat_grid(even_cuts(n, low))
     if not subject.fits(even).all():
         return None
     if subject.alike:
         return even
-    greedy = _flat(np.array(_greedy_cuts(subject)))
-    return even if len(even) <= len(greedy) else greedy
-
-
-def _flat(cuts: Ints) -> Boxes:
-    one = np.array([0, 1])
-    return grid([cuts, one, one])
-
-
-def _greedy_cuts(subject: Subject) -> list[int]:
-    """Make each range as long as fits. No cut has fewer ranges, since costs grow with the range."""
-    n = subject.shape[0]
+    # The longest ranges are the fewest, since costs grow with the range.
     cuts = [0]
     while cuts[-1] < n:
         cuts.append(reaches(subject, cuts[-1], None))
-    return cuts
+    longest_ranges = flat_grid(np.array(cuts))
+    return even if len(even) <= len(longest_ranges) else longest_ranges
 
 
 def reaches(subject: Subject, start: int, left: Ints | None) -> int:
-    """Return the end of the longest range from ``start`` that a core with so much left holds."""
+    """Return the end of the longest range from ``start`` that a core with ``left`` holds."""
     low = start
     step = 1
     n = subject.shape[0]
     if subject.by_length is not None:
-        return min(
-            start
-            + int(longest(subject.by_length, subject.cores.capacity if left is None else left)),
-            n,
-        )
+        room = subject.cores.capacity if left is None else left
+        return min(start + int(longest(subject.by_length, room)), n)
     while low < n:
         ends = np.minimum(low + step * np.array([1, 2, 4, 8]), n)
-        fitting = subject.fits(
-            np.array([[(start, int(end)), (0, 1), (0, 1)] for end in ends]), left
-        )
-        good = int(np.argmin(fitting)) if not fitting.all() else fitting.size
-        if good == 0:
-            if step == 1:
-                break
+        boxes = np.array([[(start, int(end)), (0, 1), (0, 1)] for end in ends])
+        fitting = subject.fits(boxes, left)
+        count = fitting.size if fitting.all() else int(np.argmin(fitting))
+        if count == 0 and step == 1:
+            break
+        if count == 0:
             step = max(step // 8, 1)
             continue
-        low = int(ends[good - 1])
-        step = step * 8 if good == fitting.size else max(step * 2 ** (good - 1) // 8, 1)
+        low = int(ends[count - 1])
+        step = step * 8 if count == fitting.size else max(step * 2 ** (count - 1) // 8, 1)
     return low
 
 
 def longest(by_length: Ints, left: Ints) -> Ints:
     """Return (rooms,) the longest range for each room, (rooms, resources) or (resources,)."""
-    ends = [
-        np.searchsorted(by_length[:, r], left[..., r], side="right") - 1
-        for r in range(by_length.shape[1])
-    ]
+    resources = zip(by_length.T, np.moveaxis(left, -1, 0), strict=True)
+    ends = [np.searchsorted(cost, room, side="right") - 1 for cost, room in resources]
     shortest: Ints = np.min(ends, axis=0)
     return shortest
 
@@ -235,14 +224,14 @@ def longest(by_length: Ints, left: Ints) -> Ints:
 def _grids(subject: Subject, sizes: Ints, slack: float) -> Iterator[Boxes]:
     """Yield even grids with parts of at most these lengths.
 
-    The first grid has the fewest parts. The others have few more parts, and the fewest spikes.
+    The first grid has the fewest parts. The others have slightly more parts, and fewer spikes.
     """
     rows = np.unique(-(-np.array(subject.shape) // sizes), axis=0)
     parts = rows.prod(axis=1)
     rows, parts = (x[np.argsort(parts, kind="stable")] for x in (rows, parts))
     fewest = None
     for row in rows.tolist():
-        boxes = _even(subject, row)
+        boxes = even_grid(subject.shape, row)
         if subject.fits(boxes).all():
             fewest = len(boxes)
             yield boxes
@@ -253,14 +242,9 @@ def _grids(subject: Subject, sizes: Ints, slack: float) -> Iterator[Boxes]:
     inside = middle(subject.shape, -(-np.array(subject.shape) // rows[near]))
     spikes = subject.spikes_into_each(inside) * parts[near]
     for row in rows[near[np.argsort(spikes, kind="stable")[:MOST_TRIED]]].tolist():
-        boxes = _even(subject, row)
+        boxes = even_grid(subject.shape, row)
         if subject.fits(boxes).all():
             yield boxes
-
-
-def _even(subject: Subject, row: Sequence[int]) -> Boxes:
-    """Return the even grid with so many ranges along each axis."""
-    return grid([even_cuts(n, parts) for n, parts in zip(subject.shape, row, strict=True)])
 
 
 def _slabs(subject: Subject, channels_too: bool) -> Iterator[Boxes]:
@@ -289,12 +273,12 @@ def _slabs_across(subject: Subject, axis: int, deep: bool) -> Iterator[Boxes]:
         total[end] = sums[last[end] - 1]
     if total[n] >= IMPOSSIBLE:
         return
-    thick = []
+    thicknesses = []
     end = n
     while end:
-        thick.append(int(last[end]))
-        end -= thick[-1]
-    boxes = _slab_boxes(subject.shape, axis, sorted(thick, reverse=True), sizes)
+        thicknesses.append(int(last[end]))
+        end -= thicknesses[-1]
+    boxes = _slab_boxes(subject.shape, axis, sorted(thicknesses, reverse=True), sizes)
     if subject.fits(boxes).all():
         yield boxes
 
@@ -322,9 +306,8 @@ def _parts_of_slabs(subject: Subject, axis: int, deep: bool) -> tuple[Floats, In
     order = np.lexsort((spikes, parts, sizes[:, axis]))
     thickness, first = np.unique(sizes[order, axis], return_index=True)
     chosen = order[first]
-    fraction = 0.4 / max(
-        n * float((spikes[chosen] / thickness).max(initial=0.0)), 1e-300
-    )  # less than a part in all
+    most_spikes = n * float((spikes[chosen] / thickness).max(initial=0.0))
+    fraction = 0.4 / max(most_spikes, 1e-300)  # all spikes together count less than a part
     value = np.full(n + 1, IMPOSSIBLE, dtype=np.float64)
     best = np.zeros((n + 1, AXES), dtype=np.int64)
     value[thickness] = parts[chosen] + fraction * spikes[chosen]
@@ -332,12 +315,14 @@ def _parts_of_slabs(subject: Subject, axis: int, deep: bool) -> tuple[Floats, In
     return value, best
 
 
-def _slab_boxes(shape: Shape3, axis: int, thick: list[int], sizes: Ints) -> Boxes:
-    pieces = []
+def _slab_boxes(shape: Shape3, axis: int, thicknesses: list[int], sizes: Ints) -> Boxes:
+    """Return the parts of slabs of these thicknesses. ``sizes``: the part for each thickness."""
+    slabs = []
     start = 0
-    for t in thick:
-        cuts = [even_cuts(n, -(-n // int(size))) for n, size in zip(shape, sizes[t], strict=True)]
-        cuts[axis] = np.array([start, start + t])
-        start += t
-        pieces.append(grid(cuts))
-    return np.concatenate(pieces)
+    for thickness in thicknesses:
+        size = sizes[thickness].tolist()
+        cuts = [even_cuts(n, -(-n // length)) for n, length in zip(shape, size, strict=True)]
+        cuts[axis] = np.array([start, start + thickness])
+        start += thickness
+        slabs.append(grid(cuts))
+    return np.concatenate(slabs)

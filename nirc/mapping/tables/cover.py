@@ -1,10 +1,9 @@
-"""Entries for one route.
+"""Entries that match all packets of one route, and no packet of the routes below in the table.
 
-They match all its packets, and no packet of the routes below in the table. An entry is widened like
-an implicant of two-level logic (Brayton et al., "Logic Minimization Algorithms for VLSI Synthesis",
-1984, EXPAND). The entry drops bits to match more, while every foreign packet differs in a remaining
-bit. A foreign block that matched once is remembered by the bits that exclude it. So most tries need
-no second look at the table.
+An entry is widened like an implicant of two-level logic (Brayton et al., "Logic Minimization
+Algorithms for VLSI Synthesis", 1984, EXPAND). The entry drops bits to match more, while every
+foreign packet differs in a remaining bit. A foreign block that an attempt matched is stored as the
+bits that exclude it. So most attempts need not read the table again.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nirc.mapping.compiled import compiled
-from nirc.mapping.tables.entries import Longs, Words
+from nirc.mapping.tables import Longs, Words
 
 
 class Blocks(NamedTuple):
@@ -29,25 +28,19 @@ class Blocks(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory of ``cover``: (blocks,) each, and (1,) ``work``, the blocks that it may still
-    examine.
-    """
+    """Memory of ``cover``, (blocks,) each."""
 
-    bars: Words
-    free: Words
-    left: Longs
-    work: Longs
+    bars: Words  # sets of bits, of which an entry must keep one each
+    dropped: Words  # the bits to drop for a block of ``left``
+    left: Longs  # blocks of the route that no entry matches yet
+    work: Longs  # (1,) the blocks that may still be examined
 
 
 @compiled
 def scratch_for(blocks: int, work: int) -> Scratch:
     """Return scratch for a table of so many blocks."""
-    return Scratch(
-        np.empty(blocks, np.uint32),
-        np.empty(blocks, np.uint32),
-        np.empty(blocks, np.int64),
-        np.full(1, work, np.int64),
-    )
+    words = np.empty((2, blocks), np.uint32)
+    return Scratch(words[0], words[1], np.empty(blocks, np.int64), np.full(1, work, np.int64))
 
 
 @compiled
@@ -61,72 +54,66 @@ def cover(
     room for as many entries as the route has blocks.
     """
     key, mask, left = blocks.key, blocks.mask, scratch.left
-    many = blocks.start[route + 1] - blocks.start[route]
-    for i in range(many):
+    count = blocks.start[route + 1] - blocks.start[route]
+    for i in range(count):
         left[i] = blocks.start[route] + i
     size = 0
-    while many:
+    while count:
         k = key[left[0]]
         m = mask[left[0]]
-        gone = (
-            _widened(k, m, place, blocks, scratch, many)
-            if many > 1 and scratch.work[0] > 0
-            else np.uint32(0)
-        )
-        out_key[size] = k & ~gone
-        out_mask[size] = m & ~gone
+        dropped = np.uint32(0)
+        if count > 1 and scratch.work[0] > 0:
+            dropped = np.uint32(_bits_to_drop(k, m, place, blocks, scratch, count))
+        out_key[size] = k & ~dropped
+        out_mask[size] = m & ~dropped
         size += 1
         kept = 0
-        for i in range(1, many):
-            if ((k ^ key[left[i]]) & m | m & ~mask[left[i]]) & ~gone:
+        for i in range(1, count):
+            if ((k ^ key[left[i]]) & m | m & ~mask[left[i]]) & ~dropped:
                 left[kept] = left[i]
                 kept += 1
-        many = kept
+        count = kept
     return size
 
 
 @compiled
-def _widened(k: int, m: int, place: int, blocks: Blocks, scratch: Scratch, many: int) -> int:
-    """Return the bits that an entry drops to match as many blocks of ``left[:many]`` as it may.
+def _bits_to_drop(k: int, m: int, place: int, blocks: Blocks, scratch: Scratch, count: int) -> int:
+    """Return the bits that an entry drops to match many blocks of ``left[:count]``.
 
-    The entry begins as the first of them.
+    The entry begins as the first block. The nearest block is tried first.
     """
-    bars, free, left = scratch.bars, scratch.free, scratch.left
-    for i in range(1, many):
-        free[i] = m & ((k ^ blocks.key[left[i]]) | ~blocks.mask[left[i]])
-    gone = np.uint32(0)
-    barred = 0
+    bars, to_drop, left = scratch.bars, scratch.dropped, scratch.left
+    for i in range(1, count):
+        to_drop[i] = m & ((k ^ blocks.key[left[i]]) | ~blocks.mask[left[i]])
+    dropped = np.uint32(0)
+    bar_count = 0
     tried = 1
-    while tried < many:
+    while tried < count:
         best = tried
         fewest = 33
-        for i in range(tried, many):
-            new = ones(free[i] & ~gone)
-            if new < fewest:
+        for i in range(tried, count):
+            more = ones(to_drop[i] & ~dropped)
+            if more < fewest:
                 best = i
-                fewest = new
-        free[best], free[tried], left[best], left[tried] = (
-            free[tried],
-            free[best],
-            left[tried],
-            left[best],
-        )
-        wide = gone | free[tried]
+                fewest = more
+        to_drop[best], to_drop[tried] = to_drop[tried], to_drop[best]
+        left[best], left[tried] = left[tried], left[best]
+        wider = dropped | to_drop[tried]
         tried += 1
-        scratch.work[0] -= many - tried
-        if not allowed(wide, bars, barred):
+        scratch.work[0] -= count - tried
+        if not allowed(wider, bars, bar_count):
             continue
-        met = _met(k & ~wide, m & ~wide, place, blocks, scratch.work)
-        if met < 0:
-            gone = wide
+        foreign = _foreign_block(k & ~wider, m & ~wider, place, blocks, scratch.work)
+        if foreign < 0:
+            dropped = wider
         else:
-            bars[barred] = (k ^ blocks.key[met]) & m & blocks.mask[met]
-            barred += 1
-    return int(gone)
+            bars[bar_count] = (k ^ blocks.key[foreign]) & m & blocks.mask[foreign]
+            bar_count += 1
+    return int(dropped)
 
 
 @compiled
-def _met(k: int, m: int, place: int, blocks: Blocks, work: Longs) -> int:
+def _foreign_block(k: int, m: int, place: int, blocks: Blocks, work: Longs) -> int:
     """Return a block below the place with a packet that this entry matches, or -1."""
     for i in range(blocks.key.size):
         if (k ^ blocks.key[i]) & m & blocks.mask[i] == 0 and blocks.place[i] > place:
@@ -137,10 +124,10 @@ def _met(k: int, m: int, place: int, blocks: Blocks, work: Longs) -> int:
 
 
 @compiled
-def allowed(gone: int, bars: Words, barred: int) -> bool:
-    """Return True if every set of ``bars`` keeps a bit."""
-    for j in range(barred):  # noqa: SIM110 - a generator is not compiled
-        if bars[j] & ~gone == 0:
+def allowed(dropped: int, bars: Words, count: int) -> bool:
+    """Return True if every one of the first ``count`` sets of bits keeps a bit."""
+    for j in range(count):  # noqa: SIM110 - a generator is not compiled
+        if bars[j] & ~dropped == 0:
             return False
     return True
 

@@ -1,8 +1,8 @@
-"""A proof of the tables: every packet of every source is followed, link by link.
+"""A proof of the tables: follow every packet of every source, link by link.
 
-Packets of a net that the tables treat alike go together, at first all its keys. If an entry matches
-only some of them, the two halves restart separately at the source. So the walk covers each of 2^32
-keys, and its time is about the size of the trees.
+Packets of a net that match the same entries go together, at first all keys of the net. If an entry
+matches only some of them, the two halves restart separately at the source. So the walk covers each
+of 2^32 keys, and its time is about the size of the trees.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nirc.mapping.compiled import compiled
-from nirc.mapping.keys import Keys
-from nirc.mapping.links import LinkGraph
-from nirc.mapping.nets import Nets
-from nirc.mapping.tables.entries import Bits, Ints, Longs, Tables, Words
+from nirc.mapping.routing import Nets
+from nirc.mapping.routing.links import LinkGraph
+from nirc.mapping.tables import Bits, Ints, Longs, Tables, Words
+from nirc.mapping.tables.keys import Keys
 
 NONE, MISSED, STRAY, LOOP, DEAD_LINK, NO_ENTRY = range(6)
 FAULT_TEXT = {
@@ -26,6 +26,11 @@ FAULT_TEXT = {
     DEAD_LINK: "leaves over a link that does not work",
     NO_ENTRY: "matches no entry",
 }
+
+
+TableArrays = tuple[
+    Longs, Words, Words, Ints, Bits
+]  # first, key, mask, route, routes of ``Tables``
 
 
 @dataclass(frozen=True)
@@ -42,16 +47,11 @@ class Fault:
 
     def __str__(self) -> str:
         entry = f", entry {self.entry}" if self.entry >= 0 else ""
-        core = (
-            f", {'direction' if self.kind == DEAD_LINK else 'core'} {self.core}"
-            if self.core >= 0
-            else ""
-        )
+        exit_kind = "direction" if self.kind == DEAD_LINK else "core"
+        core = f", {exit_kind} {self.core}" if self.core >= 0 else ""
         where = f"router {self.router}{entry}{core}"
-        return (
-            f"net {self.net}, atom {self.atom}, key {self.key:#010x}: {FAULT_TEXT[self.kind]} "
-            f"({where})"
-        )
+        packet = f"net {self.net}, atom {self.atom}, key {self.key:#010x}"
+        return f"{packet}: {FAULT_TEXT[self.kind]} ({where})"
 
 
 def walk(
@@ -63,38 +63,28 @@ def walk(
     *,
     most: int = 20,
 ) -> list[Fault]:
-    """Follow every packet from its source.
+    """Follow every packet from its source. Return no fault if exactly its targets get it, once.
 
-    Return no fault if exactly the targets get it, each once. ``local_cores`` (pairs,): the core at
-    each router of ``nets.target``. There is at most one fault for each net, and ``most`` in all.
-    The keys of a block beyond the atoms of its slice follow the same rules.
-     Raises ``ValueError`` for arrays that do not fit.
+    ``local_cores`` (pairs,): the core at each router of ``nets.target``. There is at most one fault
+    for each net, and ``most`` in all. The keys of a block beyond the atoms of its slice follow the
+    same rules. Raises ``ValueError`` for arrays that do not fit.
     """
     cores = np.ascontiguousarray(local_cores, np.int64)
-    if (
-        cores.shape != nets.target.shape
-        or keys.key.size != nets.source.size
-        or tables.routers != links.routers
-    ):
+    known = cores.shape == nets.target.shape and keys.key.size == nets.source.size
+    if not known or tables.routers != links.routers:
         raise ValueError("nets, keys, cores and tables differ in number")
-    if links.routers == 1 and _arrives_at_once(tables, nets, keys, cores):
+    if links.routers == 1 and _one_entry_delivers(tables, nets, keys, cores):
         return []
     directions = tables.directions
-    many = 64 * tables.routes.shape[1]
+    bits = max(64 * tables.routes.shape[1], int(cores.max(initial=-1)) + directions + 1)
+    pairs = (nets.source, nets.first, nets.target, cores + directions, keys.key, keys.mask)
+    arrays = (tables.first, tables.key, tables.mask, tables.route, tables.routes)
+    wanted = np.full((links.routers, bits), -1, np.int64)
     faults: list[Fault] = []
-    if (cores + directions >= many).any():
-        many = int(cores.max()) + directions + 1
-    wanted = np.full((links.routers, many), -1, np.int64)
     net = 0
     while net < nets.source.size and len(faults) < most:
         fault = np.full(6, -1, np.int64)
-        net = _follow(
-            net, nets.source, nets.first, nets.target, cores + directions, keys.key, keys.mask,
-            links.outgoing,
-            links.target, tables.first, tables.key, tables.mask, tables.route, tables.routes,
-            wanted,
-            np.full(links.routers, -1, np.int64), np.empty(links.routers, np.int32), fault,
-        )  # fmt: skip
+        net = _follow(net, pairs, (links.outgoing, links.target), arrays, wanted, fault)
         if fault[0] > 0:
             kind, router, entry, bit, key, bad = (int(v) for v in fault)
             core = bit if kind == DEAD_LINK or bit < 0 else bit - directions
@@ -102,25 +92,22 @@ def walk(
     return faults
 
 
-def _arrives_at_once(tables: Tables, nets: Nets, keys: Keys, cores: Longs) -> bool:
+def _one_entry_delivers(tables: Tables, nets: Nets, keys: Keys, cores: Longs) -> bool:
     """Check, on one router, that one entry for each net takes all its packets to all its targets.
 
     If not, the tables may still be right.
     """
     entry = np.full(nets.source.size, -1, np.int64)
     for net, (key, mask) in enumerate(zip(keys.key, keys.mask, strict=True)):
-        some = np.flatnonzero(
-            ((tables.key ^ key) & tables.mask & mask) == 0
-        )  # entries that match a packet of the net
-        if not some.size or tables.mask[some[0]] & ~mask:
+        matching = np.flatnonzero(((tables.key ^ key) & tables.mask & mask) == 0)
+        if not matching.size or tables.mask[matching[0]] & ~mask:
             return False
-        entry[net] = some[0]
+        entry[net] = matching[0]
     wanted = np.zeros((nets.source.size, 64 * tables.routes.shape[1]), np.bool_)
     if cores.size and int(cores.max()) + tables.directions >= wanted.shape[1]:
         return False
-    wanted[
-        np.repeat(np.arange(nets.source.size), np.diff(nets.first)), cores + tables.directions
-    ] = True
+    owner = np.repeat(np.arange(nets.source.size), np.diff(nets.first))
+    wanted[owner, cores + tables.directions] = True
     words = tables.routes[tables.route[entry]].astype("<u8").view(np.uint8)
     return bool((np.unpackbits(words, axis=1, bitorder="little").astype(np.bool_) == wanted).all())
 
@@ -135,11 +122,8 @@ def differences(tables: Tables, reference: Tables, *, most: int = 20) -> list[st
         raise ValueError(f"{tables.routers} routers, the reference has {reference.routers}")
     same = _same_routes(tables, reference)
     changed = np.full(most, -1, np.int64)
-    _compare(
-        tables.first, tables.key, tables.mask, tables.route, reference.first, reference.key,
-        reference.mask,
-        reference.route, same, changed,
-    )  # fmt: skip
+    old = (reference.first, reference.key, reference.mask, reference.route)
+    _compare((tables.first, tables.key, tables.mask, tables.route), old, same, changed)
     return [
         f"router {reference.router_of(entry)}: packets {reference.key[entry]:#010x} with mask "
         f"{reference.mask[entry]:#010x} get another route"
@@ -155,9 +139,7 @@ def _same_routes(tables: Tables, reference: Tables) -> Longs:
 
 @compiled
 def first_match(key: int, mask: int, begin: int, end: int, keys: Words, masks: Words) -> int:
-    """Return the first entry from ``begin`` to ``end`` that matches a packet of this block, or
-    -1.
-    """
+    """Return the first entry of ``begin`` to ``end`` that matches a packet of a block, or -1."""
     for entry in range(begin, end):
         if (key ^ keys[entry]) & mask & masks[entry] == 0:
             return entry
@@ -166,18 +148,14 @@ def first_match(key: int, mask: int, begin: int, end: int, keys: Words, masks: W
 
 @compiled
 def _compare(
-    first: Longs,
-    key: Words,
-    mask: Words,
-    route: Ints,
-    ref_first: Longs,
-    ref_key: Words,
-    ref_mask: Words,
-    ref_route: Ints,
+    tables: tuple[Longs, Words, Words, Ints],
+    reference: tuple[Longs, Words, Words, Ints],
     same: Longs,
     changed: Longs,
 ) -> None:
     """Put the entries of the reference that are not kept into ``changed``, until it is full."""
+    first, key, mask, route = tables
+    ref_first, ref_key, ref_mask, ref_route = reference
     count = 0
     halves_key = np.empty(40, np.uint32)
     halves_mask = np.empty(40, np.uint32)
@@ -211,32 +189,22 @@ def _split(key: int, mask: int, rest: int, keys: Words, masks: Words, top: int) 
 @compiled
 def _follow(
     net: int,
-    source: Ints,
-    first: Longs,
-    target: Ints,
-    bit: Longs,
-    net_key: Words,
-    net_mask: Words,
-    outgoing: Ints,
-    link_target: Ints,
-    table_first: Longs,
-    key: Words,
-    mask: Words,
-    route: Ints,
-    routes: Bits,
-    wanted: npt.NDArray[np.int64],
-    seen: Longs,
-    queue: Ints,
+    nets: tuple[Ints, Longs, Ints, Longs, Words, Words],
+    links: tuple[Ints, Ints],
+    tables: TableArrays,
+    wanted: Longs,
     fault: Longs,
 ) -> int:
     """Follow the nets from ``net`` on, to the first fault. Return the next net.
 
-    ``wanted`` (routers, bits): the number of the last walk that must still deliver there. ``seen``
-    (routers,): the number of the last walk that came by. ``fault``: kind, router, entry, bit, key,
-    net.
+    ``wanted`` (routers, bits): the number of the last walk that must still deliver there.
+    ``fault``: kind, router, entry, bit, key, net.
     """
+    source, first, target, bit, net_key, net_mask = nets
     halves_key = np.empty(40, np.uint32)
     halves_mask = np.empty(40, np.uint32)
+    seen = np.full(wanted.shape[0], -1, np.int64)  # the number of the last walk at the router
+    queue = np.empty(wanted.shape[0], np.int32)
     walks = net << 32
     while net < source.size:
         halves_key[0], halves_mask[0], top = net_key[net], net_mask[net], 1
@@ -250,10 +218,8 @@ def _follow(
                     wanted[target[pair], bit[pair]] = walks
                     left += 1
             rest = _one_walk(
-                walks, k, m, source[net], left, outgoing, link_target, table_first, key, mask,
-                route, routes, wanted,
-                seen, queue, fault,
-            )  # fmt: skip
+                walks, k, m, source[net], left, links, tables, wanted, seen, queue, fault
+            )
             if rest:
                 top = _split(k, m, rest, halves_key, halves_mask, top)
             elif fault[0] > 0:
@@ -274,19 +240,19 @@ def _one_walk(
     mask: int,
     source: int,
     left: int,
-    outgoing: Ints,
-    link_target: Ints,
-    table_first: Longs,
-    keys: Words,
-    masks: Words,
-    route: Ints,
-    routes: Bits,
-    wanted: npt.NDArray[np.int64],
+    links: tuple[Ints, Ints],
+    tables: TableArrays,
+    wanted: Longs,
     seen: Longs,
     queue: Ints,
     fault: Longs,
 ) -> int:
-    """Walk with packets that go together. Return bits that separate them, or 0 and ``fault``."""
+    """Walk with packets that go together. Return bits that separate them, or 0 and ``fault``.
+
+    ``left``: the number of targets that must get the packets.
+    """
+    outgoing, link_target = links
+    table_first, keys, masks, route, routes = tables
     directions = outgoing.shape[1]
     queue[0] = source
     head = 0

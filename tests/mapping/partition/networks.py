@@ -22,7 +22,7 @@ from nirc.mapping.partition import (
     sparse,
     window,
 )
-from nirc.mapping.partition.relations import Blocks, Every, Window
+from nirc.mapping.partition.reach import Blocks, Every, Window
 
 
 def network(seed: int, most: int = 5, *, maps: bool = True) -> Problem:

@@ -14,7 +14,7 @@ from nirc.mapping.partition import (
     Problem,
     Projection,
     dense,
-    exact,
+    fewest,
     packing,
     partition,
     search,
@@ -27,7 +27,7 @@ def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enough for small problems; the same code."""
     monkeypatch.setattr(packing, "ROUNDS", 5)
     monkeypatch.setattr(search, "WORK", 100_000)
-    monkeypatch.setattr(exact, "WORK", 0.2)
+    monkeypatch.setattr(fewest, "WORK", 0.2)
 
 
 def cut(seed: int) -> Partition | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nirc.mapping.partition import dense, one_to_one, sparse, window
 from nirc.mapping.partition.boxes import Mosaic, even_cuts, grid
-from nirc.mapping.partition.relations import Blocks, Every, Relation, Window
+from nirc.mapping.partition.reach import Blocks, Every, Relation, Window
 from tests.mapping.partition.networks import reach_between, slow_pairs
 
 SIZE = st.integers(1, 9)

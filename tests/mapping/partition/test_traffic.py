@@ -13,11 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nirc.mapping.partition.boxes import Ints, even_cuts, grid
-from nirc.mapping.partition.descent import descended
-from nirc.mapping.partition.hyperedges import Hyperedges
-from nirc.mapping.partition.joining import joined
-from nirc.mapping.partition.moves import annealed
-from nirc.mapping.partition.result import core_pairs
+from nirc.mapping.partition.improve import annealed, descended, joined
+from nirc.mapping.partition.result import Hyperedges, core_pairs
 
 Mover = Callable[..., Ints]
 MOVERS = [partial(annealed, work=60_000), descended]

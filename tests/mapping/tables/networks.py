@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from nirc.mapping.keys import Keys, allocate
-from nirc.mapping.links import LinkGraph, mesh
-from nirc.mapping.nets import Nets, Routes, UnreachableError
-from nirc.mapping.route import route
-from nirc.mapping.tables.build import tables_for
-from nirc.mapping.tables.entries import Tables
+from nirc.mapping.routing import Nets, Routes, UnreachableError
+from nirc.mapping.routing.links import LinkGraph, mesh
+from nirc.mapping.routing.route import route
+from nirc.mapping.tables import Tables, tables_for
+from nirc.mapping.tables.keys import Keys, allocate
 
 
 class Network(NamedTuple):

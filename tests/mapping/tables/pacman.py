@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nirc.mapping.tables.entries import Tables
+from nirc.mapping.tables import Tables
 
 INSTALL = "pip install 'SpiNNaker_PACMAN==1!7.4.1'"
 ONE_CHIP, BOARD = 201, 248  # versions of SpiNNaker2 machines

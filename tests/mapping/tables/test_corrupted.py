@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from nirc.mapping.links import mesh
-from nirc.mapping.tables.entries import Tables
+from nirc.mapping.routing.links import mesh
+from nirc.mapping.tables import Tables
 from nirc.mapping.tables.minimise import minimised
 from nirc.mapping.tables.walk import DEAD_LINK, LOOP, MISSED, NO_ENTRY, STRAY, Fault, walk
 from tests.mapping.tables.networks import Network, network, networks

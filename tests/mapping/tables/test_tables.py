@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from nirc.mapping.links import mesh
-from nirc.mapping.tables.build import tables_for
-from nirc.mapping.tables.entries import Tables
+from nirc.mapping.routing.links import mesh
+from nirc.mapping.tables import Tables, tables_for
 from nirc.mapping.tables.minimise import minimised
 from nirc.mapping.tables.walk import differences, walk
 from tests.mapping.tables.networks import Network, network, networks

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.cells import Cells
-from nirc.mapping.traffic import Ints, Traffic
+from nirc.mapping.placement import Cells, Ints, Traffic
 
 MOST_PAIRS = 1 << 24  # per axis
 MOST_SPECTRAL = 1500  # cells: some seconds of eigenvalues

@@ -1,4 +1,4 @@
-"""The cells of one or many chips, and the cost of a route between two cells."""
+"""Placement: traffic between nodes, the cells that take them, and the cost of a placement."""
 
 from __future__ import annotations
 
@@ -10,12 +10,104 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.traffic import Traffic
-
 Ints = npt.NDArray[np.int64]
+
 AXES = 3
+MOST_NODES = 1 << 31  # node numbers are held in 32 bits
 MOST_CELLS = 1 << 26
 FARTHEST = 1 << 30  # positions are held in 32 bits
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """Spikes (or any other integer measure) between nodes, both directions added.
+
+    The arrays are compressed rows. Row v holds the neighbours of node v, in rising order, with
+    ``weights`` beside them: ``neighbours[indptr[v]:indptr[v + 1]]``. Every edge is stored twice,
+    once from each end. There are no loops and no parallel edges.
+    ``indptr`` (nodes + 1,) int64, ``neighbours`` (2 edges,) int32, ``weights`` (2 edges,) int64,
+    not negative.
+    """
+
+    nodes: int
+    indptr: Ints
+    neighbours: npt.NDArray[np.int32]
+    weights: Ints
+
+    @classmethod
+    def from_edges(
+        cls,
+        nodes: int,
+        src: npt.ArrayLike,
+        dst: npt.ArrayLike,
+        weight: npt.ArrayLike | None = None,
+    ) -> Traffic:
+        """Return traffic with the edges ``src[i]`` - ``dst[i]`` of ``weight[i]`` (default 1).
+
+        Parallel edges are added, whatever their direction. Loops and edges of weight 0 cost nothing
+        anywhere and are dropped.
+        Raises ``ValueError`` for arrays of other shapes or kinds, for nodes out of range, for
+        negative weights, and if costs could leave 64 bits.
+        """
+        if not 0 <= nodes < MOST_NODES:
+            raise ValueError(f"the number of nodes must lie in 0..{MOST_NODES - 1}, not {nodes}")
+        sources = _integers(src, "src")
+        targets = _integers(dst, "dst")
+        weights = np.ones_like(sources) if weight is None else _integers(weight, "weight")
+        if not sources.size == targets.size == weights.size:
+            raise ValueError(
+                "src, dst and weight differ in length: "
+                f"{sources.size}, {targets.size}, {weights.size}"
+            )
+        for ends, name in ((sources, "src"), (targets, "dst")):
+            if ends.size and (ends.min() < 0 or ends.max() >= nodes):
+                raise ValueError(
+                    f"{name} holds nodes {ends.min()} to {ends.max()}, allowed are 0 to {nodes - 1}"
+                )
+        if weights.size and weights.min() < 0:
+            raise ValueError(f"weight holds {weights.min()}: traffic cannot be negative")
+        if float(weights.sum(dtype=np.float64)) >= 2.0**53:
+            raise ValueError("the weights add up to 2^53 or more")
+        return cls._merged(nodes, sources, targets, weights)
+
+    @classmethod
+    def _merged(cls, nodes: int, sources: Ints, targets: Ints, weights: Ints) -> Traffic:
+        """Return traffic with parallel edges added, like ``from_edges`` but without checks."""
+        kept = (sources != targets) & (weights > 0)
+        low, high, weight = sources[kept], targets[kept], weights[kept]
+        ends = np.concatenate([low, high]) * nodes + np.concatenate([high, low])
+        distinct, of = np.unique(ends, return_inverse=True)
+        sums = np.zeros(distinct.size, dtype=np.int64)
+        np.add.at(sums, of.ravel(), np.concatenate([weight, weight]))
+        rows, columns = np.divmod(distinct, max(nodes, 1))
+        indptr = np.zeros(nodes + 1, dtype=np.int64)
+        np.cumsum(np.bincount(rows, minlength=nodes), out=indptr[1:])
+        arrays = indptr, columns.astype(np.int32), sums
+        for array in arrays:
+            array.setflags(write=False)
+        return cls(nodes, *arrays)
+
+    def edges(self) -> tuple[Ints, Ints, Ints]:
+        """Return every edge once: (lower node, higher node, weight), each (edges,) int64."""
+        low = np.repeat(np.arange(self.nodes, dtype=np.int64), np.diff(self.indptr))
+        once = low < self.neighbours
+        return low[once], self.neighbours[once].astype(np.int64), self.weights[once]
+
+    def contracted(self, group: Ints, groups: int) -> Traffic:
+        """Return the traffic between ``groups`` groups. ``group`` (nodes,): the group of a node."""
+        low, high, weight = self.edges()
+        return Traffic._merged(groups, group[low], group[high], weight)
+
+
+def _integers(values: npt.ArrayLike, name: str) -> Ints:
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise ValueError(
+            f"{name} must be a list of integers, not {array.dtype} of shape {array.shape}"
+        )
+    if array.dtype.kind == "u" and array.size and array.max() >= 1 << 62:
+        raise ValueError(f"{name} holds {array.max()}, which is too large")
+    return array.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +128,8 @@ class Cells:
 
     def __post_init__(self) -> None:
         if not 0 < math.prod(self.shape) <= MOST_CELLS:
-            raise ValueError(
-                f"a box of {self.shape} cells: between 1 and {MOST_CELLS} are possible"
-            )
+            limits = f"between 1 and {MOST_CELLS} are possible"
+            raise ValueError(f"a box of {self.shape} cells: {limits}")
         if self.usable.shape != (math.prod(self.shape),):
             raise ValueError(f"usable has shape {self.usable.shape}, the box {self.shape}")
         for ruler in self.positions:
@@ -87,10 +178,8 @@ class Cells:
         usable = np.ones(math.prod(shape), dtype=np.bool_)
         faulty = np.fromiter(excluded, dtype=np.int64)
         if faulty.size and (faulty.min() < 0 or faulty.max() >= usable.size):
-            raise ValueError(
-                f"excluded cells {faulty.min()} to {faulty.max()}, the box has 0 to "
-                f"{usable.size - 1}"
-            )
+            ends = f"{faulty.min()} to {faulty.max()}"
+            raise ValueError(f"excluded cells {ends}, the box has 0 to {usable.size - 1}")
         usable[faulty] = False
         return cls((x, y, z), usable, cores)
 
@@ -114,9 +203,8 @@ class Cells:
         """Map (n,) numbers of cells to (n, 3) coordinates x, y, z."""
         numbers = np.asarray(cells, dtype=np.int64)
         width, height, _ = self.shape
-        return np.stack(
-            [numbers % width, numbers // width % height, numbers // (width * height)], axis=-1
-        )
+        rows = numbers // width
+        return np.stack([numbers % width, rows % height, rows // height], axis=-1)
 
     def number(self, coordinates: npt.ArrayLike) -> Ints:
         """Map (n, 3) coordinates x, y, z to (n,) numbers of cells."""
@@ -126,10 +214,9 @@ class Cells:
 
     def places(self, cells: npt.ArrayLike) -> Ints:
         """Map (n,) numbers of cells to (n, 3) positions on the rulers."""
-        at = self.coordinates(cells)
-        return np.stack(
-            [ruler[at[..., axis]] for axis, ruler in enumerate(self.positions)], axis=-1
-        )
+        along = np.moveaxis(self.coordinates(cells), -1, 0)
+        axes = [ruler[at] for ruler, at in zip(self.positions, along, strict=True)]
+        return np.stack(axes, axis=-1)
 
     def curve(self) -> Ints:
         """Return (count,) the usable cells along a Hilbert curve, chip by chip and core by core."""
@@ -148,9 +235,8 @@ class Cells:
         low = at.min(axis=0) // tile * tile
         high = np.minimum((at.max(axis=0) // tile + 1) * tile, self.shape)
         x, y, z = (ruler[a:b].copy() for ruler, a, b in zip(self.positions, low, high, strict=True))
-        grid = np.meshgrid(
-            *(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij"
-        )
+        spans = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
+        grid = np.meshgrid(*spans, indexing="ij")
         numbers = self.number(np.stack([axis.ravel(order="F") for axis in grid], axis=-1))
         chosen = np.zeros(self.usable.size, dtype=np.bool_)
         chosen[cells] = True
@@ -178,15 +264,17 @@ class Cells:
 
     def _blocks(self, share: float) -> tuple[tuple[Ints, Ints, Ints], Ints]:
         """Return the rulers of a box with about ``share`` as many cells, and each cell's block."""
-        lengths = _shortened(self.positions, share)
-        maps = [np.arange(n) * short // n for n, short in zip(self.shape, lengths, strict=True)]
-        rulers = tuple(
-            _block_middles(ruler, to, short)
-            for ruler, to, short in zip(self.positions, maps, lengths, strict=True)
-        )
+        width, height, depth = _shortened(self.positions, share)
+        rulers = []
+        block_of = []
+        for ruler, blocks in zip(self.positions, (width, height, depth), strict=True):
+            block = np.arange(ruler.size) * blocks // ruler.size
+            middles = [round(float(ruler[block == i].mean())) for i in range(blocks)]
+            rulers.append(np.array(middles, dtype=np.int64))
+            block_of.append(block)
         at = self.coordinates(np.arange(self.usable.size))
-        x, y, z = (to[at[:, axis]] for axis, to in enumerate(maps))
-        return rulers, x + lengths[0] * (y + lengths[1] * z)  # type: ignore[return-value]
+        x, y, z = (block[at[:, axis]] for axis, block in enumerate(block_of))
+        return (rulers[0], rulers[1], rulers[2]), x + width * (y + height * z)
 
 
 def cost(traffic: Traffic, cells: Cells, cell_of_node: npt.ArrayLike) -> int:
@@ -228,26 +316,22 @@ def hilbert(points: npt.ArrayLike) -> Ints:
     return place
 
 
-def _block_middles(ruler: Ints, block: Ints, blocks: int) -> Ints:
-    """Return (blocks,) the mean position of each block. ``block`` (length,): of a coordinate."""
-    return np.array([round(float(ruler[block == i].mean())) for i in range(blocks)], dtype=np.int64)
-
-
-def _ruler(length: int, core: int, board: int, costs: tuple[int, int, int]) -> Ints:
+def _ruler(length: int, chip: int, board: int, costs: tuple[int, int, int]) -> Ints:
+    """Return the positions along an axis. ``chip``, ``board``: their lengths in cells."""
     step = np.arange(1, length)
     hop, chip_link, board_link = costs
-    price = np.where(step % board == 0, board_link, np.where(step % core == 0, chip_link, hop))
+    price = np.where(step % board == 0, board_link, np.where(step % chip == 0, chip_link, hop))
     return np.concatenate([[0], np.cumsum(price)]).astype(np.int64)
 
 
-def _shortened(rulers: Sequence[Ints], share: float) -> list[int]:
+def _shortened(rulers: Sequence[Ints], share: float) -> tuple[int, int, int]:
     """Return the lengths of a box with a ``share`` of the cells. Axes of short steps lose first."""
     lengths = [float(ruler.size) for ruler in rulers]
-    wanted = share * math.prod(lengths)
+    cells = share * math.prod(lengths)
     extent = [float(ruler[-1] - ruler[0]) or 1.0 for ruler in rulers]
-    while math.prod(lengths) > wanted:
-        axis = min(
-            range(AXES), key=lambda a: extent[a] / lengths[a] if lengths[a] > 1 else math.inf
-        )
+    while math.prod(lengths) > cells:
+        steps = [e / n if n > 1 else math.inf for e, n in zip(extent, lengths, strict=True)]
+        axis = steps.index(min(steps))
         lengths[axis] = max(1.0, lengths[axis] * 0.99)
-    return [max(1, round(length)) for length in lengths]
+    x, y, z = (max(1, round(length)) for length in lengths)
+    return x, y, z

@@ -11,12 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nirc.mapping import multilevel, place
-from nirc.mapping.anneal import anneal, cooling
-from nirc.mapping.bounds import lower_bound
-from nirc.mapping.cells import Cells, cost
-from nirc.mapping.place import place_on
-from nirc.mapping.traffic import Traffic
+from nirc.mapping.placement import Cells, Traffic, cost, multilevel, place
+from nirc.mapping.placement.anneal import anneal, cooling
+from nirc.mapping.placement.bounds import lower_bound
+from nirc.mapping.placement.place import place_on
 
 
 @pytest.fixture(autouse=True)

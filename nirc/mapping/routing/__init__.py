@@ -1,4 +1,4 @@
-"""Nets, the trees that route them, and a walker that checks the trees."""
+"""Routing: multicast nets, the trees of links that carry them, and a check of the trees."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 from nirc.mapping.compiled import compiled
-from nirc.mapping.links import Floats, Ints, LinkGraph, Longs
+from nirc.mapping.routing.links import Floats, Ints, LinkGraph, Longs
 
 SHOWN = 5  # unreachable targets listed in a message
+WALK_FAULTS = {
+    1: "uses a link that nothing leads to",
+    2: "enters a router twice",
+    3: "misses a target",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Nets:
-    """Nets to route. Each sends from one router to some. Targets may repeat and include the source.
+    """Nets to route. A net sends from one router to several routers.
 
-    The targets of net i are ``target[first[i]:first[i + 1]]``. Raises ``ValueError`` for arrays
-    that do not fit.
+    The targets of net i are ``target[first[i]:first[i + 1]]``. They may repeat and include the
+    source. Raises ``ValueError`` for arrays that do not fit.
     """
 
     source: Ints  # (nets,) router
@@ -33,16 +38,11 @@ class Nets:
             object.__setattr__(self, name, array)
             if array.ndim != 1:
                 raise ValueError(f"{name} must have one axis, not {array.ndim}")
-        if not self.source.size == self.weight.size == self.first.size - 1:
-            raise ValueError(
-                f"{self.source.size} sources, {self.weight.size} weights, {self.first.size} "
-                "firsts (+1)"
-            )
-        if (
-            self.first[0] != 0
-            or self.first[-1] != self.target.size
-            or (np.diff(self.first) < 0).any()
-        ):
+        sources, weights, firsts = self.source.size, self.weight.size, self.first.size
+        if not sources == weights == firsts - 1:
+            raise ValueError(f"{sources} sources, {weights} weights, {firsts} firsts (+1)")
+        ends = self.first[[0, -1]].tolist()
+        if ends != [0, self.target.size] or (np.diff(self.first) < 0).any():
             raise ValueError(f"first must rise from 0 to the number of targets, {self.target.size}")
         if not (self.weight >= 0).all() or not np.isfinite(self.weight).all():
             raise ValueError("weights must be finite and at least 0")
@@ -86,26 +86,22 @@ class UnreachableError(ValueError):
     def __init__(self, nets: Nets, links: LinkGraph, pairs: Longs) -> None:
         self.nets = (np.searchsorted(nets.first, pairs, side="right") - 1).astype(np.int64)
         self.targets = nets.target[pairs]
-        at, works = links.coordinates, links.works
+        at = [tuple(xyz) for xyz in links.coordinates.tolist()]
         lines = []
-        for net, target in list(zip(self.nets.tolist(), self.targets.tolist(), strict=True))[
-            :SHOWN
-        ]:
+        for net, target in zip(
+            self.nets[:SHOWN].tolist(), self.targets[:SHOWN].tolist(), strict=True
+        ):
             source = int(nets.source[net])
-            broken = [f"router {r} is faulty" for r in sorted({source, target}) if not works[r]]
-            why = " and ".join(broken) or "no way of working links is left"
+            faulty = [r for r in sorted({source, target}) if not links.works[r]]
+            reason = " and ".join(f"router {r} is faulty" for r in faulty)
             lines.append(
-                f"net {net}: router {source} {_point(at[source])} -> {target} "
-                f"{_point(at[target])}, {why}"
+                f"net {net}: router {source} {at[source]} -> {target} {at[target]}, "
+                f"{reason or 'no route of working links is left'}"
             )
         if pairs.size > SHOWN:
             lines.append(f"and {pairs.size - SHOWN} more")
         count = np.unique(self.nets).size
         super().__init__(f"{pairs.size} targets of {count} nets are cut off: {'; '.join(lines)}")
-
-
-def _point(xyz: Ints) -> str:
-    return f"({', '.join(str(c) for c in xyz.tolist())})"
 
 
 def walk(nets: Nets, links: LinkGraph, routes: Routes) -> Ints:
@@ -115,25 +111,11 @@ def walk(nets: Nets, links: LinkGraph, routes: Routes) -> Ints:
     a target.
     """
     hops = np.zeros(nets.target.size, np.int32)
-    net, code = _walk(
-        nets.source,
-        nets.first,
-        nets.target,
-        routes.first,
-        routes.link,
-        links.source,
-        links.target,
-        links.routers,
-        hops,
-    )
-    if code:
-        faults = (
-            "",
-            "uses a link that nothing leads to",
-            "enters a router twice",
-            "misses a target",
-        )
-        raise ValueError(f"the tree of net {net} {faults[code]}")
+    trees = (routes.first, routes.link)
+    ends = (links.source, links.target)
+    net, fault = _walk((nets.source, nets.first, nets.target), trees, ends, links.routers, hops)
+    if fault:
+        raise ValueError(f"the tree of net {net} {WALK_FAULTS[fault]}")
     return hops
 
 
@@ -148,17 +130,16 @@ def weighed(loads: Floats, cost: Floats) -> float:
 
 @compiled
 def _walk(
-    source: Ints,
-    first: Longs,
-    target: Ints,
-    tree_first: Longs,
-    link: Ints,
-    link_source: Ints,
-    link_target: Ints,
+    nets: tuple[Ints, Longs, Ints],
+    trees: tuple[Longs, Ints],
+    ends: tuple[Ints, Ints],
     routers: int,
     hops: Ints,
 ) -> tuple[int, int]:
     """Fill in ``hops``. Return (net, fault), with fault 0 if every tree is right."""
+    source, first, target = nets
+    tree_first, link = trees
+    link_source, link_target = ends
     seen = np.full(routers, -1, np.int64)
     depth = np.zeros(routers, np.int32)
     for net in range(source.size):

@@ -1,15 +1,14 @@
 """Placement of large problems: coarsen, place the coarse problem, then refine level by level.
 
-Nodes with much traffic between them are merged in pairs (heavy-edge matching, Karypis and Kumar, "A
-fast and high quality multilevel scheme for partitioning irregular graphs", SIAM J. Sci. Comput. 20
-(1998)), until the number of nodes is small. These are annealed on a mesh of as many blocks of
-cells. Then, level by level, every group is divided where it lies. Its members are spread over the
-next finer mesh in the same order, and annealed at a low temperature within a small window. The work
-of a level is proportional to its nodes. So the total grows almost linearly.
+Coarsening merges pairs of nodes with much traffic between them (heavy-edge matching, Karypis and
+Kumar, "A fast and high quality multilevel scheme for partitioning irregular graphs", SIAM J. Sci.
+Comput. 20 (1998)), until the number of nodes is small. The last level is annealed on a mesh of as
+many blocks of cells. Then, level by level, every group is divided at its place. Its members are
+spread over the next finer mesh in the same order, and annealed at a low temperature within a small
+window. The work of a level is proportional to its nodes. So the total grows almost linearly.
 
-This module also holds the spectral layout. This layout sees the complete graph at once, and finds a
-mesh in the traffic if there is one (Hall, "An r-dimensional quadratic placement algorithm",
-Management Science 17 (1970)).
+The spectral layout takes the complete graph at once. It finds a mesh in the traffic if there is one
+(Hall, "An r-dimensional quadratic placement algorithm", Management Science 17 (1970)).
 """
 
 from __future__ import annotations
@@ -21,10 +20,9 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.anneal import anneal, cooling, moves_for, temperature_for
-from nirc.mapping.cells import AXES, Cells
-from nirc.mapping.compiled import compiled
-from nirc.mapping.traffic import Ints, Traffic
+from nirc.mapping.compiled import compiled, first_state, following
+from nirc.mapping.placement import AXES, Cells, Ints, Traffic
+from nirc.mapping.placement.anneal import anneal, cooling, temperature_for
 
 LEAST_SHRINKING = 0.95  # a level that keeps more of the nodes is the last
 LOCAL_RATE = 0.12  # share of moves accepted when the refinement of a level begins
@@ -40,11 +38,10 @@ Coarsest = Callable[[Traffic, Cells], Ints]
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """Traffic between groups, the nodes of each group, and (finer nodes,) their groups."""
+    """Groups of the nodes of the next finer level."""
 
-    traffic: Traffic
-    size: Ints
-    group: Ints
+    traffic: Traffic  # between the groups
+    group: Ints  # (finer nodes,) the group of each node
 
 
 def place_by_levels(
@@ -63,27 +60,30 @@ def place_by_levels(
     ``visits_per_node``: the work of annealing at each level, see ``moves_for``.
     """
     levels = coarsen(traffic, nodes)
-    below = [traffic, *(level.traffic for level in levels)]
-    blocks = cells.coarse(below[-1].nodes)
-    at = coarsest(below[-1], blocks)
-    for k in reversed(range(len(levels))):
-        finer = below[k]
-        group = levels[k].group
+    coarse = levels[-1].traffic if levels else traffic
+    blocks = cells.coarse(coarse.nodes)
+    at = coarsest(coarse, blocks)
+    finer_traffic = [traffic, *(level.traffic for level in levels[:-1])]
+    for level, finer in reversed([*zip(levels, finer_traffic, strict=False)]):
         if progress:
             progress(f"refining {finer.nodes} nodes")
-        places = blocks.places(at)[group]
+        places = blocks.places(at)[level.group]
         blocks = cells.coarse(finer.nodes)
         moves = moves_for(finer, visits_per_node * finer.nodes)
-        at = refine(finer, blocks, spread(places, blocks), moves, seed=seed)
+        at = refine(finer, blocks, spread_over(places, blocks), moves, seed=seed)
     return at
+
+
+def moves_for(traffic: Traffic, visits: float) -> int:
+    """Return the number of moves for about ``visits`` visits of edges, a measure of time."""
+    return max(int(visits / (traffic.neighbours.size / traffic.nodes + 4)), 1)
 
 
 def refine(traffic: Traffic, cells: Cells, start: Ints, moves: int, *, seed: int = 0) -> Ints:
     """Anneal ``start`` (nodes,) locally: at low temperatures and within a small window."""
     hot = temperature_for(traffic, cells, start, LOCAL_RATE, window=WINDOW)
-    return anneal(
-        traffic, cells, start, cooling(hot, hot / 30, STAGES), moves, seed=seed, window=WINDOW
-    ).cell_of_node
+    temperatures = cooling(hot, hot / 30, STAGES)
+    return anneal(traffic, cells, start, temperatures, moves, seed=seed, window=WINDOW).cell_of_node
 
 
 def coarsen(traffic: Traffic, nodes: int) -> list[Level]:
@@ -97,12 +97,12 @@ def coarsen(traffic: Traffic, nodes: int) -> list[Level]:
             break
         traffic = traffic.contracted(group, groups)
         size = np.bincount(group, weights=size, minlength=groups).astype(np.int64)
-        levels.append(Level(traffic, size, group))
+        levels.append(Level(traffic, group))
     return levels
 
 
-def spread(places: Ints, cells: Cells) -> Ints:
-    """Return (nodes,) a cell of its own for each node, in the order of ``places`` (nodes, 3).
+def spread_over(places: Ints, cells: Cells) -> Ints:
+    """Return (nodes,) a different cell for each node, near its place in ``places`` (nodes, 3).
 
     Many nodes may lie at one place. The box is halved again and again across its longest side. The
     nodes are divided with the box, by their places along that side, in proportion to the cells.
@@ -118,7 +118,11 @@ def spread(places: Ints, cells: Cells) -> Ints:
 
 @compiled
 def _match(indptr, neighbours, weights, size, most):  # type: ignore[no-untyped-def]
-    """Pair each node with the free neighbour of most traffic for its size. Low degrees go first."""
+    """Pair each node with the free neighbour of most traffic for its size.
+
+    Nodes with few neighbours choose first. A pair has at most ``most`` original nodes. Return the
+    group of each node and the number of groups.
+    """
     nodes = size.size
     group = np.full(nodes, -1, np.int64)
     groups = 0
@@ -143,7 +147,10 @@ def _match(indptr, neighbours, weights, size, most):  # type: ignore[no-untyped-
 
 @compiled
 def _halve(places, spots):  # type: ignore[no-untyped-def]
-    """Return (nodes,) the row of ``spots`` (cells, 3) for each row of ``places``."""
+    """Return (nodes,) the row of ``spots`` (cells, 3) for each row of ``places``.
+
+    The stack holds ranges of ``node`` and ``spot`` that belong together.
+    """
     nodes = places.shape[0]
     count = spots.shape[0]
     picked = np.full(nodes, -1, np.int64)
@@ -191,15 +198,15 @@ def spectral(traffic: Traffic, cells: Cells, cost_of: Callable[[Ints], int]) -> 
     rotation is as smooth, so the angle is searched, at last in small steps.
     """
     smooth = _smoothest(traffic.indptr, traffic.neighbours, AXES, SWEEPS, SOLVER_STEPS)
-    layouts = [_best_turn(smooth, cells, cost_of)]
-    box = _snug(traffic, cells, smooth)
+    layouts = [_best_rotation(smooth, cells, cost_of)]
+    box = _smallest_box(traffic, cells, smooth)
     if box is not None:
         part, number = cells.part(box)
-        layouts.append(number[_best_turn(smooth, part, lambda at: cost_of(number[at]))])
+        layouts.append(number[_best_rotation(smooth, part, lambda at: cost_of(number[at]))])
     return min(layouts, key=cost_of)
 
 
-def _best_turn(
+def _best_rotation(
     smooth: npt.NDArray[np.float64], cells: Cells, cost_of: Callable[[Ints], int]
 ) -> Ints:
     """Return (nodes,) cells: the functions, rotated and spread over all of ``cells``."""
@@ -209,7 +216,7 @@ def _best_turn(
     trials = [(k * step, mirror) for k, mirror in product(range(ANGLES), (False, True))]
     while True:
         for tangent, mirror in trials:
-            at = spread(_turned(smooth, tangent, mirror, axes), cells)
+            at = spread_over(_rotated(smooth, tangent, mirror, axes), cells)
             total = cost_of(at)
             if best is None or total < best[0]:
                 best = total, tangent, mirror, at
@@ -220,11 +227,11 @@ def _best_turn(
         trials = [(best[1] - step, best[2]), (best[1] + step, best[2])]
 
 
-def _snug(traffic: Traffic, cells: Cells, smooth: npt.NDArray[np.float64]) -> Ints | None:
-    """Return the cells of a box that just holds the nodes. None if there is no smaller box.
+def _smallest_box(traffic: Traffic, cells: Cells, smooth: npt.NDArray[np.float64]) -> Ints | None:
+    """Return the cells of the smallest box that holds the nodes. None if it is no smaller.
 
-    The full box is too roomy for a mesh. The smoothness of a mesh's functions gives its shape: the
-    sides are in the ratio of the roots of the eigenvalues.
+    A mesh should not be stretched over more cells than it has nodes. The sides of the box are in
+    the ratio of the roots of the eigenvalues, as those of a mesh with these eigenvalues are.
     """
     nodes = traffic.nodes
     width, height, depth = cells.shape
@@ -245,7 +252,9 @@ def _snug(traffic: Traffic, cells: Cells, smooth: npt.NDArray[np.float64]) -> In
     return box if nodes <= box.size < cells.count else None
 
 
-def _turned(smooth: npt.NDArray[np.float64], half_tangent: float, mirror: bool, axes: Ints) -> Ints:
+def _rotated(
+    smooth: npt.NDArray[np.float64], half_tangent: float, mirror: bool, axes: Ints
+) -> Ints:
     """Return (nodes, 3) integer places, rotated by an angle.
 
     The tangent of half the angle is given, since sines differ between machines.
@@ -269,12 +278,10 @@ def _smoothest(indptr, neighbours, count, sweeps, steps):  # type: ignore[no-unt
     n = indptr.size - 1
     shift = 1e-4 * (neighbours.size / n + 1.0)  # avoids a division by zero in unconnected parts
     vectors = np.empty((count, n))
-    state = np.uint64(88172645463325252)
+    state = first_state(0)
     for k in range(count):
         for v in range(n):
-            state ^= state << np.uint64(13)
-            state ^= state >> np.uint64(7)
-            state ^= state << np.uint64(17)
+            state = following(state)
             vectors[k, v] = float(state >> np.uint64(40)) / 16777216.0 - 0.5
     for _ in range(sweeps):
         for k in range(count):

@@ -43,18 +43,15 @@ class LinkGraph:
     capacity: Floats  # (links,)
     works: npt.NDArray[np.bool_]  # (routers,) False: faulty
     outgoing: Ints  # (routers, directions) link that leaves the router in this direction, -1: none
-    incoming: (
-        Ints  # (routers, directions) link that arrives while travelling in this direction, -1: none
-    )
+    incoming: Ints  # (routers, directions) link that enters the router in this direction, -1: none
     steps: Ints  # (axes, 3) change of x, y, z by one step forward along each axis
 
     def __post_init__(self) -> None:
         for name in ("cost", "capacity"):
             values = getattr(self, name)
             if values.shape != self.source.shape or not (values > 0).all():
-                raise ValueError(
-                    f"{name} needs one number above 0 for each of the {self.source.size} links"
-                )
+                count = self.source.size
+                raise ValueError(f"{name} needs one number above 0 for each of the {count} links")
         for values in vars(self).values():
             if isinstance(values, np.ndarray):
                 values.setflags(write=False)
@@ -77,11 +74,9 @@ class LinkGraph:
     def hops(self, source: IntsLike, target: IntsLike) -> Ints:
         """Return (pairs,) int32: the fewest links from source to target routers, faults ignored."""
         pairs = np.broadcast_arrays(np.asarray(source, np.int32), np.asarray(target, np.int32))
-        flat = [np.ascontiguousarray(p).ravel() for p in pairs]
-        result: Ints = _all_hops(
-            flat[0], flat[1], np.array(self.size, np.int64), self.wraps, self.triangular
-        )
-        return result.reshape(pairs[0].shape)
+        a, b = (np.ascontiguousarray(ends).ravel() for ends in pairs)
+        hops: Ints = _all_hops(a, b, np.array(self.size, np.int64), self.wraps, self.triangular)
+        return hops.reshape(pairs[0].shape)
 
     def with_borders(
         self,
@@ -97,17 +92,17 @@ class LinkGraph:
         """
         if any(t < 1 for t in tile) or len(tile) > 3:
             raise ValueError(f"a tile has one to three sizes of at least 1, not {tile}")
-        at = self.coordinates[:, : len(tile)]
-        # A torus of one tile crosses its border where links wrap around. So add the step and do not
-        # wrap.
-        delta = np.concatenate([self.steps, -self.steps])[self.direction][:, : len(tile)]
-        here = at[self.source]
-        crosses = (here // np.array(tile) != (here + delta) // np.array(tile)).any(axis=1)
+        here = self.coordinates[self.source, : len(tile)]
+        step = np.concatenate([self.steps, -self.steps])[self.direction, : len(tile)]
+        # ``here + step`` is not wrapped around, so a torus of one tile crosses a border, too.
+        crosses = (here // np.array(tile) != (here + step) // np.array(tile)).any(axis=1)
         axes = len(self.steps)
+        across = _per_link(cost, axes, self.direction)
+        most = _per_link(capacity, axes, self.direction)
         return replace(
             self,
-            cost=np.where(crosses, _per_link(cost, axes, self.direction), self.cost),
-            capacity=np.where(crosses, _per_link(capacity, axes, self.direction), self.capacity),
+            cost=np.where(crosses, across, self.cost),
+            capacity=np.where(crosses, most, self.capacity),
         )
 
 
@@ -133,48 +128,36 @@ def mesh(
     """
     size = (width, height, depth)
     if min(size) < 1 or (triangular and depth > 1):
-        raise ValueError(
-            f"no {'triangular ' * triangular}mesh of {width} x {height} x {depth} routers"
-        )
+        kind = "triangular mesh" if triangular else "mesh"
+        raise ValueError(f"no {kind} of {width} x {height} x {depth} routers")
     steps = np.array(TRIANGLE if triangular else GRID[: 3 if depth > 1 else 2], np.int32)
     at = _coordinates(size)
     deltas = np.concatenate([steps, -steps])
     routers, directions = len(at), len(deltas)
 
     there = at[:, None, :] + deltas[None]
-    exists = np.ones((routers, directions), bool)
     if wraps:  # a ring of one router has no links
         there = there % np.array(size)
-        exists &= (there != at[:, None, :]).any(axis=2)
+        exists = (there != at[:, None, :]).any(axis=2)
     else:
-        exists &= ((there >= 0) & (there < np.array(size))).all(axis=2)
+        exists = ((there >= 0) & (there < np.array(size))).all(axis=2)
     to = there[..., 0] + width * (there[..., 1] + height * there[..., 2])
     works = np.ones(routers, bool)
-    works[_checked(faulty_routers, 1, (routers,), "faulty_routers")[:, 0]] = False
-    cut = _checked(faulty_links, 2, (routers, directions), "faulty_links")
+    works[_checked(faulty_routers, (routers,), "faulty_routers")[:, 0]] = False
+    cut = _checked(faulty_links, (routers, directions), "faulty_links")
     exists[cut[:, 0], cut[:, 1]] = False
     exists &= works[:, None] & works[np.where(exists, to, 0)]
 
     source, direction = (part.astype(np.int32) for part in np.nonzero(exists))
     target = to[source, direction].astype(np.int32)
-    outgoing, incoming = (np.full((routers, directions), -1, np.int32) for _ in range(2))
-    outgoing[source, direction] = incoming[target, direction] = np.arange(
-        len(source), dtype=np.int32
-    )
-    return LinkGraph(
-        size=size,
-        wraps=wraps,
-        triangular=triangular,
-        source=source,
-        target=target,
-        direction=direction,
-        cost=_per_link(cost, len(steps), direction),
-        capacity=_per_link(capacity, len(steps), direction),
-        works=works,
-        outgoing=outgoing,
-        incoming=incoming,
-        steps=steps,
-    )
+    outgoing = np.full((routers, directions), -1, np.int32)
+    incoming = np.full((routers, directions), -1, np.int32)
+    outgoing[source, direction] = np.arange(source.size)
+    incoming[target, direction] = np.arange(source.size)
+    ends = source, target, direction
+    costs, capacities = (_per_link(value, len(steps), direction) for value in (cost, capacity))
+    of_links = (*ends, costs, capacities)
+    return LinkGraph(size, wraps, triangular, *of_links, works, outgoing, incoming, steps)
 
 
 def _coordinates(size: tuple[int, int, int]) -> Ints:
@@ -186,21 +169,17 @@ def _coordinates(size: tuple[int, int, int]) -> Ints:
 def _per_link(value: float | Sequence[float], axes: int, direction: Ints) -> Floats:
     per_axis = np.asarray(value, np.float64)
     if per_axis.shape not in ((), (axes,)):
-        raise ValueError(
-            f"expected one number or {axes} (one per axis), found shape {per_axis.shape}"
-        )
+        found = f"found shape {per_axis.shape}"
+        raise ValueError(f"expected one number or {axes} (one per axis), {found}")
     return np.broadcast_to(per_axis, axes)[direction % axes].copy()
 
 
-def _checked(
-    ids: IntsLike, columns: int, bounds: tuple[int, ...], name: str
-) -> npt.NDArray[np.int64]:
-    rows = np.asarray(ids, np.int64).reshape(-1, columns)
-    wrong = ((rows < 0) | (rows >= np.array(bounds))).any(axis=1)
-    if wrong.any():
-        raise ValueError(
-            f"{name}: {rows[wrong][0].tolist()} does not exist (limits {list(bounds)})"
-        )
+def _checked(ids: IntsLike, bounds: tuple[int, ...], name: str) -> Longs:
+    """Return (n, columns) ``ids``, with one column for each of the ``bounds``."""
+    rows = np.asarray(ids, np.int64).reshape(-1, len(bounds))
+    wrong = rows[((rows < 0) | (rows >= np.array(bounds))).any(axis=1)]
+    if wrong.size:
+        raise ValueError(f"{name}: {wrong[0].tolist()} does not exist (limits {list(bounds)})")
     return rows
 
 
@@ -219,16 +198,16 @@ def steps_between(
     y = target // width % height - source // width % height
     z = target // (width * height) - source // (width * height)
     if not wraps:
-        return _triangle(x, y) if triangular else (x, y, z)
+        return _triangle_steps(x, y) if triangular else (x, y, z)
     if not triangular:
-        return _shorter(x, width), _shorter(y, height), _shorter(z, size[2])
+        return _ring_steps(x, width), _ring_steps(y, height), _ring_steps(z, size[2])
     x = x % width
     y = y % height
-    best = _triangle(x, y)
+    best = _triangle_steps(x, y)
     fewest = -1
     for other_x in (x, x - width):
         for other_y in (y, y - height):
-            steps = _triangle(other_x, other_y)
+            steps = _triangle_steps(other_x, other_y)
             hops = abs(steps[0]) + abs(steps[1]) + abs(steps[2])
             if fewest < 0 or hops < fewest:
                 best = steps
@@ -237,13 +216,14 @@ def steps_between(
 
 
 @compiled
-def _shorter(delta: int, ring: int) -> int:
+def _ring_steps(delta: int, ring: int) -> int:
     delta = delta % ring
     return delta if 2 * delta <= ring else delta - ring
 
 
 @compiled
-def _triangle(x: int, y: int) -> tuple[int, int, int]:
+def _triangle_steps(x: int, y: int) -> tuple[int, int, int]:
+    """Return the steps E, NE and N of a shortest route by x and y."""
     diagonal = 0
     if x > 0 and y > 0:
         diagonal = min(x, y)

@@ -14,14 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nirc.mapping import anneal as annealing
-from nirc.mapping import multilevel, place
-from nirc.mapping.anneal import anneal, cooling, temperature_for
-from nirc.mapping.bounds import lower_bound, nearest
-from nirc.mapping.cells import Cells, cost
-from nirc.mapping.traffic import Traffic
+from nirc.mapping.placement import Cells, Traffic, cost, multilevel, place
+from nirc.mapping.placement import anneal as annealing
+from nirc.mapping.placement.anneal import anneal, cooling, temperature_for
+from nirc.mapping.placement.bounds import lower_bound, nearest
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks/place.py"
+BENCHMARK = Path(__file__).parents[3] / "benchmarks/place.py"
 
 
 def ring(nodes: int) -> Traffic:
@@ -214,10 +212,10 @@ def test_a_window_holds_nodes_without_edges_where_they_are() -> None:
 def test_spreading_gives_everyone_a_cell_and_keeps_who_has_one(seed: int, nodes: int) -> None:
     rng = np.random.default_rng(seed)
     cells = Cells.mesh(5, 4, 3, excluded=rng.permutation(60)[: rng.integers(0, 61 - nodes)])
-    at = multilevel.spread(rng.integers(0, 9, (nodes, 3)), cells)
+    at = multilevel.spread_over(rng.integers(0, 9, (nodes, 3)), cells)
     assert np.unique(at).size == nodes and cells.usable[at].all()
     everyone = rng.permutation(np.flatnonzero(cells.usable))
-    assert (multilevel.spread(cells.places(everyone), cells) == everyone).all()
+    assert (multilevel.spread_over(cells.places(everyone), cells) == everyone).all()
 
 
 @pytest.mark.parametrize("side", [4, 9, 20])

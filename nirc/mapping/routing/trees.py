@@ -1,10 +1,9 @@
 """Grow the tree of a net branch by branch, in dimension order or by the cheapest route.
 
-*Ordered*: all steps along x, then y, then z. On triangles the longest of the three axes goes first,
-as in SpiNNaker's placers (Navaridas et al., "SpiNNaker: Enhanced multicast routing", Parallel
-Computing 2015). Routes of a net with a common beginning share one branch of its tree.
-*Detours*: a target with a broken ordered route gets the cheapest route from the tree (A*, Hart et
-al. 1968).
+*Ordered routes* take all steps along x, then y, then z. On triangles the longest of the three axes
+goes first, as in SpiNNaker's placers (Navaridas et al., "SpiNNaker: Enhanced multicast routing",
+Parallel Computing 2015). Routes of a net with a common beginning share one branch of its tree. A
+target with a broken ordered route gets the cheapest route from the tree (A*, Hart et al. 1968).
 """
 
 from __future__ import annotations
@@ -17,43 +16,44 @@ import numpy as np
 import numpy.typing as npt
 
 from nirc.mapping.compiled import compiled
-from nirc.mapping.links import Floats, Ints, LinkGraph, Longs, hops_between, steps_between
-from nirc.mapping.nets import Nets, Routes, UnreachableError
+from nirc.mapping.routing import Nets, Routes, UnreachableError
+from nirc.mapping.routing.links import Floats, Ints, LinkGraph, Longs, hops_between, steps_between
 
 Progress = Callable[[str, float], None]  # stage, share that is done
 CHUNK = 1 << 22  # links of trees in one piece of memory
 
 
+NetArrays = tuple[Ints, Longs, Ints, Floats]  # source, first, target, weight of ``Nets``
+
+
 class Grid(NamedTuple):
     """A link graph in the form that compiled code takes."""
 
-    source: Ints
     target: Ints
-    outgoing: Ints
     incoming: Ints
-    before: Ints  # (routers, directions) router at the start of the incoming link: saves a look-up
+    before: Ints  # (routers, directions) router at the start of the incoming link
     island: Ints  # (routers,) number of the connected part, -1 for a faulty router
     cost: Floats
-    floor: float  # the least cost of a link: times hops, never more than the cost of a route
+    least_cost: float  # of a link
     size: Longs
     wraps: bool
     triangular: bool
 
 
 class Scratch(NamedTuple):
-    """Marks per router: the number of the current net (``seen``) or search (others)."""
+    """Marks of routers, by the number of the last net (``seen``) or search (``opened``...)."""
 
     seen: Longs  # the tree of this net contains the router
-    opened: Longs  # a route from the router to the target is known: ``best`` and ``came``
-    closed: Longs  # no cheaper route exists
-    best: Floats
-    came: Ints
+    opened: Longs  # in this search a route from the router to the target is known
+    closed: Longs  # in this search no cheaper route exists
+    route_price: Floats  # of the known route
+    next_link: Ints  # of the known route
     search: Longs  # (1,) searches so far
     steps: Longs  # (1,) routers closed so far
 
 
 class Pressure(NamedTuple):
-    """Per link, the reasons to raise the price above the cost."""
+    """The reasons to raise the price of a link above its cost, (links,) each."""
 
     loads: Floats
     goal: Floats  # the load at which the price doubles, inf: the price is the cost
@@ -66,60 +66,42 @@ def grid_of(links: LinkGraph) -> Grid:
     if not links.works.all() or (links.outgoing < 0).any():
         _label(island, links.outgoing, links.incoming, links.source, links.target)
     return Grid(
-        links.source,
         links.target,
-        links.outgoing,
         links.incoming,
-        np.append(links.source, np.int32(-1))[links.incoming],
-        island,
-        links.cost,
-        float(links.cost.min()) if links.cost.size else 0.0,
-        np.array(links.size, np.int64),
-        links.wraps,
-        links.triangular,
+        before=np.append(links.source, np.int32(-1))[links.incoming],
+        island=island,
+        cost=links.cost,
+        least_cost=float(links.cost.min()) if links.cost.size else 0.0,
+        size=np.array(links.size, np.int64),
+        wraps=links.wraps,
+        triangular=links.triangular,
     )
 
 
 def scratch_for(routers: int) -> Scratch:
     """Return marks for ``routers`` routers, none set."""
-    return Scratch(
-        seen=np.full(routers, -1, np.int64),
-        opened=np.full(routers, -1, np.int64),
-        closed=np.full(routers, -1, np.int64),
-        best=np.zeros(routers),
-        came=np.zeros(routers, np.int32),
-        search=np.zeros(1, np.int64),
-        steps=np.zeros(1, np.int64),
-    )
+    seen, opened, closed = np.full((3, routers), -1, np.int64)
+    search, steps = np.zeros((2, 1), np.int64)
+    route_price = np.zeros(routers)
+    return Scratch(seen, opened, closed, route_price, np.zeros(routers, np.int32), search, steps)
 
 
 def ordered_trees(nets: Nets, links: LinkGraph, progress: Progress | None) -> Routes:
     """Return a tree for each net, see ``route``. Raises ``UnreachableError``."""
     grid = grid_of(links)
     scratch = scratch_for(links.routers)
-    many = links.source.size
-    pressure = Pressure(np.zeros(many), np.full(many, np.inf), np.zeros(many))
+    count = links.source.size
+    pressure = Pressure(np.zeros(count), np.full(count, np.inf), np.zeros(count))
+    arrays = (nets.source, nets.first, nets.target, nets.weight)
     first = np.zeros(nets.source.size + 1, np.int64)
     lost = np.zeros(nets.target.size, np.bool_)
     pieces: list[Ints] = []
     net = 0
     while net < nets.source.size:
         piece = np.empty(max(CHUNK, links.routers), np.int32)
-        reached = _grow(
-            net,
-            nets.source,
-            nets.first,
-            nets.target,
-            nets.weight,
-            grid,
-            scratch,
-            pressure,
-            lost,
-            first,
-            piece,
-        )
-        pieces.append(piece[: first[reached] - first[net]])
-        net = reached
+        next_net = _grow(net, arrays, grid, scratch, pressure, lost, first, piece)
+        pieces.append(piece[: first[next_net] - first[net]])
+        net = next_net
         if progress:
             progress("route", net / nets.source.size)
     if lost.any():
@@ -141,7 +123,7 @@ def _joined(pieces: list[Ints]) -> Ints:
 
 @compiled
 def _label(island: Ints, outgoing: Ints, incoming: Ints, source: Ints, target: Ints) -> None:
-    """Number the connected parts 1, 2, ... in place, whatever the direction of links."""
+    """Number the connected parts 1, 2, ... in place. Links count in both directions."""
     stack = np.empty(island.size, np.int32)
     number = 0
     for start in range(island.size):
@@ -165,10 +147,7 @@ def _label(island: Ints, outgoing: Ints, incoming: Ints, source: Ints, target: I
 @compiled
 def _grow(
     net: int,
-    source: Ints,
-    first: Longs,
-    target: Ints,
-    weight: Floats,
+    nets: NetArrays,
     grid: Grid,
     scratch: Scratch,
     pressure: Pressure,
@@ -177,17 +156,16 @@ def _grow(
     out: Ints,
 ) -> int:
     """Grow trees from ``net`` on, until ``out`` might not hold the next. Return the next net."""
+    source, first, target, weight = nets
     routers = scratch.seen.size
     end = 0
     while net < source.size and end + routers <= out.size:
         begin = end
         scratch.seen[source[net]] = net
         broken = 0
+        island = grid.island[source[net]]
         for pair in range(first[net], first[net + 1]):
-            if (
-                grid.island[source[net]] < 0
-                or grid.island[target[pair]] != grid.island[source[net]]
-            ):
+            if island < 0 or grid.island[target[pair]] != island:
                 lost[pair] = True
                 continue
             branch_end = _ordered_branch(source[net], target[pair], net, grid, scratch, out, end)
@@ -269,16 +247,15 @@ def cheapest_branch(
 ) -> int:
     """Search back from the target to the nearest router of the net's tree.
 
-    The least possible price from the source guides the search. So the branch is never dearer than
+    The least possible price from the source guides the search. So the branch never costs more than
     the cheapest route from the source. Return the new end of ``out``, or -1 if there is no route.
     """
     scratch.search[0] += 1
     search = scratch.search[0]
-    scratch.best[target] = 0.0
+    scratch.route_price[target] = 0.0
     scratch.opened[target] = search
     axes = grid.incoming.shape[1] // 2
-    # Among equal routers, prefer the nearest to the source, then dimension order (backwards: last
-    # axis first).
+    # Of equal routers, the nearest to the source comes first, then the router of the last axis.
     heap = [(0.0, 0, target)]
     while heap:
         _, _, router = heapq.heappop(heap)
@@ -287,22 +264,21 @@ def cheapest_branch(
         scratch.closed[router] = search
         scratch.steps[0] += 1
         if scratch.seen[router] == net:
-            return _traced(router, target, net, grid, scratch, out, begin)  # type: ignore[no-any-return]
+            return _add_branch(router, target, net, grid, scratch, out, begin)  # type: ignore[no-any-return]
         for direction in range(grid.incoming.shape[1]):
             link = grid.incoming[router, direction]
             if link < 0:
                 continue
             before = grid.before[router, direction]
-            known = scratch.best[router] + price(link, weight, grid, pressure)
-            if scratch.opened[before] == search and known >= scratch.best[before]:
+            total = scratch.route_price[router] + price(link, weight, grid, pressure)
+            if scratch.opened[before] == search and total >= scratch.route_price[before]:
                 continue
             scratch.opened[before] = search
-            scratch.best[before] = known
-            scratch.came[before] = link
-            ahead = hops_between(source, before, grid.size, grid.wraps, grid.triangular)
-            heapq.heappush(
-                heap, (known + grid.floor * ahead, ahead * axes - direction % axes, before)
-            )
+            scratch.route_price[before] = total
+            scratch.next_link[before] = link
+            hops = hops_between(source, before, grid.size, grid.wraps, grid.triangular)
+            rank = hops * axes - direction % axes
+            heapq.heappush(heap, (total + grid.least_cost * hops, rank, before))
     return -1
 
 
@@ -310,18 +286,18 @@ def cheapest_branch(
 def price(link: int, weight: float, grid: Grid, pressure: Pressure) -> float:
     """Return the price of the link for one more net of this weight, at least its cost."""
     full = (pressure.loads[link] + weight) / pressure.goal[link]
-    price: float = (
-        grid.cost[link] * (1.0 + pressure.history[link]) * (1.0 + full * full * full * full)
-    )
+    price: float = grid.cost[link] * (1.0 + pressure.history[link])
+    price *= 1.0 + full * full * full * full
     return price
 
 
 @compiled
-def _traced(
+def _add_branch(
     router: int, target: int, net: int, grid: Grid, scratch: Scratch, out: Ints, end: int
 ) -> int:
+    """Write the links from the router to the target. Return the new end of ``out``."""
     while router != target:
-        link = scratch.came[router]
+        link = scratch.next_link[router]
         router = grid.target[link]
         scratch.seen[router] = net
         out[end] = link

@@ -17,11 +17,10 @@ from typing import Literal
 
 import numpy as np
 
-from nirc.mapping.anneal import anneal, cooling
-from nirc.mapping.bounds import lower_bound
-from nirc.mapping.cells import Cells, cost
-from nirc.mapping.multilevel import place_by_levels, refine, spectral
-from nirc.mapping.traffic import Ints, Traffic
+from nirc.mapping.placement import Cells, Ints, Traffic, cost
+from nirc.mapping.placement.anneal import anneal, cooling
+from nirc.mapping.placement.bounds import lower_bound
+from nirc.mapping.placement.multilevel import place_by_levels, refine, spectral
 
 Effort = Literal["quick", "normal"]
 Progress = Callable[[str], None]
@@ -29,27 +28,21 @@ Progress = Callable[[str], None]
 MOST_NODES_EXACT = 10  # CP-SAT proves random problems of 10 nodes in some seconds, hardly any of 12
 MOST_NODES_ANNEALED = 4000
 COARSEST = 1500  # nodes of the last level
-LANES = 2  # a constant: the answer is the best of so many lanes, whatever the number of processors
+LANES = 2  # a constant, so the answer does not depend on the number of processors
 WORK = 20e9  # annealing in a lane, in the unit of ``Annealed.work``: about 20 s on an idle core
 COARSE_WORK = 4e9
 VISITS_PER_NODE = 25_000  # edge visits of annealing for every node of a level
 QUICK_MOVES = 250_000  # at least, in all
 QUICK_MOVES_PER_NODE = 25
-RUN_PER_PAIR = (
-    500  # moves of a run from a random start, times the nodes squared: longer runs gain little
-)
-RUN_SHARE = 0.7  # at most this share of a lane's work goes into one run from a random start
-REHEATS = (
-    1 / 8,
-    1 / 5,
-    1 / 3,
-)  # of the hottest temperature: find better places and keep the good ones
+RUN_PER_PAIR = 500  # moves of a run from a random start, for each pair of nodes
+RUN_SHARE = 0.7  # the largest share of a lane's work for one run from a random start
+REHEATS = 1 / 8, 1 / 5, 1 / 3  # of the hottest temperature
 REHEATED = 1 / 8  # of the moves of a run
 PATIENCE = 24  # reheats without gain before the next random start
-HOTTEST = 0.2  # share of the fall in cost that is left, see ``_range``
+HOTTEST = 0.2  # share of the fall in cost that is left, see ``_temperature_range``
 COLDEST = 0.002
 STAGES = 1000
-PROBE_PER_NODE = 5000  # moves that look for the right temperatures
+PROBE_PER_NODE = 5000  # moves of the run that measures the temperatures
 ROOMY = 4  # with more cells than this times the nodes, distant cells are ignored
 
 
@@ -87,50 +80,48 @@ def place_on(
     if not traffic.weights.size:
         return PlacementResult(cells.curve()[: traffic.nodes], 0, 0)
     bound = lower_bound(traffic, cells, spectral=effort == "normal")
-    field = cells
-    cell_of = None
-    if cells.count > ROOMY * traffic.nodes:
-        field, cell_of = cells.part(cells.curve()[: ROOMY // 2 * traffic.nodes])
-    if effort == "quick":
-        at = _quick(traffic, field, seed)
-    elif traffic.nodes <= MOST_NODES_ANNEALED:
-        at = _annealed(traffic, field, bound, WORK, seed, progress)
+    roomy = cells.count > ROOMY * traffic.nodes
+    if roomy:
+        near, number = cells.part(cells.curve()[: ROOMY // 2 * traffic.nodes])
+        at = number[_searched(traffic, near, bound, effort, seed, progress)]
     else:
-        at = place_by_levels(
-            traffic,
-            field,
-            lambda coarse, blocks: _annealed(coarse, blocks, 0, COARSE_WORK, seed, progress),
-            nodes=COARSEST,
-            visits_per_node=VISITS_PER_NODE,
-            seed=seed,
-            progress=progress,
-        )
-    at = at if cell_of is None else cell_of[at]
+        at = _searched(traffic, cells, bound, effort, seed, progress)
     total = cost(traffic, cells, at)
-    if (
-        effort == "normal"
-        and bound < total
-        and traffic.nodes <= MOST_NODES_EXACT
-        and cell_of is None
-    ):
+    small = traffic.nodes <= MOST_NODES_EXACT and not roomy
+    if effort == "normal" and bound < total and small:
         at, bound = _exact(traffic, cells, at, bound, seed)
         total = cost(traffic, cells, at)
     return PlacementResult(at, total, bound)
 
 
+def _searched(
+    traffic: Traffic, cells: Cells, bound: int, effort: Effort, seed: int, progress: Progress | None
+) -> Ints:
+    """Return (nodes,) a placement by the search for this effort and number of nodes."""
+    if effort == "quick":
+        return _quick(traffic, cells, seed)
+    if traffic.nodes <= MOST_NODES_ANNEALED:
+        return _annealed(traffic, cells, bound, WORK, seed, progress)
+    return place_by_levels(
+        traffic,
+        cells,
+        lambda coarse, blocks: _annealed(coarse, blocks, 0, COARSE_WORK, seed, progress),
+        nodes=COARSEST,
+        visits_per_node=VISITS_PER_NODE,
+        seed=seed,
+        progress=progress,
+    )
+
+
 def _quick(traffic: Traffic, cells: Cells, seed: int) -> Ints:
     """Lay the nodes on a curve, in the cheaper of two orders, and anneal for a short time.
 
-    The two orders are the nodes' own and the order along their connections.
+    The two orders are by node number and along the connections.
     """
-    at = min(
-        on_curve(traffic, cells),
-        _along_connections(traffic, cells),
-        key=lambda at: cost(traffic, cells, at),
-    )
-    return refine(
-        traffic, cells, at, max(QUICK_MOVES, QUICK_MOVES_PER_NODE * traffic.nodes), seed=seed
-    )
+    starts = on_curve(traffic, cells), _along_connections(traffic, cells)
+    start = min(starts, key=lambda at: cost(traffic, cells, at))
+    moves = max(QUICK_MOVES, QUICK_MOVES_PER_NODE * traffic.nodes)
+    return refine(traffic, cells, start, moves, seed=seed)
 
 
 def on_curve(traffic: Traffic, cells: Cells) -> Ints:
@@ -169,15 +160,16 @@ def _annealed(
 ) -> Ints:
     """Return (nodes,) the best of the spectral layout and some lanes of annealing.
 
-    The lanes are left out if the spectral layout is optimal.
+    Return the spectral layout alone if it is optimal.
     """
-    flat = spectral(traffic, cells, lambda at: cost(traffic, cells, at))
-    best = anneal(traffic, cells, flat, np.zeros(1), 1000 * traffic.nodes, seed=seed).cell_of_node
+    layout = spectral(traffic, cells, lambda at: cost(traffic, cells, at))
+    moves = 1000 * traffic.nodes
+    best = anneal(traffic, cells, layout, np.zeros(1), moves, seed=seed).cell_of_node
     if cost(traffic, cells, best) == bound:
         return best
     if progress:
         progress(f"annealing {traffic.nodes} nodes")
-    hot, cold = _range(traffic, cells, PROBE_PER_NODE * traffic.nodes, seed)
+    hot, cold = _temperature_range(traffic, cells, PROBE_PER_NODE * traffic.nodes, seed)
     with ThreadPoolExecutor(LANES) as pool:
         lanes = pool.map(
             lambda k: _lane(traffic, cells, hot, cold, work, bound, LANES * seed + k), range(LANES)
@@ -192,65 +184,62 @@ def _lane(
 
     Each start is cooled down and then reheated many times, to lower temperatures.
     """
-    run = max(
-        min(
-            RUN_PER_PAIR * traffic.nodes**2, int(RUN_SHARE * work / _work_per_move(traffic, cells))
-        ),
-        STAGES,
-    )
+    affordable = int(RUN_SHARE * work / _work_per_move(traffic, cells))
+    run_moves = max(min(RUN_PER_PAIR * traffic.nodes**2, affordable), STAGES)
     best = np.zeros(0, dtype=np.int64)
     best_cost = 1 << 62
-    here = best
-    here_cost = best_cost
+    current = best
+    current_cost = best_cost
     idle = PATIENCE  # reheats without gain
     number = 0
     while work > 0 and best_cost > bound:
         number += 1
+        run_seed = (seed << 20) + number
         fresh = idle >= PATIENCE
-        top = hot if fresh else hot * REHEATS[number % len(REHEATS)]
-        annealed = anneal(
-            traffic,
-            cells,
-            _shuffled(traffic, cells, (seed << 20) + number) if fresh else here,
-            cooling(top, min(cold, top / 4), STAGES),
-            run if fresh else max(int(REHEATED * run), STAGES),
-            seed=(seed << 20) + number,
-        )
+        if fresh:
+            current = _shuffled(traffic, cells, run_seed)
+            top = hot
+            moves = run_moves
+        else:
+            top = hot * REHEATS[number % len(REHEATS)]
+            moves = max(int(REHEATED * run_moves), STAGES)
+        temperatures = cooling(top, min(cold, top / 4), STAGES)
+        annealed = anneal(traffic, cells, current, temperatures, moves, seed=run_seed)
         work -= annealed.work
         new_cost = int(annealed.cost[-1])
-        idle = 0 if fresh or new_cost < here_cost else idle + 1
-        if fresh or new_cost <= here_cost:
-            here = annealed.cell_of_node
-            here_cost = new_cost
-        if here_cost < best_cost:
-            best = here
-            best_cost = here_cost
+        idle = 0 if fresh or new_cost < current_cost else idle + 1
+        if fresh or new_cost <= current_cost:
+            current = annealed.cell_of_node
+            current_cost = new_cost
+        if current_cost < best_cost:
+            best = current
+            best_cost = current_cost
     return best
 
 
 def _work_per_move(traffic: Traffic, cells: Cells) -> float:
     """Measure the work of a move in a short run at medium temperatures."""
-    middling = cooling(float(np.sqrt(traffic.weights.mean() * cells.farthest)), 0.1, 100)
+    medium = cooling(float(np.sqrt(traffic.weights.mean() * cells.farthest)), 0.1, 100)
     moves = 100 * traffic.nodes
-    return anneal(traffic, cells, _shuffled(traffic, cells, 0), middling, moves).work / moves
+    return anneal(traffic, cells, _shuffled(traffic, cells, 0), medium, moves).work / moves
 
 
-def _range(traffic: Traffic, cells: Cells, moves: int, seed: int) -> tuple[float, float]:
-    """Return the temperatures between which a quick run sees the cost fall.
+def _temperature_range(
+    traffic: Traffic, cells: Cells, moves: int, seed: int
+) -> tuple[float, float]:
+    """Return the temperatures between which the cost falls in a quick run.
 
     At the first, 20 % of the fall are left (``HOTTEST``). At the second, 0.2 % are left
     (``COLDEST``).
     """
     most = float(traffic.weights.max()) * max(cells.farthest, 1)
     temperatures = cooling(most, 0.05, 300)
-    costs = anneal(
-        traffic, cells, _shuffled(traffic, cells, seed), temperatures, moves, seed=seed
-    ).cost
+    start = _shuffled(traffic, cells, seed)
+    costs = anneal(traffic, cells, start, temperatures, moves, seed=seed).cost
     highest = float(costs[:20].mean())
     lowest = float(costs[-1])
     left = (costs - lowest) / max(highest - lowest, 1.0)
-    # On a small mesh the cost jumps and is low once by chance. So take the last stage with so high
-    # a cost.
+    # On a small mesh the cost may be low by chance. So take the last stage above the share.
     hot, cold = (
         float(temperatures[np.flatnonzero(np.r_[True, left[1:] > share])[-1]])
         for share in (HOTTEST, COLDEST)
@@ -259,6 +248,7 @@ def _range(traffic: Traffic, cells: Cells, moves: int, seed: int) -> tuple[float
 
 
 def _shuffled(traffic: Traffic, cells: Cells, seed: int) -> Ints:
+    """Return (nodes,) different cells at random."""
     return np.random.default_rng(seed).permutation(np.flatnonzero(cells.usable))[: traffic.nodes]
 
 

@@ -1,4 +1,4 @@
-"""A check of routes for deadlocks, that is, messages that wait for one another in a circle.
+"""A check of routes for deadlocks: messages that wait for one another in a cycle.
 
 A message holds a link until it gets the next link. This makes the next link a *dependency* of the
 first. Routes cannot deadlock if no chain of dependencies returns to its beginning (Dally and Seitz,
@@ -9,14 +9,13 @@ first. Routes cannot deadlock if no chain of dependencies returns to its beginni
   From axis x they may turn to y, then z, but never back. Multicast trees of ordered routes have the
   same turns. Detours around faults and congestion-aware routes may turn anywhere: check them.
 * On a **torus** each ring can be a cycle by itself. The chip then needs two virtual channels per
-  link. Messages change the channel when they cross a border of the torus. Then the order holds
-  again. This check knows no virtual channels and reports the ring.
+  link, and messages change the channel at a border of the torus. This check knows no virtual
+  channels and reports the ring.
 * On **triangles** the longest axis goes first. So all turns occur and cycles are common.
-  SpiNNaker's routers drop a packet that waits too long. So no packet is stuck, but a cycle shows
-  where packets may be lost.
+  SpiNNaker's routers drop a packet that waits too long. So a cycle shows where packets may be lost.
 
-Not covered: branches of one multicast message that wait for each other. This happens if routers
-hold messages in pieces (wormhole) instead of copying them completely.
+The check does not cover branches of one multicast message that wait for each other. This happens
+if routers hold messages in pieces (wormhole) instead of copying them completely.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nirc.mapping.compiled import compiled
-from nirc.mapping.links import Ints, LinkGraph, Longs
-from nirc.mapping.route import Routes
+from nirc.mapping.routing import Routes
+from nirc.mapping.routing.links import Ints, LinkGraph, Longs
 
 Bools = npt.NDArray[np.bool_]
 SHOWN = 12  # links of a cycle in a text
@@ -59,20 +58,14 @@ def check(links: LinkGraph, routes: Routes) -> DeadlockCheck:
     cycle = find_cycle(links, routes)
     if cycle is None:
         return DeadlockCheck(count, (), f"no cycle among {count} channel dependencies")
-    steps = [
-        f"{_point(links, links.source[k])} {links.direction_names[links.direction[k]]}"
-        for k in cycle[:SHOWN]
-    ]
+    axes = 3 if links.size[2] > 1 else 2
+    shown = cycle[:SHOWN]
+    points = [tuple(xyz) for xyz in links.coordinates[links.source[shown], :axes].tolist()]
+    names = [links.direction_names[d] for d in links.direction[shown]]
+    steps = ", ".join(f"{point} {name}" for point, name in zip(points, names, strict=True))
     more = f" ... {cycle.size - SHOWN} more ..." if cycle.size > SHOWN else ""
-    path = f"{', '.join(steps)}{more}, and again {_point(links, links.source[cycle[0]])}"
-    return DeadlockCheck(
-        count, tuple(cycle.tolist()), f"{cycle.size} links wait for one another in a circle: {path}"
-    )
-
-
-def _point(links: LinkGraph, router: int) -> str:
-    x, y, z = links.coordinates[router].tolist()
-    return f"({x}, {y}, {z})" if links.size[2] > 1 else f"({x}, {y})"
+    text = f"{cycle.size} links wait for one another in a circle: {steps}{more}, and again "
+    return DeadlockCheck(count, tuple(cycle.tolist()), f"{text}{points[0]}")
 
 
 def dependencies(links: LinkGraph, routes: Routes) -> Bools:
@@ -81,9 +74,8 @@ def dependencies(links: LinkGraph, routes: Routes) -> Bools:
     The next link is ``links.outgoing[links.target[link], direction]``.
     """
     follows = np.zeros((links.source.size, links.outgoing.shape[1]), np.bool_)
-    _fill(routes.first, routes.link, links.source, links.target, links.direction,
-    np.zeros(links.routers, np.int64),
-          np.zeros(links.routers, np.int32), follows)  # fmt: skip
+    ends = (links.source, links.target, links.direction)
+    _fill(routes.first, routes.link, ends, links.routers, follows)
     return follows
 
 
@@ -99,19 +91,12 @@ def find_cycle(links: LinkGraph, routes: Routes) -> Ints | None:
 
 @compiled
 def _fill(
-    first: Longs,
-    link: Ints,
-    source: Ints,
-    target: Ints,
-    direction: Ints,
-    seen: Longs,
-    arrived: Ints,
-    follows: Bools,
+    first: Longs, link: Ints, ends: tuple[Ints, Ints, Ints], routers: int, follows: Bools
 ) -> None:
-    """Fill in ``follows``.
-
-    ``seen``: the current net, from 1. ``arrived``: the link by which this net enters a router.
-    """
+    """Fill in ``follows``, see ``dependencies``. ``ends``: source, target, direction of links."""
+    source, target, direction = ends
+    seen = np.zeros(routers, np.int64)  # the last net that enters the router, from 1
+    arrived = np.zeros(routers, np.int32)  # the link by which this net enters the router
     for net in range(first.size - 1):
         for i in range(first[net], first[net + 1]):
             here = source[link[i]]

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nirc.mapping.deadlock import check, dependencies, find_cycle
-from nirc.mapping.links import LinkGraph, mesh
-from nirc.mapping.route import Nets, Routes, UnreachableError, route, walk
+from nirc.mapping.routing import Nets, Routes, UnreachableError, walk
+from nirc.mapping.routing.deadlock import check, dependencies, find_cycle
+from nirc.mapping.routing.links import LinkGraph, mesh
+from nirc.mapping.routing.route import route
 
 KINDS: dict[str, dict[str, Any]] = {
     "mesh": {},

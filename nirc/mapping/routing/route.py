@@ -1,0 +1,225 @@
+"""Find a tree of links for every multicast net, and spread the load over the links.
+
+Congestion-aware routing removes and reroutes the nets over the busiest links in rounds. The price
+of a link rises with its load and with every round in which it was too busy (McMurchie and Ebeling,
+"PathFinder", FPGA 1995).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nirc.mapping.compiled import compiled
+from nirc.mapping.routing import Nets, Routes, weighed
+from nirc.mapping.routing.links import Floats, Ints, LinkGraph, Longs, hops_between
+from nirc.mapping.routing.trees import (
+    CHUNK,
+    Grid,
+    NetArrays,
+    Pressure,
+    Progress,
+    Scratch,
+    cheapest_branch,
+    grid_of,
+    ordered_trees,
+    price,
+    scratch_for,
+)
+
+
+def route(
+    nets: Nets,
+    links: LinkGraph,
+    *,
+    congestion_aware: bool = False,
+    seed: int = 0,
+    rounds: int = 20,
+    work: int = 20_000_000,
+    progress: Progress | None = None,
+) -> Routes:
+    """Return a tree of working links from the source of each net to all its targets.
+
+    Without faults, each target is as few links from its source as possible. With faults and links
+    of equal cost, a tree has no more links than the shortest routes to its targets together.
+    ``congestion_aware``: lower the largest load. With finite capacities this means the largest load
+    / capacity, until the ratio is at most 1. This takes at most ``rounds`` rounds and about
+    ``work`` steps of search. ``seed`` orders the nets in a round. Routes may get longer. The
+    largest load never rises. The answer depends on nothing else.
+    ``progress``: called with the stage and the share of the stage that is done.
+    Raises ``UnreachableError`` naming all targets that faults cut off, ``ValueError`` for unknown
+    routers.
+    """
+    for name, ids in (("source", nets.source), ("target", nets.target)):
+        if ids.size and (ids.min() < 0 or ids.max() >= links.routers):
+            last = links.routers - 1
+            raise ValueError(
+                f"{name} names routers {ids.min()} to {ids.max()}; there are 0 to {last}"
+            )
+    if links.routers == 1:
+        return Routes(np.zeros(nets.source.size + 1, np.int64), np.zeros(0, np.int32), np.zeros(0))
+    routes = ordered_trees(nets, links, progress)
+    if congestion_aware:
+        routes = spread_load(nets, links, routes, seed, rounds, work, progress)
+    return routes
+
+
+GOAL = 0.9  # of the highest load: the aim of the next round if capacities are unknown
+
+
+def spread_load(
+    nets: Nets,
+    links: LinkGraph,
+    routes: Routes,
+    seed: int,
+    rounds: int,
+    work: int,
+    progress: Progress | None,
+) -> Routes:
+    """Remove and reroute the nets over the busiest links in rounds. Return the best routes.
+
+    Tree i is ``pool[begin[i]:end[i]]``. New trees are appended to the pool.
+    """
+    # Without capacities all links have the same unknown capacity, and the goal falls every round.
+    known = bool(np.isfinite(links.capacity).any())
+    limit = links.capacity if known else np.ones(links.source.size)
+    grid = grid_of(links)
+    scratch = scratch_for(links.routers)
+    arrays = (nets.source, nets.first, nets.target, nets.weight)
+    priority = _priorities(nets.source.size, seed)
+    begin = routes.first[:-1].copy()
+    end = routes.first[1:].copy()
+    pool = routes.link
+    filled = pool.size
+    loads = routes.loads
+    history = np.zeros(links.source.size)
+    best_rank = _rank(loads, limit, links.cost)
+    best = (begin.copy(), end.copy(), loads)
+    for done in range(rounds):
+        goal = limit * (1.0 if known else GOAL * best_rank[0])
+        busy = loads > goal
+        if not busy.any() or scratch.steps[0] >= work:
+            break
+        history[busy] += 1.0
+        pressure = Pressure(loads.copy(), goal, history)
+        todo = np.flatnonzero(_uses(begin, end, pool, busy))
+        todo = todo[np.argsort(priority[todo], kind="stable")]
+        while todo.size and scratch.steps[0] < work:
+            if pool.size - filled < links.routers:
+                room = np.empty(max(CHUNK, links.routers), np.int32)
+                pool = np.concatenate([pool[:filled], room])
+            trees = (begin, end, pool)
+            count, filled = _reroute(todo, arrays, grid, scratch, pressure, trees, filled, work)
+            todo = todo[count:]
+        loads = _count_loads(begin, end, pool, nets.weight, links.source.size)
+        rank = _rank(loads, limit, links.cost)
+        if rank < best_rank:
+            best_rank = rank
+            best = (begin.copy(), end.copy(), loads)
+        if progress:
+            progress("spread load", (done + 1) / rounds)
+    begin, end, loads = best
+    first = np.concatenate([[0], np.cumsum(end - begin)])
+    link = np.empty(first[-1], np.int32)
+    _copy(begin, end, pool, link)
+    return Routes(first, link, loads)
+
+
+def _rank(loads: Floats, limit: Floats, cost: Floats) -> tuple[float, float]:
+    """Return the largest load as a share of the limit, and the cost of all routes."""
+    return float((loads / limit).max(initial=0.0)), float(weighed(loads, cost))
+
+
+def _priorities(nets: int, seed: int) -> npt.NDArray[np.uint64]:
+    """Return (nets,) a hash of net and seed. Nets are rerouted by rising priority.
+
+    The hash is splitmix64 (Steele et al., OOPSLA 2014).
+    """
+    x = np.arange(nets, dtype=np.uint64) + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@compiled
+def _copy(begin: Longs, end: Longs, pool: Ints, link: Ints) -> None:
+    at = 0
+    for net in range(begin.size):
+        for i in range(begin[net], end[net]):
+            link[at] = pool[i]
+            at += 1
+
+
+@compiled
+def _count_loads(begin: Longs, end: Longs, pool: Ints, weight: Floats, links: int) -> Floats:
+    """Return (links,) the loads. Loads that are changed in place gather rounding errors."""
+    loads = np.zeros(links)
+    for net in range(begin.size):
+        for i in range(begin[net], end[net]):
+            loads[pool[i]] += weight[net]
+    return loads
+
+
+@compiled
+def _uses(
+    begin: Longs, end: Longs, link: Ints, marked: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Return (nets,) bool: the tree of the net has a marked link."""
+    uses = np.zeros(begin.size, np.bool_)
+    for net in range(begin.size):
+        for i in range(begin[net], end[net]):
+            uses[net] |= marked[link[i]]
+    return uses
+
+
+@compiled
+def _reroute(
+    todo: Longs,
+    nets: NetArrays,
+    grid: Grid,
+    scratch: Scratch,
+    pressure: Pressure,
+    trees: tuple[Longs, Longs, Ints],
+    filled: int,
+    work: int,
+) -> tuple[int, int]:
+    """Give the nets ``todo`` cheaper trees, until the pool is full or the work is done.
+
+    ``trees``: begin, end, pool. Return the number of nets that are done and the pool's new end.
+    """
+    source, first, target, weight = nets
+    begin, end, pool = trees
+    loads = pressure.loads
+    done = 0
+    while done < todo.size and filled + scratch.seen.size <= pool.size and scratch.steps[0] < work:
+        net = todo[done]
+        done += 1
+        before = 0.0
+        for i in range(begin[net], end[net]):
+            loads[pool[i]] -= weight[net]
+        for i in range(begin[net], end[net]):
+            before += price(pool[i], weight[net], grid, pressure)
+        # The mark is new for each tree, since a net may be rerouted several times.
+        mark = scratch.search[0] + 1
+        scratch.search[0] = mark
+        scratch.seen[source[net]] = mark
+        targets = target[first[net] : first[net + 1]]
+        hops = np.empty(targets.size, np.int64)
+        for i in range(targets.size):
+            hops[i] = hops_between(source[net], targets[i], grid.size, grid.wraps, grid.triangular)
+        stop = filled
+        for i in np.argsort(hops, kind="mergesort"):
+            if scratch.seen[targets[i]] != mark:
+                stop = cheapest_branch(
+                    source[net], targets[i], mark, weight[net], grid, scratch, pressure, pool, stop
+                )
+        after = 0.0
+        for i in range(filled, stop):
+            after += price(pool[i], weight[net], grid, pressure)
+        if after < before * (1 - 1e-9):
+            begin[net] = filled
+            end[net] = stop
+            filled = stop
+        for i in range(begin[net], end[net]):
+            loads[pool[i]] += weight[net]
+    return done, filled
