@@ -329,7 +329,7 @@ def _shortened(rulers: Sequence[Ints], share: float) -> tuple[int, int, int]:
     lengths = [float(ruler.size) for ruler in rulers]
     cells = share * math.prod(lengths)
     extent = [float(ruler[-1] - ruler[0]) or 1.0 for ruler in rulers]
-    while math.prod(lengths) > cells:
+    while math.prod(lengths) > max(cells, 1.0):
         steps = [e / n if n > 1 else math.inf for e, n in zip(extent, lengths, strict=True)]
         axis = steps.index(min(steps))
         lengths[axis] = max(1.0, lengths[axis] * 0.99)
