@@ -1,4 +1,4 @@
-"""Claims of nodes about the size of a signal, and the claim of the majority.
+"""Claims of nodes about the size of a signal, the claim of the majority, and the shape of an Input.
 
 A signal is the content of an edge. Neurons, Scale, Delay, Flatten, Input and Output give as many
 values as they take. So the edges before and behind them carry one signal. Every node at a signal
@@ -9,12 +9,21 @@ by their declarations.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 from nirc.analysis.parameters import MisfitError, could_be_one, fullest, parameters, strip
-from nirc.analysis.shapes import Fit, fit, requirement
+from nirc.analysis.shapes import Fit, fit, lacks_channels, port_overruled, requirement
+from nirc.diagnostics.shapes import (
+    AmbiguousParameter,
+    DeclaredInputShape,
+    EqualParameters,
+    FlattenedForLinear,
+    LeadingAxesOfOne,
+    ParameterPerChannel,
+    ShapeFinding,
+)
 from nirc.ir.arrays import Shape, size
 from nirc.ir.layers import (
     Conv,
@@ -34,9 +43,11 @@ from nirc.ir.program import Program
 
 TAKES, GIVES = 0, 1  # the two ends of a node
 MOST_CANDIDATES = 32  # shapes in a vote, the commonest first: a hostile file may name thousands
-SAME_SIZE = (
-    Neuron | Scale | Delay | Flatten | Input | Output
-)  # take and give the same number of values
+# Layers that take and give the same number of values.
+SAME_SIZE = Neuron | Scale | Delay | Flatten | Input | Output
+MOST_NEEDS = 32  # shapes to try: a hostile file may demand thousands
+# Findings of a consumer that takes a shape after a repair.
+REPAIRS = LeadingAxesOfOne | FlattenedForLinear | DeclaredInputShape
 
 
 @dataclass(frozen=True)
@@ -130,98 +141,64 @@ def claims(
     return by_signal
 
 
-def _claims(node: str, layer: Layer, known: Fit | None) -> list[tuple[int, Claim]]:
+def _claims(node: str, layer: Layer, known: Fit | None) -> Iterator[tuple[int, Claim]]:
     match layer:
         case Linear():
-            takes, gives = requirement(layer) or (), strip(layer.weight.shape[:-1])
-            return [
-                (
-                    TAKES,
-                    Claim(node, "weight", takes, f"its weight takes {_values(takes)}", firm=True),
-                ),
-                (
-                    GIVES,
-                    Claim(node, "weight", gives, f"its weight gives {_values(gives)}", firm=True),
-                ),
-            ]
+            takes = requirement(layer) or ()
+            gives = strip(layer.weight.shape[:-1])
+            text = f"its weight takes {_values(takes)}"
+            yield TAKES, Claim(node, "weight", takes, text, firm=True)
+            text = f"its weight gives {_values(gives)}"
+            yield GIVES, Claim(node, "weight", gives, text, firm=True)
         case Conv():
-            return _conv_claims(node, layer, known)
+            yield from _conv_claims(node, layer, known)
         case Pool() if known is not None:
-            gives = known.shape_out
-            return [
-                (
-                    GIVES,
-                    Claim(
-                        node,
-                        "kernel_size",
-                        gives,
-                        f"it gives shape {gives}",
-                        by_arrival=True,
-                        inner_field="kernel_size",
-                    ),
-                )
-            ]
+            yield GIVES, _by_arrival(node, "kernel_size", known.shape_out, "kernel_size")
         case Neuron() | Scale() | Delay():
-            return _parameter_claims(node, layer)
-        case Flatten():
-            declared = requirement(layer)
+            yield from _parameter_claims(node, layer)
+        case Flatten() if (declared := requirement(layer)) is not None:
             text = f"its input_type is {declared}"
-            return (
-                []
-                if declared is None
-                else [(TAKES, Claim(node, "input_type", declared, text, loose=True))]
-            )
+            yield TAKES, Claim(node, "input_type", declared, text, loose=True)
         case Input(shape=shape) | Output(shape=shape) if shape is not None:
-            return [(TAKES, Claim(node, "shape", shape, f"it declares shape {shape}", loose=True))]
-        case Pool() | Input() | Output() | Subgraph():
-            return []
+            yield TAKES, Claim(node, "shape", shape, f"it declares shape {shape}", loose=True)
+        case Pool() | Flatten() | Input() | Output() | Subgraph():
+            return
         case _:
             assert_never(layer)
 
 
-def _conv_claims(node: str, layer: Conv, known: Fit | None) -> list[tuple[int, Claim]]:
+def _by_arrival(node: str, field: str, gives: Shape, inner_field: str) -> Claim:
+    text = f"it gives shape {gives}"
+    return Claim(node, field, gives, text, by_arrival=True, inner_field=inner_field)
+
+
+def _conv_claims(node: str, layer: Conv, known: Fit | None) -> Iterator[tuple[int, Claim]]:
     channels = layer.weight.shape[1] * layer.groups
     need = requirement(layer)
     if need is None:
         text = f"its weight takes {channels} channel{'' if channels == 1 else 's'}"
-        found = [(TAKES, Claim(node, "weight", (channels,), text, firm=True, channels=True))]
+        yield TAKES, Claim(node, "weight", (channels,), text, firm=True, channels=True)
     else:
         text = f"its weight and input_shape take shape {need}"
-        found = [(TAKES, Claim(node, "weight", need, text, inner_field="input_shape"))]
+        yield TAKES, Claim(node, "weight", need, text, inner_field="input_shape")
     try:
         known = known or (fit(layer, need) if need is not None else None)
     except MisfitError:
-        return found
+        return
     if known is not None:
-        gives = known.shape_out
-        found.append(
-            (
-                GIVES,
-                Claim(
-                    node,
-                    "weight",
-                    gives,
-                    f"it gives shape {gives}",
-                    by_arrival=True,
-                    inner_field="padding",
-                ),
-            )
-        )
-    return found
+        yield GIVES, _by_arrival(node, "weight", known.shape_out, "padding")
 
 
-def _parameter_claims(node: str, layer: Neuron | Scale | Delay) -> list[tuple[int, Claim]]:
+def _parameter_claims(node: str, layer: Neuron | Scale | Delay) -> Iterator[tuple[int, Claim]]:
     full = fullest(layer)
     if full is None:
-        return []
+        return
     field, values = full
     shape = strip(values.shape)
-    text = (
-        f"its parameters have {_values(shape)}"
-        if len(parameters(layer)) > 1
-        else f"`{field}` has {_values(shape)}"
-    )
-    return [(TAKES, Claim(node, field, shape, text, loose=True, weak=could_be_one(layer)))]
+    several = len(parameters(layer)) > 1
+    subject = "its parameters have" if several else f"`{field}` has"
+    text = f"{subject} {_values(shape)}"
+    yield TAKES, Claim(node, field, shape, text, loose=True, weak=could_be_one(layer))
 
 
 def _values(shape: Shape) -> str:
@@ -229,13 +206,13 @@ def _values(shape: Shape) -> str:
     return count if len(shape) == 1 else f"{count}, shape {shape}"
 
 
-def vote(said: Sequence[Claim]) -> Vote | None:
+def vote(at_signal: Sequence[Claim]) -> Vote | None:
     """Return the shape that more nodes support than any other, if two or more do."""
-    shapes = Counter(claim.shape for claim in said if not claim.channels)
+    shapes = Counter(claim.shape for claim in at_signal if not claim.channels)
     votes: dict[tuple[Claim, ...], Vote] = {}
     for shape, _ in shapes.most_common(MOST_CANDIDATES):
-        supporters = tuple(claim for claim in said if claim.supports(shape))
-        dissenters = tuple(claim for claim in said if not claim.supports(shape))
+        supporters = tuple(claim for claim in at_signal if claim.supports(shape))
+        dissenters = tuple(claim for claim in at_signal if not claim.supports(shape))
         votes.setdefault(supporters, Vote(shape, supporters, dissenters))
     counts = sorted((_nodes(supporters) for supporters in votes), reverse=True)
     if not counts or counts[0] < 2 or counts[0] in counts[1:]:
@@ -243,5 +220,124 @@ def vote(said: Sequence[Claim]) -> Vote | None:
     return next(each for supporters, each in votes.items() if _nodes(supporters) == counts[0])
 
 
-def _nodes(said: Sequence[Claim]) -> int:
-    return len({claim.node for claim in said})
+def _nodes(at_signal: Sequence[Claim]) -> int:
+    return len({claim.node for claim in at_signal})
+
+
+def source_shape(
+    declared: Shape | None,
+    consumers: Collection[Layer],
+    others: Sequence[Claim] = (),
+    *,
+    sole: bool = True,
+    needs_first: bool = False,
+) -> tuple[Shape | None, ShapeFinding | None]:
+    """Return the shape of an Input and a finding, or no shape if nothing determines it.
+
+    Tried in order: the declaration, without leading axes of length 1, without leading batch or time
+    axes if the consumers fix the axes, the demand of the arrays behind. The last may change the
+    number of values only for the ``sole`` Input of a graph, and only if all ``others`` agree.
+    ``others``: the other claims at its signal. ``needs_first``: ask the others before a consumer
+    repairs the declared shape.
+    """
+    if declared is None:
+        return _undeclared_shape(consumers, others), None
+    for shape in _possible_shapes(declared, consumers, others, sole, needs_first):
+        if shape == declared:
+            break
+        return shape, port_overruled("Input", declared, shape, arrives=False)
+    return declared, None
+
+
+def _possible_shapes(
+    declared: Shape,
+    consumers: Collection[Layer],
+    others: Sequence[Claim],
+    sole: bool,
+    needs_first: bool,
+) -> Iterator[Shape]:
+    """Yield shapes that all consumers take, the most certain first."""
+    weights = [claim for claim in others if claim.firm]
+    literal = [declared, strip(declared), *_without_ones(declared)]
+    literal = [shape for shape in literal if all(claim.supports(shape) for claim in weights)]
+    yield from (
+        shape for shape in literal if all(_takes(layer, shape, strict=True) for layer in consumers)
+    )
+    demands = _demands(consumers, others)
+    needs = [shape for shape in demands if _may_give_way(declared, shape, others, sole)]
+    needed = [shape for shape in needs if all(_takes(layer, shape) for layer in consumers)]
+    if needs_first:
+        yield from needed
+    yield from (shape for shape in literal if all(_takes(layer, shape) for layer in consumers))
+    if any(
+        isinstance(layer, Linear | Conv | Pool) or requirement(layer) is not None
+        for layer in consumers
+    ):
+        shorter = [declared[lead:] for lead in range(1, len(declared))]
+        yield from (
+            shape for shape in shorter if all(_asks_for(layer, shape) for layer in consumers)
+        )
+    if any(_is_ambiguous(layer, declared) for layer in consumers):
+        yield declared
+    yield from needed
+
+
+def _undeclared_shape(consumers: Collection[Layer], others: Sequence[Claim]) -> Shape | None:
+    needs = _demands(consumers, others)
+    certain = [claim for claim in others if not claim.weak]
+    taken = [shape for shape in needs if all(_takes(layer, shape) for layer in consumers)]
+    agreed = [
+        shape for shape in taken if all(claim.supports(shape) for claim in certain[:MOST_NEEDS])
+    ]
+    return next(iter([*agreed, *taken, *needs]), None)
+
+
+def _demands(consumers: Collection[Layer], others: Sequence[Claim]) -> list[Shape]:
+    """Return the demanded shapes: of the consumers, then of weights and parameters further away."""
+    asked = [need for layer in consumers if (need := requirement(layer)) is not None]
+    further = sorted(
+        (claim for claim in others if not claim.channels),
+        key=lambda claim: (claim.weak, claim.loose),
+    )
+    return list(dict.fromkeys([*asked, *(claim.shape for claim in further)]))[:MOST_NEEDS]
+
+
+def _may_give_way(declared: Shape, shape: Shape, others: Sequence[Claim], sole: bool) -> bool:
+    """Return True if ``shape`` has the declared size, or if all others agree on ``shape``."""
+    if size(shape) == size(declared):
+        return True
+    if not sole or not all(claim.supports(shape) for claim in others):
+        return False
+    certain = any(not claim.weak for claim in others)
+    return certain or not others or len({claim.node for claim in others}) > 1
+
+
+def _without_ones(shape: Shape) -> list[Shape]:
+    return [shape[n:] for n in range(1, len(shape)) if set(shape[:n]) == {1}]
+
+
+def _is_ambiguous(layer: Layer, shape: Shape) -> bool:
+    try:
+        fit(layer, shape)
+    except MisfitError as misfit:
+        return isinstance(misfit.finding, AmbiguousParameter)
+    return False
+
+
+def _asks_for(layer: Layer, shape: Shape) -> bool:
+    """Return True if a layer takes ``shape`` by its axes, not by one value per channel."""
+    if lacks_channels(layer, shape):
+        return False
+    return _takes(layer, shape) and not any(
+        isinstance(finding, ParameterPerChannel) for finding in fit(layer, shape).findings
+    )
+
+
+def _takes(layer: Layer, shape: Shape, *, strict: bool = False) -> bool:
+    """Return True if a layer takes ``shape``. Equal parameters in another number do not count."""
+    try:
+        findings = fit(layer, shape).findings
+    except MisfitError:
+        return False
+    refused = EqualParameters | REPAIRS if strict else EqualParameters
+    return not any(isinstance(finding, refused) for finding in findings)

@@ -9,11 +9,10 @@ from itertools import product
 
 import networkx as nx
 
-from nirc.analysis.claims import TAKES, Claim, Signals, claims
+from nirc.analysis.claims import TAKES, Claim, Signals, claims, source_shape
 from nirc.analysis.contradiction import Contradictions, Misfit
 from nirc.analysis.parameters import MisfitError
 from nirc.analysis.shapes import Fit, fit, lacks_channels, leading_axes, literal_shape, requirement
-from nirc.analysis.source_shape import source_shape
 from nirc.diagnostics.shapes import (
     DeclaredInputShape,
     EqualParameters,

@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nirc.analysis.claims import Claim
-from nirc.analysis.source_shape import source_shape
+from nirc.analysis.claims import Claim, source_shape
 from nirc.diagnostics.log import Log
 from nirc.frontend.load import to_layers
 from nirc.frontend.raw import RawNode
