@@ -1,4 +1,4 @@
-"""What-if programs with one difference of the chip each, still in floating point."""
+"""Programs for what-if studies: one difference of the chip each, still in floating point."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def approximations(discrete: Program, quantise: Spinnaker2Quantise) -> list[tupl
     model = [populations[name] for name in legal.nodes(Population)]
     narrow = any(q.delayed for q in populations.values())
     weights = _driven(legal, populations, lambda q, d: replace(d.projection, ops=q.in_volts(d)))
-    found = [
+    programs = [
         ("weights: 8 bits" + (", or 4 and a sign where delays differ" if narrow else ""), weights),
         ("states: single precision", altered(legal, lambda _, d: _single(d))),
     ]
     if (clocked := _clocked(legal, populations)) is not None:
-        found.append(("constants: through a filter in whole weights", clocked))
+        programs.append(("constants: through a filter in whole weights", clocked))
     if any(any(q.lag(d) != d.projection.lag for d in q.into) for q in model):
-        late = _driven(
+        slow = _driven(
             legal,
             populations,
             lambda q, d: replace(d.projection, delay_steps=q.lag(d), feedback=False),
         )
-        found.append(("delays: a step for every synapse", late))
-    return found
+        programs.append(("delays: a step for every synapse", slow))
+    return programs
 
 
 def _driven(

@@ -54,7 +54,7 @@ def drives(program: Program, log: Log, *, unroll: Collection[str] = ()) -> list[
     ``unroll``: populations whose convolutions are listed synapse by synapse. Reports P307 for a
     projection that is too large to list.
     """
-    found = []
+    every = []
     for name, population in populations_of(program, Discrete).items():
         into = [(s, p) for s, p in program.into(name) if all(_has_entries(op) for op in p.ops)]
         convolves = (
@@ -64,12 +64,12 @@ def drives(program: Program, log: Log, *, unroll: Collection[str] = ()) -> list[
         )
         for source, projection in into:
             if convolves:
-                found.append(Drive(source, name, projection, projection.ops))
+                every.append(Drive(source, name, projection, projection.ops))
                 continue
             op = unrolled(projection, program[source].n, log)
             if op.entries:
-                found.append(Drive(source, name, projection, (op,)))
-    return found
+                every.append(Drive(source, name, projection, (op,)))
+    return every
 
 
 def merged(every: list[Drive]) -> list[Drive]:
@@ -198,12 +198,12 @@ class Timed:
     latency_steps: dict[str, int]
 
 
-def timed(program: Program, found: list[Drive], log: Log, *, relays: bool) -> Timed:
-    """Give ``found`` delays, and relays where a synapse has no such delay.
+def timed(program: Program, every: list[Drive], log: Log, *, relays: bool) -> Timed:
+    """Give ``every`` delays, and relays where a synapse has no such delay.
 
     Synapses of a convolution have no delays. ``relays``: no synapse has.
     """
-    edges = [Edge(d.source, d.target, d.projection.lag) for d in found]
+    edges = [Edge(d.source, d.target, d.projection.lag) for d in every]
     edges += [
         Edge(s, t, p.lag, hop=0) for s, t, p in program.edges() if isinstance(program[t], Sink)
     ]
@@ -224,13 +224,13 @@ def timed(program: Program, found: list[Drive], log: Log, *, relays: bool) -> Ti
                 rule=f"every synapse takes a step; {SCRIPTS}",
             )
             log.add(slow)
-    delayed = [replace(d, extra=extra) for d, extra in zip(found, timing.delays, strict=False)]
-    made = _Relays(program, timing.latency_steps)
-    kept = [made.around(d, DELAY[1] if not relays and d.kernel is None else 0) for d in delayed]
-    if made.drives:
-        neurons = sum(made.populations[d.target].n for d in made.drives)
+    delayed = [replace(d, extra=extra) for d, extra in zip(every, timing.delays, strict=False)]
+    added = _Relays(program, timing.latency_steps)
+    kept = [added.around(d, DELAY[1] if not relays and d.kernel is None else 0) for d in delayed]
+    if added.drives:
+        neurons = sum(added.populations[d.target].n for d in added.drives)
         log.add(RelaysAdded(neurons=neurons, steps=max(d.extra for d in delayed)))
-    return Timed(made.populations, merged([*kept, *made.drives]), made.latency_steps)
+    return Timed(added.populations, merged([*kept, *added.drives]), added.latency_steps)
 
 
 def needs_clock(name: str, population: Population[Discrete], program: Program) -> bool:

@@ -35,8 +35,8 @@ NEVER = 1e30  # the threshold of a readout, which must not fire
 MAP = 1 << 12  # a convolution's sizes, strides and paddings (?: no limit is published)
 
 MAX_ATOMS = 250  # neurons of a PE (S: GENERATED)
-MAX_PIXELS = 256  # of model lif_conv2d (S: PAPER sets as many; the index has 8 bits)
-PES = 148  # of a chip, that the vendor's tools use (R); 152 on the die (S: datasheet 0.03)
+MAX_PIXELS = 256  # of model lif_conv2d (S: PAPER sets as many, the index has 8 bits)
+PES = 148  # of a chip, that the vendor's tools use (R). 152 on the die (S: datasheet 0.03)
 CHIPS = 48  # of a board (S: BOARD)
 ROUTER_ENTRIES = 16_384  # of a chip's table (S: MACHINE)
 

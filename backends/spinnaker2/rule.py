@@ -37,7 +37,10 @@ def membrane_step(v: Float32, drive: Float32, alpha_decay: Float32, i_offset: Fl
 def fire(
     v: Float32, threshold: Float32, v_reset: Float32, reset: Reset
 ) -> tuple[NDArray[np.bool_], Float32]:
-    """Return spikes and v after them. Equality fires (M: 15,642 of 20,722 recorded spikes tell)."""
+    """Return spikes and v after them.
+
+    A membrane at the threshold fires (M: 15,642 of 20,722 recorded spikes depend on this).
+    """
     spikes = v >= threshold
     after = v - threshold if reset == "reset_by_subtraction" else v_reset
     return spikes, np.where(spikes, after, v)

@@ -90,10 +90,10 @@ class _Rows:
 
         The smallest entry of a row becomes an integer too, so there are few scales to try.
         """
-        found = np.full(self.n, np.nan)
+        scales = np.full(self.n, np.nan)
         for k in range(1, limit * self.times + 1):
             scale = k / self.least
-            fits = np.isnan(found) & ~self.empty & (scale * self.most <= limit + NEAR)
+            fits = np.isnan(scales) & ~self.empty & (scale * self.most <= limit + NEAR)
             if not fits.any():
                 break
             if also is not None:
@@ -101,8 +101,8 @@ class _Rows:
             fits &= self._all_near(self.probe, scale)
             if fits.any():
                 fits &= self._all_near(fits[self.row], scale)
-            found = np.where(fits, scale, found)
-        return found
+            scales = np.where(fits, scale, scales)
+        return scales
 
     def _all_near(self, some: NDArray[np.bool_], scale: Float) -> NDArray[np.bool_]:
         row = self.row[some]
