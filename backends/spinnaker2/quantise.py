@@ -19,9 +19,8 @@ from nirc.backends.spinnaker2.scales import row_scales
 from nirc.backends.spinnaker2.spike_sources import (
     Arc,
     Clocked,
-    Clocks,
     Summed,
-    User,
+    add_clocks,
     add_copies,
     integer_part,
     start,
@@ -72,15 +71,12 @@ class Spinnaker2Quantise:
             n: p for n, p in program.graph.nodes(data="payload") if n not in populations
         }
         arcs = [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
-        clocks = Clocks()
         sums: list[Summed] = []
         for name, q in populations.items():
             nodes[name] = q.population.with_dynamics(q.neuron)
             arcs += q.arcs
             sums += q.sums
-            if q.clocked:
-                clocks.add(name, q.user())
-        clocks.into(program, nodes, arcs)
+        add_clocks(populations.values(), program, nodes, arcs)
         add_copies(sums, program, nodes, arcs, log)
         return program.rebuilt(nodes, arcs, form=Form.INTEGER)
 
@@ -147,17 +143,6 @@ class Quantised:
         for drive in self.into:
             self._add_arcs(drive)
         self.neuron = self._neuron(biases)
-
-    def user(self) -> User:
-        """Return the needs of this population for clocks."""
-        return User(
-            self.n,
-            self.latency_steps,
-            self.limit,
-            self.filtered,
-            self.population.origins,
-            tuple(self.clocked),
-        )
 
     def lag(self, drive: Drive) -> int:
         """Return the lag of a drive on the chip, in the model's steps."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from nirc.ir.populations import Discrete, Population, Projection, Role, Source
 from nirc.ir.program import Program
 from nirc.passes.legality import relay
 from nirc.semantics.neuron import Stepper
+
+if TYPE_CHECKING:
+    from nirc.backends.spinnaker2.quantise import Quantised
 
 Arc = tuple[str, str, Projection]
 CLOCKS = 64  # of one step and target, at most
@@ -65,52 +68,33 @@ def start(offset: Float, alpha: Float, steps: int) -> Float:
 # steady state.
 
 
-@dataclass(frozen=True)
-class User:
-    """A population that clocks feed.
-
-    ``limit``: of a weight. ``filtered``: two receptors, by sign.
-    """
-
-    n: int
-    latency_steps: int
-    limit: int
-    filtered: bool
-    origins: tuple[str, ...]
-    clocked: tuple[Clocked, ...]
-
-
-class Clocks:
-    """Neurons that spike in every step from a given step on. Targets of one latency share them."""
-
-    def __init__(self) -> None:
-        self.users: dict[int, list[tuple[str, User]]] = {}
-
-    def add(self, name: str, user: User) -> None:
-        """Feed the population ``name``."""
-        self.users.setdefault(user.latency_steps, []).append((name, user))
-
-    def into(self, program: Program, nodes: dict[str, object], arcs: list[Arc]) -> None:
-        """Add the clocks and their projections to the nodes and arcs of a changed ``program``."""
-        for latency_steps, users in sorted(self.users.items()):
-            copies: dict[int, int] = {}  # by onset
-            for _, user in users:
-                for clocked in user.clocked:
-                    needed = len(shares(clocked.weight, user.limit))
-                    copies[clocked.onset] = max(copies.get(clocked.onset, 0), needed)
-            onsets = sorted(copies)
-            count = np.array([copies[onset] for onset in onsets])
-            clocks = int(count.sum())
-            first = dict(zip(onsets, (np.cumsum(count) - count).tolist(), strict=True))
-            name = program.fresh_name("bias", nodes)
-            origins = tuple(dict.fromkeys(user.origins[0] for _, user in users))
-            clock = _clock(np.repeat(onsets, count), latency_steps)
-            nodes[name] = Population((clocks,), clock, origins, Role.CLOCK)
-            for target, user in users:
-                arcs += [(name, target, p) for p in _projections(user, first, clocks)]
+def add_clocks(
+    users: Iterable[Quantised], program: Program, nodes: dict[str, object], arcs: list[Arc]
+) -> None:
+    """Add clocks to the nodes and arcs of a changed ``program``, shared by users of one latency."""
+    by_latency: dict[int, list[Quantised]] = {}
+    for user in users:
+        if user.clocked:
+            by_latency.setdefault(user.latency_steps, []).append(user)
+    for latency_steps, sharing in sorted(by_latency.items()):
+        copies: dict[int, int] = {}  # by onset
+        for user in sharing:
+            for clocked in user.clocked:
+                needed = len(shares(clocked.weight, user.limit))
+                copies[clocked.onset] = max(copies.get(clocked.onset, 0), needed)
+        onsets = sorted(copies)
+        count = np.array([copies[onset] for onset in onsets])
+        clocks = int(count.sum())
+        first = dict(zip(onsets, (np.cumsum(count) - count).tolist(), strict=True))
+        name = program.fresh_name("bias", nodes)
+        origins = tuple(dict.fromkeys(user.population.origins[0] for user in sharing))
+        clock = _clock(np.repeat(onsets, count), latency_steps)
+        nodes[name] = Population((clocks,), clock, origins, Role.CLOCK)
+        for user in sharing:
+            arcs += [(name, user.name, p) for p in _projections(user, first, clocks)]
 
 
-def _projections(user: User, first: dict[int, int], clocks: int) -> list[Projection]:
+def _projections(user: Quantised, first: dict[int, int], clocks: int) -> list[Projection]:
     """Return projections from ``clocks`` neurons to a population, one a receptor.
 
     ``first``: by onset, the first of its clocks.
@@ -124,7 +108,7 @@ def _projections(user: User, first: dict[int, int], clocks: int) -> list[Project
         target, source = np.nonzero(which)
         if target.size:
             op = Sparse(target, source, frozen(weight[target, source]), clocks, user.n)
-            projections.append(Projection((op,), synapse=receptor, origins=user.origins))
+            projections.append(Projection((op,), synapse=receptor, origins=user.population.origins))
     return projections
 
 
