@@ -20,28 +20,28 @@ def folded(
 
     Factors go into weights (values kept). A pool that no primitive does becomes a convolution.
     """
-    made: list[LinearOp] = []
+    folding: list[LinearOp] = []
     factor = 1.0
     waiting: Float | None = None  # a scale with no operator before it
     for op in [*ops, *([] if gain is None else [Diagonal(gain)])]:
         if isinstance(op, Diagonal) and (op.scale == op.scale[0]).all():
             factor *= float(op.scale[0])
         elif isinstance(op, Diagonal):
-            if made:
-                made[-1] = _scaled(made[-1], op.scale, out=True)
+            if folding:
+                folding[-1] = _scaled(folding[-1], op.scale, out=True)
             else:
                 waiting = op.scale if waiting is None else waiting * op.scale
         else:
             if isinstance(op, Pool) and not is_primitive_pool(op, primitives):
                 factor *= op.factor
                 op = replace(op, factor=1.0)  # noqa: PLW2901 - its factor waits for a matrix
-            made.append(op if waiting is None else _scaled(op, waiting, out=False))
+            folding.append(op if waiting is None else _scaled(op, waiting, out=False))
             waiting = None
     if waiting is not None:
-        made = [Diagonal(waiting)]
-    made = _times(made, factor, size(shape))
+        folding = [Diagonal(waiting)]
+    folding = _times(folding, factor, size(shape))
     as_maps = primitives.has("Conv2d")
-    return [_as_convolution(op, shape, primitives) if as_maps else op for op in made]
+    return [_as_convolution(op, shape, primitives) if as_maps else op for op in folding]
 
 
 def _times(ops: list[LinearOp], factor: float, n: int) -> list[LinearOp]:
@@ -56,16 +56,16 @@ def _times(ops: list[LinearOp], factor: float, n: int) -> list[LinearOp]:
     op = ops[at]
     match op:
         case Dense() | Conv():
-            made: LinearOp = replace(op, weight=op.weight * factor)
+            scaled: LinearOp = replace(op, weight=op.weight * factor)
         case Diagonal():
-            made = Diagonal(op.scale * factor)
+            scaled = Diagonal(op.scale * factor)
         case Pool():
-            made = replace(op, factor=op.factor * factor)
+            scaled = replace(op, factor=op.factor * factor)
         case Sparse():
-            made = replace(op, value=op.value * factor)
+            scaled = replace(op, value=op.value * factor)
         case _:
             assert_never(op)
-    return [*ops[:at], made, *ops[at + 1 :]]
+    return [*ops[:at], scaled, *ops[at + 1 :]]
 
 
 def _scaled(op: LinearOp, scale: Float, *, out: bool) -> LinearOp:

@@ -127,13 +127,13 @@ def _routes(program: Program, neurons: Mapping[str, Written], log: Log) -> list[
     routes = []
     for source, target, projection in program.edges():
         steps: list[Step] = list(projection.ops)
-        delay_s, early, late = _constants(projection, program, program[target].n, log)
-        if early.any():
-            steps.append(Plus(early))
+        delay_s, before, behind = _constants(projection, program, program[target].n, log)
+        if before.any():
+            steps.append(Plus(before))
         if delay_s:
             steps.append(Later(delay_s))
-        if late.any():
-            steps.append(Plus(late))
+        if behind.any():
+            steps.append(Plus(behind))
         if target in neurons and (gain := neurons[target].gain) is not None:
             steps.append(Diagonal(gain))
         if target in constants:
@@ -152,16 +152,16 @@ def _constants(
     discrete = program.form is not Form.CONTINUOUS
     dt_s = program.dt_s or 0.0
     delay_s = projection.delay_steps * dt_s if discrete else projection.delay_s
-    early, late = np.zeros(n), np.zeros(n)
+    before, behind = np.zeros(n), np.zeros(n)
     for bias in projection.biases:
         onset_s = bias.onset_steps * dt_s if discrete else bias.onset_s
         if onset_s == delay_s:
-            early = early + bias.value
+            before = before + bias.value
             continue
-        late = late + bias.value
+        behind = behind + bias.value
         if onset_s:
             log.add(LeftOutOfExport(what=f"that a constant input begins after {onset_s:g} s"))
-    return delay_s, early, late
+    return delay_s, before, behind
 
 
 def stepped(dynamics: Any) -> Any:

@@ -235,7 +235,7 @@ class _Export:
         self.values |= {key: value for key, (_, value) in needed.items()}
 
     def _spikes_late(self, name: str) -> bool:
-        return name in self.loaded and self.loaded[name].late
+        return name in self.loaded and self.loaded[name].delayed
 
     def _lag(self, source: str, target: str, p: Projection) -> int:
         """Return the steps between two populations as they are loaded."""

@@ -29,15 +29,15 @@ class Loaded:
     """A population as a simulator loads it: ``cell``, and why it is not what was asked for.
 
     ``refused``: reasons that rule it out. ``remarks``: limits of the chip's numbers, which no
-    simulator has. ``late``: spikes leave a step later than those of the normalised rule. ``cuts``:
-    states are integers, as on a chip.
+    simulator has. ``delayed``: spikes leave a step later than those of the normalised rule.
+    ``cuts``: states are integers, as on a chip.
     """
 
     cell: Cell | None
     refused: tuple[str, ...]
     remarks: tuple[str, ...] = ()
     rule: str = ""
-    late: bool = False
+    delayed: bool = False
     cuts: bool = False
 
 
@@ -53,12 +53,12 @@ def load(importer: Importer, wanted: Discrete, values: Mapping[str, str] | None 
     step = importer.step(parameters(cell), wanted.decay_mem.size, needed)
     if cell.threshold is not None:
         step = replace(step, threshold=cell.threshold, rule=LETTER.without_reset())
-    step, late = _normalised(step)
+    step, delayed = _normalised(step)
     asked, got = simplest(wanted), simplest(step)
     reasons = [*_of_rules(asked, got)] or [*_of_numbers(asked, got, cell)]
     refused = tuple(f"the stage {reason}" for reason in reasons)
     cuts = step.grain is not None
-    return Loaded(cell, refused, tuple(_limits(asked, got)), step.rule.text, late, cuts)
+    return Loaded(cell, refused, tuple(_limits(asked, got)), step.rule.text, delayed, cuts)
 
 
 def _normalised(d: Discrete) -> tuple[Discrete, bool]:
@@ -84,11 +84,11 @@ def simplest(d: Discrete) -> Discrete:
     rule, fires = d.rule, d.rule.fires
     if fires is None:
         return d
-    late = rule.reset_is_delayed
-    forgets = bool((d.decay_mem < PASSES).all()) and not late and not rule.restores
+    delayed = rule.reset_is_delayed
+    forgets = bool((d.decay_mem < PASSES).all()) and not delayed and not rule.restores
     keeps_all = bool((d.decay_mem > 1 - PASSES).all())
-    late_from_all = late and rule.reset == "subtract" and keeps_all
-    if not forgets and (not late_from_all or rule.bounded):
+    delayed_from_all = delayed and rule.reset == "subtract" and keeps_all
+    if not forgets and (not delayed_from_all or rule.bounded):
         return d
     reset: Reset = "set" if forgets else "subtract"
     d = replace(d, rule=plain(reset, synapse=rule.has_synapse, at=fires.at, most=fires.most))

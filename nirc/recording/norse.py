@@ -114,10 +114,6 @@ def _fires(p: Any, site: Site, *, resets: bool) -> Fields:
     return {"v_threshold": site.full(p.v_th), "v_reset": v_reset, "r": np.ones(site.shape_out)}
 
 
-def reset(modules: Collection[Any]) -> None:
-    """Do nothing: states are given to the network and come back from it."""
-
-
 def layout(modules: Collection[Any]) -> Layout:
     """Return the usual layout: once a step, unless layers with time are among the modules."""
     return "steps first" if any(type(m).__name__ in WITH_TIME for m in modules) else "step"
@@ -136,10 +132,8 @@ SIMULATOR = Simulator(
         **{"LIFRecurrentCell": lif_recurrent, "LIFRecurrent": lif_recurrent},
         **{"LIBoxCell": li_box, "LICell": li, "LI": li},
     },
-    reset,
-    layout,
-    lead,
-    layers={},
+    layout=layout,
+    lead=lead,
     open=("SequentialState", "Lift"),
     zero_bias=True,
 )

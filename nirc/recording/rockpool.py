@@ -12,7 +12,6 @@ from nirc.recording.simulator import (
     MEMBRANES,
     SPIKES,
     Array,
-    Layout,
     Part,
     Simulator,
     Site,
@@ -123,23 +122,13 @@ def reset(modules: Collection[Any]) -> None:
             module.reset_state()
 
 
-def layout(modules: Collection[Any]) -> Layout:
-    """Return the usual layout: networks take all steps of all samples at once."""
-    return "samples first"
-
-
-def lead(module: Any) -> int:
-    """Return 2: samples and steps."""
-    return 2
-
-
 SIMULATOR = Simulator(
     "rockpool",
     "rockpool",
     {"LIFTorch": lif, "LIFNeuronTorch": lif_neuron, "ExpSynTorch": exp_syn},
     reset,
-    layout,
-    lead,
+    layout=lambda modules: "samples first",
+    lead=lambda module: 2,
     layers={"LinearTorch": linear},
     open=("TorchSequential", "TorchResidual", "Sequential"),
     kept=("vmem", "isyn", "spikes"),

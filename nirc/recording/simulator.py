@@ -93,6 +93,14 @@ class Site:
 Convert = Callable[[Any, Site], Part]
 
 
+def _nothing(modules: Collection[Any]) -> None:
+    """Keep states as they are: they are given to the network and come back from it."""
+
+
+def _once_a_step(modules: Collection[Any]) -> Layout:
+    return "step"
+
+
 @contextmanager
 def _unchanged(modules: Collection[Any], samples: int) -> Iterator[None]:
     yield
@@ -116,10 +124,10 @@ class Simulator:
     name: str
     package: str
     neurons: Mapping[str, Convert]
-    reset: Callable[[Collection[Any]], None]
-    layout: Callable[[Collection[Any]], Layout]
-    lead: Callable[[Any], int]
-    layers: Mapping[str, Convert]
+    reset: Callable[[Collection[Any]], None] = _nothing
+    layout: Callable[[Collection[Any]], Layout] = _once_a_step
+    lead: Callable[[Any], int] = lambda module: 1
+    layers: Mapping[str, Convert] = field(default_factory=dict)
     open: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     folded: Callable[[Collection[Any], int], AbstractContextManager[None]] = _unchanged

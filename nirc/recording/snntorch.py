@@ -10,7 +10,6 @@ import numpy as np
 
 from nirc.recording.simulator import (
     Array,
-    Layout,
     Part,
     Simulator,
     Site,
@@ -188,25 +187,12 @@ def reset(modules: Collection[Any]) -> None:
             module.reset_mem()
 
 
-def layout(modules: Collection[Any]) -> Layout:
-    """Return the usual layout: networks are called once a step."""
-    return "step"
-
-
-def lead(module: Any) -> int:
-    """Return 1, for samples: neurons make one step in a call."""
-    return 1
-
-
 MEMBRANES = {"Leaky": leaky_membrane, "Synaptic": synaptic_membrane}
 SIMULATOR = Simulator(
     "snntorch",
     "snntorch",
     {"Leaky": leaky, "Synaptic": synaptic, "RLeaky": rleaky, "RSynaptic": rsynaptic},
     reset,
-    layout,
-    lead,
-    layers={},
     kept=("spk", "syn", "mem"),
     membranes=MEMBRANES,
     membrane_problem=membrane_problem,

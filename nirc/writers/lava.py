@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
-from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, MEMBRANE, parse
 from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node, close
@@ -97,11 +95,6 @@ def _is_decay(tau: Float | None, gain: Float | None) -> bool:
     return close(gain, tau / DT_S, 1e-5)
 
 
-def time_step(program: Program, values: Mapping[str, str]) -> float:
-    """Return 1e-4 s."""
-    return DT_S
-
-
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
     """Return the neurons of the published converter: the letter of NIR, without slayer's delay."""
     zero = reset_to_zero(c, n)
@@ -159,7 +152,7 @@ IMPORTER = Importer(
     write,
     frozenset({"Affine"}),
     order="path",
-    time_step=time_step,
+    time_step=lambda program, values: DT_S,
     single=True,
     remark="Lava-DL itself reads no NIR files: netx loads slayer's own, which bundles for Loihi 2 "
     "have (network.net)",
@@ -172,7 +165,7 @@ WRITER = Writer(
     evidence,
     step,
     choices=(Choice("delay_shift", ("yes", "no"), DELAY_SHIFT),),
-    time_step=time_step,
+    time_step=lambda program, values: DT_S,
     importer=IMPORTER,
     training=training,
 )

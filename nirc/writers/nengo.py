@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete
-from nirc.ir.program import Program
 from nirc.ir.rules import LETTER, MEMBRANE, parse
 from nirc.ir.training import Training
 from nirc.writers.facts import Facts
@@ -80,11 +77,6 @@ def evidence(facts: Facts) -> Evidence:
     return Evidence(False, ("r = 1 and v_threshold = 1 in double precision",), open=("dt",))
 
 
-def time_step(program: Program, values: Mapping[str, str]) -> float:
-    """Return the chosen step."""
-    return float(values["dt"])
-
-
 def loaded_step(c: Continuous, n: int, setting: Setting) -> Discrete:
     """Return the neurons of the published converter: an IF by the letter of NIR, a LIF of Nengo."""
     if c.tau_mem_s is None:
@@ -127,7 +119,7 @@ WRITER = Writer(
     evidence,
     step,
     choices=(Choice("dt", ("1e-3",), "the simulator's dt", "SECONDS", is_step, ("1e-4",), steps),),
-    time_step=time_step,
+    time_step=lambda program, values: float(values["dt"]),
     importer=IMPORTER,
     near="Nengo's spikes fall between steps, so that near is the best there is",
     training=training,

@@ -9,11 +9,9 @@ from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete
 from nirc.ir.rules import LETTER, MEMBRANE, Reset
 from nirc.ir.training import Training
-from nirc.writers.facts import Facts
 from nirc.writers.writer import (
     NO_EVIDENCE,
     Choice,
-    Evidence,
     Setting,
     Writer,
     discrete,
@@ -73,15 +71,10 @@ def _of_step(tau_s: Float, gain: Float, dt_s: float | None, *, exact: bool) -> t
     return euler(np.where((tau_s < dt_s) & (tau_s > dt_s * (1 - HAIR)), dt_s, tau_s), gain, dt_s)
 
 
-def evidence(facts: Facts) -> Evidence:
-    """Return none: the letter is what is left."""
-    return NO_EVIDENCE
-
-
 WRITER = Writer(
     "nir",
     "the letter of NIR",
-    evidence,
+    lambda facts: NO_EVIDENCE,  # the letter is what is left
     step,
     choices=(
         Choice("reset", ("model", "zero", "subtract"), "what a spike does to the membrane"),

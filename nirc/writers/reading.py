@@ -192,7 +192,9 @@ def _by_letter(
     reading = _chosen(letter, Evidence(), {}, "open" if found else "none", options, log)
     if not found:
         return reading
-    reasons = [f"{name}: {reason}" for name, e in found.items() for reason in e.reasons]
+    reasons: list[str] = []
+    for name, evidence in found.items():
+        reasons += [f"{name}: {reason}" for reason in evidence.reasons]
     log.add(
         WriterUnsure(
             writers={name: writers[name].title for name in found},

@@ -170,11 +170,6 @@ def _chance(tau: float, *, single: bool) -> float:
     return RARE if of_round_beta else min(1.0, 1.5 * DT_S / tau)
 
 
-def time_step(program: Program, values: Mapping[str, str]) -> float:
-    """Return 1e-4 s."""
-    return DT_S
-
-
 def repair(graph: RawGraph, log: Log) -> RawGraph:
     """Clip beta and alpha to 0 and 1, as the simulator does. Learnt ones may lie beyond."""
     return changed(graph, lambda node: _clipped(node, log))
@@ -292,7 +287,7 @@ IMPORTER = Importer(
         Choice("reset", ("zero", "subtract", "none"), f"{AT_A_SPIKE}, set after loading"),
         Choice("reset_delay", ("no", "yes"), f"{LATE_RESET}, set after loading"),
     ),
-    time_step=time_step,
+    time_step=lambda program, values: DT_S,
     remark="nirtorch 2.6 or later; outputs, state = net(step, state) for each step, state None at "
     "first",
 )
@@ -307,7 +302,7 @@ WRITER = Writer(
         Choice("reset", ("subtract", "zero", "none"), f"{AT_A_SPIKE} (reset_mechanism)"),
         Choice("reset_delay", ("yes", "no"), f"{LATE_RESET} (reset_delay)"),
     ),
-    time_step=time_step,
+    time_step=lambda program, values: DT_S,
     repair=repair,
     rewire=rewire,
     importer=IMPORTER,

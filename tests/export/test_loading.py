@@ -106,7 +106,7 @@ def test_the_cell_computes_the_step_in_every_neuron(name: str, seed: int) -> Non
     for rule in SAID[name]:
         d = uneven(rule, seed)
         got, wanted = loaded_outputs(name, d, inputs), outputs(d, inputs)
-        late = load(importer(name), d).late
+        late = load(importer(name), d).delayed
         assert np.isclose(got[late:], wanted[: len(wanted) - late], atol=1e-4).mean() > 0.99, (
             rule.text
         )
