@@ -79,7 +79,7 @@ def compile_(
 def _print_compiled(compiled: Compiled, directory: Path, output: Output) -> None:
     """Print the use of the chip, and the files."""
     from nirc.diagnostics.passes import VariantChosen
-    from nirc.report.calibration import summary
+    from nirc.report.verify import summary
 
     manifest = compiled.bundle.manifest
     output.results |= {"bundle": str(directory), "manifest": manifest}

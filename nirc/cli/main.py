@@ -70,7 +70,7 @@ def cli() -> None:
     answer.
 
     `nirc MODEL.nir --target NAME` writes a directory (a bundle) that a lab loads on the chip. `nirc
-    run` runs the emitted files here, bit for bit; `nirc verify` shows where the answer departs from
+    run` runs the emitted files here, bit for bit. `nirc verify` shows where the answer departs from
     the model's.
     """
 

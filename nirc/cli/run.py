@@ -50,7 +50,7 @@ def run(
     record: tuple[str, ...],
     output: Output,
 ) -> None:
-    """Run the bundle DIR in its chip's bit-exact emulator; rows line up with the model's steps."""
+    """Run the bundle DIR in its chip's bit-exact emulator. Rows line up with the model's steps."""
     with output.about(str(bundle)):
         from nirc.api import Bundle
         from nirc.files.bundle import save_run

@@ -52,7 +52,7 @@ def render(
     paint = _styled if color else _plain
     file = _safe(file)
     groups = _groups([_safe_diagnostic(d) for d in diagnostics])
-    shown = [g for severity in ORDER for g in groups if g.first.severity == severity]
+    shown = sorted(groups, key=lambda group: ORDER.index(group.first.severity))
     if not verbose:
         shown = [g for g in shown if g.first.severity != "note"]
     blocks = [_block(g, file, verbose, paint, width) for g in shown]

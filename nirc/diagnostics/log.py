@@ -1,4 +1,4 @@
-"""Findings are collected here; a stage ends with ``log.raise_if_errors()``."""
+"""The findings of a command. A stage ends with ``log.raise_if_errors()``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How much a file may ask for, and the refusal of a file. Every size is compared before memory
-is taken.
+"""Limits of a file's sizes, and the refusal of a file.
 
+Every size is compared before memory is taken.
 The numbers are generous for spiking networks (the largest published NIR file holds 0.3 MB) and
 small enough for a laptop. They are choices of nirc, not of NIR.
 """

@@ -28,8 +28,7 @@ from nirc.diagnostics.graph import (
 from nirc.diagnostics.log import Log
 from nirc.files.bounds import MAX_NAME, MAX_REPORTED, printable
 from nirc.frontend.fields import BadNodeError, Fields
-from nirc.frontend.other_names import advice
-from nirc.frontend.primitives import BUILDERS, PRIMITIVES
+from nirc.frontend.primitives import BUILDERS, PRIMITIVES, advice
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.ir.layers import Layer, LayerNode, Subgraph
 from nirc.ir.program import Form, Program

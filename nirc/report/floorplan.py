@@ -94,14 +94,11 @@ def _figure(plan: Floorplan, by: str) -> Figure:
 
 
 def _in_use(plan: Floorplan) -> tuple[Floorplan, Point]:
-    """Return the chips around the used cells as a separate grid, and the place of its first
-    cell.
-    """
+    """Return the grid of the chips in use, and the place of its first cell."""
     ends = list(chain.from_iterable((link.source, link.target) for link in plan.links))
     routers = np.array(ends, dtype=np.int64).reshape(-1, AXES) * plan.router
-    cells = np.concatenate(
-        [np.array([core.at for core in plan.cores], dtype=np.int64).reshape(-1, AXES), routers]
-    )
+    cores = np.array([core.at for core in plan.cores], dtype=np.int64).reshape(-1, AXES)
+    cells = np.concatenate([cores, routers])
     if not len(cells):
         return plan, (0, 0, 0)
     chip = np.array(plan.chip)
@@ -115,9 +112,8 @@ def _in_use(plan: Floorplan) -> tuple[Floorplan, Point]:
         return x, y, z
 
     def inside(points: tuple[Point, ...]) -> tuple[Point, ...]:
-        return tuple(
-            moved(at) for at in points if ((at >= low) & (np.array(at) < low + size)).all()
-        )
+        kept = [at for at in points if ((at >= low) & (np.array(at) < low + size)).all()]
+        return tuple(map(moved, kept))
 
     links = (
         replace(k, source=moved(k.source, plan.router), target=moved(k.target, plan.router))
@@ -164,9 +160,8 @@ class _Paint:
         distinct = len(self.names) <= 10
         wheel = colormaps["tab10" if distinct else "turbo"]
         spread = range(len(self.names)) if distinct else np.linspace(0.05, 0.95, len(self.names))
-        self.of_name = {
-            name: _lighter(wheel(at)) for name, at in zip(self.names, spread, strict=True)
-        }
+        colors = [_lighter(wheel(at)) for at in spread]
+        self.of_name = dict(zip(self.names, colors, strict=True))
         self.use = colormaps["YlGn"]
         self.heat = colormaps["Greys"]
         self.busiest = max((link.load for link in plan.links), default=0.0) or 1.0
@@ -177,9 +172,8 @@ class _Paint:
         if self.by == "use" or not core.parts:
             return [(self.use(0.65 * min(load(core, self.plan), 1.0)), 1.0)]
         total = sum(part.neurons for part in core.parts)
-        return [
-            (self.of_name[part.population], part.neurons / total) for part in parts_by_size(core)
-        ]
+        parts = parts_by_size(core)
+        return [(self.of_name[part.population], part.neurons / total) for part in parts]
 
     def line(self, load: float) -> Color:
         color: Color = self.heat(LIGHTEST + (1 - LIGHTEST) * self.loads(load))
@@ -194,10 +188,8 @@ class _Paint:
         wide, high = figure.get_size_inches()
         handles = []
         if self.by == "population":
-            handles = [
-                Patch(color=self.of_name[name], label=_short(name))
-                for name in self.names[:MOST_NAMED]
-            ]
+            named = self.names[:MOST_NAMED]
+            handles = [Patch(color=self.of_name[name], label=_short(name)) for name in named]
             if (more := len(self.names) - MOST_NAMED) > 0:
                 handles.append(Patch(color="white", label=f"and {more} more"))
         handles.append(Patch(facecolor=FREE, edgecolor=FAINT, label="free"))
@@ -212,16 +204,11 @@ class _Paint:
         )
         bars = []
         if self.by == "use":
-            bars.append(
-                (
-                    ScalarMappable(Normalize(0, 100), _part(self.use, 0.0, 0.65)),
-                    "scarcest resource in use, %",
-                )
-            )
+            colors = ScalarMappable(Normalize(0, 100), _part(self.use, 0.0, 0.65))
+            bars.append((colors, "scarcest resource in use, %"))
         if self.plan.links:
-            bars.append(
-                (ScalarMappable(self.loads, _part(self.heat, LIGHTEST, 1.0)), "load of a link")
-            )
+            colors = ScalarMappable(self.loads, _part(self.heat, LIGHTEST, 1.0))
+            bars.append((colors, "load of a link"))
         at = top - (ROW * len(handles) + 0.3) / high
         for colors, label in bars:
             axes = figure.add_axes((left + 0.1 / wide, at, 1.5 / wide, 0.12 / high))
@@ -254,11 +241,9 @@ def _panel(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float, low
     (_squares if small else _raster)(axes, plan, z, paint)
     _borders(axes, plan, scale)
     (_lines if small else _summed_lines)(axes, plan, z, paint, scale)
-    axes.set(
-        xlim=(-0.5 - EDGE, width - 0.5 + EDGE),
-        ylim=(-0.5 - EDGE, height - 0.5 + EDGE),
-        aspect="equal",
-    )
+    axes.set_xlim(-0.5 - EDGE, width - 0.5 + EDGE)
+    axes.set_ylim(-0.5 - EDGE, height - 0.5 + EDGE)
+    axes.set_aspect("equal")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=7, labelcolor="#777777")
     across = _ticks(width, plan.chip[0])
@@ -288,18 +273,14 @@ def _squares(axes: Axes, plan: Floorplan, z: int, paint: _Paint) -> None:
             patches.append(Rectangle((left, at[1] - 0.46), share, 0.92))
             colors.append(color)
     axes.add_collection(PatchCollection(patches, facecolors=colors, linewidths=0))
-    broken = [
-        Rectangle((x - 0.46, y - 0.46), 0.92, 0.92) for x, y, at_z in plan.faulty if at_z == z
-    ]
-    hatched = PatchCollection(
-        broken, facecolors=[BROKEN], edgecolors=INK, hatch="xxxx", linewidths=0
-    )
-    axes.add_collection(hatched)
+    faulty = [at for at in plan.faulty if at[2] == z]
+    broken = [Rectangle((x - 0.46, y - 0.46), 0.92, 0.92) for x, y, _ in faulty]
+    style: dict[str, Any] = {"edgecolors": INK, "hatch": "xxxx", "linewidths": 0}
+    axes.add_collection(PatchCollection(broken, facecolors=[BROKEN], **style))
     if width * height <= MOST_LABELLED:
-        for at, core in used.items():
-            axes.text(
-                at[0] - 0.42, at[1] + 0.43, f"{load(core, plan):.0%}", va="top", size=5.5, color=INK
-            )
+        for (x, y, _), core in used.items():
+            label = f"{load(core, plan):.0%}"
+            axes.text(x - 0.42, y + 0.43, label, va="top", size=5.5, color=INK)
 
 
 def _stripes(
@@ -339,9 +320,7 @@ def _borders(axes: Axes, plan: Floorplan, scale: float) -> None:
 
 
 def _lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float) -> None:
-    """Draw each link at the right side of its direction, and a link that wraps around as two
-    stubs.
-    """
+    """Draw each link at the right of its direction. A link that wraps around has two stubs."""
     segments: list[Any] = []
     loads: list[float] = []
     upright = []
@@ -380,9 +359,7 @@ def _lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float) -> 
 
 
 def _summed_lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float) -> None:
-    """Draw the sum of both directions between neighbouring chips of the layer, on a separate
-    scale.
-    """
+    """Draw the sum of both directions between neighbouring chips, on a separate scale."""
     between: dict[tuple[Point, Point], float] = defaultdict(float)
     for link in plan.links:
         a = _chip_of(link.source, plan)
@@ -393,9 +370,8 @@ def _summed_lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: flo
         return
     half = np.array(plan.chip[:2]) / 2 - 0.5
     ordered = sorted(between.items(), key=lambda item: item[1])
-    segments = [
-        tuple(np.array(end[:2]) * plan.chip[:2] + half for end in ends) for ends, _ in ordered
-    ]
+    chip = plan.chip[:2]
+    segments = [tuple(np.array(end[:2]) * chip + half for end in ends) for ends, _ in ordered]
     most = ordered[-1][1]
     loads = [load / most * paint.busiest for _, load in ordered]
     _draw(axes, segments, loads, paint, 0.25 * POINTS * min(plan.chip[:2]) * scale)
@@ -419,7 +395,6 @@ def _middle(router: Point, plan: Floorplan) -> npt.NDArray[np.float64]:
 
 
 def _chip_of(router: Point, plan: Floorplan) -> Point:
-    x, y, z = (
-        at * per // chip for at, per, chip in zip(router, plan.router, plan.chip, strict=True)
-    )
+    axes = zip(router, plan.router, plan.chip, strict=True)
+    x, y, z = (at * per // chip for at, per, chip in axes)
     return x, y, z

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nirc.chip.explain import meaning
 from nirc.ir.arrays import size
 from nirc.ir.populations import Population
-from nirc.report.calibration import POPULATION_HEAD, population_rows, stage_rows, summary
+from nirc.report.verify import POPULATION_HEAD, population_rows, stage_rows, summary
 
 if TYPE_CHECKING:
     from jinja2 import Template

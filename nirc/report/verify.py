@@ -1,10 +1,85 @@
-"""The results of `nirc verify` for people: tables, and sentences about the loss of agreement."""
+"""The results of `nirc verify` and of a calibration as text."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from nirc.report.calibration import NOTHING, POPULATION_HEAD, population_rows, stage_rows, summary
+NOTHING = "-"
+# Columns of a population, with the fields of the manifest.
+_COLUMNS = {
+    "before": "distance_before",
+    "after": "distance_after",
+    "inputs times": "gains",
+    "constant times": "drift",
+    "self-inhibition": "self_inhibition_thresholds",
+    "decay_mem": "decay_mem",
+    "decay_syn": "decay_syn",
+}
+POPULATION_HEAD = ("population", *_COLUMNS)
+
+
+def summary(calibration: Mapping[str, Any]) -> str:
+    """Return a sentence with the kept stage and the samples of the choice."""
+    stages = {s["name"]: s for s in calibration.get("stages", ())}
+    kept = calibration.get("kept")
+    samples = calibration.get("samples", {})
+    by = f"inputs {calibration.get('inputs')}"
+    if {"fit", "fit_given", "judge", "judge_given"} <= samples.keys():
+        by = (
+            f"fitted to {_samples(samples['fit'], samples['fit_given'])}, judged on "
+            f"{_samples(samples['judge'], samples['judge_given'])}. nirc explain D414 says what "
+            "nirc makes"
+        )
+    if kept not in stages or not calibration.get("stages"):
+        return f"Calibration: {by}."
+    first, last = calibration["stages"][0], stages[kept]
+    if last is first:
+        return (
+            f"Calibration changed nothing: of {len(stages)} stages none was better than the "
+            f"start; {by}."
+        )
+    return (
+        f"Calibration kept stage `{kept}`: distance {first['distance']:.4g} -> "
+        f"{last['distance']:.4g}, agreement "
+        f"{first['agreement']:.3f} -> {last['agreement']:.3f} on the judging samples; {by}."
+    )
+
+
+def _samples(number: int, given: int) -> str:
+    """Return ``4 of your samples and 448 that nirc made from yours and at random``."""
+    return f"{given} of your samples and {number - given} that nirc made from yours and at random"
+
+
+def stage_rows(calibration: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
+    """Return name, distance, agreement on the judging samples, and kept or not, of each stage."""
+    kept = calibration.get("kept")
+    return [
+        (s["name"], f"{s['distance']:.4g}", f"{s['agreement']:.3f}", s["name"] == kept)
+        for s in calibration.get("stages", ())
+    ]
+
+
+def population_rows(calibration: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return a row for each changed population, with the columns of ``POPULATION_HEAD``."""
+    populations: Mapping[str, Mapping[str, Any]] = calibration.get("populations", {})
+    return [
+        (name, *(_cell(setting.get(field)) for field in _COLUMNS.values()))
+        for name, setting in populations.items()
+        if setting
+    ]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, list | tuple):
+        numbers = [f"{v:.4g}" for v in value]
+        return numbers[0] if len(set(numbers)) == 1 else ", ".join(numbers)
+    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
+
+
+# nirc verify: tables, and sentences about the loss of agreement.
 
 
 def as_text(result: dict[str, Any]) -> str:
@@ -24,13 +99,13 @@ def as_text(result: dict[str, Any]) -> str:
         lines.append(f"Agreement is lost at stage `{result['lost_at']}`.")
         if result["what_if"] and result["what_if"][0]["agreement"] < 1:
             lines.append(_largest(result["what_if"], calibrated=result["calibration"] is not None))
-    busy = {row["name"]: row["several"] for row in result["populations"] if row["several"] > 0}
-    if busy:
-        shares = ", ".join(f"`{n}` {share:.1%}" for n, share in busy.items())
+    several = [row for row in result["populations"] if row["several"] > 0]
+    if several:
+        shares = ", ".join(f"`{row['name']}` {row['several']:.1%}" for row in several)
         lines.append(f"Several spikes in one step, of the steps with spikes: {shares}.")
-    dead = {row["name"]: row for row in result["populations"] if row["silent"]}
-    if dead:
-        counts = ", ".join(f"`{n}` {row['silent']} of {row['neurons']}" for n, row in dead.items())
+    silent = [row for row in result["populations"] if row["silent"]]
+    if silent:
+        counts = ", ".join(f"`{r['name']}` {r['silent']} of {r['neurons']}" for r in silent)
         lines.append(f"Neurons that fire in the model and never on the chip: {counts}.")
     if result["recorded"] is not None and result["recorded"]["before_readout"]:
         lines.append(
@@ -49,10 +124,8 @@ def as_text(result: dict[str, Any]) -> str:
     if at is not None:
         lines.append(
             f"First divergence: pass {at['pass']} (stage `{at['stage']}`), population "
-            f"`{at['population']}`, "
-            f"step {at['step']}, sample {at['sample']}, neuron {at['neuron']}: {at['expected']:g} "
-            "spike(s) in the "
-            f"model, {at['found']:g} here."
+            f"`{at['population']}`, step {at['step']}, sample {at['sample']}, neuron "
+            f"{at['neuron']}: {at['expected']:g} spike(s) in the model, {at['found']:g} here."
         )
     return "\n".join(lines) + "\n"
 
@@ -91,19 +164,15 @@ def _populations(rows: list[dict[str, Any]]) -> list[str]:
     A misplaced spike has the distance 1.
     """
     head = _row("population", "rate", "on chip", "rate error", "distance")
-    cells = ((r["name"], r["rate"], r["device_rate"], r["rate_error"], r["distance"]) for r in rows)
-    return (
-        [head, *(_row(name, *(f"{x:.4f}" for x in numbers)) for name, *numbers in cells)]
-        if rows
-        else []
-    )
+    fields = ("rate", "device_rate", "rate_error", "distance")
+    lines = [_row(row["name"], *(f"{row[field]:.4f}" for field in fields)) for row in rows]
+    return [head, *lines] if rows else []
 
 
 def _largest(what_if: list[dict[str, Any]], *, calibrated: bool) -> str:
     parts = [f"{row['name']} ({row['agreement']:.3f})" for row in what_if[:2]]
-    head = (
-        "Without calibration the largest part alone is" if calibrated else "The largest part alone:"
-    )
+    without = "Without calibration the largest part alone is"
+    head = without if calibrated else "The largest part alone:"
     return f"{head} {parts[0]}" + (f"; then {parts[1]}" if len(parts) > 1 else "") + "."
 
 

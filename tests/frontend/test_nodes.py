@@ -12,7 +12,7 @@ import pytest
 
 from nirc.diagnostics.errors import Diagnostic, InputError
 from nirc.diagnostics.log import Log
-from nirc.frontend import other_names
+from nirc.frontend import primitives
 from nirc.frontend.load import to_layers
 from nirc.frontend.primitives import PRIMITIVES
 from nirc.frontend.raw import RawGraph, RawNode
@@ -406,8 +406,8 @@ def test_a_name_like_no_other_gets_no_wild_guess(kind: str) -> None:
 
 
 def test_advice_names_primitives_that_exist() -> None:
-    meant = set(other_names.MEANS)
-    assert meant <= set(PRIMITIVES) and not set(other_names.FAMILIES) ^ set(other_names.OTHERWISE)
+    meant = set(primitives.MEANS)
+    assert meant <= set(PRIMITIVES) and not set(primitives.FAMILIES) ^ set(primitives.OTHERWISE)
 
 
 def test_flatten_counts_from_one_unless_told_otherwise() -> None:

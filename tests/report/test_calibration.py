@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nirc.report.calibration import population_rows, stage_rows, summary
+from nirc.report.verify import population_rows, stage_rows, summary
 from tests.commands import nirc
 from tests.models import DATA
 
