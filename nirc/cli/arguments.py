@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Pairs = tuple[tuple[str, str], ...]
 F = TypeVar("F", bound=Callable[..., Any])
-FILE = click.Path(path_type=Path, readable=False)  # whoever opens it says why it cannot be read
+FILE = click.Path(path_type=Path, readable=False)  # the reader reports why
 
 
 def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:

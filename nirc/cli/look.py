@@ -110,7 +110,7 @@ def targets(name: str | None, output: Output) -> None:
 @click.argument("code")
 @OUTPUT
 def explain(code: str, output: Output) -> None:
-    """Say what the diagnostic CODE means and what to do about it."""
+    """Show the meaning of the diagnostic CODE, and what to do about it."""
     with output:
         from nirc.chip.explain import explanation
 

@@ -121,7 +121,7 @@ class UnreadableData(Stated):
     """
     what_to_do = """
     Write `np.savez("data.npz", inputs=counts, labels=classes, dt=1e-4)` with `inputs` of shape
-    (samples, steps, ...input shape), whole numbers from 0 on; `labels` (samples,) and `dt` in
+    (samples, steps, ...input shape), integers from 0 on; `labels` (samples,) and `dt` in
     seconds are optional. Also read: a bare .npy of `inputs`, and nir's recorded data
     (`nir.write_data`): of the node called `input` or the only node the observable `spikes` or the
     only one. Turn analog values into spikes first, by rate or latency coding, as in training.

@@ -178,7 +178,7 @@ def _check_integers(values: NDArray[Any], name: str, most: int) -> None:
         others = int(np.count_nonzero(wrong)) - 1
         found += f"; {others} more are wrong" if others else ""
         raise refused(
-            UnreadableData, f"a value is not {name}", found, f"whole numbers, 0 to {most}"
+            UnreadableData, f"a value is not {name}", found, f"integers, 0 to {most}"
         )
 
 
@@ -334,7 +334,7 @@ def _events(
     value = _array(file, group, "value") if "value" in members else None
     if index.ndim != 2 or index.dtype.kind not in "iu" or time.shape != index.shape:
         found = f"{index.dtype} {index.shape} and {time.shape}"
-        expected = "whole numbers and seconds, (samples, events)"
+        expected = "integers and seconds, (samples, events)"
         raise refused(UnreadableData, "idx and time do not match", found, expected)
     if value is not None and value.shape != index.shape:
         found = f"{value.shape} and {index.shape}"
@@ -352,7 +352,7 @@ def _raster_shape(
     steps = (end_s or 0) / dt_s
     if neurons is None or neurons < 1 or not 0 < steps < math.inf or neurons != math.floor(neurons):
         problem = "the attributes n_neurons and t_max make no sense"
-        limit = "a whole number of neurons, a time in seconds"
+        limit = "an integer number of neurons, a time in seconds"
         raise refused(UnreadableData, problem, found, limit)
     shape = samples, math.ceil(steps - ON_TIME), int(neurons)
     if math.prod(shape) * 8 > MAX_DATA_BYTES:

@@ -133,7 +133,7 @@ class Fields:
         if isinstance(value, str):
             problem = f"field `{field}` is text"
             found = repr(value[:40])
-            self.fail(NotNumbersOrText, field, problem, found=found, limit="whole numbers")
+            self.fail(NotNumbersOrText, field, problem, found=found, limit="integers")
             return fallback
         if np.size(value) > MAX_AXES:
             problem = f"field `{field}` has too many values"
@@ -145,7 +145,7 @@ class Fields:
             array = array.astype(np.float64)  # float16 cannot hold MAX_AXIS
         numeric = array.size > 0 and array.dtype.kind in "iufb" and np.isfinite(array).all()
         if not numeric or ((array != np.floor(array)) | (array < low) | (array > MAX_AXIS)).any():
-            problem = f"field `{field}` must be whole numbers"
+            problem = f"field `{field}` must be integers"
             limit = f"{low} to {MAX_AXIS}"
             self.fail(ValueOutsideDomain, field, problem, found=str(array[:4]), limit=limit)
             return fallback

@@ -1,6 +1,6 @@
 """The stored values of a dataset, checked byte by byte before the HDF5 library may read them.
 
-HDF5 2.0.0 believes what a file says about a chunk. A stored size, a mask or a packed stream may
+HDF5 2.0.0 trusts the file about a chunk. A stored size, a mask or a packed stream may
 yield fewer bytes than the chunk declares: HDF5 reads past the end of its buffer (garbage, or a
 crash). One that yields more is followed without a bound. szip divides by a number in the file. So
 nirc measures what each chunk unpacks to. Only a chunk of exactly the declared size reaches the

@@ -253,7 +253,7 @@ def _superblock(path: Path) -> Superblock | None:
 def _check_finished(path: Path) -> None:
     """Refuse (F104) a file that ends before its noted end, or that its writer has not closed.
 
-    The HDF5 library refuses both, too, but does not say what they are.
+    The HDF5 library refuses both, too, but without the reason.
     """
     size = path.stat().st_size
     block = _superblock(path)
