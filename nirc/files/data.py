@@ -177,9 +177,7 @@ def _check_integers(values: NDArray[Any], name: str, most: int) -> None:
         found = f"{values[index]} at index {index}"
         others = int(np.count_nonzero(wrong)) - 1
         found += f"; {others} more are wrong" if others else ""
-        raise refused(
-            UnreadableData, f"a value is not {name}", found, f"integers, 0 to {most}"
-        )
+        raise refused(UnreadableData, f"a value is not {name}", found, f"integers, 0 to {most}")
 
 
 def _time_step(value: NDArray[Any]) -> float:
