@@ -196,14 +196,14 @@ def _routes(sources: Sequence[_Source]) -> tuple[InputRoute, ...]:
 def assert_same(got: Configuration, expected: Configuration) -> None:
     """Assert that two are equal in every field, arrays by value and type."""
     assert [layer.core for layer in got.layers] == [layer.core for layer in expected.layers]
-    for mine, theirs in zip(got.layers, expected.layers, strict=True):
+    for layer, other in zip(got.layers, expected.layers, strict=True):
         for f in fields(CoreLayer):
-            a, b = getattr(mine, f.name), getattr(theirs, f.name)
+            a, b = getattr(layer, f.name), getattr(other, f.name)
             if isinstance(b, np.ndarray):
                 assert a.dtype == b.dtype == np.int64
-                np.testing.assert_array_equal(a, b, err_msg=f"core {mine.core}: {f.name}")
+                np.testing.assert_array_equal(a, b, err_msg=f"core {layer.core}: {f.name}")
             else:
-                assert (type(a), a) == (type(b), b), f"core {mine.core}: {f.name}"
+                assert (type(a), a) == (type(b), b), f"core {layer.core}: {f.name}"
     for f in fields(Configuration):
         if f.name != "layers":
             assert getattr(got, f.name) == getattr(expected, f.name), f.name

@@ -127,8 +127,8 @@ class Oracle:
         for layer in in_order(self.configuration):
             first, *pooled = self._step(layer, arriving[layer.core], samples)
             recorded = self.layers[layer.core].spk_layer.recordings["v_mem"]
-            spikes[layer.core] = _whole(first).reshape(samples, steps, -1)
-            membranes[layer.core] = _whole(recorded).reshape(samples, steps, -1)
+            spikes[layer.core] = _integers(first).reshape(samples, steps, -1)
+            membranes[layer.core] = _integers(recorded).reshape(samples, steps, -1)
             for destination, sent in zip(layer.destinations, pooled, strict=True):
                 if destination.layer != READOUT:
                     _add(arriving[destination.layer], sent, destination.feature_shift)
@@ -234,15 +234,15 @@ def discretised(
         layer.double().conv_layer.register_forward_pre_hook(lambda _, given: given[0].double())
     return Discretised(
         made,
-        tuple(_whole(layer.conv_layer.weight) for layer in layers),
+        tuple(_integers(layer.conv_layer.weight) for layer in layers),
         tuple(
             np.zeros(layer.conv_layer.out_channels, np.int64)
             if layer.conv_layer.bias is None
-            else _whole(layer.conv_layer.bias)
+            else _integers(layer.conv_layer.bias)
             for layer in layers
         ),
-        tuple(int(_whole(layer.spk_layer.spike_threshold)) for layer in layers),
-        tuple(int(_whole(layer.spk_layer.min_v_mem)) for layer in layers),
+        tuple(int(_integers(layer.spk_layer.spike_threshold)) for layer in layers),
+        tuple(int(_integers(layer.spk_layer.min_v_mem)) for layer in layers),
     )
 
 
@@ -381,7 +381,7 @@ def _words(layer: Any) -> dict[str, int]:
     return {name: int(words) for name, words in layer.memory_summary().items()}
 
 
-def _whole(values: Any) -> Array:
+def _integers(values: Any) -> Array:
     """Integers that sinabs keeps as floats."""
     array = values.detach().numpy()
     assert (array == np.rint(array)).all()

@@ -43,12 +43,12 @@ def spikes(
     model: object, *, samples: int = 4, steps: int = 12, rate: float = 0.3, **options: Any
 ) -> np.ndarray:
     """The bundle's answer to random input, after checking that it is the integer form's."""
-    made = compile_model(model, "speck", Options(reset="subtract", **options))
+    result = compile_model(model, "speck", Options(reset="subtract", **options))
     inputs = np.random.default_rng(0).poisson(
-        rate, (samples, steps, len(made.bundle.manifest["input_map"]))
+        rate, (samples, steps, len(result.bundle.manifest["input_map"]))
     )
-    device = made.bundle.run(inputs).output
-    np.testing.assert_array_equal(device, run(made.integer, inputs).output)
+    device = result.bundle.run(inputs).output
+    np.testing.assert_array_equal(device, run(result.integer, inputs).output)
     assert device.any(), "nothing fires, so nothing was compared"
     return device
 
@@ -56,8 +56,8 @@ def spikes(
 def test_the_n_mnist_network_of_the_nir_paper_fills_the_memories_that_the_sheet_lists() -> None:
     bundle = compiled(CNN)
     layers = configuration(bundle).layers
-    made = {name: used for name, (used, _) in utilisation(bundle).items() if "words" in name}
-    assert sorted(made.values()) == sorted(
+    result = {name: used for name, (used, _) in utilisation(bundle).items() if "words" in name}
+    assert sorted(result.values()) == sorted(
         [1024, 4096, 4096, 4096, 2048, 512, 32768, 256, 4096, 10]
     )
     assert len(layers) == 5
@@ -253,15 +253,15 @@ def test_lif_neurons_leak_a_constant_and_the_report_says_how_far_that_is() -> No
     bundle = compiled(model)
     (core,) = configuration(bundle).layers
     assert core.threshold_low == -1 and (core.bias < 0).all()
-    (told,) = [d for d in bundle.diagnostics if d.code == "D417"]
-    assert "2.50% of its threshold a step" in told.message and "give --calibrate" in told.help
+    (finding,) = [d for d in bundle.diagnostics if d.code == "D417"]
+    assert "2.50% of its threshold a step" in finding.message and "give --calibrate" in finding.help
 
 
 def test_who_has_calibrated_a_leak_is_not_told_to_calibrate() -> None:
     model = line((4,), nir.Linear(np.full((3, 4), 0.3)), lif(3, steps=20.0), out=(3,))
     inputs = np.random.default_rng(0).integers(0, 2, (4, 20, 4))
-    (told,) = [d for d in compiled(model, calibrate=inputs).diagnostics if d.code == "D417"]
-    assert "give --calibrate" not in told.help and "has tried" in told.help
+    (finding,) = [d for d in compiled(model, calibrate=inputs).diagnostics if d.code == "D417"]
+    assert "give --calibrate" not in finding.help and "has tried" in finding.help
 
 
 def test_strict_refuses_because_the_chip_has_no_steps() -> None:
@@ -331,13 +331,13 @@ def test_the_camera_has_two_polarities() -> None:
 @pytest.mark.usefixtures("small_calibration")
 def test_measured_activity_decides_which_core_is_loaded() -> None:
     rng = np.random.default_rng(0)
-    made = [
+    result = [
         compile_model(
             small(rng), "speck", Options(reset="subtract"), calibration=calibration, log=Log()
         )
         for calibration in (None, np.ones((2, 6, 64), dtype=int))
     ]
-    events = [m.integer["n1"].dynamics.events for m in made]
+    events = [m.integer["n1"].dynamics.events for m in result]
     assert events == [pytest.approx(6.4), 64.0]
 
 
@@ -354,15 +354,15 @@ def test_membranes_fall_to_minus_the_threshold_if_the_network_was_trained_so() -
 @pytest.mark.parametrize("name", ["if", "lif", "pool_first"])
 def test_a_network_of_spyx_is_early_on_the_chip(name: str) -> None:
     """Its neurons send their spikes a step later, and have biases. The chip waits for nothing."""
-    made = compile_model(DATA / f"simulators/spyx/{name}.nir", "speck")
-    manifest = made.bundle.manifest
+    result = compile_model(DATA / f"simulators/spyx/{name}.nir", "speck")
+    manifest = result.bundle.manifest
     blocks = manifest["populations"]
     assert [block["latency_steps"] for block in blocks.values()] == [0, -1]
     assert set(manifest["output_latency_steps"]) == {-2}  # the model shows its spikes a step later
     channels = len(manifest["input_map"])
     inputs = np.random.default_rng(0).poisson(0.3, (4, 20, channels))
-    device = made.bundle.run(inputs, record=list(blocks))
-    integer = run(made.integer, inputs, record=list(blocks))
+    device = result.bundle.run(inputs, record=list(blocks))
+    integer = run(result.integer, inputs, record=list(blocks))
     np.testing.assert_array_equal(device.output, integer.output)
     for population in blocks:
         np.testing.assert_array_equal(device.spikes[population], integer.spikes[population])
@@ -374,9 +374,9 @@ def test_calibration_judges_a_network_of_spyx_at_the_models_steps() -> None:
     identity = nir.Linear(np.eye(3))
     model = line((3,), identity, fire(3), identity, fire(3), out=(3,))
     inputs = np.random.default_rng(0).integers(0, 2, (4, 9, 3))
-    made = compile_model(model, "speck", Options(writer="spyx"))
-    frames, events = SpeckChip(SpeckQuantise(), events=True).answers(made.integer, inputs)
-    np.testing.assert_array_equal(frames, run(made.stages.discrete, inputs).output)
+    result = compile_model(model, "speck", Options(writer="spyx"))
+    frames, events = SpeckChip(SpeckQuantise(), events=True).answers(result.integer, inputs)
+    np.testing.assert_array_equal(frames, run(result.stages.discrete, inputs).output)
     np.testing.assert_array_equal(frames, events)
     assert frames.any()
 

@@ -89,16 +89,16 @@ def voting() -> Configuration:
 
 def put(configuration: Configuration, *changes: tuple[str, Any]) -> bytes:
     """The file with each value at its path, like "cnn_layers[0].weights[0]"."""
-    whole: Any = json.loads(written(configuration))
+    config: Any = json.loads(written(configuration))
     for path, value in changes:
         *way, last = [
             int(k) if k.isdigit() else k for k in path.replace("[", ".").replace("]", "").split(".")
         ]
-        at = whole
+        at = config
         for key in way:
             at = at[key]
         at[last] = value
-    return as_json(whole)
+    return as_json(config)
 
 
 def refused(text: bytes, error: type[NircError], code: str) -> list[Diagnostic]:
@@ -110,15 +110,15 @@ def refused(text: bytes, error: type[NircError], code: str) -> list[Diagnostic]:
 
 
 def test_random_configurations_are_of_every_kind() -> None:
-    made = [random_configuration(np.random.default_rng(seed)) for seed in range(100)]
-    layers = [layer for chip in made for layer in chip.layers]
+    chips = [random_configuration(np.random.default_rng(seed)) for seed in range(100)]
+    layers = [layer for chip in chips for layer in chip.layers]
     ends = [{d.layer for d in layer.destinations if d.layer != 12} for layer in layers]
     assert {len(layer.destinations) for layer in layers} == {0, 1, 2}
     assert any(d.feature_shift for layer in layers for d in layer.destinations)
     assert {d.pooling for layer in layers for d in layer.destinations} == {1, 2, 4}
     assert (
-        {chip.dvs is None for chip in made}
-        == {chip.readout is None for chip in made}
+        {chip.dvs is None for chip in chips}
+        == {chip.readout is None for chip in chips}
         == {True, False}
     )
     assert any(sum(n in end for end in ends) > 1 for n in range(9))  # several cores feed one
@@ -236,13 +236,13 @@ def test_channels_beyond_the_target_are_named() -> None:
 def test_a_memory_that_is_too_small_is_named_before_the_arrays_are_looked_at(
     sizes: dict[str, Any], memory: str
 ) -> None:
-    whole = json.loads(written(split()))
+    config = json.loads(written(split()))
     dimensions: dict[str, Any] = {"padding": {"x": 0, "y": 0}, "stride": {"x": 1, "y": 1}, **sizes}
     for name in ("input_shape", "output_shape"):
         channels, y, x = sizes[name]
         dimensions[name] = {"size": {"x": x, "y": y}, "feature_count": channels}
-    whole["cnn_layers"][0]["dimensions"] = dimensions
-    (finding,) = refused(as_json(whole), CompileError, "S717")
+    config["cnn_layers"][0]["dimensions"] = dimensions
+    (finding,) = refused(as_json(config), CompileError, "S717")
     assert finding.message == f"the core's {memory} memory is too small"
     assert finding.where == "cnn_layers[0].dimensions"
 
@@ -417,17 +417,17 @@ def test_a_readout_layer_that_is_not_fed_as_it_must_be_is_refused(path: str, val
 
 
 def test_a_readout_layer_takes_no_maps() -> None:
-    whole = json.loads(written(split()))
-    whole["cnn_layers"][7]["destinations"][0] = {
+    config = json.loads(written(split()))
+    config["cnn_layers"][7]["destinations"][0] = {
         "enable": True,
         "layer": 12,
         "pooling": 1,
         "feature_shift": 0,
     }
     on = json.loads(written(voting()))
-    whole |= {"readout": on["readout"], "factory_config": on["factory_config"]}
-    whole["nirc"]["readout_core"] = 7
-    (finding,) = refused(as_json(whole), CompileError, "S717")
+    config |= {"readout": on["readout"], "factory_config": on["factory_config"]}
+    config["nirc"]["readout_core"] = 7
+    (finding,) = refused(as_json(config), CompileError, "S717")
     assert finding.where == "cnn_layers[7].dimensions.output_shape"
 
 
@@ -435,19 +435,19 @@ def test_a_readout_layer_takes_no_maps() -> None:
     "where", [[], ["cnn_layers", 0], ["dvs_layer"], ["readout"], ["nirc"], ["nirc", "inputs", 0]]
 )
 def test_a_field_that_is_missing_or_unknown_is_named(where: Path) -> None:
-    def block(whole: Any) -> Any:
+    def block(config: Any) -> Any:
         for key in where:
-            whole = whole[key]
-        return whole
+            config = config[key]
+        return config
 
     for name in block(json.loads(written(split()))):
-        whole = json.loads(written(split()))
-        del block(whole)[name]
-        (finding,) = refused(as_json(whole), InputError, "U605")
+        config = json.loads(written(split()))
+        del block(config)[name]
+        (finding,) = refused(as_json(config), InputError, "U605")
         assert finding.where.endswith(name)
-    whole = json.loads(written(split()))
-    block(whole)["speed"] = 1
-    (finding,) = refused(as_json(whole), InputError, "U605")
+    config = json.loads(written(split()))
+    block(config)["speed"] = 1
+    (finding,) = refused(as_json(config), InputError, "U605")
     assert finding.where.endswith("speed") and finding.message == "a field is unknown"
 
 
@@ -460,9 +460,9 @@ def test_an_output_map_that_does_not_follow_from_the_input_is_named() -> None:
 
 
 def test_a_chip_without_a_used_core_is_refused() -> None:
-    whole = json.loads(written(split()))
-    whole["cnn_layers"] = [whole["cnn_layers"][2]] * 9
-    refused(as_json(whole), InputError, "U605")
+    config = json.loads(written(split()))
+    config["cnn_layers"] = [config["cnn_layers"][2]] * 9
+    refused(as_json(config), InputError, "U605")
 
 
 @pytest.mark.parametrize(
@@ -536,7 +536,7 @@ LISTS: list[Any] = [[], [0], [[]], [[[[0]]]]]
 PAIRS = [{}, {"x": 1, "y": 1}, {"x": 0}]
 STRANGE = [None, True, False, *NUMBERS, "", "0", "2e", "\ud800", *LISTS, *PAIRS]
 TREES = [json.loads(written(make())) for make in (split, camera, voting)]
-PLACES = [list(places(whole, [])) for whole in TREES]
+PLACES = [list(places(config, [])) for config in TREES]
 # Arrays have most of the nodes, so half of the changes are made outside them.
 FIELDS = [
     [p for p in some if not any(isinstance(k, int) and k > 9 for k in p) and len(p) < 7]
@@ -553,10 +553,10 @@ def has(at: Any, key: Any) -> bool:
     )
 
 
-def changed(data: st.DataObject, whole: Any, way: list[Any]) -> None:
+def changed(data: st.DataObject, config: Any, keys: list[Any]) -> None:
     """Delete one node, put something strange or another node in its place, or double it."""
-    at, last = whole, way[-1]
-    for key in way[:-1]:
+    at, last = config, keys[-1]
+    for key in keys[:-1]:
         at = at[key] if has(at, key) else None
     if not has(at, last):
         return
@@ -578,12 +578,12 @@ def changed(data: st.DataObject, whole: Any, way: list[Any]) -> None:
 @given(st.data(), st.integers(0, len(TREES) - 1), st.integers(1, 3))
 @settings(max_examples=500)
 def test_damage_anywhere_reads_or_has_a_code(data: st.DataObject, which: int, changes: int) -> None:
-    whole = json.loads(json.dumps(TREES[which]))
+    config = json.loads(json.dumps(TREES[which]))
     for _ in range(changes):
         some = (PLACES if data.draw(st.booleans()) else FIELDS)[which]
-        changed(data, whole, some[data.draw(st.integers(0, len(some) - 1))])
+        changed(data, config, some[data.draw(st.integers(0, len(some) - 1))])
     try:
-        read = read_config(as_json(whole))
+        read = read_config(as_json(config))
     except NircError as error:
         assert {d.code for d in error.diagnostics} <= {"U605", "S717"}
         for finding in error.diagnostics:

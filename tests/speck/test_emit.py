@@ -154,9 +154,9 @@ def test_the_schema_refuses_what_the_chip_cannot_hold() -> None:
 
 def test_three_files_the_same_the_second_time() -> None:
     configuration = random_configuration(np.random.default_rng(5), cores=4)
-    made = emit(configuration, dt_s=1e-3)
-    assert sorted(made) == ["config.json", "deploy.py", "weights.npz"]
-    assert made == emit(configuration, dt_s=1e-3)
+    files = emit(configuration, dt_s=1e-3)
+    assert sorted(files) == ["config.json", "deploy.py", "weights.npz"]
+    assert files == emit(configuration, dt_s=1e-3)
 
 
 def test_the_arrays_are_those_of_the_tree_in_the_chips_words() -> None:

@@ -16,8 +16,8 @@ from tests.speck.reference import one_neuron, random_configuration, random_raste
 
 def run(configuration: Configuration, *counts: int) -> tuple[list[int], list[int]]:
     """Spikes and membranes of a single neuron over the steps of one channel."""
-    made = emulate(configuration, np.array(counts).reshape(1, -1, 1), record=True)
-    return made.output[0, :, 0].tolist(), made.v["neurons"][0, :, 0].tolist()
+    answer = emulate(configuration, np.array(counts).reshape(1, -1, 1), record=True)
+    return answer.output[0, :, 0].tolist(), answer.v["neurons"][0, :, 0].tolist()
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -25,12 +25,12 @@ def test_equal_to_the_slow_definition(seed: int) -> None:
     rng = np.random.default_rng(seed)
     configuration = random_configuration(rng)
     raster = random_raster(rng, configuration, samples=2, steps=3)
-    made = emulate(configuration, raster, record=True)
+    answer = emulate(configuration, raster, record=True)
     expected = [reference.run_synchronous(configuration, sample) for sample in raster]
-    np.testing.assert_array_equal(made.output, [trace.output for trace in expected])
-    np.testing.assert_array_equal(made.spikes["neurons"], [trace.spikes for trace in expected])
-    np.testing.assert_array_equal(made.v["neurons"], [trace.v for trace in expected])
-    np.testing.assert_array_equal(emulate(configuration, raster).output, made.output)
+    np.testing.assert_array_equal(answer.output, [trace.output for trace in expected])
+    np.testing.assert_array_equal(answer.spikes["neurons"], [trace.spikes for trace in expected])
+    np.testing.assert_array_equal(answer.v["neurons"], [trace.v for trace in expected])
+    np.testing.assert_array_equal(emulate(configuration, raster).output, answer.output)
 
 
 def test_the_random_networks_are_busy() -> None:
@@ -49,13 +49,13 @@ def test_small_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     configuration = random_configuration(rng)
     raster = random_raster(rng, configuration, samples=5, steps=7)
-    whole = emulate(configuration, raster, record=True)
+    at_once = emulate(configuration, raster, record=True)
     monkeypatch.setattr(emulation, "BLOCK_BYTES", 1)
-    told: list[int] = []
-    parts = emulate(configuration, raster, record=True, progress=told.append)
-    np.testing.assert_array_equal(parts.output, whole.output)
-    np.testing.assert_array_equal(parts.v["neurons"], whole.v["neurons"])
-    assert len(told) == 35 and told == sorted(told) and told[-1] == 5  # samples
+    finished: list[int] = []
+    parts = emulate(configuration, raster, record=True, progress=finished.append)
+    np.testing.assert_array_equal(parts.output, at_once.output)
+    np.testing.assert_array_equal(parts.v["neurons"], at_once.v["neurons"])
+    assert len(finished) == 35 and finished == sorted(finished) and finished[-1] == 5  # samples
 
 
 def test_a_step_gives_several_spikes_and_keeps_the_remainder() -> None:
@@ -68,8 +68,8 @@ def test_return_to_zero_forgets_the_remainder() -> None:
 
 def test_the_lower_bound_comes_after_the_sum() -> None:
     both = one_neuron(5, -9, threshold=4, low=-1)
-    made = emulate(both, [[[2, 1], [0, 1]]], record=True)
-    assert made.v["neurons"].tolist() == [[[1], [-1]]]  # 10 - 9; then 1 - 9
+    answer = emulate(both, [[[2, 1], [0, 1]]], record=True)
+    assert answer.v["neurons"].tolist() == [[[1], [-1]]]  # 10 - 9; then 1 - 9
 
 
 def test_order_within_a_step_does_not_matter() -> None:
@@ -138,5 +138,5 @@ def test_a_raster_that_does_not_fit_is_refused(raster: object) -> None:
 @pytest.mark.parametrize("mode", emulation.MODES)
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0, 0)])
 def test_nothing_in_nothing_out(mode: str, shape: tuple[int, int]) -> None:
-    made = emulate(one_neuron(5, threshold=4), np.zeros((*shape, 1)), mode=mode, record=True)
-    assert made.output.shape == made.v["neurons"].shape == (*shape, 1)
+    answer = emulate(one_neuron(5, threshold=4), np.zeros((*shape, 1)), mode=mode, record=True)
+    assert answer.output.shape == answer.v["neurons"].shape == (*shape, 1)

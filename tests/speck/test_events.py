@@ -16,8 +16,8 @@ from tests.speck.reference import one_neuron, random_configuration, random_raste
 
 def run(configuration: Configuration, *frames: list[int]) -> tuple[list[int], list[int]]:
     """Spikes and membranes of a single neuron over steps."""
-    made = emulate(configuration, [frames], mode="events", record=True)
-    return made.output[0, :, 0].tolist(), made.v["neurons"][0, :, 0].tolist()
+    answer = emulate(configuration, [frames], mode="events", record=True)
+    return answer.output[0, :, 0].tolist(), answer.v["neurons"][0, :, 0].tolist()
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -25,12 +25,14 @@ def test_equal_to_the_slow_definition(seed: int) -> None:
     rng = np.random.default_rng(seed)
     configuration = random_configuration(rng)
     raster = random_raster(rng, configuration, samples=2, steps=3)
-    made = emulate(configuration, raster, mode="events", record=True)
+    answer = emulate(configuration, raster, mode="events", record=True)
     expected = [reference.run_events(configuration, sample) for sample in raster]
-    np.testing.assert_array_equal(made.output, [trace.output for trace in expected])
-    np.testing.assert_array_equal(made.spikes["neurons"], [trace.spikes for trace in expected])
-    np.testing.assert_array_equal(made.v["neurons"], [trace.v for trace in expected])
-    np.testing.assert_array_equal(emulate(configuration, raster, mode="events").output, made.output)
+    np.testing.assert_array_equal(answer.output, [trace.output for trace in expected])
+    np.testing.assert_array_equal(answer.spikes["neurons"], [trace.spikes for trace in expected])
+    np.testing.assert_array_equal(answer.v["neurons"], [trace.v for trace in expected])
+    np.testing.assert_array_equal(
+        emulate(configuration, raster, mode="events").output, answer.output
+    )
 
 
 def test_the_random_networks_tell_the_modes_apart() -> None:
@@ -53,12 +55,12 @@ def test_small_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, updates: i
     rng = np.random.default_rng(3)
     configuration = random_configuration(rng)
     raster = random_raster(rng, configuration, samples=3, steps=5)
-    whole = emulate(configuration, raster, mode="events", record=True)
+    at_once = emulate(configuration, raster, mode="events", record=True)
     monkeypatch.setattr(events, "BLOCK_EVENTS", 1)
     monkeypatch.setattr(events, "BLOCK_UPDATES", updates)
     parts = emulate(configuration, raster, mode="events", record=True)
-    np.testing.assert_array_equal(parts.spikes["neurons"], whole.spikes["neurons"])
-    np.testing.assert_array_equal(parts.v["neurons"], whole.v["neurons"])
+    np.testing.assert_array_equal(parts.spikes["neurons"], at_once.spikes["neurons"])
+    np.testing.assert_array_equal(parts.v["neurons"], at_once.v["neurons"])
 
 
 def test_more_rows_than_sixteen_bits() -> None:
@@ -159,8 +161,8 @@ def test_a_tick_that_is_passed_on_comes_before_the_events() -> None:
     )
     neuron = replace(one_neuron(-5, 5, threshold=5, low=-1).layers[0], core=1)
     both = Configuration("2f", (clock, neuron), (InputRoute(0, (1, 1, 1), 1, feature_shift=1),))
-    made = emulate(both, [[[1]]], mode="events", record=True)
-    assert (made.output.item(), made.v["neurons"][0, 0].tolist()) == (0, [0, 4])
+    answer = emulate(both, [[[1]]], mode="events", record=True)
+    assert (answer.output.item(), answer.v["neurons"][0, 0].tolist()) == (0, [0, 4])
 
 
 @pytest.mark.parametrize(

@@ -40,13 +40,13 @@ def refusals(model: nir.NIRGraph, **options: Any) -> list[str]:
 
 def same_answer(model: nir.NIRGraph, *, reset: str = "subtract", active: bool = True) -> Program:
     """The legal program, after both have answered the same to random spikes."""
-    discrete, made = legal(model, reset=reset)
+    discrete, legalised = legal(model, reset=reset)
     rng = np.random.default_rng(1)
     inputs = rng.poisson(0.4, (2, 8, sum(s.n for s in discrete.nodes(Source).values())))
     expected = run(discrete, inputs).output
-    assert (run(made, inputs).output == expected).all()
+    assert (run(legalised, inputs).output == expected).all()
     assert expected.any() or not active, "nothing fires, so nothing was compared"
-    return made
+    return legalised
 
 
 def into(program: Program, name: str) -> tuple[Pool | None, Conv]:
@@ -96,18 +96,20 @@ RNG = np.random.default_rng(0)
 def test_what_a_core_cannot_do_is_expanded_exactly(
     name: str, shape: tuple[int, ...], layer: nir.Conv2d, out: tuple[int, ...]
 ) -> None:
-    made = same_answer(line(shape, layer, fire(*out), out=out))
-    assert is_legal(into(made, "n1")[1])
+    legalised = same_answer(line(shape, layer, fire(*out), out=out))
+    assert is_legal(into(legalised, "n1")[1])
 
 
 def test_a_dilated_kernel_keeps_its_map() -> None:
-    made = same_answer(line((2, 9, 9), conv(RNG, 2, 4, dilation=2), fire(4, 5, 5), out=(4, 5, 5)))
-    assert into(made, "n1")[1].weight.shape == (4, 2, 5, 5)
+    legalised = same_answer(
+        line((2, 9, 9), conv(RNG, 2, 4, dilation=2), fire(4, 5, 5), out=(4, 5, 5))
+    )
+    assert into(legalised, "n1")[1].weight.shape == (4, 2, 5, 5)
 
 
 def test_sum_pooling_between_layers_is_done_by_the_sending_core() -> None:
-    made = same_answer(small(np.random.default_rng(0)))
-    pooling, kernel = into(made, "n4")
+    legalised = same_answer(small(np.random.default_rng(0)))
+    pooling, kernel = into(legalised, "n4")
     assert pooling is not None and pooling.kernel == (2, 2) and pooling.factor == 1
     assert kernel.weight.shape == (6, 4, 3, 3)
 
@@ -151,16 +153,16 @@ def test_a_network_of_linear_layers_has_maps_of_one_pixel() -> None:
         fire(3),
         out=(3,),
     )
-    made = same_answer(model)
-    assert into(made, "n1")[1].weight.shape == (5, 6, 1, 1)
-    assert into(made, "n3")[1].weight.shape == (3, 5, 1, 1)
+    legalised = same_answer(model)
+    assert into(legalised, "n1")[1].weight.shape == (5, 6, 1, 1)
+    assert into(legalised, "n3")[1].weight.shape == (3, 5, 1, 1)
 
 
 def test_a_convolution_and_the_pooling_behind_it_are_one_kernel() -> None:
-    made = same_answer(
+    legalised = same_answer(
         line((1, 8, 8), conv(RNG, 1, 3, padding=1), pool(), fire(3, 4, 4), out=(3, 4, 4))
     )
-    _, kernel = into(made, "n2")
+    _, kernel = into(legalised, "n2")
     assert kernel.weight.shape == (3, 1, 4, 4) and kernel.stride == (2, 2)
 
 
@@ -229,9 +231,9 @@ def test_an_input_too_large_for_one_kernel_is_sent_as_channels() -> None:
 def test_thresholds_of_channels_go_into_the_weights() -> None:
     thresholds = np.random.default_rng(1).uniform(0.5, 2, (4, 1, 1))
     model = line((2, 9, 9), conv(RNG, 2, 4), fire(4, 7, 7, threshold=thresholds), out=(4, 7, 7))
-    made = same_answer(model)
-    assert len(set(made["n1"].dynamics.threshold.tolist())) == 1
-    assert into(made, "n1")[1].weight.shape == (4, 2, 3, 3)
+    legalised = same_answer(model)
+    assert len(set(legalised["n1"].dynamics.threshold.tolist())) == 1
+    assert into(legalised, "n1")[1].weight.shape == (4, 2, 3, 3)
 
 
 def test_thresholds_of_single_neurons_make_each_a_channel_where_it_fits() -> None:
@@ -245,8 +247,8 @@ def test_thresholds_of_single_neurons_make_each_a_channel_where_it_fits() -> Non
 
 
 def test_a_residual_sum_keeps_two_projections_with_one_frame() -> None:
-    made = same_answer(skipping(np.random.default_rng(4), kernels=(1, 5)))
-    kernels = {s: p.ops[-1] for s, p in made.into("last")}
+    legalised = same_answer(skipping(np.random.default_rng(4), kernels=(1, 5)))
+    kernels = {s: p.ops[-1] for s, p in legalised.into("last")}
     assert {k.weight.shape for k in kernels.values()} == {(3, 4, 5, 5)}
     assert kernels["first"].padding == kernels["second"].padding
 
@@ -261,8 +263,8 @@ def test_two_ways_from_one_population_to_another_are_one_projection() -> None:
         "out": nir.Output(np.array([4, 8, 8])),
     }
     edges = [("in", "a"), ("in", "b"), ("a", "last"), ("b", "last"), ("last", "out")]
-    made = same_answer(graph(nodes, edges))
-    assert len(made.into("last")) == 1
+    legalised = same_answer(graph(nodes, edges))
+    assert len(legalised.into("last")) == 1
 
 
 def test_branches_of_different_stride_cannot_share_a_core() -> None:
@@ -340,8 +342,8 @@ def delayed(*, skip: bool = False, bias: float = 0.0) -> nir.NIRGraph:
 
 @pytest.mark.parametrize("bias", [0.0, 0.2, -0.2])
 def test_a_delay_that_all_paths_share_is_legal(bias: float) -> None:
-    made = same_answer(delayed(bias=bias))
-    assert leads(made) == {"in": 0, "first": 0, "last": 3, "out": 3}
+    legalised = same_answer(delayed(bias=bias))
+    assert leads(legalised) == {"in": 0, "first": 0, "last": 3, "out": 3}
 
 
 @pytest.mark.parametrize(
@@ -451,10 +453,10 @@ def stacks(draw: st.DrawFn) -> nir.NIRGraph:
 
 @given(stacks(), st.booleans())
 def test_any_stack_means_the_same_once_it_is_legal(model: nir.NIRGraph, camera: bool) -> None:
-    discrete, made = legal(model, camera=camera)
+    discrete, legalised = legal(model, camera=camera)
     rng = np.random.default_rng(0)
-    for name in made.nodes(Population):
-        ways = made.into(name)
+    for name in legalised.nodes(Population):
+        ways = legalised.into(name)
         assert all(isinstance(p.ops[-1], Conv) for _, p in ways)
         x = {s: rng.integers(0, 3, (2, discrete[s].n)).astype(float) for s, _ in ways}
         got = sum(_applied(p.ops, x[s]) for s, p in ways)

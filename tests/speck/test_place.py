@@ -119,17 +119,17 @@ def broken_rules(question: PlaceProblem, placement: Placement, cores: Sequence[C
     if list(dict.fromkeys(p.name for p in parts)) != list(demands):
         broken.append("a layer is missing or out of order")
     for demand in question.demands:
-        mine = [p for p in parts if p.name == demand.name]
-        edges = [0, *(p.stop for p in mine)]
-        if [p.first for p in mine] != edges[:-1] or edges[-1] != demand.channels:
+        its_parts = [p for p in parts if p.name == demand.name]
+        edges = [0, *(p.stop for p in its_parts)]
+        if [p.first for p in its_parts] != edges[:-1] or edges[-1] != demand.channels:
             broken.append(f"the parts of {demand.name} are not its channels in a row")
-        if any(p.stop <= p.first for p in mine) or [p.core for p in mine] != sorted(
-            p.core for p in mine
+        if any(p.stop <= p.first for p in its_parts) or [p.core for p in its_parts] != sorted(
+            p.core for p in its_parts
         ):
             broken.append(f"{demand.name} has an empty part, or falling core numbers")
-        if demand.one_core and len(mine) > 1:
+        if demand.one_core and len(its_parts) > 1:
             broken.append(f"{demand.name} is split")
-        for p in mine:
+        for p in its_parts:
             if not holds(demand, p.stop - p.first, by_number[p.core], all_rules(question)):
                 broken.append(f"core {p.core} is too small for its part of {demand.name}")
     for source, most in question.destinations.items():
@@ -342,7 +342,7 @@ def test_the_busiest_layer_gets_a_fast_core() -> None:
 
 
 @pytest.mark.parametrize("channels", [3, 6, 7, 10, 13])
-def test_a_load_that_is_no_whole_number_per_channel_does_not_get_in_the_way(channels: int) -> None:
+def test_a_load_that_is_no_integer_per_channel_is_no_obstacle(channels: int) -> None:
     """Loads are rounded channel by channel. So a single layer may be above the largest load."""
     only = layer("only", 64 if channels <= 8 else 32, 8, (channels, 1, 1), operations=1.0)
     assert len(placed(problem(only))["only"]) == 1
@@ -402,14 +402,16 @@ def is_legal(
 ) -> bool:
     """``owners``: the layer of each core, -1 for none."""
     for i, demand in enumerate(question.demands):
-        mine = [k for k, owner in enumerate(owners) if owner == i]
-        if any(caps[i][k] == 0 for k in mine):
+        its_cores = [k for k, owner in enumerate(owners) if owner == i]
+        if any(caps[i][k] == 0 for k in its_cores):
             return False
-        if (demand.name, "placed") in members and sum(caps[i][k] for k in mine) < demand.channels:
+        if (demand.name, "placed") in members and sum(
+            caps[i][k] for k in its_cores
+        ) < demand.channels:
             return False
-        if (demand.name, "placed") in members and len(mine) > demand.channels:
+        if (demand.name, "placed") in members and len(its_cores) > demand.channels:
             return False
-        if (demand.name, "one core") in members and len(mine) > 1:
+        if (demand.name, "one core") in members and len(its_cores) > 1:
             return False
     return all(
         sum(question.demands[o].sources.count(source) for o in owners if o >= 0) <= most

@@ -72,7 +72,7 @@ def dense(
 def test_the_largest_weight_takes_all_of_8_bits(
     largest: float, smallest: float, expected: tuple[int, int]
 ) -> None:
-    odd = 0.0123456789  # so that nothing is whole
+    odd = 0.0123456789  # so that nothing is an integer
     _, made, _ = quantised(dense(np.array([[largest, smallest, odd]])), nearest=True)
     assert tuple(weights(made, "n1").ravel()[:2]) == expected
 
@@ -83,7 +83,7 @@ def test_a_threshold_is_rounded_to_the_nearest_that_is_subtracted() -> None:
     assert neuron(made, "n1").initial == 0
 
 
-def test_a_threshold_is_the_next_whole_number_above_where_the_membrane_returns_to_zero() -> None:
+def test_a_threshold_is_the_next_integer_above_where_the_membrane_returns_to_zero() -> None:
     """76.2 in the chip's units: 76 does not exceed it, 77 does."""
     _, made, _ = quantised(
         dense(np.array([[0.5, 0.0123456789]]), threshold=0.3), reset="model", nearest=True
@@ -126,12 +126,12 @@ def test_sums_of_channels_are_kept_unless_asked_otherwise() -> None:
 
 def test_weights_that_vanish_are_counted() -> None:
     _, _, said = quantised(dense(np.array([[1.0, 1e-4, -1e-4, 0.0]])))
-    (told,) = [d for d in said if d.code == "D410"]
-    assert told.message.startswith("2 of 3 weights")
+    (finding,) = [d for d in said if d.code == "D410"]
+    assert finding.message.startswith("2 of 3 weights")
 
 
 @given(st.integers(0, 500), st.integers(1, 60), st.booleans(), st.booleans())
-def test_whole_numbers_are_exact_up_to_the_strict_threshold(
+def test_integers_are_exact_up_to_the_strict_threshold(
     seed: int, threshold: int, zero: bool, halves: bool
 ) -> None:
     """Whole weights, biases and thresholds: the chip fires in the same steps as the model."""
