@@ -44,14 +44,10 @@ class Chip(Protocol):
         """Return the parameters of ``name`` in ``program`` (from ``dynamics``) that may change."""
 
     def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
-        """Return the integer form of ``program``, a variation of ``dynamics(legal)`` or
-        ``legal``.
-        """
+        """Return the integer form of a variation of ``dynamics(legal)`` or ``legal``."""
 
     def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
         """Return the outputs (samples, steps, outputs) on ``inputs``, for each mode of the chip."""
 
     def affordable(self, integer: Program, start: Program) -> bool:
-        """Return True if ``integer`` fits the chip wherever ``start`` fits, the uncalibrated
-        form.
-        """
+        """Return True if ``integer`` fits the chip wherever the uncalibrated ``start`` fits."""

@@ -34,6 +34,17 @@ MOST_NEURONS = 64  # of a population that is not recurrent
 MOST_VALUES = 1 << 28  # neurons * samples * steps * candidates of one population's search
 LARGEST = 6 * FINE  # of a gain
 SHARED = 0.7  # share of a change that is common to all gains, and chance of a separate change
+# Fields of a neuron that differ between candidates, and other arrays.
+VARIED = (
+    "decay_mem",
+    "gain_mem",
+    "drift",
+    "decay_syn",
+    "gain_syn",
+    "decay_syn_2",
+    "gain_syn_2",
+)
+FIXED = ("threshold", "v_reset", "v_least", "v_start")
 Rng = np.random.Generator
 
 
@@ -111,19 +122,9 @@ class Search:
 
     def start(self) -> Setting:
         """Return the setting of the unchanged population."""
-        return Setting(
-            (0,) * len(self.edges),
-            0,
-            _place(self.parameters.mem, self.d.decay_mem, self.chosen),
-            self._syn(),
-        )
-
-    def _syn(self) -> int:
-        return (
-            0
-            if self.d.decay_syn is None
-            else _place(self.parameters.syn, self.d.decay_syn, self.chosen)
-        )
+        mem = _place(self.parameters.mem, self.d.decay_mem, self.chosen)
+        syn = _place(self.parameters.syn, self.d.decay_syn, self.chosen)
+        return Setting((0,) * len(self.edges), mem=mem, syn=syn)
 
     def best(self, progress: Callable[[float], None] = lambda _: None) -> SearchResult:
         """Return the best setting of ``GENERATIONS`` generations. ``progress``: the share done."""
@@ -229,16 +230,7 @@ class Search:
             values = [getattr(m, field) for m in variations]
             return None if values[0] is None else np.stack(values)[:, None, :]
 
-        fields = (
-            "decay_mem",
-            "gain_mem",
-            "drift",
-            "decay_syn",
-            "gain_syn",
-            "decay_syn_2",
-            "gain_syn_2",
-        )
-        return replace(self.d, **{f: stacked(f) for f in fields})
+        return replace(self.d, **{field: stacked(field) for field in VARIED})
 
 
 def changed(
@@ -290,22 +282,11 @@ def _chosen(d: Discrete, chosen: NDArray[np.int64]) -> Discrete:
     def pick(values: Float | None) -> Any:
         return None if values is None else values[chosen]
 
-    fields = (
-        "decay_mem",
-        "gain_mem",
-        "drift",
-        "decay_syn",
-        "gain_syn",
-        "threshold",
-        "v_reset",
-        "v_least",
-        "v_start",
-    )
-    return replace(d, **{f: pick(getattr(d, f)) for f in (*fields, "decay_syn_2", "gain_syn_2")})
+    return replace(d, **{field: pick(getattr(d, field)) for field in (*VARIED, *FIXED)})
 
 
-def _place(choices: tuple[Float, ...], now: Float, chosen: NDArray[np.int64]) -> int:
-    """Return the index of ``now`` in ``choices``."""
-    if not choices:
+def _place(choices: tuple[Float, ...], now: Float | None, chosen: NDArray[np.int64]) -> int:
+    """Return the index of ``now`` in ``choices``, 0 without any."""
+    if not choices or now is None:
         return 0
     return int(np.argmin([np.abs(c[chosen] - now).sum() for c in choices]))

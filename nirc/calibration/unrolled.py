@@ -93,9 +93,7 @@ class Unrolled:
         self.before: dict[str, Float] = {}  # membranes before the reset
 
     def forward(self, inputs: NDArray[np.generic]) -> dict[str, Float]:
-        """Return signals (samples, steps, n) of every node for inputs (samples, steps,
-        channels).
-        """
+        """Return the signals (samples, steps, n) of every node."""
         self.feed(inputs)
         for component in self.components:
             self.run(component)

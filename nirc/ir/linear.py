@@ -87,8 +87,25 @@ class Diagonal:
         return f"scale {describe(self.scale)}"
 
 
+class _OnMaps:
+    """The lengths of vectors that are maps (channels, *spatial)."""
+
+    shape_in: Shape
+    shape_out: Shape
+
+    @property
+    def n_in(self) -> int:
+        """Return the length of the vector that goes in."""
+        return size(self.shape_in)
+
+    @property
+    def n_out(self) -> int:
+        """Return the length of the vector that comes out."""
+        return size(self.shape_out)
+
+
 @dataclass(frozen=True)
-class Conv:
+class Conv(_OnMaps):
     """Cross-correlation with groups, over 1 or 2 spatial axes.
 
     Weight (C_out, C_in / groups, *kernel).
@@ -101,16 +118,6 @@ class Conv:
     padding: Pads
     dilation: Shape
     groups: int
-
-    @property
-    def n_in(self) -> int:
-        """Return the length of the vector that goes in."""
-        return size(self.shape_in)
-
-    @property
-    def n_out(self) -> int:
-        """Return the length of the vector that comes out."""
-        return size(self.shape_out)
 
     @property
     def entries(self) -> int:
@@ -156,7 +163,7 @@ class Conv:
 
 
 @dataclass(frozen=True)
-class Pool:
+class Pool(_OnMaps):
     """Sum over windows times ``factor`` (1 / kernel size for an average)."""
 
     shape_in: Shape
@@ -165,16 +172,6 @@ class Pool:
     stride: Shape
     padding: Pads
     factor: float = 1.0
-
-    @property
-    def n_in(self) -> int:
-        """Return the length of the vector that goes in."""
-        return size(self.shape_in)
-
-    @property
-    def n_out(self) -> int:
-        """Return the length of the vector that comes out."""
-        return size(self.shape_out)
 
     @property
     def entries(self) -> int:
