@@ -29,8 +29,7 @@ def chip_rule(name: str, d: Discrete) -> Rule:
     fires = d.rule.fires
     if fires is None:
         return d.rule
-    plain = d.rule.at_once("subtract" if d.rule.reset == "subtract" else "set")
-    many = plain.with_fire(Fire(fires.at, None))
+    many = d.rule.at_once().with_fire(Fire(fires.at, None))
     return many.with_bound() if d.rule.bounded else many
 
 

@@ -22,8 +22,7 @@ def chip_rule(rule: Rule) -> Rule:
     """
     if rule.fires is None:
         return rule
-    at_once = rule.at_once("subtract" if rule.reset == "subtract" else "set")
-    return at_once.with_fire(Fire(rule.fires.at))
+    return rule.at_once().with_fire(Fire(rule.fires.at))
 
 
 @dataclass(frozen=True)

@@ -174,11 +174,16 @@ class Rule:
             ops.insert(last + 1, SUBTRACT if reset == "subtract" else SET)
         return Rule(tuple(ops))
 
-    def at_once(self, reset: Reset) -> Rule:
-        """Return NIR's order of operations with this reset, or a rule without spikes unchanged."""
+    def at_once(self, reset: Reset | None = None) -> Rule:
+        """Return NIR's order of operations with this reset, or a rule without spikes unchanged.
+
+        By default, spikes subtract the threshold if they do so in this rule, and set v otherwise.
+        """
         fire = self.fires
         if fire is None:
             return self
+        if reset is None:
+            reset = "subtract" if self.reset == "subtract" else "set"
         return plain(reset, synapse=self.has_synapse, at=fire.at, most=fire.most)
 
     def with_fire(self, fire: Fire) -> Rule:

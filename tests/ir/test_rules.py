@@ -199,6 +199,8 @@ def test_another_reset_acts_at_once(rule: Rule, reset: Reset) -> None:
         assert made.has_synapse == rule.has_synapse
         assert faults(made, synapse=rule.has_synapse, fires=True) == []
     assert at_once == plain(reset, synapse=rule.has_synapse, at=rule.fires.at, most=rule.fires.most)
+    usual: Reset = "subtract" if rule.reset == "subtract" else "set"
+    assert rule.at_once() == rule.at_once(usual)
     assert list(with_reset.without_reset().operations) == [*rule.without_reset().operations]
 
 
