@@ -1,4 +1,4 @@
-"""A stage written as NIR and read again computes the same; the `nir` package reads it too."""
+"""A stage written as NIR and read again computes the same. The `nir` package reads it too."""
 
 from __future__ import annotations
 
@@ -75,10 +75,7 @@ def test_physical_parameters_are_read_by_the_writer_of_the_model(tmp_path: Path)
 def test_the_integer_stage_holds_what_the_chip_uses(
     name: str, target: str, least: float, tmp_path: Path
 ) -> None:
-    """Up to what NIR cannot say, which is put back here: the chip's rule.
-
-    Rounding of states is left.
-    """
+    """The chip's rule, which NIR cannot say, is put back here. Rounding of states is left."""
     model = DATA / f"zoo/{name}.nir"
     inputs = np.load(model.with_suffix(".npz"))["inputs"][:40]
     inputs = inputs.reshape(*inputs.shape[:2], -1)

@@ -1,6 +1,4 @@
-"""Files for a simulator: which nodes they have, how they are named and ordered, and what is
-refused.
-"""
+"""Files for a simulator: their nodes, names and order, and the refusals."""
 
 from __future__ import annotations
 
@@ -63,7 +61,7 @@ def nodes(path: Path) -> dict[str, Any]:
 
 
 def refused(simulator: str, raw: RawGraph, writer: str = "nir", **options: Any) -> list[Diagnostic]:
-    """What is said of a network that ``simulator`` cannot be told."""
+    """Return the findings on a network that ``simulator`` cannot load."""
     made = lowered(raw, **options) if writer == "nir" else written_by(writer, raw)
     log = Log()
     with pytest.raises(NircError):
@@ -106,9 +104,7 @@ def test_nodes_are_named_as_signals_reach_them(tmp_path: Path) -> None:
 
 
 def test_scales_go_into_weights(tmp_path: Path) -> None:
-    """No importer knows a Scale: a gain of 0.5 behind the synapse, and thresholds of their own, are
-    folded.
-    """
+    """No importer knows a Scale: a gain behind the synapse and different thresholds are folded."""
     thresholds = np.array([1.0, 2.0, 4.0])
     raw = graph(
         {
@@ -174,7 +170,7 @@ def if_map(*shape: int) -> RawNode:
 def test_each_simulator_gets_the_nodes_that_it_builds(
     simulator: str, writer: str, kinds: list[str], tmp_path: Path
 ) -> None:
-    """Averages become sums with a factor in the weights; what has no maps gets matrices."""
+    """Averages become sums with a factor in the weights. Vectors get matrices."""
     raw = convolutional(if_map)
     path, made = file_for(
         simulator, raw, tmp_path / "x.nir", writer, **({"dt": None} if writer == "nir" else {})
@@ -211,9 +207,7 @@ def recurrent(neuron: RawNode) -> RawGraph:
 def test_snntorch_does_not_take_a_loop_for_a_cell_of_its_own(
     neuron: RawNode, tmp_path: Path
 ) -> None:
-    """A cell of two nodes would be imported with its input in the wrong place: the way back has two
-    nodes.
-    """
+    """A cell of two nodes would be imported with its input in the wrong place. It has three."""
     path, _ = file_for("snntorch", recurrent(neuron), tmp_path / "x.nir")
     edges = nir.read(path).edges
     assert all((b, a) not in edges for a, b in edges)
@@ -249,9 +243,7 @@ def test_rockpool_gets_a_graph_for_each_recurrent_population(tmp_path: Path) -> 
 
 
 def test_a_clock_takes_nothing_of_the_input(tmp_path: Path) -> None:
-    """A population that a constant alone drives is wired to the Input by zeros: every node needs a
-    way to it.
-    """
+    """A population that a constant alone drives is wired to the Input by zeros."""
     layers = {
         "in": inp(2),
         "w": linear(weights(3, 2)),
@@ -336,9 +328,7 @@ def test_a_refusal_names_the_node_and_the_reason_and_what_to_do() -> None:
 def test_a_bound_of_spikes_that_the_simulator_does_not_know_is_refused(
     simulator: str, tmp_path: Path
 ) -> None:
-    """Both importers build neurons without a bound. 31 is no more than the width of a chip's
-    counter.
-    """
+    """Both importers build neurons without a bound. 31 is only the width of a chip's counter."""
     (first, *_) = refused(simulator, two_layers(if_(8), if_(3)), "sinabs,spikes=3")
     assert "up to 3 times" in first.message
     file_for(simulator, two_layers(if_(8), if_(3)), tmp_path / "n.nir", "sinabs,spikes=31")

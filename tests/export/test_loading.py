@@ -1,6 +1,4 @@
-"""What an importer can be told of a neuron: the cell that is written computes the step that was
-asked for.
-"""
+"""Neurons written for an importer: the cell computes the step that was asked for."""
 
 from __future__ import annotations
 
@@ -64,7 +62,7 @@ def uneven(rule: Rule, seed: int, **other: object) -> Discrete:
 def loaded_outputs(
     name: str, d: Discrete, inputs: np.ndarray, values: Mapping[str, str] | None = None
 ) -> np.ndarray:
-    """What the module computes that the importer makes of the cell, by nirc's rule for it."""
+    """Return the output of the module that the importer makes of the cell, by nirc's rule."""
     how = importer(name)
     loaded = load(how, d, values)
     assert not loaded.refused, loaded.refused
@@ -142,9 +140,7 @@ def test_choices_of_the_importer_load_other_rules(
 
 
 def test_a_tie_is_decided_as_the_chip_decides_it() -> None:
-    """snnTorch fires above a threshold only: it gets the number of float32 below the one at which
-    the chip fires.
-    """
+    """snnTorch fires above a threshold only: it gets the number of float32 below the chip's."""
     d = neurons(
         plain("set", synapse=False, at=">="), decay_mem=np.ones(N), threshold=np.full(N, 3.0)
     )

@@ -1,6 +1,4 @@
-"""Whatever nirc writes, ``nir.read`` opens with its type checks on, and nirc reads the same network
-from it.
-"""
+"""``nir.read`` opens what nirc writes, with its type checks on. nirc reads the same network."""
 
 from __future__ import annotations
 

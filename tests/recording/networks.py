@@ -80,8 +80,9 @@ def louder(network: Any, factor: float) -> Any:
 
 @dataclass(frozen=True)
 class Taken:
-    """A recording: what nirc.record returned, and the share of its outputs that the file gives
-    without ``--from``.
+    """A recording: what nirc.record returned, and the share of its outputs that the file gives.
+
+    The file is read without ``--from``.
     """
 
     recorded: nirc.Recorded
@@ -94,10 +95,11 @@ class Taken:
 
 
 def taken(network: Any, inputs: NDArray[Any], where: Path, **options: Any) -> Taken:
-    """Record ``network``; nir.read opens the file with its type checks on, and nirc reads it
-    without an option.
+    """Record ``network``.
+
+    nir.read opens the file with its type checks on, and nirc reads it without an option.
     """
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         recorded = nirc.record(
             network, inputs, where / "model.nir", where / "recorded.npz", **options
@@ -109,13 +111,11 @@ def taken(network: Any, inputs: NDArray[Any], where: Path, **options: Any) -> Ta
     kept = recording(data, stages.reference, Log())
     assert kept is not None
     computed = run(stages.reference, inputs.reshape(*inputs.shape[:2], -1)).output
-    return Taken(recorded, kept.share(computed), tuple(str(w.message) for w in heard))
+    return Taken(recorded, kept.share(computed), tuple(str(w.message) for w in caught))
 
 
 def without_note(model: Path) -> str:
-    """How nirc reads a recorded file whose note is removed: the writer's name and the
-    confidence.
-    """
+    """Return the writer and the confidence of a recorded file whose note is removed."""
     with h5py.File(model, "a") as file:
         del file["node/metadata"]
     reading = lower(str(model), Options(), log=Log()).reading

@@ -1,6 +1,4 @@
-"""Recordings that their file does not give: where the network departs first, and a proof that
-rounding is why.
-"""
+"""Recordings that their file does not give: the first departure, and a proof of rounding."""
 
 from __future__ import annotations
 

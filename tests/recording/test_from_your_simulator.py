@@ -1,5 +1,4 @@
-"""The page docs/from-your-simulator.md: its code runs where the simulator is installed, and its
-files are read as said.
+"""The page docs/from-your-simulator.md: its code runs, and its files are read as it says.
 
 CI installs snnTorch and Sinabs. The other sections are skipped where their package is missing.
 """
@@ -40,7 +39,7 @@ def blocks(section: str, language: str) -> list[str]:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty current directory; what deprecated functions of the simulators say is not ours."""
+    """An empty current directory. Warnings of the simulators' deprecated functions are not ours."""
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -76,9 +75,7 @@ def test_the_page_has_a_section_for_each_of_the_seven() -> None:
     ],
 )
 def test_what_a_section_writes_is_read_as_it_says(section: str, number: int, here: Path) -> None:
-    """Block 0 needs no option; block 1 is by the simulator's own exporter, with its choices as in
-    the section.
-    """
+    """Block 0 needs no option. Block 1 uses the simulator's exporter and has choices."""
     require(WHERE[section])
     names: dict[str, object] = {}
     for code in blocks(section, "python")[: number + 1]:

@@ -1,4 +1,4 @@
-"""What nirc.record needs before it looks at a network."""
+"""Needs of nirc.record before it looks at a network."""
 
 from __future__ import annotations
 

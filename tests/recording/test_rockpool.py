@@ -20,7 +20,7 @@ _packages = packages(globals(), rm="rockpool.nn.modules", rc="rockpool.nn.combin
 
 
 def dense(neurons: Any, last: Any = None, **options: Any) -> Any:
-    """12 inputs, 20 neurons and 5; ``neurons(n)`` makes a layer."""
+    """12 inputs, 20 neurons and 5. ``neurons(n)`` makes a layer."""
     return louder(
         rc.Sequential(
             rm.LinearTorch((12, 20)),
@@ -71,7 +71,7 @@ def test_neurons_and_their_choices(neurons: Any, last: Any, text: str, tmp_path:
     ],
 )
 def test_biases_and_recurrent_weights_are_in_the_file(neurons: Any, tmp_path: Path) -> None:
-    """Rockpool's exporter leaves both out; that is said."""
+    """Rockpool's exporter leaves both out. A warning names them."""
     result = taken(dense(neurons), spikes(12, rate=0.1), tmp_path)
     assert result.equal == 1.0 and result.codes() == {"W213"} and result.recorded.outputs.any()
 

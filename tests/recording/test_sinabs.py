@@ -24,7 +24,7 @@ def chain(*modules: Any) -> Any:
 
 
 def dense(neurons: Any, last: Any = None) -> Any:
-    """12 inputs, 20 neurons and 5; ``neurons()`` makes a layer."""
+    """12 inputs, 20 neurons and 5. ``neurons()`` makes a layer."""
     return chain(nn.Linear(12, 20), neurons(), nn.Linear(20, 5, bias=False), (last or neurons)())
 
 
@@ -105,9 +105,7 @@ def test_convolutions_between_layers_that_are_not_squeezed(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("normed", [True, False])
 def test_a_last_leak_keeps_its_norm_input(normed: bool, tmp_path: Path) -> None:
-    """Sinabs' file has no place for it, and nirc reads ExpLeak without: a Scale stands for it, and
-    that is said.
-    """
+    """Sinabs' file has no place for norm_input: a Scale stands for it, and a warning names it."""
     last = lambda: sl.ExpLeak(tau_mem=20.0, norm_input=normed)  # noqa: E731
     result = taken(
         dense(lambda: sl.LIF(tau_mem=10.0, norm_input=False), last), spikes(12), tmp_path

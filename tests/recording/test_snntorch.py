@@ -1,6 +1,4 @@
-"""snnTorch networks recorded: the file alone gives what the simulator computed, or it is not
-written.
-"""
+"""snnTorch networks recorded: the file alone gives the simulator's outputs, or there is none."""
 
 from __future__ import annotations
 
@@ -105,9 +103,7 @@ def test_a_scalar_beta_whose_exporter_raises_is_written_for_every_neuron(tmp_pat
 
 
 def test_convolutions_pools_and_a_flatten(tmp_path: Path) -> None:
-    """Groups and oblong kernels are written so that nir.read, which tells their shapes wrongly,
-    opens them.
-    """
+    """Groups and oblong kernels are written so that nir.read opens them."""
     network = chain(
         nn.Conv2d(2, 6, 3, padding="same", bias=False),
         cells("leaky", 6),
@@ -139,7 +135,7 @@ def test_a_last_layer_without_neurons_is_recorded_as_numbers(tmp_path: Path) -> 
 
 
 def test_a_beta_of_1_and_of_0_and_graded_spikes(tmp_path: Path) -> None:
-    """graded_spikes_factor is in the file, which the exporter leaves out; that is said."""
+    """graded_spikes_factor is in the file. The exporter leaves it out, and a warning names it."""
     first = snn.Leaky(beta=0.0, init_hidden=True, graded_spikes_factor=2.0)
     network = chain(
         nn.Linear(12, 20), first, nn.Linear(20, 5), snn.Leaky(beta=1.0, init_hidden=True)
@@ -162,7 +158,7 @@ def test_graded_spikes_come_back_graded(tmp_path: Path) -> None:
 
 
 def by_steps(self: Any, x: Any) -> Any:
-    """One step; states are kept by the neurons."""
+    """Make one step. The neurons keep their states."""
     spk1, _ = self.lif1(self.fc1(x))
     return self.output(self.fc2(spk1))
 
@@ -225,9 +221,7 @@ def test_a_step_of_your_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("reset", "delay"), [("subtract", "yes"), ("zero", "no")])
 def test_recurrence_by_a_layer_of_your_own(reset: str, delay: str, tmp_path: Path) -> None:
-    """Leaky resets to zero at once, but nirc takes a neuron that feeds itself for a cell, which
-    resets later.
-    """
+    """Leaky resets to zero at once. nirc takes a neuron that feeds itself for a cell: later."""
 
     def forward(self: Any, x: Any) -> Any:
         current = self.fc1(x)
@@ -264,9 +258,7 @@ def test_sums_and_layers_that_are_used_twice(tmp_path: Path) -> None:
 
 
 def test_the_data_file_is_complete(tmp_path: Path) -> None:
-    """Inputs, outputs, labels, the step and the text are there without pickles, and nirc reads the
-    file as data.
-    """
+    """Inputs, outputs, labels, the step and the text are there, and nirc reads them as data."""
     network, inputs = chain(nn.Linear(12, 5), cells("leaky", 5)), spikes(12)
     result = taken(network, inputs, tmp_path, labels=np.array([0, 4, 2]))
     with np.load(result.recorded.data) as file:
@@ -456,7 +448,7 @@ def test_modules_of_other_types_are_refused(module: Any, what: str, tmp_path: Pa
 
 
 def test_everything_on_the_way_to_the_output_is_named_at_once(tmp_path: Path) -> None:
-    """What does not lead to the output is not named."""
+    """The message does not name parts that do not lead to the output."""
     aside = nn.BatchNorm1d(20)
 
     def forward(self: Any, x: Any) -> Any:

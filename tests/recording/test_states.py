@@ -1,6 +1,4 @@
-"""States between steps: handed on as the network returns them, proved on every step, or refused
-with ``step=``.
-"""
+"""States between steps: handed on as the network returns them, and proved on every step."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The recorded networks of ``tests/data/simulators``, and their simulators where they are
-installed.
-"""
+"""The recorded networks of ``tests/data/simulators``, and their simulators if installed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The recorded networks of seven simulators: who wrote each is told, and read by that rule each is
-equal.
-"""
+"""The recorded networks of seven simulators: nirc names the writer, and its rule gives all."""
 
 from __future__ import annotations
 

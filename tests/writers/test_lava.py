@@ -1,6 +1,4 @@
-"""Slayer's files lie on the grids of its chip; so do some small files by hand, which are not taken
-for slayer's.
-"""
+"""Slayer's files lie on the grids of its chip. Small files by hand are not taken for slayer's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who wrote a file: evidence, options, what stays open, and files that are by nobody."""
+"""The writer of a file: evidence, options, open choices, and files that are by nobody."""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ def test_the_letter_is_offered_with_a_step_where_it_needs_one(
 
 @pytest.mark.parametrize("steps", [1.5, 9.7, 25.476, 300.1, 1e5, 3e6])
 def test_gains_of_tau_over_dt_are_nobody_s_whatever_the_time_constant(steps: float) -> None:
-    """With one time constant, some other step of three digits often explains the gain after
-    Rockpool's formula.
-    """
+    """For one time constant another round step often explains the gain by Rockpool's formula."""
     for longer in np.random.default_rng(0).uniform(1, 2, 300):
         neuron = lif(2, steps * longer)
         found = read(
@@ -100,7 +98,7 @@ def test_gains_of_tau_over_dt_are_nobody_s_whatever_the_time_constant(steps: flo
 
 
 def test_one_changed_number_is_no_snntorch_file_any_more() -> None:
-    """r = tau / 1e-4 holds in every node of an export; a person changes one of them."""
+    """r = tau / 1e-4 holds in every node of an export. A person changes one of them."""
     usual = lif(2, 7.3)
     nodes = {
         "input": inp(2),

@@ -1,6 +1,4 @@
-"""The committed cases made anew by the installed simulators: a release that computes otherwise is
-noticed here.
-"""
+"""The committed cases made anew by the installed simulators, to notice a release that differs."""
 
 from __future__ import annotations
 
@@ -80,7 +78,7 @@ def same(old: object, new: object) -> bool:
 
 
 def close(old: np.ndarray, new: np.ndarray) -> bool:
-    """Equal spikes; membranes within what another order of float32 sums does."""
+    """Equal spikes, and membranes within what another order of float32 sums does."""
     if old.shape != new.shape:
         return False
     if np.array_equal(old, np.rint(old)):

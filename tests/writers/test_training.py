@@ -71,9 +71,7 @@ def test_a_readout_that_nirc_added_is_changed_by_its_option() -> None:
 
 
 def test_the_advice_on_decays_is_the_same_network_s_own() -> None:
-    """Rockpool decays exponentially: for a decay of 15/16 a time constant has 15.49 steps, not
-    16.
-    """
+    """Rockpool decays exponentially: a decay of 15/16 has 15.49 steps, not 16."""
     found = {d.where: d for d in said(DATA / "rockpool/lif_default.nir", "xylo", "D402")}
     (mem, *_) = [d for where, d in found.items() if where.endswith("/tau_mem")]
     decay, tau_s = (
