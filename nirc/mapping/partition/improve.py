@@ -1,4 +1,4 @@
-"""Improve a packing: less traffic on the same cores, shared resources, fewer parts.
+"""Improve a packing: less traffic on the same cores, fewer parts.
 
 Traffic is the cut of a hypergraph. A hyperedge costs its spikes for each distinct core of its
 targets. The source's core is excluded if local spikes are free. Parts move to another core, or
@@ -7,8 +7,8 @@ code. Others are annealed, with moves to the core of a neighbour in a hyperedge 
 counted in targets that are examined. Weights are integers, so the answer is the same on every
 machine.
 
-If the chip counts shared resources once, cores whose parts fit one core together are merged. Parts
-of a population that touch on one core are joined. Cuts save nothing, and fewer parts are simpler.
+Parts of a population that touch on one core are joined. Cuts save nothing, and fewer parts are
+simpler.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import numpy as np
 
 from nirc.mapping.compiled import UPHILL, below, compiled, first_state, following
 from nirc.mapping.partition.boxes import AXES, Boxes, Ints
-from nirc.mapping.partition.problem import MergedCost
 from nirc.mapping.partition.result import Hyperedges, core_pairs
 
 MOST_PARTS = 24  # of the descent
@@ -28,7 +27,6 @@ SWEEPS = 8
 STAGES = 60  # of annealing
 COLDEST = 1e-3  # of the first temperature
 WEIGHT_UNITS = 2.0**40  # all weights together
-MOST_TRIED = 32  # cores to try for the parts of a core that shares resources
 
 
 def small(edges: Hyperedges, parts: int) -> bool:
@@ -253,37 +251,6 @@ def _anneal(graph, core, taken, left, free, uphill, work, seed):  # type: ignore
             if tries == 0:
                 break
     return best
-
-
-def merged(
-    cost: MergedCost, capacity: Ints, population: Ints, boxes: Boxes, core: Ints, edges: Hyperedges
-) -> Ints:
-    """Return (parts,) fewer cores: the emptiest are emptied first, onto cores with equal spikes."""
-    cores = int(core.max(initial=-1)) + 1
-    members = [np.flatnonzero(core == c) for c in range(cores)]
-    load = [float((cost(population[m], boxes[m]) / np.maximum(capacity, 1)).max()) for m in members]
-    core = core.copy()
-    for c in np.argsort(load, kind="stable").tolist():
-        for other in _by_shared_spikes(edges, core, c, cores)[:MOST_TRIED]:
-            both = np.concatenate([members[other], members[c]])
-            if members[other].size and (cost(population[both], boxes[both]) <= capacity).all():
-                members[other] = both
-                members[c] = members[c][:0]
-                core[both] = other
-                break
-    return core
-
-
-def _by_shared_spikes(edges: Hyperedges, core: Ints, c: int, cores: int) -> list[int]:
-    """Return the other cores, ordered by the spikes that they share with ``c``, falling."""
-    edge = edges.edge_of
-    at = core[edges.target]
-    reaching = np.zeros(edges.source.size, bool)  # the hyperedges that reach core c
-    reaching[edge[at == c]] = True
-    pairs = np.unique(edge[reaching[edge]] * cores + at[reaching[edge]])
-    shared = np.bincount(pairs % cores, weights=edges.weight[pairs // cores], minlength=cores)
-    order = np.argsort(-shared, kind="stable")
-    return [int(other) for other in order if other != c]
 
 
 def joined(population: Ints, boxes: Boxes, core: Ints, kept: Ints) -> tuple[Ints, Boxes, Ints]:

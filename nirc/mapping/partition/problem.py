@@ -17,7 +17,6 @@ Floats = npt.NDArray[np.float64]
 Atoms = int | Sequence[int]  # neurons of a part in C order, or its length along each axis
 
 CostFunction = Callable[[int, Boxes], Ints]
-MergedCost = Callable[[Ints, Boxes], Ints]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,30 +119,18 @@ class Cores:
     (k, 3, 2) of the population with this index. The search and its bounds rely on three promises. A
     box costs no less than a box inside it. Cutting a box saves nothing in all: the parts together
     cost at least as much as the box. No cost is negative.
-    ``merged(populations, boxes)``: (resources,) the cost of these parts together on one core, at
-    most the sum of their costs (parts may share an input axon, for example). None: the sum.
-    ``shared``: parts may share a core. A limit of populations on a core needs no flag: let each
-    part take 1 of a resource called groups.
+    A limit of populations on a core is a resource, too: let each part take 1 of it.
     """
 
     resources: tuple[Resource, ...]
     count: int  # of available cores
     cost: CostFunction
-    merged: MergedCost | None = None
-    shared: bool = True
     local_is_free: bool = True  # a spike to a target on the core of its source is no traffic
 
     @cached_property
     def capacity(self) -> Ints:
         """(resources,) int64."""
         return np.array([r.capacity for r in self.resources], dtype=np.int64)
-
-    def fits(self, population: int, boxes: Boxes) -> npt.NDArray[np.bool_]:
-        """Return (k,) bool: each box fits a core without other parts."""
-        fitting: npt.NDArray[np.bool_] = np.all(
-            self.cost(population, boxes) <= self.capacity, axis=1
-        )
-        return fitting
 
 
 @dataclass(frozen=True)

@@ -53,13 +53,6 @@ class Product:
         a, b, c = (r.pairs(boxes[:, i, 0], boxes[:, i, 1]) for i, r in enumerate(self.axes))
         return a * b * c
 
-    def sources(self, box: Boxes) -> Ints:
-        """Return (n,) the source neurons with a synapse into one box (3, 2), rising."""
-        a, b, c = (r.sources(*box[i].tolist()) for i, r in enumerate(self.axes))
-        shape = self.source_shape
-        numbers: Ints = ((a[:, None, None] * shape[1] + b[:, None]) * shape[2] + c).ravel()
-        return numbers
-
 
 @dataclass(frozen=True, eq=False)
 class Explicit:
@@ -109,12 +102,8 @@ class Explicit:
         """Return (k,) synapses into each box."""
         return np.array([self._into(box).size for box in boxes], dtype=np.int64)
 
-    def sources(self, box: Boxes) -> Ints:
-        """Return (n,) the source neurons with a synapse into one box (3, 2), rising."""
-        return np.unique(self._into(box))
-
     def fans(self, box: Boxes) -> Ints:
-        """Return (n,) the number of synapses of each of the ``sources`` into one box."""
+        """Return (n,) the number of synapses into one box of each source that has any."""
         source = self._into(box)
         if source.size * SORTED < math.prod(self.source_shape):
             return np.unique(source, return_counts=True)[1]
@@ -209,10 +198,6 @@ class Relation(Protocol):
         """Return (k,) pairs of a source coordinate and a target coordinate in the range."""
         ...
 
-    def sources(self, start: int, stop: int) -> Ints:
-        """Return (n,) the source coordinates that reach one range, rising."""
-        ...
-
     def hits(self, cuts: Ints) -> Hits:
         """Return the classes of source coordinates, for the ranges between ``cuts``."""
         ...
@@ -232,10 +217,6 @@ class Every:
     def pairs(self, start: Ints, stop: Ints) -> Ints:
         """Return the number of all sources times the length."""
         return self.n_in * (stop - start)
-
-    def sources(self, start: int, stop: int) -> Ints:
-        """Return all sources."""
-        return np.arange(self.n_in if stop > start else 0)
 
     def hits(self, cuts: Ints) -> Hits:
         """Return one class."""
@@ -274,12 +255,6 @@ class Blocks:
     def pairs(self, start: Ints, stop: Ints) -> Ints:
         """Return a block of sources for each target."""
         return (stop - start) * self._sends
-
-    def sources(self, start: int, stop: int) -> Ints:
-        """Return the sources of all blocks that the range touches."""
-        low = start // self._receives
-        high = -(-stop // self._receives) if stop > start else low
-        return np.arange(low * self._sends, high * self._sends)
 
     def hits(self, cuts: Ints) -> Hits:
         """Return a class for all blocks within one range, and a class for each cut block."""
@@ -345,11 +320,6 @@ class Window:
         exists, _ = self._sums
         counted: Ints = exists[stop] - exists[start]
         return counted
-
-    def sources(self, start: int, stop: int) -> Ints:
-        """Return the existing sources."""
-        at = np.unique(self._sources_of_targets[start:stop])
-        return at[(at >= 0) & (at < self.n_in)]
 
     def hits(self, cuts: Ints) -> Hits:
         """Return a class for each list of ranges."""

@@ -70,14 +70,11 @@ class Partition:
         source, target, spikes = self.spikes
         return float(spikes[source != target].sum() if self.cores.local_is_free else spikes.sum())
 
-    def between_cores(self, units: int = UNITS_PER_SPIKE) -> Traffic:
-        """Return the traffic to place, without external inputs.
-
-        ``units``: the integer for one spike per step. Weights are rounded and at least 1.
-        """
+    def between_cores(self) -> Traffic:
+        """Return the traffic to place, without external inputs. Weights are at least 1."""
         source, target, spikes = self.spikes
         inner = (source >= 0) & (spikes > 0)
-        weight = np.maximum(np.round(spikes[inner] * units), 1).astype(np.int64)
+        weight = np.maximum(np.round(spikes[inner] * UNITS_PER_SPIKE), 1).astype(np.int64)
         return Traffic.from_edges(self.count, source[inner], target[inner], weight)
 
     def nets(self, outside: int | None = None) -> Nets:

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from nirc.mapping.partition.boxes import Boxes, Ints, Shape3, full_cuts, grid
-from nirc.mapping.partition.fewest import fewer_cores, fewest_alone, fewest_cores
-from nirc.mapping.partition.improve import annealed, descended, joined, merged, small
+from nirc.mapping.partition.fewest import fewer_cores, fewest_cores
+from nirc.mapping.partition.improve import annealed, descended, joined, small
 from nirc.mapping.partition.packing import pack
 from nirc.mapping.partition.problem import (
     Atoms,
@@ -59,22 +59,14 @@ def partition(
         none = np.zeros(0, dtype=np.int64)
         no_boxes = np.zeros((0, 3, 2), np.int64)
         return Partition(problem, cores, none, no_boxes, none, none.reshape(0, 1), 0)
-    if cores.shared:
-        parts, core_of, bound = _shared(subjects, alone, pins, slack, thorough, seed, progress)
-    else:
-        parts, core_of, bound = _separate(subjects, alone, pins)
+    parts, core_of, bound = _packed(subjects, alone, pins, slack, thorough, seed, progress)
     counts = [len(boxes) for boxes in parts.values()]
     population = np.repeat(np.array([*parts], dtype=np.int64), counts)
     boxes = np.concatenate([*parts.values()])
     core = np.concatenate([*core_of.values()])
     kept = np.array([*pins], dtype=np.int64)
-    if cores.shared:
-        population, boxes, core = joined(population, boxes, core, kept)
-    if cores.merged is not None and cores.shared:
-        bound = 1  # other bounds add up resources that parts might share
-        edges = hyperedges(problem, population, boxes)
-        core = merged(cores.merged, cores.capacity, population, boxes, core, edges)
-    elif thorough and cores.shared and core.size > core.max() + 1 > 1:
+    population, boxes, core = joined(population, boxes, core, kept)
+    if thorough and core.size > core.max() + 1 > 1:
         core = _renumbered(_less_traffic(cores, problem, population, boxes, core, seed, progress))
         population, boxes, core = joined(population, boxes, core, kept)
     core = _renumbered(core)
@@ -108,22 +100,7 @@ def _alone(
 Parts = tuple[dict[int, Boxes], dict[int, Ints], int]  # parts, their cores, and the bound
 
 
-def _separate(
-    subjects: list[Subject], alone: Mapping[int, Boxes], pins: Mapping[int, Boxes]
-) -> Parts:
-    """Return the parts with a core for each."""
-    core: dict[int, Ints] = {}
-    first = 0
-    bound = 0
-    for s in subjects:
-        parts = len(alone[s.number])
-        core[s.number] = first + np.arange(parts)
-        first += parts
-        bound += parts if s.number in pins else fewest_alone(s, parts)
-    return dict(alone), core, bound
-
-
-def _shared(
+def _packed(
     subjects: list[Subject],
     alone: Mapping[int, Boxes],
     pins: Mapping[int, Boxes],
@@ -132,7 +109,7 @@ def _shared(
     seed: int,
     progress: Progress | None,
 ) -> Parts:
-    """Return parts that share cores: packed, or solved exactly if the problem is small."""
+    """Return the parts by population: packed, or solved exactly if the problem is small."""
     enough = fewest_cores(subjects, alone, pins)
     filling = pack(
         subjects,
@@ -183,14 +160,9 @@ def _taken(cores: Cores, population: Ints, boxes: Boxes) -> Ints:
 
 
 def _usage(cores: Cores, population: Ints, boxes: Boxes, core: Ints) -> Ints:
-    count = int(core.max()) + 1
-    usage = np.zeros((count, len(cores.resources)), dtype=np.int64)
-    if cores.merged is None:
-        np.add.at(usage, core, _taken(cores, population, boxes))
-        return usage
-    order = np.argsort(core, kind="stable")
-    for c, parts in enumerate(np.split(order, np.cumsum(np.bincount(core))[:-1])):
-        usage[c] = cores.merged(population[parts], boxes[parts])
+    """Return (cores, resources) the use of each core."""
+    usage = np.zeros((int(core.max()) + 1, len(cores.resources)), dtype=np.int64)
+    np.add.at(usage, core, _taken(cores, population, boxes))
     return usage
 
 

@@ -151,7 +151,6 @@ class Cells:
         chips: tuple[int, int, int],
         cores: tuple[int, int, int],
         *,
-        hop: int = 1,
         chip_link: int = 1,
         board: tuple[int, int, int] | None = None,
         board_link: int | None = None,
@@ -159,20 +158,20 @@ class Cells:
     ) -> Cells:
         """Return a mesh of ``chips`` (x, y, z), each a mesh of ``cores`` (x, y, z).
 
-        A step between cores of a chip costs ``hop``, a step to the next chip ``chip_link``, a step
-        to the next board ``board_link`` (default ``chip_link``). A board holds ``board`` chips
+        A step between cores of a chip costs 1, a step to the next chip ``chip_link``, a step to the
+        next board ``board_link`` (default ``chip_link``). A board holds ``board`` chips
         (default: all of them). ``excluded``: the numbers of cells that cannot be used.
         Raises ``ValueError`` for sizes and costs that are not positive.
         """
         per_board = board or chips
         across = chip_link if board_link is None else board_link
-        if min(*chips, *cores, *per_board) < 1 or min(hop, chip_link, across) < 1:
+        if min(*chips, *cores, *per_board) < 1 or min(chip_link, across) < 1:
             raise ValueError("chips, cores, boards and the costs of their links must be positive")
         shape = [chip * core for chip, core in zip(chips, cores, strict=True)]
-        if math.prod(shape) > MOST_CELLS or max(hop, chip_link, across) * max(shape) >= FARTHEST:
+        if math.prod(shape) > MOST_CELLS or max(chip_link, across) * max(shape) >= FARTHEST:
             raise ValueError(f"{shape} cells are more than {MOST_CELLS}, or their links too dear")
         x, y, z = (
-            _ruler(n, core, core * chip, (hop, chip_link, across))
+            _ruler(n, core, core * chip, chip_link, across)
             for n, core, chip in zip(shape, cores, per_board, strict=True)
         )
         usable = np.ones(math.prod(shape), dtype=np.bool_)
@@ -316,11 +315,10 @@ def hilbert(points: npt.ArrayLike) -> Ints:
     return place
 
 
-def _ruler(length: int, chip: int, board: int, costs: tuple[int, int, int]) -> Ints:
+def _ruler(length: int, chip: int, board: int, chip_link: int, board_link: int) -> Ints:
     """Return the positions along an axis. ``chip``, ``board``: their lengths in cells."""
     step = np.arange(1, length)
-    hop, chip_link, board_link = costs
-    price = np.where(step % board == 0, board_link, np.where(step % chip == 0, chip_link, hop))
+    price = np.where(step % board == 0, board_link, np.where(step % chip == 0, chip_link, 1))
     return np.concatenate([[0], np.cumsum(price)]).astype(np.int64)
 
 

@@ -53,10 +53,14 @@ class DeadlockCheck:
 
 
 def check(links: LinkGraph, routes: Routes) -> DeadlockCheck:
-    """Look for a cyclic channel dependency among ``routes``."""
-    count = int(np.count_nonzero(dependencies(links, routes)))
-    cycle = find_cycle(links, routes)
-    if cycle is None:
+    """Look for a cyclic channel dependency among ``routes``.
+
+    Of several cycles, the choice depends on nothing but the set of dependencies.
+    """
+    follows = dependencies(links, routes)
+    count = int(np.count_nonzero(follows))
+    cycle = _cycle(follows, links.outgoing, links.target)
+    if not cycle.size:
         return DeadlockCheck(count, (), f"no cycle among {count} channel dependencies")
     axes = 3 if links.size[2] > 1 else 2
     shown = cycle[:SHOWN]
@@ -77,16 +81,6 @@ def dependencies(links: LinkGraph, routes: Routes) -> Bools:
     ends = (links.source, links.target, links.direction)
     _fill(routes.first, routes.link, ends, links.routers, follows)
     return follows
-
-
-def find_cycle(links: LinkGraph, routes: Routes) -> Ints | None:
-    """Return links that each wait for the next, the last for the first. None: no cycle.
-
-    Of several cycles, the choice depends on nothing but the set of dependencies.
-    """
-    follows = dependencies(links, routes)
-    cycle: Ints = _cycle(follows, links.outgoing, links.target)
-    return cycle if cycle.size else None
 
 
 @compiled

@@ -18,7 +18,6 @@ from nirc.mapping.routing.trees import (
     Grid,
     NetArrays,
     Pressure,
-    Progress,
     Scratch,
     cheapest_branch,
     grid_of,
@@ -36,7 +35,6 @@ def route(
     seed: int = 0,
     rounds: int = 20,
     work: int = 20_000_000,
-    progress: Progress | None = None,
 ) -> Routes:
     """Return a tree of working links from the source of each net to all its targets.
 
@@ -46,7 +44,6 @@ def route(
     / capacity, until the ratio is at most 1. This takes at most ``rounds`` rounds and about
     ``work`` steps of search. ``seed`` orders the nets in a round. Routes may get longer. The
     largest load never rises. The answer depends on nothing else.
-    ``progress``: called with the stage and the share of the stage that is done.
     Raises ``UnreachableError`` naming all targets that faults cut off, ``ValueError`` for unknown
     routers.
     """
@@ -58,9 +55,9 @@ def route(
             )
     if links.routers == 1:
         return Routes(np.zeros(nets.source.size + 1, np.int64), np.zeros(0, np.int32), np.zeros(0))
-    routes = ordered_trees(nets, links, progress)
+    routes = ordered_trees(nets, links)
     if congestion_aware:
-        routes = spread_load(nets, links, routes, seed, rounds, work, progress)
+        routes = spread_load(nets, links, routes, seed, rounds, work)
     return routes
 
 
@@ -74,7 +71,6 @@ def spread_load(
     seed: int,
     rounds: int,
     work: int,
-    progress: Progress | None,
 ) -> Routes:
     """Remove and reroute the nets over the busiest links in rounds. Return the best routes.
 
@@ -95,7 +91,7 @@ def spread_load(
     history = np.zeros(links.source.size)
     best_rank = _rank(loads, limit, links.cost)
     best = (begin.copy(), end.copy(), loads)
-    for done in range(rounds):
+    for _ in range(rounds):
         goal = limit * (1.0 if known else GOAL * best_rank[0])
         busy = loads > goal
         if not busy.any() or scratch.steps[0] >= work:
@@ -116,8 +112,6 @@ def spread_load(
         if rank < best_rank:
             best_rank = rank
             best = (begin.copy(), end.copy(), loads)
-        if progress:
-            progress("spread load", (done + 1) / rounds)
     begin, end, loads = best
     first = np.concatenate([[0], np.cumsum(end - begin)])
     link = np.empty(first[-1], np.int32)

@@ -9,7 +9,6 @@ target with a broken ordered route gets the cheapest route from the tree (A*, Ha
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,6 @@ from nirc.mapping.compiled import compiled
 from nirc.mapping.routing import Nets, Routes, UnreachableError
 from nirc.mapping.routing.links import Floats, Ints, LinkGraph, Longs, hops_between, steps_between
 
-Progress = Callable[[str, float], None]  # stage, share that is done
 CHUNK = 1 << 22  # links of trees in one piece of memory
 
 
@@ -86,7 +84,7 @@ def scratch_for(routers: int) -> Scratch:
     return Scratch(seen, opened, closed, route_price, np.zeros(routers, np.int32), search, steps)
 
 
-def ordered_trees(nets: Nets, links: LinkGraph, progress: Progress | None) -> Routes:
+def ordered_trees(nets: Nets, links: LinkGraph) -> Routes:
     """Return a tree for each net, see ``route``. Raises ``UnreachableError``."""
     grid = grid_of(links)
     scratch = scratch_for(links.routers)
@@ -102,8 +100,6 @@ def ordered_trees(nets: Nets, links: LinkGraph, progress: Progress | None) -> Ro
         next_net = _grow(net, arrays, grid, scratch, pressure, lost, first, piece)
         pieces.append(piece[: first[next_net] - first[net]])
         net = next_net
-        if progress:
-            progress("route", net / nets.source.size)
     if lost.any():
         raise UnreachableError(nets, links, np.flatnonzero(lost))
     return Routes(first, _joined(pieces), pressure.loads)

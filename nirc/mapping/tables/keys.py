@@ -75,17 +75,9 @@ class Keys:
             raise ValueError(f"the keys of slices {a} and {b} overlap")
 
 
-def allocate(
-    population: npt.ArrayLike,
-    atoms: npt.ArrayLike,
-    *,
-    place: npt.ArrayLike | None = None,
-    rank: npt.ArrayLike | None = None,
-) -> Keys:
+def allocate(population: npt.ArrayLike, atoms: npt.ArrayLike) -> Keys:
     """Return keys for slices. ``population`` (slices,): 0 to n - 1. ``atoms`` (slices,): neurons.
 
-    ``place`` (slices,): order of the slices of a population. ``rank`` (populations,): order of the
-    populations. Tables merge well if neighbours have similar trees.
     Raises ``KeysError`` if 32 bits are not enough, ``ValueError`` for a population without slices
     or a slice without atoms.
     """
@@ -98,13 +90,8 @@ def allocate(
     most = np.zeros(populations, np.int64)
     np.maximum.at(most, owner, neurons)
 
-    places = np.zeros(owner.size, np.int64) if place is None else np.asarray(place, np.int64)
-    ranks = np.arange(populations) if rank is None else np.asarray(rank, np.int64)
-    position = np.empty(populations, np.int64)
-    position[np.argsort(ranks, kind="stable")] = np.arange(populations)
-
-    first, population_bits, atom_bits = _blocks(position, _bits(slices), _bits(most))
-    order = np.lexsort((places, owner))
+    first, population_bits, atom_bits = _blocks(_bits(slices), _bits(most))
+    order = np.argsort(owner, kind="stable")
     index = np.empty(owner.size, np.int64)
     index[order] = np.arange(owner.size) - np.repeat(np.cumsum(slices) - slices, slices)
     key = (first[owner] + (index << atom_bits[owner])).astype(np.uint32)
@@ -112,23 +99,21 @@ def allocate(
     return Keys(key, _masks(atom_bits)[owner], neurons, population_key, _masks(population_bits))
 
 
-def _blocks(position: Longs, slice_bits: Longs, atom_bits: Longs) -> tuple[Longs, Longs, Longs]:
-    """Return (populations,) first key, bits below the population field, bits of the atom.
-
-    ``position``: of each population in the order of keys.
-    """
-    populations = position.size
+def _blocks(slice_bits: Longs, atom_bits: Longs) -> tuple[Longs, Longs, Longs]:
+    """Return (populations,) first key, bits below the population field, bits of the atom."""
+    populations = slice_bits.size
+    number = np.arange(populations)
     population_bits = _bits_for(populations)
     most_atom_bits = int(atom_bits.max(initial=0))
     below = int(slice_bits.max(initial=0)) + most_atom_bits
     if population_bits + below <= KEY_BITS:  # the same fields in all keys
-        return position << below, np.full(populations, below), np.full(populations, most_atom_bits)
+        return number << below, np.full(populations, below), np.full(populations, most_atom_bits)
     block_bits = slice_bits + atom_bits
     most_block_bits = int(block_bits.max())
     if population_bits + most_block_bits <= KEY_BITS:  # the same population field in all keys
-        return position << most_block_bits, np.full(populations, most_block_bits), atom_bits
+        return number << most_block_bits, np.full(populations, most_block_bits), atom_bits
     # Blocks in falling order of size are aligned without gaps.
-    order = np.lexsort((position, -block_bits))
+    order = np.argsort(-block_bits, kind="stable")
     size = (1 << block_bits[order]).tolist()
     total = sum(size)
     if total > 1 << KEY_BITS:

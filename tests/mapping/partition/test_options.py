@@ -148,33 +148,6 @@ class TestRefusals:
 
 
 class TestChips:
-    def test_parts_stay_alone_where_cores_are_not_shared(self) -> None:
-        problem = chain((3,), (3,), (3,))
-        cores = replace(chip(problem, **ROOMY), shared=False)
-        found = partition(problem, cores)
-        assert (found.count, found.bound) == (3, 3)
-
-    def test_what_is_counted_once_lets_more_parts_share(self) -> None:
-        """Two layers that hear the same 10 inputs: their axons are counted once where both lie on
-        one core.
-        """
-        problem = Problem(
-            (Population("in", (10,), on_core=False), Population("a", (2,)), Population("b", (2,))),
-            (Projection(0, 1, dense((10,), (2,))), Projection(0, 2, dense((10,), (2,)))),
-        )
-        additive = chip(problem, neurons=4, axons=12, synapses=99)
-
-        def merged(populations: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-            total = sum(
-                additive.cost(int(p), box[None])[0]
-                for p, box in zip(populations, boxes, strict=True)
-            )
-            return total - np.array([0, 10 * (len(boxes) - 1), 0, 0])
-
-        assert partition(problem, additive).count == 2
-        found = partition(problem, replace(additive, merged=merged))
-        assert (found.count, found.usage.tolist()) == (1, [[4, 10, 40, 2]])
-
     def test_spikes_within_a_core_may_cost(self) -> None:
         problem = Problem((Population("a", (4,), 0.5),), (Projection(0, 0, dense((4,), (4,))),))
         cores = chip(problem, **ROOMY)

@@ -103,7 +103,7 @@ def test_both_loops_take_the_same_moves(seed: int, depth: int, nodes: int, scale
 
 
 def test_links_between_chips_and_boards_cost_more() -> None:
-    cells = Cells.chips((4, 1, 1), (2, 1, 1), hop=1, chip_link=5, board=(2, 1, 1), board_link=20)
+    cells = Cells.chips((4, 1, 1), (2, 1, 1), chip_link=5, board=(2, 1, 1), board_link=20)
     assert cells.places(np.arange(8))[:, 0].tolist() == [0, 1, 6, 7, 27, 28, 33, 34]
 
 
@@ -166,7 +166,7 @@ def test_no_cell_has_nearer_neighbours_than_the_bound_thinks(
         lambda: Cells.mesh(0, 3),
         lambda: Cells.mesh(1 << 14, 1 << 14),
         lambda: Cells.mesh(3, 3, excluded=[9]),
-        lambda: Cells.chips((1, 1, 1), (2, 2, 1), hop=0),
+        lambda: Cells.chips((1, 1, 1), (2, 2, 1), chip_link=0),
         lambda: Cells.chips((4, 1, 1), (2, 2, 1), chip_link=1 << 40),
     ],
 )

@@ -57,7 +57,7 @@ def slow_cost(traffic: Traffic, cells: Cells, at: np.ndarray) -> int:
 def test_costs_are_what_they_are_by_definition(seed: int, nodes: int, edges: int) -> None:
     traffic = random_traffic(seed, nodes, edges)
     rng = np.random.default_rng(seed)
-    cells = Cells.chips((2, 2, 1), (3, 3, 1), hop=1, chip_link=4)
+    cells = Cells.chips((2, 2, 1), (3, 3, 1), chip_link=4)
     at = rng.permutation(36)[:nodes]
     assert cost(traffic, cells, at) == slow_cost(traffic, cells, at)
     made = anneal(traffic, cells, at, cooling(50.0, 1.0, 20), 4000, seed=seed % 1000 + 1)
@@ -111,7 +111,7 @@ def test_nodes_that_talk_share_a_chip() -> None:
     pairs = [(g + a, g + b) for g in (0, 4) for a in range(4) for b in range(a)]
     order = np.array([0, 4, 1, 5, 2, 6, 3, 7])
     traffic = Traffic.from_edges(8, order[[a for a, _ in pairs]], order[[b for _, b in pairs]])
-    cells = Cells.chips((2, 1, 1), (2, 2, 1), hop=1, chip_link=100)
+    cells = Cells.chips((2, 1, 1), (2, 2, 1), chip_link=100)
     assert place_on(traffic, cells).cost == 2 * (4 * 1 + 2 * 2)
 
 

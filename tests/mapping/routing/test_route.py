@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nirc.mapping.routing import Nets, Routes, UnreachableError, walk
-from nirc.mapping.routing.deadlock import check, dependencies, find_cycle
+from nirc.mapping.routing.deadlock import check, dependencies
 from nirc.mapping.routing.links import LinkGraph, mesh
 from nirc.mapping.routing.route import route
 
@@ -352,19 +352,6 @@ def test_a_dear_border_is_not_crossed_to_save_a_hop_around_a_fault() -> None:
     assert route(Nets.unicast([4], [7]), links).cost(links) == 5
 
 
-def test_progress_is_told() -> None:
-    told: list[tuple[str, float]] = []
-    nets, links = hot_row()
-    route(
-        nets,
-        links,
-        congestion_aware=True,
-        progress=lambda stage, share: told.append((stage, share)),
-    )
-    assert told[0] == ("route", 1.0)
-    assert told[1][0] == "spread load" and 0 < told[1][1] <= 1
-
-
 def test_no_nets_and_a_single_router() -> None:
     routes = route(nets_of(), mesh(3, 3), congestion_aware=True)
     assert (routes.link.size, routes.max_load, routes.hops.size) == (0, 0, 0)
@@ -394,7 +381,7 @@ def all_to_all(links: LinkGraph) -> Routes:
 @pytest.mark.parametrize("depth", [1, 3])
 def test_dimension_order_on_a_mesh_cannot_deadlock(depth: int) -> None:
     links = mesh(4, 3, depth)
-    assert find_cycle(links, all_to_all(links)) is None
+    assert check(links, all_to_all(links)).free
 
 
 @pytest.mark.parametrize("kind", ["torus", "3-D torus", "triangular mesh", "triangular torus"])
@@ -409,7 +396,7 @@ def test_four_turns_make_a_circle_and_three_do_not() -> None:
     circle = Routes(np.array([0, 4]), np.array([east, north, west, south]), np.zeros(8))
     assert names(links, circle) == "E N W S"
     turns = [(east, north), (north, west), (west, south), (south, east)]
-    assert find_cycle(links, crafted(links, turns[:3])) is None
+    assert check(links, crafted(links, turns[:3])).free
     assert sorted(assert_cycle(links, crafted(links, turns))) == sorted([east, north, west, south])
 
 
@@ -442,8 +429,8 @@ def crafted(links: LinkGraph, ways: list[tuple[int, int]]) -> Routes:
 
 
 def assert_cycle(links: LinkGraph, routes: Routes) -> list[int]:
-    cycle = find_cycle(links, routes)
-    assert cycle is not None
+    cycle = np.array(check(links, routes).cycle, np.int32)
+    assert cycle.size
     follows = dependencies(links, routes)
     for link, following in zip(cycle, np.roll(cycle, -1), strict=True):
         assert links.target[link] == links.source[following]
@@ -465,6 +452,6 @@ def test_a_cycle_is_found_where_networkx_finds_one(problem: tuple[Nets, LinkGrap
             (a, b) for a in tree for b in tree if links.target[a] == links.source[b]
         )
     if nx.is_directed_acyclic_graph(channels):
-        assert find_cycle(links, routes) is None
+        assert check(links, routes).free
     else:
         assert_cycle(links, routes)

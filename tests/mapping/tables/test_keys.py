@@ -25,11 +25,6 @@ def test_population_slice_and_atom_have_fields_of_their_own() -> None:
     assert [hex(m) for m in keys.population_mask] == ["0xfffffe00"] * 2
 
 
-def test_orders_decide_who_are_neighbours() -> None:
-    keys = allocate([0, 0, 0, 1, 2], [4] * 5, place=[5, 1, 3, 0, 0], rank=[2, 1, 0])
-    assert (keys.key >> 2).tolist() == [8 + 2, 8 + 0, 8 + 1, 4, 0]
-
-
 def test_one_large_population_leaves_the_others_narrow_fields() -> None:
     # 2^16 slices of one neuron, and 4 slices of 2^20: common fields would need 1 + 16 + 20 bits.
     keys = allocate(np.repeat([0, 1], [1 << 16, 4]), np.repeat([1, 1 << 20], [1 << 16, 4]))
@@ -73,16 +68,11 @@ def test_blocks_that_overlap_are_refused() -> None:
         replace(keys, atoms=np.array([4, 5]))
 
 
-@given(
-    st.lists(st.lists(st.integers(1, 1 << 20), min_size=1, max_size=20), max_size=40), st.randoms()
-)
-def test_every_neuron_has_a_key_and_every_population_a_mask(
-    sizes: list[list[int]], random: object
-) -> None:
+@given(st.lists(st.lists(st.integers(1, 1 << 20), min_size=1, max_size=20), max_size=40))
+def test_every_neuron_has_a_key_and_every_population_a_mask(sizes: list[list[int]]) -> None:
     population = np.repeat(np.arange(len(sizes)), [len(s) for s in sizes]).astype(np.int64)
     atoms = np.array([a for s in sizes for a in s], np.int64)
-    place = np.array([random.random() for _ in atoms])  # type: ignore[attr-defined]
-    keys = allocate(population, atoms, place=place)  # checks itself that blocks do not overlap
+    keys = allocate(population, atoms)  # checks itself that blocks do not overlap
     last = keys.key.astype(np.int64) + atoms - 1
     for end in (keys.key.astype(np.int64), last):
         assert ((end & keys.mask) == keys.key).all()
