@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from nirc.diagnostics.codes import error_class
-from nirc.diagnostics.errors import Diagnostic
+from nirc.diagnostics.errors import CompileError, Diagnostic
 from nirc.diagnostics.finding import Finding
 
 
@@ -32,24 +31,6 @@ class Log:
         for finding in findings:
             self.add(finding)
 
-    def error(self, code: str, message: str, **fields: object) -> None:
-        """Something that stops the command, once the stage has looked at everything."""
-        self.add(Diagnostic(code, "error", message, **_text(fields)))
-
-    def warning(self, code: str, message: str, **fields: object) -> None:
-        """Something the user must know; the command goes on."""
-        self.add(Diagnostic(code, "warning", message, **_text(fields)))
-
-    def note(self, code: str, message: str, **fields: object) -> None:
-        """A choice that was made, with its reason."""
-        self.add(Diagnostic(code, "note", message, **_text(fields)))
-
-    def differs(self, code: str, message: str, **fields: object) -> None:
-        """The chip's dynamics differ in kind from the model's: a warning, an error under
-        ``--strict``.
-        """
-        self.add(Diagnostic(code, "error" if self.strict else "warning", message, **_text(fields)))
-
     @property
     def errors(self) -> list[Diagnostic]:
         """The diagnostics that stop the command."""
@@ -57,8 +38,9 @@ class Log:
 
     def raise_if_errors(self) -> None:
         """Raise the exception with the highest exit status, if there is an error."""
-        if self.errors:
-            raise max((error_class(d.code) for d in self.errors), key=lambda e: e.exit_code)(
+        if errors := self.errors:
+            classes = [Finding.by_code[d.code].raises for d in errors if d.code in Finding.by_code]
+            raise max(classes, key=lambda kind: kind.exit_code, default=CompileError)(
                 self.diagnostics
             )
 
@@ -67,7 +49,3 @@ class Log:
         return [
             replace(d, severity="note") if d.severity == "error" else d for d in self.diagnostics
         ]
-
-
-def _text(fields: dict[str, object]) -> dict[str, str]:
-    return {k: "" if v is None else str(v) for k, v in fields.items()}
