@@ -211,8 +211,8 @@ def physical(c: Continuous, dt_s: float | None) -> Written:
     r = c.r if c.r is None or not c.per_step or dt_s is None else c.r / dt_s
     named = {"tau_syn": c.tau_syn_s, tau: c.tau_mem_s, "r": r, "w_in": c.w_in, "v_leak": c.v_leak}
     named |= {"v_threshold": c.v_threshold, "v_reset": c.v_reset}
-    given = {name: value for name, value in named.items() if value is not None}
-    return Written({"type": c.kind, **given})
+    fields = {name: value for name, value in named.items() if value is not None}
+    return Written({"type": c.kind, **fields})
 
 
 def per_step(d: Discrete, dt_s: float | None) -> Written:

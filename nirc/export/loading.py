@@ -54,11 +54,11 @@ def load(importer: Importer, wanted: Discrete, values: Mapping[str, str] | None 
     if cell.threshold is not None:
         step = replace(step, threshold=cell.threshold, rule=LETTER.without_reset())
     step, delayed = _normalised(step)
-    asked, got = simplest(wanted), simplest(step)
-    reasons = [*_of_rules(asked, got)] or [*_of_numbers(asked, got, cell)]
+    asked, built = simplest(wanted), simplest(step)
+    reasons = [*_of_rules(asked, built)] or [*_of_numbers(asked, built, cell)]
     refused = tuple(f"the stage {reason}" for reason in reasons)
     cuts = step.grain is not None
-    return Loaded(cell, refused, tuple(_limits(asked, got)), step.rule.text, delayed, cuts)
+    return Loaded(cell, refused, tuple(_limits(asked, built)), step.rule.text, delayed, cuts)
 
 
 def _normalised(d: Discrete) -> tuple[Discrete, bool]:
@@ -95,17 +95,17 @@ def simplest(d: Discrete) -> Discrete:
     return replace(d, v_reset=None, v_least=None) if forgets else d
 
 
-def _of_rules(asked: Discrete, got: Discrete) -> Iterator[str]:
+def _of_rules(asked: Discrete, built: Discrete) -> Iterator[str]:
     """Yield reasons that the rules tell. Both rules are one where no shorter reason is found."""
-    if _essence(asked) == _essence(got):
+    if _essence(asked) == _essence(built):
         return
     reasons = [
-        *_of_synapse(asked.rule, got.rule),
-        *_of_spikes(asked.rule.fires, got.rule.fires),
-        *_of_resets(asked.rule, got.rule),
-        *_of_bounds(asked, got),
+        *_of_synapse(asked.rule, built.rule),
+        *_of_spikes(asked.rule.fires, built.rule.fires),
+        *_of_resets(asked.rule, built.rule),
+        *_of_bounds(asked, built),
     ]
-    yield from reasons or [f"steps by [{asked.rule.text}], loaded by [{got.rule.text}]"]
+    yield from reasons or [f"steps by [{asked.rule.text}], loaded by [{built.rule.text}]"]
 
 
 def _essence(d: Discrete) -> Rule:
@@ -117,34 +117,34 @@ def _essence(d: Discrete) -> Rule:
     return Rule(tuple(op for op in rule.operations if op != BOUND)) if _is_limit(d) else rule
 
 
-def _of_bounds(asked: Discrete, got: Discrete) -> Iterator[str]:
-    if asked.rule.bounded and not got.rule.bounded and not _is_limit(asked):
+def _of_bounds(asked: Discrete, built: Discrete) -> Iterator[str]:
+    if asked.rule.bounded and not built.rule.bounded and not _is_limit(asked):
         yield "has a lower bound of the membrane, loaded it has none"
-    if got.rule.bounded and not asked.rule.bounded:
+    if built.rule.bounded and not asked.rule.bounded:
         yield "has no lower bound of the membrane, loaded it has one"
 
 
-def _of_synapse(asked: Rule, got: Rule) -> Iterator[str]:
-    if asked.has_synapse and not got.has_synapse:
+def _of_synapse(asked: Rule, built: Rule) -> Iterator[str]:
+    if asked.has_synapse and not built.has_synapse:
         yield "has a synaptic filter, loaded it has none"
-    if got.has_synapse and not asked.has_synapse:
+    if built.has_synapse and not asked.has_synapse:
         yield "has no synaptic filter, loaded it has one"
 
 
-def _of_spikes(asked: Fire | None, got: Fire | None) -> Iterator[str]:
-    if asked is None and got is not None:
+def _of_spikes(asked: Fire | None, built: Fire | None) -> Iterator[str]:
+    if asked is None and built is not None:
         yield "never fires, loaded it does"
-    if asked is not None and got is None:
+    if asked is not None and built is None:
         yield "fires, loaded it never does"
-    if asked is None or got is None or asked.most == got.most:
+    if asked is None or built is None or asked.most == built.most:
         return
-    if not (_is_many(asked) and _is_many(got)):
-        yield f"fires {_times(asked)} in a step, loaded {_times(got)}"
+    if not (_is_many(asked) and _is_many(built)):
+        yield f"fires {_times(asked)} in a step, loaded {_times(built)}"
 
 
-def _of_resets(asked: Rule, got: Rule) -> Iterator[str]:
-    if asked.fires is not None and got.fires is not None and _reset(asked) != _reset(got):
-        yield f"{_reset(asked)}, loaded it {_reset(got)}"
+def _of_resets(asked: Rule, built: Rule) -> Iterator[str]:
+    if asked.fires is not None and built.fires is not None and _reset(asked) != _reset(built):
+        yield f"{_reset(asked)}, loaded it {_reset(built)}"
 
 
 def _reset(rule: Rule) -> str:
@@ -174,44 +174,44 @@ def _is_limit(d: Discrete) -> bool:
     return d.v_least is not None and bool((d.v_least <= LEAST_OF_16_BITS).all())
 
 
-def _limits(asked: Discrete, got: Discrete) -> Iterator[str]:
+def _limits(asked: Discrete, built: Discrete) -> Iterator[str]:
     """Yield the bounds of a chip's numbers that a simulator does not have."""
-    most, loaded = (None if d.rule.fires is None else d.rule.fires.most for d in (asked, got))
+    most, loaded = (None if d.rule.fires is None else d.rule.fires.most for d in (asked, built))
     if most is not None and most > 1 and loaded is None:
         yield f"fires up to {most} times in a step"
-    if asked.rule.bounded and not got.rule.bounded and _is_limit(asked):
+    if asked.rule.bounded and not built.rule.bounded and _is_limit(asked):
         yield f"keeps its membrane at {LEAST_OF_16_BITS:g} and above"
 
 
-def _of_numbers(asked: Discrete, got: Discrete, cell: Cell) -> Iterator[str]:
+def _of_numbers(asked: Discrete, built: Discrete, cell: Cell) -> Iterator[str]:
     """Yield reasons that the coefficients tell, where both rules are of a kind."""
-    loaded_gain = total_gain(got)
+    loaded_gain = total_gain(built)
     gain = loaded_gain * (1.0 if cell.gain is None else cell.gain)
     wanted_gain = total_gain(asked)
     # What a unit of the stage's membrane is when it is loaded.
     unit = np.where(wanted_gain == 0, 1.0, gain / np.where(wanted_gain == 0, 1.0, wanted_gain))
     decays = {
-        "membrane": (asked.decay_mem, got.decay_mem),
-        "synaptic current": (asked.decay_syn, got.decay_syn),
+        "membrane": (asked.decay_mem, built.decay_mem),
+        "synaptic current": (asked.decay_syn, built.decay_syn),
     }
     for name, (one, other) in decays.items():
         if one is not None and other is not None and np.abs(one - other).max() > DECAYS:
             ranges = f"{_range(other)} for {_range(one)}"
             yield f"keeps another share of its {name} in a step: {ranges}"
-    if asked.grain is not None and got.grain is None:
+    if asked.grain is not None and built.grain is None:
         yield f"cuts its states to multiples of {asked.grain:g}, loaded it does not"
     arriving = np.zeros(unit.size) if cell.constant is None else loaded_gain * cell.constant
     if asked.rule.has_synapse and arriving.any():
         yield "has a constant input behind its synaptic filter"
     threshold = 0.0 if asked.threshold is None else np.abs(asked.threshold * unit).max()
-    for name, (one, other) in _potentials(asked, got, unit, arriving).items():
+    for name, (one, other) in _potentials(asked, built, unit, arriving).items():
         near = POTENTIALS * (np.abs(one).max() + threshold) * 0.1
         if not np.allclose(one, other, rtol=POTENTIALS, atol=near):
             yield f"{name} when it is loaded: {_range(other / unit)} for {_range(one / unit)}"
 
 
 def _potentials(
-    asked: Discrete, got: Discrete, unit: Float, arriving: Float
+    asked: Discrete, built: Discrete, unit: Float, arriving: Float
 ) -> dict[str, tuple[Float, Float]]:
     """Return pairs (n,) of potentials in the loaded unit, by the words for a difference."""
     zero = np.zeros(unit.size)
@@ -222,19 +222,19 @@ def _potentials(
     def loaded(value: Float | None) -> Float:
         return zero if value is None else value
 
-    drift = wanted(asked.drift), got.drift + arriving
-    start = wanted(asked.v_start), loaded(got.v_start)
+    drift = wanted(asked.drift), built.drift + arriving
+    start = wanted(asked.v_start), loaded(built.v_start)
     pairs = {
         "is drawn by another constant input": drift,
         "starts from another membrane potential": start,
     }
-    if asked.threshold is not None and got.threshold is not None:
-        pairs["has another threshold"] = wanted(asked.threshold), got.threshold
+    if asked.threshold is not None and built.threshold is not None:
+        pairs["has another threshold"] = wanted(asked.threshold), built.threshold
         if asked.rule.reset == "set":
-            reset = wanted(asked.v_reset), loaded(got.v_reset)
+            reset = wanted(asked.v_reset), loaded(built.v_reset)
             pairs["is reset to another potential"] = reset
-    if asked.v_least is not None and got.v_least is not None:
-        pairs["has another lower bound"] = wanted(asked.v_least), got.v_least
+    if asked.v_least is not None and built.v_least is not None:
+        pairs["has another lower bound"] = wanted(asked.v_least), built.v_least
     return pairs
 
 

@@ -182,14 +182,14 @@ def simulator_of(network: Any, asked: str | None, log: Log) -> Simulator:
     """
     is_network = isinstance(network, nn.Module)
     roots = {_root(module) for module in modules_of(network).values()} if is_network else set()
-    found = [name for name in NAMES if name in roots]
+    present = [name for name in NAMES if name in roots]
     if asked is not None and asked not in NAMES:
         log.add(UnknownSimulator(asked=asked, known=NAMES))
-    elif not is_network or (asked is None and len(found) != 1):
+    elif not is_network or (asked is None and len(present) != 1):
         kind = f"{type(network).__name__} without a module of a simulator"
-        log.add(UnclearSimulator(found=", ".join(found) or kind, known=NAMES))
+        log.add(UnclearSimulator(found=", ".join(present) or kind, known=NAMES))
     log.raise_if_errors()
-    simulator: Simulator = import_module(f"nirc.recording.{asked or found[0]}").SIMULATOR
+    simulator: Simulator = import_module(f"nirc.recording.{asked or present[0]}").SIMULATOR
     return simulator
 
 

@@ -112,10 +112,10 @@ def evidence_in(facts: Facts, log: Log | None = None) -> dict[str, Evidence]:
     return {name: every[name] for name in names}
 
 
-def _conclusive(found: Mapping[str, Evidence]) -> str | None:
+def _conclusive(evidence: Mapping[str, Evidence]) -> str | None:
     """Return the one writer whose evidence is conclusive, None if none or several are."""
-    sure = [name for name, e in found.items() if e.conclusive]
-    sure = [name for name in sure if not any(name in found[other].overrules for other in sure)]
+    sure = [name for name, e in evidence.items() if e.conclusive]
+    sure = [name for name in sure if not any(name in evidence[other].overrules for other in sure)]
     return sure[0] if len(sure) == 1 else None
 
 
@@ -150,8 +150,8 @@ def reading_of(
     """
     facts = Facts(graph)
     # A broken writer matters where nobody is named.
-    found = evidence_in(facts, log if asked is None else None)
-    conclusive = _conclusive(found)
+    evidence = evidence_in(facts, log if asked is None else None)
+    conclusive = _conclusive(evidence)
     options = {k: v for k, v in (("reset", reset), ("discretise", discretise)) if v is not None}
     if asked is None and discretise is not None:
         if conclusive is not None:
@@ -165,8 +165,8 @@ def reading_of(
     if noted is not None:
         return noted
     if conclusive is None:
-        return _by_letter(facts, found, options, dt_s, log)
-    writer, seen = installed_writers()[conclusive], found[conclusive]
+        return _by_letter(facts, evidence, options, dt_s, log)
+    writer, seen = installed_writers()[conclusive], evidence[conclusive]
     reading = _chosen(writer, seen, {}, "conclusive", options, log)
     log.add(WriterRecognised(simulator=writer.title, reasons=seen.reasons))
     _report_open(reading, log)
@@ -184,25 +184,25 @@ def _asked(text: str, facts: Facts, conclusive: str | None, options: Values, log
 
 
 def _by_letter(
-    facts: Facts, found: Mapping[str, Evidence], options: Values, dt_s: float | None, log: Log
+    facts: Facts, evidence: Mapping[str, Evidence], options: Values, dt_s: float | None, log: Log
 ) -> Reading:
     """Return the reading by NIR's letter. Report W203 if there is evidence for some writers."""
     writers = installed_writers()
     letter = writers[LETTER_NAME]
-    reading = _chosen(letter, Evidence(), {}, "open" if found else "none", options, log)
-    if not found:
+    reading = _chosen(letter, Evidence(), {}, "open" if evidence else "none", options, log)
+    if not evidence:
         return reading
     reasons: list[str] = []
-    for name, evidence in found.items():
-        reasons += [f"{name}: {reason}" for reason in evidence.reasons]
+    for name, each in evidence.items():
+        reasons += [f"{name}: {reason}" for reason in each.reasons]
     log.add(
         WriterUnsure(
-            writers={name: writers[name].title for name in found},
+            writers={name: writers[name].title for name in evidence},
             reasons=tuple(reasons),
-            by_letter=_letter_option(facts, found, dt_s),
+            by_letter=_letter_option(facts, evidence, dt_s),
         )
     )
-    return replace(reading, evidence=tuple(reasons), candidates=tuple(found))
+    return replace(reading, evidence=tuple(reasons), candidates=tuple(evidence))
 
 
 def _letter_option(facts: Facts, candidates: Iterable[str], dt_s: float | None) -> str:

@@ -81,8 +81,8 @@ def _decay(tau_s: Float) -> Float:
 
     Learnt ones are clipped to 0 and 1 at every step, and written unclipped.
     """
-    kept: Float = np.clip(1.0 - DT_S / tau_s, 0.0, 1.0)
-    return kept
+    decay: Float = np.clip(1.0 - DT_S / tau_s, 0.0, 1.0)
+    return decay
 
 
 def training(c: Continuous, setting: Setting) -> Training:

@@ -120,8 +120,8 @@ def time_step(program: Program, values: Mapping[str, str]) -> float | None:
     for population in populations_of(program, Continuous).values():
         c = population.dynamics
         if c.fires and c.tau_mem_s is not None and c.r is not None:
-            telling = np.isfinite(c.tau_mem_s) & (c.r < 1)
-            steps += (c.tau_mem_s[telling] * (1 - c.r[telling])).tolist()
+            finite = np.isfinite(c.tau_mem_s) & (c.r < 1)
+            steps += (c.tau_mem_s[finite] * (1 - c.r[finite])).tolist()
     dt_s = float(np.median(steps)) if steps else None
     return STEPS if dt_s is not None and abs(dt_s / STEPS - 1) < AGREE else dt_s
 

@@ -272,5 +272,5 @@ WRITERS = Plugins("nirc.writers", _is_writer)
 
 def installed_writers(log: Log | None = None) -> dict[str, Writer]:
     """Return the installed writers by name, the letter of NIR last. Warn of broken ones (U615)."""
-    found = WRITERS.all(log or Log())
-    return dict(sorted(found.items(), key=lambda item: item[0] == "nir"))
+    writers = WRITERS.all(log or Log())
+    return dict(sorted(writers.items(), key=lambda item: item[0] == "nir"))
