@@ -174,7 +174,7 @@ class DelayTooLong(Finding):
     meaning = """
     Every synapse of Loihi 2 takes one step, and can hold a spike for up to {loihi2:oheogulch
     delay} more. Spikes that have to wait for longer, because the model has a longer delay or
-    because a short way and a very long one meet, pass through relay neurons: one for each neuron
+    because a short path and a very long one meet, pass through relay neurons: one for each neuron
     that sends, and several in a row if need be. The answer does not change; the relays take places
     on cores.
     """
@@ -284,10 +284,10 @@ class NoNetxFile(Finding):
     title = "the network has no network.net"
     severity = "note"
     meaning = """
-    `network.net` is the file that lava-dl's netx reads. It can say a chain of dense, recurrent and
-    convolutional layers, whole weights of 8 bits and biases in their units; netx chooses sign
+    `network.net` is the file that lava-dl's netx reads. It can hold a chain of dense, recurrent and
+    convolutional layers, integer weights of 8 bits and biases in their units; netx chooses sign
     modes and exponents itself. A network that it cannot hold to the last bit gets no such file.
-    `deploy.py` and `network.npz` say every network.
+    `deploy.py` and `network.npz` hold every network.
     """
     example = """
     A network with a skip connection: "projections jump over a population or lead back".

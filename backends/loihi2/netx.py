@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.limits import BIAS_MANT, CONV_WEIGHT, WEIGHT
+from nirc.backends.loihi2.neuron import run_without_input
 from nirc.backends.loihi2.rule import SignMode
 from nirc.backends.loihi2.tables import Geometry, Population, Projection, Tables
 from nirc.ir.program import Program
@@ -236,23 +237,12 @@ def _starts(layers: list[Layer]) -> None:
     if not _reset(layer.population for layer in layers):
         return
     for row, layer in enumerate(layers, start=1):
-        population = layer.population
-        from_zero = _after(population, 0 * population.v_init, row)
-        from_start = _after(population, population.v_init, row)
-        rests = from_zero is not None and from_start is not None and not from_start.any()
-        _require(rests, f"neurons of `{population.name}` do not start at 0, which netx cannot say")
-
-
-def _after(population: Population, start: NDArray[Any], rows: int) -> NDArray[np.int32] | None:
-    """Return v after ``rows`` without input, or None if a neuron fires."""
-    bias, v = rule.effective_bias(population.bias_mant, population.bias_exp), start.astype(np.int32)
-    for _ in range(rows):
-        spikes, v = rule.fire(
-            rule.membrane_step(v, np.zeros_like(v), bias, population.dv), population.vth
-        )
-        if spikes.any():
-            return None
-    return v
+        p = layer.population
+        bias = rule.effective_bias(p.bias_mant, p.bias_exp)
+        _, fires_from_zero = run_without_input(0 * p.v_init, bias, p.dv, p.vth, row)
+        v, fires = run_without_input(p.v_init, bias, p.dv, p.vth, row)
+        rests = not (fires_from_zero or fires or v.any())
+        _require(rests, f"neurons of `{p.name}` do not start at 0, which netx cannot hold")
 
 
 def _reset(populations: Iterable[Population]) -> bool:
@@ -285,7 +275,7 @@ def _values(p: Projection, sizes: dict[str, int]) -> NDArray[np.int64]:
     stored = rule.effective_weights(p.weights, p.sign_mode, p.num_weight_bits)
     exact = p.weight_exp >= 0 or not (stored % (1 << -p.weight_exp)).any()
     _require(
-        exact, f"sums of `{p.name}` are rounded by its negative exponent, which netx cannot say"
+        exact, f"sums of `{p.name}` are rounded by its negative exponent, which netx cannot hold"
     )
     return _matrix(p, rule.scaled(stored.astype(np.int64), p.weight_exp), sizes)
 
@@ -298,7 +288,7 @@ def _unchanged(weights: list[NDArray[np.int64]], name: str) -> None:
     least, most = MIXED if low < 0 < high else WEIGHT
     _require(
         least <= low and high <= most,
-        f"weights of `{name}` do not fit into 8 bits without an exponent, which netx cannot say",
+        f"weights of `{name}` do not fit into 8 bits without an exponent, which netx cannot hold",
     )
     shift, bits = _bits(together)
     _require(bits <= 8, f"weights of `{name}` need a ninth bit in netx")

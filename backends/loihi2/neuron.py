@@ -166,10 +166,14 @@ def start_value(start: Int, bias: Int, dv: Int, vth: Int, steps: int) -> Int:
     return v
 
 
-def run_without_input(v: Int, bias: Int, dv: Int, vth: Int, steps: int) -> Int:
-    """Return v after ``steps`` steps without input."""
+def run_without_input(
+    v: rule.IntArray, bias: rule.IntArray, dv: rule.Ints, vth: rule.Ints, steps: int
+) -> tuple[Int, bool]:
+    """Return v after ``steps`` steps without input, and True if a neuron fired."""
     state = v.astype(np.int32)
     none = np.zeros_like(state)
+    fired = False
     for _ in range(steps):
-        _, state = rule.fire(rule.membrane_step(state, none, bias.astype(np.int32), dv), vth)
-    return state.astype(np.int64)
+        spikes, state = rule.fire(rule.membrane_step(state, none, bias.astype(np.int32), dv), vth)
+        fired = fired or bool(spikes.any())
+    return state.astype(np.int64), fired

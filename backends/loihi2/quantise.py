@@ -308,7 +308,7 @@ class _Population:
         start = np.clip(np.rint(plan.start * scale), *STATE).astype(np.int64)
         bias = rule.effective_bias(mant, exp).astype(np.int64)
         v_init = start_value(start, bias, dv, vth, plan.latency_steps)
-        v_start = run_without_input(v_init, bias, dv, vth, plan.latency_steps)
+        v_start, _ = run_without_input(v_init, bias, dv, vth, plan.latency_steps)
         return LoihiNeuron(
             _read_only(du),
             _read_only(dv),
