@@ -11,9 +11,8 @@ from nirc.diagnostics.log import Log
 from nirc.diagnostics.passes import ReadoutAdded, ReadoutNotNeeded
 from nirc.ir.arrays import frozen
 from nirc.ir.populations import Discrete, Population, Projection, Sink
-from nirc.ir.program import Program
+from nirc.ir.program import Program, Training
 from nirc.ir.rules import MEMBRANE, plain
-from nirc.ir.training import Training
 
 KINDS = ("li", "if")
 STEPS = 8.0  # of `li` without a number

@@ -32,6 +32,14 @@ from nirc.ir.rules import (
 from nirc.writers.writer import Setting, Writer, installed_writers
 
 ONE = frozen(np.ones(1))
+
+
+def decays_after_adding(rule: Rule) -> bool:
+    """Return True if the current takes its input, decays, and then enters the membrane."""
+    order = [Add("x", "i"), Decay("i"), Add("i", "v")]
+    return [op for op in rule.operations if op in order] == order
+
+
 CHIPS: dict[str, Rule] = {
     "xylo": xylo.HIDDEN,
     "xylo, output": xylo.HIDDEN.with_fire(Fire(">=", 1)),

@@ -19,8 +19,7 @@ from nirc.diagnostics.finding import Words
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population, populations_of
-from nirc.ir.program import Program
-from nirc.ir.training import Training
+from nirc.ir.program import Program, Training
 from nirc.semantics.variations import (
     FixedPoint,
     altered,

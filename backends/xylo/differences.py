@@ -31,9 +31,8 @@ from nirc.diagnostics.dynamics import (
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, Population, Role, Sink, Source, populations_of
-from nirc.ir.program import Program
+from nirc.ir.program import Program, Training
 from nirc.ir.rules import Rule, plain
-from nirc.ir.training import Training
 
 EXACT = 1e-4  # relative difference of a decay that float32 parameters leave
 

@@ -17,9 +17,8 @@ from nirc.diagnostics.dynamics import (
 )
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete, Population, Sink, populations_of
-from nirc.ir.program import Program
+from nirc.ir.program import Program, Training
 from nirc.ir.rules import Rule
-from nirc.ir.training import Training
 
 ChipRule = Callable[[str, Discrete], Rule]  # (name of a population, dynamics) -> the chip's rule
 

@@ -153,15 +153,6 @@ class Rule:
         """Return True if the membrane potential has a lower bound."""
         return BOUND in self.operations
 
-    @property
-    def decays_after_adding(self) -> bool:
-        """Return True if the current takes its input, decays, and then enters the membrane."""
-        return self._before(Add("x", "i"), Decay("i")) and self._before(Decay("i"), Add("i", "v"))
-
-    def _before(self, first: Operation, second: Operation) -> bool:
-        ops = self.operations
-        return first in ops and second in ops and ops.index(first) < ops.index(second)
-
     def without_reset(self) -> Rule:
         """Return the rule with no effect of a spike on the membrane."""
         return Rule(tuple(op for op in self.operations if op not in (SUBTRACT, SET, RESTORE)))

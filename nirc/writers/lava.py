@@ -8,8 +8,8 @@ import numpy as np
 
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
+from nirc.ir.program import Training
 from nirc.ir.rules import LETTER, MEMBRANE, parse
-from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node, close
 from nirc.writers.importer import (
     Cell,

@@ -6,8 +6,8 @@ import numpy as np
 
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete
+from nirc.ir.program import Training
 from nirc.ir.rules import LETTER, MEMBRANE, parse
-from nirc.ir.training import Training
 from nirc.writers.facts import Facts
 from nirc.writers.importer import Cell, Importer, constant_input, of_unit_gain
 from nirc.writers.writer import (

@@ -7,8 +7,8 @@ import numpy as np
 from nirc.analysis.time_step import euler, exponential
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Continuous, Discrete
+from nirc.ir.program import Training
 from nirc.ir.rules import LETTER, MEMBRANE, Reset
-from nirc.ir.training import Training
 from nirc.writers.writer import (
     NO_EVIDENCE,
     Choice,

@@ -9,9 +9,8 @@ import numpy as np
 
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
-from nirc.ir.program import Program
+from nirc.ir.program import Program, Training
 from nirc.ir.rules import LETTER, MEMBRANE, Reset, Rule, parse
-from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node
 from nirc.writers.importer import (
     ENDLESS,

@@ -10,9 +10,8 @@ import numpy as np
 from nirc.analysis.time_step import AGREE, is_round, rockpool, rounded
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete, populations_of
-from nirc.ir.program import Program
+from nirc.ir.program import Program, Training
 from nirc.ir.rules import MEMBRANE, Fire, Rule, parse
-from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node
 from nirc.writers.importer import (
     ENDLESS,

@@ -10,8 +10,8 @@ import numpy as np
 
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
+from nirc.ir.program import Training
 from nirc.ir.rules import MEMBRANE, Fire, Reset, parse
-from nirc.ir.training import Training
 from nirc.writers.facts import Facts, Node
 from nirc.writers.importer import (
     Cell,

@@ -15,9 +15,8 @@ from nirc.diagnostics.writer import ExportMended
 from nirc.frontend.raw import RawGraph
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
-from nirc.ir.program import Program
+from nirc.ir.program import Program, Training
 from nirc.ir.rules import LETTER, MEMBRANE, Rule, parse
-from nirc.ir.training import Training
 from nirc.writers.facts import TIMED, Facts, Node, changed, close
 from nirc.writers.importer import (
     Cell,

@@ -16,9 +16,8 @@ from nirc.frontend.raw import RawGraph
 from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.layers import Flatten, Input, LayerNode, Linear, Neuron, Pool, Subgraph
 from nirc.ir.populations import Continuous, Discrete, populations_of
-from nirc.ir.program import Program
+from nirc.ir.program import Program, Training
 from nirc.ir.rules import MEMBRANE, parse
-from nirc.ir.training import Training
 from nirc.writers.facts import TIMED, Facts, Node, changed
 from nirc.writers.importer import (
     Cell,

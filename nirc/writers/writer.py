@@ -13,9 +13,8 @@ from nirc.files.plugins import Plugins
 from nirc.frontend.raw import RawGraph
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Continuous, Discrete
-from nirc.ir.program import Program
+from nirc.ir.program import Program, Training
 from nirc.ir.rules import LETTER, Rule
-from nirc.ir.training import Training
 from nirc.writers.facts import Facts
 
 if TYPE_CHECKING:

@@ -14,12 +14,11 @@ from nirc.diagnostics.errors import CompileError, Diagnostic
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
-from nirc.ir.program import Form, Program
+from nirc.ir.program import Form, Program, Training
 from nirc.ir.rules import LETTER, MEMBRANE, Reset, Rule, parse, plain
-from nirc.ir.training import Training
 from nirc.semantics.neuron import NeuronStepper
 from nirc.writers.snntorch import LATE_SET, LATE_SUBTRACT, RESTORED
-from tests.rules import RULES, drives, neurons
+from tests.rules import RULES, decays_after_adding, drives, neurons
 
 SINABS = parse("decay v, add x->v, fire >= many, subtract, bound, emit")
 SEVERAL = plain("subtract", synapse=False, most=31)
@@ -28,7 +27,7 @@ FIRING = [
     for text, rule in sorted(RULES.items())
     if rule.fires is not None and not rule.emission_is_delayed
 ]
-NORMALISED = [RULES[text] for text in FIRING if not RULES[text].decays_after_adding]
+NORMALISED = [RULES[text] for text in FIRING if not decays_after_adding(RULES[text])]
 
 
 def neuron(rule: Rule, decay: float = 0.5, **fields: object) -> Discrete:

@@ -27,7 +27,7 @@ from nirc.writers.rockpool import WITH_SYNAPSE as ROCKPOOL
 from nirc.writers.snntorch import LATE_SET, LATE_SUBTRACT, RESTORED
 from nirc.writers.spyx import PLAIN as SPYX
 from nirc.writers.spyx import WITH_SYNAPSE as SPYX_CUBA
-from tests.rules import RULES, any_rule, of_writers_and_chips
+from tests.rules import RULES, any_rule, decays_after_adding, of_writers_and_chips
 
 
 def contradictions(text: str, *, synapse: bool = False, fires: bool = True) -> str:
@@ -158,8 +158,8 @@ def test_the_comparison_that_decides_is_the_last_before_spikes_leave(
 
 
 def test_who_decays_what_was_just_added() -> None:
-    assert ROCKPOOL.decays_after_adding
-    assert not CELL.decays_after_adding and not LETTER.with_synapse().decays_after_adding
+    assert decays_after_adding(ROCKPOOL)
+    assert not decays_after_adding(CELL) and not decays_after_adding(LETTER.with_synapse())
 
 
 def test_a_lower_bound_is_seen() -> None:
@@ -185,7 +185,7 @@ def test_a_synapse_is_put_in_and_taken_out_again(text: str) -> None:
 def test_a_new_synapse_decays_before_it_takes_the_input() -> None:
     ops = LATE_SUBTRACT.with_synapse().operations
     assert [op.text for op in ops[:5]] == ["fire > 1", "decay i", "add x->i", "decay v", "add i->v"]
-    assert not LATE_SUBTRACT.with_synapse().decays_after_adding
+    assert not decays_after_adding(LATE_SUBTRACT.with_synapse())
 
 
 @given(st.one_of(any_rule(), of_writers_and_chips()), st.sampled_from(["set", "subtract", "none"]))

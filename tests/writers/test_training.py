@@ -11,7 +11,7 @@ from nirc.api import Options, compile_model
 from nirc.diagnostics.errors import Diagnostic
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Continuous
-from nirc.ir.training import Training
+from nirc.ir.program import Training
 from nirc.writers.importer import loaded
 from nirc.writers.reading import parse_from
 from nirc.writers.writer import Setting, installed_writers
