@@ -10,9 +10,10 @@ import pytest
 from nirc.api import Options, lower
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete
-from nirc.ir.rules import LETTER
+from nirc.ir.rules import LETTER, Fire, Rule, plain
 from nirc.semantics.run import run
-from nirc.semantics.variations import FixedPoint, altered, capped_inputs, later
+from nirc.semantics.variations import FixedPoint, altered, capped_inputs, later, with_chip_rule
+from tests.build import graph, inp, lif, linear, lowered, out
 from tests.models import DATA
 
 VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
@@ -82,3 +83,42 @@ def test_an_edge_comes_later() -> None:
     moved, exact = run(later(discrete, {number: 3}), inputs).output, run(discrete, inputs).output
     assert exact[:, :-3].any() and not (moved == exact).all()
     assert (run(later(discrete, {}), inputs).output == exact).all()
+
+
+def test_parts_of_a_chips_rule_go_into_populations_that_fire() -> None:
+    """A chip that subtracts, up to 31 times a step in `a` and once in `b`."""
+    net = graph(
+        {
+            "in": inp(1),
+            "w": linear([[1.0]]),
+            "a": lif(1),
+            "v": linear([[1.0]]),
+            "b": lif(1),
+            "out": out(1),
+        },
+        "in w a v b out",
+    )
+    program = lowered(net).discrete
+
+    def chip(name: str, _: Discrete) -> Rule:
+        return plain("subtract", synapse=False, at=">=", most=31 if name == "a" else 1)
+
+    def rules(**parts: bool) -> list[str]:
+        changed = with_chip_rule(program, chip, **parts)
+        return [changed[name].dynamics.rule.text for name in ("a", "b")]
+
+    model = [program[name].dynamics.rule.text for name in ("a", "b")]
+    assert rules() == model
+    assert rules(spikes=True) == [model[0].replace("fire > 1", "fire > 31"), model[1]]
+    subtracting = [plain("subtract", synapse=False, most=most).text for most in (31, 1)]
+    assert rules(reset=True, spikes=True) == subtracting
+
+
+def test_a_threshold_of_zero_keeps_its_number_of_spikes() -> None:
+    net = graph(
+        {"in": inp(1), "w": linear([[1.0]]), "a": lif(1, threshold=0.0), "out": out(1)},
+        "in w a out",
+    )
+    program = lowered(net).discrete
+    several = with_chip_rule(program, lambda _, d: d.rule.with_fire(Fire(">", None)), spikes=True)
+    assert several["a"].dynamics.rule == program["a"].dynamics.rule

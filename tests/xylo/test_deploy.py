@@ -294,7 +294,7 @@ def test_where_states_cannot_be_cleared_samples_in_a_row_must_be_asked_for(
     expected = nirc.Bundle.open(directory).run(inputs).output
     np.testing.assert_array_equal(
         found[0], expected[0]
-    )  # the board was new; then the samples differ
+    )  # the board was new. Then the samples differ
     assert (found[1:] != expected[1:]).any()
 
 

@@ -98,7 +98,7 @@ def test_saturation_depends_on_the_order_of_the_sources() -> None:
     spec.weights_in[..., 0] = [[127, -127], [-127, 127]]
     spec = replace(spec, weight_shift_in=7, threshold=spec.threshold * 32767)
     run = emulate(spec, [[[15, 1]], [[1, 15]]], record=True)
-    # 32767 - 16256 and -32768 + 16256, each halved; then 16256 - 32768 (saturated) and the reverse.
+    # 32767 - 16256 and -32768 + 16256, each halved. Then 16256 - 32768 (saturated) and the reverse.
     assert run.extra["isyn/hidden"][:, 0].tolist() == [[8256, -8256], [-16384, 16384]]
 
 
