@@ -146,27 +146,17 @@ class Floorplan:
 
     def to_tree(self) -> dict[str, Any]:
         """Return data for JSON, the same for equal floorplans: cores and links in grid order."""
+        limits = sorted(self.limits.items())
+        cores = sorted(self.cores, key=lambda core: core.at[::-1])
+        links = sorted(self.links, key=lambda link: (link.source[::-1], link.target[::-1]))
         return {
             "format": FORMAT,
             "size": list(self.size),
             "chip": list(self.chip),
             "router": list(self.router),
-            "limits": {
-                name: {"max": _number(most), "unit": unit}
-                for name, (most, unit) in sorted(self.limits.items())
-            },
-            "cores": [
-                _core_tree(core) for core in sorted(self.cores, key=lambda core: core.at[::-1])
-            ],
-            "links": [
-                {
-                    "from": list(map(int, k.source)),
-                    "to": list(map(int, k.target)),
-                    "load": _number(k.load),
-                    "capacity": None if k.capacity is None else _number(k.capacity),
-                }
-                for k in sorted(self.links, key=lambda k: (k.source[::-1], k.target[::-1]))
-            ],
+            "limits": {name: {"max": _number(most), "unit": unit} for name, (most, unit) in limits},
+            "cores": [_core_tree(core) for core in cores],
+            "links": [_link_tree(link) for link in links],
             "faulty": [list(map(int, at)) for at in sorted(self.faulty, key=lambda at: at[::-1])],
             "absent": [list(map(int, at)) for at in sorted(self.absent, key=lambda at: at[::-1])],
             "cost": None if self.cost is None else _number(self.cost),
@@ -175,7 +165,7 @@ class Floorplan:
 
     @staticmethod
     def from_tree(tree: Any) -> Floorplan:
-        """The floorplan in a tree that is as ``FLOORPLAN`` says.
+        """Return the floorplan in a tree that matches ``FLOORPLAN``.
 
         Raises ``ValueError`` if it contradicts itself.
         """
@@ -184,19 +174,8 @@ class Floorplan:
             chip=_point(tree["chip"]),
             router=_point(tree["router"]),
             limits={name: (limit["max"], limit["unit"]) for name, limit in tree["limits"].items()},
-            cores=tuple(
-                Core(
-                    core["chip"],
-                    _point(core["at"]),
-                    tuple(map(_part, core["parts"])),
-                    core["usage"],
-                )
-                for core in tree["cores"]
-            ),
-            links=tuple(
-                Link(_point(link["from"]), _point(link["to"]), link["load"], link["capacity"])
-                for link in tree["links"]
-            ),
+            cores=tuple(map(_core, tree["cores"])),
+            links=tuple(map(_link, tree["links"])),
             faulty=tuple(map(_point, tree["faulty"])),
             absent=tuple(map(_point, tree["absent"])),
             cost=tree["cost"],
@@ -205,7 +184,7 @@ class Floorplan:
 
 
 def floorplan_of(tree: Any, file: File) -> Floorplan:
-    """The floorplan in the checked tree of a mapping.json.
+    """Return the floorplan in the checked tree of a mapping.json.
 
     Raises ``InputError`` (U605) if it contradicts itself.
     """
@@ -229,7 +208,7 @@ def floorplan_of(tree: Any, file: File) -> Floorplan:
 
 
 def floorplan_in(data: bytes) -> Floorplan:
-    """The floorplan in the bytes of a mapping.json that may hold anything.
+    """Return the floorplan in the bytes of a mapping.json that may hold anything.
 
     Raises ``InputError`` (U605).
     """
@@ -257,6 +236,15 @@ def _part(part: Any) -> Part:
     return Part(part["population"], tuple((begin, end) for begin, end in part["box"]))
 
 
+def _core(core: Any) -> Core:
+    parts = tuple(map(_part, core["parts"]))
+    return Core(core["chip"], _point(core["at"]), parts, core["usage"])
+
+
+def _link(link: Any) -> Link:
+    return Link(_point(link["from"]), _point(link["to"]), link["load"], link["capacity"])
+
+
 def loaded_links(graph: LinkGraph, routes: Routes) -> tuple[Link, ...]:
     """Return the links that ``routes`` use, with their loads."""
     at = [tuple(row) for row in graph.coordinates.tolist()]
@@ -275,17 +263,23 @@ def loaded_links(graph: LinkGraph, routes: Routes) -> tuple[Link, ...]:
 
 
 def _core_tree(core: Core) -> dict[str, Any]:
+    boxes = [[[int(begin), int(end)] for begin, end in part.box] for part in core.parts]
+    names = [part.population for part in core.parts]
+    parts = zip(names, boxes, strict=True)
     return {
         "chip": int(core.chip),
         "at": list(map(int, core.at)),
-        "parts": [
-            {
-                "population": part.population,
-                "box": [[int(begin), int(end)] for begin, end in part.box],
-            }
-            for part in core.parts
-        ],
+        "parts": [{"population": name, "box": box} for name, box in parts],
         "usage": {name: _number(used) for name, used in sorted(core.usage.items())},
+    }
+
+
+def _link_tree(link: Link) -> dict[str, Any]:
+    return {
+        "from": list(map(int, link.source)),
+        "to": list(map(int, link.target)),
+        "load": _number(link.load),
+        "capacity": None if link.capacity is None else _number(link.capacity),
     }
 
 
@@ -297,10 +291,8 @@ def _number(value: float) -> int | float:
 def _contradiction(plan: Floorplan) -> str:
     """Describe the first contradiction between the fields. Return "" if there is none."""
     if min(*plan.size, *plan.chip, *plan.router) < 1 or math.prod(plan.size) > MOST_CELLS:
-        return (
-            f"sizes {plan.size}, {plan.chip}, {plan.router} must be positive, and at most "
-            f"{MOST_CELLS} cells in all"
-        )
+        sizes = f"sizes {plan.size}, {plan.chip}, {plan.router}"
+        return f"{sizes} must be positive, and at most {MOST_CELLS} cells in all"
     if any(cells % chip for cells, chip in zip(plan.size, plan.chip, strict=True)):
         return f"the grid {plan.size} is not made of whole chips {plan.chip}"
     taken: dict[Point, str] = {}

@@ -9,7 +9,7 @@ for the room.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,7 +35,6 @@ def pack(
     slack: float,
     thorough: bool,
     seed: int,
-    progress: Callable[[str], None] | None = None,
 ) -> Filling:
     """Return all populations on cores. No filling has fewer than ``enough`` cores.
 
@@ -51,8 +50,6 @@ def pack(
     best = min(fillings, key=lambda filling: _rank(filling, by_number, most))
     if not thorough:
         return best
-    if progress:
-        progress(f"{best.count} cores, at least {enough}; trying others")
     rng = np.random.default_rng(seed)
     fewest_spikes = sum(s.spikes_into(alone[s.number]) for s in subjects)
     rounds = min(ROUNDS, WORK // (best.count * len(subjects) + sum(map(_entries, subjects))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -23,7 +23,6 @@ from nirc.mapping.partition.result import Partition, hyperedges
 from nirc.mapping.partition.tiling import Subject, fewest_parts
 
 Effort = Literal["quick", "normal"]
-Progress = Callable[[str], None]
 CHUNK = 1 << 18  # boxes that are measured at a time
 WORK = 200_000_000  # at most, in targets that are examined for less traffic
 WORK_PER_PART = 100_000
@@ -38,28 +37,26 @@ def partition(
     effort: Effort = "normal",
     slack: float = SLACK,
     seed: int = 0,
-    progress: Progress | None = None,
 ) -> Partition:
     """Return parts of all populations on cores, and a core for each part.
 
     ``pinned``: for a population, by name, the neurons of a part: a number in C order, or lengths
     along the axes. The last parts may be smaller. ``slack``: extra cores that may be used for less
     traffic, as a share of the fewest. 0.02 changes nothing below fifty cores. Beyond, saving the
-    last cores costs much traffic. ``effort`` "quick" stops at the first good answer. ``seed``: 0 or
-    more. ``progress`` gets a line for each stage.
+    last cores costs much traffic. ``effort`` "quick" stops at the first good answer.
     Raises ``OversizedError`` for neurons or prescribed parts that no core holds,
     ``TooManyCoresError`` if there are not enough cores, ``ValueError`` for an unknown pinned
     population or parts that are no boxes.
     """
     pins = pinned_parts(problem, pinned or {})
     subjects = [Subject(problem, cores, i) for i, p in enumerate(problem.populations) if p.on_core]
-    alone = _alone(subjects, pins, slack, progress)
+    alone = _alone(subjects, pins, slack)
     thorough = effort == "normal"
     if not subjects:
         none = np.zeros(0, dtype=np.int64)
         no_boxes = np.zeros((0, 3, 2), np.int64)
         return Partition(problem, cores, none, no_boxes, none, none.reshape(0, 1), 0)
-    parts, core_of, bound = _packed(subjects, alone, pins, slack, thorough, seed, progress)
+    parts, core_of, bound = _packed(subjects, alone, pins, slack, thorough, seed)
     counts = [len(boxes) for boxes in parts.values()]
     population = np.repeat(np.array([*parts], dtype=np.int64), counts)
     boxes = np.concatenate([*parts.values()])
@@ -67,7 +64,7 @@ def partition(
     kept = np.array([*pins], dtype=np.int64)
     population, boxes, core = joined(population, boxes, core, kept)
     if thorough and core.size > core.max() + 1 > 1:
-        core = _renumbered(_less_traffic(cores, problem, population, boxes, core, seed, progress))
+        core = _renumbered(_less_traffic(cores, problem, population, boxes, core, seed))
         population, boxes, core = joined(population, boxes, core, kept)
     core = _renumbered(core)
     count = int(core.max()) + 1
@@ -77,12 +74,8 @@ def partition(
     return Partition(problem, cores, population, boxes, core, usage, bound)
 
 
-def _alone(
-    subjects: list[Subject], pins: Mapping[int, Boxes], slack: float, progress: Progress | None
-) -> dict[int, Boxes]:
+def _alone(subjects: list[Subject], pins: Mapping[int, Boxes], slack: float) -> dict[int, Boxes]:
     """Return the parts of each population as if it had all cores. Raises ``OversizedError``."""
-    if progress:
-        progress(f"cutting {len(subjects)} populations")
     alone: dict[int, Boxes] = {}
     oversized: list[Oversized] = []
     for s in subjects:
@@ -107,7 +100,6 @@ def _packed(
     slack: float,
     thorough: bool,
     seed: int,
-    progress: Progress | None,
 ) -> Parts:
     """Return the parts by population: packed, or solved exactly if the problem is small."""
     enough = fewest_cores(subjects, alone, pins)
@@ -119,7 +111,6 @@ def _packed(
         slack=slack,
         thorough=thorough,
         seed=seed,
-        progress=progress,
     )
     boxes = {s.number: filling.boxes[s.number] for s in subjects}
     core = {s.number: filling.core[s.number] for s in subjects}
@@ -139,15 +130,12 @@ def _less_traffic(
     boxes: Boxes,
     core: Ints,
     seed: int,
-    progress: Progress | None,
 ) -> Ints:
     edges = hyperedges(problem, population, boxes)
     taken = _taken(cores, population, boxes)
     free = cores.local_is_free
     if small(edges, core.size):
         return descended(edges, core, taken, cores.capacity, local_is_free=free)
-    if progress:
-        progress(f"moving {core.size} parts between {int(core.max()) + 1} cores")
     work = min(WORK, WORK_PER_PART * core.size)
     return annealed(edges, core, taken, cores.capacity, local_is_free=free, work=work, seed=seed)
 

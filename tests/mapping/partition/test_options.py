@@ -224,13 +224,6 @@ def test_populations_that_talk_share_cores() -> None:
     assert (found.count, found.proven, found.traffic) == (6, True, 0)
 
 
-def test_progress_is_told() -> None:
-    said: list[str] = []
-    problem = chain((10,), (10,), (10,))
-    partition(problem, chip(problem, neurons=7, axons=99, synapses=999), progress=said.append)
-    assert any("cutting 3 populations" in line for line in said)
-
-
 def test_a_thousand_cores_are_cut_without_unrolling_a_synapse() -> None:
     shape = (64, 128, 128)
     layers = [Population(f"l{i}", shape, 0.1, on_core=i > 0) for i in range(5)]

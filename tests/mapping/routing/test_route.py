@@ -102,8 +102,8 @@ def test_opposite_directions_undo_each_other(kind: str) -> None:
 def test_spinnaker_numbers_its_links_from_east_round_to_south() -> None:
     links = mesh(8, 8, triangular=True, wraps=True)
     assert links.direction_names == ("E", "NE", "N", "W", "SW", "S")
-    ways = [links.coordinates[links.target[links.outgoing[0, d]], :2].tolist() for d in range(6)]
-    assert ways == [[1, 0], [1, 1], [0, 1], [7, 0], [7, 7], [0, 7]]
+    ends = [links.coordinates[links.target[links.outgoing[0, d]], :2].tolist() for d in range(6)]
+    assert ends == [[1, 0], [1, 1], [0, 1], [7, 0], [7, 7], [0, 7]]
 
 
 def test_a_faulty_router_has_no_links_and_a_faulty_link_still_has_its_opposite() -> None:
@@ -186,7 +186,7 @@ def test_triangles_take_the_longest_axis_first() -> None:
     assert names(ring, route(Nets.unicast([0], [2]), ring)) == "E E"
 
 
-def test_ways_that_begin_alike_share_their_links() -> None:
+def test_routes_that_begin_alike_share_their_links() -> None:
     links = mesh(4, 4)
     nets = nets_of((0, [3, 2 + 4, 2 + 8, 0, 3]))
     routes = route(nets, links)
@@ -200,7 +200,7 @@ def test_a_fault_is_passed_beside_it() -> None:
     assert names(links, route(Nets.unicast([0], [3]), links)) == "E N E S E"
 
 
-def test_ways_through_a_maze_are_shortest() -> None:
+def test_routes_through_a_maze_are_shortest() -> None:
     rng = np.random.default_rng(4)
     links = mesh(30, 30, faulty_routers=rng.choice(900, 270, replace=False))
     inside = max(nx.strongly_connected_components(graph(links)), key=len)
@@ -284,8 +284,8 @@ def test_trees_reach_their_targets_around_faults_or_name_them(
         assert routes.loads.tolist() == slow_loads(nets, links, routes)
     routes = route(nets, links)
     for n, source in enumerate(nets.source.tolist()):
-        ways = [nx.shortest_path_length(known, source, t) for m, t in pairs if m == n]
-        assert max(ways, default=0) <= routes.hops[n] <= sum(ways)
+        hops = [nx.shortest_path_length(known, source, t) for m, t in pairs if m == n]
+        assert max(hops, default=0) <= routes.hops[n] <= sum(hops)
 
 
 @given(problems(), st.integers(0, 2**70))
@@ -419,8 +419,8 @@ def test_one_call_says_whether_routes_can_deadlock_and_shows_the_circle() -> Non
     assert "8 more" in check(ring, all_to_all(ring)).text
 
 
-def crafted(links: LinkGraph, ways: list[tuple[int, int]]) -> Routes:
-    link = np.array(ways, np.int32).ravel()
+def crafted(links: LinkGraph, turns: list[tuple[int, int]]) -> Routes:
+    link = np.array(turns, np.int32).ravel()
     return Routes(
         np.arange(0, link.size + 1, 2),
         link,
