@@ -55,7 +55,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Public names are loaded when first used: `import nirc` costs no numpy."""
+    """Load a public name when it is first used, so that `import nirc` costs no numpy."""
     if name in _PUBLIC:
         return getattr(import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'nirc' has no attribute {name!r}")

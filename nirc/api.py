@@ -50,7 +50,7 @@ class Options:
     reset: str = "model"
     discretise: str | None = None
     readout: str | None = None  # neurons behind weighted outputs, as ``--readout`` takes them
-    writer: str | None = None  # as ``--from`` takes it; None: as the file shows
+    writer: str | None = None  # as for ``--from``, None for what the file shows
     strict: bool = False
     seed: int = 0
     time_limit_s: float | None = None

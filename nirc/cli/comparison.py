@@ -198,7 +198,8 @@ def _cells(row: dict[str, Any], scored: bool) -> list[str]:
     if not row["fits"]:
         codes = ", ".join(dict.fromkeys(why["code"] for why in row["why"]))
         return [row["target"], f"no: {codes}", *[""] * (4 + len(SCORES) * scored)]
-    use, fullest = row["utilisation"], row["fullest"]
+    use = row["utilisation"]
+    fullest = row["fullest"]
     unit = next((use[name] for name in CORES if name in use), None)
     cores = "1" if unit is None else f"{unit['used']} of {unit['available']}"
     share = ""

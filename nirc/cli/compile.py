@@ -172,9 +172,7 @@ def export(
     output: Output,
     **options: Any,
 ) -> None:
-    """Write a stage of the compilation as NIR, for simulators to evaluate or fine-tune what the
-    chip will run.
-    """
+    """Write a stage of the compilation as NIR, to evaluate or fine-tune it in a simulator."""
     with output.about(str(model)):
         from nirc.export.export import exported
         from nirc.files.bundle import save_bytes

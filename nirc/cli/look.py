@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @OUTPUT
 def inspect(model: Path, data: Path | None, output: Output, **options: Any) -> None:
     """Show what is in MODEL.nir: writer, layers, shapes, neurons, synapses, time step, oddities.
+
     With -v the IR.
 
     With --data every rule that the file may mean is run, and the table says which gives the
@@ -70,9 +71,7 @@ def inspect(model: Path, data: Path | None, output: Output, **options: Any) -> N
 )
 @OUTPUT
 def mapping(bundle: Path, plot: Path | None, by: str, rows: int, output: Output) -> None:
-    """Show which core of a many-core chip holds what: use per core, busiest links, and a
-    picture.
-    """
+    """Show the cores of a many-core chip: contents, use, busiest links, and a picture."""
     with output.about(str(bundle)):
         from nirc.api import Bundle
         from nirc.files.bundle import save_bytes
@@ -121,8 +120,7 @@ def explain(code: str, output: Output) -> None:
 @click.command()
 @OUTPUT
 def writers(output: Output) -> None:
-    """List who may have written a file, and what its files do not say: names, keys and values of
-    --from.
+    """List the writers of files, and what their files leave out: names, keys, values of --from.
 
     Of the values of a key the first is the simulator's own default.
     """

@@ -66,8 +66,7 @@ def _refuse_mistyped(group: click.Group, args: list[str]) -> None:
 @click.group(cls=_Commands, context_settings=CONTEXT, epilog=EPILOG)
 @click.version_option(__version__, prog_name="nirc")
 def cli() -> None:
-    """Compile spiking networks in NIR files for neuromorphic chips, and prove what the chip will
-    answer.
+    """Compile spiking networks in NIR files for neuromorphic chips, and prove the chip's answer.
 
     `nirc MODEL.nir --target NAME` writes a directory (a bundle) that a lab loads on the chip. `nirc
     run` runs the emitted files here, bit for bit. `nirc verify` shows where the answer departs from

@@ -100,9 +100,7 @@ def verify(
     output: Output,
     **options: Any,
 ) -> None:
-    """Compare the model with what the chip will answer, stage by stage, and name where agreement is
-    lost.
-    """
+    """Compare the model with the chip's answer, and name the stage that loses agreement."""
     use_one_thread(options["calibrate"])
     with output.about(str(model)):
         from nirc.files.bundle import save_json

@@ -1,4 +1,4 @@
-"""A finding, and what nirc raises.
+"""Diagnostics as they are printed, and the exceptions of nirc.
 
 ``NircError`` -> ``InputError`` (exit 3), ``UsageError`` (2), ``CompileError`` (1),
 ``BugError`` (70).
@@ -20,20 +20,20 @@ class Diagnostic:
     code: str
     severity: Severity
     message: str
-    where: str = ""  # "nodes/lif1/tau", a path in the model; "" for the whole file
+    where: str = ""  # a path in the model such as "nodes/lif1/tau", "" for the file
     found: str = ""
     limit: str = ""
-    source: str = ""  # where the limit or rule is written down
+    source: str = ""  # of the limit or rule
     help: str = ""
-    file: str = ""  # the file that it is about, if that is not the command's own
+    file: str = ""  # of the finding, if it is not the command's
 
     def as_dict(self) -> dict[str, str]:
-        """Non-empty fields, for JSON."""
+        """Return the non-empty fields, for JSON."""
         return {k: v for k, v in self.__dict__.items() if v}
 
 
 class NircError(Exception):
-    """A refusal with its reasons: ``diagnostics`` holds every finding, not just the first."""
+    """A refusal. ``diagnostics`` holds every finding, not just the first."""
 
     exit_code: ClassVar[int] = 1
 

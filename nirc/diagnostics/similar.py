@@ -8,7 +8,7 @@ LONGEST_NAME = 200  # of a hostile file, to compare with
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """``did you mean `NAME`?`` with the nearest of ``known``; ``otherwise`` if none is near."""
+    """Return ``did you mean `NAME`?`` with the nearest of ``known``, else ``otherwise``."""
     from difflib import get_close_matches
 
     names = {each.lower(): each for each in known}

@@ -48,7 +48,8 @@ class Members:
     """Takes the members of an archive, one after the other."""
 
     def __init__(self, archive: zipfile.ZipFile, size: int, faults: Faults) -> None:
-        self.archive, self.faults = archive, faults
+        self.archive = archive
+        self.faults = faults
         infos = archive.infolist()
         self.unread = {info.filename: info for info in infos}
         if len(self.unread) < len(infos) or sum(info.file_size for info in infos) > size:

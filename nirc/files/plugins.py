@@ -26,7 +26,8 @@ class Plugins(Generic[T]):
     """The plugins of one entry-point group. ``is_one`` accepts what an entry point may name."""
 
     def __init__(self, group: str, is_one: Callable[[object], TypeGuard[T]]) -> None:
-        self.group, self.is_one = group, is_one
+        self.group = group
+        self.is_one = is_one
 
     def all(self, log: Log) -> dict[str, T]:
         """Return them by name, sorted. Warns of each that cannot be used (U615)."""

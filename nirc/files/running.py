@@ -48,8 +48,10 @@ class Layout:
 
     def __init__(self, manifest: Tree, channels: int, columns: int, raster: Any) -> None:
         self.raster = raster
-        self.channels, self.columns = channels, columns  # of the chip
-        self.inputs, self.outputs = manifest["input_map"], manifest["output_map"]
+        self.channels = channels  # of the chip
+        self.columns = columns  # of the chip
+        self.inputs = manifest["input_map"]
+        self.outputs = manifest["output_map"]
         self.latency = manifest["output_latency_steps"]
         self.membrane = manifest["output_kind"] == "membrane"
         self.populations = manifest["populations"]
@@ -207,7 +209,8 @@ class Script:
             sys.exit(f"--out: there is no folder {str(Path(options.out).parent)!a}")
         layout = None
         if options.data:
-            ends, manifest = self.ends_of(bundle.trees), bundle.manifest
+            ends = self.ends_of(bundle.trees)
+            manifest = bundle.manifest
             raster = load_raster(options.data, len(manifest["input_map"]), self.most)
             layout = Layout(manifest, ends["inputs"], ends["outputs"], raster)
         try:

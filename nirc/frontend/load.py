@@ -208,7 +208,9 @@ class _Names:
                     break
                 inner = nodes[head].graph
                 assert inner is not None
-                nodes, rest, path = inner.nodes, rest[len(head) + 1 :], (*path, head)
+                nodes = inner.nodes
+                rest = rest[len(head) + 1 :]
+                path = (*path, head)
             else:
                 subgraph = "/".join(path)
                 self.log.add(

@@ -33,7 +33,8 @@ def summary(calibration: Mapping[str, Any]) -> str:
         )
     if kept not in stages or not calibration.get("stages"):
         return f"Calibration: {by}."
-    first, last = calibration["stages"][0], stages[kept]
+    first = calibration["stages"][0]
+    last = stages[kept]
     if last is first:
         return (
             f"Calibration changed nothing: of {len(stages)} stages none was better than the "

@@ -29,14 +29,15 @@ from nirc.files.bounds import (
 )
 
 GZIP, SHUFFLE, FLETCHER32, SZIP, LZF = 1, 2, 3, 4, 32000
-# What h5py can write by name. NBit (5) and ScaleOffset (6) trust sizes in the file; others are
-# plugins.
+# Filters that h5py can write by name. NBit (5) and ScaleOffset (6) trust sizes in the file. Others
+# are plugins.
 FILTERS = {GZIP: "gzip", SHUFFLE: "shuffle", FLETCHER32: "fletcher32", SZIP: "szip", LZF: "lzf"}
 PACKERS = {GZIP, SZIP, LZF}
 CHECKSUM_BYTES = 4  # what fletcher32 adds to a chunk
-SMALL_CHUNK = 1 << 16  # bytes; packing may make less than this larger
+SMALL_CHUNK = 1 << 16  # bytes that packing may make larger
 SZIP_SIZE_BYTES = 4  # the unpacked size, before the stream
-SZIP_BLOCK, SZIP_LINE = 32, 4096  # most pixels of a block and of a scan line; HDF5 User Guide, szip
+SZIP_BLOCK = 32  # most pixels of a block (HDF5 User Guide, szip)
+SZIP_LINE = 4096  # most pixels of a scan line
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def check_storage(
     """Refuse values in other files, unknown filters, and bytes that do not match the shape."""
     with damage():
         plist = dataset.get_create_plist()
-        layout, elsewhere = plist.get_layout(), plist.get_external_count() > 0
+        layout = plist.get_layout()
+        elsewhere = plist.get_external_count() > 0
     if elsewhere or layout == h5py.h5d.VIRTUAL:
         virtual = "other datasets (a virtual dataset)"
         kind = "other files (external storage)" if elsewhere else virtual
@@ -176,11 +178,13 @@ def chunks(dataset: Any, packing: tuple[int, ...], budget: Budget, size: int) ->
 
 def unpacked_length(chunk: Chunk, size: int, budget: Budget) -> int:
     """Return the unpacked bytes of ``chunk``, counted up to ``size``. Refuses with F104, F106."""
-    raw, length = chunk.raw, len(chunk.raw)
+    raw = chunk.raw
+    length = len(raw)
     most = size + CHECKSUM_BYTES
     for code in reversed(chunk.packing):
         if code == FLETCHER32:
-            raw, length = raw[:-CHECKSUM_BYTES], length - CHECKSUM_BYTES
+            raw = raw[:-CHECKSUM_BYTES]
+            length -= CHECKSUM_BYTES
         elif code == GZIP:
             length = len(inflate(raw, most))
         elif code == SZIP:
@@ -221,7 +225,8 @@ def _lzf_length(raw: bytes, most: int) -> int:
         while at < len(raw):
             control = raw[at]
             if control < 32:
-                at, length = at + control + 2, length + control + 1
+                at += control + 2
+                length += control + 1
             else:
                 long = control >> 5 == 7
                 length += (control >> 5) + 2 + (raw[at + 1] if long else 0)
@@ -238,8 +243,9 @@ def _lzf_length(raw: bytes, most: int) -> int:
 
 
 def _too_much(most: int) -> RefusalError:
-    found, limit = f"more than {bytes_as_text(most)}", bytes_as_text(most)
-    return refused(TooMuchAsked, "a packed chunk unpacks to more than it declares", found, limit)
+    problem = "a packed chunk unpacks to more than it declares"
+    limit = bytes_as_text(most)
+    return refused(TooMuchAsked, problem, f"more than {limit}", limit)
 
 
 def _wrong_size(found: int, wanted: int) -> RefusalError:

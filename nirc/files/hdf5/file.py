@@ -56,7 +56,7 @@ MAX_ADDRESS = 32  # bytes of an address, as the library allows
 # By version, else 9: a byte for the size of addresses, one for the size of lengths.
 SIZES_AT = {0: 13, 1: 13}
 ADDRESSES_AT = {0: 24, 1: 28}  # by version, else 12: base, something else, end of file
-FLAGS_AT = 11  # of version 3; bit 0: open for writing
+FLAGS_AT = 11  # of version 3, bit 0: open for writing
 OPEN_FOR_WRITING = 1
 HEAP = b"HEAP\0"
 LAST = 1  # "no further free block"
@@ -198,7 +198,8 @@ def shape_of(dataset: Any) -> tuple[int, ...]:
 def _number_type(dataset: Any) -> np.dtype[Any]:
     """Return the numpy type of numbers: bool, integers, floats of 2, 4 or 8 bytes."""
     try:
-        dtype, stored = dataset.dtype, dataset.get_type().get_size()
+        dtype = dataset.dtype
+        stored = dataset.get_type().get_size()
     except TypeError as error:
         problem = "the field's type is unknown"
         raise refused(NotNumbersOrText, problem, cause(error), "numbers or text") from error
@@ -238,7 +239,8 @@ def _superblock(path: Path) -> Superblock | None:
         return None
     version = head[8]
     sizes_at = SIZES_AT.get(version, 9)
-    address, length = head[sizes_at], head[sizes_at + 1]
+    address = head[sizes_at]
+    length = head[sizes_at + 1]
     base_at = ADDRESSES_AT.get(version, 12)
     end_at = base_at + 2 * address
     if address > MAX_ADDRESS or len(head) < end_at + address:

@@ -106,7 +106,8 @@ class Texts:
         """Bytes of an address, bytes of a length, and the place of address 0 in the file."""
         with damage():
             plist = self.hdf5.file.id.get_create_plist()
-            (address, length), base = plist.get_sizes(), plist.get_userblock()
+            address, length = plist.get_sizes()
+            base = plist.get_userblock()
         if {address, length} - {2, 4, 8}:
             raise refused(
                 DamagedFile,
