@@ -17,7 +17,7 @@ from nirc.frontend.raw import RawGraph, RawNode
 from nirc.ir.populations import Source
 from nirc.semantics.run import run
 from tests.build import changed, graph, lowered
-from tests.frontend.test_nodes import VALID
+from tests.frontend.test_primitives import VALID
 
 NUMBERS = [
     0.0,

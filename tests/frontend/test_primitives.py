@@ -1,6 +1,4 @@
-"""Fields of nodes: what each primitive has, what its values may be, and what is said of the
-rest.
-"""
+"""Fields of nodes: those of each primitive, the domains of their values, and names in other tools."""
 
 from __future__ import annotations
 
