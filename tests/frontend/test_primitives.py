@@ -1,4 +1,4 @@
-"""Fields of nodes: those of each primitive, the domains of their values, and names in other tools."""
+"""Fields of nodes: those of each primitive, domains of their values, and names in other tools."""
 
 from __future__ import annotations
 
