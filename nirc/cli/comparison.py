@@ -170,11 +170,11 @@ def _gathered(
     rows: list[dict[str, Any]], lines_of: Callable[[dict[str, Any]], list[str]]
 ) -> list[tuple[str, str]]:
     """Return pairs of targets and line. A line of several variants appears once."""
-    found: dict[str, list[str]] = {}
+    targets: dict[str, list[str]] = {}
     for row in rows:
         for text in lines_of(row):
-            found.setdefault(text, []).append(row["target"])
-    return [(", ".join(names), text) for text, names in found.items()]
+            targets.setdefault(text, []).append(row["target"])
+    return [(", ".join(names), text) for text, names in targets.items()]
 
 
 def _reasons(row: dict[str, Any]) -> list[str]:

@@ -65,8 +65,8 @@ def inspection(
         }
         result["ir"]["continuous"] = text(continuous, origins=True)
     if data is not None:
-        found = _recorded(model, options, data, log, progress)
-        result |= {"recorded": found.rows, "advice": list(found.advice)}
+        comparison = _recorded(model, options, data, log, progress)
+        result |= {"recorded": comparison.rows, "advice": list(comparison.advice)}
     return result
 
 

@@ -127,12 +127,12 @@ def writers(output: Output) -> None:
     with output:
         from nirc.writers.writer import installed_writers
 
-        found = list(installed_writers(output.log).values())
+        installed = list(installed_writers(output.log).values())
         output.results["writers"] = [
             {"name": w.name, "title": w.title, "choices": {c.key: c.all_values for c in w.choices}}
-            for w in found
+            for w in installed
         ]
-        for writer in found:
+        for writer in installed:
             output.line(f"{writer.name:<10} {writer.title}")
             for choice in writer.choices:
                 output.line(f"{'':<10} {choice.key}={choice.all_values}: {choice.question}")

@@ -61,29 +61,29 @@ class Output:
     ) -> bool:
         if error is not None and not self._is_expected(error):
             return False
-        found = list(self.log.diagnostics)
+        findings = list(self.log.diagnostics)
         if isinstance(error, NircError):
             self.status = error.exit_code
-            found += [d for d in error.diagnostics if d not in found]
-        found += self._write_sarif(found)
+            findings += [d for d in error.diagnostics if d not in findings]
+        findings += self._write_sarif(findings)
         if self.json:
             from nirc.diagnostics.human import as_json
 
             json.dump(
-                {**self.results, "exit_status": self.status, "diagnostics": as_json(found)},
+                {**self.results, "exit_status": self.status, "diagnostics": as_json(findings)},
                 sys.stdout,
                 indent=1,
                 sort_keys=True,
             )
             sys.stdout.write("\n")
         else:
-            self._print(found)
+            self._print(findings)
         sys.stdout.flush()
         if self.status:
             sys.exit(self.status)
         return error is not None
 
-    def _write_sarif(self, found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    def _write_sarif(self, findings: Sequence[Diagnostic]) -> list[Diagnostic]:
         """Write the file of --sarif. Return a finding if it cannot be written."""
         if self.sarif is None:
             return []
@@ -92,7 +92,7 @@ class Output:
 
         log = Log()
         try:
-            save_json(self.sarif, as_sarif(found, self.file, __version__), log)
+            save_json(self.sarif, as_sarif(findings, self.file, __version__), log)
         except NircError as error:
             self.status = self.status or error.exit_code
         return log.diagnostics
@@ -112,10 +112,10 @@ class Output:
         self.log.add(Bug(where=at, exception=type(error).__name__, text=text))
         return True
 
-    def _print(self, found: Sequence[Diagnostic]) -> None:
+    def _print(self, findings: Sequence[Diagnostic]) -> None:
         from nirc.diagnostics.human import render
 
-        shown = [d for d in found if d.severity == "error"] if self.quiet else found
+        shown = [d for d in findings if d.severity == "error"] if self.quiet else findings
         color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         sys.stderr.write(render(shown, file=self.file, verbose=bool(self.verbose), color=color))
 

@@ -70,10 +70,10 @@ def as_json(diagnostics: Sequence[Diagnostic]) -> list[dict[str, str]]:
 
 def _groups(diagnostics: Sequence[Diagnostic]) -> list[_Group]:
     """Return groups in the order of first appearance."""
-    found: dict[tuple[str, str, str], list[Diagnostic]] = {}
+    by_words: dict[tuple[str, str, str], list[Diagnostic]] = {}
     for d in diagnostics:
-        found.setdefault((d.code, d.severity, d.message), []).append(d)
-    return [_Group(members) for members in found.values()]
+        by_words.setdefault((d.code, d.severity, d.message), []).append(d)
+    return [_Group(members) for members in by_words.values()]
 
 
 def _block(group: _Group, file: str, verbose: bool, paint: Paint, width: int | None) -> str:
@@ -213,12 +213,12 @@ def _marked(text: str, paint: Paint) -> str:
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def as_sarif(found: Sequence[Diagnostic], file: str, version: str) -> dict[str, Any]:
+def as_sarif(diagnostics: Sequence[Diagnostic], file: str, version: str) -> dict[str, Any]:
     """Return one run with the rules that occur.
 
     ``version``: of nirc. ``file``: of findings that name none.
     """
-    codes = sorted({d.code for d in found})
+    codes = sorted({d.code for d in diagnostics})
     rules = [
         {
             "id": code,
@@ -233,7 +233,7 @@ def as_sarif(found: Sequence[Diagnostic], file: str, version: str) -> dict[str, 
         "runs": [
             {
                 "tool": {"driver": {"name": "nirc", "version": version, "rules": rules}},
-                "results": [_result(d, codes.index(d.code), file) for d in found],
+                "results": [_result(d, codes.index(d.code), file) for d in diagnostics],
             }
         ],
     }
@@ -241,8 +241,8 @@ def as_sarif(found: Sequence[Diagnostic], file: str, version: str) -> dict[str, 
 
 def _title(code: str) -> str:
     """Return the title of ``code``, whose class was imported where the finding was made."""
-    found = Finding.by_code.get(code)
-    return found.title if found else code
+    kind = Finding.by_code.get(code)
+    return kind.title if kind else code
 
 
 def _result(d: Diagnostic, rule: int, file: str) -> dict[str, Any]:

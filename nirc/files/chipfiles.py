@@ -83,12 +83,12 @@ def _of_variant(tree: Tree, files: Sequence[File], faults: Faults) -> File:
     """Return the description of the tree's variant."""
     if len(files) == 1:
         return files[0]
-    found = tree.get("variant") if isinstance(tree, dict) else None
+    variant = tree.get("variant") if isinstance(tree, dict) else None
     variants = {file.variant: file for file in files}
-    if not isinstance(found, str) or found not in variants:
-        faults.damaged("variant", "the variant is unknown", found, ", ".join(variants))
+    if not isinstance(variant, str) or variant not in variants:
+        faults.damaged("variant", "the variant is unknown", variant, ", ".join(variants))
         return files[0]
-    return variants[found]
+    return variants[variant]
 
 
 def raise_faults(file: File, faults: Faults) -> None:

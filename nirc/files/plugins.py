@@ -78,14 +78,14 @@ class Plugins(Generic[T]):
 
         Of several with one name the built-in one is taken, else the first package's.
         """
-        found: dict[str, EntryPoint] = {}
+        by_name: dict[str, EntryPoint] = {}
         for entry in _installed(self.group, tuple(sys.path)):
-            if entry.name in found:
-                cause = f"the package {_package(found[entry.name])} has the same name"
+            if entry.name in by_name:
+                cause = f"the package {_package(by_name[entry.name])} has the same name"
                 log.add(_unusable(entry, cause))
             else:
-                found[entry.name] = entry
-        return found
+                by_name[entry.name] = entry
+        return by_name
 
     def _loaded(self, entry: EntryPoint) -> tuple[T | None, str]:
         """Return the plugin, or None and the cause.

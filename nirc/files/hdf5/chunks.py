@@ -118,8 +118,8 @@ def filters(plist: Any, itemsize: int) -> tuple[int, ...]:
     Refuse unknown filters, a filter that is there twice, and a second filter that packs.
     """
     with damage():
-        found = [plist.get_filter(i) for i in range(plist.get_nfilters())]
-    codes = tuple(int(one[0]) for one in found)
+        stored = [plist.get_filter(i) for i in range(plist.get_nfilters())]
+    codes = tuple(int(one[0]) for one in stored)
     for code in codes:
         twice = codes.count(code) > 1 or (code in PACKERS and len(PACKERS & set(codes)) > 1)
         if code not in FILTERS or twice:
@@ -130,7 +130,7 @@ def filters(plist: Any, itemsize: int) -> tuple[int, ...]:
                 ", ".join(FILTERS.values()),
                 "`h5repack -f GZIP=6 old.nir new.nir` packs the file anew",
             )
-    for code, _, values, _ in found:
+    for code, _, values, _ in stored:
         if code == SZIP:
             _check_szip(values, itemsize)
     return codes
@@ -153,20 +153,20 @@ def chunks(dataset: Any, packing: tuple[int, ...], budget: Budget, size: int) ->
     chunk with a larger size. The size is looked up as the library does it, since a damaged index
     may list a place twice.
     """
-    found: list[tuple[int, ...]] = []
+    offsets: list[tuple[int, ...]] = []
 
     def keep(info: Any) -> bool | None:
-        found.append(info.chunk_offset)
-        return True if len(found) > budget.chunks else None  # anything but None stops the walk
+        offsets.append(info.chunk_offset)
+        return True if len(offsets) > budget.chunks else None  # anything but None stops the walk
 
     with damage():
         dataset.chunk_iter(keep)
-    budget.chunks -= len(found)
+    budget.chunks -= len(offsets)
     if budget.chunks < 0:
         raise refused(
             TooMuchAsked, "the file is cut into too many chunks", limit=f"{MAX_CHUNKS} chunks"
         )
-    for offset in found:
+    for offset in offsets:
         with damage():
             stored = int(dataset.get_chunk_info_by_coord(offset).size)
         if stored > 2 * size + SMALL_CHUNK or (not packing and stored != size):

@@ -96,21 +96,21 @@ class Hdf5:
 
     def names(self, group: Any) -> list[str]:
         """Return the names of all links of a group, sorted, of any kind."""
-        found: list[bytes] = []
+        links: list[bytes] = []
 
         def keep(name: bytes) -> bool | None:
-            found.append(name)  # many links may share one long name
-            full = len(found) > MAX_LINKS or len(name) > MAX_NAME_BYTES
+            links.append(name)  # many links may share one long name
+            full = len(links) > MAX_LINKS or len(name) > MAX_NAME_BYTES
             return True if full else None  # None goes on
 
         with damage():
             group.links.iterate(keep, order=h5py.h5.ITER_NATIVE)  # other orders build a table first
-        if len(found) > MAX_LINKS:
+        if len(links) > MAX_LINKS:
             problem = "a group has too many members"
             raise refused(TooMuchAsked, problem, f"more than {MAX_LINKS}", str(MAX_LINKS))
-        if max(map(len, found), default=0) > MAX_NAME_BYTES:
+        if max(map(len, links), default=0) > MAX_NAME_BYTES:
             raise refused(TooMuchAsked, "a name is too long", limit=f"{MAX_NAME} characters")
-        return sorted(as_text(name) for name in found)
+        return sorted(as_text(name) for name in links)
 
     def open(self, group: Any, name: str) -> Any:
         """Return the group or dataset that a hard link leads to."""
