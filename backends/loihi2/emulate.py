@@ -10,6 +10,7 @@ earliest. A caller who wants those rows adds empty columns after the last. The a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.findings import InputsCountOnce
-from nirc.backends.loihi2.limits import WRAP
+from nirc.backends.loihi2.limits import STATE_SHIFT, WRAP
 from nirc.backends.loihi2.tables import (
     FILE,
     Geometry,
@@ -28,15 +29,20 @@ from nirc.backends.loihi2.tables import (
     from_npz,
 )
 from nirc.diagnostics.log import Log
+from nirc.ir.linear import Conv
+from nirc.native import networks as native
+from nirc.native.networks import Chip
 from nirc.semantics.delayed import run_delayed
 from nirc.semantics.raster import Recorder, Run, spike_counts
 from nirc.semantics.synapses import FLOAT32_INTEGERS, Sums, Synapses, summing
 
 Bool = NDArray[np.bool_]
 Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
 
 STATES = {"spikes": np.int8, "v": np.int32, "u": np.int32}  # recorded states and their types
 MAX_VALUES = 1 << 27  # of the windows of a convolution, eight times
+MAX_SYNAPSES = 1 << 26  # of a network for the library in C, with convolutions unrolled
 
 # Names in the manifest of all spiking neurons together, and of the outputs.
 NEURONS = "neurons"
@@ -86,12 +92,87 @@ def emulate(
     ``InputError`` (U604) if the raster does not fit.
     """
     inputs = spike_counts(raster, tables.channels)
+    if _synapses(tables) <= MAX_SYNAPSES:
+        run = _run_in_c(tables, inputs, record=record, progress=progress)
+        if run is not None:
+            return run
     recorder = Recorder(tables.populations, tables.outputs, STATES, inputs.shape[:2], record=record)
     channels = {source.name: source.channels for source in tables.inputs}
     cells = {population.name: _Cells(population) for population in tables.populations}
     sizes = tables.sizes()
     bundles = [_Bundle(projection, sizes) for projection in tables.projections]
     return run_delayed(inputs, channels, cells, bundles, recorder, progress, np.bool_)
+
+
+CHIP = Chip(
+    "run_loihi",
+    ("u_kept", "v_kept", "bias", "threshold", "start"),
+    v=np.int32,
+    output=np.int32,
+    most_count=1,
+    currents=True,
+)
+
+
+def _run_in_c(
+    tables: Tables,
+    inputs: NDArray[Any],
+    *,
+    record: bool,
+    progress: Callable[[int], None] | None,
+) -> Run | None:
+    channels = {source.name: source.channels for source in tables.inputs}
+    populations = [_neurons(p) for p in tables.populations]
+    wires = [_wires(p) for p in tables.projections]
+    return native.run_delayed(
+        CHIP, inputs, channels, populations, wires, tables.outputs, record=record, progress=progress
+    )
+
+
+def _synapses(tables: Tables) -> int:
+    """Return the number of synapses, with convolutions unrolled."""
+    return sum(
+        p.weights.size if p.geometry is None else p.weights.size * p.geometry.positions
+        for p in tables.projections
+    )
+
+
+def _neurons(p: Population) -> native.Neurons:
+    """Return a population for the library. Decays are factors, as in ``rule.decay``."""
+    unity = rule.DECAY_UNITY
+    values = {
+        "u_kept": np.full(p.n, (unity - p.du - 1) / unity),
+        "v_kept": np.full(p.n, (unity - p.dv) / unity),
+        "bias": rule.effective_bias(p.bias_mant, p.bias_exp),
+        "threshold": np.full(p.n, p.vth << STATE_SHIFT, np.int32),
+        "start": p.v_init.astype(np.int32),
+    }
+    return native.Neurons(p.name, p.n, values, p.spikes)
+
+
+def _wires(p: Projection) -> native.Wires:
+    g = p.geometry
+    if g is not None:
+        pads = ((g.padding[0],) * 2, (g.padding[1],) * 2)
+        kernel = p.weights.astype(np.float64)
+        conv = Conv(kernel, g.shape_in, g.shape_out, g.stride, pads, g.dilation, g.groups)
+        post, pre, value = conv.coo()
+        none = np.zeros(len(pre), np.int64)
+        weight = np.rint(value).astype(np.int64)
+        return native.Wires(p.source, p.target, pre, post, weight, none, wraps=True)
+    rows, cols, weight, delay = _listed(p)
+    return native.Wires(p.source, p.target, cols, rows, weight, delay, shift=p.weight_exp)
+
+
+def _listed(p: Projection) -> tuple[Int64, Int64, Int64, Int64]:
+    """Return target, source, weight and delay of each synapse, as the chip stores the weight."""
+    weights = rule.effective_weights(p.weights, p.sign_mode, p.num_weight_bits)
+    at = np.nonzero(weights.T)[::-1]  # sorted by source
+    rows, cols = at[0], at[-1]
+    if p.rows is not None and p.cols is not None:
+        rows, cols = p.rows[at].astype(np.int64), p.cols[at].astype(np.int64)
+    delay = np.zeros(len(rows), np.int64) if p.delays is None else p.delays[at].astype(np.int64)
+    return rows, cols, weights[at].astype(np.int64), delay
 
 
 class _Cells:
@@ -174,26 +255,18 @@ class _Bundle:
         if projection.geometry is not None:
             self.synapses = _Convolution(projection.weights.astype(np.int32), projection.geometry)
         else:
-            self.synapses = self._listed(projection, sizes)
+            self.synapses = self._sums(projection, sizes)
 
-    def _listed(self, projection: Projection, sizes: dict[str, int]) -> Sums:
+    def _sums(self, projection: Projection, sizes: dict[str, int]) -> Sums:
         """Return sums with a place for each delay and target neuron.
 
         The place is the number of the delay * targets + neuron.
         """
-        weights = rule.effective_weights(
-            projection.weights, projection.sign_mode, projection.num_weight_bits
-        )
-        at = np.nonzero(weights)
-        rows, cols = at[0], at[-1]
-        if projection.rows is not None and projection.cols is not None:
-            rows, cols = projection.rows[at].astype(np.int64), projection.cols[at].astype(np.int64)
-        delays, number = np.zeros(1, np.int64), np.zeros(len(rows), np.int64)
-        if projection.delays is not None:
-            delays, number = np.unique(projection.delays[at], return_inverse=True)
-        self.delays = delays.tolist()
+        rows, cols, values, delay = _listed(projection)
+        delays, number = np.unique(delay, return_inverse=True)
+        self.delays = delays.tolist() or [0]
         self.n_places = len(self.delays) * self.n_targets
-        places, values = number * self.n_targets + rows, weights[at].astype(np.int64)
+        places = number * self.n_targets + rows
         return summing(Synapses(cols, places, values, sizes[self.source], self.n_places))
 
     def sums(self, spikes: Bool) -> Int32:

@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nirc.backends.speck.configuration import Configuration, CoreLayer, InputRoute
-from nirc.backends.speck.events import EventByEvent, Recorded
+from nirc.backends.speck.events import EventByEvent, Recorded, tables
 from nirc.backends.speck.geometry import Map, Pair
 from nirc.backends.speck.neuron import fire
 from nirc.ir.arrays import Float, Int, size
 from nirc.ir.linear import Conv, Pool
+from nirc.native.cores import Core
+from nirc.native.library import library
 from nirc.semantics.raster import Run, spike_counts
 
 # Bytes of all arrays of a block. Larger arrays leave the cache and take twice the time.
@@ -41,6 +43,7 @@ class Synchronous:
             layer.core: np.tile(layer.initial.reshape(1, -1).astype(np.float64), (samples, 1))
             for layer in order
         }
+        self.native: dict[int, Core] = {}
 
     @staticmethod
     def rows(configuration: Configuration, raster: NDArray[np.generic]) -> int:
@@ -61,6 +64,12 @@ class Synchronous:
         membranes: Recorded = {}
         for layer in self.order:
             arrivals = self._arrivals(layer, counts, sent)
+            if library() is not None and _fits(layer, arrivals):
+                spikes, v = self._frames(layer, arrivals.reshape(samples, steps, -1), record)
+                sent[layer.core] = spikes.reshape(samples * steps, -1)
+                if v is not None:
+                    membranes[layer.core] = v
+                continue
             x = _conv(layer).apply(arrivals).reshape(samples, steps, layer.neurons)
             spikes = self._fire(layer, x)
             sent[layer.core] = spikes.reshape(samples * steps, -1)
@@ -84,6 +93,26 @@ class Synchronous:
                     _add(total, spikes, source.shape_out, pooling, d.feature_shift)
         return total.reshape(len(raster), -1)
 
+    def _frames(
+        self, layer: CoreLayer, arrivals: Float, record: bool
+    ) -> tuple[Float, Float | None]:
+        """Return spikes and membranes (samples, steps, neurons) from the library in C."""
+        core = self.native.setdefault(layer.core, tables(layer))
+        channels, positions = layer.shape_out[0], core.positions
+        counts = np.ascontiguousarray(arrivals, np.int32)
+        shape = (*counts.shape[:2], layer.neurons)
+        spikes = np.empty(shape)
+        v = np.empty(shape) if record else None
+        for sample, membrane in enumerate(self.v[layer.core]):
+            by_position = membrane.reshape(channels, positions).T
+            state = np.ascontiguousarray(by_position, np.int32)
+            frames = counts[sample].reshape(len(counts[sample]), layer.shape_in[0], -1)
+            spikes[sample], kept = core.frames(frames, state, record=record)
+            membrane[:] = state.T.ravel()
+            if v is not None:
+                v[sample] = kept
+        return spikes, v
+
     def _fire(self, layer: CoreLayer, x: Float) -> Float:
         """Return the spikes at every step. ``x``, the input, becomes the membranes after them."""
         bias = np.repeat(layer.bias, layer.neurons // layer.shape_out[0])
@@ -97,6 +126,13 @@ class Synchronous:
             x[:, step] = v
         self.v[layer.core] = v
         return spikes
+
+
+def _fits(layer: CoreLayer, arrivals: Float) -> bool:
+    """Return True if no sum of a step leaves 32 bits."""
+    reach = np.abs(layer.kernel.astype(np.int64)).sum(axis=(1, 2, 3)).max(initial=0)
+    most = int(arrivals.max(initial=0)) * int(reach) + int(np.abs(layer.bias).max(initial=0))
+    return most + layer.threshold_high - layer.threshold_low < 1 << 30
 
 
 def _working_values(layer: CoreLayer) -> int:

@@ -38,6 +38,8 @@ from nirc.backends.speck.limits import (
     ZERO_WEIGHT_UPDATES,
 )
 from nirc.ir.arrays import Int, size
+from nirc.native.cores import Core
+from nirc.native.library import library
 
 Recorded = dict[int, NDArray[np.number]]  # by core: (samples, steps, neurons)
 BLOCK_EVENTS = 1 << 16  # input events before the next steps
@@ -155,6 +157,7 @@ class _Core:
         self.silent = _silent(self.weights)
         initial = layer.initial.reshape(self.channels, self.positions).T
         self.v = np.tile(initial.astype(np.int32), (samples, 1))
+        self.native = tables(layer)
 
     def arrivals(self, sent: dict[int, Spikes], clock: Clock) -> Spikes:
         """Return all input in order. ``neuron`` is the address here."""
@@ -192,6 +195,9 @@ class _Core:
 
     def run(self, events: Spikes, clock: Clock) -> Spikes:
         """Take ``events``. Return the spikes that they cause, in order."""
+        if self.silent is None and library() is not None:
+            time, address = np.ascontiguousarray(events.time), np.ascontiguousarray(events.neuron)
+            return Spikes(*self.native.events(time, address, clock.roots, clock.samples, self.v))
         channel, pixel = np.divmod(events.neuron, self.pixels + 1)
         done = np.cumsum(self.count[pixel])
         total = int(done[-1]) if done.size else 0
@@ -249,6 +255,25 @@ class _Core:
                     flat[hits] -= threshold
                 fired.append(hits + start * self.channels)
         return np.concatenate(fired)
+
+
+def tables(layer: CoreLayer) -> Core:
+    """Return what an event at each pixel does to a core, for the library in C."""
+    count, first, position, tap = _updates(layer)
+    kernel = layer.kernel.transpose(1, 2, 3, 0).reshape(-1, layer.shape_out[0])
+    return Core(
+        count,
+        first,
+        position,
+        tap,
+        np.ascontiguousarray(np.vstack([kernel, layer.bias]), np.int32),
+        taps=size(layer.kernel.shape[2:]),
+        positions=size(layer.shape_out[1:]),
+        low=layer.threshold_low,
+        high=STATE[1],
+        threshold=layer.threshold_high + (not FIRES_AT_THRESHOLD),
+        to_zero=layer.return_to_zero,
+    )
 
 
 @dataclass(frozen=True)

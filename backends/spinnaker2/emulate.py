@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from nirc.backends.spinnaker2.findings import ValueOutsideRange
 from nirc.backends.spinnaker2.rule import States
 from nirc.backends.spinnaker2.tables import FILTERED, Convolution, Int, Population, Tables
 from nirc.ir.linear import Conv, Pool, compose
+from nirc.native import networks as native
+from nirc.native.networks import Chip
 from nirc.semantics.delayed import run_delayed
 from nirc.semantics.raster import Recorder, Run, spike_counts
 from nirc.semantics.synapses import Counts, Synapses, summing
@@ -43,12 +46,69 @@ def emulate(
     (U604) if the raster does not fit.
     """
     inputs = spike_counts(raster, tables.channels)
+    run = _run_in_c(tables, inputs, record=record, progress=progress)
+    if run is not None:
+        return run
     recorder = Recorder(tables.populations, tables.outputs, STATES, inputs.shape[:2], record=record)
     channels = {source.name: source.channels for source in tables.inputs}
     cells = {population.name: _Cells(population) for population in tables.populations}
     sizes = tables.sizes()
     bundles = [_Bundle(c, sizes[c.source], cells[c.target]) for c in connections(tables)]
     return run_delayed(inputs, channels, cells, bundles, recorder, progress, np.int64)
+
+
+CHIP = Chip(
+    "run_spinnaker2",
+    (
+        *("alpha_decay", "i_offset", "threshold", "v_reset", "v_init", "exc_decay", "inh_decay"),
+        *("subtracts", "filtered"),
+    ),
+    v=np.float32,
+    output=np.float32,
+    receptors=2,
+)
+
+
+def _run_in_c(
+    tables: Tables,
+    inputs: NDArray[Any],
+    *,
+    record: bool,
+    progress: Callable[[int], None] | None,
+) -> Run | None:
+    channels = {source.name: source.channels for source in tables.inputs}
+    populations = [_neurons(p) for p in tables.populations]
+    filtered = {p.name for p in tables.populations if p.model in FILTERED}
+    wires = [
+        _wires(c, receptor, (c.weight < 0) & (c.target in filtered) == bool(receptor))
+        for c, receptor in product(connections(tables), (0, 1))
+    ]
+    return native.run_delayed(
+        CHIP, inputs, channels, populations, wires, tables.outputs, record=record, progress=progress
+    )
+
+
+def _wires(c: Connections, receptor: int, part: NDArray[np.bool_]) -> native.Wires:
+    pre, post, weight, delay = (
+        values[part].astype(np.int64) for values in (c.pre, c.post, c.weight, c.delay)
+    )
+    return native.Wires(c.source, c.target, pre, post, weight, delay, receptor)
+
+
+def _neurons(p: Population) -> native.Neurons:
+    """Return a population for the library. A neuron without synaptic currents has decays of 0."""
+    filtered = p.exc_decay is not None and p.inh_decay is not None
+    names = [name for name in CHIP.parameters if hasattr(p, name)]
+    values = {
+        name: getattr(p, name) if filtered or not name.endswith("h_decay") else 0.0
+        for name in names
+    }
+    parameters: dict[str, NDArray[Any]] = {
+        name: np.broadcast_to(np.asarray(value, np.float32), p.n) for name, value in values.items()
+    }
+    parameters["subtracts"] = np.full(p.n, p.reset == "reset_by_subtraction", np.uint8)
+    parameters["filtered"] = np.full(p.n, filtered, np.uint8)
+    return native.Neurons(p.name, p.n, parameters, p.spikes)
 
 
 @dataclass(frozen=True)

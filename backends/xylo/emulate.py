@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_INPUT_SPIKES, MAX_OUTPUT_SPIKES, STATE
 from nirc.backends.xylo.neuron import accumulate, decay, fire, membrane_step
+from nirc.native.library import library
+from nirc.native.networks import Chip, Lines, Network
 from nirc.semantics.raster import Run, spike_counts
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ def emulate(
     of samples done. Raises ``InputError`` (U604) if the raster does not fit.
     """
     inputs = spike_counts(raster, spec.weights_in.shape[0])
+    if library() is not None and (spec.aliases < 0).all():
+        return _run_in_c(spec, inputs, record=record, progress=progress)
     chip = _Chip(spec)
     recorder = _Recorder(chip, inputs.shape[0], inputs.shape[1], record)
     chunk = max(CHUNK_SAMPLES, CHUNK_VALUES // len(chip.dash_syn))
@@ -56,6 +60,63 @@ def emulate(
         if progress is not None:
             progress(start + len(part))
     return recorder.run()
+
+
+CHIP = Chip(
+    "run_xylo",
+    ("dash_syn", "dash_mem", "bias", "threshold", "most", "hidden"),
+    v=np.int32,
+    output=np.int32,
+    most_count=MAX_INPUT_SPIKES,
+    currents=True,
+)
+
+
+def _run_in_c(
+    spec: Specification,
+    inputs: NDArray[Any],
+    *,
+    record: bool,
+    progress: Callable[[int], None] | None,
+) -> Run:
+    """Run the library. A place is a synaptic state, in the order of ``_Chip``."""
+    channels, hidden, synapses = spec.weights_in.shape
+    synapses = synapses if spec.uses_synapse_2 else 1
+    neurons = hidden + spec.weights_out.shape[1]
+    weights = _stacked_weights(spec, synapses)
+    line, place = np.nonzero(weights.T)
+    values = weights[place, line].astype(np.int64)
+    second = (spec.dash_syn_2,) if synapses == 2 else ()
+    parameters = {
+        "dash_syn": _column(spec.dash_syn, spec.dash_syn_out, *second),
+        "dash_mem": _column(spec.dash_mem, spec.dash_mem_out),
+        "bias": _column(spec.bias_hidden, spec.bias_out),
+        "threshold": _column(spec.threshold, spec.threshold_out),
+        "most": np.repeat(
+            np.array([MAX_HIDDEN_SPIKES, MAX_OUTPUT_SPIKES], np.int32), [hidden, neurons - hidden]
+        ),
+        "hidden": np.array([hidden], np.int32),
+    }
+    lines = Lines(line, place, values, channels + neurons, divide=False)
+    network = Network(CHIP, lines, channels, neurons, len(weights), parameters)
+    columns = np.arange(hidden, neurons, dtype=np.int32)
+    fires = np.ones(len(columns), np.bool_)
+    output, kept = network.run(inputs, columns, fires, record=record, progress=progress)
+    output = output.astype(np.int8)
+    if not record:
+        return Run(output)
+    isyn = kept["u"]
+    isyn_2 = isyn[:, :, neurons:] if synapses == 2 else np.zeros_like(isyn[:, :, :hidden])
+    return Run(
+        output,
+        spikes={"hidden": kept["spikes"][:, :, :hidden], "readout": output},
+        v={"hidden": kept["v"][:, :, :hidden], "readout": kept["v"][:, :, hidden:]},
+        extra={
+            "isyn/hidden": isyn[:, :, :hidden],
+            "isyn2/hidden": isyn_2,
+            "isyn/readout": isyn[:, :, hidden:neurons],
+        },
+    )
 
 
 class _Chip:

@@ -32,6 +32,7 @@ from nirc.backends.loihi2.tables import (
     to_npz,
 )
 from nirc.diagnostics.errors import CompileError, InputError, NircError
+from nirc.native import networks
 from nirc.semantics import delayed, synapses
 from nirc.semantics.raster import Run
 from tests.loihi2.reference import (
@@ -270,7 +271,8 @@ def test_outputs_stand_side_by_side_and_a_readout_gives_v() -> None:
 
 
 def test_progress_is_told_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delayed, "CHUNK_SAMPLES", 2)
+    for engine in (delayed, networks):
+        monkeypatch.setattr(engine, "CHUNK_SAMPLES", 2)
     monkeypatch.setattr(delayed, "CHUNK_VALUES", 1)
     told: list[int] = []
     emulate(PAPER, np.zeros((5, 3, 1)), progress=told.append)

@@ -17,6 +17,7 @@ import nirc
 from nirc.backends.spinnaker2 import rule
 from nirc.backends.spinnaker2.emulate import emulate
 from nirc.backends.spinnaker2.tables import from_npz, to_npz
+from nirc.native.library import SWITCH
 from tests.models import DATA
 from tests.spinnaker2 import field_nir
 from tests.spinnaker2.field import FIELDS, INPUT, Field, N
@@ -33,6 +34,7 @@ def test_the_chips_spikes(field: Field) -> None:
 
 def differing(field: Field, monkeypatch: pytest.MonkeyPatch, name: str, wrong: object) -> int:
     """Entries that differ from the chip's with another rule."""
+    monkeypatch.setenv(SWITCH, "0")
     monkeypatch.setattr(rule, name, wrong)
     return int((emulate(field.tables(), field.raster()[None]).output[0] != field.recorded()).sum())
 

@@ -1,0 +1,1 @@
+"""Inner loops in C. A wheel brings them compiled; without them the definitions in numpy run."""
