@@ -156,7 +156,7 @@ class _Core:
         self.weights = np.vstack([kernel, layer.bias]).astype(np.int32)
         self.silent = _silent(self.weights)
         initial = layer.initial.reshape(self.channels, self.positions).T
-        self.v = np.tile(initial.astype(np.int32), (samples, 1))
+        self.v = np.ascontiguousarray(np.tile(initial.astype(np.int32), (samples, 1)))
         self.native = tables(layer)
 
     def arrivals(self, sent: dict[int, Spikes], clock: Clock) -> Spikes:

@@ -54,7 +54,7 @@ class Core:
     ) -> tuple[Int64, Int64]:
         """Run events in order. Return times and neurons of the spikes. ``v`` is changed."""
         lib = library()
-        assert lib is not None
+        assert lib is not None and v.flags.c_contiguous
         lib.core_events.restype = ctypes.c_int64
         spikes = [ctypes.POINTER(ctypes.c_int64)(), ctypes.POINTER(ctypes.c_int64)()]
         n = lib.core_events(
@@ -82,7 +82,7 @@ class Core:
         Return spikes and, to record, membranes: (rows, neurons).
         """
         lib = library()
-        assert lib is not None
+        assert lib is not None and v.flags.c_contiguous
         spikes = np.empty((len(counts), self.positions * self.weights.shape[1]), np.int32)
         membranes = np.empty_like(spikes) if record else None
         lib.core_frames(

@@ -62,10 +62,11 @@ def test_spinnaker2(seed: int, pool: int, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("mode", ["events", "synchronous"])
 @pytest.mark.parametrize("seed", range(20))
-def test_speck(seed: int, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("samples", [1, 3])
+def test_speck(seed: int, samples: int, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(seed)
     configuration = random_configuration(rng)
-    raster = counts(rng, configuration.input_channels, 3)
+    raster = counts(rng, configuration.input_channels, 3)[:samples]
     assert_equal(lambda: run_speck(configuration, raster, mode=mode, record=True), monkeypatch)
 
 
