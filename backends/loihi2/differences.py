@@ -14,9 +14,9 @@ from nirc.backends.loihi2.neuron import LoihiNeuron, shifted
 from nirc.backends.loihi2.quantise import LoihiQuantise
 from nirc.backends.loihi2.rule import DECAY_UNITY, effective_bias
 from nirc.backends.loihi2.soft_reset import chip_rule, inhibits_itself, reset_to_zero, why_not
-from nirc.diagnostics.dynamics import LeakTooSmall, OtherStart, TimeConstantRounded
 from nirc.diagnostics.finding import Words
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.numbers import LeakTooSmall, OtherStart, TimeConstantRounded
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, Population, populations_of
 from nirc.ir.program import Program, Training

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nirc.backends.loihi2.limits import DENSE_MODELS, LIF_MODELS, LOGS
 from nirc.chip.target import Limit, Target
-from nirc.diagnostics.dynamics import ValueClipped
 from nirc.diagnostics.finding import Finding, Grade, Stated, Words
+from nirc.diagnostics.numbers import ValueClipped
 
 FEWER_INPUTS = "give the neuron fewer inputs: all synapses of a neuron lie on one core"
 

@@ -17,8 +17,9 @@ from nirc.backends.loihi2.netx import why_no_net
 from nirc.backends.loihi2.neuron import LoihiNeuron
 from nirc.chip.backend import Block, Mapped, Search
 from nirc.chip.target import Target
-from nirc.diagnostics.dynamics import LoopTakesLonger, MembraneWraps
+from nirc.diagnostics.dynamics import LoopTakesLonger
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.numbers import MembraneWraps
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Population, Sink, populations_of
 from nirc.ir.program import Program

@@ -16,8 +16,8 @@ from nirc.backends.loihi2.netx import is_line, netx_holds
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron, run_without_input, start_value
 from nirc.backends.loihi2.plan import SLOWEST_READ, TINY, UNIT, Plan
 from nirc.backends.loihi2.soft_reset import inhibits_itself, self_inhibition_of, taps_of_a_filter
-from nirc.diagnostics.dynamics import ReadoutMayFire, ThresholdsClipped, WeightsVanish
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.numbers import ReadoutMayFire, ThresholdsClipped, WeightsVanish
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Conv, Weighted, weights_of, with_weights
 from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source, populations_of

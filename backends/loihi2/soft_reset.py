@@ -26,8 +26,8 @@ from nirc.analysis import rule_differences
 from nirc.backends.loihi2.kernels import identity, one_operator
 from nirc.backends.loihi2.limits import DELAY, LIF_MODELS
 from nirc.backends.loihi2.plan import ROOMS, Plan
-from nirc.diagnostics.dynamics import FilterByDelays
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.numbers import FilterByDelays
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Sparse
 from nirc.ir.populations import Discrete, Population, Projection, Role

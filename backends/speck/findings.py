@@ -16,7 +16,7 @@ from nirc.backends.speck.limits import (
     THRESHOLD_LOW,
 )
 from nirc.chip.target import Limit
-from nirc.diagnostics import dynamics
+from nirc.diagnostics import numbers
 from nirc.diagnostics.finding import Finding, Stated, Words
 
 
@@ -859,7 +859,7 @@ class LayerSplit(Finding):
         return Words(f"`{self.layer}` is split by output channel over cores {cores}")
 
 
-class BoundClipped(dynamics.ValueClipped):
+class BoundClipped(numbers.ValueClipped):
     """A lower bound of membrane potentials that 16 bits do not hold."""
 
     least: int  # the bound in the chip's units

@@ -21,8 +21,9 @@ from nirc.backends.speck.findings import BoundClipped
 from nirc.backends.speck.legalise import leads
 from nirc.backends.speck.limits import BIAS, STATE, THRESHOLD_LOW, WEIGHT
 from nirc.backends.speck.neuron import SpeckNeuron, fires_at_threshold
-from nirc.diagnostics.dynamics import ConstantLeak, WeightsVanish
+from nirc.diagnostics.dynamics import ConstantLeak
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.numbers import WeightsVanish
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population, Projection, populations_of
 from nirc.ir.program import Form, Program

@@ -26,13 +26,13 @@ from nirc.backends.spinnaker2.spike_sources import (
     start,
 )
 from nirc.backends.spinnaker2.tables import Model
-from nirc.diagnostics.dynamics import (
+from nirc.diagnostics.log import Log
+from nirc.diagnostics.numbers import (
     ConstantActsAtOnce,
     FourBitWeights,
     OtherMembraneAtStart,
     WeightsVanish,
 )
-from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.linear import Conv, LinearOp, Pool, Sparse
 from nirc.ir.populations import Discrete, Population, Sink, Source

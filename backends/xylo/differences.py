@@ -21,7 +21,6 @@ from nirc.backends.xylo.neuron import chip_decay, nearest_dash
 from nirc.diagnostics.dynamics import (
     XYLOSIM,
     ConstantSkipsSynapse,
-    DecayRounded,
     LoopTakesLonger,
     NoIntegrator,
     PathsOfDifferentLength,
@@ -29,6 +28,7 @@ from nirc.diagnostics.dynamics import (
     ThresholdFiltered,
 )
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.numbers import DecayRounded
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, Population, Role, Sink, Source, populations_of
 from nirc.ir.program import Program, Training

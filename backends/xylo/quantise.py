@@ -35,8 +35,8 @@ from nirc.backends.xylo.neuron import (
     synapse_dash,
     synapse_gain,
 )
-from nirc.diagnostics.dynamics import ThresholdsClipped, WeightsVanish
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.numbers import ThresholdsClipped, WeightsVanish
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.linear import Sparse, sparse
 from nirc.ir.populations import Discrete, Population, Projection, Source, populations_of

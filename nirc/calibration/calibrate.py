@@ -29,8 +29,8 @@ from nirc.calibration.chip import Chip, Parameters
 from nirc.calibration.distil import Distillation
 from nirc.calibration.objective import Judged, better, judged, no_worse
 from nirc.calibration.samples import Answers, Counts, Samples, samples
-from nirc.diagnostics.dynamics import PopulationCalibrated, PopulationNotCalibrated
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.numbers import PopulationCalibrated, PopulationNotCalibrated
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Population, Source
 from nirc.ir.program import Program

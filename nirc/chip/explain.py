@@ -13,11 +13,22 @@ LONGEST = 40  # characters of a code that is repeated in a message
 
 def finding_classes() -> dict[str, type[Finding]]:
     """Return the class of each code: nirc's own, then those of the installed backends."""
-    from nirc.diagnostics import dynamics, file, graph, passes, shapes, usage, writer
+    from nirc.diagnostics import (
+        dynamics,
+        file,
+        graph,
+        numbers,
+        outcome,
+        passes,
+        shapes,
+        usage,
+        writer,
+    )
     from nirc.diagnostics.finding import declared
 
     classes: dict[str, type[Finding]] = {}
-    for module in (file, graph, shapes, writer, passes, dynamics, usage):
+    own = (file, graph, shapes, writer, passes, outcome, dynamics, numbers, usage)
+    for module in own:
         classes |= {each.code: each for each in declared(module)}
     for name, backend in registry.backends().items():
         with registry.guarded(name, Log()):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from nirc.api import Options, compile_model, lower
 from nirc.chip.running import Samples
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.passes import LoadWithArgument
+from nirc.diagnostics.outcome import LoadWithArgument
 from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.export.graph import Graph, nir_bytes, stepped, to_graph
 from nirc.export.importable import to_importable

@@ -16,7 +16,7 @@ import numpy as np
 
 from nirc.diagnostics.dynamics import times
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.passes import LeftOutOfExport, NotInNir
+from nirc.diagnostics.outcome import LeftOutOfExport, NotInNir
 from nirc.export.operators import EVERY, Later, Plus, Route, Step, laid_out
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.linear import Diagonal

@@ -11,7 +11,7 @@ from typing import Any
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.finding import Grade, Words
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.passes import LeftOutOfExport, SimulatorLacks
+from nirc.diagnostics.outcome import LeftOutOfExport, SimulatorLacks
 from nirc.export.assembly import Assembly, place_of
 from nirc.export.graph import Graph, stepped
 from nirc.export.loading import Loaded, load

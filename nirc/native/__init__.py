@@ -1,1 +1,1 @@
-"""Inner loops in C. A wheel brings them compiled; without them the definitions in numpy run."""
+"""Inner loops in C. Without a compiler at installation the definitions in numpy run."""

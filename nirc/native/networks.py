@@ -114,6 +114,7 @@ class Lines:
         self, line: Int64, place: Int64, weight: Int64, lines: int, *, divide: bool = True
     ) -> None:
         line, place, weight = _in_order(line, place, weight)
+        self.largest_sum = float(np.bincount(place, np.abs(weight), 1).max())
         bits = int(np.bitwise_or.reduce(weight, initial=0))
         self.shift = (bits & -bits).bit_length() - 1 if bits and divide else 0
         weight = weight >> self.shift
@@ -241,33 +242,10 @@ def run_delayed(
         return None
     first = np.cumsum([0, *(p.n for p in populations)])
     at = {p.name: int(n) for p, n in zip(populations, first, strict=False)}
-    neurons, channel_count = int(first[-1]), inputs.shape[2]
-    line_of = {name: np.asarray(index, np.int64) for name, index in channels.items()}
-    line_of |= {p.name: channel_count + at[p.name] + np.arange(p.n) for p in populations}
-    size = {p.name: p.n for p in populations}
-    places = 0
-    parts: list[tuple[Int64, Int64, Int64]] = []
-    folds: list[tuple[int, ...]] = []
-    for w in wires:
-        delays, number = np.unique(w.delay, return_inverse=True)
-        n = size[w.target]
-        parts.append((line_of[w.source][w.pre], places + number * n + w.post, w.weight))
-        due = w.receptor * neurons + at[w.target]
-        for delay in delays.tolist():
-            folds.append((places, n, due, 1 + delay, w.shift, w.wraps))
-            places += n
-    line, place, weight = _joined(parts)
+    network = _assembled(chip, inputs.shape[2], channels, populations, wires, at)
     most = int(inputs.max(initial=1)) if chip.most_count is None else chip.most_count
-    if np.bincount(place, np.abs(weight), 1).max() * most >= LARGEST_SUM:
+    if network.lines.largest_sum * most >= LARGEST_SUM:
         return None
-    lines = Lines(line, place, weight, channel_count + neurons)
-    rows = np.array(folds, np.int32).reshape(-1, 6)
-    rows[:, 4] += lines.shift
-    names = chip.parameters if populations else ()
-    parameters = {n: np.concatenate([p.parameters[n] for p in populations]) for n in names}
-    network = Network(
-        chip, lines, channel_count, neurons, places, parameters, rows, chip.receptors * neurons
-    )
     shown = {p.name: p.spikes for p in populations}
     columns = np.concatenate([at[o.population] + o.neurons for o in outputs]).astype(np.int32)
     fires = np.concatenate([np.full(len(o.neurons), shown[o.population]) for o in outputs])
@@ -283,6 +261,39 @@ def run_delayed(
     }
     currents = {f"u/{name}": values for name, values in of.get("u", {}).items()}
     return Run(output, of["spikes"], of["v"], currents)
+
+
+def _assembled(
+    chip: Chip,
+    channel_count: int,
+    channels: Mapping[str, Array],
+    populations: Sequence[Neurons],
+    wires: Sequence[Wires],
+    at: Mapping[str, int],
+) -> Network:
+    """Return the network. ``at``: the first neuron of each population."""
+    neurons = sum(p.n for p in populations)
+    line_of = {name: np.asarray(index, np.int64) for name, index in channels.items()}
+    line_of |= {p.name: channel_count + at[p.name] + np.arange(p.n) for p in populations}
+    size = {p.name: p.n for p in populations}
+    places = 0
+    parts: list[tuple[Int64, Int64, Int64]] = []
+    folds: list[tuple[int, ...]] = []
+    for w in wires:
+        delays, number = np.unique(w.delay, return_inverse=True)
+        n = size[w.target]
+        parts.append((line_of[w.source][w.pre], places + number * n + w.post, w.weight))
+        due = w.receptor * neurons + at[w.target]
+        for delay in delays.tolist():
+            folds.append((places, n, due, 1 + delay, w.shift, w.wraps))
+            places += n
+    lines = Lines(*_joined(parts), channel_count + neurons)
+    rows = np.array(folds, np.int32).reshape(-1, 6)
+    rows[:, 4] += lines.shift
+    names = chip.parameters if populations else ()
+    parameters = {n: np.concatenate([p.parameters[n] for p in populations]) for n in names}
+    width = chip.receptors * neurons
+    return Network(chip, lines, channel_count, neurons, places, parameters, rows, width)
 
 
 def _joined(parts: Sequence[tuple[Int64, Int64, Int64]]) -> tuple[Int64, Int64, Int64]:

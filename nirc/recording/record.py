@@ -18,7 +18,7 @@ from nirc.chip.running import flat_raster
 from nirc.diagnostics.errors import Diagnostic, NircError
 from nirc.diagnostics.finding import Words
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.passes import NoAnswers
+from nirc.diagnostics.outcome import NoAnswers
 from nirc.diagnostics.usage import OptionMakesNoSense, RecordingPackageMissing
 from nirc.diagnostics.writer import RuleDisagreesWithRecording
 from nirc.export.graph import nir_bytes

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nirc.api import Compiled
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.passes import PopulationSilent
+from nirc.diagnostics.outcome import PopulationSilent
 from nirc.ir.linear import composed
 from nirc.ir.populations import Population, Projection
 from nirc.ir.program import Program

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.passes import NoAnswers
+from nirc.diagnostics.outcome import NoAnswers
 from nirc.diagnostics.usage import LabelsOutOfRange
 
 Array = NDArray[Any]

@@ -9,7 +9,7 @@ from nirc.api import Compiled, Options, compile_model
 from nirc.chip.backend import KINDS
 from nirc.chip.running import Samples, flat_raster
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.passes import AccuracyLost
+from nirc.diagnostics.outcome import AccuracyLost
 from nirc.diagnostics.usage import DataTimeStep
 from nirc.diagnostics.writer import RuleDisagreesWithRecording
 from nirc.files.data import Data

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from nirc.diagnostics.dynamics import WeightsVanish
 from nirc.diagnostics.errors import InputError
 from nirc.diagnostics.file import DamagedFile, FileFinding
 from nirc.diagnostics.finding import Finding, Words
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.numbers import WeightsVanish
 from nirc.diagnostics.passes import NothingToCompile
 
 
