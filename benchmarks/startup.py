@@ -1,13 +1,17 @@
 """Whole-process times of the command line, beside what importing its libraries alone costs.
 
-    python benchmarks/startup.py [--runs N]
+    python benchmarks/startup.py [--runs N] [--cold]
 
 Prints medians and the ratio to `python -c "import numpy, h5py, networkx, jinja2"` in the same run.
+``--cold``: instead, CPU seconds of compilations in a new container, where numba's cache is empty,
+beside those where it is full. It takes about half a minute.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -31,6 +35,14 @@ COMMANDS = {
     ],
 }
 
+BRAILLE = str(ROOT / "examples/braille.nir")
+DIGITS = str(ROOT / "tests/data/zoo/digits_if_cnn.nir")
+COLD = {
+    "braille.nir --target all": [BRAILLE, "--target", "all"],
+    "braille.nir on a board (3 PEs)": [BRAILLE, "--target", "spinnaker2:board"],
+    "digits_if_cnn.nir --target all": [DIGITS, "--target", "all"],
+}
+
 
 def once(command: list[str], directory: str) -> float:
     start = time.perf_counter()
@@ -38,12 +50,39 @@ def once(command: list[str], directory: str) -> float:
     return time.perf_counter() - start
 
 
+def cpu_seconds(command: list[str], directory: str, cache: str) -> float:
+    """CPU seconds of a new process with its numba cache in ``cache``."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
+    subprocess.run(command, cwd=directory, check=True, capture_output=True, env=environment)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def print_cold(runs: int) -> None:
+    print(f"CPU seconds, medians of {runs} runs{'':<9} cold    warm  cold/warm")
+    for name, arguments in COLD.items():
+        cold, warm = [], []
+        command = [*NIRC, *arguments, *([] if "all" in arguments else ["-o", "out", "--force"])]
+        for _ in range(runs):
+            with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as directory:
+                cold.append(cpu_seconds(command, directory, cache))
+                warm.append(cpu_seconds(command, directory, cache))
+        ratio = median(cold) / median(warm)
+        print(f"{name:<34} {median(cold):7.2f} {median(warm):7.2f} {ratio:10.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=7)
-    runs = parser.parse_args().runs
+    parser.add_argument("--cold", action="store_true")
+    options = parser.parse_args()
+    runs: int = options.runs
+    if options.cold:
+        print_cold(runs)
+        return
     with tempfile.TemporaryDirectory() as directory:
         times = {
             name: median([once(c, directory) for _ in range(runs + 1)][1:])

@@ -1,20 +1,30 @@
 """Inner loops in machine code, compiled at the first call. Other commands do not load numba.
 
+Compiling takes seconds where numba's cache is empty, and loading numba half a second where it is
+full. So a caller may say how much there is to do: little work runs as plain Python
+(``little_work``). The answer is the same.
+
 Kernels draw random numbers from generators of nirc, so the numbers are the same on every machine.
 Logarithms are tabled, since the last bit of ``exp`` differs between C libraries.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 PACKAGE = "nirc."
+# Rounds of kernels' loops that a process runs in plain Python, at about 2 us each. Together they
+# cost less than loading numba with a full cache. ``benchmarks/startup.py --cold`` shows the gain.
+MOST_PLAIN = 200_000
 
 
 class _Waiting:
@@ -23,12 +33,37 @@ class _Waiting:
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
         self.function = function
+        self.copy: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any) -> Any:
-        return _machine_code(self)(*args)
+        return self.in_python(*args) if _plain.get() else _machine_code(self)(*args)
+
+    def in_python(self, *args: Any) -> Any:
+        """Run the function in plain Python, and all kernels that it calls.
+
+        It runs as a copy that knows these kernels, since another thread may compile them meanwhile.
+        A kernel in machine code returns an unsigned integer as ``int``. Python would go on with it
+        in another kind of arithmetic.
+        """
+        if self.copy is None:
+            names = dict(self.function.__globals__)
+            for name in self.function.__code__.co_names:
+                kernel = _kernels.get(_python_of(names.get(name)))
+                if kernel is not None:
+                    names[name] = kernel.in_python
+            self.copy = FunctionType(self.function.__code__, names)
+        return self.copy(*args)
 
 
+def _python_of(value: Any) -> object:
+    """Return the Python function of a kernel, compiled or not, None for anything else."""
+    return value.function if isinstance(value, _Waiting) else getattr(value, "py_func", None)
+
+
+_kernels: dict[object, _Waiting] = {}
 _lock = threading.Lock()
+_plain: ContextVar[bool] = ContextVar("_plain", default=False)
+_rounds_left = [MOST_PLAIN]
 _ready: dict[_Waiting, Any] = {}
 _waiting: list[_Waiting] = []
 
@@ -37,7 +72,27 @@ def compiled(function: Callable[..., Any]) -> Any:
     """Mark a function for numba's njit, without the interpreter lock and with a cache on disk."""
     waiting = _Waiting(function)
     _waiting.append(waiting)
+    _kernels[function] = waiting
     return waiting
+
+
+@contextlib.contextmanager
+def little_work(rounds: int) -> Iterator[None]:
+    """Run kernels of the block in plain Python, if ``rounds`` of their loops are cheap.
+
+    Kernels that are compiled already stay compiled. All blocks of a process share one budget, so
+    many small blocks are not slower than compiling. Integers wrap around as in machine code.
+    """
+    with _lock:
+        plain = rounds <= _rounds_left[0]
+        if plain and _waiting:
+            _rounds_left[0] -= rounds
+    token = _plain.set(plain)
+    try:
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            yield
+    finally:
+        _plain.reset(token)
 
 
 def _machine_code(wanted: _Waiting) -> Any:

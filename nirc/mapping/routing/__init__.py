@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled
+from nirc.mapping.compiled import compiled, little_work
 from nirc.mapping.routing.links import Floats, Ints, LinkGraph, Longs
 
 SHOWN = 5  # unreachable targets listed in a message
@@ -113,7 +113,9 @@ def walk(nets: Nets, links: LinkGraph, routes: Routes) -> Ints:
     hops = np.zeros(nets.target.size, np.int32)
     trees = (routes.first, routes.link)
     ends = (links.source, links.target)
-    net, fault = _walk((nets.source, nets.first, nets.target), trees, ends, links.routers, hops)
+    pairs = (nets.source, nets.first, nets.target)
+    with little_work(nets.target.size + routes.link.size):
+        net, fault = _walk(pairs, trees, ends, links.routers, hops)
     if fault:
         raise ValueError(f"the tree of net {net} {WALK_FAULTS[fault]}")
     return hops

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled
+from nirc.mapping.compiled import compiled, little_work
 from nirc.mapping.routing import Routes
 from nirc.mapping.routing.links import Ints, LinkGraph, Longs
 
@@ -59,7 +59,8 @@ def check(links: LinkGraph, routes: Routes) -> DeadlockCheck:
     """
     follows = dependencies(links, routes)
     count = int(np.count_nonzero(follows))
-    cycle = _cycle(follows, links.outgoing, links.target)
+    with little_work(3 * follows.size):
+        cycle = _cycle(follows, links.outgoing, links.target)
     if not cycle.size:
         return DeadlockCheck(count, (), f"no cycle among {count} channel dependencies")
     axes = 3 if links.size[2] > 1 else 2
@@ -79,7 +80,8 @@ def dependencies(links: LinkGraph, routes: Routes) -> Bools:
     """
     follows = np.zeros((links.source.size, links.outgoing.shape[1]), np.bool_)
     ends = (links.source, links.target, links.direction)
-    _fill(routes.first, routes.link, ends, links.routers, follows)
+    with little_work(routes.link.size):
+        _fill(routes.first, routes.link, ends, links.routers, follows)
     return follows
 
 

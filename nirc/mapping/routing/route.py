@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled
+from nirc.mapping.compiled import compiled, little_work
 from nirc.mapping.routing import Nets, Routes, weighed
 from nirc.mapping.routing.links import Floats, Ints, LinkGraph, Longs, hops_between
 from nirc.mapping.routing.trees import (
@@ -55,7 +55,9 @@ def route(
             )
     if links.routers == 1:
         return Routes(np.zeros(nets.source.size + 1, np.int64), np.zeros(0, np.int32), np.zeros(0))
-    routes = ordered_trees(nets, links)
+    # A broken route is searched among all links.
+    with little_work(links.outgoing.size * (1 + nets.target.size)):
+        routes = ordered_trees(nets, links)
     if congestion_aware:
         routes = spread_load(nets, links, routes, seed, rounds, work)
     return routes

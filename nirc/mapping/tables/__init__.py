@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled
+from nirc.mapping.compiled import compiled, little_work
 from nirc.mapping.routing import Nets, Routes
 from nirc.mapping.routing.links import LinkGraph
 
@@ -143,7 +143,8 @@ def tables_for(
     else:
         pairs = (nets.source, nets.first, nets.target, bit)
         ends = (links.source, links.target, links.direction)
-        broken = _fill(pairs, (routes.first, routes.link), ends, links.routers, bits)
+        with little_work(nets.target.size + routes.link.size):
+            broken = _fill(pairs, (routes.first, routes.link), ends, links.routers, bits)
     if broken >= 0:
         raise ValueError(f"the tree of net {broken} is broken, or misses a target")
     route, examples = _distinct(bits)

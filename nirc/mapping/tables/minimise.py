@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nirc.mapping.compiled import compiled, following_linear
+from nirc.mapping.compiled import compiled, following_linear, little_work
 from nirc.mapping.tables import Ints, Longs, Tables, Words
 from nirc.mapping.tables.cover import Blocks, Scratch, cover, scratch_for
 from nirc.mapping.tables.walk import differences
 
 MOVES_PER_ROUTE = 8
+ROUNDS_PER_TABLE = 10  # without entries
 WORK = 100_000_000  # blocks that the search for one table may examine
 
 
@@ -43,7 +44,8 @@ def minimised(tables: Tables) -> Tables:
         entry = order[clash[0] + 1]
         raise ValueError(f"entry {entry} of router {router[clash[0]]} overlaps with another")
     sizes = np.zeros(tables.routers, np.int64)
-    _minimise_all(tables.first, key, mask, route, len(tables.routes), sizes)
+    with little_work(_rounds(tables)):
+        _minimise_all(tables.first, key, mask, route, len(tables.routes), sizes)
     first = np.concatenate([[0], np.cumsum(sizes)])
     kept = np.repeat(tables.first[:-1] - first[:-1], sizes) + np.arange(first[-1])
     result = Tables(first, key[kept], mask[kept], route[kept], tables.routes, tables.directions)
@@ -51,6 +53,11 @@ def minimised(tables: Tables) -> Tables:
     if wrong:
         raise AssertionError(f"a table changed its meaning: {wrong[0]}")
     return result
+
+
+def _rounds(tables: Tables) -> int:
+    """Estimate the loop rounds of the search for all tables."""
+    return int((ROUNDS_PER_TABLE + (1 + MOVES_PER_ROUTE) * tables.sizes**2).sum())
 
 
 @compiled

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled
+from nirc.mapping.compiled import compiled, little_work
 from nirc.mapping.routing import Nets
 from nirc.mapping.routing.links import LinkGraph
 from nirc.mapping.tables import Bits, Ints, Longs, Tables, Words
@@ -80,6 +80,21 @@ def walk(
     pairs = (nets.source, nets.first, nets.target, cores + directions, keys.key, keys.mask)
     arrays = (tables.first, tables.key, tables.mask, tables.route, tables.routes)
     wanted = np.full((links.routers, bits), -1, np.int64)
+    with little_work(nets.source.size * (bits + tables.key.size) + nets.target.size):
+        return _faults(nets, links, pairs, arrays, wanted, most)
+
+
+def _faults(
+    nets: Nets,
+    links: LinkGraph,
+    pairs: tuple[Ints, Longs, Ints, Longs, Words, Words],
+    arrays: TableArrays,
+    wanted: Longs,
+    most: int,
+) -> list[Fault]:
+    """Return the first faults, see ``walk``. ``pairs``, ``wanted``: see ``_follow``."""
+    directions = links.outgoing.shape[1]
+    net_key = pairs[4]
     faults: list[Fault] = []
     net = 0
     while net < nets.source.size and len(faults) < most:
@@ -88,7 +103,7 @@ def walk(
         if fault[0] > 0:
             kind, router, entry, bit, key, bad = (int(v) for v in fault)
             core = bit if kind == DEAD_LINK or bit < 0 else bit - directions
-            faults.append(Fault(kind, bad, key - int(keys.key[bad]), key, router, entry, core))
+            faults.append(Fault(kind, bad, key - int(net_key[bad]), key, router, entry, core))
     return faults
 
 
@@ -123,7 +138,8 @@ def differences(tables: Tables, reference: Tables, *, most: int = 20) -> list[st
     same = _same_routes(tables, reference)
     changed = np.full(most, -1, np.int64)
     old = (reference.first, reference.key, reference.mask, reference.route)
-    _compare((tables.first, tables.key, tables.mask, tables.route), old, same, changed)
+    with little_work(tables.routers + int((tables.sizes * reference.sizes).sum())):
+        _compare((tables.first, tables.key, tables.mask, tables.route), old, same, changed)
     return [
         f"router {reference.router_of(entry)}: packets {reference.key[entry]:#010x} with mask "
         f"{reference.mask[entry]:#010x} get another route"
