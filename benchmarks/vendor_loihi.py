@@ -5,7 +5,7 @@ bundle.
                                       [--seeds N] [--keep DIR]
 
 Each network is made of slayer's CUBA blocks with seeded weights, scaled until every layer fires.
-Slayer runs it with the weights of 8 bits and the states of whole numbers that it trains with. A
+Slayer runs it with the weights of 8 bits and the states of integers that it trains with. A
 converter of ours writes it as NIR: decays as time constants of 1e-4 s * 4096 / k, weights as whole
 64ths. nirc reads the file with ``--from lava`` and its bundle runs in the emulator. Both get the
 same raster.

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "data" / "simulators"
 PAGE = ROOT / "docs" / "reference" / "writers-measured.md"
 NAMED = {"W202", "W203", "W206", "P301"}  # diagnostics that name what is open
-TIMED_WITHIN_A_STEP = "nengo"  # spikes between steps: no rule of whole steps gives them
+TIMED_WITHIN_A_STEP = "nengo"  # spikes between steps: no rule of integer steps gives them
 
 
 def share(model: Path, options: Options, log: Log) -> float:

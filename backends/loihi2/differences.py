@@ -185,11 +185,11 @@ def approximations(
             "weights: twice 8 bits" if quantise.twice else "weights: 8 bits",
             _with_weights(legal, integer),
         ),
-        ("decays: whole 4096ths", altered(legal, lambda _, d: _with_decays(d))),
+        ("decays: multiples of 1/4096", altered(legal, lambda _, d: _with_decays(d))),
         ("constants: rounded biases", altered(legal, alone)),
         ("saturation: one spike of an input a step", capped_inputs(discrete, 1)),
         ("saturation: membranes of 24 bits", altered(legal, in_words)),
-        ("states: decay towards zero in whole units", altered(legal, truncated)),
+        ("states: decay towards zero in integer units", altered(legal, truncated)),
     ]
     if any(reset_to_zero(legal, name) for name in legal.nodes(Population)):
         programs.insert(0, ("reset: to zero", with_chip_rule(legal, chip_rule, reset=True)))
@@ -226,7 +226,7 @@ def wrapping(x: Float, kept: Float, unit: Float) -> Float:
 
 
 def towards_zero(x: Float, kept: Float, unit: Float) -> Float:
-    """Decay a state, and truncate it to whole units."""
+    """Decay a state, and truncate it to integer units."""
     return np.trunc(x * kept / unit) * unit
 
 

@@ -33,7 +33,7 @@ def approximations(discrete: Program, quantise: Spinnaker2Quantise) -> list[tupl
         ("states: single precision", altered(legal, lambda _, d: _single(d))),
     ]
     if (clocked := _clocked(legal, populations)) is not None:
-        programs.append(("constants: through a filter in whole weights", clocked))
+        programs.append(("constants: through a filter in integer weights", clocked))
     if any(any(q.lag(d) != d.projection.lag for d in q.into) for q in model):
         slow = _driven(
             legal,

@@ -32,7 +32,7 @@ def approximations(discrete: Program) -> list[tuple[str, Program]]:
     programs = [
         ("weights: 8 bits, common bit shifts", _weights(legal, plans)),
         (
-            "constants: whole thresholds and biases",
+            "constants: integer thresholds and biases",
             altered(legal, lambda n, d: _constants(d, *plans[n])),
         ),
         ("decays: membrane by a power of two", altered(discrete, lambda _, d: _membrane_decay(d))),
@@ -46,7 +46,7 @@ def approximations(discrete: Program) -> list[tuple[str, Program]]:
         ),
         ("saturation: states of 16 bits", altered(legal, lambda n, d: _words(d, *plans[n]))),
         ("saturation: 15 spikes of an input a step", capped_inputs(discrete, MAX_INPUT_SPIKES)),
-        ("states: leaks of whole units", altered(legal, lambda n, d: _floored(d, *plans[n]))),
+        ("states: leaks of integer units", altered(legal, lambda n, d: _floored(d, *plans[n]))),
     ]
     dynamics = [p.dynamics for p in populations_of(discrete, Discrete).values() if p.dynamics.fires]
     if any(d.rule.reset != "subtract" or d.rule.reset_is_delayed for d in dynamics):

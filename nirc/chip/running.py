@@ -51,7 +51,7 @@ def _misfit(inputs: NDArray[Any], channels: int, where: str, file: str) -> Raste
             file=file,
         )
     if not _are_counts(inputs):
-        problem = "inputs are spike counts: whole numbers from 0 on"
+        problem = "inputs are spike counts: integers from 0 on"
         found = f"dtype {inputs.dtype}"
         return RasterDoesNotFit(where=where, problem=problem, found=found, file=file)
     return None

@@ -387,7 +387,7 @@ class ConstantByTicks(Finding):
     tick per time step, so the amount per step is right; its place in the step is not the model's,
     which adds the bias together with the step's input. The slow clock runs freely: a tick may fall
     anywhere between two events. A tick also visits every neuron, which costs time and power. Each
-    bias is rounded to a whole number of 16 bits. The emulator lets a tick fire neurons; no public
+    bias is rounded to an integer of 16 bits. The emulator lets a tick fire neurons; no public
     source says whether the chip does.
     """
     example = """
@@ -655,7 +655,7 @@ class TieAtThreshold(RuleDiffers):
     title = "membranes exactly at their threshold fire on one side only"
     meaning = """
     One of model and chip fires where the membrane is at the threshold, the other only where it is
-    above. Real numbers are hardly ever equal to a threshold, whole numbers often are.
+    above. Real numbers are hardly ever equal to a threshold, integers often are.
     """
     example = """
     Sinabs fires at v >= threshold, Loihi 2 at v > threshold: with weights of 0.5 and a threshold

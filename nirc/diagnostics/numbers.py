@@ -117,7 +117,7 @@ class ValueClipped(Finding):
     example = """
     A LIF neuron with `v_threshold` = -0.5, which in the model fires in silence too: it gets the
     threshold 1, and on the chip is silent without input. (A threshold of 0 needs no clipping:
-    above 0 is the same as 1 and more, in whole numbers.)
+    above 0 is the same as 1 and more, in integers.)
     """
     what_to_do = """
     Check the thresholds in the training: values below zero usually come from a trainable threshold
@@ -225,7 +225,7 @@ class LeakTooSmall(Finding):
     title = "a leak is too small for the chip's decays, or u would be an integrator"
     severity = "warning"
     meaning = """
-    Leaks are whole 4096ths a step on Loihi 2: a membrane that loses less than half of that a step
+    Leaks are multiples of 1/4096 a step on Loihi 2: a membrane that loses less than half of that a step
     becomes an integrator. The synaptic state u always loses at least 1/4096. So a synapse without
     decay, an integrator of its input, cannot be had. Nor can integrate-and-fire neurons that
     subtract their threshold: their membrane is kept in u, where a synapse can take the threshold
@@ -257,7 +257,7 @@ class LeakTooSmall(Finding):
             f"{self.field} of `{self.population}`: {self.neurons} of {self.of} neurons become "
             "integrators on the chip",
             found=f"a loss of {self.loss:.3g} a step",
-            limit="whole 4096ths",
+            limit="multiples of 1/4096",
             source=LAVA_LIF,
             help=self.advice,
         )
@@ -265,10 +265,10 @@ class LeakTooSmall(Finding):
 
 class TimeConstantRounded(Finding):
     code = "D421"
-    title = "a time constant is rounded to whole 4096ths a step"
+    title = "a time constant is rounded to multiples of 1/4096 a step"
     severity = "note"
     meaning = """
-    Decays are whole 4096ths a step. A long time constant is rounded to the nearest of them and
+    Decays are multiples of 1/4096 a step. A long time constant is rounded to the nearest of them and
     changes by more than 1 %. The resting voltage is kept.
     """
     example = "tau_mem of 500 steps loses 8.19 4096ths a step; 8 of them are 512 steps, 2.4 % more."
@@ -290,7 +290,7 @@ class TimeConstantRounded(Finding):
             f"{self.field} of `{self.population}`: {self.neurons} of {self.of} neurons change by "
             "more than 1 %",
             found=f"{self.model} becomes {self.chip}",
-            limit="whole 4096ths a step",
+            limit="multiples of 1/4096 a step",
             source=LAVA_LIF,
         )
 
@@ -473,7 +473,7 @@ class FourBitWeights(Finding):
     example = "A skip connection over one layer: the direct input waits a step."
     what_to_do = """
     `--set delays=relays` keeps 8 bits and lets relay neurons wait, at the cost of some processing
-    elements. Weights that are whole numbers up to 15 times one factor lose nothing.
+    elements. Weights that are integers up to 15 times one factor lose nothing.
     """
     sources = "Users' scripts for py-spinnaker2: weights -15 to 15, delays 0 to 7."
 
@@ -497,7 +497,7 @@ class ConstantActsAtOnce(Finding):
     title = "a part of a constant input acts at once instead of through the synapse"
     severity = "note"
     meaning = """
-    Constants behind a synaptic filter come as spikes of a clock, whose weights are whole numbers.
+    Constants behind a synaptic filter come as spikes of a clock, whose weights are integers.
     What is left, up to half a unit of weight, is added to the membrane with the value it has in
     the steady state: only its rise in the first steps after the start differs.
     """
@@ -507,7 +507,7 @@ class ConstantActsAtOnce(Finding):
     """
     what_to_do = """
     Nothing has to be done; the difference is gone after a few synaptic time constants. Biases that
-    are whole multiples of the neuron's smallest weight are exact.
+    are multiples of the neuron's smallest weight are exact.
     """
     sources = "Targets sheet, section 6: the vendor's importer adds all of a bias to the membrane."
 
@@ -520,7 +520,7 @@ class ConstantActsAtOnce(Finding):
             f"of constant inputs of `{self.population}`, up to {self.units:.2g} of a unit of "
             "weight act at once, not through the synapse",
             found=f"{self.volts:.2g} V",
-            limit="whole units",
+            limit="integer units",
         )
 
 

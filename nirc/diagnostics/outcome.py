@@ -53,7 +53,7 @@ class PopulationSilent(Finding):
     title = "a population falls silent on the chip"
     meaning = """
     On the given inputs a population fires in the model and not once on the emulated chip. Whatever
-    depends on it sees nothing. The message names the cause as far as it can be told: a population
+    depends on it sees nothing. The message names the cause where it is known: a population
     before it that is silent already, the pass from which on it is silent, and each approximation
     of the chip that silences it alone.
     """
@@ -178,7 +178,7 @@ class NoAnswers(Finding):
 
 class SimulatorLacks(Stated):
     code = "P317"
-    title = "a simulator cannot be told a part of the network"
+    title = "a simulator lacks a part of the network"
     meaning = """
     `nirc export --for NAME` writes a file that computes the stage when that simulator loads it. A
     simulator's importer decides much by itself: how a spike resets, how often a neuron fires in a

@@ -157,9 +157,9 @@ class TimeConstantBelowStep(Finding):
 
 class DelayRounded(Finding):
     code = "P304"
-    title = "a delay is not a whole number of steps"
+    title = "a delay is not a multiple of the time step"
     meaning = """
-    Time on a chip goes in steps, so a delay is a whole number of them. nirc rounds to the nearest,
+    Time on a chip goes in steps, so a delay is an integer number of them. nirc rounds to the nearest,
     at least one step, and says where the difference is above a thousandth of a step.
     """
     example = """
@@ -191,7 +191,7 @@ class DelayRounded(Finding):
         return Words(
             f"a delay of {self.delay_s:g} s becomes {self.steps} step(s)",
             found=f"{self.exact_steps:.4g} steps",
-            limit="whole steps",
+            limit="integer steps",
             help="give a --dt that divides the delay",
         )
 

@@ -86,7 +86,7 @@ class ChoiceNotRecorded(Finding):
 
 class WriterUnsure(Finding):
     code = "W203"
-    title = "the writer of the file cannot be told for sure"
+    title = "the writer of the file is not certain"
     severity = "differs"
     meaning = """
     The file has some fingerprints of one or several simulators, but a person or another tool may

@@ -109,7 +109,7 @@ def _choices(module: Any, site: Site) -> dict[str, tuple[str, ...]]:
         site.refuse(
             "its spike_generation_fn is not known",
             found=f"{spikes} spikes at {list(MEMBRANES)} times the threshold",
-            limit="StepPWL or PeriodicExponential with a whole number of spikes",
+            limit="StepPWL or PeriodicExponential with an integer number of spikes",
         )
     bound = ("many",) if most == float("inf") else (str(int(most)),)
     return {"spikes": ("many", *bound) if most >= MANY else bound, "dt": (repr(float(module.dt)),)}

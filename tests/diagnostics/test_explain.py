@@ -39,7 +39,7 @@ def test_codes_may_be_written_small() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "suggested"),
-    [("G29", "G209"), ("X5O4", "X504"), ("whole number of steps", "P304"), ("relay", "X515")],
+    [("G29", "G209"), ("X5O4", "X504"), ("multiple of the time step", "P304"), ("relay", "X515")],
 )
 def test_an_unknown_code_gets_a_suggestion(asked: str, suggested: str) -> None:
     with pytest.raises(UsageError) as refusal:

@@ -75,7 +75,7 @@ def _population(rng: np.random.Generator, name: str, n: int) -> Population:
 
 
 def _weights(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[NDArray[np.int64], int]:
-    """Weights and an exponent by which they are whole numbers that 8 bits hold."""
+    """Weights and an exponent by which they are integers that 8 bits hold."""
     exponent = int(rng.choice([-2, -1, 0]))
     return rng.integers(-60, 127, shape) // 2 ** (1 - exponent) * 2 ** (1 - exponent), exponent
 

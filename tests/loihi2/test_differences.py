@@ -25,14 +25,14 @@ def test_weights_and_decays_together_are_nearly_what_the_integer_form_does(name:
     inputs = inputs.reshape(*inputs.shape[:2], -1)
     made = compile_model(model, "loihi2", Options(reset="zero"))
     alone = dict(approximations(made.stages.discrete))
-    assert list(alone)[:2] == ["weights: 8 bits", "decays: whole 4096ths"]
+    assert list(alone)[:2] == ["weights: 8 bits", "decays: multiples of 1/4096"]
     chip = run(made.integer, inputs).output.sum(axis=1)
     stored = run(alone["weights: 8 bits"], inputs).output.sum(axis=1)
     model_ = run(made.stages.discrete, inputs).output.sum(axis=1)
     assert chip.any() and np.abs(stored - chip).mean() <= np.abs(model_ - chip).mean() + 0.05
 
 
-def test_a_network_of_whole_numbers_loses_nothing() -> None:
+def test_a_network_of_integers_loses_nothing() -> None:
     weight = np.array([[0.5, -0.25], [1.0, 0.75]])
     model = chain(2, nir.Linear(weight), nir.IF(np.ones(2), np.ones(2), np.zeros(2)), n_out=2)
     discrete = lower(model, Options(), log=Log()).discrete

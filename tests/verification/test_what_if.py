@@ -134,7 +134,7 @@ def test_a_loop_of_two_populations_is_late_on_every_chip_with_recurrence() -> No
 
 def test_a_constant_behind_a_filter_comes_in_whole_weights() -> None:
     model = chain(2, nir.Affine(np.eye(2) * 0.7, np.array([0.013, 0.3])), cuba(2), n_out=2)
-    assert "constants: through a filter in whole weights" in alone(model, "spinnaker2")
+    assert "constants: through a filter in integer weights" in alone(model, "spinnaker2")
 
 
 def test_the_table_is_ranked_and_says_what_is_exact() -> None:

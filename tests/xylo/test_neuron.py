@@ -108,7 +108,7 @@ DASHES = st.lists(st.integers(0, 15), min_size=N, max_size=N)
 
 
 def words(neuron: XyloNeuron) -> Stepper:
-    """The rule value with states of 16 bits and leaks of whole units."""
+    """The rule value with states of 16 bits and leaks of integer units."""
     one = np.ones(N)
     state = (STATE[0] * one, STATE[1] * one)
     return FixedPoint(neuron.as_discrete(), one, decayed=leaking, v=state, current=state).stepper(1)
