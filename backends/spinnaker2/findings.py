@@ -304,10 +304,10 @@ class InputSplit(Finding):
     title = "channels of an input are sent by several spike sources"
     severity = "note"
     meaning = """
-    An integer weight is at most 127, or 15 in models with delays. Where inputs have few channels with
-    large weights, these decide how finely all weights of a neuron are rounded. So a channel may be
-    played by up to eight neurons of a `spike_list` population, all with the same spikes, and its
-    weight is the sum of theirs.
+    An integer weight is at most 127, or 15 in models with delays. Where inputs have few channels
+    with large weights, these decide how finely all weights of a neuron are rounded. So a channel
+    may be played by up to eight neurons of a `spike_list` population, all with the same spikes, and
+    its weight is the sum of theirs.
     """
     example = """
     A network calibrated with `--calibrate`, whose few input channels have weights ten times those

@@ -225,12 +225,12 @@ class LeakTooSmall(Finding):
     title = "a leak is too small for the chip's decays, or u would be an integrator"
     severity = "warning"
     meaning = """
-    Leaks are multiples of 1/4096 a step on Loihi 2: a membrane that loses less than half of that a step
-    becomes an integrator. The synaptic state u always loses at least 1/4096. So a synapse without
-    decay, an integrator of its input, cannot be had. Nor can integrate-and-fire neurons that
-    subtract their threshold: their membrane is kept in u, where a synapse can take the threshold
-    away (D401). Integrate-and-fire neurons that are reset to zero keep theirs in v, which loses
-    nothing. It is the rounding of a number, so `--strict` accepts it.
+    Leaks are multiples of 1/4096 a step on Loihi 2: a membrane that loses less than half of that a
+    step becomes an integrator. The synaptic state u always loses at least 1/4096. So a synapse
+    without decay, an integrator of its input, cannot be had. Nor can integrate-and-fire neurons
+    that subtract their threshold: their membrane is kept in u, where a synapse can take the
+    threshold away (D401). Integrate-and-fire neurons that are reset to zero keep theirs in v, which
+    loses nothing. It is the rounding of a number, so `--strict` accepts it.
     """
     example = """
     tau_mem 10 s with a step of 1 ms loses 1/10000 a step: on the chip it never leaks. An IF neuron
@@ -268,8 +268,8 @@ class TimeConstantRounded(Finding):
     title = "a time constant is rounded to multiples of 1/4096 a step"
     severity = "note"
     meaning = """
-    Decays are multiples of 1/4096 a step. A long time constant is rounded to the nearest of them and
-    changes by more than 1 %. The resting voltage is kept.
+    Decays are multiples of 1/4096 a step. A long time constant is rounded to the nearest of them
+    and changes by more than 1 %. The resting voltage is kept.
     """
     example = "tau_mem of 500 steps loses 8.19 4096ths a step; 8 of them are 512 steps, 2.4 % more."
     what_to_do = """

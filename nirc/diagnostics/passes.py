@@ -159,8 +159,8 @@ class DelayRounded(Finding):
     code = "P304"
     title = "a delay is not a multiple of the time step"
     meaning = """
-    Time on a chip goes in steps, so a delay is an integer number of them. nirc rounds to the nearest,
-    at least one step, and says where the difference is above a thousandth of a step.
+    Time on a chip goes in steps, so a delay is an integer number of them. nirc rounds to the
+    nearest, at least one step, and says where the difference is above a thousandth of a step.
     """
     example = """
     A Delay node with `delay` = 2.6e-4 s at dt = 1e-4 s: 2.6 steps become 3. A delay of 1e-5 s
