@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -17,85 +19,28 @@ from nirc.chip import registry
 from nirc.chip.backend import Backend, Mapped, Search
 from nirc.chip.running import Samples, calibration_raster, run_bundle
 from nirc.chip.target import Target
-from nirc.diagnostics.errors import Diagnostic
+from nirc.diagnostics.errors import Diagnostic, warn
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.passes import VariantChosen
-from nirc.diagnostics.usage import OptionMakesNoSense
+from nirc.diagnostics.usage import UnusableBundle, WrongType
 from nirc.files import bundle
-from nirc.files.data import Data
 from nirc.files.manifest import SCHEMA, sha256
 from nirc.frontend.load import load_layers, load_raw, to_layers
 from nirc.ir.arrays import digest as array_digest
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import digest
+from nirc.options import Options as Options  # noqa: PLC0414 - a public name
 from nirc.passes.add_readout import Readout
 from nirc.passes.pipeline import Calibration, Observer, Pass, ReportingPass, passes_to, run_passes
+from nirc.report.differences import Differences, differences
 from nirc.report.html import report_html, report_tree, written
 from nirc.semantics.raster import Progress, Run
 from nirc.version import __version__
 from nirc.writers.reading import reading_of
 from nirc.writers.writer import Reading
 
-RESETS = ("model", "zero", "subtract", "none")
-DISCRETISATIONS = ("euler", "exponential")
-MAX_SEED = (1 << 31) - 1
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options of a compilation. All of them go into the manifest."""
-
-    dt_s: float | None = None
-    reset: str = "model"
-    discretise: str | None = None
-    readout: str | None = None  # neurons behind weighted outputs, as ``--readout`` takes them
-    writer: str | None = None  # as for ``--from``, None for what the file shows
-    strict: bool = False
-    seed: int = 0
-    time_limit_s: float | None = None
-    chip: tuple[tuple[str, str], ...] = ()  # (name, value) of the chip's own options, sorted
-    data_dt_s: float | None = None  # of the data at hand, for a file that has no step
-
-    def with_data(self, *data: object) -> Options:
-        """Return the options with the time step of the first ``Data`` that has one."""
-        steps = (each.dt_s for each in data if isinstance(each, Data) and each.dt_s is not None)
-        return replace(self, data_dt_s=self.data_dt_s or next(steps, None))
-
-    def as_tree(self) -> dict[str, object]:
-        """Return the options for the manifest, without seed and those of the chip."""
-        return {
-            "reset": self.reset,
-            "from": self.writer,
-            "readout": self.readout,
-            "discretise": self.discretise,
-            "strict": self.strict,
-            "dt": self.dt_s,
-            "time_limit": self.time_limit_s,
-        }
-
-    def checked(self, log: Log) -> Options:
-        """Raise ``UsageError`` (U607) for values that make no sense."""
-        for problem, found, limit in self._senseless():
-            log.add(OptionMakesNoSense(problem=problem, found=found, limit=limit))
-        log.raise_if_errors()
-        return self
-
-    def _senseless(self) -> Iterator[tuple[str, object, str]]:
-        """Yield problem, value and limit of each option that makes no sense."""
-        if self.dt_s is not None and not 0 < self.dt_s < np.inf:
-            yield "--dt must be a positive number of seconds", self.dt_s, "> 0, e.g. 1e-4"
-        if self.reset not in RESETS:
-            yield "unknown reset rule", self.reset, ", ".join(RESETS)
-        if self.discretise not in (None, *DISCRETISATIONS):
-            yield "unknown discretisation", self.discretise, ", ".join(DISCRETISATIONS)
-        if self.readout is not None and Readout.parse(self.readout) is None:
-            problem = "--readout takes li[:STEPS] or if[:THRESHOLD]"
-            yield problem, self.readout[:40], "li:8, if:1; STEPS from 1, THRESHOLD above 0"
-        if self.time_limit_s is not None and not 0 < self.time_limit_s < np.inf:
-            yield "--time-limit must be a positive number of seconds", self.time_limit_s, "> 0"
-        if not 0 <= self.seed <= MAX_SEED:
-            yield "--seed is out of range", self.seed, f"0 to {MAX_SEED}"
+REPORT = "report.json"
 
 
 @dataclass(frozen=True)
@@ -139,11 +84,17 @@ class Bundle:
     files: dict[str, bytes]
     diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)
 
+    def __repr__(self) -> str:
+        known = Counter(d.severity for d in self.diagnostics)
+        findings = "".join(f", {n} {severity}(s)" for severity, n in sorted(known.items()))
+        model, target = self.manifest.get("model"), self.manifest.get("target")
+        return f"<Bundle {model} -> {target}: {len(self.files)} files{findings}>"
+
     @staticmethod
     def open(directory: str | Path) -> Bundle:
-        """Read a bundle from disk. Raises ``InputError`` (U605)."""
+        """Read a bundle from disk, with its findings. Raises ``InputError`` (U605)."""
         manifest, files = bundle.read(Path(directory), Log(file=str(directory)))
-        return Bundle(manifest, files)
+        return Bundle(manifest, files, _findings_of(files.get(REPORT, b"")))
 
     def save(self, directory: str | Path, *, force: bool = False, log: Log | None = None) -> Path:
         """Write the bundle, completely or not at all. Raises ``UsageError`` (U602, U608)."""
@@ -164,22 +115,35 @@ class Bundle:
 
         The rows of the result line up with the model's. ``mode``: of the emulator, for chips with
         several modes. Raises ``InputError`` (U604) if the raster does not fit, ``UsageError`` for
-        an unknown population (U606) or mode (U607).
+        an unknown population (U606) or mode (U607). Warnings are Python warnings, unless a ``log``
+        takes them.
         """
-        return run_bundle(
+        kept = log or Log()
+        names = (record,) if isinstance(record, str) else record
+        result = run_bundle(
             self.manifest,
             self.files,
-            np.asarray(inputs),
+            _array(inputs, "inputs"),
             mode=mode,
-            record=record,
+            record=names,
             progress=progress,
-            log=log or Log(),
+            log=kept,
         )
+        if log is None:
+            warn(kept.diagnostics)
+        return result
 
 
 def load(model: object, *, log: Log | None = None) -> Program:
-    """Return canonical layers of a NIR file or a ``nir`` graph. Raises ``InputError``."""
-    return load_as(model, Options(), log=log or Log())[0]
+    """Return canonical layers of a NIR file or a ``nir`` graph. Raises ``InputError``.
+
+    Warnings are Python warnings, unless a ``log`` takes them.
+    """
+    kept = log or Log()
+    program, _ = load_as(model, Options(), log=kept)
+    if log is None:
+        warn(kept.diagnostics)
+    return program
 
 
 def load_as(
@@ -240,6 +204,8 @@ def compile_model(
 ) -> Compiled:
     """Compile for ``chip`` or ``chip:variant``. Raises ``NircError`` with every finding."""
     log = log or Log()
+    if not isinstance(target, str):
+        raise WrongType(argument="target", value=target, limit="a str such as xylo").refusal()
     options = (options or Options()).with_data(calibration)
     log.strict = options.strict
     options.checked(log)
@@ -259,7 +225,8 @@ def compile_model(
     search = Search(options.seed, seconds=options.time_limit_s)
     mapped = _first_fit(backend, candidates, integer, legal, search, log)
     report = None if raster is None else _calibration(raster, quantise)
-    chip_files = _bundle(model, backend, mapped, stages, options, log, report)
+    differs = differences(stages.reference, integer)
+    chip_files = _bundle(model, backend, mapped, stages, differs, options, log, report)
     return Compiled(backend, stages, legal, integer, mapped, chip_files)
 
 
@@ -286,8 +253,11 @@ def compile(
     output, such as ``"li:8"``. ``time_limit``: of the search, seconds. ``calibrate``: input spikes
     (samples, steps, channels). ``chip``: options of the chip's own, as ``nirc targets`` lists them.
 
-    Raises ``NircError`` with ``diagnostics``. Warnings are in the bundle's ``diagnostics``.
+    Raises ``NircError`` with ``diagnostics``. Warnings are Python warnings: ``ChipWarning``,
+    ``ReadingWarning``, ``UsageWarning``. The bundle's ``diagnostics`` hold all findings.
     """
+    if chip is not None and not isinstance(chip, Mapping):
+        raise WrongType(argument="chip", value=chip, limit="a dict of names and values").refusal()
     options = Options(
         dt_s=dt,
         reset=reset,
@@ -299,8 +269,33 @@ def compile(
         time_limit_s=time_limit,
         chip=tuple(sorted((chip or {}).items())),
     )
-    sample = None if calibrate is None else np.asarray(calibrate)
-    return compile_model(model, target, options, calibration=sample).bundle
+    sample = None if calibrate is None else _array(calibrate, "calibrate")
+    compiled = compile_model(model, target, options, calibration=sample)
+    warn(compiled.bundle.diagnostics)
+    return compiled.bundle
+
+
+def _array(values: ArrayLike, argument: str) -> NDArray[Any]:
+    """Return ``values`` as an array. Raises ``UsageError`` (U607) for what is none."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # rows of different length
+        array = np.asarray(None)
+    if array.dtype.kind not in "biufc":
+        limit = "an array of numbers (samples, steps, ...)"
+        raise WrongType(argument=argument, value=values, limit=limit).refusal()
+    return array
+
+
+def _findings_of(report: bytes) -> tuple[Diagnostic, ...]:
+    """Return the findings of a bundle's report.json. Raises ``InputError`` (U605)."""
+    try:
+        return tuple(Diagnostic(**finding) for finding in json.loads(report)["diagnostics"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        problem = f"`{REPORT}` does not hold the findings of the compilation"
+        raise UnusableBundle(
+            where=REPORT, problem=problem, help="compile again"
+        ).refusal() from None
 
 
 def _first_fit(
@@ -349,6 +344,7 @@ def _bundle(
     backend: Backend,
     mapped: Mapped,
     stages: Stages,
+    differs: Differences,
     options: Options,
     log: Log,
     calibration: dict[str, Any] | None,
@@ -358,8 +354,8 @@ def _bundle(
     delays = chain.from_iterable([sink.delay_steps] * sink.n for sink in sinks.values())
     latency = [chip - model for chip, model in zip(mapped.latency_steps, delays, strict=True)]
     files = backend.emit(mapped, dt_s=dt_s)
-    report = report_tree(mapped, stages.discrete, stages.reading, log.diagnostics)
-    files["report.json"] = bundle.to_json(report)
+    report = report_tree(mapped, stages.discrete, stages.reading, differs, log.diagnostics)
+    files[REPORT] = bundle.to_json(report)
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "nirc_version": __version__,

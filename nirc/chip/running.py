@@ -20,6 +20,7 @@ from nirc.diagnostics.usage import (
     UnusableBundle,
 )
 from nirc.files.data import Data
+from nirc.ir.text import in_order
 from nirc.semantics.raster import Progress, Run
 
 Samples = Data | NDArray[np.generic]  # to calibrate with: read from a file, or an array
@@ -123,7 +124,7 @@ def _check_request(
     for name in record:
         if name not in populations:
             help_ = did_you_mean(name, populations)
-            known = sorted(populations)
+            known = in_order(populations)
             log.add(UnknownName(kind="population", name=name, known=known, help=help_))
     log.raise_if_errors()
 

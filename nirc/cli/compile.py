@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "--out",
     metavar="DIR",
     type=FILE,
-    help="Bundle to write; default: MODEL.NAME in the current directory.",
+    help="Bundle to write; default: MODEL.NAME or MODEL.NAME-VARIANT in the current directory.",
 )
 @click.option("--force", is_flag=True, help="Write into a directory that holds other things.")
 @click.option(
@@ -67,7 +67,7 @@ def compile_(
                 help="`nirc verify` compares one target with the model",
             )
         observe = output.observer(print_ir_after)
-        directory = out or Path(f"{model.stem}.{target.partition(':')[0]}")
+        directory = out or Path(f"{model.stem}.{target.replace(':', '-')}")
         refuse_unusable(directory, force=force, log=output.log)  # before the work, not after it
         asked = compilation(options, output)
         with output.progress("calibrating", 100) as advance:

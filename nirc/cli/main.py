@@ -18,12 +18,14 @@ from pathlib import Path
 from types import FrameType
 
 import click
+from click.shell_completion import CompletionItem, shell_complete
 
 from nirc.cli import compile, look, run
 from nirc.diagnostics.errors import NircError
 from nirc.version import __version__
 
 SUGGESTED = 0.6  # likeness from which a first word is a mistyped command rather than a model
+COMPLETE = "_NIRC_COMPLETE"  # set by a shell that asks for completions, or for its script
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 EPILOG = """\b
 Examples:
@@ -38,6 +40,8 @@ Examples:
   nirc export model.nir --stage float --for norse -o n.nir   what Norse loads as this network
   nirc explain X504                            what a diagnostic means
 
+Completion: eval "$(_NIRC_COMPLETE=bash_source nirc)", also zsh_source, fish_source.
+
 Exit status: 0 done, 1 cannot be compiled as asked, 2 usage, 3 input cannot be read,
 70 a bug in nirc.
 """
@@ -51,6 +55,11 @@ class _Commands(click.Group):
         if args and args[0] not in (*self.commands, "-h", "--help", "--version"):
             args = ["compile", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the first word: a command or a model."""
+        files = [CompletionItem(incomplete, type="file")]
+        return [*super().shell_complete(ctx, incomplete), *files]
 
 
 def _refuse_mistyped(group: click.Group, args: list[str]) -> None:
@@ -94,6 +103,8 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run a command: never a traceback, always an exit status of the contract."""
     given = sys.argv[1:] if args is None else list(args)
     _make_streams_usable()
+    if instruction := os.environ.get(COMPLETE):
+        sys.exit(shell_complete(cli, {}, "nirc", COMPLETE, instruction))
     signal.signal(signal.SIGTERM, _interrupted)
     try:
         # Not cli.main(), which ends with status 1 at a closed pipe. Status 1 means that the model

@@ -1,14 +1,19 @@
-"""Diagnostics as they are printed, and the exceptions of nirc.
+"""Diagnostics as they are printed, and the exceptions and warnings of nirc.
 
 ``NircError`` -> ``InputError`` (exit 3), ``UsageError`` (2), ``CompileError`` (1),
-``BugError`` (70).
+``BugError`` (70). ``NircWarning`` -> ``ChipWarning``, ``ReadingWarning``, ``UsageWarning``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
+
+from nirc.diagnostics.python import in_python
+
+MOST_IN_TEXT = 10  # diagnostics in the text of an exception
 
 Severity = Literal["error", "warning", "note"]
 
@@ -31,17 +36,40 @@ class Diagnostic:
         """Return the non-empty fields, for JSON."""
         return {k: v for k, v in self.__dict__.items() if v}
 
+    def sentence(self) -> str:
+        """Return the finding in one line, in the words of the library instead of the command."""
+        pairs = (("at", self.where), ("found", self.found), ("limit", self.limit))
+        facts = ", ".join(f"{name} {value}" for name, value in pairs if value)
+        text = f"[{self.code}] {self.message}" + (f" ({facts})" if facts else "")
+        text += f". Help: {self.help}" if self.help else ""
+        return in_python(" ".join(text.split()))
+
 
 class NircError(Exception):
-    """A refusal. ``diagnostics`` holds every finding, not just the first."""
+    """A refusal. ``diagnostics`` holds every finding, not just the first.
+
+    It can be copied and pickled, so that it crosses processes. Its text has a line for each error.
+    """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
-        super().__init__(
-            "; ".join(f"[{d.code}] {d.message}" for d in self.diagnostics if d.severity == "error")
-        )
+        super().__init__("\n".join(self._lines()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.diagnostics,), self.__dict__
+
+    def __repr__(self) -> str:
+        first, *more = [*self._lines(), ""]
+        others = len([line for line in more if line])
+        return f"<{type(self).__name__} {first}{f' and {others} more' if others else ''}>"
+
+    def _lines(self) -> list[str]:
+        errors = [d for d in self.diagnostics if d.severity == "error"]
+        lines = [d.sentence() for d in errors[:MOST_IN_TEXT]]
+        left_out = len(errors) - len(lines)
+        return [*lines, f"and {left_out} more in `diagnostics`"] if left_out else lines
 
 
 class CompileError(NircError):
@@ -66,3 +94,47 @@ class BugError(NircError):
     """nirc itself is wrong."""
 
     exit_code = 70
+
+
+class NircWarning(UserWarning):
+    """A finding that does not stop. ``diagnostics`` holds all findings of its code."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        more = f" And {len(diagnostics) - 1} more of this code." if len(diagnostics) > 1 else ""
+        super().__init__(self.diagnostics[0].sentence() + more)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.diagnostics,)
+
+
+class ChipWarning(NircWarning):
+    """The chip does not compute what the model does."""
+
+
+class ReadingWarning(NircWarning):
+    """The file was repaired, or does not say something that was assumed."""
+
+
+class UsageWarning(NircWarning):
+    """The data or the installation may not be what was meant."""
+
+
+# By the letter of the code. All others are codes of chips.
+CATEGORIES: dict[str, type[NircWarning]] = {
+    **dict.fromkeys("FGPW", ReadingWarning),
+    "U": UsageWarning,
+}
+
+
+def warn(diagnostics: Iterable[Diagnostic], *, depth: int = 1) -> None:
+    """Report the warnings among ``diagnostics`` through Python's ``warnings``, each code once.
+
+    ``depth``: calls between this function and the user's own line.
+    """
+    by_code: dict[str, list[Diagnostic]] = {}
+    for each in diagnostics:
+        if each.severity == "warning":
+            by_code.setdefault(each.code, []).append(each)
+    for code, found in by_code.items():
+        warnings.warn(CATEGORIES.get(code[0], ChipWarning)(found), stacklevel=depth + 2)

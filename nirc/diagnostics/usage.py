@@ -247,6 +247,18 @@ class OptionMakesNoSense(Stated):
     sources = "`nirc --help`."
 
 
+class WrongType(OptionMakesNoSense):
+    """An argument of the library has a value of another type."""
+
+    problem: str = ""
+    argument: str
+    value: object
+
+    def words(self) -> Words:
+        kind = type(self.value).__name__
+        return Words(f"`{self.argument}` cannot be of type {kind}", found=kind, limit=self.limit)
+
+
 class CannotWrite(Finding):
     code = "U608"
     title = "the bundle cannot be written"

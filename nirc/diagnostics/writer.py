@@ -163,7 +163,7 @@ class RuleDisagreesWithRecording(Finding):
             f"read as {self.text}, the model gives {self.share:.2%} of the recorded outputs{place}",
             found=self.at,
             limit=f"{self.recorded:g} recorded",
-            help=f"`nirc inspect MODEL --data FILE` says which --from gives them{near}",
+            help=f"`nirc inspect MODEL --data FILE` says which `--from` gives them{near}",
         )
 
     @property

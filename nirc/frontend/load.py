@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
+from nirc.diagnostics.errors import warn
 from nirc.diagnostics.file import UnknownNodeType
 from nirc.diagnostics.graph import (
     DuplicateEdge,
@@ -26,6 +27,7 @@ from nirc.diagnostics.graph import (
     SubgraphToItself,
 )
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.usage import WrongType
 from nirc.files.bounds import MAX_NAME, MAX_REPORTED, printable
 from nirc.frontend.fields import BadNodeError, Fields
 from nirc.frontend.primitives import BUILDERS, PRIMITIVES, advice
@@ -46,6 +48,8 @@ def load_raw(model: object, log: Log) -> tuple[RawGraph, str]:
         return read_raw(path, log), _name(path)
     from nirc.frontend.objects import raw_from_object
 
+    if not hasattr(model, "nodes"):
+        raise WrongType(argument="model", value=model, limit="a path, or a nir.NIRGraph").refusal()
     log.file = "<nir graph>"
     return raw_from_object(model, log), "model"
 
@@ -64,9 +68,14 @@ def load_layers(model: object, log: Log) -> Program:
 def from_nir(graph: object, *, log: Log | None = None) -> Program:
     """Return typed layers of a ``nir`` object (a ``NIRGraph``), without importing that package.
 
-    Raises ``InputError``. ``nirc.compile`` and ``nirc.load`` take NIR objects directly.
+    Raises ``InputError``. Warnings are Python warnings, unless a ``log`` takes them.
+    ``nirc.compile`` and ``nirc.load`` take NIR objects directly.
     """
-    return load_layers(graph, log or Log())
+    kept = log or Log()
+    program = load_layers(graph, kept)
+    if log is None:
+        warn(kept.diagnostics)
+    return program
 
 
 def to_layers(graph: RawGraph, log: Log, *, name: str = "model", inside: NodePath = ()) -> Program:

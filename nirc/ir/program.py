@@ -58,6 +58,9 @@ class Program:
             graph.add_edge(source, target, payload=payload_[0] if payload_ else None)
         return Program(form, nx.freeze(graph), name, dt_s, training or {})
 
+    def __repr__(self) -> str:
+        return f"<Program {self.name}: {len(self.graph)} nodes, form {self.form.value}>"
+
     def __getitem__(self, node: str) -> Any:
         return self.graph.nodes[node]["payload"]
 

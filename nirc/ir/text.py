@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from nirc.ir.layers import LayerNode, Subgraph
 from nirc.ir.populations import Population, Projection, Role, Sink, Source
 from nirc.ir.program import Form, Program
 from nirc.ir.rules import Rule
+
+_DIGITS = re.compile(r"([0-9]+)")
 
 
 def text(program: Program, *, origins: bool = False) -> str:
@@ -112,3 +115,14 @@ def _fields(payload: object) -> str:
 
 def _dims(shape: Shape) -> str:
     return "[" + ",".join(map(str, shape)) + "]"
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return ``names`` sorted as people count: lif1, lif2, lif10."""
+    return sorted(names, key=lambda name: ([_part(p) for p in _DIGITS.split(name)], name))
+
+
+def _part(text: str) -> tuple[int, str]:
+    """Return a key by which digits sort as numbers of any length."""
+    digits = text.lstrip("0")
+    return (len(digits), digits) if text.isdecimal() else (-1, text)

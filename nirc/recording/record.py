@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nirc.api import Options, Stages, lower
 from nirc.chip.running import flat_raster
-from nirc.diagnostics.errors import Diagnostic, NircError
+from nirc.diagnostics.errors import Diagnostic, NircError, warn
 from nirc.diagnostics.finding import Words
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import NoAnswers
@@ -96,7 +95,7 @@ def record(
     checked = _checked(inputs, labels, log)
     runner = _runner(network, simulator, layout, step, reset, output, log)
     recorded = _recorded(runner, checked, Path(model), Path(data), compare, log)
-    _warn(log)
+    warn(log.diagnostics)
     return recorded
 
 
@@ -170,15 +169,6 @@ def _recorded(
 class _NeverFires(NoAnswers):
     def words(self) -> Words:
         return Words("no output fires on any sample, so that equal answers say nothing")
-
-
-def _warn(log: Log) -> None:
-    """Make Python warnings of the warnings, at the line that calls ``record``."""
-    for each in log.diagnostics:
-        if each.severity == "warning":
-            found = f" (found {each.found})" if each.found else ""
-            text = f"{each.code}: {each.message}{found}. nirc explain {each.code}"
-            warnings.warn(text, stacklevel=3)
 
 
 def _read(model: Path, log: Log) -> Stages | None:

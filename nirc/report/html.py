@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nirc.chip.explain import meaning
 from nirc.ir.arrays import size
 from nirc.ir.populations import Population
+from nirc.ir.text import in_order
 from nirc.report.verify import POPULATION_HEAD, population_rows, stage_rows, summary
 
 if TYPE_CHECKING:
@@ -18,13 +19,18 @@ if TYPE_CHECKING:
     from nirc.chip.backend import Mapped
     from nirc.diagnostics.errors import Diagnostic
     from nirc.ir.program import Program
+    from nirc.report.differences import Differences
     from nirc.writers.writer import Reading
 
 MOST_ROWS = 200  # of a table. The others are counted.
 
 
 def report_tree(
-    mapped: Mapped, discrete: Program, reading: Reading, diagnostics: Sequence[Diagnostic]
+    mapped: Mapped,
+    discrete: Program,
+    reading: Reading,
+    differs: Differences,
+    diagnostics: Sequence[Diagnostic],
 ) -> dict[str, Any]:
     """Return the tree of report.json. It has no paths of files, so that its bytes repeat."""
     populations = {
@@ -43,6 +49,7 @@ def report_tree(
     return {
         "target": mapped.target.name,
         "writer": written(reading),
+        "differences": differs,
         "utilisation": {
             name: {"used": used, "available": of} for name, (used, of) in mapped.utilisation.items()
         },
@@ -72,18 +79,22 @@ def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes
     findings = [{"where": "", "found": "", "limit": "", **d} for d in report["diagnostics"]]
     warnings = [d for d in findings if d["severity"] == "warning"]
     codes = sorted({d["code"] for d in findings})
+    populations = report["populations"]
     page = _template().render(
         report=report,
         manifest=manifest,
-        neurons=sum(p["neurons"] for p in report["populations"].values()),
+        neurons=sum(p["neurons"] for p in populations.values()),
         bars=[
             _bar(name, use["used"], use["available"]) for name, use in report["utilisation"].items()
         ],
         findings={
-            "differs": [d for d in warnings if d["code"][0] == "D"],
+            "differs": [d for d in findings if d["code"][0] == "D"],
             "other": [d for d in warnings if d["code"][0] != "D"],
-            "note": [d for d in findings if d["severity"] == "note"],
+            "note": [d for d in findings if d["severity"] == "note" and d["code"][0] != "D"],
         },
+        populations=[
+            (name, report["populations"][name]) for name in in_order(report["populations"])
+        ],
         meanings={code: meaning(code) for code in codes},
         calibration=_calibration(manifest.get("calibration")),
         most=MOST_ROWS,
@@ -125,11 +136,13 @@ def _bar(name: str, used: int, available: int) -> dict[str, Any]:
         "used": used,
         "available": available,
         "percent": round(100 * share),
-        "level": _level(share),
+        "level": _level(used, available),
     }
 
 
-def _level(share: float) -> str:
-    if share > 0.9:
+def _level(used: int, available: int) -> str:
+    """Return the level of a bar. A chip of which there is one is no scarce resource."""
+    share = used / available if available else 0.0
+    if share > 0.9 and (used, available) != (1, 1):
         return "full"
-    return "busy" if share > 0.7 else "free"
+    return "busy" if 0.9 >= share > 0.7 else "free"

@@ -31,6 +31,11 @@ class Run:
     v: Mapping[str, Array] = field(default_factory=dict)
     extra: Mapping[str, Array] = field(default_factory=dict)  # a chip's states: "isyn/hidden"
 
+    def __repr__(self) -> str:
+        samples, steps, outputs = self.output.shape
+        recorded = f", {len(self.spikes)} population(s) recorded" if self.spikes else ""
+        return f"<Run: {samples} sample(s) x {steps} step(s), {outputs} output(s){recorded}>"
+
 
 def spike_counts(raster: ArrayLike, channels: int) -> Array:
     """Return ``raster`` (samples, steps, channels) as an array of its type.

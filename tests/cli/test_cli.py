@@ -288,3 +288,20 @@ def test_a_bug_says_so_without_a_traceback(tmp_path: Path) -> None:
 
 def test_diagnostics_have_no_colour_outside_a_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in nirc(BRAILLE, "--target", "xylo", cwd=tmp_path).stderr
+
+
+def test_two_variants_have_two_default_directories(tmp_path: Path) -> None:
+    for target in ("xylo", "xylo:audio2", "xylo:audio3"):
+        assert nirc(BRAILLE, "--target", target, cwd=tmp_path).returncode == 0
+    made = {p.name.removeprefix(BRAILLE.stem) for p in tmp_path.iterdir()}
+    assert made == {".xylo", ".xylo-audio2", ".xylo-audio3"}
+
+
+def test_a_shell_gets_completions_instead_of_help(tmp_path: Path) -> None:
+    script = nirc(cwd=tmp_path, _NIRC_COMPLETE="bash_source")
+    assert "complete " in script.stdout and "Usage" not in script.stdout
+    asked = {"_NIRC_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
+    first = nirc(cwd=tmp_path, COMP_WORDS="nirc insp", **asked)
+    assert first.stdout.splitlines() == ["plain,inspect", "file,insp"]
+    option = nirc(cwd=tmp_path, COMP_WORDS="nirc m.nir --tar", **asked | {"COMP_CWORD": "2"})
+    assert option.stdout.splitlines() == ["plain,--target"]

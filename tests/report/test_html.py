@@ -10,8 +10,13 @@ import numpy as np
 import pytest
 
 import nirc
+from nirc.api import Options, lower
 from nirc.chip.explain import finding_classes, meaning
-from tests.models import DATA, graph, lif
+from nirc.diagnostics.log import Log
+from nirc.ir.text import in_order
+from nirc.report.differences import differences
+from nirc.report.html import _level
+from tests.models import DATA, chain, graph, lif
 
 VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
 
@@ -73,3 +78,29 @@ def test_names_of_a_hostile_model_stay_text() -> None:
 def test_every_code_has_a_meaning_in_plain_words(code: str) -> None:
     _, text = meaning(code)
     assert len(text) > 30 and not re.search(r"\*\*|`", text)
+
+
+def test_a_chip_that_rounds_is_not_said_to_be_the_same() -> None:
+    model = DATA / "zoo/digits_if_cnn.nir"
+    bundle = nirc.compile(model, "spinnaker2", writer="nir")
+    assert not [d for d in bundle.diagnostics if d.code[0] == "D" and d.severity == "warning"]
+    text = page_of(bundle)
+    assert "fire &gt;= 1" in text and "weights from input to 1" in text
+    assert "no difference" not in text
+
+
+def test_a_program_does_not_differ_from_itself() -> None:
+    ones = np.ones(2)
+    neurons = nir.IF(r=ones, v_threshold=ones * 2.0)
+    exact = chain(2, nir.Linear(np.array([[1.0, 0.0], [0.0, 1.0]])), neurons, n_out=2)
+    reference = lower(exact, Options(dt_s=1e-3, writer="nir"), log=Log()).reference
+    assert not any(differences(reference, reference).values())
+
+
+def test_one_chip_of_one_is_no_alarm() -> None:
+    assert _level(1, 1) == "free" and _level(16, 16) == "full" and _level(8, 10) == "busy"
+
+
+def test_populations_stand_in_the_order_of_their_numbers() -> None:
+    assert in_order(["lif10", "lif2", "b", "lif1"]) == ["b", "lif1", "lif2", "lif10"]
+    assert in_order(["a" + "9" * 5000, "a1"]) == ["a1", "a" + "9" * 5000]

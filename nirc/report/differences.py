@@ -1,0 +1,141 @@
+"""Differences between the model and the chip: update rules, decays, and weights before and after.
+
+They are read from the two programs, not from the warnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from nirc.ir.arrays import Float, Int
+from nirc.ir.linear import Conv, LinearOp, Weighted, weights_of
+from nirc.ir.populations import Discrete, Population, Projection
+from nirc.ir.program import Program
+
+
+@runtime_checkable
+class _InUnits(Protocol):
+    """An integer payload that can be read as a discrete neuron in units of the chip."""
+
+    def as_discrete(self) -> Discrete:
+        """Return the neuron without the rounding of its states."""
+
+
+Edges = dict[tuple[str, str], list[Projection]]
+Differences = dict[str, list[dict[str, Any]]]
+
+
+def differences(model: Program, chip: Program) -> Differences:
+    """Return ``rules``, ``decays`` and ``weights`` that differ between two executable programs.
+
+    Populations are compared by name. A rule is given as its text. ``rebuilt``: populations that get
+    other projections on the chip. Their rules and decays have no counterpart. ``change`` of a
+    decay: the largest, in a step. ``change`` of weights: root mean square as a share of the
+    weights, after each neuron's weights are scaled as the chip scales them.
+    """
+    ours = model.nodes(Population)
+    theirs = chip.nodes(Population)
+    pairs = {name: (ours[name], theirs[name]) for name in ours if name in theirs}
+    read = {name: (_discrete(a), _discrete(b)) for name, (a, b) in pairs.items()}
+    dynamics = {name: (a, b) for name, (a, b) in read.items() if a is not None and b is not None}
+    rebuilt = {name for name in dynamics if _inputs(model, name) != _inputs(chip, name)}
+    return {
+        "rules": [
+            {"population": name, "model": a.rule.text, "chip": b.rule.text}
+            for name, (a, b) in dynamics.items()
+            if a.rule != b.rule and name not in rebuilt
+        ],
+        "rebuilt": [{"population": name} for name in sorted(rebuilt)],
+        "decays": [
+            *chain.from_iterable(
+                _decays(name, a, b) for name, (a, b) in dynamics.items() if name not in rebuilt
+            )
+        ],
+        "weights": list(_weights(_edges(model), _edges(chip))),
+    }
+
+
+def _discrete(population: Population[Any]) -> Discrete | None:
+    dynamics = population.dynamics
+    if isinstance(dynamics, Discrete):
+        return dynamics
+    return dynamics.as_discrete() if isinstance(dynamics, _InUnits) else None
+
+
+def _inputs(program: Program, name: str) -> list[str]:
+    return sorted(source for source, _ in program.into(name))
+
+
+def _decays(name: str, model: Discrete, chip: Discrete) -> Iterator[dict[str, Any]]:
+    """Yield the largest change of a decay. Two filters in a row may change places."""
+    none = np.zeros(model.decay_mem.size)  # without a synapse the current is gone after a step
+    before, after = (
+        np.sort([each.decay_mem, none if each.decay_syn is None else each.decay_syn], axis=0)
+        for each in (model, chip)
+    )
+    change = float(np.abs(before - after).max(initial=0))
+    if change > 0:
+        yield {"population": name, "change": _short(change)}
+
+
+def _edges(program: Program) -> Edges:
+    found: Edges = {}
+    for source, target, projection in program.edges():
+        found.setdefault((source, target), []).append(projection)
+    return found
+
+
+def _weights(model: Edges, chip: Edges) -> Iterator[dict[str, Any]]:
+    """Yield projections whose weights were rounded. Those that were split or fused are left out."""
+    for ends, projections in model.items():
+        others = chip.get(ends, [])
+        if len(projections) != 1 or len(others) != 1:
+            continue
+        before = _only_weights(projections[0].ops)
+        after = _only_weights(others[0].ops)
+        change = 0.0 if before is None or after is None else _change_of(before, after)
+        if change > 0:
+            yield {"from": ends[0], "to": ends[1], "change": _short(change)}
+
+
+def _only_weights(ops: tuple[LinearOp, ...]) -> Weighted | None:
+    """Return the only operator with weights."""
+    weighted = [op for op in ops if isinstance(op, Weighted)]
+    return weighted[0] if len(weighted) == 1 else None
+
+
+def _change_of(before: Weighted, after: Weighted) -> float:
+    first, second = weights_of(before), weights_of(after)
+    if isinstance(before, Conv) or isinstance(after, Conv):
+        maps = len(first)
+        if maps != len(second) or first.size != second.size or not maps:
+            return 0.0
+        return _change(first.ravel(), second.ravel(), np.repeat(np.arange(maps), first[0].size))
+    if before.n_in != after.n_in or before.n_out != after.n_out:
+        return 0.0
+    entries = [op.coo() for op in (before, after)]
+    keys = [target * before.n_in + source for target, source, _ in entries]
+    both = np.union1d(*keys)
+    values = []
+    for key, (_, _, value) in zip(keys, entries, strict=True):
+        place = np.searchsorted(both, key)
+        values.append(np.bincount(place, value, minlength=both.size))
+    return _change(values[0], values[1], both // max(1, before.n_in))
+
+
+def _change(before: Float, after: Float, row: Int) -> float:
+    """Return the root mean square of the change, as a share of that of ``before``."""
+    product = np.bincount(row, before * after)
+    square = np.bincount(row, after * after)
+    scale = np.divide(product, square, out=np.zeros_like(product), where=square > 0)
+    total = float((before * before).sum())
+    lost = float(((before - scale[row] * after) ** 2).sum())
+    return float(np.sqrt(lost / total)) if total and lost > 1e-18 * total else 0.0
+
+
+def _short(change: float) -> float:
+    return float(f"{change:.2g}")
