@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from nirc.diagnostics.python import in_python
 
+LONGEST_TEXT = 1000  # characters of one field: names in a hostile file may be megabytes long
 MOST_IN_TEXT = 10  # diagnostics in the text of an exception
 
 Severity = Literal["error", "warning", "note"]
@@ -42,7 +43,20 @@ class Diagnostic:
         facts = ", ".join(f"{name} {value}" for name, value in pairs if value)
         text = f"[{self.code}] {self.message}" + (f" ({facts})" if facts else "")
         text += f". Help: {self.help}" if self.help else ""
-        return in_python(" ".join(text.split()))
+        return in_python(safe(" ".join(text.split())))
+
+
+def safe(text: str) -> str:
+    """Return a printable line of bounded length. Escape sequences and line ends are escaped."""
+    left_out = len(text) - LONGEST_TEXT
+    if left_out > 0:
+        text = text[:LONGEST_TEXT]
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+    if left_out <= 0:
+        return shown
+    return f"{shown}... ({left_out} {'character' if left_out == 1 else 'characters'} more)"
 
 
 class NircError(Exception):
@@ -101,11 +115,11 @@ class NircWarning(UserWarning):
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
-        more = f" And {len(diagnostics) - 1} more of this code." if len(diagnostics) > 1 else ""
+        more = f". And {len(diagnostics) - 1} more of this code" if len(diagnostics) > 1 else ""
         super().__init__(self.diagnostics[0].sentence() + more)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.diagnostics,)
+        return type(self), (self.diagnostics,), self.__dict__
 
 
 class ChipWarning(NircWarning):

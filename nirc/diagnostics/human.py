@@ -12,12 +12,11 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
-from nirc.diagnostics.errors import Diagnostic, Severity
+from nirc.diagnostics.errors import Diagnostic, Severity, safe
 from nirc.diagnostics.finding import Finding
 
 ORDER: tuple[Severity, ...] = ("note", "warning", "error")
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
-LONGEST_TEXT = 1000  # characters of one field: names in a hostile file may be megabytes long
 NARROWEST = 40
 
 Paint = Callable[..., str]  # (text, **style) -> text
@@ -50,7 +49,7 @@ def render(
     ``width``: columns to fold at, never inside a name. None means no folding.
     """
     paint = _styled if color else _plain
-    file = _safe(file)
+    file = safe(file)
     groups = _groups([_safe_diagnostic(d) for d in diagnostics])
     shown = sorted(groups, key=lambda group: ORDER.index(group.first.severity))
     if not verbose:
@@ -149,25 +148,14 @@ def _count(n: int, noun: str) -> str:
 def _safe_diagnostic(d: Diagnostic) -> Diagnostic:
     return replace(
         d,
-        message=_safe(d.message),
-        where=_safe(d.where),
-        found=_safe(d.found),
-        limit=_safe(d.limit),
-        source=_safe(d.source),
-        help=_safe(d.help),
-        file=_safe(d.file),
+        message=safe(d.message),
+        where=safe(d.where),
+        found=safe(d.found),
+        limit=safe(d.limit),
+        source=safe(d.source),
+        help=safe(d.help),
+        file=safe(d.file),
     )
-
-
-def _safe(text: str) -> str:
-    """Return a printable line of bounded length. Escape sequences and line ends are escaped."""
-    left_out = len(text) - LONGEST_TEXT
-    if left_out > 0:
-        text = text[:LONGEST_TEXT]
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
-    return f"{shown}... ({_count(left_out, 'character')} more)" if left_out > 0 else shown
 
 
 def _folded(text: str, indent: int, width: int | None, *, first: int = 0) -> str:

@@ -298,10 +298,10 @@ def test_two_variants_have_two_default_directories(tmp_path: Path) -> None:
 
 
 def test_a_shell_gets_completions_instead_of_help(tmp_path: Path) -> None:
-    script = nirc(cwd=tmp_path, _NIRC_COMPLETE="bash_source")
+    script = process(cwd=tmp_path, _NIRC_COMPLETE="bash_source")
     assert "complete " in script.stdout and "Usage" not in script.stdout
     asked = {"_NIRC_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
-    first = nirc(cwd=tmp_path, COMP_WORDS="nirc insp", **asked)
+    first = process(cwd=tmp_path, COMP_WORDS="nirc insp", **asked)
     assert first.stdout.splitlines() == ["plain,inspect", "file,insp"]
-    option = nirc(cwd=tmp_path, COMP_WORDS="nirc m.nir --tar", **asked | {"COMP_CWORD": "2"})
+    option = process(cwd=tmp_path, COMP_WORDS="nirc m.nir --tar", **asked | {"COMP_CWORD": "2"})
     assert option.stdout.splitlines() == ["plain,--target"]
