@@ -18,6 +18,14 @@ DISCRETISATIONS = ("euler", "exponential")
 MAX_SEED = (1 << 31) - 1
 
 
+Kind = tuple[tuple[type, ...], str]  # classes, and their description
+SECONDS: Kind = ((Real, type(None)), "a number of seconds, or None")
+TEXT: Kind = ((str,), "a str")
+TEXT_OR_NONE: Kind = ((str, type(None)), "a str, or None")
+SWITCH: Kind = ((bool, np.bool_), "True or False")
+INTEGER: Kind = ((Integral,), "an int")
+
+
 @dataclass(frozen=True)
 class Options:
     """The options of a compilation. All of them go into the manifest."""
@@ -61,21 +69,22 @@ class Options:
 
     def _wrong_types(self) -> Iterator[WrongType]:
         """Yield the arguments whose values are of another type than they can have."""
-        numbers = {"dt": self.dt_s, "time_limit": self.time_limit_s}
-        texts = {"discretise": self.discretise, "readout": self.readout, "writer": self.writer}
-        for name, value in numbers.items():
-            if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
-                yield WrongType(argument=name, value=value, limit="a number of seconds, or None")
-        for name, value in {**texts, "reset": self.reset or 0}.items():
-            if value is not None and not isinstance(value, str):
-                yield WrongType(argument=name, value=value, limit="a str")
-        if not isinstance(self.strict, bool | np.bool_):
-            yield WrongType(argument="strict", value=self.strict, limit="True or False")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, Integral):
-            yield WrongType(argument="seed", value=self.seed, limit="an int")
-        for name, value in self.chip:
-            if not isinstance(name, str) or not isinstance(value, str):
-                yield WrongType(argument=f"chip[{name!r}]", value=value, limit="a str")
+        given: list[tuple[str, object, Kind]] = [
+            ("dt", self.dt_s, SECONDS),
+            ("time_limit", self.time_limit_s, SECONDS),
+            ("reset", self.reset, TEXT),
+            ("discretise", self.discretise, TEXT_OR_NONE),
+            ("readout", self.readout, TEXT_OR_NONE),
+            ("writer", self.writer, TEXT_OR_NONE),
+            ("strict", self.strict, SWITCH),
+            ("seed", self.seed, INTEGER),
+        ]
+        for name, text in self.chip:
+            given += [("chip", name, TEXT), (f"chip[{name!r}]", text, TEXT)]
+        for argument, value, (kinds, limit) in given:
+            is_switch = isinstance(value, bool) and bool not in kinds  # a bool is an int, too
+            if is_switch or not isinstance(value, kinds):
+                yield WrongType(argument=argument, value=value, limit=limit)
 
     def _senseless(self) -> Iterator[tuple[str, object, str]]:
         """Yield problem, value and limit of each option that makes no sense."""

@@ -120,10 +120,10 @@ def _change_of(before: Weighted, after: Weighted) -> float:
     entries = [op.coo() for op in (before, after)]
     keys = [target * before.n_in + source for target, source, _ in entries]
     both = np.union1d(*keys)
-    values = []
+    values: list[Float] = []
     for key, (_, _, value) in zip(keys, entries, strict=True):
         place = np.searchsorted(both, key)
-        values.append(np.bincount(place, value, minlength=both.size))
+        values.append(np.bincount(place, value, minlength=both.size).astype(np.float64))
     return _change(values[0], values[1], both // max(1, before.n_in))
 
 
