@@ -31,11 +31,12 @@ from tests.xylo.oracle import Oracle
 ACTIVITIES = {"sparse": 1400, "medium": 700, "busy": 420}  # name -> hidden threshold
 
 
-def network(rng: np.random.Generator, threshold: int) -> Specification:
-    """12-80-8, recurrent, one synapse, time constants of 4 and 8 steps; all hidden thresholds
-    equal.
+def network(rng: np.random.Generator, threshold: int, hidden: int = 80) -> Specification:
+    """Return 12 inputs, ``hidden`` recurrent neurons and 8 outputs with one synapse each.
+
+    Time constants are 4 and 8 steps, all hidden thresholds are equal.
     """
-    inputs, hidden, outputs = 12, 80, 8
+    inputs, outputs = 12, 8
     weights_in = np.zeros((inputs, hidden, 2), np.int64)
     weights_in[..., 0] = rng.integers(-60, 110, (inputs, hidden))
     weights_rec = np.zeros((hidden, hidden, 2), np.int64)

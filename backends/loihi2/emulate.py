@@ -150,7 +150,7 @@ def _neurons(p: Population) -> native.Neurons:
     return native.Neurons(p.name, p.n, values, p.spikes)
 
 
-def _wires(p: Projection) -> native.Wires:
+def _wires(p: Projection) -> native.Wires | native.Matrix:
     g = p.geometry
     if g is not None:
         pads = ((g.padding[0],) * 2, (g.padding[1],) * 2)
@@ -160,6 +160,9 @@ def _wires(p: Projection) -> native.Wires:
         none = np.zeros(len(pre), np.int64)
         weight = np.rint(value).astype(np.int64)
         return native.Wires(p.source, p.target, pre, post, weight, none, wraps=True)
+    if p.kind == "dense" and p.delays is None and 2 * np.count_nonzero(p.weights) > p.weights.size:
+        weights = rule.effective_weights(p.weights, p.sign_mode, p.num_weight_bits)
+        return native.Matrix(p.source, p.target, weights, shift=p.weight_exp)
     rows, cols, weight, delay = _listed(p)
     return native.Wires(p.source, p.target, cols, rows, weight, delay, shift=p.weight_exp)
 

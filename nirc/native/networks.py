@@ -63,6 +63,17 @@ class Wires:
 
 
 @dataclass(frozen=True)
+class Matrix:
+    """Synapses without delays, all to all: ``weight`` (targets, sources), see ``Wires``."""
+
+    source: str
+    target: str
+    weight: Array
+    receptor: int = 0
+    shift: int = 0
+
+
+@dataclass(frozen=True)
 class Chip:
     """A function of the library, the parameters that it reads, and the types of what it writes."""
 
@@ -103,20 +114,40 @@ class _Record(ctypes.Structure):
     )
 
 
+@dataclass(frozen=True)
+class Rows:
+    """A dense block: ``weight`` (k, n) from each ``line`` (k,) to n places from ``place`` on."""
+
+    line: Int64
+    place: int
+    weight: Array
+
+
 class Lines:
-    """Weights by line, as the library reads them.
+    """Weights by line, as the library reads them: lists of synapses, and dense ``rows``.
 
     The weights are stored without their common factor, 2 to the power of ``shift``, unless
-    ``divide`` is false.
+    ``divide`` is false. ``largest_sum``: of the magnitudes that reach one place.
     """
 
     def __init__(
-        self, line: Int64, place: Int64, weight: Int64, lines: int, *, divide: bool = True
+        self,
+        line: Int64,
+        place: Int64,
+        weight: Int64,
+        lines: int,
+        rows: Sequence[Rows] = (),
+        *,
+        divide: bool = True,
     ) -> None:
         line, place, weight = _in_order(line, place, weight)
-        self.largest_sum = float(np.bincount(place, np.abs(weight), 1).max())
-        bits = int(np.bitwise_or.reduce(weight, initial=0))
+        listed = np.bincount(place, np.abs(weight), 1).max()
+        self.largest_sum = float(listed + sum(np.abs(r.weight).sum(axis=0).max() for r in rows))
+        every = [weight, *(r.weight for r in rows)]
+        bits = int(np.bitwise_or.reduce([np.bitwise_or.reduce(w, axis=None) for w in every]))
         self.shift = (bits & -bits).bit_length() - 1 if bits and divide else 0
+        most = max(int(np.abs(w).max(initial=0)) for w in every) >> self.shift
+        smallest = np.min_scalar_type(-most - 1)
         weight = weight >> self.shift
         starts = np.ones(line.size, np.bool_)
         starts[1:] = (line[1:] != line[:-1]) | (place[1:] > place[:-1] + MOST_GAP)
@@ -126,14 +157,19 @@ class Lines:
         first = begin[long]
         span = place[first + count[long] - 1] - place[first] + 1
         in_run = np.repeat(long, count)
-        self.run_place = place[first].astype(np.int32)
-        self.run_length = span.astype(np.int32)
-        self.run_weight = np.cumsum(span) - span
-        self.run_begin = np.searchsorted(line[first], np.arange(lines + 1))
-        smallest = np.min_scalar_type(-int(np.abs(weight).max(initial=0)) - 1)
-        self.weight = np.zeros(int(span.sum()), smallest)
-        offset = np.repeat(self.run_weight - place[first], count[long])
-        self.weight[offset + place[in_run]] = weight[in_run]
+        packed = np.zeros(int(span.sum()), smallest)
+        offset = np.repeat(np.cumsum(span) - span - place[first], count[long])
+        packed[offset + place[in_run]] = weight[in_run]
+        dense = [(r.weight >> self.shift).astype(smallest).ravel() for r in rows]
+        self.weight = np.concatenate([packed, *dense])
+        run_line = np.concatenate([line[first], *(r.line for r in rows)])
+        order = np.argsort(run_line, kind="stable")
+        lengths = np.concatenate([span, *(np.full(len(r.line), r.weight.shape[1]) for r in rows)])
+        places = np.concatenate([place[first], *(np.full(len(r.line), r.place) for r in rows)])
+        self.run_place = places[order].astype(np.int32)
+        self.run_length = lengths[order].astype(np.int32)
+        self.run_weight = (np.cumsum(lengths) - lengths)[order]
+        self.run_begin = np.searchsorted(run_line[order], np.arange(lines + 1))
         self.one_place = place[~in_run].astype(np.int32)
         self.one_weight = weight[~in_run].astype(np.int32)
         self.one_begin = np.searchsorted(line[~in_run], np.arange(lines + 1))
@@ -227,7 +263,7 @@ def run_delayed(
     inputs: Array,
     channels: Mapping[str, Array],
     populations: Sequence[Neurons],
-    wires: Sequence[Wires],
+    wires: Sequence[Wires | Matrix],
     outputs: Sequence[Columns],
     *,
     record: bool,
@@ -268,7 +304,7 @@ def _assembled(
     channel_count: int,
     channels: Mapping[str, Array],
     populations: Sequence[Neurons],
-    wires: Sequence[Wires],
+    wires: Sequence[Wires | Matrix],
     at: Mapping[str, int],
 ) -> Network:
     """Return the network. ``at``: the first neuron of each population."""
@@ -278,16 +314,22 @@ def _assembled(
     size = {p.name: p.n for p in populations}
     places = 0
     parts: list[tuple[Int64, Int64, Int64]] = []
+    dense: list[Rows] = []
     folds: list[tuple[int, ...]] = []
     for w in wires:
-        delays, number = np.unique(w.delay, return_inverse=True)
         n = size[w.target]
-        parts.append((line_of[w.source][w.pre], places + number * n + w.post, w.weight))
         due = w.receptor * neurons + at[w.target]
+        if isinstance(w, Matrix):
+            dense.append(Rows(line_of[w.source], places, np.ascontiguousarray(w.weight.T)))
+            folds.append((places, n, due, 1, w.shift, False))
+            places += n
+            continue
+        delays, number = np.unique(w.delay, return_inverse=True)
+        parts.append((line_of[w.source][w.pre], places + number * n + w.post, w.weight))
         for delay in delays.tolist():
             folds.append((places, n, due, 1 + delay, w.shift, w.wraps))
             places += n
-    lines = Lines(*_joined(parts), channel_count + neurons)
+    lines = Lines(*_joined(parts), channel_count + neurons, dense)
     rows = np.array(folds, np.int32).reshape(-1, 6)
     rows[:, 4] += lines.shift
     names = chip.parameters if populations else ()
