@@ -19,7 +19,7 @@ import setuptools
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs/how-to").glob("*.md"))
-COPIED = ("pyproject.toml", "nirc", "passes", "backends", "examples", "tests")
+COPIED = ("pyproject.toml", "LICENSE", "NOTICE", "nirc", "passes", "backends", "examples", "tests")
 BUILDS_WHEELS = 77  # the version of setuptools that the packages of these pages ask for
 
 

@@ -4,9 +4,14 @@ forgets.
 
 from __future__ import annotations
 
+import importlib.metadata
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
+
+import pytest
+
+import nirc
 
 ROOT = Path(__file__).parents[1]
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
@@ -39,3 +44,30 @@ def test_every_template_schema_and_page_is_listed() -> None:
                 assert any(fnmatch(inside, pattern) for pattern in data.get(name, ())), (
                     f"{name}: {inside}"
                 )
+
+
+def test_the_distribution_has_a_licence_and_a_name_of_its_own() -> None:
+    known = importlib.metadata.metadata("nirc-compiler")
+    assert known["License-Expression"] == "Apache-2.0" and known["Name"] == "nirc-compiler"
+    assert set(known.get_all("License-File") or ()) == {"LICENSE", "NOTICE"}
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert importlib.metadata.version("nirc-compiler") == nirc.__version__
+
+
+def test_the_citation_has_this_version_and_the_paper_of_nir() -> None:
+    text = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {nirc.__version__}\n" in text and "10.1038/s41467-024-52259-9" in text
+
+
+@pytest.mark.parametrize("target", ["loihi2", "speck", "spinnaker2", "xylo"])
+def test_an_emitted_script_says_that_it_belongs_to_the_user(target: str) -> None:
+    model = ROOT / "tests/data/zoo/digits_if_cnn.nir"
+    if target == "xylo":
+        model = ROOT / "examples/braille.nir"
+    script = nirc.compile(model, target, reset="subtract").files["deploy.py"].decode()
+    assert "This file belongs to you" in script
+
+
+def test_packages_of_plugins_depend_on_the_distribution() -> None:
+    toychip = tomllib.loads((ROOT / "examples/toychip/pyproject.toml").read_text())
+    assert toychip["project"]["dependencies"] == ["nirc-compiler"]

@@ -360,14 +360,14 @@ class DrawingPackageMissing(Finding):
     """
     example = "`nirc mapping net.loihi2 --plot net.svg` in an environment without matplotlib."
     what_to_do = """
-    `pip install 'nirc[viz]'`, or `pip install matplotlib`, then the same command again.
+    `pip install 'nirc-compiler[viz]'`, or `pip install matplotlib`, then the same command again.
     """
     sources = "The extra `viz` in `pyproject.toml`."
 
     def words(self) -> Words:
         return Words(
             "--plot needs matplotlib, which is not installed",
-            help="pip install 'nirc[viz]' (or pip install matplotlib); the table needs neither",
+            help="pip install 'nirc-compiler[viz]' (or pip install matplotlib); the table needs neither",
         )
 
 

@@ -19,7 +19,7 @@ from nirc.files.bounds import printable
 
 T = TypeVar("T")
 MAX_CAUSE = 300  # characters
-NIRC = "nirc"  # the distribution whose plugins are built in
+NIRC = "nirc-compiler"  # the distribution whose plugins are built in
 
 
 class Plugins(Generic[T]):
@@ -80,11 +80,11 @@ class Plugins(Generic[T]):
         """
         by_name: dict[str, EntryPoint] = {}
         for entry in _installed(self.group, tuple(sys.path)):
-            if entry.name in by_name:
+            if entry.name not in by_name:
+                by_name[entry.name] = entry
+            elif entry.value != by_name[entry.name].value:  # not the same plugin, installed twice
                 cause = f"the package {_package(by_name[entry.name])} has the same name"
                 log.add(_unusable(entry, cause))
-            else:
-                by_name[entry.name] = entry
         return by_name
 
     def _loaded(self, entry: EntryPoint) -> tuple[T | None, str]:

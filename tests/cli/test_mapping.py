@@ -196,7 +196,9 @@ def test_without_matplotlib_the_table_works_and_the_picture_says_what_to_install
     env = {"PYTHONPATH": str(hidden)}
     done = process("mapping", bundle.name, "--plot", "net.svg", cwd=bundle.parent, **env)
     assert (
-        done.returncode == 2 and "U611" in done.stderr and "pip install 'nirc[viz]'" in done.stderr
+        done.returncode == 2
+        and "U611" in done.stderr
+        and "pip install 'nirc-compiler[viz]'" in done.stderr
     ), done.stderr
     done = process("mapping", bundle.name, cwd=bundle.parent, **env)
     assert done.returncode == 0 and "busiest" in done.stdout, (done.stderr, sys.version)

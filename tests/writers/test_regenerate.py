@@ -10,14 +10,14 @@ import pytest
 from tests.writers.cases import DATA, SIMULATORS, cases, fields, index, record_anew
 
 NEEDS = {
-    "snntorch": (("torch", "nirtorch", "snntorch"), "pip install 'nirc[oracles]'"),
+    "snntorch": (("torch", "nirtorch", "snntorch"), "pip install 'nirc-compiler[oracles]'"),
     "sinabs": (
         ("torch", "nirtorch", "sinabs"),
-        "pip install 'nirc[oracles]'; pip install --no-deps sinabs==3.1.3",
+        "pip install 'nirc-compiler[oracles]'; pip install --no-deps sinabs==3.1.3",
     ),
     "lava": (
         ("torch", "lava"),
-        "pip install 'nirc[oracles]'; pip install --no-deps --ignore-requires-python "
+        "pip install 'nirc-compiler[oracles]'; pip install --no-deps --ignore-requires-python "
         "lava-nc==0.10.0 lava-dl==0.6.0",
     ),
 }
