@@ -367,7 +367,7 @@ class DrawingPackageMissing(Finding):
     def words(self) -> Words:
         return Words(
             "--plot needs matplotlib, which is not installed",
-            help="pip install 'nirc-compiler[viz]' (or pip install matplotlib); the table needs neither",
+            help="pip install 'nirc-compiler[viz]' (or matplotlib alone); the table needs neither",
         )
 
 

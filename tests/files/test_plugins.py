@@ -103,9 +103,21 @@ def test_of_two_packages_with_one_name_the_built_in_one_is_taken_and_else_the_fi
     log = Log()
     assert list(registry.backends(log)) == sorted(["chip", *CHIPS])
     assert [(d.message, d.found) for d in log.diagnostics] == [
-        ("`xylo` of the package theirs is left out", "the package nirc has the same name"),
+        ("`xylo` of the package theirs is left out", "the package nirc-compiler has the same name"),
         ("`chip` of the package theirs_too is left out", "the package a_third has the same name"),
     ]
+
+
+def test_one_plugin_that_two_packages_name_is_no_conflict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "nirc-0.0.1.dist-info"  # an older version of nirc had this name
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nirc\nVersion: 0.0.1\n")
+    (info / "entry_points.txt").write_text("[nirc.backends]\nxylo = nirc.backends.xylo:BACKEND\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    log = Log()
+    assert list(registry.backends(log)) == sorted(CHIPS) and not log.diagnostics
 
 
 def test_a_fault_of_a_built_in_plugin_is_a_bug_and_is_raised(
