@@ -31,6 +31,7 @@ from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import digest
 from nirc.options import Options as Options  # noqa: PLC0414 - a public name
+from nirc.passes import pipeline
 from nirc.passes.add_readout import Readout
 from nirc.passes.pipeline import Calibration, Observer, Pass, ReportingPass, passes_to, run_passes
 from nirc.report.differences import Differences, differences
@@ -160,6 +161,7 @@ def load_as(
         log=log,
     )
     typed = to_layers(reading.writer.repair(raw, log), log, name=name)
+    pipeline.ended(observe, "load")
     return canonical(reading.writer.rewire(typed, log), log, observe), reading
 
 
@@ -224,9 +226,11 @@ def compile_model(
     integer = run_passes(legal, quantise, log, observe)
     search = Search(options.seed, seconds=options.time_limit_s)
     mapped = _first_fit(backend, candidates, integer, legal, search, log)
+    pipeline.ended(observe, "fit")
     report = None if raster is None else _calibration(raster, quantise)
     differs = differences(stages.reference, integer)
     chip_files = _bundle(model, backend, mapped, stages, differs, options, log, report)
+    pipeline.ended(observe, "emit")
     return Compiled(backend, stages, legal, integer, mapped, chip_files)
 
 

@@ -1,8 +1,7 @@
-"""The table of common passes, and the runner that verifies and times each."""
+"""The table of common passes, and the runner that verifies each."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -99,14 +98,19 @@ def passes_to(stage: Stage, **options: Any) -> list[Pass]:
 
 @dataclass(frozen=True)
 class Step:
-    """The data for an observer after each pass."""
+    """The data for an observer after each pass, or after another stage, without a program."""
 
     name: str
-    program: Program
-    seconds: float
+    program: Program | None = None
 
 
 Observer = Callable[[Step], None]
+
+
+def ended(observe: Observer | None, stage: str) -> None:
+    """Report the end of a stage that is no pass."""
+    if observe is not None:
+        observe(Step(stage))
 
 
 def run_passes(
@@ -114,10 +118,9 @@ def run_passes(
 ) -> Program:
     """Run ``passes`` in order and verify every result. A finding of the verifier is a bug."""
     for each in passes:
-        start = time.perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):  # `discretise` reports overflows
             program = each.run(program, log)
         verify(program)
         if observe is not None:
-            observe(Step(each.name, program, time.perf_counter() - start))
+            observe(Step(each.name, program))
     return program

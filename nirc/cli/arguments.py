@@ -70,7 +70,10 @@ _OUTPUT = _options(
     ),
     click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
     click.option(
-        "-v", "--verbose", count=True, help="Print notes, and name, digest and time of every pass."
+        "-v",
+        "--verbose",
+        count=True,
+        help="Print notes, digests of passes, time and memory of stages.",
     ),
     click.option("--debug", is_flag=True, help="Show the traceback of a bug."),
 )

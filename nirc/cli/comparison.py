@@ -23,6 +23,7 @@ from nirc.files.data import Data
 from nirc.ir.linear import composed
 from nirc.ir.populations import Population, Projection, Source
 from nirc.ir.program import Program
+from nirc.passes.pipeline import Observer, Step
 from nirc.semantics.run import run
 from nirc.verification.score import accuracy, check_labels
 
@@ -44,6 +45,7 @@ def compare(
     log: Log,
     calibration: Samples | None = None,
     data: Data | None = None,
+    observe: Observer | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Return ``{"model", "activity", "targets": [...]}``, with a row for every variant.
@@ -58,7 +60,7 @@ def compare(
     backends = registry.backends(log)
     _check_options(list(backends.values()), options, log)
     common = Log()
-    stages = lower(model, options, log=common)
+    stages = lower(model, options, log=common, observe=observe)
     log.add_all(common.diagnostics)
     channels = sum(s.n for s in stages.discrete.nodes(Source).values())
     raster = None if data is None else flat_raster(data.inputs, channels, log, data.file)
@@ -91,6 +93,8 @@ def compare(
         report(100 * number // len(variants))
         with registry.guarded(name, log):
             rows.append(row(backends[name], target, _part(report, number, len(variants))))
+        if observe is not None:
+            observe(Step(target.name))
     report(100)
     return {"model": stages.layers.name, "activity": measured.how, "targets": rows}
 

@@ -73,6 +73,7 @@ def compile_(
         with output.progress("calibrating", 100) as advance:
             compiled = compile_model(model, target, **asked, observe=observe, progress=advance)
         compiled.bundle.save(directory, force=force, log=output.log)
+        output.stage("write")
         _print_compiled(compiled, directory, output)
 
 
@@ -120,7 +121,8 @@ def _compare(
     rasters = None if data is None else read_rasters(data, options["dt"], output.log)
     asked = compilation(options, output)
     with output.progress("comparing", 100) as advance:
-        result = compare(model, **asked, data=rasters, progress=advance)
+        observe = output.observer(None)
+        result = compare(model, **asked, data=rasters, observe=observe, progress=advance)
     columns = shutil.get_terminal_size((120, 24)).columns
     output.result(result, lambda: as_text(result, columns))
     output.status = 0 if any(row["fits"] for row in result["targets"]) else 1

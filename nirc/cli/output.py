@@ -19,6 +19,8 @@ from nirc.diagnostics.similar import did_you_mean
 from nirc.version import __version__
 
 if TYPE_CHECKING:
+    from nirc.cli.profile import Profile, Stage
+    from nirc.ir.program import Program
     from nirc.passes.pipeline import Observer, Step
 
 BUG = 70
@@ -43,6 +45,7 @@ class Output:
         self.file = ""
         self.results: dict[str, Any] = {}
         self.status = 0
+        self.profile: Profile | None = None
 
     def about(self, file: str) -> Output:
         """Return this object, for a command on ``file``."""
@@ -51,6 +54,10 @@ class Output:
         return self
 
     def __enter__(self) -> Output:
+        if self.verbose:
+            from nirc.cli.profile import Profile
+
+            self.profile = Profile()
         return self
 
     def __exit__(
@@ -66,6 +73,7 @@ class Output:
             self.status = error.exit_code
             findings += [d for d in error.diagnostics if d not in findings]
         findings += self._write_sarif(findings)
+        self._end_profile()
         if self.json:
             from nirc.diagnostics.human import as_json
 
@@ -146,18 +154,42 @@ class Output:
             return None
 
         def observe(step: Step) -> None:
-            from nirc.ir.text import digest, text
+            from nirc.ir.text import text
 
-            if self.verbose:
-                head = (
-                    f"{step.name:<18} {digest(step.program)[:12]}  "
-                    f"{len(step.program.graph):>4} nodes"
-                )
-                sys.stderr.write(f"{head}  {step.seconds * 1e3:8.1f} ms\n")
-            if print_after in (step.name, "all"):
+            self.stage(step.name, step.program)
+            if step.program is not None and print_after in (step.name, "all"):
                 self.line(f"// after {step.name}\n{text(step.program, origins=True)}")
 
         return observe
+
+    def stage(self, name: str, program: Program | None = None) -> None:
+        """With -v, end a stage and print its time and memory, with the digest of ``program``."""
+        if self.profile is None:
+            return
+        stage = self.profile.end(name)
+        form = ""
+        if program is not None:
+            from nirc.ir.text import digest
+
+            form = f"{digest(program)[:12]}  {len(program.graph):>4} nodes"
+        self._print_stage(stage, form)
+        self.profile.shown()
+
+    @staticmethod
+    def _print_stage(stage: Stage, form: str = "") -> None:
+        memory = "" if stage.peak_mb is None else f"  {stage.peak_mb:7.0f} MB"
+        sys.stderr.write(f"{stage.name:<18} {form:<24}  {stage.seconds * 1e3:8.1f} ms{memory}\n")
+
+    def _end_profile(self) -> None:
+        """With -v, print the remaining stages and the sum. Add all to the results for JSON."""
+        if self.profile is None:
+            return
+        stages = self.profile.finished()
+        for stage in (stages[0], *stages[-2:]):
+            self._print_stage(stage)
+        total = sum(stage.seconds for stage in stages)
+        self._print_stage(type(stages[0])("sum", total, stages[-1].peak_mb))
+        self.results["profile"] = self.profile.as_tree(stages)
 
     def _check_pass(self, name: str) -> None:
         from nirc.chip.registry import described_passes

@@ -59,11 +59,14 @@ def run(
         opened = Bundle.open(bundle)
         names = tuple(opened.manifest["populations"]) if "all" in record else record
         rasters = read_rasters(data, opened.manifest.get("dt"), output.log)
+        output.stage("load")
         with output.progress("running", len(rasters.inputs)) as advance:
             result = opened.run(
                 rasters.inputs, mode=mode, record=names, progress=advance, log=output.log
             )
+        output.stage("run")
         save_run(out, result, output.log)
+        output.stage("write")
         samples, steps, outputs = result.output.shape
         spikes = float(result.output.sum())
         output.results |= {"out": str(out), "samples": samples, "steps": steps, "outputs": outputs}
@@ -120,6 +123,9 @@ def verify(
                 max_accuracy_drop=max_accuracy_drop,
                 progress=advance,
             )
+        output.stage("compare")
+        if output.profile is not None:
+            result["profile"] = output.profile.as_tree(output.profile.stages)
         if json_file is not None:
             save_json(json_file, result, output.log)
         output.result(result, lambda: as_text(result))

@@ -86,10 +86,11 @@ def stages_of(compiled: Compiled, steps: Sequence[Step]) -> tuple[Stage, ...]:
     before = compiled.stages.reference
     dt_s = compiled.stages.continuous.dt_s
     for step in steps:
-        if step.program.form in EXECUTABLE and step.program.dt_s == dt_s:
-            if step.program is not before and step.name not in REFERENCE:
-                stages.append(Stage(step.program.form.value, step.name, step.program))
-            before = step.program
+        program = step.program
+        if program is not None and program.form in EXECUTABLE and program.dt_s == dt_s:
+            if program is not before and step.name not in REFERENCE:
+                stages.append(Stage(program.form.value, step.name, program))
+            before = program
     return (*stages, Stage(DEVICE, "the chip's files", None))
 
 
