@@ -1,0 +1,185 @@
+"""Neurons and their spikes as a weighted hypergraph, and its contraction.
+
+A net holds a neuron and the targets of its spikes. Its weight is the neuron's spikes in a step. A
+net that touches p blocks costs its weight p - 1 times: each block after the source's own gets one
+message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from nirc.mapping.compiled import compiled
+from nirc.mapping.moves import below, following
+from nirc.mapping.partition.boxes import Ints
+
+LARGEST_NET = 1000  # nets with more pins do not tell which neurons belong together
+
+
+@dataclass(frozen=True, eq=False)
+class Hypergraph:
+    """Nets over nodes. ``begin`` (nets + 1,), ``pin``: the nodes of each net, each once.
+
+    ``weight`` (nets,): integers. ``size`` (nodes, resources): the use of each resource.
+    """
+
+    begin: Ints
+    pin: Ints
+    weight: Ints
+    size: Ints
+
+    @cached_property
+    def incidence(self) -> tuple[Ints, Ints]:
+        """Return the nets of each node: (nodes + 1,) begins, and the nets."""
+        net = np.repeat(np.arange(self.weight.size), np.diff(self.begin))
+        order = np.argsort(self.pin, kind="stable")
+        begin = np.searchsorted(self.pin[order], np.arange(len(self.size) + 1))
+        return begin, net[order]
+
+    def cost(self, block: Ints) -> int:
+        """Return the cost of a partition, ``block`` (nodes,)."""
+        net = np.repeat(np.arange(self.weight.size), np.diff(self.begin))
+        pairs = np.unique(net * (int(block.max(initial=0)) + 1) + block[self.pin])
+        touched = np.bincount(pairs // (int(block.max(initial=0)) + 1), minlength=self.weight.size)
+        return int((self.weight * np.maximum(touched - 1, 0)).sum())
+
+    def loads(self, block: Ints, blocks: int) -> Ints:
+        """Return (blocks, resources) the use of each block."""
+        loads = np.zeros((blocks, self.size.shape[1]), np.int64)
+        np.add.at(loads, block, self.size)
+        return loads
+
+    def of(self, nodes: Ints) -> Hypergraph:
+        """Return the hypergraph of some nodes, with the nets that still have two pins."""
+        number = np.full(len(self.size), -1)
+        number[nodes] = np.arange(len(nodes))
+        pin = number[self.pin]
+        inside = pin >= 0
+        count = np.diff(np.append(0, np.cumsum(inside))[self.begin])
+        kept = count >= 2  # noqa: PLR2004 - a net with one pin costs nothing
+        pin = pin[inside & np.repeat(kept, np.diff(self.begin))]
+        begin = np.append(0, np.cumsum(count[kept]))
+        return Hypergraph(begin, pin, self.weight[kept], self.size[nodes])
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """A hypergraph and the hypergraph of its clusters. ``cluster`` (nodes,): of each node."""
+
+    fine: Hypergraph
+    cluster: Ints
+
+
+def coarsened(
+    graph: Hypergraph, block: Ints | None, fewest: int, largest: Ints, state: Ints
+) -> tuple[list[Level], Hypergraph, Ints | None]:
+    """Join neighbours until about ``fewest`` nodes are left.
+
+    ``block``: nodes of different blocks are not joined. ``largest`` (resources,): no cluster is
+    larger. Return the levels, the coarsest hypergraph and the blocks of its nodes.
+    """
+    levels: list[Level] = []
+    while len(graph.size) > fewest:
+        nodes = len(graph.size)
+        most = max(fewest, int(nodes / 2.5))
+        blocks = np.zeros(nodes, np.int64) if block is None else block
+        leader = _clusters(
+            graph.begin, graph.pin, graph.weight, *graph.incidence, graph.size, largest, blocks,
+            most, state,
+        )
+        _, first, cluster = np.unique(leader, return_index=True, return_inverse=True)
+        if len(first) > 0.95 * nodes:
+            break
+        levels.append(Level(graph, cluster.astype(np.int64)))
+        graph = _contracted(graph, levels[-1].cluster, len(first))
+        block = None if block is None else block[first]
+    return levels, graph, block
+
+
+def _contracted(graph: Hypergraph, cluster: Ints, count: int) -> Hypergraph:
+    size = np.zeros((count, graph.size.shape[1]), np.int64)
+    np.add.at(size, cluster, graph.size)
+    net = np.repeat(np.arange(graph.weight.size), np.diff(graph.begin))
+    pairs = np.unique(net * count + cluster[graph.pin])
+    net, pin = np.divmod(pairs, count)
+    pins = np.bincount(net, minlength=graph.weight.size)
+    kept = pins >= 2  # noqa: PLR2004
+    begin = np.append(0, np.cumsum(pins[kept]))
+    return Hypergraph(begin, pin[kept[net]], graph.weight[kept], size)
+
+
+@compiled
+def _clusters(begin, pin, weight, of_begin, of_net, size, largest, block, most, state):  # type: ignore[no-untyped-def]
+    """Return (nodes,) the leader of each node's cluster. Each node joins the heaviest neighbour."""
+    nodes, resources = size.shape
+    leader = np.arange(nodes)
+    total = size.copy()
+    alone = np.ones(nodes, np.bool_)
+    rating = np.zeros(nodes)
+    touched = np.empty(nodes, np.int64)
+    left = nodes
+    for node in shuffled(nodes, state):
+        if not alone[node]:
+            continue
+        if left <= most:
+            break
+        many = 0
+        for i in range(of_begin[node], of_begin[node + 1]):
+            net = of_net[i]
+            pins = begin[net + 1] - begin[net]
+            if pins > LARGEST_NET:
+                continue
+            share = weight[net] / (pins - 1)
+            for j in range(begin[net], begin[net + 1]):
+                other = leader[pin[j]]
+                if other != node:
+                    if rating[other] == 0:
+                        touched[many] = other
+                        many += 1
+                    rating[other] += share
+        best = -1
+        highest = 0.0
+        for i in range(many):
+            other = touched[i]
+            fits = block[other] == block[node]
+            for r in range(resources):
+                fits = fits and total[other, r] + size[node, r] <= largest[r]
+            value = rating[other] / bulk(total, other, largest)
+            if fits and value > highest:
+                highest = value
+                best = other
+            rating[other] = 0
+        if best >= 0:
+            leader[node] = best
+            alone[node] = False
+            alone[best] = False
+            left -= 1
+            for r in range(resources):
+                total[best, r] += size[node, r]
+    return leader
+
+
+@compiled
+def bulk(size, node, largest):  # type: ignore[no-untyped-def]
+    """Return the largest use of a resource by ``node``, as a share of ``largest``."""
+    share = 1e-9
+    for r in range(largest.size):
+        if largest[r] > 0:
+            share = max(share, size[node, r] / largest[r])
+    return share
+
+
+@compiled
+def shuffled(n, state):  # type: ignore[no-untyped-def]
+    """Return 0..n-1 in random order. ``state`` (1,): of the generator, which goes on."""
+    order = np.arange(n)
+    now = np.uint64(state[0])
+    for i in range(n - 1, 0, -1):
+        now = following(now)
+        j = below(now >> np.uint64(32), i + 1)
+        order[i], order[j] = order[j], order[i]
+    state[0] = np.int64(now)
+    return order

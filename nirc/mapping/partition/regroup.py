@@ -1,0 +1,180 @@
+"""Which neurons share a core, whatever their numbers: the fewest messages between cores.
+
+Multilevel partitioning of a hypergraph. Neighbours are joined until few nodes are left, these are
+bisected again and again, and on the way back single nodes move between all blocks. From the best
+answer it is done again, now joining only within blocks (a V-cycle). Sources: Karypis and Kumar
+1999 (multilevel k-way hypergraph partitioning); Fiduccia and Mattheyses 1982.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from nirc.mapping.compiled import compiled
+from nirc.mapping.moves import below, following
+from nirc.mapping.partition.boxes import Ints
+from nirc.mapping.partition.hypergraph import Hypergraph, Level, coarsened
+from nirc.mapping.partition.refine import refined
+
+STARTS = 2  # of either kind, from which the best answer is kept
+CYCLES = 6  # V-cycles at most; they end after two without success
+PER_BLOCK = 20  # nodes for each block of the coarsest hypergraph
+BISECTED = 200  # nodes of a hypergraph that is bisected at once
+TRIES = 5  # first bisections, of which the best is kept
+BISECTIONS = 2  # multilevel bisections, of which the best is kept
+PAIR_UNITS = 1 << 10  # weights of pairs are integers
+
+
+def regroup(graph: Hypergraph, blocks: int, capacity: Ints, *, seed: int = 0) -> Ints | None:
+    """Return (nodes,) a block of each node, or None if a block is above ``capacity`` (resources,).
+
+    ``blocks``: their number.
+    """
+    limits = np.tile(capacity, (blocks, 1))
+    best: tuple[int, Ints] | None = None
+    for start in range(STARTS):
+        for first in (_by_bisection, _by_pairs):
+            state = np.array([(seed * STARTS + start) * 2654435761 + 88172645463325252], np.int64)
+            block = first(graph, blocks, capacity, state)
+            block = _cycled(graph, block, limits, state)
+            if (graph.loads(block, blocks) <= capacity).all():
+                cost = graph.cost(block)
+                if best is None or cost < best[0]:
+                    best = cost, block
+    return None if best is None else best[1]
+
+
+def _cycled(graph: Hypergraph, block: Ints, limits: Ints, state: Ints) -> Ints:
+    cost, failures = graph.cost(block), 0
+    for _ in range(CYCLES):
+        few = PER_BLOCK * len(limits)
+        levels, coarse, blocks = coarsened(graph, block.copy(), few, limits[0] // 8, state)
+        assert blocks is not None
+        other = _projected(levels, coarse, blocks, limits, state)
+        here = graph.cost(other)
+        if here < cost:
+            cost, block, failures = here, other, 0
+        else:
+            failures += 1
+        if failures == 2:  # noqa: PLR2004
+            break
+    return block
+
+
+def _projected(
+    levels: list[Level], coarse: Hypergraph, block: Ints, limits: Ints, state: Ints
+) -> Ints:
+    """Return the blocks of the finest nodes, refined at every level."""
+    nodes = len(coarse.size)
+    refined(coarse, block, limits, passes=10, patience=max(300, nodes // 4), state=state)
+    for level in reversed(levels):
+        block = block[level.cluster]
+        patience = max(300, len(level.cluster) // 8)
+        refined(level.fine, block, limits, passes=6, patience=patience, state=state)
+    return block
+
+
+def _by_bisection(graph: Hypergraph, blocks: int, capacity: Ints, state: Ints) -> Ints:
+    """Return blocks by bisection of all neurons, halves again and again."""
+    block = np.zeros(len(graph.size), np.int64)
+    if blocks > 1:
+        half = blocks // 2
+        counts = (half, blocks - half)
+        side = _bisected(graph, np.array(counts)[:, None] * capacity, half / blocks, state)
+        for number, first in enumerate((0, half)):
+            nodes = np.flatnonzero(side == number)
+            block[nodes] = first + _by_bisection(graph.of(nodes), counts[number], capacity, state)
+    return block
+
+
+def _by_pairs(graph: Hypergraph, blocks: int, capacity: Ints, state: Ints) -> Ints:
+    """Return blocks by bisection of few clusters, with every net as pairs of its nodes.
+
+    Bisection counts a net that crosses only once, however much of it does. Pairs see modules.
+    """
+    levels, coarse, _ = coarsened(graph, None, PER_BLOCK * blocks, capacity // 8, state)
+    block = _by_bisection(_pairs(coarse), blocks, capacity, state)
+    return _projected(levels, coarse, block, np.tile(capacity, (blocks, 1)), state)
+
+
+def _pairs(graph: Hypergraph) -> Hypergraph:
+    nodes = len(graph.size)
+    together = np.zeros((nodes, nodes))
+    for net, (begin, end) in enumerate(pairwise(graph.begin.tolist())):
+        pins = graph.pin[begin:end]
+        together[np.ix_(pins, pins)] += graph.weight[net] / max(1, end - begin - 1)
+    one, other = np.nonzero(np.triu(together, 1))
+    weight = np.ceil(together[one, other] * (PAIR_UNITS / max(together.max(initial=1), 1)))
+    pin = np.stack([one, other], axis=1).ravel()
+    begin = np.arange(0, pin.size + 1, 2)
+    return Hypergraph(begin, pin, weight.astype(np.int64), graph.size)
+
+
+def _bisected(graph: Hypergraph, limits: Ints, share: float, state: Ints) -> Ints:
+    """Return (nodes,) 0 or 1. ``limits`` (2, resources). ``share``: of the first side."""
+    total = graph.size.sum(axis=0)
+    largest = np.maximum(np.minimum(total * 2 // BISECTED, (limits.sum(axis=0) - total) // 2), 1)
+    best: tuple[float, int] | None = None
+    chosen = np.zeros(len(graph.size), np.int64)
+    for _ in range(BISECTIONS):
+        levels, coarse, _none = coarsened(graph, None, BISECTED, largest, state)
+        side, side_rank = chosen, best
+        first: tuple[float, int] | None = None
+        for _try in range(TRIES):
+            grown = _grown(coarse, share, state)
+            refined(coarse, grown, limits, passes=8, patience=len(coarse.size), state=state)
+            rank = _rank(coarse, grown, limits)
+            if first is None or rank < first:
+                first, side = rank, grown
+        for level in reversed(levels):
+            side = side[level.cluster]
+            patience = max(200, len(side) // 10)
+            refined(level.fine, side, limits, passes=8, patience=patience, state=state)
+        side_rank = _rank(graph, side, limits)
+        if best is None or side_rank < best:
+            best, chosen = side_rank, side
+    return chosen
+
+
+def _rank(graph: Hypergraph, side: Ints, limits: Ints) -> tuple[float, int]:
+    over = np.maximum(graph.loads(side, len(limits)) - limits, 0) / np.maximum(limits, 1)
+    return float(over.sum()), graph.cost(side)
+
+
+def _grown(graph: Hypergraph, share: float, state: Ints) -> Ints:
+    total = np.maximum(graph.size.sum(axis=0), 1)
+    bulk = (graph.size / total).mean(axis=1)
+    return _grow(graph.begin, graph.pin, graph.weight, *graph.incidence, bulk, share, state)
+
+
+@compiled
+def _grow(begin, pin, weight, of_begin, of_net, bulk, share, state):  # type: ignore[no-untyped-def]
+    """Return sides: 0 grows from a random node by the node with the most weight towards it."""
+    nodes = bulk.size
+    side = np.ones(nodes, np.int64)
+    score = np.zeros(nodes)
+    now = following(np.uint64(state[0]))
+    state[0] = np.int64(now)
+    node = below(now >> np.uint64(32), nodes)
+    reached = 0.0
+    while node >= 0:
+        side[node] = 0
+        reached += bulk[node]
+        if reached >= share:
+            break
+        for i in range(of_begin[node], of_begin[node + 1]):
+            net = of_net[i]
+            pins = begin[net + 1] - begin[net]
+            for j in range(begin[net], begin[net + 1]):
+                score[pin[j]] += weight[net] / max(1, pins - 1)
+        node = -1
+        best = -1.0
+        for other in range(nodes):
+            if side[other] == 1 and reached + bulk[other] <= share * 1.02 + 1e-9:
+                value = score[other] / max(bulk[other], 1e-12)
+                if value > best:
+                    best = value
+                    node = other
+    return side
