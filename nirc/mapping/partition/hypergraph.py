@@ -12,10 +12,11 @@ from functools import cached_property
 
 import numpy as np
 
-from nirc.mapping.compiled import compiled
-from nirc.mapping.moves import below, following
+from nirc.mapping.compiled import below, compiled, following
 from nirc.mapping.partition.boxes import Ints
 
+SHRINK = 2.5  # nodes of a level for one of the next
+STALLED = 0.95  # a level with more of the nodes before it is not worth its time
 LARGEST_NET = 1000  # nets with more pins do not tell which neurons belong together
 
 
@@ -59,10 +60,22 @@ class Hypergraph:
         pin = number[self.pin]
         inside = pin >= 0
         count = np.diff(np.append(0, np.cumsum(inside))[self.begin])
-        kept = count >= 2  # noqa: PLR2004 - a net with one pin costs nothing
+        kept = count >= 2
         pin = pin[inside & np.repeat(kept, np.diff(self.begin))]
         begin = np.append(0, np.cumsum(count[kept]))
         return Hypergraph(begin, pin, self.weight[kept], self.size[nodes])
+
+
+def hypergraph(source: Ints, target: Ints, weight: Ints, size: Ints) -> Hypergraph:
+    """Return the nets of neurons with synapses. ``weight`` (neurons,): the spikes of each."""
+    neurons = len(size)
+    own = np.arange(neurons)
+    pairs = np.unique(np.append(own, source) * neurons + np.append(own, target))
+    net, pin = np.divmod(pairs, neurons)
+    count = np.bincount(net, minlength=neurons)
+    used = count > 1  # a net with one pin costs nothing
+    begin = np.append(0, np.cumsum(count[used]))
+    return Hypergraph(begin, pin[used[net]], weight[used], size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,29 +87,36 @@ class Level:
 
 
 def coarsened(
-    graph: Hypergraph, block: Ints | None, fewest: int, largest: Ints, state: Ints
-) -> tuple[list[Level], Hypergraph, Ints | None]:
+    graph: Hypergraph, fewest: int, largest: Ints, state: Ints, block: Ints | None = None
+) -> tuple[list[Level], Hypergraph, Ints]:
     """Join neighbours until about ``fewest`` nodes are left.
 
-    ``block``: nodes of different blocks are not joined. ``largest`` (resources,): no cluster is
-    larger. Return the levels, the coarsest hypergraph and the blocks of its nodes.
+    ``largest`` (resources,): no cluster is larger. ``block``: nodes of different blocks are not
+    joined. Return the levels, the coarsest hypergraph and the blocks of its nodes.
     """
     levels: list[Level] = []
+    blocks = np.zeros(len(graph.size), np.int64) if block is None else block.copy()
     while len(graph.size) > fewest:
         nodes = len(graph.size)
-        most = max(fewest, int(nodes / 2.5))
-        blocks = np.zeros(nodes, np.int64) if block is None else block
+        most = max(fewest, int(nodes / SHRINK))
         leader = _clusters(
-            graph.begin, graph.pin, graph.weight, *graph.incidence, graph.size, largest, blocks,
-            most, state,
+            graph.begin,
+            graph.pin,
+            graph.weight,
+            *graph.incidence,
+            graph.size,
+            largest,
+            blocks,
+            most,
+            state,
         )
         _, first, cluster = np.unique(leader, return_index=True, return_inverse=True)
-        if len(first) > 0.95 * nodes:
+        if len(first) > STALLED * nodes:
             break
         levels.append(Level(graph, cluster.astype(np.int64)))
         graph = _contracted(graph, levels[-1].cluster, len(first))
-        block = None if block is None else block[first]
-    return levels, graph, block
+        blocks = blocks[first]
+    return levels, graph, blocks
 
 
 def _contracted(graph: Hypergraph, cluster: Ints, count: int) -> Hypergraph:
@@ -106,7 +126,7 @@ def _contracted(graph: Hypergraph, cluster: Ints, count: int) -> Hypergraph:
     pairs = np.unique(net * count + cluster[graph.pin])
     net, pin = np.divmod(pairs, count)
     pins = np.bincount(net, minlength=graph.weight.size)
-    kept = pins >= 2  # noqa: PLR2004
+    kept = pins >= 2
     begin = np.append(0, np.cumsum(pins[kept]))
     return Hypergraph(begin, pin[kept[net]], graph.weight[kept], size)
 
@@ -121,6 +141,7 @@ def _clusters(begin, pin, weight, of_begin, of_net, size, largest, block, most, 
     rating = np.zeros(nodes)
     touched = np.empty(nodes, np.int64)
     left = nodes
+    lonely = -1  # the last leader of nodes without neighbours
     for node in shuffled(nodes, state):
         if not alone[node]:
             continue
@@ -144,22 +165,35 @@ def _clusters(begin, pin, weight, of_begin, of_net, size, largest, block, most, 
         highest = 0.0
         for i in range(many):
             other = touched[i]
-            fits = block[other] == block[node]
-            for r in range(resources):
-                fits = fits and total[other, r] + size[node, r] <= largest[r]
             value = rating[other] / bulk(total, other, largest)
-            if fits and value > highest:
+            if value > highest and _joins(other, node, block, total, largest):
                 highest = value
                 best = other
             rating[other] = 0
+        if many == 0:
+            if lonely >= 0 and _joins(lonely, node, block, total, largest):
+                best = lonely
+            else:
+                lonely = node
         if best >= 0:
             leader[node] = best
             alone[node] = False
             alone[best] = False
             left -= 1
             for r in range(resources):
-                total[best, r] += size[node, r]
+                total[best, r] += total[node, r]
     return leader
+
+
+@compiled
+def _joins(leader, node, block, total, largest):  # type: ignore[no-untyped-def]
+    """Return True if a cluster may take ``node``."""
+    if block[leader] != block[node]:
+        return False
+    fits = True
+    for r in range(largest.size):
+        fits = fits and total[leader, r] + total[node, r] <= largest[r]
+    return fits
 
 
 @compiled

@@ -22,20 +22,29 @@ def refined(
     """Improve ``block`` (nodes,) in place. ``capacity`` (blocks, resources).
 
     Blocks above their capacity are brought below it first, as far as nodes fit elsewhere.
-    ``patience``: moves without a better state after which a pass ends.
+    ``patience``: moves without a better state after which a pass ends. ``state``: of the generator,
+    and the work that is left. Without it each call is one pass.
     """
     _refine(
-        graph.begin, graph.pin, graph.weight, *graph.incidence, graph.size, block, capacity,
-        passes, patience, state,
+        graph.begin,
+        graph.pin,
+        graph.weight,
+        *graph.incidence,
+        graph.size,
+        block,
+        capacity,
+        passes,
+        patience,
+        state,
     )
 
 
 @compiled
 def _fits(load, size, node, block, capacity):  # type: ignore[no-untyped-def]
+    fits = True
     for r in range(size.shape[1]):
-        if load[block, r] + size[node, r] > capacity[block, r]:
-            return False
-    return True
+        fits = fits and load[block, r] + size[node, r] <= capacity[block, r]
+    return fits
 
 
 @compiled
@@ -60,6 +69,14 @@ def _best(node, block, kept, missing, size, load, capacity):  # type: ignore[no-
                 gain = here
                 best = b
     return gain, best
+
+
+@compiled
+def _gain(node, to, block, kept, missing, size, load, capacity):  # type: ignore[no-untyped-def]
+    """Return the gain of a move of ``node`` to a block, if it fits there."""
+    if block[node] == to or not _fits(load, size, node, to, capacity):
+        return NOWHERE
+    return kept[node] - missing[node, to]
 
 
 @compiled
@@ -140,7 +157,8 @@ def _remove(heap, at, key, node, n):  # type: ignore[no-untyped-def]
 
 @compiled
 def _move(begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, missing, node, to):  # type: ignore[no-untyped-def]
-    """Move ``node`` and bring all gains up to date."""
+    """Move ``node`` and bring all gains up to date. Return the pins that were looked at."""
+    work = of_begin[node + 1] - of_begin[node]
     a = block[node]
     block[node] = to
     for r in range(size.shape[1]):
@@ -157,6 +175,7 @@ def _move(begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, m
             kept[node] += weight[net]
         if left > 1 and arrived > 2:
             continue
+        work += begin[net + 1] - begin[net]
         for j in range(begin[net], begin[net + 1]):
             other = pin[j]
             if left == 0:
@@ -167,10 +186,11 @@ def _move(begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, m
                 missing[other, to] -= weight[net]
             elif arrived == 2 and other != node and block[other] == to:
                 kept[other] -= weight[net]
+    return work
 
 
 @compiled
-def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes, patience, state):  # type: ignore[no-untyped-def]
+def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes, patience, state):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     nodes = size.shape[0]
     nets = weight.size
     blocks = capacity.shape[0]
@@ -181,18 +201,28 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
             load[block[node], r] += size[node, r]
     kept = np.zeros(nodes, np.int64)  # weight of nets with no other pin in the node's block
     missing = np.zeros((nodes, blocks), np.int64)  # weight of nets without a pin in a block
+    touched = np.empty(blocks, np.int64)
+    total = np.zeros(nodes, np.int64)
     for net in range(nets):
         for j in range(begin[net], begin[net + 1]):
             pins[net, block[pin[j]]] += 1
+        many = 0
+        for b in range(blocks):
+            if pins[net, b] > 0:
+                touched[many] = b
+                many += 1
         for j in range(begin[net], begin[net + 1]):
             node = pin[j]
             if pins[net, block[node]] == 1:
                 kept[node] += weight[net]
-            for b in range(blocks):
-                if pins[net, b] == 0:
-                    missing[node, b] += weight[net]
+            total[node] += weight[net]
+            for i in range(many):
+                missing[node, touched[i]] -= weight[net]
+    for node in range(nodes):
+        missing[node] += total[node]
     _relieve(begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, missing, capacity)
-    key = np.zeros(nodes, np.int64)
+    key = np.zeros(nodes, np.int64)  # at least the best gain, but for room that moves made
+    kept_then = np.zeros(nodes, np.int64)  # ``kept`` as the key counts it
     heap = np.empty(nodes, np.int64)
     at = np.full(nodes, -1, np.int64)
     moved = np.zeros(nodes, np.bool_)
@@ -208,6 +238,7 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
                 net = of_net[i]
                 if pins[net, block[node]] < begin[net + 1] - begin[net]:  # at a border
                     value = _hope(node, block, kept, missing, size, load, capacity)
+                    kept_then[node] = kept[node]
                     n = _place(heap, at, key, node, value, n)
                     break
         done = 0
@@ -225,6 +256,7 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
                     waiting += 1
                 continue
             if gain < key[node]:
+                kept_then[node] = kept[node]
                 n = _place(heap, at, key, node, gain, n)
                 continue
             n = _remove(heap, at, key, node, n)
@@ -234,9 +266,20 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
             done += 1
             sum_ += gain
             a = block[node]
-            _move(
-                begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, missing,
-                node, to,
+            state[1] -= _move(
+                begin,
+                pin,
+                weight,
+                of_begin,
+                of_net,
+                size,
+                block,
+                load,
+                pins,
+                kept,
+                missing,
+                node,
+                to,
             )
             for i in range(of_begin[node], of_begin[node + 1]):
                 net = of_net[i]
@@ -244,15 +287,27 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
                     continue
                 for j in range(begin[net], begin[net + 1]):
                     other = pin[j]
-                    if not moved[other]:
+                    if moved[other]:
+                        continue
+                    if at[other] < 0:
                         value = _hope(other, block, kept, missing, size, load, capacity)
-                        n = _place(heap, at, key, other, value, n)
+                    else:  # a move to any third block gains as much as before
+                        value = key[other] + kept[other] - kept_then[other]
+                        value = max(
+                            value, _gain(other, a, block, kept, missing, size, load, capacity)
+                        )
+                        value = max(
+                            value, _gain(other, to, block, kept, missing, size, load, capacity)
+                        )
+                    kept_then[other] = kept[other]
+                    n = _place(heap, at, key, other, value, n)
             left = 0
             for i in range(waiting):
                 other = waits[i]
                 if at[other] < 0 and not moved[other]:
                     if _fits(load, size, other, a, capacity):
                         value, _to = _best(other, block, kept, missing, size, load, capacity)
+                        kept_then[other] = kept[other]
                         n = _place(heap, at, key, other, value, n)
                     else:
                         waits[left] = other
@@ -262,16 +317,29 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
                 best = sum_
                 best_done = done
         for i in range(done - 1, best_done - 1, -1):
-            _move(
-                begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, missing,
-                who[i], origin[i],
+            state[1] -= _move(
+                begin,
+                pin,
+                weight,
+                of_begin,
+                of_net,
+                size,
+                block,
+                load,
+                pins,
+                kept,
+                missing,
+                who[i],
+                origin[i],
             )
-        if best == 0:
+        if best == 0 or state[1] < 0:
             break
 
 
 @compiled
-def _relieve(begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, missing, capacity):  # type: ignore[no-untyped-def]
+def _relieve(
+    begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, missing, capacity
+):  # type: ignore[no-untyped-def]
     """Move nodes out of blocks that are above their capacity, the cheapest first."""
     nodes = size.shape[0]
     for b in range(capacity.shape[0]):
@@ -288,6 +356,17 @@ def _relieve(begin, pin, weight, of_begin, of_net, size, block, load, pins, kept
                 break
             _, to = _best(chosen, block, kept, missing, size, load, capacity)
             _move(
-                begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, missing,
-                chosen, to,
+                begin,
+                pin,
+                weight,
+                of_begin,
+                of_net,
+                size,
+                block,
+                load,
+                pins,
+                kept,
+                missing,
+                chosen,
+                to,
             )

@@ -12,14 +12,16 @@ from itertools import pairwise
 
 import numpy as np
 
-from nirc.mapping.compiled import compiled
-from nirc.mapping.moves import below, following
+from nirc.mapping.compiled import below, compiled, following
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, Level, coarsened
 from nirc.mapping.partition.refine import refined
 
-STARTS = 2  # of either kind, from which the best answer is kept
-CYCLES = 6  # V-cycles at most; they end after two without success
+STARTS = 6  # of which the best answer is kept, while work is left
+WORK = 400_000_000  # pins that moves look at
+MOST_PAIRED = 4000  # nodes whose pairs are kept
+CYCLES = 6  # V-cycles at most; they end after FAILURES without success
+FAILURES = 2
 PER_BLOCK = 20  # nodes for each block of the coarsest hypergraph
 BISECTED = 200  # nodes of a hypergraph that is bisected at once
 TRIES = 5  # first bisections, of which the best is kept
@@ -33,33 +35,42 @@ def regroup(graph: Hypergraph, blocks: int, capacity: Ints, *, seed: int = 0) ->
     ``blocks``: their number.
     """
     limits = np.tile(capacity, (blocks, 1))
+    if (graph.size > capacity).any() or (graph.size.sum(axis=0) > blocks * capacity).any():
+        return None
+    work = np.int64(WORK)
     best: tuple[int, Ints] | None = None
     for start in range(STARTS):
-        for first in (_by_bisection, _by_pairs):
-            state = np.array([(seed * STARTS + start) * 2654435761 + 88172645463325252], np.int64)
-            block = first(graph, blocks, capacity, state)
-            block = _cycled(graph, block, limits, state)
-            if (graph.loads(block, blocks) <= capacity).all():
-                cost = graph.cost(block)
-                if best is None or cost < best[0]:
-                    best = cost, block
+        pairs = start % 2 == 0 and PER_BLOCK * blocks <= MOST_PAIRED
+        first = _by_pairs if pairs else _by_bisection
+        state = np.array([_first_state(seed * STARTS + start), work], np.int64)
+        block = _cycled(graph, first(graph, blocks, capacity, state), limits, state)
+        work = state[1]
+        if (graph.loads(block, blocks) <= capacity).all():
+            cost = graph.cost(block)
+            if best is None or cost < best[0]:
+                best = cost, block
+        if work < 0:
+            break
     return None if best is None else best[1]
 
 
+def _first_state(number: int) -> int:
+    return (number * 2654435761 + 88172645463325252) % (1 << 62) | 1
+
+
 def _cycled(graph: Hypergraph, block: Ints, limits: Ints, state: Ints) -> Ints:
-    cost, failures = graph.cost(block), 0
+    rank, failures = _rank(graph, block, limits), 0
     for _ in range(CYCLES):
+        if state[1] < 0 or failures == FAILURES:
+            break
         few = PER_BLOCK * len(limits)
-        levels, coarse, blocks = coarsened(graph, block.copy(), few, limits[0] // 8, state)
-        assert blocks is not None
-        other = _projected(levels, coarse, blocks, limits, state)
-        here = graph.cost(other)
-        if here < cost:
-            cost, block, failures = here, other, 0
+        levels, coarse, first = coarsened(graph, few, limits[0] // 8, state, block)
+        other = _projected(levels, coarse, first, limits, state)
+        here = _rank(graph, other, limits)
+        if here < rank:
+            rank, block, failures = here, other, 0
         else:
             failures += 1
-        if failures == 2:  # noqa: PLR2004
-            break
     return block
 
 
@@ -94,7 +105,7 @@ def _by_pairs(graph: Hypergraph, blocks: int, capacity: Ints, state: Ints) -> In
 
     Bisection counts a net that crosses only once, however much of it does. Pairs see modules.
     """
-    levels, coarse, _ = coarsened(graph, None, PER_BLOCK * blocks, capacity // 8, state)
+    levels, coarse, _ = coarsened(graph, PER_BLOCK * blocks, capacity // 8, state)
     block = _by_bisection(_pairs(coarse), blocks, capacity, state)
     return _projected(levels, coarse, block, np.tile(capacity, (blocks, 1)), state)
 
@@ -119,7 +130,7 @@ def _bisected(graph: Hypergraph, limits: Ints, share: float, state: Ints) -> Int
     best: tuple[float, int] | None = None
     chosen = np.zeros(len(graph.size), np.int64)
     for _ in range(BISECTIONS):
-        levels, coarse, _none = coarsened(graph, None, BISECTED, largest, state)
+        levels, coarse, _ = coarsened(graph, BISECTED, largest, state)
         side, side_rank = chosen, best
         first: tuple[float, int] | None = None
         for _try in range(TRIES):

@@ -1,0 +1,107 @@
+"""Neurons are grouped by their synapses, whatever their numbers."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from nirc.mapping.partition.boxes import Ints
+from nirc.mapping.partition.hypergraph import Hypergraph, hypergraph
+from nirc.mapping.partition.regroup import regroup
+
+
+def network(source: Ints, target: Ints, neurons: int, size: Ints | None = None) -> Hypergraph:
+    """Neurons that all spike once a step, with the same size if no other is given."""
+    size = np.ones((neurons, 1), np.int64) if size is None else size
+    return hypergraph(source, target, np.ones(neurons, np.int64), size)
+
+
+def modules(rng: np.random.Generator, count: int, neurons: int) -> tuple[Hypergraph, Ints]:
+    """Modules with synapses inside only, shuffled, and the module of each neuron."""
+    module = rng.permutation(np.repeat(np.arange(count), neurons))
+    source, target = np.nonzero(module[:, None] == module)
+    kept = rng.random(source.size) < 0.5
+    return network(source[kept], target[kept], count * neurons), module
+
+
+def sheet(side: int, number: Ints) -> Hypergraph:
+    """Neurons on a sheet with synapses to their neighbours at distances up to 2."""
+    y, x = np.divmod(np.arange(side * side), side)
+    near = (abs(y[:, None] - y) <= 2) & (abs(x[:, None] - x) <= 2)
+    source, target = np.nonzero(near)
+    return network(number[source], number[target], side * side)
+
+
+def test_modules_are_found() -> None:
+    graph, module = modules(np.random.default_rng(0), 5, 20)
+    block = regroup(graph, 5, np.array([20]))
+    assert block is not None
+    assert graph.cost(block) == 0
+    assert len(set(zip(block.tolist(), module.tolist(), strict=True))) == 5
+
+
+def test_numbers_of_neurons_do_not_matter() -> None:
+    rng = np.random.default_rng(1)
+    in_order = sheet(16, np.arange(256))
+    shuffled = sheet(16, rng.permutation(256))
+    costs = []
+    for graph in (in_order, shuffled):
+        block = regroup(graph, 4, np.array([70]))
+        assert block is not None
+        costs.append(graph.cost(block))
+    assert max(costs) <= 1.02 * min(costs)
+    rows = in_order.cost(np.arange(256) // 64)  # ranges of the index order are strips
+    assert max(costs) < 0.7 * rows
+
+
+def test_two_resources_keep_their_capacities() -> None:
+    rng = np.random.default_rng(2)
+    size = np.stack([rng.integers(1, 9, 120), rng.integers(0, 30, 120)], axis=1)
+    graph = network(rng.integers(0, 120, 900), rng.integers(0, 120, 900), 120, size)
+    capacity = np.ceil(size.sum(axis=0) / 4 * 1.05).astype(np.int64)
+    block = regroup(graph, 4, capacity)
+    assert block is not None
+    assert (graph.loads(block, 4) <= capacity).all()
+
+
+@pytest.mark.parametrize(
+    ("blocks", "capacity"),
+    [pytest.param(2, 5, id="too little in all"), pytest.param(20, 1, id="too large a neuron")],
+)
+def test_what_does_not_fit_has_no_answer(blocks: int, capacity: int) -> None:
+    graph = network(np.arange(6), np.arange(6)[::-1], 6, np.full((6, 1), 2))
+    assert regroup(graph, blocks, np.array([capacity])) is None
+
+
+def test_neurons_without_synapses_are_spread() -> None:
+    none = np.zeros(0, np.int64)
+    block = regroup(network(none, none, 500), 5, np.array([100]))
+    assert block is not None
+    assert np.bincount(block).tolist() == [100] * 5
+
+
+def test_the_same_seed_gives_the_same_blocks() -> None:
+    rng = np.random.default_rng(3)
+    graph = network(rng.integers(0, 300, 3000), rng.integers(0, 300, 3000), 300)
+    first, again = (regroup(graph, 4, np.array([80]), seed=7) for _ in range(2))
+    assert first is not None
+    assert again is not None
+    assert first.tobytes() == again.tobytes()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tiny_networks_are_solved(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = network(rng.integers(0, 8, 20), rng.integers(0, 8, 20), 8)
+    every = (np.array(block) for block in itertools.product(range(2), repeat=8))
+    least = min(graph.cost(block) for block in every if block.sum() == 4)
+    found = regroup(graph, 2, np.array([4]))
+    assert found is not None
+    assert graph.cost(found) == least
+
+
+def test_a_spike_counts_once_for_each_other_core() -> None:
+    graph = hypergraph(
+        np.array([0, 0, 0, 1]), np.array([1, 2, 3, 0]), np.array([5, 7, 1, 1]), np.ones((4, 1), int)
+    )
+    assert graph.cost(np.array([0, 1, 1, 2])) == 5 * 2 + 7
