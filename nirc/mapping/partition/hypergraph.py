@@ -15,6 +15,7 @@ import numpy as np
 from nirc.mapping.compiled import below, compiled, following
 from nirc.mapping.partition.boxes import Ints
 
+PASSES = 10  # work of a level for each pin, with sorting
 SHRINK = 2.5  # nodes of a level for one of the next
 STALLED = 0.95  # a level with more of the nodes before it is not worth its time
 LARGEST_NET = 1000  # nets with more pins do not tell which neurons belong together
@@ -67,12 +68,15 @@ class Hypergraph:
 
 
 def hypergraph(source: Ints, target: Ints, weight: Ints, size: Ints) -> Hypergraph:
-    """Return the nets of neurons with synapses. ``weight`` (neurons,): the spikes of each."""
-    neurons = len(size)
-    own = np.arange(neurons)
-    pairs = np.unique(np.append(own, source) * neurons + np.append(own, target))
-    net, pin = np.divmod(pairs, neurons)
-    count = np.bincount(net, minlength=neurons)
+    """Return the nets of neurons with synapses. ``size``: of the nodes.
+
+    ``weight`` (sources,): the spikes of each. A source beyond the nodes is no pin of its own net.
+    """
+    nodes = len(size)
+    own = np.arange(nodes)
+    pairs = np.unique(np.append(own, source) * nodes + np.append(own, target))
+    net, pin = np.divmod(pairs, nodes)
+    count = np.bincount(net, minlength=len(weight))
     used = count > 1  # a net with one pin costs nothing
     begin = np.append(0, np.cumsum(count[used]))
     return Hypergraph(begin, pin[used[net]], weight[used], size)
@@ -99,6 +103,7 @@ def coarsened(
     while len(graph.size) > fewest:
         nodes = len(graph.size)
         most = max(fewest, int(nodes / SHRINK))
+        state[1] -= PASSES * graph.pin.size
         leader = _clusters(
             graph.begin,
             graph.pin,

@@ -18,7 +18,7 @@ from nirc.mapping.partition.hypergraph import Hypergraph, Level, coarsened
 from nirc.mapping.partition.refine import refined
 
 STARTS = 6  # of which the best answer is kept, while work is left
-WORK = 400_000_000  # pins that moves look at
+WORK = 120_000_000  # pins that are looked at
 MOST_PAIRED = 4000  # nodes whose pairs are kept
 CYCLES = 6  # V-cycles at most; they end after FAILURES without success
 FAILURES = 2

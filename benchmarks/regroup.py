@@ -1,0 +1,145 @@
+"""Group the neurons of five kinds of networks onto cores: ours, Mt-KaHyPar's, and index order.
+
+    python benchmarks/regroup.py                 1,024 and 4,096 neurons
+    python benchmarks/regroup.py 16384           another number of neurons, a multiple of 256
+    python benchmarks/regroup.py --renumbered 4096  ten random numberings of one sheet
+
+A core takes 264 neurons, and there is one for every 256. The cost is spikes a step times the other
+cores that they reach. Mt-KaHyPar (``pip install mtkahypar``) runs with its preset QUALITY on one
+thread. Seconds are of the processor, in this process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from nirc.mapping.partition.boxes import Ints
+from nirc.mapping.partition.hypergraph import Hypergraph, hypergraph
+from nirc.mapping.partition.regroup import regroup
+
+PER_CORE, CAPACITY = 256, 264
+Synapses = tuple[Ints, Ints]  # sources, targets
+
+
+def random(n: int, rng: np.random.Generator) -> Synapses:
+    return np.repeat(np.arange(n), 40), rng.integers(0, n, 40 * n)
+
+
+def sheet(n: int, _: np.random.Generator) -> Synapses:
+    """Synapses to all neurons within 3 rows and columns."""
+    side = math.isqrt(n)
+    y, x = np.divmod(np.arange(side * side), side)
+    sources, targets = [], []
+    for dy in range(-3, 4):
+        for dx in range(-3, 4):
+            inside = (y + dy >= 0) & (y + dy < side) & (x + dx >= 0) & (x + dx < side)
+            sources.append(np.flatnonzero(inside))
+            targets.append(sources[-1] + dy * side + dx)
+    return np.concatenate(sources), np.concatenate(targets)
+
+
+def modules(n: int, rng: np.random.Generator) -> Synapses:
+    """16 modules, with nine of ten synapses inside."""
+    source = np.repeat(np.arange(n), 40)
+    size = n // 16
+    inside = source // size * size + rng.integers(0, size, source.size)
+    return source, np.where(rng.random(source.size) < 0.9, inside, rng.integers(0, n, source.size))
+
+
+def small_world(n: int, rng: np.random.Generator) -> Synapses:
+    """A ring, with one of ten synapses anywhere."""
+    source = np.repeat(np.arange(n), 20)
+    near = (source + np.tile(np.arange(-9, 11), n)) % n
+    return source, np.where(rng.random(source.size) < 0.1, rng.integers(0, n, source.size), near)
+
+
+KINDS: dict[str, tuple[Callable[[int, np.random.Generator], Synapses], bool]] = {
+    "random": (random, False),
+    "sheet": (sheet, False),
+    "sheet, shuffled": (sheet, True),
+    "modules, shuffled": (modules, True),
+    "small world, shuffled": (small_world, True),
+}
+
+
+def network(kind: str, n: int, numbering: int = 0) -> Hypergraph:
+    make, shuffled = KINDS[kind]
+    rng = np.random.default_rng(1)
+    source, target = make(n, rng)
+    rate = np.round(1000 * rng.uniform(0.01, 0.2, n)).astype(np.int64)
+    if shuffled:
+        number = np.random.default_rng(numbering).permutation(n)
+        rate[number] = rate.copy()
+        source, target = number[source], number[target]
+    return hypergraph(source, target, rate, np.ones((n, 1), np.int64))
+
+
+def kahypar(graph: Hypergraph, blocks: int) -> Ints:
+    import mtkahypar
+
+    library = mtkahypar.initialize(1)
+    mtkahypar.set_seed(0)
+    context = library.context_from_preset(mtkahypar.PresetType.QUALITY)
+    nets = [net.tolist() for net in np.split(graph.pin, graph.begin[1:-1])]
+    n = len(graph.size)
+    made = library.create_hypergraph(context, n, len(nets), nets, [1] * n, graph.weight.tolist())
+    slack = CAPACITY * blocks / n - 1 - 1e-9
+    context.set_partitioning_parameters(blocks, slack, mtkahypar.Objective.KM1)
+    context.logging = False
+    found = made.partition(context)
+    return np.array([found.block_id(i) for i in range(n)])
+
+
+def measured(graph: Hypergraph, group: Callable[[], Ints | None]) -> tuple[int, float]:
+    """Return the cost and the CPU seconds."""
+    begin = time.process_time()
+    block = group()
+    if block is None:
+        raise SystemExit("no grouping was found")
+    return graph.cost(block), time.process_time() - begin
+
+
+def table(n: int, theirs: bool) -> None:
+    blocks = n // PER_CORE
+    for kind in KINDS:
+        graph = network(kind, n)
+        cost, seconds = measured(graph, partial(regroup, graph, blocks, np.array([CAPACITY])))
+        index_order = graph.cost(np.arange(len(graph.size)) * blocks // len(graph.size))
+        row = f"{n:6} {kind:22} {cost:10} {seconds:7.1f} s, to index order {cost / index_order:.3f}"
+        if theirs:
+            other, took = measured(graph, partial(kahypar, graph, blocks))
+            row += f", to Mt-KaHyPar {cost / other:.3f} ({took:.1f} s)"
+        print(row, flush=True)
+
+
+def renumbered(n: int) -> None:
+    costs = []
+    for numbering in range(10):
+        graph = network("sheet, shuffled", n, numbering)
+        ours = partial(regroup, graph, n // PER_CORE, np.array([CAPACITY]))
+        costs.append(measured(graph, ours)[0])
+    print(f"{n:6} ten numberings: {costs}, the largest to the least {max(costs) / min(costs):.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("neurons", type=int, nargs="*", default=[1024, 4096])
+    parser.add_argument("--renumbered", action="store_true")
+    arguments = parser.parse_args()
+    theirs = importlib.util.find_spec("mtkahypar") is not None
+    if not theirs:
+        print("mtkahypar is not installed: no comparison with it")
+    regroup(network("random", 512), 2, np.array([CAPACITY]))  # compiles
+    for n in arguments.neurons:
+        renumbered(n) if arguments.renumbered else table(n, theirs)
+
+
+if __name__ == "__main__":
+    main()
