@@ -157,7 +157,9 @@ def _rank(graph: Hypergraph, side: Ints, limits: Ints) -> tuple[float, int]:
 def _grown(graph: Hypergraph, share: float, state: Ints) -> Ints:
     total = np.maximum(graph.size.sum(axis=0), 1)
     bulk = (graph.size / total).mean(axis=1)
-    return _grow(graph.begin, graph.pin, graph.weight, *graph.incidence, bulk, share, state)
+    nets = graph.begin, graph.pin, graph.weight, *graph.incidence
+    side: Ints = _grow(*nets, bulk, share, state)
+    return side
 
 
 @compiled
