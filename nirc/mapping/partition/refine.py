@@ -337,9 +337,9 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
 
 
 @compiled
-def _relieve(
+def _relieve(  # type: ignore[no-untyped-def]
     begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, missing, capacity
-):  # type: ignore[no-untyped-def]
+):
     """Move nodes out of blocks that are above their capacity, the cheapest first."""
     nodes = size.shape[0]
     for b in range(capacity.shape[0]):
