@@ -3,7 +3,7 @@
 Multilevel partitioning of a hypergraph. Neighbours are joined until few nodes are left, these are
 bisected again and again, and on the way back single nodes move between all blocks. From the best
 answer it is done again, now joining only within blocks (a V-cycle). Sources: Karypis and Kumar
-1999 (multilevel k-way hypergraph partitioning); Fiduccia and Mattheyses 1982.
+1999 (multilevel k-way hypergraph partitioning), Fiduccia and Mattheyses 1982.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, Level, coarsened
 from nirc.mapping.partition.refine import refined
 
-STARTS = 6  # of which the best answer is kept, while work is left
-WORK = 120_000_000  # pins that are looked at
+STARTS = 6  # one by pairs, then by bisection. The best answer is kept, while work is left
+WORK = 250_000_000  # pins that are looked at
 MOST_PAIRED = 4000  # nodes whose pairs are kept
 CYCLES = 6  # V-cycles at most; they end after FAILURES without success
 FAILURES = 2
 PER_BLOCK = 20  # nodes for each block of the coarsest hypergraph
 BISECTED = 200  # nodes of a hypergraph that is bisected at once
-TRIES = 5  # first bisections, of which the best is kept
-BISECTIONS = 2  # multilevel bisections, of which the best is kept
+TRIES = 15  # first bisections, of which the best is kept
+
 PAIR_UNITS = 1 << 10  # weights of pairs are integers
 
 
@@ -40,7 +40,7 @@ def regroup(graph: Hypergraph, blocks: int, capacity: Ints, *, seed: int = 0) ->
     work = np.int64(WORK)
     best: tuple[int, Ints] | None = None
     for start in range(STARTS):
-        pairs = start % 2 == 0 and PER_BLOCK * blocks <= MOST_PAIRED
+        pairs = start == 0 and PER_BLOCK * blocks <= MOST_PAIRED
         first = _by_pairs if pairs else _by_bisection
         state = np.array([_first_state(seed * STARTS + start), work], np.int64)
         block = _cycled(graph, first(graph, blocks, capacity, state), limits, state)
@@ -127,26 +127,22 @@ def _bisected(graph: Hypergraph, limits: Ints, share: float, state: Ints) -> Int
     """Return (nodes,) 0 or 1. ``limits`` (2, resources). ``share``: of the first side."""
     total = graph.size.sum(axis=0)
     largest = np.maximum(np.minimum(total * 2 // BISECTED, (limits.sum(axis=0) - total) // 2), 1)
+    levels, coarse, _ = coarsened(graph, BISECTED, largest, state)
     best: tuple[float, int] | None = None
-    chosen = np.zeros(len(graph.size), np.int64)
-    for _ in range(BISECTIONS):
-        levels, coarse, _ = coarsened(graph, BISECTED, largest, state)
-        side, side_rank = chosen, best
-        first: tuple[float, int] | None = None
-        for _try in range(TRIES):
-            grown = _grown(coarse, share, state)
-            refined(coarse, grown, limits, passes=8, patience=len(coarse.size), state=state)
-            rank = _rank(coarse, grown, limits)
-            if first is None or rank < first:
-                first, side = rank, grown
-        for level in reversed(levels):
-            side = side[level.cluster]
-            patience = max(200, len(side) // 10)
-            refined(level.fine, side, limits, passes=8, patience=patience, state=state)
-        side_rank = _rank(graph, side, limits)
-        if best is None or side_rank < best:
-            best, chosen = side_rank, side
-    return chosen
+    side = np.zeros(len(coarse.size), np.int64)
+    for _ in range(TRIES):
+        grown = _grown(coarse, share, state)
+        refined(coarse, grown, limits, passes=8, patience=len(coarse.size), state=state)
+        rank = _rank(coarse, grown, limits)
+        if best is None or rank < best:
+            best, side = rank, grown
+        if state[1] < 0:
+            break
+    for level in reversed(levels):
+        side = side[level.cluster]
+        patience = max(200, len(side) // 10)
+        refined(level.fine, side, limits, passes=8, patience=patience, state=state)
+    return side
 
 
 def _rank(graph: Hypergraph, side: Ints, limits: Ints) -> tuple[float, int]:
