@@ -1,4 +1,4 @@
-"""Which neurons share a core, whatever their numbers: the fewest messages between cores.
+"""Groups of neurons that share a core, whatever their numbers: the fewest messages between cores.
 
 Multilevel partitioning of a hypergraph. Neighbours are joined until few nodes are left, these are
 bisected again and again, and on the way back single nodes move between all blocks. From the best
