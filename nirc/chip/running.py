@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from nirc.chip import registry
 from nirc.chip.backend import Backend, Emulation
+from nirc.diagnostics.errors import Diagnostic
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.similar import did_you_mean
 from nirc.diagnostics.usage import (
@@ -25,6 +27,7 @@ from nirc.semantics.raster import Progress, Run
 
 Samples = Data | NDArray[np.generic]  # to calibrate with: read from a file, or an array
 MOST_SPIKES = 1 << 20  # of an input in a step
+CHUNK_VALUES = 1 << 24  # counts of all samples that the emulator gets at once
 
 
 def flat_raster(
@@ -34,11 +37,18 @@ def flat_raster(
 
     ``where``: the name of the inputs in findings. Raises ``InputError`` (U604).
     """
+    return _flat(inputs, channels, log, file, where).astype(np.int64)
+
+
+def _flat(
+    inputs: NDArray[Any], channels: int, log: Log, file: str = "", where: str = "inputs"
+) -> NDArray[Any]:
+    """Return ``flat_raster`` in the type of ``inputs``, without a copy."""
     misfit = _misfit(inputs, channels, where, file)
     if misfit is not None:
         log.add(misfit)
         log.raise_if_errors()
-    return inputs.reshape(*inputs.shape[:2], channels).astype(np.int64)
+    return inputs.reshape(*inputs.shape[:2], channels)
 
 
 def _misfit(inputs: NDArray[Any], channels: int, where: str, file: str) -> RasterDoesNotFit | None:
@@ -98,20 +108,64 @@ def run_bundle(
     backend = registry.backend(manifest["target"].partition(":")[0])
     mode = mode or backend.modes[0]
     _check_request(backend, mode, record, populations, log)
-    raster = flat_raster(inputs, len(manifest["input_map"]), log)
+    raster = _flat(inputs, len(manifest["input_map"]), log)
     latencies = [0, manifest["latency_steps"], *(populations[n]["latency_steps"] for n in record)]
-    chip_inputs = _chip_inputs(raster, manifest["input_map"], max(latencies))
     has_membranes = manifest["output_kind"] == "membrane"
-    asked = Emulation(mode, bool(record) or has_membranes, progress)
-    chip = backend.emulate(_ChipFiles(files), chip_inputs, asked, log)
-    log.raise_if_errors()
-    try:
-        return _model_rows(chip, manifest, record, raster.shape[1])
-    except (IndexError, KeyError):
-        problem = "the manifest does not match the chip's files"
-        log.add(UnusableBundle(where="manifest.json", problem=problem, help="compile again"))
-        log.raise_if_errors()
-        raise
+    values = (raster.shape[1] + max(latencies)) * max(1, raster.shape[2])
+    at_once = max(1, CHUNK_VALUES // max(1, values))
+    runs: list[Run] = []
+    logs: list[Log] = []
+    for start in range(0, max(1, len(raster)), at_once):
+        part = raster[start : start + at_once]
+        chip_inputs = _chip_inputs(part, manifest["input_map"], max(latencies))
+        asked = Emulation(mode, bool(record) or has_membranes, _after(progress, start))
+        logs.append(Log())
+        chip = backend.emulate(_ChipFiles(files), chip_inputs, asked, logs[-1])
+        logs[-1].raise_if_errors()
+        try:
+            runs.append(_model_rows(chip, manifest, record, part.shape[1]))
+        except (IndexError, KeyError):
+            problem = "the manifest does not match the chip's files"
+            found = UnusableBundle(where="manifest.json", problem=problem, help="compile again")
+            raise found.refusal() from None
+    for diagnostic in _worst(logs):
+        log.add(diagnostic)
+    return runs[0] if len(runs) == 1 else _joined(runs)
+
+
+def _after(progress: Progress | None, start: int) -> Progress | None:
+    """Return progress that counts the samples before ``start``, too."""
+    if progress is None:
+        return None
+    report = progress
+    return lambda done: report(start + done)
+
+
+def _worst(logs: Sequence[Log]) -> list[Diagnostic]:
+    """Return each finding of some chunks of samples once, with its largest value."""
+    worst: dict[tuple[str, str], Diagnostic] = {}
+    for log in logs:
+        for found in log.diagnostics:
+            before = worst.get((found.code, found.where))
+            if before is None or _number(found) > _number(before):
+                worst[found.code, found.where] = found
+    return list(worst.values())
+
+
+def _number(found: Diagnostic) -> int:
+    digits = re.match(r"[\d,]+", found.found)
+    return int(digits[0].replace(",", "")) if digits else -1
+
+
+def _joined(runs: Sequence[Run]) -> Run:
+    """Return one run of the samples of all ``runs``."""
+
+    def join(kind: str) -> dict[str, NDArray[Any]]:
+        names = getattr(runs[0], kind)
+        return {name: np.concatenate([getattr(run, kind)[name] for run in runs]) for name in names}
+
+    output = np.concatenate([run.output for run in runs])
+    return Run(output, join("spikes"), join("v"), join("extra"))
 
 
 def _check_request(
@@ -130,15 +184,19 @@ def _check_request(
 
 
 def _chip_inputs(
-    raster: NDArray[np.int64], input_map: list[int | None], empty_steps: int
+    raster: NDArray[Any], input_map: list[int | None], empty_steps: int
 ) -> NDArray[np.int64]:
     """Return the raster by the chip's channels, with ``empty_steps`` at the end."""
     samples, steps, _ = raster.shape
+    raster = raster.astype(np.int64, copy=False)
     channel = np.array([-1 if c is None else c for c in input_map], dtype=np.int64)
     channels = int(channel.max(initial=-1)) + 1
     chip_inputs = np.zeros((samples, steps + empty_steps, channels), dtype=np.int64)
-    listened = channel >= 0
+    listened = np.flatnonzero(channel >= 0)
     # Adds, because several inputs may share a channel, as pixels that are pooled.
+    if len(np.unique(channel[listened])) == len(listened):
+        chip_inputs[:, :steps, channel[listened]] = raster[:, :, listened]
+        return chip_inputs
     by_channel = chip_inputs[:, :steps].transpose(2, 0, 1)
     np.add.at(by_channel, channel[listened], raster[:, :, listened].transpose(2, 0, 1))
     return chip_inputs

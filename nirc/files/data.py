@@ -40,6 +40,7 @@ EXPECTED = "spike counts (samples, steps, ...input shape)"
 EXAMPLE = "np.savez('data.npz', inputs=counts, labels=classes, dt=1e-4)"
 AS_WRITTEN = "as nir.write_data writes it"
 KEYS = ("inputs", "labels", "dt", "outputs")  # the first is required
+MANY_COUNTS = 1 << 24  # more are kept in the smallest type
 LARGEST_COUNT = 1 << 20  # spikes of one channel in one step: more is no spike count
 SAME_STEP = 1e-3  # relative difference below which two time steps are the same
 ON_TIME = 1e-6  # of a step: rounding of an event's time in a file
@@ -54,7 +55,7 @@ class Data:
     ``file``: the file that was read, for findings.
     """
 
-    inputs: NDArray[np.int64]
+    inputs: NDArray[Any]
     labels: NDArray[np.int64] | None = None
     dt_s: float | None = None
     file: str = ""
@@ -130,7 +131,8 @@ def _checked(arrays: Arrays, log: Log) -> Data:
     return Data(inputs, labels, dt_s, outputs=outputs)
 
 
-def _counts(values: NDArray[Any], log: Log) -> NDArray[np.int64]:
+def _counts(values: NDArray[Any], log: Log) -> NDArray[Any]:
+    """Return spike counts, int64 or, where they are very many, in the smallest type."""
     found = f"{values.dtype}, shape {values.shape}"
     if values.ndim == 2:
         log.add(RowsReadAsSample(where="inputs", found=found))
@@ -138,11 +140,13 @@ def _counts(values: NDArray[Any], log: Log) -> NDArray[np.int64]:
     if values.ndim < 3 or values.size == 0:
         problem = "the inputs have too few axes or are empty"
         raise refused(UnreadableData, problem, found, EXPECTED)
-    if values.size * 8 > MAX_DATA_BYTES:
-        limit = f"{MAX_DATA_BYTES // 8} counts"
+    if values.nbytes > MAX_DATA_BYTES:
+        limit = f"{MAX_DATA_BYTES // values.itemsize} counts of this type"
         raise refused(UnreadableData, "the inputs are too large", found, limit)
     _check_integers(values, "a spike count", LARGEST_COUNT)
-    return values.astype(np.int64)
+    if values.size <= MANY_COUNTS:
+        return values.astype(np.int64)
+    return values.astype(np.min_scalar_type(int(values.max())), copy=False)
 
 
 def _labels(values: NDArray[Any], samples: int) -> NDArray[np.int64]:
@@ -170,6 +174,8 @@ def _outputs(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64
 
 def _check_integers(values: NDArray[Any], name: str, most: int) -> None:
     """Refuse all but integers from 0 to ``most``. NaN and infinity are no integers."""
+    if values.dtype.kind in "bu" and values.max(initial=0) <= most:
+        return  # without a copy of a large array
     with np.errstate(invalid="ignore", over="ignore"):
         wrong = (values < 0) | (values > most) | (np.floor(values) != values)
     if wrong.any():
