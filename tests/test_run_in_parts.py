@@ -16,7 +16,7 @@ def test_chunks_of_samples_change_neither_answers_nor_findings(
 ) -> None:
     rng = np.random.default_rng(0)
     model = chain(3, linear(rng, 20, 3), lif(20), linear(rng, 2, 20), lif(2), n_out=2)
-    bundle = nirc.compile(model, "xylo:audio3", dt=1e-3, reset="subtract")
+    bundle = nirc.compile(model, "xylo:audio3", dt=1e-4, reset="subtract")
     raster = rng.integers(0, 3, (5, 30, 3))
     raster[1, 2, 0], raster[4, 0, 1] = 17, 40
     whole, parts = Log(), Log()
