@@ -15,6 +15,11 @@ from nirc.ir.linear import LinearOp, Sparse, Weighted
 from nirc.ir.populations import Discrete
 
 
+# benchmarks/scale.py recurrent-8000 shows the gain of both.
+BLOCK = 1 << 16  # entries that are rounded together
+LONG = 64  # entries of a row that is not sorted, but searched for its largest losses
+
+
 @dataclass(frozen=True)
 class Weights:
     """Numbers of ``op`` (its weight or values, same shape) in units of the chip's grid.
@@ -47,12 +52,9 @@ class KeepingSums:
         op = weights.op
         exact = weights.exact
         if isinstance(op, Sparse):
-            row = op.target
-            n = op.n_out
-        else:
-            n = len(exact)
-            row = np.repeat(np.arange(n), exact[0].size if n else 0)
-        return sums_kept(exact.ravel(), row, n, weights.low, weights.high).reshape(exact.shape)
+            return sums_kept(exact, op.target, op.n_out, weights.low, weights.high)
+        ends = np.arange(len(exact) + 1) * (exact[0].size if len(exact) else 0)
+        return _rows_rounded(exact.ravel(), ends, weights.low, weights.high).reshape(exact.shape)
 
 
 KEEPING_SUMS = KeepingSums()
@@ -65,13 +67,53 @@ def sums_kept(value: Float, row: Int, n: int, low: float, high: float) -> Float:
     weights of one sign would all lose. So the weights with the largest loss are rounded away
     from the nearest integer.
     """
+    ordered = bool((row[1:] >= row[:-1]).all())
+    order = slice(None) if ordered else np.argsort(row, kind="stable")
+    rounded = np.empty_like(value)
+    ends = np.searchsorted(row[order], np.arange(n + 1))
+    rounded[order] = _rows_rounded(value[order], ends, low, high)
+    return rounded
+
+
+def _rows_rounded(value: Float, ends: Int, low: float, high: float) -> Float:
+    """Round ``value``, whose row i is ``value[ends[i]:ends[i + 1]]``.
+
+    Each block of rows stays in the cache of the processor.
+    """
     rounded = np.rint(value)
+    first = 0
+    while first < len(ends) - 1:
+        last = int(np.searchsorted(ends, ends[first] + BLOCK, side="right")) - 1
+        last = max(last, first + 1)
+        here = slice(ends[first], ends[last])
+        _keep_sums(rounded[here], value[here], ends[first : last + 1] - ends[first])
+        np.clip(rounded[here], low, high, out=rounded[here])
+        first = last
+    return rounded
+
+
+def _keep_sums(rounded: Float, value: Float, ends: Int) -> None:
+    """Change the entries of ``rounded`` with the largest loss by 1, as many as each row lacks."""
     lost = value - rounded
-    missing = np.rint(np.bincount(row, lost, minlength=n))
-    sign = np.sign(missing)[row]
+    row = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+    missing = np.rint(np.bincount(row, lost, minlength=len(ends) - 1))
+    lacking = missing != 0
+    long = np.diff(ends) > LONG
+    for i in np.flatnonzero(lacking & long & np.isfinite(missing)).tolist():
+        here = slice(ends[i], ends[i + 1])
+        sign = np.sign(missing[i])
+        rounded[here][_largest(lost[here] * sign, int(abs(missing[i])))] += sign
+    sign = np.where(long, 0.0, np.sign(missing))[row]
     some = np.flatnonzero(sign)
     order = some[np.lexsort((-(lost * sign)[some], row[some]))]
     place = np.arange(len(order)) - np.searchsorted(row[order], row[order])
     turned = order[place < np.abs(missing)[row[order]]]
     rounded[turned] += sign[turned]
-    return np.clip(rounded, low, high)
+
+
+def _largest(value: Float, count: int) -> Int:
+    """Return the places of the ``count`` largest entries. Of equal entries the first are taken."""
+    least = np.partition(value, value.size - count)[value.size - count]
+    above = np.flatnonzero(value > least)
+    equal = np.flatnonzero(value == least)
+    return np.concatenate([above, equal[: count - above.size]])

@@ -1,0 +1,203 @@
+"""CPU time and peak memory of large networks, each compiled in a process of its own.
+
+    python benchmarks/scale.py [NAME ...] [--target TARGET] [--against DIR] [--profile]
+
+NAME: a case, such as ``chain-500``. Without names all cases run. The file is
+written by another process, so the memory is that of the compilation. ``answer`` is the digest of
+the chip's files, or the codes of the refusal. ``--against DIR``: another checkout beside this
+one. ``--profile``: the functions that take the time, of each case.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parent.parent
+CAP_BYTES = 14 << 30  # of address space
+EVERY = ("loihi2:halapoint", "spinnaker2", "speck", "xylo")
+MANY_CORES = ("loihi2", "spinnaker2")
+# By case: builder, size, targets.
+CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
+    "convolution-1M": ("convolution", 512, MANY_CORES),
+    "dense-10000": ("dense", 10_000, EVERY),
+    "dense-4000": ("dense", 4_000, MANY_CORES),
+    "recurrent-8000": ("recurrent", 8_000, ("loihi2:halapoint", "spinnaker2", "xylo")),
+    "chain-500": ("chain", 500, MANY_CORES),
+    "chain-1000": ("chain", 1_000, MANY_CORES),
+    "chain-2000": ("chain", 2_000, MANY_CORES),
+    "chain-2100": ("chain", 2_100, ("xylo",)),
+    "chain-4000": ("chain", 4_000, MANY_CORES),
+    "all-to-all-100": ("all_to_all", 100, MANY_CORES),
+    "all-to-all-300": ("all_to_all", 300, MANY_CORES),
+    "all-to-all-1000": ("all_to_all", 1_000, MANY_CORES),
+}
+CHILD = """
+import json, resource, sys, time
+from nirc.api import Options, compile_model
+from nirc.diagnostics.errors import NircError
+from nirc.files.bundle import sha256, to_json
+path, target, profiled = sys.argv[1:]
+begin = time.process_time()
+profile = None
+if profiled == "yes":
+    import cProfile
+    profile = cProfile.Profile()
+    profile.enable()
+try:
+    bundle = compile_model(path, target, Options(dt_s=1e-3)).bundle
+    chip = [name for name in bundle.files if name.endswith((".npz", ".net", "config.json"))]
+    answer = sha256("".join(sha256(bundle.files[name]) for name in sorted(chip)).encode())[:12]
+    size = {name: len(data) for name, data in bundle.files.items()}
+    size["manifest.json"] = len(to_json(bundle.manifest))
+except NircError as refusal:
+    errors = [d for d in refusal.diagnostics if d.severity == "error"]
+    answer = "refused " + ",".join(dict.fromkeys(d.code for d in errors))
+    size = {}
+except MemoryError:
+    answer, size = "out of memory", {}
+seconds = time.process_time() - begin
+if profile is not None:
+    import pstats
+    profile.disable()
+    pstats.Stats(profile, stream=sys.stderr).sort_stats("cumulative").print_stats(45)
+    pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(25)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"seconds": seconds, "peak": peak << 10, "answer": answer, "size": size}))
+"""
+
+
+def lif(n: int | tuple[int, ...]) -> object:
+    import nir
+
+    full = np.ones(n)
+    return nir.LIF(tau=full * 0.02, r=full, v_leak=full * 0, v_threshold=full, v_reset=full * 0)
+
+
+def matrix(rows: int, cols: int, seed: int = 0) -> NDArray[np.float32]:
+    draw = np.random.default_rng(seed)
+    return draw.standard_normal((rows, cols), np.float32) / np.float32(np.sqrt(cols))
+
+
+def built(kind: str, size: int) -> object:
+    """A network of NIR nodes."""
+    import nir
+
+    nodes: dict[str, object] = {}
+    edges: list[tuple[str, str]] = []
+    if kind == "convolution":  # 4 maps of ``size`` rows and half as many columns, twice
+        side = (size, size // 2)
+        nodes["input"] = nir.Input({"input": np.array([1, *side])})
+        channels = (1, 4, 4)
+        for i, (before, after) in enumerate(zip(channels, channels[1:], strict=False)):
+            kernel = matrix(after, before * 9, i).reshape(after, before, 3, 3)
+            bias = np.zeros(after)
+            nodes[f"conv{i}"] = nir.Conv2d(side, kernel, 1, 1, 1, 1, bias)
+            nodes[f"lif{i}"] = lif((after, *side))
+        nodes["output"] = nir.Output({"output": np.array([4, *side])})
+        edges = list(zip(nodes, list(nodes)[1:], strict=False))
+    elif kind in ("dense", "recurrent"):
+        n_in = size if kind == "dense" else 100
+        nodes = {
+            "input": nir.Input({"input": np.array([n_in])}),
+            "fc": nir.Linear(matrix(size, n_in)),
+            "lif": lif(size),
+            "output": nir.Output({"output": np.array([size])}),
+        }
+        edges = list(zip(nodes, list(nodes)[1:], strict=False))
+        if kind == "recurrent":
+            nodes["rec"] = nir.Linear(matrix(size, size, 1))
+            edges += [("lif", "rec"), ("rec", "lif")]
+    elif kind == "chain":
+        nodes["input"] = nir.Input({"input": np.array([4])})
+        for i in range(size):
+            nodes[f"fc{i}"] = nir.Linear(matrix(4, 4, i))
+            nodes[f"lif{i}"] = lif(4)
+        nodes["output"] = nir.Output({"output": np.array([4])})
+        edges = list(zip(nodes, list(nodes)[1:], strict=False))
+    elif kind == "all_to_all":
+        nodes["input"] = nir.Input({"input": np.array([1])})
+        for i in range(size):
+            nodes[f"lif{i}"] = lif(1)
+        nodes["output"] = nir.Output({"output": np.array([1])})
+        edges = [("input", "lif0"), (f"lif{size - 1}", "output")]
+        edges += [(f"lif{j}", f"lif{i}") for i in range(size) for j in range(size)]
+    return nir.NIRGraph(nodes, edges)
+
+
+def write(kind: str, size: int, path: Path) -> None:
+    import nir
+
+    nir.write(path, built(kind, size))
+
+
+def capped() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (CAP_BYTES, CAP_BYTES))
+
+
+def compiled(checkout: Path, path: Path, target: str, *, profile: bool) -> dict[str, object]:
+    """Seconds, peak memory and answer of a compilation in ``checkout``."""
+    python = checkout / ".venv" / "bin" / "python"
+    command = [str(python if python.exists() else sys.executable), "-c", CHILD]
+    command += [str(path), target, "yes" if profile else "no"]
+    done = subprocess.run(
+        command, cwd=checkout, preexec_fn=capped, stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        return {"seconds": float("nan"), "peak": 0, "answer": f"exit {done.returncode}", "size": {}}
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def row(name: str, target: str, found: dict[str, object]) -> str:
+    size = found["size"]
+    assert isinstance(size, dict)
+    written = " ".join(f"{k} {v / 1e6:.1f}" for k, v in sorted(size.items()) if v > 1e6)
+    return (
+        f"{name:16s} {target:17s} {found['seconds']:8.2f} s {int(str(found['peak'])) / 1e9:6.2f} GB"
+        f"  {found['answer']}" + (f"  MB: {written}" if written else "")
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--target", help="instead of those of the case")
+    parser.add_argument("--against", metavar="DIR", type=Path)
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--keep", metavar="DIR", type=Path, help="models are kept there")
+    options = parser.parse_args()
+    checkouts = [ROOT] if options.against is None else [ROOT, options.against.resolve()]
+    with tempfile.TemporaryDirectory() as directory:
+        folder = options.keep or Path(directory)
+        for name, (kind, size, targets) in CASES.items():
+            if options.names and name not in options.names:
+                continue
+            path = folder / f"{name}.nir"
+            if not path.exists():
+                command = [sys.executable, __file__, "--write", kind, str(size), str(path)]
+                subprocess.run(command, check=True)
+            for target in [options.target] if options.target else targets:
+                for checkout in checkouts:
+                    found = compiled(checkout, path, target, profile=options.profile)
+                    mark = "" if checkout == ROOT else f"  ({checkout.name})"
+                    print(row(name, target, found) + mark, flush=True)
+            if options.keep is None:
+                path.unlink()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--write"]:
+        write(sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
+    else:
+        main()
