@@ -8,20 +8,30 @@ as few PEs, the smallest leaves the busiest PE the least work. Memory estimates 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.backends.spinnaker2.emulate import Connections, connections
 from nirc.backends.spinnaker2.findings import SynapseMemory, TooManyAtoms
 from nirc.backends.spinnaker2.limits import INPUT_RATE, Prices
-from nirc.backends.spinnaker2.tables import DELAYED, FILTERED, Input, Population, Tables, most_atoms
+from nirc.backends.spinnaker2.tables import (
+    DELAYED,
+    FILTERED,
+    Convolution,
+    Input,
+    Population,
+    Projection,
+    Tables,
+    most_atoms,
+)
 from nirc.diagnostics.log import Log
 
 Int = NDArray[np.int64]
 Int32 = NDArray[np.int32]
+MOST_TOGETHER = 1 << 18  # synapses of a convolution that are counted together
 # Terms of the memory of a PE. ``table``: the master population table, an entry for each slice that
 # sends here. ``rows``: the synapses of each source neuron with targets here. ``ring``: ring
 # buffers. ``state``: membranes and currents. Parameters have a place of their own. ``recording``:
@@ -32,25 +42,18 @@ TERMS = ("table", "rows", "ring", "state", "recording", "kernel", "spikes")
 
 @dataclass(frozen=True)
 class Incoming:
-    """Synapses into a population, sorted by source neuron, then target neuron.
-
-    ``rows``: stored one by one.
-    """
+    """Synapses into a population, one by one, sorted by source neuron, then target neuron."""
 
     source: str
     pre: Int32
     post: Int32
-    rows: bool
 
     @staticmethod
-    def of(c: Connections, *, rows: bool) -> Incoming:
-        """Return the synapses of ``c`` in order."""
-        pre, post = c.pre.astype(np.int32, copy=False), c.post.astype(np.int32, copy=False)
-        step = np.diff(pre)
-        if not ((step > 0) | ((step == 0) & (np.diff(post) >= 0))).all():
-            order = np.lexsort((post, pre))
-            pre, post = pre[order], post[order]
-        return Incoming(c.source, pre, post, rows)
+    def of(p: Projection) -> Incoming:
+        """Return the synapses of ``p``, which are in order."""
+        return Incoming(
+            p.source, p.pre.astype(np.int32, copy=False), p.post.astype(np.int32, copy=False)
+        )
 
     def reached(self, atoms: int) -> tuple[Int, Int, Int]:
         """Return source neurons and the target slices that they reach, with numbers of synapses."""
@@ -60,6 +63,72 @@ class Incoming:
         start = np.flatnonzero(new)
         count = np.diff(np.append(start, len(to)))
         return self.pre[start].astype(np.int64), to[start].astype(np.int64), count
+
+    def slices(self, atoms: int, source_atoms: int) -> tuple[Int, Int, Int]:
+        """Return slices of the source, the target slices that each reaches, and synapses."""
+        pre, to, synapses = self.reached(atoms)
+        return pre // source_atoms, to, synapses
+
+
+class IncomingKernel:
+    """Synapses of a convolution, which are counted from its geometry."""
+
+    def __init__(self, c: Convolution) -> None:
+        self.source = c.source
+        self.convolution = c
+        self.pooled = c.in_height // c.pool_y, c.in_width // c.pool_x
+        self._counted: dict[tuple[int, int], tuple[Int, Int, Int]] = {}
+
+    def slices(self, atoms: int, source_atoms: int) -> tuple[Int, Int, Int]:
+        """Return slices of the source, the target slices that each reaches, and synapses.
+
+        Each pair of slices is there once, in order.
+        """
+        key = atoms, source_atoms
+        if key not in self._counted:
+            self._counted[key] = self._count(atoms, source_atoms)
+        return self._counted[key]
+
+    def _count(self, atoms: int, source_atoms: int) -> tuple[Int, Int, Int]:
+        c = self.convolution
+        n_in, n_out = math.prod(c.shape_in), math.prod(c.shape_out)
+        sources, targets = -(-n_in // source_atoms), -(-n_out // atoms)
+        of_source = (np.arange(n_in) // source_atoms * targets).reshape(len(c.weight), -1)
+        of_target = (np.arange(n_out) // atoms).reshape(c.weight.shape[1], -1)
+        total = np.zeros(sources * targets, np.int64)
+        for y, x in np.ndindex(*c.weight.shape[2:]):
+            come, go = np.nonzero(c.weight[:, :, y, x])
+            for source, target in self._taps(y, x):
+                together = max(1, MOST_TOGETHER // max(1, source.size))
+                for i in range(0, come.size, together):
+                    pair = of_source[come[i : i + together]][:, source]
+                    pair += of_target[go[i : i + together]][:, target]
+                    _add_runs(total, pair.ravel())
+        pairs = np.flatnonzero(total)
+        return pairs // targets, pairs % targets, total[pairs]
+
+    def _taps(self, y: int, x: int) -> Iterator[tuple[Int, Int]]:
+        """Yield places of the source's map and of the target's map that a tap connects.
+
+        There is one pair of lists for each place in a window of the pooling.
+        """
+        c = self.convolution
+        rows = np.arange(c.shape_out[1]) * c.stride_y - c.pad_top + y
+        cols = np.arange(c.shape_out[2]) * c.stride_x - c.pad_left + x
+        row = np.flatnonzero((rows >= 0) & (rows < self.pooled[0]))
+        col = np.flatnonzero((cols >= 0) & (cols < self.pooled[1]))
+        target = (row[:, None] * c.shape_out[2] + col).ravel()
+        for dy, dx in np.ndindex(c.pool_y, c.pool_x):
+            above = rows[row] * c.pool_y + dy
+            yield (above[:, None] * c.in_width + cols[col] * c.pool_x + dx).ravel(), target
+
+
+def _add_runs(total: Int, pair: Int) -> None:
+    """Count each number of ``pair``, in which equal numbers mostly stand side by side."""
+    if not pair.size:
+        return
+    start = np.flatnonzero(np.diff(pair, prepend=-1))
+    np.add.at(total, pair[start], np.diff(start, append=pair.size))
 
 
 class Memory:
@@ -73,12 +142,12 @@ class Memory:
         self.steps = steps
         blocks: tuple[Input | Population, ...] = (*tables.inputs, *tables.populations)
         self.blocks = {block.name: block for block in blocks}
-        self.incoming: dict[str, list[Incoming]] = {name: [] for name in self.blocks}
+        self.incoming: dict[str, list[Incoming | IncomingKernel]] = {n: [] for n in self.blocks}
         self.kernels = {c.target: c.weight.size for c in tables.convolutions}
-        convolved = {(c.source, c.target) for c in tables.convolutions}
-        for c in connections(tables):
-            rows = (c.source, c.target) not in convolved
-            self.incoming[c.target].append(Incoming.of(c, rows=rows))
+        for p in tables.projections:
+            self.incoming[p.target].append(Incoming.of(p))
+        for c in tables.convolutions:
+            self.incoming[c.target].append(IncomingKernel(c))
         self.recorded = {output.population for output in tables.outputs}
 
     def count(self, name: str, atoms: int) -> int:
@@ -113,14 +182,15 @@ class Memory:
         if name in self.kernels:
             terms["kernel"] = self.kernels[name] + n
         for into in self.incoming[name]:
-            pre, to, synapses = into.reached(atoms)
-            if into.rows:
+            if isinstance(into, Incoming):
+                _, to, synapses = into.reached(atoms)
                 size = -(-(prices.row_header + prices.synapse_bytes * synapses) // 4) * 4
                 rows = np.bincount(to, size, minlength=len(n)).astype(np.int64)
                 terms["rows"] = terms["rows"] + rows
             each = source_atoms[into.source]
+            come, to, _ = into.slices(atoms, each)
             sends = np.zeros((self.count(into.source, each), len(n)), np.bool_)
-            sends[pre // each, to] = True
+            sends[come, to] = True
             entries = sends.sum(axis=0) * prices.mpt_words * 4 * prices.mpt_factor
             terms["table"] = terms["table"] + entries
         return terms
@@ -242,9 +312,9 @@ def _split(memory: Memory, atoms: Mapping[str, int]) -> Split:
     keys, weights = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for name, targets in zip(names, counts, strict=True):
         for into in memory.incoming[name]:
-            pre, to, count = into.reached(atoms[name])
+            come, to, count = into.slices(atoms[name], atoms[into.source])
             sources = memory.count(into.source, atoms[into.source])
-            pair = pre // atoms[into.source] * targets + to
+            pair = come * targets + to
             joined = np.bincount(pair, count, minlength=sources * targets)
             pairs = np.flatnonzero(joined)
             source, target = np.divmod(pairs, targets)

@@ -341,7 +341,13 @@ def _unroll(weight: Float, conv: Conv) -> Coo:
         )
         inside &= (at >= 0) & (at < n)
         source = source * n + at
-    position = np.arange(spatial_out.shape[1])
-    target = out_ch[:, None] * position.size + position[None, :]
-    values = np.broadcast_to(value[:, None], inside.shape)
-    return sparse(target[inside], source[inside], values[inside], conv.n_in, conv.n_out).coo()
+    size_out = spatial_out.shape[1]
+    first = np.searchsorted(out_ch, np.arange(weight.shape[0] + 1))
+    columns: list[Coo] = [(source[:0, 0], source[:0, 0], value[:0])]
+    for channel in range(weight.shape[0]):  # the taps of a channel are in the order of sources
+        taps = slice(first[channel], first[channel + 1])
+        position, number = np.nonzero(inside[taps].T)
+        target = channel * size_out + position
+        columns.append((target, source[taps][number, position], value[taps][number]))
+    target, source, values = map(np.concatenate, zip(*columns, strict=True))
+    return target, source, values
