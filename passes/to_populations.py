@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, assert_never
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from nirc.analysis.retiming import feedback_edges
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.passes import LinearLoop, TooManyPaths
+from nirc.diagnostics.passes import LinearLoop, TooManyPaths, TooManyProjections
 from nirc.ir import layers as nir
 from nirc.ir import linear
 from nirc.ir.arrays import Float, frozen, size
@@ -21,13 +21,14 @@ from nirc.ir.populations import Bias, Continuous, Population, Projection, Sink, 
 from nirc.ir.program import Form, Program
 
 Arc = tuple[str, str, Projection]
+MAX_PROJECTIONS = 1 << 17  # of a program, above the edges that a file may have
 
 
 @dataclass(frozen=True)
 class ToPopulations:
     """Turn every path of linear nodes between two populations into one projection."""
 
-    max_projections: int = 4096
+    max_paths: int = 4096  # through one linear node
     name: ClassVar[str] = "to-populations"
 
     def run(self, program: Program, log: Log) -> Program:
@@ -35,15 +36,19 @@ class ToPopulations:
         nodes = {n: _node(n, p, program) for n, p in program.nodes(LayerNode).items()}
         linear_nodes = [n for n, node in nodes.items() if node is None]
         _refuse_linear_loops(program, linear_nodes, log)
-        arcs: list[Arc] = [(s, t, Projection(origins=())) for s, t, _ in program.edges()]
+        arcs = _Arcs((s, t, Projection(origins=())) for s, t, _ in program.edges())
         for name in _sources_first(program, linear_nodes):
-            if (paths := _paths_without(name, program[name], arcs)) > self.max_projections:
-                where = program[name].origins[0]
-                log.add(TooManyPaths(where=where, paths=paths, most=self.max_projections))
-                log.raise_if_errors()
-            arcs = _eliminate(name, program[name], arcs)
+            paths = arcs.paths_through(name, program[name])
+            where = program[name].origins[0]
+            if paths > self.max_paths:
+                log.add(TooManyPaths(where=where, paths=paths, most=self.max_paths))
+            elif len(arcs) + paths > MAX_PROJECTIONS:
+                every = len(arcs) + paths
+                log.add(TooManyProjections(where=where, paths=every, most=MAX_PROJECTIONS))
+            log.raise_if_errors()
+            arcs.eliminate(name, program[name])
         kept = {n: node for n, node in nodes.items() if node is not None}
-        return program.rebuilt(kept, _with_feedback(kept, arcs), form=Form.CONTINUOUS)
+        return program.rebuilt(kept, _with_feedback(kept, arcs.listed()), form=Form.CONTINUOUS)
 
 
 def _node(
@@ -82,24 +87,50 @@ def _sources_first(program: Program, linear_nodes: list[str]) -> list[str]:
     return list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
 
 
-def _paths_without(name: str, payload: LayerNode, arcs: list[Arc]) -> int:
-    """Return the number of arcs without ``name``. Each path through the node becomes an arc."""
-    into = sum(t == name for _, t, _ in arcs)
-    out = sum(s == name for s, _, _ in arcs)
-    delays = np.unique(payload.layer.delay_s).size if isinstance(payload.layer, nir.Delay) else 1
-    return len(arcs) - into - out + into * out * delays
+class _Arcs:
+    """Projections in order, with those into and out of each node."""
 
+    def __init__(self, arcs: Iterable[Arc]) -> None:
+        self._arcs: dict[int, Arc] = {}
+        self._into: dict[str, dict[int, None]] = {}
+        self._out_of: dict[str, dict[int, None]] = {}
+        self._next = 0
+        for arc in arcs:
+            self._add(arc)
 
-def _eliminate(name: str, payload: LayerNode, arcs: list[Arc]) -> list[Arc]:
-    """Replace ``name`` by arcs from its sources to its targets. The first arc carries its bias."""
-    into = [(s, p) for s, t, p in arcs if t == name]
-    out = [(t, p) for s, t, p in arcs if s == name]
-    rest = [a for a in arcs if name not in (a[0], a[1])]
-    for target, after in out:
-        for number, (source, before) in enumerate(into):
-            step = _through(payload, with_bias=number == 0)
-            rest += [(source, target, chained(chained(before, part), after)) for part in step]
-    return rest
+    def __len__(self) -> int:
+        return len(self._arcs)
+
+    def listed(self) -> list[Arc]:
+        """Return all projections."""
+        return list(self._arcs.values())
+
+    def paths_through(self, name: str, payload: LayerNode) -> int:
+        """Return the number of paths through ``name``, each of which becomes a projection."""
+        layer = payload.layer
+        delays = np.unique(layer.delay_s).size if isinstance(layer, nir.Delay) else 1
+        return len(self._into.get(name, ())) * len(self._out_of.get(name, ())) * delays
+
+    def eliminate(self, name: str, payload: LayerNode) -> None:
+        """Replace ``name`` by arcs from its sources to its targets. The first carries its bias."""
+        into = [self._remove(i) for i in list(self._into.get(name, ()))]
+        out_of = [self._remove(i) for i in list(self._out_of.get(name, ()))]
+        for _, target, after in out_of:
+            for number, (source, _, before) in enumerate(into):
+                for part in _through(payload, with_bias=number == 0):
+                    self._add((source, target, chained(chained(before, part), after)))
+
+    def _add(self, arc: Arc) -> None:
+        source, target, _ = arc
+        self._arcs[self._next] = arc
+        self._into.setdefault(target, {})[self._next] = None
+        self._out_of.setdefault(source, {})[self._next] = None
+        self._next += 1
+
+    def _remove(self, number: int) -> Arc:
+        source, target, projection = self._arcs.pop(number)
+        del self._into[target][number], self._out_of[source][number]
+        return source, target, projection
 
 
 def _through(payload: LayerNode, *, with_bias: bool) -> list[Projection]:

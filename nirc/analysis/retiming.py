@@ -12,7 +12,7 @@ The edges that close a cycle are those that act one step later in the model (``f
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -51,11 +51,16 @@ def retime(nodes: Iterable[str], edges: Sequence[Edge]) -> Timing:
     If a loop is too short, its last edge with a lag is slow.
     """
     names = list(nodes)
-    kept = list(range(len(edges)))
+    rank = _ranks(names, edges)
+    slow = _slow_edges(edges, rank)
+    kept = [i for i in range(len(edges)) if i not in slow]
     while True:
-        latency_steps, cycle = _longest(names, edges, kept)
+        # In the order of ranks most programs need two rounds. A loop is looked for as it is listed.
+        ordered = sorted(kept, key=lambda i: rank.get(edges[i].source, 0))
+        latency_steps, cycle = _longest(names, edges, ordered)
         if not cycle:
             break
+        _, cycle = _longest(names, edges, kept)
         lagging = [i for i in cycle if edges[i].lag] or cycle
         kept.remove(max(lagging))
     slack = [latency_steps[e.target] - latency_steps[e.source] - e.hop + e.lag for e in edges]
@@ -68,6 +73,52 @@ def retimed(program: Program) -> Timing:
         Edge(s, t, p.lag, hop=int(not isinstance(program[t], Sink))) for s, t, p in program.edges()
     ]
     return retime(program.graph, edges)
+
+
+def _ranks(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
+    """Return places in an order in which edges without a lag lead forward, {} if there is none."""
+    behind: dict[str, list[str]] = {name: [] for name in names}
+    missing = dict.fromkeys(names, 0)
+    for e in edges:
+        if not e.lag:
+            behind[e.source].append(e.target)
+            missing[e.target] += 1
+    ready = [name for name in names if not missing[name]]
+    for name in ready:  # grows
+        for target in behind[name]:
+            missing[target] -= 1
+            if not missing[target]:
+                ready.append(target)
+    return {name: i for i, name in enumerate(ready)} if len(ready) == len(missing) else {}
+
+
+def _slow_edges(edges: Sequence[Edge], rank: Mapping[str, int]) -> set[int]:
+    """Return edges with a lag that alone has to pay for a loop, and is too short for it."""
+    if not rank:
+        return set()
+    forward: dict[str, list[Edge]] = {}
+    closing: dict[str, list[int]] = {}
+    for i, e in enumerate(edges):
+        if not e.lag:
+            forward.setdefault(e.source, []).append(e)
+        elif rank[e.target] < rank[e.source]:
+            closing.setdefault(e.target, []).append(i)
+    order = sorted(rank, key=rank.__getitem__)
+    slow: set[int] = set()
+    for start, numbers in closing.items():
+        steps = {start: 0}  # of the longest path from ``start``
+        last = max(rank[edges[i].source] for i in numbers)
+        for name in order[rank[start] : last]:
+            if name in steps:
+                for e in forward.get(name, ()):
+                    steps[e.target] = max(steps.get(e.target, 0), steps[name] + e.hop)
+        slow |= {i for i in numbers if _takes(edges[i], steps) > edges[i].lag}
+    return slow
+
+
+def _takes(closing: Edge, steps: Mapping[str, int]) -> int:
+    """Return the steps of a loop, 0 for none. ``steps``: from the target of its last edge on."""
+    return steps[closing.source] + closing.hop if closing.source in steps else 0
 
 
 def _longest(

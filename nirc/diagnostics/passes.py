@@ -265,13 +265,12 @@ class TooManyEntries(Finding):
     title = "a projection has too many entries to unroll"
     meaning = """
     Between two populations nirc composes all linear layers into one projection. This one is too
-    large to write down. Either linear nodes branch and join so often that there are more than 4096
-    paths between populations, or a projection has more than 16,777,216 synapses for a chip that
-    stores each one.
+    large to write down. Either more than 4096 paths between populations lead through one linear
+    node, or a projection has more than 16,777,216 synapses for a chip that stores each one.
     """
     example = """
     Ten stages in a row, each of which splits into two Scale nodes and adds them again, make 1024
-    paths; thirteen stages make 8192. A dense layer from 8192 to 4096 neurons has 33,554,432
+    paths through the last node; thirteen stages make 8192. A dense layer from 8192 to 4096 neurons has 33,554,432
     synapses.
     """
     what_to_do = """
@@ -296,16 +295,27 @@ class TooManyEntries(Finding):
 
 
 class TooManyPaths(TooManyEntries):
-    """Too many paths of linear nodes between two populations."""
+    """Too many paths between populations through one linear node."""
 
     paths: int
 
     def words(self) -> Words:
         return Words(
-            "linear nodes branch and join so often that their paths cannot be listed",
+            "too many paths between populations lead through this linear node",
             found=f"{self.paths} paths",
-            limit=self.most,
+            limit=f"{self.most} through one node",
             help="merge parallel linear layers before exporting",
+        )
+
+
+class TooManyProjections(TooManyPaths):
+    """Too many paths between the populations of a program."""
+
+    def words(self) -> Words:
+        return replace(
+            super().words(),
+            message="too many paths between populations lead through linear nodes",
+            limit=f"{self.most} in a program",
         )
 
 

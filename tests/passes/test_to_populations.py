@@ -217,7 +217,7 @@ def test_a_delay_of_very_many_lengths_is_refused() -> None:
     assert refusals(graph(nodes, "in d pop out")) == [("P307", "nodes/d")]
 
 
-def test_the_limit_is_the_number_of_projections_that_are_left() -> None:
+def test_the_limit_is_the_number_of_paths_through_one_node() -> None:
     def ways(n: int) -> RawGraph:
         nodes: dict[str, RawNode] = {"in": inp(1), "s": scale(1.0), "out": out(1)} | {
             f"p{i}": if_() for i in range(n)
@@ -225,9 +225,17 @@ def test_the_limit_is_the_number_of_projections_that_are_left() -> None:
         return graph(nodes, "in s", *(f"s p{i} out" for i in range(n)))
 
     program = layers(ways(3))
-    assert len(list(ToPopulations(max_projections=6).run(program, Log()).edges())) == 6
+    assert len(list(ToPopulations(max_paths=3).run(program, Log()).edges())) == 6
     with pytest.raises(CompileError):
-        ToPopulations(max_projections=5).run(program, Log())
+        ToPopulations(max_paths=2).run(program, Log())
+
+
+def test_a_long_chain_does_not_branch() -> None:
+    names = [name for i in range(2100) for name in (f"w{i}", f"p{i}")]
+    nodes = {"in": inp(1), "out": out(1)}
+    nodes |= {name: scale(1.0) if name[0] == "w" else if_() for name in names}
+    program = layers(graph(nodes, " ".join(["in", *names, "out"])))
+    assert len(list(ToPopulations().run(program, Log()).edges())) == 2101
 
 
 def test_nothing_depends_on_the_order_of_edges_or_on_duplicates() -> None:
