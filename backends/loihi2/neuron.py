@@ -129,7 +129,9 @@ def start_before(decay: Float, drift: Float, start: Float, steps: int) -> Float:
     v = start.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for _ in range(steps):
-            v = np.where(v == drift, 0.0, (v - drift) / decay)
+            before, v = v, np.where(v == drift, 0.0, (v - drift) / decay)
+            if np.array_equal(v, before):
+                break
     return v
 
 
@@ -162,7 +164,9 @@ def start_value(start: Int, bias: Int, dv: Int, vth: Int, steps: int) -> Int:
     for _ in range(steps):
         z = v - bias
         magnitude = np.where(kept > 0, -(-np.abs(z) * rule.DECAY_UNITY // np.maximum(kept, 1)), 0)
-        v = np.clip(np.sign(z) * magnitude, STATE[0], top)
+        before, v = v, np.clip(np.sign(z) * magnitude, STATE[0], top)
+        if np.array_equal(v, before):
+            break
     return v
 
 
@@ -174,6 +178,9 @@ def run_without_input(
     none = np.zeros_like(state)
     fired = False
     for _ in range(steps):
+        before = state
         spikes, state = rule.fire(rule.membrane_step(state, none, bias.astype(np.int32), dv), vth)
         fired = fired or bool(spikes.any())
+        if np.array_equal(state, before):  # and so after all further steps
+            break
     return state.astype(np.int64), fired

@@ -78,9 +78,11 @@ class LoihiQuantise:
         program = _storable(program, timing, log, listed=self.twice)
         log.raise_if_errors()
         nodes, edges, senders = _with_binary_inputs(program)
-        numbered = [(i, s, t, p) for i, (s, t, p) in enumerate(program.edges())]
+        numbered: dict[str, list[tuple[int, str, Projection]]] = {}
+        for i, (s, t, p) in enumerate(program.edges()):
+            numbered.setdefault(t, []).append((i, s, p))
         for name, population in populations_of(program, Discrete).items():
-            into = [(i, s, p) for i, s, t, p in numbered if t == name]
+            into = numbered.get(name, [])
             kind = _PaperPopulation if self.paper else _Population
             quantised = kind(
                 name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -196,6 +197,14 @@ class Timed:
     populations: dict[str, Population[Discrete]]
     drives: list[Drive]
     latency_steps: dict[str, int]
+
+    @cached_property
+    def into(self) -> dict[str, list[Drive]]:
+        """The drives of each population."""
+        into: dict[str, list[Drive]] = {}
+        for drive in self.drives:
+            into.setdefault(drive.target, []).append(drive)
+        return into
 
 
 def timed(program: Program, every: list[Drive], log: Log, *, relays: bool) -> Timed:

@@ -99,7 +99,10 @@ class _SpinStepper:
         self.states = States(neuron, batch, n)
         self.early = np.zeros((batch, n), np.bool_)
         for _ in range(neuron.latency_steps):
+            before = self.states.v.copy()
             self.early |= self.states.step(nothing, nothing)
+            if np.array_equal(self.states.v, before):  # and so after all further steps
+                break
         self.v: Float = self.states.v.astype(np.float64)
 
     def step(self, x: Float, second: Float | None = None) -> Float:

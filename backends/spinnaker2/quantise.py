@@ -128,7 +128,7 @@ class Quantised:
         self.dynamics = population.dynamics
         self.n = population.n
         self.latency_steps = plan.latency_steps[name]
-        self.into = [d for d in plan.drives if d.target == name]
+        self.into = plan.into.get(name, [])
         self.convolves = any(d.kernel is not None for d in self.into)
         self.delayed = any(d.extra for d in self.into)
         self.limit = (DELAYED_WEIGHT if self.delayed else WEIGHT)[1]
