@@ -28,11 +28,12 @@ def check_network(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Fau
     if faults:
         return
     neurons = neurons_of(tree)
+    senders = senders_of(tree)
     for i, block in enumerate(tree["projections"]):
         path = f"projections[{i}]"
-        sources = check_known(f"{path}.source", block["source"], senders_of(tree), faults)
+        sources = check_known(f"{path}.source", block["source"], senders, faults)
         targets = check_known(f"{path}.target", block["target"], neurons, faults)
-        if block["source"] in senders_of(tree) and block["target"] in neurons:
+        if block["source"] in senders and block["target"] in neurons:
             check_projection(block, path, file, sources, targets, faults)
     check_outputs(tree, neurons, faults)
 

@@ -82,6 +82,7 @@ def why_no_net(tables: Tables) -> str:
 def _contents(tables: Tables) -> list[dict[str, Any]]:
     """Return the fields of the file, layer by layer."""
     layers = _chain(tables)
+    sizes = tables.sizes()
     _starts(layers)
     contents = [_input(tables, layers[0])]
     shape: tuple[int, ...] = (tables.channels,) if layers[0].forward.geometry is None else ()
@@ -90,7 +91,7 @@ def _contents(tables: Tables) -> list[dict[str, Any]]:
         if geometry is None and len(shape) == 3:
             contents.append({"type": "flatten"})
         contents.append(
-            _dense(layer, tables) if geometry is None else _convolution(layer, geometry, shape)
+            _dense(layer, sizes) if geometry is None else _convolution(layer, geometry, shape)
         )
         shape = (layer.population.n,) if geometry is None else geometry.shape_out
     return contents
@@ -125,22 +126,24 @@ def _chain(tables: Tables) -> list[Layer]:
     _require(plain, "the input's lines are not the channels of the raster in order")
     layers: list[Layer] = []
     at = source.name
-    left = {projection.name: projection for projection in tables.projections}
+    populations = {population.name: population for population in tables.populations}
+    left: dict[str, list[Projection]] = {}
+    for projection in tables.projections:
+        left.setdefault(projection.source, []).append(projection)
     for _ in tables.populations:
-        forward = [p for p in left.values() if p.source == at and p.target != at]
+        leaving = left.pop(at, [])
+        forward = [p for p in leaving if p.target != at]
         _require(
             len(forward) == 1, f"{len(forward)} projections lead on from `{at}`, a chain has one"
         )
         at = forward[0].target
-        population = next(p for p in tables.populations if p.name == at)
-        loops = [p for p in left.values() if p.source == at == p.target]
+        loops = [p for p in left.get(at, ()) if p.target == at]
         _require(len(loops) < 2, f"`{at}` has several recurrent projections")
-        layers.append(Layer(population, forward[0], loops[0] if loops else None))
-        for used in (forward[0], *loops):
-            del left[used.name]
+        layers.append(Layer(populations[at], forward[0], loops[0] if loops else None))
         if len(layers) == len(tables.populations):
             break
-    _require(not left, "projections jump over a population or lead back")
+    behind = [p for p in left.get(at, ()) if p.target != at]
+    _require(not behind and left.keys() <= {at}, "projections jump over a population or lead back")
     _require(
         {output.population for output in tables.outputs} == {at},
         "outputs are not those of the last population",
@@ -157,9 +160,8 @@ def _input(tables: Tables, first: Layer) -> dict[str, Any]:
     return {"type": "input", "shape": np.array(shape, np.int32)}
 
 
-def _dense(layer: Layer, tables: Tables) -> dict[str, Any]:
+def _dense(layer: Layer, sizes: dict[str, int]) -> dict[str, Any]:
     population, forward, loop = layer.population, layer.forward, layer.recurrent
-    sizes = tables.sizes()
     weights = [_values(p, sizes) for p in (forward, loop) if p is not None]
     _unchanged(weights, population.name)
     fields: dict[str, Any] = {

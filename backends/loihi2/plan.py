@@ -360,6 +360,9 @@ def split_bias(bias: Int) -> tuple[Int, Int]:
     top = BIAS_MANT[1]
     exponent = np.zeros_like(bias)
     for _ in range(BIAS_EXP[1]):
-        exponent += (np.rint(np.abs(bias) / 2.0**exponent) > top) & (exponent < BIAS_EXP[1])
+        beyond = (np.rint(np.abs(bias) / 2.0**exponent) > top) & (exponent < BIAS_EXP[1])
+        if not beyond.any():
+            break
+        exponent += beyond
     mantissa = np.clip(np.rint(bias / 2.0**exponent), -top, top).astype(np.int64)
     return mantissa, exponent

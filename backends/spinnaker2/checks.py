@@ -29,18 +29,23 @@ def check_network(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Fau
     if faults:
         return  # sizes are multiplied from here on
     models = {population["name"]: population["model"] for population in tree["populations"]}
+    senders = senders_of(tree)
+    neurons = neurons_of(tree)
     for kind, check in (("projections", check_projection), ("convolutions", check_convolution)):
         for i, block in enumerate(tree[kind]):
             path = f"{kind}[{i}]"
-            sources = check_known(f"{path}.source", block["source"], senders_of(tree), faults)
-            targets = check_known(f"{path}.target", block["target"], neurons_of(tree), faults)
+            sources = check_known(f"{path}.source", block["source"], senders, faults)
+            targets = check_known(f"{path}.target", block["target"], neurons, faults)
             if sources and targets:
                 check(block, path, file, sources, targets, models[block["target"]], faults)
+    into = dict.fromkeys(models, 0)
+    for convolution in tree["convolutions"]:
+        into[convolution["target"]] = into.get(convolution["target"], 0) + 1
     for i, population in enumerate(tree["populations"]):
-        into = [c for c in tree["convolutions"] if c["target"] == population["name"]]
-        if population["model"] == CONVOLVED and len(into) != 1:
-            faults.damaged(f"populations[{i}]", "the model takes one convolution", len(into), 1)
-    check_outputs(tree, neurons_of(tree), faults)
+        count = into[population["name"]]
+        if population["model"] == CONVOLVED and count != 1:
+            faults.damaged(f"populations[{i}]", "the model takes one convolution", count, 1)
+    check_outputs(tree, neurons, faults)
 
 
 def neurons_of(tree: Tree) -> dict[str, int]:
