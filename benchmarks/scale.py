@@ -16,6 +16,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -97,13 +98,13 @@ def built(kind: str, size: int) -> object:
         side = (size, size // 2)
         nodes["input"] = nir.Input({"input": np.array([1, *side])})
         channels = (1, 4, 4)
-        for i, (before, after) in enumerate(zip(channels, channels[1:], strict=False)):
+        for i, (before, after) in enumerate(pairwise(channels)):
             kernel = matrix(after, before * 9, i).reshape(after, before, 3, 3)
             bias = np.zeros(after)
             nodes[f"conv{i}"] = nir.Conv2d(side, kernel, 1, 1, 1, 1, bias)
             nodes[f"lif{i}"] = lif((after, *side))
         nodes["output"] = nir.Output({"output": np.array([4, *side])})
-        edges = list(zip(nodes, list(nodes)[1:], strict=False))
+        edges = list(pairwise(nodes))
     elif kind in ("dense", "recurrent"):
         n_in = size if kind == "dense" else 100
         nodes = {
@@ -112,7 +113,7 @@ def built(kind: str, size: int) -> object:
             "lif": lif(size),
             "output": nir.Output({"output": np.array([size])}),
         }
-        edges = list(zip(nodes, list(nodes)[1:], strict=False))
+        edges = list(pairwise(nodes))
         if kind == "recurrent":
             nodes["rec"] = nir.Linear(matrix(size, size, 1))
             edges += [("lif", "rec"), ("rec", "lif")]
@@ -122,7 +123,7 @@ def built(kind: str, size: int) -> object:
             nodes[f"fc{i}"] = nir.Linear(matrix(4, 4, i))
             nodes[f"lif{i}"] = lif(4)
         nodes["output"] = nir.Output({"output": np.array([4])})
-        edges = list(zip(nodes, list(nodes)[1:], strict=False))
+        edges = list(pairwise(nodes))
     elif kind == "all_to_all":
         nodes["input"] = nir.Input({"input": np.array([1])})
         for i in range(size):
@@ -149,7 +150,7 @@ def compiled(checkout: Path, path: Path, target: str, *, profile: bool) -> dict[
     command = [str(python if python.exists() else sys.executable), "-c", CHILD]
     command += [str(path), target, "yes" if profile else "no"]
     done = subprocess.run(
-        command, cwd=checkout, preexec_fn=capped, stdout=subprocess.PIPE, text=True
+        command, cwd=checkout, preexec_fn=capped, stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode:
         return {"seconds": float("nan"), "peak": 0, "answer": f"exit {done.returncode}", "size": {}}

@@ -270,8 +270,8 @@ class TooManyEntries(Finding):
     """
     example = """
     Ten stages in a row, each of which splits into two Scale nodes and adds them again, make 1024
-    paths through the last node; thirteen stages make 8192. A dense layer from 8192 to 4096 neurons has 33,554,432
-    synapses.
+    paths through the last node; thirteen stages make 8192. A dense layer from 8192
+    to 4096 neurons has 33,554,432 synapses.
     """
     what_to_do = """
     Join parallel linear layers before exporting: two Scale nodes between the same nodes are one,

@@ -14,7 +14,6 @@ from nirc.ir.arrays import Float, Int
 from nirc.ir.linear import LinearOp, Sparse, Weighted
 from nirc.ir.populations import Discrete
 
-
 # benchmarks/scale.py recurrent-8000 shows the gain of both.
 BLOCK = 1 << 16  # entries that are rounded together
 LONG = 64  # entries of a row that is not sorted, but searched for its largest losses

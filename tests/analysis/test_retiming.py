@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import networkx as nx
 from hypothesis import given
@@ -27,6 +28,21 @@ def test_a_loop_of_one_is_free_and_a_loop_of_two_is_slow() -> None:
     assert retime(["a"], [Edge("a", "a", 1)]).slow == (0,)
     assert retime(["a", "b"], [Edge("a", "b", 0), Edge("b", "a", 1)]).slow == (0, 1)
     assert retime(["a", "b"], [Edge("a", "b", 0), Edge("b", "a", 2)]).slow == (0, 0)
+
+
+def test_each_edge_back_of_all_to_all_is_slow() -> None:
+    every = [Edge(a, b, int(a >= b)) for a in NAMES for b in NAMES]
+    timing = retime(NAMES, every)
+    back = [NAMES.index(e.source) - NAMES.index(e.target) for e in every]
+    assert timing.slow == tuple(max(0, steps) for steps in back)
+    assert list(timing.latency_steps.values()) == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_order_of_a_chain_does_not_matter() -> None:
+    names = [f"n{i}" for i in range(300)]
+    chain = [Edge(a, b, 0) for a, b in pairwise(names)]
+    latency_steps = retime(names, chain[::-1]).latency_steps
+    assert list(latency_steps.values()) == list(range(300))
 
 
 edges = st.builds(

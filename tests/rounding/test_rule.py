@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nirc.rounding.rule import sums_kept
+from nirc.ir.arrays import Float, Int
+from nirc.rounding.rule import BLOCK, LONG, sums_kept
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(-15, 15), (-127, 127), (-128, 127)]))
@@ -34,3 +35,33 @@ def test_whole_numbers_and_no_numbers_stay() -> None:
 
 def test_many_small_ones_of_one_sign_do_not_all_vanish() -> None:
     assert sums_kept(np.full(10, 0.4), np.zeros(10, np.int64), 1, -127, 127).sum() == 4
+
+
+def slow(value: Float, row: Int, n: int) -> list[float]:
+    """Turn the largest loss of a row, the first of equal ones, until its sum is kept."""
+    rounded = np.rint(value)
+    for i in range(n):
+        lost = {k: float(value[k] - rounded[k]) for k in np.flatnonzero(row == i)}
+        missing = round(sum(lost.values()))
+        sign = int(np.sign(missing))
+        for k in sorted(lost, key=lambda k: (-sign * lost[k], k))[: abs(missing)]:
+            rounded[k] += sign
+    return list(np.clip(rounded, -127, 127))
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_long_and_short_rows_turn_their_largest_losses(seed: int, ties: bool, order: bool) -> None:
+    rng = np.random.default_rng(seed)
+    row = np.repeat(np.arange(4), rng.choice([0, 3, LONG, LONG + 1, 3 * LONG], 4))
+    exact = rng.normal(rng.normal(), 30, row.size)
+    exact = np.round(exact * 4) / 4 if ties else exact
+    row = row if order else rng.permutation(row)
+    assert sums_kept(exact, row, 4, -127, 127).tolist() == slow(exact, row, 4)
+
+
+def test_blocks_of_rows_do_not_meet() -> None:
+    exact = np.full(3 * BLOCK, 0.4)
+    row = np.repeat(np.arange(3), BLOCK)
+    sums = np.bincount(row, sums_kept(exact, row, 3, -127, 127))
+    assert sums.tolist() == [round(0.4 * BLOCK)] * 3

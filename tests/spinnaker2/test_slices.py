@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from nirc.backends.spinnaker2 import fit as module
+from nirc.backends.spinnaker2.emulate import unrolled
 from nirc.backends.spinnaker2.fit import Assignment, assign
 from nirc.backends.spinnaker2.limits import Prices
-from nirc.backends.spinnaker2.slices import Memory, Split, split
+from nirc.backends.spinnaker2.slices import IncomingKernel, Memory, Split, split
 from nirc.backends.spinnaker2.system import Faults, System
-from nirc.backends.spinnaker2.tables import Input, Output, Projection, Tables
+from nirc.backends.spinnaker2.tables import Convolution, Input, Output, Projection, Tables
 from nirc.diagnostics.log import Log
 from nirc.mapping.tables.walk import walk
 from tests.spinnaker2.networks import population
@@ -59,6 +60,27 @@ def test_a_board_is_filled_along_the_network_whatever_the_names_are() -> None:
         assert placed is not None
         hops.append(int(placed.routes.hops.sum()))
     assert hops[0] == hops[1] <= 20, "two borders between three chips, ten slices cross each"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_synapses_of_a_kernel_are_those_that_the_emulator_unrolls(seed: int) -> None:
+    """Strides, paddings, poolings that leave a rest, and zeros in the kernel."""
+    rng = np.random.default_rng(seed)
+    stride, pool = (int(side) for side in rng.integers(1, 3, 2))
+    height, width = (int(side) for side in rng.integers(7, 15, 2))
+    pads = rng.integers(0, 3, 4).tolist()
+    weight = rng.integers(-2, 3, (*rng.integers(1, 4, 2), 3, 2))
+    kernel = Convolution(
+        "c", "a", "b", height, width, stride, stride, pool, pool, *pads, weight=weight
+    )
+    every = unrolled(kernel)
+    for atoms, source_atoms in ((1, 1), (7, 5), (64, 250)):
+        count = -(-int(np.prod(kernel.shape_out)) // atoms)
+        one_by_one = every.pre // source_atoms * count + every.post // atoms
+        pairs, synapses = np.unique(one_by_one, return_counts=True)
+        source, target, counted = IncomingKernel(kernel).slices(atoms, source_atoms)
+        assert (source * count + target).tolist() == pairs.tolist()
+        assert counted.tolist() == synapses.tolist()
 
 
 def random_graph(seed: int, populations: int) -> Tables:
