@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nirc.diagnostics.finding import Finding, Grade, Stated, Words
 
