@@ -183,6 +183,7 @@ class _Population:
         self.share = 1.0  # of a readout's sources that may fire in every step
         self.reduced = False  # weights that would make u wrap around
         self.grain_k: float | None = None
+        self._last: tuple[float, list[list[Float]]] | None = None  # k, and what is stored at it
         self.k = self._choose_k()
 
     @property
@@ -238,6 +239,9 @@ class _Population:
 
         The rest of a tap goes to the next one.
         """
+        if self._last is not None and self._last[0] == k:
+            return self._last[1]
+        self._last = None  # before memory is taken
         stored: list[list[Float]] = [[] for _ in self.plan.drives]
         for numbers in self.taps:
             rest: Float | float = 0.0
@@ -250,6 +254,7 @@ class _Population:
                     stored[i].append(self.rounding.integers(asked) * step)
                     drive = replace(drive, value=drive.value - stored[i][-1] / k)
                 rest = drive.value
+        self._last = k, stored
         return stored
 
     def _exact(self) -> list[Float]:
@@ -258,7 +263,9 @@ class _Population:
 
     def weights(self, log: Log) -> list[list[Weighted]]:
         """Return the integer weights of each projection, and of a second one if wanted."""
-        exact, stored = self._exact(), self._stored(self.k)
+        exact = self._exact()
+        stored = self._stored(self.k)
+        self._last = None
         for numbers in self.taps:
             first, *others = numbers
             wanted = sum((exact[i] for i in others), exact[first])

@@ -169,6 +169,12 @@ class Spinnaker2(Backend):
 
         return (Spinnaker2Calibrate(self.quantise(), calibration, finer=self.copies == AUTO),)
 
+    def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+        """Return True, with N901, if there are too many neurons for the PEs of all ``targets``."""
+        from nirc.backends.spinnaker2.fit import cannot_fit
+
+        return cannot_fit(discrete, targets, self.request().faults, log)
+
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log
     ) -> Mapped | None:

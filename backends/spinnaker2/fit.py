@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping as Names
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -38,6 +39,7 @@ from nirc.backends.spinnaker2.tables import READOUT, Tables
 from nirc.chip.backend import Block, Mapped
 from nirc.chip.target import Target
 from nirc.diagnostics.log import Log
+from nirc.ir import populations as ir
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links
@@ -66,6 +68,23 @@ class Chip:
     tables: Tables
     mapping: Mapping
     labels: Names[str, str]
+
+
+def cannot_fit(
+    discrete: Program, targets: Sequence[Target], faults: Faults | None, log: Log
+) -> bool:
+    """Report N901 for all ``targets`` if each has fewer PEs than the neurons need."""
+    least = {
+        name: -(-p.n // MAX_PIXELS)
+        for kind in (Source, ir.Population)
+        for name, p in discrete.nodes(kind).items()
+    }
+    systems = [System(board=target.max("chips") > 1, faults=faults) for target in targets]
+    if any(sum(least.values()) <= system.count for system in systems):
+        return False
+    for target, system in zip(targets, systems, strict=True):
+        _report_pes(least, system, target, log)
+    return True
 
 
 def fit(
@@ -106,20 +125,25 @@ def fit(
 def _enough(parts: Split, system: System, target: Target, log: Log) -> bool:
     if parts.count <= system.count:
         return True
-    many = np.bincount(parts.owner, minlength=len(parts.names))
-    largest = {parts.names[i]: int(many[i]) for i in np.argsort(-many, kind="stable")[:3]}
+    many = np.bincount(parts.owner, minlength=len(parts.names)).tolist()
+    _report_pes(dict(zip(parts.names, many, strict=True)), system, target, log)
+    return False
+
+
+def _report_pes(needed: Names[str, int], system: System, target: Target, log: Log) -> None:
+    """Report N901. ``needed``: the PEs of each population."""
+    largest = dict(sorted(needed.items(), key=lambda item: -item[1])[:3])
     log.add(
         TooManyProcessingElements(
-            where=parts.names[int(many.argmax())],
-            needed=parts.count,
+            where=next(iter(largest)),
+            needed=sum(needed.values()),
             pes=system.count,
             target=target.name,
             description=target.description,
             largest=largest,
-            populations=len(many),
+            populations=len(needed),
         )
     )
-    return False
 
 
 def _with_atoms(tables: Tables, atoms: Names[str, int]) -> Tables:

@@ -99,6 +99,8 @@ class Fields:
             found = f"shape {array.shape}"
             self.fail(ValueOutsideDomain, field, problem, found=found, limit="one value or more")
             return frozen(np.ones(1))
+        if np.isfinite(array).all() and not (positive and (array <= 0).any()):
+            return array
         wrong = (
             np.isnan(array)
             | (np.isinf(array) & (not infinite or (array < 0)))

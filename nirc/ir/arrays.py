@@ -18,7 +18,8 @@ def frozen(values: ArrayLike) -> Float:
     """Return a read-only float64 copy, or the array itself if it is read-only float64."""
     array = np.asarray(values, dtype=np.float64)
     if array.flags.writeable:
-        array = array.copy()
+        converted = isinstance(values, np.ndarray) and values.dtype != np.float64
+        array = array if converted else array.copy()
         array.setflags(write=False)
     return array
 

@@ -5,14 +5,14 @@ They are read from the two programs, not from the warnings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from nirc.ir.arrays import Float, Int
-from nirc.ir.linear import Conv, LinearOp, Weighted, weights_of
+from nirc.ir.linear import Conv, Dense, LinearOp, Sparse, Weighted, weights_of
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Program
 
@@ -27,6 +27,9 @@ class _InUnits(Protocol):
 
 Edges = dict[tuple[str, str], list[Projection]]
 Differences = dict[str, list[dict[str, Any]]]
+Weights = tuple[Float, Float, Int]  # before, after, and the row of each
+NEARLY_FULL = 4  # a matrix with an entry in so many places is compared place by place
+BLOCK = 1 << 16  # places that are compared together
 
 
 def differences(model: Program, chip: Program) -> Differences:
@@ -114,9 +117,12 @@ def _change_of(before: Weighted, after: Weighted) -> float:
         maps = len(first)
         if maps != len(second) or first.size != second.size or not maps:
             return 0.0
-        return _change(first.ravel(), second.ravel(), np.repeat(np.arange(maps), first[0].size))
+        row = np.repeat(np.arange(maps), first[0].size)
+        return _change([(first.ravel(), second.ravel(), row)])
     if before.n_in != after.n_in or before.n_out != after.n_out:
         return 0.0
+    if before.n_in * before.n_out <= NEARLY_FULL * before.entries:
+        return _change(_by_rows(before, after))
     entries = [op.coo() for op in (before, after)]
     keys = [target * before.n_in + source for target, source, _ in entries]
     both = np.union1d(*keys)
@@ -124,16 +130,40 @@ def _change_of(before: Weighted, after: Weighted) -> float:
     for key, (_, _, value) in zip(keys, entries, strict=True):
         place = np.searchsorted(both, key)
         values.append(np.bincount(place, value, minlength=both.size).astype(np.float64))
-    return _change(values[0], values[1], both // max(1, before.n_in))
+    return _change([(values[0], values[1], both // max(1, before.n_in))])
 
 
-def _change(before: Float, after: Float, row: Int) -> float:
-    """Return the root mean square of the change, as a share of that of ``before``."""
-    product = np.bincount(row, before * after)
-    square = np.bincount(row, after * after)
-    scale = np.divide(product, square, out=np.zeros_like(product), where=square > 0)
-    total = float((before * before).sum())
-    lost = float(((before - scale[row] * after) ** 2).sum())
+def _by_rows(before: Dense | Sparse, after: Dense | Sparse) -> Iterator[Weights]:
+    """Yield full blocks of rows of both matrices, which take little memory."""
+    together = max(1, BLOCK // max(1, before.n_in))
+    for first in range(0, before.n_out, together):
+        rows = slice(first, min(first + together, before.n_out))
+        row = np.repeat(np.arange(rows.stop - first), before.n_in)
+        yield _block(before, rows), _block(after, rows), row
+
+
+def _block(op: Dense | Sparse, rows: slice) -> Float:
+    """Return the weights of ``rows``, one after the other. ``op``'s entries are sorted."""
+    if isinstance(op, Dense):
+        return op.weight[rows].ravel()
+    here = slice(*np.searchsorted(op.target, [rows.start, rows.stop]))
+    full = np.zeros((rows.stop - rows.start, op.n_in))
+    full[op.target[here] - rows.start, op.source[here]] = op.value[here]
+    return full.ravel()
+
+
+def _change(parts: Iterable[Weights]) -> float:
+    """Return the root mean square of the change, as a share of the weights before.
+
+    ``parts``: weights before and after, with the row of each. No row is in two parts.
+    """
+    total = lost = 0.0
+    for before, after, row in parts:
+        product = np.bincount(row, before * after)
+        square = np.bincount(row, after * after)
+        scale = np.divide(product, square, out=np.zeros(product.size), where=square > 0)
+        total += float((before * before).sum())
+        lost += float(((before - scale[row] * after) ** 2).sum())
     return float(np.sqrt(lost / total)) if total and lost > 1e-18 * total else 0.0
 
 

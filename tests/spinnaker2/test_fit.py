@@ -12,11 +12,14 @@ import pytest
 import nirc
 from nirc import api
 from nirc.api import Compiled, Options
+from nirc.backends.spinnaker2 import BACKEND
 from nirc.backends.spinnaker2.fit import Chip
-from nirc.backends.spinnaker2.limits import DYN_BYTES, PES
+from nirc.backends.spinnaker2.limits import BOARD_48, CHIP, DYN_BYTES, PES
 from nirc.backends.spinnaker2.slices import TERMS
 from nirc.diagnostics.errors import CompileError, InputError, UsageError
+from nirc.diagnostics.log import Log
 from nirc.verification.laws import network
+from tests.build import graph, if_, inp, lowered, out
 from tests.models import DATA
 from tests.spinnaker2.networks import one
 
@@ -216,3 +219,13 @@ def test_the_same_bytes_whatever_the_order_of_options() -> None:
     )
     assert first == second
     assert one(1).dtype == np.float32
+
+
+def test_too_many_neurons_are_refused_before_weights_are_rounded() -> None:
+    n = 256 * PES // 2 + 1
+    wide = lowered(graph({"in": inp(n), "pop": if_(n), "out": out(n)}, "in pop out"))
+    log = Log()
+    assert BACKEND.cannot_fit(wide.discrete, (CHIP,), log)
+    (error,) = log.errors
+    assert (error.code, error.found.split(":")[0]) == ("N901", str(2 * (PES // 2 + 1)))
+    assert not BACKEND.cannot_fit(wide.discrete, (CHIP, BOARD_48), Log())
