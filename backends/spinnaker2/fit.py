@@ -39,8 +39,7 @@ from nirc.backends.spinnaker2.tables import READOUT, Tables
 from nirc.chip.backend import Block, Mapped
 from nirc.chip.target import Target
 from nirc.diagnostics.log import Log
-from nirc.ir import populations as ir
-from nirc.ir.populations import Sink, Source
+from nirc.ir.populations import Discrete, Sink, Source, populations_of
 from nirc.ir.program import Program
 from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links
 from nirc.mapping.routing import Nets, Routes, UnreachableError
@@ -74,11 +73,9 @@ def cannot_fit(
     discrete: Program, targets: Sequence[Target], faults: Faults | None, log: Log
 ) -> bool:
     """Report N901 for all ``targets`` if each has fewer PEs than the neurons need."""
-    least = {
-        name: -(-p.n // MAX_PIXELS)
-        for kind in (Source, ir.Population)
-        for name, p in discrete.nodes(kind).items()
-    }
+    sizes = {name: source.n for name, source in discrete.nodes(Source).items()}
+    sizes |= {name: p.n for name, p in populations_of(discrete, Discrete).items()}
+    least = {name: -(-n // MAX_PIXELS) for name, n in sizes.items()}
     systems = [System(board=target.max("chips") > 1, faults=faults) for target in targets]
     if any(sum(least.values()) <= system.count for system in systems):
         return False
