@@ -316,7 +316,7 @@ def _first_fit(
     """
     refused: list[Log] = []
     for target in candidates:
-        attempt = Log(strict=log.strict)
+        attempt = log.attempt()
         mapped = backend.fit(integer, legal, target, search, attempt)
         if mapped is None:
             refused.append(attempt)

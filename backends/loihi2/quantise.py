@@ -62,7 +62,7 @@ class LoihiQuantise:
         """Clip values out of range with a warning (D412). Raises ``CompileError`` (P307)."""
         subtracts = any(inhibits_itself(program, name) for name in program.nodes(Population))
         if self.netx and not self.paper and not self.twice and not subtracts and is_line(program):
-            trial = Log(strict=log.strict)
+            trial = log.attempt()
             chain = self._quantised(program, trial, for_netx=True)
             if chain is not None and netx_holds(chain):
                 for diagnostic in trial.diagnostics:

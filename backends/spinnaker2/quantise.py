@@ -84,7 +84,7 @@ class Spinnaker2Quantise:
         """Return the quantised populations of the chip. Raises as ``run`` does."""
         unroll: set[str] = set()
         while True:
-            attempt = Log(strict=log.strict)
+            attempt = log.attempt()
             populations = self._attempt(program, unroll, attempt)
             # Clocks cannot feed the target of a convolution. Its synapses are listed then.
             again = {name for name, q in populations.items() if q.convolves and q.clocked}

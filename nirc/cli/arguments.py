@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nirc.cli.output import Output
+from nirc.cli.output import Decisions, Output
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 
@@ -57,10 +57,11 @@ _OUTPUT = _options(
     click.option(
         "--format",
         "form",
-        type=click.Choice(["human", "json"]),
+        type=click.Choice(["human", "json", "github", "gitlab", "junit"]),
         default="human",
         show_default=True,
-        help="How results and diagnostics are printed.",
+        help="How results and diagnostics are printed: for people, as one JSON object, with "
+        "annotations for GitHub, as a Code Quality report for GitLab, or as JUnit's XML.",
     ),
     click.option(
         "--sarif",
@@ -68,7 +69,34 @@ _OUTPUT = _options(
         type=FILE,
         help="Also write the diagnostics as SARIF 2.1.0, for CI systems.",
     ),
-    click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
+    click.option(
+        "-A",
+        "--accept",
+        "silenced",
+        metavar="CODE",
+        multiple=True,
+        help="Accept a warning: neither printed nor, with --strict, an error. May be repeated.",
+    ),
+    click.option(
+        "-W",
+        "--refuse",
+        "refused",
+        metavar="CODE",
+        multiple=True,
+        help="Make a warning an error. May be repeated.",
+    ),
+    click.option(
+        "--baseline", metavar="FILE", type=FILE, help="Accept the findings that FILE holds."
+    ),
+    click.option(
+        "--write-baseline",
+        metavar="FILE",
+        type=FILE,
+        help="Write the warnings of this command as a baseline.",
+    ),
+    click.option(
+        "-q", "--quiet", is_flag=True, help="Print results and errors, no warnings, no progress."
+    ),
     click.option(
         "-v",
         "--verbose",
@@ -84,9 +112,23 @@ def OUTPUT(command: Callable[..., None]) -> Callable[..., None]:  # noqa: N802 -
 
     @functools.wraps(command)
     def reporting(
-        *, form: str, sarif: Path | None, quiet: bool, verbose: int, debug: bool, **rest: Any
+        *,
+        form: str,
+        sarif: Path | None,
+        silenced: tuple[str, ...],
+        refused: tuple[str, ...],
+        baseline: Path | None,
+        write_baseline: Path | None,
+        quiet: bool,
+        verbose: int,
+        debug: bool,
+        **rest: Any,
     ) -> None:
-        command(output=Output(form, quiet=quiet, verbose=verbose, debug=debug, sarif=sarif), **rest)
+        decisions = Decisions(silenced, refused, baseline, write_baseline)
+        output = Output(
+            form, quiet=quiet, verbose=verbose, debug=debug, sarif=sarif, decisions=decisions
+        )
+        command(output=output, **rest)
 
     return _OUTPUT(reporting)
 

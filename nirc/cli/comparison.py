@@ -71,7 +71,7 @@ def compare(
         check_labels(data.labels, reference.shape[1], log)
 
     def row(backend: Backend, target: Target, progress: Callable[[int], None]) -> dict[str, Any]:
-        attempt = Log(strict=options.strict)
+        attempt = Log(strict=options.strict, policy=log.policy)
         known = {option.name for option in backend.options}
         asked = replace(options, chip=tuple(pair for pair in options.chip if pair[0] in known))
         try:

@@ -72,6 +72,7 @@ def compile_(
         asked = compilation(options, output)
         with output.progress("calibrating", 100) as advance:
             compiled = compile_model(model, target, **asked, observe=observe, progress=advance)
+        output.log.raise_if_errors()
         compiled.bundle.save(directory, force=force, log=output.log)
         output.stage("write")
         _print_compiled(compiled, directory, output)
@@ -93,7 +94,9 @@ def _print_compiled(compiled: Compiled, directory: Path, output: Output) -> None
         if finding.code == VariantChosen.code:
             output.line(f"  {finding.message}")
     for name, (used, of) in compiled.mapped.utilisation.items():
-        output.line(f"  {name:<32} {used:>7} of {of:<7} {_bar(used / of if of else 0)}")
+        line = f"  {name:<32} {used:>7} of {of:<7} {_bar(used / of if of else 0)}"
+        narrow = shutil.get_terminal_size((120, 24)).columns < len(line)
+        output.line(f"  {name} {used} of {of}" if narrow else line)
     if manifest.get("calibration"):
         output.line(summary(manifest["calibration"]))
     names = ", ".join(sorted([*manifest["files"], "manifest.json"]))

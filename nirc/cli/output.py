@@ -6,15 +6,18 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from nirc.diagnostics.errors import Diagnostic, NircError
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.policy import Policy, known_of
 from nirc.diagnostics.similar import did_you_mean
 from nirc.version import __version__
 
@@ -24,19 +27,67 @@ if TYPE_CHECKING:
     from nirc.passes.pipeline import Observer, Step
 
 BUG = 70
+DOCUMENTS = ("json", "gitlab", "junit")  # forms that are the whole standard output
 # Errors of a stream that is closed or full.
 LOST = {errno.EPIPE, errno.ESHUTDOWN, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 MAX_SHOWN = 1000  # characters of a path
 MAX_CAUSE = 300  # characters of an unexpected exception's text
 
 
+@dataclass(frozen=True)
+class Decisions:
+    """The options -A, -W, --baseline and --write-baseline."""
+
+    silenced: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    baseline: Path | None = None
+    write: Path | None = None
+
+    def policy(self, log: Log) -> Policy:
+        """Return what the options decide. Raises ``UsageError`` (U606), ``InputError`` (U616)."""
+        return Policy(_codes(self.silenced), _codes(self.refused), self._known(log))
+
+    def _known(self, log: Log) -> frozenset[str]:
+        if self.baseline is None:
+            return frozenset()
+        from nirc.diagnostics.usage import UnreadableBaseline
+
+        try:
+            return known_of(self.baseline.read_bytes())
+        except OSError as error:
+            reason = error.strerror or str(error)
+        except ValueError as error:
+            reason = str(error)
+        log.add(UnreadableBaseline(file=str(self.baseline), reason=reason))
+        log.raise_if_errors()
+        return frozenset()
+
+
+def _codes(texts: tuple[str, ...]) -> frozenset[str]:
+    """Return the codes of all texts. Raises ``UsageError`` (U606) for one that does not exist."""
+    if not texts:
+        return frozenset()
+    from nirc.chip.explain import finding_class
+
+    return frozenset(finding_class(code).code for text in texts for code in text.split(","))
+
+
 class Output:
     """Context of one command. Findings are printed when it ends, also after an error."""
 
     def __init__(
-        self, form: str, *, quiet: bool, verbose: int, debug: bool, sarif: Path | None = None
+        self,
+        form: str,
+        *,
+        quiet: bool,
+        verbose: int,
+        debug: bool,
+        sarif: Path | None = None,
+        decisions: Decisions = Decisions(),
     ) -> None:
-        self.json = form == "json"
+        self.form = form
+        self.is_document = form in DOCUMENTS
+        self.decisions = decisions
         self.quiet = quiet
         self.verbose = verbose
         self.debug = debug
@@ -54,6 +105,10 @@ class Output:
         return self
 
     def __enter__(self) -> Output:
+        try:
+            self.log.policy = self.decisions.policy(self.log)
+        except NircError as error:
+            self.__exit__(type(error), error, None)
         if self.verbose:
             from nirc.cli.profile import Profile
 
@@ -72,35 +127,32 @@ class Output:
         if isinstance(error, NircError):
             self.status = error.exit_code
             findings += [d for d in error.diagnostics if d not in findings]
-        findings += self._write_sarif(findings)
+        findings += self._write_files(findings)
         self._end_profile()
-        if self.json:
-            from nirc.diagnostics.human import as_json
-
-            json.dump(
-                {**self.results, "exit_status": self.status, "diagnostics": as_json(findings)},
-                sys.stdout,
-                indent=1,
-                sort_keys=True,
-            )
-            sys.stdout.write("\n")
-        else:
-            self._print(findings)
+        self._print(findings)
         sys.stdout.flush()
         if self.status:
             sys.exit(self.status)
         return error is not None
 
-    def _write_sarif(self, findings: Sequence[Diagnostic]) -> list[Diagnostic]:
-        """Write the file of --sarif. Return a finding if it cannot be written."""
-        if self.sarif is None:
+    def _write_files(self, findings: Sequence[Diagnostic]) -> list[Diagnostic]:
+        """Write the files of --sarif and --write-baseline. Return what cannot be written."""
+        if self.sarif is None and self.decisions.write is None:
             return []
-        from nirc.diagnostics.human import as_sarif
+        from nirc.diagnostics.policy import baseline
+        from nirc.diagnostics.sarif import as_sarif
         from nirc.files.bundle import save_json
 
         log = Log()
+        accepted = self.log.policy.accepts
         try:
-            save_json(self.sarif, as_sarif(findings, self.file, __version__), log)
+            if self.sarif is not None:
+                tree = as_sarif(
+                    findings, self.file, __version__, status=self.status, accepted=accepted
+                )
+                save_json(self.sarif, tree, log)
+            if self.decisions.write is not None:
+                save_json(self.decisions.write, baseline(findings), log)
         except NircError as error:
             self.status = self.status or error.exit_code
         return log.diagnostics
@@ -121,11 +173,32 @@ class Output:
         return True
 
     def _print(self, findings: Sequence[Diagnostic]) -> None:
-        from nirc.diagnostics.human import render
+        """Print the findings that are not accepted, in the form of --format."""
+        from nirc.diagnostics.formats import FORMATS
+        from nirc.diagnostics.human import as_json, render
 
-        shown = [d for d in findings if d.severity == "error"] if self.quiet else findings
-        color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-        sys.stderr.write(render(shown, file=self.file, verbose=bool(self.verbose), color=color))
+        new = [d for d in findings if not self.log.policy.accepts(d)]
+        accepted = sum(d.severity != "note" for d in findings) - sum(
+            d.severity != "note" for d in new
+        )
+        if self.form == "json":
+            tree = {"exit_status": self.status, "accepted": accepted, "diagnostics": as_json(new)}
+            json.dump({**self.results, **tree}, sys.stdout, indent=1, sort_keys=True)
+            sys.stdout.write("\n")
+            return
+        if self.form in FORMATS:
+            sys.stdout.write(FORMATS[self.form](new, self.file))
+            return
+        shown = [d for d in new if d.severity == "error"] if self.quiet else new
+        text = render(
+            shown,
+            file=self.file,
+            verbose=bool(self.verbose),
+            color=wants_color(sys.stderr),
+            width=width_of(sys.stderr),
+            accepted=0 if self.quiet else accepted,
+        )
+        sys.stderr.write(text)
 
     def refuse(self, problem: str, *, found: str = "", help: str) -> NoReturn:
         """Raise ``UsageError`` (U607): the options do not go together."""
@@ -135,13 +208,13 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """Print one line of a result."""
-        if not self.quiet and not self.json:
+        if not self.is_document:
             print(text)
 
     def result(self, tree: dict[str, Any], text: Callable[[], str]) -> None:
         """Print ``text``, or with --format json ``tree`` at the end."""
         self.results |= tree
-        if not self.quiet and not self.json:
+        if not self.is_document:
             print(text(), end="")
 
     # While a command runs.
@@ -203,7 +276,7 @@ class Output:
     @contextlib.contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
         """Yield a function that shows progress on a terminal, after two seconds of work."""
-        if self.quiet or self.json or not sys.stderr.isatty():
+        if self.quiet or self.is_document or not sys.stderr.isatty():
             yield lambda _: None
             return
         from rich.console import Console
@@ -226,6 +299,20 @@ class Output:
         finally:
             if shown:
                 bar_.stop()
+
+
+def wants_color(stream: TextIO) -> bool:
+    """Return True for a terminal that shows colours. NO_COLOR and FORCE_COLOR decide first."""
+    if "NO_COLOR" in os.environ:
+        return False
+    if "FORCE_COLOR" in os.environ:
+        return os.environ["FORCE_COLOR"] not in ("", "0", "false")
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width_of(stream: TextIO) -> int | None:
+    """Return the columns of a terminal, None for anything else."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def printable_path(path: Path) -> str:

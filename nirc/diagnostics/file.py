@@ -41,13 +41,10 @@ class CannotOpen(FileFinding):
 
     path: str  # printable
     reason: str
+    help: str = "check the path and its permissions"
 
     def words(self) -> Words:
-        return Words(
-            f"the file cannot be opened: {self.reason}",
-            found=self.path,
-            help="check the path and its permissions",
-        )
+        return Words(f"the file cannot be opened: {self.reason}", found=self.path, help=self.help)
 
 
 class NotRegularFile(CannotOpen):

@@ -1,4 +1,4 @@
-"""Diagnostics as text for people, as JSON, and as SARIF.
+"""Diagnostics as text for people, and as JSON.
 
 Text has the message, the place, value and limit, and help. Errors come last, next to the prompt.
 """
@@ -9,15 +9,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
-from urllib.parse import quote
 
 from nirc.diagnostics.errors import Diagnostic, Severity, safe
-from nirc.diagnostics.finding import Finding
 
 ORDER: tuple[Severity, ...] = ("note", "warning", "error")
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 NARROWEST = 40
+MOST_BLOCKS = 4  # warnings that are shown in full, unless -v asks for all
 
 Paint = Callable[..., str]  # (text, **style) -> text
 
@@ -40,11 +38,14 @@ def render(
     verbose: bool = False,
     color: bool = False,
     width: int | None = None,
+    accepted: int = 0,
 ) -> str:
     """Return all findings as text that ends in a newline, empty without findings.
 
     Same code, severity and message make one block, with the first place and the number of others.
     With ``verbose`` it has all of them. Notes appear only with ``verbose``, else they are counted.
+    So many warnings that they fill a screen have a line for each code instead, without ``verbose``.
+    ``accepted``: warnings that the user accepted, which are counted only.
     Nothing in the findings or in ``file`` can drive the terminal: other characters are escaped.
     ``width``: columns to fold at, never inside a name. None means no folding.
     """
@@ -54,9 +55,40 @@ def render(
     shown = sorted(groups, key=lambda group: ORDER.index(group.first.severity))
     if not verbose:
         shown = [g for g in shown if g.first.severity != "note"]
+    short: list[str] = []
+    warnings = [g for g in shown if g.first.severity == "warning"]
+    if not verbose and len(warnings) > MOST_BLOCKS:
+        short = _lines_by_code(warnings, paint, width)
+        shown = [g for g in shown if g.first.severity == "error"]
     blocks = [_block(g, file, verbose, paint, width) for g in shown]
+    text = "".join(f"{line}\n" for line in [*short, ""]) if short else ""
+    text += "".join(f"{block}\n\n" for block in blocks)
     closing = _closing(groups, verbose)
-    return "".join(f"{block}\n\n" for block in blocks) + (f"{closing}\n" if closing else "")
+    if short:
+        closing += f"\n-v shows every warning with its place and what to do{_about(file)}"
+    if accepted:
+        closing += f"\n{_count(accepted, 'warning')} accepted"
+    closing = closing.lstrip("\n")
+    return text + (f"{closing}\n" if closing else "")
+
+
+def _lines_by_code(groups: Sequence[_Group], paint: Paint, width: int | None) -> list[str]:
+    """Return a line for each code, with the first message and the number of others."""
+    by_code: dict[str, list[_Group]] = {}
+    for group in groups:
+        by_code.setdefault(group.first.code, []).append(group)
+    lines = []
+    for code, found in by_code.items():
+        d = found[0].first
+        label = f"{d.severity}[{code}]:"
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        head = _folded(f"{label} {d.message}{more}", 2, width).removeprefix(label)
+        lines.append(paint(label, fg=COLOURS[d.severity], bold=True) + _marked(head, paint))
+    return lines
+
+
+def _about(file: str) -> str:
+    return f" ({file})" if file else ""
 
 
 def as_json(diagnostics: Sequence[Diagnostic]) -> list[dict[str, str]]:
@@ -194,56 +226,3 @@ def _styled(text: str, **style: object) -> str:
 def _marked(text: str, paint: Paint) -> str:
     """Return ``text`` with backquoted names in bold."""
     return re.sub(r"`[^`\n]+`", lambda name: paint(name[0], bold=True), text)
-
-
-# SARIF 2.1.0 (OASIS, "Static Analysis Results Interchange Format"), which CI systems show.
-
-SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-
-
-def as_sarif(diagnostics: Sequence[Diagnostic], file: str, version: str) -> dict[str, Any]:
-    """Return one run with the rules that occur.
-
-    ``version``: of nirc. ``file``: of findings that name none.
-    """
-    codes = sorted({d.code for d in diagnostics})
-    rules = [
-        {
-            "id": code,
-            "shortDescription": {"text": _title(code)},
-            "help": {"text": f"nirc explain {code}"},
-        }
-        for code in codes
-    ]
-    return {
-        "$schema": SARIF_SCHEMA,
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {"driver": {"name": "nirc", "version": version, "rules": rules}},
-                "results": [_result(d, codes.index(d.code), file) for d in diagnostics],
-            }
-        ],
-    }
-
-
-def _title(code: str) -> str:
-    """Return the title of ``code``, whose class was imported where the finding was made."""
-    kind = Finding.by_code.get(code)
-    return kind.title if kind else code
-
-
-def _result(d: Diagnostic, rule: int, file: str) -> dict[str, Any]:
-    facts = [f"found {d.found}" if d.found else "", f"limit {d.limit}" if d.limit else "", d.help]
-    location: dict[str, Any] = {}
-    if d.file or file:
-        location["physicalLocation"] = {"artifactLocation": {"uri": quote(d.file or file)}}
-    if d.where:
-        location["logicalLocations"] = [{"fullyQualifiedName": d.where}]
-    result: dict[str, Any] = {
-        "ruleId": d.code,
-        "ruleIndex": rule,
-        "level": d.severity,  # SARIF has the same three words
-        "message": {"text": ". ".join([d.message, *filter(None, facts)])},
-    }
-    return result | {"locations": [location]} if location else result

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from nirc.diagnostics.errors import CompileError, Diagnostic
 from nirc.diagnostics.finding import Finding
+from nirc.diagnostics.policy import Policy
 
 
 @dataclass
@@ -15,16 +16,23 @@ class Log:
 
     strict: bool = False
     file: str = ""
+    policy: Policy = field(default_factory=Policy)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     _known: set[Diagnostic] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def add(self, finding: Finding | Diagnostic) -> None:
         """Keep ``finding`` unless it is there already."""
         if isinstance(finding, Finding):
-            finding = finding.diagnostic(strict=self.strict)
+            finding = self._graded(finding)
+        finding = self.policy.graded(finding)
         if finding not in self._known:  # a set, because a hostile file may cause very many
             self._known.add(finding)
             self.diagnostics.append(finding)
+
+    def _graded(self, finding: Finding) -> Diagnostic:
+        """Return the diagnostic. With ``strict`` a difference is an error unless accepted."""
+        plain = finding.diagnostic()
+        return plain if self.policy.accepts(plain) else finding.diagnostic(strict=self.strict)
 
     def add_all(self, findings: Iterable[Finding | Diagnostic]) -> None:
         """Keep all ``findings``."""
@@ -43,6 +51,10 @@ class Log:
             raise max(classes, key=lambda kind: kind.exit_code, default=CompileError)(
                 self.diagnostics
             )
+
+    def attempt(self) -> Log:
+        """Return an empty log with the same decisions, for an alternative that is tried."""
+        return Log(strict=self.strict, policy=self.policy)
 
     def demoted(self) -> list[Diagnostic]:
         """Return all findings, with errors as notes: an alternative was tried and did not fit."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
 
+MOST_FILES = 10_000  # of a folder that is searched for a similar name
 LONGEST_NAME = 200  # of a hostile file, to compare with
 
 
@@ -14,3 +19,12 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
     names = {each.lower(): each for each in known}
     close = get_close_matches(name[:LONGEST_NAME].lower(), names, n=1)
     return f"did you mean `{names[close[0]]}`?" if close else otherwise
+
+
+def similar_file(path: Path, otherwise: str) -> str:
+    """Return ``did you mean `PATH`?`` with the nearest name in the same folder."""
+    with contextlib.suppress(OSError, ValueError), os.scandir(path.parent) as entries:
+        names = sorted(each.name for each in islice(entries, MOST_FILES) if each.name.isprintable())
+        known = [str(path.with_name(name)) for name in names if name != path.name]
+        return did_you_mean(str(path), known, otherwise)
+    return otherwise

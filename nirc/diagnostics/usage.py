@@ -502,6 +502,34 @@ class UnusablePlugin(Finding):
         )
 
 
+class UnreadableBaseline(Finding):
+    code = "U616"
+    title = "the baseline of accepted findings cannot be read"
+    raises = InputError
+    meaning = """
+    The file after `--baseline` is missing, or is not what `--write-baseline` writes: a JSON object
+    with the schema `nirc-baseline/1` and a fingerprint for each accepted finding. Without the
+    baseline nobody knows which findings are new, so that nothing is compiled.
+    """
+    example = """
+    `--baseline accepted.json` in a job whose checkout does not have that file.
+    """
+    what_to_do = """
+    Write it once by the same command with `--write-baseline accepted.json`, look at it, and keep it
+    beside the model.
+    """
+    sources = "`nirc/diagnostics/policy.py`."
+
+    reason: str
+
+    def words(self) -> Words:
+        return Words(
+            "the baseline cannot be read",
+            found=self.reason,
+            help="write it with --write-baseline",
+        )
+
+
 class Bug(Finding):
     code = "B901"
     raises = BugError

