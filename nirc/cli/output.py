@@ -69,7 +69,7 @@ def _codes(texts: tuple[str, ...]) -> frozenset[str]:
         return frozenset()
     from nirc.chip.explain import finding_class
 
-    return frozenset(finding_class(code).code for text in texts for code in text.split(","))
+    return frozenset(finding_class(code).code for code in ",".join(texts).split(","))
 
 
 class Output:
