@@ -49,6 +49,11 @@ class Loihi2(Backend):
         "exact: where a threshold is to be subtracted (--reset subtract), each neuron does it by "
         "a synapse to itself. zero: it is reset to zero instead",
     )
+    order: str = option(
+        ("regrouped", "index"),
+        "regrouped: neurons of a network with lists of synapses get places beside those they talk "
+        "to, if that means fewer messages between cores. index: the model's order",
+    )
 
     @property
     def subtracts(self) -> bool:
@@ -95,7 +100,8 @@ class Loihi2(Backend):
         """Return cores, places and routes within the limits of ``target``."""
         from nirc.backends.loihi2.fit import fit
 
-        return fit(program, discrete, target, search, log)
+        regroups = self.order == "regrouped"
+        return fit(program, discrete, target, search, log, regroups=regroups)
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
         """Return network.npz, network.net for a chain, deploy.py and mapping.json."""

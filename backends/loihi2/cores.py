@@ -17,7 +17,6 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -44,6 +43,7 @@ from nirc.mapping.floorplan import Core, Floorplan, Link, Part, Point
 from nirc.mapping.partition import Cores, Explicit, Partition, Problem, Resource
 from nirc.mapping.partition.boxes import Boxes, Ints, lengths, three_axes, volume
 from nirc.mapping.partition.reach import Blocks, Window
+from nirc.mapping.partition.search import Effort
 from nirc.mapping.placement import Cells, cost
 
 MOST_TRIED = 6  # cores whose every order is tried. More are annealed.
@@ -89,23 +89,8 @@ class Chip:
     latency_steps: dict[str, int]
 
 
-def place(
-    tables: Tables,
-    shapes: Mapping[str, Shape],
-    rates: Rates,
-    target: Target,
-    *,
-    seed: int,
-    quick: bool,
-) -> Placed:
-    """Place ``tables`` on cores.
-
-    ``shapes``: of populations that are maps. ``rates``: spikes of each neuron in a step. Raises
-    ``nirc.mapping.partition.PartitionError`` if the network does not fit.
-    """
-    problem = problem_of(tables, shapes, rates)
-    effort: Literal["quick", "normal"] = "quick" if quick else "normal"
-    partition = parts_.partition(problem, cores_of(problem, target), effort=effort, seed=seed)
+def place(partition: Partition, target: Target, *, seed: int, effort: Effort) -> Placed:
+    """Place the cores of a partition."""
     cells = cells_of(target, partition.count)
     traffic = partition.between_cores()
     if partition.count <= MOST_TRIED:

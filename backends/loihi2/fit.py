@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from nirc.analysis.retiming import retimed
 from nirc.backends.loihi2 import differences
-from nirc.backends.loihi2.cores import Chip, Placed, place
+from nirc.backends.loihi2.cores import Chip, Placed, cores_of, place, problem_of
 from nirc.backends.loihi2.emulate import NEURONS, READOUT
 from nirc.backends.loihi2.findings import CORE_LIMITS, NoNetxFile, PopulationSplit, TooManyCores
 from nirc.backends.loihi2.limits import VARIANTS, WRAP
-from nirc.backends.loihi2.lower import Lowered, lower, wraps_after
+from nirc.backends.loihi2.lower import Lowered, in_order, lower, wraps_after
 from nirc.backends.loihi2.netx import why_no_net
 from nirc.backends.loihi2.neuron import LoihiNeuron
+from nirc.backends.loihi2.regrouped import regrouped
 from nirc.chip.backend import Block, Mapped, Search
 from nirc.chip.target import Target
 from nirc.diagnostics.dynamics import LoopTakesLonger
@@ -23,7 +25,15 @@ from nirc.diagnostics.numbers import MembraneWraps
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Population, Sink, populations_of
 from nirc.ir.program import Program
-from nirc.mapping.partition import OversizedError, TooManyCoresError
+from nirc.mapping.partition import (
+    Cores,
+    OversizedError,
+    Partition,
+    Problem,
+    TooManyCoresError,
+    partition,
+)
+from nirc.mapping.partition.search import Effort
 
 
 def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
@@ -39,11 +49,17 @@ def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
 
 
 def fit(
-    program: Program, discrete: Program, target: Target, search: Search, log: Log
+    program: Program,
+    discrete: Program,
+    target: Target,
+    search: Search,
+    log: Log,
+    *,
+    regroups: bool = True,
 ) -> Mapped | None:
     """Return tables and places on ``target``, or None with the reasons in ``log``.
 
-    ``discrete`` is legalised, ``program`` integer.
+    ``discrete`` is legalised, ``program`` integer. ``regroups``: neurons may change their places.
     """
     timing = retimed(discrete)
     for (s, t, p), steps in zip(discrete.edges(), timing.slow, strict=True):
@@ -53,10 +69,16 @@ def fit(
             slow = LoopTakesLonger(source=s, target=t, steps=steps, rule=rule, delay_helps=True)
             log.add(slow.placed(where))
     lowered = lower(program)
-    tables = lowered.tables
-    placed = _placed(lowered, program, target, search, log)
-    if placed is None:
+    effort: Effort = "quick" if search.seconds is None else "normal"
+    found = _partition(lowered, program, target, effort, search.seed, log)
+    if found is None:
         return None
+    if regroups:
+        problems = partial(_problem, program, target)
+        seed = search.seed
+        lowered, found = regrouped(program, lowered, found, problems, effort=effort, seed=seed)
+    tables = lowered.tables
+    placed = place(found, target, seed=search.seed, effort=effort)
     differences.report(discrete, program, log)
     _report_wraps(lowered, program, log)
     if reason := why_no_net(tables):
@@ -77,18 +99,21 @@ def fit(
     )
 
 
-def _placed(
-    lowered: Lowered, program: Program, target: Target, search: Search, log: Log
-) -> Placed | None:
+def _problem(program: Program, target: Target, lowered: Lowered) -> tuple[Problem, Cores]:
     shapes = {
         name: program[name].shape
         for name, pieces in lowered.pieces.items()
-        if len(pieces) == 1 and 0 < len(program[name].shape) <= 3
+        if in_order(pieces) and 0 < len(program[name].shape) <= 3
     }
-    rates = _rates(lowered, program)
-    quick = search.seconds is None
+    problem = problem_of(lowered.tables, shapes, _rates(lowered, program))
+    return problem, cores_of(problem, target)
+
+
+def _partition(
+    lowered: Lowered, program: Program, target: Target, effort: Effort, seed: int, log: Log
+) -> Partition | None:
     try:
-        return place(lowered.tables, shapes, rates, target, seed=search.seed, quick=quick)
+        return partition(*_problem(program, target, lowered), effort=effort, seed=seed)
     except TooManyCoresError as error:
         _report_cores(error.needed, target, str(error), log)
     except OversizedError as error:

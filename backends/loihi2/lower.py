@@ -7,8 +7,8 @@ input brings about follows from the tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,8 +51,12 @@ class Lowered:
     output_map: tuple[int, ...]
 
 
-def lower(program: Program) -> Lowered:
-    """Return the tables of an integer program."""
+def lower(program: Program, order: Mapping[str, Int] | None = None) -> Lowered:
+    """Return the tables of an integer program.
+
+    ``order``: for processes by name, the neurons in another order.
+    """
+    order = order or {}
     labels = Labels()
     inputs: dict[str, Input] = {}
     first = 0
@@ -67,7 +71,7 @@ def lower(program: Program) -> Lowered:
             ((of, _),) = program.into(name)
             pieces[name] = (Piece(inputs[of].name, np.arange(node.n)),)
         if isinstance(neuron, LoihiNeuron):
-            pieces[name] = _split(name, neuron, labels)
+            pieces[name] = tuple(_ordered(p, order) for p in _split(name, neuron, labels))
             populations += [_population(piece, neuron) for piece in pieces[name]]
     projections = tuple(_projections(program, pieces))
     outputs, output_map = _outputs(program, pieces)
@@ -84,6 +88,10 @@ def _split(name: str, neuron: LoihiNeuron, labels: Labels) -> tuple[Piece, ...]:
     groups = [np.flatnonzero(kind.ravel() == k) for k in order]
     base = printable(name, MAX_NAME - 2 * ROOM)
     return tuple(Piece(labels.new(f"{base}/{i}"), g) for i, g in enumerate(groups))
+
+
+def _ordered(piece: Piece, order: Mapping[str, Int]) -> Piece:
+    return replace(piece, index=piece.index[order[piece.name]]) if piece.name in order else piece
 
 
 def _population(piece: Piece, neuron: LoihiNeuron) -> Population:
@@ -106,7 +114,7 @@ def _projections(program: Program, pieces: Pieces) -> Iterator[Projection]:
         if target not in pieces or source not in pieces:
             continue
         delay = _latency(program, target) - _latency(program, source) + p.lag - 1
-        single = len(pieces[source]) == len(pieces[target]) == 1
+        single = in_order(pieces[source]) and in_order(pieces[target])
         for a in pieces[source]:
             for b in pieces[target]:
                 op = p.ops[0] if single else _part(p.ops[0], a.index, b.index)
@@ -114,6 +122,12 @@ def _projections(program: Program, pieces: Pieces) -> Iterator[Projection]:
                 if projection is not None:
                     number += 1
                     yield projection
+
+
+def in_order(pieces: tuple[Piece, ...]) -> bool:
+    """Return True for one process with the neurons of the population in their order."""
+    index = pieces[0].index
+    return len(pieces) == 1 and bool((index == np.arange(index.size)).all())
 
 
 def _latency(program: Program, name: str) -> int:

@@ -100,6 +100,20 @@ class Partition:
         return Nets(source, np.append(0, np.cumsum(count)), target, weight[used])
 
 
+def taken(cores: Cores, population: Ints, boxes: Boxes) -> Ints:
+    """Return (parts, resources) the cost of each part. The parts are sorted by population."""
+    numbers, first = np.unique(population, return_index=True)
+    pieces = zip(numbers.tolist(), np.split(boxes, first[1:]), strict=True)
+    return np.concatenate([cores.cost(i, piece) for i, piece in pieces])
+
+
+def usage(cores: Cores, population: Ints, boxes: Boxes, core: Ints) -> Ints:
+    """Return (cores, resources) the use of each core."""
+    usage = np.zeros((int(core.max()) + 1, len(cores.resources)), dtype=np.int64)
+    np.add.at(usage, core, taken(cores, population, boxes))
+    return usage
+
+
 def core_pairs(edges: Hyperedges, core: Ints, cores: int) -> tuple[Ints, Ints, Floats]:
     """Return ``Partition.spikes`` for ``core`` (parts,)."""
     edge = edges.edge_of

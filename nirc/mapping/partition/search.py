@@ -19,7 +19,7 @@ from nirc.mapping.partition.problem import (
     Problem,
     TooManyCoresError,
 )
-from nirc.mapping.partition.result import Partition, hyperedges
+from nirc.mapping.partition.result import Partition, hyperedges, taken, usage
 from nirc.mapping.partition.tiling import Subject, fewest_parts
 
 Effort = Literal["quick", "normal"]
@@ -33,7 +33,7 @@ def partition(
     problem: Problem,
     cores: Cores,
     *,
-    pinned: Mapping[str, Atoms] | None = None,
+    pinned: Mapping[str, Atoms | Boxes] | None = None,
     effort: Effort = "normal",
     slack: float = SLACK,
     seed: int = 0,
@@ -41,9 +41,10 @@ def partition(
     """Return parts of all populations on cores, and a core for each part.
 
     ``pinned``: for a population, by name, the neurons of a part: a number in C order, or lengths
-    along the axes. The last parts may be smaller. ``slack``: extra cores that may be used for less
-    traffic, as a share of the fewest. 0.02 changes nothing below fifty cores. Beyond, saving the
-    last cores costs much traffic. ``effort`` "quick" stops at the first good answer.
+    along the axes. The last parts may be smaller. Or all its parts, as boxes (k, 3, 2).
+    ``slack``: extra cores that may be used for less traffic, as a share of the fewest. 0.02 changes
+    nothing below fifty cores. Beyond, saving the last cores costs much traffic. ``effort`` "quick"
+    stops at the first good answer.
     Raises ``OversizedError`` for neurons or prescribed parts that no core holds,
     ``TooManyCoresError`` if there are not enough cores, ``ValueError`` for an unknown pinned
     population or parts that are no boxes.
@@ -70,8 +71,8 @@ def partition(
     count = int(core.max()) + 1
     if count > cores.count:
         raise TooManyCoresError(count, cores.count, bound)
-    usage = _usage(cores, population, boxes, core)
-    return Partition(problem, cores, population, boxes, core, usage, bound)
+    used = usage(cores, population, boxes, core)
+    return Partition(problem, cores, population, boxes, core, used, bound)
 
 
 def _alone(subjects: list[Subject], pins: Mapping[int, Boxes], slack: float) -> dict[int, Boxes]:
@@ -132,26 +133,12 @@ def _less_traffic(
     seed: int,
 ) -> Ints:
     edges = hyperedges(problem, population, boxes)
-    taken = _taken(cores, population, boxes)
+    needs = taken(cores, population, boxes)
     free = cores.local_is_free
     if small(edges, core.size):
-        return descended(edges, core, taken, cores.capacity, local_is_free=free)
+        return descended(edges, core, needs, cores.capacity, local_is_free=free)
     work = min(WORK, WORK_PER_PART * core.size)
-    return annealed(edges, core, taken, cores.capacity, local_is_free=free, work=work, seed=seed)
-
-
-def _taken(cores: Cores, population: Ints, boxes: Boxes) -> Ints:
-    """Return (parts, resources) the cost of each part. The parts are sorted by population."""
-    numbers, first = np.unique(population, return_index=True)
-    pieces = zip(numbers.tolist(), np.split(boxes, first[1:]), strict=True)
-    return np.concatenate([cores.cost(i, piece) for i, piece in pieces])
-
-
-def _usage(cores: Cores, population: Ints, boxes: Boxes, core: Ints) -> Ints:
-    """Return (cores, resources) the use of each core."""
-    usage = np.zeros((int(core.max()) + 1, len(cores.resources)), dtype=np.int64)
-    np.add.at(usage, core, _taken(cores, population, boxes))
-    return usage
+    return annealed(edges, core, needs, cores.capacity, local_is_free=free, work=work, seed=seed)
 
 
 def oversized_in(subject: Subject, boxes: Boxes | None) -> list[Oversized]:
@@ -194,7 +181,7 @@ def _renumbered(core: Ints) -> Ints:
     return rank[of.ravel()]
 
 
-def pinned_parts(problem: Problem, pinned: Mapping[str, Atoms]) -> dict[int, Boxes]:
+def pinned_parts(problem: Problem, pinned: Mapping[str, Atoms | Boxes]) -> dict[int, Boxes]:
     """Return the parts by population index. Raises ``ValueError`` for unknown populations."""
     number = {p.name: i for i, p in enumerate(problem.populations) if p.on_core}
     if unknown := [name for name in pinned if name not in number]:
@@ -204,11 +191,15 @@ def pinned_parts(problem: Problem, pinned: Mapping[str, Atoms]) -> dict[int, Box
     return {number[name]: parts_of(shapes[name], atoms) for name, atoms in pinned.items()}
 
 
-def parts_of(shape: Shape3, atoms: Atoms) -> Boxes:
+def parts_of(shape: Shape3, atoms: Atoms | Boxes) -> Boxes:
     """Return parts of ``atoms`` neurons in C order, or of these lengths along the axes.
+
+    Boxes are returned as they are.
 
     The last part along an axis may be shorter. Raises ``ValueError`` if the parts are no boxes.
     """
+    if isinstance(atoms, np.ndarray):
+        return atoms
     lengths = [atoms] if isinstance(atoms, int) else [int(n) for n in atoms]
     if not lengths or min(lengths) < 1 or len(lengths) > len(shape):
         raise ValueError(

@@ -1,0 +1,93 @@
+"""A network's traffic does not depend on how its neurons are numbered."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+
+from nirc.api import Compiled, Options, compile_model
+from nirc.backends.loihi2.lower import lower
+from tests.models import DT, cuba, graph
+
+SIDE = 48
+N = SIDE * SIDE
+NUMBER = np.random.default_rng(0).permutation(N)  # in the shuffled network, of each neuron
+IN_ORDER = np.arange(N)
+
+
+def sheet(number: np.ndarray) -> nir.NIRGraph:
+    """A sheet of neurons with synapses to their neighbours, each neuron an output."""
+    rng = np.random.default_rng(1)
+    y, x = np.divmod(np.arange(N), SIDE)
+    near = (abs(y[:, None] - y) <= 3) & (abs(x[:, None] - x) <= 3)
+    forward, back = rng.normal(0, 2, (N, 4)), np.where(near, rng.normal(0, 0.5, (N, N)), 0)
+    old = np.argsort(number)
+    nodes = {
+        "in": nir.Input(np.array([4])),
+        "w": nir.Linear(weight=forward[old]),
+        "pop": cuba(N),
+        "rec": nir.Linear(weight=back[np.ix_(old, old)]),
+        "out": nir.Output(np.array([N])),
+    }
+    edges = [("in", "w"), ("w", "pop"), ("pop", "rec"), ("rec", "pop"), ("pop", "out")]
+    return graph(nodes, edges)
+
+
+@cache
+def compiled(shuffled: bool, order: str = "regrouped") -> Compiled:
+    options = Options(dt_s=DT, chip=(("order", order),))
+    return compile_model(sheet(NUMBER if shuffled else IN_ORDER), "loihi2", options)
+
+
+def mapping(made: Compiled) -> dict[str, Any]:
+    tree: dict[str, Any] = json.loads(made.bundle.files["mapping.json"])
+    return tree
+
+
+def traffic(made: Compiled) -> float:
+    return float(mapping(made)["routing"]["spikes_a_step_between_cores"])
+
+
+def test_a_shuffled_sheet_costs_what_the_sheet_does() -> None:
+    costs = [traffic(compiled(shuffled)) for shuffled in (False, True)]
+    print(costs, traffic(compiled(True, "index")), traffic(compiled(False,"index")), [mapping(compiled(x,y))["cores"] for x in (0,1) for y in ("index","regrouped")])
+    assert max(costs) <= 1.02 * min(costs)
+    assert max(costs) < 0.5 * traffic(compiled(True, "index"))
+    assert mapping(compiled(True))["cores"]["used"] == mapping(compiled(False))["cores"]["used"]
+
+
+def test_outputs_and_records_are_in_the_order_of_the_model() -> None:
+    inputs = np.random.default_rng(2).random((2, 25, 4)) < 0.3
+    plain, shuffled = (
+        compiled(*case).bundle.run(inputs, record=["pop"]) for case in ((False, "index"), (True,))
+    )
+    assert plain.output.any()
+    np.testing.assert_array_equal(shuffled.output[:, :, NUMBER], plain.output)
+    np.testing.assert_array_equal(shuffled.spikes["pop"][:, :, NUMBER], plain.spikes["pop"])
+    np.testing.assert_array_equal(shuffled.v["pop"][:, :, NUMBER], plain.v["pop"])
+
+
+def test_no_core_is_above_a_limit_and_every_neuron_is_on_one() -> None:
+    plan = mapping(compiled(True))["floorplan"]
+    boxes = sorted(part["box"][0] for core in plan["cores"] for part in core["parts"])
+    assert [begin for begin, _ in boxes] == [0, *(end for _, end in boxes[:-1])]
+    assert boxes[-1][1] == N
+    for core in plan["cores"]:
+        for name, used in core["usage"].items():
+            assert used <= plan["limits"][name]["max"]
+
+
+@pytest.mark.parametrize("order", ["regrouped", "index"])
+def test_a_network_of_one_core_keeps_its_order(order: str) -> None:
+    nodes = {"in": nir.Input(np.array([5])), "w": nir.Linear(weight=np.eye(5)), "pop": cuba(5)}
+    model = graph(
+        {**nodes, "out": nir.Output(np.array([5]))}, [("in", "w"), ("w", "pop"), ("pop", "out")]
+    )
+    made = compile_model(model, "loihi2", Options(dt_s=DT, chip=(("order", order),)))
+    assert made.mapped.blocks["pop"].index == tuple(range(5))
+    assert lower(made.integer).tables.populations[0].n == 5
