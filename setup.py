@@ -6,7 +6,7 @@ setup(
     ext_modules=[
         Extension(
             "nirc.native._kernels",
-            sources=["nirc/native/networks.c", "nirc/native/cores.c"],
+            sources=["nirc/native/networks.c", "nirc/native/cores.c", "nirc/native/floats.c"],
             depends=["nirc/native/kernels.h"],
             extra_compile_args=["-O3", "-ffp-contract=off"],
             optional=True,  # without a compiler the definitions in numpy run

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.calibration.chip import Parameters
-from nirc.calibration.gradients import ForwardNeurons
 from nirc.calibration.objective import TINY, echo, traces
 from nirc.calibration.unrolled import Edge, Unrolled
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Weighted
 from nirc.ir.populations import Discrete
+from nirc.native.floats import FastStepper, add_driven, follow
 
 FINE = 32  # steps of a gain for a factor of 2, steps of self-inhibition for one threshold
 CANDIDATES = 24
@@ -174,19 +174,18 @@ class Search:
         """Return (settings,) distance of traces plus distance of counts."""
         candidates = len(settings)
         samples, steps, n = self.reference.shape
-        gains = np.array([[factor(g) for g in s.gains] for s in settings]).reshape(
-            candidates, -1, 1, 1
-        )
+        gains = np.array([[factor(g) for g in s.gains] for s in settings])
         d = self._dynamics(settings)
         unit = 0.0 if self.self_inhibition is None else _inhibition_unit(self.d)
         inhibition = np.array([s.self_inhibition / FINE for s in settings])[:, None, None] * unit
         shape = (candidates, samples, n)
-        stepper = ForwardNeurons(d, shape)
+        stepper = FastStepper(d, shape)
         sent: list[Float] = []
         lags = max([1, *(e.projection.lag for e in self.live.values())])
         echoes = np.zeros(shape)
         counts = np.zeros(shape)
         off = np.zeros(candidates)
+        distance = np.empty(shape)
         for t in range(steps):
             first = np.zeros(shape)
             second = None
@@ -194,18 +193,19 @@ class Search:
                 x = self._arriving(i, e, t, sent, shape)
                 if x is None:
                     continue
-                x = gains[:, i] * (x + self.biases[i][t])
-                if e.projection.synapse:
-                    second = x if second is None else second + x
+                if e.projection.synapse and second is None:
+                    second = np.zeros(shape)
+                total = second if second is not None and e.projection.synapse else first
+                if x.ndim == 2:
+                    add_driven(total, gains[:, i], x, self.biases[i][t])
                 else:
-                    first = first + x
+                    total += gains[:, i, None, None] * (x + self.biases[i][t])
             if self.self_inhibition is not None and sent:
                 first = first - inhibition * sent[-1]
             signal = stepper.step(first, second)
             sent = [*sent[-lags + 1 :], signal] if lags > 1 else [signal]
-            echoes = echoes * self.decay + signal
-            counts += signal
-            off += ((echoes - self.echoes[:, t]) ** 2).sum(axis=(1, 2))
+            follow(echoes, counts, signal, self.echoes[:, t], self.decay, distance)
+            off += distance.sum(axis=(1, 2))
         by_count = ((counts - self.counts) ** 2).sum(axis=(1, 2)) / self.count_unit
         return np.asarray(off / self.unit + by_count)
 

@@ -6,11 +6,11 @@ from typing import assert_never
 
 import numpy as np
 
-from nirc.ir.arrays import Float, size
+from nirc.ir.arrays import Float, on_grid, size
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
 from nirc.ir.populations import Discrete
-from nirc.ir.rules import Fire
-from nirc.semantics.neuron import NeuronStepper
+from nirc.native.floats import BackwardSteps
+from nirc.native.library import library
 
 SHARP = 2.0  # of the slope of a spike: wide enough that silent neurons learn
 
@@ -22,16 +22,25 @@ class Operator:
         self.op = op
         # Empty for an operator without a matrix.
         self.matrix: Float = op.weight if isinstance(op, Dense) else np.zeros((0, 0))
-        if isinstance(op, Sparse):
+        self.diagonal: Float | None = None  # of synapses of each neuron to itself
+        if isinstance(op, Sparse) and op.n_in == op.n_out:
+            every = np.arange(op.n_in)
+            if np.array_equal(op.target, every) and np.array_equal(op.source, every):
+                self.diagonal = op.value
+        if isinstance(op, Sparse) and self.diagonal is None:
             self.matrix = np.zeros((op.n_out, op.n_in))
             self.matrix[op.target, op.source] = op.value
 
     def apply(self, x: Float) -> Float:
         """Map (batch, n_in) to (batch, n_out)."""
+        if self.diagonal is not None:
+            return x * self.diagonal
         return x @ self.matrix.T if self.matrix.size else self.op.apply(x)
 
     def to_input(self, delta: Float) -> Float:
         """Map (batch, n_out) to (batch, n_in) by the transpose."""
+        if self.diagonal is not None:
+            return delta * self.diagonal
         match self.op:
             case Dense() | Sparse():
                 return delta @ self.matrix
@@ -46,6 +55,8 @@ class Operator:
 
     def to_numbers(self, x: Float, delta: Float) -> Float:
         """Return the gradient by the numbers for ``x`` (batch, n_in), ``delta`` (batch, n_out)."""
+        if self.diagonal is not None:
+            return np.asarray((delta * x).sum(axis=0))
         match self.op:
             case Conv():
                 return _conv_to_weight(self.op, x, delta)
@@ -138,26 +149,6 @@ def _pool_to_input(op: Pool, delta: Float) -> Float:
     return _unpadded(op, room)
 
 
-class ForwardNeurons(NeuronStepper):
-    """A population over a batch. ``before`` (..., n): the membrane at the last comparison."""
-
-    def __init__(self, d: Discrete, shape: tuple[int, ...]) -> None:
-        super().__init__(d, shape)
-        self.before: Float = self.v
-
-    def step(self, x: Float, second: Float | None = None) -> Float:
-        """Map the input of both receptors to spikes, or to the membrane without spikes."""
-        sent = super().step(x, second)
-        if not self.d.fires:
-            self.before = self.v
-        return sent
-
-    def fire(self, op: Fire) -> None:
-        """Keep the membrane that the comparison sees."""
-        self.before = self.v
-        super().fire(op)
-
-
 class BackwardNeurons:
     """A population from the last step to the first. A delayed reset counts as immediate.
 
@@ -167,19 +158,34 @@ class BackwardNeurons:
     its slope would only add noise (Zenke & Vogels, 2021).
     """
 
-    def __init__(self, d: Discrete) -> None:
+    def __init__(self, d: Discrete, rows: int) -> None:
         self.d = d
         self.sets = d.rule.reset == "set"
         self.several = d.rule.fires is not None and d.rule.fires.most != 1
         self.v: Float | float = 0.0
         self.i: Float | float = 0.0
         self.i_2: Float | float = 0.0
+        self.drift: Float = np.zeros(d.decay_mem.size)  # sum of the slopes by the drift
+        self.fast: BackwardSteps | None = None
+        found = library()
+        if found is not None:
+            kind = {"sets": self.sets, "several": self.several}
+            self.fast = BackwardSteps(found, d, rows, **kind, sharp=SHARP)
+            self.drift = self.fast.drift
 
-    def step(self, slope: Float, before: Float) -> tuple[Float, Float, Float]:
-        """Return the slopes by the input of both receptors, and by the drift.
+    def step(self, slope: Float, before: Float, first: Float, second: Float) -> None:
+        """Write the slopes by the input of both receptors into ``first`` and ``second``.
 
-        ``slope``: by the signal. ``before``: membrane before the reset.
+        ``slope``: by the signal. ``before``: membrane before the reset. All are (rows, n).
         """
+        if self.fast is not None:
+            self.fast.step(slope, before, first, second)
+            return
+        first[:], second[:], into = self._slopes(slope, before)
+        self.drift += on_grid(into).sum(axis=0)
+
+    def _slopes(self, slope: Float, before: Float) -> tuple[Float, Float, Float]:
+        """Return the slopes by the input of both receptors, and by the drift."""
         d = self.d
         if d.threshold is None:
             into = self.v + slope

@@ -15,11 +15,12 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.calibration.gradients import BackwardNeurons, ForwardNeurons, Operator
+from nirc.calibration.gradients import BackwardNeurons, Operator
 from nirc.ir.arrays import Float, on_grid
 from nirc.ir.linear import Weighted
 from nirc.ir.populations import Discrete, Projection, Source, populations_of
 from nirc.ir.program import Program
+from nirc.native.floats import FastStepper
 
 Key = tuple[int, int]  # number of the edge in program order, number of its operator
 
@@ -115,10 +116,16 @@ class Unrolled:
         states = {}
         for name in component:
             n = self.populations[name].n
-            states[name] = ForwardNeurons(self.populations[name].dynamics, (samples, n))
+            states[name] = FastStepper(self.populations[name].dynamics, (samples, n))
             self.signal[name] = np.zeros((samples, steps, n))
             self.before[name] = np.zeros((samples, steps, n))
         live = {name: [e for e in self.edges if e.live and e.target == name] for name in component}
+        name = component[0]
+        if len(component) == 1 and states[name].library is not None and _to_itself(live[name]):
+            self.signal[name], self.before[name] = states[name].run(
+                *drive[name], _weights(live[name])
+            )
+            return
         for t in range(steps):
             for name in component:
                 first = drive[name][0][:, t]
@@ -176,15 +183,36 @@ class Unrolled:
         return gradients
 
     def _back(self, component: list[str], gradients: Gradients) -> None:
-        steps = self.signal[component[0]].shape[1]
         slope = {n: self.slope.get(n, np.zeros_like(self.signal[n])) for n in component}
-        states = {n: BackwardNeurons(self.populations[n].dynamics) for n in component}
+        samples = len(self.signal[component[0]])
+        states = {n: BackwardNeurons(self.populations[n].dynamics, samples) for n in component}
         current = {
             n: (np.zeros_like(self.signal[n]), np.zeros_like(self.signal[n])) for n in component
         }
         leaving = {n: [e for e in self.edges if e.live and e.source == n] for n in component}
+        self._run_back(component, slope, states, current, leaving)
         for name in component:
-            gradients.drift[name] = np.zeros(self.populations[name].n)
+            gradients.drift[name] = states[name].drift
+        for e in self.edges:
+            if e.target in current:
+                self._collect(e, current[e.target][e.projection.synapse], gradients)
+
+    def _run_back(
+        self,
+        component: list[str],
+        slope: dict[str, Float],
+        states: dict[str, BackwardNeurons],
+        current: dict[str, tuple[Float, Float]],
+        leaving: dict[str, list[Edge]],
+    ) -> None:
+        """Go through all steps from the last. Fill ``current`` and add to ``slope``."""
+        name = component[0]
+        fast = states[name].fast
+        if len(component) == 1 and fast is not None and _to_itself(leaving[name]):
+            whole = np.ascontiguousarray(slope[name])
+            fast.run(whole, self.before[name], *current[name], _weights(leaving[name]))
+            return
+        steps = self.signal[name].shape[1]
         for t in reversed(range(steps)):
             for name in reversed(component):
                 for e in leaving[name]:
@@ -192,13 +220,8 @@ class Unrolled:
                         slope[name][:, t] += e.back(
                             current[e.target][e.projection.synapse][:, t + e.projection.lag]
                         )
-                first, second, drift = states[name].step(slope[name][:, t], self.before[name][:, t])
-                current[name][0][:, t] = first
-                current[name][1][:, t] = second
-                gradients.drift[name] += on_grid(drift).sum(axis=0)
-        for e in self.edges:
-            if e.target in current:
-                self._collect(e, current[e.target][e.projection.synapse], gradients)
+                first, second = current[name][0][:, t], current[name][1][:, t]
+                states[name].step(slope[name][:, t], self.before[name][:, t], first, second)
 
     def _collect(self, e: Edge, current: Float, gradients: Gradients) -> None:
         """Add the gradients of a projection's numbers, and the slope of an earlier source."""
@@ -217,6 +240,19 @@ class Unrolled:
             earlier = _earlier(delta.reshape(samples, steps, -1), e.projection.lag)
             known = self.slope.get(e.source)
             self.slope[e.source] = earlier if known is None else known + earlier
+
+
+def _to_itself(live: list[Edge]) -> bool:
+    """Return True without live edges, or with one of each neuron to itself, a step later."""
+    return not live or (
+        len(live) == 1
+        and [op.diagonal is not None for op in live[0].ops] == [True]
+        and (live[0].projection.lag, live[0].projection.synapse) == (1, 0)
+    )
+
+
+def _weights(live: list[Edge]) -> Float | None:
+    return np.ascontiguousarray(live[0].ops[0].diagonal) if live else None
 
 
 def components(program: Program) -> list[list[str]]:

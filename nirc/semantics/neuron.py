@@ -136,7 +136,8 @@ class NeuronStepper:
         )
         if op.most != 1 and self.spikes.any():
             ratio = np.floor(self.v / np.where(threshold > 0, threshold, np.inf))
-            self.spikes *= np.clip(ratio, 1, np.inf if op.most is None else op.most)
+            count = np.clip(ratio, 1, np.inf if op.most is None else op.most)
+            self.spikes = np.where(self.spikes > 0, count, 0.0)
 
     def subtract(self) -> None:
         """Subtract one threshold for each spike of the last comparison."""
