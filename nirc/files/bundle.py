@@ -45,10 +45,25 @@ SWAPS = 100  # attempts to be the last of several commands that write the same b
 
 
 def to_json(tree: object) -> bytes:
-    """Return deterministic, readable JSON."""
-    return (
-        json.dumps(tree, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    ).encode()
+    """Return deterministic, readable JSON. A list of plain values is one line."""
+    return (_json(tree, "\n") + "\n").encode()
+
+
+def _json(tree: object, end: str) -> str:
+    """Return JSON whose lines start with ``end``, a line feed and blanks."""
+    inner = end + " "
+    if isinstance(tree, dict) and tree:
+        lines = [f"{_plain(str(key))}: {_json(tree[key], inner)}" for key in sorted(tree)]
+        return "{" + inner + f",{inner}".join(lines) + end + "}"
+    if isinstance(tree, list | tuple) and any(
+        issubclass(kind, dict | list | tuple) for kind in set(map(type, tree))
+    ):
+        return "[" + inner + f",{inner}".join(_json(item, inner) for item in tree) + end + "]"
+    return _plain(tree)
+
+
+def _plain(tree: object) -> str:
+    return json.dumps(tree, ensure_ascii=False, allow_nan=False)
 
 
 def write(directory: Path, files: Mapping[str, bytes], *, force: bool, log: Log) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import nirc
+from nirc.files.bundle import to_json
 from tests.models import DATA
 
 
@@ -130,3 +131,14 @@ def test_counts_above_15_are_clipped_and_said(bundle: Path) -> None:
 @pytest.mark.parametrize("shape", [(0, 5, 12), (2, 0, 12)])
 def test_empty_batches_and_rasters_have_empty_answers(bundle: Path, shape: tuple[int, ...]) -> None:
     assert nirc.Bundle.open(bundle).run(np.zeros(shape, int)).output.shape == (*shape[:2], 7)
+
+
+def test_a_list_of_plain_values_is_one_line() -> None:
+    tree = {"b": {"c": [], "a": [1, None, 0.5, "ä"]}, "a": [[1, 2], {"x": True}], "c": (1, 2)}
+    text = (
+        '{\n "a": [\n  [1, 2],\n  {\n   "x": true\n  }\n ],\n'
+        ' "b": {\n  "a": [1, null, 0.5, "ä"],\n  "c": []\n },\n "c": [1, 2]\n}\n'
+    )
+    assert to_json(tree).decode() == text
+    with pytest.raises(ValueError, match="JSON"):
+        to_json([float("nan")])
