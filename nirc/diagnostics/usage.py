@@ -530,6 +530,32 @@ class UnreadableBaseline(Finding):
         )
 
 
+class NumbaMissing(Finding):
+    code = "U617"
+    title = "large searches are slow, because numba is not installed"
+    severity = "warning"
+    raises = UsageError
+    meaning = """
+    Placing, routing and splitting a network over many cores are loops that numba turns into machine
+    code. Without numba they run in plain Python, some 100 times slower. The answer is the same, to
+    the byte. Small networks, and all networks for Xylo, need none of these loops.
+    """
+    example = """
+    `pip install nirc-compiler`, and then a convolutional network for SpiNNaker2 that needs hundreds
+    of processing elements.
+    """
+    what_to_do = """
+    `pip install 'nirc-compiler[mapping]'`, or `pip install numba`: 204 MB. Or wait.
+    """
+    sources = "`nirc/mapping/compiled.py`; docs/install.md has the sizes."
+
+    def words(self) -> Words:
+        return Words(
+            "numba is not installed: this search runs in plain Python, which is slow",
+            help="pip install 'nirc-compiler[mapping]'",
+        )
+
+
 class Bug(Finding):
     code = "B901"
     raises = BugError

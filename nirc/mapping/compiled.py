@@ -2,7 +2,8 @@
 
 Compiling takes seconds where numba's cache is empty, and loading numba half a second where it is
 full. So a caller may say how much there is to do: little work runs as plain Python
-(``little_work``). The answer is the same.
+(``little_work``). Without numba all work does, and a warning (U617) says so. The answer is the
+same.
 
 Kernels draw random numbers from generators of nirc, so the numbers are the same on every machine.
 Logarithms are tabled, since the last bit of ``exp`` differs between C libraries.
@@ -16,10 +17,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from importlib.util import find_spec
 from types import FunctionType
 from typing import Any
 
 import numpy as np
+
+from nirc.diagnostics.errors import warn
+from nirc.diagnostics.usage import NumbaMissing
 
 PACKAGE = "nirc."
 # Rounds of kernels' loops that a process runs in plain Python, at about 2 us each. Together they
@@ -36,7 +41,12 @@ class _Waiting:
         self.copy: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any) -> Any:
-        return self.in_python(*args) if _plain.get() else _machine_code(self)(*args)
+        if _plain.get():
+            return self.in_python(*args)
+        if numba_is_missing():
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+                return self.in_python(*args)
+        return _machine_code(self)(*args)
 
     def in_python(self, *args: Any) -> Any:
         """Run the function in plain Python, and all kernels that it calls.
@@ -53,6 +63,15 @@ class _Waiting:
                     names[name] = kernel.in_python
             self.copy = FunctionType(self.function.__code__, names)
         return self.copy(*args)
+
+
+@functools.cache
+def numba_is_missing() -> bool:
+    """Return True without numba, and warn once in a process."""
+    if find_spec("numba") is not None:
+        return False
+    warn([NumbaMissing().diagnostic()])
+    return True
 
 
 def _python_of(value: Any) -> object:

@@ -105,3 +105,29 @@ def test_blocks_of_little_work_share_one_budget(monkeypatch: pytest.MonkeyPatch)
         with compiled.little_work(40):
             plain.append(compiled._plain.get())
     assert plain == [True, True, False]
+
+
+def test_without_numba_the_answer_is_the_same_and_a_warning_says_why_it_is_slow() -> None:
+    script = """
+import importlib.util, sys, warnings
+import numpy as np
+found = importlib.util.find_spec
+if sys.argv[1] == "without":
+    importlib.util.find_spec = lambda name, *rest: None if name == "numba" else found(name, *rest)
+from nirc.mapping import compiled
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    state = compiled.first_state(3)
+    states = [state := compiled.following(state) for _ in range(5)]
+shown = [str(each.message)[:6] for each in seen]
+print([int(each) % 2**64 for each in states], shown, "numba" in sys.modules)
+"""
+    done = [
+        subprocess.run(
+            [sys.executable, "-c", script, how], capture_output=True, text=True, check=True
+        ).stdout
+        for how in ("with", "without")
+    ]
+    numbers = [text.split("]")[0] for text in done]
+    assert numbers[0] == numbers[1]
+    assert "[U617]" not in done[0] and "[U617]" in done[1] and done[1].endswith("False\n")
