@@ -545,7 +545,7 @@ class NumbaMissing(Finding):
     of processing elements.
     """
     what_to_do = """
-    `pip install 'nirc-compiler[mapping]'`, or `pip install numba`: 204 MB. Or wait.
+    `pip install 'nirc-compiler[mapping]'`, or `pip install numba`: 203 MB. Or wait.
     """
     sources = "`nirc/mapping/compiled.py`; docs/install.md has the sizes."
 
