@@ -5,6 +5,7 @@ All limits are reported, not just the first.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -28,6 +29,7 @@ from nirc.backends.xylo.neuron import XyloNeuron
 from nirc.backends.xylo.place import Placement, PlaceProblem, place
 from nirc.chip.backend import Block, Mapped, Search
 from nirc.chip.target import Excess, Target, excesses
+from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import populations_of
@@ -39,13 +41,19 @@ NOTHING: Int = np.zeros(0, dtype=np.int64)
 
 
 def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
-    """Report every limit of all ``targets`` if each of them lacks channels, neurons or outputs."""
-    reservoir = lower.lower(XyloLegalise().run(discrete, Log()), Log())
+    """Report every limit of all ``targets`` if each of them lacks channels, neurons or outputs.
+
+    Synapses are counted only then, and not at all if there are too many to list.
+    """
+    legal = XyloLegalise().run(discrete, Log())
+    reservoir = lower.lower(legal, Log(), synapses=False)
     over = [excesses(reservoir, target) for target in targets]
     if not all(any(_is_of(each, *SIZES) for each in exceeded) for exceeded in over):
         return False
-    for exceeded in over:
-        _report(exceeded, reservoir, log)
+    with contextlib.suppress(CompileError):
+        reservoir = lower.lower(legal, Log())
+    for target in targets:
+        _report(excesses(reservoir, target), reservoir, log)
     return True
 
 

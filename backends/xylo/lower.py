@@ -77,8 +77,11 @@ class Reservoir:
         return f"neuron {neuron - block.start} of `{block.name}`"
 
 
-def lower(program: Program, log: Log) -> Reservoir:
-    """Return one reservoir for a legal program. Raises ``CompileError`` (P307)."""
+def lower(program: Program, log: Log, *, synapses: bool = True) -> Reservoir:
+    """Return one reservoir for a legal program, without its synapses if they are not needed.
+
+    Raises ``CompileError`` (P307).
+    """
     outputs = readouts(program)
     inputs = _blocks(program, list(program.nodes(Source)))
     hidden = _blocks(program, [n for n in program.nodes(Population) if n not in outputs])
@@ -89,7 +92,7 @@ def lower(program: Program, log: Log) -> Reservoir:
     start = {b.name: b.start for b in (*inputs, *hidden, *readout)}
     parts: dict[str, list[Synapses]] = {"in": [], "rec": [], "out": []}
     for source, target, projection in program.edges():
-        if target not in start:
+        if target not in start or not synapses:
             continue
         op = unrolled(projection, program[source].n, log)
         kind = "in" if isinstance(program[source], Source) else "rec"

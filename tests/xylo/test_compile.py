@@ -14,11 +14,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import nirc
+from nirc.analysis import operators
 from nirc.api import Options, compile_model
+from nirc.backends.xylo import BACKEND
 from nirc.backends.xylo.config import read_config
 from nirc.backends.xylo.limits import AUDIO2
 from nirc.diagnostics.log import Log
 from nirc.semantics.run import run
+from tests.build import graph as raw_graph
+from tests.build import if_, inp, lowered, out
+from tests.build import linear as dense
 from tests.models import DATA, DT, chain, cuba, graph, lif, linear, raster, recurrent
 from tests.xylo.oracle import Oracle, require_xylosim
 
@@ -322,3 +327,16 @@ def test_unused_inputs_need_no_channel_and_even_none_at_all_runs() -> None:
     bundle = nirc.compile(model, "xylo")
     assert [i for i, c in enumerate(bundle.manifest["input_map"]) if c is not None] == [3, 19]
     assert bundle.run(np.ones((1, 20, 20), int)).output.sum() > 0
+
+
+def test_too_many_neurons_are_named_although_their_synapses_are_too_many_to_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(operators, "MAX_ENTRIES", 1000)
+    n = 1100
+    nodes = {"in": inp(4), "w": dense(np.ones((n, 4))), "pop": if_(n)}
+    nodes |= {"last": dense(np.ones((2, n))), "end": if_(2), "out": out(2)}
+    log = Log()
+    discrete = lowered(raw_graph(nodes, "in w pop last end out")).discrete
+    assert BACKEND.cannot_fit(discrete, (AUDIO2,), log)
+    assert [(d.code, d.found) for d in log.errors] == [("X502", str(n))]
