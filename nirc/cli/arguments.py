@@ -223,14 +223,13 @@ COMPILING = _options(
 )
 
 
-def use_one_thread(calibrate: Path | None) -> None:
-    """Use one thread for a calibration, before numpy reads the number once.
+def use_one_thread() -> None:
+    """Use one thread to run or calibrate networks, before numpy reads the number once.
 
-    Its products are small, and threads would wait for each other (measured: 35 s of CPU for 10).
-    A number that the user chose stays.
+    The products are small, and threads would wait for each other (measured for a calibration: 35 s
+    of CPU for 10). A number that the user chose stays. This is for the command's own process.
     """
-    if calibrate is not None:
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def compilation(options: dict[str, Any], output: Output) -> dict[str, Any]:

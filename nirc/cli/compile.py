@@ -53,7 +53,8 @@ def compile_(
     **options: Any,
 ) -> None:
     """Compile MODEL.nir for a chip and write a bundle."""
-    use_one_thread(options["calibrate"])
+    if options["calibrate"] is not None or data is not None:
+        use_one_thread()
     with output.about(str(model)):
         from nirc.api import compile_model
         from nirc.files.bundle import refuse_unusable

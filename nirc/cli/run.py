@@ -51,6 +51,7 @@ def run(
     output: Output,
 ) -> None:
     """Run the bundle DIR in its chip's bit-exact emulator. Rows line up with the model's steps."""
+    use_one_thread()
     with output.about(str(bundle)):
         from nirc.api import Bundle
         from nirc.files.bundle import save_run
@@ -104,7 +105,7 @@ def verify(
     **options: Any,
 ) -> None:
     """Compare the model with the chip's answer, and name the stage that loses agreement."""
-    use_one_thread(options["calibrate"])
+    use_one_thread()
     with output.about(str(model)):
         from nirc.files.bundle import save_json
         from nirc.report.verify import as_text

@@ -1,12 +1,16 @@
-"""``-v`` shows time and memory of every stage, and no time is left out."""
+"""Time and threads of commands: ``-v`` shows every stage, and networks run on one thread."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nirc.cli.profile import Profile
@@ -40,3 +44,27 @@ def test_without_v_nothing_is_measured(tmp_path: Path) -> None:
     run = nirc(BRAILLE, "--target", "xylo", "--format", "json", cwd=tmp_path)
     assert "profile" not in json.loads(run.stdout)
     assert " ms" not in run.stderr
+
+
+def test_running_a_network_uses_one_thread_unless_the_user_chose_another_number(
+    tmp_path: Path,
+) -> None:
+    np.savez(tmp_path / "d.npz", inputs=np.zeros((1, 3, 12), np.int64))
+    code = (
+        "import os, sys; from nirc.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "print('threads', os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    verify = [code, "verify", BRAILLE, "--target", "xylo", "--data", tmp_path / "d.npz", "-q"]
+    for chosen, used in ((None, "1"), ("3", "3")):
+        environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+        environment |= {} if chosen is None else {"OPENBLAS_NUM_THREADS": chosen}
+        run = subprocess.run(
+            [sys.executable, "-c", *map(str, verify)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert f"threads {used}" in run.stdout
