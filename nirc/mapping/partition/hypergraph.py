@@ -18,6 +18,7 @@ from nirc.mapping.partition.boxes import Ints
 PASSES = 10  # work of a level for each pin, with sorting
 SHRINK = 2.5  # nodes of a level for one of the next
 STALLED = 0.95  # a level with more of the nodes before it is not worth its time
+MOST_RATED = 20_000  # pins from which a node chooses its cluster
 LARGEST_NET = 1000  # nets with more pins do not tell which neurons belong together
 
 
@@ -153,11 +154,15 @@ def _clusters(begin, pin, weight, of_begin, of_net, size, largest, block, most, 
         if left <= most:
             break
         many = 0
+        seen = 0
         for i in range(of_begin[node], of_begin[node + 1]):
             net = of_net[i]
             pins = begin[net + 1] - begin[net]
             if pins > LARGEST_NET:
                 continue
+            seen += pins
+            if seen > MOST_RATED:
+                break
             share = weight[net] / (pins - 1)
             for j in range(begin[net], begin[net + 1]):
                 other = leader[pin[j]]

@@ -13,6 +13,7 @@ from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, shuffled
 
 NOWHERE = -(1 << 59)  # the gain of a node that fits no other block
+MOST_OVER = 250_000_000  # work beyond what is left, at which moves end
 MOST_WAITING = 50  # nodes that are passed over until one fits
 
 
@@ -246,7 +247,7 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
         best = 0
         best_done = 0
         waiting = 0
-        while n > 0 and done - best_done < patience:
+        while n > 0 and done - best_done < patience and state[1] > -MOST_OVER:
             node = heap[0]
             gain, to = _best(node, block, kept, missing, size, load, capacity)
             if to < 0:  # it waits until some block has room, or a neighbour moves
