@@ -143,8 +143,7 @@ def test_a_beta_of_1_and_of_0_and_graded_spikes(tmp_path: Path) -> None:
     result = taken(network, spikes(12), tmp_path)
     assert result.equal == 1.0 and result.codes() == {"W213"}
     assert any(
-        "`1`" in w and "graded_spikes_factor" in w and "[W213]" in w
-        for w in result.warnings
+        "`1`" in w and "graded_spikes_factor" in w and "[W213]" in w for w in result.warnings
     )
 
 
