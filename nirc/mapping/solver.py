@@ -2,16 +2,18 @@
 
 One worker and a limit in CP-SAT's deterministic time give the same answer on every machine. The
 author promises this within one version of ortools only. So the manifest names the version.
+CP-SAT's own handler of Ctrl-C is off: it would stay behind and take Ctrl-C from the process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from ortools.sat.python.cp_model import CpModel, CpSolver, IntVar
+    from ortools.sat.python.cp_model import CpModel, CpSolver, CpSolverStatus, IntVar
 
 WORKERS = 1  # a constant: several workers answer by speed, and blame every assumption of a conflict
 
@@ -85,6 +87,7 @@ def _solver(seed: int, work: float, seconds: float | None) -> CpSolver:
     solver = CpSolver()
     solver.parameters.num_workers = WORKERS
     solver.parameters.random_seed = seed
+    solver.parameters.catch_sigint_signal = False
     if seconds is None:
         solver.parameters.max_deterministic_time = work
     else:
@@ -98,7 +101,7 @@ def _search(solver: CpSolver, model: CpModel, literals: Iterable[IntVar]) -> Sta
     assuming = model.clone()
     assuming.clear_assumptions()
     assuming.add_assumptions(literals)
-    status = solver.solve(assuming)
+    status = _solved(solver, assuming)
     if status == cp_model.MODEL_INVALID:
         raise ValueError(f"CP-SAT calls the model invalid: {model.validate()}")
     names: dict[object, Status] = {
@@ -107,6 +110,17 @@ def _search(solver: CpSolver, model: CpModel, literals: Iterable[IntVar]) -> Sta
         cp_model.INFEASIBLE: "infeasible",
     }
     return names.get(status, "unknown")
+
+
+def _solved(solver: CpSolver, model: CpModel) -> CpSolverStatus:
+    """Return the status of a search in a thread of its own, so that Ctrl-C can stop the search."""
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(solver.solve, model)
+        try:
+            return answer.result()
+        except BaseException:
+            solver.stop_search()
+            raise
 
 
 def _conflict(solver: CpSolver, model: CpModel, assumed: Mapping[str, IntVar]) -> tuple[str, ...]:
