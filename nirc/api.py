@@ -24,6 +24,7 @@ from nirc.diagnostics.log import Log
 from nirc.diagnostics.passes import VariantChosen
 from nirc.diagnostics.usage import UnusableBundle, WrongType
 from nirc.files import bundle
+from nirc.files.foreign import digest_of_file
 from nirc.files.manifest import SCHEMA, sha256
 from nirc.frontend.load import load_layers, load_raw, to_layers
 from nirc.ir.arrays import digest as array_digest
@@ -99,7 +100,7 @@ class Bundle:
 
     def save(self, directory: str | Path, *, force: bool = False, log: Log | None = None) -> Path:
         """Write the bundle, completely or not at all. Raises ``UsageError`` (U602, U608)."""
-        files = {**self.files, bundle.MANIFEST: bundle.to_json(self.manifest)}
+        files = bundle.contents(self.manifest, self.files)
         bundle.write(Path(directory), files, force=force, log=log or Log())
         return Path(directory)
 
@@ -388,11 +389,11 @@ def _bundle(
         manifest["calibration"] = calibration
     files["report.html"] = report_html(report, manifest)
     manifest["files"] = {name: sha256(data) for name, data in sorted(files.items())}
-    return Bundle(manifest, files, tuple(log.diagnostics))
+    return Bundle(bundle.signed(manifest), files, tuple(log.diagnostics))
 
 
 def _model_digest(model: object) -> str:
     """Return the SHA-256 of a file, or of an object's layers."""
     if isinstance(model, str | os.PathLike):
-        return sha256(Path(model).read_bytes())
+        return digest_of_file(Path(model))
     return digest(load_layers(model, Log()))

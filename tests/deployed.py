@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from nirc.files.bundle import signed as signed_tree
+from nirc.files.bundle import to_json
 from nirc.files.manifest import SCHEMA
 
 
@@ -49,7 +51,7 @@ def bundle(
     manifest.setdefault("output_latency_steps", [0] * len(manifest["output_map"]))
     manifest.setdefault("latency_steps", max(manifest["output_latency_steps"], default=0))
     manifest["files"] = digests(files)
-    for name, data in {**files, "manifest.json": json.dumps(manifest).encode()}.items():
+    for name, data in {**files, "manifest.json": manifest_text(manifest)}.items():
         (directory / name).write_bytes(data)
     return directory
 
@@ -59,8 +61,13 @@ def signed(directory: Path, *names: str) -> Path:
     manifest = json.loads((directory / "manifest.json").read_text())
     names = names or tuple(manifest["files"])
     manifest["files"] |= digests({name: (directory / name).read_bytes() for name in names})
-    (directory / "manifest.json").write_text(json.dumps(manifest))
+    (directory / "manifest.json").write_bytes(manifest_text(manifest))
     return directory
+
+
+def manifest_text(manifest: Any) -> bytes:
+    """manifest.json with the digest of its own text. What it holds may be wrong."""
+    return to_json(signed_tree(manifest)) if isinstance(manifest, dict) else packed(manifest)
 
 
 def digests(files: Mapping[str, bytes]) -> dict[str, str]:

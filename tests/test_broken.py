@@ -19,7 +19,7 @@ import nirc
 from nirc.api import Compiled, Options, compile_model
 from nirc.cli.inspect import inspection
 from nirc.diagnostics.log import Log
-from nirc.files import bundle
+from nirc.files import bundle, commit
 from nirc.files.bundle import save_json
 from nirc.files.data import Data
 from nirc.files.manifest import SCHEMA, sha256
@@ -39,7 +39,7 @@ def files(text: bytes) -> dict[str, bytes]:
     manifest: dict[str, object] = {"schema": SCHEMA, "files": {"a": sha256(text)}, "target": "x"}
     manifest |= {"output_kind": "spikes", "latency_steps": 0, "populations": {}}
     manifest |= {"input_map": [], "output_map": [], "output_latency_steps": []}
-    return {"a": text, bundle.MANIFEST: bundle.to_json(manifest)}
+    return {"a": text, bundle.MANIFEST: bundle.to_json(bundle.signed(manifest))}
 
 
 def compiled(
@@ -93,9 +93,15 @@ def test_a_name_as_long_as_the_file_system_takes_is_no_trouble(tmp_path: Path) -
 
 
 def test_what_only_looks_like_the_rest_of_a_killed_run_is_not_removed(tmp_path: Path) -> None:
-    (tmp_path / ".out.partial-thesis").mkdir()
+    """A process id says nothing about another machine that shares the folder."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    names = {".out.partial-thesis", f".out.partial-0badcafe-{dead.pid}-01234567"}
+    ours = f".out.partial-{commit._machine()}-{dead.pid}-01234567"
+    for name in (*names, ours):
+        (tmp_path / name).mkdir()
     bundle.write(tmp_path / "out", FILES, force=False, log=Log())
-    assert (tmp_path / ".out.partial-thesis").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "out"}
 
 
 def test_interrupted_between_the_two_renames_the_older_bundle_comes_back(
@@ -107,7 +113,7 @@ def test_interrupted_between_the_two_renames_the_older_bundle_comes_back(
         directory.rename(old)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bundle, "_swap", interrupted)
+    monkeypatch.setattr(commit, "_swap", interrupted)
     with pytest.raises(KeyboardInterrupt):
         bundle.write(tmp_path / "out", files(b"newer"), force=False, log=Log())
     assert (tmp_path / "out/a").read_bytes() == b"older" and len(list(tmp_path.iterdir())) == 1
@@ -366,7 +372,8 @@ def test_a_forged_manifest_is_damage_not_a_bug(
 ) -> None:
     saved = nirc.compile(BRAILLE, "xylo").save(tmp_path / "out")
     manifest = saved / "manifest.json"
-    manifest.write_text(json.dumps(change(json.loads(manifest.read_text()))))
+    changed = change(json.loads(manifest.read_text()))
+    manifest.write_bytes(bundle.to_json(bundle.signed(changed)))
     with pytest.raises(nirc.NircError) as refusal:
         nirc.Bundle.open(saved).run(np.zeros((1, 5, 12), int))
     assert refusal.value.diagnostics[0].code == "U605"

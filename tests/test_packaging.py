@@ -5,6 +5,12 @@ forgets.
 from __future__ import annotations
 
 import importlib.metadata
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -71,3 +77,54 @@ def test_an_emitted_script_says_that_it_belongs_to_the_user(target: str) -> None
 def test_packages_of_plugins_depend_on_the_distribution() -> None:
     toychip = tomllib.loads((ROOT / "examples/toychip/pyproject.toml").read_text())
     assert toychip["project"]["dependencies"] == ["nirc-compiler"]
+
+
+def built(source: Path, mask: int) -> dict[str, bytes]:
+    """The sdist and the wheel of a checkout, by name."""
+    made = source.parent / f"{source.name}.dist"
+    command = [sys.executable, "-c", BUILD, "build_sdist", str(made)]
+    for what in ("build_sdist", "build_wheel"):
+        command[3] = what
+        done = subprocess.run(
+            command,
+            cwd=source,
+            capture_output=True,
+            text=True,
+            check=False,
+            umask=mask,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": ""},
+        )
+        assert done.returncode == 0, done.stderr
+        said = [*done.stdout.splitlines(), *done.stderr.splitlines()]
+        assert not [line for line in said if "warn" in line.lower() and "-W" not in line], said
+    return {path.name: path.read_bytes() for path in made.iterdir()}
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from setuptools import build_meta
+
+Path(sys.argv[2]).mkdir(exist_ok=True)
+getattr(build_meta, sys.argv[1])(sys.argv[2])
+"""
+
+
+def test_two_checkouts_make_the_same_archives_without_a_warning(tmp_path: Path) -> None:
+    """In folders of other names, at other times, with another mask of permissions."""
+    archives = []
+    for name, mask, time in (("one", 0o022, 1_000_000_000), ("another", 0o077, 1_600_000_000)):
+        source = tmp_path / name
+        listed = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        for file in filter(None, listed.stdout.split("\0")):
+            (source / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / file, source / file, follow_symlinks=False)
+            os.utime(source / file, (time, time), follow_symlinks=False)
+        archives.append(built(source, mask))
+    assert archives[0] == archives[1] and len(archives[0]) == 2
+    packed = next(data for name, data in archives[0].items() if name.endswith(".tar.gz"))
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        names = {member.name.partition("/")[2] for member in archive.getmembers()}
+    assert {"examples/braille.nir", "tests/test_packaging.py", "backends/xylo/emit.py"} <= names

@@ -10,6 +10,9 @@ import pytest
 
 from tests.models import DATA
 
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="asks Linux which signals are caught"
+)
 ROOT = Path(__file__).parents[1]
 BRAILLE = DATA / "paper/braille_noDelay_noBias_subtract.nir"
 DIGITS = DATA / "zoo/digits_if_cnn.nir"
@@ -19,10 +22,13 @@ from pathlib import Path
 import numpy as np
 import nirc
 
+def status(*names):  # of Linux
+    lines = open("/proc/self/status").read().splitlines()
+    pairs = [line.split(":", 1) for line in lines]
+    return {name: text.strip() for name, text in pairs if name in names}
+
 def caught():  # by Python or by a library in C; signal 33 is the C library's own
-    lines = Path("/proc/self/status").read_text().splitlines() if Path("/proc/self").exists() else []
-    masks = {line[:6]: int(line[7:], 16) for line in lines if line[:6] in ("SigCgt", "SigIgn", "SigBlk")}
-    return {name: mask & 0x7FFFFFFF for name, mask in masks.items()}
+    return [int(mask, 16) & 0x7FFFFFFF for mask in status("SigCgt", "SigIgn", "SigBlk").values()]
 
 def state():
     return {
@@ -39,7 +45,7 @@ def state():
         "directory": os.getcwd(),
         "path": [*sys.path],
         "garbage": [gc.isenabled(), gc.get_threshold()],
-        "mask": [line for line in open("/proc/self/status") if line.startswith("Umask")],
+        "mask": status("Umask"),
     }
 
 def interrupts():
@@ -48,6 +54,7 @@ def interrupts():
     except KeyboardInterrupt:
         return True
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 {before}
 first = state()
 {work}
@@ -72,7 +79,6 @@ def process_with(work: str, before: str = "") -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="asks Linux which signals are caught")
 @pytest.mark.parametrize(
     ("model", "chip"),
     [(BRAILLE, "xylo"), (BRAILLE, "loihi2"), (BRAILLE, "spinnaker2"), (DIGITS, "speck")],
@@ -104,6 +110,7 @@ import os, signal, threading
 from ortools.sat.python.cp_model import CpModel
 from nirc.mapping.solver import solve
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 model = CpModel()
 at = [[model.new_bool_var("") for core in range(8)] for item in range(60)]
 for item in at:

@@ -8,6 +8,7 @@ from typing import TypeGuard
 
 from nirc.chip.backend import Backend
 from nirc.chip.target import Target
+from nirc.diagnostics.docstring import docstring
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnknownTarget
 from nirc.files.plugins import Plugins
@@ -46,7 +47,7 @@ def _passes_of(name: str, backend: Backend) -> list[tuple[str, str, str]]:
 
 
 def _sentence(pass_class: type) -> str:
-    return (pass_class.__doc__ or "").strip().splitlines()[0]
+    return docstring(pass_class).splitlines()[0]
 
 
 def backends(log: Log | None = None) -> dict[str, Backend]:

@@ -21,6 +21,7 @@ from nirc.diagnostics.usage import (
     UnknownName,
     UnusableBundle,
 )
+from nirc.files.bounds import MAX_DATA_BYTES, bytes_as_text
 from nirc.files.data import Data
 from nirc.ir.text import in_order
 from nirc.semantics.raster import Progress, Run
@@ -110,14 +111,16 @@ def run_bundle(
     _check_request(backend, mode, record, populations, log)
     raster = _flat(inputs, len(manifest["input_map"]), log)
     latencies = [0, manifest["latency_steps"], *(populations[n]["latency_steps"] for n in record)]
+    channels = max((c + 1 for c in manifest["input_map"] if c is not None), default=0)
+    _check_size(raster.shape[1] + max(latencies), channels, log)
     has_membranes = manifest["output_kind"] == "membrane"
-    values = (raster.shape[1] + max(latencies)) * max(1, raster.shape[2])
+    values = (raster.shape[1] + max(latencies)) * max(1, raster.shape[2], channels)
     at_once = max(1, CHUNK_VALUES // max(1, values))
     runs: list[Run] = []
     logs: list[Log] = []
     for start in range(0, max(1, len(raster)), at_once):
         part = raster[start : start + at_once]
-        chip_inputs = _chip_inputs(part, manifest["input_map"], max(latencies))
+        chip_inputs = _chip_inputs(part, manifest["input_map"], channels, max(latencies))
         asked = Emulation(mode, bool(record) or has_membranes, _after(progress, start))
         logs.append(Log())
         chip = backend.emulate(_ChipFiles(files), chip_inputs, asked, logs[-1])
@@ -183,14 +186,28 @@ def _check_request(
     log.raise_if_errors()
 
 
+def _check_size(steps: int, channels: int, log: Log) -> None:
+    """Refuse (U604) a sample that latency and channels together make too large for memory."""
+    size = steps * channels * np.dtype(np.int64).itemsize
+    if size > MAX_DATA_BYTES:
+        too_large = RasterDoesNotFit(
+            where="inputs",
+            problem="a sample is too large with the chip's channels and the steps of its latency",
+            found=f"{bytes_as_text(size)}: {steps} steps, {channels} channels",
+            limit=bytes_as_text(MAX_DATA_BYTES),
+            help="give fewer steps",
+        )
+        log.add(too_large)
+        log.raise_if_errors()
+
+
 def _chip_inputs(
-    raster: NDArray[Any], input_map: list[int | None], empty_steps: int
+    raster: NDArray[Any], input_map: list[int | None], channels: int, empty_steps: int
 ) -> NDArray[np.int64]:
     """Return the raster by the chip's channels, with ``empty_steps`` at the end."""
     samples, steps, _ = raster.shape
     raster = raster.astype(np.int64, copy=False)
     channel = np.array([-1 if c is None else c for c in input_map], dtype=np.int64)
-    channels = int(channel.max(initial=-1)) + 1
     chip_inputs = np.zeros((samples, steps + empty_steps, channels), dtype=np.int64)
     listened = np.flatnonzero(channel >= 0)
     # Adds, because several inputs may share a channel, as pixels that are pooled.

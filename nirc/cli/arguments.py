@@ -12,16 +12,34 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nirc.cli.output import Decisions, Output
+from nirc.cli.interruption import Interruptions
+from nirc.cli.output import Decisions, Output, printable_path
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
+from nirc.files.commit import at_once
 
 if TYPE_CHECKING:
     from nirc.files.data import Data
 
+
+class _NewFile(click.Path):
+    """A file to write. Its folder is missed before the work, not after it (U608)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        path = Path(value)
+        if not path.parent.is_dir():
+            from nirc.diagnostics.usage import CannotWrite
+
+            reason = f"there is no folder `{printable_path(path.parent)}`"
+            raise CannotWrite(path=str(path), reason=reason, help="make the folder first").refusal()
+        return super().convert(value, param, ctx)
+
+
 Pairs = tuple[tuple[str, str], ...]
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, readable=False)  # the reader reports why
+NEW_FILE = _NewFile(path_type=Path, readable=False)
 
 
 def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -66,7 +84,7 @@ _OUTPUT = _options(
     click.option(
         "--sarif",
         metavar="FILE",
-        type=FILE,
+        type=NEW_FILE,
         help="Also write the diagnostics as SARIF 2.1.0, for CI systems.",
     ),
     click.option(
@@ -91,7 +109,7 @@ _OUTPUT = _options(
     click.option(
         "--write-baseline",
         metavar="FILE",
-        type=FILE,
+        type=NEW_FILE,
         help="Write the warnings of this command as a baseline.",
     ),
     click.option(
@@ -125,8 +143,15 @@ def OUTPUT(command: Callable[..., None]) -> Callable[..., None]:  # noqa: N802 -
         **rest: Any,
     ) -> None:
         decisions = Decisions(silenced, refused, baseline, write_baseline)
+        interruptions = click.get_current_context().find_object(Interruptions)
         output = Output(
-            form, quiet=quiet, verbose=verbose, debug=debug, sarif=sarif, decisions=decisions
+            form,
+            quiet=quiet,
+            verbose=verbose,
+            debug=debug,
+            sarif=sarif,
+            decisions=decisions,
+            commit=at_once if interruptions is None else interruptions.commit,
         )
         command(output=output, **rest)
 

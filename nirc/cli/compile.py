@@ -13,6 +13,7 @@ from nirc.cli.arguments import (
     FILE,
     LOWERING,
     MODEL,
+    NEW_FILE,
     OUTPUT,
     compilation,
     read_rasters,
@@ -57,7 +58,7 @@ def compile_(
         use_one_thread()
     with output.about(str(model)):
         from nirc.api import compile_model
-        from nirc.files.bundle import refuse_unusable
+        from nirc.files.bundle import contents, refuse_unusable, write
 
         if target == "all":
             _compare(model, out, data, options, output)
@@ -74,7 +75,8 @@ def compile_(
         with output.progress("calibrating", 100) as advance:
             compiled = compile_model(model, target, **asked, observe=observe, progress=advance)
         output.log.raise_if_errors()
-        compiled.bundle.save(directory, force=force, log=output.log)
+        files = contents(compiled.bundle.manifest, compiled.bundle.files)
+        write(directory, files, force=force, log=output.log, commit=output.commit)
         output.stage("write")
         _print_compiled(compiled, directory, output)
 
@@ -166,7 +168,7 @@ docs/reference/export.md has a table.
     "sinabs, rockpool, spyx, nengo, lava. Default: none, the file says what NIR can say.",
 )
 @click.option(
-    "-o", "--out", metavar="OUT.nir", type=FILE, required=True, help="The NIR file to write."
+    "-o", "--out", metavar="OUT.nir", type=NEW_FILE, required=True, help="The NIR file to write."
 )
 @OUTPUT
 def export(
@@ -186,7 +188,7 @@ def export(
         asked = compilation(options, output)
         with output.progress("calibrating", 100) as advance:
             result = exported(model, stage, target, **asked, simulator=simulator, progress=advance)
-        save_bytes(out, result.data, output.log)
+        save_bytes(out, result.data, output.log, output.commit)
         output.results |= {"stage": stage, "out": str(out)}
         output.line(f"stage {stage} -> {printable_path(out)}")
         if result.loading:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nirc.cli.arguments import FILE, MODEL, OUTPUT, READING, read_rasters
+from nirc.cli.arguments import FILE, MODEL, NEW_FILE, OUTPUT, READING, read_rasters
 from nirc.cli.output import Output
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def inspect(model: Path, data: Path | None, output: Output, **options: Any) -> N
 @click.option(
     "--plot",
     metavar="FILE",
-    type=FILE,
+    type=NEW_FILE,
     help="Draw the placement: FILE.svg or FILE.png (needs matplotlib).",
 )
 @click.option(
@@ -84,7 +84,9 @@ def mapping(bundle: Path, plot: Path | None, by: str, rows: int, output: Output)
         if plot is not None:
             from nirc.report.floorplan import picture
 
-            save_bytes(plot, picture(plan, plot.suffix.lower()[1:], by=by), output.log)
+            save_bytes(
+                plot, picture(plan, plot.suffix.lower()[1:], by=by), output.log, output.commit
+            )
         tree = as_tree(plan, opened.manifest)
         output.result({"mapping": tree}, lambda: as_text(plan, tree, rows))
 

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import inspect
 import io
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from types import FrameType
 
 import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from nirc.cli import compile, look, run
+from nirc.cli.interruption import Interruptions
+from nirc.cli.output import LostStreamError, Output
+from nirc.diagnostics.docstring import docstring
 from nirc.diagnostics.errors import NircError
 from nirc.version import __version__
 
@@ -43,7 +45,7 @@ Examples:
 Completion: eval "$(_NIRC_COMPLETE=bash_source nirc)", also zsh_source, fish_source.
 
 Exit status: 0 done, 1 cannot be compiled as asked, 2 usage, 3 input cannot be read,
-70 a bug in nirc.
+70 a bug in nirc, 130 interrupted.
 """
 
 
@@ -97,6 +99,9 @@ COMMANDS: tuple[click.Command, ...] = (
 )
 for command in COMMANDS:
     cli.add_command(command)
+for command in (cli, *COMMANDS):
+    if command.help is None and command.callback is not None:  # under python -OO
+        command.help = docstring(inspect.unwrap(command.callback))
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -105,11 +110,16 @@ def main(args: Sequence[str] | None = None) -> None:
     _make_streams_usable()
     if instruction := os.environ.get(COMPLETE):
         sys.exit(shell_complete(cli, {}, "nirc", COMPLETE, instruction))
-    signal.signal(signal.SIGTERM, _interrupted)
+    interruptions = Interruptions()
+    with interruptions.taken(to_the_end=args is None):
+        _run(given, interruptions)
+
+
+def _run(given: list[str], interruptions: Interruptions) -> None:
     try:
         # Not cli.main(), which ends with status 1 at a closed pipe. Status 1 means that the model
         # does not compile.
-        with cli.make_context("nirc", list(given)) as context:
+        with cli.make_context("nirc", list(given), obj=interruptions) as context:
             cli.invoke(context)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
@@ -126,25 +136,22 @@ def main(args: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         sys.stderr.write("interrupted; nothing was written\n")
         sys.exit(130)
-    except NircError as error:  # raised outside any Output
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
+    except NircError as error:  # of an option, outside any Output
+        form = "json" if _wants_json(given) else "human"
+        with Output(form, quiet=False, verbose=0, debug=False):
+            raise error
+    except (LostStreamError, OSError) as error:  # OSError: of click, as it prints the help
+        reason = error.reason if isinstance(error, LostStreamError) else error
+        if not isinstance(reason, BrokenPipeError):
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"error[U608]: the output cannot be written: {reason.strerror}\n")
         _give_up_streams()
-        sys.exit(141)
-    except OSError as error:  # of a stream: errors of files are reported where they are written
-        with contextlib.suppress(OSError):
-            sys.stderr.write(f"error[U608]: the output cannot be written: {error.strerror}\n")
-        _give_up_streams()
-        sys.exit(2)
+        sys.exit(141 if isinstance(reason, BrokenPipeError) else 2)
 
 
 def _wants_json(args: Sequence[str]) -> bool:
     """Return True if a command line that makes no sense asks for ``--format json``."""
     return "--format=json" in args or ("--format", "json") in pairwise(args)
-
-
-def _interrupted(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _make_streams_usable() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from nirc.diagnostics.errors import Diagnostic, NircError
+from nirc.diagnostics.escape import in_lines
+from nirc.diagnostics.finding import Finding
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.policy import Policy, known_of
 from nirc.diagnostics.similar import did_you_mean
+from nirc.files.commit import Commit, at_once
 from nirc.version import __version__
 
 if TYPE_CHECKING:
@@ -26,10 +29,7 @@ if TYPE_CHECKING:
     from nirc.ir.program import Program
     from nirc.passes.pipeline import Observer, Step
 
-BUG = 70
 DOCUMENTS = ("json", "gitlab", "junit")  # forms that are the whole standard output
-# Errors of a stream that is closed or full.
-LOST = {errno.EPIPE, errno.ESHUTDOWN, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 MAX_SHOWN = 1000  # characters of a path
 MAX_CAUSE = 300  # characters of an unexpected exception's text
 
@@ -72,6 +72,23 @@ def _codes(texts: tuple[str, ...]) -> frozenset[str]:
     return frozenset(finding_class(code).code for code in ",".join(texts).split(","))
 
 
+class LostStreamError(Exception):
+    """The standard output or the standard error is closed or full."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+@contextlib.contextmanager
+def to_streams() -> Iterator[None]:
+    """Mark a block that prints. An ``OSError`` in it is the fault of a stream, not of a file."""
+    try:
+        yield
+    except OSError as error:
+        raise LostStreamError(error) from error
+
+
 class Output:
     """Context of one command. Findings are printed when it ends, also after an error."""
 
@@ -84,6 +101,7 @@ class Output:
         debug: bool,
         sarif: Path | None = None,
         decisions: Decisions = Decisions(),
+        commit: Commit = at_once,
     ) -> None:
         self.form = form
         self.is_document = form in DOCUMENTS
@@ -92,6 +110,7 @@ class Output:
         self.verbose = verbose
         self.debug = debug
         self.sarif = sarif
+        self.commit = commit  # around the rename that puts a result at its place
         self.log = Log()
         self.file = ""
         self.results: dict[str, Any] = {}
@@ -129,8 +148,9 @@ class Output:
             findings += [d for d in error.diagnostics if d not in findings]
         findings += self._write_files(findings)
         self._end_profile()
-        self._print(findings)
-        sys.stdout.flush()
+        with to_streams():
+            self._print(findings)
+            sys.stdout.flush()
         if self.status:
             sys.exit(self.status)
         return error is not None
@@ -150,9 +170,9 @@ class Output:
                 tree = as_sarif(
                     findings, self.file, __version__, status=self.status, accepted=accepted
                 )
-                save_json(self.sarif, tree, log)
+                save_json(self.sarif, tree, log, self.commit)
             if self.decisions.write is not None:
-                save_json(self.decisions.write, baseline(findings), log)
+                save_json(self.decisions.write, baseline(findings), log, self.commit)
         except NircError as error:
             self.status = self.status or error.exit_code
         return log.diagnostics
@@ -160,16 +180,22 @@ class Output:
     def _is_expected(self, error: BaseException) -> bool:
         if isinstance(error, NircError):
             return True
-        if self.debug or not isinstance(error, Exception):
+        if not isinstance(error, Exception) or isinstance(error, LostStreamError):
             return False
-        if isinstance(error, OSError) and error.errno in LOST:
-            return False
-        from nirc.diagnostics.usage import Bug
+        if self.debug:
+            traceback.print_exception(error)
+        from nirc.diagnostics.usage import Bug, NoMemory, SystemRefuses
 
-        self.status = BUG
         at = _innermost(error)
-        text = str(error)[:MAX_CAUSE]
-        self.log.add(Bug(where=at, exception=type(error).__name__, text=text))
+        if isinstance(error, MemoryError):
+            self.log.add(NoMemory(where=at))
+        elif isinstance(error, OSError):
+            file = "" if error.filename is None else str(error.filename)
+            self.log.add(SystemRefuses(where=at, path=file, reason=error.strerror or str(error)))
+        else:
+            text = str(error)[:MAX_CAUSE]
+            self.log.add(Bug(where=at, exception=type(error).__name__, text=text))
+        self.status = Finding.by_code[self.log.errors[-1].code].raises.exit_code
         return True
 
     def _print(self, findings: Sequence[Diagnostic]) -> None:
@@ -209,13 +235,16 @@ class Output:
     def line(self, text: str = "") -> None:
         """Print one line of a result."""
         if not self.is_document:
-            print(text)
+            with to_streams():
+                print(in_lines(text))
 
     def result(self, tree: dict[str, Any], text: Callable[[], str]) -> None:
         """Print ``text``, or with --format json ``tree`` at the end."""
         self.results |= tree
         if not self.is_document:
-            print(text(), end="")
+            shown = in_lines(text())
+            with to_streams():
+                print(shown, end="")
 
     # While a command runs.
 
@@ -251,7 +280,10 @@ class Output:
     @staticmethod
     def _print_stage(stage: Stage, form: str = "") -> None:
         memory = "" if stage.peak_mb is None else f"  {stage.peak_mb:7.0f} MB"
-        sys.stderr.write(f"{stage.name:<18} {form:<24}  {stage.seconds * 1e3:8.1f} ms{memory}\n")
+        with to_streams():
+            sys.stderr.write(
+                f"{stage.name:<18} {form:<24}  {stage.seconds * 1e3:8.1f} ms{memory}\n"
+            )
 
     def _end_profile(self) -> None:
         """With -v, print the remaining stages and the sum. Add all to the results for JSON."""

@@ -12,6 +12,7 @@ from nirc.cli.arguments import (
     DATA,
     FILE,
     MODEL,
+    NEW_FILE,
     OUTPUT,
     compilation,
     read_rasters,
@@ -26,7 +27,7 @@ from nirc.cli.output import Output, printable_path
 @click.option(
     "--out",
     metavar="OUT.npz",
-    type=FILE,
+    type=NEW_FILE,
     required=True,
     help="Where `output` (samples, outputs) and `spikes` (samples, steps, outputs) go.",
 )
@@ -66,7 +67,7 @@ def run(
                 rasters.inputs, mode=mode, record=names, progress=advance, log=output.log
             )
         output.stage("run")
-        save_run(out, result, output.log)
+        save_run(out, result, output.log, output.commit)
         output.stage("write")
         samples, steps, outputs = result.output.shape
         spikes = float(result.output.sum())
@@ -86,7 +87,7 @@ def run(
 @MODEL
 @COMPILING
 @DATA
-@click.option("--json", "json_file", metavar="F", type=FILE, help="Write the figures as JSON.")
+@click.option("--json", "json_file", metavar="F", type=NEW_FILE, help="Write the figures as JSON.")
 @click.option(
     "--max-accuracy-drop",
     metavar="SHARE",
@@ -128,6 +129,6 @@ def verify(
         if output.profile is not None:
             result["profile"] = output.profile.as_tree(output.profile.stages)
         if json_file is not None:
-            save_json(json_file, result, output.log)
+            save_json(json_file, result, output.log, output.commit)
         output.result(result, lambda: as_text(result))
         output.log.raise_if_errors()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from nirc.diagnostics.escape import in_line
 from nirc.diagnostics.python import in_python
 
 LONGEST_TEXT = 1000  # characters of one field: names in a hostile file may be megabytes long
@@ -51,9 +52,7 @@ def safe(text: str) -> str:
     left_out = len(text) - LONGEST_TEXT
     if left_out > 0:
         text = text[:LONGEST_TEXT]
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
+    shown = in_line(text)
     if left_out <= 0:
         return shown
     return f"{shown}... ({left_out} {'character' if left_out == 1 else 'characters'} more)"

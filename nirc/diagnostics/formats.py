@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from nirc.diagnostics.errors import Diagnostic
+from nirc.diagnostics.escape import in_line
 from nirc.diagnostics.policy import fingerprint
 
 GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
@@ -69,7 +70,7 @@ def as_junit(diagnostics: Sequence[Diagnostic], file: str) -> str:
 def _text(d: Diagnostic) -> str:
     pairs = (("at", d.where), ("found", d.found), ("limit", d.limit), ("help:", d.help))
     facts = [f"{name} {value}" for name, value in pairs if value]
-    return "; ".join([f"{d.code}: {d.message}", *facts])
+    return in_line("; ".join([f"{d.code}: {d.message}", *facts]))
 
 
 def _data(text: str) -> str:
@@ -77,7 +78,7 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return _data(in_line(text)).replace(":", "%3A").replace(",", "%2C")
 
 
 def _xml(text: str) -> str:

@@ -51,7 +51,7 @@ def render(
     """
     paint = _styled if color else _plain
     file = safe(file)
-    groups = _groups([_safe_diagnostic(d) for d in diagnostics])
+    groups = _groups([safe_diagnostic(d) for d in diagnostics])
     shown = sorted(groups, key=lambda group: ORDER.index(group.first.severity))
     if not verbose:
         shown = [g for g in shown if g.first.severity != "note"]
@@ -177,7 +177,8 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def _safe_diagnostic(d: Diagnostic) -> Diagnostic:
+def safe_diagnostic(d: Diagnostic) -> Diagnostic:
+    """Return the diagnostic with texts that can be seen, each in one line."""
     return replace(
         d,
         message=safe(d.message),

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from nirc.diagnostics.errors import Diagnostic
 from nirc.diagnostics.finding import Finding
+from nirc.diagnostics.human import safe_diagnostic
 from nirc.diagnostics.policy import fingerprint
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -67,11 +68,14 @@ def _rule(code: str) -> dict[str, Any]:
 
 
 def _result(d: Diagnostic, rule: int, file: str) -> dict[str, Any]:
+    place = uri(d.file or file)
+    known = fingerprint(d)
+    d = safe_diagnostic(d)
     facts = [f"found {d.found}" if d.found else "", f"limit {d.limit}" if d.limit else "", d.help]
     location: dict[str, Any] = {}
-    if d.file or file:
-        place = {"uri": uri(d.file or file)}
-        location["physicalLocation"] = {"artifactLocation": place, "region": {"startLine": 1}}
+    if place:
+        region = {"startLine": 1}
+        location["physicalLocation"] = {"artifactLocation": {"uri": place}, "region": region}
     if d.where:
         location["logicalLocations"] = [{"fullyQualifiedName": d.where}]
     result: dict[str, Any] = {
@@ -79,13 +83,15 @@ def _result(d: Diagnostic, rule: int, file: str) -> dict[str, Any]:
         "ruleIndex": rule,
         "level": d.severity,  # SARIF has the same three words
         "message": {"text": ". ".join([d.message, *filter(None, facts)])},
-        "partialFingerprints": {"nirc/v1": fingerprint(d)},
+        "partialFingerprints": {"nirc/v1": known},
     }
     return result | {"locations": [location]} if location else result
 
 
 def uri(file: str) -> str:
-    """Return a file URI for an absolute path, else a relative reference."""
+    """Return a file URI for an absolute path, else a relative reference. "" without a file."""
+    if not file:
+        return ""
     path = PurePath(file)
     encoded = quote(path.as_posix(), errors="surrogateescape")
     return f"file://{encoded}" if path.is_absolute() else encoded

@@ -52,16 +52,18 @@ class DirectoryInUse(Finding):
     raises = UsageError
     meaning = """
     nirc writes a bundle into a directory that does not exist, is empty, or holds a bundle and
-    nothing else, which is replaced. This one holds other files, or is a file or a link. So that
-    nothing of yours is lost, nirc leaves it alone.
+    nothing else, which is replaced. This one holds other files, holds a bundle of which a file was
+    changed by hand, or is a file. So that nothing of yours is lost, nirc leaves it alone.
     """
     example = """
     `nirc model.nir --target xylo -o .` in a directory with models: the message names the first
-    file that does not belong to a bundle. Notes that were put into an old bundle count as well.
+    file that does not belong to a bundle. Notes that were put into an old bundle count as well, and
+    so do changes of its `deploy.py`.
     """
     what_to_do = """
     Name another directory with `--out`. With `--force` the files of the bundle are added to the
-    directory: those of the same name are replaced, all others stay.
+    directory: those of the same name are replaced, all others stay. A bundle that was changed by
+    hand is replaced.
     """
     sources = """
     `nirc/files/bundle.py`; a bundle is recognised by its `manifest.json`, which lists its files.
@@ -75,6 +77,17 @@ class DirectoryInUse(Finding):
             f"`{self.directory}` exists and holds something that is not of this bundle",
             found=self.stranger,
             help="name another directory with --out, or add the files to it with --force",
+        )
+
+
+class EditedBundle(DirectoryInUse):
+    """A bundle of which somebody has changed a file."""
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.directory}` holds a bundle whose `{self.stranger}` was changed by hand",
+            found=self.stranger,
+            help="name another directory with --out, or replace the bundle with --force",
         )
 
 
@@ -553,6 +566,44 @@ class NumbaMissing(Finding):
         return Words(
             "numba is not installed: this search runs in plain Python, which is slow",
             help="pip install 'nirc-compiler[mapping]'",
+        )
+
+
+class SystemRefuses(Finding):
+    code = "U618"
+    title = "the operating system refused what the work needs"
+    meaning = """
+    There was not enough memory, or a file that nirc needs besides your model could not be opened
+    or read: a file of its own installation, or of a package. Nothing has been written.
+    """
+    example = """
+    A model whose weights fill the memory. An installation on a network disk that is gone.
+    """
+    what_to_do = """
+    For memory: close other programs, calibrate with fewer samples, or take a larger machine. For a
+    file: the message has the system's reason. Install nirc again if the file is one of its own.
+    """
+    sources = "The error of the operating system."
+
+    path: str
+    reason: str
+
+    def words(self) -> Words:
+        what = f"`{self.path}`" if self.path else "a file"
+        help_ = "try again; if it stays so, install nirc again"
+        return Words(f"{what} cannot be used: {self.reason}", found=self.path, help=help_)
+
+
+class NoMemory(SystemRefuses):
+    """Memory was asked for and refused."""
+
+    path: str = ""
+    reason: str = ""
+
+    def words(self) -> Words:
+        return Words(
+            "there is not enough memory for this work",
+            help="close other programs, give fewer samples, or take a larger machine",
         )
 
 

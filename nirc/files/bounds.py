@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nirc.diagnostics.escape import in_line
 from nirc.diagnostics.file import EXPORT_AGAIN, DamagedFile, TooMuchAsked
 from nirc.diagnostics.finding import Finding, Stated
 
@@ -85,10 +86,7 @@ def cause(error: BaseException) -> str:
 
 def printable(text: str, limit: int = MAX_PRINTED) -> str:
     """Return at most ``limit`` characters of ``text``, with control characters escaped."""
-    cut = text if len(text) <= limit else text[: limit - 3] + "..."
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut
-    )
+    return in_line(text if len(text) <= limit else text[: limit - 3] + "...")
 
 
 def bytes_as_text(count: int) -> str:

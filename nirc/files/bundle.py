@@ -6,33 +6,32 @@ A bundle that is read is trusted only after its digests have been checked.
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import json
 import os
-import re
-import shutil
 import stat
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nirc.diagnostics.escape import in_json
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.similar import similar_file
 from nirc.diagnostics.usage import (
     CannotWrite,
     DirectoryHeld,
     DirectoryInUse,
+    EditedBundle,
     NoDirectory,
     UnusableBundle,
 )
 from nirc.files.bounds import MAX_REPORTED
+from nirc.files.commit import Commit, add_files, at_once, put_file, replace_directory
 from nirc.files.faults import Faults
 from nirc.files.manifest import MANIFEST as MANIFEST_FILE
-from nirc.files.manifest import sha256
+from nirc.files.manifest import NO_DIGEST, digest_of, sha256
 
 if TYPE_CHECKING:
     from nirc.semantics.raster import Run
@@ -40,13 +39,13 @@ if TYPE_CHECKING:
 MANIFEST = MANIFEST_FILE.name
 BUNDLE_HELP = "check the path, its permissions and the space left on the disk"
 MAX_FILE = 1 << 30  # bytes of one file in a bundle that is read
-LOOKS = 3
-SWAPS = 100  # attempts to be the last of several commands that write the same bundle
+LOOKS = 20  # at a bundle that other commands replace
 
 
 def to_json(tree: object) -> bytes:
     """Return deterministic, readable JSON. A list of plain values is one line."""
-    return (_json(tree, "\n") + "\n").encode()
+    text = _json(tree, "\n")
+    return f"{in_json(text)}\n".encode()
 
 
 def _json(tree: object, end: str) -> str:
@@ -66,18 +65,45 @@ def _plain(tree: object) -> str:
     return json.dumps(tree, ensure_ascii=False, allow_nan=False)
 
 
-def write(directory: Path, files: Mapping[str, bytes], *, force: bool, log: Log) -> None:
+def signed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manifest with the digest of its own text, as ``to_json`` writes it."""
+    unsigned = to_json({**manifest, "sha256": NO_DIGEST.decode()})
+    return {**manifest, "sha256": sha256(unsigned)}
+
+
+def contents(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of a bundle on disk, the manifest among them."""
+    return {**files, MANIFEST: to_json(signed(manifest))}
+
+
+def write(
+    directory: Path,
+    files: Mapping[str, bytes],
+    *,
+    force: bool,
+    log: Log,
+    commit: Commit = at_once,
+) -> None:
     """Put ``files`` (the manifest among them) at ``directory``. Raises ``UsageError``.
 
     They are written beside it and renamed. An older bundle is replaced. A directory with other
-    files is refused (U602). With ``force`` the files are added to it, the manifest last.
+    files, or with files that were edited, is refused (U602). With ``force`` the files are added to
+    it, the manifest last. A link to a directory stays a link.
     """
     refuse_unusable(directory, force=force, log=log)
     with _written(directory, log, BUNDLE_HELP):
-        if _kind(directory) in ("other", "held"):
-            _write_into(directory, files)
+        place = _place(directory)
+        if _kind(place)[0] in ("other", "held"):
+            add_files(place, files, MANIFEST, commit)
         else:
-            _replace(directory, files)
+            replace_directory(place, files, MANIFEST, commit)
+
+
+def _place(directory: Path) -> Path:
+    """Return the directory that a link leads to, else ``directory``."""
+    if directory.is_symlink() and directory.is_dir():
+        return Path(os.path.realpath(directory))
+    return directory
 
 
 @contextlib.contextmanager
@@ -92,15 +118,18 @@ def _written(path: Path, log: Log, help_: str = "name another file") -> Iterator
 
 def refuse_unusable(directory: Path, *, force: bool, log: Log) -> None:
     """Raise ``UsageError`` (U602, U608) if no bundle can be written at ``directory``."""
-    kind = "free"
+    kind, stranger = "free", ""
     with _written(directory, log, BUNDLE_HELP):
-        kind = _kind(directory)
-    if kind == "other" and not force:
-        log.add(DirectoryInUse(directory=str(directory), stranger=_stranger(directory)))
+        kind, stranger = _kind(_place(directory))
     if kind == "file":
         log.add(NoDirectory(directory=str(directory)))
-    if kind == "held" and not force:
-        log.add(DirectoryHeld(directory=str(directory)))
+    if not force:
+        if kind == "other":
+            log.add(DirectoryInUse(directory=str(directory), stranger=stranger))
+        if kind == "edited":
+            log.add(EditedBundle(directory=str(directory), stranger=stranger))
+        if kind == "held":
+            log.add(DirectoryHeld(directory=str(directory)))
     log.raise_if_errors()
 
 
@@ -108,23 +137,27 @@ def read(directory: Path, log: Log) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return manifest and files of a bundle, digests checked. Raises ``InputError`` (U605)."""
     text = _read_file(directory / MANIFEST, log)
     log.raise_if_errors()
-    manifest = _parsed(text, log)
+    manifest = _parsed(text or b"", log)
     log.raise_if_errors()
     files = {}
     for name, digest in manifest["files"].items():
         data = _read_file(directory / name, log)
-        if data and sha256(data) != digest:
-            edited = UnusableBundle(
-                problem=f"`{name}` is not the file that nirc wrote",
-                where=name,
-                found=sha256(data)[:16],
-                limit=str(digest)[:16],
-                help="compile again; a bundle must not be edited by hand",
-            )
-            log.add(edited)
-        files[name] = data
+        if data is not None:
+            files[name] = data
+            if sha256(data) != digest:
+                log.add(_edited(name, sha256(data), digest))
     log.raise_if_errors()
     return manifest, files
+
+
+def _edited(name: str, found: str, digest: str) -> UnusableBundle:
+    return UnusableBundle(
+        problem=f"`{name}` is not the file that nirc wrote",
+        where=name,
+        found=found[:16],
+        limit=digest[:16],
+        help="compile again, with --force; a bundle must not be edited by hand",
+    )
 
 
 def _parsed(text: bytes, log: Log) -> dict[str, Any]:
@@ -133,6 +166,8 @@ def _parsed(text: bytes, log: Log) -> dict[str, Any]:
     tree = MANIFEST_FILE.parse(text, faults)
     if not faults:
         MANIFEST_FILE.check(tree, {}, faults)
+    if not faults and (found := digest_of(text, tree["sha256"])) != tree["sha256"]:
+        log.add(_edited(MANIFEST, found, tree["sha256"]))
     for fault in faults.all[:MAX_REPORTED]:
         unreadable = UnusableBundle(
             problem=f"the manifest is not one that this version reads: {fault.text}",
@@ -145,142 +180,90 @@ def _parsed(text: bytes, log: Log) -> dict[str, Any]:
     return {} if faults else tree
 
 
-def _read_file(path: Path, log: Log) -> bytes:
+def _read_file(path: Path, log: Log) -> bytes | None:
+    """Return the bytes of a regular file, None if they cannot be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if status.st_size <= MAX_FILE and stat.S_ISREG(status.st_mode):
+                return file.read()
     except OSError as error:
         problem = f"`{path.name}` of the bundle cannot be read: {error.strerror}"
         is_there = path.parent.exists()
         help_ = "compile again" if is_there else similar_file(path.parent, "compile again")
         log.add(UnusableBundle(problem=problem, where=str(path), help=help_))
-        return b""
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if status.st_size > MAX_FILE or not stat.S_ISREG(status.st_mode):
-            problem = f"`{path.name}` is too large or not a regular file"
-            size = status.st_size
-            log.add(UnusableBundle(problem=problem, where=str(path), found=size, limit=MAX_FILE))
-            return b""
-        return file.read()
+        return None
+    problem = f"`{path.name}` is too large or not a regular file"
+    size = status.st_size
+    log.add(UnusableBundle(problem=problem, where=str(path), found=size, limit=MAX_FILE))
+    return None
 
 
-def _kind(directory: Path) -> str:
-    """Return what ``_look`` finds. Look again if ``directory`` vanishes meanwhile.
-
-    Another command may be writing the same bundle.
-    """
-    kind = "free"
+def _kind(directory: Path) -> tuple[str, str]:
+    """Return what ``_look`` finds. Look again if another command replaces the bundle meanwhile."""
+    found = ("free", "")
     for _ in range(LOOKS):
         with contextlib.suppress(FileNotFoundError):
-            kind = _look(directory)
-            if kind != "other":
+            before = _identity(directory)
+            found = _look(directory)
+            if _identity(directory) == before:
                 break
-    return kind
+    return found
 
 
-def _look(directory: Path) -> str:
-    """Return ``free``, ``bundle``, ``held`` (as a mount point is), ``other`` or ``file``."""
+def _identity(directory: Path) -> tuple[int, int] | None:
+    """Return what a directory keeps as long as none is put in its place."""
+    try:
+        status = directory.lstat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _look(directory: Path) -> tuple[str, str]:
+    """Return ``free``, ``bundle``, ``held`` (as a mount point is), ``other`` or ``file``.
+
+    ``edited``: a bundle of which a file was changed. With ``other`` and ``edited`` comes the name
+    of the first file that is not of the bundle.
+    """
     try:
         if not stat.S_ISDIR(directory.lstat().st_mode):
-            return "file"
+            return "file", ""
     except FileNotFoundError:
-        return "free"
-    if any(directory.iterdir()) and _stranger(directory):
-        return "other"
+        return "free", ""
+    names = sorted(path.name for path in directory.iterdir())
+    listed = _listed(directory)
+    if strangers := [name for name in names if name not in listed]:
+        return "other", strangers[0]
     if directory.is_mount() or Path.cwd().is_relative_to(directory.resolve()):
-        return "held"
-    return "bundle" if any(directory.iterdir()) else "free"
+        return "held", ""
+    if edited := [name for name in names if not listed[name](directory / name)]:
+        return "edited", edited[0]
+    return ("bundle" if names else "free"), ""
 
 
-def _stranger(directory: Path) -> str:
-    """Return the first name in ``directory`` that no bundle's manifest lists."""
+def _listed(directory: Path) -> dict[str, Callable[[Path], bool]]:
+    """Return the files of the bundle at ``directory``, each with the test of its contents."""
     log = Log()
-    listed: set[str] = set()
-    if (directory / MANIFEST).is_file():
-        manifest = _parsed(_read_file(directory / MANIFEST, log), log)
-        if manifest and not log.errors:
-            listed = {MANIFEST, *manifest["files"]}
-    return next((p.name for p in sorted(directory.iterdir()) if p.name not in listed), "")
+    if not (directory / MANIFEST).is_file():
+        return {}
+    manifest = _parsed(_read_file(directory / MANIFEST, log) or b"", log)
+    if not manifest:
+        return {}
+    digests: dict[str, str] = manifest["files"]
 
+    def is_the_file(path: Path) -> bool:
+        data = _read_file(path, Log())
+        return data is not None and sha256(data) == digests[path.name]
 
-def _replace(directory: Path, files: Mapping[str, bytes]) -> None:
-    with _beside(directory) as partial:
-        new = partial / "new"
-        old = partial / "old"
-        new.mkdir()
-        _write_into(new, files)
-        try:
-            _swap(new, directory, old)
-        except BaseException:  # an interruption, too: the older bundle returns to its place
-            if old.exists() and not directory.exists():
-                old.rename(directory)
-            raise
-
-
-def _swap(new: Path, directory: Path, old: Path) -> None:
-    """Rename ``directory`` to ``old``, and ``new`` to ``directory``.
-
-    Other commands may do the same at the same time.
-    """
-    for attempt in range(SWAPS):
-        with contextlib.suppress(FileNotFoundError):
-            directory.rename(old if not attempt else old.with_name(f"old{attempt}"))
-        try:
-            new.rename(directory)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or attempt == SWAPS - 1:
-                raise
-
-
-@contextlib.contextmanager
-def _beside(directory: Path) -> Iterator[Path]:
-    """Yield a working directory on the same file system, and remove it at the end.
-
-    The directories of killed runs are removed first.
-    """
-    parent = directory.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{directory.name[:40]}.partial-"  # a name has 255 bytes
-    ours = re.compile(re.escape(prefix) + r"(\d+)-\w{8}")  # nothing else may ever be removed
-    for path in parent.iterdir():
-        if (stale := ours.fullmatch(path.name)) and not _alive(int(stale[1])):
-            shutil.rmtree(path, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=parent))
-    try:
-        yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (OverflowError, ProcessLookupError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _write_into(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write each file beside its place and rename it, the manifest last.
-
-    Without a manifest nothing is a bundle.
-    """
-    for name in sorted(files, key=lambda n: (n == MANIFEST, n)):
-        part = directory / f".{name}.part"
-        with part.open("wb") as file:
-            file.write(files[name])
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(directory / name)
+    return {**dict.fromkeys(digests, is_the_file), MANIFEST: lambda _: not log.errors}
 
 
 # Result files. Each is written beside its place and renamed. A device or a pipe is written into.
 
 
-def save_run(path: Path, run: Run, log: Log) -> None:
+def save_run(path: Path, run: Run, log: Log, commit: Commit = at_once) -> None:
     """Write ``output`` (samples, outputs) summed over steps, ``spikes``, and recordings.
 
     Raises ``UsageError`` (U608).
@@ -290,37 +273,18 @@ def save_run(path: Path, run: Run, log: Log) -> None:
     arrays |= {f"v/{name}": v for name, v in run.v.items()}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    save_bytes(path, buffer.getvalue(), log)
+    save_bytes(path, buffer.getvalue(), log, commit)
 
 
-def save_json(path: Path, tree: object, log: Log) -> None:
+def save_json(path: Path, tree: object, log: Log, commit: Commit = at_once) -> None:
     """Write readable JSON. Raises ``UsageError`` (U608)."""
-    save_bytes(path, (json.dumps(tree, indent=1, sort_keys=True) + "\n").encode(), log)
+    save_bytes(path, (json.dumps(tree, indent=1, sort_keys=True) + "\n").encode(), log, commit)
 
 
-def save_bytes(path: Path, data: bytes, log: Log) -> None:
+def save_bytes(path: Path, data: bytes, log: Log, commit: Commit = at_once) -> None:
     """Write ``data`` as a file. Raises ``UsageError`` (U608)."""
     with _written(path, log):
         if path.exists() and not path.is_file():
             path.write_bytes(data)  # renaming would put a file in the place of /dev/null
         else:
-            _put(Path(os.path.realpath(path)), data)  # a link stays a link
-
-
-def _put(path: Path, data: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:20]}.", dir=path.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        part.chmod(0o666 & ~_umask())
-        part.replace(path)
-    except BaseException:  # an interruption too leaves nothing behind
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+            put_file(Path(os.path.realpath(path)), data, commit)  # a link stays a link

@@ -72,6 +72,9 @@ def read_data(path: Path, log: Log, dt_s: float | None = None) -> Data:
     try:
         check_file(path)
         data = replace(_checked(_arrays(path, dt_s), log), file=str(path))
+    except OSError as error:  # of the disk: the file was opened before
+        reason = error.strerror or str(error)
+        log.add(UnreadableData(problem=f"the file cannot be read: {reason}", help=COPY_AGAIN))
     except RefusalError as refusal:
         log.add(_as_data(refusal.finding, EXAMPLE))
     log.raise_if_errors()

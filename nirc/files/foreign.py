@@ -5,6 +5,7 @@ Nothing is unpickled, nothing decompressed, and a FIFO or device is never opened
 
 from __future__ import annotations
 
+import hashlib
 import stat
 import struct
 from collections.abc import Sequence
@@ -95,6 +96,15 @@ def check_file(path: Path) -> None:
         reason = getattr(error, "strerror", None) or str(error)
         help_ = similar_file(path, CannotOpen.help)
         raise RefusalError(CannotOpen(path=shown, reason=reason, help=help_)) from error
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file. Raises ``InputError`` (F101)."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        shown = printable(str(path), MAX_PATH)
+        raise CannotOpen(path=shown, reason=error.strerror or str(error)).refusal() from error
 
 
 def check_hdf5(path: Path) -> None:

@@ -25,20 +25,26 @@ from nirc.files.kinds import (
 
 SCHEMA = "nirc-bundle/1"
 MANIFEST_NAME = "manifest.json"
-MAX_MANIFEST = 1 << 30  # bytes
-MAX_INDEX = 1 << 20  # of a channel, neuron or step of latency
+MAX_MANIFEST = 1 << 26  # bytes
+MAX_INDEX = 1 << 20  # of a channel or neuron
+MAX_LATENCY = 1 << 16  # steps
 MAX_LEAD = 1 << 10  # steps
+MAX_EMPTY = 1 << 28  # values in the empty steps that follow a sample
+NO_DIGEST = b"0" * 64
 ABOVE_0 = 1e-300
 READOUT = "readout"  # the part whose index counts columns of the output
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
-def _index(name: str, low: int = 0) -> Integers:
-    return Integers((name,), low, MAX_INDEX - 1)
+def _index(name: str) -> Integers:
+    return Integers((name,), 0, MAX_INDEX - 1)
 
 
 def check_manifest(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
-    """Note lists whose lengths differ, outputs later than ``latency_steps``, and bad names."""
+    """Note lists whose lengths differ, outputs later than ``latency_steps``, and bad names.
+
+    Note neurons that a population has twice: recordings must not be larger than the chip.
+    """
     check_shapes(file.root, tree, "", {"outputs": len(tree["output_map"])}, faults)
     latest = max(tree["output_latency_steps"], default=0)
     if tree["output_latency_steps"] and latest > tree["latency_steps"]:
@@ -50,6 +56,10 @@ def check_manifest(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Fa
             path = join(join("populations", name), "scale")
             message = "a population needs a scale for each neuron"
             faults.damaged(path, message, block["scale"], len(block["index"]))
+        if len(set(block["index"])) < len(block["index"]):
+            path = join(join("populations", name), "index")
+            message = "a neuron is twice in a population"
+            faults.damaged(path, message, block["index"], "each neuron once")
     for name in tree["files"]:
         if not FILE_NAME.fullmatch(name):
             message = "the manifest names a file outside the bundle"
@@ -65,21 +75,22 @@ MANIFEST = File(
             "dt": Maybe(Number(ABOVE_0, 1 / ABOVE_0)),
             "input_map": Many(Maybe(Integer(0, MAX_INDEX - 1)), "inputs"),
             "output_map": _index("outputs"),
-            "output_latency_steps": _index("outputs", -MAX_LEAD),
-            "latency_steps": Integer(-MAX_LEAD, MAX_INDEX - 1),
+            "output_latency_steps": Integers(("outputs",), -MAX_LEAD, MAX_LATENCY),
+            "latency_steps": Integer(-MAX_LEAD, MAX_LATENCY),
             "output_kind": Choice(("spikes", "membrane")),
             "populations": Map(
                 Object(
                     {
                         "part": Text(255),
                         "index": _index("neurons"),
-                        "latency_steps": Integer(-MAX_LEAD, MAX_INDEX - 1),
+                        "latency_steps": Integer(-MAX_LEAD, MAX_LATENCY),
                         "scale": Many(Number(ABOVE_0, 1 / ABOVE_0), "neurons"),
                     },
                     open=True,
                 )
             ),
             "files": Map(Text(64, 64)),
+            "sha256": Text(64, 64),
         },
         optional=("dt",),
         open=True,
@@ -90,6 +101,11 @@ MANIFEST = File(
 )
 
 
+def digest_of(data: bytes, noted: str) -> str:
+    """Return the digest of a manifest's text in which zeros stand for the digest ``noted``."""
+    return sha256(data.replace(noted.encode(), NO_DIGEST))
+
+
 def check_ends(manifest: Tree, ends: Mapping[str, Any], faults: Faults) -> None:
     """Compare the manifest with the chip's files.
 
@@ -98,6 +114,11 @@ def check_ends(manifest: Tree, ends: Mapping[str, Any], faults: Faults) -> None:
     """
     _below("input_map", manifest["input_map"], ends["inputs"], faults)
     _below("output_map", manifest["output_map"], ends["outputs"], faults)
+    widest = max(ends["inputs"], ends["outputs"])
+    if manifest["latency_steps"] * widest > MAX_EMPTY:
+        allowed = f"0..{MAX_EMPTY // widest}"
+        message = "an answer of this chip cannot be so late"
+        faults.damaged("latency_steps", message, manifest["latency_steps"], allowed)
     kind = manifest["output_kind"]
     if kind not in ends["kinds"]:
         faults.damaged(
@@ -144,14 +165,21 @@ class Bundle:
         self.lines: list[str] = []
         self.trees: dict[str, Tree] = {}
         self.sound = True  # all fields so far are what they should be
-        self.check(MANIFEST, self.read(MANIFEST_NAME))
+        text = self.read(MANIFEST_NAME)
+        self.check(MANIFEST, text)
         self.manifest: Tree = self.trees.get(MANIFEST_NAME) if self.sound else None
         self.listed: dict[str, str] = self.manifest["files"] if self.manifest else {}
         names = {*self.listed, *(file.name for file in files)}
         contents = {name: self.read(name) for name in sorted(names)}
         for name, content in contents.items():
-            if content is not None and self.listed and sha256(content) != self.listed.get(name):
+            if content is not None and self.manifest and sha256(content) != self.listed.get(name):
                 self.lines.append(f"{name}: this is not the file that nirc wrote")
+        if (
+            text
+            and self.manifest
+            and digest_of(text, self.manifest["sha256"]) != self.manifest["sha256"]
+        ):
+            self.lines.append(f"{MANIFEST_NAME}: this is not the file that nirc wrote")
         for file in files:
             self.check(file, contents[file.name])
         if self.sound:

@@ -23,6 +23,7 @@ from nirc.files.description import File, Tree
 from nirc.files.manifest import READOUT, Bundle
 
 MAX_COUNT = 1 << 20  # spikes of one channel in a step
+SAVED: list[str] = []  # answers at their places: an interruption after this is a success
 
 
 def report(error: BaseException) -> str:
@@ -124,10 +125,13 @@ def save(path: str, arrays: Mapping[str, Any]) -> None:
     part = place.with_name(f".{place.name[:20]}.{os.getpid()}.part")
     try:
         part.write_bytes(packed.getvalue())
+        SAVED.append(path)
         part.replace(place)
     except BaseException:  # an interruption leaves nothing behind, too
-        with contextlib.suppress(OSError):
-            part.unlink()
+        if part.exists():
+            SAVED.clear()
+            with contextlib.suppress(OSError):
+                part.unlink()
         raise
 
 
@@ -221,10 +225,18 @@ class Script:
             self.end(f"the run failed: {report(error)}")
 
     def start(self) -> None:
-        """Run as a program. The signal of a batch system ends it as Ctrl-C does."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        """Run as a program. The signals of a batch system and of a terminal end it as Ctrl-C does.
+
+        A signal that is ignored, as under nohup, stays ignored.
+        """
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, signal.default_int_handler)
         try:
             self.main()
         except KeyboardInterrupt:
+            if SAVED:
+                self.end(0)
             sys.stderr.write("interrupted; nothing was written\n")
             self.end(130)

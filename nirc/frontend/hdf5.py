@@ -16,6 +16,7 @@ from typing import Any
 from nirc.diagnostics.file import (
     EXPORT_AGAIN,
     UNFINISHED,
+    CannotOpen,
     NoGraphType,
     NoNodeType,
     NotNir,
@@ -82,6 +83,10 @@ class _Reader:
         try:
             with at(where):
                 yield
+        except OSError as error:  # of the disk: the file was opened before
+            reason = error.strerror or str(error)
+            self.log.add(CannotOpen(path=printable(self.log.file), reason=reason))
+            self.log.raise_if_errors()
         except RefusalError as refusal:
             self.log.add(refusal.finding)
             if len(self.log.errors) >= MAX_REPORTED:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nirc.chip.explain import meaning
+from nirc.diagnostics.escape import in_lines
 from nirc.ir.arrays import size
 from nirc.ir.populations import Population
 from nirc.ir.text import in_order
@@ -125,8 +126,14 @@ def _template() -> Template:
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_visible,
     )
     return environment.get_template("report.html.j2")
+
+
+def _visible(value: object) -> object:
+    """Spell out what cannot be seen in a text of the page."""
+    return type(value)(in_lines(value)) if isinstance(value, str) else value
 
 
 def _bar(name: str, used: int, available: int) -> dict[str, Any]:

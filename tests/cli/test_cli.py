@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nirc import api
+from nirc.api import Bundle
+from nirc.cli.main import main
+from nirc.cli.output import Output
+from nirc.frontend import hdf5
 from tests.commands import NIRC, nirc, process
 from tests.models import DATA
 
@@ -256,18 +264,133 @@ def test_killed_at_any_moment_there_is_no_half_bundle(delay: float, tmp_path: Pa
     assert {p.name for p in tmp_path.iterdir()} <= {"out", "o.npz"}
 
 
-def test_an_interrupted_run_cleans_up(tmp_path: Path) -> None:
-    code = "import os, signal, nirc.files.bundle as b\n"
-    code += "b._write_into = lambda *a: os.kill(os.getpid(), signal.SIGTERM)\n"
-    code += "from nirc.cli.main import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(BRAILLE), "--target", "xylo", "-o", "out"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 130 and list(tmp_path.iterdir()) == []
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+INTERRUPTED = """
+import os, signal
+from pathlib import Path
+import nirc.files.commit as commit
+from nirc.cli.main import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+
+def interrupt():
+    os.kill(os.getpid(), signal.{name})
+
+{plan}
+main()
+"""
+WHILE_WRITING = """
+commit.os.fsync = lambda descriptor: interrupt()
+"""
+WHILE_CLEANING_UP = """
+def remove(path, ignore_errors, remove=commit.shutil.rmtree):
+    interrupt()
+    remove(path, ignore_errors=ignore_errors)
+commit.shutil.rmtree = remove
+commit.os.fsync = lambda descriptor: interrupt()
+"""
+DURING_THE_RENAMES = """
+def rename(self, other, rename=Path.rename):
+    rename(self, other)
+    interrupt()
+Path.rename = rename
+"""
+AFTER_THE_RENAMES = """
+def remove(path, ignore_errors, remove=commit.shutil.rmtree):
+    interrupt()
+    remove(path, ignore_errors=ignore_errors)
+commit.shutil.rmtree = remove
+"""
+WHILE_PYTHON_ENDS = """
+import atexit
+atexit.register(interrupt)
+"""
+
+
+def interrupted(name: str, plan: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    code = INTERRUPTED.format(name=name, plan=plan)
+    command = [sys.executable, "-c", code, str(BRAILLE), "--target", "xylo", "-o", "out"]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+@pytest.mark.parametrize("plan", [WHILE_WRITING, WHILE_CLEANING_UP])
+def test_an_interrupted_run_cleans_up(name: str, plan: str, tmp_path: Path) -> None:
+    done = interrupted(name, plan, tmp_path)
+    assert (done.returncode, done.stderr) == (130, "interrupted; nothing was written\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+@pytest.mark.parametrize("plan", [DURING_THE_RENAMES, AFTER_THE_RENAMES, WHILE_PYTHON_ENDS])
+def test_an_interruption_after_the_commit_is_a_success(
+    name: str, plan: str, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    done = interrupted(name, plan, tmp_path)
+    assert done.returncode == 0 and "interrupted" not in done.stderr
+    assert "wrote out/" in done.stdout and "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert Bundle.open(tmp_path / "out").manifest["target"] == "xylo:audio2"
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored(tmp_path: Path) -> None:
+    plan = "signal.signal(signal.SIGHUP, signal.SIG_IGN)" + WHILE_WRITING
+    assert interrupted("SIGHUP", plan, tmp_path).returncode == 0
+
+
+def test_a_command_in_a_process_gives_the_signals_back(tmp_path: Path) -> None:
+    before = [signal.getsignal(getattr(signal, name)) for name in SIGNALS]
+    with chdir(tmp_path), pytest.raises(SystemExit):
+        main(["explain", "none"])
+    assert [signal.getsignal(getattr(signal, name)) for name in SIGNALS] == before
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("inspect", BRAILLE, "--sarif", "no/f"),
+        (BRAILLE, "--target", "xylo", "--sarif", "no/f"),
+        ("verify", BRAILLE, "--target", "xylo", "--data", "d.npz", "--json", "no/f"),
+        ("run", "out", "--data", "d.npz", "--out", "no/f"),
+        ("export", BRAILLE, "--stage", "float", "-o", "no/f"),
+        ("mapping", "out", "--plot", "no/f.svg"),
+    ],
+)
+def test_a_result_without_a_folder_is_refused_before_the_work(
+    args: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Output, "about")  # where every command begins
+    done = nirc(*args, cwd=tmp_path)
+    assert done.returncode == 2 and "U608" in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fails_while_a_model_is_read_is_not_the_fault_of_stdout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(path: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(hdf5, "check_hdf5", failing)
+    done = nirc("inspect", BRAILLE, cwd=tmp_path)
+    assert done.returncode == 3 and "F101" in done.stderr and "Input/output error" in done.stderr
+
+
+def test_memory_that_is_refused_is_no_bug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*args: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(api, "lower", failing)
+    done = nirc(BRAILLE, "--target", "xylo", cwd=tmp_path)
+    assert done.returncode == 1 and "U618" in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_passes_and_help_have_their_words_without_docstrings(tmp_path: Path) -> None:
+    for asked in ("passes", "--help", "verify --help"):
+        command = [*asked.split()]
+        plain = process(*command, cwd=tmp_path)
+        stripped = process(*command, cwd=tmp_path, PYTHONOPTIMIZE="2")
+        assert plain.stdout == stripped.stdout and len(plain.stdout) > 500
 
 
 def test_a_bug_says_so_without_a_traceback(tmp_path: Path) -> None:

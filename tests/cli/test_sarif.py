@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,21 @@ def test_a_result_has_region_fingerprint_and_help(tmp_path: Path) -> None:
     for rule in run["tool"]["driver"]["rules"]:
         assert rule["help"]["markdown"].startswith(f"# {rule['id']}") and rule["fullDescription"]
     assert run["invocations"] == [{"executionSuccessful": True, "exitCode": 0}]
+
+
+def test_what_a_name_holds_is_spelt_out(tmp_path: Path) -> None:
+    """A name that is not UTF-8, an escape sequence, and a mark that turns the text around."""
+    name = os.fsdecode(b"\xff\x1b[31m") + "\u202egnp.nir"
+    (tmp_path / name).write_bytes(VOWELS.read_bytes())
+    for args in (("inspect", name), ("inspect", f"{name}.nir"), (name, "--target", "xylo")):
+        done = nirc(*args, "--sarif", "x.sarif", cwd=tmp_path)
+        assert done.returncode in (0, 3)
+        assert all(map(str.isprintable, strings(results(tmp_path / "x.sarif"))))
+
+
+def strings(tree: Any) -> list[str]:
+    """All texts in a tree of JSON."""
+    if isinstance(tree, str):
+        return [tree]
+    inner = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return list(chain.from_iterable(map(strings, inner)))

@@ -23,7 +23,7 @@ from nirc.files.schema import json_schema
 from tests.deploy.changes import Change, spoiled
 from tests.deploy.chips import CHIPS, Chip
 from tests.deploy.corruptions import CORRUPTIONS, MANIFESTS, RANGE
-from tests.deployed import digests, faults, loaded, packed, script, structure
+from tests.deployed import digests, faults, loaded, manifest_text, packed, script, structure
 
 each_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
 
@@ -41,12 +41,12 @@ def changed(file: File, files: Mapping[str, bytes], change: Change) -> dict[str,
     """The files with one that is changed, and a digest that fits."""
     tree = copy.deepcopy(tree_of(file, files))  # arrays that can be changed
     change(tree)
+    if file is MANIFEST:
+        return {**files, file.name: manifest_text(tree) if "sha256" in tree else packed(tree)}
     made = {**files, file.name: packed(tree)}
-    if file is not MANIFEST:
-        manifest = tree_of(MANIFEST, files)
-        manifest["files"] |= digests({file.name: made[file.name]})
-        made[MANIFEST.name] = packed(manifest)
-    return made
+    manifest = tree_of(MANIFEST, files)
+    manifest["files"] |= digests({file.name: made[file.name]})
+    return {**made, MANIFEST.name: manifest_text(manifest)}
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -106,6 +106,37 @@ def test_a_file_that_was_changed_is_found(bundle: Path, chip: Chip) -> None:
         )
         (bundle / name).write_bytes(good)
     assert script(bundle, "--check", bare=chip.bare).returncode == 0
+
+
+@each_chip
+def test_a_manifest_that_was_changed_is_found(bundle: Path, chip: Chip) -> None:
+    """Also where each field is one that the chip would take."""
+    manifest = bundle / "manifest.json"
+    good = manifest.read_bytes()
+    for before, after in ((b'"dt": 0.001', b'"dt": 0.002'), (b"}\n", b"}\n\n")):
+        assert good.count(before)
+        manifest.write_bytes(good.replace(before, after))
+        done = script(bundle, "--check", bare=chip.bare)
+        assert done.returncode == 1
+        assert "manifest.json: this is not the file that nirc wrote" in done.stdout
+
+
+@each_chip
+def test_no_file_escapes_its_digest_by_a_manifest_that_lists_none(spoiler: Spoiler) -> None:
+    files = changed(MANIFEST, spoiler.good, lambda tree: tree.update(files={}))
+    lines = faults(files, spoiler.module)
+    for file in spoiler.chip.files:
+        assert f"{file.name}: this is not the file that nirc wrote" in lines
+
+
+@each_chip
+def test_numbers_that_are_too_large_together_are_found(spoiler: Spoiler) -> None:
+    """Each alone is allowed, but the empty steps after a sample would fill the memory."""
+    module = spoiler.module
+    module.MAX_EMPTY = 100
+    files = changed(MANIFEST, spoiler.good, lambda tree: tree.update(latency_steps=101))
+    lines = faults(files, module)
+    assert any(line.startswith("manifest.json: latency_steps: an answer") for line in lines), lines
 
 
 @each_chip
@@ -245,9 +276,7 @@ def test_what_is_no_such_file_is_refused_without_a_traceback(spoiler: Spoiler, c
 
 @each_chip
 def test_no_damage_of_a_few_bytes_makes_a_traceback(spoiler: Spoiler, chip: Chip) -> None:
-    """Bytes changed, cut out or put in: all but those of the manifest are found, by their
-    digest.
-    """
+    """Bytes changed, cut out or put in: all are found, by their digest."""
     rng = np.random.default_rng(0)
     for name in [MANIFEST.name, *(file.name for file in chip.files)]:
         for _ in range(100):
@@ -257,7 +286,7 @@ def test_no_damage_of_a_few_bytes_makes_a_traceback(spoiler: Spoiler, chip: Chip
                 data[at : at + int(rng.integers(3))] = rng.bytes(int(rng.integers(3)))
             lines = spoiler.faults(**{name: bytes(data)})
             assert all(line.isascii() and len(line) < 500 for line in lines)
-            assert lines or name == MANIFEST.name or bytes(data) == spoiler.good[name]
+            assert lines or bytes(data) == spoiler.good[name]
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,24 @@ def test_an_interruption_leaves_nothing_and_says_so(
     assert stop.value.code == 130 and "interrupted; nothing was written" in capsys.readouterr().err
 
 
+def test_an_interruption_after_the_answer_is_a_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chip = CHIPS[0]
+    module = loaded(chip.write(tmp_path / "bundle"))
+
+    def use(*_: object) -> None:
+        module.save(str(tmp_path / "out.npz"), {"spikes": np.ones(3)})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.SCRIPT, "use", use)
+    monkeypatch.setattr(module.SCRIPT, "end", sys.exit)
+    monkeypatch.setattr("sys.argv", ["deploy.py"])
+    with pytest.raises(SystemExit) as stop:
+        module.SCRIPT.start()
+    assert stop.value.code == 0 and not capsys.readouterr().err
+
+
 @each_chip
 def test_a_run_that_fails_is_a_line_and_with_debug_a_traceback(
     bundle: Path, chip: Chip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import nirc
-from nirc.files.bundle import to_json
+from nirc.files.bundle import signed, to_json
 from tests.models import DATA
 
 
@@ -27,7 +27,7 @@ def bundle(tmp_path: Path) -> Path:
 def edited(bundle: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     manifest = json.loads((bundle / "manifest.json").read_text())
     change(manifest)
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    (bundle / "manifest.json").write_bytes(to_json(signed(manifest)))
     return bundle
 
 
@@ -49,6 +49,50 @@ def test_a_changed_file_is_noticed(bundle: Path) -> None:
     assert "U605" in refusal(bundle) and "config.json" in refusal(bundle)
 
 
+def test_an_emptied_file_is_noticed(bundle: Path) -> None:
+    (bundle / "report.json").write_bytes(b"")
+    assert "`report.json` is not the file that nirc wrote" in refusal(bundle)
+
+
+def test_a_changed_manifest_is_noticed(bundle: Path) -> None:
+    manifest = bundle / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"seed": 0', b'"seed": 1'))
+    assert "`manifest.json` is not the file that nirc wrote" in refusal(bundle)
+
+
+def test_an_edited_deploy_script_is_not_overwritten_without_a_word(bundle: Path) -> None:
+    opened = nirc.Bundle.open(bundle)
+    with (bundle / "deploy.py").open("a") as script:
+        script.write("# my cable\n")
+    with pytest.raises(nirc.UsageError, match=r"whose `deploy\.py` was changed by hand"):
+        opened.save(bundle)
+    assert (bundle / "deploy.py").read_text().endswith("# my cable\n")
+    opened.save(bundle, force=True)
+    assert nirc.Bundle.open(bundle) == opened
+
+
+def test_a_link_to_an_empty_directory_stays_a_link(bundle: Path) -> None:
+    (bundle.parent / "disk").mkdir()
+    (bundle.parent / "link").symlink_to("disk")
+    nirc.Bundle.open(bundle).save(bundle.parent / "link")
+    assert (bundle.parent / "link").readlink() == Path("disk")
+    assert nirc.Bundle.open(bundle.parent / "disk") == nirc.Bundle.open(bundle)
+
+
+def test_numbers_of_a_manifest_ask_for_no_more_memory_together_than_data_may(
+    bundle: Path,
+) -> None:
+    """Latency and channels are each allowed, and made 16 TiB of zeros."""
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["latency_steps"] = 1 << 16
+        manifest["input_map"] = [*range(11), (1 << 20) - 1]
+
+    opened = nirc.Bundle.open(edited(bundle, change))
+    with pytest.raises(nirc.InputError, match="U604"):
+        opened.run(np.zeros((4, 5, 12), int))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -57,6 +101,8 @@ def test_a_changed_file_is_noticed(bundle: Path) -> None:
         lambda m: m.update(input_map=[1 << 40]),
         lambda m: m.update(output_map=[True] * 7),
         lambda m: m.update(latency_steps=10**12),
+        lambda m: m.update(latency_steps=(1 << 16) + 1),
+        lambda m: next(iter(m["populations"].values())).update(index=[0, 0], scale=[1.0, 1.0]),
         lambda m: m.update(output_latency_steps=[0]),
         lambda m: m.pop("populations"),
         lambda m: m["files"].update({"../../etc/passwd": "0"}),

@@ -104,3 +104,20 @@ def test_one_chip_of_one_is_no_alarm() -> None:
 def test_populations_stand_in_the_order_of_their_numbers() -> None:
     assert in_order(["lif10", "lif2", "b", "lif1"]) == ["b", "lif1", "lif2", "lif10"]
     assert in_order(["a" + "9" * 5000, "a1"]) == ["a1", "a" + "9" * 5000]
+
+
+def test_what_cannot_be_seen_is_spelt_out() -> None:
+    """An edge with an escape sequence (G203) reached the page, and so did marks of direction."""
+    name = "w\x1b[31m\u202e"
+    nodes = {
+        "in": nir.Input(np.array([1])),
+        name: nir.Linear(np.ones((1, 1))),
+        "lif": lif(1),
+        "out": nir.Output(np.array([1])),
+    }
+    edges = [("in", name), (name, "lif"), (name, "lif"), ("lif", "out")]
+    bundle = nirc.compile(graph(nodes, edges), "xylo", dt=1e-4)
+    text = page_of(bundle)
+    assert "\\x1b[31m\\u202e" in text and text.replace("\n", "").isprintable()
+    for file in ("report.json", "deploy.py", "config.json"):
+        assert bundle.files[file].decode().replace("\n", "").isprintable()
