@@ -314,7 +314,8 @@ def _bits(weights: NDArray[np.int64]) -> tuple[int, int]:
     else:
         scale, signed = min(127 / high if high else np.inf, -128 / low), 1
     shift = int(np.floor(np.log2(scale))) + signed
-    zeros = next((n for n in range(8, 0, -1) if not (weights % (1 << n)).any()), 0)
+    used = int(np.bitwise_or.reduce(weights, axis=None))
+    zeros = next((n for n in range(8, 0, -1) if used % (1 << n) == 0), 0)
     return shift, 8 - shift - (zeros - signed)
 
 
