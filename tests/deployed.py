@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from nirc.files.bundle import signed as signed_tree
-from nirc.files.bundle import to_json
-from nirc.files.manifest import SCHEMA
+from nirc.files.manifest import NO_DIGEST, SCHEMA
 
 
 def loaded(directory: Path) -> Any:
@@ -67,7 +65,8 @@ def signed(directory: Path, *names: str) -> Path:
 
 def manifest_text(manifest: Any) -> bytes:
     """manifest.json with the digest of its own text. What it holds may be wrong."""
-    return to_json(signed_tree(manifest)) if isinstance(manifest, dict) else packed(manifest)
+    text = json.dumps({**manifest, "sha256": NO_DIGEST.decode()}).encode()
+    return text.replace(NO_DIGEST, hashlib.sha256(text).hexdigest().encode())
 
 
 def digests(files: Mapping[str, bytes]) -> dict[str, str]:
