@@ -28,7 +28,7 @@ EVERY = ("loihi2:halapoint", "spinnaker2", "speck", "xylo")
 MANY_CORES = ("loihi2", "spinnaker2")
 # By case: builder, size, targets.
 CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
-    "convolution-1M": ("convolution", 512, MANY_CORES),
+    "convolution-1M": ("convolution", 256, MANY_CORES),
     "dense-10000": ("dense", 10_000, EVERY),
     "dense-4000": ("dense", 4_000, MANY_CORES),
     "recurrent-8000": ("recurrent", 8_000, ("loihi2:halapoint", "spinnaker2", "xylo")),
@@ -94,16 +94,16 @@ def built(kind: str, size: int) -> object:
 
     nodes: dict[str, object] = {}
     edges: list[tuple[str, str]] = []
-    if kind == "convolution":  # 4 maps of ``size`` rows and half as many columns, twice
-        side = (size, size // 2)
+    if kind == "convolution":  # 8 maps of ``size`` rows and columns, twice
+        side = (size, size)
         nodes["input"] = nir.Input({"input": np.array([1, *side])})
-        channels = (1, 4, 4)
+        channels = (1, 8, 8)
         for i, (before, after) in enumerate(pairwise(channels)):
             kernel = matrix(after, before * 9, i).reshape(after, before, 3, 3)
             bias = np.zeros(after)
             nodes[f"conv{i}"] = nir.Conv2d(side, kernel, 1, 1, 1, 1, bias)
             nodes[f"lif{i}"] = lif((after, *side))
-        nodes["output"] = nir.Output({"output": np.array([4, *side])})
+        nodes["output"] = nir.Output({"output": np.array([8, *side])})
         edges = list(pairwise(nodes))
     elif kind in ("dense", "recurrent"):
         n_in = size if kind == "dense" else 100
