@@ -18,7 +18,7 @@ from nirc.backends.loihi2.plan import SLOWEST_READ, TINY, UNIT, Plan
 from nirc.backends.loihi2.soft_reset import inhibits_itself, self_inhibition_of, taps_of_a_filter
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.numbers import ReadoutMayFire, ThresholdsClipped, WeightsVanish
-from nirc.ir.arrays import Float, Int, frozen
+from nirc.ir.arrays import Float, Int, frozen, frozen_integers
 from nirc.ir.linear import Conv, Weighted, weights_of, with_weights
 from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source, populations_of
 from nirc.ir.program import Form, Program
@@ -28,10 +28,8 @@ Arc = tuple[str, str, Projection]
 
 # Units a threshold that a chain keeps. With fewer, it gets no network.net (?: a choice).
 LEAST_UNITS = 64
-# A readout's largest weight is at least so large, if need be at the expense of the share of its
-# sources that may fire, which is at least ``LEAST_SHARE``.
-READ_BITS = 64
-LEAST_SHARE = 1 / 64
+READ_BITS = 64  # a readout's largest weight at least, if need be with fewer sources that may fire
+LEAST_SHARE = 1 / 64  # of a readout's sources that may fire
 # The NIR paper's importer: section 4.1 of the targets sheet.
 PAPER_K = 256
 PAPER_VTH = 131071
@@ -319,13 +317,13 @@ class _Population:
         v_init = start_value(start, bias, dv, vth, plan.latency_steps)
         v_start, _ = run_without_input(v_init, bias, dv, vth, plan.latency_steps)
         return LoihiNeuron(
-            _read_only(du),
-            _read_only(dv),
-            _read_only(vth),
-            _read_only(mant),
-            _read_only(exp),
-            _read_only(v_start),
-            _read_only(v_init),
+            frozen_integers(du),
+            frozen_integers(dv),
+            frozen_integers(vth),
+            frozen_integers(mant),
+            frozen_integers(exp),
+            frozen_integers(v_start),
+            frozen_integers(v_init),
             frozen(scale),
             plan.latency_steps,
             plan.fires,
@@ -395,9 +393,3 @@ class _PaperPopulation(_Population):
                     where=self.where, population=self.name, u=largest, largest=WRAP - 1
                 )
             )
-
-
-def _read_only(x: Int) -> Int:
-    copy = np.array(x, dtype=np.int64)
-    copy.setflags(write=False)
-    return copy

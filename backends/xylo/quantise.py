@@ -37,7 +37,7 @@ from nirc.backends.xylo.neuron import (
 )
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.numbers import ThresholdsClipped, WeightsVanish
-from nirc.ir.arrays import Float, Int, frozen
+from nirc.ir.arrays import Float, Int, frozen, frozen_integers
 from nirc.ir.linear import Sparse, sparse
 from nirc.ir.populations import Discrete, Population, Projection, Source, populations_of
 from nirc.ir.program import Form, Program
@@ -253,11 +253,11 @@ class Plan:
         bias = np.clip(np.rint(scale * self.bias - self.kept(scale)), *BIAS).astype(np.int64)
         second = self.receptors[1].dash if len(self.receptors) > 1 else None
         return XyloNeuron(
-            dash_mem=_read_only(self.dash_mem),
-            dash_syn=_read_only(self.receptors[0].dash),
-            dash_syn_2=None if second is None else _read_only(second),
-            threshold=_read_only(self._threshold(scale, log)),
-            bias=_read_only(bias),
+            dash_mem=frozen_integers(self.dash_mem),
+            dash_syn=frozen_integers(self.receptors[0].dash),
+            dash_syn_2=None if second is None else frozen_integers(second),
+            threshold=frozen_integers(self._threshold(scale, log)),
+            bias=frozen_integers(bias),
             scale=frozen(scale),
             max_spikes=MAX_OUTPUT_SPIKES if self.output else MAX_HIDDEN_SPIKES,
             shift_in=shifts.inputs,
@@ -381,9 +381,3 @@ class _Drive:
 def at_least(x: Float) -> Float:
     """Return ``x`` without zeros to divide by."""
     return np.maximum(x, SMALLEST)
-
-
-def _read_only(x: Int) -> Int:
-    copy = x.copy()
-    copy.setflags(write=False)
-    return copy

@@ -24,6 +24,13 @@ def frozen(values: ArrayLike) -> Float:
     return array
 
 
+def frozen_integers(values: ArrayLike) -> Int:
+    """Return a read-only int64 copy."""
+    array = np.array(values, dtype=np.int64)
+    array.setflags(write=False)
+    return array
+
+
 def size(shape: Shape) -> int:
     """Return the number of elements of ``shape`` (1 for a scalar)."""
     total = 1
