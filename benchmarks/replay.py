@@ -39,7 +39,8 @@ from nirc.ir.text import digest
 found = {}
 for model in sorted(Path(sys.argv[2]).rglob("*.nir")):
     def observe(step):
-        found[f"{model.name} {step.name}"] = digest(step.program)
+        if getattr(step, "program", None) is not None:
+            found[f"{model.name} {step.name}"] = digest(step.program)
     try:
         made = compile_model(model, "xylo", Options(dt_s=1e-4), observe=observe)
         found |= {f"{model.name} {name}": sha256(data) for name, data in made.bundle.files.items()}

@@ -66,7 +66,7 @@ def test_an_output_that_is_a_population_stays_as_it_is_and_a_warning_says_so() -
 )
 def test_anything_else_is_refused(text: str) -> None:
     assert Readout.parse(text) is None
-    with pytest.raises(UsageError, match="--readout"):
+    with pytest.raises(UsageError, match="readout takes"):
         compile_model(network(), "xylo", Options(readout=text))
 
 

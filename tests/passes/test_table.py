@@ -27,7 +27,8 @@ def test_compiling_runs_them_all_in_the_order_of_the_table(data: Path) -> None:
     ran: list[str] = []
 
     def observe(step: Step) -> None:
-        ran.append(step.name)
+        if step.program is not None:
+            ran.append(step.name)
 
     api.lower(data / "zoo/digits_if_cnn.nir", api.Options(), log=Log(), observe=observe)
     assert ran == [entry.name for entry in PIPELINE]
