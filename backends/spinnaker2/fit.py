@@ -22,6 +22,7 @@ from nirc.backends.spinnaker2.findings import (
 )
 from nirc.backends.spinnaker2.limits import (
     EVENTS_PER_S,
+    MAX_ATOMS,
     MAX_PIXELS,
     PLANNED,
     RATE,
@@ -109,7 +110,7 @@ def fit(
     if placed is None:
         return None
     mapping = Mapping(
-        _floorplan(parts, placed, system, request.prices, time.seconds),
+        _floorplan(parts, placed, system, request.prices, time.seconds, _most(tables)),
         _slices(parts, placed),
         placed.routing,
         time,
@@ -165,8 +166,13 @@ def _slices(parts: Split, placed: Assignment) -> tuple[Slice, ...]:
     return tuple(Slice(parts.names[owner], *row) for owner, *row in rows)
 
 
+def _most(tables: Tables) -> int:
+    """Return the neurons that a processing element takes: more if it holds a convolution."""
+    return MAX_PIXELS if tables.convolutions else MAX_ATOMS
+
+
 def _floorplan(
-    parts: Split, placed: Assignment, system: System, prices: Prices, seconds: float
+    parts: Split, placed: Assignment, system: System, prices: Prices, seconds: float, most: int
 ) -> Floorplan:
     used = {term: parts.usage[term].tolist() for term in TERMS}
     total = np.sum([parts.usage[term] for term in TERMS], axis=0).tolist()
@@ -186,7 +192,7 @@ def _floorplan(
         for i in range(parts.count)
     )
     limits: dict[str, tuple[float, str]] = {
-        "neurons": (MAX_PIXELS, "neurons"),
+        "neurons": (most, "neurons"),
         "memory": (prices.dyn_bytes, "bytes"),
         "events": (EVENTS_PER_S * PLANNED * seconds, "a tick, expected"),
     }
@@ -244,7 +250,10 @@ def _utilisation(
     return {
         "processing elements": (parts.count, system.count),
         **chips,
-        "neurons of a processing element": (int((parts.end - parts.begin).max()), MAX_PIXELS),
+        "neurons of a processing element": (
+            int((parts.end - parts.begin).max()),
+            int(plan.limits["neurons"][0]),
+        ),
         "memory of a processing element": (memory, int(plan.limits["memory"][0])),
         "routing entries of a chip": (int(placed.routing.sizes.max(initial=0)), ROUTER_ENTRIES),
     }

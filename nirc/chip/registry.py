@@ -84,7 +84,7 @@ def resolve(target: str) -> tuple[Backend, tuple[Target, ...]]:
     return chip, chosen
 
 
-_LIMIT = re.compile(r"\{(\w+):(\w+) ([^{}:]+)(:,)?\}")
+_LIMIT = re.compile(r"\{(\w+):(\w+)\s+([^{}:]+)(:,)?\}")
 
 
 def with_limits(text: str) -> str:

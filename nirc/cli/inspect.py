@@ -80,7 +80,8 @@ def _recorded(
             problem="the data has no recorded outputs to compare with",
             found="no array `outputs`",
             limit="outputs (samples, steps, ...output shape)",
-            help="record them in the simulator: see docs/from-your-simulator.md",
+            help="name the array that holds them `outputs`, or record them in the simulator: see "
+            "docs/from-your-simulator.md",
             file=data.file,
         ).refusal()
     return compare(model, options, data, log, progress)

@@ -12,12 +12,14 @@ MOST_FILES = 10_000  # of a folder that is searched for a similar name
 LONGEST_NAME = 200  # of a hostile file, to compare with
 
 
-def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+def did_you_mean(
+    name: str, known: Iterable[str], otherwise: str = "", *, cutoff: float = 0.6
+) -> str:
     """Return ``did you mean `NAME`?`` with the nearest of ``known``, else ``otherwise``."""
     from difflib import get_close_matches
 
     names = {each.lower(): each for each in known}
-    close = get_close_matches(name[:LONGEST_NAME].lower(), names, n=1)
+    close = get_close_matches(name[:LONGEST_NAME].lower(), names, n=1, cutoff=cutoff)
     return f"did you mean `{names[close[0]]}`?" if close else otherwise
 
 
@@ -26,5 +28,5 @@ def similar_file(path: Path, otherwise: str) -> str:
     with contextlib.suppress(OSError, ValueError), os.scandir(path.parent) as entries:
         names = sorted(each.name for each in islice(entries, MOST_FILES) if each.name.isprintable())
         known = [str(path.with_name(name)) for name in names if name != path.name]
-        return did_you_mean(str(path), known, otherwise)
+        return did_you_mean(str(path), known, otherwise, cutoff=0.75)
     return otherwise

@@ -27,6 +27,11 @@ def test_every_code_has_a_page_of_the_four_parts(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
+def test_every_limit_of_a_page_is_a_number(code: str) -> None:
+    assert not re.search(r"\{\w+:\w+\s", explanation(code))
+
+
+@pytest.mark.parametrize("code", CODES)
 def test_pages_refer_to_codes_that_exist(code: str) -> None:
     mentioned = set(re.findall(r"\b[BDFGLNPSUWX]\d{3}\b", explanation(code)))
     assert mentioned <= set(CODES)
