@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import nirc
 from nirc.chip import running
+from nirc.diagnostics.errors import UsageError
 from nirc.diagnostics.log import Log
 from tests.models import chain, lif, linear
 
@@ -32,3 +35,12 @@ def test_chunks_of_samples_change_neither_answers_nor_findings(
     assert [d.code for d in parts.diagnostics] == [d.code for d in whole.diagnostics] == ["X514"]
     assert parts.diagnostics[0].found == whole.diagnostics[0].found == "40"
     assert done == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("record", [None, 0, (1,), b"x"])
+def test_what_is_no_name_of_a_population_is_refused(record: Any) -> None:
+    rng = np.random.default_rng(0)
+    model = chain(3, linear(rng, 2, 3), lif(2), n_out=2)
+    bundle = nirc.compile(model, "xylo:audio3", dt=1e-4, reset="subtract")
+    with pytest.raises(UsageError, match="U60"):
+        bundle.run(np.zeros((1, 3, 3), np.int64), record=record)

@@ -178,6 +178,9 @@ def _check_request(
         problem = f"{backend.name} has no mode `{mode}`"
         limit = ", ".join(backend.modes)
         log.add(OptionMakesNoSense(problem=problem, found=mode, limit=limit))
+    if not isinstance(record, Collection) or not all(isinstance(name, str) for name in record):
+        problem = "`record` takes names of populations"
+        raise OptionMakesNoSense(problem=problem, found=repr(record)[:40]).refusal()
     for name in record:
         if name not in populations:
             help_ = did_you_mean(name, populations)

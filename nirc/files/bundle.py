@@ -62,7 +62,14 @@ def _json(tree: object, end: str) -> str:
 
 
 def _plain(tree: object) -> str:
-    return json.dumps(tree, ensure_ascii=False, allow_nan=False)
+    return json.dumps(tree, ensure_ascii=False, allow_nan=False, default=_as_python)
+
+
+def _as_python(value: Any) -> object:
+    """Return a number of numpy as a number of Python."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"a bundle holds no {type(value).__name__}")
 
 
 def signed(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -127,7 +127,7 @@ class Lines:
     """Weights by line, as the library reads them: lists of synapses, and dense ``rows``.
 
     The weights are stored without their common factor, 2 to the power of ``shift``, unless
-    ``divide`` is false. ``largest_sum``: of the magnitudes that reach one place.
+    ``divide`` is false.
     """
 
     def __init__(
@@ -141,8 +141,6 @@ class Lines:
         divide: bool = True,
     ) -> None:
         line, place, weight = _in_order(line, place, weight)
-        listed = np.bincount(place, np.abs(weight), 1).max()
-        self.largest_sum = float(listed + sum(np.abs(r.weight).sum(axis=0).max() for r in rows))
         every = [weight, *(r.weight for r in rows)]
         bits = int(np.bitwise_or.reduce([np.bitwise_or.reduce(w, axis=None) for w in every]))
         self.shift = (bits & -bits).bit_length() - 1 if bits and divide else 0
@@ -278,10 +276,10 @@ def run_delayed(
         return None
     first = np.cumsum([0, *(p.n for p in populations)])
     at = {p.name: int(n) for p, n in zip(populations, first, strict=False)}
-    network = _assembled(chip, inputs.shape[2], channels, populations, wires, at)
     most = int(inputs.max(initial=1)) if chip.most_count is None else chip.most_count
-    if network.lines.largest_sum * most >= LARGEST_SUM:
+    if _largest_sum(wires, {p.name: p.n for p in populations}) * most >= LARGEST_SUM:
         return None
+    network = _assembled(chip, inputs.shape[2], channels, populations, wires, at)
     shown = {p.name: p.spikes for p in populations}
     columns = np.concatenate([at[o.population] + o.neurons for o in outputs]).astype(np.int32)
     fires = np.concatenate([np.full(len(o.neurons), shown[o.population]) for o in outputs])
@@ -336,6 +334,19 @@ def _assembled(
     parameters = {n: np.concatenate([p.parameters[n] for p in populations]) for n in names}
     width = chip.receptors * neurons
     return Network(chip, lines, channel_count, neurons, places, parameters, rows, width)
+
+
+def _largest_sum(wires: Sequence[Wires | Matrix], size: Mapping[str, int]) -> float:
+    """Return the largest sum of magnitudes into a receptor of a neuron, by all wires and delays."""
+    sums: dict[tuple[str, int], Array] = {}
+    for w in wires:
+        if isinstance(w, Matrix):
+            total = np.abs(w.weight).sum(axis=1)
+        else:
+            total = np.bincount(w.post, np.abs(w.weight), size[w.target])
+        into = (w.target, w.receptor)
+        sums[into] = sums.get(into, 0) + total
+    return max((float(total.max(initial=0)) for total in sums.values()), default=0.0)
 
 
 def _joined(parts: Sequence[tuple[Int64, Int64, Int64]]) -> tuple[Int64, Int64, Int64]:

@@ -132,6 +132,19 @@ def test_sums_beyond_32_bits_are_left_to_the_definition(monkeypatch: pytest.Monk
     assert_equal(lambda: run_spinnaker2(tables, raster, record=True), monkeypatch)
 
 
+def test_sums_of_all_wires_into_a_neuron_are_bounded_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two projections stay below 32 bits each, and not together."""
+    tables = network(0)
+    first = tuple(replace(p, weight=np.abs(p.weight)) for p in tables.projections)
+    second = tuple(replace(p, name=f"{p.name}2") for p in first)
+    reach = max(np.bincount(p.post, np.abs(p.weight)).max() for p in tables.projections)
+    raster = np.full((1, 9, tables.channels), ((1 << 31) - 1) // int(reach))
+    both = replace(tables, projections=first + second)
+    assert_equal(lambda: run_spinnaker2(both, raster, record=True), monkeypatch)
+
+
 @pytest.mark.parametrize("density", [0.05, 0.4, 0.9, 1.0])
 @pytest.mark.parametrize("largest", [100, 1000, 100_000])
 def test_lines_hold_every_weight_once(density: float, largest: int) -> None:

@@ -90,7 +90,7 @@ def _projected(
 def _by_bisection(graph: Hypergraph, blocks: int, capacity: Ints, state: Ints) -> Ints:
     """Return blocks by bisection of all neurons, halves again and again."""
     block = np.zeros(len(graph.size), np.int64)
-    if blocks > 1:
+    if blocks > 1 and len(block):
         half = blocks // 2
         counts = (half, blocks - half)
         side = _bisected(graph, np.array(counts)[:, None] * capacity, half / blocks, state)

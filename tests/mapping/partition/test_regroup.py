@@ -105,3 +105,11 @@ def test_a_spike_counts_once_for_each_other_core() -> None:
         np.array([0, 0, 0, 1]), np.array([1, 2, 3, 0]), np.array([5, 7, 1, 1]), np.ones((4, 1), int)
     )
     assert graph.cost(np.array([0, 1, 1, 2])) == 5 * 2 + 7
+
+
+@pytest.mark.parametrize("neurons", [1, 2, 3, 5])
+def test_more_blocks_than_neurons_leave_blocks_empty(neurons: int) -> None:
+    source = np.arange(neurons)
+    block = regroup(network(source, (source + 1) % neurons, neurons), 8, np.array([1]))
+    assert block is not None
+    assert len(np.unique(block)) == neurons
