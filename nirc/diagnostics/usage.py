@@ -558,14 +558,14 @@ class NumbaMissing(Finding):
     of processing elements.
     """
     what_to_do = """
-    `pip install 'nirc-compiler[mapping]'`, or `pip install numba`: 203 MB. Or wait.
+    `pip install numba`: 203 MB. Or wait.
     """
     sources = "`nirc/mapping/compiled.py`; docs/install.md has the sizes."
 
     def words(self) -> Words:
         return Words(
             "numba is not installed: this search runs in plain Python, which is slow",
-            help="pip install 'nirc-compiler[mapping]'",
+            help="pip install numba",
         )
 
 
