@@ -98,10 +98,14 @@ def _wires(c: Connections, receptor: int, part: NDArray[np.bool_]) -> native.Wir
 def _neurons(p: Population) -> native.Neurons:
     """Return a population for the library. A neuron without synaptic currents has decays of 0."""
     filtered = p.exc_decay is not None and p.inh_decay is not None
-    names = [name for name in CHIP.parameters if hasattr(p, name)]
     values = {
-        name: getattr(p, name) if filtered or not name.endswith("h_decay") else 0.0
-        for name in names
+        "alpha_decay": p.alpha_decay,
+        "i_offset": p.i_offset,
+        "threshold": p.threshold,
+        "v_reset": p.v_reset,
+        "v_init": p.v_init,
+        "exc_decay": p.exc_decay if filtered else 0.0,
+        "inh_decay": p.inh_decay if filtered else 0.0,
     }
     parameters: dict[str, NDArray[Any]] = {
         name: np.broadcast_to(np.asarray(value, np.float32), p.n) for name, value in values.items()

@@ -160,75 +160,73 @@ static int64_t spikes_of(const Network *net, const uint8_t *fired, uint32_t *sum
     return any;
 }
 
-/* Both chips: states of a step, then what inputs and spikes of this step send. raster: (samples,
-   steps, inputs). Returns 0, or -1 without memory. */
-API int run_loihi(const Network *net, const Loihi *p, const int32_t *raster, int64_t samples,
-                  int64_t steps, const Record *record) {
+/* A step of a chip: neurons take what is due, and fire. The states are words of 4 bytes. */
+typedef void Step(int32_t n, const void *parameters, const uint32_t *due, void *first, void *second,
+                  void *v, uint8_t *fired);
+
+/* In each step the states, then what inputs and spikes of this step send. raster: (samples, steps,
+   inputs). start: v before the first step. spike: the word of a spike in the output. The first
+   state is recorded as u. Returns 0, or -1 without memory. */
+static int run(const Network *net, Step *step, const void *parameters, const void *start,
+               uint32_t spike, const int32_t *raster, int64_t samples, int64_t steps,
+               const Record *record) {
     int32_t n = net->neurons;
-    size_t wide = (size_t)net->depth * net->due_width;
+    size_t wide = (size_t)net->depth * net->due_width, bytes = (size_t)n * 4;
     uint32_t *sum = calloc((size_t)net->places + 1, 4), *due = calloc(wide + 1, 4);
-    int32_t *u = calloc((size_t)n + 1, 4), *v = calloc((size_t)n + 1, 4);
+    char *first = calloc((size_t)n + 1, 4), *second = calloc((size_t)n + 1, 4);
+    char *v = calloc((size_t)n + 1, 4);
     uint8_t *fired = calloc((size_t)n + 1, 1);
-    int status = sum && due && u && v && fired ? 0 : -1;
+    int status = sum && due && first && second && v && fired ? 0 : -1;
     for (int64_t s = 0; !status && s < samples; s++) {
         memset(due, 0, wide * 4);
-        memset(u, 0, (size_t)n * 4);
-        memcpy(v, p->start, (size_t)n * 4);
+        memset(first, 0, bytes);
+        memset(second, 0, bytes);
+        memcpy(v, start, bytes);
         for (int64_t t = 0; t < steps; t++) {
             int64_t row = s * steps + t;
             uint32_t *now = due + (size_t)(t % net->depth) * net->due_width;
-            loihi_step(n, p, now, u, v, fired);
+            step(n, parameters, now, first, second, v, fired);
             memset(now, 0, (size_t)net->due_width * 4);
             int64_t any = events_of(net, raster + row * net->inputs, sum);
             any |= spikes_of(net, fired, sum);
             if (any) fold(net, sum, due, t);
             if (record->spikes) memcpy(record->spikes + row * n, fired, (size_t)n);
-            if (record->v) memcpy((int32_t *)record->v + row * n, v, (size_t)n * 4);
-            if (record->u) memcpy(record->u + row * n, u, (size_t)n * 4);
-            int32_t *out = (int32_t *)record->output + row * record->columns;
+            if (record->v) memcpy((char *)record->v + row * bytes, v, bytes);
+            if (record->u) memcpy(record->u + row * n, first, bytes);
+            char *out = (char *)record->output + row * record->columns * 4;
             for (int32_t k = 0; k < record->columns; k++) {
                 int32_t c = record->column[k];
-                out[k] = record->column_fires[k] ? fired[c] : v[c];
+                uint32_t word = fired[c] ? spike : 0;
+                memcpy(out + k * 4, record->column_fires[k] ? (char *)&word : v + (size_t)c * 4, 4);
             }
         }
     }
-    free(sum), free(due), free(u), free(v), free(fired);
+    free(sum), free(due), free(first), free(second), free(v), free(fired);
     return status;
 }
 
+static void step_loihi(int32_t n, const void *parameters, const uint32_t *due, void *first,
+                       void *second, void *v, uint8_t *fired) {
+    (void)second;
+    loihi_step(n, parameters, due, first, v, fired);
+}
+
+static void step_spin(int32_t n, const void *parameters, const uint32_t *due, void *first,
+                      void *second, void *v, uint8_t *fired) {
+    spin_step(n, parameters, due, first, second, v, fired);
+}
+
+API int run_loihi(const Network *net, const Loihi *p, const int32_t *raster, int64_t samples,
+                  int64_t steps, const Record *record) {
+    return run(net, step_loihi, p, p->start, 1, raster, samples, steps, record);
+}
+
 API int run_spinnaker2(const Network *net, const Spin *p, const int32_t *raster, int64_t samples,
-                 int64_t steps, const Record *record) {
-    int32_t n = net->neurons;
-    size_t wide = (size_t)net->depth * net->due_width;
-    uint32_t *sum = calloc((size_t)net->places + 1, 4), *due = calloc(wide + 1, 4);
-    float *v = calloc((size_t)n + 1, 4), *exc = calloc((size_t)n + 1, 4);
-    float *inh = calloc((size_t)n + 1, 4);
-    uint8_t *fired = calloc((size_t)n + 1, 1);
-    int status = sum && due && v && exc && inh && fired ? 0 : -1;
-    for (int64_t s = 0; !status && s < samples; s++) {
-        memset(due, 0, wide * 4);
-        memset(exc, 0, (size_t)n * 4);
-        memset(inh, 0, (size_t)n * 4);
-        memcpy(v, p->start, (size_t)n * 4);
-        for (int64_t t = 0; t < steps; t++) {
-            int64_t row = s * steps + t;
-            uint32_t *now = due + (size_t)(t % net->depth) * net->due_width;
-            spin_step(n, p, now, exc, inh, v, fired);
-            memset(now, 0, (size_t)net->due_width * 4);
-            int64_t any = events_of(net, raster + row * net->inputs, sum);
-            any |= spikes_of(net, fired, sum);
-            if (any) fold(net, sum, due, t);
-            if (record->spikes) memcpy(record->spikes + row * n, fired, (size_t)n);
-            if (record->v) memcpy((float *)record->v + row * n, v, (size_t)n * 4);
-            float *out = (float *)record->output + row * record->columns;
-            for (int32_t k = 0; k < record->columns; k++) {
-                int32_t c = record->column[k];
-                out[k] = record->column_fires[k] ? (float)fired[c] : v[c];
-            }
-        }
-    }
-    free(sum), free(due), free(v), free(exc), free(inh), free(fired);
-    return status;
+                       int64_t steps, const Record *record) {
+    const float one = 1.0f;
+    uint32_t spike;
+    memcpy(&spike, &one, 4);
+    return run(net, step_spin, p, p->start, spike, raster, samples, steps, record);
 }
 
 /* Xylo: backends/xylo/rule.py. Sums saturate at 16 bits after each source, inputs first, then
