@@ -3,10 +3,14 @@
     python benchmarks/regroup.py                 1,024 and 4,096 neurons
     python benchmarks/regroup.py 16384           another number of neurons, a multiple of 256
     python benchmarks/regroup.py --renumbered 4096  ten random numberings of one sheet
+    python benchmarks/regroup.py FILE.npz -o OUT.npz  solve one problem
 
 A core takes 264 neurons, and there is one for every 256. The cost is spikes a step times the other
 cores that they reach. Mt-KaHyPar (``pip install mtkahypar``) runs with its preset QUALITY on one
 thread. Seconds are of the processor, in this process.
+
+FILE.npz: ``neurons`` (one number), ``src`` and ``dst`` (synapses,), ``rate`` (neurons,) spikes a
+step, ``capacity`` neurons of a core, ``cores``. OUT.npz: ``core`` (neurons,), the core of each.
 """
 
 from __future__ import annotations
@@ -14,17 +18,26 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import math
+import sys
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, hypergraph
 from nirc.mapping.partition.regroup import regroup
 
 PER_CORE, CAPACITY = 256, 264
+KEYS = ("neurons", "src", "dst", "rate", "capacity", "cores")
+MOST_NEURONS = 1 << 24
+MOST_UNITS = 10_000  # of the largest rate, as an integer
 Synapses = tuple[Ints, Ints]  # sources, targets
 
 
@@ -128,16 +141,78 @@ def renumbered(n: int) -> None:
     print(f"{n:6} ten numberings: {costs}, the largest to the least {max(costs) / min(costs):.3f}")
 
 
+def read(path: Path) -> tuple[Hypergraph, int, int]:
+    """Return synapses, capacity and cores. Raises ``ValueError`` that says what is wrong."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {key: file[key] for key in KEYS if key in file.files}
+    except (OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"is no .npz file: {error}") from None
+    if missing := [key for key in KEYS if key not in found]:
+        raise ValueError(f"lacks {', '.join(missing)}")
+    neurons, capacity, cores = (
+        _scalar(found[key], key) for key in ("neurons", "capacity", "cores")
+    )
+    source, target = (found[key] for key in ("src", "dst"))
+    for key in ("src", "dst"):
+        numbers = found[key]
+        if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or len(numbers) != len(source):
+            raise ValueError(
+                f"{key} is {numbers.dtype} {numbers.shape}, wanted one row of integers"
+            )
+        if numbers.size and not 0 <= int(numbers.min()) <= int(numbers.max()) < neurons:
+            raise ValueError(f"{key} names neurons outside 0 to {neurons - 1}")
+    rate = np.asarray(found["rate"], float)
+    if rate.shape != (neurons,) or not (np.isfinite(rate) & (rate >= 0)).all():
+        raise ValueError(f"rate is {rate.shape}, wanted ({neurons},) numbers of at least 0")
+    if neurons > capacity * cores:
+        raise ValueError(f"{neurons} neurons on {cores} cores of {capacity}")
+    units = np.round(rate * (MOST_UNITS / max(float(rate.max(initial=0)), 1e-300))).astype(np.int64)
+    size = np.ones((neurons, 1), np.int64)
+    graph = hypergraph(source.astype(np.int64), target.astype(np.int64), units, size)
+    return graph, capacity, cores
+
+
+def _scalar(value: NDArray[Any], key: str) -> int:
+    if value.shape != () or value.dtype.kind not in "iu" or not 0 < int(value) <= MOST_NEURONS:
+        raise ValueError(f"{key} is {value!r}, wanted one number from 1 to {MOST_NEURONS}")
+    return int(value)
+
+
+def solve(path: Path, out: Path) -> None:
+    graph, capacity, cores = read(path)
+    few = -(-len(graph.size) // capacity)
+    best: tuple[int, Ints] | None = None
+    for blocks in sorted({few, min(few + 1, cores), cores}):
+        block = np.zeros(len(graph.size), np.int64)
+        found = block if blocks == 1 else regroup(graph, blocks, np.array([capacity]))
+        if found is not None and (best is None or graph.cost(found) < best[0]):
+            best = graph.cost(found), found
+    if best is None:
+        raise SystemExit(f"{path}: no grouping was found")
+    np.savez(out, core=best[1])
+    print(f"{path}: {best[1].max() + 1} cores")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("neurons", type=int, nargs="*", default=[1024, 4096])
+    parser.add_argument("what", nargs="*", default=["1024", "4096"], metavar="NEURONS|FILE.npz")
     parser.add_argument("--renumbered", action="store_true")
+    parser.add_argument("-o", "--out", type=Path)
     arguments = parser.parse_args()
+    if arguments.out is not None:
+        try:
+            (path,) = map(Path, arguments.what)
+            return solve(path, arguments.out)
+        except ValueError as error:
+            sys.exit(f"{' '.join(arguments.what)}: {error}")
+    if not all(word.isdecimal() for word in arguments.what):
+        parser.error("with a FILE.npz also say -o OUT.npz")
     theirs = importlib.util.find_spec("mtkahypar") is not None
     if not theirs:
         print("mtkahypar is not installed: no comparison with it")
     regroup(network("random", 512), 2, np.array([CAPACITY]))  # compiles
-    for n in arguments.neurons:
+    for n in map(int, arguments.what):
         renumbered(n) if arguments.renumbered else table(n, theirs)
 
 
