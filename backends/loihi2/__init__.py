@@ -115,7 +115,13 @@ class Loihi2(Backend):
         """Run Lava's fixed-point models, bit for bit, on network.npz."""
         from nirc.backends.loihi2.emulate import emulate_files
 
-        return emulate_files(files, raster, record=asked.record, progress=asked.progress, log=log)
+        return emulate_files(files, raster, record=asked.record, progress=asked.progress)
+
+    def input_finding(self, most: int) -> Finding | None:
+        """Return L811 for more than 1 spike: messages are binary."""
+        from nirc.backends.loihi2.findings import InputsCountOnce
+
+        return InputsCountOnce(count=most) if most > 1 else None
 
     def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
         """Return published costs of a step.

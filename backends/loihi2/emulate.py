@@ -17,7 +17,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.findings import InputsCountOnce
 from nirc.backends.loihi2.limits import STATE_SHIFT, WRAP
 from nirc.backends.loihi2.tables import (
     FILE,
@@ -28,7 +27,6 @@ from nirc.backends.loihi2.tables import (
     Tables,
     from_npz,
 )
-from nirc.diagnostics.log import Log
 from nirc.ir.linear import Conv
 from nirc.native import networks as native
 from nirc.native.networks import Chip
@@ -55,17 +53,14 @@ def emulate_files(
     *,
     record: bool,
     progress: Callable[[int], None] | None,
-    log: Log,
 ) -> Run:
     """Run ``raster`` (samples, steps, channels) on the files of a bundle.
 
     With ``record``, ``spikes`` and ``v`` hold all neurons side by side under ``NEURONS``, and the
-    outputs' columns under ``READOUT``. L811 warns of counts above 1. Raises ``InputError`` (U604,
-    U605), ``CompileError`` (L810).
+    outputs' columns under ``READOUT``. Raises ``InputError`` (U604, U605),
+    ``CompileError`` (L810).
     """
     tables = from_npz(files[FILE])
-    if raster.size and raster.max() > 1:
-        log.add(InputsCountOnce(count=int(raster.max())))
     run = emulate(tables, raster, record=record, progress=progress)
     if not record:
         return run

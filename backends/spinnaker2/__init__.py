@@ -197,6 +197,12 @@ class Spinnaker2(Backend):
 
         return run(files, raster, record=asked.record, progress=asked.progress, log=log)
 
+    def input_finding(self, most: int) -> Finding | None:
+        """Return N911 for more than 1 spike."""
+        from nirc.backends.spinnaker2.findings import SeveralSpikesOfInput
+
+        return SeveralSpikesOfInput(most=most) if most > 1 else None
+
     def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
         """Return published costs of a step."""
         from nirc.backends.spinnaker2.estimate import estimate

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from nirc.backends.spinnaker2 import limits, mapping, tables
 from nirc.backends.spinnaker2.emulate import connections, emulate
-from nirc.backends.spinnaker2.findings import SeveralSpikesOfInput
 from nirc.backends.spinnaker2.mapping import Slice
 from nirc.backends.spinnaker2.system import board_links, chip_links
 from nirc.backends.spinnaker2.tables import READOUT, Tables
@@ -66,8 +65,6 @@ def run(
     """Run a bundle. Raises ``InputError`` (U604, U605) and ``CompileError`` (N904, N910)."""
     network = tables.from_npz(files[tables.FILE])
     check_delivery(network, mapping.from_json(files[mapping.FILE], network), log)
-    if raster.size and raster.max() > 1:
-        log.add(SeveralSpikesOfInput(most=int(raster.max())))
     result = emulate(network, raster, record=record, progress=progress)
     if record:
         silent = np.zeros(result.output.shape, np.int8)

@@ -7,7 +7,6 @@ Sources: SpiNNMachine 7.4.1, `version_248.py` (the board), `version_spin2.py` (q
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -172,16 +171,11 @@ class System:
         return (chip % BOARD_SIDE) * QUAD_MAP[0] + x, (chip // BOARD_SIDE) * QUAD_MAP[1] + y, z
 
     def absent(self) -> tuple[Point, ...]:
-        """Return the cells without a PE."""
-        return tuple(self._absent())
-
-    def _absent(self) -> Iterator[Point]:
-        pes = {tuple(row) for row in quad_of(np.arange(1, CORES + 1)).tolist()}
-        for row, column in product(range(self.side), repeat=2):
-            has_chip = not self.board or bool(on_board(column, row))
-            for x, y, z in product(*map(range, QUAD_MAP)):
-                if not has_chip or (x, y, z) not in pes:
-                    yield column * QUAD_MAP[0] + x, row * QUAD_MAP[1] + y, z
+        """Return the cells that hold no PE, or a PE that works and is not for users."""
+        taken = set(self.faulty())
+        for chip in self.chips:
+            taken.update(self.at(chip, core) for core in self.cores(chip).tolist())
+        return tuple(sorted(set(product(*map(range, self.size))) - taken))
 
     def faulty(self) -> tuple[Point, ...]:
         """Return the cells of broken PEs."""

@@ -80,12 +80,15 @@ class Xylo(Backend):
         """Run xylosim's rule, bit for bit, on config.json."""
         from nirc.backends.xylo.config import read_config
         from nirc.backends.xylo.emulate import emulate
-        from nirc.backends.xylo.findings import InputsClipped
 
         spec = read_config(files["config.json"])
-        if raster.size and raster.max() > MAX_INPUT_SPIKES:
-            log.add(InputsClipped(spikes=int(raster.max())))
         return emulate(spec, raster, record=asked.record, progress=asked.progress)
+
+    def input_finding(self, most: int) -> Finding | None:
+        """Return X514 for more than 15 spikes."""
+        from nirc.backends.xylo.findings import InputsClipped
+
+        return InputsClipped(spikes=most) if most > MAX_INPUT_SPIKES else None
 
     def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
         """Yield published costs of a step."""

@@ -220,6 +220,14 @@ class Backend(ABC):
         A file that is asked of ``files`` and is not there is refused as U605.
         """
 
+    def input_finding(self, most: int) -> Finding | None:
+        """Return what the chip makes of ``most`` spikes of a channel in a step.
+
+        ``most``: the largest count of a run. Return None if the chip takes that many. Default: it
+        does.
+        """
+        return None
+
     def estimate(self, mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterable[Figure]:
         """Return published costs of a step. Default: none are known."""
         return ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from nirc.chip import registry
 from nirc.chip.backend import Backend, Emulation
-from nirc.diagnostics.errors import Diagnostic
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.similar import did_you_mean
 from nirc.diagnostics.usage import (
@@ -117,22 +115,25 @@ def run_bundle(
     values = (raster.shape[1] + max(latencies)) * max(1, raster.shape[2], channels)
     at_once = max(1, CHUNK_VALUES // max(1, values))
     runs: list[Run] = []
-    logs: list[Log] = []
+    found = Log()
+    most = 0  # spikes of a channel in a step
     for start in range(0, max(1, len(raster)), at_once):
         part = raster[start : start + at_once]
         chip_inputs = _chip_inputs(part, manifest["input_map"], channels, max(latencies))
         asked = Emulation(mode, bool(record) or has_membranes, _after(progress, start))
-        logs.append(Log())
-        chip = backend.emulate(_ChipFiles(files), chip_inputs, asked, logs[-1])
-        logs[-1].raise_if_errors()
+        most = max(most, int(chip_inputs.max(initial=0)))
+        chip = backend.emulate(_ChipFiles(files), chip_inputs, asked, found)
+        found.raise_if_errors()
         try:
             runs.append(_model_rows(chip, manifest, record, part.shape[1]))
         except (IndexError, KeyError):
             problem = "the manifest does not match the chip's files"
             found = UnusableBundle(where="manifest.json", problem=problem, help="compile again")
             raise found.refusal() from None
-    for diagnostic in _worst(logs):
-        log.add(diagnostic)
+    log.add_all(found.diagnostics)
+    several = backend.input_finding(most)
+    if several is not None:
+        log.add(several)
     return runs[0] if len(runs) == 1 else _joined(runs)
 
 
@@ -142,22 +143,6 @@ def _after(progress: Progress | None, start: int) -> Progress | None:
         return None
     report = progress
     return lambda done: report(start + done)
-
-
-def _worst(logs: Sequence[Log]) -> list[Diagnostic]:
-    """Return each finding of some chunks of samples once, with its largest value."""
-    worst: dict[tuple[str, str], Diagnostic] = {}
-    for log in logs:
-        for found in log.diagnostics:
-            before = worst.get((found.code, found.where))
-            if before is None or _number(found) > _number(before):
-                worst[found.code, found.where] = found
-    return list(worst.values())
-
-
-def _number(found: Diagnostic) -> int:
-    digits = re.match(r"[\d,]+", found.found)
-    return int(digits[0].replace(",", "")) if digits else -1
 
 
 def _joined(runs: Sequence[Run]) -> Run:

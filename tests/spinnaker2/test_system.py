@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nirc.backends.spinnaker2.limits import PES
 from nirc.backends.spinnaker2.system import (
     CORES,
     QUADS,
     ROUTER,
+    Faults,
+    System,
     board_links,
     chip_links,
     hops_to_router,
@@ -81,3 +84,13 @@ def test_the_router_is_reached_in_five_hops_from_the_farthest_corner() -> None:
     hops = hops_to_router(np.arange(1, CORES + 1))
     assert (hops.min(), hops.max()) == (1, 5)
     assert hops_to_router([1, 77]).tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("bad", ["", "0:1,0:77", "0:1,0:2,0:3,0:4,0:5,0:6"])
+def test_a_floorplan_has_the_cells_that_users_may_have(bad: str) -> None:
+    """152 PEs are on the die. All that is neither broken nor absent is as many as may be used."""
+    system = System(board=False, faults=Faults.parsed(bad))
+    others = {*system.absent(), *system.faulty()}
+    assert len(others) == len(system.absent()) + len(system.faulty())
+    assert np.prod(system.size) - len(others) == system.count == min(PES, CORES - bad.count(":"))
+    assert not others & {system.at(0, core) for core in system.cores(0).tolist()}
