@@ -7,16 +7,25 @@ from dataclasses import replace
 
 import numpy as np
 
+from nirc.analysis.rule_differences import differences
 from nirc.backends.spinnaker2.drives import Drive
 from nirc.backends.spinnaker2.legalise import Spinnaker2Legalise
+from nirc.backends.spinnaker2.neuron import chip_rule
 from nirc.backends.spinnaker2.quantise import Quantised, Spinnaker2Quantise
 from nirc.backends.spinnaker2.spike_sources import integer_part
+from nirc.diagnostics.dynamics import (
+    NoLowerBound,
+    OneSpikeAStep,
+    ResetDiffers,
+    ResetTiming,
+    ThresholdGivenBack,
+)
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Sparse
-from nirc.ir.populations import Bias, Discrete, Population, Projection
+from nirc.ir.populations import Bias, Discrete, Population, Projection, populations_of
 from nirc.ir.program import Program
-from nirc.semantics.variations import FixedPoint, altered, inverse
+from nirc.semantics.variations import FixedPoint, altered, inverse, ruled, with_chip_rule
 
 Populations = dict[str, Quantised]
 
@@ -41,6 +50,32 @@ def approximations(discrete: Program, quantise: Spinnaker2Quantise) -> list[tupl
             lambda q, d: replace(d.projection, delay_steps=q.lag(d), feedback=False),
         )
         programs.append(("delays: a step for every synapse", slow))
+    return programs + _by_rule(legal)
+
+
+def _by_rule(legal: Program) -> list[tuple[str, Program]]:
+    """Return programs with the differences of the chip's update rule, alone and together.
+
+    These are the differences that ``rule_differences.report`` warns of.
+    """
+    dynamics = [p.dynamics for p in populations_of(legal, Discrete).values()]
+    kinds = {type(each) for d in dynamics for each in differences(d, chip_rule(d.rule))}
+
+    def changed(**parts: bool) -> Program:
+        return with_chip_rule(legal, lambda _, d: chip_rule(d.rule), **parts)
+
+    programs = []
+    resets = bool(kinds & {ResetDiffers, ResetTiming, ThresholdGivenBack})
+    if resets:
+        programs.append(("reset: in the step of the spike", changed(reset=True)))
+    if OneSpikeAStep in kinds:
+        programs.append(("saturation: one spike a step", changed(spikes=True)))
+        if resets:
+            both = changed(reset=True, spikes=True)
+            programs.append(("reset: in the step of the spike, one spike a step", both))
+    if NoLowerBound in kinds:
+        boundless = ruled(legal, lambda rule: rule.without_bound())
+        programs.append(("saturation: membranes without a lower bound", boundless))
     return programs
 
 

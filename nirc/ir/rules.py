@@ -153,6 +153,10 @@ class Rule:
         """Return True if the membrane potential has a lower bound."""
         return BOUND in self.operations
 
+    def without_bound(self) -> Rule:
+        """Return the rule with no lower bound of the membrane potential."""
+        return Rule(tuple(op for op in self.operations if op != BOUND))
+
     def without_reset(self) -> Rule:
         """Return the rule with no effect of a spike on the membrane."""
         return Rule(tuple(op for op in self.operations if op not in (SUBTRACT, SET, RESTORE)))

@@ -52,8 +52,8 @@ def with_chip_rule(
     """Return ``program`` with parts of a chip's update rule in populations that fire.
 
     ``reset``: a spike acts as on the chip, at once. ``spikes``: a population fires as often in a
-    step as on the chip, if the chip has neurons that fire several times. Thresholds of 0 or less
-    stay as they are, because they have no number of spikes.
+    step as on the chip. Populations with thresholds of 0 or less do not fire several times, because
+    such a threshold has no number of spikes.
     """
 
     def alter(name: str, d: Discrete) -> Discrete:
@@ -64,7 +64,7 @@ def with_chip_rule(
             return d
         if reset:
             rule = rule.at_once(other.reset)
-        if spikes and other.fires.most != 1 and (d.threshold > 0).all():
+        if spikes and (other.fires.most == 1 or (d.threshold > 0).all()):
             rule = rule.with_fire(Fire(fires.at, other.fires.most))
         return replace(d, rule=rule)
 

@@ -12,7 +12,14 @@ from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete
 from nirc.ir.rules import LETTER, Fire, Rule, plain
 from nirc.semantics.run import run
-from nirc.semantics.variations import FixedPoint, altered, capped_inputs, later, with_chip_rule
+from nirc.semantics.variations import (
+    FixedPoint,
+    altered,
+    capped_inputs,
+    later,
+    ruled,
+    with_chip_rule,
+)
 from tests.build import graph, inp, lif, linear, lowered, out
 from tests.models import DATA
 
@@ -122,3 +129,12 @@ def test_a_threshold_of_zero_keeps_its_number_of_spikes() -> None:
     program = lowered(net).discrete
     several = with_chip_rule(program, lambda _, d: d.rule.with_fire(Fire(">", None)), spikes=True)
     assert several["a"].dynamics.rule == program["a"].dynamics.rule
+
+
+def test_a_chip_that_fires_once_takes_spikes_from_a_model_that_fires_often() -> None:
+    program = ruled(
+        lowered(graph({"in": inp(1), "a": lif(1), "out": out(1)}, "in a out")).discrete,
+        lambda rule: rule.with_fire(Fire(">", None)),
+    )
+    once = with_chip_rule(program, lambda _, d: d.rule.with_fire(Fire(">=")), spikes=True)
+    assert once["a"].dynamics.rule == program["a"].dynamics.rule.with_fire(Fire(">"))

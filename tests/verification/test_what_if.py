@@ -4,6 +4,7 @@ not make are said.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -14,8 +15,11 @@ from nirc.api import Options, lower
 from nirc.chip import registry
 from nirc.diagnostics.log import Log
 from nirc.files.data import Data
+from nirc.ir.arrays import frozen
+from nirc.ir.rules import parse
 from nirc.report.verify import as_text
 from nirc.semantics.run import run
+from nirc.semantics.variations import altered
 from nirc.verification.verify import verify
 from tests.models import DATA, chain, cuba, graph, lif
 
@@ -23,7 +27,7 @@ VOWELS, DIGITS = DATA / "zoo/japanesevowels_rsnn.nir", DATA / "zoo/digits_if_cnn
 KINDS = {
     "xylo": {"weights", "constants", "decays", "reset", "saturation", "states"},
     "loihi2": {"weights", "constants", "decays", "saturation", "states"},
-    "spinnaker2": {"weights", "states"},
+    "spinnaker2": {"weights", "reset", "states"},
 }
 
 
@@ -135,6 +139,44 @@ def test_a_loop_of_two_populations_is_late_on_every_chip_with_recurrence() -> No
 def test_a_constant_behind_a_filter_comes_in_whole_weights() -> None:
     model = chain(2, nir.Affine(np.eye(2) * 0.7, np.array([0.013, 0.3])), cuba(2), n_out=2)
     assert "constants: through a filter in integer weights" in alone(model, "spinnaker2")
+
+
+RULES = {
+    "decay v, add x->v, fire > 1, subtract, emit": set(),
+    "fire > 1, decay v, add x->v, subtract, fire > 1, emit": {"reset: in the step of the spike"},
+    "fire > 1, decay v, add x->v, subtract, fire > 1, restore, subtract, emit": {
+        "reset: in the step of the spike"
+    },
+    "decay v, add x->v, fire > 1, emit": {"reset: in the step of the spike"},
+    "decay v, add x->v, fire > many, subtract, emit": {"saturation: one spike a step"},
+    "fire > many, decay v, add x->v, subtract, fire > many, emit": {
+        "reset: in the step of the spike",
+        "reset: in the step of the spike, one spike a step",
+        "saturation: one spike a step",
+    },
+    "decay v, add x->v, fire > 1, subtract, bound, emit": {
+        "saturation: membranes without a lower bound"
+    },
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_difference_of_spinnaker2s_update_rule_has_a_row(rule: str) -> None:
+    """The chip resets in the step of the spike, fires once a step and has no lower bound."""
+    model = chain(2, nir.Linear(np.array([[1.4, 0.9], [-2.5, 1.6]])), lif(2, 8.0, 0.8), n_out=2)
+    plain = lower(model, Options(), log=Log()).discrete
+    ruled_by = altered(
+        plain, lambda _, d: replace(d, rule=parse(rule), v_least=frozen(np.full(2, -0.1)))
+    )
+    rows = dict(registry.backend("spinnaker2").approximations(ruled_by))
+    named = {n: p for n, p in rows.items() if n.startswith(("reset", "saturation"))}
+    assert named.keys() == RULES[rule]
+    inputs = np.random.default_rng(0).poisson(0.5, (9, 60, 2))
+    answer = run(ruled_by, inputs).output
+    for name, program in named.items():
+        other = run(program, inputs).output
+        assert (other != answer).any(), name
+        assert "one spike" not in name or (answer.max() > 1 and other.max() == 1)
 
 
 def test_the_table_is_ranked_and_says_what_is_exact() -> None:
