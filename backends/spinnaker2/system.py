@@ -175,7 +175,8 @@ class System:
         taken = set(self.faulty())
         for chip in self.chips:
             taken.update(self.at(chip, core) for core in self.cores(chip).tolist())
-        return tuple(sorted(set(product(*map(range, self.size))) - taken))
+        width, height, depth = map(range, self.size)
+        return tuple(cell for cell in product(width, height, depth) if cell not in taken)
 
     def faulty(self) -> tuple[Point, ...]:
         """Return the cells of broken PEs."""

@@ -115,22 +115,22 @@ def run_bundle(
     values = (raster.shape[1] + max(latencies)) * max(1, raster.shape[2], channels)
     at_once = max(1, CHUNK_VALUES // max(1, values))
     runs: list[Run] = []
-    found = Log()
+    chip_log = Log()
     most = 0  # spikes of a channel in a step
     for start in range(0, max(1, len(raster)), at_once):
         part = raster[start : start + at_once]
         chip_inputs = _chip_inputs(part, manifest["input_map"], channels, max(latencies))
         asked = Emulation(mode, bool(record) or has_membranes, _after(progress, start))
         most = max(most, int(chip_inputs.max(initial=0)))
-        chip = backend.emulate(_ChipFiles(files), chip_inputs, asked, found)
-        found.raise_if_errors()
+        chip = backend.emulate(_ChipFiles(files), chip_inputs, asked, chip_log)
+        chip_log.raise_if_errors()
         try:
             runs.append(_model_rows(chip, manifest, record, part.shape[1]))
         except (IndexError, KeyError):
             problem = "the manifest does not match the chip's files"
             found = UnusableBundle(where="manifest.json", problem=problem, help="compile again")
             raise found.refusal() from None
-    log.add_all(found.diagnostics)
+    log.add_all(chip_log.diagnostics)
     several = backend.input_finding(most)
     if several is not None:
         log.add(several)
