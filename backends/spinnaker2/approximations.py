@@ -58,8 +58,10 @@ def _by_rule(legal: Program) -> list[tuple[str, Program]]:
 
     These are the differences that ``rule_differences.report`` warns of.
     """
-    dynamics = [p.dynamics for p in populations_of(legal, Discrete).values()]
-    kinds = {type(each) for d in dynamics for each in differences(d, chip_rule(d.rule))}
+    kinds: set[type] = set()
+    for population in populations_of(legal, Discrete).values():
+        d = population.dynamics
+        kinds.update(map(type, differences(d, chip_rule(d.rule))))
 
     def changed(**parts: bool) -> Program:
         return with_chip_rule(legal, lambda _, d: chip_rule(d.rule), **parts)
