@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nirc.certificate.certificate import certified
 from nirc.chip import registry
 from nirc.chip.backend import Backend, Mapped, Search
 from nirc.chip.running import Samples, calibration_raster, run_bundle
@@ -35,7 +36,7 @@ from nirc.options import Options as Options  # noqa: PLC0414 - a public name
 from nirc.passes import pipeline
 from nirc.passes.add_readout import Readout
 from nirc.passes.pipeline import Calibration, Observer, Pass, ReportingPass, passes_to, run_passes
-from nirc.report.differences import Differences, differences
+from nirc.report.differences import differences
 from nirc.report.html import report_html, report_tree, written
 from nirc.semantics.raster import Progress, Run
 from nirc.version import __version__
@@ -229,8 +230,7 @@ def compile_model(
     mapped = _first_fit(backend, candidates, integer, legal, search, log)
     pipeline.ended(observe, "fit")
     report = None if raster is None else _calibration(raster, quantise)
-    differs = differences(stages.reference, integer)
-    chip_files = _bundle(model, backend, mapped, stages, differs, options, log, report)
+    chip_files = _bundle(model, backend, mapped, stages, integer, options, log, report)
     pipeline.ended(observe, "emit")
     return Compiled(backend, stages, legal, integer, mapped, chip_files)
 
@@ -349,7 +349,7 @@ def _bundle(
     backend: Backend,
     mapped: Mapped,
     stages: Stages,
-    differs: Differences,
+    integer: Program,
     options: Options,
     log: Log,
     calibration: dict[str, Any] | None,
@@ -358,7 +358,8 @@ def _bundle(
     sinks = stages.discrete.nodes(Sink)
     delays = chain.from_iterable([sink.delay_steps] * sink.n for sink in sinks.values())
     latency = [chip - model for chip, model in zip(mapped.latency_steps, delays, strict=True)]
-    files = backend.emit(mapped, dt_s=dt_s)
+    files = {**backend.emit(mapped, dt_s=dt_s), **certified(integer, mapped, log)}
+    differs = differences(stages.reference, integer)
     report = report_tree(mapped, stages.discrete, stages.reading, differs, log.diagnostics)
     files[REPORT] = bundle.to_json(report)
     manifest: dict[str, Any] = {

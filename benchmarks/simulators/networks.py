@@ -23,11 +23,11 @@ from nirc.api import Options, Stages, compile_model, lower
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.export.export import for_simulator
-from nirc.export.graph import Graph, nir_bytes
 from nirc.export.importable import as_stepped
 from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.verify import InvalidProgramError
+from nirc.nirfile.graph import Graph, nir_bytes
 from nirc.semantics.run import run
 from nirc.writers.writer import installed_writers
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from nirc.diagnostics.log import Log
 from nirc.export.folding import folded
-from nirc.export.graph import Graph, port, shaped
 from nirc.export.loading import Loaded
-from nirc.export.operators import Layer, Plus, Primitives, Route, laid_out, planned
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.linear import Dense, Diagonal
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
+from nirc.nirfile.graph import Graph, port, shaped
+from nirc.nirfile.operators import Layer, Plus, Primitives, Route, laid_out, planned
 from nirc.writers.importer import Cell, Fields, Importer, Order
 
 INPUT, OUTPUT = "input", "output"

@@ -10,12 +10,12 @@ from nirc.chip.running import Samples
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import LoadWithArgument
 from nirc.diagnostics.usage import OptionMakesNoSense
-from nirc.export.graph import Graph, nir_bytes, stepped, to_graph
 from nirc.export.importable import to_importable
 from nirc.frontend.raw import FROM_KEY
 from nirc.ir.arrays import Shape
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
+from nirc.nirfile.graph import Graph, nir_bytes, stepped, to_graph
 from nirc.writers.reading import LETTER_NAME, parse_for
 from nirc.writers.writer import Reading, Writer
 

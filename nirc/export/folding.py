@@ -8,9 +8,9 @@ from typing import assert_never
 
 import numpy as np
 
-from nirc.export.operators import Primitives, is_primitive_pool
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
+from nirc.nirfile.operators import Primitives, is_primitive_pool
 
 
 def folded(

@@ -13,10 +13,10 @@ from nirc.diagnostics.finding import Grade, Words
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import LeftOutOfExport, SimulatorLacks
 from nirc.export.assembly import Assembly, place_of
-from nirc.export.graph import Graph, stepped
 from nirc.export.loading import Loaded, load
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source, populations_of
 from nirc.ir.program import Form, Program
+from nirc.nirfile.graph import Graph, stepped
 from nirc.passes.normalise_rules import NormaliseRules
 from nirc.writers.importer import AS, LOADED, Importer
 from nirc.writers.writer import Writer, installed_writers

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.writer import ChoicesDiffer, ModuleComputesOtherwise, PartWithoutWords
-from nirc.export.graph import Graph, port
+from nirc.nirfile.graph import Graph, port
 from nirc.recording.signals import Signal
 from nirc.recording.simulator import Part, Shape, Simulator, Site, flatten
 from nirc.recording.trace import INPUT, Call

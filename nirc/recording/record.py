@@ -20,12 +20,12 @@ from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import NoAnswers
 from nirc.diagnostics.usage import OptionMakesNoSense, RecordingPackageMissing
 from nirc.diagnostics.writer import RuleDisagreesWithRecording
-from nirc.export.graph import nir_bytes
 from nirc.files.bundle import save_bytes
 from nirc.files.data import Data, data_of
 from nirc.frontend.raw import FROM_KEY
 from nirc.ir.populations import Population
 from nirc.ir.program import Program
+from nirc.nirfile.graph import nir_bytes
 from nirc.semantics.run import run
 from nirc.verification.recorded import Recording, is_analog, recording
 from nirc.writers.writer import installed_writers

@@ -14,9 +14,9 @@ from nirc.api import Options, compile_model, lower
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.export.export import exported
-from nirc.export.graph import to_graph
 from nirc.ir.populations import Population
 from nirc.ir.rules import LETTER
+from nirc.nirfile.graph import to_graph
 from nirc.semantics.run import run
 from tests.commands import nirc
 from tests.models import DATA, chain, cuba

@@ -13,11 +13,11 @@ import pytest
 from nirc.api import Options, compile_model, lower
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.export import operators
-from nirc.export.graph import nir_bytes, to_graph
 from nirc.frontend.raw import RawNode
 from nirc.ir.linear import Sparse
 from nirc.ir.program import Program
+from nirc.nirfile import operators
+from nirc.nirfile.graph import nir_bytes, to_graph
 from nirc.semantics.run import run
 from tests.build import affine, graph, if_, inp, linear, lowered, node, out
 from tests.models import DATA, raster

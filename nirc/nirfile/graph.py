@@ -17,11 +17,11 @@ import numpy as np
 from nirc.diagnostics.dynamics import times
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import LeftOutOfExport, NotInNir
-from nirc.export.operators import EVERY, Later, Plus, Route, Step, laid_out
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.linear import Diagonal
 from nirc.ir.populations import Continuous, Discrete, Population, Projection, Source
 from nirc.ir.program import Form, Program
+from nirc.nirfile.operators import EVERY, Later, Plus, Route, Step, laid_out
 from nirc.writers.importer import ENDLESS, Fields
 
 VERSION = "1.0.8"  # of the package nir with which the layout was checked
@@ -63,7 +63,7 @@ def to_graph(program: Program, log: Log) -> Graph:
     }
     routes = _routes(program, neurons, log)
     shapes = laid_out({name: program[name].shape for name in program.graph}, routes, EVERY)
-    names = _names(program)
+    names = hdf5_names(program)
     nodes: dict[str, Fields] = {}
     for name, payload in program.graph.nodes(data="payload"):
         if name in neurons:
@@ -82,7 +82,7 @@ def to_graph(program: Program, log: Log) -> Graph:
         before = source
         for layer in layers:
             fields = layer.fields(EVERY, f"{route.source} -> {route.target}", log)
-            name = _free(f"{source}__{target}__{fields['type'].lower()}", nodes)
+            name = free_name(f"{source}__{target}__{fields['type'].lower()}", nodes)
             nodes[name] = fields
             edges[before, name] = None
             before = name
@@ -107,15 +107,16 @@ def shaped(fields: Fields, shape: Shape) -> Fields:
     return {name: of(value) for name, value in fields.items()}
 
 
-def _names(program: Program) -> dict[str, str]:
+def hdf5_names(program: Program) -> dict[str, str]:
     """Return names as HDF5 can hold them: a slash would be a group inside a group."""
     names: dict[str, str] = {}
     for name in program.graph:
-        names[name] = _free(name.replace("/", ".").strip(".") or "node", set(names.values()))
+        names[name] = free_name(name.replace("/", ".").strip(".") or "node", set(names.values()))
     return names
 
 
-def _free(stem: str, taken: Container[str]) -> str:
+def free_name(stem: str, taken: Container[str]) -> str:
+    """Return ``stem``, with a number if it is taken."""
     number = 0
     while (name := f"{stem}{number or ''}") in taken:
         number += 1

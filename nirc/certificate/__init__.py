@@ -1,0 +1,1 @@
+"""The evidence beside a bundle: the quantised network as NIR, and where its numbers are."""

@@ -1,0 +1,293 @@
+"""The quantised network of a bundle as NIR: ``network.nir``.
+
+Weights, thresholds and decays are the chip's, in the chip's units. A checker compares them with the
+chip's files, so every number is exact, and every dataset is one run of bytes at a known place.
+``docs/reference/certificate.md`` describes the file.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc.diagnostics.log import Log
+from nirc.ir.arrays import Float, Shape, size
+from nirc.ir.linear import Dense, Diagonal, Sparse
+from nirc.ir.populations import Discrete, Population, Sink, Source
+from nirc.ir.program import Program
+from nirc.nirfile.graph import VERSION, free_name, hdf5_names, port, shaped, stepped
+from nirc.nirfile.operators import EVERY, Later, Layer, Route, laid_out
+from nirc.writers.importer import ENDLESS, Fields
+
+NETWORK = "network.nir"
+CARRIERS = ("conv", "scale", "matrix")  # nodes that hold the weights of a projection
+# Entries of a matrix. A sparse projection above it is kept as lists: NIR has no sparse matrix.
+MOST_DENSE = 1 << 22
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One array in the file: its path, the place of its first byte, its type and shape."""
+
+    path: str
+    offset: int
+    dtype: str
+    shape: Shape
+
+    def as_json(self) -> list[object]:
+        """Return the row of certificate.json."""
+        return [self.path, self.offset, self.dtype, list(self.shape)]
+
+
+def network_nir(
+    program: Program, scales: Mapping[str, Sequence[float]], log: Log
+) -> tuple[bytes, list[Dataset]]:
+    """Return the NIR file of an integer ``program``, and the places of its arrays.
+
+    ``scales``: chip units per volt of each population. Raises ``CompileError`` (P307) for a matrix
+    that no NIR file can hold.
+    """
+    return to_hdf5(arrays_of(program, scales, log))
+
+
+def arrays_of(
+    program: Program, scales: Mapping[str, Sequence[float]], log: Log
+) -> dict[str, Array]:
+    """Return the datasets of the file by path."""
+    names = hdf5_names(program)
+    routes, lists = _routes(program, names, log)
+    shapes = laid_out(
+        {name: program[name].shape for name in program.graph}, [r.route for r in routes], EVERY
+    )
+    nodes: dict[str, Fields] = {}
+    for name, payload in program.graph.nodes(data="payload"):
+        nodes[names[name]] = _node(payload, shapes[name], program.dt_s, scales.get(name))
+    edges: list[tuple[str, str]] = []
+    for each in routes:
+        _add_route(each, nodes, edges, names, shapes, log)
+    log.raise_if_errors()
+    metadata: Fields = {"nirc_units": "chip", **lists}
+    if program.dt_s is not None:
+        metadata["dt"] = program.dt_s
+    return {
+        "version": text(VERSION),
+        "node/type": text("NIRGraph"),
+        "node/edges": np.array([[a.encode(), b.encode()] for a, b in sorted(edges)]).reshape(-1, 2),
+        **{f"node/metadata/{key}": exact(value) for key, value in metadata.items()},
+        **_flat(nodes),
+    }
+
+
+def _flat(nodes: Mapping[str, Fields]) -> dict[str, Array]:
+    """Return the fields of all nodes by path."""
+    arrays: dict[str, Array] = {}
+    for name, fields in nodes.items():
+        notes = fields.get("metadata", {})
+        arrays |= {f"node/nodes/{name}/metadata/{key}": exact(v) for key, v in notes.items()}
+        plain = {key: value for key, value in fields.items() if key != "metadata"}
+        arrays |= {f"node/nodes/{name}/{key}": exact(value) for key, value in plain.items()}
+    return arrays
+
+
+def text(value: str) -> Array:
+    """Return a text of fixed length, which stands in the file itself."""
+    return np.array(value.encode() or b"\0", dtype=f"S{max(len(value.encode()), 1)}")
+
+
+def exact(value: Any) -> Array:
+    """Return a value as it is written: integers in the narrowest type, other numbers in float64."""
+    if isinstance(value, str):
+        return text(value)
+    array = np.asarray(value)
+    if array.dtype.kind == "S":
+        return array
+    if not array.size:
+        return array.astype(np.int8)
+    low, high = float(array.min()), float(array.max())
+    for kind in (np.int8, np.int16, np.int32):
+        limits = np.iinfo(kind)
+        if limits.min <= low and high <= limits.max:
+            narrow = array.astype(kind)
+            if array.dtype.kind in "bui" or bool((narrow == array).all()):
+                return np.ascontiguousarray(narrow).reshape(array.shape)
+            break
+    return np.ascontiguousarray(array, dtype="<f8").reshape(array.shape)
+
+
+# Neurons.
+
+
+def _node(payload: Any, shape: Shape, dt_s: float | None, scale: Sequence[float] | None) -> Fields:
+    if not isinstance(payload, Population):
+        return port("Input" if isinstance(payload, Source) else "Output", shape)
+    d = stepped(payload.dynamics)
+    assert isinstance(d, Discrete), type(d).__name__
+    notes: Fields = {"rule": d.rule.text, **_beyond_nir(d, dt_s)}
+    if scale is not None:
+        notes["scale"] = np.asarray(scale)
+    if hasattr(payload.dynamics, "beyond_nir"):
+        notes |= payload.dynamics.beyond_nir()
+    fields = {name: _spread(value, payload.n) for name, value in neuron_fields(d, dt_s).items()}
+    return {**shaped(fields, shape), "metadata": notes}
+
+
+def _spread(value: Any, n: int) -> Any:
+    return np.broadcast_to(value, n) if isinstance(value, np.ndarray) else value
+
+
+def neuron_fields(d: Discrete, dt_s: float | None) -> Fields:
+    """Return the NIR fields of one step's coefficients, each (n,).
+
+    ``tau = dt / (1 - decay)``, and ``r`` and ``w_in`` are gains times ``tau / dt``: the Euler step
+    of NIR then has these coefficients.
+    """
+    dt = 1.0 if dt_s is None else dt_s
+    fires = d.threshold is not None
+    if _integrates(d):
+        fields: Fields = {"type": "IF" if fires else "I", "r": d.gain_mem / dt}
+    else:
+        tau = tau_of(d.decay_mem, dt)
+        lost = d.decay_mem < 1
+        kind = ("" if d.decay_syn is None else "Cuba") + ("LIF" if fires else "LI")
+        fields = {"type": kind, "tau" if d.decay_syn is None else "tau_mem": tau}
+        fields |= {"r": d.gain_mem * tau / dt, "v_leak": np.where(lost, d.drift * tau / dt, 0.0)}
+    if d.decay_syn is not None:
+        gain = np.ones(d.gain_mem.size) if d.gain_syn is None else d.gain_syn
+        tau_syn = tau_of(d.decay_syn, dt)
+        fields |= {"tau_syn": tau_syn, "w_in": gain * tau_syn / dt}
+    if d.threshold is not None:
+        reset = np.zeros(d.gain_mem.size) if d.resets_to is None else d.resets_to
+        fields |= {"v_threshold": d.threshold, "v_reset": reset}
+    return fields
+
+
+def _integrates(d: Discrete) -> bool:
+    return d.decay_syn is None and not (1 - d.decay_mem).any()
+
+
+def tau_of(decay: Float, dt: float) -> Float:
+    """Return the time constant (n,) in seconds of a decay per step, ENDLESS steps for 1."""
+    return np.asarray(dt / np.maximum(1 - decay, 1 / ENDLESS))
+
+
+def _beyond_nir(d: Discrete, dt_s: float | None) -> Fields:
+    """Return what NIR's neurons have no field for."""
+    dt = 1.0 if dt_s is None else dt_s
+    notes: Fields = {}
+    if bool((d.decay_mem >= 1).any()):
+        notes["drift"] = d.drift
+    if d.decay_syn_2 is not None and d.gain_syn_2 is not None:
+        tau = tau_of(d.decay_syn_2, dt)
+        notes |= {"tau_syn_2": tau, "w_in_2": d.gain_syn_2 * tau / dt}
+    bounds = {"v_least": d.v_least, "v_start": d.v_start}
+    return notes | {name: value for name, value in bounds.items() if value is not None}
+
+
+# Projections.
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A projection between nodes of the file."""
+
+    route: Route
+    notes: Fields  # of the node with the weights
+
+
+def _routes(
+    program: Program, names: Mapping[str, str], log: Log
+) -> tuple[list[_Placed], dict[str, Any]]:
+    """Return the projections that are nodes, and the lists of those that are not."""
+    routes: list[_Placed] = []
+    lists: dict[str, Any] = {}
+    for source, target, projection in program.edges():
+        assert not projection.biases, "an integer program has its constants in neurons"
+        ops = projection.ops
+        payload = program[target]
+        delay = payload.delay_steps if isinstance(payload, Sink) else projection.delay_steps
+        notes = {"receptor": projection.synapse, "feedback": int(projection.feedback)}
+        (op,) = ops[:1] or (None,)
+        if isinstance(op, Sparse | Dense) and _stays_a_list(op):
+            lists |= _listed(len(lists) // 4, names[source], names[target], op, notes, delay)
+            continue
+        if not ops and isinstance(payload, Population):
+            ops = (Diagonal(np.ones(payload.n)),)
+        steps = (*ops, Later(delay * (program.dt_s or 1.0))) if delay else ops
+        routes.append(_Placed(Route(source, target, steps), notes))
+    return routes, lists
+
+
+def _stays_a_list(op: Sparse | Dense) -> bool:
+    """Return True if a list is smaller than the matrix, and the matrix is large."""
+    return op.n_in * op.n_out > MOST_DENSE and op.entries * 12 < op.n_in * op.n_out
+
+
+def _listed(
+    k: int, source: str, target: str, op: Sparse | Dense, notes: Fields, delay: int
+) -> dict[str, Any]:
+    to, frm, weight = op.coo()
+    head = f"projection_{k}"
+    ends = f"{source}\n{target}\n{notes['receptor']}\n{notes['feedback']}\n{delay}"
+    return {head: ends, f"{head}_source": frm, f"{head}_target": to, f"{head}_weight": weight}
+
+
+def _add_route(
+    placed: _Placed,
+    nodes: dict[str, Fields],
+    edges: list[tuple[str, str]],
+    names: Mapping[str, str],
+    shapes: Mapping[str, Shape],
+    log: Log,
+) -> None:
+    route = placed.route
+    source, target = names[route.source], names[route.target]
+    before = source
+    for layer in route.layers(shapes[route.source], shapes[route.target], EVERY):
+        fields = _fields(layer, f"{route.source} -> {route.target}", log)
+        if layer.kind in CARRIERS:
+            fields["metadata"] = placed.notes
+        name = free_name(f"{source}__{target}__{fields['type'].lower()}", nodes)
+        nodes[name] = fields
+        edges.append((before, name))
+        before = name
+    edges.append((before, target))
+
+
+def _fields(layer: Layer, where: str, log: Log) -> Fields:
+    fields = dict(layer.fields(EVERY, where, log))
+    if fields["type"] == "Delay":
+        fields["delay"] = np.ascontiguousarray(fields["delay"])
+    return fields
+
+
+# Bytes.
+
+
+def to_hdf5(arrays: Mapping[str, Array]) -> tuple[bytes, list[Dataset]]:
+    """Return HDF5 of contiguous, uncompressed datasets, and the places of their bytes."""
+    import h5py
+
+    buffer = io.BytesIO()
+    places = []
+    with h5py.File(buffer, "w", track_order=False) as file:
+        for path, array in sorted(arrays.items()):
+            file.create_dataset(path, data=array, track_times=False)
+        file.flush()
+        for path, array in sorted(arrays.items()):
+            offset = file[path].id.get_offset()
+            assert offset is not None or not array.size, path
+            dtype = array.dtype.str
+            places.append(Dataset(path, offset or 0, dtype, array.shape))
+    data = buffer.getvalue()
+    for place in places:
+        array = arrays[place.path]
+        found = np.frombuffer(data, place.dtype, size(place.shape), place.offset)
+        assert np.array_equal(found.reshape(place.shape), array), place.path
+    return data, places

@@ -1,0 +1,43 @@
+"""The checker of bundles: a good bundle passes, and it is one short file of its own."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nirc.api import compile
+from nirc.certificate.certificate import CHECKED, checker_text
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = compile(ROOT / "examples/braille.nir", "xylo", writer="snntorch,reset=zero")
+    return made.save(tmp_path_factory.mktemp("xylo") / "bundle")
+
+
+def run(bundle: Path) -> subprocess.CompletedProcess[str]:
+    """check.py in a Python that finds no nirc."""
+    command = [sys.executable, "-I", "check.py"]
+    return subprocess.run(command, cwd=bundle, capture_output=True, text=True, check=False)
+
+
+def test_a_good_bundle_passes(bundle: Path) -> None:
+    done = run(bundle)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout == "the chip gets the network in network.nir\n"
+
+
+@pytest.mark.parametrize("chip", CHECKED)
+def test_the_checker_is_one_file_that_needs_numpy_only(chip: str) -> None:
+    text = checker_text(chip).decode()
+    tree = ast.parse(text, feature_version=(3, 9))
+    names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names |= {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+    assert names - set(sys.stdlib_module_names) == {"numpy", "collections.abc"}
+    assert text.isascii() and len(text.splitlines()) < 1000
