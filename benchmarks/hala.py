@@ -25,9 +25,10 @@ from place import HALA, hala_cells
 
 from nirc.backends.loihi2.cores import cores_of
 from nirc.backends.loihi2.limits import HALA_POINT
+from nirc.mapping.effort import EFFORTS, Effort
 from nirc.mapping.partition import Partition, partition
 from nirc.mapping.placement import cost
-from nirc.mapping.placement.place import Effort, on_curve, place_on
+from nirc.mapping.placement.place import on_curve, place_on
 from nirc.mapping.routing import Nets
 from nirc.mapping.routing.deadlock import check
 from nirc.mapping.routing.links import mesh
@@ -90,7 +91,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scale", choices=list(HALA))
-    parser.add_argument("--effort", choices=("quick", "normal"), default="normal")
+    parser.add_argument("--effort", choices=EFFORTS, default="normal")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     print(

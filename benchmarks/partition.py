@@ -19,6 +19,7 @@ import numpy as np
 
 from nirc.backends.loihi2.cores import cores_of
 from nirc.backends.loihi2.limits import HALA_POINT
+from nirc.mapping.effort import EFFORTS, Effort
 from nirc.mapping.partition import (
     Partition,
     Population,
@@ -30,7 +31,6 @@ from nirc.mapping.partition import (
     sparse,
     window,
 )
-from nirc.mapping.partition.search import Effort
 
 RATE = 0.1
 SCALES = {"1 k": 1_000, "10 k": 10_000, "140 k": 140_000}
@@ -138,7 +138,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scale", action="store_true")
-    parser.add_argument("--effort", choices=("quick", "normal"), default="normal")
+    parser.add_argument("--effort", choices=EFFORTS, default="normal")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     row_of = [

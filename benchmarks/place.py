@@ -23,8 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nirc.mapping.effort import EFFORTS, Effort
 from nirc.mapping.placement import Cells, Ints, Traffic, cost
-from nirc.mapping.placement.place import Effort, PlacementResult, on_curve, place_on
+from nirc.mapping.placement.place import PlacementResult, on_curve, place_on
 
 KEYS = ("side", "nodes", "src", "dst", "weight")
 MOST_SIDE = 4096
@@ -207,7 +208,7 @@ def main() -> None:
     )
     parser.add_argument("problems", nargs="*", type=Path, metavar="FILE.npz")
     parser.add_argument("-o", "--out", type=Path, help="where to write xy; for one problem")
-    parser.add_argument("--effort", choices=("quick", "normal"), default="normal")
+    parser.add_argument("--effort", choices=EFFORTS, default="normal")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--hala", action="store_true", help="the scale of Hala Point instead of files"

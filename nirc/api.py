@@ -32,6 +32,7 @@ from nirc.ir.arrays import digest as array_digest
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import digest
+from nirc.mapping.effort import Effort
 from nirc.options import Options as Options  # noqa: PLC0414 - a public name
 from nirc.passes import pipeline
 from nirc.passes.add_readout import Readout
@@ -226,8 +227,7 @@ def compile_model(
         quantise = backend.calibrate(Calibration(raster, stages.discrete, options.seed, progress))
     legal = run_passes(stages.discrete, backend.legalise(), log, observe)
     integer = run_passes(legal, quantise, log, observe)
-    search = Search(options.seed, seconds=options.time_limit_s)
-    mapped = _first_fit(backend, candidates, integer, legal, search, log)
+    mapped = _first_fit(backend, candidates, integer, legal, options.search, log)
     pipeline.ended(observe, "fit")
     report = None if raster is None else _calibration(raster, quantise)
     chip_files = _bundle(model, backend, mapped, stages, integer, options, log, report)
@@ -246,6 +246,7 @@ def compile(
     readout: str | None = None,
     strict: bool = False,
     seed: int = 0,
+    effort: Effort = "normal",
     time_limit: float | None = None,
     calibrate: ArrayLike | None = None,
     chip: Mapping[str, str] | None = None,
@@ -255,8 +256,9 @@ def compile(
     ``dt`` in seconds. ``reset``: model, zero, subtract or none. ``discretise``: euler or
     exponential, for files that are read by the letter of NIR. ``writer``: who wrote the file, such
     as ``"snntorch,reset=zero"``, None for what the file shows. ``readout``: neurons behind a linear
-    output, such as ``"li:8"``. ``time_limit``: of the search, seconds. ``calibrate``: input spikes
-    (samples, steps, channels). ``chip``: options of the chip's own, as ``nirc targets`` lists them.
+    output, such as ``"li:8"``. ``effort``: of searches: quick, normal or thorough.
+    ``time_limit``: of CP-SAT, seconds. ``calibrate``: input spikes (samples, steps, channels).
+    ``chip``: options of the chip's own, as ``nirc targets`` lists them.
 
     Raises ``NircError`` with ``diagnostics``. Warnings are Python warnings: ``ChipWarning``,
     ``ReadingWarning``, ``UsageWarning``. The bundle's ``diagnostics`` hold all findings.
@@ -271,6 +273,7 @@ def compile(
         writer=writer,
         strict=strict,
         seed=seed,
+        effort=effort,
         time_limit_s=time_limit,
         chip=tuple(sorted((chip or {}).items())),
     )
@@ -298,9 +301,8 @@ def _findings_of(report: bytes) -> tuple[Diagnostic, ...]:
         return tuple(Diagnostic(**finding) for finding in json.loads(report)["diagnostics"])
     except (ValueError, KeyError, TypeError, RecursionError):
         problem = f"`{REPORT}` does not hold the findings of the compilation"
-        raise UnusableBundle(
-            where=REPORT, problem=problem, help="compile again"
-        ).refusal() from None
+        wrong = UnusableBundle(where=REPORT, problem=problem, help="compile again")
+        raise wrong.refusal() from None
 
 
 def _first_fit(

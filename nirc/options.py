@@ -8,9 +8,11 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from nirc.chip.backend import Search
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import OptionMakesNoSense, WrongType
 from nirc.files.data import Data
+from nirc.mapping.effort import EFFORTS, Effort
 from nirc.passes.add_readout import Readout
 
 RESETS = ("model", "zero", "subtract", "none")
@@ -37,6 +39,7 @@ class Options:
     writer: str | None = None  # as for ``--from``, None for what the file shows
     strict: bool = False
     seed: int = 0
+    effort: Effort = "normal"
     time_limit_s: float | None = None
     chip: tuple[tuple[str, str], ...] = ()  # (name, value) of the chip's own options, sorted
     data_dt_s: float | None = None  # of the data at hand, for a file that has no step
@@ -45,6 +48,11 @@ class Options:
         """Return the options with the time step of the first ``Data`` that has one."""
         steps = (each.dt_s for each in data if isinstance(each, Data) and each.dt_s is not None)
         return replace(self, data_dt_s=self.data_dt_s or next(steps, None))
+
+    @property
+    def search(self) -> Search:
+        """The limits of the searches."""
+        return Search(self.seed, self.effort, self.time_limit_s)
 
     def as_tree(self) -> dict[str, object]:
         """Return the options for the manifest, without seed and those of the chip."""
@@ -55,6 +63,7 @@ class Options:
             "discretise": self.discretise,
             "strict": self.strict,
             "dt": self.dt_s,
+            "effort": self.effort,
             "time_limit": self.time_limit_s,
         }
 
@@ -72,6 +81,7 @@ class Options:
         given: list[tuple[str, object, Kind]] = [
             ("dt", self.dt_s, SECONDS),
             ("time_limit", self.time_limit_s, SECONDS),
+            ("effort", self.effort, TEXT),
             ("reset", self.reset, TEXT),
             ("discretise", self.discretise, TEXT_OR_NONE),
             ("readout", self.readout, TEXT_OR_NONE),
@@ -97,6 +107,8 @@ class Options:
         if self.readout is not None and Readout.parse(self.readout) is None:
             problem = "--readout takes li[:STEPS] or if[:THRESHOLD]"
             yield problem, self.readout[:40], "li:8, if:1; STEPS from 1, THRESHOLD above 0"
+        if self.effort not in EFFORTS:
+            yield "unknown effort", self.effort, ", ".join(EFFORTS)
         if self.time_limit_s is not None and not 0 < self.time_limit_s < np.inf:
             yield "--time-limit must be a positive number of seconds", self.time_limit_s, "> 0"
         if not 0 <= self.seed <= MAX_SEED:

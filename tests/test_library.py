@@ -60,6 +60,7 @@ def test_representations_are_one_short_line(bundle: nirc.Bundle) -> None:
         {"strict": "yes"},
         {"seed": 1.5},
         {"time_limit": "10"},
+        {"effort": 3},
         {"chip": "input=dvs"},
         {"chip": {"steps": 5}},
         {"calibrate": "samples.npz"},

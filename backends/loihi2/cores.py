@@ -36,6 +36,7 @@ from nirc.backends.loihi2.limits import (
 )
 from nirc.backends.loihi2.tables import Projection as Synapses
 from nirc.backends.loihi2.tables import Tables
+from nirc.chip.backend import Search
 from nirc.chip.target import Target
 from nirc.ir.arrays import Float
 from nirc.mapping import partition as parts_
@@ -43,7 +44,6 @@ from nirc.mapping.floorplan import Core, Floorplan, Link, Part, Point
 from nirc.mapping.partition import Cores, Explicit, Partition, Problem, Resource
 from nirc.mapping.partition.boxes import Boxes, Ints, lengths, three_axes, volume
 from nirc.mapping.partition.reach import Blocks, Window
-from nirc.mapping.partition.search import Effort
 from nirc.mapping.placement import Cells, cost
 
 MOST_TRIED = 6  # cores whose every order is tried. More are annealed.
@@ -89,7 +89,7 @@ class Chip:
     latency_steps: dict[str, int]
 
 
-def place(partition: Partition, target: Target, *, seed: int, effort: Effort) -> Placed:
+def place(partition: Partition, target: Target, search: Search) -> Placed:
     """Place the cores of a partition."""
     cells = cells_of(target, partition.count)
     traffic = partition.between_cores()
@@ -98,7 +98,7 @@ def place(partition: Partition, target: Target, *, seed: int, effort: Effort) ->
     else:
         from nirc.mapping.placement.place import place_on
 
-        result = place_on(traffic, cells, effort=effort, seed=seed)
+        result = place_on(traffic, cells, effort=search.effort, seed=search.seed)
         at, bound = result.cell_of_node, result.bound
     links, targets, deadlock = _routed(partition, cells, at)
     plan = Floorplan(

@@ -22,6 +22,7 @@ from nirc.chip.target import Target
 from nirc.diagnostics.dynamics import LoopTakesLonger
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.numbers import MembraneWraps
+from nirc.diagnostics.outcome import CoresPlaced
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Population, Sink, populations_of
 from nirc.ir.program import Program
@@ -33,7 +34,6 @@ from nirc.mapping.partition import (
     TooManyCoresError,
     partition,
 )
-from nirc.mapping.partition.search import Effort
 
 
 def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
@@ -69,16 +69,15 @@ def fit(
             slow = LoopTakesLonger(source=s, target=t, steps=steps, rule=rule, delay_helps=True)
             log.add(slow.placed(where))
     lowered = lower(program)
-    effort: Effort = "quick" if search.seconds is None else "normal"
-    found = _partition(lowered, program, target, effort, search.seed, log)
+    found = _partition(lowered, program, target, search, log)
     if found is None:
         return None
     if regroups:
         problems = partial(_problem, program, target)
-        seed = search.seed
-        lowered, found = regrouped(program, lowered, found, problems, effort=effort, seed=seed)
+        lowered, found = regrouped(program, lowered, found, problems, search)
     tables = lowered.tables
-    placed = place(found, target, seed=search.seed, effort=effort)
+    placed = place(found, target, search)
+    _report_place(placed, search, log)
     differences.report(discrete, program, log)
     _report_wraps(lowered, program, log)
     if reason := why_no_net(tables):
@@ -110,10 +109,12 @@ def _problem(program: Program, target: Target, lowered: Lowered) -> tuple[Proble
 
 
 def _partition(
-    lowered: Lowered, program: Program, target: Target, effort: Effort, seed: int, log: Log
+    lowered: Lowered, program: Program, target: Target, search: Search, log: Log
 ) -> Partition | None:
     try:
-        return partition(*_problem(program, target, lowered), effort=effort, seed=seed)
+        return partition(
+            *_problem(program, target, lowered), effort=search.effort, seed=search.seed
+        )
     except TooManyCoresError as error:
         _report_cores(error.needed, target, str(error), log)
     except OversizedError as error:
@@ -146,6 +147,13 @@ def _report_cores(cores: int, target: Target, reason: str, log: Log) -> None:
             roomier=next((t for t in VARIANTS if t.max("cores") >= cores), None),
         )
     )
+
+
+def _report_place(placed: Placed, search: Search, log: Log) -> None:
+    plan = placed.floorplan
+    if plan.cost and plan.bound is not None and plan.gap is not None:
+        effort = search.effort
+        log.add(CoresPlaced(cost=plan.cost, bound=plan.bound, gap=plan.gap, effort=effort))
 
 
 def _report_wraps(lowered: Lowered, program: Program, log: Log) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from nirc.backends.loihi2.lower import Lowered, lower
+from nirc.chip.backend import Search
 from nirc.ir.program import Program
 from nirc.mapping.partition import Cores, Partition, PartitionError, Problem, partition
 from nirc.mapping.partition.order import Order, in_order, orders
-from nirc.mapping.partition.search import Effort
 
 Problems = Callable[[Lowered], tuple[Problem, Cores]]
 
@@ -23,16 +23,14 @@ def regrouped(
     lowered: Lowered,
     found: Partition,
     problems: Problems,
-    *,
-    effort: Effort,
-    seed: int,
+    search: Search,
 ) -> tuple[Lowered, Partition]:
     """Return the network in the order with the least traffic on no more cores than ``found``."""
     best = lowered, found
-    for changed in orders(found, seed=seed):
+    for changed in orders(found, effort=search.effort, seed=search.seed):
         names = {found.problem.populations[i].name: order.neurons for i, order in changed.items()}
         other = lower(program, names)
-        for answer in _answers(found, *problems(other), changed, effort, seed):
+        for answer in _answers(found, *problems(other), changed, search):
             if answer.count <= best[1].count and answer.traffic < best[1].traffic:
                 best = other, answer
         if best[0] is other:
@@ -45,8 +43,7 @@ def _answers(
     problem: Problem,
     cores: Cores,
     changed: dict[int, Order],
-    effort: Effort,
-    seed: int,
+    search: Search,
 ) -> Iterator[Partition]:
     """Yield the groups as they are if they fit, otherwise what the engine makes of their order."""
     direct = in_order(found, problem, cores, changed)
@@ -56,6 +53,6 @@ def _answers(
     names = {problem.populations[i].name: order.parts for i, order in changed.items()}
     for pinned in (names, {}):
         try:
-            yield partition(problem, cores, pinned=pinned, effort=effort, seed=seed)
+            yield partition(problem, cores, pinned=pinned, effort=search.effort, seed=search.seed)
         except PartitionError:  # these groups do not fit
             continue

@@ -15,6 +15,7 @@ from nirc.diagnostics.log import Log
 from nirc.diagnostics.similar import did_you_mean
 from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.ir.program import Program
+from nirc.mapping.effort import SOLVER_WORK, Effort
 from nirc.passes.pipeline import Calibration, Pass
 from nirc.semantics.raster import Progress, Run
 
@@ -29,11 +30,16 @@ KINDS = ("weights", "constants", "decays", "reset", "saturation", "states", "del
 
 @dataclass(frozen=True)
 class Search:
-    """Limits of a search: ``work`` in the solver's deterministic time, or ``seconds`` if asked."""
+    """Limits of a search. ``seconds``: CP-SAT's time, instead of its work."""
 
     seed: int = 0
-    work: float = 10.0
+    effort: Effort = "normal"
     seconds: float | None = None
+
+    @property
+    def work(self) -> float:
+        """The work of CP-SAT, in its deterministic time."""
+        return SOLVER_WORK[self.effort]
 
 
 @dataclass(frozen=True)

@@ -210,10 +210,19 @@ LOWERING = _options(
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of every search."),
     click.option(
+        "--effort",
+        type=click.Choice(["quick", "normal", "thorough"]),
+        default="normal",
+        show_default=True,
+        help="Work of the searches for cores, places and routes. The answer does not depend on the "
+        "machine.",
+    ),
+    click.option(
         "--time-limit",
         metavar="SECONDS",
         type=float,
-        help="Bound the search by time; without it the answer does not depend on the machine.",
+        help="Bound the searches of Speck and Xylo by time; the answer then depends on the "
+        "machine.",
     ),
     click.option(
         "--set",
@@ -270,6 +279,7 @@ def compilation(options: dict[str, Any], output: Output) -> dict[str, Any]:
         writer=options["writer"],
         strict=options["strict"],
         seed=options["seed"],
+        effort=options["effort"],
         time_limit_s=options["time_limit"],
         chip=tuple(sorted({*options["chip"], *camera})),
     )

@@ -239,3 +239,39 @@ class LoadWithArgument(Finding):
             limit=self.plain_call,
             help="load it with the lines that `nirc export` prints",
         )
+
+
+class CoresPlaced(Finding):
+    code = "P322"
+    title = "cores are placed, and how near to the least traffic"
+    severity = "note"
+    meaning = """
+    The cores of the network have places on the chip. What a placement costs is its traffic times
+    distance. No placement of these cores costs less than the bound. The gap is the share of the
+    cost above the bound. The least cost lies between the two, mostly near the upper end: bounds of
+    this kind are weak. The cost is in spikes a step times steps of the cores' mesh.
+    """
+    example = "A cost of 1108 and a bound of 639: at most 42 % can be gained."
+    what_to_do = """
+    Nothing. With `--effort thorough` the search does about ten times the work. `nirc mapping DIR`
+    shows the busiest links.
+    """
+    sources = "docs/reference/mapping.md; `cost` and `bound` in `mapping.json`."
+
+    cost: float
+    bound: float
+    gap: float  # share of the cost
+    effort: str
+
+    def words(self) -> Words:
+        if self.gap == 0:
+            return Words(
+                "the cores are placed with the least traffic times distance",
+                found=f"{self.cost:g}",
+            )
+        return Words(
+            "the cores are placed with little traffic times distance",
+            found=f"{self.cost:g}, gap {self.gap:.1%}",
+            limit=f"at least {self.bound:g}",
+            help="" if self.effort == "thorough" else "--effort thorough searches for longer",
+        )

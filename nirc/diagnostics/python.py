@@ -14,6 +14,7 @@ NUMBER = r"(?:[\d.][\d.e+-]*\b|SECONDS|N\b)"
 ARGUMENTS = {
     "dt": ("dt", NUMBER),
     "seed": ("seed", NUMBER),
+    "effort": ("effort", r"(?:quick|normal|thorough)\b"),
     "time-limit": ("time_limit", NUMBER),
     "reset": ("reset", r"(?:model|zero|subtract|none)\b"),
     "discretise": ("discretise", r"(?:euler|exponential)\b"),
@@ -27,7 +28,7 @@ ARGUMENTS = {
     "target": ("target", r"[\w:]+(?=`)"),
 }
 FLAGS = {"strict": "strict=True", "force": "force=True"}
-QUOTED = {"reset", "discretise", "readout", "writer", "mode", "target", "record"}
+QUOTED = {"effort", "reset", "discretise", "readout", "writer", "mode", "target", "record"}
 UNKNOWN = {"SECONDS", "N", "FILE", "FILE.npz", "DIR", "NAME"}  # stand for a value
 
 

@@ -144,6 +144,13 @@ class Floorplan:
         x, y, z = (-(-cells // per) for cells, per in zip(self.size, self.router, strict=True))
         return x, y, z
 
+    @property
+    def gap(self) -> float | None:
+        """The share of ``cost`` above ``bound``, None if either is not known."""
+        if self.cost is None or self.bound is None:
+            return None
+        return max(self.cost - self.bound, 0.0) / self.cost if self.cost else 0.0
+
     def to_tree(self) -> dict[str, Any]:
         """Return data for JSON, the same for equal floorplans: cores and links in grid order."""
         limits = sorted(self.limits.items())

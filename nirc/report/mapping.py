@@ -57,6 +57,7 @@ def as_tree(plan: Floorplan, manifest: dict[str, Any]) -> dict[str, Any]:
         "chips_used": len({core.chip for core in cores}),
         "cost": plan.cost,
         "bound": plan.bound,
+        "gap": plan.gap,
         "resources": {
             name: {
                 "max": most,
@@ -105,7 +106,9 @@ def as_text(plan: Floorplan, tree: dict[str, Any], rows: int) -> str:
     )
     lines = [f"{printable(title)}, {tree['chips_used']} chip(s)"]
     if plan.cost is not None:
-        least = "" if plan.bound is None else f"; no placement is below {plan.bound:g}"
+        least = ""
+        if plan.bound is not None:
+            least = f"; no placement of these cores is below {plan.bound:g} (gap {plan.gap:.1%})"
         lines.append(f"traffic x distance {plan.cost:g}{least}")
     lines += ["", *_cores_text(plan, tree, rows)]
     if tree["links"]:

@@ -19,6 +19,7 @@ from nirc.chip.backend import Search
 from nirc.chip.target import Limit, Target
 from nirc.diagnostics.errors import Diagnostic, UsageError
 from nirc.diagnostics.finding import Finding
+from nirc.mapping.effort import SOLVER_WORK
 
 WINDOWS = ("neurons that inputs reach", "neurons that outputs leave from")
 
@@ -276,9 +277,10 @@ def test_the_same_placement_twice() -> None:
     assert first.relay_index.tolist() == again.relay_index.tolist()
 
 
-def test_too_little_work_is_a_usage_error() -> None:
+def test_too_little_work_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SOLVER_WORK, "quick", 1e-9)
     with pytest.raises(UsageError, match="U607"):
-        place(neurons("b" * 128 + "-"), AUDIO3, Search(work=1e-9))
+        place(neurons("b" * 128 + "-"), AUDIO3, Search(effort="quick"))
 
 
 def test_lengths_must_agree() -> None:

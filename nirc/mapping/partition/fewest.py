@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nirc.mapping.effort import Effort
 from nirc.mapping.partition.boxes import (
     AXES,
     Boxes,
@@ -48,7 +49,7 @@ MOST_CORES = 20  # of the exact solution, as all that follow
 MOST_BOXES = 150  # for a population that is covered by boxes
 MOST_NEURONS = 4096  # for a population with a number of neurons on each core
 MOST_VARIABLES = 4000
-WORK = 4.0  # for each number of cores
+WORK: dict[Effort, float] = {"normal": 0.5, "thorough": 4.0}  # for each number of cores
 
 Answer = tuple[dict[int, Boxes], dict[int, Ints]]  # boxes and cores of the parts, by population
 
@@ -238,7 +239,13 @@ class _Cover:
 
 
 def fewer_cores(
-    subjects: list[Subject], pinned: Mapping[int, Boxes], count: int, bound: int, *, seed: int
+    subjects: list[Subject],
+    pinned: Mapping[int, Boxes],
+    count: int,
+    bound: int,
+    *,
+    work: float,
+    seed: int,
 ) -> tuple[Answer | None, int]:
     """Return parts on fewer than ``count`` cores, or None, and the best lower bound.
 
@@ -254,7 +261,7 @@ def fewer_cores(
     best: Answer | None = None
     capacity = subjects[0].cores.capacity
     for cores in range(count - 1, bound - 1, -1):
-        solution, variables = _solve(known, capacity, cores, seed)
+        solution, variables = _solve(known, capacity, cores, work, seed)
         if solution.status == "infeasible":
             return best, cores + 1
         if not solution.found:
@@ -292,7 +299,7 @@ def _all_boxes(shape: Shape3) -> Boxes | None:
 
 
 def _solve(
-    choices: list[_Ranges | _Cover], capacity: Ints, cores: int, seed: int
+    choices: list[_Ranges | _Cover], capacity: Ints, cores: int, work: float, seed: int
 ) -> tuple[Solution, list[list[list[Any]]]]:
     """Return the solution and the variables of each choice on each core.
 
@@ -320,7 +327,7 @@ def _solve(
     numbers = [v for v, choice in zip(variables, choices, strict=True) if type(choice) is _Ranges]
     for a, b in pairwise(numbers[0] if numbers else []):  # excludes permutations of equal cores
         model.add(a[0] >= b[0])
-    return solve(model, seed=seed, work=WORK), variables
+    return solve(model, seed=seed, work=work), variables
 
 
 def _add_number(model: CpModel, ranges: _Ranges, taken: list[list[Any]]) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nirc.mapping.effort import Effort
 from nirc.mapping.partition.boxes import Boxes, Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, hypergraph
 from nirc.mapping.partition.problem import Cores, Problem, Projection
@@ -36,12 +37,14 @@ class Order:
     core: Ints
 
 
-def orders(partition: Partition, *, seed: int = 0) -> Iterator[dict[int, Order]]:
+def orders(
+    partition: Partition, *, effort: Effort = "normal", seed: int = 0
+) -> Iterator[dict[int, Order]]:
     """Yield new orders of free populations, by index in the problem, the most promising first.
 
-    They have as many groups as the populations have cores in ``partition``. A group is as large as
-    the largest there, or a little larger in the first answer. The caller must check that its parts
-    fit.
+    ``effort`` "quick" yields none. They have as many groups as the populations have cores in
+    ``partition``. A group is as large as the largest there, or a little larger in the first answer.
+    The caller must check that its parts fit.
     """
     problem = partition.problem
     free = free_populations(problem)
@@ -51,13 +54,13 @@ def orders(partition: Partition, *, seed: int = 0) -> Iterator[dict[int, Order]]
         first[i] = nodes
         nodes += problem.populations[i].neurons
     used = np.unique(partition.core[np.isin(partition.population, free)])
-    if len(used) < 2 or nodes * len(used) > MOST_GAINS:
+    if effort == "quick" or len(used) < 2 or nodes * len(used) > MOST_GAINS:
         return
     graph = _hypergraph(problem, first, nodes)
     largest = _loads(partition, first, graph.size).max(axis=0)
     mean = graph.size.sum(axis=0) / len(used)
     for roomy in (np.maximum(largest, np.ceil(mean * ROOM)).astype(np.int64), largest):
-        block = regroup(graph, len(used), roomy, seed=seed)
+        block = regroup(graph, len(used), roomy, effort=effort, seed=seed)
         if block is not None:
             cores = used[block]
             counts = {i: problem.populations[i].neurons for i in free}

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nirc.mapping.effort import Effort
 from nirc.mapping.partition.boxes import Boxes, Ints, even_grid, flat_grid
 from nirc.mapping.partition.reach import Explicit
 from nirc.mapping.partition.tiling import Subject, candidates, longest, middle, reaches
 
 WORK = 2_000_000  # of all rounds: populations times cores, and synapses without a structure
-ROUNDS = 200  # of removing and adding again
+ROUNDS: dict[Effort, int] = {"quick": 0, "normal": 60, "thorough": 200}  # of removing and adding
 PROVEN_ROUNDS = 20  # once fewer cores are impossible
 MOST_OTHERS = 4  # populations that are removed beside those of one core
 MOST_ROOMS = 6  # rooms to try as the size of a part
@@ -33,26 +34,26 @@ def pack(
     *,
     enough: int,
     slack: float,
-    thorough: bool,
+    effort: Effort,
     seed: int,
 ) -> Filling:
     """Return all populations on cores. No filling has fewer than ``enough`` cores.
 
-    ``thorough`` false: try one order only. ``slack``: extra cores that may be used for fewer spikes
+    ``effort`` "quick": try one order only. ``slack``: extra cores that may be used for fewer spikes
     into the parts, as a share of the fewest.
     """
     by_number = {s.number: s for s in subjects}
-    orders = _orders(subjects, alone)[: None if thorough else 1]
+    orders = _orders(subjects, alone)[: 1 if effort == "quick" else None]
     capacity = subjects[0].cores.capacity
     fillings = [_add_all(Filling.empty(capacity), order, alone, pinned) for order in orders]
     fillings.append(_add_all(Filling.empty(capacity), orders[0], alone, alone))
     most = int(min(filling.count for filling in fillings) * (1 + slack))
     best = min(fillings, key=lambda filling: _rank(filling, by_number, most))
-    if not thorough:
-        return best
     rng = np.random.default_rng(seed)
     fewest_spikes = sum(s.spikes_into(alone[s.number]) for s in subjects)
-    rounds = min(ROUNDS, WORK // (best.count * len(subjects) + sum(map(_entries, subjects))))
+    rounds = min(
+        ROUNDS[effort], WORK // (best.count * len(subjects) + sum(map(_entries, subjects)))
+    )
     current = best
     proven = 0
     for k in range(rounds):

@@ -13,12 +13,14 @@ from itertools import pairwise
 import numpy as np
 
 from nirc.mapping.compiled import below, compiled, following
+from nirc.mapping.effort import Effort
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, Level, coarsened
 from nirc.mapping.partition.refine import refined
 
 STARTS = 6  # one by pairs, then by bisection. The best answer is kept, while work is left
-WORK = 250_000_000  # pins that are looked at
+# Pins that are looked at.
+WORK: dict[Effort, int] = {"quick": 10_000_000, "normal": 60_000_000, "thorough": 250_000_000}
 MOST_PAIRED = 4000  # nodes whose pairs are kept
 CYCLES = 6  # V-cycles at most; they end after FAILURES without success
 FAILURES = 2
@@ -29,7 +31,14 @@ TRIES = 15  # first bisections, of which the best is kept
 PAIR_UNITS = 1 << 10  # weights of pairs are integers
 
 
-def regroup(graph: Hypergraph, blocks: int, capacity: Ints, *, seed: int = 0) -> Ints | None:
+def regroup(
+    graph: Hypergraph,
+    blocks: int,
+    capacity: Ints,
+    *,
+    effort: Effort = "normal",
+    seed: int = 0,
+) -> Ints | None:
     """Return (nodes,) a block of each node, or None if a block is above ``capacity`` (resources,).
 
     ``blocks``: their number.
@@ -37,7 +46,7 @@ def regroup(graph: Hypergraph, blocks: int, capacity: Ints, *, seed: int = 0) ->
     limits = np.tile(capacity, (blocks, 1))
     if (graph.size > capacity).any() or (graph.size.sum(axis=0) > blocks * capacity).any():
         return None
-    work = np.int64(WORK)
+    work = np.int64(WORK[effort])
     best: tuple[int, Ints] | None = None
     for start in range(STARTS):
         pairs = start == 0 and PER_BLOCK * blocks <= MOST_PAIRED

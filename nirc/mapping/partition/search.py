@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 
+from nirc.mapping.effort import Effort
 from nirc.mapping.partition.boxes import Boxes, Ints, Shape3, full_cuts, grid
+from nirc.mapping.partition.fewest import WORK as WORK_FOR_FEWER
 from nirc.mapping.partition.fewest import fewer_cores, fewest_cores
 from nirc.mapping.partition.improve import annealed, descended, joined, small
 from nirc.mapping.partition.packing import pack
@@ -22,7 +23,6 @@ from nirc.mapping.partition.problem import (
 from nirc.mapping.partition.result import Partition, hyperedges, taken, usage
 from nirc.mapping.partition.tiling import Subject, fewest_parts
 
-Effort = Literal["quick", "normal"]
 CHUNK = 1 << 18  # boxes that are measured at a time
 WORK = 200_000_000  # at most, in targets that are examined for less traffic
 WORK_PER_PART = 100_000
@@ -52,19 +52,18 @@ def partition(
     pins = pinned_parts(problem, pinned or {})
     subjects = [Subject(problem, cores, i) for i, p in enumerate(problem.populations) if p.on_core]
     alone = _alone(subjects, pins, slack)
-    thorough = effort == "normal"
     if not subjects:
         none = np.zeros(0, dtype=np.int64)
         no_boxes = np.zeros((0, 3, 2), np.int64)
         return Partition(problem, cores, none, no_boxes, none, none.reshape(0, 1), 0)
-    parts, core_of, bound = _packed(subjects, alone, pins, slack, thorough, seed)
+    parts, core_of, bound = _packed(subjects, alone, pins, slack, effort, seed)
     counts = [len(boxes) for boxes in parts.values()]
     population = np.repeat(np.array([*parts], dtype=np.int64), counts)
     boxes = np.concatenate([*parts.values()])
     core = np.concatenate([*core_of.values()])
     kept = np.array([*pins], dtype=np.int64)
     population, boxes, core = joined(population, boxes, core, kept)
-    if thorough and core.size > core.max() + 1 > 1:
+    if effort != "quick" and core.size > core.max() + 1 > 1:
         core = _renumbered(_less_traffic(cores, problem, population, boxes, core, seed))
         population, boxes, core = joined(population, boxes, core, kept)
     core = _renumbered(core)
@@ -99,7 +98,7 @@ def _packed(
     alone: Mapping[int, Boxes],
     pins: Mapping[int, Boxes],
     slack: float,
-    thorough: bool,
+    effort: Effort,
     seed: int,
 ) -> Parts:
     """Return the parts by population: packed, or solved exactly if the problem is small."""
@@ -110,15 +109,16 @@ def _packed(
         pins,
         enough=enough,
         slack=slack,
-        thorough=thorough,
+        effort=effort,
         seed=seed,
     )
     boxes = {s.number: filling.boxes[s.number] for s in subjects}
     core = {s.number: filling.core[s.number] for s in subjects}
     count = filling.count
     bound = fewest_cores(subjects, alone, pins, usage=filling.capacity - filling.left)
-    if thorough and bound < count and int(bound * (1 + slack)) < count:
-        better, bound = fewer_cores(subjects, pins, count, bound, seed=seed)
+    if effort != "quick" and bound < count and int(bound * (1 + slack)) < count:
+        work = WORK_FOR_FEWER[effort]
+        better, bound = fewer_cores(subjects, pins, count, bound, work=work, seed=seed)
         if better is not None:
             boxes, core = better
     return boxes, core, bound

@@ -13,25 +13,26 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from nirc.mapping.effort import Effort
 from nirc.mapping.placement import Cells, Ints, Traffic, cost
 from nirc.mapping.placement.anneal import anneal, cooling
 from nirc.mapping.placement.bounds import lower_bound
 from nirc.mapping.placement.multilevel import place_by_levels, refine, spectral
 
-Effort = Literal["quick", "normal"]
 Progress = Callable[[str], None]
 
 MOST_NODES_EXACT = 10  # CP-SAT proves random problems of 10 nodes in some seconds, hardly any of 12
 MOST_NODES_ANNEALED = 4000
 COARSEST = 1500  # nodes of the last level
 LANES = 2  # a constant, so the answer does not depend on the number of processors
-WORK = 20e9  # annealing in a lane, in the unit of ``Annealed.work``: about 20 s on an idle core
-COARSE_WORK = 4e9
-VISITS_PER_NODE = 25_000  # edge visits of annealing for every node of a level
+# Annealing in a lane, in the unit of ``Annealed.work``: 2e9 are about 2 s on an idle core.
+WORK = {"normal": 2e9, "thorough": 20e9}
+WORK_PER_PAIR = {"normal": 2e5, "thorough": 2e6}  # at most, for each pair of nodes
+COARSE_WORK = {"normal": 1e9, "thorough": 4e9}
+VISITS_PER_NODE = {"normal": 5000, "thorough": 25_000}  # edges seen for every node of a level
 QUICK_MOVES = 250_000  # at least, in all
 QUICK_MOVES_PER_NODE = 25
 RUN_PER_PAIR = 500  # moves of a run from a random start, for each pair of nodes
@@ -79,7 +80,7 @@ def place_on(
         raise ValueError("traffic times distance could leave 64 bits: scale the weights down")
     if not traffic.weights.size:
         return PlacementResult(cells.curve()[: traffic.nodes], 0, 0)
-    bound = lower_bound(traffic, cells, spectral=effort == "normal")
+    bound = lower_bound(traffic, cells, spectral=effort != "quick")
     roomy = cells.count > ROOMY * traffic.nodes
     if roomy:
         near, number = cells.part(cells.curve()[: ROOMY // 2 * traffic.nodes])
@@ -88,7 +89,7 @@ def place_on(
         at = _searched(traffic, cells, bound, effort, seed, progress)
     total = cost(traffic, cells, at)
     small = traffic.nodes <= MOST_NODES_EXACT and not roomy
-    if effort == "normal" and bound < total and small:
+    if effort != "quick" and bound < total and small:
         at, bound = _exact(traffic, cells, at, bound, seed)
         total = cost(traffic, cells, at)
     return PlacementResult(at, total, bound)
@@ -101,13 +102,14 @@ def _searched(
     if effort == "quick":
         return _quick(traffic, cells, seed)
     if traffic.nodes <= MOST_NODES_ANNEALED:
-        return _annealed(traffic, cells, bound, WORK, seed, progress)
+        work = min(WORK[effort], WORK_PER_PAIR[effort] * traffic.nodes**2)
+        return _annealed(traffic, cells, bound, work, seed, progress)
     return place_by_levels(
         traffic,
         cells,
-        lambda coarse, blocks: _annealed(coarse, blocks, 0, COARSE_WORK, seed, progress),
+        lambda coarse, blocks: _annealed(coarse, blocks, 0, COARSE_WORK[effort], seed, progress),
         nodes=COARSEST,
-        visits_per_node=VISITS_PER_NODE,
+        visits_per_node=VISITS_PER_NODE[effort],
         seed=seed,
         progress=progress,
     )

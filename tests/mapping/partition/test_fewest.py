@@ -16,7 +16,7 @@ from tests.mapping.partition.networks import chip, network
 
 @pytest.fixture(autouse=True)
 def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "ROUNDS", 2)
+    monkeypatch.setitem(packing.ROUNDS, "normal", 2)
 
 
 def fewest(problem: Problem, cores: Cores, most: int) -> int:

@@ -32,7 +32,7 @@ from tests.mapping.partition.networks import chip, core_of_neurons, network, slo
 
 @pytest.fixture(autouse=True)
 def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "ROUNDS", 3)
+    monkeypatch.setitem(packing.ROUNDS, "normal", 3)
     monkeypatch.setattr(search, "WORK", 100_000)
 
 

@@ -25,9 +25,9 @@ from tests.mapping.partition.networks import chip, core_of_neurons, network, slo
 @pytest.fixture(autouse=True)
 def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enough for small problems; the same code."""
-    monkeypatch.setattr(packing, "ROUNDS", 5)
+    monkeypatch.setitem(packing.ROUNDS, "normal", 5)
     monkeypatch.setattr(search, "WORK", 100_000)
-    monkeypatch.setattr(fewest, "WORK", 0.2)
+    monkeypatch.setitem(fewest.WORK, "normal", 0.2)
 
 
 def cut(seed: int) -> Partition | None:

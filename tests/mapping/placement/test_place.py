@@ -20,9 +20,9 @@ from nirc.mapping.placement.place import place_on
 @pytest.fixture(autouse=True)
 def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enough for small problems; the same code."""
-    monkeypatch.setattr(place, "WORK", 2e7)
-    monkeypatch.setattr(place, "COARSE_WORK", 1e7)
-    monkeypatch.setattr(place, "VISITS_PER_NODE", 2000)
+    monkeypatch.setitem(place.WORK, "normal", 2e7)
+    monkeypatch.setitem(place.COARSE_WORK, "normal", 1e7)
+    monkeypatch.setitem(place.VISITS_PER_NODE, "normal", 2000)
 
 
 def planted(side: int, seed: int = 0) -> tuple[Traffic, int]:
