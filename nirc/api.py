@@ -256,9 +256,8 @@ def compile(
     ``dt`` in seconds. ``reset``: model, zero, subtract or none. ``discretise``: euler or
     exponential, for files that are read by the letter of NIR. ``writer``: who wrote the file, such
     as ``"snntorch,reset=zero"``, None for what the file shows. ``readout``: neurons behind a linear
-    output, such as ``"li:8"``. ``effort``: of searches: quick, normal or thorough.
-    ``time_limit``: of CP-SAT, seconds. ``calibrate``: input spikes (samples, steps, channels).
-    ``chip``: options of the chip's own, as ``nirc targets`` lists them.
+    output, such as ``"li:8"``. ``effort``: quick, normal or thorough. ``time_limit``: of CP-SAT, s.
+    ``calibrate``: input spikes (samples, steps, channels). ``chip``: as ``nirc targets`` lists.
 
     Raises ``NircError`` with ``diagnostics``. Warnings are Python warnings: ``ChipWarning``,
     ``ReadingWarning``, ``UsageWarning``. The bundle's ``diagnostics`` hold all findings.
