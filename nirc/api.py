@@ -289,8 +289,7 @@ def _array(values: ArrayLike, argument: str) -> NDArray[Any]:
     except (TypeError, ValueError):  # rows of different length
         array = np.asarray(None)
     if array.dtype.kind not in "biufc":
-        limit = "an array of numbers (samples, steps, ...)"
-        raise WrongType(argument=argument, value=values, limit=limit).refusal()
+        raise WrongType(argument=argument, value=values, limit="an array of numbers").refusal()
     return array
 
 
