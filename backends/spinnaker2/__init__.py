@@ -126,6 +126,11 @@ class Spinnaker2(Backend):
         "9,9:17,9>2,...",
         _bad,
     )
+    order: str = option(
+        ("regrouped", "index"),
+        "regrouped: neurons with lists of synapses get places beside those they talk to, if that "
+        "means fewer PEs or fewer packets between them. index: the model's order",
+    )
 
     def request(self) -> Request:
         """Return the options of the placement."""
@@ -141,6 +146,7 @@ class Spinnaker2(Backend):
             tick_s=None if self.tick == AUTO else float(self.tick),
             prices=Prices(**prices),
             faults=Faults.parsed(self.bad),
+            regroups=self.order == "regrouped",
         )
 
     def findings(self) -> Sequence[type[Finding]]:

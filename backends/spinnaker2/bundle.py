@@ -81,7 +81,7 @@ def check_delivery(network: Tables, placed: mapping.Mapping, log: Log) -> None:
     from nirc.mapping.tables.walk import walk
 
     slices = placed.slices
-    source, target = _pairs(network, slices)
+    source, target = pairs(network, slices)
     chip = np.array([s.chip for s in slices], np.int32)
     core = np.array([s.core for s in slices], np.int64)
     first = np.searchsorted(source, np.arange(len(slices) + 1))
@@ -90,18 +90,18 @@ def check_delivery(network: Tables, placed: mapping.Mapping, log: Log) -> None:
     keys = _keys(slices, len(network.sizes()))
     for fault in walk(placed.tables, nets, links, keys, core[target], most=1):
         lost = slices[fault.net]
-        neurons = f"`{lost.population}`, neurons {lost.begin} to {lost.end - 1}"
+        places = f"`{lost.population}`, places {lost.begin} to {lost.end - 1}"
         log.add(
             UnusableBundle(
                 where=f"{mapping.FILE}/routers",
-                problem=f"spikes of {neurons}, go astray: {fault}",
+                problem=f"spikes of {places}, go astray: {fault}",
                 help="compile again",
             )
         )
     log.raise_if_errors()
 
 
-def _pairs(network: Tables, slices: tuple[Slice, ...]) -> tuple[np.ndarray, np.ndarray]:
+def pairs(network: Tables, slices: tuple[Slice, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return (pairs,) source and target slices with synapses between them, sorted by source."""
     of: dict[str, np.ndarray] = {name: np.zeros(n, np.int64) for name, n in network.sizes().items()}
     for i, s in enumerate(slices):

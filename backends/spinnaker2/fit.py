@@ -34,6 +34,7 @@ from nirc.backends.spinnaker2.limits import (
 from nirc.backends.spinnaker2.lower import labelled, latencies, lower, neurons, outputs_of
 from nirc.backends.spinnaker2.mapping import Mapping, Slice
 from nirc.backends.spinnaker2.neuron import chip_rule
+from nirc.backends.spinnaker2.order import Order, regrouped
 from nirc.backends.spinnaker2.slices import TERMS, Memory, Split, split
 from nirc.backends.spinnaker2.system import QUAD_MAP, Faults, System, hops_to_router
 from nirc.backends.spinnaker2.tables import READOUT, Tables
@@ -59,15 +60,21 @@ class Request:
     tick_s: float | None = None
     prices: Prices = field(default_factory=Prices)
     faults: Faults | None = None
+    regroups: bool = True  # neurons may change their places
 
 
 @dataclass(frozen=True)
 class Chip:
-    """The emitted tables. ``labels``: names in the tables of inputs and populations, by name."""
+    """The emitted tables. ``labels``: names in the tables of inputs and populations, by name.
+
+    ``order``: by such a name, (n,) the model's neuron at each place of the tables. A population
+    that is not there is in the model's order.
+    """
 
     tables: Tables
     mapping: Mapping
     labels: Names[str, str]
+    order: Order
 
 
 def cannot_fit(
@@ -100,9 +107,15 @@ def fit(
     if log.errors:
         return None
     memory = Memory(tables, request.prices, request.steps)
-    parts = split(memory, {labels[name]: atoms for name, atoms in request.atoms.items()}, log)
+    atoms = {labels[name]: n for name, n in request.atoms.items()}
+    parts = split(memory, atoms, log)
+    if parts is None:
+        return None
+    order: Order = {}
+    if request.regroups:
+        tables, parts, order = regrouped(memory, parts, atoms)
     system = System(board=target.max("chips") > 1, faults=request.faults)
-    if parts is None or not _enough(parts, system, target, log):
+    if not _enough(parts, system, target, log):
         return None
     rule_differences.report(legal, lambda _, d: chip_rule(d.rule), SHEET, log)
     time = tick(parts, request.tick_s)
@@ -116,7 +129,7 @@ def fit(
         time,
         request.steps,
     )
-    chip = Chip(_with_atoms(tables, parts.atoms), mapping, labels)
+    chip = Chip(_with_atoms(tables, parts.atoms), mapping, labels, order)
     return _mapped(program, target, chip, _utilisation(parts, placed, system, mapping))
 
 
@@ -219,7 +232,8 @@ def _mapped(
     for name, population in neurons(program).items():
         neuron = population.dynamics
         scale = tuple(neuron.scale.tolist())
-        index = tuple(range(population.n))
+        neurons_at = chip.order.get(chip.labels[name], np.arange(population.n))
+        index = tuple(np.argsort(neurons_at).tolist())
         blocks[name] = Block(chip.labels[name], index, scale, neuron.latency_steps)
     columns: dict[str, range] = {}
     first = 0

@@ -96,7 +96,9 @@ MAPPING = mapping_file()
 
 @dataclass(frozen=True)
 class Slice:
-    """Neurons ``begin`` up to (and without) ``end`` of an input or population, on a PE.
+    """Places ``begin`` up to (and without) ``end`` of an input or population, on a PE.
+
+    manifest.json holds the place of each neuron.
 
     ``begin`` is a multiple of the population's ``atoms``, as the vendor's tools cut it. ``chip``:
     the number of its router, 0 on a single chip, x + 8 y on the board, as in the floorplan.

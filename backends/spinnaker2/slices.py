@@ -138,6 +138,7 @@ class Memory:
     """
 
     def __init__(self, tables: Tables, prices: Prices, steps: int) -> None:
+        self.tables = tables
         self.prices = prices
         self.steps = steps
         blocks: tuple[Input | Population, ...] = (*tables.inputs, *tables.populations)

@@ -1,0 +1,134 @@
+"""An order of neurons in which slices send to few others.
+
+The vendor's tools cut a population into consecutive slices. A packet goes to every slice with a
+synapse of any neuron of its slice. So neurons that belong together should follow one another. The
+order is free where all synapses of a population are in lists. ``network.npz`` holds the neurons in
+their new order, ``manifest.json`` the place of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nirc.backends.spinnaker2.limits import RATE
+from nirc.backends.spinnaker2.slices import Int, Memory, Split, split
+from nirc.backends.spinnaker2.tables import Input, Population, Projection, Tables
+from nirc.diagnostics.log import Log
+from nirc.mapping.partition.band import band_order
+
+MOST_SYNAPSES = 1 << 22  # of a network, above which neurons keep their order
+Order = Mapping[str, Int]  # by population: (n,) the neuron at each place
+
+
+def regrouped(
+    memory: Memory, parts: Split, asked: Mapping[str, int]
+) -> tuple[Tables, Split, Order]:
+    """Return tables, slices and order with the fewest PEs, and then the least traffic.
+
+    The order is empty if the model's order is best.
+    """
+    best: tuple[Tables, Split, Order] = memory.tables, parts, {}
+    for order in _orders(memory.tables, parts):
+        tables = in_order(memory.tables, order)
+        other = split(Memory(tables, memory.prices, memory.steps), asked, Log())
+        if other is not None and _rank(other) < _rank(best[1]):
+            best = tables, other, order
+    return best
+
+
+def traffic(parts: Split) -> float:
+    """Return packets a step times the other PEs that each reaches."""
+    away = parts.pair_source != parts.pair_target
+    return RATE * float((parts.end - parts.begin)[parts.pair_source[away]].sum())
+
+
+def _rank(parts: Split) -> tuple[int, float]:
+    return parts.count, traffic(parts)
+
+
+def in_order(tables: Tables, order: Order) -> Tables:
+    """Return the same network with the neurons of some populations in another order."""
+    place = {name: np.argsort(neurons) for name, neurons in order.items()}
+    return replace(
+        tables,
+        inputs=tuple(
+            replace(i, channels=i.channels[order[i.name]]) if i.name in order else i
+            for i in tables.inputs
+        ),
+        populations=tuple(_population(p, order.get(p.name)) for p in tables.populations),
+        projections=tuple(_projection(p, place) for p in tables.projections),
+        outputs=tuple(
+            replace(o, neurons=place[o.population][o.neurons]) if o.population in place else o
+            for o in tables.outputs
+        ),
+    )
+
+
+def _population(population: Population, neurons: Int | None) -> Population:
+    if neurons is None:
+        return population
+    values: dict[str, Any] = {
+        name: value[neurons]
+        for name, value in population.parameters().items()
+        if len(value) == population.n
+    }
+    return replace(population, **values)
+
+
+def _projection(p: Projection, place: Mapping[str, Int]) -> Projection:
+    """Return the synapses between the neurons in their new places, sorted."""
+    if p.source not in place and p.target not in place:
+        return p
+    pre = place[p.source][p.pre] if p.source in place else p.pre
+    post = place[p.target][p.post] if p.target in place else p.post
+    by = np.lexsort((p.delay, post, pre))
+    return replace(
+        p,
+        pre=pre[by].astype(p.pre.dtype),
+        post=post[by].astype(p.post.dtype),
+        weight=p.weight[by],
+        delay=p.delay[by],
+    )
+
+
+def _orders(tables: Tables, parts: Split) -> Iterator[Order]:
+    """Yield orders of the populations whose order is free."""
+    sizes = _free(tables, parts)
+    joining = [p for p in tables.projections if _joins(p, sizes)]
+    if not joining or sum(len(p.pre) for p in joining) > MOST_SYNAPSES:
+        return
+    first = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
+    nodes = sum(sizes.values())
+    one = np.concatenate([p.pre.astype(np.int64) + first[p.source] for p in joining])
+    other = np.concatenate([p.post.astype(np.int64) + first[p.target] for p in joining])
+    yield _by_rank(band_order(nodes, one, other), sizes)
+
+
+def _by_rank(nodes: Int, sizes: Mapping[str, int]) -> Order:
+    """Return the order of each population's neurons among all ``nodes`` in order."""
+    order = {}
+    first = 0
+    for name, n in sizes.items():
+        order[name] = nodes[(nodes >= first) & (nodes < first + n)] - first
+        first += n
+    return order
+
+
+def _free(tables: Tables, parts: Split) -> dict[str, int]:
+    """Return sizes of populations with several slices and all synapses in lists, by name."""
+    slices = dict(zip(parts.names, np.bincount(parts.owner).tolist(), strict=True))
+    kernels: set[str] = set()
+    for c in tables.convolutions:
+        kernels |= {c.source, c.target}
+    blocks: tuple[Input | Population, ...] = (*tables.inputs, *tables.populations)
+    return {b.name: b.n for b in blocks if slices[b.name] > 1 and b.name not in kernels}
+
+
+def _joins(p: Projection, sizes: Mapping[str, int]) -> bool:
+    """Return True if some order of these neurons may be better: not all send to all."""
+    ends = p.source in sizes and p.target in sizes
+    return ends and len(p.pre) < sizes[p.source] * sizes[p.target]

@@ -1,0 +1,170 @@
+"""Neurons get places by which slices send to few others. Nobody who reads answers can tell."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nirc.api import Compiled, Options, compile_model
+from nirc.backends.spinnaker2.bundle import pairs
+from nirc.backends.spinnaker2.emulate import emulate
+from nirc.backends.spinnaker2.mapping import from_json
+from nirc.backends.spinnaker2.order import in_order
+from nirc.backends.spinnaker2.tables import from_npz, to_npz
+from nirc.native.library import SWITCH
+from tests.models import DT, chain, cuba, graph, linear
+from tests.spinnaker2.bundles import deploy
+from tests.spinnaker2.networks import network
+
+SIDE = 16
+N = SIDE * SIDE
+NUMBER = np.random.default_rng(0).permutation(N)  # in the shuffled network, of each neuron
+ATOMS = 32  # of a PE: a stripe of two rows
+
+
+def sheet(number: np.ndarray) -> nir.NIRGraph:
+    """A sheet of neurons with synapses to their neighbours, an input each, and each an output."""
+    rng = np.random.default_rng(1)
+    y, x = np.divmod(np.arange(N), SIDE)
+    near = (abs(y[:, None] - y) <= 1) & (abs(x[:, None] - x) <= 1)
+    forward, back = np.diag(rng.normal(3, 2, N)), np.where(near, rng.normal(0, 0.4, (N, N)), 0)
+    old = np.argsort(number)
+    nodes = {
+        "in": nir.Input(np.array([N])),
+        "w": nir.Linear(weight=forward[old]),
+        "pop": cuba(N),
+        "rec": nir.Linear(weight=back[np.ix_(old, old)]),
+        "out": nir.Output(np.array([N])),
+    }
+    edges = [("in", "w"), ("w", "pop"), ("pop", "rec"), ("rec", "pop"), ("pop", "out")]
+    return graph(nodes, edges)
+
+
+@cache
+def compiled(shuffled: bool, order: str = "regrouped") -> Compiled:
+    chip = (("atoms", f"in:{ATOMS},pop:{ATOMS}"), ("order", order))
+    model = sheet(NUMBER if shuffled else np.arange(N))
+    return compile_model(model, "spinnaker2:chip", Options(dt_s=DT, reset="zero", chip=chip))
+
+
+def traffic(made: Compiled) -> int:
+    """Packets times the other slices that each reaches, if each neuron fires once."""
+    tables = from_npz(made.bundle.files["network.npz"])
+    slices = from_json(made.bundle.files["mapping.json"], tables).slices
+    size = np.array([s.end - s.begin for s in slices])
+    source, target = pairs(tables, slices)
+    return int(size[source[source != target]].sum())
+
+
+def raster() -> np.ndarray:
+    return np.random.default_rng(2).random((2, 25, N)) < 0.3
+
+
+def test_a_shuffled_sheet_sends_little_more_than_the_sheet() -> None:
+    in_order_, regrouped, index = (
+        traffic(compiled(*case)) for case in ((False,), (True,), (True, "index"))
+    )
+    assert regrouped <= 1.5 * in_order_
+    assert regrouped < 0.4 * index
+    assert len(compiled(True).mapped.chip.mapping.slices) == 2 * N // ATOMS
+
+
+def test_a_good_order_is_kept() -> None:
+    files = compiled(False).bundle.files
+    assert files["network.npz"] == compiled(False, "index").bundle.files["network.npz"]
+    assert compiled(False).mapped.blocks["pop"].index == tuple(range(N))
+
+
+def test_outputs_and_records_are_in_the_order_of_the_model() -> None:
+    plain, regrouped = (
+        compiled(*case).bundle.run(raster(), record=["pop"]) for case in ((True, "index"), (True,))
+    )
+    assert compiled(True).mapped.blocks["pop"].index != tuple(range(N))
+    assert plain.output.any()
+    np.testing.assert_array_equal(regrouped.output, plain.output)
+    np.testing.assert_array_equal(regrouped.spikes["pop"], plain.spikes["pop"])
+    np.testing.assert_array_equal(regrouped.v["pop"], plain.v["pop"])
+
+
+def test_a_lab_gets_answers_in_the_order_of_the_model(tmp_path: Path) -> None:
+    """deploy.py runs the regrouped network in the stand-in of the vendor's tools."""
+    bundle = compiled(True).bundle
+    directory = bundle.save(tmp_path / "b")
+    assert deploy(directory, "--check", vendor=False).returncode == 0
+    np.save(tmp_path / "in.npy", raster()[:1].astype(int))
+    data = ("--data", tmp_path / "in.npy", "--out", tmp_path / "o")
+    done = deploy(directory, "--chip", "a", *data, "--record", "pop")
+    assert done.returncode == 0, done.stderr
+    wanted = compiled(True, "index").bundle.run(raster()[:1], record=["pop"])
+    with np.load(tmp_path / "o") as saved:
+        np.testing.assert_array_equal(saved["spikes"], wanted.output)
+        np.testing.assert_array_equal(saved["spikes/pop"], wanted.spikes["pop"])
+        np.testing.assert_array_equal(saved["v/pop"], wanted.v["pop"])
+
+
+def test_membranes_of_a_regrouped_readout_are_in_volts_and_in_order() -> None:
+    rng = np.random.default_rng(3)
+    band = np.where(abs(np.subtract.outer(np.arange(N), np.arange(N))) < 3, 1.0, 0.0)
+    mixed = (band * rng.normal(0.5, 0.2, (N, N)))[NUMBER]
+    readout = nir.LI(tau=np.full(N, 8 * DT), r=np.ones(N), v_leak=np.zeros(N))
+    layers = [nir.Linear(mixed), cuba(N), nir.Linear(mixed.T), readout]
+    model = chain(N, *layers, n_out=N)
+    runs = []
+    for order in ("index", "regrouped"):
+        chip = (
+            ("atoms", ",".join(f"{n}:{ATOMS}" for n in ("in", "cubalif1", "li3"))),
+            ("order", order),
+        )
+        made = compile_model(model, "spinnaker2:chip", Options(dt_s=DT, reset="zero", chip=chip))
+        runs.append((traffic(made), made.bundle.run(raster()).output))
+    assert runs[1][0] < runs[0][0]
+    assert runs[0][1].any()
+    np.testing.assert_array_equal(runs[0][1], runs[1][1])
+
+
+def test_dense_layers_and_kernels_keep_the_models_order() -> None:
+    rng = np.random.default_rng(0)
+    model = chain(2, linear(rng, 300, 2), cuba(300), linear(rng, 300, 300), cuba(300), n_out=300)
+    made = compile_model(model, "spinnaker2", Options(dt_s=DT, reset="zero"))
+    assert made.mapped.chip.order == {}
+
+
+@pytest.mark.parametrize("native", ["1", "0"])
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=15, deadline=None)
+def test_any_order_gives_the_same_answers(native: str, seed: int) -> None:
+    """Random recurrent networks of all models, with delays. Answers are equal to the bit."""
+    tables = network(seed)
+    rng = np.random.default_rng(seed)
+    sizes = {**{i.name: i.n for i in tables.inputs}, **{p.name: p.n for p in tables.populations}}
+    order = {name: rng.permutation(n) for name, n in sizes.items()}
+    raster = rng.integers(0, 3, (2, 15, tables.channels))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(SWITCH, native)
+        plain = emulate(tables, raster, record=True)
+        other = in_order(tables, order)
+        data = to_npz(other)
+        assert data == to_npz(in_order(tables, order))
+        regrouped = emulate(from_npz(data), raster, record=True)
+    np.testing.assert_array_equal(regrouped.output, plain.output)
+    for population in tables.populations:
+        name = population.name
+        np.testing.assert_array_equal(regrouped.spikes[name], plain.spikes[name][:, :, order[name]])
+        np.testing.assert_array_equal(regrouped.v[name], plain.v[name][:, :, order[name]])
+
+
+def test_the_same_bytes_twice() -> None:
+    first = compiled(True).bundle.files
+    again = compiled.__wrapped__(True).bundle.files
+    assert {name: first[name] for name in first} == dict(again)
+
+
+def test_the_order_is_in_the_manifest() -> None:
+    index = compiled(True).bundle.manifest["populations"]["pop"]["index"]
+    assert sorted(index) == list(range(N)) and index != sorted(index)
