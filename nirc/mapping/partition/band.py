@@ -1,8 +1,8 @@
 """An order of nodes in which neighbours are near one another: the reversed Cuthill-McKee order.
 
 Ranges of such an order reach few other ranges. Sources: Cuthill and McKee, "Reducing the bandwidth
-of sparse symmetric matrices", ACM 1969, and George and Liu, "An implementation of a pseudoperipheral
-node finder", ACM TOMS 1979 (the first node).
+of sparse symmetric matrices", ACM 1969. The first node: George and Liu, "An implementation of a
+pseudoperipheral node finder", ACM TOMS 1979.
 """
 
 from __future__ import annotations
