@@ -131,7 +131,7 @@ def _steps(delay_s: float, dt_s: float | None, where: str, log: Log) -> int:
     if not steps or dt_s is None:
         return 0
     exact = delay_s / dt_s
-    if exact > MAX_STEPS or abs(exact - steps) > TOLERANCE_STEPS:
+    if abs(exact - steps) > TOLERANCE_STEPS:
         log.add(
             DelayRounded(
                 where=where,

@@ -58,6 +58,7 @@ def test_evidence_that_disagrees_gives_no_time_step() -> None:
     one, other = says(TAU, TAU / 1e-4), says(TAU, TAU / 2e-4)
     assert one is not None and other is not None
     assert agreed([one]) == 1e-4 and agreed([one, other]) is None and agreed([]) is None
+    assert agreed([one, one, other]) is None and agreed([other, other, one]) is None
     spread = says(TAU, np.array([8.0, 21.0, 500.0]))
     assert spread is not None and agreed([spread]) is None
 
@@ -116,7 +117,7 @@ def test_euler_and_the_exponential_differ_in_the_second_order() -> None:
     ("r", "dt", "per_step"),
     [(1.0, 1e-4, True), (1e4, 1e-4, False), (0.2, 1e-3, True), (1e3, 1e-3, False),
     (1.0, None, True),
-     (1e3, None, False), (-1e4, 1e-4, False)],
+     (1e3, None, False), (-1e4, 1e-4, False), (2.0, 0.25, False), (100.0, None, False)],
 )  # fmt: skip
 def test_an_integrator_s_gain_is_per_step_or_per_second_whichever_is_nearer(
     r: float, dt: float | None, per_step: bool

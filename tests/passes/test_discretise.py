@@ -77,7 +77,8 @@ def test_a_threshold_has_no_memory() -> None:
 
 @pytest.mark.parametrize(
     ("item", "where"),
-    [(lif(1, tau=[0.5e-4]), "nodes/x/tau"), (cuba(1, tau_mem=[0.5e-4]), "nodes/x/tau_mem"),
+    [(lif(1, tau=[0.5e-4]), "nodes/x/tau"), (lif(1, tau=[DT * (1 - 2e-5)]), "nodes/x/tau"),
+     (cuba(1, tau_mem=[0.5e-4]), "nodes/x/tau_mem"),
      (cuba(1, tau_syn=[0.9e-4]), "nodes/x/tau_syn")],
 )  # fmt: skip
 def test_a_time_constant_below_the_step_is_refused_by_euler_only(item: Any, where: str) -> None:
@@ -86,17 +87,31 @@ def test_a_time_constant_below_the_step_is_refused_by_euler_only(item: Any, wher
 
 
 def test_a_time_constant_of_one_step_forgets_at_once() -> None:
-    d = dynamics(lif(1, tau=np.float32([DT]), r=[1.0]))  # float32 may be a hair below dt
-    assert d.decay_mem.item() == pytest.approx(0, abs=1e-7) and d.decay_mem.item() >= 0
+    for tau in (np.float32(DT), DT * (1 - 0.9e-5)):  # float32 may be a hair below dt
+        d = dynamics(lif(1, tau=[tau], r=[1.0]))
+        assert d.decay_mem.item() == pytest.approx(0, abs=1e-7) and d.decay_mem.item() >= 0
 
 
 @pytest.mark.parametrize(
-    ("delay_s", "expected", "warned"), [(2e-4, 2, False), (2.4e-4, 2, True), (1e-5, 1, True)]
-)
+    ("delay_s", "expected", "warned"),
+    [(2e-4, 2, False), (2.4e-4, 2, True), (1e-5, 1, True), (2.0009e-4, 2, False),
+     (2.0011e-4, 2, True)],
+)  # fmt: skip
 def test_delays_become_whole_steps(delay_s: float, expected: int, warned: bool) -> None:
     raw = graph({"in": inp(1), "d": delay(delay_s), "pop": adder(), "out": out(1)}, "in d pop out")
     assert [code for code, _ in findings(raw)] == (["P304"] if warned else [])
     assert lowered(raw).outputs(steps(1.0, 0, 0, 0)).ravel().tolist().index(1.0) == expected
+
+
+def test_the_longest_delay_has_2_to_the_24_steps() -> None:
+    def net(steps: int) -> Any:
+        nodes = {"in": inp(1), "d": delay(steps * DT), "pop": adder(), "out": out(1)}
+        return graph(nodes, "in d pop out")
+
+    longest = [p.delay_steps for *_, p in lowered(net(1 << 24)).discrete.edges()]
+    assert longest == [1 << 24, 0]
+    (refusal,) = [d for d in said(net((1 << 24) + 1)) if d.severity == "error"]
+    assert (refusal.code, refusal.where, refusal.limit) == ("P304", "nodes/d", "16777216 steps")
 
 
 @pytest.mark.parametrize("delay_s", [1e10, 1e308])

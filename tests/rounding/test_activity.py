@@ -4,14 +4,18 @@ nothing is known.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Conv, Dense, Pool, Sparse
 from nirc.ir.populations import Discrete
-from nirc.rounding.activity import ByActivity, squared_error, with_feedback
+from nirc.rounding import activity
+from nirc.rounding.activity import ByActivity, _drawn, squared_error, with_feedback
 from nirc.rounding.rule import KEEPING_SUMS, Weights
 
 RNG = np.random.default_rng(0)
@@ -41,6 +45,13 @@ def test_what_neurons_sum_up_is_nearer_than_with_sums_kept() -> None:
     assert lost(signal, Dense(by_activity), op) < 0.5 * lost(signal, Dense(by_sums), op)
 
 
+def test_weights_of_zero_have_no_synapse_and_weights_of_one_do() -> None:
+    signal, exact = spikes(6), RNG.normal(0, 2, (4, 6))
+    exact[0] = [0, 1, 1.4, 1.4, 0, 1]
+    found = ByActivity({"a": signal}).integers(Weights("a", leaky(4), Dense(exact), exact, -7, 7))
+    assert not found[0, [0, 4]].any() and found[0, [1, 5]].all()
+
+
 def test_a_list_of_the_same_synapses_is_rounded_in_the_same_way() -> None:
     signal, exact = spikes(12), RNG.normal(0, 2, (6, 12))
     target, source = np.nonzero(exact)
@@ -64,6 +75,86 @@ def test_a_kernel_is_rounded_by_the_patches_that_it_sees_behind_a_pool() -> None
     ]
     found, usual = (lost(pooled, kernel, conv) for kernel in kernels)
     assert found < usual
+
+
+def echoed(signal: Float, *decays: float) -> Float:
+    """(samples * steps, n): the signals behind filters, by the definition."""
+    x = signal.astype(float)
+    for decay in decays:
+        for t in range(1, x.shape[1]):
+            x[:, t] += decay * x[:, t - 1]
+    return x.reshape(-1, x.shape[2])
+
+
+def mean_of_products(x: Float) -> Float:
+    return sum(np.outer(row, row) for row in x) / len(x)
+
+
+def test_the_moments_are_those_of_the_filtered_spikes() -> None:
+    signal, exact = spikes(9), RNG.normal(0, 2, (6, 9))
+    decay = np.array([0.7, 0.9, 0.8, 0.8, 0.8, 0.8])
+    one = leaky(6)
+    slow, long = (replace(one, decay_mem=frozen(d * np.ones(6))) for d in (decay, 0.99))
+    synapse = replace(slow, decay_syn=frozen(np.full(6, 0.5)), gain_syn=one.gain_mem)
+    cases = ((slow, (0.8,)), (long, (0.95,)), (synapse, (0.5, 0.8)))
+    rule = ByActivity({"a": signal})
+    for d, decays in cases:
+        gram = mean_of_products(echoed(signal, *decays))
+        found = rule.integers(Weights("a", d, Dense(exact), exact, -7, 7))
+        assert np.array_equal(found, with_feedback(exact, exact != 0, gram, -7, 7))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_moments_of_a_kernel_are_those_of_its_patches(groups: int) -> None:
+    signal = spikes(2 * 4 * 5)
+    exact = RNG.normal(0, 2, (4, 2 // groups, 2, 3))
+    shape = ((2, 4, 5), (4, 3, 2), (1, 2), ((0, 0), (0, 1)), (1, 1), groups)
+    conv = Conv(exact, *shape)
+    padded = np.pad(echoed(signal, 0.8).reshape(-1, 2, 4, 5), ((0, 0), (0, 0), (0, 0), (0, 1)))
+    corners = [(y, x) for y in range(3) for x in (0, 2)]
+    wanted = []
+    for group in range(groups):
+        channels = [group] if groups == 2 else [0, 1]
+        patches = [padded[:, channels, y : y + 2, x : x + 3] for y, x in corners]
+        gram = mean_of_products(np.concatenate(patches).reshape(6 * len(padded), -1))
+        mine = exact.reshape(4, -1)[4 * group // groups : 4 * (group + 1) // groups]
+        wanted.append(with_feedback(mine, mine != 0, gram, -7, 7))
+    found = ByActivity({"a": signal}).integers(Weights("a", leaky(24), conv, exact, -7, 7))
+    assert np.array_equal(found.reshape(4, -1), np.concatenate(wanted))
+
+
+def test_kernels_of_other_shapes_have_other_moments() -> None:
+    signal, exact = spikes(2 * 6), RNG.normal(0, 2, (3, 2, 3))
+    shapes = [
+        ((2, 6), (3, 4), (1,), ((0, 0),), (1,), 1),
+        ((2, 6), (3, 2), (1,), ((0, 0),), (2,), 1),
+    ]
+    both = ByActivity({"a": signal})
+    for shape in shapes:
+        weights = Weights("a", leaky(12), Conv(exact, *shape), exact, -7, 7)
+        assert np.array_equal(both.integers(weights), ByActivity({"a": signal}).integers(weights))
+
+
+def test_of_many_samples_and_steps_a_part_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    signal, exact = spikes(4), RNG.normal(0, 2, (5, 4))
+    weights = Weights("a", leaky(5), Dense(exact), exact, -7, 7)
+    monkeypatch.setattr(activity, "MOST_VALUES", 10 * signal[0].size)
+    part = with_feedback(exact, exact != 0, mean_of_products(echoed(signal[::3], 0.8)), -7, 7)
+    assert np.array_equal(ByActivity({"a": signal}).integers(weights), part)
+    monkeypatch.setattr(activity, "MOST_MOMENTS", 50)
+    drawn = _drawn(echoed(signal[::3], 0.8), 50)
+    assert drawn.shape == (50, 4) and len(np.unique(_drawn(np.arange(60)[:, None], 59))) == 59
+    few = with_feedback(exact, exact != 0, mean_of_products(drawn), -7, 7)
+    assert np.array_equal(ByActivity({"a": signal}).integers(weights), few)
+
+
+def test_a_synapse_of_weight_zero_stays_zero_in_a_list() -> None:
+    target, source = np.nonzero(np.ones((3, 4)))
+    exact = np.where((target + source) % 3, 1.0, 0.0) * RNG.normal(0, 2, 12)
+    exact[[2, 7]] = 1.0
+    listed = Sparse(target, source, exact, 4, 3)
+    found = ByActivity({"a": spikes(4)}).integers(Weights("a", leaky(3), listed, exact, -7, 7))
+    assert not found[exact == 0].any() and found[[2, 7]].tolist() == [1, 1]
 
 
 def test_every_group_of_a_kernel_has_its_own_moments() -> None:
@@ -113,6 +204,17 @@ def test_it_is_never_worse_than_the_nearest_and_stays_in_range(
     assert (
         squared_error(whole, exact, damped) <= squared_error(nearest, exact, damped) + 1e-9
     ).all()
+
+
+def test_the_same_numbers_are_rounded_in_the_same_way_everywhere() -> None:
+    rng = np.random.default_rng(15)
+    exact, gram = rng.normal(0, 2, (3, 12)).round(2), moments(rng, 12, 2).round(3)
+    exact[:, 5] = 0
+    assert with_feedback(exact, exact != 0, gram, -3, 3).tolist() == [
+        [-2, -2, 1, -1, 1, 0, -3, 2, -1, 2, 1, -1],
+        [0, 0, 1, 3, 1, 0, 2, -1, -3, -3, 1, 1],
+        [3, -2, 0, -1, -1, 0, 2, -2, 0, 1, 1, -3],
+    ]  # after a second descent
 
 
 def test_sources_that_fire_together_make_up_for_one_another() -> None:

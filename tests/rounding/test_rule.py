@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nirc.ir.arrays import Float, Int
-from nirc.rounding.rule import BLOCK, LONG, sums_kept
+from nirc.ir.linear import Conv, Dense
+from nirc.ir.populations import Discrete
+from nirc.rounding.rule import BLOCK, KEEPING_SUMS, LONG, Weights, _largest, sums_kept
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(-15, 15), (-127, 127), (-128, 127)]))
@@ -54,14 +56,29 @@ def slow(value: Float, row: Int, n: int) -> list[float]:
 def test_long_and_short_rows_turn_their_largest_losses(seed: int, ties: bool, order: bool) -> None:
     rng = np.random.default_rng(seed)
     row = np.repeat(np.arange(4), rng.choice([0, 3, LONG, LONG + 1, 3 * LONG], 4))
-    exact = rng.normal(rng.normal(), 30, row.size)
+    exact = rng.normal(rng.normal(), 80, row.size)
     exact = np.round(exact * 4) / 4 if ties else exact
     row = row if order else rng.permutation(row)
     assert sums_kept(exact, row, 4, -127, 127).tolist() == slow(exact, row, 4)
 
 
+def test_of_equal_losses_the_first_are_turned() -> None:
+    assert _largest(np.array([3.0, 1, 2, 2, 2, 0]), 3).tolist() == [0, 2, 3]
+
+
 def test_blocks_of_rows_do_not_meet() -> None:
-    exact = np.full(3 * BLOCK, 0.4)
-    row = np.repeat(np.arange(3), BLOCK)
-    sums = np.bincount(row, sums_kept(exact, row, 3, -127, 127))
-    assert sums.tolist() == [round(0.4 * BLOCK)] * 3
+    for length in (BLOCK, BLOCK + 1):
+        exact = np.full(3 * length, 0.4)
+        row = np.repeat(np.arange(3), length)
+        sums = np.bincount(row, sums_kept(exact, row, 3, -127, 127))
+        assert sums.tolist() == [round(0.4 * length)] * 3
+
+
+def test_every_row_of_a_matrix_and_every_channel_of_a_kernel_keeps_its_sum() -> None:
+    exact = np.full((3, 10), 0.4)
+    d = Discrete(decay_mem=np.ones(3), gain_mem=np.ones(3), drift=np.zeros(3), threshold=None)
+    kernel = Conv(exact.reshape(3, 2, 5), (2, 6), (3, 6), (1,), ((2, 2),), (1,), 1)
+    for op in (Dense(exact), kernel):
+        whole = KEEPING_SUMS.integers(Weights("a", d, op, op.weight, -7, 7))
+        assert whole.shape == op.weight.shape
+        assert whole.reshape(3, 10).sum(axis=1).tolist() == [4, 4, 4]

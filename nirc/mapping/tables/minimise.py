@@ -28,12 +28,12 @@ ROUNDS_PER_TABLE = 10  # without entries
 WORK = 100_000_000  # blocks that the search for one table may examine
 
 
-def minimised(tables: Tables) -> Tables:
+def minimised(tables: Tables, *, work: int = WORK) -> Tables:
     """Return tables with few entries. Every packet that matches now keeps its route.
 
     The entries of each router must not overlap (``tables_for`` makes them so). A packet without a
     match now may match then, but no source sends it. Every table is compared with the old table
-    before it is returned.
+    before it is returned. ``work``: blocks that the search for one table may examine.
     Raises ``ValueError`` for entries that overlap.
     """
     router = np.repeat(np.arange(tables.routers), tables.sizes)
@@ -45,7 +45,7 @@ def minimised(tables: Tables) -> Tables:
         raise ValueError(f"entry {entry} of router {router[clash[0]]} overlaps with another")
     sizes = np.zeros(tables.routers, np.int64)
     with little_work(_rounds(tables)):
-        _minimise_all(tables.first, key, mask, route, len(tables.routes), sizes)
+        _minimise_all(tables.first, key, mask, route, len(tables.routes), sizes, work)
     first = np.concatenate([[0], np.cumsum(sizes)])
     kept = np.repeat(tables.first[:-1] - first[:-1], sizes) + np.arange(first[-1])
     result = Tables(first, key[kept], mask[kept], route[kept], tables.routes, tables.directions)
@@ -62,7 +62,7 @@ def _rounds(tables: Tables) -> int:
 
 @compiled
 def _minimise_all(
-    first: Longs, key: Words, mask: Words, route: Ints, routes: int, sizes: Longs
+    first: Longs, key: Words, mask: Words, route: Ints, routes: int, sizes: Longs, work: int
 ) -> None:
     """Minimise each table, sorted by key, in place, at the beginning of its old place."""
     local = np.full(routes, -1, np.int32)
@@ -72,7 +72,7 @@ def _minimise_all(
         size = _join_siblings(old[0], old[1], old[2])
         table = (old[0][:size], old[1][:size], old[2][:size])
         out = (key[begin:end], mask[begin:end], route[begin:end])
-        sizes[router] = _minimise(table, local, out)
+        sizes[router] = _minimise(table, local, out, work)
 
 
 @compiled
@@ -87,13 +87,14 @@ def _join_siblings(key: Words, mask: Words, route: Ints) -> int:
                 break
             top -= 1
             mask[top] = mask[top] ^ np.uint32(step)
-            key[top] = key[top] & mask[top]
         top += 1
     return top
 
 
 @compiled
-def _minimise(table: tuple[Words, Words, Ints], local: Ints, out: tuple[Words, Words, Ints]) -> int:
+def _minimise(
+    table: tuple[Words, Words, Ints], local: Ints, out: tuple[Words, Words, Ints], work: int
+) -> int:
     """Minimise one table (key, mask, route), sorted by key. Return the number of its new entries.
 
     ``local`` (routes,): scratch, all -1 before and after.
@@ -104,7 +105,7 @@ def _minimise(table: tuple[Words, Words, Ints], local: Ints, out: tuple[Words, W
     blocks = Blocks(key, mask, start, np.zeros(key.size, np.int64), hull_key, hull_mask)
     counts = np.zeros(start.size - 1, np.int64)
     entries = Entries(np.empty(key.size, np.uint32), np.empty(key.size, np.uint32), counts)
-    scratch = scratch_for(key.size, WORK)
+    scratch = scratch_for(key.size, work)
     order = _first_order(blocks, inside)
     for place in range(order.size):
         blocks.place[start[order[place]] : start[order[place] + 1]] = place
@@ -235,12 +236,12 @@ def _reorder(order: Longs, blocks: Blocks, entries: Entries, scratch: Scratch, m
 @compiled
 def _place_of(order: Longs, count: Longs, number: int) -> int:
     """Return the place of route ``number`` among the routes with several entries."""
-    for place in range(order.size):
-        if count[order[place]] > 1:
-            if number == 0:
-                return place
-            number -= 1
-    return 0
+    place = -1
+    for _ in range(number + 1):
+        place += 1
+        while count[order[place]] < 2:
+            place += 1
+    return place
 
 
 @compiled

@@ -125,11 +125,6 @@ def test_an_empty_table_stays_empty() -> None:
     assert empty.fewest.tolist() == [0, 0, 0]
 
 
-def test_entries_that_overlap_have_no_one_meaning_to_keep() -> None:
-    with pytest.raises(ValueError, match="entry 1 of router 0 overlaps"):
-        minimised(table((0, 0xFFFFFFF0, 1), (3, 0xFFFFFFFF, 2)))
-
-
 @given(networks())
 def test_a_small_table_says_the_same_about_every_key_in_use(made: Network) -> None:
     small = minimised(made.tables)

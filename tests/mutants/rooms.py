@@ -1,0 +1,89 @@
+"""The rooms whose code gets faults, with the tests that must notice them."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+
+from tests.mutants.mutant import ROOT
+
+
+@dataclass(frozen=True)
+class Room:
+    """Files of code, and the tests that judge them.
+
+    ``plain``: the room has kernels. They run as Python, since numba keeps machine code of the
+    right version on disk.
+    """
+
+    files: tuple[str, ...]  # patterns
+    tests: tuple[str, ...]
+    without: tuple[str, ...] = ()  # patterns
+    plain: bool = False
+
+    def paths(self) -> list[str]:
+        """Return the files, sorted."""
+        found = [
+            str(path.relative_to(ROOT)) for pattern in self.files for path in ROOT.glob(pattern)
+        ]
+        return sorted(f for f in found if not any(fnmatch.fnmatch(f, w) for w in self.without))
+
+
+OTHER = ("*/findings.py", "*/__init__.py", "*/emit.py", "*/calibrate.py")
+
+
+def _chip(name: str, *tests: str) -> Room:
+    names = tuple(f"tests/{name}/test_{test}.py" for test in tests)
+    return Room((f"backends/{name}/*.py",), names, OTHER)
+
+
+# What the test of the mutator tries: files that a single quick test file judges.
+SAMPLE = Room(
+    ("nirc/mapping/tables/minimise.py", "nirc/rounding/rule.py", "nirc/analysis/time_step.py"),
+    (
+        "tests/mapping/tables/test_small.py",
+        "tests/rounding/test_rule.py",
+        "tests/analysis/test_time_step.py",
+    ),
+    plain=True,
+)
+ROOMS = {
+    "semantics": Room(("nirc/semantics/*.py",), ("tests/semantics",)),
+    "rounding": Room(("nirc/rounding/*.py",), ("tests/rounding",)),
+    "passes": Room(
+        ("passes/*.py", "nirc/analysis/time_step.py"),
+        ("tests/passes", "tests/analysis/test_time_step.py"),
+    ),
+    "tables": Room(("nirc/mapping/tables/*.py",), ("tests/mapping/tables",), plain=True),
+    "xylo": _chip("xylo", "compile", "emulate", "neuron", "place", "quantise"),
+    "speck": _chip(
+        "speck", "compile", "config", "emulate", "events", "legalise", "neuron", "place", "quantise"
+    ),
+    "loihi2": _chip(
+        "loihi2",
+        "compile",
+        "cores",
+        "differences",
+        "emulate",
+        "fit",
+        "legalise",
+        "neuron",
+        "quantise",
+        "regrouped",
+        "rule",
+        "soft_reset",
+    ),
+    "spinnaker2": _chip(
+        "spinnaker2",
+        "fit",
+        "mapping",
+        "meaning",
+        "neuron",
+        "refusals",
+        "scales",
+        "slices",
+        "spike_sources",
+        "system",
+        "tables",
+    ),
+}

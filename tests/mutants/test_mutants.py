@@ -1,0 +1,33 @@
+"""Tests notice faults: a sample of mutants is killed, and those that survive are argued."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+
+from tests.mutants.mutant import ROOT, mutants
+from tests.mutants.rooms import ROOMS
+from tests.mutants.survivors import arguments
+
+
+def test_every_argued_survivor_is_a_mutant_of_the_code_as_it_is() -> None:
+    """A line that changed takes its argument with it."""
+    listed = arguments()
+    assert not [gone for each in listed for gone in each.lacks(mutants(each.file))]
+    assert not [each for each in listed if len(each.why.split()) < 4]
+    assert {each.file for each in listed} <= {f for room in ROOMS.values() for f in room.paths()}
+
+
+def test_a_fault_is_in_one_line_of_its_file() -> None:
+    for mutant in mutants("nirc/analysis/time_step.py")[::9]:
+        before = ast.unparse(ast.parse((ROOT / mutant.file).read_bytes())).splitlines()
+        after = ast.unparse(mutant.tree()).splitlines()
+        assert len([1 for a, b in zip(before, after, strict=True) if a != b]) == 1, mutant.key
+
+
+def test_a_sample_of_mutants_is_killed_or_argued() -> None:
+    """``python -m tests.mutants`` tries more of them, in all rooms."""
+    command = [sys.executable, "-m", "tests.mutants", "sample", "--count", "30", "--seconds", "2"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
