@@ -10,7 +10,7 @@ import io
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +30,10 @@ from nirc.diagnostics.usage import (
 from nirc.files.bounds import MAX_REPORTED
 from nirc.files.commit import Commit, add_files, at_once, put_file, replace_directory
 from nirc.files.faults import Faults
+from nirc.files.kinds import Kind, Map, Object
 from nirc.files.manifest import MANIFEST as MANIFEST_FILE
 from nirc.files.manifest import NO_DIGEST, digest_of, sha256
+from nirc.files.runs import Runs
 
 if TYPE_CHECKING:
     from nirc.semantics.raster import Run
@@ -54,8 +56,10 @@ def _json(tree: object, end: str) -> str:
     if isinstance(tree, dict) and tree:
         lines = [f"{_plain(str(key))}: {_json(tree[key], inner)}" for key in sorted(tree)]
         return "{" + inner + f",{inner}".join(lines) + end + "}"
-    if isinstance(tree, list | tuple) and any(
-        issubclass(kind, dict | list | tuple) for kind in set(map(type, tree))
+    if (
+        isinstance(tree, list | tuple)
+        and not isinstance(tree, InRuns)
+        and any(issubclass(kind, dict | list | tuple) for kind in set(map(type, tree)))
     ):
         return "[" + inner + f",{inner}".join(_json(item, inner) for item in tree) + end + "]"
     return _plain(tree)
@@ -72,15 +76,69 @@ def _as_python(value: Any) -> object:
     raise TypeError(f"a bundle holds no {type(value).__name__}")
 
 
+class InRuns(list[Any]):
+    """A list in runs, on one line of JSON."""
+
+
+LEAST_RUN = 4  # values that are written as a run. Fewer are no longer than the run.
+NO_INTEGER = -(1 << 62)  # null among integers
+
+
+def in_runs(values: Sequence[Any]) -> InRuns:
+    """Return a list in runs of equal steps, see ``nirc.files.runs``. Numbers other than integers
+    are in runs of equal values.
+    """
+    kinds = set(map(type, values))
+    if kinds <= {int, type(None)}:
+        numbers = np.array([NO_INTEGER if v is None else v for v in values], dtype=np.int64)
+        steps = np.diff(numbers)
+    elif kinds == {float}:
+        numbers = np.array(values)
+        steps = np.where(numbers[1:] == numbers[:-1], 0, np.arange(1, len(numbers)))
+    else:
+        return InRuns(values)
+    starts = np.flatnonzero(np.diff(steps, prepend=steps[:1] - 1))
+    lengths = np.diff(starts, append=len(steps))
+    result = InRuns()
+    done = 0
+    long = lengths >= LEAST_RUN - 1
+    for start, length in zip(starts[long].tolist(), lengths[long].tolist(), strict=True):
+        first = max(start, done)
+        count = start + length + 1 - first
+        if count >= LEAST_RUN:
+            result += values[done:first]
+            result.append([values[first], count, int(steps[start])])
+            done = first + count
+    result += values[done:]
+    return result
+
+
+def packed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tree of manifest.json as it is on the disk."""
+
+    def shorter(kind: Kind, value: Any) -> Any:
+        if isinstance(kind, Runs):
+            return in_runs(value)
+        if isinstance(kind, Map):
+            return {name: shorter(kind.item, inner) for name, inner in value.items()}
+        if isinstance(kind, Object):
+            known = {name: kind.fields[name] for name in value if name in kind.fields}
+            return {**value, **{name: shorter(known[name], value[name]) for name in known}}
+        return value
+
+    tree: dict[str, Any] = shorter(MANIFEST_FILE.root, manifest)
+    return tree
+
+
 def signed(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manifest with the digest of its own text, as ``to_json`` writes it."""
-    unsigned = to_json({**manifest, "sha256": NO_DIGEST.decode()})
+    """Return the manifest with the digest of its own text, as ``contents`` writes it."""
+    unsigned = to_json(packed({**manifest, "sha256": NO_DIGEST.decode()}))
     return {**manifest, "sha256": sha256(unsigned)}
 
 
 def contents(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the files of a bundle on disk, the manifest among them."""
-    return {**files, MANIFEST: to_json(signed(manifest))}
+    return {**files, MANIFEST: to_json(packed(signed(manifest)))}
 
 
 def write(

@@ -36,7 +36,8 @@ WIDTH = 116  # of a line of a script
 ROOM = 20  # characters that a label leaves for a number
 # Every script holds the text of these modules.
 CHECKER = tuple(
-    f"nirc.files.{name}" for name in ("faults", "kinds", "description", "manifest", "running")
+    f"nirc.files.{name}"
+    for name in ("faults", "kinds", "runs", "description", "manifest", "running")
 )
 NUMPY = """
 try:

@@ -13,6 +13,7 @@ from typing import Any
 
 from nirc.files.faults import Faults, join
 from nirc.files.kinds import Array, Const, Integers, Kind, Many, Object, Size, Switch
+from nirc.files.runs import Runs, Unpacking
 
 Tree = Any  # what JSON can hold, and arrays
 
@@ -47,8 +48,9 @@ class File:
         return many.item if isinstance(many, Many) else None
 
     def parse(self, data: bytes, faults: Faults) -> Tree:
-        """Return the tree of a file that may hold anything."""
-        return parse_json(data, self.most_bytes, faults)
+        """Return the tree of a file that may hold anything. Its lists are in full."""
+        tree = parse_json(data, self.most_bytes, faults)
+        return Unpacking(faults).tree(self.root, tree, "")
 
     def check(self, tree: Tree, trees: Mapping[str, Tree], faults: Faults) -> None:
         """Note all faults. Rules are checked only if each field is what it should be."""
@@ -89,7 +91,8 @@ def check_shapes(
     """Compare the lengths of the axes of a block's arrays with ``sizes``, by name."""
     if isinstance(kind, Switch):
         kind = kind.case(block)
-    for name, inner in kind.fields.items() if isinstance(kind, Object) else ():
+    for name, field_kind in kind.fields.items() if isinstance(kind, Object) else ():
+        inner = field_kind.kind if isinstance(field_kind, Runs) else field_kind
         if isinstance(inner, (Integers, Array)) and name in block:
             named = [axis.name if isinstance(axis, Size) else axis for axis in inner.shape]
             shape = tuple(axis if isinstance(axis, int) else sizes[axis] for axis in named)

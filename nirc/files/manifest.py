@@ -22,8 +22,9 @@ from nirc.files.kinds import (
     Object,
     Text,
 )
+from nirc.files.runs import Runs
 
-SCHEMA = "nirc-bundle/1"
+SCHEMA = "nirc-bundle/2"
 MANIFEST_NAME = "manifest.json"
 MAX_MANIFEST = 1 << 26  # bytes
 MAX_INDEX = 1 << 20  # of a channel or neuron
@@ -36,8 +37,8 @@ READOUT = "readout"  # the part whose index counts columns of the output
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
-def _index(name: str) -> Integers:
-    return Integers((name,), 0, MAX_INDEX - 1)
+def _index(name: str) -> Runs:
+    return Runs(Integers((name,), 0, MAX_INDEX - 1))
 
 
 def check_manifest(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
@@ -73,9 +74,9 @@ MANIFEST = File(
             "schema": Const(SCHEMA),
             "target": Text(255),
             "dt": Maybe(Number(ABOVE_0, 1 / ABOVE_0)),
-            "input_map": Many(Maybe(Integer(0, MAX_INDEX - 1)), "inputs"),
+            "input_map": Runs(Many(Maybe(Integer(0, MAX_INDEX - 1)), "inputs")),
             "output_map": _index("outputs"),
-            "output_latency_steps": Integers(("outputs",), -MAX_LEAD, MAX_LATENCY),
+            "output_latency_steps": Runs(Integers(("outputs",), -MAX_LEAD, MAX_LATENCY)),
             "latency_steps": Integer(-MAX_LEAD, MAX_LATENCY),
             "output_kind": Choice(("spikes", "membrane")),
             "populations": Map(
@@ -84,7 +85,7 @@ MANIFEST = File(
                         "part": Text(255),
                         "index": _index("neurons"),
                         "latency_steps": Integer(-MAX_LEAD, MAX_LATENCY),
-                        "scale": Many(Number(ABOVE_0, 1 / ABOVE_0), "neurons"),
+                        "scale": Runs(Many(Number(ABOVE_0, 1 / ABOVE_0), "neurons")),
                     },
                     open=True,
                 )

@@ -26,6 +26,7 @@ from nirc.files.kinds import (
     Switch,
     Text,
 )
+from nirc.files.runs import Runs
 
 Schema = dict[str, Any]
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
@@ -77,6 +78,8 @@ def _plain_schema(kind: Kind) -> Schema:
             return _list(kind.size, _schema(kind.item))
         case Integers():
             return _nested(kind)
+        case Runs():
+            return _runs(kind)
         case Object():
             return _object(kind)
         case Map():
@@ -106,6 +109,14 @@ def _nested(kind: Integers) -> Schema:
     for size in reversed(kind.shape):
         schema = _list(size, schema)
     return schema
+
+
+def _runs(kind: Runs) -> Schema:
+    """Return the schema of a list that may hold runs."""
+    full = _schema(kind.kind)
+    count, step = {"type": "integer", "minimum": 1}, {"type": "integer"}
+    run = {"type": "array", "prefixItems": [full["items"], count, step], "items": False}
+    return {**full, "items": {"anyOf": [full["items"], {**run, "minItems": 3}]}}
 
 
 def _object(kind: Object) -> Schema:
@@ -147,6 +158,9 @@ def rows(kind: Kind, path: str = "") -> Iterator[tuple[str, str, str]]:
             yield from rows(Const(first), f"{path}[]")
         case Many():
             yield from rows(kind.item, f"{path}[]")
+        case Runs():
+            for inner_path, value, meaning in rows(kind.kind, path):
+                yield inner_path, f"{value}, in runs", meaning
         case Map():
             yield from rows(kind.item, f"{path}.NAME" if path else "NAME")
         case Switch():

@@ -27,6 +27,7 @@ from nirc.files.kinds import (
     Switch,
     Text,
 )
+from nirc.files.runs import Runs
 
 Tree = Any
 Change = Callable[[Tree], None]
@@ -89,6 +90,7 @@ def spoiled(
 
     Of lists the last entry.
     """
+    kind = kind.kind if isinstance(kind, Runs) else kind
     wrong = list(WRONG.get(type(kind), []))
     wrong += [] if null or isinstance(kind, Maybe) else [None]
     match kind:

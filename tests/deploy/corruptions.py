@@ -34,7 +34,7 @@ def _same_list(path: str, count: int) -> Change:
 
 
 MANIFESTS: Rows = [
-    ("schema", SETTING, put("schema", "nirc-bundle/2")),
+    ("schema", SETTING, put("schema", "nirc-bundle/1")),
     ("files", MISSING, drop("files")),
     ("files", OBJECT, put("files", [])),
     ("files", "outside the bundle", lambda tree: tree["files"].update({"../evil": "0" * 64})),

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 import nirc
-from nirc.files.bundle import signed, to_json
+from nirc.files.bundle import in_runs, to_json
+from nirc.files.faults import Faults
+from nirc.files.runs import MOST_VALUES, Unpacking
+from tests.deployed import manifest_text
 from tests.models import DATA
 
 
@@ -27,7 +30,7 @@ def bundle(tmp_path: Path) -> Path:
 def edited(bundle: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     manifest = json.loads((bundle / "manifest.json").read_text())
     change(manifest)
-    (bundle / "manifest.json").write_bytes(to_json(signed(manifest)))
+    (bundle / "manifest.json").write_bytes(manifest_text(manifest))
     return bundle
 
 
@@ -121,6 +124,55 @@ def test_a_population_that_the_chip_does_not_have_is_refused(bundle: Path) -> No
     opened = nirc.Bundle.open(edited(bundle, lambda m: m["populations"].update(evil=evil)))
     with pytest.raises(nirc.InputError, match="U605"):
         opened.run(np.zeros((1, 2, 12), int), record=["evil"])
+
+
+def test_long_lists_are_written_in_runs() -> None:
+    assert in_runs([0, 1, 2, 3, 9, 9, 9, 9, 9, None, None, None, None]) == [
+        [0, 4, 1],
+        [9, 5, 0],
+        [None, 4, 0],
+    ]
+    assert in_runs([64.0] * 5 + [0.5, 0.25, 0.125, 2.0]) == [[64.0, 5, 0], 0.5, 0.25, 0.125, 2.0]
+    assert in_runs([4, 2, 0, -2, -1, 0, 1]) == [[4, 4, -2], -1, 0, 1]
+    for short in ([], [3], [0, 1, 2], [5, 3, 8, 1], [True, True, True, True]):
+        assert in_runs(short) == short
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_lists_in_runs_are_read_in_full(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = np.cumsum(rng.integers(0, 2, 60)).tolist()
+    values = [None if value % 7 == 3 else value for value in values]
+    in_full = Unpacking(Faults()).values(in_runs(values), "input_map")
+    assert in_full == values and to_json(in_runs(values)).count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        [0, 1 << 40, 1],
+        [0.5, 4, 1],
+        [None, 4, 2],
+        [0, 0, 1],
+        [0, -3, 1],
+        [0, 4],
+        [0, 4, 1, 1],
+        [0, 4, 0.5],
+        [0, True, 1],
+        [[0, 2, 1], 2, 0],
+        ["x", 2, 0],
+    ],
+)
+def test_a_run_that_is_none_is_refused(bundle: Path, run: list[Any]) -> None:
+    manifest = nirc.Bundle.open(bundle).manifest | {"input_map": [run]}
+    (bundle / "manifest.json").write_bytes(manifest_text(manifest))
+    assert "input_map[0]" in refusal(bundle)
+
+
+def test_runs_of_many_fields_cannot_ask_for_much_memory(bundle: Path) -> None:
+    runs = [[0, MOST_VALUES // 2, 0]]
+    text = refusal(edited(bundle, lambda m: m.update(input_map=runs, output_map=runs)))
+    assert "output_map[0]" in text and "too long" in text
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": NaN}', "[" * 100_000])
