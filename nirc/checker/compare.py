@@ -39,18 +39,22 @@ class Chip:
 
 def compare(bundle: Bundle, chip: Chip) -> None:
     """Compare the chip's network with network.nir, by the relation in the manifest."""
-    rows = bundle.manifest["input_map"].list()
-    place = [[-1 if r.value is None else r.integer(0, chip.channels - 1) for r in rows]]
-    blocks = bundle.manifest["populations"].has(" ".join(bundle.network.populations))
-    for name, population in bundle.network.populations.items():
+    network, inputs = bundle.network, bundle.manifest["input_map"]
+    place = [
+        -1 if row.value is None else row.integer(0, chip.channels - 1) for row in inputs.list()
+    ]
+    if len(place) != sum(map(math.prod, network.inputs.values())):
+        raise inputs.refused("a channel for each input")
+    blocks = bundle.manifest["populations"]
+    if sorted(blocks.of(dict)) != sorted(network.populations):
+        raise blocks.refused("the populations of network.nir")
+    for name, population in network.populations.items():
         part = blocks[name]["part"].one_of(*chip.parts)
         index = blocks[name]["index"].integers(0, chip.parts[part] - 1, population.n)
-        place.append((index + chip.first(part)).tolist())
+        place += (index + chip.first(part)).tolist()
         if blocks[name]["scale"].value != population.scale:
             bundle.note("network", "manifest.json", blocks[name].path, "another scale")
-    if len(rows) != sum(map(math.prod, bundle.network.inputs.values())):
-        raise bundle.manifest["input_map"].refused("a channel for each input")
-    at = np.array(list(itertools.chain(*place)), np.int64)
+    at = np.array(place, np.int64)
     counts = np.bincount(at[at >= chip.channels], minlength=len(chip.idle))
     counts[: chip.channels] = 1
     for i in np.flatnonzero((counts > 1) | ((counts == 0) & ~chip.idle))[:3]:
@@ -66,18 +70,17 @@ def compare_neurons(bundle: Bundle, chip: Chip, place: Array) -> None:
     offsets = bundle.network.offsets()
     for name, population in bundle.network.populations.items():
         at = place[offsets[name] : offsets[name] + population.n]
-        for i in np.flatnonzero(chip.rules[at] != population.rule)[:1]:
-            rules = chip.rules[at[i]], population.rule
-            bundle.note(
-                "network", "network.nir", f"{name}.rule", "another rule on the chip", *rules
-            )
+        rows: dict[str, tuple[Array, Array]] = {}
+        rows["rule"] = (chip.rules[at], np.full(population.n, population.rule))
         for key in sorted({*population.fields, *chip.fields}):
             want = population.fields.get(key, np.full(population.n, chip.absent.get(key, np.nan)))
             have = chip.fields[key][at] if key in chip.fields else np.full(population.n, np.nan)
-            for i in np.flatnonzero((want != have) & ~(np.isnan(want) & np.isnan(have)))[:1]:
-                spot = f"{name}.{key}[{i}]"
+            rows[key] = (np.where(np.isnan(have) & np.isnan(want), 0, have), np.nan_to_num(want))
+        for key, (have, want) in rows.items():
+            for i in np.flatnonzero(want != have)[:1]:
+                place_of = f"{name}.{key}[{i}]"
                 bundle.note(
-                    "network", "network.nir", spot, "another value on the chip", have[i], want[i]
+                    "network", "network.nir", place_of, "the chip differs", have[i], want[i]
                 )
 
 
@@ -86,24 +89,20 @@ def compare_synapses(bundle: Bundle, chip: Chip, place: Array) -> None:
     offsets, late, retimed = bundle.network.offsets(), latencies(bundle), {}
     for row in bundle.certificate["retimed"].list():  # projections that the chip delivers later
         source, target, steps = row.list() if len(row.list()) == 3 else [row] * 3
-        retimed[source.text(), target.text()] = steps.integer(-65536, 65536)
-    columns: list[list[Array]] = [[] for _ in range(5)]
+        retimed[source.of(str), target.of(str)] = steps.integer(-65536, 65536)
+    wanted: list[Sequence[Array]] = [[np.zeros(0)] * 5]
     for p in bundle.network.projections:
         to, frm, weight = p.synapses()
         delay = p.lag + late[p.target] - late[p.source] + retimed.get((p.source, p.target), 0)
-        source, target = place[frm + offsets[p.source]], place[to + offsets[p.target]]
-        values = (source, target, np.full(len(to), p.receptor), np.full(len(to), delay), weight)
-        for column, value in zip(columns, values):
-            column.append(value)
-    want = merged([np.concatenate(column) if column else np.zeros(0) for column in columns])
+        ends = (place[frm + offsets[p.source]], place[to + offsets[p.target]])
+        wanted.append(np.broadcast_arrays(*ends, p.receptor, delay, weight))
+    want = merged([np.concatenate(column) for column in zip(*wanted)])
     have = merged(chip.synapses)
     if want.shape == have.shape and (want == have).all():
         return
-    rest = set(map(tuple, want.T.tolist())) ^ set(map(tuple, have.T.tolist()))
-    wanted = set(map(tuple, want.T.tolist()))
-    for values in sorted(rest)[:6]:
-        where = "not on the chip" if values in wanted else "on the chip only"
-        problem = f"a synapse is {where} ({len(rest)} differ)"
+    needed, there = (set(map(tuple, rows.T.tolist())) for rows in (want, have))
+    for values in sorted(needed ^ there)[:6]:
+        problem = f"a synapse is {'not on the chip' if values in needed else 'on the chip only'}"
         spot = " to ".join(named(bundle, place, i) for i in values[:2])
         text = "receptor {:g}, delay {:g}, weight {:g}".format(*values[2:])
         bundle.note("network", "network.nir", spot, problem, text)
@@ -130,34 +129,27 @@ def named(bundle: Bundle, place: Array, number: float) -> str:
 
 def compare_ends(bundle: Bundle, chip: Chip, place: Array) -> None:
     """Compare the outputs: their columns, their steps, and whether they are membranes."""
-    offsets, late = bundle.network.offsets(), latencies(bundle)
-    neurons: list[Array] = []
-    steps: list[int] = []
-    for source, delay in bundle.network.outputs:
-        n = bundle.network.populations[source].n
+    network, manifest = bundle.network, bundle.manifest
+    offsets, late = network.offsets(), latencies(bundle)
+    neurons, steps, kind = [np.zeros(0)], [], "spikes"
+    for source, delay in network.outputs:
+        n = network.populations[source].n
         neurons.append(place[offsets[source] : offsets[source] + n])
         steps += [late[source] - delay] * n
-    silent = any(
-        "v_threshold" not in bundle.network.populations[s].fields for s, _ in bundle.network.outputs
-    )
-    columns = bundle.manifest["output_map"].integers(0, len(chip.columns) - 1, len(steps))
-    for i in np.flatnonzero(chip.columns[columns] != np.concatenate([*neurons, np.zeros(0)]))[:3]:
+        if "v_threshold" not in network.populations[source].fields:
+            kind = "membrane"
+    columns = manifest["output_map"].integers(0, len(chip.columns) - 1, len(steps))
+    for i in np.flatnonzero(chip.columns[columns] != np.concatenate(neurons))[:3]:
         bundle.note("network", "manifest.json", f"output_map[{i}]", "it is another neuron's column")
-    for name, want in (
-        ("output_latency_steps", steps),
-        ("latency_steps", max(steps, default=0)),
-        ("output_kind", "membrane" if silent else "spikes"),
-    ):
-        if bundle.manifest[name].value != want:
-            bundle.note(
-                "network", "manifest.json", name, "it differs", bundle.manifest[name].value, want
-            )
+    manifest["latency_steps"].one_of(max(steps, default=0))
+    manifest["output_latency_steps"].one_of(steps)
+    manifest["output_kind"].one_of(kind)
 
 
 def latencies(bundle: Bundle) -> dict[str, int]:
     """Return the steps by which each node is later on the chip. Inputs are not."""
     blocks = bundle.manifest["populations"]
-    late = {name: blocks[name]["latency_steps"].integer(-1024, 65536) for name in blocks.names()}
+    late = {name: blocks[name]["latency_steps"].integer(-1024, 65536) for name in blocks.of(dict)}
     return {**dict.fromkeys(bundle.network.inputs, 0), **late}
 
 
@@ -168,7 +160,7 @@ def check(read: Callable[[str], bytes], rebuild: Callable[[Bundle], Chip]) -> li
         bundle = Bundle(read, findings)
         compare(bundle, rebuild(bundle))
     except Refused as refused:
-        findings.append(refused.finding)
+        findings.append(refused)
     return findings
 
 

@@ -36,7 +36,6 @@ TEXTS = {"node/type": "NIRGraph", "version": "1.0.8", "node/metadata/nirc_units"
 class Population:
     """Neurons: the text of their update rule, and their NIR fields and notes, each (n,)."""
 
-    kind: str
     shape: tuple[int, ...]
     rule: str
     scale: list[float]  # chip units per volt
@@ -239,8 +238,9 @@ def population(name: str, node: Mapping[str, Any]) -> Population:
         if key not in node or (key in wanted and node[key].shape != node["r"].shape):
             raise Refused("network.nir", f"{name}.{key}", "a field is missing, or of odd shape")
     notes = {key[key.find("/") + 1 :]: value for key, value in node.items()}
+    del notes["type"]
     rule, scale = str(notes.pop("rule")), notes.pop("scale", np.ones(0)).tolist()
-    result = Population(notes.pop("type"), node["r"].shape, rule, scale, {})
+    result = Population(node["r"].shape, rule, scale, {})
     for key, value in notes.items():
         if value.dtype.kind == "U" or value.size not in (1, result.n):
             raise Refused("network.nir", f"{name}.{key}", "a field is of odd length")

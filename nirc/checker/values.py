@@ -24,35 +24,26 @@ import numpy as np
 Array = Any  # of numpy
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something wrong. ``kind``: unreadable, altered, network, limit, route or overflow."""
+class Finding(Exception):
+    """Something wrong. ``kind``: unreadable, network, limit, route or overflow."""
 
-    kind: str
-    file: str
-    place: str
-    problem: str
-    found: str = ""
-    wanted: str = ""
+    def __init__(self, kind: str, file: str, place: str, problem: str, *values: object) -> None:
+        super().__init__(kind)
+        self.kind, self.file, self.problem = kind, file, problem
+        texts = [ascii(str(each))[1:-1][:80] for each in (place, *values, "", "")]
+        self.place, self.found, self.wanted, *_ = texts
 
     def __str__(self) -> str:
-        numbers = [f"found {self.found}"] * bool(self.found)
-        numbers += [f"wanted {self.wanted}"] * bool(self.wanted)
-        return ": ".join([self.file, self.place, ", ".join([self.problem, *numbers])])
+        found = f", found {self.found}" if self.found else ""
+        wanted = f", wanted {self.wanted}" if self.wanted else ""
+        return f"{self.file}: {self.place}: {self.problem}{found}{wanted}"
 
 
-def finding(kind: str, file: str, place: str, problem: str, *values: object) -> Finding:
-    """Return a finding with the value that was found, and the one wanted, as short ASCII."""
-    texts = [ascii(each if isinstance(each, str) else repr(each))[1:-1][:80] for each in values]
-    return Finding(kind, file, place, problem, *texts)
-
-
-class Refused(Exception):
+class Refused(Finding):
     """A file that cannot be read further."""
 
     def __init__(self, file: str, place: str, problem: str, *values: object) -> None:
-        super().__init__(file, place, problem)
-        self.finding = finding("unreadable", file, place, problem, *values)
+        super().__init__("unreadable", file, place, problem, *values)
 
 
 @dataclass(frozen=True)
@@ -69,40 +60,31 @@ class Node:
 
     def __getitem__(self, key: str) -> Node:
         path = f"{self.path}.{key}".lstrip(".")
-        if not isinstance(self.value, dict) or key not in self.value:
+        if key not in self.of(dict):
             raise Refused(self.file, path, "a field is missing")
         return Node(self.file, path, self.value[key])
 
-    def has(self, required: str, optional: str = "") -> Node:
+    def has(self, fields: str) -> Node:
         """Demand an object with these fields, in words apart by blanks, and no others."""
-        for name in required.split():
-            self[name]
-        for name in sorted(set(self.value) - {*required.split(), *optional.split()}):
-            raise Refused(self.file, f"{self.path}.{name}".lstrip("."), "a field is unknown")
+        if set(self.of(dict)) != set(fields.split()):
+            raise Refused(self.file, self.path, "the fields are others", list(self.value), fields)
         return self
 
-    def names(self) -> list[str]:
-        """Return the names of an object's fields."""
-        if not isinstance(self.value, dict):
-            raise self.refused("an object")
-        return list(self.value)
+    def of(self, kind: type) -> Any:
+        """Return a value of this type: dict, list or str."""
+        if type(self.value) is not kind:
+            raise self.refused(f"a {kind.__name__}")
+        return self.value
 
     def list(self) -> list[Node]:
         """Return the items of a list."""
-        if not isinstance(self.value, list):
-            raise self.refused("a list")
-        return [Node(self.file, f"{self.path}[{i}]", v) for i, v in enumerate(self.value)]
+        items = enumerate(self.of(list))
+        return [Node(self.file, f"{self.path}[{i}]", value) for i, value in items]
 
     def one_of(self, *values: object) -> Any:
         """Return a value that is one of these. true is not 1, and 1 is not 1.0."""
         if not any(type(self.value) is type(v) and self.value == v for v in values):
             raise self.refused(" or ".join(map(repr, values)))
-        return self.value
-
-    def text(self) -> str:
-        """Return a text."""
-        if not isinstance(self.value, str):
-            raise self.refused("a text")
         return self.value
 
     def integer(self, low: int, high: int) -> int:
@@ -132,13 +114,3 @@ class Node:
         """Return a field of every object in a list."""
         values = [row[name].value for row in self.list()]
         return Node(self.file, f"{self.path}[].{name}", values).integers(low, high, None)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name stands twice")
-    return dict(pairs)
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
