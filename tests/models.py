@@ -79,3 +79,32 @@ def raster(
 ) -> np.ndarray:
     """Poisson spike counts."""
     return rng.poisson(rate, (samples, steps, channels)).astype(np.uint8)
+
+
+def relayed() -> nir.NIRGraph:
+    """A recurrent network in which Xylo's windows of 128 neurons need relays."""
+    rng = np.random.default_rng(3)
+    reached, rest = 120, 40  # 160 hidden neurons: only 96 places satisfy both rules
+    weight = np.zeros((reached + rest, 6))
+    weight[:reached] = rng.normal(0.4, 0.5, (reached, 6))
+    recurrent = np.zeros((reached + rest, reached + rest))
+    recurrent[reached:, :reached] = rng.normal(0, 0.3, (rest, reached))
+    nodes = {
+        "in": nir.Input(np.array([6])),
+        "w": nir.Linear(weight),
+        "pop": cuba(reached + rest),
+        "rec": nir.Linear(recurrent),
+        "read": nir.Linear(np.hstack([rng.normal(0.1, 0.2, (5, reached)), np.zeros((5, rest))])),
+        "last": cuba(5),
+        "out": nir.Output(np.array([5])),
+    }
+    edges = [
+        ("in", "w"),
+        ("w", "pop"),
+        ("pop", "rec"),
+        ("rec", "pop"),
+        ("pop", "read"),
+        ("read", "last"),
+        ("last", "out"),
+    ]
+    return graph(nodes, edges)

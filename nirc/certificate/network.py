@@ -134,8 +134,17 @@ def _node(payload: Any, shape: Shape, dt_s: float | None, scale: Sequence[float]
         notes["scale"] = np.asarray(scale)
     if hasattr(payload.dynamics, "beyond_nir"):
         notes |= payload.dynamics.beyond_nir()
+    notes = {key: _compact(value) for key, value in notes.items()}
     fields = {name: _spread(value, payload.n) for name, value in neuron_fields(d, dt_s).items()}
     return {**shaped(fields, shape), "metadata": notes}
+
+
+def _compact(value: Any) -> Any:
+    """Return an array of equal values as one of length 1."""
+    if isinstance(value, str):
+        return value
+    array = np.asarray(value)
+    return array[:1] if array.size and bool((array == array[0]).all()) else array
 
 
 def _spread(value: Any, n: int) -> Any:
@@ -145,7 +154,7 @@ def _spread(value: Any, n: int) -> Any:
 def neuron_fields(d: Discrete, dt_s: float | None) -> Fields:
     """Return the NIR fields of one step's coefficients, each (n,).
 
-    ``tau = dt / (1 - decay)``, and ``r`` and ``w_in`` are gains times ``tau / dt``: the Euler step
+    ``tau = dt / (1 - decay)``, and ``r`` and ``w_in`` are gains over ``1 - decay``: the Euler step
     of NIR then has these coefficients.
     """
     dt = 1.0 if dt_s is None else dt_s
@@ -153,15 +162,15 @@ def neuron_fields(d: Discrete, dt_s: float | None) -> Fields:
     if _integrates(d):
         fields: Fields = {"type": "IF" if fires else "I", "r": d.gain_mem / dt}
     else:
-        tau = tau_of(d.decay_mem, dt)
-        lost = d.decay_mem < 1
+        lost = lost_by(d.decay_mem)
         kind = ("" if d.decay_syn is None else "Cuba") + ("LIF" if fires else "LI")
-        fields = {"type": kind, "tau" if d.decay_syn is None else "tau_mem": tau}
-        fields |= {"r": d.gain_mem * tau / dt, "v_leak": np.where(lost, d.drift * tau / dt, 0.0)}
+        fields = {"type": kind, "tau" if d.decay_syn is None else "tau_mem": dt / lost}
+        fields["r"] = d.gain_mem / lost
+        fields["v_leak"] = np.where(d.decay_mem < 1, d.drift / lost, 0.0)
     if d.decay_syn is not None:
         gain = np.ones(d.gain_mem.size) if d.gain_syn is None else d.gain_syn
-        tau_syn = tau_of(d.decay_syn, dt)
-        fields |= {"tau_syn": tau_syn, "w_in": gain * tau_syn / dt}
+        lost = lost_by(d.decay_syn)
+        fields |= {"tau_syn": dt / lost, "w_in": gain / lost}
     if d.threshold is not None:
         reset = np.zeros(d.gain_mem.size) if d.resets_to is None else d.resets_to
         fields |= {"v_threshold": d.threshold, "v_reset": reset}
@@ -172,9 +181,9 @@ def _integrates(d: Discrete) -> bool:
     return d.decay_syn is None and not (1 - d.decay_mem).any()
 
 
-def tau_of(decay: Float, dt: float) -> Float:
-    """Return the time constant (n,) in seconds of a decay per step, ENDLESS steps for 1."""
-    return np.asarray(dt / np.maximum(1 - decay, 1 / ENDLESS))
+def lost_by(decay: Float) -> Float:
+    """Return the part (n,) of a state that is lost in a step, above 0 for an integrator too."""
+    return np.maximum(1 - decay, 1 / ENDLESS)
 
 
 def _beyond_nir(d: Discrete, dt_s: float | None) -> Fields:
@@ -184,8 +193,8 @@ def _beyond_nir(d: Discrete, dt_s: float | None) -> Fields:
     if bool((d.decay_mem >= 1).any()):
         notes["drift"] = d.drift
     if d.decay_syn_2 is not None and d.gain_syn_2 is not None:
-        tau = tau_of(d.decay_syn_2, dt)
-        notes |= {"tau_syn_2": tau, "w_in_2": d.gain_syn_2 * tau / dt}
+        lost = lost_by(d.decay_syn_2)
+        notes |= {"tau_syn_2": dt / lost, "w_in_2": d.gain_syn_2 / lost}
     bounds = {"v_least": d.v_least, "v_start": d.v_start}
     return notes | {name: value for name, value in bounds.items() if value is not None}
 
@@ -248,11 +257,11 @@ def _add_route(
 ) -> None:
     route = placed.route
     source, target = names[route.source], names[route.target]
-    before = source
+    before, notes = source, placed.notes
     for layer in route.layers(shapes[route.source], shapes[route.target], EVERY):
         fields = _fields(layer, f"{route.source} -> {route.target}", log)
-        if layer.kind in CARRIERS:
-            fields["metadata"] = placed.notes
+        if layer.kind in CARRIERS and notes:
+            fields["metadata"], notes = notes, {}
         name = free_name(f"{source}__{target}__{fields['type'].lower()}", nodes)
         nodes[name] = fields
         edges.append((before, name))

@@ -49,6 +49,8 @@ class Bundle:
         self.certificate = self.json("certificate.json").has("schema datasets retimed")
         self.certificate["schema"].one_of("nirc-certificate/1")
         self.nir = read("network.nir")
+        # Places and sizes of datasets, as HDF5's headers of contiguous data name them.
+        self.layouts = set(re.findall(rb"\x03\x01(?=(.{16}))", self.nir, re.DOTALL))
         rows = self.certificate["datasets"].list()
         self.network = Network(dict(map(self._dataset, rows)), self.dt)
 
@@ -95,11 +97,14 @@ class Bundle:
         count = math.prod(sizes)
         if not DTYPES.fullmatch(dtype.of(str)):
             raise dtype.refused("integers, float64 or text")
-        offset.integer(0, len(self.nir) - count * np.dtype(dtype.value).itemsize)
+        size = count * np.dtype(dtype.value).itemsize
+        layout = b"".join(n.to_bytes(8, "little") for n in (offset.integer(0, len(self.nir)), size))
+        if layout not in self.layouts or offset.value + size > len(self.nir):
+            raise offset.refused("a place where HDF5 has a dataset of this size")
         array = np.frombuffer(self.nir, dtype.value, count, offset.value).reshape(sizes)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise Refused("network.nir", path.of(str), "a number is not finite")
-        return path.of(str), array.astype(str) if array.dtype.kind == "S" else array
+        return path.of(str), _text(array) if array.dtype.kind == "S" else array
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -110,3 +115,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> float:
     raise ValueError(f"{name} is not a number")
+
+
+def _text(array: Array) -> Array:
+    return np.char.decode(array, "utf-8", "replace")

@@ -144,6 +144,11 @@ def compare_ends(bundle: Bundle, chip: Chip, place: Array) -> None:
     manifest["latency_steps"].one_of(max(steps, default=0))
     manifest["output_latency_steps"].one_of(steps)
     manifest["output_kind"].one_of(kind)
+    shapes = {"input_shape": [math.prod(shape) for shape in network.inputs.values()]}
+    shapes["output_shape"] = [network.populations[source].n for source, _ in network.outputs]
+    for name, sizes in shapes.items():
+        if [math.prod(row.of(list)) for row in manifest[name].list()] != sizes:
+            raise manifest[name].refused(f"shapes of {sizes} neurons")
 
 
 def latencies(bundle: Bundle) -> dict[str, int]:
@@ -161,6 +166,8 @@ def check(read: Callable[[str], bytes], rebuild: Callable[[Bundle], Chip]) -> li
         compare(bundle, rebuild(bundle))
     except Refused as refused:
         findings.append(refused)
+    except Exception as error:  # the last resort: values that fit no file of nirc
+        findings.append(Refused("the bundle", "a file", "it cannot be understood", repr(error)))
     return findings
 
 

@@ -28,7 +28,7 @@ OPERATORS = {
     "Flatten": "start_dim end_dim input_type",
     "Delay": "delay",
 }
-NOTES = {"metadata/receptor", "metadata/feedback"}  # of the node with a projection's weights
+NOTES = ("metadata/receptor", "metadata/feedback")  # of the node with a projection's weights
 TEXTS = {"node/type": "NIRGraph", "version": "1.0.8", "node/metadata/nirc_units": "chip"}
 
 
@@ -102,7 +102,7 @@ def operator(name: str, node: dict[str, Any], shape: tuple[int, ...]) -> dict[st
     """Return what an operator does with a signal of ``shape``, and the shape behind it."""
     kind = node["type"]
     op: dict[str, Any] = {"type": kind, "shape_in": shape, "shape": shape}
-    fits = {*OPERATORS[kind].split(), "type"} == set(node) - NOTES
+    fits = {*OPERATORS[kind].split(), "type"} == set(node) - {*NOTES}
     if fits and kind == "Flatten":
         axes = [*node["input_type"], node["start_dim"], node["end_dim"]]
         fits = axes == [*shape, -len(shape), -1]
@@ -144,39 +144,40 @@ class Network:
     """Inputs, populations, projections and outputs, from the arrays of network.nir by path."""
 
     def __init__(self, arrays: dict[str, Array], dt: float) -> None:
-        self.arrays = arrays
         self.dt = dt  # seconds of a step
         self.inputs: dict[str, tuple[int, ...]] = {}  # shape of each Input
         self.populations: dict[str, Population] = {}
         self.projections: list[Projection] = []
         self.outputs: list[tuple[str, int]] = []  # population and delay of each Output
         nodes: dict[str, dict[str, Any]] = {}
-        for path, array in sorted(arrays.items()):
-            head, _, rest = path.partition("/nodes/")
-            if rest and head == "node":
-                name, _, key = rest.partition("/")
-                nodes.setdefault(name, {"type": ""})[key] = array
+        for path in [path for path in sorted(arrays) if path.startswith("node/nodes/")]:
+            _, _, name, key = path.split("/", 3)
+            nodes.setdefault(name, {"type": ""})[key] = arrays.pop(path)
         for path, want in (*TEXTS.items(), ("node/metadata/dt", dt)):
-            if arrays.get(path, dt) != want:
-                raise Refused("network.nir", path, "it differs", arrays.get(path), want)
+            if arrays.pop(path, want if path.endswith("dt") and dt == 1 else "") != want:
+                raise Refused("network.nir", path, "it differs", "", want)
         for name, node in nodes.items():
             node["type"] = kind = str(node["type"])
             if kind in NEURONS:
                 self.populations[name] = population(name, node)
-            elif kind == "Input":
-                self.inputs[name] = tuple(node["shape"].tolist())
-            elif kind not in (*OPERATORS, "Output"):
+            elif kind in ("Input", "Output") and set(node) == {"type", "shape"}:
+                node["shape"] = tuple(node["shape"].tolist()) if node["shape"].ndim == 1 else None
+            elif kind not in OPERATORS:
                 raise Refused("network.nir", name, "a node is unknown", kind)
-        self._follow_all(nodes)
-        for k in itertools.takewhile(
-            lambda k: f"node/metadata/projection_{k}" in arrays, itertools.count()
-        ):
-            self._add_list(f"node/metadata/projection_{k}")
+        self.inputs = {
+            name: node["shape"] for name, node in nodes.items() if node["type"] == "Input"
+        }
+        edges = arrays.pop("node/edges", np.zeros(0))
+        self._follow_all(nodes, edges.reshape(-1, 2).tolist() if edges.size % 2 == 0 else [])
+        for k in range(len(arrays) // 4):
+            self._add_list(f"node/metadata/projection_{k}", arrays)
+        for path in arrays:
+            raise Refused("network.nir", path, "a dataset is unknown")
 
-    def _follow_all(self, nodes: Mapping[str, Any]) -> None:
+    def _follow_all(self, nodes: Mapping[str, Any], edges: list[list[str]]) -> None:
         """Follow each edge that leaves a neuron or an Input."""
         after: dict[str, list[str]] = {}
-        for source, target in self.arrays["node/edges"].tolist():
+        for source, target in edges:
             after.setdefault(source, []).append(target)
         left = {name for name, node in nodes.items() if node["type"] in OPERATORS}
         for source in (*self.inputs, *self.populations):
@@ -196,32 +197,36 @@ class Network:
         """Add the projection that leaves ``source`` by the node ``name``."""
         shape = self.inputs[source] if source in self.inputs else self.populations[source].shape
         ops: list[dict[str, Any]] = []
-        delay = lag = receptor = 0.0
+        delay, notes = 0.0, []
         while name in left:
             left.remove(name)
             op = operator(name, nodes[name], shape)
             delay += op.get("delay", 0.0) / self.dt
-            lag += float(nodes[name].get("metadata/feedback", 0))
-            receptor += float(nodes[name].get("metadata/receptor", 0))
+            notes += [int(nodes[name][note]) for note in NOTES if note in nodes[name]]
             ops += [op] if op["type"] not in ("Flatten", "Delay") else []
             shape = op["shape"]
             name = " or ".join(after.pop(name, []))
-        lag += round(delay)
-        target = nodes.get(name, {"type": ""})
-        fits = abs(delay - round(delay)) < 1e-6
-        if fits and target["type"] == "Output" and not ops and (target["shape"] == shape).all():
-            self.outputs.append((source, int(lag)))
-        elif fits and name in self.populations and ops and shape == self.populations[name].shape:
-            self.projections.append(Projection(source, name, int(receptor), int(lag), ops))
+        lag = round(delay)
+        ends = (nodes.get(name, {"type": ""})["type"], len(notes), bool(ops))
+        fits = abs(delay - lag) < 1e-6
+        if fits and ends == ("Output", 0, False) and nodes[name]["shape"] == shape:
+            self.outputs.append((source, lag))
+        elif fits and ends[1:] == (2, True) and name in self.populations:
+            fits = shape == self.populations[name].shape
+            self.projections.append(Projection(source, name, notes[0], lag + notes[1], ops))
         else:
+            fits = False
+        if not fits:
             raise Refused("network.nir", f"{source} to {name}", "a projection does not fit its end")
 
-    def _add_list(self, head: str) -> None:
+    def _add_list(self, head: str, arrays: dict[str, Array]) -> None:
         """Add a projection that stands as lists in the metadata."""
-        source, target, *numbers = str(self.arrays[head]).split("\n")
-        receptor, feedback, delay = map(int, numbers)
-        op = {"type": "list", "weight": self.arrays[f"{head}_weight"]}
-        op |= {key: self.arrays[f"{head}_{key}"].astype(int) for key in ("source", "target")}
+        ends = str(arrays.pop(head, "")).split("\n")
+        lists = {key: arrays.pop(f"{head}_{key}", "") for key in ("source", "target", "weight")}
+        if len(ends) != 5 or len({np.shape(each) for each in lists.values()}) != 1:
+            raise Refused("network.nir", head, "a list is missing, or of odd length")
+        source, target, (receptor, feedback, delay) = *ends[:2], map(int, ends[2:])
+        op = {"type": "list", **{key: each.astype(int) for key, each in lists.items()}}
         self.projections.append(Projection(source, target, receptor, feedback + delay, [op]))
 
     def offsets(self) -> dict[str, int]:
@@ -234,15 +239,18 @@ class Network:
 def population(name: str, node: Mapping[str, Any]) -> Population:
     """Return the neurons of a node."""
     wanted = NEURONS[node["type"]].split()
-    for key in ("metadata/rule", *wanted):
-        if key not in node or (key in wanted and node[key].shape != node["r"].shape):
-            raise Refused("network.nir", f"{name}.{key}", "a field is missing, or of odd shape")
+    plain = sorted(key for key in node if "/" not in key and key != "type")
+    if plain != sorted(wanted) or "metadata/rule" not in node:
+        raise Refused("network.nir", name, "the fields are others", plain, wanted)
+    for key in wanted:
+        if node[key].shape != node["r"].shape:
+            raise Refused("network.nir", f"{name}.{key}", "a field is of odd shape")
     notes = {key[key.find("/") + 1 :]: value for key, value in node.items()}
     del notes["type"]
-    rule, scale = str(notes.pop("rule")), notes.pop("scale", np.ones(0)).tolist()
-    result = Population(node["r"].shape, rule, scale, {})
+    result = Population(node["r"].shape, str(notes.pop("rule")), [], {})
     for key, value in notes.items():
         if value.dtype.kind == "U" or value.size not in (1, result.n):
             raise Refused("network.nir", f"{name}.{key}", "a field is of odd length")
         result.fields[key] = np.broadcast_to(value.ravel().astype(np.float64), result.n)
+    result.scale = result.fields.pop("scale", np.zeros(0)).tolist()
     return result

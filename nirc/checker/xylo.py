@@ -187,8 +187,9 @@ def _xylo_switches(
     clocks = dict.fromkeys(XYLO_DEBUG[variant].split(), True)
     if variant == "audio2":
         clocks |= {"bias_clock_enable": bias, "isyn2_clock_enable": second}
+    debug = config["debug"].has(XYLO_DEBUG[variant])
     for name, want in clocks.items():
-        config["debug"].has(XYLO_DEBUG[variant])[name].one_of(want)
+        debug[name].one_of(want)
     bundle.manifest["part"].one_of(XYLO[variant][5])
 
 

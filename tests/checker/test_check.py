@@ -11,6 +11,7 @@ import pytest
 
 from nirc.api import compile
 from nirc.certificate.certificate import CHECKED, checker_text
+from tests.corrupt import bundles, caught, escaped
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,3 +42,11 @@ def test_the_checker_is_one_file_that_needs_numpy_only(chip: str) -> None:
     names |= {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
     assert names - set(sys.stdlib_module_names) == {"numpy", "collections.abc"}
     assert text.isascii() and len(text.splitlines()) < 1000
+
+
+@pytest.mark.parametrize("chip", CHECKED)
+def test_corruptions_of_single_fields_are_noticed(chip: str) -> None:
+    """``python -m tests.corrupt --chip CHIP --count 1000`` does the same at length."""
+    for name, files in bundles(chip):
+        assert not caught(chip, files), name
+    assert escaped(chip, 60, seed=1) == []

@@ -37,9 +37,12 @@ def test_compile_writes_a_bundle_beside_the_current_directory_and_says_what_it_m
     done = nirc(VOWELS, "--target", "xylo", "--reset", "zero", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     names = {
+        "certificate.json",
+        "check.py",
         "config.json",
         "deploy.py",
         "manifest.json",
+        "network.nir",
         "report.html",
         "report.json",
         "specification.npz",
@@ -67,8 +70,11 @@ def test_manifest_holds_what_the_contract_promises(tmp_path: Path) -> None:
     assert manifest["input_map"] == [[0, 12, 1]] and manifest["output_map"] == [[0, 7, 1]]
     assert manifest["latency_steps"] == 1
     assert set(manifest["files"]) == {
+        "certificate.json",
+        "check.py",
         "config.json",
         "deploy.py",
+        "network.nir",
         "report.html",
         "report.json",
         "specification.npz",

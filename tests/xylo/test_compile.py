@@ -24,7 +24,7 @@ from nirc.semantics.run import run
 from tests.build import graph as raw_graph
 from tests.build import if_, inp, lowered, out
 from tests.build import linear as dense
-from tests.models import DATA, DT, chain, cuba, graph, lif, linear, raster, recurrent
+from tests.models import DATA, DT, chain, cuba, graph, lif, linear, raster, recurrent, relayed
 from tests.xylo.oracle import Oracle, require_xylosim
 
 NETWORKS = [
@@ -137,34 +137,10 @@ def test_each_layer_adds_one_step_of_latency() -> None:
 
 
 def test_more_than_128_neurons_with_inputs_and_outputs_are_relayed_by_aliases_exactly() -> None:
-    rng = np.random.default_rng(3)
-    reached, rest = 120, 40  # 160 hidden neurons: only 96 places satisfy both rules
-    weight = np.zeros((reached + rest, 6))
-    weight[:reached] = rng.normal(0.4, 0.5, (reached, 6))
-    recurrent = np.zeros((reached + rest, reached + rest))
-    recurrent[reached:, :reached] = rng.normal(0, 0.3, (rest, reached))
-    nodes = {
-        "in": nir.Input(np.array([6])),
-        "w": nir.Linear(weight),
-        "pop": cuba(reached + rest),
-        "rec": nir.Linear(recurrent),
-        "read": nir.Linear(np.hstack([rng.normal(0.1, 0.2, (5, reached)), np.zeros((5, rest))])),
-        "last": cuba(5),
-        "out": nir.Output(np.array([5])),
-    }
-    edges = [
-        ("in", "w"),
-        ("w", "pop"),
-        ("pop", "rec"),
-        ("rec", "pop"),
-        ("pop", "read"),
-        ("read", "last"),
-        ("last", "out"),
-    ]
-    model = graph(nodes, edges)
+    model = relayed()
     free, ruled = nirc.compile(model, "xylo:audio2"), nirc.compile(model, "xylo:audio3")
     assert "X515" in codes(ruled)
-    inputs = raster(rng, 4, 50, 6)
+    inputs = raster(np.random.default_rng(3), 4, 50, 6)
     np.testing.assert_array_equal(free.run(inputs).output, ruled.run(inputs).output)
 
 

@@ -1,0 +1,245 @@
+"""Seeded corruption of single fields of bundles: the checker has to notice every one.
+
+``python -m tests.corrupt --chip xylo --count 1000 [--seed 0]``
+
+One value of an emitted file changes at a time: a number, a word, a switch, an entry of an array, or
+a field that goes missing. All digests are written again, so that the meaning is caught, not the
+digest. Left out is what no chip and no loader reads: the history in manifest.json, the report, and
+the two scripts, for which there is the digest alone (docs/reference/certificate.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import io
+import json
+import random
+import re
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nirc.api import compile_model
+from nirc.checker.compare import check
+from nirc.checker.values import Refused
+from nirc.checking import reader_of
+from nirc.diagnostics.log import Log
+from nirc.files.chipfiles import npz
+from nirc.files.members import STRUCTURE
+from nirc.options import Options
+from tests.deployed import digests, manifest_text
+from tests.models import relayed
+
+DATA = Path(__file__).parent / "data"
+EXAMPLE = DATA.parents[1] / "examples/braille.nir"
+HISTORY = {
+    *("calibration", "files", "input_sha256", "model", "nirc_version", "options"),
+    *("ortools_version", "seed", "sha256", "writer", "schema"),
+}
+UNREAD = {"report.json", "report.html", "deploy.py", "check.py"}
+NETWORKS: dict[str, list[tuple[str, str, str | None]]] = {  # model, target, writer
+    "xylo": [
+        ("braille", "xylo:audio2", "snntorch,reset=zero"),
+        ("braille", "xylo:imu", "snntorch,reset=zero"),
+        ("japanesevowels_rsnn", "xylo:audio3", None),
+        ("basicmotions_lif_ff", "xylo:audio2", None),
+        ("relays", "xylo:audio3", None),
+    ],
+    "speck": [
+        ("digits_if_cnn", "speck", None),
+        ("basicmotions_lif_ff", "speck", None),
+        ("digits_lif_mlp", "speck", None),
+    ],
+}
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A changed bundle, and the change in words."""
+
+    files: Files
+    text: str
+
+
+@cache
+def bundles(chip: str) -> tuple[tuple[str, Files], ...]:
+    """Good bundles of a chip, by name."""
+    made = []
+    for name, target, writer in NETWORKS[chip]:
+        model: object = EXAMPLE if name == "braille" else DATA / f"zoo/{name}.nir"
+        if name == "relays":
+            model = relayed()
+        bundle = compile_model(model, target, Options(writer=writer), log=Log()).bundle
+        manifest = manifest_text(bundle.manifest)
+        made.append((f"{name} on {target}", {**bundle.files, "manifest.json": manifest}))
+    return tuple(made)
+
+
+def corrupted(files: Files, rng: random.Random) -> Corruption:
+    """Change one field of one file."""
+    name = rng.choice(sorted(set(files) - UNREAD))
+    data = files[name]
+    if name == "network.nir":
+        data, text = _dataset_changed(data, json.loads(files["certificate.json"]), rng)
+    elif name.endswith(".npz"):
+        data, text = _archive_changed(data, rng)
+    else:
+        tree = json.loads(data)
+        keys = set(tree) - HISTORY if name == "manifest.json" else set(tree)
+        text = _tree_changed(tree, keys, rng)
+        data = json.dumps(tree).encode()
+    return Corruption(signed({**files, name: data}), f"{name}: {text}")
+
+
+def signed(files: Files) -> Files:
+    """The files with digests that fit."""
+    manifest = json.loads(files["manifest.json"])
+    manifest["files"] |= digests({name: files[name] for name in manifest["files"]})
+    return {**files, "manifest.json": manifest_text(manifest)}
+
+
+def _tree_changed(tree: Any, keys: set[str], rng: random.Random) -> str:
+    """Change a leaf. All leaves whose paths differ in indices only are as likely as one other."""
+    groups: dict[str, list[tuple[Any, ...]]] = {}
+    for path in _leaves(tree, ()):
+        if path[0] in keys:
+            pattern = ".".join("[]" if isinstance(key, int) else key for key in path)
+            groups.setdefault(pattern, []).append(path)
+    path = rng.choice(groups[rng.choice(sorted(groups))])
+    above = tree
+    for key in path[:-1]:
+        above = above[key]
+    old = above[path[-1]]
+    if rng.random() < 0.1:
+        del above[path[-1]]
+        return f"{path}: {old!r} is gone"
+    above[path[-1]] = _other(old, rng)
+    return f"{path}: {old!r} becomes {above[path[-1]]!r}"
+
+
+def _leaves(tree: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    if isinstance(tree, dict) and tree:
+        for key in tree:
+            yield from _leaves(tree[key], (*path, key))
+    elif isinstance(tree, list) and tree:
+        for i, item in enumerate(tree):
+            yield from _leaves(item, (*path, i))
+    elif path:
+        yield path
+
+
+def _other(old: Any, rng: random.Random) -> Any:
+    """Another value, mostly one that the field could hold."""
+    if isinstance(old, bool):
+        return not old
+    if isinstance(old, int):
+        near = [old + 1, old - 1, -old, old ^ (1 << rng.randrange(8)), rng.randrange(-128, 128), 0]
+        return rng.choice([value for value in near if value != old])
+    if isinstance(old, float):
+        return rng.choice([old * 2, old + 1.0, float(np.nextafter(old, np.inf)), -old or 1.0])
+    if isinstance(old, str):
+        return rng.choice([old + "x", old[:-1], "", re.sub(r"\d", "7", old) + "0"])
+    return rng.choice([0, 1, -1])  # null, or an empty list
+
+
+def _entry_changed(array: Any, rng: random.Random) -> tuple[Any, str]:
+    """Change one entry of an array."""
+    changed = np.array(array)
+    flat = changed.reshape(-1)
+    i = rng.randrange(flat.size)
+    old = flat[i].item()
+    for _ in range(1000):
+        value = _other(old.decode() if isinstance(old, bytes) else old, rng)
+        with np.errstate(all="ignore"):
+            if array.dtype.kind in "iu":
+                limits = np.iinfo(array.dtype)
+                value = min(max(value, int(limits.min)), int(limits.max))
+            flat[i] = value.encode() if isinstance(value, str) else value
+        if flat[i].item() != old:
+            return changed, f"[{i}]: {old!r} becomes {flat[i].item()!r}"
+    raise AssertionError(f"{old!r} cannot be changed")
+
+
+def _dataset_changed(data: bytes, certificate: Any, rng: random.Random) -> tuple[bytes, str]:
+    rows = [row for row in certificate["datasets"] if np.prod(row[3], dtype=int)]
+    path, offset, dtype, shape = rng.choice(rows)
+    count = int(np.prod(shape, dtype=int))
+    array, text = _entry_changed(np.frombuffer(data, dtype, count, offset), rng)
+    raw = array.tobytes()
+    return data[:offset] + raw + data[offset + len(raw) :], f"{path}{text}"
+
+
+def _archive_changed(data: bytes, rng: random.Random) -> tuple[bytes, str]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    with np.load(io.BytesIO(data)) as loaded:
+        arrays = {name: loaded[name] for name in names}
+    kind = rng.choice(sorted({re.sub(r"\d+", "", name) for name in names}))
+    name = rng.choice([n for n in names if re.sub(r"\d+", "", n) == kind and arrays[n].size])
+    if name == STRUCTURE:
+        tree = json.loads(arrays[name].tobytes())
+        text = _tree_changed(tree, set(tree), rng)
+        arrays[name] = np.frombuffer(json.dumps(tree, sort_keys=True).encode(), np.uint8)
+    else:
+        arrays[name], text = _entry_changed(arrays[name], rng)
+    return npz(arrays), f"{name}{text}"
+
+
+def caught(chip: str, files: Files) -> bool:
+    """Whether the checker finds something. It has to say what, not only that it is confused."""
+
+    def read(name: str) -> bytes:
+        if name not in files:
+            raise Refused(name, "the file", "it is missing")
+        return files[name]
+
+    findings = check(read, reader_of(chip))
+    assert not any(finding.file == "the bundle" for finding in findings), str(findings[-1])
+    return bool(findings)
+
+
+def escaped(chip: str, count: int, seed: int) -> list[str]:
+    """Return what the checker does not notice of ``count`` corruptions."""
+    rng = random.Random(seed)
+    found = []
+    kinds: Counter[str] = Counter()
+    for _ in range(count):
+        name, files = rng.choice(bundles(chip))
+        corruption = corrupted(copy.copy(files), rng)
+        kinds[corruption.text.partition(":")[0]] += 1
+        try:
+            if not caught(chip, corruption.files):
+                found.append(f"{name}: {corruption.text}")
+        except AssertionError as confused:
+            found.append(f"{name}: {corruption.text}: {confused}")
+    print(", ".join(f"{n} in {file}" for file, n in sorted(kinds.items())))
+    return found
+
+
+def main() -> None:
+    """Corrupt bundles of a chip, and print what is not noticed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chip", required=True, choices=sorted(NETWORKS))
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    for name, files in bundles(options.chip):
+        assert not caught(options.chip, files), f"{name}: the good bundle is refused"
+    missed = escaped(options.chip, options.count, options.seed)
+    for line in missed:
+        print(f"not noticed: {line[:200]}")
+    print(f"{options.count - len(missed)} of {options.count} corruptions are noticed")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
