@@ -41,6 +41,7 @@ FAMILIES = {
     "L": "Limits of Loihi 2",
     "N": "Limits of SpiNNaker2",
     "U": "Options and data",
+    "C": "The independent checker over a bundle",
     "B": "nirc itself",
 }
 INTRODUCTION = """\

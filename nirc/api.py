@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nirc.certificate.certificate import certified
+from nirc.certificate.checking import check_compiled
 from nirc.chip import registry
 from nirc.chip.backend import Backend, Mapped, Search
 from nirc.chip.running import Samples, calibration_raster, run_bundle
@@ -28,7 +29,6 @@ from nirc.files import bundle
 from nirc.files.foreign import digest_of_file
 from nirc.files.manifest import SCHEMA, sha256
 from nirc.frontend.load import load_layers, load_raw, to_layers
-from nirc.ir.arrays import digest as array_digest
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import digest
@@ -36,7 +36,7 @@ from nirc.mapping.effort import Effort
 from nirc.options import Options as Options  # noqa: PLC0414 - a public name
 from nirc.passes import pipeline
 from nirc.passes.add_readout import Readout
-from nirc.passes.pipeline import Calibration, Observer, Pass, ReportingPass, passes_to, run_passes
+from nirc.passes.pipeline import Calibration, Observer, Pass, choices_of, passes_to, run_passes
 from nirc.report.differences import differences
 from nirc.report.html import report_html, report_tree, written
 from nirc.semantics.raster import Progress, Run
@@ -229,7 +229,7 @@ def compile_model(
     integer = run_passes(legal, quantise, log, observe)
     mapped = _first_fit(backend, candidates, integer, legal, options.search, log)
     pipeline.ended(observe, "fit")
-    report = None if raster is None else _calibration(raster, quantise)
+    report = None if raster is None else choices_of(quantise, raster)
     chip_files = _bundle(model, backend, mapped, stages, integer, options, log, report)
     pipeline.ended(observe, "emit")
     return Compiled(backend, stages, legal, integer, mapped, chip_files)
@@ -335,15 +335,6 @@ def _first_fit(
     raise AssertionError("a backend refused a network without saying why")
 
 
-def _calibration(inputs: NDArray[np.generic], passes: Sequence[Pass]) -> dict[str, Any]:
-    """Return the shape and digest of the inputs, and the choices of the backend's passes."""
-    report: dict[str, Any] = {"inputs": list(inputs.shape), "inputs_sha256": array_digest(inputs)}
-    for each in passes:
-        if isinstance(each, ReportingPass):
-            report |= each.report
-    return report
-
-
 def _bundle(
     model: object,
     backend: Backend,
@@ -390,6 +381,8 @@ def _bundle(
         manifest["calibration"] = calibration
     files["report.html"] = report_html(report, manifest)
     manifest["files"] = {name: sha256(data) for name, data in sorted(files.items())}
+    check_compiled(bundle.contents(manifest, files), mapped.target.name, log)
+    log.raise_if_errors()
     return Bundle(bundle.signed(manifest), files, tuple(log.diagnostics))
 
 

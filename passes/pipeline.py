@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
+from nirc.ir.arrays import digest
 from nirc.ir.program import Form, Program
 from nirc.ir.verify import verify
 from nirc.semantics.raster import Progress
@@ -124,3 +125,12 @@ def run_passes(
         if observe is not None:
             observe(Step(each.name, program))
     return program
+
+
+def choices_of(passes: Sequence[Pass], inputs: NDArray[np.generic]) -> dict[str, Any]:
+    """Return the shape and digest of the inputs to calibrate with, and the choices of passes."""
+    report: dict[str, Any] = {"inputs": list(inputs.shape), "inputs_sha256": digest(inputs)}
+    for each in passes:
+        if isinstance(each, ReportingPass):
+            report |= each.report
+    return report

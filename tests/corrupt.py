@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 
 from nirc.api import compile_model
+from nirc.certificate.checking import reader_of
 from nirc.checker.compare import check
 from nirc.checker.values import Refused
-from nirc.checking import reader_of
 from nirc.diagnostics.log import Log
 from nirc.files.chipfiles import npz
 from nirc.files.members import STRUCTURE

@@ -8,7 +8,7 @@ chip's files, so every number is exact, and every dataset is one run of bytes at
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -284,19 +284,24 @@ def to_hdf5(arrays: Mapping[str, Array]) -> tuple[bytes, list[Dataset]]:
     import h5py
 
     buffer = io.BytesIO()
-    places = []
     with h5py.File(buffer, "w", track_order=False) as file:
         for path, array in sorted(arrays.items()):
             file.create_dataset(path, data=array, track_times=False)
         file.flush()
-        for path, array in sorted(arrays.items()):
-            offset = file[path].id.get_offset()
-            assert offset is not None or not array.size, path
-            dtype = array.dtype.str
-            places.append(Dataset(path, offset or 0, dtype, array.shape))
+        places = list(places_in(file))
     data = buffer.getvalue()
     for place in places:
-        array = arrays[place.path]
         found = np.frombuffer(data, place.dtype, size(place.shape), place.offset)
-        assert np.array_equal(found.reshape(place.shape), array), place.path
+        assert np.array_equal(found.reshape(place.shape), arrays[place.path]), place.path
     return data, places
+
+
+def places_in(file: Any) -> Iterator[Dataset]:
+    """Yield the places of all datasets of an open file, by path."""
+    import h5py
+
+    items: dict[str, Any] = {}
+    file.visititems(items.__setitem__)
+    for path, item in sorted(items.items()):
+        if isinstance(item, h5py.Dataset):
+            yield Dataset(path, item.id.get_offset() or 0, item.dtype.str, item.shape)

@@ -65,8 +65,13 @@ class Bundle:
 
     def json(self, name: str) -> Node:
         """Return the tree of a JSON file."""
+        return self.json_of(self.read, name)
+
+    @staticmethod
+    def json_of(read: Callable[[str], bytes], name: str) -> Node:
+        """Return the tree of a JSON file that ``read`` returns."""
         try:
-            text = self.read(name).decode()
+            text = read(name).decode()
             tree = json.loads(text, parse_constant=_no_number, object_pairs_hook=_unique)
         except (ValueError, RecursionError) as error:
             raise Refused(name, "the file", "it is no JSON", error) from None

@@ -14,6 +14,7 @@ LONGEST = 40  # characters of a code that is repeated in a message
 def finding_classes() -> dict[str, type[Finding]]:
     """Return the class of each code: nirc's own, then those of the installed backends."""
     from nirc.diagnostics import (
+        check,
         dynamics,
         file,
         graph,
@@ -27,7 +28,7 @@ def finding_classes() -> dict[str, type[Finding]]:
     from nirc.diagnostics.finding import declared
 
     classes: dict[str, type[Finding]] = {}
-    own = (file, graph, shapes, writer, passes, outcome, dynamics, numbers, usage)
+    own = (file, graph, shapes, writer, passes, outcome, dynamics, numbers, usage, check)
     for module in own:
         classes |= {each.code: each for each in declared(module)}
     for name, backend in registry.backends().items():

@@ -1,4 +1,4 @@
-"""Commands that show something: inspect, mapping, targets, explain, writers, passes."""
+"""Commands that show something: inspect, mapping, check, targets, explain, writers, passes."""
 
 from __future__ import annotations
 
@@ -89,6 +89,26 @@ def mapping(bundle: Path, plot: Path | None, by: str, rows: int, output: Output)
             )
         tree = as_tree(plan, opened.manifest)
         output.result({"mapping": tree}, lambda: as_text(plan, tree, rows))
+
+
+@click.command()
+@click.argument("bundle", metavar="DIR", type=FILE)
+@OUTPUT
+def check(bundle: Path, output: Output) -> None:
+    """Check the bundle DIR by a checker that shares no code with the compiler.
+
+    It rebuilds the network from the files that go to the chip, and compares it with network.nir.
+    Status 1 if it finds anything.
+    """
+    with output.about(str(bundle)):
+        from nirc.certificate.checking import check_directory
+
+        check_directory(bundle, output.log)
+        findings = [each.as_dict() for each in output.log.errors]
+        output.results["findings"] = findings
+        if not findings:
+            output.line("the chip gets the network in network.nir")
+        output.log.raise_if_errors()
 
 
 @click.command()

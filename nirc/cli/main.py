@@ -40,6 +40,7 @@ Examples:
   nirc verify model.nir --target xylo --data spikes.npz
   nirc export model.nir --target xylo -o chip.nir   the network with the chip's numbers, as NIR
   nirc export model.nir --stage float --for norse -o n.nir   what Norse loads as this network
+  nirc check out                               the emitted files, by an independent checker
   nirc explain X504                            what a diagnostic means
 
 Completion: eval "$(_NIRC_COMPLETE=bash_source nirc)", also zsh_source, fish_source.
@@ -91,6 +92,7 @@ COMMANDS: tuple[click.Command, ...] = (
     run.run,
     run.verify,
     look.mapping,
+    look.check,
     compile.export,
     look.targets,
     look.explain,

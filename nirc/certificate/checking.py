@@ -1,0 +1,117 @@
+"""The independent checker over a bundle, at the end of a compilation and for `nirc check`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from nirc.certificate.certificate import CERTIFICATE, CHECKED
+from nirc.certificate.network import NETWORK, places_in
+from nirc.checker.bundle import Bundle, files_of
+from nirc.checker.compare import Chip, check
+from nirc.checker.values import Finding, Node, Refused
+from nirc.diagnostics.check import OF_KIND, NotChecked
+from nirc.diagnostics.log import Log
+from nirc.diagnostics.usage import UnusableBundle
+from nirc.files.bundle import MANIFEST
+from nirc.files.manifest import digest_of, sha256
+
+# Bytes of the files above which a compilation leaves the check out.
+# Measured by ``python -m benchmarks.check``.
+MOST_BYTES = 1 << 25
+
+Read = Callable[[str], bytes]
+
+
+def reader_of(chip: str) -> Callable[[Bundle], Chip]:
+    """Return the checker's reader of a chip's files."""
+    reader: Callable[[Bundle], Chip] = getattr(import_module(f"nirc.checker.{chip}"), chip)
+    return reader
+
+
+def check_compiled(files: Mapping[str, bytes], target: str, log: Log) -> None:
+    """Check a bundle that was just made, and report what is wrong with it (C901 to C905).
+
+    Reports C906 where no check is run. ``files``: all of the bundle, the manifest among them.
+    """
+    chip = target.partition(":")[0]
+    if chip not in CHECKED:
+        return
+    if (size := sum(map(len, files.values()))) > MOST_BYTES:
+        log.add(NotChecked(reason=f"its files have {size >> 20} MiB, and checking takes long"))
+        return
+    _report(check(files.__getitem__, reader_of(chip)), log)
+
+
+def check_directory(directory: Path, log: Log) -> None:
+    """Check the bundle in ``directory``, and report what is wrong with it (C901 to C906).
+
+    Raises ``InputError`` (U605) if there is no bundle. Digests and the places of the arrays in
+    network.nir are checked too.
+    """
+    read = files_of(directory)
+    if not (directory / MANIFEST).is_file():
+        problem = f"`{MANIFEST}` is missing"
+        raise UnusableBundle(where=MANIFEST, problem=problem, help="name a bundle").refusal()
+    findings: list[Finding] = []
+    chip = ""
+    try:
+        manifest = Bundle.json_of(read, MANIFEST)
+        chip = manifest["target"].of(str).partition(":")[0]
+        findings += _altered(read, manifest)
+        findings += _unconfirmed(read)
+    except Refused as refused:
+        findings.append(refused)
+    if chip in CHECKED:
+        findings += check(read, reader_of(chip))
+    elif not findings:
+        log.add(NotChecked(reason=f"there is no checker for `{chip}`", asked=True))
+    _report(findings, log)
+
+
+def _report(findings: list[Finding], log: Log) -> None:
+    told = set()
+    for each in findings:
+        if str(each) not in told:
+            finding = OF_KIND[each.kind](
+                where=f"{each.file}: {each.place}",
+                problem=each.problem,
+                found=each.found,
+                limit=each.wanted,
+            )
+            log.add(finding)
+        told.add(str(each))
+
+
+def _altered(read: Read, manifest: Node) -> list[Finding]:
+    """Return the files that are not those of the manifest."""
+    data, own = read(MANIFEST), manifest["sha256"].of(str)
+    digests = {name: manifest["files"][name].of(str) for name in manifest["files"].of(dict)}
+    found = {name: sha256(read(name)) for name in digests} | {MANIFEST: digest_of(data, own)}
+    return [
+        Refused(name, "the file", "this is not the file that nirc wrote", found[name], digest)
+        for name, digest in {**digests, MANIFEST: own}.items()
+        if found[name] != digest
+    ]
+
+
+def _unconfirmed(read: Read) -> list[Finding]:
+    """Return the rows of certificate.json that HDF5 does not confirm."""
+    import h5py
+
+    places: dict[str, Any] = {}
+    data = io.BytesIO(read(NETWORK))
+    try:
+        with h5py.File(data, "r") as file:
+            places = {each.path: each.as_json() for each in places_in(file)}
+    except Exception as error:  # h5py raises nearly anything
+        return [Refused(NETWORK, "the file", "it is no HDF5", error)]
+    rows = Bundle.json_of(read, CERTIFICATE)["datasets"].list()
+    odd = [row for row in rows if row.value not in places.values()]
+    if odd or len(rows) != len(places):
+        row = (odd or rows or [Node(CERTIFICATE, "datasets", [])])[0]
+        return [Refused(CERTIFICATE, row.path, "HDF5 has other datasets", row.value)]
+    return []
