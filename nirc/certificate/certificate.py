@@ -20,7 +20,7 @@ from nirc.ir.program import Program
 CERTIFICATE = "certificate.json"
 CHECKER = "check.py"
 PARTS = ("values", "network", "bundle", "compare")  # of every checker, in nirc/checker
-CHECKED = ("xylo",)  # chips whose files the checker reads
+CHECKED = ("speck", "xylo")  # chips whose files the checker reads
 SCHEMA = "nirc-certificate/1"
 
 
@@ -58,7 +58,7 @@ def checker_text(chip: str) -> bytes:
         "\n".join([*plain, *names]),
         "import numpy as np",
     ]
-    start = f'if __name__ == "__main__":\n    start({chip})\n'
+    start = f'READER = {chip}\n\nif __name__ == "__main__":\n    start(READER)\n'
     code = [_code(texts[name], trees[name]) for name in texts]
     return ("\n\n".join(head) + "\n\n\n" + "\n\n\n".join([*code, start])).encode()
 

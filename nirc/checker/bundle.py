@@ -95,6 +95,14 @@ class Bundle:
             raise Refused(name, "the file", "it is no archive of arrays", error) from None
         return arrays
 
+    def same(self, name: str, want: dict[str, Array]) -> None:
+        """Note the arrays of an archive that are not as in the chip's main file."""
+        have = self.npz(name)
+        for key in sorted({*want, *have}):
+            a, b = have.get(key, np.zeros(0)), want.get(key, np.zeros(0))
+            if a.dtype != b.dtype or a.shape != b.shape or (a != b).any():
+                self.note("network", name, key, "it differs from config.json")
+
     def _dataset(self, row: Node) -> tuple[str, Array]:
         """Return path and array of a dataset in network.nir."""
         path, offset, dtype, shape = row.list() if len(row.list()) == 4 else [row] * 4

@@ -14,6 +14,9 @@ import numpy as np
 from nirc.checker.bundle import Bundle, files_of
 from nirc.checker.values import Array, Finding, Refused
 
+SYNAPSES = (1 << 22, 1 << 22, 4, 1 << 16)  # more than sources, targets, receptors, steps of delay
+LEAD = 1 << 12  # a delay is counted from -LEAD on: the comparison may shift populations
+
 
 @dataclass
 class Chip:
@@ -39,7 +42,7 @@ class Chip:
 
 def compare(bundle: Bundle, chip: Chip) -> None:
     """Compare the chip's network with network.nir, by the relation in the manifest."""
-    network, inputs = bundle.network, bundle.manifest["input_map"]
+    network, inputs = bundle.network, bundle.manifest["input_map"].flat()
     place = [
         -1 if row.value is None else row.integer(0, chip.channels - 1) for row in inputs.list()
     ]
@@ -50,16 +53,17 @@ def compare(bundle: Bundle, chip: Chip) -> None:
         raise blocks.refused("the populations of network.nir")
     for name, population in network.populations.items():
         part = blocks[name]["part"].one_of(*chip.parts)
-        index = blocks[name]["index"].integers(0, chip.parts[part] - 1, population.n)
+        index = blocks[name]["index"].flat().integers(0, chip.parts[part] - 1, population.n)
         place += (index + chip.first(part)).tolist()
-        if blocks[name]["scale"].value != population.scale:
+        if blocks[name]["scale"].flat().value != population.scale:
             bundle.note("network", "manifest.json", blocks[name].path, "another scale")
     at = np.array(place, np.int64)
     counts = np.bincount(at[at >= chip.channels], minlength=len(chip.idle))
     counts[: chip.channels] = 1
-    for i in np.flatnonzero((counts > 1) | ((counts == 0) & ~chip.idle))[:3]:
+    bad = np.flatnonzero((counts > 1) | ((counts == 0) & ~chip.idle))
+    for i in bad[:3]:
         bundle.note("network", "manifest.json", "populations", f"{counts[i]} neurons on number {i}")
-    if not bundle.findings:
+    if not len(bad):
         compare_neurons(bundle, chip, at)
         compare_synapses(bundle, chip, at)
         compare_ends(bundle, chip, at)
@@ -90,7 +94,7 @@ def compare_synapses(bundle: Bundle, chip: Chip, place: Array) -> None:
     for row in bundle.certificate["retimed"].list():  # projections that the chip delivers later
         source, target, steps = row.list() if len(row.list()) == 3 else [row] * 3
         retimed[source.of(str), target.of(str)] = steps.integer(-65536, 65536)
-    wanted: list[Sequence[Array]] = [[np.zeros(0)] * 5]
+    wanted: list[Sequence[Array]] = [[np.zeros(0, np.int64)] * 5]
     for p in bundle.network.projections:
         to, frm, weight = p.synapses()
         delay = p.lag + late[p.target] - late[p.source] + retimed.get((p.source, p.target), 0)
@@ -98,24 +102,30 @@ def compare_synapses(bundle: Bundle, chip: Chip, place: Array) -> None:
         wanted.append(np.broadcast_arrays(*ends, p.receptor, delay, weight))
     want = merged([np.concatenate(column) for column in zip(*wanted)])
     have = merged(chip.synapses)
-    if want.shape == have.shape and (want == have).all():
+    if all(map(np.array_equal, want, have)):
         return
-    needed, there = (set(map(tuple, rows.T.tolist())) for rows in (want, have))
-    for values in sorted(needed ^ there)[:6]:
-        problem = f"a synapse is {'not on the chip' if values in needed else 'on the chip only'}"
-        spot = " to ".join(named(bundle, place, i) for i in values[:2])
-        text = "receptor {:g}, delay {:g}, weight {:g}".format(*values[2:])
+    needed, there = (set(zip(*(column.tolist() for column in each))) for each in (want, have))
+    for key, weight in sorted(needed ^ there)[:6]:
+        problem = (
+            f"a synapse is {'not on the chip' if (key, weight) in needed else 'on the chip only'}"
+        )
+        source, target, receptor, delay = (int(n) for n in np.unravel_index(key, SYNAPSES))
+        spot = f"{named(bundle, place, source)} to {named(bundle, place, target)}"
+        text = f"receptor {receptor}, delay {delay - LEAD}, weight {weight:g}"
         bundle.note("network", "network.nir", spot, problem, text)
 
 
-def merged(synapses: Sequence[Array]) -> Array:
-    """Return (5, synapses) in order, parallel synapses added up, none with a weight of 0."""
-    *keys, weight = (np.asarray(column, np.float64) for column in synapses)
-    order = np.lexsort(keys)
-    rows = np.stack([key[order] for key in keys])
-    new = np.concatenate([np.ones(min(1, len(order)), bool), (rows[:, 1:] != rows[:, :-1]).any(0)])
-    total = np.add.reduceat(weight[order], np.flatnonzero(new)) if len(order) else weight
-    return np.concatenate([rows[:, new], total[None]])[:, total != 0]
+def merged(synapses: Sequence[Array]) -> tuple[Array, Array]:
+    """Return keys in order and weights, parallel synapses added up, none with a weight of 0."""
+    source, target, receptor, delay, weight = synapses
+    columns = [np.asarray(each).astype(np.int64) for each in (source, target, receptor, delay)]
+    columns[0][columns[0] < 0] = SYNAPSES[0] - 1  # a model input without a channel
+    columns[3] = np.clip(columns[3] + LEAD, 0, SYNAPSES[3] - 1)
+    key = np.ravel_multi_index(columns, SYNAPSES)
+    order = np.argsort(key, kind="stable")
+    keys, first = np.unique(key[order], return_index=True)
+    total = np.add.reduceat(weight[order].astype(np.float64), first) if len(key) else weight
+    return keys[total != 0], total[total != 0]
 
 
 def named(bundle: Bundle, place: Array, number: float) -> str:
@@ -138,11 +148,11 @@ def compare_ends(bundle: Bundle, chip: Chip, place: Array) -> None:
         steps += [late[source] - delay] * n
         if "v_threshold" not in network.populations[source].fields:
             kind = "membrane"
-    columns = manifest["output_map"].integers(0, len(chip.columns) - 1, len(steps))
+    columns = manifest["output_map"].flat().integers(0, len(chip.columns) - 1, len(steps))
     for i in np.flatnonzero(chip.columns[columns] != np.concatenate(neurons))[:3]:
         bundle.note("network", "manifest.json", f"output_map[{i}]", "it is another neuron's column")
     manifest["latency_steps"].one_of(max(steps, default=0))
-    manifest["output_latency_steps"].one_of(steps)
+    manifest["output_latency_steps"].flat().one_of(steps)
     manifest["output_kind"].one_of(kind)
     shapes = {"input_shape": [math.prod(shape) for shape in network.inputs.values()]}
     shapes["output_shape"] = [network.populations[source].n for source, _ in network.outputs]

@@ -208,7 +208,7 @@ class Network:
             name = " or ".join(after.pop(name, []))
         lag = round(delay)
         ends = (nodes.get(name, {"type": ""})["type"], len(notes), bool(ops))
-        fits = abs(delay - lag) < 1e-6
+        fits = abs(delay - lag) < 1e-6 and {0, 1}.issuperset(notes)
         if fits and ends == ("Output", 0, False) and nodes[name]["shape"] == shape:
             self.outputs.append((source, lag))
         elif fits and ends[1:] == (2, True) and name in self.populations:
@@ -249,7 +249,8 @@ def population(name: str, node: Mapping[str, Any]) -> Population:
     del notes["type"]
     result = Population(node["r"].shape, str(notes.pop("rule")), [], {})
     for key, value in notes.items():
-        if value.dtype.kind == "U" or value.size not in (1, result.n):
+        odd = value.size not in (1, result.n) or (key not in wanted and value.ndim != 1)
+        if odd or value.dtype.kind == "U":
             raise Refused("network.nir", f"{name}.{key}", "a field is of odd length")
         result.fields[key] = np.broadcast_to(value.ravel().astype(np.float64), result.n)
     result.scale = result.fields.pop("scale", np.zeros(0)).tolist()

@@ -16,12 +16,14 @@ Exit status: 0 nothing found, 1 findings (one a line), 2 usage.
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 Array = Any  # of numpy
+MOST_VALUES = 1 << 23  # of a list in full
 
 
 class Finding(Exception):
@@ -83,9 +85,27 @@ class Node:
 
     def one_of(self, *values: object) -> Any:
         """Return a value that is one of these. true is not 1, and 1 is not 1.0."""
-        if not any(type(self.value) is type(v) and self.value == v for v in values):
-            raise self.refused(" or ".join(map(repr, values)))
+        texts = [json.dumps(each, sort_keys=True) for each in values]
+        if json.dumps(self.value, sort_keys=True) not in texts:
+            raise self.refused(" or ".join(texts))
         return self.value
+
+    def flat(self) -> Node:
+        """Return a list in full: an entry [first, count, step] stands for ``count`` values."""
+        values: list[Any] = []
+        for row in self.list():
+            if type(row.value) is not list:
+                values.append(row.value)
+                continue
+            first, count, step = row.list() if len(row.value) == 3 else [row] * 3
+            if len(values) + count.integer(1, MOST_VALUES) > MOST_VALUES:
+                raise row.refused(f"at most {MOST_VALUES} values in all")
+            if step.integer(-MOST_VALUES, MOST_VALUES):
+                first.integer(-MOST_VALUES, MOST_VALUES)
+                values += range(first.value, first.value + count.value * step.value, step.value)
+            else:
+                values += [first.value] * count.value
+        return Node(self.file, self.path, values)
 
     def integer(self, low: int, high: int) -> int:
         """Return an integer in a range."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from nirc.api import compile
 from nirc.certificate.certificate import CHECKED, checker_text
 from tests.corrupt import bundles, caught, escaped
+from tests.deployed import script, signed
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,3 +53,21 @@ def test_corruptions_of_single_fields_are_noticed(chip: str) -> None:
     for name, files in bundles(chip):
         assert not caught(chip, files), name
     assert escaped(chip, 60, seed=1) == []
+
+
+def test_deploy_py_refuses_a_bundle_whose_weights_were_changed_with_all_digests(
+    bundle: Path, tmp_path: Path
+) -> None:
+    altered = shutil.copytree(bundle, tmp_path / "altered")
+    config = json.loads((altered / "config.json").read_text())
+    config["input"]["weights"][0][0] += 1
+    (altered / "config.json").write_text(json.dumps(config))
+    done = script(signed(altered, "config.json"), "--check", bare=False)
+    assert done.returncode == 1
+    assert "specification.npz: weights_in: it differs from config.json" in done.stdout
+    assert "input[0] to lif1.lif[0]: a synapse is on the chip only" in done.stdout
+
+
+def test_deploy_py_says_when_the_checker_cannot_run(bundle: Path) -> None:
+    done = script(bundle, "--check", bare=True)
+    assert done.returncode == 0 and "check.py was not run: numpy is not installed" in done.stderr
