@@ -32,6 +32,7 @@ from nirc.certificate.checking import reader_of
 from nirc.checker.compare import check
 from nirc.checker.values import Refused
 from nirc.diagnostics.log import Log
+from nirc.files.bundle import contents
 from nirc.files.chipfiles import npz
 from nirc.files.members import STRUCTURE
 from nirc.options import Options
@@ -79,8 +80,7 @@ def bundles(chip: str) -> tuple[tuple[str, Files], ...]:
         if name == "relays":
             model = relayed()
         bundle = compile_model(model, target, Options(writer=writer), log=Log()).bundle
-        manifest = manifest_text(bundle.manifest)
-        made.append((f"{name} on {target}", {**bundle.files, "manifest.json": manifest}))
+        made.append((f"{name} on {target}", contents(bundle.manifest, bundle.files)))
     return tuple(made)
 
 
