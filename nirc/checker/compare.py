@@ -109,8 +109,8 @@ def compare_synapses(bundle: Bundle, chip: Chip, place: Array) -> None:
         problem = (
             f"a synapse is {'not on the chip' if (key, weight) in needed else 'on the chip only'}"
         )
-        source, target, receptor, delay = (int(n) for n in np.unravel_index(key, SYNAPSES))
-        spot = f"{named(bundle, place, source)} to {named(bundle, place, target)}"
+        frm, to, receptor, delay = (int(n) for n in np.unravel_index(key, SYNAPSES))
+        spot = f"{named(bundle, place, frm)} to {named(bundle, place, to)}"
         text = f"receptor {receptor}, delay {delay - LEAD}, weight {weight:g}"
         bundle.note("network", "network.nir", spot, problem, text)
 

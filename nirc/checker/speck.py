@@ -244,7 +244,7 @@ def _speck_switches(bundle: Bundle, config: Node, cores: dict[int, SpeckCore]) -
     ours = config["nirc"]
     config["dvs_filter"].one_of(SPECK_FILTER)
     reading = [i for i, core in cores.items() if core.read_out]
-    ours["readout_core"].one_of(*(reading or [None]))
+    ours["readout_core"].one_of(reading[0] if len(reading) == 1 else None)
     on = {"enable": bool(reading), "monitor_enable": bool(reading)}
     config["readout"].one_of({**SPECK_READOUT, **on})
     config["factory_config"].one_of({"io_sel": 24 if reading else 0})
