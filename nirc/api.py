@@ -18,53 +18,50 @@ from numpy.typing import ArrayLike, NDArray
 from nirc.certificate.certificate import certified
 from nirc.certificate.checking import check_compiled
 from nirc.chip import registry
-from nirc.chip.backend import Backend, Mapped, Search
+from nirc.chip.backend import Backend, Mapped
+from nirc.chip.fitting import first_fit
 from nirc.chip.running import Samples, calibration_raster, run_bundle
-from nirc.chip.target import Target
 from nirc.diagnostics.errors import Diagnostic, warn
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.passes import VariantChosen
 from nirc.diagnostics.usage import UnusableBundle, WrongType
 from nirc.files import bundle
 from nirc.files.foreign import digest_of_file
 from nirc.files.manifest import SCHEMA, sha256
-from nirc.frontend.load import load_layers
+from nirc.frontend.load import load_layers, load_raw, to_layers
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import digest
 from nirc.mapping.effort import Effort
-from nirc.options import Options
+from nirc.options import Options as Options  # noqa: PLC0414 - a public name
 from nirc.passes import pipeline
-from nirc.passes.pipeline import Calibration, Observer, Pass, choices_of, run_passes
+from nirc.passes.add_readout import Readout
+from nirc.passes.pipeline import Calibration, Observer, Pass, choices_of, passes_to, run_passes
 from nirc.report.differences import differences
 from nirc.report.html import report_html, report_tree, written
 from nirc.semantics.raster import Progress, Run
-from nirc.stages import (
-    Stages,
-    canonical,
-    load_as,
-    load_to_fit,
-    lower,
-    lower_layers,
-    read_as,
-)
+from nirc.semantics.run import execution_order
+from nirc.semantics.silence import report_silent_outputs
 from nirc.version import __version__
-
-__all__ = [
-    "Bundle",
-    "Compiled",
-    "Options",
-    "Stages",
-    "canonical",
-    "compile",
-    "compile_model",
-    "load",
-    "load_as",
-    "lower",
-    "lower_layers",
-]
+from nirc.writers.reading import reading_of
+from nirc.writers.writer import Reading
 
 REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Stages:
+    """A model from the file to discrete populations.
+
+    ``reading``: the writer's rule. ``continuous``: populations with the parameters of the file.
+    ``reference``: the float stage. Each step is that of the simulator, and the chip is compared
+    with it.
+    """
+
+    reading: Reading
+    layers: Program
+    continuous: Program
+    reference: Program
+    discrete: Program
 
 
 @dataclass(frozen=True)
@@ -154,6 +151,53 @@ def load(model: object, *, log: Log | None = None) -> Program:
     return program
 
 
+def load_as(
+    model: object, options: Options, *, log: Log, observe: Observer | None = None
+) -> tuple[Program, Reading]:
+    """Return canonical layers and the reading. Raises ``InputError``, ``UsageError`` (U607)."""
+    raw, name = load_raw(model, log)
+    reading = reading_of(
+        raw,
+        asked=options.writer,
+        reset=None if options.reset == "model" else options.reset,
+        discretise=options.discretise,
+        dt_s=options.dt_s or options.data_dt_s,
+        log=log,
+    )
+    typed = to_layers(reading.writer.repair(raw, log), log, name=name)
+    pipeline.ended(observe, "load")
+    return canonical(reading.writer.rewire(typed, log), log, observe), reading
+
+
+def canonical(typed: Program, log: Log, observe: Observer | None = None) -> Program:
+    """Return canonical layers from typed, nested layers. Raises ``InputError``."""
+    return run_passes(typed, passes_to("layers"), log, observe)
+
+
+def lower(model: object, options: Options, *, log: Log, observe: Observer | None = None) -> Stages:
+    """Return discrete populations. Raises ``InputError`` or ``CompileError``."""
+    layers, reading = load_as(model, options, log=log, observe=observe)
+    return lower_layers(layers, reading, options, log=log, observe=observe)
+
+
+def lower_layers(
+    layers: Program,
+    reading: Reading,
+    options: Options,
+    *,
+    log: Log,
+    observe: Observer | None = None,
+) -> Stages:
+    """Return discrete populations from canonical layers and their reading."""
+    readout = None if options.readout is None else Readout.parse(options.readout)
+    settings: dict[str, Any] = {"dt_s": options.dt_s, "data_dt_s": options.data_dt_s}
+    settings |= {"reading": reading, "readout": readout}
+    continuous = run_passes(layers, passes_to("continuous", **settings), log, observe)
+    reference = run_passes(continuous, passes_to("reference", **settings), log, observe)
+    discrete = run_passes(reference, passes_to("discrete", **settings), log, observe)
+    return Stages(reading, layers, continuous, reference, discrete)
+
+
 def compile_model(
     model: object,
     target: str,
@@ -173,9 +217,7 @@ def compile_model(
     options.checked(log)
     backend, candidates = registry.resolve(target)
     backend = backend.with_options(options.chip, log)
-    raw, name = load_to_fit(model, backend, candidates, options, log)
-    layers, reading = read_as(raw, name, options, log=log, observe=observe)
-    stages = lower_layers(layers, reading, options, log=log, observe=observe)
+    stages = lower(model, options, log=log, observe=observe)
     if backend.cannot_fit(stages.discrete, candidates, log):
         log.raise_if_errors()
     quantise: Sequence[Pass] = (backend.quantise(),)
@@ -186,7 +228,17 @@ def compile_model(
         quantise = backend.calibrate(Calibration(raster, stages.discrete, options.seed, progress))
     legal = run_passes(stages.discrete, backend.legalise(), log, observe)
     integer = run_passes(legal, quantise, log, observe)
-    mapped = _first_fit(backend, candidates, integer, legal, options.search, log)
+    report_silent_outputs(
+        stages.reference,
+        legal,
+        integer,
+        most_input=backend.most_input_spikes,
+        allowed=options.allow_silent,
+        calibrated=calibration is not None,
+        log=log,
+    )
+    log.raise_if_errors()
+    mapped = first_fit(backend, candidates, integer, legal, options.search, log)
     pipeline.ended(observe, "fit")
     report = None if raster is None else choices_of(quantise, raster)
     chip_files = _bundle(model, backend, mapped, stages, integer, options, log, report)
@@ -204,6 +256,7 @@ def compile(
     writer: str | None = None,
     readout: str | None = None,
     strict: bool = False,
+    allow_silent: bool = False,
     seed: int = 0,
     effort: Effort = "normal",
     time_limit: float | None = None,
@@ -215,8 +268,9 @@ def compile(
     ``dt`` in seconds. ``reset``: model, zero, subtract or none. ``discretise``: euler or
     exponential, for files that are read by the letter of NIR. ``writer``: who wrote the file, such
     as ``"snntorch,reset=zero"``, None for what the file shows. ``readout``: neurons behind a linear
-    output, such as ``"li:8"``. ``effort``: quick, normal or thorough. ``time_limit``: of CP-SAT, s.
-    ``calibrate``: input spikes (samples, steps, channels). ``chip``: as ``nirc targets`` lists.
+    output, such as ``"li:8"``. ``allow_silent``: also where no output can ever fire (P325).
+    ``effort``: quick, normal or thorough. ``time_limit``: of CP-SAT, s. ``calibrate``: input spikes
+    (samples, steps, channels). ``chip``: as ``nirc targets`` lists.
 
     Raises ``NircError`` with ``diagnostics``. Warnings are Python warnings: ``ChipWarning``,
     ``ReadingWarning``, ``UsageWarning``. The bundle's ``diagnostics`` hold all findings.
@@ -230,6 +284,7 @@ def compile(
         readout=readout,
         writer=writer,
         strict=strict,
+        allow_silent=allow_silent,
         seed=seed,
         effort=effort,
         time_limit_s=time_limit,
@@ -262,38 +317,6 @@ def _findings_of(report: bytes) -> tuple[Diagnostic, ...]:
         raise wrong.refusal() from None
 
 
-def _first_fit(
-    backend: Backend,
-    candidates: Sequence[Target],
-    integer: Program,
-    legal: Program,
-    search: Search,
-    log: Log,
-) -> Mapped:
-    """Return the first variant that fits. The errors of those before it become notes.
-
-    Raises ``CompileError`` with all errors if none fits.
-    """
-    refused: list[Log] = []
-    for target in candidates:
-        attempt = log.attempt()
-        mapped = backend.fit(integer, legal, target, search, attempt)
-        if mapped is None:
-            refused.append(attempt)
-            continue
-        log.add_all(chain.from_iterable(earlier.demoted() for earlier in refused))
-        log.add_all(attempt.diagnostics)
-        if len(candidates) > 1:
-            errors = chain.from_iterable(earlier.errors[:1] for earlier in refused)
-            reasons = [(error.message, error.found, error.limit) for error in errors]
-            log.add(VariantChosen(target=target.name, part=target.part, refused=reasons))
-        log.raise_if_errors()
-        return mapped
-    log.add_all(chain.from_iterable(attempt.diagnostics for attempt in refused))
-    log.raise_if_errors()
-    raise AssertionError("a backend refused a network without saying why")
-
-
 def _bundle(
     model: object,
     backend: Backend,
@@ -308,6 +331,7 @@ def _bundle(
     sinks = stages.discrete.nodes(Sink)
     delays = chain.from_iterable([sink.delay_steps] * sink.n for sink in sinks.values())
     latency = [chip - model for chip, model in zip(mapped.latency_steps, delays, strict=True)]
+    places = {name: place for place, name in enumerate(execution_order(stages.discrete))}
     files = {**backend.emit(mapped, dt_s=dt_s), **certified(integer, mapped, log)}
     differs = differences(stages.reference, integer)
     report = report_tree(mapped, stages.discrete, stages.reading, differs, log.diagnostics)
@@ -332,7 +356,12 @@ def _bundle(
         "latency_steps": max(latency, default=0),
         "output_latency_steps": latency,
         "populations": {
-            name: {**vars(block), "index": list(block.index), "scale": list(block.scale)}
+            name: {
+                **vars(block),
+                "index": list(block.index),
+                "scale": list(block.scale),
+                "place": places.get(name, len(places)),
+            }
             for name, block in mapped.blocks.items()
         },
     }

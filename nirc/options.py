@@ -38,6 +38,7 @@ class Options:
     readout: str | None = None  # neurons behind weighted outputs, as ``--readout`` takes them
     writer: str | None = None  # as for ``--from``, None for what the file shows
     strict: bool = False
+    allow_silent: bool = False  # outputs that can never fire are no error
     seed: int = 0
     effort: Effort = "normal"
     time_limit_s: float | None = None
@@ -62,6 +63,7 @@ class Options:
             "readout": self.readout,
             "discretise": self.discretise,
             "strict": self.strict,
+            "allow_silent": self.allow_silent,
             "dt": self.dt_s,
             "effort": self.effort,
             "time_limit": self.time_limit_s,
@@ -87,6 +89,7 @@ class Options:
             ("readout", self.readout, TEXT_OR_NONE),
             ("writer", self.writer, TEXT_OR_NONE),
             ("strict", self.strict, SWITCH),
+            ("allow_silent", self.allow_silent, SWITCH),
             ("seed", self.seed, INTEGER),
         ]
         for name, text in self.chip:

@@ -28,6 +28,7 @@ class Xylo(Backend):
 
     name = "xylo"
     targets = VARIANTS
+    most_input_spikes = MAX_INPUT_SPIKES
 
     def findings(self) -> Sequence[type[Finding]]:
         """Return the limits of the chip as diagnostics."""
@@ -59,12 +60,6 @@ class Xylo(Backend):
         from nirc.backends.xylo.fit import cannot_fit
 
         return cannot_fit(discrete, targets, log)
-
-    def cannot_hold(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
-        """Return True if there are too many channels, neurons or outputs for each target."""
-        from nirc.backends.xylo.fit import cannot_fit
-
-        return cannot_fit(discrete, targets, log, synapses=False)
 
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log

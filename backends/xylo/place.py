@@ -31,9 +31,7 @@ from nirc.diagnostics.finding import Finding
 from nirc.diagnostics.usage import OptionMakesNoSense
 
 if TYPE_CHECKING:
-    from ortools.sat.python.cp_model import IntVar, LinearExpr
-
-    from nirc.mapping.cp_sat import CpModel
+    from ortools.sat.python.cp_model import CpModel, IntVar, LinearExpr
 
 Index = NDArray[np.int64]
 
@@ -184,7 +182,7 @@ def _model(problem: PlaceProblem, target: Target) -> tuple[CpModel, IntVar, dict
     In fact either no neuron needs a relay, or all that need both windows do: a relay enlarges the
     network, and takes from the overlap the place that it saves. The model does not rely on it.
     """
-    from nirc.mapping.cp_sat import CpModel
+    from ortools.sat.python.cp_model import CpModel
 
     n, both = problem.neurons, problem.both
     model = CpModel()

@@ -138,6 +138,8 @@ class Backend(ABC):
     # Modes in which the emulator can run the files. The first is the default, which equals the
     # integer form.
     modes: ClassVar[tuple[str, ...]] = ("synchronous",)
+    # Spikes of an input channel that count in a step, at most. A bound where the chip has none.
+    most_input_spikes: ClassVar[int] = 1 << 10
     # The neuron of the laws' networks: CubaLIF, with recurrence, or IF, without.
     law_neuron: ClassVar[str] = "CubaLIF"
 
@@ -203,15 +205,6 @@ class Backend(ABC):
         ``fit``.
         """
         return False
-
-    def cannot_hold(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
-        """Return True if none of ``targets`` can hold a part of a network, however it is rounded.
-
-        ``discrete`` has all neurons, but only the first row of large matrices. The limits go to the
-        log. So a network that its shapes alone rule out is refused before its weights are read.
-        Default: as ``cannot_fit``.
-        """
-        return self.cannot_fit(discrete, targets, log)
 
     @abstractmethod
     def fit(

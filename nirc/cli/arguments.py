@@ -202,6 +202,11 @@ LOWERING = _options(
         help="Refuse where the chip's dynamics differ in kind from the model's.",
     ),
     click.option(
+        "--allow-silent",
+        is_flag=True,
+        help="Go on where no output can ever fire, whatever comes in (P325).",
+    ),
+    click.option(
         "--calibrate",
         metavar="FILE",
         type=FILE,
@@ -278,6 +283,7 @@ def compilation(options: dict[str, Any], output: Output) -> dict[str, Any]:
         readout=options["readout"],
         writer=options["writer"],
         strict=options["strict"],
+        allow_silent=options["allow_silent"],
         seed=options["seed"],
         effort=options["effort"],
         time_limit_s=options["time_limit"],

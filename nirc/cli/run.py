@@ -1,4 +1,4 @@
-"""Commands that run a network: run, verify."""
+"""Commands that run a network and look at the answer: run, verify, compare."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def run(
     use_one_thread()
     with output.about(str(bundle)):
         from nirc.api import Bundle
-        from nirc.files.bundle import save_run
+        from nirc.files.bundle import in_order, save_run
         from nirc.verification.score import accuracy, check_labels
 
         opened = Bundle.open(bundle)
-        names = tuple(opened.manifest["populations"]) if "all" in record else record
+        names = tuple(in_order(opened.manifest)) if "all" in record else record
         rasters = read_rasters(data, opened.manifest.get("dt"), output.log)
         output.stage("load")
         with output.progress("running", len(rasters.inputs)) as advance:
@@ -132,3 +132,68 @@ def verify(
             save_json(json_file, result, output.log, output.commit)
         output.result(result, lambda: as_text(result))
         output.log.raise_if_errors()
+
+
+@click.command()
+@click.argument("first", metavar="A.npz", type=FILE)
+@click.argument("second", metavar="B.npz", type=FILE)
+@click.option(
+    "--tolerance",
+    metavar="N",
+    type=click.FloatRange(0),
+    default=0,
+    show_default=True,
+    help="Spikes of a neuron in a sample that may be too many or too few. Above 0 their steps do "
+    "not count, as suits a chip that is not deterministic.",
+)
+@click.option(
+    "--bundle",
+    metavar="DIR",
+    type=FILE,
+    help="The bundle that was run: the order of its populations, and which to record next.",
+)
+@click.option(
+    "--plot",
+    metavar="FILE",
+    type=NEW_FILE,
+    help="Draw the sample that differs first: FILE.svg or FILE.png (needs matplotlib).",
+)
+@OUTPUT
+def compare(
+    first: Path,
+    second: Path,
+    tolerance: float,
+    bundle: Path | None,
+    plot: Path | None,
+    output: Output,
+) -> None:
+    """Find the first step, population and neuron in which two recordings differ.
+
+    A.npz and B.npz are of `nirc run --record all`, of deploy.py on a board, or of a simulator
+    (`outputs`). The status is 0 if they are equal, 1 if they differ.
+    """
+    with output.about(str(first)):
+        from nirc.files.recordings import read_recording
+        from nirc.report.compare import as_text, picture
+        from nirc.report.mapping import check_picture
+        from nirc.verification.compare import compare as compared
+
+        if plot is not None:
+            check_picture(plot)
+        order = None if bundle is None else _order(bundle)
+        a, b = (read_recording(path, output.log) for path in (first, second))
+        result = compared(a, b, tolerance=tolerance, order=order, log=output.log)
+        if plot is not None:
+            from nirc.files.bundle import save_bytes
+
+            drawn = picture(a, b, result, plot.suffix.lower()[1:])
+            save_bytes(plot, drawn, output.log, output.commit)
+        output.result(result, lambda: as_text(result))
+        output.status = 0 if result["equal"] else 1
+
+
+def _order(bundle: Path) -> list[str]:
+    from nirc.api import Bundle
+    from nirc.files.bundle import in_order
+
+    return in_order(Bundle.open(bundle).manifest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from nirc.diagnostics.finding import Finding, Stated, Words
+from nirc.diagnostics.finding import Finding, Grade, Stated, Words
 
 
 class AccuracyLost(Finding):
@@ -172,6 +172,121 @@ class NoAnswers(Finding):
             "agree on these says nothing",
             found=self.silent,
             limit=f"{self.most:.0%} of the samples",
+            help="check that inputs, time step and reset rule are those of the training",
+        )
+
+
+class OutputsSilent(Finding):
+    code = "P325"
+    title = "no output can ever fire"
+    meaning = """
+    Whatever comes in, no output of the network on the chip fires. nirc lets every input channel
+    and every neuron that can fire send its most spikes in each step, through the positive weights
+    alone, and no output reaches its threshold. An output that is read as a membrane never moves.
+    Such a bundle would run on a chip and answer nothing, so it is not written.
+    """
+    example = """
+    A threshold of 1e6 beside weights of 0.5: on the chip's grid all the weights are 0. "`n1` can
+    never fire: all 12 synapses into it round to zero, in the model it cannot either".
+    """
+    what_to_do = """
+    Look at the population that the message names. If the model itself is silent, the file holds
+    other weights or thresholds than were trained: `nirc inspect` shows their ranges. If rounding
+    made it silent, give sample inputs with `--calibrate`, or clip outlying weights in training.
+    `--allow-silent` writes the bundle all the same.
+    """
+    sources = (
+        "nirc: the largest input of each neuron, through its update rule (`semantics/silence.py`)."
+    )
+
+    cause: str
+    outputs: int
+    in_model: bool  # the model's outputs cannot fire either
+    allowed: bool = False
+    calibrated: bool = False
+
+    def grade(self) -> Grade:
+        """Return a warning where silence is allowed."""
+        return "warning" if self.allowed else "error"
+
+    def words(self) -> Words:
+        advice = "calibrate the scales with --calibrate"
+        if self.in_model or self.calibrated:
+            advice = "look at weights and thresholds with nirc inspect"
+        return Words(
+            f"no output can ever fire, whatever comes in: {self.cause}",
+            found=f"0 of {self.outputs} output(s) within reach"
+            + (", in the model neither" if self.in_model else ", in the model some are"),
+            limit="1 output",
+            help=f"{advice}; --allow-silent writes the bundle all the same",
+        )
+
+
+class SomeOutputsSilent(Finding):
+    code = "P326"
+    title = "some outputs can never fire"
+    meaning = """
+    Whatever comes in, these outputs do not fire on the chip: their largest possible input does not
+    reach the threshold (see P325). It is a warning where the model's own outputs could fire, and a
+    note where they could not either.
+    """
+    example = """
+    The weights of one class are a hundred times smaller than those of the others in the same
+    population: they round to zero, and the chip never answers that class.
+    """
+    what_to_do = """
+    For a warning, give sample inputs with `--calibrate`, or clip outlying weights in training. A
+    note is about the model: outputs at a border that no weight reaches, or an untrained class.
+    """
+    sources = "nirc: as for P325."
+
+    silent: tuple[int, ...]  # outputs, flat
+    outputs: int
+    in_model: int  # of the silent, those that cannot fire in the model either
+
+    def grade(self) -> Grade:
+        """Return a note where the model's outputs are silent too."""
+        return "note" if self.in_model == len(self.silent) else "warning"
+
+    def words(self) -> Words:
+        shown = ", ".join(map(str, self.silent[:8])) + (", ..." if len(self.silent) > 8 else "")
+        return Words(
+            f"{len(self.silent)} of {self.outputs} output(s) can never fire on the chip: {shown}",
+            found=f"{self.in_model} of them cannot in the model either",
+            help="calibrate the scales with --calibrate; nirc inspect shows weights and thresholds",
+        )
+
+
+class OneAnswer(Finding):
+    code = "P327"
+    title = "the model answers one class only"
+    severity = "warning"
+    meaning = """
+    On all the given samples with an answer, the largest count of the model itself, in floating
+    point, is at the same output. Any chip that does the same agrees completely, so agreement says
+    nothing here.
+    """
+    example = """
+    A bias that drives one output in every step; inputs of another scale than in training; samples
+    of one class.
+    """
+    what_to_do = """
+    Give samples of several classes. Check that the inputs are those of the training: their time
+    step (U609), their scale (spike counts, not rates), the order of their axes.
+    """
+    sources = "nirc: the counts of the model's outputs."
+
+    output: int
+    samples: int
+    classes: int | None  # among the labels, None without labels
+
+    def words(self) -> Words:
+        of = "" if self.classes is None else f", the labels have {self.classes} class(es)"
+        return Words(
+            f"the model answers output {self.output} on all {self.samples} sample(s): to agree "
+            "says nothing",
+            found=f"1 answer{of}",
+            limit="2 answers or more",
             help="check that inputs, time step and reset rule are those of the training",
         )
 

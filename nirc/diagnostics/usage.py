@@ -635,3 +635,22 @@ class Bug(Finding):
             f"{self.exception}: {self.text}",
             help="please report it with the command, the model and the output of --debug",
         )
+
+
+class RecordingsDoNotMatch(Stated):
+    code = "U619"
+    title = "two recordings cannot be compared"
+    raises = InputError
+    meaning = """
+    `nirc compare` looks for the first step in which two recordings of one network differ. They
+    need at least one population in common, by name, and the same samples, steps and neurons.
+    """
+    example = """
+    `nirc run --record all` beside a board's file that has the outputs of ten samples only:
+    "`output` has another shape in the second recording".
+    """
+    what_to_do = """
+    Record both with the same data file, and name the same populations with `--record`. Names are
+    those of the bundle: `spikes` (samples, steps, outputs), `spikes/NAME`, `v/NAME`.
+    """
+    sources = "nirc: the arrays of `nirc run --out`."

@@ -118,7 +118,7 @@ def packed(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
     def shorter(kind: Kind, value: Any) -> Any:
         if isinstance(kind, Runs):
-            return in_runs(value)
+            return InRuns(value) if len(value) <= kind.full else in_runs(value)
         if isinstance(kind, Map):
             return {name: shorter(kind.item, inner) for name, inner in value.items()}
         if isinstance(kind, Object):
@@ -326,6 +326,12 @@ def _listed(directory: Path) -> dict[str, Callable[[Path], bool]]:
 
 
 # Result files. Each is written beside its place and renamed. A device or a pipe is written into.
+
+
+def in_order(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the names of the populations from inputs to outputs."""
+    blocks = manifest["populations"]
+    return sorted(blocks, key=lambda name: (blocks[name].get("place", len(blocks)), name))
 
 
 def save_run(path: Path, run: Run, log: Log, commit: Commit = at_once) -> None:

@@ -201,25 +201,26 @@ def _time_step(value: NDArray[Any]) -> float:
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
-    with at("inputs"), _damage(), path.open("rb") as file:
+    with at("inputs"), damage(), path.open("rb") as file:
         _check_header(file, path.stat().st_size)
         file.seek(0)
         return npy.read_array(file, allow_pickle=False)
 
 
 def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    with _damage(), zipfile.ZipFile(path) as archive:
+    with damage(), zipfile.ZipFile(path) as archive:
         members = set(archive.namelist())
         required = f"{KEYS[0]}.npy"
         if required not in members:
             found = ", ".join(printable(name) for name in sorted(members)[:8]) or "nothing"
             problem = f"there is no array `{KEYS[0]}` in the file"
             raise refused(UnreadableData, problem, found, required)
-        return {key: _member(archive, key) for key in KEYS if f"{key}.npy" in members}
+        return {key: member(archive, key) for key in KEYS if f"{key}.npy" in members}
 
 
-def _member(archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
-    with at(key), _damage():
+def member(archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
+    """Return the numbers of ``key``.npy. Raises ``RefusalError`` (U603)."""
+    with at(key), damage():
         info = archive.getinfo(f"{key}.npy")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             problem = "the array is packed in an unusual way"
@@ -254,7 +255,7 @@ def _check_header(stream: IO[bytes], size: int) -> None:
 
 
 @contextmanager
-def _damage() -> Iterator[None]:
+def damage() -> Iterator[None]:
     """Refuse bytes that make no sense to numpy and zipfile, which raise a dozen classes."""
     try:
         yield

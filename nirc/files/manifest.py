@@ -28,6 +28,7 @@ SCHEMA = "nirc-bundle/2"
 MANIFEST_NAME = "manifest.json"
 MAX_MANIFEST = 1 << 26  # bytes
 MAX_INDEX = 1 << 20  # of a channel or neuron
+MAX_FULL = 1 << 16  # entries of a map of inputs or outputs; a longer one is in runs
 MAX_LATENCY = 1 << 16  # steps
 MAX_LEAD = 1 << 10  # steps
 MAX_EMPTY = 1 << 28  # values in the empty steps that follow a sample
@@ -37,8 +38,8 @@ READOUT = "readout"  # the part whose index counts columns of the output
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
-def _index(name: str) -> Runs:
-    return Runs(Integers((name,), 0, MAX_INDEX - 1))
+def _index(name: str, full: int = 0) -> Runs:
+    return Runs(Integers((name,), 0, MAX_INDEX - 1), full)
 
 
 def check_manifest(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
@@ -74,9 +75,9 @@ MANIFEST = File(
             "schema": Const(SCHEMA),
             "target": Text(255),
             "dt": Maybe(Number(ABOVE_0, 1 / ABOVE_0)),
-            "input_map": Runs(Many(Maybe(Integer(0, MAX_INDEX - 1)), "inputs")),
-            "output_map": _index("outputs"),
-            "output_latency_steps": Runs(Integers(("outputs",), -MAX_LEAD, MAX_LATENCY)),
+            "input_map": Runs(Many(Maybe(Integer(0, MAX_INDEX - 1)), "inputs"), MAX_FULL),
+            "output_map": _index("outputs", MAX_FULL),
+            "output_latency_steps": Runs(Integers(("outputs",), -MAX_LEAD, MAX_LATENCY), MAX_FULL),
             "latency_steps": Integer(-MAX_LEAD, MAX_LATENCY),
             "output_kind": Choice(("spikes", "membrane")),
             "populations": Map(
@@ -86,7 +87,9 @@ MANIFEST = File(
                         "index": _index("neurons"),
                         "latency_steps": Integer(-MAX_LEAD, MAX_LATENCY),
                         "scale": Runs(Many(Number(ABOVE_0, 1 / ABOVE_0), "neurons")),
+                        "place": Integer(0, MAX_INDEX),
                     },
+                    optional=("place",),
                     open=True,
                 )
             ),

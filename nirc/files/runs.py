@@ -19,9 +19,13 @@ FREE_NAMES = Map  # in a deploy.py the checks of a chip may use the name Map for
 
 @dataclass(frozen=True)
 class Runs(Kind):
-    """A list that a file holds in runs. ``kind`` is that of the list in full."""
+    """A list that a file holds in runs. ``kind`` is that of the list in full.
+
+    nirc writes lists of up to ``full`` values in full: scripts of others read them.
+    """
 
     kind: Kind
+    full: int = 0
 
     def check(self, value: Any, path: str, faults: Faults) -> None:
         """The list has been unpacked."""

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from ortools.sat.python.cp_model import IntVar
-
-    from nirc.mapping.cp_sat import CpModel, CpSolver, CpSolverStatus
+    from ortools.sat.python.cp_model import CpModel, CpSolver, CpSolverStatus, IntVar
 
 WORKERS = 1  # a constant: several workers answer by speed, and blame every assumption of a conflict
 
@@ -84,7 +82,7 @@ def solve(
 
 
 def _solver(seed: int, work: float, seconds: float | None) -> CpSolver:
-    from nirc.mapping.cp_sat import CpSolver
+    from ortools.sat.python.cp_model import CpSolver
 
     solver = CpSolver()
     solver.parameters.num_workers = WORKERS
@@ -98,18 +96,18 @@ def _solver(seed: int, work: float, seconds: float | None) -> CpSolver:
 
 
 def _search(solver: CpSolver, model: CpModel, literals: Iterable[IntVar]) -> Status:
-    from nirc.mapping.cp_sat import CpSolverStatus
+    from ortools.sat.python import cp_model
 
     assuming = model.clone()
     assuming.clear_assumptions()
     assuming.add_assumptions(literals)
     status = _solved(solver, assuming)
-    if status == CpSolverStatus.MODEL_INVALID:
+    if status == cp_model.MODEL_INVALID:
         raise ValueError(f"CP-SAT calls the model invalid: {model.validate()}")
     names: dict[object, Status] = {
-        CpSolverStatus.OPTIMAL: "optimal",
-        CpSolverStatus.FEASIBLE: "feasible",
-        CpSolverStatus.INFEASIBLE: "infeasible",
+        cp_model.OPTIMAL: "optimal",
+        cp_model.FEASIBLE: "feasible",
+        cp_model.INFEASIBLE: "infeasible",
     }
     return names.get(status, "unknown")
 

@@ -8,7 +8,6 @@ Links between layers are triangles.
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from nirc.mapping.floorplan import Core, Floorplan, Point
 from nirc.report.mapping import load, parts_by_size
+from nirc.report.picture import INK, drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,11 +42,9 @@ LEAST_HEIGHT = 2.6  # has room for a full legend
 POINTS = 72  # in an inch
 FREE = (0.955, 0.955, 0.955, 1.0)
 BROKEN = (0.80, 0.80, 0.80, 1.0)
-INK = "#333333"
 FAINT = "#b8b8b8"
 EDGE = 0.04  # cells around the grid, for the borders of its chips
 LIGHTEST = 0.45  # of the scale of loads: fainter lines are invisible
-FONTS = {"font.size": 9, "hatch.linewidth": 0.8, "svg.hashsalt": "nirc", "svg.fonttype": "none"}
 
 
 def picture(plan: Floorplan, kind: str, *, by: str = "population") -> bytes:
@@ -54,16 +52,7 @@ def picture(plan: Floorplan, kind: str, *, by: str = "population") -> bytes:
 
     ``kind``: svg or png. ``by``: population or use.
     """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    with mpl.rc_context(FONTS):
-        figure = _figure(plan, by)
-        FigureCanvasAgg(figure)
-        buffer = io.BytesIO()
-        metadata = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
-    return buffer.getvalue()
+    return drawn(lambda: _figure(plan, by), kind)
 
 
 def _figure(plan: Floorplan, by: str) -> Figure:

@@ -85,7 +85,11 @@ def _cell(value: object) -> str:
 
 def as_text(result: dict[str, Any]) -> str:
     """Return stages, what-ifs, populations, and the first spike that differs."""
-    lines = [f"{result['target']}, {result['samples']} sample(s)", "", _row("stage", *_HEAD)]
+    lines = [f"{result['target']}, {result['samples']} sample(s)"]
+    if result["answers"] < 2 <= result["outputs"]:
+        answers = "answers one class only" if result["answers"] else "never answers"
+        lines.append(f"The model itself {answers} on these samples: agreement says nothing.")
+    lines += ["", _row("stage", *_HEAD)]
     lines += [_line(row) for row in result["stages"]]
     lines += ["", _row("what if the chip's ... alone", *_HEAD)]
     lines += [_line(row) for row in result["what_if"]]

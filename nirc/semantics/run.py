@@ -87,8 +87,8 @@ class _Batch:
         self.kept = kept
         self.record = record
         self.size = len(inputs)
-        self.order = _execution_order(program)
-        self.steppers = {n: _stepper(p, self.size) for n, p in program.nodes(Population).items()}
+        self.order = execution_order(program)
+        self.steppers = {n: stepper_of(p, self.size) for n, p in program.nodes(Population).items()}
         self.past = _histories(program)
         self.two_receptors = {t for _, t, p in program.edges() if p.synapse}
 
@@ -144,7 +144,8 @@ class _Batch:
         return total
 
 
-def _stepper(population: Population[Any], batch: int) -> Stepper:
+def stepper_of(population: Population[Any], batch: int) -> Stepper:
+    """Return a fresh state of a population. Raises ``TypeError`` for dynamics that cannot run."""
     d = population.dynamics
     if isinstance(d, Discrete):
         return NeuronStepper(d, (batch, population.n))
@@ -153,7 +154,7 @@ def _stepper(population: Population[Any], batch: int) -> Stepper:
     raise TypeError(f"no semantics for {type(d).__name__}")
 
 
-def _execution_order(program: Program) -> list[str]:
+def execution_order(program: Program) -> list[str]:
     """Return nodes in topological order over the edges without lag. Ties are in program order."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(program.graph)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.outcome import NoAnswers
+from nirc.diagnostics.outcome import NoAnswers, OneAnswer
 from nirc.diagnostics.usage import LabelsOutOfRange
 
 Array = NDArray[Any]
@@ -62,9 +63,17 @@ def check_labels(labels: Array | None, outputs: int, log: Log, file: str = "") -
         log.add(LabelsOutOfRange(largest=int(labels.max()), outputs=outputs, file=file))
 
 
-def check_answers(reference: Array, log: Log) -> int:
-    """Return the number of samples without an answer of the model. Warn (P316) of many."""
-    silent = int((~reference.any(axis=(1, 2))).sum())
+def check_answers(reference: Array, labels: Array | None, log: Log) -> tuple[int, int]:
+    """Return the number of samples without an answer of the model, and that of its answers.
+
+    Warn of many without (P316), and of one answer for all of several samples (P327).
+    """
+    answered = reference.any(axis=(1, 2))
+    silent = int((~answered).sum())
+    answers = np.unique(reference.sum(axis=1).argmax(axis=1)[answered])
+    if len(answers) == 1 and answered.sum() > 1 and reference.shape[2] > 1:
+        classes = None if labels is None else len(np.unique(labels))
+        log.add(OneAnswer(output=int(answers[0]), samples=len(reference), classes=classes))
     if silent > MOST_SILENT * len(reference):
         log.add(NoAnswers(silent=silent, samples=len(reference), most=MOST_SILENT))
-    return silent
+    return silent, len(answers)

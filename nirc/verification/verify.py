@@ -91,7 +91,7 @@ def _compared(
     notify(70)
     outputs = {name: each.output for name, each in runs.items()}
     reference = outputs["float"]
-    silent = check_answers(reference, log)
+    silent, answers = check_answers(reference, data.labels, log)
     stages = [score(name, output, reference, data.labels) for name, output in outputs.items()]
     recorded = compared_stage(data, compiled.stages, options, reference, raster, log)
     if recorded is not None:
@@ -113,7 +113,9 @@ def _compared(
     return {
         "target": compiled.mapped.target.name,
         "samples": len(raster),
+        "outputs": len(manifest["output_map"]),
         "silent_samples": silent,
+        "answers": answers,
         "stages": _recorded_row(recorded, data.labels) + stages,
         "recorded": None if recorded is None else recorded.shares(outputs),
         "lost_at": lost_at(stages),

@@ -67,7 +67,7 @@ def test_manifest_holds_what_the_contract_promises(tmp_path: Path) -> None:
     nirc(BRAILLE, "--target", "xylo", "-o", "out", "--seed", "3", cwd=tmp_path)
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     assert manifest["target"] == "xylo:audio2" and manifest["dt"] == 1e-4 and manifest["seed"] == 3
-    assert manifest["input_map"] == [[0, 12, 1]] and manifest["output_map"] == [[0, 7, 1]]
+    assert manifest["input_map"] == [*range(12)] and manifest["output_map"] == [*range(7)]
     assert manifest["latency_steps"] == 1
     assert set(manifest["files"]) == {
         "certificate.json",

@@ -170,7 +170,7 @@ def test_a_run_that_is_none_is_refused(bundle: Path, run: list[Any]) -> None:
 
 
 def test_runs_of_many_fields_cannot_ask_for_much_memory(bundle: Path) -> None:
-    runs = [[0, MOST_VALUES // 2, 0]]
+    runs = [[0, MOST_VALUES // 2 + 1, 0]]
     text = refusal(edited(bundle, lambda m: m.update(input_map=runs, output_map=runs)))
     assert "output_map[0]" in text and "too long" in text
 

@@ -94,6 +94,22 @@ def test_a_model_that_answers_nothing_agrees_with_anything() -> None:
     assert result["silent_samples"] == 1 and "P316" not in {d.code for d in log.diagnostics}
 
 
+def test_a_model_with_one_answer_agrees_with_anything() -> None:
+    """An output that fires in every step wins all samples, until another one wins a sample."""
+    biased = nir.Affine(np.eye(2) * 0.1, np.array([0.0, 9.0]))
+    model = chain(2, biased, nir.IF(np.ones(2), np.ones(2)), n_out=2)
+    inputs = np.random.default_rng(0).integers(0, 2, (5, 9, 2))
+    result, log = verified(model, inputs)
+    assert result["answers"] == 1
+    (said,) = [d for d in log.diagnostics if d.code == "P327"]
+    assert said.message.startswith("the model answers output 1 on all 5 sample(s)")
+    text = as_text(result)
+    assert text.index("agreement says nothing") < text.index("float")
+    one = nir.Linear(np.eye(2) * 4)
+    result, log = verified(chain(2, one, lif(2), n_out=2), np.eye(2, dtype=int)[:, None])
+    assert result["answers"] == 2 and "P327" not in {d.code for d in log.diagnostics}
+
+
 def test_findings_about_the_data_name_their_file(tmp_path: Path) -> None:
     data = np.load(VOWELS.with_suffix(".npz"))
     np.savez(tmp_path / "narrow.npz", inputs=data["inputs"][:2, :, :5])

@@ -35,7 +35,8 @@ from nirc.mapping.partition.problem import Floats
 from nirc.mapping.partition.tiling import Subject
 
 if TYPE_CHECKING:
-    from nirc.mapping.cp_sat import CpModel
+    from ortools.sat.python.cp_model import CpModel
+
     from nirc.mapping.solver import Solution
 
 ROUNDS = 200  # of branching
@@ -304,7 +305,8 @@ def _solve(
 
     The variables are the number of neurons, or a literal for each box.
     """
-    from nirc.mapping.cp_sat import CpModel
+    from ortools.sat.python.cp_model import CpModel
+
     from nirc.mapping.solver import solve
 
     model = CpModel()

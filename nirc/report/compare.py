@@ -1,0 +1,115 @@
+"""The result of `nirc compare` as text, and as a picture of the sample that differs first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc.files.recordings import Recording
+from nirc.report.picture import INK, drawn
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = NDArray[Any]
+MOST_PANELS = 12  # populations of a picture
+MOST_NEURONS = 2000  # of a panel
+HEIGHT = 1.1  # inches of a panel
+WIDTH = 9.0
+BOTH, FIRST, SECOND = "#9a9a9a", "#1f6fb4", "#d9480f"
+
+
+def as_text(result: Mapping[str, Any]) -> str:
+    """Return the populations, the first difference, and what to record next."""
+    first, second = result["files"]
+    lines = [f"first   {first}", f"second  {second}", ""]
+    head = ("population", "neurons", "rate", "second", "differ", "distance")
+    lines.append(_line(head))
+    for row in result["populations"]:
+        rates = [f"{rate:.4f}" for rate in row["rates"]]
+        differ = f"{row['neurons_that_differ']} in {row['samples_that_differ']}"
+        cells = (row["name"], str(row["neurons"]), *rates, differ, f"{row['distance']:.4f}")
+        lines.append(_line(cells))
+    lines.append(
+        "rate: spikes of a neuron in a step; differ: neurons, and samples in which they do"
+    )
+    if result["in_one_only"]:
+        lines.append(f"In one recording only: {', '.join(result['in_one_only'])}.")
+    lines += ["", *_verdict(result)]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    name, *others = cells
+    return (f"{name:<24}" + "".join(f"{cell:>12}" for cell in others)).rstrip()
+
+
+def _verdict(result: Mapping[str, Any]) -> list[str]:
+    tolerance = result["tolerance"]
+    within = f" within {tolerance:g} spike(s) of a neuron in a sample" if tolerance else ""
+    found = result["first_difference"]
+    if found is None:
+        return [f"Equal{within}."]
+    what = "spike(s)" if found["kind"] == "spikes" else "as membrane"
+    lines = [
+        f"Different{within}. First at step {found['step']}, sample {found['sample']}: neuron "
+        f"{found['neuron']} of `{found['population']}`, {found['first']:g} {what} in the first, "
+        f"{found['second']:g} in the second."
+    ]
+    if result["record_next"] is not None:
+        lines.append(
+            f"Record `{result['record_next']}` next: nothing between the last population that "
+            f"agrees and `{found['population']}` is recorded in both."
+        )
+    return lines
+
+
+def picture(a: Recording, b: Recording, result: Mapping[str, Any], kind: str) -> bytes:
+    """Return a picture, svg or png, of the sample that differs first, or of the first sample.
+
+    A panel for each population: spikes of both recordings, of the first only, of the second only.
+    """
+    return drawn(lambda: _figure(a, b, result), kind)
+
+
+def _figure(a: Recording, b: Recording, result: Mapping[str, Any]) -> Figure:
+    from matplotlib.figure import Figure
+
+    names = [row["name"] for row in result["populations"]][:MOST_PANELS]
+    found = result["first_difference"]
+    sample = 0 if found is None else found["sample"]
+    figure = Figure(figsize=(WIDTH, 1.3 + HEIGHT * len(names)), layout="constrained")
+    panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    for name, axes in zip(names, panels, strict=True):
+        _panel(axes, name, a.spikes[name][sample], b.spikes[name][sample])
+        if found is not None:
+            axes.axvline(found["step"], color=INK, linewidth=0.6, linestyle=":")
+    panels[-1].set_xlabel("step")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    title = (
+        "equal"
+        if found is None
+        else f"first difference: `{found['population']}`, step {found['step']}"
+    )
+    figure.suptitle(f"sample {sample}, {title}", fontsize=10, color=INK)
+    return figure
+
+
+def _panel(axes: Axes, name: str, first: Array, second: Array) -> None:
+    first, second = first[:, :MOST_NEURONS], second[:, :MOST_NEURONS]
+    equal = (first == second) & (first != 0)
+    kinds = (
+        ("both", equal, BOTH, 5),
+        ("more in the first", first > second, FIRST, 16),
+        ("more in the second", second > first, SECOND, 16),
+    )
+    for label, where, color, size in kinds:
+        step, neuron = np.nonzero(where)
+        axes.scatter(step, neuron, s=size, color=color, marker="|", label=label, linewidths=1.2)
+    axes.set_ylabel(name, fontsize=8)
+    axes.set_xlim(-0.5, len(first) - 0.5)
+    axes.set_ylim(-0.5, first.shape[1] - 0.5)

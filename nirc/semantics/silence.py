@@ -1,0 +1,281 @@
+"""Neurons that can never fire, whatever comes in: by bounds, not by trying inputs.
+
+The input of a neuron is largest if every source that can fire does so in each step through a
+positive weight, and none through a negative one. A neuron that this drive never brings to its
+threshold is silent for good, and counts for nothing in what follows it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc.diagnostics.log import Log
+from nirc.diagnostics.outcome import OutputsSilent, SomeOutputsSilent
+from nirc.ir.arrays import Float
+from nirc.ir.linear import Dense, Diagonal, LinearOp, Pool, weights_of, with_weights
+from nirc.ir.populations import Discrete, Population, Projection, Sink, Source, populations_of
+from nirc.ir.program import Program
+from nirc.semantics.run import stepper_of
+
+STEPS = 1 << 12  # of the largest drive that are tried at most
+STILL = 64  # steps without a higher membrane, after which it rises no more
+HALVINGS = 24  # of the drive: a membrane that wraps around fires under less of it
+ROWS = 1 << 22  # weights of a matrix that are looked at together
+
+Bools = NDArray[np.bool_]
+Range = tuple[Float, Float]  # the least and the largest sum of signals, each (n,)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The neurons and outputs that something can reach.
+
+    ``alive`` (n,) by node: neurons that can fire, membranes and outputs that an input can move.
+    ``drive`` (n,) by population: the largest sum of its inputs in a step. A population that
+    nothing reaches has none.
+    """
+
+    alive: Mapping[str, Bools]
+    drive: Mapping[str, Float]
+
+    def outputs(self, program: Program) -> Bools:
+        """Return (outputs,), flat and in order: True for those that something can reach."""
+        return np.concatenate([self.alive[name] for name in program.nodes(Sink)])
+
+    def blocked(self, program: Program) -> list[str]:
+        """Return the populations that something reaches and that let nothing through."""
+        names = program.nodes(Population)
+        return [name for name in names if name in self.drive and not self.alive[name].any()]
+
+
+def reach(program: Program, membranes: Collection[str], most_input: int) -> Reach:
+    """Return the neurons that something can reach, as far as outputs need it.
+
+    ``program``: discrete or integer. ``membranes``: populations that send their membrane.
+    ``most_input``: spikes of an input channel in a step.
+    """
+    search = _Search(program, membranes)
+    search.follow(
+        (name, np.full(s.n, float(most_input))) for name, s in program.nodes(Source).items()
+    )
+    if not search.done():  # neurons that fire by themselves
+        search.visit(name for name in program.nodes(Population) if name not in search.drive)
+    return Reach({name: level > 0 for name, level in search.level.items()}, search.reached())
+
+
+def report_silent_outputs(
+    reference: Program,
+    legal: Program,
+    integer: Program,
+    *,
+    most_input: int,
+    allowed: bool,
+    calibrated: bool,
+    log: Log,
+) -> None:
+    """Report outputs that can never fire: all of them (P325), or some (P326).
+
+    ``reference``: the model. ``legal``, ``integer``: the chip's network before and after rounding.
+    """
+    found = reach(integer, _membranes(legal), most_input)
+    alive = found.outputs(integer)
+    if alive.all():
+        return
+    in_model = reach(reference, _membranes(reference), most_input).outputs(reference)
+    if not alive.any():
+        finding = OutputsSilent(
+            cause=_cause(found, legal, integer),
+            outputs=len(alive),
+            in_model=not in_model.any(),
+            allowed=allowed,
+            calibrated=calibrated,
+        )
+        blocked = found.blocked(integer)
+        log.add(finding.placed(integer[blocked[0]].origins[0]) if blocked else finding)
+        return
+    silent = np.flatnonzero(~alive)
+    some = SomeOutputsSilent(
+        silent=tuple(silent.tolist()),
+        outputs=len(alive),
+        in_model=int((~in_model[silent]).sum()),
+    )
+    log.add(some)
+
+
+def _membranes(program: Program) -> set[str]:
+    found = populations_of(program, Discrete)
+    return {name for name, population in found.items() if not population.dynamics.fires}
+
+
+def _cause(found: Reach, legal: Program, integer: Program) -> str:
+    """Return why the first population that lets nothing through does not."""
+    blocked = found.blocked(integer)
+    if not blocked:
+        return "no path of weights leads from an input to an output"
+    name = blocked[0]
+    if _has_weights(integer, name):
+        if found.drive[name].max(initial=0) <= 0:
+            silent = [
+                _silent_part(found, s) for s, _ in integer.into(name) if not found.alive[s].all()
+            ]
+            return "; ".join([f"nothing that fires has a positive weight into `{name}`", *silent])
+        return f"all weights into `{name}` together never reach its threshold"
+    if name in legal.graph and _has_weights(legal, name):
+        return f"all weights into `{name}` round to zero"
+    return f"all weights into `{name}` are zero"
+
+
+def _silent_part(found: Reach, name: str) -> str:
+    alive = found.alive[name]
+    return f"{int((~alive).sum())} of {alive.size} neuron(s) of `{name}` can never fire"
+
+
+def _has_weights(program: Program, name: str) -> bool:
+    into = program.into(name)
+    return any(all(op.entries for op in projection.ops) for _, projection in into)
+
+
+class _Search:
+    def __init__(self, program: Program, membranes: Collection[str]) -> None:
+        self.program = program
+        self.membranes = membranes
+        self.level = {name: np.zeros(program[name].n) for name in program.graph}
+        self.drive: dict[str, list[Range]] = {}  # of both receptors
+        self.touched: set[str] = set()
+        self.outputs = list(program.nodes(Sink))
+        self.waiting: deque[str] = deque()
+        self.queued: set[str] = set()
+
+    def done(self) -> bool:
+        return all(self.level[name].all() for name in self.outputs)
+
+    def reached(self) -> dict[str, Float]:
+        return {
+            n: self.drive[n][0][1] + self.drive[n][1][1] for n in self.drive if n in self.touched
+        }
+
+    def follow(self, first: Iterable[tuple[str, Float]]) -> None:
+        for name, level in first:
+            self._raise(name, level)
+        self.visit(())
+
+    def visit(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._queue(name)
+        while self.waiting and not self.done():
+            name = self.waiting.popleft()
+            self.queued.discard(name)
+            self._raise(name, self._most(name))
+
+    def _raise(self, name: str, level: Float) -> None:
+        """Set what a node sends at most, and tell its targets about the difference."""
+        more = np.maximum(level - self.level[name], 0)
+        if not more.any():
+            return
+        self.level[name] += more
+        least = -more if name in self.membranes else np.zeros_like(more)
+        for target, projection in self.program.out_of(name):
+            low, high = _through(projection, (least, more))
+            of_synapse = self._drive_of(target)[projection.synapse]
+            of_synapse[0][:] += low
+            of_synapse[1][:] += high
+            self.touched.add(target)
+            self._queue(target)
+
+    def _queue(self, name: str) -> None:
+        if name not in self.queued:
+            self.queued.add(name)
+            self.waiting.append(name)
+
+    def _drive_of(self, name: str) -> list[Range]:
+        if name not in self.drive:
+            n = self.program[name].n
+            ranges = [(np.zeros(n), np.zeros(n)) for _ in range(2)]
+            for _, projection in self.program.into(name):
+                low, high = ranges[projection.synapse]
+                for bias in projection.biases:
+                    late = bias.onset_steps > 0
+                    low += np.minimum(bias.value, 0) if late else bias.value
+                    high += np.maximum(bias.value, 0) if late else bias.value
+            self.drive[name] = ranges
+        return self.drive[name]
+
+    def _most(self, name: str) -> Float:
+        """Return (n,) the most that a node sends in a step, 0 for what is silent."""
+        node = self.program[name]
+        (low, high), (low_2, high_2) = self._drive_of(name)
+        if not isinstance(node, Population):
+            return np.maximum(high, -low)
+        if name in self.membranes:
+            return np.maximum(high + high_2, -low - low_2)
+        return _spikes(node, high, high_2)
+
+
+def _spikes(population: Population[Any], x: Float, second: Float) -> Float:
+    """Return (n,) the spikes of a step at which a neuron first fires under its largest drive."""
+    found: Float = _first_spikes(population, x[None], second[None])[0]
+    if ((found == 0) & (x + second > 0)).any():
+        less = 0.5 ** np.arange(1, HALVINGS + 1)[:, None]
+        under_less = _first_spikes(population, np.floor(x * less), np.floor(second * less))
+        found = np.maximum(found, under_less.max(axis=0))
+    return found
+
+
+def _first_spikes(population: Population[Any], x: Float, second: Float) -> Float:
+    """Return (batch, n) spikes of the first step in which each neuron fires, 0 for none."""
+    stepper = stepper_of(population, len(x))
+    first = np.zeros_like(x)
+    highest = np.full(x.shape, -np.inf)
+    last_rise = 0
+    for step in range(STEPS):
+        sent = stepper.step(x, second)
+        first = np.where(first > 0, first, sent)
+        if (stepper.v > highest)[first == 0].any():
+            last_rise = step
+        highest = np.maximum(highest, stepper.v)
+        if (first > 0).all() or step - last_rise >= STILL:
+            return first
+    return np.where((first == 0) & (stepper.v == highest), 1.0, first)  # it rises on
+
+
+def _through(projection: Projection, signal: Range) -> Range:
+    """Return the range (n_out,) behind a projection, without its biases."""
+    for op in projection.ops:
+        signal = _bounds(op, *signal)
+    return signal
+
+
+def _bounds(op: LinearOp, low: Float, high: Float) -> Range:
+    if isinstance(op, Dense):
+        return _dense(op.weight, low, high)
+    match op:
+        case Pool():
+            ends = op.apply(low[None])[0], op.apply(high[None])[0]
+            return min(ends, key=np.sum), max(ends, key=np.sum)
+        case Diagonal():
+            return np.minimum(op.scale * low, op.scale * high), np.maximum(
+                op.scale * low, op.scale * high
+            )
+    weights = weights_of(op)
+    plus, minus = with_weights(op, np.maximum(weights, 0)), with_weights(op, np.minimum(weights, 0))
+    both = np.stack([low, high])
+    up, down = plus.apply(both), minus.apply(both)
+    return up[0] + down[1], up[1] + down[0]
+
+
+def _dense(weight: Float, low: Float, high: Float) -> Range:
+    n_out, n_in = weight.shape
+    least, most = np.zeros(n_out), np.zeros(n_out)
+    rows = max(1, ROWS // max(1, n_in))
+    for start in range(0, n_out, rows):
+        block = weight[start : start + rows]
+        plus, minus = np.maximum(block, 0), np.minimum(block, 0)
+        most[start : start + rows] = plus @ high + minus @ low
+        least[start : start + rows] = plus @ low + minus @ high
+    return least, most
