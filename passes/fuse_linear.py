@@ -39,14 +39,32 @@ def fuse(ops: tuple[LinearOp, ...]) -> tuple[LinearOp, ...]:
 
 
 def _is_identity(op: LinearOp) -> bool:
+    match op:
+        case Diagonal():
+            return bool((op.scale == 1).all())
+        case Dense():
+            square = op.n_in == op.n_out == np.count_nonzero(op.weight)
+            return square and bool((op.weight.diagonal() == 1).all())
+        case Sparse():
+            places = op.target == op.source
+            once = op.n_in == op.n_out == op.value.size == np.unique(op.source).size
+            return once and bool(places.all() and (op.value == 1).all())
+        case Conv() | Pool():
+            alone = op.shape_in == op.shape_out and set(op.stride) == {1}
+            return alone and _copies(op)
+        case _:
+            assert_never(op)
+
+
+def _copies(op: Conv | Pool) -> bool:
+    """Return True for a kernel of one tap that takes each channel as it is."""
     if isinstance(op, Pool):
-        return (
-            set(op.kernel) == {1}
-            and op.factor == 1
-            and op.shape_in == op.shape_out
-            and set(op.stride) == {1}
-        )
-    return isinstance(op, Diagonal) and bool((op.scale == 1).all())
+        return set(op.kernel) == {1} and op.factor == 1
+    channels, own, *taps = op.weight.shape
+    if set(taps) != {1}:
+        return False
+    matrix = op.weight.reshape(op.groups, channels // op.groups, own)
+    return channels == op.groups * own and bool((matrix == np.eye(own)).all())
 
 
 def _pair(first: LinearOp, second: LinearOp) -> LinearOp | None:

@@ -41,7 +41,7 @@ from nirc.chip.backend import Block, Mapped, Search
 from nirc.chip.target import Limit, Target, excesses
 from nirc.diagnostics.dynamics import ConstantByTicks, FiresPerEvent
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import Int
+from nirc.ir.arrays import Int, size
 from nirc.ir.populations import Discrete, Sink, Source, populations_of
 from nirc.ir.program import Program
 
@@ -94,7 +94,7 @@ def fit(
     return Mapped(
         target,
         chip,
-        tuple(range(sum(s.n for s in program.nodes(Source).values()))),
+        _input_map(chip, sum(s.n for s in program.nodes(Source).values())),
         tuple(output_map),
         tuple(latency_steps),
         {
@@ -103,6 +103,14 @@ def fit(
         },
         _utilisation(network, placed),
     )
+
+
+def _input_map(chip: Configuration, channels: int) -> tuple[int | None, ...]:
+    """Return the chip's channel of each input, None where no route takes it to a core."""
+    taken: set[int] = set()
+    for route in chip.inputs:
+        taken.update(range(route.first, route.first + size(route.shape)))
+    return tuple(c if c in taken else None for c in range(channels))
 
 
 def _block(index: Int, neuron: SpeckNeuron, latency_steps: int) -> Block:

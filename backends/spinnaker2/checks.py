@@ -211,13 +211,13 @@ def ends(trees: Mapping[str, Tree]) -> dict[str, Any]:
     """Return the channels and parts that manifest.json may name."""
     tree = trees["network.npz"]
     spiking = {population["name"]: population["spikes"] for population in tree["populations"]}
-    kinds = {
-        "spikes" if spiking[output["population"]] else "membrane" for output in tree["outputs"]
-    }
-    columns = sum(output["neurons"].size for output in tree["outputs"])
+    fires: list[bool] = []
+    for output in tree["outputs"]:
+        fires += [spiking[output["population"]]] * output["neurons"].size
     return {
         "inputs": tree["channels"],
-        "outputs": columns,
-        "kinds": list(kinds) if len(kinds) == 1 else [],
-        "parts": {**neurons_of(tree), "readout": columns},
+        "outputs": len(fires),
+        "kinds": ["spikes" if all(fires) else "membrane"],
+        "silent": [column for column, spikes in enumerate(fires) if not spikes],
+        "parts": {**neurons_of(tree), "readout": len(fires)},
     }

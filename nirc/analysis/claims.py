@@ -83,7 +83,7 @@ class Claim:
     def supports(self, shape: Shape) -> bool:
         """Return True if a signal of ``shape`` agrees with the claim."""
         if self.channels:
-            return len(shape) > 1 and strip(shape)[0] == self.shape[0]
+            return len(shape) > 1 and self.shape[0] in (shape[0], strip(shape)[0])
         if size(self.shape) == size(shape):
             return True
         if not self.loose:

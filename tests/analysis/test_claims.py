@@ -159,3 +159,15 @@ def test_inputs_with_different_leading_axes_have_no_batch_in_common() -> None:
     assert not refusals(same) and layers(same)["a"].shape_out == (5,)
     differ = graph(nodes | {"a": inp(4, 5), "b": inp(7, 3)}, "a w n out", "b v n")
     assert refusals(differ) == [("G252", "nodes/b/shape")]
+
+
+def test_one_channel_is_no_batch_axis() -> None:
+    """A loop of a Conv1d of one channel, beside weights that take its positions."""
+    conv = node("Conv1d", weight=np.ones((1, 1, 1)), stride=1, padding=0, dilation=1, groups=1)
+    pop = RawNode("", "IF", {k: np.ones((1, 3)) for k in ("r", "v_threshold", "v_reset")})
+    flat = node("Flatten", start_dim=0, end_dim=-1, input_type=[1, 3])
+    nodes = {"in": inp(1, 3), "back": conv, "pop": pop, "flat": flat}
+    nodes |= {"w": linear(np.ones((4, 3))), "out": out(4)}
+    raw = graph(nodes, "in pop back pop", "pop flat w out")
+    assert refusals(raw) == []
+    assert layers(raw)["back"].shape_in == (1, 3)

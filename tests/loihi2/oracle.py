@@ -181,17 +181,17 @@ class Network:
     def __init__(self, tables: Tables, raster: NDArray[Any], folder: Path | None = None) -> None:
         self.lava, self.tables, self.folder = require_lava(), tables, folder
         self.steps = len(raster)
-        self.neurons = {p.name: self._neurons(p) for p in tables.populations}
+        self.neurons = {p.name: self._neurons(p, i) for i, p in enumerate(tables.populations)}
         self.inputs = {i.name: self._source(i, raster) for i in tables.inputs}
         self.synapses = [self._synapses(projection) for projection in tables.projections]
 
     def _source(self, source: Input, raster: NDArray[Any]) -> Any:
         return self.lava.RingBuffer(data=np.ascontiguousarray(raster[:, source.channels].T))
 
-    def _neurons(self, p: Population) -> Any:
+    def _neurons(self, p: Population, number: int) -> Any:
         options: dict[str, Any] = {}
         if self.folder is not None:
-            tape, shape = self.folder / p.name, (3, self.steps, p.n)
+            tape, shape = self.folder / f"{number}", (3, self.steps, p.n)
             np.memmap(tape, np.int32, "w+", shape=shape)
             options = {"tape": tape, "tape_shape": shape}
         return self.lava.LIF(
@@ -266,8 +266,8 @@ def run_lava(tables: Tables, raster: NDArray[Any]) -> dict[str, Trace]:
                     neurons.run(condition=lava.RunSteps(num_steps=network.steps), run_cfg=config)
                 neurons.stop()
         tapes = {
-            p.name: np.fromfile(Path(folder) / p.name, np.int32).reshape(3, network.steps, p.n)
-            for p in tables.populations
+            p.name: np.fromfile(Path(folder) / f"{i}", np.int32).reshape(3, network.steps, p.n)
+            for i, p in enumerate(tables.populations)
         }
     return {
         name: dict(zip(("u", "v", "spikes"), tape, strict=True)) for name, tape in tapes.items()

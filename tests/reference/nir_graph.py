@@ -138,6 +138,54 @@ class Reference:
         return float(spike)
 
 
+def late(program: Program) -> set[tuple[str, str]]:
+    """Pairs of populations that close a loop, so that the second hears the first a step later.
+
+    Rule (docs/reference/semantics.md): depth-first from the Inputs, then from what is left,
+    neighbours by name; an edge back to a node whose visit has not ended closes the loop.
+    """
+    nodes = program.nodes(LayerNode)
+    kept = [n for n, p in nodes.items() if not _is_wire(program, n, p.layer)]
+    heard = {n: [m for m in kept if m in _hearing(program, n, set(kept))] for n in kept}
+    pairs: set[tuple[str, str]] = set()
+    ended: set[str] = set()
+
+    def visit(node: str, path: tuple[str, ...]) -> None:
+        for other in heard[node]:
+            if other in path:
+                pairs.add((node, other))
+            elif other not in ended:
+                visit(other, (*path, other))
+        ended.add(node)
+
+    inputs = [n for n in kept if isinstance(nodes[n].layer, nir.Input)]
+    for root in [*inputs, *kept]:
+        if root not in ended:
+            visit(root, (root,))
+    return pairs
+
+
+def _is_wire(program: Program, node: str, layer: nir.Layer) -> bool:
+    """True for a node between populations: linear, or the port of a nested graph."""
+    if isinstance(layer, nir.Input):
+        return bool(program.into(node))
+    if isinstance(layer, nir.Output):
+        return bool(program.out_of(node))
+    return not isinstance(layer, nir.Neuron)
+
+
+def _hearing(program: Program, node: str, kept: Collection[str]) -> set[str]:
+    """Populations and Outputs that a signal of ``node`` reaches in its own step."""
+    found: set[str] = set()
+    for target, _ in program.out_of(node):
+        layer = program[target].layer
+        if target in kept:
+            found.add(target)
+        elif not isinstance(layer, nir.Delay) or (layer.delay_s == 0).any():
+            found |= _hearing(program, target, kept)
+    return found
+
+
 def euler(v: float, leak: float, tau: float, gain: float, x: float, dt: float) -> float:
     """``tau v' = (leak - v) + gain x``; tau = inf integrates ``gain x`` once per step."""
     return v + gain * x if math.isinf(tau) else v + dt / tau * (leak - v) + gain * dt / tau * x

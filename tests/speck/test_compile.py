@@ -53,6 +53,14 @@ def spikes(
     return device
 
 
+def test_an_input_that_nothing_hears_needs_no_channel() -> None:
+    nodes = {"in": nir.Input(np.array([1, 2, 2])), "pop": fire(1, 2, 2)}
+    nodes |= {"out": nir.Output(np.array([1, 2, 2])), "unheard": nir.Input(np.array([1, 3, 3]))}
+    model = graph(nodes, along("in pop out"))
+    assert spikes(model, rate=2).any()
+    assert compiled(model).manifest["input_map"] == [0, 1, 2, 3, *[None] * 9]
+
+
 def test_the_n_mnist_network_of_the_nir_paper_fills_the_memories_that_the_sheet_lists() -> None:
     bundle = compiled(CNN)
     layers = configuration(bundle).layers

@@ -130,6 +130,8 @@ def run_brian(networks: Sequence[Tables], rasters: Sequence[np.ndarray]) -> list
         wires = [
             (k, p) for k, t in enumerate(networks) for p in t.projections if (k, p.source) in starts
         ]
+        if not wires:
+            continue
         pre = np.concatenate([p.pre + starts[k, p.source] for k, p in wires])
         post = np.concatenate([p.post + first[k, p.target] for k, p in wires])
         weight, delay = (
@@ -137,6 +139,8 @@ def run_brian(networks: Sequence[Tables], rasters: Sequence[np.ndarray]) -> list
         )
         for sign, variable in ((1, "excited"), (-1, "inhibited")):
             chosen = np.sign(weight) == sign
+            if not chosen.any():
+                continue
             synapses = b.Synapses(group, cells, "w : 1", on_pre=f"{variable}_post += w")
             synapses.connect(i=pre[chosen], j=post[chosen])
             synapses.w = weight[chosen]

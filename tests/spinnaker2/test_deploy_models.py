@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import nir
 import numpy as np
 import pytest
 
 import nirc
 from nirc.backends.spinnaker2.mapping import MAPPING
 from nirc.files.schema import json_schema
-from tests.models import DT, chain, lif, linear
+from tests.models import DT, chain, graph, lif, linear
 from tests.spinnaker2.bundles import deploy, runs
 
 DATA = Path(__file__).parents[1] / "data"
@@ -48,8 +49,23 @@ def test_a_trained_network_gives_what_nirc_run_gives(
     name: str, options: dict[str, Any], samples: int, steps: int, tmp_path: Path
 ) -> None:
     bundle = nirc.compile(DATA / f"{name}.nir", "spinnaker2", **options)
-    directory = bundle.save(tmp_path / "b")
     inputs = inputs_for(DATA / f"{name}.npz", bundle.manifest["input_shape"][0], samples, steps)
+    assert_deploys(bundle, inputs, tmp_path)
+
+
+def test_an_output_of_membranes_beside_one_of_spikes(tmp_path: Path) -> None:
+    rng, one = np.random.default_rng(0), np.ones(2)
+    nodes = {"in": nir.Input(np.array([3])), "w": linear(rng, 4, 3), "pop": lif(4)}
+    nodes |= {"v": linear(rng, 2, 4), "read": nir.LI(tau=5 * DT * one, r=5 * one, v_leak=0 * one)}
+    nodes |= {"a": nir.Output(np.array([2])), "b": nir.Output(np.array([4]))}
+    edges = [("in", "w"), ("w", "pop"), ("pop", "v"), ("v", "read"), ("read", "a"), ("pop", "b")]
+    bundle = nirc.compile(graph(nodes, edges), "spinnaker2", dt=DT)
+    assert_deploys(bundle, (rng.random((2, 20, 3)) < 0.5).astype(np.int64), tmp_path)
+
+
+def assert_deploys(bundle: nirc.Bundle, inputs: np.ndarray, tmp_path: Path) -> None:
+    """deploy.py gives what ``nirc run`` gives."""
+    directory = bundle.save(tmp_path / "b")
     np.savez(tmp_path / "in.npz", inputs=inputs)
     every = sorted(bundle.manifest["populations"])
     done = deploy(
