@@ -21,8 +21,9 @@ NAMES = {
     "all": "any", "floor": "ceil", "ceil": "floor", "rint": "floor", "round": "floor",
     "argmin": "argmax", "argmax": "argmin", "cumsum": "cumprod", "isfinite": "isnan",
 }  # fmt: skip
-# zip(strict=True) states what holds already, and a stable sort what the next numpy may not do.
-KEPT_KEYWORDS = {"strict", "kind"}
+# zip(strict=True) states what holds already, a stable sort what the next numpy may not do, doc is
+# prose.
+KEPT_KEYWORDS = {"strict", "kind", "doc"}
 LONGEST_WORD = 24  # characters of a string that is a name, not a sentence
 
 

@@ -34,6 +34,7 @@ OTHER = ("*/findings.py", "*/__init__.py", "*/emit.py", "*/calibrate.py")
 
 def _chip(name: str, *tests: str) -> Room:
     names = tuple(f"tests/{name}/test_{test}.py" for test in tests)
+    names += ("tests/verification/test_what_if.py",)  # approximations.py
     return Room((f"backends/{name}/*.py",), names, OTHER)
 
 
@@ -55,7 +56,9 @@ ROOMS = {
         ("tests/passes", "tests/analysis/test_time_step.py"),
     ),
     "tables": Room(("nirc/mapping/tables/*.py",), ("tests/mapping/tables",), plain=True),
-    "xylo": _chip("xylo", "compile", "emulate", "neuron", "place", "quantise"),
+    "xylo": _chip(
+        "xylo", "compile", "emit", "emulate", "estimate", "neuron", "place", "plan", "quantise"
+    ),
     "speck": _chip(
         "speck", "compile", "config", "emulate", "events", "legalise", "neuron", "place", "quantise"
     ),

@@ -18,7 +18,11 @@ from nirc.analysis import operators
 from nirc.api import Options, compile_model
 from nirc.backends.xylo import BACKEND
 from nirc.backends.xylo.config import read_config
-from nirc.backends.xylo.limits import AUDIO2
+from nirc.backends.xylo.fit import fit
+from nirc.backends.xylo.legalise import XyloLegalise
+from nirc.backends.xylo.limits import AUDIO2, FIRST, LAST
+from nirc.backends.xylo.quantise import XyloQuantise
+from nirc.chip.backend import Search
 from nirc.diagnostics.log import Log
 from nirc.semantics.run import run
 from tests.build import graph as raw_graph
@@ -316,3 +320,35 @@ def test_too_many_neurons_are_named_although_their_synapses_are_too_many_to_list
     discrete = lowered(raw_graph(nodes, "in w pop last end out")).discrete
     assert BACKEND.cannot_fit(discrete, (AUDIO2,), log)
     assert [(d.code, d.found) for d in log.errors] == [("X502", str(n))]
+
+
+def test_the_report_counts_what_is_used() -> None:
+    nodes = {"in": inp(3), "w": dense([[1.0, 0, 0], [0, 0, 2.0], [0, 0, 0], [1.0, 0, 0]])}
+    nodes |= {"pop": if_(4), "rec": dense(np.eye(4)[[1, 1, 1, 0]]), "last": dense([[1.0, 1, 0, 0]])}
+    nodes |= {"end": if_(1), "out": out(1)}
+    net = raw_graph(nodes, "in w pop last end out", "pop rec pop")
+    discrete = lowered(net).discrete
+    legal = XyloLegalise().run(discrete, Log())
+    mapped = fit(XyloQuantise().run(legal, Log()), legal, AUDIO2, Search(), Log())
+    assert mapped is not None and {k: used for k, (used, _) in mapped.utilisation.items()} == {
+        "input channels": 3,  # one each, since they fit
+        "hidden neurons": 4,
+        "output neurons": 1,
+        "fan-out of one neuron": 3,
+        "recurrent entries": 4,
+        FIRST: 3,
+        LAST: 2,
+    }
+    assert mapped.utilisation["hidden neurons"][1] == HIDDEN
+
+
+@pytest.mark.parametrize(("bias", "synapse", "said"), [(0.5, 4.0, True), (0.0, 4.0, False)])
+def test_a_constant_that_skips_the_synapse_is_reported(
+    bias: float, synapse: float, said: bool
+) -> None:
+    affine = nir.Affine(weight=np.ones((2, 1)), bias=np.array([0.0, bias]))
+    model = chain(
+        1, affine, cuba(2, synapse=synapse), linear(np.random.default_rng(0), 1, 2), lif(1), n_out=1
+    )
+    found = codes(nirc.compile(model, "xylo", reset="subtract"))
+    assert ("D409" in found) == said
