@@ -14,6 +14,7 @@ from setuptools.command.sdist import sdist
 
 # Zip archives know no time before 1980. Read when a wheel is packed, too.
 os.umask(0o022)
+SOURCES = ("networks", "cores", "floats", "operators")
 TIME = int(os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800"))
 
 
@@ -47,7 +48,7 @@ setup(
     ext_modules=[
         Extension(
             "nirc.native._kernels",
-            sources=["nirc/native/networks.c", "nirc/native/cores.c", "nirc/native/floats.c"],
+            sources=[f"nirc/native/{name}.c" for name in SOURCES],
             depends=["nirc/native/kernels.h"],
             # -g0: notes for debuggers would name the folder of the build
             extra_compile_args=["-O3", "-ffp-contract=off", "-g0"],

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.calibration.buffers import Buffers
 from nirc.calibration.chip import Parameters
-from nirc.calibration.objective import count_power, echo, power, traces, traces_back
+from nirc.calibration.objective import count_power, echo, power, slopes_of
 from nirc.calibration.samples import given_share
 from nirc.calibration.unrolled import Gradients, Key, Unrolled, components
 from nirc.ir.arrays import Float, Int, frozen, on_grid, size
@@ -37,6 +39,7 @@ FORCED = 0.6  # share of the rounds in which loops learn from the model's spikes
 AVERAGED = 0.3  # share of the rounds, the last, whose mean is the result
 DRIFT_UNIT = 0.1  # of a threshold: the unit of changes of a constant current
 MOST_GIVEN = 0.75  # of a batch
+MOST_BYTE = 255
 FIRST = 0.9  # Adam's decays
 SECOND = 0.99
 Rng = np.random.Generator
@@ -89,7 +92,7 @@ class Distillation:
         parameters: Mapping[str, Parameters],
         self_inhibition: Mapping[str, int],
         inputs: Int,
-        reference: Mapping[str, NDArray[np.generic]],
+        reference: Mapping[str, NDArray[Any]],
         rng: Rng,
         given: int,
     ) -> None:
@@ -97,7 +100,8 @@ class Distillation:
         self.outputs = {s for s, t, _ in program.edges() if isinstance(program[t], Sink)}
         self.program = program
         self.inputs = inputs
-        self.reference = reference
+        self.reference = {n: _small(r) for n, r in reference.items()}
+        self.buffers = Buffers()
         self.rng = rng
         self.self_edges = frozenset(self_inhibition.values())
         self.edges = list(program.edges())
@@ -194,18 +198,20 @@ class Distillation:
         return np.concatenate([given, generated])
 
     def _gradients(self, program: Program, chosen: NDArray[np.int64]) -> Gradients:
-        reference = {n: self.reference[n][chosen].astype(np.float64) for n in self.names}
-        forced = {n: reference[n] for n in self.looped} if self.looped else None
-        unrolled = Unrolled(program, forced, self.self_edges)
+        reference = {n: self.reference[n][chosen] for n in self.names}
+        forced = {n: reference[n].astype(np.float64) for n in self.looped} if self.looped else None
+        unrolled = Unrolled(program, forced, self.self_edges, self.buffers)
         signals = unrolled.forward(self.inputs[chosen])
         slopes = {}
         for name in self.names:
-            off = traces(signals[name] - reference[name], self.decay)
-            slopes[name] = traces_back(off, self.decay) * (2.0 / (self.units[name] * len(chosen)))
+            by_trace = 2.0 / (self.units[name] * len(chosen))
+            memory = self.buffers.empty(signals[name].shape)
+            slopes[name] = slopes_of(signals[name], reference[name], self.decay, by_trace, memory)
             if name in self.outputs:
-                count = (signals[name] - reference[name]).sum(axis=1, keepdims=True)
+                wanted = reference[name].astype(np.float64)
+                count = (signals[name] - wanted).sum(axis=1, keepdims=True)
                 slopes[name] += count * (2.0 / (self.count_units[name] * len(chosen)))
-        return unrolled.backward(slopes)
+        return unrolled.backward(slopes, self.weights, self.drift)
 
     def now(self) -> Program:
         """Return the program with the current numbers."""
@@ -225,6 +231,14 @@ class Distillation:
                 population, dynamics=replace(population.dynamics, drift=frozen(number.value))
             )
         return self.program.rebuilt(nodes, edges)
+
+
+def _small(reference: NDArray[Any]) -> NDArray[Any]:
+    """Return spike counts as bytes, if they all are."""
+    if not ((reference >= 0) & (reference <= MOST_BYTE)).all():
+        return reference
+    counts = reference.astype(np.uint8)
+    return counts if np.array_equal(counts, reference) else reference
 
 
 def _recurrent(edges: list[tuple[str, str, object]], name: str, self_edges: frozenset[int]) -> bool:

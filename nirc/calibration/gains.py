@@ -23,7 +23,9 @@ from nirc.calibration.unrolled import Edge, Unrolled
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Weighted
 from nirc.ir.populations import Discrete
-from nirc.native.floats import FastStepper, add_driven, follow
+from nirc.native.candidates import Candidates, Driven, Wanted
+from nirc.native.floats import FastStepper, comparisons
+from nirc.native.library import library
 
 FINE = 32  # steps of a gain for a factor of 2, steps of self-inhibition for one threshold
 CANDIDATES = 24
@@ -114,11 +116,11 @@ class Search:
         self.biases = [_biased(e, steps)[:, chosen] for e in edges]
         self.d = _chosen(d, chosen)
         self.chosen = chosen
-        self.decay = echo(steps)
-        self.echoes = traces(self.reference, self.decay)
-        self.unit = float((self.echoes**2).sum()) + TINY
-        self.counts = self.reference.sum(axis=1)
-        self.count_unit = float((self.counts**2).sum()) + TINY
+        decay = echo(steps)
+        echoes = traces(self.reference, decay)
+        counts = self.reference.sum(axis=1)
+        units = (float((x**2).sum()) + TINY for x in (echoes, counts))
+        self.wanted = Wanted(echoes, counts, decay, *units)
 
     def start(self) -> Setting:
         """Return the setting of the unchanged population."""
@@ -134,7 +136,7 @@ class Search:
         for done in range(GENERATIONS):
             progress(done / GENERATIONS)
             candidates = [self._varied(best, width) for _ in range(CANDIDATES)]
-            errors = self.errors(candidates)
+            errors = self.errors(candidates, least)
             k = int(np.argmin(errors))
             if errors[k] < least:
                 best = candidates[k]
@@ -170,22 +172,35 @@ class Search:
             )
         return Setting(gains, drift, mem, syn, self_inhibition)
 
-    def errors(self, settings: list[Setting]) -> Float:
-        """Return (settings,) distance of traces plus distance of counts."""
-        candidates = len(settings)
-        samples, steps, n = self.reference.shape
+    def errors(self, settings: list[Setting], least: float = np.inf) -> Float:
+        """Return (settings,) distance of traces plus distance of counts, up to ``least``.
+
+        Distances at or above ``least`` may be too small, but are not below it.
+        """
         gains = np.array([[factor(g) for g in s.gains] for s in settings])
         d = self._dynamics(settings)
-        unit = 0.0 if self.self_inhibition is None else _inhibition_unit(self.d)
-        inhibition = np.array([s.self_inhibition / FINE for s in settings])[:, None, None] * unit
+        inhibition = None
+        if self.self_inhibition is not None:
+            shares = np.array([s.self_inhibition / FINE for s in settings])
+            inhibition = shares[:, None, None] * _inhibition_unit(self.d)
+        if self.live or library() is None or comparisons(d) > 1:
+            return self._by_steps(d, gains, inhibition)
+        driven = [
+            Driven(drive, bias, bool(e.projection.synapse))
+            for drive, bias, e in zip(self.drives, self.biases, self.edges, strict=True)
+            if drive is not None
+        ]
+        return Candidates(d, driven, gains, inhibition, self.wanted).errors(least)
+
+    def _by_steps(self, d: Discrete, gains: Float, inhibition: Float | None) -> Float:
+        """Return the errors, step by step for all candidates at once."""
+        candidates = len(gains)
+        samples, steps, n = self.reference.shape
         shape = (candidates, samples, n)
         stepper = FastStepper(d, shape)
         sent: list[Float] = []
         lags = max([1, *(e.projection.lag for e in self.live.values())])
-        echoes = np.zeros(shape)
-        counts = np.zeros(shape)
-        off = np.zeros(candidates)
-        distance = np.empty(shape)
+        echoes, counts, distance = np.zeros((3, *shape))
         for t in range(steps):
             first = np.zeros(shape)
             second = None
@@ -196,18 +211,16 @@ class Search:
                 if e.projection.synapse and second is None:
                     second = np.zeros(shape)
                 total = second if second is not None and e.projection.synapse else first
-                if x.ndim == 2:
-                    add_driven(total, gains[:, i], x, self.biases[i][t])
-                else:
-                    total += gains[:, i, None, None] * (x + self.biases[i][t])
-            if self.self_inhibition is not None and sent:
+                total += gains[:, i, None, None] * (x + self.biases[i][t])
+            if inhibition is not None and sent:
                 first = first - inhibition * sent[-1]
             signal = stepper.step(first, second)
             sent = [*sent[-lags + 1 :], signal] if lags > 1 else [signal]
-            follow(echoes, counts, signal, self.echoes[:, t], self.decay, distance)
-            off += distance.sum(axis=(1, 2))
-        by_count = ((counts - self.counts) ** 2).sum(axis=(1, 2)) / self.count_unit
-        return np.asarray(off / self.unit + by_count)
+            echoes = echoes * self.wanted.decay + signal
+            counts += signal
+            distance += (echoes - self.wanted.echoes[:, t]) ** 2
+        by_count = _sum((counts - self.wanted.counts) ** 2) / self.wanted.count_unit
+        return _sum(_sum(distance) / self.wanted.unit + by_count)
 
     def _arriving(
         self, i: int, e: Edge, t: int, sent: list[Float], shape: tuple[int, ...]
@@ -231,6 +244,12 @@ class Search:
             return None if values[0] is None else np.stack(values)[:, None, :]
 
         return replace(self.d, **{field: stacked(field) for field in VARIED})
+
+
+def _sum(values: Float) -> Float:
+    """Return the sums over the last axis, added up in its order."""
+    total: Float = np.add.accumulate(values, axis=-1)[..., -1]
+    return total
 
 
 def changed(

@@ -6,11 +6,13 @@ from typing import assert_never
 
 import numpy as np
 
-from nirc.ir.arrays import Float, on_grid, size
+from nirc.calibration.buffers import Buffers
+from nirc.ir.arrays import Float, size
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse
 from nirc.ir.populations import Discrete
 from nirc.native.floats import BackwardSteps
 from nirc.native.library import library
+from nirc.native.operators import Kernel, Maps, Windows, on_grid
 
 SHARP = 2.0  # of the slope of a spike: wide enough that silent neurons learn
 
@@ -18,8 +20,9 @@ SHARP = 2.0  # of the slope of a spike: wide enough that silent neurons learn
 class Operator:
     """An operator for many batches, forwards (``apply``) and backwards."""
 
-    def __init__(self, op: LinearOp) -> None:
+    def __init__(self, op: LinearOp, buffers: Buffers | None = None) -> None:
         self.op = op
+        self.buffers = Buffers() if buffers is None else buffers
         # Empty for an operator without a matrix.
         self.matrix: Float = op.weight if isinstance(op, Dense) else np.zeros((0, 0))
         self.diagonal: Float | None = None  # of synapses of each neuron to itself
@@ -30,17 +33,37 @@ class Operator:
         if isinstance(op, Sparse) and self.diagonal is None:
             self.matrix = np.zeros((op.n_out, op.n_in))
             self.matrix[op.target, op.source] = op.value
+        self.fast = self._fast()
+
+    def _fast(self) -> Kernel | Windows | None:
+        """Return the operator of the library in C."""
+        found = library()
+        if found is None:
+            return None
+        if self.matrix.size:
+            out, inputs = self.matrix.shape
+            return Kernel(found, Maps(1, inputs, out), self.matrix)
+        if isinstance(self.op, Conv):
+            return Kernel(found, Maps.of(self.op), self.op.weight)
+        return Windows(found, self.op) if isinstance(self.op, Pool) else None
 
     def apply(self, x: Float) -> Float:
         """Map (batch, n_in) to (batch, n_out)."""
         if self.diagonal is not None:
             return x * self.diagonal
+        y = self.buffers.empty((len(x), self.op.n_out))
+        if self.fast is not None and self.fast.apply(x, y):
+            return y
         return x @ self.matrix.T if self.matrix.size else self.op.apply(x)
 
     def to_input(self, delta: Float) -> Float:
-        """Map (batch, n_out) to (batch, n_in) by the transpose."""
+        """Map (batch, n_out) to (batch, n_in) by the transpose. ``delta``: on a grid."""
         if self.diagonal is not None:
             return delta * self.diagonal
+        if self.fast is not None:
+            slope = self.buffers.empty((len(delta), self.op.n_in))
+            self.fast.to_input(delta, slope)
+            return slope
         match self.op:
             case Dense() | Sparse():
                 return delta @ self.matrix
@@ -54,9 +77,18 @@ class Operator:
                 assert_never(self.op)
 
     def to_numbers(self, x: Float, delta: Float) -> Float:
-        """Return the gradient by the numbers for ``x`` (batch, n_in), ``delta`` (batch, n_out)."""
+        """Return the gradient by the numbers for ``x`` (batch, n_in), ``delta`` (batch, n_out).
+
+        Both are on a grid.
+        """
         if self.diagonal is not None:
             return np.asarray((delta * x).sum(axis=0))
+        if isinstance(self.fast, Kernel):
+            numbers = self.fast.to_numbers(x, delta)
+            if isinstance(self.op, Conv):
+                return numbers.reshape(self.op.weight.shape)
+            whole = numbers.reshape(self.matrix.shape)
+            return whole[self.op.target, self.op.source] if isinstance(self.op, Sparse) else whole
         match self.op:
             case Conv():
                 return _conv_to_weight(self.op, x, delta)
@@ -158,31 +190,36 @@ class BackwardNeurons:
     its slope would only add noise (Zenke & Vogels, 2021).
     """
 
-    def __init__(self, d: Discrete, rows: int) -> None:
+    def __init__(self, d: Discrete, rows: int, *, drift: bool = True) -> None:
         self.d = d
         self.sets = d.rule.reset == "set"
         self.several = d.rule.fires is not None and d.rule.fires.most != 1
         self.v: Float | float = 0.0
         self.i: Float | float = 0.0
         self.i_2: Float | float = 0.0
+        self.wants_drift = drift
         self.drift: Float = np.zeros(d.decay_mem.size)  # sum of the slopes by the drift
         self.fast: BackwardSteps | None = None
         found = library()
         if found is not None:
             kind = {"sets": self.sets, "several": self.several}
-            self.fast = BackwardSteps(found, d, rows, **kind, sharp=SHARP)
+            self.fast = BackwardSteps(found, d, rows, **kind, sharp=SHARP, drift=drift)
             self.drift = self.fast.drift
 
-    def step(self, slope: Float, before: Float, first: Float, second: Float) -> None:
+    def step(self, slope: Float, before: Float, first: Float, second: Float | None) -> None:
         """Write the slopes by the input of both receptors into ``first`` and ``second``.
 
         ``slope``: by the signal. ``before``: membrane before the reset. All are (rows, n).
+        ``second``: None without a projection to the second receptor.
         """
         if self.fast is not None:
             self.fast.step(slope, before, first, second)
             return
-        first[:], second[:], into = self._slopes(slope, before)
-        self.drift += on_grid(into).sum(axis=0)
+        first[:], by_second, into = self._slopes(slope, before)
+        if second is not None:
+            second[:] = by_second
+        if self.wants_drift:
+            self.drift += on_grid(into).sum(axis=0)
 
     def _slopes(self, slope: Float, before: Float) -> tuple[Float, Float, Float]:
         """Return the slopes by the input of both receptors, and by the drift."""

@@ -16,9 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nirc.calibration.samples import Samples, given_share
 from nirc.ir.arrays import Float
+from nirc.native.floats import trace_slopes
 
 TINY = 1e-9
 HARMLESS = 0.02  # of the start's distance: a loss on a small number of given samples without a veto
@@ -50,6 +52,18 @@ def traces_back(slope: Float, decay: float) -> Float:
         now = now * decay + slope[:, t]
         y[:, t] = now
     return y
+
+
+def slopes_of(
+    signal: Float, reference: NDArray[np.generic], decay: float, factor: float, memory: Float
+) -> Float:
+    """Return ``factor`` times ``traces_back`` of ``traces`` of the difference.
+
+    All are (samples, steps, n). ``memory``: where the answer may be.
+    """
+    if trace_slopes(signal, reference, decay, factor, memory):
+        return memory
+    return traces_back(traces(signal - reference.astype(np.float64), decay), decay) * factor
 
 
 def power(reference: Float, decay: float) -> float:

@@ -1,13 +1,13 @@
 """A discrete program through all steps of a batch, forwards and backwards.
 
 Populations outside of loops run layer by layer, with one product for all steps. The populations of
-a loop run together, step by step. Products are exact (``exact``). So the answer is the same on
+a loop run together, step by step. Products are exact (``on_grid``). So the answer is the same on
 every machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -15,12 +15,13 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.calibration.buffers import Buffers
 from nirc.calibration.gradients import BackwardNeurons, Operator
-from nirc.ir.arrays import Float, on_grid
-from nirc.ir.linear import Weighted
+from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, Projection, Source, populations_of
 from nirc.ir.program import Program
 from nirc.native.floats import FastStepper
+from nirc.native.operators import on_grid
 
 Key = tuple[int, int]  # number of the edge in program order, number of its operator
 
@@ -70,7 +71,9 @@ class Unrolled:
         program: Program,
         forced: Mapping[str, Float] | None = None,
         self_edges: frozenset[int] = frozenset(),
+        buffers: Buffers | None = None,
     ) -> None:
+        self.buffers = Buffers() if buffers is None else buffers
         self.program = program
         self.forced = forced
         self.populations = populations_of(program, Discrete)
@@ -87,7 +90,8 @@ class Unrolled:
             if inside and forced is not None and number not in self_edges:
                 self.forced_edges.add(number)
                 inside = False
-            self.edges.append(Edge(number, s, t, p, tuple(Operator(op) for op in p.ops), inside))
+            ops = tuple(Operator(op, self.buffers) for op in p.ops)
+            self.edges.append(Edge(number, s, t, p, ops, inside))
         if forced is not None:
             self.components = [[n] for n in chain.from_iterable(self.components)]
         self.signal: dict[str, Float] = {}
@@ -106,7 +110,9 @@ class Unrolled:
         self.before = {}
         first = 0
         for name, source in self.program.nodes(Source).items():
-            self.signal[name] = inputs[:, :, first : first + source.n].astype(np.float64)
+            part = inputs[:, :, first : first + source.n]
+            self.signal[name] = self.buffers.empty(part.shape)
+            self.signal[name][:] = part
             first += source.n
 
     def run(self, component: list[str]) -> None:
@@ -117,15 +123,16 @@ class Unrolled:
         for name in component:
             n = self.populations[name].n
             states[name] = FastStepper(self.populations[name].dynamics, (samples, n))
-            self.signal[name] = np.zeros((samples, steps, n))
-            self.before[name] = np.zeros((samples, steps, n))
+            self.signal[name] = self.buffers.empty((samples, steps, n))
         live = {name: [e for e in self.edges if e.live and e.target == name] for name in component}
         name = component[0]
         if len(component) == 1 and states[name].library is not None and _to_itself(live[name]):
-            self.signal[name], self.before[name] = states[name].run(
-                *drive[name], _weights(live[name])
-            )
+            self.before[name] = drive[name][0]
+            states[name].run(*drive[name], _weights(live[name]), self.signal[name])
             return
+        for name in component:
+            self.before[name] = self.buffers.empty(self.signal[name].shape)
+            self.signal[name][:] = 0
         for t in range(steps):
             for name in component:
                 first = drive[name][0][:, t]
@@ -142,10 +149,13 @@ class Unrolled:
                 self.before[name][:, t] = states[name].before
 
     def drive(self, name: str) -> tuple[Float, Float | None]:
-        """Return (samples, steps, n) for both receptors, from non-live edges and from biases."""
+        """Return (samples, steps, n) for both receptors, from non-live edges and from biases.
+
+        The arrays are new.
+        """
         samples, steps, _ = next(iter(self.signal.values())).shape
-        n = self.populations[name].n
-        total: list[Float | None] = [np.zeros((samples, steps, n)), None]
+        shape = (samples, steps, self.populations[name].n)
+        total: list[Float | None] = [None, None]
         for e in self.edges:
             if e.target != name:
                 continue
@@ -153,17 +163,30 @@ class Unrolled:
             parts = [] if e.live else [self.arriving(e)]
             for bias in e.projection.biases:
                 on = (np.arange(steps) >= bias.onset_steps)[None, :, None]
-                parts.append(np.broadcast_to(on * bias.value, (samples, steps, n)))
+                parts.append(np.broadcast_to(on * bias.value, shape))
             for x in parts:
-                before = total[k]
-                total[k] = x if before is None else before + x
-        assert total[0] is not None
-        return total[0], total[1]
+                total[k] = self._plus(total[k], x, new=bool(e.ops) and not e.live)
+        first, second = total
+        if first is None:
+            first = self._plus(None, np.broadcast_to(0.0, shape))
+        return first, second
+
+    def _plus(self, total: Float | None, x: Float, *, new: bool = False) -> Float:
+        """Return ``total`` plus ``x``, in the memory of ``total``, or of ``x`` if it is ``new``."""
+        if total is not None:
+            total += x
+            return total
+        if new and x.flags.c_contiguous and x.flags.writeable:
+            return x
+        copy = self.buffers.empty(x.shape)
+        copy[:] = x
+        return copy
 
     def arriving(self, e: Edge) -> Float:
         """Return (samples, steps, n) the input through ``e`` in every step."""
         signal = self._sent(e)
-        return e.through(signal.reshape(-1, signal.shape[2])).reshape(*signal.shape[:2], -1)
+        rows = signal.reshape(-1, signal.shape[2])
+        return e.through(rows).reshape(*signal.shape[:2], -1)
 
     def _sent(self, e: Edge) -> Float:
         """Return (samples, steps, n of the source) the delayed signal."""
@@ -174,72 +197,120 @@ class Unrolled:
         )
         return _later(signal, e.projection.lag)
 
-    def backward(self, slopes: Mapping[str, Float]) -> Gradients:
-        """Return gradients. ``slopes`` (samples, steps, n): of the loss by populations' signals."""
+    def backward(
+        self, slopes: Mapping[str, Float], weights: Collection[Key], drift: Collection[str]
+    ) -> Gradients:
+        """Return the gradients of ``weights`` and of the populations in ``drift``.
+
+        ``slopes`` (samples, steps, n): of the loss by populations' signals. They are overwritten.
+        """
         gradients = Gradients()
-        self.slope = {n: s.copy() for n, s in slopes.items()}
-        for component in reversed(self.components):
-            self._back(component, gradients)
+        self.slope = dict(slopes)
+        learning = {
+            e.target for e in self.edges for k in range(len(e.ops)) if (e.number, k) in weights
+        }
+        learning |= set(drift)
+        # The first component that learns. Earlier ones need no slopes.
+        first = min((i for i, c in enumerate(self.components) if learning & set(c)), default=None)
+        if first is None:
+            return gradients
+        for number in reversed(range(first, len(self.components))):
+            self._back(number, first, gradients, weights, drift)
         return gradients
 
-    def _back(self, component: list[str], gradients: Gradients) -> None:
-        slope = {n: self.slope.get(n, np.zeros_like(self.signal[n])) for n in component}
+    def _back(
+        self,
+        number: int,
+        first: int,
+        gradients: Gradients,
+        weights: Collection[Key],
+        drift: Collection[str],
+    ) -> None:
+        component = self.components[number]
+        slope = {n: self.slope.pop(n, None) for n in component}
+        slopes = {n: np.zeros_like(self.signal[n]) if s is None else s for n, s in slope.items()}
         samples = len(self.signal[component[0]])
-        states = {n: BackwardNeurons(self.populations[n].dynamics, samples) for n in component}
+        states = {
+            n: BackwardNeurons(self.populations[n].dynamics, samples, drift=n in drift)
+            for n in component
+        }
+        second = {e.target for e in self.edges if e.projection.synapse}
         current = {
-            n: (np.zeros_like(self.signal[n]), np.zeros_like(self.signal[n])) for n in component
+            n: (slopes[n], self.buffers.empty(slopes[n].shape) if n in second else None)
+            for n in component
         }
         leaving = {n: [e for e in self.edges if e.live and e.source == n] for n in component}
-        self._run_back(component, slope, states, current, leaving)
+        self._run_back(component, slopes, states, current, leaving)
         for name in component:
-            gradients.drift[name] = states[name].drift
+            if name in drift:
+                gradients.drift[name] = states[name].drift
+        rounded = {n: [on_grid(x, x) for x in both if x is not None] for n, both in current.items()}
+        earlier = {n for c in self.components[first:number] for n in c}
         for e in self.edges:
             if e.target in current:
-                self._collect(e, current[e.target][e.projection.synapse], gradients)
+                into = rounded[e.target][e.projection.synapse]
+                self._collect(e, into, gradients, weights, e.source in earlier)
 
     def _run_back(
         self,
         component: list[str],
         slope: dict[str, Float],
         states: dict[str, BackwardNeurons],
-        current: dict[str, tuple[Float, Float]],
+        current: dict[str, tuple[Float, Float | None]],
         leaving: dict[str, list[Edge]],
     ) -> None:
-        """Go through all steps from the last. Fill ``current`` and add to ``slope``."""
+        """Go through all steps from the last. Fill ``current``, which may be ``slope`` itself."""
         name = component[0]
         fast = states[name].fast
         if len(component) == 1 and fast is not None and _to_itself(leaving[name]):
-            whole = np.ascontiguousarray(slope[name])
-            fast.run(whole, self.before[name], *current[name], _weights(leaving[name]))
+            fast.run(slope[name], self.before[name], *current[name], _weights(leaving[name]))
             return
         steps = self.signal[name].shape[1]
         for t in reversed(range(steps)):
             for name in reversed(component):
                 for e in leaving[name]:
-                    if t + e.projection.lag < steps:
-                        slope[name][:, t] += e.back(
-                            current[e.target][e.projection.synapse][:, t + e.projection.lag]
-                        )
-                first, second = current[name][0][:, t], current[name][1][:, t]
-                states[name].step(slope[name][:, t], self.before[name][:, t], first, second)
+                    into = current[e.target][e.projection.synapse]
+                    if t + e.projection.lag < steps and into is not None:
+                        slope[name][:, t] += e.back(into[:, t + e.projection.lag])
+                first, second = current[name]
+                states[name].step(
+                    slope[name][:, t],
+                    self.before[name][:, t],
+                    first[:, t],
+                    None if second is None else second[:, t],
+                )
 
-    def _collect(self, e: Edge, current: Float, gradients: Gradients) -> None:
-        """Add the gradients of a projection's numbers, and the slope of an earlier source."""
+    def _collect(
+        self,
+        e: Edge,
+        current: Float,
+        gradients: Gradients,
+        weights: Collection[Key],
+        earlier: bool,
+    ) -> None:
+        """Add the gradients of a projection's ``weights``, and the slope of an ``earlier`` source.
+
+        ``current`` (samples, steps, n): the slope by the input, on a grid.
+        """
+        onward = earlier and not e.live and e.number not in self.forced_edges
+        wanted = [k for k in range(len(e.ops)) if (e.number, k) in weights]
+        if not wanted and not onward:
+            return
         samples, steps, _ = current.shape
-        onward = not e.live and e.source in self.populations and e.number not in self.forced_edges
-        delta = on_grid(current.reshape(samples * steps, -1))
-        passed = [self._sent(e).reshape(samples * steps, -1)]
-        for op in e.ops[:-1]:
+        delta = current.reshape(samples * steps, -1)
+        passed = [self._sent(e).reshape(samples * steps, -1)] if wanted else []
+        for op in e.ops[: max(wanted, default=0)]:
             passed.append(op.apply(passed[-1]))
         for k in reversed(range(len(e.ops))):
-            if isinstance(e.ops[k].op, Weighted):
+            if k in wanted:
                 gradients.weights[e.number, k] = e.ops[k].to_numbers(on_grid(passed[k]), delta)
-            if k or onward:
-                delta = on_grid(e.ops[k].to_input(delta))
+            if onward or (wanted and k > wanted[0]):
+                slope = e.ops[k].to_input(delta)
+                delta = on_grid(slope, slope)
         if onward:
-            earlier = _earlier(delta.reshape(samples, steps, -1), e.projection.lag)
+            earlier_slope = _earlier(delta.reshape(samples, steps, -1), e.projection.lag)
             known = self.slope.get(e.source)
-            self.slope[e.source] = earlier if known is None else known + earlier
+            self.slope[e.source] = self._plus(known, earlier_slope, new=bool(e.ops))
 
 
 def _to_itself(live: list[Edge]) -> bool:

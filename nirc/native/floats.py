@@ -67,8 +67,7 @@ class FastStepper(NeuronStepper):
         super().__init__(d, shape)
         self.before: Float = self.v
         self.shape = shape
-        comparisons = [op for op in d.rule.operations if isinstance(op, Fire)]
-        self.library = library() if len(comparisons) < 2 else None
+        self.library = library() if comparisons(d) < 2 else None
         self.kept: dict[str, NDArray[Any]] = {}  # that the library reads, alive as long as this
         if self.library is not None:
             self.population = self._population(d)
@@ -92,26 +91,22 @@ class FastStepper(NeuronStepper):
             emitted[:] = self.v
         return emitted
 
-    def run(self, first: Float, second: Float | None, itself: Float | None) -> tuple[Float, Float]:
-        """Run all steps. Return the signals and ``before``, (rows, steps, n), as the inputs are.
+    def run(self, first: Float, second: Float | None, itself: Float | None, signal: Float) -> None:
+        """Run all steps. Write ``signal`` and, over ``first``, the membranes before resets.
 
-        ``itself`` (n,): weights of synapses of each neuron to itself, with a lag of one step. Only
-        with a library, on a fresh population.
+        All are contiguous (rows, steps, n). ``itself`` (n,): weights of synapses of each neuron to
+        itself, with a lag of one step. Only with a library, on a fresh population.
         """
         assert self.library is not None
-        first = np.ascontiguousarray(first)
-        second = None if second is None else np.ascontiguousarray(second)
-        signal, before = np.empty(first.shape), np.empty(first.shape)
         memory, sent = np.empty((2, *self.shape))
         self.population.sent = sent.ctypes.data
-        arrays = (first, second, itself, signal, before, memory)
+        arrays = (first, second, itself, signal, first, memory)
         self.library.run_population(
             ctypes.byref(self.population),
             ctypes.c_int64(first.shape[1]),
             *(None if array is None else _address(array) for array in arrays),
             ctypes.c_int64(self.emits),
         )
-        return signal, before
 
     def fire(self, op: Fire) -> None:
         """Keep the membrane that the comparison sees."""
@@ -156,39 +151,34 @@ class FastStepper(NeuronStepper):
         return q
 
 
-def add_driven(total: Float, gains: Float, x: Float, bias: Float) -> None:
-    """Add ``gains`` (groups,) times ``x`` (rows, n) plus ``bias`` (n,) to (groups, rows, n)."""
-    found = library()
-    if found is None or x.strides[1] != x.itemsize:
-        total += gains[:, None, None] * (x + bias)
-        return
-    groups, rows, n = total.shape
-    arrays = (total, np.ascontiguousarray(gains), x, np.ascontiguousarray(bias))
-    sizes = (x.strides[0] // x.itemsize, groups, rows, n)
-    found.add_driven(*map(_address, arrays), *map(ctypes.c_int64, sizes))
+def comparisons(d: Discrete) -> int:
+    """Return the comparisons with the threshold in a step. The library runs one at most."""
+    return sum(isinstance(op, Fire) for op in d.rule.operations)
 
 
-def follow(
-    echoes: Float, counts: Float, signal: Float, target: Float, decay: float, off: Float
-) -> None:
-    """Let ``echoes`` and ``counts`` follow ``signal``, and set ``off`` to the squared distance.
+def trace_slopes(
+    signal: Float, reference: NDArray[Any], decay: float, factor: float, slope: Float
+) -> bool:
+    """Set ``slope`` to ``factor`` times the traces, back in time, of the traces of the difference.
 
-    All are (groups, rows, n), but ``target`` (rows, n), the echoes that are wanted.
+    All are (rows, steps, n). Return False without a library.
     """
     found = library()
-    if found is None or target.strides[1] != target.itemsize:
-        echoes *= decay
-        echoes += signal
-        counts += signal
-        off[:] = (echoes - target) ** 2
-        return
-    groups, rows, n = echoes.shape
-    arrays = (echoes, counts, off, signal, target)
-    sizes = (target.strides[0] // target.itemsize, groups, rows, n)
-    found.follow(*map(_address, arrays), ctypes.c_double(decay), *map(ctypes.c_int64, sizes))
+    if found is None or not (signal.flags.c_contiguous and reference.flags.c_contiguous):
+        return False
+    now = np.empty(signal.shape[2])
+    bytes_ = _address(reference) if reference.dtype == np.uint8 else None
+    doubles = _address(reference) if reference.dtype == np.float64 else None
+    if bytes_ is None and doubles is None:
+        return False
+    sizes = map(ctypes.c_int64, signal.shape)
+    numbers = (ctypes.c_double(decay), ctypes.c_double(factor))
+    pointers = map(_address, (slope, now))
+    found.trace_slopes(_address(signal), bytes_, doubles, *sizes, *numbers, *pointers)
+    return True
 
 
-def _address(array: Float) -> ctypes.c_void_p:
+def _address(array: NDArray[Any]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
@@ -216,7 +206,8 @@ class BackwardSteps:
     """A population from the last step to the first, as ``BackwardNeurons`` of the calibration.
 
     ``sets``: a spike sets the membrane. ``several``: neurons fire several times a step.
-    ``drift`` (n,): the sum over steps and rows of the slopes by the membrane, rounded to a grid.
+    ``drift`` (n,): the sum over steps and rows of the slopes by the membrane, rounded to a grid, if
+    that is wanted.
     """
 
     def __init__(
@@ -228,11 +219,12 @@ class BackwardSteps:
         sets: bool,
         several: bool,
         sharp: float,
+        drift: bool,
     ) -> None:
         self.library = library
         n = d.decay_mem.size
         self.drift: Float = np.zeros(n)
-        self.kept: dict[str, NDArray[Any]] = {"drift": self.drift}
+        self.kept: dict[str, NDArray[Any]] = {"drift": self.drift} if drift else {}
         for name in BACKWARD_STATES:
             self.kept[name] = np.zeros((rows, n))
         for name in BACKWARD_PARAMETERS:
@@ -243,23 +235,26 @@ class BackwardSteps:
         for name, values in self.kept.items():
             setattr(self.steps, name, values.ctypes.data)
 
-    def step(self, slope: Float, before: Float, first: Float, second: Float) -> None:
+    def step(self, slope: Float, before: Float, first: Float, second: Float | None) -> None:
         """Write the slopes by both receptors into ``first`` and ``second``.
 
         All are (rows, n), with the same distance from row to row.
         """
         arrays = (slope, before, first, second)
         stride = ctypes.c_int64(slope.strides[0] // slope.itemsize)
-        self.library.step_back(ctypes.byref(self.steps), *map(_address, arrays), stride)
+        pointers = (None if array is None else _address(array) for array in arrays)
+        self.library.step_back(ctypes.byref(self.steps), *pointers, stride)
 
     def run(
-        self, slope: Float, before: Float, first: Float, second: Float, itself: Float | None
+        self, slope: Float, before: Float, first: Float, second: Float | None, itself: Float | None
     ) -> None:
         """Run all steps: (rows, steps, n) each. ``itself``: as in ``FastStepper.run``.
 
-        The slopes of these synapses are added to ``slope``.
+        The slopes of these synapses are added to ``slope``, which may also be ``first``.
         """
-        steps = ctypes.c_int64(slope.shape[1])
-        arrays = [_address(array) for array in (slope, before, first, second)]
-        weights = None if itself is None else _address(itself)
-        self.library.run_back(ctypes.byref(self.steps), steps, *arrays, weights)
+        arrays = (slope, before, first, second, itself)
+        self.library.run_back(
+            ctypes.byref(self.steps),
+            ctypes.c_int64(slope.shape[1]),
+            *(None if array is None else _address(array) for array in arrays),
+        )

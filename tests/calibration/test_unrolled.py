@@ -127,13 +127,15 @@ def test_backwards_it_is_the_slope(*, loop: bool) -> None:
     slopes = {"a": rng.normal(size=(5, STEPS, N)), "b": rng.normal(size=(5, STEPS, N_OUT))}
     unrolled = Unrolled(program)
     unrolled.forward(x)
-    gradients = unrolled.backward(slopes)
+    edges = list(program.edges())
+    weights = [(i, k) for i, (_, _, p) in enumerate(edges) for k in range(len(p.ops))]
+    given = {name: slope.copy() for name, slope in slopes.items()}
+    gradients = unrolled.backward(given, weights, ("a", "b"))
 
     def loss(p: Program) -> float:
         found = Unrolled(p).forward(x)
         return float(sum((found[n] * s).sum() for n, s in slopes.items()))
 
-    edges = list(program.edges())
     nodes = dict(program.graph.nodes(data="payload"))
     step = 1e-6
     for (number, k), gradient in gradients.weights.items():
