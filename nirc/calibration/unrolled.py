@@ -206,10 +206,8 @@ class Unrolled:
         """
         gradients = Gradients()
         self.slope = dict(slopes)
-        learning = {
-            e.target for e in self.edges for k in range(len(e.ops)) if (e.number, k) in weights
-        }
-        learning |= set(drift)
+        numbers = {number for number, _ in weights}
+        learning = {e.target for e in self.edges if e.number in numbers} | set(drift)
         # The first component that learns. Earlier ones need no slopes.
         first = min((i for i, c in enumerate(self.components) if learning & set(c)), default=None)
         if first is None:
@@ -227,8 +225,10 @@ class Unrolled:
         drift: Collection[str],
     ) -> None:
         component = self.components[number]
-        slope = {n: self.slope.pop(n, None) for n in component}
-        slopes = {n: np.zeros_like(self.signal[n]) if s is None else s for n, s in slope.items()}
+        slope: dict[str, Float] = {}
+        for name in component:
+            known = self.slope.pop(name, None)
+            slope[name] = np.zeros_like(self.signal[name]) if known is None else known
         samples = len(self.signal[component[0]])
         states = {
             n: BackwardNeurons(self.populations[n].dynamics, samples, drift=n in drift)
@@ -236,19 +236,21 @@ class Unrolled:
         }
         second = {e.target for e in self.edges if e.projection.synapse}
         current = {
-            n: (slopes[n], self.buffers.empty(slopes[n].shape) if n in second else None)
+            n: (slope[n], self.buffers.empty(slope[n].shape) if n in second else None)
             for n in component
         }
         leaving = {n: [e for e in self.edges if e.live and e.source == n] for n in component}
-        self._run_back(component, slopes, states, current, leaving)
-        for name in component:
-            if name in drift:
-                gradients.drift[name] = states[name].drift
-        rounded = {n: [on_grid(x, x) for x in both if x is not None] for n, both in current.items()}
-        earlier = {n for c in self.components[first:number] for n in c}
+        self._run_back(component, slope, states, current, leaving)
+        gradients.drift |= {name: states[name].drift for name in component if name in drift}
+        earlier = set(chain.from_iterable(self.components[first:number]))
+        rounded: dict[tuple[str, int], Float] = {}
+        for name, (by_first, by_second) in current.items():
+            rounded[name, 0] = on_grid(by_first, by_first)
+            if by_second is not None:
+                rounded[name, 1] = on_grid(by_second, by_second)
         for e in self.edges:
             if e.target in current:
-                into = rounded[e.target][e.projection.synapse]
+                into = rounded[e.target, e.projection.synapse]
                 self._collect(e, into, gradients, weights, e.source in earlier)
 
     def _run_back(

@@ -1,0 +1,209 @@
+"""All figures of docs/performance.md: runs the benchmarks that it names, and writes the page.
+
+    python benchmarks/run.py [PART ...] [--write-only]
+
+Parts: see ``PARTS``. Without a part all run, which takes about 20 CPU minutes. Rows of parts that
+do not run stay as they are in performance.json. Times are CPU seconds of one thread. A rival runs in
+the same process or right after ours, so that a ratio depends little on the load of the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rows import Row
+
+ROOT = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).parent
+STORE = HERE / "performance.json"
+PAGE = ROOT / "docs/performance.md"
+PICTURE = ROOT / "docs/pictures/scale.svg"
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "ortools",
+    "mtkahypar",
+    "xylosim",
+    "lava-nc",
+    "sinabs",
+    "rig",
+)
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one script. ``commands``: its arguments, each run in a process of its own."""
+
+    title: str
+    script: str
+    commands: tuple[tuple[str, ...], ...] = ((),)
+    text: str = ""
+    threads: bool = False  # the script sets the number of threads
+
+
+PARTS = {
+    "regroup": Part(
+        "Neurons are regrouped", "regroup.py", (("1024",), ("4096",), ("--renumbered", "1024"))
+    ),
+    "place": Part("Placement", "place.py", (("--hala",),)),
+    "board": Part("A SpiNNaker2 board", "spinnaker2_board.py", (("--layers", "4"),)),
+    "emulators": Part("Emulators", "emulators.py"),
+    "threads": Part("Threads of BLAS", "threads.py", threads=True),
+    "cold": Part("A cold container", "startup.py", (("--cold", "--runs", "3"),)),
+    "scale": Part("Large networks", "scale.py"),
+    "calibration": Part(
+        "Calibration",
+        "calibration.py",
+        ((), ("tests/data/paper/cnn_sinabs.nir", "random", "speck")),
+    ),
+    "profile": Part("The profile of `nirc -v`", "profile_stages.py"),
+}
+
+
+@dataclass
+class Store:
+    """Rows of all parts, and the state in which each was measured, in performance.json."""
+
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @staticmethod
+    def read() -> Store:
+        return Store(json.loads(STORE.read_text(encoding="utf-8")) if STORE.exists() else {})
+
+    def write(self) -> None:
+        text = json.dumps({k: self.parts[k] for k in PARTS if k in self.parts}, indent=1)
+        STORE.write_text(text + "\n", encoding="utf-8")
+
+    def rows(self, part: str) -> list[Row]:
+        return [Row(**row) for row in self.parts.get(part, {}).get("rows", [])]
+
+
+def state() -> dict[str, str]:
+    """The machine and the versions that answers depend on, without the date."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    found["cores"] = str(os.cpu_count())
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        models = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
+        found["processor"] = " ".join(sorted(models))
+    except OSError:
+        found["processor"] = platform.processor()
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def measured(part: Part) -> tuple[list[dict[str, Any]], list[str]]:
+    """Run all commands of a part. Return the rows, and what failed."""
+    rows: list[dict[str, Any]] = []
+    failed = []
+    environment = dict(os.environ)
+    if not part.threads:
+        environment |= dict.fromkeys(ONE_THREAD, "1")
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
+    for arguments in part.commands:
+        command = [sys.executable, str(HERE / part.script), *arguments, "--json"]
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        said = f"{part.script} {' '.join(arguments)}".strip()
+        try:
+            rows += json.loads(done.stdout.splitlines()[-1])
+        except (IndexError, ValueError):
+            failed.append(f"{said}: {(done.stderr.splitlines() or ['no rows'])[-1]}")
+            print(done.stderr[-2000:], file=sys.stderr)
+    return rows, failed
+
+
+def table(rows: list[Row]) -> list[str]:
+    lines = [
+        "| what | measured | rival in the same run | ratio | goal | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        value = "-" if row.value is None else f"{row.value:.3g} {row.unit}"
+        rival = "" if not row.rival else row.rival
+        if row.rival_value is not None:
+            rival += f": {row.rival_value:.3g} {row.unit}"
+        ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
+        goal = ""
+        if row.goal is not None:
+            goal = f"{'≤' if row.most else '≥'} {row.goal:g}{' (ratio)' if row.of_ratio else ''}"
+        mark = {True: "met", False: "**missed**", None: ""}[row.met]
+        note = f" ({row.note})" if row.note else ""
+        lines.append(f"| {row.what}{note} | {value} | {rival} | {ratio} | {goal} | {mark} |")
+    return lines
+
+
+def page(store: Store) -> str:
+    """The page in Markdown."""
+    goals = [row.met for name in PARTS for row in store.rows(name) if row.met is not None]
+    lines = [
+        "# Speed and memory",
+        "",
+        "Written by `python benchmarks/run.py`. Do not edit. Times are CPU seconds of one thread, "
+        "user and system. A rival ran in the same process or right after ours, so compare ratios "
+        "rather than seconds: the machine may be loaded. Losses are in the tables, too.",
+        "",
+        f"{sum(goals)} of {len(goals)} goals are met.",
+        "",
+    ]
+    if PICTURE.exists():
+        lines += [
+            f"![Time and memory against size for each stage](pictures/{PICTURE.name})",
+            "",
+            "Time and largest memory against synapses, for each stage (`benchmarks/scale.py`).",
+            "",
+        ]
+    for name, part in PARTS.items():
+        entry = store.parts.get(name)
+        lines += [f"## {part.title}", ""]
+        if entry is None:
+            lines += [f"Not measured yet: `python benchmarks/run.py {name}`.", ""]
+            continue
+        commands = [f"`{part.script} {' '.join(c)}".strip() + "`" for c in part.commands]
+        lines += [f"By {', '.join(commands)}.", "", *table(store.rows(name)), ""]
+        lines += [f"Failed: {text}" for text in entry.get("failed", [])]
+        known = ", ".join(f"{k} {v}" for k, v in entry["state"].items())
+        lines += [f"Measured with {known}.", ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--write-only", action="store_true", help="only the page, from old rows")
+    given = parser.parse_args()
+    if unknown := sorted(set(given.parts) - set(PARTS)):
+        parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    store = Store.read()
+    for name in [] if given.write_only else given.parts or PARTS:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        rows, failed = measured(PARTS[name])
+        if rows:
+            store.parts[name] = {"state": state(), "rows": rows, "failed": failed}
+        for text in failed:
+            print(f"  failed: {text}", file=sys.stderr)
+        store.write()
+    PAGE.write_text(page(store), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
