@@ -3,8 +3,8 @@
     python benchmarks/run.py [PART ...] [--write-only]
 
 Parts: see ``PARTS``. Without a part all run, which takes about 20 CPU minutes. Rows of parts that
-do not run stay as they are in performance.json. Times are CPU seconds of one thread. A rival runs in
-the same process or right after ours, so that a ratio depends little on the load of the machine.
+do not run stay as they are in performance.json. Times are CPU seconds of one thread. A rival runs
+in the same process or right after ours, so that a ratio depends little on the machine's load.
 """
 
 from __future__ import annotations
