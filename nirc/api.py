@@ -41,6 +41,7 @@ from nirc.report.html import report_html, report_tree, written
 from nirc.semantics.raster import Progress, Run
 from nirc.semantics.run import execution_order
 from nirc.semantics.silence import report_silent_outputs
+from nirc.semantics.threads import with_one_thread
 from nirc.version import __version__
 from nirc.writers.reading import reading_of
 from nirc.writers.writer import Reading
@@ -198,6 +199,7 @@ def lower_layers(
     return Stages(reading, layers, continuous, reference, discrete)
 
 
+@with_one_thread
 def compile_model(
     model: object,
     target: str,

@@ -30,6 +30,7 @@ from nirc.backends.loihi2.tables import (
 from nirc.ir.linear import Conv
 from nirc.native import networks as native
 from nirc.native.networks import Chip
+from nirc.semantics.threads import with_one_thread
 from nirc.semantics.delayed import run_delayed
 from nirc.semantics.raster import Recorder, Run, spike_counts
 from nirc.semantics.synapses import FLOAT32_INTEGERS, Sums, Synapses, summing
@@ -71,6 +72,7 @@ def emulate_files(
     return Run(run.output, {NEURONS: spikes, READOUT: silent}, {NEURONS: v, READOUT: run.output})
 
 
+@with_one_thread
 def emulate(
     tables: Tables,
     raster: ArrayLike,

@@ -23,6 +23,7 @@ from nirc.ir.arrays import Float, Int, size
 from nirc.ir.linear import Conv, Pool
 from nirc.native.cores import Core
 from nirc.native.library import library
+from nirc.semantics.threads import with_one_thread
 from nirc.semantics.raster import Run, spike_counts
 
 # Bytes of all arrays of a block. Larger arrays leave the cache and take twice the time.
@@ -175,6 +176,7 @@ MODES: dict[str, type[Synchronous] | type[EventByEvent]] = {
 }
 
 
+@with_one_thread
 def emulate(
     configuration: Configuration,
     raster: ArrayLike,

@@ -18,6 +18,7 @@ from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_INPUT_SPIKES, MAX_O
 from nirc.backends.xylo.neuron import accumulate, decay, fire, membrane_step
 from nirc.native.library import library
 from nirc.native.networks import Chip, Lines, Network
+from nirc.semantics.threads import with_one_thread
 from nirc.semantics.raster import Run, spike_counts
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ CHUNK_VALUES = 1 << 16  # states held at once, so that they stay in the processo
 CHUNK_SAMPLES = 64  # but at least so many samples, to be worth a matrix product
 
 
+@with_one_thread
 def emulate(
     spec: Specification,
     raster: ArrayLike,

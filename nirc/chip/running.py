@@ -23,6 +23,7 @@ from nirc.files.bounds import MAX_DATA_BYTES, bytes_as_text
 from nirc.files.data import Data
 from nirc.ir.text import in_order
 from nirc.semantics.raster import Progress, Run
+from nirc.semantics.threads import with_one_thread
 
 Samples = Data | NDArray[np.generic]  # to calibrate with: read from a file, or an array
 MOST_SPIKES = 1 << 20  # of an input in a step
@@ -88,6 +89,7 @@ def calibration_raster(samples: Samples, channels: int, log: Log) -> NDArray[np.
     return raster
 
 
+@with_one_thread
 def run_bundle(
     manifest: Mapping[str, Any],
     files: Mapping[str, bytes],

@@ -265,8 +265,8 @@ COMPILING = _options(
 def use_one_thread() -> None:
     """Use one thread to run or calibrate networks, before numpy reads the number once.
 
-    The products are small, and threads would wait for each other (measured for a calibration: 35 s
-    of CPU for 10). A number that the user chose stays. This is for the command's own process.
+    Then numpy starts no threads at all, see ``nirc.semantics.threads``. A number that the user chose
+    stays. This is for the command's own process.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

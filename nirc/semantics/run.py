@@ -20,10 +20,12 @@ from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Program
 from nirc.semantics.neuron import Executable, NeuronStepper, Stepper
 from nirc.semantics.raster import Progress, Run
+from nirc.semantics.threads import with_one_thread
 
 CHUNK_BYTES = 1 << 28  # of one signal over all steps
 
 
+@with_one_thread
 def run(
     program: Program,
     inputs: NDArray[np.generic],

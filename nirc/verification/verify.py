@@ -17,6 +17,7 @@ from nirc.ir.program import Program
 from nirc.passes.pipeline import Observer, Step
 from nirc.semantics.raster import Run
 from nirc.semantics.run import run
+from nirc.semantics.threads import with_one_thread
 from nirc.verification import populations
 from nirc.verification.activity import Array, record, stages_of
 from nirc.verification.recorded import ComparedStage, compared_stage
@@ -31,6 +32,7 @@ WHAT_IFS = "the what-ifs name the difference that costs most"
 Row = dict[str, Any]
 
 
+@with_one_thread
 def verify(
     model: object,
     target: str,
