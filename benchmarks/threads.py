@@ -3,8 +3,8 @@
     python benchmarks/threads.py [--runs N] [--json]
 
 Each call runs in a process of its own, with OPENBLAS_NUM_THREADS set to 1 and to 8 in turn. The row
-has the ratio of the smallest times. Loaded: two processes that only count run beside it. ``products``
-shows what the threads cost where nirc does not decide: plain products of numpy in a loop.
+has the ratio of the smallest times. Loaded: two busy processes run beside it. ``products`` shows
+what the threads cost where nirc does not decide: plain products of numpy in a loop.
 """
 
 from __future__ import annotations

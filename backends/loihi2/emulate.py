@@ -30,10 +30,10 @@ from nirc.backends.loihi2.tables import (
 from nirc.ir.linear import Conv
 from nirc.native import networks as native
 from nirc.native.networks import Chip
-from nirc.semantics.threads import with_one_thread
 from nirc.semantics.delayed import run_delayed
 from nirc.semantics.raster import Recorder, Run, spike_counts
 from nirc.semantics.synapses import FLOAT32_INTEGERS, Sums, Synapses, summing
+from nirc.semantics.threads import with_one_thread
 
 Bool = NDArray[np.bool_]
 Int32 = NDArray[np.int32]

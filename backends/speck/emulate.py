@@ -23,8 +23,8 @@ from nirc.ir.arrays import Float, Int, size
 from nirc.ir.linear import Conv, Pool
 from nirc.native.cores import Core
 from nirc.native.library import library
-from nirc.semantics.threads import with_one_thread
 from nirc.semantics.raster import Run, spike_counts
+from nirc.semantics.threads import with_one_thread
 
 # Bytes of all arrays of a block. Larger arrays leave the cache and take twice the time.
 BLOCK_BYTES = 1 << 25

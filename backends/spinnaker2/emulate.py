@@ -21,10 +21,10 @@ from nirc.backends.spinnaker2.tables import FILTERED, Convolution, Int, Populati
 from nirc.ir.linear import Conv, Pool, compose
 from nirc.native import networks as native
 from nirc.native.networks import Chip
-from nirc.semantics.threads import with_one_thread
 from nirc.semantics.delayed import run_delayed
 from nirc.semantics.raster import Recorder, Run, spike_counts
 from nirc.semantics.synapses import Counts, Synapses, summing
+from nirc.semantics.threads import with_one_thread
 
 STATES = {"spikes": np.int8, "v": np.float32}  # what is recorded, and its type
 MAX_SYNAPSES = 1 << 27  # of a convolution that is unrolled

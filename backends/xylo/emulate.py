@@ -18,8 +18,8 @@ from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_INPUT_SPIKES, MAX_O
 from nirc.backends.xylo.neuron import accumulate, decay, fire, membrane_step
 from nirc.native.library import library
 from nirc.native.networks import Chip, Lines, Network
-from nirc.semantics.threads import with_one_thread
 from nirc.semantics.raster import Run, spike_counts
+from nirc.semantics.threads import with_one_thread
 
 if TYPE_CHECKING:
     from nirc.backends.xylo.config import Specification

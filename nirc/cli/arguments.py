@@ -265,7 +265,7 @@ COMPILING = _options(
 def use_one_thread() -> None:
     """Use one thread to run or calibrate networks, before numpy reads the number once.
 
-    Then numpy starts no threads at all, see ``nirc.semantics.threads``. A number that the user chose
+    Then numpy starts no threads, see ``nirc.semantics.threads``. A number that the user chose
     stays. This is for the command's own process.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
