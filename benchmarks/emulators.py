@@ -1,35 +1,42 @@
 """Emulators against a loop in C and against the vendors' simulators, in CPU time of one process.
 
-    python benchmarks/emulators.py [--rounds N]
+    python benchmarks/emulators.py [--rounds N] [--json]
 
 A dense recurrent network of 1,000 neurons with 8-bit weights for 1,000 steps, silent, at about 5 %
 and at about 30 % firing, batch 1. ``floor``: the same adds in a plain loop in C. Then Xylo against
 xylosim at batch 1 and 512, Loihi 2 against Lava, and Speck's two modes against sinabs, each with
 the vendor's answers compared. A vendor's package that is missing gives a row that says so. Every
-time is the least of ``--rounds``.
+time is the least of ``--rounds``. Last, the peak memory of 500 samples x 1,000 steps x 2,312 inputs
+in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nirc.api import Options, compile_model
 from nirc.backends.loihi2.emulate import emulate as run_loihi2
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables
 from nirc.backends.speck.emulate import emulate as run_speck
 from nirc.backends.xylo.emulate import emulate as run_xylo
+from nirc.diagnostics.log import Log
 from nirc.native.library import library
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+from rows import Row, show
+
 N = STEPS = 1000
 FLOOR = """
 #include <stdint.h>
@@ -112,53 +119,86 @@ def recurrent(vth: int) -> Tables:
     return Tables(100, inputs, (population,), projections, (Output("p", np.arange(N)),))
 
 
-def loihi2(rounds: int) -> None:
-    """Print Loihi 2's emulator at three activities, and against Lava."""
+def missing(what: str, error: ImportError) -> Row:
+    """Return a row without figures."""
+    return Row(what, None, "ms", note=f"missing: {error.name}")
+
+
+def against(
+    what: str, ours: float, rival: str, theirs: float, goal: float | None, *, same: bool
+) -> Row:
+    """Return how many times faster ours is. ``same``: the answers are equal."""
+    return Row(
+        what,
+        ours * 1e3,
+        "ms",
+        goal=goal,
+        most=False,
+        rival=rival,
+        rival_value=theirs * 1e3,
+        of_ratio=True,
+        rival_first=True,
+        note="equal answers" if same else "OTHER ANSWERS",
+    )
+
+
+def loihi2(rounds: int) -> Iterator[Row]:
+    """Yield Loihi 2's emulator at three activities against the loop in C, and against Lava."""
     raster = (np.random.default_rng(1).random((1, STEPS, 100)) < 0.1).astype(np.uint8)
-    for vth in (100_000, 2600, 900):
+    floors = floor(rounds)
+    for vth, (name, least) in zip((100_000, 2600, 900), floors.items(), strict=True):
         tables = recurrent(vth)
         seconds, run = cpu(lambda t=tables: run_loihi2(t, raster), rounds)
-        print(f"Loihi 2, {run.output.mean():.1%} firing{'':<14}{seconds * 1e3:>10.2f} ms")
+        yield Row(
+            f"Loihi 2, {N} neurons x {STEPS} steps, {run.output.mean():.1%} firing",
+            seconds * 1e3,
+            "ms",
+            goal=4 if name.startswith("5 %") else None,
+            rival=f"loop in C, {name}",
+            rival_value=least * 1e3,
+            of_ratio=True,
+        )
+    name = "Loihi 2, 100 steps"
     try:
         from tests.loihi2.oracle import run_lava
     except ImportError as error:
-        print(f"Lava is missing: {error}")
+        yield missing(name, error)
         return
     tables = recurrent(2600)
     short = raster[0, :100].astype(np.int64)
     slow, traces = cpu(lambda: run_lava(tables, short), 1)
     fast, run = cpu(lambda: run_loihi2(tables, short[None]), rounds)
     same = np.array_equal(run.output[0], traces["p"]["spikes"])
-    print(f"Loihi 2 against Lava, 100 steps: {slow / fast:.0f} times faster, equal: {same}")
+    yield against(name, fast, "Lava", slow, 20, same=same)
 
 
-def xylo(rounds: int) -> None:
-    """Print Xylo's emulator against xylosim."""
+def xylo(rounds: int) -> Iterator[Row]:
+    """Yield Xylo's emulator against xylosim."""
     try:
         import xylosim.v2
     except ImportError as error:
-        print(f"xylosim is missing: {error}")
+        yield missing("Xylo", error)
         return
     from benchmarks.xylo_speed import network
     from tests.xylo.oracle import Oracle
 
     rng = np.random.default_rng(0)
     small, large = network(rng, 1000), network(rng, 4000, hidden=900)
-    for spec, samples, steps in ((small, 1, 60), (large, 1, 1000), (small, 512, 60)):
+    cases = ((small, 1, 60, 2), (large, 1, 1000, 2), (small, 512, 60, 20))
+    for spec, samples, steps, goal in cases:
         raster = (rng.random((samples, steps, 12)) < 0.15).astype(np.int64)
         lists = raster.tolist()
         oracle = Oracle(xylosim.v2, spec)
         slow, expected = cpu(lambda o=oracle, r=lists: [o.run_sample(s) for s in r], rounds)
         fast, run = cpu(lambda r=raster, s=spec: run_xylo(s, r), rounds)
         same = np.array_equal(run.output, np.array(expected))
-        ratio = slow / fast
         firing = (run_xylo(spec, raster, record=True).spikes["hidden"] > 0).mean()
-        name = f"{len(spec.threshold)} hidden neurons, {steps} steps, {firing:.1%} firing"
-        print(f"Xylo against xylosim, {name}, batch {samples}: {ratio:.1f} times faster, {same}")
+        neurons = f"{len(spec.threshold)} hidden neurons, {steps} steps, {firing:.1%} firing"
+        yield against(f"Xylo, {neurons}, batch {samples}", fast, "xylosim", slow, goal, same=same)
 
 
-def speck(rounds: int) -> None:
-    """Print Speck's two modes against sinabs, on a random configuration of all nine cores."""
+def speck(rounds: int) -> Iterator[Row]:
+    """Yield Speck's two modes against sinabs, on a random configuration of all nine cores."""
     from tests.speck.configurations import full_chip
 
     configuration = full_chip(np.random.default_rng(0))
@@ -166,32 +206,73 @@ def speck(rounds: int) -> None:
     raster = (np.random.default_rng(1).random((4, 50, channels)) < 0.02).astype(np.int64)
     frames, run = cpu(lambda: run_speck(configuration, raster), rounds)
     events, _ = cpu(lambda: run_speck(configuration, raster, mode="events"), rounds)
-    print(f"Speck, event by event against frames: {events / frames:.2f} times the time")
+    yield Row(
+        "Speck, event by event",
+        events * 1e3,
+        "ms",
+        goal=3,
+        rival="our frames",
+        rival_value=frames * 1e3,
+        of_ratio=True,
+    )
     try:
         import torch  # noqa: F401 - sinabs needs it
 
         from tests.speck.oracle import Oracle
     except ImportError as error:
-        print(f"sinabs is missing: {error}")
+        yield missing("Speck, frames", error)
         return
     oracle = Oracle(configuration)
     slow, spikes = cpu(lambda: oracle.run(raster), 1)
     same = np.array_equal(run.output, spikes)
-    print(f"Speck against sinabs, frames: {slow / frames:.1f} times faster, equal: {same}")
+    yield against("Speck, frames", frames, "sinabs", slow, 5, same=same)
 
 
-def main() -> int:
+def peak() -> Iterator[Row]:
+    """Yield the peak memory of a large raster, measured in a process of its own."""
+    command = [sys.executable, __file__, "--peak"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    seconds, gigabytes = map(float, done.stdout.split())
+    what = "Speck, 500 samples x 1,000 steps x 2,312 inputs"
+    yield Row(f"{what}: peak memory", gigabytes, "GB", goal=2, memory_gb=gigabytes)
+    yield Row(f"{what}: time", seconds, "CPU s")
+
+
+def measure_peak() -> None:
+    """Print CPU seconds and GB of one run."""
+    model = Path(__file__).parents[1] / "tests/data/paper/cnn_sinabs.nir"
+    bundle = compile_model(model, "speck", Options(dt_s=1e-3)).bundle
+    rng = np.random.default_rng(1)
+    raster = np.zeros((500, 1000, 2312), np.uint8)
+    for sample in raster:
+        sample[rng.integers(0, len(sample), 2000), rng.integers(0, sample.shape[1], 2000)] = 1
+    begin = time.process_time()
+    bundle.run(raster, log=Log())
+    seconds = time.process_time() - begin
+    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+
+
+def rows(rounds: int) -> Iterator[Row]:
+    """Yield all rows."""
+    compiled = library() is not None
+    yield Row("compiled kernels", float(compiled), "", goal=1, most=False)
+    yield from loihi2(rounds)
+    yield from xylo(rounds)
+    yield from speck(rounds)
+    yield from peak()
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-    print("compiled kernels:", "yes" if library() is not None else "no, numpy")
-    for name, seconds in floor(rounds).items():
-        print(f"floor in C, {name:<24}{seconds * 1e3:>10.2f} ms")
-    loihi2(rounds)
-    xylo(rounds)
-    speck(rounds)
-    return 0
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--peak", action="store_true", help="only the run of ``peak``")
+    given = parser.parse_args()
+    if given.peak:
+        measure_peak()
+    else:
+        show(rows(given.rounds), as_json=given.json)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
