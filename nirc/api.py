@@ -371,7 +371,7 @@ def _bundle(
         manifest["calibration"] = calibration
     files["report.html"] = report_html(report, manifest)
     manifest["files"] = {name: sha256(data) for name, data in sorted(files.items())}
-    check_compiled(bundle.contents(manifest, files), mapped.target.name, log)
+    check_compiled(bundle.contents(manifest, files), integer, log)
     log.raise_if_errors()
     return Bundle(bundle.signed(manifest), files, tuple(log.diagnostics))
 

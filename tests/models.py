@@ -108,3 +108,15 @@ def relayed() -> nir.NIRGraph:
         ("last", "out"),
     ]
     return graph(nodes, edges)
+
+
+def looped() -> nir.NIRGraph:
+    """Two populations in a loop, both read out by a third."""
+    rng = np.random.default_rng(0)
+    nodes = {"in": nir.Input(np.array([3])), "w": linear(rng, 8, 3), "a": cuba(8)}
+    nodes |= {"ab": linear(rng, 9, 8), "b": cuba(9), "ba": linear(rng, 8, 9)}
+    nodes |= {"ao": linear(rng, 4, 8), "bo": linear(rng, 4, 9), "o": cuba(4)}
+    nodes["out"] = nir.Output(np.array([4]))
+    edges = [("in", "w"), ("w", "a"), ("a", "ab"), ("ab", "b"), ("b", "ba"), ("ba", "a")]
+    edges += [("a", "ao"), ("ao", "o"), ("b", "bo"), ("bo", "o"), ("o", "out")]
+    return graph(nodes, edges)

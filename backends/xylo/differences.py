@@ -76,6 +76,17 @@ def hop(program: Program, source: str, target: str) -> int:
     return int(isinstance(program[source], Population) and not isinstance(program[target], Sink))
 
 
+def retimed(program: Program, latency_steps: dict[str, int]) -> tuple[tuple[str, str, int], ...]:
+    """Return source, target and extra steps of projections that no latency accounts for."""
+    rows = []
+    for source, target, p in program.edges():
+        if isinstance(program[target], Population):
+            extra = latency_steps[source] + hop(program, source, target) - latency_steps[target]
+            if extra != p.lag:
+                rows.append((source, target, extra - p.lag))
+    return tuple(sorted(set(rows)))
+
+
 def report_timing(program: Program, latency_steps: dict[str, int], log: Log) -> None:
     """Report D406 and D407 where the chip's timing is not a mere shift of the model's."""
     for source, target, p in program.edges():

@@ -93,6 +93,7 @@ def fit(
         _placed_blocks(reservoir, placed, latency_steps),
         _utilisation(reservoir, placed, channel, chip, target),
         silent,
+        differences.retimed(program, latency_steps),
     )
 
 

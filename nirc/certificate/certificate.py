@@ -13,9 +13,12 @@ from typing import TypeGuard
 
 from nirc.certificate.network import NETWORK, network_nir
 from nirc.chip.backend import Mapped
+from nirc.diagnostics.check import NotChecked
+from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.files.bundle import to_json
 from nirc.ir.program import Program
+from nirc.nirfile.graph import hdf5_names
 
 CERTIFICATE = "certificate.json"
 CHECKER = "check.py"
@@ -27,11 +30,21 @@ SCHEMA = "nirc-certificate/1"
 def certified(integer: Program, mapped: Mapped, log: Log) -> dict[str, bytes]:
     """Return network.nir, certificate.json and check.py of a bundle.
 
-    ``integer``: the quantised program that was mapped. Raises ``CompileError`` (P307).
+    ``integer``: the quantised program that was mapped. A network that no NIR file can hold has
+    none of the three (C906).
     """
     scales = {name: block.scale for name, block in mapped.blocks.items()}
-    network, datasets = network_nir(integer, scales, log)
-    tree = {"schema": SCHEMA, "datasets": [each.as_json() for each in datasets], "retimed": []}
+    try:
+        network, datasets = network_nir(integer, scales, Log())
+    except CompileError:  # P307
+        log.add(NotChecked(reason="a projection is too large for a matrix of NIR"))
+        return {}
+    names = hdf5_names(integer)
+    tree = {
+        "schema": SCHEMA,
+        "datasets": [each.as_json() for each in datasets],
+        "retimed": [[names[a], names[b], steps] for a, b, steps in mapped.retimed],
+    }
     made = {NETWORK: network, CERTIFICATE: to_json(tree)}
     chip = mapped.target.name.partition(":")[0]
     return made if chip not in CHECKED else {**made, CHECKER: checker_text(chip)}

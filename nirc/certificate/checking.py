@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusableBundle
 from nirc.files.bundle import MANIFEST
 from nirc.files.manifest import digest_of, sha256
+from nirc.ir.program import Program
 
-# Bytes of the files above which a compilation leaves the check out.
-# Measured by ``python -m benchmarks.check``.
-MOST_BYTES = 1 << 25
+# Synapses above which a compilation leaves the check out: from here on it may cost more than the
+# compilation (``python benchmarks/check.py``).
+MOST_SYNAPSES = 1 << 17
 
 Read = Callable[[str], bytes]
 
@@ -32,16 +34,17 @@ def reader_of(chip: str) -> Callable[[Bundle], Chip]:
     return reader
 
 
-def check_compiled(files: Mapping[str, bytes], target: str, log: Log) -> None:
-    """Check a bundle that was just made, and report what is wrong with it (C901 to C905).
+def check_compiled(files: Mapping[str, bytes], integer: Program, log: Log) -> None:
+    """Check a bundle that was just made from ``integer``, and report what is wrong (C901 to C905).
 
     Reports C906 where no check is run. ``files``: all of the bundle, the manifest among them.
     """
-    chip = target.partition(":")[0]
-    if chip not in CHECKED:
+    chip = Bundle.json_of(files.__getitem__, MANIFEST)["target"].of(str).partition(":")[0]
+    if chip not in CHECKED or NETWORK not in files:
         return
-    if (size := sum(map(len, files.values()))) > MOST_BYTES:
-        log.add(NotChecked(reason=f"its files have {size >> 20} MiB, and checking takes long"))
+    ops = chain.from_iterable(projection.ops for _, _, projection in integer.edges())
+    if (synapses := sum(op.entries for op in ops)) > MOST_SYNAPSES:
+        log.add(NotChecked(reason=f"{synapses} synapses take long"))
         return
     _report(check(files.__getitem__, reader_of(chip)), log)
 

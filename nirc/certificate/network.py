@@ -21,13 +21,14 @@ from nirc.ir.linear import Dense, Diagonal, Sparse
 from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Program
 from nirc.nirfile.graph import VERSION, free_name, hdf5_names, port, shaped, stepped
-from nirc.nirfile.operators import EVERY, Later, Layer, Route, laid_out
+from nirc.nirfile.operators import EVERY, MOST_ENTRIES, Later, Layer, Route, laid_out
 from nirc.writers.importer import ENDLESS, Fields
 
 NETWORK = "network.nir"
 CARRIERS = ("conv", "scale", "matrix")  # nodes that hold the weights of a projection
 # Entries of a matrix. A sparse projection above it is kept as lists: NIR has no sparse matrix.
 MOST_DENSE = 1 << 22
+LIST_BYTES = 12  # of a synapse in a list, about
 
 Array = NDArray[Any]
 
@@ -234,8 +235,9 @@ def _routes(
 
 
 def _stays_a_list(op: Sparse | Dense) -> bool:
-    """Return True if a list is smaller than the matrix, and the matrix is large."""
-    return op.n_in * op.n_out > MOST_DENSE and op.entries * 12 < op.n_in * op.n_out
+    """Return True for a large matrix that is sparse, or that no NIR file can hold."""
+    full = op.n_in * op.n_out
+    return full > MOST_ENTRIES or (full > MOST_DENSE and op.entries * LIST_BYTES < full)
 
 
 def _listed(

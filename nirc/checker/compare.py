@@ -110,22 +110,23 @@ def compare_synapses(bundle: Bundle, chip: Chip, place: Array) -> None:
             f"a synapse is {'not on the chip' if (key, weight) in needed else 'on the chip only'}"
         )
         frm, to, receptor, delay = (int(n) for n in np.unravel_index(key, SYNAPSES))
-        spot = f"{named(bundle, place, frm)} to {named(bundle, place, to)}"
+        spot = f"{named(bundle, place, frm - 1)} to {named(bundle, place, to)}"
         text = f"receptor {receptor}, delay {delay - LEAD}, weight {weight:g}"
         bundle.note("network", "network.nir", spot, problem, text)
 
 
 def merged(synapses: Sequence[Array]) -> tuple[Array, Array]:
     """Return keys in order and weights, parallel synapses added up, none with a weight of 0."""
-    source, target, receptor, delay, weight = synapses
-    columns = [np.asarray(each).astype(np.int64) for each in (source, target, receptor, delay)]
-    columns[0][columns[0] < 0] = SYNAPSES[0] - 1  # a model input without a channel
-    columns[3] = np.clip(columns[3] + LEAD, 0, SYNAPSES[3] - 1)
-    key = np.ravel_multi_index(columns, SYNAPSES)
-    order = np.argsort(key, kind="stable")
-    keys, first = np.unique(key[order], return_index=True)
-    total = np.add.reduceat(weight[order].astype(np.float64), first) if len(key) else weight
-    return keys[total != 0], total[total != 0]
+    key = np.zeros(len(synapses[0]), np.int64)
+    # A model input without a channel is number -1.
+    for column, size, least in zip(synapses, SYNAPSES, (-1, 0, 0, -LEAD)):
+        key *= size
+        key += np.asarray(column).astype(np.int64) - least
+    order = np.argsort(key, kind="stable")  # in runs: fast
+    key, weight = key[order], synapses[4][order].astype(np.float64)
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    total = np.add.reduceat(weight, first) if len(key) else weight
+    return key[first][total != 0], total[total != 0]
 
 
 def named(bundle: Bundle, place: Array, number: float) -> str:

@@ -109,6 +109,9 @@ class Mapped:
     blocks: Mapping[str, Block]
     utilisation: Mapping[str, tuple[int, int]]
     silent_outputs: bool = False  # outputs are membranes, not spikes
+    # Source, target and steps of projections that act so many steps later than the model's do, on
+    # top of the latency of populations.
+    retimed: tuple[tuple[str, str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ import pytest
 
 from nirc.api import compile
 from nirc.certificate.certificate import CHECKED, checker_text
+from nirc.nirfile import operators
 from tests.corrupt import bundles, caught, escaped
 from tests.deployed import script, signed
+from tests.models import looped
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,3 +73,19 @@ def test_deploy_py_refuses_a_bundle_whose_weights_were_changed_with_all_digests(
 def test_deploy_py_says_when_the_checker_cannot_run(bundle: Path) -> None:
     done = script(bundle, "--check", bare=True)
     assert done.returncode == 0 and "check.py was not run: numpy is not installed" in done.stderr
+
+
+def test_projections_that_the_chip_delivers_later_or_earlier_are_listed() -> None:
+    """A loop of two populations takes a step more on Xylo, and a short path comes too early."""
+    made = compile(looped(), "xylo")
+    rows = json.loads(made.files["certificate.json"])["retimed"]
+    assert rows == [["a", "o", -1], ["b", "a", 1]]
+
+
+def test_a_network_that_no_nir_file_holds_has_no_certificate_and_a_note(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(operators, "MOST_ENTRIES", 0)
+    made = compile(looped(), "xylo")
+    assert "network.nir" not in made.files and "check.py" not in made.files
+    assert [each.severity for each in made.diagnostics if each.code == "C906"] == ["note"]
